@@ -1,0 +1,191 @@
+//! What the user holds: a database, its transactions, cursors, statistics and check.
+//!
+//! | file      | subject                                                       |
+//! |-----------|---------------------------------------------------------------|
+//! | `options` | how to open, how to begin                                     |
+//! | `types`   | ranges, modes, statistics                                     |
+//! | `reader`  | what both kinds of transaction can do                         |
+//! | `read`    | the read transaction                                          |
+//! | `write`   | the write transaction; `tables`, `stream`: more of it         |
+//! | `cursor`  | a place in a table                                            |
+//! | `check`   | proof that a database is whole                                |
+
+mod check;
+mod cursor;
+mod options;
+mod read;
+mod reader;
+mod stream;
+mod tables;
+mod types;
+mod write;
+
+pub use crate::pager::{Durability, FileStat, Recovery, Verify, Wait};
+pub use crate::table::{Table, MAIN, NAMES as TABLES};
+pub use check::{CheckReport, Fault};
+pub use cursor::Cursor;
+pub use options::{Options, WriteOptions};
+pub use read::ReadTxn;
+pub use reader::Reader;
+pub use stream::ValueWriter;
+pub use types::{LevelStat, PutMode, Range, Seek, TableStat, ValueInfo};
+pub use write::{WriteStat, WriteTxn};
+
+use crate::error::{Error, Result};
+use crate::file::Storage;
+use crate::pager::{open_file, open_memory, CreateMode};
+use crate::pager::{Pager, PagerOptions, Roots};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::Arc;
+
+/// An open database. Clones share the handle; any thread may use it. The file is closed, and lazy commits made durable,
+/// when the last handle and the last transaction are gone.
+#[derive(Clone)]
+pub struct Db {
+    handle: Arc<Handle>,
+}
+
+struct Handle {
+    pager: Arc<Pager>,
+    recovery: Recovery,
+    options: Options,
+    cancel: AtomicBool,
+    waiting: AtomicUsize,
+}
+
+impl Drop for Handle {
+    /// Seals what was written: a second meta slot then describes the same trees, so that damage to either of the two is
+    /// not the loss of a commit. Only by the last one to leave; who is killed leaves one slot, as after any commit.
+    fn drop(&mut self) {
+        let last = Arc::strong_count(&self.pager) == 1 && !self.options.memory;
+        if !last || self.pager.read_only() || self.pager.is_poisoned() || self.pager.newest().id <= self.recovery.id {
+            return;
+        }
+        if let Ok(writing) = self.pager.lock_write(Wait::Try, &AtomicBool::new(false)) {
+            let tip = writing.tip();
+            let roots = Roots {
+                main: tip.main,
+                catalogue: tip.catalogue,
+                space: writing.space_root(),
+            };
+            // Nobody is left to be told, and nothing depends on it.
+            let _ = writing.commit(roots, Durability::Full);
+        }
+    }
+}
+
+impl Db {
+    /// Opens or creates the database at `path`. Opening a file twice in a process gives two handles on one environment;
+    /// another process that has it open answers `Busy`.
+    ///
+    /// # Errors
+    /// `NoFile`, `Exists`, `Access`, `Busy`, `NoLocks`, `NotADatabase`, `TooNew`, `Corrupt`, `Invalid` (page size),
+    /// `Poisoned`, `Io`, `NoSpace`, `ReadOnly` (creating read-only).
+    pub fn open(path: &Path, options: &Options) -> Result<Db> {
+        let pager_options = pager_options(options)?;
+        let opened = if options.memory {
+            open_memory(&pager_options)
+        } else {
+            let mode = match (options.existing || options.read_only, options.new) {
+                (true, true) => return Err(Error::Invalid("a file cannot be both existing and new")),
+                (true, false) => CreateMode::Open,
+                (false, true) => CreateMode::New,
+                (false, false) => CreateMode::OpenOrCreate,
+            };
+            open_file(path, mode, &pager_options)
+        };
+        Ok(Db::with(opened?, options))
+    }
+
+    /// Opens a database on a storage of one's own (memory, simulated disk).
+    ///
+    /// # Errors
+    /// As [`Db::open`].
+    pub fn open_storage(storage: Arc<dyn Storage>, options: &Options) -> Result<Db> {
+        Ok(Db::with(Pager::open(storage, &pager_options(options)?)?, options))
+    }
+
+    fn with((pager, recovery): (Arc<Pager>, Recovery), options: &Options) -> Db {
+        Db {
+            handle: Arc::new(Handle {
+                pager,
+                recovery,
+                options: options.clone(),
+                cancel: AtomicBool::new(false),
+                waiting: AtomicUsize::new(0),
+            }),
+        }
+    }
+
+    /// What opening found.
+    pub fn recovery(&self) -> Recovery {
+        self.handle.recovery
+    }
+
+    /// Begins a read transaction on the newest commit. Never blocks.
+    ///
+    /// # Errors
+    /// `Poisoned`; `Limit` when every reader slot is taken.
+    #[inline]
+    pub fn begin_read(&self) -> Result<ReadTxn> {
+        self.handle.pager.begin_read().map(ReadTxn::new)
+    }
+
+    /// Begins the write transaction, waiting for the one before to end.
+    ///
+    /// # Errors
+    /// `Busy` (time over), `Cancelled` ([`Db::interrupt`]), `ReadOnly`, `Poisoned`.
+    pub fn begin_write(&self, options: WriteOptions) -> Result<WriteTxn> {
+        let handle = &*self.handle;
+        let default = handle.options.wait.map_or(Wait::Forever, Wait::For);
+        if handle.waiting.fetch_add(1, SeqCst) == 0 {
+            handle.cancel.store(false, SeqCst);
+        }
+        let writing = handle.pager.lock_write(options.wait.unwrap_or(default), &handle.cancel);
+        handle.waiting.fetch_sub(1, SeqCst);
+        let budget = options.memory.unwrap_or_else(|| handle.options.budget());
+        let durability = options.durability.unwrap_or(handle.options.durability);
+        Ok(WriteTxn::new(writing?, budget, durability))
+    }
+
+    /// Makes every commit durable.
+    ///
+    /// # Errors
+    /// `InDoubt`, `Poisoned`.
+    pub fn sync(&self) -> Result<()> {
+        self.handle.pager.sync()
+    }
+
+    /// Ends waits for the writer's seat through this handle and its clones with `Cancelled`.
+    pub fn interrupt(&self) {
+        self.handle.cancel.store(true, SeqCst);
+        self.handle.pager.wake_waiters();
+    }
+
+    /// Figures of the file.
+    pub fn stat(&self) -> FileStat {
+        self.handle.pager.stat()
+    }
+
+    /// Commits held by readers, ascending, once per reader.
+    pub fn held(&self) -> Vec<u64> {
+        self.handle.pager.held()
+    }
+}
+
+fn pager_options(options: &Options) -> Result<PagerOptions> {
+    let page_size = if options.page_size == 0 {
+        crate::page::PAGE_MIN
+    } else {
+        options.page_size as usize
+    };
+    if !page_size.is_power_of_two() || !(crate::page::PAGE_MIN..=crate::page::PAGE_MAX).contains(&page_size) {
+        return Err(Error::Invalid("page size: 4096, 8192, 16384, 32768 or 65536"));
+    }
+    Ok(PagerOptions {
+        page_size,
+        read_only: options.read_only,
+        verify: options.verify,
+    })
+}

@@ -1,0 +1,174 @@
+//! The read transaction: one snapshot.
+
+use super::reader::{Joined, Reader};
+use super::Table;
+use crate::error::{Error, Result};
+use crate::page::leaf::Stored;
+use crate::page::Root;
+use crate::pager::Pin;
+use crate::table::{self, MAIN, NAMES};
+use crate::tree::search;
+use crate::txn::{Pages, TreeRef};
+use std::sync::OnceLock;
+
+/// Roots of tables that a snapshot keeps once found; more are looked up each time.
+const CACHED: usize = 8;
+
+/// A read transaction: one snapshot. `Send + Sync`; ends when dropped. Slices live as long as it does.
+pub struct ReadTxn {
+    pin: Pin,
+    roots: [OnceLock<(Table, Root)>; CACHED],
+    joined: Joined,
+    /// Refreshes so far: a path of an earlier snapshot is not one of this.
+    version: u64,
+}
+
+impl ReadTxn {
+    pub(super) fn new(pin: Pin) -> ReadTxn {
+        ReadTxn {
+            pin,
+            roots: Default::default(),
+            joined: Joined::default(),
+            version: 0,
+        }
+    }
+
+    /// Commit that is read.
+    #[inline]
+    pub fn id(&self) -> u64 {
+        self.pin.desc().id
+    }
+
+    #[inline(always)]
+    pub(super) fn source(&self) -> Pages<'_> {
+        Pages {
+            view: self.pin.view(),
+            arena: None,
+        }
+    }
+
+    /// Of all its trees, as [`TreeRef::version`].
+    #[inline(always)]
+    pub(super) fn version(&self) -> u64 {
+        self.version
+    }
+
+    #[inline(always)]
+    fn root(&self, table: Table) -> Result<Root> {
+        if table == MAIN {
+            return Ok(self.pin.desc().main);
+        }
+        self.named_root(table)
+    }
+
+    fn named_root(&self, table: Table) -> Result<Root> {
+        for place in &self.roots {
+            match place.get() {
+                Some((t, root)) if *t == table => return Ok(*root),
+                Some(_) => {}
+                None => {
+                    let root = table::root_of(&self.source(), &self.pin.desc().catalogue, table)?;
+                    // Two threads may find the same root at once: then it is kept twice.
+                    let _ = place.set((table, root));
+                    return Ok(root);
+                }
+            }
+        }
+        table::root_of(&self.source(), &self.pin.desc().catalogue, table)
+    }
+
+    /// Value of `key` (as [`Reader::get`], with the lifetime of the transaction).
+    ///
+    /// # Errors
+    /// `NoTable`, `Corrupt`, `Io`.
+    #[inline]
+    pub fn get(&self, table: Table, key: &[u8]) -> Result<Option<&[u8]>> {
+        let root = self.root(table)?;
+        let source = self.source();
+        match search::get(&source, &root, key) {
+            Ok(Some(Stored::Inline(b))) => Ok(Some(b)),
+            Ok(Some(chain)) => self
+                .joined
+                .resolve(chain, &source)
+                .map(Some)
+                .map_err(|e| e.in_table(table)),
+            Ok(None) => Ok(None),
+            Err(e) => Err(e.in_table(table)),
+        }
+    }
+
+    /// Moves to the newest commit. Slices must not be used any more (the borrow checker sees to it).
+    ///
+    /// # Errors
+    /// `Poisoned`; `Limit` when every reader slot is taken.
+    pub fn refresh(&mut self) -> Result<()> {
+        self.pin.refresh()?;
+        self.roots = Default::default();
+        self.joined.clear();
+        self.version += 1;
+        Ok(())
+    }
+}
+
+impl Reader for &ReadTxn {
+    fn id(&self) -> u64 {
+        self.pin.desc().id
+    }
+
+    fn table(&mut self, name: &[u8]) -> Result<Table> {
+        match ReadTxn::get(self, NAMES, name)? {
+            Some(number) => decode_number(number),
+            None => Err(unknown_name(name)),
+        }
+    }
+
+    fn table_note(&mut self, table: Table) -> Result<Vec<u8>> {
+        match table::find(&self.source(), &self.pin.desc().catalogue, table)? {
+            Some(record) => Ok(table::Record::decode(record)?.note),
+            None if table <= NAMES => Ok(Vec::new()),
+            None => Err(table::no_table(table)),
+        }
+    }
+
+    fn settle(&mut self, _table: Table) -> Result<()> {
+        Ok(())
+    }
+
+    fn tree_now(&self, table: Table) -> Result<TreeRef<'_>> {
+        Ok(TreeRef {
+            source: self.source(),
+            root: self.root(table)?,
+            version: self.version,
+        })
+    }
+
+    fn stored(&mut self, table: Table, key: &[u8]) -> Result<Option<Stored<'_>>> {
+        let root = self.root(table)?;
+        search::get(&self.source(), &root, key).map_err(|e| e.in_table(table))
+    }
+
+    fn resolve<'a>(&'a self, stored: Stored<'a>) -> Result<&'a [u8]> {
+        self.joined.resolve(stored, &self.source())
+    }
+
+    fn pages(&self) -> Pages<'_> {
+        self.source()
+    }
+
+    fn get(&mut self, table: Table, key: &[u8]) -> Result<Option<&[u8]>> {
+        ReadTxn::get(self, table, key)
+    }
+}
+
+/// A table's number as the list of names stores it.
+pub(super) fn decode_number(bytes: &[u8]) -> Result<Table> {
+    let bytes = bytes
+        .try_into()
+        .map_err(|_| Error::corrupt(u64::MAX, "number of a table has a wrong size"))?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
+#[cold]
+pub(super) fn unknown_name(name: &[u8]) -> Error {
+    Error::NoTable(format!("'{}'", String::from_utf8_lossy(name)))
+}

@@ -1,0 +1,129 @@
+//! The write transaction: creating, renaming, clearing and dropping tables.
+
+use super::read::decode_number;
+use super::write::{Open, WriteTxn};
+use super::{Reader, Table};
+use crate::error::{Error, Result};
+use crate::page::leaf::Stored;
+use crate::page::Root;
+use crate::table::{self, MAIN, NAMES, NOTE_MAX};
+use crate::tree::edits::Op;
+
+impl WriteTxn {
+    /// Creates a table, or opens a present one unless `new`.
+    ///
+    /// # Errors
+    /// `Exists` (with `new`), `Invalid` (empty name), `TooBig`.
+    pub fn table_create(&mut self, name: &[u8], new: bool) -> Result<Table> {
+        self.ready()?;
+        table::check_name(name)?;
+        if let Some(number) = Reader::get(self, NAMES, name)? {
+            let number = decode_number(number)?;
+            return if new { Err(Error::Exists) } else { Ok(number) };
+        }
+        let number = loop {
+            let number = table::new_number();
+            match self.open(number) {
+                Err(Error::NoTable(_)) => break number,
+                other => other?,
+            };
+        };
+        let mut open = Open::new(number, Root::default(), false);
+        open.name = name.to_vec();
+        open.renamed = true;
+        self.adopt(open);
+        self.set_name(name, Some(number))?;
+        Ok(number)
+    }
+
+    /// Renames a table; a table of the new name is dropped.
+    ///
+    /// # Errors
+    /// `NoTable`, `Invalid` (a table without a name, an empty name), `TooBig`.
+    pub fn table_rename(&mut self, table: Table, name: &[u8]) -> Result<()> {
+        table::check_name(name)?;
+        let at = self.open_named(table)?;
+        if self.tables[at].name == name {
+            return Ok(());
+        }
+        if let Some(number) = Reader::get(self, NAMES, name)? {
+            let other = decode_number(number)?;
+            self.table_drop(other)?;
+        }
+        let old = std::mem::replace(&mut self.tables[at].name, name.to_vec());
+        self.tables[at].renamed = true;
+        self.set_name(&old, None)?;
+        self.set_name(name, Some(table))
+    }
+
+    /// Removes every entry.
+    ///
+    /// # Errors
+    /// `NoTable`, `ReadOnly`.
+    pub fn table_clear(&mut self, table: Table) -> Result<()> {
+        let at = self.open_to_write(table)?;
+        self.empty(at)
+    }
+
+    /// Removes a table. Its number is never used again; cursors and stale numbers answer `NoTable`.
+    ///
+    /// # Errors
+    /// `NoTable`, `Invalid` (the default table).
+    pub fn table_drop(&mut self, table: Table) -> Result<()> {
+        let at = self.open_named(table)?;
+        self.empty(at)?;
+        self.tables[at].dropped = true;
+        let name = std::mem::take(&mut self.tables[at].name);
+        self.set_name(&name, None)
+    }
+
+    /// Attaches a note of at most 1024 bytes to a table.
+    ///
+    /// # Errors
+    /// `NoTable`, `Invalid` (a table without a name), `TooBig`.
+    pub fn table_set_note(&mut self, table: Table, note: &[u8]) -> Result<()> {
+        if note.len() > NOTE_MAX {
+            return Err(Error::TooBig {
+                what: "table note",
+                size: note.len() as u64,
+                limit: NOTE_MAX as u64,
+            });
+        }
+        let at = self.open_named(table)?;
+        self.tables[at].note = note.to_vec();
+        self.tables[at].renamed = true;
+        self.writer.place();
+        Ok(())
+    }
+
+    fn open_named(&mut self, table: Table) -> Result<usize> {
+        let at = self.open_to_write(table)?;
+        if table == MAIN {
+            return Err(Error::Invalid(
+                "the default table has no name, no note and cannot be dropped",
+            ));
+        }
+        Ok(at)
+    }
+
+    fn empty(&mut self, at: usize) -> Result<()> {
+        let tree = &mut self.tables[at].tree;
+        let done = self
+            .writer
+            .forget_edits(tree)
+            .and_then(|()| self.writer.remove_range(tree, None, None));
+        self.tables[at].forget_last();
+        done.map(|_| ()).map_err(|e| self.fail(e))
+    }
+
+    /// Puts or removes an entry of the list of names.
+    fn set_name(&mut self, name: &[u8], number: Option<Table>) -> Result<()> {
+        let at = self.open(NAMES)?;
+        let number = number.map(u64::to_le_bytes);
+        let op = match &number {
+            Some(bytes) => Op::Put(Stored::Inline(bytes)),
+            None => Op::Delete,
+        };
+        self.push(at, name, op).map(|_| ())
+    }
+}

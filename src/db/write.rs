@@ -1,0 +1,576 @@
+//! The write transaction: puts and deletes.
+
+use super::read::{decode_number, unknown_name};
+use super::reader::{Joined, Reader};
+use super::types::{PutMode, Range};
+use super::Table;
+use crate::error::{Error, Result};
+use crate::page::leaf::{Stored, RECORD};
+use crate::page::leaf_build::record_max;
+use crate::page::suffix::{KEEP, REST};
+use crate::page::{Root, KEY_MAX};
+use crate::pager::{Durability, Writing};
+use crate::table::{self, Record, MAIN, NAMES};
+use crate::tree::edits::{At, Op};
+use crate::tree::values::{is_long, write_chain, VALUE_MAX};
+use crate::tree::{scan, search};
+use crate::txn::{Pages, TreeRef, TreeState, Writer};
+use std::collections::HashMap;
+
+/// A table this transaction has looked at.
+pub(super) struct Open {
+    pub tree: TreeState,
+    /// Root at the snapshot.
+    pub original: Root,
+    pub name: Vec<u8>,
+    pub note: Vec<u8>,
+    /// In the catalogue at the snapshot.
+    pub existed: bool,
+    /// Name or note changed.
+    pub renamed: bool,
+    pub dropped: bool,
+    /// The greatest key, while it is known: what an append is compared with.
+    last: Option<Vec<u8>>,
+}
+
+/// The write transaction. `Send`; dropping it without `commit` undoes everything.
+pub struct WriteTxn {
+    pub(super) writer: Writer,
+    pub(super) tables: Vec<Open>,
+    by_number: HashMap<Table, usize>,
+    /// The table used last.
+    recent: usize,
+    pub(super) durability: Durability,
+    /// Why the transaction can only be aborted.
+    failed: Option<String>,
+    joined: Joined,
+    /// A long value handed out by `reserve`, not written yet.
+    reserved: Option<(usize, Vec<u8>, Vec<u8>)>,
+    pub(super) streams: super::stream::Streams,
+}
+
+impl WriteTxn {
+    pub(super) fn new(writing: Writing, budget: usize, durability: Durability) -> WriteTxn {
+        let writer = Writer::new(writing, budget);
+        let main = Open::new(MAIN, writer.tip().main, true);
+        WriteTxn {
+            writer,
+            tables: vec![main],
+            by_number: HashMap::new(),
+            recent: 0,
+            durability,
+            failed: None,
+            joined: Joined::default(),
+            reserved: None,
+            streams: Default::default(),
+        }
+    }
+
+    /// Remembers a failure that leaves the transaction unusable; passes the error on.
+    #[cold]
+    pub(super) fn fail(&mut self, error: Error) -> Error {
+        if error.spoils() && self.failed.is_none() {
+            self.failed = Some(error.to_string());
+        }
+        error
+    }
+
+    /// Before every call: refuses a failed transaction, writes what was reserved.
+    #[inline(always)]
+    pub(super) fn ready(&mut self) -> Result<()> {
+        if self.failed.is_some() || self.reserved.is_some() {
+            return self.make_ready();
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn make_ready(&mut self) -> Result<()> {
+        if let Some(why) = &self.failed {
+            return Err(Error::TxnFailed(why.clone()));
+        }
+        if let Some((at, key, value)) = self.reserved.take() {
+            self.set(at, &key, &value)?;
+        }
+        Ok(())
+    }
+
+    /// Marks the transaction as unusable after a panic was caught in one of its calls.
+    pub fn poison(&mut self) {
+        self.failed.get_or_insert_with(|| "a panic was caught".into());
+    }
+
+    /// Place of `table` among the open ones.
+    #[inline(always)]
+    pub(super) fn open(&mut self, table: Table) -> Result<usize> {
+        if self.tables[self.recent].tree.table == table && !self.tables[self.recent].dropped {
+            return Ok(self.recent);
+        }
+        self.open_other(table)
+    }
+
+    fn open_other(&mut self, table: Table) -> Result<usize> {
+        let at = match self.by_number.get(&table) {
+            _ if table == MAIN => 0,
+            Some(at) => *at,
+            None => {
+                let catalogue = self.writer.tip().catalogue;
+                let found = table::find(&self.writer.pages(), &catalogue, table)?
+                    .map(Record::decode)
+                    .transpose()?;
+                let existed = found.is_some();
+                let record = match found {
+                    Some(record) => record,
+                    None if table == NAMES => Record::default(),
+                    None => return Err(table::no_table(table)),
+                };
+                let mut open = Open::new(table, record.root, existed);
+                (open.name, open.note) = (record.name, record.note);
+                self.adopt(open)
+            }
+        };
+        if self.tables[at].dropped {
+            return Err(table::no_table(table));
+        }
+        self.recent = at;
+        Ok(at)
+    }
+
+    pub(super) fn adopt(&mut self, open: Open) -> usize {
+        self.by_number.insert(open.tree.table, self.tables.len());
+        self.tables.push(open);
+        self.tables.len() - 1
+    }
+
+    /// Place of a table that the user may change.
+    #[inline(always)]
+    pub(super) fn open_to_write(&mut self, table: Table) -> Result<usize> {
+        self.ready()?;
+        if table == NAMES {
+            return Err(Error::ReadOnly(
+                "the list of tables changes by creating, renaming and dropping them",
+            ));
+        }
+        self.open(table)
+    }
+
+    /// The last edit of `key` that is not in the tree yet.
+    #[inline(always)]
+    fn pending(&mut self, at: usize, key: &[u8]) -> Option<At> {
+        self.tables[at].tree.edits.get(key)
+    }
+
+    /// What is stored under `key`: `pending` or in the tree.
+    fn stored_at(&self, at: usize, pending: Option<At>, key: &[u8]) -> Result<Option<Stored<'_>>> {
+        let tree = &self.tables[at].tree;
+        match pending.map(|p| tree.edits.op(p)) {
+            Some(Op::Put(value)) => Ok(Some(value)),
+            Some(Op::Delete) => Ok(None),
+            None => {
+                let pages = self.writer.pages();
+                search::get(&pages, &tree.root, key).map_err(|e| e.in_table(tree.table))
+            }
+        }
+    }
+
+    fn exists(&mut self, at: usize, key: &[u8]) -> Result<bool> {
+        let pending = self.pending(at, key);
+        Ok(self.stored_at(at, pending, key)?.is_some())
+    }
+
+    /// Refuses what `mode` forbids.
+    #[inline(always)]
+    pub(super) fn check_mode(&mut self, at: usize, key: &[u8], mode: PutMode) -> Result<()> {
+        if key.len() > KEY_MAX {
+            return Err(Error::TooBig {
+                what: "key",
+                size: key.len() as u64,
+                limit: KEY_MAX as u64,
+            });
+        }
+        match mode {
+            PutMode::Set => Ok(()),
+            PutMode::NoOverwrite if self.exists(at, key)? => Err(Error::Exists),
+            PutMode::NoInsert if !self.exists(at, key)? => Err(Error::NotFound),
+            PutMode::Append => self.check_append(at, key),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_append(&mut self, at: usize, key: &[u8]) -> Result<()> {
+        if self.tables[at].last.is_none() {
+            self.flush(at)?;
+            let open = &self.tables[at];
+            let last = scan::last_key(&self.writer.pages(), &open.tree.root);
+            self.tables[at].last = last.map_err(|e| e.in_table(open.tree.table))?;
+        }
+        match &self.tables[at].last {
+            Some(last) if key <= last.as_slice() => Err(Error::Order),
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes that `key` was put: it is the greatest one after an append, and unknown after another put.
+    #[inline(always)]
+    fn note_last(&mut self, at: usize, key: &[u8], mode: PutMode) {
+        let last = &mut self.tables[at].last;
+        if mode == PutMode::Append {
+            let last = last.get_or_insert_default();
+            last.clear();
+            last.extend_from_slice(key);
+        } else {
+            *last = None;
+        }
+    }
+
+    /// Puts a value, wherever it will be kept.
+    #[inline]
+    fn set(&mut self, at: usize, key: &[u8], value: &[u8]) -> Result<Option<At>> {
+        let size = self.writer.page_size();
+        if is_inline(key, value.len(), size) {
+            return self.push(at, key, Op::Put(Stored::Inline(value))).map(Some);
+        }
+        if value.len() as u64 > VALUE_MAX {
+            return Err(Error::TooBig {
+                what: "value",
+                size: value.len() as u64,
+                limit: VALUE_MAX,
+            });
+        }
+        let written = write_chain(value, size, self.writer.place());
+        let chain = written.map_err(|e| self.fail(e))?;
+        self.push(at, key, Op::Put(Stored::Chain(&chain)))?;
+        Ok(None)
+    }
+
+    /// Records an edit, and applies what has collected if the budget is used up (then the place answered is stale).
+    #[inline(always)]
+    pub(super) fn push(&mut self, at: usize, key: &[u8], op: Op<'_>) -> Result<At> {
+        let tree = &mut self.tables[at].tree;
+        let place = self.writer.push(tree, key, op);
+        self.joined.clear();
+        if let Err(e) = self.writer.keep_budget(tree) {
+            return Err(self.fail(e));
+        }
+        Ok(place)
+    }
+
+    /// Applies the edits of a table to its tree.
+    pub(super) fn flush(&mut self, at: usize) -> Result<()> {
+        let flushed = self.writer.flush(&mut self.tables[at].tree);
+        flushed.map_err(|e| self.fail(e))
+    }
+
+    /// Puts an entry.
+    ///
+    /// # Errors
+    /// `Exists`, `NotFound`, `Order` (see [`PutMode`]); `TooBig`; `NoTable`; `ReadOnly` (the list of tables); `Io`,
+    /// `NoSpace`, `Corrupt`: then only aborting is left.
+    #[inline]
+    pub fn put(&mut self, table: Table, key: &[u8], value: &[u8], mode: PutMode) -> Result<()> {
+        let at = self.open_to_write(table)?;
+        self.check_mode(at, key, mode)?;
+        self.note_last(at, key, mode);
+        self.set(at, key, value).map(|_| ())
+    }
+
+    /// Puts an entry if absent; else answers the existing value and changes nothing.
+    ///
+    /// # Errors
+    /// As [`WriteTxn::put`].
+    pub fn insert(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<Option<&[u8]>> {
+        let at = self.open_to_write(table)?;
+        let pending = self.pending(at, key);
+        if self.stored_at(at, pending, key)?.is_none() {
+            self.put(table, key, value, PutMode::Set)?;
+            return Ok(None);
+        }
+        self.writer.lend();
+        self.value_at(at, pending, key)
+    }
+
+    /// The value found as `stored_at` finds it.
+    fn value_at(&self, at: usize, pending: Option<At>, key: &[u8]) -> Result<Option<&[u8]>> {
+        match self.stored_at(at, pending, key)? {
+            Some(stored) => self.resolve(stored).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Puts an entry and answers the value it replaces. Modes as in `put`.
+    ///
+    /// # Errors
+    /// As [`WriteTxn::put`].
+    pub fn replace(&mut self, table: Table, key: &[u8], value: &[u8], mode: PutMode) -> Result<Option<&[u8]>> {
+        let at = self.open_to_write(table)?;
+        let old = self.copy_out(at, key)?;
+        self.put(table, key, value, mode)?;
+        Ok(self.hand_out(old))
+    }
+
+    /// A copy of a value that is about to go.
+    fn copy_out(&mut self, at: usize, key: &[u8]) -> Result<Option<Box<[u8]>>> {
+        let pending = self.pending(at, key);
+        Ok(self.value_at(at, pending, key)?.map(Box::from))
+    }
+
+    /// Keeps a copy until the next write and lends it.
+    fn hand_out(&mut self, copy: Option<Box<[u8]>>) -> Option<&[u8]> {
+        self.writer.lend();
+        copy.map(|bytes| self.joined.keep(bytes))
+    }
+
+    /// Puts an entry of `len` zero bytes and returns them to be filled before the next call.
+    ///
+    /// # Errors
+    /// As [`WriteTxn::put`]; `NoMemory`.
+    pub fn reserve(&mut self, table: Table, key: &[u8], len: usize, mode: PutMode) -> Result<&mut [u8]> {
+        let at = self.open_to_write(table)?;
+        self.check_mode(at, key, mode)?;
+        self.note_last(at, key, mode);
+        let mut zeros = Vec::new();
+        zeros
+            .try_reserve_exact(len)
+            .map_err(|_| Error::NoMemory("a reserved value"))?;
+        zeros.resize(len, 0);
+        // Kept aside until the next call: an edit may be applied (and its log given up) at once.
+        self.reserved = Some((at, key.to_vec(), zeros));
+        match &mut self.reserved {
+            Some((.., value)) => Ok(value),
+            None => Ok(&mut []),
+        }
+    }
+
+    /// Deletes an entry; whether it existed.
+    ///
+    /// # Errors
+    /// As [`WriteTxn::put`].
+    pub fn delete(&mut self, table: Table, key: &[u8]) -> Result<bool> {
+        let at = self.open_to_write(table)?;
+        if !self.exists(at, key)? {
+            return Ok(false);
+        }
+        self.tables[at].last = None;
+        self.push(at, key, Op::Delete)?;
+        Ok(true)
+    }
+
+    /// Deletes an entry without asking whether it exists.
+    ///
+    /// # Errors
+    /// As [`WriteTxn::put`].
+    pub fn delete_blind(&mut self, table: Table, key: &[u8]) -> Result<()> {
+        let at = self.open_to_write(table)?;
+        if key.len() > KEY_MAX {
+            return Ok(());
+        }
+        self.tables[at].last = None;
+        self.push(at, key, Op::Delete).map(|_| ())
+    }
+
+    /// Deletes an entry and answers its value.
+    ///
+    /// # Errors
+    /// As [`WriteTxn::put`].
+    pub fn take(&mut self, table: Table, key: &[u8]) -> Result<Option<&[u8]>> {
+        let at = self.open_to_write(table)?;
+        let Some(old) = self.copy_out(at, key)? else {
+            return Ok(None);
+        };
+        self.delete_blind(table, key)?;
+        Ok(self.hand_out(Some(old)))
+    }
+
+    /// Deletes the first entry of `range` (the last if reverse) and answers it.
+    ///
+    /// # Errors
+    /// As [`WriteTxn::put`].
+    pub fn take_first(&mut self, table: Table, range: &Range<'_>) -> Result<Option<(&[u8], &[u8])>> {
+        self.open_to_write(table)?;
+        let mut cursor = super::Cursor::new(self, table, range)?;
+        if !cursor.first(self)? {
+            return Ok(None);
+        }
+        let value: Box<[u8]> = cursor.value(self)?.into();
+        let key: Box<[u8]> = cursor.key().into();
+        self.delete_blind(table, &key)?;
+        self.writer.lend();
+        Ok(Some((self.joined.keep(key), self.joined.keep(value))))
+    }
+
+    /// Deletes every entry of `range`, O(pages); how many there were.
+    ///
+    /// # Errors
+    /// As [`WriteTxn::put`].
+    pub fn delete_range(&mut self, table: Table, range: &Range<'_>) -> Result<u64> {
+        let at = self.open_to_write(table)?;
+        let (from, to) = range.limits().half_open();
+        let none = |from: &Vec<u8>| to.as_ref().is_some_and(|to| to <= from);
+        if from.as_ref().map_or(to.as_ref().is_some_and(|to| to.is_empty()), none) {
+            return Ok(0);
+        }
+        self.tables[at].last = None;
+        self.joined.clear();
+        let removed = self
+            .writer
+            .remove_range(&mut self.tables[at].tree, from.as_deref(), to.as_deref());
+        removed.map_err(|e| self.fail(e))
+    }
+
+    /// Edits collected and pages private so far.
+    pub fn stat(&self) -> WriteStat {
+        let (bytes, private_pages) = self.writer.stat();
+        let edits = self.tables.iter().map(|t| t.tree.edits.log().len() as u64).sum();
+        WriteStat {
+            edits,
+            bytes,
+            private_pages,
+        }
+    }
+
+    /// Commits; the commit id. A transaction that changed nothing answers the id it was built on.
+    ///
+    /// # Errors
+    /// `NoSpace`, `Io`, `Corrupt`: nothing happened. `InDoubt`, `Poisoned`: see [`Error`]. `TxnFailed`.
+    pub fn commit(mut self) -> Result<u64> {
+        self.ready()?;
+        self.cancel_streams();
+        if !self.writer.is_changed() {
+            return Ok(self.writer.tip().id);
+        }
+        for open in self.tables.iter_mut().filter(|t| !t.dropped) {
+            self.writer.flush_last(&mut open.tree)?;
+        }
+        let mut catalogue = TreeState::new(super::check::CATALOGUE, self.writer.tip().catalogue);
+        self.writer.begin_placing(2 + catalogue.root.height as u64)?;
+        for open in self.tables.iter_mut().filter(|t| !t.dropped) {
+            self.writer.place_tree(&mut open.tree)?;
+        }
+        for open in self.tables.iter().filter(|t| t.tree.table != MAIN) {
+            let key = table::record_key(open.tree.table);
+            if open.dropped {
+                if open.existed {
+                    self.writer.push(&mut catalogue, &key, Op::Delete);
+                }
+            } else if open.renamed || open.tree.root != open.original {
+                let record = Record {
+                    root: open.tree.root,
+                    name: open.name.clone(),
+                    note: open.note.clone(),
+                };
+                self.writer
+                    .push(&mut catalogue, &key, Op::Put(Stored::Inline(&record.encode())));
+            }
+        }
+        self.writer.flush_last(&mut catalogue)?;
+        self.writer.place_tree(&mut catalogue)?;
+        self.writer
+            .commit(self.tables[0].tree.root, catalogue.root, self.durability)
+    }
+}
+
+/// What a write transaction holds.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct WriteStat {
+    /// Edits collected and not applied.
+    pub edits: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Pages built in memory.
+    pub private_pages: u64,
+}
+
+impl Open {
+    pub fn new(table: Table, root: Root, existed: bool) -> Open {
+        Open {
+            tree: TreeState::new(table, root),
+            original: root,
+            name: Vec::new(),
+            note: Vec::new(),
+            existed,
+            renamed: false,
+            dropped: false,
+            last: None,
+        }
+    }
+
+    /// The greatest key is not known any more.
+    pub fn forget_last(&mut self) {
+        self.last = None;
+    }
+}
+
+/// Whether a value of `len` bytes stays in the leaf beside `key`.
+pub(super) fn is_inline(key: &[u8], len: usize, page_size: usize) -> bool {
+    let kept = if is_long(key, page_size) {
+        KEEP + REST
+    } else {
+        key.len()
+    };
+    RECORD + kept + len <= record_max(page_size)
+}
+
+impl Reader for WriteTxn {
+    fn id(&self) -> u64 {
+        self.writer.tip().id
+    }
+
+    fn table(&mut self, name: &[u8]) -> Result<Table> {
+        match Reader::get(self, NAMES, name)? {
+            Some(number) => decode_number(number),
+            None => Err(unknown_name(name)),
+        }
+    }
+
+    fn table_note(&mut self, table: Table) -> Result<Vec<u8>> {
+        self.ready()?;
+        let at = self.open(table)?;
+        Ok(self.tables[at].note.clone())
+    }
+
+    fn settle(&mut self, table: Table) -> Result<()> {
+        self.ready()?;
+        let at = self.open(table)?;
+        self.flush(at)?;
+        self.writer.lend();
+        Ok(())
+    }
+
+    fn tree_now(&self, table: Table) -> Result<TreeRef<'_>> {
+        let recent = &self.tables[self.recent];
+        let open = if recent.tree.table == table {
+            Some(recent)
+        } else {
+            self.by_number.get(&table).map(|at| &self.tables[*at])
+        };
+        let open = open.filter(|o| !o.dropped).ok_or_else(|| table::no_table(table))?;
+        Ok(TreeRef {
+            source: self.writer.pages(),
+            root: open.tree.root,
+            version: self.writer.version(),
+        })
+    }
+
+    fn stored(&mut self, table: Table, key: &[u8]) -> Result<Option<Stored<'_>>> {
+        self.ready()?;
+        let at = self.open(table)?;
+        let pending = self.pending(at, key);
+        self.stored_at(at, pending, key)
+    }
+
+    fn resolve<'a>(&'a self, stored: Stored<'a>) -> Result<&'a [u8]> {
+        self.joined.resolve(stored, &self.writer.pages())
+    }
+
+    fn pages(&self) -> Pages<'_> {
+        self.writer.pages()
+    }
+
+    fn get(&mut self, table: Table, key: &[u8]) -> Result<Option<&[u8]>> {
+        self.ready()?;
+        let at = self.open(table)?;
+        let pending = self.pending(at, key);
+        self.writer.lend();
+        self.value_at(at, pending, key).map_err(|e| e.in_table(table))
+    }
+}

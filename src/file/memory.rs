@@ -1,0 +1,82 @@
+//! A database without a file: anonymous memory behind the interface of a file. Nothing survives the process.
+
+#![allow(unsafe_code)]
+
+use super::map::{Mapped, Reservation};
+use super::{Identity, Storage};
+use crate::error::{Error, Result};
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+/// Anonymous memory as a [`Storage`].
+#[derive(Debug)]
+pub struct Memory {
+    range: Reservation,
+    len: AtomicU64,
+}
+
+impl Memory {
+    /// An empty one.
+    ///
+    /// # Errors
+    /// `NoMemory`.
+    pub fn new() -> Result<Memory> {
+        Ok(Memory {
+            range: Reservation::anonymous_large()?,
+            len: AtomicU64::new(0),
+        })
+    }
+}
+
+impl Storage for Memory {
+    fn len(&self) -> Result<u64> {
+        Ok(self.len.load(SeqCst))
+    }
+
+    fn read_at(&self, at: u64, into: &mut [u8]) -> Result<()> {
+        let end = at.checked_add(into.len() as u64);
+        if end.is_none_or(|end| end > self.len.load(SeqCst)) {
+            return Err(Error::io("read", std::io::ErrorKind::UnexpectedEof.into()));
+        }
+        // SAFETY: anonymous memory; the pager reads through here only while nobody writes these bytes.
+        unsafe { self.range.read(at, into) };
+        Ok(())
+    }
+
+    fn writev_at(&self, at: u64, parts: &[&[u8]]) -> Result<()> {
+        let bytes: u64 = parts.iter().map(|part| part.len() as u64).sum();
+        let end = at.checked_add(bytes).filter(|end| *end <= self.range.reserved());
+        let end = end.ok_or(Error::Limit("the address range reserved for this database is full"))?;
+        let mut to = at;
+        for part in parts {
+            // SAFETY: anonymous memory; the pager writes only pages that no view was given (reuse rule, I-3).
+            unsafe { self.range.write(to, part) };
+            to += part.len() as u64;
+        }
+        self.len.fetch_max(end, SeqCst);
+        Ok(())
+    }
+
+    fn sync(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> Result<()> {
+        if len > self.range.reserved() {
+            return Err(Error::Limit("the address range reserved for this database is full"));
+        }
+        self.len.store(len, SeqCst);
+        Ok(())
+    }
+
+    fn memory(&self) -> Mapped {
+        self.range.mapped()
+    }
+
+    fn identity(&self) -> Option<Identity> {
+        None
+    }
+
+    fn read_only(&self) -> bool {
+        false
+    }
+}

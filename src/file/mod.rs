@@ -1,0 +1,90 @@
+//! Bytes at offsets: the one seam through which the engine touches a file.
+//!
+//! | file     | subject                                                                             |
+//! |----------|-------------------------------------------------------------------------------------|
+//! | `posix`  | a regular file: creation, reads past the cache, writes, sync                          |
+//! | `map`    | reserved address ranges: the mapped file, anonymous memory                            |
+//! | `memory` | a database without a file                                                             |
+//! | `sim`    | a simulated disk that loses power, tears writes and fails on command (for tests)      |
+//! | `lock`   | the lock on the data file that tells processes apart                                  |
+//!
+//! Writing goes through calls ([`Storage::writev_at`]), reading through memory ([`Storage::memory`]): a page is read
+//! where it lies. Only recovery reads through [`Storage::read_at`], because it must see the disk and not the cache.
+
+pub mod lock;
+pub mod map;
+pub mod memory;
+pub mod posix;
+pub mod sim;
+
+use crate::error::Result;
+pub use map::Mapped;
+
+/// What makes two paths the same file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// Device number.
+    pub device: u64,
+    /// Inode number on that device.
+    pub inode: u64,
+}
+
+/// One file. All calls may come from any thread; writers do not overlap each other's ranges.
+pub trait Storage: Send + Sync {
+    /// Length in bytes.
+    ///
+    /// # Errors
+    /// `Io`.
+    fn len(&self) -> Result<u64>;
+
+    /// Whether nothing was ever written.
+    ///
+    /// # Errors
+    /// `Io`.
+    fn is_empty(&self) -> Result<bool> {
+        Ok(self.len()? == 0)
+    }
+
+    /// Fills `into` from offset `at`, from the medium where possible and not from the cache: unsynced writes may be
+    /// seen, writes that a failed sync dropped must not. Fewer bytes than asked for is an error.
+    ///
+    /// # Errors
+    /// `Io`.
+    fn read_at(&self, at: u64, into: &mut [u8]) -> Result<()>;
+
+    /// Writes all of `bytes` at offset `at`; the file grows as needed.
+    ///
+    /// # Errors
+    /// `NoSpace`, `Io`, `Limit`; then any part of it may have been written.
+    fn write_at(&self, at: u64, bytes: &[u8]) -> Result<()> {
+        self.writev_at(at, &[bytes])
+    }
+
+    /// Writes all `parts`, one behind the other, from offset `at`.
+    ///
+    /// # Errors
+    /// As [`Storage::write_at`].
+    fn writev_at(&self, at: u64, parts: &[&[u8]]) -> Result<()>;
+
+    /// Makes every write that ended before this call durable, and the length that goes with it.
+    ///
+    /// # Errors
+    /// `Io`, `NoSpace`: it is unknown what is durable, and asking again proves nothing.
+    fn sync(&self) -> Result<()>;
+
+    /// Sets the length.
+    ///
+    /// # Errors
+    /// `NoSpace`, `Io`, `Limit`.
+    fn set_len(&self, len: u64) -> Result<()>;
+
+    /// The memory through which the file is read, valid as long as the storage lives. Bytes at and beyond the length
+    /// must not be touched.
+    fn memory(&self) -> Mapped;
+
+    /// Device and inode; `None` when the storage is not a file.
+    fn identity(&self) -> Option<Identity>;
+
+    /// Whether writing is impossible.
+    fn read_only(&self) -> bool;
+}

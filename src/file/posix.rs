@@ -1,0 +1,347 @@
+//! A regular file.
+//!
+//! - Descriptors are 3 or higher (a stray `printf` must not write into a database) and closed on exec.
+//! - A new file appears whole or not at all: it is written under a temporary name in the same directory, synced, given
+//!   its name without replacing anything, and the directory is synced.
+//! - EINTR is retried, short writes are continued; nothing above this file sees either.
+//! - [`Storage::read_at`] asks the kernel to drop its cache of the range first: what a failed write-back left in the
+//!   cache is not on the disk, and recovery must not believe it. (Dirty pages stay; recovery syncs before it reads.)
+
+#![allow(unsafe_code)]
+
+use super::map::{Mapped, Reservation};
+use super::{lock, Identity, Storage};
+use crate::error::{Error, Result};
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Slices handed to the system in one call.
+const SLICES_MAX: usize = 1024;
+
+/// A regular file, mapped and locked.
+#[derive(Debug)]
+pub struct PosixFile {
+    map: Reservation,
+    file: File,
+    identity: Identity,
+    read_only: bool,
+}
+
+/// A file that was opened but not yet locked or mapped: enough to learn which one it is.
+#[derive(Debug)]
+pub struct Candidate {
+    file: File,
+    identity: Identity,
+    read_only: bool,
+}
+
+impl Candidate {
+    /// Opens an existing regular file.
+    ///
+    /// # Errors
+    /// `NoFile`, `Access`, `NotADatabase` (not a regular file), `Io`.
+    pub fn open(path: &Path, read_only: bool) -> Result<Candidate> {
+        let opened = OpenOptions::new()
+            .read(true)
+            .write(!read_only)
+            .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+            .open(path);
+        let file = above_standard(opened.map_err(|e| at_path("open", path, e))?)?;
+        let facts = file.metadata().map_err(|e| Error::io("look at the file", e))?;
+        if !facts.is_file() {
+            return Err(Error::NotADatabase(format!("{} is not a regular file", path.display())));
+        }
+        let identity = Identity {
+            device: facts.dev(),
+            inode: facts.ino(),
+        };
+        Ok(Candidate {
+            file,
+            identity,
+            read_only,
+        })
+    }
+
+    /// Which file it is.
+    pub fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// Locks it against other processes and maps it.
+    ///
+    /// # Errors
+    /// `Busy`, `NoLocks`, `NoMemory`, `Io`.
+    pub fn lock(self) -> Result<PosixFile> {
+        lock::lock_alive(self.file.as_fd(), !self.read_only)?;
+        let len = self
+            .file
+            .metadata()
+            .map_err(|e| Error::io("look at the file", e))?
+            .len();
+        Ok(PosixFile {
+            map: Reservation::of_file(self.file.as_fd(), len)?,
+            file: self.file,
+            identity: self.identity,
+            read_only: self.read_only,
+        })
+    }
+}
+
+/// Creates `path` with this content, durable when it returns; never replaces anything.
+///
+/// # Errors
+/// `Exists`, `NoFile` (the directory), `Access`, `NoSpace`, `Io`.
+pub fn create(path: &Path, content: &[u8]) -> Result<()> {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    let name = path.file_name().ok_or(Error::Invalid("the path names no file"))?;
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let mut temporary = std::ffi::OsString::from(".");
+    temporary.push(name);
+    temporary.push(format!(".new-{}-{}", std::process::id(), COUNTER.fetch_add(1, Relaxed)));
+    let temporary = directory.join(temporary);
+    let done = write_new(&temporary, content).and_then(|()| name_it(&temporary, path));
+    if done.is_err() {
+        // A file left over would be litter, not danger: its name is never opened.
+        let _ = std::fs::remove_file(&temporary);
+    }
+    done?;
+    let opened = File::open(directory).map_err(|e| at_path("open", directory, e))?;
+    opened.sync_all().map_err(|e| Error::io("sync the directory", e))
+}
+
+fn write_new(path: &Path, content: &[u8]) -> Result<()> {
+    let made = OpenOptions::new().write(true).create_new(true).open(path);
+    let file = above_standard(made.map_err(|e| at_path("create", path, e))?)?;
+    file.write_all_at(content, 0)
+        .map_err(|e| Error::io("write the new file", e))?;
+    file.sync_all().map_err(|e| Error::io("sync the new file", e))
+}
+
+/// Gives a file its final name unless that exists.
+fn name_it(from: &Path, to: &Path) -> Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        let text = |path: &Path| {
+            std::ffi::CString::new(path.as_os_str().as_bytes()).map_err(|_| Error::Invalid("the path contains a zero"))
+        };
+        let (old, new) = (text(from)?, text(to)?);
+        // SAFETY: two strings that end in a zero and outlive the call.
+        let answer = unsafe {
+            libc::renameat2(
+                libc::AT_FDCWD,
+                old.as_ptr(),
+                libc::AT_FDCWD,
+                new.as_ptr(),
+                libc::RENAME_NOREPLACE,
+            )
+        };
+        if answer == 0 {
+            return Ok(());
+        }
+        let error = io::Error::last_os_error();
+        if !matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EINVAL)) {
+            return Err(at_path("create", to, error));
+        }
+    }
+    // A link refuses an existing name everywhere.
+    std::fs::hard_link(from, to).map_err(|e| at_path("create", to, e))?;
+    std::fs::remove_file(from).map_err(|e| at_path("create", from, e))
+}
+
+/// Moves a file whose descriptor is 0, 1 or 2 to a higher one.
+fn above_standard(file: File) -> Result<File> {
+    if file.as_raw_fd() > 2 {
+        return Ok(file);
+    }
+    // SAFETY: duplicates a live descriptor to the lowest free one from 3 on.
+    let fd = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 3) };
+    if fd < 0 {
+        return Err(Error::io("duplicate the descriptor", io::Error::last_os_error()));
+    }
+    // SAFETY: new, and owned by nobody else.
+    Ok(unsafe { File::from_raw_fd(fd) })
+}
+
+fn at_path(op: &'static str, path: &Path, error: io::Error) -> Error {
+    match error.raw_os_error() {
+        Some(libc::ENOENT | libc::ENOTDIR) => Error::NoFile(path.display().to_string()),
+        Some(libc::EACCES | libc::EPERM | libc::EROFS) => Error::Access(format!("{}: {error}", path.display())),
+        Some(libc::EEXIST) => Error::Exists,
+        Some(libc::EISDIR) => Error::NotADatabase(format!("{} is a directory", path.display())),
+        _ => Error::io(op, error),
+    }
+}
+
+/// Writes all `parts` from `at` on through `write`, which may write less than asked or be interrupted.
+fn write_fully(
+    at: u64,
+    parts: &[&[u8]],
+    mut write: impl FnMut(u64, &[io::IoSlice<'_>]) -> io::Result<usize>,
+) -> io::Result<()> {
+    let (mut to, mut part, mut skip) = (at, 0, 0);
+    while part < parts.len() {
+        if skip == parts[part].len() {
+            (part, skip) = (part + 1, 0);
+            continue;
+        }
+        let mut slices: Vec<io::IoSlice<'_>> = Vec::with_capacity((parts.len() - part).min(SLICES_MAX));
+        slices.push(io::IoSlice::new(&parts[part][skip..]));
+        slices.extend(
+            parts[part + 1..]
+                .iter()
+                .take(SLICES_MAX - 1)
+                .map(|p| io::IoSlice::new(p)),
+        );
+        let mut written = match write(to, &slices) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(n) => n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(e) => return Err(e),
+        };
+        to += written as u64;
+        while written > 0 {
+            let step = written.min(parts[part].len() - skip);
+            skip += step;
+            written -= step;
+            if skip == parts[part].len() {
+                (part, skip) = (part + 1, 0);
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Storage for PosixFile {
+    fn len(&self) -> Result<u64> {
+        Ok(self
+            .file
+            .metadata()
+            .map_err(|e| Error::io("look at the file", e))?
+            .len())
+    }
+
+    fn read_at(&self, at: u64, into: &mut [u8]) -> Result<()> {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        // SAFETY: advice about a live descriptor; it cannot fail in a way that matters.
+        unsafe {
+            libc::posix_fadvise(
+                self.file.as_raw_fd(),
+                at as libc::off_t,
+                into.len() as libc::off_t,
+                libc::POSIX_FADV_DONTNEED,
+            );
+        }
+        self.file.read_exact_at(into, at).map_err(|e| Error::io("read", e))
+    }
+
+    fn writev_at(&self, at: u64, parts: &[&[u8]]) -> Result<()> {
+        let bytes: u64 = parts.iter().map(|part| part.len() as u64).sum();
+        if at.checked_add(bytes).is_none_or(|end| end > self.map.reserved()) {
+            return Err(Error::Limit("the address range reserved for this database is full"));
+        }
+        let written = match parts {
+            [one] => self.file.write_all_at(one, at),
+            _ => write_fully(at, parts, |at, slices| {
+                // SAFETY: `IoSlice` has the layout of `iovec`, and the slices outlive the call.
+                let n = unsafe {
+                    libc::pwritev(
+                        self.file.as_raw_fd(),
+                        slices.as_ptr().cast(),
+                        slices.len() as libc::c_int,
+                        at as libc::off_t,
+                    )
+                };
+                usize::try_from(n).map_err(|_| io::Error::last_os_error())
+            }),
+        };
+        written.map_err(|e| Error::io("write", e))
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.file.sync_data().map_err(|e| Error::io("sync", e))
+    }
+
+    fn set_len(&self, len: u64) -> Result<()> {
+        if len > self.map.reserved() {
+            return Err(Error::Limit("the address range reserved for this database is full"));
+        }
+        self.file.set_len(len).map_err(|e| Error::io("set the file length", e))
+    }
+
+    fn memory(&self) -> Mapped {
+        self.map.mapped()
+    }
+
+    fn identity(&self) -> Option<Identity> {
+        Some(self.identity)
+    }
+
+    fn read_only(&self) -> bool {
+        self.read_only
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Writes at most `most` bytes a call, interrupted every third time.
+    fn through(parts: &[&[u8]], most: usize) -> Vec<u8> {
+        let (mut out, mut calls) = (vec![0; 64], 0);
+        write_fully(7, parts, |at, slices| {
+            calls += 1;
+            if calls % 3 == 0 {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            let all: Vec<u8> = slices.iter().flat_map(|s| s.iter().copied()).collect();
+            let n = all.len().min(most);
+            out[at as usize..at as usize + n].copy_from_slice(&all[..n]);
+            Ok(n)
+        })
+        .expect("write");
+        out
+    }
+
+    #[test]
+    fn short_and_interrupted_writes_are_continued() {
+        let parts: [&[u8]; 5] = [b"abc", b"", b"defgh", b"", b"i"];
+        for most in 1..12 {
+            assert_eq!(&through(&parts, most)[7..16], b"abcdefghi");
+        }
+        let zero = write_fully(0, &[b"x"], |_, _| Ok(0));
+        assert!(zero.is_err());
+    }
+
+    #[test]
+    fn a_file_is_created_once_and_whole() {
+        let dir = std::env::temp_dir().join(format!("kv-posix-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).expect("directory");
+        let path = dir.join("a");
+        create(&path, b"hello").expect("create");
+        assert!(matches!(create(&path, b"other"), Err(Error::Exists)));
+        assert_eq!(std::fs::read(&path).expect("read"), b"hello");
+        assert_eq!(std::fs::read_dir(&dir).expect("list").count(), 1);
+        assert!(matches!(create(&dir.join("no/such"), b""), Err(Error::NoFile(_))));
+        let one = Candidate::open(&path, false).expect("open").lock().expect("lock");
+        let two = Candidate::open(&path, false).expect("open");
+        assert_eq!(one.identity(), Some(two.identity()));
+        assert!(matches!(two.lock(), Err(Error::Busy(_))));
+        one.writev_at(5, &[b" wor", b"ld"]).expect("write");
+        let mut bytes = [0; 11];
+        one.read_at(0, &mut bytes).expect("read");
+        assert_eq!(&bytes, b"hello world");
+        assert!(one.read_at(1, &mut bytes).is_err());
+        assert!(matches!(Candidate::open(&dir, true), Err(Error::NotADatabase(_))));
+        drop(one);
+        assert!(Candidate::open(&path, false).expect("open").lock().is_ok());
+        std::fs::remove_dir_all(&dir).expect("remove");
+    }
+}

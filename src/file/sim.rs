@@ -1,0 +1,532 @@
+//! A simulated disk for crash and fault tests: not for data that matters.
+//!
+//! It holds two images. The **cache** is what the process sees, through calls and through memory. The **disk** is what
+//! a power cut leaves. A write changes the cache and is kept in a log; a sync carries the log to the disk.
+//!
+//! - [`SimDisk::crash`]: power cut. A *new* storage whose image is the disk plus a random part of the unsynced log, at
+//!   512-byte sectors: any subset, so torn, lost and reordered writes all occur; lengths are unsynced too.
+//! - [`SimDisk::kill`]: the process dies, the cache survives. A new storage with both images and the log.
+//! - [`SimDisk::crash_after`]: the n-th write or sync from now is *the crash*: it and all later calls fail; that write
+//!   may be found on the disk in part.
+//! - [`SimDisk::fail_after`]: the n-th call from now fails once or for ever. A failed sync marks what it did not write
+//!   as clean, as Linux does: the next sync succeeds and proves nothing; [`Storage::read_at`] sees the disk's old bytes
+//!   while memory still shows the new ones, until [`SimDisk::evict`].
+//! - [`SimDisk::lie_about_sync`]: a sync answers success and does nothing: a test of the tests.
+
+#![allow(unsafe_code)]
+
+use super::map::{Mapped, Reservation};
+use super::{Identity, Storage};
+use crate::error::{Error, Result};
+use parking_lot::Mutex;
+use std::io;
+
+/// The unit in which a disk tears writes.
+const SECTOR: usize = 512;
+/// Bytes a simulated disk can grow to.
+const CAPACITY: u64 = 256 << 20;
+
+/// What a power cut does to unsynced writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// All of them are lost.
+    AllLost,
+    /// All of them arrive.
+    AllKept,
+    /// Each write arrives whole or not at all.
+    Writes,
+    /// Each write arrives whole, or not at all, or each of its sectors does or does not.
+    Sectors,
+}
+
+/// How a call fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Input/output error; of a sync: some data is dropped.
+    Io,
+    /// No space left; half of a write may have happened.
+    NoSpace,
+    /// A write stops half-way.
+    Short,
+    /// Interrupted by a signal.
+    Interrupted,
+}
+
+/// Which calls are counted by [`SimDisk::fail_after`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Plan {
+    fault: Fault,
+    left: u64,
+    for_ever: bool,
+}
+
+#[derive(Debug, Clone)]
+enum Op {
+    Write { at: u64, bytes: Vec<u8> },
+    Length(u64),
+}
+
+#[derive(Debug)]
+struct State {
+    len: u64,
+    disk: Vec<u8>,
+    log: Vec<Op>,
+    writes: u64,
+    syncs: u64,
+    calls: u64,
+    crash: Option<u64>,
+    plan: Option<Plan>,
+    dead: bool,
+    lying: bool,
+    random: Random,
+}
+
+/// The simulated disk.
+#[derive(Debug)]
+pub struct SimDisk {
+    cache: Reservation,
+    state: Mutex<State>,
+}
+
+/// A small random generator for tests: the same seed, the same run.
+#[derive(Debug, Clone)]
+pub struct Random(u64);
+
+impl Random {
+    /// Starts from `seed`.
+    pub fn new(seed: u64) -> Random {
+        Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0xD1B5_4A32_D192_ED03)
+    }
+
+    /// The next 64 bits.
+    pub fn next_u64(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `n` (0 if `n` is 0).
+    pub fn below(&mut self, n: u64) -> u64 {
+        self.next_u64().checked_rem(n).unwrap_or(0)
+    }
+
+    /// True once in `n` times.
+    pub fn one_in(&mut self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+}
+
+impl SimDisk {
+    /// An empty disk.
+    ///
+    /// # Errors
+    /// `NoMemory`.
+    pub fn new(seed: u64) -> Result<SimDisk> {
+        SimDisk::with_image(Vec::new(), seed)
+    }
+
+    /// A disk with this content, synced.
+    ///
+    /// # Errors
+    /// `NoMemory`, `Limit`.
+    pub fn with_image(image: Vec<u8>, seed: u64) -> Result<SimDisk> {
+        SimDisk::make(&image.clone(), image, Vec::new(), seed)
+    }
+
+    fn make(cached: &[u8], disk: Vec<u8>, log: Vec<Op>, seed: u64) -> Result<SimDisk> {
+        if cached.len() as u64 > CAPACITY {
+            return Err(Error::Limit("the simulated disk is full"));
+        }
+        let cache = Reservation::anonymous(CAPACITY)?;
+        // SAFETY: new, nobody reads it yet.
+        unsafe { cache.write(0, cached) };
+        let state = State {
+            len: cached.len() as u64,
+            disk,
+            log,
+            writes: 0,
+            syncs: 0,
+            calls: 0,
+            crash: None,
+            plan: None,
+            dead: false,
+            lying: false,
+            random: Random::new(seed),
+        };
+        Ok(SimDisk {
+            cache,
+            state: Mutex::new(state),
+        })
+    }
+
+    /// The n-th write, length change or sync from now (1: the next) is the crash.
+    pub fn crash_after(&self, n: u64) {
+        self.state.lock().crash = Some(n);
+    }
+
+    /// Whether the crash set by [`SimDisk::crash_after`] has happened.
+    pub fn crashed(&self) -> bool {
+        self.state.lock().dead
+    }
+
+    /// The n-th call from now (1: the next; reads count) fails, and if `for_ever` all calls after it.
+    pub fn fail_after(&self, n: u64, fault: Fault, for_ever: bool) {
+        self.state.lock().plan = Some(Plan {
+            fault,
+            left: n,
+            for_ever,
+        });
+    }
+
+    /// Forgets a fault that has not struck yet or strikes for ever.
+    pub fn heal(&self) {
+        self.state.lock().plan = None;
+    }
+
+    /// Makes every sync answer success and do nothing.
+    pub fn lie_about_sync(&self, lie: bool) {
+        self.state.lock().lying = lie;
+    }
+
+    /// Writes, syncs and calls of any kind so far.
+    pub fn counts(&self) -> (u64, u64, u64) {
+        let state = self.state.lock();
+        (state.writes, state.syncs, state.calls)
+    }
+
+    /// The power goes: what a machine finds that starts again. This storage answers errors from now on.
+    ///
+    /// # Errors
+    /// `NoMemory`.
+    pub fn crash(&self, seed: u64, cut: Cut) -> Result<SimDisk> {
+        let mut state = self.state.lock();
+        state.dead = true;
+        let mut random = Random::new(seed);
+        let image = cut_image(&state, cut, &mut random);
+        SimDisk::with_image(image, random.next_u64())
+    }
+
+    /// The process dies, the machine does not. This storage answers errors from now on.
+    ///
+    /// # Errors
+    /// `NoMemory`.
+    pub fn kill(&self) -> Result<SimDisk> {
+        let mut state = self.state.lock();
+        state.dead = true;
+        let cached = self.cached(state.len);
+        let seed = state.random.next_u64();
+        let new = SimDisk::make(&cached, state.disk.clone(), state.log.clone(), seed)?;
+        new.state.lock().lying = state.lying;
+        Ok(new)
+    }
+
+    /// Drops clean bytes from the cache: memory shows what the disk holds, with the writes not yet synced over it.
+    /// Nobody may hold references into the memory meanwhile.
+    pub fn evict(&self) {
+        let state = self.state.lock();
+        let mut image = state.disk.clone();
+        for op in &state.log {
+            apply(&mut image, op);
+        }
+        image.resize(state.len as usize, 0);
+        // SAFETY: inside the capacity; the caller holds no references.
+        unsafe { self.cache.write(0, &image) };
+    }
+
+    /// What the process sees, as bytes: to damage it and start again with [`SimDisk::with_image`].
+    pub fn image(&self) -> Vec<u8> {
+        let state = self.state.lock();
+        self.cached(state.len)
+    }
+
+    fn cached(&self, len: u64) -> Vec<u8> {
+        let mut bytes = vec![0; len as usize];
+        // SAFETY: inside the capacity, and the state is locked against writers.
+        unsafe { self.cache.read(0, &mut bytes) };
+        bytes
+    }
+
+    /// Counts a call; answers the fault that strikes it.
+    fn enter(state: &mut State, op: &'static str, changes: bool) -> Result<Option<Fault>> {
+        if state.dead {
+            return Err(Error::io(op, io::Error::other("the simulated power is off")));
+        }
+        state.calls += 1;
+        if changes {
+            if let Some(left) = &mut state.crash {
+                *left -= 1;
+                if *left == 0 {
+                    state.dead = true;
+                }
+            }
+        }
+        match &mut state.plan {
+            Some(plan) if plan.left > 1 => {
+                plan.left -= 1;
+                Ok(None)
+            }
+            Some(plan) => {
+                let fault = plan.fault;
+                if !plan.for_ever {
+                    state.plan = None;
+                }
+                Ok(Some(fault))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// Puts bytes into cache and log.
+    fn put(&self, state: &mut State, at: u64, bytes: Vec<u8>) {
+        // SAFETY: the caller checked the capacity; the pager writes no bytes that a view was given.
+        unsafe { self.cache.write(at, &bytes) };
+        state.len = state.len.max(at + bytes.len() as u64);
+        state.log.push(Op::Write { at, bytes });
+    }
+}
+
+fn failure(op: &'static str, fault: Fault) -> Error {
+    let source = match fault {
+        Fault::Io => io::Error::from_raw_os_error(libc::EIO),
+        Fault::NoSpace => io::Error::from_raw_os_error(libc::ENOSPC),
+        Fault::Short => io::ErrorKind::WriteZero.into(),
+        Fault::Interrupted => io::Error::from_raw_os_error(libc::EINTR),
+    };
+    Error::io(op, source)
+}
+
+fn apply(image: &mut Vec<u8>, op: &Op) {
+    match op {
+        Op::Write { at, bytes } => put_part(image, *at as usize, bytes),
+        Op::Length(len) => image.resize(*len as usize, 0),
+    }
+}
+
+fn put_part(image: &mut Vec<u8>, at: usize, bytes: &[u8]) {
+    let end = at + bytes.len();
+    if image.len() < end {
+        image.resize(end, 0);
+    }
+    image[at..end].copy_from_slice(bytes);
+}
+
+/// The disk plus a random part of the log.
+fn cut_image(state: &State, cut: Cut, random: &mut Random) -> Vec<u8> {
+    let mut image = state.disk.clone();
+    let synced_len = image.len();
+    // From "almost nothing arrived" to "almost everything".
+    let odds = [1, 8, 32, 56, 63][random.below(5) as usize];
+    let arrives = |random: &mut Random| random.below(64) < odds;
+    for op in &state.log {
+        match (cut, op) {
+            (Cut::AllLost, _) => {}
+            (Cut::AllKept, _) => apply(&mut image, op),
+            // Half of the writes are torn, the others are not: whole slots over missing data are the dangerous case.
+            (Cut::Sectors, Op::Write { at, bytes }) if random.one_in(2) => {
+                let mut from = 0;
+                while from < bytes.len() {
+                    let offset = *at as usize + from;
+                    let end = (from + SECTOR - offset % SECTOR).min(bytes.len());
+                    if arrives(random) {
+                        put_part(&mut image, offset, &bytes[from..end]);
+                    }
+                    from = end;
+                }
+            }
+            (Cut::Writes | Cut::Sectors, _) => {
+                if arrives(random) {
+                    apply(&mut image, op);
+                }
+            }
+        }
+    }
+    if cut == Cut::Sectors && random.one_in(3) {
+        // The length is unsynced too: it may have arrived before the data, or only in part.
+        let (least, most) = (synced_len.min(state.len as usize), synced_len.max(state.len as usize));
+        let len = match random.below(3) {
+            0 => least,
+            1 => most,
+            _ => least + random.below((most - least) as u64 + 1) as usize,
+        };
+        image.resize(len, 0);
+    }
+    image
+}
+
+impl Storage for SimDisk {
+    fn len(&self) -> Result<u64> {
+        let mut state = self.state.lock();
+        if let Some(fault) = SimDisk::enter(&mut state, "look at the file", false)? {
+            return Err(failure("look at the file", fault));
+        }
+        Ok(state.len)
+    }
+
+    fn read_at(&self, at: u64, into: &mut [u8]) -> Result<()> {
+        let mut state = self.state.lock();
+        if let Some(fault) = SimDisk::enter(&mut state, "read", false)? {
+            return Err(failure("read", fault));
+        }
+        let end = at.checked_add(into.len() as u64);
+        if end.is_none_or(|end| end > state.len) {
+            return Err(Error::io("read", io::ErrorKind::UnexpectedEof.into()));
+        }
+        // The disk, and over it what is dirty.
+        into.fill(0);
+        let from = (at as usize).min(state.disk.len());
+        let have = &state.disk[from..state.disk.len().min(at as usize + into.len())];
+        into[..have.len()].copy_from_slice(have);
+        for op in &state.log {
+            if let Op::Write { at: start, bytes } = op {
+                let low = at.max(*start);
+                let high = (at + into.len() as u64).min(start + bytes.len() as u64);
+                if low < high {
+                    into[(low - at) as usize..(high - at) as usize]
+                        .copy_from_slice(&bytes[(low - start) as usize..(high - start) as usize]);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn writev_at(&self, at: u64, parts: &[&[u8]]) -> Result<()> {
+        let mut state = self.state.lock();
+        let fault = SimDisk::enter(&mut state, "write", true)?;
+        state.writes += 1;
+        let mut bytes = parts.concat();
+        if at.checked_add(bytes.len() as u64).is_none_or(|end| end > CAPACITY) {
+            return Err(Error::Limit("the simulated disk is full"));
+        }
+        if let Some(fault) = fault {
+            if fault == Fault::Short || fault == Fault::NoSpace {
+                bytes.truncate(bytes.len() / 2);
+                self.put(&mut state, at, bytes);
+            }
+            return Err(failure("write", fault));
+        }
+        self.put(&mut state, at, bytes);
+        if state.dead {
+            return Err(Error::io("write", io::Error::other("the simulated power is off")));
+        }
+        Ok(())
+    }
+
+    fn sync(&self) -> Result<()> {
+        let mut state = self.state.lock();
+        let fault = SimDisk::enter(&mut state, "sync", true)?;
+        state.syncs += 1;
+        if state.dead {
+            return Err(Error::io("sync", io::Error::other("the simulated power is off")));
+        }
+        match fault {
+            Some(fault @ (Fault::Io | Fault::NoSpace)) => {
+                // Part of it is written, all of it is called clean.
+                let mut random = state.random.clone();
+                let cut = [Cut::AllLost, Cut::Writes, Cut::Sectors][random.below(3) as usize];
+                state.disk = cut_image(&state, cut, &mut random);
+                state.random = random;
+                state.log.clear();
+                Err(failure("sync", fault))
+            }
+            Some(fault) => Err(failure("sync", fault)),
+            None if state.lying => Ok(()),
+            None => {
+                let state = &mut *state;
+                for op in state.log.drain(..) {
+                    apply(&mut state.disk, &op);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn set_len(&self, len: u64) -> Result<()> {
+        let mut state = self.state.lock();
+        let fault = SimDisk::enter(&mut state, "set the file length", true)?;
+        if let Some(fault) = fault {
+            return Err(failure("set the file length", fault));
+        }
+        if len > CAPACITY {
+            return Err(Error::Limit("the simulated disk is full"));
+        }
+        if len < state.len {
+            let zeros = vec![0; (state.len - len) as usize];
+            // SAFETY: inside the capacity; no view reaches beyond the new length.
+            unsafe { self.cache.write(len, &zeros) };
+        }
+        state.len = len;
+        state.log.push(Op::Length(len));
+        Ok(())
+    }
+
+    fn memory(&self) -> Mapped {
+        self.cache.mapped()
+    }
+
+    fn identity(&self) -> Option<Identity> {
+        None
+    }
+
+    fn read_only(&self) -> bool {
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cut_keeps_what_was_synced() {
+        for seed in 0..200 {
+            let disk = SimDisk::new(seed).expect("disk");
+            disk.write_at(0, &[1; 4096]).expect("write");
+            disk.sync().expect("sync");
+            disk.write_at(1024, &[2; 1024]).expect("write");
+            let after = disk.crash(seed, Cut::Sectors).expect("crash").image();
+            assert!(after.iter().enumerate().all(|(i, b)| {
+                let sector = &after[i / 512 * 512..(i / 512 + 1) * 512];
+                sector.iter().all(|x| x == b) && (*b == 1 || (1024..2048).contains(&i))
+            }));
+            assert!(disk.write_at(0, &[1]).is_err());
+        }
+    }
+
+    #[test]
+    fn a_killed_process_leaves_the_cache() {
+        let disk = SimDisk::new(1).expect("disk");
+        disk.write_at(0, b"abc").expect("write");
+        let next = disk.kill().expect("kill");
+        assert_eq!(next.image(), b"abc");
+        assert_eq!(next.crash(1, Cut::AllLost).expect("crash").image(), b"");
+    }
+
+    #[test]
+    fn a_failed_sync_lies_in_the_cache() {
+        let disk = SimDisk::new(1).expect("disk");
+        disk.write_at(0, &[1; 8192]).expect("write");
+        disk.sync().expect("sync");
+        disk.write_at(0, &[2; 8192]).expect("write");
+        disk.fail_after(1, Fault::Io, false);
+        assert!(disk.sync().is_err());
+        assert!(disk.sync().is_ok());
+        let mut bytes = [0; 8192];
+        disk.read_at(0, &mut bytes).expect("read");
+        assert_eq!(disk.image(), [2; 8192]);
+        disk.evict();
+        assert_eq!(disk.image(), bytes);
+        assert_eq!(disk.crash(3, Cut::AllKept).expect("crash").image(), bytes);
+    }
+
+    #[test]
+    fn the_crash_comes_when_told() {
+        let disk = SimDisk::new(1).expect("disk");
+        disk.crash_after(2);
+        assert!(disk.write_at(0, b"a").is_ok());
+        assert!(disk.write_at(1, b"b").is_err());
+        assert!(disk.crashed() && disk.sync().is_err());
+        assert_eq!(disk.crash(1, Cut::AllKept).expect("crash").image(), b"ab");
+    }
+}

@@ -1,0 +1,234 @@
+//! A long value outside the page: what its leaf record says of it.
+//!
+//! ```text
+//!  0  u48  length in bytes
+//!  6  u8   0: the checksums follow; 1: they are in an index extent
+//!  7  u8   extents, 1 to 8
+//!  8       extents: {u48 first page, u32 pages, u48 birth} each; all but the last hold a multiple of 1 MiB
+//!          0: u32 CRC-32C of each piece of 1 MiB (the last one shorter)
+//!          1: {u48 first page, u32 pages, u48 birth, u32 CRC-32C of the index}; the index holds the u32 checksums
+//! ```
+//!
+//! Data pages have no header: a value in one extent is contiguous in the map, however long.
+
+use super::header::Damage;
+use super::{Extent, Source, PIECE, U48_MAX};
+use crate::error::Result;
+use crate::util::bytes::{get_u32, get_u48, put_u32, put_u48, try_u32, try_u48};
+
+/// Most extents of a value.
+pub const EXTENTS_MAX: usize = 8;
+/// Most pieces whose checksums stay in the record.
+const DIRECT_MAX: u64 = 32;
+const EXTENT: usize = 16;
+
+/// A chain description, parsed and checked for shape.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chain {
+    /// Bytes of the value.
+    pub len: u64,
+    /// Where they are.
+    pub extents: Vec<Extent>,
+    /// Where the checksums are.
+    pub sums: Sums,
+}
+
+/// Where a chain's checksums are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sums {
+    /// In the record: little-endian u32 each.
+    Direct(Vec<u8>),
+    /// In an extent of their own with this checksum.
+    Index(Extent, u32),
+}
+
+/// Pieces of a value of `len` bytes.
+pub fn pieces(len: u64) -> u64 {
+    len.div_ceil(PIECE)
+}
+
+/// Whether the checksums of a value of `len` bytes need an index extent.
+pub fn needs_index(len: u64) -> bool {
+    pieces(len) > DIRECT_MAX
+}
+
+impl Chain {
+    /// Parses a description; `page_size` is needed to check that the extents hold the value.
+    pub fn decode(b: &[u8], page_size: usize) -> std::result::Result<Chain, Damage> {
+        const BAD: Damage = Damage("bad description of a long value");
+        let len = try_u48(b, 0).ok_or(BAD)?;
+        let (&indexed, &count) = b.get(6).zip(b.get(7)).ok_or(BAD)?;
+        let count = count as usize;
+        if count == 0 || count > EXTENTS_MAX || len == 0 {
+            return Err(BAD);
+        }
+        let mut extents = Vec::with_capacity(count);
+        let mut room = 0u64;
+        for i in 0..count {
+            let e = decode_extent(b, 8 + EXTENT * i).ok_or(BAD)?;
+            room += e.pages * page_size as u64;
+            if i + 1 < count && (e.pages * page_size as u64) % PIECE != 0 {
+                return Err(BAD);
+            }
+            extents.push(e);
+        }
+        let at = 8 + EXTENT * count;
+        if len > room || room - len >= page_size as u64 {
+            return Err(BAD);
+        }
+        let sums = if indexed == 0 {
+            let sums = b.get(at..).ok_or(BAD)?;
+            if needs_index(len) || sums.len() as u64 != 4 * pieces(len) {
+                return Err(BAD);
+            }
+            Sums::Direct(sums.to_vec())
+        } else {
+            let e = decode_extent(b, at).ok_or(BAD)?;
+            let sum = try_u32(b, at + EXTENT).ok_or(BAD)?;
+            let need = (4 * pieces(len)).div_ceil(page_size as u64);
+            if indexed != 1 || !needs_index(len) || e.pages != need || b.len() != at + EXTENT + 4 {
+                return Err(BAD);
+            }
+            Sums::Index(e, sum)
+        };
+        Ok(Chain { len, extents, sums })
+    }
+
+    /// The description as stored.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut b = vec![0; 8 + EXTENT * self.extents.len()];
+        put_u48(&mut b, 0, self.len);
+        b[7] = self.extents.len() as u8;
+        for (i, e) in self.extents.iter().enumerate() {
+            encode_extent(&mut b, 8 + EXTENT * i, e);
+        }
+        match &self.sums {
+            Sums::Direct(sums) => b.extend_from_slice(sums),
+            Sums::Index(e, sum) => {
+                b[6] = 1;
+                let at = b.len();
+                b.resize(at + EXTENT + 4, 0);
+                encode_extent(&mut b, at, e);
+                put_u32(&mut b, at + EXTENT, *sum);
+            }
+        }
+        b
+    }
+
+    /// Length alone, without parsing the rest.
+    pub fn len_of(b: &[u8]) -> std::result::Result<u64, Damage> {
+        try_u48(b, 0).ok_or(Damage("bad description of a long value"))
+    }
+
+    /// Every extent, that of the index included.
+    pub fn all_extents(&self) -> impl Iterator<Item = &Extent> {
+        let index = match &self.sums {
+            Sums::Index(e, _) => Some(e),
+            Sums::Direct(_) => None,
+        };
+        self.extents.iter().chain(index)
+    }
+
+    /// The checksums.
+    fn sums<'x, 's: 'x, S: Source<'s> + ?Sized>(&'x self, source: &S) -> Result<&'x [u8]> {
+        match &self.sums {
+            Sums::Direct(b) => Ok(b),
+            Sums::Index(e, sum) => source.piece(e.page, 4 * pieces(self.len) as usize, *sum),
+        }
+    }
+
+    /// Piece `i`: first page and bytes.
+    fn locate(&self, i: u64, page_size: usize) -> Option<(u64, usize)> {
+        let per_page = PIECE / page_size as u64;
+        let mut page = i * per_page;
+        for e in &self.extents {
+            if page < e.pages {
+                return Some((e.page.checked_add(page)?, (self.len - i * PIECE).min(PIECE) as usize));
+            }
+            page -= e.pages;
+        }
+        None
+    }
+
+    /// The bytes of piece `i`, verified.
+    pub fn piece<'s, S: Source<'s> + ?Sized>(&self, i: u64, source: &S) -> Result<&'s [u8]> {
+        let sum = get_u32(self.sums(source)?, 4 * i as usize);
+        let (page, len) = self
+            .locate(i, source.page_size())
+            .ok_or_else(|| Damage("piece outside its extents").at(u64::MAX))?;
+        source.piece(page, len, sum)
+    }
+
+    /// The whole value in place if it is in one extent, every piece verified; `None` if it is in several.
+    pub fn in_place<'s, S: Source<'s> + ?Sized>(&self, source: &S) -> Result<Option<&'s [u8]>> {
+        if self.extents.len() != 1 {
+            return Ok(None);
+        }
+        // The bounds first: a hostile length must not make us walk far.
+        let whole = source.raw(self.extents[0].page, self.len)?;
+        for i in 0..pieces(self.len) {
+            self.piece(i, source)?;
+        }
+        Ok(Some(whole))
+    }
+
+    /// Copies bytes from `offset` on into `out`; how many there were. Verifies only the pieces touched.
+    pub fn read_at<'s, S: Source<'s> + ?Sized>(&self, offset: u64, out: &mut [u8], source: &S) -> Result<usize> {
+        let end = self.len.min(offset.saturating_add(out.len() as u64));
+        let mut at = offset;
+        while at < end {
+            let i = at / PIECE;
+            let piece = self.piece(i, source)?;
+            let from = (at - i * PIECE) as usize;
+            let n = ((end - at) as usize).min(piece.len() - from);
+            let to = (at - offset) as usize;
+            out[to..to + n].copy_from_slice(&piece[from..from + n]);
+            at += n as u64;
+        }
+        Ok(end.saturating_sub(offset) as usize)
+    }
+}
+
+fn decode_extent(b: &[u8], at: usize) -> Option<Extent> {
+    let b = b.get(at..at + EXTENT)?;
+    let e = Extent {
+        page: get_u48(b, 0),
+        pages: get_u32(b, 6) as u64,
+        birth: get_u48(b, 10),
+    };
+    (e.pages > 0).then_some(e)
+}
+
+fn encode_extent(b: &mut [u8], at: usize, e: &Extent) {
+    debug_assert!(e.page <= U48_MAX && e.pages <= u32::MAX as u64);
+    put_u48(b, at, e.page);
+    put_u32(b, at + 6, e.pages as u32);
+    put_u48(b, at + 10, e.birth);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptions_round_trip_and_reject_cuts() {
+        let e = |page, pages| Extent { page, pages, birth: 9 };
+        let direct = Chain {
+            len: 3 * PIECE + 5,
+            extents: vec![e(100, 512), e(7, 257)],
+            sums: Sums::Direct(vec![1; 16]),
+        };
+        let index = Chain {
+            len: 100 * PIECE,
+            extents: vec![e(100, 25600)],
+            sums: Sums::Index(e(5, 1), 77),
+        };
+        for c in [direct, index] {
+            let b = c.encode();
+            assert_eq!(Chain::decode(&b, 4096), Ok(c));
+            for cut in 0..b.len() {
+                assert!(Chain::decode(&b[..cut], 4096).is_err());
+            }
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The 24 bytes that every tree page begins with.
+//!
+//! ```text
+//!  0  u8   kind: 1 leaf, 2 dense leaf, 3 branch
+//!  1  u8   level: 1 = leaf, parents count up
+//!  2  u8   prefix length: bytes shared by every key routed here, stored once at the end of the page
+//!  3  u8   flags: 1 CHECK_PREFIX, 2 HEAD2 (branch)
+//!  4  u16  n: entries or children
+//!  6  u16  heap: bytes of records below the prefix, garbage included
+//!  8  u16  garbage: bytes of the heap no record uses
+//! 10  u8   dense: key suffix width in bytes (1-8)
+//! 11  u8   dense: array width of a suffix (1, 2, 4 or 8)
+//! 12  u16  dense: value width in bytes
+//! 14  u16  zero
+//! 16  u64  number of the table the page was written for
+//! 24       arrays, growing up; records grow down from `page size - prefix length`
+//! ```
+
+use super::PAGE_MAX;
+use crate::util::bytes::{get_u16, get_u64, put_u16, put_u64};
+
+/// Bytes of the header.
+pub const HEADER: usize = 24;
+/// Longest prefix a page stores.
+pub const PREFIX_MAX: usize = 255;
+/// Kind of a slotted leaf.
+pub const LEAF: u8 = 1;
+/// Kind of a dense leaf.
+pub const DENSE: u8 = 2;
+/// Kind of a branch.
+pub const BRANCH: u8 = 3;
+/// Flag: keys without the page's prefix may be routed here (a neighbour vanished); searches must compare the prefix.
+pub const CHECK_PREFIX: u8 = 1;
+/// Flag of a branch: second-level heads follow the offsets.
+pub const HEAD2: u8 = 2;
+
+/// What is wrong with a page; the caller knows its number and makes an [`crate::Error::Corrupt`] of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Damage(pub &'static str);
+
+impl Damage {
+    /// As an error at `page`.
+    #[cold]
+    pub fn at(self, page: u64) -> crate::Error {
+        crate::Error::corrupt(page, self.0)
+    }
+}
+
+/// Kind of the page.
+#[inline(always)]
+pub fn kind(page: &[u8]) -> u8 {
+    page[0]
+}
+/// Level of the page.
+#[inline(always)]
+pub fn level(page: &[u8]) -> u8 {
+    page[1]
+}
+/// Length of the prefix.
+#[inline(always)]
+pub fn prefix_len(page: &[u8]) -> usize {
+    page[2] as usize
+}
+/// Flags.
+#[inline(always)]
+pub fn flags(page: &[u8]) -> u8 {
+    page[3]
+}
+/// Entries or children.
+#[inline(always)]
+pub fn count(page: &[u8]) -> usize {
+    get_u16(page, 4) as usize
+}
+/// Heap bytes, garbage included.
+#[inline(always)]
+pub fn heap(page: &[u8]) -> usize {
+    get_u16(page, 6) as usize
+}
+/// Garbage bytes of the heap.
+#[inline(always)]
+pub fn garbage(page: &[u8]) -> usize {
+    get_u16(page, 8) as usize
+}
+/// Table the page was written for.
+#[inline(always)]
+pub fn table(page: &[u8]) -> u64 {
+    get_u64(page, 16)
+}
+/// The stored prefix.
+#[inline(always)]
+pub fn prefix(page: &[u8]) -> &[u8] {
+    &page[page.len() - prefix_len(page)..]
+}
+
+/// Begins a page in `page`: header fields, zeros elsewhere up to the arrays' start, and the prefix at the end.
+pub fn begin(page: &mut [u8], kind: u8, level: u8, table: u64, prefix: &[u8]) {
+    debug_assert!(prefix.len() <= PREFIX_MAX && page.len() <= PAGE_MAX);
+    page[..HEADER].fill(0);
+    page[0] = kind;
+    page[1] = level;
+    page[2] = prefix.len() as u8;
+    put_u64(page, 16, table);
+    let at = page.len() - prefix.len();
+    page[at..].copy_from_slice(prefix);
+}
+
+/// Sets the flags.
+pub fn set_flags(page: &mut [u8], flags: u8) {
+    page[3] = flags;
+}
+/// Sets the number of entries or children.
+#[inline(always)]
+pub fn set_count(page: &mut [u8], n: usize) {
+    put_u16(page, 4, n as u16);
+}
+/// Sets the heap size.
+#[inline(always)]
+pub fn set_heap(page: &mut [u8], bytes: usize) {
+    put_u16(page, 6, bytes as u16);
+}
+/// Sets the garbage size.
+#[inline(always)]
+pub fn set_garbage(page: &mut [u8], bytes: usize) {
+    put_u16(page, 8, bytes as u16);
+}

@@ -1,0 +1,317 @@
+//! Building a leaf from entries: sizes, the choice between slotted and dense, and the writing.
+
+use super::header::{self, CHECK_PREFIX, DENSE, HEADER, LEAF};
+use super::leaf::{Leaf, Stored, LONG, RECORD, SLOT};
+use super::suffix::Suffix;
+use crate::util::bytes::put_u16;
+
+/// An entry on its way into a leaf. The suffix is relative to a prefix that all entries of one build share.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry<'a> {
+    /// Key behind the common prefix.
+    pub suffix: Suffix<'a>,
+    /// Fingerprint of the whole key.
+    pub fingerprint: u8,
+    /// Value as it will be stored.
+    pub value: Stored<'a>,
+}
+
+impl Entry<'_> {
+    /// Bytes the entry takes in a slotted leaf whose prefix swallows the first `drop` bytes of the suffix.
+    #[inline(always)]
+    pub fn size(&self, drop: usize) -> usize {
+        SLOT + RECORD + self.suffix.tail_bytes(drop) + self.value.bytes().len()
+    }
+}
+
+/// Largest record (lengths, tail, value) a page may hold: two always fit beside the longest prefix.
+pub fn record_max(page_size: usize) -> usize {
+    (page_size - HEADER - header::PREFIX_MAX - 2 * SLOT) / 2
+}
+
+/// Shape of the dense leaf these entries could form: (suffix width, array width, value width).
+pub fn dense_shape(entries: &[Entry<'_>], drop: usize) -> Option<(usize, usize, usize)> {
+    let [first, rest @ ..] = entries else {
+        return None;
+    };
+    let len = first.suffix.inline_len().checked_sub(drop)?;
+    let value = first.value.bytes().len();
+    let fits = |e: &Entry<'_>| {
+        !e.suffix.long
+            && e.suffix.inline_len().checked_sub(drop) == Some(len)
+            && !e.value.is_chain()
+            && e.value.bytes().len() == value
+    };
+    if rest.is_empty() || !(1..=8).contains(&len) || !fits(first) || !rest.iter().all(fits) {
+        return None;
+    }
+    Some((len, len.next_power_of_two(), value))
+}
+
+/// Bytes a leaf of these entries takes, dense if it can be.
+pub fn leaf_size(entries: &[Entry<'_>], drop: usize, prefix: usize) -> usize {
+    if let Some((_, class, value)) = dense_shape(entries, drop) {
+        return HEADER + prefix + entries.len() * (class + value);
+    }
+    HEADER + prefix + entries.iter().map(|e| e.size(drop)).sum::<usize>()
+}
+
+/// Writes a leaf of `entries` (which fit: see [`leaf_size`]) into `page`. `prefix` ends with the `drop` bytes the
+/// suffixes begin with.
+pub fn build_leaf(page: &mut [u8], table: u64, prefix: &[u8], entries: &[Entry<'_>], drop: usize) {
+    if let Some(shape) = dense_shape(entries, drop) {
+        return build_dense(page, table, prefix, entries, drop, shape);
+    }
+    header::begin(page, LEAF, 1, table, prefix);
+    let n = entries.len();
+    let mut at = page.len() - prefix.len();
+    let end = at;
+    let mut scratch = Vec::new();
+    for (i, e) in entries.iter().enumerate() {
+        let suffix = settled(&e.suffix, drop, &mut scratch);
+        let value = e.value.bytes();
+        at -= RECORD + suffix.tail.len() + value.len();
+        write_slot(page, n, i, &suffix, e.fingerprint, at);
+        write_record(page, at, &suffix, &e.value);
+    }
+    header::set_count(page, n);
+    header::set_heap(page, end - at);
+    // The memory was another page's before: its bytes must not get into the file.
+    page[HEADER + SLOT * n..at].fill(0);
+}
+
+/// `suffix` without lead and without its first `drop` bytes; `scratch` holds the bytes if they must be moved together.
+fn settled<'b>(suffix: &Suffix<'b>, drop: usize, scratch: &'b mut Vec<u8>) -> Suffix<'b> {
+    if suffix.lead.is_empty() {
+        return suffix.dropped(drop);
+    }
+    scratch.clear();
+    suffix.write_to(scratch);
+    let len = scratch.len();
+    scratch.extend_from_slice(&suffix.tail[suffix.inline_tail().len()..]);
+    let mut moved = Suffix::of(&scratch[drop.min(len)..]);
+    moved.len = len.saturating_sub(drop);
+    moved.long = suffix.long;
+    moved
+}
+
+#[inline(always)]
+fn write_slot(page: &mut [u8], n: usize, i: usize, suffix: &Suffix<'_>, fingerprint: u8, at: usize) {
+    page[HEADER + 4 * i..HEADER + 4 * i + 4].copy_from_slice(&suffix.head.to_le_bytes());
+    page[HEADER + 4 * n + i] = fingerprint;
+    put_u16(page, HEADER + 5 * n + 2 * i, at as u16);
+}
+
+/// Writes the record of a settled suffix at `at`.
+#[inline(always)]
+pub(super) fn write_record(page: &mut [u8], at: usize, suffix: &Suffix<'_>, value: &Stored<'_>) {
+    let bytes = value.bytes();
+    let key = suffix.len as u16 | if suffix.long { LONG } else { 0 };
+    let len = bytes.len() as u16 | if value.is_chain() { LONG } else { 0 };
+    put_u16(page, at, key);
+    put_u16(page, at + 2, len);
+    let tail = at + RECORD;
+    page[tail..tail + suffix.tail.len()].copy_from_slice(suffix.tail);
+    let from = tail + suffix.tail.len();
+    page[from..from + bytes.len()].copy_from_slice(bytes);
+}
+
+fn build_dense(
+    page: &mut [u8],
+    table: u64,
+    prefix: &[u8],
+    entries: &[Entry<'_>],
+    drop: usize,
+    (width, class, value): (usize, usize, usize),
+) {
+    header::begin(page, DENSE, 1, table, prefix);
+    page[10] = width as u8;
+    page[11] = class as u8;
+    put_u16(page, 12, value as u16);
+    let n = entries.len();
+    header::set_count(page, n);
+    let mut scratch = Vec::new();
+    for (i, e) in entries.iter().enumerate() {
+        scratch.clear();
+        e.suffix.write_to(&mut scratch);
+        write_dense(page, (class, value), n, i, &scratch[drop..], e.value.bytes());
+    }
+    let room = page.len() - prefix.len();
+    page[HEADER + (class + value) * n..room].fill(0);
+}
+
+/// Writes entry `i` of a dense leaf of `n`.
+#[inline(always)]
+pub(super) fn write_dense(
+    page: &mut [u8],
+    (class, width): (usize, usize),
+    n: usize,
+    i: usize,
+    suffix: &[u8],
+    value: &[u8],
+) {
+    let mut b = [0u8; 8];
+    b[..suffix.len()].copy_from_slice(suffix);
+    // Left-aligned big-endian, kept as a little-endian integer of `class` bytes.
+    b[..class].reverse();
+    page[HEADER + class * i..HEADER + class * (i + 1)].copy_from_slice(&b[..class]);
+    let at = HEADER + class * n + width * i;
+    page[at..at + width].copy_from_slice(value);
+}
+
+/// Marks a page whose interval of keys has grown beyond its prefix.
+pub fn mark_check_prefix(page: &mut [u8]) {
+    let flags = header::flags(page) | CHECK_PREFIX;
+    header::set_flags(page, flags);
+}
+
+/// Appends the entries `range` of `leaf` to `out`. `lead` goes before every suffix: the end of the page's prefix that is
+/// not part of the common one. Dense suffixes are taken from `dense` ([`dense_bytes`]).
+pub fn entries_of<'a>(
+    leaf: &Leaf<'a>,
+    range: std::ops::Range<usize>,
+    dense: &'a [u8],
+    lead: &'a [u8],
+    out: &mut Vec<Entry<'a>>,
+) -> Result<(), header::Damage> {
+    if leaf.is_dense() {
+        let (width, ..) = leaf.shape();
+        let prefix = leaf.prefix();
+        let mut key = [0u8; header::PREFIX_MAX + 8];
+        key[..prefix.len()].copy_from_slice(prefix);
+        for i in range {
+            let suffix = &dense[8 * i..8 * i + width];
+            key[prefix.len()..prefix.len() + width].copy_from_slice(suffix);
+            out.push(Entry {
+                suffix: Suffix {
+                    lead,
+                    ..Suffix::of(suffix)
+                },
+                fingerprint: crate::util::hash::fingerprint(&key[..prefix.len() + width]),
+                value: leaf.value(i)?,
+            });
+        }
+        return Ok(());
+    }
+    for i in range {
+        out.push(Entry {
+            suffix: Suffix {
+                lead,
+                ..leaf.slotted_suffix(i)?
+            },
+            fingerprint: leaf.fingerprint(i),
+            value: leaf.value(i)?,
+        });
+    }
+    Ok(())
+}
+
+/// The suffixes of a dense leaf as bytes, 8 each (empty for a slotted leaf): what [`entries_of`] borrows from.
+pub fn dense_bytes(leaf: &Leaf<'_>) -> Vec<u8> {
+    if !leaf.is_dense() {
+        return Vec::new();
+    }
+    (0..leaf.len())
+        .flat_map(|i| leaf.dense_suffix(i).to_be_bytes())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::page::{Ptr, Source};
+    use crate::util::hash::fingerprint;
+
+    struct Nothing;
+    impl Source<'static> for Nothing {
+        fn page_size(&self) -> usize {
+            4096
+        }
+        fn page(&self, _: &Ptr) -> crate::Result<&'static [u8]> {
+            Err(crate::Error::NotFound)
+        }
+        fn piece(&self, _: u64, _: usize, _: u32) -> crate::Result<&'static [u8]> {
+            Err(crate::Error::NotFound)
+        }
+        fn raw(&self, _: u64, _: u64) -> crate::Result<&'static [u8]> {
+            Err(crate::Error::NotFound)
+        }
+    }
+
+    fn entries(keys: &[Vec<u8>]) -> Vec<Entry<'_>> {
+        let entry = |k| Entry {
+            suffix: Suffix::of(k),
+            fingerprint: fingerprint(k),
+            value: Stored::Inline(b"v"),
+        };
+        keys.iter().map(|k| entry(k.as_slice())).collect()
+    }
+
+    fn check(keys: &[Vec<u8>], probes: &[Vec<u8>], dense: bool) {
+        let mut page = vec![0; 4096];
+        let e = entries(keys);
+        for drop in 0..=3 {
+            let prefix = &keys[0][..drop];
+            assert!(leaf_size(&e, drop, drop) <= 4096);
+            build_leaf(&mut page, 5, prefix, &e, drop);
+            let leaf = Leaf::new(&page).unwrap();
+            assert_eq!(leaf.is_dense(), dense);
+            assert_eq!(leaf.used(), leaf_size(&e, drop, drop));
+            for p in probes.iter().chain(keys).filter(|p| p.starts_with(prefix)) {
+                let want = keys.binary_search(p);
+                assert_eq!(leaf.position(p, 1, &Nothing).unwrap(), want, "{p:?}");
+                assert_eq!(leaf.find(p, fingerprint(p), 1, &Nothing).unwrap(), want.ok());
+            }
+            let mut out = Vec::new();
+            for (i, k) in keys.iter().enumerate() {
+                out.clear();
+                leaf.key(i, 1, &Nothing, &mut out).unwrap();
+                assert_eq!(&out, k);
+                assert_eq!(leaf.value(i), Ok(Stored::Inline(b"v")));
+            }
+        }
+    }
+
+    #[test]
+    fn slotted_and_dense_find_every_position() {
+        let mut keys: Vec<Vec<u8>> = Vec::new();
+        for a in 0..3u8 {
+            for b in [0u8, 1, 255] {
+                for len in 0..8 {
+                    let mut k = b"pre".to_vec();
+                    k.extend(std::iter::repeat_n(a, len.min(3)));
+                    k.extend(std::iter::repeat_n(b, len.saturating_sub(3)));
+                    keys.push(k);
+                }
+            }
+        }
+        keys.sort();
+        keys.dedup();
+        let some: Vec<_> = keys.iter().step_by(2).cloned().collect();
+        check(&some, &keys, false);
+        for width in 1..=8usize {
+            let key = |x: u64| [b"pre", &(x << (64 - 8 * width)).to_be_bytes()[..width]].concat();
+            let keys: Vec<_> = (0..100u64).map(|i| key(i * 2 + 1)).collect();
+            let mut probes: Vec<_> = (0..203).map(|i| key(i & 0xFF)).collect();
+            let longer: Vec<_> = probes
+                .iter()
+                .flat_map(|p| [[p, &[0][..]].concat(), [p, &[9; 9][..]].concat()])
+                .collect();
+            let shorter: Vec<_> = probes.iter().map(|p| p[..p.len() - 1].to_vec()).collect();
+            probes.extend(longer);
+            probes.extend(shorter);
+            check_dense(&keys, &probes);
+        }
+    }
+
+    fn check_dense(keys: &[Vec<u8>], probes: &[Vec<u8>]) {
+        let mut page = vec![0; 4096];
+        let e = entries(keys);
+        build_leaf(&mut page, 5, b"pre", &e, 3);
+        let leaf = Leaf::new(&page).unwrap();
+        assert!(leaf.is_dense());
+        for p in probes.iter().filter(|p| p.len() >= 3) {
+            assert_eq!(leaf.position(p, 1, &Nothing).unwrap(), keys.binary_search(p), "{p:?}");
+        }
+    }
+}

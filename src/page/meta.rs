@@ -1,0 +1,385 @@
+//! The four meta slots at the head of the file: which commit is current, and what recovery must check and replay.
+//!
+//! Four slots of 4096 bytes at offsets 0, 4096, 8192 and 12288, whatever the page size: the seats of the durable, the
+//! syncing, the newest and the next commit (I-1). All integers little-endian; `u48` takes six bytes.
+//!
+//! | at   | bytes | field                                                                                 |
+//! |------|-------|---------------------------------------------------------------------------------------|
+//! | 0    | 8     | magic `89 6B 76 66 69 6C 65 0A` ("\x89kvfile\n")                                        |
+//! | 8    | 4     | format version, 1                                                                      |
+//! | 12   | 4     | features that a reader must understand                                                 |
+//! | 16   | 4     | features that a writer must understand                                                 |
+//! | 20   | 4     | features that may be ignored                                                           |
+//! | 24   | 4     | page size: a power of two, 4096 to 65536                                               |
+//! | 28   | 1     | checksum kind: 1 = CRC-32C                                                             |
+//! | 29   | 1     | checksum width in bytes: 4                                                             |
+//! | 30   | 2     | zero                                                                                   |
+//! | 32   | 16    | UUID of the file                                                                       |
+//! | 48   | 8     | commit id, from 1 up; never repeated (I-4)                                             |
+//! | 56   | 8     | `base`: the commit that was durable when this slot was written (I-2), less than the id |
+//! | 64   | 8     | `folded`: the space tree of this commit holds the changes of commits up to here          |
+//! | 72   | 8     | time of the commit, nanoseconds since 1970 (UTC)                                       |
+//! | 80   | 8     | pages of the file, meta pages included                                                 |
+//! | 88   | 8     | dead pages among them                                                                  |
+//! | 96   | 24    | root of the default table                                                              |
+//! | 120  | 24    | root of the catalogue                                                                  |
+//! | 144  | 24    | root of the space tree                                                                 |
+//! | 168  | 2     | spilled extents of the tail, `n`                                                       |
+//! | 170  | 2     | inline bytes of the tail, `m`                                                          |
+//! | 172  | 24 n  | spilled extents: page u48, pages u32, bytes u32, CRC-32C u32 of those bytes, birth u48  |
+//! | ..   | m     | records, one behind the other                                                          |
+//! | 4092 | 4     | CRC-32C of bytes 0 to 4091                                                             |
+//!
+//! Root: page u48, birth u48, entries u48, checksum u32, height u8 (0: empty tree, the rest is zero),
+//! u8 1: long values or keys may be below.
+//! The tail's records are described in `pager/tail.rs`.
+
+use super::{Ptr, Root, META_BYTES, PAGE_MAX, PAGE_MIN, U48_MAX};
+use crate::error::{Error, Result};
+use crate::util::bytes::{get_u16, get_u32, get_u48, get_u64, put_u16, put_u32, put_u48, put_u64};
+use crate::util::crc32c;
+
+/// Bytes of a slot.
+pub const SLOT: usize = 4096;
+/// Slots.
+pub const SLOTS: usize = 4;
+/// First bytes of every slot.
+pub const MAGIC: [u8; 8] = *b"\x89kvfile\n";
+/// Format version written.
+pub const VERSION: u32 = 1;
+/// Levels a tree can have at most.
+pub const HEIGHT_MAX: u8 = 64;
+/// Bytes of a slot's tail: spilled extents and inline records together.
+pub const TAIL_MAX: usize = CRC_AT - TAIL_AT;
+/// Bytes one spilled extent takes in the slot.
+pub const SPILL_BYTES: usize = 24;
+
+const TAIL_AT: usize = 172;
+const CRC_AT: usize = SLOT - 4;
+
+/// An extent that holds records which do not fit into a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Spill {
+    /// First page.
+    pub page: u64,
+    /// Pages.
+    pub pages: u64,
+    /// Bytes used, from the first page's start on.
+    pub bytes: u32,
+    /// CRC-32C of those bytes.
+    pub checksum: u32,
+    /// Commit that wrote it.
+    pub birth: u64,
+}
+
+/// One slot's content.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Meta {
+    /// Features a reader must understand.
+    pub must: u32,
+    /// Features a writer must understand.
+    pub write: u32,
+    /// Features that may be ignored.
+    pub may: u32,
+    /// Bytes of a page.
+    pub page_size: u32,
+    /// UUID of the file.
+    pub uuid: [u8; 16],
+    /// Commit id.
+    pub id: u64,
+    /// Commit that was durable when this was written.
+    pub base: u64,
+    /// Newest commit whose changes the space tree holds.
+    pub folded: u64,
+    /// Nanoseconds since 1970.
+    pub time: u64,
+    /// Pages of the file.
+    pub pages: u64,
+    /// Dead pages among them.
+    pub dead: u64,
+    /// Tree of the default table.
+    pub main: Root,
+    /// Catalogue tree.
+    pub catalogue: Root,
+    /// Tree of dead extents.
+    pub space: Root,
+    /// Where older records are.
+    pub spills: Vec<Spill>,
+    /// Newer records.
+    pub inline: Vec<u8>,
+}
+
+/// What a slot turned out to be.
+#[derive(Debug)]
+pub enum Slot {
+    /// Not a slot: other bytes where the magic should be.
+    Foreign,
+    /// Never written, or torn: its checksum differs.
+    Torn,
+    /// A commit.
+    Valid(Box<Meta>),
+}
+
+impl Meta {
+    /// The slot's bytes.
+    ///
+    /// # Panics
+    /// If the tail is longer than [`TAIL_MAX`].
+    pub fn encode(&self) -> Box<[u8; SLOT]> {
+        let mut b = Box::new([0; SLOT]);
+        b[..8].copy_from_slice(&MAGIC);
+        put_u32(&mut b[..], 8, VERSION);
+        put_u32(&mut b[..], 12, self.must);
+        put_u32(&mut b[..], 16, self.write);
+        put_u32(&mut b[..], 20, self.may);
+        put_u32(&mut b[..], 24, self.page_size);
+        b[28] = 1;
+        b[29] = 4;
+        b[32..48].copy_from_slice(&self.uuid);
+        let numbers = [self.id, self.base, self.folded, self.time, self.pages, self.dead];
+        for (i, number) in numbers.into_iter().enumerate() {
+            put_u64(&mut b[..], 48 + 8 * i, number);
+        }
+        for (i, root) in [&self.main, &self.catalogue, &self.space].into_iter().enumerate() {
+            put_root(&mut b[96 + 24 * i..120 + 24 * i], root);
+        }
+        put_u16(&mut b[..], 168, self.spills.len() as u16);
+        put_u16(&mut b[..], 170, self.inline.len() as u16);
+        let mut at = TAIL_AT;
+        for spill in &self.spills {
+            put_u48(&mut b[..], at, spill.page);
+            put_u32(&mut b[..], at + 6, spill.pages as u32);
+            put_u32(&mut b[..], at + 10, spill.bytes);
+            put_u32(&mut b[..], at + 14, spill.checksum);
+            put_u48(&mut b[..], at + 18, spill.birth);
+            at += SPILL_BYTES;
+        }
+        assert!(at + self.inline.len() <= CRC_AT, "the tail is too long for its slot");
+        b[at..at + self.inline.len()].copy_from_slice(&self.inline);
+        let crc = crc32c(&b[..CRC_AT]);
+        put_u32(&mut b[..], CRC_AT, crc);
+        b
+    }
+
+    /// Reads a slot: magic, then checksum, then the rest.
+    ///
+    /// # Errors
+    /// `TooNew`; `Corrupt` when the checksum fits and the content cannot be (no crash does that).
+    pub fn decode(b: &[u8; SLOT]) -> Result<Slot> {
+        if b[..8] != MAGIC {
+            return Ok(if b.iter().all(|x| *x == 0) {
+                Slot::Torn
+            } else {
+                Slot::Foreign
+            });
+        }
+        if crc32c(&b[..CRC_AT]) != get_u32(b, CRC_AT) {
+            return Ok(Slot::Torn);
+        }
+        let version = get_u32(b, 8);
+        if version != VERSION {
+            return Err(Error::TooNew(format!(
+                "file format {version}, this library reads {VERSION}"
+            )));
+        }
+        let must = get_u32(b, 12);
+        if must != 0 {
+            return Err(Error::TooNew(format!("unknown features {must:#x}")));
+        }
+        let meta = Meta {
+            must,
+            write: get_u32(b, 16),
+            may: get_u32(b, 20),
+            page_size: get_u32(b, 24),
+            uuid: std::array::from_fn(|i| b[32 + i]),
+            id: get_u64(b, 48),
+            base: get_u64(b, 56),
+            folded: get_u64(b, 64),
+            time: get_u64(b, 72),
+            pages: get_u64(b, 80),
+            dead: get_u64(b, 88),
+            main: get_root(&b[96..120]),
+            catalogue: get_root(&b[120..144]),
+            space: get_root(&b[144..168]),
+            spills: Vec::new(),
+            inline: Vec::new(),
+        };
+        if b[28] != 1 || b[29] != 4 {
+            return Err(Error::TooNew(format!("checksum kind {} of {} bytes", b[28], b[29])));
+        }
+        meta.with_tail(b)
+    }
+
+    /// Checks the fields against each other, and reads the tail's frame.
+    fn with_tail(mut self, b: &[u8; SLOT]) -> Result<Slot> {
+        let wrong = |what| Err(Error::corrupt(0, what));
+        let size = self.page_size as usize;
+        if !size.is_power_of_two() || !(PAGE_MIN..=PAGE_MAX).contains(&size) {
+            return wrong("meta slot: impossible page size");
+        }
+        if self.id == 0 || self.id > U48_MAX || self.base >= self.id || self.folded >= self.id {
+            return wrong("meta slot: impossible commit ids");
+        }
+        let first = super::meta_pages(size);
+        if self.pages < first || self.dead > self.pages - first {
+            return wrong("meta slot: impossible page count");
+        }
+        for root in [&self.main, &self.catalogue, &self.space] {
+            let inside = (first..self.pages).contains(&root.ptr.page) && root.ptr.birth <= self.id;
+            if root.height > HEIGHT_MAX
+                || (root.height > 0 && !inside)
+                || (root.height == 0 && *root != Root::default())
+            {
+                return wrong("meta slot: impossible root");
+            }
+        }
+        let (spills, inline) = (get_u16(b, 168) as usize, get_u16(b, 170) as usize);
+        if spills * SPILL_BYTES + inline > TAIL_MAX {
+            return wrong("meta slot: the tail is too long");
+        }
+        let mut at = TAIL_AT;
+        for _ in 0..spills {
+            let spill = Spill {
+                page: get_u48(b, at),
+                pages: get_u32(b, at + 6).into(),
+                bytes: get_u32(b, at + 10),
+                checksum: get_u32(b, at + 14),
+                birth: get_u48(b, at + 18),
+            };
+            let inside = spill.page >= first && spill.page.saturating_add(spill.pages) <= self.pages;
+            if !inside || u64::from(spill.bytes) > spill.pages * size as u64 || spill.birth > self.id {
+                return wrong("meta slot: impossible spilled extent");
+            }
+            self.spills.push(spill);
+            at += SPILL_BYTES;
+        }
+        self.inline.extend_from_slice(&b[at..at + inline]);
+        Ok(Slot::Valid(Box::new(self)))
+    }
+
+    /// Whether a file of `len` bytes holds all pages of this commit. Not part of decoding: the length is unsynced too,
+    /// and a commit that a crash left without its end was still seen, must be erased, and its id never used again (I-4).
+    pub fn fits(&self, len: u64) -> bool {
+        let size = u64::from(self.page_size);
+        let bytes = self.pages.checked_mul(size);
+        self.pages == super::meta_pages(size as usize) && len >= META_BYTES || bytes.is_some_and(|bytes| bytes <= len)
+    }
+}
+
+fn put_root(b: &mut [u8], root: &Root) {
+    put_u48(b, 0, root.ptr.page);
+    put_u48(b, 6, root.ptr.birth);
+    put_u48(b, 12, root.ptr.entries);
+    put_u32(b, 18, root.ptr.checksum);
+    b[22] = root.height;
+    b[23] = root.has_long.into();
+}
+
+fn get_root(b: &[u8]) -> Root {
+    Root {
+        ptr: Ptr {
+            page: get_u48(b, 0),
+            birth: get_u48(b, 6),
+            entries: get_u48(b, 12),
+            checksum: get_u32(b, 18),
+        },
+        height: b[22],
+        has_long: b[23] != 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Meta {
+        let root = |page| Root {
+            ptr: Ptr {
+                page,
+                birth: 7,
+                entries: 3,
+                checksum: 0xABCD_EF01,
+            },
+            height: 2,
+            has_long: true,
+        };
+        Meta {
+            page_size: 4096,
+            uuid: [9; 16],
+            id: 8,
+            base: 6,
+            folded: 2,
+            time: 1,
+            pages: 50,
+            dead: 4,
+            main: root(10),
+            catalogue: root(11),
+            space: root(12),
+            may: 1 << 31,
+            spills: vec![Spill {
+                page: 20,
+                pages: 2,
+                bytes: 5000,
+                checksum: 77,
+                birth: 8,
+            }],
+            inline: vec![1, 2, 3],
+            ..Meta::default()
+        }
+    }
+
+    #[test]
+    fn a_slot_reads_back() {
+        let meta = sample();
+        let b = meta.encode();
+        assert!(matches!(Meta::decode(&b), Ok(Slot::Valid(m)) if *m == meta));
+        assert!(meta.fits(50 * 4096) && !meta.fits(50 * 4096 - 1));
+        assert!(matches!(Meta::decode(&[0; SLOT]), Ok(Slot::Torn)));
+        assert!(matches!(Meta::decode(&[7; SLOT]), Ok(Slot::Foreign)));
+    }
+
+    #[test]
+    fn every_flipped_bit_is_noticed() {
+        let good = *sample().encode();
+        for bit in 0..SLOT * 8 {
+            let mut b = good;
+            b[bit / 8] ^= 1 << (bit % 8);
+            assert!(!matches!(Meta::decode(&b), Ok(Slot::Valid(_)) | Err(_)), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_right_checksum_does_not_make_nonsense_valid() {
+        let check = |at: usize, value: u8| {
+            let mut b = *sample().encode();
+            b[at] = value;
+            let crc = crc32c(&b[..CRC_AT]);
+            put_u32(&mut b, CRC_AT, crc);
+            Meta::decode(&b)
+        };
+        assert!(matches!(check(8, 2), Err(Error::TooNew(_))));
+        assert!(matches!(check(12, 1), Err(Error::TooNew(_))));
+        assert!(matches!(check(28, 2), Err(Error::TooNew(_))));
+        for (at, value) in [
+            (25, 17),
+            (48, 0),
+            (56, 8),
+            (64, 9),
+            (80, 3),
+            (88, 47),
+            (96, 60),
+            (96, 3),
+            (118, 65),
+            (118, 0),
+            (169, 9),
+            (172, 49),
+            (178, 40),
+            (183, 255),
+        ] {
+            assert!(
+                matches!(check(at, value), Err(Error::Corrupt(_))),
+                "byte {at} = {value}"
+            );
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! A page as bytes: the layouts, and the two traits through which trees reach pages.
+//!
+//! Nothing here reads or writes files, and nothing here trusts the bytes: every view checks its bounds itself, because
+//! a page in the map may be damaged or hostile, and memory safety must not rest on a checksum tested earlier.
+//!
+//! | file       | subject                                                             |
+//! |------------|---------------------------------------------------------------------|
+//! | `header`   | the 24 bytes all tree pages begin with                               |
+//! | `search`   | counting heads: the first step in leaves and branches                 |
+//! | `kernel`   | vector compares, as the machine can                                   |
+//! | `suffix`   | the part of a key that a page stores; long keys                       |
+//! | `leaf`     | slotted and dense leaves: reading; `leaf_build`, `leaf_edit`: writing  |
+//! | `key`      | rebuilding keys from a leaf, fast                                     |
+//! | `branch`   | separators and pointers                                               |
+//! | `chain`    | the description of a long value or long key outside the page          |
+//! | `meta`     | the four slots at the head of the file                                |
+
+pub mod branch;
+pub mod chain;
+pub mod header;
+pub mod kernel;
+pub mod key;
+pub mod leaf;
+pub mod leaf_build;
+pub mod leaf_edit;
+pub mod meta;
+pub mod search;
+pub mod suffix;
+
+use crate::error::Result;
+
+/// Smallest page size in bytes, and the default.
+pub const PAGE_MIN: usize = 4096;
+/// Largest page size in bytes.
+pub const PAGE_MAX: usize = 65536;
+/// Bytes of the four meta slots at the head of the file.
+pub const META_BYTES: u64 = 4 * 4096;
+/// A long value is checksummed in pieces of this many bytes.
+pub const PIECE: u64 = 1 << 20;
+/// Longest key in bytes.
+pub const KEY_MAX: usize = 2 << 20;
+/// Bit of a page number in memory: the page is private to a write transaction and the rest is its arena slot. Never in
+/// the file.
+pub const PRIVATE: u64 = 1 << 47;
+/// Largest page number, birth or entry count the 48-bit fields of the format hold (page numbers have one bit less).
+pub const U48_MAX: u64 = (1 << 48) - 1;
+
+/// Pages that the meta slots occupy at this page size.
+pub fn meta_pages(page_size: usize) -> u64 {
+    META_BYTES.div_ceil(page_size as u64)
+}
+
+/// Pointer to a tree page: where it is, when it was written, what is below it, and what its bytes must sum to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Ptr {
+    /// Page number, or [`PRIVATE`] | arena slot.
+    pub page: u64,
+    /// Commit that wrote the page.
+    pub birth: u64,
+    /// Entries in the leaves below.
+    pub entries: u64,
+    /// CRC-32C of the page.
+    pub checksum: u32,
+}
+
+impl Ptr {
+    /// Whether the page is private to the running write transaction.
+    #[inline(always)]
+    pub fn is_private(&self) -> bool {
+        self.page & PRIVATE != 0
+    }
+}
+
+/// Root of a tree. `height` 0: no page at all, an empty tree; 1: the root is a leaf.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Root {
+    /// The root page; zero in an empty tree.
+    pub ptr: Ptr,
+    /// Levels of the tree.
+    pub height: u8,
+    /// Values or keys outside the leaves may be below: leaves must be read before they are dropped.
+    pub has_long: bool,
+}
+
+/// A run of contiguous pages holding one value, a part of one, or the rest of a long key. No header: payload from the
+/// first byte, zeros behind the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Extent {
+    /// First page.
+    pub page: u64,
+    /// Pages.
+    pub pages: u64,
+    /// Commit that wrote it.
+    pub birth: u64,
+}
+
+/// Where pages are read from: the map through one snapshot's eyes, a write transaction, or a `HashMap` in a test. The
+/// bytes live for `'a`, longer than the source itself, which is a cheap copy of a reference.
+pub trait Source<'a> {
+    /// Bytes of a page.
+    fn page_size(&self) -> usize;
+
+    /// The page behind `ptr`: exactly `page_size` bytes, its checksum verified at least once since it was written.
+    ///
+    /// # Errors
+    /// `Corrupt` when the number is out of range or the checksum differs.
+    fn page(&self, ptr: &Ptr) -> Result<&'a [u8]>;
+
+    /// Hints that the first `bytes` bytes of `page` will be read soon.
+    #[inline(always)]
+    fn prefetch(&self, page: u64, bytes: usize) {
+        let _ = (page, bytes);
+    }
+
+    /// `len` bytes from the start of `page` on, as one piece whose CRC-32C must be `checksum` (verified at least once).
+    ///
+    /// # Errors
+    /// `Corrupt` when the range leaves the file or the checksum differs.
+    fn piece(&self, page: u64, len: usize, checksum: u32) -> Result<&'a [u8]>;
+
+    /// `len` bytes from the start of `page` on, bounds checked only: for a whole extent whose pieces were verified.
+    ///
+    /// # Errors
+    /// `Corrupt` when the range leaves the file.
+    fn raw(&self, page: u64, len: u64) -> Result<&'a [u8]>;
+}
+
+/// Where a write transaction gets pages and gives them back. All of it is undone by not committing.
+pub trait Place {
+    /// The id this transaction's commit will have: the birth of every page placed through it.
+    fn birth(&self) -> u64;
+
+    /// Allocates one run of 1 to `want` contiguous pages (the longest sensible one: callers ask again for the rest).
+    /// Returns (first page, pages).
+    ///
+    /// # Errors
+    /// `NoSpace`, `Limit`.
+    fn take(&mut self, want: u64) -> Result<(u64, u64)>;
+
+    /// Allocates exactly `pages` contiguous pages, growing the file if no hole fits.
+    ///
+    /// # Errors
+    /// `NoSpace`, `Limit`.
+    fn take_exact(&mut self, pages: u64) -> Result<u64>;
+
+    /// Writes whole tree pages one after the other from `page` on, into pages taken before; `sums[i]` is the CRC-32C of
+    /// `parts[i]` (kept for the commit record, so that nothing is summed twice). They can be read through a [`Source`]
+    /// of this transaction afterwards.
+    ///
+    /// # Errors
+    /// `NoSpace`, `Io`.
+    fn write_pages(&mut self, page: u64, parts: &[&[u8]], sums: &[u32]) -> Result<()>;
+
+    /// Writes one piece (at most [`PIECE`] bytes, payload without a header) from the start of `page` on, and zeros to
+    /// the end of its last page; `checksum` is the CRC-32C of `bytes`.
+    ///
+    /// # Errors
+    /// `NoSpace`, `Io`.
+    fn write_piece(&mut self, page: u64, bytes: &[u8], checksum: u32) -> Result<()>;
+
+    /// Tells that this transaction no longer refers to the pages. Those it took itself (`birth` is its own) can be
+    /// taken again at once, others when no reader and no recoverable commit needs them.
+    fn release(&mut self, page: u64, pages: u64, birth: u64);
+}

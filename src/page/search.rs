@@ -1,0 +1,97 @@
+//! Counting heads: how many of a sorted array of 32-bit heads are less than a given one.
+//!
+//! A branch-free binary search narrows to 64 heads, which are then compared all at once ([`Kernel`]). The window may
+//! begin before or end behind the searched part: both are harmless in a sorted array, and bytes behind the array are
+//! masked by position.
+
+use super::header::HEADER;
+use super::kernel::{plain, Kernel};
+
+const WINDOW: usize = 32;
+
+/// The 4 bytes after the prefix as a big-endian integer, zero padded: integer order is byte order.
+#[inline(always)]
+pub fn head(suffix: &[u8]) -> u32 {
+    match suffix {
+        [a, b, c, d, ..] => u32::from_be_bytes([*a, *b, *c, *d]),
+        [a, b, c] => u32::from_be_bytes([*a, *b, *c, 0]),
+        [a, b] => u32::from_be_bytes([*a, *b, 0, 0]),
+        [a] => u32::from_be_bytes([*a, 0, 0, 0]),
+        [] => 0,
+    }
+}
+
+/// Head `i` of the array behind the page header.
+#[inline(always)]
+pub fn head_at(page: &[u8], i: usize) -> u32 {
+    crate::util::bytes::get_u32(page, HEADER + 4 * i)
+}
+
+/// Number of the `n` heads behind the page header that are less than `h`. The page holds at least `n` heads.
+#[inline(always)]
+pub fn count_less(page: &[u8], n: usize, h: u32) -> usize {
+    count_less_with(plain(), page, n, h)
+}
+
+/// As [`count_less`], with the best kernel at hand.
+#[inline(always)]
+pub fn count_less_with<K: Kernel>(kernel: K, page: &[u8], n: usize, h: u32) -> usize {
+    let mut base = 0;
+    let mut len = n;
+    while len > 2 * WINDOW {
+        let half = len / 2;
+        let mid = base + half;
+        // Heads before `mid` are all less than `h` if the one at `mid - 1` is.
+        base = if head_at(page, mid - 1) < h { mid } else { base };
+        len -= half;
+    }
+    if n <= WINDOW {
+        // What lies behind the heads counts as not less.
+        let beyond = u32::MAX.checked_shl(n as u32).unwrap_or(0);
+        return (!window(kernel, page, 0, h) | beyond).trailing_zeros() as usize;
+    }
+    let at = base.min(n.saturating_sub(2 * WINDOW));
+    let less = u64::from(window(kernel, page, at, h)) | u64::from(window(kernel, page, at + WINDOW, h)) << 32;
+    let beyond = u64::MAX.checked_shl((n - at) as u32).unwrap_or(0);
+    at + (!less | beyond).trailing_zeros() as usize
+}
+
+/// Which of the heads from `at` on are less than `h`.
+#[inline(always)]
+fn window<K: Kernel>(kernel: K, page: &[u8], at: usize, h: u32) -> u32 {
+    // A page is at least 4096 bytes: only hostile counts could leave it, and those the views refuse.
+    match page.get(HEADER + 4 * at..).and_then(|heads| heads.first_chunk()) {
+        Some(heads) => kernel.less_32(heads, h),
+        None => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_like_a_filter() {
+        let mut x = 7u64;
+        for n in 0..300usize {
+            let mut v: Vec<u32> = (0..n)
+                .map(|_| {
+                    x = x.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                    (x >> 40) as u32 % 64 * 0x0400_0001
+                })
+                .collect();
+            v.sort();
+            let mut page = vec![0xA5u8; 4096];
+            for (i, h) in v.iter().enumerate() {
+                page[HEADER + 4 * i..HEADER + 4 * i + 4].copy_from_slice(&h.to_le_bytes());
+            }
+            for h in v
+                .iter()
+                .flat_map(|h| [h.wrapping_sub(1), *h, h.wrapping_add(1)])
+                .chain([0, u32::MAX])
+            {
+                assert_eq!(count_less(&page, n, h), v.iter().filter(|y| **y < h).count());
+            }
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! The part of a key that a page stores: what follows the page's prefix.
+//!
+//! A record keeps the first 4 bytes of it in the head array and only the rest beside the value. A *long* key (more than
+//! [`key_inline_max`]) keeps its first [`KEEP`] bytes in the page and the rest in an extent, described by the last
+//! [`REST`] bytes of its tail:
+//!
+//! ```text
+//!  0  u32  length of the whole key
+//!  4  u48  first page of the rest
+//! 10  u48  birth
+//! 16  u32  CRC-32C of the first MiB of the rest
+//! 20  u32  CRC-32C of what follows it (0 if nothing)
+//! ```
+
+use super::header::Damage;
+use super::search::head;
+use super::{Extent, Source, KEY_MAX, PIECE};
+use crate::error::{Error, Result};
+use crate::util::bytes::{common_prefix, get_u32, get_u48, put_u32, put_u48};
+use std::cmp::Ordering;
+
+/// Bytes of a long key that stay in the page (prefix included). More than a prefix, a head and the hashed bytes need.
+pub const KEEP: usize = 288;
+/// Bytes of the description of a long key's rest.
+pub const REST: usize = 24;
+
+/// Longest key kept whole inside pages of this size; longer ones are long keys.
+#[inline(always)]
+pub fn key_inline_max(page_size: usize) -> usize {
+    page_size / 8
+}
+
+/// Rest of a long key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rest {
+    /// Length of the whole key.
+    pub key_len: usize,
+    /// First page.
+    pub page: u64,
+    /// Commit that wrote it.
+    pub birth: u64,
+    /// Checksums of its pieces.
+    pub checksums: [u32; 2],
+}
+
+impl Rest {
+    /// Parses the description; checks the length.
+    pub fn decode(b: &[u8]) -> std::result::Result<Rest, Damage> {
+        if b.len() != REST {
+            return Err(Damage("bad description of a long key"));
+        }
+        let rest = Rest {
+            key_len: get_u32(b, 0) as usize,
+            page: get_u48(b, 4),
+            birth: get_u48(b, 10),
+            checksums: [get_u32(b, 16), get_u32(b, 20)],
+        };
+        if rest.key_len <= KEEP || rest.key_len > KEY_MAX {
+            return Err(Damage("bad length of a long key"));
+        }
+        Ok(rest)
+    }
+
+    /// The description as stored.
+    pub fn encode(&self) -> [u8; REST] {
+        let mut b = [0; REST];
+        put_u32(&mut b, 0, self.key_len as u32);
+        put_u48(&mut b, 4, self.page);
+        put_u48(&mut b, 10, self.birth);
+        put_u32(&mut b, 16, self.checksums[0]);
+        put_u32(&mut b, 20, self.checksums[1]);
+        b
+    }
+
+    /// Bytes of the rest.
+    pub fn len(&self) -> usize {
+        self.key_len - KEEP
+    }
+
+    /// Never: a long key has a rest.
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// Its pages.
+    pub fn extent(&self, page_size: usize) -> Extent {
+        Extent {
+            page: self.page,
+            pages: (self.len() as u64).div_ceil(page_size as u64),
+            birth: self.birth,
+        }
+    }
+
+    /// Its bytes, verified.
+    pub fn read<'s, S: Source<'s> + ?Sized>(&self, source: &S) -> Result<&'s [u8]> {
+        let first = self.len().min(PIECE as usize);
+        source.piece(self.page, first, self.checksums[0])?;
+        if self.len() > first {
+            let next = self.page + PIECE / source.page_size() as u64;
+            source.piece(next, self.len() - first, self.checksums[1])?;
+        }
+        source.raw(self.page, self.len() as u64)
+    }
+}
+
+/// A key relative to some page's prefix: `lead`, then 4 bytes in `head`, then `tail`. `lead` is empty unless the key is
+/// on its way to a page with a shorter prefix.
+#[derive(Debug, Clone, Copy)]
+pub struct Suffix<'a> {
+    /// Bytes before the head.
+    pub lead: &'a [u8],
+    /// The next 4 bytes, zero padded.
+    pub head: u32,
+    /// Inline bytes from the head on (of a long key: up to [`KEEP`] of the whole key).
+    pub len: usize,
+    /// Inline bytes behind the head; of a long key followed by the description of its rest.
+    pub tail: &'a [u8],
+    /// Whether the key is long.
+    pub long: bool,
+}
+
+impl<'a> Suffix<'a> {
+    /// Of a key that is stored whole.
+    #[inline(always)]
+    pub fn of(suffix: &'a [u8]) -> Suffix<'a> {
+        Suffix {
+            lead: &[],
+            head: head(suffix),
+            len: suffix.len(),
+            tail: suffix.get(4..).unwrap_or(&[]),
+            long: false,
+        }
+    }
+
+    /// Inline bytes behind the head, without the description of a rest.
+    #[inline(always)]
+    pub fn inline_tail(&self) -> &'a [u8] {
+        &self.tail[..self.len.saturating_sub(4)]
+    }
+
+    /// Description of the rest of a long key.
+    pub fn rest(&self) -> std::result::Result<Option<Rest>, Damage> {
+        if !self.long {
+            return Ok(None);
+        }
+        Rest::decode(&self.tail[self.len.saturating_sub(4)..]).map(Some)
+    }
+
+    /// Inline bytes in all.
+    #[inline(always)]
+    pub fn inline_len(&self) -> usize {
+        self.lead.len() + self.len
+    }
+
+    /// Bytes a record needs for the tail once the first `drop` bytes of the suffix have become prefix.
+    #[inline(always)]
+    pub fn tail_bytes(&self, drop: usize) -> usize {
+        self.inline_len().saturating_sub(drop).saturating_sub(4) + if self.long { REST } else { 0 }
+    }
+
+    /// The suffix without its first `drop` bytes, which have become prefix. (A damaged page may hold a shorter one: then
+    /// all of it goes.) Only without a lead.
+    #[inline(always)]
+    pub fn dropped(&self, drop: usize) -> Suffix<'a> {
+        debug_assert!(self.lead.is_empty());
+        let drop = drop.min(self.len);
+        if drop == 0 {
+            return *self;
+        }
+        let tail = self.inline_tail();
+        let head = if drop < 4 {
+            (self.head << (8 * drop)) | (head(tail) >> (32 - 8 * drop))
+        } else {
+            head(&tail[(drop - 4).min(tail.len())..])
+        };
+        Suffix {
+            lead: &[],
+            head,
+            len: self.len - drop,
+            tail: &self.tail[drop.min(tail.len())..],
+            long: self.long,
+        }
+    }
+
+    /// Appends the inline bytes to `out`.
+    #[inline(always)]
+    pub fn write_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.lead);
+        out.extend_from_slice(&self.head.to_be_bytes()[..self.len.min(4)]);
+        out.extend_from_slice(self.inline_tail());
+    }
+
+    /// Appends the whole key from the suffix on, the rest of a long one included.
+    pub fn write_whole<'s, S: Source<'s> + ?Sized>(&self, source: &S, out: &mut Vec<u8>, page: u64) -> Result<()> {
+        self.write_to(out);
+        if let Some(rest) = self.rest().map_err(|d| d.at(page))? {
+            out.extend_from_slice(rest.read(source)?);
+        }
+        Ok(())
+    }
+
+    /// Order of this stored suffix against the suffix of a searched key whose head is known to be equal. No lead.
+    #[inline(always)]
+    pub fn cmp_tail<'s, S: Source<'s> + ?Sized>(&self, searched: &[u8], source: &S) -> Result<Ordering> {
+        let other = searched.get(4..).unwrap_or(&[]);
+        if !self.long {
+            return Ok(self.tail.cmp(other).then(self.len.cmp(&searched.len())));
+        }
+        self.cmp_long(searched, source)
+    }
+
+    #[cold]
+    fn cmp_long<'s, S: Source<'s> + ?Sized>(&self, searched: &[u8], source: &S) -> Result<Ordering> {
+        let inline = self.inline_tail();
+        let other = searched.get(4..).unwrap_or(&[]);
+        if other.len() <= inline.len() {
+            // The stored key goes on behind its inline part: equal so far means greater.
+            return Ok(inline.cmp(other).then(Ordering::Greater));
+        }
+        let order = inline.cmp(&other[..inline.len()]);
+        if order != Ordering::Equal {
+            return Ok(order);
+        }
+        let rest = self
+            .rest()
+            .map_err(|d| d.at(u64::MAX))?
+            .ok_or(Error::Invalid("not a long key"))?;
+        Ok(rest.read(source)?.cmp(&other[inline.len()..]))
+    }
+
+    /// Bytes this suffix and a greater one share, looking no further than `limit` (counted from the lead on).
+    pub fn common<'s, S: Source<'s> + ?Sized>(&self, other: &Suffix<'_>, source: &S) -> Result<usize> {
+        if self.lead.is_empty() && other.lead.is_empty() {
+            let x = self.head ^ other.head;
+            if x != 0 {
+                return Ok((x.leading_zeros() as usize / 8).min(self.len).min(other.len));
+            }
+            if self.len < 4 || other.len < 4 {
+                return Ok(self.len.min(other.len));
+            }
+            let (a, b) = (self.inline_tail(), other.inline_tail());
+            let c = common_prefix(a, b);
+            if !(self.long && other.long) || c < a.len().min(b.len()) {
+                if self.long != other.long && c == a.len().min(b.len()) {
+                    return self.common_slow(other, source);
+                }
+                return Ok(4 + c);
+            }
+        }
+        self.common_slow(other, source)
+    }
+
+    #[cold]
+    fn common_slow<'s, S: Source<'s> + ?Sized>(&self, other: &Suffix<'_>, source: &S) -> Result<usize> {
+        let (mut a, mut b) = (Vec::new(), Vec::new());
+        self.write_whole(source, &mut a, u64::MAX)?;
+        other.write_whole(source, &mut b, u64::MAX)?;
+        Ok(common_prefix(&a, &b))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dropping_is_slicing() {
+        let key = b"abcdefghijkl";
+        for from in 0..=key.len() {
+            for drop in 0..=key.len() - from {
+                let a = Suffix::of(&key[from..]).dropped(drop);
+                let b = Suffix::of(&key[from + drop..]);
+                assert_eq!(
+                    (a.head, a.len, a.tail),
+                    (b.head, b.len, b.tail),
+                    "from {from} drop {drop}"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! Publishing a commit, and making commits durable.
+//!
+//! ```text
+//! writing   -> written      pages are on their way; undone by dropping                       [Place]
+//! written   -> tip          the slot is written; id used up, seat free                       [Writing::commit]
+//! tip       -> visible      lazily at once; full: when durable                               [show]
+//! visible   -> durable      a sync begun after the slot was written succeeded                [sync_data]
+//! any       -> poisoned     slot write or sync failed: in doubt until opened again           [poison]
+//! ```
+//!
+//! - I-1: a slot is written only if it is not durable's, syncing's or tip's. The writer reads `syncing` before
+//!   `durable`: the commit that moves from one to the other meanwhile is excluded by the first.
+//! - I-2: slot n lists every byte written after base(n), which was durable when n was written; a commit too large to be
+//!   listed is synced first.
+//! - I-4: the id is used up before the slot is written.
+//! - I-5: `durable` rises to what was tip when `syncing` was published, after the sync.
+//! - I-7: a lazy commit on top of a full one not yet durable waits as if it were full.
+//! - I-8: failure before the slot write undoes; failure at it or at a sync poisons.
+//!
+//! Commits that arrive while a sync runs wait for its lock and find themselves durable, or one of them syncs for all.
+//! There is no leader and no queue; the writer's seat is free meanwhile.
+
+use super::shared::{Seat, RING};
+use super::tail::{Freed, Record, Spilled, Tail};
+use super::writing::{WriteState, Writing};
+use super::{Desc, Durability, Pager, Roots};
+use crate::error::{Error, Result};
+use crate::page::meta::{Meta, Spill, SLOT, SLOTS, TAIL_MAX};
+use crate::page::{Place, Root};
+use crate::util::crc32c;
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::Arc;
+
+/// Unsynced bytes from which a lazy commit syncs.
+const LAZY_BYTES: u64 = 64 << 20;
+/// Unsynced commits from which a lazy commit syncs.
+const LAZY_COMMITS: usize = 256;
+
+impl Writing {
+    /// Publishes. Everything placed was written before. Returns the commit id, durable if `durability` is `Full`.
+    ///
+    /// # Errors
+    /// `NoSpace`, `Io`, `Corrupt`: undone, the database is as before. `InDoubt`, `Poisoned`: see [`crate::Error`].
+    pub fn commit(mut self, roots: Roots, durability: Durability) -> Result<u64> {
+        let pager = self.pager.clone();
+        let shared = &pager.shared;
+        self.check_freed()?;
+        self.check_roots(&roots)?;
+        let tip = shared.tip.get();
+        // The ring must not overwrite what `visible` names; a lazy backlog has its own bound below.
+        let behind = self.id - shared.visible.load(SeqCst) >= RING - 4;
+        if self.sync_first || behind {
+            pager.sync_data(tip.id, self.sync_first).map_err(|_| Error::Poisoned)?;
+        }
+        // In this order (I-1).
+        let syncing = shared.syncing.get();
+        let durable = shared.durable.get();
+        let taken = [syncing, durable, tip];
+        let free = (0..SLOTS).find(|slot| taken.iter().all(|seat| seat.id == 0 || seat.slot != *slot));
+        let seat = Seat {
+            id: self.id,
+            slot: free.ok_or_else(|| Error::Panic("no meta slot is free".into()))?,
+        };
+        let base = durable.id;
+        let folded = if self.folding { tip.id } else { self.state.folded };
+        let (record, tail, inline) = self.make_tail(base, folded)?;
+        let pages = self.pages();
+        if pager.file_pages.load(SeqCst) < pages && pages > pager.first_page() {
+            pager.storage.set_len(pages * pager.page_size as u64)?;
+            pager.file_pages.fetch_max(pages, SeqCst);
+        }
+        let count = |runs: &mut dyn Iterator<Item = u64>| runs.sum::<u64>();
+        let died = count(&mut record.freed.iter().map(|f| f.pages));
+        let revived = count(&mut record.taken.iter().map(|t| t.1));
+        let meta = Meta {
+            page_size: pager.page_size as u32,
+            uuid: pager.uuid,
+            write: pager.features.0,
+            may: pager.features.1,
+            id: self.id,
+            base,
+            folded,
+            time: super::now(),
+            pages,
+            dead: (self.state.dead + died).saturating_sub(revived),
+            main: roots.main,
+            catalogue: roots.catalogue,
+            space: roots.space,
+            spills: tail.spilled.iter().map(|s| s.spill).collect(),
+            inline,
+            ..Meta::default()
+        };
+        shared.next_id.store(self.id + 1, SeqCst);
+        if let Err(error) = pager.storage.write_at((seat.slot * SLOT) as u64, &*meta.encode()) {
+            pager.poison();
+            return Err(Error::InDoubt(format!("writing its meta slot failed: {error}")));
+        }
+        let desc = Desc {
+            id: self.id,
+            pages,
+            main: roots.main,
+            catalogue: roots.catalogue,
+        };
+        let backlog = self.adopt(desc, roots.space, &meta, &record, tail, durable.id);
+        shared.describe(&desc, base);
+        if durability == Durability::Full {
+            shared.full_tip.store(desc.id, SeqCst);
+        }
+        shared.tip.set(seat);
+        let now = durability == Durability::Lazy && shared.full_tip.load(SeqCst) <= shared.durable.get().id;
+        if now {
+            shared.show(desc.id);
+        }
+        drop(self);
+        if !now || backlog {
+            pager.sync_data(desc.id, false)?;
+        }
+        Ok(desc.id)
+    }
+
+    /// Takes the new commit as the state to build on; answers whether much is unsynced.
+    fn adopt(&mut self, desc: Desc, space: Root, meta: &Meta, record: &Record, tail: Tail, durable: u64) -> bool {
+        let old_pages = self.state.tip.pages;
+        let bytes = self.bytes;
+        let state = &mut self.state;
+        if self.folding {
+            state.space.folded();
+        }
+        state.space.pool.remove(old_pages, self.end - old_pages);
+        state.space.apply(record);
+        state.tip = desc;
+        state.space_root = space;
+        state.tail = tail;
+        state.folded = meta.folded;
+        state.dead = meta.dead;
+        state.inline_bytes = meta.inline.len();
+        state.unsynced.retain(|(id, _)| *id > durable);
+        state.unsynced.push((desc.id, bytes));
+        self.done = true;
+        let unsynced: u64 = self.state.unsynced.iter().map(|(_, bytes)| bytes).sum();
+        unsynced > LAZY_BYTES || self.state.unsynced.len() > LAZY_COMMITS
+    }
+
+    /// A root outside the file would make a slot that no opener accepts.
+    fn check_roots(&self, roots: &Roots) -> Result<()> {
+        let inside = |root: &Root| {
+            let page = root.ptr.page;
+            let there = page >= self.pager.first_page() && page < self.pages() && root.ptr.birth <= self.id;
+            if root.height == 0 {
+                *root == Root::default()
+            } else {
+                there
+            }
+        };
+        match inside(&roots.main) && inside(&roots.catalogue) && inside(&roots.space) {
+            true => Ok(()),
+            false => Err(Error::Panic("a root is not in the file".into())),
+        }
+    }
+
+    /// Pages of the file if this were committed now.
+    fn pages(&self) -> u64 {
+        let end = self.own.last().map_or(0, |(page, pages)| page + pages);
+        end.max(self.state.tip.pages)
+    }
+
+    /// This commit's record as things stand.
+    fn record(&self, spilled: &[Spill]) -> Record {
+        let old = self.state.tip.pages;
+        let mut freed = self.freed.clone();
+        freed.extend(spilled.iter().map(|s| Freed {
+            page: s.page,
+            pages: s.pages,
+            birth: s.birth,
+        }));
+        // Pages behind the old end that were taken and given back: dead from the start.
+        let mut unused = old;
+        for (page, pages) in self.own.iter().filter(|(page, pages)| page + pages > old) {
+            freed.push(Freed {
+                page: unused,
+                pages: page.saturating_sub(unused),
+                birth: self.id,
+            });
+            unused = page + pages;
+        }
+        freed.retain(|f| f.pages > 0);
+        freed.sort_unstable();
+        freed.dedup_by(|next, before| {
+            let joins = before.page + before.pages == next.page && before.birth == next.birth;
+            let joins = joins && before.pages + next.pages <= u64::from(u32::MAX);
+            if joins {
+                before.pages += next.pages;
+            }
+            joins
+        });
+        let taken = self.own.iter().filter(|(page, _)| *page < old);
+        Record {
+            id: self.id,
+            runs: self.runs(),
+            freed,
+            taken: taken.map(|(page, pages)| (page, pages.min(old - page))).collect(),
+        }
+    }
+
+    /// The tail of this commit's slot: its record, the tail, the inline bytes. What does not fit is written to an
+    /// extent, which is taken like any page.
+    fn make_tail(&mut self, base: u64, folded: u64) -> Result<(Record, Tail, Vec<u8>)> {
+        let (mut tail, mut dropped) = self.state.tail.keep(base, folded);
+        let record = Arc::new(self.record(&dropped));
+        let mut inline = Vec::new();
+        tail.inline
+            .iter()
+            .chain([&record])
+            .for_each(|r| r.encode(base, folded, &mut inline));
+        if tail.spill_bytes() + inline.len() <= TAIL_MAX {
+            tail.inline.push(record.clone());
+            return Ok((Arc::unwrap_or_clone(record), tail, inline));
+        }
+        let mut moved: Vec<Arc<Record>> = std::mem::take(&mut tail.inline);
+        if tail.spill_bytes() * 2 > TAIL_MAX {
+            // So many extents that they are gathered into one.
+            let old = std::mem::take(&mut tail.spilled);
+            dropped.extend(old.iter().map(|s| s.spill));
+            moved.splice(0..0, old.into_iter().flat_map(|s| s.records));
+        }
+        let size = self.pager.page_size as u64;
+        let mut bytes = Vec::new();
+        moved.iter().for_each(|r| r.encode(base, folded, &mut bytes));
+        let before = bytes.len();
+        self.record(&dropped).encode(base, folded, &mut bytes);
+        // Taking the extent changes the record by an entry or two.
+        let mut pages = (bytes.len() as u64 + 128).div_ceil(size);
+        let (page, record) = loop {
+            let page = self.take_exact(pages)?;
+            let record = self.record(&dropped);
+            bytes.truncate(before);
+            record.encode(base, folded, &mut bytes);
+            if bytes.len() as u64 <= pages * size {
+                break (page, record);
+            }
+            self.release(page, pages, self.id);
+            pages += 1;
+        };
+        let length = u32::try_from(bytes.len()).map_err(|_| Error::Limit("too many pages freed in one transaction"))?;
+        let checksum = crc32c(&bytes);
+        bytes.resize((pages * size) as usize, 0);
+        self.write(page, pages, &[&bytes])?;
+        moved.push(Arc::new(record.clone()));
+        tail.spilled.push(Spilled {
+            spill: Spill {
+                page,
+                pages,
+                bytes: length,
+                checksum,
+                birth: self.id,
+            },
+            records: moved,
+        });
+        Ok((record, tail, Vec::new()))
+    }
+}
+
+impl Pager {
+    /// Makes every visible commit durable.
+    ///
+    /// # Errors
+    /// `Poisoned`, `InDoubt`.
+    pub fn sync(&self) -> Result<()> {
+        if self.shared.poison.load(SeqCst) {
+            return Err(Error::Poisoned);
+        }
+        self.sync_data(self.shared.tip.get().id, false)
+    }
+
+    /// Makes commit `id` durable, with whatever was published meanwhile; `anyway`: syncs even if it is, for data that
+    /// belongs to no commit yet.
+    fn sync_data(&self, id: u64, mut anyway: bool) -> Result<()> {
+        let shared = &self.shared;
+        while anyway || shared.durable.get().id < id {
+            let _lock = self.sync_lock.lock();
+            if shared.durable.get().id >= id && !anyway {
+                break;
+            }
+            if shared.poison.load(SeqCst) {
+                return Err(Error::InDoubt("another sync failed".into()));
+            }
+            // The claim counts only if the tip is unchanged after it (I-6).
+            let (tip, base) = loop {
+                let tip = shared.tip.get();
+                shared.syncing.set(tip);
+                let base = shared.base_of(tip.id);
+                if shared.tip.get() == tip {
+                    break (tip, base);
+                }
+            };
+            let left = shared.intent.swap(true, SeqCst);
+            if let (Err(error), _) | (Ok(()), Some(error)) = (self.storage.sync(), died(left)) {
+                self.poison();
+                return Err(Error::InDoubt(format!("its sync failed: {error}")));
+            }
+            shared.intent.store(false, SeqCst);
+            shared.show(tip.id);
+            if tip.id > shared.durable.get().id {
+                shared.durable.set(tip);
+                shared.dur_base.store(base, SeqCst);
+            }
+            shared.syncing.set(Seat::default());
+            anyway = false;
+        }
+        Ok(())
+    }
+
+    /// After a failed sync or slot write nothing unsynced can be trusted, and the cache may show what the disk lacks.
+    pub(super) fn poison(&self) {
+        self.shared.poison.store(true, SeqCst);
+        self.tags.clear();
+        self.wake_waiters();
+    }
+
+    /// Puts the writer's state back and lets the next one in.
+    pub(super) fn leave_seat(&self, state: WriteState) {
+        let free = state.space.pool.total();
+        self.free_pages.store(free, SeqCst);
+        self.pending_pages
+            .store(state.space.known().saturating_sub(free), SeqCst);
+        *self.seat.lock() = Some(state);
+        self.seat_free.notify_one();
+    }
+}
+
+/// A sync found unfinished: its leader is gone, and what it learned with it.
+fn died(left: bool) -> Option<Error> {
+    left.then_some(Error::Panic("a thread died in a sync".into()))
+}

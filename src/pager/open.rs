@@ -1,0 +1,137 @@
+//! Opening by path, once per process: every handle of the same file shares one [`Pager`].
+//!
+//! Files are told apart by device and inode, so symbolic links, hard links and other spellings of a path find the same
+//! environment. An entry goes when its pager has closed the file; who opens meanwhile waits for that.
+
+use super::{Pager, PagerOptions, Recovery};
+use crate::error::{Error, Result};
+use crate::file::memory::Memory;
+use crate::file::posix::{self, Candidate};
+use crate::file::Identity;
+use parking_lot::{Condvar, Mutex};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Weak};
+
+/// Whether a file may or must be new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CreateMode {
+    /// It must exist.
+    #[default]
+    Open,
+    /// It must not exist.
+    New,
+    /// It is created if it does not exist.
+    OpenOrCreate,
+}
+
+/// Process, device, inode. The process, because a forked child inherits this list, but not the right to its pagers.
+type Key = (u32, u64, u64);
+
+/// Open environments; a weak reference that leads nowhere: one that is being opened or closed.
+static OPEN: Mutex<BTreeMap<Key, Weak<Pager>>> = Mutex::new(BTreeMap::new());
+static CHANGED: Condvar = Condvar::new();
+
+/// Keeps an environment's entry; dropped after the file was closed.
+#[derive(Debug)]
+pub(super) struct Registration(Key);
+
+impl Registration {
+    /// The pager that has this file open, or the right to open it.
+    fn claim(identity: Identity) -> std::result::Result<Arc<Pager>, Registration> {
+        let key = (std::process::id(), identity.device, identity.inode);
+        let mut open = OPEN.lock();
+        loop {
+            match open.get(&key).map(Weak::upgrade) {
+                Some(Some(pager)) => return Ok(pager),
+                Some(None) => CHANGED.wait(&mut open),
+                None => {
+                    open.insert(key, Weak::new());
+                    return Err(Registration(key));
+                }
+            }
+        }
+    }
+
+    /// Lets others find the pager.
+    fn publish(pager: &Arc<Pager>) {
+        if let Some(registration) = &pager.registration {
+            OPEN.lock().insert(registration.0, Arc::downgrade(pager));
+            CHANGED.notify_all();
+        }
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        OPEN.lock().remove(&self.0);
+        CHANGED.notify_all();
+    }
+}
+
+/// Opens or creates the database at `path`. A file that this process has open already answers the same pager, whatever
+/// the options.
+///
+/// # Errors
+/// `NoFile`, `Exists`, `Access`, `Busy` (another process), `NoLocks`, `Poisoned` (open here, and poisoned),
+/// `NotADatabase`, `TooNew`, `Corrupt`, `Io`, `NoSpace`, `ReadOnly`.
+pub fn open_file(path: &Path, create: CreateMode, options: &PagerOptions) -> Result<(Arc<Pager>, Recovery)> {
+    if create != CreateMode::Open && !options.read_only {
+        let image = super::new_image(options)?;
+        // A file that vanishes or appears between the calls is tried again, a few times.
+        for _ in 0..8 {
+            if create == CreateMode::OpenOrCreate {
+                match open_existing(path, options) {
+                    Err(Error::NoFile(_)) => {}
+                    opened => return opened,
+                }
+            }
+            match posix::create(path, &image) {
+                Err(Error::Exists) if create == CreateMode::OpenOrCreate => {}
+                created => {
+                    created?;
+                    return open_existing(path, options);
+                }
+            }
+        }
+    }
+    if create == CreateMode::New {
+        return Err(Error::ReadOnly("a new database cannot be created read-only"));
+    }
+    open_existing(path, options)
+}
+
+fn open_existing(path: &Path, options: &PagerOptions) -> Result<(Arc<Pager>, Recovery)> {
+    let candidate = Candidate::open(path, options.read_only)?;
+    match Registration::claim(candidate.identity()) {
+        Ok(pager) if pager.is_poisoned() => Err(Error::Poisoned),
+        Ok(pager) if pager.read_only && !options.read_only => Err(Error::Busy(
+            "this process has the database open read-only; close it first",
+        )),
+        Ok(pager) => {
+            let recovery = Recovery {
+                id: pager.newest().id,
+                discarded: 0,
+            };
+            Ok((pager, recovery))
+        }
+        Err(registration) => {
+            let storage = Arc::new(candidate.lock()?);
+            let (pager, recovery) = Pager::start(storage, options, Some(registration))?;
+            Registration::publish(&pager);
+            Ok((pager, recovery))
+        }
+    }
+}
+
+/// A new database in memory, gone with its last handle.
+///
+/// # Errors
+/// `NoMemory`, `Invalid` (page size).
+pub fn open_memory(options: &PagerOptions) -> Result<(Arc<Pager>, Recovery)> {
+    let options = PagerOptions {
+        read_only: false,
+        ..options.clone()
+    };
+    Pager::open(Arc::new(Memory::new()?), &options)
+}

@@ -1,0 +1,340 @@
+//! The tail of a meta slot: one record per recent commit.
+//!
+//! A record says two things about its commit. Its **runs**, with checksums, are what a crash could have torn: recovery
+//! verifies those of every record with id > `base` (I-2). Its **changes of dead space** are what the space tree does not
+//! hold yet: a new opener replays those of every record with id > `folded`. A record is listed while either is needed.
+//!
+//! ```text
+//! record   id, runs, run..., freed, freed extent..., taken, taken run...
+//! run      gap, pages, kind (1 byte: 0 pages, 1 piece), [piece: bytes], CRC-32C (4 bytes, little-endian)
+//! freed    gap, pages, age          pages that died in this commit; birth = id - age
+//! taken    gap, pages               dead pages that this commit took into use
+//! ```
+//!
+//! All numbers not given a width are LEB128: seven bits a byte, low ones first, the high bit set on all but the last
+//! byte, at most 10 bytes. Each list is ascending, and `gap` counts the pages since the end of the entry before it (since
+//! page 0 for the first), so small numbers stay small. The checksum of a run of pages is the CRC-32C over the CRC-32Cs of
+//! its pages, 4 bytes little-endian each; that of a piece is the CRC-32C of its first `bytes` bytes. Runs that were
+//! synced before the slot was written are not listed. A record whose changes are folded, or whose runs are at or below
+//! `base`, may leave the list in question empty.
+//!
+//! Records that do not fit into the slot are written one behind the other into an extent, which the slot names.
+
+use crate::error::{Error, Result};
+use crate::page::meta::{Spill, SPILL_BYTES};
+use crate::page::{meta_pages, PIECE};
+use crate::util::bytes::get_u32;
+use std::sync::Arc;
+
+/// Pages written by a commit, and what they must sum to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Run {
+    /// First page.
+    pub page: u64,
+    /// Pages.
+    pub pages: u64,
+    /// Zero: tree pages. Otherwise one piece of a value with this many bytes.
+    pub piece: u64,
+    /// Sum of the pages' sums, or of the piece.
+    pub checksum: u32,
+}
+
+/// Pages that died.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Freed {
+    /// First page.
+    pub page: u64,
+    /// Pages.
+    pub pages: u64,
+    /// Commit that wrote them.
+    pub birth: u64,
+}
+
+/// What one commit wrote, freed and took.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Record {
+    /// The commit.
+    pub id: u64,
+    /// What it wrote.
+    pub runs: Vec<Run>,
+    /// What died in it.
+    pub freed: Vec<Freed>,
+    /// Dead pages it took.
+    pub taken: Vec<(u64, u64)>,
+}
+
+/// Records in an extent of their own.
+#[derive(Debug, Clone)]
+pub(super) struct Spilled {
+    /// Where.
+    pub spill: Spill,
+    /// Which.
+    pub records: Vec<Arc<Record>>,
+}
+
+/// All records of a slot, oldest first.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tail {
+    /// Older ones.
+    pub spilled: Vec<Spilled>,
+    /// Newer ones, inside the slot.
+    pub inline: Vec<Arc<Record>>,
+}
+
+impl Tail {
+    /// Every record, oldest first.
+    pub fn records(&self) -> impl Iterator<Item = &Arc<Record>> {
+        self.spilled.iter().flat_map(|s| &s.records).chain(&self.inline)
+    }
+
+    /// The records still needed above `base` or `folded`, and the extents no longer needed.
+    pub fn keep(&self, base: u64, folded: u64) -> (Tail, Vec<Spill>) {
+        let needed = |record: &Arc<Record>| record.id > base.min(folded);
+        let (kept, dropped): (Vec<Spilled>, Vec<Spilled>) =
+            self.spilled.iter().cloned().partition(|s| s.records.iter().any(needed));
+        let inline = self.inline.iter().filter(|r| needed(r)).cloned().collect();
+        let tail = Tail { spilled: kept, inline };
+        (tail, dropped.into_iter().map(|s| s.spill).collect())
+    }
+
+    /// Bytes the extents take in the slot.
+    pub fn spill_bytes(&self) -> usize {
+        self.spilled.len() * SPILL_BYTES
+    }
+}
+
+impl Record {
+    /// Entries a fold would carry to the space tree.
+    pub fn changes(&self) -> usize {
+        self.freed.len() + self.taken.len()
+    }
+
+    /// Appends the record: runs if above `base`, changes if above `folded`.
+    pub fn encode(&self, base: u64, folded: u64, out: &mut Vec<u8>) {
+        let runs: &[Run] = if self.id > base { &self.runs } else { &[] };
+        let changes = self.id > folded;
+        let (freed, taken): (&[Freed], &[(u64, u64)]) = if changes {
+            (&self.freed, &self.taken)
+        } else {
+            (&[], &[])
+        };
+        put(out, self.id);
+        put(out, runs.len() as u64);
+        let mut end = 0;
+        for run in runs {
+            put(out, run.page - end);
+            put(out, run.pages);
+            out.push((run.piece > 0).into());
+            if run.piece > 0 {
+                put(out, run.piece);
+            }
+            out.extend_from_slice(&run.checksum.to_le_bytes());
+            end = run.page + run.pages;
+        }
+        put(out, freed.len() as u64);
+        end = 0;
+        for f in freed {
+            put(out, f.page - end);
+            put(out, f.pages);
+            put(out, self.id - f.birth);
+            end = f.page + f.pages;
+        }
+        put(out, taken.len() as u64);
+        end = 0;
+        for &(page, pages) in taken {
+            put(out, page - end);
+            put(out, pages);
+            end = page + pages;
+        }
+    }
+}
+
+/// What records may claim.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    /// Bytes of a page.
+    pub page_size: usize,
+    /// Pages of the file.
+    pub pages: u64,
+    /// Newest commit.
+    pub id: u64,
+}
+
+/// Reads records, one behind the other, ascending from above `after`.
+///
+/// # Errors
+/// `Corrupt`.
+pub(super) fn decode(bytes: &[u8], bounds: Bounds, mut after: u64) -> Result<Vec<Arc<Record>>> {
+    let mut input = Input { bytes, bounds };
+    let mut records = Vec::new();
+    while !input.bytes.is_empty() {
+        let record = input
+            .record()
+            .ok_or(Error::corrupt(0, "meta slot: a record cannot be read"))?;
+        if record.id <= after || record.id > bounds.id {
+            return Err(Error::corrupt(0, "meta slot: records out of order"));
+        }
+        after = record.id;
+        records.push(Arc::new(record));
+    }
+    Ok(records)
+}
+
+fn put(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+struct Input<'a> {
+    bytes: &'a [u8],
+    bounds: Bounds,
+}
+
+impl Input<'_> {
+    fn number(&mut self) -> Option<u64> {
+        let mut value = 0u64;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            let bits = u64::from(byte & 0x7F);
+            if shift == 63 && bits > 1 {
+                return None;
+            }
+            value |= bits << shift;
+            if byte < 0x80 {
+                return Some(value);
+            }
+        }
+        None
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        let (first, rest) = self.bytes.split_first()?;
+        self.bytes = rest;
+        Some(*first)
+    }
+
+    /// A run of pages that begins at or behind `end`, inside the file; moves `end` behind it.
+    fn pages(&mut self, end: &mut u64) -> Option<(u64, u64)> {
+        let page = end.checked_add(self.number()?)?;
+        let pages = self.number()?;
+        *end = page.checked_add(pages)?;
+        let fits = page >= meta_pages(self.bounds.page_size) && pages > 0 && *end <= self.bounds.pages;
+        (fits && pages <= u64::from(u32::MAX)).then_some((page, pages))
+    }
+
+    fn record(&mut self) -> Option<Record> {
+        let mut record = Record {
+            id: self.number()?,
+            ..Record::default()
+        };
+        let mut end = 0;
+        for _ in 0..self.number()? {
+            let (page, pages) = self.pages(&mut end)?;
+            let piece = match self.byte()? {
+                0 => 0,
+                1 => self.number()?,
+                _ => return None,
+            };
+            if piece > PIECE.min(pages * self.bounds.page_size as u64) {
+                return None;
+            }
+            let checksum = get_u32(self.bytes.get(..4)?, 0);
+            self.bytes = &self.bytes[4..];
+            record.runs.push(Run {
+                page,
+                pages,
+                piece,
+                checksum,
+            });
+        }
+        end = 0;
+        for _ in 0..self.number()? {
+            let (page, pages) = self.pages(&mut end)?;
+            let birth = record.id.checked_sub(self.number()?)?;
+            record.freed.push(Freed { page, pages, birth });
+        }
+        end = 0;
+        for _ in 0..self.number()? {
+            let taken = self.pages(&mut end)?;
+            record.taken.push(taken);
+        }
+        Some(record)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::file::sim::Random;
+
+    const BOUNDS: Bounds = Bounds {
+        page_size: 4096,
+        pages: 1 << 40,
+        id: 1 << 40,
+    };
+
+    fn sample(random: &mut Random, id: u64) -> Record {
+        let mut end = 4;
+        let mut range = |random: &mut Random| {
+            let size = 1 << random.below(30);
+            let page = end + random.below(size);
+            let pages = 1 + random.below(300);
+            end = page + pages;
+            (page, pages)
+        };
+        let mut record = Record {
+            id,
+            ..Record::default()
+        };
+        for _ in 0..random.below(5) {
+            let (page, pages) = range(random);
+            record.runs.push(Run {
+                page,
+                pages,
+                piece: random.below(2) * pages.min(256) * 4096,
+                checksum: random.next_u64() as u32,
+            });
+            let (page, pages) = range(random);
+            let birth = random.below(id + 1);
+            record.freed.push(Freed { page, pages, birth });
+            record.taken.push(range(random));
+        }
+        record
+    }
+
+    #[test]
+    fn records_read_back_and_damage_is_an_error_not_a_panic() {
+        let mut random = Random::new(1);
+        for _ in 0..2000 {
+            let records: Vec<Record> = (1..=random.below(4)).map(|i| sample(&mut random, i * 100)).collect();
+            let mut bytes = Vec::new();
+            records.iter().for_each(|r| r.encode(0, 0, &mut bytes));
+            let back = decode(&bytes, BOUNDS, 0).expect("decode");
+            assert!(back.iter().map(|r| &**r).eq(records.iter()));
+            if !bytes.is_empty() {
+                let at = random.below(bytes.len() as u64) as usize;
+                bytes[at] ^= 1 << random.below(8);
+                let _ = decode(&bytes, BOUNDS, 0);
+                let _ = decode(&bytes[..at], BOUNDS, 0);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_folded_or_durable_is_left_out() {
+        let mut random = Random::new(4);
+        let record = sample(&mut random, 9);
+        let mut bytes = Vec::new();
+        record.encode(9, 0, &mut bytes);
+        let back = decode(&bytes, BOUNDS, 0).expect("decode");
+        assert!(back[0].runs.is_empty() && back[0].freed == record.freed);
+        bytes.clear();
+        record.encode(8, 9, &mut bytes);
+        let back = decode(&bytes, BOUNDS, 0).expect("decode");
+        assert!(back[0].runs == record.runs && back[0].changes() == 0);
+        assert!(decode(&bytes, BOUNDS, 9).is_err());
+    }
+}

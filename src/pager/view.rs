@@ -1,0 +1,169 @@
+//! Read access to pages, in place, verified on first touch.
+//!
+//! One 16-bit tag per page remembers that its bytes were compared with a checksum: the tag is the checksum folded to 16
+//! bits (0 becomes 1), and whoever writes a page clears its tag first. So a page costs one comparison per access, and a
+//! CRC once. The bound check on the tag is the bound check on the page: the slice of tags ends where the view ends.
+
+#![allow(unsafe_code)]
+
+use super::{Pager, Verify};
+use crate::error::{Error, Result};
+use crate::file::Mapped;
+use crate::page::{Ptr, Source, PAGE_MIN};
+use crate::util::crc32c;
+use std::sync::atomic::{AtomicU16, Ordering::Relaxed, Ordering::SeqCst};
+
+/// Read access to pages below a limit; a cheap copy.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    memory: Mapped,
+    /// Tags of the pages from the first behind the meta pages up to the limit.
+    tags: &'a [AtomicU16],
+    first: u64,
+    shift: u32,
+    always: bool,
+    /// Of a writer: pages it has placed since lie beyond the limit taken then.
+    growing: bool,
+    pager: &'a Pager,
+}
+
+impl std::fmt::Debug for View<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let limit = self.first + self.tags.len() as u64;
+        f.debug_struct("View").field("limit", &limit).finish_non_exhaustive()
+    }
+}
+
+#[inline(always)]
+fn fold(checksum: u32) -> u16 {
+    ((checksum ^ checksum >> 16) as u16).max(1)
+}
+
+impl<'a> View<'a> {
+    /// Pages below `pages`, and never beyond what the file is known to hold.
+    #[inline]
+    pub(super) fn new(pager: &'a Pager, pages: u64) -> View<'a> {
+        let all = pager.tags.all();
+        let limit = pages.min(pager.file_pages.load(SeqCst)).min(all.len() as u64);
+        let first = pager.first_page();
+        View {
+            memory: pager.memory,
+            tags: &all[first.min(limit) as usize..limit as usize],
+            first,
+            shift: pager.page_size.trailing_zeros(),
+            always: pager.verify == Verify::Always,
+            growing: pages == u64::MAX,
+            pager,
+        }
+    }
+
+    /// A view as far as the file reaches now, if that is further and this is a writer's.
+    #[cold]
+    #[inline(never)]
+    fn wider(&self, page: u64) -> Result<View<'a>> {
+        let wider = View::new(self.pager, u64::MAX);
+        if self.growing && wider.tags.len() > self.tags.len() {
+            return Ok(wider);
+        }
+        Err(Error::corrupt(page, "a pointer leaves the file"))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn page_beyond(&self, ptr: &Ptr) -> Result<&'a [u8]> {
+        self.wider(ptr.page)?.page(ptr)
+    }
+
+    /// Compares bytes with what they must sum to, unless told never to.
+    #[cold]
+    #[inline(never)]
+    fn verify(&self, bytes: &[u8], page: u64, checksum: u32, tag: &AtomicU16) -> Result<()> {
+        if self.pager.verify != Verify::Never && crc32c(bytes) != checksum {
+            if self.pager.shared.poison.load(SeqCst) {
+                return Err(Error::Poisoned);
+            }
+            return Err(Error::corrupt(page, "checksum of a page differs from its pointer's"));
+        }
+        tag.store(fold(checksum), Relaxed);
+        Ok(())
+    }
+
+    /// The bytes from the start of `page` on, if all of them are inside the view.
+    #[inline(always)]
+    fn bytes(&self, page: u64, len: u64) -> Option<&'a [u8]> {
+        let pages = len.div_ceil(1 << self.shift).max(1);
+        let at = page.wrapping_sub(self.first);
+        if at >= self.tags.len() as u64 || pages > self.tags.len() as u64 - at {
+            return None;
+        }
+        // SAFETY: the pages lie below the limit, and the file is known to reach that far, so the mapping is readable
+        // there. They belong to a commit this reader holds or to the transaction that reads them: nobody writes them
+        // (I-3). The view borrows the pager, which owns the mapping. A damaged pointer can name pages that are being
+        // written; no pointer found in a verified page does.
+        Some(unsafe { std::slice::from_raw_parts(self.memory.base().add((page << self.shift) as usize), len as usize) })
+    }
+}
+
+impl<'a> Source<'a> for View<'a> {
+    #[inline(always)]
+    fn page_size(&self) -> usize {
+        1 << self.shift
+    }
+
+    #[inline(always)]
+    fn page(&self, ptr: &Ptr) -> Result<&'a [u8]> {
+        let at = ptr.page.wrapping_sub(self.first);
+        let Some(tag) = self.tags.get(at as usize) else {
+            return self.page_beyond(ptr);
+        };
+        // SAFETY: as in `bytes`; finding the tag bounded the page.
+        let bytes = unsafe {
+            std::slice::from_raw_parts(
+                self.memory.base().add((ptr.page << self.shift) as usize),
+                1 << self.shift,
+            )
+        };
+        if tag.load(Relaxed) != fold(ptr.checksum) || self.always {
+            self.verify(bytes, ptr.page, ptr.checksum, tag)?;
+        }
+        Ok(bytes)
+    }
+
+    #[inline(always)]
+    fn prefetch(&self, page: u64, bytes: usize) {
+        #[cfg(target_arch = "x86_64")]
+        if page.wrapping_sub(self.first) < self.tags.len() as u64 {
+            use std::arch::x86_64::{_mm_prefetch, _MM_HINT_T0};
+            let mut at = 0;
+            // No page is smaller, and a constant bound lets the loop be unrolled.
+            while at < bytes.min(PAGE_MIN) {
+                // SAFETY: a hint; the address is inside the mapping.
+                unsafe {
+                    let address = self.memory.base().add((page << self.shift) as usize + at);
+                    _mm_prefetch::<_MM_HINT_T0>(address.cast());
+                }
+                at += 64;
+            }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = (page, bytes);
+    }
+
+    fn piece(&self, page: u64, len: usize, checksum: u32) -> Result<&'a [u8]> {
+        let Some(bytes) = self.bytes(page, len as u64) else {
+            return self.wider(page)?.piece(page, len, checksum);
+        };
+        let tag = &self.tags[(page - self.first) as usize];
+        if tag.load(Relaxed) != fold(checksum) || self.always {
+            self.verify(bytes, page, checksum, tag)?;
+        }
+        Ok(bytes)
+    }
+
+    fn raw(&self, page: u64, len: u64) -> Result<&'a [u8]> {
+        match self.bytes(page, len) {
+            Some(bytes) => Ok(bytes),
+            None => self.wider(page)?.raw(page, len),
+        }
+    }
+}

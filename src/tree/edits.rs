@@ -1,0 +1,379 @@
+//! Edits on their way into a tree: an append-only log, and its sorted view.
+//!
+//! The log keeps arrival order; sorting late costs a fraction of keeping order. A record is
+//!
+//! ```text
+//! u32 key bytes | u32 value bytes, bit 31: delete, bit 30: the value is a chain description | key | value
+//! ```
+//!
+//! For sorting, each edit becomes one 128-bit integer: the 8 key bytes behind the prefix that all keys share, then the
+//! record's place in the log. Integers sort fast, and among equal beginnings the later edit comes later. Only runs of
+//! equal beginnings need the keys themselves.
+
+use crate::page::leaf::Stored;
+use crate::util::bytes::{common_prefix, get_u32};
+use crate::util::prefetch::prefetch;
+
+/// Largest chunk of records, unless one record needs more; the first is small, because most transactions are.
+const CHUNK: usize = 1 << 20;
+const FIRST_CHUNK: usize = 1 << 13;
+const HEADER: usize = 8;
+/// Cache lines of a record to ask for ahead: a key and a value of some 200 bytes.
+const RECORD_LINES: usize = 4;
+const DELETE: u32 = 1 << 31;
+const CHAIN: u32 = 1 << 30;
+const LEN: u32 = CHAIN - 1;
+
+/// Place of a record in its log: chunk << 32 | offset.
+pub type At = u64;
+
+/// What an edit does to its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Op<'a> {
+    /// Insert or replace.
+    Put(Stored<'a>),
+    /// Remove if present.
+    Delete,
+}
+
+/// Edits in arrival order.
+#[derive(Default)]
+pub struct EditLog {
+    chunks: Vec<Vec<u8>>,
+    entries: Vec<At>,
+    /// Bytes that every key shares with the first one.
+    shared: usize,
+    /// Whether the keys arrived in strictly ascending order.
+    ascending: bool,
+    bytes: usize,
+    longest_key: usize,
+    /// Chunks without records, to be filled again: fresh memory costs more than all else a put does.
+    spare: Vec<Vec<u8>>,
+}
+
+impl EditLog {
+    /// An empty log.
+    pub fn new() -> EditLog {
+        EditLog::default()
+    }
+
+    /// Edits, duplicates included.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Bytes of memory the records take.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Records in arrival order.
+    pub fn entries(&self) -> &[At] {
+        &self.entries
+    }
+
+    /// Appends an edit.
+    pub fn push(&mut self, key: &[u8], op: Op<'_>) -> At {
+        let (value, mark): (&[u8], u32) = match op {
+            Op::Put(Stored::Inline(v)) => (v, 0),
+            Op::Put(Stored::Chain(v)) => (v, CHAIN),
+            Op::Delete => (&[], DELETE),
+        };
+        let size = (HEADER + key.len() + value.len()).next_multiple_of(4);
+        self.longest_key = self.longest_key.max(key.len());
+        if self.chunks.last().is_none_or(|c| c.capacity() - c.len() < size) {
+            let usual = (FIRST_CHUNK << (2 * self.chunks.len()).min(7)).min(CHUNK);
+            let spare = self.spare.pop().filter(|c| c.capacity() >= size);
+            self.chunks
+                .push(spare.unwrap_or_else(|| Vec::with_capacity(usual.max(size))));
+        }
+        match self.entries.last() {
+            None => {
+                self.shared = key.len();
+                self.ascending = true;
+            }
+            Some(last) => {
+                let first = self.key(self.entries[0]);
+                self.shared = common_prefix(&first[..self.shared], key);
+                self.ascending = self.ascending && self.key(*last) < key;
+            }
+        }
+        let number = self.chunks.len() - 1;
+        let chunk = &mut self.chunks[number];
+        let at = (number as u64) << 32 | chunk.len() as u64;
+        chunk.extend_from_slice(&(key.len() as u32).to_le_bytes());
+        chunk.extend_from_slice(&(value.len() as u32 | mark).to_le_bytes());
+        chunk.extend_from_slice(key);
+        chunk.extend_from_slice(value);
+        let padded = chunk.len().next_multiple_of(4);
+        if padded <= chunk.capacity() {
+            chunk.resize(padded, 0);
+        }
+        self.entries.push(at);
+        self.bytes += size + std::mem::size_of::<At>();
+        at
+    }
+
+    #[inline(always)]
+    fn record(&self, at: At) -> (&[u8], usize, u32) {
+        let rec = &self.chunks[(at >> 32) as usize][at as u32 as usize..];
+        (rec, get_u32(rec, 0) as usize, get_u32(rec, 4))
+    }
+
+    /// Key of a record.
+    #[inline(always)]
+    pub fn key(&self, at: At) -> &[u8] {
+        let (rec, key, _) = self.record(at);
+        &rec[HEADER..HEADER + key]
+    }
+
+    /// What a record does.
+    #[inline(always)]
+    pub fn op(&self, at: At) -> Op<'_> {
+        let (rec, key, len) = self.record(at);
+        if len & DELETE != 0 {
+            return Op::Delete;
+        }
+        let value = &rec[HEADER + key..HEADER + key + (len & LEN) as usize];
+        Op::Put(if len & CHAIN != 0 {
+            Stored::Chain(value)
+        } else {
+            Stored::Inline(value)
+        })
+    }
+
+    /// Value bytes of an inline put, to be filled or overwritten in place.
+    pub fn value_mut(&mut self, at: At) -> &mut [u8] {
+        let rec = &mut self.chunks[(at >> 32) as usize][at as u32 as usize..];
+        let (key, len) = (get_u32(rec, 0) as usize, get_u32(rec, 4));
+        debug_assert!(len & (DELETE | CHAIN) == 0);
+        &mut rec[HEADER + key..HEADER + key + (len & LEN) as usize]
+    }
+
+    /// The edits in key order, of equal keys the last. `dropped` is told of the others.
+    pub fn sorted(&self, mut dropped: impl FnMut(Op<'_>)) -> Sorted<'_> {
+        if self.ascending || self.entries.len() <= 1 {
+            let order = self.entries.iter().map(|at| self.word(*at) | *at as u128).collect();
+            return Sorted { log: self, order };
+        }
+        let mut order: Vec<u128> = self.entries.iter().map(|at| self.word(*at) | *at as u128).collect();
+        order.sort_unstable();
+        let mut from = 0;
+        while from < order.len() {
+            let word = order[from] >> 64;
+            let mut to = from + 1;
+            while to < order.len() && order[to] >> 64 == word {
+                to += 1;
+            }
+            if to - from > 1 {
+                // Stable: equal keys keep arrival order.
+                order[from..to].sort_by(|a, b| self.key(*a as u64).cmp(self.key(*b as u64)));
+            }
+            from = to;
+        }
+        let mut kept = 0;
+        for i in 0..order.len() {
+            let replaced = i + 1 < order.len()
+                && order[i] >> 64 == order[i + 1] >> 64
+                && self.key(order[i] as u64) == self.key(order[i + 1] as u64);
+            if replaced {
+                dropped(self.op(order[i] as u64));
+            } else {
+                order[kept] = order[i];
+                kept += 1;
+            }
+        }
+        order.truncate(kept);
+        Sorted { log: self, order }
+    }
+
+    /// The 8 bytes behind the shared prefix, as the high half.
+    #[inline(always)]
+    fn word(&self, at: At) -> u128 {
+        (word(&self.key(at)[self.shared..]) as u128) << 64
+    }
+
+    /// Forgets every edit; the memory is used again.
+    pub fn clear(&mut self) {
+        for mut chunk in self.chunks.drain(..).rev() {
+            if chunk.capacity() <= CHUNK {
+                chunk.clear();
+                self.spare.push(chunk);
+            }
+        }
+        self.entries.clear();
+        self.bytes = 0;
+        self.longest_key = 0;
+    }
+
+    /// Whether the keys arrived in ascending order.
+    pub fn is_ascending(&self) -> bool {
+        self.ascending
+    }
+
+    /// The memory of the records, leaving an empty log: for keeping lent bytes alive.
+    pub fn take_chunks(&mut self) -> Vec<Vec<u8>> {
+        self.entries.clear();
+        self.bytes = 0;
+        self.longest_key = 0;
+        std::mem::take(&mut self.chunks)
+    }
+}
+
+/// First 8 bytes as a big-endian integer, zero padded.
+#[inline(always)]
+fn word(b: &[u8]) -> u64 {
+    if let Some(w) = b.first_chunk::<8>() {
+        return u64::from_be_bytes(*w);
+    }
+    let mut w = [0; 8];
+    w[..b.len()].copy_from_slice(b);
+    u64::from_be_bytes(w)
+}
+
+/// Edits in strictly ascending key order.
+pub struct Sorted<'a> {
+    log: &'a EditLog,
+    order: Vec<u128>,
+}
+
+impl<'a> Sorted<'a> {
+    /// Edits.
+    pub fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    /// Key of edit `i`.
+    #[inline(always)]
+    pub fn key(&self, i: usize) -> &'a [u8] {
+        self.log.key(self.order[i] as u64)
+    }
+
+    /// What edit `i` does.
+    #[inline(always)]
+    pub fn op(&self, i: usize) -> Op<'a> {
+        self.log.op(self.order[i] as u64)
+    }
+
+    /// Length of the longest key of the log.
+    pub fn longest_key(&self) -> usize {
+        self.log.longest_key
+    }
+
+    /// Asks memory for edit `i`, if there is one: in key order each lies somewhere else in the log.
+    #[inline(always)]
+    pub fn prefetch(&self, i: usize) {
+        if let Some(at) = self.order.get(i) {
+            let at = *at as u64;
+            prefetch(
+                &self.log.chunks[(at >> 32) as usize][at as u32 as usize..],
+                RECORD_LINES,
+            );
+        }
+    }
+
+    /// First edit from `from` on, below `to`, whose key is not less than `bound`. Gallops, and looks at keys only where
+    /// their first bytes tie.
+    pub fn border(&self, from: usize, to: usize, bound: &[u8]) -> usize {
+        let shared = self.log.shared;
+        let first = match from < to {
+            true => self.key(from),
+            false => return from,
+        };
+        let common = &first[..shared];
+        let head = &bound[..bound.len().min(shared)];
+        if head != &common[..head.len()] {
+            return if head < common { from } else { to };
+        }
+        if bound.len() < shared {
+            return from;
+        }
+        let w = word(&bound[shared..]);
+        let less = |i: usize| {
+            let x = (self.order[i] >> 64) as u64;
+            x < w || x == w && self.key(i) < bound
+        };
+        let (mut lo, mut step) = (from, 1);
+        while lo < to && less(lo) {
+            if lo + step >= to || !less(lo + step) {
+                break;
+            }
+            lo += step;
+            step *= 2;
+        }
+        let mut hi = to.min(lo + step);
+        // lo is less (or the first), hi is not (or the end).
+        while lo < hi {
+            let mid = lo + (hi - lo) / 2;
+            if less(mid) {
+                lo = mid + 1;
+            } else {
+                hi = mid;
+            }
+        }
+        lo
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn sorts_and_keeps_the_last() {
+        let mut x = 88172645463325252u64;
+        let mut rnd = move |n: u64| {
+            x ^= x << 13;
+            x ^= x >> 7;
+            x ^= x << 17;
+            x % n
+        };
+        for prefix in [&b""[..], b"http://example.com/"] {
+            for n in [0, 1, 2, 10, 1000] {
+                let mut log = EditLog::new();
+                let mut model = BTreeMap::new();
+                for _ in 0..n {
+                    let tail: Vec<u8> = (0..rnd(14)).map(|_| b'a' + rnd(2) as u8 * 5).collect();
+                    let key = [prefix, &tail].concat();
+                    let value = rnd(1000).to_le_bytes();
+                    if rnd(4) == 0 {
+                        log.push(&key, Op::Delete);
+                        model.insert(key, None);
+                    } else {
+                        log.push(&key, Op::Put(Stored::Inline(&value)));
+                        model.insert(key, Some(value.to_vec()));
+                    }
+                }
+                let mut dropped = 0;
+                let sorted = log.sorted(|_| dropped += 1);
+                assert_eq!(sorted.len() + dropped, n as usize);
+                assert_eq!(sorted.len(), model.len());
+                for (i, (k, v)) in model.iter().enumerate() {
+                    assert_eq!(sorted.key(i), k);
+                    assert_eq!(
+                        sorted.op(i),
+                        v.as_ref().map_or(Op::Delete, |v| Op::Put(Stored::Inline(v)))
+                    );
+                }
+                for k in model.keys() {
+                    for bound in [k.clone(), [k, &b"a"[..]].concat(), k[..k.len() / 2].to_vec()] {
+                        let from = rnd(model.len() as u64 + 1) as usize;
+                        let want = model.keys().position(|x| *x >= bound).unwrap_or(model.len()).max(from);
+                        assert_eq!(sorted.border(from, model.len(), &bound), want);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Finished private pages get their place: numbered children first, summed, written in long runs.
+//!
+//! Post-order numbering puts the children of a branch next to each other in key order, their parent behind them. Pages
+//! are queued and written many at a time; a queued page cannot be read back until [`Emitter::flush`].
+
+use super::arena::{Arena, PageBox};
+use crate::error::Result;
+use crate::page::branch::{replace_ptr, Branch};
+use crate::page::{Place, Ptr};
+use crate::util::crc32c;
+
+/// Pages written with one call at most.
+const BATCH: usize = 256;
+
+/// Gives pages their numbers and writes them. One emitter serves all trees of a commit, so that they share runs.
+#[derive(Default)]
+pub struct Emitter {
+    /// Next free page of the run in use, and pages left in it.
+    next: u64,
+    left: u64,
+    /// Pages that are known to come.
+    expected: u64,
+    /// First page of the queue, its pages and their checksums.
+    first: u64,
+    queue: Vec<PageBox>,
+    sums: Vec<u32>,
+}
+
+impl Emitter {
+    /// An emitter without a run.
+    pub fn new() -> Emitter {
+        Emitter::default()
+    }
+
+    /// Tells that about `pages` will come: the next run asked for is that long.
+    pub fn expect(&mut self, pages: u64) {
+        self.expected = pages;
+    }
+
+    /// Whether pages wait to be written.
+    pub fn is_pending(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// Places the private page `page` of `entries` entries; its children were placed before.
+    pub fn emit<P: Place>(&mut self, page: u64, entries: u64, arena: &mut Arena, place: &mut P) -> Result<Ptr> {
+        let Some(taken) = arena.remove(page) else {
+            return Err(crate::Error::corrupt(page, "private page number without a page"));
+        };
+        let memory = if taken.1 {
+            taken.0
+        } else {
+            let mut copy = arena.memory();
+            copy.copy_from_slice(&taken.0);
+            arena.recycle(taken);
+            copy
+        };
+        if self.left == 0 {
+            self.flush(arena, place)?;
+            let want = if self.expected > 0 { self.expected } else { BATCH as u64 };
+            (self.next, self.left) = place.take(want)?;
+        }
+        if self.queue.is_empty() {
+            self.first = self.next;
+        }
+        let ptr = Ptr {
+            page: self.next,
+            birth: place.birth(),
+            entries,
+            checksum: crc32c(&memory),
+        };
+        self.next += 1;
+        self.left -= 1;
+        self.expected = self.expected.saturating_sub(1);
+        self.queue.push(memory);
+        self.sums.push(ptr.checksum);
+        if self.queue.len() >= BATCH {
+            self.flush(arena, place)?;
+        }
+        Ok(ptr)
+    }
+
+    /// Places every private page below the private branch `page`.
+    pub fn emit_children<P: Place>(&mut self, page: u64, level: u8, arena: &mut Arena, place: &mut P) -> Result<()> {
+        let count = branch(arena, page)?.len();
+        for i in 0..count {
+            let child = branch(arena, page)?.ptr(i);
+            if !child.is_private() {
+                continue;
+            }
+            if level > 2 {
+                self.emit_children(child.page, level - 1, arena, place)?;
+            }
+            let placed = self.emit(child.page, child.entries, arena, place)?;
+            if let Some(parent) = arena.get_mut(page) {
+                replace_ptr(parent, i, &placed);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what is queued.
+    pub fn flush<P: Place>(&mut self, arena: &mut Arena, place: &mut P) -> Result<()> {
+        if self.queue.is_empty() {
+            return Ok(());
+        }
+        let parts: Vec<&[u8]> = self.queue.iter().map(|p| &p[..]).collect();
+        place.write_pages(self.first, &parts, &self.sums)?;
+        self.queue.drain(..).for_each(|memory| arena.recycle((memory, true)));
+        self.sums.clear();
+        Ok(())
+    }
+
+    /// Writes what is queued and gives back what is left of the run.
+    pub fn finish<P: Place>(&mut self, arena: &mut Arena, place: &mut P) -> Result<()> {
+        self.flush(arena, place)?;
+        if self.left > 0 {
+            place.release(self.next, self.left, place.birth());
+            self.left = 0;
+        }
+        self.expected = 0;
+        Ok(())
+    }
+}
+
+fn branch(arena: &Arena, page: u64) -> Result<Branch<'_>> {
+    let bytes = arena
+        .get(page)
+        .ok_or_else(|| crate::Error::corrupt(page, "private page number without a page"))?;
+    Branch::new(bytes).map_err(|d| d.at(page))
+}

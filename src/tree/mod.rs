@@ -1,0 +1,44 @@
+//! The B+tree: one function that changes it, and the ways to read it. Pages come through [`crate::page::Source`] and
+//! [`crate::page::Place`]; this room knows neither the pager nor files.
+//!
+//! | file       | subject                                                                            |
+//! |------------|------------------------------------------------------------------------------------|
+//! | `edits`    | an append-only log of edits, and its sorting                                        |
+//! | `arena`    | private pages of a write transaction, before they have a place in the file           |
+//! | `apply`    | `apply(root, sorted edits) -> root`: the only mutator; the recursion over branches    |
+//! | `leaves`   | what apply does to a leaf: in place, merge, split, join                              |
+//! | `branches` | what apply does to a branch when children split, vanish or shrink                     |
+//! | `emit`     | numbering, summing and writing finished private pages                                 |
+//! | `values`   | writing, reading and releasing long values and long keys                              |
+//! | `search`   | point lookups, single and interleaved                                                 |
+//! | `position` | a path through the tree: first, last, next, prev, seek                                |
+//! | `limits`   | a range of keys as two owned bounds                                                  |
+//! | `walk`     | a position with limits that survives changes: what a cursor is                        |
+//! | `scan`     | entries from a key on, the last key                                                  |
+//! | `count`    | rank, n-th, counts of ranges                                                          |
+//! | `stat`     | pages, slots and bytes per level                                                     |
+//! | `check`    | a walk that proves the structure and lists its pages                                  |
+
+pub mod apply;
+pub mod arena;
+mod branches;
+pub mod check;
+pub mod count;
+pub mod edits;
+pub mod emit;
+mod leaves;
+pub mod limits;
+#[cfg(test)]
+mod model_test;
+pub mod position;
+#[cfg(test)]
+mod read_test;
+pub mod scan;
+pub mod search;
+pub mod stat;
+#[cfg(test)]
+mod testing;
+pub mod values;
+pub mod walk;
+#[cfg(test)]
+mod walk_test;

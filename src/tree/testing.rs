@@ -1,0 +1,287 @@
+//! Trees for the tests of the read path: built by `apply` over pages in memory, then frozen into one block of bytes that
+//! tests may damage.
+
+use super::apply::Apply;
+use super::arena::Arena;
+use super::edits::{EditLog, Op};
+use super::emit::Emitter;
+use super::values::write_chain;
+use crate::error::{Error, Result};
+use crate::page::leaf::Stored;
+use crate::page::{Place, Ptr, Root, Source};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+/// The content of a tree; values longer than a page are chains.
+pub(super) type Model = BTreeMap<Vec<u8>, Vec<u8>>;
+/// Table number of every tree built here.
+pub(super) const TABLE: u64 = 7;
+
+/// Pages while a tree is built. Leaked: a test's worth of memory.
+pub(super) struct Store {
+    size: usize,
+    pages: Mutex<Vec<Option<&'static [u8]>>>,
+}
+
+impl Source<'static> for &'static Store {
+    fn page_size(&self) -> usize {
+        self.size
+    }
+    fn page(&self, ptr: &Ptr) -> Result<&'static [u8]> {
+        let pages = self.pages.lock().unwrap();
+        pages
+            .get(ptr.page as usize)
+            .copied()
+            .flatten()
+            .ok_or_else(|| Error::corrupt(ptr.page, "never written"))
+    }
+    fn piece(&self, page: u64, len: usize, _: u32) -> Result<&'static [u8]> {
+        self.raw(page, len as u64)
+    }
+    fn raw(&self, page: u64, len: u64) -> Result<&'static [u8]> {
+        let mut out = Vec::new();
+        for p in page..page + len.div_ceil(self.size as u64) {
+            out.extend_from_slice(self.page(&Ptr {
+                page: p,
+                ..Ptr::default()
+            })?);
+        }
+        out.truncate(len as usize);
+        Ok(out.leak())
+    }
+}
+
+struct Writer {
+    store: &'static Store,
+    birth: u64,
+}
+
+impl Place for Writer {
+    fn birth(&self) -> u64 {
+        self.birth
+    }
+    fn take(&mut self, want: u64) -> Result<(u64, u64)> {
+        Ok((self.take_exact(want.max(1))?, want.max(1)))
+    }
+    fn take_exact(&mut self, pages: u64) -> Result<u64> {
+        let mut all = self.store.pages.lock().unwrap();
+        let first = all.len();
+        all.resize(first + pages as usize, None);
+        Ok(first as u64)
+    }
+    fn write_pages(&mut self, page: u64, parts: &[&[u8]], _: &[u32]) -> Result<()> {
+        let mut all = self.store.pages.lock().unwrap();
+        for (i, part) in parts.iter().enumerate() {
+            all[page as usize + i] = Some(part.to_vec().leak());
+        }
+        Ok(())
+    }
+    fn write_piece(&mut self, page: u64, bytes: &[u8], _: u32) -> Result<()> {
+        let mut all = self.store.pages.lock().unwrap();
+        for (i, part) in bytes.chunks(self.store.size).enumerate() {
+            let mut part = part.to_vec();
+            part.resize(self.store.size, 0);
+            all[page as usize + i] = Some(part.leak());
+        }
+        Ok(())
+    }
+    fn release(&mut self, _: u64, _: u64, _: u64) {}
+}
+
+/// Builds trees one after the other in one store.
+pub(super) struct Builder {
+    store: &'static Store,
+    birth: u64,
+    has_long: bool,
+}
+
+impl Builder {
+    pub fn new(size: usize) -> Builder {
+        let store = Store {
+            size,
+            pages: Mutex::new(vec![None; 4]),
+        };
+        Builder {
+            store: Box::leak(Box::new(store)),
+            birth: 0,
+            has_long: false,
+        }
+    }
+
+    /// One commit: puts (`Some`) and deletes (`None`).
+    pub fn commit<'m>(&mut self, root: Root, edits: impl Iterator<Item = (&'m Vec<u8>, Option<&'m Vec<u8>>)>) -> Root {
+        self.birth += 1;
+        let size = self.store.size;
+        let mut place = Writer {
+            store: self.store,
+            birth: self.birth,
+        };
+        let (mut arena, mut emitter, mut log) = (Arena::new(size), Emitter::new(), EditLog::new());
+        for (k, v) in edits {
+            match v {
+                None => log.push(k, Op::Delete),
+                Some(v) if v.len() > 1000 => {
+                    let chain = write_chain(v, size, &mut place).unwrap();
+                    log.push(k, Op::Put(Stored::Chain(&chain)))
+                }
+                Some(v) => log.push(k, Op::Put(Stored::Inline(v))),
+            };
+        }
+        let sorted = log.sorted(|_| {});
+        let mut apply = Apply {
+            source: self.store,
+            arena: &mut arena,
+            place: &mut place,
+            emitter: &mut emitter,
+            fused: true,
+            table: TABLE,
+            has_long: self.has_long,
+            drop_budget: 1 << 20,
+            life: std::marker::PhantomData,
+        };
+        let root = apply.apply(root, &sorted).unwrap();
+        let root = apply.place_root(root).unwrap();
+        self.has_long = apply.has_long;
+        emitter.finish(&mut arena, &mut place).unwrap();
+        root
+    }
+
+    /// A tree of `model`, reached over some commits with other keys coming and going.
+    pub fn build(&mut self, model: &Model, rnd: &mut Rnd) -> Root {
+        let mut first = Model::new();
+        for (k, v) in model {
+            if rnd.below(2) == 0 {
+                first.insert(k.clone(), v.clone());
+            }
+            if rnd.below(3) == 0 {
+                let mut other = k.clone();
+                other.push(rnd.below(256) as u8);
+                first.insert(other, vec![1; 60]);
+            }
+        }
+        let root = self.commit(Root::default(), first.iter().map(|(k, v)| (k, Some(v))));
+        let gone = first.keys().filter(|k| !model.contains_key(*k)).map(|k| (k, None));
+        let new = model
+            .iter()
+            .filter(|(k, _)| !first.contains_key(*k))
+            .map(|(k, v)| (k, Some(v)));
+        self.commit(root, gone.chain(new))
+    }
+
+    /// Every page so far, as one block.
+    pub fn freeze(&self) -> Frozen {
+        let pages = self.store.pages.lock().unwrap();
+        let mut bytes = Vec::with_capacity(pages.len() * self.store.size);
+        for page in pages.iter() {
+            match page {
+                Some(page) => bytes.extend_from_slice(page),
+                None => bytes.resize(bytes.len() + self.store.size, 0),
+            }
+        }
+        Frozen {
+            size: self.store.size,
+            bytes,
+        }
+    }
+}
+
+/// Pages as bytes; checksums of pages are not compared, so that damage gets through.
+#[derive(Clone)]
+pub(super) struct Frozen {
+    pub size: usize,
+    pub bytes: Vec<u8>,
+}
+
+impl Frozen {
+    pub fn page_mut(&mut self, page: u64) -> &mut [u8] {
+        let at = page as usize * self.size;
+        &mut self.bytes[at..at + self.size]
+    }
+}
+
+impl<'a> Source<'a> for &'a Frozen {
+    #[inline(always)]
+    fn page_size(&self) -> usize {
+        self.size
+    }
+    #[inline(always)]
+    fn page(&self, ptr: &Ptr) -> Result<&'a [u8]> {
+        self.raw(ptr.page, self.size as u64)
+    }
+    fn piece(&self, page: u64, len: usize, checksum: u32) -> Result<&'a [u8]> {
+        let bytes = self.raw(page, len as u64)?;
+        if crate::util::crc32c(bytes) != checksum {
+            return Err(Error::corrupt(page, "checksum of a piece differs"));
+        }
+        Ok(bytes)
+    }
+    #[inline(always)]
+    fn raw(&self, page: u64, len: u64) -> Result<&'a [u8]> {
+        let at = page as usize * self.size;
+        self.bytes
+            .get(at..at + len as usize)
+            .ok_or_else(|| Error::corrupt(page, "outside"))
+    }
+}
+
+/// Numbers without end.
+pub(super) struct Rnd(pub u64);
+
+impl Rnd {
+    pub fn below(&mut self, n: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % n
+    }
+}
+
+/// Kinds of keys: short over few letters, dense integers, hashes, addresses, shared prefixes, long ones.
+pub(super) const KINDS: u32 = 6;
+
+pub(super) fn key(kind: u32, rnd: &mut Rnd) -> Vec<u8> {
+    match kind {
+        0 => (0..rnd.below(31))
+            .map(|_| [0u8, 1, b'a', 255][rnd.below(4) as usize])
+            .collect(),
+        1 => (rnd.below(100_000) * 3).to_be_bytes().to_vec(),
+        2 => {
+            let x = rnd.below(u64::MAX).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            [&x.to_be_bytes()[..], b"0123456789abcdef"].concat()
+        }
+        3 => format!(
+            "https://www.example{}.com/category/{}/item-{}",
+            rnd.below(9),
+            rnd.below(5),
+            rnd.below(3000)
+        )
+        .into_bytes(),
+        4 => [
+            &vec![b'x'; rnd.below(90) as usize][..],
+            &rnd.below(50).to_be_bytes()[6..],
+        ]
+        .concat(),
+        _ => {
+            let mut k = vec![b'k'; [9, 280, 288, 289, 511, 512, 513, 600, 5000][rnd.below(9) as usize]];
+            for _ in 0..3 {
+                let at = rnd.below(k.len() as u64) as usize;
+                k[at] = b'a' + rnd.below(20) as u8;
+            }
+            let end = k.len() - 1;
+            k[end] = rnd.below(256) as u8;
+            k
+        }
+    }
+}
+
+pub(super) fn model(kind: u32, n: usize, rnd: &mut Rnd) -> Model {
+    (0..n)
+        .map(|_| {
+            let len = match kind {
+                1 => 8,
+                _ => [0, 8, 8, 50, 150, 900, 900, 9000][rnd.below(8) as usize],
+            };
+            (key(kind, rnd), vec![rnd.below(256) as u8; len])
+        })
+        .collect()
+}

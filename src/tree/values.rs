@@ -1,0 +1,214 @@
+//! Long values and the rests of long keys: writing, releasing.
+//!
+//! They get their place at once, not at commit: nothing in the tree refers to them by a private number, and a value
+//! larger than memory never has to be held. An aborted transaction never published them, so their pages are simply not
+//! taken.
+
+use crate::error::{Error, Result};
+use crate::page::chain::{needs_index, Chain, Sums, EXTENTS_MAX};
+use crate::page::leaf::Stored;
+use crate::page::suffix::{key_inline_max, Rest, Suffix, KEEP};
+use crate::page::{Extent, Place, PIECE, U48_MAX};
+use crate::util::crc32c;
+
+/// Largest value in bytes: 256 GiB, whose checksums fill one piece.
+pub const VALUE_MAX: u64 = 1 << 38;
+
+/// A chain being written, piece by piece.
+pub struct ChainWriter {
+    page_size: usize,
+    extents: Vec<Extent>,
+    /// Bytes written so far; a multiple of `PIECE` until the last piece.
+    len: u64,
+    /// Pages still unwritten in the last extent.
+    left: u64,
+    sums: Vec<u8>,
+}
+
+impl ChainWriter {
+    /// A chain without bytes.
+    pub fn new(page_size: usize) -> ChainWriter {
+        ChainWriter {
+            page_size,
+            extents: Vec::new(),
+            len: 0,
+            left: 0,
+            sums: Vec::new(),
+        }
+    }
+
+    /// Bytes written.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether nothing was written.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Makes sure that `bytes` more fit, taking one extent for them if the last one is full.
+    pub fn reserve<P: Place>(&mut self, bytes: u64, place: &mut P) -> Result<()> {
+        if self.left > 0 || bytes == 0 {
+            return Ok(());
+        }
+        let pages = bytes.div_ceil(self.page_size as u64);
+        if pages > u32::MAX as u64 {
+            return Err(Error::Limit("a value's extent is too long"));
+        }
+        let page = place.take_exact(pages)?;
+        self.left = pages;
+        let birth = place.birth();
+        let full = self.extents.len() == EXTENTS_MAX;
+        match self.extents.last_mut() {
+            // Growth at the end of the file often goes on where the last extent ended.
+            Some(e) if e.page + e.pages == page && e.pages + pages <= u32::MAX as u64 => e.pages += pages,
+            _ if full => {
+                place.release(page, pages, birth);
+                self.left = 0;
+                return Err(Error::Limit("too many extents for one value"));
+            }
+            _ => self.extents.push(Extent { page, pages, birth }),
+        }
+        Ok(())
+    }
+
+    /// Writes one piece: `PIECE` bytes, fewer only at the end of the value. Room was reserved.
+    pub fn piece<P: Place>(&mut self, bytes: &[u8], place: &mut P) -> Result<()> {
+        debug_assert!(self.len % PIECE == 0 && bytes.len() as u64 <= PIECE);
+        if self.len + bytes.len() as u64 > VALUE_MAX {
+            return Err(Error::TooBig {
+                what: "value",
+                size: self.len + bytes.len() as u64,
+                limit: VALUE_MAX,
+            });
+        }
+        let pages = (bytes.len() as u64).div_ceil(self.page_size as u64);
+        let Some(extent) = self.extents.last().filter(|_| pages <= self.left) else {
+            return Err(Error::Invalid("piece without room"));
+        };
+        let sum = crc32c(bytes);
+        place.write_piece(extent.page + extent.pages - self.left, bytes, sum)?;
+        self.left -= pages;
+        self.len += bytes.len() as u64;
+        self.sums.extend_from_slice(&sum.to_le_bytes());
+        Ok(())
+    }
+
+    /// Bytes that fit before the next `reserve`.
+    pub fn room(&self) -> u64 {
+        self.left * self.page_size as u64
+    }
+
+    /// Ends the value: gives back pages behind it, writes the index if one is needed; the description.
+    pub fn finish<P: Place>(mut self, place: &mut P) -> Result<Vec<u8>> {
+        if let Some(last) = self.extents.last_mut() {
+            if self.left > 0 {
+                last.pages -= self.left;
+                place.release(last.page + last.pages, self.left, last.birth);
+            }
+        }
+        self.extents.retain(|e| e.pages > 0);
+        let sums = if needs_index(self.len) {
+            let pages = (self.sums.len() as u64).div_ceil(self.page_size as u64);
+            let page = place.take_exact(pages)?;
+            let sum = crc32c(&self.sums);
+            place.write_piece(page, &self.sums, sum)?;
+            let birth = place.birth();
+            Sums::Index(Extent { page, pages, birth }, sum)
+        } else {
+            Sums::Direct(self.sums)
+        };
+        Ok(Chain {
+            len: self.len,
+            extents: self.extents,
+            sums,
+        }
+        .encode())
+    }
+
+    /// Gives every page back.
+    pub fn cancel<P: Place>(self, place: &mut P) {
+        self.extents
+            .iter()
+            .for_each(|e| place.release(e.page, e.pages, e.birth));
+    }
+}
+
+/// Writes a whole value outside the tree; the description for its record.
+pub fn write_chain<P: Place>(bytes: &[u8], page_size: usize, place: &mut P) -> Result<Vec<u8>> {
+    let mut writer = ChainWriter::new(page_size);
+    writer.reserve(bytes.len() as u64, place)?;
+    for piece in bytes.chunks(PIECE as usize) {
+        writer.piece(piece, place)?;
+    }
+    writer.finish(place)
+}
+
+/// Gives the pages of a replaced or deleted value back.
+pub fn release_value<P: Place>(value: &Stored<'_>, number: u64, page_size: usize, place: &mut P) -> Result<()> {
+    if let Stored::Chain(description) = value {
+        let chain = Chain::decode(description, page_size).map_err(|d| d.at(number))?;
+        for e in chain.all_extents() {
+            place.release(e.page, e.pages, e.birth);
+        }
+    }
+    Ok(())
+}
+
+/// Gives the pages of a long key's rest back.
+pub fn release_rest<P: Place>(suffix: &Suffix<'_>, number: u64, page_size: usize, place: &mut P) -> Result<()> {
+    if let Some(rest) = suffix.rest().map_err(|d| d.at(number))? {
+        let e = rest.extent(page_size);
+        if e.page.checked_add(e.pages).is_none_or(|end| end > U48_MAX) {
+            return Err(Error::corrupt(number, "rest of a long key outside the file"));
+        }
+        place.release(e.page, e.pages, e.birth);
+    }
+    Ok(())
+}
+
+/// Whether a key is kept with its rest outside the page.
+pub fn is_long(key: &[u8], page_size: usize) -> bool {
+    key.len() > key_inline_max(page_size)
+}
+
+/// Writes the rest of a long key: what stays in the page behind `from` key bytes and the head, and the description.
+pub fn write_rest<P: Place>(key: &[u8], from: usize, page_size: usize, place: &mut P) -> Result<LongKey> {
+    let bytes = &key[KEEP..];
+    let page = place.take_exact((bytes.len() as u64).div_ceil(page_size as u64))?;
+    let mut checksums = [0; 2];
+    for (i, piece) in bytes.chunks(PIECE as usize).enumerate() {
+        let sum = crc32c(piece);
+        place.write_piece(page + i as u64 * (PIECE / page_size as u64), piece, sum)?;
+        checksums[i] = sum;
+    }
+    let rest = Rest {
+        key_len: key.len(),
+        page,
+        birth: place.birth(),
+        checksums,
+    };
+    let mut stored = key[from..KEEP].to_vec();
+    stored.extend_from_slice(&rest.encode());
+    Ok(LongKey {
+        inline: KEEP - from,
+        stored,
+    })
+}
+
+/// A long key as a page keeps it, relative to some prefix.
+pub struct LongKey {
+    inline: usize,
+    stored: Vec<u8>,
+}
+
+impl LongKey {
+    /// As a suffix.
+    pub fn suffix(&self) -> Suffix<'_> {
+        let mut s = Suffix::of(&self.stored);
+        s.len = self.inline;
+        s.long = true;
+        s
+    }
+}

@@ -1,0 +1,65 @@
+//! Pages as a transaction sees them: the snapshot's through the map, its own private ones from the arena.
+
+use crate::error::{Error, Result};
+use crate::page::{Ptr, Root, Source, PRIVATE};
+use crate::pager::View;
+use crate::tree::arena::Arena;
+
+/// [`Source`] of a transaction; a cheap copy.
+#[derive(Clone, Copy)]
+pub struct Pages<'a> {
+    /// The snapshot's pages (of a write transaction: also those it has placed).
+    pub view: View<'a>,
+    /// Private pages of a write transaction.
+    pub arena: Option<&'a Arena>,
+}
+
+impl<'a> Pages<'a> {
+    #[cold]
+    fn private(&self, page: u64) -> Result<&'a [u8]> {
+        let arena = self
+            .arena
+            .ok_or_else(|| Error::corrupt(page, "private page number in a file"))?;
+        arena
+            .get(page)
+            .ok_or_else(|| Error::corrupt(page, "private page number without a page"))
+    }
+}
+
+impl<'a> Source<'a> for Pages<'a> {
+    #[inline(always)]
+    fn page_size(&self) -> usize {
+        self.view.page_size()
+    }
+    #[inline(always)]
+    fn page(&self, ptr: &Ptr) -> Result<&'a [u8]> {
+        if ptr.page & PRIVATE != 0 {
+            return self.private(ptr.page);
+        }
+        self.view.page(ptr)
+    }
+    #[inline(always)]
+    fn prefetch(&self, page: u64, bytes: usize) {
+        if page & PRIVATE == 0 {
+            self.view.prefetch(page, bytes);
+        }
+    }
+    fn piece(&self, page: u64, len: usize, checksum: u32) -> Result<&'a [u8]> {
+        self.view.piece(page, len, checksum)
+    }
+    fn raw(&self, page: u64, len: u64) -> Result<&'a [u8]> {
+        self.view.raw(page, len)
+    }
+}
+
+/// One tree as a transaction sees it now.
+#[derive(Clone, Copy)]
+pub struct TreeRef<'a> {
+    /// Where its pages are.
+    pub source: Pages<'a>,
+    /// Its root.
+    pub root: Root,
+    /// Changes whenever the tree may have changed: a path found under another version must be found again. Always 0 in
+    /// a read transaction (until it is refreshed: then also another number).
+    pub version: u64,
+}

@@ -1,0 +1,122 @@
+//! What a write transaction has put and deleted in one table and not yet applied to its tree: a log of edits, and, from
+//! the first own read on, a hash index over it.
+
+use crate::page::leaf::Stored;
+use crate::tree::edits::{At, EditLog, Op};
+use crate::util::hash::key_hash;
+use hashbrown::HashTable;
+
+/// Edits of one table.
+#[derive(Default)]
+pub struct WriteSet {
+    log: EditLog,
+    /// (32 bits of the key's hash, record); built by the first lookup. The stored hash makes growth free of key reads.
+    index: HashTable<(u32, At)>,
+    indexed: bool,
+}
+
+impl WriteSet {
+    /// The log.
+    pub fn log(&self) -> &EditLog {
+        &self.log
+    }
+
+    /// Whether there are no edits.
+    pub fn is_empty(&self) -> bool {
+        self.log.is_empty()
+    }
+
+    /// Records an edit. An inline put that replaces one of the same size overwrites it if the index knows it; any other
+    /// replaced edit stays in the log until the sort drops it.
+    pub fn push(&mut self, key: &[u8], op: Op<'_>) -> At {
+        if !self.indexed {
+            return self.log.push(key, op);
+        }
+        let short = key_hash(key) as u32;
+        let hash = spread(short);
+        let Self { log, index, .. } = self;
+        let found = index.find_mut(hash, |(h, at)| *h == short && log.key(*at) == key);
+        match found {
+            Some((_, at)) => {
+                if let (Op::Put(Stored::Inline(new)), Op::Put(Stored::Inline(old))) = (op, log.op(*at)) {
+                    if new.len() == old.len() {
+                        log.value_mut(*at).copy_from_slice(new);
+                        return *at;
+                    }
+                }
+                *at = log.push(key, op);
+                *at
+            }
+            None => {
+                let at = log.push(key, op);
+                index.insert_unique(hash, (short, at), |(h, _)| spread(*h));
+                at
+            }
+        }
+    }
+
+    /// The last edit of `key`, if there is one.
+    pub fn get(&mut self, key: &[u8]) -> Option<At> {
+        if self.log.is_empty() {
+            return None;
+        }
+        if !self.indexed {
+            self.build();
+        }
+        let short = key_hash(key) as u32;
+        let found = self
+            .index
+            .find(spread(short), |(h, at)| *h == short && self.log.key(*at) == key);
+        found.map(|(_, at)| *at)
+    }
+
+    fn build(&mut self) {
+        let Self { log, index, indexed } = self;
+        index.clear();
+        index.reserve(log.len(), |(h, _)| spread(*h));
+        for at in log.entries() {
+            let key = log.key(*at);
+            let short = key_hash(key) as u32;
+            let hash = spread(short);
+            match index.find_mut(hash, |(h, other)| *h == short && log.key(*other) == key) {
+                Some((_, other)) => *other = *at,
+                None => {
+                    index.insert_unique(hash, (short, *at), |(h, _)| spread(*h));
+                }
+            }
+        }
+        *indexed = true;
+    }
+
+    /// What the record does.
+    pub fn op(&self, at: At) -> Op<'_> {
+        self.log.op(at)
+    }
+
+    /// Value bytes of an inline put, to be filled.
+    pub fn value_mut(&mut self, at: At) -> &mut [u8] {
+        self.log.value_mut(at)
+    }
+
+    /// Forgets every edit.
+    pub fn clear(&mut self) {
+        self.log.clear();
+        self.forget_index();
+    }
+
+    /// Forgets every edit, but hands over the memory of the records.
+    pub fn take_memory(&mut self) -> Vec<Vec<u8>> {
+        self.forget_index();
+        self.log.take_chunks()
+    }
+
+    fn forget_index(&mut self) {
+        self.indexed = false;
+        self.index.clear();
+    }
+}
+
+/// The 64-bit hash that the table works with, from the 32 bits that are kept.
+fn spread(short: u32) -> u64 {
+    (short as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}

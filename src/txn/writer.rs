@@ -1,0 +1,411 @@
+//! The write transaction's machinery: the trees it changes, their write sets, flushing, and the order of a commit.
+//!
+//! Puts and deletes collect in write sets. A set is applied to its tree ("flushed")
+//! - when something needs the tree itself: a cursor, a count, a range delete. Bytes that were lent to the caller since
+//!   the last write stay where they are: the log's memory is kept, the arena frozen;
+//! - when the sets outgrow their budget: finished pages are then placed at once, so that a transaction may be larger
+//!   than memory;
+//! - at commit: the last flush places its pages while they are in the cache.
+//!
+//! A commit places the tables' trees, then the catalogue (which names their roots), then the space tree if it is time
+//! to fold the commit records into it, and hands the roots to the pager.
+
+use super::pages::Pages;
+use super::write_set::WriteSet;
+use crate::error::{Error, Result};
+use crate::page::leaf::Stored;
+use crate::page::Root;
+use crate::pager::{Dead, Durability, Pager, Roots, View, Writing, ZONE_PAGES};
+use crate::tree::apply::Apply;
+use crate::tree::arena::Arena;
+use crate::tree::edits::{At, EditLog, Op};
+use crate::tree::emit::Emitter;
+use crate::tree::values::release_value;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+/// Private pages beyond this many bytes are placed at the next flush although the transaction goes on.
+const PRIVATE_MAX: usize = 64 << 20;
+/// Bytes of edits in ascending order that are applied at once.
+const ORDERED: usize = 2 << 20;
+/// Up to this many edits the last flush is done in memory first, so that the commit knows its pages and asks for one
+/// run; larger ones are placed while they are built.
+const SMALL: usize = 4096;
+
+/// One tree within the transaction.
+#[derive(Default)]
+pub struct TreeState {
+    /// Number of its table, for page headers and errors.
+    pub table: u64,
+    /// Root with everything flushed so far.
+    pub root: Root,
+    /// Edits not flushed yet.
+    pub edits: WriteSet,
+    /// Bytes of the log when last counted into the budget.
+    counted: usize,
+}
+
+impl TreeState {
+    /// The tree of `table` as the snapshot has it.
+    pub fn new(table: u64, root: Root) -> TreeState {
+        TreeState {
+            table,
+            root,
+            ..TreeState::default()
+        }
+    }
+}
+
+/// The writer's seat and all that changes trees through it.
+pub struct Writer {
+    pager: Arc<Pager>,
+    writing: Writing,
+    arena: Arena,
+    emitter: Emitter,
+    /// Bytes of edits to collect before they are applied.
+    budget: usize,
+    /// Bytes collected.
+    pending: usize,
+    /// Bytes of private pages or logs were given to the caller since the last write.
+    lent: bool,
+    kept: Vec<Vec<Vec<u8>>>,
+    /// Grows whenever a tree changes.
+    version: u64,
+    /// Something was written: the commit is not empty.
+    changed: bool,
+}
+
+impl Writer {
+    /// Starts on the writer's seat.
+    pub fn new(writing: Writing, budget: usize) -> Writer {
+        let pager = writing.pager().clone();
+        Writer {
+            arena: spare_arena(pager.page_size()),
+            pager,
+            writing,
+            emitter: Emitter::new(),
+            budget,
+            pending: 0,
+            lent: false,
+            kept: Vec::new(),
+            version: 1,
+            changed: false,
+        }
+    }
+
+    /// The commit this builds on.
+    pub fn tip(&self) -> crate::pager::Desc {
+        self.writing.tip()
+    }
+
+    /// Bytes of a page.
+    pub fn page_size(&self) -> usize {
+        self.pager.page_size()
+    }
+
+    /// Number of the present state of the trees.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Whether anything was written.
+    pub fn is_changed(&self) -> bool {
+        self.changed
+    }
+
+    /// (bytes of edits, private pages).
+    pub fn stat(&self) -> (u64, u64) {
+        (self.pending as u64, self.arena.len() as u64)
+    }
+
+    /// Where long values are written.
+    pub fn place(&mut self) -> &mut Writing {
+        self.changed = true;
+        &mut self.writing
+    }
+
+    /// All pages as this transaction sees them.
+    pub fn pages(&self) -> Pages<'_> {
+        Pages {
+            view: self.pager.view(u64::MAX),
+            arena: Some(&self.arena),
+        }
+    }
+
+    /// Tells that bytes of this transaction were given to the caller, who may use them until the next write.
+    pub fn lend(&mut self) {
+        self.lent = true;
+    }
+
+    /// Records an edit; what it was given is copied before anything lent is given up.
+    pub fn push(&mut self, tree: &mut TreeState, key: &[u8], op: Op<'_>) -> At {
+        self.changed = true;
+        let at = tree.edits.push(key, op);
+        self.wrote();
+        at
+    }
+
+    /// Nothing lent before is needed any more.
+    fn wrote(&mut self) {
+        if self.lent {
+            self.lent = false;
+            self.kept.clear();
+            self.arena.thaw();
+        }
+    }
+
+    /// Flushes the tree if the budget is used up.
+    pub fn keep_budget(&mut self, tree: &mut TreeState) -> Result<()> {
+        let bytes = tree.edits.log().bytes();
+        self.pending = (self.pending + bytes).saturating_sub(tree.counted);
+        tree.counted = bytes;
+        // What arrives in order can be applied at any time without doing anything twice, and a small log stays in the
+        // cache.
+        let ordered = bytes > ORDERED && tree.edits.log().is_ascending();
+        if self.pending <= self.budget && !ordered {
+            return Ok(());
+        }
+        if ordered {
+            return self.flush_mode(tree, true);
+        }
+        let private = self.arena.len() * self.page_size() + bytes;
+        self.flush_mode(tree, private > PRIVATE_MAX)
+    }
+
+    /// Applies the tree's edits because something reads the tree itself.
+    pub fn flush(&mut self, tree: &mut TreeState) -> Result<()> {
+        if tree.edits.is_empty() {
+            return Ok(());
+        }
+        if self.lent {
+            self.arena.freeze();
+        }
+        self.flush_mode(tree, false)
+    }
+
+    fn flush_mode(&mut self, tree: &mut TreeState, fused: bool) -> Result<()> {
+        if tree.edits.is_empty() {
+            return Ok(());
+        }
+        if fused {
+            self.load_zones()?;
+        }
+        self.version += 1;
+        let mut replaced: Vec<Vec<u8>> = Vec::new();
+        let sorted = tree.edits.log().sorted(|op| {
+            if let Op::Put(Stored::Chain(description)) = op {
+                replaced.push(description.to_vec());
+            }
+        });
+        let size = self.pager.page_size();
+        for description in &replaced {
+            release_value(&Stored::Chain(description), u64::MAX, size, &mut self.writing)?;
+        }
+        let view = self.pager.view(u64::MAX);
+        let mut apply = Self::apply(
+            view,
+            &mut self.arena,
+            &mut self.writing,
+            &mut self.emitter,
+            tree.table,
+            fused,
+        );
+        tree.root = apply.apply(tree.root, &sorted).map_err(|e| e.in_table(tree.table))?;
+        drop(sorted);
+        self.pending = self.pending.saturating_sub(tree.counted);
+        tree.counted = 0;
+        if self.lent {
+            let memory = tree.edits.take_memory();
+            self.kept.push(memory);
+        } else {
+            tree.edits.clear();
+        }
+        Ok(())
+    }
+
+    fn apply<'a, 't>(
+        view: View<'a>,
+        arena: &'t mut Arena,
+        writing: &'t mut Writing,
+        emitter: &'t mut Emitter,
+        table: u64,
+        fused: bool,
+    ) -> Apply<'a, 't, View<'a>, Writing> {
+        let drop_budget = writing.tip().pages + arena.len() as u64 + (1 << 32);
+        Apply {
+            source: view,
+            arena,
+            place: writing,
+            emitter,
+            fused,
+            table,
+            has_long: false,
+            drop_budget,
+            life: PhantomData,
+        }
+    }
+
+    /// Removes the keys `from <= key < to` (`None`: no bound); how many there were.
+    pub fn remove_range(&mut self, tree: &mut TreeState, from: Option<&[u8]>, to: Option<&[u8]>) -> Result<u64> {
+        self.flush(tree)?;
+        let before = tree.root.ptr.entries;
+        let view = self.pager.view(u64::MAX);
+        let mut apply = Self::apply(
+            view,
+            &mut self.arena,
+            &mut self.writing,
+            &mut self.emitter,
+            tree.table,
+            false,
+        );
+        tree.root = apply
+            .remove_range(tree.root, from, to)
+            .map_err(|e| e.in_table(tree.table))?;
+        self.version += 1;
+        self.changed |= tree.root.ptr.entries != before;
+        self.wrote();
+        Ok(before.saturating_sub(tree.root.ptr.entries))
+    }
+
+    /// Forgets the tree's edits unapplied, giving back the long values they would have brought in.
+    pub fn forget_edits(&mut self, tree: &mut TreeState) -> Result<()> {
+        let size = self.pager.page_size();
+        let log: &EditLog = tree.edits.log();
+        for at in log.entries() {
+            if let Op::Put(value) = log.op(*at) {
+                release_value(&value, u64::MAX, size, &mut self.writing)?;
+            }
+        }
+        self.pending = self.pending.saturating_sub(tree.counted);
+        tree.counted = 0;
+        let memory = tree.edits.take_memory();
+        if self.lent {
+            self.kept.push(memory);
+        }
+        self.version += 1;
+        Ok(())
+    }
+
+    /// The last flush of a tree; small ones stay private until `place_tree`.
+    pub fn flush_last(&mut self, tree: &mut TreeState) -> Result<()> {
+        self.lent = false;
+        self.arena.thaw();
+        let fused = tree.edits.log().len() > SMALL;
+        self.flush_mode(tree, fused)
+    }
+
+    /// Gets ready to place trees that are all flushed: finds free pages and expects `more` beside the private ones.
+    pub fn begin_placing(&mut self, more: u64) -> Result<()> {
+        self.load_zones()?;
+        self.emitter.expect(self.arena.len() as u64 + more);
+        Ok(())
+    }
+
+    /// Gives every private page of the tree its place.
+    pub fn place_tree(&mut self, tree: &mut TreeState) -> Result<()> {
+        let view = self.pager.view(u64::MAX);
+        let mut apply = Self::apply(
+            view,
+            &mut self.arena,
+            &mut self.writing,
+            &mut self.emitter,
+            tree.table,
+            true,
+        );
+        tree.root = apply.place_root(tree.root).map_err(|e| e.in_table(tree.table))?;
+        Ok(())
+    }
+
+    /// Commits: `main` and `catalogue` are placed; the space tree is changed and placed if records are to be folded.
+    pub fn commit(mut self, main: Root, catalogue: Root, durability: Durability) -> Result<u64> {
+        let mut space = TreeState::new(u64::MAX, self.writing.space_root());
+        if let Some(changes) = self.writing.fold() {
+            for (page, dead) in changes {
+                match dead {
+                    Some(d) => space
+                        .edits
+                        .push(&page.to_be_bytes(), Op::Put(Stored::Inline(&encode_dead(&d)))),
+                    None => space.edits.push(&page.to_be_bytes(), Op::Delete),
+                };
+            }
+            self.flush_mode(&mut space, false)?;
+            self.place_tree(&mut space)?;
+        }
+        self.emitter.finish(&mut self.arena, &mut self.writing)?;
+        debug_assert!(self.arena.is_empty(), "private pages out of reach at commit");
+        let arena = std::mem::replace(&mut self.arena, Arena::new(self.pager.page_size()));
+        keep_arena(arena);
+        let roots = Roots {
+            main,
+            catalogue,
+            space: space.root,
+        };
+        self.writing.commit(roots, durability)
+    }
+
+    /// Reads the dead extents of zones that the pager would like to know.
+    fn load_zones(&mut self) -> Result<()> {
+        for zone in self.writing.zones_wanted() {
+            let root = self.writing.space_root();
+            let dead = read_zone(self.pager.view(u64::MAX), &root, zone)?;
+            self.writing.zone_loaded(zone, dead);
+        }
+        Ok(())
+    }
+}
+
+/// Arenas of ended transactions: the first touch of fresh memory costs more than all else a small commit does.
+static ARENAS: parking_lot::Mutex<Vec<Arena>> = parking_lot::Mutex::new(Vec::new());
+/// Arenas kept.
+const ARENAS_MAX: usize = 2;
+
+fn spare_arena(page_size: usize) -> Arena {
+    let mut spare = ARENAS.lock();
+    match spare.iter().position(|a| a.page_size() == page_size) {
+        Some(at) => spare.swap_remove(at),
+        None => Arena::new(page_size),
+    }
+}
+
+fn keep_arena(arena: Arena) {
+    let mut spare = ARENAS.lock();
+    if spare.len() < ARENAS_MAX && arena.is_empty() {
+        spare.push(arena);
+    }
+}
+
+/// Value of an entry of the space tree.
+pub fn encode_dead(d: &Dead) -> [u8; 16] {
+    let mut b = [0; 16];
+    crate::util::bytes::put_u32(&mut b, 0, d.pages as u32);
+    crate::util::bytes::put_u48(&mut b, 4, d.birth);
+    crate::util::bytes::put_u48(&mut b, 10, d.death);
+    b
+}
+
+/// An entry of the space tree.
+pub fn decode_dead(key: &[u8], value: &[u8]) -> Result<Dead> {
+    let (Ok(key), 16) = (<[u8; 8]>::try_from(key), value.len()) else {
+        return Err(Error::corrupt(u64::MAX, "entry of the space tree has a wrong size"));
+    };
+    Ok(Dead {
+        page: u64::from_be_bytes(key),
+        pages: crate::util::bytes::get_u32(value, 0) as u64,
+        birth: crate::util::bytes::get_u48(value, 4),
+        death: crate::util::bytes::get_u48(value, 10),
+    })
+}
+
+/// The dead extents of one zone as the space tree lists them.
+fn read_zone(view: View<'_>, root: &Root, zone: u64) -> Result<Vec<Dead>> {
+    let mut dead = Vec::new();
+    let (from, to) = (zone * ZONE_PAGES, (zone + 1) * ZONE_PAGES);
+    crate::tree::scan::scan(&view, root, &from.to_be_bytes(), |key, value| {
+        let d = decode_dead(key, value.bytes())?;
+        if d.page < to {
+            dead.push(d);
+        }
+        Ok(d.page < to)
+    })?;
+    Ok(dead)
+}

@@ -1,0 +1,144 @@
+//! Little-endian integers inside byte slices.
+//!
+//! The `get_*` functions panic when the field lies outside the slice: callers bound `at` first. Readers of untrusted
+//! bytes use [`try_u16`] and friends, or check lengths once and read inside them.
+
+/// Reads 2 bytes at `at`.
+#[inline(always)]
+pub fn get_u16(b: &[u8], at: usize) -> u16 {
+    u16::from_le_bytes([b[at], b[at + 1]])
+}
+
+/// Reads 4 bytes at `at`.
+#[inline(always)]
+pub fn get_u32(b: &[u8], at: usize) -> u32 {
+    let mut x = [0; 4];
+    x.copy_from_slice(&b[at..at + 4]);
+    u32::from_le_bytes(x)
+}
+
+/// Reads 6 bytes at `at`.
+#[inline(always)]
+pub fn get_u48(b: &[u8], at: usize) -> u64 {
+    let mut x = [0; 8];
+    x[..6].copy_from_slice(&b[at..at + 6]);
+    u64::from_le_bytes(x)
+}
+
+/// Reads 8 bytes at `at`.
+#[inline(always)]
+pub fn get_u64(b: &[u8], at: usize) -> u64 {
+    let mut x = [0; 8];
+    x.copy_from_slice(&b[at..at + 8]);
+    u64::from_le_bytes(x)
+}
+
+/// Writes 2 bytes at `at`.
+#[inline(always)]
+pub fn put_u16(b: &mut [u8], at: usize, v: u16) {
+    b[at..at + 2].copy_from_slice(&v.to_le_bytes());
+}
+
+/// Writes 4 bytes at `at`.
+#[inline(always)]
+pub fn put_u32(b: &mut [u8], at: usize, v: u32) {
+    b[at..at + 4].copy_from_slice(&v.to_le_bytes());
+}
+
+/// Writes the low 6 bytes of `v` at `at`.
+#[inline(always)]
+pub fn put_u48(b: &mut [u8], at: usize, v: u64) {
+    debug_assert!(v < 1 << 48);
+    b[at..at + 6].copy_from_slice(&v.to_le_bytes()[..6]);
+}
+
+/// Writes 8 bytes at `at`.
+#[inline(always)]
+pub fn put_u64(b: &mut [u8], at: usize, v: u64) {
+    b[at..at + 8].copy_from_slice(&v.to_le_bytes());
+}
+
+/// Reads 2 bytes at `at`, or `None` outside the slice.
+#[inline]
+pub fn try_u16(b: &[u8], at: usize) -> Option<u16> {
+    Some(get_u16(b.get(at..at.checked_add(2)?)?, 0))
+}
+
+/// Reads 4 bytes at `at`, or `None` outside the slice.
+#[inline]
+pub fn try_u32(b: &[u8], at: usize) -> Option<u32> {
+    Some(get_u32(b.get(at..at.checked_add(4)?)?, 0))
+}
+
+/// Reads 6 bytes at `at`, or `None` outside the slice.
+#[inline]
+pub fn try_u48(b: &[u8], at: usize) -> Option<u64> {
+    Some(get_u48(b.get(at..at.checked_add(6)?)?, 0))
+}
+
+/// Reads 8 bytes at `at`, or `None` outside the slice.
+#[inline]
+pub fn try_u64(b: &[u8], at: usize) -> Option<u64> {
+    Some(get_u64(b.get(at..at.checked_add(8)?)?, 0))
+}
+
+/// Whether `a` and `b` are equal: for short ones, where a call to the C library costs more than the comparison.
+#[inline(always)]
+pub fn same(a: &[u8], b: &[u8]) -> bool {
+    let n = a.len();
+    if n != b.len() {
+        return false;
+    }
+    match n {
+        0..=3 => a.iter().zip(b).all(|(x, y)| x == y),
+        4..=7 => get_u32(a, 0) == get_u32(b, 0) && get_u32(a, n - 4) == get_u32(b, n - 4),
+        8..=16 => get_u64(a, 0) == get_u64(b, 0) && get_u64(a, n - 8) == get_u64(b, n - 8),
+        17..=32 => {
+            let (x, y) = (get_u64(a, 0) ^ get_u64(b, 0), get_u64(a, 8) ^ get_u64(b, 8));
+            let (v, w) = (
+                get_u64(a, n - 16) ^ get_u64(b, n - 16),
+                get_u64(a, n - 8) ^ get_u64(b, n - 8),
+            );
+            x | y | v | w == 0
+        }
+        _ => a == b,
+    }
+}
+
+/// Length of the longest common prefix of `a` and `b`.
+#[inline]
+pub fn common_prefix(a: &[u8], b: &[u8]) -> usize {
+    let n = a.len().min(b.len());
+    let mut i = 0;
+    while i + 8 <= n {
+        let d = get_u64(a, i) ^ get_u64(b, i);
+        if d != 0 {
+            return i + (d.trailing_zeros() / 8) as usize;
+        }
+        i += 8;
+    }
+    while i < n && a[i] == b[i] {
+        i += 1;
+    }
+    i
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn same_is_equality() {
+        let a: Vec<u8> = (0..80).collect();
+        for n in 0..80 {
+            let b = a[..n].to_vec();
+            assert!(same(&a[..n], &b));
+            assert!(!same(&a[..n], &a[..n + 1]));
+            for i in 0..n {
+                let mut b = a[..n].to_vec();
+                b[i] ^= 0x80;
+                assert!(!same(&a[..n], &b), "{n} {i}");
+            }
+        }
+    }
+}

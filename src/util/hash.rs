@@ -1,0 +1,39 @@
+//! The hash of a key: fingerprints in leaves (part of the file format) and the index of a write set.
+
+use super::bytes::get_u64;
+
+const M: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// Bytes of a key that the fingerprint covers (beside its length): long keys keep at least these in the page.
+pub const HASHED: usize = 256;
+
+/// 64-bit hash of the first [`HASHED`] bytes and the length of `key`. Its low byte is the leaf fingerprint, so this
+/// function is part of the file format: do not change it.
+#[inline]
+pub fn key_hash(key: &[u8]) -> u64 {
+    let k = &key[..key.len().min(HASHED)];
+    let mut h = (key.len() as u64).wrapping_mul(M);
+    let mut at = 0;
+    while at + 8 <= k.len() {
+        h = mix(h ^ get_u64(k, at));
+        at += 8;
+    }
+    if at < k.len() {
+        let mut last = [0; 8];
+        last[..k.len() - at].copy_from_slice(&k[at..]);
+        h = mix(h ^ u64::from_le_bytes(last));
+    }
+    h ^ (h >> 29)
+}
+
+#[inline(always)]
+fn mix(x: u64) -> u64 {
+    let p = (x as u128) * 0xD6E8_FEB8_6659_FD93_u128;
+    (p as u64) ^ ((p >> 64) as u64)
+}
+
+/// One-byte fingerprint of `key` as stored in leaves.
+#[inline]
+pub fn fingerprint(key: &[u8]) -> u8 {
+    key_hash(key) as u8
+}
