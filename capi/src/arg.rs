@@ -1,0 +1,255 @@
+//! Pointers of the caller -> slices, outputs, options and reports.
+//!
+//! The only place (with `types`) where a caller's pointer is dereferenced. Everything is checked that can be: NULL where
+//! something is needed, lengths beyond the address space, sizes of structs from older and newer programs.
+
+use crate::status::{Failure, Outcome};
+use std::ffi::c_void;
+use std::mem::size_of;
+
+/// Bytes of the caller. (NULL, 0) is an empty string.
+///
+/// # Safety
+/// `data` is NULL or spans `len` bytes that nobody changes while the call runs.
+#[inline(always)]
+pub(crate) unsafe fn bytes<'a>(data: *const c_void, len: usize) -> Outcome<&'a [u8]> {
+    if data.is_null() {
+        if len == 0 {
+            return Ok(&[]);
+        }
+        return Err(Failure::invalid("bytes: the pointer is NULL but the length is not 0"));
+    }
+    if len > isize::MAX as usize {
+        return Err(Failure::invalid(
+            "bytes: the length is beyond the address space (a negative number?)",
+        ));
+    }
+    // SAFETY: not NULL, length in range; the caller promises the rest.
+    Ok(unsafe { std::slice::from_raw_parts(data.cast(), len) })
+}
+
+/// A buffer of the caller that is to be filled. It may hold anything, so it is not a slice.
+pub(crate) struct Buffer {
+    data: *mut u8,
+    /// Its size in bytes.
+    pub(crate) len: usize,
+}
+
+/// A buffer of the caller. (NULL, 0) is an empty one.
+///
+/// # Safety
+/// `data` is NULL or spans `len` writable bytes that nothing else uses while the call runs.
+pub(crate) unsafe fn buffer(data: *mut c_void, len: usize) -> Outcome<Buffer> {
+    if data.is_null() && len != 0 {
+        return Err(Failure::invalid("buffer: the pointer is NULL but the size is not 0"));
+    }
+    if len > isize::MAX as usize {
+        return Err(Failure::invalid(
+            "buffer: the size is beyond the address space (a negative number?)",
+        ));
+    }
+    Ok(Buffer { data: data.cast(), len })
+}
+
+impl Buffer {
+    /// Copies `bytes` to `at`. The caller of this has compared the lengths; a mistake there is caught here.
+    #[inline(always)]
+    pub(crate) fn put(&mut self, at: usize, bytes: &[u8]) -> Outcome {
+        match at.checked_add(bytes.len()) {
+            Some(end) if end <= self.len => {}
+            _ => return Err(Failure::too_small((at + bytes.len()) as u64)),
+        }
+        if bytes.len() == 8 {
+            // SAFETY: as below; both sides span 8 bytes. Read before written, so they may overlap. A number is moved in
+            // a register: calling the C library for it costs more than the rest of a scan's step.
+            unsafe {
+                let word = bytes.as_ptr().cast::<u64>().read_unaligned();
+                self.data.add(at).cast::<u64>().write_unaligned(word);
+            }
+        } else if !bytes.is_empty() {
+            // SAFETY: the range is inside the buffer (just checked), which `buffer` promises to be writable; the source
+            // may be memory of the library that the caller passes back, so the regions may overlap.
+            unsafe { std::ptr::copy(bytes.as_ptr(), self.data.add(at), bytes.len()) }
+        }
+        Ok(())
+    }
+
+    /// The buffer as a slice to read into; its bytes are zeroed first, since they may never have been written.
+    pub(crate) fn zeroed(&mut self) -> &mut [u8] {
+        if self.len == 0 {
+            return &mut [];
+        }
+        // SAFETY: `buffer` promises `len` writable bytes used by nothing else; after the zeroing they are initialised.
+        unsafe {
+            std::ptr::write_bytes(self.data, 0, self.len);
+            std::slice::from_raw_parts_mut(self.data, self.len)
+        }
+    }
+}
+
+/// Where a result goes. Never NULL; written at most once, at the end of a successful call.
+pub(crate) struct Out<T>(*mut T);
+
+impl<T> Out<T> {
+    /// Writes the result.
+    #[inline(always)]
+    pub(crate) fn set(&self, value: T) {
+        // SAFETY: `out` and `maybe` make an Out from a pointer that the caller promises to be writable.
+        unsafe { self.0.write(value) }
+    }
+}
+
+/// An output that must be given.
+///
+/// # Safety
+/// `pointer` is NULL or writable until the call ends.
+#[inline(always)]
+pub(crate) unsafe fn out<T>(pointer: *mut T) -> Outcome<Out<T>> {
+    if pointer.is_null() {
+        return Err(Failure::invalid("an output that this call needs is NULL"));
+    }
+    Ok(Out(pointer))
+}
+
+/// An output that may be NULL.
+///
+/// # Safety
+/// As [`out`].
+#[inline(always)]
+pub(crate) unsafe fn maybe<T>(pointer: *mut T) -> Option<Out<T>> {
+    if pointer.is_null() {
+        None
+    } else {
+        Some(Out(pointer))
+    }
+}
+
+/// Where a new handle goes: NULL at once, so that it is NULL after a failure.
+///
+/// # Safety
+/// As [`out`].
+pub(crate) unsafe fn handle_out<T>(pointer: *mut *mut T) -> Outcome<Out<*mut T>> {
+    // SAFETY: passed on from the caller.
+    let handle = unsafe { out(pointer)? };
+    handle.set(std::ptr::null_mut());
+    Ok(handle)
+}
+
+/// A struct that may grow: it starts with its size in bytes as the caller's header knew it.
+///
+/// # Safety
+/// `repr(C)`, first field `struct_size: u32`, and all zero bytes are a value of it.
+pub(crate) unsafe trait Growing: Copy {}
+
+/// Structs larger than this are no options but garbage.
+const LARGEST: usize = 4096;
+
+/// Options of the caller: NULL means all defaults; a smaller (older) struct is completed with zeros; a larger (newer) one
+/// is accepted only if what this library does not know is zero.
+///
+/// # Safety
+/// `pointer` is NULL or points to as many readable bytes as its first field says.
+pub(crate) unsafe fn options<T: Growing>(pointer: *const T) -> Outcome<T> {
+    // SAFETY: zero bytes are a value of a Growing struct.
+    let mut value: T = unsafe { std::mem::zeroed() };
+    if pointer.is_null() {
+        return Ok(value);
+    }
+    // SAFETY: not NULL, and every Growing struct starts with its size.
+    let size = unsafe { pointer.cast::<u32>().read() } as usize;
+    if !(4..=LARGEST).contains(&size) {
+        return Err(Failure::invalid(
+            "options: struct_size is not set (use the KV_..._INIT constant)",
+        ));
+    }
+    let known = size.min(size_of::<T>());
+    // SAFETY: the caller's struct has `size` bytes, ours size_of::<T>(); `known` is the lesser.
+    unsafe { std::ptr::copy_nonoverlapping(pointer.cast::<u8>(), (&raw mut value).cast::<u8>(), known) }
+    for at in known..size {
+        // SAFETY: at < size, all of which the caller promises to be readable.
+        if unsafe { pointer.cast::<u8>().add(at).read() } != 0 {
+            return Err(Failure::invalid(
+                "options: set by a program made for a newer version of this library; clear the new fields or upgrade",
+            ));
+        }
+    }
+    Ok(value)
+}
+
+/// Fills a report of the caller, as far as the caller knows the struct; what only the caller knows becomes zero.
+///
+/// # Safety
+/// `pointer` is NULL or points to as many writable bytes as its first field says.
+pub(crate) unsafe fn report<T: Growing>(pointer: *mut T, value: T) -> Outcome {
+    if pointer.is_null() {
+        return Err(Failure::invalid("the report to be filled is NULL"));
+    }
+    // SAFETY: not NULL, and every Growing struct starts with its size.
+    let size = unsafe { pointer.cast::<u32>().read() } as usize;
+    if !(8..=LARGEST).contains(&size) {
+        return Err(Failure::invalid(
+            "report: struct_size is not set (use the KV_..._INIT constant)",
+        ));
+    }
+    let known = size.min(size_of::<T>());
+    // SAFETY: both structs span `known` bytes and the caller's spans `size`; the size field itself is left alone.
+    unsafe {
+        let (from, to) = ((&raw const value).cast::<u8>(), pointer.cast::<u8>());
+        std::ptr::copy_nonoverlapping(from.add(4), to.add(4), known - 4);
+        std::ptr::write_bytes(to.add(known), 0, size - known);
+    }
+    Ok(())
+}
+
+/// An array of the caller. (NULL, 0) is an empty one.
+///
+/// # Safety
+/// `data` is NULL or points to `len` initialised elements that nobody changes while the call runs.
+pub(crate) unsafe fn array<'a, T>(data: *const T, len: usize) -> Outcome<&'a [T]> {
+    if data.is_null() {
+        if len == 0 {
+            return Ok(&[]);
+        }
+        return Err(Failure::invalid("array: the pointer is NULL but the length is not 0"));
+    }
+    if len > isize::MAX as usize / size_of::<T>().max(1) {
+        return Err(Failure::invalid(
+            "array: the length is beyond the address space (a negative number?)",
+        ));
+    }
+    // SAFETY: not NULL, length in range; the caller promises the rest.
+    Ok(unsafe { std::slice::from_raw_parts(data, len) })
+}
+
+/// An array of the caller that is to be filled.
+pub(crate) struct OutArray<T> {
+    data: *mut T,
+    /// Its elements.
+    pub(crate) len: usize,
+}
+
+impl<T> OutArray<T> {
+    /// Writes an element.
+    #[inline(always)]
+    pub(crate) fn set(&mut self, at: usize, value: T) {
+        assert!(at < self.len, "element beyond the caller's array");
+        // SAFETY: inside the array that `out_array` promises to be writable.
+        unsafe { self.data.add(at).write(value) }
+    }
+}
+
+/// An array to be filled. (NULL, 0) is an empty one.
+///
+/// # Safety
+/// `data` is NULL or points to `len` writable elements.
+pub(crate) unsafe fn out_array<T>(data: *mut T, len: usize) -> Outcome<OutArray<T>> {
+    if data.is_null() && len != 0 {
+        return Err(Failure::invalid("array: the pointer is NULL but the length is not 0"));
+    }
+    if len > isize::MAX as usize / size_of::<T>().max(1) {
+        return Err(Failure::invalid(
+            "array: the length is beyond the address space (a negative number?)",
+        ));
+    }
+    Ok(OutArray { data, len })
+}

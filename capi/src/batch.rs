@@ -1,0 +1,200 @@
+//! Chapter "batches": arrays of slices, for programs in C.
+
+use crate::arg::{array, maybe, out, out_array};
+use crate::error::guard;
+use crate::held_by::Place;
+use crate::reach::{self, CursorUse, Side, TxnUse};
+use crate::status::{kv_status, Failure};
+use crate::types::{known, kv_cursor, kv_entry, kv_slice, kv_table, kv_txn, put_mode, KV_BLIND};
+use kv_engine::db::{PutMode, Reader};
+use kv_engine::Error;
+
+/// kv_op.op: put key and value; flags as for kv_put(). @ingroup kv_batches
+pub const KV_OP_PUT: u32 = 1;
+/// kv_op.op: delete key; flags as for kv_delete(). The value is ignored. @ingroup kv_batches
+pub const KV_OP_DELETE: u32 = 2;
+
+/// One step of kv_write_batch().
+///
+/// @ingroup kv_batches
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct kv_op {
+    /// KV_OP_...
+    pub op: u32,
+    /// Flags of that operation.
+    pub flags: u32,
+    /// The table.
+    pub table: kv_table,
+    /// The key.
+    pub key: kv_slice,
+    /// The value.
+    pub value: kv_slice,
+}
+
+/// Reads the values of many keys at once, which is much faster than one after the other: while one is fetched from
+/// memory, the next are looked for.
+///
+/// @param keys    n keys in any order.
+/// @param values  Gets n values in the order of the keys; the data of one that is not there is NULL. Valid as those of
+///                kv_get().
+/// @param found   Gets how many are there; may be NULL.
+/// @return KV_OK, also if none is there; otherwise as kv_get().
+/// @ingroup kv_batches
+#[no_mangle]
+pub unsafe extern "C" fn kv_get_many(
+    txn: *const kv_txn,
+    table: kv_table,
+    keys: *const kv_slice,
+    n: usize,
+    values: *mut kv_slice,
+    found: *mut usize,
+) -> kv_status {
+    guard(c"kv_get_many", || {
+        // SAFETY: pointers of the caller, as described above; the keys span readable bytes.
+        let (keys, mut values, found) = unsafe {
+            let keys: Vec<&[u8]> = array(keys, n)?
+                .iter()
+                .map(|key| key.bytes())
+                .collect::<Result<_, _>>()?;
+            (keys, out_array(values, n)?, maybe(found))
+        };
+        let answers = TxnUse::of(txn)?.read(|txn| {
+            let mut answers = Vec::with_capacity(n);
+            txn.get_many(table, &keys, &mut answers)?;
+            Ok(answers.into_iter().map(kv_slice::of_option).collect::<Vec<_>>())
+        })?;
+        for (at, answer) in answers.iter().enumerate() {
+            values.set(at, *answer);
+        }
+        if let Some(found) = found {
+            found.set(answers.iter().filter(|answer| !answer.data.is_null()).count());
+        }
+        Ok(())
+    })
+}
+
+/// The next entries: values in place, keys behind one another in the cursor's memory as (start, length).
+type Found = Vec<(usize, usize, kv_slice)>;
+
+fn next_many<R: Reader + ?Sized>(place: &mut Place, txn: &mut R, n: usize) -> Result<Found, Error> {
+    let mut found: Found = Vec::with_capacity(n.min(4096));
+    let keys = &mut place.keys;
+    while found.len() < n {
+        let (left, mut long) = ((n - found.len()) as u64, false);
+        place.cursor.next_many(txn, left, &mut |key, value| {
+            // A long value is outside its leaf, and reading it needs the transaction, which this walk has.
+            long = value.is_chain();
+            if !long {
+                found.push((keys.len(), key.len(), kv_slice::of(value.bytes())));
+                keys.extend_from_slice(key);
+            }
+            !long
+        })?;
+        if !(long && place.cursor.next(txn)?) {
+            break;
+        }
+        let value = kv_slice::of(place.cursor.value(txn)?);
+        let key = place.cursor.key();
+        found.push((keys.len(), key.len(), value));
+        keys.extend_from_slice(key);
+    }
+    Ok(found)
+}
+
+/// Moves over the next entries and answers them, up to n at a time. The cursor stands on the last one.
+///
+/// @param entries  Gets up to n entries. Their keys are valid until the next call on this cursor, their values as those of
+///                 kv_cursor_next().
+/// @param got      Gets how many; less than n at the end of the range.
+/// @return KV_OK; KV_NOTFOUND (at the end; got is 0); KV_INVALID (n is 0); otherwise as kv_cursor_first().
+/// @ingroup kv_batches
+#[no_mangle]
+pub unsafe extern "C" fn kv_cursor_next_many(
+    cursor: *mut kv_cursor,
+    entries: *mut kv_entry,
+    n: usize,
+    got: *mut usize,
+) -> kv_status {
+    guard(c"kv_cursor_next_many", || {
+        // SAFETY: pointers of the caller, as described above.
+        let (mut entries, got) = unsafe { (out_array(entries, n)?, out(got)?) };
+        if n == 0 {
+            return Err(Failure::invalid("next_many: room for no entry"));
+        }
+        let mut usage = CursorUse::of(cursor)?;
+        let (place, side) = usage.parts()?;
+        place.keys.clear();
+        let found = match side {
+            Side::Read(reading) => next_many(place, &mut &reading.txn, n)?,
+            Side::Write(mut write) => write.get()?.work(|txn| next_many(place, txn, n))?,
+        };
+        // Their place is known now that all are there.
+        for (at, (start, len, value)) in found.iter().enumerate() {
+            entries.set(
+                at,
+                kv_entry {
+                    key: kv_slice::of(&place.keys[*start..start + len]),
+                    value: *value,
+                },
+            );
+        }
+        got.set(found.len());
+        if found.is_empty() {
+            return Err(Failure::NOTFOUND);
+        }
+        Ok(())
+    })
+}
+
+/// Carries out puts and deletes of any tables, in their order. Stops at the first that does not answer KV_OK; those before
+/// it stay done.
+///
+/// @param ops   n operations.
+/// @param done  Gets how many were carried out, also after a failure; may be NULL.
+/// @return KV_OK; what kv_put() or kv_delete() answered for operation number `done`.
+/// @ingroup kv_batches
+#[no_mangle]
+pub unsafe extern "C" fn kv_write_batch(txn: *mut kv_txn, ops: *const kv_op, n: usize, done: *mut usize) -> kv_status {
+    guard(c"kv_write_batch", || {
+        // SAFETY: pointers of the caller, as described above.
+        let (ops, done) = unsafe { (array(ops, n)?, maybe(done)) };
+        if let Some(done) = &done {
+            done.set(0);
+        }
+        let mut write = reach::WriteUse::of(txn)?;
+        let write = write.get()?;
+        for (at, op) in ops.iter().enumerate() {
+            // SAFETY: the slices of an operation span readable bytes.
+            let key = unsafe { op.key.bytes()? };
+            match op.op {
+                KV_OP_PUT => {
+                    // SAFETY: as above.
+                    let value = unsafe { op.value.bytes()? };
+                    let mode: PutMode = put_mode(op.flags)?;
+                    write.work(|txn| txn.put(op.table, key, value, mode))?;
+                }
+                KV_OP_DELETE => {
+                    known(op.flags, KV_BLIND)?;
+                    let blind = op.flags & KV_BLIND != 0;
+                    let there = write.work(|txn| match blind {
+                        true => txn.delete_blind(op.table, key).map(|()| true),
+                        false => txn.delete(op.table, key),
+                    })?;
+                    if !there {
+                        return Err(Failure::NOTFOUND);
+                    }
+                }
+                _ => {
+                    return Err(Failure::invalid(
+                        "write_batch: an operation is neither KV_OP_PUT nor KV_OP_DELETE",
+                    ))
+                }
+            }
+            if let Some(done) = &done {
+                done.set(at + 1);
+            }
+        }
+        Ok(())
+    })
+}

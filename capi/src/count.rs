@@ -1,0 +1,87 @@
+//! Chapter "cursors": counting. All of it in time that grows with the height of the tree, not with the entries.
+
+use crate::arg::{bytes, out};
+use crate::error::guard;
+use crate::reach::{CursorUse, Side, TxnUse};
+use crate::status::kv_status;
+use crate::types::{self, kv_cursor, kv_range, kv_table, kv_txn};
+use std::ffi::c_void;
+
+/// Entries of the cursor's range, without moving it.
+///
+/// @return KV_OK; otherwise as kv_cursor_first().
+/// @ingroup kv_cursors
+#[no_mangle]
+pub unsafe extern "C" fn kv_cursor_count(cursor: *mut kv_cursor, count: *mut u64) -> kv_status {
+    guard(c"kv_cursor_count", || {
+        // SAFETY: NULL or writable.
+        let count = unsafe { out(count)? };
+        let mut usage = CursorUse::of(cursor)?;
+        let (place, side) = usage.parts()?;
+        count.set(match side {
+            Side::Read(reading) => place.cursor.count(&mut &reading.txn)?,
+            Side::Write(mut write) => write.get()?.work(|txn| place.cursor.count(txn))?,
+        });
+        Ok(())
+    })
+}
+
+/// Entries of the range before the cursor's current one, in the cursor's direction: kv_cursor_nth() with this number
+/// returns to it.
+///
+/// @return KV_OK; KV_NOTFOUND (the cursor stands on no entry); otherwise as kv_cursor_first().
+/// @ingroup kv_cursors
+#[no_mangle]
+pub unsafe extern "C" fn kv_cursor_rank(cursor: *mut kv_cursor, rank: *mut u64) -> kv_status {
+    guard(c"kv_cursor_rank", || {
+        // SAFETY: NULL or writable.
+        let rank = unsafe { out(rank)? };
+        let mut usage = CursorUse::of(cursor)?;
+        let (place, side) = usage.parts()?;
+        rank.set(match side {
+            Side::Read(reading) => place.cursor.rank(&mut &reading.txn)?,
+            Side::Write(mut write) => write.get()?.work(|txn| place.cursor.rank(txn))?,
+        });
+        Ok(())
+    })
+}
+
+/// Entries within a range.
+///
+/// @param range  NULL = the whole table.
+/// @return KV_OK; KV_NO_TABLE; KV_INVALID; KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED; KV_CORRUPT, KV_IO.
+/// @ingroup kv_cursors
+#[no_mangle]
+pub unsafe extern "C" fn kv_count(
+    txn: *const kv_txn,
+    table: kv_table,
+    range: *const kv_range,
+    count: *mut u64,
+) -> kv_status {
+    guard(c"kv_count", || {
+        // SAFETY: pointers of the caller, as described above.
+        let (range, count) = unsafe { (types::range(range)?, out(count)?) };
+        count.set(TxnUse::of(txn)?.read(|txn| txn.count(table, &range))?);
+        Ok(())
+    })
+}
+
+/// Entries with keys less than `key`, which need not exist.
+///
+/// @return As kv_count(); KV_TOO_BIG (key).
+/// @ingroup kv_cursors
+#[no_mangle]
+pub unsafe extern "C" fn kv_rank(
+    txn: *const kv_txn,
+    table: kv_table,
+    key: *const c_void,
+    klen: usize,
+    rank: *mut u64,
+) -> kv_status {
+    guard(c"kv_rank", || {
+        // SAFETY: pointers of the caller, as described above.
+        let (key, rank) = unsafe { (bytes(key, klen)?, out(rank)?) };
+        rank.set(TxnUse::of(txn)?.read(|txn| txn.rank(table, key))?);
+        Ok(())
+    })
+}

@@ -1,0 +1,389 @@
+//! Chapter "cursors": walking through a table.
+
+use crate::arg::{bytes, handle_out, maybe, Out};
+use crate::error::{guard, guard_void};
+use crate::held_by::{Object, Place};
+use crate::reach::{self, CursorUse, Side, TxnUse};
+use crate::slots::{Kind, Kinds};
+use crate::status::{kv_status, Failure, Outcome};
+use crate::types::{self, kv_cursor, kv_range, kv_slice, kv_table, kv_txn};
+use kv_engine::db::{Cursor, Reader, Seek};
+use kv_engine::Error;
+use std::borrow::Cow;
+use std::ffi::c_void;
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+/// Seek: exactly this key. @ingroup kv_cursors
+pub const KV_SEEK_EQ: u32 = 0;
+/// Seek: this key, or the next greater. @ingroup kv_cursors
+pub const KV_SEEK_GE: u32 = 1;
+/// Seek: the next greater key. @ingroup kv_cursors
+pub const KV_SEEK_GT: u32 = 2;
+/// Seek: this key, or the next less. @ingroup kv_cursors
+pub const KV_SEEK_LE: u32 = 3;
+/// Seek: the next less key. @ingroup kv_cursors
+pub const KV_SEEK_LT: u32 = 4;
+
+/// Where a cursor is to go.
+#[derive(Clone, Copy)]
+enum Go<'a> {
+    First,
+    Last,
+    Next,
+    Prev,
+    Here,
+    Seek(&'a [u8], Seek),
+    Nth(u64),
+    Percentile(f64),
+    Random,
+}
+
+/// Opens a cursor before the first entry of a range.
+///
+/// Position: before the first entry at first, so `while (kv_cursor_next(...) == KV_OK)` sees them all; behind the last
+/// after KV_NOTFOUND, and prev returns to it; between its neighbours after its entry was deleted (get answers KV_NOTFOUND,
+/// next the successor, prev the predecessor). A cursor of a write transaction sees what the transaction writes.
+///
+/// @param range   NULL = the whole table, upwards. Copied, its direction included.
+/// @param cursor  Gets the handle, to be closed by kv_cursor_close(); the end of the transaction closes it, too. NULL after
+///                a failure.
+/// @return KV_OK; KV_NO_TABLE; KV_INVALID; KV_LIMIT; KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED; KV_CORRUPT, KV_IO,
+///         KV_NO_MEMORY.
+/// @ingroup kv_cursors
+#[no_mangle]
+pub unsafe extern "C" fn kv_cursor_open(
+    txn: *const kv_txn,
+    table: kv_table,
+    range: *const kv_range,
+    cursor: *mut *mut kv_cursor,
+) -> kv_status {
+    guard(c"kv_cursor_open", || {
+        // SAFETY: pointers of the caller, as described above.
+        let (range, cursor) = unsafe { (types::range(range)?, handle_out(cursor)?) };
+        let mut usage = TxnUse::of(txn)?;
+        let opened = usage.read(|txn| Cursor::new(txn, table, &range))?;
+        let place = Object::Cursor(Box::new(Place {
+            cursor: opened,
+            lent: (0, 0),
+            keys: Vec::new(),
+        }));
+        let slot = match &usage {
+            TxnUse::Read(pinned) => pinned.slot,
+            TxnUse::Write(write) => write.slot(),
+        };
+        cursor.set(std::ptr::without_provenance_mut(reach::publish_child(
+            Kind::Cursor,
+            place,
+            txn,
+            slot,
+        )?));
+        Ok(())
+    })
+}
+
+/// Closes a cursor. NULL, closed ones and those whose transaction has ended are ignored.
+///
+/// @ingroup kv_cursors
+#[no_mangle]
+pub unsafe extern "C" fn kv_cursor_close(cursor: *mut kv_cursor) {
+    if !cursor.is_null() {
+        guard_void(c"kv_cursor_close", || {
+            reach::close_child(cursor.addr(), Kinds::of(&[Kind::Cursor, Kind::RetiredCursor]))
+        });
+    }
+}
+
+#[inline(always)]
+fn go<R: Reader + ?Sized>(place: &mut Place, txn: &mut R, go: Go<'_>, outputs: Outputs) -> Result<bool, Error> {
+    let cursor = &mut place.cursor;
+    let found = match go {
+        Go::First => cursor.first(txn)?,
+        Go::Last => cursor.last(txn)?,
+        Go::Next => cursor.next(txn)?,
+        Go::Prev => cursor.prev(txn)?,
+        Go::Here => cursor.get(txn)?,
+        Go::Seek(key, how) => cursor.seek(txn, key, how)?,
+        Go::Nth(n) => cursor.nth(txn, n)?,
+        Go::Percentile(percent) => match cursor.count(txn)? {
+            0 => false,
+            count => cursor.nth(txn, nearest_rank(percent, count))?,
+        },
+        Go::Random => match cursor.count(txn)? {
+            0 => false,
+            count => cursor.nth(txn, random_below(count))?,
+        },
+    };
+    if !found {
+        return Ok(false);
+    }
+    // The value first: asking for it is a call on the cursor, and the key must be the last thing it answered.
+    if let Some(value) = outputs.1 {
+        value.set(kv_slice::of(cursor.value(txn)?));
+    }
+    if let Some(key) = outputs.0 {
+        let bytes = cursor.key();
+        place.lent = (bytes.as_ptr().addr(), bytes.len());
+        key.set(kv_slice::of(bytes));
+    }
+    Ok(true)
+}
+
+/// Where key and value go; what is not wanted is not touched.
+type Outputs = (Option<Out<kv_slice>>, Option<Out<kv_slice>>);
+
+#[inline(always)]
+unsafe fn travel(cursor: *mut kv_cursor, way: Go<'_>, key: *mut kv_slice, value: *mut kv_slice) -> Outcome {
+    // SAFETY: NULL or writable, as the caller of the exported function promises.
+    let outputs = unsafe { (maybe(key), maybe(value)) };
+    let mut usage = CursorUse::of(cursor)?;
+    let (place, side) = usage.parts()?;
+    if let Side::Read(reading) = &side {
+        let value = match way {
+            Go::Next => place.cursor.quick_next(&reading.txn),
+            Go::Prev => place.cursor.quick_prev(&reading.txn),
+            _ => None,
+        };
+        if let Some(value) = value {
+            answer(place, value, outputs);
+            return Ok(());
+        }
+    }
+    travel_far(place, side, way, outputs)
+}
+
+/// Hands out the entry the cursor stands on.
+#[inline(always)]
+fn answer(place: &mut Place, found: &[u8], (key, value): Outputs) {
+    if let Some(value) = value {
+        value.set(kv_slice::of(found));
+    }
+    if let Some(key) = key {
+        let bytes = place.cursor.key();
+        place.lent = (bytes.as_ptr().addr(), bytes.len());
+        key.set(kv_slice::of(bytes));
+    }
+}
+
+/// What is not one step inside a leaf. Not inlined: its many errors would burden that step.
+#[inline(never)]
+fn travel_far(place: &mut Place, side: Side<'_>, way: Go<'_>, outputs: Outputs) -> Outcome {
+    let found = match side {
+        Side::Read(reading) => go(place, &mut &reading.txn, way, outputs)?,
+        Side::Write(mut write) => write.get()?.work(|txn| go(place, txn, way, outputs))?,
+    };
+    if found {
+        Ok(())
+    } else {
+        Err(Failure::NOTFOUND)
+    }
+}
+
+/// Moves to the first entry of the range (with KV_RANGE_REVERSE: the one with the greatest key).
+///
+/// Valid for all kv_cursor_... calls with these outputs:
+///
+/// @param key    Gets the key, valid until the next call on this cursor; may be NULL.
+/// @param value  Gets the value, valid until the transaction ends, in a write transaction until its next write. NULL does
+///               not touch it, which for long values saves reading them.
+/// @return KV_OK; KV_NOTFOUND (no entry there); KV_BAD_HANDLE (also: the transaction has ended), KV_FORKED; KV_BUSY (cursor
+///         or write transaction in use by another thread); KV_TXN_FAILED; KV_NO_TABLE (dropped meanwhile); KV_CORRUPT,
+///         KV_IO, KV_NO_MEMORY.
+/// @ingroup kv_cursors
+#[no_mangle]
+pub unsafe extern "C" fn kv_cursor_first(
+    cursor: *mut kv_cursor,
+    key: *mut kv_slice,
+    value: *mut kv_slice,
+) -> kv_status {
+    // SAFETY: outputs of the caller, NULL or writable.
+    guard(c"kv_cursor_first", || unsafe { travel(cursor, Go::First, key, value) })
+}
+
+/// Moves to the last entry of the range.
+///
+/// @return As kv_cursor_first().
+/// @ingroup kv_cursors
+#[no_mangle]
+pub unsafe extern "C" fn kv_cursor_last(cursor: *mut kv_cursor, key: *mut kv_slice, value: *mut kv_slice) -> kv_status {
+    // SAFETY: outputs of the caller, NULL or writable.
+    guard(c"kv_cursor_last", || unsafe { travel(cursor, Go::Last, key, value) })
+}
+
+/// Moves to the next entry of the range, in its direction; before the first call: to the first.
+///
+/// @return As kv_cursor_first(); KV_NOTFOUND at the end.
+/// @ingroup kv_cursors
+#[no_mangle]
+pub unsafe extern "C" fn kv_cursor_next(cursor: *mut kv_cursor, key: *mut kv_slice, value: *mut kv_slice) -> kv_status {
+    // SAFETY: outputs of the caller, NULL or writable.
+    guard(c"kv_cursor_next", || unsafe { travel(cursor, Go::Next, key, value) })
+}
+
+/// Moves to the previous entry of the range.
+///
+/// @return As kv_cursor_first(); KV_NOTFOUND at the beginning.
+/// @ingroup kv_cursors
+#[no_mangle]
+pub unsafe extern "C" fn kv_cursor_prev(cursor: *mut kv_cursor, key: *mut kv_slice, value: *mut kv_slice) -> kv_status {
+    // SAFETY: outputs of the caller, NULL or writable.
+    guard(c"kv_cursor_prev", || unsafe { travel(cursor, Go::Prev, key, value) })
+}
+
+/// Reads the current entry again.
+///
+/// @return As kv_cursor_first(); KV_NOTFOUND if the cursor stands on none (not moved yet, at an end, entry deleted).
+/// @ingroup kv_cursors
+#[no_mangle]
+pub unsafe extern "C" fn kv_cursor_get(cursor: *mut kv_cursor, key: *mut kv_slice, value: *mut kv_slice) -> kv_status {
+    // SAFETY: outputs of the caller, NULL or writable.
+    guard(c"kv_cursor_get", || unsafe { travel(cursor, Go::Here, key, value) })
+}
+
+/// The caller's bytes, copied if they lie in the cursor's own key, which the call is about to rebuild.
+fn apart<'a>(place: &Place, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+    let (start, len) = place.lent;
+    let at = bytes.as_ptr().addr();
+    if at < start + len && start < at + bytes.len() {
+        Cow::Owned(bytes.to_vec())
+    } else {
+        Cow::Borrowed(bytes)
+    }
+}
+
+/// Moves to an entry by its key. Without such an entry the cursor stands where it would be.
+///
+/// @param seek_key  The key that is looked for; it may be one that this cursor returned.
+/// @param how       KV_SEEK_...; greater and less are meant by key order also in a reverse range.
+/// @return As kv_cursor_first(); KV_INVALID; KV_TOO_BIG (key).
+/// @ingroup kv_cursors
+#[no_mangle]
+pub unsafe extern "C" fn kv_cursor_seek(
+    cursor: *mut kv_cursor,
+    seek_key: *const c_void,
+    klen: usize,
+    how: u32,
+    key: *mut kv_slice,
+    value: *mut kv_slice,
+) -> kv_status {
+    guard(c"kv_cursor_seek", || {
+        let how = match how {
+            KV_SEEK_EQ => Seek::Eq,
+            KV_SEEK_GE => Seek::Ge,
+            KV_SEEK_GT => Seek::Gt,
+            KV_SEEK_LE => Seek::Le,
+            KV_SEEK_LT => Seek::Lt,
+            _ => return Err(Failure::invalid("seek: `how` is none of KV_SEEK_...")),
+        };
+        // SAFETY: pointers of the caller, as described above.
+        let (sought, outputs) = unsafe { (bytes(seek_key, klen)?, (maybe(key), maybe(value))) };
+        let mut usage = CursorUse::of(cursor)?;
+        let (place, side) = usage.parts()?;
+        let sought = apart(place, sought);
+        let way = Go::Seek(&sought, how);
+        let found = match side {
+            Side::Read(reading) => go(place, &mut &reading.txn, way, outputs)?,
+            Side::Write(mut write) => write.get()?.work(|txn| go(place, txn, way, outputs))?,
+        };
+        if found {
+            Ok(())
+        } else {
+            Err(Failure::NOTFOUND)
+        }
+    })
+}
+
+/// Replaces the value of the current entry.
+///
+/// @param value  May be bytes that this library returned.
+/// @return KV_OK; KV_NOTFOUND (the cursor stands on no entry); otherwise as kv_put().
+/// @ingroup kv_cursors
+#[no_mangle]
+pub unsafe extern "C" fn kv_cursor_put(cursor: *mut kv_cursor, value: *const c_void, vlen: usize) -> kv_status {
+    guard(c"kv_cursor_put", || {
+        // SAFETY: bytes of the caller.
+        let value = unsafe { bytes(value, vlen)? };
+        let mut usage = CursorUse::of(cursor)?;
+        let (place, mut write) = usage.for_write()?;
+        let value = apart(place, value);
+        write.get()?.work(|txn| place.cursor.put(txn, &value))
+    })
+}
+
+/// Deletes the current entry; the cursor stays between its neighbours.
+///
+/// @return KV_OK; KV_NOTFOUND (the cursor stands on no entry); otherwise as kv_put().
+/// @ingroup kv_cursors
+#[no_mangle]
+pub unsafe extern "C" fn kv_cursor_delete(cursor: *mut kv_cursor) -> kv_status {
+    guard(c"kv_cursor_delete", || {
+        let mut usage = CursorUse::of(cursor)?;
+        let (place, mut write) = usage.for_write()?;
+        write.get()?.work(|txn| place.cursor.delete(txn))
+    })
+}
+
+/// Moves to the n-th entry of the range, in time that grows with the height of the tree only.
+///
+/// @param n  0 = the first in the cursor's direction.
+/// @return As kv_cursor_first(); KV_NOTFOUND if there are fewer.
+/// @ingroup kv_cursors
+#[no_mangle]
+pub unsafe extern "C" fn kv_cursor_nth(
+    cursor: *mut kv_cursor,
+    n: u64,
+    key: *mut kv_slice,
+    value: *mut kv_slice,
+) -> kv_status {
+    // SAFETY: outputs of the caller, NULL or writable.
+    guard(c"kv_cursor_nth", || unsafe { travel(cursor, Go::Nth(n), key, value) })
+}
+
+/// Index of the nearest rank: the least entry that has at least `percent` of all at or before it.
+fn nearest_rank(percent: f64, count: u64) -> u64 {
+    let rank = (percent / 100.0 * count as f64).ceil() as u64;
+    rank.clamp(1, count) - 1
+}
+
+/// Moves to the entry at a percentile of the range by the nearest-rank method: 50 is the median, 0 the first entry, 100
+/// the last.
+///
+/// @param percent  0 to 100.
+/// @return As kv_cursor_first(); KV_NOTFOUND if the range is empty; KV_INVALID (percent).
+/// @ingroup kv_cursors
+#[no_mangle]
+pub unsafe extern "C" fn kv_cursor_percentile(
+    cursor: *mut kv_cursor,
+    percent: f64,
+    key: *mut kv_slice,
+    value: *mut kv_slice,
+) -> kv_status {
+    guard(c"kv_cursor_percentile", || {
+        if !(0.0..=100.0).contains(&percent) {
+            return Err(Failure::invalid("percentile: not between 0 and 100"));
+        }
+        // SAFETY: outputs of the caller, NULL or writable.
+        unsafe { travel(cursor, Go::Percentile(percent), key, value) }
+    })
+}
+
+/// A number below `count`, each equally likely; from the standard library's per-thread random keys.
+fn random_below(count: u64) -> u64 {
+    let number = RandomState::new().build_hasher().finish();
+    ((u128::from(number) * u128::from(count)) >> 64) as u64
+}
+
+/// Moves to a random entry of the range, each equally likely.
+///
+/// @return As kv_cursor_first(); KV_NOTFOUND if the range is empty.
+/// @ingroup kv_cursors
+#[no_mangle]
+pub unsafe extern "C" fn kv_cursor_random(
+    cursor: *mut kv_cursor,
+    key: *mut kv_slice,
+    value: *mut kv_slice,
+) -> kv_status {
+    // SAFETY: outputs of the caller, NULL or writable.
+    guard(c"kv_cursor_random", || unsafe {
+        travel(cursor, Go::Random, key, value)
+    })
+}

@@ -1,0 +1,376 @@
+//! Chapter "database": open, close, sync, and the calls that are a transaction of their own.
+
+use crate::arg::{self, handle_out, maybe, Growing};
+use crate::error::guard;
+use crate::held_by::{Database, Object};
+use crate::process;
+use crate::reach::{self, DbUse};
+use crate::slots::{self, Kind, Kinds, Patience};
+use crate::status::{kv_status, Failure, Outcome, KV_BUSY};
+use crate::types::{known, kv_db, kv_table, put_mode, KV_BLIND};
+use kv_engine::db::{Db, Durability, Options, Verify, WriteOptions};
+use std::ffi::{c_char, c_void, CStr, OsStr};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+/// Open flag: the file must be there already, else KV_NO_FILE. @ingroup kv_database
+pub const KV_OPEN_EXISTING: u32 = 1;
+/// Open flag: there must be no such file yet, else KV_EXISTS. @ingroup kv_database
+pub const KV_OPEN_NEW: u32 = 2;
+/// Open flag: never write; the file may be read-only. Implies KV_OPEN_EXISTING. @ingroup kv_database
+pub const KV_OPEN_READ_ONLY: u32 = 4;
+/// Open flag: keep everything in memory; the path may be NULL and is ignored. @ingroup kv_database
+pub const KV_OPEN_MEMORY: u32 = 8;
+
+/// Durability: the database's; of a database: KV_DURABILITY_FULL. @ingroup kv_database
+pub const KV_DURABILITY_DEFAULT: u32 = 0;
+/// Durability: a commit is visible and acknowledged once it is durable. @ingroup kv_database
+pub const KV_DURABILITY_FULL: u32 = 1;
+/// Durability: a commit is visible at once and survives a killed process; it becomes durable by kv_sync(), by a later full
+/// commit, by kv_close(), or when 64 MiB or 256 commits wait. A power cut may take the last ones, never consistency. @ingroup kv_database
+pub const KV_DURABILITY_LAZY: u32 = 2;
+
+/// Verification: KV_VERIFY_ONCE. @ingroup kv_database
+pub const KV_VERIFY_DEFAULT: u32 = 0;
+/// Verification: each page against its checksum when it is first touched after it was written. @ingroup kv_database
+pub const KV_VERIFY_ONCE: u32 = 1;
+/// Verification: on every access. @ingroup kv_database
+pub const KV_VERIFY_ALWAYS: u32 = 2;
+/// Verification: never, except by kv_check(). @ingroup kv_database
+pub const KV_VERIFY_NEVER: u32 = 3;
+
+/// How to open a database; start from KV_OPTIONS_INIT. Zero is the default everywhere.
+///
+/// @ingroup kv_database
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct kv_options {
+    /// sizeof(kv_options), set by KV_OPTIONS_INIT.
+    pub struct_size: u32,
+    /// KV_OPEN_... flags.
+    pub flags: u32,
+    /// Bytes of a page of a new file: 4096 (default), 8192, 16384, 32768 or 65536. Of a present file: ignored.
+    pub page_size: u32,
+    /// KV_DURABILITY_...: of transactions that do not say otherwise.
+    pub durability: u32,
+    /// KV_VERIFY_...: when pages are verified.
+    pub verify: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// Milliseconds that kv_txn_begin() waits for the write transaction of another: 0 or less = for ever.
+    pub wait_ms: i64,
+    /// Bytes of edits that a write transaction collects before it applies them; 0 = a 64th of the
+    /// machine's memory, 16 to 256 MiB.
+    pub write_memory: u64,
+}
+// SAFETY: repr(C), struct_size first, integers only.
+unsafe impl Growing for kv_options {}
+
+pub(crate) fn durability(number: u32) -> Outcome<Option<Durability>> {
+    match number {
+        KV_DURABILITY_DEFAULT => Ok(None),
+        KV_DURABILITY_FULL => Ok(Some(Durability::Full)),
+        KV_DURABILITY_LAZY => Ok(Some(Durability::Lazy)),
+        _ => Err(Failure::invalid("durability: none of KV_DURABILITY_...")),
+    }
+}
+
+fn engine_options(given: &kv_options) -> Outcome<Options> {
+    known(
+        given.flags,
+        KV_OPEN_EXISTING | KV_OPEN_NEW | KV_OPEN_READ_ONLY | KV_OPEN_MEMORY,
+    )?;
+    let has = |flag| given.flags & flag != 0;
+    if has(KV_OPEN_NEW) && (has(KV_OPEN_EXISTING) || has(KV_OPEN_READ_ONLY)) {
+        return Err(Failure::invalid(
+            "open: KV_OPEN_NEW excludes KV_OPEN_EXISTING and KV_OPEN_READ_ONLY",
+        ));
+    }
+    if given.reserved != 0 {
+        return Err(Failure::invalid(
+            "open: the reserved field is not zero (start from KV_OPTIONS_INIT)",
+        ));
+    }
+    Ok(Options {
+        page_size: given.page_size,
+        existing: has(KV_OPEN_EXISTING) || (has(KV_OPEN_READ_ONLY) && !has(KV_OPEN_MEMORY)),
+        new: has(KV_OPEN_NEW),
+        read_only: has(KV_OPEN_READ_ONLY),
+        memory: has(KV_OPEN_MEMORY),
+        verify: match given.verify {
+            KV_VERIFY_DEFAULT | KV_VERIFY_ONCE => Verify::Once,
+            KV_VERIFY_ALWAYS => Verify::Always,
+            KV_VERIFY_NEVER => Verify::Never,
+            _ => return Err(Failure::invalid("open: `verify` is none of KV_VERIFY_...")),
+        },
+        durability: durability(given.durability)?.unwrap_or_default(),
+        wait: (given.wait_ms > 0).then(|| Duration::from_millis(given.wait_ms.unsigned_abs())),
+        write_memory: usize::try_from(given.write_memory)
+            .map_err(|_| Failure::invalid("open: `write_memory` is beyond the address space"))?,
+    })
+}
+
+/// A number for the file behind a path, equal for every handle on it; memory databases get one each.
+fn file_number(path: &Path, memory: bool) -> u64 {
+    static MEMORY: AtomicU64 = AtomicU64::new(0);
+    match std::fs::metadata(path) {
+        Ok(meta) if !memory => meta.dev().rotate_left(40) ^ meta.ino(),
+        _ => u64::MAX - MEMORY.fetch_add(1, Relaxed),
+    }
+}
+
+/// Opens a database, and creates it if there is none (unless KV_OPEN_EXISTING or KV_OPEN_READ_ONLY).
+///
+/// A process may open the same file several times: that gives two handles on one environment. Opening after a crash
+/// repairs nothing by guessing: it finds the last complete commit.
+///
+/// @param path     File name, in the encoding of the file system; NULL only with KV_OPEN_MEMORY.
+/// @param options  NULL = all defaults. Copied.
+/// @param db       Gets the handle, to be closed by kv_close(); NULL after a failure.
+/// @return KV_OK; KV_NO_FILE, KV_EXISTS (see the flags); KV_BUSY (another process has it open); KV_ACCESS; KV_NOT_A_DATABASE, KV_TOO_NEW, KV_CORRUPT (what is in
+///         the file); KV_NO_LOCKS (network file systems without locks); KV_IO, KV_NO_SPACE, KV_NO_MEMORY; KV_LIMIT (too
+///         many handles); KV_INVALID (options).
+/// @ingroup kv_database
+#[no_mangle]
+#[must_use]
+pub unsafe extern "C" fn kv_open(path: *const c_char, options: *const kv_options, db: *mut *mut kv_db) -> kv_status {
+    guard(c"kv_open", || {
+        process::prepare();
+        // SAFETY: pointers of the caller, as described above.
+        let (db, given) = unsafe { (handle_out(db)?, arg::options(options)?) };
+        let options = engine_options(&given)?;
+        let path = if path.is_null() {
+            if !options.memory {
+                return Err(Failure::invalid(
+                    "open: the path is NULL (only KV_OPEN_MEMORY needs none)",
+                ));
+            }
+            Path::new("")
+        } else {
+            // SAFETY: not NULL; a C string, as the signature says.
+            Path::new(OsStr::from_bytes(unsafe { CStr::from_ptr(path) }.to_bytes()))
+        };
+        let (token, _) = slots::publish(Kind::Db, 0, || {
+            Ok(Object::Db(Box::new(Database {
+                db: Db::open(path, &options)?,
+                read_only: options.read_only,
+                file: file_number(path, options.memory),
+            })))
+        })?;
+        db.set(std::ptr::without_provenance_mut(token));
+        Ok(())
+    })
+}
+
+/// Closes a database. Lazy commits become durable here, so look at the status.
+///
+/// Calls in flight on other threads are waited for; those that wait for the write transaction answer KV_CANCELLED. Write
+/// transactions of this handle are aborted. Its read transactions answer KV_BAD_HANDLE from now on, but bytes they
+/// returned stay valid until kv_txn_abort() releases them.
+///
+/// @param db  Released whatever is answered, except after KV_BUSY. NULL is KV_OK.
+/// @return KV_OK; KV_BAD_HANDLE; KV_FORKED; KV_BUSY (called inside a callback of the library: nothing was done);
+///         KV_IO, KV_NO_SPACE, KV_IN_DOUBT, KV_POISONED (lazy commits did not become durable).
+/// @ingroup kv_database
+#[no_mangle]
+pub unsafe extern "C" fn kv_close(db: *mut kv_db) -> kv_status {
+    guard(c"kv_close", || {
+        if db.is_null() {
+            return Ok(());
+        }
+        if process::in_callback() {
+            return Err(Failure::here(
+                KV_BUSY,
+                "a callback cannot close a database; return from it first",
+            ));
+        }
+        let mut closing = slots::close_nudging(db.addr(), Kind::Db, |object| {
+            if let Object::Db(database) = object {
+                database.db.interrupt();
+            }
+            abort_writers(db.addr());
+        })?;
+        end_transactions(db.addr());
+        match closing.object() {
+            Object::Db(database) if !database.read_only => Ok(database.db.sync()?),
+            _ => Ok(()),
+        }
+    })
+}
+
+/// Aborts the write transactions of a database: a call in flight may wait for one of them.
+fn abort_writers(db: usize) {
+    let of_this = |slot: &slots::Slot| slot.parent.load(Relaxed) == db;
+    for token in slots::search(Kinds::of(&[Kind::Write]), of_this) {
+        drop(reach::end(token));
+    }
+}
+
+/// Aborts the writers and retires the readers of a database that takes no more calls, and waits for those that end on
+/// other threads.
+fn end_transactions(db: usize) {
+    let mut patience = Patience::default();
+    loop {
+        let open = slots::search(Kinds::of(&[Kind::Read, Kind::Write, Kind::Closing]), |slot| {
+            slot.parent.load(Relaxed) == db
+        });
+        if open.is_empty() {
+            return;
+        }
+        for token in open {
+            if slots::kind_is(token, Kind::Read) {
+                if let Ok(reader) = slots::close(token, Kinds::of(&[Kind::Read])) {
+                    reach::retire_children(reader.slot);
+                    reader.retire(Kind::RetiredRead);
+                }
+            } else if slots::kind_is(token, Kind::Write) {
+                drop(reach::end(token));
+            } else {
+                patience.wait();
+            }
+        }
+    }
+}
+
+/// Makes calls that wait for the write transaction through this handle answer KV_CANCELLED. For a scope of one's own open
+/// a second handle. May be called on any thread, but not in a signal handler: it takes a lock to wake those who wait. A handle
+/// that is not open is ignored.
+///
+/// @ingroup kv_database
+#[no_mangle]
+pub unsafe extern "C" fn kv_interrupt(db: *mut kv_db) {
+    // Not guarded as the others are: it answers nothing, so it leaves the thread's message alone.
+    let _ = std::panic::catch_unwind(|| {
+        if let Ok(pinned) = slots::pin_db(db.addr()) {
+            if let Object::Db(database) = pinned.object() {
+                database.db.interrupt();
+            }
+        }
+    });
+}
+
+/// Makes every commit durable.
+///
+/// @return KV_OK; KV_BAD_HANDLE, KV_FORKED; KV_READ_ONLY; KV_IO, KV_NO_SPACE, KV_IN_DOUBT, KV_POISONED.
+/// @ingroup kv_database
+#[no_mangle]
+#[must_use]
+pub unsafe extern "C" fn kv_sync(db: *mut kv_db) -> kv_status {
+    guard(c"kv_sync", || Ok(DbUse::of(db)?.get()?.db.sync()?))
+}
+
+/// The newest commits, whoever made them.
+///
+/// @param visible  Gets the newest commit that a reader sees; may be NULL.
+/// @param durable  Gets the newest commit that survives a power cut; may be NULL.
+/// @return KV_OK; KV_BAD_HANDLE, KV_FORKED.
+/// @ingroup kv_database
+#[no_mangle]
+pub unsafe extern "C" fn kv_newest(db: *mut kv_db, visible: *mut u64, durable: *mut u64) -> kv_status {
+    guard(c"kv_newest", || {
+        // SAFETY: pointers of the caller, NULL or writable.
+        let (visible, durable) = unsafe { (maybe(visible), maybe(durable)) };
+        let stat = DbUse::of(db)?.get()?.db.stat();
+        if let Some(visible) = visible {
+            visible.set(stat.visible);
+        }
+        if let Some(durable) = durable {
+            durable.set(stat.durable);
+        }
+        Ok(())
+    })
+}
+
+/// Reads one value in a transaction of its own, into a buffer of the caller.
+///
+/// @param buffer  Gets the value; may be NULL if size is 0.
+/// @param size    Bytes of the buffer.
+/// @param len     Gets the length of the value, also after KV_TOO_SMALL; may be NULL.
+/// @return KV_OK; KV_NOTFOUND; KV_TOO_SMALL (nothing was copied); KV_NO_TABLE; KV_BAD_HANDLE, KV_FORKED; KV_CORRUPT,
+///         KV_IO; KV_LIMIT (too many readers); KV_POISONED.
+/// @ingroup kv_database
+#[no_mangle]
+pub unsafe extern "C" fn kv_db_get(
+    db: *mut kv_db,
+    table: kv_table,
+    key: *const c_void,
+    klen: usize,
+    buffer: *mut c_void,
+    size: usize,
+    len: *mut usize,
+) -> kv_status {
+    guard(c"kv_db_get", || {
+        // SAFETY: pointers of the caller, as described above.
+        let (key, mut buffer, len) = unsafe { (arg::bytes(key, klen)?, arg::buffer(buffer, size)?, maybe(len)) };
+        let db = DbUse::of(db)?;
+        let txn = db.get()?.db.begin_read()?;
+        let value = txn.get(table, key)?.ok_or(Failure::NOTFOUND)?;
+        if let Some(len) = len {
+            len.set(value.len());
+        }
+        if value.len() > size {
+            return Err(Failure::too_small(value.len() as u64));
+        }
+        buffer.put(0, value)
+    })
+}
+
+/// Puts one entry in a transaction of its own.
+///
+/// @param flags  0 or one of KV_NO_OVERWRITE, KV_NO_INSERT, KV_APPEND.
+/// @return KV_OK; what kv_put(), kv_txn_begin() with KV_WRITE and kv_txn_commit() answer.
+/// @ingroup kv_database
+#[no_mangle]
+pub unsafe extern "C" fn kv_db_put(
+    db: *mut kv_db,
+    table: kv_table,
+    key: *const c_void,
+    klen: usize,
+    value: *const c_void,
+    vlen: usize,
+    flags: u32,
+) -> kv_status {
+    guard(c"kv_db_put", || {
+        // SAFETY: pointers of the caller, as described above.
+        let (key, value) = unsafe { (arg::bytes(key, klen)?, arg::bytes(value, vlen)?) };
+        let mode = put_mode(flags)?;
+        let db = DbUse::of(db)?;
+        let mut txn = crate::txn::begin_write(db.get()?, WriteOptions::default())?;
+        txn.put(table, key, value, mode)?;
+        txn.commit()?;
+        Ok(())
+    })
+}
+
+/// Deletes one entry in a transaction of its own.
+///
+/// @param flags  0 or KV_BLIND.
+/// @return KV_OK; KV_NOTFOUND (nothing was written); what kv_delete(), kv_txn_begin() with KV_WRITE and kv_txn_commit()
+///         answer.
+/// @ingroup kv_database
+#[no_mangle]
+pub unsafe extern "C" fn kv_db_delete(
+    db: *mut kv_db,
+    table: kv_table,
+    key: *const c_void,
+    klen: usize,
+    flags: u32,
+) -> kv_status {
+    guard(c"kv_db_delete", || {
+        // SAFETY: pointers of the caller, as described above.
+        let key = unsafe { arg::bytes(key, klen)? };
+        known(flags, KV_BLIND)?;
+        let db = DbUse::of(db)?;
+        let mut txn = crate::txn::begin_write(db.get()?, WriteOptions::default())?;
+        if flags & KV_BLIND != 0 {
+            txn.delete_blind(table, key)?;
+        } else if !txn.delete(table, key)? {
+            return Err(Failure::NOTFOUND);
+        }
+        txn.commit()?;
+        Ok(())
+    })
+}

@@ -1,0 +1,310 @@
+//! Chapter "entries": get, put, delete.
+
+use crate::arg::{self, bytes, maybe, out};
+use crate::error::guard;
+use crate::reach::{self, reading, TxnUse};
+use crate::status::{kv_status, Failure, KV_EXISTS};
+use crate::types::{self, known, kv_range, kv_slice, kv_table, kv_txn, put_mode, KV_BLIND};
+use kv_engine::db::{PutMode, Reader};
+use std::ffi::c_void;
+use std::ops::Bound;
+
+/// Reads the value of a key, in place.
+///
+/// @param value  Gets the value: valid until the transaction ends, in a write transaction until its next write. NULL only
+///               asks whether the key is there, and never touches a long value.
+/// @return KV_OK; KV_NOTFOUND; KV_NO_TABLE; KV_INVALID; KV_TOO_BIG (key); KV_BAD_HANDLE, KV_FORKED; KV_BUSY (a write
+///         transaction in use by another thread); KV_TXN_FAILED; KV_CORRUPT, KV_IO, KV_NO_MEMORY.
+/// @ingroup kv_entries
+#[no_mangle]
+pub unsafe extern "C" fn kv_get(
+    txn: *const kv_txn,
+    table: kv_table,
+    key: *const c_void,
+    klen: usize,
+    value: *mut kv_slice,
+) -> kv_status {
+    guard(c"kv_get", || {
+        // SAFETY: pointers of the caller, as described above.
+        let (key, value) = unsafe { (bytes(key, klen)?, maybe(value)) };
+        let mut txn = TxnUse::of(txn)?;
+        let Some(value) = value else {
+            let there = txn.read(|txn| txn.contains(table, key))?;
+            return if there { Ok(()) } else { Err(Failure::NOTFOUND) };
+        };
+        let found = match &mut txn {
+            TxnUse::Read(pinned) => reading(pinned.object())?.txn.get(table, key)?.map(kv_slice::of),
+            TxnUse::Write(write) => write
+                .get()?
+                .work(|txn| Ok(Reader::get(txn, table, key)?.map(kv_slice::of)))?,
+        };
+        match found {
+            Some(found) => {
+                value.set(found);
+                Ok(())
+            }
+            None => Err(Failure::NOTFOUND),
+        }
+    })
+}
+
+/// Copies the value of a key into a buffer of the caller.
+///
+/// @param buffer  Gets the value; may be NULL if size is 0.
+/// @param size    Bytes of the buffer.
+/// @param len     Gets the length of the value, also after KV_TOO_SMALL; may be NULL.
+/// @return As kv_get(); KV_TOO_SMALL (nothing was copied).
+/// @ingroup kv_entries
+#[no_mangle]
+pub unsafe extern "C" fn kv_get_copy(
+    txn: *const kv_txn,
+    table: kv_table,
+    key: *const c_void,
+    klen: usize,
+    buffer: *mut c_void,
+    size: usize,
+    len: *mut usize,
+) -> kv_status {
+    guard(c"kv_get_copy", || {
+        // SAFETY: pointers of the caller, as described above.
+        let (key, mut buffer, len) = unsafe { (bytes(key, klen)?, arg::buffer(buffer, size)?, maybe(len)) };
+        let needed = TxnUse::of(txn)?.read(|txn| {
+            Ok(match txn.get(table, key)? {
+                None => None,
+                Some(value) if value.len() > size => Some((value.len(), Err(Failure::too_small(value.len() as u64)))),
+                Some(value) => Some((value.len(), buffer.put(0, value))),
+            })
+        })?;
+        let (length, copied) = needed.ok_or(Failure::NOTFOUND)?;
+        if let Some(len) = len {
+            len.set(length);
+        }
+        copied
+    })
+}
+
+/// Puts an entry. Key and value are copied before anything else, so they may be bytes that this library returned.
+///
+/// @param flags  0: insert or replace; or one of KV_NO_OVERWRITE, KV_NO_INSERT, KV_APPEND.
+/// @return KV_OK; KV_EXISTS, KV_NOTFOUND, KV_ORDER (as the flags say; nothing was written); KV_NO_TABLE; KV_READ_ONLY
+///         (a reader, or KV_TABLES); KV_TOO_BIG; KV_INVALID; KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED; KV_NO_SPACE,
+///         KV_IO, KV_CORRUPT, KV_NO_MEMORY (these spoil the transaction).
+/// @ingroup kv_entries
+#[no_mangle]
+pub unsafe extern "C" fn kv_put(
+    txn: *mut kv_txn,
+    table: kv_table,
+    key: *const c_void,
+    klen: usize,
+    value: *const c_void,
+    vlen: usize,
+    flags: u32,
+) -> kv_status {
+    guard(c"kv_put", || {
+        // SAFETY: pointers of the caller, as described above.
+        let (key, value) = unsafe { (bytes(key, klen)?, bytes(value, vlen)?) };
+        let mode = put_mode(flags)?;
+        reach::write(txn, |txn| txn.put(table, key, value, mode))
+    })
+}
+
+/// Puts an entry if there is none with this key; else answers KV_EXISTS and the value that is there.
+///
+/// @param existing  After KV_EXISTS gets the present value, valid until the next write of the transaction; may be NULL.
+/// @return As kv_put() with KV_NO_OVERWRITE.
+/// @ingroup kv_entries
+#[no_mangle]
+pub unsafe extern "C" fn kv_insert(
+    txn: *mut kv_txn,
+    table: kv_table,
+    key: *const c_void,
+    klen: usize,
+    value: *const c_void,
+    vlen: usize,
+    existing: *mut kv_slice,
+) -> kv_status {
+    guard(c"kv_insert", || {
+        // SAFETY: pointers of the caller, as described above.
+        let (key, value, existing) = unsafe { (bytes(key, klen)?, bytes(value, vlen)?, maybe(existing)) };
+        let Some(existing) = existing else {
+            return reach::write(txn, |txn| txn.put(table, key, value, PutMode::NoOverwrite));
+        };
+        match reach::write(txn, |txn| Ok(txn.insert(table, key, value)?.map(kv_slice::of)))? {
+            None => Ok(()),
+            Some(present) => {
+                existing.set(present);
+                Err(Failure::Plain(KV_EXISTS))
+            }
+        }
+    })
+}
+
+/// Puts an entry and answers the value it replaces.
+///
+/// @param flags  As for kv_put().
+/// @param old    Gets the former value, valid until the next write of the transaction; its data is NULL if there was none.
+/// @return As kv_put().
+/// @ingroup kv_entries
+#[no_mangle]
+pub unsafe extern "C" fn kv_replace(
+    txn: *mut kv_txn,
+    table: kv_table,
+    key: *const c_void,
+    klen: usize,
+    value: *const c_void,
+    vlen: usize,
+    flags: u32,
+    old: *mut kv_slice,
+) -> kv_status {
+    guard(c"kv_replace", || {
+        // SAFETY: pointers of the caller, as described above.
+        let (key, value, old) = unsafe { (bytes(key, klen)?, bytes(value, vlen)?, out(old)?) };
+        let mode = put_mode(flags)?;
+        old.set(reach::write(txn, |txn| {
+            Ok(kv_slice::of_option(txn.replace(table, key, value, mode)?))
+        })?);
+        Ok(())
+    })
+}
+
+/// Puts an entry of `vlen` zero bytes and returns their place, to be filled before the next call on this transaction:
+/// saves a copy of what is computed anyway.
+///
+/// @param flags  As for kv_put().
+/// @param data   Gets the address of vlen writable bytes; never NULL.
+/// @return As kv_put().
+/// @ingroup kv_entries
+#[no_mangle]
+pub unsafe extern "C" fn kv_reserve(
+    txn: *mut kv_txn,
+    table: kv_table,
+    key: *const c_void,
+    klen: usize,
+    vlen: usize,
+    flags: u32,
+    data: *mut *mut c_void,
+) -> kv_status {
+    guard(c"kv_reserve", || {
+        // SAFETY: pointers of the caller, as described above.
+        let (key, data) = unsafe { (bytes(key, klen)?, out(data)?) };
+        let mode = put_mode(flags)?;
+        let place = reach::write(txn, |txn| Ok(txn.reserve(table, key, vlen, mode)?.as_mut_ptr()))?;
+        data.set(place.cast());
+        Ok(())
+    })
+}
+
+/// Deletes an entry.
+///
+/// @param flags  0, or KV_BLIND: do not ask whether it exists.
+/// @return KV_OK; KV_NOTFOUND (never with KV_BLIND); otherwise as kv_put().
+/// @ingroup kv_entries
+#[no_mangle]
+pub unsafe extern "C" fn kv_delete(
+    txn: *mut kv_txn,
+    table: kv_table,
+    key: *const c_void,
+    klen: usize,
+    flags: u32,
+) -> kv_status {
+    guard(c"kv_delete", || {
+        // SAFETY: pointers of the caller, as described above.
+        let key = unsafe { bytes(key, klen)? };
+        known(flags, KV_BLIND)?;
+        if flags & KV_BLIND != 0 {
+            return reach::write(txn, |txn| txn.delete_blind(table, key));
+        }
+        match reach::write(txn, |txn| txn.delete(table, key))? {
+            true => Ok(()),
+            false => Err(Failure::NOTFOUND),
+        }
+    })
+}
+
+/// Deletes an entry and answers its value.
+///
+/// @param value  Gets the value, valid until the next write of the transaction.
+/// @return KV_OK; KV_NOTFOUND; otherwise as kv_put().
+/// @ingroup kv_entries
+#[no_mangle]
+pub unsafe extern "C" fn kv_take(
+    txn: *mut kv_txn,
+    table: kv_table,
+    key: *const c_void,
+    klen: usize,
+    value: *mut kv_slice,
+) -> kv_status {
+    guard(c"kv_take", || {
+        // SAFETY: pointers of the caller, as described above.
+        let (key, value) = unsafe { (bytes(key, klen)?, out(value)?) };
+        let taken = reach::write(txn, |txn| Ok(txn.take(table, key)?.map(kv_slice::of)))?;
+        value.set(taken.ok_or(Failure::NOTFOUND)?);
+        Ok(())
+    })
+}
+
+/// Deletes the first entry of a range (with KV_RANGE_REVERSE the last) and answers it: the step of a queue.
+///
+/// @param range  NULL = the whole table.
+/// @param key    Gets the key, valid until the next write of the transaction; may be NULL.
+/// @param value  Gets the value, valid as long; may be NULL.
+/// @return KV_OK; KV_NOTFOUND (the range is empty); otherwise as kv_put().
+/// @ingroup kv_entries
+#[no_mangle]
+pub unsafe extern "C" fn kv_take_first(
+    txn: *mut kv_txn,
+    table: kv_table,
+    range: *const kv_range,
+    key: *mut kv_slice,
+    value: *mut kv_slice,
+) -> kv_status {
+    guard(c"kv_take_first", || {
+        // SAFETY: pointers of the caller, as described above.
+        let (range, key, value) = unsafe { (types::range(range)?, maybe(key), maybe(value)) };
+        let taken = reach::write(txn, |txn| {
+            Ok(txn
+                .take_first(table, &range)?
+                .map(|(key, value)| (kv_slice::of(key), kv_slice::of(value))))
+        })?;
+        let (taken_key, taken_value) = taken.ok_or(Failure::NOTFOUND)?;
+        if let Some(key) = key {
+            key.set(taken_key);
+        }
+        if let Some(value) = value {
+            value.set(taken_value);
+        }
+        Ok(())
+    })
+}
+
+/// Deletes every entry of a range, in time that depends on the pages touched and not on the entries.
+///
+/// @param range    With at least one bound or a prefix; for a whole table there is kv_table_clear().
+/// @param deleted  Gets the number of entries deleted; may be NULL.
+/// @return KV_OK (also if there was none); KV_INVALID (range without a bound); otherwise as kv_put().
+/// @ingroup kv_entries
+#[no_mangle]
+pub unsafe extern "C" fn kv_delete_range(
+    txn: *mut kv_txn,
+    table: kv_table,
+    range: *const kv_range,
+    deleted: *mut u64,
+) -> kv_status {
+    guard(c"kv_delete_range", || {
+        // SAFETY: pointers of the caller, as described above.
+        let (range, deleted) = unsafe { (types::range(range)?, maybe(deleted)) };
+        if matches!(
+            (range.from, range.to, range.prefix),
+            (Bound::Unbounded, Bound::Unbounded, None)
+        ) {
+            return Err(Failure::invalid(
+                "delete_range: the range has no bound; use kv_table_clear for the whole table",
+            ));
+        }
+        let count = reach::write(txn, |txn| txn.delete_range(table, &range))?;
+        if let Some(deleted) = deleted {
+            deleted.set(count);
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,451 @@
+//! Chapter "batches", packed: one buffer of bytes and an array of ends, for bindings.
+//!
+//! A call from a script language costs a microsecond, and so does every pointer it has to build; a packed batch costs
+//! one call for thousands of entries, and no pointer.
+
+use crate::arg;
+use crate::arg::{array, maybe, out_array, Buffer, Out, OutArray};
+use crate::error::guard;
+use crate::reach::{self, CursorUse, Side, TxnUse};
+use crate::status::{kv_status, Failure, Outcome};
+use crate::types::{self, known, kv_cursor, kv_range, kv_table, kv_txn, put_mode, KV_BLIND};
+use kv_engine::db::{Cursor, Reader};
+use kv_engine::Error;
+use std::ffi::c_void;
+use std::mem::size_of;
+
+/// kv_batch.flags: an entry is its key alone; values are not touched. @ingroup kv_batches
+pub const KV_BATCH_KEYS: u32 = 1;
+/// kv_batch.flags: an entry is its value alone. @ingroup kv_batches
+pub const KV_BATCH_VALUES: u32 = 2;
+
+/// kv_batch.kinds: the string is there. @ingroup kv_batches
+pub const KV_KIND_PRESENT: u8 = 1;
+/// kv_batch.kinds: there is no such key; the string is empty. @ingroup kv_batches
+pub const KV_KIND_ABSENT: u8 = 0;
+
+/// Many strings in one buffer: string i is bytes[ends[i-1]] up to ends[i] (string 0 begins at 0). An entry is a key and a
+/// value behind it, two strings, unless the function or a flag says otherwise. Allocated once by the program and used again
+/// and again; start from KV_BATCH_INIT.
+///
+/// As a result, `count`, `used`, `needed` and `at_end` are filled. As an input, `count` entries are given, and the first
+/// `first` of them are skipped: a call that stopped half-way goes on where it was.
+///
+/// @ingroup kv_batches
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct kv_batch {
+    /// sizeof(kv_batch), set by KV_BATCH_INIT; exactly this.
+    pub struct_size: u32,
+    /// KV_BATCH_... flags.
+    pub flags: u32,
+    /// The strings, one behind the other.
+    pub bytes: *mut c_void,
+    /// Bytes of room (at most 4 GiB - 1 are used).
+    pub bytes_size: usize,
+    /// Where each string ends.
+    pub ends: *mut u32,
+    /// Room in `ends`, in strings.
+    pub ends_size: usize,
+    /// For kv_get_packed(): KV_KIND_... of each answer, with room for ends_size; may be NULL.
+    pub kinds: *mut u8,
+    /// Entries wanted at most; 0 = as many as there is room for.
+    pub limit: usize,
+    /// Entries in the batch.
+    pub count: usize,
+    /// Bytes in the batch.
+    pub used: usize,
+    /// After KV_TOO_SMALL: bytes of room that the next entry needs.
+    pub needed: usize,
+    /// Result: 1 if nothing is left behind these entries.
+    pub at_end: u32,
+    /// Input: entries to skip.
+    pub first: u32,
+}
+
+/// A batch being filled.
+struct Packer {
+    batch: *mut kv_batch,
+    bytes: Buffer,
+    ends: OutArray<u32>,
+    kinds: Option<OutArray<u8>>,
+    limit: usize,
+    strings: usize,
+    used: usize,
+    count: usize,
+    keys: bool,
+    values: bool,
+}
+
+impl Packer {
+    /// # Safety
+    /// `batch` is NULL or a batch whose buffers have the room it states.
+    unsafe fn new(batch: *mut kv_batch) -> Outcome<Packer> {
+        // SAFETY: passed on.
+        let given = unsafe { read(batch)? };
+        known(given.flags, KV_BATCH_KEYS | KV_BATCH_VALUES)?;
+        let room = given.bytes_size.min(u32::MAX as usize);
+        let limit = if given.limit == 0 { usize::MAX } else { given.limit };
+        // SAFETY: buffers of the caller with the room that the batch states.
+        let (bytes, ends) = unsafe { (arg::buffer(given.bytes, room)?, out_array(given.ends, given.ends_size)?) };
+        let kinds = if given.kinds.is_null() {
+            None
+        } else {
+            // SAFETY: as above.
+            Some(unsafe { out_array(given.kinds, given.ends_size)? })
+        };
+        let only = given.flags & (KV_BATCH_KEYS | KV_BATCH_VALUES);
+        if only == KV_BATCH_KEYS | KV_BATCH_VALUES {
+            return Err(Failure::invalid(
+                "batch: KV_BATCH_KEYS and KV_BATCH_VALUES exclude each other",
+            ));
+        }
+        let (keys, values) = (only != KV_BATCH_VALUES, only != KV_BATCH_KEYS);
+        Ok(Packer {
+            batch,
+            bytes,
+            ends,
+            kinds,
+            limit,
+            strings: 0,
+            used: 0,
+            count: 0,
+            keys,
+            values,
+        })
+    }
+
+    /// Adds an entry of these strings, or nothing if there is no room for all of them.
+    fn push(&mut self, strings: &[&[u8]], kind: u8) -> Result<(), usize> {
+        let bytes: usize = strings.iter().map(|s| s.len()).sum();
+        if self.bytes.len - self.used < bytes || self.ends.len - self.strings < strings.len() {
+            return Err(bytes);
+        }
+        for string in strings {
+            if self.bytes.put(self.used, string).is_err() {
+                return Err(bytes);
+            }
+            self.used += string.len();
+            self.ends.set(self.strings, self.used as u32);
+            if let Some(kinds) = &mut self.kinds {
+                kinds.set(self.strings, kind);
+            }
+            self.strings += 1;
+        }
+        self.count += 1;
+        Ok(())
+    }
+
+    /// As [`Packer::push`] of both, without a loop: what a scan does most.
+    #[inline(always)]
+    fn push_pair(&mut self, key: &[u8], value: &[u8]) -> Result<(), usize> {
+        let (middle, end) = (self.used + key.len(), self.used + key.len() + value.len());
+        if end > self.bytes.len || self.ends.len - self.strings < 2 || self.kinds.is_some() {
+            return self.push(&[key, value], KV_KIND_PRESENT);
+        }
+        if self.bytes.put(self.used, key).is_err() || self.bytes.put(middle, value).is_err() {
+            return Err(key.len() + value.len());
+        }
+        self.ends.set(self.strings, middle as u32);
+        self.ends.set(self.strings + 1, end as u32);
+        (self.used, self.strings, self.count) = (end, self.strings + 2, self.count + 1);
+        Ok(())
+    }
+
+    /// Adds an entry, or what of it is wanted.
+    #[inline(always)]
+    fn push_entry(&mut self, key: &[u8], value: &[u8]) -> Result<(), usize> {
+        match (self.keys, self.values) {
+            (true, true) => self.push_pair(key, value),
+            (true, false) => self.push(&[key], KV_KIND_PRESENT),
+            _ => self.push(&[value], KV_KIND_PRESENT),
+        }
+    }
+
+    fn full(&self) -> bool {
+        self.count >= self.limit
+    }
+
+    /// Writes what was filled. `needed`: the entry that found no room.
+    fn finish(self, at_end: bool, needed: Option<usize>) -> Outcome {
+        // SAFETY: `new` checked the pointer, and nothing else refers to the batch.
+        unsafe {
+            (*self.batch).count = self.count;
+            (*self.batch).used = self.used;
+            (*self.batch).needed = needed.unwrap_or(0);
+            (*self.batch).at_end = u32::from(at_end);
+        }
+        match needed {
+            Some(bytes) if self.count == 0 => Err(Failure::too_small(bytes as u64)),
+            None if self.count == 0 && at_end => Err(Failure::NOTFOUND),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// # Safety
+/// `batch` is NULL or readable.
+unsafe fn read(batch: *const kv_batch) -> Outcome<kv_batch> {
+    if batch.is_null() {
+        return Err(Failure::invalid("batch: it is NULL"));
+    }
+    // SAFETY: not NULL; the caller promises a batch.
+    let batch = unsafe { batch.read() };
+    if batch.struct_size as usize != size_of::<kv_batch>() {
+        return Err(Failure::invalid(
+            "batch: struct_size is not set (start from KV_BATCH_INIT)",
+        ));
+    }
+    Ok(batch)
+}
+
+/// The strings of an input batch, `per_entry` of them for each entry that is not skipped.
+///
+/// # Safety
+/// `batch` is NULL or a batch with `count * per_entry` ends, whose bytes are readable.
+unsafe fn strings<'a>(batch: *const kv_batch, per_entry: usize) -> Outcome<Vec<&'a [u8]>> {
+    // SAFETY: passed on.
+    let batch = unsafe { read(batch)? };
+    known(batch.flags, 0)?;
+    let total = batch
+        .count
+        .checked_mul(per_entry)
+        .filter(|total| *total <= batch.ends_size);
+    let Some(total) = total else {
+        return Err(Failure::invalid("batch: more entries than `ends` has room for"));
+    };
+    // SAFETY: bytes and ends are readable as far as the batch states.
+    let (bytes, ends) = unsafe {
+        (
+            arg::bytes(batch.bytes, batch.bytes_size)?,
+            array(batch.ends.cast_const(), total)?,
+        )
+    };
+    let skip = (batch.first as usize).saturating_mul(per_entry).min(total);
+    let mut start = if skip == 0 { 0 } else { ends[skip - 1] as usize };
+    let mut found = Vec::with_capacity(total - skip);
+    for end in &ends[skip..] {
+        let string = bytes.get(start..*end as usize);
+        found.push(string.ok_or(Failure::invalid("batch: `ends` are not ascending, or beyond the bytes"))?);
+        start = *end as usize;
+    }
+    Ok(found)
+}
+
+/// Fills a batch with the entries behind the cursor, which ends up on the last of them. Answers whether that is the end,
+/// and the bytes of an entry that found no room.
+fn fill<R: Reader + ?Sized>(
+    cursor: &mut Cursor,
+    txn: &mut R,
+    packer: &mut Packer,
+) -> Result<(bool, Option<usize>), Error> {
+    let (mut needed, mut long) = (None, false);
+    while !packer.full() {
+        let left = u64::try_from(packer.limit - packer.count).unwrap_or(u64::MAX);
+        cursor.next_many(txn, left, &mut |key, value| {
+            // A long value is outside its leaf, and reading it needs the transaction, which this walk has.
+            long = packer.values && value.is_chain();
+            if !long {
+                needed = packer.push_entry(key, value.bytes()).err();
+            }
+            !long && needed.is_none()
+        })?;
+        if long && cursor.next(txn)? {
+            let value = cursor.value(txn)?;
+            needed = packer.push_entry(cursor.key(), value).err();
+            if needed.is_some() {
+                cursor.prev(txn)?;
+            }
+        } else if needed.is_none() && !packer.full() {
+            return Ok((true, None));
+        }
+        if needed.is_some() {
+            break;
+        }
+    }
+    Ok((false, needed))
+}
+
+/// Fills a batch with the entries behind the cursor, as many as there is room for; the cursor stands on the last of them,
+/// so that the next call goes on. `batch->at_end` is 1 if there is nothing behind them.
+///
+/// @param batch  Gets entries: key, value, key, value ... (KV_BATCH_KEYS, KV_BATCH_VALUES: one string each).
+/// @return KV_OK; KV_NOTFOUND (no entry is left; count is 0 and at_end 1); KV_TOO_SMALL (not one entry has room; `needed`
+///         tells the bytes, and `ends` needs room for its strings); KV_INVALID (batch); otherwise as kv_cursor_first().
+/// @ingroup kv_batches
+#[no_mangle]
+pub unsafe extern "C" fn kv_cursor_fill(cursor: *mut kv_cursor, batch: *mut kv_batch) -> kv_status {
+    guard(c"kv_cursor_fill", || {
+        // SAFETY: a batch of the caller, as described above.
+        let mut packer = unsafe { Packer::new(batch)? };
+        let mut usage = CursorUse::of(cursor)?;
+        let (place, side) = usage.parts()?;
+        let (at_end, needed) = match side {
+            Side::Read(reading) => fill(&mut place.cursor, &mut &reading.txn, &mut packer)?,
+            Side::Write(mut write) => write.get()?.work(|txn| fill(&mut place.cursor, txn, &mut packer))?,
+        };
+        packer.finish(at_end, needed)
+    })
+}
+
+/// Fills a batch with the first entries of a range: open a cursor, kv_cursor_fill(), close, in one call. To go on, ask for
+/// the range KV_RANGE_AFTER the last key.
+///
+/// @param range  NULL = the whole table.
+/// @return As kv_cursor_fill() and kv_cursor_open().
+/// @ingroup kv_batches
+#[no_mangle]
+pub unsafe extern "C" fn kv_scan(
+    txn: *const kv_txn,
+    table: kv_table,
+    range: *const kv_range,
+    batch: *mut kv_batch,
+) -> kv_status {
+    guard(c"kv_scan", || {
+        // SAFETY: pointers of the caller, as described above.
+        let (range, mut packer) = unsafe { (types::range(range)?, Packer::new(batch)?) };
+        let (at_end, needed) = TxnUse::of(txn)?.read(|txn| {
+            let mut cursor = Cursor::new(txn, table, &range)?;
+            fill(&mut cursor, txn, &mut packer)
+        })?;
+        packer.finish(at_end, needed)
+    })
+}
+
+/// Reads the values of many keys, packed in and out.
+///
+/// @param keys    An input batch of keys (one string an entry).
+/// @param values  Gets one string for each key, in their order, empty if there is none; `kinds`, if given, tells the two
+///                apart. Without room for all, `count` tells how many were answered and `at_end` is 0: call again with
+///                keys->first advanced by it.
+/// @return KV_OK; KV_TOO_SMALL (not one answer has room); KV_INVALID (batches); otherwise as kv_get().
+/// @ingroup kv_batches
+#[no_mangle]
+pub unsafe extern "C" fn kv_get_packed(
+    txn: *const kv_txn,
+    table: kv_table,
+    keys: *const kv_batch,
+    values: *mut kv_batch,
+) -> kv_status {
+    /// Keys looked up together: enough to overlap their memory accesses, few enough for a small answer buffer.
+    const TOGETHER: usize = 256;
+    guard(c"kv_get_packed", || {
+        // SAFETY: batches of the caller, as described above.
+        let (keys, mut packer) = unsafe { (strings(keys, 1)?, Packer::new(values)?) };
+        if keys.is_empty() {
+            return match packer.finish(true, None) {
+                Err(Failure::Plain(_)) => Ok(()),
+                other => other,
+            };
+        }
+        let mut usage = TxnUse::of(txn)?;
+        let mut needed = None;
+        for group in keys.chunks(TOGETHER) {
+            needed = usage.read(|txn| {
+                let mut answers = Vec::with_capacity(group.len());
+                txn.get_many(table, group, &mut answers)?;
+                for answer in answers {
+                    let kind = if answer.is_some() {
+                        KV_KIND_PRESENT
+                    } else {
+                        KV_KIND_ABSENT
+                    };
+                    if packer.full() {
+                        break;
+                    }
+                    if let Err(bytes) = packer.push(&[answer.unwrap_or_default()], kind) {
+                        return Ok(Some(bytes));
+                    }
+                }
+                Ok(None)
+            })?;
+            if needed.is_some() || packer.full() {
+                break;
+            }
+        }
+        let all = packer.count == keys.len();
+        packer.finish(all, needed)
+    })
+}
+
+/// The output for how many were done, 0 at first.
+///
+/// # Safety
+/// `done` is NULL or writable.
+unsafe fn start(done: *mut usize) -> Option<Out<usize>> {
+    // SAFETY: passed on.
+    let done = unsafe { maybe(done) };
+    if let Some(done) = &done {
+        done.set(0);
+    }
+    done
+}
+
+/// Puts many entries, in their order. Stops at the first that does not answer KV_OK; those before it stay done.
+///
+/// @param batch  An input batch of key, value, key, value ...
+/// @param flags  As for kv_put().
+/// @param done   Gets how many were put (not counting those skipped), also after a failure; may be NULL.
+/// @return KV_OK; KV_INVALID (batch); what kv_put() answered for the entry that stopped it.
+/// @ingroup kv_batches
+#[no_mangle]
+pub unsafe extern "C" fn kv_put_packed(
+    txn: *mut kv_txn,
+    table: kv_table,
+    batch: *const kv_batch,
+    flags: u32,
+    done: *mut usize,
+) -> kv_status {
+    guard(c"kv_put_packed", || {
+        // SAFETY: pointers of the caller, as described above.
+        let (done, strings) = unsafe { (start(done), strings(batch, 2)?) };
+        let mode = put_mode(flags)?;
+        let mut write = reach::WriteUse::of(txn)?;
+        let write = write.get()?;
+        for (at, entry) in strings.chunks_exact(2).enumerate() {
+            write.work(|txn| txn.put(table, entry[0], entry[1], mode))?;
+            if let Some(done) = &done {
+                done.set(at + 1);
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Deletes many entries, in their order. Stops at the first that does not answer KV_OK; those before it stay done.
+///
+/// @param batch  An input batch of keys (one string an entry).
+/// @param flags  As for kv_delete(); without KV_BLIND a key that is not there stops it with KV_NOTFOUND.
+/// @param done   Gets how many were deleted (not counting those skipped), also after a failure; may be NULL.
+/// @return KV_OK; KV_INVALID (batch); what kv_delete() answered for the entry that stopped it.
+/// @ingroup kv_batches
+#[no_mangle]
+pub unsafe extern "C" fn kv_delete_packed(
+    txn: *mut kv_txn,
+    table: kv_table,
+    batch: *const kv_batch,
+    flags: u32,
+    done: *mut usize,
+) -> kv_status {
+    guard(c"kv_delete_packed", || {
+        // SAFETY: pointers of the caller, as described above.
+        let (done, keys) = unsafe { (start(done), strings(batch, 1)?) };
+        known(flags, KV_BLIND)?;
+        let blind = flags & KV_BLIND != 0;
+        let mut write = reach::WriteUse::of(txn)?;
+        let write = write.get()?;
+        for (at, key) in keys.iter().enumerate() {
+            let there = write.work(|txn| match blind {
+                true => txn.delete_blind(table, key).map(|()| true),
+                false => txn.delete(table, key),
+            })?;
+            if !there {
+                return Err(Failure::NOTFOUND);
+            }
+            if let Some(done) = &done {
+                done.set(at + 1);
+            }
+        }
+        Ok(())
+    })
+}

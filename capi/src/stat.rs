@@ -1,0 +1,222 @@
+//! Chapter "observing": figures of databases, tables and transactions.
+
+use crate::arg::{self, Growing};
+use crate::error::guard;
+use crate::reach::{DbUse, TxnUse};
+use crate::status::{kv_status, Failure};
+use crate::txn::{KV_READ, KV_WRITE};
+use crate::types::{kv_db, kv_table, kv_txn};
+
+/// Figures of a database file, filled by kv_stat_db(); start from KV_DB_STAT_INIT.
+///
+/// @ingroup kv_observing
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct kv_db_stat {
+    /// sizeof(kv_db_stat), set by KV_DB_STAT_INIT.
+    pub struct_size: u32,
+    /// Bytes of a page.
+    pub page_size: u32,
+    /// Pages of the file at the newest commit; times page_size: its bytes.
+    pub pages: u64,
+    /// Pages that nobody needs, as far as known without reading all bookkeeping.
+    pub free_pages: u64,
+    /// Pages that died but are still seen by a reader or needed until the next sync, as far as known.
+    pub pending_pages: u64,
+    /// Newest commit that a reader sees.
+    pub visible: u64,
+    /// Newest commit that survives a power cut.
+    pub durable: u64,
+    /// Oldest commit held by a reader; `visible` if there is none.
+    pub oldest: u64,
+    /// Readers.
+    pub readers: u32,
+    /// Incomplete commits that were discarded when this handle opened the file after a crash.
+    pub discarded: u32,
+}
+// SAFETY: repr(C), struct_size first, integers only.
+unsafe impl Growing for kv_db_stat {}
+
+/// Figures of the file and its readers.
+///
+/// @param stat  Its struct_size is set by the caller; the rest is filled.
+/// @return KV_OK; KV_BAD_HANDLE, KV_FORKED; KV_INVALID (struct_size).
+/// @ingroup kv_observing
+#[no_mangle]
+pub unsafe extern "C" fn kv_stat_db(db: *mut kv_db, stat: *mut kv_db_stat) -> kv_status {
+    guard(c"kv_stat_db", || {
+        let db = DbUse::of(db)?;
+        let db = &db.get()?.db;
+        let figures = db.stat();
+        let filled = kv_db_stat {
+            struct_size: 0,
+            page_size: figures.page_size,
+            pages: figures.pages,
+            free_pages: figures.free_pages,
+            pending_pages: figures.pending_pages,
+            visible: figures.visible,
+            durable: figures.durable,
+            oldest: figures.oldest,
+            readers: figures.readers,
+            discarded: db.recovery().discarded,
+        };
+        // SAFETY: NULL or a struct of at least the size it states.
+        unsafe { arg::report(stat, filled) }
+    })
+}
+
+/// Figures of a table, filled by kv_stat_table(); start from KV_TABLE_STAT_INIT.
+///
+/// @ingroup kv_observing
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct kv_table_stat {
+    /// sizeof(kv_table_stat), set by KV_TABLE_STAT_INIT.
+    pub struct_size: u32,
+    /// Levels of the tree; 0 = the table is empty.
+    pub height: u32,
+    /// Entries of the table.
+    pub entries: u64,
+    /// Branch pages: of the table, or of the level.
+    pub branch_pages: u64,
+    /// Leaf pages: of the table, or of the level.
+    pub leaf_pages: u64,
+    /// Pages of long values and keys; 0 when a level is asked for.
+    pub long_pages: u64,
+    /// Children or entries in the pages of the level; 0 when the table is asked for.
+    pub slots: u64,
+    /// Bytes used in these branch and leaf pages.
+    pub used_bytes: u64,
+}
+// SAFETY: repr(C), struct_size first, integers only.
+unsafe impl Growing for kv_table_stat {}
+
+/// Figures of a table, or of one level of its tree. Reads the branch pages of the table.
+///
+/// @param level  0 = the whole table; 1 = its leaves, up to `height` = its root.
+/// @param stat   Its struct_size is set by the caller; the rest is filled.
+/// @return KV_OK; KV_NOTFOUND (no such level); KV_NO_TABLE; KV_INVALID; KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED;
+///         KV_CORRUPT, KV_IO.
+/// @ingroup kv_observing
+#[no_mangle]
+pub unsafe extern "C" fn kv_stat_table(
+    txn: *const kv_txn,
+    table: kv_table,
+    level: u32,
+    stat: *mut kv_table_stat,
+) -> kv_status {
+    guard(c"kv_stat_table", || {
+        let mut usage = TxnUse::of(txn)?;
+        let whole = usage.read(|txn| txn.table_stat(table))?;
+        let mut filled = kv_table_stat {
+            struct_size: 0,
+            height: u32::from(whole.height),
+            entries: whole.entries,
+            branch_pages: whole.branch_pages,
+            leaf_pages: whole.leaf_pages,
+            long_pages: whole.chain_pages,
+            slots: 0,
+            used_bytes: whole.used_bytes,
+        };
+        if level != 0 {
+            let level = u8::try_from(level)
+                .ok()
+                .filter(|level| *level <= whole.height)
+                .ok_or(Failure::NOTFOUND)?;
+            let one = usage.read(|txn| txn.level_stat(table, level))?;
+            filled.branch_pages = if level == 1 { 0 } else { one.pages };
+            filled.leaf_pages = if level == 1 { one.pages } else { 0 };
+            filled.long_pages = 0;
+            filled.slots = one.slots;
+            filled.used_bytes = one.used_bytes;
+        }
+        // SAFETY: NULL or a struct of at least the size it states.
+        unsafe { arg::report(stat, filled) }
+    })
+}
+
+/// Figures of a transaction, filled by kv_stat_txn(); start from KV_TXN_STAT_INIT.
+///
+/// @ingroup kv_observing
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct kv_txn_stat {
+    /// sizeof(kv_txn_stat), set by KV_TXN_STAT_INIT.
+    pub struct_size: u32,
+    /// KV_READ or KV_WRITE.
+    pub kind: u32,
+    /// The commit it reads; of a writer: the one it builds upon.
+    pub id: u64,
+    /// Edits collected and not yet applied.
+    pub edits: u64,
+    /// Bytes of them.
+    pub edit_bytes: u64,
+    /// Pages it has made so far.
+    pub private_pages: u64,
+}
+// SAFETY: repr(C), struct_size first, integers only.
+unsafe impl Growing for kv_txn_stat {}
+
+/// Figures of a transaction.
+///
+/// @param stat  Its struct_size is set by the caller; the rest is filled.
+/// @return KV_OK; KV_INVALID; KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED.
+/// @ingroup kv_observing
+#[no_mangle]
+pub unsafe extern "C" fn kv_stat_txn(txn: *const kv_txn, stat: *mut kv_txn_stat) -> kv_status {
+    guard(c"kv_stat_txn", || {
+        let mut usage = TxnUse::of(txn)?;
+        let id = usage.read(|txn| Ok(txn.id()))?;
+        let (kind, collected) = match &mut usage {
+            TxnUse::Read(_) => (KV_READ, kv_engine::db::WriteStat::default()),
+            TxnUse::Write(write) => (KV_WRITE, write.get()?.work(|txn| Ok(txn.stat()))?),
+        };
+        let filled = kv_txn_stat {
+            struct_size: 0,
+            kind,
+            id,
+            edits: collected.edits,
+            edit_bytes: collected.bytes,
+            private_pages: collected.private_pages,
+        };
+        // SAFETY: NULL or a struct of at least the size it states.
+        unsafe { arg::report(stat, filled) }
+    })
+}
+
+/// A reader, told by kv_reader_at(); start from KV_READER_INFO_INIT.
+///
+/// @ingroup kv_observing
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct kv_reader_info {
+    /// sizeof(kv_reader_info), set by KV_READER_INFO_INIT.
+    pub struct_size: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// The commit it holds: pages that died later are kept for it.
+    pub commit: u64,
+}
+// SAFETY: repr(C), struct_size first, integers only.
+unsafe impl Growing for kv_reader_info {}
+
+/// One of the readers that hold commits, oldest first: read transactions, and buffers of kv_get_held().
+///
+/// @param index  0 = the oldest. Readers come and go between calls.
+/// @param info   Its struct_size is set by the caller; the rest is filled.
+/// @return KV_OK; KV_NOTFOUND (no more readers); KV_INVALID; KV_BAD_HANDLE, KV_FORKED.
+/// @ingroup kv_observing
+#[no_mangle]
+pub unsafe extern "C" fn kv_reader_at(db: *mut kv_db, index: u32, info: *mut kv_reader_info) -> kv_status {
+    guard(c"kv_reader_at", || {
+        let held = DbUse::of(db)?.get()?.db.held();
+        let commit = *held.get(index as usize).ok_or(Failure::NOTFOUND)?;
+        let filled = kv_reader_info {
+            struct_size: 0,
+            reserved: 0,
+            commit,
+        };
+        // SAFETY: NULL or a struct of at least the size it states.
+        unsafe { arg::report(info, filled) }
+    })
+}

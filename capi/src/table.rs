@@ -1,0 +1,178 @@
+//! Chapter "tables".
+
+use crate::arg::{self, bytes, out, Growing};
+use crate::error::guard;
+use crate::held_by::Extras;
+use crate::reach::{self, reading, TxnUse};
+use crate::status::kv_status;
+use crate::types::{known, kv_slice, kv_table, kv_txn};
+use kv_engine::db::{self, Reader};
+use std::ffi::c_void;
+use std::sync::PoisonError;
+
+/// The default table: it needs no name and always exists. @ingroup kv_tables
+pub const KV_MAIN: kv_table = 0;
+/// Read-only list of the named tables, name -> number (8 bytes, little-endian): read it as any table. @ingroup kv_tables
+pub const KV_TABLES: kv_table = 1;
+
+const _: () = assert!(KV_MAIN == db::MAIN && KV_TABLES == db::TABLES);
+
+/// kv_table_options.flags: there must be no table of this name yet, else KV_EXISTS. @ingroup kv_tables
+pub const KV_TABLE_NEW: u32 = 1;
+
+/// How to create a table; start from KV_TABLE_OPTIONS_INIT.
+///
+/// @ingroup kv_tables
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct kv_table_options {
+    /// sizeof(kv_table_options), set by KV_TABLE_OPTIONS_INIT.
+    pub struct_size: u32,
+    /// KV_TABLE_... flags.
+    pub flags: u32,
+}
+// SAFETY: repr(C), struct_size first, integers only.
+unsafe impl Growing for kv_table_options {}
+
+/// Number of the table called `name`.
+///
+/// @param name   1 to 512 bytes of any kind.
+/// @param table  Gets the number.
+/// @return KV_OK; KV_NO_TABLE; KV_INVALID; KV_TOO_BIG (name); KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_CORRUPT, KV_IO;
+///         KV_TXN_FAILED.
+/// @ingroup kv_tables
+#[no_mangle]
+pub unsafe extern "C" fn kv_table_open(
+    txn: *const kv_txn,
+    name: *const c_void,
+    len: usize,
+    table: *mut kv_table,
+) -> kv_status {
+    guard(c"kv_table_open", || {
+        // SAFETY: pointers of the caller, as described above.
+        let (name, table) = unsafe { (bytes(name, len)?, out(table)?) };
+        table.set(TxnUse::of(txn)?.read(|txn| txn.table(name))?);
+        Ok(())
+    })
+}
+
+/// Creates a table, or opens a present one (unless KV_TABLE_NEW). It exists for others once the transaction is committed.
+///
+/// @param name     1 to 512 bytes of any kind.
+/// @param options  NULL = all defaults. Copied.
+/// @param table    Gets the number.
+/// @return KV_OK; KV_EXISTS (with KV_TABLE_NEW); KV_INVALID; KV_TOO_BIG (name); KV_READ_ONLY; KV_BAD_HANDLE, KV_FORKED,
+///         KV_BUSY; KV_TXN_FAILED; KV_CORRUPT, KV_IO, KV_NO_MEMORY (these spoil the transaction).
+/// @ingroup kv_tables
+#[no_mangle]
+pub unsafe extern "C" fn kv_table_create(
+    txn: *mut kv_txn,
+    name: *const c_void,
+    len: usize,
+    options: *const kv_table_options,
+    table: *mut kv_table,
+) -> kv_status {
+    guard(c"kv_table_create", || {
+        // SAFETY: pointers of the caller, as described above.
+        let (name, given, table) = unsafe { (bytes(name, len)?, arg::options(options)?, out(table)?) };
+        known(given.flags, KV_TABLE_NEW)?;
+        table.set(reach::write(txn, |txn| {
+            txn.table_create(name, given.flags & KV_TABLE_NEW != 0)
+        })?);
+        Ok(())
+    })
+}
+
+/// Gives a table another name; its number stays. A table that has this name already is dropped: replacing is atomic.
+///
+/// @return KV_OK; KV_NO_TABLE; KV_INVALID (KV_MAIN has no name to change); otherwise as kv_table_create().
+/// @ingroup kv_tables
+#[no_mangle]
+pub unsafe extern "C" fn kv_table_rename(
+    txn: *mut kv_txn,
+    table: kv_table,
+    name: *const c_void,
+    len: usize,
+) -> kv_status {
+    guard(c"kv_table_rename", || {
+        // SAFETY: pointers of the caller, as described above.
+        let name = unsafe { bytes(name, len)? };
+        reach::write(txn, |txn| txn.table_rename(table, name))
+    })
+}
+
+/// Removes every entry of a table, in time that does not depend on their sizes.
+///
+/// @return KV_OK; KV_NO_TABLE; KV_READ_ONLY; KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED; KV_CORRUPT, KV_IO.
+/// @ingroup kv_tables
+#[no_mangle]
+pub unsafe extern "C" fn kv_table_clear(txn: *mut kv_txn, table: kv_table) -> kv_status {
+    guard(c"kv_table_clear", || reach::write(txn, |txn| txn.table_clear(table)))
+}
+
+/// Removes a table with all its entries. Its number is not given again.
+///
+/// @return As kv_table_clear(); KV_INVALID for KV_MAIN, KV_READ_ONLY for KV_TABLES.
+/// @ingroup kv_tables
+#[no_mangle]
+pub unsafe extern "C" fn kv_table_drop(txn: *mut kv_txn, table: kv_table) -> kv_status {
+    guard(c"kv_table_drop", || reach::write(txn, |txn| txn.table_drop(table)))
+}
+
+/// The note of a named table: bytes that the program attached to it (a schema, a version); empty at first.
+///
+/// @param note  Gets the bytes, valid until the transaction ends.
+/// @return KV_OK; KV_NO_TABLE; KV_INVALID (note is NULL); KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_CORRUPT, KV_IO;
+///         KV_TXN_FAILED.
+/// @ingroup kv_tables
+#[no_mangle]
+pub unsafe extern "C" fn kv_table_note(txn: *const kv_txn, table: kv_table, note: *mut kv_slice) -> kv_status {
+    guard(c"kv_table_note", || {
+        // SAFETY: NULL or writable.
+        let note = unsafe { out(note)? };
+        note.set(match TxnUse::of(txn)? {
+            TxnUse::Read(pinned) => {
+                let reading = reading(pinned.object())?;
+                let bytes = (&mut &reading.txn).table_note(table)?;
+                let mut extras = reading.extras.lock().unwrap_or_else(PoisonError::into_inner);
+                let Extras { notes, .. } = &mut *extras;
+                keep_note(notes, table, bytes)
+            }
+            TxnUse::Write(mut write) => {
+                let write = write.get()?;
+                let bytes = write.work(|txn| txn.table_note(table))?;
+                keep_note(&mut write.notes, table, bytes)
+            }
+        });
+        Ok(())
+    })
+}
+
+/// Keeps a note for the transaction's life; the same note asked again is kept once.
+fn keep_note(notes: &mut Vec<(u64, Box<[u8]>)>, table: u64, bytes: Vec<u8>) -> kv_slice {
+    if let Some((_, same)) = notes.iter().find(|(of, note)| *of == table && **note == *bytes) {
+        return kv_slice::of(same);
+    }
+    let note = bytes.into_boxed_slice();
+    let answer = kv_slice::of(&note);
+    notes.push((table, note));
+    answer
+}
+
+/// Attaches a note to a table, in place of the one it has; an empty one removes it.
+///
+/// @return KV_OK; KV_TOO_BIG; otherwise as kv_table_clear().
+/// @ingroup kv_tables
+#[no_mangle]
+pub unsafe extern "C" fn kv_table_set_note(
+    txn: *mut kv_txn,
+    table: kv_table,
+    note: *const c_void,
+    len: usize,
+) -> kv_status {
+    guard(c"kv_table_set_note", || {
+        // SAFETY: pointers of the caller, as described above.
+        let note = unsafe { bytes(note, len)? };
+        reach::write(txn, |txn| txn.table_set_note(table, note))
+    })
+}

@@ -1,0 +1,262 @@
+//! Chapter "transactions".
+
+use crate::arg::{self, handle_out, maybe, out, Growing};
+use crate::db::durability;
+use crate::error::{guard, guard_void};
+use crate::held_by::{Database, Extras, Object, Reading, Write};
+use crate::reach::{self, DbUse, Ended, TxnUse};
+use crate::slots::{self, Kind, Kinds};
+use crate::status::{kv_status, Failure, Outcome, KV_BUSY, KV_CHILD_OPEN, KV_DEADLOCK};
+use crate::types::{known, kv_db, kv_txn};
+use kv_engine::db::{Wait, WriteOptions, WriteTxn};
+use kv_engine::Error;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// Kind of transaction: reads one snapshot; never waits and is never waited for. @ingroup kv_transactions
+pub const KV_READ: u32 = 0;
+/// Kind of transaction: reads and writes; one at a time. @ingroup kv_transactions
+pub const KV_WRITE: u32 = 1;
+
+/// kv_txn_options.flags: if another write transaction is open, answer KV_BUSY at once. @ingroup kv_transactions
+pub const KV_TXN_NOWAIT: u32 = 1;
+
+/// How to begin a transaction; start from KV_TXN_OPTIONS_INIT. Zero is the default everywhere. For readers nothing of it
+/// counts yet.
+///
+/// @ingroup kv_transactions
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct kv_txn_options {
+    /// sizeof(kv_txn_options), set by KV_TXN_OPTIONS_INIT.
+    pub struct_size: u32,
+    /// KV_TXN_... flags.
+    pub flags: u32,
+    /// KV_DURABILITY_...: of the commit.
+    pub durability: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// Milliseconds to wait for another write transaction to end: 0 = as the database was opened, less = for ever.
+    pub wait_ms: i64,
+    /// Bytes of edits that are collected before they are applied; 0 = as the database was opened.
+    pub memory: u64,
+}
+// SAFETY: repr(C), struct_size first, integers only.
+unsafe impl Growing for kv_txn_options {}
+
+fn write_options(given: &kv_txn_options) -> Outcome<WriteOptions> {
+    known(given.flags, KV_TXN_NOWAIT)?;
+    if given.reserved != 0 {
+        return Err(Failure::invalid(
+            "begin: the reserved field is not zero (start from KV_TXN_OPTIONS_INIT)",
+        ));
+    }
+    let memory =
+        usize::try_from(given.memory).map_err(|_| Failure::invalid("begin: `memory` is beyond the address space"))?;
+    Ok(WriteOptions {
+        wait: match given.wait_ms {
+            _ if given.flags & KV_TXN_NOWAIT != 0 => Some(Wait::Try),
+            0 => None,
+            1.. => Some(Wait::For(Duration::from_millis(given.wait_ms.unsigned_abs()))),
+            _ => Some(Wait::Forever),
+        },
+        durability: durability(given.durability)?,
+        memory: (memory != 0).then_some(memory),
+    })
+}
+
+/// Begins a write transaction; a thread that would wait for itself is told so.
+pub(crate) fn begin_write(database: &Database, options: WriteOptions) -> Outcome<WriteTxn> {
+    let try_first = WriteOptions {
+        wait: Some(Wait::Try),
+        ..options
+    };
+    match database.db.begin_write(try_first) {
+        Err(Error::Busy(_)) if options.wait != Some(Wait::Try) => {}
+        answer => return Ok(answer?),
+    }
+    not_waiting_for_itself(database)?;
+    Ok(database.db.begin_write(options)?)
+}
+
+/// `KV_DEADLOCK` if the open write transaction of this file was last used by this thread, which is about to wait for it.
+pub(crate) fn not_waiting_for_itself(database: &Database) -> Outcome {
+    // SAFETY: pthread_self has no conditions.
+    let me = unsafe { libc::pthread_self() } as usize;
+    let mine = slots::search(Kinds::of(&[Kind::Write]), |slot| slot.thread.load(Relaxed) == me);
+    for token in mine {
+        // A slot used last by this thread is not in use by another: trying is enough.
+        if let Ok(mut held) = slots::hold(token, Kind::Write) {
+            if matches!(held.object(), Object::Write(write) if write.file == database.file) {
+                return Err(Failure::here(
+                    KV_DEADLOCK,
+                    "this thread has a write transaction of this database open and would wait for itself; end that one first",
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Begins a transaction.
+///
+/// A reader sees the newest commit and goes on seeing exactly that. A writer sees it too, and what it writes itself; it
+/// waits until no other write transaction of the file is open.
+///
+/// @param kind     KV_READ or KV_WRITE.
+/// @param options  NULL = all defaults. Copied.
+/// @param txn      Gets the handle, to be ended by kv_txn_commit() or kv_txn_abort(); NULL after a failure.
+/// @return KV_OK; KV_BUSY (the wait is over); KV_CANCELLED (kv_interrupt, kv_close); KV_DEADLOCK (this thread used the open
+///         write transaction last, so it would wait for itself); KV_READ_ONLY; KV_LIMIT (too many readers or handles);
+///         KV_POISONED; KV_IO; KV_INVALID; KV_BAD_HANDLE, KV_FORKED.
+/// @ingroup kv_transactions
+#[no_mangle]
+#[must_use]
+pub unsafe extern "C" fn kv_txn_begin(
+    db: *mut kv_db,
+    kind: u32,
+    options: *const kv_txn_options,
+    txn: *mut *mut kv_txn,
+) -> kv_status {
+    guard(c"kv_txn_begin", || {
+        // SAFETY: pointers of the caller, as described above.
+        let txn = unsafe { handle_out(txn)? };
+        let database = DbUse::of(db)?;
+        let database = database.get()?;
+        // SAFETY: NULL or a struct of at least the size it states.
+        let options = unsafe { arg::options(options)? };
+        let options = write_options(&options)?;
+        let (token, slot) = match kind {
+            KV_READ => slots::publish(Kind::Read, db.addr(), || {
+                Ok(Object::Read(Reading {
+                    txn: database.db.begin_read()?,
+                    extras: Mutex::new(Extras::default()),
+                }))
+            })?,
+            KV_WRITE => slots::publish(Kind::Write, db.addr(), || {
+                let write = Write::new(begin_write(database, options)?, database.file);
+                Ok(Object::Write(Box::new(write)))
+            })?,
+            _ => return Err(Failure::invalid("begin: the kind is neither KV_READ nor KV_WRITE")),
+        };
+        if kind == KV_WRITE {
+            // SAFETY: pthread_self has no conditions.
+            slot.thread.store(unsafe { libc::pthread_self() } as usize, Relaxed);
+        }
+        txn.set(std::ptr::without_provenance_mut(token));
+        Ok(())
+    })
+}
+
+/// Commits and ends a transaction. Ends a reader, too.
+///
+/// Cursors of the transaction are closed. If a writer (kv_writer_open) is neither finished nor closed, nothing is committed.
+///
+/// @param txn        Released whatever is answered.
+/// @param commit_id  Gets the number of the commit (a transaction that changed nothing: of the one it read); may be NULL.
+/// @return KV_OK: visible, and durable if that is its durability; KV_CHILD_OPEN, KV_TXN_FAILED (aborted); KV_NO_SPACE,
+///         KV_IO, KV_NO_MEMORY (aborted, the database is as before); KV_IN_DOUBT (may or may not survive), KV_POISONED;
+///         KV_BAD_HANDLE, KV_FORKED.
+/// @ingroup kv_transactions
+#[no_mangle]
+#[must_use]
+pub unsafe extern "C" fn kv_txn_commit(txn: *mut kv_txn, commit_id: *mut u64) -> kv_status {
+    guard(c"kv_txn_commit", || {
+        // SAFETY: NULL or writable.
+        let commit_id = unsafe { maybe(commit_id) };
+        let id = if slots::kind_is(txn.addr(), Kind::Read) {
+            let id = TxnUse::of(txn)?.read(|txn| Ok(txn.id()))?;
+            reach::end(txn.addr())?;
+            id
+        } else {
+            match reach::end(txn.addr())? {
+                Ended::Write(mut write, unfinished, closing) => {
+                    write.usable()?;
+                    if unfinished != 0 {
+                        return Err(Failure::here(
+                            KV_CHILD_OPEN,
+                            "a writer was neither finished nor closed; the transaction was aborted",
+                        ));
+                    }
+                    let id = write.into_txn().commit()?;
+                    drop(closing);
+                    id
+                }
+                // A reader whose database was closed: its bytes are released, but there is nothing to answer.
+                Ended::Read => {
+                    return Err(Failure::Engine(Error::BadHandle(
+                        "the database of this reader is closed",
+                    )))
+                }
+            }
+        };
+        if let Some(commit_id) = commit_id {
+            commit_id.set(id);
+        }
+        Ok(())
+    })
+}
+
+/// Ends a transaction and undoes what it wrote. Its cursors and writers are closed, bytes it returned are no longer valid.
+///
+/// A handle that is NULL or ended already is ignored, so that one exit path serves success and failure.
+///
+/// @ingroup kv_transactions
+#[no_mangle]
+pub unsafe extern "C" fn kv_txn_abort(txn: *mut kv_txn) {
+    if !txn.is_null() {
+        guard_void(c"kv_txn_abort", || reach::end(txn.addr()).map(drop));
+    }
+}
+
+/// Moves a read transaction to the newest commit. Its cursors stay at their keys; bytes it returned are no longer valid.
+///
+/// @return KV_OK; KV_BUSY (another call uses the transaction or a cursor of it, or buffers of kv_get_held() still hold
+///         this snapshot); KV_INVALID (a write transaction); KV_POISONED, KV_IO, KV_LIMIT (it stays where it was);
+///         KV_BAD_HANDLE, KV_FORKED.
+/// @ingroup kv_transactions
+#[no_mangle]
+pub unsafe extern "C" fn kv_txn_refresh(txn: *mut kv_txn) -> kv_status {
+    guard(c"kv_txn_refresh", || {
+        if slots::kind_is(txn.addr(), Kind::Write) {
+            return Err(Failure::invalid(
+                "refresh: a write transaction sees the newest commit already",
+            ));
+        }
+        let mut held = slots::hold(txn.addr(), Kind::Read)?;
+        let slot = held.slot;
+        let _frozen = reach::freeze_children(slot)?;
+        let Object::Read(reading) = held.object() else {
+            return Ok(());
+        };
+        let extras = reading.extras.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if extras
+            .keep
+            .as_ref()
+            .is_some_and(|keep| std::sync::Arc::strong_count(keep) > 1)
+        {
+            return Err(Failure::here(
+                KV_BUSY,
+                "refresh: buffers hold values of this snapshot; release them first",
+            ));
+        }
+        reading.txn.refresh()?;
+        extras.notes.clear();
+        Ok(())
+    })
+}
+
+/// Number of the commit a transaction reads; of a writer: the one it builds upon.
+///
+/// @return KV_OK; KV_BAD_HANDLE, KV_FORKED; KV_BUSY (a writer in use by another thread); KV_INVALID (id is NULL).
+/// @ingroup kv_transactions
+#[no_mangle]
+pub unsafe extern "C" fn kv_txn_id(txn: *const kv_txn, id: *mut u64) -> kv_status {
+    guard(c"kv_txn_id", || {
+        // SAFETY: NULL or writable.
+        let id = unsafe { out(id)? };
+        id.set(TxnUse::of(txn)?.read(|txn| Ok(txn.id()))?);
+        Ok(())
+    })
+}

@@ -1,0 +1,240 @@
+//! The structs that cross the border, and what is checked about them.
+
+use crate::arg;
+use crate::status::{Failure, Outcome};
+use kv_engine::db::{PutMode, Range};
+use std::ffi::c_void;
+use std::ops::Bound;
+
+/// An open database. Any thread may use it.
+///
+/// @ingroup kv_database
+pub struct kv_db {
+    _private: [u8; 0],
+}
+
+/// A transaction. One that reads may be used by any threads at once through functions that take `const kv_txn *`; one
+/// that writes by one thread at a time, not bound to a thread.
+///
+/// @ingroup kv_transactions
+pub struct kv_txn {
+    _private: [u8; 0],
+}
+
+/// A place in a table. One thread at a time, not bound to a thread.
+///
+/// @ingroup kv_cursors
+pub struct kv_cursor {
+    _private: [u8; 0],
+}
+
+/// A long value being written in parts. One thread at a time.
+///
+/// @ingroup kv_values
+pub struct kv_writer {
+    _private: [u8; 0],
+}
+
+/// Bytes that outlive their transaction, with a count of references. Any thread may use it.
+///
+/// @ingroup kv_held
+pub struct kv_buf {
+    _private: [u8; 0],
+}
+
+/// Number of a table: the same in every transaction and every process, and for ever; a dropped table's number is not
+/// given again. Below 2^53.
+///
+/// @ingroup kv_basics
+pub type kv_table = u64;
+
+/// "None" where a number is expected: no page, no table, no place in the file. @ingroup kv_basics
+pub const KV_NONE: u64 = u64::MAX;
+
+/// Bytes. As a result: data is never NULL for something that was found, also when it is empty. As an input, (NULL, 0) is
+/// the empty string.
+///
+/// @ingroup kv_basics
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct kv_slice {
+    /// First byte.
+    pub data: *const c_void,
+    /// Number of bytes.
+    pub len: usize,
+}
+
+/// A key and its value.
+///
+/// @ingroup kv_basics
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct kv_entry {
+    /// The key.
+    pub key: kv_slice,
+    /// The value.
+    pub value: kv_slice,
+}
+
+/// kv_range.flags: keys greater than or equal to `from`. @ingroup kv_basics
+pub const KV_RANGE_FROM: u32 = 1;
+/// kv_range.flags: keys greater than `from`. @ingroup kv_basics
+pub const KV_RANGE_AFTER: u32 = 2;
+/// kv_range.flags: keys less than `to`. @ingroup kv_basics
+pub const KV_RANGE_BEFORE: u32 = 4;
+/// kv_range.flags: keys less than or equal to `to`. @ingroup kv_basics
+pub const KV_RANGE_THROUGH: u32 = 8;
+/// kv_range.flags: keys that begin with `prefix`. @ingroup kv_basics
+pub const KV_RANGE_PREFIX: u32 = 16;
+/// kv_range.flags: from the greatest key down: first is the greatest, next goes down. @ingroup kv_basics
+pub const KV_RANGE_REVERSE: u32 = 32;
+
+/// A range of keys. The flags say which fields count, and they combine: a prefix with a bound is a page within the
+/// prefix. Bytes in a field without its flag are KV_INVALID, so that a forgotten flag (or an empty string that happens
+/// to be NULL) never means "everything". NULL instead of a range means the whole table, upwards. Copied by every call.
+///
+/// @ingroup kv_basics
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct kv_range {
+    /// KV_RANGE_... flags.
+    pub flags: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// Lower bound, with KV_RANGE_FROM or KV_RANGE_AFTER.
+    pub from: kv_slice,
+    /// Upper bound, with KV_RANGE_BEFORE or KV_RANGE_THROUGH.
+    pub to: kv_slice,
+    /// Beginning of the keys, with KV_RANGE_PREFIX.
+    pub prefix: kv_slice,
+}
+
+/// Put flag: only if there is no such key, else KV_EXISTS. @ingroup kv_entries
+pub const KV_NO_OVERWRITE: u32 = 1;
+/// Put flag: only if there is such a key, else KV_NOTFOUND. @ingroup kv_entries
+pub const KV_NO_INSERT: u32 = 2;
+/// Put flag: the key is greater than every key of the table, else KV_ORDER. @ingroup kv_entries
+pub const KV_APPEND: u32 = 4;
+/// Delete flag: do not ask whether the entry exists; the answer is KV_OK either way. @ingroup kv_entries
+pub const KV_BLIND: u32 = 8;
+
+impl kv_slice {
+    /// Bytes of the library on their way out. Never NULL: an empty slice in Rust has an address too.
+    #[inline(always)]
+    pub(crate) fn of(bytes: &[u8]) -> kv_slice {
+        kv_slice {
+            data: bytes.as_ptr().cast(),
+            len: bytes.len(),
+        }
+    }
+
+    /// Nothing there.
+    pub(crate) const ABSENT: kv_slice = kv_slice {
+        data: std::ptr::null(),
+        len: 0,
+    };
+
+    /// What was found, or nothing.
+    pub(crate) fn of_option(bytes: Option<&[u8]>) -> kv_slice {
+        bytes.map_or(kv_slice::ABSENT, kv_slice::of)
+    }
+
+    /// Bytes of the caller.
+    ///
+    /// # Safety
+    /// As `arg::bytes`.
+    pub(crate) unsafe fn bytes<'a>(&self) -> Outcome<&'a [u8]> {
+        // SAFETY: passed on.
+        unsafe { arg::bytes(self.data, self.len) }
+    }
+
+    fn unused(&self) -> bool {
+        self.data.is_null() && self.len == 0
+    }
+}
+
+/// The engine's range for the caller's; NULL is everything.
+///
+/// # Safety
+/// `range` is NULL or a readable range, whose slices span readable bytes.
+pub(crate) unsafe fn range<'a>(range: *const kv_range) -> Outcome<Range<'a>> {
+    if range.is_null() {
+        return Ok(Range::default());
+    }
+    // SAFETY: not NULL; the caller promises a readable range.
+    let range = unsafe { range.read() };
+    let flags = range.flags;
+    let all = KV_RANGE_FROM | KV_RANGE_AFTER | KV_RANGE_BEFORE | KV_RANGE_THROUGH | KV_RANGE_PREFIX | KV_RANGE_REVERSE;
+    if flags & !all != 0 || range.reserved != 0 {
+        return Err(Failure::invalid("range: unknown flags (start from KV_RANGE_INIT)"));
+    }
+    // SAFETY: the caller promises that the slices of a range span readable bytes.
+    let (from, to, prefix) = unsafe { (range.from.bytes()?, range.to.bytes()?, range.prefix.bytes()?) };
+    let from = match flags & (KV_RANGE_FROM | KV_RANGE_AFTER) {
+        0 if range.from.unused() => Bound::Unbounded,
+        KV_RANGE_FROM => Bound::Included(from),
+        KV_RANGE_AFTER => Bound::Excluded(from),
+        0 => {
+            return Err(Failure::invalid(
+                "range: `from` has bytes but neither KV_RANGE_FROM nor KV_RANGE_AFTER is set",
+            ))
+        }
+        _ => {
+            return Err(Failure::invalid(
+                "range: KV_RANGE_FROM and KV_RANGE_AFTER exclude each other",
+            ))
+        }
+    };
+    let to = match flags & (KV_RANGE_BEFORE | KV_RANGE_THROUGH) {
+        0 if range.to.unused() => Bound::Unbounded,
+        KV_RANGE_BEFORE => Bound::Excluded(to),
+        KV_RANGE_THROUGH => Bound::Included(to),
+        0 => {
+            return Err(Failure::invalid(
+                "range: `to` has bytes but neither KV_RANGE_BEFORE nor KV_RANGE_THROUGH is set",
+            ))
+        }
+        _ => {
+            return Err(Failure::invalid(
+                "range: KV_RANGE_BEFORE and KV_RANGE_THROUGH exclude each other",
+            ))
+        }
+    };
+    let prefix = match flags & KV_RANGE_PREFIX {
+        0 if range.prefix.unused() => None,
+        0 => {
+            return Err(Failure::invalid(
+                "range: `prefix` has bytes but KV_RANGE_PREFIX is not set",
+            ))
+        }
+        _ => Some(prefix),
+    };
+    Ok(Range {
+        from,
+        to,
+        prefix,
+        reverse: flags & KV_RANGE_REVERSE != 0,
+    })
+}
+
+/// Put flags -> mode.
+#[inline]
+pub(crate) fn put_mode(flags: u32) -> Outcome<PutMode> {
+    match flags {
+        0 => Ok(PutMode::Set),
+        KV_NO_OVERWRITE => Ok(PutMode::NoOverwrite),
+        KV_NO_INSERT => Ok(PutMode::NoInsert),
+        KV_APPEND => Ok(PutMode::Append),
+        _ => Err(Failure::invalid(
+            "put: flags are 0 or one of KV_NO_OVERWRITE, KV_NO_INSERT, KV_APPEND",
+        )),
+    }
+}
+
+/// Refuses flags that this version does not know.
+pub(crate) fn known(flags: u32, all: u32) -> Outcome {
+    if flags & !all != 0 {
+        return Err(Failure::invalid("flags: a bit is set that this call does not know"));
+    }
+    Ok(())
+}

@@ -1,0 +1,170 @@
+//! Chapter "long values": looking at a value, reading a part of it.
+
+use crate::arg::{self, bytes, out, out_array, Growing};
+use crate::error::guard;
+use crate::reach::TxnUse;
+use crate::status::{kv_status, Failure};
+use crate::types::{kv_table, kv_txn, KV_NONE};
+use std::ffi::c_void;
+
+/// What kv_stat_value() tells; start from KV_VALUE_INFO_INIT.
+///
+/// @ingroup kv_values
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct kv_value_info {
+    /// sizeof(kv_value_info), set by KV_VALUE_INFO_INIT.
+    pub struct_size: u32,
+    /// Pieces of the file it lies in; 0 = beside its key, or not written yet.
+    pub extents: u32,
+    /// Bytes of the value.
+    pub len: u64,
+}
+// SAFETY: repr(C), struct_size first, integers only.
+unsafe impl Growing for kv_value_info {}
+
+/// A contiguous piece of a value.
+///
+/// @ingroup kv_values
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct kv_extent {
+    /// Its bytes, valid as a value of kv_get().
+    pub data: *const c_void,
+    /// How many.
+    pub len: usize,
+    /// Where they lie in the file; KV_NONE if they have no place of their own there.
+    pub file_offset: u64,
+}
+
+/// Length and shape of a value, without touching the value.
+///
+/// @param info  Its struct_size is set by the caller; the rest is filled.
+/// @return As kv_get().
+/// @ingroup kv_values
+#[no_mangle]
+pub unsafe extern "C" fn kv_stat_value(
+    txn: *const kv_txn,
+    table: kv_table,
+    key: *const c_void,
+    klen: usize,
+    info: *mut kv_value_info,
+) -> kv_status {
+    guard(c"kv_stat_value", || {
+        // SAFETY: bytes of the caller.
+        let key = unsafe { bytes(key, klen)? };
+        let found = TxnUse::of(txn)?
+            .read(|txn| txn.value_info(table, key))?
+            .ok_or(Failure::NOTFOUND)?;
+        let extents = u32::try_from(found.extents.len()).unwrap_or(u32::MAX);
+        // SAFETY: NULL or a struct of at least the size it states.
+        unsafe {
+            arg::report(
+                info,
+                kv_value_info {
+                    struct_size: 0,
+                    extents,
+                    len: found.len,
+                },
+            )
+        }
+    })
+}
+
+/// Reads a part of a value into a buffer of the caller. Only that part is read from disk and verified, so a value much
+/// larger than memory can be read piece by piece; no handle is needed for it.
+///
+/// @param offset  First byte wanted; at or behind the end nothing is read.
+/// @param buffer  Gets the bytes.
+/// @param size    Bytes wanted.
+/// @param got     Gets how many were read: less than size at the end of the value.
+/// @return As kv_get().
+/// @ingroup kv_values
+#[no_mangle]
+pub unsafe extern "C" fn kv_value_read(
+    txn: *const kv_txn,
+    table: kv_table,
+    key: *const c_void,
+    klen: usize,
+    offset: u64,
+    buffer: *mut c_void,
+    size: usize,
+    got: *mut usize,
+) -> kv_status {
+    guard(c"kv_value_read", || {
+        // SAFETY: pointers of the caller, as described above.
+        let (key, mut buffer, got) = unsafe { (bytes(key, klen)?, arg::buffer(buffer, size)?, out(got)?) };
+        // Zeroing more than there is to read would cost more than the read.
+        let mut usage = TxnUse::of(txn)?;
+        if size > 4096 {
+            let len = usage
+                .read(|txn| txn.value_info(table, key))?
+                .ok_or(Failure::NOTFOUND)?
+                .len;
+            buffer.len = size.min(usize::try_from(len.saturating_sub(offset)).unwrap_or(usize::MAX));
+        }
+        let read = usage.read(|txn| txn.read_value(table, key, offset, buffer.zeroed()))?;
+        got.set(read.ok_or(Failure::NOTFOUND)?);
+        Ok(())
+    })
+}
+
+/// Where a value lies, as contiguous pieces: to hand it to writev, sendfile or a device without a copy. Reads the whole
+/// value, as kv_get() does.
+///
+/// @param extents  Gets the pieces, in order.
+/// @param size     Room for how many.
+/// @param n        Gets how many there are, also after KV_TOO_SMALL. An empty value has none.
+/// @return As kv_get(); KV_TOO_SMALL (nothing else was written).
+/// @ingroup kv_values
+#[no_mangle]
+pub unsafe extern "C" fn kv_value_extents(
+    txn: *const kv_txn,
+    table: kv_table,
+    key: *const c_void,
+    klen: usize,
+    extents: *mut kv_extent,
+    size: usize,
+    n: *mut usize,
+) -> kv_status {
+    guard(c"kv_value_extents", || {
+        // SAFETY: pointers of the caller, as described above.
+        let (key, mut extents, n) = unsafe { (bytes(key, klen)?, out_array(extents, size)?, out(n)?) };
+        let pieces = TxnUse::of(txn)?.read(|txn| {
+            let Some(info) = txn.value_info(table, key)? else {
+                return Ok(None);
+            };
+            let Some(value) = txn.get(table, key)? else {
+                return Ok(None);
+            };
+            let mut pieces = Vec::with_capacity(info.extents.len().max(1));
+            let mut rest = value;
+            for (file_offset, len) in info.extents {
+                let (piece, behind) = rest.split_at(rest.len().min(usize::try_from(len).unwrap_or(usize::MAX)));
+                pieces.push(kv_extent {
+                    data: piece.as_ptr().cast(),
+                    len: piece.len(),
+                    file_offset,
+                });
+                rest = behind;
+            }
+            if !rest.is_empty() {
+                pieces.push(kv_extent {
+                    data: rest.as_ptr().cast(),
+                    len: rest.len(),
+                    file_offset: KV_NONE,
+                });
+            }
+            Ok(Some(pieces))
+        })?;
+        let pieces = pieces.ok_or(Failure::NOTFOUND)?;
+        n.set(pieces.len());
+        if pieces.len() > size {
+            return Err(Failure::too_small((pieces.len() * size_of::<kv_extent>()) as u64));
+        }
+        for (at, piece) in pieces.iter().enumerate() {
+            extents.set(at, *piece);
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,109 @@
+//! Chapter "long values": writing a value in parts.
+
+use crate::arg::{bytes, handle_out};
+use crate::error::{guard, guard_void};
+use crate::held_by::{Object, Parts};
+use crate::reach::{self, WriteUse, WriterUse};
+use crate::slots::{Kind, Kinds};
+use crate::status::{kv_status, Failure};
+use crate::types::{kv_table, kv_txn, kv_writer, put_mode};
+use std::ffi::c_void;
+
+/// Begins a value that is written in parts: of unknown length, or larger than memory. The entry appears when
+/// kv_writer_finish() answers KV_OK; until then the transaction sees what was there before.
+///
+/// Other calls on the transaction may come between the parts.
+///
+/// @param size_hint  Expected length, 0 = unknown; a good guess lets the value lie in one piece.
+/// @param flags      As for kv_put(); what they demand is looked at here and again by kv_writer_finish().
+/// @param writer     Gets the handle, to be ended by kv_writer_finish() or kv_writer_close(); NULL after a failure.
+/// @return As kv_put(); KV_LIMIT.
+/// @ingroup kv_values
+#[no_mangle]
+pub unsafe extern "C" fn kv_writer_open(
+    txn: *mut kv_txn,
+    table: kv_table,
+    key: *const c_void,
+    klen: usize,
+    size_hint: u64,
+    flags: u32,
+    writer: *mut *mut kv_writer,
+) -> kv_status {
+    guard(c"kv_writer_open", || {
+        // SAFETY: pointers of the caller, as described above.
+        let (key, writer) = unsafe { (bytes(key, klen)?, handle_out(writer)?) };
+        let mode = put_mode(flags)?;
+        let mut write = WriteUse::of(txn)?;
+        let begun = write.get()?.work(|txn| txn.writer(table, key, size_hint, mode))?;
+        let parts = Object::Writer(Box::new(Parts { writer: Some(begun) }));
+        writer.set(std::ptr::without_provenance_mut(reach::publish_child(
+            Kind::Writer,
+            parts,
+            txn,
+            write.slot(),
+        )?));
+        Ok(())
+    })
+}
+
+fn ended() -> Failure {
+    Failure::invalid("writer: an earlier call on it failed; close it")
+}
+
+/// Appends bytes to the value.
+///
+/// @return KV_OK; KV_TOO_BIG; KV_INVALID (an earlier call on this writer failed); KV_BAD_HANDLE, KV_FORKED; KV_BUSY (writer
+///         or transaction in use by another thread); KV_TXN_FAILED; KV_NO_SPACE, KV_IO, KV_NO_MEMORY (these spoil the
+///         transaction).
+/// @ingroup kv_values
+#[no_mangle]
+pub unsafe extern "C" fn kv_writer_write(writer: *mut kv_writer, data: *const c_void, len: usize) -> kv_status {
+    guard(c"kv_writer_write", || {
+        // SAFETY: bytes of the caller.
+        let data = unsafe { bytes(data, len)? };
+        let mut usage = WriterUse::of(writer)?;
+        let (parts, write) = usage.parts()?;
+        let current = parts.writer.as_mut().ok_or_else(ended)?;
+        write.work(|txn| current.write(txn, data))
+    })
+}
+
+/// Puts the entry with the value written.
+///
+/// @param writer  Released whatever is answered.
+/// @return KV_OK; KV_EXISTS, KV_NOTFOUND, KV_ORDER (as the flags say; nothing was put); otherwise as kv_writer_write().
+/// @ingroup kv_values
+#[no_mangle]
+pub unsafe extern "C" fn kv_writer_finish(writer: *mut kv_writer) -> kv_status {
+    guard(c"kv_writer_finish", || {
+        let finished = WriterUse::of(writer).and_then(|mut usage| {
+            let (parts, write) = usage.parts()?;
+            let current = parts.writer.take().ok_or_else(ended)?;
+            write.work(|txn| current.finish(txn))
+        });
+        let closed = reach::close_child(writer.addr(), Kinds::of(&[Kind::Writer]));
+        finished.and(closed)
+    })
+}
+
+/// Gives up a value that was not finished. NULL, finished writers and those whose transaction has ended are ignored.
+///
+/// @ingroup kv_values
+#[no_mangle]
+pub unsafe extern "C" fn kv_writer_close(writer: *mut kv_writer) {
+    if !writer.is_null() {
+        guard_void(c"kv_writer_close", || {
+            // Its pages go back at once if the transaction is free; else when that ends.
+            if let Ok(mut usage) = WriterUse::of(writer) {
+                let (parts, write) = usage.parts()?;
+                if let Some(current) = parts.writer.take() {
+                    let _ = write.work(|txn| {
+                        current.cancel(txn);
+                        Ok(())
+                    });
+                }
+            }
+            reach::close_child(writer.addr(), Kinds::of(&[Kind::Writer]))
+        });
+    }
+}

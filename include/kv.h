@@ -1,0 +1,1417 @@
+/*
+ * kv.h: an embedded, transactional, ordered key-value store in one file.
+ *
+ * Keys and values are bytes; keys are kept in the order of memcmp. One file holds any number of tables. Any number of
+ * threads use it at once: readers see a snapshot and never wait; writers take turns; a commit is durable when it returns
+ * (unless asked otherwise) and whole or absent after a crash. One process at a time has a file open; a second one is told
+ * KV_BUSY. Nothing to configure, no map size, no server, no thread of its own. Link with -lkv (pkg-config --libs kv).
+ *
+ *     #include <kv.h>
+ *     #include <stdio.h>
+ *
+ *     int main(void)
+ *     {
+ *         kv_db *db = NULL;
+ *         kv_txn *txn = NULL;
+ *         kv_slice value;
+ *
+ *         if (kv_open("fruit.kv", NULL, &db) != KV_OK) goto failed;
+ *         if (kv_txn_begin(db, KV_WRITE, NULL, &txn) != KV_OK) goto failed;
+ *         if (kv_put(txn, KV_MAIN, "apple", 5, "red", 3, 0) != KV_OK) goto failed;
+ *         if (kv_txn_commit(txn, NULL) != KV_OK) goto failed;
+ *
+ *         if (kv_txn_begin(db, KV_READ, NULL, &txn) != KV_OK) goto failed;
+ *         if (kv_get(txn, KV_MAIN, "apple", 5, &value) != KV_OK) goto failed;
+ *         printf("apple is %.*s\n", (int)value.len, (const char *)value.data);
+ *         kv_txn_abort(txn);
+ *         return kv_close(db) == KV_OK ? 0 : 1;
+ *     failed:
+ *         fprintf(stderr, "%s\n", kv_error_message());
+ *         kv_txn_abort(txn);
+ *         kv_close(db);
+ *         return 1;
+ *     }
+ *
+ * Conventions, valid for every function unless it says otherwise:
+ *
+ *  1. Status. Calls answer KV_OK or a negative number: answers (-1 to -19) that programs expect, usage errors (-20),
+ *     the environment (-40), the contents of the file (-60), bugs (-90). kv_error_message() has the words for the last one
+ *     on this thread. KV_IO, KV_NO_SPACE, KV_NO_MEMORY, KV_CORRUPT and KV_PANIC while writing spoil the transaction:
+ *     later calls answer KV_TXN_FAILED; answers and usage errors never do.
+ *  2. Outputs come last and are written only on KV_OK; handles become NULL otherwise. Those that may be NULL say so.
+ *  3. Bytes go in as (pointer, length), where (NULL, 0) is the empty string, and come out as a kv_slice, whose data is
+ *     never NULL for something found, also when it is empty.
+ *  4. Lifetimes. Values are valid until their transaction ends, in a write transaction until its next write; keys from a
+ *     cursor until the next call on that cursor. Whatever is valid may be given to any call as input.
+ *  5. Handles (kv_db, kv_txn, kv_cursor, kv_writer, kv_buf) are numbers in the shape of a pointer: never dereference
+ *     them. NULL, closed and foreign ones answer KV_BAD_HANDLE; nothing bad happens. They are all a program frees, in any
+ *     order. What ends work (kv_close, kv_txn_commit, kv_writer_finish) releases its handle whatever it answers;
+ *     kv_txn_abort() after a commit is harmless. What belongs to a handle ends with it.
+ *  6. Threads. A kv_db, a kv_buf: any threads at once. A read transaction: any threads at once through functions that
+ *     take a `const kv_txn *`. Everything else: one thread at a time, not always the same; a second one is told KV_BUSY.
+ *     After fork() handles of the parent answer KV_FORKED in the child.
+ *  7. Structs that may grow begin with their size: start from KV_..._INIT, or NULL for all defaults. Zero is always the
+ *     default. Unknown flags are KV_INVALID.
+ *  8. Callbacks run on the thread of the call, and only during it; anything but 0 ends the call with KV_CANCELLED.
+ *
+ * Limits: keys to 2 MiB, values to 2^38 bytes (256 GiB) and the disk, table names to 512 bytes.
+ *
+ * Generated from capi/ by `make header`; what is not generated is in include/kv.h.in. Do not edit.
+ */
+#ifndef KV_H
+#define KV_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/** Version of this header; kv_version() is that of the library. */
+#define KV_VERSION "0.1.0"
+#define KV_VERSION_MAJOR 0
+#define KV_VERSION_MINOR 1
+#define KV_VERSION_PATCH 0
+/** major * 1000000 + minor * 1000 + patch */
+#define KV_VERSION_NUMBER (KV_VERSION_MAJOR * 1000000 + KV_VERSION_MINOR * 1000 + KV_VERSION_PATCH)
+
+#ifndef KV_API
+#define KV_API
+#endif
+
+/* Put in front of functions whose answer must not be ignored. */
+#if defined(__GNUC__) || defined(__clang__)
+#define KV_MUST_CHECK __attribute__((warn_unused_result))
+#else
+#define KV_MUST_CHECK
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ==== Basics: bytes, ranges, entries ========================================================================== */
+
+/** @defgroup kv_basics Basics: bytes, ranges, entries
+ * @{ */
+
+/** "None" where a number is expected: no page, no table, no place in the file. */
+#define KV_NONE UINT64_MAX
+/** kv_range.flags: keys greater than or equal to `from`. */
+#define KV_RANGE_FROM 1
+/** kv_range.flags: keys greater than `from`. */
+#define KV_RANGE_AFTER 2
+/** kv_range.flags: keys less than `to`. */
+#define KV_RANGE_BEFORE 4
+/** kv_range.flags: keys less than or equal to `to`. */
+#define KV_RANGE_THROUGH 8
+/** kv_range.flags: keys that begin with `prefix`. */
+#define KV_RANGE_PREFIX 16
+/** kv_range.flags: from the greatest key down: first is the greatest, next goes down. */
+#define KV_RANGE_REVERSE 32
+
+/**
+ * Number of a table: the same in every transaction and every process, and for ever; a dropped table's number is not
+ * given again. Below 2^53.
+ */
+typedef uint64_t kv_table;
+
+/**
+ * Bytes. As a result: data is never NULL for something that was found, also when it is empty. As an input, (NULL, 0) is
+ * the empty string.
+ */
+typedef struct kv_slice {
+    /** First byte. */
+    const void *data;
+    /** Number of bytes. */
+    size_t len;
+} kv_slice;
+
+/**
+ * A range of keys. The flags say which fields count, and they combine: a prefix with a bound is a page within the
+ * prefix. Bytes in a field without its flag are KV_INVALID, so that a forgotten flag (or an empty string that happens
+ * to be NULL) never means "everything". NULL instead of a range means the whole table, upwards. Copied by every call.
+ */
+typedef struct kv_range {
+    /** KV_RANGE_... flags. */
+    uint32_t flags;
+    /** Zero. */
+    uint32_t reserved;
+    /** Lower bound, with KV_RANGE_FROM or KV_RANGE_AFTER. */
+    kv_slice from;
+    /** Upper bound, with KV_RANGE_BEFORE or KV_RANGE_THROUGH. */
+    kv_slice to;
+    /** Beginning of the keys, with KV_RANGE_PREFIX. */
+    kv_slice prefix;
+} kv_range;
+
+#define KV_RANGE_INIT \
+    {0, 0, {NULL, 0}, {NULL, 0}, {NULL, 0}}
+
+/** A key and its value. */
+typedef struct kv_entry {
+    /** The key. */
+    kv_slice key;
+    /** The value. */
+    kv_slice value;
+} kv_entry;
+
+/** @} */
+
+/* ==== Errors and version ====================================================================================== */
+
+/** @defgroup kv_errors Errors and version
+ * @{ */
+
+/** What every call answers: KV_OK or one of the negative numbers below. */
+typedef int32_t kv_status;
+
+/** Detail of a thread's last failure, filled by kv_error_detail(). */
+typedef struct kv_error {
+    /** sizeof(kv_error), set by the caller. */
+    uint32_t struct_size;
+    /** The status that was answered; KV_OK if no call of this thread failed yet. */
+    kv_status status;
+    /** errno of the system call that failed, 0 if none did. */
+    int32_t sys_errno;
+    /** Zero. */
+    uint32_t reserved;
+    /** Page that is damaged, KV_NONE if no page is to blame. */
+    uint64_t page;
+    /** Table in question, KV_NONE if unknown. */
+    uint64_t table;
+    /** After KV_TOO_SMALL: bytes that are needed. Otherwise 0. */
+    uint64_t needed;
+    /** Name of the function that failed, "" if none did. Static. */
+    const char *function;
+    /** What kv_error_message() returns; valid as long as that. */
+    const char *message;
+} kv_error;
+
+#define KV_ERROR_INIT \
+    {sizeof(kv_error), 0, 0, 0, 0, 0, 0, NULL, NULL}
+
+/** Done. */
+#define KV_OK 0
+/** Answer: no such entry, no entry there, or the end of the range. */
+#define KV_NOTFOUND (-1)
+/** Answer: the key, name or file exists already. */
+#define KV_EXISTS (-2)
+/** Answer: no table of this name or number (dropped, never created, or of another database). */
+#define KV_NO_TABLE (-3)
+/** Answer: what this transaction read was changed by another commit; repeat it. */
+#define KV_CONFLICT (-4)
+/** Answer: the wait is over, or the handle is in use by another call. */
+#define KV_BUSY (-5)
+/** Answer: the value is not the expected one. */
+#define KV_MISMATCH (-6)
+/** Answer: the buffer is too small; kv_error_detail() tells the bytes needed. */
+#define KV_TOO_SMALL (-7)
+/** Answer: KV_APPEND of a key that is not behind the last one. */
+#define KV_ORDER (-8)
+/** Answer: a callback or kv_interrupt() asked to stop. */
+#define KV_CANCELLED (-9)
+/** Usage: an argument that no database could make right. */
+#define KV_INVALID (-20)
+/** Usage: a handle that is NULL, closed, foreign or of another kind. */
+#define KV_BAD_HANDLE (-21)
+/** Usage: a write through a read transaction, a read-only database or a read-only table. */
+#define KV_READ_ONLY (-22)
+/** Usage: commit while a child (an unfinished writer) was open; all was aborted. */
+#define KV_CHILD_OPEN (-23)
+/** Usage: an earlier failure spoiled this transaction; abort it. */
+#define KV_TXN_FAILED (-24)
+/** Usage: key, value or name beyond its limit. */
+#define KV_TOO_BIG (-25)
+/** Usage: the value is not of the type this operation works on. */
+#define KV_WRONG_TYPE (-26)
+/** Usage: this thread waits for a lock that it holds itself. */
+#define KV_DEADLOCK (-27)
+/** Usage: the handle was opened before fork(); open again in the child. */
+#define KV_FORKED (-28)
+/** Usage: not possible in this build, for this file or in this state. */
+#define KV_UNSUPPORTED (-29)
+/** Environment: the operating system answered an error; kv_error_detail() has its errno. */
+#define KV_IO (-40)
+/** Environment: disk, quota or file size limit is full; the database is as before. */
+#define KV_NO_SPACE (-41)
+/** Environment: memory could not be allocated. */
+#define KV_NO_MEMORY (-42)
+/** Environment: permission denied. */
+#define KV_ACCESS (-43)
+/** Environment: the file does not exist. */
+#define KV_NO_FILE (-44)
+/** Environment: the file system gives no locks. */
+#define KV_NO_LOCKS (-45)
+/** Environment: a limit of this build or process is reached. */
+#define KV_LIMIT (-46)
+/** Environment: an earlier sync failed; close every handle of the database and open again. */
+#define KV_POISONED (-47)
+/** Environment: the commit may or may not survive; close and open again to learn which. */
+#define KV_IN_DOUBT (-48)
+/** Contents: bytes on disk are not what was written. */
+#define KV_CORRUPT (-60)
+/** Contents: the file is something else. */
+#define KV_NOT_A_DATABASE (-61)
+/** Contents: made by a newer version of the library. */
+#define KV_TOO_NEW (-62)
+/** Contents: made by a version too old to be read. */
+#define KV_TOO_OLD (-63)
+/** Contents: a difference was made against another base. */
+#define KV_WRONG_BASE (-64)
+/** Internal: a bug in the library, caught; please report the message. */
+#define KV_PANIC (-90)
+
+/**
+ * Message about the last call on this thread that did not answer KV_OK: what happened, where, and what to do next.
+ *
+ * Bindings whose tasks move between threads must read it before they give up the thread.
+ *
+ * @return Text valid until the next call of this library on this thread; never NULL; "done" if nothing failed yet.
+ */
+KV_API const char *kv_error_message(void);
+
+/**
+ * Detail about the last call on this thread that did not answer KV_OK.
+ *
+ * @param detail  Its struct_size is set by the caller; the rest is filled.
+ * @return KV_OK; KV_INVALID if detail is NULL or its struct_size is not plausible.
+ */
+KV_API kv_status kv_error_detail(kv_error *detail);
+
+/**
+ * Name of a status: "KV_NOTFOUND".
+ *
+ * @return Static text, never NULL; "KV_?" for a number this version does not know.
+ */
+KV_API const char *kv_status_name(kv_status status);
+
+/**
+ * A status in words, without any detail: "not found".
+ *
+ * @return Static text, never NULL; "unknown status" for a number this version does not know.
+ */
+KV_API const char *kv_strerror(kv_status status);
+
+/**
+ * Version of the library at run time, "major.minor.patch".
+ *
+ * Compare with KV_VERSION, the version of the header a program was compiled with.
+ *
+ * @return Static text.
+ */
+KV_API const char *kv_version(void);
+
+/**
+ * Version of the library at run time as a number: major * 1000000 + minor * 1000 + patch.
+ *
+ * @return As KV_VERSION_NUMBER.
+ */
+KV_API uint32_t kv_version_number(void);
+
+/** @} */
+
+/* ==== Database ================================================================================================ */
+
+/** @defgroup kv_database Database
+ * @{ */
+
+/** Open flag: the file must be there already, else KV_NO_FILE. */
+#define KV_OPEN_EXISTING 1
+/** Open flag: there must be no such file yet, else KV_EXISTS. */
+#define KV_OPEN_NEW 2
+/** Open flag: never write; the file may be read-only. Implies KV_OPEN_EXISTING. */
+#define KV_OPEN_READ_ONLY 4
+/** Open flag: keep everything in memory; the path may be NULL and is ignored. */
+#define KV_OPEN_MEMORY 8
+/** Durability: the database's; of a database: KV_DURABILITY_FULL. */
+#define KV_DURABILITY_DEFAULT 0
+/** Durability: a commit is visible and acknowledged once it is durable. */
+#define KV_DURABILITY_FULL 1
+
+/**
+ * Durability: a commit is visible at once and survives a killed process; it becomes durable by kv_sync(), by a later full
+ * commit, by kv_close(), or when 64 MiB or 256 commits wait. A power cut may take the last ones, never consistency.
+ */
+#define KV_DURABILITY_LAZY 2
+
+/** Verification: KV_VERIFY_ONCE. */
+#define KV_VERIFY_DEFAULT 0
+/** Verification: each page against its checksum when it is first touched after it was written. */
+#define KV_VERIFY_ONCE 1
+/** Verification: on every access. */
+#define KV_VERIFY_ALWAYS 2
+/** Verification: never, except by kv_check(). */
+#define KV_VERIFY_NEVER 3
+
+/** An open database. Any thread may use it. */
+typedef struct kv_db kv_db;
+
+/** How to open a database; start from KV_OPTIONS_INIT. Zero is the default everywhere. */
+typedef struct kv_options {
+    /** sizeof(kv_options), set by KV_OPTIONS_INIT. */
+    uint32_t struct_size;
+    /** KV_OPEN_... flags. */
+    uint32_t flags;
+    /** Bytes of a page of a new file: 4096 (default), 8192, 16384, 32768 or 65536. Of a present file: ignored. */
+    uint32_t page_size;
+    /** KV_DURABILITY_...: of transactions that do not say otherwise. */
+    uint32_t durability;
+    /** KV_VERIFY_...: when pages are verified. */
+    uint32_t verify;
+    /** Zero. */
+    uint32_t reserved;
+    /** Milliseconds that kv_txn_begin() waits for the write transaction of another: 0 or less = for ever. */
+    int64_t wait_ms;
+    /**
+     * Bytes of edits that a write transaction collects before it applies them; 0 = a 64th of the
+     * machine's memory, 16 to 256 MiB.
+     */
+    uint64_t write_memory;
+} kv_options;
+
+#define KV_OPTIONS_INIT \
+    {sizeof(kv_options), 0, 0, 0, 0, 0, 0, 0}
+
+/**
+ * Opens a database, and creates it if there is none (unless KV_OPEN_EXISTING or KV_OPEN_READ_ONLY).
+ *
+ * A process may open the same file several times: that gives two handles on one environment. Opening after a crash
+ * repairs nothing by guessing: it finds the last complete commit.
+ *
+ * @param path     File name, in the encoding of the file system; NULL only with KV_OPEN_MEMORY.
+ * @param options  NULL = all defaults. Copied.
+ * @param db       Gets the handle, to be closed by kv_close(); NULL after a failure.
+ * @return KV_OK; KV_NO_FILE, KV_EXISTS (see the flags); KV_BUSY (another process has it open); KV_ACCESS; KV_NOT_A_DATABASE, KV_TOO_NEW, KV_CORRUPT (what is in
+ *         the file); KV_NO_LOCKS (network file systems without locks); KV_IO, KV_NO_SPACE, KV_NO_MEMORY; KV_LIMIT (too
+ *         many handles); KV_INVALID (options).
+ */
+KV_API KV_MUST_CHECK kv_status kv_open(const char *path, const kv_options *options, kv_db **db);
+
+/**
+ * Closes a database. Lazy commits become durable here, so look at the status.
+ *
+ * Calls in flight on other threads are waited for; those that wait for the write transaction answer KV_CANCELLED. Write
+ * transactions of this handle are aborted. Its read transactions answer KV_BAD_HANDLE from now on, but bytes they
+ * returned stay valid until kv_txn_abort() releases them.
+ *
+ * @param db  Released whatever is answered, except after KV_BUSY. NULL is KV_OK.
+ * @return KV_OK; KV_BAD_HANDLE; KV_FORKED; KV_BUSY (called inside a callback of the library: nothing was done);
+ *         KV_IO, KV_NO_SPACE, KV_IN_DOUBT, KV_POISONED (lazy commits did not become durable).
+ */
+KV_API kv_status kv_close(kv_db *db);
+
+/**
+ * Makes calls that wait for the write transaction through this handle answer KV_CANCELLED. For a scope of one's own open
+ * a second handle. May be called on any thread, but not in a signal handler: it takes a lock to wake those who wait. A handle
+ * that is not open is ignored.
+ */
+KV_API void kv_interrupt(kv_db *db);
+
+/**
+ * Makes every commit durable.
+ *
+ * @return KV_OK; KV_BAD_HANDLE, KV_FORKED; KV_READ_ONLY; KV_IO, KV_NO_SPACE, KV_IN_DOUBT, KV_POISONED.
+ */
+KV_API KV_MUST_CHECK kv_status kv_sync(kv_db *db);
+
+/**
+ * The newest commits, whoever made them.
+ *
+ * @param visible  Gets the newest commit that a reader sees; may be NULL.
+ * @param durable  Gets the newest commit that survives a power cut; may be NULL.
+ * @return KV_OK; KV_BAD_HANDLE, KV_FORKED.
+ */
+KV_API kv_status kv_newest(kv_db *db, uint64_t *visible, uint64_t *durable);
+
+/**
+ * Reads one value in a transaction of its own, into a buffer of the caller.
+ *
+ * @param buffer  Gets the value; may be NULL if size is 0.
+ * @param size    Bytes of the buffer.
+ * @param len     Gets the length of the value, also after KV_TOO_SMALL; may be NULL.
+ * @return KV_OK; KV_NOTFOUND; KV_TOO_SMALL (nothing was copied); KV_NO_TABLE; KV_BAD_HANDLE, KV_FORKED; KV_CORRUPT,
+ *         KV_IO; KV_LIMIT (too many readers); KV_POISONED.
+ */
+KV_API kv_status kv_db_get(kv_db *db, kv_table table, const void *key, size_t klen, void *buffer, size_t size,
+    size_t *len);
+
+/**
+ * Puts one entry in a transaction of its own.
+ *
+ * @param flags  0 or one of KV_NO_OVERWRITE, KV_NO_INSERT, KV_APPEND.
+ * @return KV_OK; what kv_put(), kv_txn_begin() with KV_WRITE and kv_txn_commit() answer.
+ */
+KV_API kv_status kv_db_put(kv_db *db, kv_table table, const void *key, size_t klen, const void *value, size_t vlen,
+    uint32_t flags);
+
+/**
+ * Deletes one entry in a transaction of its own.
+ *
+ * @param flags  0 or KV_BLIND.
+ * @return KV_OK; KV_NOTFOUND (nothing was written); what kv_delete(), kv_txn_begin() with KV_WRITE and kv_txn_commit()
+ *         answer.
+ */
+KV_API kv_status kv_db_delete(kv_db *db, kv_table table, const void *key, size_t klen, uint32_t flags);
+
+/** @} */
+
+/* ==== Transactions ============================================================================================ */
+
+/** @defgroup kv_transactions Transactions
+ * @{ */
+
+/** Kind of transaction: reads one snapshot; never waits and is never waited for. */
+#define KV_READ 0
+/** Kind of transaction: reads and writes; one at a time. */
+#define KV_WRITE 1
+/** kv_txn_options.flags: if another write transaction is open, answer KV_BUSY at once. */
+#define KV_TXN_NOWAIT 1
+
+/**
+ * A transaction. One that reads may be used by any threads at once through functions that take `const kv_txn *`; one
+ * that writes by one thread at a time, not bound to a thread.
+ */
+typedef struct kv_txn kv_txn;
+
+/**
+ * How to begin a transaction; start from KV_TXN_OPTIONS_INIT. Zero is the default everywhere. For readers nothing of it
+ * counts yet.
+ */
+typedef struct kv_txn_options {
+    /** sizeof(kv_txn_options), set by KV_TXN_OPTIONS_INIT. */
+    uint32_t struct_size;
+    /** KV_TXN_... flags. */
+    uint32_t flags;
+    /** KV_DURABILITY_...: of the commit. */
+    uint32_t durability;
+    /** Zero. */
+    uint32_t reserved;
+    /** Milliseconds to wait for another write transaction to end: 0 = as the database was opened, less = for ever. */
+    int64_t wait_ms;
+    /** Bytes of edits that are collected before they are applied; 0 = as the database was opened. */
+    uint64_t memory;
+} kv_txn_options;
+
+#define KV_TXN_OPTIONS_INIT \
+    {sizeof(kv_txn_options), 0, 0, 0, 0, 0}
+
+/**
+ * Begins a transaction.
+ *
+ * A reader sees the newest commit and goes on seeing exactly that. A writer sees it too, and what it writes itself; it
+ * waits until no other write transaction of the file is open.
+ *
+ * @param kind     KV_READ or KV_WRITE.
+ * @param options  NULL = all defaults. Copied.
+ * @param txn      Gets the handle, to be ended by kv_txn_commit() or kv_txn_abort(); NULL after a failure.
+ * @return KV_OK; KV_BUSY (the wait is over); KV_CANCELLED (kv_interrupt, kv_close); KV_DEADLOCK (this thread used the open
+ *         write transaction last, so it would wait for itself); KV_READ_ONLY; KV_LIMIT (too many readers or handles);
+ *         KV_POISONED; KV_IO; KV_INVALID; KV_BAD_HANDLE, KV_FORKED.
+ */
+KV_API KV_MUST_CHECK kv_status kv_txn_begin(kv_db *db, uint32_t kind, const kv_txn_options *options, kv_txn **txn);
+
+/**
+ * Commits and ends a transaction. Ends a reader, too.
+ *
+ * Cursors of the transaction are closed. If a writer (kv_writer_open) is neither finished nor closed, nothing is committed.
+ *
+ * @param txn        Released whatever is answered.
+ * @param commit_id  Gets the number of the commit (a transaction that changed nothing: of the one it read); may be NULL.
+ * @return KV_OK: visible, and durable if that is its durability; KV_CHILD_OPEN, KV_TXN_FAILED (aborted); KV_NO_SPACE,
+ *         KV_IO, KV_NO_MEMORY (aborted, the database is as before); KV_IN_DOUBT (may or may not survive), KV_POISONED;
+ *         KV_BAD_HANDLE, KV_FORKED.
+ */
+KV_API KV_MUST_CHECK kv_status kv_txn_commit(kv_txn *txn, uint64_t *commit_id);
+
+/**
+ * Ends a transaction and undoes what it wrote. Its cursors and writers are closed, bytes it returned are no longer valid.
+ *
+ * A handle that is NULL or ended already is ignored, so that one exit path serves success and failure.
+ */
+KV_API void kv_txn_abort(kv_txn *txn);
+
+/**
+ * Moves a read transaction to the newest commit. Its cursors stay at their keys; bytes it returned are no longer valid.
+ *
+ * @return KV_OK; KV_BUSY (another call uses the transaction or a cursor of it, or buffers of kv_get_held() still hold
+ *         this snapshot); KV_INVALID (a write transaction); KV_POISONED, KV_IO, KV_LIMIT (it stays where it was);
+ *         KV_BAD_HANDLE, KV_FORKED.
+ */
+KV_API kv_status kv_txn_refresh(kv_txn *txn);
+
+/**
+ * Number of the commit a transaction reads; of a writer: the one it builds upon.
+ *
+ * @return KV_OK; KV_BAD_HANDLE, KV_FORKED; KV_BUSY (a writer in use by another thread); KV_INVALID (id is NULL).
+ */
+KV_API kv_status kv_txn_id(const kv_txn *txn, uint64_t *id);
+
+/** @} */
+
+/* ==== Tables ================================================================================================== */
+
+/** @defgroup kv_tables Tables
+ * @{ */
+
+/** kv_table_options.flags: there must be no table of this name yet, else KV_EXISTS. */
+#define KV_TABLE_NEW 1
+
+/** How to create a table; start from KV_TABLE_OPTIONS_INIT. */
+typedef struct kv_table_options {
+    /** sizeof(kv_table_options), set by KV_TABLE_OPTIONS_INIT. */
+    uint32_t struct_size;
+    /** KV_TABLE_... flags. */
+    uint32_t flags;
+} kv_table_options;
+
+#define KV_TABLE_OPTIONS_INIT \
+    {sizeof(kv_table_options), 0}
+
+/** The default table: it needs no name and always exists. */
+#define KV_MAIN 0
+/** Read-only list of the named tables, name -> number (8 bytes, little-endian): read it as any table. */
+#define KV_TABLES 1
+
+/**
+ * Number of the table called `name`.
+ *
+ * @param name   1 to 512 bytes of any kind.
+ * @param table  Gets the number.
+ * @return KV_OK; KV_NO_TABLE; KV_INVALID; KV_TOO_BIG (name); KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_CORRUPT, KV_IO;
+ *         KV_TXN_FAILED.
+ */
+KV_API kv_status kv_table_open(const kv_txn *txn, const void *name, size_t len, kv_table *table);
+
+/**
+ * Creates a table, or opens a present one (unless KV_TABLE_NEW). It exists for others once the transaction is committed.
+ *
+ * @param name     1 to 512 bytes of any kind.
+ * @param options  NULL = all defaults. Copied.
+ * @param table    Gets the number.
+ * @return KV_OK; KV_EXISTS (with KV_TABLE_NEW); KV_INVALID; KV_TOO_BIG (name); KV_READ_ONLY; KV_BAD_HANDLE, KV_FORKED,
+ *         KV_BUSY; KV_TXN_FAILED; KV_CORRUPT, KV_IO, KV_NO_MEMORY (these spoil the transaction).
+ */
+KV_API kv_status kv_table_create(kv_txn *txn, const void *name, size_t len, const kv_table_options *options,
+    kv_table *table);
+
+/**
+ * Gives a table another name; its number stays. A table that has this name already is dropped: replacing is atomic.
+ *
+ * @return KV_OK; KV_NO_TABLE; KV_INVALID (KV_MAIN has no name to change); otherwise as kv_table_create().
+ */
+KV_API kv_status kv_table_rename(kv_txn *txn, kv_table table, const void *name, size_t len);
+
+/**
+ * Removes every entry of a table, in time that does not depend on their sizes.
+ *
+ * @return KV_OK; KV_NO_TABLE; KV_READ_ONLY; KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED; KV_CORRUPT, KV_IO.
+ */
+KV_API kv_status kv_table_clear(kv_txn *txn, kv_table table);
+
+/**
+ * Removes a table with all its entries. Its number is not given again.
+ *
+ * @return As kv_table_clear(); KV_INVALID for KV_MAIN, KV_READ_ONLY for KV_TABLES.
+ */
+KV_API kv_status kv_table_drop(kv_txn *txn, kv_table table);
+
+/**
+ * The note of a named table: bytes that the program attached to it (a schema, a version); empty at first.
+ *
+ * @param note  Gets the bytes, valid until the transaction ends.
+ * @return KV_OK; KV_NO_TABLE; KV_INVALID (note is NULL); KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_CORRUPT, KV_IO;
+ *         KV_TXN_FAILED.
+ */
+KV_API kv_status kv_table_note(const kv_txn *txn, kv_table table, kv_slice *note);
+
+/**
+ * Attaches a note to a table, in place of the one it has; an empty one removes it.
+ *
+ * @return KV_OK; KV_TOO_BIG; otherwise as kv_table_clear().
+ */
+KV_API kv_status kv_table_set_note(kv_txn *txn, kv_table table, const void *note, size_t len);
+
+/** @} */
+
+/* ==== Entries ================================================================================================= */
+
+/** @defgroup kv_entries Entries
+ * @{ */
+
+/** Put flag: only if there is no such key, else KV_EXISTS. */
+#define KV_NO_OVERWRITE 1
+/** Put flag: only if there is such a key, else KV_NOTFOUND. */
+#define KV_NO_INSERT 2
+/** Put flag: the key is greater than every key of the table, else KV_ORDER. */
+#define KV_APPEND 4
+/** Delete flag: do not ask whether the entry exists; the answer is KV_OK either way. */
+#define KV_BLIND 8
+
+/**
+ * Reads the value of a key, in place.
+ *
+ * @param value  Gets the value: valid until the transaction ends, in a write transaction until its next write. NULL only
+ *               asks whether the key is there, and never touches a long value.
+ * @return KV_OK; KV_NOTFOUND; KV_NO_TABLE; KV_INVALID; KV_TOO_BIG (key); KV_BAD_HANDLE, KV_FORKED; KV_BUSY (a write
+ *         transaction in use by another thread); KV_TXN_FAILED; KV_CORRUPT, KV_IO, KV_NO_MEMORY.
+ */
+KV_API kv_status kv_get(const kv_txn *txn, kv_table table, const void *key, size_t klen, kv_slice *value);
+
+/**
+ * Copies the value of a key into a buffer of the caller.
+ *
+ * @param buffer  Gets the value; may be NULL if size is 0.
+ * @param size    Bytes of the buffer.
+ * @param len     Gets the length of the value, also after KV_TOO_SMALL; may be NULL.
+ * @return As kv_get(); KV_TOO_SMALL (nothing was copied).
+ */
+KV_API kv_status kv_get_copy(const kv_txn *txn, kv_table table, const void *key, size_t klen, void *buffer,
+    size_t size, size_t *len);
+
+/**
+ * Puts an entry. Key and value are copied before anything else, so they may be bytes that this library returned.
+ *
+ * @param flags  0: insert or replace; or one of KV_NO_OVERWRITE, KV_NO_INSERT, KV_APPEND.
+ * @return KV_OK; KV_EXISTS, KV_NOTFOUND, KV_ORDER (as the flags say; nothing was written); KV_NO_TABLE; KV_READ_ONLY
+ *         (a reader, or KV_TABLES); KV_TOO_BIG; KV_INVALID; KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED; KV_NO_SPACE,
+ *         KV_IO, KV_CORRUPT, KV_NO_MEMORY (these spoil the transaction).
+ */
+KV_API kv_status kv_put(kv_txn *txn, kv_table table, const void *key, size_t klen, const void *value, size_t vlen,
+    uint32_t flags);
+
+/**
+ * Puts an entry if there is none with this key; else answers KV_EXISTS and the value that is there.
+ *
+ * @param existing  After KV_EXISTS gets the present value, valid until the next write of the transaction; may be NULL.
+ * @return As kv_put() with KV_NO_OVERWRITE.
+ */
+KV_API kv_status kv_insert(kv_txn *txn, kv_table table, const void *key, size_t klen, const void *value,
+    size_t vlen, kv_slice *existing);
+
+/**
+ * Puts an entry and answers the value it replaces.
+ *
+ * @param flags  As for kv_put().
+ * @param old    Gets the former value, valid until the next write of the transaction; its data is NULL if there was none.
+ * @return As kv_put().
+ */
+KV_API kv_status kv_replace(kv_txn *txn, kv_table table, const void *key, size_t klen, const void *value,
+    size_t vlen, uint32_t flags, kv_slice *old);
+
+/**
+ * Puts an entry of `vlen` zero bytes and returns their place, to be filled before the next call on this transaction:
+ * saves a copy of what is computed anyway.
+ *
+ * @param flags  As for kv_put().
+ * @param data   Gets the address of vlen writable bytes; never NULL.
+ * @return As kv_put().
+ */
+KV_API kv_status kv_reserve(kv_txn *txn, kv_table table, const void *key, size_t klen, size_t vlen, uint32_t flags,
+    void **data);
+
+/**
+ * Deletes an entry.
+ *
+ * @param flags  0, or KV_BLIND: do not ask whether it exists.
+ * @return KV_OK; KV_NOTFOUND (never with KV_BLIND); otherwise as kv_put().
+ */
+KV_API kv_status kv_delete(kv_txn *txn, kv_table table, const void *key, size_t klen, uint32_t flags);
+
+/**
+ * Deletes an entry and answers its value.
+ *
+ * @param value  Gets the value, valid until the next write of the transaction.
+ * @return KV_OK; KV_NOTFOUND; otherwise as kv_put().
+ */
+KV_API kv_status kv_take(kv_txn *txn, kv_table table, const void *key, size_t klen, kv_slice *value);
+
+/**
+ * Deletes the first entry of a range (with KV_RANGE_REVERSE the last) and answers it: the step of a queue.
+ *
+ * @param range  NULL = the whole table.
+ * @param key    Gets the key, valid until the next write of the transaction; may be NULL.
+ * @param value  Gets the value, valid as long; may be NULL.
+ * @return KV_OK; KV_NOTFOUND (the range is empty); otherwise as kv_put().
+ */
+KV_API kv_status kv_take_first(kv_txn *txn, kv_table table, const kv_range *range, kv_slice *key, kv_slice *value);
+
+/**
+ * Deletes every entry of a range, in time that depends on the pages touched and not on the entries.
+ *
+ * @param range    With at least one bound or a prefix; for a whole table there is kv_table_clear().
+ * @param deleted  Gets the number of entries deleted; may be NULL.
+ * @return KV_OK (also if there was none); KV_INVALID (range without a bound); otherwise as kv_put().
+ */
+KV_API kv_status kv_delete_range(kv_txn *txn, kv_table table, const kv_range *range, uint64_t *deleted);
+
+/** @} */
+
+/* ==== Cursors and counting ==================================================================================== */
+
+/** @defgroup kv_cursors Cursors and counting
+ * @{ */
+
+/** Seek: exactly this key. */
+#define KV_SEEK_EQ 0
+/** Seek: this key, or the next greater. */
+#define KV_SEEK_GE 1
+/** Seek: the next greater key. */
+#define KV_SEEK_GT 2
+/** Seek: this key, or the next less. */
+#define KV_SEEK_LE 3
+/** Seek: the next less key. */
+#define KV_SEEK_LT 4
+
+/** A place in a table. One thread at a time, not bound to a thread. */
+typedef struct kv_cursor kv_cursor;
+
+/**
+ * Entries of the cursor's range, without moving it.
+ *
+ * @return KV_OK; otherwise as kv_cursor_first().
+ */
+KV_API kv_status kv_cursor_count(kv_cursor *cursor, uint64_t *count);
+
+/**
+ * Entries of the range before the cursor's current one, in the cursor's direction: kv_cursor_nth() with this number
+ * returns to it.
+ *
+ * @return KV_OK; KV_NOTFOUND (the cursor stands on no entry); otherwise as kv_cursor_first().
+ */
+KV_API kv_status kv_cursor_rank(kv_cursor *cursor, uint64_t *rank);
+
+/**
+ * Entries within a range.
+ *
+ * @param range  NULL = the whole table.
+ * @return KV_OK; KV_NO_TABLE; KV_INVALID; KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED; KV_CORRUPT, KV_IO.
+ */
+KV_API kv_status kv_count(const kv_txn *txn, kv_table table, const kv_range *range, uint64_t *count);
+
+/**
+ * Entries with keys less than `key`, which need not exist.
+ *
+ * @return As kv_count(); KV_TOO_BIG (key).
+ */
+KV_API kv_status kv_rank(const kv_txn *txn, kv_table table, const void *key, size_t klen, uint64_t *rank);
+
+/**
+ * Opens a cursor before the first entry of a range.
+ *
+ * Position: before the first entry at first, so `while (kv_cursor_next(...) == KV_OK)` sees them all; behind the last
+ * after KV_NOTFOUND, and prev returns to it; between its neighbours after its entry was deleted (get answers KV_NOTFOUND,
+ * next the successor, prev the predecessor). A cursor of a write transaction sees what the transaction writes.
+ *
+ * @param range   NULL = the whole table, upwards. Copied, its direction included.
+ * @param cursor  Gets the handle, to be closed by kv_cursor_close(); the end of the transaction closes it, too. NULL after
+ *                a failure.
+ * @return KV_OK; KV_NO_TABLE; KV_INVALID; KV_LIMIT; KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED; KV_CORRUPT, KV_IO,
+ *         KV_NO_MEMORY.
+ */
+KV_API kv_status kv_cursor_open(const kv_txn *txn, kv_table table, const kv_range *range, kv_cursor **cursor);
+
+/** Closes a cursor. NULL, closed ones and those whose transaction has ended are ignored. */
+KV_API void kv_cursor_close(kv_cursor *cursor);
+
+/**
+ * Moves to the first entry of the range (with KV_RANGE_REVERSE: the one with the greatest key).
+ *
+ * Valid for all kv_cursor_... calls with these outputs:
+ *
+ * @param key    Gets the key, valid until the next call on this cursor; may be NULL.
+ * @param value  Gets the value, valid until the transaction ends, in a write transaction until its next write. NULL does
+ *               not touch it, which for long values saves reading them.
+ * @return KV_OK; KV_NOTFOUND (no entry there); KV_BAD_HANDLE (also: the transaction has ended), KV_FORKED; KV_BUSY (cursor
+ *         or write transaction in use by another thread); KV_TXN_FAILED; KV_NO_TABLE (dropped meanwhile); KV_CORRUPT,
+ *         KV_IO, KV_NO_MEMORY.
+ */
+KV_API kv_status kv_cursor_first(kv_cursor *cursor, kv_slice *key, kv_slice *value);
+
+/**
+ * Moves to the last entry of the range.
+ *
+ * @return As kv_cursor_first().
+ */
+KV_API kv_status kv_cursor_last(kv_cursor *cursor, kv_slice *key, kv_slice *value);
+
+/**
+ * Moves to the next entry of the range, in its direction; before the first call: to the first.
+ *
+ * @return As kv_cursor_first(); KV_NOTFOUND at the end.
+ */
+KV_API kv_status kv_cursor_next(kv_cursor *cursor, kv_slice *key, kv_slice *value);
+
+/**
+ * Moves to the previous entry of the range.
+ *
+ * @return As kv_cursor_first(); KV_NOTFOUND at the beginning.
+ */
+KV_API kv_status kv_cursor_prev(kv_cursor *cursor, kv_slice *key, kv_slice *value);
+
+/**
+ * Reads the current entry again.
+ *
+ * @return As kv_cursor_first(); KV_NOTFOUND if the cursor stands on none (not moved yet, at an end, entry deleted).
+ */
+KV_API kv_status kv_cursor_get(kv_cursor *cursor, kv_slice *key, kv_slice *value);
+
+/**
+ * Moves to an entry by its key. Without such an entry the cursor stands where it would be.
+ *
+ * @param seek_key  The key that is looked for; it may be one that this cursor returned.
+ * @param how       KV_SEEK_...; greater and less are meant by key order also in a reverse range.
+ * @return As kv_cursor_first(); KV_INVALID; KV_TOO_BIG (key).
+ */
+KV_API kv_status kv_cursor_seek(kv_cursor *cursor, const void *seek_key, size_t klen, uint32_t how, kv_slice *key,
+    kv_slice *value);
+
+/**
+ * Replaces the value of the current entry.
+ *
+ * @param value  May be bytes that this library returned.
+ * @return KV_OK; KV_NOTFOUND (the cursor stands on no entry); otherwise as kv_put().
+ */
+KV_API kv_status kv_cursor_put(kv_cursor *cursor, const void *value, size_t vlen);
+
+/**
+ * Deletes the current entry; the cursor stays between its neighbours.
+ *
+ * @return KV_OK; KV_NOTFOUND (the cursor stands on no entry); otherwise as kv_put().
+ */
+KV_API kv_status kv_cursor_delete(kv_cursor *cursor);
+
+/**
+ * Moves to the n-th entry of the range, in time that grows with the height of the tree only.
+ *
+ * @param n  0 = the first in the cursor's direction.
+ * @return As kv_cursor_first(); KV_NOTFOUND if there are fewer.
+ */
+KV_API kv_status kv_cursor_nth(kv_cursor *cursor, uint64_t n, kv_slice *key, kv_slice *value);
+
+/**
+ * Moves to the entry at a percentile of the range by the nearest-rank method: 50 is the median, 0 the first entry, 100
+ * the last.
+ *
+ * @param percent  0 to 100.
+ * @return As kv_cursor_first(); KV_NOTFOUND if the range is empty; KV_INVALID (percent).
+ */
+KV_API kv_status kv_cursor_percentile(kv_cursor *cursor, double percent, kv_slice *key, kv_slice *value);
+
+/**
+ * Moves to a random entry of the range, each equally likely.
+ *
+ * @return As kv_cursor_first(); KV_NOTFOUND if the range is empty.
+ */
+KV_API kv_status kv_cursor_random(kv_cursor *cursor, kv_slice *key, kv_slice *value);
+
+/** @} */
+
+/* ==== Batches ================================================================================================= */
+
+/** @defgroup kv_batches Batches
+ * @{ */
+
+/** kv_op.op: put key and value; flags as for kv_put(). */
+#define KV_OP_PUT 1
+/** kv_op.op: delete key; flags as for kv_delete(). The value is ignored. */
+#define KV_OP_DELETE 2
+/** kv_batch.flags: an entry is its key alone; values are not touched. */
+#define KV_BATCH_KEYS 1
+/** kv_batch.flags: an entry is its value alone. */
+#define KV_BATCH_VALUES 2
+/** kv_batch.kinds: the string is there. */
+#define KV_KIND_PRESENT 1
+/** kv_batch.kinds: there is no such key; the string is empty. */
+#define KV_KIND_ABSENT 0
+
+/** One step of kv_write_batch(). */
+typedef struct kv_op {
+    /** KV_OP_... */
+    uint32_t op;
+    /** Flags of that operation. */
+    uint32_t flags;
+    /** The table. */
+    kv_table table;
+    /** The key. */
+    kv_slice key;
+    /** The value. */
+    kv_slice value;
+} kv_op;
+
+/**
+ * Many strings in one buffer: string i is bytes[ends[i-1]] up to ends[i] (string 0 begins at 0). An entry is a key and a
+ * value behind it, two strings, unless the function or a flag says otherwise. Allocated once by the program and used again
+ * and again; start from KV_BATCH_INIT.
+ *
+ * As a result, `count`, `used`, `needed` and `at_end` are filled. As an input, `count` entries are given, and the first
+ * `first` of them are skipped: a call that stopped half-way goes on where it was.
+ */
+typedef struct kv_batch {
+    /** sizeof(kv_batch), set by KV_BATCH_INIT; exactly this. */
+    uint32_t struct_size;
+    /** KV_BATCH_... flags. */
+    uint32_t flags;
+    /** The strings, one behind the other. */
+    void *bytes;
+    /** Bytes of room (at most 4 GiB - 1 are used). */
+    size_t bytes_size;
+    /** Where each string ends. */
+    uint32_t *ends;
+    /** Room in `ends`, in strings. */
+    size_t ends_size;
+    /** For kv_get_packed(): KV_KIND_... of each answer, with room for ends_size; may be NULL. */
+    uint8_t *kinds;
+    /** Entries wanted at most; 0 = as many as there is room for. */
+    size_t limit;
+    /** Entries in the batch. */
+    size_t count;
+    /** Bytes in the batch. */
+    size_t used;
+    /** After KV_TOO_SMALL: bytes of room that the next entry needs. */
+    size_t needed;
+    /** Result: 1 if nothing is left behind these entries. */
+    uint32_t at_end;
+    /** Input: entries to skip. */
+    uint32_t first;
+} kv_batch;
+
+#define KV_BATCH_INIT \
+    {sizeof(kv_batch), 0, NULL, 0, NULL, 0, NULL, 0, 0, 0, 0, 0, 0}
+
+/**
+ * Reads the values of many keys at once, which is much faster than one after the other: while one is fetched from
+ * memory, the next are looked for.
+ *
+ * @param keys    n keys in any order.
+ * @param values  Gets n values in the order of the keys; the data of one that is not there is NULL. Valid as those of
+ *                kv_get().
+ * @param found   Gets how many are there; may be NULL.
+ * @return KV_OK, also if none is there; otherwise as kv_get().
+ */
+KV_API kv_status kv_get_many(const kv_txn *txn, kv_table table, const kv_slice *keys, size_t n, kv_slice *values,
+    size_t *found);
+
+/**
+ * Moves over the next entries and answers them, up to n at a time. The cursor stands on the last one.
+ *
+ * @param entries  Gets up to n entries. Their keys are valid until the next call on this cursor, their values as those of
+ *                 kv_cursor_next().
+ * @param got      Gets how many; less than n at the end of the range.
+ * @return KV_OK; KV_NOTFOUND (at the end; got is 0); KV_INVALID (n is 0); otherwise as kv_cursor_first().
+ */
+KV_API kv_status kv_cursor_next_many(kv_cursor *cursor, kv_entry *entries, size_t n, size_t *got);
+
+/**
+ * Carries out puts and deletes of any tables, in their order. Stops at the first that does not answer KV_OK; those before
+ * it stay done.
+ *
+ * @param ops   n operations.
+ * @param done  Gets how many were carried out, also after a failure; may be NULL.
+ * @return KV_OK; what kv_put() or kv_delete() answered for operation number `done`.
+ */
+KV_API kv_status kv_write_batch(kv_txn *txn, const kv_op *ops, size_t n, size_t *done);
+
+/**
+ * Fills a batch with the entries behind the cursor, as many as there is room for; the cursor stands on the last of them,
+ * so that the next call goes on. `batch->at_end` is 1 if there is nothing behind them.
+ *
+ * @param batch  Gets entries: key, value, key, value ... (KV_BATCH_KEYS, KV_BATCH_VALUES: one string each).
+ * @return KV_OK; KV_NOTFOUND (no entry is left; count is 0 and at_end 1); KV_TOO_SMALL (not one entry has room; `needed`
+ *         tells the bytes, and `ends` needs room for its strings); KV_INVALID (batch); otherwise as kv_cursor_first().
+ */
+KV_API kv_status kv_cursor_fill(kv_cursor *cursor, kv_batch *batch);
+
+/**
+ * Fills a batch with the first entries of a range: open a cursor, kv_cursor_fill(), close, in one call. To go on, ask for
+ * the range KV_RANGE_AFTER the last key.
+ *
+ * @param range  NULL = the whole table.
+ * @return As kv_cursor_fill() and kv_cursor_open().
+ */
+KV_API kv_status kv_scan(const kv_txn *txn, kv_table table, const kv_range *range, kv_batch *batch);
+
+/**
+ * Reads the values of many keys, packed in and out.
+ *
+ * @param keys    An input batch of keys (one string an entry).
+ * @param values  Gets one string for each key, in their order, empty if there is none; `kinds`, if given, tells the two
+ *                apart. Without room for all, `count` tells how many were answered and `at_end` is 0: call again with
+ *                keys->first advanced by it.
+ * @return KV_OK; KV_TOO_SMALL (not one answer has room); KV_INVALID (batches); otherwise as kv_get().
+ */
+KV_API kv_status kv_get_packed(const kv_txn *txn, kv_table table, const kv_batch *keys, kv_batch *values);
+
+/**
+ * Puts many entries, in their order. Stops at the first that does not answer KV_OK; those before it stay done.
+ *
+ * @param batch  An input batch of key, value, key, value ...
+ * @param flags  As for kv_put().
+ * @param done   Gets how many were put (not counting those skipped), also after a failure; may be NULL.
+ * @return KV_OK; KV_INVALID (batch); what kv_put() answered for the entry that stopped it.
+ */
+KV_API kv_status kv_put_packed(kv_txn *txn, kv_table table, const kv_batch *batch, uint32_t flags, size_t *done);
+
+/**
+ * Deletes many entries, in their order. Stops at the first that does not answer KV_OK; those before it stay done.
+ *
+ * @param batch  An input batch of keys (one string an entry).
+ * @param flags  As for kv_delete(); without KV_BLIND a key that is not there stops it with KV_NOTFOUND.
+ * @param done   Gets how many were deleted (not counting those skipped), also after a failure; may be NULL.
+ * @return KV_OK; KV_INVALID (batch); what kv_delete() answered for the entry that stopped it.
+ */
+KV_API kv_status kv_delete_packed(kv_txn *txn, kv_table table, const kv_batch *batch, uint32_t flags, size_t *done);
+
+/** @} */
+
+/* ==== Long values ============================================================================================= */
+
+/** @defgroup kv_values Long values
+ * @{ */
+
+/** A long value being written in parts. One thread at a time. */
+typedef struct kv_writer kv_writer;
+
+/** What kv_stat_value() tells; start from KV_VALUE_INFO_INIT. */
+typedef struct kv_value_info {
+    /** sizeof(kv_value_info), set by KV_VALUE_INFO_INIT. */
+    uint32_t struct_size;
+    /** Pieces of the file it lies in; 0 = beside its key, or not written yet. */
+    uint32_t extents;
+    /** Bytes of the value. */
+    uint64_t len;
+} kv_value_info;
+
+#define KV_VALUE_INFO_INIT \
+    {sizeof(kv_value_info), 0, 0}
+
+/** A contiguous piece of a value. */
+typedef struct kv_extent {
+    /** Its bytes, valid as a value of kv_get(). */
+    const void *data;
+    /** How many. */
+    size_t len;
+    /** Where they lie in the file; KV_NONE if they have no place of their own there. */
+    uint64_t file_offset;
+} kv_extent;
+
+/**
+ * Length and shape of a value, without touching the value.
+ *
+ * @param info  Its struct_size is set by the caller; the rest is filled.
+ * @return As kv_get().
+ */
+KV_API kv_status kv_stat_value(const kv_txn *txn, kv_table table, const void *key, size_t klen,
+    kv_value_info *info);
+
+/**
+ * Reads a part of a value into a buffer of the caller. Only that part is read from disk and verified, so a value much
+ * larger than memory can be read piece by piece; no handle is needed for it.
+ *
+ * @param offset  First byte wanted; at or behind the end nothing is read.
+ * @param buffer  Gets the bytes.
+ * @param size    Bytes wanted.
+ * @param got     Gets how many were read: less than size at the end of the value.
+ * @return As kv_get().
+ */
+KV_API kv_status kv_value_read(const kv_txn *txn, kv_table table, const void *key, size_t klen, uint64_t offset,
+    void *buffer, size_t size, size_t *got);
+
+/**
+ * Where a value lies, as contiguous pieces: to hand it to writev, sendfile or a device without a copy. Reads the whole
+ * value, as kv_get() does.
+ *
+ * @param extents  Gets the pieces, in order.
+ * @param size     Room for how many.
+ * @param n        Gets how many there are, also after KV_TOO_SMALL. An empty value has none.
+ * @return As kv_get(); KV_TOO_SMALL (nothing else was written).
+ */
+KV_API kv_status kv_value_extents(const kv_txn *txn, kv_table table, const void *key, size_t klen,
+    kv_extent *extents, size_t size, size_t *n);
+
+/**
+ * Begins a value that is written in parts: of unknown length, or larger than memory. The entry appears when
+ * kv_writer_finish() answers KV_OK; until then the transaction sees what was there before.
+ *
+ * Other calls on the transaction may come between the parts.
+ *
+ * @param size_hint  Expected length, 0 = unknown; a good guess lets the value lie in one piece.
+ * @param flags      As for kv_put(); what they demand is looked at here and again by kv_writer_finish().
+ * @param writer     Gets the handle, to be ended by kv_writer_finish() or kv_writer_close(); NULL after a failure.
+ * @return As kv_put(); KV_LIMIT.
+ */
+KV_API kv_status kv_writer_open(kv_txn *txn, kv_table table, const void *key, size_t klen, uint64_t size_hint,
+    uint32_t flags, kv_writer **writer);
+
+/**
+ * Appends bytes to the value.
+ *
+ * @return KV_OK; KV_TOO_BIG; KV_INVALID (an earlier call on this writer failed); KV_BAD_HANDLE, KV_FORKED; KV_BUSY (writer
+ *         or transaction in use by another thread); KV_TXN_FAILED; KV_NO_SPACE, KV_IO, KV_NO_MEMORY (these spoil the
+ *         transaction).
+ */
+KV_API kv_status kv_writer_write(kv_writer *writer, const void *data, size_t len);
+
+/**
+ * Puts the entry with the value written.
+ *
+ * @param writer  Released whatever is answered.
+ * @return KV_OK; KV_EXISTS, KV_NOTFOUND, KV_ORDER (as the flags say; nothing was put); otherwise as kv_writer_write().
+ */
+KV_API kv_status kv_writer_finish(kv_writer *writer);
+
+/**
+ * Gives up a value that was not finished. NULL, finished writers and those whose transaction has ended are ignored.
+ */
+KV_API void kv_writer_close(kv_writer *writer);
+
+/** @} */
+
+/* ==== Values that outlive their transaction =================================================================== */
+
+/** @defgroup kv_held Values that outlive their transaction
+ * @{ */
+
+/** Bytes that outlive their transaction, with a count of references. Any thread may use it. */
+typedef struct kv_buf kv_buf;
+
+/**
+ * Reads a value that shall outlive its transaction, and even kv_close(): until its buffer is released.
+ *
+ * Short values are copied. A long one of a read transaction is not: its buffer keeps the snapshot, as an open reader
+ * would, so do not keep it for ever.
+ *
+ * @param value   Gets the bytes, valid until the last reference to the buffer is released.
+ * @param buffer  Gets the handle, with one reference, for kv_buf_release(); NULL after a failure.
+ * @return As kv_get(); KV_LIMIT.
+ */
+KV_API kv_status kv_get_held(const kv_txn *txn, kv_table table, const void *key, size_t klen, kv_slice *value,
+    kv_buf **buffer);
+
+/**
+ * Adds a reference to a buffer: one more kv_buf_release() is needed.
+ *
+ * @return KV_OK; KV_BAD_HANDLE, KV_FORKED; KV_LIMIT (2^32 - 1 references).
+ */
+KV_API kv_status kv_buf_retain(kv_buf *buffer);
+
+/**
+ * Takes a reference from a buffer; with the last one its bytes are no longer valid. NULL and released ones are ignored.
+ */
+KV_API void kv_buf_release(kv_buf *buffer);
+
+/** @} */
+
+/* ==== Care ==================================================================================================== */
+
+/** @defgroup kv_care Care
+ * @{ */
+
+/**
+ * kv_job_options.flags: also prove that every page of the file is exactly one of used, held, free or bookkeeping. Waits
+ * for an open write transaction to end.
+ */
+#define KV_JOB_ACCOUNT 1
+
+/** How a long job is done; start from KV_JOB_OPTIONS_INIT. */
+typedef struct kv_job_options {
+    /** sizeof(kv_job_options), set by KV_JOB_OPTIONS_INIT. */
+    uint32_t struct_size;
+    /** KV_JOB_... flags. */
+    uint32_t flags;
+} kv_job_options;
+
+#define KV_JOB_OPTIONS_INIT \
+    {sizeof(kv_job_options), 0}
+
+/** A fault that a check found; valid during the callback. */
+typedef struct kv_fault {
+    /** sizeof(kv_fault). */
+    uint32_t struct_size;
+    /** What kind of fault: KV_CORRUPT. */
+    kv_status status;
+    /** The page, or KV_NONE. */
+    uint64_t page;
+    /** The table, or KV_NONE. */
+    uint64_t table;
+    /** What is wrong, in words. */
+    const char *message;
+} kv_fault;
+
+#define KV_FAULT_INIT \
+    {sizeof(kv_fault), 0, 0, 0, NULL}
+
+/**
+ * Is told each fault, on the thread that called kv_check(). Answers 0 to go on; anything else ends the check with
+ * KV_CANCELLED. It must not close the database.
+ */
+typedef int32_t (*kv_fault_fn)(void *ctx, const kv_fault *fault);
+
+/** What kv_check() counted; start from KV_REPORT_INIT. */
+typedef struct kv_report {
+    /** sizeof(kv_report), set by KV_REPORT_INIT. */
+    uint32_t struct_size;
+    /** Zero. */
+    uint32_t reserved;
+    /** The commit that was checked. */
+    uint64_t commit;
+    /** Tables, KV_MAIN included. */
+    uint64_t tables;
+    /** Entries of all tables. */
+    uint64_t entries;
+    /** Pages of the file. */
+    uint64_t pages;
+    /** Pages of trees. */
+    uint64_t tree_pages;
+    /** Pages of long values and keys. */
+    uint64_t long_pages;
+    /** Pages that nobody needs now, or soon. */
+    uint64_t dead_pages;
+    /** Faults found. */
+    uint64_t faults;
+} kv_report;
+
+#define KV_REPORT_INIT \
+    {sizeof(kv_report), 0, 0, 0, 0, 0, 0, 0, 0, 0}
+
+/**
+ * Reads everything the newest commit reaches and verifies it: checksums, order of keys, counts, shapes of trees.
+ *
+ * @param options   NULL = all defaults.
+ * @param on_fault  Is told each fault; may be NULL.
+ * @param ctx       Handed to on_fault.
+ * @param report    Filled after KV_OK and KV_CORRUPT; may be NULL. Its struct_size is set by the caller.
+ * @return KV_OK: no fault; KV_CORRUPT: faults were found; KV_CANCELLED; KV_BUSY (KV_JOB_ACCOUNT: commits come
+ *         too fast); KV_DEADLOCK (KV_JOB_ACCOUNT: this thread has a write transaction open); KV_IO, KV_NO_MEMORY, KV_LIMIT; KV_INVALID; KV_BAD_HANDLE, KV_FORKED.
+ */
+KV_API kv_status kv_check(kv_db *db, const kv_job_options *options, kv_fault_fn on_fault, void *ctx,
+    kv_report *report);
+
+/** @} */
+
+/* ==== Observing =============================================================================================== */
+
+/** @defgroup kv_observing Observing
+ * @{ */
+
+/** Figures of a database file, filled by kv_stat_db(); start from KV_DB_STAT_INIT. */
+typedef struct kv_db_stat {
+    /** sizeof(kv_db_stat), set by KV_DB_STAT_INIT. */
+    uint32_t struct_size;
+    /** Bytes of a page. */
+    uint32_t page_size;
+    /** Pages of the file at the newest commit; times page_size: its bytes. */
+    uint64_t pages;
+    /** Pages that nobody needs, as far as known without reading all bookkeeping. */
+    uint64_t free_pages;
+    /** Pages that died but are still seen by a reader or needed until the next sync, as far as known. */
+    uint64_t pending_pages;
+    /** Newest commit that a reader sees. */
+    uint64_t visible;
+    /** Newest commit that survives a power cut. */
+    uint64_t durable;
+    /** Oldest commit held by a reader; `visible` if there is none. */
+    uint64_t oldest;
+    /** Readers. */
+    uint32_t readers;
+    /** Incomplete commits that were discarded when this handle opened the file after a crash. */
+    uint32_t discarded;
+} kv_db_stat;
+
+#define KV_DB_STAT_INIT \
+    {sizeof(kv_db_stat), 0, 0, 0, 0, 0, 0, 0, 0, 0}
+
+/** Figures of a table, filled by kv_stat_table(); start from KV_TABLE_STAT_INIT. */
+typedef struct kv_table_stat {
+    /** sizeof(kv_table_stat), set by KV_TABLE_STAT_INIT. */
+    uint32_t struct_size;
+    /** Levels of the tree; 0 = the table is empty. */
+    uint32_t height;
+    /** Entries of the table. */
+    uint64_t entries;
+    /** Branch pages: of the table, or of the level. */
+    uint64_t branch_pages;
+    /** Leaf pages: of the table, or of the level. */
+    uint64_t leaf_pages;
+    /** Pages of long values and keys; 0 when a level is asked for. */
+    uint64_t long_pages;
+    /** Children or entries in the pages of the level; 0 when the table is asked for. */
+    uint64_t slots;
+    /** Bytes used in these branch and leaf pages. */
+    uint64_t used_bytes;
+} kv_table_stat;
+
+#define KV_TABLE_STAT_INIT \
+    {sizeof(kv_table_stat), 0, 0, 0, 0, 0, 0, 0}
+
+/** Figures of a transaction, filled by kv_stat_txn(); start from KV_TXN_STAT_INIT. */
+typedef struct kv_txn_stat {
+    /** sizeof(kv_txn_stat), set by KV_TXN_STAT_INIT. */
+    uint32_t struct_size;
+    /** KV_READ or KV_WRITE. */
+    uint32_t kind;
+    /** The commit it reads; of a writer: the one it builds upon. */
+    uint64_t id;
+    /** Edits collected and not yet applied. */
+    uint64_t edits;
+    /** Bytes of them. */
+    uint64_t edit_bytes;
+    /** Pages it has made so far. */
+    uint64_t private_pages;
+} kv_txn_stat;
+
+#define KV_TXN_STAT_INIT \
+    {sizeof(kv_txn_stat), 0, 0, 0, 0, 0}
+
+/** A reader, told by kv_reader_at(); start from KV_READER_INFO_INIT. */
+typedef struct kv_reader_info {
+    /** sizeof(kv_reader_info), set by KV_READER_INFO_INIT. */
+    uint32_t struct_size;
+    /** Zero. */
+    uint32_t reserved;
+    /** The commit it holds: pages that died later are kept for it. */
+    uint64_t commit;
+} kv_reader_info;
+
+#define KV_READER_INFO_INIT \
+    {sizeof(kv_reader_info), 0, 0}
+
+/**
+ * Figures of the file and its readers.
+ *
+ * @param stat  Its struct_size is set by the caller; the rest is filled.
+ * @return KV_OK; KV_BAD_HANDLE, KV_FORKED; KV_INVALID (struct_size).
+ */
+KV_API kv_status kv_stat_db(kv_db *db, kv_db_stat *stat);
+
+/**
+ * Figures of a table, or of one level of its tree. Reads the branch pages of the table.
+ *
+ * @param level  0 = the whole table; 1 = its leaves, up to `height` = its root.
+ * @param stat   Its struct_size is set by the caller; the rest is filled.
+ * @return KV_OK; KV_NOTFOUND (no such level); KV_NO_TABLE; KV_INVALID; KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED;
+ *         KV_CORRUPT, KV_IO.
+ */
+KV_API kv_status kv_stat_table(const kv_txn *txn, kv_table table, uint32_t level, kv_table_stat *stat);
+
+/**
+ * Figures of a transaction.
+ *
+ * @param stat  Its struct_size is set by the caller; the rest is filled.
+ * @return KV_OK; KV_INVALID; KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED.
+ */
+KV_API kv_status kv_stat_txn(const kv_txn *txn, kv_txn_stat *stat);
+
+/**
+ * One of the readers that hold commits, oldest first: read transactions, and buffers of kv_get_held().
+ *
+ * @param index  0 = the oldest. Readers come and go between calls.
+ * @param info   Its struct_size is set by the caller; the rest is filled.
+ * @return KV_OK; KV_NOTFOUND (no more readers); KV_INVALID; KV_BAD_HANDLE, KV_FORKED.
+ */
+KV_API kv_status kv_reader_at(kv_db *db, uint32_t index, kv_reader_info *info);
+
+/** @} */
+
+#ifdef __cplusplus
+} /* extern "C" */
+#endif
+
+#endif /* KV_H */
