@@ -1,0 +1,42 @@
+#!/bin/sh
+# kvfiles on the project's own sources, and on awkward files: empty, long, binary, deep, odd names, links, unreadable.
+set -eu
+kvfiles=$1 root=$2
+mkdir -p tree/deep/er/and/deeper tree/empty
+: >tree/nothing
+head -c 1048575 /dev/urandom >tree/almost
+head -c 1048576 /dev/urandom >tree/exactly
+head -c 1048577 /dev/urandom >tree/more
+head -c 7654321 /dev/urandom >tree/long
+echo text >"tree/deep/er/and/deeper/a name with blanks
+and a line"
+ln -s ../tree tree/loop
+ln -s /nowhere tree/dangling
+cp -r "$root/capi/src" "$root/examples-c" tree/
+
+"$kvfiles" import db.kv tree/
+"$kvfiles" verify db.kv tree
+"$kvfiles" verify db.kv
+find tree -type f -size +0 -exec printf "x\n" \; | wc -l >found
+"$kvfiles" ls db.kv tree/ | grep -c "^ *[1-9][0-9]* tree" >listed
+cmp found listed
+"$kvfiles" cat db.kv tree/long | cmp - tree/long
+"$kvfiles" cat db.kv tree/nothing | cmp - tree/nothing
+"$kvfiles" stat db.kv
+
+# Again, with changes: the database follows.
+echo changed >tree/long
+"$kvfiles" verify db.kv tree && exit 1
+"$kvfiles" import db.kv tree
+"$kvfiles" verify db.kv tree
+echo new >tree/new
+"$kvfiles" verify db.kv tree && exit 1
+"$kvfiles" cat db.kv tree/none && exit 1
+"$kvfiles" import && exit 1
+"$kvfiles" stat none.kv && exit 1
+if [ "$(id -u)" != 0 ]; then
+    chmod 0 tree/new
+    "$kvfiles" import db.kv tree && exit 1
+fi
+"$kvfiles" import db.kv nowhere && exit 1
+exit 0

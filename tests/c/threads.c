@@ -1,0 +1,251 @@
+/*
+ * Threads: many on one reader, calls against a close on another thread, exclusive handles in use, interrupted waits.
+ */
+#include "check.h"
+
+#include <pthread.h>
+#include <time.h>
+
+static kv_db *db;
+static kv_txn *shared;
+static kv_cursor *shared_cursor;
+static volatile int stop;
+
+static void nap(long milliseconds)
+{
+    struct timespec time;
+    time.tv_sec = milliseconds / 1000;
+    time.tv_nsec = milliseconds % 1000 * 1000000;
+    nanosleep(&time, NULL);
+}
+
+static void start(pthread_t *threads, int n, void *(*body)(void *))
+{
+    int i;
+    stop = 0;
+    for (i = 0; i < n; i++)
+        CHECK(pthread_create(&threads[i], NULL, body, NULL) == 0);
+}
+
+static void finish(pthread_t *threads, int n)
+{
+    int i;
+    stop = 1;
+    for (i = 0; i < n; i++)
+        CHECK(pthread_join(threads[i], NULL) == 0);
+}
+
+/* Reads through one shared transaction, with cursors of its own. */
+static void *reading(void *unused)
+{
+    int rounds;
+    (void)unused;
+    for (rounds = 0; rounds < (quick() ? 20 : 500); rounds++) {
+        kv_cursor *c = NULL;
+        kv_slice key, value;
+        int n = 0;
+        OK(kv_cursor_open(shared, KV_MAIN, NULL, &c));
+        while (kv_cursor_next(c, &key, &value) == KV_OK) {
+            kv_slice again;
+            OK(kv_get(shared, KV_MAIN, key.data, key.len, &again));
+            CHECK(again.len == value.len && memcmp(again.data, value.data, value.len) == 0);
+            n++;
+        }
+        CHECK(n == 100);
+        kv_cursor_close(c);
+    }
+    return NULL;
+}
+
+static void one_reader(void)
+{
+    pthread_t threads[4];
+    uint64_t n;
+    shared = begin(db, KV_READ);
+    start(threads, 4, reading);
+    finish(threads, 4);
+    OK(kv_count(shared, KV_MAIN, NULL, &n));
+    kv_txn_abort(shared);
+}
+
+/* Uses whatever the handles are at the moment; every answer must be one of two. */
+static void *using(void *unused)
+{
+    (void)unused;
+    while (!stop) {
+        kv_status status;
+        kv_slice value;
+        char bytes[16];
+        size_t len;
+        status = kv_get_copy(shared, KV_MAIN, S("key 07"), bytes, sizeof bytes, &len);
+        CHECK(status == KV_OK || status == KV_BAD_HANDLE);
+        if (status == KV_OK)
+            CHECK(len == 8 && memcmp(bytes, "value 07", 8) == 0);
+        status = kv_cursor_seek(shared_cursor, S("key 07"), KV_SEEK_EQ, NULL, NULL);
+        CHECK(status == KV_OK || status == KV_BAD_HANDLE || status == KV_BUSY);
+        (void)value;
+    }
+    return NULL;
+}
+
+static void closed_below(void)
+{
+    pthread_t threads[3];
+    int i;
+    shared = begin(db, KV_READ);
+    OK(kv_cursor_open(shared, KV_MAIN, NULL, &shared_cursor));
+    start(threads, 3, using);
+    for (i = 0; i < (quick() ? 100 : 5000); i++) {
+        kv_txn *old = shared;
+        kv_cursor *cursor;
+        shared = begin(db, KV_READ);
+        OK(kv_cursor_open(shared, KV_MAIN, NULL, &cursor));
+        shared_cursor = cursor;
+        kv_txn_abort(old); /* calls on it are in flight */
+    }
+    finish(threads, 3);
+    kv_txn_abort(shared);
+}
+
+/* Begins and ends, and is told when the database goes. */
+static void *beginning(void *unused)
+{
+    (void)unused;
+    for (;;) {
+        kv_txn *txn = NULL;
+        kv_status status = kv_txn_begin(db, KV_READ, NULL, &txn);
+        if (status == KV_BAD_HANDLE)
+            return NULL;
+        CHECK(status == KV_OK);
+        status = kv_get(txn, KV_MAIN, S("key 07"), NULL);
+        CHECK(status == KV_OK || status == KV_BAD_HANDLE);
+        kv_txn_abort(txn);
+    }
+}
+
+static void *waiting(void *unused)
+{
+    kv_txn *txn = NULL;
+    kv_status status = kv_txn_begin(db, KV_WRITE, NULL, &txn);
+    (void)unused;
+    CHECK(status == KV_CANCELLED || status == KV_BAD_HANDLE);
+    CHECK(txn == NULL);
+    return NULL;
+}
+
+static void interrupted(void)
+{
+    pthread_t threads[2];
+    kv_txn *writer = begin(db, KV_WRITE);
+    int i;
+    start(threads, 2, waiting);
+    for (i = 0; i < 20; i++) { /* they may not have begun to wait at the first */
+        nap(10);
+        kv_interrupt(db);
+    }
+    finish(threads, 2);
+    OK(kv_put(writer, KV_MAIN, S("after"), S("1"), 0));
+    OK(kv_delete(writer, KV_MAIN, S("after"), 0));
+    commit(writer);
+}
+
+/* The write transaction of another thread: waited for, not a deadlock. */
+static void *handing_over(void *txn)
+{
+    nap(50);
+    commit(txn);
+    return NULL;
+}
+
+static void taken_over(void)
+{
+    kv_txn *mine, *next;
+    pthread_t thread;
+    kv_txn_options options = KV_TXN_OPTIONS_INIT;
+    mine = begin(db, KV_WRITE);
+    options.wait_ms = 20;
+    CHECK(pthread_create(&thread, NULL, handing_over, mine) == 0);
+    nap(100);
+    CHECK(pthread_join(thread, NULL) == 0);
+    OK(kv_txn_begin(db, KV_WRITE, &options, &next));
+    kv_txn_abort(next);
+}
+
+/* Waits for the writer whose database is being closed: closing must abort it first. */
+static void *checking(void *unused)
+{
+    kv_job_options job = KV_JOB_OPTIONS_INIT;
+    kv_status status;
+    (void)unused;
+    job.flags = KV_JOB_ACCOUNT;
+    status = kv_check(db, &job, NULL, NULL, NULL);
+    CHECK(status == KV_OK || status == KV_BAD_HANDLE || status == KV_CANCELLED);
+    return NULL;
+}
+
+static void database_closed(void)
+{
+    pthread_t readers[2], waiters[2], checker;
+    kv_job_options job = KV_JOB_OPTIONS_INIT;
+    kv_txn *writer = begin(db, KV_WRITE);
+    int i;
+    start(readers, 2, beginning);
+    for (i = 0; i < 2; i++)
+        CHECK(pthread_create(&waiters[i], NULL, waiting, NULL) == 0);
+    CHECK(pthread_create(&checker, NULL, checking, NULL) == 0);
+    nap(50);
+    job.flags = KV_JOB_ACCOUNT;
+    IS(kv_check(db, &job, NULL, NULL, NULL), KV_DEADLOCK); /* this thread has the writer itself */
+    OK(kv_close(db));
+    CHECK(pthread_join(checker, NULL) == 0);
+    IS(kv_put(writer, KV_MAIN, S("k"), S("v"), 0), KV_BAD_HANDLE);
+    finish(readers, 2);
+    finish(waiters, 2);
+}
+
+/* A write transaction shared by mistake: turns or KV_BUSY, never damage. */
+static void *writing(void *txn)
+{
+    int i;
+    char key[16];
+    for (i = 0; i < 2000; i++) {
+        kv_status status;
+        snprintf(key, sizeof key, "w%d", i);
+        status = kv_put(txn, KV_MAIN, key, strlen(key), S("v"), 0);
+        CHECK(status == KV_OK || status == KV_BUSY);
+    }
+    return NULL;
+}
+
+static void shared_by_mistake(void)
+{
+    pthread_t threads[2];
+    kv_txn *txn = begin(db, KV_WRITE);
+    int i;
+    for (i = 0; i < 2; i++)
+        CHECK(pthread_create(&threads[i], NULL, writing, txn) == 0);
+    finish(threads, 2);
+    kv_txn_abort(txn);
+}
+
+int main(void)
+{
+    kv_txn *txn;
+    char key[16], value[16];
+    int i;
+    db = fresh("threads.kv");
+    txn = begin(db, KV_WRITE);
+    for (i = 0; i < 100; i++) {
+        snprintf(key, sizeof key, "key %02d", i);
+        snprintf(value, sizeof value, "value %02d", i);
+        OK(kv_put(txn, KV_MAIN, key, strlen(key), value, strlen(value), 0));
+    }
+    commit(txn);
+    one_reader();
+    closed_below();
+    interrupted();
+    taken_over();
+    shared_by_mistake();
+    database_closed();
+    DONE;
+}

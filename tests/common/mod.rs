@@ -1,0 +1,26 @@
+//! What the test files share: generators, the reference model, and both doors to the engine behind one trait.
+//!
+//! Every integration test is a program of its own and uses a part of this only, hence the `allow`.
+#![allow(dead_code)]
+
+pub mod abi;
+pub mod api;
+pub mod brief;
+pub mod capi;
+pub mod drive;
+pub mod gen;
+pub mod image;
+pub mod model;
+pub mod rng;
+pub mod tmp;
+
+/// Reads a number from the environment, so that CI and long soaks run the same tests at different sizes.
+pub fn env_number(name: &str, default: u64) -> u64 {
+    match std::env::var(name) {
+        Ok(text) => text
+            .replace('_', "")
+            .parse()
+            .unwrap_or_else(|_| panic!("{name}={text:?} is not a number")),
+        Err(_) => default,
+    }
+}

@@ -1,0 +1,526 @@
+//! Power cuts and kills at every write and sync, on a simulated disk; each run goes on from the crashed image.
+//!
+//! After each crash: the commit found is one that was tried, whole, and not older than the last acknowledged one. All
+//! unsynced writes are subject to loss by sector, in any order. Recovery itself is crashed too, up to three deep.
+//! `KV_CRASH_POINTS` sets the number of crashes, `KV_CRASH_SEED` the first seed.
+
+mod toy;
+
+use kv::file::sim::{Cut, Random, SimDisk};
+use kv::file::Storage;
+use kv::page::{Place, Ptr, Source};
+use kv::pager::{Durability, Pager, PagerOptions, Pin, Roots, Verify, Wait};
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Condvar, Mutex};
+use toy::Model;
+
+fn options() -> PagerOptions {
+    PagerOptions {
+        page_size: 4096,
+        read_only: false,
+        verify: Verify::Once,
+    }
+}
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
+}
+
+/// A database under test: its disk, what was tried, what was promised.
+struct Run {
+    random: Random,
+    disk: Arc<SimDisk>,
+    tried: BTreeMap<u64, Model>,
+    promised: u64,
+    crashes: u64,
+    discarded: u64,
+    spilled: u64,
+    lie: bool,
+}
+
+impl Run {
+    fn new(seed: u64, lie: bool) -> Run {
+        let disk = Arc::new(SimDisk::new(seed).expect("disk"));
+        let (pager, recovery) = Pager::open(disk.clone(), &options()).expect("create");
+        drop(pager);
+        Run {
+            random: Random::new(seed),
+            disk,
+            tried: BTreeMap::from([(recovery.id, toy::empty())]),
+            promised: recovery.id,
+            crashes: 0,
+            discarded: 0,
+            spilled: 0,
+            lie,
+        }
+    }
+
+    /// Opens, checks what is found, works until the crash (the n-th write or sync), crashes.
+    fn round(&mut self, crash_at: u64) -> Result<(), String> {
+        self.disk.lie_about_sync(self.lie);
+        self.disk.crash_after(crash_at);
+        match Pager::open(self.disk.clone(), &options()) {
+            Ok((pager, recovery)) => {
+                self.discarded += u64::from(recovery.discarded);
+                self.check(&pager, recovery.id)?;
+                self.work(&pager)?;
+            }
+            Err(_) if self.disk.crashed() => {}
+            Err(error) => return Err(format!("open: {error}")),
+        }
+        self.crash();
+        Ok(())
+    }
+
+    fn check(&mut self, pager: &Arc<Pager>, id: u64) -> Result<(), String> {
+        if id < self.promised {
+            return Err(format!("commit {} was acknowledged, {id} was found", self.promised));
+        }
+        let found = toy::read(pager.view(u64::MAX), &pager.newest())?;
+        match self.tried.get(&id) {
+            Some(model) if *model == found => {}
+            Some(_) => return Err(format!("commit {id} has other content than it was given")),
+            None => return Err(format!("commit {id} was never made")),
+        }
+        // What recovery accepted is durable: it synced before it looked.
+        self.promised = id;
+        self.tried.retain(|other, _| *other == id);
+        if self.random.one_in(4) {
+            toy::account(pager)?;
+        }
+        self.spilled += u64::from(!pager.accounting().map_err(|e| e.to_string())?.spill.is_empty());
+        Ok(())
+    }
+
+    fn work(&mut self, pager: &Arc<Pager>) -> Result<(), String> {
+        let mut held: Vec<(Pin, Model)> = Vec::new();
+        while !self.disk.crashed() {
+            match self.random.below(10) {
+                0 if !held.is_empty() => {
+                    let (pin, model) = held.swap_remove(self.random.below(held.len() as u64) as usize);
+                    if toy::read(pin.view(), pin.desc())? != model {
+                        return Err(format!("a reader of commit {} saw a change", pin.desc().id));
+                    }
+                }
+                1 if held.len() < 4 => {
+                    let pin = pager.begin_read().map_err(|e| e.to_string())?;
+                    let model = toy::read(pin.view(), pin.desc())?;
+                    if model != self.tried[&pin.desc().id] {
+                        return Err(format!("a reader saw another commit {}", pin.desc().id));
+                    }
+                    held.push((pin, model));
+                }
+                2 => {
+                    let newest = pager.newest().id;
+                    if pager.sync().is_ok() {
+                        self.promised = newest;
+                    }
+                }
+                kind => self.commit(pager, if kind < 6 { Durability::Lazy } else { Durability::Full })?,
+            }
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, pager: &Arc<Pager>, durability: Durability) -> Result<(), String> {
+        let changes = if self.random.one_in(30) { 40 } else { 5 };
+        let attempt = match toy::commit(pager, &mut self.random, durability, changes) {
+            Ok(Some(attempt)) => attempt,
+            Ok(None) => return Ok(()),
+            Err(_) if self.disk.crashed() => return Ok(()),
+            Err(error) => return Err(format!("lock_write: {error}")),
+        };
+        let crashed = self.disk.crashed();
+        self.tried.insert(attempt.id, attempt.model);
+        match attempt.answer {
+            Ok(id) if id != attempt.id => return Err("a commit got another id than it was told".into()),
+            Ok(id) if durability == Durability::Full => self.promised = id,
+            Ok(_) => {}
+            Err(_) if crashed => {}
+            Err(error) => return Err(format!("commit: {error}")),
+        }
+        if self.random.one_in(50) {
+            toy::account(pager)?;
+        }
+        Ok(())
+    }
+
+    fn crash(&mut self) {
+        let seed = self.random.next_u64();
+        let disk = match self.random.below(12) {
+            0 => self.disk.kill(),
+            1 => self.disk.crash(seed, Cut::AllLost),
+            2 => self.disk.crash(seed, Cut::AllKept),
+            3 | 4 => self.disk.crash(seed, Cut::Writes),
+            _ => self.disk.crash(seed, Cut::Sectors),
+        };
+        self.disk = Arc::new(disk.expect("disk"));
+        self.crashes += 1;
+    }
+}
+
+/// Runs one database through `rounds` crashes.
+fn run(seed: u64, rounds: u64, lie: bool) -> Result<Run, String> {
+    let mut run = Run::new(seed, lie);
+    toy::FOLD_ONE_IN.set([1, 8, 200][seed as usize % 3]);
+    while run.crashes < rounds {
+        // Often inside recovery or the first commit, sometimes far later.
+        let at = match run.random.below(4) {
+            0 => 1 + run.random.below(3),
+            1 | 2 => 1 + run.random.below(12),
+            _ => 1 + run.random.below(60),
+        };
+        run.round(at)?;
+    }
+    Ok(run)
+}
+
+#[test]
+fn no_acknowledged_commit_is_lost_and_none_is_mixed() {
+    let (points, first) = (setting("KV_CRASH_POINTS", 50_000), setting("KV_CRASH_SEED", 1));
+    let threads = 2;
+    let per_run = 250;
+    let workers: Vec<_> = (0..threads)
+        .map(|thread| {
+            std::thread::spawn(move || {
+                let (mut crashes, mut discarded, mut spilled, mut seed) = (0, 0, 0, first + thread);
+                while crashes < points / threads {
+                    match run(seed, per_run, false) {
+                        Ok(run) => {
+                            crashes += run.crashes;
+                            discarded += run.discarded;
+                            spilled += run.spilled;
+                        }
+                        Err(what) => panic!("seed {seed}: {what}"),
+                    }
+                    seed += threads;
+                }
+                (crashes, discarded, spilled)
+            })
+        })
+        .collect();
+    let mut totals = (0, 0, 0);
+    for worker in workers {
+        let (crashes, discarded, spilled) = worker.join().expect("a run failed, see above");
+        totals = (totals.0 + crashes, totals.1 + discarded, totals.2 + spilled);
+    }
+    println!(
+        "{} crashes, {} torn commits discarded, {} times with spilled records",
+        totals.0, totals.1, totals.2
+    );
+    assert!(totals.1 > totals.0 / 100, "the crashes tore hardly anything");
+    assert!(totals.2 > totals.0 / 50, "records were hardly ever spilled");
+}
+
+#[test]
+fn every_boundary_of_a_workload_is_crashed() {
+    for seed in 0..12 {
+        for at in 1..120 {
+            let mut run = Run::new(seed, false);
+            let mut done = run.round(at);
+            for next in [1 + at % 3, 20, 1] {
+                done = done.and_then(|()| run.round(next));
+            }
+            if let Err(what) = done {
+                panic!("seed {seed}, call {at}: {what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_disk_that_lies_about_sync_is_caught() {
+    let caught = (0..40).filter(|seed| run(*seed, 60, true).is_err()).count();
+    assert!(caught >= 38, "only {caught} of 40 runs on a lying disk were caught");
+}
+
+#[test]
+fn a_damaged_newest_slot_is_not_taken_for_a_torn_one() {
+    // The newest durable commit rots; the one before it must not come back once it was built on.
+    let disk = Arc::new(SimDisk::new(3).expect("disk"));
+    let (pager, _) = Pager::open(disk.clone(), &options()).expect("create");
+    let mut random = Random::new(3);
+    for _ in 0..20 {
+        let _ = toy::commit(&pager, &mut random, Durability::Full, 4).expect("commit");
+    }
+    let newest = pager.newest().id;
+    drop(pager);
+    let good = disk.image();
+    let mut answers = (0, 0, 0);
+    for slot in 0..4 {
+        for byte in 0..4096 {
+            let mut image = good.clone();
+            image[slot * 4096 + byte] ^= 1 << (byte % 8);
+            let disk = SimDisk::with_image(image, 1).expect("disk");
+            match Pager::open(Arc::new(disk), &options()) {
+                Ok((_, found)) if found.id == newest => answers.0 += 1,
+                Ok((_, found)) if found.id + 1 == newest => answers.1 += 1,
+                Ok((_, found)) => panic!("commit {} of {newest} came back", found.id),
+                Err(kv::Error::Corrupt(_) | kv::Error::NotADatabase(_)) => answers.2 += 1,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+    println!("newest {}, one before {}, refused {}", answers.0, answers.1, answers.2);
+}
+
+#[test]
+fn recovery_reads_the_disk_and_not_the_cache() {
+    // A sync fails, the cache shows what the disk lost; whoever opens next must not believe it.
+    for seed in 0..300 {
+        let disk = Arc::new(SimDisk::new(seed).expect("disk"));
+        let mut random = Random::new(seed);
+        let (pager, _) = Pager::open(disk.clone(), &options()).expect("create");
+        let mut model = toy::empty();
+        let mut durable = 1;
+        for _ in 0..random.below(6) {
+            if let Some(done) = toy::commit(&pager, &mut random, Durability::Full, 4).expect("seat") {
+                (model, durable) = (done.model, done.answer.expect("commit"));
+            }
+        }
+        let (_, _, before) = disk.counts();
+        let mut tried = None;
+        for call in 1..40 {
+            disk.fail_after(call, kv::file::sim::Fault::Io, false);
+            match toy::commit(&pager, &mut random, Durability::Full, 4) {
+                Ok(Some(done)) => match done.answer {
+                    Ok(id) => (model, durable) = (done.model, id),
+                    Err(_) => tried = Some((done.id, done.model)),
+                },
+                Ok(None) => {}
+                Err(_) => break,
+            }
+            if pager.is_poisoned() {
+                break;
+            }
+        }
+        assert!(disk.counts().2 > before);
+        disk.heal();
+        drop(pager);
+        let (pager, found) = Pager::open(disk.clone(), &options()).expect("open");
+        disk.evict();
+        let content = toy::read(pager.view(u64::MAX), &pager.newest()).expect("whole");
+        let expected = if found.id == durable {
+            Some(model)
+        } else {
+            tried.filter(|t| t.0 == found.id).map(|t| t.1)
+        };
+        assert_eq!(Some(content), expected, "seed {seed}");
+        let disk = disk.crash(seed, Cut::Sectors).expect("crash");
+        assert!(disk.len().expect("length") > 0);
+        let (_, again) = Pager::open(Arc::new(disk), &options()).expect("open");
+        assert_eq!(again.id, found.id, "seed {seed}: an accepted commit was lost");
+    }
+}
+
+/// A disk whose syncs wait until they are let through.
+struct Gate {
+    disk: SimDisk,
+    open: (Mutex<bool>, Condvar),
+}
+
+impl Storage for Gate {
+    fn len(&self) -> kv::Result<u64> {
+        self.disk.len()
+    }
+    fn read_at(&self, at: u64, into: &mut [u8]) -> kv::Result<()> {
+        self.disk.read_at(at, into)
+    }
+    fn writev_at(&self, at: u64, parts: &[&[u8]]) -> kv::Result<()> {
+        self.disk.writev_at(at, parts)
+    }
+    fn sync(&self) -> kv::Result<()> {
+        let mut open = self.open.0.lock().expect("lock");
+        while !*open {
+            open = self.open.1.wait(open).expect("lock");
+        }
+        self.disk.sync()
+    }
+    fn set_len(&self, len: u64) -> kv::Result<()> {
+        self.disk.set_len(len)
+    }
+    fn memory(&self) -> kv::file::Mapped {
+        self.disk.memory()
+    }
+    fn identity(&self) -> Option<kv::file::Identity> {
+        None
+    }
+    fn read_only(&self) -> bool {
+        false
+    }
+}
+
+#[test]
+fn commits_overlap_a_sync_and_none_is_exposed_early() {
+    let disk = SimDisk::new(1).expect("disk");
+    let gate = Arc::new(Gate {
+        disk,
+        open: (Mutex::new(true), Condvar::new()),
+    });
+    let set = |open: bool| {
+        *gate.open.0.lock().expect("lock") = open;
+        gate.open.1.notify_all();
+    };
+    let (pager, _) = Pager::open(gate.clone(), &options()).expect("create");
+    set(false);
+    let start = |durability: Durability, seed: u64| {
+        let pager = pager.clone();
+        std::thread::spawn(move || {
+            let mut random = Random::new(seed);
+            loop {
+                if let Some(done) = toy::commit(&pager, &mut random, durability, 4).expect("seat") {
+                    return done.answer.expect("commit");
+                }
+            }
+        })
+    };
+    let tip = |id: u64| {
+        while pager.accounting().map_or(0, |a| a.desc.id) < id {
+            std::thread::yield_now();
+        }
+    };
+    let full = start(Durability::Full, 1);
+    tip(2);
+    // The seat is free while the sync runs; a lazy commit on top of an undurable full one waits (I-7).
+    let lazy = start(Durability::Lazy, 2);
+    tip(3);
+    let third = start(Durability::Full, 3);
+    tip(4);
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    assert_eq!((pager.newest().id, pager.stat().durable), (1, 1));
+    assert!(!full.is_finished() && !lazy.is_finished() && !third.is_finished());
+    let syncs = gate.disk.counts().1;
+    set(true);
+    assert_eq!(
+        (
+            full.join().expect("full"),
+            lazy.join().expect("lazy"),
+            third.join().expect("third")
+        ),
+        (2, 3, 4)
+    );
+    assert_eq!(pager.newest().id, 4);
+    assert!(gate.disk.counts().1 <= syncs + 2, "those who waited share one sync");
+}
+
+#[test]
+fn a_rejected_commit_is_erased_and_its_id_is_used_up() {
+    let disk = Arc::new(SimDisk::new(1).expect("disk"));
+    let (pager, _) = Pager::open(disk.clone(), &options()).expect("create");
+    let mut random = Random::new(7);
+    let mut commit = |pager: &Arc<Pager>| loop {
+        if let Some(done) = toy::commit(pager, &mut random, Durability::Full, 4).expect("seat") {
+            return done.answer.expect("commit");
+        }
+    };
+    let id = commit(&pager);
+    let before = disk.image();
+    let rejected = commit(&pager);
+    let main = pager.newest().main.ptr.page as usize;
+    drop(pager);
+    // The root of the newest commit did not arrive.
+    let mut image = disk.image();
+    image[main * 4096..(main + 1) * 4096].fill(0);
+    assert!(before.len() <= image.len());
+    let slot_of = |image: &[u8], id: u64| (0..4).find(|s| image[s * 4096 + 48..s * 4096 + 56] == id.to_le_bytes());
+    let slot = slot_of(&image, rejected).expect("slot");
+    let disk = Arc::new(SimDisk::with_image(image, 1).expect("disk"));
+    let (pager, found) = Pager::open(disk.clone(), &options()).expect("open");
+    assert_eq!((found.id, found.discarded), (id, 1));
+    let seat = pager.lock_write(Wait::Try, &AtomicBool::new(false)).expect("seat");
+    assert_eq!(seat.birth(), rejected + 1, "ids never repeat (I-4)");
+    let synced = disk.crash(1, Cut::AllLost).expect("crash").image();
+    assert!(
+        synced[slot * 4096..(slot + 1) * 4096].iter().all(|b| *b == 0),
+        "erased and synced"
+    );
+}
+
+#[test]
+fn a_page_written_again_is_verified_again() {
+    let (pager, _) = kv::pager::open_memory(&options()).expect("open");
+    let mut seat = pager.lock_write(Wait::Try, &AtomicBool::new(false)).expect("seat");
+    let (good, bad) = (vec![1; 4096], vec![2; 4096]);
+    let checksum = kv::util::crc32c(&good);
+    let (page, _) = seat.take(1).expect("page");
+    seat.write_pages(page, &[&good], &[checksum]).expect("write");
+    let ptr = Ptr {
+        page,
+        checksum,
+        ..Ptr::default()
+    };
+    assert_eq!(pager.view(u64::MAX).page(&ptr).expect("page"), &good[..]);
+    seat.write_pages(page, &[&bad], &[checksum]).expect("write");
+    assert!(matches!(pager.view(u64::MAX).page(&ptr), Err(kv::Error::Corrupt(_))));
+    for page in [0, 3, page + 1, u64::MAX, kv::page::PRIVATE, 1 << 52] {
+        let ptr = Ptr { page, ..ptr };
+        let view = pager.view(u64::MAX);
+        assert!(matches!(view.page(&ptr), Err(kv::Error::Corrupt(_))), "page {page}");
+        assert!(view.piece(page, 100, 0).is_err() && view.raw(page, u64::MAX).is_err());
+    }
+    // Nobody may write what was not taken, or release what is not there.
+    assert!(seat.write_pages(page + 1, &[&good], &[checksum]).is_err());
+    seat.release(page + 7, 1, 0);
+    assert!(matches!(
+        seat.commit(Roots::default(), Durability::Full),
+        Err(kv::Error::Corrupt(_))
+    ));
+    assert_eq!(pager.newest().id, 1);
+}
+
+#[test]
+fn a_large_commit_is_synced_before_its_slot_and_not_listed() {
+    let disk = Arc::new(SimDisk::new(1).expect("disk"));
+    let (pager, _) = Pager::open(disk.clone(), &options()).expect("create");
+    let big = |pager: &Arc<Pager>, byte: u8| {
+        let mut seat = pager.lock_write(Wait::Try, &AtomicBool::new(false)).expect("seat");
+        let piece = vec![byte; 1 << 20];
+        let checksum = kv::util::crc32c(&piece);
+        for _ in 0..20 {
+            let page = seat.take_exact(256).expect("pages");
+            seat.write_piece(page, &piece, checksum).expect("write");
+        }
+        let bytes = vec![byte; 4096];
+        let ptr = Ptr {
+            page: seat.take_exact(1).expect("page"),
+            birth: seat.birth(),
+            entries: 1,
+            checksum: kv::util::crc32c(&bytes),
+        };
+        seat.write_pages(ptr.page, &[&bytes], &[ptr.checksum]).expect("write");
+        let main = kv::page::Root {
+            ptr,
+            height: 1,
+            has_long: true,
+        };
+        let roots = Roots {
+            main,
+            ..Roots::default()
+        };
+        seat.commit(roots, Durability::Lazy)
+    };
+    let syncs = disk.counts().1;
+    assert_eq!(big(&pager, 1).expect("commit"), 2);
+    assert_eq!(disk.counts().1, syncs + 1, "data before the slot, nothing after it");
+    assert_eq!(big(&pager, 2).expect("commit"), 3);
+    // Whatever the cut, a slot that is there has its data.
+    for seed in 0..30 {
+        let after = disk.kill().expect("kill");
+        let cut = Arc::new(after.crash(seed, Cut::Writes).expect("crash"));
+        let (pager, found) = Pager::open(cut, &options()).expect("open");
+        assert!(found.id == 2 || found.id == 3);
+        let root = pager.newest().main.ptr;
+        assert!(pager.view(u64::MAX).page(&root).is_ok());
+        let first = pager
+            .view(u64::MAX)
+            .raw(root.page - 5120, 20 << 20)
+            .expect("pieces")
+            .to_vec();
+        assert!(
+            first.iter().all(|b| u64::from(*b) == found.id - 1),
+            "commit {} lacks data",
+            found.id
+        );
+    }
+}

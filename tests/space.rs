@@ -1,0 +1,163 @@
+//! Every page comes back: the same workload a hundred times over does not make the file grow.
+
+mod common;
+
+use common::env_number;
+use common::rng::Rng;
+use common::tmp::TempDir;
+use kv::db::{Db, Options, PutMode, Range, Reader, WriteOptions, WriteTxn, MAIN};
+use kv::Result;
+use std::ops::Bound;
+
+const ROUNDS: u64 = 100;
+/// By then the file must have found its size.
+const SETTLED: u64 = 30;
+
+/// Runs `round` a hundred times, two commits each, and compares the file's size after 30 and after 100 of them.
+fn stays(page_size: u32, mut round: impl FnMut(&mut WriteTxn, &mut Rng, bool) -> Result<()>) {
+    let seed = env_number("KV_SEED", 1);
+    let dir = TempDir::new("space");
+    let options = Options {
+        page_size,
+        write_memory: 64 << 10,
+        ..Options::default()
+    };
+    let db = Db::open(&dir.file("a.kv"), &options).expect("open");
+    let mut settled = 0;
+    for i in 0..ROUNDS {
+        for second in [false, true] {
+            // The same numbers each time: a workload that varies has rounds larger than all before.
+            let mut rng = Rng::new(seed + u64::from(second));
+            let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+            round(&mut txn, &mut rng, second).unwrap_or_else(|error| panic!("KV_SEED={seed} round {i}: {error}"));
+            txn.commit()
+                .unwrap_or_else(|error| panic!("KV_SEED={seed} round {i}: {error}"));
+        }
+        if i < SETTLED {
+            settled = settled.max(db.stat().pages);
+        }
+        if i % 10 == 9 {
+            db.check(true, &mut |fault| panic!("KV_SEED={seed} round {i}: {fault:?}"))
+                .expect("check");
+        }
+    }
+    let pages = db.stat().pages;
+    assert!(
+        pages <= settled + settled / 50 + 16,
+        "KV_SEED={seed}: {settled} pages after {SETTLED} rounds, {pages} after {ROUNDS}"
+    );
+}
+
+fn some(txn: &mut WriteTxn, table: u64, rng: &mut Rng, n: u64, long: bool) -> Result<()> {
+    for _ in 0..n {
+        let key = rng.below(3000).to_be_bytes();
+        let len = match rng.below(100) {
+            0 if long => rng.range(10_000, 300_000),
+            _ => rng.index(200),
+        };
+        let value = rng.bytes(len);
+        txn.put(table, &key, &value, PutMode::Set)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn replacing() {
+    stays(4096, |txn, rng, _| some(txn, MAIN, rng, 1500, false));
+}
+
+#[test]
+fn replacing_long_values() {
+    stays(4096, |txn, _, second| {
+        // Sizes take turns, so that extents must be split and joined.
+        for i in 0..8u64 {
+            let len = if second {
+                100_000 + i * 70_000
+            } else {
+                600_000 - i * 70_000
+            };
+            txn.put(MAIN, &i.to_be_bytes(), &vec![i as u8; len as usize], PutMode::Set)?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn deleting_and_loading() {
+    stays(8192, |txn, rng, second| {
+        if second {
+            let middle = 1500u64.to_be_bytes();
+            let range = Range {
+                from: Bound::Included(&middle),
+                ..Range::default()
+            };
+            txn.delete_range(MAIN, &range)?;
+            for i in 0..1500u64 {
+                txn.delete(MAIN, &i.to_be_bytes())?;
+            }
+            assert_eq!(txn.count(MAIN, &Range::default())?, 0);
+            Ok(())
+        } else {
+            some(txn, MAIN, rng, 2500, true)
+        }
+    });
+}
+
+#[test]
+fn clearing() {
+    stays(4096, |txn, rng, second| {
+        if second {
+            return txn.table_clear(MAIN);
+        }
+        some(txn, MAIN, rng, 2500, true)
+    });
+}
+
+#[test]
+fn creating_and_dropping_tables() {
+    stays(16384, |txn, rng, second| {
+        for i in 0..5 {
+            let table = txn.table_create(format!("table {i}").as_bytes(), false)?;
+            if second {
+                txn.table_drop(table)?;
+            } else {
+                some(txn, table, rng, 500, true)?;
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn long_keys() {
+    stays(4096, |txn, rng, second| {
+        for i in 0..40u64 {
+            let mut key = vec![b'k'; 700 + 5000 * (i as usize % 4)];
+            key.extend_from_slice(&i.to_be_bytes());
+            if second {
+                txn.delete(MAIN, &key)?;
+            } else {
+                let value = rng.bytes(50);
+                txn.put(MAIN, &key, &value, PutMode::Set)?;
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_queue() {
+    let mut next = 0u64;
+    stays(4096, move |txn, rng, second| {
+        for _ in 0..800 {
+            if second {
+                assert!(txn.take_first(MAIN, &Range::default())?.is_some());
+            } else {
+                let value = rng.bytes(100);
+                txn.put(MAIN, &next.to_be_bytes(), &value, PutMode::Append)?;
+                next += 1;
+            }
+        }
+        Ok(())
+    });
+}

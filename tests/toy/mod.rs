@@ -1,0 +1,348 @@
+//! A toy store over the pager alone, so that commit and recovery can be tested without a tree.
+//!
+//! It is a table of numbers. `main` points to a root page with one pointer per number; each number is a page, or a piece
+//! of several pages, filled from it. `space` points to a chain of pages that hold the dead extents. The content of a
+//! commit is thus a `Vec<u64>`, and every byte of it is checked when read.
+
+#![allow(dead_code)]
+
+use kv::file::sim::Random;
+use kv::page::{Place, Ptr, Root, Source};
+use kv::pager::{Dead, Desc, Durability, Pager, Roots, View, Wait, Writing, ZONE_PAGES};
+use kv::util::bytes::{get_u32, get_u64, put_u32, put_u64};
+use kv::util::crc32c;
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
+
+/// Numbers in the table.
+pub const NUMBERS: usize = 24;
+const ENTRY: usize = 24;
+const DEAD: usize = 28;
+
+thread_local! {
+    /// A commit asks whether to fold once in so many times: seldom, and records must be spilled.
+    pub static FOLD_ONE_IN: Cell<u64> = const { Cell::new(1) };
+}
+
+/// What a commit holds.
+pub type Model = Vec<u64>;
+
+/// An empty table.
+pub fn empty() -> Model {
+    vec![0; NUMBERS]
+}
+
+#[derive(Clone, Copy, Default)]
+struct Leaf {
+    page: u64,
+    birth: u64,
+    checksum: u32,
+    /// Bytes of a piece; 0: a page; `u32::MAX`: none.
+    piece: u32,
+}
+
+fn fill(number: u64, bytes: usize) -> Vec<u8> {
+    let mut out = vec![0; bytes];
+    for (i, word) in out.chunks_exact_mut(8).enumerate() {
+        word.copy_from_slice(&number.wrapping_mul(2 * i as u64 + 1).to_le_bytes());
+    }
+    out
+}
+
+fn root_leaves(view: &View<'_>, root: &Root) -> kv::Result<Vec<Leaf>> {
+    if root.height == 0 {
+        let none = Leaf {
+            piece: u32::MAX,
+            ..Leaf::default()
+        };
+        return Ok(vec![none; NUMBERS]);
+    }
+    let b = view.page(&root.ptr)?;
+    let leaf = |i| Leaf {
+        page: get_u64(b, i * ENTRY),
+        birth: get_u64(b, i * ENTRY + 8),
+        checksum: get_u32(b, i * ENTRY + 16),
+        piece: get_u32(b, i * ENTRY + 20),
+    };
+    Ok((0..NUMBERS).map(leaf).collect())
+}
+
+fn leaf_pages(leaf: &Leaf, size: usize) -> u64 {
+    match leaf.piece {
+        u32::MAX => 0,
+        0 => 1,
+        bytes => (bytes as usize).div_ceil(size) as u64,
+    }
+}
+
+/// Reads a commit's content, checking every byte against the number it was made from.
+pub fn read(view: View<'_>, desc: &Desc) -> Result<Model, String> {
+    let leaves = root_leaves(&view, &desc.main).map_err(|e| format!("root of {}: {e}", desc.id))?;
+    let mut model = Vec::new();
+    for leaf in leaves {
+        let bytes = match leaf.piece {
+            u32::MAX => {
+                model.push(0);
+                continue;
+            }
+            0 => view.page(&Ptr {
+                page: leaf.page,
+                birth: leaf.birth,
+                entries: 0,
+                checksum: leaf.checksum,
+            }),
+            bytes => view.piece(leaf.page, bytes as usize, leaf.checksum),
+        };
+        let bytes = bytes.map_err(|e| format!("commit {}: {e}", desc.id))?;
+        let number = get_u64(bytes, 0);
+        if bytes != fill(number, bytes.len()) {
+            return Err(format!("commit {}: page {} is mixed", desc.id, leaf.page));
+        }
+        model.push(number);
+    }
+    Ok(model)
+}
+
+/// Dead extents by page, and the pages that hold them.
+type SpaceTree = (BTreeMap<u64, Dead>, Vec<(u64, u64)>);
+
+fn read_space(view: &View<'_>, root: &Root) -> kv::Result<SpaceTree> {
+    let (mut map, mut pages) = (BTreeMap::new(), Vec::new());
+    let mut next = (root.height > 0).then_some(root.ptr);
+    while let Some(ptr) = next {
+        pages.push((ptr.page, ptr.birth));
+        let b = view.page(&ptr)?;
+        for i in 0..get_u32(b, 24) as usize {
+            let at = 32 + i * DEAD;
+            let dead = Dead {
+                page: get_u64(b, at),
+                pages: get_u32(b, at + 8).into(),
+                birth: get_u64(b, at + 12),
+                death: get_u64(b, at + 20),
+            };
+            map.insert(dead.page, dead);
+        }
+        next = (get_u64(b, 0) > 0).then(|| Ptr {
+            page: get_u64(b, 0),
+            birth: get_u64(b, 8),
+            entries: 0,
+            checksum: get_u32(b, 16),
+        });
+    }
+    Ok((map, pages))
+}
+
+fn place(writing: &mut Writing, bytes: &[u8]) -> kv::Result<Ptr> {
+    let (page, _) = writing.take(1)?;
+    let checksum = crc32c(bytes);
+    writing.write_pages(page, &[bytes], &[checksum])?;
+    Ok(Ptr {
+        page,
+        birth: writing.birth(),
+        entries: 0,
+        checksum,
+    })
+}
+
+fn write_space(writing: &mut Writing, map: &BTreeMap<u64, Dead>) -> kv::Result<Root> {
+    let size = writing.pager().page_size();
+    let all: Vec<&Dead> = map.values().collect();
+    let mut root = Root::default();
+    for chunk in all.chunks((size - 32) / DEAD).rev() {
+        let mut b = vec![0; size];
+        put_u64(&mut b, 0, root.ptr.page);
+        put_u64(&mut b, 8, root.ptr.birth);
+        put_u32(&mut b, 16, root.ptr.checksum);
+        put_u32(&mut b, 24, chunk.len() as u32);
+        for (i, dead) in chunk.iter().enumerate() {
+            let at = 32 + i * DEAD;
+            put_u64(&mut b, at, dead.page);
+            put_u32(&mut b, at + 8, dead.pages as u32);
+            put_u64(&mut b, at + 12, dead.birth);
+            put_u64(&mut b, at + 20, dead.death);
+        }
+        root = Root {
+            ptr: place(writing, &b)?,
+            height: 1,
+            has_long: false,
+        };
+    }
+    Ok(root)
+}
+
+/// A commit that was tried: its id, what it would hold, and the answer.
+pub struct Attempt {
+    pub id: u64,
+    pub model: Model,
+    pub answer: kv::Result<u64>,
+}
+
+/// Changes some numbers and commits. `None`: not even the seat was to be had, or it was aborted on purpose.
+pub fn commit(
+    pager: &Arc<Pager>,
+    random: &mut Random,
+    durability: Durability,
+    changes: u64,
+) -> kv::Result<Option<Attempt>> {
+    let mut writing = pager.lock_write(Wait::Forever, &AtomicBool::new(false))?;
+    let (id, tip) = (writing.birth(), writing.tip());
+    let model = read(pager.view(u64::MAX), &tip).expect("the tip is whole");
+    let abort = random.one_in(12);
+    let (model, roots) = match change(&mut writing, random, model.clone(), changes) {
+        Ok(done) => done,
+        Err(error) => {
+            let answer = Err(error);
+            return Ok(Some(Attempt { id, model, answer }));
+        }
+    };
+    if abort {
+        return Ok(None);
+    }
+    let answer = writing.commit(roots, durability);
+    Ok(Some(Attempt { id, model, answer }))
+}
+
+fn change(writing: &mut Writing, random: &mut Random, mut model: Model, changes: u64) -> kv::Result<(Model, Roots)> {
+    let pager = writing.pager().clone();
+    let (tip, size) = (writing.tip(), pager.page_size());
+    for zone in writing.zones_wanted() {
+        let (map, _) = read_space(&pager.view(u64::MAX), &writing.space_root())?;
+        let of_zone = map.values().filter(|d| d.page / ZONE_PAGES == zone);
+        writing.zone_loaded(zone, of_zone.copied().collect());
+    }
+    let mut leaves = root_leaves(&pager.view(u64::MAX), &tip.main)?;
+    if random.one_in(4) {
+        waste(writing, random)?;
+    }
+    for _ in 0..1 + random.below(changes) {
+        let at = random.below(NUMBERS as u64) as usize;
+        let (old, number) = (leaves[at], random.next_u64());
+        writing.release(old.page, leaf_pages(&old, size), old.birth);
+        model[at] = number;
+        leaves[at] = if random.one_in(4) {
+            let bytes = fill(number, 8 * (1 + random.below(5 * size as u64 / 8) as usize));
+            let page = writing.take_exact(bytes.len().div_ceil(size) as u64)?;
+            let checksum = crc32c(&bytes);
+            writing.write_piece(page, &bytes, checksum)?;
+            Leaf {
+                page,
+                birth: writing.birth(),
+                checksum,
+                piece: bytes.len() as u32,
+            }
+        } else {
+            let ptr = place(writing, &fill(number, size))?;
+            Leaf {
+                page: ptr.page,
+                birth: ptr.birth,
+                checksum: ptr.checksum,
+                piece: 0,
+            }
+        };
+    }
+    let mut b = vec![0; size];
+    for (i, leaf) in leaves.iter().enumerate() {
+        put_u64(&mut b, i * ENTRY, leaf.page);
+        put_u64(&mut b, i * ENTRY + 8, leaf.birth);
+        put_u32(&mut b, i * ENTRY + 16, leaf.checksum);
+        put_u32(&mut b, i * ENTRY + 20, leaf.piece);
+    }
+    if tip.main.height > 0 {
+        writing.release(tip.main.ptr.page, 1, tip.main.ptr.birth);
+    }
+    let main = Root {
+        ptr: place(writing, &b)?,
+        height: 1,
+        has_long: false,
+    };
+    let mut space = writing.space_root();
+    let ask = random.one_in(FOLD_ONE_IN.get());
+    if let Some(edits) = ask.then(|| writing.fold()).flatten() {
+        let (mut map, pages) = read_space(&pager.view(u64::MAX), &space)?;
+        for (key, value) in edits {
+            match value {
+                Some(dead) => map.insert(key, dead),
+                None => map.remove(&key),
+            };
+        }
+        pages.iter().for_each(|(page, birth)| writing.release(*page, 1, *birth));
+        space = write_space(writing, &map)?;
+    }
+    let catalogue = Root::default();
+    Ok((model, Roots { main, catalogue, space }))
+}
+
+/// Takes pages, writes them, and gives back all or some of them.
+fn waste(writing: &mut Writing, random: &mut Random) -> kv::Result<()> {
+    let size = writing.pager().page_size();
+    let (page, pages) = writing.take(1 + random.below(6))?;
+    let bytes = fill(random.next_u64(), size);
+    let sum = crc32c(&bytes);
+    writing.write_pages(page, &vec![&bytes[..]; pages as usize], &vec![sum; pages as usize])?;
+    let middle = random.below(pages);
+    writing.release(page + middle, 1, writing.birth());
+    if middle > 0 {
+        writing.release(page, middle, writing.birth());
+    }
+    if middle + 1 < pages {
+        writing.release(page + middle + 1, pages - middle - 1, writing.birth());
+    }
+    Ok(())
+}
+
+/// Every page of the file is exactly one of: meta, live, dead, spilled record.
+pub fn account(pager: &Arc<Pager>) -> Result<(), String> {
+    let accounting = pager.accounting().map_err(|e| e.to_string())?;
+    let (desc, view, size) = (accounting.desc, pager.view(u64::MAX), pager.page_size());
+    let mut seen = BTreeSet::new();
+    let mut add = |what: &str, page: u64, pages: u64| {
+        let fresh = (page..page + pages).all(|p| seen.insert(p));
+        fresh
+            .then_some(())
+            .ok_or(format!("commit {}: {what} {page}+{pages} is counted twice", desc.id))
+    };
+    add("meta", 0, kv::page::meta_pages(size))?;
+    let (map, pages) = read_space(&view, &accounting.space).map_err(|e| e.to_string())?;
+    pages.iter().try_for_each(|(page, _)| add("space", *page, 1))?;
+    if desc.main.height > 0 {
+        add("root", desc.main.ptr.page, 1)?;
+    }
+    for leaf in root_leaves(&view, &desc.main).map_err(|e| e.to_string())? {
+        add("leaf", leaf.page, leaf_pages(&leaf, size))?;
+    }
+    accounting
+        .spill
+        .iter()
+        .try_for_each(|(page, pages)| add("spill", *page, *pages))?;
+    let mut dead: BTreeSet<u64> = map.values().flat_map(|d| d.page..d.page + d.pages).collect();
+    for change in &accounting.tail {
+        match change {
+            Ok(d) => {
+                for page in d.page..d.page + d.pages {
+                    dead.insert(page)
+                        .then_some(())
+                        .ok_or(format!("page {page} died twice"))?;
+                }
+            }
+            Err((page, pages)) => {
+                for page in *page..page + pages {
+                    dead.remove(&page)
+                        .then_some(())
+                        .ok_or(format!("page {page} was taken alive"))?;
+                }
+            }
+        }
+    }
+    dead.iter().try_for_each(|page| add("dead", *page, 1))?;
+    match seen.len() as u64 == desc.pages && seen.last().is_none_or(|last| *last < desc.pages) {
+        true => Ok(()),
+        false => Err(format!(
+            "commit {}: {} pages of {} accounted for",
+            desc.id,
+            seen.len(),
+            desc.pages
+        )),
+    }
+}
