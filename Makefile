@@ -120,6 +120,14 @@ check-symbols: $(SO)                 ## compare libkv.so, kv.map and kv.h
 	@sed 's/$$/@@KV_$(ABI)/' $(B)/map.sym | diff - $(B)/so.sym || { echo "kv.map and libkv.so differ"; exit 1; }
 	@echo "ok: $$(wc -l < $(B)/map.sym) symbols"
 
+# ---- what the system can do to a database ---------------------------------------------------------------------
+
+TESTPROGRAM = CARGO="$(CARGO)" CARGOFLAGS="$(CARGOFLAGS)" sh scripts/test-program.sh
+
+.PHONY: power-cut
+power-cut:                           ## power cuts on ext4, ext4 with fast_commit, xfs (root)
+	MOUNTS=1 NEEDS="mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs" $(TESTPROGRAM) power-cut power_cut
+
 # ---- care of the sources ------------------------------------------------------------------------------------
 
 header:                              ## regenerate include/kv.h from capi/

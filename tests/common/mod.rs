@@ -7,10 +7,13 @@ pub mod abi;
 pub mod api;
 pub mod brief;
 pub mod capi;
+pub mod child;
 pub mod drive;
 pub mod gen;
 pub mod image;
+pub mod ledger;
 pub mod model;
+pub mod mount;
 pub mod rng;
 pub mod tmp;
 
