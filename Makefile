@@ -124,9 +124,15 @@ check-symbols: $(SO)                 ## compare libkv.so, kv.map and kv.h
 
 TESTPROGRAM = CARGO="$(CARGO)" CARGOFLAGS="$(CARGOFLAGS)" sh scripts/test-program.sh
 
-.PHONY: power-cut
+.PHONY: power-cut kill isolation
 power-cut:                           ## power cuts on ext4, ext4 with fast_commit, xfs (root)
 	MOUNTS=1 NEEDS="mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs" $(TESTPROGRAM) power-cut power_cut
+
+kill:                                ## kill -9 of processes that share a file; stopped ones; equal process numbers
+	KV_KILLS="$${KV_KILLS:-1000}" $(TESTPROGRAM) kill kill
+
+isolation:                           ## 8 processes with 2 threads each on one file for a minute, and threads alone
+	KV_ISOLATION_SECONDS="$${KV_ISOLATION_SECONDS:-60}" $(TESTPROGRAM) isolation isolation processes
 
 # ---- care of the sources ------------------------------------------------------------------------------------
 

@@ -11,8 +11,15 @@ pub struct TempDir {
 impl TempDir {
     /// A new empty directory below KV_TMP, or the system's directory for temporary files.
     pub fn new(what: &str) -> TempDir {
+        TempDir::below(
+            &std::env::var_os("KV_TMP").map_or_else(std::env::temp_dir, PathBuf::from),
+            what,
+        )
+    }
+
+    /// A new empty directory below `base`.
+    pub fn below(base: &Path, what: &str) -> TempDir {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let base = std::env::var_os("KV_TMP").map_or_else(std::env::temp_dir, PathBuf::from);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = base.join(format!("kv-test-{}-{number}-{what}", std::process::id()));
         std::fs::create_dir_all(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
