@@ -124,9 +124,12 @@ check-symbols: $(SO)                 ## compare libkv.so, kv.map and kv.h
 
 TESTPROGRAM = CARGO="$(CARGO)" CARGOFLAGS="$(CARGOFLAGS)" sh scripts/test-program.sh
 
-.PHONY: power-cut kill isolation
+.PHONY: power-cut full-disk kill isolation
 power-cut:                           ## power cuts on ext4, ext4 with fast_commit, xfs (root)
 	MOUNTS=1 NEEDS="mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs" $(TESTPROGRAM) power-cut power_cut
+
+full-disk:                           ## disks that run full at many sizes, size limits, read-only file systems (root)
+	MOUNTS=1 NEEDS="mkfs.ext4:e2fsprogs" $(TESTPROGRAM) full-disk full_disk
 
 kill:                                ## kill -9 of processes that share a file; stopped ones; equal process numbers
 	KV_KILLS="$${KV_KILLS:-1000}" $(TESTPROGRAM) kill kill
