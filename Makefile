@@ -124,7 +124,7 @@ check-symbols: $(SO)                 ## compare libkv.so, kv.map and kv.h
 
 TESTPROGRAM = CARGO="$(CARGO)" CARGOFLAGS="$(CARGOFLAGS)" sh scripts/test-program.sh
 
-.PHONY: power-cut full-disk kill isolation
+.PHONY: power-cut full-disk kill isolation files sanitize
 power-cut:                           ## power cuts on ext4, ext4 with fast_commit, xfs (root)
 	MOUNTS=1 NEEDS="mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs" $(TESTPROGRAM) power-cut power_cut
 
@@ -136,6 +136,13 @@ kill:                                ## kill -9 of processes that share a file; 
 
 isolation:                           ## 8 processes with 2 threads each on one file for a minute, and threads alone
 	KV_ISOLATION_SECONDS="$${KV_ISOLATION_SECONDS:-60}" $(TESTPROGRAM) isolation isolation processes
+
+files: all $(B)/tests/fork           ## links, renamed and foreign files, descriptors, permissions; fork
+	NEEDS="setpriv:util-linux" $(TESTPROGRAM) files files
+	cd $(B)/tests && ./fork
+
+sanitize:                            ## the tests under the address and the thread sanitizer
+	CARGO="$(CARGO)" CARGOFLAGS="$(CARGOFLAGS)" sh scripts/test-sanitizers.sh
 
 # ---- care of the sources ------------------------------------------------------------------------------------
 

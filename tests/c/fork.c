@@ -1,0 +1,305 @@
+/*
+ * Fork: a child ends in every way, closes what it inherited, opens for itself, or just stays; while the parent reads,
+ * writes, or commits on another thread. Nothing of it may disturb the parent or keep others out.
+ */
+#include "check.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#define PATH "fork.kv"
+
+/* A child that hangs must not hang the test. */
+static pid_t start(void)
+{
+    pid_t child;
+    fflush(NULL);
+    child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        signal(SIGALRM, SIG_DFL);
+        alarm(30);
+    }
+    return child;
+}
+
+static void ended(pid_t child, int signalled)
+{
+    int status;
+    CHECK(waitpid(child, &status, 0) == child);
+    if (signalled != 0) {
+        CHECK(WIFSIGNALED(status) && WTERMSIG(status) == signalled);
+    } else {
+        CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    }
+}
+
+static uint64_t number(const kv_txn *txn, const char *key)
+{
+    kv_slice value;
+    uint64_t n = 0;
+    kv_status status = kv_get(txn, KV_MAIN, key, strlen(key), &value);
+    if (status == KV_NOTFOUND) return 0;
+    CHECK(status == KV_OK && value.len == sizeof n);
+    memcpy(&n, value.data, sizeof n);
+    return n;
+}
+
+static void count(kv_txn *txn, const char *key)
+{
+    uint64_t n = number(txn, key) + 1;
+    OK(kv_put(txn, KV_MAIN, key, strlen(key), &n, sizeof n, 0));
+}
+
+static kv_db *again(void)
+{
+    kv_db *db = NULL;
+    kv_options options = KV_OPTIONS_INIT;
+    options.flags = KV_OPEN_EXISTING;
+    OK(kv_open(PATH, &options, &db));
+    return db;
+}
+
+static kv_status try_seat(kv_db *db, kv_txn **txn)
+{
+    kv_txn_options options = KV_TXN_OPTIONS_INIT;
+    options.flags = KV_TXN_NOWAIT;
+    return kv_txn_begin(db, KV_WRITE, &options, txn);
+}
+
+/* What another process gets now: KV_OK if it could commit, KV_BUSY if the seat is taken. */
+static kv_status other(const char *key)
+{
+    pid_t child = start();
+    int status;
+    if (child == 0) {
+        kv_db *db = again();
+        kv_txn *txn;
+        kv_status got = try_seat(db, &txn);
+        if (got == KV_OK) {
+            count(txn, key);
+            commit(txn);
+        }
+        OK(kv_close(db));
+        _exit(got == KV_OK ? 0 : got == KV_BUSY ? 40 : 1);
+    }
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK(WIFEXITED(status));
+    CHECK(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 40);
+    return WEXITSTATUS(status) == 0 ? KV_OK : KV_BUSY;
+}
+
+/* The ways of a child to end; the parent goes on in the middle of a read and a write transaction. */
+static void ends_in_every_way(void)
+{
+    kv_db *db = fresh(PATH);
+    int way;
+    OK(kv_db_put(db, KV_MAIN, S("k"), S("v"), 0));
+    for (way = 0; way < 6; way++) {
+        kv_txn *reader = begin(db, KV_READ), *writer = begin(db, KV_WRITE);
+        kv_db_stat before = KV_DB_STAT_INIT, after = KV_DB_STAT_INIT;
+        kv_slice value;
+        pid_t child;
+        count(writer, "ours");
+        OK(kv_stat_db(db, &before));
+        child = start();
+        if (child == 0) {
+            switch (way) {
+            case 0:
+                _exit(0);
+            case 1:
+                exit(0); /* with everything a library may have left to do at exit */
+            case 2:
+                raise(SIGKILL);
+                break;
+            case 3: /* as a program that cleans up */
+                kv_txn_abort(reader);
+                kv_txn_abort(writer);
+                IS(kv_close(db), KV_FORKED);
+                exit(0);
+            case 4: /* as one that would commit */
+                IS(kv_txn_commit(writer, NULL), KV_FORKED);
+                IS(kv_sync(db), KV_FORKED);
+                exit(0);
+            default:
+                execlp("true", "true", (char *)NULL);
+                _exit(1);
+            }
+        }
+        ended(child, way == 2 ? SIGKILL : 0);
+        OK(kv_stat_db(db, &after));
+        CHECK(before.readers == after.readers && after.readers >= 1);
+        CHECK(other("theirs") == KV_BUSY); /* the seat is still ours */
+        OK(kv_get(reader, KV_MAIN, S("k"), &value));
+        CHECK(same(value, "v"));
+        count(writer, "ours");
+        commit(writer);
+        kv_txn_abort(reader);
+        CHECK(other("theirs") == KV_OK);
+        reader = begin(db, KV_READ);
+        CHECK(number(reader, "ours") == 2 * (uint64_t)(way + 1));
+        CHECK(number(reader, "theirs") == (uint64_t)(way + 1));
+        kv_txn_abort(reader);
+    }
+    OK(kv_close(db));
+}
+
+/* A child opens the file for itself while the parent has it open and writes. */
+static void opens_for_itself(void)
+{
+    kv_db *db = fresh(PATH);
+    kv_txn *writer, *reader;
+    int to_child[2], to_parent[2];
+    char byte = 'x';
+    pid_t child;
+    CHECK(pipe(to_child) == 0 && pipe(to_parent) == 0);
+    OK(kv_db_put(db, KV_MAIN, S("k"), S("v"), 0));
+    writer = begin(db, KV_WRITE);
+    count(writer, "ours");
+    child = start();
+    if (child == 0) {
+        kv_db *own = again();
+        kv_txn *txn;
+        IS(kv_txn_commit(writer, NULL), KV_FORKED);
+        IS(try_seat(own, &txn), KV_BUSY);
+        txn = begin(own, KV_READ);
+        CHECK(number(txn, "ours") == 0);
+        CHECK(write(to_parent[1], &byte, 1) == 1 && read(to_child[0], &byte, 1) == 1);
+        CHECK(number(txn, "ours") == 0); /* its snapshot is what it was */
+        OK(kv_txn_refresh(txn));
+        CHECK(number(txn, "ours") == 1);
+        kv_txn_abort(txn);
+        txn = begin(own, KV_WRITE);
+        CHECK(number(txn, "ours") == 1);
+        count(txn, "theirs");
+        commit(txn);
+        CHECK(write(to_parent[1], &byte, 1) == 1);
+        OK(kv_close(own));
+        exit(0);
+    }
+    CHECK(read(to_parent[0], &byte, 1) == 1);
+    commit(writer);
+    CHECK(write(to_child[1], &byte, 1) == 1 && read(to_parent[0], &byte, 1) == 1);
+    reader = begin(db, KV_READ);
+    CHECK(number(reader, "theirs") == 1);
+    kv_txn_abort(reader);
+    ended(child, 0);
+    writer = begin(db, KV_WRITE);
+    count(writer, "ours");
+    commit(writer);
+    OK(kv_close(db));
+    close(to_child[0]), close(to_child[1]), close(to_parent[0]), close(to_parent[1]);
+}
+
+/* A child that does nothing keeps what it inherited, locks included: the parent and others must go on. */
+static void stays(void)
+{
+    kv_db *db = fresh(PATH);
+    kv_txn *writer = begin(db, KV_WRITE), *reader;
+    pid_t idle;
+    count(writer, "ours");
+    idle = start();
+    if (idle == 0) {
+        alarm(0);
+        for (;;) pause();
+    }
+    commit(writer);
+    CHECK(other("theirs") == KV_OK);
+    writer = begin(db, KV_WRITE);
+    count(writer, "ours");
+    kv_txn_abort(writer);
+    CHECK(other("theirs") == KV_OK);
+    OK(kv_close(db));
+    CHECK(other("theirs") == KV_OK); /* the parent has closed, the child has not */
+    db = again();
+    CHECK(other("theirs") == KV_OK);
+    reader = begin(db, KV_READ);
+    CHECK(number(reader, "ours") == 1 && number(reader, "theirs") == 4);
+    kv_txn_abort(reader);
+    OK(kv_close(db));
+    CHECK(kill(idle, SIGKILL) == 0);
+    ended(idle, SIGKILL);
+    CHECK(other("theirs") == KV_OK);
+}
+
+static volatile int stop;
+
+static void *commits(void *argument)
+{
+    kv_db *db = argument;
+    uint64_t *done = calloc(1, sizeof *done);
+    while (!stop) {
+        kv_txn *txn = begin(db, KV_WRITE);
+        count(txn, "ours");
+        if (*done % 3 == 2) {
+            kv_txn_abort(txn);
+            txn = begin(db, KV_WRITE);
+            count(txn, "ours");
+        }
+        commit(txn);
+        *done += 1;
+    }
+    return done;
+}
+
+static void *opens(void *argument)
+{
+    (void)argument;
+    while (!stop) {
+        kv_db *db = again();
+        kv_txn *txn = begin(db, KV_READ);
+        (void)number(txn, "ours");
+        kv_txn_abort(txn);
+        OK(kv_close(db));
+    }
+    return NULL;
+}
+
+/* Threads commit, open and close while children are made that open, write and leave. */
+static void while_threads_work(void)
+{
+    kv_db *db = fresh(PATH);
+    pthread_t writer, opener;
+    void *done;
+    uint64_t ours;
+    kv_txn *reader;
+    kv_report report = KV_REPORT_INIT;
+    int i, children = quick() ? 5 : 60;
+    stop = 0;
+    CHECK(pthread_create(&writer, NULL, commits, db) == 0);
+    CHECK(pthread_create(&opener, NULL, opens, NULL) == 0);
+    for (i = 0; i < children; i++) {
+        pid_t child = start();
+        if (child == 0) {
+            kv_db *own = again();
+            kv_txn *txn = begin(own, KV_WRITE);
+            count(txn, "theirs");
+            commit(txn);
+            OK(kv_close(own));
+            if (i % 2 == 0) exit(0);
+            _exit(0);
+        }
+        ended(child, 0);
+    }
+    stop = 1;
+    CHECK(pthread_join(writer, &done) == 0 && pthread_join(opener, NULL) == 0);
+    ours = *(uint64_t *)done;
+    free(done);
+    reader = begin(db, KV_READ);
+    CHECK(number(reader, "ours") == ours);
+    CHECK(number(reader, "theirs") == (uint64_t)children);
+    kv_txn_abort(reader);
+    OK(kv_check(db, NULL, NULL, NULL, &report));
+    OK(kv_close(db));
+}
+
+int main(void)
+{
+    ends_in_every_way();
+    opens_for_itself();
+    stays();
+    while_threads_work();
+    DONE;
+}
