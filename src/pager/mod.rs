@@ -279,9 +279,7 @@ impl Pager {
         let peers = storage.peers(shared::WORDS)?;
         let shared = Shared::new(peers.memory(), peers.index());
         let recovery = if peers.first() {
-            let recovery = Pager::recover(&*storage, options, &shared)?;
-            peers.admit()?;
-            recovery
+            Pager::recover(&*storage, options, &shared)?
         } else if shared.is_poisoned() {
             return Err(Error::Poisoned);
         } else {
@@ -316,6 +314,11 @@ impl Pager {
             storage,
             registration,
         };
+        if pager.peers.first() {
+            // What was just read is still at hand; others load it when they write.
+            pager.load_seat()?;
+            pager.peers.admit()?;
+        }
         Ok((Arc::new(pager), recovery))
     }
 

@@ -186,6 +186,15 @@ impl Pager {
         state.space.refresh(durable, base, &self.shared.held());
     }
 
+    /// Gives the seat its state; nobody writes yet.
+    pub(super) fn load_seat(&self) -> Result<()> {
+        let mut state = WriteState::default();
+        self.catch_up(&mut state)?;
+        self.pending_pages.store(state.space.known(), SeqCst);
+        *self.seat.lock() = Some(state);
+        Ok(())
+    }
+
     /// Brings `state` up to the newest commit. The right to write is held, or nobody can write.
     fn catch_up(&self, state: &mut WriteState) -> Result<()> {
         let tip = self.shared.tip().get();
