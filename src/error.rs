@@ -57,6 +57,9 @@ pub enum Error {
         /// The limit in bytes.
         limit: u64,
     },
+    /// The process was forked since the database was opened; the child must open it for itself.
+    #[error("forked: this database was opened by the parent process; open it again in the child")]
+    Forked,
     /// Not possible in this build, for this file or in this state.
     #[error("unsupported: {0}")]
     Unsupported(&'static str),

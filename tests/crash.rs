@@ -140,7 +140,7 @@ impl Run {
             Err(_) if crashed => {}
             Err(error) => return Err(format!("commit: {error}")),
         }
-        if self.random.one_in(50) {
+        if self.random.one_in(50) && !pager.is_poisoned() {
             toy::account(pager)?;
         }
         Ok(())

@@ -119,47 +119,126 @@ fn one_environment_per_file() {
     threads.into_iter().for_each(|t| t.join().expect("thread"));
 }
 
+/// Starts this test program again, to run only `name`, told `path` by the environment.
+fn another_process(name: &str, path: &Path, seed: u64) -> std::process::Child {
+    std::process::Command::new(std::env::current_exe().expect("name"))
+        .args(["--exact", name, "--nocapture"])
+        .env("KV_TEST_OTHER_PROCESS", path)
+        .env("KV_TEST_SEED", seed.to_string())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .expect("start")
+}
+
+fn told_path() -> Option<PathBuf> {
+    std::env::var_os("KV_TEST_OTHER_PROCESS").map(PathBuf::from)
+}
+
 #[test]
-fn another_process_is_kept_out() {
-    // This test starts itself as that other process.
-    if let Ok(path) = std::env::var("KV_TEST_OTHER_PROCESS") {
-        let answer = open(Path::new(&path), CreateMode::Open);
-        let read_only = PagerOptions {
-            read_only: true,
-            ..options(4096)
-        };
-        let reading = open_file(Path::new(&path), CreateMode::Open, &read_only);
-        std::process::exit(match (answer, reading) {
-            (Err(Error::Busy(_)), Err(Error::Busy(_))) => 40,
-            (Err(Error::Busy(_)), Ok(_)) => 41,
-            (Ok(_), _) => 42,
-            _ => 43,
-        });
+fn processes_write_in_turns() {
+    if let Some(path) = told_path() {
+        let seed = std::env::var("KV_TEST_SEED").expect("seed").parse().expect("number");
+        let mut random = Random::new(seed);
+        let pager = open(&path, CreateMode::Open).expect("open");
+        for round in 0..300 {
+            let durability = if random.one_in(8) {
+                Durability::Full
+            } else {
+                Durability::Lazy
+            };
+            // Reading the tip again first, `commit` proves that what others wrote is whole.
+            if let Some(done) = toy::commit(&pager, &mut random, durability, 5).expect("seat") {
+                done.answer.expect("commit");
+                assert!(pager.newest().id >= done.id, "one's own commit is visible");
+            }
+            let pin = pager.begin_read().expect("read");
+            toy::read(pin.view(), pin.desc()).expect("a whole snapshot");
+            if round % 50 == 7 {
+                match toy::account(&pager) {
+                    Err(busy) if busy.contains("busy") => {}
+                    proven => proven.expect("accounting"),
+                }
+            }
+        }
+        std::process::exit(40);
     }
-    let directory = Directory::new("process");
+    let directory = Directory::new("processes");
     let path = directory.file("a.kv");
-    let other = |path: &Path| {
-        let this = std::env::current_exe().expect("name");
-        let mut command = std::process::Command::new(this);
-        command
-            .args(["--exact", "another_process_is_kept_out"])
-            .env("KV_TEST_OTHER_PROCESS", path);
-        command.output().expect("start").status.code()
-    };
     let pager = open(&path, CreateMode::New).expect("create");
-    assert_eq!(other(&path), Some(40), "open for writing: nobody else");
+    let others: Vec<_> = (0..4)
+        .map(|seed| another_process("processes_write_in_turns", &path, seed))
+        .collect();
+    let mut last = 0;
+    for mut other in others {
+        while other.try_wait().expect("wait").is_none() {
+            let pin = pager.begin_read().expect("read");
+            toy::read(pin.view(), pin.desc()).expect("a whole snapshot");
+            assert!(pin.desc().id >= last, "time goes forward");
+            last = pin.desc().id;
+        }
+        assert_eq!(other.wait().expect("wait").code(), Some(40));
+    }
+    assert!(last > 500, "commits of the others are seen here");
+    toy::account(&pager).expect("accounting");
+    assert!(pager.readers().is_empty());
+    let beside = |name: &str| directory.file(name).exists();
+    assert!(beside("a.kv-shm"));
     drop(pager);
-    assert_eq!(other(&path), Some(42), "closed: anybody");
-    let read_only = PagerOptions {
-        read_only: true,
-        ..options(4096)
-    };
-    let (pager, _) = open_file(&path, CreateMode::Open, &read_only).expect("open");
-    assert!(matches!(
-        pager.lock_write(Wait::Try, &AtomicBool::new(false)),
-        Err(Error::ReadOnly(_))
-    ));
-    assert_eq!(other(&path), Some(41), "open for reading: readers");
+    assert!(!beside("a.kv-shm"), "the last one removes it");
+    toy::account(&open(&path, CreateMode::Open).expect("open")).expect("accounting");
+}
+
+#[test]
+fn a_killed_process_leaves_nothing_locked() {
+    if let Some(path) = told_path() {
+        let pager = open(&path, CreateMode::Open).expect("open");
+        let _pin = pager.begin_read().expect("read");
+        let _seat = pager.lock_write(Wait::Forever, &AtomicBool::new(false)).expect("seat");
+        std::fs::write(path.with_extension("ready"), b"").expect("signal");
+        loop {
+            std::thread::park();
+        }
+    }
+    let directory = Directory::new("killed");
+    let path = directory.file("a.kv");
+    let pager = open(&path, CreateMode::New).expect("create");
+    let mut other = another_process("a_killed_process_leaves_nothing_locked", &path, 0);
+    while !path.with_extension("ready").exists() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let never = AtomicBool::new(false);
+    assert!(matches!(pager.lock_write(Wait::Try, &never), Err(Error::Busy(_))));
+    let held = pager.readers();
+    assert_eq!((held.len(), held[0].pid), (1, other.id()));
+    other.kill().expect("kill");
+    other.wait().expect("wait");
+    drop(
+        pager
+            .lock_write(Wait::For(Duration::from_secs(1)), &never)
+            .expect("the seat is free"),
+    );
+    assert!(pager.readers().is_empty(), "and so is the reader's slot");
+}
+
+#[test]
+fn the_last_one_out_and_the_memory_beside() {
+    let directory = Directory::new("beside");
+    let path = directory.file("a.kv");
+    let beside = directory.file("a.kv-shm");
+    // Left over by a crash, or put there: never believed.
+    std::fs::write(&beside, b"kv-shm and nonsense").expect("write");
+    drop(open(&path, CreateMode::New).expect("create"));
+    let victim = directory.file("victim");
+    std::fs::write(&victim, b"precious").expect("write");
+    std::os::unix::fs::symlink(&victim, &beside).expect("link");
+    let pager = open(&path, CreateMode::Open).expect("open");
+    assert!(
+        beside.symlink_metadata().expect("there").is_file(),
+        "the link was replaced, not followed"
+    );
+    assert_eq!(std::fs::read(&victim).expect("read"), b"precious");
+    drop(pager);
+    assert!(!beside.exists());
 }
 
 #[test]

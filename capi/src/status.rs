@@ -255,6 +255,7 @@ pub(crate) fn status_of(error: &Error) -> kv_status {
         Error::ReadOnly(_) => KV_READ_ONLY,
         Error::TxnFailed(_) => KV_TXN_FAILED,
         Error::TooBig { .. } => KV_TOO_BIG,
+        Error::Forked => KV_FORKED,
         Error::Unsupported(_) => KV_UNSUPPORTED,
         Error::Io { .. } => KV_IO,
         Error::NoSpace { .. } => KV_NO_SPACE,

@@ -58,8 +58,11 @@ impl Drop for Handle {
     /// Seals what was written: a second meta slot then describes the same trees, so that damage to either of the two is
     /// not the loss of a commit. Only by the last one to leave; who is killed leaves one slot, as after any commit.
     fn drop(&mut self) {
-        let last = Arc::strong_count(&self.pager) == 1 && !self.options.memory;
-        if !last || self.pager.read_only() || self.pager.is_poisoned() || self.pager.newest().id <= self.recovery.id {
+        let here = Arc::strong_count(&self.pager) == 1 && !self.options.memory && !self.options.read_only;
+        if !here || self.pager.read_only() || self.pager.is_poisoned() || self.pager.newest().id <= self.recovery.id {
+            return;
+        }
+        if !self.pager.is_last() {
             return;
         }
         if let Ok(writing) = self.pager.lock_write(Wait::Try, &AtomicBool::new(false)) {
@@ -138,6 +141,9 @@ impl Db {
     /// `Busy` (time over), `Cancelled` ([`Db::interrupt`]), `ReadOnly`, `Poisoned`.
     pub fn begin_write(&self, options: WriteOptions) -> Result<WriteTxn> {
         let handle = &*self.handle;
+        if handle.options.read_only {
+            return Err(Error::ReadOnly("the database was opened read-only"));
+        }
         let default = handle.options.wait.map_or(Wait::Forever, Wait::For);
         if handle.waiting.fetch_add(1, SeqCst) == 0 {
             handle.cancel.store(false, SeqCst);

@@ -1,85 +1,173 @@
-//! The lock on the data file that tells processes apart.
+//! Locks on single bytes of the data file, far behind any data: how processes exclude each other.
 //!
-//! One byte far behind any data is locked for as long as the file is open: shared by readers, exclusive by whoever may
-//! write. In this version one process at a time opens a database for writing. The lock belongs to the *open file
-//! description*: unlike classic POSIX locks it does not vanish when the process closes another descriptor of the same
-//! file, and it ends with the process however that ends. It lies on the data file itself, so no deleted or replaced
-//! lock file can let two writers in.
+//! | byte         | held                                   | by                                                        |
+//! |--------------|----------------------------------------|-----------------------------------------------------------|
+//! | `ALIVE`      | shared while open; exclusive while the first opener recovers, the last one leaves, or one is alone | members |
+//! | `OBSERVE`    | shared                                 | those who can only read the file and so are not members    |
+//! | `WRITE`      | exclusive, from the start of a write transaction until its commit is published                  | the writer |
+//! | `SYNC`       | exclusive, during a sync               | who syncs                                                  |
+//! | `PROCESS` + i | exclusive while open                  | the member with index i: who can take it knows i is dead    |
+//! | `ERA` + e    | shared while open                      | members whose shared memory is of era e                     |
 //!
-//! A child between fork and exec still has the parent's descriptions, and with them their locks. A process that starts
-//! children while it closes and opens databases would find its own lock taken for a moment, so a refusal is believed
-//! only after a few tries.
+//! A lock belongs to the *open file description*: unlike classic POSIX locks it does not vanish when the process closes
+//! another descriptor of the same file, and it ends with the process however that ends. The locks lie on the data file
+//! itself, so no deleted or replaced file beside it can let two writers in.
 
 #![allow(unsafe_code)]
 
 use crate::error::{Error, Result};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::time::Duration;
 
-/// Offset of the byte that says "open".
-const ALIVE: i64 = 1 << 62;
-/// Longest pause between two tries; all of them take twice as long.
-const PAUSE_MAX: Duration = Duration::from_millis(32);
+/// A byte that is locked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Byte {
+    /// Somebody has the database open.
+    Alive,
+    /// Somebody reads it without being a member.
+    Observe,
+    /// The writer.
+    Write,
+    /// Who syncs.
+    Sync,
+    /// A member, by index.
+    Process(u16),
+    /// The members of one era of shared memory.
+    Era(u64),
+}
 
-/// Locks `file` for as long as its description is open; waits for a moment only.
-///
-/// # Errors
-/// `Busy` when another process (or another open of this one) has it, `NoLocks` when the file system has no locks.
-pub fn lock_alive(file: BorrowedFd<'_>, exclusive: bool) -> Result<()> {
-    let mut pause = Duration::from_millis(1);
-    loop {
-        let error = match try_lock(file, exclusive) {
-            Ok(()) => return Ok(()),
-            Err(error) => error,
-        };
-        match error.raw_os_error() {
-            Some(libc::EINTR) => {}
-            Some(libc::EAGAIN | libc::EACCES) if pause <= PAUSE_MAX => {
-                std::thread::sleep(pause);
-                pause *= 2;
-            }
-            Some(libc::EAGAIN | libc::EACCES) if exclusive => {
-                return Err(Error::Busy(
-                    "another process has this database open; close it there (one process at a time may write)",
-                ))
-            }
-            Some(libc::EAGAIN | libc::EACCES) => {
-                return Err(Error::Busy(
-                    "another process has this database open for writing; close it there, then open it read-only",
-                ))
-            }
-            _ => {
-                return Err(Error::NoLocks(format!(
-                    "{error}; put the database on a file system with locks"
-                )))
-            }
+/// How a byte is locked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// With others.
+    Shared,
+    /// Alone.
+    Exclusive,
+}
+
+impl Byte {
+    fn offset(self) -> i64 {
+        const BASE: i64 = 1 << 61;
+        match self {
+            Byte::Alive => BASE,
+            Byte::Observe => BASE + 1,
+            Byte::Write => BASE + 2,
+            Byte::Sync => BASE + 3,
+            Byte::Process(index) => BASE + 0x1_0000 + i64::from(index),
+            Byte::Era(era) => BASE + (1 << 48) + (era & 0xFFFF_FFFF_FFFF) as i64,
         }
     }
 }
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
-fn try_lock(file: BorrowedFd<'_>, exclusive: bool) -> io::Result<()> {
-    // SAFETY: all zeros is a valid `flock`; every field that matters is set below.
-    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
-    lock.l_type = if exclusive { libc::F_WRLCK } else { libc::F_RDLCK } as libc::c_short;
-    lock.l_whence = libc::SEEK_SET as libc::c_short;
-    lock.l_start = ALIVE as libc::off_t;
-    lock.l_len = 1;
-    // SAFETY: a live descriptor and a pointer to a complete structure.
-    match unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &lock) } {
-        -1 => Err(io::Error::last_os_error()),
-        _ => Ok(()),
+/// Locks the byte, or changes the lock held on it (at once, without letting go of it between); false: somebody else's
+/// lock is in the way.
+///
+/// # Errors
+/// `NoLocks` when the file system has no locks.
+pub fn try_lock(file: BorrowedFd<'_>, byte: Byte, mode: Mode) -> Result<bool> {
+    loop {
+        match control(file, libc::F_OFD_SETLK, kind(mode), byte) {
+            Ok(_) => return Ok(true),
+            Err(error) => match error.raw_os_error() {
+                Some(libc::EINTR) => {}
+                Some(libc::EAGAIN | libc::EACCES) => return Ok(false),
+                _ => return Err(no_locks(&error)),
+            },
+        }
     }
 }
 
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn try_lock(file: BorrowedFd<'_>, exclusive: bool) -> io::Result<()> {
-    let _ = ALIVE;
-    let how = if exclusive { libc::LOCK_EX } else { libc::LOCK_SH } | libc::LOCK_NB;
-    // SAFETY: a live descriptor; this lock belongs to the open file description too.
-    match unsafe { libc::flock(file.as_raw_fd(), how) } {
+/// Locks the byte for this description alone, waiting for as long as it takes; who dies holding it lets go of it.
+///
+/// # Errors
+/// `NoLocks`.
+pub fn wait_lock(file: BorrowedFd<'_>, byte: Byte) -> Result<()> {
+    loop {
+        match control(file, libc::F_OFD_SETLKW, kind(Mode::Exclusive), byte) {
+            Ok(_) => return Ok(()),
+            Err(error) if error.raw_os_error() == Some(libc::EINTR) => {}
+            Err(error) => return Err(no_locks(&error)),
+        }
+    }
+}
+
+/// Lets go of the byte. Cannot fail for a byte that is locked.
+pub fn unlock(file: BorrowedFd<'_>, byte: Byte) {
+    // Only a lack of kernel memory could refuse, and only when a lock is split; these are single bytes.
+    let _ = control(file, libc::F_OFD_SETLK, libc::F_UNLCK, byte);
+}
+
+/// Whether another description has any lock on the byte.
+///
+/// # Errors
+/// `NoLocks`.
+pub fn is_locked(file: BorrowedFd<'_>, byte: Byte) -> Result<bool> {
+    let found = control(file, libc::F_OFD_GETLK, libc::F_WRLCK, byte).map_err(|e| no_locks(&e))?;
+    Ok(found != libc::F_UNLCK as libc::c_short)
+}
+
+fn kind(mode: Mode) -> libc::c_int {
+    match mode {
+        Mode::Shared => libc::F_RDLCK,
+        Mode::Exclusive => libc::F_WRLCK,
+    }
+}
+
+fn no_locks(error: &io::Error) -> Error {
+    Error::NoLocks(format!("{error}; put the database on a file system with locks"))
+}
+
+fn control(file: BorrowedFd<'_>, command: libc::c_int, kind: libc::c_int, byte: Byte) -> io::Result<libc::c_short> {
+    // SAFETY: all zeros is a valid `flock`; every field that matters is set below.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    lock.l_type = kind as libc::c_short;
+    lock.l_whence = libc::SEEK_SET as libc::c_short;
+    lock.l_start = byte.offset() as libc::off_t;
+    lock.l_len = 1;
+    // SAFETY: a live descriptor and a pointer to a complete structure.
+    match unsafe { libc::fcntl(file.as_raw_fd(), command, &mut lock) } {
         -1 => Err(io::Error::last_os_error()),
-        _ => Ok(()),
+        _ => Ok(lock.l_type),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn locks_belong_to_the_description() {
+        let path = std::env::temp_dir().join(format!("kv-lock-{}", std::process::id()));
+        let open = || {
+            File::options()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(&path)
+                .expect("open")
+        };
+        let (one, two) = (open(), open());
+        let lock = |file: &File, byte, mode| try_lock(file.as_fd(), byte, mode).expect("lock");
+        assert!(lock(&one, Byte::Alive, Mode::Exclusive));
+        assert!(!lock(&two, Byte::Alive, Mode::Shared));
+        assert!(lock(&two, Byte::Write, Mode::Exclusive), "other bytes are free");
+        // Closing a third description of the file takes nothing away.
+        drop(open());
+        assert!(is_locked(two.as_fd(), Byte::Alive).expect("look"));
+        assert!(
+            !is_locked(one.as_fd(), Byte::Alive).expect("look"),
+            "one's own does not count"
+        );
+        assert!(lock(&one, Byte::Alive, Mode::Shared), "exclusive to shared");
+        assert!(lock(&two, Byte::Alive, Mode::Shared));
+        assert!(!lock(&one, Byte::Alive, Mode::Exclusive));
+        unlock(two.as_fd(), Byte::Alive);
+        assert!(lock(&one, Byte::Alive, Mode::Exclusive));
+        drop(one);
+        wait_lock(two.as_fd(), Byte::Alive).expect("the holder is gone");
+        std::fs::remove_file(&path).expect("remove");
     }
 }

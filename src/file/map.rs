@@ -165,15 +165,15 @@ impl Reservation {
     }
 }
 
-/// Integers that are zero when all their bytes are, and shared between threads.
+/// Integers that any bytes are a value of, zero bytes zero, and that threads and processes can share.
 ///
 /// # Safety
-/// All zero bytes must be a valid value, with interior mutability and alignment up to a page.
+/// Any bytes must be a valid value, with interior mutability and alignment up to a page.
 pub unsafe trait Atomic: Sync {}
 
-// SAFETY: zero bytes are the number 0.
+// SAFETY: an integer; any bytes are one.
 unsafe impl Atomic for AtomicU16 {}
-// SAFETY: zero bytes are the number 0.
+// SAFETY: an integer; any bytes are one.
 unsafe impl Atomic for AtomicU64 {}
 
 /// Zeroed atomic integers in memory that costs nothing until touched.
@@ -199,10 +199,27 @@ impl<T: Atomic> Atomics<T> {
         })
     }
 
+    /// `count` integers at the head of `file`, shared with every process that maps them. The file must have that many
+    /// bytes, allocated, and must not be truncated.
+    ///
+    /// # Errors
+    /// `NoMemory`, `Io`.
+    pub fn of_file(file: BorrowedFd<'_>, count: u64) -> Result<Atomics<T>> {
+        let bytes = count.checked_mul(size_of::<T>() as u64);
+        let bytes = bytes.ok_or(Error::NoMemory("map memory"))?;
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        Ok(Atomics {
+            range: Reservation::map(bytes, protection, libc::MAP_SHARED, file.as_raw_fd())?,
+            count: count as usize,
+            kind: PhantomData,
+        })
+    }
+
     /// All of them.
     #[inline(always)]
     pub fn all(&self) -> &[T] {
-        // SAFETY: anonymous memory, zeroed, aligned to a page, reached through these atomics only, as long as `self`.
+        // SAFETY: zeroed or shared memory, aligned to a page, reached through atomics only (by other processes, too), as
+        // long as `self`; any bytes are a valid value of an `Atomic`.
         unsafe { std::slice::from_raw_parts(self.range.base.cast::<T>(), self.count) }
     }
 

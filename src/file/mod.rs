@@ -6,19 +6,31 @@
 //! | `map`    | reserved address ranges: the mapped file, anonymous memory                            |
 //! | `memory` | a database without a file                                                             |
 //! | `sim`    | a simulated disk that loses power, tears writes and fails on command (for tests)      |
-//! | `lock`   | the lock on the data file that tells processes apart                                  |
+//! | `peers`  | those who have the same database open: shared memory, the right to write and to sync    |
+//! | `members` | a process among others: who is first, who joins, the file of shared memory            |
+//! | `lock`   | locks on bytes of the data file                                                       |
+//! | `futex`  | waiting for a word in shared memory                                                   |
+//! | `clock`  | a clock that processes share                                                           |
+//! | `fork`   | what a child must not inherit                                                         |
 //!
 //! Writing goes through calls ([`Storage::writev_at`]), reading through memory ([`Storage::memory`]): a page is read
 //! where it lies. Only recovery reads through [`Storage::read_at`], because it must see the disk and not the cache.
 
+pub mod clock;
+pub mod fork;
+pub mod futex;
 pub mod lock;
 pub mod map;
+pub mod members;
 pub mod memory;
+pub mod peers;
 pub mod posix;
 pub mod sim;
 
 use crate::error::Result;
 pub use map::Mapped;
+use peers::{Alone, Peers};
+use std::sync::Arc;
 
 /// What makes two paths the same file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -51,6 +63,14 @@ pub trait Storage: Send + Sync {
     /// # Errors
     /// `Io`.
     fn read_at(&self, at: u64, into: &mut [u8]) -> Result<()>;
+
+    /// Fills `into` from offset `at`, as other processes see it: what they wrote may not be on the medium.
+    ///
+    /// # Errors
+    /// `Io`.
+    fn read_cached(&self, at: u64, into: &mut [u8]) -> Result<()> {
+        self.read_at(at, into)
+    }
 
     /// Writes all of `bytes` at offset `at`; the file grows as needed.
     ///
@@ -87,4 +107,12 @@ pub trait Storage: Send + Sync {
 
     /// Whether writing is impossible.
     fn read_only(&self) -> bool;
+
+    /// Joins those who have the same file open; they share `words` of memory.
+    ///
+    /// # Errors
+    /// `Busy`, `Access`, `NoLocks`, `NoMemory`, `Limit`, `Io`.
+    fn peers(&self, words: usize) -> Result<Arc<dyn Peers>> {
+        Ok(Arc::new(Alone::new(words)?))
+    }
 }

@@ -9,48 +9,63 @@
 
 #![allow(unsafe_code)]
 
+use super::fork::{self, Watch};
 use super::map::{Mapped, Reservation};
-use super::{lock, Identity, Storage};
+use super::members::Member;
+use super::peers::Peers;
+use super::{Identity, Storage};
 use crate::error::{Error, Result};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::Arc;
 
 /// Slices handed to the system in one call.
 const SLICES_MAX: usize = 1024;
 
-/// A regular file, mapped and locked.
+/// A regular file, mapped.
 #[derive(Debug)]
 pub struct PosixFile {
     map: Reservation,
-    file: File,
+    /// Before the file: a child must not find another one's descriptor under this number.
+    _watch: Watch,
+    file: Arc<File>,
+    path: PathBuf,
     identity: Identity,
-    read_only: bool,
+    writable: bool,
 }
 
-/// A file that was opened but not yet locked or mapped: enough to learn which one it is.
+/// A file that was opened but not yet mapped: enough to learn which one it is.
 #[derive(Debug)]
 pub struct Candidate {
     file: File,
+    path: PathBuf,
     identity: Identity,
-    read_only: bool,
+    writable: bool,
 }
 
 impl Candidate {
-    /// Opens an existing regular file.
+    /// Opens an existing regular file, for writing if that is permitted: who only reads takes locks, too. Without
+    /// permission to write it is opened only if `read_only`.
     ///
     /// # Errors
     /// `NoFile`, `Access`, `NotADatabase` (not a regular file), `Io`.
     pub fn open(path: &Path, read_only: bool) -> Result<Candidate> {
-        let opened = OpenOptions::new()
-            .read(true)
-            .write(!read_only)
-            .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
-            .open(path);
+        let open = |writable: bool| {
+            OpenOptions::new()
+                .read(true)
+                .write(writable)
+                .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+                .open(path)
+        };
+        let (opened, writable) = match open(true) {
+            Err(error) if read_only && error.raw_os_error() != Some(libc::ENOENT) => (open(false), false),
+            opened => (opened, true),
+        };
         let file = above_standard(opened.map_err(|e| at_path("open", path, e))?)?;
         let facts = file.metadata().map_err(|e| Error::io("look at the file", e))?;
         if !facts.is_file() {
@@ -62,8 +77,9 @@ impl Candidate {
         };
         Ok(Candidate {
             file,
+            path: path.to_owned(),
             identity,
-            read_only,
+            writable,
         })
     }
 
@@ -72,12 +88,11 @@ impl Candidate {
         self.identity
     }
 
-    /// Locks it against other processes and maps it.
+    /// Maps it.
     ///
     /// # Errors
-    /// `Busy`, `NoLocks`, `NoMemory`, `Io`.
-    pub fn lock(self) -> Result<PosixFile> {
-        lock::lock_alive(self.file.as_fd(), !self.read_only)?;
+    /// `NoMemory`, `Io`.
+    pub fn map(self) -> Result<PosixFile> {
         let len = self
             .file
             .metadata()
@@ -85,9 +100,11 @@ impl Candidate {
             .len();
         Ok(PosixFile {
             map: Reservation::of_file(self.file.as_fd(), len)?,
-            file: self.file,
+            _watch: fork::watch(&self.file),
+            file: Arc::new(self.file),
+            path: self.path,
             identity: self.identity,
-            read_only: self.read_only,
+            writable: self.writable,
         })
     }
 }
@@ -156,8 +173,17 @@ fn name_it(from: &Path, to: &Path) -> Result<()> {
     std::fs::remove_file(from).map_err(|e| at_path("create", from, e))
 }
 
+/// Gives the file these bytes on disk, so that storing into its mapping cannot fail.
+pub(super) fn allocate(file: &File, bytes: u64) -> Result<()> {
+    // SAFETY: a live descriptor.
+    match unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, bytes as libc::off_t) } {
+        0 => Ok(()),
+        error => Err(Error::io("allocate", io::Error::from_raw_os_error(error))),
+    }
+}
+
 /// Moves a file whose descriptor is 0, 1 or 2 to a higher one.
-fn above_standard(file: File) -> Result<File> {
+pub(super) fn above_standard(file: File) -> Result<File> {
     if file.as_raw_fd() > 2 {
         return Ok(file);
     }
@@ -170,7 +196,8 @@ fn above_standard(file: File) -> Result<File> {
     Ok(unsafe { File::from_raw_fd(fd) })
 }
 
-fn at_path(op: &'static str, path: &Path, error: io::Error) -> Error {
+/// An error that names the file.
+pub(super) fn at_path(op: &'static str, path: &Path, error: io::Error) -> Error {
     match error.raw_os_error() {
         Some(libc::ENOENT | libc::ENOTDIR) => Error::NoFile(path.display().to_string()),
         Some(libc::EACCES | libc::EPERM | libc::EROFS) => Error::Access(format!("{}: {error}", path.display())),
@@ -228,6 +255,10 @@ impl Storage for PosixFile {
             .len())
     }
 
+    fn read_cached(&self, at: u64, into: &mut [u8]) -> Result<()> {
+        self.file.read_exact_at(into, at).map_err(|e| Error::io("read", e))
+    }
+
     fn read_at(&self, at: u64, into: &mut [u8]) -> Result<()> {
         #[cfg(any(target_os = "linux", target_os = "android"))]
         // SAFETY: advice about a live descriptor; it cannot fail in a way that matters.
@@ -239,7 +270,7 @@ impl Storage for PosixFile {
                 libc::POSIX_FADV_DONTNEED,
             );
         }
-        self.file.read_exact_at(into, at).map_err(|e| Error::io("read", e))
+        self.read_cached(at, into)
     }
 
     fn writev_at(&self, at: u64, parts: &[&[u8]]) -> Result<()> {
@@ -285,7 +316,12 @@ impl Storage for PosixFile {
     }
 
     fn read_only(&self) -> bool {
-        self.read_only
+        !self.writable
+    }
+
+    fn peers(&self, words: usize) -> Result<Arc<dyn Peers>> {
+        let member = Member::join(self.file.clone(), &self.path, self.writable, words)?;
+        Ok(Arc::new(member))
     }
 }
 
@@ -330,18 +366,15 @@ mod tests {
         assert_eq!(std::fs::read(&path).expect("read"), b"hello");
         assert_eq!(std::fs::read_dir(&dir).expect("list").count(), 1);
         assert!(matches!(create(&dir.join("no/such"), b""), Err(Error::NoFile(_))));
-        let one = Candidate::open(&path, false).expect("open").lock().expect("lock");
+        let one = Candidate::open(&path, false).expect("open").map().expect("map");
         let two = Candidate::open(&path, false).expect("open");
         assert_eq!(one.identity(), Some(two.identity()));
-        assert!(matches!(two.lock(), Err(Error::Busy(_))));
         one.writev_at(5, &[b" wor", b"ld"]).expect("write");
         let mut bytes = [0; 11];
         one.read_at(0, &mut bytes).expect("read");
         assert_eq!(&bytes, b"hello world");
         assert!(one.read_at(1, &mut bytes).is_err());
         assert!(matches!(Candidate::open(&dir, true), Err(Error::NotADatabase(_))));
-        drop(one);
-        assert!(Candidate::open(&path, false).expect("open").lock().is_ok());
         std::fs::remove_dir_all(&dir).expect("remove");
     }
 }

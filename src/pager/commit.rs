@@ -20,11 +20,13 @@
 //! Commits that arrive while a sync runs wait for its lock and find themselves durable, or one of them syncs for all.
 //! There is no leader and no queue; the writer's seat is free meanwhile.
 
+use super::recover;
 use super::shared::{Seat, RING};
 use super::tail::{Freed, Record, Spilled, Tail};
-use super::writing::{WriteState, Writing};
+use super::writing::Writing;
 use super::{Desc, Durability, Pager, Roots};
 use crate::error::{Error, Result};
+use crate::file::peers::Peers;
 use crate::page::meta::{Meta, Spill, SLOT, SLOTS, TAIL_MAX};
 use crate::page::{Place, Root};
 use crate::util::crc32c;
@@ -46,21 +48,15 @@ impl Writing {
         let shared = &pager.shared;
         self.check_freed()?;
         self.check_roots(&roots)?;
-        let tip = shared.tip.get();
+        let tip = shared.tip().get();
         // The ring must not overwrite what `visible` names; a lazy backlog has its own bound below.
-        let behind = self.id - shared.visible.load(SeqCst) >= RING - 4;
+        let behind = self.id - shared.visible().load(SeqCst) >= RING - 4;
         if self.sync_first || behind {
             pager.sync_data(tip.id, self.sync_first).map_err(|_| Error::Poisoned)?;
         }
-        // In this order (I-1).
-        let syncing = shared.syncing.get();
-        let durable = shared.durable.get();
-        let taken = [syncing, durable, tip];
-        let free = (0..SLOTS).find(|slot| taken.iter().all(|seat| seat.id == 0 || seat.slot != *slot));
-        let seat = Seat {
-            id: self.id,
-            slot: free.ok_or_else(|| Error::Panic("no meta slot is free".into()))?,
-        };
+        let free = shared.free_slot(SLOTS);
+        let (slot, durable) = free.ok_or_else(|| Error::Panic("no meta slot is free".into()))?;
+        let seat = Seat { id: self.id, slot };
         let base = durable.id;
         let folded = if self.folding { tip.id } else { self.state.folded };
         let (record, tail, inline) = self.make_tail(base, folded)?;
@@ -90,7 +86,7 @@ impl Writing {
             inline,
             ..Meta::default()
         };
-        shared.next_id.store(self.id + 1, SeqCst);
+        shared.next_id().store(self.id + 1, SeqCst);
         if let Err(error) = pager.storage.write_at((seat.slot * SLOT) as u64, &*meta.encode()) {
             pager.poison();
             return Err(Error::InDoubt(format!("writing its meta slot failed: {error}")));
@@ -104,10 +100,10 @@ impl Writing {
         let backlog = self.adopt(desc, roots.space, &meta, &record, tail, durable.id);
         shared.describe(&desc, base);
         if durability == Durability::Full {
-            shared.full_tip.store(desc.id, SeqCst);
+            shared.full_tip().store(desc.id, SeqCst);
         }
-        shared.tip.set(seat);
-        let now = durability == Durability::Lazy && shared.full_tip.load(SeqCst) <= shared.durable.get().id;
+        shared.tip().set(seat);
+        let now = durability == Durability::Lazy && shared.full_tip().load(SeqCst) <= shared.durable().get().id;
         if now {
             shared.show(desc.id);
         }
@@ -266,69 +262,77 @@ impl Pager {
     /// # Errors
     /// `Poisoned`, `InDoubt`.
     pub fn sync(&self) -> Result<()> {
-        if self.shared.poison.load(SeqCst) {
+        self.check_fork()?;
+        if self.is_poisoned() {
             return Err(Error::Poisoned);
         }
-        self.sync_data(self.shared.tip.get().id, false)
+        self.sync_data(self.shared.tip().get().id, false)
     }
 
     /// Makes commit `id` durable, with whatever was published meanwhile; `anyway`: syncs even if it is, for data that
     /// belongs to no commit yet.
     fn sync_data(&self, id: u64, mut anyway: bool) -> Result<()> {
         let shared = &self.shared;
-        while anyway || shared.durable.get().id < id {
-            let _lock = self.sync_lock.lock();
-            if shared.durable.get().id >= id && !anyway {
+        while anyway || shared.durable().get().id < id {
+            let _here = self.sync_lock.lock();
+            let _everywhere = SyncRight::take(&*self.peers)?;
+            if shared.durable().get().id >= id && !anyway {
                 break;
             }
-            if shared.poison.load(SeqCst) {
+            if self.is_poisoned() {
                 return Err(Error::InDoubt("another sync failed".into()));
             }
-            // The claim counts only if the tip is unchanged after it (I-6).
-            let (tip, base) = loop {
-                let tip = shared.tip.get();
-                shared.syncing.set(tip);
-                let base = shared.base_of(tip.id);
-                if shared.tip.get() == tip {
-                    break (tip, base);
-                }
-            };
-            let left = shared.intent.swap(true, SeqCst);
-            if let (Err(error), _) | (Ok(()), Some(error)) = (self.storage.sync(), died(left)) {
+            let (tip, base) = shared.claim_tip();
+            let left = shared.begin_sync();
+            if let Err(error) = self.storage.sync().and_then(|()| self.prove(left, tip)) {
                 self.poison();
                 return Err(Error::InDoubt(format!("its sync failed: {error}")));
             }
-            shared.intent.store(false, SeqCst);
-            shared.show(tip.id);
-            if tip.id > shared.durable.get().id {
-                shared.durable.set(tip);
-                shared.dur_base.store(base, SeqCst);
-            }
-            shared.syncing.set(Seat::default());
+            shared.end_sync();
+            shared.synced(tip, base);
             anyway = false;
         }
         Ok(())
     }
 
+    /// A sync found unfinished (`left`): its leader is gone, and what it learned with it. An error it saw is not told
+    /// again to those who opened the file later, so the commit is read back from the disk.
+    fn prove(&self, left: bool, tip: Seat) -> Result<()> {
+        if !left {
+            return Ok(());
+        }
+        match recover::is_on_disk(&*self.storage, tip.slot, tip.id)? {
+            true => Ok(()),
+            false => Err(Error::corrupt(0, "an earlier sync did not write what it should have")),
+        }
+    }
+
     /// After a failed sync or slot write nothing unsynced can be trusted, and the cache may show what the disk lacks.
     pub(super) fn poison(&self) {
-        self.shared.poison.store(true, SeqCst);
-        self.tags.clear();
+        self.shared.poison();
+        self.see_poison();
         self.wake_waiters();
     }
 
-    /// Puts the writer's state back and lets the next one in.
-    pub(super) fn leave_seat(&self, state: WriteState) {
-        let free = state.space.pool.total();
-        self.free_pages.store(free, SeqCst);
-        self.pending_pages
-            .store(state.space.known().saturating_sub(free), SeqCst);
-        *self.seat.lock() = Some(state);
-        self.seat_free.notify_one();
+    /// Forgets, once, which pages were verified: those of what was not durable may come back from the disk as they were.
+    pub(super) fn see_poison(&self) {
+        if !self.poison_seen.swap(true, SeqCst) {
+            self.tags.clear();
+        }
     }
 }
 
-/// A sync found unfinished: its leader is gone, and what it learned with it.
-fn died(left: bool) -> Option<Error> {
-    left.then_some(Error::Panic("a thread died in a sync".into()))
+/// The right to sync, in all processes.
+struct SyncRight<'a>(&'a dyn Peers);
+
+impl SyncRight<'_> {
+    fn take(peers: &dyn Peers) -> Result<SyncRight<'_>> {
+        peers.lock_sync().map(|()| SyncRight(peers))
+    }
+}
+
+impl Drop for SyncRight<'_> {
+    fn drop(&mut self) {
+        self.0.unlock_sync();
+    }
 }

@@ -3,14 +3,16 @@
 //! | file      | subject                                                                             |
 //! |-----------|-------------------------------------------------------------------------------------|
 //! | `view`    | pages in place, verified on first touch                                               |
-//! | `shared`  | the words every thread looks at: tip, visible, durable, ring of descriptors, readers     |
-//! | `writing` | the writer's seat; pages taken, written, released                                      |
+//! | `shared`  | the words all processes look at: tip, visible, durable, ring of descriptors, readers     |
+//! | `seat`    | the writer's seat: waiting for it, catching up with what others committed               |
+//! | `writing` | what its holder does before the commit: pages taken, written, released                 |
 //! | `commit`  | publishing, syncing, poison                                                            |
 //! | `tail`    | the record each recent commit has in its meta slot                                     |
 //! | `space`   | dead pages: the reuse rule, the mirror of the space tree                                 |
 //! | `alloc`   | runs of pages by address and by size                                                   |
 //! | `recover` | the newest whole commit                                                                |
 //! | `open`    | by path, once per process                                                              |
+//! | `readers` | readers: registering, and what is known about all of them                              |
 //!
 //! Invariants, quoted by number where they are upheld:
 //!
@@ -29,7 +31,9 @@
 mod alloc;
 mod commit;
 mod open;
+mod readers;
 mod recover;
+mod seat;
 mod shared;
 mod space;
 mod tail;
@@ -37,21 +41,23 @@ mod view;
 mod writing;
 
 pub use open::{open_file, open_memory, CreateMode};
+pub use readers::{Pin, ReaderInfo};
+pub use seat::Accounting;
 pub use view::View;
 pub use writing::Writing;
 
 use crate::error::{Error, Result};
 use crate::file::map::Atomics;
-use crate::file::{Mapped, Storage};
+use crate::file::peers::Peers;
+use crate::file::{fork, Mapped, Storage};
 use crate::page::{meta_pages, Root, PAGE_MAX, PAGE_MIN};
 use parking_lot::{Condvar, Mutex};
-use shared::{Seat, Shared};
-use space::Space;
+use seat::WriteState;
+use shared::{Constants, Seat, Shared};
 use std::hash::{BuildHasher, Hasher};
-use std::sync::atomic::{AtomicU16, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering::SeqCst};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use writing::WriteState;
 
 /// What a snapshot sees.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -157,8 +163,14 @@ pub struct Pager {
     uuid: [u8; 16],
     /// Feature bits carried over: those a writer must understand, those that may be ignored.
     features: (u32, u32),
+    /// The tags were cleared after the poisoning.
+    poison_seen: AtomicBool,
+    /// Forks before this was opened: a child must not touch it.
+    forks: u32,
     free_pages: AtomicU64,
     pending_pages: AtomicU64,
+    /// Before the storage: who leaves says so while the file is open.
+    peers: Arc<dyn Peers>,
     storage: Arc<dyn Storage>,
     /// Last, so that it goes after the file was closed.
     registration: Option<open::Registration>,
@@ -171,14 +183,6 @@ impl std::fmt::Debug for Pager {
             .field("stat", &self.stat())
             .finish_non_exhaustive()
     }
-}
-
-/// A registered reader: a snapshot that is held until dropped.
-#[derive(Debug)]
-pub struct Pin {
-    pager: Arc<Pager>,
-    desc: Desc,
-    slot: u32,
 }
 
 /// The roots a commit publishes.
@@ -207,6 +211,16 @@ pub struct Dead {
 
 /// Pages of a zone: the unit in which a writer loads dead extents.
 pub const ZONE_PAGES: u64 = 1 << 16;
+
+/// Features that this version does not know and that forbid writing.
+fn refuse_unknown(features: (u32, u32), read_only: bool) -> Result<()> {
+    match features.0 {
+        bits if bits != 0 && !read_only => Err(Error::TooNew(format!(
+            "unknown features {bits:#x} forbid writing; open it read-only"
+        ))),
+        _ => Ok(()),
+    }
+}
 
 /// Nanoseconds since 1970.
 fn now() -> u64 {
@@ -255,75 +269,90 @@ impl Pager {
         Pager::start(storage, options, None)
     }
 
-    /// Opens what `storage` holds.
+    /// Opens what `storage` holds: recovers it if nobody has it open, else joins those who have.
     fn start(
         storage: Arc<dyn Storage>,
         options: &PagerOptions,
         registration: Option<open::Registration>,
     ) -> Result<(Arc<Pager>, Recovery)> {
+        let forks = fork::count();
+        let peers = storage.peers(shared::WORDS)?;
+        let shared = Shared::new(peers.memory(), peers.index());
+        let recovery = if peers.first() {
+            Pager::recover(&*storage, options, &shared)?
+        } else if shared.is_poisoned() {
+            return Err(Error::Poisoned);
+        } else {
+            Recovery {
+                id: shared.newest().id,
+                discarded: 0,
+            }
+        };
+        let constants = shared.constants();
+        let page_size = constants.page_size as usize;
+        let read_only = storage.read_only();
+        refuse_unknown(constants.features, read_only || options.read_only)?;
+        let memory = storage.memory();
+        let pager = Pager {
+            shared,
+            pending_pages: AtomicU64::new(0),
+            free_pages: AtomicU64::new(0),
+            seat: Mutex::new(Some(WriteState::default())),
+            seat_free: Condvar::new(),
+            sync_lock: Mutex::new(()),
+            tags: Atomics::new(memory.reserved() / page_size as u64)?,
+            memory,
+            file_pages: AtomicU64::new((storage.len()? / page_size as u64).max(meta_pages(page_size))),
+            page_size,
+            verify: options.verify,
+            read_only,
+            uuid: constants.uuid,
+            features: constants.features,
+            poison_seen: AtomicBool::new(false),
+            forks,
+            peers,
+            storage,
+            registration,
+        };
+        if pager.peers.first() {
+            // What was just read is still at hand; others load it when they write.
+            pager.load_seat()?;
+            pager.peers.admit()?;
+        }
+        Ok((Arc::new(pager), recovery))
+    }
+
+    /// Finds the newest whole commit, and tells it to all in `shared`.
+    fn recover(storage: &dyn Storage, options: &PagerOptions, shared: &Shared) -> Result<Recovery> {
         let read_only = options.read_only || storage.read_only();
         match storage.sync() {
-            // Nothing is ever overwritten on the strength of what a read-only opener believes.
-            Err(Error::Io { .. }) if read_only => {}
+            // Nothing is ever overwritten on the strength of what this opener believes.
+            Err(Error::Io { .. }) if storage.read_only() => {}
             synced => synced?,
         }
-        let found = recover::recover(&*storage)?;
+        let found = recover::recover(storage)?;
         let meta = found.meta;
-        if meta.write != 0 && !read_only {
-            let bits = meta.write;
-            return Err(Error::TooNew(format!(
-                "unknown features {bits:#x} forbid writing; open it read-only"
-            )));
-        }
-        let page_size = meta.page_size as usize;
-        let first = meta_pages(page_size);
-        let memory = storage.memory();
+        let constants = Constants {
+            page_size: meta.page_size,
+            uuid: meta.uuid,
+            features: (meta.write, meta.may),
+        };
+        refuse_unknown(constants.features, read_only)?;
         let desc = Desc {
             id: meta.id,
             pages: meta.pages,
             main: meta.main,
             catalogue: meta.catalogue,
         };
-        let records = found.tail.records().filter(|r| r.id > meta.folded);
-        let space = Space::open(meta.pages, meta.dead, records.map(|r| &**r));
-        let state = WriteState {
-            space,
-            tip: desc,
-            space_root: meta.space,
-            tail: found.tail,
-            folded: meta.folded,
-            dead: meta.dead,
-            inline_bytes: meta.inline.len(),
-            erase: found.rejected.clone(),
-            unsynced: Vec::new(),
-        };
         let seat = Seat {
             id: meta.id,
             slot: found.slot,
         };
-        let pager = Pager {
-            shared: Shared::new(seat, &desc, meta.base, found.max_id)?,
-            pending_pages: AtomicU64::new(state.space.known()),
-            free_pages: AtomicU64::new(0),
-            seat: Mutex::new(Some(state)),
-            seat_free: Condvar::new(),
-            sync_lock: Mutex::new(()),
-            tags: Atomics::new(memory.reserved() / page_size as u64)?,
-            memory,
-            file_pages: AtomicU64::new((storage.len()? / page_size as u64).max(first)),
-            page_size,
-            verify: options.verify,
-            read_only,
-            uuid: meta.uuid,
-            features: (meta.write, meta.may),
-            storage,
-            registration,
-        };
-        let recovery = Recovery {
+        shared.fill(seat, &desc, meta.base, found.max_id, &found.rejected, &constants);
+        Ok(Recovery {
             id: meta.id,
             discarded: found.rejected.len() as u32,
-        };
-        Ok((Arc::new(pager), recovery))
+        })
     }
 
     /// Bytes of a page.
@@ -343,27 +372,27 @@ impl Pager {
 
     /// Whether a sync or slot write failed since the environment was opened.
     pub fn is_poisoned(&self) -> bool {
-        self.shared.poison.load(SeqCst)
+        self.shared.is_poisoned()
+    }
+
+    /// Whether nobody else, in no process, has this database open; if so, nobody can open it until this one is closed.
+    pub fn is_last(&self) -> bool {
+        self.peers.is_last()
+    }
+
+    /// Whether this process is a child of the one that opened the database.
+    #[inline(always)]
+    fn check_fork(&self) -> Result<()> {
+        match fork::count() == self.forks {
+            true => Ok(()),
+            false => Err(Error::Forked),
+        }
     }
 
     /// First page behind the meta slots.
     #[inline(always)]
     fn first_page(&self) -> u64 {
         meta_pages(self.page_size)
-    }
-
-    /// Registers a reader on the newest visible commit. A few nanoseconds; never blocks.
-    ///
-    /// # Errors
-    /// `Poisoned` when that commit may not survive; `Limit` when every reader slot is taken.
-    pub fn begin_read(self: &Arc<Self>) -> Result<Pin> {
-        let (slot, desc) = self.shared.register()?;
-        let pin = Pin {
-            pager: self.clone(),
-            desc,
-            slot,
-        };
-        pin.trusted().map(|()| pin)
     }
 
     /// The newest visible commit, without holding it.
@@ -377,6 +406,17 @@ impl Pager {
         View::new(self, pages)
     }
 
+    /// Makes everything durable; called when the environment's last handle goes, and harmless at other times.
+    ///
+    /// # Errors
+    /// As [`Pager::sync`].
+    pub fn close(&self) -> Result<()> {
+        if self.read_only || self.is_poisoned() || self.check_fork().is_err() {
+            return Ok(());
+        }
+        self.sync()
+    }
+
     /// Figures of the file.
     pub fn stat(&self) -> FileStat {
         let held = self.shared.held();
@@ -387,56 +427,10 @@ impl Pager {
             free_pages: self.free_pages.load(SeqCst),
             pending_pages: self.pending_pages.load(SeqCst),
             visible: visible.id,
-            durable: self.shared.durable.get().id,
+            durable: self.shared.durable().get().id,
             readers: held.len() as u32,
             oldest: held.first().copied().unwrap_or(visible.id),
         }
-    }
-
-    /// Commits held by readers, ascending, once per reader.
-    pub fn held(&self) -> Vec<u64> {
-        self.shared.held()
-    }
-
-    /// Root of the space tree at the newest commit, the dead extents that commit's own tail records add to and take
-    /// from it, and the pages its spilled records occupy: what the accounting check needs. Call with the writer's seat
-    /// free; the answer belongs to the commit in `Desc`.
-    ///
-    /// # Errors
-    /// `Busy` while somebody writes.
-    pub fn accounting(&self) -> Result<Accounting> {
-        let seat = self.seat.lock();
-        let state = seat.as_ref().ok_or(Error::Busy("a transaction is writing"))?;
-        let mut tail = Vec::new();
-        for record in state.tail.records().filter(|r| r.id > state.folded) {
-            tail.extend(record.taken.iter().map(|taken| Err(*taken)));
-            tail.extend(record.freed.iter().map(|f| {
-                Ok(Dead {
-                    page: f.page,
-                    pages: f.pages,
-                    birth: f.birth,
-                    death: record.id,
-                })
-            }));
-        }
-        let spill = state.tail.spilled.iter().map(|s| (s.spill.page, s.spill.pages));
-        Ok(Accounting {
-            desc: state.tip,
-            space: state.space_root,
-            tail,
-            spill: spill.collect(),
-        })
-    }
-
-    /// Makes everything durable; called when the environment's last handle goes, and harmless at other times.
-    ///
-    /// # Errors
-    /// As [`Pager::sync`].
-    pub fn close(&self) -> Result<()> {
-        if self.read_only || self.is_poisoned() {
-            return Ok(());
-        }
-        self.sync()
     }
 }
 
@@ -445,61 +439,4 @@ impl Drop for Pager {
         // Nobody is left to be told; what was acknowledged as durable is.
         let _ = self.close();
     }
-}
-
-impl Pin {
-    /// What this reader sees.
-    #[inline(always)]
-    pub fn desc(&self) -> &Desc {
-        &self.desc
-    }
-
-    /// Its environment.
-    #[inline(always)]
-    pub fn pager(&self) -> &Arc<Pager> {
-        &self.pager
-    }
-
-    /// Read access to the snapshot's pages.
-    #[inline]
-    pub fn view(&self) -> View<'_> {
-        self.pager.view(self.desc.pages)
-    }
-
-    /// Moves to the newest visible commit.
-    ///
-    /// # Errors
-    /// As `begin_read`; the reader stays registered.
-    pub fn refresh(&mut self) -> Result<()> {
-        self.desc = self.pager.shared.move_reader(self.slot);
-        self.trusted()
-    }
-
-    /// After a failed sync only what is durable may be read.
-    fn trusted(&self) -> Result<()> {
-        if self.pager.is_poisoned() && self.desc.id > self.pager.shared.durable.get().id {
-            return Err(Error::Poisoned);
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Pin {
-    fn drop(&mut self) {
-        self.pager.shared.unregister(self.slot);
-    }
-}
-
-/// What [`Pager::accounting`] answers.
-#[derive(Debug, Clone, Default)]
-pub struct Accounting {
-    /// The commit this describes.
-    pub desc: Desc,
-    /// Space tree of that commit.
-    pub space: Root,
-    /// Changes to the space tree's content that are still in the tail, in order: `Ok` died, `Err((page, pages))` was
-    /// taken into use again.
-    pub tail: Vec<std::result::Result<Dead, (u64, u64)>>,
-    /// Runs (page, pages) that hold spilled records.
-    pub spill: Vec<(u64, u64)>,
 }

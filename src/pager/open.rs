@@ -29,8 +29,22 @@ pub enum CreateMode {
 type Key = (u32, u64, u64);
 
 /// Open environments; a weak reference that leads nowhere: one that is being opened or closed.
-static OPEN: Mutex<BTreeMap<Key, Weak<Pager>>> = Mutex::new(BTreeMap::new());
-static CHANGED: Condvar = Condvar::new();
+struct Registry {
+    open: Mutex<BTreeMap<Key, Weak<Pager>>>,
+    changed: Condvar,
+}
+
+/// One for each generation of children: another thread may have had the parent's locked when it forked.
+static REGISTRIES: [Registry; 16] = [const {
+    Registry {
+        open: Mutex::new(BTreeMap::new()),
+        changed: Condvar::new(),
+    }
+}; 16];
+
+fn registry() -> &'static Registry {
+    &REGISTRIES[crate::file::fork::count() as usize % REGISTRIES.len()]
+}
 
 /// Keeps an environment's entry; dropped after the file was closed.
 #[derive(Debug)]
@@ -40,11 +54,12 @@ impl Registration {
     /// The pager that has this file open, or the right to open it.
     fn claim(identity: Identity) -> std::result::Result<Arc<Pager>, Registration> {
         let key = (std::process::id(), identity.device, identity.inode);
-        let mut open = OPEN.lock();
+        let registry = registry();
+        let mut open = registry.open.lock();
         loop {
             match open.get(&key).map(Weak::upgrade) {
                 Some(Some(pager)) => return Ok(pager),
-                Some(None) => CHANGED.wait(&mut open),
+                Some(None) => registry.changed.wait(&mut open),
                 None => {
                     open.insert(key, Weak::new());
                     return Err(Registration(key));
@@ -56,16 +71,18 @@ impl Registration {
     /// Lets others find the pager.
     fn publish(pager: &Arc<Pager>) {
         if let Some(registration) = &pager.registration {
-            OPEN.lock().insert(registration.0, Arc::downgrade(pager));
-            CHANGED.notify_all();
+            let registry = registry();
+            registry.open.lock().insert(registration.0, Arc::downgrade(pager));
+            registry.changed.notify_all();
         }
     }
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        OPEN.lock().remove(&self.0);
-        CHANGED.notify_all();
+        let registry = registry();
+        registry.open.lock().remove(&self.0);
+        registry.changed.notify_all();
     }
 }
 
@@ -73,7 +90,7 @@ impl Drop for Registration {
 /// the options.
 ///
 /// # Errors
-/// `NoFile`, `Exists`, `Access`, `Busy` (another process), `NoLocks`, `Poisoned` (open here, and poisoned),
+/// `NoFile`, `Exists`, `Access`, `Busy` (another process has it alone), `NoLocks`, `Poisoned` (open here, and poisoned),
 /// `NotADatabase`, `TooNew`, `Corrupt`, `Io`, `NoSpace`, `ReadOnly`.
 pub fn open_file(path: &Path, create: CreateMode, options: &PagerOptions) -> Result<(Arc<Pager>, Recovery)> {
     if create != CreateMode::Open && !options.read_only {
@@ -106,9 +123,10 @@ fn open_existing(path: &Path, options: &PagerOptions) -> Result<(Arc<Pager>, Rec
     match Registration::claim(candidate.identity()) {
         Ok(pager) if pager.is_poisoned() => Err(Error::Poisoned),
         Ok(pager) if pager.read_only && !options.read_only => Err(Error::Busy(
-            "this process has the database open read-only; close it first",
+            "this process has the database open without permission to write; close it first",
         )),
         Ok(pager) => {
+            super::refuse_unknown(pager.features, options.read_only)?;
             let recovery = Recovery {
                 id: pager.newest().id,
                 discarded: 0,
@@ -116,7 +134,7 @@ fn open_existing(path: &Path, options: &PagerOptions) -> Result<(Arc<Pager>, Rec
             Ok((pager, recovery))
         }
         Err(registration) => {
-            let storage = Arc::new(candidate.lock()?);
+            let storage = Arc::new(candidate.map()?);
             let (pager, recovery) = Pager::start(storage, options, Some(registration))?;
             Registration::publish(&pager);
             Ok((pager, recovery))

@@ -24,8 +24,6 @@ pub(super) struct Found {
     pub meta: Meta,
     /// Its slot.
     pub slot: usize,
-    /// Its records.
-    pub tail: Tail,
     /// Highest id in any slot.
     pub max_id: u64,
     /// Slots of newer commits that were rejected.
@@ -81,11 +79,10 @@ pub(super) fn recover(storage: &dyn Storage) -> Result<Found> {
         if meta.id < need {
             break;
         }
-        if let Some(tail) = verify(storage, len, &meta)? {
+        if verify(storage, len, &meta)? {
             return Ok(Found {
                 meta,
                 slot,
-                tail,
                 max_id,
                 rejected,
             });
@@ -109,11 +106,25 @@ fn check_together(slots: &[(usize, Meta)]) -> Result<()> {
     Ok(())
 }
 
-/// Whether the file is long enough and everything the slot lists is there; its records if so.
-fn verify(storage: &dyn Storage, len: u64, meta: &Meta) -> Result<Option<Tail>> {
+/// Whether the file is long enough and everything the slot lists is there.
+fn verify(storage: &dyn Storage, len: u64, meta: &Meta) -> Result<bool> {
     if !meta.fits(len) {
-        return Ok(None);
+        return Ok(false);
     }
+    let Some(tail) = tail_of(meta, |at, into| storage.read_at(at, into))? else {
+        return Ok(false);
+    };
+    let mut buffer = Vec::new();
+    for record in tail.records().filter(|r| r.id > meta.base) {
+        if !verify_runs(storage, meta, record, &mut buffer)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The records of a slot; `None` if an extent of them is not what the slot says.
+pub(super) fn tail_of(meta: &Meta, read: impl Fn(u64, &mut [u8]) -> Result<()>) -> Result<Option<Tail>> {
     let bounds = Bounds {
         page_size: meta.page_size as usize,
         pages: meta.pages,
@@ -123,7 +134,7 @@ fn verify(storage: &dyn Storage, len: u64, meta: &Meta) -> Result<Option<Tail>> 
     let mut after = 0;
     for spill in &meta.spills {
         let mut bytes = vec![0; spill.bytes as usize];
-        storage.read_at(spill.page * u64::from(meta.page_size), &mut bytes)?;
+        read(spill.page * u64::from(meta.page_size), &mut bytes)?;
         if crc32c(&bytes) != spill.checksum {
             return Ok(None);
         }
@@ -132,13 +143,17 @@ fn verify(storage: &dyn Storage, len: u64, meta: &Meta) -> Result<Option<Tail>> 
         tail.spilled.push(Spilled { spill: *spill, records });
     }
     tail.inline = tail::decode(&meta.inline, bounds, after)?;
-    let mut buffer = Vec::new();
-    for record in tail.records().filter(|r| r.id > meta.base) {
-        if !verify_runs(storage, meta, record, &mut buffer)? {
-            return Ok(None);
-        }
-    }
     Ok(Some(tail))
+}
+
+/// Whether commit `id`, in `slot`, is on the disk with everything it lists.
+pub(super) fn is_on_disk(storage: &dyn Storage, slot: usize, id: u64) -> Result<bool> {
+    let mut bytes = [0; SLOT];
+    storage.read_at((slot * SLOT) as u64, &mut bytes)?;
+    match Meta::decode(&bytes)? {
+        Slot::Valid(meta) if meta.id == id => verify(storage, storage.len()?, &meta),
+        _ => Ok(false),
+    }
 }
 
 fn verify_runs(storage: &dyn Storage, meta: &Meta, record: &Arc<Record>, buffer: &mut Vec<u8>) -> Result<bool> {

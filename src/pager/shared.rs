@@ -1,4 +1,4 @@
-//! The state every thread looks at, in atomics only: a later version can put it into shared memory as it is.
+//! The words that every thread of every process looks at: atomics only, in the memory that peers share.
 //!
 //! | word        | meaning                                                                                        |
 //! |-------------|------------------------------------------------------------------------------------------------|
@@ -11,8 +11,10 @@
 //! | `full_tip`  | newest commit made with full durability                                                          |
 //! | `poison`    | a sync or slot write failed (I-8)                                                                |
 //! | `intent`    | a sync is under way; found set by the next one, its leader died                                  |
+//! | `erase`     | slots (a bit each) of commits that recovery rejected: erased before anything is written           |
 //! | `ring`      | descriptors of the newest 64 commits: nobody reads slots while they may be written              |
-//! | `readers`   | a commit id each, 0 when free                                                                   |
+//! | `readers`   | commit id and process of each reader, 0 when free; beside it, when it began                      |
+//! | `processes` | what the system calls the process with each index                                               |
 //!
 //! All accesses are sequentially consistent: a claim (reader slot, `syncing`) counts only if its source is unchanged
 //! when read again after it (I-6), which weaker orders do not give.
@@ -20,17 +22,46 @@
 use super::Desc;
 use crate::error::{Error, Result};
 use crate::file::map::Atomics;
-use crate::page::{Ptr, Root};
+use crate::file::peers::{HEADER, PROCESSES};
+use crate::page::{Ptr, Root, U48_MAX};
 use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::Arc;
 
 /// Reader slots.
-const READERS: usize = 8192;
-/// Words from one reader slot to the next.
-const STRIDE: usize = 8;
+pub(super) const READERS: usize = 8192;
+/// Slots that neighbours in memory are apart: readers that begin one after the other do not meet in a cache line.
+const LINES: usize = READERS / 8;
 /// Descriptors kept.
 pub(super) const RING: u64 = 64;
 const RING_WORDS: usize = 11;
+
+/// Where things are, in words behind the header. What is written by different parties lies in different cache lines.
+mod at {
+    use super::{PROCESSES, READERS, RING, RING_WORDS};
+    pub const VISIBLE: usize = 0;
+    pub const NEXT_ID: usize = 8;
+    pub const TIP: usize = 9;
+    pub const FULL_TIP: usize = 10;
+    pub const DURABLE: usize = 16;
+    pub const DUR_BASE: usize = 17;
+    pub const SYNCING: usize = 18;
+    pub const INTENT: usize = 19;
+    pub const POISON: usize = 24;
+    pub const ERASE: usize = 25;
+    /// Reader slots ever used: no need to look further.
+    pub const USED: usize = 26;
+    /// What never changes: page size, UUID (2), features (2).
+    pub const CONSTANTS: usize = 32;
+    pub const RING_AT: usize = 40;
+    pub const PROCESSES_AT: usize = RING_AT + RING as usize * RING_WORDS;
+    pub const READERS_AT: usize = (PROCESSES_AT + PROCESSES).next_multiple_of(8);
+    pub const SINCE_AT: usize = READERS_AT + READERS;
+    pub const END: usize = SINCE_AT + READERS;
+}
+
+/// Words of shared memory that a pager needs, its peers' header included.
+pub(super) const WORDS: usize = HEADER + at::END;
 
 /// A commit's id and the meta slot it is in, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -54,39 +85,51 @@ impl Seat {
     }
 }
 
-/// A [`Seat`] that threads share.
-#[derive(Debug, Default)]
-pub(super) struct AtomicSeat(AtomicU64);
+/// A word that holds a [`Seat`].
+#[derive(Clone, Copy)]
+pub(super) struct SeatWord<'a>(&'a AtomicU64);
 
-impl AtomicSeat {
+impl SeatWord<'_> {
     /// Reads it.
-    pub fn get(&self) -> Seat {
+    pub fn get(self) -> Seat {
         Seat::of(self.0.load(SeqCst))
     }
 
     /// Sets it.
-    pub fn set(&self, seat: Seat) {
+    pub fn set(self, seat: Seat) {
         self.0.store(seat.word(), SeqCst);
     }
 }
 
-/// The shared words.
+/// What never changes while a database is open anywhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Constants {
+    pub page_size: u32,
+    pub uuid: [u8; 16],
+    pub features: (u32, u32),
+}
+
+/// A registered reader, as everybody can see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    /// Its slot.
+    pub slot: u32,
+    /// Index of its process.
+    pub process: u16,
+    /// The system's number of that process.
+    pub pid: u32,
+    /// Commit that it sees.
+    pub id: u64,
+    /// Milliseconds since it began (or was moved to that commit).
+    pub age_ms: u64,
+}
+
+/// The shared words, and who we are among those who share them.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub next_id: AtomicU64,
-    pub tip: AtomicSeat,
-    pub durable: AtomicSeat,
-    pub syncing: AtomicSeat,
-    pub visible: AtomicU64,
-    pub dur_base: AtomicU64,
-    pub full_tip: AtomicU64,
-    pub poison: AtomicBool,
-    pub intent: AtomicBool,
-    ring: Box<[[AtomicU64; RING_WORDS]]>,
-    /// One word of each 64 bytes, so that threads do not meet in a cache line.
-    readers: Atomics<AtomicU64>,
-    /// Reader slots ever used: no need to look further.
-    used: AtomicUsize,
+    memory: Arc<Atomics<AtomicU64>>,
+    /// Index of this process.
+    me: u16,
 }
 
 fn words(root: &Root) -> [u64; 4] {
@@ -108,32 +151,161 @@ fn root(words: [u64; 4]) -> Root {
     }
 }
 
+/// Milliseconds of a clock that all processes share; as coarse as the system's tick, and as cheap.
+fn milliseconds() -> u64 {
+    crate::file::clock::coarse_ms()
+}
+
 impl Shared {
+    /// The words as this process, with the index `me`, sees them.
+    pub fn new(memory: Arc<Atomics<AtomicU64>>, me: u16) -> Shared {
+        let shared = Shared { memory, me };
+        // A process that had this index died.
+        shared.clear(me);
+        shared
+            .word(at::PROCESSES_AT + usize::from(me))
+            .store(u64::from(std::process::id()), SeqCst);
+        shared
+    }
+
     /// The state after recovery accepted the commit at `seat`; `max_id` is the highest id seen in any slot.
-    pub fn new(seat: Seat, desc: &Desc, base: u64, max_id: u64) -> Result<Shared> {
-        let shared = Shared {
-            next_id: AtomicU64::new(max_id + 1),
-            tip: AtomicSeat::default(),
-            durable: AtomicSeat::default(),
-            syncing: AtomicSeat::default(),
-            visible: AtomicU64::new(seat.id),
-            dur_base: AtomicU64::new(base),
-            full_tip: AtomicU64::new(0),
-            poison: AtomicBool::new(false),
-            intent: AtomicBool::new(false),
-            ring: (0..RING).map(|_| std::array::from_fn(|_| AtomicU64::new(0))).collect(),
-            readers: Atomics::new((READERS * STRIDE) as u64)?,
-            used: AtomicUsize::new(0),
-        };
-        shared.describe(desc, base);
-        shared.tip.set(seat);
-        shared.durable.set(seat);
-        Ok(shared)
+    pub fn fill(&self, seat: Seat, desc: &Desc, base: u64, max_id: u64, rejected: &[usize], constants: &Constants) {
+        self.next_id().store(max_id + 1, SeqCst);
+        self.visible().store(seat.id, SeqCst);
+        self.dur_base().store(base, SeqCst);
+        self.describe(desc, base);
+        self.tip().set(seat);
+        self.durable().set(seat);
+        self.erase()
+            .store(rejected.iter().fold(0, |bits, slot| bits | 1 << slot), SeqCst);
+        let half = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| constants.uuid[at + i]));
+        let features = u64::from(constants.features.0) | u64::from(constants.features.1) << 32;
+        let words = [u64::from(constants.page_size), half(0), half(8), features];
+        (at::CONSTANTS..)
+            .zip(words)
+            .for_each(|(at, word)| self.word(at).store(word, SeqCst));
+    }
+
+    /// What the first opener found.
+    pub fn constants(&self) -> Constants {
+        let word = |at: usize| self.word(at::CONSTANTS + at).load(SeqCst);
+        let uuid = [word(1).to_le_bytes(), word(2).to_le_bytes()].concat();
+        Constants {
+            page_size: word(0) as u32,
+            uuid: std::array::from_fn(|i| uuid[i]),
+            features: (word(3) as u32, (word(3) >> 32) as u32),
+        }
+    }
+
+    #[inline(always)]
+    fn word(&self, at: usize) -> &AtomicU64 {
+        &self.memory.all()[HEADER + at]
+    }
+
+    /// Id of the next commit.
+    pub fn next_id(&self) -> &AtomicU64 {
+        self.word(at::NEXT_ID)
+    }
+
+    /// The newest commit.
+    pub fn tip(&self) -> SeatWord<'_> {
+        SeatWord(self.word(at::TIP))
+    }
+
+    /// The newest durable commit.
+    pub fn durable(&self) -> SeatWord<'_> {
+        SeatWord(self.word(at::DURABLE))
+    }
+
+    /// The commit being made durable.
+    pub fn syncing(&self) -> SeatWord<'_> {
+        SeatWord(self.word(at::SYNCING))
+    }
+
+    /// The newest visible commit.
+    #[inline(always)]
+    pub fn visible(&self) -> &AtomicU64 {
+        self.word(at::VISIBLE)
+    }
+
+    /// Base of the durable commit.
+    pub fn dur_base(&self) -> &AtomicU64 {
+        self.word(at::DUR_BASE)
+    }
+
+    /// The newest commit that was to be durable.
+    pub fn full_tip(&self) -> &AtomicU64 {
+        self.word(at::FULL_TIP)
+    }
+
+    /// Slots to be erased, a bit each.
+    pub fn erase(&self) -> &AtomicU64 {
+        self.word(at::ERASE)
+    }
+
+    /// Whether a sync or slot write failed.
+    #[inline(always)]
+    pub fn is_poisoned(&self) -> bool {
+        self.word(at::POISON).load(SeqCst) != 0
+    }
+
+    /// A sync or slot write failed.
+    pub fn poison(&self) {
+        self.word(at::POISON).store(1, SeqCst);
+    }
+
+    /// A sync begins; true: one before it never ended.
+    pub fn begin_sync(&self) -> bool {
+        self.word(at::INTENT).swap(1, SeqCst) != 0
+    }
+
+    /// The sync ended, and it is known how.
+    pub fn end_sync(&self) {
+        self.word(at::INTENT).store(0, SeqCst);
+    }
+
+    /// Claims the tip for a sync that begins now: a commit and its base. The claim counts only if the tip is unchanged
+    /// after it (I-6).
+    pub fn claim_tip(&self) -> (Seat, u64) {
+        loop {
+            let tip = self.tip().get();
+            self.syncing().set(tip);
+            let base = self.base_of(tip.id);
+            if self.tip().get() == tip {
+                return (tip, base);
+            }
+        }
+    }
+
+    /// The claimed commit is durable. In this order: a writer that reads `durable` before `dur_base` sees a base that is
+    /// too low at worst, and what is durable is visible.
+    pub fn synced(&self, tip: Seat, base: u64) {
+        self.show(tip.id);
+        if tip.id > self.durable().get().id {
+            self.durable().set(tip);
+            self.dur_base().store(base, SeqCst);
+        }
+        self.syncing().set(Seat::default());
+    }
+
+    /// A slot for the next commit, and the commit that is its base. In this order (I-1): the commit that moves from
+    /// `syncing` to `durable` meanwhile is excluded by the first.
+    pub fn free_slot(&self, slots: usize) -> Option<(usize, Seat)> {
+        let syncing = self.syncing().get();
+        let durable = self.durable().get();
+        let taken = [syncing, durable, self.tip().get()];
+        let free = (0..slots).find(|slot| taken.iter().all(|seat| seat.id == 0 || seat.slot != *slot));
+        free.map(|slot| (slot, durable))
+    }
+
+    fn ring(&self, id: u64) -> &[AtomicU64] {
+        let from = HEADER + at::RING_AT + (id % RING) as usize * RING_WORDS;
+        &self.memory.all()[from..from + RING_WORDS]
     }
 
     /// Puts a commit's descriptor into the ring, before `tip` names it.
     pub fn describe(&self, desc: &Desc, base: u64) {
-        let entry = &self.ring[(desc.id % RING) as usize];
+        let entry = self.ring(desc.id);
         let all = [[desc.pages, base, 0, 0], words(&desc.main), words(&desc.catalogue)].concat();
         entry[0].store(0, SeqCst);
         let fields = all[..2].iter().chain(&all[4..]);
@@ -147,7 +319,7 @@ impl Shared {
     /// The descriptor of commit `id` and its base, if the ring has it (it may be torn unless `id` is checked to be
     /// still visible afterwards).
     fn described(&self, id: u64) -> Option<(Desc, u64)> {
-        let entry = &self.ring[(id % RING) as usize];
+        let entry = self.ring(id);
         let w: [u64; RING_WORDS] = std::array::from_fn(|i| entry[i].load(SeqCst));
         let desc = Desc {
             id,
@@ -166,9 +338,9 @@ impl Shared {
     /// The newest visible commit.
     pub fn newest(&self) -> Desc {
         loop {
-            let id = self.visible.load(SeqCst);
+            let id = self.visible().load(SeqCst);
             let found = self.described(id);
-            if let (Some((desc, _)), true) = (found, self.visible.load(SeqCst) == id) {
+            if let (Some((desc, _)), true) = (found, self.visible().load(SeqCst) == id) {
                 return desc;
             }
         }
@@ -176,12 +348,21 @@ impl Shared {
 
     /// Raises `visible`.
     pub fn show(&self, id: u64) {
-        self.visible.fetch_max(id, SeqCst);
+        self.visible().fetch_max(id, SeqCst);
     }
 
     #[inline(always)]
     fn reader(&self, slot: usize) -> &AtomicU64 {
-        &self.readers.all()[slot * STRIDE]
+        self.word(at::READERS_AT + place_of(slot))
+    }
+
+    #[inline(always)]
+    fn since(&self, slot: usize) -> &AtomicU64 {
+        self.word(at::SINCE_AT + place_of(slot))
+    }
+
+    fn used(&self) -> &AtomicU64 {
+        self.word(at::USED)
     }
 
     /// Registers a reader: its slot and what it sees.
@@ -190,7 +371,7 @@ impl Shared {
             static HINT: Cell<usize> = const { Cell::new(usize::MAX) };
         }
         let hint = HINT.get();
-        let used = self.used.load(SeqCst).max(1);
+        let used = (self.used().load(SeqCst) as usize).clamp(1, READERS);
         let start = if hint < READERS {
             hint
         } else {
@@ -203,11 +384,11 @@ impl Shared {
                 continue;
             }
             // A writer must look at this slot before it can be claimed.
-            if slot >= self.used.load(SeqCst) {
-                self.used.fetch_max(slot + 1, SeqCst);
+            if slot as u64 >= self.used().load(SeqCst) {
+                self.used().fetch_max(slot as u64 + 1, SeqCst);
             }
-            let id = self.visible.load(SeqCst);
-            if word.compare_exchange(0, id, SeqCst, SeqCst).is_ok() {
+            let id = self.visible().load(SeqCst);
+            if word.compare_exchange(0, self.claim(id), SeqCst, SeqCst).is_ok() {
                 HINT.set(slot);
                 return Ok((slot as u32, self.settle(slot as u32, id)));
             }
@@ -215,17 +396,24 @@ impl Shared {
         Err(Error::Limit("too many read transactions at once; end some"))
     }
 
+    /// What a reader of this process that sees commit `id` writes into its slot.
+    #[inline(always)]
+    fn claim(&self, id: u64) -> u64 {
+        id | u64::from(self.me) << 48
+    }
+
     /// Makes the claim of `slot` on commit `id` good, or claims the newest commit instead (I-6).
     fn settle(&self, slot: u32, mut id: u64) -> Desc {
         let word = self.reader(slot as usize);
+        self.since(slot as usize).store(milliseconds(), Relaxed);
         loop {
             let found = self.described(id);
-            let now = self.visible.load(SeqCst);
+            let now = self.visible().load(SeqCst);
             match found {
                 Some((desc, _)) if now == id => return desc,
                 _ => {
                     id = now;
-                    word.store(id, SeqCst);
+                    word.store(self.claim(id), SeqCst);
                 }
             }
         }
@@ -233,8 +421,8 @@ impl Shared {
 
     /// Moves a registered reader to the newest commit.
     pub fn move_reader(&self, slot: u32) -> Desc {
-        let id = self.visible.load(SeqCst);
-        self.reader(slot as usize).store(id, SeqCst);
+        let id = self.visible().load(SeqCst);
+        self.reader(slot as usize).store(self.claim(id), SeqCst);
         self.settle(slot, id)
     }
 
@@ -245,14 +433,68 @@ impl Shared {
             .store(0, std::sync::atomic::Ordering::Release);
     }
 
-    /// Commits held by readers, ascending, once per reader.
+    /// Slots in use, with their words.
+    fn claims(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
+        let used = (self.used().load(SeqCst) as usize).min(READERS);
+        let words = (0..used).map(|slot| (slot, self.reader(slot).load(SeqCst)));
+        words.filter(|(_, word)| *word != 0)
+    }
+
+    /// Commits held by readers of all processes, ascending, once per reader.
     pub fn held(&self) -> Vec<u64> {
-        let used = self.used.load(SeqCst);
-        let ids = (0..used).map(|slot| self.reader(slot).load(SeqCst));
-        let mut held: Vec<u64> = ids.filter(|id| *id != 0).collect();
+        let mut held: Vec<u64> = self.claims().map(|(_, word)| word & U48_MAX).collect();
         held.sort_unstable();
         held
     }
+
+    /// Every reader, by slot.
+    pub fn readers(&self) -> Vec<Held> {
+        let now = milliseconds();
+        let claims = self.claims().map(|(slot, word)| {
+            let process = (word >> 48) as u16;
+            let pid = self
+                .word(at::PROCESSES_AT + usize::from(process) % PROCESSES)
+                .load(SeqCst);
+            Held {
+                slot: slot as u32,
+                process,
+                pid: pid as u32,
+                id: word & U48_MAX,
+                age_ms: now.saturating_sub(self.since(slot).load(Relaxed)),
+            }
+        });
+        claims.collect()
+    }
+
+    /// Other processes that have readers of commits before `id`.
+    pub fn holders(&self, id: u64) -> Vec<u16> {
+        let old = self.claims().filter(|(_, word)| word & U48_MAX < id);
+        let mut processes: Vec<u16> = old.map(|(_, word)| (word >> 48) as u16).collect();
+        processes.sort_unstable();
+        processes.dedup();
+        processes.retain(|process| *process != self.me);
+        processes
+    }
+
+    /// Ends what a dead process left registered.
+    pub fn clear(&self, process: u16) {
+        let left: Vec<(usize, u64)> = self
+            .claims()
+            .filter(|(_, word)| (word >> 48) as u16 == process)
+            .collect();
+        for (slot, word) in left {
+            // Slots of other processes are left alone, whatever happened meanwhile.
+            let _ = self.reader(slot).compare_exchange(word, 0, SeqCst, SeqCst);
+        }
+        self.word(at::PROCESSES_AT + usize::from(process) % PROCESSES)
+            .store(0, SeqCst);
+    }
+}
+
+/// Where a reader's word lies among the readers' words: neighbours in order are a cache line apart.
+#[inline(always)]
+fn place_of(slot: usize) -> usize {
+    slot % LINES * (READERS / LINES) + slot / LINES
 }
 
 /// Threads start at different slots, so that they do not meet in one cache line.
@@ -273,8 +515,16 @@ mod tests {
             ..Desc::default()
         };
         let seat = Seat { id: 5, slot: 3 };
-        let shared = Shared::new(seat, &desc(5), 4, 7).expect("shared");
-        assert_eq!((shared.tip.get(), shared.next_id.load(SeqCst)), (seat, 8));
+        let memory = Arc::new(Atomics::new(WORDS as u64).expect("memory"));
+        let shared = Shared::new(memory.clone(), 0);
+        let constants = Constants {
+            page_size: 8192,
+            uuid: std::array::from_fn(|i| i as u8),
+            features: (3, 4),
+        };
+        shared.fill(seat, &desc(5), 4, 7, &[1, 3], &constants);
+        assert_eq!((shared.tip().get(), shared.next_id().load(SeqCst)), (seat, 8));
+        assert_eq!((shared.constants(), shared.erase().load(SeqCst)), (constants, 0b1010));
         let (slot, seen) = shared.register().expect("register");
         assert_eq!((seen, shared.base_of(5)), (desc(5), 4));
         shared.describe(&desc(8), 5);
@@ -285,6 +535,16 @@ mod tests {
         assert_eq!(shared.move_reader(slot), desc(8));
         shared.unregister(other);
         assert_eq!(shared.held(), [8]);
+
+        let neighbour = Shared::new(memory, 7);
+        neighbour.register().expect("register");
+        assert_eq!(shared.holders(9), [7]);
+        assert!(shared.holders(8).is_empty() && neighbour.holders(9) == [0]);
+        let seen: Vec<(u16, u64, u32)> = shared.readers().iter().map(|r| (r.process, r.id, r.pid)).collect();
+        assert!(seen.contains(&(7, 8, std::process::id())) && seen.len() == 2);
+        shared.clear(7);
+        assert_eq!(shared.readers().len(), 1, "only the dead one's");
+
         let all: Vec<u32> = std::iter::from_fn(|| shared.register().ok().map(|r| r.0)).collect();
         assert_eq!(all.len(), READERS - 1);
         assert!(matches!(shared.register(), Err(Error::Limit(_))));

@@ -195,6 +195,29 @@ impl Space {
         }
     }
 
+    /// Carries out a commit that another process made. False if that is impossible, because it took pages not known here
+    /// to be reusable: then all must be loaded anew.
+    pub fn follow(&mut self, record: &Record) -> bool {
+        for &(page, pages) in &record.taken {
+            for (page, pages) in split(page, pages) {
+                if self.unloaded.contains(&zone_of(page)) {
+                    self.required.insert(zone_of(page));
+                } else if !self.pool.contains(page, pages) {
+                    return false;
+                }
+                self.pool.remove(page, pages);
+            }
+        }
+        self.apply(record);
+        true
+    }
+
+    /// Pages kept for readers of commit `id` alone, as far as known.
+    pub fn kept_for(&self, id: u64) -> u64 {
+        let pages = self.blocked.get(&id).into_iter().flatten();
+        pages.filter_map(|page| self.mirror.get(page)).map(|d| d.pages).sum()
+    }
+
     /// Whether any of these pages is known to be dead.
     pub fn overlaps(&self, page: u64, pages: u64) -> bool {
         let before = self.mirror.range(..page + pages).next_back();

@@ -79,7 +79,7 @@ impl<'a> View<'a> {
     #[inline(never)]
     fn verify(&self, bytes: &[u8], page: u64, checksum: u32, tag: &AtomicU16) -> Result<()> {
         if self.pager.verify != Verify::Never && crc32c(bytes) != checksum {
-            if self.pager.shared.poison.load(SeqCst) {
+            if self.pager.is_poisoned() {
                 return Err(Error::Poisoned);
             }
             return Err(Error::corrupt(page, "checksum of a page differs from its pointer's"));

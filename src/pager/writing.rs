@@ -1,24 +1,23 @@
-//! The writer's seat and what its holder does before the commit: taking pages, writing them, releasing others.
+//! What the holder of the writer's seat does before the commit: taking pages, writing them, releasing others.
 //!
 //! Nothing here changes what anybody sees. Dropping a [`Writing`] gives the taken pages back to the pool; what was
-//! written lies in pages nobody refers to (I-8). The seat is not bound to a thread.
+//! written lies in pages nobody refers to (I-8).
 //!
 //! Where pages come from: the smallest hole that fits; else, if the file is small for what lives in it, its end; else
 //! the largest hole. Overwriting at random in an aged file at 1.5 times its live size needs half the writes it needs at
 //! 1.2 times, so up to there growing is preferred to many small holes.
 
 use super::alloc::Ranges;
-use super::space::{zone_of, Space};
-use super::tail::{Freed, Run, Tail};
-use super::{Dead, Desc, Pager, View, Wait, ZONE_PAGES};
+use super::seat::WriteState;
+use super::space::zone_of;
+use super::tail::{Freed, Run};
+use super::{Dead, Desc, Pager, View, ZONE_PAGES};
 use crate::error::{Error, Result};
-use crate::page::meta::SLOT;
-use crate::page::{Place, Root, PAGE_MAX, PIECE, PRIVATE, U48_MAX};
+use crate::page::{Place, Root, PAGE_MAX, PIECE, PRIVATE};
 use crate::util::crc32c;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::atomic::{Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::Arc;
-use std::time::Instant;
 
 /// A commit that wrote more than this is synced before its slot is written, instead of being listed for verification.
 pub(super) const LISTED_MAX: u64 = 16 << 20;
@@ -28,23 +27,6 @@ const FREE_WANTED: u64 = 1024;
 const HOLE_GOOD: u64 = 64;
 /// Changes that are always worth keeping in the tail.
 const FOLD_MIN: usize = 1000;
-
-/// What the writer knows; it lies in the seat while nobody writes. All of it is as of the newest commit.
-#[derive(Debug, Default)]
-pub(super) struct WriteState {
-    pub space: Space,
-    pub tip: Desc,
-    pub space_root: Root,
-    pub tail: Tail,
-    pub folded: u64,
-    pub dead: u64,
-    /// Inline bytes of the tail in the newest slot.
-    pub inline_bytes: usize,
-    /// Slots that hold commits recovery rejected: erased before anything is written.
-    pub erase: Vec<usize>,
-    /// Commits not known durable, and the bytes they wrote.
-    pub unsynced: Vec<(u64, u64)>,
-}
 
 /// Pages written by this transaction, for its record.
 #[derive(Debug)]
@@ -81,49 +63,15 @@ pub struct Writing {
     pub(super) sync_first: bool,
     pub(super) folding: bool,
     pub(super) done: bool,
-    damage: Option<(u64, &'static str)>,
+    pub(super) damage: Option<(u64, &'static str)>,
 }
 
-impl Pager {
-    /// Takes the writer's seat, waiting as told; `cancel` set by another thread ends the wait with `Cancelled`.
-    ///
-    /// # Errors
-    /// `Busy`, `Cancelled`, `Poisoned`, `ReadOnly`.
-    pub fn lock_write(self: &Arc<Self>, wait: Wait, cancel: &AtomicBool) -> Result<Writing> {
-        if self.read_only {
-            return Err(Error::ReadOnly("the database was opened read-only"));
-        }
-        let deadline = match wait {
-            Wait::For(time) => Instant::now().checked_add(time),
-            Wait::Try | Wait::Forever => None,
-        };
-        let mut seat = self.seat.lock();
-        let state = loop {
-            if cancel.load(SeqCst) {
-                // A wake-up meant for a writer must not be lost with the one who leaves.
-                self.seat_free.notify_one();
-                return Err(Error::Cancelled);
-            }
-            if self.shared.poison.load(SeqCst) {
-                return Err(Error::Poisoned);
-            }
-            if let Some(state) = seat.take() {
-                break state;
-            }
-            match (wait, deadline) {
-                (Wait::Try, _) => return Err(Error::Busy("another transaction is writing")),
-                (_, Some(deadline)) => {
-                    if self.seat_free.wait_until(&mut seat, deadline).timed_out() && seat.is_none() {
-                        return Err(Error::Busy("another transaction is writing; the wait ended"));
-                    }
-                }
-                _ => self.seat_free.wait(&mut seat),
-            }
-        };
-        drop(seat);
-        let mut writing = Writing {
-            pager: self.clone(),
-            id: self.shared.next_id.load(SeqCst),
+impl Writing {
+    /// In the seat, not yet ready.
+    pub(super) fn on(pager: &Arc<Pager>, state: WriteState) -> Writing {
+        Writing {
+            pager: pager.clone(),
+            id: 0,
             end: state.tip.pages,
             state,
             own: Ranges::default(),
@@ -134,51 +82,12 @@ impl Pager {
             folding: false,
             done: false,
             damage: None,
-        };
-        if writing.id > U48_MAX {
-            return Err(Error::Limit(
-                "commit ids are used up; copy the database into a new file",
-            ));
         }
-        writing.erase_rejected()?;
-        writing.refresh();
-        Ok(writing)
-    }
-
-    /// Wakes everyone waiting in `lock_write` so that they look at their `cancel`.
-    pub fn wake_waiters(&self) {
-        // Under the lock: whoever is between looking and waiting must not miss it.
-        let _seat = self.seat.lock();
-        self.seat_free.notify_all();
-    }
-}
-
-impl Writing {
-    /// A rejected commit could become valid when later ones rewrite its missing pages: its slot is erased first.
-    fn erase_rejected(&mut self) -> Result<()> {
-        if self.state.erase.is_empty() {
-            return Ok(());
-        }
-        let storage = &self.pager.storage;
-        let erased = self
-            .state
-            .erase
-            .iter()
-            .try_for_each(|slot| storage.write_at((slot * SLOT) as u64, &[0; SLOT]));
-        if let Err(error) = erased.and_then(|()| storage.sync()) {
-            self.pager.poison();
-            return Err(error);
-        }
-        self.state.erase.clear();
-        Ok(())
     }
 
     /// Moves to the pool what became reusable. The durable point is read before the readers (I-3).
-    fn refresh(&mut self) {
-        let shared = &self.pager.shared;
-        let durable = shared.durable.get().id;
-        let base = shared.dur_base.load(SeqCst);
-        self.state.space.refresh(durable, base, &shared.held());
+    pub(super) fn refresh(&mut self) {
+        self.pager.refresh(&mut self.state);
     }
 
     /// The commit this transaction builds on.

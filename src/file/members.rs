@@ -1,0 +1,414 @@
+//! A process among others that have the same file open.
+//!
+//! Beside the data file lies a file of shared memory, `NAME-shm`, with nothing in it that would be missed: it is made
+//! anew by the first process that opens the database, and removed by the last one that closes it. It says which commits
+//! are newest, who reads what, and it is never needed to understand the data file.
+//!
+//! Who opens tries to lock `ALIVE` alone. If that works, nobody else is there: it prepares new memory under a temporary
+//! name, recovers, gives the memory its name and shares `ALIVE`. If not, it shares `ALIVE` and maps the memory that it
+//! finds by name. That memory is the right one if some member holds the lock of the *era* written in it; eras are random
+//! numbers, so memory that was left over, restored or put there by hand proves nothing.
+//!
+//! Two kinds of opener have no shared memory. Where the file beside cannot be made (no permission in the directory, no
+//! space), the first opener keeps `ALIVE` for itself, and others are refused: *alone*. Who may only read the data file
+//! cannot exclude anybody: an *observer* is refused while there are members, and members are while there are observers.
+
+use super::fork;
+use super::lock::{self, Byte, Mode};
+use super::map::Atomics;
+use super::peers::{Peers, HEADER, PROCESSES};
+use super::{futex, Identity};
+use crate::error::{Error, Result};
+use std::fs::{File, OpenOptions};
+use std::hash::{BuildHasher, Hasher};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// First word of the memory: a name and the version of its layout.
+const MAGIC: u64 = u64::from_le_bytes(*b"kv-shm\x01\0");
+const MAGIC_MASK: u64 = 0x0000_FFFF_FFFF_FFFF;
+/// Words of the header.
+const ERA: usize = 1;
+const DEVICE: usize = 2;
+const INODE: usize = 3;
+const LENGTH: usize = 4;
+/// Changes when the right to write may be free.
+const FREED: usize = 16;
+/// Processes that wait for it.
+const WAITERS: usize = 17;
+
+/// How long an opener waits for another one to finish recovering or leaving.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What this opener is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Member(u16),
+    Alone,
+    Observer,
+}
+
+/// A process that has the file open.
+#[derive(Debug)]
+pub struct Member {
+    file: Arc<File>,
+    memory: Arc<Atomics<AtomicU64>>,
+    role: Role,
+    first: bool,
+    /// Memory prepared under this name, not yet in its place.
+    prepared: Option<PathBuf>,
+    admitted: AtomicBool,
+    /// Name of the memory, and which file it is.
+    name: PathBuf,
+    identity: Option<Identity>,
+    forks: u32,
+}
+
+fn identity(facts: &std::fs::Metadata) -> Identity {
+    Identity {
+        device: facts.dev(),
+        inode: facts.ino(),
+    }
+}
+
+/// The name of the memory beside `path`.
+fn name_beside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-shm");
+    PathBuf::from(name)
+}
+
+impl Member {
+    /// Joins those who have `file` open, found at `path`; `writable`: its descriptor can be written to. `words` of memory
+    /// are shared.
+    ///
+    /// # Errors
+    /// `Busy` (see the module), `Access`, `NoLocks`, `NoMemory`, `Limit` (too many processes), `Io`.
+    pub fn join(file: Arc<File>, path: &Path, writable: bool, words: usize) -> Result<Member> {
+        let facts = file.metadata().map_err(|e| Error::io("look at the file", e))?;
+        // The name that all use, whatever symbolic link led here.
+        let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let door = Door {
+            file,
+            name: name_beside(&real),
+            of: identity(&facts),
+            facts,
+            words,
+        };
+        let (end, mut pause) = (Instant::now() + PATIENCE, Duration::from_micros(200));
+        loop {
+            let refusal = match if writable { door.enter() } else { door.observe() }? {
+                Ok(member) => return Ok(member),
+                Err(refusal) => refusal,
+            };
+            if Instant::now() >= end {
+                return Err(Error::Busy(refusal));
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(10));
+        }
+    }
+
+    fn word(&self, at: usize) -> &AtomicU64 {
+        &self.memory.all()[at]
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+/// Where one stands before being a member.
+struct Door {
+    file: Arc<File>,
+    name: PathBuf,
+    of: Identity,
+    facts: std::fs::Metadata,
+    words: usize,
+}
+
+type Entry = std::result::Result<Member, &'static str>;
+
+impl Door {
+    fn member(&self, memory: Atomics<AtomicU64>, role: Role, first: bool) -> Member {
+        Member {
+            file: self.file.clone(),
+            memory: Arc::new(memory),
+            role,
+            first,
+            prepared: None,
+            admitted: AtomicBool::new(false),
+            name: self.name.clone(),
+            identity: None,
+            forks: fork::count(),
+        }
+    }
+
+    /// As one who can only read.
+    fn observe(&self) -> Result<Entry> {
+        let fd = self.file.as_fd();
+        if !lock::try_lock(fd, Byte::Observe, Mode::Shared)? || lock::is_locked(fd, Byte::Alive)? {
+            lock::unlock(fd, Byte::Observe);
+            return Ok(Err(
+                "a process that may write has this database open; to read beside it, write permission is needed",
+            ));
+        }
+        let memory = Atomics::new(self.words as u64)?;
+        Ok(Ok(self.member(memory, Role::Observer, true)))
+    }
+
+    /// As one who can write.
+    fn enter(&self) -> Result<Entry> {
+        let fd = self.file.as_fd();
+        if lock::try_lock(fd, Byte::Alive, Mode::Exclusive)? {
+            if lock::is_locked(fd, Byte::Observe)? {
+                lock::unlock(fd, Byte::Alive);
+                return Ok(Err(
+                    "a process without permission to write reads this database; it must close it first",
+                ));
+            }
+            return self.be_first().map(Ok);
+        }
+        if !lock::try_lock(fd, Byte::Alive, Mode::Shared)? {
+            return Ok(Err(
+                "another process has this database open alone (it could not make the -shm file beside it), or is \
+                 recovering it",
+            ));
+        }
+        let joined = self.join_era();
+        if !matches!(joined, Ok(Ok(_))) {
+            lock::unlock(fd, Byte::Alive);
+        }
+        joined
+    }
+
+    fn be_first(&self) -> Result<Member> {
+        match self.prepare() {
+            Ok(member) => Ok(member),
+            Err(Error::Access(_) | Error::NoSpace { .. } | Error::NoFile(_)) => {
+                let memory = Atomics::new(self.words as u64)?;
+                Ok(self.member(memory, Role::Alone, true))
+            }
+            Err(error) => {
+                lock::unlock(self.file.as_fd(), Byte::Alive);
+                Err(error)
+            }
+        }
+    }
+
+    /// New memory under a temporary name. It is allocated on disk: a store into a hole of a full disk would be fatal.
+    fn prepare(&self) -> Result<Member> {
+        static COUNTER: AtomicU32 = AtomicU32::new(0);
+        let mut temporary = self.name.clone().into_os_string();
+        temporary.push(format!(".{}-{}", std::process::id(), COUNTER.fetch_add(1, Relaxed)));
+        let temporary = PathBuf::from(temporary);
+        // Left over by a process with this number that died here.
+        let _ = std::fs::remove_file(&temporary);
+        let made = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .custom_flags(libc::O_NOFOLLOW)
+            .open(&temporary);
+        let shm = super::posix::above_standard(made.map_err(|e| super::posix::at_path("create", &temporary, e))?)?;
+        let filled = self.fill(&shm);
+        if filled.is_err() {
+            let _ = std::fs::remove_file(&temporary);
+        }
+        let (memory, index) = filled?;
+        let facts = shm.metadata().map_err(|e| Error::io("look at the -shm file", e))?;
+        let mut member = self.member(memory, Role::Member(index), true);
+        member.prepared = Some(temporary);
+        member.identity = Some(identity(&facts));
+        Ok(member)
+    }
+
+    fn fill(&self, shm: &File) -> Result<(Atomics<AtomicU64>, u16)> {
+        let io = |e| Error::io("make the -shm file", e);
+        // Whoever may open the database may open this, and nobody else.
+        let mine = shm.metadata().map_err(io)?;
+        if (mine.uid(), mine.gid()) != (self.facts.uid(), self.facts.gid()) {
+            // Only root can; another user's files then stay his own.
+            let _ = std::os::unix::fs::fchown(shm, Some(self.facts.uid()), Some(self.facts.gid()));
+        }
+        let mode = std::fs::Permissions::from_mode(self.facts.mode() & 0o666);
+        shm.set_permissions(mode).map_err(io)?;
+        super::posix::allocate(shm, self.words as u64 * 8)?;
+        let memory = Atomics::<AtomicU64>::of_file(shm.as_fd(), self.words as u64)?;
+        let era = std::hash::RandomState::new().build_hasher().finish() | 1;
+        let head = [
+            (ERA, era),
+            (DEVICE, self.of.device),
+            (INODE, self.of.inode),
+            (LENGTH, self.words as u64),
+            (0, MAGIC),
+        ];
+        head.iter()
+            .for_each(|(at, value)| memory.all()[*at].store(*value, SeqCst));
+        let index = self.settle(era)?;
+        Ok((memory, index))
+    }
+
+    /// Takes part in the era, under an index that is free.
+    fn settle(&self, era: u64) -> Result<u16> {
+        let fd = self.file.as_fd();
+        lock::try_lock(fd, Byte::Era(era), Mode::Shared)?;
+        for index in 0..PROCESSES as u16 {
+            if lock::try_lock(fd, Byte::Process(index), Mode::Exclusive)? {
+                return Ok(index);
+            }
+        }
+        lock::unlock(fd, Byte::Era(era));
+        Err(Error::Limit("1024 processes have this database open"))
+    }
+
+    fn join_era(&self) -> Result<Entry> {
+        const LOST: &str = "the -shm file beside the open database was removed or replaced, or the database is open \
+                            under another name (a hard link); close it everywhere";
+        let opened = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+            .open(&self.name);
+        let shm = match opened {
+            Ok(shm) => shm,
+            Err(error) if error.raw_os_error() == Some(libc::EACCES) => {
+                return Err(super::posix::at_path("open", &self.name, error))
+            }
+            Err(_) => return Ok(Err(LOST)),
+        };
+        let facts = shm.metadata().map_err(|e| Error::io("look at the -shm file", e))?;
+        if !facts.is_file() || facts.len() < HEADER as u64 * 8 {
+            return Ok(Err(LOST));
+        }
+        let memory = Atomics::<AtomicU64>::of_file(shm.as_fd(), facts.len() / 8)?;
+        let word = |at: usize| memory.all()[at].load(SeqCst);
+        if word(0) & MAGIC_MASK != MAGIC & MAGIC_MASK || (word(DEVICE), word(INODE)) != (self.of.device, self.of.inode)
+        {
+            return Ok(Err(LOST));
+        }
+        if !lock::is_locked(self.file.as_fd(), Byte::Era(word(ERA)))? {
+            return Ok(Err(LOST));
+        }
+        if word(0) != MAGIC || word(LENGTH) != self.words as u64 || facts.len() != self.words as u64 * 8 {
+            return Ok(Err("a process with another version of libkv has this database open"));
+        }
+        let index = self.settle(word(ERA))?;
+        let mut member = self.member(memory, Role::Member(index), false);
+        member.identity = Some(identity(&facts));
+        Ok(Ok(member))
+    }
+}
+
+impl Peers for Member {
+    fn memory(&self) -> Arc<Atomics<AtomicU64>> {
+        self.memory.clone()
+    }
+
+    fn first(&self) -> bool {
+        self.first
+    }
+
+    fn admit(&self) -> Result<()> {
+        let Some(prepared) = &self.prepared else {
+            return Ok(());
+        };
+        let io = |e: io::Error| Error::io("give the -shm file its name", e);
+        std::fs::rename(prepared, &self.name).map_err(io)?;
+        self.admitted.store(true, SeqCst);
+        lock::try_lock(self.fd(), Byte::Alive, Mode::Shared).map(|_| ())
+    }
+
+    fn index(&self) -> u16 {
+        match self.role {
+            Role::Member(index) => index,
+            Role::Alone | Role::Observer => 0,
+        }
+    }
+
+    fn try_lock_write(&self) -> Result<bool> {
+        match self.role {
+            Role::Member(_) => lock::try_lock(self.fd(), Byte::Write, Mode::Exclusive),
+            _ => Ok(true),
+        }
+    }
+
+    fn wait_write(&self, most: Duration, look: &mut dyn FnMut() -> bool) {
+        self.word(WAITERS).fetch_add(1, SeqCst);
+        let seen = self.word(FREED).load(SeqCst);
+        if look() && lock::is_locked(self.fd(), Byte::Write).unwrap_or(true) {
+            futex::wait(self.word(FREED), seen, most);
+        }
+        self.word(WAITERS).fetch_sub(1, SeqCst);
+    }
+
+    fn unlock_write(&self) {
+        if let Role::Member(_) = self.role {
+            lock::unlock(self.fd(), Byte::Write);
+            if self.word(WAITERS).load(SeqCst) != 0 {
+                self.wake();
+            }
+        }
+    }
+
+    fn wake(&self) {
+        futex::wake(self.word(FREED), true);
+    }
+
+    fn lock_sync(&self) -> Result<()> {
+        match self.role {
+            Role::Member(_) => lock::wait_lock(self.fd(), Byte::Sync),
+            _ => Ok(()),
+        }
+    }
+
+    fn unlock_sync(&self) {
+        if let Role::Member(_) = self.role {
+            lock::unlock(self.fd(), Byte::Sync);
+        }
+    }
+
+    fn reap(&self, index: u16, clear: &mut dyn FnMut()) -> Result<()> {
+        if self.role == Role::Member(index) || !matches!(self.role, Role::Member(_)) {
+            return Ok(());
+        }
+        if lock::try_lock(self.fd(), Byte::Process(index), Mode::Exclusive)? {
+            clear();
+            lock::unlock(self.fd(), Byte::Process(index));
+        }
+        Ok(())
+    }
+
+    fn is_last(&self) -> bool {
+        match self.role {
+            Role::Member(_) => {
+                fork::count() == self.forks && lock::try_lock(self.fd(), Byte::Alive, Mode::Exclusive).unwrap_or(false)
+            }
+            Role::Alone | Role::Observer => true,
+        }
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        if fork::count() != self.forks {
+            return;
+        }
+        if let (Some(prepared), false) = (&self.prepared, self.admitted.load(SeqCst)) {
+            let _ = std::fs::remove_file(prepared);
+        } else if matches!(self.role, Role::Member(_)) && self.is_last() {
+            let there = std::fs::symlink_metadata(&self.name).map(|facts| identity(&facts)).ok();
+            if there == self.identity {
+                let _ = std::fs::remove_file(&self.name);
+            }
+        }
+        // Who opens next must not wait for descriptors that a child may still have.
+        lock::unlock(self.fd(), Byte::Alive);
+    }
+}

@@ -1,0 +1,164 @@
+//! Readers: registering a snapshot, and what is known about everybody's.
+
+use super::{Desc, Pager, View};
+use crate::error::{Error, Result};
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::Arc;
+
+/// A registered reader: a snapshot that is held until dropped.
+#[derive(Debug)]
+pub struct Pin {
+    pager: Arc<Pager>,
+    desc: Desc,
+    slot: u32,
+}
+
+/// One reader of the database, in whatever process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReaderInfo {
+    /// The system's number of its process.
+    pub pid: u32,
+    /// Commit that it sees.
+    pub id: u64,
+    /// Milliseconds since it began (or was moved to that commit).
+    pub age_ms: u64,
+    /// Pages that nobody else sees and that are kept for it, as far as this process knows (0 while somebody writes).
+    pub kept_pages: u64,
+}
+
+impl Pager {
+    /// Registers a reader on the newest visible commit. A few nanoseconds; never blocks.
+    ///
+    /// # Errors
+    /// `Poisoned` when that commit may not survive; `Limit` when every reader slot is taken; `Forked`.
+    pub fn begin_read(self: &Arc<Self>) -> Result<Pin> {
+        self.check_fork()?;
+        let (slot, desc) = match self.shared.register() {
+            Ok(registered) => registered,
+            Err(_) => {
+                self.reap(u64::MAX);
+                self.shared.register()?
+            }
+        };
+        let pin = Pin {
+            pager: self.clone(),
+            desc,
+            slot,
+        };
+        pin.trusted().map(|()| pin)
+    }
+
+    /// Commits held by readers of all processes, ascending, once per reader.
+    pub fn held(&self) -> Vec<u64> {
+        self.shared.held()
+    }
+
+    /// Every reader of the database, the oldest snapshot first. Those of processes that died are ended first.
+    pub fn readers(&self) -> Vec<ReaderInfo> {
+        self.reap(u64::MAX);
+        let seat = self.seat.lock();
+        let kept = |id: u64| seat.as_ref().map_or(0, |state| state.space.kept_for(id));
+        let mut readers: Vec<ReaderInfo> = self
+            .shared
+            .readers()
+            .iter()
+            .map(|r| ReaderInfo {
+                pid: r.pid,
+                id: r.id,
+                age_ms: r.age_ms,
+                kept_pages: kept(r.id),
+            })
+            .collect();
+        readers.sort_by_key(|r| (r.id, std::cmp::Reverse(r.age_ms)));
+        readers
+    }
+
+    /// Ends the readers of dead processes that hold commits before `id`.
+    pub(super) fn reap(&self, id: u64) {
+        for process in self.shared.holders(id) {
+            // Without locks nobody is known to be dead.
+            let _ = self.peers.reap(process, &mut || self.shared.clear(process));
+        }
+    }
+
+    /// Learns that the file has grown to at least `pages`, through another process.
+    #[cold]
+    fn learn_length(&self, pages: u64) -> Result<()> {
+        let size = self.page_size as u64;
+        if pages > self.memory.reserved() / size {
+            return Err(Error::Limit(
+                "another process let the file outgrow the address range reserved for it here; open it again",
+            ));
+        }
+        let there = self.storage.len()? / size;
+        self.file_pages.fetch_max(there, SeqCst);
+        match there >= pages {
+            true => Ok(()),
+            false => Err(Error::corrupt(
+                u64::MAX,
+                "the file is shorter than its newest commit says",
+            )),
+        }
+    }
+
+    /// Makes sure that a snapshot's pages can be reached from here.
+    #[inline]
+    pub(super) fn reach(&self, desc: &Desc) -> Result<()> {
+        if desc.pages > self.file_pages.load(SeqCst) {
+            self.learn_length(desc.pages)?;
+        }
+        Ok(())
+    }
+}
+
+impl Pin {
+    /// What this reader sees.
+    #[inline(always)]
+    pub fn desc(&self) -> &Desc {
+        &self.desc
+    }
+
+    /// Its environment.
+    #[inline(always)]
+    pub fn pager(&self) -> &Arc<Pager> {
+        &self.pager
+    }
+
+    /// Read access to the snapshot's pages.
+    #[inline]
+    pub fn view(&self) -> View<'_> {
+        self.pager.view(self.desc.pages)
+    }
+
+    /// Moves to the newest visible commit.
+    ///
+    /// # Errors
+    /// As `begin_read`; the reader stays registered.
+    pub fn refresh(&mut self) -> Result<()> {
+        self.pager.check_fork()?;
+        self.desc = self.pager.shared.move_reader(self.slot);
+        self.trusted()
+    }
+
+    /// After a failed sync only what is durable may be read.
+    #[inline]
+    fn trusted(&self) -> Result<()> {
+        self.pager.reach(&self.desc)?;
+        if self.pager.is_poisoned() {
+            self.pager.see_poison();
+            if self.desc.id > self.pager.shared.durable().get().id {
+                return Err(Error::Poisoned);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Pin {
+    fn drop(&mut self) {
+        // The slot of a child is its parent's.
+        if self.pager.check_fork().is_ok() {
+            self.pager.shared.unregister(self.slot);
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! The writer's seat: one in all processes. Waiting for it, and knowing what others committed since one last had it.
+//!
+//! Threads of a process wait for the seat itself; who has it takes the lock that excludes other processes. What the
+//! writer knows about space lies in the seat while nobody here writes, and is as of the commit it names: if that is not
+//! the newest any more, the records of the newest slot tell what happened since. The slot can be read because only a
+//! writer changes slots, and never the newest commit's (I-1). If another process folded records into the space tree
+//! meanwhile, what is known is dropped and loaded anew.
+//!
+//! The seat is not bound to a thread.
+
+use super::recover;
+use super::space::Space;
+use super::tail::Tail;
+use super::writing::Writing;
+use super::{Dead, Desc, Pager, Wait};
+use crate::error::{Error, Result};
+use crate::page::meta::{Meta, Slot, SLOT, SLOTS};
+use crate::page::{Root, U48_MAX};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A waiter looks this often whether the one it waits for died without a word.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// What the writer knows; it lies in the seat while nobody writes. All of it is as of the commit `tip` (0: nothing yet).
+#[derive(Debug, Default)]
+pub(super) struct WriteState {
+    pub space: Space,
+    pub tip: Desc,
+    pub space_root: Root,
+    pub tail: Tail,
+    pub folded: u64,
+    pub dead: u64,
+    /// Inline bytes of the tail in the newest slot.
+    pub inline_bytes: usize,
+    /// Commits not known durable, and the bytes they wrote.
+    pub unsynced: Vec<(u64, u64)>,
+}
+
+/// What [`Pager::accounting`] answers.
+#[derive(Debug, Clone, Default)]
+pub struct Accounting {
+    /// The commit this describes.
+    pub desc: Desc,
+    /// Space tree of that commit.
+    pub space: Root,
+    /// Changes to the space tree's content that are still in the tail, in order: `Ok` died, `Err((page, pages))` was
+    /// taken into use again.
+    pub tail: Vec<std::result::Result<Dead, (u64, u64)>>,
+    /// Runs (page, pages) that hold spilled records.
+    pub spill: Vec<(u64, u64)>,
+}
+
+/// How long, and what may end it earlier.
+struct Patience<'a> {
+    wait: Wait,
+    deadline: Option<Instant>,
+    cancel: &'a AtomicBool,
+}
+
+impl Patience<'_> {
+    /// What is left of the wait.
+    fn left(&self) -> Result<Duration> {
+        match (self.wait, self.deadline) {
+            (Wait::Try, _) => Err(Error::Busy("another transaction is writing")),
+            (_, Some(deadline)) => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return Err(Error::Busy("another transaction is writing; the wait ended"));
+                }
+                Ok(left)
+            }
+            _ => Ok(Duration::MAX),
+        }
+    }
+}
+
+impl Pager {
+    /// Takes the writer's seat, waiting as told; `cancel` set by another thread ends the wait with `Cancelled`.
+    ///
+    /// # Errors
+    /// `Busy`, `Cancelled`, `Poisoned`, `ReadOnly`, `Forked`; `Corrupt`, `Io` (the newest slot cannot be read).
+    pub fn lock_write(self: &Arc<Self>, wait: Wait, cancel: &AtomicBool) -> Result<Writing> {
+        if self.read_only {
+            return Err(Error::ReadOnly("the database was opened read-only"));
+        }
+        let state = self.take_seat(wait, cancel)?;
+        // From here on dropping it gives the seat back.
+        let mut writing = Writing::on(self, state);
+        writing.begin()?;
+        Ok(writing)
+    }
+
+    /// The state in the seat, with the right to write; whoever takes it must call [`Pager::leave_seat`].
+    fn take_seat(&self, wait: Wait, cancel: &AtomicBool) -> Result<WriteState> {
+        self.check_fork()?;
+        let patience = Patience {
+            wait,
+            deadline: match wait {
+                Wait::For(time) => Instant::now().checked_add(time),
+                Wait::Try | Wait::Forever => None,
+            },
+            cancel,
+        };
+        let state = self.take_seat_here(&patience)?;
+        match self.exclude_others(&patience) {
+            Ok(()) => Ok(state),
+            Err(error) => {
+                *self.seat.lock() = Some(state);
+                self.seat_free.notify_one();
+                Err(error)
+            }
+        }
+    }
+
+    /// Waits for the threads of this process.
+    fn take_seat_here(&self, patience: &Patience<'_>) -> Result<WriteState> {
+        let mut seat = self.seat.lock();
+        loop {
+            if patience.cancel.load(SeqCst) {
+                // A wake-up meant for a writer must not be lost with the one who leaves.
+                self.seat_free.notify_one();
+                return Err(Error::Cancelled);
+            }
+            if self.is_poisoned() {
+                return Err(Error::Poisoned);
+            }
+            if let Some(state) = seat.take() {
+                return Ok(state);
+            }
+            // Other processes poison without a word to those who wait here.
+            let most = patience.left()?.min(Duration::from_millis(500));
+            self.seat_free.wait_for(&mut seat, most);
+        }
+    }
+
+    /// Waits for other processes. One that dies frees its lock without telling.
+    fn exclude_others(&self, patience: &Patience<'_>) -> Result<()> {
+        while !self.peers.try_lock_write()? {
+            let most = patience.left()?.min(LOOK_AGAIN);
+            if patience.cancel.load(SeqCst) {
+                return Err(Error::Cancelled);
+            }
+            if self.is_poisoned() {
+                return Err(Error::Poisoned);
+            }
+            self.peers
+                .wait_write(most, &mut || !patience.cancel.load(SeqCst) && !self.is_poisoned());
+        }
+        // A sync may have failed while we waited.
+        if self.is_poisoned() {
+            self.peers.unlock_write();
+            return Err(Error::Poisoned);
+        }
+        Ok(())
+    }
+
+    /// Puts the writer's state back and lets the next one in.
+    pub(super) fn leave_seat(&self, state: WriteState) {
+        let free = state.space.pool.total();
+        self.free_pages.store(free, SeqCst);
+        self.pending_pages
+            .store(state.space.known().saturating_sub(free), SeqCst);
+        self.peers.unlock_write();
+        *self.seat.lock() = Some(state);
+        self.seat_free.notify_one();
+    }
+
+    /// Wakes everyone waiting in `lock_write` so that they look at their `cancel`.
+    pub fn wake_waiters(&self) {
+        {
+            // Under the lock: whoever is between looking and waiting must not miss it.
+            let _seat = self.seat.lock();
+            self.seat_free.notify_all();
+        }
+        self.peers.wake();
+    }
+
+    /// Moves to the pool what became reusable. The durable point is read before the readers (I-3). Readers of dead
+    /// processes are ended first if they hold anything back.
+    pub(super) fn refresh(&self, state: &mut WriteState) {
+        self.reap(self.shared.visible().load(SeqCst));
+        let durable = self.shared.durable().get().id;
+        let base = self.shared.dur_base().load(SeqCst);
+        state.space.refresh(durable, base, &self.shared.held());
+    }
+
+    /// Gives the seat its state; nobody writes yet.
+    pub(super) fn load_seat(&self) -> Result<()> {
+        let mut state = WriteState::default();
+        self.catch_up(&mut state)?;
+        self.pending_pages.store(state.space.known(), SeqCst);
+        *self.seat.lock() = Some(state);
+        Ok(())
+    }
+
+    /// Brings `state` up to the newest commit. The right to write is held, or nobody can write.
+    fn catch_up(&self, state: &mut WriteState) -> Result<()> {
+        let tip = self.shared.tip().get();
+        if state.tip.id == tip.id {
+            return Ok(());
+        }
+        let mut bytes = [0; SLOT];
+        self.storage.read_cached((tip.slot * SLOT) as u64, &mut bytes)?;
+        let meta = match Meta::decode(&bytes)? {
+            Slot::Valid(meta) if meta.id == tip.id => *meta,
+            _ => return Err(Error::corrupt(0, "the newest meta slot is damaged")),
+        };
+        let tail = recover::tail_of(&meta, |at, into| self.storage.read_cached(at, into))?
+            .ok_or_else(|| Error::corrupt(0, "the newest commit's records are damaged"))?;
+        let desc = Desc {
+            id: meta.id,
+            pages: meta.pages,
+            main: meta.main,
+            catalogue: meta.catalogue,
+        };
+        self.reach(&desc)?;
+        let (before, known) = (state.tip.id, state.tip.id != 0 && meta.folded == state.folded);
+        let caught_up = known
+            && tail.records().filter(|r| r.id > before).all(|record| {
+                self.refresh(state);
+                state.space.follow(record)
+            });
+        if !caught_up {
+            let records = tail.records().filter(|r| r.id > meta.folded);
+            state.space = Space::open(meta.pages, meta.dead, records.map(|r| &**r));
+        }
+        let durable = self.shared.durable().get().id;
+        *state = WriteState {
+            space: std::mem::take(&mut state.space),
+            tip: desc,
+            space_root: meta.space,
+            tail,
+            folded: meta.folded,
+            dead: meta.dead,
+            inline_bytes: meta.inline.len(),
+            unsynced: state.unsynced.drain(..).filter(|(id, _)| *id > durable).collect(),
+        };
+        Ok(())
+    }
+
+    /// Root of the space tree at the newest commit, the dead extents that commit's own tail records add to and take
+    /// from it, and the pages its spilled records occupy: what the accounting check needs. The answer belongs to the
+    /// commit in `desc`.
+    ///
+    /// # Errors
+    /// `Busy` while somebody writes; `Poisoned`, `Forked`; `Corrupt`, `Io`.
+    pub fn accounting(&self) -> Result<Accounting> {
+        let mut state = self.take_seat(Wait::Try, &AtomicBool::new(false))?;
+        let caught_up = self.catch_up(&mut state);
+        let answer = caught_up.map(|()| state.accounting());
+        self.leave_seat(state);
+        answer
+    }
+}
+
+impl WriteState {
+    fn accounting(&self) -> Accounting {
+        let mut tail = Vec::new();
+        for record in self.tail.records().filter(|r| r.id > self.folded) {
+            tail.extend(record.taken.iter().map(|taken| Err(*taken)));
+            tail.extend(record.freed.iter().map(|f| {
+                Ok(Dead {
+                    page: f.page,
+                    pages: f.pages,
+                    birth: f.birth,
+                    death: record.id,
+                })
+            }));
+        }
+        let spill = self.tail.spilled.iter().map(|s| (s.spill.page, s.spill.pages));
+        Accounting {
+            desc: self.tip,
+            space: self.space_root,
+            tail,
+            spill: spill.collect(),
+        }
+    }
+}
+
+impl Writing {
+    /// Gets ready: erases what recovery rejected, catches up, and chooses the id.
+    fn begin(&mut self) -> Result<()> {
+        self.erase_rejected()?;
+        let pager = self.pager.clone();
+        pager.catch_up(&mut self.state)?;
+        self.end = self.state.tip.pages;
+        // Writers that were killed left gaps: the descriptor of the tip must not be overwritten before another is there.
+        let next = pager.shared.next_id().load(SeqCst);
+        let clash = next % super::shared::RING == self.state.tip.id % super::shared::RING;
+        self.id = next + u64::from(clash);
+        if self.id > U48_MAX {
+            return Err(Error::Limit(
+                "commit ids are used up; copy the database into a new file",
+            ));
+        }
+        self.refresh();
+        Ok(())
+    }
+
+    /// A rejected commit could become valid when later ones rewrite its missing pages: its slot is erased first.
+    fn erase_rejected(&mut self) -> Result<()> {
+        let shared = &self.pager.shared;
+        let slots = shared.erase().load(SeqCst);
+        if slots == 0 {
+            return Ok(());
+        }
+        let storage = &self.pager.storage;
+        let erased = (0..SLOTS)
+            .filter(|slot| slots >> slot & 1 != 0)
+            .try_for_each(|slot| storage.write_at((slot * SLOT) as u64, &[0; SLOT]));
+        if let Err(error) = erased.and_then(|()| storage.sync()) {
+            self.pager.poison();
+            return Err(error);
+        }
+        shared.erase().store(0, SeqCst);
+        Ok(())
+    }
+}
