@@ -89,11 +89,16 @@ fn write_once(path: &Path, wire: &Wire) {
             return wire.tell(REFUSED, 0, 0, 0);
         }
     };
-    match seat(&db) {
+    let wait = Duration::from_millis(env_number("KV_FILES_WAIT", 0));
+    let options = WriteOptions {
+        wait: Some(Wait::For(wait)),
+        ..WriteOptions::default()
+    };
+    match db.begin_write(options) {
         Ok(mut txn) => {
             let (ours, theirs) = (number(&mut txn, b"ours"), count(&mut txn, b"theirs"));
             // Long enough for two writers to meet, if there are two.
-            std::thread::sleep(Duration::from_millis(env_number("KV_FILES_PAUSE", 0)));
+            std::thread::sleep(wait / 10);
             match txn.commit() {
                 Ok(_) => wire.tell(WROTE, 0, ours, theirs),
                 Err(e) => {
@@ -173,7 +178,11 @@ impl Counts {
         let mut txn = seat(db).expect("seat");
         self.ours += 1;
         assert_eq!(count(&mut txn, b"ours"), self.ours);
-        let mut child = start(test, "write", path);
+        let settings = [
+            ("KV_FILES_PATH", path.display().to_string()),
+            ("KV_FILES_WAIT", "2000".to_string()),
+        ];
+        let mut child = Child::start(test, "write", &settings);
         let end = Instant::now() + Duration::from_millis(300);
         while Instant::now() < end && child.ended().is_none() {
             std::thread::sleep(Duration::from_millis(5));

@@ -7,7 +7,8 @@
 //! Who opens tries to lock `ALIVE` alone. If that works, nobody else is there: it prepares new memory under a temporary
 //! name, recovers, gives the memory its name and shares `ALIVE`. If not, it shares `ALIVE` and maps the memory that it
 //! finds by name. That memory is the right one if some member holds the lock of the *era* written in it; eras are random
-//! numbers, so memory that was left over, restored or put there by hand proves nothing.
+//! numbers, so memory that was left over, restored or put there by hand proves nothing; and it names its own inode, so a
+//! copy of it made meanwhile does not either.
 //!
 //! Two kinds of opener have no shared memory. Where the file beside cannot be made (no permission in the directory, no
 //! space), the first opener keeps `ALIVE` for itself, and others are refused: *alone*. Who may only read the data file
@@ -37,6 +38,9 @@ const ERA: usize = 1;
 const DEVICE: usize = 2;
 const INODE: usize = 3;
 const LENGTH: usize = 4;
+/// Of the memory's own file: a copy of it is another file.
+const OWN_DEVICE: usize = 5;
+const OWN_INODE: usize = 6;
 /// Changes when the right to write may be free.
 const FREED: usize = 16;
 /// Processes that wait for it.
@@ -241,12 +245,15 @@ impl Door {
         shm.set_permissions(mode).map_err(io)?;
         super::posix::allocate(shm, self.words as u64 * 8)?;
         let memory = Atomics::<AtomicU64>::of_file(shm.as_fd(), self.words as u64)?;
+        let own = identity(&mine);
         let era = std::hash::RandomState::new().build_hasher().finish() | 1;
         let head = [
             (ERA, era),
             (DEVICE, self.of.device),
             (INODE, self.of.inode),
             (LENGTH, self.words as u64),
+            (OWN_DEVICE, own.device),
+            (OWN_INODE, own.inode),
             (0, MAGIC),
         ];
         head.iter()
@@ -291,6 +298,10 @@ impl Door {
         let word = |at: usize| memory.all()[at].load(SeqCst);
         if word(0) & MAGIC_MASK != MAGIC & MAGIC_MASK || (word(DEVICE), word(INODE)) != (self.of.device, self.of.inode)
         {
+            return Ok(Err(LOST));
+        }
+        let own = identity(&facts);
+        if (word(OWN_DEVICE), word(OWN_INODE)) != (own.device, own.inode) {
             return Ok(Err(LOST));
         }
         if !lock::is_locked(self.file.as_fd(), Byte::Era(word(ERA)))? {
