@@ -21,6 +21,7 @@ mod header {
         ("kv_errors", "Errors and version"),
         ("kv_database", "Database"),
         ("kv_transactions", "Transactions"),
+        ("kv_waiting", "Waiting"),
         ("kv_tables", "Tables"),
         ("kv_entries", "Entries"),
         ("kv_cursors", "Cursors and counting"),
@@ -223,7 +224,7 @@ mod header {
         }
         let zero = |field: &&str| match () {
             () if field.contains(" struct_size;") => format!("sizeof({name})"),
-            () if field.contains('*') => "NULL".to_owned(),
+            () if field.contains('*') || field.contains("_fn ") => "NULL".to_owned(),
             () if field.contains("kv_slice ") => "{NULL, 0}".to_owned(),
             () => "0".to_owned(),
         };

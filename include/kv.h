@@ -344,6 +344,30 @@ KV_API uint32_t kv_version_number(void);
 /** An open database. Any thread may use it. */
 typedef struct kv_db kv_db;
 
+/** A reader, filled by kv_reader_at(); start from KV_READER_INFO_INIT. */
+typedef struct kv_reader_info {
+    /** sizeof(kv_reader_info), set by KV_READER_INFO_INIT. */
+    uint32_t struct_size;
+    /** Number of its process. */
+    uint32_t pid;
+    /** Commit that it sees. */
+    uint64_t commit;
+    /** Milliseconds since it began, or was last refreshed. */
+    uint64_t age_ms;
+    /** Pages kept for it that nobody else needs, as far as this process knows: it learns them when it writes. */
+    uint64_t kept_pages;
+} kv_reader_info;
+
+#define KV_READER_INFO_INIT \
+    {sizeof(kv_reader_info), 0, 0, 0, 0}
+
+/**
+ * Is told of a reader, of whatever process, that has not ended for long while newer commits were made: once for each
+ * such reader and handle, on a thread that begins a write transaction through the handle, before it waits. What it
+ * answers is ignored. It must not close the database.
+ */
+typedef void (*kv_reader_fn)(void *ctx, const kv_reader_info *reader);
+
 /** How to open a database; start from KV_OPTIONS_INIT. Zero is the default everywhere. */
 typedef struct kv_options {
     /** sizeof(kv_options), set by KV_OPTIONS_INIT. */
@@ -365,21 +389,28 @@ typedef struct kv_options {
      * machine's memory, 16 to 256 MiB.
      */
     uint64_t write_memory;
+    /** Is told of readers that hold back space for long; NULL = nobody is. */
+    kv_reader_fn stuck_reader;
+    /** Handed to stuck_reader. */
+    void *stuck_reader_ctx;
+    /** Age in milliseconds from which a reader of an old commit is reported; 0 = a minute. */
+    uint64_t stuck_reader_ms;
 } kv_options;
 
 #define KV_OPTIONS_INIT \
-    {sizeof(kv_options), 0, 0, 0, 0, 0, 0, 0}
+    {sizeof(kv_options), 0, 0, 0, 0, 0, 0, 0, NULL, NULL, 0}
 
 /**
  * Opens a database, and creates it if there is none (unless KV_OPEN_EXISTING or KV_OPEN_READ_ONLY).
  *
- * A process may open the same file several times: that gives two handles on one environment. Opening after a crash
- * repairs nothing by guessing: it finds the last complete commit.
+ * Any number of processes may have it open at once. A process may open the same file several times: that gives two
+ * handles on one environment. While a file is open, NAME-shm lies beside it, which holds nothing that would be missed.
+ * Opening after a crash repairs nothing by guessing: it finds the last complete commit.
  *
  * @param path     File name, in the encoding of the file system; NULL only with KV_OPEN_MEMORY.
  * @param options  NULL = all defaults. Copied.
  * @param db       Gets the handle, to be closed by kv_close(); NULL after a failure.
- * @return KV_OK; KV_NO_FILE, KV_EXISTS (see the flags); KV_BUSY (another process has it open); KV_ACCESS; KV_NOT_A_DATABASE, KV_TOO_NEW, KV_CORRUPT (what is in
+ * @return KV_OK; KV_NO_FILE, KV_EXISTS (see the flags); KV_BUSY (another process has it alone: see README, "processes"); KV_ACCESS; KV_NOT_A_DATABASE, KV_TOO_NEW, KV_CORRUPT (what is in
  *         the file); KV_NO_LOCKS (network file systems without locks); KV_IO, KV_NO_SPACE, KV_NO_MEMORY; KV_LIMIT (too
  *         many handles); KV_INVALID (options).
  */
@@ -522,6 +553,19 @@ KV_API KV_MUST_CHECK kv_status kv_txn_begin(kv_db *db, uint32_t kind, const kv_t
 KV_API KV_MUST_CHECK kv_status kv_txn_commit(kv_txn *txn, uint64_t *commit_id);
 
 /**
+ * Commits and ends a transaction without waiting until it is durable.
+ *
+ * A commit with KV_DURABILITY_FULL is seen by nobody, not even by the one who made it, before it is durable; one with
+ * KV_DURABILITY_LAZY is visible at once. No thread works behind the caller's back: the commit becomes durable by
+ * kv_wait_durable(), by any later full commit or kv_sync(), or by kv_close(), so that one sync can serve many commits.
+ *
+ * @param txn        Released whatever is answered.
+ * @param commit_id  Gets the number to hand to kv_wait_durable(); may be NULL.
+ * @return As kv_txn_commit().
+ */
+KV_API KV_MUST_CHECK kv_status kv_txn_commit_async(kv_txn *txn, uint64_t *commit_id);
+
+/**
  * Ends a transaction and undoes what it wrote. Its cursors and writers are closed, bytes it returned are no longer valid.
  *
  * A handle that is NULL or ended already is ignored, so that one exit path serves success and failure.
@@ -543,6 +587,35 @@ KV_API kv_status kv_txn_refresh(kv_txn *txn);
  * @return KV_OK; KV_BAD_HANDLE, KV_FORKED; KV_BUSY (a writer in use by another thread); KV_INVALID (id is NULL).
  */
 KV_API kv_status kv_txn_id(const kv_txn *txn, uint64_t *id);
+
+/** @} */
+
+/* ==== Waiting ================================================================================================= */
+
+/** @defgroup kv_waiting Waiting
+ * @{ */
+
+/**
+ * Waits until a commit survives a power cut: the sequel of kv_txn_commit_async(), and of lazy commits.
+ *
+ * If no sync is under way the calling thread does it, for everything committed until then in all processes.
+ *
+ * @param id  Number of the commit.
+ * @param ms  0: only looks. Anything else waits until the sync is done, which cannot be broken off.
+ * @return KV_OK: durable; KV_BUSY (ms is 0: not yet); KV_INVALID (no commit has this number yet); KV_IN_DOUBT,
+ *         KV_POISONED; KV_BAD_HANDLE, KV_FORKED.
+ */
+KV_API KV_MUST_CHECK kv_status kv_wait_durable(kv_db *db, uint64_t id, int64_t ms);
+
+/**
+ * Waits until a commit newer than one is visible, whoever makes it, in whatever process.
+ *
+ * @param after   Number of a commit, as kv_txn_id(), kv_newest() or this function answered it.
+ * @param ms      Milliseconds: 0 only looks, a negative number waits for ever.
+ * @param newest  Gets the number of the newest visible commit; may be NULL.
+ * @return KV_OK; KV_BUSY (time over); KV_CANCELLED (kv_interrupt, kv_close); KV_POISONED; KV_BAD_HANDLE, KV_FORKED.
+ */
+KV_API KV_MUST_CHECK kv_status kv_wait_commit(kv_db *db, uint64_t after, int64_t ms, uint64_t *newest);
 
 /** @} */
 
@@ -1360,19 +1433,6 @@ typedef struct kv_txn_stat {
 #define KV_TXN_STAT_INIT \
     {sizeof(kv_txn_stat), 0, 0, 0, 0, 0}
 
-/** A reader, told by kv_reader_at(); start from KV_READER_INFO_INIT. */
-typedef struct kv_reader_info {
-    /** sizeof(kv_reader_info), set by KV_READER_INFO_INIT. */
-    uint32_t struct_size;
-    /** Zero. */
-    uint32_t reserved;
-    /** The commit it holds: pages that died later are kept for it. */
-    uint64_t commit;
-} kv_reader_info;
-
-#define KV_READER_INFO_INIT \
-    {sizeof(kv_reader_info), 0, 0}
-
 /**
  * Figures of the file and its readers.
  *
@@ -1380,6 +1440,19 @@ typedef struct kv_reader_info {
  * @return KV_OK; KV_BAD_HANDLE, KV_FORKED; KV_INVALID (struct_size).
  */
 KV_API kv_status kv_stat_db(kv_db *db, kv_db_stat *stat);
+
+/**
+ * One of the readers that hold commits, in whatever process, the oldest snapshot first: read transactions, and buffers
+ * of kv_get_held().
+ *
+ * Readers come and go meanwhile, so a loop over the indexes is a picture, not an inventory. A process that died has no
+ * readers.
+ *
+ * @param index  From 0 up.
+ * @param info   Its struct_size is set by the caller; the rest is filled.
+ * @return KV_OK; KV_NOTFOUND (there are not so many); KV_INVALID (struct_size); KV_BAD_HANDLE, KV_FORKED.
+ */
+KV_API kv_status kv_reader_at(kv_db *db, uint32_t index, kv_reader_info *info);
 
 /**
  * Figures of a table, or of one level of its tree. Reads the branch pages of the table.
@@ -1398,15 +1471,6 @@ KV_API kv_status kv_stat_table(const kv_txn *txn, kv_table table, uint32_t level
  * @return KV_OK; KV_INVALID; KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED.
  */
 KV_API kv_status kv_stat_txn(const kv_txn *txn, kv_txn_stat *stat);
-
-/**
- * One of the readers that hold commits, oldest first: read transactions, and buffers of kv_get_held().
- *
- * @param index  0 = the oldest. Readers come and go between calls.
- * @param info   Its struct_size is set by the caller; the rest is filled.
- * @return KV_OK; KV_NOTFOUND (no more readers); KV_INVALID; KV_BAD_HANDLE, KV_FORKED.
- */
-KV_API kv_status kv_reader_at(kv_db *db, uint32_t index, kv_reader_info *info);
 
 /** @} */
 

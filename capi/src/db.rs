@@ -6,7 +6,9 @@ use crate::held_by::{Database, Object};
 use crate::process;
 use crate::reach::{self, DbUse};
 use crate::slots::{self, Kind, Kinds, Patience};
+use crate::stat::kv_reader_info;
 use crate::status::{kv_status, Failure, Outcome, KV_BUSY};
+use crate::stuck::Stuck;
 use crate::types::{known, kv_db, kv_table, put_mode, KV_BLIND};
 use kv_engine::db::{Db, Durability, Options, Verify, WriteOptions};
 use std::ffi::{c_char, c_void, CStr, OsStr};
@@ -65,9 +67,22 @@ pub struct kv_options {
     /// Bytes of edits that a write transaction collects before it applies them; 0 = a 64th of the
     /// machine's memory, 16 to 256 MiB.
     pub write_memory: u64,
+    /// Is told of readers that hold back space for long; NULL = nobody is.
+    pub stuck_reader: kv_reader_fn,
+    /// Handed to stuck_reader.
+    pub stuck_reader_ctx: *mut c_void,
+    /// Age in milliseconds from which a reader of an old commit is reported; 0 = a minute.
+    pub stuck_reader_ms: u64,
 }
-// SAFETY: repr(C), struct_size first, integers only.
+// SAFETY: repr(C), struct_size first; integers, and pointers for which zero is NULL.
 unsafe impl Growing for kv_options {}
+
+/// Is told of a reader, of whatever process, that has not ended for long while newer commits were made: once for each
+/// such reader and handle, on a thread that begins a write transaction through the handle, before it waits. What it
+/// answers is ignored. It must not close the database.
+///
+/// @ingroup kv_database
+pub type kv_reader_fn = Option<unsafe extern "C" fn(ctx: *mut c_void, reader: *const kv_reader_info)>;
 
 pub(crate) fn durability(number: u32) -> Outcome<Option<Durability>> {
     match number {
@@ -124,13 +139,14 @@ fn file_number(path: &Path, memory: bool) -> u64 {
 
 /// Opens a database, and creates it if there is none (unless KV_OPEN_EXISTING or KV_OPEN_READ_ONLY).
 ///
-/// A process may open the same file several times: that gives two handles on one environment. Opening after a crash
-/// repairs nothing by guessing: it finds the last complete commit.
+/// Any number of processes may have it open at once. A process may open the same file several times: that gives two
+/// handles on one environment. While a file is open, NAME-shm lies beside it, which holds nothing that would be missed.
+/// Opening after a crash repairs nothing by guessing: it finds the last complete commit.
 ///
 /// @param path     File name, in the encoding of the file system; NULL only with KV_OPEN_MEMORY.
 /// @param options  NULL = all defaults. Copied.
 /// @param db       Gets the handle, to be closed by kv_close(); NULL after a failure.
-/// @return KV_OK; KV_NO_FILE, KV_EXISTS (see the flags); KV_BUSY (another process has it open); KV_ACCESS; KV_NOT_A_DATABASE, KV_TOO_NEW, KV_CORRUPT (what is in
+/// @return KV_OK; KV_NO_FILE, KV_EXISTS (see the flags); KV_BUSY (another process has it alone: see README, "processes"); KV_ACCESS; KV_NOT_A_DATABASE, KV_TOO_NEW, KV_CORRUPT (what is in
 ///         the file); KV_NO_LOCKS (network file systems without locks); KV_IO, KV_NO_SPACE, KV_NO_MEMORY; KV_LIMIT (too
 ///         many handles); KV_INVALID (options).
 /// @ingroup kv_database
@@ -158,6 +174,7 @@ pub unsafe extern "C" fn kv_open(path: *const c_char, options: *const kv_options
                 db: Db::open(path, &options)?,
                 read_only: options.read_only,
                 file: file_number(path, options.memory),
+                stuck: Stuck::new(given.stuck_reader, given.stuck_reader_ctx, given.stuck_reader_ms),
             })))
         })?;
         db.set(std::ptr::without_provenance_mut(token));

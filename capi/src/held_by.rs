@@ -1,6 +1,7 @@
 //! What stands behind a handle.
 
 use crate::status::{Failure, Outcome};
+use crate::stuck::Stuck;
 use kv_engine::db::{Cursor, Db, ReadTxn, ValueWriter, WriteTxn};
 use kv_engine::Error;
 use std::sync::{Arc, Mutex};
@@ -26,6 +27,8 @@ pub(crate) struct Database {
     pub(crate) read_only: bool,
     /// Which file this is, to recognise a thread that waits for itself; equal for two handles on one file.
     pub(crate) file: u64,
+    /// Who is told of readers that do not end.
+    pub(crate) stuck: Option<Stuck>,
 }
 
 /// Behind a `kv_txn` that reads.

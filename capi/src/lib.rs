@@ -13,6 +13,7 @@
 //! | `slots`     | handles: {slot, generation} tokens, pinned while a call uses them                               |
 //! | `held_by`   | what stands behind a handle: databases, transactions, cursors, writers, buffers                |
 //! | `reach`     | from a handle to the engine's object, and back out through closing                              |
+//! | `stuck`     | telling the caller of readers that do not end                                                 |
 //! | `process`   | fork and panic hooks                                                                           |
 //!
 //! Rules kept here: no panic crosses the border ([`error::guard`]); a pointer of the caller is dereferenced only in
@@ -30,6 +31,7 @@ mod held_by;
 mod process;
 mod reach;
 mod slots;
+mod stuck;
 
 pub mod status;
 pub mod types;
@@ -37,6 +39,7 @@ pub mod version;
 
 pub mod db;
 pub mod txn;
+pub mod waiting;
 
 pub mod table;
 

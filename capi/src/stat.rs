@@ -6,6 +6,7 @@ use crate::reach::{DbUse, TxnUse};
 use crate::status::{kv_status, Failure};
 use crate::txn::{KV_READ, KV_WRITE};
 use crate::types::{kv_db, kv_table, kv_txn};
+use kv_engine::db::ReaderInfo;
 
 /// Figures of a database file, filled by kv_stat_db(); start from KV_DB_STAT_INIT.
 ///
@@ -62,6 +63,57 @@ pub unsafe extern "C" fn kv_stat_db(db: *mut kv_db, stat: *mut kv_db_stat) -> kv
         };
         // SAFETY: NULL or a struct of at least the size it states.
         unsafe { arg::report(stat, filled) }
+    })
+}
+
+/// A reader, filled by kv_reader_at(); start from KV_READER_INFO_INIT.
+///
+/// @ingroup kv_database
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct kv_reader_info {
+    /// sizeof(kv_reader_info), set by KV_READER_INFO_INIT.
+    pub struct_size: u32,
+    /// Number of its process.
+    pub pid: u32,
+    /// Commit that it sees.
+    pub commit: u64,
+    /// Milliseconds since it began, or was last refreshed.
+    pub age_ms: u64,
+    /// Pages kept for it that nobody else needs, as far as this process knows: it learns them when it writes.
+    pub kept_pages: u64,
+}
+// SAFETY: repr(C), struct_size first, integers only.
+unsafe impl Growing for kv_reader_info {}
+
+pub(crate) fn reader_info(reader: &ReaderInfo) -> kv_reader_info {
+    kv_reader_info {
+        struct_size: size_of::<kv_reader_info>() as u32,
+        pid: reader.pid,
+        commit: reader.id,
+        age_ms: reader.age_ms,
+        kept_pages: reader.kept_pages,
+    }
+}
+
+/// One of the readers that hold commits, in whatever process, the oldest snapshot first: read transactions, and buffers
+/// of kv_get_held().
+///
+/// Readers come and go meanwhile, so a loop over the indexes is a picture, not an inventory. A process that died has no
+/// readers.
+///
+/// @param index  From 0 up.
+/// @param info   Its struct_size is set by the caller; the rest is filled.
+/// @return KV_OK; KV_NOTFOUND (there are not so many); KV_INVALID (struct_size); KV_BAD_HANDLE, KV_FORKED.
+/// @ingroup kv_observing
+#[no_mangle]
+pub unsafe extern "C" fn kv_reader_at(db: *mut kv_db, index: u32, info: *mut kv_reader_info) -> kv_status {
+    guard(c"kv_reader_at", || {
+        let db = DbUse::of(db)?;
+        let readers = db.get()?.db.readers();
+        let reader = readers.get(index as usize).ok_or(Failure::NOTFOUND)?;
+        // SAFETY: NULL or a struct of at least the size it states.
+        unsafe { arg::report(info, reader_info(reader)) }
     })
 }
 
@@ -181,42 +233,5 @@ pub unsafe extern "C" fn kv_stat_txn(txn: *const kv_txn, stat: *mut kv_txn_stat)
         };
         // SAFETY: NULL or a struct of at least the size it states.
         unsafe { arg::report(stat, filled) }
-    })
-}
-
-/// A reader, told by kv_reader_at(); start from KV_READER_INFO_INIT.
-///
-/// @ingroup kv_observing
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct kv_reader_info {
-    /// sizeof(kv_reader_info), set by KV_READER_INFO_INIT.
-    pub struct_size: u32,
-    /// Zero.
-    pub reserved: u32,
-    /// The commit it holds: pages that died later are kept for it.
-    pub commit: u64,
-}
-// SAFETY: repr(C), struct_size first, integers only.
-unsafe impl Growing for kv_reader_info {}
-
-/// One of the readers that hold commits, oldest first: read transactions, and buffers of kv_get_held().
-///
-/// @param index  0 = the oldest. Readers come and go between calls.
-/// @param info   Its struct_size is set by the caller; the rest is filled.
-/// @return KV_OK; KV_NOTFOUND (no more readers); KV_INVALID; KV_BAD_HANDLE, KV_FORKED.
-/// @ingroup kv_observing
-#[no_mangle]
-pub unsafe extern "C" fn kv_reader_at(db: *mut kv_db, index: u32, info: *mut kv_reader_info) -> kv_status {
-    guard(c"kv_reader_at", || {
-        let held = DbUse::of(db)?.get()?.db.held();
-        let commit = *held.get(index as usize).ok_or(Failure::NOTFOUND)?;
-        let filled = kv_reader_info {
-            struct_size: 0,
-            reserved: 0,
-            commit,
-        };
-        // SAFETY: NULL or a struct of at least the size it states.
-        unsafe { arg::report(info, filled) }
     })
 }

@@ -68,6 +68,9 @@ fn write_options(given: &kv_txn_options) -> Outcome<WriteOptions> {
 
 /// Begins a write transaction; a thread that would wait for itself is told so.
 pub(crate) fn begin_write(database: &Database, options: WriteOptions) -> Outcome<WriteTxn> {
+    if let Some(stuck) = &database.stuck {
+        stuck.look(&database.db);
+    }
     let try_first = WriteOptions {
         wait: Some(Wait::Try),
         ..options
@@ -163,39 +166,67 @@ pub unsafe extern "C" fn kv_txn_begin(
 #[must_use]
 pub unsafe extern "C" fn kv_txn_commit(txn: *mut kv_txn, commit_id: *mut u64) -> kv_status {
     guard(c"kv_txn_commit", || {
-        // SAFETY: NULL or writable.
-        let commit_id = unsafe { maybe(commit_id) };
-        let id = if slots::kind_is(txn.addr(), Kind::Read) {
-            let id = TxnUse::of(txn)?.read(|txn| Ok(txn.id()))?;
-            reach::end(txn.addr())?;
-            id
-        } else {
-            match reach::end(txn.addr())? {
-                Ended::Write(mut write, unfinished, closing) => {
-                    write.usable()?;
-                    if unfinished != 0 {
-                        return Err(Failure::here(
-                            KV_CHILD_OPEN,
-                            "a writer was neither finished nor closed; the transaction was aborted",
-                        ));
-                    }
-                    let id = write.into_txn().commit()?;
-                    drop(closing);
-                    id
-                }
-                // A reader whose database was closed: its bytes are released, but there is nothing to answer.
-                Ended::Read => {
-                    return Err(Failure::Engine(Error::BadHandle(
-                        "the database of this reader is closed",
-                    )))
-                }
-            }
-        };
-        if let Some(commit_id) = commit_id {
-            commit_id.set(id);
-        }
-        Ok(())
+        // SAFETY: passed on.
+        unsafe { commit(txn, commit_id, WriteTxn::commit) }
     })
+}
+
+/// Commits and ends a transaction without waiting until it is durable.
+///
+/// A commit with KV_DURABILITY_FULL is seen by nobody, not even by the one who made it, before it is durable; one with
+/// KV_DURABILITY_LAZY is visible at once. No thread works behind the caller's back: the commit becomes durable by
+/// kv_wait_durable(), by any later full commit or kv_sync(), or by kv_close(), so that one sync can serve many commits.
+///
+/// @param txn        Released whatever is answered.
+/// @param commit_id  Gets the number to hand to kv_wait_durable(); may be NULL.
+/// @return As kv_txn_commit().
+/// @ingroup kv_transactions
+#[no_mangle]
+#[must_use]
+pub unsafe extern "C" fn kv_txn_commit_async(txn: *mut kv_txn, commit_id: *mut u64) -> kv_status {
+    guard(c"kv_txn_commit_async", || {
+        // SAFETY: passed on.
+        unsafe { commit(txn, commit_id, WriteTxn::commit_async) }
+    })
+}
+
+/// Ends a transaction, a write transaction by `finish`.
+///
+/// # Safety
+/// `commit_id` is NULL or writable.
+unsafe fn commit(txn: *mut kv_txn, commit_id: *mut u64, finish: fn(WriteTxn) -> kv_engine::Result<u64>) -> Outcome {
+    // SAFETY: NULL or writable.
+    let commit_id = unsafe { maybe(commit_id) };
+    let id = if slots::kind_is(txn.addr(), Kind::Read) {
+        let id = TxnUse::of(txn)?.read(|txn| Ok(txn.id()))?;
+        reach::end(txn.addr())?;
+        id
+    } else {
+        match reach::end(txn.addr())? {
+            Ended::Write(mut write, unfinished, closing) => {
+                write.usable()?;
+                if unfinished != 0 {
+                    return Err(Failure::here(
+                        KV_CHILD_OPEN,
+                        "a writer was neither finished nor closed; the transaction was aborted",
+                    ));
+                }
+                let id = finish(write.into_txn())?;
+                drop(closing);
+                id
+            }
+            // A reader whose database was closed: its bytes are released, but there is nothing to answer.
+            Ended::Read => {
+                return Err(Failure::Engine(Error::BadHandle(
+                    "the database of this reader is closed",
+                )))
+            }
+        }
+    };
+    if let Some(commit_id) = commit_id {
+        commit_id.set(id);
+    }
+    Ok(())
 }
 
 /// Ends a transaction and undoes what it wrote. Its cursors and writers are closed, bytes it returned are no longer valid.

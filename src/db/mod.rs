@@ -8,6 +8,7 @@
 //! | `read`    | the read transaction                                          |
 //! | `write`   | the write transaction; `tables`, `stream`: more of it         |
 //! | `cursor`  | a place in a table                                            |
+//! | `waiting` | for durable and for visible commits; who holds old ones       |
 //! | `check`   | proof that a database is whole                                |
 
 mod check;
@@ -18,9 +19,10 @@ mod reader;
 mod stream;
 mod tables;
 mod types;
+mod waiting;
 mod write;
 
-pub use crate::pager::{Durability, FileStat, Recovery, Verify, Wait};
+pub use crate::pager::{Durability, FileStat, ReaderInfo, Recovery, Verify, Wait};
 pub use crate::table::{Table, MAIN, NAMES as TABLES};
 pub use check::{CheckReport, Fault};
 pub use cursor::Cursor;
@@ -80,7 +82,7 @@ impl Drop for Handle {
 
 impl Db {
     /// Opens or creates the database at `path`. Opening a file twice in a process gives two handles on one environment;
-    /// another process that has it open answers `Busy`.
+    /// other processes may have it open, too.
     ///
     /// # Errors
     /// `NoFile`, `Exists`, `Access`, `Busy`, `NoLocks`, `NotADatabase`, `TooNew`, `Corrupt`, `Invalid` (page size),

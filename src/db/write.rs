@@ -432,7 +432,20 @@ impl WriteTxn {
     ///
     /// # Errors
     /// `NoSpace`, `Io`, `Corrupt`: nothing happened. `InDoubt`, `Poisoned`: see [`Error`]. `TxnFailed`.
-    pub fn commit(mut self) -> Result<u64> {
+    pub fn commit(self) -> Result<u64> {
+        self.finish(true)
+    }
+
+    /// Commits without waiting: the answer is the number to wait for with [`super::Db::wait_durable`]. A full commit is
+    /// seen by nobody before it is durable; a lazy one is visible at once, as always.
+    ///
+    /// # Errors
+    /// As [`WriteTxn::commit`].
+    pub fn commit_async(self) -> Result<u64> {
+        self.finish(false)
+    }
+
+    fn finish(mut self, wait: bool) -> Result<u64> {
         self.ready()?;
         self.cancel_streams();
         if !self.writer.is_changed() {
@@ -465,7 +478,7 @@ impl WriteTxn {
         self.writer.flush_last(&mut catalogue)?;
         self.writer.place_tree(&mut catalogue)?;
         self.writer
-            .commit(self.tables[0].tree.root, catalogue.root, self.durability)
+            .commit(self.tables[0].tree.root, catalogue.root, self.durability, wait)
     }
 }
 

@@ -24,7 +24,7 @@ use super::recover;
 use super::shared::{Seat, RING};
 use super::tail::{Freed, Record, Spilled, Tail};
 use super::writing::Writing;
-use super::{Desc, Durability, Pager, Roots};
+use super::{Desc, Durability, Pager, Roots, Wait};
 use crate::error::{Error, Result};
 use crate::file::peers::Peers;
 use crate::page::meta::{Meta, Spill, SLOT, SLOTS, TAIL_MAX};
@@ -38,12 +38,44 @@ const LAZY_BYTES: u64 = 64 << 20;
 /// Unsynced commits from which a lazy commit syncs.
 const LAZY_COMMITS: usize = 256;
 
+/// A commit that is in its slot.
+struct Published {
+    id: u64,
+    /// It becomes visible by a sync only.
+    unsynced: bool,
+    /// So much is unsynced that it is time for a sync.
+    backlog: bool,
+}
+
 impl Writing {
-    /// Publishes. Everything placed was written before. Returns the commit id, durable if `durability` is `Full`.
+    /// Publishes, and waits until the commit is what `durability` says. Everything placed was written before.
     ///
     /// # Errors
     /// `NoSpace`, `Io`, `Corrupt`: undone, the database is as before. `InDoubt`, `Poisoned`: see [`crate::Error`].
-    pub fn commit(mut self, roots: Roots, durability: Durability) -> Result<u64> {
+    pub fn commit(self, roots: Roots, durability: Durability) -> Result<u64> {
+        let pager = self.pager.clone();
+        let published = self.publish(roots, durability)?;
+        if published.unsynced || published.backlog {
+            pager.sync_data(published.id, false)?;
+        }
+        Ok(published.id)
+    }
+
+    /// Publishes, and leaves waiting to others: the commit is durable, and if it is to be full visible, after a later
+    /// sync ([`Pager::wait_durable`]).
+    ///
+    /// # Errors
+    /// As [`Writing::commit`].
+    pub fn commit_async(self, roots: Roots, durability: Durability) -> Result<u64> {
+        let pager = self.pager.clone();
+        let published = self.publish(roots, durability)?;
+        if published.backlog {
+            pager.sync_data(published.id, false)?;
+        }
+        Ok(published.id)
+    }
+
+    fn publish(mut self, roots: Roots, durability: Durability) -> Result<Published> {
         let pager = self.pager.clone();
         let shared = &pager.shared;
         self.check_freed()?;
@@ -108,10 +140,11 @@ impl Writing {
             shared.show(desc.id);
         }
         drop(self);
-        if !now || backlog {
-            pager.sync_data(desc.id, false)?;
-        }
-        Ok(desc.id)
+        Ok(Published {
+            id: desc.id,
+            unsynced: !now,
+            backlog,
+        })
     }
 
     /// Takes the new commit as the state to build on; answers whether much is unsynced.
@@ -267,6 +300,26 @@ impl Pager {
             return Err(Error::Poisoned);
         }
         self.sync_data(self.shared.tip().get().id, false)
+    }
+
+    /// Makes commit `id` durable, if it is not yet, together with whatever was published meanwhile; `Wait::Try`: only
+    /// answers whether it is. Other waits end with the sync, whenever that is.
+    ///
+    /// # Errors
+    /// `Busy` (not durable, and not to be waited for), `Invalid` (no such commit), `InDoubt`, `Poisoned`, `Forked`.
+    pub fn wait_durable(&self, id: u64, wait: Wait) -> Result<()> {
+        self.check_fork()?;
+        if self.shared.durable().get().id >= id {
+            return Ok(());
+        }
+        if id > self.shared.tip().get().id {
+            return Err(Error::Invalid("no commit has this number yet"));
+        }
+        match wait {
+            Wait::Try if self.is_poisoned() => Err(Error::Poisoned),
+            Wait::Try => Err(Error::Busy("the commit is not durable yet")),
+            _ => self.sync_data(id, false),
+        }
     }
 
     /// Makes commit `id` durable, with whatever was published meanwhile; `anyway`: syncs even if it is, for data that

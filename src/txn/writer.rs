@@ -317,7 +317,8 @@ impl Writer {
     }
 
     /// Commits: `main` and `catalogue` are placed; the space tree is changed and placed if records are to be folded.
-    pub fn commit(mut self, main: Root, catalogue: Root, durability: Durability) -> Result<u64> {
+    /// `wait`: until the commit is what `durability` says.
+    pub fn commit(mut self, main: Root, catalogue: Root, durability: Durability, wait: bool) -> Result<u64> {
         let mut space = TreeState::new(u64::MAX, self.writing.space_root());
         if let Some(changes) = self.writing.fold() {
             for (page, dead) in changes {
@@ -340,7 +341,10 @@ impl Writer {
             catalogue,
             space: space.root,
         };
-        self.writing.commit(roots, durability)
+        match wait {
+            true => self.writing.commit(roots, durability),
+            false => self.writing.commit_async(roots, durability),
+        }
     }
 
     /// Reads the dead extents of zones that the pager would like to know.

@@ -19,6 +19,8 @@ static void every_db_call(kv_db *db, kv_status expected)
     IS(kv_txn_begin(db, KV_WRITE, NULL, &txn), expected);
     IS(kv_sync(db), expected);
     IS(kv_newest(db, &id, &id), expected);
+    IS(kv_wait_durable(db, 1, 0), expected);
+    IS(kv_wait_commit(db, 1, 0, &id), expected);
     IS(kv_db_get(db, KV_MAIN, S("k"), buffer, sizeof buffer, NULL), expected);
     IS(kv_db_put(db, KV_MAIN, S("k"), S("v"), 0), expected);
     IS(kv_db_delete(db, KV_MAIN, S("k"), 0), expected);

@@ -1,0 +1,79 @@
+//! Telling the caller of readers that do not end.
+
+use crate::db::kv_reader_fn;
+use crate::process;
+use crate::stat::{kv_reader_info, reader_info};
+use kv_engine::db::{Db, ReaderInfo};
+use std::ffi::c_void;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// Readers are looked at so often at most.
+const EVERY: Duration = Duration::from_millis(500);
+/// Age from which a reader is reported, if the caller did not say.
+const STUCK_MS: u64 = 60_000;
+
+/// Whom to tell, and what was told.
+pub(crate) struct Stuck {
+    tell: unsafe extern "C" fn(*mut c_void, *const kv_reader_info),
+    ctx: *mut c_void,
+    age_ms: u64,
+    known: Mutex<Known>,
+}
+
+// SAFETY: `ctx` is only handed back to the caller's function, on threads that are inside a call of the library; the
+// header says that these may be any.
+unsafe impl Send for Stuck {}
+// SAFETY: as above.
+unsafe impl Sync for Stuck {}
+
+#[derive(Default)]
+struct Known {
+    looked: Option<Instant>,
+    /// (process, commit) of those told.
+    told: Vec<(u32, u64)>,
+}
+
+impl Stuck {
+    pub(crate) fn new(tell: kv_reader_fn, ctx: *mut c_void, age_ms: u64) -> Option<Stuck> {
+        tell.map(|tell| Stuck {
+            tell,
+            ctx,
+            age_ms: if age_ms == 0 { STUCK_MS } else { age_ms },
+            known: Mutex::default(),
+        })
+    }
+
+    /// Looks, if it is time, and tells.
+    pub(crate) fn look(&self, db: &Db) {
+        for reader in self.fresh(db) {
+            let info = reader_info(&reader);
+            // SAFETY: the caller's function, called as its type says.
+            process::call_back(|| unsafe { (self.tell)(self.ctx, &info) });
+        }
+    }
+
+    /// Readers to be reported now.
+    fn fresh(&self, db: &Db) -> Vec<ReaderInfo> {
+        // Somebody else is looking.
+        let Ok(mut known) = self.known.try_lock() else {
+            return Vec::new();
+        };
+        let now = Instant::now();
+        if known
+            .looked
+            .is_some_and(|looked| now.duration_since(looked) < EVERY.min(Duration::from_millis(self.age_ms)))
+        {
+            return Vec::new();
+        }
+        known.looked = Some(now);
+        let newest = db.stat().visible;
+        let mut stuck = db.readers();
+        stuck.retain(|r| r.id < newest && r.age_ms >= self.age_ms);
+        known.told.retain(|told| stuck.iter().any(|r| (r.pid, r.id) == *told));
+        stuck.retain(|r| !known.told.contains(&(r.pid, r.id)));
+        stuck.dedup_by_key(|r| (r.pid, r.id));
+        known.told.extend(stuck.iter().map(|r| (r.pid, r.id)));
+        stuck
+    }
+}

@@ -1,0 +1,56 @@
+//! Chapter "waiting": for a commit to become durable, for a newer one to appear.
+
+use crate::arg::maybe;
+use crate::error::guard;
+use crate::reach::DbUse;
+use crate::status::kv_status;
+use crate::types::kv_db;
+use kv_engine::db::Wait;
+use std::time::Duration;
+
+/// In arguments, 0 looks and a negative number waits for ever.
+fn wait_of(ms: i64) -> Wait {
+    match ms {
+        0 => Wait::Try,
+        1.. => Wait::For(Duration::from_millis(ms.unsigned_abs())),
+        _ => Wait::Forever,
+    }
+}
+
+/// Waits until a commit survives a power cut: the sequel of kv_txn_commit_async(), and of lazy commits.
+///
+/// If no sync is under way the calling thread does it, for everything committed until then in all processes.
+///
+/// @param id  Number of the commit.
+/// @param ms  0: only looks. Anything else waits until the sync is done, which cannot be broken off.
+/// @return KV_OK: durable; KV_BUSY (ms is 0: not yet); KV_INVALID (no commit has this number yet); KV_IN_DOUBT,
+///         KV_POISONED; KV_BAD_HANDLE, KV_FORKED.
+/// @ingroup kv_waiting
+#[no_mangle]
+#[must_use]
+pub unsafe extern "C" fn kv_wait_durable(db: *mut kv_db, id: u64, ms: i64) -> kv_status {
+    guard(c"kv_wait_durable", || {
+        Ok(DbUse::of(db)?.get()?.db.wait_durable(id, wait_of(ms))?)
+    })
+}
+
+/// Waits until a commit newer than one is visible, whoever makes it, in whatever process.
+///
+/// @param after   Number of a commit, as kv_txn_id(), kv_newest() or this function answered it.
+/// @param ms      Milliseconds: 0 only looks, a negative number waits for ever.
+/// @param newest  Gets the number of the newest visible commit; may be NULL.
+/// @return KV_OK; KV_BUSY (time over); KV_CANCELLED (kv_interrupt, kv_close); KV_POISONED; KV_BAD_HANDLE, KV_FORKED.
+/// @ingroup kv_waiting
+#[no_mangle]
+#[must_use]
+pub unsafe extern "C" fn kv_wait_commit(db: *mut kv_db, after: u64, ms: i64, newest: *mut u64) -> kv_status {
+    guard(c"kv_wait_commit", || {
+        // SAFETY: NULL or writable.
+        let newest = unsafe { maybe(newest) };
+        let id = DbUse::of(db)?.get()?.db.wait_commit(after, wait_of(ms))?;
+        if let Some(newest) = newest {
+            newest.set(id);
+        }
+        Ok(())
+    })
+}
