@@ -281,6 +281,53 @@ fn nothing_acknowledged_is_lost_to_kills() {
     );
 }
 
+#[test]
+fn openers_are_killed() {
+    const TEST: &str = "openers_are_killed";
+    if let Some((role, wire)) = role() {
+        other_process(&role, &wire);
+    }
+    let (dir, path, db) = prepared("openers", 20);
+    drop(db);
+    let (mut rng, mut acknowledged) = (Rng::new(env_number("KV_SEED", 1)), Acknowledged::default());
+    let (rounds, mut opened) = (env_number("KV_KILLS", 150), 0);
+    // One or two at a time, killed before, while and after they recover and let each other in.
+    for round in 0..rounds {
+        let mut children: Vec<Child> = (0..1 + round % 2)
+            .map(|lane| start(TEST, "mixed", &path, lane, round))
+            .collect();
+        std::thread::sleep(Duration::from_micros(rng.below(6000) + 500));
+        for child in &mut children {
+            child.kill();
+        }
+        for child in &mut children {
+            for note in child.last_notes() {
+                match note.kind {
+                    OPENED => opened += 1,
+                    DONE => acknowledged.add(note.lane, note.a, note.b, true).expect("ledger"),
+                    FAILED => panic!("a process failed, see above"),
+                    _ => {}
+                }
+            }
+        }
+        if round % 20 == 19 {
+            let begun = Instant::now();
+            compare(&path, &mut acknowledged).unwrap_or_else(|e| panic!("round {round}: {e}"));
+            assert!(begun.elapsed() < SECOND * 3, "opening took {:?}", begun.elapsed());
+        }
+    }
+    compare(&path, &mut acknowledged).unwrap_or_else(|e| panic!("in the end: {e}"));
+    let left: Vec<_> = std::fs::read_dir(dir.path())
+        .expect("list")
+        .map(|e| e.expect("entry").file_name())
+        .collect();
+    assert_eq!(left, ["shared.kv"], "files are left over");
+    println!(
+        "COUNT killed openers: {rounds} rounds, {opened} had opened, {} commits, 0 lost",
+        acknowledged.count
+    );
+}
+
 /// Everything acknowledged so far is in a snapshot begun now.
 fn compare(path: &Path, acknowledged: &mut Acknowledged) -> Result<(), String> {
     let db = Db::open(path, &options()).map_err(|e| format!("open: {e:?}"))?;

@@ -4,7 +4,7 @@
 //! anew by the first process that opens the database, and removed by the last one that closes it. It says which commits
 //! are newest, who reads what, and it is never needed to understand the data file.
 //!
-//! Who opens tries to lock `ALIVE` alone. If that works, nobody else is there: it prepares new memory under a temporary
+//! Who opens tries to lock `ALIVE` alone. If that works, nobody else is there: it prepares new memory without a
 //! name, recovers, gives the memory its name and shares `ALIVE`. If not, it shares `ALIVE` and maps the memory that it
 //! finds by name. That memory is the right one if some member holds the lock of the *era* written in it; eras are random
 //! numbers, so memory that was left over, restored or put there by hand proves nothing; and it names its own inode, so a
@@ -64,13 +64,22 @@ pub struct Member {
     memory: Arc<Atomics<AtomicU64>>,
     role: Role,
     first: bool,
-    /// Memory prepared under this name, not yet in its place.
-    prepared: Option<PathBuf>,
+    /// Memory that was prepared and gets its name when others are admitted.
+    prepared: Option<Prepared>,
     admitted: AtomicBool,
     /// Name of the memory, and which file it is.
     name: PathBuf,
     identity: Option<Identity>,
     forks: u32,
+}
+
+/// Memory that nobody else can see yet.
+#[derive(Debug)]
+enum Prepared {
+    /// Without a name: gone if this process is killed before it has one.
+    Unnamed(File),
+    /// Under a temporary name, where the file system cannot do without.
+    Named(PathBuf),
 }
 
 fn identity(facts: &std::fs::Metadata) -> Identity {
@@ -205,8 +214,30 @@ impl Door {
         }
     }
 
-    /// New memory under a temporary name. It is allocated on disk: a store into a hole of a full disk would be fatal.
+    /// New memory. It is allocated on disk: a store into a hole of a full disk would be fatal.
     fn prepare(&self) -> Result<Member> {
+        let directory = match self.name.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let (shm, named) = match super::posix::unnamed(directory) {
+            Some(shm) => (shm, None),
+            None => self.temporary().map(|(shm, name)| (shm, Some(name)))?,
+        };
+        let filled = self.fill(&shm);
+        if let (true, Some(temporary)) = (filled.is_err(), &named) {
+            let _ = std::fs::remove_file(temporary);
+        }
+        let (memory, index) = filled?;
+        let facts = shm.metadata().map_err(|e| Error::io("look at the -shm file", e))?;
+        let mut member = self.member(memory, Role::Member(index), true);
+        member.prepared = Some(named.map_or(Prepared::Unnamed(shm), Prepared::Named));
+        member.identity = Some(identity(&facts));
+        Ok(member)
+    }
+
+    /// A new file under a temporary name.
+    fn temporary(&self) -> Result<(File, PathBuf)> {
         static COUNTER: AtomicU32 = AtomicU32::new(0);
         let mut temporary = self.name.clone().into_os_string();
         temporary.push(format!(".{}-{}", std::process::id(), COUNTER.fetch_add(1, Relaxed)));
@@ -221,16 +252,7 @@ impl Door {
             .custom_flags(libc::O_NOFOLLOW)
             .open(&temporary);
         let shm = super::posix::above_standard(made.map_err(|e| super::posix::at_path("create", &temporary, e))?)?;
-        let filled = self.fill(&shm);
-        if filled.is_err() {
-            let _ = std::fs::remove_file(&temporary);
-        }
-        let (memory, index) = filled?;
-        let facts = shm.metadata().map_err(|e| Error::io("look at the -shm file", e))?;
-        let mut member = self.member(memory, Role::Member(index), true);
-        member.prepared = Some(temporary);
-        member.identity = Some(identity(&facts));
-        Ok(member)
+        Ok((shm, temporary))
     }
 
     fn fill(&self, shm: &File) -> Result<(Atomics<AtomicU64>, u16)> {
@@ -331,7 +353,11 @@ impl Peers for Member {
             return Ok(());
         };
         let io = |e: io::Error| Error::io("give the -shm file its name", e);
-        std::fs::rename(prepared, &self.name).map_err(io)?;
+        match prepared {
+            Prepared::Named(temporary) => std::fs::rename(temporary, &self.name).map_err(io)?,
+            // Nobody looks for the name while `ALIVE` is held alone.
+            Prepared::Unnamed(shm) => super::posix::link_over(shm, &self.name).map_err(io)?,
+        }
         self.admitted.store(true, SeqCst);
         lock::try_lock(self.fd(), Byte::Alive, Mode::Shared).map(|_| ())
     }
@@ -412,7 +438,9 @@ impl Drop for Member {
             return;
         }
         if let (Some(prepared), false) = (&self.prepared, self.admitted.load(SeqCst)) {
-            let _ = std::fs::remove_file(prepared);
+            if let Prepared::Named(temporary) = prepared {
+                let _ = std::fs::remove_file(temporary);
+            }
         } else if matches!(self.role, Role::Member(_)) && self.is_last() {
             let there = std::fs::symlink_metadata(&self.name).map(|facts| identity(&facts)).ok();
             if there == self.identity {

@@ -182,6 +182,41 @@ pub(super) fn allocate(file: &File, bytes: u64) -> Result<()> {
     }
 }
 
+/// A new file in `directory` that has no name, or `None` where there is no such thing (or no way to name it later).
+pub(super) fn unnamed(directory: &Path) -> Option<File> {
+    let made = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .mode(0o600)
+        .custom_flags(libc::O_TMPFILE)
+        .open(directory);
+    let file = above_standard(made.ok()?).ok()?;
+    std::fs::symlink_metadata(by_descriptor(&file)).is_ok().then_some(file)
+}
+
+fn by_descriptor(file: &File) -> String {
+    format!("/proc/self/fd/{}", file.as_raw_fd())
+}
+
+/// Gives a file made by [`unnamed`] a name, instead of the file that has it.
+pub(super) fn link_over(file: &File, name: &Path) -> io::Result<()> {
+    match std::fs::remove_file(name) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let text = |bytes: &[u8]| std::ffi::CString::new(bytes).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput));
+    let (from, to) = (
+        text(by_descriptor(file).as_bytes())?,
+        text(name.as_os_str().as_bytes())?,
+    );
+    let follow = libc::AT_SYMLINK_FOLLOW;
+    // SAFETY: two strings that end in a zero and outlive the call.
+    match unsafe { libc::linkat(libc::AT_FDCWD, from.as_ptr(), libc::AT_FDCWD, to.as_ptr(), follow) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// Moves a file whose descriptor is 0, 1 or 2 to a higher one.
 pub(super) fn above_standard(file: File) -> Result<File> {
     if file.as_raw_fd() > 2 {
