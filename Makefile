@@ -124,7 +124,7 @@ check-symbols: $(SO)                 ## compare libkv.so, kv.map and kv.h
 
 TESTPROGRAM = CARGO="$(CARGO)" CARGOFLAGS="$(CARGOFLAGS)" sh scripts/test-program.sh
 
-.PHONY: power-cut full-disk kill isolation files sanitize
+.PHONY: power-cut full-disk kill isolation files sanitize fault-kernel soak-kernel
 power-cut:                           ## power cuts on ext4, ext4 with fast_commit, xfs (root)
 	MOUNTS=1 NEEDS="mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs" $(TESTPROGRAM) power-cut power_cut
 
@@ -139,10 +139,24 @@ isolation:                           ## 8 processes with 2 threads each on one f
 
 files: all $(B)/tests/fork           ## links, renamed and foreign files, descriptors, permissions; fork
 	NEEDS="setpriv:util-linux" $(TESTPROGRAM) files files
-	cd $(B)/tests && ./fork
+	directory=$$(mktemp -d) && cd $$directory && $(abspath $(B))/tests/fork; status=$$?; rm -rf $$directory; exit $$status
+
+fault-kernel: all $(B)/tests/workload ## each system call of a workload fails, once and for ever (strace)
+	sh scripts/test-faults.sh $(abspath $(B))
+
+$(B)/tests/workload: tests/faults/workload.c include/kv.h $(SO)
+	@mkdir -p $(B)/tests
+	$(CC) $(CSTD) $(CFLAGS) -Iinclude -o $@ $< -L$(B) -lkv -Wl,-rpath,$(abspath $(B)) -lpthread
 
 sanitize:                            ## the tests under the address and the thread sanitizer
 	CARGO="$(CARGO)" CARGOFLAGS="$(CARGOFLAGS)" sh scripts/test-sanitizers.sh
+
+# The same tests, larger, with another seed each time; SOAK_ROUNDS=n ends it.
+soak-kernel:                         ## the targets above again and again, larger: hours
+	n=0; while [ "$${SOAK_ROUNDS:-0}" = 0 ] || [ "$$n" -lt "$${SOAK_ROUNDS:-0}" ]; do \
+	  n=$$((n + 1)); seed=$$(date +%s); echo "round $$n, KV_SEED=$$seed"; \
+	  KV_SEED=$$seed KV_POWER_CUTS=2000 KV_FULL_DISKS=1000 KV_KILLS=20000 KV_SEATS=500 KV_ISOLATION_SECONDS=1800 \
+	    $(MAKE) --no-print-directory power-cut full-disk kill isolation || exit 1; done
 
 # ---- care of the sources ------------------------------------------------------------------------------------
 
