@@ -120,6 +120,12 @@ check-symbols: $(SO)                 ## compare libkv.so, kv.map and kv.h
 	@sed 's/$$/@@KV_$(ABI)/' $(B)/map.sym | diff - $(B)/so.sym || { echo "kv.map and libkv.so differ"; exit 1; }
 	@echo "ok: $$(wc -l < $(B)/map.sym) symbols"
 
+# ---- tests of one kind: each ends with a line "NAME: N passed, M failed" -------------------------------------
+
+models:                              ## orders of accesses to the shared words, tried by a scheduler
+	CARGO_TARGET_DIR=$(abspath $(CARGO_TARGET_DIR))/models $(CARGO) test $(CARGOFLAGS) --release \
+	  --manifest-path tests/models/Cargo.toml -- --nocapture 2>&1 | sh scripts/summary.sh models
+
 # ---- care of the sources ------------------------------------------------------------------------------------
 
 header:                              ## regenerate include/kv.h from capi/
