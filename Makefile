@@ -157,6 +157,11 @@ soak-kernel:                         ## the targets above again and again, large
 	  n=$$((n + 1)); seed=$$(date +%s); echo "round $$n, KV_SEED=$$seed"; \
 	  KV_SEED=$$seed KV_POWER_CUTS=2000 KV_FULL_DISKS=1000 KV_KILLS=20000 KV_SEATS=500 KV_ISOLATION_SECONDS=1800 \
 	    $(MAKE) --no-print-directory power-cut full-disk kill isolation || exit 1; done
+# ---- tests of one kind: each ends with a line "NAME: N passed, M failed" -------------------------------------
+
+models:                              ## orders of accesses to the shared words, tried by a scheduler
+	CARGO_TARGET_DIR=$(abspath $(CARGO_TARGET_DIR))/models $(CARGO) test $(CARGOFLAGS) --release \
+	  --manifest-path tests/models/Cargo.toml -- --nocapture 2>&1 | cat
 
 # ---- care of the sources ------------------------------------------------------------------------------------
 

@@ -24,8 +24,9 @@ use crate::error::{Error, Result};
 use crate::file::map::Atomics;
 use crate::file::peers::{HEADER, PROCESSES};
 use crate::page::{Ptr, Root, U48_MAX};
+use crate::util::atomic::AtomicU64;
 use std::cell::Cell;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::Arc;
 
 /// Reader slots.

@@ -1,5 +1,6 @@
 //! Small tools without state: checked little-endian access, CRC-32C, the key hash.
 
+pub mod atomic;
 pub mod bytes;
 pub mod hash;
 pub mod prefetch;

@@ -1,0 +1,89 @@
+//! The engine's `pager/shared.rs` on integers whose every access is a point where a scheduler may switch threads.
+//!
+//! The modules around it stand for the engine's: just what that file names.
+
+pub mod util {
+    pub mod atomic {
+        pub use shuttle::sync::atomic::AtomicU64;
+    }
+}
+
+pub mod error {
+    pub type Result<T> = std::result::Result<T, Error>;
+
+    #[derive(Debug, thiserror::Error)]
+    pub enum Error {
+        #[error("limit reached: {0}")]
+        Limit(&'static str),
+    }
+}
+
+pub mod file {
+    pub mod clock {
+        pub fn coarse_ms() -> u64 {
+            0
+        }
+    }
+
+    pub mod peers {
+        pub const HEADER: usize = 0;
+        pub const PROCESSES: usize = 4;
+    }
+
+    pub mod map {
+        /// Words that threads share.
+        #[derive(Debug)]
+        pub struct Atomics<T>(Vec<T>);
+
+        impl Atomics<crate::util::atomic::AtomicU64> {
+            pub fn new(count: u64) -> crate::error::Result<Self> {
+                Ok(Atomics(
+                    (0..count).map(|_| crate::util::atomic::AtomicU64::new(0)).collect(),
+                ))
+            }
+        }
+
+        impl<T> Atomics<T> {
+            pub fn all(&self) -> &[T] {
+                &self.0
+            }
+        }
+    }
+}
+
+pub mod page {
+    pub const U48_MAX: u64 = (1 << 48) - 1;
+
+    #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+    pub struct Ptr {
+        pub page: u64,
+        pub birth: u64,
+        pub entries: u64,
+        pub checksum: u32,
+    }
+
+    #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+    pub struct Root {
+        pub ptr: Ptr,
+        pub height: u8,
+        pub has_long: bool,
+    }
+}
+
+#[allow(dead_code, reason = "the models use a part of it")]
+pub mod pager {
+    use crate::page::Root;
+
+    #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+    pub struct Desc {
+        pub id: u64,
+        pub pages: u64,
+        pub main: Root,
+        pub catalogue: Root,
+    }
+
+    #[path = "../../../../src/pager/shared.rs"]
+    pub mod shared;
+
+    pub mod models;
+}
