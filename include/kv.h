@@ -1115,8 +1115,9 @@ KV_API kv_status kv_value_read(const kv_txn *txn, kv_table table, const void *ke
     void *buffer, size_t size, size_t *got);
 
 /**
- * Where a value lies, as contiguous pieces: to hand it to writev, sendfile or a device without a copy. Reads the whole
- * value, as kv_get() does.
+ * Where a value lies, as contiguous pieces: to hand it to writev, sendfile or a device without a copy. Answers from the
+ * description of the value and does not touch a long value's bytes, so they are not verified either: kv_value_read()
+ * and kv_get() do that.
  *
  * @param extents  Gets the pieces, in order.
  * @param size     Room for how many.
@@ -1313,10 +1314,16 @@ typedef struct kv_db_stat {
     uint32_t readers;
     /** Incomplete commits that were discarded when this handle opened the file after a crash. */
     uint32_t discarded;
+    /**
+     * The commit that opening this handle found: the newest whole one then. If `discarded` is not 0, what it fell back to.
+     */
+    uint64_t opened_commit;
+    /** Nanoseconds that opening this handle took, recovery included. */
+    uint64_t opening_ns;
 } kv_db_stat;
 
 #define KV_DB_STAT_INIT \
-    {sizeof(kv_db_stat), 0, 0, 0, 0, 0, 0, 0, 0, 0}
+    {sizeof(kv_db_stat), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /** Figures of a table, filled by kv_stat_table(); start from KV_TABLE_STAT_INIT. */
 typedef struct kv_table_stat {

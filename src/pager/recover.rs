@@ -12,7 +12,7 @@
 use super::tail::{self, Bounds, Record, Spilled, Tail};
 use crate::error::{Error, Result};
 use crate::file::Storage;
-use crate::page::meta::{Meta, Slot, SLOT, SLOTS};
+use crate::page::meta::{Meta, Slot, MAGIC, SLOT, SLOTS};
 use crate::page::{meta_pages, META_BYTES, PIECE};
 use crate::util::crc32c;
 use std::sync::Arc;
@@ -50,49 +50,68 @@ pub(super) fn empty_image(page_size: usize, uuid: [u8; 16], time: u64) -> Vec<u8
 /// Finds the newest whole commit.
 ///
 /// # Errors
-/// `NotADatabase`, `TooNew`, `Corrupt`, `Io`.
+/// `NotADatabase`, `TooNew`, `TooOld`, `Corrupt`, `Io`.
 pub(super) fn recover(storage: &dyn Storage) -> Result<Found> {
     let len = storage.len()?;
     if len < META_BYTES {
-        return Err(Error::NotADatabase(format!("{len} bytes are too short for one")));
+        return Err(too_short(storage, len)?);
     }
     let mut slots: Vec<(usize, Meta)> = Vec::new();
-    let (mut foreign, mut bytes) = (0, [0; SLOT]);
+    let (mut ours, mut bytes) = (false, [0; SLOT]);
     for slot in 0..SLOTS {
         storage.read_at((slot * SLOT) as u64, &mut bytes)?;
-        match Meta::decode(&bytes)? {
-            Slot::Valid(meta) => slots.push((slot, *meta)),
-            Slot::Torn => {}
-            Slot::Foreign => foreign += 1,
+        ours |= bytes.starts_with(&MAGIC);
+        if let Slot::Valid(meta) = Meta::decode(&bytes)? {
+            slots.push((slot, *meta));
         }
     }
     if slots.is_empty() {
-        return Err(match foreign {
-            SLOTS => Error::NotADatabase("it begins with other bytes".into()),
-            _ => Error::corrupt(0, "no meta slot can be read"),
-        });
+        if ours {
+            return Err(Error::corrupt(0, "no meta slot can be read"));
+        }
+        let mut first = [0; 8];
+        storage.read_at(0, &mut first)?;
+        return Err(Error::NotADatabase(format!("it begins with the bytes {first:02x?}")));
     }
     slots.sort_by_key(|(_, meta)| std::cmp::Reverse(meta.id));
     check_together(&slots)?;
     let need = slots.iter().map(|(_, meta)| meta.base).max().unwrap_or(0);
     let max_id = slots[0].1.id;
-    let mut rejected = Vec::new();
+    let (mut rejected, mut why) = (Vec::new(), None);
     for (slot, meta) in slots {
         if meta.id < need {
             break;
         }
-        if let Some(tail) = verify(storage, len, &meta)? {
-            return Ok(Found {
-                meta,
-                slot,
-                tail,
-                max_id,
-                rejected,
-            });
+        match verify(storage, len, &meta)? {
+            Verified::Whole(tail) => {
+                return Ok(Found {
+                    meta,
+                    slot,
+                    tail,
+                    max_id,
+                    rejected,
+                })
+            }
+            Verified::Not(damage) => why = why.or(Some(damage)),
         }
         rejected.push(slot);
     }
-    Err(Error::corrupt(0, "the newest durable commit is damaged"))
+    // Without a rejected one, the slot of the durable commit itself cannot be read.
+    Err(why.unwrap_or_else(|| {
+        let what = format!("commit {need} was durable, and neither it nor a later one is there");
+        Error::corrupt(0, what)
+    }))
+}
+
+/// What is wrong with a file that has no room for its meta slots.
+fn too_short(storage: &dyn Storage, len: u64) -> Result<Error> {
+    let mut begin = vec![0; len.min(8) as usize];
+    storage.read_at(0, &mut begin)?;
+    if !begin.is_empty() && MAGIC.starts_with(&begin) {
+        let what = format!("the file was cut: it has {len} bytes, and its head alone takes {META_BYTES}");
+        return Ok(Error::corrupt(u64::MAX, what));
+    }
+    Ok(Error::NotADatabase(format!("{len} bytes are too short for one")))
 }
 
 /// Slots of one file agree on what never changes, and no id is in two of them.
@@ -109,10 +128,21 @@ fn check_together(slots: &[(usize, Meta)]) -> Result<()> {
     Ok(())
 }
 
-/// Whether the file is long enough and everything the slot lists is there; its records if so.
-fn verify(storage: &dyn Storage, len: u64, meta: &Meta) -> Result<Option<Tail>> {
+/// Whether a commit is whole.
+enum Verified {
+    /// It is; its records.
+    Whole(Tail),
+    /// It is not: how to say so if no other commit may take its place.
+    Not(Error),
+}
+
+/// Whether the file is long enough and everything the slot lists is there.
+fn verify(storage: &dyn Storage, len: u64, meta: &Meta) -> Result<Verified> {
+    let Meta { id, pages, .. } = meta;
     if !meta.fits(len) {
-        return Ok(None);
+        let need = u128::from(*pages) * u128::from(meta.page_size);
+        let what = format!("the file is shorter than its newest commit ({id}) says: {len} bytes of {need}");
+        return Ok(Verified::Not(Error::corrupt(u64::MAX, what)));
     }
     let bounds = Bounds {
         page_size: meta.page_size as usize,
@@ -125,7 +155,8 @@ fn verify(storage: &dyn Storage, len: u64, meta: &Meta) -> Result<Option<Tail>> 
         let mut bytes = vec![0; spill.bytes as usize];
         storage.read_at(spill.page * u64::from(meta.page_size), &mut bytes)?;
         if crc32c(&bytes) != spill.checksum {
-            return Ok(None);
+            let what = format!("records of commit {id} differ from their checksum");
+            return Ok(Verified::Not(Error::corrupt(spill.page, what)));
         }
         let records = tail::decode(&bytes, bounds, after)?;
         after = records.last().map_or(after, |r| r.id);
@@ -134,14 +165,16 @@ fn verify(storage: &dyn Storage, len: u64, meta: &Meta) -> Result<Option<Tail>> 
     tail.inline = tail::decode(&meta.inline, bounds, after)?;
     let mut buffer = Vec::new();
     for record in tail.records().filter(|r| r.id > meta.base) {
-        if !verify_runs(storage, meta, record, &mut buffer)? {
-            return Ok(None);
+        if let Some(page) = verify_runs(storage, meta, record, &mut buffer)? {
+            let what = format!("what commit {id} wrote differs from its checksum");
+            return Ok(Verified::Not(Error::corrupt(page, what)));
         }
     }
-    Ok(Some(tail))
+    Ok(Verified::Whole(tail))
 }
 
-fn verify_runs(storage: &dyn Storage, meta: &Meta, record: &Arc<Record>, buffer: &mut Vec<u8>) -> Result<bool> {
+/// First page of the first run that differs from its checksum.
+fn verify_runs(storage: &dyn Storage, meta: &Meta, record: &Arc<Record>, buffer: &mut Vec<u8>) -> Result<Option<u64>> {
     let size = u64::from(meta.page_size);
     for run in &record.runs {
         let (mut at, end) = (run.page * size, (run.page + run.pages) * size);
@@ -159,8 +192,8 @@ fn verify_runs(storage: &dyn Storage, meta: &Meta, record: &Arc<Record>, buffer:
             }
         }
         if sum != run.checksum {
-            return Ok(false);
+            return Ok(Some(run.page));
         }
     }
-    Ok(true)
+    Ok(None)
 }

@@ -33,7 +33,7 @@ static void structs(void)
     SIZE(kv_value_info, 16);
     SIZE(kv_job_options, 8);
     SIZE(kv_report, 72);
-    SIZE(kv_db_stat, 64);
+    SIZE(kv_db_stat, 80);
     SIZE(kv_table_stat, 56);
     SIZE(kv_txn_stat, 40);
     SIZE(kv_reader_info, 16);

@@ -274,6 +274,7 @@ pub fn fail(error: Error) -> Fail {
         Error::Corrupt(_) => -60,
         Error::NotADatabase(_) => -61,
         Error::TooNew(_) => -62,
+        Error::TooOld(_) => -63,
         Error::Panic(_) => -90,
     };
     Fail {
