@@ -9,9 +9,13 @@
 //! | `write`   | the write transaction; `tables`, `stream`: more of it         |
 //! | `cursor`  | a place in a table                                            |
 //! | `check`   | proof that a database is whole                                |
+//! | `backup`  | a copy of a snapshot                                          |
+//! | `job`     | progress and cancelling of long jobs, and how they read        |
 
+mod backup;
 mod check;
 mod cursor;
+mod job;
 mod options;
 mod read;
 mod reader;
@@ -22,8 +26,10 @@ mod write;
 
 pub use crate::pager::{Durability, FileStat, Recovery, Verify, Wait};
 pub use crate::table::{Table, MAIN, NAMES as TABLES};
+pub use backup::{BackupOptions, OnBytes};
 pub use check::{CheckReport, Fault};
 pub use cursor::Cursor;
+pub use job::{Job, OnProgress};
 pub use options::{Options, WriteOptions};
 pub use read::ReadTxn;
 pub use reader::Reader;

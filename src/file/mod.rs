@@ -6,11 +6,13 @@
 //! | `map`    | reserved address ranges: the mapped file, anonymous memory                            |
 //! | `memory` | a database without a file                                                             |
 //! | `sim`    | a simulated disk that loses power, tears writes and fails on command (for tests)      |
+//! | `fresh`  | a file that gets its name when it is whole                                            |
 //! | `lock`   | the lock on the data file that tells processes apart                                  |
 //!
 //! Writing goes through calls ([`Storage::writev_at`]), reading through memory ([`Storage::memory`]): a page is read
 //! where it lies. Only recovery reads through [`Storage::read_at`], because it must see the disk and not the cache.
 
+pub mod fresh;
 pub mod lock;
 pub mod map;
 pub mod memory;

@@ -126,7 +126,7 @@ fn write_new(path: &Path, content: &[u8]) -> Result<()> {
 }
 
 /// Gives a file its final name unless that exists.
-fn name_it(from: &Path, to: &Path) -> Result<()> {
+pub(super) fn name_it(from: &Path, to: &Path) -> Result<()> {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     {
         let text = |path: &Path| {
@@ -157,7 +157,7 @@ fn name_it(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// Moves a file whose descriptor is 0, 1 or 2 to a higher one.
-fn above_standard(file: File) -> Result<File> {
+pub(super) fn above_standard(file: File) -> Result<File> {
     if file.as_raw_fd() > 2 {
         return Ok(file);
     }
@@ -170,7 +170,7 @@ fn above_standard(file: File) -> Result<File> {
     Ok(unsafe { File::from_raw_fd(fd) })
 }
 
-fn at_path(op: &'static str, path: &Path, error: io::Error) -> Error {
+pub(super) fn at_path(op: &'static str, path: &Path, error: io::Error) -> Error {
     match error.raw_os_error() {
         Some(libc::ENOENT | libc::ENOTDIR) => Error::NoFile(path.display().to_string()),
         Some(libc::EACCES | libc::EPERM | libc::EROFS) => Error::Access(format!("{}: {error}", path.display())),

@@ -10,6 +10,7 @@
 //! | `space`   | dead pages: the reuse rule, the mirror of the space tree                                 |
 //! | `alloc`   | runs of pages by address and by size                                                   |
 //! | `recover` | the newest whole commit                                                                |
+//! | `image`   | the head of a copy of one snapshot                                                  |
 //! | `open`    | by path, once per process                                                              |
 //!
 //! Invariants, quoted by number where they are upheld:
@@ -28,6 +29,7 @@
 
 mod alloc;
 mod commit;
+mod image;
 mod open;
 mod recover;
 mod shared;
@@ -36,6 +38,7 @@ mod tail;
 mod view;
 mod writing;
 
+pub use image::Image;
 pub use open::{open_file, open_memory, CreateMode};
 pub use view::View;
 pub use writing::Writing;
