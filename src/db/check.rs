@@ -205,7 +205,7 @@ impl Check<'_, '_> {
     /// Every page of the file is one thing.
     fn account(&mut self, view: Seen<'_, '_, '_>, space: &Accounting, reached: &mut PageSet) {
         let first = meta_pages(view.page_size());
-        let dead = match dead_extents(view, space) {
+        let dead = match dead_extents(&view, &space.space, &space.tail) {
             Ok(dead) => dead,
             Err(error) => {
                 self.fault(u64::MAX, SPACE, &error.to_string());
@@ -263,14 +263,18 @@ pub(super) fn named_tables(view: Seen<'_, '_, '_>, catalogue: &Root) -> (Vec<(Ta
 }
 
 /// What the space tree and the tail together say is dead, by first page.
-fn dead_extents(view: Seen<'_, '_, '_>, space: &Accounting) -> Result<BTreeMap<u64, Dead>> {
+pub(super) fn dead_extents<'s, S: Source<'s>>(
+    source: &S,
+    space: &Root,
+    tail: &[std::result::Result<Dead, (u64, u64)>],
+) -> Result<BTreeMap<u64, Dead>> {
     let mut dead = BTreeMap::new();
-    scan(&view, &space.space, &[], |key, value| {
+    scan(source, space, &[], |key, value| {
         let d = decode_dead(key, value.bytes())?;
         dead.insert(d.page, d);
         Ok(true)
     })?;
-    for change in &space.tail {
+    for change in tail {
         match change {
             Ok(d) => {
                 dead.insert(d.page, *d);

@@ -10,6 +10,7 @@
 //! | `cursor`  | a place in a table                                            |
 //! | `check`   | proof that a database is whole                                |
 //! | `backup`  | a copy of a snapshot                                          |
+//! | `salvage` | what can be read of a damaged file, into a new one            |
 //! | `job`     | progress and cancelling of long jobs, and how they read        |
 
 mod backup;
@@ -19,6 +20,7 @@ mod job;
 mod options;
 mod read;
 mod reader;
+mod salvage;
 mod stream;
 mod tables;
 mod types;
@@ -33,6 +35,7 @@ pub use job::{Job, OnProgress};
 pub use options::{Options, WriteOptions};
 pub use read::ReadTxn;
 pub use reader::Reader;
+pub use salvage::{salvage, SalvageReport};
 pub use stream::ValueWriter;
 pub use types::{LevelStat, PutMode, Range, Seek, TableStat, ValueInfo};
 pub use write::{WriteStat, WriteTxn};

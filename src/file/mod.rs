@@ -5,6 +5,7 @@
 //! | `posix`  | a regular file: creation, reads past the cache, writes, sync                          |
 //! | `map`    | reserved address ranges: the mapped file, anonymous memory                            |
 //! | `memory` | a database without a file                                                             |
+//! | `raw`    | a file that is only looked at, damaged maybe                                           |
 //! | `sim`    | a simulated disk that loses power, tears writes and fails on command (for tests)      |
 //! | `fresh`  | a file that gets its name when it is whole                                            |
 //! | `lock`   | the lock on the data file that tells processes apart                                  |
@@ -17,6 +18,7 @@ pub mod lock;
 pub mod map;
 pub mod memory;
 pub mod posix;
+pub mod raw;
 pub mod sim;
 
 use crate::error::Result;

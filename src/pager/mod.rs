@@ -40,6 +40,7 @@ mod writing;
 
 pub use image::Image;
 pub use open::{open_file, open_memory, CreateMode};
+pub use tail::dead_changes;
 pub use view::View;
 pub use writing::Writing;
 

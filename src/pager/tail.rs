@@ -20,10 +20,12 @@
 //!
 //! Records that do not fit into the slot are written one behind the other into an extent, which the slot names.
 
+use super::Dead;
 use crate::error::{Error, Result};
-use crate::page::meta::{Spill, SPILL_BYTES};
+use crate::page::meta::{Meta, Spill, SPILL_BYTES};
 use crate::page::{meta_pages, PIECE};
 use crate::util::bytes::get_u32;
+use crate::util::crc32c;
 use std::sync::Arc;
 
 /// Pages written by a commit, and what they must sum to.
@@ -178,6 +180,45 @@ pub(super) fn decode(bytes: &[u8], bounds: Bounds, mut after: u64) -> Result<Vec
         records.push(Arc::new(record));
     }
     Ok(records)
+}
+
+/// What the records of a slot change in the content of its space tree, in order: `Ok` died, `Err((page, pages))` was put
+/// into use again. `read` answers the first bytes from a page on.
+///
+/// # Errors
+/// `Corrupt`, and what `read` answers.
+#[allow(clippy::type_complexity)]
+pub fn dead_changes(
+    meta: &Meta,
+    read: &mut dyn FnMut(u64, u64) -> Result<Vec<u8>>,
+) -> Result<Vec<std::result::Result<Dead, (u64, u64)>>> {
+    let bounds = Bounds {
+        page_size: meta.page_size as usize,
+        pages: meta.pages,
+        id: meta.id,
+    };
+    let mut records = Vec::new();
+    for spill in &meta.spills {
+        let bytes = read(spill.page, spill.bytes.into())?;
+        if crc32c(&bytes) != spill.checksum {
+            return Err(Error::corrupt(spill.page, "records differ from their checksum"));
+        }
+        records.extend(decode(&bytes, bounds, 0)?);
+    }
+    records.extend(decode(&meta.inline, bounds, 0)?);
+    let mut changes = Vec::new();
+    for record in records.iter().filter(|r| r.id > meta.folded) {
+        changes.extend(record.taken.iter().map(|taken| Err(*taken)));
+        changes.extend(record.freed.iter().map(|f| {
+            Ok(Dead {
+                page: f.page,
+                pages: f.pages,
+                birth: f.birth,
+                death: record.id,
+            })
+        }));
+    }
+    Ok(changes)
 }
 
 fn put(out: &mut Vec<u8>, mut value: u64) {
