@@ -6,6 +6,9 @@
  *   kvfiles ls DB [PREFIX]      sizes and paths
  *   kvfiles cat DB PATH         contents of one
  *   kvfiles stat DB             figures, and a check of the whole database
+ *   kvfiles check DB            the check alone
+ *   kvfiles backup DB TO        a copy, while others use it
+ *   kvfiles salvage DB TO       what can be read of a damaged DB, into a new one
  *
  * Symbolic links are not followed. What cannot be read is reported and counted; the exit status is 1 then.
  */
@@ -346,12 +349,21 @@ static int32_t tell(void *unused, const kv_fault *fault)
     return 0;
 }
 
+static int check(void)
+{
+    kv_report report = KV_REPORT_INIT;
+    kv_status status = kv_check(run.txn, NULL, tell, NULL, &report);
+    if (status != KV_OK && status != KV_CORRUPT)
+        die("check");
+    printf("check: commit %llu, %llu entries, %llu faults\n", (unsigned long long)report.commit,
+        (unsigned long long)report.entries, (unsigned long long)report.faults);
+    return report.faults != 0;
+}
+
 static int figures(void)
 {
     kv_db_stat file = KV_DB_STAT_INIT;
     kv_table_stat table = KV_TABLE_STAT_INIT;
-    kv_report report = KV_REPORT_INIT;
-    kv_status status;
     ok(kv_stat_db(run.db, &file), "stat");
     ok(kv_stat_table(run.txn, KV_MAIN, 0, &table), "stat");
     printf("commit %llu; %llu files in %.1f MB: %u levels, %llu branch, %llu leaf, %llu content pages of %u bytes; %llu free\n",
@@ -360,12 +372,39 @@ static int figures(void)
         (unsigned long long)table.long_pages, file.page_size, (unsigned long long)file.free_pages);
     if (file.discarded != 0)
         printf("opened after a crash: %u incomplete commit(s) discarded\n", file.discarded);
-    status = kv_check(run.db, NULL, tell, NULL, &report);
-    if (status != KV_OK && status != KV_CORRUPT)
-        die("check");
-    printf("check: commit %llu, %llu entries, %llu faults\n", (unsigned long long)report.commit,
-        (unsigned long long)report.entries, (unsigned long long)report.faults);
-    return report.faults != 0;
+    return check();
+}
+
+static int32_t percent(void *verb, uint64_t done, uint64_t total)
+{
+    if (isatty(STDERR_FILENO))
+        fprintf(stderr, "\r%s: %3.0f %%%s", (const char *)verb, total ? 100.0 * (double)done / (double)total : 100.0,
+            done == total ? "\n" : "");
+    return 0;
+}
+
+static int salvage(const char *from, const char *to)
+{
+    static char verb[] = "salvage";
+    kv_job_options job = KV_JOB_OPTIONS_INIT;
+    kv_salvage_report report = KV_SALVAGE_REPORT_INIT;
+    job.progress = percent;
+    job.ctx = verb;
+    ok(kv_salvage(from, to, &job, tell, NULL, &report), from);
+    printf("commit %llu: %llu entries in %llu tables saved, %llu of them uncertain; %llu lost\n",
+        (unsigned long long)report.commit, (unsigned long long)report.entries, (unsigned long long)report.tables,
+        (unsigned long long)report.uncertain, (unsigned long long)report.lost_entries);
+    return report.lost_entries != 0 || report.uncertain != 0;
+}
+
+static int backup(const char *to)
+{
+    static char verb[] = "backup";
+    kv_job_options job = KV_JOB_OPTIONS_INIT;
+    job.progress = percent;
+    job.ctx = verb;
+    ok(kv_backup(run.txn, to, &job), to);
+    return 0;
 }
 
 int main(int argc, char **argv)
@@ -387,8 +426,17 @@ int main(int argc, char **argv)
     } else if (argc == 3 && strcmp(verb, "stat") == 0) {
         open_database(argv[2], KV_OPEN_READ_ONLY);
         answer = figures();
+    } else if (argc == 3 && strcmp(verb, "check") == 0) {
+        open_database(argv[2], KV_OPEN_READ_ONLY);
+        answer = check();
+    } else if (argc == 4 && strcmp(verb, "backup") == 0) {
+        open_database(argv[2], KV_OPEN_READ_ONLY);
+        answer = backup(argv[3]);
+    } else if (argc == 4 && strcmp(verb, "salvage") == 0) {
+        return salvage(argv[2], argv[3]);
     } else {
-        fprintf(stderr, "usage: kvfiles import DB DIR... | verify DB [DIR...] | ls DB [PREFIX] | cat DB PATH | stat DB\n");
+        fprintf(stderr, "usage: kvfiles import DB DIR... | verify DB [DIR...] | ls DB [PREFIX] | cat DB PATH |\n"
+                        "       stat DB | check DB | backup DB TO | salvage DB TO\n");
         return 2;
     }
     kv_txn_abort(run.txn);

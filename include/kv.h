@@ -1188,8 +1188,9 @@ KV_API kv_status kv_value_read(const kv_txn *txn, kv_table table, const void *ke
     void *buffer, size_t size, size_t *got);
 
 /**
- * Where a value lies, as contiguous pieces: to hand it to writev, sendfile or a device without a copy. Reads the whole
- * value, as kv_get() does.
+ * Where a value lies, as contiguous pieces: to hand it to writev, sendfile or a device without a copy. Answers from the
+ * description of the value and does not touch a long value's bytes, so they are not verified either: kv_value_read()
+ * and kv_get() do that.
  *
  * @param extents  Gets the pieces, in order.
  * @param size     Room for how many.
@@ -1278,10 +1279,26 @@ KV_API void kv_buf_release(kv_buf *buffer);
  * @{ */
 
 /**
- * kv_job_options.flags: also prove that every page of the file is exactly one of used, held, free or bookkeeping. Waits
- * for an open write transaction to end.
+ * kv_job_options.flags of kv_check(): also prove that every page of the file is exactly one of used, held, free or
+ * bookkeeping. That can be said of the newest commit only, so that one is checked instead of the transaction's; an open
+ * write transaction is waited for.
  */
 #define KV_JOB_ACCOUNT 1
+
+/**
+ * kv_job_options.flags of kv_backup(): put the entries into a new database in order, full pages and no free ones,
+ * instead of copying pages.
+ */
+#define KV_JOB_COMPACT 2
+
+/** kv_job_options.flags of kv_backup(), kv_salvage(): replace a file that is there already. */
+#define KV_JOB_OVERWRITE 4
+
+/**
+ * Is told the progress of a long job, on the thread that called it, at most every 100 ms and once at the end: pages
+ * done, of at most how many. Answers 0 to go on; anything else ends the job with KV_CANCELLED.
+ */
+typedef int32_t (*kv_progress_fn)(void *ctx, uint64_t done, uint64_t total);
 
 /** How a long job is done; start from KV_JOB_OPTIONS_INIT. */
 typedef struct kv_job_options {
@@ -1289,10 +1306,14 @@ typedef struct kv_job_options {
     uint32_t struct_size;
     /** KV_JOB_... flags. */
     uint32_t flags;
+    /** Is told the progress; may be NULL. */
+    kv_progress_fn progress;
+    /** Handed to progress. */
+    void *ctx;
 } kv_job_options;
 
 #define KV_JOB_OPTIONS_INIT \
-    {sizeof(kv_job_options), 0}
+    {sizeof(kv_job_options), 0, NULL, NULL}
 
 /** A fault that a check found; valid during the callback. */
 typedef struct kv_fault {
@@ -1312,8 +1333,8 @@ typedef struct kv_fault {
     {sizeof(kv_fault), 0, 0, 0, NULL}
 
 /**
- * Is told each fault, on the thread that called kv_check(). Answers 0 to go on; anything else ends the check with
- * KV_CANCELLED. It must not close the database.
+ * Is told each fault, on the thread that called kv_check() or kv_salvage(). Answers 0 to go on; anything else ends the
+ * job with KV_CANCELLED. It must not close the database.
  */
 typedef int32_t (*kv_fault_fn)(void *ctx, const kv_fault *fault);
 
@@ -1344,18 +1365,110 @@ typedef struct kv_report {
 #define KV_REPORT_INIT \
     {sizeof(kv_report), 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
+/** Takes bytes of a stream, all of them. Answers 0, or an errno, which ends the job with KV_IO (or KV_NO_SPACE). */
+typedef int32_t (*kv_write_fn)(void *ctx, const void *data, size_t len);
+
+/** What kv_salvage() counted; start from KV_SALVAGE_REPORT_INIT. */
+typedef struct kv_salvage_report {
+    /** sizeof(kv_salvage_report), set by KV_SALVAGE_REPORT_INIT. */
+    uint32_t struct_size;
+    /** Zero. */
+    uint32_t reserved;
+    /** The commit that was saved; 0 = not known, no slot of the file can be read. */
+    uint64_t commit;
+    /** Tables saved, KV_MAIN included. */
+    uint64_t tables;
+    /** Entries saved, the uncertain ones included. */
+    uint64_t entries;
+    /** Of them: found without a pointer that leads there. They may be older than what was lost, or deleted since. */
+    uint64_t uncertain;
+    /** Entries lost, as far as their number is known. */
+    uint64_t lost_entries;
+    /** Pages in use that could not be read or differ from their checksum. */
+    uint64_t damaged_pages;
+    /** Subtrees that could not be reached. */
+    uint64_t lost_subtrees;
+    /** Leaves that look right and were not used: nothing tells whether they are the newest. */
+    uint64_t ambiguous_pages;
+} kv_salvage_report;
+
+#define KV_SALVAGE_REPORT_INIT \
+    {sizeof(kv_salvage_report), 0, 0, 0, 0, 0, 0, 0, 0, 0}
+
 /**
- * Reads everything the newest commit reaches and verifies it: checksums, order of keys, counts, shapes of trees.
+ * Reads everything a snapshot reaches and verifies it: checksums, order of keys, counts, shapes of trees. Others read and
+ * write meanwhile.
  *
- * @param options   NULL = all defaults.
+ * @param txn       A read transaction.
+ * @param options   KV_JOB_ACCOUNT, progress; NULL = all defaults.
  * @param on_fault  Is told each fault; may be NULL.
  * @param ctx       Handed to on_fault.
  * @param report    Filled after KV_OK and KV_CORRUPT; may be NULL. Its struct_size is set by the caller.
- * @return KV_OK: no fault; KV_CORRUPT: faults were found; KV_CANCELLED; KV_BUSY (KV_JOB_ACCOUNT: commits come
- *         too fast); KV_DEADLOCK (KV_JOB_ACCOUNT: this thread has a write transaction open); KV_IO, KV_NO_MEMORY, KV_LIMIT; KV_INVALID; KV_BAD_HANDLE, KV_FORKED.
+ * @return KV_OK: no fault; KV_CORRUPT: faults were found; KV_CANCELLED; with KV_JOB_ACCOUNT: KV_BUSY (commits come too
+ *         fast), KV_DEADLOCK (this thread has a write transaction open); KV_IO, KV_NO_MEMORY, KV_LIMIT, KV_POISONED;
+ *         KV_INVALID (a write transaction); KV_BAD_HANDLE, KV_FORKED.
  */
-KV_API kv_status kv_check(kv_db *db, const kv_job_options *options, kv_fault_fn on_fault, void *ctx,
+KV_API kv_status kv_check(const kv_txn *txn, const kv_job_options *options, kv_fault_fn on_fault, void *ctx,
     kv_report *report);
+
+/**
+ * Copies a snapshot into a new file, a database like any other, while others read and write. Every page is compared with
+ * its checksum on the way. The file appears under its name when it is whole and durable; after a failure there is none.
+ *
+ * What is copied is the open file, whatever its path names by now. The copy has the same tables under the same numbers;
+ * it is a database of its own and not the same one. To restore, put the copy where the database was while nobody has
+ * either open.
+ *
+ * @param txn      A read transaction.
+ * @param path     The new file; its directory must be there.
+ * @param options  KV_JOB_COMPACT, KV_JOB_OVERWRITE, progress; NULL = all defaults.
+ * @return KV_OK; KV_EXISTS (without KV_JOB_OVERWRITE); KV_CORRUPT: a page is damaged, kv_error_detail() tells which;
+ *         KV_CANCELLED; KV_NO_FILE (the directory), KV_ACCESS, KV_NO_SPACE, KV_IO, KV_NO_MEMORY; KV_INVALID (a write
+ *         transaction; the path is that of the database itself); KV_BAD_HANDLE, KV_FORKED.
+ */
+KV_API kv_status kv_backup(const kv_txn *txn, const char *path, const kv_job_options *options);
+
+/**
+ * As kv_backup(), but hands the copy to a function, from its first byte to its last: for pipes, sockets, compressors.
+ * The bytes in a file are the database; who writes them must also make them durable. What the snapshot does not use
+ * comes as zeros. With KV_JOB_COMPACT the copy is made in a temporary file first.
+ *
+ * @param txn      A read transaction.
+ * @param write    Takes the bytes; kv_fd_write() writes them to a descriptor.
+ * @param ctx      Handed to write.
+ * @param options  KV_JOB_COMPACT, progress; NULL = all defaults.
+ * @return As kv_backup(); KV_IO, KV_NO_SPACE with the errno that write answered.
+ */
+KV_API kv_status kv_backup_stream(const kv_txn *txn, kv_write_fn write, void *ctx, const kv_job_options *options);
+
+/**
+ * Writes bytes to a file descriptor, all of them: a kv_write_fn whose ctx is an `int *`.
+ *
+ * @return 0, or an errno.
+ */
+KV_API int32_t kv_fd_write(void *ctx, const void *data, size_t len);
+
+/**
+ * Saves what can be read of a damaged database into a new one, and tells what is lost.
+ *
+ * The damaged file is only read; it need not be possible to open it, nor to lock it. Its newest readable commit is walked
+ * and damage stepped over. Only where that leaves gaps, leaves to which nothing leads are looked for in the whole file
+ * and used if they can be told from older versions; those entries are counted as uncertain. Values whose checksum differs
+ * are never saved. Tables keep their numbers; one whose name is lost is called "lost-" and its number.
+ *
+ * @param damaged   The damaged file.
+ * @param target    The new file, which appears when it is whole and durable.
+ * @param options   KV_JOB_OVERWRITE, progress; NULL = all defaults.
+ * @param on_fault  Is told what is lost or doubtful: page, table, and in words how many entries and which keys; may be
+ *                  NULL.
+ * @param ctx       Handed to on_fault.
+ * @param report    Filled after KV_OK; may be NULL. Its struct_size is set by the caller.
+ * @return KV_OK: look at the report; KV_NO_FILE, KV_ACCESS; KV_NOT_A_DATABASE (nothing in it looks like one), KV_TOO_NEW,
+ *         KV_TOO_OLD; KV_EXISTS (the target, without KV_JOB_OVERWRITE); KV_CANCELLED; KV_NO_SPACE, KV_IO, KV_NO_MEMORY;
+ *         KV_INVALID.
+ */
+KV_API kv_status kv_salvage(const char *damaged, const char *target, const kv_job_options *options,
+    kv_fault_fn on_fault, void *ctx, kv_salvage_report *report);
 
 /** @} */
 
@@ -1386,10 +1499,16 @@ typedef struct kv_db_stat {
     uint32_t readers;
     /** Incomplete commits that were discarded when this handle opened the file after a crash. */
     uint32_t discarded;
+    /**
+     * The commit that opening this handle found: the newest whole one then. If `discarded` is not 0, what it fell back to.
+     */
+    uint64_t opened_commit;
+    /** Nanoseconds that opening this handle took, recovery included. */
+    uint64_t opening_ns;
 } kv_db_stat;
 
 #define KV_DB_STAT_INIT \
-    {sizeof(kv_db_stat), 0, 0, 0, 0, 0, 0, 0, 0, 0}
+    {sizeof(kv_db_stat), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /** Figures of a table, filled by kv_stat_table(); start from KV_TABLE_STAT_INIT. */
 typedef struct kv_table_stat {

@@ -39,4 +39,16 @@ if [ "$(id -u)" != 0 ]; then
     "$kvfiles" import db.kv tree && exit 1
 fi
 "$kvfiles" import db.kv nowhere && exit 1
+
+# A copy is the database again; so is what is saved of a sound one, and most of a damaged one.
+"$kvfiles" check db.kv
+"$kvfiles" backup db.kv copy.kv
+"$kvfiles" backup db.kv copy.kv && exit 1
+"$kvfiles" verify copy.kv
+"$kvfiles" salvage db.kv saved.kv
+"$kvfiles" verify saved.kv
+head -c 40000 db.kv >cut.kv
+"$kvfiles" check cut.kv && exit 1
+"$kvfiles" salvage cut.kv rest.kv && exit 1
+"$kvfiles" check rest.kv
 exit 0

@@ -3,6 +3,7 @@
 //! Ordinary answers that a caller expects ("no such key") are `Option`s in the engine; they are listed here too because
 //! a few calls must say *which* answer it was, and because `capi` maps this enum one to one onto `kv_status`.
 
+use std::borrow::Cow;
 use std::io;
 
 /// Result of every fallible engine call.
@@ -109,6 +110,9 @@ pub enum Error {
     /// The file needs a newer version of this library.
     #[error("made by a newer version: {0}; use a newer libkv")]
     TooNew(String),
+    /// The file is of a format that this library has ceased to read, or never did.
+    #[error("made by an older version: {0}; read it with an older libkv")]
+    TooOld(String),
     /// A panic was caught; a bug. The transaction is dead, the file untouched.
     #[error("internal error: {0}")]
     Panic(String),
@@ -122,7 +126,7 @@ pub struct Corruption {
     /// Number of the table whose tree led there, `u64::MAX` when unknown.
     pub table: u64,
     /// What is wrong.
-    pub what: &'static str,
+    pub what: Cow<'static, str>,
 }
 
 impl std::fmt::Display for Corruption {
@@ -134,18 +138,21 @@ impl std::fmt::Display for Corruption {
         if self.table != u64::MAX {
             write!(f, " in table {}", self.table)?;
         }
-        write!(f, "; run kv_check, restore from a backup")
+        write!(
+            f,
+            "; run kv_check, restore from a backup or save what is left with kv_salvage"
+        )
     }
 }
 
 impl Error {
     /// Damage at `page`, table not (yet) known.
     #[cold]
-    pub fn corrupt(page: u64, what: &'static str) -> Error {
+    pub fn corrupt(page: u64, what: impl Into<Cow<'static, str>>) -> Error {
         Error::Corrupt(Box::new(Corruption {
             page,
             table: u64::MAX,
-            what,
+            what: what.into(),
         }))
     }
 

@@ -1,18 +1,35 @@
-//! Chapter "care": proving that a database is sound.
+//! Chapter "care": proving that a database is sound, copying it, saving what is left of a damaged one.
 
 use crate::arg::{self, Growing};
 use crate::error::guard;
 use crate::process;
-use crate::reach::DbUse;
-use crate::status::{kv_status, Failure, KV_CANCELLED, KV_CORRUPT};
+use crate::reach::{reading, DbUse, TxnUse};
+use crate::slots::Pinned;
+use crate::status::{kv_status, Failure, Outcome, KV_CANCELLED, KV_CORRUPT};
 use crate::txn::not_waiting_for_itself;
-use crate::types::{known, kv_db};
-use kv_engine::db::Fault;
-use std::ffi::{c_char, c_void, CString};
+use crate::types::{known, kv_db, kv_txn};
+use kv_engine::db::{BackupOptions, Fault, Job};
+use std::ffi::{c_char, c_int, c_void, CStr, CString, OsStr};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::atomic::Ordering::Relaxed;
 
-/// kv_job_options.flags: also prove that every page of the file is exactly one of used, held, free or bookkeeping. Waits
-/// for an open write transaction to end. @ingroup kv_care
+/// kv_job_options.flags of kv_check(): also prove that every page of the file is exactly one of used, held, free or
+/// bookkeeping. That can be said of the newest commit only, so that one is checked instead of the transaction's; an open
+/// write transaction is waited for. @ingroup kv_care
 pub const KV_JOB_ACCOUNT: u32 = 1;
+/// kv_job_options.flags of kv_backup(): put the entries into a new database in order, full pages and no free ones,
+/// instead of copying pages. @ingroup kv_care
+pub const KV_JOB_COMPACT: u32 = 2;
+/// kv_job_options.flags of kv_backup(), kv_salvage(): replace a file that is there already. @ingroup kv_care
+pub const KV_JOB_OVERWRITE: u32 = 4;
+
+/// Is told the progress of a long job, on the thread that called it, at most every 100 ms and once at the end: pages
+/// done, of at most how many. Answers 0 to go on; anything else ends the job with KV_CANCELLED.
+///
+/// @ingroup kv_care
+pub type kv_progress_fn = Option<unsafe extern "C" fn(ctx: *mut c_void, done: u64, total: u64) -> i32>;
 
 /// How a long job is done; start from KV_JOB_OPTIONS_INIT.
 ///
@@ -24,8 +41,12 @@ pub struct kv_job_options {
     pub struct_size: u32,
     /// KV_JOB_... flags.
     pub flags: u32,
+    /// Is told the progress; may be NULL.
+    pub progress: kv_progress_fn,
+    /// Handed to progress.
+    pub ctx: *mut c_void,
 }
-// SAFETY: repr(C), struct_size first, integers only.
+// SAFETY: repr(C), struct_size first; zero is a value of integers and pointers alike.
 unsafe impl Growing for kv_job_options {}
 
 /// A fault that a check found; valid during the callback.
@@ -46,8 +67,8 @@ pub struct kv_fault {
     pub message: *const c_char,
 }
 
-/// Is told each fault, on the thread that called kv_check(). Answers 0 to go on; anything else ends the check with
-/// KV_CANCELLED. It must not close the database.
+/// Is told each fault, on the thread that called kv_check() or kv_salvage(). Answers 0 to go on; anything else ends the
+/// job with KV_CANCELLED. It must not close the database.
 ///
 /// @ingroup kv_care
 pub type kv_fault_fn = Option<unsafe extern "C" fn(ctx: *mut c_void, fault: *const kv_fault) -> i32>;
@@ -82,18 +103,60 @@ pub struct kv_report {
 // SAFETY: repr(C), struct_size first, integers only.
 unsafe impl Growing for kv_report {}
 
-/// Reads everything the newest commit reaches and verifies it: checksums, order of keys, counts, shapes of trees.
+/// A read transaction in use by a long job.
+struct Snapshot(Pinned);
+
+impl Snapshot {
+    fn of(txn: *const kv_txn) -> Outcome<Snapshot> {
+        match TxnUse::of(txn)? {
+            TxnUse::Read(pinned) => Ok(Snapshot(pinned)),
+            TxnUse::Write(_) => Err(Failure::invalid("a write transaction; begin one with KV_READ for this")),
+        }
+    }
+
+    fn txn(&self) -> Outcome<&kv_engine::db::ReadTxn> {
+        Ok(&reading(self.0.object())?.txn)
+    }
+}
+
+/// Runs a job that tells its progress as the caller wants.
+fn run<T>(given: &kv_job_options, body: impl FnOnce(&Job<'_>) -> Outcome<T>) -> Outcome<T> {
+    let Some(progress) = given.progress else {
+        return body(&Job::silent());
+    };
+    let ctx = given.ctx;
+    // SAFETY: the caller's function, called as its type says.
+    let mut tell = |done: u64, total: u64| process::call_back(|| unsafe { progress(ctx, done, total) }) == 0;
+    body(&Job::new(&mut tell))
+}
+
+/// A path of the caller.
 ///
-/// @param options   NULL = all defaults.
+/// # Safety
+/// `path` is NULL or a C string.
+unsafe fn path_of<'a>(path: *const c_char) -> Outcome<&'a Path> {
+    if path.is_null() {
+        return Err(Failure::invalid("the path is NULL"));
+    }
+    // SAFETY: not NULL; a C string, as the caller promises.
+    Ok(Path::new(OsStr::from_bytes(unsafe { CStr::from_ptr(path) }.to_bytes())))
+}
+
+/// Reads everything a snapshot reaches and verifies it: checksums, order of keys, counts, shapes of trees. Others read and
+/// write meanwhile.
+///
+/// @param txn       A read transaction.
+/// @param options   KV_JOB_ACCOUNT, progress; NULL = all defaults.
 /// @param on_fault  Is told each fault; may be NULL.
 /// @param ctx       Handed to on_fault.
 /// @param report    Filled after KV_OK and KV_CORRUPT; may be NULL. Its struct_size is set by the caller.
-/// @return KV_OK: no fault; KV_CORRUPT: faults were found; KV_CANCELLED; KV_BUSY (KV_JOB_ACCOUNT: commits come
-///         too fast); KV_DEADLOCK (KV_JOB_ACCOUNT: this thread has a write transaction open); KV_IO, KV_NO_MEMORY, KV_LIMIT; KV_INVALID; KV_BAD_HANDLE, KV_FORKED.
+/// @return KV_OK: no fault; KV_CORRUPT: faults were found; KV_CANCELLED; with KV_JOB_ACCOUNT: KV_BUSY (commits come too
+///         fast), KV_DEADLOCK (this thread has a write transaction open); KV_IO, KV_NO_MEMORY, KV_LIMIT, KV_POISONED;
+///         KV_INVALID (a write transaction); KV_BAD_HANDLE, KV_FORKED.
 /// @ingroup kv_care
 #[no_mangle]
 pub unsafe extern "C" fn kv_check(
-    db: *mut kv_db,
+    txn: *const kv_txn,
     options: *const kv_job_options,
     on_fault: kv_fault_fn,
     ctx: *mut c_void,
@@ -103,15 +166,26 @@ pub unsafe extern "C" fn kv_check(
         // SAFETY: NULL or a struct of at least the size it states.
         let given = unsafe { arg::options(options)? };
         known(given.flags, KV_JOB_ACCOUNT)?;
-        let usage = DbUse::of(db)?;
-        if given.flags & KV_JOB_ACCOUNT != 0 {
-            not_waiting_for_itself(usage.get()?)?;
+        let accounting = given.flags & KV_JOB_ACCOUNT != 0;
+        let snapshot = Snapshot::of(txn)?;
+        // In use until the end: who closes the database then knows that a call waits, and ends the writer it waits for.
+        let db = match accounting {
+            true => Some(DbUse::of(std::ptr::without_provenance::<kv_db>(
+                snapshot.0.slot.parent.load(Relaxed),
+            ))?),
+            false => None,
+        };
+        if let Some(db) = &db {
+            not_waiting_for_itself(db.get()?)?;
         }
         let mut stopped = false;
-        let counted = usage.get()?.db.check(given.flags & KV_JOB_ACCOUNT != 0, &mut |fault| {
-            // SAFETY: the caller's function, called as its type says.
-            stopped |= on_fault.is_some_and(|tell| unsafe { hand_over(tell, ctx, fault) } != 0);
-            !stopped
+        let counted = run(&given, |job| {
+            let mut tell = |fault: &Fault| {
+                // SAFETY: the caller's function, called as its type says.
+                stopped |= on_fault.is_some_and(|tell| unsafe { hand_over(tell, ctx, fault) } != 0);
+                !stopped
+            };
+            Ok(snapshot.txn()?.check(accounting, job, &mut tell)?)
         });
         if stopped {
             return Err(Failure::here(KV_CANCELLED, "check: the callback asked to stop"));
@@ -136,10 +210,207 @@ pub unsafe extern "C" fn kv_check(
         if counted.faults != 0 {
             return Err(Failure::here(
                 KV_CORRUPT,
-                "check: faults were found; restore from a backup",
+                "check: faults were found; restore from a backup or save what is left with kv_salvage",
             ));
         }
         Ok(())
+    })
+}
+
+fn backup_options(given: &kv_job_options) -> BackupOptions {
+    BackupOptions {
+        compact: given.flags & KV_JOB_COMPACT != 0,
+        overwrite: given.flags & KV_JOB_OVERWRITE != 0,
+    }
+}
+
+/// Copies a snapshot into a new file, a database like any other, while others read and write. Every page is compared with
+/// its checksum on the way. The file appears under its name when it is whole and durable; after a failure there is none.
+///
+/// What is copied is the open file, whatever its path names by now. The copy has the same tables under the same numbers;
+/// it is a database of its own and not the same one. To restore, put the copy where the database was while nobody has
+/// either open.
+///
+/// @param txn      A read transaction.
+/// @param path     The new file; its directory must be there.
+/// @param options  KV_JOB_COMPACT, KV_JOB_OVERWRITE, progress; NULL = all defaults.
+/// @return KV_OK; KV_EXISTS (without KV_JOB_OVERWRITE); KV_CORRUPT: a page is damaged, kv_error_detail() tells which;
+///         KV_CANCELLED; KV_NO_FILE (the directory), KV_ACCESS, KV_NO_SPACE, KV_IO, KV_NO_MEMORY; KV_INVALID (a write
+///         transaction; the path is that of the database itself); KV_BAD_HANDLE, KV_FORKED.
+/// @ingroup kv_care
+#[no_mangle]
+pub unsafe extern "C" fn kv_backup(
+    txn: *const kv_txn,
+    path: *const c_char,
+    options: *const kv_job_options,
+) -> kv_status {
+    guard(c"kv_backup", || {
+        // SAFETY: pointers of the caller, as described above.
+        let (given, path) = unsafe { (arg::options(options)?, path_of(path)?) };
+        known(given.flags, KV_JOB_COMPACT | KV_JOB_OVERWRITE)?;
+        let snapshot = Snapshot::of(txn)?;
+        run(&given, |job| {
+            Ok(snapshot.txn()?.backup(path, backup_options(&given), job)?)
+        })
+    })
+}
+
+/// Takes bytes of a stream, all of them. Answers 0, or an errno, which ends the job with KV_IO (or KV_NO_SPACE).
+///
+/// @ingroup kv_care
+pub type kv_write_fn = Option<unsafe extern "C" fn(ctx: *mut c_void, data: *const c_void, len: usize) -> i32>;
+
+/// As kv_backup(), but hands the copy to a function, from its first byte to its last: for pipes, sockets, compressors.
+/// The bytes in a file are the database; who writes them must also make them durable. What the snapshot does not use
+/// comes as zeros. With KV_JOB_COMPACT the copy is made in a temporary file first.
+///
+/// @param txn      A read transaction.
+/// @param write    Takes the bytes; kv_fd_write() writes them to a descriptor.
+/// @param ctx      Handed to write.
+/// @param options  KV_JOB_COMPACT, progress; NULL = all defaults.
+/// @return As kv_backup(); KV_IO, KV_NO_SPACE with the errno that write answered.
+/// @ingroup kv_care
+#[no_mangle]
+pub unsafe extern "C" fn kv_backup_stream(
+    txn: *const kv_txn,
+    write: kv_write_fn,
+    ctx: *mut c_void,
+    options: *const kv_job_options,
+) -> kv_status {
+    guard(c"kv_backup_stream", || {
+        // SAFETY: NULL or a struct of at least the size it states.
+        let given = unsafe { arg::options(options)? };
+        known(given.flags, KV_JOB_COMPACT)?;
+        let write = write.ok_or_else(|| Failure::invalid("backup: there is no function to write with"))?;
+        let snapshot = Snapshot::of(txn)?;
+        let mut put = |bytes: &[u8]| {
+            // SAFETY: the caller's function, called as its type says.
+            match process::call_back(|| unsafe { write(ctx, bytes.as_ptr().cast(), bytes.len()) }) {
+                0 => Ok(()),
+                errno => Err(kv_engine::Error::io(
+                    "the stream's function",
+                    io::Error::from_raw_os_error(errno),
+                )),
+            }
+        };
+        run(&given, |job| {
+            Ok(snapshot.txn()?.backup_to(backup_options(&given), job, &mut put)?)
+        })
+    })
+}
+
+/// Writes bytes to a file descriptor, all of them: a kv_write_fn whose ctx is an `int *`.
+///
+/// @return 0, or an errno.
+/// @ingroup kv_care
+#[no_mangle]
+pub unsafe extern "C" fn kv_fd_write(ctx: *mut c_void, data: *const c_void, len: usize) -> i32 {
+    if ctx.is_null() || (data.is_null() && len != 0) {
+        return libc::EINVAL;
+    }
+    // SAFETY: not NULL; an int, as described above.
+    let fd = unsafe { ctx.cast::<c_int>().read() };
+    let mut done = 0;
+    while done < len {
+        // SAFETY: the caller promises `len` readable bytes.
+        let n = unsafe { libc::write(fd, data.cast::<u8>().add(done).cast(), len - done) };
+        match usize::try_from(n) {
+            Ok(0) => return libc::EIO,
+            Ok(n) => done += n,
+            Err(_) => match io::Error::last_os_error().raw_os_error() {
+                Some(libc::EINTR) => {}
+                errno => return errno.unwrap_or(libc::EIO),
+            },
+        }
+    }
+    0
+}
+
+/// What kv_salvage() counted; start from KV_SALVAGE_REPORT_INIT.
+///
+/// @ingroup kv_care
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct kv_salvage_report {
+    /// sizeof(kv_salvage_report), set by KV_SALVAGE_REPORT_INIT.
+    pub struct_size: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// The commit that was saved; 0 = not known, no slot of the file can be read.
+    pub commit: u64,
+    /// Tables saved, KV_MAIN included.
+    pub tables: u64,
+    /// Entries saved, the uncertain ones included.
+    pub entries: u64,
+    /// Of them: found without a pointer that leads there. They may be older than what was lost, or deleted since.
+    pub uncertain: u64,
+    /// Entries lost, as far as their number is known.
+    pub lost_entries: u64,
+    /// Pages in use that could not be read or differ from their checksum.
+    pub damaged_pages: u64,
+    /// Subtrees that could not be reached.
+    pub lost_subtrees: u64,
+    /// Leaves that look right and were not used: nothing tells whether they are the newest.
+    pub ambiguous_pages: u64,
+}
+// SAFETY: repr(C), struct_size first, integers only.
+unsafe impl Growing for kv_salvage_report {}
+
+/// Saves what can be read of a damaged database into a new one, and tells what is lost.
+///
+/// The damaged file is only read; it need not be possible to open it, nor to lock it. Its newest readable commit is walked
+/// and damage stepped over. Only where that leaves gaps, leaves to which nothing leads are looked for in the whole file
+/// and used if they can be told from older versions; those entries are counted as uncertain. Values whose checksum differs
+/// are never saved. Tables keep their numbers; one whose name is lost is called "lost-" and its number.
+///
+/// @param damaged   The damaged file.
+/// @param target    The new file, which appears when it is whole and durable.
+/// @param options   KV_JOB_OVERWRITE, progress; NULL = all defaults.
+/// @param on_fault  Is told what is lost or doubtful: page, table, and in words how many entries and which keys; may be
+///                  NULL.
+/// @param ctx       Handed to on_fault.
+/// @param report    Filled after KV_OK; may be NULL. Its struct_size is set by the caller.
+/// @return KV_OK: look at the report; KV_NO_FILE, KV_ACCESS; KV_NOT_A_DATABASE (nothing in it looks like one), KV_TOO_NEW,
+///         KV_TOO_OLD; KV_EXISTS (the target, without KV_JOB_OVERWRITE); KV_CANCELLED; KV_NO_SPACE, KV_IO, KV_NO_MEMORY;
+///         KV_INVALID.
+/// @ingroup kv_care
+#[no_mangle]
+pub unsafe extern "C" fn kv_salvage(
+    damaged: *const c_char,
+    target: *const c_char,
+    options: *const kv_job_options,
+    on_fault: kv_fault_fn,
+    ctx: *mut c_void,
+    report: *mut kv_salvage_report,
+) -> kv_status {
+    guard(c"kv_salvage", || {
+        process::prepare();
+        // SAFETY: pointers of the caller, as described above.
+        let (given, damaged, target) = unsafe { (arg::options(options)?, path_of(damaged)?, path_of(target)?) };
+        known(given.flags, KV_JOB_OVERWRITE)?;
+        let overwrite = given.flags & KV_JOB_OVERWRITE != 0;
+        let counted = run(&given, |job| {
+            // SAFETY: the caller's function, called as its type says.
+            let mut tell = |fault: &Fault| on_fault.is_none_or(|tell| unsafe { hand_over(tell, ctx, fault) } == 0);
+            Ok(kv_engine::db::salvage(damaged, target, overwrite, job, &mut tell)?)
+        })?;
+        if report.is_null() {
+            return Ok(());
+        }
+        let filled = kv_salvage_report {
+            struct_size: 0,
+            reserved: 0,
+            commit: counted.id,
+            tables: counted.tables,
+            entries: counted.entries,
+            uncertain: counted.uncertain,
+            lost_entries: counted.lost_entries,
+            damaged_pages: counted.damaged_pages,
+            lost_subtrees: counted.lost_subtrees,
+            ambiguous_pages: counted.ambiguous_pages,
+        };
+        // SAFETY: a struct of at least the size it states.
+        unsafe { arg::report(report, filled) }
     })
 }
 

@@ -34,6 +34,10 @@ pub struct kv_db_stat {
     pub readers: u32,
     /// Incomplete commits that were discarded when this handle opened the file after a crash.
     pub discarded: u32,
+    /// The commit that opening this handle found: the newest whole one then. If `discarded` is not 0, what it fell back to.
+    pub opened_commit: u64,
+    /// Nanoseconds that opening this handle took, recovery included.
+    pub opening_ns: u64,
 }
 // SAFETY: repr(C), struct_size first, integers only.
 unsafe impl Growing for kv_db_stat {}
@@ -60,6 +64,8 @@ pub unsafe extern "C" fn kv_stat_db(db: *mut kv_db, stat: *mut kv_db_stat) -> kv
             oldest: figures.oldest,
             readers: figures.readers,
             discarded: db.recovery().discarded,
+            opened_commit: db.recovery().id,
+            opening_ns: u64::try_from(db.opening_time().as_nanos()).unwrap_or(u64::MAX),
         };
         // SAFETY: NULL or a struct of at least the size it states.
         unsafe { arg::report(stat, filled) }

@@ -269,6 +269,7 @@ pub(crate) fn status_of(error: &Error) -> kv_status {
         Error::Corrupt(_) => KV_CORRUPT,
         Error::NotADatabase(_) => KV_NOT_A_DATABASE,
         Error::TooNew(_) => KV_TOO_NEW,
+        Error::TooOld(_) => KV_TOO_OLD,
         Error::Panic(_) => KV_PANIC,
     }
 }

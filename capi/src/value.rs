@@ -4,7 +4,7 @@ use crate::arg::{self, bytes, out, out_array, Growing};
 use crate::error::guard;
 use crate::reach::TxnUse;
 use crate::status::{kv_status, Failure};
-use crate::types::{kv_table, kv_txn, KV_NONE};
+use crate::types::{kv_table, kv_txn};
 use std::ffi::c_void;
 
 /// What kv_stat_value() tells; start from KV_VALUE_INFO_INIT.
@@ -109,8 +109,9 @@ pub unsafe extern "C" fn kv_value_read(
     })
 }
 
-/// Where a value lies, as contiguous pieces: to hand it to writev, sendfile or a device without a copy. Reads the whole
-/// value, as kv_get() does.
+/// Where a value lies, as contiguous pieces: to hand it to writev, sendfile or a device without a copy. Answers from the
+/// description of the value and does not touch a long value's bytes, so they are not verified either: kv_value_read()
+/// and kv_get() do that.
 ///
 /// @param extents  Gets the pieces, in order.
 /// @param size     Room for how many.
@@ -131,31 +132,13 @@ pub unsafe extern "C" fn kv_value_extents(
         // SAFETY: pointers of the caller, as described above.
         let (key, mut extents, n) = unsafe { (bytes(key, klen)?, out_array(extents, size)?, out(n)?) };
         let pieces = TxnUse::of(txn)?.read(|txn| {
-            let Some(info) = txn.value_info(table, key)? else {
-                return Ok(None);
+            let found = txn.value_pieces(table, key)?;
+            let piece = |(at, bytes): (u64, &[u8])| kv_extent {
+                data: bytes.as_ptr().cast(),
+                len: bytes.len(),
+                file_offset: at,
             };
-            let Some(value) = txn.get(table, key)? else {
-                return Ok(None);
-            };
-            let mut pieces = Vec::with_capacity(info.extents.len().max(1));
-            let mut rest = value;
-            for (file_offset, len) in info.extents {
-                let (piece, behind) = rest.split_at(rest.len().min(usize::try_from(len).unwrap_or(usize::MAX)));
-                pieces.push(kv_extent {
-                    data: piece.as_ptr().cast(),
-                    len: piece.len(),
-                    file_offset,
-                });
-                rest = behind;
-            }
-            if !rest.is_empty() {
-                pieces.push(kv_extent {
-                    data: rest.as_ptr().cast(),
-                    len: rest.len(),
-                    file_offset: KV_NONE,
-                });
-            }
-            Ok(Some(pieces))
+            Ok(found.map(|pieces| pieces.into_iter().map(piece).collect::<Vec<kv_extent>>()))
         })?;
         let pieces = pieces.ok_or(Failure::NOTFOUND)?;
         n.set(pieces.len());

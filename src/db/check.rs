@@ -1,9 +1,10 @@
 //! Proof that a database is whole: every page of every tree, every checksum, and what becomes of each page of the file.
 
-use super::{Db, Table};
+use super::job::{Careful, Job};
+use super::{Db, ReadTxn, Table};
 use crate::error::{Error, Result};
 use crate::page::{meta_pages, Root, Source};
-use crate::pager::{Accounting, Dead, View, Wait};
+use crate::pager::{Accounting, Dead, Pin, View, Wait};
 use crate::table::{self, Record, MAIN};
 use crate::tree::check::{Checker, PageSet, Reached};
 use crate::tree::scan::scan;
@@ -51,66 +52,103 @@ pub struct CheckReport {
     pub faults: u64,
 }
 
-impl Db {
-    /// Walks everything the newest commit reaches and verifies every checksum, and (with `accounting`) proves that every
-    /// page of the file is exactly one of meta, reachable, dead (free, or pending for a reader or the next sync), or
-    /// space bookkeeping. `on_fault` is told each fault; false stops.
+impl ReadTxn {
+    /// Walks everything this snapshot reaches and verifies every checksum anew, while others read and write.
+    ///
+    /// With `accounting` it also proves that every page of the file is exactly one of meta, reachable, dead (free, or
+    /// pending for a reader or the next sync), or space bookkeeping. That holds of the newest commit only, so then that
+    /// one is checked, whichever this transaction sees; the report says which. To catch it, an open write transaction is
+    /// waited for.
+    ///
+    /// `on_fault` is told each fault; false stops.
     ///
     /// # Errors
-    /// `Cancelled` (stopped by `on_fault`), `Poisoned`, `Io`; `Busy` if other transactions commit so fast that no commit
-    /// could be caught. Damage is reported as faults, not as an error.
-    pub fn check(&self, accounting: bool, on_fault: &mut dyn FnMut(&Fault) -> bool) -> Result<CheckReport> {
-        let pager = &self.handle.pager;
-        let (mut pin, mut space) = (pager.begin_read()?, None);
-        if accounting {
-            for _ in 0..TRIES {
-                match pager.accounting() {
-                    Ok(found) if found.desc.id == pin.desc().id => {
-                        space = Some(found);
-                        break;
-                    }
-                    Ok(_) => {}
-                    // Wait for the one who writes.
-                    Err(Error::Busy(_)) => drop(pager.lock_write(Wait::Forever, &AtomicBool::new(false))?),
-                    Err(error) => return Err(error),
-                }
-                pin.refresh()?;
+    /// `Cancelled` (by `on_fault` or the job), `Poisoned`, `Io`; `Busy` if other transactions commit so fast that no
+    /// commit could be caught. Damage is reported as faults, not as an error.
+    pub fn check(
+        &self,
+        accounting: bool,
+        job: &Job<'_>,
+        on_fault: &mut dyn FnMut(&Fault) -> bool,
+    ) -> Result<CheckReport> {
+        if !accounting {
+            return run(self.pin(), None, job, on_fault);
+        }
+        let pager = self.pin().pager();
+        let mut pin = pager.begin_read()?;
+        for _ in 0..TRIES {
+            match pager.accounting() {
+                Ok(space) if space.desc.id == pin.desc().id => return run(&pin, Some(space), job, on_fault),
+                Ok(_) => {}
+                // Wait for the one who writes.
+                Err(Error::Busy(_)) => drop(pager.lock_write(Wait::Forever, &AtomicBool::new(false))?),
+                Err(error) => return Err(error),
             }
-            if space.is_none() {
-                return Err(Error::Busy("commits come too fast to check one; repeat"));
-            }
+            pin.refresh()?;
         }
-        let desc = *pin.desc();
-        let view = pin.view();
-        let mut check = Check {
-            report: CheckReport {
-                id: desc.id,
-                pages: desc.pages,
-                ..CheckReport::default()
-            },
-            on_fault,
-            stopped: false,
-        };
-        let mut reached = PageSet::new();
-        check.trees(view, &desc, space.as_ref(), &mut reached);
-        if let Some(space) = space.filter(|_| !check.stopped) {
-            check.account(view, &space, &mut reached);
-        }
-        if check.stopped {
-            return Err(Error::Cancelled);
-        }
-        Ok(check.report)
+        Err(Error::Busy("commits come too fast to check one; repeat"))
     }
 }
 
-struct Check<'f> {
+impl Db {
+    /// [`ReadTxn::check`] of the newest commit.
+    ///
+    /// # Errors
+    /// As there; `Limit` when every reader slot is taken.
+    pub fn check(&self, accounting: bool, on_fault: &mut dyn FnMut(&Fault) -> bool) -> Result<CheckReport> {
+        self.begin_read()?.check(accounting, &Job::silent(), on_fault)
+    }
+}
+
+fn run(
+    pin: &Pin,
+    space: Option<Accounting>,
+    job: &Job<'_>,
+    on_fault: &mut dyn FnMut(&Fault) -> bool,
+) -> Result<CheckReport> {
+    let desc = *pin.desc();
+    job.expect(desc.pages);
+    let view = Careful {
+        source: pin.view(),
+        job,
+    };
+    let mut check = Check {
+        report: CheckReport {
+            id: desc.id,
+            pages: desc.pages,
+            ..CheckReport::default()
+        },
+        job,
+        on_fault,
+        stopped: false,
+    };
+    let mut reached = PageSet::new();
+    check.trees(view, &desc, space.as_ref(), &mut reached);
+    if let Some(space) = space.filter(|_| !check.stopped) {
+        check.account(view, &space, &mut reached);
+    }
+    if check.stopped || job.is_stopped() {
+        return Err(Error::Cancelled);
+    }
+    let report = check.report;
+    job.finish().map(|()| report)
+}
+
+/// What a check reads through.
+pub(super) type Seen<'v, 'j, 'f> = Careful<'j, 'f, View<'v>>;
+
+struct Check<'f, 'j> {
     report: CheckReport,
+    job: &'f Job<'j>,
     on_fault: &'f mut dyn FnMut(&Fault) -> bool,
     stopped: bool,
 }
 
-impl Check<'_> {
+impl Check<'_, '_> {
     fn fault(&mut self, page: u64, table: Table, what: &str) -> bool {
+        if self.job.is_stopped() {
+            return false;
+        }
         self.report.faults += 1;
         let what = what.to_string();
         self.stopped |= !(self.on_fault)(&Fault { page, table, what });
@@ -118,7 +156,13 @@ impl Check<'_> {
     }
 
     /// Every tree of the commit.
-    fn trees(&mut self, view: View<'_>, desc: &crate::pager::Desc, space: Option<&Accounting>, reached: &mut PageSet) {
+    fn trees(
+        &mut self,
+        view: Seen<'_, '_, '_>,
+        desc: &crate::pager::Desc,
+        space: Option<&Accounting>,
+        reached: &mut PageSet,
+    ) {
         let (mut tables, broken) = named_tables(view, &desc.catalogue);
         tables.push((MAIN, desc.main));
         self.report.tables = tables.iter().filter(|(t, _)| *t != table::NAMES).count() as u64;
@@ -135,9 +179,12 @@ impl Check<'_> {
         }
         let (mut tree_pages, mut chain_pages) = (0, 0);
         let current = std::cell::Cell::new(MAIN);
+        let job = self.job;
         let mut on_fault = |page: u64, what: &str| self.fault(page, current.get(), what);
         let mut on_run = |page: u64, pages: u64, _birth: u64, what: Reached| {
             reached.insert_run(page, pages);
+            // Cancelled, the next page is not read.
+            let _ = job.advance(pages);
             match what {
                 Reached::Tree => tree_pages += pages,
                 Reached::Chain => chain_pages += pages,
@@ -156,9 +203,9 @@ impl Check<'_> {
     }
 
     /// Every page of the file is one thing.
-    fn account(&mut self, view: View<'_>, space: &Accounting, reached: &mut PageSet) {
+    fn account(&mut self, view: Seen<'_, '_, '_>, space: &Accounting, reached: &mut PageSet) {
         let first = meta_pages(view.page_size());
-        let dead = match dead_extents(view, space) {
+        let dead = match dead_extents(&view, &space.space, &space.tail) {
             Ok(dead) => dead,
             Err(error) => {
                 self.fault(u64::MAX, SPACE, &error.to_string());
@@ -202,7 +249,7 @@ impl Check<'_> {
 }
 
 /// The trees the catalogue names, and why reading it ended early.
-fn named_tables(view: View<'_>, catalogue: &Root) -> (Vec<(Table, Root)>, Option<Error>) {
+pub(super) fn named_tables(view: Seen<'_, '_, '_>, catalogue: &Root) -> (Vec<(Table, Root)>, Option<Error>) {
     let mut tables = Vec::new();
     let read = scan(&view, catalogue, &[], |key, value| {
         let record = Record::decode(value.bytes())?;
@@ -216,14 +263,18 @@ fn named_tables(view: View<'_>, catalogue: &Root) -> (Vec<(Table, Root)>, Option
 }
 
 /// What the space tree and the tail together say is dead, by first page.
-fn dead_extents(view: View<'_>, space: &Accounting) -> Result<BTreeMap<u64, Dead>> {
+pub(super) fn dead_extents<'s, S: Source<'s>>(
+    source: &S,
+    space: &Root,
+    tail: &[std::result::Result<Dead, (u64, u64)>],
+) -> Result<BTreeMap<u64, Dead>> {
     let mut dead = BTreeMap::new();
-    scan(&view, &space.space, &[], |key, value| {
+    scan(source, space, &[], |key, value| {
         let d = decode_dead(key, value.bytes())?;
         dead.insert(d.page, d);
         Ok(true)
     })?;
-    for change in &space.tail {
+    for change in tail {
         match change {
             Ok(d) => {
                 dead.insert(d.page, *d);

@@ -10,12 +10,18 @@
 //! | `cursor`  | a place in a table                                            |
 //! | `waiting` | for durable and for visible commits; who holds old ones       |
 //! | `check`   | proof that a database is whole                                |
+//! | `backup`  | a copy of a snapshot                                          |
+//! | `salvage` | what can be read of a damaged file, into a new one            |
+//! | `job`     | progress and cancelling of long jobs, and how they read        |
 
+mod backup;
 mod check;
 mod cursor;
+mod job;
 mod options;
 mod read;
 mod reader;
+mod salvage;
 mod stream;
 mod tables;
 mod types;
@@ -24,11 +30,14 @@ mod write;
 
 pub use crate::pager::{Durability, FileStat, ReaderInfo, Recovery, Verify, Wait};
 pub use crate::table::{Table, MAIN, NAMES as TABLES};
+pub use backup::{BackupOptions, OnBytes};
 pub use check::{CheckReport, Fault};
 pub use cursor::Cursor;
+pub use job::{Job, OnProgress};
 pub use options::{Options, WriteOptions};
 pub use read::ReadTxn;
 pub use reader::Reader;
+pub use salvage::{salvage, SalvageReport};
 pub use stream::ValueWriter;
 pub use types::{LevelStat, PutMode, Range, Seek, TableStat, ValueInfo};
 pub use write::{WriteStat, WriteTxn};
@@ -40,6 +49,7 @@ use crate::pager::{Pager, PagerOptions, Roots};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// An open database. Clones share the handle; any thread may use it. The file is closed, and lazy commits made durable,
 /// when the last handle and the last transaction are gone.
@@ -51,6 +61,7 @@ pub struct Db {
 struct Handle {
     pager: Arc<Pager>,
     recovery: Recovery,
+    opening: Duration,
     options: Options,
     cancel: AtomicBool,
     waiting: AtomicUsize,
@@ -88,6 +99,7 @@ impl Db {
     /// `NoFile`, `Exists`, `Access`, `Busy`, `NoLocks`, `NotADatabase`, `TooNew`, `Corrupt`, `Invalid` (page size),
     /// `Poisoned`, `Io`, `NoSpace`, `ReadOnly` (creating read-only).
     pub fn open(path: &Path, options: &Options) -> Result<Db> {
+        let begun = Instant::now();
         let pager_options = pager_options(options)?;
         let opened = if options.memory {
             open_memory(&pager_options)
@@ -100,7 +112,7 @@ impl Db {
             };
             open_file(path, mode, &pager_options)
         };
-        Ok(Db::with(opened?, options))
+        Ok(Db::with(opened?, options, begun))
     }
 
     /// Opens a database on a storage of one's own (memory, simulated disk).
@@ -108,14 +120,20 @@ impl Db {
     /// # Errors
     /// As [`Db::open`].
     pub fn open_storage(storage: Arc<dyn Storage>, options: &Options) -> Result<Db> {
-        Ok(Db::with(Pager::open(storage, &pager_options(options)?)?, options))
+        let begun = Instant::now();
+        Ok(Db::with(
+            Pager::open(storage, &pager_options(options)?)?,
+            options,
+            begun,
+        ))
     }
 
-    fn with((pager, recovery): (Arc<Pager>, Recovery), options: &Options) -> Db {
+    fn with((pager, recovery): (Arc<Pager>, Recovery), options: &Options, begun: Instant) -> Db {
         Db {
             handle: Arc::new(Handle {
                 pager,
                 recovery,
+                opening: begun.elapsed(),
                 options: options.clone(),
                 cancel: AtomicBool::new(false),
                 waiting: AtomicUsize::new(0),
@@ -126,6 +144,11 @@ impl Db {
     /// What opening found.
     pub fn recovery(&self) -> Recovery {
         self.handle.recovery
+    }
+
+    /// How long opening took: finding the newest whole commit, verifying what a crash could have torn of it.
+    pub fn opening_time(&self) -> Duration {
+        self.handle.opening
     }
 
     /// Begins a read transaction on the newest commit. Never blocks.

@@ -39,6 +39,11 @@ impl ReadTxn {
         self.pin.desc().id
     }
 
+    /// The snapshot, as the pager holds it.
+    pub(super) fn pin(&self) -> &Pin {
+        &self.pin
+    }
+
     #[inline(always)]
     pub(super) fn source(&self) -> Pages<'_> {
         Pages {

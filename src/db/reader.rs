@@ -110,6 +110,24 @@ pub trait Reader {
         }
     }
 
+    /// Where a value lies: (offset in the file, bytes) of each contiguous piece, without reading or verifying them. A
+    /// value inside its leaf is one piece at `u64::MAX`, an empty one none. `None`: no such key.
+    #[allow(clippy::type_complexity)]
+    fn value_pieces(&mut self, table: Table, key: &[u8]) -> Result<Option<Vec<(u64, &[u8])>>> {
+        let Some(info) = self.value_info(table, key)? else {
+            return Ok(None);
+        };
+        if info.extents.is_empty() {
+            let value = self.get(table, key)?;
+            return Ok(value.map(|v| if v.is_empty() { Vec::new() } else { vec![(u64::MAX, v)] }));
+        }
+        let pages = self.pages();
+        let size = pages.page_size() as u64;
+        let piece = |(at, len): (u64, u64)| Ok((at, pages.raw(at / size, len)?));
+        let pieces: Result<_> = info.extents.into_iter().map(piece).collect();
+        pieces.map(Some).map_err(|e| e.in_table(table))
+    }
+
     /// Reads a part of a value; verifies only the pieces of 1 MiB it touches. `None`: no such key; `Some(n)`: bytes
     /// read, fewer than asked for only at the value's end.
     fn read_value(&mut self, table: Table, key: &[u8], offset: u64, out: &mut [u8]) -> Result<Option<usize>> {

@@ -36,6 +36,27 @@ impl WriteTxn {
         Ok(number)
     }
 
+    /// Creates a table under a number that it had in another file; nothing of it may be here yet.
+    pub(super) fn table_restore(&mut self, number: Table, name: &[u8], note: &[u8]) -> Result<()> {
+        self.ready()?;
+        table::check_name(name)?;
+        let taken = Reader::get(self, NAMES, name)?.is_some();
+        if taken || number < table::FIRST || note.len() > NOTE_MAX {
+            return Err(Error::corrupt(u64::MAX, "the catalogue contradicts itself"));
+        }
+        match self.open(number) {
+            Err(Error::NoTable(_)) => {}
+            Ok(_) => return Err(Error::Exists),
+            Err(error) => return Err(error),
+        }
+        let mut open = Open::new(number, Root::default(), false);
+        open.name = name.to_vec();
+        open.note = note.to_vec();
+        open.renamed = true;
+        self.adopt(open);
+        self.set_name(name, Some(number))
+    }
+
     /// Renames a table; a table of the new name is dropped.
     ///
     /// # Errors

@@ -5,6 +5,8 @@
 //! | `posix`  | a regular file: creation, reads past the cache, writes, sync                          |
 //! | `map`    | reserved address ranges: the mapped file, anonymous memory                            |
 //! | `memory` | a database without a file                                                             |
+//! | `fresh`  | a file that gets its name when it is whole                                            |
+//! | `raw`    | a file that is only looked at, damaged maybe                                           |
 //! | `sim`    | a simulated disk that loses power, tears writes and fails on command (for tests)      |
 //! | `peers`  | those who have the same database open: shared memory, the right to write and to sync    |
 //! | `members` | a process among others: who is first, who joins, the file of shared memory            |
@@ -18,6 +20,7 @@
 
 pub mod clock;
 pub mod fork;
+pub mod fresh;
 pub mod futex;
 pub mod lock;
 pub mod map;
@@ -25,6 +28,7 @@ pub mod members;
 pub mod memory;
 pub mod peers;
 pub mod posix;
+pub mod raw;
 pub mod sim;
 
 use crate::error::Result;

@@ -143,7 +143,7 @@ fn write_new(path: &Path, content: &[u8]) -> Result<()> {
 }
 
 /// Gives a file its final name unless that exists.
-fn name_it(from: &Path, to: &Path) -> Result<()> {
+pub(super) fn name_it(from: &Path, to: &Path) -> Result<()> {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     {
         let text = |path: &Path| {

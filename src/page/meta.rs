@@ -164,7 +164,7 @@ impl Meta {
     /// Reads a slot: magic, then checksum, then the rest.
     ///
     /// # Errors
-    /// `TooNew`; `Corrupt` when the checksum fits and the content cannot be (no crash does that).
+    /// `TooNew`, `TooOld`; `Corrupt` when the checksum fits and the content cannot be (no crash does that).
     pub fn decode(b: &[u8; SLOT]) -> Result<Slot> {
         if b[..8] != MAGIC {
             return Ok(if b.iter().all(|x| *x == 0) {
@@ -177,7 +177,12 @@ impl Meta {
             return Ok(Slot::Torn);
         }
         let version = get_u32(b, 8);
-        if version != VERSION {
+        if version < VERSION {
+            return Err(Error::TooOld(format!(
+                "file format {version}, this library reads {VERSION}"
+            )));
+        }
+        if version > VERSION {
             return Err(Error::TooNew(format!(
                 "file format {version}, this library reads {VERSION}"
             )));
@@ -357,6 +362,7 @@ mod tests {
             put_u32(&mut b, CRC_AT, crc);
             Meta::decode(&b)
         };
+        assert!(matches!(check(8, 0), Err(Error::TooOld(_))));
         assert!(matches!(check(8, 2), Err(Error::TooNew(_))));
         assert!(matches!(check(12, 1), Err(Error::TooNew(_))));
         assert!(matches!(check(28, 2), Err(Error::TooNew(_))));

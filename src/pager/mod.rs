@@ -11,6 +11,7 @@
 //! | `space`   | dead pages: the reuse rule, the mirror of the space tree                                 |
 //! | `alloc`   | runs of pages by address and by size                                                   |
 //! | `recover` | the newest whole commit                                                                |
+//! | `image`   | the head of a copy of one snapshot                                                  |
 //! | `open`    | by path, once per process                                                              |
 //! | `readers` | readers: registering, and what is known about all of them                              |
 //!
@@ -30,6 +31,7 @@
 
 mod alloc;
 mod commit;
+mod image;
 mod open;
 mod readers;
 mod recover;
@@ -40,9 +42,11 @@ mod tail;
 mod view;
 mod writing;
 
+pub use image::Image;
 pub use open::{open_file, open_memory, CreateMode};
 pub use readers::{Pin, ReaderInfo};
 pub use seat::Accounting;
+pub use tail::{dead_changes, Change};
 pub use view::View;
 pub use writing::Writing;
 

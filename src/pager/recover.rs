@@ -9,10 +9,10 @@
 //! 5. Rejected slots are erased before the first write, and ids continue above every id seen (I-4): a rejected commit can
 //!    never become whole later. That includes commits whose file is too short: it may grow again.
 
-use super::tail::{self, Bounds, Record, Spilled, Tail};
+use super::tail::{Record, Tail};
 use crate::error::{Error, Result};
 use crate::file::Storage;
-use crate::page::meta::{Meta, Slot, SLOT, SLOTS};
+use crate::page::meta::{Meta, Slot, MAGIC, SLOT, SLOTS};
 use crate::page::{meta_pages, META_BYTES, PIECE};
 use crate::util::crc32c;
 use std::sync::Arc;
@@ -48,48 +48,65 @@ pub(super) fn empty_image(page_size: usize, uuid: [u8; 16], time: u64) -> Vec<u8
 /// Finds the newest whole commit.
 ///
 /// # Errors
-/// `NotADatabase`, `TooNew`, `Corrupt`, `Io`.
+/// `NotADatabase`, `TooNew`, `TooOld`, `Corrupt`, `Io`.
 pub(super) fn recover(storage: &dyn Storage) -> Result<Found> {
     let len = storage.len()?;
     if len < META_BYTES {
-        return Err(Error::NotADatabase(format!("{len} bytes are too short for one")));
+        return Err(too_short(storage, len)?);
     }
     let mut slots: Vec<(usize, Meta)> = Vec::new();
-    let (mut foreign, mut bytes) = (0, [0; SLOT]);
+    let (mut ours, mut bytes) = (false, [0; SLOT]);
     for slot in 0..SLOTS {
         storage.read_at((slot * SLOT) as u64, &mut bytes)?;
-        match Meta::decode(&bytes)? {
-            Slot::Valid(meta) => slots.push((slot, *meta)),
-            Slot::Torn => {}
-            Slot::Foreign => foreign += 1,
+        ours |= bytes.starts_with(&MAGIC);
+        if let Slot::Valid(meta) = Meta::decode(&bytes)? {
+            slots.push((slot, *meta));
         }
     }
     if slots.is_empty() {
-        return Err(match foreign {
-            SLOTS => Error::NotADatabase("it begins with other bytes".into()),
-            _ => Error::corrupt(0, "no meta slot can be read"),
-        });
+        if ours {
+            return Err(Error::corrupt(0, "no meta slot can be read"));
+        }
+        let mut first = [0; 8];
+        storage.read_at(0, &mut first)?;
+        return Err(Error::NotADatabase(format!("it begins with the bytes {first:02x?}")));
     }
     slots.sort_by_key(|(_, meta)| std::cmp::Reverse(meta.id));
     check_together(&slots)?;
     let need = slots.iter().map(|(_, meta)| meta.base).max().unwrap_or(0);
     let max_id = slots[0].1.id;
-    let mut rejected = Vec::new();
+    let (mut rejected, mut why) = (Vec::new(), None);
     for (slot, meta) in slots {
         if meta.id < need {
             break;
         }
-        if verify(storage, len, &meta)? {
+        let Some(damage) = missing(storage, len, &meta)? else {
             return Ok(Found {
                 meta,
                 slot,
                 max_id,
                 rejected,
             });
-        }
+        };
+        why = why.or(Some(damage));
         rejected.push(slot);
     }
-    Err(Error::corrupt(0, "the newest durable commit is damaged"))
+    // Without a rejected one, the slot of the durable commit itself cannot be read.
+    Err(why.unwrap_or_else(|| {
+        let what = format!("commit {need} was durable, and neither it nor a later one is there");
+        Error::corrupt(0, what)
+    }))
+}
+
+/// What is wrong with a file that has no room for its meta slots.
+fn too_short(storage: &dyn Storage, len: u64) -> Result<Error> {
+    let mut begin = vec![0; len.min(8) as usize];
+    storage.read_at(0, &mut begin)?;
+    if !begin.is_empty() && MAGIC.starts_with(&begin) {
+        let what = format!("the file was cut: it has {len} bytes, and its head alone takes {META_BYTES}");
+        return Ok(Error::corrupt(u64::MAX, what));
+    }
+    Ok(Error::NotADatabase(format!("{len} bytes are too short for one")))
 }
 
 /// Slots of one file agree on what never changes, and no id is in two of them.
@@ -106,44 +123,30 @@ fn check_together(slots: &[(usize, Meta)]) -> Result<()> {
     Ok(())
 }
 
-/// Whether the file is long enough and everything the slot lists is there.
-fn verify(storage: &dyn Storage, len: u64, meta: &Meta) -> Result<bool> {
+/// What is missing of a commit: how to say so if no other may take its place. `None`: the file is long enough, and
+/// everything the slot lists is there.
+fn missing(storage: &dyn Storage, len: u64, meta: &Meta) -> Result<Option<Error>> {
+    let Meta { id, pages, .. } = meta;
     if !meta.fits(len) {
-        return Ok(false);
+        let need = u128::from(*pages) * u128::from(meta.page_size);
+        let what = format!("the file is shorter than its newest commit ({id}) says: {len} bytes of {need}");
+        return Ok(Some(Error::corrupt(u64::MAX, what)));
     }
-    let Some(tail) = tail_of(meta, |at, into| storage.read_at(at, into))? else {
-        return Ok(false);
+    let tail = match Tail::read(meta, |at, into| storage.read_at(at, into))? {
+        Ok(tail) => tail,
+        Err(page) => {
+            let what = format!("records of commit {id} differ from their checksum");
+            return Ok(Some(Error::corrupt(page, what)));
+        }
     };
     let mut buffer = Vec::new();
     for record in tail.records().filter(|r| r.id > meta.base) {
-        if !verify_runs(storage, meta, record, &mut buffer)? {
-            return Ok(false);
+        if let Some(page) = differs(storage, meta, record, &mut buffer)? {
+            let what = format!("what commit {id} wrote differs from its checksum");
+            return Ok(Some(Error::corrupt(page, what)));
         }
     }
-    Ok(true)
-}
-
-/// The records of a slot; `None` if an extent of them is not what the slot says.
-pub(super) fn tail_of(meta: &Meta, read: impl Fn(u64, &mut [u8]) -> Result<()>) -> Result<Option<Tail>> {
-    let bounds = Bounds {
-        page_size: meta.page_size as usize,
-        pages: meta.pages,
-        id: meta.id,
-    };
-    let mut tail = Tail::default();
-    let mut after = 0;
-    for spill in &meta.spills {
-        let mut bytes = vec![0; spill.bytes as usize];
-        read(spill.page * u64::from(meta.page_size), &mut bytes)?;
-        if crc32c(&bytes) != spill.checksum {
-            return Ok(None);
-        }
-        let records = tail::decode(&bytes, bounds, after)?;
-        after = records.last().map_or(after, |r| r.id);
-        tail.spilled.push(Spilled { spill: *spill, records });
-    }
-    tail.inline = tail::decode(&meta.inline, bounds, after)?;
-    Ok(Some(tail))
+    Ok(None)
 }
 
 /// Whether commit `id`, in `slot`, is on the disk with everything it lists.
@@ -151,12 +154,13 @@ pub(super) fn is_on_disk(storage: &dyn Storage, slot: usize, id: u64) -> Result<
     let mut bytes = [0; SLOT];
     storage.read_at((slot * SLOT) as u64, &mut bytes)?;
     match Meta::decode(&bytes)? {
-        Slot::Valid(meta) if meta.id == id => verify(storage, storage.len()?, &meta),
+        Slot::Valid(meta) if meta.id == id => Ok(missing(storage, storage.len()?, &meta)?.is_none()),
         _ => Ok(false),
     }
 }
 
-fn verify_runs(storage: &dyn Storage, meta: &Meta, record: &Arc<Record>, buffer: &mut Vec<u8>) -> Result<bool> {
+/// First page of the first run that differs from its checksum.
+fn differs(storage: &dyn Storage, meta: &Meta, record: &Arc<Record>, buffer: &mut Vec<u8>) -> Result<Option<u64>> {
     let size = u64::from(meta.page_size);
     for run in &record.runs {
         let (mut at, end) = (run.page * size, (run.page + run.pages) * size);
@@ -174,8 +178,8 @@ fn verify_runs(storage: &dyn Storage, meta: &Meta, record: &Arc<Record>, buffer:
             }
         }
         if sum != run.checksum {
-            return Ok(false);
+            return Ok(Some(run.page));
         }
     }
-    Ok(true)
+    Ok(None)
 }

@@ -8,11 +8,10 @@
 //!
 //! The seat is not bound to a thread.
 
-use super::recover;
 use super::space::Space;
-use super::tail::Tail;
+use super::tail::{Change, Tail};
 use super::writing::Writing;
-use super::{Dead, Desc, Pager, Wait};
+use super::{Desc, Pager, Wait};
 use crate::error::{Error, Result};
 use crate::page::meta::{Meta, Slot, SLOT, SLOTS};
 use crate::page::{Root, U48_MAX};
@@ -45,9 +44,8 @@ pub struct Accounting {
     pub desc: Desc,
     /// Space tree of that commit.
     pub space: Root,
-    /// Changes to the space tree's content that are still in the tail, in order: `Ok` died, `Err((page, pages))` was
-    /// taken into use again.
-    pub tail: Vec<std::result::Result<Dead, (u64, u64)>>,
+    /// Changes to the space tree's content that are still in the tail, in order.
+    pub tail: Vec<Change>,
     /// Runs (page, pages) that hold spilled records.
     pub spill: Vec<(u64, u64)>,
 }
@@ -207,8 +205,8 @@ impl Pager {
             Slot::Valid(meta) if meta.id == tip.id => *meta,
             _ => return Err(Error::corrupt(0, "the newest meta slot is damaged")),
         };
-        let tail = recover::tail_of(&meta, |at, into| self.storage.read_cached(at, into))?
-            .ok_or_else(|| Error::corrupt(0, "the newest commit's records are damaged"))?;
+        let tail = Tail::read(&meta, |at, into| self.storage.read_cached(at, into))?
+            .map_err(|page| Error::corrupt(page, "the newest commit's records are damaged"))?;
         let desc = Desc {
             id: meta.id,
             pages: meta.pages,
@@ -257,23 +255,11 @@ impl Pager {
 
 impl WriteState {
     fn accounting(&self) -> Accounting {
-        let mut tail = Vec::new();
-        for record in self.tail.records().filter(|r| r.id > self.folded) {
-            tail.extend(record.taken.iter().map(|taken| Err(*taken)));
-            tail.extend(record.freed.iter().map(|f| {
-                Ok(Dead {
-                    page: f.page,
-                    pages: f.pages,
-                    birth: f.birth,
-                    death: record.id,
-                })
-            }));
-        }
         let spill = self.tail.spilled.iter().map(|s| (s.spill.page, s.spill.pages));
         Accounting {
             desc: self.tip,
             space: self.space_root,
-            tail,
+            tail: self.tail.changes(self.folded),
             spill: spill.collect(),
         }
     }

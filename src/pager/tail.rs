@@ -20,10 +20,12 @@
 //!
 //! Records that do not fit into the slot are written one behind the other into an extent, which the slot names.
 
+use super::Dead;
 use crate::error::{Error, Result};
-use crate::page::meta::{Spill, SPILL_BYTES};
+use crate::page::meta::{Meta, Spill, SPILL_BYTES};
 use crate::page::{meta_pages, PIECE};
 use crate::util::bytes::get_u32;
+use crate::util::crc32c;
 use std::sync::Arc;
 
 /// Pages written by a commit, and what they must sum to.
@@ -81,7 +83,66 @@ pub(super) struct Tail {
     pub inline: Vec<Arc<Record>>,
 }
 
+/// A change to the content of the space tree: pages that died, or (page, pages) that were put into use again.
+pub type Change = std::result::Result<Dead, (u64, u64)>;
+
+/// What the records of a slot change in the content of its space tree, in order. `read` fills a buffer from an offset on.
+///
+/// # Errors
+/// `Corrupt`, and what `read` answers.
+pub fn dead_changes(meta: &Meta, read: impl Fn(u64, &mut [u8]) -> Result<()>) -> Result<Vec<Change>> {
+    match Tail::read(meta, read)? {
+        Ok(tail) => Ok(tail.changes(meta.folded)),
+        Err(page) => Err(Error::corrupt(page, "records differ from their checksum")),
+    }
+}
+
 impl Tail {
+    /// The records of a slot; `Err(page)`: the extent there is not what the slot says. `read` fills a buffer from an offset
+    /// on.
+    ///
+    /// # Errors
+    /// `Corrupt`: records that cannot be read though their checksum is right; what `read` answers.
+    #[allow(clippy::type_complexity)]
+    pub fn read(meta: &Meta, read: impl Fn(u64, &mut [u8]) -> Result<()>) -> Result<std::result::Result<Tail, u64>> {
+        let bounds = Bounds {
+            page_size: meta.page_size as usize,
+            pages: meta.pages,
+            id: meta.id,
+        };
+        let mut tail = Tail::default();
+        let mut after = 0;
+        for spill in &meta.spills {
+            let mut bytes = vec![0; spill.bytes as usize];
+            read(spill.page * u64::from(meta.page_size), &mut bytes)?;
+            if crc32c(&bytes) != spill.checksum {
+                return Ok(Err(spill.page));
+            }
+            let records = decode(&bytes, bounds, after)?;
+            after = records.last().map_or(after, |r| r.id);
+            tail.spilled.push(Spilled { spill: *spill, records });
+        }
+        tail.inline = decode(&meta.inline, bounds, after)?;
+        Ok(Ok(tail))
+    }
+
+    /// Changes above `folded` to the content of the space tree, in order.
+    pub fn changes(&self, folded: u64) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for record in self.records().filter(|r| r.id > folded) {
+            changes.extend(record.taken.iter().map(|taken| Err(*taken)));
+            changes.extend(record.freed.iter().map(|f| {
+                Ok(Dead {
+                    page: f.page,
+                    pages: f.pages,
+                    birth: f.birth,
+                    death: record.id,
+                })
+            }));
+        }
+        changes
+    }
+
     /// Every record, oldest first.
     pub fn records(&self) -> impl Iterator<Item = &Arc<Record>> {
         self.spilled.iter().flat_map(|s| &s.records).chain(&self.inline)

@@ -129,7 +129,7 @@ impl<'f> Checker<'f> {
 
     fn error(&mut self, page: u64, e: &Error) {
         match e {
-            Error::Corrupt(c) => self.fault(if c.page == u64::MAX { page } else { c.page }, c.what),
+            Error::Corrupt(c) => self.fault(if c.page == u64::MAX { page } else { c.page }, &c.what),
             e => self.fault(page, &e.to_string()),
         }
     }

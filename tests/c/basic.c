@@ -351,9 +351,11 @@ static void observing(void)
     kv_txn_abort(txn);
     IS(kv_reader_at(db, 0, &reader), KV_NOTFOUND);
 
-    OK(kv_check(db, NULL, NULL, NULL, NULL));
+    txn = begin(db, KV_READ);
+    OK(kv_check(txn, NULL, NULL, NULL, NULL));
     job.flags = KV_JOB_ACCOUNT;
-    OK(kv_check(db, &job, count_faults, &faults, &report));
+    OK(kv_check(txn, &job, count_faults, &faults, &report));
+    kv_txn_abort(txn);
     CHECK(faults == 0 && report.faults == 0 && report.entries == 3000 && report.tables >= 1);
     CHECK(report.commit == file.visible && report.pages >= report.tree_pages);
     OK(kv_close(db));

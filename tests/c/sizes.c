@@ -25,15 +25,16 @@ static void structs(void)
         SIZE(kv_error, 56);
         SIZE(kv_fault, 32);
         SIZE(kv_options, 64);
+        SIZE(kv_job_options, 24);
     }
     SIZE(kv_status, 4);
     SIZE(kv_table, 8);
     SIZE(kv_txn_options, 32);
     SIZE(kv_table_options, 8);
     SIZE(kv_value_info, 16);
-    SIZE(kv_job_options, 8);
     SIZE(kv_report, 72);
-    SIZE(kv_db_stat, 64);
+    SIZE(kv_salvage_report, 72);
+    SIZE(kv_db_stat, 80);
     SIZE(kv_table_stat, 56);
     SIZE(kv_txn_stat, 40);
     SIZE(kv_reader_info, 32);

@@ -80,6 +80,8 @@ pub struct kv_table_options {
 pub struct kv_job_options {
     pub struct_size: u32,
     pub flags: u32,
+    pub progress: Option<unsafe extern "C" fn(*mut c_void, u64, u64) -> i32>,
+    pub ctx: *mut c_void,
 }
 
 #[repr(C)]
@@ -122,6 +124,8 @@ pub struct kv_db_stat {
     pub oldest: u64,
     pub readers: u32,
     pub discarded: u32,
+    pub opened_commit: u64,
+    pub opening_ns: u64,
 }
 
 #[repr(C)]

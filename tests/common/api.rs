@@ -275,6 +275,7 @@ pub fn fail(error: Error) -> Fail {
         Error::NotADatabase(_) => -61,
         Error::TooNew(_) => -62,
         Error::Forked => -28,
+        Error::TooOld(_) => -63,
         Error::Panic(_) => -90,
     };
     Fail {

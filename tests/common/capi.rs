@@ -168,9 +168,15 @@ impl Base for CBase {
         let job = kv_job_options {
             struct_size: size_of::<kv_job_options>() as u32,
             flags: KV_JOB_ACCOUNT,
+            progress: None,
+            ctx: std::ptr::null_mut(),
         };
         let context: *mut Vec<String> = &mut what;
-        match call!(kv_check(self.db, &job, Some(collect), context.cast(), &mut report)) {
+        let mut txn = std::ptr::null_mut();
+        call!(kv_txn_begin(self.db, KV_READ, std::ptr::null(), &mut txn))?;
+        let checked = call!(kv_check(txn, &job, Some(collect), context.cast(), &mut report));
+        call!(kv_txn_commit(txn, std::ptr::null_mut()))?;
+        match checked {
             Err(fail) if report.faults == 0 => return Err(fail),
             Ok(()) => assert_eq!(report.faults, 0, "KV_OK in spite of faults"),
             Err(_) => {}

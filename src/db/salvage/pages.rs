@@ -1,0 +1,185 @@
+//! Pages of a damaged file: read where a pointer says, or judged by their looks.
+
+use crate::db::reader::Joined;
+use crate::error::{Error, Result};
+use crate::file::raw::Raw;
+use crate::page::branch::Branch;
+use crate::page::header;
+use crate::page::leaf::{Leaf, Stored, RECORD};
+use crate::page::meta::{Meta, Slot, MAGIC, SLOT, SLOTS};
+use crate::page::{Ptr, Source, PAGE_MAX, PAGE_MIN};
+use crate::util::bytes::{get_u16, get_u32};
+use crate::util::crc32c;
+
+/// Pages looked at to guess the page size.
+const SAMPLE: u64 = 2000;
+
+/// The damaged file as pages.
+pub(super) struct Damaged {
+    pub raw: Raw,
+    pub page_size: usize,
+    /// Slots that are whole, newest first.
+    pub slots: Vec<Meta>,
+}
+
+impl Damaged {
+    /// Looks at the slots, and at the pages if no slot tells their size.
+    ///
+    /// # Errors
+    /// `TooNew`, `TooOld`; `NotADatabase`: nothing in it looks like one.
+    pub fn new(raw: Raw) -> Result<Damaged> {
+        let (mut slots, mut sizes) = (Vec::new(), Vec::new());
+        for slot in 0..SLOTS as u64 {
+            let Ok(bytes) = raw.read(slot * SLOT as u64, SLOT as u64) else {
+                continue;
+            };
+            let size = get_u32(&bytes, 24) as usize;
+            if bytes.starts_with(&MAGIC) && size.is_power_of_two() && (PAGE_MIN..=PAGE_MAX).contains(&size) {
+                sizes.push(size);
+            }
+            let bytes: &[u8; SLOT] = bytes[..].try_into().map_err(|_| Error::Invalid("slot"))?;
+            match Meta::decode(bytes) {
+                Ok(Slot::Valid(meta)) => slots.push(*meta),
+                Err(error @ (Error::TooNew(_) | Error::TooOld(_))) => return Err(error),
+                _ => {}
+            }
+        }
+        slots.sort_by_key(|meta| std::cmp::Reverse(meta.id));
+        let page_size = match slots.first() {
+            Some(meta) => meta.page_size as usize,
+            None => guess(&raw, &sizes)
+                .ok_or_else(|| Error::NotADatabase("nothing in it looks like a slot or a page of one".into()))?,
+        };
+        slots.retain(|meta| meta.page_size as usize == page_size);
+        Ok(Damaged { raw, page_size, slots })
+    }
+
+    /// Pages that are there whole.
+    pub fn pages(&self) -> u64 {
+        self.raw.len() / self.page_size as u64
+    }
+
+    /// Bytes of a page, unverified.
+    pub fn read(&self, page: u64) -> Result<Box<[u8]>> {
+        let size = self.page_size as u64;
+        self.raw.read(page.saturating_mul(size), size)
+    }
+}
+
+/// The page size under which most pages look right.
+fn guess(raw: &Raw, sizes: &[usize]) -> Option<usize> {
+    let tried = (12..=16).map(|bits| 1usize << bits);
+    let looks = |size: usize| {
+        let pages = (raw.len() / size as u64).min(SAMPLE);
+        let damaged = |page: u64| raw.read(page * size as u64, size as u64);
+        let right = (0..pages).filter(|page| damaged(*page).is_ok_and(|b| slotted_is_sound(&b)));
+        right.count() + sizes.iter().filter(|s| **s == size).count()
+    };
+    tried
+        .map(|size| (looks(size), size))
+        .max_by_key(|(looks, size)| (*looks, std::cmp::Reverse(*size)))
+        .filter(|(looks, _)| *looks > 0)
+        .map(|(_, size)| size)
+}
+
+/// Whether a page is a slotted leaf whose records fill its heap: chance does not make one.
+fn slotted_is_sound(page: &[u8]) -> bool {
+    header::kind(page) == header::LEAF && Leaf::new(page).is_ok_and(|leaf| leaf_is_sound(&leaf))
+}
+
+/// Whether the records of a leaf lie as they must.
+pub(super) fn leaf_is_sound(leaf: &Leaf<'_>) -> bool {
+    let page = leaf.bytes();
+    if leaf.is_empty() || header::level(page) != 1 || page[14..16] != [0, 0] {
+        return false;
+    }
+    if leaf.is_dense() {
+        return true;
+    }
+    let end = page.len() - header::prefix_len(page);
+    let mut spans = Vec::with_capacity(leaf.len());
+    for i in 0..leaf.len() {
+        let (Ok(suffix), Ok(value)) = (leaf.slotted_suffix(i), leaf.value(i)) else {
+            return false;
+        };
+        let at = get_u16(page, header::HEADER + 5 * leaf.len() + 2 * i) as usize;
+        spans.push((at, RECORD + suffix.tail.len() + value.bytes().len()));
+    }
+    spans.sort_unstable();
+    let (mut free, mut used) = (end.saturating_sub(header::heap(page)), header::garbage(page));
+    for (at, size) in spans {
+        if at < free || at + size > end {
+            return false;
+        }
+        free = at + size;
+        used += size;
+    }
+    used == header::heap(page)
+}
+
+/// The pointers of a page that may be a branch, damaged or dead.
+pub(super) fn hints(page: &[u8]) -> Vec<Ptr> {
+    match Branch::new(page) {
+        Ok(branch) if header::level(page) >= 2 => (0..branch.len()).map(|i| branch.ptr(i)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Pages read and verified, kept as long as this lives: for one leaf or one branch and what they need.
+pub(super) struct Scope<'d> {
+    damaged: &'d Damaged,
+    kept: Joined,
+}
+
+impl<'d> Scope<'d> {
+    pub fn new(damaged: &'d Damaged) -> Scope<'d> {
+        Scope {
+            damaged,
+            kept: Joined::default(),
+        }
+    }
+
+    fn bytes(&self, page: u64, len: u64) -> Result<&[u8]> {
+        let at = page.saturating_mul(self.damaged.page_size as u64);
+        match self.damaged.raw.read(at, len) {
+            Ok(bytes) => Ok(self.kept.keep(bytes)),
+            Err(error) => Err(Error::corrupt(page, error.to_string())),
+        }
+    }
+
+    fn verified(&self, page: u64, len: u64, checksum: u32) -> Result<&[u8]> {
+        let bytes = self.bytes(page, len)?;
+        if crc32c(bytes) != checksum {
+            return Err(Error::corrupt(page, "its checksum differs"));
+        }
+        Ok(bytes)
+    }
+
+    /// Keeps a page that was read without a pointer.
+    pub fn keep(&self, page: Box<[u8]>) -> &[u8] {
+        self.kept.keep(page)
+    }
+}
+
+impl<'a> Source<'a> for &'a Scope<'_> {
+    fn page_size(&self) -> usize {
+        self.damaged.page_size
+    }
+    fn page(&self, ptr: &Ptr) -> Result<&'a [u8]> {
+        self.verified(ptr.page, self.damaged.page_size as u64, ptr.checksum)
+    }
+    fn piece(&self, page: u64, len: usize, checksum: u32) -> Result<&'a [u8]> {
+        self.verified(page, len as u64, checksum)
+    }
+    fn raw(&self, page: u64, len: u64) -> Result<&'a [u8]> {
+        self.bytes(page, len)
+    }
+}
+
+/// Key and value of entry `i`, if they can be read.
+pub(super) fn entry<'a>(leaf: &Leaf<'a>, i: usize, page: u64, scope: &'a Scope<'_>) -> Result<(Vec<u8>, Stored<'a>)> {
+    let mut key = Vec::new();
+    leaf.key(i, page, &scope, &mut key)?;
+    let value = leaf.value(i).map_err(|d| d.at(page))?;
+    Ok((key, value))
+}

@@ -1,0 +1,136 @@
+//! A file that is written under a temporary name in its target's directory and gets its own name when it is whole.
+
+use super::posix::{above_standard, at_path, name_it};
+use super::Identity;
+use crate::error::{Error, Result};
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// A file on its way to its name; removed when dropped before that.
+#[derive(Debug)]
+pub struct Fresh {
+    temporary: PathBuf,
+    target: PathBuf,
+    overwrite: bool,
+    named: bool,
+}
+
+/// Device and inode of what `path` names, if there is something.
+pub fn identity_of(path: &Path) -> Option<Identity> {
+    let facts = std::fs::metadata(path).ok()?;
+    Some(Identity {
+        device: facts.dev(),
+        inode: facts.ino(),
+    })
+}
+
+impl Fresh {
+    /// Chooses a temporary name; nothing is created yet. With `overwrite`, publishing replaces a present target.
+    ///
+    /// # Errors
+    /// `Exists` (the target, without `overwrite`), `Invalid` (a path that names no file).
+    pub fn new(target: &Path, overwrite: bool) -> Result<Fresh> {
+        static COUNTER: AtomicU64 = AtomicU64::new(0);
+        let name = target.file_name().ok_or(Error::Invalid("the path names no file"))?;
+        if !overwrite && std::fs::symlink_metadata(target).is_ok() {
+            return Err(Error::Exists);
+        }
+        let mut temporary = std::ffi::OsString::from(".");
+        temporary.push(name);
+        temporary.push(format!(
+            ".part-{}-{}",
+            std::process::id(),
+            COUNTER.fetch_add(1, Relaxed)
+        ));
+        Ok(Fresh {
+            temporary: directory(target).join(temporary),
+            target: target.to_path_buf(),
+            overwrite,
+            named: false,
+        })
+    }
+
+    /// The temporary name, for whoever creates the file himself.
+    pub fn path(&self) -> &Path {
+        &self.temporary
+    }
+
+    /// Creates the file, empty, under its temporary name.
+    ///
+    /// # Errors
+    /// `NoFile` (the directory), `Access`, `NoSpace`, `Io`.
+    pub fn create(&self) -> Result<FreshFile> {
+        let mut options = OpenOptions::new();
+        let made = options.write(true).create_new(true).open(&self.temporary);
+        let file = above_standard(made.map_err(|e| at_path("create", &self.temporary, e))?)?;
+        Ok(FreshFile { file, at: 0 })
+    }
+
+    /// Gives the file, which is durable already, its name, and makes that durable.
+    ///
+    /// # Errors
+    /// `Exists` (a target that came meanwhile, without overwriting), `Access`, `NoSpace`, `Io`.
+    pub fn publish(mut self) -> Result<()> {
+        if self.overwrite {
+            let moved = std::fs::rename(&self.temporary, &self.target);
+            moved.map_err(|e| at_path("rename", &self.target, e))?;
+        } else {
+            name_it(&self.temporary, &self.target)?;
+        }
+        self.named = true;
+        let directory = directory(&self.target);
+        let opened = File::open(directory).map_err(|e| at_path("open", directory, e))?;
+        opened.sync_all().map_err(|e| Error::io("sync the directory", e))
+    }
+}
+
+impl Drop for Fresh {
+    fn drop(&mut self) {
+        if !self.named {
+            // A file left over would be litter, not danger.
+            let _ = std::fs::remove_file(&self.temporary);
+        }
+    }
+}
+
+fn directory(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// A new file, written from its beginning to its end.
+#[derive(Debug)]
+pub struct FreshFile {
+    file: File,
+    at: u64,
+}
+
+impl FreshFile {
+    /// Appends bytes.
+    ///
+    /// # Errors
+    /// `NoSpace`, `Io`.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        let written = self.file.write_all_at(bytes, self.at);
+        self.at += bytes.len() as u64;
+        written.map_err(|e| Error::io("write the new file", e))
+    }
+
+    /// Appends zeros, as a hole where the file system has holes.
+    pub fn zeros(&mut self, bytes: u64) {
+        self.at += bytes;
+    }
+
+    /// Ends the file here and makes it durable.
+    ///
+    /// # Errors
+    /// `NoSpace`, `Io`.
+    pub fn finish(self) -> Result<()> {
+        let sized = self.file.set_len(self.at).and_then(|()| self.file.sync_all());
+        sized.map_err(|e| Error::io("sync the new file", e))
+    }
+}

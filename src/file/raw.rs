@@ -1,0 +1,73 @@
+//! A file that is only looked at: damaged maybe, on a dying disk maybe, never written.
+
+use super::posix::{above_standard, at_path};
+use super::{lock, Identity};
+use crate::error::{Error, Result};
+use std::fs::{File, OpenOptions};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+/// A file opened for reading through calls: an unreadable sector is an error here, where it would be SIGBUS in a map.
+#[derive(Debug)]
+pub struct Raw {
+    file: File,
+    len: u64,
+    identity: Identity,
+}
+
+impl Raw {
+    /// Opens a regular file. Its shared lock keeps writers away if nobody has it open; if somebody has, it is read all
+    /// the same.
+    ///
+    /// # Errors
+    /// `NoFile`, `Access`, `NotADatabase` (not a regular file), `Io`.
+    pub fn open(path: &Path) -> Result<Raw> {
+        let mut options = OpenOptions::new();
+        let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+        let opened = options.read(true).custom_flags(flags).open(path);
+        let file = above_standard(opened.map_err(|e| at_path("open", path, e))?)?;
+        let facts = file.metadata().map_err(|e| Error::io("look at the file", e))?;
+        if !facts.is_file() {
+            return Err(Error::NotADatabase(format!("{} is not a regular file", path.display())));
+        }
+        let _ = lock::try_lock(file.as_fd(), lock::Byte::Observe, lock::Mode::Shared);
+        Ok(Raw {
+            len: facts.len(),
+            identity: Identity {
+                device: facts.dev(),
+                inode: facts.ino(),
+            },
+            file,
+        })
+    }
+
+    /// Bytes it had when it was opened.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Which file it is.
+    pub fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// `len` bytes from `at` on.
+    ///
+    /// # Errors
+    /// `Io`, also where the file ends before.
+    pub fn read(&self, at: u64, len: u64) -> Result<Box<[u8]>> {
+        if at.checked_add(len).is_none_or(|end| end > self.len) {
+            return Err(Error::io("read", std::io::ErrorKind::UnexpectedEof.into()));
+        }
+        let mut bytes = vec![0; len as usize].into_boxed_slice();
+        let read = self.file.read_exact_at(&mut bytes, at);
+        read.map_err(|e| Error::io("read", e))?;
+        Ok(bytes)
+    }
+}
