@@ -39,7 +39,7 @@ EXAMPLES   := $(patsubst examples-c/%.c,$(B)/examples/%,$(wildcard examples-c/*.
 CTESTS     := $(patsubst tests/c/%.c,%,$(wildcard tests/c/*.c))
 
 .DEFAULT_GOAL := all
-.PHONY: all help test test-rust test-c demo examples install uninstall header check-header check-symbols lint bench clean FORCE
+.PHONY: all help test test-rust test-c bit-rot fuzz soak demo examples install uninstall header check-header check-symbols lint bench clean FORCE
 FORCE:
 
 all: $(SO) $(B)/libkv.a $(B)/kv.pc   ## build/libkv.so, build/libkv.a, build/kv.pc
@@ -98,6 +98,19 @@ test-rust: all                       ## cargo test (some tests load build/libkv.
 
 test-c: all examples $(CTESTS:%=$(B)/tests/%) $(CTESTS:%=$(B)/tests/%-static) $(B)/tests/cpp check-symbols  ## the C side
 	B=$(abspath $(B)) PYTHON="$(PYTHON)" VALGRIND="$(VALGRIND)" sh scripts/test-c.sh $(CTESTS)
+
+# Each ends with a line "NAME: N passed, M failed (counts)".
+bit-rot:                             ## every byte of a 10 MB database changed, and 2,000 such files through the engine
+	@$(CARGO) test $(CARGOFLAGS) --test bit_rot -- --nocapture --test-threads=1 2>&1 | tee $(B).bit-rot; \
+	  grep '^bit-rot' $(B).bit-rot; grep -q '^test result: ok' $(B).bit-rot; status=$$?; rm -f $(B).bit-rot; exit $$status
+
+fuzz:                                ## hostile files with repaired checksums for KV_FUZZ_SECONDS (60)
+	@$(CARGO) test $(CARGOFLAGS) --test fuzz -- --nocapture 2>&1 | tee $(B).fuzz; \
+	  grep '^fuzz' $(B).fuzz; grep -q '^test result: ok' $(B).fuzz; status=$$?; rm -f $(B).fuzz; exit $$status
+
+soak:                                ## fuzz and bit-rot at length: KV_FUZZ_SECONDS, KV_ROT_BYTES, KV_ROT_RUNS
+	KV_FUZZ_SECONDS=$${KV_FUZZ_SECONDS:-3600} $(MAKE) fuzz
+	KV_ROT_BYTES=$${KV_ROT_BYTES:-100000000} KV_ROT_RUNS=$${KV_ROT_RUNS:-100000} $(MAKE) bit-rot
 
 $(B)/tests/%: tests/c/%.c tests/c/check.h include/kv.h $(SO)
 	@mkdir -p $(B)/tests
