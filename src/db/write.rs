@@ -15,6 +15,7 @@ use crate::tree::edits::{At, Op};
 use crate::tree::values::{is_long, write_chain, VALUE_MAX};
 use crate::tree::{scan, search};
 use crate::txn::{Pages, TreeRef, TreeState, Writer};
+use crate::util::seeded::{self, Bug};
 use std::collections::HashMap;
 
 /// A table this transaction has looked at.
@@ -69,7 +70,7 @@ impl WriteTxn {
     /// Remembers a failure that leaves the transaction unusable; passes the error on.
     #[cold]
     pub(super) fn fail(&mut self, error: Error) -> Error {
-        if error.spoils() && self.failed.is_none() {
+        if error.spoils() && !seeded::on(Bug::CommitFailed) && self.failed.is_none() {
             self.failed = Some(error.to_string());
         }
         error
@@ -270,6 +271,7 @@ impl WriteTxn {
     pub fn put(&mut self, table: Table, key: &[u8], value: &[u8], mode: PutMode) -> Result<()> {
         let at = self.open_to_write(table)?;
         self.check_mode(at, key, mode)?;
+        assert!(!seeded::on(Bug::PanicInPut), "seeded");
         self.note_last(at, key, mode);
         self.set(at, key, value).map(|_| ())
     }

@@ -28,6 +28,7 @@ use crate::error::{Error, Result};
 use crate::page::meta::{Meta, Spill, SLOT, SLOTS, TAIL_MAX};
 use crate::page::{Place, Root};
 use crate::util::crc32c;
+use crate::util::seeded::{self, Bug};
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::Arc;
 
@@ -55,7 +56,12 @@ impl Writing {
         // In this order (I-1).
         let syncing = shared.syncing.get();
         let durable = shared.durable.get();
-        let taken = [syncing, durable, tip];
+        let taken = [
+            (syncing, Bug::SlotOfSyncing),
+            (durable, Bug::SlotOfDurable),
+            (tip, Bug::SlotOfTip),
+        ];
+        let taken = taken.map(|(seat, bug)| if seeded::on(bug) { Seat::default() } else { seat });
         let free = (0..SLOTS).find(|slot| taken.iter().all(|seat| seat.id == 0 || seat.slot != *slot));
         let seat = Seat {
             id: self.id,
@@ -108,7 +114,7 @@ impl Writing {
         }
         shared.tip.set(seat);
         let now = durability == Durability::Lazy && shared.full_tip.load(SeqCst) <= shared.durable.get().id;
-        if now {
+        if now || seeded::on(Bug::ShowUndurable) {
             shared.show(desc.id);
         }
         drop(self);
@@ -294,7 +300,17 @@ impl Pager {
                 }
             };
             let left = shared.intent.swap(true, SeqCst);
-            if let (Err(error), _) | (Ok(()), Some(error)) = (self.storage.sync(), died(left)) {
+            let synced = if seeded::on(Bug::SkipSync) {
+                Ok(())
+            } else {
+                self.storage.sync()
+            };
+            let synced = if seeded::on(Bug::ForgetFailedSync) {
+                Ok(())
+            } else {
+                synced
+            };
+            if let (Err(error), _) | (Ok(()), Some(error)) = (synced, died(left)) {
                 self.poison();
                 return Err(Error::InDoubt(format!("its sync failed: {error}")));
             }

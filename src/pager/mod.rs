@@ -44,6 +44,7 @@ use crate::error::{Error, Result};
 use crate::file::map::Atomics;
 use crate::file::{Mapped, Storage};
 use crate::page::{meta_pages, Root, PAGE_MAX, PAGE_MIN};
+use crate::util::seeded::{self, Bug};
 use parking_lot::{Condvar, Mutex};
 use shared::{Seat, Shared};
 use space::Space;
@@ -262,12 +263,18 @@ impl Pager {
         registration: Option<open::Registration>,
     ) -> Result<(Arc<Pager>, Recovery)> {
         let read_only = options.read_only || storage.read_only();
-        match storage.sync() {
+        match seeded::on(Bug::RecoverUnsynced)
+            .then_some(Ok(()))
+            .unwrap_or_else(|| storage.sync())
+        {
             // Nothing is ever overwritten on the strength of what a read-only opener believes.
             Err(Error::Io { .. }) if read_only => {}
             synced => synced?,
         }
-        let found = recover::recover(&*storage)?;
+        let mut found = recover::recover(&*storage)?;
+        if seeded::on(Bug::ReuseIds) {
+            found.max_id = found.meta.id;
+        }
         let meta = found.meta;
         if meta.write != 0 && !read_only {
             let bits = meta.write;

@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::page::meta::SLOT;
 use crate::page::{Place, Root, PAGE_MAX, PIECE, PRIVATE, U48_MAX};
 use crate::util::crc32c;
+use crate::util::seeded::{self, Bug};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::Arc;
@@ -156,7 +157,7 @@ impl Pager {
 impl Writing {
     /// A rejected commit could become valid when later ones rewrite its missing pages: its slot is erased first.
     fn erase_rejected(&mut self) -> Result<()> {
-        if self.state.erase.is_empty() {
+        if self.state.erase.is_empty() || seeded::on(Bug::KeepRejected) {
             return Ok(());
         }
         let storage = &self.pager.storage;
@@ -178,7 +179,22 @@ impl Writing {
         let shared = &self.pager.shared;
         let durable = shared.durable.get().id;
         let base = shared.dur_base.load(SeqCst);
-        self.state.space.refresh(durable, base, &shared.held());
+        let durable = if seeded::on(Bug::ReuseUndurable) {
+            self.state.tip.id
+        } else {
+            durable
+        };
+        let base = if seeded::on(Bug::ReuseEarly) || seeded::on(Bug::ReuseUndurable) {
+            durable
+        } else {
+            base
+        };
+        let held = if seeded::on(Bug::ReuseHeld) {
+            Vec::new()
+        } else {
+            shared.held()
+        };
+        self.state.space.refresh(durable, base, &held);
     }
 
     /// The commit this transaction builds on.
