@@ -38,6 +38,7 @@ impl From<kv::Error> for Stop {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     Put,
+    MiddlePut,
     LongPut,
     Reserve,
     Stream,
@@ -56,7 +57,7 @@ pub enum Step {
     Bulk,
 }
 
-/// Every step but [`Step::Bulk`].
+/// Every step but [`Step::MiddlePut`] and [`Step::Bulk`].
 pub const STEPS: [Step; 16] = [
     Step::Put,
     Step::LongPut,
@@ -160,8 +161,12 @@ pub fn step(txn: &mut WriteTxn, model: &mut Model, random: &mut Random, step: St
     let n = random.below(KEYS) as u32;
     let key_of_n = key(n);
     match step {
-        Step::Put | Step::LongPut => {
-            let value = if step == Step::Put { short(random) } else { long(random) };
+        Step::Put | Step::MiddlePut | Step::LongPut => {
+            let value = match step {
+                Step::Put => short(random),
+                Step::MiddlePut => (random.next_u64(), 500 + random.below(900) as usize),
+                _ => long(random),
+            };
             txn.put(table, &key_of_n, &bytes(value), PutMode::Set)?;
             model.content(of).insert(n, value);
         }
