@@ -123,7 +123,10 @@ fn verify(storage: &dyn Storage, len: u64, meta: &Meta) -> Result<Option<Tail>> 
     let mut tail = Tail::default();
     let mut after = 0;
     for spill in &meta.spills {
-        let mut bytes = vec![0; spill.bytes as usize];
+        let mut bytes = Vec::new();
+        let room = bytes.try_reserve_exact(spill.bytes as usize);
+        room.map_err(|_| Error::NoMemory("records of recent commits"))?;
+        bytes.resize(spill.bytes as usize, 0);
         storage.read_at(spill.page * u64::from(meta.page_size), &mut bytes)?;
         if crc32c(&bytes) != spill.checksum {
             return Ok(None);
