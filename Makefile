@@ -39,7 +39,7 @@ EXAMPLES   := $(patsubst examples-c/%.c,$(B)/examples/%,$(wildcard examples-c/*.
 CTESTS     := $(patsubst tests/c/%.c,%,$(wildcard tests/c/*.c))
 
 .DEFAULT_GOAL := all
-.PHONY: all help test test-rust test-c demo examples install uninstall header check-header check-symbols lint bench clean FORCE
+.PHONY: all help test test-rust test-c crash-sim fault soak demo examples install uninstall header check-header check-symbols lint bench clean FORCE
 FORCE:
 
 all: $(SO) $(B)/libkv.a $(B)/kv.pc   ## build/libkv.so, build/libkv.a, build/kv.pc
@@ -98,6 +98,21 @@ test-rust: all                       ## cargo test (some tests load build/libkv.
 
 test-c: all examples $(CTESTS:%=$(B)/tests/%) $(CTESTS:%=$(B)/tests/%-static) $(B)/tests/cpp check-symbols  ## the C side
 	B=$(abspath $(B)) PYTHON="$(PYTHON)" VALGRIND="$(VALGRIND)" sh scripts/test-c.sh $(CTESTS)
+
+crash-sim:                           ## 1,000,000 power cuts and kills, simulated; bugs put in on purpose are found
+	@sh scripts/counted.sh crash-sim \
+	  "$(CARGO) test $(CARGOFLAGS) --test crash --test crash_db -- --nocapture --test-threads 1" \
+	  "$(CARGO) test $(CARGOFLAGS) --features seeded-bugs --test seeded_bugs -- --nocapture"
+
+fault:                               ## calls, pages and allocations that fail under a workload, each in turn
+	@sh scripts/counted.sh fault \
+	  "$(CARGO) test $(CARGOFLAGS) --test faults --test faults_db --test allocation -- --nocapture --test-threads 1"
+
+# Other seeds each time; those of a failure are printed.
+SOAK ?= 10
+soak:                                ## the same SOAK times as large
+	KV_CRASH_SEED=$${KV_CRASH_SEED:-$$(date +%s)} KV_CRASH_POINTS=$(SOAK)000000 $(MAKE) crash-sim
+	KV_FAULT_SEEDS=$(SOAK) KV_ALLOCATIONS=$$((150 * $(SOAK))) $(MAKE) fault
 
 $(B)/tests/%: tests/c/%.c tests/c/check.h include/kv.h $(SO)
 	@mkdir -p $(B)/tests

@@ -6,7 +6,7 @@ mod crashes;
 mod engine;
 
 use engine::{account, compare, step, Model, Step, Stop, STEPS};
-use kv::db::{Db, Durability, Options, PutMode, WriteOptions, MAIN};
+use kv::db::{Cursor, Db, Durability, Options, PutMode, Range, WriteOptions, MAIN};
 use kv::file::sim::{Cut, Fault, Random, SimDisk};
 use kv::file::Storage;
 use kv::Error;
@@ -180,21 +180,20 @@ fn sweep(seed: u64, n: u64, fault: Fault, for_ever: bool) -> Result<(bool, Vec<S
 
 #[test]
 fn every_call_under_the_whole_engine_fails() {
-    let stride = crashes::setting("KV_FAULT_STRIDE").unwrap_or(1);
+    let seeds = crashes::setting("KV_FAULT_SEEDS").unwrap_or(1);
     let (mut runs, mut most, mut ended) = (0, 0, BTreeMap::<String, u64>::new());
-    for fault in [Fault::Io, Fault::NoSpace, Fault::Short, Fault::Interrupted] {
-        for for_ever in [false, true] {
-            for n in (1..).step_by(stride as usize) {
-                match sweep(1, n, fault, for_ever) {
-                    Ok((true, steps)) => {
-                        (runs, most) = (runs + 1, most.max(n));
-                        steps
-                            .iter()
-                            .for_each(|s| *ended.entry(format!("{s:?}")).or_default() += 1);
-                    }
-                    Ok((false, _)) => break,
-                    Err(what) => panic!("call {n}, {fault:?}, for ever {for_ever}: {what}"),
+    let ways = [Fault::Io, Fault::NoSpace, Fault::Short, Fault::Interrupted];
+    let ways = ways.into_iter().flat_map(|fault| [(fault, false), (fault, true)]);
+    for (seed, (fault, for_ever)) in (1..=seeds).flat_map(|seed| ways.clone().map(move |way| (seed, way))) {
+        for n in 1.. {
+            match sweep(seed, n, fault, for_ever) {
+                Ok((true, steps)) => {
+                    (runs, most) = (runs + 1, most.max(n));
+                    let names = steps.iter().map(|step| format!("{step:?}"));
+                    names.for_each(|name| *ended.entry(name).or_default() += 1);
                 }
+                Ok((false, _)) => break,
+                Err(what) => panic!("seed {seed}, call {n}, {fault:?}, for ever {for_ever}: {what}"),
             }
         }
     }
@@ -261,6 +260,53 @@ fn every_page_is_damaged_under_every_operation() {
     let runs = refused + committed + untouched;
     println!("fault: {runs} passed, 0 failed (damage: {refused} commits refused, {committed} after an error that changed nothing)");
     assert!(refused > 100 && committed > 20 && untouched > 100);
+}
+
+#[test]
+fn a_cursor_does_not_step_over_damage() {
+    let disk = Arc::new(SimDisk::new(1).expect("disk"));
+    let db = Db::open_storage(disk.clone(), &Options::default()).expect("create");
+    let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+    for n in 0..1000u32 {
+        txn.put(MAIN, &n.to_be_bytes(), &[7; 200], PutMode::Set).expect("put");
+    }
+    txn.commit().expect("commit");
+    drop(db);
+    let good = disk.image();
+    let mut met = 0;
+    for page in 4..good.len() as u64 / 4096 {
+        for reverse in [false, true] {
+            let disk = Arc::new(SimDisk::with_image(good.clone(), 1).expect("disk"));
+            disk.write_at(page * 4096 + 100, b"damage").expect("write");
+            let db = Db::open_storage(disk, &Options::default()).expect("open");
+            let read = db.begin_read().expect("read");
+            let (mut reader, mut errors, mut passed) = (&read, 0, 0u32);
+            let range = Range {
+                reverse,
+                ..Range::default()
+            };
+            let Ok(mut cursor) = Cursor::new(&mut reader, MAIN, &range) else {
+                continue;
+            };
+            while errors < 5 {
+                match cursor.next(&mut reader) {
+                    Ok(true) => {
+                        let n = if reverse { 999 - passed } else { passed };
+                        assert_eq!(cursor.key(), n.to_be_bytes(), "page {page}: entries were left out");
+                        passed += 1;
+                    }
+                    Ok(false) => break,
+                    Err(_) => errors += 1,
+                }
+            }
+            assert!(
+                errors == 5 || passed == 1000,
+                "page {page}: {passed} entries, {errors} errors, then the end"
+            );
+            met += u64::from(errors > 0);
+        }
+    }
+    assert!(met > 100, "{met}");
 }
 
 #[test]
