@@ -6,6 +6,7 @@
 
 mod crashes;
 mod toy;
+mod toy_run;
 
 use crashes::{in_processes, setting, Counts};
 use kv::file::sim::{Cut, Random, SimDisk};
@@ -14,7 +15,7 @@ use kv::page::{Place, Ptr, Source};
 use kv::pager::{Durability, Pager, PagerOptions, Roots, Verify, Wait};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex};
-use toy::run::{run, Run};
+use toy_run::{run, Run};
 
 fn options() -> PagerOptions {
     PagerOptions {

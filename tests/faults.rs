@@ -1,7 +1,6 @@
 //! Every call of a workload fails once, or from then on, in each way: an answer is an error or it is true, the database
 //! stays usable (or is poisoned until opened again), and what was acknowledged is there afterwards.
 
-mod crashes;
 mod toy;
 
 use kv::file::sim::{Cut, Fault, Random, SimDisk};

@@ -5,6 +5,7 @@
 
 mod crashes;
 mod toy;
+mod toy_run;
 
 use kv::db::{Db, Options, PutMode, WriteOptions, MAIN};
 use kv::file::sim::{Cut, Fault, Random, SimDisk};
@@ -54,7 +55,7 @@ fn search() -> Option<(u64, String)> {
         if points >= BOUND {
             break;
         }
-        let found = std::panic::catch_unwind(|| toy::run::run(seed, ROUNDS, false));
+        let found = std::panic::catch_unwind(|| toy_run::run(seed, ROUNDS, false));
         match found {
             Ok((run, Ok(()))) => points += run.counts.points,
             Ok((run, Err(what))) => return Some((points + run.counts.points, what)),
@@ -68,7 +69,7 @@ fn search() -> Option<(u64, String)> {
 fn every_bug_of_the_protocol_is_caught() {
     let none = On::new(None);
     assert_eq!(
-        toy::run::run(1, ROUNDS, false).1,
+        toy_run::run(1, ROUNDS, false).1,
         Ok(()),
         "without a bug nothing is found"
     );

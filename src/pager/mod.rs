@@ -263,10 +263,8 @@ impl Pager {
         registration: Option<open::Registration>,
     ) -> Result<(Arc<Pager>, Recovery)> {
         let read_only = options.read_only || storage.read_only();
-        match seeded::on(Bug::RecoverUnsynced)
-            .then_some(Ok(()))
-            .unwrap_or_else(|| storage.sync())
-        {
+        let skip = seeded::on(Bug::RecoverUnsynced);
+        match if skip { Ok(()) } else { storage.sync() } {
             // Nothing is ever overwritten on the strength of what a read-only opener believes.
             Err(Error::Io { .. }) if read_only => {}
             synced => synced?,

@@ -6,8 +6,6 @@
 
 #![allow(dead_code)]
 
-pub mod run;
-
 use kv::file::sim::Random;
 use kv::page::{Place, Ptr, Root, Source};
 use kv::pager::{Dead, Desc, Durability, Pager, Roots, View, Wait, Writing, ZONE_PAGES};

@@ -1,7 +1,7 @@
 //! One toy database taken through crashes: opened, checked, worked on until the disk says so, crashed, again.
 
-use super::{account, commit, empty, read, Attempt, Model};
 use crate::crashes::Counts;
+use crate::toy::{account, commit, empty, read, Attempt, Model};
 use kv::file::sim::{Cut, Random, SimDisk};
 use kv::file::Storage;
 use kv::page::meta::{Meta, Slot, SLOT, SLOTS};
@@ -37,8 +37,8 @@ fn options() -> PagerOptions {
 /// Runs one database through `rounds` crashes. `lie`: its disk does not sync.
 pub fn run(seed: u64, rounds: u64, lie: bool) -> (Run, Result<(), String>) {
     let mut run = Run::new(seed, lie);
-    super::FOLD_ONE_IN.set([1, 8, 200][seed as usize % 3]);
-    super::VARIETY.set([0, 0, 2, 3][seed as usize % 4]);
+    crate::toy::FOLD_ONE_IN.set([1, 8, 200][seed as usize % 3]);
+    crate::toy::VARIETY.set([0, 0, 2, 3][seed as usize % 4]);
     while run.counts.points < rounds {
         // Often inside recovery or the first commit, sometimes far later.
         let at = match run.random.below(4) {
