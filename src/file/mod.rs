@@ -16,6 +16,8 @@ pub mod map;
 pub mod memory;
 pub mod posix;
 pub mod sim;
+#[cfg(test)]
+mod sim_test;
 
 use crate::error::Result;
 pub use map::Mapped;
