@@ -40,6 +40,7 @@ CTESTS     := $(patsubst tests/c/%.c,%,$(wildcard tests/c/*.c))
 
 .DEFAULT_GOAL := all
 .PHONY: all help test test-rust test-c bit-rot fuzz soak demo examples install uninstall header check-header check-symbols lint bench clean FORCE
+.PHONY: all help test test-rust test-c crash-sim fault soak demo examples install uninstall header check-header check-symbols lint bench clean FORCE
 FORCE:
 
 all: $(SO) $(B)/libkv.a $(B)/kv.pc   ## build/libkv.so, build/libkv.a, build/kv.pc
@@ -111,6 +112,20 @@ fuzz:                                ## hostile files with repaired checksums fo
 soak:                                ## fuzz and bit-rot at length: KV_FUZZ_SECONDS, KV_ROT_BYTES, KV_ROT_RUNS
 	KV_FUZZ_SECONDS=$${KV_FUZZ_SECONDS:-3600} $(MAKE) fuzz
 	KV_ROT_BYTES=$${KV_ROT_BYTES:-100000000} KV_ROT_RUNS=$${KV_ROT_RUNS:-100000} $(MAKE) bit-rot
+crash-sim:                           ## 1,000,000 power cuts and kills, simulated; bugs put in on purpose are found
+	@sh scripts/counted.sh crash-sim \
+	  "$(CARGO) test $(CARGOFLAGS) --test crash --test crash_db -- --nocapture --test-threads 1" \
+	  "$(CARGO) test $(CARGOFLAGS) --features seeded-bugs --test seeded_bugs -- --nocapture"
+
+fault:                               ## calls, pages and allocations that fail under a workload, each in turn
+	@sh scripts/counted.sh fault \
+	  "$(CARGO) test $(CARGOFLAGS) --test faults --test faults_db --test allocation -- --nocapture --test-threads 1"
+
+# Other seeds each time; those of a failure are printed.
+SOAK ?= 10
+soak:                                ## the same SOAK times as large
+	KV_CRASH_SEED=$${KV_CRASH_SEED:-$$(date +%s)} KV_CRASH_POINTS=$(SOAK)000000 $(MAKE) crash-sim
+	KV_FAULT_SEEDS=$(SOAK) KV_ALLOCATIONS=$$((150 * $(SOAK))) $(MAKE) fault
 
 $(B)/tests/%: tests/c/%.c tests/c/check.h include/kv.h $(SO)
 	@mkdir -p $(B)/tests

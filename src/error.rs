@@ -184,6 +184,7 @@ impl Error {
             Error::Io { .. }
                 | Error::NoSpace { .. }
                 | Error::NoMemory(_)
+                | Error::Limit(_)
                 | Error::Corrupt(_)
                 | Error::Poisoned
                 | Error::InDoubt(_)

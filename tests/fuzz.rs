@@ -42,15 +42,22 @@ fn base(page_size: u32, seed: u64) -> Vec<u8> {
             if i % 90 == 0 {
                 key.resize(page_size as usize / 8 + 300 + rng.index(9000), b'k');
             }
-            let n = if i % 70 == 0 { rng.range(3000, 9000) } else { rng.range(0, 60) };
+            let n = if i % 70 == 0 {
+                rng.range(3000, 9000)
+            } else {
+                rng.range(0, 60)
+            };
             match rng.below(5) {
                 0 => drop(txn.delete(MAIN, &key).expect("delete")),
                 _ => txn.put(MAIN, &key, &rng.bytes(n), PutMode::Set).expect("put"),
             }
         }
-        let table = txn.table_create(format!("table {}", round % 2).as_bytes(), false).expect("table");
+        let table = txn
+            .table_create(format!("table {}", round % 2).as_bytes(), false)
+            .expect("table");
         for i in 0..700u64 {
-            txn.put(table, &i.to_be_bytes(), &round.to_le_bytes(), PutMode::Set).expect("put");
+            txn.put(table, &i.to_be_bytes(), &round.to_le_bytes(), PutMode::Set)
+                .expect("put");
         }
         txn.commit().expect("commit");
     }
@@ -148,7 +155,8 @@ fn exercise(dir: &TempDir, path: &Path) -> bool {
     let rescued = salvage(path, &saved, true, &job, &mut |_| true);
     if rescued.is_ok() {
         let db = Db::open(&saved, &Options::default()).expect("what was saved opens");
-        db.check(true, &mut |fault| panic!("what was saved is not sound: {fault:?}")).expect("check");
+        db.check(true, &mut |fault| panic!("what was saved is not sound: {fault:?}"))
+            .expect("check");
     }
     let Ok(db) = Db::open(path, &Options::default()) else {
         return false;
@@ -172,8 +180,10 @@ fn exercise(dir: &TempDir, path: &Path) -> bool {
         if read.backup(&copy, options, &job).is_ok() {
             let db = Db::open(&copy, &Options::default()).expect("a copy opens");
             // The list of dead pages is made anew, so a copy that was made is sound whatever the source's list says.
-            db.check(true, &mut |fault| panic!("the copy is not sound: {fault:?}; source: {whole:?}"))
-                .expect("check");
+            db.check(true, &mut |fault| {
+                panic!("the copy is not sound: {fault:?}; source: {whole:?}")
+            })
+            .expect("check");
         }
         let compact = BackupOptions {
             compact: true,
@@ -215,7 +225,10 @@ fn resident() -> u64 {
 fn hostile_files_are_answered_calmly() {
     let bases = [base(4096, 1), base(4096, 2), base(16384, 3)];
     let seconds = env_number("KV_FUZZ_SECONDS", 60);
-    let clock = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_millis() as u64;
+    let clock = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("a clock")
+        .as_millis() as u64;
     let seed = env_number("KV_SEED", clock % 1_000_000_000);
     let (done, failed, opened) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
     let ended = AtomicBool::new(false);
@@ -263,7 +276,10 @@ fn hostile_files_are_answered_calmly() {
                 }
                 let memory = resident();
                 if since.elapsed() > Duration::from_secs(SECONDS) || memory > MEMORY {
-                    eprintln!("fuzz: KV_SEED={seed} hangs after {now} files, or {} MiB are resident", memory >> 20);
+                    eprintln!(
+                        "fuzz: KV_SEED={seed} hangs after {now} files, or {} MiB are resident",
+                        memory >> 20
+                    );
                     std::process::abort();
                 }
             }
@@ -279,5 +295,8 @@ fn hostile_files_are_answered_calmly() {
         kept.len()
     );
     assert_eq!(failed, 0);
-    assert!(opened > done / 10, "the mutations are too coarse: {opened} of {done} files were opened");
+    assert!(
+        opened > done / 10,
+        "the mutations are too coarse: {opened} of {done} files were opened"
+    );
 }

@@ -68,7 +68,10 @@ pub trait Reader {
         self.settle(table)?;
         let this: &'a Self = self;
         let tree = this.tree_now(table)?;
-        let mut found = Vec::with_capacity(keys.len());
+        let mut found = Vec::new();
+        for room in [found.try_reserve_exact(keys.len()), out.try_reserve(keys.len())] {
+            room.map_err(|_| crate::Error::NoMemory("the answers to many keys"))?;
+        }
         search::get_many(&tree.source, &tree.root, keys, &mut found).map_err(|e| e.in_table(table))?;
         for stored in found {
             out.push(match stored {

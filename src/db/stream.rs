@@ -98,6 +98,10 @@ impl ValueWriter {
         let mut result = Ok(());
         while !left.is_empty() && result.is_ok() {
             let n = left.len().min(PIECE as usize - stream.piece.len());
+            if stream.piece.try_reserve(n).is_err() {
+                result = Err(Error::NoMemory("a part of a value"));
+                break;
+            }
             stream.piece.extend_from_slice(&left[..n]);
             left = &left[n..];
             if stream.piece.len() as u64 == PIECE {

@@ -15,6 +15,7 @@ use crate::tree::edits::{At, Op};
 use crate::tree::values::{is_long, write_chain, VALUE_MAX};
 use crate::tree::{scan, search};
 use crate::txn::{Pages, TreeRef, TreeState, Writer};
+use crate::util::seeded::{self, Bug};
 use std::collections::HashMap;
 
 /// A table this transaction has looked at.
@@ -69,7 +70,7 @@ impl WriteTxn {
     /// Remembers a failure that leaves the transaction unusable; passes the error on.
     #[cold]
     pub(super) fn fail(&mut self, error: Error) -> Error {
-        if error.spoils() && self.failed.is_none() {
+        if error.spoils() && !seeded::on(Bug::CommitFailed) && self.failed.is_none() {
             self.failed = Some(error.to_string());
         }
         error
@@ -156,7 +157,7 @@ impl WriteTxn {
 
     /// The last edit of `key` that is not in the tree yet.
     #[inline(always)]
-    fn pending(&mut self, at: usize, key: &[u8]) -> Option<At> {
+    fn pending(&mut self, at: usize, key: &[u8]) -> Result<Option<At>> {
         self.tables[at].tree.edits.get(key)
     }
 
@@ -174,7 +175,7 @@ impl WriteTxn {
     }
 
     fn exists(&mut self, at: usize, key: &[u8]) -> Result<bool> {
-        let pending = self.pending(at, key);
+        let pending = self.pending(at, key)?;
         Ok(self.stored_at(at, pending, key)?.is_some())
     }
 
@@ -247,12 +248,12 @@ impl WriteTxn {
     #[inline(always)]
     pub(super) fn push(&mut self, at: usize, key: &[u8], op: Op<'_>) -> Result<At> {
         let tree = &mut self.tables[at].tree;
-        let place = self.writer.push(tree, key, op);
+        let pushed = self.writer.push(tree, key, op);
         self.joined.clear();
-        if let Err(e) = self.writer.keep_budget(tree) {
-            return Err(self.fail(e));
+        match pushed.and_then(|place| self.writer.keep_budget(tree).map(|()| place)) {
+            Ok(place) => Ok(place),
+            Err(e) => Err(self.fail(e)),
         }
-        Ok(place)
     }
 
     /// Applies the edits of a table to its tree.
@@ -270,6 +271,7 @@ impl WriteTxn {
     pub fn put(&mut self, table: Table, key: &[u8], value: &[u8], mode: PutMode) -> Result<()> {
         let at = self.open_to_write(table)?;
         self.check_mode(at, key, mode)?;
+        assert!(!seeded::on(Bug::PanicInPut), "seeded");
         self.note_last(at, key, mode);
         self.set(at, key, value).map(|_| ())
     }
@@ -280,7 +282,7 @@ impl WriteTxn {
     /// As [`WriteTxn::put`].
     pub fn insert(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<Option<&[u8]>> {
         let at = self.open_to_write(table)?;
-        let pending = self.pending(at, key);
+        let pending = self.pending(at, key)?;
         if self.stored_at(at, pending, key)?.is_none() {
             self.put(table, key, value, PutMode::Set)?;
             return Ok(None);
@@ -310,8 +312,8 @@ impl WriteTxn {
 
     /// A copy of a value that is about to go.
     fn copy_out(&mut self, at: usize, key: &[u8]) -> Result<Option<Box<[u8]>>> {
-        let pending = self.pending(at, key);
-        Ok(self.value_at(at, pending, key)?.map(Box::from))
+        let pending = self.pending(at, key)?;
+        self.value_at(at, pending, key)?.map(copy).transpose()
     }
 
     /// Keeps a copy until the next write and lends it.
@@ -391,8 +393,8 @@ impl WriteTxn {
         if !cursor.first(self)? {
             return Ok(None);
         }
-        let value: Box<[u8]> = cursor.value(self)?.into();
-        let key: Box<[u8]> = cursor.key().into();
+        let value = copy(cursor.value(self)?)?;
+        let key = copy(cursor.key())?;
         self.delete_blind(table, &key)?;
         self.writer.lend();
         Ok(Some((self.joined.keep(key), self.joined.keep(value))))
@@ -463,7 +465,7 @@ impl WriteTxn {
             let key = table::record_key(open.tree.table);
             if open.dropped {
                 if open.existed {
-                    self.writer.push(&mut catalogue, &key, Op::Delete);
+                    self.writer.push(&mut catalogue, &key, Op::Delete)?;
                 }
             } else if open.renamed || open.tree.root != open.original {
                 let record = Record {
@@ -472,7 +474,7 @@ impl WriteTxn {
                     note: open.note.clone(),
                 };
                 self.writer
-                    .push(&mut catalogue, &key, Op::Put(Stored::Inline(&record.encode())));
+                    .push(&mut catalogue, &key, Op::Put(Stored::Inline(&record.encode())))?;
             }
         }
         self.writer.flush_last(&mut catalogue)?;
@@ -511,6 +513,15 @@ impl Open {
     pub fn forget_last(&mut self) {
         self.last = None;
     }
+}
+
+/// A copy of bytes that may be many.
+fn copy(bytes: &[u8]) -> Result<Box<[u8]>> {
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(bytes.len())
+        .map_err(|_| Error::NoMemory("a copy of a value"))?;
+    copy.extend_from_slice(bytes);
+    Ok(copy.into_boxed_slice())
 }
 
 /// Whether a value of `len` bytes stays in the leaf beside `key`.
@@ -567,7 +578,7 @@ impl Reader for WriteTxn {
     fn stored(&mut self, table: Table, key: &[u8]) -> Result<Option<Stored<'_>>> {
         self.ready()?;
         let at = self.open(table)?;
-        let pending = self.pending(at, key);
+        let pending = self.pending(at, key)?;
         self.stored_at(at, pending, key)
     }
 
@@ -582,7 +593,7 @@ impl Reader for WriteTxn {
     fn get(&mut self, table: Table, key: &[u8]) -> Result<Option<&[u8]>> {
         self.ready()?;
         let at = self.open(table)?;
-        let pending = self.pending(at, key);
+        let pending = self.pending(at, key)?;
         self.writer.lend();
         self.value_at(at, pending, key).map_err(|e| e.in_table(table))
     }

@@ -30,6 +30,8 @@ pub mod peers;
 pub mod posix;
 pub mod raw;
 pub mod sim;
+#[cfg(test)]
+mod sim_test;
 
 use crate::error::Result;
 pub use map::Mapped;

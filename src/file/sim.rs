@@ -6,6 +6,9 @@
 //! - [`SimDisk::crash`]: power cut. A *new* storage whose image is the disk plus a random part of the unsynced log, at
 //!   512-byte sectors: any subset, so torn, lost and reordered writes all occur; lengths are unsynced too.
 //! - [`SimDisk::kill`]: the process dies, the cache survives. A new storage with both images and the log.
+//! - [`SimDisk::power_cut`], [`SimDisk::restart`]: the same in place, at the price of what was not synced.
+//! - [`SimDisk::during_sync`], [`SimDisk::before_write`]: runs something, as another thread would, while a sync is under
+//!   way (what it writes is not covered by that sync) or just before a write.
 //! - [`SimDisk::crash_after`]: the n-th write or sync from now is *the crash*: it and all later calls fail; that write
 //!   may be found on the disk in part.
 //! - [`SimDisk::fail_after`]: the n-th call from now fails once or for ever. A failed sync marks what it did not write
@@ -71,6 +74,8 @@ struct State {
     len: u64,
     disk: Vec<u8>,
     log: Vec<Op>,
+    /// Log entries carried to the disk so far.
+    carried: u64,
     writes: u64,
     syncs: u64,
     calls: u64,
@@ -78,14 +83,28 @@ struct State {
     plan: Option<Plan>,
     dead: bool,
     lying: bool,
+    /// A sync failed or the file shrank: the cache can differ from the disk where nothing is dirty.
+    diverged: bool,
     random: Random,
 }
 
+/// What runs while a sync is under way.
+type Meanwhile = Box<dyn FnOnce() + Send>;
+
 /// The simulated disk.
-#[derive(Debug)]
 pub struct SimDisk {
     cache: Reservation,
     state: Mutex<State>,
+    meanwhile: Mutex<Option<Meanwhile>>,
+    before_write: Mutex<Option<(u64, Meanwhile)>>,
+}
+
+impl std::fmt::Debug for SimDisk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SimDisk")
+            .field("state", &*self.state.lock())
+            .finish_non_exhaustive()
+    }
 }
 
 /// A small random generator for tests: the same seed, the same run.
@@ -146,6 +165,7 @@ impl SimDisk {
             len: cached.len() as u64,
             disk,
             log,
+            carried: 0,
             writes: 0,
             syncs: 0,
             calls: 0,
@@ -153,11 +173,14 @@ impl SimDisk {
             plan: None,
             dead: false,
             lying: false,
+            diverged: false,
             random: Random::new(seed),
         };
         Ok(SimDisk {
             cache,
             state: Mutex::new(state),
+            meanwhile: Mutex::new(None),
+            before_write: Mutex::new(None),
         })
     }
 
@@ -204,8 +227,65 @@ impl SimDisk {
         let mut state = self.state.lock();
         state.dead = true;
         let mut random = Random::new(seed);
-        let image = cut_image(&state, cut, &mut random);
+        let image = cut_image(state.disk.clone(), &state, cut, &mut random);
         SimDisk::with_image(image, random.next_u64())
+    }
+
+    /// As [`SimDisk::crash`], and this storage is what starts again. Costs what was not synced, not the whole image.
+    pub fn power_cut(&mut self, seed: u64, cut: Cut) {
+        let state = self.state.get_mut();
+        let mut random = Random::new(seed);
+        let disk = std::mem::take(&mut state.disk);
+        let image = cut_image(disk, state, cut, &mut random);
+        // Clean bytes of the cache are those of the disk; dirty ones are made so, or all where that is not sure.
+        let (old, new) = (state.len as usize, image.len());
+        let all = Op::Write {
+            at: 0,
+            bytes: vec![0; if state.diverged || new > old { new } else { 0 }],
+        };
+        for op in state.log.iter().chain([&all]) {
+            let Op::Write { at, bytes } = op else { continue };
+            let from = (*at as usize).min(new);
+            let to = (*at as usize + bytes.len()).min(new);
+            // SAFETY: inside the capacity, and nobody else can hold the storage.
+            unsafe { self.cache.write(from as u64, &image[from..to]) };
+        }
+        // SAFETY: as above.
+        unsafe { self.cache.write(new as u64, &vec![0; old.saturating_sub(new)]) };
+        state.disk = image;
+        state.len = new as u64;
+        state.diverged = false;
+        state.log.clear();
+        SimDisk::begin_again(state, random);
+    }
+
+    /// As [`SimDisk::kill`], and this storage is what starts again.
+    pub fn restart(&mut self) {
+        let state = self.state.get_mut();
+        let random = state.random.clone();
+        SimDisk::begin_again(state, random);
+    }
+
+    fn begin_again(state: &mut State, random: Random) {
+        (state.crash, state.plan, state.dead) = (None, None, false);
+        state.random = random;
+    }
+
+    /// Runs `what` once, when the next sync has begun: that sync makes durable what was written before, not what is
+    /// written in `what`. It must not wait for the sync to end.
+    pub fn during_sync(&self, what: impl FnOnce() + Send + 'static) {
+        *self.meanwhile.lock() = Some(Box::new(what));
+    }
+
+    /// Runs `what` once, before the next write that begins below the offset `end`.
+    pub fn before_write(&self, end: u64, what: impl FnOnce() + Send + 'static) {
+        *self.before_write.lock() = Some((end, Box::new(what)));
+    }
+
+    /// Forgets what was to run during a sync or before a write that never came.
+    pub fn nothing_meanwhile(&self) {
+        *self.meanwhile.lock() = None;
+        *self.before_write.lock() = None;
     }
 
     /// The process dies, the machine does not. This storage answers errors from now on.
@@ -313,8 +393,7 @@ fn put_part(image: &mut Vec<u8>, at: usize, bytes: &[u8]) {
 }
 
 /// The disk plus a random part of the log.
-fn cut_image(state: &State, cut: Cut, random: &mut Random) -> Vec<u8> {
-    let mut image = state.disk.clone();
+fn cut_image(mut image: Vec<u8>, state: &State, cut: Cut, random: &mut Random) -> Vec<u8> {
     let synced_len = image.len();
     // From "almost nothing arrived" to "almost everything".
     let odds = [1, 8, 32, 56, 63][random.below(5) as usize];
@@ -392,6 +471,10 @@ impl Storage for SimDisk {
     }
 
     fn writev_at(&self, at: u64, parts: &[&[u8]]) -> Result<()> {
+        let before = self.before_write.lock().take_if(|(end, _)| at < *end);
+        if let Some((_, what)) = before {
+            what();
+        }
         let mut state = self.state.lock();
         let fault = SimDisk::enter(&mut state, "write", true)?;
         state.writes += 1;
@@ -414,6 +497,13 @@ impl Storage for SimDisk {
     }
 
     fn sync(&self) -> Result<()> {
+        let state = self.state.lock();
+        let covered = state.carried + state.log.len() as u64;
+        drop(state);
+        let meanwhile = self.meanwhile.lock().take();
+        if let Some(what) = meanwhile {
+            what();
+        }
         let mut state = self.state.lock();
         let fault = SimDisk::enter(&mut state, "sync", true)?;
         state.syncs += 1;
@@ -425,16 +515,21 @@ impl Storage for SimDisk {
                 // Part of it is written, all of it is called clean.
                 let mut random = state.random.clone();
                 let cut = [Cut::AllLost, Cut::Writes, Cut::Sectors][random.below(3) as usize];
-                state.disk = cut_image(&state, cut, &mut random);
+                let disk = std::mem::take(&mut state.disk);
+                state.disk = cut_image(disk, &state, cut, &mut random);
                 state.random = random;
+                state.carried += state.log.len() as u64;
                 state.log.clear();
+                state.diverged = true;
                 Err(failure("sync", fault))
             }
             Some(fault) => Err(failure("sync", fault)),
             None if state.lying => Ok(()),
             None => {
                 let state = &mut *state;
-                for op in state.log.drain(..) {
+                let covered = covered.saturating_sub(state.carried);
+                state.carried += covered;
+                for op in state.log.drain(..covered as usize) {
                     apply(&mut state.disk, &op);
                 }
                 Ok(())
@@ -455,6 +550,7 @@ impl Storage for SimDisk {
             let zeros = vec![0; (state.len - len) as usize];
             // SAFETY: inside the capacity; no view reaches beyond the new length.
             unsafe { self.cache.write(len, &zeros) };
+            state.diverged = true;
         }
         state.len = len;
         state.log.push(Op::Length(len));
@@ -471,62 +567,5 @@ impl Storage for SimDisk {
 
     fn read_only(&self) -> bool {
         false
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cut_keeps_what_was_synced() {
-        for seed in 0..200 {
-            let disk = SimDisk::new(seed).expect("disk");
-            disk.write_at(0, &[1; 4096]).expect("write");
-            disk.sync().expect("sync");
-            disk.write_at(1024, &[2; 1024]).expect("write");
-            let after = disk.crash(seed, Cut::Sectors).expect("crash").image();
-            assert!(after.iter().enumerate().all(|(i, b)| {
-                let sector = &after[i / 512 * 512..(i / 512 + 1) * 512];
-                sector.iter().all(|x| x == b) && (*b == 1 || (1024..2048).contains(&i))
-            }));
-            assert!(disk.write_at(0, &[1]).is_err());
-        }
-    }
-
-    #[test]
-    fn a_killed_process_leaves_the_cache() {
-        let disk = SimDisk::new(1).expect("disk");
-        disk.write_at(0, b"abc").expect("write");
-        let next = disk.kill().expect("kill");
-        assert_eq!(next.image(), b"abc");
-        assert_eq!(next.crash(1, Cut::AllLost).expect("crash").image(), b"");
-    }
-
-    #[test]
-    fn a_failed_sync_lies_in_the_cache() {
-        let disk = SimDisk::new(1).expect("disk");
-        disk.write_at(0, &[1; 8192]).expect("write");
-        disk.sync().expect("sync");
-        disk.write_at(0, &[2; 8192]).expect("write");
-        disk.fail_after(1, Fault::Io, false);
-        assert!(disk.sync().is_err());
-        assert!(disk.sync().is_ok());
-        let mut bytes = [0; 8192];
-        disk.read_at(0, &mut bytes).expect("read");
-        assert_eq!(disk.image(), [2; 8192]);
-        disk.evict();
-        assert_eq!(disk.image(), bytes);
-        assert_eq!(disk.crash(3, Cut::AllKept).expect("crash").image(), bytes);
-    }
-
-    #[test]
-    fn the_crash_comes_when_told() {
-        let disk = SimDisk::new(1).expect("disk");
-        disk.crash_after(2);
-        assert!(disk.write_at(0, b"a").is_ok());
-        assert!(disk.write_at(1, b"b").is_err());
-        assert!(disk.crashed() && disk.sync().is_err());
-        assert_eq!(disk.crash(1, Cut::AllKept).expect("crash").image(), b"ab");
     }
 }

@@ -30,6 +30,7 @@ use crate::file::peers::Peers;
 use crate::page::meta::{Meta, Spill, SLOT, SLOTS, TAIL_MAX};
 use crate::page::{Place, Root};
 use crate::util::crc32c;
+use crate::util::seeded::{self, Bug};
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::Arc;
 
@@ -136,7 +137,7 @@ impl Writing {
         }
         shared.tip().set(seat);
         let now = durability == Durability::Lazy && shared.full_tip().load(SeqCst) <= shared.durable().get().id;
-        if now {
+        if now || seeded::on(Bug::ShowUndurable) {
             shared.show(desc.id);
         }
         drop(self);
@@ -337,7 +338,11 @@ impl Pager {
             }
             let (tip, base) = shared.claim_tip();
             let left = shared.begin_sync();
-            if let Err(error) = self.storage.sync().and_then(|()| self.prove(left, tip)) {
+            let synced = match seeded::on(Bug::SkipSync) {
+                true => Ok(()),
+                false => self.storage.sync().and_then(|()| self.prove(left, tip)),
+            };
+            if let Err(error) = synced.or_else(|e| seeded::on(Bug::ForgetFailedSync).then_some(()).ok_or(e)) {
                 self.poison();
                 return Err(Error::InDoubt(format!("its sync failed: {error}")));
             }

@@ -55,6 +55,7 @@ use crate::file::map::Atomics;
 use crate::file::peers::Peers;
 use crate::file::{fork, Mapped, Storage};
 use crate::page::{meta_pages, Root, PAGE_MAX, PAGE_MIN};
+use crate::util::seeded::{self, Bug};
 use parking_lot::{Condvar, Mutex};
 use seat::WriteState;
 use shared::{Constants, Seat, Shared};
@@ -329,12 +330,16 @@ impl Pager {
     /// Finds the newest whole commit, and tells it to all in `shared`.
     fn recover(storage: &dyn Storage, options: &PagerOptions, shared: &Shared) -> Result<Recovery> {
         let read_only = options.read_only || storage.read_only();
-        match storage.sync() {
+        let skip = seeded::on(Bug::RecoverUnsynced);
+        match if skip { Ok(()) } else { storage.sync() } {
             // Nothing is ever overwritten on the strength of what this opener believes.
             Err(Error::Io { .. }) if storage.read_only() => {}
             synced => synced?,
         }
-        let found = recover::recover(storage)?;
+        let mut found = recover::recover(storage)?;
+        if seeded::on(Bug::ReuseIds) {
+            found.max_id = found.meta.id;
+        }
         let meta = found.meta;
         let constants = Constants {
             page_size: meta.page_size,

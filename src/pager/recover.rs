@@ -15,6 +15,7 @@ use crate::file::Storage;
 use crate::page::meta::{Meta, Slot, MAGIC, SLOT, SLOTS};
 use crate::page::{meta_pages, META_BYTES, PIECE};
 use crate::util::crc32c;
+use crate::util::seeded::{self, Bug};
 use std::sync::Arc;
 
 /// What recovery found.
@@ -77,7 +78,7 @@ pub(super) fn recover(storage: &dyn Storage) -> Result<Found> {
     let max_id = slots[0].1.id;
     let (mut rejected, mut why) = (Vec::new(), None);
     for (slot, meta) in slots {
-        if meta.id < need {
+        if meta.id < need && !seeded::on(Bug::GoBack) {
             break;
         }
         let Some(damage) = missing(storage, len, &meta)? else {
@@ -141,6 +142,9 @@ fn missing(storage: &dyn Storage, len: u64, meta: &Meta) -> Result<Option<Error>
     };
     let mut buffer = Vec::new();
     for record in tail.records().filter(|r| r.id > meta.base) {
+        if seeded::on(Bug::AcceptUnverified) || seeded::on(Bug::ListOwnOnly) && record.id != meta.id {
+            continue;
+        }
         if let Some(page) = differs(storage, meta, record, &mut buffer)? {
             let what = format!("what commit {id} wrote differs from its checksum");
             return Ok(Some(Error::corrupt(page, what)));

@@ -15,6 +15,7 @@ use super::{Desc, Pager, Wait};
 use crate::error::{Error, Result};
 use crate::page::meta::{Meta, Slot, SLOT, SLOTS};
 use crate::page::{Root, U48_MAX};
+use crate::util::seeded::{self, Bug};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -181,7 +182,14 @@ impl Pager {
         self.reap(self.shared.visible().load(SeqCst));
         let durable = self.shared.durable().get().id;
         let base = self.shared.dur_base().load(SeqCst);
-        state.space.refresh(durable, base, &self.shared.held());
+        let early = |bug: Bug, right: u64, wrong: u64| if seeded::on(bug) { wrong } else { right };
+        let durable = early(Bug::ReuseUndurable, durable, state.tip.id);
+        let base = early(Bug::ReuseUndurable, early(Bug::ReuseEarly, base, durable), durable);
+        let held = match seeded::on(Bug::ReuseHeld) {
+            true => Vec::new(),
+            false => self.shared.held(),
+        };
+        state.space.refresh(durable, base, &held);
     }
 
     /// Gives the seat its state; nobody writes yet.
@@ -289,7 +297,7 @@ impl Writing {
     fn erase_rejected(&mut self) -> Result<()> {
         let shared = &self.pager.shared;
         let slots = shared.erase().load(SeqCst);
-        if slots == 0 {
+        if slots == 0 || seeded::on(Bug::KeepRejected) {
             return Ok(());
         }
         let storage = &self.pager.storage;

@@ -25,6 +25,7 @@ use crate::file::map::Atomics;
 use crate::file::peers::{HEADER, PROCESSES};
 use crate::page::{Ptr, Root, U48_MAX};
 use crate::util::atomic::AtomicU64;
+use crate::util::seeded::{self, Bug};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::Arc;
@@ -294,8 +295,16 @@ impl Shared {
     pub fn free_slot(&self, slots: usize) -> Option<(usize, Seat)> {
         let syncing = self.syncing().get();
         let durable = self.durable().get();
-        let taken = [syncing, durable, self.tip().get()];
-        let free = (0..slots).find(|slot| taken.iter().all(|seat| seat.id == 0 || seat.slot != *slot));
+        let taken = [
+            (syncing, Bug::SlotOfSyncing),
+            (durable, Bug::SlotOfDurable),
+            (self.tip().get(), Bug::SlotOfTip),
+        ];
+        let is_free = |slot: usize| {
+            let mut taken = taken.iter();
+            taken.all(|(seat, bug)| seat.id == 0 || seat.slot != slot || seeded::on(*bug))
+        };
+        let free = (0..slots).find(|slot| is_free(*slot));
         free.map(|slot| (slot, durable))
     }
 

@@ -113,7 +113,10 @@ impl Tail {
         let mut tail = Tail::default();
         let mut after = 0;
         for spill in &meta.spills {
-            let mut bytes = vec![0; spill.bytes as usize];
+            let mut bytes = Vec::new();
+            let room = bytes.try_reserve_exact(spill.bytes as usize);
+            room.map_err(|_| Error::NoMemory("records of recent commits"))?;
+            bytes.resize(spill.bytes as usize, 0);
             read(spill.page * u64::from(meta.page_size), &mut bytes)?;
             if crc32c(&bytes) != spill.checksum {
                 return Ok(Err(spill.page));

@@ -10,9 +10,11 @@
 //! record's place in the log. Integers sort fast, and among equal beginnings the later edit comes later. Only runs of
 //! equal beginnings need the keys themselves.
 
+use crate::error::{Error, Result};
 use crate::page::leaf::Stored;
 use crate::util::bytes::{common_prefix, get_u32};
 use crate::util::prefetch::prefetch;
+use std::collections::TryReserveError;
 
 /// Largest chunk of records, unless one record needs more; the first is small, because most transactions are.
 const CHUNK: usize = 1 << 20;
@@ -20,6 +22,7 @@ const FIRST_CHUNK: usize = 1 << 13;
 const HEADER: usize = 8;
 /// Cache lines of a record to ask for ahead: a key and a value of some 200 bytes.
 const RECORD_LINES: usize = 4;
+const NO_MEMORY: Error = Error::NoMemory("edits of a transaction");
 const DELETE: u32 = 1 << 31;
 const CHAIN: u32 = 1 << 30;
 const LEN: u32 = CHAIN - 1;
@@ -77,6 +80,37 @@ impl EditLog {
         &self.entries
     }
 
+    /// Makes room for an edit with a key and a value of so many bytes: pushing it then takes no memory.
+    ///
+    /// # Errors
+    /// `NoMemory`.
+    #[inline(always)]
+    pub fn make_room(&mut self, key: usize, value: usize) -> Result<()> {
+        let size = (HEADER + key + value).next_multiple_of(4);
+        let there = self.chunks.last().is_some_and(|c| c.capacity() - c.len() >= size);
+        if there && self.entries.len() < self.entries.capacity() {
+            return Ok(());
+        }
+        self.take_memory(if there { 0 } else { size }).map_err(|_| NO_MEMORY)
+    }
+
+    #[cold]
+    fn take_memory(&mut self, size: usize) -> std::result::Result<(), TryReserveError> {
+        self.entries.try_reserve(1)?;
+        if size > 0 {
+            self.chunks.try_reserve(1)?;
+            let mut chunk = self.spare.pop().unwrap_or_default();
+            chunk.try_reserve_exact(self.usual_chunk().max(size))?;
+            self.chunks.push(chunk);
+        }
+        Ok(())
+    }
+
+    /// Bytes of the next chunk, unless a record needs more.
+    fn usual_chunk(&self) -> usize {
+        (FIRST_CHUNK << (2 * self.chunks.len()).min(7)).min(CHUNK)
+    }
+
     /// Appends an edit.
     pub fn push(&mut self, key: &[u8], op: Op<'_>) -> At {
         let (value, mark): (&[u8], u32) = match op {
@@ -87,7 +121,7 @@ impl EditLog {
         let size = (HEADER + key.len() + value.len()).next_multiple_of(4);
         self.longest_key = self.longest_key.max(key.len());
         if self.chunks.last().is_none_or(|c| c.capacity() - c.len() < size) {
-            let usual = (FIRST_CHUNK << (2 * self.chunks.len()).min(7)).min(CHUNK);
+            let usual = self.usual_chunk();
             let spare = self.spare.pop().filter(|c| c.capacity() >= size);
             self.chunks
                 .push(spare.unwrap_or_else(|| Vec::with_capacity(usual.max(size))));
@@ -156,12 +190,16 @@ impl EditLog {
     }
 
     /// The edits in key order, of equal keys the last. `dropped` is told of the others.
-    pub fn sorted(&self, mut dropped: impl FnMut(Op<'_>)) -> Sorted<'_> {
+    ///
+    /// # Errors
+    /// `NoMemory`.
+    pub fn sorted(&self, mut dropped: impl FnMut(Op<'_>)) -> Result<Sorted<'_>> {
+        let mut order: Vec<u128> = Vec::new();
+        order.try_reserve_exact(self.entries.len()).map_err(|_| NO_MEMORY)?;
+        order.extend(self.entries.iter().map(|at| self.word(*at) | *at as u128));
         if self.ascending || self.entries.len() <= 1 {
-            let order = self.entries.iter().map(|at| self.word(*at) | *at as u128).collect();
-            return Sorted { log: self, order };
+            return Ok(Sorted { log: self, order });
         }
-        let mut order: Vec<u128> = self.entries.iter().map(|at| self.word(*at) | *at as u128).collect();
         order.sort_unstable();
         let mut from = 0;
         while from < order.len() {
@@ -189,7 +227,7 @@ impl EditLog {
             }
         }
         order.truncate(kept);
-        Sorted { log: self, order }
+        Ok(Sorted { log: self, order })
     }
 
     /// The 8 bytes behind the shared prefix, as the high half.
@@ -356,7 +394,7 @@ mod tests {
                     }
                 }
                 let mut dropped = 0;
-                let sorted = log.sorted(|_| dropped += 1);
+                let sorted = log.sorted(|_| dropped += 1).expect("memory");
                 assert_eq!(sorted.len() + dropped, n as usize);
                 assert_eq!(sorted.len(), model.len());
                 for (i, (k, v)) in model.iter().enumerate() {

@@ -241,7 +241,7 @@ impl<'a, S: Source<'a> + Copy, P: Place> Apply<'a, '_, S, P> {
         let dense = dense_bytes(&leaf);
         let long_keys = self.write_long_keys(&leaf, ptr.page, edits, (from, to), base)?;
         let mut next_long = long_keys.iter();
-        let mut merged = Vec::with_capacity(leaf.len() + to - from);
+        let mut merged = room_for(leaf.len() + to - from)?;
         let mut done = 0;
         (from..to.min(from + RECORDS_AHEAD)).for_each(|i| edits.prefetch(i));
         for i in from..to {
@@ -411,7 +411,7 @@ impl<'a, S: Source<'a> + Copy, P: Place> Apply<'a, '_, S, P> {
             let (ptr, small) = (piece.ptr, piece.small);
             return Ok(Reply::One { ptr, small });
         }
-        let cutter = Cutter::new(entries, base, fences, size);
+        let cutter = Cutter::new(entries, base, fences, size)?;
         let early = self.fused && cutter.total() > EARLY * size;
         let mut pieces: Vec<Piece> = Vec::new();
         let (mut from, mut low) = (0, Vec::new());
@@ -455,9 +455,17 @@ struct Cutter<'e> {
     uniform: Option<(usize, usize)>,
 }
 
+/// An empty list with room for as many entries as one leaf may be given at once: all of a transaction's.
+fn room_for<T>(entries: usize) -> Result<Vec<T>> {
+    let mut list = Vec::new();
+    let room = list.try_reserve_exact(entries);
+    room.map_err(|_| Error::NoMemory("entries on their way into a leaf"))?;
+    Ok(list)
+}
+
 impl<'e> Cutter<'e> {
-    fn new(entries: &'e [Entry<'e>], base: &'e [u8], fences: &'e Fences, size: usize) -> Cutter<'e> {
-        let mut sums = Vec::with_capacity(entries.len() + 1);
+    fn new(entries: &'e [Entry<'e>], base: &'e [u8], fences: &'e Fences, size: usize) -> Result<Cutter<'e>> {
+        let mut sums = room_for(entries.len() + 1)?;
         let mut sum = 0;
         sums.push(0);
         let first = &entries[0];
@@ -469,14 +477,14 @@ impl<'e> Cutter<'e> {
             uniform &=
                 e.suffix.inline_len() == len && !e.suffix.long && !e.value.is_chain() && e.value.bytes().len() == value;
         }
-        Cutter {
+        Ok(Cutter {
             entries,
             base,
             fences,
             size,
             sums,
             uniform: uniform.then_some((len, value)),
-        }
+        })
     }
 
     fn total(&self) -> usize {

@@ -264,7 +264,7 @@ fn one_leaf_takes_thousands_of_edits() {
                     model.insert(key, value);
                 }
             }
-            let sorted = log.sorted(|_| {});
+            let sorted = log.sorted(|_| {}).expect("memory");
             let mut apply = Apply {
                 source: disk,
                 arena: &mut arena,
@@ -325,11 +325,13 @@ fn run(kind: u32, size: usize, seed: u64, rounds: u32) {
                     model.insert(k, v);
                 }
             }
-            let sorted = log.sorted(|op| {
-                if let Op::Put(value) = op {
-                    super::values::release_value(&value, 0, size, &mut place).unwrap();
-                }
-            });
+            let sorted = log
+                .sorted(|op| {
+                    if let Op::Put(value) = op {
+                        super::values::release_value(&value, 0, size, &mut place).unwrap();
+                    }
+                })
+                .expect("memory");
             let mut apply = Apply {
                 source: disk,
                 arena: &mut arena,

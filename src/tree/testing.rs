@@ -127,7 +127,7 @@ impl Builder {
                 Some(v) => log.push(k, Op::Put(Stored::Inline(v))),
             };
         }
-        let sorted = log.sorted(|_| {});
+        let sorted = log.sorted(|_| {}).expect("memory");
         let mut apply = Apply {
             source: self.store,
             arena: &mut arena,

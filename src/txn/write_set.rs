@@ -1,10 +1,13 @@
 //! What a write transaction has put and deleted in one table and not yet applied to its tree: a log of edits, and, from
 //! the first own read on, a hash index over it.
 
+use crate::error::{Error, Result};
 use crate::page::leaf::Stored;
 use crate::tree::edits::{At, EditLog, Op};
 use crate::util::hash::key_hash;
 use hashbrown::HashTable;
+
+const NO_MEMORY: Error = Error::NoMemory("the index of a transaction's edits");
 
 /// Edits of one table.
 #[derive(Default)]
@@ -24,6 +27,19 @@ impl WriteSet {
     /// Whether there are no edits.
     pub fn is_empty(&self) -> bool {
         self.log.is_empty()
+    }
+
+    /// Makes room for an edit with a key and a value of so many bytes.
+    ///
+    /// # Errors
+    /// `NoMemory`.
+    #[inline(always)]
+    pub fn make_room(&mut self, key: usize, value: usize) -> Result<()> {
+        if self.indexed {
+            let room = self.index.try_reserve(1, |(h, _)| spread(*h));
+            room.map_err(|_| NO_MEMORY)?;
+        }
+        self.log.make_room(key, value)
     }
 
     /// Records an edit. An inline put that replaces one of the same size overwrites it if the index knows it; any other
@@ -56,24 +72,28 @@ impl WriteSet {
     }
 
     /// The last edit of `key`, if there is one.
-    pub fn get(&mut self, key: &[u8]) -> Option<At> {
+    ///
+    /// # Errors
+    /// `NoMemory`.
+    pub fn get(&mut self, key: &[u8]) -> Result<Option<At>> {
         if self.log.is_empty() {
-            return None;
+            return Ok(None);
         }
         if !self.indexed {
-            self.build();
+            self.build()?;
         }
         let short = key_hash(key) as u32;
         let found = self
             .index
             .find(spread(short), |(h, at)| *h == short && self.log.key(*at) == key);
-        found.map(|(_, at)| *at)
+        Ok(found.map(|(_, at)| *at))
     }
 
-    fn build(&mut self) {
+    fn build(&mut self) -> Result<()> {
         let Self { log, index, indexed } = self;
         index.clear();
-        index.reserve(log.len(), |(h, _)| spread(*h));
+        let room = index.try_reserve(log.len(), |(h, _)| spread(*h));
+        room.map_err(|_| NO_MEMORY)?;
         for at in log.entries() {
             let key = log.key(*at);
             let short = key_hash(key) as u32;
@@ -86,6 +106,7 @@ impl WriteSet {
             }
         }
         *indexed = true;
+        Ok(())
     }
 
     /// What the record does.

@@ -138,11 +138,16 @@ impl Writer {
     }
 
     /// Records an edit; what it was given is copied before anything lent is given up.
-    pub fn push(&mut self, tree: &mut TreeState, key: &[u8], op: Op<'_>) -> At {
+    pub fn push(&mut self, tree: &mut TreeState, key: &[u8], op: Op<'_>) -> Result<At> {
+        let value = match &op {
+            Op::Put(Stored::Inline(bytes) | Stored::Chain(bytes)) => bytes.len(),
+            Op::Delete => 0,
+        };
+        tree.edits.make_room(key.len(), value)?;
         self.changed = true;
         let at = tree.edits.push(key, op);
         self.wrote();
-        at
+        Ok(at)
     }
 
     /// Nothing lent before is needed any more.
@@ -196,7 +201,7 @@ impl Writer {
             if let Op::Put(Stored::Chain(description)) = op {
                 replaced.push(description.to_vec());
             }
-        });
+        })?;
         let size = self.pager.page_size();
         for description in &replaced {
             release_value(&Stored::Chain(description), u64::MAX, size, &mut self.writing)?;
@@ -322,6 +327,7 @@ impl Writer {
         let mut space = TreeState::new(u64::MAX, self.writing.space_root());
         if let Some(changes) = self.writing.fold() {
             for (page, dead) in changes {
+                space.edits.make_room(8, 16)?;
                 match dead {
                     Some(d) => space
                         .edits

@@ -4,6 +4,7 @@ pub mod atomic;
 pub mod bytes;
 pub mod hash;
 pub mod prefetch;
+pub mod seeded;
 pub mod short;
 
 /// CRC-32C (Castagnoli) of `bytes`: the checksum of every page, chain piece and meta slot.

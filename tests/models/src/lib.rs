@@ -6,6 +6,9 @@ pub mod util {
     pub mod atomic {
         pub use shuttle::sync::atomic::AtomicU64;
     }
+
+    #[path = "../../../../src/util/seeded.rs"]
+    pub mod seeded;
 }
 
 pub mod error {

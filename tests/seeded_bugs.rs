@@ -1,0 +1,214 @@
+//! Tests of the tests: an engine with a bug put in on purpose is caught, each time, by the search that guards against
+//! it. Needs `--features seeded-bugs`; `src/util/seeded.rs` lists the bugs.
+//!
+//! One bug at a time is on, for the whole process: the tests take turns.
+
+mod crashes;
+mod toy;
+mod toy_run;
+
+use kv::db::{Db, Options, PutMode, WriteOptions, MAIN};
+use kv::file::sim::{Cut, Fault, Random, SimDisk};
+use kv::file::Storage;
+use kv::pager::{Durability, Pager, PagerOptions, Verify};
+use kv::util::seeded::{self, Bug};
+use kv::Error;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+static TURN: Mutex<()> = Mutex::new(());
+
+/// Keeps a bug on until dropped.
+struct On(#[allow(dead_code)] MutexGuard<'static, ()>);
+
+impl On {
+    fn new(bug: Option<Bug>) -> On {
+        let turn = TURN.lock().unwrap_or_else(|e| e.into_inner());
+        seeded::set(bug);
+        On(turn)
+    }
+}
+
+impl Drop for On {
+    fn drop(&mut self) {
+        seeded::set(None);
+    }
+}
+
+fn options() -> PagerOptions {
+    PagerOptions {
+        page_size: 4096,
+        read_only: false,
+        verify: Verify::Once,
+    }
+}
+
+/// Crashes within which a bug must be found.
+const BOUND: u64 = 300_000;
+/// Crashes one database goes through.
+const ROUNDS: u64 = 250;
+
+/// Crashes until the search of `crash.rs` fails, and what it says.
+fn search() -> Option<(u64, String)> {
+    let mut points = 0;
+    for seed in 1.. {
+        if points >= BOUND {
+            break;
+        }
+        let found = std::panic::catch_unwind(|| toy_run::run(seed, ROUNDS, false));
+        match found {
+            Ok((run, Ok(()))) => points += run.counts.points,
+            Ok((run, Err(what))) => return Some((points + run.counts.points, what)),
+            Err(_) => return Some((points, "it panicked".into())),
+        }
+    }
+    None
+}
+
+#[test]
+fn every_bug_of_the_protocol_is_caught() {
+    let none = On::new(None);
+    assert_eq!(
+        toy_run::run(1, ROUNDS, false).1,
+        Ok(()),
+        "without a bug nothing is found"
+    );
+    drop(none);
+    let mut missed = Vec::new();
+    let bugs = [
+        Bug::SkipSync,
+        Bug::AcceptUnverified,
+        Bug::ListOwnOnly,
+        Bug::ReuseEarly,
+        Bug::ReuseHeld,
+        Bug::ReuseUndurable,
+        Bug::SlotOfSyncing,
+        Bug::SlotOfTip,
+        Bug::SlotOfDurable,
+        Bug::RecoverUnsynced,
+        Bug::KeepRejected,
+        Bug::ReuseIds,
+        Bug::ShowUndurable,
+    ];
+    for bug in bugs {
+        let _on = On::new(Some(bug));
+        match search() {
+            Some((points, what)) => println!("{bug:?}: after {points} crashes: {what}"),
+            None => missed.push(bug),
+        }
+    }
+    println!(
+        "seeded-bugs: {} passed, {} failed",
+        bugs.len() - missed.len(),
+        missed.len()
+    );
+    assert!(missed.is_empty(), "not caught: {missed:?}");
+}
+
+/// A toy database after some commits: its disk, the newest commit, and the root pages of the last two.
+fn two_commits() -> (Arc<SimDisk>, u64, [u64; 2]) {
+    let disk = Arc::new(SimDisk::new(3).expect("disk"));
+    let (pager, _) = Pager::open(disk.clone(), &options()).expect("create");
+    let mut random = Random::new(3);
+    let mut roots = [0; 2];
+    // One lazy commit among the last: it is in a third slot, whole, and older than what became durable after it.
+    let last = [Durability::Full, Durability::Lazy, Durability::Full, Durability::Full];
+    for durability in std::iter::repeat_n(Durability::Full, 16).chain(last) {
+        while toy::commit(&pager, &mut random, durability, 4).expect("seat").is_none() {}
+        roots = [roots[1], pager.newest().main.ptr.page];
+    }
+    let newest = pager.newest().id;
+    (disk, newest, roots)
+}
+
+#[test]
+fn going_back_below_what_was_durable_is_caught() {
+    let open = |bug| {
+        let _on = On::new(bug);
+        let (disk, newest, roots) = two_commits();
+        for root in roots {
+            disk.write_at(root * 4096, b"damage").expect("write");
+        }
+        (newest, Pager::open(disk, &options()).map(|(_, found)| found.id))
+    };
+    assert!(matches!(open(None), (_, Err(Error::Corrupt(_)))));
+    let (newest, found) = open(Some(Bug::GoBack));
+    assert!(found.is_ok_and(|id| id + 2 <= newest), "the bug makes no difference");
+}
+
+#[test]
+fn a_forgotten_failure_of_a_sync_is_caught() {
+    // A commit acknowledged although its sync failed is not there after a power cut.
+    let lost = |bug| {
+        let _on = On::new(bug);
+        (1..40)
+            .filter(|call| {
+                let disk = Arc::new(SimDisk::new(*call).expect("disk"));
+                let (pager, _) = Pager::open(disk.clone(), &options()).expect("create");
+                disk.fail_after(*call, Fault::Io, false);
+                let mut random = Random::new(1);
+                let done = toy::commit(&pager, &mut random, Durability::Full, 4).expect("seat");
+                drop(pager);
+                let after = disk.crash(1, Cut::AllLost).expect("crash");
+                let (_, found) = Pager::open(Arc::new(after), &options()).expect("open");
+                done.is_some_and(|done| done.answer.is_ok_and(|id| id > found.id))
+            })
+            .count()
+    };
+    assert_eq!(lost(None), 0);
+    assert!(lost(Some(Bug::ForgetFailedSync)) > 0, "the bug makes no difference");
+}
+
+#[test]
+fn a_commit_after_a_call_that_failed_is_caught() {
+    let commit = |bug| {
+        let _on = On::new(bug);
+        let disk = Arc::new(SimDisk::new(1).expect("disk"));
+        let db = Db::open_storage(disk.clone(), &Options::default()).expect("create");
+        let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+        txn.put(MAIN, b"a", b"1", PutMode::Set).expect("put");
+        disk.fail_after(1, Fault::Io, false);
+        assert!(txn.put(MAIN, b"b", &[1; 9000], PutMode::Set).is_err());
+        txn.commit()
+    };
+    assert!(matches!(commit(None), Err(Error::TxnFailed(_))));
+    assert!(commit(Some(Bug::CommitFailed)).is_ok(), "the bug makes no difference");
+}
+
+#[test]
+fn a_panic_in_a_call_ends_the_transaction_and_nothing_else() {
+    let disk = Arc::new(SimDisk::new(1).expect("disk"));
+    let db = Db::open_storage(disk, &Options::default()).expect("create");
+    let put = |key: &[u8]| -> kv::Result<u64> {
+        let mut txn = db.begin_write(WriteOptions::default())?;
+        txn.put(MAIN, key, b"1", PutMode::Set)?;
+        txn.commit()
+    };
+    let first = put(b"a").expect("commit");
+    let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+    txn.delete(MAIN, b"a").expect("delete");
+    let on = On::new(Some(Bug::PanicInPut));
+    let panic = catch_unwind(AssertUnwindSafe(|| txn.put(MAIN, b"b", b"2", PutMode::Set)));
+    drop(on);
+    assert!(panic.is_err());
+    // What the C library does with a panic that it caught.
+    txn.poison();
+    assert!(matches!(
+        txn.put(MAIN, b"c", b"3", PutMode::Set),
+        Err(Error::TxnFailed(_))
+    ));
+    assert!(matches!(txn.delete(MAIN, b"c"), Err(Error::TxnFailed(_))));
+    assert!(matches!(txn.commit(), Err(Error::TxnFailed(_))));
+    // The seat is free and the database as it was.
+    assert_eq!(put(b"d").expect("commit"), first + 1);
+    let read = db.begin_read().expect("read");
+    let found = [&b"a"[..], b"b", b"c", b"d"].map(|key| read.get(MAIN, key).expect("get").is_some());
+    assert_eq!(found, [true, false, false, true]);
+    let report = db.check(true, &mut |_| true).expect("check");
+    assert_eq!(report.faults, 0);
+    // A transaction that is dropped by the panic itself gives the seat back, too.
+    let on = On::new(Some(Bug::PanicInPut));
+    assert!(catch_unwind(AssertUnwindSafe(|| put(b"e"))).is_err());
+    drop(on);
+    assert_eq!(put(b"f").expect("commit"), first + 2);
+}
