@@ -81,7 +81,7 @@ impl ReadTxn {
     ///
     /// # Errors
     /// `NoTable`, `Corrupt`, `Io`.
-    #[inline]
+    #[inline(always)]
     pub fn get(&self, table: Table, key: &[u8]) -> Result<Option<&[u8]>> {
         let root = self.root(table)?;
         let source = self.source();

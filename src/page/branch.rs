@@ -18,7 +18,7 @@ use super::header::{self, Damage, BRANCH, CHECK_PREFIX, HEAD2, HEADER};
 use super::kernel::{plain, Kernel};
 use super::search::{count_less_with, head, head_at};
 use super::suffix::{Suffix, REST};
-use super::{Ptr, Source};
+use super::{Ptr, Source, PAGE_MIN};
 use crate::error::Result;
 use crate::util::bytes::{get_u16, get_u32, get_u48, put_u16, put_u32, put_u48};
 use std::cmp::Ordering;
@@ -44,6 +44,10 @@ impl<'a> Branch<'a> {
     /// Views `page` as a branch after checking that its arrays lie inside it.
     #[inline(always)]
     pub fn new(page: &'a [u8]) -> std::result::Result<Branch<'a>, Damage> {
+        // Said once, this spares every access to the header its own check.
+        if page.len() < PAGE_MIN {
+            return Err(Damage("not a page"));
+        }
         let n = header::count(page);
         let child = CHILD + if header::flags(page) & HEAD2 != 0 { CHILD2 } else { 0 };
         let room = page.len() - header::prefix_len(page);

@@ -38,21 +38,21 @@ pub(super) fn check_height(root: &Root) -> Result<()> {
 /// The branch of level `level` behind `ptr`.
 #[inline(always)]
 pub(super) fn branch<'s, S: Source<'s> + ?Sized>(source: &S, ptr: &Ptr, level: u8) -> Result<Branch<'s>> {
-    let page = source.page(ptr)?;
-    if header::level(page) != level {
+    let branch = Branch::new(source.page(ptr)?).map_err(|d| d.at(ptr.page))?;
+    if header::level(branch.bytes()) != level {
         return Err(wrong_level(ptr.page));
     }
-    Branch::new(page).map_err(|d| d.at(ptr.page))
+    Ok(branch)
 }
 
 /// The leaf behind `ptr`.
 #[inline(always)]
 pub(super) fn leaf<'s, S: Source<'s> + ?Sized>(source: &S, ptr: &Ptr) -> Result<Leaf<'s>> {
-    let page = source.page(ptr)?;
-    if header::level(page) != 1 {
+    let leaf = Leaf::new(source.page(ptr)?).map_err(|d| d.at(ptr.page))?;
+    if header::level(leaf.bytes()) != 1 {
         return Err(wrong_level(ptr.page));
     }
-    Leaf::new(page).map_err(|d| d.at(ptr.page))
+    Ok(leaf)
 }
 
 /// The leaf that `key` belongs into, and its page number; `None` in an empty tree.
@@ -113,7 +113,7 @@ impl<'s, S: Source<'s> + ?Sized, const VALUE: bool> Work for Lookup<'_, 's, S, V
 ///
 /// # Errors
 /// `Corrupt`, as everywhere in this room.
-#[inline]
+#[inline(always)]
 pub fn get<'s, S: Source<'s> + ?Sized>(source: &S, root: &Root, key: &[u8]) -> Result<Option<Stored<'s>>> {
     best(Lookup::<S, true> {
         source,

@@ -33,16 +33,16 @@ impl<'a> Source<'a> for Pages<'a> {
     }
     #[inline(always)]
     fn page(&self, ptr: &Ptr) -> Result<&'a [u8]> {
-        if ptr.page & PRIVATE != 0 {
+        // In a read transaction there is no arena, and a private number is one that leaves the file.
+        if self.arena.is_some() && ptr.page & PRIVATE != 0 {
             return self.private(ptr.page);
         }
         self.view.page(ptr)
     }
     #[inline(always)]
     fn prefetch(&self, page: u64, bytes: usize) {
-        if page & PRIVATE == 0 {
-            self.view.prefetch(page, bytes);
-        }
+        // A private number lies outside the view, which then asks for nothing.
+        self.view.prefetch(page, bytes);
     }
     fn piece(&self, page: u64, len: usize, checksum: u32) -> Result<&'a [u8]> {
         self.view.piece(page, len, checksum)
