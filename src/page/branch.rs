@@ -170,6 +170,21 @@ impl<'a> Branch<'a> {
         self.find_in_run(kernel, lo, h, suffix, number, source)
     }
 
+    /// How far `key`, which belongs into child `i`, lies between the separators around it, in 1/65536. `None` where their
+    /// heads do not tell.
+    #[inline(always)]
+    pub fn fraction(&self, i: usize, key: &[u8]) -> Option<u32> {
+        if i == 0 || i + 1 >= self.n {
+            return None;
+        }
+        let h = head(key.get(header::prefix_len(self.page)..).unwrap_or(&[]));
+        let (low, high) = (head_at(self.page, i), head_at(self.page, i + 1));
+        if h < low || h >= high {
+            return None;
+        }
+        Some(((u64::from(h - low) << 16) / u64::from(high - low)) as u32)
+    }
+
     /// Among the separators from `lo` on whose head is `h`: the last that is `<= suffix`, or the child before `lo`.
     #[inline(always)]
     fn find_in_run<'s, K: Kernel, S: Source<'s> + ?Sized>(

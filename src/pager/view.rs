@@ -152,6 +152,21 @@ impl<'a> Source<'a> for View<'a> {
         let _ = (page, bytes);
     }
 
+    #[inline(always)]
+    fn prefetch_at(&self, page: u64, from: usize, lines: usize) {
+        #[cfg(target_arch = "x86_64")]
+        if page.wrapping_sub(self.first) < self.tags.len() as u64 {
+            use std::arch::x86_64::{_mm_prefetch, _MM_HINT_T0};
+            let start = self.memory.base().wrapping_add((page << self.shift) as usize + from);
+            for line in 0..lines {
+                // SAFETY: a hint: it touches no memory, whatever the address.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(64 * line).cast()) };
+            }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = (page, from, lines);
+    }
+
     fn piece(&self, page: u64, len: usize, checksum: u32) -> Result<&'a [u8]> {
         let Some(bytes) = self.bytes(page, len as u64) else {
             return self.wider(page)?.piece(page, len, checksum);

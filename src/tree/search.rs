@@ -55,6 +55,17 @@ pub(super) fn leaf<'s, S: Source<'s> + ?Sized>(source: &S, ptr: &Ptr) -> Result<
     Ok(leaf)
 }
 
+/// Asks memory for what a lookup of `key` will need of child `i` of a branch of level `level`.
+#[inline(always)]
+pub(super) fn ask_child<'s, S: Source<'s> + ?Sized>(source: &S, branch: &Branch<'s>, i: usize, key: &[u8], level: u8) {
+    let child = branch.child(i);
+    match source.guess() {
+        _ if level != 2 => source.prefetch(child, BRANCH_AHEAD),
+        Some(guess) => guess.ask(source, child, branch.fraction(i, key)),
+        None => source.prefetch(child, LEAF_AHEAD),
+    }
+}
+
 /// The leaf that `key` belongs into, and its page number; `None` in an empty tree.
 #[inline(always)]
 fn leaf_of<'s, K: Kernel, S: Source<'s> + ?Sized>(
@@ -72,16 +83,15 @@ fn leaf_of<'s, K: Kernel, S: Source<'s> + ?Sized>(
     while level > 1 {
         let branch = branch(source, &ptr, level)?;
         let i = branch.find_with(kernel, key, ptr.page, source)?;
+        ask_child(source, &branch, i, key, level);
         level -= 1;
-        let target = branch.target(i);
-        if level == 1 {
-            source.prefetch(target.page, LEAF_AHEAD);
-        } else {
-            source.prefetch(target.page, BRANCH_AHEAD);
-        }
-        ptr = target;
+        ptr = branch.target(i);
     }
-    Ok(Some((ptr.page, leaf(source, &ptr)?)))
+    let leaf = leaf(source, &ptr)?;
+    if let Some(guess) = source.guess() {
+        guess.learn(&leaf);
+    }
+    Ok(Some((ptr.page, leaf)))
 }
 
 /// A lookup of one key. Without `VALUE` only its presence matters, and the answer's bytes are none.
