@@ -108,6 +108,13 @@ pub trait Source<'a> {
     /// `Corrupt` when the number is out of range or the checksum differs.
     fn page(&self, ptr: &Ptr) -> Result<&'a [u8]>;
 
+    /// As [`Source::page`], if that needs nothing but a look; `None` says nothing about why. For the innermost steps: an
+    /// answer without errors leaves the source in registers.
+    #[inline(always)]
+    fn peek(&self, ptr: &Ptr) -> Option<&'a [u8]> {
+        self.page(ptr).ok()
+    }
+
     /// Hints that the first `bytes` bytes of `page` will be read soon.
     #[inline(always)]
     fn prefetch(&self, page: u64, bytes: usize) {

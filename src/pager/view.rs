@@ -114,6 +114,21 @@ impl<'a> Source<'a> for View<'a> {
     }
 
     #[inline(always)]
+    fn peek(&self, ptr: &Ptr) -> Option<&'a [u8]> {
+        let tag = self.tags.get(ptr.page.wrapping_sub(self.first) as usize)?;
+        if tag.load(Relaxed) != fold(ptr.checksum) {
+            return None;
+        }
+        // SAFETY: as in `bytes`; finding the tag bounded the page.
+        Some(unsafe {
+            std::slice::from_raw_parts(
+                self.memory.base().add((ptr.page << self.shift) as usize),
+                1 << self.shift,
+            )
+        })
+    }
+
+    #[inline(always)]
     fn page(&self, ptr: &Ptr) -> Result<&'a [u8]> {
         let at = ptr.page.wrapping_sub(self.first);
         let Some(tag) = self.tags.get(at as usize) else {

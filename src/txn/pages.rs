@@ -43,6 +43,13 @@ impl<'a> Source<'a> for Pages<'a> {
         self.view.page(ptr)
     }
     #[inline(always)]
+    fn peek(&self, ptr: &Ptr) -> Option<&'a [u8]> {
+        match self.arena {
+            Some(arena) if ptr.page & PRIVATE != 0 => arena.get(ptr.page),
+            _ => self.view.peek(ptr),
+        }
+    }
+    #[inline(always)]
     fn prefetch(&self, page: u64, bytes: usize) {
         // A private number lies outside the view, which then asks for nothing.
         self.view.prefetch(page, bytes);
