@@ -39,7 +39,7 @@ EXAMPLES   := $(patsubst examples-c/%.c,$(B)/examples/%,$(wildcard examples-c/*.
 CTESTS     := $(patsubst tests/c/%.c,%,$(wildcard tests/c/*.c))
 
 .DEFAULT_GOAL := all
-.PHONY: all help test test-rust test-c demo examples install uninstall header check-header check-symbols lint bench clean FORCE
+.PHONY: all help test test-rust test-c demo examples install uninstall header check-header check-symbols lint bench count clean FORCE
 FORCE:
 
 all: $(SO) $(B)/libkv.a $(B)/kv.pc   ## build/libkv.so, build/libkv.a, build/kv.pc
@@ -135,6 +135,13 @@ lint:                                ## rustfmt, clippy, rustdoc: all without a 
 
 bench: all                           ## libkv and LMDB side by side (bench/README.md); BENCH_SCALE=0.1 is quick
 	$(MAKE) -C bench
+
+count: $(B)/bench/count              ## instructions of common calls beside bench/instructions.txt; COUNT=record
+	B=$(abspath $(B)) VALGRIND="$(VALGRIND)" COUNT=$(or $(COUNT),check) sh scripts/count-instructions.sh
+
+$(B)/bench/count: bench/count.c include/kv.h $(SO)
+	@mkdir -p $(B)/bench
+	$(CC) $(CSTD) $(CFLAGS) -Iinclude -o $@ $< -L$(B) -lkv -Wl,-rpath,$(abspath $(B))
 
 # ---- installing ---------------------------------------------------------------------------------------------
 
