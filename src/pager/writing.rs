@@ -26,11 +26,6 @@ pub(super) const LISTED_MAX: u64 = 16 << 20;
 const FREE_WANTED: u64 = 1024;
 /// A hole of this many pages is good enough, whatever was asked for.
 const HOLE_GOOD: u64 = 64;
-/// Bytes that the processor can map with one entry, if they lie on such a bound and in one folio of the page cache.
-const HUGE: u64 = 2 << 20;
-/// Smaller files have page tables that stay in the cache: there one entry per page is as good, and writing single pages
-/// into small folios is cheaper.
-const HUGE_FROM: u64 = 64 << 20;
 /// Changes that are always worth keeping in the tail.
 const FOLD_MIN: usize = 1000;
 
@@ -277,27 +272,13 @@ impl Writing {
         page
     }
 
-    /// First of the free pages at the end of the file.
-    fn tail_start(&self) -> u64 {
-        match self.state.space.pool.last() {
-            Some((page, pages)) if page + pages == self.end => page,
-            _ => self.end,
-        }
-    }
-
-    /// `want` pages at the end of the file, or so many fewer that they end on a bound of [`HUGE`] bytes: one write that
-    /// begins and ends on such bounds gets one large folio of the page cache.
-    fn up_to_bound(&self, want: u64) -> u64 {
-        let (unit, start) = (HUGE / self.pager.page_size as u64, self.tail_start());
-        if want < unit || start * (self.pager.page_size as u64) < HUGE_FROM {
-            return want;
-        }
-        want - (start + want) % unit
-    }
-
     /// Takes pages at the end of the file, beginning with free ones that lie there already.
     fn grow(&mut self, want: u64) -> Result<u64> {
-        let page = self.tail_start();
+        let pool = &self.state.space.pool;
+        let page = match pool.last() {
+            Some((page, pages)) if page + pages == self.end => page,
+            _ => self.end,
+        };
         let end = page.checked_add(want).filter(|end| *end < PRIVATE);
         let bytes = end.and_then(|end| end.checked_mul(self.pager.page_size as u64));
         match (end, bytes) {
@@ -433,7 +414,6 @@ impl Place for Writing {
                 return Ok((self.claim(page, pages), pages));
             }
         }
-        let want = self.up_to_bound(want);
         Ok((self.grow(want)?, want))
     }
 

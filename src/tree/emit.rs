@@ -9,8 +9,8 @@ use crate::page::branch::{replace_ptr, Branch};
 use crate::page::{Place, Ptr};
 use crate::util::crc32c;
 
-/// Pages written with one call at most: 2 MiB, which the system can map with one entry (see `Place::take` of a writer).
-const BATCH: usize = 512;
+/// Pages written with one call at most.
+const BATCH: usize = 256;
 
 /// Gives pages their numbers and writes them. One emitter serves all trees of a commit, so that they share runs.
 #[derive(Default)]
