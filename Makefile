@@ -207,6 +207,13 @@ lint:                                ## rustfmt, clippy, rustdoc: all without a 
 bench: all                           ## libkv and LMDB side by side (bench/README.md); BENCH_SCALE=0.1 is quick
 	$(MAKE) -C bench
 
+count: $(B)/bench/count              ## instructions of common calls beside bench/instructions.txt; COUNT=record
+	B=$(abspath $(B)) VALGRIND="$(VALGRIND)" COUNT=$(or $(COUNT),check) sh scripts/count-instructions.sh
+
+$(B)/bench/count: bench/count.c include/kv.h $(SO)
+	@mkdir -p $(B)/bench
+	$(CC) $(CSTD) $(CFLAGS) -Iinclude -o $@ $< -L$(B) -lkv -Wl,-rpath,$(abspath $(B))
+
 # ---- installing ---------------------------------------------------------------------------------------------
 
 install: all                         ## into DESTDIR, PREFIX, LIBDIR

@@ -64,6 +64,7 @@ pub unsafe extern "C" fn kv_cursor_open(
         let opened = usage.read(|txn| Cursor::new(txn, table, &range))?;
         let place = Object::Cursor(Box::new(Place {
             cursor: opened,
+            of_write: matches!(usage, TxnUse::Write(_)),
             lent: (0, 0),
             keys: Vec::new(),
         }));

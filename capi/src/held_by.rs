@@ -117,6 +117,8 @@ impl Write {
 /// Behind a `kv_cursor`.
 pub(crate) struct Place {
     pub(crate) cursor: Cursor,
+    /// Its transaction writes.
+    pub(crate) of_write: bool,
     /// Where the key that was answered last lies, to recognise it when it comes back as input: (address, length).
     pub(crate) lent: (usize, usize),
     /// Keys answered by `kv_cursor_next_many`.

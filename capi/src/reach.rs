@@ -273,7 +273,7 @@ impl CursorUse {
         let Object::Cursor(place) = self.held.object() else {
             return Err(mixed_up());
         };
-        let side = if slots::kind_is(self.parent_token, Kind::Write) {
+        let side = if place.of_write {
             Side::Write(WriteUse::of(std::ptr::without_provenance(self.parent_token))?)
         } else {
             // SAFETY: this call holds a registered child of that slot.

@@ -3,6 +3,7 @@
 use super::reader::{Joined, Reader};
 use super::Table;
 use crate::error::{Error, Result};
+use crate::page::guess::Guess;
 use crate::page::leaf::Stored;
 use crate::page::Root;
 use crate::pager::Pin;
@@ -19,6 +20,7 @@ pub struct ReadTxn {
     pin: Pin,
     roots: [OnceLock<(Table, Root)>; CACHED],
     joined: Joined,
+    guess: Guess,
     /// Refreshes so far: a path of an earlier snapshot is not one of this.
     version: u64,
 }
@@ -29,6 +31,7 @@ impl ReadTxn {
             pin,
             roots: Default::default(),
             joined: Joined::default(),
+            guess: Guess::default(),
             version: 0,
         }
     }
@@ -49,6 +52,7 @@ impl ReadTxn {
         Pages {
             view: self.pin.view(),
             arena: None,
+            guess: &self.guess,
         }
     }
 
@@ -86,7 +90,7 @@ impl ReadTxn {
     ///
     /// # Errors
     /// `NoTable`, `Corrupt`, `Io`.
-    #[inline]
+    #[inline(always)]
     pub fn get(&self, table: Table, key: &[u8]) -> Result<Option<&[u8]>> {
         let root = self.root(table)?;
         let source = self.source();

@@ -18,7 +18,7 @@ use super::header::{self, Damage, BRANCH, CHECK_PREFIX, HEAD2, HEADER};
 use super::kernel::{plain, Kernel};
 use super::search::{count_less_with, head, head_at};
 use super::suffix::{Suffix, REST};
-use super::{Ptr, Source};
+use super::{Ptr, Source, PAGE_MIN};
 use crate::error::Result;
 use crate::util::bytes::{get_u16, get_u32, get_u48, put_u16, put_u32, put_u48};
 use std::cmp::Ordering;
@@ -44,6 +44,10 @@ impl<'a> Branch<'a> {
     /// Views `page` as a branch after checking that its arrays lie inside it.
     #[inline(always)]
     pub fn new(page: &'a [u8]) -> std::result::Result<Branch<'a>, Damage> {
+        // Said once, this spares every access to the header its own check.
+        if page.len() < PAGE_MIN {
+            return Err(Damage("not a page"));
+        }
         let n = header::count(page);
         let child = CHILD + if header::flags(page) & HEAD2 != 0 { CHILD2 } else { 0 };
         let room = page.len() - header::prefix_len(page);
@@ -164,6 +168,21 @@ impl<'a> Branch<'a> {
             return Ok(lo.saturating_sub(1));
         }
         self.find_in_run(kernel, lo, h, suffix, number, source)
+    }
+
+    /// How far `key`, which belongs into child `i`, lies between the separators around it, in 1/65536. `None` where their
+    /// heads do not tell.
+    #[inline(always)]
+    pub fn fraction(&self, i: usize, key: &[u8]) -> Option<u32> {
+        if i == 0 || i + 1 >= self.n {
+            return None;
+        }
+        let h = head(key.get(header::prefix_len(self.page)..).unwrap_or(&[]));
+        let (low, high) = (head_at(self.page, i), head_at(self.page, i + 1));
+        if h < low || h >= high {
+            return None;
+        }
+        Some(((u64::from(h - low) << 16) / u64::from(high - low)) as u32)
     }
 
     /// Among the separators from `lo` on whose head is `h`: the last that is `<= suffix`, or the child before `lo`.

@@ -151,15 +151,31 @@ mod sse2 {
 mod avx2 {
     use super::{Kernel, Work};
     use std::arch::x86_64::*;
+    use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
     /// Made only where the machine has AVX2, BMI1, BMI2 and POPCNT.
     #[derive(Clone, Copy)]
     pub struct Avx2(());
 
-    /// Whether it has (the answer is kept by the standard library: a load and a test).
+    /// Whether it has: a load and a test.
     #[inline(always)]
     pub fn there() -> bool {
-        is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi1") && is_x86_feature_detected!("bmi2")
+        match ANSWER.load(Relaxed) {
+            0 => ask(),
+            answer => answer == 2,
+        }
+    }
+
+    /// 0: not asked yet, 1: no, 2: yes.
+    static ANSWER: AtomicU8 = AtomicU8::new(0);
+
+    #[cold]
+    #[inline(never)]
+    fn ask() -> bool {
+        let there =
+            is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi1") && is_x86_feature_detected!("bmi2");
+        ANSWER.store(1 + u8::from(there), Relaxed);
+        there
     }
 
     /// # Safety

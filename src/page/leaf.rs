@@ -23,7 +23,7 @@ use super::header::{self, Damage, CHECK_PREFIX, DENSE, HEADER, LEAF};
 use super::kernel::{plain, Kernel};
 use super::search::{count_less, count_less_with, head, head_at};
 use super::suffix::{Suffix, REST};
-use super::Source;
+use super::{Source, PAGE_MIN};
 use crate::error::Result;
 use crate::util::bytes::{get_u16, get_u32, get_u64, same};
 use crate::util::prefetch::prefetch;
@@ -75,6 +75,10 @@ impl<'a> Leaf<'a> {
     /// Views `page` as a leaf after checking that its arrays lie inside it.
     #[inline(always)]
     pub fn new(page: &'a [u8]) -> std::result::Result<Leaf<'a>, Damage> {
+        // Said once, this spares every access to the header its own check.
+        if page.len() < PAGE_MIN {
+            return Err(Damage("not a page"));
+        }
         let n = header::count(page);
         let kind = header::kind(page);
         let room = page.len() - header::prefix_len(page);

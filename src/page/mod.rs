@@ -12,11 +12,13 @@
 //! | `leaf`     | slotted and dense leaves: reading; `leaf_build`, `leaf_edit`: writing  |
 //! | `key`      | rebuilding keys from a leaf, fast                                     |
 //! | `branch`   | separators and pointers                                               |
+//! | `guess`    | asking memory for the right parts of a leaf, early                    |
 //! | `chain`    | the description of a long value or long key outside the page          |
 //! | `meta`     | the four slots at the head of the file                                |
 
 pub mod branch;
 pub mod chain;
+pub mod guess;
 pub mod header;
 pub mod kernel;
 pub mod key;
@@ -106,10 +108,29 @@ pub trait Source<'a> {
     /// `Corrupt` when the number is out of range or the checksum differs.
     fn page(&self, ptr: &Ptr) -> Result<&'a [u8]>;
 
+    /// As [`Source::page`], if that needs nothing but a look; `None` says nothing about why. For the innermost steps: an
+    /// answer without errors leaves the source in registers.
+    #[inline(always)]
+    fn peek(&self, ptr: &Ptr) -> Option<&'a [u8]> {
+        self.page(ptr).ok()
+    }
+
     /// Hints that the first `bytes` bytes of `page` will be read soon.
     #[inline(always)]
     fn prefetch(&self, page: u64, bytes: usize) {
         let _ = (page, bytes);
+    }
+
+    /// Hints that the `lines` cache lines from byte `from` of `page` on will be read soon.
+    #[inline(always)]
+    fn prefetch_at(&self, page: u64, from: usize, lines: usize) {
+        let _ = (page, from, lines);
+    }
+
+    /// What leaves are like, where lookups through this source take note of it.
+    #[inline(always)]
+    fn guess(&self) -> Option<&'a guess::Guess> {
+        None
     }
 
     /// `len` bytes from the start of `page` on, as one piece whose CRC-32C must be `checksum` (verified at least once).

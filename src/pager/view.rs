@@ -9,7 +9,7 @@
 use super::{Pager, Verify};
 use crate::error::{Error, Result};
 use crate::file::Mapped;
-use crate::page::{Ptr, Source, PAGE_MIN};
+use crate::page::{Ptr, Source, META_BYTES, PAGE_MIN};
 use crate::util::crc32c;
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed, Ordering::SeqCst};
 
@@ -21,7 +21,6 @@ pub struct View<'a> {
     tags: &'a [AtomicU16],
     first: u64,
     shift: u32,
-    always: bool,
     /// Of a writer: pages it has placed since lie beyond the limit taken then.
     growing: bool,
     pager: &'a Pager,
@@ -45,13 +44,14 @@ impl<'a> View<'a> {
     pub(super) fn new(pager: &'a Pager, pages: u64) -> View<'a> {
         let all = pager.tags.all();
         let limit = pages.min(pager.file_pages.load(SeqCst)).min(all.len() as u64);
-        let first = pager.first_page();
+        let shift = pager.page_size.trailing_zeros();
+        // As `first_page`, without a division: a view is made for every lookup.
+        let first = (META_BYTES + (1 << shift) - 1) >> shift;
         View {
             memory: pager.memory,
             tags: &all[first.min(limit) as usize..limit as usize],
             first,
-            shift: pager.page_size.trailing_zeros(),
-            always: pager.verify == Verify::Always,
+            shift,
             growing: pages == u64::MAX,
             pager,
         }
@@ -84,7 +84,10 @@ impl<'a> View<'a> {
             }
             return Err(Error::corrupt(page, "checksum of a page differs from its pointer's"));
         }
-        tag.store(fold(checksum), Relaxed);
+        // Who wants every access verified gets it by never being told that one was.
+        if self.pager.verify != Verify::Always {
+            tag.store(fold(checksum), Relaxed);
+        }
         Ok(())
     }
 
@@ -111,6 +114,21 @@ impl<'a> Source<'a> for View<'a> {
     }
 
     #[inline(always)]
+    fn peek(&self, ptr: &Ptr) -> Option<&'a [u8]> {
+        let tag = self.tags.get(ptr.page.wrapping_sub(self.first) as usize)?;
+        if tag.load(Relaxed) != fold(ptr.checksum) {
+            return None;
+        }
+        // SAFETY: as in `bytes`; finding the tag bounded the page.
+        Some(unsafe {
+            std::slice::from_raw_parts(
+                self.memory.base().add((ptr.page << self.shift) as usize),
+                1 << self.shift,
+            )
+        })
+    }
+
+    #[inline(always)]
     fn page(&self, ptr: &Ptr) -> Result<&'a [u8]> {
         let at = ptr.page.wrapping_sub(self.first);
         let Some(tag) = self.tags.get(at as usize) else {
@@ -123,7 +141,7 @@ impl<'a> Source<'a> for View<'a> {
                 1 << self.shift,
             )
         };
-        if tag.load(Relaxed) != fold(ptr.checksum) || self.always {
+        if tag.load(Relaxed) != fold(ptr.checksum) {
             self.verify(bytes, ptr.page, ptr.checksum, tag)?;
         }
         Ok(bytes)
@@ -149,12 +167,27 @@ impl<'a> Source<'a> for View<'a> {
         let _ = (page, bytes);
     }
 
+    #[inline(always)]
+    fn prefetch_at(&self, page: u64, from: usize, lines: usize) {
+        #[cfg(target_arch = "x86_64")]
+        if page.wrapping_sub(self.first) < self.tags.len() as u64 {
+            use std::arch::x86_64::{_mm_prefetch, _MM_HINT_T0};
+            let start = self.memory.base().wrapping_add((page << self.shift) as usize + from);
+            for line in 0..lines {
+                // SAFETY: a hint: it touches no memory, whatever the address.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(64 * line).cast()) };
+            }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = (page, from, lines);
+    }
+
     fn piece(&self, page: u64, len: usize, checksum: u32) -> Result<&'a [u8]> {
         let Some(bytes) = self.bytes(page, len as u64) else {
             return self.wider(page)?.piece(page, len, checksum);
         };
         let tag = &self.tags[(page - self.first) as usize];
-        if tag.load(Relaxed) != fold(checksum) || self.always {
+        if tag.load(Relaxed) != fold(checksum) {
             self.verify(bytes, page, checksum, tag)?;
         }
         Ok(bytes)

@@ -44,7 +44,7 @@ pub enum Op<'a> {
 pub struct EditLog {
     chunks: Vec<Vec<u8>>,
     entries: Vec<At>,
-    /// Bytes that every key shares with the first one.
+    /// Bytes that every key shares with the first one; not kept while the keys ascend, see [`EditLog::shared`].
     shared: usize,
     /// Whether the keys arrived in strictly ascending order.
     ascending: bool,
@@ -127,14 +127,15 @@ impl EditLog {
                 .push(spare.unwrap_or_else(|| Vec::with_capacity(usual.max(size))));
         }
         match self.entries.last() {
-            None => {
-                self.shared = key.len();
-                self.ascending = true;
-            }
-            Some(last) => {
-                let first = self.key(self.entries[0]);
-                self.shared = common_prefix(&first[..self.shared], key);
-                self.ascending = self.ascending && self.key(*last) < key;
+            None => self.ascending = true,
+            Some(last) if self.ascending && self.key(*last) < key => {}
+            Some(_) => {
+                let shared = if self.ascending { self.shared() } else { self.shared };
+                self.shared = match shared {
+                    0 => 0,
+                    shared => common_prefix(&self.key(self.entries[0])[..shared], key),
+                };
+                self.ascending = false;
             }
         }
         let number = self.chunks.len() - 1;
@@ -151,6 +152,15 @@ impl EditLog {
         self.entries.push(at);
         self.bytes += size + std::mem::size_of::<At>();
         at
+    }
+
+    /// Bytes that every key shares with the first one.
+    fn shared(&self) -> usize {
+        match (self.entries.first(), self.entries.last()) {
+            // What the ends of a sorted sequence share, all between them share.
+            (Some(first), Some(last)) if self.ascending => common_prefix(self.key(*first), self.key(*last)),
+            _ => self.shared,
+        }
     }
 
     #[inline(always)]
@@ -194,11 +204,16 @@ impl EditLog {
     /// # Errors
     /// `NoMemory`.
     pub fn sorted(&self, mut dropped: impl FnMut(Op<'_>)) -> Result<Sorted<'_>> {
+        let shared = self.shared();
         let mut order: Vec<u128> = Vec::new();
         order.try_reserve_exact(self.entries.len()).map_err(|_| NO_MEMORY)?;
-        order.extend(self.entries.iter().map(|at| self.word(*at) | *at as u128));
-        if self.ascending || self.entries.len() <= 1 {
-            return Ok(Sorted { log: self, order });
+        order.extend(self.entries.iter().map(|at| self.word(*at, shared) | *at as u128));
+        if self.ascending || order.len() <= 1 {
+            return Ok(Sorted {
+                log: self,
+                order,
+                shared,
+            });
         }
         order.sort_unstable();
         let mut from = 0;
@@ -227,13 +242,17 @@ impl EditLog {
             }
         }
         order.truncate(kept);
-        Ok(Sorted { log: self, order })
+        Ok(Sorted {
+            log: self,
+            order,
+            shared,
+        })
     }
 
-    /// The 8 bytes behind the shared prefix, as the high half.
+    /// The 8 bytes behind the prefix of `shared` bytes, as the high half.
     #[inline(always)]
-    fn word(&self, at: At) -> u128 {
-        (word(&self.key(at)[self.shared..]) as u128) << 64
+    fn word(&self, at: At, shared: usize) -> u128 {
+        (word(&self.key(at)[shared..]) as u128) << 64
     }
 
     /// Forgets every edit; the memory is used again.
@@ -278,6 +297,8 @@ fn word(b: &[u8]) -> u64 {
 pub struct Sorted<'a> {
     log: &'a EditLog,
     order: Vec<u128>,
+    /// Bytes that all keys of the log share.
+    shared: usize,
 }
 
 impl<'a> Sorted<'a> {
@@ -323,7 +344,7 @@ impl<'a> Sorted<'a> {
     /// First edit from `from` on, below `to`, whose key is not less than `bound`. Gallops, and looks at keys only where
     /// their first bytes tie.
     pub fn border(&self, from: usize, to: usize, bound: &[u8]) -> usize {
-        let shared = self.log.shared;
+        let shared = self.shared;
         let first = match from < to {
             true => self.key(from),
             false => return from,

@@ -12,6 +12,7 @@ use crate::page::suffix::{key_inline_max, Suffix};
 use crate::page::{leaf_edit, Place, Ptr, Source};
 use crate::util::hash::fingerprint;
 use crate::util::short::Short;
+use std::cell::Cell;
 
 /// Up to this many edits of a leaf are done one by one in place (flat between 6 and 40; 2 costs 9 %).
 const FEW: usize = 8;
@@ -453,6 +454,8 @@ struct Cutter<'e> {
     sums: Vec<usize>,
     /// (suffix bytes, value bytes) if all entries agree: they may form dense leaves.
     uniform: Option<(usize, usize)>,
+    /// Memory for a separator that is only looked at.
+    scratch: Cell<Vec<u8>>,
 }
 
 /// An empty list with room for as many entries as one leaf may be given at once: all of a transaction's.
@@ -484,6 +487,7 @@ impl<'e> Cutter<'e> {
             size,
             sums,
             uniform: uniform.then_some((len, value)),
+            scratch: Cell::default(),
         })
     }
 
@@ -494,18 +498,25 @@ impl<'e> Cutter<'e> {
     /// The shortest key that separates entry `at` from the one before; empty at the ends.
     fn separator<'s, S: Source<'s>>(&self, at: usize, source: &S) -> Result<Vec<u8>> {
         let mut out = Vec::new();
+        self.write_separator(at, source, &mut out)?;
+        Ok(out)
+    }
+
+    /// Puts that key into `out`, which is empty.
+    fn write_separator<'s, S: Source<'s>>(&self, at: usize, source: &S, out: &mut Vec<u8>) -> Result<()> {
         if at > 0 && at < self.entries.len() {
             let (a, b) = (&self.entries[at - 1].suffix, &self.entries[at].suffix);
+            out.reserve(self.base.len() + b.inline_len());
             let len = self.base.len() + a.common(b, source)? + 1;
             out.extend_from_slice(self.base);
             if len <= out.len() + b.inline_len() {
-                b.write_to(&mut out);
+                b.write_to(out);
             } else {
-                b.write_whole(source, &mut out, u64::MAX)?;
+                b.write_whole(source, out, u64::MAX)?;
             }
             out.truncate(len);
         }
-        Ok(out)
+        Ok(())
     }
 
     /// Length of the prefix of the page `from..to`, whose first key bound is `low` and last is `high`.
@@ -524,8 +535,11 @@ impl<'e> Cutter<'e> {
 
     /// Whether `from..to` fits one page.
     fn fits<'s, S: Source<'s>>(&self, from: usize, low: &[u8], to: usize, source: &S) -> Result<bool> {
-        let high = self.separator(to, source)?;
+        let mut high = self.scratch.take();
+        high.clear();
+        self.write_separator(to, source, &mut high)?;
         let plen = self.prefix_len(from, low, to, &high).max(self.base.len());
+        self.scratch.set(high);
         let drop = plen - self.base.len();
         let n = to - from;
         if let Some((len, value)) = self.uniform {

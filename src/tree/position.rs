@@ -194,14 +194,7 @@ impl Position {
         for level in (2..=root.height).rev() {
             let branch = branch(source, &ptr, level)?;
             let index = branch.find(key, ptr.page, source)?;
-            source.prefetch(
-                branch.child(index),
-                if level == 2 {
-                    super::search::LEAF_AHEAD
-                } else {
-                    super::search::BRANCH_AHEAD
-                },
-            );
+            super::search::ask_child(source, &branch, index, key, level);
             self.path.push(Step {
                 ptr,
                 index,
@@ -210,6 +203,9 @@ impl Position {
             ptr = branch.ptr(index);
         }
         let leaf = self.enter(source, ptr)?;
+        if let Some(guess) = source.guess() {
+            guess.learn(&leaf);
+        }
         leaf.position(key, ptr.page, source)
     }
 

@@ -38,21 +38,32 @@ pub(super) fn check_height(root: &Root) -> Result<()> {
 /// The branch of level `level` behind `ptr`.
 #[inline(always)]
 pub(super) fn branch<'s, S: Source<'s> + ?Sized>(source: &S, ptr: &Ptr, level: u8) -> Result<Branch<'s>> {
-    let page = source.page(ptr)?;
-    if header::level(page) != level {
+    let branch = Branch::new(source.page(ptr)?).map_err(|d| d.at(ptr.page))?;
+    if header::level(branch.bytes()) != level {
         return Err(wrong_level(ptr.page));
     }
-    Branch::new(page).map_err(|d| d.at(ptr.page))
+    Ok(branch)
 }
 
 /// The leaf behind `ptr`.
 #[inline(always)]
 pub(super) fn leaf<'s, S: Source<'s> + ?Sized>(source: &S, ptr: &Ptr) -> Result<Leaf<'s>> {
-    let page = source.page(ptr)?;
-    if header::level(page) != 1 {
+    let leaf = Leaf::new(source.page(ptr)?).map_err(|d| d.at(ptr.page))?;
+    if header::level(leaf.bytes()) != 1 {
         return Err(wrong_level(ptr.page));
     }
-    Leaf::new(page).map_err(|d| d.at(ptr.page))
+    Ok(leaf)
+}
+
+/// Asks memory for what a lookup of `key` will need of child `i` of a branch of level `level`.
+#[inline(always)]
+pub(super) fn ask_child<'s, S: Source<'s> + ?Sized>(source: &S, branch: &Branch<'s>, i: usize, key: &[u8], level: u8) {
+    let child = branch.child(i);
+    match source.guess() {
+        _ if level != 2 => source.prefetch(child, BRANCH_AHEAD),
+        Some(guess) => guess.ask(source, child, branch.fraction(i, key)),
+        None => source.prefetch(child, LEAF_AHEAD),
+    }
 }
 
 /// The leaf that `key` belongs into, and its page number; `None` in an empty tree.
@@ -72,16 +83,15 @@ fn leaf_of<'s, K: Kernel, S: Source<'s> + ?Sized>(
     while level > 1 {
         let branch = branch(source, &ptr, level)?;
         let i = branch.find_with(kernel, key, ptr.page, source)?;
+        ask_child(source, &branch, i, key, level);
         level -= 1;
-        let target = branch.target(i);
-        if level == 1 {
-            source.prefetch(target.page, LEAF_AHEAD);
-        } else {
-            source.prefetch(target.page, BRANCH_AHEAD);
-        }
-        ptr = target;
+        ptr = branch.target(i);
     }
-    Ok(Some((ptr.page, leaf(source, &ptr)?)))
+    let leaf = leaf(source, &ptr)?;
+    if let Some(guess) = source.guess() {
+        guess.learn(&leaf);
+    }
+    Ok(Some((ptr.page, leaf)))
 }
 
 /// A lookup of one key. Without `VALUE` only its presence matters, and the answer's bytes are none.
@@ -113,7 +123,7 @@ impl<'s, S: Source<'s> + ?Sized, const VALUE: bool> Work for Lookup<'_, 's, S, V
 ///
 /// # Errors
 /// `Corrupt`, as everywhere in this room.
-#[inline]
+#[inline(always)]
 pub fn get<'s, S: Source<'s> + ?Sized>(source: &S, root: &Root, key: &[u8]) -> Result<Option<Stored<'s>>> {
     best(Lookup::<S, true> {
         source,

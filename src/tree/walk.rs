@@ -208,7 +208,7 @@ impl Walker {
             }
             index + 1
         };
-        let page = source.page(self.position.leaf_ptr()).ok()?;
+        let page = source.peek(self.position.leaf_ptr())?;
         let value = self.shape.entry(page, next, &mut self.key)?;
         self.position.set_index(next);
         self.chain = false;

@@ -1,6 +1,7 @@
 //! Pages as a transaction sees them: the snapshot's through the map, its own private ones from the arena.
 
 use crate::error::{Error, Result};
+use crate::page::guess::Guess;
 use crate::page::{Ptr, Root, Source, PRIVATE};
 use crate::pager::View;
 use crate::tree::arena::Arena;
@@ -12,6 +13,8 @@ pub struct Pages<'a> {
     pub view: View<'a>,
     /// Private pages of a write transaction.
     pub arena: Option<&'a Arena>,
+    /// Where lookups take note of what leaves are like.
+    pub guess: &'a Guess,
 }
 
 impl<'a> Pages<'a> {
@@ -33,16 +36,31 @@ impl<'a> Source<'a> for Pages<'a> {
     }
     #[inline(always)]
     fn page(&self, ptr: &Ptr) -> Result<&'a [u8]> {
-        if ptr.page & PRIVATE != 0 {
+        // In a read transaction there is no arena, and a private number is one that leaves the file.
+        if self.arena.is_some() && ptr.page & PRIVATE != 0 {
             return self.private(ptr.page);
         }
         self.view.page(ptr)
     }
     #[inline(always)]
-    fn prefetch(&self, page: u64, bytes: usize) {
-        if page & PRIVATE == 0 {
-            self.view.prefetch(page, bytes);
+    fn peek(&self, ptr: &Ptr) -> Option<&'a [u8]> {
+        match self.arena {
+            Some(arena) if ptr.page & PRIVATE != 0 => arena.get(ptr.page),
+            _ => self.view.peek(ptr),
         }
+    }
+    #[inline(always)]
+    fn prefetch(&self, page: u64, bytes: usize) {
+        // A private number lies outside the view, which then asks for nothing.
+        self.view.prefetch(page, bytes);
+    }
+    #[inline(always)]
+    fn prefetch_at(&self, page: u64, from: usize, lines: usize) {
+        self.view.prefetch_at(page, from, lines);
+    }
+    #[inline(always)]
+    fn guess(&self) -> Option<&'a Guess> {
+        Some(self.guess)
     }
     fn piece(&self, page: u64, len: usize, checksum: u32) -> Result<&'a [u8]> {
         self.view.piece(page, len, checksum)

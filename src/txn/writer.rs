@@ -13,6 +13,7 @@
 use super::pages::Pages;
 use super::write_set::WriteSet;
 use crate::error::{Error, Result};
+use crate::page::guess::Guess;
 use crate::page::leaf::Stored;
 use crate::page::Root;
 use crate::pager::{Dead, Durability, Pager, Roots, View, Writing, ZONE_PAGES};
@@ -62,6 +63,7 @@ pub struct Writer {
     writing: Writing,
     arena: Arena,
     emitter: Emitter,
+    guess: Guess,
     /// Bytes of edits to collect before they are applied.
     budget: usize,
     /// Bytes collected.
@@ -84,6 +86,7 @@ impl Writer {
             pager,
             writing,
             emitter: Emitter::new(),
+            guess: Guess::default(),
             budget,
             pending: 0,
             lent: false,
@@ -129,6 +132,7 @@ impl Writer {
         Pages {
             view: self.pager.view(u64::MAX),
             arena: Some(&self.arena),
+            guess: &self.guess,
         }
     }
 

@@ -6,7 +6,9 @@
 /// Reads 2 bytes at `at`.
 #[inline(always)]
 pub fn get_u16(b: &[u8], at: usize) -> u16 {
-    u16::from_le_bytes([b[at], b[at + 1]])
+    let mut x = [0; 2];
+    x.copy_from_slice(&b[at..at + 2]);
+    u16::from_le_bytes(x)
 }
 
 /// Reads 4 bytes at `at`.

@@ -1,0 +1,137 @@
+//! Where in a leaf a lookup will look, guessed before the leaf is there.
+//!
+//! A lookup waits for memory twice in a leaf: for the arrays it searches, and for the record or value they lead to. How
+//! far the key lies between the separators around the leaf says about where the second will be, if keys are spread
+//! evenly, as hashes and numbers are: then both are asked for at once. A wrong guess costs some useless traffic, no more
+//! than asking for the longest arrays of any leaf, which is what is done while nothing is known.
+
+use super::header::HEADER;
+use super::leaf::{Leaf, SLOT};
+use super::Source;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+const LINE: usize = 64;
+/// Most lines of the arrays that are asked for.
+const ARRAYS: usize = 16;
+/// Lines around the guessed place: in a dense leaf, whose values have their place by number, and among records.
+const DENSE_LINES: usize = 2;
+const RECORD_LINES: usize = 16;
+const DENSE: u32 = 1;
+
+/// What the leaves of the last lookups were like: lines of their arrays << 1 | dense. 0: not known.
+#[derive(Debug, Default)]
+pub struct Guess(AtomicU32);
+
+impl Guess {
+    /// Asks memory for what a lookup in the leaf `page` will need. `fraction`: how far its key lies between the
+    /// separators, as `Branch::fraction` tells.
+    #[inline(always)]
+    pub fn ask<'s, S: Source<'s> + ?Sized>(&self, source: &S, page: u64, fraction: Option<u32>) {
+        let known = self.0.load(Relaxed);
+        let lines = (known >> 1) as usize;
+        let Some(fraction) = fraction.filter(|_| known != 0) else {
+            return source.prefetch(page, ARRAYS * LINE);
+        };
+        source.prefetch_at(page, 0, lines.min(ARRAYS));
+        let (size, body) = (source.page_size(), lines * LINE);
+        let far = (size.saturating_sub(body) * fraction as usize) >> 16;
+        // Values go up behind the keys; records go down from the end.
+        let (middle, window) = if known & DENSE != 0 {
+            (body + far, DENSE_LINES)
+        } else {
+            (size - far, RECORD_LINES)
+        };
+        let from = middle.saturating_sub(window * LINE / 2).max(body) & !(LINE - 1);
+        source.prefetch_at(page, from, window.min(size.saturating_sub(from) / LINE));
+    }
+
+    /// Takes note of what a leaf is like.
+    #[inline(always)]
+    pub fn learn(&self, leaf: &Leaf<'_>) {
+        let (_, class, _) = leaf.shape();
+        let each = if leaf.is_dense() { class } else { SLOT };
+        let lines = (HEADER + each * leaf.len()).div_ceil(LINE) as u32;
+        let (now, known) = (lines << 1 | u32::from(leaf.is_dense()), self.0.load(Relaxed));
+        // One line more or less is not worth a store that other threads on this transaction would wait for.
+        if now.abs_diff(known) > 2 || (now ^ known) & DENSE != 0 {
+            self.0.store(now, Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{Error, Result};
+    use crate::page::leaf::Stored;
+    use crate::page::leaf_build::{build_leaf, Entry};
+    use crate::page::suffix::Suffix;
+    use crate::page::Ptr;
+    use crate::util::hash::fingerprint;
+    use std::cell::RefCell;
+
+    /// Remembers the lines it was asked for.
+    #[derive(Default)]
+    struct Asked(RefCell<Vec<usize>>);
+
+    impl Source<'static> for Asked {
+        fn page_size(&self) -> usize {
+            4096
+        }
+        fn page(&self, _: &Ptr) -> Result<&'static [u8]> {
+            Err(Error::NotFound)
+        }
+        fn piece(&self, _: u64, _: usize, _: u32) -> Result<&'static [u8]> {
+            Err(Error::NotFound)
+        }
+        fn raw(&self, _: u64, _: u64) -> Result<&'static [u8]> {
+            Err(Error::NotFound)
+        }
+        fn prefetch(&self, page: u64, bytes: usize) {
+            self.prefetch_at(page, 0, bytes / LINE);
+        }
+        fn prefetch_at(&self, _: u64, from: usize, lines: usize) {
+            self.0.borrow_mut().extend(from / LINE..from / LINE + lines);
+        }
+    }
+
+    #[test]
+    fn asks_for_the_arrays_and_around_the_value() {
+        for (width, value) in [(12, 150), (8, 8)] {
+            let keys: Vec<Vec<u8>> = (0..21u64)
+                .map(|i| (i << 32).to_be_bytes().repeat(2)[..width].to_vec())
+                .collect();
+            let value = vec![7; value];
+            let entry = |key| Entry {
+                suffix: Suffix::of(key),
+                fingerprint: fingerprint(key),
+                value: Stored::Inline(&value),
+            };
+            let entries: Vec<Entry<'_>> = keys.iter().map(|key| entry(key)).collect();
+            let mut page = vec![0; 4096];
+            build_leaf(&mut page, 0, b"", &entries, 0);
+            let leaf = Leaf::new(&page).expect("a leaf");
+            let (guess, asked) = (Guess::default(), Asked::default());
+            guess.ask(&asked, 5, Some(100));
+            assert_eq!(asked.0.take(), (0..ARRAYS).collect::<Vec<_>>(), "nothing is known yet");
+            guess.learn(&leaf);
+            guess.ask(&asked, 5, None);
+            assert_eq!(
+                asked.0.take(),
+                (0..ARRAYS).collect::<Vec<_>>(),
+                "nothing is known of the key"
+            );
+            for fraction in [0, 1, 20_000, 40_000, 65_535] {
+                guess.ask(&asked, 5, Some(fraction));
+                let lines = asked.0.take();
+                assert!(lines.contains(&0) && lines.iter().all(|line| *line < 64), "{lines:?}");
+            }
+            if !leaf.is_dense() {
+                // Records of a full leaf, evenly spread: the one in the middle begins in the middle of the page.
+                guess.ask(&asked, 5, Some(1 << 15));
+                let at = leaf.record(10).expect("a record");
+                assert!(asked.0.take().contains(&(at / LINE)), "{at}");
+            }
+        }
+    }
+}
