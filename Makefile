@@ -39,8 +39,8 @@ EXAMPLES   := $(patsubst examples-c/%.c,$(B)/examples/%,$(wildcard examples-c/*.
 CTESTS     := $(patsubst tests/c/%.c,%,$(wildcard tests/c/*.c))
 
 .DEFAULT_GOAL := all
-.PHONY: all help test test-rust test-c bit-rot fuzz soak demo examples install uninstall header check-header check-symbols lint bench clean FORCE
-.PHONY: all help test test-rust test-c crash-sim fault soak demo examples install uninstall header check-header check-symbols lint bench clean FORCE
+.PHONY: all help examples demo test test-rust test-c test-system crash-sim seeded-bugs fault bit-rot fuzz kill isolation files models \
+  power-cut full-disk fault-kernel sanitize soak check-symbols header check-header lint bench count install uninstall clean FORCE
 FORCE:
 
 all: $(SO) $(B)/libkv.a $(B)/kv.pc   ## build/libkv.so, build/libkv.a, build/kv.pc
@@ -92,7 +92,7 @@ demo: $(B)/examples/kvfiles          ## import /usr/include and /usr/share/doc, 
 
 # ---- tests --------------------------------------------------------------------------------------------------
 
-test: test-rust test-c               ## everything: Rust, C (shared, static, valgrind), C++, Python, symbols
+test: test-rust test-c test-system   ## everything below but soak
 
 test-rust: all                       ## cargo test (some tests load build/libkv.so)
 	$(CARGO) test $(CARGOFLAGS) --workspace
@@ -100,32 +100,8 @@ test-rust: all                       ## cargo test (some tests load build/libkv.
 test-c: all examples $(CTESTS:%=$(B)/tests/%) $(CTESTS:%=$(B)/tests/%-static) $(B)/tests/cpp check-symbols  ## the C side
 	B=$(abspath $(B)) PYTHON="$(PYTHON)" VALGRIND="$(VALGRIND)" sh scripts/test-c.sh $(CTESTS)
 
-# Each ends with a line "NAME: N passed, M failed (counts)".
-bit-rot:                             ## every byte of a 10 MB database changed, and 2,000 such files through the engine
-	@$(CARGO) test $(CARGOFLAGS) --test bit_rot -- --nocapture --test-threads=1 2>&1 | tee $(B).bit-rot; \
-	  grep '^bit-rot' $(B).bit-rot; grep -q '^test result: ok' $(B).bit-rot; status=$$?; rm -f $(B).bit-rot; exit $$status
-
-fuzz:                                ## hostile files with repaired checksums for KV_FUZZ_SECONDS (60)
-	@$(CARGO) test $(CARGOFLAGS) --test fuzz -- --nocapture 2>&1 | tee $(B).fuzz; \
-	  grep '^fuzz' $(B).fuzz; grep -q '^test result: ok' $(B).fuzz; status=$$?; rm -f $(B).fuzz; exit $$status
-
-soak:                                ## fuzz and bit-rot at length: KV_FUZZ_SECONDS, KV_ROT_BYTES, KV_ROT_RUNS
-	KV_FUZZ_SECONDS=$${KV_FUZZ_SECONDS:-3600} $(MAKE) fuzz
-	KV_ROT_BYTES=$${KV_ROT_BYTES:-100000000} KV_ROT_RUNS=$${KV_ROT_RUNS:-100000} $(MAKE) bit-rot
-crash-sim:                           ## 1,000,000 power cuts and kills, simulated; bugs put in on purpose are found
-	@sh scripts/counted.sh crash-sim \
-	  "$(CARGO) test $(CARGOFLAGS) --test crash --test crash_db -- --nocapture --test-threads 1" \
-	  "$(CARGO) test $(CARGOFLAGS) --features seeded-bugs --test seeded_bugs -- --nocapture"
-
-fault:                               ## calls, pages and allocations that fail under a workload, each in turn
-	@sh scripts/counted.sh fault \
-	  "$(CARGO) test $(CARGOFLAGS) --test faults --test faults_db --test allocation -- --nocapture --test-threads 1"
-
-# Other seeds each time; those of a failure are printed.
-SOAK ?= 10
-soak:                                ## the same SOAK times as large
-	KV_CRASH_SEED=$${KV_CRASH_SEED:-$$(date +%s)} KV_CRASH_POINTS=$(SOAK)000000 $(MAKE) crash-sim
-	KV_FAULT_SEEDS=$(SOAK) KV_ALLOCATIONS=$$((150 * $(SOAK))) $(MAKE) fault
+# What cargo test leaves out, since it needs another build, other programs or the rights of root.
+test-system: seeded-bugs models sanitize fault-kernel full-disk power-cut  ## what cargo test leaves out
 
 $(B)/tests/%: tests/c/%.c tests/c/check.h include/kv.h $(SO)
 	@mkdir -p $(B)/tests
@@ -148,48 +124,69 @@ check-symbols: $(SO)                 ## compare libkv.so, kv.map and kv.h
 	@sed 's/$$/@@KV_$(ABI)/' $(B)/map.sym | diff - $(B)/so.sym || { echo "kv.map and libkv.so differ"; exit 1; }
 	@echo "ok: $$(wc -l < $(B)/map.sym) symbols"
 
-# ---- what the system can do to a database ---------------------------------------------------------------------
+# ---- tests of one kind ----------------------------------------------------------------------------------------
+# Each ends with a line "NAME: N passed, M failed, K skipped (counts)"; docs/testing.md has their settings.
 
-TESTPROGRAM = CARGO="$(CARGO)" CARGOFLAGS="$(CARGOFLAGS)" sh scripts/test-program.sh
+TRIAL = CARGO="$(CARGO)" CARGOFLAGS="$(CARGOFLAGS)" sh scripts/trial.sh
+ALONE = -- --nocapture --test-threads 1
 
-.PHONY: power-cut full-disk kill isolation files sanitize fault-kernel soak-kernel
-power-cut:                           ## power cuts on ext4, ext4 with fast_commit, xfs (root)
-	MOUNTS=1 NEEDS="mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs" $(TESTPROGRAM) power-cut power_cut
+crash-sim: seeded-bugs               ## 1,000,000 power cuts and kills, simulated; bugs put in on purpose are found
+	@$(TRIAL) crash-sim "--test crash --test crash_db $(ALONE)"
 
-full-disk:                           ## disks that run full at many sizes, size limits, read-only file systems (root)
-	MOUNTS=1 NEEDS="mkfs.ext4:e2fsprogs" $(TESTPROGRAM) full-disk full_disk
+seeded-bugs:                         ## bugs put in on purpose are found
+	@$(TRIAL) seeded-bugs "--features seeded-bugs --test seeded_bugs -- --nocapture"
+
+fault:                               ## calls, pages and allocations that fail under a workload, each in turn
+	@$(TRIAL) fault "--test faults --test faults_db --test allocation $(ALONE)"
+
+bit-rot:                             ## every byte of a 10 MB database changed, and 2,000 such files through the engine
+	@$(TRIAL) bit-rot "--test bit_rot $(ALONE)"
+
+fuzz:                                ## hostile files with repaired checksums for a minute
+	@$(TRIAL) fuzz "--test fuzz -- --nocapture"
 
 kill:                                ## kill -9 of processes that share a file; stopped ones; equal process numbers
-	KV_KILLS="$${KV_KILLS:-1000}" $(TESTPROGRAM) kill kill
+	@$(TRIAL) kill "--test kill -- --nocapture"
 
 isolation:                           ## 8 processes with 2 threads each on one file for a minute, and threads alone
-	KV_ISOLATION_SECONDS="$${KV_ISOLATION_SECONDS:-60}" $(TESTPROGRAM) isolation isolation processes
+	@$(TRIAL) isolation "--test isolation --test processes -- --nocapture"
 
-files: all $(B)/tests/fork           ## links, renamed and foreign files, descriptors, permissions; fork
-	NEEDS="setpriv:util-linux" $(TESTPROGRAM) files files
-	directory=$$(mktemp -d) && cd $$directory && $(abspath $(B))/tests/fork; status=$$?; rm -rf $$directory; exit $$status
+files: all                           ## links, renamed and foreign files, descriptors, permissions
+	@NEEDS="setpriv:util-linux" $(TRIAL) files "--test files -- --nocapture"
+
+models:                              ## orders of accesses to the shared words, tried by a scheduler
+	@CARGO_TARGET_DIR=$(abspath $(CARGO_TARGET_DIR))/models \
+	  $(TRIAL) models "--release --manifest-path tests/models/Cargo.toml -- --nocapture"
+
+power-cut:                           ## power cuts on ext4, ext4 with fast_commit, xfs (root)
+	@MOUNTS=1 NEEDS="mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs" \
+	  $(TRIAL) power-cut "--test power_cut -- --include-ignored --nocapture"
+
+full-disk:                           ## disks that run full at many sizes, size limits, read-only file systems (root)
+	@MOUNTS=1 NEEDS="mkfs.ext4:e2fsprogs" $(TRIAL) full-disk "--test full_disk -- --include-ignored --nocapture"
 
 fault-kernel: all $(B)/tests/workload ## each system call of a workload fails, once and for ever (strace)
-	sh scripts/test-faults.sh $(abspath $(B))
+	@sh scripts/test-faults.sh $(abspath $(B))
 
 $(B)/tests/workload: tests/faults/workload.c include/kv.h $(SO)
 	@mkdir -p $(B)/tests
 	$(CC) $(CSTD) $(CFLAGS) -Iinclude -o $@ $< -L$(B) -lkv -Wl,-rpath,$(abspath $(B)) -lpthread
 
 sanitize:                            ## the tests under the address and the thread sanitizer
-	CARGO="$(CARGO)" CARGOFLAGS="$(CARGOFLAGS)" sh scripts/test-sanitizers.sh
+	@CARGO="$(CARGO)" CARGOFLAGS="$(CARGOFLAGS)" sh scripts/test-sanitizers.sh
 
-# The same tests, larger, with another seed each time; SOAK_ROUNDS=n ends it.
-soak-kernel:                         ## the targets above again and again, larger: hours
-	n=0; while [ "$${SOAK_ROUNDS:-0}" = 0 ] || [ "$$n" -lt "$${SOAK_ROUNDS:-0}" ]; do \
+# Another seed each time; those of a failure are printed. SOAK=10 is some hours, and for ever with ROUNDS=0.
+SOAK   ?= 10
+ROUNDS ?= 1
+soak:                                ## all of these SOAK (10) times as large, with other seeds, ROUNDS (1) times
+	n=0; while [ $(ROUNDS) = 0 ] || [ "$$n" -lt $(ROUNDS) ]; do \
 	  n=$$((n + 1)); seed=$$(date +%s); echo "round $$n, KV_SEED=$$seed"; \
-	  KV_SEED=$$seed KV_POWER_CUTS=2000 KV_FULL_DISKS=1000 KV_KILLS=20000 KV_SEATS=500 KV_ISOLATION_SECONDS=1800 \
-	    $(MAKE) --no-print-directory power-cut full-disk kill isolation || exit 1; done
-# ---- tests of one kind: each ends with a line "NAME: N passed, M failed" -------------------------------------
-
-models:                              ## orders of accesses to the shared words, tried by a scheduler
-	CARGO_TARGET_DIR=$(abspath $(CARGO_TARGET_DIR))/models $(CARGO) test $(CARGOFLAGS) --release \
-	  --manifest-path tests/models/Cargo.toml -- --nocapture 2>&1 | cat
+	  KV_SEED=$$seed KV_CRASH_SEED=$$seed KV_CRASH_POINTS=$(SOAK)000000 KV_FAULT_SEEDS=$(SOAK) \
+	  KV_ALLOCATIONS=$$((150 * $(SOAK))) KV_ROT_BYTES=$(SOAK)0000000 KV_ROT_RUNS=$(SOAK)000 \
+	  KV_FUZZ_SECONDS=$$((60 * $(SOAK))) KV_KILLS=$(SOAK)000 KV_SEATS=$$((20 * $(SOAK))) \
+	  KV_ISOLATION_SECONDS=$$((60 * $(SOAK))) KV_MODEL_SCHEDULES=$$((3000 * $(SOAK))) \
+	  KV_POWER_CUTS=$(SOAK)00 KV_FULL_DISKS=$(SOAK)00 \
+	    $(MAKE) --no-print-directory crash-sim fault bit-rot fuzz kill isolation models power-cut full-disk || exit 1; done
 
 # ---- care of the sources ------------------------------------------------------------------------------------
 

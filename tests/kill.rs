@@ -187,7 +187,7 @@ fn nothing_acknowledged_is_lost_to_kills() {
     if let Some((role, wire)) = role() {
         other_process(&role, &wire);
     }
-    let (kills, lanes) = (env_number("KV_KILLS", 150), env_number("KV_KILL_PROCESSES", 4));
+    let (kills, lanes) = (env_number("KV_KILLS", 1000), env_number("KV_KILL_PROCESSES", 4));
     let seed = env_number("KV_SEED", 1);
     let dir = directory("kill");
     let path = dir.file("kill.kv");
@@ -290,7 +290,7 @@ fn openers_are_killed() {
     let (dir, path, db) = prepared("openers", 20);
     drop(db);
     let (mut rng, mut acknowledged) = (Rng::new(env_number("KV_SEED", 1)), Acknowledged::default());
-    let (rounds, mut opened) = (env_number("KV_KILLS", 150), 0);
+    let (rounds, mut opened) = (env_number("KV_KILLS", 1000), 0);
     // One or two at a time, killed before, while and after they recover and let each other in.
     for round in 0..rounds {
         let mut children: Vec<Child> = (0..1 + round % 2)

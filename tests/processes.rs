@@ -262,7 +262,7 @@ fn processes_share_a_file() {
     if role().is_some_and(|(_, wire)| other_process(&wire)) {
         unreachable!();
     }
-    let seconds = env_number("KV_ISOLATION_SECONDS", 10);
+    let seconds = env_number("KV_ISOLATION_SECONDS", 60);
     let processes = env_number("KV_ISOLATION_PROCESSES", 8);
     let seed = env_number("KV_SEED", 1);
     let dir = TempDir::new("processes");
