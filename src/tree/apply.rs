@@ -23,7 +23,7 @@ use crate::page::branch::{replace_ptr, Branch};
 use crate::page::header::{self, PREFIX_MAX};
 use crate::page::leaf::Leaf;
 use crate::page::leaf_build::mark_check_prefix;
-use crate::page::{Place, Ptr, Root, Source};
+use crate::page::{Place, Ptr, Root, Source, U48_MAX};
 use crate::util::bytes::common_prefix;
 use crate::util::short::Short;
 
@@ -343,6 +343,7 @@ impl<'a, S: Source<'a> + Copy, P: Place> Apply<'a, '_, S, P> {
         }
         ptr.entries = others
             .and_then(|o| o.checked_add(entries))
+            .filter(|n| *n <= U48_MAX)
             .ok_or_else(|| Error::corrupt(ptr.page, "entry counts do not add up"))?;
         Ok(())
     }

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::page::branch::{self, branch_size, build_branch, children_of, replace_ptr, Branch, Child};
 use crate::page::header::{self, CHECK_PREFIX, HEADER};
 use crate::page::suffix::Suffix;
-use crate::page::{Place, Ptr, Source};
+use crate::page::{Place, Ptr, Source, U48_MAX};
 use crate::util::short::Short;
 
 /// A child in the list that becomes the new branch.
@@ -270,7 +270,7 @@ impl<'a, S: Source<'a> + Copy, P: Place> Apply<'a, '_, S, P> {
             &children,
             plen - base,
         );
-        let entries = a.entries.saturating_add(b.entries);
+        let entries = a.entries.saturating_add(b.entries).min(U48_MAX);
         self.abandon(&a);
         self.abandon(&b);
         Ok(Some(Arena::ptr(self.arena.insert(memory), entries)))
@@ -355,7 +355,10 @@ impl<'a, S: Source<'a> + Copy, P: Place> Apply<'a, '_, S, P> {
                 release_rest(&children[from].separator, u64::MAX, size, self.place)?;
             }
             let small = branch_size(group, plen - base.len(), plen) < size / 4;
-            let entries = group.iter().fold(0u64, |n, c| n.saturating_add(c.ptr.entries));
+            let entries = group
+                .iter()
+                .fold(0u64, |n, c| n.saturating_add(c.ptr.entries))
+                .min(U48_MAX);
             let ptr = Arena::ptr(self.arena.insert(memory), entries);
             let separator = low;
             pieces.push(Piece { separator, ptr, small });

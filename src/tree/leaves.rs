@@ -296,6 +296,7 @@ impl<'a, S: Source<'a> + Copy, P: Place> Apply<'a, '_, S, P> {
             }
         }
         entries_of(&leaf, done..leaf.len(), &dense, lead, &mut merged).map_err(damaged)?;
+        check_prefix(ptr.page, prefix, fences)?;
         let reply = self.pack_leaves(&merged, prefix, fences, append);
         drop(merged);
         self.discard(&ptr, page);
@@ -361,6 +362,7 @@ impl<'a, S: Source<'a> + Copy, P: Place> Apply<'a, '_, S, P> {
         let mut kept = Vec::with_capacity(leaf.len());
         entries_of(&leaf, 0..first, &dense, lead, &mut kept).map_err(damaged)?;
         entries_of(&leaf, end..leaf.len(), &dense, lead, &mut kept).map_err(damaged)?;
+        check_prefix(ptr.page, prefix, fences)?;
         let reply = self.pack_leaves(&kept, prefix, fences, false);
         drop(kept);
         self.discard(&ptr, page);
@@ -441,6 +443,14 @@ impl<'a, S: Source<'a> + Copy, P: Place> Apply<'a, '_, S, P> {
         let small = leaf_size(entries, drop, prefix.len()) < memory.len() / 4;
         let ptr = Arena::ptr(self.arena.insert(memory), entries.len() as u64);
         Piece { separator, ptr, small }
+    }
+}
+
+/// The suffixes of new leaves are counted from the old one's prefix: a page that lies about it must not get that far.
+fn check_prefix(page: u64, prefix: &[u8], fences: &Fences) -> Result<()> {
+    match fences.low.starts_with(prefix) {
+        true => Ok(()),
+        false => Err(Error::corrupt(page, "a leaf's prefix is not that of its bounds")),
     }
 }
 
