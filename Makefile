@@ -105,11 +105,11 @@ test-system: seeded-bugs models sanitize fault-kernel full-disk power-cut  ## wh
 
 $(B)/tests/%: tests/c/%.c tests/c/check.h include/kv.h $(SO)
 	@mkdir -p $(B)/tests
-	$(CC) $(CSTD) $(CFLAGS) -Iinclude -o $@ $< -L$(B) -lkv -Wl,-rpath,$(abspath $(B)) -lpthread
+	$(CC) $(CSTD) -Werror $(CFLAGS) -Iinclude -o $@ $< -L$(B) -lkv -Wl,-rpath,$(abspath $(B)) -lpthread
 
 $(B)/tests/%-static: tests/c/%.c tests/c/check.h include/kv.h $(B)/libkv.a
 	@mkdir -p $(B)/tests
-	$(CC) $(CSTD) $(CFLAGS) -Iinclude -o $@ $< $(B)/libkv.a $(PRIVLIBS)
+	$(CC) $(CSTD) -Werror $(CFLAGS) -Iinclude -o $@ $< $(B)/libkv.a $(PRIVLIBS)
 
 $(B)/tests/cpp: tests/c/cpp.cpp include/kv.h $(SO)
 	@mkdir -p $(B)/tests

@@ -108,7 +108,7 @@ struct Snapshot(Pinned);
 
 impl Snapshot {
     fn of(txn: *const kv_txn) -> Outcome<Snapshot> {
-        match TxnUse::of(txn)? {
+        match TxnUse::of_long(txn)? {
             TxnUse::Read(pinned) => Ok(Snapshot(pinned)),
             TxnUse::Write(_) => Err(Failure::invalid("a write transaction; begin one with KV_READ for this")),
         }

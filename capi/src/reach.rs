@@ -62,6 +62,14 @@ impl TxnUse {
         }
     }
 
+    /// For a call that takes long.
+    pub(crate) fn of_long(handle: *const kv_txn) -> Outcome<TxnUse> {
+        match slots::pin_long(handle.addr(), Kind::Read) {
+            Ok(pinned) => Ok(TxnUse::Read(pinned)),
+            Err(failure) => TxnUse::other(handle, failure),
+        }
+    }
+
     #[inline(never)]
     fn other(handle: *const kv_txn, failure: Failure) -> Outcome<TxnUse> {
         if slots::kind_is(handle.addr(), Kind::Write) {

@@ -290,8 +290,8 @@ static void while_threads_work(void)
     reader = begin(db, KV_READ);
     CHECK(number(reader, "ours") == ours);
     CHECK(number(reader, "theirs") == (uint64_t)children);
+    OK(kv_check(reader, NULL, NULL, NULL, &report));
     kv_txn_abort(reader);
-    OK(kv_check(db, NULL, NULL, NULL, &report));
     OK(kv_close(db));
 }
 

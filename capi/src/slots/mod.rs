@@ -196,7 +196,15 @@ pub(crate) fn pin(token: usize, kind: Kind) -> Outcome<Pinned> {
             back: want,
         });
     }
-    pin_slow(slot, want)
+    pin_slow(slot, want, false)
+}
+
+/// As [`pin`], for a call that takes long: others who use the object do not wait for it.
+pub(crate) fn pin_long(token: usize, kind: Kind) -> Outcome<Pinned> {
+    let Some((slot, generation)) = lookup(token) else {
+        return Err(refuse(None));
+    };
+    pin_slow(slot, generation << GEN_SHIFT | (kind as u64) << KIND_SHIFT, true)
 }
 
 /// Pins a database, which is counted from the beginning.
@@ -205,11 +213,11 @@ pub(crate) fn pin_db(token: usize) -> Outcome<Pinned> {
     let Some((slot, generation)) = lookup(token) else {
         return Err(refuse(None));
     };
-    pin_slow(slot, generation << GEN_SHIFT | (Kind::Db as u64) << KIND_SHIFT)
+    pin_slow(slot, generation << GEN_SHIFT | (Kind::Db as u64) << KIND_SHIFT, false)
 }
 
 #[inline(never)]
-fn pin_slow(slot: &'static Slot, want: u64) -> Outcome<Pinned> {
+fn pin_slow(slot: &'static Slot, want: u64, long: bool) -> Outcome<Pinned> {
     let mut patience = Patience::default();
     loop {
         let state = slot.state.load(Acquire);
@@ -230,7 +238,7 @@ fn pin_slow(slot: &'static Slot, want: u64) -> Outcome<Pinned> {
             }
             counter.fetch_sub(1, Release);
             patience.wait();
-        } else if state & BUSY == 0 {
+        } else if state & BUSY == 0 && !long {
             if slot.state.compare_exchange(want, want | BUSY, Acquire, Relaxed).is_ok() {
                 return Ok(Pinned {
                     slot,
@@ -239,8 +247,8 @@ fn pin_slow(slot: &'static Slot, want: u64) -> Outcome<Pinned> {
                 });
             }
         } else {
-            // Two threads share this handle: as soon as the other call ends, count instead of taking turns. The counters
-            // are made before the state says that they are there.
+            // Two threads share this handle, or will: as soon as another call ends, count instead of taking turns. The
+            // counters are made before the state says that they are there.
             let _ = slot.counters();
             let mut turn = Patience::default();
             while slot.state.load(Relaxed) == want | BUSY {
