@@ -131,7 +131,7 @@ TRIAL = CARGO="$(CARGO)" CARGOFLAGS="$(CARGOFLAGS)" sh scripts/trial.sh
 ALONE = -- --nocapture --test-threads 1
 
 crash-sim: seeded-bugs               ## 1,000,000 power cuts and kills, simulated; bugs put in on purpose are found
-	@$(TRIAL) crash-sim "--test crash --test crash_db $(ALONE)"
+	@$(TRIAL) crash-sim "--test crash --test crash_db --test several $(ALONE)"
 
 seeded-bugs:                         ## bugs put in on purpose are found
 	@$(TRIAL) seeded-bugs "--features seeded-bugs --test seeded_bugs -- --nocapture"
@@ -170,7 +170,7 @@ fault-kernel: all $(B)/tests/workload ## each system call of a workload fails, o
 
 $(B)/tests/workload: tests/faults/workload.c include/kv.h $(SO)
 	@mkdir -p $(B)/tests
-	$(CC) $(CSTD) $(CFLAGS) -Iinclude -o $@ $< -L$(B) -lkv -Wl,-rpath,$(abspath $(B)) -lpthread
+	$(CC) $(CSTD) -Werror $(CFLAGS) -Iinclude -o $@ $< -L$(B) -lkv -Wl,-rpath,$(abspath $(B)) -lpthread
 
 sanitize:                            ## the tests under the address and the thread sanitizer
 	@CARGO="$(CARGO)" CARGOFLAGS="$(CARGOFLAGS)" sh scripts/test-sanitizers.sh
@@ -185,7 +185,7 @@ soak:                                ## all of these SOAK (10) times as large, w
 	  KV_ALLOCATIONS=$$((150 * $(SOAK))) KV_ROT_BYTES=$(SOAK)0000000 KV_ROT_RUNS=$(SOAK)000 \
 	  KV_FUZZ_SECONDS=$$((60 * $(SOAK))) KV_KILLS=$(SOAK)000 KV_SEATS=$$((20 * $(SOAK))) \
 	  KV_ISOLATION_SECONDS=$$((60 * $(SOAK))) KV_MODEL_SCHEDULES=$$((3000 * $(SOAK))) \
-	  KV_POWER_CUTS=$(SOAK)00 KV_FULL_DISKS=$(SOAK)00 \
+	  KV_SEVERAL=$(SOAK)00 KV_POWER_CUTS=$(SOAK)00 KV_FULL_DISKS=$(SOAK)00 \
 	    $(MAKE) --no-print-directory crash-sim fault bit-rot fuzz kill isolation models power-cut full-disk || exit 1; done
 
 # ---- care of the sources ------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@
 //! One bug at a time is on, for the whole process: the tests take turns.
 
 mod crashes;
+mod house;
 mod toy;
 mod toy_run;
 
@@ -103,6 +104,26 @@ fn every_bug_of_the_protocol_is_caught() {
         missed.len()
     );
     assert!(missed.is_empty(), "not caught: {missed:?}");
+}
+
+#[test]
+fn bugs_among_processes_are_caught() {
+    let bugs = [
+        None,
+        Some(Bug::BelieveAfterDeath),
+        Some(Bug::SkipSync),
+        Some(Bug::ReuseHeld),
+        Some(Bug::SlotOfTip),
+    ];
+    for bug in bugs {
+        let _on = On::new(bug);
+        let found = (1..60).find_map(|seed| {
+            let run = catch_unwind(|| house::world::run(seed, 400).1);
+            run.unwrap_or(Err("it panicked".into())).err().map(|what| (seed, what))
+        });
+        println!("{bug:?}: {found:?}");
+        assert_eq!(bug.is_some(), found.is_some(), "{bug:?}");
+    }
 }
 
 /// A toy database after some commits: its disk, the newest commit, and the root pages of the last two.

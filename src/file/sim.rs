@@ -467,6 +467,25 @@ impl Storage for SimDisk {
                 }
             }
         }
+        if state.diverged {
+            // What is read past the cache is dropped from it first.
+            // SAFETY: below the length; only recovery reads so, and nobody refers to what it may find changed.
+            unsafe { self.cache.write(at, into) };
+        }
+        Ok(())
+    }
+
+    fn read_cached(&self, at: u64, into: &mut [u8]) -> Result<()> {
+        let mut state = self.state.lock();
+        if let Some(fault) = SimDisk::enter(&mut state, "read", false)? {
+            return Err(failure("read", fault));
+        }
+        let end = at.checked_add(into.len() as u64);
+        if end.is_none_or(|end| end > state.len) {
+            return Err(Error::io("read", io::ErrorKind::UnexpectedEof.into()));
+        }
+        // SAFETY: inside the file's length, which the reservation holds; writers are kept out by the lock.
+        unsafe { self.cache.read(at, into) };
         Ok(())
     }
 

@@ -34,6 +34,8 @@ pub enum Bug {
     ForgetFailedSync,
     /// Recovery goes back below a commit that was known to be durable.
     GoBack,
+    /// A sync after one whose leader died is believed without a look at the disk.
+    BelieveAfterDeath,
     /// A transaction can be committed although one of its calls failed half-way.
     CommitFailed,
     /// A put panics.

@@ -162,6 +162,7 @@ static int run(const char *path)
 static int verify(const char *path, int acknowledged)
 {
     kv_db *db = NULL;
+    kv_txn *txn = NULL;
     kv_options options = KV_OPTIONS_INIT;
     kv_job_options job = KV_JOB_OPTIONS_INIT;
     kv_status status;
@@ -178,7 +179,12 @@ static int verify(const char *path, int acknowledged)
         fprintf(stderr, "commit %d is there, %d was acknowledged\n", there, acknowledged);
         return 1;
     }
-    status = kv_check(db, &job, NULL, NULL, NULL);
+    if (kv_txn_begin(db, KV_READ, NULL, &txn) != KV_OK) {
+        fprintf(stderr, "begin: %s\n", kv_error_message());
+        return 1;
+    }
+    status = kv_check(txn, &job, NULL, NULL, NULL);
+    kv_txn_abort(txn);
     if (status != KV_OK) {
         fprintf(stderr, "check: %s\n", kv_error_message());
         return 1;

@@ -205,6 +205,18 @@ pub fn commit(
     durability: Durability,
     changes: u64,
 ) -> kv::Result<Option<Attempt>> {
+    commit_by(pager, random, changes, &mut |writing, roots, _| {
+        writing.commit(roots, durability)
+    })
+}
+
+/// As [`commit`]; `end` ends the transaction, and is told what the commit would hold.
+pub fn commit_by(
+    pager: &Arc<Pager>,
+    random: &mut Random,
+    changes: u64,
+    end: &mut dyn FnMut(Writing, Roots, &Model) -> kv::Result<u64>,
+) -> kv::Result<Option<Attempt>> {
     let mut writing = pager.lock_write(Wait::Forever, &AtomicBool::new(false))?;
     let (id, tip) = (writing.birth(), writing.tip());
     let model = match numbers(pager.view(u64::MAX), &tip) {
@@ -229,7 +241,7 @@ pub fn commit(
     if abort {
         return Ok(None);
     }
-    let answer = writing.commit(roots, durability);
+    let answer = end(writing, roots, &model);
     Ok(Some(Attempt { id, model, answer }))
 }
 

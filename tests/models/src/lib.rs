@@ -2,13 +2,15 @@
 //!
 //! The modules around it stand for the engine's: just what that file names.
 
+#[path = "../../../src/util/seeded.rs"]
+pub mod seeded;
+
 pub mod util {
     pub mod atomic {
         pub use shuttle::sync::atomic::AtomicU64;
     }
 
-    #[path = "../../../../src/util/seeded.rs"]
-    pub mod seeded;
+    pub use crate::seeded;
 }
 
 pub mod error {
