@@ -173,7 +173,7 @@ $(B)/tests/workload: tests/faults/workload.c include/kv.h $(SO)
 	$(CC) $(CSTD) -Werror $(CFLAGS) -Iinclude -o $@ $< -L$(B) -lkv -Wl,-rpath,$(abspath $(B)) -lpthread
 
 sanitize:                            ## the tests under the address and the thread sanitizer
-	@CARGO="$(CARGO)" CARGOFLAGS="$(CARGOFLAGS)" sh scripts/test-sanitizers.sh
+	@CARGO="$(CARGO)" CARGOFLAGS="$(CARGOFLAGS)" sh scripts/test-sanitizers.sh $(SANITIZE)
 
 # Another seed each time; those of a failure are printed. SOAK=10 is some hours, and for ever with ROUNDS=0.
 SOAK   ?= 10
@@ -185,8 +185,8 @@ soak:                                ## all of these SOAK (10) times as large, w
 	  KV_ALLOCATIONS=$$((150 * $(SOAK))) KV_ROT_BYTES=$(SOAK)0000000 KV_ROT_RUNS=$(SOAK)000 \
 	  KV_FUZZ_SECONDS=$$((60 * $(SOAK))) KV_KILLS=$(SOAK)000 KV_SEATS=$$((20 * $(SOAK))) \
 	  KV_ISOLATION_SECONDS=$$((60 * $(SOAK))) KV_MODEL_SCHEDULES=$$((3000 * $(SOAK))) \
-	  KV_SEVERAL=$(SOAK)00 KV_POWER_CUTS=$(SOAK)00 KV_FULL_DISKS=$(SOAK)00 \
-	    $(MAKE) --no-print-directory crash-sim fault bit-rot fuzz kill isolation models power-cut full-disk || exit 1; done
+	  KV_SEVERAL=$(SOAK)00 KV_POWER_CUTS=$(SOAK)00 KV_FULL_DISKS=$(SOAK)00 SANITIZE="address thread inside" \
+	    $(MAKE) --no-print-directory crash-sim fault bit-rot fuzz kill isolation models sanitize power-cut full-disk || exit 1; done
 
 # ---- care of the sources ------------------------------------------------------------------------------------
 

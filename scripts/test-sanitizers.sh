@@ -1,11 +1,11 @@
 #!/bin/sh
 # The tests under the address and the thread sanitizer, as far as the compiler has their runtimes; ends with one line.
 #
-#   scripts/test-sanitizers.sh [address] [thread]
+#   scripts/test-sanitizers.sh [address] [thread] [inside]
 #
 # A stable compiler takes the unstable option only when told that it may; the standard library stays as it is, so that
 # the thread sanitizer needs a list of what it cannot see there (tests/thread-sanitizer.supp). Leaks are not looked for
-# in the tests inside of the library, whose simulated disks keep what they are given.
+# in the tests `inside` of the library (minutes), whose simulated disks keep what they are given.
 set -u
 : "${CARGO:=cargo}" "${CARGOFLAGS:=--locked}" "${CARGO_TARGET_DIR:=target}"
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -49,8 +49,10 @@ sanitized() {
 for sanitizer in "$@"; do
     case $sanitizer in
     address)
+        LEAKS=1 sanitized address asan --test isolation --test environment --test cursor
+        ;;
+    inside)
         LEAKS=0 sanitized address asan --lib
-        LEAKS=1 sanitized address asan --test isolation --test environment --test basic --test cursor
         ;;
     thread)
         sanitized thread tsan --test isolation --test environment
