@@ -2,9 +2,9 @@
  * kv.h: an embedded, transactional, ordered key-value store in one file.
  *
  * Keys and values are bytes; keys are kept in the order of memcmp. One file holds any number of tables. Any number of
- * threads use it at once: readers see a snapshot and never wait; writers take turns; a commit is durable when it returns
- * (unless asked otherwise) and whole or absent after a crash. One process at a time has a file open; a second one is told
- * KV_BUSY. Nothing to configure, no map size, no server, no thread of its own. Link with -lkv (pkg-config --libs kv).
+ * threads and processes use it at once: readers see a snapshot and never wait; writers take turns; a commit is durable
+ * when it returns (unless asked otherwise) and whole or absent after a crash. Nothing to configure, no map size, no
+ * server, no thread of its own. Link with -lkv (pkg-config --libs kv).
  *
  *     #include <kv.h>
  *     #include <stdio.h>
@@ -410,8 +410,10 @@ typedef struct kv_options {
  * @param path     File name, in the encoding of the file system; NULL only with KV_OPEN_MEMORY.
  * @param options  NULL = all defaults. Copied.
  * @param db       Gets the handle, to be closed by kv_close(); NULL after a failure.
- * @return KV_OK; KV_NO_FILE, KV_EXISTS (see the flags); KV_BUSY (another process has it alone: see README, "processes"); KV_ACCESS; KV_NOT_A_DATABASE, KV_TOO_NEW, KV_CORRUPT (what is in
- *         the file); KV_NO_LOCKS (network file systems without locks); KV_IO, KV_NO_SPACE, KV_NO_MEMORY; KV_LIMIT (too
+ * @return KV_OK; KV_NO_FILE, KV_EXISTS (see the flags); KV_BUSY (a process has it alone, since NAME-shm could not be
+ *         made, or reads it without permission to write); KV_POISONED (a sync failed, and not every process has closed
+ *         it yet); KV_ACCESS, KV_READ_ONLY; KV_NOT_A_DATABASE, KV_TOO_NEW, KV_TOO_OLD, KV_CORRUPT (what is in the file);
+ *         KV_NO_LOCKS (network file systems without locks); KV_IO, KV_NO_SPACE, KV_NO_MEMORY; KV_LIMIT (too
  *         many handles); KV_INVALID (options).
  */
 KV_API KV_MUST_CHECK kv_status kv_open(const char *path, const kv_options *options, kv_db **db);

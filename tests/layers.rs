@@ -182,3 +182,32 @@ fn every_file_says_what_it_is() {
         silent.join("\n")
     );
 }
+
+#[test]
+fn documents_name_tests_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut named = 0;
+    for document in [
+        "README.md",
+        "docs/design.md",
+        "docs/testing.md",
+        "docs/historic-bugs.md",
+    ] {
+        let words = text(&root.join(document));
+        // `tests/file.rs`, `src/room/file.rs`, `scripts/file.sh`, each maybe with `::test`.
+        for word in words.split('`').skip(1).step_by(2) {
+            let (path, test) = word.split_once("::").unwrap_or((word, ""));
+            let is_path = ["tests/", "scripts/", "src/"].iter().any(|from| path.starts_with(from));
+            if !is_path || path.contains(char::is_whitespace) {
+                continue;
+            }
+            assert!(root.join(path).exists(), "{document} names {path}, which is not there");
+            if !test.is_empty() {
+                let found = text(&root.join(path)).contains(&format!("fn {test}("));
+                assert!(found, "{document} names {path}::{test}, which is not there");
+                named += 1;
+            }
+        }
+    }
+    assert!(named > 40, "only {named} tests are named");
+}

@@ -146,8 +146,10 @@ fn file_number(path: &Path, memory: bool) -> u64 {
 /// @param path     File name, in the encoding of the file system; NULL only with KV_OPEN_MEMORY.
 /// @param options  NULL = all defaults. Copied.
 /// @param db       Gets the handle, to be closed by kv_close(); NULL after a failure.
-/// @return KV_OK; KV_NO_FILE, KV_EXISTS (see the flags); KV_BUSY (another process has it alone: see README, "processes"); KV_ACCESS; KV_NOT_A_DATABASE, KV_TOO_NEW, KV_CORRUPT (what is in
-///         the file); KV_NO_LOCKS (network file systems without locks); KV_IO, KV_NO_SPACE, KV_NO_MEMORY; KV_LIMIT (too
+/// @return KV_OK; KV_NO_FILE, KV_EXISTS (see the flags); KV_BUSY (a process has it alone, since NAME-shm could not be
+///         made, or reads it without permission to write); KV_POISONED (a sync failed, and not every process has closed
+///         it yet); KV_ACCESS, KV_READ_ONLY; KV_NOT_A_DATABASE, KV_TOO_NEW, KV_TOO_OLD, KV_CORRUPT (what is in the file);
+///         KV_NO_LOCKS (network file systems without locks); KV_IO, KV_NO_SPACE, KV_NO_MEMORY; KV_LIMIT (too
 ///         many handles); KV_INVALID (options).
 /// @ingroup kv_database
 #[no_mangle]
