@@ -387,6 +387,39 @@ fn space_is_reused_and_held_space_is_not() {
     toy::account(&pager).expect("accounting");
 }
 
+#[test]
+fn there_is_room_for_eight_thousand_readers() {
+    let directory = Directory::new("readers");
+    let pager = open(&directory.file("a.kv"), CreateMode::New).expect("create");
+    let mut random = Random::new(1);
+    let mut pins = Vec::new();
+    let refused = loop {
+        match pager.begin_read() {
+            Ok(pin) => pins.push(pin),
+            Err(error) => break error,
+        }
+        if pins.len() % 1000 == 0 {
+            while toy::commit(&pager, &mut random, Durability::Lazy, 4)
+                .expect("seat")
+                .is_none()
+            {}
+        }
+    };
+    assert!(matches!(refused, Error::Limit(_)), "{refused}");
+    assert_eq!(pins.len(), 8192);
+    let readers = pager.readers();
+    assert_eq!(readers.len(), 8192);
+    assert!(readers.iter().all(|r| r.pid == std::process::id()));
+    // The oldest first, each group on its own commit.
+    assert!(readers.windows(2).all(|r| r[0].id <= r[1].id));
+    assert!(readers[0].id < readers[8191].id);
+    pins.truncate(8000);
+    assert!(pager.begin_read().is_ok(), "there is room again");
+    drop(pins);
+    assert_eq!(pager.stat().readers, 0);
+    toy::account(&pager).expect("accounting");
+}
+
 /// Not a benchmark, a look: `cargo test --release --test environment -- --ignored --nocapture figures`.
 #[test]
 #[ignore = "prints figures"]
