@@ -1,6 +1,7 @@
-//! A file that is written under a temporary name in its target's directory and gets its own name when it is whole.
+//! A file that is written under a temporary name in its target's directory and gets its own name when it is whole: a new
+//! database, or a copy of one, is there whole or not at all.
 
-use super::posix::{above_standard, at_path, name_it};
+use super::names::{above_standard, at_path, name_it};
 use super::Identity;
 use crate::error::{Error, Result};
 use std::fs::{File, OpenOptions};
@@ -132,5 +133,39 @@ impl FreshFile {
     pub fn finish(self) -> Result<()> {
         let sized = self.file.set_len(self.at).and_then(|()| self.file.sync_all());
         sized.map_err(|e| Error::io("sync the new file", e))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_appears_whole_and_replaces_only_what_it_may() {
+        let dir = std::env::temp_dir().join(format!("kv-fresh-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).expect("directory");
+        let path = dir.join("a");
+        let make = |path: &Path, overwrite: bool, content: &[u8]| -> Result<()> {
+            let fresh = Fresh::new(path, overwrite)?;
+            let mut file = fresh.create()?;
+            file.write(content)?;
+            file.zeros(2);
+            file.finish()?;
+            fresh.publish()
+        };
+        make(&path, false, b"hello").expect("create");
+        assert!(matches!(make(&path, false, b"other"), Err(Error::Exists)));
+        assert_eq!(std::fs::read(&path).expect("read"), b"hello\0\0");
+        make(&path, true, b"other").expect("replace");
+        assert_eq!(std::fs::read(&path).expect("read"), b"other\0\0");
+        // Given up, or with a name that came meanwhile: nothing is left over.
+        drop(Fresh::new(&dir.join("b"), false).expect("b").create().expect("create"));
+        let late = Fresh::new(&dir.join("c"), false).expect("c");
+        late.create().expect("create").finish().expect("finish");
+        std::fs::write(dir.join("c"), b"first").expect("write");
+        assert!(matches!(late.publish(), Err(Error::Exists)));
+        assert_eq!(std::fs::read_dir(&dir).expect("list").count(), 2);
+        assert!(matches!(make(&dir.join("no/such"), false, b""), Err(Error::NoFile(_))));
+        std::fs::remove_dir_all(&dir).expect("remove");
     }
 }

@@ -17,6 +17,7 @@
 use super::fork;
 use super::lock::{self, Byte, Mode};
 use super::map::Atomics;
+use super::names;
 use super::peers::{Peers, HEADER, PROCESSES};
 use super::{futex, Identity};
 use crate::error::{Error, Result};
@@ -220,7 +221,7 @@ impl Door {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
-        let (shm, named) = match super::posix::unnamed(directory) {
+        let (shm, named) = match names::unnamed(directory) {
             Some(shm) => (shm, None),
             None => self.temporary().map(|(shm, name)| (shm, Some(name)))?,
         };
@@ -251,7 +252,7 @@ impl Door {
             .mode(0o600)
             .custom_flags(libc::O_NOFOLLOW)
             .open(&temporary);
-        let shm = super::posix::above_standard(made.map_err(|e| super::posix::at_path("create", &temporary, e))?)?;
+        let shm = names::above_standard(made.map_err(|e| names::at_path("create", &temporary, e))?)?;
         Ok((shm, temporary))
     }
 
@@ -265,7 +266,7 @@ impl Door {
         }
         let mode = std::fs::Permissions::from_mode(self.facts.mode() & 0o666);
         shm.set_permissions(mode).map_err(io)?;
-        super::posix::allocate(shm, self.words as u64 * 8)?;
+        names::allocate(shm, self.words as u64 * 8)?;
         let memory = Atomics::<AtomicU64>::of_file(shm.as_fd(), self.words as u64)?;
         let own = identity(&mine);
         let era = std::hash::RandomState::new().build_hasher().finish() | 1;
@@ -308,7 +309,7 @@ impl Door {
         let shm = match opened {
             Ok(shm) => shm,
             Err(error) if error.raw_os_error() == Some(libc::EACCES) => {
-                return Err(super::posix::at_path("open", &self.name, error))
+                return Err(names::at_path("open", &self.name, error))
             }
             Err(_) => return Ok(Err(LOST)),
         };
@@ -356,7 +357,7 @@ impl Peers for Member {
         match prepared {
             Prepared::Named(temporary) => std::fs::rename(temporary, &self.name).map_err(io)?,
             // Nobody looks for the name while `ALIVE` is held alone.
-            Prepared::Unnamed(shm) => super::posix::link_over(shm, &self.name).map_err(io)?,
+            Prepared::Unnamed(shm) => names::link_over(shm, &self.name).map_err(io)?,
         }
         self.admitted.store(true, SeqCst);
         lock::try_lock(self.fd(), Byte::Alive, Mode::Shared).map(|_| ())

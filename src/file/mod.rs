@@ -2,7 +2,8 @@
 //!
 //! | file     | subject                                                                             |
 //! |----------|-------------------------------------------------------------------------------------|
-//! | `posix`  | a regular file: creation, reads past the cache, writes, sync                          |
+//! | `posix`  | a regular file: reads past the cache, writes, sync                                    |
+//! | `names`  | descriptors and names of files                                                        |
 //! | `map`    | reserved address ranges: the mapped file, anonymous memory                            |
 //! | `memory` | a database without a file                                                             |
 //! | `fresh`  | a file that gets its name when it is whole                                            |
@@ -26,6 +27,7 @@ pub mod lock;
 pub mod map;
 pub mod members;
 pub mod memory;
+mod names;
 pub mod peers;
 pub mod posix;
 pub mod raw;

@@ -1,8 +1,6 @@
 //! A regular file.
 //!
 //! - Descriptors are 3 or higher (a stray `printf` must not write into a database) and closed on exec.
-//! - A new file appears whole or not at all: it is written under a temporary name in the same directory, synced, given
-//!   its name without replacing anything, and the directory is synced.
 //! - EINTR is retried, short writes are continued; nothing above this file sees either.
 //! - [`Storage::read_at`] asks the kernel to drop its cache of the range first: what a failed write-back left in the
 //!   cache is not on the disk, and recovery must not believe it. (Dirty pages stay; recovery syncs before it reads.)
@@ -12,16 +10,15 @@
 use super::fork::{self, Watch};
 use super::map::{Mapped, Reservation};
 use super::members::Member;
+use super::names::{above_standard, at_path};
 use super::peers::Peers;
 use super::{Identity, Storage};
 use crate::error::{Error, Result};
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::Arc;
 
 /// Slices handed to the system in one call.
@@ -106,139 +103,6 @@ impl Candidate {
             identity: self.identity,
             writable: self.writable,
         })
-    }
-}
-
-/// Creates `path` with this content, durable when it returns; never replaces anything.
-///
-/// # Errors
-/// `Exists`, `NoFile` (the directory), `Access`, `NoSpace`, `Io`.
-pub fn create(path: &Path, content: &[u8]) -> Result<()> {
-    static COUNTER: AtomicU64 = AtomicU64::new(0);
-    let name = path.file_name().ok_or(Error::Invalid("the path names no file"))?;
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let mut temporary = std::ffi::OsString::from(".");
-    temporary.push(name);
-    temporary.push(format!(".new-{}-{}", std::process::id(), COUNTER.fetch_add(1, Relaxed)));
-    let temporary = directory.join(temporary);
-    let done = write_new(&temporary, content).and_then(|()| name_it(&temporary, path));
-    if done.is_err() {
-        // A file left over would be litter, not danger: its name is never opened.
-        let _ = std::fs::remove_file(&temporary);
-    }
-    done?;
-    let opened = File::open(directory).map_err(|e| at_path("open", directory, e))?;
-    opened.sync_all().map_err(|e| Error::io("sync the directory", e))
-}
-
-fn write_new(path: &Path, content: &[u8]) -> Result<()> {
-    let made = OpenOptions::new().write(true).create_new(true).open(path);
-    let file = above_standard(made.map_err(|e| at_path("create", path, e))?)?;
-    file.write_all_at(content, 0)
-        .map_err(|e| Error::io("write the new file", e))?;
-    file.sync_all().map_err(|e| Error::io("sync the new file", e))
-}
-
-/// Gives a file its final name unless that exists.
-pub(super) fn name_it(from: &Path, to: &Path) -> Result<()> {
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    {
-        let text = |path: &Path| {
-            std::ffi::CString::new(path.as_os_str().as_bytes()).map_err(|_| Error::Invalid("the path contains a zero"))
-        };
-        let (old, new) = (text(from)?, text(to)?);
-        // SAFETY: two strings that end in a zero and outlive the call.
-        let answer = unsafe {
-            libc::renameat2(
-                libc::AT_FDCWD,
-                old.as_ptr(),
-                libc::AT_FDCWD,
-                new.as_ptr(),
-                libc::RENAME_NOREPLACE,
-            )
-        };
-        if answer == 0 {
-            return Ok(());
-        }
-        let error = io::Error::last_os_error();
-        if !matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EINVAL)) {
-            return Err(at_path("create", to, error));
-        }
-    }
-    // A link refuses an existing name everywhere.
-    std::fs::hard_link(from, to).map_err(|e| at_path("create", to, e))?;
-    std::fs::remove_file(from).map_err(|e| at_path("create", from, e))
-}
-
-/// Gives the file these bytes on disk, so that storing into its mapping cannot fail.
-pub(super) fn allocate(file: &File, bytes: u64) -> Result<()> {
-    // SAFETY: a live descriptor.
-    match unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, bytes as libc::off_t) } {
-        0 => Ok(()),
-        error => Err(Error::io("allocate", io::Error::from_raw_os_error(error))),
-    }
-}
-
-/// A new file in `directory` that has no name, or `None` where there is no such thing (or no way to name it later).
-pub(super) fn unnamed(directory: &Path) -> Option<File> {
-    let made = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .mode(0o600)
-        .custom_flags(libc::O_TMPFILE)
-        .open(directory);
-    let file = above_standard(made.ok()?).ok()?;
-    std::fs::symlink_metadata(by_descriptor(&file)).is_ok().then_some(file)
-}
-
-fn by_descriptor(file: &File) -> String {
-    format!("/proc/self/fd/{}", file.as_raw_fd())
-}
-
-/// Gives a file made by [`unnamed`] a name, instead of the file that has it.
-pub(super) fn link_over(file: &File, name: &Path) -> io::Result<()> {
-    match std::fs::remove_file(name) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-        _ => {}
-    }
-    let text = |bytes: &[u8]| std::ffi::CString::new(bytes).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput));
-    let (from, to) = (
-        text(by_descriptor(file).as_bytes())?,
-        text(name.as_os_str().as_bytes())?,
-    );
-    let follow = libc::AT_SYMLINK_FOLLOW;
-    // SAFETY: two strings that end in a zero and outlive the call.
-    match unsafe { libc::linkat(libc::AT_FDCWD, from.as_ptr(), libc::AT_FDCWD, to.as_ptr(), follow) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
-}
-
-/// Moves a file whose descriptor is 0, 1 or 2 to a higher one.
-pub(super) fn above_standard(file: File) -> Result<File> {
-    if file.as_raw_fd() > 2 {
-        return Ok(file);
-    }
-    // SAFETY: duplicates a live descriptor to the lowest free one from 3 on.
-    let fd = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 3) };
-    if fd < 0 {
-        return Err(Error::io("duplicate the descriptor", io::Error::last_os_error()));
-    }
-    // SAFETY: new, and owned by nobody else.
-    Ok(unsafe { File::from_raw_fd(fd) })
-}
-
-/// An error that names the file.
-pub(super) fn at_path(op: &'static str, path: &Path, error: io::Error) -> Error {
-    match error.raw_os_error() {
-        Some(libc::ENOENT | libc::ENOTDIR) => Error::NoFile(path.display().to_string()),
-        Some(libc::EACCES | libc::EPERM | libc::EROFS) => Error::Access(format!("{}: {error}", path.display())),
-        Some(libc::EEXIST) => Error::Exists,
-        Some(libc::EISDIR) => Error::NotADatabase(format!("{} is a directory", path.display())),
-        _ => Error::io(op, error),
     }
 }
 
@@ -392,15 +256,11 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_created_once_and_whole() {
+    fn a_file_is_read_past_the_cache_and_written() {
         let dir = std::env::temp_dir().join(format!("kv-posix-{}", std::process::id()));
         std::fs::create_dir_all(&dir).expect("directory");
         let path = dir.join("a");
-        create(&path, b"hello").expect("create");
-        assert!(matches!(create(&path, b"other"), Err(Error::Exists)));
-        assert_eq!(std::fs::read(&path).expect("read"), b"hello");
-        assert_eq!(std::fs::read_dir(&dir).expect("list").count(), 1);
-        assert!(matches!(create(&dir.join("no/such"), b""), Err(Error::NoFile(_))));
+        std::fs::write(&path, b"hello").expect("create");
         let one = Candidate::open(&path, false).expect("open").map().expect("map");
         let two = Candidate::open(&path, false).expect("open");
         assert_eq!(one.identity(), Some(two.identity()));

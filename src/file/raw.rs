@@ -1,6 +1,6 @@
 //! A file that is only looked at: damaged maybe, on a dying disk maybe, never written.
 
-use super::posix::{above_standard, at_path};
+use super::names::{above_standard, at_path};
 use super::{lock, Identity};
 use crate::error::{Error, Result};
 use std::fs::{File, OpenOptions};

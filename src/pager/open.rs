@@ -5,8 +5,9 @@
 
 use super::{Pager, PagerOptions, Recovery};
 use crate::error::{Error, Result};
+use crate::file::fresh::Fresh;
 use crate::file::memory::Memory;
-use crate::file::posix::{self, Candidate};
+use crate::file::posix::Candidate;
 use crate::file::Identity;
 use parking_lot::{Condvar, Mutex};
 use std::collections::BTreeMap;
@@ -103,7 +104,7 @@ pub fn open_file(path: &Path, create: CreateMode, options: &PagerOptions) -> Res
                     opened => return opened,
                 }
             }
-            match posix::create(path, &image) {
+            match create_file(path, &image) {
                 Err(Error::Exists) if create == CreateMode::OpenOrCreate => {}
                 created => {
                     created?;
@@ -116,6 +117,15 @@ pub fn open_file(path: &Path, create: CreateMode, options: &PagerOptions) -> Res
         return Err(Error::ReadOnly("a new database cannot be created read-only"));
     }
     open_existing(path, options)
+}
+
+/// Creates `path` with this content, durable when it returns; never replaces anything.
+fn create_file(path: &Path, content: &[u8]) -> Result<()> {
+    let fresh = Fresh::new(path, false)?;
+    let mut file = fresh.create()?;
+    file.write(content)?;
+    file.finish()?;
+    fresh.publish()
 }
 
 fn open_existing(path: &Path, options: &PagerOptions) -> Result<(Arc<Pager>, Recovery)> {
