@@ -129,7 +129,7 @@ fn save(dir: &TempDir, image: &[u8]) -> Result<Saved, Error> {
     Ok(Saved { report, faults, tables })
 }
 
-fn page_of<'a>(base: &'a Base, page: usize) -> &'a [u8] {
+fn page_of(base: &Base, page: usize) -> &[u8] {
     &base.image[page * base.page_size..(page + 1) * base.page_size]
 }
 
