@@ -313,14 +313,6 @@ KV_API uint32_t kv_version_number(void);
 /** @defgroup kv_database Database
  * @{ */
 
-/** Open flag: the file must be there already, else KV_NO_FILE. */
-#define KV_OPEN_EXISTING 1
-/** Open flag: there must be no such file yet, else KV_EXISTS. */
-#define KV_OPEN_NEW 2
-/** Open flag: never write; the file may be read-only. Implies KV_OPEN_EXISTING. */
-#define KV_OPEN_READ_ONLY 4
-/** Open flag: keep everything in memory; the path may be NULL and is ignored. */
-#define KV_OPEN_MEMORY 8
 /** Durability: the database's; of a database: KV_DURABILITY_FULL. */
 #define KV_DURABILITY_DEFAULT 0
 /** Durability: a commit is visible and acknowledged once it is durable. */
@@ -332,6 +324,14 @@ KV_API uint32_t kv_version_number(void);
  */
 #define KV_DURABILITY_LAZY 2
 
+/** Open flag: the file must be there already, else KV_NO_FILE. */
+#define KV_OPEN_EXISTING 1
+/** Open flag: there must be no such file yet, else KV_EXISTS. */
+#define KV_OPEN_NEW 2
+/** Open flag: never write; the file may be read-only. Implies KV_OPEN_EXISTING. */
+#define KV_OPEN_READ_ONLY 4
+/** Open flag: keep everything in memory; the path may be NULL and is ignored. */
+#define KV_OPEN_MEMORY 8
 /** Verification: KV_VERIFY_ONCE. */
 #define KV_VERIFY_DEFAULT 0
 /** Verification: each page against its checksum when it is first touched after it was written. */

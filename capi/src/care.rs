@@ -4,7 +4,7 @@ use crate::arg::{self, Growing};
 use crate::error::guard;
 use crate::process;
 use crate::reach::{reading, DbUse, TxnUse};
-use crate::slots::Pinned;
+use crate::slots::{self, Pinned};
 use crate::status::{kv_status, Failure, Outcome, KV_CANCELLED, KV_CORRUPT};
 use crate::txn::not_waiting_for_itself;
 use crate::types::{known, kv_db, kv_txn};
@@ -384,7 +384,7 @@ pub unsafe extern "C" fn kv_salvage(
     report: *mut kv_salvage_report,
 ) -> kv_status {
     guard(c"kv_salvage", || {
-        process::prepare();
+        process::prepare(slots::orphan_all);
         // SAFETY: pointers of the caller, as described above.
         let (given, damaged, target) = unsafe { (arg::options(options)?, path_of(damaged)?, path_of(target)?) };
         known(given.flags, KV_JOB_OVERWRITE)?;

@@ -6,11 +6,10 @@ use crate::held_by::{Database, Object};
 use crate::process;
 use crate::reach::{self, DbUse};
 use crate::slots::{self, Kind, Kinds, Patience};
-use crate::stat::kv_reader_info;
 use crate::status::{kv_status, Failure, Outcome, KV_BUSY};
-use crate::stuck::Stuck;
-use crate::types::{known, kv_db, kv_table, put_mode, KV_BLIND};
-use kv_engine::db::{Db, Durability, Options, Verify, WriteOptions};
+use crate::stuck::{kv_reader_fn, Stuck};
+use crate::types::{durability, known, kv_db, kv_table, put_mode, KV_BLIND};
+use kv_engine::db::{Db, Options, Verify, WriteOptions};
 use std::ffi::{c_char, c_void, CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -26,14 +25,6 @@ pub const KV_OPEN_NEW: u32 = 2;
 pub const KV_OPEN_READ_ONLY: u32 = 4;
 /// Open flag: keep everything in memory; the path may be NULL and is ignored. @ingroup kv_database
 pub const KV_OPEN_MEMORY: u32 = 8;
-
-/// Durability: the database's; of a database: KV_DURABILITY_FULL. @ingroup kv_database
-pub const KV_DURABILITY_DEFAULT: u32 = 0;
-/// Durability: a commit is visible and acknowledged once it is durable. @ingroup kv_database
-pub const KV_DURABILITY_FULL: u32 = 1;
-/// Durability: a commit is visible at once and survives a killed process; it becomes durable by kv_sync(), by a later full
-/// commit, by kv_close(), or when 64 MiB or 256 commits wait. A power cut may take the last ones, never consistency. @ingroup kv_database
-pub const KV_DURABILITY_LAZY: u32 = 2;
 
 /// Verification: KV_VERIFY_ONCE. @ingroup kv_database
 pub const KV_VERIFY_DEFAULT: u32 = 0;
@@ -76,22 +67,6 @@ pub struct kv_options {
 }
 // SAFETY: repr(C), struct_size first; integers, and pointers for which zero is NULL.
 unsafe impl Growing for kv_options {}
-
-/// Is told of a reader, of whatever process, that has not ended for long while newer commits were made: once for each
-/// such reader and handle, on a thread that begins a write transaction through the handle, before it waits. What it
-/// answers is ignored. It must not close the database.
-///
-/// @ingroup kv_database
-pub type kv_reader_fn = Option<unsafe extern "C" fn(ctx: *mut c_void, reader: *const kv_reader_info)>;
-
-pub(crate) fn durability(number: u32) -> Outcome<Option<Durability>> {
-    match number {
-        KV_DURABILITY_DEFAULT => Ok(None),
-        KV_DURABILITY_FULL => Ok(Some(Durability::Full)),
-        KV_DURABILITY_LAZY => Ok(Some(Durability::Lazy)),
-        _ => Err(Failure::invalid("durability: none of KV_DURABILITY_...")),
-    }
-}
 
 fn engine_options(given: &kv_options) -> Outcome<Options> {
     known(
@@ -156,7 +131,7 @@ fn file_number(path: &Path, memory: bool) -> u64 {
 #[must_use]
 pub unsafe extern "C" fn kv_open(path: *const c_char, options: *const kv_options, db: *mut *mut kv_db) -> kv_status {
     guard(c"kv_open", || {
-        process::prepare();
+        process::prepare(slots::orphan_all);
         // SAFETY: pointers of the caller, as described above.
         let (db, given) = unsafe { (handle_out(db)?, arg::options(options)?) };
         let options = engine_options(&given)?;

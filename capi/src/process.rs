@@ -2,7 +2,6 @@
 //!
 //! Nothing here runs before the first `kv_open`: no constructor, no thread, no signal handler.
 
-use crate::slots;
 use std::cell::{Cell, RefCell};
 use std::sync::Once;
 
@@ -13,8 +12,9 @@ thread_local! {
     static CALLBACKS: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Called by every `kv_open`; works once.
-pub(crate) fn prepare() {
+/// Called by every `kv_open`; works once. `after_fork` runs in children and touches atomics only, as a child of a process
+/// with threads must.
+pub(crate) fn prepare(after_fork: extern "C" fn()) {
     PREPARE.call_once(|| {
         // The standard library is private to libkv, and so is its panic hook: the host's own is not touched. The
         // message belongs into kv_error_message(), not onto the host's stderr.
@@ -26,14 +26,9 @@ pub(crate) fn prepare() {
                 }
             });
         }));
-        // SAFETY: `after_fork` is a plain function that touches atomics only, as a child of a threaded process must.
+        // SAFETY: a plain function, made for this.
         unsafe { libc::pthread_atfork(None, None, Some(after_fork)) };
     });
-}
-
-/// In the child: locks, reader slots and the mapping belong to the parent; every handle answers KV_FORKED.
-extern "C" fn after_fork() {
-    slots::orphan_all();
 }
 
 /// The message of the panic just caught on this thread.

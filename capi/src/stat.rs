@@ -4,9 +4,9 @@ use crate::arg::{self, Growing};
 use crate::error::guard;
 use crate::reach::{DbUse, TxnUse};
 use crate::status::{kv_status, Failure};
+use crate::stuck::{kv_reader_info, reader_info};
 use crate::txn::{KV_READ, KV_WRITE};
 use crate::types::{kv_db, kv_table, kv_txn};
-use kv_engine::db::ReaderInfo;
 
 /// Figures of a database file, filled by kv_stat_db(); start from KV_DB_STAT_INIT.
 ///
@@ -70,36 +70,6 @@ pub unsafe extern "C" fn kv_stat_db(db: *mut kv_db, stat: *mut kv_db_stat) -> kv
         // SAFETY: NULL or a struct of at least the size it states.
         unsafe { arg::report(stat, filled) }
     })
-}
-
-/// A reader, filled by kv_reader_at(); start from KV_READER_INFO_INIT.
-///
-/// @ingroup kv_database
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct kv_reader_info {
-    /// sizeof(kv_reader_info), set by KV_READER_INFO_INIT.
-    pub struct_size: u32,
-    /// Number of its process.
-    pub pid: u32,
-    /// Commit that it sees.
-    pub commit: u64,
-    /// Milliseconds since it began, or was last refreshed.
-    pub age_ms: u64,
-    /// Pages kept for it that nobody else needs, as far as this process knows: it learns them when it writes.
-    pub kept_pages: u64,
-}
-// SAFETY: repr(C), struct_size first, integers only.
-unsafe impl Growing for kv_reader_info {}
-
-pub(crate) fn reader_info(reader: &ReaderInfo) -> kv_reader_info {
-    kv_reader_info {
-        struct_size: size_of::<kv_reader_info>() as u32,
-        pid: reader.pid,
-        commit: reader.id,
-        age_ms: reader.age_ms,
-        kept_pages: reader.kept_pages,
-    }
 }
 
 /// One of the readers that hold commits, in whatever process, the oldest snapshot first: read transactions, and buffers

@@ -1,12 +1,48 @@
 //! Telling the caller of readers that do not end.
 
-use crate::db::kv_reader_fn;
+use crate::arg::Growing;
 use crate::process;
-use crate::stat::{kv_reader_info, reader_info};
 use kv_engine::db::{Db, ReaderInfo};
 use std::ffi::c_void;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
+
+/// A reader, filled by kv_reader_at(); start from KV_READER_INFO_INIT.
+///
+/// @ingroup kv_database
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct kv_reader_info {
+    /// sizeof(kv_reader_info), set by KV_READER_INFO_INIT.
+    pub struct_size: u32,
+    /// Number of its process.
+    pub pid: u32,
+    /// Commit that it sees.
+    pub commit: u64,
+    /// Milliseconds since it began, or was last refreshed.
+    pub age_ms: u64,
+    /// Pages kept for it that nobody else needs, as far as this process knows: it learns them when it writes.
+    pub kept_pages: u64,
+}
+// SAFETY: repr(C), struct_size first, integers only.
+unsafe impl Growing for kv_reader_info {}
+
+pub(crate) fn reader_info(reader: &ReaderInfo) -> kv_reader_info {
+    kv_reader_info {
+        struct_size: size_of::<kv_reader_info>() as u32,
+        pid: reader.pid,
+        commit: reader.id,
+        age_ms: reader.age_ms,
+        kept_pages: reader.kept_pages,
+    }
+}
+
+/// Is told of a reader, of whatever process, that has not ended for long while newer commits were made: once for each
+/// such reader and handle, on a thread that begins a write transaction through the handle, before it waits. What it
+/// answers is ignored. It must not close the database.
+///
+/// @ingroup kv_database
+pub type kv_reader_fn = Option<unsafe extern "C" fn(ctx: *mut c_void, reader: *const kv_reader_info)>;
 
 /// Readers are looked at so often at most.
 const EVERY: Duration = Duration::from_millis(500);

@@ -1,13 +1,12 @@
 //! Chapter "transactions".
 
 use crate::arg::{self, handle_out, maybe, out, Growing};
-use crate::db::durability;
 use crate::error::{guard, guard_void};
 use crate::held_by::{Database, Extras, Object, Reading, Write};
 use crate::reach::{self, DbUse, Ended, TxnUse};
 use crate::slots::{self, Kind, Kinds};
 use crate::status::{kv_status, Failure, Outcome, KV_BUSY, KV_CHILD_OPEN, KV_DEADLOCK};
-use crate::types::{known, kv_db, kv_txn};
+use crate::types::{durability, known, kv_db, kv_txn};
 use kv_engine::db::{Wait, WriteOptions, WriteTxn};
 use kv_engine::Error;
 use std::sync::atomic::Ordering::Relaxed;

@@ -2,7 +2,7 @@
 
 use crate::arg;
 use crate::status::{Failure, Outcome};
-use kv_engine::db::{PutMode, Range};
+use kv_engine::db::{Durability, PutMode, Range};
 use std::ffi::c_void;
 use std::ops::Bound;
 
@@ -237,4 +237,21 @@ pub(crate) fn known(flags: u32, all: u32) -> Outcome {
         return Err(Failure::invalid("flags: a bit is set that this call does not know"));
     }
     Ok(())
+}
+
+/// Durability: the database's; of a database: KV_DURABILITY_FULL. @ingroup kv_database
+pub const KV_DURABILITY_DEFAULT: u32 = 0;
+/// Durability: a commit is visible and acknowledged once it is durable. @ingroup kv_database
+pub const KV_DURABILITY_FULL: u32 = 1;
+/// Durability: a commit is visible at once and survives a killed process; it becomes durable by kv_sync(), by a later full
+/// commit, by kv_close(), or when 64 MiB or 256 commits wait. A power cut may take the last ones, never consistency. @ingroup kv_database
+pub const KV_DURABILITY_LAZY: u32 = 2;
+
+pub(crate) fn durability(number: u32) -> Outcome<Option<Durability>> {
+    match number {
+        KV_DURABILITY_DEFAULT => Ok(None),
+        KV_DURABILITY_FULL => Ok(Some(Durability::Full)),
+        KV_DURABILITY_LAZY => Ok(Some(Durability::Lazy)),
+        _ => Err(Failure::invalid("durability: none of KV_DURABILITY_...")),
+    }
 }

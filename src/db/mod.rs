@@ -6,7 +6,7 @@
 //! | `types`   | ranges, modes, statistics                                     |
 //! | `reader`  | what both kinds of transaction can do                         |
 //! | `read`    | the read transaction                                          |
-//! | `write`   | the write transaction; `tables`, `stream`: more of it         |
+//! | `write`   | the write transaction; `tables`, `stream`, `value_writer`: more of it |
 //! | `cursor`  | a place in a table                                            |
 //! | `waiting` | for durable and for visible commits; who holds old ones       |
 //! | `check`   | proof that a database is whole                                |
@@ -25,6 +25,7 @@ mod salvage;
 mod stream;
 mod tables;
 mod types;
+mod value_writer;
 mod waiting;
 mod write;
 
@@ -38,8 +39,8 @@ pub use options::{Options, WriteOptions};
 pub use read::ReadTxn;
 pub use reader::Reader;
 pub use salvage::{salvage, SalvageReport};
-pub use stream::ValueWriter;
 pub use types::{LevelStat, PutMode, Range, Seek, TableStat, ValueInfo};
+pub use value_writer::ValueWriter;
 pub use write::{WriteStat, WriteTxn};
 
 use crate::error::{Error, Result};

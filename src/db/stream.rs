@@ -1,12 +1,9 @@
-//! Values written in parts.
+//! What a transaction keeps of values that are being written in parts.
 
 use super::types::PutMode;
-use super::write::{is_inline, WriteTxn};
 use super::Table;
-use crate::error::{Error, Result};
-use crate::page::leaf::Stored;
+use crate::error::Result;
 use crate::page::{Place, PIECE};
-use crate::tree::edits::Op;
 use crate::tree::values::ChainWriter;
 use std::collections::BTreeMap;
 
@@ -17,58 +14,48 @@ pub(super) struct Streams {
     open: BTreeMap<u64, Stream>,
 }
 
-struct Stream {
-    table: Table,
-    key: Vec<u8>,
-    mode: PutMode,
-    chain: ChainWriter,
+/// One of them.
+pub(super) struct Stream {
+    pub table: Table,
+    pub key: Vec<u8>,
+    pub mode: PutMode,
+    pub chain: ChainWriter,
     /// The piece being collected.
-    piece: Vec<u8>,
+    pub piece: Vec<u8>,
     /// Bytes that are said to come.
-    hint: u64,
+    pub hint: u64,
 }
 
-/// A value being written in parts. The entry appears at `finish`; one that is not finished gives its pages back when the
-/// transaction ends.
-#[derive(Debug)]
-pub struct ValueWriter {
-    number: u64,
-}
+impl Streams {
+    /// Takes a new one in; its number.
+    pub fn add(&mut self, stream: Stream) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        self.open.insert(number, stream);
+        number
+    }
 
-impl WriteTxn {
-    /// Begins a value of unknown length, written in parts. `size_hint`: how long it will be, 0 if unknown; a right one
-    /// makes it contiguous. The mode is looked at now and again at the end.
-    ///
-    /// # Errors
-    /// As [`WriteTxn::put`].
-    pub fn writer(&mut self, table: Table, key: &[u8], size_hint: u64, mode: PutMode) -> Result<ValueWriter> {
-        let at = self.open_to_write(table)?;
-        self.check_mode(at, key, mode)?;
-        let number = self.streams.next;
-        self.streams.next += 1;
-        let stream = Stream {
-            table,
-            key: key.to_vec(),
-            mode,
-            chain: ChainWriter::new(self.writer.page_size()),
-            piece: Vec::new(),
-            hint: size_hint,
-        };
-        self.streams.open.insert(number, stream);
-        Ok(ValueWriter { number })
+    /// Takes one out, to be put back or ended.
+    pub fn take(&mut self, number: u64) -> Option<Stream> {
+        self.open.remove(&number)
+    }
+
+    /// Puts it back.
+    pub fn put_back(&mut self, number: u64, stream: Stream) {
+        self.open.insert(number, stream);
     }
 
     /// Gives the pages of unfinished values back.
-    pub(super) fn cancel_streams(&mut self) {
-        for (_, stream) in std::mem::take(&mut self.streams.open) {
-            stream.chain.cancel(self.writer.place());
+    pub fn cancel<P: Place>(&mut self, place: &mut P) {
+        for (_, stream) in std::mem::take(&mut self.open) {
+            stream.chain.cancel(place);
         }
     }
 }
 
 impl Stream {
     /// Writes the collected piece out.
-    fn write_piece<P: Place>(&mut self, place: &mut P) -> Result<()> {
+    pub fn write_piece<P: Place>(&mut self, place: &mut P) -> Result<()> {
         if self.chain.room() < self.piece.len() as u64 {
             // What is said to come, or three times what came: eight extents hold any length. Whole pieces, so that an
             // extent that turns out not to be the last holds a multiple of one.
@@ -83,79 +70,5 @@ impl Stream {
         self.chain.piece(&self.piece, place)?;
         self.piece.clear();
         Ok(())
-    }
-}
-
-impl ValueWriter {
-    /// Appends bytes.
-    ///
-    /// # Errors
-    /// `BadHandle` (another transaction's), `TooBig`; `Io`, `NoSpace`: then only aborting is left.
-    pub fn write(&mut self, txn: &mut WriteTxn, bytes: &[u8]) -> Result<()> {
-        txn.ready()?;
-        let mut stream = self.detach(txn)?;
-        let mut left = bytes;
-        let mut result = Ok(());
-        while !left.is_empty() && result.is_ok() {
-            let n = left.len().min(PIECE as usize - stream.piece.len());
-            if stream.piece.try_reserve(n).is_err() {
-                result = Err(Error::NoMemory("a part of a value"));
-                break;
-            }
-            stream.piece.extend_from_slice(&left[..n]);
-            left = &left[n..];
-            if stream.piece.len() as u64 == PIECE {
-                result = stream.write_piece(txn.writer.place());
-            }
-        }
-        txn.streams.open.insert(self.number, stream);
-        result.map_err(|e| txn.fail(e))
-    }
-
-    /// Puts the entry.
-    ///
-    /// # Errors
-    /// As [`WriteTxn::put`].
-    pub fn finish(self, txn: &mut WriteTxn) -> Result<()> {
-        txn.ready()?;
-        let mut stream = self.detach(txn)?;
-        let table = stream.table;
-        let at = match txn.open_to_write(table) {
-            Ok(at) => at,
-            Err(e) => {
-                stream.chain.cancel(txn.writer.place());
-                return Err(e);
-            }
-        };
-        if stream.chain.is_empty() && is_inline(&stream.key, stream.piece.len(), txn.writer.page_size()) {
-            return txn.put(table, &stream.key, &stream.piece, stream.mode);
-        }
-        if let Err(e) = txn.check_mode(at, &stream.key, stream.mode) {
-            stream.chain.cancel(txn.writer.place());
-            return Err(e);
-        }
-        let place = txn.writer.place();
-        let mut written = Ok(());
-        if !stream.piece.is_empty() {
-            written = stream.write_piece(place);
-        }
-        let finished = written.and_then(|()| stream.chain.finish(place));
-        let chain = finished.map_err(|e| txn.fail(e))?;
-        txn.tables[at].forget_last();
-        txn.push(at, &stream.key, Op::Put(Stored::Chain(&chain))).map(|_| ())
-    }
-
-    /// Gives the pages back.
-    pub fn cancel(self, txn: &mut WriteTxn) {
-        if let Ok(stream) = self.detach(txn) {
-            stream.chain.cancel(txn.writer.place());
-        }
-    }
-
-    fn detach(&self, txn: &mut WriteTxn) -> Result<Stream> {
-        txn.streams
-            .open
-            .remove(&self.number)
-            .ok_or(Error::BadHandle("a value writer of another transaction"))
     }
 }

@@ -449,7 +449,7 @@ impl WriteTxn {
 
     fn finish(mut self, wait: bool) -> Result<u64> {
         self.ready()?;
-        self.cancel_streams();
+        self.streams.cancel(self.writer.place());
         if !self.writer.is_changed() {
             return Ok(self.writer.tip().id);
         }

@@ -461,7 +461,7 @@ pub(crate) fn search(kinds: Kinds, wanted: impl Fn(&Slot) -> bool) -> Vec<usize>
 }
 
 /// Marks every handle as one of the parent process.
-pub(crate) fn orphan_all() {
+pub(crate) extern "C" fn orphan_all() {
     for (_, slot) in all() {
         if (slot.state.load(Relaxed) >> KIND_SHIFT) & 15 != Kind::Free as u64 {
             slot.state.fetch_or(FORKED, Relaxed);
