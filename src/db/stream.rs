@@ -45,6 +45,11 @@ impl Streams {
         self.open.insert(number, stream);
     }
 
+    /// Whether none is being written.
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
     /// Gives the pages of unfinished values back.
     pub fn cancel<P: Place>(&mut self, place: &mut P) {
         for (_, stream) in std::mem::take(&mut self.open) {

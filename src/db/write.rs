@@ -449,7 +449,9 @@ impl WriteTxn {
 
     fn finish(mut self, wait: bool) -> Result<u64> {
         self.ready()?;
-        self.streams.cancel(self.writer.place());
+        if !self.streams.is_empty() {
+            self.streams.cancel(self.writer.place());
+        }
         if !self.writer.is_changed() {
             return Ok(self.writer.tip().id);
         }
