@@ -151,7 +151,8 @@ impl Writing {
     /// Takes the new commit as the state to build on; answers whether much is unsynced.
     fn adopt(&mut self, desc: Desc, space: Root, meta: &Meta, record: &Record, tail: Tail, durable: u64) -> bool {
         let old_pages = self.state.tip.pages;
-        let bytes = self.bytes;
+        // What was synced before the slot is not waiting for anything.
+        let bytes = if self.sync_first { 0 } else { self.bytes };
         let state = &mut self.state;
         if self.folding {
             state.space.folded();
