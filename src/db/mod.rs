@@ -30,6 +30,7 @@ mod write;
 
 pub use crate::pager::{Durability, FileStat, ReaderInfo, Recovery, Verify, Wait};
 pub use crate::table::{Table, MAIN, NAMES as TABLES};
+pub use crate::tree::quick::Quick;
 pub use backup::{BackupOptions, OnBytes};
 pub use check::{CheckReport, Fault};
 pub use cursor::Cursor;

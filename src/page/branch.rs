@@ -187,7 +187,7 @@ impl<'a> Branch<'a> {
 
     /// Among the separators from `lo` on whose head is `h`: the last that is `<= suffix`, or the child before `lo`.
     #[inline(always)]
-    fn find_in_run<'s, K: Kernel, S: Source<'s> + ?Sized>(
+    pub fn find_in_run<'s, K: Kernel, S: Source<'s> + ?Sized>(
         &self,
         kernel: K,
         lo: usize,

@@ -1,5 +1,6 @@
 //! Readers: registering a snapshot, and what is known about everybody's.
 
+use super::view::Kept;
 use super::{Desc, Pager, View};
 use crate::error::{Error, Result};
 use std::sync::atomic::Ordering::SeqCst;
@@ -8,7 +9,7 @@ use std::sync::Arc;
 /// A registered reader: a snapshot that is held until dropped.
 #[derive(Debug)]
 pub struct Pin {
-    pager: Arc<Pager>,
+    seen: Kept,
     desc: Desc,
     slot: u32,
 }
@@ -40,8 +41,8 @@ impl Pager {
                 self.shared.register()?
             }
         };
-        let pin = Pin {
-            pager: self.clone(),
+        let mut pin = Pin {
+            seen: Kept::new(self.clone(), desc.pages),
             desc,
             slot,
         };
@@ -121,13 +122,19 @@ impl Pin {
     /// Its environment.
     #[inline(always)]
     pub fn pager(&self) -> &Arc<Pager> {
-        &self.pager
+        self.seen.pager()
     }
 
     /// Read access to the snapshot's pages.
-    #[inline]
+    #[inline(always)]
     pub fn view(&self) -> View<'_> {
-        self.pager.view(self.desc.pages)
+        *self.seen.view()
+    }
+
+    /// As [`Pin::view`], for who looks once.
+    #[inline(always)]
+    pub fn view_ref(&self) -> &View<'_> {
+        self.seen.view()
     }
 
     /// Moves to the newest visible commit.
@@ -135,18 +142,22 @@ impl Pin {
     /// # Errors
     /// As `begin_read`; the reader stays registered.
     pub fn refresh(&mut self) -> Result<()> {
-        self.pager.check_fork()?;
-        self.desc = self.pager.shared.move_reader(self.slot);
+        self.pager().check_fork()?;
+        self.desc = self.pager().shared.move_reader(self.slot);
+        self.seen.turn(self.desc.pages);
         self.trusted()
     }
 
     /// After a failed sync only what is durable may be read.
     #[inline]
-    fn trusted(&self) -> Result<()> {
-        self.pager.reach(&self.desc)?;
-        if self.pager.is_poisoned() {
-            self.pager.see_poison();
-            if self.desc.id > self.pager.shared.durable().get().id {
+    fn trusted(&mut self) -> Result<()> {
+        if self.desc.pages > self.seen.view().limit() {
+            self.pager().reach(&self.desc)?;
+            self.seen.turn(self.desc.pages);
+        }
+        if self.pager().is_poisoned() {
+            self.pager().see_poison();
+            if self.desc.id > self.pager().shared.durable().get().id {
                 return Err(Error::Poisoned);
             }
         }
@@ -157,8 +168,8 @@ impl Pin {
 impl Drop for Pin {
     fn drop(&mut self) {
         // The slot of a child is its parent's.
-        if self.pager.check_fork().is_ok() {
-            self.pager.shared.unregister(self.slot);
+        if self.pager().check_fork().is_ok() {
+            self.pager().shared.unregister(self.slot);
         }
     }
 }

@@ -199,6 +199,21 @@ pub(crate) fn pin(token: usize, kind: Kind) -> Outcome<Pinned> {
     pin_slow(slot, want)
 }
 
+/// As [`pin`], if no other call uses the object; `None` says nothing about why.
+#[inline(always)]
+pub(crate) fn pin_alone(token: usize, kind: Kind) -> Option<Pinned> {
+    let (slot, generation) = lookup(token)?;
+    let want = generation << GEN_SHIFT | (kind as u64) << KIND_SHIFT;
+    slot.state
+        .compare_exchange(want, want | BUSY, Acquire, Relaxed)
+        .ok()
+        .map(|_| Pinned {
+            slot,
+            stripe: None,
+            back: want,
+        })
+}
+
 /// Pins a database, which is counted from the beginning.
 #[inline]
 pub(crate) fn pin_db(token: usize) -> Outcome<Pinned> {

@@ -1,0 +1,281 @@
+//! The common lookup, short: every page verified before, no long key, nothing tied that a fingerprint does not tell apart.
+//!
+//! What is not common is not decided here: the answer is `Unknown`, and [`super::search`] looks again and says what is
+//! wrong, if anything is. So nothing in here can fail, and most of what a lookup costs are its compares.
+
+use super::search::BRANCH_AHEAD;
+use crate::page::branch::{Branch, CHILD};
+use crate::page::columns::Columns;
+use crate::page::guess::Guess;
+use crate::page::header::{BRANCH, CHECK_PREFIX, DENSE, LEAF};
+use crate::page::kernel::{best, Kernel, Work};
+use crate::page::leaf::{Leaf, LONG, RECORD, SLOT};
+use crate::page::search::head;
+use crate::page::{Root, Source, PAGE_MIN};
+use crate::util::bytes::{get_u32, get_u64, same};
+use crate::util::hash::fingerprint;
+use std::marker::PhantomData;
+
+/// What a quick lookup finds out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quick<'s> {
+    /// The value, which lies in its leaf. (Of a lookup that only asks for presence: no bytes.)
+    Value(&'s [u8]),
+    /// The key is not there.
+    Missing,
+    /// [`super::search::get`] has to be asked.
+    Unknown,
+}
+
+/// The value of `key`, if that is quickly found. Lookups through `source` take note in `guess` of what leaves are like.
+#[inline(always)]
+pub fn get<'s, S: Source<'s>>(source: &S, guess: &Guess, root: &Root, key: &[u8]) -> Quick<'s> {
+    best(Look::<S, true> {
+        source,
+        guess,
+        root,
+        key,
+        pages: PhantomData,
+    })
+}
+
+/// Whether `key` is there, if that is quickly found.
+#[inline(always)]
+pub fn contains<'s, S: Source<'s>>(source: &S, guess: &Guess, root: &Root, key: &[u8]) -> Quick<'s> {
+    best(Look::<S, false> {
+        source,
+        guess,
+        root,
+        key,
+        pages: PhantomData,
+    })
+}
+
+struct Look<'a, 's, S, const VALUE: bool> {
+    source: &'a S,
+    guess: &'a Guess,
+    root: &'a Root,
+    key: &'a [u8],
+    pages: PhantomData<&'s [u8]>,
+}
+
+impl<'s, S: Source<'s>, const VALUE: bool> Work for Look<'_, 's, S, VALUE> {
+    type Out = Quick<'s>;
+
+    #[inline(always)]
+    fn run<K: Kernel>(self, kernel: K) -> Quick<'s> {
+        self.look(kernel).unwrap_or(Quick::Unknown)
+    }
+}
+
+/// Kind, level, prefix length, flags and number of elements: the first bytes of a page, read at once.
+#[derive(Clone, Copy)]
+struct Top(u64);
+
+impl Top {
+    #[inline(always)]
+    fn of(page: &[u8]) -> Option<Top> {
+        if page.len() < PAGE_MIN {
+            return None;
+        }
+        let top = Top(get_u64(page, 0));
+        // Whether the prefix is the key's is asked by the long way.
+        (top.0 >> 24 & u64::from(CHECK_PREFIX) == 0).then_some(top)
+    }
+
+    #[inline(always)]
+    fn is(self, kind: u8, level: u8) -> bool {
+        self.0 as u16 == u16::from_le_bytes([kind, level])
+    }
+
+    /// The part of `key` behind the page's prefix.
+    #[inline(always)]
+    fn suffix(self, key: &[u8]) -> &[u8] {
+        key.get((self.0 >> 16) as u8 as usize..).unwrap_or(&[])
+    }
+
+    #[inline(always)]
+    fn count(self) -> u16 {
+        (self.0 >> 32) as u16
+    }
+}
+
+impl<'s, S: Source<'s>, const VALUE: bool> Look<'_, 's, S, VALUE> {
+    #[inline(always)]
+    fn look<K: Kernel>(self, kernel: K) -> Option<Quick<'s>> {
+        let print = fingerprint(self.key);
+        let (mut number, mut checksum) = (self.root.ptr.page, self.root.ptr.checksum);
+        let mut level = self.root.height;
+        if level == 0 {
+            return None;
+        }
+        // Height falls by one each time: a damaged tree has no endless path.
+        let (page, suffix) = loop {
+            let page = self.source.peek_at(number, checksum)?;
+            let top = Top::of(page)?;
+            let suffix = top.suffix(self.key);
+            if !top.is(if level > 1 { BRANCH } else { LEAF }, level) {
+                if top.is(DENSE, level) && level == 1 {
+                    break (page, suffix);
+                }
+                return None;
+            }
+            // Both kinds begin with their heads.
+            let h = head(suffix);
+            let lo = Columns::<4>::new(page, top.count())?.count_less(kernel, h);
+            if level == 1 {
+                return self.slotted(page, top.count(), lo, h, suffix, print);
+            }
+            let branch = Columns::<CHILD>::new(page, top.count())?;
+            let i = if lo < branch.len() && branch.head(lo) == h {
+                best(Tied {
+                    source: self.source,
+                    page,
+                    lo,
+                    suffix,
+                    pages: PhantomData,
+                })?
+            } else {
+                lo.saturating_sub(1)
+            };
+            if i >= branch.len() {
+                return None;
+            }
+            number = branch.u48::<4>(i);
+            checksum = branch.u32::<10>(i);
+            if level > 2 {
+                self.source.prefetch(number, BRANCH_AHEAD);
+            } else {
+                self.guess.ask(self.source, number, fraction(&branch, i, h));
+            }
+            level -= 1;
+        };
+        best(Dense {
+            guess: self.guess,
+            page,
+            suffix,
+        })
+    }
+
+    #[inline(always)]
+    fn slotted(&self, page: &'s [u8], count: u16, lo: usize, h: u32, suffix: &[u8], print: u8) -> Option<Quick<'s>> {
+        let leaf = Columns::<SLOT>::new(page, count)?;
+        self.guess.learn_of(SLOT * leaf.len(), false);
+        let mut i = lo;
+        if i >= leaf.len() || leaf.head(i) != h {
+            return Some(Quick::Missing);
+        }
+        if leaf.byte::<4>(i) != print || (i + 1 < leaf.len() && leaf.head(i + 1) == h) {
+            // Heads tie, or it is not there.
+            match best(Run {
+                source: self.source,
+                page,
+                from: i,
+                suffix,
+                print,
+                pages: PhantomData,
+            })? {
+                None => return Some(Quick::Missing),
+                Some(at) => i = at,
+            }
+        }
+        let record = page.get(leaf.u16::<5>(i).into()..)?;
+        if record.len() < RECORD {
+            return None;
+        }
+        let lengths = get_u32(record, 0);
+        let (key, value) = (lengths as u16, (lengths >> 16) as u16);
+        if key & LONG != 0 || (VALUE && value & LONG != 0) {
+            return None;
+        }
+        let key = usize::from(key);
+        let tail = key.saturating_sub(4);
+        if key != suffix.len() || !same(record.get(RECORD..RECORD + tail)?, suffix.get(4..).unwrap_or(&[])) {
+            return None;
+        }
+        if !VALUE {
+            return Some(Quick::Value(&[]));
+        }
+        Some(Quick::Value(
+            record.get(RECORD + tail..RECORD + tail + usize::from(value))?,
+        ))
+    }
+}
+
+// What is looked at in some pages only is called and not inlined, so that it does not crowd the registers of all others.
+
+/// Finds the child among separators whose heads tie from `lo` on.
+struct Tied<'a, 's, S> {
+    source: &'a S,
+    page: &'s [u8],
+    lo: usize,
+    suffix: &'a [u8],
+    pages: PhantomData<&'s [u8]>,
+}
+
+impl<'s, S: Source<'s>> Work for Tied<'_, 's, S> {
+    type Out = Option<usize>;
+
+    #[inline(always)]
+    fn run<K: Kernel>(self, kernel: K) -> Option<usize> {
+        let branch = Branch::new(self.page).ok()?;
+        branch
+            .find_in_run(kernel, self.lo, head(self.suffix), self.suffix, 0, self.source)
+            .ok()
+    }
+}
+
+/// Looks the suffix up in a dense leaf.
+struct Dense<'a, 's> {
+    guess: &'a Guess,
+    page: &'s [u8],
+    suffix: &'a [u8],
+}
+
+impl<'s> Work for Dense<'_, 's> {
+    type Out = Option<Quick<'s>>;
+
+    #[inline(always)]
+    fn run<K: Kernel>(self, kernel: K) -> Option<Quick<'s>> {
+        let leaf = Leaf::new(self.page).ok()?;
+        self.guess.learn(&leaf);
+        match leaf.find_dense(kernel, self.suffix) {
+            Err(_) => Some(Quick::Missing),
+            Ok(i) => Some(Quick::Value(leaf.value(i).ok()?.bytes())),
+        }
+    }
+}
+
+/// Finds the entry of a slotted leaf from `from` on, where the heads tie.
+struct Run<'a, 's, S> {
+    source: &'a S,
+    page: &'s [u8],
+    from: usize,
+    suffix: &'a [u8],
+    print: u8,
+    pages: PhantomData<&'s [u8]>,
+}
+
+impl<'s, S: Source<'s>> Work for Run<'_, 's, S> {
+    type Out = Option<Option<usize>>;
+
+    #[inline(always)]
+    fn run<K: Kernel>(self, kernel: K) -> Option<Option<usize>> {
+        let leaf = Leaf::new(self.page).ok()?;
+        leaf.first_that_holds(kernel, self.from, self.suffix, self.print, 0, self.source)
+            .ok()
+    }
+}
+
+/// As [`Branch::fraction`].
+#[inline(always)]
+fn fraction(branch: &Columns<'_, CHILD>, i: usize, h: u32) -> Option<u32> {
+    if i == 0 || i + 1 >= branch.len() {
+        return None;
+    }
+    let (low, high) = (branch.head(i), branch.head(i + 1));
+    if h < low || h >= high {
+        return None;
+    }
+    Some(((u64::from(h - low) << 16) / u64::from(high - low)) as u32)
+}
