@@ -126,7 +126,7 @@ fn family(slot: &Slot) -> MutexGuard<'_, slots::Children> {
 
 /// Gives a child of the transaction in `parent` a handle. The caller has the parent in use.
 pub(crate) fn publish_child(kind: Kind, object: Object, parent: *const kv_txn, slot: &'static Slot) -> Outcome<usize> {
-    let (token, child) = slots::publish(kind, parent.addr(), || Ok(object))?;
+    let (token, child) = slots::publish(kind, parent.addr(), |vacant| Ok(vacant.fill(object)))?;
     let mut children = family(slot);
     slot.kids.fetch_add(1, Relaxed);
     child.place.store(children.tokens.len() as u32, Relaxed);

@@ -21,8 +21,10 @@ const CACHED: usize = 8;
 #[derive(Default)]
 struct Roots {
     first: OnceLock<(Table, Root)>,
-    more: OnceLock<Box<[OnceLock<(Table, Root)>; CACHED]>>,
+    more: OnceLock<Box<More>>,
 }
+
+type More = [OnceLock<(Table, Root)>; CACHED];
 
 impl Roots {
     #[inline(always)]
@@ -59,6 +61,7 @@ pub struct ReadTxn {
 }
 
 impl ReadTxn {
+    #[inline(always)]
     pub(super) fn new(pin: Pin) -> ReadTxn {
         ReadTxn {
             pin,

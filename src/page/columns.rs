@@ -30,9 +30,9 @@ impl<'a, const EACH: usize> Columns<'a, EACH> {
         Some(Columns { page, n })
     }
 
-    /// Elements.
+    /// Number of elements.
     #[inline(always)]
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.n
     }
 
@@ -83,24 +83,32 @@ impl<'a, const EACH: usize> Columns<'a, EACH> {
     /// compares are most of a lookup.
     #[inline(always)]
     pub fn count_less<K: Kernel>(&self, kernel: K, h: u32) -> usize {
-        let n = self.n;
-        let (mut base, mut len) = (0, n);
+        self.first_not_less::<0, K>(kernel, 0, self.n, h)
+    }
+
+    /// The first of the elements `from..to` of an array of 32-bit numbers that is not less than `h`; they are sorted.
+    #[inline(always)]
+    pub fn first_not_less<const BEFORE: usize, K: Kernel>(&self, kernel: K, from: usize, to: usize, h: u32) -> usize {
+        let to = to.min(self.n);
+        let (mut base, mut len) = (from, to.saturating_sub(from));
         while len > WINDOW {
             let half = len / 2;
-            let mid = base + half;
-            // Heads before `mid` are all less than `h` if the one at `mid - 1` is.
-            // (By arithmetic, or the compiler makes a jump of it that no processor can foresee.)
-            base += half & usize::from(self.head(mid - 1) < h).wrapping_neg();
+            // Elements before `base + half` are all less than `h` if the last of them is. (By arithmetic, or the compiler
+            // makes a jump of it that no processor can foresee.)
+            base += half & usize::from(self.u32::<BEFORE>(base + half - 1) < h).wrapping_neg();
             len -= half;
         }
-        // The window may begin before what is left: those are less. Of what lies behind the heads nothing is counted.
-        let at = base.min(n.saturating_sub(WINDOW));
-        if at > (self.page.len() - HEADER - 4 * WINDOW) / 4 {
-            return 0;
+        // The window may begin before what is left, and end behind it: neither is counted.
+        let at = base.min(to.saturating_sub(WINDOW));
+        let start = HEADER + BEFORE * self.n;
+        if start + 4 * at > self.page.len() - 4 * WINDOW {
+            return from;
         }
-        // SAFETY: just checked: the window ends inside the page, which is longer than a window.
-        let heads = unsafe { &*self.page.as_ptr().add(HEADER + 4 * at).cast::<[u8; 4 * WINDOW]>() };
-        at + ((!kernel.less_32(heads, h)).trailing_zeros() as usize).min(n - at)
+        // SAFETY: just checked: the window ends inside the page, which is longer than a window. (at < n < 2^16: nothing
+        // overflows.)
+        let window = unsafe { &*self.page.as_ptr().add(start + 4 * at).cast::<[u8; 4 * WINDOW]>() };
+        let not_less = !kernel.less_32(window, h) & u32::MAX.checked_shl(from.saturating_sub(at) as u32).unwrap_or(0);
+        at + (not_less.trailing_zeros() as usize).min(to - at)
     }
 }
 

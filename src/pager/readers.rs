@@ -32,21 +32,49 @@ impl Pager {
     ///
     /// # Errors
     /// `Poisoned` when that commit may not survive; `Limit` when every reader slot is taken; `Forked`.
+    #[inline]
     pub fn begin_read(self: &Arc<Self>) -> Result<Pin> {
+        self.begin_read_with(|pin| pin)
+    }
+
+    /// As [`Pager::begin_read`]; `keep` puts the reader where it stays: it is a large thing to move.
+    #[inline(always)]
+    pub fn begin_read_with<R>(self: &Arc<Self>, keep: impl FnOnce(Pin) -> R) -> Result<R> {
         self.check_fork()?;
-        let (slot, desc) = match self.shared.register() {
-            Ok(registered) => registered,
+        let mut desc = Desc::default();
+        let slot = match self.shared.register(&mut desc) {
+            Ok(slot) => slot,
             Err(_) => {
                 self.reap(u64::MAX);
-                self.shared.register()?
+                self.shared.register(&mut desc)?
             }
         };
-        let mut pin = Pin {
+        if desc.pages > self.file_pages.load(SeqCst) || self.is_poisoned() {
+            if let Err(error) = self.trusted(&desc) {
+                self.shared.unregister(slot);
+                return Err(error);
+            }
+        }
+        Ok(keep(Pin {
             seen: Kept::new(self.clone(), desc.pages),
             desc,
             slot,
-        };
-        pin.trusted().map(|()| pin)
+        }))
+    }
+
+    /// Makes sure that a snapshot can be reached from here, and after a failed sync that it is durable: nothing else may
+    /// be read then.
+    #[cold]
+    #[inline(never)]
+    fn trusted(&self, desc: &Desc) -> Result<()> {
+        self.reach(desc)?;
+        if self.is_poisoned() {
+            self.see_poison();
+            if desc.id > self.shared.durable().get().id {
+                return Err(Error::Poisoned);
+            }
+        }
+        Ok(())
     }
 
     /// Commits held by readers of all processes, ascending, once per reader.
@@ -143,25 +171,12 @@ impl Pin {
     /// As `begin_read`; the reader stays registered.
     pub fn refresh(&mut self) -> Result<()> {
         self.pager().check_fork()?;
-        self.desc = self.pager().shared.move_reader(self.slot);
+        let mut desc = Desc::default();
+        self.pager().shared.move_reader(self.slot, &mut desc);
+        self.desc = desc;
+        let trusted = self.pager().trusted(&self.desc);
         self.seen.turn(self.desc.pages);
-        self.trusted()
-    }
-
-    /// After a failed sync only what is durable may be read.
-    #[inline]
-    fn trusted(&mut self) -> Result<()> {
-        if self.desc.pages > self.seen.view().limit() {
-            self.pager().reach(&self.desc)?;
-            self.seen.turn(self.desc.pages);
-        }
-        if self.pager().is_poisoned() {
-            self.pager().see_poison();
-            if self.desc.id > self.pager().shared.durable().get().id {
-                return Err(Error::Poisoned);
-            }
-        }
-        Ok(())
+        trusted
     }
 }
 

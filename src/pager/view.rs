@@ -31,7 +31,7 @@ pub struct View<'a> {
 impl std::fmt::Debug for View<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("View")
-            .field("limit", &self.limit())
+            .field("limit", &(self.first + self.tags.len() as u64))
             .finish_non_exhaustive()
     }
 }
@@ -58,12 +58,6 @@ impl<'a> View<'a> {
             growing: pages == u64::MAX,
             pager,
         }
-    }
-
-    /// Number of the first page that is not inside.
-    #[inline(always)]
-    pub(super) fn limit(&self) -> u64 {
-        self.first + self.tags.len() as u64
     }
 
     /// A view as far as the file reaches now, if that is further and this is a writer's.

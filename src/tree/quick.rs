@@ -4,16 +4,17 @@
 //! wrong, if anything is. So nothing in here can fail, and most of what a lookup costs are its compares.
 
 use super::search::BRANCH_AHEAD;
-use crate::page::branch::{Branch, CHILD};
+use crate::page::branch::{Branch, CHILD, CHILD2};
 use crate::page::columns::Columns;
 use crate::page::guess::Guess;
-use crate::page::header::{BRANCH, CHECK_PREFIX, DENSE, LEAF};
+use crate::page::header::{BRANCH, CHECK_PREFIX, DENSE, HEAD2, LEAF};
 use crate::page::kernel::{best, Kernel, Work};
 use crate::page::leaf::{Leaf, LONG, RECORD, SLOT};
 use crate::page::search::head;
 use crate::page::{Root, Source, PAGE_MIN};
 use crate::util::bytes::{get_u32, get_u64, same};
 use crate::util::hash::fingerprint;
+use std::cmp::Ordering;
 use std::marker::PhantomData;
 
 /// What a quick lookup finds out.
@@ -80,7 +81,7 @@ impl Top {
         }
         let top = Top(get_u64(page, 0));
         // Whether the prefix is the key's is asked by the long way.
-        (top.0 >> 24 & u64::from(CHECK_PREFIX) == 0).then_some(top)
+        (!top.has(CHECK_PREFIX)).then_some(top)
     }
 
     #[inline(always)]
@@ -92,6 +93,11 @@ impl Top {
     #[inline(always)]
     fn suffix(self, key: &[u8]) -> &[u8] {
         key.get((self.0 >> 16) as u8 as usize..).unwrap_or(&[])
+    }
+
+    #[inline(always)]
+    fn has(self, flag: u8) -> bool {
+        self.0 >> 24 & u64::from(flag) != 0
     }
 
     #[inline(always)]
@@ -127,7 +133,7 @@ impl<'s, S: Source<'s>, const VALUE: bool> Look<'_, 's, S, VALUE> {
                 return self.slotted(page, top.count(), lo, h, suffix, print);
             }
             let branch = Columns::<CHILD>::new(page, top.count())?;
-            let i = if lo < branch.len() && branch.head(lo) == h {
+            let i = if lo < branch.count() && branch.head(lo) == h {
                 best(Tied {
                     source: self.source,
                     page,
@@ -138,7 +144,7 @@ impl<'s, S: Source<'s>, const VALUE: bool> Look<'_, 's, S, VALUE> {
             } else {
                 lo.saturating_sub(1)
             };
-            if i >= branch.len() {
+            if i >= branch.count() {
                 return None;
             }
             number = branch.u48::<4>(i);
@@ -160,12 +166,12 @@ impl<'s, S: Source<'s>, const VALUE: bool> Look<'_, 's, S, VALUE> {
     #[inline(always)]
     fn slotted(&self, page: &'s [u8], count: u16, lo: usize, h: u32, suffix: &[u8], print: u8) -> Option<Quick<'s>> {
         let leaf = Columns::<SLOT>::new(page, count)?;
-        self.guess.learn_of(SLOT * leaf.len(), false);
+        self.guess.learn_of(SLOT * leaf.count(), false);
         let mut i = lo;
-        if i >= leaf.len() || leaf.head(i) != h {
+        if i >= leaf.count() || leaf.head(i) != h {
             return Some(Quick::Missing);
         }
-        if leaf.byte::<4>(i) != print || (i + 1 < leaf.len() && leaf.head(i + 1) == h) {
+        if leaf.byte::<4>(i) != print || (i + 1 < leaf.count() && leaf.head(i + 1) == h) {
             // Heads tie, or it is not there.
             match best(Run {
                 source: self.source,
@@ -219,9 +225,47 @@ impl<'s, S: Source<'s>> Work for Tied<'_, 's, S> {
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) -> Option<usize> {
         let branch = Branch::new(self.page).ok()?;
-        branch
-            .find_in_run(kernel, self.lo, head(self.suffix), self.suffix, 0, self.source)
-            .ok()
+        let h = head(self.suffix);
+        self.by_second_heads(kernel, &branch, h)
+            .or_else(|| branch.find_in_run(kernel, self.lo, h, self.suffix, 0, self.source).ok())
+    }
+}
+
+impl<'s, S: Source<'s>> Tied<'_, 's, S> {
+    /// What [`Branch::find_in_run`] answers where the second heads tell.
+    #[inline(always)]
+    fn by_second_heads<K: Kernel>(&self, kernel: K, branch: &Branch<'s>, h: u32) -> Option<usize> {
+        let top = Top::of(self.page)?;
+        if !top.has(HEAD2) {
+            return None;
+        }
+        let columns = Columns::<{ CHILD + CHILD2 }>::new(self.page, top.count())?;
+        let (lo, n) = (self.lo, columns.count());
+        let to = if columns.head(n - 1) == h {
+            n
+        } else {
+            columns.count_less(kernel, h + 1)
+        };
+        let from = lo + 1;
+        if from + 1 >= to {
+            return None;
+        }
+        // The first of a run has no second head. That of the first child is empty, below every key.
+        if lo > 0 && branch.separator(lo).ok()?.cmp_tail(self.suffix, self.source).ok()? == Ordering::Greater {
+            return Some(lo - 1);
+        }
+        let shared = usize::from(columns.byte::<{ CHILD + 4 }>(from));
+        let common = branch.separator(from).ok()?.tail.get(..shared)?;
+        let tail = self.suffix.get(4..)?;
+        if !same(tail.get(..shared)?, common) {
+            return None;
+        }
+        let second = head(&tail[shared..]);
+        let i = columns.first_not_less::<CHILD, K>(kernel, from, to, second);
+        if i < to && columns.u32::<CHILD>(i) == second {
+            return None;
+        }
+        Some(i - 1)
     }
 }
 
@@ -270,7 +314,7 @@ impl<'s, S: Source<'s>> Work for Run<'_, 's, S> {
 /// As [`Branch::fraction`].
 #[inline(always)]
 fn fraction(branch: &Columns<'_, CHILD>, i: usize, h: u32) -> Option<u32> {
-    if i == 0 || i + 1 >= branch.len() {
+    if i == 0 || i + 1 >= branch.count() {
         return None;
     }
     let (low, high) = (branch.head(i), branch.head(i + 1));
