@@ -217,7 +217,9 @@ pub unsafe extern "C" fn kv_cursor_last(cursor: *mut kv_cursor, key: *mut kv_sli
 #[no_mangle]
 pub unsafe extern "C" fn kv_cursor_next(cursor: *mut kv_cursor, key: *mut kv_slice, value: *mut kv_slice) -> kv_status {
     // SAFETY: outputs of the caller, NULL or writable.
-    guard(c"kv_cursor_next", || unsafe { travel(cursor, Go::Next, key, value) })
+    guard(c"kv_cursor_next", move || unsafe {
+        travel(cursor, Go::Next, key, value)
+    })
 }
 
 /// Moves to the previous entry of the range.
@@ -227,7 +229,9 @@ pub unsafe extern "C" fn kv_cursor_next(cursor: *mut kv_cursor, key: *mut kv_sli
 #[no_mangle]
 pub unsafe extern "C" fn kv_cursor_prev(cursor: *mut kv_cursor, key: *mut kv_slice, value: *mut kv_slice) -> kv_status {
     // SAFETY: outputs of the caller, NULL or writable.
-    guard(c"kv_cursor_prev", || unsafe { travel(cursor, Go::Prev, key, value) })
+    guard(c"kv_cursor_prev", move || unsafe {
+        travel(cursor, Go::Prev, key, value)
+    })
 }
 
 /// Reads the current entry again.

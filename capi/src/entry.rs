@@ -112,7 +112,7 @@ pub unsafe extern "C" fn kv_put(
     vlen: usize,
     flags: u32,
 ) -> kv_status {
-    guard(c"kv_put", || {
+    guard(c"kv_put", move || {
         // SAFETY: pointers of the caller, as described above.
         let (key, value) = unsafe { (bytes(key, klen)?, bytes(value, vlen)?) };
         let mode = put_mode(flags)?;
@@ -219,7 +219,7 @@ pub unsafe extern "C" fn kv_delete(
     klen: usize,
     flags: u32,
 ) -> kv_status {
-    guard(c"kv_delete", || {
+    guard(c"kv_delete", move || {
         // SAFETY: pointers of the caller, as described above.
         let key = unsafe { bytes(key, klen)? };
         known(flags, KV_BLIND)?;

@@ -13,6 +13,8 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 const LINE: usize = 64;
 /// Most lines of the arrays that are asked for.
 const ARRAYS: usize = 16;
+/// Lines of the arrays that are asked for in any case: a constant number needs no loop.
+const FEW: usize = 4;
 /// Lines around the guessed place: in a dense leaf, whose values have their place by number, and among records.
 const DENSE_LINES: usize = 2;
 const RECORD_LINES: usize = 16;
@@ -32,7 +34,10 @@ impl Guess {
         let Some(fraction) = fraction.filter(|_| known != 0) else {
             return source.prefetch(page, ARRAYS * LINE);
         };
-        source.prefetch_at(page, 0, lines.min(ARRAYS));
+        source.prefetch_at(page, 0, FEW);
+        if lines > FEW {
+            source.prefetch_at(page, FEW * LINE, lines.min(ARRAYS) - FEW);
+        }
         let (size, body) = (source.page_size(), lines * LINE);
         let far = (size.saturating_sub(body) * fraction as usize) >> 16;
         // Values go up behind the keys; records go down from the end.

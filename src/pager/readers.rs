@@ -42,11 +42,11 @@ impl Pager {
     pub fn begin_read_with<R>(self: &Arc<Self>, keep: impl FnOnce(Pin) -> R) -> Result<R> {
         self.check_fork()?;
         let mut desc = Desc::default();
-        let slot = match self.shared.register(&mut desc) {
+        let slot = match self.shared.register_in(&mut desc) {
             Ok(slot) => slot,
             Err(_) => {
                 self.reap(u64::MAX);
-                self.shared.register(&mut desc)?
+                self.shared.register_in(&mut desc)?
             }
         };
         if desc.pages > self.file_pages.load(SeqCst) || self.is_poisoned() {
@@ -171,9 +171,7 @@ impl Pin {
     /// As `begin_read`; the reader stays registered.
     pub fn refresh(&mut self) -> Result<()> {
         self.pager().check_fork()?;
-        let mut desc = Desc::default();
-        self.pager().shared.move_reader(self.slot, &mut desc);
-        self.desc = desc;
+        self.desc = self.pager().shared.move_reader(self.slot);
         let trusted = self.pager().trusted(&self.desc);
         self.seen.turn(self.desc.pages);
         trusted

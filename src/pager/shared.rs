@@ -384,7 +384,7 @@ impl Shared {
     /// Registers a reader: its slot; `desc` becomes what it sees. (It is written in place, and not moved through every
     /// call up to where it stays.)
     #[inline]
-    pub fn register(&self, desc: &mut Desc) -> Result<u32> {
+    pub fn register_in(&self, desc: &mut Desc) -> Result<u32> {
         thread_local! {
             static HINT: Cell<usize> = const { Cell::new(usize::MAX) };
         }
@@ -437,11 +437,20 @@ impl Shared {
         }
     }
 
+    /// As [`Shared::register_in`], with what it sees in the answer.
+    #[cfg(test)]
+    pub fn register(&self) -> Result<(u32, Desc)> {
+        let mut desc = Desc::default();
+        self.register_in(&mut desc).map(|slot| (slot, desc))
+    }
+
     /// Moves a registered reader to the newest commit.
-    pub fn move_reader(&self, slot: u32, desc: &mut Desc) {
+    pub fn move_reader(&self, slot: u32) -> Desc {
+        let mut desc = Desc::default();
         let id = self.visible().load(SeqCst);
         self.reader(slot as usize).store(self.claim(id), SeqCst);
-        self.settle(slot, id, desc);
+        self.settle(slot, id, &mut desc);
+        desc
     }
 
     /// Ends a registration.

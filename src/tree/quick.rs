@@ -95,6 +95,16 @@ impl Top {
         key.get((self.0 >> 16) as u8 as usize..).unwrap_or(&[])
     }
 
+    /// The head of that part.
+    #[inline(always)]
+    fn head(self, key: &[u8]) -> u32 {
+        let from = (self.0 >> 16) as u8 as usize;
+        match key.get(from..from + 4).and_then(|bytes| bytes.first_chunk()) {
+            Some(bytes) => u32::from_be_bytes(*bytes),
+            None => head(self.suffix(key)),
+        }
+    }
+
     #[inline(always)]
     fn has(self, flag: u8) -> bool {
         self.0 >> 24 & u64::from(flag) != 0
@@ -116,21 +126,21 @@ impl<'s, S: Source<'s>, const VALUE: bool> Look<'_, 's, S, VALUE> {
             return None;
         }
         // Height falls by one each time: a damaged tree has no endless path.
-        let (page, suffix) = loop {
+        let (page, top) = loop {
             let page = self.source.peek_at(number, checksum)?;
             let top = Top::of(page)?;
-            let suffix = top.suffix(self.key);
             if !top.is(if level > 1 { BRANCH } else { LEAF }, level) {
                 if top.is(DENSE, level) && level == 1 {
-                    break (page, suffix);
+                    break (page, top);
                 }
                 return None;
             }
-            // Both kinds begin with their heads.
-            let h = head(suffix);
-            let lo = Columns::<4>::new(page, top.count())?.count_less(kernel, h);
+            // Both kinds begin with their heads, and a child takes more than an entry.
+            let h = top.head(self.key);
+            let columns = Columns::<SLOT>::new(page, top.count())?;
+            let lo = columns.count_less(kernel, h);
             if level == 1 {
-                return self.slotted(page, top.count(), lo, h, suffix, print);
+                return self.slotted(page, columns, lo, h, top.suffix(self.key), print);
             }
             let branch = Columns::<CHILD>::new(page, top.count())?;
             let i = if lo < branch.count() && branch.head(lo) == h {
@@ -138,7 +148,7 @@ impl<'s, S: Source<'s>, const VALUE: bool> Look<'_, 's, S, VALUE> {
                     source: self.source,
                     page,
                     lo,
-                    suffix,
+                    suffix: top.suffix(self.key),
                     pages: PhantomData,
                 })?
             } else {
@@ -159,13 +169,20 @@ impl<'s, S: Source<'s>, const VALUE: bool> Look<'_, 's, S, VALUE> {
         best(Dense {
             guess: self.guess,
             page,
-            suffix,
+            suffix: top.suffix(self.key),
         })
     }
 
     #[inline(always)]
-    fn slotted(&self, page: &'s [u8], count: u16, lo: usize, h: u32, suffix: &[u8], print: u8) -> Option<Quick<'s>> {
-        let leaf = Columns::<SLOT>::new(page, count)?;
+    fn slotted(
+        &self,
+        page: &'s [u8],
+        leaf: Columns<'s, SLOT>,
+        lo: usize,
+        h: u32,
+        suffix: &[u8],
+        print: u8,
+    ) -> Option<Quick<'s>> {
         self.guess.learn_of(SLOT * leaf.count(), false);
         let mut i = lo;
         if i >= leaf.count() || leaf.head(i) != h {

@@ -131,7 +131,7 @@ pub fn salvage(
     job.expect(damaged.pages());
     saver.run()?;
     let Saver { txn, mut report, .. } = saver;
-    report.tables = 1 + report.tables;
+    report.tables += 1;
     txn.commit()?;
     drop(db);
     job.finish()?;
