@@ -67,6 +67,12 @@ impl<'a, const EACH: usize> Columns<'a, EACH> {
         u32::from_le_bytes(self.element::<BEFORE, 4, 4>(i))
     }
 
+    /// Number `i` of an array of 64-bit numbers.
+    #[inline(always)]
+    pub fn u64<const BEFORE: usize>(&self, i: usize) -> u64 {
+        u64::from_le_bytes(self.element::<BEFORE, 8, 8>(i))
+    }
+
     /// Number `i` of an array of 48-bit numbers that is not the last one.
     #[inline(always)]
     pub fn u48<const BEFORE: usize>(&self, i: usize) -> u64 {

@@ -568,7 +568,7 @@ impl<'a> Leaf<'a> {
 
 /// The first 8 bytes as a big-endian integer, zero padded.
 #[inline(always)]
-fn left_aligned(suffix: &[u8]) -> u64 {
+pub fn left_aligned(suffix: &[u8]) -> u64 {
     if let Some(eight) = suffix.first_chunk() {
         return u64::from_be_bytes(*eight);
     }

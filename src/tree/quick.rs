@@ -4,12 +4,12 @@
 //! wrong, if anything is. So nothing in here can fail, and most of what a lookup costs are its compares.
 
 use super::search::BRANCH_AHEAD;
-use crate::page::branch::{Branch, CHILD, CHILD2};
+use crate::page::branch::{Branch, CHILD, CHILD2, SEPARATOR};
 use crate::page::columns::Columns;
 use crate::page::guess::Guess;
-use crate::page::header::{BRANCH, CHECK_PREFIX, DENSE, HEAD2, LEAF};
+use crate::page::header::{BRANCH, CHECK_PREFIX, DENSE, HEAD2, HEADER, LEAF};
 use crate::page::kernel::{best, Kernel, Work};
-use crate::page::leaf::{Leaf, LONG, RECORD, SLOT};
+use crate::page::leaf::{left_aligned, Leaf, LONG, RECORD, SLOT};
 use crate::page::search::head;
 use crate::page::{Root, Source, PAGE_MIN};
 use crate::util::bytes::{get_u32, get_u64, same};
@@ -241,17 +241,18 @@ impl<'s, S: Source<'s>> Work for Tied<'_, 's, S> {
 
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) -> Option<usize> {
-        let branch = Branch::new(self.page).ok()?;
         let h = head(self.suffix);
-        self.by_second_heads(kernel, &branch, h)
-            .or_else(|| branch.find_in_run(kernel, self.lo, h, self.suffix, 0, self.source).ok())
+        self.by_second_heads(kernel, h).or_else(|| {
+            let branch = Branch::new(self.page).ok()?;
+            branch.find_in_run(kernel, self.lo, h, self.suffix, 0, self.source).ok()
+        })
     }
 }
 
 impl<'s, S: Source<'s>> Tied<'_, 's, S> {
     /// What [`Branch::find_in_run`] answers where the second heads tell.
     #[inline(always)]
-    fn by_second_heads<K: Kernel>(&self, kernel: K, branch: &Branch<'s>, h: u32) -> Option<usize> {
+    fn by_second_heads<K: Kernel>(&self, kernel: K, h: u32) -> Option<usize> {
         let top = Top::of(self.page)?;
         if !top.has(HEAD2) {
             return None;
@@ -268,14 +269,20 @@ impl<'s, S: Source<'s>> Tied<'_, 's, S> {
             return None;
         }
         // The first of a run has no second head. That of the first child is empty, below every key.
-        if lo > 0 && branch.separator(lo).ok()?.cmp_tail(self.suffix, self.source).ok()? == Ordering::Greater {
-            return Some(lo - 1);
+        if lo > 0 {
+            let first = Branch::new(self.page).ok()?.separator(lo).ok()?;
+            if first.cmp_tail(self.suffix, self.source).ok()? == Ordering::Greater {
+                return Some(lo - 1);
+            }
         }
+        // What all of them share behind the head is compared with one of them.
         let shared = usize::from(columns.byte::<{ CHILD + 4 }>(from));
-        let common = branch.separator(from).ok()?.tail.get(..shared)?;
         let tail = self.suffix.get(4..)?;
-        if !same(tail.get(..shared)?, common) {
-            return None;
+        if shared > 0 {
+            let record = usize::from(columns.u16::<{ CHILD - 2 }>(from)) + SEPARATOR;
+            if record <= 4 + SEPARATOR || !same(tail.get(..shared)?, self.page.get(record..record + shared)?) {
+                return None;
+            }
         }
         let second = head(&tail[shared..]);
         let i = columns.first_not_less::<CHILD, K>(kernel, from, to, second);
@@ -298,13 +305,66 @@ impl<'s> Work for Dense<'_, 's> {
 
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) -> Option<Quick<'s>> {
+        if let Some(value) = self.exactly() {
+            return Some(Quick::Value(value));
+        }
         let leaf = Leaf::new(self.page).ok()?;
-        self.guess.learn(&leaf);
         match leaf.find_dense(kernel, self.suffix) {
             Err(_) => Some(Quick::Missing),
             Ok(i) => Some(Quick::Value(leaf.value(i).ok()?.bytes())),
         }
     }
+}
+
+impl<'s> Dense<'_, 's> {
+    /// The value, if the key is exactly where it is expected, as numbers without gaps are.
+    #[inline(always)]
+    fn exactly(&self) -> Option<&'s [u8]> {
+        let top = Top::of(self.page)?;
+        let shape = get_u64(self.page, 8);
+        let (width, class, value) = ((shape >> 16) as u8, (shape >> 24) as u8, (shape >> 32) as u16);
+        let (class, value) = (usize::from(class), usize::from(value));
+        self.guess.learn_of(class * usize::from(top.count()), true);
+        if self.suffix.len() != usize::from(width) || width as usize > class {
+            return None;
+        }
+        let x = left_aligned(self.suffix);
+        let i = match class {
+            2 => {
+                let keys = Columns::<2>::new(self.page, top.count())?;
+                expected(keys.count(), x >> 48, |i| u64::from(keys.u16::<0>(i)))?
+            }
+            4 => {
+                let keys = Columns::<4>::new(self.page, top.count())?;
+                expected(keys.count(), x >> 32, |i| u64::from(keys.u32::<0>(i)))?
+            }
+            8 => {
+                let keys = Columns::<8>::new(self.page, top.count())?;
+                expected(keys.count(), x, |i| keys.u64::<0>(i))?
+            }
+            _ => return None,
+        };
+        let from = HEADER + class * usize::from(top.count()) + value * i;
+        self.page.get(from..from + value)
+    }
+}
+
+/// Where `x` is in a sorted array of `n` numbers, if it is where they would have it if they were evenly spread.
+#[inline(always)]
+fn expected(n: usize, x: u64, get: impl Fn(usize) -> u64) -> Option<usize> {
+    let last = n.checked_sub(1)?;
+    let (low, high) = (get(0), get(last));
+    if x < low || x > high {
+        return None;
+    }
+    let (way, all) = (x - low, high - low);
+    // Without gaps no division is needed.
+    let i = if all == last as u64 {
+        way as usize
+    } else {
+        (way.checked_mul(last as u64)? / all.max(1)) as usize
+    };
+    (i <= last && get(i) == x).then_some(i)
 }
 
 /// Finds the entry of a slotted leaf from `from` on, where the heads tie.
