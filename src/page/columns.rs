@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn reads_what_lies_there() {
-        let page: Vec<u8> = (0..4096u32).map(|i| (i * 7 >> 3) as u8).collect();
+        let page: Vec<u8> = (0..4096u32).map(|i| (i * 7 / 8) as u8).collect();
         let columns = Columns::<28>::new(&page, 145).expect("inside");
         assert!(Columns::<28>::new(&page, 146).is_none());
         for i in 0..145 {
