@@ -62,16 +62,17 @@ pub unsafe extern "C" fn kv_cursor_open(
         let (range, cursor) = unsafe { (types::range(range)?, handle_out(cursor)?) };
         let mut usage = TxnUse::of(txn)?;
         let opened = usage.read(|txn| Cursor::new(txn, table, &range))?;
-        let place = Object::Cursor(Box::new(Place {
-            cursor: opened,
-            of_write: matches!(usage, TxnUse::Write(_)),
-            lent: (0, 0),
-            keys: Vec::new(),
-        }));
         let slot = match &usage {
             TxnUse::Read(pinned) => pinned.slot,
             TxnUse::Write(write) => write.slot(),
         };
+        let place = Object::Cursor(Box::new(Place {
+            cursor: opened,
+            parent: slot,
+            of_write: matches!(usage, TxnUse::Write(_)),
+            lent: (0, 0),
+            keys: Vec::new(),
+        }));
         cursor.set(std::ptr::without_provenance_mut(reach::publish_child(
             Kind::Cursor,
             place,
