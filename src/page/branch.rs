@@ -202,7 +202,7 @@ impl<'a> Branch<'a> {
         } else {
             count_less_with(kernel, self.page, self.n, h + 1)
         };
-        if hi - lo > 2 && header::flags(self.page) & HEAD2 != 0 {
+        if hi.saturating_sub(lo) > 2 && header::flags(self.page) & HEAD2 != 0 {
             // The first separator of the run may be shorter than the others: compare it by itself.
             let skip = self.separator(lo).map_err(|d| d.at(number))?;
             if skip.cmp_tail(suffix, source)? == Ordering::Greater {

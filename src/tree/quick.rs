@@ -123,7 +123,7 @@ impl<'s, S: Source<'s>, const VALUE: bool> Look<'_, 's, S, VALUE> {
         let (mut number, mut checksum) = (self.root.ptr.page, self.root.ptr.checksum);
         let mut level = self.root.height;
         if level == 0 {
-            return None;
+            return Some(Quick::Missing);
         }
         // Height falls by one each time: a damaged tree has no endless path.
         let (page, top) = loop {
@@ -199,7 +199,8 @@ impl<'s, S: Source<'s>, const VALUE: bool> Look<'_, 's, S, VALUE> {
                 pages: PhantomData,
             })? {
                 None => return Some(Quick::Missing),
-                Some(at) => i = at,
+                Some(at) if at < leaf.count() => i = at,
+                Some(_) => return None,
             }
         }
         let record = page.get(leaf.u16::<5>(i).into()..)?;
@@ -259,10 +260,13 @@ impl<'s, S: Source<'s>> Tied<'_, 's, S> {
         }
         let columns = Columns::<{ CHILD + CHILD2 }>::new(self.page, top.count())?;
         let (lo, n) = (self.lo, columns.count());
+        if lo >= n {
+            return None;
+        }
         let to = if columns.head(n - 1) == h {
             n
         } else {
-            columns.count_less(kernel, h + 1)
+            columns.count_less(kernel, h.checked_add(1)?)
         };
         let from = lo + 1;
         if from + 1 >= to {
