@@ -6,6 +6,7 @@
 use crate::status::{Failure, Outcome};
 use std::ffi::c_void;
 use std::mem::size_of;
+use std::ptr::NonNull;
 
 /// Bytes of the caller. (NULL, 0) is an empty string.
 ///
@@ -88,7 +89,7 @@ impl Buffer {
 }
 
 /// Where a result goes. Never NULL; written at most once, at the end of a successful call.
-pub(crate) struct Out<T>(*mut T);
+pub(crate) struct Out<T>(NonNull<T>);
 
 impl<T> Out<T> {
     /// Writes the result.
@@ -105,10 +106,10 @@ impl<T> Out<T> {
 /// `pointer` is NULL or writable until the call ends.
 #[inline(always)]
 pub(crate) unsafe fn out<T>(pointer: *mut T) -> Outcome<Out<T>> {
-    if pointer.is_null() {
-        return Err(Failure::invalid("an output that this call needs is NULL"));
+    match NonNull::new(pointer) {
+        Some(pointer) => Ok(Out(pointer)),
+        None => Err(Failure::invalid("an output that this call needs is NULL")),
     }
-    Ok(Out(pointer))
 }
 
 /// An output that may be NULL.
@@ -117,11 +118,7 @@ pub(crate) unsafe fn out<T>(pointer: *mut T) -> Outcome<Out<T>> {
 /// As [`out`].
 #[inline(always)]
 pub(crate) unsafe fn maybe<T>(pointer: *mut T) -> Option<Out<T>> {
-    if pointer.is_null() {
-        None
-    } else {
-        Some(Out(pointer))
-    }
+    NonNull::new(pointer).map(Out)
 }
 
 /// Where a new handle goes: NULL at once, so that it is NULL after a failure.

@@ -62,16 +62,17 @@ pub unsafe extern "C" fn kv_cursor_open(
         let (range, cursor) = unsafe { (types::range(range)?, handle_out(cursor)?) };
         let mut usage = TxnUse::of(txn)?;
         let opened = usage.read(|txn| Cursor::new(txn, table, &range))?;
-        let place = Object::Cursor(Box::new(Place {
-            cursor: opened,
-            of_write: matches!(usage, TxnUse::Write(_)),
-            lent: (0, 0),
-            keys: Vec::new(),
-        }));
         let slot = match &usage {
             TxnUse::Read(pinned) => pinned.slot,
             TxnUse::Write(write) => write.slot(),
         };
+        let place = Object::Cursor(Box::new(Place {
+            cursor: opened,
+            parent: slot,
+            of_write: matches!(usage, TxnUse::Write(_)),
+            lent: (0, 0),
+            keys: Vec::new(),
+        }));
         cursor.set(std::ptr::without_provenance_mut(reach::publish_child(
             Kind::Cursor,
             place,
@@ -217,7 +218,9 @@ pub unsafe extern "C" fn kv_cursor_last(cursor: *mut kv_cursor, key: *mut kv_sli
 #[no_mangle]
 pub unsafe extern "C" fn kv_cursor_next(cursor: *mut kv_cursor, key: *mut kv_slice, value: *mut kv_slice) -> kv_status {
     // SAFETY: outputs of the caller, NULL or writable.
-    guard(c"kv_cursor_next", || unsafe { travel(cursor, Go::Next, key, value) })
+    guard(c"kv_cursor_next", move || unsafe {
+        travel(cursor, Go::Next, key, value)
+    })
 }
 
 /// Moves to the previous entry of the range.
@@ -227,7 +230,9 @@ pub unsafe extern "C" fn kv_cursor_next(cursor: *mut kv_cursor, key: *mut kv_sli
 #[no_mangle]
 pub unsafe extern "C" fn kv_cursor_prev(cursor: *mut kv_cursor, key: *mut kv_slice, value: *mut kv_slice) -> kv_status {
     // SAFETY: outputs of the caller, NULL or writable.
-    guard(c"kv_cursor_prev", || unsafe { travel(cursor, Go::Prev, key, value) })
+    guard(c"kv_cursor_prev", move || unsafe {
+        travel(cursor, Go::Prev, key, value)
+    })
 }
 
 /// Reads the current entry again.

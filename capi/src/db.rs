@@ -146,13 +146,13 @@ pub unsafe extern "C" fn kv_open(path: *const c_char, options: *const kv_options
             // SAFETY: not NULL; a C string, as the signature says.
             Path::new(OsStr::from_bytes(unsafe { CStr::from_ptr(path) }.to_bytes()))
         };
-        let (token, _) = slots::publish(Kind::Db, 0, || {
-            Ok(Object::Db(Box::new(Database {
+        let (token, _) = slots::publish(Kind::Db, 0, |vacant| {
+            Ok(vacant.fill(Object::Db(Box::new(Database {
                 db: Db::open(path, &options)?,
                 read_only: options.read_only,
                 file: file_number(path, options.memory),
                 stuck: Stuck::new(given.stuck_reader, given.stuck_reader_ctx, given.stuck_reader_ms),
-            })))
+            }))))
         })?;
         db.set(std::ptr::without_provenance_mut(token));
         Ok(())

@@ -1,11 +1,12 @@
 //! Chapter "entries": get, put, delete.
 
-use crate::arg::{self, bytes, maybe, out};
+use crate::arg::{self, bytes, maybe, out, Out};
 use crate::error::guard;
 use crate::reach::{self, reading, TxnUse};
-use crate::status::{kv_status, Failure, KV_EXISTS};
+use crate::slots::{self, Kind};
+use crate::status::{kv_status, Failure, Outcome, KV_EXISTS};
 use crate::types::{self, known, kv_range, kv_slice, kv_table, kv_txn, put_mode, KV_BLIND};
-use kv_engine::db::{PutMode, Reader};
+use kv_engine::db::{PutMode, Quick, Reader};
 use std::ffi::c_void;
 use std::ops::Bound;
 
@@ -24,28 +25,39 @@ pub unsafe extern "C" fn kv_get(
     klen: usize,
     value: *mut kv_slice,
 ) -> kv_status {
-    guard(c"kv_get", || {
+    guard(c"kv_get", move || {
         // SAFETY: pointers of the caller, as described above.
         let (key, value) = unsafe { (bytes(key, klen)?, maybe(value)) };
-        let mut txn = TxnUse::of(txn)?;
-        let Some(value) = value else {
-            let there = txn.read(|txn| txn.contains(table, key))?;
-            return if there { Ok(()) } else { Err(Failure::NOTFOUND) };
-        };
-        let found = match &mut txn {
-            TxnUse::Read(pinned) => reading(pinned.object())?.txn.get(table, key)?.map(kv_slice::of),
-            TxnUse::Write(write) => write
-                .get()?
-                .work(|txn| Ok(Reader::get(txn, table, key)?.map(kv_slice::of)))?,
-        };
-        match found {
-            Some(found) => {
-                value.set(found);
-                Ok(())
+        if let (Some(value), Some(pinned)) = (&value, slots::pin_alone(txn.addr(), Kind::Read)) {
+            match reading(pinned.object())?.txn.get_quick(table, key) {
+                Quick::Value(found) => {
+                    value.set(kv_slice::of(found));
+                    return Ok(());
+                }
+                Quick::Missing => return Err(Failure::NOTFOUND),
+                Quick::Unknown => {}
             }
-            None => Err(Failure::NOTFOUND),
         }
+        get_far(txn, table, key, value)
     })
+}
+
+/// What is not a short way in a read transaction. Not inlined: its many errors would burden that way.
+#[inline(never)]
+fn get_far(txn: *const kv_txn, table: kv_table, key: &[u8], value: Option<Out<kv_slice>>) -> Outcome {
+    let mut txn = TxnUse::of(txn)?;
+    let Some(value) = value else {
+        let there = txn.read(|txn| txn.contains(table, key))?;
+        return if there { Ok(()) } else { Err(Failure::NOTFOUND) };
+    };
+    let found = match &mut txn {
+        TxnUse::Read(pinned) => reading(pinned.object())?.txn.get_far(table, key)?.map(kv_slice::of),
+        TxnUse::Write(write) => write
+            .get()?
+            .work(|txn| Ok(Reader::get(txn, table, key)?.map(kv_slice::of)))?,
+    };
+    value.set(found.ok_or(Failure::NOTFOUND)?);
+    Ok(())
 }
 
 /// Copies the value of a key into a buffer of the caller.
@@ -100,7 +112,7 @@ pub unsafe extern "C" fn kv_put(
     vlen: usize,
     flags: u32,
 ) -> kv_status {
-    guard(c"kv_put", || {
+    guard(c"kv_put", move || {
         // SAFETY: pointers of the caller, as described above.
         let (key, value) = unsafe { (bytes(key, klen)?, bytes(value, vlen)?) };
         let mode = put_mode(flags)?;
@@ -207,7 +219,7 @@ pub unsafe extern "C" fn kv_delete(
     klen: usize,
     flags: u32,
 ) -> kv_status {
-    guard(c"kv_delete", || {
+    guard(c"kv_delete", move || {
         // SAFETY: pointers of the caller, as described above.
         let key = unsafe { bytes(key, klen)? };
         known(flags, KV_BLIND)?;

@@ -69,10 +69,14 @@ thread_local! {
 /// Runs the body of an exported function: stores a failure for `kv_error_message`, catches a panic, answers the status.
 #[inline(always)]
 pub(crate) fn guard(function: &'static CStr, body: impl FnOnce() -> Outcome) -> kv_status {
-    match catch_unwind(AssertUnwindSafe(body)) {
-        Ok(Ok(())) => KV_OK,
-        Ok(Err(Failure::Plain(status))) => plain(function, status),
-        Ok(Err(failure)) => store(function, &failure),
+    // What leaves the closure leaves through memory: a status is less than an outcome.
+    let status = move || match body() {
+        Ok(()) => KV_OK,
+        Err(Failure::Plain(status)) => plain(function, status),
+        Err(failure) => store(function, &failure),
+    };
+    match catch_unwind(AssertUnwindSafe(status)) {
+        Ok(status) => status,
         Err(_) => store(function, &Failure::Engine(Error::Panic(process::take_panic()))),
     }
 }

@@ -62,7 +62,7 @@ pub unsafe extern "C" fn kv_get_held(
             references: 1,
             bytes: held,
         });
-        let (token, _) = slots::publish(Kind::Buf, 0, || Ok(object))?;
+        let (token, _) = slots::publish(Kind::Buf, 0, |vacant| Ok(vacant.fill(object)))?;
         value.set(slice);
         buffer.set(std::ptr::without_provenance_mut(token));
         Ok(())

@@ -1,5 +1,6 @@
 //! What stands behind a handle.
 
+use crate::slots::Slot;
 use crate::status::{Failure, Outcome};
 use crate::stuck::Stuck;
 use kv_engine::db::{Cursor, Db, ReadTxn, ValueWriter, WriteTxn};
@@ -117,6 +118,8 @@ impl Write {
 /// Behind a `kv_cursor`.
 pub(crate) struct Place {
     pub(crate) cursor: Cursor,
+    /// Slot of its transaction, which closes it before that is given up.
+    pub(crate) parent: &'static Slot,
     /// Its transaction writes.
     pub(crate) of_write: bool,
     /// Where the key that was answered last lies, to recognise it when it comes back as input: (address, length).

@@ -134,7 +134,7 @@ fn family(slot: &Slot) -> MutexGuard<'_, slots::Children> {
 
 /// Gives a child of the transaction in `parent` a handle. The caller has the parent in use.
 pub(crate) fn publish_child(kind: Kind, object: Object, parent: *const kv_txn, slot: &'static Slot) -> Outcome<usize> {
-    let (token, child) = slots::publish(kind, parent.addr(), || Ok(object))?;
+    let (token, child) = slots::publish(kind, parent.addr(), |vacant| Ok(vacant.fill(object)))?;
     let mut children = family(slot);
     slot.kids.fetch_add(1, Relaxed);
     child.place.store(children.tokens.len() as u32, Relaxed);
@@ -251,11 +251,7 @@ fn hand_over(keep: Arc<Keep>, txn: ReadTxn) {
 }
 
 /// A cursor in use by this call, with its transaction.
-pub(crate) struct CursorUse {
-    held: Held,
-    parent: &'static Slot,
-    parent_token: usize,
-}
+pub(crate) struct CursorUse(Held);
 
 /// Which transaction a cursor's call works on.
 pub(crate) enum Side<'a> {
@@ -264,28 +260,23 @@ pub(crate) enum Side<'a> {
 }
 
 impl CursorUse {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn of(handle: *mut kv_cursor) -> Outcome<CursorUse> {
-        let held = slots::hold(handle.addr(), Kind::Cursor)?;
-        let (parent, parent_token) = parent_slot(held.slot)?;
-        Ok(CursorUse {
-            held,
-            parent,
-            parent_token,
-        })
+        slots::hold(handle.addr(), Kind::Cursor).map(CursorUse)
     }
 
     /// The cursor and the transaction it belongs to.
     #[inline]
     pub(crate) fn parts(&mut self) -> Outcome<(&mut Place, Side<'_>)> {
-        let Object::Cursor(place) = self.held.object() else {
+        let token = self.0.slot.parent.load(Relaxed);
+        let Object::Cursor(place) = self.0.object() else {
             return Err(mixed_up());
         };
         let side = if place.of_write {
-            Side::Write(WriteUse::of(std::ptr::without_provenance(self.parent_token))?)
+            Side::Write(WriteUse::of(std::ptr::without_provenance(token))?)
         } else {
-            // SAFETY: this call holds a registered child of that slot.
-            Side::Read(reading(unsafe { self.parent.shared() })?)
+            // SAFETY: this call holds a child of that slot, registered there until it is closed.
+            Side::Read(reading(unsafe { place.parent.shared() })?)
         };
         Ok((place, side))
     }

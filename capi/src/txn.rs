@@ -130,15 +130,18 @@ pub unsafe extern "C" fn kv_txn_begin(
         let options = unsafe { arg::options(options)? };
         let options = write_options(&options)?;
         let (token, slot) = match kind {
-            KV_READ => slots::publish(Kind::Read, db.addr(), || {
-                Ok(Object::Read(Reading {
-                    txn: database.db.begin_read()?,
+            KV_READ => slots::publish(Kind::Read, db.addr(), |vacant| {
+                let reading = |txn| Reading {
+                    txn,
                     extras: Mutex::new(Extras::default()),
-                }))
+                };
+                Ok(database
+                    .db
+                    .begin_read_with(|txn| vacant.fill(Object::Read(reading(txn))))?)
             })?,
-            KV_WRITE => slots::publish(Kind::Write, db.addr(), || {
+            KV_WRITE => slots::publish(Kind::Write, db.addr(), |vacant| {
                 let write = Write::new(begin_write(database, options)?, database.file);
-                Ok(Object::Write(Box::new(write)))
+                Ok(vacant.fill(Object::Write(Box::new(write))))
             })?,
             _ => return Err(Failure::invalid("begin: the kind is neither KV_READ nor KV_WRITE")),
         };

@@ -31,6 +31,7 @@ mod write;
 
 pub use crate::pager::{Durability, FileStat, ReaderInfo, Recovery, Verify, Wait};
 pub use crate::table::{Table, MAIN, NAMES as TABLES};
+pub use crate::tree::quick::Quick;
 pub use backup::{BackupOptions, OnBytes};
 pub use check::{CheckReport, Fault};
 pub use cursor::Cursor;
@@ -158,7 +159,16 @@ impl Db {
     /// `Poisoned`; `Limit` when every reader slot is taken.
     #[inline]
     pub fn begin_read(&self) -> Result<ReadTxn> {
-        self.handle.pager.begin_read().map(ReadTxn::new)
+        self.begin_read_with(|txn| txn)
+    }
+
+    /// As [`Db::begin_read`]; `keep` puts the transaction where it stays.
+    ///
+    /// # Errors
+    /// As there.
+    #[inline(always)]
+    pub fn begin_read_with<R>(&self, keep: impl FnOnce(ReadTxn) -> R) -> Result<R> {
+        self.handle.pager.begin_read_with(|pin| keep(ReadTxn::new(pin)))
     }
 
     /// Begins the write transaction, waiting for the one before to end.

@@ -8,6 +8,7 @@ use crate::page::leaf::Stored;
 use crate::page::Root;
 use crate::pager::Pin;
 use crate::table::{self, MAIN, NAMES};
+use crate::tree::quick::{self, Quick};
 use crate::tree::search;
 use crate::txn::{Pages, TreeRef};
 use std::sync::OnceLock;
@@ -15,10 +16,44 @@ use std::sync::OnceLock;
 /// Roots of tables that a snapshot keeps once found; more are looked up each time.
 const CACHED: usize = 8;
 
+/// Roots found: the first beside the transaction, more in a box. Most transactions look at one table, and beginning one
+/// is cheap because it is small.
+#[derive(Default)]
+struct Roots {
+    first: OnceLock<(Table, Root)>,
+    more: OnceLock<Box<More>>,
+}
+
+type More = [OnceLock<(Table, Root)>; CACHED];
+
+impl Roots {
+    #[inline(always)]
+    fn get(&self, table: Table) -> Option<&Root> {
+        match self.first.get() {
+            Some((number, root)) if *number == table => Some(root),
+            Some(_) => self.other(table),
+            None => None,
+        }
+    }
+
+    fn other(&self, table: Table) -> Option<&Root> {
+        let mut found = self.more.get()?.iter().map_while(OnceLock::get);
+        found.find(|(number, _)| *number == table).map(|(_, root)| root)
+    }
+
+    /// Keeps a root if there is room. Two threads may find the same one at once: then it is kept twice.
+    fn keep(&self, table: Table, root: Root) {
+        if self.first.set((table, root)).is_err() {
+            let more = self.more.get_or_init(Box::default);
+            let _ = more.iter().find(|place| place.set((table, root)).is_ok());
+        }
+    }
+}
+
 /// A read transaction: one snapshot. `Send + Sync`; ends when dropped. Slices live as long as it does.
 pub struct ReadTxn {
     pin: Pin,
-    roots: [OnceLock<(Table, Root)>; CACHED],
+    roots: Roots,
     joined: Joined,
     guess: Guess,
     /// Refreshes so far: a path of an earlier snapshot is not one of this.
@@ -26,10 +61,11 @@ pub struct ReadTxn {
 }
 
 impl ReadTxn {
+    #[inline(always)]
     pub(super) fn new(pin: Pin) -> ReadTxn {
         ReadTxn {
             pin,
-            roots: Default::default(),
+            roots: Roots::default(),
             joined: Joined::default(),
             guess: Guess::default(),
             version: 0,
@@ -71,19 +107,12 @@ impl ReadTxn {
     }
 
     fn named_root(&self, table: Table) -> Result<Root> {
-        for place in &self.roots {
-            match place.get() {
-                Some((t, root)) if *t == table => return Ok(*root),
-                Some(_) => {}
-                None => {
-                    let root = table::root_of(&self.source(), &self.pin.desc().catalogue, table)?;
-                    // Two threads may find the same root at once: then it is kept twice.
-                    let _ = place.set((table, root));
-                    return Ok(root);
-                }
-            }
+        if let Some(root) = self.roots.get(table) {
+            return Ok(*root);
         }
-        table::root_of(&self.source(), &self.pin.desc().catalogue, table)
+        let root = table::root_of(&self.source(), &self.pin.desc().catalogue, table)?;
+        self.roots.keep(table, root);
+        Ok(root)
     }
 
     /// Value of `key` (as [`Reader::get`], with the lifetime of the transaction).
@@ -92,6 +121,33 @@ impl ReadTxn {
     /// `NoTable`, `Corrupt`, `Io`.
     #[inline(always)]
     pub fn get(&self, table: Table, key: &[u8]) -> Result<Option<&[u8]>> {
+        match self.get_quick(table, key) {
+            Quick::Value(value) => Ok(Some(value)),
+            Quick::Missing => Ok(None),
+            Quick::Unknown => self.get_far(table, key),
+        }
+    }
+
+    /// Value of `key`, if that is quickly found.
+    #[inline(always)]
+    pub fn get_quick(&self, table: Table, key: &[u8]) -> Quick<'_> {
+        let root = if table == MAIN {
+            &self.pin.desc().main
+        } else {
+            match self.roots.get(table) {
+                Some(root) => root,
+                None => return Quick::Unknown,
+            }
+        };
+        quick::get(self.pin.view_ref(), &self.guess, root, key)
+    }
+
+    /// Value of `key`, however it is found.
+    ///
+    /// # Errors
+    /// As [`ReadTxn::get`].
+    #[inline(never)]
+    pub fn get_far(&self, table: Table, key: &[u8]) -> Result<Option<&[u8]>> {
         let root = self.root(table)?;
         let source = self.source();
         match search::get(&source, &root, key) {
@@ -112,7 +168,7 @@ impl ReadTxn {
     /// `Poisoned`; `Limit` when every reader slot is taken.
     pub fn refresh(&mut self) -> Result<()> {
         self.pin.refresh()?;
-        self.roots = Default::default();
+        self.roots = Roots::default();
         self.joined.clear();
         self.version += 1;
         Ok(())

@@ -205,7 +205,15 @@ struct Node {
 
 impl Joined {
     /// Forgets every value.
+    #[inline(always)]
     pub fn clear(&mut self) {
+        if self.head.get().is_some() {
+            self.clear_all();
+        }
+    }
+
+    #[cold]
+    fn clear_all(&mut self) {
         // One by one: a long list must not be dropped recursively.
         let mut next = self.head.take();
         while let Some(mut node) = next {

@@ -12,6 +12,7 @@ use crate::page::{Root, KEY_MAX};
 use crate::pager::{Durability, Writing};
 use crate::table::{self, Record, MAIN, NAMES};
 use crate::tree::edits::{At, Op};
+use crate::tree::quick::{self, Quick};
 use crate::tree::values::{is_long, write_chain, VALUE_MAX};
 use crate::tree::{scan, search};
 use crate::txn::{Pages, TreeRef, TreeState, Writer};
@@ -169,13 +170,25 @@ impl WriteTxn {
             Some(Op::Delete) => Ok(None),
             None => {
                 let pages = self.writer.pages();
-                search::get(&pages, &tree.root, key).map_err(|e| e.in_table(tree.table))
+                match quick::get(&pages, pages.guess, &tree.root, key) {
+                    Quick::Value(value) => Ok(Some(Stored::Inline(value))),
+                    Quick::Missing => Ok(None),
+                    Quick::Unknown => search::get(&pages, &tree.root, key).map_err(|e| e.in_table(tree.table)),
+                }
             }
         }
     }
 
     fn exists(&mut self, at: usize, key: &[u8]) -> Result<bool> {
         let pending = self.pending(at, key)?;
+        if pending.is_none() {
+            let pages = self.writer.pages();
+            match quick::contains(&pages, pages.guess, &self.tables[at].tree.root, key) {
+                Quick::Value(_) => return Ok(true),
+                Quick::Missing => return Ok(false),
+                Quick::Unknown => {}
+            }
+        }
         Ok(self.stored_at(at, pending, key)?.is_some())
     }
 

@@ -10,6 +10,7 @@
 use crate::error::{Error, Result};
 use std::marker::PhantomData;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU16, AtomicU64};
 
 /// Range asked for first; halved while the system refuses (address space limits, valgrind).
@@ -20,7 +21,7 @@ const RESERVE_MIN: u64 = 1 << 30;
 /// Where a storage is readable: base address and length of the reserved range.
 #[derive(Debug, Clone, Copy)]
 pub struct Mapped {
-    base: *const u8,
+    base: NonNull<u8>,
     len: u64,
 }
 
@@ -34,12 +35,15 @@ impl Mapped {
     /// The first `min(len, length of the storage)` bytes from `base` on must be readable as long as the storage lives,
     /// and nothing may write to bytes that a view was given access to.
     pub unsafe fn new(base: *const u8, len: u64) -> Mapped {
-        Mapped { base, len }
+        Mapped {
+            base: NonNull::new(base.cast_mut()).unwrap_or(NonNull::dangling()),
+            len,
+        }
     }
 
     /// First byte.
     #[inline(always)]
-    pub fn base(&self) -> *const u8 {
+    pub fn base(&self) -> NonNull<u8> {
         self.base
     }
 
@@ -117,7 +121,7 @@ impl Reservation {
     /// The range as a storage hands it out.
     pub fn mapped(&self) -> Mapped {
         Mapped {
-            base: self.base,
+            base: NonNull::new(self.base).unwrap_or(NonNull::dangling()),
             len: self.len as u64,
         }
     }

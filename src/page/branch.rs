@@ -187,7 +187,7 @@ impl<'a> Branch<'a> {
 
     /// Among the separators from `lo` on whose head is `h`: the last that is `<= suffix`, or the child before `lo`.
     #[inline(always)]
-    fn find_in_run<'s, K: Kernel, S: Source<'s> + ?Sized>(
+    pub fn find_in_run<'s, K: Kernel, S: Source<'s> + ?Sized>(
         &self,
         kernel: K,
         lo: usize,
@@ -202,7 +202,7 @@ impl<'a> Branch<'a> {
         } else {
             count_less_with(kernel, self.page, self.n, h + 1)
         };
-        if hi - lo > 2 && header::flags(self.page) & HEAD2 != 0 {
+        if hi.saturating_sub(lo) > 2 && header::flags(self.page) & HEAD2 != 0 {
             // The first separator of the run may be shorter than the others: compare it by itself.
             let skip = self.separator(lo).map_err(|d| d.at(number))?;
             if skip.cmp_tail(suffix, source)? == Ordering::Greater {

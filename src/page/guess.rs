@@ -13,6 +13,8 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 const LINE: usize = 64;
 /// Most lines of the arrays that are asked for.
 const ARRAYS: usize = 16;
+/// Lines of the arrays that are asked for in any case: a constant number needs no loop.
+const FEW: usize = 4;
 /// Lines around the guessed place: in a dense leaf, whose values have their place by number, and among records.
 const DENSE_LINES: usize = 2;
 const RECORD_LINES: usize = 16;
@@ -32,17 +34,23 @@ impl Guess {
         let Some(fraction) = fraction.filter(|_| known != 0) else {
             return source.prefetch(page, ARRAYS * LINE);
         };
-        source.prefetch_at(page, 0, lines.min(ARRAYS));
+        source.prefetch_at(page, 0, FEW);
+        if lines > FEW {
+            source.prefetch_at(page, FEW * LINE, lines.min(ARRAYS) - FEW);
+        }
         let (size, body) = (source.page_size(), lines * LINE);
         let far = (size.saturating_sub(body) * fraction as usize) >> 16;
         // Values go up behind the keys; records go down from the end.
-        let (middle, window) = if known & DENSE != 0 {
-            (body + far, DENSE_LINES)
-        } else {
-            (size - far, RECORD_LINES)
+        // The window is moved rather than cut at the page's end: a constant number of lines needs no loop.
+        let from = |middle: usize, window: usize| {
+            let from = middle.saturating_sub(window * LINE / 2).max(body) & !(LINE - 1);
+            from.min(size.saturating_sub(window * LINE))
         };
-        let from = middle.saturating_sub(window * LINE / 2).max(body) & !(LINE - 1);
-        source.prefetch_at(page, from, window.min(size.saturating_sub(from) / LINE));
+        if known & DENSE != 0 {
+            source.prefetch_at(page, from(body + far, DENSE_LINES), DENSE_LINES);
+        } else {
+            source.prefetch_at(page, from(size - far, RECORD_LINES), RECORD_LINES);
+        }
     }
 
     /// Takes note of what a leaf is like.
@@ -50,8 +58,14 @@ impl Guess {
     pub fn learn(&self, leaf: &Leaf<'_>) {
         let (_, class, _) = leaf.shape();
         let each = if leaf.is_dense() { class } else { SLOT };
-        let lines = (HEADER + each * leaf.len()).div_ceil(LINE) as u32;
-        let (now, known) = (lines << 1 | u32::from(leaf.is_dense()), self.0.load(Relaxed));
+        self.learn_of(each * leaf.len(), leaf.is_dense());
+    }
+
+    /// Takes note of a leaf whose arrays take `arrays` bytes.
+    #[inline(always)]
+    pub fn learn_of(&self, arrays: usize, dense: bool) {
+        let lines = (HEADER + arrays).div_ceil(LINE) as u32;
+        let (now, known) = (lines << 1 | u32::from(dense), self.0.load(Relaxed));
         // One line more or less is not worth a store that other threads on this transaction would wait for.
         if now.abs_diff(known) > 2 || (now ^ known) & DENSE != 0 {
             self.0.store(now, Relaxed);

@@ -344,8 +344,9 @@ impl<'a> Leaf<'a> {
         self.first_that_holds(kernel, aimed, suffix, fingerprint, number, source)
     }
 
+    /// The first entry from `from` on, whose heads before are less than that of `suffix`, that holds the searched key.
     #[inline(always)]
-    fn first_that_holds<'s, K: Kernel, S: Source<'s> + ?Sized>(
+    pub fn first_that_holds<'s, K: Kernel, S: Source<'s> + ?Sized>(
         &self,
         kernel: K,
         mut from: usize,
@@ -442,8 +443,9 @@ impl<'a> Leaf<'a> {
         Ok(Err(lo))
     }
 
+    /// Where `suffix` is in a dense leaf: `Ok` if present, `Err` with where it would stand.
     #[inline(always)]
-    fn find_dense<K: Kernel>(&self, kernel: K, suffix: &[u8]) -> std::result::Result<usize, usize> {
+    pub fn find_dense<K: Kernel>(&self, kernel: K, suffix: &[u8]) -> std::result::Result<usize, usize> {
         let x = left_aligned(suffix);
         if suffix.len() == self.width {
             let i = self.dense_less(kernel, x);
@@ -566,7 +568,7 @@ impl<'a> Leaf<'a> {
 
 /// The first 8 bytes as a big-endian integer, zero padded.
 #[inline(always)]
-fn left_aligned(suffix: &[u8]) -> u64 {
+pub fn left_aligned(suffix: &[u8]) -> u64 {
     if let Some(eight) = suffix.first_chunk() {
         return u64::from_be_bytes(*eight);
     }

@@ -7,6 +7,7 @@
 //! |------------|---------------------------------------------------------------------|
 //! | `header`   | the 24 bytes all tree pages begin with                               |
 //! | `search`   | counting heads: the first step in leaves and branches                 |
+//! | `columns`  | the arrays of a page, checked once                                    |
 //! | `kernel`   | vector compares, as the machine can                                   |
 //! | `suffix`   | the part of a key that a page stores; long keys                       |
 //! | `leaf`     | slotted and dense leaves: reading; `leaf_build`, `leaf_edit`: writing  |
@@ -18,6 +19,7 @@
 
 pub mod branch;
 pub mod chain;
+pub mod columns;
 pub mod guess;
 pub mod header;
 pub mod kernel;
@@ -113,6 +115,16 @@ pub trait Source<'a> {
     #[inline(always)]
     fn peek(&self, ptr: &Ptr) -> Option<&'a [u8]> {
         self.page(ptr).ok()
+    }
+
+    /// As [`Source::peek`], by what it needs of a pointer.
+    #[inline(always)]
+    fn peek_at(&self, page: u64, checksum: u32) -> Option<&'a [u8]> {
+        self.peek(&Ptr {
+            page,
+            checksum,
+            ..Ptr::default()
+        })
     }
 
     /// Hints that the first `bytes` bytes of `page` will be read soon.

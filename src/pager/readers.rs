@@ -1,5 +1,6 @@
 //! Readers: registering a snapshot, and what is known about everybody's.
 
+use super::view::Kept;
 use super::{Desc, Pager, View};
 use crate::error::{Error, Result};
 use std::sync::atomic::Ordering::SeqCst;
@@ -8,7 +9,7 @@ use std::sync::Arc;
 /// A registered reader: a snapshot that is held until dropped.
 #[derive(Debug)]
 pub struct Pin {
-    pager: Arc<Pager>,
+    seen: Kept,
     desc: Desc,
     slot: u32,
 }
@@ -31,21 +32,49 @@ impl Pager {
     ///
     /// # Errors
     /// `Poisoned` when that commit may not survive; `Limit` when every reader slot is taken; `Forked`.
+    #[inline]
     pub fn begin_read(self: &Arc<Self>) -> Result<Pin> {
+        self.begin_read_with(|pin| pin)
+    }
+
+    /// As [`Pager::begin_read`]; `keep` puts the reader where it stays: it is a large thing to move.
+    #[inline(always)]
+    pub fn begin_read_with<R>(self: &Arc<Self>, keep: impl FnOnce(Pin) -> R) -> Result<R> {
         self.check_fork()?;
-        let (slot, desc) = match self.shared.register() {
-            Ok(registered) => registered,
+        let mut desc = Desc::default();
+        let slot = match self.shared.register_in(&mut desc) {
+            Ok(slot) => slot,
             Err(_) => {
                 self.reap(u64::MAX);
-                self.shared.register()?
+                self.shared.register_in(&mut desc)?
             }
         };
-        let pin = Pin {
-            pager: self.clone(),
+        if desc.pages > self.file_pages.load(SeqCst) || self.is_poisoned() {
+            if let Err(error) = self.trusted(&desc) {
+                self.shared.unregister(slot);
+                return Err(error);
+            }
+        }
+        Ok(keep(Pin {
+            seen: Kept::new(self.clone(), desc.pages),
             desc,
             slot,
-        };
-        pin.trusted().map(|()| pin)
+        }))
+    }
+
+    /// Makes sure that a snapshot can be reached from here, and after a failed sync that it is durable: nothing else may
+    /// be read then.
+    #[cold]
+    #[inline(never)]
+    fn trusted(&self, desc: &Desc) -> Result<()> {
+        self.reach(desc)?;
+        if self.is_poisoned() {
+            self.see_poison();
+            if desc.id > self.shared.durable().get().id {
+                return Err(Error::Poisoned);
+            }
+        }
+        Ok(())
     }
 
     /// Commits held by readers of all processes, ascending, once per reader.
@@ -121,13 +150,19 @@ impl Pin {
     /// Its environment.
     #[inline(always)]
     pub fn pager(&self) -> &Arc<Pager> {
-        &self.pager
+        self.seen.pager()
     }
 
     /// Read access to the snapshot's pages.
-    #[inline]
+    #[inline(always)]
     pub fn view(&self) -> View<'_> {
-        self.pager.view(self.desc.pages)
+        *self.seen.view()
+    }
+
+    /// As [`Pin::view`], for who looks once.
+    #[inline(always)]
+    pub fn view_ref(&self) -> &View<'_> {
+        self.seen.view()
     }
 
     /// Moves to the newest visible commit.
@@ -135,30 +170,19 @@ impl Pin {
     /// # Errors
     /// As `begin_read`; the reader stays registered.
     pub fn refresh(&mut self) -> Result<()> {
-        self.pager.check_fork()?;
-        self.desc = self.pager.shared.move_reader(self.slot);
-        self.trusted()
-    }
-
-    /// After a failed sync only what is durable may be read.
-    #[inline]
-    fn trusted(&self) -> Result<()> {
-        self.pager.reach(&self.desc)?;
-        if self.pager.is_poisoned() {
-            self.pager.see_poison();
-            if self.desc.id > self.pager.shared.durable().get().id {
-                return Err(Error::Poisoned);
-            }
-        }
-        Ok(())
+        self.pager().check_fork()?;
+        self.desc = self.pager().shared.move_reader(self.slot);
+        let trusted = self.pager().trusted(&self.desc);
+        self.seen.turn(self.desc.pages);
+        trusted
     }
 }
 
 impl Drop for Pin {
     fn drop(&mut self) {
         // The slot of a child is its parent's.
-        if self.pager.check_fork().is_ok() {
-            self.pager.shared.unregister(self.slot);
+        if self.pager().check_fork().is_ok() {
+            self.pager().shared.unregister(self.slot);
         }
     }
 }

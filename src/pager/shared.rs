@@ -329,15 +329,21 @@ impl Shared {
     /// The descriptor of commit `id` and its base, if the ring has it (it may be torn unless `id` is checked to be
     /// still visible afterwards).
     fn described(&self, id: u64) -> Option<(Desc, u64)> {
+        let mut desc = Desc::default();
+        self.describe_in(id, &mut desc).map(|base| (desc, base))
+    }
+
+    /// As [`Shared::described`], into `desc`, which is anything if the answer is none; the answer is its base.
+    #[inline]
+    fn describe_in(&self, id: u64, desc: &mut Desc) -> Option<u64> {
         let entry = self.ring(id);
-        let w: [u64; RING_WORDS] = std::array::from_fn(|i| entry[i].load(SeqCst));
-        let desc = Desc {
-            id,
-            pages: w[1],
-            main: root([w[3], w[4], w[5], w[6]]),
-            catalogue: root([w[7], w[8], w[9], w[10]]),
-        };
-        (w[0] == id).then_some((desc, w[2]))
+        let word = |i: usize| entry[i].load(SeqCst);
+        let (there, base) = (word(0), word(2));
+        desc.id = id;
+        desc.pages = word(1);
+        desc.main = root([word(3), word(4), word(5), word(6)]);
+        desc.catalogue = root([word(7), word(8), word(9), word(10)]);
+        (there == id).then_some(base)
     }
 
     /// The base of the tip named by the caller, which re-checks that it still is the tip.
@@ -375,8 +381,10 @@ impl Shared {
         self.word(at::USED)
     }
 
-    /// Registers a reader: its slot and what it sees.
-    pub fn register(&self) -> Result<(u32, Desc)> {
+    /// Registers a reader: its slot; `desc` becomes what it sees. (It is written in place, and not moved through every
+    /// call up to where it stays.)
+    #[inline]
+    pub fn register_in(&self, desc: &mut Desc) -> Result<u32> {
         thread_local! {
             static HINT: Cell<usize> = const { Cell::new(usize::MAX) };
         }
@@ -400,7 +408,8 @@ impl Shared {
             let id = self.visible().load(SeqCst);
             if word.compare_exchange(0, self.claim(id), SeqCst, SeqCst).is_ok() {
                 HINT.set(slot);
-                return Ok((slot as u32, self.settle(slot as u32, id)));
+                self.settle(slot as u32, id, desc);
+                return Ok(slot as u32);
             }
         }
         Err(Error::Limit("too many read transactions at once; end some"))
@@ -413,27 +422,35 @@ impl Shared {
     }
 
     /// Makes the claim of `slot` on commit `id` good, or claims the newest commit instead (I-6).
-    fn settle(&self, slot: u32, mut id: u64) -> Desc {
+    #[inline]
+    fn settle(&self, slot: u32, mut id: u64, desc: &mut Desc) {
         let word = self.reader(slot as usize);
         self.since(slot as usize).store(milliseconds(), Relaxed);
         loop {
-            let found = self.described(id);
+            let found = self.describe_in(id, desc);
             let now = self.visible().load(SeqCst);
-            match found {
-                Some((desc, _)) if now == id => return desc,
-                _ => {
-                    id = now;
-                    word.store(self.claim(id), SeqCst);
-                }
+            if found.is_some() && now == id {
+                return;
             }
+            id = now;
+            word.store(self.claim(id), SeqCst);
         }
+    }
+
+    /// As [`Shared::register_in`], with what it sees in the answer.
+    #[cfg(test)]
+    pub fn register(&self) -> Result<(u32, Desc)> {
+        let mut desc = Desc::default();
+        self.register_in(&mut desc).map(|slot| (slot, desc))
     }
 
     /// Moves a registered reader to the newest commit.
     pub fn move_reader(&self, slot: u32) -> Desc {
+        let mut desc = Desc::default();
         let id = self.visible().load(SeqCst);
         self.reader(slot as usize).store(self.claim(id), SeqCst);
-        self.settle(slot, id)
+        self.settle(slot, id, &mut desc);
+        desc
     }
 
     /// Ends a registration.

@@ -12,6 +12,7 @@ use crate::file::Mapped;
 use crate::page::{Ptr, Source, META_BYTES, PAGE_MIN};
 use crate::util::crc32c;
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::Arc;
 
 /// Read access to pages below a limit; a cheap copy.
 #[derive(Clone, Copy)]
@@ -20,6 +21,7 @@ pub struct View<'a> {
     /// Tags of the pages from the first behind the meta pages up to the limit.
     tags: &'a [AtomicU16],
     first: u64,
+    /// Binary logarithm of the page size, which is [`PAGE_MIN`] or more.
     shift: u32,
     /// Of a writer: pages it has placed since lie beyond the limit taken then.
     growing: bool,
@@ -28,8 +30,9 @@ pub struct View<'a> {
 
 impl std::fmt::Debug for View<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let limit = self.first + self.tags.len() as u64;
-        f.debug_struct("View").field("limit", &limit).finish_non_exhaustive()
+        f.debug_struct("View")
+            .field("limit", &(self.first + self.tags.len() as u64))
+            .finish_non_exhaustive()
     }
 }
 
@@ -44,7 +47,7 @@ impl<'a> View<'a> {
     pub(super) fn new(pager: &'a Pager, pages: u64) -> View<'a> {
         let all = pager.tags.all();
         let limit = pages.min(pager.file_pages.load(SeqCst)).min(all.len() as u64);
-        let shift = pager.page_size.trailing_zeros();
+        let shift = pager.page_size.trailing_zeros().max(PAGE_MIN.trailing_zeros());
         // As `first_page`, without a division: a view is made for every lookup.
         let first = (META_BYTES + (1 << shift) - 1) >> shift;
         View {
@@ -103,14 +106,72 @@ impl<'a> View<'a> {
         // there. They belong to a commit this reader holds or to the transaction that reads them: nobody writes them
         // (I-3). The view borrows the pager, which owns the mapping. A damaged pointer can name pages that are being
         // written; no pointer found in a verified page does.
-        Some(unsafe { std::slice::from_raw_parts(self.memory.base().add((page << self.shift) as usize), len as usize) })
+        Some(unsafe { std::slice::from_raw_parts(self.start(page), len as usize) })
+    }
+
+    /// The first byte of `page`.
+    ///
+    /// # Safety
+    /// The page lies inside the view.
+    #[inline(always)]
+    unsafe fn start(&self, page: u64) -> *const u8 {
+        // SAFETY: inside the mapping, as the caller says.
+        unsafe { self.memory.base().add((page << self.shift) as usize).as_ptr() }
+    }
+
+    /// Bytes of a page.
+    #[inline(always)]
+    fn size(&self) -> usize {
+        let size = 1 << self.shift;
+        // SAFETY: `new` makes no view with less. Said here, it need not be asked of every page.
+        unsafe { std::hint::assert_unchecked(size >= PAGE_MIN) };
+        size
+    }
+}
+
+/// A view that keeps what it looks at.
+#[derive(Debug)]
+pub(super) struct Kept {
+    view: View<'static>,
+    pager: Arc<Pager>,
+}
+
+impl Kept {
+    /// Pages below `pages`, as in [`View::new`].
+    #[inline]
+    pub fn new(pager: Arc<Pager>, pages: u64) -> Kept {
+        let view = View::new(&pager, pages);
+        // SAFETY: only the lifetime changes. What the view refers to is the pager, which does not move and lives at least
+        // as long as this; and `view` below lends it for no longer than this is borrowed.
+        let view = unsafe { std::mem::transmute::<View<'_>, View<'static>>(view) };
+        Kept { view, pager }
+    }
+
+    /// Looks at other pages from now on.
+    #[inline]
+    pub fn turn(&mut self, pages: u64) {
+        let view = View::new(&self.pager, pages);
+        // SAFETY: as above.
+        self.view = unsafe { std::mem::transmute::<View<'_>, View<'static>>(view) };
+    }
+
+    /// The view.
+    #[inline(always)]
+    pub fn view(&self) -> &View<'_> {
+        &self.view
+    }
+
+    /// The pager.
+    #[inline(always)]
+    pub fn pager(&self) -> &Arc<Pager> {
+        &self.pager
     }
 }
 
 impl<'a> Source<'a> for View<'a> {
     #[inline(always)]
     fn page_size(&self) -> usize {
-        1 << self.shift
+        self.size()
     }
 
     #[inline(always)]
@@ -120,12 +181,7 @@ impl<'a> Source<'a> for View<'a> {
             return None;
         }
         // SAFETY: as in `bytes`; finding the tag bounded the page.
-        Some(unsafe {
-            std::slice::from_raw_parts(
-                self.memory.base().add((ptr.page << self.shift) as usize),
-                1 << self.shift,
-            )
-        })
+        Some(unsafe { std::slice::from_raw_parts(self.start(ptr.page), self.size()) })
     }
 
     #[inline(always)]
@@ -135,12 +191,7 @@ impl<'a> Source<'a> for View<'a> {
             return self.page_beyond(ptr);
         };
         // SAFETY: as in `bytes`; finding the tag bounded the page.
-        let bytes = unsafe {
-            std::slice::from_raw_parts(
-                self.memory.base().add((ptr.page << self.shift) as usize),
-                1 << self.shift,
-            )
-        };
+        let bytes = unsafe { std::slice::from_raw_parts(self.start(ptr.page), self.size()) };
         if tag.load(Relaxed) != fold(ptr.checksum) {
             self.verify(bytes, ptr.page, ptr.checksum, tag)?;
         }
@@ -157,8 +208,7 @@ impl<'a> Source<'a> for View<'a> {
             while at < bytes.min(PAGE_MIN) {
                 // SAFETY: a hint; the address is inside the mapping.
                 unsafe {
-                    let address = self.memory.base().add((page << self.shift) as usize + at);
-                    _mm_prefetch::<_MM_HINT_T0>(address.cast());
+                    _mm_prefetch::<_MM_HINT_T0>(self.start(page).add(at).cast());
                 }
                 at += 64;
             }
@@ -172,7 +222,11 @@ impl<'a> Source<'a> for View<'a> {
         #[cfg(target_arch = "x86_64")]
         if page.wrapping_sub(self.first) < self.tags.len() as u64 {
             use std::arch::x86_64::{_mm_prefetch, _MM_HINT_T0};
-            let start = self.memory.base().wrapping_add((page << self.shift) as usize + from);
+            let start = self
+                .memory
+                .base()
+                .as_ptr()
+                .wrapping_add((page << self.shift) as usize + from);
             for line in 0..lines {
                 // SAFETY: a hint: it touches no memory, whatever the address.
                 unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(64 * line).cast()) };

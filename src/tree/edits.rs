@@ -141,14 +141,11 @@ impl EditLog {
         let number = self.chunks.len() - 1;
         let chunk = &mut self.chunks[number];
         let at = (number as u64) << 32 | chunk.len() as u64;
-        chunk.extend_from_slice(&(key.len() as u32).to_le_bytes());
-        chunk.extend_from_slice(&(value.len() as u32 | mark).to_le_bytes());
+        let lengths = key.len() as u64 | u64::from(value.len() as u32 | mark) << 32;
+        chunk.extend_from_slice(&lengths.to_le_bytes());
         chunk.extend_from_slice(key);
         chunk.extend_from_slice(value);
-        let padded = chunk.len().next_multiple_of(4);
-        if padded <= chunk.capacity() {
-            chunk.resize(padded, 0);
-        }
+        chunk.extend_from_slice(&[0; 3][..chunk.len().wrapping_neg() & 3]);
         self.entries.push(at);
         self.bytes += size + std::mem::size_of::<At>();
         at

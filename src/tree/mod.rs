@@ -11,6 +11,7 @@
 //! | `emit`     | numbering, summing and writing finished private pages                                 |
 //! | `values`   | writing, reading and releasing long values and long keys                              |
 //! | `search`   | point lookups, single and interleaved                                                 |
+//! | `quick`    | the common lookup, short                                                              |
 //! | `position` | a path through the tree: first, last, next, prev, seek                                |
 //! | `limits`   | a range of keys as two owned bounds                                                  |
 //! | `walk`     | a position with limits that survives changes: what a cursor is                        |
@@ -31,6 +32,7 @@ pub mod limits;
 #[cfg(test)]
 mod model_test;
 pub mod position;
+pub mod quick;
 #[cfg(test)]
 mod read_test;
 pub mod scan;

@@ -3,10 +3,12 @@
 use super::check::{Checker, Reached};
 use super::limits::Limits;
 use super::position::Position;
+use super::quick::{self, Quick};
 use super::testing::{key, model, Builder, Frozen, Model, Rnd, KINDS, TABLE};
 use super::{count, search, stat};
 use crate::page::branch::Branch;
 use crate::page::chain::Chain;
+use crate::page::guess::Guess;
 use crate::page::header::{self, HEADER};
 use crate::page::key::KeyBuf;
 use crate::page::leaf::{Leaf, Stored};
@@ -64,11 +66,22 @@ fn agree(kind: u32, n: usize, size: usize, seed: u64) -> u8 {
     let sorted: Vec<(&Vec<u8>, &Vec<u8>)> = model.iter().collect();
     let probes = probes(kind, &model, &mut rnd);
     let mut position = Position::new();
+    let (guess, mut unknown) = (Guess::default(), 0);
     for p in &probes {
         let want = model.get(p);
         let got = search::get(&source, &root, p).unwrap().map(|s| whole(&source, s));
         assert_eq!(got.as_ref(), want, "{p:?}");
         assert_eq!(search::contains(&source, &root, p).unwrap(), want.is_some());
+        match quick::get(&source, &guess, &root, p) {
+            Quick::Value(value) => assert_eq!(Some(value), want.map(Vec::as_slice), "{p:?}"),
+            Quick::Missing => assert_eq!(None, want, "{p:?}"),
+            Quick::Unknown => unknown += 1,
+        }
+        match quick::contains(&source, &guess, &root, p) {
+            Quick::Value(_) => assert!(want.is_some(), "{p:?}"),
+            Quick::Missing => assert_eq!(None, want, "{p:?}"),
+            Quick::Unknown => {}
+        }
         let rank = sorted.partition_point(|e| e.0 < p);
         assert_eq!(
             count::rank_of(&source, &root, p).unwrap(),
@@ -85,6 +98,13 @@ fn agree(kind: u32, n: usize, size: usize, seed: u64) -> u8 {
             expect(&position, &source, at.checked_sub(1).map(|i| &sorted[i]));
         }
     }
+    // Integers and hashes are what the quick way is for. (Values outside the leaf are not.)
+    let sure = if kind == 1 { probes.len() / 20 } else { probes.len() / 2 };
+    assert!(
+        !matches!(kind, 1 | 2) || unknown <= sure,
+        "{kind}: {unknown} of {}",
+        probes.len()
+    );
     let refs: Vec<&[u8]> = probes.iter().map(|p| p.as_slice()).collect();
     let mut out = Vec::new();
     search::get_many(&source, &root, &refs, &mut out).unwrap();
@@ -346,6 +366,7 @@ fn damaged_trees_never_panic_or_hang() {
             let (mut position, mut buf) = (Position::new(), KeyBuf::new());
             for k in &keys {
                 let _ = search::get(&source, &root, k);
+                let _ = quick::get(&source, &Guess::default(), &root, k);
                 let _ = count::rank_of(&source, &root, k);
                 if position.seek(&source, &root, k).is_ok() && position.is_valid() {
                     let _ = position.entry(&source, &mut buf);

@@ -13,14 +13,14 @@ pub const HASHED: usize = 256;
 pub fn key_hash(key: &[u8]) -> u64 {
     let k = &key[..key.len().min(HASHED)];
     let mut h = (key.len() as u64).wrapping_mul(M);
-    let mut at = 0;
-    while at + 8 <= k.len() {
-        h = mix(h ^ get_u64(k, at));
-        at += 8;
+    let mut words = k.chunks_exact(8);
+    for word in &mut words {
+        h = mix(h ^ get_u64(word, 0));
     }
-    if at < k.len() {
+    let rest = words.remainder();
+    if !rest.is_empty() {
         let mut last = [0; 8];
-        last[..k.len() - at].copy_from_slice(&k[at..]);
+        last[..rest.len()].copy_from_slice(rest);
         h = mix(h ^ u64::from_le_bytes(last));
     }
     h ^ (h >> 29)

@@ -60,6 +60,7 @@ pub(super) fn stripe() -> usize {
     (place.wrapping_mul(0x9E37_79B1) >> 13) & 7
 }
 
+#[inline(always)]
 pub(super) fn slot_at(index: usize) -> Option<&'static Slot> {
     let chunk = CHUNKS.get(index / CHUNK)?.load(Acquire);
     if chunk.is_null() {
@@ -71,7 +72,18 @@ pub(super) fn slot_at(index: usize) -> Option<&'static Slot> {
 
 impl Slot {
     /// The counters of a shared slot, made on first need and kept for the slot's later owners.
+    #[inline(always)]
     pub(super) fn counters(&self) -> &'static Stripes {
+        let stripes = self.stripes.load(Acquire);
+        if stripes.is_null() {
+            return self.make_counters();
+        }
+        // SAFETY: made by Box::into_raw, published once, never freed.
+        unsafe { &*stripes }
+    }
+
+    #[cold]
+    fn make_counters(&self) -> &'static Stripes {
         let mut stripes = self.stripes.load(Acquire);
         if stripes.is_null() {
             let new = Box::into_raw(Box::new(Stripes([const { Stripe(AtomicU32::new(0)) }; 8])));

@@ -207,13 +207,52 @@ pub(crate) fn pin_long(token: usize, kind: Kind) -> Outcome<Pinned> {
     pin_slow(slot, generation << GEN_SHIFT | (kind as u64) << KIND_SHIFT, true)
 }
 
+/// As [`pin`], if no other call uses the object; `None` says nothing about why.
+#[inline(always)]
+pub(crate) fn pin_alone(token: usize, kind: Kind) -> Option<Pinned> {
+    let (slot, generation) = lookup(token)?;
+    let want = generation << GEN_SHIFT | (kind as u64) << KIND_SHIFT;
+    slot.state
+        .compare_exchange(want, want | BUSY, Acquire, Relaxed)
+        .ok()
+        .map(|_| Pinned {
+            slot,
+            stripe: None,
+            back: want,
+        })
+}
+
 /// Pins a database, which is counted from the beginning.
-#[inline]
+#[inline(always)]
 pub(crate) fn pin_db(token: usize) -> Outcome<Pinned> {
     let Some((slot, generation)) = lookup(token) else {
         return Err(refuse(None));
     };
-    pin_slow(slot, generation << GEN_SHIFT | (Kind::Db as u64) << KIND_SHIFT, false)
+    let want = generation << GEN_SHIFT | (Kind::Db as u64) << KIND_SHIFT;
+    if slot.state.load(Acquire) == want | SHARED {
+        if let Some(pinned) = pin_shared(slot, want) {
+            return Ok(pinned);
+        }
+    }
+    pin_slow(slot, want, false)
+}
+
+/// Counts a pin of a shared slot, unless that closes.
+#[inline(always)]
+fn pin_shared(slot: &'static Slot, want: u64) -> Option<Pinned> {
+    let counter = &slot.counters().0[stripe()].0;
+    counter.fetch_add(1, SeqCst);
+    // The closer sets its state first and looks at the counters then; here it is the other way round: one of the two sees
+    // the other.
+    if slot.state.load(SeqCst) == want | SHARED {
+        return Some(Pinned {
+            slot,
+            stripe: Some(counter),
+            back: want,
+        });
+    }
+    counter.fetch_sub(1, Release);
+    None
 }
 
 #[inline(never)]
@@ -225,18 +264,9 @@ fn pin_slow(slot: &'static Slot, want: u64, long: bool) -> Outcome<Pinned> {
             return Err(refuse((state & !(BUSY | SHARED | FORKED) == want).then_some(state)));
         }
         if state & SHARED != 0 {
-            let counter = &slot.counters().0[stripe()].0;
-            counter.fetch_add(1, SeqCst);
-            // The closer sets its state first and looks at the counters then; here it is the other way round: one of
-            // the two sees the other.
-            if slot.state.load(SeqCst) == want | SHARED {
-                return Ok(Pinned {
-                    slot,
-                    stripe: Some(counter),
-                    back: want,
-                });
+            if let Some(pinned) = pin_shared(slot, want) {
+                return Ok(pinned);
             }
-            counter.fetch_sub(1, Release);
             patience.wait();
         } else if state & BUSY == 0 && !long {
             if slot.state.compare_exchange(want, want | BUSY, Acquire, Relaxed).is_ok() {
@@ -417,22 +447,34 @@ pub(crate) fn kind_is(token: usize, kind: Kind) -> bool {
     })
 }
 
-/// Gives the object that `make` makes a handle. It is made where it stays: a read transaction is a large thing to move.
-#[inline]
+/// A slot that awaits its object.
+pub(crate) struct Vacant(&'static Slot);
+
+impl Vacant {
+    /// Puts the object where it stays.
+    #[inline(always)]
+    pub(crate) fn fill(self, object: Object) -> Filled {
+        // SAFETY: the slot was taken from a free list: the call that has this owns it until its state is stored. What is
+        // there now is Empty and needs no drop.
+        unsafe { self.0.object.get().write(object) }
+        Filled(())
+    }
+}
+
+/// Proof that an object was put into a slot.
+pub(crate) struct Filled(());
+
+/// Gives an object a handle. `make` puts it where it stays: a read transaction is a large thing to move.
+#[inline(always)]
 pub(crate) fn publish(
     kind: Kind,
     parent: usize,
-    make: impl FnOnce() -> Outcome<Object>,
+    make: impl FnOnce(Vacant) -> Outcome<Filled>,
 ) -> Outcome<(usize, &'static Slot)> {
     let (index, slot) = take_free()?;
-    match make() {
-        // SAFETY: the slot was taken from a free list: this call owns it until the state below is stored. What is there
-        // now is Empty and needs no drop.
-        Ok(object) => unsafe { slot.object.get().write(object) },
-        Err(failure) => {
-            push_free(index, slot);
-            return Err(failure);
-        }
+    if let Err(failure) = make(Vacant(slot)) {
+        push_free(index, slot);
+        return Err(failure);
     }
     slot.parent.store(parent, Relaxed);
     slot.thread.store(0, Relaxed);

@@ -1,0 +1,192 @@
+//! The arrays behind a page's header, checked once.
+//!
+//! An access to an array has to be inside the page whatever the page says. Asking that at every access is a third of a
+//! lookup's instructions; here it is asked once per page, and an access only compares its number with that of the elements.
+
+#![allow(unsafe_code)]
+
+use super::header::HEADER;
+use super::kernel::Kernel;
+use super::PAGE_MIN;
+
+/// Elements that are compared at once.
+const WINDOW: usize = 32;
+
+/// A page with room for `EACH` bytes for each of its elements behind the header: that is all this promises.
+#[derive(Clone, Copy)]
+pub struct Columns<'a, const EACH: usize> {
+    page: &'a [u8],
+    n: usize,
+}
+
+impl<'a, const EACH: usize> Columns<'a, EACH> {
+    /// Arrays of `n` elements, if they lie inside `page`.
+    #[inline(always)]
+    pub fn new(page: &'a [u8], n: u16) -> Option<Columns<'a, EACH>> {
+        let n = usize::from(n);
+        if page.len() < PAGE_MIN || HEADER + EACH * n > page.len() {
+            return None;
+        }
+        Some(Columns { page, n })
+    }
+
+    /// Number of elements.
+    #[inline(always)]
+    pub fn count(&self) -> usize {
+        self.n
+    }
+
+    /// `BYTES` bytes from where element `i` of the array begins that has `BEFORE` bytes per element before it.
+    #[inline(always)]
+    fn element<const BEFORE: usize, const WIDTH: usize, const BYTES: usize>(&self, i: usize) -> [u8; BYTES] {
+        const { assert!(WIDTH <= BYTES && BEFORE + BYTES <= EACH) }
+        assert!(i < self.n, "an element beyond its array");
+        // SAFETY: i < n, so the read ends at most (BEFORE + WIDTH) * n + BYTES - WIDTH bytes behind the header, which is
+        // no more than EACH * n since n > 0; and that much lies inside the page, as `new` has checked.
+        unsafe {
+            let at = self.page.as_ptr().add(HEADER + BEFORE * self.n + WIDTH * i);
+            at.cast::<[u8; BYTES]>().read()
+        }
+    }
+
+    /// Byte `i` of an array.
+    #[inline(always)]
+    pub fn byte<const BEFORE: usize>(&self, i: usize) -> u8 {
+        self.element::<BEFORE, 1, 1>(i)[0]
+    }
+
+    /// Number `i` of an array of 16-bit numbers.
+    #[inline(always)]
+    pub fn u16<const BEFORE: usize>(&self, i: usize) -> u16 {
+        u16::from_le_bytes(self.element::<BEFORE, 2, 2>(i))
+    }
+
+    /// Number `i` of an array of 32-bit numbers.
+    #[inline(always)]
+    pub fn u32<const BEFORE: usize>(&self, i: usize) -> u32 {
+        u32::from_le_bytes(self.element::<BEFORE, 4, 4>(i))
+    }
+
+    /// Number `i` of an array of 64-bit numbers.
+    #[inline(always)]
+    pub fn u64<const BEFORE: usize>(&self, i: usize) -> u64 {
+        u64::from_le_bytes(self.element::<BEFORE, 8, 8>(i))
+    }
+
+    /// Number `i` of an array of 48-bit numbers that is not the last one.
+    #[inline(always)]
+    pub fn u48<const BEFORE: usize>(&self, i: usize) -> u64 {
+        u64::from_le_bytes(self.element::<BEFORE, 6, 8>(i)) & ((1 << 48) - 1)
+    }
+
+    /// Head `i`: the first array.
+    #[inline(always)]
+    pub fn head(&self, i: usize) -> u32 {
+        self.u32::<0>(i)
+    }
+
+    /// Number of the heads that are less than `h`: as [`super::search::count_less_with`], but down to one window, since the
+    /// compares are most of a lookup.
+    #[inline(always)]
+    pub fn count_less<K: Kernel>(&self, kernel: K, h: u32) -> usize {
+        self.first_not_less::<0, K>(kernel, 0, self.n, h)
+    }
+
+    /// The first of the elements `from..to` of an array of 32-bit numbers that is not less than `h`; they are sorted.
+    #[inline(always)]
+    pub fn first_not_less<const BEFORE: usize, K: Kernel>(&self, kernel: K, from: usize, to: usize, h: u32) -> usize {
+        let to = to.min(self.n);
+        let (mut base, mut len) = (from, to.saturating_sub(from));
+        while len > WINDOW {
+            let half = len / 2;
+            // Elements before `base + half` are all less than `h` if the last of them is. (By arithmetic, or the compiler
+            // makes a jump of it that no processor can foresee.)
+            base += half & usize::from(self.u32::<BEFORE>(base + half - 1) < h).wrapping_neg();
+            len -= half;
+        }
+        // The window may begin before what is left, and end behind it: neither is counted.
+        let at = base.min(to.saturating_sub(WINDOW));
+        let start = HEADER + BEFORE * self.n;
+        if start + 4 * at > self.page.len() - 4 * WINDOW {
+            return from;
+        }
+        // SAFETY: just checked: the window ends inside the page, which is longer than a window. (at < n < 2^16: nothing
+        // overflows.)
+        let window = unsafe { &*self.page.as_ptr().add(start + 4 * at).cast::<[u8; 4 * WINDOW]>() };
+        let not_less = !kernel.less_32(window, h) & u32::MAX.checked_shl(from.saturating_sub(at) as u32).unwrap_or(0);
+        at + (not_less.trailing_zeros() as usize).min(to - at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::page::kernel::{best, Work};
+    use crate::page::search::count_less;
+
+    struct Count<'a>(&'a [u8], u16, u32);
+
+    impl Work for Count<'_> {
+        type Out = Option<usize>;
+        #[inline(always)]
+        fn run<K: Kernel>(self, kernel: K) -> Option<usize> {
+            Some(Columns::<4>::new(self.0, self.1)?.count_less(kernel, self.2))
+        }
+    }
+
+    #[test]
+    fn counts_as_the_checked_search() {
+        let mut x = 7u64;
+        for n in 0..=1018u16 {
+            let mut heads: Vec<u32> = (0..n)
+                .map(|_| {
+                    x = x.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                    (x >> 40) as u32 % 64 * 0x0400_0001
+                })
+                .collect();
+            heads.sort_unstable();
+            let mut page = vec![0xA5u8; 4096];
+            for (i, h) in heads.iter().enumerate() {
+                page[HEADER + 4 * i..HEADER + 4 * i + 4].copy_from_slice(&h.to_le_bytes());
+            }
+            for h in heads
+                .iter()
+                .step_by(7)
+                .flat_map(|h| [h.wrapping_sub(1), *h, h.wrapping_add(1)])
+            {
+                let right = count_less(&page, n.into(), h);
+                assert_eq!(best(Count(&page, n, h)), Some(right), "{n} {h}");
+            }
+            assert_eq!(
+                best(Count(&page, n, u32::MAX)),
+                Some(count_less(&page, n.into(), u32::MAX))
+            );
+        }
+        assert_eq!(best(Count(&[0; 4096], 1019, 0)), None, "beyond the page");
+        assert_eq!(best(Count(&[0; 4095], 0, 0)), None, "not a page");
+    }
+
+    #[test]
+    fn reads_what_lies_there() {
+        let page: Vec<u8> = (0..4096u32).map(|i| (i * 7 / 8) as u8).collect();
+        let columns = Columns::<28>::new(&page, 145).expect("inside");
+        assert!(Columns::<28>::new(&page, 146).is_none());
+        for i in 0..145 {
+            let at = HEADER + 4 * 145 + 6 * i;
+            let mut eight = [0; 8];
+            eight[..6].copy_from_slice(&page[at..at + 6]);
+            assert_eq!(columns.u48::<4>(i), u64::from_le_bytes(eight));
+            let at = HEADER + 26 * 145 + 2 * i;
+            assert_eq!(columns.u16::<26>(i), u16::from_le_bytes([page[at], page[at + 1]]));
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "an element beyond its array")]
+    fn refuses_elements_beyond() {
+        let page = vec![0; 4096];
+        if let Some(columns) = Columns::<7>::new(&page, 21) {
+            columns.byte::<4>(21);
+        }
+    }
+}
