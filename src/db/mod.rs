@@ -71,7 +71,8 @@ struct Handle {
 
 impl Drop for Handle {
     /// Seals what was written: a second meta slot then describes the same trees, so that damage to either of the two is
-    /// not the loss of a commit. Only by the last one to leave; who is killed leaves one slot, as after any commit.
+    /// not the loss of a commit. Then gives back what the file had grown ahead. Only by the last one to leave; who is killed
+    /// leaves one slot, as after any commit, and the file as long as it was.
     fn drop(&mut self) {
         let here = Arc::strong_count(&self.pager) == 1 && !self.options.memory && !self.options.read_only;
         if !here || self.pager.read_only() || self.pager.is_poisoned() || self.pager.newest().id <= self.recovery.id {
@@ -89,6 +90,9 @@ impl Drop for Handle {
             };
             // Nobody is left to be told, and nothing depends on it.
             let _ = writing.commit(roots, Durability::Full);
+        }
+        if let Ok(writing) = self.pager.lock_write(Wait::Try, &AtomicBool::new(false)) {
+            let _ = writing.trim();
         }
     }
 }

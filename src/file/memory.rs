@@ -68,6 +68,11 @@ impl Storage for Memory {
         Ok(())
     }
 
+    fn fill(&self, _from: u64, _to: u64) -> Result<u64> {
+        // There is no metadata that could be saved from changing.
+        Ok(0)
+    }
+
     fn memory(&self) -> Mapped {
         self.range.mapped()
     }

@@ -40,6 +40,8 @@ pub use map::Mapped;
 use peers::{Alone, Peers};
 use std::sync::Arc;
 
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+
 /// What makes two paths the same file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Identity {
@@ -105,6 +107,19 @@ pub trait Storage: Send + Sync {
     /// # Errors
     /// `NoSpace`, `Io`, `Limit`.
     fn set_len(&self, len: u64) -> Result<()>;
+
+    /// Writes zeros from `from` to `to`, where the file ends or nothing is that matters, and answers how long the file
+    /// is known to be then. What is written there later changes no metadata of the file, so that syncing it is cheap.
+    ///
+    /// # Errors
+    /// As [`Storage::write_at`]; then the file may have grown by any part of it.
+    fn fill(&self, from: u64, to: u64) -> Result<u64> {
+        (from..to).step_by(ZEROS.len()).try_for_each(|at| {
+            let bytes = ZEROS.len().min((to - at) as usize);
+            self.write_at(at, &ZEROS[..bytes])
+        })?;
+        Ok(to)
+    }
 
     /// The memory through which the file is read, valid as long as the storage lives. Bytes at and beyond the length
     /// must not be touched.

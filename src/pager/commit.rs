@@ -17,8 +17,8 @@
 //! - I-7: a lazy commit on top of a full one not yet durable waits as if it were full.
 //! - I-8: failure before the slot write undoes; failure at it or at a sync poisons.
 //!
-//! Commits that arrive while a sync runs wait for its lock and find themselves durable, or one of them syncs for all.
-//! There is no leader and no queue; the writer's seat is free meanwhile.
+//! Commits that arrive while a sync runs wait for it ([`super::turns`]); then one of them syncs for all. The writer's seat
+//! is free meanwhile.
 
 use super::recover;
 use super::shared::{Seat, RING};
@@ -95,7 +95,11 @@ impl Writing {
         let (record, tail, inline) = self.make_tail(base, folded)?;
         let pages = self.pages();
         if pager.file_pages.load(SeqCst) < pages && pages > pager.first_page() {
-            pager.storage.set_len(pages * pager.page_size as u64)?;
+            let need = pages * pager.page_size as u64;
+            // Others may have made it longer than is known here.
+            if pager.storage.len()? < need {
+                pager.storage.set_len(need)?;
+            }
             pager.file_pages.fetch_max(pages, SeqCst);
         }
         let count = |runs: &mut dyn Iterator<Item = u64>| runs.sum::<u64>();
@@ -230,29 +234,30 @@ impl Writing {
             runs: self.runs(),
             freed,
             taken: taken.map(|(page, pages)| (page, pages.min(old - page))).collect(),
+            ..Record::default()
         }
     }
 
     /// The tail of this commit's slot: its record, the tail, the inline bytes. What does not fit is written to an
     /// extent, which is taken like any page.
-    fn make_tail(&mut self, base: u64, folded: u64) -> Result<(Record, Tail, Vec<u8>)> {
+    fn make_tail(&mut self, base: u64, folded: u64) -> Result<(Arc<Record>, Tail, Vec<u8>)> {
         let (mut tail, mut dropped) = self.state.tail.keep(base, folded);
         let record = Arc::new(self.record(&dropped));
-        let mut inline = Vec::new();
+        let mut inline = Vec::with_capacity(TAIL_MAX);
         tail.inline
             .iter()
             .chain([&record])
             .for_each(|r| r.encode(base, folded, &mut inline));
         if tail.spill_bytes() + inline.len() <= TAIL_MAX {
             tail.inline.push(record.clone());
-            return Ok((Arc::unwrap_or_clone(record), tail, inline));
+            return Ok((record, tail, inline));
         }
         let mut moved: Vec<Arc<Record>> = std::mem::take(&mut tail.inline);
         if tail.spill_bytes() * 2 > TAIL_MAX {
             // So many extents that they are gathered into one.
             let old = std::mem::take(&mut tail.spilled);
             dropped.extend(old.iter().map(|s| s.spill));
-            moved.splice(0..0, old.into_iter().flat_map(|s| s.records));
+            moved.splice(0..0, old.iter().flat_map(|s| s.records.iter().cloned()));
         }
         let size = self.pager.page_size as u64;
         let mut bytes = Vec::new();
@@ -276,7 +281,8 @@ impl Writing {
         let checksum = crc32c(&bytes);
         bytes.resize((pages * size) as usize, 0);
         self.write(page, pages, &[&bytes])?;
-        moved.push(Arc::new(record.clone()));
+        let record = Arc::new(record);
+        moved.push(record.clone());
         tail.spilled.push(Spilled {
             spill: Spill {
                 page,
@@ -285,7 +291,7 @@ impl Writing {
                 checksum,
                 birth: self.id,
             },
-            records: moved,
+            records: moved.into(),
         });
         Ok((record, tail, Vec::new()))
     }
@@ -329,9 +335,14 @@ impl Pager {
     fn sync_data(&self, id: u64, mut anyway: bool) -> Result<()> {
         let shared = &self.shared;
         while anyway || shared.durable().get().id < id {
-            let _here = self.sync_lock.lock();
+            // What belongs to no commit is in no other's sync.
+            let Some(mut here) = self.turns.take(if anyway { u64::MAX } else { id }) else {
+                continue;
+            };
             let _everywhere = SyncRight::take(&*self.peers)?;
-            if shared.durable().get().id >= id && !anyway {
+            let durable = shared.durable().get().id;
+            if durable >= id && !anyway {
+                here.covered = durable;
                 break;
             }
             if self.is_poisoned() {
@@ -349,6 +360,7 @@ impl Pager {
             }
             shared.end_sync();
             shared.synced(tip, base);
+            here.covered = tip.id;
             anyway = false;
         }
         Ok(())

@@ -10,6 +10,7 @@
 //! | `tail`    | the record each recent commit has in its meta slot                                     |
 //! | `space`   | dead pages: the reuse rule, the mirror of the space tree                                 |
 //! | `alloc`   | runs of pages by address and by size                                                   |
+//! | `turns`   | who syncs, and who waits for it                                                        |
 //! | `recover` | the newest whole commit                                                                |
 //! | `image`   | the head of a copy of one snapshot                                                  |
 //! | `open`    | by path, once per process                                                              |
@@ -39,6 +40,7 @@ mod seat;
 mod shared;
 mod space;
 mod tail;
+mod turns;
 mod view;
 mod writing;
 
@@ -63,6 +65,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering::SeqCst};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use turns::Turns;
 
 /// What a snapshot sees.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -157,7 +160,7 @@ pub struct Pager {
     /// The writer's state; absent while somebody writes.
     seat: Mutex<Option<WriteState>>,
     seat_free: Condvar,
-    sync_lock: Mutex<()>,
+    turns: Turns,
     memory: Mapped,
     tags: Atomics<AtomicU16>,
     /// Pages the file is known to hold; it never shrinks.
@@ -304,7 +307,7 @@ impl Pager {
             free_pages: AtomicU64::new(0),
             seat: Mutex::new(Some(WriteState::default())),
             seat_free: Condvar::new(),
-            sync_lock: Mutex::new(()),
+            turns: Turns::default(),
             tags: Atomics::new(memory.reserved() / page_size as u64)?,
             memory,
             file_pages: AtomicU64::new((storage.len()? / page_size as u64).max(meta_pages(page_size))),

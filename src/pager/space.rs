@@ -372,6 +372,7 @@ mod tests {
             runs: Vec::new(),
             freed: freed.collect(),
             taken: taken.to_vec(),
+            ..Record::default()
         }
     }
 

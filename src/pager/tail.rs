@@ -26,7 +26,7 @@ use crate::page::meta::{Meta, Spill, SPILL_BYTES};
 use crate::page::{meta_pages, PIECE};
 use crate::util::bytes::get_u32;
 use crate::util::crc32c;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Pages written by a commit, and what they must sum to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +63,30 @@ pub(super) struct Record {
     pub freed: Vec<Freed>,
     /// Dead pages it took.
     pub taken: Vec<(u64, u64)>,
+    /// Its bytes in a slot: each slot repeats those of the records before.
+    pub bytes: Encoded,
 }
+
+/// Bytes of a record with its runs and changes, without runs, and without changes; made when first needed.
+#[derive(Debug, Default)]
+pub(super) struct Encoded([OnceLock<Box<[u8]>>; 3]);
+
+impl Clone for Encoded {
+    fn clone(&self) -> Encoded {
+        Encoded::default()
+    }
+}
+
+impl PartialEq for Encoded {
+    fn eq(&self, _: &Encoded) -> bool {
+        true
+    }
+}
+
+impl Eq for Encoded {}
+
+/// Records with more entries than this are not likely to be repeated in a slot.
+const REPEATED: usize = 100;
 
 /// Records in an extent of their own.
 #[derive(Debug, Clone)]
@@ -71,7 +94,7 @@ pub(super) struct Spilled {
     /// Where.
     pub spill: Spill,
     /// Which.
-    pub records: Vec<Arc<Record>>,
+    pub records: Arc<[Arc<Record>]>,
 }
 
 /// All records of a slot, oldest first.
@@ -123,7 +146,10 @@ impl Tail {
             }
             let records = decode(&bytes, bounds, after)?;
             after = records.last().map_or(after, |r| r.id);
-            tail.spilled.push(Spilled { spill: *spill, records });
+            tail.spilled.push(Spilled {
+                spill: *spill,
+                records: records.into(),
+            });
         }
         tail.inline = decode(&meta.inline, bounds, after)?;
         Ok(Ok(tail))
@@ -148,14 +174,17 @@ impl Tail {
 
     /// Every record, oldest first.
     pub fn records(&self) -> impl Iterator<Item = &Arc<Record>> {
-        self.spilled.iter().flat_map(|s| &s.records).chain(&self.inline)
+        self.spilled.iter().flat_map(|s| &*s.records).chain(&self.inline)
     }
 
     /// The records still needed above `base` or `folded`, and the extents no longer needed.
     pub fn keep(&self, base: u64, folded: u64) -> (Tail, Vec<Spill>) {
         let needed = |record: &Arc<Record>| record.id > base.min(folded);
-        let (kept, dropped): (Vec<Spilled>, Vec<Spilled>) =
-            self.spilled.iter().cloned().partition(|s| s.records.iter().any(needed));
+        let (kept, dropped): (Vec<Spilled>, Vec<Spilled>) = self
+            .spilled
+            .iter()
+            .cloned()
+            .partition(|s| s.records.last().is_some_and(needed));
         let inline = self.inline.iter().filter(|r| needed(r)).cloned().collect();
         let tail = Tail { spilled: kept, inline };
         (tail, dropped.into_iter().map(|s| s.spill).collect())
@@ -175,6 +204,24 @@ impl Record {
 
     /// Appends the record: runs if above `base`, changes if above `folded`.
     pub fn encode(&self, base: u64, folded: u64, out: &mut Vec<u8>) {
+        let kept = match (self.id > base, self.id > folded) {
+            _ if self.runs.len() + self.changes() > REPEATED => None,
+            (true, true) => Some(0),
+            (false, true) => Some(1),
+            (true, false) => Some(2),
+            (false, false) => None,
+        };
+        match kept {
+            None => self.encode_now(base, folded, out),
+            Some(kept) => out.extend_from_slice(self.bytes.0[kept].get_or_init(|| {
+                let mut bytes = Vec::with_capacity(32 + 16 * (self.runs.len() + self.changes()));
+                self.encode_now(base, folded, &mut bytes);
+                bytes.into()
+            })),
+        }
+    }
+
+    fn encode_now(&self, base: u64, folded: u64, out: &mut Vec<u8>) {
         let runs: &[Run] = if self.id > base { &self.runs } else { &[] };
         let changes = self.id > folded;
         let (freed, taken): (&[Freed], &[(u64, u64)]) = if changes {

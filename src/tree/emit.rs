@@ -82,12 +82,9 @@ impl Emitter {
 
     /// Places every private page below the private branch `page`.
     pub fn emit_children<P: Place>(&mut self, page: u64, level: u8, arena: &mut Arena, place: &mut P) -> Result<()> {
-        let count = branch(arena, page)?.len();
-        for i in 0..count {
-            let child = branch(arena, page)?.ptr(i);
-            if !child.is_private() {
-                continue;
-            }
+        let mut next = 0;
+        while let Some((i, child)) = private_from(arena, page, next)? {
+            next = i + 1;
             if level > 2 {
                 self.emit_children(child.page, level - 1, arena, place)?;
             }
@@ -123,9 +120,12 @@ impl Emitter {
     }
 }
 
-fn branch(arena: &Arena, page: u64) -> Result<Branch<'_>> {
+/// The first private child at or behind `from`.
+fn private_from(arena: &Arena, page: u64, from: usize) -> Result<Option<(usize, Ptr)>> {
     let bytes = arena
         .get(page)
         .ok_or_else(|| crate::Error::corrupt(page, "private page number without a page"))?;
-    Branch::new(bytes).map_err(|d| d.at(page))
+    let branch = Branch::new(bytes).map_err(|d| d.at(page))?;
+    let mut children = (from..branch.len()).map(|i| (i, branch.ptr(i)));
+    Ok(children.find(|(_, child)| child.is_private()))
 }
