@@ -10,14 +10,12 @@
 
 use super::space::Space;
 use super::tail::{Change, Tail};
-use super::writing::Writing;
 use super::{Desc, Pager, Wait};
 use crate::error::{Error, Result};
-use crate::page::meta::{Meta, Slot, SLOT, SLOTS};
-use crate::page::{Root, U48_MAX};
+use crate::page::meta::{Meta, Slot, SLOT};
+use crate::page::Root;
 use crate::util::seeded::{self, Bug};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A waiter looks this often whether the one it waits for died without a word.
@@ -76,23 +74,8 @@ impl Patience<'_> {
 }
 
 impl Pager {
-    /// Takes the writer's seat, waiting as told; `cancel` set by another thread ends the wait with `Cancelled`.
-    ///
-    /// # Errors
-    /// `Busy`, `Cancelled`, `Poisoned`, `ReadOnly`, `Forked`; `Corrupt`, `Io` (the newest slot cannot be read).
-    pub fn lock_write(self: &Arc<Self>, wait: Wait, cancel: &AtomicBool) -> Result<Writing> {
-        if self.read_only {
-            return Err(Error::ReadOnly("the database was opened read-only"));
-        }
-        let state = self.take_seat(wait, cancel)?;
-        // From here on dropping it gives the seat back.
-        let mut writing = Writing::on(self, state);
-        writing.begin()?;
-        Ok(writing)
-    }
-
     /// The state in the seat, with the right to write; whoever takes it must call [`Pager::leave_seat`].
-    fn take_seat(&self, wait: Wait, cancel: &AtomicBool) -> Result<WriteState> {
+    pub(super) fn take_seat(&self, wait: Wait, cancel: &AtomicBool) -> Result<WriteState> {
         self.check_fork()?;
         let patience = Patience {
             wait,
@@ -202,7 +185,7 @@ impl Pager {
     }
 
     /// Brings `state` up to the newest commit. The right to write is held, or nobody can write.
-    fn catch_up(&self, state: &mut WriteState) -> Result<()> {
+    pub(super) fn catch_up(&self, state: &mut WriteState) -> Result<()> {
         let tip = self.shared.tip().get();
         if state.tip.id == tip.id {
             return Ok(());
@@ -270,45 +253,5 @@ impl WriteState {
             tail: self.tail.changes(self.folded),
             spill: spill.collect(),
         }
-    }
-}
-
-impl Writing {
-    /// Gets ready: erases what recovery rejected, catches up, and chooses the id.
-    fn begin(&mut self) -> Result<()> {
-        self.erase_rejected()?;
-        let pager = self.pager.clone();
-        pager.catch_up(&mut self.state)?;
-        self.end = self.state.tip.pages;
-        // Writers that were killed left gaps: the descriptor of the tip must not be overwritten before another is there.
-        let next = pager.shared.next_id().load(SeqCst);
-        let clash = next % super::shared::RING == self.state.tip.id % super::shared::RING;
-        self.id = next + u64::from(clash);
-        if self.id > U48_MAX {
-            return Err(Error::Limit(
-                "commit ids are used up; copy the database into a new file",
-            ));
-        }
-        self.refresh();
-        Ok(())
-    }
-
-    /// A rejected commit could become valid when later ones rewrite its missing pages: its slot is erased first.
-    fn erase_rejected(&mut self) -> Result<()> {
-        let shared = &self.pager.shared;
-        let slots = shared.erase().load(SeqCst);
-        if slots == 0 || seeded::on(Bug::KeepRejected) {
-            return Ok(());
-        }
-        let storage = &self.pager.storage;
-        let erased = (0..SLOTS)
-            .filter(|slot| slots >> slot & 1 != 0)
-            .try_for_each(|slot| storage.write_at((slot * SLOT) as u64, &[0; SLOT]));
-        if let Err(error) = erased.and_then(|()| storage.sync()) {
-            self.pager.poison();
-            return Err(error);
-        }
-        shared.erase().store(0, SeqCst);
-        Ok(())
     }
 }

@@ -11,12 +11,14 @@ use super::alloc::Ranges;
 use super::seat::WriteState;
 use super::space::zone_of;
 use super::tail::{Freed, Run};
-use super::{Dead, Desc, Pager, View, ZONE_PAGES};
+use super::{Dead, Desc, Pager, View, Wait, ZONE_PAGES};
 use crate::error::{Error, Result};
-use crate::page::{Place, Root, META_BYTES, PAGE_MAX, PIECE, PRIVATE};
+use crate::page::meta::{SLOT, SLOTS};
+use crate::page::{Place, Root, META_BYTES, PAGE_MAX, PIECE, PRIVATE, U48_MAX};
 use crate::util::crc32c;
+use crate::util::seeded::{self, Bug};
 use std::collections::BTreeMap;
-use std::sync::atomic::{Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::Arc;
 
 /// A commit that wrote more than this is synced before its slot is written, instead of being listed for verification.
@@ -75,9 +77,26 @@ pub struct Writing {
     pub(super) damage: Option<(u64, &'static str)>,
 }
 
+impl Pager {
+    /// Takes the writer's seat, waiting as told; `cancel` set by another thread ends the wait with `Cancelled`.
+    ///
+    /// # Errors
+    /// `Busy`, `Cancelled`, `Poisoned`, `ReadOnly`, `Forked`; `Corrupt`, `Io` (the newest slot cannot be read).
+    pub fn lock_write(self: &Arc<Self>, wait: Wait, cancel: &AtomicBool) -> Result<Writing> {
+        if self.read_only {
+            return Err(Error::ReadOnly("the database was opened read-only"));
+        }
+        let state = self.take_seat(wait, cancel)?;
+        // From here on dropping it gives the seat back.
+        let mut writing = Writing::on(self, state);
+        writing.begin()?;
+        Ok(writing)
+    }
+}
+
 impl Writing {
     /// In the seat, not yet ready.
-    pub(super) fn on(pager: &Arc<Pager>, state: WriteState) -> Writing {
+    fn on(pager: &Arc<Pager>, state: WriteState) -> Writing {
         Writing {
             pager: pager.clone(),
             id: 0,
@@ -92,6 +111,44 @@ impl Writing {
             done: false,
             damage: None,
         }
+    }
+
+    /// Gets ready: erases what recovery rejected, catches up, and chooses the id.
+    fn begin(&mut self) -> Result<()> {
+        self.erase_rejected()?;
+        let pager = self.pager.clone();
+        pager.catch_up(&mut self.state)?;
+        self.end = self.state.tip.pages;
+        // Writers that were killed left gaps: the descriptor of the tip must not be overwritten before another is there.
+        let next = pager.shared.next_id().load(SeqCst);
+        let clash = next % super::shared::RING == self.state.tip.id % super::shared::RING;
+        self.id = next + u64::from(clash);
+        if self.id > U48_MAX {
+            return Err(Error::Limit(
+                "commit ids are used up; copy the database into a new file",
+            ));
+        }
+        self.refresh();
+        Ok(())
+    }
+
+    /// A rejected commit could become valid when later ones rewrite its missing pages: its slot is erased first.
+    fn erase_rejected(&mut self) -> Result<()> {
+        let shared = &self.pager.shared;
+        let slots = shared.erase().load(SeqCst);
+        if slots == 0 || seeded::on(Bug::KeepRejected) {
+            return Ok(());
+        }
+        let storage = &self.pager.storage;
+        let erased = (0..SLOTS)
+            .filter(|slot| slots >> slot & 1 != 0)
+            .try_for_each(|slot| storage.write_at((slot * SLOT) as u64, &[0; SLOT]));
+        if let Err(error) = erased.and_then(|()| storage.sync()) {
+            self.pager.poison();
+            return Err(error);
+        }
+        shared.erase().store(0, SeqCst);
+        Ok(())
     }
 
     /// Moves to the pool what became reusable. The durable point is read before the readers (I-3).
