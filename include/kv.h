@@ -405,6 +405,8 @@ typedef struct kv_options {
  *
  * Any number of processes may have it open at once. A process may open the same file several times: that gives two
  * handles on one environment. While a file is open, NAME-shm lies beside it, which holds nothing that would be missed.
+ * A new file gets the permissions that the process's umask leaves of 0666; NAME-shm gets owner and permissions of the
+ * database, and is never a link. Who may write the database must be trusted by all who open it.
  * Opening after a crash repairs nothing by guessing: it finds the last complete commit.
  *
  * @param path     File name, in the encoding of the file system; NULL only with KV_OPEN_MEMORY.
