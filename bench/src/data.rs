@@ -198,7 +198,9 @@ fn zipf(n: usize, count: usize, rng: &mut Rng) -> Vec<u32> {
 
 impl Data {
     pub fn new(shape: Shape, scale: f64) -> Data {
-        let wanted = ((shape.entries() as f64 * scale) as usize).max(1000);
+        // A memory limit must leave room for what an engine cannot do without.
+        let least = if shape == Shape::Limited { 1_500_000 } else { 1000 };
+        let wanted = ((shape.entries() as f64 * scale) as usize).max(least);
         let mut rng = Rng::new(shape as u64 + 1);
         let (mut made, mut key) = (Keys::default(), Vec::new());
         if shape == Shape::Text {
