@@ -236,7 +236,9 @@ impl Data {
         let numbers = zipf(n, lookups, &mut rng);
         let hot = random.permuted(&numbers);
         let values = if shape == Shape::Large { LONGEST } else { 1024 };
-        let pool = (0..(POOL + values) / 8).flat_map(|_| rng.next().to_le_bytes()).collect();
+        let pool = (0..(POOL + values) / 8)
+            .flat_map(|_| rng.next().to_le_bytes())
+            .collect();
         Data {
             shape,
             scale,

@@ -8,6 +8,7 @@ use std::path::Path;
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
     /// Bytes for the cache of an engine that has one of its own: enough for all data, but half of a memory limit.
+    #[allow(dead_code, reason = "libkv and LMDB have none")]
     pub cache: u64,
     /// The data do not fit into memory: an engine that has advice for that follows it.
     pub limited: bool,

@@ -14,7 +14,9 @@ fn text(path: impl AsRef<Path>) -> String {
 /// The number behind a name in a file of lines `name: number ...`.
 fn field(path: &str, name: &str) -> u64 {
     let lines = text(path);
-    let line = lines.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let line = lines
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     line.and_then(|line| line.split_whitespace().next()?.parse().ok())
         .unwrap_or(0)
 }

@@ -57,13 +57,18 @@ fn chosen(list: &str, name: &str, default: bool) -> bool {
 /// The file of results: `BENCH_RESULTS`, or beside the sources.
 fn results_path() -> PathBuf {
     let path = std::env::var_os("BENCH_RESULTS");
-    path.map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("results.jsonl"), PathBuf::from)
+    path.map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("results.jsonl"),
+        PathBuf::from,
+    )
 }
 
 fn main() {
     if std::env::var_os("KV_LIB").is_none() {
         std::env::set_var("KV_LIB", concat!(env!("CARGO_MANIFEST_DIR"), "/../build/libkv.so"));
     }
+    #[cfg(feature = "mdbx")]
+    engine::mdbx::quiet();
     let words: Vec<String> = std::env::args().skip(1).collect();
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => race::race(&engines()),

@@ -82,15 +82,32 @@ impl Race<'_> {
     }
 
     /// Has one row done by one engine; what it says is written down. An engine that fails is out.
-    fn one(&mut self, worker: &mut Option<Worker>, row: usize, data: &Data, round: u64, results: &mut Results, answers: &mut Answers) {
+    fn one(
+        &mut self,
+        worker: &mut Option<Worker>,
+        row: usize,
+        data: &Data,
+        round: u64,
+        results: &mut Results,
+        answers: &mut Answers,
+    ) {
         let Some(runner) = worker else { return };
         if std::io::stderr().is_terminal() {
             let name = ROWS[row].name;
-            eprint!("\r{} round {}/{} {name:<20} {:<8}", data.shape.name(), round + 1, self.rounds, runner.name);
+            eprint!(
+                "\r{} round {}/{} {name:<20} {:<8}",
+                data.shape.name(),
+                round + 1,
+                self.rounds,
+                runner.name
+            );
         }
         match runner.run(row, round, self.seconds) {
             Ok(done) => {
-                append(&mut self.file, &measurement(results, runner.name, round, &done, machine::load_average()));
+                append(
+                    &mut self.file,
+                    &measurement(results, runner.name, round, &done, machine::load_average()),
+                );
                 results.add(runner.name, round, done);
                 answers.push((runner.name, done));
             }
@@ -105,8 +122,12 @@ impl Race<'_> {
     /// All engines must have seen the same: what most of them saw counts.
     fn compare(&mut self, row: usize, data: &Data, answers: &Answers) {
         let mut votes: BTreeMap<u64, usize> = BTreeMap::new();
-        answers.iter().for_each(|(_, done)| *votes.entry(done.sum).or_default() += 1);
-        let Some((right, _)) = votes.iter().max_by_key(|(_, count)| **count) else { return };
+        answers
+            .iter()
+            .for_each(|(_, done)| *votes.entry(done.sum).or_default() += 1);
+        let Some((right, _)) = votes.iter().max_by_key(|(_, count)| **count) else {
+            return;
+        };
         for (name, done) in answers {
             if done.sum != *right {
                 let why = format!("saw other data: the sum is {}, that of most engines {right}", done.sum);
@@ -121,7 +142,12 @@ impl Race<'_> {
             return Ok(None);
         }
         Limit::new(data.payload / 4).map(Some).map_err(|why| {
-            self.trouble("all", data.shape.name(), "start", &format!("skipped, no memory limit possible: {why}"));
+            self.trouble(
+                "all",
+                data.shape.name(),
+                "start",
+                &format!("skipped, no memory limit possible: {why}"),
+            );
         })
     }
 
@@ -135,7 +161,9 @@ impl Race<'_> {
             .iter()
             .map(|row| Results::new(&ROWS[*row], shape.name(), data.random.len()))
             .collect();
-        let Ok(limit) = self.limit(&data) else { return Vec::new() };
+        let Ok(limit) = self.limit(&data) else {
+            return Vec::new();
+        };
         // Files that fill the disk, or a memory limit: one engine after the other, not row by row.
         if matches!(ROWS[wanted[0]].on, On::Open | On::Limited) {
             for round in 0..self.rounds.min(if shape == Shape::Open { 1 } else { 3 }) {
@@ -150,7 +178,14 @@ impl Race<'_> {
         results
     }
 
-    fn one_by_one(&mut self, data: &Data, round: u64, wanted: &[usize], results: &mut [Results], limit: Option<&Limit>) {
+    fn one_by_one(
+        &mut self,
+        data: &Data,
+        round: u64,
+        wanted: &[usize],
+        results: &mut [Results],
+        limit: Option<&Limit>,
+    ) {
         let mut answers: Vec<Answers> = vec![Vec::new(); wanted.len()];
         for engine in self.engines.clone() {
             let mut worker = self.start(engine, data, limit);
@@ -225,9 +260,16 @@ pub fn race(engines: &[Engine]) {
     };
     let line = head(&race);
     append(&mut race.file, &line);
-    println!("scale {}, {} rounds, in {}", race.scale, race.rounds, race.scratch.0.display());
+    println!(
+        "scale {}, {} rounds, in {}",
+        race.scale,
+        race.rounds,
+        race.scratch.0.display()
+    );
     println!("median of the rounds; ratio: how many times better than LMDB, median of the rounds (lowest-highest)");
-    println!("CPU time of the process; commits, YCSB, opening: time; every commit durable on all sides but in lazy rows\n");
+    println!(
+        "CPU time of the process; commits, YCSB, opening: time; every commit durable on all sides but in lazy rows\n"
+    );
     let mut all = Vec::new();
     for shape in Shape::ALL {
         // What takes long, or rights, is only done when asked for.

@@ -64,7 +64,10 @@ impl Results {
     }
 
     fn rounds(&self, engine: &str) -> Option<&BTreeMap<u64, Done>> {
-        self.engines.iter().find(|(name, _)| name == engine).map(|(_, rounds)| rounds)
+        self.engines
+            .iter()
+            .find(|(name, _)| name == engine)
+            .map(|(_, rounds)| rounds)
     }
 
     fn median_of(&self, engine: &str, unit: Unit) -> Option<f64> {
@@ -179,7 +182,11 @@ pub fn append(file: &mut std::fs::File, line: &str) {
 /// The fields of a line of JSON without nesting: what this program writes.
 pub fn fields(line: &str) -> BTreeMap<String, String> {
     let (mut out, mut rest) = (BTreeMap::new(), line.trim().trim_start_matches('{'));
-    while let Some((name, tail)) = rest.trim_start_matches(',').strip_prefix('"').and_then(|r| r.split_once("\":")) {
+    while let Some((name, tail)) = rest
+        .trim_start_matches(',')
+        .strip_prefix('"')
+        .and_then(|r| r.split_once("\":"))
+    {
         let (mut value, mut end, mut text, mut escaped) = (String::new(), tail.len(), false, false);
         for (at, c) in tail.char_indices() {
             match c {
@@ -208,7 +215,9 @@ pub fn read(text: &str) -> Vec<Results> {
     for line in text.lines() {
         let fields = fields(line);
         let number = |name: &str| fields.get(name).and_then(|value| value.parse::<u64>().ok());
-        let row = ROWS.iter().find(|row| fields.get("bench").is_some_and(|bench| bench == row.name));
+        let row = ROWS
+            .iter()
+            .find(|row| fields.get("bench").is_some_and(|bench| bench == row.name));
         let (Some(row), Some(round), Some(engine), Some(dataset), Some(operations)) = (
             row,
             number("round"),

@@ -166,7 +166,11 @@ const fn commit(name: &'static str, puts: usize, durable: bool, threads: usize, 
     let work = Work::Commit { puts, durable, threads };
     let (unit, on) = (
         if durable { Unit::Wall } else { Unit::Cpu },
-        if puts == 1 && durable && threads == 1 { On::Each } else { On::Random },
+        if puts == 1 && durable && threads == 1 {
+            On::Each
+        } else {
+            On::Random
+        },
     );
     let group = if threads > 1 { Group::Threads } else { Group::Commit };
     row(name, work, unit, on, group, says)
@@ -182,7 +186,14 @@ const fn size(name: &'static str, work: Work, on: On, says: &'static str) -> Row
 }
 
 const fn ycsb(name: &'static str, kind: char, threads: usize, says: &'static str) -> Row {
-    row(name, Work::Ycsb { kind, threads }, Unit::Wall, On::Random, Group::Ycsb, says)
+    row(
+        name,
+        Work::Ycsb { kind, threads },
+        Unit::Wall,
+        On::Random,
+        Group::Ycsb,
+        says,
+    )
 }
 
 const fn large(name: &'static str, work: Work, unit: Unit, says: &'static str) -> Row {

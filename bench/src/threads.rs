@@ -83,7 +83,14 @@ impl<'a> Commits<'a> {
     }
 
     pub fn run<S: Store>(&self, store: &S) -> Done {
-        let Commits { data, puts, durable, threads, version, each } = *self;
+        let Commits {
+            data,
+            puts,
+            durable,
+            threads,
+            version,
+            each,
+        } = *self;
         // Each row goes on elsewhere among the keys.
         let start = crate::data::mix(version) as usize % data.hits.len();
         let done = together(store, threads, each * threads, |thread, session| {
@@ -176,7 +183,10 @@ impl<'a> User<'a> {
         match kind {
             'a' | 'b' | 'c' | 'f' => {
                 let lookups = [('a', 50), ('b', 95), ('c', 100), ('f', 50)];
-                let share = lookups.into_iter().find(|(of, _)| *of == kind).map_or(0, |(_, share)| share);
+                let share = lookups
+                    .into_iter()
+                    .find(|(of, _)| *of == kind)
+                    .map_or(0, |(_, share)| share);
                 let key = self.popular();
                 match (dice < share, kind) {
                     (true, _) => self.lookup(session, key, sum),

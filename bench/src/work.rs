@@ -108,8 +108,7 @@ fn lookups<S: Store>(store: &S, keys: &Keys) -> Done {
     measured(keys.len(), || {
         let mut sum = Sum::default();
         session.read(|read| {
-            keys.iter()
-                .for_each(|key| read.get(key, |value| sum.look(value)));
+            keys.iter().for_each(|key| read.get(key, |value| sum.look(value)));
         });
         sum.0
     })
@@ -194,9 +193,9 @@ fn count_range<S: Store>(store: &S, data: &Data, round: u64) -> Done {
     let n = data.sorted.len();
     let mut rng = Rng::new(round);
     let starts: Vec<usize> = (0..1000).map(|_| rng.below(n - n / 100)).collect();
-    store.session().read(|read| {
-        repeated(|i| read.count(data.sorted.get(starts[i]), data.sorted.get(starts[i] + n / 100)))
-    })
+    store
+        .session()
+        .read(|read| repeated(|i| read.count(data.sorted.get(starts[i]), data.sorted.get(starts[i] + n / 100))))
 }
 
 /// Other values for the first entries of the random order.
@@ -296,7 +295,8 @@ fn large_key(i: usize, len: usize) -> [u8; 16] {
 impl<S: Store> Runner<S> {
     pub fn new(dir: &Path, data: &Data, limit: Option<Limit>) -> Runner<S> {
         // Room for the data and what an engine lays around them.
-        let enough = data.payload + data.payload / 2 + (128 << 20) + if data.shape == Shape::Large { 2 << 30 } else { 0 };
+        let enough =
+            data.payload + data.payload / 2 + (128 << 20) + if data.shape == Shape::Large { 2 << 30 } else { 0 };
         Runner {
             dir: dir.join(S::NAME),
             store: None,

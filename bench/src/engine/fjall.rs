@@ -37,7 +37,7 @@ impl Store for Fjall {
     type Session<'a> = FjallSession<'a>;
 
     fn version() -> String {
-        "fjall 3.1".to_owned()
+        super::version_of("fjall")
     }
 
     fn open(dir: &Path, settings: &Settings) -> Fjall {
@@ -45,7 +45,9 @@ impl Store for Fjall {
             .cache_size(settings.cache)
             .open()
             .expect("fjall: open");
-        let items = db.keyspace("main", KeyspaceCreateOptions::default).expect("fjall: keyspace");
+        let items = db
+            .keyspace("main", KeyspaceCreateOptions::default)
+            .expect("fjall: keyspace");
         Fjall {
             db,
             items,
@@ -119,7 +121,13 @@ impl Read for FjallRead<'_> {
 
     fn scan(&mut self, way: Way, see: &mut impl FnMut(&[u8], &[u8])) {
         let mut entries = self.snapshot.iter(self.items);
-        let mut next = || if way.backward { entries.next_back() } else { entries.next() };
+        let mut next = || {
+            if way.backward {
+                entries.next_back()
+            } else {
+                entries.next()
+            }
+        };
         while let Some(entry) = next() {
             if way.keys_only {
                 see(&entry.key().expect("fjall: key"), &[]);
@@ -138,8 +146,12 @@ impl Read for FjallRead<'_> {
     }
 
     fn count(&mut self, from: &[u8], to: &[u8]) -> u64 {
-        let keys = self.snapshot.range(self.items, from..to).map(|entry| entry.key());
-        keys.map(|key| key.expect("fjall: key")).count() as u64
+        let mut entries = 0;
+        for entry in self.snapshot.range(self.items, from..to) {
+            entry.key().expect("fjall: key");
+            entries += 1;
+        }
+        entries
     }
 }
 

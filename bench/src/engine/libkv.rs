@@ -166,7 +166,11 @@ impl Session for KvSession<'_> {
         let options = TxnOptions {
             struct_size: size_of::<TxnOptions>() as u32,
             flags: 0,
-            durability: if durable { KV_DURABILITY_FULL } else { KV_DURABILITY_LAZY },
+            durability: if durable {
+                KV_DURABILITY_FULL
+            } else {
+                KV_DURABILITY_LAZY
+            },
             reserved: 0,
             wait_ms: 0,
             memory: 0,
@@ -320,16 +324,8 @@ impl Read for KvRead {
         let (lib, cursor) = (self.lib, self.cursor());
         let (mut key, mut value) = (kv_slice::NONE, kv_slice::NONE);
         // SAFETY: a cursor, a key, slices to be filled.
-        let mut status = unsafe {
-            (lib.kv_cursor_seek)(
-                cursor,
-                from.as_ptr().cast(),
-                from.len(),
-                SEEK_GE,
-                &mut key,
-                &mut value,
-            )
-        };
+        let mut status =
+            unsafe { (lib.kv_cursor_seek)(cursor, from.as_ptr().cast(), from.len(), SEEK_GE, &mut key, &mut value) };
         for i in 0..n {
             if !found(lib, status) {
                 break;

@@ -97,11 +97,17 @@ fn begin(env: *mut MDBX_env, flags: MDBX_txn_flags) -> *mut MDBX_txn {
 /// A lookup in a transaction of either kind.
 #[inline]
 fn get<T>(txn: *mut MDBX_txn, dbi: MDBX_dbi, key: &[u8], see: impl FnOnce(Option<&[u8]>) -> T) -> T {
-    let (mut key, mut value) = (val(key), NONE);
+    let (key, mut value) = (val(key), NONE);
     // SAFETY: a transaction, a key, a value to be filled.
-    let code = unsafe { mdbx_get(txn, dbi, &mut key, &mut value) };
+    let code = unsafe { mdbx_get(txn, dbi, &key, &mut value) };
     // SAFETY: just filled; valid until the transaction ends or writes.
     see(found(code).then(|| unsafe { bytes(&value) }))
+}
+
+/// Tells the library to keep its notes to itself: they would be among the results.
+pub fn quiet() {
+    // SAFETY: a level, no flags to change, no function.
+    unsafe { mdbx_setup_debug(MDBX_LOG_FATAL, MDBX_DBG_DONTCHANGE, None) };
 }
 
 impl Store for Mdbx {
@@ -320,9 +326,9 @@ impl Read for MdbxRead<'_> {
 impl MdbxWrite<'_> {
     #[inline]
     fn store(&mut self, key: &[u8], value: &[u8], flags: MDBX_put_flags) {
-        let (mut key, mut value) = (val(key), val(value));
+        let (key, mut value) = (val(key), val(value));
         // SAFETY: a transaction, a key, a value.
-        ok(unsafe { mdbx_put(self.txn, self.dbi, &mut key, &mut value, flags) });
+        ok(unsafe { mdbx_put(self.txn, self.dbi, &key, &mut value, flags) });
     }
 
     fn commit(&mut self) {
@@ -350,9 +356,9 @@ impl Write for MdbxWrite<'_> {
 
     #[inline]
     fn delete(&mut self, key: &[u8]) {
-        let mut key = val(key);
+        let key = val(key);
         // SAFETY: a transaction, a key; no data is named.
-        found(unsafe { mdbx_del(self.txn, self.dbi, &mut key, null_mut()) });
+        found(unsafe { mdbx_del(self.txn, self.dbi, &key, null_mut()) });
     }
 
     fn delete_range(&mut self, from: &[u8], to: &[u8]) {

@@ -4,10 +4,10 @@
 pub mod libkv;
 pub mod lmdb;
 
-#[cfg(feature = "dynamic")]
-mod dynamic;
 #[cfg(feature = "bdb")]
 pub mod bdb;
+#[cfg(feature = "dynamic")]
+mod dynamic;
 #[cfg(feature = "fjall")]
 pub mod fjall;
 #[cfg(feature = "mdbx")]
@@ -18,3 +18,14 @@ pub mod redb;
 pub mod rocksdb;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+
+/// Version of a crate, as this program was built with it.
+#[cfg(any(feature = "fjall", feature = "redb"))]
+fn version_of(name: &str) -> String {
+    let lock = include_str!("../../Cargo.lock");
+    let entry = lock
+        .split("[[package]]")
+        .find(|entry| entry.contains(&format!("name = \"{name}\"\n")));
+    let version = entry.and_then(|entry| entry.split("version = \"").nth(1)?.split('"').next());
+    format!("{name} {}", version.unwrap_or("unknown"))
+}

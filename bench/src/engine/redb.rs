@@ -32,7 +32,7 @@ impl Store for Redb {
     type Session<'a> = RedbSession<'a>;
 
     fn version() -> String {
-        "redb 4.5".to_owned()
+        super::version_of("redb")
     }
 
     fn open(dir: &Path, settings: &Settings) -> Redb {
@@ -58,7 +58,11 @@ impl Store for Redb {
 impl RedbSession<'_> {
     fn change<T>(&self, durable: bool, work: impl FnOnce(&mut RedbWrite<'_>) -> T) -> T {
         let mut txn = self.0.begin_write().expect("redb: begin");
-        let durability = if durable { Durability::Immediate } else { Durability::None };
+        let durability = if durable {
+            Durability::Immediate
+        } else {
+            Durability::None
+        };
         txn.set_durability(durability).expect("redb: durability");
         let done = work(&mut RedbWrite(txn.open_table(TABLE).expect("redb: table")));
         txn.commit().expect("redb: commit");
@@ -103,7 +107,13 @@ impl Read for RedbRead {
 
     fn scan(&mut self, way: Way, see: &mut impl FnMut(&[u8], &[u8])) {
         let mut entries = self.0.iter().expect("redb: iter");
-        let mut next = || if way.backward { entries.next_back() } else { entries.next() };
+        let mut next = || {
+            if way.backward {
+                entries.next_back()
+            } else {
+                entries.next()
+            }
+        };
         while let Some(entry) = next() {
             let (key, value) = entry.expect("redb: next");
             see(key.value(), if way.keys_only { &[] } else { value.value() });

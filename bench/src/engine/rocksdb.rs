@@ -157,7 +157,8 @@ impl Rocks {
 
 impl Store for Rocks {
     const NAME: &'static str = "rocksdb";
-    const SETTINGS: &'static str = "the basic tuning of its wiki (dynamic level bytes, 6 background jobs, bytes_per_sync \
+    const SETTINGS: &'static str =
+        "the basic tuning of its wiki (dynamic level bytes, 6 background jobs, bytes_per_sync \
         1 MiB, 16 KiB blocks, Bloom filters of 10 bits, index and filters in the block cache, format 5), a block cache \
         with room for all data; a transaction is a batch, and one that reads takes turns with others; durable: sync; \
         lazy: no sync; sorted loads by table files that are ingested";
@@ -335,7 +336,11 @@ impl RocksRead<'_> {
     /// Entries from a place on while `see` says so; it gets no value of those it does not want.
     fn walk(&self, place: impl FnOnce(Object), way: Way, mut see: impl FnMut(&[u8], &[u8]) -> bool) {
         let lib = lib();
-        let next = if way.backward { lib.rocksdb_iter_prev } else { lib.rocksdb_iter_next };
+        let next = if way.backward {
+            lib.rocksdb_iter_prev
+        } else {
+            lib.rocksdb_iter_next
+        };
         // SAFETY: an iterator of ours; keys and values are valid until it moves.
         unsafe {
             let iterator = (lib.rocksdb_create_iterator)(self.store.db, self.options);

@@ -161,9 +161,7 @@ impl SqliteSession {
     fn exec(&self, sql: &str) {
         let text = CString::new(sql).expect("no zero bytes");
         // SAFETY: a connection, a C string.
-        let code = unsafe {
-            (lib().sqlite3_exec)(self.db, text.as_ptr(), std::ptr::null(), null_mut(), null_mut())
-        };
+        let code = unsafe { (lib().sqlite3_exec)(self.db, text.as_ptr(), std::ptr::null(), null_mut(), null_mut()) };
         self.ok(code);
     }
 
@@ -254,7 +252,11 @@ impl Session for SqliteSession {
 
     fn write<T>(&mut self, durable: bool, work: impl FnOnce(&mut SqliteWrite<'_>) -> T) -> T {
         if durable != self.durable {
-            self.exec(if durable { "PRAGMA synchronous=FULL" } else { "PRAGMA synchronous=NORMAL" });
+            self.exec(if durable {
+                "PRAGMA synchronous=FULL"
+            } else {
+                "PRAGMA synchronous=NORMAL"
+            });
             self.durable = durable;
         }
         self.run(What::BeginWrite, &[], |_| true);
@@ -293,8 +295,8 @@ impl Read for SqliteRead<'_> {
 
     fn length(&mut self) -> u64 {
         let mut entries = 0;
-        // SAFETY: a statement on a row with one number.
         self.0.run(What::Length, &[], |row| {
+            // SAFETY: a statement on a row with one number.
             entries = unsafe { (lib().sqlite3_column_int64)(row, 0) } as u64;
             true
         });
@@ -303,8 +305,8 @@ impl Read for SqliteRead<'_> {
 
     fn count(&mut self, from: &[u8], to: &[u8]) -> u64 {
         let mut entries = 0;
-        // SAFETY: a statement on a row with one number.
         self.0.run(What::Count, &[from, to], |row| {
+            // SAFETY: a statement on a row with one number.
             entries = unsafe { (lib().sqlite3_column_int64)(row, 0) } as u64;
             true
         });
