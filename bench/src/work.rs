@@ -87,10 +87,10 @@ fn measured(operations: usize, work: impl FnOnce() -> u64) -> Done {
 
 /// Measures what writes: the CPU time is that of everything the engine does because of it, also afterwards.
 fn written<S: Store>(store: &S, operations: usize, work: impl FnOnce() -> u64) -> Done {
-    let before = worked();
     let mut done = measured(operations, work);
+    let before = worked();
     store.settle();
-    done.spent.cpu = worked() - before;
+    done.spent.cpu += worked() - before;
     done
 }
 
@@ -384,13 +384,8 @@ impl<S: Store> Runner<S> {
         let Work::Commit { puts, durable, threads } = row.work else {
             unreachable!("only rows of commits")
         };
-        let store = self.store();
         let before = machine::written();
-        let plan = threads::Commits::new(data, puts, durable, threads, version);
-        let before_cpu = worked();
-        let mut done = plan.run(store);
-        store.settle();
-        done.spent.cpu = worked() - before_cpu;
+        let done = threads::Commits::new(data, puts, durable, threads, version).run(self.store());
         if row.name == "commit_durable" {
             let key = data.payload as f64 / data.random.len() as f64;
             self.written.1 = (machine::written() - before) as f64 / (done.operations as f64 * key);
