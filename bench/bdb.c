@@ -42,9 +42,9 @@ int bench_bdb_open(const char *dir, uint64_t cache, struct bdb **out)
     if (bdb == NULL) return DB_NOTFOUND;
     TRY(db_env_create(&bdb->env, 0));
     TRY(bdb->env->set_cachesize(bdb->env, (u_int32_t)(cache >> 30), (u_int32_t)(cache & ((1u << 30) - 1)), 1));
-    /* One transaction changes every page of a database, and each is a lock. */
-    TRY(bdb->env->set_lk_max_locks(bdb->env, 2000000));
-    TRY(bdb->env->set_lk_max_objects(bdb->env, 2000000));
+    /* One transaction changes every page of a database, and each is a lock; not where memory is scarce. */
+    TRY(bdb->env->set_lk_max_locks(bdb->env, cache < 256u << 20 ? 20000 : 2000000));
+    TRY(bdb->env->set_lk_max_objects(bdb->env, cache < 256u << 20 ? 20000 : 2000000));
     TRY(bdb->env->set_lk_detect(bdb->env, DB_LOCK_DEFAULT));
     TRY(bdb->env->set_lg_bsize(bdb->env, 2u << 20));
     TRY(bdb->env->set_lg_max(bdb->env, 16u << 20));

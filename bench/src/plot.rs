@@ -114,6 +114,12 @@ pub fn bars(title: &str, note: &str, engines: &[&str], rows: &[Bars]) -> String 
     let step = |values: &Vec<(&str, f64)>| BAR * values.len() as f64 + 8.0;
     let bottom = top + rows.iter().map(|(_, values)| step(values)).sum::<f64>();
     for exponent in low..=high {
+        for minor in [2.0, 5.0] {
+            let x = place(minor * 10_f64.powi(exponent));
+            if exponent < high {
+                svg.line((x, top - 4.0), (x, bottom), "#f0f0f0", 1.0);
+            }
+        }
         let x = place(10_f64.powi(exponent));
         let (shade, width) = if exponent == 0 {
             ("#444444", 1.5)

@@ -121,7 +121,7 @@ impl<'a> Commits<'a> {
 
 /// Random lookups, each in a snapshot of its own.
 pub fn lookups<S: Store>(store: &S, data: &Data, threads: usize, version: u64) -> Done {
-    let each = (data.hits.len() / 50).clamp(1000, 20_000) / threads;
+    let each = (data.hits.len() / 50).clamp(1000, 5000) / threads;
     let start = crate::data::mix(version) as usize % data.hits.len();
     together(store, threads, each * threads, |thread, session| {
         let mut sum = Sum::default();

@@ -295,8 +295,8 @@ fn large_key(i: usize, len: usize) -> [u8; 16] {
 impl<S: Store> Runner<S> {
     pub fn new(dir: &Path, data: &Data, limit: Option<Limit>) -> Runner<S> {
         // Room for the data and what an engine lays around them.
-        let enough =
-            data.payload + data.payload / 2 + (128 << 20) + if data.shape == Shape::Large { 2 << 30 } else { 0 };
+        let large = if data.shape == Shape::Large { 2 << 30 } else { 0 };
+        let enough = data.payload * 3 / 2 + 64 * data.random.len() as u64 + (128 << 20) + large;
         Runner {
             dir: dir.join(S::NAME),
             store: None,

@@ -36,6 +36,8 @@ const PERSISTENT: u32 = 1;
 pub struct Sqlite {
     path: PathBuf,
     cache: u64,
+    /// Bytes of the file that are mapped.
+    map: u64,
 }
 
 /// The statements, in the order of `TEXTS`.
@@ -90,8 +92,8 @@ pub struct SqliteWrite<'a>(&'a mut SqliteSession);
 impl Store for Sqlite {
     const NAME: &'static str = "sqlite";
     const SETTINGS: &'static str = "journal_mode=WAL, a WITHOUT ROWID table (k BLOB PRIMARY KEY, v BLOB), prepared \
-        statements, a connection per thread, cache_size and mmap_size with room for all data; durable: \
-        synchronous=FULL; lazy: synchronous=NORMAL; the log is checkpointed and cut after each row that writes";
+        statements, a connection per thread, cache_size and mmap_size with room for all data (no map where they exceed memory); \
+        durable: synchronous=FULL; lazy: synchronous=NORMAL; the log is checkpointed and cut after each row that writes";
     type Session<'a> = SqliteSession;
 
     fn available() -> Result<(), String> {
@@ -108,6 +110,7 @@ impl Store for Sqlite {
         let store = Sqlite {
             path: dir.join("data.sqlite"),
             cache: settings.cache,
+            map: if settings.limited { 0 } else { 2 * settings.cache },
         };
         let session = store.connect();
         session.exec("PRAGMA journal_mode=WAL");
@@ -144,7 +147,7 @@ impl Sqlite {
         session.exec("PRAGMA busy_timeout=600000");
         session.exec("PRAGMA synchronous=FULL");
         session.exec(&format!("PRAGMA cache_size=-{}", self.cache >> 10));
-        session.exec(&format!("PRAGMA mmap_size={}", 2 * self.cache));
+        session.exec(&format!("PRAGMA mmap_size={}", self.map));
         session
     }
 }
