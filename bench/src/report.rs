@@ -55,6 +55,15 @@ fn show(value: f64, unit: Unit) -> String {
     }
 }
 
+/// A ratio, with enough digits for small ones.
+fn times(ratio: f64) -> String {
+    if ratio < 0.1 {
+        format!("{ratio:.4}")
+    } else {
+        format!("{ratio:.2}")
+    }
+}
+
 fn title(group: Group) -> &'static str {
     match group {
         Group::Load => "Loading",
@@ -247,7 +256,7 @@ impl<'a> Report<'a> {
             let figure = |engine: &str| results.median(engine).map_or("-".to_owned(), |value| show(value, unit));
             let base = results
                 .ratio(OURS, BASE)
-                .map_or("-".to_owned(), |ratio| emphasis(ratio, format!("{ratio:.2}")));
+                .map_or("-".to_owned(), |ratio| emphasis(ratio, times(ratio)));
             let others = self
                 .peers()
                 .into_iter()
@@ -256,12 +265,13 @@ impl<'a> Report<'a> {
             rows.push((
                 ratio,
                 format!(
-                    "| `{}` | {} | {} | {} ({}) | {ratio:.2} | {base} | {} |",
+                    "| `{}` | {} | {} | {} ({}) | {} | {base} | {} |",
                     results.row.name,
                     results.dataset,
                     figure(OURS),
                     figure(&peer),
                     peer,
+                    times(ratio),
                     others.join(", ")
                 ),
             ));
@@ -304,12 +314,10 @@ impl<'a> Report<'a> {
                     None => " - |".to_owned(),
                 };
             }
-            let base = results
-                .ratio(OURS, BASE)
-                .map_or("-".to_owned(), |ratio| format!("{ratio:.2}"));
+            let base = results.ratio(OURS, BASE).map_or("-".to_owned(), times);
             let peer = self
                 .best_peer(results)
-                .map_or("-".to_owned(), |(name, ratio)| format!("{ratio:.2} ({name})"));
+                .map_or("-".to_owned(), |(name, ratio)| format!("{} ({name})", times(ratio)));
             self.say(format_args!("{line} {base} | {peer} |"));
         }
         self.page.push('\n');
