@@ -500,8 +500,6 @@ impl<S: Store> Contender for Runner<S> {
     fn clear(&mut self) {
         self.store = None;
         let _ = std::fs::remove_dir_all(&self.dir);
-        // SAFETY: gives back memory that nobody uses; the next load shall be seen to need it.
-        unsafe { libc::malloc_trim(0) };
     }
 }
 
