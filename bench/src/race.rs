@@ -252,7 +252,7 @@ pub fn race(engines: &[Engine]) {
             .collect(),
         scale: env("BENCH_SCALE", 1.0),
         rounds: env("BENCH_ROUNDS", 5),
-        seconds: env("BENCH_TIMEOUT", 1200),
+        seconds: env("BENCH_TIMEOUT", 3600),
         scratch: Scratch::new(),
         file,
         troubles: Vec::new(),

@@ -200,7 +200,24 @@ impl Session for BdbSession {
         self.end(durable);
         done
     }
+
+    fn load_sorted<'k>(&mut self, entries: impl Iterator<Item = (&'k [u8], &'k [u8])>) {
+        let mut entries = entries.peekable();
+        while entries.peek().is_some() {
+            self.begin(true);
+            let mut write = BdbWrite(self.0);
+            entries
+                .by_ref()
+                .take(PORTION)
+                .for_each(|(key, value)| write.put(key, value));
+            // A durable commit makes those before it durable, too.
+            self.end(entries.peek().is_none());
+        }
+    }
 }
+
+/// Entries of a portion of a sorted load: every page that a transaction changes is a lock.
+const PORTION: usize = 100_000;
 
 impl Read for BdbRead {
     fn get<T>(&mut self, key: &[u8], see: impl FnOnce(Option<&[u8]>) -> T) -> T {
