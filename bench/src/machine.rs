@@ -21,9 +21,10 @@ fn field(path: &str, name: &str) -> u64 {
         .unwrap_or(0)
 }
 
-/// Bytes that this process has sent towards disks.
+/// Bytes that this process has handed to the system to be written. (Its count of bytes that go to a disk is no use: it
+/// counts a whole large folio of the page cache when one page of it is changed.)
 pub fn written() -> u64 {
-    field("/proc/self/io", "write_bytes")
+    field("/proc/self/io", "wchar")
 }
 
 /// Most resident memory since the last `forget_peak`, and resident memory now.
