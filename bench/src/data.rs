@@ -5,7 +5,7 @@
 pub struct Rng(u64);
 
 /// A good hash of a number (splitmix64).
-fn mix(mut x: u64) -> u64 {
+pub fn mix(mut x: u64) -> u64 {
     x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -38,7 +38,7 @@ pub struct Keys {
 }
 
 impl Keys {
-    fn push(&mut self, key: &[u8]) {
+    pub fn push(&mut self, key: &[u8]) {
         self.bytes.extend_from_slice(key);
         self.ends
             .push(u32::try_from(self.bytes.len()).expect("less than 4 GiB of keys"));
@@ -56,7 +56,13 @@ impl Keys {
 
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        (0..self.len()).map(|i| self.get(i))
+        self.range(0, self.len())
+    }
+
+    /// `n` keys from number `from` on, and from the first again behind the last.
+    #[inline]
+    pub fn range(&self, from: usize, n: usize) -> impl Iterator<Item = &[u8]> {
+        (from..from + n).map(|i| self.get(i % self.len()))
     }
 
     fn permuted(&self, order: &[u32]) -> Keys {
@@ -75,32 +81,57 @@ pub enum Shape {
     I8,
     /// URLs of 40 to 90 bytes with shared beginnings -> 32 bytes.
     Url,
+    /// Words of the texts of this machine with their positions -> 8 bytes.
+    Text,
+    /// Few keys with values of 64 KiB to 64 MiB.
+    Large,
+    /// A large file, to be opened: integers -> 1000 bytes.
+    Open,
+    /// `R24`, four times as large as the memory that is allowed.
+    Limited,
 }
 
 impl Shape {
-    pub const ALL: [Shape; 3] = [Shape::R24, Shape::I8, Shape::Url];
+    pub const ALL: [Shape; 7] = [
+        Shape::R24,
+        Shape::I8,
+        Shape::Url,
+        Shape::Text,
+        Shape::Large,
+        Shape::Open,
+        Shape::Limited,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
             Shape::R24 => "r24",
             Shape::I8 => "i8",
             Shape::Url => "url",
+            Shape::Text => "text",
+            Shape::Large => "large",
+            Shape::Open => "open",
+            Shape::Limited => "limited",
         }
     }
 
+    /// Entries at scale 1.
     fn entries(self) -> usize {
         match self {
             Shape::R24 => 5_000_000,
-            Shape::I8 => 10_000_000,
+            Shape::I8 | Shape::Open => 10_000_000,
             Shape::Url => 2_000_000,
+            Shape::Text => 3_000_000,
+            Shape::Large => 100_000,
+            Shape::Limited => 12_000_000,
         }
     }
 
     fn value_len(self) -> usize {
         match self {
-            Shape::R24 => 150,
-            Shape::I8 => 8,
+            Shape::R24 | Shape::Limited => 150,
+            Shape::I8 | Shape::Text | Shape::Large => 8,
             Shape::Url => 32,
+            Shape::Open => 1000,
         }
     }
 
@@ -108,14 +139,15 @@ impl Shape {
         out.clear();
         let random = mix(i);
         match self {
-            Shape::R24 => (0..3).for_each(|part| out.extend(mix(random ^ part).to_be_bytes())),
-            Shape::I8 => out.extend(i.to_be_bytes()),
+            Shape::R24 | Shape::Limited => (0..3).for_each(|part| out.extend(mix(random ^ part).to_be_bytes())),
+            Shape::I8 | Shape::Open | Shape::Large => out.extend(i.to_be_bytes()),
             Shape::Url => {
                 let path = ["", "archive/", "media/library/", "shop/en/"][(random >> 40) as usize % 4];
                 let (site, category) = (random % 1000, (random >> 16) % 100);
                 let url = format!("https://www.example{site}.com/category/{category}/{path}item-{i:08}");
                 out.extend(url.as_bytes());
             }
+            Shape::Text => unreachable!("its keys are read from files"),
         }
     }
 }
@@ -123,6 +155,8 @@ impl Shape {
 /// One data set.
 pub struct Data {
     pub shape: Shape,
+    /// The share of the entries that was asked for.
+    pub scale: f64,
     /// Every key, in random order.
     pub random: Keys,
     /// Every key, ascending.
@@ -131,22 +165,54 @@ pub struct Data {
     pub hits: Keys,
     /// Keys to look up, none of them there.
     pub misses: Keys,
+    /// Keys to look up, some much more often than others: numbers of `random`, and the keys.
+    pub zipf: (Vec<u32>, Keys),
+    /// Bytes of all keys and values.
+    pub payload: u64,
     pool: Vec<u8>,
 }
 
 /// Bytes of the pool that values are cut from, beside the longest value.
 const POOL: usize = 1 << 16;
+/// The longest value.
+pub const LONGEST: usize = 64 << 20;
+
+/// Numbers below `n`, the hottest ones spread over all: Zipf with the exponent 0.99, as YCSB makes them.
+fn zipf(n: usize, count: usize, rng: &mut Rng) -> Vec<u32> {
+    const THETA: f64 = 0.99;
+    let zeta: f64 = (1..=n).map(|i| (i as f64).powf(-THETA)).sum();
+    let two = 1.0 + 0.5_f64.powf(THETA);
+    let alpha = 1.0 / (1.0 - THETA);
+    let eta = (1.0 - (2.0 / n as f64).powf(1.0 - THETA)) / (1.0 - two / zeta);
+    let mut one = || {
+        let u = (rng.next() >> 11) as f64 / (1_u64 << 53) as f64;
+        let rank = match u * zeta {
+            scaled if scaled < 1.0 => 0,
+            scaled if scaled < two => 1,
+            _ => (n as f64 * (eta * u - eta + 1.0).powf(alpha)) as u64,
+        };
+        (mix(rank) % n as u64) as u32
+    };
+    (0..count).map(|_| one()).collect()
+}
 
 impl Data {
     pub fn new(shape: Shape, scale: f64) -> Data {
-        let n = ((shape.entries() as f64 * scale) as usize).max(1000);
-        let lookups = ((1_000_000.0 * scale.max(0.1)) as usize).min(n);
+        // A memory limit must leave room for what an engine cannot do without.
+        let least = if shape == Shape::Limited { 1_500_000 } else { 1000 };
+        let wanted = ((shape.entries() as f64 * scale) as usize).max(least);
         let mut rng = Rng::new(shape as u64 + 1);
         let (mut made, mut key) = (Keys::default(), Vec::new());
-        for i in 0..n as u64 {
-            shape.key(i, &mut key);
-            made.push(&key);
+        if shape == Shape::Text {
+            crate::text::words(wanted, &mut made);
+        } else {
+            for i in 0..wanted as u64 {
+                shape.key(i, &mut key);
+                made.push(&key);
+            }
         }
+        let n = made.len();
+        let lookups = ((1_000_000.0 * scale.max(0.1)) as usize).min(n);
         let mut order: Vec<u32> = (0..n as u32).collect();
         for i in (1..n).rev() {
             order.swap(i, rng.below(i + 1));
@@ -162,20 +228,39 @@ impl Data {
             key.clear();
             key.extend_from_slice(random.get(rng.below(n)));
             match shape {
-                Shape::R24 => key[8..16].copy_from_slice(&rng.next().to_be_bytes()),
-                Shape::I8 | Shape::Url => key.push(b'~'),
+                Shape::R24 | Shape::Limited => key[8..16].copy_from_slice(&rng.next().to_be_bytes()),
+                _ => key.push(b'~'),
             }
             misses.push(&key);
         }
-        let pool = (0..POOL / 8 + 32).flat_map(|_| rng.next().to_le_bytes()).collect();
+        let numbers = zipf(n, lookups, &mut rng);
+        let hot = random.permuted(&numbers);
+        let values = if shape == Shape::Large { LONGEST } else { 1024 };
+        let pool = (0..(POOL + values) / 8)
+            .flat_map(|_| rng.next().to_le_bytes())
+            .collect();
         Data {
             shape,
+            scale,
+            payload: random.bytes.len() as u64 + (n * shape.value_len()) as u64,
             random,
             sorted,
             hits,
             misses,
+            zipf: (numbers, hot),
             pool,
         }
+    }
+
+    /// Ascending entries.
+    pub fn entries(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.sorted.iter().map(|key| (key, self.value(key, 0)))
+    }
+
+    /// A value of a length, of the data set of large values.
+    pub fn large(&self, i: u64, len: usize) -> &[u8] {
+        let at = mix(i) as usize % POOL;
+        &self.pool[at..at + len]
     }
 
     /// The value of a key; `version` makes another one.

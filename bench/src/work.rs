@@ -1,89 +1,12 @@
 //! The work, written once for every engine: what is timed, and a sum of what was seen, which must be the same for all.
 
-use crate::clock::{timed, Spent};
-use crate::data::Data;
-use crate::driver::{Read, Store, Write};
+use crate::clock::{timed, worked, Spent};
+use crate::data::{Data, Keys, Rng, Shape, LONGEST};
+use crate::driver::{Read, Session, Settings, Store, Way, Write};
+use crate::machine::{self, Limit, Seen, Watch};
+use crate::rows::{Lookup, Row, Work, ROWS};
+use crate::threads;
 use std::path::{Path, PathBuf};
-
-/// A piece of work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Work {
-    /// All entries in random order, one transaction, one durable commit at its end.
-    PutRandom,
-    /// Bytes of the file after that.
-    FileSize,
-    /// Random lookups of keys that are there, in one read transaction.
-    Get,
-    /// The same of keys that are not.
-    GetMiss,
-    /// The lookups of `Get` 16 at a time.
-    GetMany,
-    /// Every entry, one call each.
-    Scan,
-    /// Every entry, by the engine's call for many.
-    ScanMany,
-    /// A random key and the nine behind it.
-    Seek10,
-    /// One put in each transaction, each commit durable.
-    CommitDurable,
-    /// Half of the entries in random order, one transaction, one durable commit at its end.
-    DeleteRandom,
-    /// All entries ascending, told so, one transaction, one durable commit at its end.
-    PutSorted,
-}
-
-impl Work {
-    /// In the order of a round: `PutRandom` begins a database, the others use it, `PutSorted` begins another.
-    pub const ALL: [Work; 11] = [
-        Work::PutRandom,
-        Work::FileSize,
-        Work::Get,
-        Work::GetMiss,
-        Work::GetMany,
-        Work::Scan,
-        Work::ScanMany,
-        Work::Seek10,
-        Work::CommitDurable,
-        Work::DeleteRandom,
-        Work::PutSorted,
-    ];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Work::PutRandom => "put_random",
-            Work::FileSize => "file_size",
-            Work::Get => "get",
-            Work::GetMiss => "get_miss",
-            Work::GetMany => "get_many",
-            Work::Scan => "scan",
-            Work::ScanMany => "scan_many",
-            Work::Seek10 => "seek_10",
-            Work::CommitDurable => "commit_durable",
-            Work::DeleteRandom => "delete_random",
-            Work::PutSorted => "put_sorted",
-        }
-    }
-
-    /// What its figure is.
-    pub fn unit(self) -> Unit {
-        match self {
-            Work::FileSize => Unit::Bytes,
-            Work::CommitDurable => Unit::Wall,
-            _ => Unit::Cpu,
-        }
-    }
-}
-
-/// What a figure is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unit {
-    /// Nanoseconds of CPU time per operation.
-    Cpu,
-    /// Nanoseconds of time per operation.
-    Wall,
-    /// Bytes.
-    Bytes,
-}
 
 /// What one engine did.
 #[derive(Debug, Clone, Copy, Default)]
@@ -92,15 +15,15 @@ pub struct Done {
     pub operations: usize,
     /// Sum of what was seen.
     pub sum: u64,
-    /// For `FileSize`.
-    pub bytes: u64,
+    /// Bytes, or bytes for each byte, of rows that have no time.
+    pub figure: f64,
+    /// Whether it ran under the FIFO policy.
+    pub fifo: bool,
 }
 
 /// An engine in the race.
 pub trait Contender {
-    fn name(&self) -> &'static str;
-    fn version(&self) -> String;
-    fn run(&mut self, work: Work, data: &Data, round: u64) -> Done;
+    fn run(&mut self, number: usize, data: &Data, round: u64) -> Done;
     /// Closes and removes its database.
     fn clear(&mut self);
 }
@@ -109,22 +32,13 @@ pub trait Contender {
 pub struct Runner<S> {
     dir: PathBuf,
     store: Option<S>,
-}
-
-impl<S: Store> Runner<S> {
-    pub fn new(dir: &Path) -> Runner<S> {
-        Runner {
-            dir: dir.join(S::NAME),
-            store: None,
-        }
-    }
-
-    fn fresh(&mut self) -> &S {
-        self.store = None;
-        let _ = std::fs::remove_dir_all(&self.dir);
-        std::fs::create_dir_all(&self.dir).unwrap_or_else(|e| panic!("{}: {e}", self.dir.display()));
-        self.store.insert(S::create(&self.dir))
-    }
+    settings: Settings,
+    /// A memory limit that some rows are under.
+    limit: Option<Limit>,
+    /// Of the last load.
+    seen: Seen,
+    /// Of the last load, and of the last durable commits of one put: bytes written for each byte.
+    written: (f64, f64),
 }
 
 /// The first eight bytes, as a number.
@@ -141,17 +55,23 @@ fn last(bytes: &[u8]) -> u64 {
 
 /// Adds up entries in a way that notices their order.
 #[derive(Default)]
-struct Sum(u64);
+pub struct Sum(pub u64);
 
 impl Sum {
     #[inline]
-    fn see(&mut self, key: &[u8], value: &[u8]) {
+    pub fn see(&mut self, key: &[u8], value: &[u8]) {
         self.0 = self.0.rotate_left(1).wrapping_add(eight(value) ^ last(key));
     }
 
     #[inline]
-    fn look(&mut self, value: Option<&[u8]>) {
+    pub fn look(&mut self, value: Option<&[u8]>) {
         self.0 = self.0.wrapping_add(value.map_or(1, eight));
+    }
+
+    /// Every byte of a large value.
+    fn all(&mut self, value: Option<&[u8]>) {
+        let words = value.unwrap_or_default().chunks_exact(8);
+        self.0 = words.fold(self.0, |sum, word| sum.wrapping_add(eight(word)));
     }
 }
 
@@ -161,120 +81,420 @@ fn measured(operations: usize, work: impl FnOnce() -> u64) -> Done {
         spent,
         operations,
         sum,
-        bytes: 0,
+        ..Done::default()
     }
 }
 
-/// Everything in the order given, in one transaction.
-fn load<S: Store>(store: &S, data: &Data, sorted: bool) -> u64 {
-    let mut txn = store.write();
-    if sorted {
-        data.sorted.iter().for_each(|key| txn.append(key, data.value(key, 0)));
-    } else {
-        data.random.iter().for_each(|key| txn.put(key, data.value(key, 0)));
-    }
-    txn.commit();
-    0
+/// Measures what writes: the CPU time is that of everything the engine does because of it, also afterwards.
+fn written<S: Store>(store: &S, operations: usize, work: impl FnOnce() -> u64) -> Done {
+    let mut done = measured(operations, work);
+    let before = worked();
+    store.settle();
+    done.spent.cpu += worked() - before;
+    done
 }
 
-fn lookups<S: Store>(store: &S, keys: &crate::data::Keys) -> u64 {
-    let (mut read, mut sum) = (store.read(), Sum::default());
-    keys.iter().for_each(|key| sum.look(read.get(key)));
+/// Sum over all entries, not timed. Also brings a database into memory, and its checksums have been compared.
+fn check<S: Store>(store: &S) -> u64 {
+    let mut sum = Sum::default();
+    store
+        .session()
+        .read(|read| read.scan(Way::FORWARD, &mut |key, value| sum.see(key, value)));
     sum.0
 }
 
-fn many<S: Store>(store: &S, data: &Data) -> u64 {
-    let (mut read, mut sum) = (store.read(), Sum::default());
-    let mut sixteen: Vec<&[u8]> = Vec::with_capacity(16);
-    for key in data.hits.iter() {
-        sixteen.push(key);
-        if sixteen.len() == 16 {
-            read.get_many(&sixteen, &mut |value| sum.look(value));
-            sixteen.clear();
-        }
-    }
-    read.get_many(&sixteen, &mut |value| sum.look(value));
-    sum.0
+fn lookups<S: Store>(store: &S, keys: &Keys) -> Done {
+    let mut session = store.session();
+    measured(keys.len(), || {
+        let mut sum = Sum::default();
+        session.read(|read| {
+            keys.iter().for_each(|key| read.get(key, |value| sum.look(value)));
+        });
+        sum.0
+    })
 }
 
-fn commits<S: Store>(store: &S, data: &Data, operations: usize, round: u64) -> u64 {
-    for key in data.hits.iter().take(operations) {
-        let mut txn = store.write();
-        txn.put(key, data.value(key, round + 1));
-        txn.commit();
-    }
-    0
-}
-
-impl<S: Store> Contender for Runner<S> {
-    fn name(&self) -> &'static str {
-        S::NAME
-    }
-
-    fn version(&self) -> String {
-        S::version()
-    }
-
-    fn run(&mut self, work: Work, data: &Data, round: u64) -> Done {
-        let n = data.random.len();
-        if work == Work::PutRandom || work == Work::PutSorted {
-            let store = self.fresh();
-            let done = measured(n, || load(store, data, work == Work::PutSorted));
-            // Not timed: pages come into the map and are verified; and the sum tells whether all is there.
-            let (mut read, mut sum) = (store.read(), Sum::default());
-            read.scan(&mut |key, value| sum.see(key, value));
-            return Done { sum: sum.0, ..done };
-        }
-        let store = self.store.as_ref().expect("a round begins with a load");
-        let hits = data.hits.len();
-        match work {
-            Work::PutRandom | Work::PutSorted => unreachable!("done above"),
-            Work::FileSize => {
-                let files = std::fs::read_dir(&self.dir).expect("the database's directory");
-                let sizes = files.map(|file| file.and_then(|file| file.metadata()).expect("metadata").len());
-                Done {
-                    bytes: sizes.max().expect("a database has a file"),
-                    ..Done::default()
+fn many<S: Store>(store: &S, keys: &Keys) -> Done {
+    let mut session = store.session();
+    measured(keys.len(), || {
+        let mut sum = Sum::default();
+        session.read(|read| {
+            let mut sixteen: Vec<&[u8]> = Vec::with_capacity(16);
+            for key in keys.iter() {
+                sixteen.push(key);
+                if sixteen.len() == 16 {
+                    read.get_many(&sixteen, &mut |value| sum.look(value));
+                    sixteen.clear();
                 }
             }
-            Work::Get => measured(hits, || lookups(store, &data.hits)),
-            Work::GetMiss => measured(hits, || lookups(store, &data.misses)),
-            Work::GetMany => measured(hits, || many(store, data)),
-            Work::Scan | Work::ScanMany => measured(n, || {
-                let (mut read, mut sum) = (store.read(), Sum::default());
-                if work == Work::Scan {
-                    read.scan(&mut |key, value| sum.see(key, value));
-                } else {
-                    read.scan_many(&mut |key, value| sum.see(key, value));
+            read.get_many(&sixteen, &mut |value| sum.look(value));
+        });
+        sum.0
+    })
+}
+
+/// Lookups in snapshots of their own.
+fn fresh_lookups<S: Store>(store: &S, keys: &Keys, renew: bool) -> Done {
+    let mut session = store.session();
+    measured(keys.len(), || {
+        let mut sum = Sum::default();
+        if renew {
+            session.renewed(keys.iter(), &mut |value| sum.look(value));
+        } else {
+            for key in keys.iter() {
+                session.read(|read| read.get(key, |value| sum.look(value)));
+            }
+        }
+        sum.0
+    })
+}
+
+fn scan<S: Store>(store: &S, entries: usize, way: Option<Way>) -> Done {
+    let mut session = store.session();
+    measured(entries, || {
+        let mut sum = Sum::default();
+        session.read(|read| match way {
+            Some(way) => read.scan(way, &mut |key, value| sum.see(key, value)),
+            None => read.scan_many(&mut |key, value| sum.see(key, value)),
+        });
+        sum.0
+    })
+}
+
+fn seeks<S: Store>(store: &S, data: &Data, n: usize) -> Done {
+    let mut session = store.session();
+    let seeks = (data.hits.len() * 10 / (4 * n)).max(100);
+    measured(seeks, || {
+        let mut sum = Sum::default();
+        session.read(|read| {
+            for key in data.hits.range(0, seeks) {
+                read.seek(key, n, &mut |key, value| sum.see(key, value));
+            }
+        });
+        sum.0
+    })
+}
+
+/// Repeats a short piece of work until it can be measured.
+fn repeated(mut work: impl FnMut(usize) -> u64) -> Done {
+    let (mut done, mut sum) = (Done::default(), 0);
+    while done.spent.wall < 2_000_000 && done.operations < 1000 {
+        let one = measured(1, || work(done.operations));
+        done.spent.cpu += one.spent.cpu;
+        done.spent.wall += one.spent.wall;
+        done.operations += 1;
+        // The same for every engine, however often each does it.
+        sum = if done.operations == 1 { one.sum } else { sum };
+    }
+    Done { sum, ..done }
+}
+
+fn count_range<S: Store>(store: &S, data: &Data, round: u64) -> Done {
+    let n = data.sorted.len();
+    let mut rng = Rng::new(round);
+    let starts: Vec<usize> = (0..1000).map(|_| rng.below(n - n / 100)).collect();
+    store
+        .session()
+        .read(|read| repeated(|i| read.count(data.sorted.get(starts[i]), data.sorted.get(starts[i] + n / 100))))
+}
+
+/// Other values for the first entries of the random order.
+fn update<S: Store>(store: &S, data: &Data, version: u64, reading: bool) -> Done {
+    let n = data.random.len() / 10;
+    let mut session = store.session();
+    let mut sum = Sum::default();
+    let done = written(store, n, || {
+        session.write(true, |write| {
+            for key in data.random.range(0, n) {
+                if reading {
+                    write.get(key, |value| sum.look(value));
                 }
-                sum.0
-            }),
-            Work::Seek10 => {
-                let seeks = hits / 4;
-                measured(seeks, || {
-                    let (mut read, mut sum) = (store.read(), Sum::default());
-                    for key in data.hits.iter().take(seeks) {
-                        read.seek(key, 10, &mut |key, value| sum.see(key, value));
+                write.put(key, data.value(key, version));
+            }
+        });
+        sum.0
+    });
+    Done {
+        sum: done.sum.wrapping_add(check(store)),
+        ..done
+    }
+}
+
+fn churn<S: Store>(store: &S, data: &Data, seed: u64) -> Done {
+    let operations = data.random.len() / 5;
+    let mut rng = Rng::new(seed);
+    let mut session = store.session();
+    let done = written(store, operations, || {
+        for portion in 0..operations.div_ceil(1000) {
+            let left = (operations - portion * 1000).min(1000);
+            session.write(left < 1000, |write| {
+                for _ in 0..left {
+                    let (old, new) = (rng.below(data.random.len()), rng.below(data.misses.len()));
+                    let (old, new) = (data.random.get(old), data.misses.get(new));
+                    match rng.below(4) {
+                        0 => write.delete(old),
+                        1 => write.put(new, data.value(new, seed)),
+                        _ => write.put(old, data.value(old, seed)),
                     }
+                }
+            });
+        }
+        0
+    });
+    Done {
+        sum: check(store),
+        ..done
+    }
+}
+
+fn delete_random<S: Store>(store: &S, data: &Data) -> Done {
+    let n = data.random.len() / 2;
+    let mut session = store.session();
+    let done = written(store, n, || {
+        session.write(true, |write| data.random.range(0, n).for_each(|key| write.delete(key)));
+        0
+    });
+    Done {
+        sum: check(store),
+        ..done
+    }
+}
+
+fn delete_ranges<S: Store>(store: &S, data: &Data) -> Done {
+    const RANGES: usize = 20;
+    let n = data.sorted.len();
+    let mut session = store.session();
+    let done = written(store, RANGES, || {
+        session.write(true, |write| {
+            for i in 0..RANGES {
+                let from = n / RANGES * i;
+                write.delete_range(data.sorted.get(from), data.sorted.get(from + n / (10 * RANGES)));
+            }
+        });
+        0
+    });
+    Done {
+        sum: check(store),
+        ..done
+    }
+}
+
+/// How many values of a length are put and read.
+fn large_values(data: &Data, len: usize) -> usize {
+    let all = (512.0 * data.scale.clamp(0.25, 1.0)) as usize * (1 << 20);
+    (all / len).clamp(2, 1000)
+}
+
+fn large_key(i: usize, len: usize) -> [u8; 16] {
+    let mut key = [0; 16];
+    key[..8].copy_from_slice(&(len as u64).to_be_bytes());
+    key[8..].copy_from_slice(&(i as u64).to_be_bytes());
+    key
+}
+
+impl<S: Store> Runner<S> {
+    pub fn new(dir: &Path, data: &Data, limit: Option<Limit>) -> Runner<S> {
+        // Room for the data and what an engine lays around them.
+        let large = if data.shape == Shape::Large { 2 << 30 } else { 0 };
+        let enough = data.payload * 3 / 2 + 64 * data.random.len() as u64 + (128 << 20) + large;
+        Runner {
+            dir: dir.join(S::NAME),
+            store: None,
+            settings: Settings {
+                cache: enough.min(4 << 30),
+                limited: false,
+            },
+            limit,
+            seen: Seen::default(),
+            written: (0.0, 0.0),
+        }
+    }
+
+    fn fresh(&mut self) -> &S {
+        self.clear();
+        std::fs::create_dir_all(&self.dir).unwrap_or_else(|e| panic!("{}: {e}", self.dir.display()));
+        self.store.insert(S::open(&self.dir, &self.settings))
+    }
+
+    fn store(&self) -> &S {
+        self.store.as_ref().expect("a round begins with a load")
+    }
+
+    /// A load into a new database, watched.
+    fn load(&mut self, data: &Data, sorted: bool) -> Done {
+        self.fresh();
+        let (watch, before) = (Watch::new(), machine::written());
+        let store = self.store();
+        let mut session = store.session();
+        let mut done = written(store, data.random.len(), || {
+            if sorted {
+                session.load_sorted(data.entries());
+            } else {
+                session.write(true, |write| {
+                    data.random.iter().for_each(|key| write.put(key, data.value(key, 0)));
+                });
+            }
+            0
+        });
+        drop(session);
+        let seen = watch.end();
+        done.spent.cpu -= seen.cpu.min(done.spent.cpu);
+        let bytes = machine::written() - before;
+        let sum = if data.shape == Shape::Open { 0 } else { check(store) };
+        self.seen = seen;
+        self.written.0 = bytes as f64 / data.payload as f64;
+        Done { sum, ..done }
+    }
+
+    /// Closes the database, makes the system forget its file, and opens it with little memory.
+    fn enter_limit(&mut self) {
+        let Some(limit) = self.limit.take() else { return };
+        self.store = None;
+        machine::evict(&self.dir);
+        limit.enter();
+        self.settings = Settings {
+            cache: limit.bytes / 2,
+            limited: true,
+        };
+        self.store = Some(S::open(&self.dir, &self.settings));
+    }
+
+    fn open(&mut self, data: &Data, cold: bool, round: u64) -> Done {
+        let (mut done, mut sum) = (Done::default(), Sum::default());
+        for i in 0..5 {
+            self.store = None;
+            if cold {
+                machine::evict(&self.dir);
+            }
+            let key = data.hits.get((round as usize * 5 + i) % data.hits.len());
+            let (store, spent) = timed(|| {
+                let store = S::open(&self.dir, &self.settings);
+                store.session().read(|read| read.get(key, |value| sum.look(value)));
+                store
+            });
+            self.store = Some(store);
+            done.spent.cpu += spent.cpu;
+            done.spent.wall += spent.wall;
+            done.operations += 1;
+        }
+        Done { sum: sum.0, ..done }
+    }
+
+    fn commits(&mut self, row: &Row, data: &Data, version: u64) -> Done {
+        let Work::Commit { puts, durable, threads } = row.work else {
+            unreachable!("only rows of commits")
+        };
+        let before = machine::written();
+        let done = threads::Commits::new(data, puts, durable, threads, version).run(self.store());
+        if row.name == "commit_durable" {
+            let key = data.payload as f64 / data.random.len() as f64;
+            self.written.1 = (machine::written() - before) as f64 / (done.operations as f64 * key);
+        }
+        done
+    }
+
+    fn put_large(&mut self, data: &Data, len: usize, version: u64) -> Done {
+        if self.store.is_none() {
+            self.fresh();
+        }
+        let store = self.store();
+        let n = large_values(data, len);
+        let mut session = store.session();
+        written(store, n, || {
+            for i in 0..n {
+                let key = large_key(i, len);
+                session.write(true, |write| write.put(&key, data.large(version + i as u64, len)));
+            }
+            0
+        })
+    }
+
+    fn act(&mut self, row: &Row, number: usize, data: &Data, round: u64) -> Done {
+        let n = data.random.len();
+        // Another value for each row that writes.
+        let version = round * ROWS.len() as u64 + number as u64 + 1;
+        let figure = |figure| Done {
+            figure,
+            ..Done::default()
+        };
+        match row.work {
+            Work::PutRandom => self.load(data, false),
+            Work::PutSorted | Work::Build => self.load(data, true),
+            Work::FileSize => figure(machine::bytes_of(&self.dir) as f64),
+            Work::PeakHeap => figure(self.seen.heap as f64),
+            Work::PeakResident => figure(self.seen.resident as f64),
+            Work::WrittenLoad => figure(self.written.0),
+            Work::WrittenCommit => figure(self.written.1),
+            Work::Get(kind) => {
+                let keys = match kind {
+                    Lookup::Hit => &data.hits,
+                    Lookup::Miss => &data.misses,
+                    Lookup::Zipf => &data.zipf.1,
+                };
+                lookups(self.store(), keys)
+            }
+            Work::GetMany => many(self.store(), &data.hits),
+            Work::GetBegin => fresh_lookups(self.store(), &data.hits, false),
+            Work::GetRenew => fresh_lookups(self.store(), &data.hits, true),
+            Work::Scan(way) => scan(self.store(), n, Some(way)),
+            Work::ScanMany => scan(self.store(), n, None),
+            Work::Seek(count) => seeks(self.store(), data, count),
+            Work::Length => self.store().session().read(|read| repeated(|_| read.length())),
+            Work::CountRange => count_range(self.store(), data, round),
+            Work::Commit { .. } => self.commits(row, data, version),
+            Work::Update => update(self.store(), data, version, false),
+            Work::ReadModifyWrite => update(self.store(), data, version, true),
+            Work::Churn => churn(self.store(), data, version),
+            Work::FileSizeReader => {
+                let store = self.store();
+                let sum = store.session().read(|read| {
+                    read.get(data.hits.get(0), |_| ());
+                    // In another thread: some engines allow one transaction per thread.
+                    std::thread::scope(|scope| scope.spawn(|| churn(store, data, version).sum).join())
+                });
+                let sum = sum.expect("the churn");
+                Done {
+                    sum,
+                    ..figure(machine::bytes_of(&self.dir) as f64)
+                }
+            }
+            Work::DeleteRandom => delete_random(self.store(), data),
+            Work::DeleteRange => delete_ranges(self.store(), data),
+            Work::Ycsb { kind, threads } => threads::ycsb(self.store(), data, kind, threads, version),
+            Work::PutLarge(len) => self.put_large(data, len, version),
+            Work::GetLarge(len) => {
+                let (store, mut sum) = (self.store(), Sum::default());
+                let values = large_values(data, len);
+                let mut session = store.session();
+                measured(values, || {
+                    session.read(|read| {
+                        (0..values).for_each(|i| read.get(&large_key(i, len), |value| sum.all(value)));
+                    });
                     sum.0
                 })
             }
-            Work::CommitDurable => {
-                let operations = (hits / 500).clamp(100, 2000);
-                measured(operations, || commits(store, data, operations, round))
+            Work::Open { cold } => self.open(data, cold, round),
+            Work::GetLimited { threads } => {
+                self.enter_limit();
+                threads::lookups(self.store(), data, threads, version)
             }
-            Work::DeleteRandom => {
-                let done = measured(n / 2, || {
-                    let mut txn = store.write();
-                    let there = data.random.iter().take(n / 2).filter(|key| txn.delete(key)).count();
-                    txn.commit();
-                    there as u64
-                });
-                let (mut read, mut sum) = (store.read(), Sum(done.sum));
-                read.scan(&mut |key, value| sum.see(key, value));
-                Done { sum: sum.0, ..done }
+            Work::ScanLimited => {
+                self.enter_limit();
+                scan(self.store(), n, Some(Way::FORWARD))
+            }
+            Work::CommitLimited => {
+                self.enter_limit();
+                threads::Commits::new(data, 100, true, 1, version).run(self.store())
             }
         }
+    }
+}
+
+impl<S: Store> Contender for Runner<S> {
+    fn run(&mut self, number: usize, data: &Data, round: u64) -> Done {
+        let row = &ROWS[number];
+        let (done, fifo) = machine::urgently(row.urgent(), || self.act(row, number, data, round));
+        Done { fifo, ..done }
     }
 
     fn clear(&mut self) {
@@ -282,3 +502,5 @@ impl<S: Store> Contender for Runner<S> {
         let _ = std::fs::remove_dir_all(&self.dir);
     }
 }
+
+const _: () = assert!(LONGEST >= 64 << 20, "the pool has room for the longest value");

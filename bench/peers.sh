@@ -1,0 +1,51 @@
+#!/bin/sh
+# Builds the benchmark with every engine that can be had here. What is missing is installed from Debian's packages if that
+# is possible (as root, with apt-get), and otherwise named and left out. CARGO and CC come from the Makefile.
+set -u
+cd "$(dirname "$0")" || exit 1
+
+# Whether a shared library can be loaded: in the linker's cache, whatever its last digits.
+loadable() {
+	ldconfig -p 2>/dev/null | grep -q "$1"
+}
+
+# Headers of the compiler that libmdbx's bindings are made with.
+clang_headers() {
+	ls /usr/lib/llvm-*/lib/clang/*/include/stdarg.h >/dev/null 2>&1 || ls /usr/lib/clang/*/include/stdarg.h >/dev/null 2>&1
+}
+
+wanted=
+loadable 'librocksdb\.so' || wanted="$wanted librocksdb7.8"
+loadable 'libsqlite3\.so' || wanted="$wanted libsqlite3-0"
+test -e /usr/include/db.h || wanted="$wanted libdb5.3-dev"
+loadable 'libclang' && clang_headers || wanted="$wanted libclang1-14 libclang-common-14-dev"
+if [ -n "$wanted" ]; then
+	echo "peers: installing$wanted"
+	if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+		apt-get update -q >/dev/null 2>&1
+		for package in $wanted; do
+			apt-get install -q -y --no-install-recommends "$package" >/dev/null 2>&1 ||
+				echo "peers: MISSING $package cannot be installed"
+		done
+	else
+		echo "peers: MISSING$wanted (not root, or no apt-get)"
+	fi
+fi
+
+features=rocksdb,sqlite,bdb
+loadable 'librocksdb\.so' || echo "peers: WITHOUT RocksDB: there is no librocksdb"
+loadable 'libsqlite3\.so' || echo "peers: WITHOUT SQLite: there is no libsqlite3"
+if ! $CC -std=gnu99 -Wall -Wextra -O2 -fPIC -shared -o target/libbench-bdb.so bdb.c -ldb-5.3 2>target/bdb.log; then
+	rm -f target/libbench-bdb.so
+	echo "peers: WITHOUT Berkeley DB: $(head -1 target/bdb.log)"
+fi
+
+# The crates; one that cannot be built or fetched must not cost the others.
+for crates in mdbx,redb,fjall redb,fjall mdbx redb fjall ''; do
+	if $CARGO build --release --locked --features "$features${crates:+,$crates}"; then
+		test "$crates" = mdbx,redb,fjall || echo "peers: WITHOUT some crates: only ${crates:-none} of mdbx, redb, fjall"
+		exit 0
+	fi
+	echo "peers: the build with ${crates:-no crates} failed"
+done
+exit 1
