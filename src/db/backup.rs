@@ -168,6 +168,7 @@ impl ReadTxn {
         for (from, pages) in dead.into_iter().chain([(layout.end, 0)]) {
             while page < from {
                 let n = (from - page).min(PIECE / size);
+                view.will_read(&mut std::iter::once((page, n)));
                 let bytes = view.raw(page, n * size)?;
                 for (number, bytes) in (page..).zip(bytes.chunks_exact(size as usize)) {
                     if layout.sum(number) != crc32c(bytes) {

@@ -130,6 +130,7 @@ impl<'s, S: Source<'s>> Source<'s> for Careful<'_, '_, S> {
 
     fn piece(&self, page: u64, len: usize, checksum: u32) -> Result<&'s [u8]> {
         self.job.advance(0)?;
+        self.will_read(&mut std::iter::once((page, len.div_ceil(self.page_size()) as u64)));
         let bytes = self.source.raw(page, len as u64)?;
         if crc32c(bytes) != checksum {
             return Err(Error::corrupt(page, "checksum of a long value or key differs"));
@@ -139,6 +140,10 @@ impl<'s, S: Source<'s>> Source<'s> for Careful<'_, '_, S> {
 
     fn raw(&self, page: u64, len: u64) -> Result<&'s [u8]> {
         self.source.raw(page, len)
+    }
+
+    fn will_read(&self, runs: &mut dyn Iterator<Item = (u64, u64)>) {
+        self.source.will_read(runs);
     }
 }
 

@@ -12,11 +12,17 @@ use std::marker::PhantomData;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU16, AtomicU64};
+use std::sync::LazyLock;
 
 /// Range asked for first; halved while the system refuses (address space limits, valgrind).
 const RESERVE: u64 = 1 << 40;
 /// Room to grow that is asked for at least.
 const RESERVE_MIN: u64 = 1 << 30;
+/// Bytes of a page of memory.
+static PAGE: LazyLock<usize> = LazyLock::new(|| {
+    // SAFETY: has no conditions.
+    usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(1 << 16)
+});
 
 /// Where a storage is readable: base address and length of the reserved range.
 #[derive(Debug, Clone, Copy)]
@@ -95,9 +101,40 @@ impl Reservation {
             .ok_or(Error::Limit("the file is too long to be mapped"))?;
         let most = RESERVE.max(file_len.saturating_mul(4)).max(least);
         let flags = libc::MAP_SHARED | libc::MAP_NORESERVE;
-        shrinking(most, least, |len| {
+        let map = shrinking(most, least, |len| {
             Reservation::map(len, libc::PROT_READ, flags, file.as_raw_fd())
-        })
+        })?;
+        // A tree is read here and there: what the system would read around each page (some disks: 8 MiB) is of no use. Who
+        // reads many pages in a row asks for them (`will_need`).
+        map.advise(0, map.len as u64, libc::MADV_RANDOM);
+        Ok(map)
+    }
+
+    /// Asks for a range of a mapped file.
+    pub fn will_need(&self, at: u64, len: u64) {
+        self.advise(at, len, libc::MADV_WILLNEED);
+    }
+
+    fn advise(&self, at: u64, len: u64, advice: i32) {
+        let from = at as usize & !(*PAGE - 1);
+        let Some(len) = (at as usize).checked_add(len as usize).map(|end| end - from) else {
+            return;
+        };
+        if from < self.len && len <= self.len - from {
+            // SAFETY: whole pages inside of the mapping; this advice changes nothing that can be read there.
+            unsafe { libc::madvise(self.base.wrapping_add(from).cast(), len, advice) };
+        }
+    }
+
+    /// Whether the page of memory at `at` is in memory; if the system does not say, yes.
+    pub fn is_resident(&self, at: u64) -> bool {
+        let from = at as usize & !(*PAGE - 1);
+        let mut answer = 1u8;
+        if from < self.len {
+            // SAFETY: one page inside of the mapping, one byte for the answer.
+            unsafe { libc::mincore(self.base.wrapping_add(from).cast(), 1, &mut answer) };
+        }
+        answer & 1 != 0
     }
 
     fn map(len: u64, protection: i32, flags: i32, fd: i32) -> Result<Reservation> {

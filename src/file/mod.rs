@@ -108,6 +108,17 @@ pub trait Storage: Send + Sync {
     /// `NoSpace`, `Io`, `Limit`.
     fn set_len(&self, len: u64) -> Result<()>;
 
+    /// Whether the page of memory at offset `at` can be read without the medium, as far as that can be told.
+    fn is_resident(&self, at: u64) -> bool {
+        let _ = at;
+        true
+    }
+
+    /// Asks for a range that will be read through [`Storage::memory`].
+    fn will_need(&self, at: u64, len: u64) {
+        let _ = (at, len);
+    }
+
     /// Writes zeros from `from` to `to`, where the file ends or nothing is that matters, and answers how long the file
     /// is known to be then. What is written there later changes no metadata of the file, so that syncing it is cheap.
     ///

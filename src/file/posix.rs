@@ -241,6 +241,14 @@ impl Storage for PosixFile {
         !self.writable
     }
 
+    fn is_resident(&self, at: u64) -> bool {
+        self.map.is_resident(at)
+    }
+
+    fn will_need(&self, at: u64, len: u64) {
+        self.map.will_need(at, len);
+    }
+
     fn peers(&self, words: usize) -> Result<Arc<dyn Peers>> {
         let member = Member::join(self.file.clone(), &self.path, self.writable, words)?;
         Ok(Arc::new(member))

@@ -139,6 +139,12 @@ pub trait Source<'a> {
         let _ = (page, from, lines);
     }
 
+    /// Says that these runs (page, pages) will be read. If they do not seem to be in memory, all are asked for at once, and
+    /// so is what lies between near ones.
+    fn will_read(&self, runs: &mut dyn Iterator<Item = (u64, u64)>) {
+        let _ = runs;
+    }
+
     /// What leaves are like, where lookups through this source take note of it.
     #[inline(always)]
     fn guess(&self) -> Option<&'a guess::Guess> {

@@ -14,6 +14,13 @@ use crate::util::crc32c;
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::Arc;
 
+/// Bytes of a piece that are asked for even if it was verified before: its reader would wait for one page after the other.
+const MANY: usize = 64 << 10;
+/// So many of the runs are looked for in memory.
+const SAMPLES: usize = 4;
+/// Pages between two runs that are asked for with them.
+const NEAR: u64 = 16;
+
 /// Read access to pages below a limit; a cheap copy.
 #[derive(Clone, Copy)]
 pub struct View<'a> {
@@ -241,10 +248,37 @@ impl<'a> Source<'a> for View<'a> {
             return self.wider(page)?.piece(page, len, checksum);
         };
         let tag = &self.tags[(page - self.first) as usize];
-        if tag.load(Relaxed) != fold(checksum) {
+        let known = tag.load(Relaxed) == fold(checksum);
+        if !known || len >= MANY {
+            self.will_read(&mut std::iter::once((page, len.div_ceil(1 << self.shift) as u64)));
+        }
+        if !known {
             self.verify(bytes, page, checksum, tag)?;
         }
         Ok(bytes)
+    }
+
+    #[cold]
+    fn will_read(&self, runs: &mut dyn Iterator<Item = (u64, u64)>) {
+        let (storage, end) = (&*self.pager.storage, self.first + self.tags.len() as u64);
+        let inside = |(page, pages): &(u64, u64)| *page >= self.first && *page < end && *pages <= end - page;
+        let mut runs: Vec<(u64, u64)> = runs.filter(inside).collect();
+        let samples = (0..SAMPLES).filter_map(|i| runs.get(i * runs.len() / SAMPLES));
+        if samples.into_iter().all(|run| storage.is_resident(run.0 << self.shift)) {
+            return;
+        }
+        // What is near in the file goes in one request, wherever it is in key order.
+        runs.sort_unstable();
+        let mut open = runs[0];
+        for &(page, pages) in &runs[1..] {
+            if page <= open.0 + open.1 + NEAR {
+                open.1 = open.1.max(page + pages - open.0);
+            } else {
+                storage.will_need(open.0 << self.shift, open.1 << self.shift);
+                open = (page, pages);
+            }
+        }
+        storage.will_need(open.0 << self.shift, open.1 << self.shift);
     }
 
     fn raw(&self, page: u64, len: u64) -> Result<&'a [u8]> {

@@ -191,6 +191,7 @@ impl<'f> Checker<'f> {
         low: &[u8],
         high: Option<&[u8]>,
     ) {
+        t.source.will_read(&mut (0..branch.len()).map(|i| (branch.child(i), 1)));
         let mut below = 0u64;
         let (mut spans, mut sound) = (Vec::new(), true);
         for i in 0..branch.len() {

@@ -27,11 +27,13 @@ pub struct Position {
     pub(super) index: usize,
     pub(super) len: usize,
     /// Leaves come to from their neighbours since the last search, as far as it matters: 2 and more are a scan.
-    run: u8,
+    run: u32,
 }
 
 /// Most bytes of a leaf asked for ahead of a scan.
 const SCAN_AHEAD: usize = 4096;
+/// A scan that has read more leaves than this will read many more.
+const LONG_SCAN: u32 = 64;
 
 /// Where neighbours are expected to be read next.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -310,6 +312,17 @@ impl Position {
                     Ahead::Left => step.index.checked_sub(by),
                     Ahead::Right => Some(step.index + by).filter(|i| *i < parent.len()),
                 };
+                let fresh = match way {
+                    Ahead::Left => step.index + 2 == step.len,
+                    Ahead::Right => step.index == 1,
+                };
+                if run.is_power_of_two() || fresh {
+                    let leaves = (0..4 * run as usize).map_while(far).filter(|i| *i < parent.len());
+                    source.will_read(&mut leaves.map(|i| (parent.child(i), 1)));
+                    if run > LONG_SCAN {
+                        p.ask_next_parent(source, way)?;
+                    }
+                }
                 // The whole leaf after next: a scan reads all of it, from its end down, and memory is far.
                 let whole = source.page_size().min(SCAN_AHEAD);
                 if let Some(i) = far(2) {
@@ -324,6 +337,24 @@ impl Position {
             }
             p.down(source, parent.ptr(step.index), level - 1, way)
         })
+    }
+
+    /// A long scan of what is not in memory: while one parent's leaves are read, the next one's are on their way.
+    #[cold]
+    fn ask_next_parent<'s, S: Source<'s> + ?Sized>(&self, source: &S, way: Ahead) -> Result<()> {
+        let Some(above) = self.path.len().checked_sub(2).map(|at| &self.path[at]) else {
+            return Ok(());
+        };
+        let grandparent = branch(source, &above.ptr, 3)?;
+        let next = match way {
+            Ahead::Left => above.index.checked_sub(1),
+            Ahead::Right => Some(above.index + 1),
+        };
+        if let Some(next) = next.filter(|i| *i < grandparent.len()) {
+            let parent = branch(source, &grandparent.ptr(next), 2)?;
+            source.will_read(&mut (0..parent.len()).map(|i| (parent.child(i), 1)));
+        }
+        Ok(())
     }
 
     /// The leaf, the number of its page.

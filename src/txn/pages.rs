@@ -58,6 +58,9 @@ impl<'a> Source<'a> for Pages<'a> {
     fn prefetch_at(&self, page: u64, from: usize, lines: usize) {
         self.view.prefetch_at(page, from, lines);
     }
+    fn will_read(&self, runs: &mut dyn Iterator<Item = (u64, u64)>) {
+        self.view.will_read(runs);
+    }
     #[inline(always)]
     fn guess(&self) -> Option<&'a Guess> {
         Some(self.guess)

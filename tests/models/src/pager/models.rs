@@ -77,7 +77,8 @@ pub fn readers(fault: Fault) {
                 blind[number].store(0, SeqCst);
                 return;
             }
-            let (slot, mut seen) = shared.register().expect("a slot");
+            let mut seen = Desc::default();
+            let slot = shared.register_in(&mut seen).expect("a slot");
             for round in 0..2 {
                 assert_eq!(seen.pages, seen.id, "a torn descriptor");
                 thread::yield_now();
