@@ -101,7 +101,7 @@ test-c: all examples $(CTESTS:%=$(B)/tests/%) $(CTESTS:%=$(B)/tests/%-static) $(
 	B=$(abspath $(B)) PYTHON="$(PYTHON)" VALGRIND="$(VALGRIND)" sh scripts/test-c.sh $(CTESTS)
 
 # What cargo test leaves out, since it needs another build, other programs or the rights of root.
-test-system: seeded-bugs models sanitize fault-kernel full-disk power-cut  ## what cargo test leaves out
+test-system: seeded-bugs models count sanitize fault-kernel full-disk power-cut  ## what cargo test leaves out
 
 $(B)/tests/%: tests/c/%.c tests/c/check.h include/kv.h $(SO)
 	@mkdir -p $(B)/tests

@@ -317,11 +317,7 @@ impl Position {
                     Ahead::Right => step.index == 1,
                 };
                 if run.is_power_of_two() || fresh {
-                    let leaves = (0..4 * run as usize).map_while(far).filter(|i| *i < parent.len());
-                    source.will_read(&mut leaves.map(|i| (parent.child(i), 1)));
-                    if run > LONG_SCAN {
-                        p.ask_next_parent(source, way)?;
-                    }
+                    p.ask_leaves(source, &step, way)?;
                 }
                 // The whole leaf after next: a scan reads all of it, from its end down, and memory is far.
                 let whole = source.page_size().min(SCAN_AHEAD);
@@ -339,9 +335,21 @@ impl Position {
         })
     }
 
-    /// A long scan of what is not in memory: while one parent's leaves are read, the next one's are on their way.
+    /// A scan of what is not in memory asks for more and more leaves at once; a long one for those of the next parent, too,
+    /// so that they are on their way while this one's are read.
     #[cold]
-    fn ask_next_parent<'s, S: Source<'s> + ?Sized>(&self, source: &S, way: Ahead) -> Result<()> {
+    #[inline(never)]
+    fn ask_leaves<'s, S: Source<'s> + ?Sized>(&self, source: &S, step: &Step, way: Ahead) -> Result<()> {
+        let parent = branch(source, &step.ptr, 2)?;
+        let many = 4 * self.run as usize;
+        let leaves = match way {
+            Ahead::Left => step.index.saturating_sub(many)..step.index + 1,
+            Ahead::Right => step.index..(step.index + many).min(parent.len()),
+        };
+        source.will_read(&mut leaves.filter(|i| *i < parent.len()).map(|i| (parent.child(i), 1)));
+        if self.run <= LONG_SCAN {
+            return Ok(());
+        }
         let Some(above) = self.path.len().checked_sub(2).map(|at| &self.path[at]) else {
             return Ok(());
         };
