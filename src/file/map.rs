@@ -12,17 +12,16 @@ use std::marker::PhantomData;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU16, AtomicU64};
-use std::sync::LazyLock;
 
 /// Range asked for first; halved while the system refuses (address space limits, valgrind).
 const RESERVE: u64 = 1 << 40;
 /// Room to grow that is asked for at least.
 const RESERVE_MIN: u64 = 1 << 30;
 /// Bytes of a page of memory.
-static PAGE: LazyLock<usize> = LazyLock::new(|| {
+fn memory_page() -> usize {
     // SAFETY: has no conditions.
     usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(1 << 16)
-});
+}
 
 /// Where a storage is readable: base address and length of the reserved range.
 #[derive(Debug, Clone, Copy)]
@@ -116,7 +115,7 @@ impl Reservation {
     }
 
     fn advise(&self, at: u64, len: u64, advice: i32) {
-        let from = at as usize & !(*PAGE - 1);
+        let from = at as usize & !(memory_page() - 1);
         let Some(len) = (at as usize).checked_add(len as usize).map(|end| end - from) else {
             return;
         };
@@ -128,7 +127,7 @@ impl Reservation {
 
     /// Whether the page of memory at `at` is in memory; if the system does not say, yes.
     pub fn is_resident(&self, at: u64) -> bool {
-        let from = at as usize & !(*PAGE - 1);
+        let from = at as usize & !(memory_page() - 1);
         let mut answer = 1u8;
         if from < self.len {
             // SAFETY: one page inside of the mapping, one byte for the answer.
