@@ -21,7 +21,7 @@
 use super::map::{Mapped, Reservation};
 use super::{Identity, Storage};
 use crate::error::{Error, Result};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use std::io;
 
 /// The unit in which a disk tears writes.
@@ -328,6 +328,18 @@ impl SimDisk {
         bytes
     }
 
+    /// Counts a read of `len` bytes at `at`, which may fail, and must lie in the file.
+    fn begin_read(&self, at: u64, len: usize) -> Result<MutexGuard<'_, State>> {
+        let mut state = self.state.lock();
+        if let Some(fault) = SimDisk::enter(&mut state, "read", false)? {
+            return Err(failure("read", fault));
+        }
+        match at.checked_add(len as u64) {
+            Some(end) if end <= state.len => Ok(state),
+            _ => Err(Error::io("read", io::ErrorKind::UnexpectedEof.into())),
+        }
+    }
+
     /// Counts a call; answers the fault that strikes it.
     fn enter(state: &mut State, op: &'static str, changes: bool) -> Result<Option<Fault>> {
         if state.dead {
@@ -444,14 +456,7 @@ impl Storage for SimDisk {
     }
 
     fn read_at(&self, at: u64, into: &mut [u8]) -> Result<()> {
-        let mut state = self.state.lock();
-        if let Some(fault) = SimDisk::enter(&mut state, "read", false)? {
-            return Err(failure("read", fault));
-        }
-        let end = at.checked_add(into.len() as u64);
-        if end.is_none_or(|end| end > state.len) {
-            return Err(Error::io("read", io::ErrorKind::UnexpectedEof.into()));
-        }
+        let state = self.begin_read(at, into.len())?;
         // The disk, and over it what is dirty.
         into.fill(0);
         let from = (at as usize).min(state.disk.len());
@@ -476,14 +481,7 @@ impl Storage for SimDisk {
     }
 
     fn read_cached(&self, at: u64, into: &mut [u8]) -> Result<()> {
-        let mut state = self.state.lock();
-        if let Some(fault) = SimDisk::enter(&mut state, "read", false)? {
-            return Err(failure("read", fault));
-        }
-        let end = at.checked_add(into.len() as u64);
-        if end.is_none_or(|end| end > state.len) {
-            return Err(Error::io("read", io::ErrorKind::UnexpectedEof.into()));
-        }
+        let _state = self.begin_read(at, into.len())?;
         // SAFETY: inside the file's length, which the reservation holds; writers are kept out by the lock.
         unsafe { self.cache.read(at, into) };
         Ok(())
