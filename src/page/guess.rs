@@ -40,7 +40,7 @@ impl Guess {
         }
         let (size, body) = (source.page_size(), lines * LINE);
         let far = (size.saturating_sub(body) * fraction as usize) >> 16;
-        // Values go up behind the keys; records go down from the end.
+        // Both go up with their keys: values from behind the arrays, records so that the last ends where the page does.
         // The window is moved rather than cut at the page's end: a constant number of lines needs no loop.
         let from = |middle: usize, window: usize| {
             let from = middle.saturating_sub(window * LINE / 2).max(body) & !(LINE - 1);
@@ -49,7 +49,7 @@ impl Guess {
         if known & DENSE != 0 {
             source.prefetch_at(page, from(body + far, DENSE_LINES), DENSE_LINES);
         } else {
-            source.prefetch_at(page, from(size - far, RECORD_LINES), RECORD_LINES);
+            source.prefetch_at(page, from(body + far, RECORD_LINES), RECORD_LINES);
         }
     }
 

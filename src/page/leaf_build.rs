@@ -64,20 +64,22 @@ pub fn build_leaf(page: &mut [u8], table: u64, prefix: &[u8], entries: &[Entry<'
     }
     header::begin(page, LEAF, 1, table, prefix);
     let n = entries.len();
-    let mut at = page.len() - prefix.len();
-    let end = at;
+    let heap = entries.iter().map(|e| e.size(drop) - SLOT).sum::<usize>();
+    // Records go up with their keys: a scan reads memory upwards, in which machines look further ahead.
+    let start = page.len() - prefix.len() - heap;
+    let mut at = start;
     let mut scratch = Vec::new();
     for (i, e) in entries.iter().enumerate() {
         let suffix = settled(&e.suffix, drop, &mut scratch);
-        let value = e.value.bytes();
-        at -= RECORD + suffix.tail.len() + value.len();
         write_slot(page, n, i, &suffix, e.fingerprint, at);
         write_record(page, at, &suffix, &e.value);
+        at += RECORD + suffix.tail.len() + e.value.bytes().len();
     }
+    debug_assert_eq!(at - start, heap);
     header::set_count(page, n);
-    header::set_heap(page, end - at);
+    header::set_heap(page, heap);
     // The memory was another page's before: its bytes must not get into the file.
-    page[HEADER + SLOT * n..at].fill(0);
+    page[HEADER + SLOT * n..start].fill(0);
 }
 
 /// `suffix` without lead and without its first `drop` bytes; `scratch` holds the bytes if they must be moved together.

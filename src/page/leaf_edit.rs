@@ -162,13 +162,13 @@ fn compact(page: &mut [u8]) -> bool {
     if HEADER + SLOT * n + bytes > end {
         return false;
     }
-    let mut at = end;
+    let mut at = end - bytes;
     for (i, (from, size)) in records.into_iter().enumerate() {
-        at -= size;
         page[at..at + size].copy_from_slice(&old[from..from + size]);
         put_u16(page, HEADER + 5 * n + 2 * i, at as u16);
+        at += size;
     }
-    header::set_heap(page, end - at);
+    header::set_heap(page, bytes);
     header::set_garbage(page, 0);
     true
 }
