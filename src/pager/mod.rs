@@ -175,6 +175,8 @@ pub struct Pager {
     poison_seen: AtomicBool,
     /// Forks before this was opened: a child must not touch it.
     forks: u32,
+    /// Pages that were to be read soon and looked for last were in memory.
+    resident: AtomicBool,
     free_pages: AtomicU64,
     pending_pages: AtomicU64,
     /// Before the storage: who leaves says so while the file is open.
@@ -317,6 +319,7 @@ impl Pager {
             uuid: constants.uuid,
             features: constants.features,
             poison_seen: AtomicBool::new(false),
+            resident: AtomicBool::new(false),
             forks,
             peers,
             storage,

@@ -18,6 +18,11 @@ use std::sync::Arc;
 const MANY: usize = 64 << 10;
 /// So many of the runs are looked for in memory.
 const SAMPLES: usize = 4;
+/// So few pages are taken to be in memory if the last ones looked for were, but for one time in 64: to ask the system
+/// costs as much as to read some of them.
+const FEW: usize = 64;
+/// Spreads page numbers (the golden ratio).
+const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
 /// Pages between two runs that are asked for with them.
 const NEAR: u64 = 16;
 
@@ -262,9 +267,22 @@ impl<'a> Source<'a> for View<'a> {
     fn will_read(&self, runs: &mut dyn Iterator<Item = (u64, u64)>) {
         let (storage, end) = (&*self.pager.storage, self.first + self.tags.len() as u64);
         let inside = |(page, pages): &(u64, u64)| *page >= self.first && *page < end && *pages <= end - page;
-        let mut runs: Vec<(u64, u64)> = runs.filter(inside).collect();
-        let samples = (0..SAMPLES).filter_map(|i| runs.get(i * runs.len() / SAMPLES));
-        if samples.into_iter().all(|run| storage.is_resident(run.0 << self.shift)) {
+        let few = runs.size_hint().1.is_some_and(|n| n <= FEW);
+        let mut runs = runs.filter(inside).peekable();
+        let Some(&(page, pages)) = runs.peek() else {
+            return;
+        };
+        let trust = self.pager.resident.load(Relaxed);
+        if trust && few && pages == 1 && page.wrapping_mul(SPREAD) >> 58 != 0 {
+            return;
+        }
+        let mut runs: Vec<(u64, u64)> = runs.collect();
+        let mut samples = (0..SAMPLES).filter_map(|i| runs.get(i * runs.len() / SAMPLES));
+        let resident = samples.all(|run| storage.is_resident(run.0 << self.shift));
+        if resident != trust {
+            self.pager.resident.store(resident, Relaxed);
+        }
+        if resident {
             return;
         }
         // What is near in the file goes in one request, wherever it is in key order.
