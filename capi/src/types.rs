@@ -244,7 +244,7 @@ pub const KV_DURABILITY_DEFAULT: u32 = 0;
 /// Durability: a commit is visible and acknowledged once it is durable. @ingroup kv_database
 pub const KV_DURABILITY_FULL: u32 = 1;
 /// Durability: a commit is visible at once and survives a killed process; it becomes durable by kv_sync(), by a later full
-/// commit, by kv_close(), or when 16 MiB or 256 commits wait. A power cut may take the last ones, never consistency. @ingroup kv_database
+/// commit, by kv_close(), or when 3 MiB or 256 commits wait. A power cut may take the last ones, never consistency. @ingroup kv_database
 pub const KV_DURABILITY_LAZY: u32 = 2;
 
 pub(crate) fn durability(number: u32) -> Outcome<Option<Durability>> {

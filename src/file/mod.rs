@@ -74,6 +74,13 @@ pub trait Storage: Send + Sync {
     /// `Io`.
     fn read_at(&self, at: u64, into: &mut [u8]) -> Result<()>;
 
+    /// Gives up what the cache holds of these ranges (offset, bytes) and begins to read them from the medium, all at once.
+    /// Whether [`Storage::read_cached`] may then stand for [`Storage::read_at`] there.
+    fn renew(&self, ranges: &[(u64, u64)]) -> bool {
+        let _ = ranges;
+        false
+    }
+
     /// Fills `into` from offset `at`, as other processes see it: what they wrote may not be on the medium.
     ///
     /// # Errors
@@ -95,6 +102,9 @@ pub trait Storage: Send + Sync {
     /// # Errors
     /// As [`Storage::write_at`].
     fn writev_at(&self, at: u64, parts: &[&[u8]]) -> Result<()>;
+
+    /// Begins to write to the medium what was written so far, without waiting: a later sync has less to do.
+    fn begin_sync(&self) {}
 
     /// Makes every write that ended before this call durable, and the length that goes with it.
     ///

@@ -153,6 +153,16 @@ fn write_fully(
     Ok(())
 }
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+impl PosixFile {
+    fn advise(&self, at: u64, len: u64, advice: i32) {
+        // SAFETY: advice about a live descriptor; it cannot fail in a way that matters.
+        unsafe {
+            libc::posix_fadvise(self.file.as_raw_fd(), at as libc::off_t, len as libc::off_t, advice);
+        }
+    }
+}
+
 impl Storage for PosixFile {
     fn len(&self) -> Result<u64> {
         Ok(self
@@ -168,16 +178,16 @@ impl Storage for PosixFile {
 
     fn read_at(&self, at: u64, into: &mut [u8]) -> Result<()> {
         #[cfg(any(target_os = "linux", target_os = "android"))]
-        // SAFETY: advice about a live descriptor; it cannot fail in a way that matters.
-        unsafe {
-            libc::posix_fadvise(
-                self.file.as_raw_fd(),
-                at as libc::off_t,
-                into.len() as libc::off_t,
-                libc::POSIX_FADV_DONTNEED,
-            );
-        }
+        self.advise(at, into.len() as u64, libc::POSIX_FADV_DONTNEED);
         self.read_cached(at, into)
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn renew(&self, ranges: &[(u64, u64)]) -> bool {
+        for advice in [libc::POSIX_FADV_DONTNEED, libc::POSIX_FADV_WILLNEED] {
+            ranges.iter().for_each(|(at, len)| self.advise(*at, *len, advice));
+        }
+        true
     }
 
     fn writev_at(&self, at: u64, parts: &[&[u8]]) -> Result<()> {
@@ -201,6 +211,13 @@ impl Storage for PosixFile {
             }),
         };
         written.map_err(|e| Error::io("write", e))
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn begin_sync(&self) {
+        // SAFETY: a live descriptor. Errors of the writes themselves are told by the next sync: this call neither waits for
+        // them nor takes them from the file.
+        unsafe { libc::sync_file_range(self.file.as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WRITE) };
     }
 
     fn sync(&self) -> Result<()> {

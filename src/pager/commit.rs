@@ -34,8 +34,8 @@ use crate::util::seeded::{self, Bug};
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::Arc;
 
-/// Unsynced bytes from which a lazy commit syncs: what recovery may have to read is read in some 10 ms.
-const LAZY_BYTES: u64 = 16 << 20;
+/// Unsynced bytes from which a lazy commit syncs: recovery writes and reads so much in less than 10 ms.
+const LAZY_BYTES: u64 = 3 << 20;
 /// Unsynced commits from which a lazy commit syncs.
 const LAZY_COMMITS: usize = 256;
 

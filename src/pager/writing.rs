@@ -22,7 +22,10 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::Arc;
 
 /// A commit that wrote more than this is synced before its slot is written, instead of being listed for verification.
-pub(super) const LISTED_MAX: u64 = 16 << 20;
+pub(super) const LISTED_MAX: u64 = 4 << 20;
+/// After so many bytes the medium is given something to do: the sync at the end takes less time, and so does the one by
+/// which others begin if this process is killed before it.
+const BEGIN_SYNC: u64 = 4 << 20;
 /// With fewer free pages known, another zone is looked at.
 const FREE_WANTED: u64 = 1024;
 /// A hole of this many pages is good enough, whatever was asked for.
@@ -319,7 +322,11 @@ impl Writing {
         self.grow_ahead(page + pages, pages);
         self.pager.storage.writev_at(at, parts)?;
         self.pager.file_pages.fetch_max(page + pages, SeqCst);
+        let before = self.bytes;
         self.bytes += pages * self.pager.page_size as u64;
+        if before / BEGIN_SYNC != self.bytes / BEGIN_SYNC {
+            self.pager.storage.begin_sync();
+        }
         if self.bytes > LISTED_MAX {
             self.sync_first = true;
             self.written.clear();
