@@ -187,3 +187,49 @@ impl<'a, S: Source<'a> + Copy, P: Place> Apply<'a, '_, S, P> {
         Ok(Reply::Many(pieces))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::page::leaf::Stored;
+    use crate::page::Root;
+    use crate::tree::check::Checker;
+    use crate::tree::search;
+    use crate::tree::testing::{key, Builder, Model, Rnd, KINDS, TABLE};
+
+    /// Ascending commits of all sizes: keys of one length and of many, long ones, values that agree and that differ.
+    #[test]
+    fn ascending_commits_equal_a_map() {
+        for seed in 1..=60u64 {
+            for kind in 0..KINDS {
+                let mut rnd = Rnd(seed * 1009 + u64::from(kind));
+                let even = rnd.below(2) == 0;
+                let size = [4096, 16384][rnd.below(2) as usize];
+                let mut model = Model::new();
+                for _ in 0..rnd.below(3000) {
+                    let value = if even { 20 } else { rnd.below(300) };
+                    model.insert(key(kind, &mut rnd), vec![rnd.below(256) as u8; value as usize]);
+                }
+                let mut builder = Builder::new(size);
+                let (mut root, mut left) = (Root::default(), model.iter().peekable());
+                while left.peek().is_some() {
+                    let n = [1, 10, 100, 1000][rnd.below(4) as usize];
+                    let next: Vec<_> = left.by_ref().take(n).map(|(k, v)| (k, Some(v))).collect();
+                    root = builder.commit(root, next.into_iter());
+                }
+                let frozen = builder.freeze();
+                let mut faults = Vec::new();
+                let mut on_fault = |page, what: &str| {
+                    faults.push((page, what.to_string()));
+                    faults.len() < 10
+                };
+                Checker::new(true, &mut on_fault, &mut |_, _, _, _| {}).tree(&&frozen, &root, TABLE);
+                assert_eq!(faults, [], "seed {seed} kind {kind}");
+                assert_eq!(root.ptr.entries, model.len() as u64);
+                for (k, v) in &model {
+                    let found = search::get(&&frozen, &root, k).unwrap();
+                    assert_eq!(found, Some(Stored::Inline(v)), "seed {seed} kind {kind}");
+                }
+            }
+        }
+    }
+}
