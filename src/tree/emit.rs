@@ -9,8 +9,10 @@ use crate::page::branch::{replace_ptr, Branch};
 use crate::page::{Place, Ptr};
 use crate::util::crc32c;
 
-/// Pages written with one call at most.
+/// Pages queued at most: they are still in the second cache when they are written.
 const BATCH: usize = 64;
+/// Pages of a run, unless it is known how many will come.
+const RUN: u64 = 256;
 
 /// Gives pages their numbers and writes them. One emitter serves all trees of a commit, so that they share runs.
 #[derive(Default)]
@@ -57,7 +59,7 @@ impl Emitter {
         };
         if self.left == 0 {
             self.flush(arena, place)?;
-            let want = if self.expected > 0 { self.expected } else { BATCH as u64 };
+            let want = if self.expected > 0 { self.expected } else { RUN };
             (self.next, self.left) = place.take(want)?;
         }
         if self.queue.is_empty() {
