@@ -119,6 +119,29 @@ fn put_modes_refuse_what_they_say() -> Result<()> {
 }
 
 #[test]
+fn an_append_is_compared_with_whatever_came_before() -> Result<()> {
+    let db = abc();
+    let mut txn = write(&db);
+    txn.put(MAIN, b"d", b"4", PutMode::Append)?;
+    assert!(matches!(txn.put(MAIN, b"d", b"x", PutMode::Append), Err(Error::Order)));
+    txn.put(MAIN, b"e", b"5", PutMode::Append)?;
+    // What another put or a delete did in between counts, too.
+    txn.put(MAIN, b"g", b"7", PutMode::Set)?;
+    assert!(matches!(txn.put(MAIN, b"f", b"6", PutMode::Append), Err(Error::Order)));
+    txn.delete(MAIN, b"g")?;
+    txn.put(MAIN, b"f", b"6", PutMode::Append)?;
+    txn.put(MAIN, b"a", b"0", PutMode::Set)?;
+    assert!(matches!(txn.put(MAIN, b"f", b"x", PutMode::Append), Err(Error::Order)));
+    txn.put(MAIN, b"h", b"8", PutMode::Append)?;
+    assert_eq!(txn.count(MAIN, &Range::default())?, 7);
+    // What is applied already is looked up.
+    assert!(matches!(txn.put(MAIN, b"h", b"x", PutMode::Append), Err(Error::Order)));
+    txn.put(MAIN, b"i", b"9", PutMode::Append)?;
+    assert_eq!(txn.get(MAIN, b"i")?, Some(&b"9"[..]));
+    Ok(())
+}
+
+#[test]
 fn insert_answers_what_is_there_and_replace_what_was() -> Result<()> {
     let db = abc();
     let mut txn = write(&db);

@@ -16,6 +16,7 @@ use crate::tree::quick::{self, Quick};
 use crate::tree::values::{is_long, write_chain, VALUE_MAX};
 use crate::tree::{scan, search};
 use crate::txn::{Pages, TreeRef, TreeState, Writer};
+use crate::util::bytes::less;
 use crate::util::seeded::{self, Bug};
 use std::collections::HashMap;
 
@@ -31,8 +32,8 @@ pub(super) struct Open {
     /// Name or note changed.
     pub renamed: bool,
     pub dropped: bool,
-    /// The greatest key, while it is known: what an append is compared with.
-    last: Option<Vec<u8>>,
+    /// The edit that came last, if it is not applied yet, has the greatest key: what an append is compared with.
+    appending: bool,
 }
 
 /// The write transaction. `Send`; dropping it without `commit` undoes everything.
@@ -211,30 +212,32 @@ impl WriteTxn {
         }
     }
 
+    #[inline(always)]
     fn check_append(&mut self, at: usize, key: &[u8]) -> Result<()> {
-        if self.tables[at].last.is_none() {
-            self.flush(at)?;
-            let open = &self.tables[at];
-            let last = scan::last_key(&self.writer.pages(), &open.tree.root);
-            self.tables[at].last = last.map_err(|e| e.in_table(open.tree.table))?;
+        let open = &self.tables[at];
+        match open.tree.edits.log().last_key() {
+            Some(last) if open.appending && less(last, key) => Ok(()),
+            Some(_) if open.appending => Err(Error::Order),
+            _ => self.check_last(at, key),
         }
-        match &self.tables[at].last {
+    }
+
+    /// Compares an append with the last key of the tree.
+    #[cold]
+    fn check_last(&mut self, at: usize, key: &[u8]) -> Result<()> {
+        self.flush(at)?;
+        let open = &self.tables[at];
+        let last = scan::last_key(&self.writer.pages(), &open.tree.root);
+        match last.map_err(|e| e.in_table(open.tree.table))? {
             Some(last) if key <= last.as_slice() => Err(Error::Order),
             _ => Ok(()),
         }
     }
 
-    /// Notes that `key` was put: it is the greatest one after an append, and unknown after another put.
+    /// Notes what comes next: after an append the log's last key is the greatest one.
     #[inline(always)]
-    fn note_last(&mut self, at: usize, key: &[u8], mode: PutMode) {
-        let last = &mut self.tables[at].last;
-        if mode == PutMode::Append {
-            let last = last.get_or_insert_default();
-            last.clear();
-            last.extend_from_slice(key);
-        } else {
-            *last = None;
-        }
+    fn note_last(&mut self, at: usize, mode: PutMode) {
+        self.tables[at].appending = mode == PutMode::Append;
     }
 
     /// Puts a value, wherever it will be kept.
@@ -260,8 +263,9 @@ impl WriteTxn {
     /// Records an edit, and applies what has collected if the budget is used up (then the place answered is stale).
     #[inline(always)]
     pub(super) fn push(&mut self, at: usize, key: &[u8], op: Op<'_>) -> Result<At> {
-        let tree = &mut self.tables[at].tree;
-        let pushed = self.writer.push(tree, key, op);
+        let open = &mut self.tables[at];
+        let (tree, behind) = (&mut open.tree, open.appending);
+        let pushed = self.writer.push(tree, key, op, behind);
         self.joined.clear();
         match pushed.and_then(|place| self.writer.keep_budget(tree).map(|()| place)) {
             Ok(place) => Ok(place),
@@ -285,7 +289,7 @@ impl WriteTxn {
         let at = self.open_to_write(table)?;
         self.check_mode(at, key, mode)?;
         assert!(!seeded::on(Bug::PanicInPut), "seeded");
-        self.note_last(at, key, mode);
+        self.note_last(at, mode);
         self.set(at, key, value).map(|_| ())
     }
 
@@ -342,7 +346,7 @@ impl WriteTxn {
     pub fn reserve(&mut self, table: Table, key: &[u8], len: usize, mode: PutMode) -> Result<&mut [u8]> {
         let at = self.open_to_write(table)?;
         self.check_mode(at, key, mode)?;
-        self.note_last(at, key, mode);
+        self.note_last(at, mode);
         let mut zeros = Vec::new();
         zeros
             .try_reserve_exact(len)
@@ -365,7 +369,7 @@ impl WriteTxn {
         if !self.exists(at, key)? {
             return Ok(false);
         }
-        self.tables[at].last = None;
+        self.tables[at].appending = false;
         self.push(at, key, Op::Delete)?;
         Ok(true)
     }
@@ -379,7 +383,7 @@ impl WriteTxn {
         if key.len() > KEY_MAX {
             return Ok(());
         }
-        self.tables[at].last = None;
+        self.tables[at].appending = false;
         self.push(at, key, Op::Delete).map(|_| ())
     }
 
@@ -424,7 +428,7 @@ impl WriteTxn {
         if from.as_ref().map_or(to.as_ref().is_some_and(|to| to.is_empty()), none) {
             return Ok(0);
         }
-        self.tables[at].last = None;
+        self.tables[at].appending = false;
         self.joined.clear();
         let removed = self
             .writer
@@ -480,7 +484,7 @@ impl WriteTxn {
             let key = table::record_key(open.tree.table);
             if open.dropped {
                 if open.existed {
-                    self.writer.push(&mut catalogue, &key, Op::Delete)?;
+                    self.writer.push(&mut catalogue, &key, Op::Delete, false)?;
                 }
             } else if open.renamed || open.tree.root != open.original {
                 let record = Record {
@@ -488,8 +492,8 @@ impl WriteTxn {
                     name: open.name.clone(),
                     note: open.note.clone(),
                 };
-                self.writer
-                    .push(&mut catalogue, &key, Op::Put(Stored::Inline(&record.encode())))?;
+                let op = Op::Put(Stored::Inline(&record.encode()));
+                self.writer.push(&mut catalogue, &key, op, false)?;
             }
         }
         self.writer.flush_last(&mut catalogue)?;
@@ -520,13 +524,13 @@ impl Open {
             existed,
             renamed: false,
             dropped: false,
-            last: None,
+            appending: false,
         }
     }
 
     /// The greatest key is not known any more.
     pub fn forget_last(&mut self) {
-        self.last = None;
+        self.appending = false;
     }
 }
 

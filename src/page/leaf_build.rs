@@ -2,8 +2,10 @@
 
 use super::header::{self, CHECK_PREFIX, DENSE, HEADER, LEAF};
 use super::leaf::{Leaf, Stored, LONG, RECORD, SLOT};
+use super::search::head;
 use super::suffix::Suffix;
 use crate::util::bytes::put_u16;
+use crate::util::hash::fingerprint;
 
 /// An entry on its way into a leaf. The suffix is relative to a prefix that all entries of one build share.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +56,121 @@ pub fn leaf_size(entries: &[Entry<'_>], drop: usize, prefix: usize) -> usize {
         return HEADER + prefix + entries.len() * (class + value);
     }
     HEADER + prefix + entries.iter().map(|e| e.size(drop)).sum::<usize>()
+}
+
+/// A key that is stored whole and a value that stays in the leaf, one behind the other.
+#[derive(Debug, Clone, Copy)]
+pub struct Whole<'a> {
+    /// Key and value.
+    pub bytes: &'a [u8],
+    /// Bytes of the key.
+    pub key: usize,
+}
+
+impl Whole<'_> {
+    /// The key.
+    #[inline(always)]
+    pub fn key(&self) -> &[u8] {
+        &self.bytes[..self.key]
+    }
+
+    /// Bytes the entry takes in a slotted leaf with a prefix of so many bytes.
+    #[inline(always)]
+    fn size(&self, prefix: usize) -> usize {
+        SLOT + RECORD + self.key.saturating_sub(prefix + 4) + (self.bytes.len() - self.key)
+    }
+}
+
+/// How many entries, in order, fit a page with a prefix of so many bytes: given one after the other, as far as there is
+/// room.
+pub struct Filling {
+    prefix: usize,
+    slotted: usize,
+    /// (key bytes, value bytes) if all entries agree.
+    uniform: Option<(usize, usize)>,
+    count: usize,
+}
+
+impl Filling {
+    /// An empty page.
+    pub fn new(prefix: usize) -> Filling {
+        Filling {
+            prefix,
+            slotted: HEADER + prefix,
+            uniform: None,
+            count: 0,
+        }
+    }
+
+    /// Adds an entry; the bytes the page takes then.
+    #[inline(always)]
+    pub fn add(&mut self, entry: &Whole<'_>) -> usize {
+        let lens = (entry.key, entry.bytes.len() - entry.key);
+        if self.count == 0 {
+            self.uniform = Some(lens);
+        } else if self.uniform != Some(lens) {
+            self.uniform = None;
+        }
+        self.count += 1;
+        self.slotted += entry.size(self.prefix);
+        match self.shape() {
+            Some((_, class, value)) => HEADER + self.prefix + self.count * (class + value),
+            None => self.slotted,
+        }
+    }
+
+    /// As [`dense_shape`].
+    #[inline(always)]
+    fn shape(&self) -> Option<(usize, usize, usize)> {
+        let (key, value) = self.uniform?;
+        let width = key.wrapping_sub(self.prefix);
+        (self.count > 1 && (1..=8).contains(&width)).then(|| (width, width.next_power_of_two(), value))
+    }
+}
+
+/// Writes a leaf of `entries` into `page`; all keys begin with `prefix`. The bytes it takes; `None`: they do not fit.
+pub fn build_whole(page: &mut [u8], table: u64, prefix: &[u8], entries: &[Whole<'_>]) -> Option<usize> {
+    let (n, plen) = (entries.len(), prefix.len());
+    let mut filling = Filling::new(plen);
+    let size = entries.iter().map(|e| filling.add(e)).last().unwrap_or(HEADER + plen);
+    if size > page.len() {
+        return None;
+    }
+    if let Some((width, class, value)) = filling.shape() {
+        begin_dense(page, table, prefix, n, (width, class, value));
+        for (i, e) in entries.iter().enumerate() {
+            let (key, bytes) = e.bytes.split_at(e.key);
+            write_dense(page, (class, value), n, i, &key[plen..], bytes);
+        }
+        return Some(size);
+    }
+    header::begin(page, LEAF, 1, table, prefix);
+    let end = page.len() - plen;
+    let heap = size - HEADER - plen - SLOT * n;
+    header::set_count(page, n);
+    header::set_heap(page, heap);
+    let (heads, rest) = page[HEADER..end].split_at_mut(4 * n);
+    let (prints, rest) = rest.split_at_mut(n);
+    let (offsets, rest) = rest.split_at_mut(2 * n);
+    let (gap, mut records) = rest.split_at_mut(rest.len() - heap);
+    // The memory was another page's before: its bytes must not get into the file.
+    gap.fill(0);
+    let slots = heads.chunks_exact_mut(4).zip(prints).zip(offsets.chunks_exact_mut(2));
+    for (e, ((head_at, print), offset)) in entries.iter().zip(slots) {
+        let key = e.key();
+        let suffix = &key[plen..];
+        head_at.copy_from_slice(&head(suffix).to_le_bytes());
+        *print = fingerprint(key);
+        offset.copy_from_slice(&((end - records.len()) as u16).to_le_bytes());
+        // Tail and value lie together here as there.
+        let kept = &e.bytes[e.key.min(plen + 4)..];
+        let lens = suffix.len() as u32 | ((e.bytes.len() - e.key) as u32) << 16;
+        let (record, more) = records.split_at_mut(RECORD + kept.len());
+        record[..RECORD].copy_from_slice(&lens.to_le_bytes());
+        record[RECORD..].copy_from_slice(kept);
+        records = more;
+    }
+    Some(size)
 }
 
 /// Writes a leaf of `entries` (which fit: see [`leaf_size`]) into `page`. `prefix` ends with the `drop` bytes the
@@ -126,18 +243,23 @@ fn build_dense(
     drop: usize,
     (width, class, value): (usize, usize, usize),
 ) {
-    header::begin(page, DENSE, 1, table, prefix);
-    page[10] = width as u8;
-    page[11] = class as u8;
-    put_u16(page, 12, value as u16);
     let n = entries.len();
-    header::set_count(page, n);
+    begin_dense(page, table, prefix, n, (width, class, value));
     let mut scratch = Vec::new();
     for (i, e) in entries.iter().enumerate() {
         scratch.clear();
         e.suffix.write_to(&mut scratch);
         write_dense(page, (class, value), n, i, &scratch[drop..], e.value.bytes());
     }
+}
+
+/// All of a dense leaf but its entries.
+fn begin_dense(page: &mut [u8], table: u64, prefix: &[u8], n: usize, (width, class, value): (usize, usize, usize)) {
+    header::begin(page, DENSE, 1, table, prefix);
+    page[10] = width as u8;
+    page[11] = class as u8;
+    put_u16(page, 12, value as u16);
+    header::set_count(page, n);
     let room = page.len() - prefix.len();
     page[HEADER + (class + value) * n..room].fill(0);
 }
@@ -189,7 +311,7 @@ pub fn entries_of<'a>(
                     lead,
                     ..Suffix::of(suffix)
                 },
-                fingerprint: crate::util::hash::fingerprint(&key[..prefix.len() + width]),
+                fingerprint: fingerprint(&key[..prefix.len() + width]),
                 value: leaf.value(i)?,
             });
         }
@@ -222,7 +344,6 @@ pub fn dense_bytes(leaf: &Leaf<'_>) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::page::{Ptr, Source};
-    use crate::util::hash::fingerprint;
 
     struct Nothing;
     impl Source<'static> for Nothing {
@@ -259,6 +380,7 @@ mod tests {
             let leaf = Leaf::new(&page).unwrap();
             assert_eq!(leaf.is_dense(), dense);
             assert_eq!(leaf.used(), leaf_size(&e, drop, drop));
+            check_whole(&page, keys, prefix);
             for p in probes.iter().chain(keys).filter(|p| p.starts_with(prefix)) {
                 let want = keys.binary_search(p);
                 assert_eq!(leaf.position(p, 1, &Nothing).unwrap(), want, "{p:?}");
@@ -272,6 +394,22 @@ mod tests {
                 assert_eq!(leaf.value(i), Ok(Stored::Inline(b"v")));
             }
         }
+    }
+
+    /// Both ways to build a leaf give the same bytes.
+    fn check_whole(page: &[u8], keys: &[Vec<u8>], prefix: &[u8]) {
+        let bytes: Vec<Vec<u8>> = keys.iter().map(|k| [k, &b"v"[..]].concat()).collect();
+        let whole: Vec<_> = bytes
+            .iter()
+            .map(|b| Whole {
+                bytes: b,
+                key: b.len() - 1,
+            })
+            .collect();
+        let mut other = vec![1; 4096];
+        let size = build_whole(&mut other, 5, prefix, &whole);
+        assert_eq!(size, Some(Leaf::new(page).unwrap().used()));
+        assert!(other == page);
     }
 
     #[test]
@@ -310,6 +448,7 @@ mod tests {
         let mut page = vec![0; 4096];
         let e = entries(keys);
         build_leaf(&mut page, 5, b"pre", &e, 3);
+        check_whole(&page, keys, b"pre");
         let leaf = Leaf::new(&page).unwrap();
         assert!(leaf.is_dense());
         for p in probes.iter().filter(|p| p.len() >= 3) {

@@ -335,10 +335,10 @@ impl Writing {
     }
 
     /// If a small write reaches behind the end of the file: makes the file longer than it needs to be. Nothing depends on
-    /// it: where there is no room, the write itself will tell.
+    /// it: where there is no room, the write itself will tell. Not for the small rests of a large transaction.
     fn grow_ahead(&self, end: u64, pages: u64) {
         let (pager, size) = (&*self.pager, self.pager.page_size as u64);
-        if end <= pager.file_pages.load(SeqCst) || pages * size > AHEAD_WRITE {
+        if end <= pager.file_pages.load(SeqCst) || self.bytes + pages * size > AHEAD_WRITE {
             return;
         }
         // Another process may have done it.

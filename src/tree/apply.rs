@@ -8,7 +8,8 @@
 //! Pages of the snapshot are copied before they change (immediately before the descent when the first edit of the group
 //! is a put: the source is hot then); private pages change in place. With `fused`, every branch that is finished places
 //! its private children while they are in the cache: that is how the last flush of a transaction becomes its commit,
-//! and how a transaction larger than memory spills.
+//! and how a transaction larger than memory spills. Only the right edge of the tree stays private until `place_root`: an
+//! ascending load comes back to it with every flush.
 //!
 //! **Fences.** A page's prefix is what the bounds of its interval share, so it never needs comparing. When a child
 //! vanishes its neighbour's interval grows, and pages on that edge may then receive keys without their prefix: they get
@@ -159,7 +160,7 @@ impl<'a, S: Source<'a> + Copy, P: Place> Apply<'a, '_, S, P> {
             }
             height += 1;
             let built = self.build_branches(pieces, height, &Fences::whole(), true)?;
-            self.emit_below(&built, height)?;
+            self.emit_below(&built, height, true)?;
             reply = Reply::Many(built);
         };
         while height > 1 {
@@ -174,13 +175,10 @@ impl<'a, S: Source<'a> + Copy, P: Place> Apply<'a, '_, S, P> {
             (ptr, height) = (child, height - 1);
         }
         let has_long = self.has_long;
-        let root = Root { ptr, height, has_long };
-        if !self.fused {
-            return Ok(root);
+        if self.fused {
+            self.emitter.flush(self.arena, self.place)?;
         }
-        let placed = self.place_root(root)?;
-        self.emitter.flush(self.arena, self.place)?;
-        Ok(placed)
+        Ok(Root { ptr, height, has_long })
     }
 
     /// Gives every private page of the tree its place (pages stay queued until the emitter is flushed).
@@ -192,7 +190,8 @@ impl<'a, S: Source<'a> + Copy, P: Place> Apply<'a, '_, S, P> {
         } = root;
         if height > 0 && ptr.is_private() {
             if height > 1 {
-                self.emitter.emit_children(ptr.page, height, self.arena, self.place)?;
+                self.emitter
+                    .emit_children(ptr.page, height, false, self.arena, self.place)?;
             }
             ptr = self.emitter.emit(ptr.page, ptr.entries, self.arena, self.place)?;
         }
@@ -368,23 +367,26 @@ impl<'a, S: Source<'a> + Copy, P: Place> Apply<'a, '_, S, P> {
             self.restructure(ptr, page, level, fences, changes)?
         };
         if self.fused {
+            let open = fences.high.is_none();
             match &reply {
                 Reply::One { ptr, .. } if ptr.is_private() => {
-                    self.emitter.emit_children(ptr.page, level, self.arena, self.place)?;
+                    self.emitter
+                        .emit_children(ptr.page, level, open, self.arena, self.place)?;
                 }
                 Reply::One { .. } => {}
-                Reply::Many(pieces) => self.emit_below(pieces, level)?,
+                Reply::Many(pieces) => self.emit_below(pieces, level, open)?,
             }
         }
         Ok(reply)
     }
 
-    /// Places the children of finished branches.
-    fn emit_below(&mut self, pieces: &[Piece], level: u8) -> Result<()> {
+    /// Places the children of finished branches; `open`: the last of them is on the right edge of the tree.
+    fn emit_below(&mut self, pieces: &[Piece], level: u8, open: bool) -> Result<()> {
         if self.fused && level > 1 {
-            for piece in pieces.iter().filter(|p| p.ptr.is_private()) {
+            for (i, piece) in pieces.iter().enumerate().filter(|(_, p)| p.ptr.is_private()) {
+                let open = open && i + 1 == pieces.len();
                 self.emitter
-                    .emit_children(piece.ptr.page, level, self.arena, self.place)?;
+                    .emit_children(piece.ptr.page, level, open, self.arena, self.place)?;
             }
         }
         Ok(())

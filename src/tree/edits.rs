@@ -12,7 +12,9 @@
 
 use crate::error::{Error, Result};
 use crate::page::leaf::Stored;
-use crate::util::bytes::{common_prefix, get_u32};
+use crate::page::leaf_build::Whole;
+use crate::page::suffix::key_inline_max;
+use crate::util::bytes::{common_prefix, get_u32, less};
 use crate::util::prefetch::prefetch;
 use std::collections::TryReserveError;
 
@@ -48,6 +50,8 @@ pub struct EditLog {
     shared: usize,
     /// Whether the keys arrived in strictly ascending order.
     ascending: bool,
+    /// Marks that any record has: none if all are puts of values that stay in leaves.
+    marks: u32,
     bytes: usize,
     longest_key: usize,
     /// Chunks without records, to be filled again: fresh memory costs more than all else a put does.
@@ -86,7 +90,7 @@ impl EditLog {
     /// `NoMemory`.
     #[inline(always)]
     pub fn make_room(&mut self, key: usize, value: usize) -> Result<()> {
-        let size = (HEADER + key + value).next_multiple_of(4);
+        let size = HEADER + key + value;
         let there = self.chunks.last().is_some_and(|c| c.capacity() - c.len() >= size);
         if there && self.entries.len() < self.entries.capacity() {
             return Ok(());
@@ -113,30 +117,41 @@ impl EditLog {
 
     /// Appends an edit.
     pub fn push(&mut self, key: &[u8], op: Op<'_>) -> At {
+        let behind = self.ascending && self.last_key().is_some_and(|last| less(last, key));
+        self.add(key, op, behind)
+    }
+
+    /// Appends an edit whose key is known to be greater than every other: [`EditLog::push`] without looking.
+    #[inline(always)]
+    pub fn push_behind(&mut self, key: &[u8], op: Op<'_>) -> At {
+        debug_assert!(self.last_key().is_none_or(|last| last < key));
+        self.add(key, op, self.ascending)
+    }
+
+    /// Key of the edit that came last.
+    #[inline(always)]
+    pub fn last_key(&self) -> Option<&[u8]> {
+        self.entries.last().map(|at| self.key(*at))
+    }
+
+    /// `behind`: the keys ascend, and this one continues them.
+    #[inline(always)]
+    fn add(&mut self, key: &[u8], op: Op<'_>, behind: bool) -> At {
         let (value, mark): (&[u8], u32) = match op {
             Op::Put(Stored::Inline(v)) => (v, 0),
             Op::Put(Stored::Chain(v)) => (v, CHAIN),
             Op::Delete => (&[], DELETE),
         };
-        let size = (HEADER + key.len() + value.len()).next_multiple_of(4);
+        let size = HEADER + key.len() + value.len();
         self.longest_key = self.longest_key.max(key.len());
-        if self.chunks.last().is_none_or(|c| c.capacity() - c.len() < size) {
-            let usual = self.usual_chunk();
-            let spare = self.spare.pop().filter(|c| c.capacity() >= size);
-            self.chunks
-                .push(spare.unwrap_or_else(|| Vec::with_capacity(usual.max(size))));
+        if self.entries.is_empty() {
+            (self.ascending, self.marks) = (true, 0);
+        } else if !behind {
+            self.disorder(key);
         }
-        match self.entries.last() {
-            None => self.ascending = true,
-            Some(last) if self.ascending && self.key(*last) < key => {}
-            Some(_) => {
-                let shared = if self.ascending { self.shared() } else { self.shared };
-                self.shared = match shared {
-                    0 => 0,
-                    shared => common_prefix(&self.key(self.entries[0])[..shared], key),
-                };
-                self.ascending = false;
-            }
+        self.marks |= mark;
+        if self.chunks.last().is_none_or(|c| c.capacity() - c.len() < size) {
+            self.add_chunk(size);
         }
         let number = self.chunks.len() - 1;
         let chunk = &mut self.chunks[number];
@@ -145,10 +160,27 @@ impl EditLog {
         chunk.extend_from_slice(&lengths.to_le_bytes());
         chunk.extend_from_slice(key);
         chunk.extend_from_slice(value);
-        chunk.extend_from_slice(&[0; 3][..chunk.len().wrapping_neg() & 3]);
         self.entries.push(at);
         self.bytes += size + std::mem::size_of::<At>();
         at
+    }
+
+    #[cold]
+    fn add_chunk(&mut self, size: usize) {
+        let usual = self.usual_chunk();
+        let spare = self.spare.pop().filter(|c| c.capacity() >= size);
+        self.chunks
+            .push(spare.unwrap_or_else(|| Vec::with_capacity(usual.max(size))));
+    }
+
+    /// Takes note of a key, not the first, that does not continue the ascending ones.
+    #[inline]
+    fn disorder(&mut self, key: &[u8]) {
+        self.shared = match self.shared() {
+            0 => 0,
+            shared => common_prefix(&self.key(self.entries[0])[..shared], key),
+        };
+        self.ascending = false;
     }
 
     /// Bytes that every key shares with the first one.
@@ -203,15 +235,15 @@ impl EditLog {
     pub fn sorted(&self, mut dropped: impl FnMut(Op<'_>)) -> Result<Sorted<'_>> {
         let shared = self.shared();
         let mut order: Vec<u128> = Vec::new();
-        order.try_reserve_exact(self.entries.len()).map_err(|_| NO_MEMORY)?;
-        order.extend(self.entries.iter().map(|at| self.word(*at, shared) | *at as u128));
-        if self.ascending || order.len() <= 1 {
+        if self.ascending {
             return Ok(Sorted {
                 log: self,
                 order,
                 shared,
             });
         }
+        order.try_reserve_exact(self.entries.len()).map_err(|_| NO_MEMORY)?;
+        order.extend(self.entries.iter().map(|at| self.word(*at, shared) | *at as u128));
         order.sort_unstable();
         let mut from = 0;
         while from < order.len() {
@@ -293,6 +325,7 @@ fn word(b: &[u8]) -> u64 {
 /// Edits in strictly ascending key order.
 pub struct Sorted<'a> {
     log: &'a EditLog,
+    /// Empty if the log is in order as it is.
     order: Vec<u128>,
     /// Bytes that all keys of the log share.
     shared: usize,
@@ -301,24 +334,50 @@ pub struct Sorted<'a> {
 impl<'a> Sorted<'a> {
     /// Edits.
     pub fn len(&self) -> usize {
-        self.order.len()
+        match self.order.len() {
+            0 => self.log.len(),
+            n => n,
+        }
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.order.is_empty()
+        self.log.is_empty()
+    }
+
+    #[inline(always)]
+    fn at(&self, i: usize) -> At {
+        match self.order.is_empty() {
+            true => self.log.entries[i],
+            false => self.order[i] as u64,
+        }
     }
 
     /// Key of edit `i`.
     #[inline(always)]
     pub fn key(&self, i: usize) -> &'a [u8] {
-        self.log.key(self.order[i] as u64)
+        self.log.key(self.at(i))
     }
 
     /// What edit `i` does.
     #[inline(always)]
     pub fn op(&self, i: usize) -> Op<'a> {
-        self.log.op(self.order[i] as u64)
+        self.log.op(self.at(i))
+    }
+
+    /// Whether the log only puts keys and values that stay in leaves of pages of this size.
+    pub fn is_plain(&self, page_size: usize) -> bool {
+        self.log.marks == 0 && self.log.longest_key <= key_inline_max(page_size)
+    }
+
+    /// Key and value of edit `i`, which is plain.
+    #[inline(always)]
+    pub fn whole(&self, i: usize) -> Whole<'a> {
+        let (rec, key, len) = self.log.record(self.at(i));
+        Whole {
+            bytes: &rec[HEADER..HEADER + key + (len & LEN) as usize],
+            key,
+        }
     }
 
     /// Length of the longest key of the log.
@@ -326,11 +385,11 @@ impl<'a> Sorted<'a> {
         self.log.longest_key
     }
 
-    /// Asks memory for edit `i`, if there is one: in key order each lies somewhere else in the log.
+    /// Asks memory for edit `i`, if there is one, and if each lies somewhere else in the log.
     #[inline(always)]
     pub fn prefetch(&self, i: usize) {
-        if let Some(at) = self.order.get(i) {
-            let at = *at as u64;
+        if let Some(word) = self.order.get(i) {
+            let at = *word as u64;
             prefetch(
                 &self.log.chunks[(at >> 32) as usize][at as u32 as usize..],
                 RECORD_LINES,
@@ -356,7 +415,10 @@ impl<'a> Sorted<'a> {
         }
         let w = word(&bound[shared..]);
         let less = |i: usize| {
-            let x = (self.order[i] >> 64) as u64;
+            let x = match self.order.get(i) {
+                Some(entry) => (entry >> 64) as u64,
+                None => word(&self.key(i)[shared..]),
+            };
             x < w || x == w && self.key(i) < bound
         };
         let (mut lo, mut step) = (from, 1);

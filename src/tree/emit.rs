@@ -9,8 +9,10 @@ use crate::page::branch::{replace_ptr, Branch};
 use crate::page::{Place, Ptr};
 use crate::util::crc32c;
 
-/// Pages written with one call at most.
-const BATCH: usize = 256;
+/// Pages queued at most: they are still in the second cache when they are written.
+const BATCH: usize = 64;
+/// Pages of a run, unless it is known how many will come.
+const RUN: u64 = 256;
 
 /// Gives pages their numbers and writes them. One emitter serves all trees of a commit, so that they share runs.
 #[derive(Default)]
@@ -57,7 +59,7 @@ impl Emitter {
         };
         if self.left == 0 {
             self.flush(arena, place)?;
-            let want = if self.expected > 0 { self.expected } else { BATCH as u64 };
+            let want = if self.expected > 0 { self.expected } else { RUN };
             (self.next, self.left) = place.take(want)?;
         }
         if self.queue.is_empty() {
@@ -80,13 +82,21 @@ impl Emitter {
         Ok(ptr)
     }
 
-    /// Places every private page below the private branch `page`.
-    pub fn emit_children<P: Place>(&mut self, page: u64, level: u8, arena: &mut Arena, place: &mut P) -> Result<()> {
+    /// Places every private page below the private branch `page`; of an `open` one not its last child, which is about to
+    /// change again.
+    pub fn emit_children<P: Place>(
+        &mut self,
+        page: u64,
+        level: u8,
+        open: bool,
+        arena: &mut Arena,
+        place: &mut P,
+    ) -> Result<()> {
         let mut next = 0;
-        while let Some((i, child)) = private_from(arena, page, next)? {
+        while let Some((i, child)) = private_from(arena, page, next, open)? {
             next = i + 1;
             if level > 2 {
-                self.emit_children(child.page, level - 1, arena, place)?;
+                self.emit_children(child.page, level - 1, false, arena, place)?;
             }
             let placed = self.emit(child.page, child.entries, arena, place)?;
             if let Some(parent) = arena.get_mut(page) {
@@ -120,12 +130,12 @@ impl Emitter {
     }
 }
 
-/// The first private child at or behind `from`.
-fn private_from(arena: &Arena, page: u64, from: usize) -> Result<Option<(usize, Ptr)>> {
+/// The first private child at or behind `from`, unless it is the last of an `open` branch.
+fn private_from(arena: &Arena, page: u64, from: usize, open: bool) -> Result<Option<(usize, Ptr)>> {
     let bytes = arena
         .get(page)
         .ok_or_else(|| crate::Error::corrupt(page, "private page number without a page"))?;
     let branch = Branch::new(bytes).map_err(|d| d.at(page))?;
-    let mut children = (from..branch.len()).map(|i| (i, branch.ptr(i)));
+    let mut children = (from..branch.len().saturating_sub(open as usize)).map(|i| (i, branch.ptr(i)));
     Ok(children.find(|(_, child)| child.is_private()))
 }

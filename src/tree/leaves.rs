@@ -1,5 +1,6 @@
 //! What `apply` does to leaves: a few edits in place, more by merging and cutting anew.
 
+use super::append::Copied;
 use super::apply::{check_level, prefix_len, Apply, Fences, Held, Piece, Reply};
 use super::arena::Arena;
 use super::edits::{Op, Sorted};
@@ -19,7 +20,7 @@ const FEW: usize = 8;
 /// More edits than this for one leaf are merged in parts, so that what is being merged stays in the cache.
 const PART: usize = 2048;
 /// Records asked of memory ahead of their use (fewer or more than 8 to 16 are slower).
-const RECORDS_AHEAD: usize = 12;
+pub(super) const RECORDS_AHEAD: usize = 12;
 /// A leaf that becomes this many pages places all but its edges at once, when pages are being placed.
 const EARLY: usize = 8;
 
@@ -43,10 +44,15 @@ impl<'a, S: Source<'a> + Copy, P: Place> Apply<'a, '_, S, P> {
                 return self.finish_leaf(ptr, page);
             }
         }
+        let append = self.is_append(&ptr, &page, edits.key(from), fences)?;
+        if append && edits.is_plain(page.len()) {
+            if let Some(held) = self.whole_entries(&ptr, &page)? {
+                return self.append(ptr, page, &held, edits, (from, to), fences);
+            }
+        }
         if to - from > PART {
             return self.merge_parts(ptr, page, edits, (from, to), fences);
         }
-        let append = self.is_append(&ptr, &page, edits.key(from), fences)?;
         self.merge(ptr, page, edits, (from, to), fences, append)
     }
 
@@ -215,6 +221,9 @@ impl<'a, S: Source<'a> + Copy, P: Place> Apply<'a, '_, S, P> {
         let mut empty = self.arena.memory();
         header::begin(&mut empty, header::LEAF, 1, self.table, &[]);
         let (ptr, page, range) = (Ptr::default(), Held::Own(empty), (0, edits.len()));
+        if edits.is_plain(page.len()) {
+            return self.append(ptr, page, &Copied::default(), edits, range, fences);
+        }
         if edits.len() > PART {
             return self.merge_parts(ptr, page, edits, range, fences);
         }

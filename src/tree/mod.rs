@@ -20,6 +20,7 @@
 //! | `stat`     | pages, slots and bytes per level                                                     |
 //! | `check`    | a walk that proves the structure and lists its pages                                  |
 
+mod append;
 pub mod apply;
 pub mod arena;
 mod branches;

@@ -42,6 +42,15 @@ impl WriteSet {
         self.log.make_room(key, value)
     }
 
+    /// Records an edit of a key that is greater than every other of the table.
+    #[inline(always)]
+    pub fn push_behind(&mut self, key: &[u8], op: Op<'_>) -> At {
+        match self.indexed {
+            true => self.push(key, op),
+            false => self.log.push_behind(key, op),
+        }
+    }
+
     /// Records an edit. An inline put that replaces one of the same size overwrites it if the index knows it; any other
     /// replaced edit stays in the log until the sort drops it.
     pub fn push(&mut self, key: &[u8], op: Op<'_>) -> At {

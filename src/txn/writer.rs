@@ -27,8 +27,8 @@ use std::sync::Arc;
 
 /// Private pages beyond this many bytes are placed at the next flush although the transaction goes on.
 const PRIVATE_MAX: usize = 64 << 20;
-/// Bytes of edits in ascending order that are applied at once.
-const ORDERED: usize = 2 << 20;
+/// Bytes of edits in ascending order that are applied at once: they and the pages they become stay in the second cache.
+const ORDERED: usize = 512 << 10;
 /// Up to this many edits the last flush is done in memory first, so that the commit knows its pages and asks for one
 /// run; larger ones are placed while they are built.
 const SMALL: usize = 4096;
@@ -141,29 +141,41 @@ impl Writer {
         self.lent = true;
     }
 
-    /// Records an edit; what it was given is copied before anything lent is given up.
-    pub fn push(&mut self, tree: &mut TreeState, key: &[u8], op: Op<'_>) -> Result<At> {
+    /// Records an edit; what it was given is copied before anything lent is given up. `behind`: the key is known to be
+    /// greater than every other of the tree.
+    #[inline(always)]
+    pub fn push(&mut self, tree: &mut TreeState, key: &[u8], op: Op<'_>, behind: bool) -> Result<At> {
         let value = match &op {
             Op::Put(Stored::Inline(bytes) | Stored::Chain(bytes)) => bytes.len(),
             Op::Delete => 0,
         };
         tree.edits.make_room(key.len(), value)?;
         self.changed = true;
-        let at = tree.edits.push(key, op);
+        let at = match behind {
+            true => tree.edits.push_behind(key, op),
+            false => tree.edits.push(key, op),
+        };
         self.wrote();
         Ok(at)
     }
 
     /// Nothing lent before is needed any more.
+    #[inline(always)]
     fn wrote(&mut self) {
         if self.lent {
-            self.lent = false;
-            self.kept.clear();
-            self.arena.thaw();
+            self.take_back();
         }
     }
 
+    #[cold]
+    fn take_back(&mut self) {
+        self.lent = false;
+        self.kept.clear();
+        self.arena.thaw();
+    }
+
     /// Flushes the tree if the budget is used up.
+    #[inline(always)]
     pub fn keep_budget(&mut self, tree: &mut TreeState) -> Result<()> {
         let bytes = tree.edits.log().bytes();
         self.pending = (self.pending + bytes).saturating_sub(tree.counted);
@@ -174,6 +186,11 @@ impl Writer {
         if self.pending <= self.budget && !ordered {
             return Ok(());
         }
+        self.shrink(tree, bytes, ordered)
+    }
+
+    #[cold]
+    fn shrink(&mut self, tree: &mut TreeState, bytes: usize, ordered: bool) -> Result<()> {
         if ordered {
             return self.flush_mode(tree, true);
         }
