@@ -122,8 +122,6 @@ pub(crate) struct Place {
     pub(crate) parent: &'static Slot,
     /// Its transaction writes.
     pub(crate) of_write: bool,
-    /// Where the key that was answered last lies, to recognise it when it comes back as input: (address, length).
-    pub(crate) lent: (usize, usize),
     /// Keys answered by `kv_cursor_next_many`.
     pub(crate) keys: Vec<u8>,
 }

@@ -52,6 +52,8 @@ pub struct Walker {
     version: u64,
     /// The position belongs to `version`; false: only the key counts.
     fresh: bool,
+    /// It is fresh, on an entry, and has looked at the leaf through the version's source: [`Walker::stride`] may go on.
+    quick: bool,
     /// Entries of the leaf inside the limits.
     low: usize,
     high: usize,
@@ -87,6 +89,11 @@ impl Walker {
         self.key.as_slice()
     }
 
+    /// Whether `bytes` lie where it puts keys.
+    pub fn has_lent(&self, bytes: &[u8]) -> bool {
+        self.key.overlaps(bytes) || self.spare.overlaps(bytes)
+    }
+
     /// Whether the value of the entry it stands on is outside the leaf (as of the last look).
     #[inline(always)]
     pub fn is_chain(&self) -> bool {
@@ -99,21 +106,27 @@ impl Walker {
         self.fresh && self.version == version
     }
 
+    /// From now on only the key counts.
+    #[inline(always)]
+    fn forget(&mut self) {
+        (self.fresh, self.quick) = (false, false);
+    }
+
     /// Stands before the first or behind the last entry.
     pub fn park(&mut self, place: Place) {
         self.place = place;
-        self.fresh = false;
+        self.forget();
     }
 
     /// The entry it stood on is gone.
     pub fn deleted(&mut self) {
         self.place = Place::Gap;
-        self.fresh = false;
+        self.forget();
     }
 
     /// To the first entry within the limits; false (and then at the end): none.
     pub fn first<'s, S: Source<'s> + ?Sized>(&mut self, t: &Seen<'_, S>) -> Result<bool> {
-        self.fresh = false;
+        self.forget();
         match &self.limits.lower {
             Bound::Unbounded => self.position.to_first(t.source, t.root)?,
             Bound::Included(key) => self.position.seek(t.source, t.root, key)?,
@@ -127,7 +140,7 @@ impl Walker {
 
     /// To the last entry within the limits; false (and then at the start): none.
     pub fn last<'s, S: Source<'s> + ?Sized>(&mut self, t: &Seen<'_, S>) -> Result<bool> {
-        self.fresh = false;
+        self.forget();
         match &self.limits.upper {
             Bound::Unbounded => self.position.to_last(t.source, t.root)?,
             Bound::Included(key) => self.position.seek_before(t.source, t.root, key, true)?,
@@ -146,7 +159,7 @@ impl Walker {
         if self.limits.is_before(key) {
             return self.first(t);
         }
-        self.fresh = false;
+        self.forget();
         if self.position.seek(t.source, t.root, key)? && !or_equal {
             self.position.next(t.source)?;
         }
@@ -163,14 +176,14 @@ impl Walker {
         if self.limits.is_behind(key) {
             return self.last(t);
         }
-        self.fresh = false;
+        self.forget();
         self.position.seek_before(t.source, t.root, key, or_equal)?;
         self.arrive(t, Place::Start)
     }
 
     /// To the entry of `key`; false: there is none within the limits, it stands where the entry would be.
     pub fn exactly<'s, S: Source<'s> + ?Sized>(&mut self, t: &Seen<'_, S>, key: &[u8]) -> Result<bool> {
-        self.fresh = false;
+        self.forget();
         if self.limits.contains(key) && self.position.seek(t.source, t.root, key)? && self.arrive(t, Place::Gap)? {
             return Ok(true);
         }
@@ -183,7 +196,7 @@ impl Walker {
     /// To the next entry in key order; false: none, at the end.
     #[inline(always)]
     pub fn forward<'s, S: Source<'s> + ?Sized>(&mut self, t: &Seen<'_, S>) -> Result<bool> {
-        if self.stride(t.source, t.version, false).is_some() {
+        if self.long_stride(t.source, t.version, false).is_some() {
             return Ok(true);
         }
         self.forward_slow(t)
@@ -193,26 +206,45 @@ impl Walker {
     /// step has to be made by [`Walker::forward`] or [`Walker::backward`].
     #[inline(always)]
     pub fn stride<'s, S: Source<'s> + ?Sized>(&mut self, source: &S, version: u64, back: bool) -> Option<&'s [u8]> {
-        let (index, _) = self.position.in_leaf();
-        if self.place != Place::On || !self.is_fresh(version) {
+        if !self.quick || self.version != version {
             return None;
         }
-        let next = if back {
-            if index <= self.low {
-                return None;
-            }
-            index - 1
-        } else {
-            if index + 1 >= self.high {
-                return None;
-            }
-            index + 1
-        };
-        let page = source.peek(self.position.leaf_ptr())?;
-        let value = self.shape.entry(page, next, &mut self.key)?;
+        let next = self.beside(back)?;
+        let page = source.again(self.position.leaf_ptr())?;
+        let value = self.shape.short_entry(page, next, &mut self.key)?;
         self.position.set_index(next);
         self.chain = false;
         Some(value)
+    }
+
+    /// As [`Walker::stride`], whatever the keys' lengths. The rest of the leaf is left to this, too.
+    #[inline]
+    pub fn long_stride<'s, S: Source<'s> + ?Sized>(
+        &mut self,
+        source: &S,
+        version: u64,
+        back: bool,
+    ) -> Option<&'s [u8]> {
+        if self.place != Place::On || !self.is_fresh(version) {
+            return None;
+        }
+        let next = self.beside(back)?;
+        let page = source.peek(self.position.leaf_ptr())?;
+        let value = self.shape.entry(page, next, &mut self.key)?;
+        self.position.set_index(next);
+        (self.chain, self.quick) = (false, false);
+        Some(value)
+    }
+
+    /// The entry of the same leaf to which a step leads.
+    #[inline(always)]
+    fn beside(&self, back: bool) -> Option<usize> {
+        let (index, _) = self.position.in_leaf();
+        if back {
+            (index > self.low).then(|| index - 1)
+        } else {
+            (index + 1 < self.high).then_some(index + 1)
+        }
     }
 
     #[inline(never)]
@@ -229,7 +261,7 @@ impl Walker {
                     self.park(Place::End);
                     return Ok(false);
                 }
-                self.fresh = false;
+                self.forget();
                 self.position.next_leaf(t.source)?;
                 self.arrive(t, Place::End)
             }
@@ -240,7 +272,7 @@ impl Walker {
     /// To the previous entry in key order; false: none, at the start.
     #[inline(always)]
     pub fn backward<'s, S: Source<'s> + ?Sized>(&mut self, t: &Seen<'_, S>) -> Result<bool> {
-        if self.stride(t.source, t.version, true).is_some() {
+        if self.long_stride(t.source, t.version, true).is_some() {
             return Ok(true);
         }
         self.backward_slow(t)
@@ -260,7 +292,7 @@ impl Walker {
                     self.park(Place::Start);
                     return Ok(false);
                 }
-                self.fresh = false;
+                self.forget();
                 self.position.prev_leaf(t.source)?;
                 self.arrive(t, Place::Start)
             }
@@ -277,6 +309,16 @@ impl Walker {
         }
     }
 
+    /// Value of the entry it stands on, if that needs nothing but a look; `None` says nothing about why.
+    #[inline]
+    pub fn quick_value<'s, S: Source<'s> + ?Sized>(&self, source: &S, version: u64) -> Option<&'s [u8]> {
+        if !self.quick || self.version != version {
+            return None;
+        }
+        let (index, _) = self.position.in_leaf();
+        self.shape.value(source.again(self.position.leaf_ptr())?, index)
+    }
+
     /// Value of the entry it stands on; only if fresh.
     #[inline(always)]
     pub fn value<'s, S: Source<'s> + ?Sized>(&self, t: &Seen<'_, S>) -> Result<Stored<'s>> {
@@ -291,7 +333,8 @@ impl Walker {
         let result = f(self, own.as_slice());
         if result.is_err() {
             self.spare = std::mem::replace(&mut self.key, own);
-            (self.place, self.fresh) = (place, false);
+            self.forget();
+            self.place = place;
         } else {
             self.spare = own;
         }
@@ -308,9 +351,11 @@ impl Walker {
             if index >= self.low && index < self.high {
                 self.shape = Shape::of(&leaf, &mut self.key);
                 self.look_ahead(t, leaf.bytes(), otherwise == Place::Start)?;
-                self.load(t)?;
+                self.load(t, &leaf, number)?;
                 self.place = Place::On;
                 (self.version, self.fresh) = (t.version, true);
+                // Not so where every access is to be verified.
+                self.quick = t.source.peek(self.position.leaf_ptr()).is_some();
                 return Ok(true);
             }
         }
@@ -371,21 +416,19 @@ impl Walker {
 
     /// Takes up the key of the entry the position is on, in a leaf whose shape is known.
     #[inline]
-    fn load<'s, S: Source<'s> + ?Sized>(&mut self, t: &Seen<'_, S>) -> Result<()> {
+    fn load<'s, S: Source<'s> + ?Sized>(&mut self, t: &Seen<'_, S>, leaf: &Leaf<'s>, number: u64) -> Result<()> {
         let (index, _) = self.position.in_leaf();
-        let found = self.position.leaf(t.source).and_then(|(leaf, number)| {
-            match self.shape.entry(leaf.bytes(), index, &mut self.key) {
-                Some(value) => Ok(Stored::Inline(value)),
-                None => leaf.entry(index, number, t.source, &mut self.key),
-            }
-        });
-        match found {
+        if self.shape.entry(leaf.bytes(), index, &mut self.key).is_some() {
+            self.chain = false;
+            return Ok(());
+        }
+        match leaf.entry(index, number, t.source, &mut self.key) {
             Ok(value) => {
                 self.chain = value.is_chain();
                 Ok(())
             }
             Err(e) => {
-                self.fresh = false;
+                self.forget();
                 Err(e)
             }
         }
@@ -452,7 +495,13 @@ impl Walker {
     /// Stands on entry `index` of the present leaf.
     fn settle<'s, S: Source<'s> + ?Sized>(&mut self, t: &Seen<'_, S>, index: usize) -> Result<()> {
         self.position.set_index(index);
-        self.load(t)
+        match self.position.leaf(t.source) {
+            Ok((leaf, number)) => self.load(t, &leaf, number),
+            Err(e) => {
+                self.forget();
+                Err(e)
+            }
+        }
     }
 
     /// Undoes one step.
@@ -467,7 +516,7 @@ impl Walker {
             (Place::Gap, Some(key)) => {
                 self.key = key;
                 self.place = Place::Gap;
-                self.fresh = false;
+                self.forget();
             }
             (Place::On, _) => {
                 if reverse {
@@ -505,7 +554,7 @@ impl Walker {
     /// To the entry with `n` entries of the range before it, counted backwards from the last one if `reverse`; false:
     /// there are fewer, it stands behind the last one so counted.
     pub fn nth<'s, S: Source<'s> + ?Sized>(&mut self, t: &Seen<'_, S>, reverse: bool, n: u64) -> Result<bool> {
-        self.fresh = false;
+        self.forget();
         let (from, to) = count::ranks(t.source, t.root, &self.limits)?;
         let otherwise = if reverse { Place::Start } else { Place::End };
         if n >= to - from {
