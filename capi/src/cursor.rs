@@ -1,6 +1,7 @@
 //! Chapter "cursors": walking through a table.
 
 use crate::arg::{bytes, handle_out, maybe, Out};
+use crate::batch::Keys;
 use crate::error::{guard, guard_void};
 use crate::held_by::{Object, Place};
 use crate::reach::{self, CursorUse, Side, TxnUse};
@@ -70,7 +71,7 @@ pub unsafe extern "C" fn kv_cursor_open(
             cursor: opened,
             parent: slot,
             of_write: matches!(usage, TxnUse::Write(_)),
-            keys: Vec::new(),
+            keys: Keys::default(),
         }));
         cursor.set(std::ptr::without_provenance_mut(reach::publish_child(
             Kind::Cursor,

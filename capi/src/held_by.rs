@@ -1,5 +1,6 @@
 //! What stands behind a handle.
 
+use crate::batch::Keys;
 use crate::slots::Slot;
 use crate::status::{Failure, Outcome};
 use crate::stuck::Stuck;
@@ -123,7 +124,7 @@ pub(crate) struct Place {
     /// Its transaction writes.
     pub(crate) of_write: bool,
     /// Keys answered by `kv_cursor_next_many`.
-    pub(crate) keys: Vec<u8>,
+    pub(crate) keys: Keys,
 }
 
 /// Behind a `kv_writer`.

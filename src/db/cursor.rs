@@ -2,6 +2,7 @@
 
 use super::{PutMode, Range, ReadTxn, Reader, Seek, Table, WriteTxn};
 use crate::error::{Error, Result};
+use crate::page::key::KeyBuf;
 use crate::page::leaf::Stored;
 use crate::tree::limits::Limits;
 use crate::tree::walk::{Place, Seen, Walker};
@@ -210,11 +211,12 @@ impl Cursor {
     /// Steps to up to `limit` next entries and gives each to `take`, values as stored (a chain is not read). When `take`
     /// answers false, the cursor stays before that entry, which the next call gives again. How many were taken; fewer
     /// than `limit` although `take` never refused: the end.
+    #[inline(always)]
     pub fn next_many<'a, R: Reader + ?Sized>(
         &mut self,
         txn: &'a mut R,
         limit: u64,
-        take: &mut dyn FnMut(&[u8], Stored<'a>) -> bool,
+        take: &mut impl FnMut(&KeyBuf, Stored<'a>) -> bool,
     ) -> Result<u64> {
         self.on(txn, |w, t, reverse| w.take_many(t, reverse, limit, take))
     }

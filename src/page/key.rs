@@ -13,6 +13,8 @@ use crate::util::prefetch::prefetch;
 
 /// Bytes behind a key that may be overwritten while it is put together.
 const SPARE: usize = 32;
+/// Bytes of a short key with what lies behind it.
+pub const PADDED: usize = SPARE;
 /// [`LONG`] in either of a record's lengths.
 const LONG_LENS: u32 = (LONG as u32) << 16 | LONG as u32;
 
@@ -33,6 +35,15 @@ impl KeyBuf {
     #[inline(always)]
     pub fn as_slice(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or(&[])
+    }
+
+    /// A short key with what happens to lie behind it: to be copied in registers, not by a call.
+    #[inline(always)]
+    pub fn padded(&self) -> Option<&[u8; PADDED]> {
+        if self.len > PADDED {
+            return None;
+        }
+        self.bytes.first_chunk()
     }
 
     /// Whether `other` lies where the key is.
@@ -58,6 +69,14 @@ impl KeyBuf {
     #[cold]
     fn grow(&mut self, len: usize) {
         self.bytes.resize(len + 2 * SPARE, 0);
+    }
+}
+
+impl std::ops::Deref for KeyBuf {
+    type Target = [u8];
+    #[inline(always)]
+    fn deref(&self) -> &[u8] {
+        self.as_slice()
     }
 }
 

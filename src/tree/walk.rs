@@ -61,9 +61,6 @@ pub struct Walker {
     shape: Shape,
 }
 
-/// Answer of a callback that takes entries.
-pub type Take<'f, 's> = &'f mut dyn FnMut(&[u8], Stored<'s>) -> bool;
-
 impl Walker {
     /// Before the first entry of `limits`.
     pub fn new(limits: Limits) -> Walker {
@@ -436,13 +433,12 @@ impl Walker {
 
     /// Steps on up to `limit` times (backwards if `reverse`) and gives every entry come to to `take`. When it answers
     /// false the entry counts as not come to: the walker stands where it stood before. How many were taken.
-    pub fn take_many<'s, S: Source<'s> + ?Sized>(
-        &mut self,
-        t: &Seen<'_, S>,
-        reverse: bool,
-        limit: u64,
-        take: Take<'_, 's>,
-    ) -> Result<u64> {
+    #[inline(always)]
+    pub fn take_many<'s, S, F>(&mut self, t: &Seen<'_, S>, reverse: bool, limit: u64, take: &mut F) -> Result<u64>
+    where
+        S: Source<'s> + ?Sized,
+        F: FnMut(&KeyBuf, Stored<'s>) -> bool,
+    {
         let mut taken = 0;
         // Whether the entry it stands on is still there decides what a refusal goes back to.
         self.look(t)?;
@@ -452,26 +448,16 @@ impl Walker {
             if !(if reverse { self.backward(t)? } else { self.forward(t)? }) {
                 break;
             }
+            // From here on to the end of the leaf, without a step's ceremony. (The first entry is taken apart twice, so that
+            // `take` is called at one place, where it can be put in.)
             let (leaf, number) = self.position.leaf(t.source)?;
-            let (mut index, _) = self.position.in_leaf();
-            let value = leaf.value(index).map_err(|d| d.at(number))?;
-            if !take(self.key.as_slice(), value) {
-                self.step_back(t, reverse, before, gap)?;
-                break;
-            }
-            taken += 1;
-            // The rest of the leaf, without a step's ceremony.
-            while taken < limit
-                && (if reverse {
-                    index > self.low
-                } else {
-                    index + 1 < self.high
-                })
-            {
-                let next = if reverse { index - 1 } else { index + 1 };
-                let value = match self.shape.entry(leaf.bytes(), next, &mut self.key) {
+            let (page, shape) = (leaf.bytes(), self.shape);
+            let (first, _) = self.position.in_leaf();
+            let (mut index, mut next) = (first, first);
+            loop {
+                let value = match shape.short_entry(page, next, &mut self.key) {
                     Some(value) => Stored::Inline(value),
-                    None => match leaf.entry(next, number, t.source, &mut self.key) {
+                    None => match self.any_entry(&leaf, next, number, t.source) {
                         Ok(value) => value,
                         Err(e) => {
                             self.settle(t, index)?;
@@ -479,20 +465,48 @@ impl Walker {
                         }
                     },
                 };
-                if !take(self.key.as_slice(), value) {
-                    self.settle(t, index)?;
+                if !take(&self.key, value) {
+                    if next == first {
+                        self.step_back(t, reverse, before, gap)?;
+                    } else {
+                        self.settle(t, index)?;
+                    }
                     return Ok(taken);
                 }
-                self.chain = value.is_chain();
-                self.position.set_index(next);
-                index = next;
                 taken += 1;
+                index = next;
+                let more = if reverse {
+                    index > self.low
+                } else {
+                    index + 1 < self.high
+                };
+                if taken >= limit || !more {
+                    break;
+                }
+                next = if reverse { index - 1 } else { index + 1 };
             }
+            self.settle(t, index)?;
         }
         Ok(taken)
     }
 
+    /// Puts the key of an entry of the present leaf into `key`, however it is stored.
+    #[inline(never)]
+    fn any_entry<'s, S: Source<'s> + ?Sized>(
+        &mut self,
+        leaf: &Leaf<'s>,
+        index: usize,
+        number: u64,
+        source: &S,
+    ) -> Result<Stored<'s>> {
+        match self.shape.entry(leaf.bytes(), index, &mut self.key) {
+            Some(value) => Ok(Stored::Inline(value)),
+            None => leaf.entry(index, number, source, &mut self.key),
+        }
+    }
+
     /// Stands on entry `index` of the present leaf.
+    #[inline(never)]
     fn settle<'s, S: Source<'s> + ?Sized>(&mut self, t: &Seen<'_, S>, index: usize) -> Result<()> {
         self.position.set_index(index);
         match self.position.leaf(t.source) {
