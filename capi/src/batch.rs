@@ -16,6 +16,9 @@ pub const KV_OP_PUT: u32 = 1;
 /// kv_op.op: delete key; flags as for kv_delete(). The value is ignored. @ingroup kv_batches
 pub const KV_OP_DELETE: u32 = 2;
 
+/// Keys that are looked up in one go.
+const TOGETHER: usize = 64;
+
 /// One step of kv_write_batch().
 ///
 /// @ingroup kv_batches
@@ -54,23 +57,25 @@ pub unsafe extern "C" fn kv_get_many(
 ) -> kv_status {
     guard(c"kv_get_many", || {
         // SAFETY: pointers of the caller, as described above; the keys span readable bytes.
-        let (keys, mut values, found) = unsafe {
-            let keys: Vec<&[u8]> = array(keys, n)?
-                .iter()
-                .map(|key| key.bytes())
-                .collect::<Result<_, _>>()?;
-            (keys, out_array(values, n)?, maybe(found))
-        };
-        let answers = TxnUse::of(txn)?.read(|txn| {
-            let mut answers = Vec::with_capacity(n);
-            txn.get_many(table, &keys, &mut answers)?;
-            Ok(answers.into_iter().map(kv_slice::of_option).collect::<Vec<_>>())
-        })?;
-        for (at, answer) in answers.iter().enumerate() {
-            values.set(at, *answer);
+        let (keys, mut values, found) = unsafe { (array(keys, n)?, out_array(values, n)?, maybe(found)) };
+        let (mut given, mut there) = (0, 0);
+        let mut usage = TxnUse::of(txn)?;
+        for some in keys.chunks(TOGETHER) {
+            let mut asked: [&[u8]; TOGETHER] = [&[]; TOGETHER];
+            for (asked, key) in asked.iter_mut().zip(some) {
+                // SAFETY: as above.
+                *asked = unsafe { key.bytes()? };
+            }
+            usage.read(|txn| {
+                txn.get_each(table, &asked[..some.len()], &mut |value| {
+                    values.set(given, kv_slice::of_option(value));
+                    given += 1;
+                    there += usize::from(value.is_some());
+                })
+            })?;
         }
         if let Some(found) = found {
-            found.set(answers.iter().filter(|answer| !answer.data.is_null()).count());
+            found.set(there);
         }
         Ok(())
     })
