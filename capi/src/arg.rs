@@ -56,9 +56,18 @@ impl Buffer {
     /// Copies `bytes` to `at`. The caller of this has compared the lengths; a mistake there is caught here.
     #[inline(always)]
     pub(crate) fn put(&mut self, at: usize, bytes: &[u8]) -> Outcome {
-        match at.checked_add(bytes.len()) {
-            Some(end) if end <= self.len => {}
-            _ => return Err(Failure::too_small((at + bytes.len()) as u64)),
+        if self.copy_in(at, bytes) {
+            Ok(())
+        } else {
+            Err(Failure::too_small((at + bytes.len()) as u64))
+        }
+    }
+
+    /// As [`Buffer::put`]; whether there was room.
+    #[inline(always)]
+    pub(crate) fn copy_in(&mut self, at: usize, bytes: &[u8]) -> bool {
+        if self.len < bytes.len() || at > self.len - bytes.len() {
+            return false;
         }
         if bytes.len() == 8 {
             // SAFETY: as below; both sides span 8 bytes. Read before written, so they may overlap. A number is moved in
@@ -72,7 +81,19 @@ impl Buffer {
             // may be memory of the library that the caller passes back, so the regions may overlap.
             unsafe { std::ptr::copy(bytes.as_ptr(), self.data.add(at), bytes.len()) }
         }
-        Ok(())
+        true
+    }
+
+    /// Puts a block at `at`, if it has room there.
+    #[inline(always)]
+    pub(crate) fn put_block<const N: usize>(&mut self, at: usize, block: &[u8; N]) -> bool {
+        if self.len < N || at > self.len - N {
+            return false;
+        }
+        // SAFETY: the range is inside the buffer (just checked), which `buffer` promises to be writable; the block is moved
+        // in registers, read before it is written.
+        unsafe { self.data.add(at).cast::<[u8; N]>().write(*block) }
+        true
     }
 
     /// The buffer as a slice to read into; its bytes are zeroed first, since they may never have been written.

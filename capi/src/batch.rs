@@ -1,18 +1,23 @@
 //! Chapter "batches": arrays of slices, for programs in C.
 
-use crate::arg::{array, maybe, out, out_array};
+use crate::arg::{array, maybe, out, out_array, OutArray};
 use crate::error::guard;
 use crate::held_by::Place;
 use crate::reach::{self, CursorUse, Side, TxnUse};
 use crate::status::{kv_status, Failure};
 use crate::types::{known, kv_cursor, kv_entry, kv_slice, kv_table, kv_txn, put_mode, KV_BLIND};
 use kv_engine::db::{PutMode, Reader};
+use kv_engine::page::key::{KeyBuf, PADDED};
+use kv_engine::page::leaf::Stored;
 use kv_engine::Error;
 
 /// kv_op.op: put key and value; flags as for kv_put(). @ingroup kv_batches
 pub const KV_OP_PUT: u32 = 1;
 /// kv_op.op: delete key; flags as for kv_delete(). The value is ignored. @ingroup kv_batches
 pub const KV_OP_DELETE: u32 = 2;
+
+/// Keys that are looked up in one go.
+const TOGETHER: usize = 64;
 
 /// One step of kv_write_batch().
 ///
@@ -52,54 +57,106 @@ pub unsafe extern "C" fn kv_get_many(
 ) -> kv_status {
     guard(c"kv_get_many", || {
         // SAFETY: pointers of the caller, as described above; the keys span readable bytes.
-        let (keys, mut values, found) = unsafe {
-            let keys: Vec<&[u8]> = array(keys, n)?
-                .iter()
-                .map(|key| key.bytes())
-                .collect::<Result<_, _>>()?;
-            (keys, out_array(values, n)?, maybe(found))
-        };
-        let answers = TxnUse::of(txn)?.read(|txn| {
-            let mut answers = Vec::with_capacity(n);
-            txn.get_many(table, &keys, &mut answers)?;
-            Ok(answers.into_iter().map(kv_slice::of_option).collect::<Vec<_>>())
-        })?;
-        for (at, answer) in answers.iter().enumerate() {
-            values.set(at, *answer);
+        let (keys, mut values, found) = unsafe { (array(keys, n)?, out_array(values, n)?, maybe(found)) };
+        let (mut given, mut there) = (0, 0);
+        let mut usage = TxnUse::of(txn)?;
+        for some in keys.chunks(TOGETHER) {
+            let mut asked: [&[u8]; TOGETHER] = [&[]; TOGETHER];
+            for (asked, key) in asked.iter_mut().zip(some) {
+                // SAFETY: as above.
+                *asked = unsafe { key.bytes()? };
+            }
+            usage.read(|txn| {
+                txn.get_each(table, &asked[..some.len()], &mut |value| {
+                    values.set(given, kv_slice::of_option(value));
+                    given += 1;
+                    there += usize::from(value.is_some());
+                })
+            })?;
         }
         if let Some(found) = found {
-            found.set(answers.iter().filter(|answer| !answer.data.is_null()).count());
+            found.set(there);
         }
         Ok(())
     })
 }
 
-/// The next entries: values in place, keys behind one another in the cursor's memory as (start, length).
-type Found = Vec<(usize, usize, kv_slice)>;
+/// Keys that were answered together, where they stay until the next such answer: a list that is full is put aside and not
+/// made longer, since the caller has addresses in it.
+#[derive(Default)]
+pub(crate) struct Keys {
+    bytes: Vec<u8>,
+    used: usize,
+    full: Vec<Vec<u8>>,
+}
 
-fn next_many<R: Reader + ?Sized>(place: &mut Place, txn: &mut R, n: usize) -> Result<Found, Error> {
-    let mut found: Found = Vec::with_capacity(n.min(4096));
-    let keys = &mut place.keys;
-    while found.len() < n {
-        let (left, mut long) = ((n - found.len()) as u64, false);
-        place.cursor.next_many(txn, left, &mut |key, value| {
-            // A long value is outside its leaf, and reading it needs the transaction, which this walk has.
-            long = value.is_chain();
-            if !long {
-                found.push((keys.len(), key.len(), kv_slice::of(value.bytes())));
-                keys.extend_from_slice(key);
+impl Keys {
+    fn clear(&mut self) {
+        self.full.clear();
+        self.used = 0;
+    }
+
+    #[inline(always)]
+    fn keep(&mut self, key: &KeyBuf) -> kv_slice {
+        let len = key.as_slice().len();
+        if let (Some(padded), Some(room)) = (key.padded(), self.bytes.get_mut(self.used..)) {
+            if let Some(place) = room.first_chunk_mut() {
+                *place = *padded;
+                self.used += len;
+                return kv_slice::of(&room[..len]);
             }
-            !long
+        }
+        self.keep_long(key)
+    }
+
+    #[inline(never)]
+    fn keep_long(&mut self, key: &[u8]) -> kv_slice {
+        if self.bytes.len() - self.used < key.len() + PADDED {
+            let more = (2 * self.bytes.len()).max(key.len() + 4096);
+            let full = std::mem::replace(&mut self.bytes, vec![0; more]);
+            self.full.push(full);
+            self.used = 0;
+        }
+        let place = &mut self.bytes[self.used..self.used + key.len()];
+        place.copy_from_slice(key);
+        self.used += key.len();
+        kv_slice::of(place)
+    }
+}
+
+/// Puts the next entries into `entries`; how many.
+fn next_many<R: Reader + ?Sized>(
+    place: &mut Place,
+    txn: &mut R,
+    entries: &mut OutArray<kv_entry>,
+) -> Result<usize, Error> {
+    let (cursor, keys) = (&mut place.cursor, &mut place.keys);
+    keys.clear();
+    let mut got = 0;
+    while got < entries.len {
+        let (left, mut long) = ((entries.len - got) as u64, false);
+        cursor.next_many(txn, left, &mut |key, value| match value {
+            Stored::Inline(value) => {
+                let (key, value) = (keys.keep(key), kv_slice::of(value));
+                entries.set(got, kv_entry { key, value });
+                got += 1;
+                true
+            }
+            // A long value is outside its leaf, and reading it needs the transaction, which this walk has.
+            Stored::Chain(_) => {
+                long = true;
+                false
+            }
         })?;
-        if !(long && place.cursor.next(txn)?) {
+        if !(long && cursor.next(txn)?) {
             break;
         }
-        let value = kv_slice::of(place.cursor.value(txn)?);
-        let key = place.cursor.key();
-        found.push((keys.len(), key.len(), value));
-        keys.extend_from_slice(key);
+        let value = kv_slice::of(cursor.value(txn)?);
+        let key = keys.keep_long(cursor.key());
+        entries.set(got, kv_entry { key, value });
+        got += 1;
     }
-    Ok(found)
+    Ok(got)
 }
 
 /// Moves over the next entries and answers them, up to n at a time. The cursor stands on the last one.
@@ -124,23 +181,12 @@ pub unsafe extern "C" fn kv_cursor_next_many(
         }
         let mut usage = CursorUse::of(cursor)?;
         let (place, side) = usage.parts()?;
-        place.keys.clear();
         let found = match side {
-            Side::Read(reading) => next_many(place, &mut &reading.txn, n)?,
-            Side::Write(mut write) => write.get()?.work(|txn| next_many(place, txn, n))?,
+            Side::Read(reading) => next_many(place, &mut &reading.txn, &mut entries)?,
+            Side::Write(mut write) => write.get()?.work(|txn| next_many(place, txn, &mut entries))?,
         };
-        // Their place is known now that all are there.
-        for (at, (start, len, value)) in found.iter().enumerate() {
-            entries.set(
-                at,
-                kv_entry {
-                    key: kv_slice::of(&place.keys[*start..start + len]),
-                    value: *value,
-                },
-            );
-        }
-        got.set(found.len());
-        if found.is_empty() {
+        got.set(found);
+        if found == 0 {
             return Err(Failure::NOTFOUND);
         }
         Ok(())

@@ -1,16 +1,17 @@
 //! Chapter "cursors": walking through a table.
 
 use crate::arg::{bytes, handle_out, maybe, Out};
+use crate::batch::Keys;
 use crate::error::{guard, guard_void};
 use crate::held_by::{Object, Place};
 use crate::reach::{self, CursorUse, Side, TxnUse};
 use crate::slots::{Kind, Kinds};
-use crate::status::{kv_status, Failure, Outcome};
+use crate::status::{kv_status, Failure, Outcome, KV_OK};
 use crate::types::{self, kv_cursor, kv_range, kv_slice, kv_table, kv_txn};
-use kv_engine::db::{Cursor, Reader, Seek};
+use kv_engine::db::{Cursor, ReadTxn, Reader, Seek};
 use kv_engine::Error;
 use std::borrow::Cow;
-use std::ffi::c_void;
+use std::ffi::{c_void, CStr};
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 /// Seek: exactly this key. @ingroup kv_cursors
@@ -70,8 +71,7 @@ pub unsafe extern "C" fn kv_cursor_open(
             cursor: opened,
             parent: slot,
             of_write: matches!(usage, TxnUse::Write(_)),
-            lent: (0, 0),
-            keys: Vec::new(),
+            keys: Keys::default(),
         }));
         cursor.set(std::ptr::without_provenance_mut(reach::publish_child(
             Kind::Cursor,
@@ -93,6 +93,24 @@ pub unsafe extern "C" fn kv_cursor_close(cursor: *mut kv_cursor) {
             reach::close_child(cursor.addr(), Kinds::of(&[Kind::Cursor, Kind::RetiredCursor]))
         });
     }
+}
+
+/// As [`go`] in a read transaction.
+#[inline(always)]
+fn go_reading(place: &mut Place, txn: &ReadTxn, way: Go<'_>, (key, value): Outputs) -> Result<bool, Error> {
+    let mut reader = txn;
+    let Some(value) = value else {
+        return go(place, &mut reader, way, (key, None));
+    };
+    if !go(place, &mut reader, way, (None, None))? {
+        return Ok(false);
+    }
+    let found = match place.cursor.quick_value(txn) {
+        Some(found) => found,
+        None => place.cursor.value(&mut reader)?,
+    };
+    answer(place, found, (key, Some(value)));
+    Ok(true)
 }
 
 #[inline(always)]
@@ -123,9 +141,7 @@ fn go<R: Reader + ?Sized>(place: &mut Place, txn: &mut R, go: Go<'_>, outputs: O
         value.set(kv_slice::of(cursor.value(txn)?));
     }
     if let Some(key) = outputs.0 {
-        let bytes = cursor.key();
-        place.lent = (bytes.as_ptr().addr(), bytes.len());
-        key.set(kv_slice::of(bytes));
+        key.set(kv_slice::of(cursor.key()));
     }
     Ok(true)
 }
@@ -139,18 +155,47 @@ unsafe fn travel(cursor: *mut kv_cursor, way: Go<'_>, key: *mut kv_slice, value:
     let outputs = unsafe { (maybe(key), maybe(value)) };
     let mut usage = CursorUse::of(cursor)?;
     let (place, side) = usage.parts()?;
-    if let Side::Read(reading) = &side {
-        let value = match way {
-            Go::Next => place.cursor.quick_next(&reading.txn),
-            Go::Prev => place.cursor.quick_prev(&reading.txn),
-            _ => None,
-        };
-        if let Some(value) = value {
-            answer(place, value, outputs);
-            return Ok(());
+    travel_far(place, side, way, outputs)
+}
+
+/// A step to the next entry, or the previous one. One inside a leaf, which nearly all are, can neither fail nor panic, and
+/// is made without the guard.
+#[inline(always)]
+unsafe fn step(
+    function: &'static CStr,
+    cursor: *mut kv_cursor,
+    back: bool,
+    key: *mut kv_slice,
+    value: *mut kv_slice,
+) -> kv_status {
+    if let Some(mut usage) = CursorUse::alone(cursor) {
+        if let Some((place, txn)) = usage.reading() {
+            let found = match place.cursor.quick_step(txn, back) {
+                None => place.cursor.long_step(txn, back),
+                found => found,
+            };
+            if let Some(found) = found {
+                // SAFETY: NULL or writable, as the caller of the exported function promises.
+                answer(place, found, unsafe { (maybe(key), maybe(value)) });
+                return KV_OK;
+            }
         }
     }
-    travel_far(place, side, way, outputs)
+    // SAFETY: as above.
+    unsafe { step_far(function, cursor, back, key, value) }
+}
+
+#[inline(never)]
+unsafe fn step_far(
+    function: &'static CStr,
+    cursor: *mut kv_cursor,
+    back: bool,
+    key: *mut kv_slice,
+    value: *mut kv_slice,
+) -> kv_status {
+    let way = if back { Go::Prev } else { Go::Next };
+    // SAFETY: as in `step`.
+    guard(function, move || unsafe { travel(cursor, way, key, value) })
 }
 
 /// Hands out the entry the cursor stands on.
@@ -160,17 +205,15 @@ fn answer(place: &mut Place, found: &[u8], (key, value): Outputs) {
         value.set(kv_slice::of(found));
     }
     if let Some(key) = key {
-        let bytes = place.cursor.key();
-        place.lent = (bytes.as_ptr().addr(), bytes.len());
-        key.set(kv_slice::of(bytes));
+        key.set(kv_slice::of(place.cursor.key()));
     }
 }
 
-/// What is not one step inside a leaf. Not inlined: its many errors would burden that step.
+/// Not inlined: its many errors once for all functions.
 #[inline(never)]
 fn travel_far(place: &mut Place, side: Side<'_>, way: Go<'_>, outputs: Outputs) -> Outcome {
     let found = match side {
-        Side::Read(reading) => go(place, &mut &reading.txn, way, outputs)?,
+        Side::Read(reading) => go_reading(place, &reading.txn, way, outputs)?,
         Side::Write(mut write) => write.get()?.work(|txn| go(place, txn, way, outputs))?,
     };
     if found {
@@ -218,9 +261,7 @@ pub unsafe extern "C" fn kv_cursor_last(cursor: *mut kv_cursor, key: *mut kv_sli
 #[no_mangle]
 pub unsafe extern "C" fn kv_cursor_next(cursor: *mut kv_cursor, key: *mut kv_slice, value: *mut kv_slice) -> kv_status {
     // SAFETY: outputs of the caller, NULL or writable.
-    guard(c"kv_cursor_next", move || unsafe {
-        travel(cursor, Go::Next, key, value)
-    })
+    unsafe { step(c"kv_cursor_next", cursor, false, key, value) }
 }
 
 /// Moves to the previous entry of the range.
@@ -230,9 +271,7 @@ pub unsafe extern "C" fn kv_cursor_next(cursor: *mut kv_cursor, key: *mut kv_sli
 #[no_mangle]
 pub unsafe extern "C" fn kv_cursor_prev(cursor: *mut kv_cursor, key: *mut kv_slice, value: *mut kv_slice) -> kv_status {
     // SAFETY: outputs of the caller, NULL or writable.
-    guard(c"kv_cursor_prev", move || unsafe {
-        travel(cursor, Go::Prev, key, value)
-    })
+    unsafe { step(c"kv_cursor_prev", cursor, true, key, value) }
 }
 
 /// Reads the current entry again.
@@ -247,9 +286,7 @@ pub unsafe extern "C" fn kv_cursor_get(cursor: *mut kv_cursor, key: *mut kv_slic
 
 /// The caller's bytes, copied if they lie in the cursor's own key, which the call is about to rebuild.
 fn apart<'a>(place: &Place, bytes: &'a [u8]) -> Cow<'a, [u8]> {
-    let (start, len) = place.lent;
-    let at = bytes.as_ptr().addr();
-    if at < start + len && start < at + bytes.len() {
+    if place.cursor.has_lent(bytes) {
         Cow::Owned(bytes.to_vec())
     } else {
         Cow::Borrowed(bytes)
@@ -287,7 +324,7 @@ pub unsafe extern "C" fn kv_cursor_seek(
         let sought = apart(place, sought);
         let way = Go::Seek(&sought, how);
         let found = match side {
-            Side::Read(reading) => go(place, &mut &reading.txn, way, outputs)?,
+            Side::Read(reading) => go_reading(place, &reading.txn, way, outputs)?,
             Side::Write(mut write) => write.get()?.work(|txn| go(place, txn, way, outputs))?,
         };
         if found {

@@ -1,5 +1,6 @@
 //! What stands behind a handle.
 
+use crate::batch::Keys;
 use crate::slots::Slot;
 use crate::status::{Failure, Outcome};
 use crate::stuck::Stuck;
@@ -122,10 +123,8 @@ pub(crate) struct Place {
     pub(crate) parent: &'static Slot,
     /// Its transaction writes.
     pub(crate) of_write: bool,
-    /// Where the key that was answered last lies, to recognise it when it comes back as input: (address, length).
-    pub(crate) lent: (usize, usize),
     /// Keys answered by `kv_cursor_next_many`.
-    pub(crate) keys: Vec<u8>,
+    pub(crate) keys: Keys,
 }
 
 /// Behind a `kv_writer`.

@@ -10,6 +10,7 @@ use crate::reach::{self, CursorUse, Side, TxnUse};
 use crate::status::{kv_status, Failure, Outcome};
 use crate::types::{self, known, kv_cursor, kv_range, kv_table, kv_txn, put_mode, KV_BLIND};
 use kv_engine::db::{Cursor, Reader};
+use kv_engine::page::key::PADDED;
 use kv_engine::Error;
 use std::ffi::c_void;
 use std::mem::size_of;
@@ -116,13 +117,14 @@ impl Packer {
     }
 
     /// Adds an entry of these strings, or nothing if there is no room for all of them.
+    #[inline(never)]
     fn push(&mut self, strings: &[&[u8]], kind: u8) -> Result<(), usize> {
         let bytes: usize = strings.iter().map(|s| s.len()).sum();
         if self.bytes.len - self.used < bytes || self.ends.len - self.strings < strings.len() {
             return Err(bytes);
         }
         for string in strings {
-            if self.bytes.put(self.used, string).is_err() {
+            if !self.bytes.copy_in(self.used, string) {
                 return Err(bytes);
             }
             self.used += string.len();
@@ -138,12 +140,14 @@ impl Packer {
 
     /// As [`Packer::push`] of both, without a loop: what a scan does most.
     #[inline(always)]
-    fn push_pair(&mut self, key: &[u8], value: &[u8]) -> Result<(), usize> {
+    fn push_pair(&mut self, key: &[u8], padded: Option<&[u8; PADDED]>, value: &[u8]) -> Result<(), usize> {
         let (middle, end) = (self.used + key.len(), self.used + key.len() + value.len());
         if end > self.bytes.len || self.ends.len - self.strings < 2 || self.kinds.is_some() {
             return self.push(&[key, value], KV_KIND_PRESENT);
         }
-        if self.bytes.put(self.used, key).is_err() || self.bytes.put(middle, value).is_err() {
+        // What lies behind a short key is overwritten by its value.
+        let there = padded.is_some_and(|padded| self.bytes.put_block(self.used, padded));
+        if !(there || self.bytes.copy_in(self.used, key)) || !self.bytes.copy_in(middle, value) {
             return Err(key.len() + value.len());
         }
         self.ends.set(self.strings, middle as u32);
@@ -154,9 +158,9 @@ impl Packer {
 
     /// Adds an entry, or what of it is wanted.
     #[inline(always)]
-    fn push_entry(&mut self, key: &[u8], value: &[u8]) -> Result<(), usize> {
+    fn push_entry(&mut self, key: &[u8], padded: Option<&[u8; PADDED]>, value: &[u8]) -> Result<(), usize> {
         match (self.keys, self.values) {
-            (true, true) => self.push_pair(key, value),
+            (true, true) => self.push_pair(key, padded, value),
             (true, false) => self.push(&[key], KV_KIND_PRESENT),
             _ => self.push(&[value], KV_KIND_PRESENT),
         }
@@ -246,13 +250,13 @@ fn fill<R: Reader + ?Sized>(
             // A long value is outside its leaf, and reading it needs the transaction, which this walk has.
             long = packer.values && value.is_chain();
             if !long {
-                needed = packer.push_entry(key, value.bytes()).err();
+                needed = packer.push_entry(key, key.padded(), value.bytes()).err();
             }
             !long && needed.is_none()
         })?;
         if long && cursor.next(txn)? {
             let value = cursor.value(txn)?;
-            needed = packer.push_entry(cursor.key(), value).err();
+            needed = packer.push_entry(cursor.key(), None, value).err();
             if needed.is_some() {
                 cursor.prev(txn)?;
             }

@@ -265,6 +265,28 @@ impl CursorUse {
         slots::hold(handle.addr(), Kind::Cursor).map(CursorUse)
     }
 
+    /// As [`CursorUse::of`], if no other call uses the cursor; `None` says nothing about why.
+    #[inline(always)]
+    pub(crate) fn alone(handle: *mut kv_cursor) -> Option<CursorUse> {
+        slots::hold_alone(handle.addr(), Kind::Cursor).map(CursorUse)
+    }
+
+    /// The cursor and its transaction, if that reads.
+    #[inline(always)]
+    pub(crate) fn reading(&mut self) -> Option<(&mut Place, &ReadTxn)> {
+        let Object::Cursor(place) = self.0.object() else {
+            return None;
+        };
+        if place.of_write {
+            return None;
+        }
+        // SAFETY: this call holds a child of that slot, registered there until it is closed.
+        match unsafe { place.parent.shared() } {
+            Object::Read(reading) => Some((place, &reading.txn)),
+            _ => None,
+        }
+    }
+
     /// The cursor and the transaction it belongs to.
     #[inline]
     pub(crate) fn parts(&mut self) -> Outcome<(&mut Place, Side<'_>)> {

@@ -2,6 +2,7 @@
 
 use super::{PutMode, Range, ReadTxn, Reader, Seek, Table, WriteTxn};
 use crate::error::{Error, Result};
+use crate::page::key::KeyBuf;
 use crate::page::leaf::Stored;
 use crate::tree::limits::Limits;
 use crate::tree::walk::{Place, Seen, Walker};
@@ -120,17 +121,30 @@ impl Cursor {
         self.walker.key()
     }
 
-    /// To the next entry of the same leaf, whose value is answered: all a step costs in most cases. `None`: nothing has
-    /// changed, and [`Cursor::next`] has to be called (a leaf's end, a long value, nothing known of the leaf yet).
-    #[inline(always)]
-    pub fn quick_next<'a>(&mut self, txn: &'a ReadTxn) -> Option<&'a [u8]> {
-        self.walker.stride(&txn.source(), txn.version(), self.reverse)
+    /// Whether `bytes` lie where keys of this cursor are put, so that it would overwrite them.
+    pub fn has_lent(&self, bytes: &[u8]) -> bool {
+        self.walker.has_lent(bytes)
     }
 
-    /// As [`Cursor::quick_next`], to the previous entry.
+    /// To the next entry of the same leaf (the previous one if `back`), whose value is answered: all a step costs in most
+    /// cases. `None`: nothing has changed, and [`Cursor::long_step`] may know more.
     #[inline(always)]
-    pub fn quick_prev<'a>(&mut self, txn: &'a ReadTxn) -> Option<&'a [u8]> {
-        self.walker.stride(&txn.source(), txn.version(), !self.reverse)
+    pub fn quick_step<'a>(&mut self, txn: &'a ReadTxn, back: bool) -> Option<&'a [u8]> {
+        self.walker.stride(&txn.source(), txn.version(), self.reverse != back)
+    }
+
+    /// As [`Cursor::quick_step`], for keys of any length. `None`: nothing has changed, and [`Cursor::next`] or
+    /// [`Cursor::prev`] has to be called (a leaf's end, a long value, nothing known of the leaf yet).
+    #[inline(never)]
+    pub fn long_step<'a>(&mut self, txn: &'a ReadTxn, back: bool) -> Option<&'a [u8]> {
+        self.walker
+            .long_stride(&txn.source(), txn.version(), self.reverse != back)
+    }
+
+    /// As [`Cursor::value`], if that needs nothing but a look.
+    #[inline]
+    pub fn quick_value<'a>(&self, txn: &'a ReadTxn) -> Option<&'a [u8]> {
+        self.walker.quick_value(&txn.source(), txn.version())
     }
 
     /// Value of the entry; call only when standing on one.
@@ -197,11 +211,12 @@ impl Cursor {
     /// Steps to up to `limit` next entries and gives each to `take`, values as stored (a chain is not read). When `take`
     /// answers false, the cursor stays before that entry, which the next call gives again. How many were taken; fewer
     /// than `limit` although `take` never refused: the end.
+    #[inline(always)]
     pub fn next_many<'a, R: Reader + ?Sized>(
         &mut self,
         txn: &'a mut R,
         limit: u64,
-        take: &mut dyn FnMut(&[u8], Stored<'a>) -> bool,
+        take: &mut impl FnMut(&KeyBuf, Stored<'a>) -> bool,
     ) -> Result<u64> {
         self.on(txn, |w, t, reverse| w.take_many(t, reverse, limit, take))
     }

@@ -65,19 +65,26 @@ pub trait Reader {
 
     /// Values of many keys at once (interleaved descents), appended to `out` in their order.
     fn get_many<'a>(&'a mut self, table: Table, keys: &[&[u8]], out: &mut Vec<Option<&'a [u8]>>) -> Result<()> {
+        out.try_reserve(keys.len())
+            .map_err(|_| crate::Error::NoMemory("the answers to many keys"))?;
+        self.get_each(table, keys, &mut |value| out.push(value))
+    }
+
+    /// As [`Reader::get_many`], each value given to `give`, which after an error has seen the first of them.
+    fn get_each<'a>(&'a mut self, table: Table, keys: &[&[u8]], give: &mut dyn FnMut(Option<&'a [u8]>)) -> Result<()> {
         self.settle(table)?;
         let this: &'a Self = self;
         let tree = this.tree_now(table)?;
-        let mut found = Vec::new();
-        for room in [found.try_reserve_exact(keys.len()), out.try_reserve(keys.len())] {
-            room.map_err(|_| crate::Error::NoMemory("the answers to many keys"))?;
-        }
-        search::get_many(&tree.source, &tree.root, keys, &mut found).map_err(|e| e.in_table(table))?;
-        for stored in found {
-            out.push(match stored {
-                Some(stored) => Some(this.resolve(stored).map_err(|e| e.in_table(table))?),
-                None => None,
-            });
+        for keys in keys.chunks(search::LANES) {
+            let give = |stored: Option<Stored<'a>>| {
+                give(match stored {
+                    Some(Stored::Inline(value)) => Some(value),
+                    Some(chain) => Some(this.resolve(chain)?),
+                    None => None,
+                });
+                Ok(())
+            };
+            search::get_few(&tree.source, &tree.root, keys, give).map_err(|e| e.in_table(table))?;
         }
         Ok(())
     }

@@ -13,6 +13,10 @@ use crate::util::prefetch::prefetch;
 
 /// Bytes behind a key that may be overwritten while it is put together.
 const SPARE: usize = 32;
+/// Bytes of a short key with what lies behind it.
+pub const PADDED: usize = SPARE;
+/// [`LONG`] in either of a record's lengths.
+const LONG_LENS: u32 = (LONG as u32) << 16 | LONG as u32;
 
 /// A key with room behind it: keys are written in whole registers.
 #[derive(Debug, Clone, Default)]
@@ -31,6 +35,21 @@ impl KeyBuf {
     #[inline(always)]
     pub fn as_slice(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or(&[])
+    }
+
+    /// A short key with what happens to lie behind it: to be copied in registers, not by a call.
+    #[inline(always)]
+    pub fn padded(&self) -> Option<&[u8; PADDED]> {
+        if self.len > PADDED {
+            return None;
+        }
+        self.bytes.first_chunk()
+    }
+
+    /// Whether `other` lies where the key is.
+    pub fn overlaps(&self, other: &[u8]) -> bool {
+        let (here, there) = (self.bytes.as_ptr_range(), other.as_ptr_range());
+        here.start < there.end && there.start < here.end
     }
 
     /// Becomes a copy of `key`.
@@ -53,24 +72,37 @@ impl KeyBuf {
     }
 }
 
-/// `N` bytes from `at` on, if they are inside.
+impl std::ops::Deref for KeyBuf {
+    type Target = [u8];
+    #[inline(always)]
+    fn deref(&self) -> &[u8] {
+        self.as_slice()
+    }
+}
+
+/// `N` bytes from `at` on, if they are inside. Where `at` is made of 16-bit numbers, this is one compare.
 #[inline(always)]
 fn fixed<const N: usize>(page: &[u8], at: usize) -> Option<&[u8; N]> {
-    page.get(at..)?.first_chunk::<N>()
+    page.get(at..at + N)?.first_chunk::<N>()
 }
 
 /// What is the same for all entries of one leaf. Only numbers: the page is given to every call, and every access to it is
-/// checked, so a shape of another page gives wrong answers at worst.
+/// checked, so a shape of another page gives wrong answers at worst. They are as wide as the page has them, from which the
+/// compiler knows that no sum of them overflows.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Shape {
-    n: usize,
-    prefix: usize,
-    /// The prefix's bytes from its last multiple of 8 on, as the begin of a big-endian word.
-    stem: u64,
+    prefix: u16,
+    /// The last multiple of 8 in the prefix, from which on a key is written as words, and the bits of the prefix behind it.
+    word: u16,
+    shift: u8,
+    /// Where the offsets of a slotted leaf begin, or the values of a dense one.
+    second: u32,
     /// Dense: as in [`Leaf::shape`]; zero in a slotted leaf.
-    class: usize,
-    width: usize,
-    value_width: usize,
+    class: u8,
+    width: u8,
+    value_width: u16,
+    /// The prefix's bytes from `word` on, as the begin of a big-endian word.
+    stem: u64,
 }
 
 impl Shape {
@@ -85,85 +117,115 @@ impl Shape {
         stem[..last.len()].copy_from_slice(last);
         let (width, class, value_width) = leaf.shape();
         Shape {
-            n: leaf.len(),
-            prefix: prefix.len(),
+            prefix: prefix.len() as u16,
+            word: (prefix.len() & !7) as u16,
+            shift: 8 * (prefix.len() & 7) as u8,
+            second: (HEADER + leaf.len() * if class == 0 { 5 } else { class }) as u32,
+            class: class as u8,
+            width: width as u8,
+            value_width: value_width as u16,
             stem: u64::from_be_bytes(stem),
-            class,
-            width,
-            value_width,
         }
     }
 
     /// Puts key `i` of the leaf into `key`, which holds the leaf's prefix, and answers its value. `None`, with `key`
-    /// unchanged: a long key or value, a record at the very end of the page, a key longer than the room in `key`, or
+    /// unchanged: a long key or value, a record near the end of the page, a key longer than the room in `key`, or
     /// damage; [`Leaf::entry`] tells which.
     #[inline(always)]
     pub fn entry<'a>(&self, page: &'a [u8], i: usize, key: &mut KeyBuf) -> Option<&'a [u8]> {
-        let (word, odd) = (self.prefix & !7, self.prefix & 7);
-        let shift = 8 * odd as u32;
+        self.entry_of::<true>(page, i, key)
+    }
+
+    /// As [`Shape::entry`], but also `None` for keys that go on for more than 16 bytes behind their second word: without the
+    /// call that copies them, all of this stays in registers.
+    #[inline(always)]
+    pub fn short_entry<'a>(&self, page: &'a [u8], i: usize, key: &mut KeyBuf) -> Option<&'a [u8]> {
+        self.entry_of::<false>(page, i, key)
+    }
+
+    #[inline(always)]
+    fn entry_of<'a, const ANY: bool>(&self, page: &'a [u8], i: usize, key: &mut KeyBuf) -> Option<&'a [u8]> {
+        let (i, word, second) = (usize::from(i as u16), usize::from(self.word), self.second as usize);
         if self.class != 0 {
+            let (class, value_width) = (usize::from(self.class), usize::from(self.value_width));
             // The element's bytes come first in memory, so they are the low ones: up with them.
-            let suffix = u64::from_le_bytes(*fixed(page, HEADER + self.class * i)?) << ((64 - 8 * self.class) & 63);
-            let from = HEADER + self.class * self.n + self.value_width * i;
-            let value = page.get(from..from + self.value_width)?;
-            let to = key.bytes.get_mut(word..)?.first_chunk_mut::<16>()?;
-            to[..8].copy_from_slice(&(self.stem | suffix >> shift).to_be_bytes());
-            to[8..].copy_from_slice(&((suffix << (63 - shift)) << 1).to_be_bytes());
-            key.len = self.prefix + self.width;
+            let suffix = u64::from_le_bytes(*fixed(page, HEADER + class * i)?) << ((64 - 8 * class) & 63);
+            let from = second + value_width * i;
+            let value = page.get(from..from + value_width)?;
+            let to = key.bytes.get_mut(word..word + 16)?.first_chunk_mut()?;
+            self.write_words(suffix, 0, to);
+            key.len = usize::from(self.prefix) + usize::from(self.width);
             return Some(value);
         }
-        let at = u16::from_le_bytes(*fixed(page, HEADER + 5 * self.n + 2 * i)?) as usize;
-        let record = fixed::<{ RECORD + 16 }>(page, at)?;
-        let (len, size) = (
-            u16::from_le_bytes([record[0], record[1]]),
-            u16::from_le_bytes([record[2], record[3]]),
-        );
-        if (len | size) & LONG != 0 {
+        let at = usize::from(u16::from_le_bytes(*fixed(page, second + 2 * i)?));
+        let record = fixed::<{ RECORD + 32 }>(page, at)?;
+        let lens = u32::from_le_bytes(*record.first_chunk()?);
+        if lens & LONG_LENS != 0 {
             return None;
         }
-        let len = len as usize;
-        let tail = at + RECORD;
-        let end = tail + len.saturating_sub(4);
-        let value = page.get(end..end + size as usize)?;
+        let (len, size) = (usize::from(lens as u16), (lens >> 16) as usize);
+        // The first 4 bytes of a suffix are in its head.
+        let end = at + len.max(RECORD);
+        let value = page.get(end..end + size)?;
         let head = u32::from_le_bytes(*fixed(page, HEADER + 4 * i)?);
-        let early = u128::from_be_bytes(*record[RECORD..].first_chunk::<16>()?);
-        let first = (head as u64) << 32 | (early >> 96) as u64;
-        let second = (early >> 32) as u64;
-        // Suffix bytes that the two words have room for, and where the others begin.
-        let held = 16 - odd;
-        if len > held {
-            let from = tail + held - 4;
-            let more = page.get(from..)?;
-            let room = key.bytes.get_mut(word + 16..)?;
-            if len - held <= 16 {
-                room.first_chunk_mut::<16>()?.copy_from_slice(more.first_chunk::<16>()?);
-            } else {
-                // In pieces of 16, over its end: both sides are known to reach that far.
-                let whole = (len - held).next_multiple_of(16);
-                let (more, room) = (more.get(..whole)?, room.get_mut(..whole)?);
-                for (to, from) in room.chunks_exact_mut(16).zip(more.chunks_exact(16)) {
-                    to.copy_from_slice(from);
-                }
+        // What two words have room for. 16 bytes follow, wanted or not, and more only of long keys.
+        let held = 16 - usize::from(self.shift & 56) / 8;
+        if len > held + 16 {
+            if !ANY {
+                return None;
             }
+            copy_on(
+                page.get(at + held + 16..)?,
+                key.bytes.get_mut(word + 32..)?,
+                len - held - 16,
+            )?;
         }
-        let to = key.bytes.get_mut(word..)?.first_chunk_mut::<16>()?;
-        to[..8].copy_from_slice(&(self.stem | first >> shift).to_be_bytes());
-        to[8..].copy_from_slice(&((first << (63 - shift)) << 1 | second >> shift).to_be_bytes());
-        key.len = self.prefix + len;
+        let (words, more) = key.bytes.get_mut(word..word + 32)?.split_first_chunk_mut()?;
+        *more.first_chunk_mut::<16>()? = *record[held..].first_chunk()?;
+        let early = u32::from_be_bytes(*record[RECORD..].first_chunk()?);
+        let late = u64::from_be_bytes(*record[RECORD + 4..].first_chunk()?);
+        self.write_words(u64::from(head) << 32 | u64::from(early), late, words);
+        key.len = usize::from(self.prefix) + len;
         Some(value)
+    }
+
+    /// Writes the begin of a suffix behind the prefix's last bytes.
+    #[inline(always)]
+    fn write_words(&self, first: u64, second: u64, to: &mut [u8; 16]) {
+        let both = (u128::from(first) << 64 | u128::from(second)) >> (self.shift & 56);
+        to[..8].copy_from_slice(&(self.stem | (both >> 64) as u64).to_be_bytes());
+        to[8..].copy_from_slice(&(both as u64).to_be_bytes());
+    }
+
+    /// Value `i` of the leaf alone; `None` as in [`Shape::entry`], but for the key's length.
+    #[inline]
+    pub fn value<'a>(&self, page: &'a [u8], i: usize) -> Option<&'a [u8]> {
+        let (i, second) = (usize::from(i as u16), self.second as usize);
+        let (from, size) = if self.class != 0 {
+            let width = usize::from(self.value_width);
+            (second + width * i, width)
+        } else {
+            let at = usize::from(u16::from_le_bytes(*fixed(page, second + 2 * i)?));
+            let lens = u32::from_le_bytes(*fixed(page, at)?);
+            if lens & LONG_LENS != 0 {
+                return None;
+            }
+            (at + usize::from(lens as u16).max(RECORD), (lens >> 16) as usize)
+        };
+        page.get(from..from + size)
     }
 
     /// Asks memory for the records of the entries `from .. to`, which lie anywhere in the page: asked for one after the
     /// other by steps that wait for each, they would cost a miss each.
     #[inline]
     pub fn ahead(&self, page: &[u8], from: usize, to: usize) {
+        let second = self.second as usize;
         if self.class != 0 {
-            let at = HEADER + self.class * self.n + self.value_width * from;
+            let at = second + usize::from(self.value_width) * from;
             prefetch(page.get(at..).unwrap_or(&[]), 1);
             return;
         }
-        let offsets = HEADER + 5 * self.n;
-        let offsets = page.get(offsets + 2 * from..offsets + 2 * to).unwrap_or(&[]);
+        let offsets = page.get(second + 2 * from..second + 2 * to).unwrap_or(&[]);
         for offset in offsets.chunks_exact(2) {
             let at = u16::from_le_bytes([offset[0], offset[1]]) as usize;
             // The rest of the key, and the value's begin, which may lie in the next line.
@@ -171,6 +233,17 @@ impl Shape {
             prefetch(page.get(at + 32..).unwrap_or(&[]), 1);
         }
     }
+}
+
+/// Copies at least `len` bytes in pieces of 16, over their end, if both sides reach that far; else nothing.
+#[inline(never)]
+fn copy_on(from: &[u8], to: &mut [u8], len: usize) -> Option<()> {
+    let whole = len.next_multiple_of(16);
+    let (from, to) = (from.get(..whole)?, to.get_mut(..whole)?);
+    for (to, from) in to.chunks_exact_mut(16).zip(from.chunks_exact(16)) {
+        to.copy_from_slice(from);
+    }
+    Some(())
 }
 
 impl<'a> Leaf<'a> {

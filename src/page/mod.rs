@@ -117,6 +117,13 @@ pub trait Source<'a> {
         self.page(ptr).ok()
     }
 
+    /// The page behind `ptr`, which [`Source::peek`] has answered since the source's snapshot was taken: what it sums to is
+    /// not asked again.
+    #[inline(always)]
+    fn again(&self, ptr: &Ptr) -> Option<&'a [u8]> {
+        self.peek(ptr)
+    }
+
     /// As [`Source::peek`], by what it needs of a pointer.
     #[inline(always)]
     fn peek_at(&self, page: u64, checksum: u32) -> Option<&'a [u8]> {

@@ -197,6 +197,15 @@ impl<'a> Source<'a> for View<'a> {
     }
 
     #[inline(always)]
+    fn again(&self, ptr: &Ptr) -> Option<&'a [u8]> {
+        if ptr.page.wrapping_sub(self.first) >= self.tags.len() as u64 {
+            return None;
+        }
+        // SAFETY: as in `bytes`: the page was just compared with the bounds.
+        Some(unsafe { std::slice::from_raw_parts(self.start(ptr.page), self.size()) })
+    }
+
+    #[inline(always)]
     fn page(&self, ptr: &Ptr) -> Result<&'a [u8]> {
         let at = ptr.page.wrapping_sub(self.first);
         let Some(tag) = self.tags.get(at as usize) else {

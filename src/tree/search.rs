@@ -17,8 +17,8 @@ pub(super) const LEAF_AHEAD: usize = 1024;
 /// Bytes of a leaf asked for early where many lookups are under way: the rest is asked for once it is known how much there
 /// is. Memory has more to do then, and must not be asked for what nobody needs.
 const LEAF_NEAR: usize = 256;
-/// Lookups under way at once in [`get_many`].
-const LANES: usize = 16;
+/// Lookups under way at once in [`get_few`].
+pub const LANES: usize = 16;
 
 #[cold]
 #[inline(never)]

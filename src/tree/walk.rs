@@ -52,15 +52,14 @@ pub struct Walker {
     version: u64,
     /// The position belongs to `version`; false: only the key counts.
     fresh: bool,
+    /// It is fresh, on an entry, and has looked at the leaf through the version's source: [`Walker::stride`] may go on.
+    quick: bool,
     /// Entries of the leaf inside the limits.
     low: usize,
     high: usize,
     /// Of the leaf it stands in, whose prefix `key` begins with, while it is on an entry and fresh.
     shape: Shape,
 }
-
-/// Answer of a callback that takes entries.
-pub type Take<'f, 's> = &'f mut dyn FnMut(&[u8], Stored<'s>) -> bool;
 
 impl Walker {
     /// Before the first entry of `limits`.
@@ -87,6 +86,11 @@ impl Walker {
         self.key.as_slice()
     }
 
+    /// Whether `bytes` lie where it puts keys.
+    pub fn has_lent(&self, bytes: &[u8]) -> bool {
+        self.key.overlaps(bytes) || self.spare.overlaps(bytes)
+    }
+
     /// Whether the value of the entry it stands on is outside the leaf (as of the last look).
     #[inline(always)]
     pub fn is_chain(&self) -> bool {
@@ -99,21 +103,27 @@ impl Walker {
         self.fresh && self.version == version
     }
 
+    /// From now on only the key counts.
+    #[inline(always)]
+    fn forget(&mut self) {
+        (self.fresh, self.quick) = (false, false);
+    }
+
     /// Stands before the first or behind the last entry.
     pub fn park(&mut self, place: Place) {
         self.place = place;
-        self.fresh = false;
+        self.forget();
     }
 
     /// The entry it stood on is gone.
     pub fn deleted(&mut self) {
         self.place = Place::Gap;
-        self.fresh = false;
+        self.forget();
     }
 
     /// To the first entry within the limits; false (and then at the end): none.
     pub fn first<'s, S: Source<'s> + ?Sized>(&mut self, t: &Seen<'_, S>) -> Result<bool> {
-        self.fresh = false;
+        self.forget();
         match &self.limits.lower {
             Bound::Unbounded => self.position.to_first(t.source, t.root)?,
             Bound::Included(key) => self.position.seek(t.source, t.root, key)?,
@@ -127,7 +137,7 @@ impl Walker {
 
     /// To the last entry within the limits; false (and then at the start): none.
     pub fn last<'s, S: Source<'s> + ?Sized>(&mut self, t: &Seen<'_, S>) -> Result<bool> {
-        self.fresh = false;
+        self.forget();
         match &self.limits.upper {
             Bound::Unbounded => self.position.to_last(t.source, t.root)?,
             Bound::Included(key) => self.position.seek_before(t.source, t.root, key, true)?,
@@ -146,7 +156,7 @@ impl Walker {
         if self.limits.is_before(key) {
             return self.first(t);
         }
-        self.fresh = false;
+        self.forget();
         if self.position.seek(t.source, t.root, key)? && !or_equal {
             self.position.next(t.source)?;
         }
@@ -163,14 +173,14 @@ impl Walker {
         if self.limits.is_behind(key) {
             return self.last(t);
         }
-        self.fresh = false;
+        self.forget();
         self.position.seek_before(t.source, t.root, key, or_equal)?;
         self.arrive(t, Place::Start)
     }
 
     /// To the entry of `key`; false: there is none within the limits, it stands where the entry would be.
     pub fn exactly<'s, S: Source<'s> + ?Sized>(&mut self, t: &Seen<'_, S>, key: &[u8]) -> Result<bool> {
-        self.fresh = false;
+        self.forget();
         if self.limits.contains(key) && self.position.seek(t.source, t.root, key)? && self.arrive(t, Place::Gap)? {
             return Ok(true);
         }
@@ -183,7 +193,7 @@ impl Walker {
     /// To the next entry in key order; false: none, at the end.
     #[inline(always)]
     pub fn forward<'s, S: Source<'s> + ?Sized>(&mut self, t: &Seen<'_, S>) -> Result<bool> {
-        if self.stride(t.source, t.version, false).is_some() {
+        if self.long_stride(t.source, t.version, false).is_some() {
             return Ok(true);
         }
         self.forward_slow(t)
@@ -193,26 +203,45 @@ impl Walker {
     /// step has to be made by [`Walker::forward`] or [`Walker::backward`].
     #[inline(always)]
     pub fn stride<'s, S: Source<'s> + ?Sized>(&mut self, source: &S, version: u64, back: bool) -> Option<&'s [u8]> {
-        let (index, _) = self.position.in_leaf();
-        if self.place != Place::On || !self.is_fresh(version) {
+        if !self.quick || self.version != version {
             return None;
         }
-        let next = if back {
-            if index <= self.low {
-                return None;
-            }
-            index - 1
-        } else {
-            if index + 1 >= self.high {
-                return None;
-            }
-            index + 1
-        };
-        let page = source.peek(self.position.leaf_ptr())?;
-        let value = self.shape.entry(page, next, &mut self.key)?;
+        let next = self.beside(back)?;
+        let page = source.again(self.position.leaf_ptr())?;
+        let value = self.shape.short_entry(page, next, &mut self.key)?;
         self.position.set_index(next);
         self.chain = false;
         Some(value)
+    }
+
+    /// As [`Walker::stride`], whatever the keys' lengths. The rest of the leaf is left to this, too.
+    #[inline]
+    pub fn long_stride<'s, S: Source<'s> + ?Sized>(
+        &mut self,
+        source: &S,
+        version: u64,
+        back: bool,
+    ) -> Option<&'s [u8]> {
+        if self.place != Place::On || !self.is_fresh(version) {
+            return None;
+        }
+        let next = self.beside(back)?;
+        let page = source.peek(self.position.leaf_ptr())?;
+        let value = self.shape.entry(page, next, &mut self.key)?;
+        self.position.set_index(next);
+        (self.chain, self.quick) = (false, false);
+        Some(value)
+    }
+
+    /// The entry of the same leaf to which a step leads.
+    #[inline(always)]
+    fn beside(&self, back: bool) -> Option<usize> {
+        let (index, _) = self.position.in_leaf();
+        if back {
+            (index > self.low).then(|| index - 1)
+        } else {
+            (index + 1 < self.high).then_some(index + 1)
+        }
     }
 
     #[inline(never)]
@@ -229,7 +258,7 @@ impl Walker {
                     self.park(Place::End);
                     return Ok(false);
                 }
-                self.fresh = false;
+                self.forget();
                 self.position.next_leaf(t.source)?;
                 self.arrive(t, Place::End)
             }
@@ -240,7 +269,7 @@ impl Walker {
     /// To the previous entry in key order; false: none, at the start.
     #[inline(always)]
     pub fn backward<'s, S: Source<'s> + ?Sized>(&mut self, t: &Seen<'_, S>) -> Result<bool> {
-        if self.stride(t.source, t.version, true).is_some() {
+        if self.long_stride(t.source, t.version, true).is_some() {
             return Ok(true);
         }
         self.backward_slow(t)
@@ -260,7 +289,7 @@ impl Walker {
                     self.park(Place::Start);
                     return Ok(false);
                 }
-                self.fresh = false;
+                self.forget();
                 self.position.prev_leaf(t.source)?;
                 self.arrive(t, Place::Start)
             }
@@ -277,6 +306,16 @@ impl Walker {
         }
     }
 
+    /// Value of the entry it stands on, if that needs nothing but a look; `None` says nothing about why.
+    #[inline]
+    pub fn quick_value<'s, S: Source<'s> + ?Sized>(&self, source: &S, version: u64) -> Option<&'s [u8]> {
+        if !self.quick || self.version != version {
+            return None;
+        }
+        let (index, _) = self.position.in_leaf();
+        self.shape.value(source.again(self.position.leaf_ptr())?, index)
+    }
+
     /// Value of the entry it stands on; only if fresh.
     #[inline(always)]
     pub fn value<'s, S: Source<'s> + ?Sized>(&self, t: &Seen<'_, S>) -> Result<Stored<'s>> {
@@ -291,7 +330,8 @@ impl Walker {
         let result = f(self, own.as_slice());
         if result.is_err() {
             self.spare = std::mem::replace(&mut self.key, own);
-            (self.place, self.fresh) = (place, false);
+            self.forget();
+            self.place = place;
         } else {
             self.spare = own;
         }
@@ -308,9 +348,11 @@ impl Walker {
             if index >= self.low && index < self.high {
                 self.shape = Shape::of(&leaf, &mut self.key);
                 self.look_ahead(t, leaf.bytes(), otherwise == Place::Start)?;
-                self.load(t)?;
+                self.load(t, &leaf, number)?;
                 self.place = Place::On;
                 (self.version, self.fresh) = (t.version, true);
+                // Not so where every access is to be verified.
+                self.quick = t.source.peek(self.position.leaf_ptr()).is_some();
                 return Ok(true);
             }
         }
@@ -371,21 +413,19 @@ impl Walker {
 
     /// Takes up the key of the entry the position is on, in a leaf whose shape is known.
     #[inline]
-    fn load<'s, S: Source<'s> + ?Sized>(&mut self, t: &Seen<'_, S>) -> Result<()> {
+    fn load<'s, S: Source<'s> + ?Sized>(&mut self, t: &Seen<'_, S>, leaf: &Leaf<'s>, number: u64) -> Result<()> {
         let (index, _) = self.position.in_leaf();
-        let found = self.position.leaf(t.source).and_then(|(leaf, number)| {
-            match self.shape.entry(leaf.bytes(), index, &mut self.key) {
-                Some(value) => Ok(Stored::Inline(value)),
-                None => leaf.entry(index, number, t.source, &mut self.key),
-            }
-        });
-        match found {
+        if self.shape.entry(leaf.bytes(), index, &mut self.key).is_some() {
+            self.chain = false;
+            return Ok(());
+        }
+        match leaf.entry(index, number, t.source, &mut self.key) {
             Ok(value) => {
                 self.chain = value.is_chain();
                 Ok(())
             }
             Err(e) => {
-                self.fresh = false;
+                self.forget();
                 Err(e)
             }
         }
@@ -393,13 +433,12 @@ impl Walker {
 
     /// Steps on up to `limit` times (backwards if `reverse`) and gives every entry come to to `take`. When it answers
     /// false the entry counts as not come to: the walker stands where it stood before. How many were taken.
-    pub fn take_many<'s, S: Source<'s> + ?Sized>(
-        &mut self,
-        t: &Seen<'_, S>,
-        reverse: bool,
-        limit: u64,
-        take: Take<'_, 's>,
-    ) -> Result<u64> {
+    #[inline(always)]
+    pub fn take_many<'s, S, F>(&mut self, t: &Seen<'_, S>, reverse: bool, limit: u64, take: &mut F) -> Result<u64>
+    where
+        S: Source<'s> + ?Sized,
+        F: FnMut(&KeyBuf, Stored<'s>) -> bool,
+    {
         let mut taken = 0;
         // Whether the entry it stands on is still there decides what a refusal goes back to.
         self.look(t)?;
@@ -409,26 +448,16 @@ impl Walker {
             if !(if reverse { self.backward(t)? } else { self.forward(t)? }) {
                 break;
             }
+            // From here on to the end of the leaf, without a step's ceremony. (The first entry is taken apart twice, so that
+            // `take` is called at one place, where it can be put in.)
             let (leaf, number) = self.position.leaf(t.source)?;
-            let (mut index, _) = self.position.in_leaf();
-            let value = leaf.value(index).map_err(|d| d.at(number))?;
-            if !take(self.key.as_slice(), value) {
-                self.step_back(t, reverse, before, gap)?;
-                break;
-            }
-            taken += 1;
-            // The rest of the leaf, without a step's ceremony.
-            while taken < limit
-                && (if reverse {
-                    index > self.low
-                } else {
-                    index + 1 < self.high
-                })
-            {
-                let next = if reverse { index - 1 } else { index + 1 };
-                let value = match self.shape.entry(leaf.bytes(), next, &mut self.key) {
+            let (page, shape) = (leaf.bytes(), self.shape);
+            let (first, _) = self.position.in_leaf();
+            let (mut index, mut next) = (first, first);
+            loop {
+                let value = match shape.short_entry(page, next, &mut self.key) {
                     Some(value) => Stored::Inline(value),
-                    None => match leaf.entry(next, number, t.source, &mut self.key) {
+                    None => match self.any_entry(&leaf, next, number, t.source) {
                         Ok(value) => value,
                         Err(e) => {
                             self.settle(t, index)?;
@@ -436,23 +465,57 @@ impl Walker {
                         }
                     },
                 };
-                if !take(self.key.as_slice(), value) {
-                    self.settle(t, index)?;
+                if !take(&self.key, value) {
+                    if next == first {
+                        self.step_back(t, reverse, before, gap)?;
+                    } else {
+                        self.settle(t, index)?;
+                    }
                     return Ok(taken);
                 }
-                self.chain = value.is_chain();
-                self.position.set_index(next);
-                index = next;
                 taken += 1;
+                index = next;
+                let more = if reverse {
+                    index > self.low
+                } else {
+                    index + 1 < self.high
+                };
+                if taken >= limit || !more {
+                    break;
+                }
+                next = if reverse { index - 1 } else { index + 1 };
             }
+            self.settle(t, index)?;
         }
         Ok(taken)
     }
 
+    /// Puts the key of an entry of the present leaf into `key`, however it is stored.
+    #[inline(never)]
+    fn any_entry<'s, S: Source<'s> + ?Sized>(
+        &mut self,
+        leaf: &Leaf<'s>,
+        index: usize,
+        number: u64,
+        source: &S,
+    ) -> Result<Stored<'s>> {
+        match self.shape.entry(leaf.bytes(), index, &mut self.key) {
+            Some(value) => Ok(Stored::Inline(value)),
+            None => leaf.entry(index, number, source, &mut self.key),
+        }
+    }
+
     /// Stands on entry `index` of the present leaf.
+    #[inline(never)]
     fn settle<'s, S: Source<'s> + ?Sized>(&mut self, t: &Seen<'_, S>, index: usize) -> Result<()> {
         self.position.set_index(index);
-        self.load(t)
+        match self.position.leaf(t.source) {
+            Ok((leaf, number)) => self.load(t, &leaf, number),
+            Err(e) => {
+                self.forget();
+                Err(e)
+            }
+        }
     }
 
     /// Undoes one step.
@@ -467,7 +530,7 @@ impl Walker {
             (Place::Gap, Some(key)) => {
                 self.key = key;
                 self.place = Place::Gap;
-                self.fresh = false;
+                self.forget();
             }
             (Place::On, _) => {
                 if reverse {
@@ -505,7 +568,7 @@ impl Walker {
     /// To the entry with `n` entries of the range before it, counted backwards from the last one if `reverse`; false:
     /// there are fewer, it stands behind the last one so counted.
     pub fn nth<'s, S: Source<'s> + ?Sized>(&mut self, t: &Seen<'_, S>, reverse: bool, n: u64) -> Result<bool> {
-        self.fresh = false;
+        self.forget();
         let (from, to) = count::ranks(t.source, t.root, &self.limits)?;
         let otherwise = if reverse { Place::Start } else { Place::End };
         if n >= to - from {

@@ -50,6 +50,13 @@ impl<'a> Source<'a> for Pages<'a> {
         }
     }
     #[inline(always)]
+    fn again(&self, ptr: &Ptr) -> Option<&'a [u8]> {
+        match self.arena {
+            Some(arena) if ptr.page & PRIVATE != 0 => arena.get(ptr.page),
+            _ => self.view.again(ptr),
+        }
+    }
+    #[inline(always)]
     fn prefetch(&self, page: u64, bytes: usize) {
         // A private number lies outside the view, which then asks for nothing.
         self.view.prefetch(page, bytes);

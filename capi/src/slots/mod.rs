@@ -302,6 +302,17 @@ pub(crate) fn hold(token: usize, kind: Kind) -> Outcome<Held> {
     }
 }
 
+/// As [`hold`], if no other call uses the object; `None` says nothing about why.
+#[inline(always)]
+pub(crate) fn hold_alone(token: usize, kind: Kind) -> Option<Held> {
+    let (slot, generation) = lookup(token)?;
+    let want = generation << GEN_SHIFT | (kind as u64) << KIND_SHIFT;
+    slot.state
+        .compare_exchange(want, want | BUSY, Acquire, Relaxed)
+        .ok()
+        .map(|_| Held { slot, back: want })
+}
+
 #[inline(never)]
 fn hold_slow(slot: &'static Slot, want: u64, state: u64) -> Outcome<Held> {
     if state & !(BUSY | SHARED) != want {
