@@ -41,9 +41,10 @@ if ! $CC -std=gnu99 -Wall -Wextra -O2 -fPIC -shared -o target/libbench-bdb.so bd
 fi
 
 # The crates; one that cannot be built or fetched must not cost the others.
-for crates in mdbx,redb,fjall redb,fjall mdbx redb fjall ''; do
+rust=redb,fjall,canopydb,sled
+for crates in mdbx,$rust $rust mdbx,redb,fjall redb,fjall canopydb,sled mdbx redb fjall canopydb sled ''; do
 	if $CARGO build --release --locked --features "$features${crates:+,$crates}"; then
-		test "$crates" = mdbx,redb,fjall || echo "peers: WITHOUT some crates: only ${crates:-none} of mdbx, redb, fjall"
+		test "$crates" = mdbx,$rust || echo "peers: WITHOUT some crates: only ${crates:-none} of mdbx,$rust"
 		exit 0
 	fi
 	echo "peers: the build with ${crates:-no crates} failed"

@@ -29,6 +29,8 @@ fn engines() -> Vec<worker::Engine> {
         worker::engine::<engine::mdbx::Mdbx>(),
         #[cfg(feature = "redb")]
         worker::engine::<engine::redb::Redb>(),
+        #[cfg(feature = "canopydb")]
+        worker::engine::<engine::canopydb::Canopy>(),
         #[cfg(feature = "sqlite")]
         worker::engine::<engine::sqlite::Sqlite>(),
         #[cfg(feature = "bdb")]
@@ -37,6 +39,8 @@ fn engines() -> Vec<worker::Engine> {
         worker::engine::<engine::rocksdb::Rocks>(),
         #[cfg(feature = "fjall")]
         worker::engine::<engine::fjall::Fjall>(),
+        #[cfg(feature = "sled")]
+        worker::engine::<engine::sled::Sled>(),
     ]
 }
 

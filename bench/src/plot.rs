@@ -9,10 +9,12 @@ fn colour(engine: &str) -> &'static str {
         "lmdb" => "#30638e",
         "mdbx" => "#00a0b0",
         "redb" => "#edae49",
+        "canopydb" => "#2f5d3a",
         "sqlite" => "#8a8a8a",
         "bdb" => "#9c6644",
         "rocksdb" => "#6a4c93",
         "fjall" => "#66a182",
+        "sled" => "#e377c2",
         _ => "#333333",
     }
 }

@@ -6,6 +6,8 @@ pub mod lmdb;
 
 #[cfg(feature = "bdb")]
 pub mod bdb;
+#[cfg(feature = "canopydb")]
+pub mod canopydb;
 #[cfg(feature = "dynamic")]
 mod dynamic;
 #[cfg(feature = "fjall")]
@@ -16,11 +18,13 @@ pub mod mdbx;
 pub mod redb;
 #[cfg(feature = "rocksdb")]
 pub mod rocksdb;
+#[cfg(feature = "sled")]
+pub mod sled;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
 /// Version of a crate, as this program was built with it.
-#[cfg(any(feature = "fjall", feature = "redb"))]
+#[cfg(any(feature = "canopydb", feature = "fjall", feature = "redb", feature = "sled"))]
 fn version_of(name: &str) -> String {
     let lock = include_str!("../../Cargo.lock");
     let entry = lock
