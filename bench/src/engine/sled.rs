@@ -9,8 +9,9 @@ use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Most changes of a batch: every page that a batch replaces stays in memory until its end, 5 KB for each change.
-const MOST: usize = 10_000;
+/// Most changes of a batch: the pages that a batch replaces stay in memory until its end, and those of large batches pile
+/// up (a load needs 3 KB of memory for each entry with batches of 10,000, and a sixth of that with batches of 1000).
+const MOST: usize = 1000;
 
 /// An open database.
 pub struct Sled {
@@ -93,7 +94,7 @@ impl Sled {
 impl Store for Sled {
     const NAME: &'static str = "sled";
     const SETTINGS: &'static str = "defaults, a cache with room for all data; a transaction of several changes is a \
-        Batch (of more than 10,000, several), and one that reads takes turns with others; no snapshots: reads see what \
+        Batch (of more than 1000, several), and one that reads takes turns with others; no snapshots: reads see what \
         is there now; durable: flush, then fdatasync of its file and of new files of large values, since flush alone \
         (sync_file_range) does not survive a power cut; lazy: no flush; sorted loads by single inserts and one such \
         flush";
