@@ -26,6 +26,9 @@ impl Entry<'_> {
     }
 }
 
+/// Most bytes that a leaf just built has free between its arrays and its records.
+const FRONT: usize = 192;
+
 /// Largest record (lengths, tail, value) a page may hold: two always fit beside the longest prefix.
 pub fn record_max(page_size: usize) -> usize {
     (page_size - HEADER - header::PREFIX_MAX - 2 * SLOT) / 2
@@ -147,14 +150,11 @@ pub fn build_whole(page: &mut [u8], table: u64, prefix: &[u8], entries: &[Whole<
     header::begin(page, LEAF, 1, table, prefix);
     let end = page.len() - plen;
     let heap = size - HEADER - plen - SLOT * n;
-    header::set_count(page, n);
-    header::set_heap(page, heap);
+    let behind = begin_heap(page, n, end, heap);
     let (heads, rest) = page[HEADER..end].split_at_mut(4 * n);
     let (prints, rest) = rest.split_at_mut(n);
     let (offsets, rest) = rest.split_at_mut(2 * n);
-    let (gap, mut records) = rest.split_at_mut(rest.len() - heap);
-    // The memory was another page's before: its bytes must not get into the file.
-    gap.fill(0);
+    let (_, mut records) = rest.split_at_mut(rest.len() - heap - behind);
     let slots = heads.chunks_exact_mut(4).zip(prints).zip(offsets.chunks_exact_mut(2));
     for (e, ((head_at, print), offset)) in entries.iter().zip(slots) {
         let key = e.key();
@@ -173,6 +173,21 @@ pub fn build_whole(page: &mut [u8], table: u64, prefix: &[u8], entries: &[Whole<
     Some(size)
 }
 
+/// Sets count and heap of a slotted leaf whose `n` records of `bytes` in all are about to be written, and clears what they
+/// leave free up to `end`. Answers how much of that lies behind the records, as garbage: all but what one more entry may
+/// need. A scan reads arrays, then records, and the machine does not look ahead over a wide gap between them.
+fn begin_heap(page: &mut [u8], n: usize, end: usize, bytes: usize) -> usize {
+    let arrays = HEADER + SLOT * n;
+    let behind = (end - arrays - bytes).saturating_sub(FRONT);
+    header::set_count(page, n);
+    header::set_heap(page, bytes + behind);
+    header::set_garbage(page, behind);
+    // The memory was another page's before: its bytes must not get into the file.
+    page[arrays..end - bytes - behind].fill(0);
+    page[end - behind..end].fill(0);
+    behind
+}
+
 /// Writes a leaf of `entries` (which fit: see [`leaf_size`]) into `page`. `prefix` ends with the `drop` bytes the
 /// suffixes begin with.
 pub fn build_leaf(page: &mut [u8], table: u64, prefix: &[u8], entries: &[Entry<'_>], drop: usize) {
@@ -182,8 +197,9 @@ pub fn build_leaf(page: &mut [u8], table: u64, prefix: &[u8], entries: &[Entry<'
     header::begin(page, LEAF, 1, table, prefix);
     let n = entries.len();
     let heap = entries.iter().map(|e| e.size(drop) - SLOT).sum::<usize>();
+    let end = page.len() - prefix.len();
     // Records go up with their keys: a scan reads memory upwards, in which machines look further ahead.
-    let start = page.len() - prefix.len() - heap;
+    let start = end - heap - begin_heap(page, n, end, heap);
     let mut at = start;
     let mut scratch = Vec::new();
     for (i, e) in entries.iter().enumerate() {
@@ -193,10 +209,6 @@ pub fn build_leaf(page: &mut [u8], table: u64, prefix: &[u8], entries: &[Entry<'
         at += RECORD + suffix.tail.len() + e.value.bytes().len();
     }
     debug_assert_eq!(at - start, heap);
-    header::set_count(page, n);
-    header::set_heap(page, heap);
-    // The memory was another page's before: its bytes must not get into the file.
-    page[HEADER + SLOT * n..start].fill(0);
 }
 
 /// `suffix` without lead and without its first `drop` bytes; `scratch` holds the bytes if they must be moved together.

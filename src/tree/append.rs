@@ -12,6 +12,9 @@ use crate::page::leaf_build::{build_whole, Filling, Whole};
 use crate::page::{Place, Ptr, Source};
 use crate::util::bytes::common_prefix;
 
+/// One of so many entries of a page is left away where edits came in any order.
+pub(super) const ROOM: usize = 16;
+
 /// Copies of a leaf's entries, whole.
 #[derive(Default)]
 pub(super) struct Copied {
@@ -39,6 +42,9 @@ struct Run<'e> {
     next: usize,
     to: usize,
     page_size: usize,
+    /// Pages are filled to the brim: what comes later comes behind them. Otherwise some room is left, or the next puts
+    /// between would split every page.
+    brim: bool,
 }
 
 impl<'e> Run<'e> {
@@ -87,6 +93,10 @@ impl<'e> Run<'e> {
                 longer |= prefix > guess;
                 guess = prefix;
                 continue;
+            }
+            if !self.brim && self.entry(n).is_some() {
+                n = n.saturating_sub((n / ROOM).max(1)).max(1);
+                prefix = self.prefix(low, n);
             }
             // A longer prefix than the one reckoned with saves nothing where keys are short.
             while n > 1 && prefix > guess && !self.fits(n, prefix) {
@@ -143,6 +153,7 @@ impl<'a, S: Source<'a> + Copy, P: Place> Apply<'a, '_, S, P> {
             next: from,
             to,
             page_size: page.len(),
+            brim: edits.is_ascending(),
         };
         let mut pieces: Vec<Piece> = Vec::new();
         let (mut low, mut usual) = (Vec::new(), run.list.len().max(8));

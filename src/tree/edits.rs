@@ -380,6 +380,11 @@ impl<'a> Sorted<'a> {
         }
     }
 
+    /// Whether they arrived in this order.
+    pub fn is_ascending(&self) -> bool {
+        self.log.ascending
+    }
+
     /// Length of the longest key of the log.
     pub fn longest_key(&self) -> usize {
         self.log.longest_key

@@ -1,6 +1,6 @@
 //! What `apply` does to leaves: a few edits in place, more by merging and cutting anew.
 
-use super::append::Copied;
+use super::append::{Copied, ROOM};
 use super::apply::{check_level, prefix_len, Apply, Fences, Held, Piece, Reply};
 use super::arena::Arena;
 use super::edits::{Op, Sorted};
@@ -584,7 +584,9 @@ impl<'e> Cutter<'e> {
         let half = self.sums[from] + (self.sums[n] - self.sums[from]) / 2;
         let middle = self.sums.partition_point(|s| *s < half).clamp(from + 1, n - 1);
         if middle >= full {
-            return Ok(full);
+            // Not to the brim: the next puts would split every page.
+            let n = full - from;
+            return Ok(from + n.saturating_sub((n / ROOM).max(1)).max(1));
         }
         let window = (n - from) / 16;
         let mut best = (usize::MAX, middle);
