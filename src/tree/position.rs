@@ -333,7 +333,7 @@ impl Position {
                 // side and are full: the machine goes on by itself, unless it has to jump from a leaf's arrays to its
                 // records.
                 let whole = source.page_size().min(SCAN_AHEAD);
-                let gap = source.peek(&p.leaf).is_none_or(|page| has_gap(page));
+                let gap = source.peek(&p.leaf).is_none_or(has_gap);
                 let ask = |by: usize| {
                     if let (Some(before), Some(i)) = (far(by - 1), far(by)) {
                         let (before, page) = (parent.child(before), parent.child(i));
