@@ -20,7 +20,8 @@ const DENSE_LINES: usize = 2;
 const RECORD_LINES: usize = 16;
 const DENSE: u32 = 1;
 
-/// What the leaves of the last lookups were like: lines of their arrays << 1 | dense. 0: not known.
+/// What the leaves of the last lookups were like: lines to where a dense one's values end << 16 | lines of the arrays << 1 |
+/// dense. 0: not known.
 #[derive(Debug, Default)]
 pub struct Guess(AtomicU32);
 
@@ -30,7 +31,7 @@ impl Guess {
     #[inline(always)]
     pub fn ask<'s, S: Source<'s> + ?Sized>(&self, source: &S, page: u64, fraction: Option<u32>) {
         let known = self.0.load(Relaxed);
-        let lines = (known >> 1) as usize;
+        let lines = (known as u16 >> 1) as usize;
         let Some(fraction) = fraction.filter(|_| known != 0) else {
             return source.prefetch(page, ARRAYS * LINE);
         };
@@ -39,7 +40,12 @@ impl Guess {
             source.prefetch_at(page, FEW * LINE, lines.min(ARRAYS) - FEW);
         }
         let (size, body) = (source.page_size(), lines * LINE);
-        let far = (size.saturating_sub(body) * fraction as usize) >> 16;
+        let end = if known & DENSE != 0 {
+            (known >> 16) as usize * LINE
+        } else {
+            size
+        };
+        let far = (end.saturating_sub(body) * fraction as usize) >> 16;
         // Both go up with their keys: values from behind the arrays, records so that the last ends where the page does.
         // The window is moved rather than cut at the page's end: a constant number of lines needs no loop.
         let from = |middle: usize, window: usize| {
@@ -56,18 +62,33 @@ impl Guess {
     /// Takes note of what a leaf is like.
     #[inline(always)]
     pub fn learn(&self, leaf: &Leaf<'_>) {
-        let (_, class, _) = leaf.shape();
-        let each = if leaf.is_dense() { class } else { SLOT };
-        self.learn_of(each * leaf.len(), leaf.is_dense());
+        let (_, class, value) = leaf.shape();
+        if leaf.is_dense() {
+            self.learn_dense(class * leaf.len(), value * leaf.len());
+        } else {
+            self.learn_slotted(SLOT * leaf.len());
+        }
     }
 
-    /// Takes note of a leaf whose arrays take `arrays` bytes.
+    /// Takes note of a slotted leaf whose arrays take `arrays` bytes.
     #[inline(always)]
-    pub fn learn_of(&self, arrays: usize, dense: bool) {
-        let lines = (HEADER + arrays).div_ceil(LINE) as u32;
-        let (now, known) = (lines << 1 | u32::from(dense), self.0.load(Relaxed));
+    pub fn learn_slotted(&self, arrays: usize) {
+        self.keep((HEADER + arrays).div_ceil(LINE) as u32, 0, 0);
+    }
+
+    /// Takes note of a dense leaf with so many bytes of keys and of values.
+    #[inline(always)]
+    pub fn learn_dense(&self, keys: usize, values: usize) {
+        let end = (HEADER + keys + values).div_ceil(LINE) as u32;
+        self.keep((HEADER + keys).div_ceil(LINE) as u32, end, DENSE);
+    }
+
+    #[inline(always)]
+    fn keep(&self, lines: u32, end: u32, dense: u32) {
+        let (now, known) = (end << 16 | lines << 1 | dense, self.0.load(Relaxed));
         // One line more or less is not worth a store that other threads on this transaction would wait for.
-        if now.abs_diff(known) > 2 || (now ^ known) & DENSE != 0 {
+        let near = (now as u16).abs_diff(known as u16) <= 2 && (now >> 16).abs_diff(known >> 16) <= 1;
+        if !near || (now ^ known) & DENSE != 0 {
             self.0.store(now, Relaxed);
         }
     }

@@ -183,7 +183,7 @@ impl<'s, S: Source<'s>, const VALUE: bool> Look<'_, 's, S, VALUE> {
         suffix: &[u8],
         print: u8,
     ) -> Option<Quick<'s>> {
-        self.guess.learn_of(SLOT * leaf.count(), false);
+        self.guess.learn_slotted(SLOT * leaf.count());
         let mut i = lo;
         if i >= leaf.count() || leaf.head(i) != h {
             return Some(Quick::Missing);
@@ -328,7 +328,8 @@ impl<'s> Dense<'_, 's> {
         let shape = get_u64(self.page, 8);
         let (width, class, value) = ((shape >> 16) as u8, (shape >> 24) as u8, (shape >> 32) as u16);
         let (class, value) = (usize::from(class), usize::from(value));
-        self.guess.learn_of(class * usize::from(top.count()), true);
+        let count = usize::from(top.count());
+        self.guess.learn_dense(class * count, value * count);
         if self.suffix.len() != usize::from(width) || width as usize > class {
             return None;
         }
