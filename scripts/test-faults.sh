@@ -40,7 +40,12 @@ one() {
 }
 
 for call in fdatasync fsync pwrite64 pwritev ftruncate fallocate linkat renameat2; do
-    for error in EIO ENOSPC EINTR; do
+    # A quota that is used up is told by writes.
+    case $call in
+        pwrite64 | pwritev) quota=EDQUOT ;;
+        *) quota= ;;
+    esac
+    for error in EIO ENOSPC EINTR $quota; do
         when=1
         while [ "$when" -le "$KV_FAULTS" ] && one "$call" "$error" "$when"; do
             # From then on, for every third of them. (EINTR for ever would be waited out for ever.)
