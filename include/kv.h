@@ -1059,7 +1059,7 @@ typedef struct kv_batch {
  *
  * @param keys    n keys in any order.
  * @param values  Gets n values in the order of the keys; the data of one that is not there is NULL. Valid as those of
- *                kv_get().
+ *                kv_get(). After a failure the first of them may have been written.
  * @param found   Gets how many are there; may be NULL.
  * @return KV_OK, also if none is there; otherwise as kv_get().
  */
@@ -1070,7 +1070,7 @@ KV_API kv_status kv_get_many(const kv_txn *txn, kv_table table, const kv_slice *
  * Moves over the next entries and answers them, up to n at a time. The cursor stands on the last one.
  *
  * @param entries  Gets up to n entries. Their keys are valid until the next call on this cursor, their values as those of
- *                 kv_cursor_next().
+ *                 kv_cursor_next(). After a failure the first of them may have been written.
  * @param got      Gets how many; less than n at the end of the range.
  * @return KV_OK; KV_NOTFOUND (at the end; got is 0); KV_INVALID (n is 0); otherwise as kv_cursor_first().
  */
