@@ -110,6 +110,8 @@ struct Count {
     /// Syncs that were under way when the file system stopped and answered success all the same.
     late: u64,
     bus: u64,
+    /// Disks that the file system itself refused afterwards.
+    unmountable: u64,
 }
 
 /// Opens the file after a cut and compares.
@@ -168,13 +170,7 @@ fn rounds(test: &str, disk: &mut Mount, rounds: u64, seed: u64) -> Result<Count,
             std::fs::remove_file(&path).map_err(|e| e.to_string())?;
             let dir = std::fs::File::open(disk.dir()).map_err(|e| e.to_string())?;
             dir.sync_all().map_err(|e| e.to_string())?;
-            (acknowledged, there) = (
-                Acknowledged {
-                    count: acknowledged.count,
-                    ..Acknowledged::default()
-                },
-                false,
-            );
+            (acknowledged, there) = (acknowledged.forgotten(), false);
         }
         let settings = [
             ("KV_CUT_FILE", path.display().to_string()),
@@ -215,7 +211,18 @@ fn rounds(test: &str, disk: &mut Mount, rounds: u64, seed: u64) -> Result<Count,
         }
         drop(child);
         disk.unmount()?;
-        disk.mount()?;
+        if let Err(why) = disk.mount() {
+            // One in some 300 cuts of ext4 with fast commits leaves a journal that ext4 itself refuses to replay (and
+            // e2fsck then drops what was synced last): nothing about the database can be asked of such a disk.
+            if !(test.contains("fast_commit") && why.contains("Structure needs cleaning")) {
+                return Err(why);
+            }
+            disk.make_anew()?;
+            disk.mount()?;
+            (acknowledged, there) = (acknowledged.forgotten(), false);
+            count.unmountable += 1;
+            continue;
+        }
         count.cuts += 1;
         count.created += u64::from(opened && !there);
         there |= opened;
@@ -244,12 +251,13 @@ fn cut(test: &str, cycles: u64, mib: u64, make: &[&str]) {
     };
     match rounds(test, &mut disk, cycles, mix(seed ^ mib) ^ cycles) {
         Ok(count) => {
+            assert!(count.unmountable <= cycles.div_ceil(10), "{test}: {count:?}");
             assert!(count.commits > cycles, "{test}: hardly anything was written: {count:?}");
             // Cuts that take nothing would prove nothing. A few may be in luck.
             assert!(cycles < 100 || count.taken > 0 && count.torn > 0, "{test}: {count:?}");
             println!(
-                "COUNT {test}: {} cuts, {} commits acknowledged, 0 of them lost, {} unsynced taken, {} recoveries with torn commits, {} creations, {} errors told, {} late, {} SIGBUS",
-                count.cuts, count.commits, count.taken, count.torn, count.created, count.errors, count.late, count.bus
+                "COUNT {test}: {} cuts, {} commits acknowledged, 0 of them lost, {} unsynced taken, {} recoveries with torn commits, {} creations, {} errors told, {} late, {} SIGBUS, {} disks unmountable",
+                count.cuts, count.commits, count.taken, count.torn, count.created, count.errors, count.late, count.bus, count.unmountable
             );
         }
         Err(why) => panic!("{test}: KV_SEED={seed} KV_POWER_CUTS={cycles}: {why}"),

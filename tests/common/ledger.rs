@@ -218,6 +218,14 @@ pub struct Acknowledged {
 }
 
 impl Acknowledged {
+    /// As for a new file; only how many there were is kept.
+    pub fn forgotten(self) -> Acknowledged {
+        Acknowledged {
+            count: self.count,
+            ..Acknowledged::default()
+        }
+    }
+
     /// A commit was acknowledged; `safe`: it must survive what comes.
     pub fn add(&mut self, lane: u64, number: u64, global: u64, safe: bool) -> Result<(), String> {
         self.count += 1;

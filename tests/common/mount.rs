@@ -15,6 +15,7 @@ const NO_LOG_FLUSH: u32 = 2;
 /// A mounted file system; unmounted when dropped.
 pub struct Mount {
     source: Option<PathBuf>,
+    make: Vec<String>,
     kind: String,
     options: String,
     dir: PathBuf,
@@ -46,16 +47,24 @@ impl Mount {
         std::fs::create_dir_all(&dir).map_err(|e| e.to_string())?;
         let file = File::create(&image).map_err(|e| e.to_string())?;
         file.set_len(mib << 20).map_err(|e| e.to_string())?;
-        run(make[0], &[&make[1..], &[text(&image)]].concat())?;
         let mut mount = Mount {
             source: Some(image),
+            make: make.iter().map(|word| word.to_string()).collect(),
             kind: make[0].trim_start_matches("mkfs.").to_string(),
             options: "loop".to_string(),
             dir,
             mounted: false,
         };
+        mount.make_anew()?;
         mount.mount()?;
         Ok(mount)
+    }
+
+    /// Makes an empty file system in the image, which is not mounted.
+    pub fn make_anew(&self) -> Result<(), String> {
+        let image = self.source.as_deref().map_or("none", text);
+        let words: Vec<&str> = self.make.iter().map(String::as_str).chain([image]).collect();
+        run(words[0], &words[1..])
     }
 
     /// Mounts a tmpfs of `mib`.
@@ -64,6 +73,7 @@ impl Mount {
         std::fs::create_dir_all(&dir).map_err(|e| e.to_string())?;
         let mut mount = Mount {
             source: None,
+            make: Vec::new(),
             kind: "tmpfs".to_string(),
             options: format!("size={mib}m"),
             dir,
