@@ -97,22 +97,32 @@ impl<'a, const EACH: usize> Columns<'a, EACH> {
     pub fn first_not_less<const BEFORE: usize, K: Kernel>(&self, kernel: K, from: usize, to: usize, h: u32) -> usize {
         let to = to.min(self.n);
         let (mut base, mut len) = (from, to.saturating_sub(from));
-        while len > WINDOW {
+        // Only large pages have so many.
+        while len > 8 * WINDOW {
             let half = len / 2;
-            // Elements before `base + half` are all less than `h` if the last of them is. (By arithmetic, or the compiler
-            // makes a jump of it that no processor can foresee.)
-            base += half & usize::from(self.u32::<BEFORE>(base + half - 1) < h).wrapping_neg();
+            if self.u32::<BEFORE>(base + half - 1) < h {
+                base += half;
+            }
             len -= half;
+        }
+        // Each window whose last element is less lies before the one wanted. Sums of compares: halving further would be a
+        // jump that no processor can foresee, for the compiler sees through arithmetic that avoids it.
+        let mut last = base + WINDOW - 1;
+        let end = base + len;
+        while last < end {
+            base += WINDOW * usize::from(self.u32::<BEFORE>(last) < h);
+            last += WINDOW;
         }
         // The window may begin before what is left, and end behind it: neither is counted.
         let at = base.min(to.saturating_sub(WINDOW));
-        let start = HEADER + BEFORE * self.n;
-        if start + 4 * at > self.page.len() - 4 * WINDOW {
-            return from;
-        }
-        // SAFETY: just checked: the window ends inside the page, which is longer than a window. (at < n < 2^16: nothing
-        // overflows.)
-        let window = unsafe { &*self.page.as_ptr().add(start + 4 * at).cast::<[u8; 4 * WINDOW]>() };
+        const { assert!(BEFORE + 4 <= EACH && HEADER + (BEFORE + 4) * WINDOW <= PAGE_MIN) }
+        // SAFETY: the window ends inside the page. With fewer than WINDOW elements it begins with the first, and page and
+        // header leave room for a whole one behind that many, as just asserted. Otherwise at <= n - WINDOW, so it ends in
+        // the array, which lies inside the page with all arrays of EACH bytes per element, as `new` has checked.
+        let window = unsafe {
+            let start = self.page.as_ptr().add(HEADER + BEFORE * self.n + 4 * at);
+            &*start.cast::<[u8; 4 * WINDOW]>()
+        };
         let not_less = !kernel.less_32(window, h) & u32::MAX.checked_shl(from.saturating_sub(at) as u32).unwrap_or(0);
         at + (not_less.trailing_zeros() as usize).min(to - at)
     }

@@ -1,8 +1,8 @@
 //! Counting heads: how many of a sorted array of 32-bit heads are less than a given one.
 //!
-//! A branch-free binary search narrows to 64 heads, which are then compared all at once ([`Kernel`]). The window may
-//! begin before or end behind the searched part: both are harmless in a sorted array, and bytes behind the array are
-//! masked by position.
+//! Every sixty-fourth is compared to find the 64 heads in question, which are then compared all at once ([`Kernel`]). The
+//! window may begin before or end behind them: both are harmless in a sorted array, and bytes behind the array are masked
+//! by position.
 
 use super::header::HEADER;
 use super::kernel::{plain, Kernel};
@@ -36,21 +36,30 @@ pub fn count_less(page: &[u8], n: usize, h: u32) -> usize {
 /// As [`count_less`], with the best kernel at hand.
 #[inline(always)]
 pub fn count_less_with<K: Kernel>(kernel: K, page: &[u8], n: usize, h: u32) -> usize {
-    let mut base = 0;
-    let mut len = n;
-    while len > 2 * WINDOW {
-        let half = len / 2;
-        let mid = base + half;
+    const BOTH: usize = 2 * WINDOW;
+    let (mut base, mut end) = (0, n);
+    // Only large pages have so many.
+    while end - base > 4 * BOTH {
+        let mid = base + (end - base) / 2;
         // Heads before `mid` are all less than `h` if the one at `mid - 1` is.
-        base = if head_at(page, mid - 1) < h { mid } else { base };
-        len -= half;
+        if head_at(page, mid - 1) < h {
+            base = mid;
+        } else {
+            end = mid;
+        }
+    }
+    // A sum of compares, not more halving: that would be a jump that no processor can foresee.
+    let mut last = base + BOTH - 1;
+    while last < end {
+        base += BOTH * usize::from(head_at(page, last) < h);
+        last += BOTH;
     }
     if n <= WINDOW {
         // What lies behind the heads counts as not less.
         let beyond = u32::MAX.checked_shl(n as u32).unwrap_or(0);
         return (!window(kernel, page, 0, h) | beyond).trailing_zeros() as usize;
     }
-    let at = base.min(n.saturating_sub(2 * WINDOW));
+    let at = base.min(n.saturating_sub(BOTH));
     let less = u64::from(window(kernel, page, at, h)) | u64::from(window(kernel, page, at + WINDOW, h)) << 32;
     let beyond = u64::MAX.checked_shl((n - at) as u32).unwrap_or(0);
     at + (!less | beyond).trailing_zeros() as usize

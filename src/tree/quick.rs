@@ -79,14 +79,15 @@ impl Top {
         if page.len() < PAGE_MIN {
             return None;
         }
-        let top = Top(get_u64(page, 0));
-        // Whether the prefix is the key's is asked by the long way.
-        (!top.has(CHECK_PREFIX)).then_some(top)
+        Some(Top(get_u64(page, 0)))
     }
 
+    /// Whether it is a page of this kind and level whose prefix is the key's (if it might not be, that is asked the long
+    /// way).
     #[inline(always)]
     fn is(self, kind: u8, level: u8) -> bool {
-        self.0 as u16 == u16::from_le_bytes([kind, level])
+        let asked = u32::from_le_bytes([0xFF, 0xFF, 0, CHECK_PREFIX]);
+        self.0 as u32 & asked == u32::from_le_bytes([kind, level, 0, 0])
     }
 
     /// The part of `key` behind the page's prefix.
@@ -135,14 +136,13 @@ impl<'s, S: Source<'s>, const VALUE: bool> Look<'_, 's, S, VALUE> {
                 }
                 return None;
             }
-            // Both kinds begin with their heads, and a child takes more than an entry.
             let h = top.head(self.key);
-            let columns = Columns::<SLOT>::new(page, top.count())?;
-            let lo = columns.count_less(kernel, h);
             if level == 1 {
-                return self.slotted(page, columns, lo, h, top.suffix(self.key), print);
+                let leaf = Columns::<SLOT>::new(page, top.count())?;
+                return self.slotted(kernel, page, leaf, h, top.suffix(self.key), print);
             }
             let branch = Columns::<CHILD>::new(page, top.count())?;
+            let lo = branch.count_less(kernel, h);
             let i = if lo < branch.count() && branch.head(lo) == h {
                 best(Tied {
                     source: self.source,
@@ -174,17 +174,20 @@ impl<'s, S: Source<'s>, const VALUE: bool> Look<'_, 's, S, VALUE> {
     }
 
     #[inline(always)]
-    fn slotted(
+    fn slotted<K: Kernel>(
         &self,
+        kernel: K,
         page: &'s [u8],
         leaf: Columns<'s, SLOT>,
-        lo: usize,
         h: u32,
         suffix: &[u8],
         print: u8,
     ) -> Option<Quick<'s>> {
-        self.guess.learn_slotted(SLOT * leaf.count());
-        let mut i = lo;
+        // Leaves of a tree are alike: some of the lookups are enough to know them.
+        if print % 8 == 0 {
+            self.guess.learn_slotted(SLOT * leaf.count());
+        }
+        let mut i = leaf.count_less(kernel, h);
         if i >= leaf.count() || leaf.head(i) != h {
             return Some(Quick::Missing);
         }
