@@ -39,7 +39,7 @@ EXAMPLES   := $(patsubst examples-c/%.c,$(B)/examples/%,$(wildcard examples-c/*.
 CTESTS     := $(patsubst tests/c/%.c,%,$(wildcard tests/c/*.c))
 
 .DEFAULT_GOAL := all
-.PHONY: all help examples demo test test-rust test-c test-system crash-sim seeded-bugs fault bit-rot fuzz kill isolation files models \
+.PHONY: all help examples demo test test-programs test-rust test-c test-system crash-sim seeded-bugs fault bit-rot fuzz kill isolation files models \
   power-cut full-disk fault-kernel sanitize soak check-symbols header check-header lint bench bench-all count install uninstall clean FORCE
 FORCE:
 
@@ -92,7 +92,15 @@ demo: $(B)/examples/kvfiles          ## import /usr/include and /usr/share/doc, 
 
 # ---- tests --------------------------------------------------------------------------------------------------
 
-test: test-rust test-c test-system   ## everything below but soak
+# Two jobs at a time where one leaves a processor idle: the library is compiled and linked in one piece, and half of what
+# the later tests do takes one thread. What they print comes when each has ended.
+test:                                ## everything below but soak
+	$(MAKE) --no-print-directory -j2 all test-programs
+	$(MAKE) --no-print-directory test-rust
+	$(MAKE) --no-print-directory -j2 --output-sync=target test-c test-system
+
+test-programs:
+	$(CARGO) test $(CARGOFLAGS) --workspace --no-run
 
 test-rust: all                       ## cargo test (some tests load build/libkv.so)
 	$(CARGO) test $(CARGOFLAGS) --workspace
