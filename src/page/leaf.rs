@@ -313,7 +313,7 @@ impl<'a> Leaf<'a> {
             );
             prefetch(self.page.get(key..).unwrap_or(&[]), 2);
             prefetch(self.page.get(value..).unwrap_or(&[]), 1);
-            return Some(0);
+            return Some(i);
         }
         let i = self.candidate(
             kernel,
@@ -339,6 +339,10 @@ impl<'a> Leaf<'a> {
     ) -> Result<Option<usize>> {
         let suffix = key.get(header::prefix_len(self.page)..).unwrap_or(&[]);
         if self.is_dense() {
+            // Where it is expected it is, if numbers have no gaps.
+            if suffix.len() == self.width && aimed < self.n && self.dense_suffix(aimed) == left_aligned(suffix) {
+                return Ok(Some(aimed));
+            }
             return Ok(self.find_dense(kernel, suffix).ok());
         }
         self.first_that_holds(kernel, aimed, suffix, fingerprint, number, source)

@@ -117,6 +117,49 @@ impl Top {
     }
 }
 
+/// Page and sum of the child that `key` belongs into, if `page` is a branch of level `level` and it is quickly found.
+#[inline(always)]
+pub(super) fn target<'s, K: Kernel, S: Source<'s> + ?Sized>(
+    kernel: K,
+    source: &S,
+    page: &'s [u8],
+    level: u8,
+    key: &[u8],
+) -> Option<(u64, u32)> {
+    let top = Top::of(page)?;
+    if !top.is(BRANCH, level) {
+        return None;
+    }
+    let (branch, i) = child(kernel, source, page, top, key, top.head(key))?;
+    Some((branch.u48::<4>(i), branch.u32::<10>(i)))
+}
+
+/// The child of a branch that `key`, whose head there is `h`, belongs into.
+#[inline(always)]
+fn child<'s, K: Kernel, S: Source<'s> + ?Sized>(
+    kernel: K,
+    source: &S,
+    page: &'s [u8],
+    top: Top,
+    key: &[u8],
+    h: u32,
+) -> Option<(Columns<'s, CHILD>, usize)> {
+    let branch = Columns::<CHILD>::new(page, top.count())?;
+    let lo = branch.count_less(kernel, h);
+    let i = if lo < branch.count() && branch.head(lo) == h {
+        best(Tied {
+            source,
+            page,
+            lo,
+            suffix: top.suffix(key),
+            pages: PhantomData,
+        })?
+    } else {
+        lo.saturating_sub(1)
+    };
+    (i < branch.count()).then_some((branch, i))
+}
+
 impl<'s, S: Source<'s>, const VALUE: bool> Look<'_, 's, S, VALUE> {
     #[inline(always)]
     fn look<K: Kernel>(self, kernel: K) -> Option<Quick<'s>> {
@@ -141,22 +184,7 @@ impl<'s, S: Source<'s>, const VALUE: bool> Look<'_, 's, S, VALUE> {
                 let leaf = Columns::<SLOT>::new(page, top.count())?;
                 return self.slotted(kernel, page, leaf, h, top.suffix(self.key), print);
             }
-            let branch = Columns::<CHILD>::new(page, top.count())?;
-            let lo = branch.count_less(kernel, h);
-            let i = if lo < branch.count() && branch.head(lo) == h {
-                best(Tied {
-                    source: self.source,
-                    page,
-                    lo,
-                    suffix: top.suffix(self.key),
-                    pages: PhantomData,
-                })?
-            } else {
-                lo.saturating_sub(1)
-            };
-            if i >= branch.count() {
-                return None;
-            }
+            let (branch, i) = child(kernel, self.source, page, top, self.key, h)?;
             number = branch.u48::<4>(i);
             checksum = branch.u32::<10>(i);
             if level > 2 {
@@ -232,7 +260,7 @@ impl<'s, S: Source<'s>, const VALUE: bool> Look<'_, 's, S, VALUE> {
 // What is looked at in some pages only is called and not inlined, so that it does not crowd the registers of all others.
 
 /// Finds the child among separators whose heads tie from `lo` on.
-struct Tied<'a, 's, S> {
+struct Tied<'a, 's, S: ?Sized> {
     source: &'a S,
     page: &'s [u8],
     lo: usize,
@@ -240,7 +268,7 @@ struct Tied<'a, 's, S> {
     pages: PhantomData<&'s [u8]>,
 }
 
-impl<'s, S: Source<'s>> Work for Tied<'_, 's, S> {
+impl<'s, S: Source<'s> + ?Sized> Work for Tied<'_, 's, S> {
     type Out = Option<usize>;
 
     #[inline(always)]
@@ -253,7 +281,7 @@ impl<'s, S: Source<'s>> Work for Tied<'_, 's, S> {
     }
 }
 
-impl<'s, S: Source<'s>> Tied<'_, 's, S> {
+impl<'s, S: Source<'s> + ?Sized> Tied<'_, 's, S> {
     /// What [`Branch::find_in_run`] answers where the second heads tell.
     #[inline(always)]
     fn by_second_heads<K: Kernel>(&self, kernel: K, h: u32) -> Option<usize> {

@@ -1,6 +1,7 @@
 //! Point lookups, single and interleaved.
 
 use super::apply::HEIGHT_MAX;
+use super::quick;
 use crate::error::{Error, Result};
 use crate::page::branch::Branch;
 use crate::page::header;
@@ -53,6 +54,15 @@ pub(super) fn leaf<'s, S: Source<'s> + ?Sized>(source: &S, ptr: &Ptr) -> Result<
         return Err(wrong_level(ptr.page));
     }
     Ok(leaf)
+}
+
+/// Page and sum of the child behind `ptr` that `key` belongs into, however it is found.
+#[cold]
+#[inline(never)]
+fn far_child<'s, S: Source<'s> + ?Sized>(source: &S, ptr: &Ptr, level: u8, key: &[u8]) -> Result<(u64, u32)> {
+    let branch = branch(source, ptr, level)?;
+    let child = branch.target(branch.find(key, ptr.page, source)?);
+    Ok((child.page, child.checksum))
 }
 
 /// Asks memory for what a lookup of `key` will need of child `i` of a branch of level `level`.
@@ -232,9 +242,11 @@ impl<'s, S: Source<'s> + ?Sized, F: FnMut(Option<Stored<'s>>) -> Result<()>> Wor
         let mut lanes = [start; LANES];
         for level in (2..=root.height).rev() {
             for (lane, key) in lanes.iter_mut().zip(keys) {
-                let branch = branch(source, &lane.ptr, level)?;
-                let i = branch.find_with(kernel, key, lane.ptr.page, source)?;
-                lane.ptr = branch.target(i);
+                let page = source.page(&lane.ptr)?;
+                (lane.ptr.page, lane.ptr.checksum) = match quick::target(kernel, source, page, level, key) {
+                    Some(target) => target,
+                    None => far_child(source, &lane.ptr, level, key)?,
+                };
                 if level == 2 {
                     source.prefetch(lane.ptr.page, LEAF_NEAR);
                 } else {
