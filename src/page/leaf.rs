@@ -21,7 +21,7 @@
 
 use super::header::{self, Damage, CHECK_PREFIX, DENSE, HEADER, LEAF};
 use super::kernel::{plain, Kernel};
-use super::search::{count_less, count_less_with, head, head_at};
+use super::search::{count_less_with, head, head_at};
 use super::suffix::{Suffix, REST};
 use super::{Source, PAGE_MIN};
 use crate::error::Result;
@@ -418,21 +418,33 @@ impl<'a> Leaf<'a> {
         number: u64,
         source: &S,
     ) -> Result<std::result::Result<usize, usize>> {
+        self.position_with(plain(), key, number, source)
+    }
+
+    /// As [`Leaf::position`], with the best kernel at hand.
+    #[inline(always)]
+    pub fn position_with<'s, K: Kernel, S: Source<'s> + ?Sized>(
+        &self,
+        kernel: K,
+        key: &[u8],
+        number: u64,
+        source: &S,
+    ) -> Result<std::result::Result<usize, usize>> {
         let plen = header::prefix_len(self.page);
         if header::flags(self.page) & CHECK_PREFIX != 0 && !key.starts_with(self.prefix()) {
             return Ok(Err(if key < self.prefix() { 0 } else { self.n }));
         }
         let suffix = key.get(plen..).unwrap_or(&[]);
         if self.is_dense() {
-            return Ok(self.find_dense(plain(), suffix));
+            return Ok(self.find_dense(kernel, suffix));
         }
         let h = head(suffix);
-        let (mut lo, mut hi) = (count_less(self.page, self.n, h), self.n);
+        let (mut lo, mut hi) = (count_less_with(kernel, self.page, self.n, h), self.n);
         if h < u32::MAX {
             hi = if lo < self.n && head_at(self.page, lo) != h {
                 lo
             } else {
-                count_less(self.page, self.n, h + 1)
+                count_less_with(kernel, self.page, self.n, h + 1)
             };
         }
         while lo < hi {

@@ -3,12 +3,15 @@
 //! A position does not borrow the tree; every call is given the source, and must be given the tree it was made in: a
 //! path found under another root has to be found again (a wrong one gives errors or wrong entries, nothing worse).
 
-use super::search::{branch, check_height, leaf};
+use super::quick;
+use super::search::{ask_child, branch, check_height, leaf};
 use crate::error::{Error, Result};
 use crate::page::header;
+use crate::page::kernel::{best, Kernel, Work};
 use crate::page::key::{KeyBuf, Shape};
 use crate::page::leaf::{Leaf, Stored, SLOT};
 use crate::page::{Ptr, Root, Source};
+use std::marker::PhantomData;
 
 /// One branch of a path and the child taken in it.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +53,43 @@ enum Ahead {
 fn has_gap(page: &[u8]) -> bool {
     let arrays = header::HEADER + SLOT * header::count(page);
     header::kind(page) == header::LEAF && header::heap(page) + header::prefix_len(page) + arrays + GAP < page.len()
+}
+
+/// The way down to the leaf of a key.
+struct Descent<'a, 's, S: ?Sized> {
+    position: &'a mut Position,
+    source: &'a S,
+    root: &'a Root,
+    key: &'a [u8],
+    pages: PhantomData<&'s [u8]>,
+}
+
+impl<'s, S: Source<'s> + ?Sized> Work for Descent<'_, 's, S> {
+    type Out = Result<std::result::Result<usize, usize>>;
+
+    #[inline(always)]
+    fn run<K: Kernel>(self, kernel: K) -> Self::Out {
+        let (source, key, mut ptr) = (self.source, self.key, self.root.ptr);
+        for level in (2..=self.root.height).rev() {
+            let branch = branch(source, &ptr, level)?;
+            let index = match quick::index(kernel, source, branch.bytes(), level, key) {
+                Some(index) => index,
+                None => branch.find(key, ptr.page, source)?,
+            };
+            ask_child(source, &branch, index, key, level);
+            self.position.path.push(Step {
+                ptr,
+                index,
+                len: branch.len(),
+            });
+            ptr = branch.ptr(index);
+        }
+        let leaf = self.position.enter(source, ptr)?;
+        if let Some(guess) = source.guess() {
+            guess.learn(&leaf);
+        }
+        leaf.position_with(kernel, key, ptr.page, source)
+    }
 }
 
 impl Position {
@@ -202,23 +242,13 @@ impl Position {
         if root.height == 0 {
             return Ok(Err(0));
         }
-        let mut ptr = root.ptr;
-        for level in (2..=root.height).rev() {
-            let branch = branch(source, &ptr, level)?;
-            let index = branch.find(key, ptr.page, source)?;
-            super::search::ask_child(source, &branch, index, key, level);
-            self.path.push(Step {
-                ptr,
-                index,
-                len: branch.len(),
-            });
-            ptr = branch.ptr(index);
-        }
-        let leaf = self.enter(source, ptr)?;
-        if let Some(guess) = source.guess() {
-            guess.learn(&leaf);
-        }
-        leaf.position(key, ptr.page, source)
+        best(Descent {
+            position: self,
+            source,
+            root,
+            key,
+            pages: PhantomData,
+        })
     }
 
     /// Takes up `ptr` as the leaf.

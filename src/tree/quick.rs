@@ -117,6 +117,22 @@ impl Top {
     }
 }
 
+/// Number of the child that `key` belongs into, as [`target`].
+#[inline(always)]
+pub(super) fn index<'s, K: Kernel, S: Source<'s> + ?Sized>(
+    kernel: K,
+    source: &S,
+    page: &'s [u8],
+    level: u8,
+    key: &[u8],
+) -> Option<usize> {
+    let top = Top::of(page)?;
+    if !top.is(BRANCH, level) {
+        return None;
+    }
+    child(kernel, source, page, top, key, top.head(key)).map(|(_, i)| i)
+}
+
 /// Page and sum of the child that `key` belongs into, if `page` is a branch of level `level` and it is quickly found.
 #[inline(always)]
 pub(super) fn target<'s, K: Kernel, S: Source<'s> + ?Sized>(
