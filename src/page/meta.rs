@@ -127,6 +127,15 @@ impl Meta {
     /// If the tail is longer than [`TAIL_MAX`].
     pub fn encode(&self) -> Box<[u8; SLOT]> {
         let mut b = Box::new([0; SLOT]);
+        self.write(&mut b);
+        b
+    }
+
+    /// As [`Meta::encode`], into memory that may hold anything.
+    ///
+    /// # Panics
+    /// If the tail is longer than [`TAIL_MAX`].
+    pub fn write(&self, b: &mut [u8; SLOT]) {
         b[..8].copy_from_slice(&MAGIC);
         put_u32(&mut b[..], 8, VERSION);
         put_u32(&mut b[..], 12, self.must);
@@ -135,6 +144,7 @@ impl Meta {
         put_u32(&mut b[..], 24, self.page_size);
         b[28] = 1;
         b[29] = 4;
+        b[30..32].fill(0);
         b[32..48].copy_from_slice(&self.uuid);
         let numbers = [self.id, self.base, self.folded, self.time, self.pages, self.dead];
         for (i, number) in numbers.into_iter().enumerate() {
@@ -155,10 +165,11 @@ impl Meta {
             at += SPILL_BYTES;
         }
         assert!(at + self.inline.len() <= CRC_AT, "the tail is too long for its slot");
-        b[at..at + self.inline.len()].copy_from_slice(&self.inline);
+        let (inline, rest) = b[at..CRC_AT].split_at_mut(self.inline.len());
+        inline.copy_from_slice(&self.inline);
+        rest.fill(0);
         let crc = crc32c(&b[..CRC_AT]);
         put_u32(&mut b[..], CRC_AT, crc);
-        b
     }
 
     /// Reads a slot: magic, then checksum, then the rest.
@@ -338,6 +349,9 @@ mod tests {
         let meta = sample();
         let b = meta.encode();
         assert!(matches!(Meta::decode(&b), Ok(Slot::Valid(m)) if *m == meta));
+        let mut over = [0xA5; SLOT];
+        meta.write(&mut over);
+        assert!(over == *b, "what was there before shows");
         assert!(meta.fits(50 * 4096) && !meta.fits(50 * 4096 - 1));
         assert!(matches!(Meta::decode(&[0; SLOT]), Ok(Slot::Torn)));
         assert!(matches!(Meta::decode(&[7; SLOT]), Ok(Slot::Foreign)));

@@ -9,7 +9,7 @@
 //! The seat is not bound to a thread.
 
 use super::space::Space;
-use super::tail::{Change, Tail};
+use super::tail::{Change, Record, Tail};
 use super::{Desc, Pager, Wait};
 use crate::error::{Error, Result};
 use crate::page::meta::{Meta, Slot, SLOT};
@@ -30,10 +30,12 @@ pub(super) struct WriteState {
     pub tail: Tail,
     pub folded: u64,
     pub dead: u64,
-    /// Inline bytes of the tail in the newest slot.
-    pub inline_bytes: usize,
+    /// Entries of the tail's records that a fold would carry to the space tree.
+    pub changes: usize,
     /// Commits not known durable, and the bytes they wrote.
     pub unsynced: Vec<(u64, u64)>,
+    /// Memory for a slot's bytes.
+    pub slot: Option<Box<[u8; SLOT]>>,
 }
 
 /// What [`Pager::accounting`] answers.
@@ -211,20 +213,21 @@ impl Pager {
                 self.refresh(state);
                 state.space.follow(record)
             });
+        let unfolded = || tail.records().filter(|r| r.id > meta.folded).map(|r| &**r);
         if !caught_up {
-            let records = tail.records().filter(|r| r.id > meta.folded);
-            state.space = Space::open(meta.pages, meta.dead, records.map(|r| &**r));
+            state.space = Space::open(meta.pages, meta.dead, unfolded());
         }
         let durable = self.shared.durable().get().id;
         *state = WriteState {
             space: std::mem::take(&mut state.space),
             tip: desc,
             space_root: meta.space,
+            changes: unfolded().map(Record::changes).sum(),
             tail,
             folded: meta.folded,
             dead: meta.dead,
-            inline_bytes: meta.inline.len(),
             unsynced: state.unsynced.drain(..).filter(|(id, _)| *id > durable).collect(),
+            slot: state.slot.take(),
         };
         Ok(())
     }

@@ -218,15 +218,9 @@ impl Writing {
         if !state.space.foldable() {
             return None;
         }
-        let changes: usize = state
-            .tail
-            .records()
-            .filter(|r| r.id > state.folded)
-            .map(|r| r.changes())
-            .sum::<usize>()
-            + self.freed.len();
-        let much = changes > FOLD_MIN.max(state.space.extents() / 4);
-        let full = !state.tail.spilled.is_empty() || state.inline_bytes * 4 > crate::page::meta::TAIL_MAX * 3;
+        let much = state.changes + self.freed.len() > FOLD_MIN.max(state.space.extents() / 4);
+        let full =
+            !state.tail.spilled.is_empty() || state.tail.listing.bytes.len() * 4 > crate::page::meta::TAIL_MAX * 3;
         if !(much || full && state.space.changes() <= 150) {
             return None;
         }
