@@ -28,8 +28,8 @@ pub(super) struct Space {
     changed: BTreeSet<u64>,
     /// Pages that may be reused now and are not taken by the running transaction.
     pub pool: Ranges,
-    /// Extents not known to be reusable: (death, page).
-    waiting: BTreeSet<(u64, u64)>,
+    /// Extents not known to be reusable, (death, page) ascending.
+    waiting: Vec<(u64, u64)>,
     /// Extents that wait for a reader to end, by that reader's commit.
     blocked: BTreeMap<u64, Vec<u64>>,
     blocked_pages: u64,
@@ -71,6 +71,7 @@ impl Space {
             space.unloaded = (0..=zone_of(pages - 1)).collect();
         }
         space.waiting = space.mirror.values().map(|d| (d.death, d.page)).collect();
+        space.waiting.sort_unstable();
         space.stale = true;
         space
     }
@@ -149,8 +150,8 @@ impl Space {
         for dead in old {
             self.mirror.remove(&dead.page);
             self.mirror_pages -= dead.pages;
-            self.waiting.remove(&(dead.death, dead.page));
         }
+        self.waiting.retain(|(_, page)| !range.contains(page));
         self.changed = self.changed.iter().filter(|p| !range.contains(p)).copied().collect();
         self.pool.remove(range.start, ZONE_PAGES);
         for dead in content {
@@ -160,8 +161,9 @@ impl Space {
         for record in records {
             self.replay(record, Some(zone));
         }
-        let fresh: Vec<(u64, u64)> = self.mirror.range(range).map(|(_, d)| (d.death, d.page)).collect();
-        self.waiting.extend(fresh);
+        self.waiting
+            .extend(self.mirror.range(range).map(|(_, d)| (d.death, d.page)));
+        self.waiting.sort_unstable();
         self.stale = true;
         Some(())
     }
@@ -190,8 +192,11 @@ impl Space {
     pub fn apply(&mut self, record: &Record) {
         self.replay(record, None);
         for f in &record.freed {
-            self.waiting
-                .extend(split(f.page, f.pages).map(|(page, _)| (record.id, page)));
+            for (page, _) in split(f.page, f.pages) {
+                // Behind all others, unless the file says that something dies in the future.
+                let at = self.waiting.partition_point(|other| *other < (record.id, page));
+                self.waiting.insert(at, (record.id, page));
+            }
         }
     }
 
@@ -272,17 +277,20 @@ impl Space {
         }
         self.seen = (durable, base, held.to_vec());
         self.stale = false;
-        let ready: Vec<(u64, u64)> = self.waiting.range(..(durable + 1, 0)).copied().collect();
-        for key in ready {
-            let Some(&dead) = self.mirror.get(&key.1) else {
-                self.waiting.remove(&key);
-                continue;
-            };
-            if dead.birth <= base {
-                self.waiting.remove(&key);
-                self.settle(dead, held);
+        let ready = self.waiting.partition_point(|(death, _)| *death <= durable);
+        let mut left = 0;
+        for i in 0..ready {
+            let (death, page) = self.waiting[i];
+            match self.mirror.get(&page) {
+                Some(dead) if dead.birth > base => {
+                    self.waiting[left] = (death, page);
+                    left += 1;
+                }
+                Some(&dead) => self.settle(dead, held),
+                None => {}
             }
         }
+        self.waiting.drain(left..ready);
         let ended: Vec<u64> = self
             .blocked
             .keys()
