@@ -131,11 +131,12 @@ impl Meta {
         b
     }
 
-    /// As [`Meta::encode`], into memory that may hold anything.
+    /// As [`Meta::encode`], into memory that holds zeros or what this wrote there before.
     ///
     /// # Panics
     /// If the tail is longer than [`TAIL_MAX`].
     pub fn write(&self, b: &mut [u8; SLOT]) {
+        let before = TAIL_AT + SPILL_BYTES * usize::from(get_u16(b, 168)) + usize::from(get_u16(b, 170));
         b[..8].copy_from_slice(&MAGIC);
         put_u32(&mut b[..], 8, VERSION);
         put_u32(&mut b[..], 12, self.must);
@@ -144,7 +145,6 @@ impl Meta {
         put_u32(&mut b[..], 24, self.page_size);
         b[28] = 1;
         b[29] = 4;
-        b[30..32].fill(0);
         b[32..48].copy_from_slice(&self.uuid);
         let numbers = [self.id, self.base, self.folded, self.time, self.pages, self.dead];
         for (i, number) in numbers.into_iter().enumerate() {
@@ -165,9 +165,9 @@ impl Meta {
             at += SPILL_BYTES;
         }
         assert!(at + self.inline.len() <= CRC_AT, "the tail is too long for its slot");
-        let (inline, rest) = b[at..CRC_AT].split_at_mut(self.inline.len());
-        inline.copy_from_slice(&self.inline);
-        rest.fill(0);
+        let end = at + self.inline.len();
+        b[at..end].copy_from_slice(&self.inline);
+        b[end..before.max(end)].fill(0);
         let crc = crc32c(&b[..CRC_AT]);
         put_u32(&mut b[..], CRC_AT, crc);
     }
@@ -349,8 +349,10 @@ mod tests {
         let meta = sample();
         let b = meta.encode();
         assert!(matches!(Meta::decode(&b), Ok(Slot::Valid(m)) if *m == meta));
-        let mut over = [0xA5; SLOT];
-        meta.write(&mut over);
+        let mut over = [0; SLOT];
+        for inline in [vec![7; 2000], vec![8; 3000], Vec::new(), vec![1, 2, 3]] {
+            Meta { inline, ..meta.clone() }.write(&mut over);
+        }
         assert!(over == *b, "what was there before shows");
         assert!(meta.fits(50 * 4096) && !meta.fits(50 * 4096 - 1));
         assert!(matches!(Meta::decode(&[0; SLOT]), Ok(Slot::Torn)));
