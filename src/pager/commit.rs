@@ -173,7 +173,9 @@ impl Writing {
         state.space_root = space;
         state.folded = folded;
         state.dead = dead;
-        state.unsynced.retain(|(id, _)| *id > durable);
+        state
+            .unsynced
+            .drain(..state.unsynced.partition_point(|(id, _)| *id <= durable));
         state.unsynced.push((desc.id, bytes));
         self.done = true;
         let unsynced: u64 = self.state.unsynced.iter().map(|(_, bytes)| bytes).sum();
@@ -238,16 +240,15 @@ impl Writing {
             runs: self.runs(),
             freed,
             taken: taken.map(|(page, pages)| (page, pages.min(old - page))).collect(),
-            ..Record::default()
         }
     }
 
     /// The tail of this commit's slot. What does not fit is written to an extent, which is taken like any page.
     fn make_tail(&mut self, base: u64, folded: u64) -> Result<Next> {
-        let tail = &self.state.tail;
+        let tail = &mut self.state.tail;
         let (mut spilled, mut dropped, gone) = tail.keep(base, folded);
-        let record = self.record(&dropped);
         let mut listing = tail.list(gone, base, folded);
+        let record = self.record(&dropped);
         record.encode(base, folded, &mut listing.bytes);
         if spill_bytes(&spilled) + listing.bytes.len() <= TAIL_MAX {
             let record = Arc::new(record);
@@ -258,8 +259,9 @@ impl Writing {
                 listing,
             });
         }
-        let mut moved: Vec<Arc<Record>> = tail.inline[gone..].to_vec();
-        let gone = tail.inline.len();
+        let inline = &self.state.tail.inline;
+        let mut moved: Vec<Arc<Record>> = inline[gone..].to_vec();
+        let gone = inline.len();
         if spill_bytes(&spilled) * 2 > TAIL_MAX {
             // So many extents that they are gathered into one.
             let old = std::mem::take(&mut spilled);

@@ -77,7 +77,7 @@ impl Patience<'_> {
 
 impl Pager {
     /// The state in the seat, with the right to write; whoever takes it must call [`Pager::leave_seat`].
-    pub(super) fn take_seat(&self, wait: Wait, cancel: &AtomicBool) -> Result<WriteState> {
+    pub(super) fn take_seat(&self, wait: Wait, cancel: &AtomicBool) -> Result<Box<WriteState>> {
         self.check_fork()?;
         let patience = Patience {
             wait,
@@ -99,7 +99,7 @@ impl Pager {
     }
 
     /// Waits for the threads of this process.
-    fn take_seat_here(&self, patience: &Patience<'_>) -> Result<WriteState> {
+    fn take_seat_here(&self, patience: &Patience<'_>) -> Result<Box<WriteState>> {
         let mut seat = self.seat.lock();
         loop {
             if patience.cancel.load(SeqCst) {
@@ -141,7 +141,7 @@ impl Pager {
     }
 
     /// Puts the writer's state back and lets the next one in.
-    pub(super) fn leave_seat(&self, state: WriteState) {
+    pub(super) fn leave_seat(&self, state: Box<WriteState>) {
         let free = state.space.pool.total();
         self.free_pages.store(free, SeqCst);
         self.pending_pages
@@ -179,7 +179,7 @@ impl Pager {
 
     /// Gives the seat its state; nobody writes yet.
     pub(super) fn load_seat(&self) -> Result<()> {
-        let mut state = WriteState::default();
+        let mut state = Box::<WriteState>::default();
         self.catch_up(&mut state)?;
         self.pending_pages.store(state.space.known(), SeqCst);
         *self.seat.lock() = Some(state);

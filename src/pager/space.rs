@@ -24,8 +24,10 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) struct Space {
     mirror: BTreeMap<u64, Dead>,
     mirror_pages: u64,
-    /// Keys whose value in the space tree differs from the mirror's.
-    changed: BTreeSet<u64>,
+    /// Keys whose value in the space tree differs from the mirror's; the first `sorted` ascend, behind them keys may come
+    /// twice.
+    changed: Vec<u64>,
+    sorted: usize,
     /// Pages that may be reused now and are not taken by the running transaction.
     pub pool: Ranges,
     /// Extents not known to be reusable, (death, page) ascending.
@@ -91,9 +93,18 @@ impl Space {
         self.mirror.len()
     }
 
-    /// Keys a fold would write.
-    pub fn changes(&self) -> usize {
-        self.changed.len()
+    /// Whether a fold would write more than `most` keys.
+    pub fn changes_exceed(&mut self, most: usize) -> bool {
+        if self.sorted <= most {
+            self.sort_changed();
+        }
+        self.sorted > most
+    }
+
+    fn sort_changed(&mut self) {
+        self.changed.sort_unstable();
+        self.changed.dedup();
+        self.sorted = self.changed.len();
     }
 
     /// Zones to load next: those a fold waits for, then (if `more`) any other.
@@ -152,7 +163,8 @@ impl Space {
             self.mirror_pages -= dead.pages;
         }
         self.waiting.retain(|(_, page)| !range.contains(page));
-        self.changed = self.changed.iter().filter(|p| !range.contains(p)).copied().collect();
+        self.changed.retain(|p| !range.contains(p));
+        self.sort_changed();
         self.pool.remove(range.start, ZONE_PAGES);
         for dead in content {
             self.mirror.insert(dead.page, *dead);
@@ -235,7 +247,7 @@ impl Space {
         }
         self.mirror.insert(dead.page, dead);
         self.mirror_pages += dead.pages;
-        self.changed.insert(dead.page);
+        self.changed.push(dead.page);
     }
 
     fn subtract(&mut self, page: u64, pages: u64) {
@@ -247,7 +259,7 @@ impl Space {
             }
             self.mirror.remove(&from);
             self.mirror_pages -= dead.pages;
-            self.changed.insert(from);
+            self.changed.push(from);
             if to > end {
                 self.keep_part(dead, end, to);
             }
@@ -266,7 +278,7 @@ impl Space {
         };
         self.mirror.insert(from, part);
         self.mirror_pages += part.pages;
-        self.changed.insert(from);
+        self.changed.push(from);
     }
 
     /// Moves to the pool what the reuse rule allows. `durable` and `base` were read before `held` (ascending) was.
@@ -323,6 +335,7 @@ impl Space {
     /// Joins neighbours in the pool into one extent without a life, so that the space tree stays small. Only where the
     /// next fold writes anyway.
     pub fn join(&mut self) {
+        self.sort_changed();
         let mut runs: Vec<(u64, u64)> = Vec::new();
         for page in &self.changed {
             if runs.last().is_none_or(|(from, len)| from + len <= *page) {
@@ -357,7 +370,8 @@ impl Space {
     }
 
     /// Every change since the last fold: the new value of a key, `None` to remove it.
-    pub fn edits(&self) -> Vec<(u64, Option<Dead>)> {
+    pub fn edits(&mut self) -> Vec<(u64, Option<Dead>)> {
+        self.sort_changed();
         let value = |page: &u64| (*page, self.mirror.get(page).copied());
         self.changed.iter().map(value).collect()
     }
@@ -365,6 +379,7 @@ impl Space {
     /// The edits are in the space tree.
     pub fn folded(&mut self) {
         self.changed.clear();
+        self.sorted = 0;
     }
 }
 
@@ -380,7 +395,6 @@ mod tests {
             runs: Vec::new(),
             freed: freed.collect(),
             taken: taken.to_vec(),
-            ..Record::default()
         }
     }
 

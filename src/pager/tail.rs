@@ -83,6 +83,8 @@ pub(super) struct Tail {
     pub inline: Vec<Arc<Record>>,
     /// The bytes of the newer ones.
     pub listing: Listing,
+    /// Memory for the next listing.
+    spare: Vec<u8>,
 }
 
 /// The inline records as a slot lists them: the next slot repeats nearly all of it.
@@ -203,15 +205,18 @@ impl Tail {
 
     /// The inline records but the first `gone`, for a slot that says `base` and `folded`. What the newest slot lists is
     /// copied where it says the same.
-    pub fn list(&self, gone: usize, base: u64, folded: u64) -> Listing {
+    pub fn list(&mut self, gone: usize, base: u64, folded: u64) -> Listing {
         let old = &self.listing;
         let (settled, (at, len)) = match gone == 0 && folded == old.folded && base >= old.base {
             true if base == old.base => (old.settled, (self.inline.len(), old.bytes.len())),
             true => (old.settled, old.settled),
             false => ((0, 0), (gone, 0)),
         };
+        let mut bytes = std::mem::take(&mut self.spare);
+        bytes.clear();
+        bytes.reserve(TAIL_MAX);
         let mut listing = Listing {
-            bytes: Vec::with_capacity(TAIL_MAX),
+            bytes,
             base,
             folded,
             settled,
@@ -233,7 +238,7 @@ impl Tail {
         if !next.listing.bytes.is_empty() {
             self.inline.push(next.record);
         }
-        self.listing = next.listing;
+        self.spare = std::mem::replace(&mut self.listing, next.listing).bytes;
     }
 }
 

@@ -64,7 +64,7 @@ impl Written {
 #[derive(Debug)]
 pub struct Writing {
     pub(super) pager: Arc<Pager>,
-    pub(super) state: WriteState,
+    pub(super) state: Box<WriteState>,
     pub(super) id: u64,
     /// End of the file as this transaction sees it, in pages.
     pub(super) end: u64,
@@ -99,7 +99,7 @@ impl Pager {
 
 impl Writing {
     /// In the seat, not yet ready.
-    fn on(pager: &Arc<Pager>, state: WriteState) -> Writing {
+    fn on(pager: &Arc<Pager>, state: Box<WriteState>) -> Writing {
         Writing {
             pager: pager.clone(),
             id: 0,
@@ -197,7 +197,7 @@ impl Writing {
             folded,
             tip,
             ..
-        } = &mut self.state;
+        } = &mut *self.state;
         let records = tail.records().filter(|r| r.id > *folded).map(|r| &**r);
         if space.load(zone, &dead, tip.pages, records).is_none() {
             self.damage = Some((u64::MAX, "the space tree contradicts itself"));
@@ -221,7 +221,7 @@ impl Writing {
         let much = state.changes + self.freed.len() > FOLD_MIN.max(state.space.extents() / 4);
         let full =
             !state.tail.spilled.is_empty() || state.tail.listing.bytes.len() * 4 > crate::page::meta::TAIL_MAX * 3;
-        if !(much || full && state.space.changes() <= 150) {
+        if !(much || full && !state.space.changes_exceed(150)) {
             return None;
         }
         state.space.join();
