@@ -28,10 +28,19 @@ impl Ranges {
         }
         let (mut from, mut to) = (page, page + pages);
         // Every run that overlaps or touches becomes a part of it.
-        while let Some((&run, &len)) = self.by_page.range(..=to).next_back() {
-            if run + len < from {
+        while let Some((&run, len)) = self.by_page.range_mut(..=to).next_back() {
+            if run + *len < from {
                 break;
             }
+            if run + *len == from {
+                // The last of them: it grows where it is.
+                self.by_size.remove(&(*len, run));
+                self.total += to - from;
+                *len = to - run;
+                self.by_size.insert((*len, run));
+                return;
+            }
+            let len = *len;
             self.take_out(run, len);
             (from, to) = (from.min(run), to.max(run + len));
         }

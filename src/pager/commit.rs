@@ -217,11 +217,13 @@ impl Writing {
         // Pages behind the old end that were taken and given back: dead from the start.
         let mut unused = old;
         for (page, pages) in self.own.iter().filter(|(page, pages)| page + pages > old) {
-            freed.push(Freed {
-                page: unused,
-                pages: page.saturating_sub(unused),
-                birth: self.id,
-            });
+            if page > unused {
+                freed.push(Freed {
+                    page: unused,
+                    pages: page - unused,
+                    birth: self.id,
+                });
+            }
             unused = page + pages;
         }
         freed.retain(|f| f.pages > 0);

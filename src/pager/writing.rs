@@ -369,9 +369,12 @@ impl Writing {
         if self.sync_first {
             return Vec::new();
         }
+        let mut bytes = Vec::new();
         let run = |(page, written): (&u64, &Written)| match written {
             Written::Pages(sums) => {
-                let bytes: Vec<u8> = sums.iter().flat_map(|s| s.to_le_bytes()).collect();
+                bytes.clear();
+                bytes.reserve(4 * sums.len());
+                sums.iter().for_each(|s| bytes.extend_from_slice(&s.to_le_bytes()));
                 Run {
                     page: *page,
                     pages: sums.len() as u64,

@@ -348,6 +348,10 @@ impl Writer {
     /// `wait`: until the commit is what `durability` says.
     pub fn commit(mut self, main: TreeState, catalogue: Root, durability: Durability, wait: bool) -> Result<u64> {
         let mut space = TreeState::new(u64::MAX, self.writing.space_root());
+        if main.edits.is_empty() {
+            // Nothing but memory.
+            space.edits = main.edits;
+        }
         if let Some(changes) = self.writing.fold() {
             for (page, dead) in changes {
                 space.edits.make_room(8, 16)?;
@@ -367,7 +371,7 @@ impl Writer {
         Spare {
             arena: self.arena,
             emitter: self.emitter,
-            edits: main.edits,
+            edits: space.edits,
         }
         .keep();
         let roots = Roots {
