@@ -54,8 +54,9 @@ pub struct WriteTxn {
 
 impl WriteTxn {
     pub(super) fn new(writing: Writing, budget: usize, durability: Durability) -> WriteTxn {
-        let writer = Writer::new(writing, budget);
-        let main = Open::new(MAIN, writer.tip().main, true);
+        let (writer, edits) = Writer::new(writing, budget);
+        let mut main = Open::new(MAIN, writer.tip().main, true);
+        main.tree.edits = edits;
         WriteTxn {
             writer,
             tables: vec![main],
@@ -476,17 +477,18 @@ impl WriteTxn {
             self.writer.flush_last(&mut open.tree)?;
         }
         let mut catalogue = TreeState::new(super::check::CATALOGUE, self.writer.tip().catalogue);
-        self.writer.begin_placing(2 + catalogue.root.height as u64)?;
+        // The catalogue changes with any table but the default one.
+        let names = self.tables.iter().any(|t| t.tree.table != MAIN && t.is_changed());
+        let more = if names { 2 + u64::from(catalogue.root.height) } else { 0 };
+        self.writer.begin_placing(more)?;
         for open in self.tables.iter_mut().filter(|t| !t.dropped) {
             self.writer.place_tree(&mut open.tree)?;
         }
-        for open in self.tables.iter().filter(|t| t.tree.table != MAIN) {
+        for open in self.tables.iter().filter(|t| t.tree.table != MAIN && t.is_changed()) {
             let key = table::record_key(open.tree.table);
             if open.dropped {
-                if open.existed {
-                    self.writer.push(&mut catalogue, &key, Op::Delete, false)?;
-                }
-            } else if open.renamed || open.tree.root != open.original {
+                self.writer.push(&mut catalogue, &key, Op::Delete, false)?;
+            } else {
                 let record = Record {
                     root: open.tree.root,
                     name: open.name.clone(),
@@ -498,8 +500,8 @@ impl WriteTxn {
         }
         self.writer.flush_last(&mut catalogue)?;
         self.writer.place_tree(&mut catalogue)?;
-        self.writer
-            .commit(self.tables[0].tree.root, catalogue.root, self.durability, wait)
+        let main = self.tables.swap_remove(0).tree;
+        self.writer.commit(main, catalogue.root, self.durability, wait)
     }
 }
 
@@ -525,6 +527,14 @@ impl Open {
             renamed: false,
             dropped: false,
             appending: false,
+        }
+    }
+
+    /// Whether the catalogue has to be told of it.
+    fn is_changed(&self) -> bool {
+        match self.dropped {
+            true => self.existed,
+            false => self.renamed || self.tree.root != self.original,
         }
     }
 

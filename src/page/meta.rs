@@ -127,6 +127,16 @@ impl Meta {
     /// If the tail is longer than [`TAIL_MAX`].
     pub fn encode(&self) -> Box<[u8; SLOT]> {
         let mut b = Box::new([0; SLOT]);
+        self.write(&mut b);
+        b
+    }
+
+    /// As [`Meta::encode`], into memory that holds zeros or what this wrote there before.
+    ///
+    /// # Panics
+    /// If the tail is longer than [`TAIL_MAX`].
+    pub fn write(&self, b: &mut [u8; SLOT]) {
+        let before = TAIL_AT + SPILL_BYTES * usize::from(get_u16(b, 168)) + usize::from(get_u16(b, 170));
         b[..8].copy_from_slice(&MAGIC);
         put_u32(&mut b[..], 8, VERSION);
         put_u32(&mut b[..], 12, self.must);
@@ -155,10 +165,11 @@ impl Meta {
             at += SPILL_BYTES;
         }
         assert!(at + self.inline.len() <= CRC_AT, "the tail is too long for its slot");
-        b[at..at + self.inline.len()].copy_from_slice(&self.inline);
+        let end = at + self.inline.len();
+        b[at..end].copy_from_slice(&self.inline);
+        b[end..before.max(end)].fill(0);
         let crc = crc32c(&b[..CRC_AT]);
         put_u32(&mut b[..], CRC_AT, crc);
-        b
     }
 
     /// Reads a slot: magic, then checksum, then the rest.
@@ -338,6 +349,11 @@ mod tests {
         let meta = sample();
         let b = meta.encode();
         assert!(matches!(Meta::decode(&b), Ok(Slot::Valid(m)) if *m == meta));
+        let mut over = [0; SLOT];
+        for inline in [vec![7; 2000], vec![8; 3000], Vec::new(), vec![1, 2, 3]] {
+            Meta { inline, ..meta.clone() }.write(&mut over);
+        }
+        assert!(over == *b, "what was there before shows");
         assert!(meta.fits(50 * 4096) && !meta.fits(50 * 4096 - 1));
         assert!(matches!(Meta::decode(&[0; SLOT]), Ok(Slot::Torn)));
         assert!(matches!(Meta::decode(&[7; SLOT]), Ok(Slot::Foreign)));

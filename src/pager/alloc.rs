@@ -26,17 +26,23 @@ impl Ranges {
         if pages == 0 {
             return;
         }
-        self.remove(page, pages);
         let (mut from, mut to) = (page, page + pages);
-        if let Some((&left, &len)) = self.by_page.range(..from).next_back() {
-            if left + len == from {
-                self.take_out(left, len);
-                from = left;
+        // Every run that overlaps or touches becomes a part of it.
+        while let Some((&run, len)) = self.by_page.range_mut(..=to).next_back() {
+            if run + *len < from {
+                break;
             }
-        }
-        if let Some(&len) = self.by_page.get(&to) {
-            self.take_out(to, len);
-            to += len;
+            if run + *len == from {
+                // The last of them: it grows where it is.
+                self.by_size.remove(&(*len, run));
+                self.total += to - from;
+                *len = to - run;
+                self.by_size.insert((*len, run));
+                return;
+            }
+            let len = *len;
+            self.take_out(run, len);
+            (from, to) = (from.min(run), to.max(run + len));
         }
         self.put_in(from, to - from);
     }

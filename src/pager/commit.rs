@@ -22,7 +22,7 @@
 
 use super::recover;
 use super::shared::{Seat, RING};
-use super::tail::{Freed, Record, Spilled, Tail};
+use super::tail::{spill_bytes, Freed, Listing, Next, Record, Spilled};
 use super::writing::Writing;
 use super::{Desc, Durability, Pager, Roots, Wait};
 use crate::error::{Error, Result};
@@ -92,7 +92,7 @@ impl Writing {
         let seat = Seat { id: self.id, slot };
         let base = durable.id;
         let folded = if self.folding { tip.id } else { self.state.folded };
-        let (record, tail, inline) = self.make_tail(base, folded)?;
+        let mut next = self.make_tail(base, folded)?;
         let pages = self.pages();
         if pager.file_pages.load(SeqCst) < pages && pages > pager.first_page() {
             let need = pages * pager.page_size as u64;
@@ -103,8 +103,8 @@ impl Writing {
             pager.file_pages.fetch_max(pages, SeqCst);
         }
         let count = |runs: &mut dyn Iterator<Item = u64>| runs.sum::<u64>();
-        let died = count(&mut record.freed.iter().map(|f| f.pages));
-        let revived = count(&mut record.taken.iter().map(|t| t.1));
+        let died = count(&mut next.record.freed.iter().map(|f| f.pages));
+        let revived = count(&mut next.record.taken.iter().map(|t| t.1));
         let meta = Meta {
             page_size: pager.page_size as u32,
             uuid: pager.uuid,
@@ -119,12 +119,14 @@ impl Writing {
             main: roots.main,
             catalogue: roots.catalogue,
             space: roots.space,
-            spills: tail.spilled.iter().map(|s| s.spill).collect(),
-            inline,
+            spills: next.spilled.iter().map(|s| s.spill).collect(),
+            inline: std::mem::take(&mut next.listing.bytes),
             ..Meta::default()
         };
+        let bytes = self.state.slot.get_or_insert_with(|| Box::new([0; SLOT]));
+        meta.write(bytes);
         shared.next_id().store(self.id + 1, SeqCst);
-        if let Err(error) = pager.storage.write_at((seat.slot * SLOT) as u64, &*meta.encode()) {
+        if let Err(error) = pager.storage.write_at((seat.slot * SLOT) as u64, &bytes[..]) {
             pager.poison();
             return Err(Error::InDoubt(format!("writing its meta slot failed: {error}")));
         }
@@ -134,7 +136,8 @@ impl Writing {
             main: roots.main,
             catalogue: roots.catalogue,
         };
-        let backlog = self.adopt(desc, roots.space, &meta, &record, tail, durable.id);
+        next.listing.bytes = meta.inline;
+        let backlog = self.adopt(desc, roots.space, next, folded, meta.dead, durable.id);
         shared.describe(&desc, base);
         if durability == Durability::Full {
             shared.full_tip().store(desc.id, SeqCst);
@@ -153,23 +156,26 @@ impl Writing {
     }
 
     /// Takes the new commit as the state to build on; answers whether much is unsynced.
-    fn adopt(&mut self, desc: Desc, space: Root, meta: &Meta, record: &Record, tail: Tail, durable: u64) -> bool {
+    fn adopt(&mut self, desc: Desc, space: Root, next: Next, folded: u64, dead: u64, durable: u64) -> bool {
         let old_pages = self.state.tip.pages;
         // What was synced before the slot is not waiting for anything.
         let bytes = if self.sync_first { 0 } else { self.bytes };
         let state = &mut self.state;
         if self.folding {
             state.space.folded();
+            state.changes = 0;
         }
         state.space.pool.remove(old_pages, self.end - old_pages);
-        state.space.apply(record);
+        state.space.apply(&next.record);
+        state.changes += next.record.changes();
+        state.tail.turn(next);
         state.tip = desc;
         state.space_root = space;
-        state.tail = tail;
-        state.folded = meta.folded;
-        state.dead = meta.dead;
-        state.inline_bytes = meta.inline.len();
-        state.unsynced.retain(|(id, _)| *id > durable);
+        state.folded = folded;
+        state.dead = dead;
+        state
+            .unsynced
+            .drain(..state.unsynced.partition_point(|(id, _)| *id <= durable));
         state.unsynced.push((desc.id, bytes));
         self.done = true;
         let unsynced: u64 = self.state.unsynced.iter().map(|(_, bytes)| bytes).sum();
@@ -211,11 +217,13 @@ impl Writing {
         // Pages behind the old end that were taken and given back: dead from the start.
         let mut unused = old;
         for (page, pages) in self.own.iter().filter(|(page, pages)| page + pages > old) {
-            freed.push(Freed {
-                page: unused,
-                pages: page.saturating_sub(unused),
-                birth: self.id,
-            });
+            if page > unused {
+                freed.push(Freed {
+                    page: unused,
+                    pages: page - unused,
+                    birth: self.id,
+                });
+            }
             unused = page + pages;
         }
         freed.retain(|f| f.pages > 0);
@@ -234,28 +242,31 @@ impl Writing {
             runs: self.runs(),
             freed,
             taken: taken.map(|(page, pages)| (page, pages.min(old - page))).collect(),
-            ..Record::default()
         }
     }
 
-    /// The tail of this commit's slot: its record, the tail, the inline bytes. What does not fit is written to an
-    /// extent, which is taken like any page.
-    fn make_tail(&mut self, base: u64, folded: u64) -> Result<(Arc<Record>, Tail, Vec<u8>)> {
-        let (mut tail, mut dropped) = self.state.tail.keep(base, folded);
-        let record = Arc::new(self.record(&dropped));
-        let mut inline = Vec::with_capacity(TAIL_MAX);
-        tail.inline
-            .iter()
-            .chain([&record])
-            .for_each(|r| r.encode(base, folded, &mut inline));
-        if tail.spill_bytes() + inline.len() <= TAIL_MAX {
-            tail.inline.push(record.clone());
-            return Ok((record, tail, inline));
+    /// The tail of this commit's slot. What does not fit is written to an extent, which is taken like any page.
+    fn make_tail(&mut self, base: u64, folded: u64) -> Result<Next> {
+        let tail = &mut self.state.tail;
+        let (mut spilled, mut dropped, gone) = tail.keep(base, folded);
+        let mut listing = tail.list(gone, base, folded);
+        let record = self.record(&dropped);
+        record.encode(base, folded, &mut listing.bytes);
+        if spill_bytes(&spilled) + listing.bytes.len() <= TAIL_MAX {
+            let record = Arc::new(record);
+            return Ok(Next {
+                record,
+                spilled,
+                gone,
+                listing,
+            });
         }
-        let mut moved: Vec<Arc<Record>> = std::mem::take(&mut tail.inline);
-        if tail.spill_bytes() * 2 > TAIL_MAX {
+        let inline = &self.state.tail.inline;
+        let mut moved: Vec<Arc<Record>> = inline[gone..].to_vec();
+        let gone = inline.len();
+        if spill_bytes(&spilled) * 2 > TAIL_MAX {
             // So many extents that they are gathered into one.
-            let old = std::mem::take(&mut tail.spilled);
+            let old = std::mem::take(&mut spilled);
             dropped.extend(old.iter().map(|s| s.spill));
             moved.splice(0..0, old.iter().flat_map(|s| s.records.iter().cloned()));
         }
@@ -283,7 +294,7 @@ impl Writing {
         self.write(page, pages, &[&bytes])?;
         let record = Arc::new(record);
         moved.push(record.clone());
-        tail.spilled.push(Spilled {
+        spilled.push(Spilled {
             spill: Spill {
                 page,
                 pages,
@@ -293,7 +304,12 @@ impl Writing {
             },
             records: moved.into(),
         });
-        Ok((record, tail, Vec::new()))
+        Ok(Next {
+            record,
+            spilled,
+            gone,
+            listing: Listing::default(),
+        })
     }
 }
 

@@ -158,7 +158,7 @@ pub struct FileStat {
 pub struct Pager {
     shared: Shared,
     /// The writer's state; absent while somebody writes.
-    seat: Mutex<Option<WriteState>>,
+    seat: Mutex<Option<Box<WriteState>>>,
     seat_free: Condvar,
     turns: Turns,
     memory: Mapped,
@@ -307,7 +307,7 @@ impl Pager {
             shared,
             pending_pages: AtomicU64::new(0),
             free_pages: AtomicU64::new(0),
-            seat: Mutex::new(Some(WriteState::default())),
+            seat: Mutex::new(Some(Box::default())),
             seat_free: Condvar::new(),
             turns: Turns::default(),
             tags: Atomics::new(memory.reserved() / page_size as u64)?,

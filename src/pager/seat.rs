@@ -9,7 +9,7 @@
 //! The seat is not bound to a thread.
 
 use super::space::Space;
-use super::tail::{Change, Tail};
+use super::tail::{Change, Record, Tail};
 use super::{Desc, Pager, Wait};
 use crate::error::{Error, Result};
 use crate::page::meta::{Meta, Slot, SLOT};
@@ -30,10 +30,12 @@ pub(super) struct WriteState {
     pub tail: Tail,
     pub folded: u64,
     pub dead: u64,
-    /// Inline bytes of the tail in the newest slot.
-    pub inline_bytes: usize,
+    /// Entries of the tail's records that a fold would carry to the space tree.
+    pub changes: usize,
     /// Commits not known durable, and the bytes they wrote.
     pub unsynced: Vec<(u64, u64)>,
+    /// Memory for a slot's bytes.
+    pub slot: Option<Box<[u8; SLOT]>>,
 }
 
 /// What [`Pager::accounting`] answers.
@@ -75,7 +77,7 @@ impl Patience<'_> {
 
 impl Pager {
     /// The state in the seat, with the right to write; whoever takes it must call [`Pager::leave_seat`].
-    pub(super) fn take_seat(&self, wait: Wait, cancel: &AtomicBool) -> Result<WriteState> {
+    pub(super) fn take_seat(&self, wait: Wait, cancel: &AtomicBool) -> Result<Box<WriteState>> {
         self.check_fork()?;
         let patience = Patience {
             wait,
@@ -97,7 +99,7 @@ impl Pager {
     }
 
     /// Waits for the threads of this process.
-    fn take_seat_here(&self, patience: &Patience<'_>) -> Result<WriteState> {
+    fn take_seat_here(&self, patience: &Patience<'_>) -> Result<Box<WriteState>> {
         let mut seat = self.seat.lock();
         loop {
             if patience.cancel.load(SeqCst) {
@@ -139,7 +141,7 @@ impl Pager {
     }
 
     /// Puts the writer's state back and lets the next one in.
-    pub(super) fn leave_seat(&self, state: WriteState) {
+    pub(super) fn leave_seat(&self, state: Box<WriteState>) {
         let free = state.space.pool.total();
         self.free_pages.store(free, SeqCst);
         self.pending_pages
@@ -177,7 +179,7 @@ impl Pager {
 
     /// Gives the seat its state; nobody writes yet.
     pub(super) fn load_seat(&self) -> Result<()> {
-        let mut state = WriteState::default();
+        let mut state = Box::<WriteState>::default();
         self.catch_up(&mut state)?;
         self.pending_pages.store(state.space.known(), SeqCst);
         *self.seat.lock() = Some(state);
@@ -211,20 +213,21 @@ impl Pager {
                 self.refresh(state);
                 state.space.follow(record)
             });
+        let unfolded = || tail.records().filter(|r| r.id > meta.folded).map(|r| &**r);
         if !caught_up {
-            let records = tail.records().filter(|r| r.id > meta.folded);
-            state.space = Space::open(meta.pages, meta.dead, records.map(|r| &**r));
+            state.space = Space::open(meta.pages, meta.dead, unfolded());
         }
         let durable = self.shared.durable().get().id;
         *state = WriteState {
             space: std::mem::take(&mut state.space),
             tip: desc,
             space_root: meta.space,
+            changes: unfolded().map(Record::changes).sum(),
             tail,
             folded: meta.folded,
             dead: meta.dead,
-            inline_bytes: meta.inline.len(),
             unsynced: state.unsynced.drain(..).filter(|(id, _)| *id > durable).collect(),
+            slot: state.slot.take(),
         };
         Ok(())
     }

@@ -24,12 +24,14 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) struct Space {
     mirror: BTreeMap<u64, Dead>,
     mirror_pages: u64,
-    /// Keys whose value in the space tree differs from the mirror's.
-    changed: BTreeSet<u64>,
+    /// Keys whose value in the space tree differs from the mirror's; the first `sorted` ascend, behind them keys may come
+    /// twice.
+    changed: Vec<u64>,
+    sorted: usize,
     /// Pages that may be reused now and are not taken by the running transaction.
     pub pool: Ranges,
-    /// Extents not known to be reusable: (death, page).
-    waiting: BTreeSet<(u64, u64)>,
+    /// Extents not known to be reusable, (death, page) ascending.
+    waiting: Vec<(u64, u64)>,
     /// Extents that wait for a reader to end, by that reader's commit.
     blocked: BTreeMap<u64, Vec<u64>>,
     blocked_pages: u64,
@@ -71,6 +73,7 @@ impl Space {
             space.unloaded = (0..=zone_of(pages - 1)).collect();
         }
         space.waiting = space.mirror.values().map(|d| (d.death, d.page)).collect();
+        space.waiting.sort_unstable();
         space.stale = true;
         space
     }
@@ -90,9 +93,18 @@ impl Space {
         self.mirror.len()
     }
 
-    /// Keys a fold would write.
-    pub fn changes(&self) -> usize {
-        self.changed.len()
+    /// Whether a fold would write more than `most` keys.
+    pub fn changes_exceed(&mut self, most: usize) -> bool {
+        if self.sorted <= most {
+            self.sort_changed();
+        }
+        self.sorted > most
+    }
+
+    fn sort_changed(&mut self) {
+        self.changed.sort_unstable();
+        self.changed.dedup();
+        self.sorted = self.changed.len();
     }
 
     /// Zones to load next: those a fold waits for, then (if `more`) any other.
@@ -149,9 +161,10 @@ impl Space {
         for dead in old {
             self.mirror.remove(&dead.page);
             self.mirror_pages -= dead.pages;
-            self.waiting.remove(&(dead.death, dead.page));
         }
-        self.changed = self.changed.iter().filter(|p| !range.contains(p)).copied().collect();
+        self.waiting.retain(|(_, page)| !range.contains(page));
+        self.changed.retain(|p| !range.contains(p));
+        self.sort_changed();
         self.pool.remove(range.start, ZONE_PAGES);
         for dead in content {
             self.mirror.insert(dead.page, *dead);
@@ -160,8 +173,9 @@ impl Space {
         for record in records {
             self.replay(record, Some(zone));
         }
-        let fresh: Vec<(u64, u64)> = self.mirror.range(range).map(|(_, d)| (d.death, d.page)).collect();
-        self.waiting.extend(fresh);
+        self.waiting
+            .extend(self.mirror.range(range).map(|(_, d)| (d.death, d.page)));
+        self.waiting.sort_unstable();
         self.stale = true;
         Some(())
     }
@@ -190,8 +204,11 @@ impl Space {
     pub fn apply(&mut self, record: &Record) {
         self.replay(record, None);
         for f in &record.freed {
-            self.waiting
-                .extend(split(f.page, f.pages).map(|(page, _)| (record.id, page)));
+            for (page, _) in split(f.page, f.pages) {
+                // Behind all others, unless the file says that something dies in the future.
+                let at = self.waiting.partition_point(|other| *other < (record.id, page));
+                self.waiting.insert(at, (record.id, page));
+            }
         }
     }
 
@@ -230,7 +247,7 @@ impl Space {
         }
         self.mirror.insert(dead.page, dead);
         self.mirror_pages += dead.pages;
-        self.changed.insert(dead.page);
+        self.changed.push(dead.page);
     }
 
     fn subtract(&mut self, page: u64, pages: u64) {
@@ -242,7 +259,7 @@ impl Space {
             }
             self.mirror.remove(&from);
             self.mirror_pages -= dead.pages;
-            self.changed.insert(from);
+            self.changed.push(from);
             if to > end {
                 self.keep_part(dead, end, to);
             }
@@ -261,7 +278,7 @@ impl Space {
         };
         self.mirror.insert(from, part);
         self.mirror_pages += part.pages;
-        self.changed.insert(from);
+        self.changed.push(from);
     }
 
     /// Moves to the pool what the reuse rule allows. `durable` and `base` were read before `held` (ascending) was.
@@ -272,17 +289,20 @@ impl Space {
         }
         self.seen = (durable, base, held.to_vec());
         self.stale = false;
-        let ready: Vec<(u64, u64)> = self.waiting.range(..(durable + 1, 0)).copied().collect();
-        for key in ready {
-            let Some(&dead) = self.mirror.get(&key.1) else {
-                self.waiting.remove(&key);
-                continue;
-            };
-            if dead.birth <= base {
-                self.waiting.remove(&key);
-                self.settle(dead, held);
+        let ready = self.waiting.partition_point(|(death, _)| *death <= durable);
+        let mut left = 0;
+        for i in 0..ready {
+            let (death, page) = self.waiting[i];
+            match self.mirror.get(&page) {
+                Some(dead) if dead.birth > base => {
+                    self.waiting[left] = (death, page);
+                    left += 1;
+                }
+                Some(&dead) => self.settle(dead, held),
+                None => {}
             }
         }
+        self.waiting.drain(left..ready);
         let ended: Vec<u64> = self
             .blocked
             .keys()
@@ -315,6 +335,7 @@ impl Space {
     /// Joins neighbours in the pool into one extent without a life, so that the space tree stays small. Only where the
     /// next fold writes anyway.
     pub fn join(&mut self) {
+        self.sort_changed();
         let mut runs: Vec<(u64, u64)> = Vec::new();
         for page in &self.changed {
             if runs.last().is_none_or(|(from, len)| from + len <= *page) {
@@ -349,7 +370,8 @@ impl Space {
     }
 
     /// Every change since the last fold: the new value of a key, `None` to remove it.
-    pub fn edits(&self) -> Vec<(u64, Option<Dead>)> {
+    pub fn edits(&mut self) -> Vec<(u64, Option<Dead>)> {
+        self.sort_changed();
         let value = |page: &u64| (*page, self.mirror.get(page).copied());
         self.changed.iter().map(value).collect()
     }
@@ -357,6 +379,7 @@ impl Space {
     /// The edits are in the space tree.
     pub fn folded(&mut self) {
         self.changed.clear();
+        self.sorted = 0;
     }
 }
 
@@ -372,7 +395,6 @@ mod tests {
             runs: Vec::new(),
             freed: freed.collect(),
             taken: taken.to_vec(),
-            ..Record::default()
         }
     }
 

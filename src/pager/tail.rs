@@ -22,11 +22,11 @@
 
 use super::Dead;
 use crate::error::{Error, Result};
-use crate::page::meta::{Meta, Spill, SPILL_BYTES};
+use crate::page::meta::{Meta, Spill, SPILL_BYTES, TAIL_MAX};
 use crate::page::{meta_pages, PIECE};
 use crate::util::bytes::get_u32;
 use crate::util::crc32c;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// Pages written by a commit, and what they must sum to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,30 +63,7 @@ pub(super) struct Record {
     pub freed: Vec<Freed>,
     /// Dead pages it took.
     pub taken: Vec<(u64, u64)>,
-    /// Its bytes in a slot: each slot repeats those of the records before.
-    pub bytes: Encoded,
 }
-
-/// Bytes of a record with its runs and changes, without runs, and without changes; made when first needed.
-#[derive(Debug, Default)]
-pub(super) struct Encoded([OnceLock<Box<[u8]>>; 3]);
-
-impl Clone for Encoded {
-    fn clone(&self) -> Encoded {
-        Encoded::default()
-    }
-}
-
-impl PartialEq for Encoded {
-    fn eq(&self, _: &Encoded) -> bool {
-        true
-    }
-}
-
-impl Eq for Encoded {}
-
-/// Records with more entries than this are not likely to be repeated in a slot.
-const REPEATED: usize = 100;
 
 /// Records in an extent of their own.
 #[derive(Debug, Clone)]
@@ -104,6 +81,36 @@ pub(super) struct Tail {
     pub spilled: Vec<Spilled>,
     /// Newer ones, inside the slot.
     pub inline: Vec<Arc<Record>>,
+    /// The bytes of the newer ones.
+    pub listing: Listing,
+    /// Memory for the next listing.
+    spare: Vec<u8>,
+}
+
+/// The inline records as a slot lists them: the next slot repeats nearly all of it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Listing {
+    /// One record behind the other.
+    pub bytes: Vec<u8>,
+    /// What the slot says.
+    base: u64,
+    folded: u64,
+    /// The first so many records are known to be at or below `base` and to take so many bytes: with the same `folded`,
+    /// nothing in them changes.
+    settled: (usize, usize),
+}
+
+/// What a commit makes of the tail, once its slot is written.
+#[derive(Debug)]
+pub(super) struct Next {
+    /// The commit's own record.
+    pub record: Arc<Record>,
+    /// All extents.
+    pub spilled: Vec<Spilled>,
+    /// So many inline records, from the oldest on, are in the slot no more.
+    pub gone: usize,
+    /// The slot's inline records: those left, and the commit's own unless that is in an extent.
+    pub listing: Listing,
 }
 
 /// A change to the content of the space tree: pages that died, or (page, pages) that were put into use again.
@@ -152,6 +159,12 @@ impl Tail {
             });
         }
         tail.inline = decode(&meta.inline, bounds, after)?;
+        tail.listing = Listing {
+            bytes: meta.inline.clone(),
+            base: meta.base,
+            folded: meta.folded,
+            settled: (0, 0),
+        };
         Ok(Ok(tail))
     }
 
@@ -177,23 +190,61 @@ impl Tail {
         self.spilled.iter().flat_map(|s| &*s.records).chain(&self.inline)
     }
 
-    /// The records still needed above `base` or `folded`, and the extents no longer needed.
-    pub fn keep(&self, base: u64, folded: u64) -> (Tail, Vec<Spill>) {
+    /// What is still needed above `base` or `folded`: the extents, those no longer needed, and how many of the inline
+    /// records, from the oldest on, are not.
+    pub fn keep(&self, base: u64, folded: u64) -> (Vec<Spilled>, Vec<Spill>, usize) {
         let needed = |record: &Arc<Record>| record.id > base.min(folded);
         let (kept, dropped): (Vec<Spilled>, Vec<Spilled>) = self
             .spilled
             .iter()
             .cloned()
             .partition(|s| s.records.last().is_some_and(needed));
-        let inline = self.inline.iter().filter(|r| needed(r)).cloned().collect();
-        let tail = Tail { spilled: kept, inline };
-        (tail, dropped.into_iter().map(|s| s.spill).collect())
+        let dropped = dropped.into_iter().map(|s| s.spill).collect();
+        (kept, dropped, self.inline.partition_point(|r| !needed(r)))
     }
 
-    /// Bytes the extents take in the slot.
-    pub fn spill_bytes(&self) -> usize {
-        self.spilled.len() * SPILL_BYTES
+    /// The inline records but the first `gone`, for a slot that says `base` and `folded`. What the newest slot lists is
+    /// copied where it says the same.
+    pub fn list(&mut self, gone: usize, base: u64, folded: u64) -> Listing {
+        let old = &self.listing;
+        let (settled, (at, len)) = match gone == 0 && folded == old.folded && base >= old.base {
+            true if base == old.base => (old.settled, (self.inline.len(), old.bytes.len())),
+            true => (old.settled, old.settled),
+            false => ((0, 0), (gone, 0)),
+        };
+        let mut bytes = std::mem::take(&mut self.spare);
+        bytes.clear();
+        bytes.reserve(TAIL_MAX);
+        let mut listing = Listing {
+            bytes,
+            base,
+            folded,
+            settled,
+        };
+        listing.bytes.extend_from_slice(&old.bytes[..len]);
+        for record in &self.inline[at..] {
+            record.encode(base, folded, &mut listing.bytes);
+            if record.id <= base {
+                listing.settled = (listing.settled.0 + 1, listing.bytes.len());
+            }
+        }
+        listing
     }
+
+    /// The slot is written.
+    pub fn turn(&mut self, next: Next) {
+        self.spilled = next.spilled;
+        self.inline.drain(..next.gone);
+        if !next.listing.bytes.is_empty() {
+            self.inline.push(next.record);
+        }
+        self.spare = std::mem::replace(&mut self.listing, next.listing).bytes;
+    }
+}
+
+/// Bytes that extents take in a slot.
+pub(super) fn spill_bytes(spilled: &[Spilled]) -> usize {
+    spilled.len() * SPILL_BYTES
 }
 
 impl Record {
@@ -204,24 +255,6 @@ impl Record {
 
     /// Appends the record: runs if above `base`, changes if above `folded`.
     pub fn encode(&self, base: u64, folded: u64, out: &mut Vec<u8>) {
-        let kept = match (self.id > base, self.id > folded) {
-            _ if self.runs.len() + self.changes() > REPEATED => None,
-            (true, true) => Some(0),
-            (false, true) => Some(1),
-            (true, false) => Some(2),
-            (false, false) => None,
-        };
-        match kept {
-            None => self.encode_now(base, folded, out),
-            Some(kept) => out.extend_from_slice(self.bytes.0[kept].get_or_init(|| {
-                let mut bytes = Vec::with_capacity(32 + 16 * (self.runs.len() + self.changes()));
-                self.encode_now(base, folded, &mut bytes);
-                bytes.into()
-            })),
-        }
-    }
-
-    fn encode_now(&self, base: u64, folded: u64, out: &mut Vec<u8>) {
         let runs: &[Run] = if self.id > base { &self.runs } else { &[] };
         let changes = self.id > folded;
         let (freed, taken): (&[Freed], &[(u64, u64)]) = if changes {
@@ -430,6 +463,42 @@ mod tests {
                 bytes[at] ^= 1 << random.below(8);
                 let _ = decode(&bytes, BOUNDS, 0);
                 let _ = decode(&bytes[..at], BOUNDS, 0);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_copied_from_the_slot_before_is_what_would_be_encoded() {
+        let mut random = Random::new(6);
+        for _ in 0..200 {
+            let (mut tail, mut base, mut folded) = (Tail::default(), 0, 0);
+            for id in 1..60 {
+                base += random.below(id - base) * random.below(2);
+                if random.one_in(12) {
+                    folded = id - 1;
+                }
+                let (.., gone) = tail.keep(base, folded);
+                let mut listing = tail.list(gone, base, folded);
+                let record = Arc::new(sample(&mut random, id));
+                record.encode(base, folded, &mut listing.bytes);
+                let mut bytes = Vec::new();
+                let records = tail.inline[gone..].iter().chain([&record]);
+                records.for_each(|r| r.encode(base, folded, &mut bytes));
+                assert!(listing.bytes == bytes, "commit {id}");
+                if random.one_in(20) {
+                    (listing, bytes) = <(Listing, Vec<u8>)>::default();
+                }
+                let gone = if bytes.is_empty() { tail.inline.len() } else { gone };
+                if random.one_in(30) {
+                    // Not committed.
+                    continue;
+                }
+                tail.turn(Next {
+                    record,
+                    spilled: Vec::new(),
+                    gone,
+                    listing,
+                });
             }
         }
     }

@@ -64,7 +64,7 @@ impl Written {
 #[derive(Debug)]
 pub struct Writing {
     pub(super) pager: Arc<Pager>,
-    pub(super) state: WriteState,
+    pub(super) state: Box<WriteState>,
     pub(super) id: u64,
     /// End of the file as this transaction sees it, in pages.
     pub(super) end: u64,
@@ -99,7 +99,7 @@ impl Pager {
 
 impl Writing {
     /// In the seat, not yet ready.
-    fn on(pager: &Arc<Pager>, state: WriteState) -> Writing {
+    fn on(pager: &Arc<Pager>, state: Box<WriteState>) -> Writing {
         Writing {
             pager: pager.clone(),
             id: 0,
@@ -197,7 +197,7 @@ impl Writing {
             folded,
             tip,
             ..
-        } = &mut self.state;
+        } = &mut *self.state;
         let records = tail.records().filter(|r| r.id > *folded).map(|r| &**r);
         if space.load(zone, &dead, tip.pages, records).is_none() {
             self.damage = Some((u64::MAX, "the space tree contradicts itself"));
@@ -218,16 +218,10 @@ impl Writing {
         if !state.space.foldable() {
             return None;
         }
-        let changes: usize = state
-            .tail
-            .records()
-            .filter(|r| r.id > state.folded)
-            .map(|r| r.changes())
-            .sum::<usize>()
-            + self.freed.len();
-        let much = changes > FOLD_MIN.max(state.space.extents() / 4);
-        let full = !state.tail.spilled.is_empty() || state.inline_bytes * 4 > crate::page::meta::TAIL_MAX * 3;
-        if !(much || full && state.space.changes() <= 150) {
+        let much = state.changes + self.freed.len() > FOLD_MIN.max(state.space.extents() / 4);
+        let full =
+            !state.tail.spilled.is_empty() || state.tail.listing.bytes.len() * 4 > crate::page::meta::TAIL_MAX * 3;
+        if !(much || full && !state.space.changes_exceed(150)) {
             return None;
         }
         state.space.join();
@@ -375,9 +369,12 @@ impl Writing {
         if self.sync_first {
             return Vec::new();
         }
+        let mut bytes = Vec::new();
         let run = |(page, written): (&u64, &Written)| match written {
             Written::Pages(sums) => {
-                let bytes: Vec<u8> = sums.iter().flat_map(|s| s.to_le_bytes()).collect();
+                bytes.clear();
+                bytes.reserve(4 * sums.len());
+                sums.iter().for_each(|s| bytes.extend_from_slice(&s.to_le_bytes()));
                 Run {
                     page: *page,
                     pages: sums.len() as u64,

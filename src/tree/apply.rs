@@ -18,6 +18,7 @@
 use super::arena::{Arena, PageBox};
 use super::edits::{Op, Sorted};
 use super::emit::Emitter;
+use super::groups::{child_fences, Groups};
 use super::values::{release_rest, release_value};
 use crate::error::{Error, Result};
 use crate::page::branch::{replace_ptr, Branch};
@@ -419,7 +420,7 @@ impl<'a, S: Source<'a> + Copy, P: Place> Apply<'a, '_, S, P> {
                 self.drop_subtree(child, level - 1)?;
                 Reply::Many(Vec::new())
             } else {
-                let inner = child_fences(&page, &ptr, i, fences, &self.source)?;
+                let inner = child_fences(&branch_of(&page, &ptr)?, &ptr, i, fences, &self.source)?;
                 self.node_range(child, level - 1, inner_from, inner_to, &inner)?
             };
             self.take_in(&mut ptr, &mut page, i, child, reply, &mut changes)?;
@@ -484,7 +485,7 @@ impl<'a, S: Source<'a> + Copy, P: Place> Apply<'a, '_, S, P> {
             let branch = branch_of(&page, &ptr)?;
             let edge = if upwards { branch.len() - 1 } else { 0 };
             let child = branch.ptr(edge);
-            let inner = child_fences(&page, &ptr, edge, fences, &self.source)?;
+            let inner = child_fences(&branch, &ptr, edge, fences, &self.source)?;
             let new = self.widen(child, level - 1, &inner, upwards)?;
             if new != child {
                 replace_ptr(self.own(&ptr, &mut page), edge, &new);
@@ -496,105 +497,6 @@ impl<'a, S: Source<'a> + Copy, P: Place> Apply<'a, '_, S, P> {
         self.put_back(&mut ptr, page);
         Ok(ptr)
     }
-}
-
-/// A group of edits for one child.
-struct Group {
-    child: usize,
-    from: usize,
-    to: usize,
-    fences: Fences,
-}
-
-/// Groups of edits by child, some of them looked up ahead so that their pages arrive meanwhile.
-struct Groups {
-    next: usize,
-    end: usize,
-    ready: std::collections::VecDeque<Group>,
-}
-
-/// Children looked up ahead (one was 14 % slower on small batches of random edits).
-const AHEAD: usize = 4;
-
-impl Groups {
-    fn new((from, to): (usize, usize)) -> Groups {
-        Groups {
-            next: from,
-            end: to,
-            ready: std::collections::VecDeque::new(),
-        }
-    }
-
-    fn next(&mut self) -> Option<Group> {
-        self.ready.pop_front()
-    }
-
-    fn refill<'s, S: Source<'s>>(
-        &mut self,
-        page: &[u8],
-        ptr: &Ptr,
-        level: u8,
-        edits: &Sorted<'_>,
-        source: &S,
-        fences: &Fences,
-    ) -> Result<()> {
-        while self.next < self.end && self.ready.len() < AHEAD {
-            let branch = Branch::new(page).map_err(|d| d.at(ptr.page))?;
-            let child = branch.find(edits.key(self.next), ptr.page, source)?;
-            let inner = child_fences(page, ptr, child, fences, source)?;
-            let to = match &inner.high {
-                Some(high) if child + 1 < branch.len() => edits.border(self.next, self.end, high),
-                _ => self.end,
-            };
-            if to <= self.next {
-                return Err(Error::corrupt(ptr.page, "separators out of order"));
-            }
-            let bytes = if level == 2 { 1024 } else { 768 };
-            source.prefetch(branch.child(child), bytes);
-            self.ready.push_back(Group {
-                child,
-                from: self.next,
-                to,
-                fences: inner,
-            });
-            self.next = to;
-        }
-        Ok(())
-    }
-}
-
-/// The bounds of child `i`.
-pub(super) fn child_fences<'s, S: Source<'s>>(
-    page: &[u8],
-    ptr: &Ptr,
-    i: usize,
-    fences: &Fences,
-    source: &S,
-) -> Result<Fences> {
-    let branch = Branch::new(page).map_err(|d| d.at(ptr.page))?;
-    let low = if i == 0 {
-        fences.low.clone()
-    } else {
-        separator(&branch, i, ptr, source)?
-    };
-    let high = if i + 1 < branch.len() {
-        Some(separator(&branch, i + 1, ptr, source)?)
-    } else {
-        fences.high.clone()
-    };
-    Ok(Fences { low, high })
-}
-
-/// Separator `i` whole.
-fn separator<'s, S: Source<'s>>(branch: &Branch<'_>, i: usize, ptr: &Ptr, source: &S) -> Result<Short> {
-    let s = branch.separator(i).map_err(|d| d.at(ptr.page))?;
-    let mut out = Short::of(branch.prefix());
-    out.push(&s.head.to_be_bytes()[..s.len.min(4)]);
-    out.push(s.inline_tail());
-    if let Some(rest) = s.rest().map_err(|d| d.at(ptr.page))? {
-        out.push(rest.read(source)?);
-    }
-    Ok(out)
 }
 
 pub(super) fn branch_of<'p>(page: &'p [u8], ptr: &Ptr) -> Result<Branch<'p>> {

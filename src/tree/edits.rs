@@ -21,6 +21,9 @@ use std::collections::TryReserveError;
 /// Largest chunk of records, unless one record needs more; the first is small, because most transactions are.
 const CHUNK: usize = 1 << 20;
 const FIRST_CHUNK: usize = 1 << 13;
+/// What a log keeps at most for the next transaction: so many chunks, and bytes of each and of the list of records.
+const KEPT_CHUNKS: usize = 2;
+const KEPT_BYTES: usize = FIRST_CHUNK << 2;
 const HEADER: usize = 8;
 /// Cache lines of a record to ask for ahead: a key and a value of some 200 bytes.
 const RECORD_LINES: usize = 4;
@@ -295,6 +298,17 @@ impl EditLog {
         self.entries.clear();
         self.bytes = 0;
         self.longest_key = 0;
+    }
+
+    /// Gives memory back that only large transactions need.
+    pub fn shrink(&mut self) {
+        // The first chunks, which are the smallest, come last.
+        let more = self.spare.len().saturating_sub(KEPT_CHUNKS);
+        self.spare.drain(..more);
+        self.spare.retain(|chunk| chunk.capacity() <= KEPT_BYTES);
+        if self.entries.capacity() > KEPT_BYTES / std::mem::size_of::<At>() {
+            self.entries = Vec::new();
+        }
     }
 
     /// Whether the keys arrived in ascending order.

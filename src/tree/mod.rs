@@ -6,6 +6,7 @@
 //! | `edits`    | an append-only log of edits, and its sorting                                        |
 //! | `arena`    | private pages of a write transaction, before they have a place in the file           |
 //! | `apply`    | `apply(root, sorted edits) -> root`: the only mutator; the recursion over branches    |
+//! | `groups`   | edits on their way down a branch: one group per child, and its bounds                |
 //! | `leaves`   | what apply does to a leaf: in place, merge, split, join                              |
 //! | `branches` | what apply does to a branch when children split, vanish or shrink                     |
 //! | `emit`     | numbering, summing and writing finished private pages                                 |
@@ -28,6 +29,7 @@ pub mod check;
 pub mod count;
 pub mod edits;
 pub mod emit;
+mod groups;
 mod leaves;
 pub mod limits;
 #[cfg(test)]

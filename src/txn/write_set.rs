@@ -7,6 +7,8 @@ use crate::tree::edits::{At, EditLog, Op};
 use crate::util::hash::key_hash;
 use hashbrown::HashTable;
 
+/// Places in the index that a set keeps for the next transaction.
+const KEPT: usize = 1024;
 const NO_MEMORY: Error = Error::NoMemory("the index of a transaction's edits");
 
 /// Edits of one table.
@@ -132,6 +134,14 @@ impl WriteSet {
     pub fn clear(&mut self) {
         self.log.clear();
         self.forget_index();
+    }
+
+    /// Gives memory back that only large transactions need.
+    pub fn shrink(&mut self) {
+        self.log.shrink();
+        if self.index.capacity() > KEPT {
+            self.index = HashTable::new();
+        }
     }
 
     /// Forgets every edit, but hands over the memory of the records.

@@ -78,14 +78,15 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts on the writer's seat.
-    pub fn new(writing: Writing, budget: usize) -> Writer {
+    /// Starts on the writer's seat; beside it, an empty set for the edits of the default table.
+    pub fn new(writing: Writing, budget: usize) -> (Writer, WriteSet) {
         let pager = writing.pager().clone();
-        Writer {
-            arena: spare_arena(pager.page_size()),
+        let Spare { arena, emitter, edits } = Spare::take(pager.page_size());
+        let writer = Writer {
+            arena,
             pager,
             writing,
-            emitter: Emitter::new(),
+            emitter,
             guess: Guess::default(),
             budget,
             pending: 0,
@@ -93,7 +94,8 @@ impl Writer {
             kept: Vec::new(),
             version: 1,
             changed: false,
-        }
+        };
+        (writer, edits)
     }
 
     /// The commit this builds on.
@@ -344,8 +346,12 @@ impl Writer {
 
     /// Commits: `main` and `catalogue` are placed; the space tree is changed and placed if records are to be folded.
     /// `wait`: until the commit is what `durability` says.
-    pub fn commit(mut self, main: Root, catalogue: Root, durability: Durability, wait: bool) -> Result<u64> {
+    pub fn commit(mut self, main: TreeState, catalogue: Root, durability: Durability, wait: bool) -> Result<u64> {
         let mut space = TreeState::new(u64::MAX, self.writing.space_root());
+        if main.edits.is_empty() {
+            // Nothing but memory.
+            space.edits = main.edits;
+        }
         if let Some(changes) = self.writing.fold() {
             for (page, dead) in changes {
                 space.edits.make_room(8, 16)?;
@@ -357,14 +363,19 @@ impl Writer {
                 };
             }
             self.flush_mode(&mut space, false)?;
+            self.emitter.expect(self.arena.len() as u64);
             self.place_tree(&mut space)?;
         }
         self.emitter.finish(&mut self.arena, &mut self.writing)?;
         debug_assert!(self.arena.is_empty(), "private pages out of reach at commit");
-        let arena = std::mem::replace(&mut self.arena, Arena::new(self.pager.page_size()));
-        keep_arena(arena);
+        Spare {
+            arena: self.arena,
+            emitter: self.emitter,
+            edits: space.edits,
+        }
+        .keep();
         let roots = Roots {
-            main,
+            main: main.root,
             catalogue,
             space: space.root,
         };
@@ -385,23 +396,37 @@ impl Writer {
     }
 }
 
-/// Arenas of ended transactions: the first touch of fresh memory costs more than all else a small commit does.
-static ARENAS: parking_lot::Mutex<Vec<Arena>> = parking_lot::Mutex::new(Vec::new());
-/// Arenas kept.
-const ARENAS_MAX: usize = 2;
+/// Memory of ended transactions: the first touch of fresh memory costs more than all else a small commit does.
+static SPARE: parking_lot::Mutex<Vec<Spare>> = parking_lot::Mutex::new(Vec::new());
+/// Transactions whose memory is kept.
+const SPARE_MAX: usize = 2;
 
-fn spare_arena(page_size: usize) -> Arena {
-    let mut spare = ARENAS.lock();
-    match spare.iter().position(|a| a.page_size() == page_size) {
-        Some(at) => spare.swap_remove(at),
-        None => Arena::new(page_size),
-    }
+/// What a transaction leaves to another, all of it empty.
+struct Spare {
+    arena: Arena,
+    emitter: Emitter,
+    edits: WriteSet,
 }
 
-fn keep_arena(arena: Arena) {
-    let mut spare = ARENAS.lock();
-    if spare.len() < ARENAS_MAX && arena.is_empty() {
-        spare.push(arena);
+impl Spare {
+    fn take(page_size: usize) -> Spare {
+        let mut kept = SPARE.lock();
+        match kept.iter().position(|s| s.arena.page_size() == page_size) {
+            Some(at) => kept.swap_remove(at),
+            None => Spare {
+                arena: Arena::new(page_size),
+                emitter: Emitter::new(),
+                edits: WriteSet::default(),
+            },
+        }
+    }
+
+    fn keep(mut self) {
+        self.edits.shrink();
+        let mut kept = SPARE.lock();
+        if kept.len() < SPARE_MAX && self.arena.is_empty() && self.edits.is_empty() {
+            kept.push(self);
+        }
     }
 }
 
