@@ -27,8 +27,9 @@ use std::sync::Arc;
 
 /// Private pages beyond this many bytes are placed at the next flush although the transaction goes on.
 const PRIVATE_MAX: usize = 64 << 20;
-/// Bytes of edits in ascending order that are applied at once: they and the pages they become stay in the second cache.
-const ORDERED: usize = 512 << 10;
+/// Bytes of edits in ascending order that are applied at once: few enough that they stay in the caches, enough that the
+/// end of what is written, which is no full piece, is a small part (half as many cost 3 %, four times as many 10 %).
+const ORDERED: usize = 1 << 20;
 /// Up to this many edits the last flush is done in memory first, so that the commit knows its pages and asks for one
 /// run; larger ones are placed while they are built.
 const SMALL: usize = 4096;
