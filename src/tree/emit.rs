@@ -6,7 +6,7 @@
 use super::arena::{Arena, PageBox};
 use crate::error::Result;
 use crate::page::branch::{replace_ptr, Branch};
-use crate::page::{Place, Ptr};
+use crate::page::{Place, Ptr, PRIVATE};
 use crate::util::crc32c;
 
 /// Pages queued before they are written: they are still in the second cache then.
@@ -139,6 +139,7 @@ fn private_from(arena: &Arena, page: u64, from: usize, open: bool) -> Result<Opt
         .get(page)
         .ok_or_else(|| crate::Error::corrupt(page, "private page number without a page"))?;
     let branch = Branch::new(bytes).map_err(|d| d.at(page))?;
-    let mut children = (from..branch.len().saturating_sub(open as usize)).map(|i| (i, branch.ptr(i)));
-    Ok(children.find(|(_, child)| child.is_private()))
+    let mut children = from..branch.len().saturating_sub(open as usize);
+    let found = children.find(|i| branch.child(*i) & PRIVATE != 0);
+    Ok(found.map(|i| (i, branch.ptr(i))))
 }
