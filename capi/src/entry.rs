@@ -116,7 +116,7 @@ pub unsafe extern "C" fn kv_put(
         // SAFETY: pointers of the caller, as described above.
         let (key, value) = unsafe { (bytes(key, klen)?, bytes(value, vlen)?) };
         let mode = put_mode(flags)?;
-        reach::write(txn, |txn| txn.put_here(table, key, value, mode))
+        reach::write(txn, |txn| txn.put(table, key, value, mode))
     })
 }
 

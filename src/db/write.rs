@@ -2,7 +2,7 @@
 
 use super::read::{decode_number, unknown_name};
 use super::reader::{Joined, Reader};
-use super::types::{PutMode, Range};
+use super::types::{PutMode, Range, WriteStat};
 use super::Table;
 use crate::error::{Error, Result};
 use crate::page::leaf::{Stored, RECORD};
@@ -290,20 +290,35 @@ impl WriteTxn {
     /// # Errors
     /// `Exists`, `NotFound`, `Order` (see [`PutMode`]); `TooBig`; `NoTable`; `ReadOnly` (the list of tables); `Io`,
     /// `NoSpace`, `Corrupt`: then only aborting is left.
+    #[inline(always)]
     pub fn put(&mut self, table: Table, key: &[u8], value: &[u8], mode: PutMode) -> Result<()> {
-        self.put_here(table, key, value, mode)
+        let short = mode == PutMode::Append && self.follows(table, key);
+        if short && is_inline(key, value.len(), self.writer.page_size()) {
+            return self.push(self.recent, key, Op::Put(Stored::Inline(value)), true);
+        }
+        self.put_far(table, key, value, mode)
     }
 
-    /// [`WriteTxn::put`], compiled into its caller.
-    ///
-    /// # Errors
-    /// As [`WriteTxn::put`].
-    #[inline(always)]
-    pub fn put_here(&mut self, table: Table, key: &[u8], value: &[u8], mode: PutMode) -> Result<()> {
+    /// What is not the short way of one of many appends.
+    #[inline(never)]
+    fn put_far(&mut self, table: Table, key: &[u8], value: &[u8], mode: PutMode) -> Result<()> {
         let at = self.open_to_write(table)?;
         self.check_mode(at, key, mode)?;
         assert!(!seeded::on(Bug::PanicInPut), "seeded");
         self.set(at, key, value, mode == PutMode::Append)
+    }
+
+    /// Whether an append of `key` comes right behind another one. (The list of tables and dropped ones have none.)
+    #[inline(always)]
+    fn follows(&self, table: Table, key: &[u8]) -> bool {
+        let open = &self.tables[self.recent];
+        let ready = self.failed.is_none() && self.reserved.is_none();
+        let last = open.tree.edits.log().last_key();
+        ready
+            && open.appending
+            && open.tree.table == table
+            && key.len() <= KEY_MAX
+            && last.is_some_and(|last| less(last, key))
     }
 
     /// Puts an entry if absent; else answers the existing value and changes nothing.
@@ -511,17 +526,6 @@ impl WriteTxn {
         self.writer
             .commit(self.tables[0].tree.root, catalogue.root, self.durability, wait)
     }
-}
-
-/// What a write transaction holds.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct WriteStat {
-    /// Edits collected and not applied.
-    pub edits: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Pages built in memory.
-    pub private_pages: u64,
 }
 
 impl Open {
