@@ -34,6 +34,15 @@ impl DbUse {
     }
 }
 
+/// Why a transaction cannot be written to: `failure`, unless it reads.
+#[cold]
+fn not_writing(handle: *const kv_txn, failure: Failure) -> Failure {
+    match slots::kind_is(handle.addr(), Kind::Read) {
+        true => Failure::here(KV_READ_ONLY, "this is a read transaction; begin one with KV_WRITE"),
+        false => failure,
+    }
+}
+
 /// A transaction in use by this call.
 pub(crate) enum TxnUse {
     Read(Pinned),
@@ -93,6 +102,7 @@ impl TxnUse {
 
 impl WriteUse {
     /// The transaction, if it writes: a reader answers `KV_READ_ONLY`.
+    #[inline(always)]
     pub(crate) fn of(handle: *const kv_txn) -> Outcome<WriteUse> {
         match slots::hold(handle.addr(), Kind::Write) {
             Ok(held) => {
@@ -102,14 +112,11 @@ impl WriteUse {
                     .store(unsafe { libc::pthread_self() } as usize, Relaxed);
                 Ok(WriteUse(held))
             }
-            Err(_) if slots::kind_is(handle.addr(), Kind::Read) => Err(Failure::here(
-                KV_READ_ONLY,
-                "this is a read transaction; begin one with KV_WRITE",
-            )),
-            Err(failure) => Err(failure),
+            Err(failure) => Err(not_writing(handle, failure)),
         }
     }
 
+    #[inline(always)]
     pub(crate) fn get(&mut self) -> Outcome<&mut Write> {
         match self.0.object() {
             Object::Write(write) => Ok(write),

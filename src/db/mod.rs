@@ -40,9 +40,9 @@ pub use options::{Options, WriteOptions};
 pub use read::ReadTxn;
 pub use reader::Reader;
 pub use salvage::{salvage, SalvageReport};
-pub use types::{LevelStat, PutMode, Range, Seek, TableStat, ValueInfo};
+pub use types::{LevelStat, PutMode, Range, Seek, TableStat, ValueInfo, WriteStat};
 pub use value_writer::ValueWriter;
-pub use write::{WriteStat, WriteTxn};
+pub use write::WriteTxn;
 
 use crate::error::{Error, Result};
 use crate::file::Storage;

@@ -145,6 +145,6 @@ impl WriteTxn {
             Some(bytes) => Op::Put(Stored::Inline(bytes)),
             None => Op::Delete,
         };
-        self.push(at, name, op).map(|_| ())
+        self.push(at, name, op, false)
     }
 }

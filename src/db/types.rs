@@ -91,3 +91,14 @@ pub enum Seek {
     /// The next less.
     Lt,
 }
+
+/// What a write transaction holds.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct WriteStat {
+    /// Edits collected and not applied.
+    pub edits: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Pages built in memory.
+    pub private_pages: u64,
+}

@@ -93,8 +93,7 @@ impl ValueWriter {
         }
         let finished = written.and_then(|()| stream.chain.finish(place));
         let chain = finished.map_err(|e| txn.fail(e))?;
-        txn.tables[at].forget_last();
-        txn.push(at, &stream.key, Op::Put(Stored::Chain(&chain))).map(|_| ())
+        txn.push(at, &stream.key, Op::Put(Stored::Chain(&chain)), false)
     }
 
     /// Gives the pages back.

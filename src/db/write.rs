@@ -2,7 +2,7 @@
 
 use super::read::{decode_number, unknown_name};
 use super::reader::{Joined, Reader};
-use super::types::{PutMode, Range};
+use super::types::{PutMode, Range, WriteStat};
 use super::Table;
 use crate::error::{Error, Result};
 use crate::page::leaf::{Stored, RECORD};
@@ -47,8 +47,8 @@ pub struct WriteTxn {
     /// Why the transaction can only be aborted.
     failed: Option<String>,
     joined: Joined,
-    /// A long value handed out by `reserve`, not written yet.
-    reserved: Option<(usize, Vec<u8>, Vec<u8>)>,
+    /// What `reserve` handed out, not written yet; whether it is an append.
+    reserved: Option<(usize, Vec<u8>, Vec<u8>, bool)>,
     pub(super) streams: super::stream::Streams,
 }
 
@@ -93,8 +93,8 @@ impl WriteTxn {
         if let Some(why) = &self.failed {
             return Err(Error::TxnFailed(why.clone()));
         }
-        if let Some((at, key, value)) = self.reserved.take() {
-            self.set(at, &key, &value)?;
+        if let Some((at, key, value, last)) = self.reserved.take() {
+            self.set(at, &key, &value, last)?;
         }
         Ok(())
     }
@@ -206,9 +206,16 @@ impl WriteTxn {
         }
         match mode {
             PutMode::Set => Ok(()),
-            PutMode::NoOverwrite if self.exists(at, key)? => Err(Error::Exists),
-            PutMode::NoInsert if !self.exists(at, key)? => Err(Error::NotFound),
             PutMode::Append => self.check_append(at, key),
+            PutMode::NoOverwrite | PutMode::NoInsert => self.check_present(at, key, mode),
+        }
+    }
+
+    #[inline(never)]
+    fn check_present(&mut self, at: usize, key: &[u8], mode: PutMode) -> Result<()> {
+        match (self.exists(at, key)?, mode) {
+            (true, PutMode::NoOverwrite) => Err(Error::Exists),
+            (false, PutMode::NoInsert) => Err(Error::NotFound),
             _ => Ok(()),
         }
     }
@@ -235,19 +242,18 @@ impl WriteTxn {
         }
     }
 
-    /// Notes what comes next: after an append the log's last key is the greatest one.
+    /// Puts a value, wherever it will be kept. `last`: its key is greater than every other of the table.
     #[inline(always)]
-    fn note_last(&mut self, at: usize, mode: PutMode) {
-        self.tables[at].appending = mode == PutMode::Append;
+    fn set(&mut self, at: usize, key: &[u8], value: &[u8], last: bool) -> Result<()> {
+        match is_inline(key, value.len(), self.writer.page_size()) {
+            true => self.push(at, key, Op::Put(Stored::Inline(value)), last),
+            false => self.set_long(at, key, value, last),
+        }
     }
 
-    /// Puts a value, wherever it will be kept.
-    #[inline]
-    fn set(&mut self, at: usize, key: &[u8], value: &[u8]) -> Result<Option<At>> {
-        let size = self.writer.page_size();
-        if is_inline(key, value.len(), size) {
-            return self.push(at, key, Op::Put(Stored::Inline(value))).map(Some);
-        }
+    /// Puts a value that does not stay in the leaf.
+    #[inline(never)]
+    fn set_long(&mut self, at: usize, key: &[u8], value: &[u8], last: bool) -> Result<()> {
         if value.len() as u64 > VALUE_MAX {
             return Err(Error::TooBig {
                 what: "value",
@@ -255,23 +261,23 @@ impl WriteTxn {
                 limit: VALUE_MAX,
             });
         }
-        let written = write_chain(value, size, self.writer.place());
+        let written = write_chain(value, self.writer.page_size(), self.writer.place());
         let chain = written.map_err(|e| self.fail(e))?;
-        self.push(at, key, Op::Put(Stored::Chain(&chain)))?;
-        Ok(None)
+        self.push(at, key, Op::Put(Stored::Chain(&chain)), last)
     }
 
-    /// Records an edit, and applies what has collected if the budget is used up (then the place answered is stale).
+    /// Records an edit, and applies what has collected if the budget is used up. `last` as for `set`.
     #[inline(always)]
-    pub(super) fn push(&mut self, at: usize, key: &[u8], op: Op<'_>) -> Result<At> {
+    pub(super) fn push(&mut self, at: usize, key: &[u8], op: Op<'_>, last: bool) -> Result<()> {
         let open = &mut self.tables[at];
-        let (tree, behind) = (&mut open.tree, open.appending);
-        let pushed = self.writer.push(tree, key, op, behind);
-        self.joined.clear();
-        match pushed.and_then(|place| self.writer.keep_budget(tree).map(|()| place)) {
-            Ok(place) => Ok(place),
-            Err(e) => Err(self.fail(e)),
+        open.appending = last;
+        if let Err(error) = self.writer.push(&mut open.tree, key, op, last) {
+            return Err(self.fail(error));
         }
+        // Not before: what was pushed may have been bytes of a joined value.
+        self.joined.clear();
+        let kept = self.writer.keep_budget(&mut open.tree);
+        kept.map_err(|e| self.fail(e))
     }
 
     /// Applies the edits of a table to its tree.
@@ -285,13 +291,35 @@ impl WriteTxn {
     /// # Errors
     /// `Exists`, `NotFound`, `Order` (see [`PutMode`]); `TooBig`; `NoTable`; `ReadOnly` (the list of tables); `Io`,
     /// `NoSpace`, `Corrupt`: then only aborting is left.
-    #[inline]
+    #[inline(always)]
     pub fn put(&mut self, table: Table, key: &[u8], value: &[u8], mode: PutMode) -> Result<()> {
+        let short = mode == PutMode::Append && self.follows(table, key);
+        if short && is_inline(key, value.len(), self.writer.page_size()) {
+            return self.push(self.recent, key, Op::Put(Stored::Inline(value)), true);
+        }
+        self.put_far(table, key, value, mode)
+    }
+
+    /// What is not the short way of one of many appends.
+    #[inline(never)]
+    fn put_far(&mut self, table: Table, key: &[u8], value: &[u8], mode: PutMode) -> Result<()> {
         let at = self.open_to_write(table)?;
         self.check_mode(at, key, mode)?;
         assert!(!seeded::on(Bug::PanicInPut), "seeded");
-        self.note_last(at, mode);
-        self.set(at, key, value).map(|_| ())
+        self.set(at, key, value, mode == PutMode::Append)
+    }
+
+    /// Whether an append of `key` comes right behind another one. (The list of tables and dropped ones have none.)
+    #[inline(always)]
+    fn follows(&self, table: Table, key: &[u8]) -> bool {
+        let open = &self.tables[self.recent];
+        let ready = self.failed.is_none() && self.reserved.is_none();
+        let last = open.tree.edits.log().last_key();
+        ready
+            && open.appending
+            && open.tree.table == table
+            && key.len() <= KEY_MAX
+            && last.is_some_and(|last| less(last, key))
     }
 
     /// Puts an entry if absent; else answers the existing value and changes nothing.
@@ -347,16 +375,15 @@ impl WriteTxn {
     pub fn reserve(&mut self, table: Table, key: &[u8], len: usize, mode: PutMode) -> Result<&mut [u8]> {
         let at = self.open_to_write(table)?;
         self.check_mode(at, key, mode)?;
-        self.note_last(at, mode);
         let mut zeros = Vec::new();
         zeros
             .try_reserve_exact(len)
             .map_err(|_| Error::NoMemory("a reserved value"))?;
         zeros.resize(len, 0);
         // Kept aside until the next call: an edit may be applied (and its log given up) at once.
-        self.reserved = Some((at, key.to_vec(), zeros));
+        self.reserved = Some((at, key.to_vec(), zeros, mode == PutMode::Append));
         match &mut self.reserved {
-            Some((.., value)) => Ok(value),
+            Some((_, _, value, _)) => Ok(value),
             None => Ok(&mut []),
         }
     }
@@ -370,8 +397,7 @@ impl WriteTxn {
         if !self.exists(at, key)? {
             return Ok(false);
         }
-        self.tables[at].appending = false;
-        self.push(at, key, Op::Delete)?;
+        self.push(at, key, Op::Delete, false)?;
         Ok(true)
     }
 
@@ -384,8 +410,7 @@ impl WriteTxn {
         if key.len() > KEY_MAX {
             return Ok(());
         }
-        self.tables[at].appending = false;
-        self.push(at, key, Op::Delete).map(|_| ())
+        self.push(at, key, Op::Delete, false)
     }
 
     /// Deletes an entry and answers its value.
@@ -503,17 +528,6 @@ impl WriteTxn {
         let main = self.tables.swap_remove(0).tree;
         self.writer.commit(main, catalogue.root, self.durability, wait)
     }
-}
-
-/// What a write transaction holds.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct WriteStat {
-    /// Edits collected and not applied.
-    pub edits: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Pages built in memory.
-    pub private_pages: u64,
 }
 
 impl Open {

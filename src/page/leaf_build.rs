@@ -84,14 +84,19 @@ impl Whole<'_> {
     }
 }
 
-/// How many entries, in order, fit a page with a prefix of so many bytes: given one after the other, as far as there is
-/// room.
+/// Entries of one page, given one after the other as long as there is room: how many, and what they take.
+#[derive(Clone, Copy)]
 pub struct Filling {
-    prefix: usize,
+    /// Bytes of the page's prefix.
+    pub prefix: usize,
+    /// Entries.
+    pub count: usize,
+    /// Bytes a slotted page takes.
     slotted: usize,
-    /// (key bytes, value bytes) if all entries agree.
-    uniform: Option<(usize, usize)>,
-    count: usize,
+    /// Key bytes and value bytes of the first entry.
+    first: (usize, usize),
+    /// All entries agree with the first.
+    uniform: bool,
 }
 
 impl Filling {
@@ -99,23 +104,45 @@ impl Filling {
     pub fn new(prefix: usize) -> Filling {
         Filling {
             prefix,
-            slotted: HEADER + prefix,
-            uniform: None,
             count: 0,
+            slotted: HEADER + prefix,
+            first: (0, 0),
+            uniform: true,
         }
     }
 
-    /// Adds an entry; the bytes the page takes then.
-    #[inline(always)]
-    pub fn add(&mut self, entry: &Whole<'_>) -> usize {
-        let lens = (entry.key, entry.bytes.len() - entry.key);
-        if self.count == 0 {
-            self.uniform = Some(lens);
-        } else if self.uniform != Some(lens) {
-            self.uniform = None;
+    /// A page of these entries.
+    pub fn of(entries: &[Whole<'_>], prefix: usize) -> Filling {
+        let mut filling = Filling::new(prefix);
+        for entry in entries {
+            filling.add(entry, usize::MAX);
         }
-        self.count += 1;
-        self.slotted += entry.size(self.prefix);
+        filling
+    }
+
+    /// Adds an entry unless the page would take more than `most` bytes; the first one is added in any case.
+    #[inline(always)]
+    pub fn add(&mut self, entry: &Whole<'_>, most: usize) -> bool {
+        let lens = (entry.key, entry.bytes.len() - entry.key);
+        let first = if self.count == 0 { lens } else { self.first };
+        let more = Filling {
+            prefix: self.prefix,
+            count: self.count + 1,
+            slotted: self.slotted + entry.size(self.prefix),
+            first,
+            uniform: self.uniform && lens == first,
+        };
+        // What is slotted takes more.
+        if more.slotted > most && more.size() > most && self.count > 0 {
+            return false;
+        }
+        *self = more;
+        true
+    }
+
+    /// Bytes of the page.
+    #[inline(always)]
+    pub fn size(&self) -> usize {
         match self.shape() {
             Some((_, class, value)) => HEADER + self.prefix + self.count * (class + value),
             None => self.slotted,
@@ -125,17 +152,24 @@ impl Filling {
     /// As [`dense_shape`].
     #[inline(always)]
     fn shape(&self) -> Option<(usize, usize, usize)> {
-        let (key, value) = self.uniform?;
+        let (key, value) = self.first;
         let width = key.wrapping_sub(self.prefix);
-        (self.count > 1 && (1..=8).contains(&width)).then(|| (width, width.next_power_of_two(), value))
+        let dense = self.uniform && self.count > 1 && (1..=8).contains(&width);
+        dense.then(|| (width, width.next_power_of_two(), value))
     }
 }
 
-/// Writes a leaf of `entries` into `page`; all keys begin with `prefix`. The bytes it takes; `None`: they do not fit.
-pub fn build_whole(page: &mut [u8], table: u64, prefix: &[u8], entries: &[Whole<'_>]) -> Option<usize> {
-    let (n, plen) = (entries.len(), prefix.len());
-    let mut filling = Filling::new(plen);
-    let size = entries.iter().map(|e| filling.add(e)).last().unwrap_or(HEADER + plen);
+/// Writes a leaf of `entries` into `page`; all keys begin with `prefix`. `filling`: what they come to. The bytes they take;
+/// `None`: they do not fit.
+pub fn build_whole(
+    page: &mut [u8],
+    table: u64,
+    prefix: &[u8],
+    entries: &[Whole<'_>],
+    filling: &Filling,
+) -> Option<usize> {
+    let (n, plen, size) = (entries.len(), prefix.len(), filling.size());
+    debug_assert_eq!((n, plen), (filling.count, filling.prefix));
     if size > page.len() {
         return None;
     }
@@ -419,7 +453,7 @@ mod tests {
             })
             .collect();
         let mut other = vec![1; 4096];
-        let size = build_whole(&mut other, 5, prefix, &whole);
+        let size = build_whole(&mut other, 5, prefix, &whole, &Filling::of(&whole, prefix.len()));
         assert_eq!(size, Some(Leaf::new(page).unwrap().used()));
         assert!(other == page);
     }

@@ -5,7 +5,6 @@
 use super::apply::{prefix_len, Apply, Fences, Held, Piece, Reply};
 use super::arena::Arena;
 use super::edits::Sorted;
-use super::leaves::RECORDS_AHEAD;
 use crate::error::{Error, Result};
 use crate::page::leaf::{Leaf, Stored};
 use crate::page::leaf_build::{build_whole, Filling, Whole};
@@ -51,28 +50,30 @@ impl<'e> Run<'e> {
     /// Entry `i` of what is left.
     #[inline(always)]
     fn entry(&mut self, i: usize) -> Option<Whole<'e>> {
-        while self.list.len() <= i {
-            if self.next == self.to {
-                return None;
-            }
-            self.edits.prefetch(self.next + RECORDS_AHEAD);
-            self.list.push(self.edits.whole(self.next));
-            self.next += 1;
+        if self.list.len() <= i {
+            self.look(i + 1 - self.list.len());
         }
-        Some(self.list[i])
+        self.list.get(i).copied()
     }
 
-    /// How many entries fit a page with a prefix of so many bytes: one at least.
-    fn most(&mut self, prefix: usize) -> usize {
+    /// Looks at `more` edits, or as many as there are.
+    fn look(&mut self, more: usize) {
+        let to = self.to.min(self.next + more);
+        self.edits.wholes(self.next..to, &mut self.list);
+        self.next = to;
+    }
+
+    /// As many entries as fit a page with a prefix of so many bytes: one at least.
+    fn most(&mut self, prefix: usize) -> Filling {
         let mut filling = Filling::new(prefix);
-        let mut n = 0;
-        while let Some(entry) = self.entry(n) {
-            if filling.add(&entry) > self.page_size && n > 0 {
-                break;
+        while self.entry(filling.count).is_some() {
+            for entry in &self.list[filling.count..] {
+                if !filling.add(entry, self.page_size) {
+                    return filling;
+                }
             }
-            n += 1;
         }
-        n
+        filling
     }
 
     /// Length of the prefix of a page that begins with `low` and ends before entry `n`. (What the separator there shares
@@ -81,13 +82,14 @@ impl<'e> Run<'e> {
         self.entry(n).map_or(0, |entry| prefix_len(low, entry.key()))
     }
 
-    /// Entries of the next page, and the length of its prefix. Which prefix they share depends on how many they are:
-    /// first a guess, from about as many as the page before had.
-    fn cut(&mut self, low: &[u8], usual: usize) -> (usize, usize) {
+    /// The next page. Which prefix its entries share depends on how many they are: first a guess, from about as many as the
+    /// page before had.
+    fn cut(&mut self, low: &[u8], usual: usize) -> Filling {
         let mut guess = self.prefix(low, usual);
         let mut longer = false;
         loop {
-            let mut n = self.most(guess);
+            let full = self.most(guess);
+            let mut n = full.count;
             let mut prefix = self.prefix(low, n);
             if prefix < guess || prefix > guess && !longer {
                 longer |= prefix > guess;
@@ -99,18 +101,15 @@ impl<'e> Run<'e> {
                 prefix = self.prefix(low, n);
             }
             // A longer prefix than the one reckoned with saves nothing where keys are short.
-            while n > 1 && prefix > guess && !self.fits(n, prefix) {
+            while n > 1 && prefix > guess && Filling::of(&self.list[..n], prefix).size() > self.page_size {
                 n -= 1;
                 prefix = self.prefix(low, n);
             }
-            return (n, prefix);
+            return match (n, prefix) == (full.count, full.prefix) {
+                true => full,
+                false => Filling::of(&self.list[..n], prefix),
+            };
         }
-    }
-
-    fn fits(&self, n: usize, prefix: usize) -> bool {
-        let mut filling = Filling::new(prefix);
-        let size = self.list[..n].iter().map(|e| filling.add(e)).last();
-        size.is_some_and(|size| size <= self.page_size)
     }
 }
 
@@ -159,14 +158,15 @@ impl<'a, S: Source<'a> + Copy, P: Place> Apply<'a, '_, S, P> {
         let (mut low, mut usual) = (Vec::new(), run.list.len().max(8));
         loop {
             let start: &[u8] = if pieces.is_empty() { &fences.low } else { &low };
-            let (n, plen) = run.cut(start, usual);
+            let filling = run.cut(start, usual);
+            let n = filling.count;
             let entries = &run.list[..n];
-            let prefix = &start[..plen];
+            let prefix = &start[..filling.prefix];
             if pieces.is_empty() && !entries.iter().all(|e| e.key().starts_with(prefix)) {
                 return Err(Error::corrupt(ptr.page, "a leaf's keys are not within its bounds"));
             }
             let mut memory = self.arena.memory();
-            let Some(used) = build_whole(&mut memory, self.table, prefix, entries) else {
+            let Some(used) = build_whole(&mut memory, self.table, prefix, entries, &filling) else {
                 return Err(Error::corrupt(ptr.page, "an entry larger than a page"));
             };
             let small = used < memory.len() / 4;

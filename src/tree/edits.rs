@@ -14,9 +14,9 @@ use crate::error::{Error, Result};
 use crate::page::leaf::Stored;
 use crate::page::leaf_build::Whole;
 use crate::page::suffix::key_inline_max;
-use crate::util::bytes::{common_prefix, get_u32, less};
+use crate::util::bytes::{common_prefix, get_u64, less};
 use crate::util::prefetch::prefetch;
-use std::collections::TryReserveError;
+use std::ops::Range;
 
 /// Largest chunk of records, unless one record needs more; the first is small, because most transactions are.
 const CHUNK: usize = 1 << 20;
@@ -25,8 +25,12 @@ const FIRST_CHUNK: usize = 1 << 13;
 const KEPT_CHUNKS: usize = 2;
 const KEPT_BYTES: usize = FIRST_CHUNK << 2;
 const HEADER: usize = 8;
+/// Bytes of a chunk that are made ready at once, beyond those that are needed: they are in the first cache when written.
+const AHEAD: usize = 1 << 10;
 /// Cache lines of a record to ask for ahead: a key and a value of some 200 bytes.
 const RECORD_LINES: usize = 4;
+/// Records asked of memory ahead of their use (fewer or more than 8 to 16 are slower).
+pub(super) const RECORDS_AHEAD: usize = 12;
 const NO_MEMORY: Error = Error::NoMemory("edits of a transaction");
 const DELETE: u32 = 1 << 31;
 const CHAIN: u32 = 1 << 30;
@@ -47,7 +51,10 @@ pub enum Op<'a> {
 /// Edits in arrival order.
 #[derive(Default)]
 pub struct EditLog {
+    /// As long as they were ever filled; records take up all of them but the last.
     chunks: Vec<Vec<u8>>,
+    /// Bytes of the last chunk that are records.
+    used: usize,
     entries: Vec<At>,
     /// Bytes that every key shares with the first one; not kept while the keys ascend, see [`EditLog::shared`].
     shared: usize,
@@ -87,46 +94,26 @@ impl EditLog {
         &self.entries
     }
 
-    /// Makes room for an edit with a key and a value of so many bytes: pushing it then takes no memory.
-    ///
-    /// # Errors
-    /// `NoMemory`.
-    #[inline(always)]
-    pub fn make_room(&mut self, key: usize, value: usize) -> Result<()> {
-        let size = HEADER + key + value;
-        let there = self.chunks.last().is_some_and(|c| c.capacity() - c.len() >= size);
-        if there && self.entries.len() < self.entries.capacity() {
-            return Ok(());
-        }
-        self.take_memory(if there { 0 } else { size }).map_err(|_| NO_MEMORY)
-    }
-
-    #[cold]
-    fn take_memory(&mut self, size: usize) -> std::result::Result<(), TryReserveError> {
-        self.entries.try_reserve(1)?;
-        if size > 0 {
-            self.chunks.try_reserve(1)?;
-            let mut chunk = self.spare.pop().unwrap_or_default();
-            chunk.try_reserve_exact(self.usual_chunk().max(size))?;
-            self.chunks.push(chunk);
-        }
-        Ok(())
-    }
-
     /// Bytes of the next chunk, unless a record needs more.
     fn usual_chunk(&self) -> usize {
         (FIRST_CHUNK << (2 * self.chunks.len()).min(7)).min(CHUNK)
     }
 
     /// Appends an edit.
-    pub fn push(&mut self, key: &[u8], op: Op<'_>) -> At {
+    ///
+    /// # Errors
+    /// `NoMemory`: it was not appended.
+    pub fn push(&mut self, key: &[u8], op: Op<'_>) -> Result<At> {
         let behind = self.ascending && self.last_key().is_some_and(|last| less(last, key));
         self.add(key, op, behind)
     }
 
     /// Appends an edit whose key is known to be greater than every other: [`EditLog::push`] without looking.
+    ///
+    /// # Errors
+    /// `NoMemory`: it was not appended.
     #[inline(always)]
-    pub fn push_behind(&mut self, key: &[u8], op: Op<'_>) -> At {
+    pub fn push_behind(&mut self, key: &[u8], op: Op<'_>) -> Result<At> {
         debug_assert!(self.last_key().is_none_or(|last| last < key));
         self.add(key, op, self.ascending)
     }
@@ -139,41 +126,57 @@ impl EditLog {
 
     /// `behind`: the keys ascend, and this one continues them.
     #[inline(always)]
-    fn add(&mut self, key: &[u8], op: Op<'_>, behind: bool) -> At {
+    fn add(&mut self, key: &[u8], op: Op<'_>, behind: bool) -> Result<At> {
         let (value, mark): (&[u8], u32) = match op {
             Op::Put(Stored::Inline(v)) => (v, 0),
             Op::Put(Stored::Chain(v)) => (v, CHAIN),
             Op::Delete => (&[], DELETE),
         };
         let size = HEADER + key.len() + value.len();
-        self.longest_key = self.longest_key.max(key.len());
+        let there = self.chunks.last().is_some_and(|c| c.len() - self.used >= size);
+        if !there || self.entries.len() == self.entries.capacity() {
+            self.take_memory(size)?;
+        }
         if self.entries.is_empty() {
             (self.ascending, self.marks) = (true, 0);
         } else if !behind {
             self.disorder(key);
         }
-        self.marks |= mark;
-        if self.chunks.last().is_none_or(|c| c.capacity() - c.len() < size) {
-            self.add_chunk(size);
-        }
         let number = self.chunks.len() - 1;
-        let chunk = &mut self.chunks[number];
-        let at = (number as u64) << 32 | chunk.len() as u64;
+        let at = (number as u64) << 32 | self.used as u64;
+        let (header, rest) = self.chunks[number][self.used..self.used + size].split_at_mut(HEADER);
         let lengths = key.len() as u64 | u64::from(value.len() as u32 | mark) << 32;
-        chunk.extend_from_slice(&lengths.to_le_bytes());
-        chunk.extend_from_slice(key);
-        chunk.extend_from_slice(value);
+        header.copy_from_slice(&lengths.to_le_bytes());
+        let (key_at, value_at) = rest.split_at_mut(key.len());
+        key_at.copy_from_slice(key);
+        value_at.copy_from_slice(value);
         self.entries.push(at);
+        self.used += size;
+        self.longest_key = self.longest_key.max(key.len());
+        self.marks |= mark;
         self.bytes += size + std::mem::size_of::<At>();
-        at
+        Ok(at)
     }
 
+    /// Makes room for one more edit, with a record of `size` bytes.
     #[cold]
-    fn add_chunk(&mut self, size: usize) {
-        let usual = self.usual_chunk();
-        let spare = self.spare.pop().filter(|c| c.capacity() >= size);
-        self.chunks
-            .push(spare.unwrap_or_else(|| Vec::with_capacity(usual.max(size))));
+    #[inline(never)]
+    fn take_memory(&mut self, size: usize) -> Result<()> {
+        self.entries.try_reserve(1).map_err(|_| NO_MEMORY)?;
+        if self.chunks.last().is_none_or(|c| c.capacity() - self.used < size) {
+            self.chunks.try_reserve(1).map_err(|_| NO_MEMORY)?;
+            let mut chunk = self.spare.pop().unwrap_or_default();
+            let wanted = self.usual_chunk().max(size);
+            let room = chunk.try_reserve_exact(wanted.saturating_sub(chunk.len()));
+            room.map_err(|_| NO_MEMORY)?;
+            self.chunks.push(chunk);
+            self.used = 0;
+        }
+        let end = self.used + size;
+        if let Some(chunk) = self.chunks.last_mut().filter(|c| c.len() < end) {
+            chunk.resize(chunk.capacity().min(end + AHEAD), 0);
+        }
+        Ok(())
     }
 
     /// Takes note of a key, not the first, that does not continue the ascending ones.
@@ -195,27 +198,30 @@ impl EditLog {
         }
     }
 
+    /// Bytes from the key on, length of the key, length and marks of the value.
     #[inline(always)]
     fn record(&self, at: At) -> (&[u8], usize, u32) {
-        let rec = &self.chunks[(at >> 32) as usize][at as u32 as usize..];
-        (rec, get_u32(rec, 0) as usize, get_u32(rec, 4))
+        let chunk = &self.chunks[(at >> 32) as usize];
+        let (header, bytes) = chunk[at as u32 as usize..].split_at(HEADER);
+        let lengths = get_u64(header, 0);
+        (bytes, lengths as u32 as usize, (lengths >> 32) as u32)
     }
 
     /// Key of a record.
     #[inline(always)]
     pub fn key(&self, at: At) -> &[u8] {
-        let (rec, key, _) = self.record(at);
-        &rec[HEADER..HEADER + key]
+        let (bytes, key, _) = self.record(at);
+        &bytes[..key]
     }
 
     /// What a record does.
     #[inline(always)]
     pub fn op(&self, at: At) -> Op<'_> {
-        let (rec, key, len) = self.record(at);
+        let (bytes, key, len) = self.record(at);
         if len & DELETE != 0 {
             return Op::Delete;
         }
-        let value = &rec[HEADER + key..HEADER + key + (len & LEN) as usize];
+        let value = &bytes[key..key + (len & LEN) as usize];
         Op::Put(if len & CHAIN != 0 {
             Stored::Chain(value)
         } else {
@@ -225,10 +231,10 @@ impl EditLog {
 
     /// Value bytes of an inline put, to be filled or overwritten in place.
     pub fn value_mut(&mut self, at: At) -> &mut [u8] {
-        let rec = &mut self.chunks[(at >> 32) as usize][at as u32 as usize..];
-        let (key, len) = (get_u32(rec, 0) as usize, get_u32(rec, 4));
+        let (_, key, len) = self.record(at);
         debug_assert!(len & (DELETE | CHAIN) == 0);
-        &mut rec[HEADER + key..HEADER + key + (len & LEN) as usize]
+        let from = at as u32 as usize + HEADER + key;
+        &mut self.chunks[(at >> 32) as usize][from..from + (len & LEN) as usize]
     }
 
     /// The edits in key order, of equal keys the last. `dropped` is told of the others.
@@ -289,12 +295,9 @@ impl EditLog {
 
     /// Forgets every edit; the memory is used again.
     pub fn clear(&mut self) {
-        for mut chunk in self.chunks.drain(..).rev() {
-            if chunk.capacity() <= CHUNK {
-                chunk.clear();
-                self.spare.push(chunk);
-            }
-        }
+        self.spare
+            .extend(self.chunks.drain(..).rev().filter(|c| c.capacity() <= CHUNK));
+        self.used = 0;
         self.entries.clear();
         self.bytes = 0;
         self.longest_key = 0;
@@ -319,6 +322,7 @@ impl EditLog {
     /// The memory of the records, leaving an empty log: for keeping lent bytes alive.
     pub fn take_chunks(&mut self) -> Vec<Vec<u8>> {
         self.entries.clear();
+        self.used = 0;
         self.bytes = 0;
         self.longest_key = 0;
         std::mem::take(&mut self.chunks)
@@ -384,14 +388,21 @@ impl<'a> Sorted<'a> {
         self.log.marks == 0 && self.log.longest_key <= key_inline_max(page_size)
     }
 
-    /// Key and value of edit `i`, which is plain.
-    #[inline(always)]
-    pub fn whole(&self, i: usize) -> Whole<'a> {
-        let (rec, key, len) = self.log.record(self.at(i));
-        Whole {
-            bytes: &rec[HEADER..HEADER + key + (len & LEN) as usize],
-            key,
+    /// Adds key and value of the edits `range`, which are plain, to `list`.
+    pub fn wholes(&self, range: Range<usize>, list: &mut Vec<Whole<'a>>) {
+        let log = self.log;
+        let whole = |at: At| {
+            let (bytes, key, len) = log.record(at);
+            let bytes = &bytes[..key + len as usize];
+            Whole { bytes, key }
+        };
+        if self.order.is_empty() {
+            return list.extend(log.entries[range].iter().map(|at| whole(*at)));
         }
+        list.extend(range.map(|i| {
+            self.prefetch(i + RECORDS_AHEAD);
+            whole(self.at(i))
+        }));
     }
 
     /// Whether they arrived in this order.
@@ -485,10 +496,10 @@ mod tests {
                     let key = [prefix, &tail].concat();
                     let value = rnd(1000).to_le_bytes();
                     if rnd(4) == 0 {
-                        log.push(&key, Op::Delete);
+                        log.push(&key, Op::Delete).expect("memory");
                         model.insert(key, None);
                     } else {
-                        log.push(&key, Op::Put(Stored::Inline(&value)));
+                        log.push(&key, Op::Put(Stored::Inline(&value))).expect("memory");
                         model.insert(key, Some(value.to_vec()));
                     }
                 }

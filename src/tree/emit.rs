@@ -9,8 +9,11 @@ use crate::page::branch::{replace_ptr, Branch};
 use crate::page::{Place, Ptr, PRIVATE};
 use crate::util::crc32c;
 
-/// Pages queued at most: they are still in the second cache when they are written.
+/// Pages queued before they are written: they are still in the second cache then.
 const BATCH: usize = 64;
+/// A batch goes on until its end is a multiple of this in the file: storage writes in pieces of this size, and what is cut
+/// there anyway is better not cut elsewhere, too.
+const PIECE: u64 = 32 << 10;
 /// Pages of a run, unless it is known how many will come.
 const RUN: u64 = 256;
 
@@ -76,7 +79,7 @@ impl Emitter {
         self.expected = self.expected.saturating_sub(1);
         self.queue.push(memory);
         self.sums.push(ptr.checksum);
-        if self.queue.len() >= BATCH {
+        if self.queue.len() >= BATCH && self.next * arena.page_size() as u64 % PIECE == 0 {
             self.flush(arena, place)?;
         }
         Ok(ptr)

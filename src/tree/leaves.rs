@@ -3,7 +3,7 @@
 use super::append::{Copied, ROOM};
 use super::apply::{check_level, prefix_len, Apply, Fences, Held, Piece, Reply};
 use super::arena::Arena;
-use super::edits::{Op, Sorted};
+use super::edits::{Op, Sorted, RECORDS_AHEAD};
 use super::values::{is_long, release_rest, release_value, write_rest, LongKey};
 use crate::error::{Error, Result};
 use crate::page::header::{self, CHECK_PREFIX, HEADER};
@@ -19,8 +19,6 @@ use std::cell::Cell;
 const FEW: usize = 8;
 /// More edits than this for one leaf are merged in parts, so that what is being merged stays in the cache.
 const PART: usize = 2048;
-/// Records asked of memory ahead of their use (fewer or more than 8 to 16 are slower).
-pub(super) const RECORDS_AHEAD: usize = 12;
 /// A leaf that becomes this many pages places all but its edges at once, when pages are being placed.
 const EARLY: usize = 8;
 

@@ -256,11 +256,11 @@ fn one_leaf_takes_thousands_of_edits() {
                     section == b'b' && flush > 0
                 };
                 if mixed {
-                    log.push(&key, Op::Delete);
+                    log.push(&key, Op::Delete).expect("memory");
                     model.remove(&key);
                 } else {
                     let value = vec![b'v'; (rnd.below(90) + long) as usize];
-                    log.push(&key, Op::Put(Stored::Inline(&value)));
+                    log.push(&key, Op::Put(Stored::Inline(&value))).expect("memory");
                     model.insert(key, value);
                 }
             }
@@ -311,16 +311,16 @@ fn run(kind: u32, size: usize, seed: u64, rounds: u32) {
             for _ in 0..if ranged { 0 } else { batch } {
                 let k = key(kind, &mut rnd);
                 if rnd.below(5) < deletes {
-                    log.push(&k, Op::Delete);
+                    log.push(&k, Op::Delete).expect("memory");
                     model.remove(&k);
                 } else {
                     let len = [8, 8, 8, 0, 50, 150, 900, 5000][rnd.below(if kind == 0 { 3 } else { 8 }) as usize];
                     let v = vec![rnd.below(256) as u8; len];
                     if len > 1000 {
                         let chain = write_chain(&v, size, &mut place).unwrap();
-                        log.push(&k, Op::Put(Stored::Chain(&chain)));
+                        log.push(&k, Op::Put(Stored::Chain(&chain))).expect("memory");
                     } else {
-                        log.push(&k, Op::Put(Stored::Inline(&v)));
+                        log.push(&k, Op::Put(Stored::Inline(&v))).expect("memory");
                     }
                     model.insert(k, v);
                 }

@@ -119,12 +119,12 @@ impl Builder {
         let (mut arena, mut emitter, mut log) = (Arena::new(size), Emitter::new(), EditLog::new());
         for (k, v) in edits {
             match v {
-                None => log.push(k, Op::Delete),
+                None => log.push(k, Op::Delete).expect("memory"),
                 Some(v) if v.len() > 1000 => {
                     let chain = write_chain(v, size, &mut place).unwrap();
-                    log.push(k, Op::Put(Stored::Chain(&chain)))
+                    log.push(k, Op::Put(Stored::Chain(&chain))).expect("memory")
                 }
-                Some(v) => log.push(k, Op::Put(Stored::Inline(v))),
+                Some(v) => log.push(k, Op::Put(Stored::Inline(v))).expect("memory"),
             };
         }
         let sorted = log.sorted(|_| {}).expect("memory");

@@ -31,55 +31,56 @@ impl WriteSet {
         self.log.is_empty()
     }
 
-    /// Makes room for an edit with a key and a value of so many bytes.
+    /// Records an edit of a key that is greater than every other of the table.
     ///
     /// # Errors
-    /// `NoMemory`.
+    /// `NoMemory`: it was not recorded.
     #[inline(always)]
-    pub fn make_room(&mut self, key: usize, value: usize) -> Result<()> {
-        if self.indexed {
-            let room = self.index.try_reserve(1, |(h, _)| spread(*h));
-            room.map_err(|_| NO_MEMORY)?;
-        }
-        self.log.make_room(key, value)
-    }
-
-    /// Records an edit of a key that is greater than every other of the table.
-    #[inline(always)]
-    pub fn push_behind(&mut self, key: &[u8], op: Op<'_>) -> At {
+    pub fn push_behind(&mut self, key: &[u8], op: Op<'_>) -> Result<()> {
         match self.indexed {
-            true => self.push(key, op),
-            false => self.log.push_behind(key, op),
+            true => self.push_indexed(key, op),
+            false => self.log.push_behind(key, op).map(|_| ()),
         }
     }
 
-    /// Records an edit. An inline put that replaces one of the same size overwrites it if the index knows it; any other
-    /// replaced edit stays in the log until the sort drops it.
-    pub fn push(&mut self, key: &[u8], op: Op<'_>) -> At {
-        if !self.indexed {
-            return self.log.push(key, op);
+    /// Records an edit.
+    ///
+    /// # Errors
+    /// `NoMemory`: it was not recorded.
+    #[inline(always)]
+    pub fn push(&mut self, key: &[u8], op: Op<'_>) -> Result<()> {
+        match self.indexed {
+            true => self.push_indexed(key, op),
+            false => self.log.push(key, op).map(|_| ()),
         }
+    }
+
+    /// An inline put that replaces one of the same size overwrites it; any other replaced edit stays in the log until the
+    /// sort drops it.
+    #[inline(never)]
+    fn push_indexed(&mut self, key: &[u8], op: Op<'_>) -> Result<()> {
+        let Self { log, index, .. } = self;
+        let room = index.try_reserve(1, |(h, _)| spread(*h));
+        room.map_err(|_| NO_MEMORY)?;
         let short = key_hash(key) as u32;
         let hash = spread(short);
-        let Self { log, index, .. } = self;
         let found = index.find_mut(hash, |(h, at)| *h == short && log.key(*at) == key);
         match found {
             Some((_, at)) => {
                 if let (Op::Put(Stored::Inline(new)), Op::Put(Stored::Inline(old))) = (op, log.op(*at)) {
                     if new.len() == old.len() {
                         log.value_mut(*at).copy_from_slice(new);
-                        return *at;
+                        return Ok(());
                     }
                 }
-                *at = log.push(key, op);
-                *at
+                *at = log.push(key, op)?;
             }
             None => {
-                let at = log.push(key, op);
+                let at = log.push(key, op)?;
                 index.insert_unique(hash, (short, at), |(h, _)| spread(*h));
-                at
             }
         }
+        Ok(())
     }
 
     /// The last edit of `key`, if there is one.
