@@ -212,6 +212,15 @@ impl Reader for &ReadTxn {
         search::get(&self.source(), &root, key).map_err(|e| e.in_table(table))
     }
 
+    fn contains(&mut self, table: Table, key: &[u8]) -> Result<bool> {
+        let root = self.root(table)?;
+        match quick::contains(self.pin.view_ref(), &self.guess, &root, key) {
+            Quick::Value(_) => Ok(true),
+            Quick::Missing => Ok(false),
+            Quick::Unknown => Ok(self.stored(table, key)?.is_some()),
+        }
+    }
+
     fn resolve<'a>(&'a self, stored: Stored<'a>) -> Result<&'a [u8]> {
         self.joined.resolve(stored, &self.source())
     }
