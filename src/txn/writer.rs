@@ -404,21 +404,22 @@ struct Spare {
 }
 
 impl Spare {
+    // Neither waits for the lock: in the child of a fork it may be held for ever, by a thread that is not there.
     fn take(page_size: usize) -> Spare {
-        let mut kept = SPARE.lock();
-        match kept.iter().position(|s| s.arena.page_size() == page_size) {
-            Some(at) => kept.swap_remove(at),
-            None => Spare {
-                arena: Arena::new(page_size),
-                emitter: Emitter::new(),
-                edits: WriteSet::default(),
-            },
-        }
+        let kept = SPARE.try_lock().and_then(|mut kept| {
+            let at = kept.iter().position(|s| s.arena.page_size() == page_size)?;
+            Some(kept.swap_remove(at))
+        });
+        kept.unwrap_or_else(|| Spare {
+            arena: Arena::new(page_size),
+            emitter: Emitter::new(),
+            edits: WriteSet::default(),
+        })
     }
 
     fn keep(mut self) {
         self.edits.shrink();
-        let mut kept = SPARE.lock();
+        let Some(mut kept) = SPARE.try_lock() else { return };
         if kept.len() < SPARE_MAX && self.arena.is_empty() && self.edits.is_empty() {
             kept.push(self);
         }
