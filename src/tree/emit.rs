@@ -13,7 +13,7 @@ use crate::util::crc32c;
 const BATCH: usize = 64;
 /// A batch goes on until its end is a multiple of this in the file: storage writes in pieces of this size, and what is cut
 /// there anyway is better not cut elsewhere, too.
-const PIECE: u64 = 32 << 10;
+const BOUND: u64 = 32 << 10;
 /// Pages of a run, unless it is known how many will come.
 const RUN: u64 = 256;
 
@@ -79,7 +79,7 @@ impl Emitter {
         self.expected = self.expected.saturating_sub(1);
         self.queue.push(memory);
         self.sums.push(ptr.checksum);
-        if self.queue.len() >= BATCH && self.next * arena.page_size() as u64 % PIECE == 0 {
+        if self.queue.len() >= BATCH && self.next * arena.page_size() as u64 % BOUND == 0 {
             self.flush(arena, place)?;
         }
         Ok(ptr)
