@@ -96,7 +96,8 @@ impl<'a, const EACH: usize> Columns<'a, EACH> {
     #[inline(always)]
     pub fn first_not_less<const BEFORE: usize, K: Kernel>(&self, kernel: K, from: usize, to: usize, h: u32) -> usize {
         let to = to.min(self.n);
-        let (mut base, mut len) = (from, to.saturating_sub(from));
+        let from = from.min(to);
+        let (mut base, mut len) = (from, to - from);
         // Only large pages have so many.
         while len > 8 * WINDOW {
             let half = len / 2;
@@ -107,12 +108,16 @@ impl<'a, const EACH: usize> Columns<'a, EACH> {
         }
         // Each window whose last element is less lies before the one wanted. Sums of compares: halving further would be a
         // jump that no processor can foresee, for the compiler sees through arithmetic that avoids it.
-        let mut last = base + WINDOW - 1;
         let end = base + len;
+        // SAFETY: `base..base + len` was `from..to`, which ends at n or before, and halving leaves a part of it.
+        unsafe { std::hint::assert_unchecked(end <= self.n) };
+        let mut last = base + WINDOW - 1;
+        let mut before = 0;
         while last < end {
-            base += WINDOW * usize::from(self.u32::<BEFORE>(last) < h);
+            before += usize::from(self.u32::<BEFORE>(last) < h);
             last += WINDOW;
         }
+        base += WINDOW * before;
         // The window may begin before what is left, and end behind it: neither is counted.
         let at = base.min(to.saturating_sub(WINDOW));
         const { assert!(BEFORE + 4 <= EACH && HEADER + (BEFORE + 4) * WINDOW <= PAGE_MIN) }

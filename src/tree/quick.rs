@@ -86,8 +86,19 @@ impl Top {
     /// way).
     #[inline(always)]
     fn is(self, kind: u8, level: u8) -> bool {
-        let asked = u32::from_le_bytes([0xFF, 0xFF, 0, CHECK_PREFIX]);
-        self.0 as u32 & asked == u32::from_le_bytes([kind, level, 0, 0])
+        self.kind() == Top::like(kind, level)
+    }
+
+    /// Kind, level and the flag that the prefix must be asked for.
+    #[inline(always)]
+    fn kind(self) -> u32 {
+        self.0 as u32 & u32::from_le_bytes([0xFF, 0xFF, 0, CHECK_PREFIX])
+    }
+
+    /// [`Top::kind`] of a page of this kind and level without the flag.
+    #[inline(always)]
+    const fn like(kind: u8, level: u8) -> u32 {
+        u32::from_le_bytes([kind, level, 0, 0])
     }
 
     /// The part of `key` behind the page's prefix.
@@ -181,35 +192,38 @@ impl<'s, S: Source<'s>, const VALUE: bool> Look<'_, 's, S, VALUE> {
     fn look<K: Kernel>(self, kernel: K) -> Option<Quick<'s>> {
         let print = fingerprint(self.key);
         let (mut number, mut checksum) = (self.root.ptr.page, self.root.ptr.checksum);
-        let mut level = self.root.height;
+        let level = self.root.height;
         if level == 0 {
             return Some(Quick::Missing);
         }
         // Height falls by one each time: a damaged tree has no endless path.
-        let (page, top) = loop {
-            let page = self.source.peek_at(number, checksum)?;
+        let mut page = self.source.peek_at(number, checksum)?;
+        let mut branch_is = Top::like(BRANCH, level);
+        while branch_is > Top::like(BRANCH, 1) {
             let top = Top::of(page)?;
-            if !top.is(if level > 1 { BRANCH } else { LEAF }, level) {
-                if top.is(DENSE, level) && level == 1 {
-                    break (page, top);
-                }
+            if top.kind() != branch_is {
                 return None;
             }
             let h = top.head(self.key);
-            if level == 1 {
-                let leaf = Columns::<SLOT>::new(page, top.count())?;
-                return self.slotted(kernel, page, leaf, h, top.suffix(self.key), print);
-            }
             let (branch, i) = child(kernel, self.source, page, top, self.key, h)?;
             number = branch.u48::<4>(i);
             checksum = branch.u32::<10>(i);
-            if level > 2 {
+            if branch_is > Top::like(BRANCH, 2) {
                 self.source.prefetch(number, BRANCH_AHEAD);
             } else {
                 self.guess.ask(self.source, number, fraction(&branch, i, h));
             }
-            level -= 1;
-        };
+            branch_is -= Top::like(0, 1);
+            page = self.source.peek_at(number, checksum)?;
+        }
+        let top = Top::of(page)?;
+        if top.is(LEAF, 1) {
+            let leaf = Columns::<SLOT>::new(page, top.count())?;
+            return self.slotted(kernel, page, leaf, top.head(self.key), top.suffix(self.key), print);
+        }
+        if !top.is(DENSE, 1) {
+            return None;
+        }
         best(Dense {
             guess: self.guess,
             page,
@@ -250,26 +264,19 @@ impl<'s, S: Source<'s>, const VALUE: bool> Look<'_, 's, S, VALUE> {
                 Some(_) => return None,
             }
         }
-        let record = page.get(leaf.u16::<5>(i).into()..)?;
-        if record.len() < RECORD {
-            return None;
-        }
-        let lengths = get_u32(record, 0);
+        let at = usize::from(leaf.u16::<5>(i));
+        let lengths = get_u32(page.get(at..at + RECORD)?, 0);
         let (key, value) = (lengths as u16, (lengths >> 16) as u16);
-        if key & LONG != 0 || (VALUE && value & LONG != 0) {
+        if key & LONG != 0 || (VALUE && value & LONG != 0) || usize::from(key) != suffix.len() {
             return None;
         }
-        let key = usize::from(key);
-        let tail = key.saturating_sub(4);
-        if key != suffix.len() || !same(record.get(RECORD..RECORD + tail)?, suffix.get(4..).unwrap_or(&[])) {
-            return None;
-        }
-        if !VALUE {
-            return Some(Quick::Value(&[]));
-        }
-        Some(Quick::Value(
-            record.get(RECORD + tail..RECORD + tail + usize::from(value))?,
-        ))
+        // The first four bytes of the suffix are in the head.
+        let behind = suffix.get(4..).unwrap_or(&[]);
+        let value = if VALUE { usize::from(value) } else { 0 };
+        let from = at + RECORD;
+        let record = page.get(from..from + behind.len() + value)?;
+        let (tail, value) = record.split_at_checked(behind.len())?;
+        same(tail, behind).then_some(Quick::Value(value))
     }
 }
 
