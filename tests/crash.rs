@@ -11,7 +11,7 @@ mod toy_run;
 use crashes::{in_processes, setting, Counts};
 use kv::file::sim::{Cut, Random, SimDisk};
 use kv::file::Storage;
-use kv::page::{Place, Ptr, Source};
+use kv::page::{Life, Place, Ptr, Source};
 use kv::pager::{Durability, Pager, PagerOptions, Roots, Verify, Wait};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex};
@@ -288,7 +288,7 @@ fn a_page_written_again_is_verified_again() {
     let mut seat = pager.lock_write(Wait::Try, &AtomicBool::new(false)).expect("seat");
     let (good, bad) = (vec![1; 4096], vec![2; 4096]);
     let checksum = kv::util::crc32c(&good);
-    let (page, _) = seat.take(1).expect("page");
+    let (page, _) = seat.take(1, Life::Long).expect("page");
     seat.write_pages(page, &[&good], &[checksum]).expect("write");
     let ptr = Ptr {
         page,

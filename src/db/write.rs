@@ -505,7 +505,7 @@ impl WriteTxn {
         // The catalogue changes with any table but the default one.
         let names = self.tables.iter().any(|t| t.tree.table != MAIN && t.is_changed());
         let more = if names { 2 + u64::from(catalogue.root.height) } else { 0 };
-        self.writer.begin_placing(more)?;
+        self.writer.begin_placing(more, self.durability)?;
         for open in self.tables.iter_mut().filter(|t| !t.dropped) {
             self.writer.place_tree(&mut open.tree)?;
         }

@@ -171,6 +171,15 @@ pub trait Source<'a> {
     fn raw(&self, page: u64, len: u64) -> Result<&'a [u8]>;
 }
 
+/// How long pages are expected to live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Life {
+    /// Until an entry in them changes.
+    Long,
+    /// Until the next commit or so, all pages of a run together: a run in one piece leaves one hole for the next.
+    Short,
+}
+
 /// Where a write transaction gets pages and gives them back. All of it is undone by not committing.
 pub trait Place {
     /// The id this transaction's commit will have: the birth of every page placed through it.
@@ -181,7 +190,7 @@ pub trait Place {
     ///
     /// # Errors
     /// `NoSpace`, `Limit`.
-    fn take(&mut self, want: u64) -> Result<(u64, u64)>;
+    fn take(&mut self, want: u64, life: Life) -> Result<(u64, u64)>;
 
     /// Allocates exactly `pages` contiguous pages, growing the file if no hole fits.
     ///

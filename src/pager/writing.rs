@@ -14,7 +14,7 @@ use super::tail::{Freed, Run};
 use super::{Dead, Desc, Pager, View, Wait, ZONE_PAGES};
 use crate::error::{Error, Result};
 use crate::page::meta::{SLOT, SLOTS};
-use crate::page::{Place, Root, META_BYTES, PAGE_MAX, PIECE, PRIVATE, U48_MAX};
+use crate::page::{Life, Place, Root, META_BYTES, PAGE_MAX, PIECE, PRIVATE, U48_MAX};
 use crate::util::crc32c;
 use crate::util::seeded::{self, Bug};
 use std::collections::BTreeMap;
@@ -39,6 +39,9 @@ const AHEAD_WRITE: u64 = 64 << 10;
 /// So few pages are better written behind the end than in two places: to a small commit each place costs as much as 20
 /// pages.
 const WHOLE_MAX: u64 = 32;
+/// So few pages that live long are better written into holes, each for itself, than behind the end, if a sync follows: they
+/// leave such holes behind, and zeros ahead of the end cost a small commit as much as two more places.
+const PIECES_MAX: u64 = 8;
 /// Changes that are always worth keeping in the tail.
 const FOLD_MIN: usize = 1000;
 
@@ -75,6 +78,8 @@ pub struct Writing {
     pub(super) bytes: u64,
     /// The data must be durable before the slot is written, because it is not listed.
     pub(super) sync_first: bool,
+    /// A sync follows the commit at once.
+    synced_alone: bool,
     pub(super) folding: bool,
     pub(super) done: bool,
     pub(super) damage: Option<(u64, &'static str)>,
@@ -110,6 +115,7 @@ impl Writing {
             written: BTreeMap::new(),
             bytes: 0,
             sync_first: false,
+            synced_alone: false,
             folding: false,
             done: false,
             damage: None,
@@ -230,8 +236,16 @@ impl Writing {
         self.folding.then_some(edits)
     }
 
+    /// Tells, before pages are taken, whether a sync follows the commit at once.
+    pub fn set_synced_alone(&mut self, yes: bool) {
+        self.synced_alone = yes;
+    }
+
     /// Whether a hole of `len` pages is to be used although `want` were asked for.
-    fn hole_will_do(&self, len: u64, want: u64) -> bool {
+    fn hole_will_do(&self, len: u64, want: u64, life: Life) -> bool {
+        if life == Life::Long && self.synced_alone && want <= PIECES_MAX {
+            return true;
+        }
         let space = &self.state.space;
         // As of the tip: what this transaction adds replaces other pages, mostly.
         let kept = self.state.tip.pages.saturating_sub(space.known()) + space.held();
@@ -418,7 +432,7 @@ impl Place for Writing {
         self.id
     }
 
-    fn take(&mut self, want: u64) -> Result<(u64, u64)> {
+    fn take(&mut self, want: u64, life: Life) -> Result<(u64, u64)> {
         if want == 0 {
             return Err(Error::Invalid("no pages were asked for"));
         }
@@ -427,7 +441,7 @@ impl Place for Writing {
             return Ok((self.claim(page, want), want));
         }
         if let Some((page, pages)) = pool.largest() {
-            if self.hole_will_do(pages, want) {
+            if self.hole_will_do(pages, want, life) {
                 return Ok((self.claim(page, pages), pages));
             }
         }

@@ -5,7 +5,7 @@
 //! page. While the arena is *frozen* (bytes of its pages have been lent to the caller) no page that existed then may be
 //! changed or reused: it is copied, and its memory kept until the thaw.
 
-use crate::page::{Ptr, PRIVATE};
+use crate::page::{header, Ptr, PRIVATE};
 
 /// A page's bytes.
 pub type PageBox = Box<[u8]>;
@@ -50,6 +50,12 @@ impl Arena {
     /// Private pages there are.
     pub fn len(&self) -> usize {
         self.slots.len() - self.vacant.len()
+    }
+
+    /// How many of them are leaves.
+    pub fn leaves(&self) -> u64 {
+        let leaf = |page: &&PageBox| header::level(page) == 1;
+        self.slots.iter().flatten().filter(leaf).count() as u64
     }
 
     /// Whether there is none.
@@ -104,6 +110,11 @@ impl Arena {
         let editable = self.is_editable(page);
         let memory = self.slots.get_mut(slot)?.take()?;
         self.vacant.push(slot as u32);
+        if self.is_empty() && !self.frozen {
+            // Small transactions after a large one shall not look at its slots.
+            self.slots.clear();
+            self.vacant.clear();
+        }
         Some((memory, editable))
     }
 

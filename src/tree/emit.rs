@@ -1,12 +1,14 @@
 //! Finished private pages get their place: numbered children first, summed, written in long runs.
 //!
-//! Post-order numbering puts the children of a branch next to each other in key order, their parent behind them. Pages
-//! are queued and written many at a time; a queued page cannot be read back until [`Emitter::flush`].
+//! Post-order numbering puts the children of a branch next to each other in key order, their parent behind them. Where it
+//! is known what will come, branches get a run of their own: the next commit replaces them together, and leaves one hole
+//! of the size that it needs, while leaves live longer, each for itself. Pages are queued and written many at a time; a
+//! queued page cannot be read back until [`Emitter::flush`].
 
 use super::arena::{Arena, PageBox};
 use crate::error::Result;
 use crate::page::branch::{replace_ptr, Branch};
-use crate::page::{Place, Ptr, PRIVATE};
+use crate::page::{header, Life, Place, Ptr, PRIVATE};
 use crate::util::crc32c;
 
 /// Pages queued before they are written: they are still in the second cache then.
@@ -20,7 +22,20 @@ const RUN: u64 = 256;
 /// Gives pages their numbers and writes them. One emitter serves all trees of a commit, so that they share runs.
 #[derive(Default)]
 pub struct Emitter {
-    /// Next free page of the run in use, and pages left in it.
+    /// Leaves, and everything else unless it is known what will come.
+    long: Lane,
+    /// Branches, and leaves that die as soon.
+    short: Lane,
+    /// Whether it is known what will come.
+    known: bool,
+    /// Whether leaves die soon, too.
+    brief: bool,
+}
+
+/// A run in use and what waits to be written into it.
+#[derive(Default)]
+struct Lane {
+    /// Next free page of the run, and pages left in it.
     next: u64,
     left: u64,
     /// Pages that are known to come.
@@ -37,14 +52,21 @@ impl Emitter {
         Emitter::default()
     }
 
-    /// Tells that about `pages` will come: the next run asked for is that long.
-    pub fn expect(&mut self, pages: u64) {
-        self.expected = pages;
+    /// Tells how many leaves and, about, how many other pages will come: the next runs asked for are that long. What is
+    /// left of a run taken before takes the rest of a large transaction.
+    pub fn expect(&mut self, leaves: u64, branches: u64) {
+        (self.long.expected, self.short.expected) = (leaves, branches);
+        self.known |= self.long.left == 0;
+    }
+
+    /// From now on, leaves are of a small tree that every commit changes; until [`Emitter::finish`].
+    pub fn all_brief(&mut self) {
+        self.brief = true;
     }
 
     /// Whether pages wait to be written.
     pub fn is_pending(&self) -> bool {
-        !self.queue.is_empty()
+        !self.long.queue.is_empty() || !self.short.queue.is_empty()
     }
 
     /// Places the private page `page` of `entries` entries; its children were placed before.
@@ -60,27 +82,32 @@ impl Emitter {
             arena.recycle(taken);
             copy
         };
-        if self.left == 0 {
-            self.flush(arena, place)?;
-            let want = if self.expected > 0 { self.expected } else { RUN };
-            (self.next, self.left) = place.take(want)?;
+        let (lane, life, otherwise) = match self.known {
+            false => (&mut self.long, Life::Long, RUN),
+            true if self.brief || header::level(&memory) > 1 => (&mut self.short, Life::Short, 1),
+            true => (&mut self.long, Life::Long, 1),
+        };
+        if lane.left == 0 {
+            lane.flush(arena, place)?;
+            let want = if lane.expected > 0 { lane.expected } else { otherwise };
+            (lane.next, lane.left) = place.take(want, life)?;
         }
-        if self.queue.is_empty() {
-            self.first = self.next;
+        if lane.queue.is_empty() {
+            lane.first = lane.next;
         }
         let ptr = Ptr {
-            page: self.next,
+            page: lane.next,
             birth: place.birth(),
             entries,
             checksum: crc32c(&memory),
         };
-        self.next += 1;
-        self.left -= 1;
-        self.expected = self.expected.saturating_sub(1);
-        self.queue.push(memory);
-        self.sums.push(ptr.checksum);
-        if self.queue.len() >= BATCH && self.next * arena.page_size() as u64 % BOUND == 0 {
-            self.flush(arena, place)?;
+        lane.next += 1;
+        lane.left -= 1;
+        lane.expected = lane.expected.saturating_sub(1);
+        lane.queue.push(memory);
+        lane.sums.push(ptr.checksum);
+        if lane.queue.len() >= BATCH && lane.next * arena.page_size() as u64 % BOUND == 0 {
+            lane.flush(arena, place)?;
         }
         Ok(ptr)
     }
@@ -111,6 +138,21 @@ impl Emitter {
 
     /// Writes what is queued.
     pub fn flush<P: Place>(&mut self, arena: &mut Arena, place: &mut P) -> Result<()> {
+        self.long.flush(arena, place)?;
+        self.short.flush(arena, place)
+    }
+
+    /// Writes what is queued and gives back what is left of the runs.
+    pub fn finish<P: Place>(&mut self, arena: &mut Arena, place: &mut P) -> Result<()> {
+        self.long.finish(arena, place)?;
+        self.short.finish(arena, place)?;
+        (self.known, self.brief) = (false, false);
+        Ok(())
+    }
+}
+
+impl Lane {
+    fn flush<P: Place>(&mut self, arena: &mut Arena, place: &mut P) -> Result<()> {
         if self.queue.is_empty() {
             return Ok(());
         }
@@ -121,8 +163,7 @@ impl Emitter {
         Ok(())
     }
 
-    /// Writes what is queued and gives back what is left of the run.
-    pub fn finish<P: Place>(&mut self, arena: &mut Arena, place: &mut P) -> Result<()> {
+    fn finish<P: Place>(&mut self, arena: &mut Arena, place: &mut P) -> Result<()> {
         self.flush(arena, place)?;
         if self.left > 0 {
             place.release(self.next, self.left, place.birth());

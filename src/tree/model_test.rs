@@ -11,7 +11,7 @@ use crate::page::branch::Branch;
 use crate::page::chain::Chain;
 use crate::page::header;
 use crate::page::leaf::{Leaf, Stored};
-use crate::page::{Place, Ptr, Root, Source};
+use crate::page::{Life, Place, Ptr, Root, Source};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
@@ -59,7 +59,7 @@ impl Place for Fake {
     fn birth(&self) -> u64 {
         self.birth
     }
-    fn take(&mut self, want: u64) -> Result<(u64, u64)> {
+    fn take(&mut self, want: u64, _: Life) -> Result<(u64, u64)> {
         let pages = want.clamp(1, 7);
         Ok((self.take_exact(pages)?, pages))
     }

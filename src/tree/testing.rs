@@ -8,7 +8,7 @@ use super::emit::Emitter;
 use super::values::write_chain;
 use crate::error::{Error, Result};
 use crate::page::leaf::Stored;
-use crate::page::{Place, Ptr, Root, Source};
+use crate::page::{Life, Place, Ptr, Root, Source};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
@@ -60,7 +60,7 @@ impl Place for Writer {
     fn birth(&self) -> u64 {
         self.birth
     }
-    fn take(&mut self, want: u64) -> Result<(u64, u64)> {
+    fn take(&mut self, want: u64, _: Life) -> Result<(u64, u64)> {
         Ok((self.take_exact(want.max(1))?, want.max(1)))
     }
     fn take_exact(&mut self, pages: u64) -> Result<u64> {

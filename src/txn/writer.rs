@@ -318,10 +318,13 @@ impl Writer {
         self.flush_mode(tree, fused)
     }
 
-    /// Gets ready to place trees that are all flushed: finds free pages and expects `more` beside the private ones.
-    pub fn begin_placing(&mut self, more: u64) -> Result<()> {
+    /// Gets ready to place trees that are all flushed: finds free pages and expects `more` beside the private ones, for a
+    /// commit of this durability.
+    pub fn begin_placing(&mut self, more: u64, durability: Durability) -> Result<()> {
+        self.writing.set_synced_alone(durability == Durability::Full);
         self.load_zones()?;
-        self.emitter.expect(self.arena.len() as u64 + more);
+        let leaves = self.arena.leaves();
+        self.emitter.expect(leaves, self.arena.len() as u64 - leaves + more);
         Ok(())
     }
 
@@ -358,7 +361,8 @@ impl Writer {
                 }?;
             }
             self.flush_mode(&mut space, false)?;
-            self.emitter.expect(self.arena.len() as u64);
+            self.emitter.expect(0, self.arena.len() as u64);
+            self.emitter.all_brief();
             self.place_tree(&mut space)?;
         }
         self.emitter.finish(&mut self.arena, &mut self.writing)?;

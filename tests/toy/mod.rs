@@ -7,7 +7,7 @@
 #![allow(dead_code)]
 
 use kv::file::sim::Random;
-use kv::page::{Place, Ptr, Root, Source};
+use kv::page::{Life, Place, Ptr, Root, Source};
 use kv::pager::{Dead, Desc, Durability, Pager, Roots, View, Wait, Writing, ZONE_PAGES};
 use kv::util::bytes::{get_u32, get_u64, put_u32, put_u64};
 use kv::util::crc32c;
@@ -154,7 +154,7 @@ fn read_space(view: &View<'_>, root: &Root) -> kv::Result<SpaceTree> {
 }
 
 fn place(writing: &mut Writing, bytes: &[u8]) -> kv::Result<Ptr> {
-    let (page, _) = writing.take(1)?;
+    let (page, _) = writing.take(1, Life::Long)?;
     let checksum = crc32c(bytes);
     writing.write_pages(page, &[bytes], &[checksum])?;
     Ok(Ptr {
@@ -326,7 +326,9 @@ fn change(writing: &mut Writing, random: &mut Random, mut model: Model, changes:
 /// Takes pages, writes them, and gives back all or some of them.
 fn waste(writing: &mut Writing, random: &mut Random) -> kv::Result<()> {
     let size = writing.pager().page_size();
-    let (page, pages) = writing.take(1 + random.below(6))?;
+    writing.set_synced_alone(random.one_in(2));
+    let life = if random.one_in(2) { Life::Long } else { Life::Short };
+    let (page, pages) = writing.take(1 + random.below(6), life)?;
     let bytes = fill(random.next_u64(), size);
     let sum = crc32c(&bytes);
     writing.write_pages(page, &vec![&bytes[..]; pages as usize], &vec![sum; pages as usize])?;
