@@ -60,14 +60,22 @@ pub struct ReadTxn {
     version: u64,
 }
 
+impl Drop for ReadTxn {
+    #[inline]
+    fn drop(&mut self) {
+        // A transaction of one lookup would never know anything by itself.
+        self.guess.tell(self.pin.pager().guess());
+    }
+}
+
 impl ReadTxn {
     #[inline(always)]
     pub(super) fn new(pin: Pin) -> ReadTxn {
         ReadTxn {
+            guess: Guess::of(pin.pager().guess()),
             pin,
             roots: Roots::default(),
             joined: Joined::default(),
-            guess: Guess::default(),
             version: 0,
         }
     }

@@ -26,6 +26,21 @@ const DENSE: u32 = 1;
 pub struct Guess(AtomicU32);
 
 impl Guess {
+    /// What `other` knows.
+    #[inline(always)]
+    pub fn of(other: &Guess) -> Guess {
+        Guess(AtomicU32::new(other.0.load(Relaxed)))
+    }
+
+    /// Hands on what it knows, if that is news.
+    #[inline(always)]
+    pub fn tell(&self, other: &Guess) {
+        let known = self.0.load(Relaxed);
+        if known != other.0.load(Relaxed) {
+            other.0.store(known, Relaxed);
+        }
+    }
+
     /// Asks memory for what a lookup in the leaf `page` will need. `fraction`: how far its key lies between the
     /// separators, as `Branch::fraction` tells.
     #[inline(always)]
@@ -128,6 +143,18 @@ mod tests {
         fn prefetch_at(&self, _: u64, from: usize, lines: usize) {
             self.0.borrow_mut().extend(from / LINE..from / LINE + lines);
         }
+    }
+
+    #[test]
+    fn what_one_transaction_learns_the_next_one_knows() {
+        let (kept, first) = (Guess::default(), Guess::default());
+        first.learn_slotted(140);
+        first.tell(&kept);
+        let (second, alone, with) = (Guess::of(&kept), Asked::default(), Asked::default());
+        first.ask(&alone, 5, Some(30_000));
+        second.ask(&with, 5, Some(30_000));
+        assert_eq!(alone.0.take(), with.0.take());
+        assert_ne!(kept.0.load(Relaxed), 0, "nothing was told");
     }
 
     #[test]

@@ -56,6 +56,7 @@ use crate::error::{Error, Result};
 use crate::file::map::Atomics;
 use crate::file::peers::Peers;
 use crate::file::{fork, Mapped, Storage};
+use crate::page::guess::Guess;
 use crate::page::{meta_pages, Root, PAGE_MAX, PAGE_MIN};
 use crate::util::seeded::{self, Bug};
 use parking_lot::{Condvar, Mutex};
@@ -177,6 +178,8 @@ pub struct Pager {
     forks: u32,
     /// Pages that were to be read soon and looked for last were in memory.
     resident: AtomicBool,
+    /// What the leaves were like that ended transactions looked into.
+    guess: Guess,
     free_pages: AtomicU64,
     pending_pages: AtomicU64,
     /// Before the storage: who leaves says so while the file is open.
@@ -320,6 +323,7 @@ impl Pager {
             features: constants.features,
             poison_seen: AtomicBool::new(false),
             resident: AtomicBool::new(false),
+            guess: Guess::default(),
             forks,
             peers,
             storage,
@@ -373,6 +377,12 @@ impl Pager {
     /// Bytes of a page.
     pub fn page_size(&self) -> usize {
         self.page_size
+    }
+
+    /// What the leaves were like that ended transactions looked into.
+    #[inline(always)]
+    pub fn guess(&self) -> &Guess {
+        &self.guess
     }
 
     /// UUID of the file.
