@@ -1,11 +1,14 @@
-//! The file grows ahead of small commits, by a bounded share, and gives it back when the last one closes it.
+//! The file grows ahead of small commits, by a bounded share, and gives it back when the last one closes it; a commit that
+//! finds room in what others left does not make it grow.
 
 mod common;
 
 use common::tmp::TempDir;
-use kv::db::{Db, Options, PutMode, Range, Reader, WriteOptions, MAIN};
-use kv::file::sim::{Cut, SimDisk};
+use kv::db::{Cursor, Db, Options, PutMode, Range, Reader, WriteOptions, MAIN};
+use kv::file::sim::{Cut, Random, SimDisk};
+use kv::pager::Durability;
 use kv::{Error, Result};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -139,5 +142,94 @@ fn no_room_to_grow_ahead_is_no_error() -> Result<()> {
         }
     }
     assert!(absorbed > 20, "{absorbed} of 59");
+    Ok(())
+}
+
+fn key(random: &mut Random) -> [u8; 24] {
+    let mut key = [0; 24];
+    key.chunks_mut(8)
+        .for_each(|part| part.copy_from_slice(&random.next_u64().to_be_bytes()));
+    key
+}
+
+#[test]
+fn replacing_one_entry_at_a_time_does_not_make_a_file_grow() -> Result<()> {
+    let dir = TempDir::new("growth-holes");
+    let path = dir.file("a.kv");
+    let db = Db::open(&path, &Options::default())?;
+    let mut random = Random::new(11);
+    let keys: Vec<_> = (0..20_000).map(|_| key(&mut random)).collect();
+    let mut txn = db.begin_write(WriteOptions::default())?;
+    for key in &keys {
+        txn.put(MAIN, key, &[1; 150], PutMode::Set)?;
+    }
+    txn.commit()?;
+    let loaded = db.stat().pages;
+    for i in 0..2000u64 {
+        let mut txn = db.begin_write(WriteOptions::default())?;
+        let key = &keys[random.below(keys.len() as u64) as usize];
+        txn.put(MAIN, key, &[i as u8; 150], PutMode::Set)?;
+        txn.commit()?;
+    }
+    let pages = db.stat().pages;
+    assert!(
+        pages < loaded + loaded / 20 + 100,
+        "{loaded} pages became {pages}: each commit wrote three or four"
+    );
+    sound(&db, keys.len() as u64);
+    Ok(())
+}
+
+#[test]
+fn edits_scattered_over_a_larger_tree_are_what_was_asked_for() -> Result<()> {
+    for (page_size, lazy) in [(4096, false), (4096, true), (16384, false)] {
+        let options = Options {
+            page_size,
+            memory: true,
+            ..Options::default()
+        };
+        let db = Db::open(Path::new(""), &options)?;
+        let (mut random, mut model) = (Random::new(u64::from(page_size)), BTreeMap::new());
+        let durability = match lazy {
+            true => Durability::Lazy,
+            false => Durability::Full,
+        };
+        for round in 0..40u64 {
+            let mut txn = db.begin_write(WriteOptions {
+                durability: Some(durability),
+                ..WriteOptions::default()
+            })?;
+            // The first is a load; others put, replace and delete from below what is placed while it is built to far above.
+            let edits = if round == 0 { 12_000 } else { 50 + random.below(1500) };
+            let present: Vec<[u8; 24]> = model.keys().copied().collect();
+            for _ in 0..edits {
+                let old = (!present.is_empty()).then(|| present[random.below(present.len() as u64) as usize]);
+                match (random.below(4), old) {
+                    (0, Some(old)) => {
+                        assert_eq!(txn.delete(MAIN, &old)?, model.remove(&old).is_some());
+                    }
+                    (1, Some(old)) => {
+                        txn.put(MAIN, &old, &[round as u8; 60], PutMode::Set)?;
+                        model.insert(old, vec![round as u8; 60]);
+                    }
+                    _ => {
+                        let (key, value) = (key(&mut random), vec![round as u8; random.below(300) as usize]);
+                        txn.put(MAIN, &key, &value, PutMode::Set)?;
+                        model.insert(key, value);
+                    }
+                }
+            }
+            txn.commit()?;
+            sound(&db, model.len() as u64);
+            let read = db.begin_read()?;
+            let mut cursor = Cursor::new(&mut &read, MAIN, &Range::default())?;
+            for (key, value) in &model {
+                assert!(cursor.next(&mut &read)?);
+                assert_eq!(cursor.key(), &key[..]);
+                assert_eq!(cursor.value(&mut &read)?, &value[..]);
+            }
+            assert!(!cursor.next(&mut &read)?);
+        }
+    }
     Ok(())
 }

@@ -38,8 +38,9 @@ struct Lane {
     /// Next free page of the run, and pages left in it.
     next: u64,
     left: u64,
-    /// Pages that are known to come.
+    /// Pages that are known to come, and what to ask for if more do.
     expected: u64,
+    more: u64,
     /// First page of the queue, its pages and their checksums.
     first: u64,
     queue: Vec<PageBox>,
@@ -56,7 +57,14 @@ impl Emitter {
     /// left of a run taken before takes the rest of a large transaction.
     pub fn expect(&mut self, leaves: u64, branches: u64) {
         (self.long.expected, self.short.expected) = (leaves, branches);
+        (self.long.more, self.short.more) = (1, 1);
         self.known |= self.long.left == 0;
+    }
+
+    /// Tells that so many edits come to a tree that is much larger: at most a leaf each, mostly.
+    pub fn expect_scattered(&mut self, edits: u64) {
+        self.expect(edits.min(RUN), (edits / 8).min(RUN));
+        (self.long.more, self.short.more) = (RUN, RUN / 8);
     }
 
     /// From now on, leaves are of a small tree that every commit changes; until [`Emitter::finish`].
@@ -82,14 +90,17 @@ impl Emitter {
             arena.recycle(taken);
             copy
         };
-        let (lane, life, otherwise) = match self.known {
-            false => (&mut self.long, Life::Long, RUN),
-            true if self.brief || header::level(&memory) > 1 => (&mut self.short, Life::Short, 1),
-            true => (&mut self.long, Life::Long, 1),
+        let (lane, life) = match self.known && (self.brief || header::level(&memory) > 1) {
+            true => (&mut self.short, Life::Short),
+            false => (&mut self.long, Life::Long),
         };
         if lane.left == 0 {
             lane.flush(arena, place)?;
-            let want = if lane.expected > 0 { lane.expected } else { otherwise };
+            let want = match lane.expected {
+                0 if self.known => lane.more,
+                0 => RUN,
+                expected => expected,
+            };
             (lane.next, lane.left) = place.take(want, life)?;
         }
         if lane.queue.is_empty() {

@@ -33,6 +33,9 @@ const ORDERED: usize = 1 << 20;
 /// Up to this many edits the last flush is done in memory first, so that the commit knows its pages and asks for one
 /// run; larger ones are placed while they are built.
 const SMALL: usize = 4096;
+/// The same where edits are few for the size of the tree: then most leaves change once, and placing each soon after, while
+/// it is in the caches, is worth more than knowing their number.
+const FEW: usize = 128;
 
 /// One tree within the transaction.
 #[derive(Default)]
@@ -314,7 +317,12 @@ impl Writer {
     pub fn flush_last(&mut self, tree: &mut TreeState) -> Result<()> {
         self.lent = false;
         self.arena.thaw();
-        let fused = tree.edits.log().len() > SMALL;
+        let edits = tree.edits.log().len();
+        let scattered = edits as u64 * 4 < tree.root.ptr.entries;
+        let fused = edits > if scattered { FEW } else { SMALL };
+        if fused && scattered {
+            self.emitter.expect_scattered(edits as u64);
+        }
         self.flush_mode(tree, fused)
     }
 

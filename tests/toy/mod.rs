@@ -326,9 +326,10 @@ fn change(writing: &mut Writing, random: &mut Random, mut model: Model, changes:
 /// Takes pages, writes them, and gives back all or some of them.
 fn waste(writing: &mut Writing, random: &mut Random) -> kv::Result<()> {
     let size = writing.pager().page_size();
-    writing.set_synced_alone(random.one_in(2));
-    let life = if random.one_in(2) { Life::Long } else { Life::Short };
-    let (page, pages) = writing.take(1 + random.below(6), life)?;
+    let want = 1 + random.below(6);
+    writing.set_synced_alone(want % 3 == 0);
+    let life = if want % 2 == 0 { Life::Long } else { Life::Short };
+    let (page, pages) = writing.take(want, life)?;
     let bytes = fill(random.next_u64(), size);
     let sum = crc32c(&bytes);
     writing.write_pages(page, &vec![&bytes[..]; pages as usize], &vec![sum; pages as usize])?;
