@@ -16,16 +16,20 @@ enum { PAGE = 4096, PAGES = 32768, ROUNDS = 300, CALL = 32768 };
 
 static const struct {
     const char *says;
-    int pages, places, slot, data_sync;
+    /* sync_first: a sync of its own before the slot */
+    int pages, places, slot, data_sync, sync_first;
 } ways[] = {
-    {"5 pages in one place, a slot, fdatasync", 5, 1, 1, 0},
-    {"5 pages in two places, a slot, fdatasync", 5, 2, 1, 0},
-    {"6 pages in one place, fdatasync", 6, 1, 0, 0},
-    {"1 page in a fixed place, fdatasync", 0, 0, 1, 0},
-    {"1 page in a fixed place, RWF_DSYNC", 0, 0, 1, 1},
-    {"1000 pages in one place, a slot, fdatasync", 1000, 1, 1, 0},
-    {"1000 pages in 300 places, a slot, fdatasync", 1000, 300, 1, 0},
-    {"43 pages (1000 edits as a log), fdatasync", 43, 1, 0, 0},
+    {"3 pages in one place, a slot, fdatasync", 3, 1, 1, 0, 0},
+    {"a leaf, 2 branches, a slot, fdatasync (libkv)", 3, 2, 1, 0, 0},
+    {"3 pages, fdatasync, a slot, RWF_DSYNC (LMDB)", 3, 3, 1, 1, 1},
+    {"5 pages in one place, a slot, fdatasync", 5, 1, 1, 0, 0},
+    {"5 pages in two places, a slot, fdatasync", 5, 2, 1, 0, 0},
+    {"6 pages in one place, fdatasync", 6, 1, 0, 0, 0},
+    {"1 page in a fixed place, fdatasync", 0, 0, 1, 0, 0},
+    {"1 page in a fixed place, RWF_DSYNC", 0, 0, 1, 1, 0},
+    {"1000 pages in one place, a slot, fdatasync", 1000, 1, 1, 0, 0},
+    {"1000 pages in 300 places, a slot, fdatasync", 1000, 300, 1, 0, 0},
+    {"43 pages (1000 edits as a log), fdatasync", 43, 1, 0, 0, 0},
 };
 
 enum { WAYS = sizeof ways / sizeof *ways };
@@ -70,6 +74,7 @@ static void commit(int fd, size_t way, int round)
 
         write_pages(fd, 8 + any() % (uint64_t)(PAGES - 8 - pages), pages);
     }
+    if (ways[way].sync_first) check(fdatasync(fd) == 0, "fdatasync");
     if (ways[way].slot) {
         struct iovec slot = {bytes, PAGE};
 
