@@ -61,6 +61,11 @@ impl Emitter {
         self.known |= self.long.left == 0;
     }
 
+    /// Tells that about `pages` will come, and that they are better in one run.
+    pub fn expect_together(&mut self, pages: u64) {
+        self.long.expected = pages;
+    }
+
     /// Tells that so many edits come to a tree that is much larger: at most a leaf each, mostly.
     pub fn expect_scattered(&mut self, edits: u64) {
         self.expect(edits.min(RUN), (edits / 8).min(RUN));

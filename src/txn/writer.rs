@@ -36,6 +36,9 @@ const SMALL: usize = 4096;
 /// The same where edits are few for the size of the tree: then most leaves change once, and placing each soon after, while
 /// it is in the caches, is worth more than knowing their number.
 const FEW: usize = 128;
+/// Lazy commits of up to this many pages get one run for leaves and branches: many of them are synced at once, and recovery
+/// looks at every run.
+const TOGETHER: u64 = 32;
 
 /// One tree within the transaction.
 #[derive(Default)]
@@ -329,10 +332,15 @@ impl Writer {
     /// Gets ready to place trees that are all flushed: finds free pages and expects `more` beside the private ones, for a
     /// commit of this durability.
     pub fn begin_placing(&mut self, more: u64, durability: Durability) -> Result<()> {
-        self.writing.set_synced_alone(durability == Durability::Full);
+        let synced = durability == Durability::Full;
+        self.writing.set_synced_alone(synced);
         self.load_zones()?;
-        let leaves = self.arena.leaves();
-        self.emitter.expect(leaves, self.arena.len() as u64 - leaves + more);
+        let (pages, leaves) = (self.arena.len() as u64 + more, self.arena.leaves());
+        if !synced && pages <= TOGETHER {
+            self.emitter.expect_together(pages);
+        } else {
+            self.emitter.expect(leaves, pages - leaves);
+        }
         Ok(())
     }
 
