@@ -30,8 +30,8 @@ const PRIVATE_MAX: usize = 64 << 20;
 /// Bytes of edits in ascending order that are applied at once: few enough that they stay in the caches, enough that the
 /// end of what is written, which is no full piece, is a small part (half as many cost 3 %, four times as many 10 %).
 const ORDERED: usize = 1 << 20;
-/// Up to this many edits the last flush is done in memory first, so that the commit knows its pages and asks for one
-/// run; larger ones are placed while they are built.
+/// Up to this many edits the last flush is done in memory first, so that the commit knows its pages and asks for runs of
+/// their number; larger ones are placed while they are built.
 const SMALL: usize = 4096;
 /// The same where edits are few for the size of the tree: then most leaves change once, and placing each soon after, while
 /// it is in the caches, is worth more than knowing their number.
