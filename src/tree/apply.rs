@@ -40,7 +40,7 @@ pub(super) struct Fences {
 }
 
 impl Fences {
-    fn whole() -> Fences {
+    pub(super) fn whole() -> Fences {
         Fences {
             low: Short::new(),
             high: None,
@@ -234,7 +234,8 @@ impl<'a, S: Source<'a> + Copy, P: Place> Apply<'a, '_, S, P> {
         Ok((self.look(a)?, self.look(b)?))
     }
 
-    fn look(&self, ptr: &Ptr) -> Result<&[u8]> {
+    /// The bytes of a page that can be read.
+    pub(super) fn look(&self, ptr: &Ptr) -> Result<&[u8]> {
         if ptr.is_private() {
             return self
                 .arena
@@ -309,6 +310,25 @@ impl<'a, S: Source<'a> + Copy, P: Place> Apply<'a, '_, S, P> {
                 break;
             };
             let child = branch_of(&page, &ptr)?.ptr(group.child);
+            let beside = level == 2 && groups.peek().is_some_and(|next| next.follows(&group));
+            if beside && self.is_too_much(&child, &group, edits)? {
+                let mut beside = vec![(child, group)];
+                loop {
+                    groups.refill(&page, &ptr, level, edits, &self.source, fences)?;
+                    match self.next_beside(&beside, &mut groups, &branch_of(&page, &ptr)?, edits)? {
+                        Some(next) => beside.push(next),
+                        None => break,
+                    }
+                }
+                let all: Vec<(usize, Ptr)> = beside.iter().map(|(ptr, group)| (group.child, *ptr)).collect();
+                let mut reply = self.merge_beside(beside, edits)?;
+                for (at, child) in all {
+                    // The first stands for all of them.
+                    let one = std::mem::replace(&mut reply, Reply::Many(Vec::new()));
+                    self.take_in(&mut ptr, &mut page, at, child, one, &mut changes)?;
+                }
+                continue;
+            }
             let reply = self.node(child, level - 1, edits, (group.from, group.to), &group.fences)?;
             self.take_in(&mut ptr, &mut page, group.child, child, reply, &mut changes)?;
         }

@@ -18,6 +18,18 @@ pub(super) struct Group {
     pub fences: Fences,
 }
 
+impl Group {
+    /// Edits in it.
+    pub fn len(&self) -> usize {
+        self.to - self.from
+    }
+
+    /// Whether its child lies beside that of the group before.
+    pub fn follows(&self, before: &Group) -> bool {
+        self.child == before.child + 1
+    }
+}
+
 /// Groups of edits by child, some of them looked up ahead so that their pages arrive meanwhile.
 pub(super) struct Groups {
     next: usize,
@@ -46,6 +58,11 @@ impl Groups {
         self.first = (self.first + 1) % AHEAD;
         self.len -= 1;
         Some(group)
+    }
+
+    /// The group that `next` will answer.
+    pub fn peek(&self) -> Option<&Group> {
+        self.ready[self.first].as_ref()
     }
 
     /// Looks groups up in the branch `page`.

@@ -7,7 +7,9 @@
 //! | `arena`    | private pages of a write transaction, before they have a place in the file           |
 //! | `apply`    | `apply(root, sorted edits) -> root`: the only mutator; the recursion over branches    |
 //! | `groups`   | edits on their way down a branch: one group per child, and its bounds                |
-//! | `leaves`   | what apply does to a leaf: in place, merge, split, join                              |
+//! | `leaves`   | what apply does to a leaf: in place, in parts, join                                   |
+//! | `merge`    | many edits and the entries of leaves side by side, merged                             |
+//! | `cut`      | a sorted sequence of entries, cut into leaves                                         |
 //! | `branches` | what apply does to a branch when children split, vanish or shrink                     |
 //! | `emit`     | numbering, summing and writing finished private pages                                 |
 //! | `values`   | writing, reading and releasing long values and long keys                              |
@@ -27,11 +29,13 @@ pub mod arena;
 mod branches;
 pub mod check;
 pub mod count;
+mod cut;
 pub mod edits;
 pub mod emit;
 mod groups;
 mod leaves;
 pub mod limits;
+mod merge;
 #[cfg(test)]
 mod model_test;
 pub mod position;

@@ -1,0 +1,64 @@
+//! Leaves are well filled: also where a large transaction is applied in several goes, and where large commits follow each
+//! other, with keys in any order. (Each leaf split by itself would leave them two thirds full.)
+
+mod common;
+
+use common::rng::Rng;
+use common::tmp::TempDir;
+use kv::db::{Db, Options, PutMode, Reader, WriteOptions, MAIN};
+use kv::Result;
+
+/// Puts `count` entries with random keys in `commits` transactions that apply `write_memory` bytes of edits at a time: the
+/// share of branches and leaves that is used.
+fn filled(count: u64, commits: u64, write_memory: usize, key: impl Fn(&mut Rng) -> Vec<u8>) -> Result<f64> {
+    let dir = TempDir::new("density");
+    let options = Options {
+        write_memory,
+        ..Options::default()
+    };
+    let db = Db::open(&dir.file("a.kv"), &options)?;
+    let mut rng = Rng::new(1);
+    for _ in 0..commits {
+        let mut txn = db.begin_write(WriteOptions::default())?;
+        for _ in 0..count / commits {
+            let (key, value) = (key(&mut rng), rng.bytes(100));
+            txn.put(MAIN, &key, &value, PutMode::Set)?;
+        }
+        txn.commit()?;
+    }
+    db.check(true, &mut |fault| panic!("{fault:?}"))?;
+    let shape = (&db.begin_read()?).table_stat(MAIN)?;
+    let pages = shape.leaf_pages + shape.branch_pages;
+    Ok(shape.used_bytes as f64 / (pages * 4096) as f64)
+}
+
+fn random(rng: &mut Rng) -> Vec<u8> {
+    rng.bytes(24)
+}
+
+fn path(rng: &mut Rng) -> Vec<u8> {
+    format!("/home/{}/mail/{:08}.eml", rng.below(40), rng.below(1 << 26)).into_bytes()
+}
+
+#[test]
+fn a_large_transaction_fills_its_leaves() -> Result<()> {
+    for key in [random, path] {
+        // Applied at once, and in two to six goes.
+        for megabytes in [16, 4, 2, 1] {
+            let filled = filled(40_000, 1, megabytes << 20, key)?;
+            assert!(filled > 0.85, "{filled} filled, applied {megabytes} MiB at a time");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn large_commits_fill_leaves() -> Result<()> {
+    for key in [random, path] {
+        for (commits, least) in [(2, 0.85), (5, 0.85), (10, 0.85), (20, 0.74)] {
+            let filled = filled(40_000, commits, 0, key)?;
+            assert!(filled > least, "{filled} filled, {commits} commits");
+        }
+    }
+    Ok(())
+}
