@@ -385,8 +385,8 @@ typedef struct kv_options {
     /** Milliseconds that kv_txn_begin() waits for the write transaction of another: 0 or less = for ever. */
     int64_t wait_ms;
     /**
-     * Bytes of edits that a write transaction collects before it applies them; 0 = a 64th of the
-     * machine's memory, 16 to 256 MiB.
+     * Bytes of edits that a write transaction collects before it applies them; 0 = a 32nd of the
+     * memory (what the machine has, or what its control group leaves the process), 16 to 512 MiB.
      */
     uint64_t write_memory;
     /** Is told of readers that hold back space for long; NULL = nobody is. */

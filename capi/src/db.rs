@@ -55,8 +55,8 @@ pub struct kv_options {
     pub reserved: u32,
     /// Milliseconds that kv_txn_begin() waits for the write transaction of another: 0 or less = for ever.
     pub wait_ms: i64,
-    /// Bytes of edits that a write transaction collects before it applies them; 0 = a 64th of the
-    /// machine's memory, 16 to 256 MiB.
+    /// Bytes of edits that a write transaction collects before it applies them; 0 = a 32nd of the
+    /// memory (what the machine has, or what its control group leaves the process), 16 to 512 MiB.
     pub write_memory: u64,
     /// Is told of readers that hold back space for long; NULL = nobody is.
     pub stuck_reader: kv_reader_fn,

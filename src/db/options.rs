@@ -1,5 +1,6 @@
 //! How to open a database and how to begin a write transaction.
 
+use crate::file::machine;
 use crate::pager::{Durability, Verify, Wait};
 
 /// How to open a database. `Default` is right for most programs.
@@ -21,7 +22,8 @@ pub struct Options {
     pub durability: Durability,
     /// Default wait for the writer's seat; `None` = for ever.
     pub wait: Option<std::time::Duration>,
-    /// Bytes of edits a write transaction collects before it applies them; 0 = a 64th of the memory, 16 to 256 MiB.
+    /// Bytes of edits a write transaction collects before it applies them; 0 = a 32nd of the memory (what the machine
+    /// has, or what its control group leaves the process), 16 to 512 MiB.
     pub write_memory: usize,
 }
 
@@ -46,16 +48,10 @@ impl Options {
     }
 }
 
-/// A 64th of the machine's memory, 16 MiB to 256 MiB: a larger set makes large transactions faster (fewer, longer merges
-/// with the tree), and beyond some 100 MB hardly so.
+/// A 32nd of the memory, 16 MiB to 512 MiB: a larger set makes large transactions faster, because each time it is applied
+/// most leaves are written anew (5 million entries of 174 bytes: 2.7 us each with 64 MiB, 0.9 with 256, 0.65 with 512, 0.45
+/// with 1 GiB).
 fn default_budget() -> usize {
     static BUDGET: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
-    *BUDGET.get_or_init(|| {
-        let info = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-        let total = info.lines().find_map(|l| l.strip_prefix("MemTotal:"));
-        let kib = total
-            .and_then(|t| t.trim().trim_end_matches("kB").trim().parse::<usize>().ok())
-            .unwrap_or(1 << 20);
-        (kib * 16).clamp(16 << 20, 256 << 20)
-    })
+    *BUDGET.get_or_init(|| (machine::memory() / 32).clamp(16 << 20, 512 << 20) as usize)
 }

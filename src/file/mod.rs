@@ -15,6 +15,7 @@
 //! | `futex`  | waiting for a word in shared memory                                                   |
 //! | `clock`  | a clock that processes share                                                           |
 //! | `fork`   | what a child must not inherit                                                         |
+//! | `machine` | how much memory there is                                                              |
 //!
 //! Writing goes through calls ([`Storage::writev_at`]), reading through memory ([`Storage::memory`]): a page is read
 //! where it lies. Only recovery reads through [`Storage::read_at`], because it must see the disk and not the cache.
@@ -24,6 +25,7 @@ pub mod fork;
 pub mod fresh;
 pub mod futex;
 pub mod lock;
+pub mod machine;
 pub mod map;
 pub mod members;
 pub mod memory;
