@@ -1,12 +1,19 @@
 //! Sets of pages as runs, found by address (to merge neighbours) and by size (best fit).
 
-use std::collections::{BTreeMap, BTreeSet};
+use super::page_map::PageMap;
+use std::collections::BTreeSet;
+
+/// Runs of fewer pages are found by size in maps of their own: nearly all are so short.
+const SHORT: usize = 16;
 
 /// A set of pages: disjoint runs that never touch.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Ranges {
-    by_page: BTreeMap<u64, u64>,
-    by_size: BTreeSet<(u64, u64)>,
+    /// Pages of each run.
+    by_page: PageMap<u64>,
+    short: [PageMap<()>; SHORT],
+    /// (pages, first page) of longer ones.
+    long: BTreeSet<(u64, u64)>,
     total: u64,
 }
 
@@ -18,7 +25,7 @@ impl Ranges {
 
     /// Every run (page, pages), ascending.
     pub fn iter(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        self.by_page.iter().map(|(page, pages)| (*page, *pages))
+        self.by_page.range(0, u64::MAX)
     }
 
     /// Adds pages; those already in the set stay.
@@ -28,19 +35,10 @@ impl Ranges {
         }
         let (mut from, mut to) = (page, page + pages);
         // Every run that overlaps or touches becomes a part of it.
-        while let Some((&run, len)) = self.by_page.range_mut(..=to).next_back() {
-            if run + *len < from {
+        while let Some((run, len)) = self.by_page.before(to + 1) {
+            if run + len < from {
                 break;
             }
-            if run + *len == from {
-                // The last of them: it grows where it is.
-                self.by_size.remove(&(*len, run));
-                self.total += to - from;
-                *len = to - run;
-                self.by_size.insert((*len, run));
-                return;
-            }
-            let len = *len;
             self.take_out(run, len);
             (from, to) = (from.min(run), to.max(run + len));
         }
@@ -50,7 +48,7 @@ impl Ranges {
     /// Removes pages, whether they are in the set or not.
     pub fn remove(&mut self, page: u64, pages: u64) {
         let end = page + pages;
-        while let Some((&from, &len)) = self.by_page.range(..end).next_back() {
+        while let Some((from, len)) = self.by_page.before(end) {
             if from + len <= page {
                 break;
             }
@@ -67,40 +65,50 @@ impl Ranges {
 
     /// Whether all of these pages are in the set.
     pub fn contains(&self, page: u64, pages: u64) -> bool {
-        let run = self.by_page.range(..=page).next_back();
+        let run = self.by_page.before(page + 1);
         run.is_some_and(|(from, len)| page.saturating_add(pages) <= from + len)
     }
 
     /// The run that holds `page`.
     pub fn run_of(&self, page: u64) -> Option<(u64, u64)> {
-        let run = self.by_page.range(..=page).next_back().map(|(from, len)| (*from, *len));
-        run.filter(|(from, len)| page < from + len)
+        self.by_page.before(page + 1).filter(|(from, len)| page < from + len)
     }
 
     /// The smallest run of at least `want` pages.
     pub fn best_fit(&self, want: u64) -> Option<(u64, u64)> {
-        self.by_size.range((want, 0)..).next().map(|(len, page)| (*page, *len))
+        let from = want.min(SHORT as u64) as usize;
+        let mut short = self.short.iter().enumerate().skip(from);
+        let found = short.find_map(|(pages, runs)| Some((runs.from(0)?.0, pages as u64)));
+        found.or_else(|| self.long.range((want, 0)..).next().map(|(pages, page)| (*page, *pages)))
     }
 
     /// The last run.
     pub fn last(&self) -> Option<(u64, u64)> {
-        self.by_page.last_key_value().map(|(page, pages)| (*page, *pages))
+        self.by_page.before(u64::MAX)
     }
 
     /// The longest run.
     pub fn largest(&self) -> Option<(u64, u64)> {
-        self.by_size.last().map(|(len, page)| (*page, *len))
+        let long = self.long.last().map(|(pages, page)| (*page, *pages));
+        let mut short = self.short.iter().enumerate().rev();
+        long.or_else(|| short.find_map(|(pages, runs)| Some((runs.before(u64::MAX)?.0, pages as u64))))
     }
 
     fn put_in(&mut self, page: u64, pages: u64) {
         self.by_page.insert(page, pages);
-        self.by_size.insert((pages, page));
+        match self.short.get_mut(pages as usize) {
+            Some(runs) => runs.insert(page, ()),
+            None => drop(self.long.insert((pages, page))),
+        }
         self.total += pages;
     }
 
     fn take_out(&mut self, page: u64, pages: u64) {
-        self.by_page.remove(&page);
-        self.by_size.remove(&(pages, page));
+        self.by_page.remove(page);
+        match self.short.get_mut(pages as usize) {
+            Some(runs) => runs.remove(page),
+            None => drop(self.long.remove(&(pages, page))),
+        }
         self.total -= pages;
     }
 }
@@ -109,6 +117,7 @@ impl Ranges {
 mod tests {
     use super::*;
     use crate::file::sim::Random;
+    use std::collections::BTreeSet;
 
     #[test]
     fn runs_follow_a_plain_set() {

@@ -34,6 +34,7 @@ mod alloc;
 mod commit;
 mod image;
 mod open;
+mod page_map;
 mod readers;
 mod recover;
 mod seat;

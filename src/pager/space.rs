@@ -15,19 +15,31 @@
 //! loaded before the tail can be folded.
 
 use super::alloc::Ranges;
+use super::page_map::PageMap;
 use super::tail::Record;
 use super::{Dead, ZONE_PAGES};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// (pages, birth, death) of a dead extent.
+type Life = [u64; 3];
+
+fn dead((page, [pages, birth, death]): (u64, Life)) -> Dead {
+    Dead {
+        page,
+        pages,
+        birth,
+        death,
+    }
+}
+
 /// Dead pages: all that is known, and what may be reused.
 #[derive(Debug, Default)]
 pub(super) struct Space {
-    mirror: BTreeMap<u64, Dead>,
+    /// Dead extents by first page.
+    mirror: PageMap<Life>,
     mirror_pages: u64,
-    /// Keys whose value in the space tree differs from the mirror's; the first `sorted` ascend, behind them keys may come
-    /// twice.
-    changed: Vec<u64>,
-    sorted: usize,
+    /// Keys whose value in the space tree differs from the mirror's.
+    changed: PageMap<()>,
     /// Pages that may be reused now and are not taken by the running transaction.
     pub pool: Ranges,
     /// Extents not known to be reusable, (death, page) ascending.
@@ -41,6 +53,10 @@ pub(super) struct Space {
     /// (durable, base, held) when the pool was last refreshed, and whether extents came in otherwise since.
     seen: (u64, u64, Vec<u64>),
     stale: bool,
+}
+
+fn waits((page, [_, _, death]): (u64, Life)) -> (u64, u64) {
+    (death, page)
 }
 
 /// Zone of a page.
@@ -72,7 +88,7 @@ impl Space {
         if dead > space.mirror_pages || !space.required.is_empty() {
             space.unloaded = (0..=zone_of(pages - 1)).collect();
         }
-        space.waiting = space.mirror.values().map(|d| (d.death, d.page)).collect();
+        space.waiting = space.mirror.range(0, u64::MAX).map(waits).collect();
         space.waiting.sort_unstable();
         space.stale = true;
         space
@@ -93,18 +109,9 @@ impl Space {
         self.mirror.len()
     }
 
-    /// Whether a fold would write more than `most` keys.
-    pub fn changes_exceed(&mut self, most: usize) -> bool {
-        if self.sorted <= most {
-            self.sort_changed();
-        }
-        self.sorted > most
-    }
-
-    fn sort_changed(&mut self) {
-        self.changed.sort_unstable();
-        self.changed.dedup();
-        self.sorted = self.changed.len();
+    /// Keys that a fold would write.
+    pub fn changes(&self) -> usize {
+        self.changed.len()
     }
 
     /// Zones to load next: those a fold waits for, then (if `more`) any other.
@@ -152,29 +159,35 @@ impl Space {
         }
         self.required.remove(&zone);
         let range = zone * ZONE_PAGES..(zone + 1) * ZONE_PAGES;
-        let old: Vec<Dead> = self.mirror.range(range.clone()).map(|(_, d)| *d).collect();
+        let old: Vec<(u64, Life)> = self.mirror.range(range.start, range.end).collect();
         for list in self.blocked.values_mut() {
             let inside = list.iter().filter(|p| range.contains(p));
-            self.blocked_pages -= inside.filter_map(|p| self.mirror.get(p)).map(|d| d.pages).sum::<u64>();
+            self.blocked_pages -= inside
+                .filter_map(|p| self.mirror.get(*p))
+                .map(|[pages, ..]| pages)
+                .sum::<u64>();
             list.retain(|p| !range.contains(p));
         }
-        for dead in old {
-            self.mirror.remove(&dead.page);
-            self.mirror_pages -= dead.pages;
+        for (page, [pages, ..]) in old {
+            self.mirror.remove(page);
+            self.mirror_pages -= pages;
         }
         self.waiting.retain(|(_, page)| !range.contains(page));
-        self.changed.retain(|p| !range.contains(p));
-        self.sort_changed();
+        let old: Vec<u64> = self
+            .changed
+            .range(range.start, range.end)
+            .map(|(page, ())| page)
+            .collect();
+        old.into_iter().for_each(|page| self.changed.remove(page));
         self.pool.remove(range.start, ZONE_PAGES);
         for dead in content {
-            self.mirror.insert(dead.page, *dead);
-            self.mirror_pages += dead.pages;
+            self.keep(*dead);
         }
         for record in records {
             self.replay(record, Some(zone));
         }
         self.waiting
-            .extend(self.mirror.range(range).map(|(_, d)| (d.death, d.page)));
+            .extend(self.mirror.range(range.start, range.end).map(waits));
         self.waiting.sort_unstable();
         self.stale = true;
         Some(())
@@ -232,53 +245,56 @@ impl Space {
     /// Pages kept for readers of commit `id` alone, as far as known.
     pub fn kept_for(&self, id: u64) -> u64 {
         let pages = self.blocked.get(&id).into_iter().flatten();
-        pages.filter_map(|page| self.mirror.get(page)).map(|d| d.pages).sum()
+        pages
+            .filter_map(|page| self.mirror.get(*page))
+            .map(|[pages, ..]| pages)
+            .sum()
     }
 
     /// Whether any of these pages is known to be dead.
     pub fn overlaps(&self, page: u64, pages: u64) -> bool {
-        let before = self.mirror.range(..page + pages).next_back();
-        before.is_some_and(|(from, dead)| from + dead.pages > page)
+        let before = self.mirror.before(page + pages);
+        before.is_some_and(|(from, [pages, ..])| from + pages > page)
     }
 
     fn put(&mut self, dead: Dead) {
         if self.overlaps(dead.page, dead.pages) {
             self.subtract(dead.page, dead.pages);
         }
-        self.mirror.insert(dead.page, dead);
+        self.keep(dead);
+        self.changed.insert(dead.page, ());
+    }
+
+    fn keep(&mut self, dead: Dead) {
+        self.mirror.insert(dead.page, [dead.pages, dead.birth, dead.death]);
         self.mirror_pages += dead.pages;
-        self.changed.push(dead.page);
     }
 
     fn subtract(&mut self, page: u64, pages: u64) {
         let end = page + pages;
-        while let Some((&from, &dead)) = self.mirror.range(..end).next_back() {
-            let to = from + dead.pages;
+        while let Some((from, [pages, birth, death])) = self.mirror.before(end) {
+            let to = from + pages;
             if to <= page {
                 break;
             }
-            self.mirror.remove(&from);
-            self.mirror_pages -= dead.pages;
-            self.changed.push(from);
+            self.mirror.remove(from);
+            self.mirror_pages -= pages;
+            self.changed.insert(from, ());
+            let part = |page, pages| Dead {
+                page,
+                pages,
+                birth,
+                death,
+            };
             if to > end {
-                self.keep_part(dead, end, to);
+                self.keep(part(end, to - end));
+                self.changed.insert(end, ());
             }
             if from < page {
-                self.keep_part(dead, from, page);
+                self.keep(part(from, page - from));
                 break;
             }
         }
-    }
-
-    fn keep_part(&mut self, dead: Dead, from: u64, to: u64) {
-        let part = Dead {
-            page: from,
-            pages: to - from,
-            ..dead
-        };
-        self.mirror.insert(from, part);
-        self.mirror_pages += part.pages;
-        self.changed.push(from);
     }
 
     /// Moves to the pool what the reuse rule allows. `durable` and `base` were read before `held` (ascending) was.
@@ -293,12 +309,12 @@ impl Space {
         let mut left = 0;
         for i in 0..ready {
             let (death, page) = self.waiting[i];
-            match self.mirror.get(&page) {
-                Some(dead) if dead.birth > base => {
+            match self.mirror.get(page) {
+                Some([_, birth, _]) if birth > base => {
                     self.waiting[left] = (death, page);
                     left += 1;
                 }
-                Some(&dead) => self.settle(dead, held),
+                Some(life) => self.settle(dead((page, life)), held),
                 None => {}
             }
         }
@@ -314,7 +330,8 @@ impl Space {
             .flat_map(|h| self.blocked.remove(h).unwrap_or_default())
             .collect::<Vec<u64>>()
         {
-            if let Some(&dead) = self.mirror.get(&page) {
+            if let Some(life) = self.mirror.get(page) {
+                let dead = dead((page, life));
                 self.blocked_pages -= dead.pages;
                 self.settle(dead, held);
             }
@@ -335,11 +352,10 @@ impl Space {
     /// Joins neighbours in the pool into one extent without a life, so that the space tree stays small. Only where the
     /// next fold writes anyway.
     pub fn join(&mut self) {
-        self.sort_changed();
         let mut runs: Vec<(u64, u64)> = Vec::new();
-        for page in &self.changed {
-            if runs.last().is_none_or(|(from, len)| from + len <= *page) {
-                runs.extend(self.pool.run_of(*page));
+        for (page, ()) in self.changed.range(0, u64::MAX) {
+            if runs.last().is_none_or(|(from, len)| from + len <= page) {
+                runs.extend(self.pool.run_of(page));
             }
         }
         for (page, pages) in runs
@@ -347,12 +363,8 @@ impl Space {
             .flat_map(|(page, pages)| split(page, pages))
             .collect::<Vec<_>>()
         {
-            let inside: Vec<Dead> = self
-                .mirror
-                .range(page..page + pages)
-                .map(|(_, d)| *d)
-                .filter(|d| d.page + d.pages <= page + pages)
-                .collect();
+            let inside = self.mirror.range(page, page + pages).map(dead);
+            let inside: Vec<Dead> = inside.filter(|d| d.page + d.pages <= page + pages).collect();
             let (Some(first), Some(last)) = (inside.first(), inside.last()) else {
                 continue;
             };
@@ -370,16 +382,14 @@ impl Space {
     }
 
     /// Every change since the last fold: the new value of a key, `None` to remove it.
-    pub fn edits(&mut self) -> Vec<(u64, Option<Dead>)> {
-        self.sort_changed();
-        let value = |page: &u64| (*page, self.mirror.get(page).copied());
-        self.changed.iter().map(value).collect()
+    pub fn edits(&self) -> Vec<(u64, Option<Dead>)> {
+        let value = |(page, ())| (page, self.mirror.get(page).map(|life| dead((page, life))));
+        self.changed.range(0, u64::MAX).map(value).collect()
     }
 
     /// The edits are in the space tree.
     pub fn folded(&mut self) {
-        self.changed.clear();
-        self.sorted = 0;
+        self.changed = PageMap::default();
     }
 }
 

@@ -227,7 +227,7 @@ impl Writing {
         let much = state.changes + self.freed.len() > FOLD_MIN.max(state.space.extents() / 4);
         let full =
             !state.tail.spilled.is_empty() || state.tail.listing.bytes.len() * 4 > crate::page::meta::TAIL_MAX * 3;
-        if !(much || full && !state.space.changes_exceed(150)) {
+        if !(much || full && state.space.changes() <= 150) {
             return None;
         }
         state.space.join();
