@@ -220,7 +220,7 @@ impl<'a, S: Source<'a> + Copy, P: Place> Apply<'a, '_, S, P> {
     }
 
     /// Makes sure that the page can be read: a page placed during this very change may still be queued.
-    fn settle(&mut self, ptr: &Ptr) -> Result<()> {
+    pub(super) fn settle(&mut self, ptr: &Ptr) -> Result<()> {
         if !ptr.is_private() && ptr.birth == self.place.birth() && self.emitter.is_pending() {
             self.emitter.flush(self.arena, self.place)?;
         }

@@ -21,6 +21,7 @@ use crate::util::hash::fingerprint;
 
 /// So many leaves are merged together at most: they stay in the cache, and what is lost at the end, half a page, is little.
 const BESIDE: usize = 32;
+
 /// A leaf, and the edits `from..to` for it.
 pub(super) struct Share<'a> {
     pub ptr: Ptr,
@@ -45,28 +46,29 @@ impl<'a, S: Source<'a> + Copy, P: Place> Apply<'a, '_, S, P> {
         Ok(reply)
     }
 
-    /// Whether a leaf is to be merged with those beside it: its edits are many, or bring in more than it has room for.
+    /// Whether a leaf is to be merged with those beside it: what is put into it is much, or more than it has room for.
     pub(super) fn is_too_much(&mut self, ptr: &Ptr, group: &Group, edits: &Sorted<'_>) -> Result<bool> {
-        if group.len() > FEW || group.fences.high.is_none() {
-            return Ok(group.len() > FEW && group.len() <= PART && group.fences.high.is_some());
+        if group.len() > PART || !self.brings_in(ptr, group, edits)? {
+            return Ok(false);
         }
-        let (page, _) = self.peek(ptr, ptr)?;
-        let leaf = Leaf::new(page).map_err(|d| d.at(ptr.page))?;
-        let (size, used, prefix) = (page.len(), leaf.used(), leaf.prefix().len());
-        let more = (group.from..group.to).map(|i| match edits.op(i) {
+        let leaf = Leaf::new(self.look(ptr)?).map_err(|d| d.at(ptr.page))?;
+        let (size, used, prefix) = (leaf.bytes().len(), leaf.used(), leaf.prefix().len());
+        let more = (group.from..group.to.min(group.from + FEW)).map(|i| match edits.op(i) {
             Op::Put(value) => SLOT + RECORD + edits.key(i).len().saturating_sub(prefix) + value.bytes().len(),
             Op::Delete => 0,
         });
-        Ok(used + more.sum::<usize>() > size && self.brings_in(ptr, group, edits)?)
+        Ok(group.len() > FEW || used + more.sum::<usize>() > size)
     }
 
-    /// Whether the edits are such as add entries rather than replace some: the first tells for all.
+    /// Whether the edits are such as add entries, rather than replace or delete some: the first tells for all. (The last
+    /// leaf of the tree is left alone: it may be appended to.)
     fn brings_in(&mut self, ptr: &Ptr, group: &Group, edits: &Sorted<'_>) -> Result<bool> {
-        let source = self.source;
-        let (page, _) = self.peek(ptr, ptr)?;
-        let leaf = Leaf::new(page).map_err(|d| d.at(ptr.page))?;
-        let found = leaf.position(edits.key(group.from), ptr.page, &source)?;
-        Ok(found.is_err() && matches!(edits.op(group.from), Op::Put(_)))
+        if group.fences.high.is_none() || !matches!(edits.op(group.from), Op::Put(_)) {
+            return Ok(false);
+        }
+        self.settle(ptr)?;
+        let leaf = Leaf::new(self.look(ptr)?).map_err(|d| d.at(ptr.page))?;
+        Ok(leaf.position(edits.key(group.from), ptr.page, &self.source)?.is_err())
     }
 
     /// The next leaf to be merged with these: it lies beside them, and will change, too.
@@ -80,13 +82,11 @@ impl<'a, S: Source<'a> + Copy, P: Place> Apply<'a, '_, S, P> {
         let (Some((_, first)), Some((_, last)), Some(next)) = (leaves.first(), leaves.last(), groups.peek()) else {
             return Ok(None);
         };
-        // The last leaf of the tree is none of them: it may be appended to.
-        let fits = leaves.len() < BESIDE && next.to - first.from <= PART && next.fences.high.is_some();
-        if !fits || !next.follows(last) {
+        if leaves.len() == BESIDE || next.to - first.from > PART || !next.follows(last) {
             return Ok(None);
         }
         let ptr = branch.ptr(next.child);
-        Ok(match next.len() > FEW || self.brings_in(&ptr, next, edits)? {
+        Ok(match self.brings_in(&ptr, next, edits)? {
             true => groups.next().map(|group| (ptr, group)),
             false => None,
         })
