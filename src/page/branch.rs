@@ -20,7 +20,7 @@ use super::search::{count_less_with, head, head_at};
 use super::suffix::{Suffix, REST};
 use super::{Ptr, Source, PAGE_MIN};
 use crate::error::Result;
-use crate::util::bytes::{get_u16, get_u32, get_u48, put_u16, put_u32, put_u48};
+use crate::util::bytes::{get_u16, get_u32, get_u48, order, put_u16, put_u32, put_u48};
 use std::cmp::Ordering;
 
 /// Bytes a child takes in the arrays.
@@ -235,7 +235,7 @@ impl<'a> Branch<'a> {
             .ok_or(Damage("run prefix beyond its separator"))?;
         let tail = suffix.get(4..).unwrap_or(&[]);
         let own = &tail[..shared.min(tail.len())];
-        match own.cmp(common) {
+        match order(own, common) {
             Ordering::Less => return Ok((lo, lo)),
             Ordering::Greater => return Ok((hi, hi)),
             Ordering::Equal => {}

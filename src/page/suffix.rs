@@ -16,7 +16,7 @@ use super::header::Damage;
 use super::search::head;
 use super::{Extent, Source, KEY_MAX, PIECE};
 use crate::error::{Error, Result};
-use crate::util::bytes::{common_prefix, get_u32, get_u48, put_u32, put_u48};
+use crate::util::bytes::{common_prefix, get_u32, get_u48, order, put_u32, put_u48};
 use std::cmp::Ordering;
 
 /// Bytes of a long key that stay in the page (prefix included). More than a prefix, a head and the hashed bytes need.
@@ -204,7 +204,7 @@ impl<'a> Suffix<'a> {
     pub fn cmp_tail<'s, S: Source<'s> + ?Sized>(&self, searched: &[u8], source: &S) -> Result<Ordering> {
         let other = searched.get(4..).unwrap_or(&[]);
         if !self.long {
-            return Ok(self.tail.cmp(other).then(self.len.cmp(&searched.len())));
+            return Ok(order(self.tail, other).then(self.len.cmp(&searched.len())));
         }
         self.cmp_long(searched, source)
     }

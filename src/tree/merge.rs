@@ -19,8 +19,10 @@ use crate::page::suffix::{key_inline_max, Suffix};
 use crate::page::{Place, Ptr, Source};
 use crate::util::hash::fingerprint;
 
-/// So many leaves are merged together at most: they stay in the cache, and what is lost at the end, half a page, is little.
-const BESIDE: usize = 32;
+/// So many bytes of leaves are merged together: they stay in the cache, and what is lost at the end, half a page, is little.
+const BESIDE: usize = 128 << 10;
+/// So many leaves are, however large.
+const BESIDE_MIN: usize = 4;
 
 /// A leaf, and the edits `from..to` for it.
 pub(super) struct Share<'a> {
@@ -82,7 +84,8 @@ impl<'a, S: Source<'a> + Copy, P: Place> Apply<'a, '_, S, P> {
         let (Some((_, first)), Some((_, last)), Some(next)) = (leaves.first(), leaves.last(), groups.peek()) else {
             return Ok(None);
         };
-        if leaves.len() == BESIDE || next.to - first.from > PART || !next.follows(last) {
+        let most = BESIDE_MIN.max(BESIDE / self.source.page_size());
+        if leaves.len() >= most || next.to - first.from > PART || !next.follows(last) {
             return Ok(None);
         }
         let ptr = branch.ptr(next.child);
