@@ -221,7 +221,7 @@ impl<'a, S: Source<'a> + Copy, P: Place> Apply<'a, '_, S, P> {
 
     /// Makes sure that the page can be read: a page placed during this very change may still be queued.
     pub(super) fn settle(&mut self, ptr: &Ptr) -> Result<()> {
-        if !ptr.is_private() && ptr.birth == self.place.birth() && self.emitter.is_pending() {
+        if self.emitter.is_pending(ptr.page) {
             self.emitter.flush(self.arena, self.place)?;
         }
         Ok(())

@@ -77,9 +77,15 @@ impl Emitter {
         self.brief = true;
     }
 
-    /// Whether pages wait to be written.
-    pub fn is_pending(&self) -> bool {
+    /// Whether any page waits to be written.
+    #[cfg(test)]
+    pub fn is_busy(&self) -> bool {
         !self.long.queue.is_empty() || !self.short.queue.is_empty()
+    }
+
+    /// Whether this page waits to be written.
+    pub fn is_pending(&self, page: u64) -> bool {
+        self.long.holds(page) || self.short.holds(page)
     }
 
     /// Places the private page `page` of `entries` entries; its children were placed before.
@@ -168,6 +174,10 @@ impl Emitter {
 }
 
 impl Lane {
+    fn holds(&self, page: u64) -> bool {
+        page.wrapping_sub(self.first) < self.queue.len() as u64
+    }
+
     fn flush<P: Place>(&mut self, arena: &mut Arena, place: &mut P) -> Result<()> {
         if self.queue.is_empty() {
             return Ok(());

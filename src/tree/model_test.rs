@@ -391,7 +391,7 @@ fn verify(
     place: Option<&Fake>,
     at: (u32, u64, u32, u64),
 ) {
-    assert!(!emitter.is_pending());
+    assert!(!emitter.is_busy());
     let mut walk = Walk {
         disk,
         arena,
