@@ -62,3 +62,34 @@ fn large_commits_fill_leaves() -> Result<()> {
     }
     Ok(())
 }
+
+/// However its edits are spread, a transaction does not collect more private pages than it may: neither when its edits
+/// outgrow their budget, nor when a count needs the tree.
+#[test]
+fn private_pages_are_bounded() -> Result<()> {
+    let dir = TempDir::new("density-private");
+    let options = Options {
+        write_memory: 12 << 20,
+        ..Options::default()
+    };
+    let db = Db::open(&dir.file("a.kv"), &options)?;
+    let mut rng = Rng::new(1);
+    let mut txn = db.begin_write(WriteOptions::default())?;
+    for i in 0..1_200_000u64 {
+        txn.put(MAIN, &(i << 32).to_be_bytes(), &[7; 100], PutMode::Append)?;
+    }
+    txn.commit()?;
+    let (mut txn, mut most) = (db.begin_write(WriteOptions::default())?, 0);
+    for i in 0..200_000u64 {
+        let key = rng.below(1_200_000) << 32 | 1;
+        txn.put(MAIN, &key.to_be_bytes(), &[8; 100], PutMode::Set)?;
+        if i % 70_000 == 69_999 {
+            txn.rank(MAIN, &key.to_be_bytes())?;
+        }
+        most = most.max(txn.stat().private_pages);
+    }
+    assert!(most < (80 << 20) / 4096, "{most} private pages");
+    txn.commit()?;
+    db.check(true, &mut |fault| panic!("{fault:?}"))?;
+    Ok(())
+}

@@ -198,8 +198,8 @@ impl Writer {
         if ordered {
             return self.flush_mode(tree, true);
         }
-        let private = self.arena.len() * self.page_size() + bytes;
-        self.flush_mode(tree, private > PRIVATE_MAX)
+        let fused = self.is_large(tree, bytes);
+        self.flush_mode(tree, fused)
     }
 
     /// Applies the tree's edits because something reads the tree itself.
@@ -208,9 +208,20 @@ impl Writer {
             return Ok(());
         }
         if self.lent {
+            // Placing pages would reuse those that this transaction placed before and gives back now: lent bytes, maybe.
             self.arena.freeze();
         }
-        self.flush_mode(tree, false)
+        let fused = !self.lent && self.is_large(tree, tree.edits.log().bytes());
+        self.flush_mode(tree, fused)
+    }
+
+    /// Whether applying the tree's edits, `bytes` in all, may take more memory for private pages than they are to have: each
+    /// edit changes a leaf at most, and all of them no more than there are.
+    fn is_large(&self, tree: &TreeState, bytes: usize) -> bool {
+        let edits = tree.edits.log().len().max(1);
+        let leaves = (tree.root.ptr.entries as usize).saturating_mul(bytes / edits);
+        let touched = leaves.min(edits * self.page_size());
+        self.arena.len() * self.page_size() + bytes + touched > PRIVATE_MAX
     }
 
     fn flush_mode(&mut self, tree: &mut TreeState, fused: bool) -> Result<()> {
