@@ -43,6 +43,9 @@ use crate::util::crc32c;
 pub const SLOT: usize = 4096;
 /// Slots.
 pub const SLOTS: usize = 4;
+/// Bytes that a medium writes whole or not at all: nothing larger, slots included, is taken to be atomic. The first so
+/// many of a slot tell one commit from every other, since they hold its time and its roots.
+pub const SECTOR: usize = 512;
 /// First bytes of every slot.
 pub const MAGIC: [u8; 8] = *b"\x89kvfile\n";
 /// Format version written.
@@ -114,7 +117,9 @@ pub struct Meta {
 pub enum Slot {
     /// Not a slot: other bytes where the magic should be.
     Foreign,
-    /// Never written, or torn: its checksum differs.
+    /// Never written, or erased.
+    Empty,
+    /// Torn: its checksum differs.
     Torn,
     /// A commit.
     Valid(Box<Meta>),
@@ -178,8 +183,8 @@ impl Meta {
     /// `TooNew`, `TooOld`; `Corrupt` when the checksum fits and the content cannot be (no crash does that).
     pub fn decode(b: &[u8; SLOT]) -> Result<Slot> {
         if b[..8] != MAGIC {
-            return Ok(if b.iter().all(|x| *x == 0) {
-                Slot::Torn
+            return Ok(if b[..SECTOR].iter().all(|x| *x == 0) {
+                Slot::Empty
             } else {
                 Slot::Foreign
             });
@@ -355,7 +360,7 @@ mod tests {
         }
         assert!(over == *b, "what was there before shows");
         assert!(meta.fits(50 * 4096) && !meta.fits(50 * 4096 - 1));
-        assert!(matches!(Meta::decode(&[0; SLOT]), Ok(Slot::Torn)));
+        assert!(matches!(Meta::decode(&[0; SLOT]), Ok(Slot::Empty)));
         assert!(matches!(Meta::decode(&[7; SLOT]), Ok(Slot::Foreign)));
     }
 

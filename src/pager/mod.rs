@@ -368,10 +368,10 @@ impl Pager {
             id: meta.id,
             slot: found.slot,
         };
-        shared.fill(seat, &desc, meta.base, found.max_id, &found.rejected, &constants);
+        shared.fill(seat, &desc, meta.base, found.max_id, &found.erase, &constants);
         Ok(Recovery {
             id: meta.id,
-            discarded: found.rejected.len() as u32,
+            discarded: found.discarded,
         })
     }
 

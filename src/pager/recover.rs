@@ -7,7 +7,8 @@
 //! 4. A slot's `base` was durable when it was written: nothing below the highest `base` seen is accepted. Only
 //!    the newest commit of all, damaged before another was made, looks like one that a crash tore.
 //! 5. Rejected slots are erased before the first write, and ids continue above every id seen (I-4): a rejected commit can
-//!    never become whole later. That includes commits whose file is too short: it may grow again.
+//!    never become whole later. That includes commits whose file is too short: it may grow again. It includes torn slots:
+//!    another commit that is torn in the same slot may bring just what is missing.
 
 use super::tail::{Run, Tail};
 use crate::error::{Error, Result};
@@ -31,8 +32,10 @@ pub(super) struct Found {
     pub slot: usize,
     /// Highest id in any slot.
     pub max_id: u64,
-    /// Slots of newer commits that were rejected.
-    pub rejected: Vec<usize>,
+    /// Newer commits that were rejected.
+    pub discarded: u32,
+    /// Their slots, and those that are torn: to be erased before anything is written.
+    pub erase: Vec<usize>,
 }
 
 /// The first 16 KiB of a new database: an empty commit 1.
@@ -60,12 +63,14 @@ pub(super) fn recover(storage: &dyn Storage) -> Result<Found> {
         return Err(too_short(storage, len)?);
     }
     let mut slots: Vec<(usize, Meta)> = Vec::new();
-    let (mut ours, mut bytes) = (false, [0; SLOT]);
+    let (mut ours, mut bytes, mut erase) = (false, [0; SLOT], Vec::new());
     for slot in 0..SLOTS {
         storage.read_at((slot * SLOT) as u64, &mut bytes)?;
         ours |= bytes.starts_with(&MAGIC);
-        if let Slot::Valid(meta) = Meta::decode(&bytes)? {
-            slots.push((slot, *meta));
+        match Meta::decode(&bytes)? {
+            Slot::Valid(meta) => slots.push((slot, *meta)),
+            Slot::Torn | Slot::Foreign => erase.push(slot),
+            Slot::Empty => {}
         }
     }
     if slots.is_empty() {
@@ -80,7 +85,7 @@ pub(super) fn recover(storage: &dyn Storage) -> Result<Found> {
     check_together(&slots)?;
     let need = slots.iter().map(|(_, meta)| meta.base).max().unwrap_or(0);
     let max_id = slots[0].1.id;
-    let (mut rejected, mut why) = (Vec::new(), None);
+    let (mut discarded, mut why) = (0, None);
     for (slot, meta) in slots {
         if meta.id < need && !seeded::on(Bug::GoBack) {
             break;
@@ -90,11 +95,13 @@ pub(super) fn recover(storage: &dyn Storage) -> Result<Found> {
                 meta,
                 slot,
                 max_id,
-                rejected,
+                discarded,
+                erase,
             });
         };
         why = why.or(Some(damage));
-        rejected.push(slot);
+        discarded += 1;
+        erase.push(slot);
     }
     // Without a rejected one, the slot of the durable commit itself cannot be read.
     Err(why.unwrap_or_else(|| {

@@ -11,7 +11,7 @@
 //! | `full_tip`  | newest commit made with full durability                                                          |
 //! | `poison`    | a sync or slot write failed (I-8)                                                                |
 //! | `intent`    | a sync is under way; found set by the next one, its leader died                                  |
-//! | `erase`     | slots (a bit each) of commits that recovery rejected: erased before anything is written           |
+//! | `erase`     | slots (a bit each) that recovery rejected or found torn: erased before anything is written        |
 //! | `ring`      | descriptors of the newest 64 commits: nobody reads slots while they may be written              |
 //! | `readers`   | commit id and process of each reader, 0 when free; beside it, when it began                      |
 //! | `processes` | what the system calls the process with each index                                               |
@@ -171,7 +171,7 @@ impl Shared {
     }
 
     /// The state after recovery accepted the commit at `seat`; `max_id` is the highest id seen in any slot.
-    pub fn fill(&self, seat: Seat, desc: &Desc, base: u64, max_id: u64, rejected: &[usize], constants: &Constants) {
+    pub fn fill(&self, seat: Seat, desc: &Desc, base: u64, max_id: u64, erase: &[usize], constants: &Constants) {
         self.next_id().store(max_id + 1, SeqCst);
         self.visible().store(seat.id, SeqCst);
         self.dur_base().store(base, SeqCst);
@@ -179,7 +179,7 @@ impl Shared {
         self.tip().set(seat);
         self.durable().set(seat);
         self.erase()
-            .store(rejected.iter().fold(0, |bits, slot| bits | 1 << slot), SeqCst);
+            .store(erase.iter().fold(0, |bits, slot| bits | 1 << slot), SeqCst);
         let half = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| constants.uuid[at + i]));
         let features = u64::from(constants.features.0) | u64::from(constants.features.1) << 32;
         let words = [u64::from(constants.page_size), half(0), half(8), features];

@@ -13,7 +13,7 @@ use super::space::zone_of;
 use super::tail::{Freed, Run};
 use super::{Dead, Desc, Pager, View, Wait, ZONE_PAGES};
 use crate::error::{Error, Result};
-use crate::page::meta::{SLOT, SLOTS};
+use crate::page::meta::{SECTOR, SLOT, SLOTS};
 use crate::page::{Life, Place, Root, META_BYTES, PAGE_MAX, PIECE, PRIVATE, U48_MAX};
 use crate::util::crc32c;
 use crate::util::seeded::{self, Bug};
@@ -141,7 +141,8 @@ impl Writing {
         Ok(())
     }
 
-    /// A rejected commit could become valid when later ones rewrite its missing pages: its slot is erased first.
+    /// A rejected commit could become valid when later ones rewrite its missing pages, and a torn slot when a later commit
+    /// is torn in it: such slots are erased first. Their first sectors only: zeros elsewhere might be just what is missing.
     fn erase_rejected(&mut self) -> Result<()> {
         let shared = &self.pager.shared;
         let slots = shared.erase().load(SeqCst);
@@ -151,7 +152,7 @@ impl Writing {
         let storage = &self.pager.storage;
         let erased = (0..SLOTS)
             .filter(|slot| slots >> slot & 1 != 0)
-            .try_for_each(|slot| storage.write_at((slot * SLOT) as u64, &[0; SLOT]));
+            .try_for_each(|slot| storage.write_at((slot * SLOT) as u64, &[0; SECTOR]));
         if let Err(error) = erased.and_then(|()| storage.sync()) {
             self.pager.poison();
             return Err(error);
