@@ -25,8 +25,10 @@ use crate::tree::values::release_value;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-/// Private pages beyond this many bytes are placed at the next flush although the transaction goes on.
+/// Private pages beyond this many bytes are placed at the next flush although the transaction goes on,
 const PRIVATE_MAX: usize = 64 << 20;
+/// and beyond so many times what may be collected of edits, for those who have little memory.
+const PRIVATE_TIMES: usize = 16;
 /// Bytes of edits in ascending order that are applied at once: few enough that they stay in the caches, enough that the
 /// end of what is written, which is no full piece, is a small part (half as many cost 3 %, four times as many 10 %).
 const ORDERED: usize = 1 << 20;
@@ -221,7 +223,8 @@ impl Writer {
         let edits = tree.edits.log().len().max(1);
         let leaves = (tree.root.ptr.entries as usize).saturating_mul(bytes / edits);
         let touched = leaves.min(edits * self.page_size());
-        self.arena.len() * self.page_size() + bytes + touched > PRIVATE_MAX
+        let most = PRIVATE_MAX.min(self.budget.saturating_mul(PRIVATE_TIMES));
+        self.arena.len() * self.page_size() + bytes + touched > most
     }
 
     fn flush_mode(&mut self, tree: &mut TreeState, fused: bool) -> Result<()> {
