@@ -18,6 +18,7 @@ mod backup;
 mod check;
 mod cursor;
 mod job;
+mod open_table;
 mod options;
 mod read;
 mod reader;

@@ -1,7 +1,8 @@
 //! The write transaction: creating, renaming, clearing and dropping tables.
 
+use super::open_table::Open;
 use super::read::decode_number;
-use super::write::{Open, WriteTxn};
+use super::write::WriteTxn;
 use super::{Reader, Table};
 use crate::error::{Error, Result};
 use crate::page::leaf::Stored;

@@ -1,5 +1,6 @@
 //! The write transaction: puts and deletes.
 
+use super::open_table::Open;
 use super::read::{decode_number, unknown_name};
 use super::reader::{Joined, Reader};
 use super::types::{PutMode, Range, WriteStat};
@@ -8,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::page::leaf::{Stored, RECORD};
 use crate::page::leaf_build::record_max;
 use crate::page::suffix::{KEEP, REST};
-use crate::page::{Root, KEY_MAX};
+use crate::page::KEY_MAX;
 use crate::pager::{Durability, Writing};
 use crate::table::{self, Record, MAIN, NAMES};
 use crate::tree::edits::{At, Op};
@@ -19,22 +20,6 @@ use crate::txn::{Pages, TreeRef, TreeState, Writer};
 use crate::util::bytes::less;
 use crate::util::seeded::{self, Bug};
 use std::collections::HashMap;
-
-/// A table this transaction has looked at.
-pub(super) struct Open {
-    pub tree: TreeState,
-    /// Root at the snapshot.
-    pub original: Root,
-    pub name: Vec<u8>,
-    pub note: Vec<u8>,
-    /// In the catalogue at the snapshot.
-    pub existed: bool,
-    /// Name or note changed.
-    pub renamed: bool,
-    pub dropped: bool,
-    /// The edit that came last, if it is not applied yet, has the greatest key: what an append is compared with.
-    appending: bool,
-}
 
 /// The write transaction. `Send`; dropping it without `commit` undoes everything.
 pub struct WriteTxn {
@@ -527,34 +512,6 @@ impl WriteTxn {
         self.writer.place_tree(&mut catalogue)?;
         let main = self.tables.swap_remove(0).tree;
         self.writer.commit(main, catalogue.root, self.durability, wait)
-    }
-}
-
-impl Open {
-    pub fn new(table: Table, root: Root, existed: bool) -> Open {
-        Open {
-            tree: TreeState::new(table, root),
-            original: root,
-            name: Vec::new(),
-            note: Vec::new(),
-            existed,
-            renamed: false,
-            dropped: false,
-            appending: false,
-        }
-    }
-
-    /// Whether the catalogue has to be told of it.
-    fn is_changed(&self) -> bool {
-        match self.dropped {
-            true => self.existed,
-            false => self.renamed || self.tree.root != self.original,
-        }
-    }
-
-    /// The greatest key is not known any more.
-    pub fn forget_last(&mut self) {
-        self.appending = false;
     }
 }
 
