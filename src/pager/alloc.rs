@@ -28,6 +28,14 @@ impl Ranges {
         self.by_page.range(0, u64::MAX)
     }
 
+    /// Takes everything out.
+    pub fn clear(&mut self) {
+        self.by_page.clear();
+        self.short.iter_mut().for_each(PageMap::clear);
+        self.long.clear();
+        self.total = 0;
+    }
+
     /// Adds pages; those already in the set stay.
     pub fn insert(&mut self, page: u64, pages: u64) {
         if pages == 0 {

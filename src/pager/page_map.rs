@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 /// Pages of a block.
 const BLOCK: u64 = 1024;
 const WORDS: usize = BLOCK as usize / 64;
+/// Empty blocks that are kept: few pages that come and go, as those of a small commit do, lie in few blocks.
+const SPARE: usize = 4;
 
 /// A sorted map from pages to `V`.
 #[derive(Debug, Clone)]
@@ -16,6 +18,7 @@ pub(super) struct PageMap<V> {
     /// Blocks by number; none is empty.
     blocks: BTreeMap<u64, Block<V>>,
     len: usize,
+    spare: Vec<Block<V>>,
 }
 
 #[derive(Debug, Clone)]
@@ -61,6 +64,7 @@ impl<V> Default for PageMap<V> {
         PageMap {
             blocks: BTreeMap::new(),
             len: 0,
+            spare: Vec::new(),
         }
     }
 }
@@ -80,10 +84,12 @@ impl<V: Copy + Default> PageMap<V> {
 
     /// Puts `page` in, or gives it another value.
     pub fn insert(&mut self, page: u64, value: V) {
-        let block = self.blocks.entry(page / BLOCK).or_insert_with(|| Block {
+        let new = || Block {
             bits: [0; WORDS],
             values: vec![V::default(); BLOCK as usize],
-        });
+        };
+        let block = self.blocks.entry(page / BLOCK);
+        let block = block.or_insert_with(|| self.spare.pop().unwrap_or_else(new));
         let bits = &mut block.bits[word(page)];
         self.len += usize::from(*bits & bit(page) == 0);
         *bits |= bit(page);
@@ -99,8 +105,21 @@ impl<V: Copy + Default> PageMap<V> {
         self.len -= usize::from(*bits & bit(page) != 0);
         *bits &= !bit(page);
         if block.bits == [0; WORDS] {
-            self.blocks.remove(&(page / BLOCK));
+            let empty = self.blocks.remove(&(page / BLOCK));
+            self.spare.extend(empty.filter(|_| self.spare.len() < SPARE));
         }
+    }
+
+    /// Takes everything out.
+    pub fn clear(&mut self) {
+        for mut block in std::mem::take(&mut self.blocks)
+            .into_values()
+            .take(SPARE - self.spare.len())
+        {
+            block.bits = [0; WORDS];
+            self.spare.push(block);
+        }
+        self.len = 0;
     }
 
     /// The last page before `end`.
@@ -156,6 +175,10 @@ mod tests {
                 map.insert(page, round);
                 model.insert(page, round);
             } else {
+                if random.one_in(3000) {
+                    map.clear();
+                    model.clear();
+                }
                 let near = model.range(page..).next().map_or(page, |(page, _)| *page);
                 map.remove(near);
                 model.remove(&near);

@@ -8,6 +8,7 @@
 //!
 //! The seat is not bound to a thread.
 
+use super::alloc::Ranges;
 use super::space::Space;
 use super::tail::{Change, Record, Tail};
 use super::{Desc, Pager, Wait};
@@ -34,6 +35,8 @@ pub(super) struct WriteState {
     pub changes: usize,
     /// Commits not known durable, and the bytes they wrote.
     pub unsynced: Vec<(u64, u64)>,
+    /// Memory for the pages that a transaction takes.
+    pub own: Ranges,
     /// Memory for a slot's bytes.
     pub slot: Option<Box<[u8; SLOT]>>,
 }
@@ -227,6 +230,7 @@ impl Pager {
             folded: meta.folded,
             dead: meta.dead,
             unsynced: state.unsynced.drain(..).filter(|(id, _)| *id > durable).collect(),
+            own: std::mem::take(&mut state.own),
             slot: state.slot.take(),
         };
         Ok(())

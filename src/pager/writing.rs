@@ -104,13 +104,13 @@ impl Pager {
 
 impl Writing {
     /// In the seat, not yet ready.
-    fn on(pager: &Arc<Pager>, state: Box<WriteState>) -> Writing {
+    fn on(pager: &Arc<Pager>, mut state: Box<WriteState>) -> Writing {
         Writing {
             pager: pager.clone(),
             id: 0,
             end: state.tip.pages,
+            own: std::mem::take(&mut state.own),
             state,
-            own: Ranges::default(),
             freed: Vec::new(),
             written: BTreeMap::new(),
             bytes: 0,
@@ -526,6 +526,8 @@ impl Drop for Writing {
             let beyond = state.tip.pages;
             state.space.pool.remove(beyond, self.end - beyond);
         }
+        self.own.clear();
+        state.own = std::mem::take(&mut self.own);
         self.pager.leave_seat(state);
     }
 }
