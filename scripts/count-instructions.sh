@@ -59,6 +59,8 @@ count get_i8 20000 kv_get
 count next 50000 kv_cursor_next
 count next_i8 50000 kv_cursor_next
 count begin 20000 kv_txn_begin kv_txn_abort
+count refresh 20000 kv_txn_refresh
+count commit 2000 one_commit
 count put 100000 kv_put kv_txn_commit
 count append 100000 kv_put kv_txn_commit
 count append_i8 100000 kv_put kv_txn_commit

@@ -212,13 +212,16 @@ pub(crate) fn retire_children(parent: &Slot) {
 }
 
 /// Has every child of a transaction for itself: `KV_BUSY` if a call is in one. The list stays locked meanwhile.
-pub(crate) fn freeze_children(parent: &Slot) -> Outcome<(MutexGuard<'_, slots::Children>, Vec<Held>)> {
+pub(crate) fn freeze_children(parent: &Slot) -> Outcome<Option<(MutexGuard<'_, slots::Children>, Vec<Held>)>> {
+    if parent.kids.load(Relaxed) == 0 {
+        return Ok(None);
+    }
     let children = family(parent);
     let mut held = Vec::with_capacity(children.tokens.len());
     for token in &children.tokens {
         held.push(slots::hold(*token, Kind::Cursor)?);
     }
-    Ok((children, held))
+    Ok(Some((children, held)))
 }
 
 /// What a transaction was when it ended.

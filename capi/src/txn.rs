@@ -252,12 +252,11 @@ pub unsafe extern "C" fn kv_txn_abort(txn: *mut kv_txn) {
 #[no_mangle]
 pub unsafe extern "C" fn kv_txn_refresh(txn: *mut kv_txn) -> kv_status {
     guard(c"kv_txn_refresh", || {
-        if slots::kind_is(txn.addr(), Kind::Write) {
-            return Err(Failure::invalid(
-                "refresh: a write transaction sees the newest commit already",
-            ));
-        }
-        let mut held = slots::hold(txn.addr(), Kind::Read)?;
+        let held = slots::hold(txn.addr(), Kind::Read);
+        let mut held = held.map_err(|failure| match slots::kind_is(txn.addr(), Kind::Write) {
+            true => Failure::invalid("refresh: a write transaction sees the newest commit already"),
+            false => failure,
+        })?;
         let slot = held.slot;
         let _frozen = reach::freeze_children(slot)?;
         let Object::Read(reading) = held.object() else {

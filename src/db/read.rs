@@ -175,10 +175,12 @@ impl ReadTxn {
     /// # Errors
     /// `Poisoned`; `Limit` when every reader slot is taken.
     pub fn refresh(&mut self) -> Result<()> {
-        self.pin.refresh()?;
-        self.roots = Roots::default();
+        let moved = self.pin.refresh()?;
         self.joined.clear();
-        self.version += 1;
+        if moved {
+            self.roots = Roots::default();
+            self.version += 1;
+        }
         Ok(())
     }
 }

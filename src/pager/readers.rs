@@ -165,16 +165,19 @@ impl Pin {
         self.seen.view()
     }
 
-    /// Moves to the newest visible commit.
+    /// Moves to the newest visible commit; whether that is another one.
     ///
     /// # Errors
     /// As `begin_read`; the reader stays registered.
-    pub fn refresh(&mut self) -> Result<()> {
+    pub fn refresh(&mut self) -> Result<bool> {
         self.pager().check_fork()?;
+        if self.pager().shared.is_newest(self.slot, self.desc.id) && !self.pager().is_poisoned() {
+            return Ok(false);
+        }
         self.desc = self.pager().shared.move_reader(self.slot);
         let trusted = self.pager().trusted(&self.desc);
         self.seen.turn(self.desc.pages);
-        trusted
+        trusted.map(|()| true)
     }
 }
 

@@ -444,6 +444,16 @@ impl Shared {
         self.register_in(&mut desc).map(|slot| (slot, desc))
     }
 
+    /// Whether a registered reader that sees commit `id` sees the newest one: then it was looked at again now.
+    #[inline]
+    pub fn is_newest(&self, slot: u32, id: u64) -> bool {
+        let newest = self.visible().load(SeqCst) == id;
+        if newest {
+            self.since(slot as usize).store(milliseconds(), Relaxed);
+        }
+        newest
+    }
+
     /// Moves a registered reader to the newest commit.
     pub fn move_reader(&self, slot: u32) -> Desc {
         let mut desc = Desc::default();
