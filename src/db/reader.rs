@@ -161,6 +161,9 @@ pub trait Reader {
 
     /// Entries within `range`, O(log n).
     fn count(&mut self, table: Table, range: &Range<'_>) -> Result<u64> {
+        if range.is_whole() {
+            return Ok(self.tree(table)?.root.ptr.entries);
+        }
         let limits = range.limits();
         let tree = self.tree(table)?;
         count::count(&tree.source, &tree.root, &limits).map_err(|e| e.in_table(table))

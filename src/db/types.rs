@@ -15,6 +15,13 @@ pub struct Range<'a> {
     pub reverse: bool,
 }
 
+impl Range<'_> {
+    /// Whether every key is within.
+    pub(super) fn is_whole(&self) -> bool {
+        (self.from, self.to, self.prefix) == (Bound::Unbounded, Bound::Unbounded, None)
+    }
+}
+
 impl Default for Range<'_> {
     fn default() -> Self {
         Range {
