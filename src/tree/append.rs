@@ -2,9 +2,10 @@
 //!
 //! Nothing has to be merged, so no list of entries stands between the log and the pages but that of one leaf.
 
-use super::apply::{prefix_len, Apply, Fences, Held, Piece, Reply};
+use super::apply::{Apply, Held, Piece, Reply};
 use super::arena::Arena;
 use super::edits::Sorted;
+use super::fences::{prefix_len, Fences};
 use crate::error::{Error, Result};
 use crate::page::leaf::{Leaf, Stored};
 use crate::page::leaf_build::{build_whole, Filling, Whole};

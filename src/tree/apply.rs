@@ -18,45 +18,18 @@
 use super::arena::{Arena, PageBox};
 use super::edits::{Op, Sorted};
 use super::emit::Emitter;
-use super::groups::{child_fences, Groups};
+use super::fences::{branch_of, child_fences, Fences};
+use super::groups::Groups;
 use super::values::{release_rest, release_value};
 use crate::error::{Error, Result};
 use crate::page::branch::{replace_ptr, Branch};
-use crate::page::header::{self, PREFIX_MAX};
+use crate::page::header;
 use crate::page::leaf::Leaf;
 use crate::page::leaf_build::mark_check_prefix;
 use crate::page::{Place, Ptr, Root, Source, U48_MAX};
-use crate::util::bytes::common_prefix;
-use crate::util::short::Short;
 
 /// Highest tree: 64 levels of at least two children hold more than any file.
 pub const HEIGHT_MAX: u8 = 64;
-
-/// Bounds of a page's interval of keys: `low <= key < high`.
-pub(super) struct Fences {
-    pub low: Short,
-    /// `None`: no upper bound, the right edge of the tree.
-    pub high: Option<Short>,
-}
-
-impl Fences {
-    pub(super) fn whole() -> Fences {
-        Fences {
-            low: Short::new(),
-            high: None,
-        }
-    }
-
-    /// Length of the prefix of a page with these bounds.
-    pub fn prefix_len(&self) -> usize {
-        self.high.as_ref().map_or(0, |high| prefix_len(&self.low, high))
-    }
-}
-
-/// Length of the prefix of a page that holds keys from `low` on and below `high`.
-pub(super) fn prefix_len(low: &[u8], high: &[u8]) -> usize {
-    common_prefix(low, high).min(PREFIX_MAX)
-}
 
 /// A page on its way into its parent.
 pub(super) struct Piece {
@@ -517,10 +490,6 @@ impl<'a, S: Source<'a> + Copy, P: Place> Apply<'a, '_, S, P> {
         self.put_back(&mut ptr, page);
         Ok(ptr)
     }
-}
-
-pub(super) fn branch_of<'p>(page: &'p [u8], ptr: &Ptr) -> Result<Branch<'p>> {
-    Branch::new(page).map_err(|d| d.at(ptr.page))
 }
 
 fn check_height(root: &Root) -> Result<()> {

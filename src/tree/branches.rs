@@ -1,7 +1,8 @@
 //! What `apply` does to a branch whose children split, vanished or shrank, and how pages get parents.
 
-use super::apply::{prefix_len, Apply, Fences, Held, Piece, Reply};
+use super::apply::{Apply, Held, Piece, Reply};
 use super::arena::Arena;
+use super::fences::{prefix_len, Fences};
 use super::values::{is_long, release_rest, write_rest, LongKey};
 use crate::error::Result;
 use crate::page::branch::{self, branch_size, build_branch, children_of, replace_ptr, Branch, Child};

@@ -1,8 +1,9 @@
 //! Cutting a sorted sequence of entries into leaves.
 
 use super::append::ROOM;
-use super::apply::{prefix_len, Apply, Fences, Piece, Reply};
+use super::apply::{Apply, Piece, Reply};
 use super::arena::Arena;
+use super::fences::{prefix_len, Fences};
 use crate::error::{Error, Result};
 use crate::page::header::HEADER;
 use crate::page::leaf::{RECORD, SLOT};

@@ -1,11 +1,9 @@
 //! The edits on their way down a branch: one group per child, and the bounds of that child's interval.
 
-use super::apply::{branch_of, Fences};
 use super::edits::Sorted;
+use super::fences::{branch_of, child_fences, Fences};
 use crate::error::{Error, Result};
-use crate::page::branch::Branch;
 use crate::page::{Ptr, Source};
-use crate::util::short::Short;
 
 /// Children looked up ahead (one was 14 % slower on small batches of random edits).
 const AHEAD: usize = 4;
@@ -99,37 +97,4 @@ impl Groups {
         }
         Ok(())
     }
-}
-
-/// The bounds of child `i`.
-pub(super) fn child_fences<'s, S: Source<'s>>(
-    branch: &Branch<'_>,
-    ptr: &Ptr,
-    i: usize,
-    fences: &Fences,
-    source: &S,
-) -> Result<Fences> {
-    let low = if i == 0 {
-        fences.low.clone()
-    } else {
-        separator(branch, i, ptr, source)?
-    };
-    let high = if i + 1 < branch.len() {
-        Some(separator(branch, i + 1, ptr, source)?)
-    } else {
-        fences.high.clone()
-    };
-    Ok(Fences { low, high })
-}
-
-/// Separator `i` whole.
-fn separator<'s, S: Source<'s>>(branch: &Branch<'_>, i: usize, ptr: &Ptr, source: &S) -> Result<Short> {
-    let s = branch.separator(i).map_err(|d| d.at(ptr.page))?;
-    let mut out = Short::of(branch.prefix());
-    out.push(&s.head.to_be_bytes()[..s.len.min(4)]);
-    out.push(s.inline_tail());
-    if let Some(rest) = s.rest().map_err(|d| d.at(ptr.page))? {
-        out.push(rest.read(source)?);
-    }
-    Ok(out)
 }

@@ -1,10 +1,11 @@
 //! What `apply` does to a leaf: a few edits in place, more by merging ([`super::merge`]).
 
 use super::append::Copied;
-use super::apply::{check_level, Apply, Fences, Held, Piece, Reply};
+use super::apply::{check_level, Apply, Held, Piece, Reply};
 use super::arena::Arena;
 use super::edits::{Op, Sorted};
-use super::merge::{check_prefix, Share};
+use super::fences::Fences;
+use super::merge::{check_prefix, Share, FEW, PART};
 use super::values::{is_long, release_rest, release_value};
 use crate::error::{Error, Result};
 use crate::page::header::{self, CHECK_PREFIX, HEADER};
@@ -14,11 +15,6 @@ use crate::page::suffix::Suffix;
 use crate::page::{leaf_edit, Place, Ptr, Source};
 use crate::util::hash::fingerprint;
 use crate::util::short::Short;
-
-/// Up to this many edits of a leaf are done one by one in place (flat between 6 and 40; 2 costs 9 %).
-pub(super) const FEW: usize = 8;
-/// More edits than this for one leaf are merged in parts, so that what is being merged stays in the cache.
-pub(super) const PART: usize = 2048;
 
 impl<'a, S: Source<'a> + Copy, P: Place> Apply<'a, '_, S, P> {
     /// Applies `edits[from..to]` to the leaf at `ptr`.

@@ -32,6 +32,7 @@ pub mod count;
 mod cut;
 pub mod edits;
 pub mod emit;
+mod fences;
 mod groups;
 mod leaves;
 pub mod limits;

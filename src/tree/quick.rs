@@ -3,7 +3,6 @@
 //! What is not common is not decided here: the answer is `Unknown`, and [`super::search`] looks again and says what is
 //! wrong, if anything is. So nothing in here can fail, and most of what a lookup costs are its compares.
 
-use super::search::BRANCH_AHEAD;
 use crate::page::branch::{Branch, CHILD, CHILD2, SEPARATOR};
 use crate::page::columns::Columns;
 use crate::page::guess::Guess;
@@ -16,6 +15,9 @@ use crate::util::bytes::{get_u32, get_u64, same};
 use crate::util::hash::fingerprint;
 use std::cmp::Ordering;
 use std::marker::PhantomData;
+
+/// Bytes of a branch worth asking for early: header, heads and what lies around the page number.
+pub(super) const BRANCH_AHEAD: usize = 512;
 
 /// What a quick lookup finds out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Point lookups, single and interleaved.
 
 use super::apply::HEIGHT_MAX;
-use super::quick;
+use super::quick::{self, BRANCH_AHEAD};
 use crate::error::{Error, Result};
 use crate::page::branch::Branch;
 use crate::page::header;
@@ -11,8 +11,6 @@ use crate::page::{Ptr, Root, Source};
 use crate::util::hash::fingerprint;
 use std::marker::PhantomData;
 
-/// Bytes of a branch worth asking for early: header, heads and what lies around the page number.
-pub(super) const BRANCH_AHEAD: usize = 512;
 /// Bytes of a leaf worth asking for early: header, heads, fingerprints, or the keys of a dense leaf.
 pub(super) const LEAF_AHEAD: usize = 1024;
 /// Bytes of a leaf asked for early where many lookups are under way: the rest is asked for once it is known how much there
