@@ -11,6 +11,7 @@ mod toy_run;
 use crashes::{in_processes, setting, Counts};
 use kv::file::sim::{Cut, Random, SimDisk};
 use kv::file::Storage;
+use kv::page::meta::{Meta, Slot, SLOT};
 use kv::page::{Life, Place, Ptr, Source};
 use kv::pager::{Durability, Pager, PagerOptions, Roots, Verify, Wait};
 use std::sync::atomic::AtomicBool;
@@ -280,6 +281,8 @@ fn a_rejected_commit_is_erased_and_its_id_is_used_up() {
         synced[slot * 4096..slot * 4096 + 512].iter().all(|b| *b == 0),
         "erased and synced"
     );
+    let synced: &[u8; SLOT] = synced[slot * SLOT..][..SLOT].try_into().expect("slot");
+    assert!(matches!(Meta::decode(synced), Ok(Slot::Empty)), "whatever is behind it");
 }
 
 /// The newest slot lacks one sector, all else is there. What is written to it later may bring just that sector: the next

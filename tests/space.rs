@@ -47,8 +47,10 @@ fn stays(page_size: u32, mut round: impl FnMut(&mut WriteTxn, &mut Rng, bool) ->
                 .expect("check");
         }
     }
+    // Where no step is needed, as with the first seed, none of the size of a value is allowed.
+    let more = if seed == 1 { settled / 50 + 16 } else { settled / 2 };
     assert!(
-        steps <= STEPS && most <= settled + settled / 2,
+        steps <= STEPS && most <= settled + more,
         "KV_SEED={seed}: {settled} pages after {SETTLED} rounds, {most} after {ROUNDS}, in {steps} steps"
     );
 }
