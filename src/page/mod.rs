@@ -14,6 +14,7 @@
 //! | `key`      | rebuilding keys from a leaf, fast                                     |
 //! | `branch`   | separators and pointers                                               |
 //! | `guess`    | asking memory for the right parts of a leaf, early                    |
+//! | `rows`     | the same for the branch above, and for leaves that lie in a row        |
 //! | `chain`    | the description of a long value or long key outside the page          |
 //! | `meta`     | the four slots at the head of the file                                |
 
@@ -28,6 +29,7 @@ pub mod leaf;
 pub mod leaf_build;
 pub mod leaf_edit;
 pub mod meta;
+pub mod rows;
 pub mod search;
 pub mod suffix;
 
@@ -156,6 +158,12 @@ pub trait Source<'a> {
     #[inline(always)]
     fn guess(&self) -> Option<&'a guess::Guess> {
         None
+    }
+
+    /// Where leaves lie in a row, where lookups through this source take note of it.
+    #[inline(always)]
+    fn rows(&self) -> rows::Rows<'a> {
+        rows::Rows::default()
     }
 
     /// `len` bytes from the start of `page` on, as one piece whose CRC-32C must be `checksum` (verified at least once).

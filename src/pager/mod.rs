@@ -58,6 +58,7 @@ use crate::file::map::Atomics;
 use crate::file::peers::Peers;
 use crate::file::{fork, Mapped, Storage};
 use crate::page::guess::Guess;
+use crate::page::rows::ROWS;
 use crate::page::{meta_pages, Root, PAGE_MAX, PAGE_MIN};
 use crate::util::seeded::{self, Bug};
 use parking_lot::{Condvar, Mutex};
@@ -181,6 +182,8 @@ pub struct Pager {
     resident: AtomicBool,
     /// What the leaves were like that ended transactions looked into.
     guess: Guess,
+    /// Where leaves were found to lie in a row.
+    rows: Atomics<AtomicU64>,
     free_pages: AtomicU64,
     pending_pages: AtomicU64,
     /// Before the storage: who leaves says so while the file is open.
@@ -325,6 +328,7 @@ impl Pager {
             poison_seen: AtomicBool::new(false),
             resident: AtomicBool::new(false),
             guess: Guess::default(),
+            rows: Atomics::new(ROWS as u64)?,
             forks,
             peers,
             storage,

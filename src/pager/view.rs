@@ -9,6 +9,7 @@
 use super::{Pager, Verify};
 use crate::error::{Error, Result};
 use crate::file::Mapped;
+use crate::page::rows::Rows;
 use crate::page::{Ptr, Source, META_BYTES, PAGE_MIN};
 use crate::util::crc32c;
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed, Ordering::SeqCst};
@@ -261,6 +262,11 @@ impl<'a> Source<'a> for View<'a> {
         }
         #[cfg(not(target_arch = "x86_64"))]
         let _ = (page, from, lines);
+    }
+
+    #[inline(always)]
+    fn rows(&self) -> Rows<'a> {
+        Rows::new(self.pager.rows.all())
     }
 
     fn piece(&self, page: u64, len: usize, checksum: u32) -> Result<&'a [u8]> {

@@ -9,15 +9,13 @@ use crate::page::guess::Guess;
 use crate::page::header::{BRANCH, CHECK_PREFIX, DENSE, HEAD2, HEADER, LEAF};
 use crate::page::kernel::{best, Kernel, Work};
 use crate::page::leaf::{left_aligned, Leaf, LONG, RECORD, SLOT};
+use crate::page::rows::BRANCH_AHEAD;
 use crate::page::search::head;
 use crate::page::{Root, Source, PAGE_MIN};
 use crate::util::bytes::{get_u32, get_u64, same};
 use crate::util::hash::fingerprint;
 use std::cmp::Ordering;
 use std::marker::PhantomData;
-
-/// Bytes of a branch worth asking for early: header, heads and what lies around the page number.
-pub(super) const BRANCH_AHEAD: usize = 512;
 
 /// What a quick lookup finds out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +31,10 @@ pub enum Quick<'s> {
 /// The value of `key`, if that is quickly found. Lookups through `source` take note in `guess` of what leaves are like.
 #[inline(always)]
 pub fn get<'s, S: Source<'s>>(source: &S, guess: &Guess, root: &Root, key: &[u8]) -> Quick<'s> {
-    best(Look::<S, true> {
+    if root.height > 3 {
+        return tall::<S, true>(source, guess, root, key);
+    }
+    best(Look::<S, true, false> {
         source,
         guess,
         root,
@@ -45,7 +46,10 @@ pub fn get<'s, S: Source<'s>>(source: &S, guess: &Guess, root: &Root, key: &[u8]
 /// Whether `key` is there, if that is quickly found.
 #[inline(always)]
 pub fn contains<'s, S: Source<'s>>(source: &S, guess: &Guess, root: &Root, key: &[u8]) -> Quick<'s> {
-    best(Look::<S, false> {
+    if root.height > 3 {
+        return tall::<S, false>(source, guess, root, key);
+    }
+    best(Look::<S, false, false> {
         source,
         guess,
         root,
@@ -54,7 +58,21 @@ pub fn contains<'s, S: Source<'s>>(source: &S, guess: &Guess, root: &Root, key: 
     })
 }
 
-struct Look<'a, 's, S, const VALUE: bool> {
+/// The lookup in a tree of more than three levels. Never inlined: the other would need its room on the stack.
+#[inline(never)]
+fn tall<'s, S: Source<'s>, const VALUE: bool>(source: &S, guess: &Guess, root: &Root, key: &[u8]) -> Quick<'s> {
+    best(Look::<S, VALUE, true> {
+        source,
+        guess,
+        root,
+        key,
+        pages: PhantomData,
+    })
+}
+
+/// `TALL`: more is asked of memory before it is needed. In smaller trees the branches above leaves are in the caches, and
+/// so is the page table.
+struct Look<'a, 's, S, const VALUE: bool, const TALL: bool> {
     source: &'a S,
     guess: &'a Guess,
     root: &'a Root,
@@ -62,7 +80,7 @@ struct Look<'a, 's, S, const VALUE: bool> {
     pages: PhantomData<&'s [u8]>,
 }
 
-impl<'s, S: Source<'s>, const VALUE: bool> Work for Look<'_, 's, S, VALUE> {
+impl<'s, S: Source<'s>, const VALUE: bool, const TALL: bool> Work for Look<'_, 's, S, VALUE, TALL> {
     type Out = Quick<'s>;
 
     #[inline(always)]
@@ -146,7 +164,30 @@ pub(super) fn index<'s, K: Kernel, S: Source<'s> + ?Sized>(
     child(kernel, source, page, top, key, top.head(key)).map(|(_, i)| i)
 }
 
-/// Page and sum of the child that `key` belongs into, if `page` is a branch of level `level` and it is quickly found.
+/// The child of a branch that a key belongs into.
+#[derive(Clone, Copy)]
+pub(super) struct Target<'s> {
+    branch: Columns<'s, CHILD>,
+    i: usize,
+}
+
+impl Target<'_> {
+    /// Its page and its sum.
+    #[inline(always)]
+    pub fn child(&self) -> (u64, u32) {
+        (self.branch.u48::<4>(self.i), self.branch.u32::<10>(self.i))
+    }
+
+    /// Asks memory for where these are, in the branch `page`.
+    #[inline(always)]
+    pub fn ask<'s, S: Source<'s> + ?Sized>(&self, source: &S, page: u64) {
+        let n = self.branch.count();
+        source.prefetch_at(page, HEADER + 4 * n + 6 * self.i, 1);
+        source.prefetch_at(page, HEADER + 10 * n + 4 * self.i, 1);
+    }
+}
+
+/// The child that `key` belongs into, if `page` is a branch of level `level` and it is quickly found.
 #[inline(always)]
 pub(super) fn target<'s, K: Kernel, S: Source<'s> + ?Sized>(
     kernel: K,
@@ -154,13 +195,13 @@ pub(super) fn target<'s, K: Kernel, S: Source<'s> + ?Sized>(
     page: &'s [u8],
     level: u8,
     key: &[u8],
-) -> Option<(u64, u32)> {
+) -> Option<Target<'s>> {
     let top = Top::of(page)?;
     if !top.is(BRANCH, level) {
         return None;
     }
     let (branch, i) = child(kernel, source, page, top, key, top.head(key))?;
-    Some((branch.u48::<4>(i), branch.u32::<10>(i)))
+    Some(Target { branch, i })
 }
 
 /// The child of a branch that `key`, whose head there is `h`, belongs into.
@@ -189,7 +230,7 @@ fn child<'s, K: Kernel, S: Source<'s> + ?Sized>(
     (i < branch.count()).then_some((branch, i))
 }
 
-impl<'s, S: Source<'s>, const VALUE: bool> Look<'_, 's, S, VALUE> {
+impl<'s, S: Source<'s>, const VALUE: bool, const TALL: bool> Look<'_, 's, S, VALUE, TALL> {
     #[inline(always)]
     fn look<K: Kernel>(self, kernel: K) -> Option<Quick<'s>> {
         let print = fingerprint(self.key);
@@ -208,12 +249,20 @@ impl<'s, S: Source<'s>, const VALUE: bool> Look<'_, 's, S, VALUE> {
             }
             let h = top.head(self.key);
             let (branch, i) = child(kernel, self.source, page, top, self.key, h)?;
+            let above = number;
             number = branch.u48::<4>(i);
             checksum = branch.u32::<10>(i);
-            if branch_is > Top::like(BRANCH, 2) {
-                self.source.prefetch(number, BRANCH_AHEAD);
-            } else {
+            if branch_is == Top::like(BRANCH, 2) {
                 self.guess.ask(self.source, number, fraction(&branch, i, h));
+                // Some of the lookups are enough to know it.
+                if TALL && print % 8 == 0 {
+                    self.source.rows().learn(above, branch.count(), i, number);
+                }
+            } else if TALL && branch_is == Top::like(BRANCH, 3) {
+                let fraction = fraction(&branch, i, h);
+                self.source.rows().ask(self.source, number, fraction);
+            } else {
+                self.source.prefetch(number, BRANCH_AHEAD);
             }
             branch_is -= Top::like(0, 1);
             page = self.source.peek_at(number, checksum)?;

@@ -1,12 +1,13 @@
 //! Point lookups, single and interleaved.
 
 use super::apply::HEIGHT_MAX;
-use super::quick::{self, BRANCH_AHEAD};
+use super::quick;
 use crate::error::{Error, Result};
 use crate::page::branch::Branch;
 use crate::page::header;
 use crate::page::kernel::{best, Kernel, Work};
 use crate::page::leaf::{Leaf, Stored};
+use crate::page::rows::BRANCH_AHEAD;
 use crate::page::{Ptr, Root, Source};
 use crate::util::hash::fingerprint;
 use std::marker::PhantomData;
@@ -239,17 +240,31 @@ impl<'s, S: Source<'s> + ?Sized, F: FnMut(Option<Stored<'s>>) -> Result<()>> Wor
         };
         let mut lanes = [start; LANES];
         for level in (2..=root.height).rev() {
-            for (lane, key) in lanes.iter_mut().zip(keys) {
-                let page = source.page(&lane.ptr)?;
-                (lane.ptr.page, lane.ptr.checksum) = match quick::target(kernel, source, page, level, key) {
-                    Some(target) => target,
+            let mut targets = [None; LANES];
+            for ((lane, key), target) in lanes.iter().zip(keys).zip(&mut targets) {
+                *target = quick::target(kernel, source, source.page(&lane.ptr)?, level, key);
+                if let (Some(target), 2) = (target, level) {
+                    target.ask(source, lane.ptr.page);
+                }
+            }
+            for ((lane, key), target) in lanes.iter_mut().zip(keys).zip(&targets) {
+                (lane.ptr.page, lane.ptr.checksum) = match target {
+                    Some(target) => target.child(),
                     None => far_child(source, &lane.ptr, level, key)?,
                 };
-                if level == 2 {
-                    source.prefetch(lane.ptr.page, LEAF_NEAR);
-                } else {
-                    source.prefetch(lane.ptr.page, BRANCH_AHEAD);
-                }
+            }
+            let lanes = &lanes[..keys.len().min(LANES)];
+            if level > 2 {
+                lanes
+                    .iter()
+                    .for_each(|lane| source.prefetch(lane.ptr.page, BRANCH_AHEAD));
+            } else {
+                // A request waits for the page table, and what comes behind it waits with it: one after the other, and with
+                // nothing between them, they wait together.
+                lanes.iter().for_each(|lane| source.prefetch_at(lane.ptr.page, 0, 1));
+                lanes
+                    .iter()
+                    .for_each(|lane| source.prefetch_at(lane.ptr.page, 64, LEAF_NEAR / 64 - 1));
             }
         }
         // Three steps in the leaf, so that none waits for what it has just found out to need.

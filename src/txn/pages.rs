@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::page::guess::Guess;
+use crate::page::rows::Rows;
 use crate::page::{Ptr, Root, Source, PRIVATE};
 use crate::pager::View;
 use crate::tree::arena::Arena;
@@ -71,6 +72,10 @@ impl<'a> Source<'a> for Pages<'a> {
     #[inline(always)]
     fn guess(&self) -> Option<&'a Guess> {
         Some(self.guess)
+    }
+    #[inline(always)]
+    fn rows(&self) -> Rows<'a> {
+        self.view.rows()
     }
     fn piece(&self, page: u64, len: usize, checksum: u32) -> Result<&'a [u8]> {
         self.view.piece(page, len, checksum)
