@@ -112,37 +112,15 @@ impl Guess {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::{Error, Result};
+    use crate::page::asked::Asked;
     use crate::page::leaf::Stored;
     use crate::page::leaf_build::{build_leaf, Entry};
     use crate::page::suffix::Suffix;
-    use crate::page::Ptr;
     use crate::util::hash::fingerprint;
-    use std::cell::RefCell;
 
-    /// Remembers the lines it was asked for.
-    #[derive(Default)]
-    struct Asked(RefCell<Vec<usize>>);
-
-    impl Source<'static> for Asked {
-        fn page_size(&self) -> usize {
-            4096
-        }
-        fn page(&self, _: &Ptr) -> Result<&'static [u8]> {
-            Err(Error::NotFound)
-        }
-        fn piece(&self, _: u64, _: usize, _: u32) -> Result<&'static [u8]> {
-            Err(Error::NotFound)
-        }
-        fn raw(&self, _: u64, _: u64) -> Result<&'static [u8]> {
-            Err(Error::NotFound)
-        }
-        fn prefetch(&self, page: u64, bytes: usize) {
-            self.prefetch_at(page, 0, bytes / LINE);
-        }
-        fn prefetch_at(&self, _: u64, from: usize, lines: usize) {
-            self.0.borrow_mut().extend(from / LINE..from / LINE + lines);
-        }
+    /// The lines of the leaf that were asked for.
+    fn lines(asked: &Asked) -> Vec<usize> {
+        asked.take().iter().map(|(_, at)| at / LINE).collect()
     }
 
     #[test]
@@ -153,7 +131,7 @@ mod tests {
         let (second, alone, with) = (Guess::of(&kept), Asked::default(), Asked::default());
         first.ask(&alone, 5, Some(30_000));
         second.ask(&with, 5, Some(30_000));
-        assert_eq!(alone.0.take(), with.0.take());
+        assert_eq!(lines(&alone), lines(&with));
         assert_ne!(kept.0.load(Relaxed), 0, "nothing was told");
     }
 
@@ -175,24 +153,24 @@ mod tests {
             let leaf = Leaf::new(&page).expect("a leaf");
             let (guess, asked) = (Guess::default(), Asked::default());
             guess.ask(&asked, 5, Some(100));
-            assert_eq!(asked.0.take(), (0..ARRAYS).collect::<Vec<_>>(), "nothing is known yet");
+            assert_eq!(lines(&asked), (0..ARRAYS).collect::<Vec<_>>(), "nothing is known yet");
             guess.learn(&leaf);
             guess.ask(&asked, 5, None);
             assert_eq!(
-                asked.0.take(),
+                lines(&asked),
                 (0..ARRAYS).collect::<Vec<_>>(),
                 "nothing is known of the key"
             );
             for fraction in [0, 1, 20_000, 40_000, 65_535] {
                 guess.ask(&asked, 5, Some(fraction));
-                let lines = asked.0.take();
+                let lines = lines(&asked);
                 assert!(lines.contains(&0) && lines.iter().all(|line| *line < 64), "{lines:?}");
             }
             if !leaf.is_dense() {
                 // Records of a full leaf, evenly spread: the one in the middle begins in the middle of the page.
                 guess.ask(&asked, 5, Some(1 << 15));
                 let at = leaf.record(10).expect("a record");
-                assert!(asked.0.take().contains(&(at / LINE)), "{at}");
+                assert!(lines(&asked).contains(&(at / LINE)), "{at}");
             }
         }
     }

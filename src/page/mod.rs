@@ -18,6 +18,8 @@
 //! | `chain`    | the description of a long value or long key outside the page          |
 //! | `meta`     | the four slots at the head of the file                                |
 
+#[cfg(test)]
+mod asked;
 pub mod branch;
 pub mod chain;
 pub mod columns;

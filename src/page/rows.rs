@@ -91,40 +91,12 @@ impl<'a> Rows<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::{Error, Result};
-    use crate::page::Ptr;
-    use std::cell::RefCell;
-
-    /// Remembers the pages and bytes it was asked for.
-    #[derive(Default)]
-    struct Asked(RefCell<Vec<(u64, usize)>>);
-
-    impl Source<'static> for Asked {
-        fn page_size(&self) -> usize {
-            4096
-        }
-        fn page(&self, _: &Ptr) -> Result<&'static [u8]> {
-            Err(Error::NotFound)
-        }
-        fn piece(&self, _: u64, _: usize, _: u32) -> Result<&'static [u8]> {
-            Err(Error::NotFound)
-        }
-        fn raw(&self, _: u64, _: u64) -> Result<&'static [u8]> {
-            Err(Error::NotFound)
-        }
-        fn prefetch(&self, page: u64, bytes: usize) {
-            self.prefetch_at(page, 0, bytes / LINE);
-        }
-        fn prefetch_at(&self, page: u64, from: usize, lines: usize) {
-            let asked = (0..lines).map(|line| (page, from + LINE * line));
-            self.0.borrow_mut().extend(asked);
-        }
-    }
+    use crate::page::asked::Asked;
 
     fn asked(rows: &Rows<'_>, branch: u64, fraction: Option<u32>) -> Vec<(u64, usize)> {
         let asked = Asked::default();
         rows.ask(&asked, branch, fraction);
-        asked.0.take()
+        asked.take()
     }
 
     fn leaves(asked: &[(u64, usize)], branch: u64) -> Vec<u64> {
