@@ -19,14 +19,22 @@
 //! | `table` | names -> trees: the catalogue is itself a tree                                            |
 //! | `db`    | what the user holds: database, transactions, cursors, statistics, check                    |
 
+pub mod catalogue;
 pub mod db;
 pub mod error;
 pub mod file;
+pub mod maintain;
 pub mod page;
 pub mod pager;
-pub mod table;
 pub mod tree;
 pub mod txn;
 pub mod util;
+
+pub use catalogue::{Table, MAIN, NAMES as TABLES};
+pub use db::{
+    Cursor, Db, Durability, FileStat, LevelStat, Options, PutMode, Quick, Range, ReadTxn, Reader, ReaderInfo,
+};
+pub use db::{Recovery, Seek, TableStat, ValueInfo, ValueWriter, Verify, Wait, WriteOptions, WriteStat, WriteTxn};
+pub use maintain::{salvage, BackupOptions, CheckReport, Fault, Job, OnBytes, OnProgress, SalvageReport};
 
 pub use error::{Error, Result};

@@ -10,9 +10,9 @@ mod crashes;
 mod engine;
 
 use engine::{account, any, compare, step, Model, Step, Stop};
-use kv::db::{Db, Durability, Options, PutMode, WriteOptions, MAIN};
 use kv::file::sim::Random;
 use kv::Error;
+use kv::{Db, Durability, Options, PutMode, WriteOptions, MAIN};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::BTreeSet;
 use std::io::Write;

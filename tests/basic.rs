@@ -3,7 +3,7 @@
 mod common;
 
 use common::tmp::TempDir;
-use kv::db::{Cursor, Db, Durability, Options, PutMode, Range, Reader, Wait, WriteOptions, WriteTxn, MAIN, TABLES};
+use kv::{Cursor, Db, Durability, Options, PutMode, Range, Reader, Wait, WriteOptions, WriteTxn, MAIN, TABLES};
 use kv::{Error, Result};
 use std::ops::Bound;
 use std::path::Path;
@@ -401,7 +401,7 @@ fn refresh_moves_a_reader_to_the_newest_commit() -> Result<()> {
     let db = abc();
     let mut read = db.begin_read()?;
     let mut cursor = Cursor::new(&mut &read, MAIN, &Range::default())?;
-    assert!(cursor.seek(&mut &read, b"b", kv::db::Seek::Eq)?);
+    assert!(cursor.seek(&mut &read, b"b", kv::Seek::Eq)?);
     let mut txn = write(&db);
     txn.put(MAIN, b"bb", b"new", PutMode::Set)?;
     let id = txn.commit()?;

@@ -5,10 +5,10 @@ mod common;
 
 use common::rng::Rng;
 use common::tmp::TempDir;
-use kv::db::{
+use kv::Error;
+use kv::{
     BackupOptions, Cursor, Db, Job, Options, PutMode, Range, ReadTxn, Reader, Verify, WriteOptions, MAIN, TABLES,
 };
-use kv::Error;
 use std::collections::BTreeMap;
 use std::os::unix::fs::FileExt;
 use std::path::Path;

@@ -9,9 +9,9 @@ mod engine;
 
 use crashes::{in_processes, setting, Counts};
 use engine::{account, any, compare, step, Model, Step, Stop};
-use kv::db::{Db, Durability, Options, ReadTxn, WriteOptions};
 use kv::file::sim::{Cut, Random, SimDisk};
 use kv::file::Storage;
+use kv::{Db, Durability, Options, ReadTxn, WriteOptions};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 

@@ -4,7 +4,7 @@ mod common;
 
 use common::api::{open, Base, Door, Entry, Fail, Move, Setup, Span, Writes};
 use common::brief::agree;
-use kv::db::{PutMode, Seek, MAIN};
+use kv::{PutMode, Seek, MAIN};
 use std::ops::Bound;
 use std::path::Path;
 

@@ -5,8 +5,8 @@ mod common;
 
 use common::rng::Rng;
 use common::tmp::TempDir;
-use kv::db::{Db, Options, PutMode, Reader, WriteOptions, MAIN};
 use kv::Result;
+use kv::{Db, Options, PutMode, Reader, WriteOptions, MAIN};
 
 /// Puts `count` entries with random keys in `commits` transactions that apply `write_memory` bytes of edits at a time: the
 /// share of branches and leaves that is used.

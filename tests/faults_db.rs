@@ -6,10 +6,10 @@ mod crashes;
 mod engine;
 
 use engine::{account, compare, step, Model, Step, Stop, STEPS};
-use kv::db::{Cursor, Db, Durability, Options, PutMode, Range, WriteOptions, MAIN};
 use kv::file::sim::{Cut, Fault, Random, SimDisk};
 use kv::file::Storage;
 use kv::Error;
+use kv::{Cursor, Db, Durability, Options, PutMode, Range, WriteOptions, MAIN};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -96,7 +96,7 @@ impl Sweep {
 
     fn is_poisoned(&self, db: &Db) -> bool {
         let options = WriteOptions {
-            wait: Some(kv::db::Wait::Try),
+            wait: Some(kv::Wait::Try),
             ..WriteOptions::default()
         };
         matches!(db.begin_write(options), Err(Error::Poisoned))

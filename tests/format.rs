@@ -8,8 +8,8 @@ mod common;
 
 use common::rng::Rng;
 use common::tmp::TempDir;
-use kv::db::{Cursor, Db, Options, PutMode, Range, Reader, WriteOptions, MAIN, TABLES};
 use kv::Result;
+use kv::{Cursor, Db, Options, PutMode, Range, Reader, WriteOptions, MAIN, TABLES};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

@@ -4,9 +4,9 @@
 mod common;
 
 use common::tmp::TempDir;
-use kv::db::{Cursor, Db, Options, PutMode, Range, Reader, WriteOptions, MAIN};
 use kv::file::sim::{Cut, Random, SimDisk};
 use kv::pager::Durability;
+use kv::{Cursor, Db, Options, PutMode, Range, Reader, WriteOptions, MAIN};
 use kv::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -5,7 +5,7 @@ mod common;
 use common::env_number;
 use common::rng::Rng;
 use common::tmp::TempDir;
-use kv::db::{Cursor, Db, Durability, Options, PutMode, Range, ReadTxn, Reader, WriteOptions, MAIN};
+use kv::{Cursor, Db, Durability, Options, PutMode, Range, ReadTxn, Reader, WriteOptions, MAIN};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
 const ACCOUNTS: u64 = 2000;

@@ -9,8 +9,8 @@ use common::env_number;
 use common::ledger::{self, Acknowledged};
 use common::rng::{mix, Rng};
 use common::tmp::TempDir;
-use kv::db::{Db, Durability, Options, Verify, Wait, WriteOptions};
 use kv::Error;
+use kv::{Db, Durability, Options, Verify, Wait, WriteOptions};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 

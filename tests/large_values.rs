@@ -7,7 +7,7 @@ mod common;
 
 use common::rng::{mix, Rng};
 use common::tmp::TempDir;
-use kv::db::{Db, Options, PutMode, Range, Reader, WriteOptions, MAIN};
+use kv::{Db, Options, PutMode, Range, Reader, WriteOptions, MAIN};
 use std::path::Path;
 
 const BLOCK: usize = 1 << 20;

@@ -6,7 +6,7 @@ mod common;
 use common::env_number;
 use common::rng::{mix, Rng};
 use common::tmp::TempDir;
-use kv::db::{Db, Options, PutMode, ReadTxn, Reader, WriteOptions, MAIN};
+use kv::{Db, Options, PutMode, ReadTxn, Reader, WriteOptions, MAIN};
 
 const ENTRIES: u64 = 100_000;
 /// Overwrites while the reader is held.

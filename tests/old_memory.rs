@@ -4,8 +4,8 @@
 mod common;
 
 use common::tmp::TempDir;
-use kv::db::{Db, Options, PutMode, WriteOptions, MAIN};
 use kv::Result;
+use kv::{Db, Options, PutMode, WriteOptions, MAIN};
 use std::path::Path;
 
 const SECRET: &[u8] = b"-- the other database's secret --";
@@ -19,7 +19,7 @@ fn fill(db: &Db, text: &[u8], entries: u32, commit: bool) -> Result<()> {
         txn.put(MAIN, &key, &value, PutMode::Set)?;
     }
     // Reading a range builds pages before the commit.
-    assert!(txn.take_first(MAIN, &kv::db::Range::default())?.is_some());
+    assert!(txn.take_first(MAIN, &kv::Range::default())?.is_some());
     if commit {
         txn.commit()?;
     }

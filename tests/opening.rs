@@ -5,8 +5,8 @@ mod common;
 
 use common::image::repair_slots;
 use common::tmp::TempDir;
-use kv::db::{Db, Options, PutMode, WriteOptions, MAIN};
 use kv::Error;
+use kv::{Db, Options, PutMode, WriteOptions, MAIN};
 use std::path::{Path, PathBuf};
 
 /// A database of some hundred pages, closed properly; its bytes.

@@ -10,8 +10,8 @@ use common::ledger::{self, Acknowledged};
 use common::mount::Mount;
 use common::rng::{mix, Rng};
 use common::tmp::TempDir;
-use kv::db::{Db, Durability, Options, Verify, Wait};
 use kv::Error;
+use kv::{Db, Durability, Options, Verify, Wait};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 

@@ -4,8 +4,8 @@ mod common;
 
 use common::rng::Rng;
 use common::tmp::TempDir;
-use kv::db::{Cursor, Db, Durability, Options, PutMode, Range, Reader, WriteOptions, MAIN};
 use kv::Result;
+use kv::{Cursor, Db, Durability, Options, PutMode, Range, Reader, WriteOptions, MAIN};
 use std::collections::BTreeMap;
 
 fn entries(db: &Db, table: u64) -> Result<BTreeMap<Vec<u8>, Vec<u8>>> {

@@ -5,9 +5,9 @@ mod common;
 
 use common::rng::Rng;
 use common::tmp::TempDir;
-use kv::db::{salvage, Cursor, Db, Fault, Job, Options, PutMode, Range, ReadTxn, Reader, SalvageReport};
-use kv::db::{WriteOptions, MAIN, TABLES};
 use kv::Error;
+use kv::{salvage, Cursor, Db, Fault, Job, Options, PutMode, Range, ReadTxn, Reader, SalvageReport};
+use kv::{WriteOptions, MAIN, TABLES};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 

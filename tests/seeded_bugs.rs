@@ -8,12 +8,12 @@ mod house;
 mod toy;
 mod toy_run;
 
-use kv::db::{Db, Options, PutMode, WriteOptions, MAIN};
 use kv::file::sim::{Cut, Fault, Random, SimDisk};
 use kv::file::Storage;
 use kv::pager::{Durability, Pager, PagerOptions, Verify};
 use kv::util::seeded::{self, Bug};
 use kv::Error;
+use kv::{Db, Options, PutMode, WriteOptions, MAIN};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, MutexGuard};
 

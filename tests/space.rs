@@ -5,8 +5,8 @@ mod common;
 use common::env_number;
 use common::rng::Rng;
 use common::tmp::TempDir;
-use kv::db::{Db, Options, PutMode, Range, Reader, WriteOptions, WriteTxn, MAIN};
 use kv::Result;
+use kv::{Db, Options, PutMode, Range, Reader, WriteOptions, WriteTxn, MAIN};
 use std::ops::Bound;
 
 const ROUNDS: u64 = 100;

@@ -5,8 +5,8 @@ mod common;
 
 use common::rng::Rng;
 use common::tmp::TempDir;
-use kv::db::{Db, Options, PutMode, Reader, Table, WriteOptions, MAIN};
 use kv::Result;
+use kv::{Db, Options, PutMode, Reader, Table, WriteOptions, MAIN};
 
 /// Values so long that a leaf has two entries, and keys of which eight share 200 bytes, so that separators are long: the tree
 /// is tall with few entries.

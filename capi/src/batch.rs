@@ -6,10 +6,10 @@ use crate::held_by::Place;
 use crate::reach::{self, CursorUse, Side, TxnUse};
 use crate::status::{kv_status, Failure};
 use crate::types::{known, kv_cursor, kv_entry, kv_slice, kv_table, kv_txn, put_mode, KV_BLIND};
-use kv_engine::db::{PutMode, Reader};
 use kv_engine::page::key::{KeyBuf, PADDED};
 use kv_engine::page::leaf::Stored;
 use kv_engine::Error;
+use kv_engine::{PutMode, Reader};
 
 /// kv_op.op: put key and value; flags as for kv_put(). @ingroup kv_batches
 pub const KV_OP_PUT: u32 = 1;

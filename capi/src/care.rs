@@ -8,7 +8,7 @@ use crate::slots::{self, Pinned};
 use crate::status::{kv_status, Failure, Outcome, KV_CANCELLED, KV_CORRUPT};
 use crate::txn::not_waiting_for_itself;
 use crate::types::{known, kv_db, kv_txn};
-use kv_engine::db::{BackupOptions, Fault, Job};
+use kv_engine::{BackupOptions, Fault, Job};
 use std::ffi::{c_char, c_int, c_void, CStr, CString, OsStr};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -114,7 +114,7 @@ impl Snapshot {
         }
     }
 
-    fn txn(&self) -> Outcome<&kv_engine::db::ReadTxn> {
+    fn txn(&self) -> Outcome<&kv_engine::ReadTxn> {
         Ok(&reading(self.0.object())?.txn)
     }
 }
@@ -392,7 +392,7 @@ pub unsafe extern "C" fn kv_salvage(
         let counted = run(&given, |job| {
             // SAFETY: the caller's function, called as its type says.
             let mut tell = |fault: &Fault| on_fault.is_none_or(|tell| unsafe { hand_over(tell, ctx, fault) } == 0);
-            Ok(kv_engine::db::salvage(damaged, target, overwrite, job, &mut tell)?)
+            Ok(kv_engine::salvage(damaged, target, overwrite, job, &mut tell)?)
         })?;
         if report.is_null() {
             return Ok(());

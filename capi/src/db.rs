@@ -9,7 +9,7 @@ use crate::slots::{self, Kind, Kinds, Patience};
 use crate::status::{kv_status, Failure, Outcome, KV_BUSY};
 use crate::stuck::{kv_reader_fn, Stuck};
 use crate::types::{durability, known, kv_db, kv_table, put_mode, KV_BLIND};
-use kv_engine::db::{Db, Options, Verify, WriteOptions};
+use kv_engine::{Db, Options, Verify, WriteOptions};
 use std::ffi::{c_char, c_void, CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;

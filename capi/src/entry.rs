@@ -6,7 +6,7 @@ use crate::reach::{self, reading, TxnUse};
 use crate::slots::{self, Kind};
 use crate::status::{kv_status, Failure, Outcome, KV_EXISTS};
 use crate::types::{self, known, kv_range, kv_slice, kv_table, kv_txn, put_mode, KV_BLIND};
-use kv_engine::db::{PutMode, Quick, Reader};
+use kv_engine::{PutMode, Quick, Reader};
 use std::ffi::c_void;
 use std::ops::Bound;
 

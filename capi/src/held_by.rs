@@ -4,8 +4,8 @@ use crate::batch::Keys;
 use crate::slots::Slot;
 use crate::status::{Failure, Outcome};
 use crate::stuck::Stuck;
-use kv_engine::db::{Cursor, Db, ReadTxn, ValueWriter, WriteTxn};
 use kv_engine::Error;
+use kv_engine::{Cursor, Db, ReadTxn, ValueWriter, WriteTxn};
 use std::sync::{Arc, Mutex};
 
 /// The object in a slot.

@@ -9,9 +9,9 @@ use crate::error::guard;
 use crate::reach::{self, CursorUse, Side, TxnUse};
 use crate::status::{kv_status, Failure, Outcome};
 use crate::types::{self, known, kv_cursor, kv_range, kv_table, kv_txn, put_mode, KV_BLIND};
-use kv_engine::db::{Cursor, Reader};
 use kv_engine::page::key::PADDED;
 use kv_engine::Error;
+use kv_engine::{Cursor, Reader};
 use std::ffi::c_void;
 use std::mem::size_of;
 

@@ -8,8 +8,8 @@ use crate::held_by::{Database, Keep, Object, Parts, Place, Reading, Write};
 use crate::slots::{self, Closing, Held, Kind, Kinds, Pinned, Slot};
 use crate::status::{Failure, Outcome, KV_BAD_HANDLE, KV_READ_ONLY};
 use crate::types::{kv_cursor, kv_db, kv_txn, kv_writer};
-use kv_engine::db::{ReadTxn, Reader, WriteTxn};
 use kv_engine::Error;
+use kv_engine::{ReadTxn, Reader, WriteTxn};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, MutexGuard, PoisonError};
 

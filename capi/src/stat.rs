@@ -196,7 +196,7 @@ pub unsafe extern "C" fn kv_stat_txn(txn: *const kv_txn, stat: *mut kv_txn_stat)
         let mut usage = TxnUse::of(txn)?;
         let id = usage.read(|txn| Ok(txn.id()))?;
         let (kind, collected) = match &mut usage {
-            TxnUse::Read(_) => (KV_READ, kv_engine::db::WriteStat::default()),
+            TxnUse::Read(_) => (KV_READ, kv_engine::WriteStat::default()),
             TxnUse::Write(write) => (KV_WRITE, write.get()?.work(|txn| Ok(txn.stat()))?),
         };
         let filled = kv_txn_stat {

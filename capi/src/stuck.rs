@@ -2,7 +2,7 @@
 
 use crate::arg::Growing;
 use crate::process;
-use kv_engine::db::{Db, ReaderInfo};
+use kv_engine::{Db, ReaderInfo};
 use std::ffi::c_void;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};

@@ -6,7 +6,7 @@ use crate::held_by::Extras;
 use crate::reach::{self, reading, TxnUse};
 use crate::status::kv_status;
 use crate::types::{known, kv_slice, kv_table, kv_txn};
-use kv_engine::db::{self, Reader};
+use kv_engine::Reader;
 use std::ffi::c_void;
 use std::sync::PoisonError;
 
@@ -15,7 +15,7 @@ pub const KV_MAIN: kv_table = 0;
 /// Read-only list of the named tables, name -> number (8 bytes, little-endian): read it as any table. @ingroup kv_tables
 pub const KV_TABLES: kv_table = 1;
 
-const _: () = assert!(KV_MAIN == db::MAIN && KV_TABLES == db::TABLES);
+const _: () = assert!(KV_MAIN == kv_engine::MAIN && KV_TABLES == kv_engine::TABLES);
 
 /// kv_table_options.flags: there must be no table of this name yet, else KV_EXISTS. @ingroup kv_tables
 pub const KV_TABLE_NEW: u32 = 1;

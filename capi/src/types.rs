@@ -2,7 +2,7 @@
 
 use crate::arg;
 use crate::status::{Failure, Outcome};
-use kv_engine::db::{Durability, PutMode, Range};
+use kv_engine::{Durability, PutMode, Range};
 use std::ffi::c_void;
 use std::ops::Bound;
 

@@ -5,7 +5,7 @@ use crate::error::guard;
 use crate::reach::DbUse;
 use crate::status::kv_status;
 use crate::types::kv_db;
-use kv_engine::db::Wait;
+use kv_engine::Wait;
 use std::time::Duration;
 
 /// In arguments, 0 looks and a negative number waits for ever.

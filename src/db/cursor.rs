@@ -4,8 +4,8 @@ use super::{PutMode, Range, ReadTxn, Reader, Seek, Table, WriteTxn};
 use crate::error::{Error, Result};
 use crate::page::key::KeyBuf;
 use crate::page::leaf::Stored;
-use crate::tree::limits::Limits;
-use crate::tree::walk::{Place, Seen, Walker};
+use crate::tree::read::cursor::{Place, Seen, Walker};
+use crate::tree::read::limits::Limits;
 use crate::txn::TreeRef;
 
 /// A place in a table. Detached: each call is given the transaction it was opened in, so that a cursor of a write

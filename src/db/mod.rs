@@ -14,15 +14,11 @@
 //! | `salvage` | what can be read of a damaged file, into a new one            |
 //! | `job`     | progress and cancelling of long jobs, and how they read        |
 
-mod backup;
-mod check;
 mod cursor;
-mod job;
 mod open_table;
 mod options;
 mod read;
-mod reader;
-mod salvage;
+pub(crate) mod reader;
 mod stream;
 mod tables;
 mod types;
@@ -30,17 +26,13 @@ mod value_writer;
 mod waiting;
 mod write;
 
+pub use crate::catalogue::{Table, MAIN, NAMES as TABLES};
 pub use crate::pager::{Durability, FileStat, ReaderInfo, Recovery, Verify, Wait};
-pub use crate::table::{Table, MAIN, NAMES as TABLES};
-pub use crate::tree::quick::Quick;
-pub use backup::{BackupOptions, OnBytes};
-pub use check::{CheckReport, Fault};
+pub use crate::tree::read::quick::Quick;
 pub use cursor::Cursor;
-pub use job::{Job, OnProgress};
 pub use options::{Options, WriteOptions};
 pub use read::ReadTxn;
 pub use reader::Reader;
-pub use salvage::{salvage, SalvageReport};
 pub use types::{LevelStat, PutMode, Range, Seek, TableStat, ValueInfo, WriteStat};
 pub use value_writer::ValueWriter;
 pub use write::WriteTxn;

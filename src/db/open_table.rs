@@ -5,7 +5,7 @@ use crate::page::Root;
 use crate::txn::TreeState;
 
 /// A table this transaction has looked at.
-pub(super) struct Open {
+pub(crate) struct Open {
     pub tree: TreeState,
     /// Root at the snapshot.
     pub original: Root,

@@ -40,7 +40,7 @@ pub struct WriteOptions {
 
 impl Options {
     /// Budget of a write transaction in bytes.
-    pub(super) fn budget(&self) -> usize {
+    pub(crate) fn budget(&self) -> usize {
         if self.write_memory > 0 {
             return self.write_memory;
         }

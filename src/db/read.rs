@@ -2,14 +2,14 @@
 
 use super::reader::{Joined, Reader};
 use super::Table;
+use crate::catalogue::{self, MAIN, NAMES};
 use crate::error::{Error, Result};
-use crate::page::guess::Guess;
+use crate::page::hint::leaf::Guess;
 use crate::page::leaf::Stored;
 use crate::page::Root;
 use crate::pager::Pin;
-use crate::table::{self, MAIN, NAMES};
-use crate::tree::quick::{self, Quick};
-use crate::tree::search;
+use crate::tree::read::lookup as search;
+use crate::tree::read::quick::{self, Quick};
 use crate::txn::{Pages, TreeRef};
 use std::sync::OnceLock;
 
@@ -70,7 +70,7 @@ impl Drop for ReadTxn {
 
 impl ReadTxn {
     #[inline(always)]
-    pub(super) fn new(pin: Pin) -> ReadTxn {
+    pub(crate) fn new(pin: Pin) -> ReadTxn {
         ReadTxn {
             guess: Guess::of(pin.pager().guess()),
             pin,
@@ -87,12 +87,12 @@ impl ReadTxn {
     }
 
     /// The snapshot, as the pager holds it.
-    pub(super) fn pin(&self) -> &Pin {
+    pub(crate) fn pin(&self) -> &Pin {
         &self.pin
     }
 
     #[inline(always)]
-    pub(super) fn source(&self) -> Pages<'_> {
+    pub(crate) fn source(&self) -> Pages<'_> {
         Pages {
             view: self.pin.view(),
             arena: None,
@@ -102,7 +102,7 @@ impl ReadTxn {
 
     /// Of all its trees, as [`TreeRef::version`].
     #[inline(always)]
-    pub(super) fn version(&self) -> u64 {
+    pub(crate) fn version(&self) -> u64 {
         self.version
     }
 
@@ -118,7 +118,7 @@ impl ReadTxn {
         if let Some(root) = self.roots.get(table) {
             return Ok(*root);
         }
-        let root = table::root_of(&self.source(), &self.pin.desc().catalogue, table)?;
+        let root = catalogue::root_of(&self.source(), &self.pin.desc().catalogue, table)?;
         self.roots.keep(table, root);
         Ok(root)
     }
@@ -198,10 +198,10 @@ impl Reader for &ReadTxn {
     }
 
     fn table_note(&mut self, table: Table) -> Result<Vec<u8>> {
-        match table::find(&self.source(), &self.pin.desc().catalogue, table)? {
-            Some(record) => Ok(table::Record::decode(record)?.note),
+        match catalogue::find(&self.source(), &self.pin.desc().catalogue, table)? {
+            Some(record) => Ok(catalogue::Record::decode(record)?.note),
             None if table <= NAMES => Ok(Vec::new()),
-            None => Err(table::no_table(table)),
+            None => Err(catalogue::no_table(table)),
         }
     }
 
@@ -245,7 +245,7 @@ impl Reader for &ReadTxn {
 }
 
 /// A table's number as the list of names stores it.
-pub(super) fn decode_number(bytes: &[u8]) -> Result<Table> {
+pub(crate) fn decode_number(bytes: &[u8]) -> Result<Table> {
     let bytes = bytes
         .try_into()
         .map_err(|_| Error::corrupt(u64::MAX, "number of a table has a wrong size"))?;
@@ -253,6 +253,6 @@ pub(super) fn decode_number(bytes: &[u8]) -> Result<Table> {
 }
 
 #[cold]
-pub(super) fn unknown_name(name: &[u8]) -> Error {
+pub(crate) fn unknown_name(name: &[u8]) -> Error {
     Error::NoTable(format!("'{}'", String::from_utf8_lossy(name)))
 }

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::page::chain::Chain;
 use crate::page::leaf::Stored;
 use crate::page::{Source, PIECE};
-use crate::tree::{count, search, stat};
+use crate::tree::read::{count, lookup as search, stat};
 use crate::txn::TreeRef;
 use std::sync::OnceLock;
 
@@ -204,7 +204,7 @@ pub trait Reader {
 /// Values in several extents, put together: kept until the transaction ends (or writes), in a list that only grows, so
 /// that threads may share it.
 #[derive(Default)]
-pub(super) struct Joined {
+pub(crate) struct Joined {
     head: OnceLock<Box<Node>>,
 }
 

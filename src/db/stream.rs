@@ -4,18 +4,18 @@ use super::types::PutMode;
 use super::Table;
 use crate::error::Result;
 use crate::page::{Place, PIECE};
-use crate::tree::values::ChainWriter;
+use crate::tree::write::values::ChainWriter;
 use std::collections::BTreeMap;
 
 /// Values being written, by number. They live in the transaction, so that one forgotten gives its pages back.
 #[derive(Default)]
-pub(super) struct Streams {
+pub(crate) struct Streams {
     next: u64,
     open: BTreeMap<u64, Stream>,
 }
 
 /// One of them.
-pub(super) struct Stream {
+pub(crate) struct Stream {
     pub table: Table,
     pub key: Vec<u8>,
     pub mode: PutMode,

@@ -4,11 +4,11 @@ use super::open_table::Open;
 use super::read::decode_number;
 use super::write::WriteTxn;
 use super::{Reader, Table};
+use crate::catalogue::{self, MAIN, NAMES, NOTE_MAX};
 use crate::error::{Error, Result};
 use crate::page::leaf::Stored;
 use crate::page::Root;
-use crate::table::{self, MAIN, NAMES, NOTE_MAX};
-use crate::tree::edits::Op;
+use crate::tree::write::edits::Op;
 
 impl WriteTxn {
     /// Creates a table, or opens a present one unless `new`.
@@ -17,13 +17,13 @@ impl WriteTxn {
     /// `Exists` (with `new`), `Invalid` (empty name), `TooBig`.
     pub fn table_create(&mut self, name: &[u8], new: bool) -> Result<Table> {
         self.ready()?;
-        table::check_name(name)?;
+        catalogue::check_name(name)?;
         if let Some(number) = Reader::get(self, NAMES, name)? {
             let number = decode_number(number)?;
             return if new { Err(Error::Exists) } else { Ok(number) };
         }
         let number = loop {
-            let number = table::new_number();
+            let number = catalogue::new_number();
             match self.open(number) {
                 Err(Error::NoTable(_)) => break number,
                 other => other?,
@@ -38,11 +38,11 @@ impl WriteTxn {
     }
 
     /// Creates a table under a number that it had in another file; nothing of it may be here yet.
-    pub(super) fn table_restore(&mut self, number: Table, name: &[u8], note: &[u8]) -> Result<()> {
+    pub(crate) fn table_restore(&mut self, number: Table, name: &[u8], note: &[u8]) -> Result<()> {
         self.ready()?;
-        table::check_name(name)?;
+        catalogue::check_name(name)?;
         let taken = Reader::get(self, NAMES, name)?.is_some();
-        if taken || number < table::FIRST || note.len() > NOTE_MAX {
+        if taken || number < catalogue::FIRST || note.len() > NOTE_MAX {
             return Err(Error::corrupt(u64::MAX, "the catalogue contradicts itself"));
         }
         match self.open(number) {
@@ -63,7 +63,7 @@ impl WriteTxn {
     /// # Errors
     /// `NoTable`, `Invalid` (a table without a name, an empty name), `TooBig`.
     pub fn table_rename(&mut self, table: Table, name: &[u8]) -> Result<()> {
-        table::check_name(name)?;
+        catalogue::check_name(name)?;
         let at = self.open_named(table)?;
         if self.tables[at].name == name {
             return Ok(());

@@ -17,7 +17,7 @@ pub struct Range<'a> {
 
 impl Range<'_> {
     /// Whether every key is within.
-    pub(super) fn is_whole(&self) -> bool {
+    pub(crate) fn is_whole(&self) -> bool {
         (self.from, self.to, self.prefix) == (Bound::Unbounded, Bound::Unbounded, None)
     }
 }

@@ -7,8 +7,8 @@ use super::Table;
 use crate::error::{Error, Result};
 use crate::page::leaf::Stored;
 use crate::page::PIECE;
-use crate::tree::edits::Op;
-use crate::tree::values::ChainWriter;
+use crate::tree::write::edits::Op;
+use crate::tree::write::values::ChainWriter;
 
 /// A value being written in parts. The entry appears at `finish`; one that is not finished gives its pages back when the
 /// transaction ends.

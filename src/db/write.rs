@@ -5,17 +5,17 @@ use super::read::{decode_number, unknown_name};
 use super::reader::{Joined, Reader};
 use super::types::{PutMode, Range, WriteStat};
 use super::Table;
+use crate::catalogue::{self, Record, MAIN, NAMES};
 use crate::error::{Error, Result};
 use crate::page::leaf::{Stored, RECORD};
 use crate::page::leaf_build::record_max;
 use crate::page::suffix::{KEEP, REST};
 use crate::page::KEY_MAX;
 use crate::pager::{Durability, Writing};
-use crate::table::{self, Record, MAIN, NAMES};
-use crate::tree::edits::{At, Op};
-use crate::tree::quick::{self, Quick};
-use crate::tree::values::{is_long, write_chain, VALUE_MAX};
-use crate::tree::{scan, search};
+use crate::tree::read::quick::{self, Quick};
+use crate::tree::read::{lookup as search, scan};
+use crate::tree::write::edits::{At, Op};
+use crate::tree::write::values::{is_long, write_chain, VALUE_MAX};
 use crate::txn::{Pages, TreeRef, TreeState, Writer};
 use crate::util::bytes::less;
 use crate::util::seeded::{self, Bug};
@@ -23,22 +23,22 @@ use std::collections::HashMap;
 
 /// The write transaction. `Send`; dropping it without `commit` undoes everything.
 pub struct WriteTxn {
-    pub(super) writer: Writer,
-    pub(super) tables: Vec<Open>,
+    pub(crate) writer: Writer,
+    pub(crate) tables: Vec<Open>,
     by_number: HashMap<Table, usize>,
     /// The table used last.
     recent: usize,
-    pub(super) durability: Durability,
+    pub(crate) durability: Durability,
     /// Why the transaction can only be aborted.
     failed: Option<String>,
     joined: Joined,
     /// What `reserve` handed out, not written yet; whether it is an append.
     reserved: Option<(usize, Vec<u8>, Vec<u8>, bool)>,
-    pub(super) streams: super::stream::Streams,
+    pub(crate) streams: super::stream::Streams,
 }
 
 impl WriteTxn {
-    pub(super) fn new(writing: Writing, budget: usize, durability: Durability) -> WriteTxn {
+    pub(crate) fn new(writing: Writing, budget: usize, durability: Durability) -> WriteTxn {
         let (writer, edits) = Writer::new(writing, budget);
         let mut main = Open::new(MAIN, writer.tip().main, true);
         main.tree.edits = edits;
@@ -57,7 +57,7 @@ impl WriteTxn {
 
     /// Remembers a failure that leaves the transaction unusable; passes the error on.
     #[cold]
-    pub(super) fn fail(&mut self, error: Error) -> Error {
+    pub(crate) fn fail(&mut self, error: Error) -> Error {
         if error.spoils() && !seeded::on(Bug::CommitFailed) && self.failed.is_none() {
             self.failed = Some(error.to_string());
         }
@@ -66,7 +66,7 @@ impl WriteTxn {
 
     /// Before every call: refuses a failed transaction, writes what was reserved.
     #[inline(always)]
-    pub(super) fn ready(&mut self) -> Result<()> {
+    pub(crate) fn ready(&mut self) -> Result<()> {
         if self.failed.is_some() || self.reserved.is_some() {
             return self.make_ready();
         }
@@ -91,7 +91,7 @@ impl WriteTxn {
 
     /// Place of `table` among the open ones.
     #[inline(always)]
-    pub(super) fn open(&mut self, table: Table) -> Result<usize> {
+    pub(crate) fn open(&mut self, table: Table) -> Result<usize> {
         if self.tables[self.recent].tree.table == table && !self.tables[self.recent].dropped {
             return Ok(self.recent);
         }
@@ -104,14 +104,14 @@ impl WriteTxn {
             Some(at) => *at,
             None => {
                 let catalogue = self.writer.tip().catalogue;
-                let found = table::find(&self.writer.pages(), &catalogue, table)?
+                let found = catalogue::find(&self.writer.pages(), &catalogue, table)?
                     .map(Record::decode)
                     .transpose()?;
                 let existed = found.is_some();
                 let record = match found {
                     Some(record) => record,
                     None if table == NAMES => Record::default(),
-                    None => return Err(table::no_table(table)),
+                    None => return Err(catalogue::no_table(table)),
                 };
                 let mut open = Open::new(table, record.root, existed);
                 (open.name, open.note) = (record.name, record.note);
@@ -119,13 +119,13 @@ impl WriteTxn {
             }
         };
         if self.tables[at].dropped {
-            return Err(table::no_table(table));
+            return Err(catalogue::no_table(table));
         }
         self.recent = at;
         Ok(at)
     }
 
-    pub(super) fn adopt(&mut self, open: Open) -> usize {
+    pub(crate) fn adopt(&mut self, open: Open) -> usize {
         self.by_number.insert(open.tree.table, self.tables.len());
         self.tables.push(open);
         self.tables.len() - 1
@@ -133,7 +133,7 @@ impl WriteTxn {
 
     /// Place of a table that the user may change.
     #[inline(always)]
-    pub(super) fn open_to_write(&mut self, table: Table) -> Result<usize> {
+    pub(crate) fn open_to_write(&mut self, table: Table) -> Result<usize> {
         self.ready()?;
         if table == NAMES {
             return Err(Error::ReadOnly(
@@ -181,7 +181,7 @@ impl WriteTxn {
 
     /// Refuses what `mode` forbids.
     #[inline(always)]
-    pub(super) fn check_mode(&mut self, at: usize, key: &[u8], mode: PutMode) -> Result<()> {
+    pub(crate) fn check_mode(&mut self, at: usize, key: &[u8], mode: PutMode) -> Result<()> {
         if key.len() > KEY_MAX {
             return Err(Error::TooBig {
                 what: "key",
@@ -253,7 +253,7 @@ impl WriteTxn {
 
     /// Records an edit, and applies what has collected if the budget is used up. `last` as for `set`.
     #[inline(always)]
-    pub(super) fn push(&mut self, at: usize, key: &[u8], op: Op<'_>, last: bool) -> Result<()> {
+    pub(crate) fn push(&mut self, at: usize, key: &[u8], op: Op<'_>, last: bool) -> Result<()> {
         let open = &mut self.tables[at];
         open.appending = last;
         if let Err(error) = self.writer.push(&mut open.tree, key, op, last) {
@@ -266,7 +266,7 @@ impl WriteTxn {
     }
 
     /// Applies the edits of a table to its tree.
-    pub(super) fn flush(&mut self, at: usize) -> Result<()> {
+    pub(crate) fn flush(&mut self, at: usize) -> Result<()> {
         let flushed = self.writer.flush(&mut self.tables[at].tree);
         flushed.map_err(|e| self.fail(e))
     }
@@ -486,7 +486,7 @@ impl WriteTxn {
         for open in self.tables.iter_mut().filter(|t| !t.dropped) {
             self.writer.flush_last(&mut open.tree)?;
         }
-        let mut catalogue = TreeState::new(super::check::CATALOGUE, self.writer.tip().catalogue);
+        let mut catalogue = TreeState::new(catalogue::CATALOGUE, self.writer.tip().catalogue);
         // The catalogue changes with any table but the default one.
         let names = self.tables.iter().any(|t| t.tree.table != MAIN && t.is_changed());
         let more = if names { 2 + u64::from(catalogue.root.height) } else { 0 };
@@ -495,7 +495,7 @@ impl WriteTxn {
             self.writer.place_tree(&mut open.tree)?;
         }
         for open in self.tables.iter().filter(|t| t.tree.table != MAIN && t.is_changed()) {
-            let key = table::record_key(open.tree.table);
+            let key = catalogue::record_key(open.tree.table);
             if open.dropped {
                 self.writer.push(&mut catalogue, &key, Op::Delete, false)?;
             } else {
@@ -525,7 +525,7 @@ fn copy(bytes: &[u8]) -> Result<Box<[u8]>> {
 }
 
 /// Whether a value of `len` bytes stays in the leaf beside `key`.
-pub(super) fn is_inline(key: &[u8], len: usize, page_size: usize) -> bool {
+pub(crate) fn is_inline(key: &[u8], len: usize, page_size: usize) -> bool {
     let kept = if is_long(key, page_size) {
         KEEP + REST
     } else {
@@ -567,7 +567,7 @@ impl Reader for WriteTxn {
         } else {
             self.by_number.get(&table).map(|at| &self.tables[*at])
         };
-        let open = open.filter(|o| !o.dropped).ok_or_else(|| table::no_table(table))?;
+        let open = open.filter(|o| !o.dropped).ok_or_else(|| catalogue::no_table(table))?;
         Ok(TreeRef {
             source: self.writer.pages(),
             root: open.tree.root,

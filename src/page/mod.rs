@@ -18,20 +18,17 @@
 //! | `chain`    | the description of a long value or long key outside the page          |
 //! | `meta`     | the four slots at the head of the file                                |
 
-#[cfg(test)]
-mod asked;
+pub mod arrays;
 pub mod branch;
 pub mod chain;
-pub mod columns;
-pub mod guess;
 pub mod header;
+pub mod hint;
 pub mod kernel;
 pub mod key;
 pub mod leaf;
 pub mod leaf_build;
 pub mod leaf_edit;
 pub mod meta;
-pub mod rows;
 pub mod search;
 pub mod suffix;
 
@@ -158,14 +155,14 @@ pub trait Source<'a> {
 
     /// What leaves are like, where lookups through this source take note of it.
     #[inline(always)]
-    fn guess(&self) -> Option<&'a guess::Guess> {
+    fn guess(&self) -> Option<&'a hint::leaf::Guess> {
         None
     }
 
     /// Where leaves lie in a row, where lookups through this source take note of it.
     #[inline(always)]
-    fn rows(&self) -> rows::Rows<'a> {
-        rows::Rows::default()
+    fn rows(&self) -> hint::branch::Rows<'a> {
+        hint::branch::Rows::default()
     }
 
     /// `len` bytes from the start of `page` on, as one piece whose CRC-32C must be `checksum` (verified at least once).

@@ -30,45 +30,38 @@
 //! - **I-9** The file reaches as far as a commit says before that commit is published.
 //! - **I-10** Every pointer and extent carries its own birth. A transaction edits only pages it took itself.
 
-mod alloc;
 mod commit;
-mod image;
 mod open;
-mod page_map;
+mod page_writer;
 mod readers;
-mod recover;
-mod seat;
 mod shared;
 mod space;
-mod tail;
-mod turns;
 mod view;
-mod writing;
+mod write_lock;
 
-pub use image::Image;
+pub use commit::{dead_changes, Change, Image};
 pub use open::{open_file, open_memory, CreateMode};
+pub use page_writer::Writing;
 pub use readers::{Pin, ReaderInfo};
-pub use seat::Accounting;
-pub use tail::{dead_changes, Change};
 pub use view::View;
-pub use writing::Writing;
+pub use write_lock::Accounting;
 
 use crate::error::{Error, Result};
 use crate::file::map::Atomics;
 use crate::file::peers::Peers;
 use crate::file::{fork, Mapped, Storage};
-use crate::page::guess::Guess;
-use crate::page::rows::ROWS;
+use crate::page::hint::branch::ROWS;
+use crate::page::hint::leaf::Guess;
 use crate::page::{meta_pages, Root, PAGE_MAX, PAGE_MIN};
 use crate::util::seeded::{self, Bug};
+use commit::Turns;
 use parking_lot::{Condvar, Mutex};
-use seat::WriteState;
 use shared::{Constants, Seat, Shared};
 use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering::SeqCst};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use turns::Turns;
+use write_lock::WriteState;
 
 /// What a snapshot sees.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -268,7 +261,7 @@ fn new_image(options: &PagerOptions) -> Result<Vec<u8>> {
             "the page size must be a power of two from 4096 to 65536",
         ));
     }
-    Ok(recover::empty_image(size, new_uuid(), now()))
+    Ok(commit::empty_image(size, new_uuid(), now()))
 }
 
 impl Pager {
@@ -351,7 +344,7 @@ impl Pager {
             Err(Error::Io { .. }) if storage.read_only() => {}
             synced => synced?,
         }
-        let mut found = recover::recover(storage)?;
+        let mut found = commit::recover(storage)?;
         if seeded::on(Bug::ReuseIds) {
             found.max_id = found.meta.id;
         }

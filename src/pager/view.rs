@@ -9,7 +9,7 @@
 use super::{Pager, Verify};
 use crate::error::{Error, Result};
 use crate::file::Mapped;
-use crate::page::rows::Rows;
+use crate::page::hint::branch::Rows;
 use crate::page::{Ptr, Source, META_BYTES, PAGE_MIN};
 use crate::util::crc32c;
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed, Ordering::SeqCst};

@@ -23,32 +23,7 @@
 //! | `stat`     | pages, slots and bytes per level                                                     |
 //! | `check`    | a walk that proves the structure and lists its pages                                  |
 
-mod append;
-pub mod apply;
-pub mod arena;
-mod branches;
-pub mod check;
-pub mod count;
-mod cut;
-pub mod edits;
-pub mod emit;
-mod fences;
-mod groups;
-mod leaves;
-pub mod limits;
-mod merge;
-#[cfg(test)]
-mod model_test;
-pub mod position;
-pub mod quick;
-#[cfg(test)]
-mod read_test;
-pub mod scan;
-pub mod search;
-pub mod stat;
+pub mod read;
 #[cfg(test)]
 mod testing;
-pub mod values;
-pub mod walk;
-#[cfg(test)]
-mod walk_test;
+pub mod write;

@@ -1,11 +1,11 @@
 //! Trees for the tests of the read path: built by `apply` over pages in memory, then frozen into one block of bytes that
 //! tests may damage.
 
-use super::apply::Apply;
-use super::arena::Arena;
-use super::edits::{EditLog, Op};
-use super::emit::Emitter;
-use super::values::write_chain;
+use super::write::apply::Apply;
+use super::write::arena::Arena;
+use super::write::edits::{EditLog, Op};
+use super::write::emit::Emitter;
+use super::write::values::write_chain;
 use crate::error::{Error, Result};
 use crate::page::leaf::Stored;
 use crate::page::{Life, Place, Ptr, Root, Source};

@@ -1,11 +1,11 @@
 //! Pages as a transaction sees them: the snapshot's through the map, its own private ones from the arena.
 
 use crate::error::{Error, Result};
-use crate::page::guess::Guess;
-use crate::page::rows::Rows;
+use crate::page::hint::branch::Rows;
+use crate::page::hint::leaf::Guess;
 use crate::page::{Ptr, Root, Source, PRIVATE};
 use crate::pager::View;
-use crate::tree::arena::Arena;
+use crate::tree::write::arena::Arena;
 
 /// [`Source`] of a transaction; a cheap copy.
 #[derive(Clone, Copy)]

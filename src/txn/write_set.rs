@@ -3,7 +3,7 @@
 
 use crate::error::{Error, Result};
 use crate::page::leaf::Stored;
-use crate::tree::edits::{At, EditLog, Op};
+use crate::tree::write::edits::{At, EditLog, Op};
 use crate::util::hash::key_hash;
 use hashbrown::HashTable;
 

@@ -13,15 +13,15 @@
 use super::pages::Pages;
 use super::write_set::WriteSet;
 use crate::error::{Error, Result};
-use crate::page::guess::Guess;
+use crate::page::hint::leaf::Guess;
 use crate::page::leaf::Stored;
 use crate::page::Root;
 use crate::pager::{Dead, Durability, Pager, Roots, View, Writing, ZONE_PAGES};
-use crate::tree::apply::Apply;
-use crate::tree::arena::Arena;
-use crate::tree::edits::{EditLog, Op};
-use crate::tree::emit::Emitter;
-use crate::tree::values::release_value;
+use crate::tree::write::apply::Apply;
+use crate::tree::write::arena::Arena;
+use crate::tree::write::edits::{EditLog, Op};
+use crate::tree::write::emit::Emitter;
+use crate::tree::write::values::release_value;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -486,7 +486,7 @@ pub fn decode_dead(key: &[u8], value: &[u8]) -> Result<Dead> {
 fn read_zone(view: View<'_>, root: &Root, zone: u64) -> Result<Vec<Dead>> {
     let mut dead = Vec::new();
     let (from, to) = (zone * ZONE_PAGES, (zone + 1) * ZONE_PAGES);
-    crate::tree::scan::scan(&view, root, &from.to_be_bytes(), |key, value| {
+    crate::tree::read::scan::scan(&view, root, &from.to_be_bytes(), |key, value| {
         let d = decode_dead(key, value.bytes())?;
         if d.page < to {
             dead.push(d);

@@ -3,8 +3,8 @@
 //! slices live is the subject of tests of each API's own.
 
 use super::capi;
-use kv::db::{Cursor, Db, Durability, Options, PutMode, Range, ReadTxn, Reader, Seek, WriteOptions, WriteTxn};
 use kv::Error;
+use kv::{Cursor, Db, Durability, Options, PutMode, Range, ReadTxn, Reader, Seek, WriteOptions, WriteTxn};
 use std::ops::Bound;
 use std::path::Path;
 

@@ -3,7 +3,7 @@
 
 use super::abi::*;
 use super::api::{status, Base, Checked, Entry, Fail, Move, Outcome, Reads, Setup, Snapshot, Span, Stream, Writes};
-use kv::db::{PutMode, Seek};
+use kv::{PutMode, Seek};
 use std::ffi::{c_void, CStr, CString};
 use std::mem::size_of;
 use std::ops::Bound;

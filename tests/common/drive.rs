@@ -4,7 +4,7 @@ use super::api::{status, Entry, Reads, Snapshot, Span, Stream, Writes};
 use super::brief::agree;
 use super::gen::{Blob, Op, Read, CURSORS};
 use super::model::{first, within, Map, ModelCursor, Place, Shared, State};
-use kv::db::{PutMode, TABLES};
+use kv::{PutMode, TABLES};
 use std::ops::Bound;
 
 /// The cursors of one transaction: the model's, and how the door calls them.

@@ -4,7 +4,7 @@
 use super::api::{show, Move, Span};
 use super::model::{ModelCursor, Shared, State};
 use super::rng::{mix, Rng};
-use kv::db::{PutMode, Seek, MAIN};
+use kv::{PutMode, Seek, MAIN};
 use std::ops::Bound;
 
 /// What keys look like.

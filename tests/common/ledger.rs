@@ -10,7 +10,7 @@
 //! | order | global | lane, lane's number: the last [`WINDOW`] commits |
 
 use super::rng::{mix, Rng};
-use kv::db::{Cursor, Db, Durability, PutMode, Range, ReadTxn, Reader, Wait, WriteOptions, WriteTxn, MAIN};
+use kv::{Cursor, Db, Durability, PutMode, Range, ReadTxn, Reader, Wait, WriteOptions, WriteTxn, MAIN};
 use std::collections::BTreeMap;
 
 /// Keys of a lane that change in each of its commits.

@@ -2,7 +2,7 @@
 //! keys and values always), cursors follow the documented positions. Slow and obvious by intention.
 
 use super::api::{nearest_rank, status, Entry, Move, Span};
-use kv::db::{PutMode, Seek, MAIN};
+use kv::{PutMode, Seek, MAIN};
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::rc::Rc;

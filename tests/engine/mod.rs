@@ -4,8 +4,8 @@
 
 #![allow(dead_code)]
 
-use kv::db::{Cursor, Db, PutMode, Range, ReadTxn, Reader, Seek, Table, WriteTxn, MAIN, TABLES};
 use kv::file::sim::Random;
+use kv::{Cursor, Db, PutMode, Range, ReadTxn, Reader, Seek, Table, WriteTxn, MAIN, TABLES};
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};

@@ -1,0 +1,182 @@
+//! Named tables. The catalogue is itself a tree: number of a table (8 bytes, big-endian) -> record. The list of names is
+//! an ordinary table, number [`NAMES`], that users may only read: name -> number (8 bytes, little-endian). The default
+//! table has number 0 and its root in the meta slot; it has no record.
+//!
+//! ```text
+//! record   0  u48  root page          18  u32  root checksum      24  u16  name bytes
+//!          6  u48  root birth         22  u8   height (0: empty)  26  name
+//!         12  u48  entries            23  u8   1: long values      .  note
+//! ```
+
+use crate::error::{Error, Result};
+use crate::page::leaf::Stored;
+use crate::page::{Ptr, Root, Source};
+use crate::tree::read::lookup as search;
+use crate::util::bytes::{get_u16, get_u32, get_u48, put_u16, put_u32, put_u48};
+
+/// Number of a table: 0 to 2 are fixed, others random below 2^53.
+pub type Table = u64;
+/// The default table: needs no name, always exists.
+pub const MAIN: Table = 0;
+/// Read-only list of the named tables: name -> number (8 bytes, little-endian).
+pub const NAMES: Table = 1;
+/// Numbers below this are fixed.
+pub const FIRST: Table = 3;
+/// Longest name of a table in bytes.
+pub const NAME_MAX: usize = 512;
+/// Longest note in bytes.
+pub const NOTE_MAX: usize = 1024;
+/// What the pages of the catalogue itself say in place of a table number, and the check calls it.
+pub const CATALOGUE: Table = u64::MAX - 1;
+/// The same for the tree of dead extents.
+pub const SPACE: Table = u64::MAX;
+const FIXED: usize = 26;
+
+/// What the catalogue says of a table.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Record {
+    /// Its tree.
+    pub root: Root,
+    /// Its name; empty for the list of names.
+    pub name: Vec<u8>,
+    /// The user's note.
+    pub note: Vec<u8>,
+}
+
+impl Record {
+    /// As stored.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut b = vec![0; FIXED];
+        put_u48(&mut b, 0, self.root.ptr.page);
+        put_u48(&mut b, 6, self.root.ptr.birth);
+        put_u48(&mut b, 12, self.root.ptr.entries);
+        put_u32(&mut b, 18, self.root.ptr.checksum);
+        b[22] = self.root.height;
+        b[23] = self.root.has_long.into();
+        put_u16(&mut b, 24, self.name.len() as u16);
+        b.extend_from_slice(&self.name);
+        b.extend_from_slice(&self.note);
+        b
+    }
+
+    /// Parses what is stored.
+    pub fn decode(b: &[u8]) -> Result<Record> {
+        let root = decode_root(b)?;
+        let name = get_u16(b, 24) as usize;
+        let Some((name, note)) = b.get(FIXED..).and_then(|b| b.split_at_checked(name)) else {
+            return Err(bad());
+        };
+        Ok(Record {
+            root,
+            name: name.to_vec(),
+            note: note.to_vec(),
+        })
+    }
+}
+
+#[cold]
+fn bad() -> Error {
+    Error::corrupt(u64::MAX, "record of the catalogue is malformed")
+}
+
+fn decode_root(b: &[u8]) -> Result<Root> {
+    if b.len() < FIXED {
+        return Err(bad());
+    }
+    let root = Root {
+        ptr: Ptr {
+            page: get_u48(b, 0),
+            birth: get_u48(b, 6),
+            entries: get_u48(b, 12),
+            checksum: get_u32(b, 18),
+        },
+        height: b[22],
+        has_long: b[23] != 0,
+    };
+    if root.height == 0 && root.ptr != Ptr::default() {
+        return Err(bad());
+    }
+    Ok(root)
+}
+
+/// Key of a table's record.
+pub fn record_key(table: Table) -> [u8; 8] {
+    table.to_be_bytes()
+}
+
+/// Bytes of the record of `table`; `None`: there is no such table.
+pub fn find<'s, S: Source<'s>>(source: &S, catalogue: &Root, table: Table) -> Result<Option<&'s [u8]>> {
+    match search::get(source, catalogue, &record_key(table))? {
+        None => Ok(None),
+        Some(Stored::Inline(b)) => Ok(Some(b)),
+        Some(Stored::Chain(_)) => Err(bad()),
+    }
+}
+
+/// Root of the tree of `table`, which is not [`MAIN`]. The list of names of a database without tables is empty.
+pub fn root_of<'s, S: Source<'s>>(source: &S, catalogue: &Root, table: Table) -> Result<Root> {
+    match find(source, catalogue, table)? {
+        Some(b) => decode_root(b),
+        None if table == NAMES => Ok(Root::default()),
+        None => Err(no_table(table)),
+    }
+}
+
+/// The error for a number that names no table.
+#[cold]
+pub fn no_table(table: Table) -> Error {
+    Error::NoTable(format!("number {table}"))
+}
+
+/// Checks a new name.
+pub fn check_name(name: &[u8]) -> Result<()> {
+    if name.is_empty() {
+        return Err(Error::Invalid("a table's name must not be empty"));
+    }
+    if name.len() > NAME_MAX {
+        return Err(Error::TooBig {
+            what: "table name",
+            size: name.len() as u64,
+            limit: NAME_MAX as u64,
+        });
+    }
+    Ok(())
+}
+
+/// A number for a new table: random, because a counter would issue the number of an aborted creation again, and a stale
+/// number would then write into another table.
+pub fn new_number() -> Table {
+    use std::hash::{BuildHasher, Hasher};
+    loop {
+        let random = std::collections::hash_map::RandomState::new().build_hasher().finish() >> 11;
+        if random >= FIRST {
+            return random;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_round_trip() {
+        let record = Record {
+            root: Root {
+                ptr: Ptr {
+                    page: 5,
+                    birth: 6,
+                    entries: 7,
+                    checksum: 8,
+                },
+                height: 3,
+                has_long: true,
+            },
+            name: b"accounts".to_vec(),
+            note: b"v1".to_vec(),
+        };
+        let b = record.encode();
+        assert_eq!(Record::decode(&b).unwrap(), record);
+        (0..FIXED + 8).for_each(|cut| assert!(Record::decode(&b[..cut]).is_err()));
+    }
+}

@@ -1,0 +1,330 @@
+//! A copy of a snapshot while others read and write.
+//!
+//! Two forms. The *image* has every page where the snapshot has it, zeros (in a file: holes) where the snapshot reaches
+//! nothing, and a head of its own; it is written from its first byte to its last, so it can go down a pipe. The
+//! *compact* copy is a new database into which the entries are put in order: no dead pages, full leaves.
+//!
+//! The walk before the image verifies every page and every long value against the checksum that leads to it, and keeps
+//! a sum of each page; what is copied is compared with that once more. Nothing is opened by path: the pages are those
+//! of the file this transaction reads, whatever its path names by now.
+
+use super::check::named_tables;
+use super::job::{Careful, Job};
+use crate::catalogue::CATALOGUE;
+use crate::catalogue::{self, Record, MAIN, NAMES};
+use crate::db::Cursor;
+use crate::db::{Db, ReadTxn, Reader, Table, WriteTxn};
+use crate::db::{Options, WriteOptions};
+use crate::db::{PutMode, Range};
+use crate::error::{Error, Result};
+use crate::file::fresh::{identity_of, Fresh};
+use crate::page::{meta_pages, Root, Source, PIECE};
+use crate::pager::{Durability, Image, View};
+use crate::tree::read::check::{Checker, PageSet, Reached};
+use crate::tree::read::scan::scan;
+use crate::util::crc32c;
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::path::Path;
+
+/// How a backup is made.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct BackupOptions {
+    /// Rebuild the tables densely instead of copying pages.
+    pub compact: bool,
+    /// Replace a file that is there already.
+    pub overwrite: bool,
+}
+
+/// Takes the bytes of a streamed backup, in order.
+pub type OnBytes<'f> = &'f mut dyn FnMut(&[u8]) -> Result<()>;
+
+impl ReadTxn {
+    /// Copies this snapshot to a new file, which appears under its name when it is whole and durable.
+    ///
+    /// # Errors
+    /// `Exists`, `NoFile` (the directory), `Access`, `NoSpace`, `Io`, `Cancelled`; `Corrupt`: a page is damaged, and
+    /// there is no copy; `Invalid`: the target is the database itself.
+    pub fn backup(&self, target: &Path, options: BackupOptions, job: &Job<'_>) -> Result<()> {
+        let own = self.pin().pager().identity();
+        if own.is_some() && own == identity_of(target) {
+            return Err(Error::Invalid("the target of a backup is the database itself"));
+        }
+        let fresh = Fresh::new(target, options.overwrite)?;
+        if options.compact {
+            self.rebuild(fresh.path(), job)?;
+        } else {
+            let mut file = fresh.create()?;
+            let layout = self.layout(job)?;
+            self.image(&layout, job, &mut |part| match part {
+                Part::Bytes(bytes) => file.write(bytes),
+                Part::Zeros(pages) => {
+                    file.zeros(pages * layout.page_size);
+                    Ok(())
+                }
+            })?;
+            file.finish()?;
+        }
+        job.finish()?;
+        fresh.publish()
+    }
+
+    /// Writes the copy to `write` from its first byte to its last. A compact copy is made in a temporary file first.
+    ///
+    /// # Errors
+    /// As [`ReadTxn::backup`], and what `write` answers.
+    pub fn backup_to(&self, options: BackupOptions, job: &Job<'_>, write: OnBytes<'_>) -> Result<()> {
+        if options.compact {
+            let fresh = Fresh::new(&std::env::temp_dir().join("kv-backup"), true)?;
+            self.rebuild(fresh.path(), job)?;
+            let db = Db::open(fresh.path(), &existing())?;
+            return db.begin_read()?.stream(job, write);
+        }
+        self.stream(job, write)
+    }
+
+    fn stream(&self, job: &Job<'_>, write: OnBytes<'_>) -> Result<()> {
+        let layout = self.layout(job)?;
+        let zeros = vec![0; PIECE as usize];
+        self.image(&layout, job, &mut |part| match part {
+            Part::Bytes(bytes) => write(bytes),
+            Part::Zeros(pages) => {
+                let mut left = pages * layout.page_size;
+                while left > 0 {
+                    let n = left.min(PIECE);
+                    write(&zeros[..n as usize])?;
+                    job.advance(0)?;
+                    left -= n;
+                }
+                Ok(())
+            }
+        })?;
+        job.finish()
+    }
+
+    fn careful<'a, 'j, 'f>(&'a self, job: &'j Job<'f>) -> Careful<'j, 'f, View<'a>> {
+        Careful {
+            source: self.pin().view(),
+            job,
+        }
+    }
+
+    /// Walks and verifies the snapshot: which pages it reaches, and their sums.
+    fn layout(&self, job: &Job<'_>) -> Result<Layout> {
+        let desc = *self.pin().desc();
+        let view = self.careful(job);
+        let size = view.page_size() as u64;
+        // Once to verify, once to copy.
+        job.expect(2 * desc.pages);
+        let (mut trees, broken) = named_tables(view, &desc.catalogue);
+        if let Some(error) = broken {
+            return Err(error.in_table(CATALOGUE));
+        }
+        trees.push((MAIN, desc.main));
+        trees.push((CATALOGUE, desc.catalogue));
+        let mut layout = Layout {
+            reached: PageSet::new(),
+            sums: HashMap::new(),
+            end: meta_pages(size as usize),
+            page_size: size,
+        };
+        let current = Cell::new(MAIN);
+        let (mut damage, mut failed) = (None, None);
+        let mut on_fault = |page: u64, what: &str| {
+            damage.get_or_insert_with(|| Error::corrupt(page, what.to_string()).in_table(current.get()));
+            false
+        };
+        let mut on_run = |page: u64, pages: u64, _birth: u64, _what: Reached| {
+            let taken = layout.take(&view, page, pages).and_then(|()| job.advance(pages));
+            if let Err(error) = taken {
+                failed.get_or_insert(error);
+            }
+        };
+        let mut checker = Checker::new(true, &mut on_fault, &mut on_run);
+        for (table, root) in &trees {
+            current.set(*table);
+            checker.tree(&view, root, *table);
+            if checker.is_stopped() {
+                break;
+            }
+        }
+        if job.is_stopped() {
+            return Err(Error::Cancelled);
+        }
+        match failed.or(damage) {
+            Some(error) => Err(error),
+            None => Ok(layout),
+        }
+    }
+
+    /// Hands the image's parts to `put`, in order.
+    fn image(&self, layout: &Layout, job: &Job<'_>, put: &mut dyn FnMut(Part<'_>) -> Result<()>) -> Result<()> {
+        let pin = self.pin();
+        let (first, size) = (meta_pages(layout.page_size as usize), layout.page_size);
+        let dead = layout.dead(first);
+        let Image { head, end } = pin.pager().image(pin.desc(), layout.end, &dead)?;
+        put(Part::Bytes(&head))?;
+        let view = pin.view();
+        let mut page = first;
+        for (from, pages) in dead.into_iter().chain([(layout.end, 0)]) {
+            while page < from {
+                let n = (from - page).min(PIECE / size);
+                view.will_read(&mut std::iter::once((page, n)));
+                let bytes = view.raw(page, n * size)?;
+                for (number, bytes) in (page..).zip(bytes.chunks_exact(size as usize)) {
+                    if layout.sum(number) != crc32c(bytes) {
+                        return Err(Error::corrupt(number, "a page changed while it was copied"));
+                    }
+                }
+                put(Part::Bytes(bytes))?;
+                job.advance(n)?;
+                page += n;
+            }
+            if pages > 0 {
+                put(Part::Zeros(pages))?;
+                page += pages;
+            }
+        }
+        if !end.is_empty() {
+            put(Part::Bytes(&end))?;
+        }
+        Ok(())
+    }
+
+    /// Puts every entry of every table into a new database at `path`, durable when this returns.
+    fn rebuild(&self, path: &Path, job: &Job<'_>) -> Result<()> {
+        let desc = *self.pin().desc();
+        job.expect(desc.pages);
+        let view = self.careful(job);
+        let options = Options {
+            page_size: view.page_size() as u32,
+            new: true,
+            durability: Durability::Full,
+            ..Options::default()
+        };
+        let db = Db::open(path, &options)?;
+        let mut txn = db.begin_write(WriteOptions::default())?;
+        let mut tables: Vec<(Table, Root)> = vec![(MAIN, desc.main)];
+        scan(&view, &desc.catalogue, &[], |key, value| {
+            let record = Record::decode(value.bytes())?;
+            let number = <[u8; 8]>::try_from(key).map(u64::from_be_bytes);
+            let number = number.map_err(|_| Error::corrupt(u64::MAX, "key of the catalogue has a wrong size"))?;
+            if number >= catalogue::FIRST {
+                txn.table_restore(number, &record.name, &record.note)?;
+                tables.push((number, record.root));
+            } else if number != NAMES {
+                return Err(Error::corrupt(u64::MAX, "the catalogue has a record of a fixed table"));
+            }
+            Ok(true)
+        })
+        .map_err(|e| e.in_table(CATALOGUE))?;
+        for (table, root) in tables {
+            // Page by page with every checksum anew, before the entries are read.
+            self.verify(table, &root, job)?;
+            copy_table(&mut &*self, table, &mut txn, job)?;
+        }
+        txn.commit()?;
+        drop(db);
+        Ok(())
+    }
+
+    fn verify(&self, table: Table, root: &Root, job: &Job<'_>) -> Result<()> {
+        let mut damage = None;
+        let mut on_fault = |page: u64, what: &str| {
+            damage.get_or_insert_with(|| Error::corrupt(page, what.to_string()).in_table(table));
+            false
+        };
+        let mut on_run = |_: u64, pages: u64, _: u64, _: Reached| {
+            // Cancelled, the next page is not read.
+            let _ = job.advance(pages);
+        };
+        Checker::new(true, &mut on_fault, &mut on_run).tree(&self.careful(job), root, table);
+        match damage {
+            _ if job.is_stopped() => Err(Error::Cancelled),
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+}
+
+fn existing() -> Options {
+    Options {
+        existing: true,
+        ..Options::default()
+    }
+}
+
+/// Puts every entry of a table into the table of the same number.
+fn copy_table<R: Reader + ?Sized>(from: &mut R, table: Table, to: &mut WriteTxn, job: &Job<'_>) -> Result<()> {
+    let mut cursor = Cursor::new(from, table, &Range::default())?;
+    let mut buffer = Vec::new();
+    while cursor.next(from)? {
+        let key = cursor.key().to_vec();
+        let len = from.value_info(table, &key)?.map_or(0, |info| info.len);
+        if len <= PIECE {
+            to.put(table, &key, cursor.value(from)?, PutMode::Set)?;
+        } else {
+            let mut writer = to.writer(table, &key, len, PutMode::Set)?;
+            let mut at = 0;
+            while at < len {
+                buffer.resize((len - at).min(PIECE) as usize, 0);
+                from.read_value(table, &key, at, &mut buffer)?;
+                writer.write(to, &buffer)?;
+                at += buffer.len() as u64;
+                job.advance(0)?;
+            }
+            writer.finish(to)?;
+        }
+        job.advance(0)?;
+    }
+    Ok(())
+}
+
+/// A part of an image.
+enum Part<'a> {
+    Bytes(&'a [u8]),
+    /// Pages of zeros.
+    Zeros(u64),
+}
+
+/// Pages whose sums lie together.
+const GROUP: u64 = 1024;
+
+/// Which pages a snapshot reaches, and what they sum to: a bit and four bytes per page.
+struct Layout {
+    reached: PageSet,
+    sums: HashMap<u64, Box<[u32; GROUP as usize]>>,
+    /// Behind the last page reached.
+    end: u64,
+    page_size: u64,
+}
+
+impl Layout {
+    fn take<'s, S: Source<'s>>(&mut self, source: &S, page: u64, pages: u64) -> Result<()> {
+        for number in page..page + pages {
+            let sum = crc32c(source.raw(number, self.page_size)?);
+            self.reached.insert(number);
+            let group = self.sums.entry(number / GROUP);
+            group.or_insert_with(|| Box::new([0; GROUP as usize]))[(number % GROUP) as usize] = sum;
+        }
+        self.end = self.end.max(page + pages);
+        Ok(())
+    }
+
+    fn sum(&self, page: u64) -> u32 {
+        let group = self.sums.get(&(page / GROUP));
+        group.map_or(0, |group| group[(page % GROUP) as usize])
+    }
+
+    /// The runs from `first` on and below the end that are not reached, ascending.
+    fn dead(&self, first: u64) -> Vec<(u64, u64)> {
+        let mut dead: Vec<(u64, u64)> = Vec::new();
+        for page in (first..self.end).filter(|page| !self.reached.contains(*page)) {
+            match dead.last_mut() {
+                Some((from, pages)) if *from + *pages == page => *pages += 1,
+                _ => dead.push((page, 1)),
+            }
+        }
+        dead
+    }
+}

@@ -1,0 +1,171 @@
+//! Long jobs (check, backup, salvage): how they tell their progress, how they are cancelled, and how they read.
+
+use crate::error::{Error, Result};
+use crate::page::{Ptr, Source};
+use crate::util::crc32c;
+use std::cell::{Cell, RefCell};
+use std::time::{Duration, Instant};
+
+/// Progress is told at most this often.
+const EVERY: Duration = Duration::from_millis(100);
+
+/// Is told (done, of how many) in pages, at most every 100 ms and once at the end; false cancels the job. Pages of what
+/// is walked are not known beforehand: `of how many` is the most there can be.
+pub type OnProgress<'f> = &'f mut dyn FnMut(u64, u64) -> bool;
+
+/// One run of a long job.
+pub struct Job<'f> {
+    tell: RefCell<Option<OnProgress<'f>>>,
+    done: Cell<u64>,
+    total: Cell<u64>,
+    next: Cell<Instant>,
+    stopped: Cell<bool>,
+}
+
+impl std::fmt::Debug for Job<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Job").field("done", &self.done).finish_non_exhaustive()
+    }
+}
+
+impl<'f> Job<'f> {
+    /// A job that tells its progress.
+    pub fn new(tell: OnProgress<'f>) -> Job<'f> {
+        Job {
+            tell: RefCell::new(Some(tell)),
+            ..Job::silent()
+        }
+    }
+
+    /// A job that tells nobody.
+    pub fn silent() -> Job<'f> {
+        Job {
+            tell: RefCell::new(None),
+            done: Cell::new(0),
+            total: Cell::new(0),
+            next: Cell::new(Instant::now() + EVERY),
+            stopped: Cell::new(false),
+        }
+    }
+
+    /// Adds pages to what is to be done.
+    pub(crate) fn expect(&self, pages: u64) {
+        self.total.set(self.total.get().saturating_add(pages));
+    }
+
+    /// `pages` more are done; 0: just looks whether it is time to tell.
+    ///
+    /// # Errors
+    /// `Cancelled`.
+    pub(crate) fn advance(&self, pages: u64) -> Result<()> {
+        self.done.set(self.done.get().saturating_add(pages));
+        if self.stopped.get() {
+            return Err(Error::Cancelled);
+        }
+        // Who is not told needs no clock.
+        match self.tell.try_borrow() {
+            Ok(tell) if tell.is_some() => {}
+            _ => return Ok(()),
+        }
+        let now = Instant::now();
+        if now < self.next.get() {
+            return Ok(());
+        }
+        let answer = self.tell(self.done.get().min(self.total.get()));
+        self.next.set(Instant::now() + EVERY);
+        answer
+    }
+
+    /// All is done.
+    ///
+    /// # Errors
+    /// `Cancelled`.
+    pub(crate) fn finish(&self) -> Result<()> {
+        if self.stopped.get() {
+            return Err(Error::Cancelled);
+        }
+        self.tell(self.total.get())
+    }
+
+    /// Whether the callback cancelled the job.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.get()
+    }
+
+    fn tell(&self, done: u64) -> Result<()> {
+        if let Some(tell) = &mut *self.tell.borrow_mut() {
+            self.stopped.set(!tell(done, self.total.get()));
+        }
+        if self.stopped.get() {
+            return Err(Error::Cancelled);
+        }
+        Ok(())
+    }
+}
+
+/// Pages for a long job: every checksum is computed anew, whatever was verified earlier and however the database was
+/// opened, and between two pages the job may tell its progress or end (`Cancelled`).
+#[derive(Clone, Copy)]
+pub(crate) struct Careful<'j, 'f, S> {
+    pub source: S,
+    pub job: &'j Job<'f>,
+}
+
+impl<'s, S: Source<'s>> Source<'s> for Careful<'_, '_, S> {
+    fn page_size(&self) -> usize {
+        self.source.page_size()
+    }
+
+    fn page(&self, ptr: &Ptr) -> Result<&'s [u8]> {
+        self.job.advance(0)?;
+        let bytes = self.source.raw(ptr.page, self.page_size() as u64)?;
+        if crc32c(bytes) != ptr.checksum {
+            return Err(Error::corrupt(
+                ptr.page,
+                "checksum of a page differs from its pointer's",
+            ));
+        }
+        Ok(bytes)
+    }
+
+    fn piece(&self, page: u64, len: usize, checksum: u32) -> Result<&'s [u8]> {
+        self.job.advance(0)?;
+        self.will_read(&mut std::iter::once((page, len.div_ceil(self.page_size()) as u64)));
+        let bytes = self.source.raw(page, len as u64)?;
+        if crc32c(bytes) != checksum {
+            return Err(Error::corrupt(page, "checksum of a long value or key differs"));
+        }
+        Ok(bytes)
+    }
+
+    fn raw(&self, page: u64, len: u64) -> Result<&'s [u8]> {
+        self.source.raw(page, len)
+    }
+
+    fn will_read(&self, runs: &mut dyn Iterator<Item = (u64, u64)>) {
+        self.source.will_read(runs);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_is_told_in_time_and_at_the_end_and_cancels() {
+        let mut told = Vec::new();
+        let mut tell = |done, total| {
+            told.push((done, total));
+            told.len() < 2
+        };
+        let job = Job::new(&mut tell);
+        job.expect(10);
+        assert!(job.advance(1).is_ok(), "too early to tell");
+        std::thread::sleep(EVERY);
+        assert!(job.advance(1).is_ok() && job.advance(1).is_ok());
+        assert!(matches!(job.finish(), Err(Error::Cancelled)));
+        assert!(matches!(job.advance(0), Err(Error::Cancelled)) && job.is_stopped());
+        assert_eq!(told, [(2, 10), (10, 10)]);
+        assert!(Job::silent().finish().is_ok());
+    }
+}

@@ -1,0 +1,276 @@
+//! Leaves that no pointer leads to any more, found by looking at every page. They fill gaps and nothing else.
+//!
+//! Such a leaf may be an old version, so it is taken only if it can be told from newer ones:
+//!
+//! - If the newest commit's list of dead pages can be read, what it lists is old, and what is neither listed nor reached
+//!   is what was lost.
+//! - Else, or where leaves still contradict each other, a branch that points to a leaf with the right checksum tells the
+//!   leaf's birth, also if the branch itself is damaged or dead. Of leaves whose keys overlap, the younger one counts,
+//!   and the older only outside of it. A leaf of unknown birth counts only if no other overlaps it.
+//!
+//! All of it is reported as uncertain.
+
+use super::pages::{entry, hints, leaf_is_sound, Damaged, Scope};
+use super::{Gap, Saver};
+use crate::catalogue::CATALOGUE;
+use crate::catalogue::{Record, Table, FIRST, MAIN, NAMES};
+use crate::error::Result;
+use crate::page::header;
+use crate::page::leaf::Leaf;
+use crate::page::meta_pages;
+use crate::tree::read::check::PageSet;
+use crate::util::crc32c;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// A leaf that nothing reached.
+struct Orphan {
+    page: u64,
+    checksum: u32,
+    birth: Option<u64>,
+    first: Vec<u8>,
+    last: Vec<u8>,
+}
+
+/// What looking at every page found.
+#[derive(Default)]
+pub(super) struct Orphans {
+    tables: BTreeMap<Table, Vec<Orphan>>,
+}
+
+impl Gap {
+    fn holds(&self, key: &[u8]) -> bool {
+        key >= self.low.as_slice() && self.high.as_deref().is_none_or(|high| key < high)
+    }
+}
+
+impl<'d> Saver<'d, '_, '_> {
+    /// Looks at every page that was not reached and is not known to be dead.
+    ///
+    /// # Errors
+    /// `Cancelled`.
+    pub(super) fn find_orphans(&mut self, dead: Option<&PageSet>) -> Result<Orphans> {
+        let damaged: &Damaged = self.damaged;
+        let mut births: HashMap<(u64, u32), u64> = HashMap::new();
+        for slot in &damaged.slots {
+            for root in [&slot.main, &slot.catalogue] {
+                births.insert((root.ptr.page, root.ptr.checksum), root.ptr.birth);
+            }
+        }
+        let mut found = Orphans::default();
+        self.job.expect(damaged.pages());
+        for page in meta_pages(damaged.page_size)..damaged.pages() {
+            self.job.advance(1)?;
+            let Ok(bytes) = damaged.read(page) else {
+                continue;
+            };
+            for ptr in hints(&bytes) {
+                births.insert((ptr.page, ptr.checksum), ptr.birth);
+            }
+            if self.seen.contains(page) || dead.is_some_and(|dead| dead.contains(page)) {
+                continue;
+            }
+            let table = header::table(&bytes);
+            if self.bad.contains(&page) && !matches!(table, CATALOGUE | NAMES) {
+                continue;
+            }
+            let scope = Scope::new(damaged);
+            let checksum = crc32c(&bytes);
+            let Some((first, last)) = looks_like_a_leaf(scope.keep(bytes), page, &scope) else {
+                continue;
+            };
+            if self.gaps.iter().any(|gap| gap.table == table) || (self.catalogue_lost() && is_a_table(table)) {
+                found.tables.entry(table).or_default().push(Orphan {
+                    page,
+                    checksum,
+                    birth: None,
+                    first,
+                    last,
+                });
+            }
+        }
+        for leaves in found.tables.values_mut() {
+            for leaf in leaves.iter_mut() {
+                leaf.birth = births.get(&(leaf.page, leaf.checksum)).copied();
+            }
+            // The youngest first; those of unknown birth last.
+            leaves.sort_by_key(|leaf| std::cmp::Reverse(leaf.birth.map_or(0, |birth| birth + 1)));
+        }
+        Ok(found)
+    }
+
+    /// Whether tables may exist that no record tells of.
+    pub(super) fn catalogue_lost(&self) -> bool {
+        self.gaps.iter().any(|gap| gap.table == CATALOGUE)
+    }
+
+    /// Hands the entries of a table's orphans that lie in its gaps to `save`, the youngest first.
+    ///
+    /// # Errors
+    /// Those of `save` and `Cancelled`.
+    pub(super) fn adopt(&mut self, orphans: &Orphans, table: Table, save: super::walk::OnEntry<'_, 'd>) -> Result<()> {
+        let leaves = orphans.tables.get(&table).map_or(&[][..], Vec::as_slice);
+        let gaps: Vec<Gap> = self.gaps.iter().filter(|gap| gap.table == table).cloned().collect();
+        let everything = self.rootless.contains(&table);
+        let alone = alone(leaves);
+        let mut covered = Covered::default();
+        for (at, leaf) in leaves.iter().enumerate() {
+            self.job.advance(0)?;
+            if leaf.birth.is_none() && !alone[at] {
+                self.report.ambiguous_pages += 1;
+                self.fault(
+                    leaf.page,
+                    table,
+                    "a leaf that may be old, and others have its keys: not used".into(),
+                )?;
+                continue;
+            }
+            let damaged = self.damaged;
+            let scope = Scope::new(damaged);
+            let Ok(bytes) = damaged.read(leaf.page) else {
+                continue;
+            };
+            let Ok(view) = Leaf::new(scope.keep(bytes)) else {
+                continue;
+            };
+            for i in 0..view.len() {
+                let Ok((key, value)) = entry(&view, i, leaf.page, &scope) else {
+                    continue;
+                };
+                let wanted = everything || gaps.iter().any(|gap| gap.holds(&key));
+                if wanted && !covered.holds(&key) {
+                    save(self, &key, value, leaf.page)?;
+                }
+            }
+            covered.add(&leaf.first, &leaf.last);
+        }
+        Ok(())
+    }
+}
+
+impl Orphans {
+    /// Tables of which leaves were found.
+    pub(super) fn tables(&self) -> BTreeSet<Table> {
+        self.tables.keys().copied().filter(|table| *table < CATALOGUE).collect()
+    }
+}
+
+/// Whether a number can be that of a table whose pages are worth looking at.
+fn is_a_table(table: Table) -> bool {
+    table == MAIN || table == NAMES || table == CATALOGUE || (FIRST..1 << 53).contains(&table)
+}
+
+/// First and last key of a page that may be a leaf: its records lie as they must, and its keys ascend.
+fn looks_like_a_leaf(page: &[u8], number: u64, scope: &Scope<'_>) -> Option<(Vec<u8>, Vec<u8>)> {
+    let leaf = Leaf::new(page).ok().filter(leaf_is_sound)?;
+    let (mut first, mut last): (Option<Vec<u8>>, Vec<u8>) = (None, Vec::new());
+    for i in 0..leaf.len() {
+        // A long key whose rest is lost is no reason to doubt the others.
+        let mut key = Vec::new();
+        if leaf.key(i, number, &scope, &mut key).is_err() {
+            continue;
+        }
+        match &first {
+            None => first = Some(key.clone()),
+            Some(_) if key <= last => return None,
+            Some(_) => {}
+        }
+        last = key;
+    }
+    let catalogue = header::table(page) == CATALOGUE;
+    let records = |i| leaf.value(i).is_ok_and(|value| Record::decode(value.bytes()).is_ok());
+    if catalogue && !(0..leaf.len()).any(records) {
+        return None;
+    }
+    first.map(|first| (first, last))
+}
+
+/// For each leaf, whether no other one's keys overlap its own.
+fn alone(leaves: &[Orphan]) -> Vec<bool> {
+    let mut order: Vec<usize> = (0..leaves.len()).collect();
+    order.sort_by(|a, b| leaves[*a].first.cmp(&leaves[*b].first));
+    let mut alone = vec![true; leaves.len()];
+    let mut reach: Option<usize> = None;
+    for at in order {
+        if let Some(before) = reach.filter(|before| leaves[*before].last >= leaves[at].first) {
+            (alone[before], alone[at]) = (false, false);
+        }
+        if reach.is_none_or(|before| leaves[before].last < leaves[at].last) {
+            reach = Some(at);
+        }
+    }
+    alone
+}
+
+/// Intervals of keys, ends included, that younger leaves speak for.
+#[derive(Default)]
+struct Covered {
+    /// Last key by first key; they do not overlap.
+    intervals: BTreeMap<Vec<u8>, Vec<u8>>,
+}
+
+impl Covered {
+    fn holds(&self, key: &[u8]) -> bool {
+        use std::ops::Bound;
+        let upto = (Bound::Unbounded, Bound::Included(key));
+        let before = self.intervals.range::<[u8], _>(upto).next_back();
+        before.is_some_and(|(_, last)| last.as_slice() >= key)
+    }
+
+    fn add(&mut self, first: &[u8], last: &[u8]) {
+        let (mut from, mut to) = (first.to_vec(), last.to_vec());
+        loop {
+            use std::ops::Bound;
+            let upto = (Bound::Unbounded, Bound::Included(to.as_slice()));
+            let before = self.intervals.range::<[u8], _>(upto).next_back();
+            let Some((low, high)) = before.map(|(a, b)| (a.clone(), b.clone())).filter(|(_, b)| *b >= from) else {
+                break;
+            };
+            self.intervals.remove(&low);
+            from = from.min(low);
+            to = to.max(high);
+        }
+        self.intervals.insert(from, to);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn orphan(first: &str, last: &str) -> Orphan {
+        Orphan {
+            page: 0,
+            checksum: 0,
+            birth: None,
+            first: first.into(),
+            last: last.into(),
+        }
+    }
+
+    #[test]
+    fn overlaps_are_found_in_any_order() {
+        let leaves = [("m", "p"), ("a", "z"), ("zz", "zzz"), ("c", "d")].map(|(a, b)| orphan(a, b));
+        assert_eq!(alone(&leaves), [false, false, true, false]);
+        let leaves = [("c", "d"), ("a", "b"), ("d", "f")].map(|(a, b)| orphan(a, b));
+        assert_eq!(alone(&leaves), [false, true, false]);
+    }
+
+    #[test]
+    fn intervals_join() {
+        let mut covered = Covered::default();
+        for (from, to) in [("c", "e"), ("x", "z"), ("d", "g"), ("a", "a")] {
+            covered.add(from.as_bytes(), to.as_bytes());
+        }
+        assert_eq!(covered.intervals.len(), 3);
+        for (key, inside) in [
+            ("a", true),
+            ("b", false),
+            ("c", true),
+            ("f", true),
+            ("gg", false),
+            ("y", true),
+        ] {
+            assert_eq!(covered.holds(key.as_bytes()), inside, "{key}");
+        }
+    }
+}

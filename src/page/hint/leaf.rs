@@ -1,0 +1,177 @@
+//! Where in a leaf a lookup will look, guessed before the leaf is there.
+//!
+//! A lookup waits for memory twice in a leaf: for the arrays it searches, and for the record or value they lead to. How
+//! far the key lies between the separators around the leaf says about where the second will be, if keys are spread
+//! evenly, as hashes and numbers are: then both are asked for at once. A wrong guess costs some useless traffic, no more
+//! than asking for the longest arrays of any leaf, which is what is done while nothing is known.
+
+use crate::page::header::HEADER;
+use crate::page::leaf::{Leaf, SLOT};
+use crate::page::Source;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+const LINE: usize = 64;
+/// Most lines of the arrays that are asked for.
+const ARRAYS: usize = 16;
+/// Lines of the arrays that are asked for in any case: a constant number needs no loop.
+const FEW: usize = 4;
+/// Lines around the guessed place: in a dense leaf, whose values have their place by number, and among records.
+const DENSE_LINES: usize = 2;
+const RECORD_LINES: usize = 16;
+const DENSE: u32 = 1;
+
+/// What the leaves of the last lookups were like: lines to where a dense one's values end << 16 | lines of the arrays << 1 |
+/// dense. 0: not known.
+#[derive(Debug, Default)]
+pub struct Guess(AtomicU32);
+
+impl Guess {
+    /// What `other` knows.
+    #[inline(always)]
+    pub fn of(other: &Guess) -> Guess {
+        Guess(AtomicU32::new(other.0.load(Relaxed)))
+    }
+
+    /// Hands on what it knows, if that is news.
+    #[inline(always)]
+    pub fn tell(&self, other: &Guess) {
+        let known = self.0.load(Relaxed);
+        if known != other.0.load(Relaxed) {
+            other.0.store(known, Relaxed);
+        }
+    }
+
+    /// Asks memory for what a lookup in the leaf `page` will need. `fraction`: how far its key lies between the
+    /// separators, as `Branch::fraction` tells.
+    #[inline(always)]
+    pub fn ask<'s, S: Source<'s> + ?Sized>(&self, source: &S, page: u64, fraction: Option<u32>) {
+        let known = self.0.load(Relaxed);
+        let lines = (known as u16 >> 1) as usize;
+        let Some(fraction) = fraction.filter(|_| known != 0) else {
+            return source.prefetch(page, ARRAYS * LINE);
+        };
+        source.prefetch_at(page, 0, FEW);
+        if lines > FEW {
+            source.prefetch_at(page, FEW * LINE, lines.min(ARRAYS) - FEW);
+        }
+        let (size, body) = (source.page_size(), lines * LINE);
+        let end = if known & DENSE != 0 {
+            (known >> 16) as usize * LINE
+        } else {
+            size
+        };
+        let far = (end.saturating_sub(body) * fraction as usize) >> 16;
+        // Both go up with their keys: values from behind the arrays, records so that the last ends where the page does.
+        // The window is moved rather than cut at the page's end: a constant number of lines needs no loop.
+        let from = |middle: usize, window: usize| {
+            let from = middle.saturating_sub(window * LINE / 2).max(body) & !(LINE - 1);
+            from.min(size.saturating_sub(window * LINE))
+        };
+        if known & DENSE != 0 {
+            source.prefetch_at(page, from(body + far, DENSE_LINES), DENSE_LINES);
+        } else {
+            source.prefetch_at(page, from(body + far, RECORD_LINES), RECORD_LINES);
+        }
+    }
+
+    /// Takes note of what a leaf is like.
+    #[inline(always)]
+    pub fn learn(&self, leaf: &Leaf<'_>) {
+        let (_, class, value) = leaf.shape();
+        if leaf.is_dense() {
+            self.learn_dense(class * leaf.len(), value * leaf.len());
+        } else {
+            self.learn_slotted(SLOT * leaf.len());
+        }
+    }
+
+    /// Takes note of a slotted leaf whose arrays take `arrays` bytes.
+    #[inline(always)]
+    pub fn learn_slotted(&self, arrays: usize) {
+        self.keep((HEADER + arrays).div_ceil(LINE) as u32, 0, 0);
+    }
+
+    /// Takes note of a dense leaf with so many bytes of keys and of values.
+    #[inline(always)]
+    pub fn learn_dense(&self, keys: usize, values: usize) {
+        let end = (HEADER + keys + values).div_ceil(LINE) as u32;
+        self.keep((HEADER + keys).div_ceil(LINE) as u32, end, DENSE);
+    }
+
+    #[inline(always)]
+    fn keep(&self, lines: u32, end: u32, dense: u32) {
+        let (now, known) = (end << 16 | lines << 1 | dense, self.0.load(Relaxed));
+        // One line more or less is not worth a store that other threads on this transaction would wait for.
+        let near = (now as u16).abs_diff(known as u16) <= 2 && (now >> 16).abs_diff(known >> 16) <= 1;
+        if !near || (now ^ known) & DENSE != 0 {
+            self.0.store(now, Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::page::hint::recorder::Asked;
+    use crate::page::leaf::Stored;
+    use crate::page::leaf_build::{build_leaf, Entry};
+    use crate::page::suffix::Suffix;
+    use crate::util::hash::fingerprint;
+
+    /// The lines of the leaf that were asked for.
+    fn lines(asked: &Asked) -> Vec<usize> {
+        asked.take().iter().map(|(_, at)| at / LINE).collect()
+    }
+
+    #[test]
+    fn what_one_transaction_learns_the_next_one_knows() {
+        let (kept, first) = (Guess::default(), Guess::default());
+        first.learn_slotted(140);
+        first.tell(&kept);
+        let (second, alone, with) = (Guess::of(&kept), Asked::default(), Asked::default());
+        first.ask(&alone, 5, Some(30_000));
+        second.ask(&with, 5, Some(30_000));
+        assert_eq!(lines(&alone), lines(&with));
+        assert_ne!(kept.0.load(Relaxed), 0, "nothing was told");
+    }
+
+    #[test]
+    fn asks_for_the_arrays_and_around_the_value() {
+        for (width, value) in [(12, 150), (8, 8)] {
+            let keys: Vec<Vec<u8>> = (0..21u64)
+                .map(|i| (i << 32).to_be_bytes().repeat(2)[..width].to_vec())
+                .collect();
+            let value = vec![7; value];
+            let entry = |key| Entry {
+                suffix: Suffix::of(key),
+                fingerprint: fingerprint(key),
+                value: Stored::Inline(&value),
+            };
+            let entries: Vec<Entry<'_>> = keys.iter().map(|key| entry(key)).collect();
+            let mut page = vec![0; 4096];
+            build_leaf(&mut page, 0, b"", &entries, 0);
+            let leaf = Leaf::new(&page).expect("a leaf");
+            let (guess, asked) = (Guess::default(), Asked::default());
+            guess.ask(&asked, 5, Some(100));
+            assert_eq!(lines(&asked), (0..ARRAYS).collect::<Vec<_>>(), "nothing is known yet");
+            guess.learn(&leaf);
+            guess.ask(&asked, 5, None);
+            assert_eq!(
+                lines(&asked),
+                (0..ARRAYS).collect::<Vec<_>>(),
+                "nothing is known of the key"
+            );
+            for fraction in [0, 1, 20_000, 40_000, 65_535] {
+                guess.ask(&asked, 5, Some(fraction));
+                let lines = lines(&asked);
+                assert!(lines.contains(&0) && lines.iter().all(|line| *line < 64), "{lines:?}");
+            }
+            if !leaf.is_dense() {
+                // Records of a full leaf, evenly spread: the one in the middle begins in the middle of the page.
+                guess.ask(&asked, 5, Some(1 << 15));
+                let at = leaf.record(10).expect("a record");
+                assert!(lines(&asked).contains(&(at / LINE)), "{at}");
+            }
+        }
+    }
+}

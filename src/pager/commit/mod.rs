@@ -1,0 +1,435 @@
+//! Publishing a commit, and making commits durable.
+//!
+//! ```text
+//! writing   -> written      pages are on their way; undone by dropping                       [Place]
+//! written   -> tip          the slot is written; id used up, seat free                       [Writing::commit]
+//! tip       -> visible      lazily at once; full: when durable                               [show]
+//! visible   -> durable      a sync begun after the slot was written succeeded                [sync_data]
+//! any       -> poisoned     slot write or sync failed: in doubt until opened again           [poison]
+//! ```
+//!
+//! - I-1: a slot is written only if it is not durable's, syncing's or tip's. The writer reads `syncing` before
+//!   `durable`: the commit that moves from one to the other meanwhile is excluded by the first.
+//! - I-2: slot n lists every byte written after base(n), which was durable when n was written; a commit too large to be
+//!   listed is synced first.
+//! - I-4: the id is used up before the slot is written.
+//! - I-5: `durable` rises to what was tip when `syncing` was published, after the sync.
+//! - I-7: a lazy commit on top of a full one not yet durable waits as if it were full.
+//! - I-8: failure before the slot write undoes; failure at it or at a sync poisons.
+//!
+//! Commits that arrive while a sync runs wait for it ([`sync_turn`]); then one of them syncs for all. The writer's seat
+//! is free meanwhile.
+
+use crate::pager::shared::{Seat, RING};
+mod image;
+mod records;
+mod recover;
+mod sync_turn;
+
+pub use image::Image;
+pub use records::{dead_changes, Change};
+pub(in crate::pager) use records::{Freed, Record, Run, Tail};
+pub(in crate::pager) use recover::{empty_image, recover};
+pub(in crate::pager) use sync_turn::Turns;
+
+use crate::error::{Error, Result};
+use crate::file::peers::Peers;
+use crate::page::meta::{Meta, Spill, SLOT, SLOTS, TAIL_MAX};
+use crate::page::{Place, Root};
+use crate::pager::page_writer::Writing;
+use crate::pager::{Desc, Durability, Pager, Roots, Wait};
+use crate::util::crc32c;
+use crate::util::seeded::{self, Bug};
+use records::{spill_bytes, Listing, Next, Spilled};
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::Arc;
+
+/// Unsynced bytes from which a lazy commit syncs: recovery writes and reads so much in less than 10 ms.
+const LAZY_BYTES: u64 = 3 << 20;
+/// Unsynced commits from which a lazy commit syncs.
+const LAZY_COMMITS: usize = 256;
+
+/// A commit that is in its slot.
+struct Published {
+    id: u64,
+    /// It becomes visible by a sync only.
+    unsynced: bool,
+    /// So much is unsynced that it is time for a sync.
+    backlog: bool,
+}
+
+impl Writing {
+    /// Publishes, and waits until the commit is what `durability` says. Everything placed was written before.
+    ///
+    /// # Errors
+    /// `NoSpace`, `Io`, `Corrupt`: undone, the database is as before. `InDoubt`, `Poisoned`: see [`crate::Error`].
+    pub fn commit(self, roots: Roots, durability: Durability) -> Result<u64> {
+        let pager = self.pager.clone();
+        let published = self.publish(roots, durability)?;
+        if published.unsynced || published.backlog {
+            pager.sync_data(published.id, false)?;
+        }
+        Ok(published.id)
+    }
+
+    /// Publishes, and leaves waiting to others: the commit is durable, and if it is to be full visible, after a later
+    /// sync ([`Pager::wait_durable`]).
+    ///
+    /// # Errors
+    /// As [`Writing::commit`].
+    pub fn commit_async(self, roots: Roots, durability: Durability) -> Result<u64> {
+        let pager = self.pager.clone();
+        let published = self.publish(roots, durability)?;
+        if published.backlog {
+            pager.sync_data(published.id, false)?;
+        }
+        Ok(published.id)
+    }
+
+    fn publish(mut self, roots: Roots, durability: Durability) -> Result<Published> {
+        let pager = self.pager.clone();
+        let shared = &pager.shared;
+        self.check_freed()?;
+        self.check_roots(&roots)?;
+        let tip = shared.tip().get();
+        // The ring must not overwrite what `visible` names; a lazy backlog has its own bound below.
+        let behind = self.id - shared.visible().load(SeqCst) >= RING - 4;
+        if self.sync_first || behind {
+            pager.sync_data(tip.id, self.sync_first).map_err(|_| Error::Poisoned)?;
+        }
+        let free = shared.free_slot(SLOTS);
+        let (slot, durable) = free.ok_or_else(|| Error::Panic("no meta slot is free".into()))?;
+        let seat = Seat { id: self.id, slot };
+        let base = durable.id;
+        let folded = if self.folding { tip.id } else { self.state.folded };
+        let mut next = self.make_tail(base, folded)?;
+        let pages = self.pages();
+        if pager.file_pages.load(SeqCst) < pages && pages > pager.first_page() {
+            let need = pages * pager.page_size as u64;
+            // Others may have made it longer than is known here.
+            if pager.storage.len()? < need {
+                pager.storage.set_len(need)?;
+            }
+            pager.file_pages.fetch_max(pages, SeqCst);
+        }
+        let count = |runs: &mut dyn Iterator<Item = u64>| runs.sum::<u64>();
+        let died = count(&mut next.record.freed.iter().map(|f| f.pages));
+        let revived = count(&mut next.record.taken.iter().map(|t| t.1));
+        let meta = Meta {
+            page_size: pager.page_size as u32,
+            uuid: pager.uuid,
+            write: pager.features.0,
+            may: pager.features.1,
+            id: self.id,
+            base,
+            folded,
+            time: crate::pager::now(),
+            pages,
+            dead: (self.state.dead + died).saturating_sub(revived),
+            main: roots.main,
+            catalogue: roots.catalogue,
+            space: roots.space,
+            spills: next.spilled.iter().map(|s| s.spill).collect(),
+            inline: std::mem::take(&mut next.listing.bytes),
+            ..Meta::default()
+        };
+        let bytes = self.state.slot.get_or_insert_with(|| Box::new([0; SLOT]));
+        meta.write(bytes);
+        shared.next_id().store(self.id + 1, SeqCst);
+        if let Err(error) = pager.storage.write_at((seat.slot * SLOT) as u64, &bytes[..]) {
+            pager.poison();
+            return Err(Error::InDoubt(format!("writing its meta slot failed: {error}")));
+        }
+        let desc = Desc {
+            id: self.id,
+            pages,
+            main: roots.main,
+            catalogue: roots.catalogue,
+        };
+        next.listing.bytes = meta.inline;
+        let backlog = self.adopt(desc, roots.space, next, folded, meta.dead, durable.id);
+        shared.describe(&desc, base);
+        if durability == Durability::Full {
+            shared.full_tip().store(desc.id, SeqCst);
+        }
+        shared.tip().set(seat);
+        let now = durability == Durability::Lazy && shared.full_tip().load(SeqCst) <= shared.durable().get().id;
+        if now || seeded::on(Bug::ShowUndurable) {
+            shared.show(desc.id);
+        }
+        drop(self);
+        Ok(Published {
+            id: desc.id,
+            unsynced: !now,
+            backlog,
+        })
+    }
+
+    /// Takes the new commit as the state to build on; answers whether much is unsynced.
+    fn adopt(&mut self, desc: Desc, space: Root, next: Next, folded: u64, dead: u64, durable: u64) -> bool {
+        let old_pages = self.state.tip.pages;
+        // What was synced before the slot is not waiting for anything.
+        let bytes = if self.sync_first { 0 } else { self.bytes };
+        let state = &mut self.state;
+        if self.folding {
+            state.space.folded();
+            state.changes = 0;
+        }
+        state.space.pool.remove(old_pages, self.end - old_pages);
+        state.space.apply(&next.record);
+        state.changes += next.record.changes();
+        state.tail.turn(next);
+        state.tip = desc;
+        state.space_root = space;
+        state.folded = folded;
+        state.dead = dead;
+        state
+            .unsynced
+            .drain(..state.unsynced.partition_point(|(id, _)| *id <= durable));
+        state.unsynced.push((desc.id, bytes));
+        self.done = true;
+        let unsynced: u64 = self.state.unsynced.iter().map(|(_, bytes)| bytes).sum();
+        unsynced > LAZY_BYTES || self.state.unsynced.len() > LAZY_COMMITS
+    }
+
+    /// A root outside the file would make a slot that no opener accepts.
+    fn check_roots(&self, roots: &Roots) -> Result<()> {
+        let inside = |root: &Root| {
+            let page = root.ptr.page;
+            let there = page >= self.pager.first_page() && page < self.pages() && root.ptr.birth <= self.id;
+            if root.height == 0 {
+                *root == Root::default()
+            } else {
+                there
+            }
+        };
+        match inside(&roots.main) && inside(&roots.catalogue) && inside(&roots.space) {
+            true => Ok(()),
+            false => Err(Error::Panic("a root is not in the file".into())),
+        }
+    }
+
+    /// Pages of the file if this were committed now.
+    fn pages(&self) -> u64 {
+        let end = self.own.last().map_or(0, |(page, pages)| page + pages);
+        end.max(self.state.tip.pages)
+    }
+
+    /// This commit's record as things stand.
+    fn record(&self, spilled: &[Spill]) -> Record {
+        let old = self.state.tip.pages;
+        let mut freed = self.freed.clone();
+        freed.extend(spilled.iter().map(|s| Freed {
+            page: s.page,
+            pages: s.pages,
+            birth: s.birth,
+        }));
+        // Pages behind the old end that were taken and given back: dead from the start.
+        let mut unused = old;
+        for (page, pages) in self.own.iter().filter(|(page, pages)| page + pages > old) {
+            if page > unused {
+                freed.push(Freed {
+                    page: unused,
+                    pages: page - unused,
+                    birth: self.id,
+                });
+            }
+            unused = page + pages;
+        }
+        freed.retain(|f| f.pages > 0);
+        freed.sort_unstable();
+        freed.dedup_by(|next, before| {
+            let joins = before.page + before.pages == next.page && before.birth == next.birth;
+            let joins = joins && before.pages + next.pages <= u64::from(u32::MAX);
+            if joins {
+                before.pages += next.pages;
+            }
+            joins
+        });
+        let taken = self.own.iter().filter(|(page, _)| *page < old);
+        Record {
+            id: self.id,
+            runs: self.runs(),
+            freed,
+            taken: taken.map(|(page, pages)| (page, pages.min(old - page))).collect(),
+        }
+    }
+
+    /// The tail of this commit's slot. What does not fit is written to an extent, which is taken like any page.
+    fn make_tail(&mut self, base: u64, folded: u64) -> Result<Next> {
+        let tail = &mut self.state.tail;
+        let (mut spilled, mut dropped, gone) = tail.keep(base, folded);
+        let mut listing = tail.list(gone, base, folded);
+        let record = self.record(&dropped);
+        record.encode(base, folded, &mut listing.bytes);
+        if spill_bytes(&spilled) + listing.bytes.len() <= TAIL_MAX {
+            let record = Arc::new(record);
+            return Ok(Next {
+                record,
+                spilled,
+                gone,
+                listing,
+            });
+        }
+        let inline = &self.state.tail.inline;
+        let mut moved: Vec<Arc<Record>> = inline[gone..].to_vec();
+        let gone = inline.len();
+        if spill_bytes(&spilled) * 2 > TAIL_MAX {
+            // So many extents that they are gathered into one.
+            let old = std::mem::take(&mut spilled);
+            dropped.extend(old.iter().map(|s| s.spill));
+            moved.splice(0..0, old.iter().flat_map(|s| s.records.iter().cloned()));
+        }
+        let size = self.pager.page_size as u64;
+        let mut bytes = Vec::new();
+        moved.iter().for_each(|r| r.encode(base, folded, &mut bytes));
+        let before = bytes.len();
+        self.record(&dropped).encode(base, folded, &mut bytes);
+        // Taking the extent changes the record by an entry or two.
+        let mut pages = (bytes.len() as u64 + 128).div_ceil(size);
+        let (page, record) = loop {
+            let page = self.take_exact(pages)?;
+            let record = self.record(&dropped);
+            bytes.truncate(before);
+            record.encode(base, folded, &mut bytes);
+            if bytes.len() as u64 <= pages * size {
+                break (page, record);
+            }
+            self.release(page, pages, self.id);
+            pages += 1;
+        };
+        let length = u32::try_from(bytes.len()).map_err(|_| Error::Limit("too many pages freed in one transaction"))?;
+        let checksum = crc32c(&bytes);
+        bytes.resize((pages * size) as usize, 0);
+        self.write(page, pages, &[&bytes])?;
+        let record = Arc::new(record);
+        moved.push(record.clone());
+        spilled.push(Spilled {
+            spill: Spill {
+                page,
+                pages,
+                bytes: length,
+                checksum,
+                birth: self.id,
+            },
+            records: moved.into(),
+        });
+        Ok(Next {
+            record,
+            spilled,
+            gone,
+            listing: Listing::default(),
+        })
+    }
+}
+
+impl Pager {
+    /// Makes every visible commit durable.
+    ///
+    /// # Errors
+    /// `Poisoned`, `InDoubt`.
+    pub fn sync(&self) -> Result<()> {
+        self.check_fork()?;
+        if self.is_poisoned() {
+            return Err(Error::Poisoned);
+        }
+        self.sync_data(self.shared.tip().get().id, false)
+    }
+
+    /// Makes commit `id` durable, if it is not yet, together with whatever was published meanwhile; `Wait::Try`: only
+    /// answers whether it is. Other waits end with the sync, whenever that is.
+    ///
+    /// # Errors
+    /// `Busy` (not durable, and not to be waited for), `Invalid` (no such commit), `InDoubt`, `Poisoned`, `Forked`.
+    pub fn wait_durable(&self, id: u64, wait: Wait) -> Result<()> {
+        self.check_fork()?;
+        if self.shared.durable().get().id >= id {
+            return Ok(());
+        }
+        if id > self.shared.tip().get().id {
+            return Err(Error::Invalid("no commit has this number yet"));
+        }
+        match wait {
+            Wait::Try if self.is_poisoned() => Err(Error::Poisoned),
+            Wait::Try => Err(Error::Busy("the commit is not durable yet")),
+            _ => self.sync_data(id, false),
+        }
+    }
+
+    /// Makes commit `id` durable, with whatever was published meanwhile; `anyway`: syncs even if it is, for data that
+    /// belongs to no commit yet.
+    fn sync_data(&self, id: u64, mut anyway: bool) -> Result<()> {
+        let shared = &self.shared;
+        while anyway || shared.durable().get().id < id {
+            // What belongs to no commit is in no other's sync.
+            let Some(mut here) = self.turns.take(if anyway { u64::MAX } else { id }) else {
+                continue;
+            };
+            let _everywhere = SyncRight::take(&*self.peers)?;
+            let durable = shared.durable().get().id;
+            if durable >= id && !anyway {
+                here.covered = durable;
+                break;
+            }
+            if self.is_poisoned() {
+                return Err(Error::InDoubt("another sync failed".into()));
+            }
+            let (tip, base) = shared.claim_tip();
+            let left = shared.begin_sync();
+            let synced = match seeded::on(Bug::SkipSync) {
+                true => Ok(()),
+                false => self.storage.sync().and_then(|()| self.prove(left, tip)),
+            };
+            if let Err(error) = synced.or_else(|e| seeded::on(Bug::ForgetFailedSync).then_some(()).ok_or(e)) {
+                self.poison();
+                return Err(Error::InDoubt(format!("its sync failed: {error}")));
+            }
+            shared.end_sync();
+            shared.synced(tip, base);
+            here.covered = tip.id;
+            anyway = false;
+        }
+        Ok(())
+    }
+
+    /// A sync found unfinished (`left`): its leader is gone, and what it learned with it. An error it saw is not told
+    /// again to those who opened the file later, so the commit is read back from the disk.
+    fn prove(&self, left: bool, tip: Seat) -> Result<()> {
+        if !left || seeded::on(Bug::BelieveAfterDeath) {
+            return Ok(());
+        }
+        match recover::is_on_disk(&*self.storage, tip.slot, tip.id)? {
+            true => Ok(()),
+            false => Err(Error::corrupt(0, "an earlier sync did not write what it should have")),
+        }
+    }
+
+    /// After a failed sync or slot write nothing unsynced can be trusted, and the cache may show what the disk lacks.
+    pub(in crate::pager) fn poison(&self) {
+        self.shared.poison();
+        self.see_poison();
+        self.wake_waiters();
+    }
+
+    /// Forgets, once, which pages were verified: those of what was not durable may come back from the disk as they were.
+    pub(in crate::pager) fn see_poison(&self) {
+        if !self.poison_seen.swap(true, SeqCst) {
+            self.tags.clear();
+        }
+    }
+}
+
+/// The right to sync, in all processes.
+struct SyncRight<'a>(&'a dyn Peers);
+
+impl SyncRight<'_> {
+    fn take(peers: &dyn Peers) -> Result<SyncRight<'_>> {
+        peers.lock_sync().map(|()| SyncRight(peers))
+    }
+}
+
+impl Drop for SyncRight<'_> {
+    fn drop(&mut self) {
+        self.0.unlock_sync();
+    }
+}

@@ -1,0 +1,145 @@
+//! Who syncs: one thread of the process at a time, for all that wait.
+//!
+//! Who has synced gives the turn to the first whose commit came too late for it, and only then wakes those whose commits
+//! are durable: so the disk is at work again while they come to. Each waits for a word of its own; no lock is passed
+//! from one to the next.
+
+use parking_lot::Mutex;
+use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
+use std::sync::Arc;
+use std::thread::{self, Thread};
+
+const WAIT: u8 = 0;
+/// The turn is the waiter's.
+const YOURS: u8 = 1;
+/// The waiter's commit is durable, or a sync failed.
+const LOOK: u8 = 2;
+
+/// Turns at syncing.
+#[derive(Debug, Default)]
+pub(in crate::pager) struct Turns(Mutex<Queue>);
+
+#[derive(Debug, Default)]
+struct Queue {
+    taken: bool,
+    waiting: Vec<Waiter>,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    id: u64,
+    thread: Thread,
+    word: Arc<AtomicU8>,
+}
+
+impl Waiter {
+    fn wake(&self, why: u8) {
+        self.word.store(why, SeqCst);
+        self.thread.unpark();
+    }
+}
+
+/// The turn; dropping it passes it on.
+#[derive(Debug)]
+pub(in crate::pager) struct Turn<'a> {
+    turns: &'a Turns,
+    /// Waiters for commits up to this need not wait longer. Everybody looks for himself unless it is set.
+    pub covered: u64,
+}
+
+impl Turns {
+    /// Waits for the turn, or until somebody else's made commit `id` durable or failed (`None`: look).
+    pub fn take(&self, id: u64) -> Option<Turn<'_>> {
+        let turn = || Turn {
+            turns: self,
+            covered: u64::MAX,
+        };
+        let word = {
+            let mut queue = self.0.lock();
+            if !queue.taken {
+                queue.taken = true;
+                return Some(turn());
+            }
+            let word = Arc::new(AtomicU8::new(WAIT));
+            queue.waiting.push(Waiter {
+                id,
+                thread: thread::current(),
+                word: word.clone(),
+            });
+            word
+        };
+        loop {
+            match word.load(SeqCst) {
+                WAIT => thread::park(),
+                YOURS => return Some(turn()),
+                _ => return None,
+            }
+        }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut queue = self.turns.0.lock();
+        let waiting = std::mem::take(&mut queue.waiting);
+        let (covered, mut late): (Vec<Waiter>, Vec<Waiter>) = waiting.into_iter().partition(|w| w.id <= self.covered);
+        queue.taken = !late.is_empty();
+        let next = (!late.is_empty()).then(|| late.remove(0));
+        queue.waiting = late;
+        drop(queue);
+        next.iter().for_each(|w| w.wake(YOURS));
+        covered.iter().for_each(|w| w.wake(LOOK));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicU64;
+
+    #[test]
+    fn everybody_is_served_by_few_turns() {
+        let (turns, made, durable, taken) = <(Turns, AtomicU64, AtomicU64, AtomicU64)>::default();
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..500 {
+                        let id = made.fetch_add(1, SeqCst) + 1;
+                        while durable.load(SeqCst) < id {
+                            let Some(mut turn) = turns.take(id) else { continue };
+                            if durable.load(SeqCst) >= id {
+                                turn.covered = durable.load(SeqCst);
+                                break;
+                            }
+                            let tip = made.load(SeqCst);
+                            thread::yield_now();
+                            taken.fetch_add(1, SeqCst);
+                            assert!(durable.swap(tip, SeqCst) < tip, "two had the turn");
+                            turn.covered = tip;
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!(durable.load(SeqCst), 4000);
+        assert!(taken.load(SeqCst) <= 4000);
+        assert!(!turns.0.lock().taken);
+    }
+
+    #[test]
+    fn a_failed_turn_wakes_all() {
+        let turns = Turns::default();
+        let turn = turns.take(1);
+        thread::scope(|scope| {
+            for id in 2..6 {
+                let turns = &turns;
+                scope.spawn(move || assert!(turns.take(id).is_none()));
+            }
+            while turns.0.lock().waiting.len() < 4 {
+                thread::yield_now();
+            }
+            drop(turn);
+        });
+        assert!(!turns.0.lock().taken);
+    }
+}

@@ -1,0 +1,533 @@
+//! What the holder of the writer's seat does before the commit: taking pages, writing them, releasing others.
+//!
+//! Nothing here changes what anybody sees. Dropping a [`Writing`] gives the taken pages back to the pool; what was
+//! written lies in pages nobody refers to (I-8).
+//!
+//! Where pages come from: the smallest hole that fits; else, if the file is small for what lives in it, its end; else
+//! the largest hole. Overwriting at random in an aged file at 1.5 times its live size needs half the writes it needs at
+//! 1.2 times, so up to there growing is preferred to many small holes.
+
+use super::commit::{Freed, Run};
+use super::space::zone_of;
+use super::space::Ranges;
+use super::write_lock::WriteState;
+use super::{Dead, Desc, Pager, View, Wait, ZONE_PAGES};
+use crate::error::{Error, Result};
+use crate::page::meta::{SECTOR, SLOT, SLOTS};
+use crate::page::{Life, Place, Root, META_BYTES, PAGE_MAX, PIECE, PRIVATE, U48_MAX};
+use crate::util::crc32c;
+use crate::util::seeded::{self, Bug};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::Arc;
+
+/// A commit that wrote more than this is synced before its slot is written, instead of being listed for verification.
+pub(super) const LISTED_MAX: u64 = 4 << 20;
+/// After so many bytes the medium is given something to do: the sync at the end takes less time, and so does the one by
+/// which others begin if this process is killed before it.
+const BEGIN_SYNC: u64 = 4 << 20;
+/// With fewer free pages known, another zone is looked at.
+const FREE_WANTED: u64 = 1024;
+/// A hole of this many pages is good enough, whatever was asked for.
+const HOLE_GOOD: u64 = 64;
+/// The file grows ahead of small commits: by an eighth, between these bounds, in zeros. A sync of what is written there
+/// later has no metadata to write: on ext4 that is half of the time of a small commit.
+const AHEAD_MIN: u64 = 64 << 10;
+const AHEAD_MAX: u64 = 1 << 20;
+/// Writes of more bytes than this gain less than writing the zeros costs.
+const AHEAD_WRITE: u64 = 64 << 10;
+/// So few pages are better written behind the end than in two places: to a small commit each place costs as much as 20
+/// pages.
+const WHOLE_MAX: u64 = 32;
+/// So few pages that live long are better written into holes, each for itself, than behind the end, if a sync follows: they
+/// leave such holes behind, and zeros ahead of the end cost a small commit as much as two more places.
+const PIECES_MAX: u64 = 8;
+/// Changes that are always worth keeping in the tail.
+const FOLD_MIN: usize = 1000;
+
+/// Pages written by this transaction, for its record.
+#[derive(Debug)]
+pub(super) enum Written {
+    /// Tree pages and their sums.
+    Pages(Vec<u32>),
+    /// One piece of a value.
+    Piece { pages: u64, bytes: u64, checksum: u32 },
+}
+
+impl Written {
+    fn pages(&self) -> u64 {
+        match self {
+            Written::Pages(sums) => sums.len() as u64,
+            Written::Piece { pages, .. } => *pages,
+        }
+    }
+}
+
+/// The writer's seat: exists once; dropping it without `commit` undoes everything.
+#[derive(Debug)]
+pub struct Writing {
+    pub(super) pager: Arc<Pager>,
+    pub(super) state: Box<WriteState>,
+    pub(super) id: u64,
+    /// End of the file as this transaction sees it, in pages.
+    pub(super) end: u64,
+    /// Pages taken and not given back.
+    pub(super) own: Ranges,
+    pub(super) freed: Vec<Freed>,
+    pub(super) written: BTreeMap<u64, Written>,
+    pub(super) bytes: u64,
+    /// The data must be durable before the slot is written, because it is not listed.
+    pub(super) sync_first: bool,
+    /// A sync follows the commit at once.
+    synced_alone: bool,
+    pub(super) folding: bool,
+    pub(super) done: bool,
+    pub(super) damage: Option<(u64, &'static str)>,
+}
+
+impl Pager {
+    /// Takes the writer's seat, waiting as told; `cancel` set by another thread ends the wait with `Cancelled`.
+    ///
+    /// # Errors
+    /// `Busy`, `Cancelled`, `Poisoned`, `ReadOnly`, `Forked`; `Corrupt`, `Io` (the newest slot cannot be read).
+    pub fn lock_write(self: &Arc<Self>, wait: Wait, cancel: &AtomicBool) -> Result<Writing> {
+        if self.read_only {
+            return Err(Error::ReadOnly("the database was opened read-only"));
+        }
+        let state = self.take_seat(wait, cancel)?;
+        // From here on dropping it gives the seat back.
+        let mut writing = Writing::on(self, state);
+        writing.begin()?;
+        Ok(writing)
+    }
+}
+
+impl Writing {
+    /// In the seat, not yet ready.
+    fn on(pager: &Arc<Pager>, mut state: Box<WriteState>) -> Writing {
+        Writing {
+            pager: pager.clone(),
+            id: 0,
+            end: state.tip.pages,
+            own: std::mem::take(&mut state.own),
+            state,
+            freed: Vec::new(),
+            written: BTreeMap::new(),
+            bytes: 0,
+            sync_first: false,
+            synced_alone: false,
+            folding: false,
+            done: false,
+            damage: None,
+        }
+    }
+
+    /// Gets ready: erases what recovery rejected, catches up, and chooses the id.
+    fn begin(&mut self) -> Result<()> {
+        self.erase_rejected()?;
+        let pager = self.pager.clone();
+        pager.catch_up(&mut self.state)?;
+        self.end = self.state.tip.pages;
+        // Writers that were killed left gaps: the descriptor of the tip must not be overwritten before another is there.
+        let next = pager.shared.next_id().load(SeqCst);
+        let clash = next % super::shared::RING == self.state.tip.id % super::shared::RING;
+        self.id = next + u64::from(clash);
+        if self.id > U48_MAX {
+            return Err(Error::Limit(
+                "commit ids are used up; copy the database into a new file",
+            ));
+        }
+        self.refresh();
+        Ok(())
+    }
+
+    /// A rejected commit could become valid when later ones rewrite its missing pages, and a torn slot when a later commit
+    /// is torn in it: such slots are erased first. Their first sectors only: zeros elsewhere might be just what is missing.
+    fn erase_rejected(&mut self) -> Result<()> {
+        let shared = &self.pager.shared;
+        let slots = shared.erase().load(SeqCst);
+        if slots == 0 || seeded::on(Bug::KeepRejected) {
+            return Ok(());
+        }
+        let storage = &self.pager.storage;
+        let erased = (0..SLOTS)
+            .filter(|slot| slots >> slot & 1 != 0)
+            .try_for_each(|slot| storage.write_at((slot * SLOT) as u64, &[0; SECTOR]));
+        if let Err(error) = erased.and_then(|()| storage.sync()) {
+            self.pager.poison();
+            return Err(error);
+        }
+        shared.erase().store(0, SeqCst);
+        Ok(())
+    }
+
+    /// Moves to the pool what became reusable. The durable point is read before the readers (I-3).
+    pub(super) fn refresh(&mut self) {
+        self.pager.refresh(&mut self.state);
+    }
+
+    /// The commit this transaction builds on.
+    pub fn tip(&self) -> Desc {
+        self.state.tip
+    }
+
+    /// Its environment.
+    pub fn pager(&self) -> &Arc<Pager> {
+        &self.pager
+    }
+
+    /// Read access to all pages, those this transaction wrote included.
+    pub fn view(&self) -> View<'_> {
+        self.pager.view(u64::MAX)
+    }
+
+    /// Root of the space tree at the tip.
+    pub fn space_root(&self) -> Root {
+        self.state.space_root
+    }
+
+    /// Zones (at most 2) worth loading before pages are allocated, because little is known to be free.
+    pub fn zones_wanted(&mut self) -> Vec<u64> {
+        let space = &mut self.state.space;
+        if space.known() == self.state.dead {
+            space.nothing_else();
+        }
+        let more = space.pool.total() < FREE_WANTED && space.known() < self.state.dead;
+        space.wanted(more)
+    }
+
+    /// Hands over the content of the space tree for one zone.
+    pub fn zone_loaded(&mut self, zone: u64, dead: Vec<Dead>) {
+        let WriteState {
+            space,
+            tail,
+            folded,
+            tip,
+            ..
+        } = &mut *self.state;
+        let records = tail.records().filter(|r| r.id > *folded).map(|r| &**r);
+        if space.load(zone, &dead, tip.pages, records).is_none() {
+            self.damage = Some((u64::MAX, "the space tree contradicts itself"));
+            return;
+        }
+        self.refresh();
+        for (page, pages) in self.own.iter() {
+            self.state.space.pool.remove(page, pages);
+        }
+    }
+
+    /// If it is time to fold the tail into the space tree: every change since the last fold, ascending by page (`None`:
+    /// remove the key). The caller applies them to the space tree within this commit.
+    ///
+    /// It is time when much has piled up, or when the slot is nearly full and little would be written.
+    pub fn fold(&mut self) -> Option<Vec<(u64, Option<Dead>)>> {
+        let state = &mut self.state;
+        if !state.space.foldable() {
+            return None;
+        }
+        let much = state.changes + self.freed.len() > FOLD_MIN.max(state.space.extents() / 4);
+        let full =
+            !state.tail.spilled.is_empty() || state.tail.listing.bytes.len() * 4 > crate::page::meta::TAIL_MAX * 3;
+        if !(much || full && state.space.changes() <= 150) {
+            return None;
+        }
+        state.space.join();
+        let edits = state.space.edits();
+        self.folding = !edits.is_empty();
+        self.folding.then_some(edits)
+    }
+
+    /// Tells, before pages are taken, whether a sync follows the commit at once.
+    pub fn set_synced_alone(&mut self, yes: bool) {
+        self.synced_alone = yes;
+    }
+
+    /// Whether a hole of `len` pages is to be used although `want` were asked for.
+    fn hole_will_do(&self, len: u64, want: u64, life: Life) -> bool {
+        if life == Life::Long && self.synced_alone && want <= PIECES_MAX {
+            return true;
+        }
+        let space = &self.state.space;
+        // As of the tip: what this transaction adds replaces other pages, mostly.
+        let kept = self.state.tip.pages.saturating_sub(space.known()) + space.held();
+        let large = len >= HOLE_GOOD || 2 * len >= want && want > WHOLE_MAX;
+        large || (self.end + want) * 2 > kept * 3
+    }
+
+    fn claim(&mut self, page: u64, pages: u64) -> u64 {
+        self.state.space.pool.remove(page, pages);
+        self.own.insert(page, pages);
+        page
+    }
+
+    /// Takes pages at the end of the file, beginning with free ones that lie there already.
+    fn grow(&mut self, want: u64) -> Result<u64> {
+        let pool = &self.state.space.pool;
+        let page = match pool.last() {
+            Some((page, pages)) if page + pages == self.end => page,
+            _ => self.end,
+        };
+        let end = page.checked_add(want).filter(|end| *end < PRIVATE);
+        let bytes = end.and_then(|end| end.checked_mul(self.pager.page_size as u64));
+        match (end, bytes) {
+            (Some(end), Some(bytes)) if bytes <= self.pager.memory.reserved() => {
+                self.end = self.end.max(end);
+                Ok(self.claim(page, want))
+            }
+            _ => Err(Error::Limit(
+                "the file would outgrow the address range reserved for it; open it again",
+            )),
+        }
+    }
+
+    /// Forgets what was written to pages that are given back or written again.
+    fn forget_written(&mut self, page: u64, pages: u64) {
+        let end = page + pages;
+        while let Some((&from, entry)) = self.written.range_mut(..end).next_back() {
+            let to = from + entry.pages();
+            if to <= page {
+                break;
+            }
+            let inside = from >= page && to <= end;
+            match entry {
+                Written::Pages(sums) if !inside => {
+                    let rest = if to > end {
+                        sums.split_off((end - from) as usize)
+                    } else {
+                        Vec::new()
+                    };
+                    sums.truncate(page.saturating_sub(from) as usize);
+                    if sums.is_empty() {
+                        self.written.remove(&from);
+                    }
+                    if !rest.is_empty() {
+                        self.written.insert(end, Written::Pages(rest));
+                    }
+                }
+                Written::Piece { .. } if !inside => {
+                    // What is left of a piece has no checksum of its own.
+                    self.sync_first = true;
+                    self.written.clear();
+                }
+                _ => {
+                    self.written.remove(&from);
+                }
+            }
+            if from < page {
+                break;
+            }
+        }
+    }
+
+    /// Writes into pages of this transaction.
+    pub(super) fn write(&mut self, page: u64, pages: u64, parts: &[&[u8]]) -> Result<()> {
+        if !self.own.contains(page, pages) {
+            return Err(Error::Panic("a page was written that was not taken".into()));
+        }
+        for tag in &self.pager.tags.all()[page as usize..(page + pages) as usize] {
+            tag.store(0, Relaxed);
+        }
+        let at = page * self.pager.page_size as u64;
+        self.grow_ahead(page + pages, pages);
+        self.pager.storage.writev_at(at, parts)?;
+        self.pager.file_pages.fetch_max(page + pages, SeqCst);
+        let before = self.bytes;
+        self.bytes += pages * self.pager.page_size as u64;
+        if before / BEGIN_SYNC != self.bytes / BEGIN_SYNC {
+            self.pager.storage.begin_sync();
+        }
+        if self.bytes > LISTED_MAX {
+            self.sync_first = true;
+            self.written.clear();
+        }
+        Ok(())
+    }
+
+    /// If a small write reaches behind the end of the file: makes the file longer than it needs to be. Nothing depends on
+    /// it: where there is no room, the write itself will tell. Not for the small rests of a large transaction.
+    fn grow_ahead(&self, end: u64, pages: u64) {
+        let (pager, size) = (&*self.pager, self.pager.page_size as u64);
+        if end <= pager.file_pages.load(SeqCst) || self.bytes + pages * size > AHEAD_WRITE {
+            return;
+        }
+        // Another process may have done it.
+        let there = pager.storage.len().unwrap_or(0);
+        let from = self.end.max(end) * size;
+        let to = (from + (from / 8).clamp(AHEAD_MIN, AHEAD_MAX)).next_multiple_of(AHEAD_MIN);
+        let there = match there >= end * size {
+            true => there,
+            false if to > pager.memory.reserved() => return,
+            false => pager.storage.fill(from, to).unwrap_or(0),
+        };
+        pager.file_pages.fetch_max(there / size, SeqCst);
+    }
+
+    /// Gives back what the file is longer than the newest commit needs. Only for the last one who has it open.
+    pub fn trim(&self) -> Result<()> {
+        let (pager, size) = (&*self.pager, self.pager.page_size as u64);
+        let pages = self.state.tip.pages;
+        let need = if pages > pager.first_page() {
+            pages * size
+        } else {
+            META_BYTES
+        };
+        if pager.storage.len()? > need {
+            // Before: a view must not reach what is gone.
+            pager.file_pages.store(pages, SeqCst);
+            pager.storage.set_len(need)?;
+        }
+        Ok(())
+    }
+
+    /// The runs written, for the record.
+    pub(super) fn runs(&self) -> Vec<Run> {
+        if self.sync_first {
+            return Vec::new();
+        }
+        let mut bytes = Vec::new();
+        let run = |(page, written): (&u64, &Written)| match written {
+            Written::Pages(sums) => {
+                bytes.clear();
+                bytes.reserve(4 * sums.len());
+                sums.iter().for_each(|s| bytes.extend_from_slice(&s.to_le_bytes()));
+                Run {
+                    page: *page,
+                    pages: sums.len() as u64,
+                    piece: 0,
+                    checksum: crc32c(&bytes),
+                }
+            }
+            Written::Piece { pages, bytes, checksum } => Run {
+                page: *page,
+                pages: *pages,
+                piece: *bytes,
+                checksum: *checksum,
+            },
+        };
+        self.written.iter().map(run).collect()
+    }
+
+    /// Refuses a commit whose trees were damaged: pages released that cannot have been in use.
+    pub(super) fn check_freed(&mut self) -> Result<()> {
+        self.freed.sort_unstable();
+        let mut end = self.pager.first_page();
+        for f in &self.freed {
+            let next = f.page.saturating_add(f.pages);
+            let zones = zone_of(f.pages) < u64::from(u32::MAX) / ZONE_PAGES;
+            if f.page < end || next > self.state.tip.pages || !zones || f.birth >= self.id {
+                self.damage = Some((f.page, "a page was released twice, or is outside the file"));
+            } else if self.state.space.overlaps(f.page, f.pages) {
+                self.damage = Some((f.page, "a page in use was listed as dead"));
+            }
+            end = next;
+        }
+        match self.damage {
+            Some((page, what)) => Err(Error::corrupt(page, what)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Place for Writing {
+    fn birth(&self) -> u64 {
+        self.id
+    }
+
+    fn take(&mut self, want: u64, life: Life) -> Result<(u64, u64)> {
+        if want == 0 {
+            return Err(Error::Invalid("no pages were asked for"));
+        }
+        let pool = &self.state.space.pool;
+        if let Some((page, _)) = pool.best_fit(want) {
+            return Ok((self.claim(page, want), want));
+        }
+        if let Some((page, pages)) = pool.largest() {
+            if self.hole_will_do(pages, want, life) {
+                return Ok((self.claim(page, pages), pages));
+            }
+        }
+        Ok((self.grow(want)?, want))
+    }
+
+    fn take_exact(&mut self, pages: u64) -> Result<u64> {
+        if pages == 0 {
+            return Err(Error::Invalid("no pages were asked for"));
+        }
+        match self.state.space.pool.best_fit(pages) {
+            Some((page, _)) => Ok(self.claim(page, pages)),
+            None => self.grow(pages),
+        }
+    }
+
+    fn write_pages(&mut self, page: u64, parts: &[&[u8]], sums: &[u32]) -> Result<()> {
+        let size = self.pager.page_size;
+        if parts.len() != sums.len() || parts.iter().any(|part| part.len() != size) {
+            return Err(Error::Panic("pages and their sums do not match".into()));
+        }
+        self.forget_written(page, parts.len() as u64);
+        self.write(page, parts.len() as u64, parts)?;
+        if self.sync_first {
+            return Ok(());
+        }
+        match self.written.range_mut(..page).next_back() {
+            Some((from, Written::Pages(before))) if from + before.len() as u64 == page => {
+                before.extend_from_slice(sums)
+            }
+            _ => {
+                self.written.insert(page, Written::Pages(sums.to_vec()));
+            }
+        }
+        Ok(())
+    }
+
+    fn write_piece(&mut self, page: u64, bytes: &[u8], checksum: u32) -> Result<()> {
+        static ZEROS: [u8; PAGE_MAX] = [0; PAGE_MAX];
+        let size = self.pager.page_size;
+        if bytes.is_empty() || bytes.len() as u64 > PIECE {
+            return Err(Error::Panic("a piece must have 1 byte to 1 MiB".into()));
+        }
+        let pages = bytes.len().div_ceil(size);
+        self.forget_written(page, pages as u64);
+        self.write(page, pages as u64, &[bytes, &ZEROS[..pages * size - bytes.len()]])?;
+        if !self.sync_first {
+            let piece = Written::Piece {
+                pages: pages as u64,
+                bytes: bytes.len() as u64,
+                checksum,
+            };
+            self.written.insert(page, piece);
+        }
+        Ok(())
+    }
+
+    fn release(&mut self, page: u64, pages: u64, birth: u64) {
+        if pages == 0 {
+            return;
+        }
+        if birth != self.id {
+            self.freed.push(Freed { page, pages, birth });
+        } else if self.own.contains(page, pages) {
+            self.own.remove(page, pages);
+            self.forget_written(page, pages);
+            self.state.space.pool.insert(page, pages);
+        } else {
+            self.damage = Some((page, "a page was released that this transaction did not take"));
+        }
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        let mut state = std::mem::take(&mut self.state);
+        if !self.done {
+            for (page, pages) in self.own.iter() {
+                state.space.pool.insert(page, pages);
+            }
+            let beyond = state.tip.pages;
+            state.space.pool.remove(beyond, self.end - beyond);
+        }
+        self.own.clear();
+        state.own = std::mem::take(&mut self.own);
+        self.pager.leave_seat(state);
+    }
+}

@@ -1,0 +1,200 @@
+//! A sorted map from pages to a few words each, for the pages of a file that are dead, free or taken.
+//!
+//! A commit of a hundred puts asks such maps thousands of times, mostly about pages that lie anywhere, so a search in a
+//! balanced tree is what it mainly would cost. Here pages come in blocks, each with a bit per page that is in the map and
+//! the values by page number: one search among the blocks, which are few, then arithmetic.
+
+use std::collections::BTreeMap;
+
+/// Pages of a block.
+const BLOCK: u64 = 1024;
+const WORDS: usize = BLOCK as usize / 64;
+/// Empty blocks that are kept: few pages that come and go, as those of a small commit do, lie in few blocks.
+const SPARE: usize = 4;
+
+/// A sorted map from pages to `V`.
+#[derive(Debug, Clone)]
+pub(in crate::pager) struct PageMap<V> {
+    /// Blocks by number; none is empty.
+    blocks: BTreeMap<u64, Block<V>>,
+    len: usize,
+    spare: Vec<Block<V>>,
+}
+
+#[derive(Debug, Clone)]
+struct Block<V> {
+    bits: [u64; WORDS],
+    values: Vec<V>,
+}
+
+fn word(page: u64) -> usize {
+    (page % BLOCK) as usize / 64
+}
+
+fn bit(page: u64) -> u64 {
+    1 << (page % 64)
+}
+
+impl<V> Block<V> {
+    /// The last page up to the one at `at`.
+    fn last(&self, at: u64) -> Option<u64> {
+        let mut word = at as usize / 64;
+        let mut bits = self.bits[word] & (u64::MAX >> (63 - at % 64));
+        while bits == 0 {
+            word = word.checked_sub(1)?;
+            bits = self.bits[word];
+        }
+        Some(64 * word as u64 + 63 - u64::from(bits.leading_zeros()))
+    }
+
+    /// The first page from the one at `at` on.
+    fn first(&self, at: u64) -> Option<u64> {
+        let mut word = at as usize / 64;
+        let mut bits = self.bits[word] & (u64::MAX << (at % 64));
+        while bits == 0 {
+            word += 1;
+            bits = *self.bits.get(word)?;
+        }
+        Some(64 * word as u64 + u64::from(bits.trailing_zeros()))
+    }
+}
+
+impl<V> Default for PageMap<V> {
+    fn default() -> PageMap<V> {
+        PageMap {
+            blocks: BTreeMap::new(),
+            len: 0,
+            spare: Vec::new(),
+        }
+    }
+}
+
+impl<V: Copy + Default> PageMap<V> {
+    /// Pages in the map.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The value of `page`.
+    pub fn get(&self, page: u64) -> Option<V> {
+        let block = self.blocks.get(&(page / BLOCK))?;
+        let there = block.bits[word(page)] & bit(page) != 0;
+        there.then(|| block.values[(page % BLOCK) as usize])
+    }
+
+    /// Puts `page` in, or gives it another value.
+    pub fn insert(&mut self, page: u64, value: V) {
+        let new = || Block {
+            bits: [0; WORDS],
+            values: vec![V::default(); BLOCK as usize],
+        };
+        let block = self.blocks.entry(page / BLOCK);
+        let block = block.or_insert_with(|| self.spare.pop().unwrap_or_else(new));
+        let bits = &mut block.bits[word(page)];
+        self.len += usize::from(*bits & bit(page) == 0);
+        *bits |= bit(page);
+        block.values[(page % BLOCK) as usize] = value;
+    }
+
+    /// Takes `page` out.
+    pub fn remove(&mut self, page: u64) {
+        let Some(block) = self.blocks.get_mut(&(page / BLOCK)) else {
+            return;
+        };
+        let bits = &mut block.bits[word(page)];
+        self.len -= usize::from(*bits & bit(page) != 0);
+        *bits &= !bit(page);
+        if block.bits == [0; WORDS] {
+            let empty = self.blocks.remove(&(page / BLOCK));
+            self.spare.extend(empty.filter(|_| self.spare.len() < SPARE));
+        }
+    }
+
+    /// Takes everything out.
+    pub fn clear(&mut self) {
+        for mut block in std::mem::take(&mut self.blocks)
+            .into_values()
+            .take(SPARE - self.spare.len())
+        {
+            block.bits = [0; WORDS];
+            self.spare.push(block);
+        }
+        self.len = 0;
+    }
+
+    /// The last page before `end`.
+    pub fn before(&self, end: u64) -> Option<(u64, V)> {
+        let last = end.checked_sub(1)?;
+        let mut blocks = self.blocks.range(..=last / BLOCK).rev();
+        blocks.find_map(|(number, block)| {
+            let at = if *number == last / BLOCK {
+                last % BLOCK
+            } else {
+                BLOCK - 1
+            };
+            let at = block.last(at)?;
+            Some((number * BLOCK + at, block.values[at as usize]))
+        })
+    }
+
+    /// The first page from `start` on.
+    pub fn from(&self, start: u64) -> Option<(u64, V)> {
+        let mut blocks = self.blocks.range(start / BLOCK..);
+        blocks.find_map(|(number, block)| {
+            let at = if *number == start / BLOCK { start % BLOCK } else { 0 };
+            let at = block.first(at)?;
+            Some((number * BLOCK + at, block.values[at as usize]))
+        })
+    }
+
+    /// The pages `start <= page < end`, ascending.
+    pub fn range(&self, start: u64, end: u64) -> impl Iterator<Item = (u64, V)> + '_ {
+        let mut next = start;
+        std::iter::from_fn(move || {
+            let (page, value) = self.from(next).filter(|(page, _)| *page < end)?;
+            next = page + 1;
+            Some((page, value))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::file::sim::Random;
+
+    #[test]
+    fn a_page_map_is_a_map() {
+        let mut random = Random::new(7);
+        let (mut map, mut model) = (PageMap::default(), BTreeMap::new());
+        for round in 0..60_000u64 {
+            // Few and many, near and far.
+            let spread = [70, 3000, 1 << 20, 1 << 45][(round / 10_000 % 4) as usize];
+            let page = random.below(spread);
+            if random.below(5) < 2 + round / 20_000 {
+                map.insert(page, round);
+                model.insert(page, round);
+            } else {
+                if random.one_in(3000) {
+                    map.clear();
+                    model.clear();
+                }
+                let near = model.range(page..).next().map_or(page, |(page, _)| *page);
+                map.remove(near);
+                model.remove(&near);
+            }
+            assert_eq!(map.len(), model.len());
+            let at = random.below(spread);
+            let copied = |(page, value): (&u64, &u64)| (*page, *value);
+            assert_eq!(map.get(at), model.get(&at).copied());
+            assert_eq!(map.before(at), model.range(..at).next_back().map(copied));
+            assert_eq!(map.from(at), model.range(at..).next().map(copied));
+            if round % 1000 == 0 {
+                assert!(map.range(0, u64::MAX).eq(model.iter().map(copied)));
+                assert!(map.range(at, at + 100).eq(model.range(at..at + 100).map(copied)));
+            }
+        }
+        assert_eq!(map.before(0), None);
+        assert_eq!(map.before(u64::MAX), model.last_key_value().map(|(p, v)| (*p, *v)));
+    }
+}

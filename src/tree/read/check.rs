@@ -1,0 +1,424 @@
+//! A walk that proves the structure of a tree and lists its pages.
+//!
+//! Every page is visited once, whatever the pointers say, and a run of pages is taken up only if it lies inside the file
+//! and nothing of it was reached before: so the work is bounded by the size of the file. After a fault the walk goes on
+//! where it can.
+
+use super::limits::behind_prefix;
+use crate::error::{Error, Result};
+use crate::page::branch::{Branch, SEPARATOR};
+use crate::page::chain::{pieces, Chain};
+use crate::page::header::{self, CHECK_PREFIX, HEAD2};
+use crate::page::leaf::{Leaf, Stored, RECORD};
+use crate::page::suffix::{key_inline_max, Suffix, KEEP};
+use crate::page::{Extent, Ptr, Root, Source};
+use crate::tree::write::apply::HEIGHT_MAX;
+use crate::util::hash::fingerprint;
+use std::collections::HashMap;
+
+/// Pages per piece of a [`PageSet`].
+const PIECE_PAGES: u64 = 4096;
+
+/// A set of page numbers: a bit each, in pieces that exist only where a page was put in.
+#[derive(Debug, Clone, Default)]
+pub struct PageSet {
+    pieces: HashMap<u64, Box<[u64; PIECE_PAGES as usize / 64]>>,
+}
+
+impl PageSet {
+    /// The empty set.
+    pub fn new() -> PageSet {
+        PageSet::default()
+    }
+
+    /// Puts `page` in; false: it was in already.
+    pub fn insert(&mut self, page: u64) -> bool {
+        let piece = self
+            .pieces
+            .entry(page / PIECE_PAGES)
+            .or_insert_with(|| Box::new([0; PIECE_PAGES as usize / 64]));
+        let word = &mut piece[(page % PIECE_PAGES / 64) as usize];
+        let bit = 1 << (page % 64);
+        let new = *word & bit == 0;
+        *word |= bit;
+        new
+    }
+
+    /// Whether `page` is in.
+    pub fn contains(&self, page: u64) -> bool {
+        let piece = self.pieces.get(&(page / PIECE_PAGES));
+        piece.is_some_and(|p| p[(page % PIECE_PAGES / 64) as usize] & (1 << (page % 64)) != 0)
+    }
+
+    /// Puts pages in from `first` on, up to the first that was in already; how many.
+    pub fn insert_run(&mut self, first: u64, pages: u64) -> u64 {
+        (0..pages).find(|i| !self.insert(first + i)).unwrap_or(pages)
+    }
+}
+
+/// What a run of pages holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reached {
+    /// A page of the tree.
+    Tree,
+    /// A long value, a part of one, its checksums, or the rest of a long key.
+    Chain,
+}
+
+/// Is told every fault: (page, what is wrong); false stops the walk.
+pub type OnFault<'f> = &'f mut dyn FnMut(u64, &str) -> bool;
+/// Is told every run reached: (first page, pages, birth, what it holds).
+pub type OnRun<'f> = &'f mut dyn FnMut(u64, u64, u64, Reached);
+
+/// A check of one or several trees of one file.
+pub struct Checker<'f> {
+    seen: PageSet,
+    on_fault: OnFault<'f>,
+    on_run: OnRun<'f>,
+    /// Read and verify long values too.
+    values: bool,
+    stopped: bool,
+    faults: u64,
+}
+
+/// What is given to every page of one tree.
+struct Tree<'t, S: ?Sized> {
+    source: &'t S,
+    table: u64,
+}
+
+impl<'f> Checker<'f> {
+    /// Begins a check. With `values`, long values are read and verified; the rests of long keys always are.
+    pub fn new(values: bool, on_fault: OnFault<'f>, on_run: OnRun<'f>) -> Checker<'f> {
+        Checker {
+            seen: PageSet::new(),
+            on_fault,
+            on_run,
+            values,
+            stopped: false,
+            faults: 0,
+        }
+    }
+
+    /// Faults found so far.
+    pub fn faults(&self) -> u64 {
+        self.faults
+    }
+
+    /// Whether the callback stopped the check.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
+    /// Walks the tree of `table`. A page that an earlier tree of this check reached is a fault.
+    pub fn tree<'s, S: Source<'s> + ?Sized>(&mut self, source: &S, root: &Root, table: u64) {
+        if root.height > HEIGHT_MAX {
+            return self.fault(root.ptr.page, "tree too high");
+        }
+        if root.height > 0 {
+            self.page(&Tree { source, table }, &root.ptr, root.height, &[], None);
+        }
+    }
+
+    fn fault(&mut self, page: u64, what: &str) {
+        if !self.stopped {
+            self.faults += 1;
+            self.stopped = !(self.on_fault)(page, what);
+        }
+    }
+
+    fn error(&mut self, page: u64, e: &Error) {
+        match e {
+            Error::Corrupt(c) => self.fault(if c.page == u64::MAX { page } else { c.page }, &c.what),
+            e => self.fault(page, &e.to_string()),
+        }
+    }
+
+    /// The page behind `ptr` and everything below it; keys from `low` on and below `high`.
+    fn page<'s, S: Source<'s> + ?Sized>(
+        &mut self,
+        t: &Tree<'_, S>,
+        ptr: &Ptr,
+        level: u8,
+        low: &[u8],
+        high: Option<&[u8]>,
+    ) {
+        let page = match t.source.page(ptr) {
+            Ok(page) => page,
+            Err(e) => return self.error(ptr.page, &e),
+        };
+        if !self.seen.insert(ptr.page) {
+            return self.fault(ptr.page, "page reached twice");
+        }
+        (self.on_run)(ptr.page, 1, ptr.birth, Reached::Tree);
+        if header::level(page) != level {
+            return self.fault(ptr.page, "page of another level than its parent says");
+        }
+        if header::table(page) != t.table {
+            self.fault(ptr.page, "page written for another table");
+        }
+        let known = if level == 1 { CHECK_PREFIX } else { CHECK_PREFIX | HEAD2 };
+        if header::flags(page) & !known != 0 || page[14..16] != [0, 0] {
+            self.fault(ptr.page, "unknown flags in a page header");
+        }
+        let prefix = header::prefix(page);
+        if header::flags(page) & CHECK_PREFIX == 0 && !prefix.is_empty() {
+            let behind = behind_prefix(prefix);
+            let above = behind.is_none() || high.is_some_and(|h| behind.as_deref().is_some_and(|b| h <= b));
+            if !low.starts_with(prefix) || !above {
+                self.fault(ptr.page, "keys without the page's prefix are routed to it");
+            }
+        }
+        if level == 1 {
+            match Leaf::new(page) {
+                Ok(leaf) => self.leaf(t, &leaf, ptr, low, high),
+                Err(d) => self.fault(ptr.page, d.0),
+            }
+        } else {
+            match Branch::new(page) {
+                Ok(branch) => self.branch(t, &branch, ptr, level, low, high),
+                Err(d) => self.fault(ptr.page, d.0),
+            }
+        }
+    }
+
+    fn branch<'s, S: Source<'s> + ?Sized>(
+        &mut self,
+        t: &Tree<'_, S>,
+        branch: &Branch<'s>,
+        ptr: &Ptr,
+        level: u8,
+        low: &[u8],
+        high: Option<&[u8]>,
+    ) {
+        t.source.will_read(&mut (0..branch.len()).map(|i| (branch.child(i), 1)));
+        let mut below = 0u64;
+        let (mut spans, mut sound) = (Vec::new(), true);
+        for i in 0..branch.len() {
+            below = below.saturating_add(branch.entries(i));
+            match branch.separator(i) {
+                Ok(s) => {
+                    if s.len > 4 || s.long {
+                        let at = crate::util::bytes::get_u16(branch.bytes(), offset_of_separator(branch.len(), i));
+                        spans.push((at as usize, SEPARATOR + s.tail.len()));
+                    }
+                    sound &= self.rest(t, &s, branch.prefix().len(), ptr);
+                }
+                Err(d) => {
+                    self.fault(ptr.page, d.0);
+                    sound = false;
+                }
+            }
+        }
+        if below != ptr.entries {
+            self.fault(ptr.page, "counts of entries disagree");
+        }
+        self.heap(branch.bytes(), spans, ptr.page);
+        if !sound {
+            // Bounds of the children are not known.
+            return;
+        }
+        let mut from = low.to_vec();
+        let mut to = Vec::new();
+        for i in 0..branch.len() {
+            if self.stopped {
+                return;
+            }
+            let last = i + 1 == branch.len();
+            if !last {
+                to.clear();
+                if let Err(e) = branch.write_separator(i + 1, ptr.page, t.source, &mut to) {
+                    // Neither this child's upper bound nor the next one's lower is known.
+                    self.error(ptr.page, &e);
+                    return;
+                }
+                if to <= from || high.is_some_and(|h| to.as_slice() >= h) {
+                    self.fault(ptr.page, "separators out of order");
+                }
+                match branch.find(&to, ptr.page, t.source) {
+                    Ok(found) if found == i + 1 => {}
+                    Ok(_) => self.fault(ptr.page, "a search for a separator does not find it"),
+                    Err(e) => self.error(ptr.page, &e),
+                }
+            }
+            let child = branch.ptr(i);
+            if child.birth > ptr.birth {
+                self.fault(ptr.page, "a child younger than its parent");
+            }
+            self.page(t, &child, level - 1, &from, if last { high } else { Some(&to) });
+            std::mem::swap(&mut from, &mut to);
+        }
+    }
+
+    fn leaf<'s, S: Source<'s> + ?Sized>(
+        &mut self,
+        t: &Tree<'_, S>,
+        leaf: &Leaf<'s>,
+        ptr: &Ptr,
+        low: &[u8],
+        high: Option<&[u8]>,
+    ) {
+        if leaf.is_empty() {
+            self.fault(ptr.page, "empty leaf");
+        }
+        if leaf.len() as u64 != ptr.entries {
+            self.fault(ptr.page, "counts of entries disagree");
+        }
+        let (mut before, mut key) = (Vec::new(), Vec::new());
+        let mut have_before = false;
+        let mut spans = Vec::new();
+        for i in 0..leaf.len() {
+            if self.stopped {
+                return;
+            }
+            match self.record(t, leaf, ptr, i) {
+                Ok((span, sound)) => {
+                    spans.extend(span);
+                    if !sound {
+                        continue;
+                    }
+                }
+                Err(e) => {
+                    self.error(ptr.page, &e);
+                    continue;
+                }
+            }
+            key.clear();
+            if let Err(e) = leaf.key(i, ptr.page, t.source, &mut key) {
+                self.error(ptr.page, &e);
+                continue;
+            }
+            if key.as_slice() < low || high.is_some_and(|h| key.as_slice() >= h) {
+                self.fault(ptr.page, "key outside its parent's bounds");
+            }
+            if have_before && key <= before {
+                self.fault(ptr.page, "keys out of order");
+            }
+            let print = fingerprint(&key);
+            if !leaf.is_dense() && leaf.fingerprint(i) != print {
+                self.fault(ptr.page, "wrong fingerprint of a key");
+            } else {
+                match leaf.find(&key, print, ptr.page, t.source) {
+                    Ok(found) if found == Some(i) => {}
+                    Ok(_) => self.fault(ptr.page, "a search for a key does not find it"),
+                    Err(e) => self.error(ptr.page, &e),
+                }
+            }
+            std::mem::swap(&mut before, &mut key);
+            have_before = true;
+        }
+        if !leaf.is_dense() {
+            self.heap(leaf.bytes(), spans, ptr.page);
+        }
+    }
+
+    /// Checks what belongs to one record; answers where it lies (not in a dense leaf) and whether its key may be read.
+    fn record<'s, S: Source<'s> + ?Sized>(
+        &mut self,
+        t: &Tree<'_, S>,
+        leaf: &Leaf<'s>,
+        ptr: &Ptr,
+        i: usize,
+    ) -> Result<(Option<(usize, usize)>, bool)> {
+        if leaf.is_dense() {
+            return Ok((None, true));
+        }
+        let suffix = leaf.slotted_suffix(i).map_err(|d| d.at(ptr.page))?;
+        let value = leaf.value(i).map_err(|d| d.at(ptr.page))?;
+        let inline = header::prefix_len(leaf.bytes()) + suffix.len;
+        if !suffix.long && inline > key_inline_max(leaf.bytes().len()) {
+            self.fault(ptr.page, "a key too long for its page");
+        }
+        let sound = self.rest(t, &suffix, header::prefix_len(leaf.bytes()), ptr);
+        if let Stored::Chain(description) = value {
+            self.chain(t, description, ptr);
+        }
+        let at = crate::util::bytes::get_u16(leaf.bytes(), header::HEADER + 5 * leaf.len() + 2 * i);
+        let size = RECORD + suffix.tail.len() + value.bytes().len();
+        Ok((Some((at as usize, size)), sound))
+    }
+
+    /// The rest of a long key or separator: its length and its pages; false: better not read it.
+    fn rest<'s, S: Source<'s> + ?Sized>(
+        &mut self,
+        t: &Tree<'_, S>,
+        suffix: &Suffix<'_>,
+        prefix: usize,
+        ptr: &Ptr,
+    ) -> bool {
+        match suffix.rest() {
+            Ok(None) => true,
+            Ok(Some(rest)) => {
+                let size = t.source.page_size();
+                if prefix + suffix.len != KEEP || rest.key_len <= key_inline_max(size) {
+                    self.fault(ptr.page, "bad length of a long key");
+                }
+                self.extent(t, &rest.extent(size), ptr)
+            }
+            Err(d) => {
+                self.fault(ptr.page, d.0);
+                false
+            }
+        }
+    }
+
+    fn chain<'s, S: Source<'s> + ?Sized>(&mut self, t: &Tree<'_, S>, description: &[u8], ptr: &Ptr) {
+        let chain = match Chain::decode(description, t.source.page_size()) {
+            Ok(chain) => chain,
+            Err(d) => return self.fault(ptr.page, d.0),
+        };
+        let mut sound = true;
+        for e in chain.all_extents() {
+            sound &= self.extent(t, e, ptr);
+        }
+        // Of a sound chain no page was read before, so all chains together cost no more than the file.
+        for i in 0..if self.values && sound { pieces(chain.len) } else { 0 } {
+            if let Err(e) = chain.piece(i, t.source) {
+                self.error(ptr.page, &e);
+                return;
+            }
+        }
+    }
+
+    /// Takes up an extent that a record of the page behind `ptr` names; whether it is sound.
+    fn extent<'s, S: Source<'s> + ?Sized>(&mut self, t: &Tree<'_, S>, e: &Extent, ptr: &Ptr) -> bool {
+        if let Err(error) = t.source.raw(e.page, e.pages * t.source.page_size() as u64) {
+            self.error(ptr.page, &error);
+            return false;
+        }
+        if e.birth > ptr.birth {
+            self.fault(ptr.page, "a long value or key younger than its record");
+        }
+        let new = self.seen.insert_run(e.page, e.pages);
+        if new > 0 {
+            (self.on_run)(e.page, new, e.birth, Reached::Chain);
+        }
+        if new < e.pages {
+            self.fault(e.page + new, "page reached twice");
+        }
+        new == e.pages
+    }
+
+    /// Records must lie in the heap without overlapping, and with the garbage fill it.
+    fn heap(&mut self, page: &[u8], mut spans: Vec<(usize, usize)>, number: u64) {
+        let end = page.len() - header::prefix_len(page);
+        let mut free = end.saturating_sub(header::heap(page));
+        let mut used = header::garbage(page);
+        spans.sort_unstable();
+        for (at, size) in spans {
+            if at < free || at + size > end {
+                return self.fault(number, "records overlap or leave their heap");
+            }
+            free = at + size;
+            used += size;
+        }
+        if used != header::heap(page) {
+            self.fault(number, "heap and garbage disagree with the records");
+        }
+    }
+}
+
+/// Where a branch of `n` children keeps the offset of separator `i`.
+fn offset_of_separator(n: usize, i: usize) -> usize {
+    header::HEADER + 26 * n + 2 * i
+}

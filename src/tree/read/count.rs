@@ -1,0 +1,154 @@
+//! Rank, n-th and counts of ranges, in as many steps as the tree has levels: every pointer says how many entries are
+//! below it.
+
+use super::limits::Limits;
+use super::lookup::{branch, check_height, leaf};
+use super::path::{Position, Step};
+use crate::error::{Error, Result};
+use crate::page::branch::Branch;
+use crate::page::{Root, Source};
+use std::ops::Bound;
+
+#[cold]
+fn wrong_counts(page: u64) -> Error {
+    Error::corrupt(page, "counts of entries disagree")
+}
+
+/// `sum` and the entries below the first `n` children.
+fn add_before(sum: u64, branch: &Branch<'_>, n: usize, page: u64) -> Result<u64> {
+    // At most 2^16 numbers below 2^48: only the sum over levels can leave 64 bits.
+    let mut before = 0u64;
+    for i in 0..n {
+        before += branch.entries(i);
+    }
+    sum.checked_add(before).ok_or_else(|| wrong_counts(page))
+}
+
+/// Entries with keys less than `key`, and whether `key` itself is there.
+///
+/// # Errors
+/// `Corrupt`.
+pub fn rank_of<'s, S: Source<'s> + ?Sized>(source: &S, root: &Root, key: &[u8]) -> Result<(u64, bool)> {
+    check_height(root)?;
+    if root.height == 0 {
+        return Ok((0, false));
+    }
+    let mut rank = 0;
+    let mut ptr = root.ptr;
+    for level in (2..=root.height).rev() {
+        let branch = branch(source, &ptr, level)?;
+        let i = branch.find(key, ptr.page, source)?;
+        rank = add_before(rank, &branch, i, ptr.page)?;
+        ptr = branch.target(i);
+    }
+    let (i, found) = match leaf(source, &ptr)?.position(key, ptr.page, source)? {
+        Ok(i) => (i, true),
+        Err(i) => (i, false),
+    };
+    let rank = rank.checked_add(i as u64).ok_or_else(|| wrong_counts(ptr.page))?;
+    Ok((rank, found))
+}
+
+/// Entries with keys less than `key`.
+///
+/// # Errors
+/// `Corrupt`.
+pub fn rank<'s, S: Source<'s> + ?Sized>(source: &S, root: &Root, key: &[u8]) -> Result<u64> {
+    Ok(rank_of(source, root, key)?.0)
+}
+
+/// Ranks between which the entries of a range lie: of its first entry, and of the first behind it.
+///
+/// # Errors
+/// `Corrupt`.
+pub fn ranks<'s, S: Source<'s> + ?Sized>(source: &S, root: &Root, limits: &Limits) -> Result<(u64, u64)> {
+    let from = match &limits.lower {
+        Bound::Unbounded => 0,
+        Bound::Included(key) => rank(source, root, key)?,
+        Bound::Excluded(key) => {
+            let (rank, found) = rank_of(source, root, key)?;
+            rank.saturating_add(found as u64)
+        }
+    };
+    let to = match &limits.upper {
+        Bound::Unbounded if root.height == 0 => 0,
+        Bound::Unbounded => root.ptr.entries,
+        Bound::Excluded(key) => rank(source, root, key)?,
+        Bound::Included(key) => {
+            let (rank, found) = rank_of(source, root, key)?;
+            rank.saturating_add(found as u64)
+        }
+    };
+    Ok((from, to.max(from)))
+}
+
+/// Entries of a range.
+///
+/// # Errors
+/// `Corrupt`.
+pub fn count<'s, S: Source<'s> + ?Sized>(source: &S, root: &Root, limits: &Limits) -> Result<u64> {
+    let (from, to) = ranks(source, root, limits)?;
+    Ok(to - from)
+}
+
+impl Position {
+    /// To the entry with `n` entries before it; false: there is none, and the position is nowhere.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    pub fn to_rank<'s, S: Source<'s> + ?Sized>(&mut self, source: &S, root: &Root, n: u64) -> Result<bool> {
+        self.reset();
+        check_height(root)?;
+        if root.height == 0 || n >= root.ptr.entries {
+            return Ok(false);
+        }
+        let result = self.descend_to_rank(source, root, n);
+        if result.is_err() {
+            self.reset();
+        }
+        result.map(|()| true)
+    }
+
+    fn descend_to_rank<'s, S: Source<'s> + ?Sized>(&mut self, source: &S, root: &Root, n: u64) -> Result<()> {
+        let mut left = n;
+        let mut ptr = root.ptr;
+        for level in (2..=root.height).rev() {
+            let branch = branch(source, &ptr, level)?;
+            let mut index = 0;
+            while left >= branch.entries(index) {
+                left -= branch.entries(index);
+                index += 1;
+                if index == branch.len() {
+                    return Err(wrong_counts(ptr.page));
+                }
+            }
+            self.path.push(Step {
+                ptr,
+                index,
+                len: branch.len(),
+            });
+            ptr = branch.ptr(index);
+        }
+        let leaf = leaf(source, &ptr)?;
+        if left >= leaf.len() as u64 {
+            return Err(wrong_counts(ptr.page));
+        }
+        self.leaf = ptr;
+        self.len = leaf.len();
+        self.index = left as usize;
+        Ok(())
+    }
+
+    /// Entries before the one it is on.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    pub fn rank<'s, S: Source<'s> + ?Sized>(&self, source: &S) -> Result<u64> {
+        let mut rank = self.index as u64;
+        for (step, level) in self.path.iter().zip((2..=self.path.len() as u8 + 1).rev()) {
+            let branch = branch(source, &step.ptr, level)?;
+            rank = add_before(rank, &branch, step.index.min(branch.len()), step.ptr.page)?;
+        }
+        Ok(rank)
+    }
+}

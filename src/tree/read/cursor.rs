@@ -1,0 +1,582 @@
+//! A position with limits and a memory of its key: what a cursor is.
+//!
+//! The walker speaks of key order only; who goes backwards calls `backward` for next. It keeps the key it stands on, so
+//! that it finds its place again when the tree has changed (another version). Within one leaf a step costs no search:
+//! the part of the leaf inside the limits is worked out once, when the leaf is entered.
+
+use super::count;
+use super::limits::Limits;
+use super::path::Position;
+use crate::error::Result;
+use crate::page::key::{KeyBuf, Shape};
+use crate::page::leaf::{Leaf, Stored};
+use crate::page::{Root, Source};
+use std::ops::Bound;
+
+/// Entries that are asked of memory together when a walker comes to a place.
+const SHORT_RUN: usize = 10;
+
+/// A tree as seen in one call.
+pub struct Seen<'t, S: ?Sized> {
+    /// Its pages.
+    pub source: &'t S,
+    /// Its root.
+    pub root: &'t Root,
+    /// Another number whenever the tree may have changed.
+    pub version: u64,
+}
+
+/// Where a walker stands, in key order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Place {
+    /// Before the first entry.
+    #[default]
+    Start,
+    /// On the entry whose key it remembers.
+    On,
+    /// Where that key would be: it was deleted or never there.
+    Gap,
+    /// Behind the last entry.
+    End,
+}
+
+/// See the head of this file.
+#[derive(Debug, Clone, Default)]
+pub struct Walker {
+    limits: Limits,
+    position: Position,
+    place: Place,
+    key: KeyBuf,
+    spare: KeyBuf,
+    chain: bool,
+    version: u64,
+    /// The position belongs to `version`; false: only the key counts.
+    fresh: bool,
+    /// It is fresh, on an entry, and has looked at the leaf through the version's source: [`Walker::stride`] may go on.
+    quick: bool,
+    /// Entries of the leaf inside the limits.
+    low: usize,
+    high: usize,
+    /// Of the leaf it stands in, whose prefix `key` begins with, while it is on an entry and fresh.
+    shape: Shape,
+}
+
+impl Walker {
+    /// Before the first entry of `limits`.
+    pub fn new(limits: Limits) -> Walker {
+        Walker {
+            limits,
+            ..Walker::default()
+        }
+    }
+
+    /// Its limits.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Where it stands.
+    pub fn place(&self) -> Place {
+        self.place
+    }
+
+    /// The key it stands on.
+    #[inline(always)]
+    pub fn key(&self) -> &[u8] {
+        self.key.as_slice()
+    }
+
+    /// Whether `bytes` lie where it puts keys.
+    pub fn has_lent(&self, bytes: &[u8]) -> bool {
+        self.key.overlaps(bytes) || self.spare.overlaps(bytes)
+    }
+
+    /// Whether the value of the entry it stands on is outside the leaf (as of the last look).
+    #[inline(always)]
+    pub fn is_chain(&self) -> bool {
+        self.chain
+    }
+
+    /// Whether a look at this version would tell nothing new.
+    #[inline(always)]
+    pub fn is_fresh(&self, version: u64) -> bool {
+        self.fresh && self.version == version
+    }
+
+    /// From now on only the key counts.
+    #[inline(always)]
+    fn forget(&mut self) {
+        (self.fresh, self.quick) = (false, false);
+    }
+
+    /// Stands before the first or behind the last entry.
+    pub fn park(&mut self, place: Place) {
+        self.place = place;
+        self.forget();
+    }
+
+    /// The entry it stood on is gone.
+    pub fn deleted(&mut self) {
+        self.place = Place::Gap;
+        self.forget();
+    }
+
+    /// To the first entry within the limits; false (and then at the end): none.
+    pub fn first<'s, S: Source<'s> + ?Sized>(&mut self, t: &Seen<'_, S>) -> Result<bool> {
+        self.forget();
+        match &self.limits.lower {
+            Bound::Unbounded => self.position.to_first(t.source, t.root)?,
+            Bound::Included(key) => self.position.seek(t.source, t.root, key)?,
+            Bound::Excluded(key) => {
+                let equal = self.position.seek(t.source, t.root, key)?;
+                equal && self.position.next(t.source)?
+            }
+        };
+        self.arrive(t, Place::End)
+    }
+
+    /// To the last entry within the limits; false (and then at the start): none.
+    pub fn last<'s, S: Source<'s> + ?Sized>(&mut self, t: &Seen<'_, S>) -> Result<bool> {
+        self.forget();
+        match &self.limits.upper {
+            Bound::Unbounded => self.position.to_last(t.source, t.root)?,
+            Bound::Included(key) => self.position.seek_before(t.source, t.root, key, true)?,
+            Bound::Excluded(key) => self.position.seek_before(t.source, t.root, key, false)?,
+        };
+        self.arrive(t, Place::Start)
+    }
+
+    /// To the first entry that is greater than `key`, or equal if `or_equal`; false: none, at the end.
+    pub fn at_or_after<'s, S: Source<'s> + ?Sized>(
+        &mut self,
+        t: &Seen<'_, S>,
+        key: &[u8],
+        or_equal: bool,
+    ) -> Result<bool> {
+        if self.limits.is_before(key) {
+            return self.first(t);
+        }
+        self.forget();
+        if self.position.seek(t.source, t.root, key)? && !or_equal {
+            self.position.next(t.source)?;
+        }
+        self.arrive(t, Place::End)
+    }
+
+    /// To the last entry that is less than `key`, or equal if `or_equal`; false: none, at the start.
+    pub fn at_or_before<'s, S: Source<'s> + ?Sized>(
+        &mut self,
+        t: &Seen<'_, S>,
+        key: &[u8],
+        or_equal: bool,
+    ) -> Result<bool> {
+        if self.limits.is_behind(key) {
+            return self.last(t);
+        }
+        self.forget();
+        self.position.seek_before(t.source, t.root, key, or_equal)?;
+        self.arrive(t, Place::Start)
+    }
+
+    /// To the entry of `key`; false: there is none within the limits, it stands where the entry would be.
+    pub fn exactly<'s, S: Source<'s> + ?Sized>(&mut self, t: &Seen<'_, S>, key: &[u8]) -> Result<bool> {
+        self.forget();
+        if self.limits.contains(key) && self.position.seek(t.source, t.root, key)? && self.arrive(t, Place::Gap)? {
+            return Ok(true);
+        }
+        self.key.set(key);
+        self.place = Place::Gap;
+        (self.version, self.fresh) = (t.version, true);
+        Ok(false)
+    }
+
+    /// To the next entry in key order; false: none, at the end.
+    #[inline(always)]
+    pub fn forward<'s, S: Source<'s> + ?Sized>(&mut self, t: &Seen<'_, S>) -> Result<bool> {
+        if self.long_stride(t.source, t.version, false).is_some() {
+            return Ok(true);
+        }
+        self.forward_slow(t)
+    }
+
+    /// One step within the leaf and the value come to, if nothing is in the way; `None`: nothing has changed, and the
+    /// step has to be made by [`Walker::forward`] or [`Walker::backward`].
+    #[inline(always)]
+    pub fn stride<'s, S: Source<'s> + ?Sized>(&mut self, source: &S, version: u64, back: bool) -> Option<&'s [u8]> {
+        if !self.quick || self.version != version {
+            return None;
+        }
+        let next = self.beside(back)?;
+        let page = source.again(self.position.leaf_ptr())?;
+        let value = self.shape.short_entry(page, next, &mut self.key)?;
+        self.position.set_index(next);
+        self.chain = false;
+        Some(value)
+    }
+
+    /// As [`Walker::stride`], whatever the keys' lengths. The rest of the leaf is left to this, too.
+    #[inline]
+    pub fn long_stride<'s, S: Source<'s> + ?Sized>(
+        &mut self,
+        source: &S,
+        version: u64,
+        back: bool,
+    ) -> Option<&'s [u8]> {
+        if self.place != Place::On || !self.is_fresh(version) {
+            return None;
+        }
+        let next = self.beside(back)?;
+        let page = source.peek(self.position.leaf_ptr())?;
+        let value = self.shape.entry(page, next, &mut self.key)?;
+        self.position.set_index(next);
+        (self.chain, self.quick) = (false, false);
+        Some(value)
+    }
+
+    /// The entry of the same leaf to which a step leads.
+    #[inline(always)]
+    fn beside(&self, back: bool) -> Option<usize> {
+        let (index, _) = self.position.in_leaf();
+        if back {
+            (index > self.low).then(|| index - 1)
+        } else {
+            (index + 1 < self.high).then_some(index + 1)
+        }
+    }
+
+    #[inline(never)]
+    fn forward_slow<'s, S: Source<'s> + ?Sized>(&mut self, t: &Seen<'_, S>) -> Result<bool> {
+        match self.place {
+            Place::Start => self.first(t),
+            Place::End => Ok(false),
+            Place::On if self.is_fresh(t.version) => {
+                let (index, _) = self.position.in_leaf();
+                if index + 1 < self.high {
+                    return self.settle(t, index + 1).map(|()| true);
+                }
+                if self.high < self.position.in_leaf().1 {
+                    self.park(Place::End);
+                    return Ok(false);
+                }
+                self.forget();
+                self.position.next_leaf(t.source)?;
+                self.arrive(t, Place::End)
+            }
+            _ => self.search_own_key(|w, key| w.at_or_after(t, key, false)),
+        }
+    }
+
+    /// To the previous entry in key order; false: none, at the start.
+    #[inline(always)]
+    pub fn backward<'s, S: Source<'s> + ?Sized>(&mut self, t: &Seen<'_, S>) -> Result<bool> {
+        if self.long_stride(t.source, t.version, true).is_some() {
+            return Ok(true);
+        }
+        self.backward_slow(t)
+    }
+
+    #[inline(never)]
+    fn backward_slow<'s, S: Source<'s> + ?Sized>(&mut self, t: &Seen<'_, S>) -> Result<bool> {
+        match self.place {
+            Place::Start => Ok(false),
+            Place::End => self.last(t),
+            Place::On if self.is_fresh(t.version) => {
+                let (index, _) = self.position.in_leaf();
+                if index > self.low {
+                    return self.settle(t, index - 1).map(|()| true);
+                }
+                if self.low > 0 {
+                    self.park(Place::Start);
+                    return Ok(false);
+                }
+                self.forget();
+                self.position.prev_leaf(t.source)?;
+                self.arrive(t, Place::Start)
+            }
+            _ => self.search_own_key(|w, key| w.at_or_before(t, key, false)),
+        }
+    }
+
+    /// Whether it stands on an entry; looks again if the tree has changed.
+    pub fn look<'s, S: Source<'s> + ?Sized>(&mut self, t: &Seen<'_, S>) -> Result<bool> {
+        match self.place {
+            Place::Start | Place::End => Ok(false),
+            place if self.is_fresh(t.version) => Ok(place == Place::On),
+            _ => self.search_own_key(|w, key| w.exactly(t, key)),
+        }
+    }
+
+    /// Value of the entry it stands on, if that needs nothing but a look; `None` says nothing about why.
+    #[inline]
+    pub fn quick_value<'s, S: Source<'s> + ?Sized>(&self, source: &S, version: u64) -> Option<&'s [u8]> {
+        if !self.quick || self.version != version {
+            return None;
+        }
+        let (index, _) = self.position.in_leaf();
+        self.shape.value(source.again(self.position.leaf_ptr())?, index)
+    }
+
+    /// Value of the entry it stands on; only if fresh.
+    #[inline(always)]
+    pub fn value<'s, S: Source<'s> + ?Sized>(&self, t: &Seen<'_, S>) -> Result<Stored<'s>> {
+        self.position.value(t.source)
+    }
+
+    /// Runs a search for the remembered key, which may be overwritten by what is found. After an error it stands where
+    /// it stood.
+    fn search_own_key(&mut self, f: impl FnOnce(&mut Self, &[u8]) -> Result<bool>) -> Result<bool> {
+        let place = self.place;
+        let own = std::mem::replace(&mut self.key, std::mem::take(&mut self.spare));
+        let result = f(self, own.as_slice());
+        if result.is_err() {
+            self.spare = std::mem::replace(&mut self.key, own);
+            self.forget();
+            self.place = place;
+        } else {
+            self.spare = own;
+        }
+        result
+    }
+
+    /// Takes up the entry the position has come to, if it is one within the limits; else stands at `otherwise`.
+    #[inline(never)]
+    fn arrive<'s, S: Source<'s> + ?Sized>(&mut self, t: &Seen<'_, S>, otherwise: Place) -> Result<bool> {
+        if self.position.is_valid() {
+            let (leaf, number) = self.position.leaf(t.source)?;
+            let (index, len) = self.position.in_leaf();
+            (self.low, self.high) = self.window(&leaf, len, number, t.source)?;
+            if index >= self.low && index < self.high {
+                self.shape = Shape::of(&leaf, &mut self.key);
+                self.look_ahead(t, leaf.bytes(), otherwise == Place::Start)?;
+                self.load(t, &leaf, number)?;
+                self.place = Place::On;
+                (self.version, self.fresh) = (t.version, true);
+                // Not so where every access is to be verified.
+                self.quick = t.source.peek(self.position.leaf_ptr()).is_some();
+                return Ok(true);
+            }
+        }
+        self.park(otherwise);
+        Ok(false)
+    }
+
+    /// Asks memory for what a short run of steps from here will read. A long one has whole leaves asked for.
+    #[inline]
+    fn look_ahead<'s, S: Source<'s> + ?Sized>(&mut self, t: &Seen<'_, S>, page: &[u8], back: bool) -> Result<()> {
+        if self.position.is_running() {
+            return Ok(());
+        }
+        let (index, _) = self.position.in_leaf();
+        let (from, to) = if back {
+            (self.low.max((index + 1).saturating_sub(SHORT_RUN)), index + 1)
+        } else {
+            (index, self.high.min(index + SHORT_RUN))
+        };
+        self.shape.ahead(page, from, to);
+        if to - from < SHORT_RUN {
+            self.position.ask_neighbour(t.source, back)?;
+        }
+        Ok(())
+    }
+
+    /// Entries of `leaf` within the limits.
+    fn window<'s, S: Source<'s> + ?Sized>(
+        &self,
+        leaf: &Leaf<'_>,
+        len: usize,
+        number: u64,
+        source: &S,
+    ) -> Result<(usize, usize)> {
+        let at = |key: &[u8], behind: bool| -> Result<usize> {
+            // A bound may lie far from this leaf, where the page's prefix is not taken for granted.
+            let prefix = leaf.prefix();
+            if !key.starts_with(prefix) {
+                return Ok(if key < prefix { 0 } else { len });
+            }
+            Ok(match leaf.position(key, number, source)? {
+                Ok(i) if behind => i + 1,
+                Ok(i) | Err(i) => i,
+            })
+        };
+        let low = match &self.limits.lower {
+            Bound::Unbounded => 0,
+            Bound::Included(key) => at(key, false)?,
+            Bound::Excluded(key) => at(key, true)?,
+        };
+        let high = match &self.limits.upper {
+            Bound::Unbounded => len,
+            Bound::Included(key) => at(key, true)?,
+            Bound::Excluded(key) => at(key, false)?,
+        };
+        Ok((low, high.min(len)))
+    }
+
+    /// Takes up the key of the entry the position is on, in a leaf whose shape is known.
+    #[inline]
+    fn load<'s, S: Source<'s> + ?Sized>(&mut self, t: &Seen<'_, S>, leaf: &Leaf<'s>, number: u64) -> Result<()> {
+        let (index, _) = self.position.in_leaf();
+        if self.shape.entry(leaf.bytes(), index, &mut self.key).is_some() {
+            self.chain = false;
+            return Ok(());
+        }
+        match leaf.entry(index, number, t.source, &mut self.key) {
+            Ok(value) => {
+                self.chain = value.is_chain();
+                Ok(())
+            }
+            Err(e) => {
+                self.forget();
+                Err(e)
+            }
+        }
+    }
+
+    /// Steps on up to `limit` times (backwards if `reverse`) and gives every entry come to to `take`. When it answers
+    /// false the entry counts as not come to: the walker stands where it stood before. How many were taken.
+    #[inline(always)]
+    pub fn take_many<'s, S, F>(&mut self, t: &Seen<'_, S>, reverse: bool, limit: u64, take: &mut F) -> Result<u64>
+    where
+        S: Source<'s> + ?Sized,
+        F: FnMut(&KeyBuf, Stored<'s>) -> bool,
+    {
+        let mut taken = 0;
+        // Whether the entry it stands on is still there decides what a refusal goes back to.
+        self.look(t)?;
+        while taken < limit {
+            let before = self.place;
+            let gap = (before == Place::Gap).then(|| self.key.clone());
+            if !(if reverse { self.backward(t)? } else { self.forward(t)? }) {
+                break;
+            }
+            // From here on to the end of the leaf, without a step's ceremony. (The first entry is taken apart twice, so that
+            // `take` is called at one place, where it can be put in.)
+            let (leaf, number) = self.position.leaf(t.source)?;
+            let (page, shape) = (leaf.bytes(), self.shape);
+            let (first, _) = self.position.in_leaf();
+            let (mut index, mut next) = (first, first);
+            loop {
+                let value = match shape.short_entry(page, next, &mut self.key) {
+                    Some(value) => Stored::Inline(value),
+                    None => match self.any_entry(&leaf, next, number, t.source) {
+                        Ok(value) => value,
+                        Err(e) => {
+                            self.settle(t, index)?;
+                            return Err(e);
+                        }
+                    },
+                };
+                if !take(&self.key, value) {
+                    if next == first {
+                        self.step_back(t, reverse, before, gap)?;
+                    } else {
+                        self.settle(t, index)?;
+                    }
+                    return Ok(taken);
+                }
+                taken += 1;
+                index = next;
+                let more = if reverse {
+                    index > self.low
+                } else {
+                    index + 1 < self.high
+                };
+                if taken >= limit || !more {
+                    break;
+                }
+                next = if reverse { index - 1 } else { index + 1 };
+            }
+            self.settle(t, index)?;
+        }
+        Ok(taken)
+    }
+
+    /// Puts the key of an entry of the present leaf into `key`, however it is stored.
+    #[inline(never)]
+    fn any_entry<'s, S: Source<'s> + ?Sized>(
+        &mut self,
+        leaf: &Leaf<'s>,
+        index: usize,
+        number: u64,
+        source: &S,
+    ) -> Result<Stored<'s>> {
+        match self.shape.entry(leaf.bytes(), index, &mut self.key) {
+            Some(value) => Ok(Stored::Inline(value)),
+            None => leaf.entry(index, number, source, &mut self.key),
+        }
+    }
+
+    /// Stands on entry `index` of the present leaf.
+    #[inline(never)]
+    fn settle<'s, S: Source<'s> + ?Sized>(&mut self, t: &Seen<'_, S>, index: usize) -> Result<()> {
+        self.position.set_index(index);
+        match self.position.leaf(t.source) {
+            Ok((leaf, number)) => self.load(t, &leaf, number),
+            Err(e) => {
+                self.forget();
+                Err(e)
+            }
+        }
+    }
+
+    /// Undoes one step.
+    fn step_back<'s, S: Source<'s> + ?Sized>(
+        &mut self,
+        t: &Seen<'_, S>,
+        reverse: bool,
+        before: Place,
+        gap: Option<KeyBuf>,
+    ) -> Result<()> {
+        match (before, gap) {
+            (Place::Gap, Some(key)) => {
+                self.key = key;
+                self.place = Place::Gap;
+                self.forget();
+            }
+            (Place::On, _) => {
+                if reverse {
+                    self.forward(t)?;
+                } else {
+                    self.backward(t)?;
+                }
+            }
+            (place, _) => self.park(place),
+        }
+        Ok(())
+    }
+
+    /// Entries within the limits.
+    pub fn count<'s, S: Source<'s> + ?Sized>(&self, t: &Seen<'_, S>) -> Result<u64> {
+        count::count(t.source, t.root, &self.limits)
+    }
+
+    /// Entries within the limits before the place it stands at in key order, or behind it if `reverse`.
+    pub fn rank<'s, S: Source<'s> + ?Sized>(&self, t: &Seen<'_, S>, reverse: bool) -> Result<u64> {
+        let (from, to) = count::ranks(t.source, t.root, &self.limits)?;
+        let (at, here) = match self.place {
+            Place::Start => (from, false),
+            Place::End => (to, false),
+            Place::On if self.is_fresh(t.version) => (self.position.rank(t.source)?, true),
+            _ => count::rank_of(t.source, t.root, self.key.as_slice())?,
+        };
+        Ok(if reverse {
+            to.saturating_sub(at.saturating_add(here as u64).max(from))
+        } else {
+            at.min(to).saturating_sub(from)
+        })
+    }
+
+    /// To the entry with `n` entries of the range before it, counted backwards from the last one if `reverse`; false:
+    /// there are fewer, it stands behind the last one so counted.
+    pub fn nth<'s, S: Source<'s> + ?Sized>(&mut self, t: &Seen<'_, S>, reverse: bool, n: u64) -> Result<bool> {
+        self.forget();
+        let (from, to) = count::ranks(t.source, t.root, &self.limits)?;
+        let otherwise = if reverse { Place::Start } else { Place::End };
+        if n >= to - from {
+            self.park(otherwise);
+            return Ok(false);
+        }
+        let rank = if reverse { to - 1 - n } else { from + n };
+        self.position.to_rank(t.source, t.root, rank)?;
+        self.arrive(t, otherwise)
+    }
+}

@@ -1,0 +1,447 @@
+//! A path through the tree to one entry: first, last, next, prev, seek.
+//!
+//! A position does not borrow the tree; every call is given the source, and must be given the tree it was made in: a
+//! path found under another root has to be found again (a wrong one gives errors or wrong entries, nothing worse).
+
+use super::lookup::{ask_child, branch, check_height, leaf};
+use super::quick;
+use crate::error::{Error, Result};
+use crate::page::header;
+use crate::page::kernel::{best, Kernel, Work};
+use crate::page::key::{KeyBuf, Shape};
+use crate::page::leaf::{Leaf, Stored, SLOT};
+use crate::page::{Ptr, Root, Source};
+use std::marker::PhantomData;
+
+/// One branch of a path and the child taken in it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Step {
+    pub ptr: Ptr,
+    pub index: usize,
+    pub len: usize,
+}
+
+/// A place in a tree: on an entry, or nowhere.
+#[derive(Debug, Clone, Default)]
+pub struct Position {
+    /// Branches from the root down.
+    pub(super) path: Vec<Step>,
+    pub(super) leaf: Ptr,
+    /// Entry of the leaf; nowhere unless less than `len`.
+    pub(super) index: usize,
+    pub(super) len: usize,
+    /// Leaves come to from their neighbours since the last search, as far as it matters: 2 and more are a scan.
+    run: u32,
+}
+
+/// Most bytes of a leaf asked for ahead of a scan.
+const SCAN_AHEAD: usize = 4096;
+/// More bytes than these between a leaf's arrays and its records are a gap.
+const GAP: usize = 192;
+/// A scan that has read more leaves than this will read many more.
+const LONG_SCAN: u32 = 64;
+
+/// Where neighbours are expected to be read next.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ahead {
+    Right,
+    Left,
+}
+
+/// Whether a leaf's records begin far behind its arrays (twice as far is where scans of such leaves become slow: 25 ns an
+/// entry instead of 9).
+fn has_gap(page: &[u8]) -> bool {
+    let arrays = header::HEADER + SLOT * header::count(page);
+    header::kind(page) == header::LEAF && header::heap(page) + header::prefix_len(page) + arrays + GAP < page.len()
+}
+
+/// The way down to the leaf of a key.
+struct Descent<'a, 's, S: ?Sized> {
+    position: &'a mut Position,
+    source: &'a S,
+    root: &'a Root,
+    key: &'a [u8],
+    pages: PhantomData<&'s [u8]>,
+}
+
+impl<'s, S: Source<'s> + ?Sized> Work for Descent<'_, 's, S> {
+    type Out = Result<std::result::Result<usize, usize>>;
+
+    #[inline(always)]
+    fn run<K: Kernel>(self, kernel: K) -> Self::Out {
+        let (source, key, mut ptr) = (self.source, self.key, self.root.ptr);
+        for level in (2..=self.root.height).rev() {
+            let branch = branch(source, &ptr, level)?;
+            let index = match quick::index(kernel, source, branch.bytes(), level, key) {
+                Some(index) => index,
+                None => branch.find(key, ptr.page, source)?,
+            };
+            ask_child(source, &branch, index, key, level);
+            self.position.path.push(Step {
+                ptr,
+                index,
+                len: branch.len(),
+            });
+            ptr = branch.ptr(index);
+        }
+        let leaf = self.position.enter(source, ptr)?;
+        if let Some(guess) = source.guess() {
+            guess.learn(&leaf);
+        }
+        leaf.position_with(kernel, key, ptr.page, source)
+    }
+}
+
+impl Position {
+    /// Nowhere.
+    pub fn new() -> Position {
+        Position::default()
+    }
+
+    /// Whether it is on an entry.
+    #[inline(always)]
+    pub fn is_valid(&self) -> bool {
+        self.index < self.len
+    }
+
+    /// Number of the entry in its leaf, and how many entries the leaf has.
+    #[inline(always)]
+    pub fn in_leaf(&self) -> (usize, usize) {
+        (self.index, self.len)
+    }
+
+    /// To another entry of the same leaf, which must have it.
+    #[inline(always)]
+    pub fn set_index(&mut self, index: usize) {
+        debug_assert!(index < self.len);
+        self.index = index;
+    }
+
+    /// To nowhere.
+    #[inline]
+    pub fn reset(&mut self) {
+        self.path.clear();
+        (self.index, self.len, self.run) = (0, 0, 0);
+    }
+
+    /// Where the leaf is.
+    #[inline(always)]
+    pub fn leaf_ptr(&self) -> &Ptr {
+        &self.leaf
+    }
+
+    /// Whether it has come over several leaves, so that [`Position::next_leaf`] asks for whole leaves in time.
+    #[inline(always)]
+    pub(super) fn is_running(&self) -> bool {
+        self.run > 1
+    }
+
+    /// Asks memory for the begin of the leaf before (`back`) or behind this one, if it has the same parent.
+    #[inline(never)]
+    pub(super) fn ask_neighbour<'s, S: Source<'s> + ?Sized>(&self, source: &S, back: bool) -> Result<()> {
+        if let Some(step) = self.path.last() {
+            let parent = branch(source, &step.ptr, 2)?;
+            let other = if back {
+                step.index.wrapping_sub(1)
+            } else {
+                step.index + 1
+            };
+            if other < parent.len() {
+                source.prefetch(parent.child(other), super::lookup::LEAF_AHEAD);
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs `f`; if it fails the position is nowhere.
+    fn guard<T>(&mut self, f: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let result = f(self);
+        if result.is_err() {
+            self.reset();
+        }
+        result
+    }
+
+    /// To the first entry; false: the tree is empty.
+    ///
+    /// # Errors
+    /// `Corrupt`, as in every function of this file.
+    pub fn to_first<'s, S: Source<'s> + ?Sized>(&mut self, source: &S, root: &Root) -> Result<bool> {
+        self.reset();
+        check_height(root)?;
+        if root.height == 0 {
+            return Ok(false);
+        }
+        // Who begins at an end reads on.
+        self.run = 1;
+        self.guard(|p| p.down(source, root.ptr, root.height, Ahead::Right))
+    }
+
+    /// To the last entry; false: the tree is empty.
+    pub fn to_last<'s, S: Source<'s> + ?Sized>(&mut self, source: &S, root: &Root) -> Result<bool> {
+        self.reset();
+        check_height(root)?;
+        if root.height == 0 {
+            return Ok(false);
+        }
+        // Who begins at an end reads on.
+        self.run = 1;
+        self.guard(|p| p.down(source, root.ptr, root.height, Ahead::Left))
+    }
+
+    /// To the first entry that is not less than `key` (nowhere if there is none); whether it is equal.
+    #[inline]
+    pub fn seek<'s, S: Source<'s> + ?Sized>(&mut self, source: &S, root: &Root, key: &[u8]) -> Result<bool> {
+        self.guard(|p| match p.descend(source, root, key)? {
+            Ok(i) => {
+                p.index = i;
+                Ok(true)
+            }
+            Err(i) => {
+                p.index = i;
+                if i == p.len {
+                    p.next_leaf(source)?;
+                }
+                Ok(false)
+            }
+        })
+    }
+
+    /// To the last entry that is less than `key`, or equal if `or_equal` (nowhere if there is none); whether there is.
+    #[inline]
+    pub fn seek_before<'s, S: Source<'s> + ?Sized>(
+        &mut self,
+        source: &S,
+        root: &Root,
+        key: &[u8],
+        or_equal: bool,
+    ) -> Result<bool> {
+        self.guard(|p| {
+            let i = match p.descend(source, root, key)? {
+                Ok(i) if or_equal => i + 1,
+                Ok(i) | Err(i) => i,
+            };
+            if i > 0 {
+                p.index = i - 1;
+                return Ok(true);
+            }
+            p.prev_leaf(source)
+        })
+    }
+
+    /// Down to the leaf of `key`; where it is in there, or would be.
+    #[inline]
+    fn descend<'s, S: Source<'s> + ?Sized>(
+        &mut self,
+        source: &S,
+        root: &Root,
+        key: &[u8],
+    ) -> Result<std::result::Result<usize, usize>> {
+        self.reset();
+        check_height(root)?;
+        if root.height == 0 {
+            return Ok(Err(0));
+        }
+        best(Descent {
+            position: self,
+            source,
+            root,
+            key,
+            pages: PhantomData,
+        })
+    }
+
+    /// Takes up `ptr` as the leaf.
+    #[inline(always)]
+    fn enter<'s, S: Source<'s> + ?Sized>(&mut self, source: &S, ptr: Ptr) -> Result<Leaf<'s>> {
+        let leaf = leaf(source, &ptr)?;
+        // An empty leaf is no place to stand on, and skipping many would make one step endless.
+        if leaf.is_empty() && !self.path.is_empty() {
+            return Err(Error::corrupt(ptr.page, "empty leaf"));
+        }
+        self.leaf = ptr;
+        self.len = leaf.len();
+        Ok(leaf)
+    }
+
+    /// From the page behind `ptr` down its left (`Right` ahead) or right edge to a leaf.
+    fn down<'s, S: Source<'s> + ?Sized>(&mut self, source: &S, ptr: Ptr, height: u8, ahead: Ahead) -> Result<bool> {
+        let mut ptr = ptr;
+        for level in (2..=height).rev() {
+            let branch = branch(source, &ptr, level)?;
+            let index = if ahead == Ahead::Right { 0 } else { branch.len() - 1 };
+            self.path.push(Step {
+                ptr,
+                index,
+                len: branch.len(),
+            });
+            ptr = branch.ptr(index);
+        }
+        self.enter(source, ptr)?;
+        self.index = if ahead == Ahead::Right {
+            0
+        } else {
+            self.len.saturating_sub(1)
+        };
+        Ok(self.is_valid())
+    }
+
+    /// To the next entry; false: there is none, and the position is nowhere.
+    #[inline(always)]
+    pub fn next<'s, S: Source<'s> + ?Sized>(&mut self, source: &S) -> Result<bool> {
+        if self.index + 1 < self.len {
+            self.index += 1;
+            return Ok(true);
+        }
+        self.next_leaf(source)
+    }
+
+    /// To the previous entry; false: there is none, and the position is nowhere.
+    #[inline(always)]
+    pub fn prev<'s, S: Source<'s> + ?Sized>(&mut self, source: &S) -> Result<bool> {
+        if self.index > 0 {
+            self.index -= 1;
+            return Ok(true);
+        }
+        self.prev_leaf(source)
+    }
+
+    /// To the first entry of the next leaf; false: there is none, and the position is nowhere.
+    #[inline(never)]
+    pub fn next_leaf<'s, S: Source<'s> + ?Sized>(&mut self, source: &S) -> Result<bool> {
+        self.sibling(source, Ahead::Right)
+    }
+
+    /// To the last entry of the previous leaf; false: there is none, and the position is nowhere.
+    #[inline(never)]
+    pub fn prev_leaf<'s, S: Source<'s> + ?Sized>(&mut self, source: &S) -> Result<bool> {
+        self.sibling(source, Ahead::Left)
+    }
+
+    #[inline(always)]
+    fn sibling<'s, S: Source<'s> + ?Sized>(&mut self, source: &S, way: Ahead) -> Result<bool> {
+        let can = |s: &Step| match way {
+            Ahead::Left => s.index > 0,
+            Ahead::Right => s.index + 1 < s.len,
+        };
+        let height = self.path.len() as u8 + 1;
+        while self.path.last().is_some_and(|s| !can(s)) {
+            self.path.pop();
+        }
+        // The root is at `height`; the branch at place d of the path one level lower each.
+        let level = height - self.path.len().saturating_sub(1) as u8;
+        let Some(step) = self.path.last_mut() else {
+            self.reset();
+            return Ok(false);
+        };
+        match way {
+            Ahead::Left => step.index -= 1,
+            Ahead::Right => step.index += 1,
+        }
+        let step = *step;
+        self.run = self.run.saturating_add(1);
+        let run = self.run;
+        self.guard(|p| {
+            let parent = branch(source, &step.ptr, level)?;
+            if step.index >= parent.len() {
+                return Err(Error::corrupt(step.ptr.page, "branch changed under a position"));
+            }
+            // The first step over a leaf's end may be the last; who goes on is scanning.
+            if level == 2 && run > 1 {
+                let far = |by: usize| match way {
+                    Ahead::Left => step.index.checked_sub(by),
+                    Ahead::Right => Some(step.index + by).filter(|i| *i < parent.len()),
+                };
+                let fresh = match way {
+                    Ahead::Left => step.index + 2 == step.len,
+                    Ahead::Right => step.index == 1,
+                };
+                if run.is_power_of_two() || fresh {
+                    p.ask_leaves(source, &step, way)?;
+                }
+                // The whole leaf after next: a scan reads all of it, and memory is far. Not of leaves that lie side by
+                // side and are full: the machine goes on by itself, unless it has to jump from a leaf's arrays to its
+                // records.
+                let whole = source.page_size().min(SCAN_AHEAD);
+                let gap = source.peek(&p.leaf).is_none_or(has_gap);
+                let ask = |by: usize| {
+                    if let (Some(before), Some(i)) = (far(by - 1), far(by)) {
+                        let (before, page) = (parent.child(before), parent.child(i));
+                        if gap || before.abs_diff(page) != 1 {
+                            source.prefetch(page, whole);
+                        }
+                    }
+                };
+                ask(2);
+                // The next one was asked for one leaf ago, unless this is the first step in its parent.
+                if far(2).is_none() || step.index <= 1 || run == 2 {
+                    ask(1);
+                }
+            }
+            p.down(source, parent.ptr(step.index), level - 1, way)
+        })
+    }
+
+    /// A scan of what is not in memory asks for more and more leaves at once; a long one for those of the next parent, too,
+    /// so that they are on their way while this one's are read.
+    #[cold]
+    #[inline(never)]
+    fn ask_leaves<'s, S: Source<'s> + ?Sized>(&self, source: &S, step: &Step, way: Ahead) -> Result<()> {
+        let parent = branch(source, &step.ptr, 2)?;
+        let many = 4 * self.run as usize;
+        let leaves = match way {
+            Ahead::Left => step.index.saturating_sub(many)..step.index + 1,
+            Ahead::Right => step.index..(step.index + many).min(parent.len()),
+        };
+        source.will_read(&mut leaves.filter(|i| *i < parent.len()).map(|i| (parent.child(i), 1)));
+        if self.run <= LONG_SCAN {
+            return Ok(());
+        }
+        let Some(above) = self.path.len().checked_sub(2).map(|at| &self.path[at]) else {
+            return Ok(());
+        };
+        let grandparent = branch(source, &above.ptr, 3)?;
+        let next = match way {
+            Ahead::Left => above.index.checked_sub(1),
+            Ahead::Right => Some(above.index + 1),
+        };
+        if let Some(next) = next.filter(|i| *i < grandparent.len()) {
+            let parent = branch(source, &grandparent.ptr(next), 2)?;
+            source.will_read(&mut (0..parent.len()).map(|i| (parent.child(i), 1)));
+        }
+        Ok(())
+    }
+
+    /// The leaf, the number of its page.
+    #[inline(always)]
+    pub fn leaf<'s, S: Source<'s> + ?Sized>(&self, source: &S) -> Result<(Leaf<'s>, u64)> {
+        let leaf = leaf(source, &self.leaf)?;
+        if self.index >= leaf.len() || leaf.len() < self.len {
+            return Err(Error::corrupt(self.leaf.page, "position outside its leaf"));
+        }
+        Ok((leaf, self.leaf.page))
+    }
+
+    /// Appends the key of the entry to `out`.
+    pub fn key<'s, S: Source<'s> + ?Sized>(&self, source: &S, out: &mut Vec<u8>) -> Result<()> {
+        let (leaf, number) = self.leaf(source)?;
+        leaf.key(self.index, number, source, out)
+    }
+
+    /// The value of the entry.
+    #[inline(always)]
+    pub fn value<'s, S: Source<'s> + ?Sized>(&self, source: &S) -> Result<Stored<'s>> {
+        let (leaf, number) = self.leaf(source)?;
+        leaf.value(self.index).map_err(|d| d.at(number))
+    }
+
+    /// Puts the key of the entry into `key` and answers its value.
+    #[inline(always)]
+    pub fn entry<'s, S: Source<'s> + ?Sized>(&self, source: &S, key: &mut KeyBuf) -> Result<Stored<'s>> {
+        let (leaf, number) = self.leaf(source)?;
+        match Shape::of(&leaf, key).entry(leaf.bytes(), self.index, key) {
+            Some(value) => Ok(Stored::Inline(value)),
+            None => leaf.entry(self.index, number, source, key),
+        }
+    }
+}

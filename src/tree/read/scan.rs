@@ -1,0 +1,38 @@
+//! Small whole-tree readings built on [`Position`]: entries from a key on, the last key.
+
+use super::path::Position;
+use crate::error::Result;
+use crate::page::leaf::Stored;
+use crate::page::{Root, Source};
+
+/// Calls `f` with each entry from `from` on, in order, until it answers false.
+pub fn scan<'s, S: Source<'s>>(
+    source: &S,
+    root: &Root,
+    from: &[u8],
+    mut f: impl FnMut(&[u8], Stored<'s>) -> Result<bool>,
+) -> Result<()> {
+    let mut position = Position::new();
+    let mut key = Vec::new();
+    position.seek(source, root, from)?;
+    while position.is_valid() {
+        key.clear();
+        position.key(source, &mut key)?;
+        if !f(&key, position.value(source)?)? {
+            break;
+        }
+        position.next(source)?;
+    }
+    Ok(())
+}
+
+/// The greatest key; `None` in an empty tree.
+pub fn last_key<'s, S: Source<'s>>(source: &S, root: &Root) -> Result<Option<Vec<u8>>> {
+    let mut position = Position::new();
+    if !position.to_last(source, root)? {
+        return Ok(None);
+    }
+    let mut key = Vec::new();
+    position.key(source, &mut key)?;
+    Ok(Some(key))
+}
