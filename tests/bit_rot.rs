@@ -12,7 +12,7 @@ use common::rng::Rng;
 use common::tmp::TempDir;
 use kv::catalogue::Record;
 use kv::page::meta::{Meta, Slot, SLOT, SLOTS};
-use kv::page::{Ptr, Root, Source};
+use kv::page::{PageSource, Ptr, Root};
 use kv::tree::read::check::Checker;
 use kv::tree::read::scan::scan;
 use kv::util::crc32c;
@@ -88,7 +88,7 @@ impl<'i> Recorder<'i> {
     }
 }
 
-impl<'i> Source<'i> for &Recorder<'i> {
+impl<'i> PageSource<'i> for &Recorder<'i> {
     fn page_size(&self) -> usize {
         PAGE
     }

@@ -12,7 +12,7 @@ use crashes::{in_processes, setting, Counts};
 use kv::file::sim::{Cut, Random, SimDisk};
 use kv::file::Storage;
 use kv::page::meta::{Meta, Slot, SLOT};
-use kv::page::{Life, Place, Ptr, Source};
+use kv::page::{Life, PageSink, PageSource, Ptr};
 use kv::pager::{Durability, Pager, PagerOptions, Roots, Verify, Wait};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex};

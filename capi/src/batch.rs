@@ -2,7 +2,7 @@
 
 use crate::arg::{array, maybe, out, out_array, OutArray};
 use crate::error::guard;
-use crate::held_by::Place;
+use crate::held_by::CursorHandle;
 use crate::reach::{self, CursorUse, Side, TxnUse};
 use crate::status::{kv_status, Failure};
 use crate::types::{known, kv_cursor, kv_entry, kv_slice, kv_table, kv_txn, put_mode, KV_BLIND};
@@ -126,7 +126,7 @@ impl Keys {
 
 /// Puts the next entries into `entries`; how many.
 fn next_many<R: Reader + ?Sized>(
-    place: &mut Place,
+    place: &mut CursorHandle,
     txn: &mut R,
     entries: &mut OutArray<kv_entry>,
 ) -> Result<usize, Error> {

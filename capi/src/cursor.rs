@@ -3,7 +3,7 @@
 use crate::arg::{bytes, handle_out, maybe, Out};
 use crate::batch::Keys;
 use crate::error::{guard, guard_void};
-use crate::held_by::{Object, Place};
+use crate::held_by::{CursorHandle, Object};
 use crate::reach::{self, CursorUse, Side, TxnUse};
 use crate::slots::{Kind, Kinds};
 use crate::status::{kv_status, Failure, Outcome, KV_OK};
@@ -67,7 +67,7 @@ pub unsafe extern "C" fn kv_cursor_open(
             TxnUse::Read(pinned) => pinned.slot,
             TxnUse::Write(write) => write.slot(),
         };
-        let place = Object::Cursor(Box::new(Place {
+        let place = Object::Cursor(Box::new(CursorHandle {
             cursor: opened,
             parent: slot,
             of_write: matches!(usage, TxnUse::Write(_)),
@@ -97,7 +97,7 @@ pub unsafe extern "C" fn kv_cursor_close(cursor: *mut kv_cursor) {
 
 /// As [`go`] in a read transaction.
 #[inline(always)]
-fn go_reading(place: &mut Place, txn: &ReadTxn, way: Go<'_>, (key, value): Outputs) -> Result<bool, Error> {
+fn go_reading(place: &mut CursorHandle, txn: &ReadTxn, way: Go<'_>, (key, value): Outputs) -> Result<bool, Error> {
     let mut reader = txn;
     let Some(value) = value else {
         return go(place, &mut reader, way, (key, None));
@@ -114,7 +114,7 @@ fn go_reading(place: &mut Place, txn: &ReadTxn, way: Go<'_>, (key, value): Outpu
 }
 
 #[inline(always)]
-fn go<R: Reader + ?Sized>(place: &mut Place, txn: &mut R, go: Go<'_>, outputs: Outputs) -> Result<bool, Error> {
+fn go<R: Reader + ?Sized>(place: &mut CursorHandle, txn: &mut R, go: Go<'_>, outputs: Outputs) -> Result<bool, Error> {
     let cursor = &mut place.cursor;
     let found = match go {
         Go::First => cursor.first(txn)?,
@@ -200,7 +200,7 @@ unsafe fn step_far(
 
 /// Hands out the entry the cursor stands on.
 #[inline(always)]
-fn answer(place: &mut Place, found: &[u8], (key, value): Outputs) {
+fn answer(place: &mut CursorHandle, found: &[u8], (key, value): Outputs) {
     if let Some(value) = value {
         value.set(kv_slice::of(found));
     }
@@ -211,7 +211,7 @@ fn answer(place: &mut Place, found: &[u8], (key, value): Outputs) {
 
 /// Not inlined: its many errors once for all functions.
 #[inline(never)]
-fn travel_far(place: &mut Place, side: Side<'_>, way: Go<'_>, outputs: Outputs) -> Outcome {
+fn travel_far(place: &mut CursorHandle, side: Side<'_>, way: Go<'_>, outputs: Outputs) -> Outcome {
     let found = match side {
         Side::Read(reading) => go_reading(place, &reading.txn, way, outputs)?,
         Side::Write(mut write) => write.get()?.work(|txn| go(place, txn, way, outputs))?,
@@ -285,7 +285,7 @@ pub unsafe extern "C" fn kv_cursor_get(cursor: *mut kv_cursor, key: *mut kv_slic
 }
 
 /// The caller's bytes, copied if they lie in the cursor's own key, which the call is about to rebuild.
-fn apart<'a>(place: &Place, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+fn apart<'a>(place: &CursorHandle, bytes: &'a [u8]) -> Cow<'a, [u8]> {
     if place.cursor.has_lent(bytes) {
         Cow::Owned(bytes.to_vec())
     } else {

@@ -18,7 +18,7 @@ pub(crate) enum Object {
     Db(Box<Database>),
     Read(Reading),
     Write(Box<Write>),
-    Cursor(Box<Place>),
+    Cursor(Box<CursorHandle>),
     Writer(Box<Parts>),
     Buf(Buffered),
 }
@@ -117,7 +117,7 @@ impl Write {
 }
 
 /// Behind a `kv_cursor`.
-pub(crate) struct Place {
+pub(crate) struct CursorHandle {
     pub(crate) cursor: Cursor,
     /// Slot of its transaction, which closes it before that is given up.
     pub(crate) parent: &'static Slot,

@@ -4,7 +4,7 @@
 //! parent with a try (`KV_BUSY`), never with a wait. Closing a transaction first closes it to new calls, then takes its
 //! children one by one, waiting for a call that is in one. So no two of these waits form a circle.
 
-use crate::held_by::{Database, Keep, Object, Parts, Place, Reading, Write};
+use crate::held_by::{CursorHandle, Database, Keep, Object, Parts, Reading, Write};
 use crate::slots::{self, Closing, Held, Kind, Kinds, Pinned, Slot};
 use crate::status::{Failure, Outcome, KV_BAD_HANDLE, KV_READ_ONLY};
 use crate::types::{kv_cursor, kv_db, kv_txn, kv_writer};
@@ -283,7 +283,7 @@ impl CursorUse {
 
     /// The cursor and its transaction, if that reads.
     #[inline(always)]
-    pub(crate) fn reading(&mut self) -> Option<(&mut Place, &ReadTxn)> {
+    pub(crate) fn reading(&mut self) -> Option<(&mut CursorHandle, &ReadTxn)> {
         let Object::Cursor(place) = self.0.object() else {
             return None;
         };
@@ -299,7 +299,7 @@ impl CursorUse {
 
     /// The cursor and the transaction it belongs to.
     #[inline]
-    pub(crate) fn parts(&mut self) -> Outcome<(&mut Place, Side<'_>)> {
+    pub(crate) fn parts(&mut self) -> Outcome<(&mut CursorHandle, Side<'_>)> {
         let token = self.0.slot.parent.load(Relaxed);
         let Object::Cursor(place) = self.0.object() else {
             return Err(mixed_up());
@@ -314,7 +314,7 @@ impl CursorUse {
     }
 
     /// The cursor and its transaction, for a write.
-    pub(crate) fn for_write(&mut self) -> Outcome<(&mut Place, WriteUse)> {
+    pub(crate) fn for_write(&mut self) -> Outcome<(&mut CursorHandle, WriteUse)> {
         match self.parts()? {
             (place, Side::Write(write)) => Ok((place, write)),
             _ => Err(Failure::here(

@@ -10,7 +10,7 @@
 
 use crate::error::{Error, Result};
 use crate::page::leaf::Stored;
-use crate::page::{Ptr, Root, Source};
+use crate::page::{PageSource, Ptr, Root};
 use crate::tree::read::lookup as search;
 use crate::util::bytes::{get_u16, get_u32, get_u48, put_u16, put_u32, put_u48};
 
@@ -105,7 +105,7 @@ pub fn record_key(table: Table) -> [u8; 8] {
 }
 
 /// Bytes of the record of `table`; `None`: there is no such table.
-pub fn find<'s, S: Source<'s>>(source: &S, catalogue: &Root, table: Table) -> Result<Option<&'s [u8]>> {
+pub fn find<'s, S: PageSource<'s>>(source: &S, catalogue: &Root, table: Table) -> Result<Option<&'s [u8]>> {
     match search::get(source, catalogue, &record_key(table))? {
         None => Ok(None),
         Some(Stored::Inline(b)) => Ok(Some(b)),
@@ -114,7 +114,7 @@ pub fn find<'s, S: Source<'s>>(source: &S, catalogue: &Root, table: Table) -> Re
 }
 
 /// Root of the tree of `table`, which is not [`MAIN`]. The list of names of a database without tables is empty.
-pub fn root_of<'s, S: Source<'s>>(source: &S, catalogue: &Root, table: Table) -> Result<Root> {
+pub fn root_of<'s, S: PageSource<'s>>(source: &S, catalogue: &Root, table: Table) -> Result<Root> {
     match find(source, catalogue, table)? {
         Some(b) => decode_root(b),
         None if table == NAMES => Ok(Root::default()),

@@ -4,7 +4,7 @@ use super::{PutMode, Range, ReadTxn, Reader, Seek, Table, WriteTxn};
 use crate::error::{Error, Result};
 use crate::page::key::KeyBuf;
 use crate::page::leaf::Stored;
-use crate::tree::read::cursor::{Place, Seen, Walker};
+use crate::tree::read::cursor::{CursorState, TreeCursor, TreeView};
 use crate::tree::read::limits::Limits;
 use crate::txn::TreeRef;
 
@@ -18,7 +18,7 @@ use crate::txn::TreeRef;
 pub struct Cursor {
     table: Table,
     reverse: bool,
-    walker: Walker,
+    walker: TreeCursor,
 }
 
 impl Range<'_> {
@@ -29,8 +29,8 @@ impl Range<'_> {
 }
 
 #[inline(always)]
-fn seen<'t, 'a>(tree: &'t TreeRef<'a>) -> Seen<'t, crate::txn::Pages<'a>> {
-    Seen {
+fn seen<'t, 'a>(tree: &'t TreeRef<'a>) -> TreeView<'t, crate::txn::Pages<'a>> {
+    TreeView {
         source: &tree.source,
         root: &tree.root,
         version: tree.version,
@@ -44,9 +44,9 @@ impl Cursor {
     /// `NoTable`.
     pub fn new<R: Reader + ?Sized>(txn: &mut R, table: Table, range: &Range<'_>) -> Result<Cursor> {
         txn.tree(table)?;
-        let mut walker = Walker::new(range.limits());
+        let mut walker = TreeCursor::new(range.limits());
         if range.reverse {
-            walker.park(Place::End);
+            walker.park(CursorState::AfterLast);
         }
         Ok(Cursor {
             table,
@@ -70,7 +70,7 @@ impl Cursor {
     fn on<'a, R: Reader + ?Sized, T>(
         &mut self,
         txn: &'a mut R,
-        f: impl FnOnce(&mut Walker, &Seen<'_, crate::txn::Pages<'a>>, bool) -> Result<T>,
+        f: impl FnOnce(&mut TreeCursor, &TreeView<'_, crate::txn::Pages<'a>>, bool) -> Result<T>,
     ) -> Result<T> {
         let tree = txn.tree(self.table)?;
         f(&mut self.walker, &seen(&tree), self.reverse).map_err(|e| e.in_table(self.table))

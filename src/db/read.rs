@@ -4,10 +4,10 @@ use super::reader::{Joined, Reader};
 use super::Table;
 use crate::catalogue::{self, MAIN, NAMES};
 use crate::error::{Error, Result};
-use crate::page::hint::leaf::Guess;
+use crate::page::hint::leaf::LeafHints;
 use crate::page::leaf::Stored;
 use crate::page::Root;
-use crate::pager::Pin;
+use crate::pager::Snapshot;
 use crate::tree::read::lookup as search;
 use crate::tree::read::quick::{self, Quick};
 use crate::txn::{Pages, TreeRef};
@@ -52,10 +52,10 @@ impl Roots {
 
 /// A read transaction: one snapshot. `Send + Sync`; ends when dropped. Slices live as long as it does.
 pub struct ReadTxn {
-    pin: Pin,
+    pin: Snapshot,
     roots: Roots,
     joined: Joined,
-    guess: Guess,
+    guess: LeafHints,
     /// Refreshes so far: a path of an earlier snapshot is not one of this.
     version: u64,
 }
@@ -70,9 +70,9 @@ impl Drop for ReadTxn {
 
 impl ReadTxn {
     #[inline(always)]
-    pub(crate) fn new(pin: Pin) -> ReadTxn {
+    pub(crate) fn new(pin: Snapshot) -> ReadTxn {
         ReadTxn {
-            guess: Guess::of(pin.pager().guess()),
+            guess: LeafHints::of(pin.pager().guess()),
             pin,
             roots: Roots::default(),
             joined: Joined::default(),
@@ -87,7 +87,7 @@ impl ReadTxn {
     }
 
     /// The snapshot, as the pager holds it.
-    pub(crate) fn pin(&self) -> &Pin {
+    pub(crate) fn pin(&self) -> &Snapshot {
         &self.pin
     }
 

@@ -5,7 +5,7 @@ use super::Table;
 use crate::error::Result;
 use crate::page::chain::Chain;
 use crate::page::leaf::Stored;
-use crate::page::{Source, PIECE};
+use crate::page::{PageSource, PIECE};
 use crate::tree::read::{count, lookup as search, stat};
 use crate::txn::TreeRef;
 use std::sync::OnceLock;
@@ -251,14 +251,14 @@ impl Joined {
 
     /// The bytes of a stored value: in place unless it lies in several extents.
     #[inline(always)]
-    pub fn resolve<'a, S: Source<'a>>(&'a self, stored: Stored<'a>, source: &S) -> Result<&'a [u8]> {
+    pub fn resolve<'a, S: PageSource<'a>>(&'a self, stored: Stored<'a>, source: &S) -> Result<&'a [u8]> {
         match stored {
             Stored::Inline(b) => Ok(b),
             Stored::Chain(d) => self.resolve_chain(d, source),
         }
     }
 
-    fn resolve_chain<'a, S: Source<'a>>(&'a self, description: &[u8], source: &S) -> Result<&'a [u8]> {
+    fn resolve_chain<'a, S: PageSource<'a>>(&'a self, description: &[u8], source: &S) -> Result<&'a [u8]> {
         let chain = Chain::decode(description, source.page_size()).map_err(|d| d.at(u64::MAX))?;
         if let Some(bytes) = chain.in_place(source)? {
             return Ok(bytes);

@@ -3,7 +3,7 @@
 use super::types::PutMode;
 use super::Table;
 use crate::error::Result;
-use crate::page::{Place, PIECE};
+use crate::page::{PageSink, PIECE};
 use crate::tree::write::values::ChainWriter;
 use std::collections::BTreeMap;
 
@@ -51,7 +51,7 @@ impl Streams {
     }
 
     /// Gives the pages of unfinished values back.
-    pub fn cancel<P: Place>(&mut self, place: &mut P) {
+    pub fn cancel<P: PageSink>(&mut self, place: &mut P) {
         for (_, stream) in std::mem::take(&mut self.open) {
             stream.chain.cancel(place);
         }
@@ -60,7 +60,7 @@ impl Streams {
 
 impl Stream {
     /// Writes the collected piece out.
-    pub fn write_piece<P: Place>(&mut self, place: &mut P) -> Result<()> {
+    pub fn write_piece<P: PageSink>(&mut self, place: &mut P) -> Result<()> {
         if self.chain.room() < self.piece.len() as u64 {
             // What is said to come, or three times what came: eight extents hold any length. Whole pieces, so that an
             // extent that turns out not to be the last holds a multiple of one.

@@ -11,7 +11,7 @@ use crate::page::leaf::{Stored, RECORD};
 use crate::page::leaf_build::record_max;
 use crate::page::suffix::{KEEP, REST};
 use crate::page::KEY_MAX;
-use crate::pager::{Durability, Writing};
+use crate::pager::{Durability, PageWriter};
 use crate::tree::read::quick::{self, Quick};
 use crate::tree::read::{lookup as search, scan};
 use crate::tree::write::edits::{At, Op};
@@ -38,7 +38,7 @@ pub struct WriteTxn {
 }
 
 impl WriteTxn {
-    pub(crate) fn new(writing: Writing, budget: usize, durability: Durability) -> WriteTxn {
+    pub(crate) fn new(writing: PageWriter, budget: usize, durability: Durability) -> WriteTxn {
         let (writer, edits) = Writer::new(writing, budget);
         let mut main = Open::new(MAIN, writer.tip().main, true);
         main.tree.edits = edits;

@@ -18,7 +18,7 @@ use crate::db::{Options, WriteOptions};
 use crate::db::{PutMode, Range};
 use crate::error::{Error, Result};
 use crate::file::fresh::{identity_of, Fresh};
-use crate::page::{meta_pages, Root, Source, PIECE};
+use crate::page::{meta_pages, PageSource, Root, PIECE};
 use crate::pager::{Durability, Image, View};
 use crate::tree::read::check::{Checker, PageSet, Reached};
 use crate::tree::read::scan::scan;
@@ -300,7 +300,7 @@ struct Layout {
 }
 
 impl Layout {
-    fn take<'s, S: Source<'s>>(&mut self, source: &S, page: u64, pages: u64) -> Result<()> {
+    fn take<'s, S: PageSource<'s>>(&mut self, source: &S, page: u64, pages: u64) -> Result<()> {
         for number in page..page + pages {
             let sum = crc32c(source.raw(number, self.page_size)?);
             self.reached.insert(number);

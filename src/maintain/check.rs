@@ -4,8 +4,8 @@ use super::job::{Careful, Job};
 use crate::catalogue::{self, Record, CATALOGUE, MAIN, SPACE};
 use crate::db::{Db, ReadTxn, Table};
 use crate::error::{Error, Result};
-use crate::page::{meta_pages, Root, Source};
-use crate::pager::{Accounting, Dead, Pin, View, Wait};
+use crate::page::{meta_pages, PageSource, Root};
+use crate::pager::{Accounting, Dead, Snapshot, View, Wait};
 use crate::tree::read::check::{Checker, PageSet, Reached};
 use crate::tree::read::scan::scan;
 use crate::txn::writer::decode_dead;
@@ -97,7 +97,7 @@ impl Db {
 }
 
 fn run(
-    pin: &Pin,
+    pin: &Snapshot,
     space: Option<Accounting>,
     job: &Job<'_>,
     on_fault: &mut dyn FnMut(&Fault) -> bool,
@@ -131,7 +131,7 @@ fn run(
 }
 
 /// What a check reads through.
-pub(crate) type Seen<'v, 'j, 'f> = Careful<'j, 'f, View<'v>>;
+pub(crate) type TreeView<'v, 'j, 'f> = Careful<'j, 'f, View<'v>>;
 
 struct Check<'f, 'j> {
     report: CheckReport,
@@ -154,8 +154,8 @@ impl Check<'_, '_> {
     /// Every tree of the commit.
     fn trees(
         &mut self,
-        view: Seen<'_, '_, '_>,
-        desc: &crate::pager::Desc,
+        view: TreeView<'_, '_, '_>,
+        desc: &crate::pager::Descriptor,
         space: Option<&Accounting>,
         reached: &mut PageSet,
     ) {
@@ -199,7 +199,7 @@ impl Check<'_, '_> {
     }
 
     /// Every page of the file is one thing.
-    fn account(&mut self, view: Seen<'_, '_, '_>, space: &Accounting, reached: &mut PageSet) {
+    fn account(&mut self, view: TreeView<'_, '_, '_>, space: &Accounting, reached: &mut PageSet) {
         let first = meta_pages(view.page_size());
         let dead = match dead_extents(&view, &space.space, &space.tail) {
             Ok(dead) => dead,
@@ -245,7 +245,7 @@ impl Check<'_, '_> {
 }
 
 /// The trees the catalogue names, and why reading it ended early.
-pub(crate) fn named_tables(view: Seen<'_, '_, '_>, catalogue: &Root) -> (Vec<(Table, Root)>, Option<Error>) {
+pub(crate) fn named_tables(view: TreeView<'_, '_, '_>, catalogue: &Root) -> (Vec<(Table, Root)>, Option<Error>) {
     let mut tables = Vec::new();
     let read = scan(&view, catalogue, &[], |key, value| {
         let record = Record::decode(value.bytes())?;
@@ -259,7 +259,7 @@ pub(crate) fn named_tables(view: Seen<'_, '_, '_>, catalogue: &Root) -> (Vec<(Ta
 }
 
 /// What the space tree and the tail together say is dead, by first page.
-pub(crate) fn dead_extents<'s, S: Source<'s>>(
+pub(crate) fn dead_extents<'s, S: PageSource<'s>>(
     source: &S,
     space: &Root,
     tail: &[std::result::Result<Dead, (u64, u64)>],

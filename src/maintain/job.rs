@@ -1,7 +1,7 @@
 //! Long jobs (check, backup, salvage): how they tell their progress, how they are cancelled, and how they read.
 
 use crate::error::{Error, Result};
-use crate::page::{Ptr, Source};
+use crate::page::{PageSource, Ptr};
 use crate::util::crc32c;
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
@@ -111,7 +111,7 @@ pub(crate) struct Careful<'j, 'f, S> {
     pub job: &'j Job<'f>,
 }
 
-impl<'s, S: Source<'s>> Source<'s> for Careful<'_, '_, S> {
+impl<'s, S: PageSource<'s>> PageSource<'s> for Careful<'_, '_, S> {
     fn page_size(&self) -> usize {
         self.source.page_size()
     }

@@ -14,20 +14,20 @@ const WINDOW: usize = 32;
 
 /// A page with room for `EACH` bytes for each of its elements behind the header: that is all this promises.
 #[derive(Clone, Copy)]
-pub struct Columns<'a, const EACH: usize> {
+pub struct PageArrays<'a, const EACH: usize> {
     page: &'a [u8],
     n: usize,
 }
 
-impl<'a, const EACH: usize> Columns<'a, EACH> {
+impl<'a, const EACH: usize> PageArrays<'a, EACH> {
     /// Arrays of `n` elements, if they lie inside `page`.
     #[inline(always)]
-    pub fn new(page: &'a [u8], n: u16) -> Option<Columns<'a, EACH>> {
+    pub fn new(page: &'a [u8], n: u16) -> Option<PageArrays<'a, EACH>> {
         let n = usize::from(n);
         if page.len() < PAGE_MIN || HEADER + EACH * n > page.len() {
             return None;
         }
-        Some(Columns { page, n })
+        Some(PageArrays { page, n })
     }
 
     /// Number of elements.
@@ -145,7 +145,7 @@ mod tests {
         type Out = Option<usize>;
         #[inline(always)]
         fn run<K: Kernel>(self, kernel: K) -> Option<usize> {
-            Some(Columns::<4>::new(self.0, self.1)?.count_less(kernel, self.2))
+            Some(PageArrays::<4>::new(self.0, self.1)?.count_less(kernel, self.2))
         }
     }
 
@@ -184,8 +184,8 @@ mod tests {
     #[test]
     fn reads_what_lies_there() {
         let page: Vec<u8> = (0..4096u32).map(|i| (i * 7 / 8) as u8).collect();
-        let columns = Columns::<28>::new(&page, 145).expect("inside");
-        assert!(Columns::<28>::new(&page, 146).is_none());
+        let columns = PageArrays::<28>::new(&page, 145).expect("inside");
+        assert!(PageArrays::<28>::new(&page, 146).is_none());
         for i in 0..145 {
             let at = HEADER + 4 * 145 + 6 * i;
             let mut eight = [0; 8];
@@ -200,7 +200,7 @@ mod tests {
     #[should_panic(expected = "an element beyond its array")]
     fn refuses_elements_beyond() {
         let page = vec![0; 4096];
-        if let Some(columns) = Columns::<7>::new(&page, 21) {
+        if let Some(columns) = PageArrays::<7>::new(&page, 21) {
             columns.byte::<4>(21);
         }
     }

@@ -18,7 +18,7 @@ use super::header::{self, Damage, BRANCH, CHECK_PREFIX, HEAD2, HEADER};
 use super::kernel::{plain, Kernel};
 use super::search::{count_less_with, head, head_at};
 use super::suffix::{Suffix, REST};
-use super::{Ptr, Source, PAGE_MIN};
+use super::{PageSource, Ptr, PAGE_MIN};
 use crate::error::Result;
 use crate::util::bytes::{get_u16, get_u32, get_u48, order, put_u16, put_u32, put_u48};
 use std::cmp::Ordering;
@@ -144,13 +144,13 @@ impl<'a> Branch<'a> {
 
     /// The child that holds `key`.
     #[inline(always)]
-    pub fn find<'s, S: Source<'s> + ?Sized>(&self, key: &[u8], number: u64, source: &S) -> Result<usize> {
+    pub fn find<'s, S: PageSource<'s> + ?Sized>(&self, key: &[u8], number: u64, source: &S) -> Result<usize> {
         self.find_with(plain(), key, number, source)
     }
 
     /// As [`Branch::find`], with the best kernel at hand.
     #[inline(always)]
-    pub fn find_with<'s, K: Kernel, S: Source<'s> + ?Sized>(
+    pub fn find_with<'s, K: Kernel, S: PageSource<'s> + ?Sized>(
         &self,
         kernel: K,
         key: &[u8],
@@ -187,7 +187,7 @@ impl<'a> Branch<'a> {
 
     /// Among the separators from `lo` on whose head is `h`: the last that is `<= suffix`, or the child before `lo`.
     #[inline(always)]
-    pub fn find_in_run<'s, K: Kernel, S: Source<'s> + ?Sized>(
+    pub fn find_in_run<'s, K: Kernel, S: PageSource<'s> + ?Sized>(
         &self,
         kernel: K,
         lo: usize,
@@ -261,7 +261,7 @@ impl<'a> Branch<'a> {
     }
 
     /// Appends separator `i` (prefix, inline suffix, rest of a long one) to `out`.
-    pub fn write_separator<'s, S: Source<'s> + ?Sized>(
+    pub fn write_separator<'s, S: PageSource<'s> + ?Sized>(
         &self,
         i: usize,
         number: u64,
@@ -472,7 +472,7 @@ mod tests {
     use crate::page::meta_pages;
 
     struct Nothing;
-    impl Source<'static> for Nothing {
+    impl PageSource<'static> for Nothing {
         fn page_size(&self) -> usize {
             4096
         }

@@ -12,7 +12,7 @@
 //! Data pages have no header: a value in one extent is contiguous in the map, however long.
 
 use super::header::Damage;
-use super::{Extent, Source, PIECE, U48_MAX};
+use super::{Extent, PageSource, PIECE, U48_MAX};
 use crate::error::Result;
 use crate::util::bytes::{get_u32, get_u48, put_u32, put_u48, try_u32, try_u48};
 
@@ -130,7 +130,7 @@ impl Chain {
     }
 
     /// The checksums.
-    fn sums<'x, 's: 'x, S: Source<'s> + ?Sized>(&'x self, source: &S) -> Result<&'x [u8]> {
+    fn sums<'x, 's: 'x, S: PageSource<'s> + ?Sized>(&'x self, source: &S) -> Result<&'x [u8]> {
         match &self.sums {
             Sums::Direct(b) => Ok(b),
             Sums::Index(e, sum) => source.piece(e.page, 4 * pieces(self.len) as usize, *sum),
@@ -151,7 +151,7 @@ impl Chain {
     }
 
     /// The bytes of piece `i`, verified.
-    pub fn piece<'s, S: Source<'s> + ?Sized>(&self, i: u64, source: &S) -> Result<&'s [u8]> {
+    pub fn piece<'s, S: PageSource<'s> + ?Sized>(&self, i: u64, source: &S) -> Result<&'s [u8]> {
         let sum = get_u32(self.sums(source)?, 4 * i as usize);
         let (page, len) = self
             .locate(i, source.page_size())
@@ -160,7 +160,7 @@ impl Chain {
     }
 
     /// The whole value in place if it is in one extent, every piece verified; `None` if it is in several.
-    pub fn in_place<'s, S: Source<'s> + ?Sized>(&self, source: &S) -> Result<Option<&'s [u8]>> {
+    pub fn in_place<'s, S: PageSource<'s> + ?Sized>(&self, source: &S) -> Result<Option<&'s [u8]>> {
         if self.extents.len() != 1 {
             return Ok(None);
         }
@@ -173,7 +173,7 @@ impl Chain {
     }
 
     /// Copies bytes from `offset` on into `out`; how many there were. Verifies only the pieces touched.
-    pub fn read_at<'s, S: Source<'s> + ?Sized>(&self, offset: u64, out: &mut [u8], source: &S) -> Result<usize> {
+    pub fn read_at<'s, S: PageSource<'s> + ?Sized>(&self, offset: u64, out: &mut [u8], source: &S) -> Result<usize> {
         let end = self.len.min(offset.saturating_add(out.len() as u64));
         let mut at = offset;
         while at < end {

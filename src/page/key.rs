@@ -7,7 +7,7 @@
 
 use super::header::HEADER;
 use super::leaf::{Leaf, Stored, LONG, RECORD};
-use super::Source;
+use super::PageSource;
 use crate::error::Result;
 use crate::util::prefetch::prefetch;
 
@@ -249,7 +249,7 @@ fn copy_on(from: &[u8], to: &mut [u8], len: usize) -> Option<()> {
 impl<'a> Leaf<'a> {
     /// Puts key `i` into `key`, however it is stored, and answers its value. `number` is the page's number, for errors.
     #[inline(never)]
-    pub fn entry<'s, S: Source<'s> + ?Sized>(
+    pub fn entry<'s, S: PageSource<'s> + ?Sized>(
         &self,
         i: usize,
         number: u64,

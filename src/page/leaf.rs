@@ -23,7 +23,7 @@ use super::header::{self, Damage, CHECK_PREFIX, DENSE, HEADER, LEAF};
 use super::kernel::{plain, Kernel};
 use super::search::{count_less_with, head, head_at};
 use super::suffix::{Suffix, REST};
-use super::{Source, PAGE_MIN};
+use super::{PageSource, PAGE_MIN};
 use crate::error::Result;
 use crate::util::bytes::{get_u16, get_u32, get_u64, same};
 use crate::util::prefetch::prefetch;
@@ -237,7 +237,13 @@ impl<'a> Leaf<'a> {
     /// Appends key `i` (prefix and inline suffix, and the rest of a long key) to `out`. `number` is the page's number,
     /// for errors.
     #[inline]
-    pub fn key<'s, S: Source<'s> + ?Sized>(&self, i: usize, number: u64, source: &S, out: &mut Vec<u8>) -> Result<()> {
+    pub fn key<'s, S: PageSource<'s> + ?Sized>(
+        &self,
+        i: usize,
+        number: u64,
+        source: &S,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
         out.extend_from_slice(self.prefix());
         if self.is_dense() {
             out.extend_from_slice(&self.dense_suffix(i).to_be_bytes()[..self.width]);
@@ -250,7 +256,7 @@ impl<'a> Leaf<'a> {
 
     /// Where `key` is: its position if present. `fingerprint` is the key's.
     #[inline(always)]
-    pub fn find<'s, S: Source<'s> + ?Sized>(
+    pub fn find<'s, S: PageSource<'s> + ?Sized>(
         &self,
         key: &[u8],
         fingerprint: u8,
@@ -262,7 +268,7 @@ impl<'a> Leaf<'a> {
 
     /// As [`Leaf::find`], with the best kernel at hand.
     #[inline(always)]
-    pub fn find_with<'s, K: Kernel, S: Source<'s> + ?Sized>(
+    pub fn find_with<'s, K: Kernel, S: PageSource<'s> + ?Sized>(
         &self,
         kernel: K,
         key: &[u8],
@@ -328,7 +334,7 @@ impl<'a> Leaf<'a> {
 
     /// Third step: what [`Leaf::find`] answers, beginning at the entry that [`Leaf::aim`] found.
     #[inline(always)]
-    pub fn strike<'s, K: Kernel, S: Source<'s> + ?Sized>(
+    pub fn strike<'s, K: Kernel, S: PageSource<'s> + ?Sized>(
         &self,
         kernel: K,
         aimed: usize,
@@ -350,7 +356,7 @@ impl<'a> Leaf<'a> {
 
     /// The first entry from `from` on, whose heads before are less than that of `suffix`, that holds the searched key.
     #[inline(always)]
-    pub fn first_that_holds<'s, K: Kernel, S: Source<'s> + ?Sized>(
+    pub fn first_that_holds<'s, K: Kernel, S: PageSource<'s> + ?Sized>(
         &self,
         kernel: K,
         mut from: usize,
@@ -402,7 +408,7 @@ impl<'a> Leaf<'a> {
 
     /// Whether the key of entry `i`, whose head is that of `suffix`, is the searched one.
     #[inline(always)]
-    fn holds<'s, S: Source<'s> + ?Sized>(&self, i: usize, suffix: &[u8], number: u64, source: &S) -> Result<bool> {
+    fn holds<'s, S: PageSource<'s> + ?Sized>(&self, i: usize, suffix: &[u8], number: u64, source: &S) -> Result<bool> {
         let stored = self.slotted_suffix(i).map_err(|d| d.at(number))?;
         if stored.long {
             return Ok(stored.cmp_tail(suffix, source)? == Ordering::Equal);
@@ -412,7 +418,7 @@ impl<'a> Leaf<'a> {
 
     /// Position of `key`: `Ok` if present, `Err` with where it would stand.
     #[inline]
-    pub fn position<'s, S: Source<'s> + ?Sized>(
+    pub fn position<'s, S: PageSource<'s> + ?Sized>(
         &self,
         key: &[u8],
         number: u64,
@@ -423,7 +429,7 @@ impl<'a> Leaf<'a> {
 
     /// As [`Leaf::position`], with the best kernel at hand.
     #[inline(always)]
-    pub fn position_with<'s, K: Kernel, S: Source<'s> + ?Sized>(
+    pub fn position_with<'s, K: Kernel, S: PageSource<'s> + ?Sized>(
         &self,
         kernel: K,
         key: &[u8],

@@ -389,10 +389,10 @@ pub fn dense_bytes(leaf: &Leaf<'_>) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::page::{Ptr, Source};
+    use crate::page::{PageSource, Ptr};
 
     struct Nothing;
-    impl Source<'static> for Nothing {
+    impl PageSource<'static> for Nothing {
         fn page_size(&self) -> usize {
             4096
         }

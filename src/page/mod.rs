@@ -101,7 +101,7 @@ pub struct Extent {
 
 /// Where pages are read from: the map through one snapshot's eyes, a write transaction, or a `HashMap` in a test. The
 /// bytes live for `'a`, longer than the source itself, which is a cheap copy of a reference.
-pub trait Source<'a> {
+pub trait PageSource<'a> {
     /// Bytes of a page.
     fn page_size(&self) -> usize;
 
@@ -111,21 +111,21 @@ pub trait Source<'a> {
     /// `Corrupt` when the number is out of range or the checksum differs.
     fn page(&self, ptr: &Ptr) -> Result<&'a [u8]>;
 
-    /// As [`Source::page`], if that needs nothing but a look; `None` says nothing about why. For the innermost steps: an
+    /// As [`PageSource::page`], if that needs nothing but a look; `None` says nothing about why. For the innermost steps: an
     /// answer without errors leaves the source in registers.
     #[inline(always)]
     fn peek(&self, ptr: &Ptr) -> Option<&'a [u8]> {
         self.page(ptr).ok()
     }
 
-    /// The page behind `ptr`, which [`Source::peek`] has answered since the source's snapshot was taken: what it sums to is
+    /// The page behind `ptr`, which [`PageSource::peek`] has answered since the source's snapshot was taken: what it sums to is
     /// not asked again.
     #[inline(always)]
     fn again(&self, ptr: &Ptr) -> Option<&'a [u8]> {
         self.peek(ptr)
     }
 
-    /// As [`Source::peek`], by what it needs of a pointer.
+    /// As [`PageSource::peek`], by what it needs of a pointer.
     #[inline(always)]
     fn peek_at(&self, page: u64, checksum: u32) -> Option<&'a [u8]> {
         self.peek(&Ptr {
@@ -155,14 +155,14 @@ pub trait Source<'a> {
 
     /// What leaves are like, where lookups through this source take note of it.
     #[inline(always)]
-    fn guess(&self) -> Option<&'a hint::leaf::Guess> {
+    fn guess(&self) -> Option<&'a hint::leaf::LeafHints> {
         None
     }
 
     /// Where leaves lie in a row, where lookups through this source take note of it.
     #[inline(always)]
-    fn rows(&self) -> hint::branch::Rows<'a> {
-        hint::branch::Rows::default()
+    fn rows(&self) -> hint::branch::BranchHints<'a> {
+        hint::branch::BranchHints::default()
     }
 
     /// `len` bytes from the start of `page` on, as one piece whose CRC-32C must be `checksum` (verified at least once).
@@ -188,7 +188,7 @@ pub enum Life {
 }
 
 /// Where a write transaction gets pages and gives them back. All of it is undone by not committing.
-pub trait Place {
+pub trait PageSink {
     /// The id this transaction's commit will have: the birth of every page placed through it.
     fn birth(&self) -> u64;
 
@@ -206,7 +206,7 @@ pub trait Place {
     fn take_exact(&mut self, pages: u64) -> Result<u64>;
 
     /// Writes whole tree pages one after the other from `page` on, into pages taken before; `sums[i]` is the CRC-32C of
-    /// `parts[i]` (kept for the commit record, so that nothing is summed twice). They can be read through a [`Source`]
+    /// `parts[i]` (kept for the commit record, so that nothing is summed twice). They can be read through a [`PageSource`]
     /// of this transaction afterwards.
     ///
     /// # Errors

@@ -14,7 +14,7 @@
 
 use super::header::Damage;
 use super::search::head;
-use super::{Extent, Source, KEY_MAX, PIECE};
+use super::{Extent, PageSource, KEY_MAX, PIECE};
 use crate::error::{Error, Result};
 use crate::util::bytes::{common_prefix, get_u32, get_u48, order, put_u32, put_u48};
 use std::cmp::Ordering;
@@ -92,7 +92,7 @@ impl Rest {
     }
 
     /// Its bytes, verified.
-    pub fn read<'s, S: Source<'s> + ?Sized>(&self, source: &S) -> Result<&'s [u8]> {
+    pub fn read<'s, S: PageSource<'s> + ?Sized>(&self, source: &S) -> Result<&'s [u8]> {
         let first = self.len().min(PIECE as usize);
         source.piece(self.page, first, self.checksums[0])?;
         if self.len() > first {
@@ -191,7 +191,7 @@ impl<'a> Suffix<'a> {
     }
 
     /// Appends the whole key from the suffix on, the rest of a long one included.
-    pub fn write_whole<'s, S: Source<'s> + ?Sized>(&self, source: &S, out: &mut Vec<u8>, page: u64) -> Result<()> {
+    pub fn write_whole<'s, S: PageSource<'s> + ?Sized>(&self, source: &S, out: &mut Vec<u8>, page: u64) -> Result<()> {
         self.write_to(out);
         if let Some(rest) = self.rest().map_err(|d| d.at(page))? {
             out.extend_from_slice(rest.read(source)?);
@@ -201,7 +201,7 @@ impl<'a> Suffix<'a> {
 
     /// Order of this stored suffix against the suffix of a searched key whose head is known to be equal. No lead.
     #[inline(always)]
-    pub fn cmp_tail<'s, S: Source<'s> + ?Sized>(&self, searched: &[u8], source: &S) -> Result<Ordering> {
+    pub fn cmp_tail<'s, S: PageSource<'s> + ?Sized>(&self, searched: &[u8], source: &S) -> Result<Ordering> {
         let other = searched.get(4..).unwrap_or(&[]);
         if !self.long {
             return Ok(order(self.tail, other).then(self.len.cmp(&searched.len())));
@@ -210,7 +210,7 @@ impl<'a> Suffix<'a> {
     }
 
     #[cold]
-    fn cmp_long<'s, S: Source<'s> + ?Sized>(&self, searched: &[u8], source: &S) -> Result<Ordering> {
+    fn cmp_long<'s, S: PageSource<'s> + ?Sized>(&self, searched: &[u8], source: &S) -> Result<Ordering> {
         let inline = self.inline_tail();
         let other = searched.get(4..).unwrap_or(&[]);
         if other.len() <= inline.len() {
@@ -229,7 +229,7 @@ impl<'a> Suffix<'a> {
     }
 
     /// Bytes this suffix and a greater one share, looking no further than `limit` (counted from the lead on).
-    pub fn common<'s, S: Source<'s> + ?Sized>(&self, other: &Suffix<'_>, source: &S) -> Result<usize> {
+    pub fn common<'s, S: PageSource<'s> + ?Sized>(&self, other: &Suffix<'_>, source: &S) -> Result<usize> {
         if self.lead.is_empty() && other.lead.is_empty() {
             let x = self.head ^ other.head;
             if x != 0 {
@@ -251,7 +251,7 @@ impl<'a> Suffix<'a> {
     }
 
     #[cold]
-    fn common_slow<'s, S: Source<'s> + ?Sized>(&self, other: &Suffix<'_>, source: &S) -> Result<usize> {
+    fn common_slow<'s, S: PageSource<'s> + ?Sized>(&self, other: &Suffix<'_>, source: &S) -> Result<usize> {
         let (mut a, mut b) = (Vec::new(), Vec::new());
         self.write_whole(source, &mut a, u64::MAX)?;
         other.write_whole(source, &mut b, u64::MAX)?;

@@ -41,8 +41,8 @@ mod write_lock;
 
 pub use commit::{dead_changes, Change, Image};
 pub use open::{open_file, open_memory, CreateMode};
-pub use page_writer::Writing;
-pub use readers::{Pin, ReaderInfo};
+pub use page_writer::PageWriter;
+pub use readers::{ReaderInfo, Snapshot};
 pub use view::View;
 pub use write_lock::Accounting;
 
@@ -51,12 +51,12 @@ use crate::file::map::Atomics;
 use crate::file::peers::Peers;
 use crate::file::{fork, Mapped, Storage};
 use crate::page::hint::branch::ROWS;
-use crate::page::hint::leaf::Guess;
+use crate::page::hint::leaf::LeafHints;
 use crate::page::{meta_pages, Root, PAGE_MAX, PAGE_MIN};
 use crate::util::seeded::{self, Bug};
 use commit::Turns;
 use parking_lot::{Condvar, Mutex};
-use shared::{Constants, Seat, Shared};
+use shared::{CommitSlot, Constants, Shared};
 use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering::SeqCst};
 use std::sync::Arc;
@@ -65,7 +65,7 @@ use write_lock::WriteState;
 
 /// What a snapshot sees.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Desc {
+pub struct Descriptor {
     /// Commit id.
     pub id: u64,
     /// Pages of the file then.
@@ -174,7 +174,7 @@ pub struct Pager {
     /// Pages that were to be read soon and looked for last were in memory.
     resident: AtomicBool,
     /// What the leaves were like that ended transactions looked into.
-    guess: Guess,
+    guess: LeafHints,
     /// Where leaves were found to lie in a row.
     rows: Atomics<AtomicU64>,
     free_pages: AtomicU64,
@@ -320,7 +320,7 @@ impl Pager {
             features: constants.features,
             poison_seen: AtomicBool::new(false),
             resident: AtomicBool::new(false),
-            guess: Guess::default(),
+            guess: LeafHints::default(),
             rows: Atomics::new(ROWS as u64)?,
             forks,
             peers,
@@ -355,13 +355,13 @@ impl Pager {
             features: (meta.write, meta.may),
         };
         refuse_unknown(constants.features, read_only)?;
-        let desc = Desc {
+        let desc = Descriptor {
             id: meta.id,
             pages: meta.pages,
             main: meta.main,
             catalogue: meta.catalogue,
         };
-        let seat = Seat {
+        let seat = CommitSlot {
             id: meta.id,
             slot: found.slot,
         };
@@ -379,7 +379,7 @@ impl Pager {
 
     /// What the leaves were like that ended transactions looked into.
     #[inline(always)]
-    pub fn guess(&self) -> &Guess {
+    pub fn guess(&self) -> &LeafHints {
         &self.guess
     }
 
@@ -419,7 +419,7 @@ impl Pager {
     }
 
     /// The newest visible commit, without holding it.
-    pub fn newest(&self) -> Desc {
+    pub fn newest(&self) -> Descriptor {
         self.shared.newest()
     }
 

@@ -1,6 +1,6 @@
 //! What the holder of the writer's seat does before the commit: taking pages, writing them, releasing others.
 //!
-//! Nothing here changes what anybody sees. Dropping a [`Writing`] gives the taken pages back to the pool; what was
+//! Nothing here changes what anybody sees. Dropping a [`PageWriter`] gives the taken pages back to the pool; what was
 //! written lies in pages nobody refers to (I-8).
 //!
 //! Where pages come from: the smallest hole that fits; else, if the file is small for what lives in it, its end; else
@@ -11,10 +11,10 @@ use super::commit::{Freed, Run};
 use super::space::zone_of;
 use super::space::Ranges;
 use super::write_lock::WriteState;
-use super::{Dead, Desc, Pager, View, Wait, ZONE_PAGES};
+use super::{Dead, Descriptor, Pager, View, Wait, ZONE_PAGES};
 use crate::error::{Error, Result};
 use crate::page::meta::{SECTOR, SLOT, SLOTS};
-use crate::page::{Life, Place, Root, META_BYTES, PAGE_MAX, PIECE, PRIVATE, U48_MAX};
+use crate::page::{Life, PageSink, Root, META_BYTES, PAGE_MAX, PIECE, PRIVATE, U48_MAX};
 use crate::util::crc32c;
 use crate::util::seeded::{self, Bug};
 use std::collections::BTreeMap;
@@ -65,7 +65,7 @@ impl Written {
 
 /// The writer's seat: exists once; dropping it without `commit` undoes everything.
 #[derive(Debug)]
-pub struct Writing {
+pub struct PageWriter {
     pub(super) pager: Arc<Pager>,
     pub(super) state: Box<WriteState>,
     pub(super) id: u64,
@@ -90,22 +90,22 @@ impl Pager {
     ///
     /// # Errors
     /// `Busy`, `Cancelled`, `Poisoned`, `ReadOnly`, `Forked`; `Corrupt`, `Io` (the newest slot cannot be read).
-    pub fn lock_write(self: &Arc<Self>, wait: Wait, cancel: &AtomicBool) -> Result<Writing> {
+    pub fn lock_write(self: &Arc<Self>, wait: Wait, cancel: &AtomicBool) -> Result<PageWriter> {
         if self.read_only {
             return Err(Error::ReadOnly("the database was opened read-only"));
         }
         let state = self.take_seat(wait, cancel)?;
         // From here on dropping it gives the seat back.
-        let mut writing = Writing::on(self, state);
+        let mut writing = PageWriter::on(self, state);
         writing.begin()?;
         Ok(writing)
     }
 }
 
-impl Writing {
+impl PageWriter {
     /// In the seat, not yet ready.
-    fn on(pager: &Arc<Pager>, mut state: Box<WriteState>) -> Writing {
-        Writing {
+    fn on(pager: &Arc<Pager>, mut state: Box<WriteState>) -> PageWriter {
+        PageWriter {
             pager: pager.clone(),
             id: 0,
             end: state.tip.pages,
@@ -167,7 +167,7 @@ impl Writing {
     }
 
     /// The commit this transaction builds on.
-    pub fn tip(&self) -> Desc {
+    pub fn tip(&self) -> Descriptor {
         self.state.tip
     }
 
@@ -428,7 +428,7 @@ impl Writing {
     }
 }
 
-impl Place for Writing {
+impl PageSink for PageWriter {
     fn birth(&self) -> u64 {
         self.id
     }
@@ -516,7 +516,7 @@ impl Place for Writing {
     }
 }
 
-impl Drop for Writing {
+impl Drop for PageWriter {
     fn drop(&mut self) {
         let mut state = std::mem::take(&mut self.state);
         if !self.done {

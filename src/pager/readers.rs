@@ -1,16 +1,16 @@
 //! Readers: registering a snapshot, and what is known about everybody's.
 
 use super::view::Kept;
-use super::{Desc, Pager, View};
+use super::{Descriptor, Pager, View};
 use crate::error::{Error, Result};
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::Arc;
 
 /// A registered reader: a snapshot that is held until dropped.
 #[derive(Debug)]
-pub struct Pin {
+pub struct Snapshot {
     seen: Kept,
-    desc: Desc,
+    desc: Descriptor,
     slot: u32,
 }
 
@@ -33,15 +33,15 @@ impl Pager {
     /// # Errors
     /// `Poisoned` when that commit may not survive; `Limit` when every reader slot is taken; `Forked`.
     #[inline]
-    pub fn begin_read(self: &Arc<Self>) -> Result<Pin> {
+    pub fn begin_read(self: &Arc<Self>) -> Result<Snapshot> {
         self.begin_read_with(|pin| pin)
     }
 
     /// As [`Pager::begin_read`]; `keep` puts the reader where it stays: it is a large thing to move.
     #[inline(always)]
-    pub fn begin_read_with<R>(self: &Arc<Self>, keep: impl FnOnce(Pin) -> R) -> Result<R> {
+    pub fn begin_read_with<R>(self: &Arc<Self>, keep: impl FnOnce(Snapshot) -> R) -> Result<R> {
         self.check_fork()?;
-        let mut desc = Desc::default();
+        let mut desc = Descriptor::default();
         let slot = match self.shared.register_in(&mut desc) {
             Ok(slot) => slot,
             Err(_) => {
@@ -55,7 +55,7 @@ impl Pager {
                 return Err(error);
             }
         }
-        Ok(keep(Pin {
+        Ok(keep(Snapshot {
             seen: Kept::new(self.clone(), desc.pages),
             desc,
             slot,
@@ -66,7 +66,7 @@ impl Pager {
     /// be read then.
     #[cold]
     #[inline(never)]
-    fn trusted(&self, desc: &Desc) -> Result<()> {
+    fn trusted(&self, desc: &Descriptor) -> Result<()> {
         self.reach(desc)?;
         if self.is_poisoned() {
             self.see_poison();
@@ -132,7 +132,7 @@ impl Pager {
 
     /// Makes sure that a snapshot's pages can be reached from here.
     #[inline]
-    pub(super) fn reach(&self, desc: &Desc) -> Result<()> {
+    pub(super) fn reach(&self, desc: &Descriptor) -> Result<()> {
         if desc.pages > self.file_pages.load(SeqCst) {
             self.learn_length(desc.pages)?;
         }
@@ -140,10 +140,10 @@ impl Pager {
     }
 }
 
-impl Pin {
+impl Snapshot {
     /// What this reader sees.
     #[inline(always)]
-    pub fn desc(&self) -> &Desc {
+    pub fn desc(&self) -> &Descriptor {
         &self.desc
     }
 
@@ -159,7 +159,7 @@ impl Pin {
         *self.seen.view()
     }
 
-    /// As [`Pin::view`], for who looks once.
+    /// As [`Snapshot::view`], for who looks once.
     #[inline(always)]
     pub fn view_ref(&self) -> &View<'_> {
         self.seen.view()
@@ -181,7 +181,7 @@ impl Pin {
     }
 }
 
-impl Drop for Pin {
+impl Drop for Snapshot {
     fn drop(&mut self) {
         // The slot of a child is its parent's.
         if self.pager().check_fork().is_ok() {

@@ -19,7 +19,7 @@
 //! All accesses are sequentially consistent: a claim (reader slot, `syncing`) counts only if its source is unchanged
 //! when read again after it (I-6), which weaker orders do not give.
 
-use super::Desc;
+use super::Descriptor;
 use crate::error::{Error, Result};
 use crate::file::map::Atomics;
 use crate::file::peers::{HEADER, PROCESSES};
@@ -67,38 +67,38 @@ pub(super) const WORDS: usize = HEADER + at::END;
 
 /// A commit's id and the meta slot it is in, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Seat {
+pub(super) struct CommitSlot {
     /// Commit id; 0: none.
     pub id: u64,
     /// Slot, 0 to 3.
     pub slot: usize,
 }
 
-impl Seat {
+impl CommitSlot {
     fn word(self) -> u64 {
         self.id << 2 | self.slot as u64
     }
 
-    fn of(word: u64) -> Seat {
-        Seat {
+    fn of(word: u64) -> CommitSlot {
+        CommitSlot {
             id: word >> 2,
             slot: (word & 3) as usize,
         }
     }
 }
 
-/// A word that holds a [`Seat`].
+/// A word that holds a [`CommitSlot`].
 #[derive(Clone, Copy)]
-pub(super) struct SeatWord<'a>(&'a AtomicU64);
+pub(super) struct CommitSlotWord<'a>(&'a AtomicU64);
 
-impl SeatWord<'_> {
+impl CommitSlotWord<'_> {
     /// Reads it.
-    pub fn get(self) -> Seat {
-        Seat::of(self.0.load(SeqCst))
+    pub fn get(self) -> CommitSlot {
+        CommitSlot::of(self.0.load(SeqCst))
     }
 
     /// Sets it.
-    pub fn set(self, seat: Seat) {
+    pub fn set(self, seat: CommitSlot) {
         self.0.store(seat.word(), SeqCst);
     }
 }
@@ -171,7 +171,15 @@ impl Shared {
     }
 
     /// The state after recovery accepted the commit at `seat`; `max_id` is the highest id seen in any slot.
-    pub fn fill(&self, seat: Seat, desc: &Desc, base: u64, max_id: u64, erase: &[usize], constants: &Constants) {
+    pub fn fill(
+        &self,
+        seat: CommitSlot,
+        desc: &Descriptor,
+        base: u64,
+        max_id: u64,
+        erase: &[usize],
+        constants: &Constants,
+    ) {
         self.next_id().store(max_id + 1, SeqCst);
         self.visible().store(seat.id, SeqCst);
         self.dur_base().store(base, SeqCst);
@@ -210,18 +218,18 @@ impl Shared {
     }
 
     /// The newest commit.
-    pub fn tip(&self) -> SeatWord<'_> {
-        SeatWord(self.word(at::TIP))
+    pub fn tip(&self) -> CommitSlotWord<'_> {
+        CommitSlotWord(self.word(at::TIP))
     }
 
     /// The newest durable commit.
-    pub fn durable(&self) -> SeatWord<'_> {
-        SeatWord(self.word(at::DURABLE))
+    pub fn durable(&self) -> CommitSlotWord<'_> {
+        CommitSlotWord(self.word(at::DURABLE))
     }
 
     /// The commit being made durable.
-    pub fn syncing(&self) -> SeatWord<'_> {
-        SeatWord(self.word(at::SYNCING))
+    pub fn syncing(&self) -> CommitSlotWord<'_> {
+        CommitSlotWord(self.word(at::SYNCING))
     }
 
     /// The newest visible commit.
@@ -268,7 +276,7 @@ impl Shared {
 
     /// Claims the tip for a sync that begins now: a commit and its base. The claim counts only if the tip is unchanged
     /// after it (I-6).
-    pub fn claim_tip(&self) -> (Seat, u64) {
+    pub fn claim_tip(&self) -> (CommitSlot, u64) {
         loop {
             let tip = self.tip().get();
             self.syncing().set(tip);
@@ -281,18 +289,18 @@ impl Shared {
 
     /// The claimed commit is durable. In this order: a writer that reads `durable` before `dur_base` sees a base that is
     /// too low at worst, and what is durable is visible.
-    pub fn synced(&self, tip: Seat, base: u64) {
+    pub fn synced(&self, tip: CommitSlot, base: u64) {
         self.show(tip.id);
         if tip.id > self.durable().get().id {
             self.durable().set(tip);
             self.dur_base().store(base, SeqCst);
         }
-        self.syncing().set(Seat::default());
+        self.syncing().set(CommitSlot::default());
     }
 
     /// A slot for the next commit, and the commit that is its base. In this order (I-1): the commit that moves from
     /// `syncing` to `durable` meanwhile is excluded by the first.
-    pub fn free_slot(&self, slots: usize) -> Option<(usize, Seat)> {
+    pub fn free_slot(&self, slots: usize) -> Option<(usize, CommitSlot)> {
         let syncing = self.syncing().get();
         let durable = self.durable().get();
         let taken = [
@@ -314,7 +322,7 @@ impl Shared {
     }
 
     /// Puts a commit's descriptor into the ring, before `tip` names it.
-    pub fn describe(&self, desc: &Desc, base: u64) {
+    pub fn describe(&self, desc: &Descriptor, base: u64) {
         let entry = self.ring(desc.id);
         let all = [[desc.pages, base, 0, 0], words(&desc.main), words(&desc.catalogue)].concat();
         entry[0].store(0, SeqCst);
@@ -328,14 +336,14 @@ impl Shared {
 
     /// The descriptor of commit `id` and its base, if the ring has it (it may be torn unless `id` is checked to be
     /// still visible afterwards).
-    fn described(&self, id: u64) -> Option<(Desc, u64)> {
-        let mut desc = Desc::default();
+    fn described(&self, id: u64) -> Option<(Descriptor, u64)> {
+        let mut desc = Descriptor::default();
         self.describe_in(id, &mut desc).map(|base| (desc, base))
     }
 
     /// As [`Shared::described`], into `desc`, which is anything if the answer is none; the answer is its base.
     #[inline]
-    fn describe_in(&self, id: u64, desc: &mut Desc) -> Option<u64> {
+    fn describe_in(&self, id: u64, desc: &mut Descriptor) -> Option<u64> {
         let entry = self.ring(id);
         let word = |i: usize| entry[i].load(SeqCst);
         let (there, base) = (word(0), word(2));
@@ -352,7 +360,7 @@ impl Shared {
     }
 
     /// The newest visible commit.
-    pub fn newest(&self) -> Desc {
+    pub fn newest(&self) -> Descriptor {
         loop {
             let id = self.visible().load(SeqCst);
             let found = self.described(id);
@@ -384,7 +392,7 @@ impl Shared {
     /// Registers a reader: its slot; `desc` becomes what it sees. (It is written in place, and not moved through every
     /// call up to where it stays.)
     #[inline]
-    pub fn register_in(&self, desc: &mut Desc) -> Result<u32> {
+    pub fn register_in(&self, desc: &mut Descriptor) -> Result<u32> {
         thread_local! {
             static HINT: Cell<usize> = const { Cell::new(usize::MAX) };
         }
@@ -423,7 +431,7 @@ impl Shared {
 
     /// Makes the claim of `slot` on commit `id` good, or claims the newest commit instead (I-6).
     #[inline]
-    fn settle(&self, slot: u32, mut id: u64, desc: &mut Desc) {
+    fn settle(&self, slot: u32, mut id: u64, desc: &mut Descriptor) {
         let word = self.reader(slot as usize);
         self.since(slot as usize).store(milliseconds(), Relaxed);
         loop {
@@ -439,8 +447,8 @@ impl Shared {
 
     /// As [`Shared::register_in`], with what it sees in the answer.
     #[cfg(test)]
-    pub fn register(&self) -> Result<(u32, Desc)> {
-        let mut desc = Desc::default();
+    pub fn register(&self) -> Result<(u32, Descriptor)> {
+        let mut desc = Descriptor::default();
         self.register_in(&mut desc).map(|slot| (slot, desc))
     }
 
@@ -455,8 +463,8 @@ impl Shared {
     }
 
     /// Moves a registered reader to the newest commit.
-    pub fn move_reader(&self, slot: u32) -> Desc {
-        let mut desc = Desc::default();
+    pub fn move_reader(&self, slot: u32) -> Descriptor {
+        let mut desc = Descriptor::default();
         let id = self.visible().load(SeqCst);
         self.reader(slot as usize).store(self.claim(id), SeqCst);
         self.settle(slot, id, &mut desc);
@@ -546,12 +554,12 @@ mod tests {
 
     #[test]
     fn readers_register_move_and_run_out() {
-        let desc = |id| Desc {
+        let desc = |id| Descriptor {
             id,
             pages: id * 10,
-            ..Desc::default()
+            ..Descriptor::default()
         };
-        let seat = Seat { id: 5, slot: 3 };
+        let seat = CommitSlot { id: 5, slot: 3 };
         let memory = Arc::new(Atomics::new(WORDS as u64).expect("memory"));
         let shared = Shared::new(memory.clone(), 0);
         let constants = Constants {

@@ -9,8 +9,8 @@
 use super::{Pager, Verify};
 use crate::error::{Error, Result};
 use crate::file::Mapped;
-use crate::page::hint::branch::Rows;
-use crate::page::{Ptr, Source, META_BYTES, PAGE_MIN};
+use crate::page::hint::branch::BranchHints;
+use crate::page::{PageSource, Ptr, META_BYTES, PAGE_MIN};
 use crate::util::crc32c;
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::Arc;
@@ -187,7 +187,7 @@ impl Kept {
     }
 }
 
-impl<'a> Source<'a> for View<'a> {
+impl<'a> PageSource<'a> for View<'a> {
     #[inline(always)]
     fn page_size(&self) -> usize {
         self.size()
@@ -265,8 +265,8 @@ impl<'a> Source<'a> for View<'a> {
     }
 
     #[inline(always)]
-    fn rows(&self) -> Rows<'a> {
-        Rows::new(self.pager.rows.all())
+    fn rows(&self) -> BranchHints<'a> {
+        BranchHints::new(self.pager.rows.all())
     }
 
     fn piece(&self, page: u64, len: usize, checksum: u32) -> Result<&'a [u8]> {

@@ -11,7 +11,7 @@
 use super::commit::{Change, Record, Tail};
 use super::space::Ranges;
 use super::space::Space;
-use super::{Desc, Pager, Wait};
+use super::{Descriptor, Pager, Wait};
 use crate::error::{Error, Result};
 use crate::page::meta::{Meta, Slot, SLOT};
 use crate::page::Root;
@@ -26,7 +26,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 #[derive(Debug, Default)]
 pub(super) struct WriteState {
     pub space: Space,
-    pub tip: Desc,
+    pub tip: Descriptor,
     pub space_root: Root,
     pub tail: Tail,
     pub folded: u64,
@@ -45,7 +45,7 @@ pub(super) struct WriteState {
 #[derive(Debug, Clone, Default)]
 pub struct Accounting {
     /// The commit this describes.
-    pub desc: Desc,
+    pub desc: Descriptor,
     /// Space tree of that commit.
     pub space: Root,
     /// Changes to the space tree's content that are still in the tail, in order.
@@ -203,7 +203,7 @@ impl Pager {
         };
         let tail = Tail::read(&meta, |at, into| self.storage.read_cached(at, into))?
             .map_err(|page| Error::corrupt(page, "the newest commit's records are damaged"))?;
-        let desc = Desc {
+        let desc = Descriptor {
             id: meta.id,
             pages: meta.pages,
             main: meta.main,

@@ -1,5 +1,5 @@
-//! The B+tree: one function that changes it, and the ways to read it. Pages come through [`crate::page::Source`] and
-//! [`crate::page::Place`]; this room knows neither the pager nor files.
+//! The B+tree: one function that changes it, and the ways to read it. Pages come through [`crate::page::PageSource`] and
+//! [`crate::page::PageSink`]; this room knows neither the pager nor files.
 //!
 //! | file       | subject                                                                            |
 //! |------------|------------------------------------------------------------------------------------|

@@ -8,7 +8,7 @@ use super::write::emit::Emitter;
 use super::write::values::write_chain;
 use crate::error::{Error, Result};
 use crate::page::leaf::Stored;
-use crate::page::{Life, Place, Ptr, Root, Source};
+use crate::page::{Life, PageSink, PageSource, Ptr, Root};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
@@ -23,7 +23,7 @@ pub(super) struct Store {
     pages: Mutex<Vec<Option<&'static [u8]>>>,
 }
 
-impl Source<'static> for &'static Store {
+impl PageSource<'static> for &'static Store {
     fn page_size(&self) -> usize {
         self.size
     }
@@ -56,7 +56,7 @@ struct Writer {
     birth: u64,
 }
 
-impl Place for Writer {
+impl PageSink for Writer {
     fn birth(&self) -> u64 {
         self.birth
     }
@@ -199,7 +199,7 @@ impl Frozen {
     }
 }
 
-impl<'a> Source<'a> for &'a Frozen {
+impl<'a> PageSource<'a> for &'a Frozen {
     #[inline(always)]
     fn page_size(&self) -> usize {
         self.size

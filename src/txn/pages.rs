@@ -1,13 +1,13 @@
 //! Pages as a transaction sees them: the snapshot's through the map, its own private ones from the arena.
 
 use crate::error::{Error, Result};
-use crate::page::hint::branch::Rows;
-use crate::page::hint::leaf::Guess;
-use crate::page::{Ptr, Root, Source, PRIVATE};
+use crate::page::hint::branch::BranchHints;
+use crate::page::hint::leaf::LeafHints;
+use crate::page::{PageSource, Ptr, Root, PRIVATE};
 use crate::pager::View;
 use crate::tree::write::arena::Arena;
 
-/// [`Source`] of a transaction; a cheap copy.
+/// [`PageSource`] of a transaction; a cheap copy.
 #[derive(Clone, Copy)]
 pub struct Pages<'a> {
     /// The snapshot's pages (of a write transaction: also those it has placed).
@@ -15,7 +15,7 @@ pub struct Pages<'a> {
     /// Private pages of a write transaction.
     pub arena: Option<&'a Arena>,
     /// Where lookups take note of what leaves are like.
-    pub guess: &'a Guess,
+    pub guess: &'a LeafHints,
 }
 
 impl<'a> Pages<'a> {
@@ -30,7 +30,7 @@ impl<'a> Pages<'a> {
     }
 }
 
-impl<'a> Source<'a> for Pages<'a> {
+impl<'a> PageSource<'a> for Pages<'a> {
     #[inline(always)]
     fn page_size(&self) -> usize {
         self.view.page_size()
@@ -70,11 +70,11 @@ impl<'a> Source<'a> for Pages<'a> {
         self.view.will_read(runs);
     }
     #[inline(always)]
-    fn guess(&self) -> Option<&'a Guess> {
+    fn guess(&self) -> Option<&'a LeafHints> {
         Some(self.guess)
     }
     #[inline(always)]
-    fn rows(&self) -> Rows<'a> {
+    fn rows(&self) -> BranchHints<'a> {
         self.view.rows()
     }
     fn piece(&self, page: u64, len: usize, checksum: u32) -> Result<&'a [u8]> {

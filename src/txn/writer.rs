@@ -13,10 +13,10 @@
 use super::pages::Pages;
 use super::write_set::WriteSet;
 use crate::error::{Error, Result};
-use crate::page::hint::leaf::Guess;
+use crate::page::hint::leaf::LeafHints;
 use crate::page::leaf::Stored;
 use crate::page::Root;
-use crate::pager::{Dead, Durability, Pager, Roots, View, Writing, ZONE_PAGES};
+use crate::pager::{Dead, Durability, PageWriter, Pager, Roots, View, ZONE_PAGES};
 use crate::tree::write::apply::Apply;
 use crate::tree::write::arena::Arena;
 use crate::tree::write::edits::{EditLog, Op};
@@ -69,10 +69,10 @@ impl TreeState {
 /// The writer's seat and all that changes trees through it.
 pub struct Writer {
     pager: Arc<Pager>,
-    writing: Writing,
+    writing: PageWriter,
     arena: Arena,
     emitter: Emitter,
-    guess: Guess,
+    guess: LeafHints,
     /// Bytes of edits to collect before they are applied.
     budget: usize,
     /// Bytes collected.
@@ -88,7 +88,7 @@ pub struct Writer {
 
 impl Writer {
     /// Starts on the writer's seat; beside it, an empty set for the edits of the default table.
-    pub fn new(writing: Writing, budget: usize) -> (Writer, WriteSet) {
+    pub fn new(writing: PageWriter, budget: usize) -> (Writer, WriteSet) {
         let pager = writing.pager().clone();
         let Spare { arena, emitter, edits } = Spare::take(pager.page_size());
         let writer = Writer {
@@ -96,7 +96,7 @@ impl Writer {
             pager,
             writing,
             emitter,
-            guess: Guess::default(),
+            guess: LeafHints::default(),
             budget,
             pending: 0,
             lent: false,
@@ -108,7 +108,7 @@ impl Writer {
     }
 
     /// The commit this builds on.
-    pub fn tip(&self) -> crate::pager::Desc {
+    pub fn tip(&self) -> crate::pager::Descriptor {
         self.writing.tip()
     }
 
@@ -133,7 +133,7 @@ impl Writer {
     }
 
     /// Where long values are written.
-    pub fn place(&mut self) -> &mut Writing {
+    pub fn place(&mut self) -> &mut PageWriter {
         self.changed = true;
         &mut self.writing
     }
@@ -270,11 +270,11 @@ impl Writer {
     fn apply<'a, 't>(
         view: View<'a>,
         arena: &'t mut Arena,
-        writing: &'t mut Writing,
+        writing: &'t mut PageWriter,
         emitter: &'t mut Emitter,
         table: u64,
         fused: bool,
-    ) -> Apply<'a, 't, View<'a>, Writing> {
+    ) -> Apply<'a, 't, View<'a>, PageWriter> {
         let drop_budget = writing.tip().pages + arena.len() as u64 + (1 << 32);
         Apply {
             source: view,

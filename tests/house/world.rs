@@ -3,8 +3,8 @@
 use super::{Death, Disk, House, Process};
 use crate::toy::{self, Model};
 use kv::file::sim::{Cut, Random, SimDisk};
-use kv::page::Place;
-use kv::pager::{Durability, Pager, PagerOptions, Pin, Recovery, Verify, Wait};
+use kv::page::PageSink;
+use kv::pager::{Durability, Pager, PagerOptions, Recovery, Snapshot, Verify, Wait};
 use kv::Error;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -15,7 +15,7 @@ type Tried = Arc<Mutex<BTreeMap<u64, Model>>>;
 struct Member {
     process: Arc<Process>,
     pager: Arc<Pager>,
-    pins: Vec<Pin>,
+    pins: Vec<Snapshot>,
 }
 
 /// What a commit answered, if its process lived.
@@ -122,7 +122,7 @@ impl World {
         }
     }
 
-    fn content(&self, pager: &Arc<Pager>, pin: &Pin) -> Result<(), String> {
+    fn content(&self, pager: &Arc<Pager>, pin: &Snapshot) -> Result<(), String> {
         let id = pin.desc().id;
         let found = toy::read(pager.view(u64::MAX), pin.desc())?;
         match self.tried.lock().expect("lock").get(&id) {

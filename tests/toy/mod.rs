@@ -7,8 +7,8 @@
 #![allow(dead_code)]
 
 use kv::file::sim::Random;
-use kv::page::{Life, Place, Ptr, Root, Source};
-use kv::pager::{Dead, Desc, Durability, Pager, Roots, View, Wait, Writing, ZONE_PAGES};
+use kv::page::{Life, PageSink, PageSource, Ptr, Root};
+use kv::pager::{Dead, Descriptor, Durability, PageWriter, Pager, Roots, View, Wait, ZONE_PAGES};
 use kv::util::bytes::{get_u32, get_u64, put_u32, put_u64};
 use kv::util::crc32c;
 use std::cell::Cell;
@@ -88,16 +88,16 @@ fn leaf_pages(leaf: &Leaf, size: usize) -> u64 {
 }
 
 /// Reads a commit's content, checking every byte against the number it was made from.
-pub fn read(view: View<'_>, desc: &Desc) -> Result<Model, String> {
+pub fn read(view: View<'_>, desc: &Descriptor) -> Result<Model, String> {
     each(view, desc, is_filled)
 }
 
 /// Reads a commit's content, believing the checksums.
-fn numbers(view: View<'_>, desc: &Desc) -> Result<Model, String> {
+fn numbers(view: View<'_>, desc: &Descriptor) -> Result<Model, String> {
     each(view, desc, |_, _| true)
 }
 
-fn each(view: View<'_>, desc: &Desc, good: impl Fn(u64, &[u8]) -> bool) -> Result<Model, String> {
+fn each(view: View<'_>, desc: &Descriptor, good: impl Fn(u64, &[u8]) -> bool) -> Result<Model, String> {
     let leaves = root_leaves(&view, &desc.main).map_err(|e| format!("root of {}: {e}", desc.id))?;
     let mut model = Vec::with_capacity(NUMBERS);
     for leaf in leaves {
@@ -153,7 +153,7 @@ fn read_space(view: &View<'_>, root: &Root) -> kv::Result<SpaceTree> {
     Ok((map, pages))
 }
 
-fn place(writing: &mut Writing, bytes: &[u8]) -> kv::Result<Ptr> {
+fn place(writing: &mut PageWriter, bytes: &[u8]) -> kv::Result<Ptr> {
     let (page, _) = writing.take(1, Life::Long)?;
     let checksum = crc32c(bytes);
     writing.write_pages(page, &[bytes], &[checksum])?;
@@ -165,7 +165,7 @@ fn place(writing: &mut Writing, bytes: &[u8]) -> kv::Result<Ptr> {
     })
 }
 
-fn write_space(writing: &mut Writing, map: &BTreeMap<u64, Dead>) -> kv::Result<Root> {
+fn write_space(writing: &mut PageWriter, map: &BTreeMap<u64, Dead>) -> kv::Result<Root> {
     let size = writing.pager().page_size();
     let all: Vec<&Dead> = map.values().collect();
     let mut root = Root::default();
@@ -215,7 +215,7 @@ pub fn commit_by(
     pager: &Arc<Pager>,
     random: &mut Random,
     changes: u64,
-    end: &mut dyn FnMut(Writing, Roots, &Model) -> kv::Result<u64>,
+    end: &mut dyn FnMut(PageWriter, Roots, &Model) -> kv::Result<u64>,
 ) -> kv::Result<Option<Attempt>> {
     let mut writing = pager.lock_write(Wait::Forever, &AtomicBool::new(false))?;
     let (id, tip) = (writing.birth(), writing.tip());
@@ -245,7 +245,7 @@ pub fn commit_by(
     Ok(Some(Attempt { id, model, answer }))
 }
 
-fn change(writing: &mut Writing, random: &mut Random, mut model: Model, changes: u64) -> kv::Result<(Model, Roots)> {
+fn change(writing: &mut PageWriter, random: &mut Random, mut model: Model, changes: u64) -> kv::Result<(Model, Roots)> {
     let pager = writing.pager().clone();
     let (tip, size) = (writing.tip(), pager.page_size());
     for zone in writing.zones_wanted() {
@@ -324,7 +324,7 @@ fn change(writing: &mut Writing, random: &mut Random, mut model: Model, changes:
 }
 
 /// Takes pages, writes them, and gives back all or some of them.
-fn waste(writing: &mut Writing, random: &mut Random) -> kv::Result<()> {
+fn waste(writing: &mut PageWriter, random: &mut Random) -> kv::Result<()> {
     let size = writing.pager().page_size();
     let want = 1 + random.below(6);
     writing.set_synced_alone(want % 3 == 0);

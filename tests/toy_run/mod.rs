@@ -6,7 +6,7 @@ use kv::file::sim::{Cut, Random, SimDisk};
 use kv::file::Storage;
 use kv::page::meta::{Meta, Slot, SLOT, SLOTS};
 use kv::page::META_BYTES;
-use kv::pager::{Durability, Pager, PagerOptions, Pin, Verify};
+use kv::pager::{Durability, Pager, PagerOptions, Snapshot, Verify};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -114,7 +114,7 @@ impl Run {
     }
 
     fn work(&mut self, pager: &Arc<Pager>) -> Result<(), String> {
-        let mut held: Vec<(Pin, Model)> = Vec::new();
+        let mut held: Vec<(Snapshot, Model)> = Vec::new();
         while !self.disk.crashed() {
             match self.random.below(10) {
                 0 if !held.is_empty() => {

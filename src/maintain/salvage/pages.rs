@@ -7,7 +7,7 @@ use crate::page::branch::Branch;
 use crate::page::header;
 use crate::page::leaf::{Leaf, Stored, RECORD};
 use crate::page::meta::{Meta, Slot, MAGIC, SLOT, SLOTS};
-use crate::page::{Ptr, Source, PAGE_MAX, PAGE_MIN};
+use crate::page::{PageSource, Ptr, PAGE_MAX, PAGE_MIN};
 use crate::util::bytes::{get_u16, get_u32};
 use crate::util::crc32c;
 
@@ -161,7 +161,7 @@ impl<'d> Scope<'d> {
     }
 }
 
-impl<'a> Source<'a> for &'a Scope<'_> {
+impl<'a> PageSource<'a> for &'a Scope<'_> {
     fn page_size(&self) -> usize {
         self.damaged.page_size
     }

@@ -10,7 +10,7 @@ use crate::page::chain::{pieces, Chain};
 use crate::page::header;
 use crate::page::leaf::{Leaf, Stored};
 use crate::page::meta::HEIGHT_MAX;
-use crate::page::{Ptr, Root, Source};
+use crate::page::{PageSource, Ptr, Root};
 
 /// Is given every entry found: (key, value, page).
 pub(super) type OnEntry<'f, 'd> = &'f mut dyn FnMut(&mut Saver<'d, '_, '_>, &[u8], Stored<'_>, u64) -> Result<()>;

@@ -11,7 +11,7 @@
 //! grows. It may be that of another branch, or of an older one: only hints rest on it.
 
 use crate::page::header::HEADER;
-use crate::page::{Source, U48_MAX};
+use crate::page::{PageSource, U48_MAX};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Branches of which something is known: those of some 70 million entries of 170 bytes.
@@ -32,13 +32,13 @@ const NEAR: u64 = 4;
 
 /// For each branch the page where its leaves begin, if they lie in a row; above 48 bits, its number of children.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Rows<'a>(&'a [AtomicU64]);
+pub struct BranchHints<'a>(&'a [AtomicU64]);
 
-impl<'a> Rows<'a> {
+impl<'a> BranchHints<'a> {
     /// What `table` tells, which begins as [`ROWS`] zeros.
     #[inline(always)]
-    pub fn new(table: &'a [AtomicU64]) -> Rows<'a> {
-        Rows(table)
+    pub fn new(table: &'a [AtomicU64]) -> BranchHints<'a> {
+        BranchHints(table)
     }
 
     #[inline(always)]
@@ -49,7 +49,7 @@ impl<'a> Rows<'a> {
     /// Asks memory for what a lookup will need of `branch`, and for what it needs to reach the leaf below it. `fraction`: how
     /// far its key lies between the separators around the branch, as `Branch::fraction` tells.
     #[inline(always)]
-    pub fn ask<'s, S: Source<'s> + ?Sized>(&self, source: &S, branch: u64, fraction: Option<u32>) {
+    pub fn ask<'s, S: PageSource<'s> + ?Sized>(&self, source: &S, branch: u64, fraction: Option<u32>) {
         source.prefetch(branch, BRANCH_AHEAD);
         let known = self.of(branch).map_or(0, |row| row.load(Relaxed));
         let (Some(fraction), true) = (fraction, known != 0) else {
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
     use crate::page::hint::recorder::Asked;
 
-    fn asked(rows: &Rows<'_>, branch: u64, fraction: Option<u32>) -> Vec<(u64, usize)> {
+    fn asked(rows: &BranchHints<'_>, branch: u64, fraction: Option<u32>) -> Vec<(u64, usize)> {
         let asked = Asked::default();
         rows.ask(&asked, branch, fraction);
         asked.take()
@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn a_branch_seen_twice_tells_where_its_leaves_are() {
         let table: Vec<AtomicU64> = (0..ROWS).map(|_| AtomicU64::new(0)).collect();
-        let rows = Rows::new(&table);
+        let rows = BranchHints::new(&table);
         let blind = asked(&rows, 900, Some(1 << 15));
         assert_eq!(blind.len(), BRANCH_AHEAD / LINE, "nothing is known yet");
         rows.learn(900, 110, 20, 5020);
@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn leaves_that_lie_about_are_not_asked_for() {
         let table: Vec<AtomicU64> = (0..ROWS).map(|_| AtomicU64::new(0)).collect();
-        let rows = Rows::new(&table);
+        let rows = BranchHints::new(&table);
         for i in 0..100 {
             rows.learn(7, 110, i, 1000 + (i as u64 * 7919) % 5000);
             assert!(leaves(&asked(&rows, 7, Some(1000)), 7).is_empty(), "after {i}");
@@ -141,11 +141,11 @@ mod tests {
     #[test]
     fn what_cannot_be_is_no_danger() {
         let table: Vec<AtomicU64> = (0..ROWS).map(|_| AtomicU64::new(u64::MAX)).collect();
-        let rows = Rows::new(&table);
+        let rows = BranchHints::new(&table);
         asked(&rows, u64::MAX, Some(u32::from(u16::MAX)));
         rows.learn(u64::MAX, usize::MAX, usize::MAX, u64::MAX);
         rows.learn(3, 0, 5, 1);
         asked(&rows, 3, Some(5));
-        assert_eq!(asked(&Rows::new(&[]), 3, Some(5)).len(), BRANCH_AHEAD / LINE);
+        assert_eq!(asked(&BranchHints::new(&[]), 3, Some(5)).len(), BRANCH_AHEAD / LINE);
     }
 }

@@ -7,7 +7,7 @@
 
 use crate::page::header::HEADER;
 use crate::page::leaf::{Leaf, SLOT};
-use crate::page::Source;
+use crate::page::PageSource;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 const LINE: usize = 64;
@@ -23,18 +23,18 @@ const DENSE: u32 = 1;
 /// What the leaves of the last lookups were like: lines to where a dense one's values end << 16 | lines of the arrays << 1 |
 /// dense. 0: not known.
 #[derive(Debug, Default)]
-pub struct Guess(AtomicU32);
+pub struct LeafHints(AtomicU32);
 
-impl Guess {
+impl LeafHints {
     /// What `other` knows.
     #[inline(always)]
-    pub fn of(other: &Guess) -> Guess {
-        Guess(AtomicU32::new(other.0.load(Relaxed)))
+    pub fn of(other: &LeafHints) -> LeafHints {
+        LeafHints(AtomicU32::new(other.0.load(Relaxed)))
     }
 
     /// Hands on what it knows, if that is news.
     #[inline(always)]
-    pub fn tell(&self, other: &Guess) {
+    pub fn tell(&self, other: &LeafHints) {
         let known = self.0.load(Relaxed);
         if known != other.0.load(Relaxed) {
             other.0.store(known, Relaxed);
@@ -44,7 +44,7 @@ impl Guess {
     /// Asks memory for what a lookup in the leaf `page` will need. `fraction`: how far its key lies between the
     /// separators, as `Branch::fraction` tells.
     #[inline(always)]
-    pub fn ask<'s, S: Source<'s> + ?Sized>(&self, source: &S, page: u64, fraction: Option<u32>) {
+    pub fn ask<'s, S: PageSource<'s> + ?Sized>(&self, source: &S, page: u64, fraction: Option<u32>) {
         let known = self.0.load(Relaxed);
         let lines = (known as u16 >> 1) as usize;
         let Some(fraction) = fraction.filter(|_| known != 0) else {
@@ -125,10 +125,10 @@ mod tests {
 
     #[test]
     fn what_one_transaction_learns_the_next_one_knows() {
-        let (kept, first) = (Guess::default(), Guess::default());
+        let (kept, first) = (LeafHints::default(), LeafHints::default());
         first.learn_slotted(140);
         first.tell(&kept);
-        let (second, alone, with) = (Guess::of(&kept), Asked::default(), Asked::default());
+        let (second, alone, with) = (LeafHints::of(&kept), Asked::default(), Asked::default());
         first.ask(&alone, 5, Some(30_000));
         second.ask(&with, 5, Some(30_000));
         assert_eq!(lines(&alone), lines(&with));
@@ -151,7 +151,7 @@ mod tests {
             let mut page = vec![0; 4096];
             build_leaf(&mut page, 0, b"", &entries, 0);
             let leaf = Leaf::new(&page).expect("a leaf");
-            let (guess, asked) = (Guess::default(), Asked::default());
+            let (guess, asked) = (LeafHints::default(), Asked::default());
             guess.ask(&asked, 5, Some(100));
             assert_eq!(lines(&asked), (0..ARRAYS).collect::<Vec<_>>(), "nothing is known yet");
             guess.learn(&leaf);

@@ -1,7 +1,7 @@
 //! For tests: a source without pages that remembers what was asked of memory.
 
 use crate::error::{Error, Result};
-use crate::page::{Ptr, Source};
+use crate::page::{PageSource, Ptr};
 use std::cell::RefCell;
 
 const LINE: usize = 64;
@@ -17,7 +17,7 @@ impl Asked {
     }
 }
 
-impl Source<'static> for Asked {
+impl PageSource<'static> for Asked {
     fn page_size(&self) -> usize {
         4096
     }

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::file::Identity;
 use crate::page::meta::{Meta, Spill, SLOT, TAIL_MAX};
 use crate::page::{meta_pages, U48_MAX};
-use crate::pager::{new_uuid, now, Desc, Pager};
+use crate::pager::{new_uuid, now, Descriptor, Pager};
 use crate::util::crc32c;
 
 /// Room in a slot for the record of the second slot's own commit.
@@ -32,7 +32,7 @@ impl Pager {
     ///
     /// # Errors
     /// `Limit`: more dead runs than a record can list, or no id left.
-    pub fn image(&self, snapshot: &Desc, end: u64, dead: &[(u64, u64)]) -> Result<Image> {
+    pub fn image(&self, snapshot: &Descriptor, end: u64, dead: &[(u64, u64)]) -> Result<Image> {
         let id = snapshot.id;
         if id >= U48_MAX {
             return Err(Error::Limit("commit ids are used up"));

@@ -1,8 +1,8 @@
 //! Publishing a commit, and making commits durable.
 //!
 //! ```text
-//! writing   -> written      pages are on their way; undone by dropping                       [Place]
-//! written   -> tip          the slot is written; id used up, seat free                       [Writing::commit]
+//! writing   -> written      pages are on their way; undone by dropping                       [PageSink]
+//! written   -> tip          the slot is written; id used up, seat free                       [PageWriter::commit]
 //! tip       -> visible      lazily at once; full: when durable                               [show]
 //! visible   -> durable      a sync begun after the slot was written succeeded                [sync_data]
 //! any       -> poisoned     slot write or sync failed: in doubt until opened again           [poison]
@@ -20,7 +20,7 @@
 //! Commits that arrive while a sync runs wait for it ([`sync_turn`]); then one of them syncs for all. The writer's seat
 //! is free meanwhile.
 
-use crate::pager::shared::{Seat, RING};
+use crate::pager::shared::{CommitSlot, RING};
 mod image;
 mod records;
 mod recover;
@@ -35,9 +35,9 @@ pub(in crate::pager) use sync_turn::Turns;
 use crate::error::{Error, Result};
 use crate::file::peers::Peers;
 use crate::page::meta::{Meta, Spill, SLOT, SLOTS, TAIL_MAX};
-use crate::page::{Place, Root};
-use crate::pager::page_writer::Writing;
-use crate::pager::{Desc, Durability, Pager, Roots, Wait};
+use crate::page::{PageSink, Root};
+use crate::pager::page_writer::PageWriter;
+use crate::pager::{Descriptor, Durability, Pager, Roots, Wait};
 use crate::util::crc32c;
 use crate::util::seeded::{self, Bug};
 use records::{spill_bytes, Listing, Next, Spilled};
@@ -58,7 +58,7 @@ struct Published {
     backlog: bool,
 }
 
-impl Writing {
+impl PageWriter {
     /// Publishes, and waits until the commit is what `durability` says. Everything placed was written before.
     ///
     /// # Errors
@@ -76,7 +76,7 @@ impl Writing {
     /// sync ([`Pager::wait_durable`]).
     ///
     /// # Errors
-    /// As [`Writing::commit`].
+    /// As [`PageWriter::commit`].
     pub fn commit_async(self, roots: Roots, durability: Durability) -> Result<u64> {
         let pager = self.pager.clone();
         let published = self.publish(roots, durability)?;
@@ -99,7 +99,7 @@ impl Writing {
         }
         let free = shared.free_slot(SLOTS);
         let (slot, durable) = free.ok_or_else(|| Error::Panic("no meta slot is free".into()))?;
-        let seat = Seat { id: self.id, slot };
+        let seat = CommitSlot { id: self.id, slot };
         let base = durable.id;
         let folded = if self.folding { tip.id } else { self.state.folded };
         let mut next = self.make_tail(base, folded)?;
@@ -140,7 +140,7 @@ impl Writing {
             pager.poison();
             return Err(Error::InDoubt(format!("writing its meta slot failed: {error}")));
         }
-        let desc = Desc {
+        let desc = Descriptor {
             id: self.id,
             pages,
             main: roots.main,
@@ -166,7 +166,7 @@ impl Writing {
     }
 
     /// Takes the new commit as the state to build on; answers whether much is unsynced.
-    fn adopt(&mut self, desc: Desc, space: Root, next: Next, folded: u64, dead: u64, durable: u64) -> bool {
+    fn adopt(&mut self, desc: Descriptor, space: Root, next: Next, folded: u64, dead: u64, durable: u64) -> bool {
         let old_pages = self.state.tip.pages;
         // What was synced before the slot is not waiting for anything.
         let bytes = if self.sync_first { 0 } else { self.bytes };
@@ -394,7 +394,7 @@ impl Pager {
 
     /// A sync found unfinished (`left`): its leader is gone, and what it learned with it. An error it saw is not told
     /// again to those who opened the file later, so the commit is read back from the disk.
-    fn prove(&self, left: bool, tip: Seat) -> Result<()> {
+    fn prove(&self, left: bool, tip: CommitSlot) -> Result<()> {
         if !left || seeded::on(Bug::BelieveAfterDeath) {
             return Ok(());
         }

@@ -11,7 +11,7 @@ use crate::page::chain::{pieces, Chain};
 use crate::page::header::{self, CHECK_PREFIX, HEAD2};
 use crate::page::leaf::{Leaf, Stored, RECORD};
 use crate::page::suffix::{key_inline_max, Suffix, KEEP};
-use crate::page::{Extent, Ptr, Root, Source};
+use crate::page::{Extent, PageSource, Ptr, Root};
 use crate::tree::write::apply::HEIGHT_MAX;
 use crate::util::hash::fingerprint;
 use std::collections::HashMap;
@@ -111,7 +111,7 @@ impl<'f> Checker<'f> {
     }
 
     /// Walks the tree of `table`. A page that an earlier tree of this check reached is a fault.
-    pub fn tree<'s, S: Source<'s> + ?Sized>(&mut self, source: &S, root: &Root, table: u64) {
+    pub fn tree<'s, S: PageSource<'s> + ?Sized>(&mut self, source: &S, root: &Root, table: u64) {
         if root.height > HEIGHT_MAX {
             return self.fault(root.ptr.page, "tree too high");
         }
@@ -135,7 +135,7 @@ impl<'f> Checker<'f> {
     }
 
     /// The page behind `ptr` and everything below it; keys from `low` on and below `high`.
-    fn page<'s, S: Source<'s> + ?Sized>(
+    fn page<'s, S: PageSource<'s> + ?Sized>(
         &mut self,
         t: &Tree<'_, S>,
         ptr: &Ptr,
@@ -182,7 +182,7 @@ impl<'f> Checker<'f> {
         }
     }
 
-    fn branch<'s, S: Source<'s> + ?Sized>(
+    fn branch<'s, S: PageSource<'s> + ?Sized>(
         &mut self,
         t: &Tree<'_, S>,
         branch: &Branch<'s>,
@@ -250,7 +250,7 @@ impl<'f> Checker<'f> {
         }
     }
 
-    fn leaf<'s, S: Source<'s> + ?Sized>(
+    fn leaf<'s, S: PageSource<'s> + ?Sized>(
         &mut self,
         t: &Tree<'_, S>,
         leaf: &Leaf<'s>,
@@ -313,7 +313,7 @@ impl<'f> Checker<'f> {
     }
 
     /// Checks what belongs to one record; answers where it lies (not in a dense leaf) and whether its key may be read.
-    fn record<'s, S: Source<'s> + ?Sized>(
+    fn record<'s, S: PageSource<'s> + ?Sized>(
         &mut self,
         t: &Tree<'_, S>,
         leaf: &Leaf<'s>,
@@ -339,7 +339,7 @@ impl<'f> Checker<'f> {
     }
 
     /// The rest of a long key or separator: its length and its pages; false: better not read it.
-    fn rest<'s, S: Source<'s> + ?Sized>(
+    fn rest<'s, S: PageSource<'s> + ?Sized>(
         &mut self,
         t: &Tree<'_, S>,
         suffix: &Suffix<'_>,
@@ -362,7 +362,7 @@ impl<'f> Checker<'f> {
         }
     }
 
-    fn chain<'s, S: Source<'s> + ?Sized>(&mut self, t: &Tree<'_, S>, description: &[u8], ptr: &Ptr) {
+    fn chain<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &Tree<'_, S>, description: &[u8], ptr: &Ptr) {
         let chain = match Chain::decode(description, t.source.page_size()) {
             Ok(chain) => chain,
             Err(d) => return self.fault(ptr.page, d.0),
@@ -381,7 +381,7 @@ impl<'f> Checker<'f> {
     }
 
     /// Takes up an extent that a record of the page behind `ptr` names; whether it is sound.
-    fn extent<'s, S: Source<'s> + ?Sized>(&mut self, t: &Tree<'_, S>, e: &Extent, ptr: &Ptr) -> bool {
+    fn extent<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &Tree<'_, S>, e: &Extent, ptr: &Ptr) -> bool {
         if let Err(error) = t.source.raw(e.page, e.pages * t.source.page_size() as u64) {
             self.error(ptr.page, &error);
             return false;

@@ -6,7 +6,7 @@ use super::lookup::{branch, check_height, leaf};
 use super::path::{Position, Step};
 use crate::error::{Error, Result};
 use crate::page::branch::Branch;
-use crate::page::{Root, Source};
+use crate::page::{PageSource, Root};
 use std::ops::Bound;
 
 #[cold]
@@ -28,7 +28,7 @@ fn add_before(sum: u64, branch: &Branch<'_>, n: usize, page: u64) -> Result<u64>
 ///
 /// # Errors
 /// `Corrupt`.
-pub fn rank_of<'s, S: Source<'s> + ?Sized>(source: &S, root: &Root, key: &[u8]) -> Result<(u64, bool)> {
+pub fn rank_of<'s, S: PageSource<'s> + ?Sized>(source: &S, root: &Root, key: &[u8]) -> Result<(u64, bool)> {
     check_height(root)?;
     if root.height == 0 {
         return Ok((0, false));
@@ -53,7 +53,7 @@ pub fn rank_of<'s, S: Source<'s> + ?Sized>(source: &S, root: &Root, key: &[u8]) 
 ///
 /// # Errors
 /// `Corrupt`.
-pub fn rank<'s, S: Source<'s> + ?Sized>(source: &S, root: &Root, key: &[u8]) -> Result<u64> {
+pub fn rank<'s, S: PageSource<'s> + ?Sized>(source: &S, root: &Root, key: &[u8]) -> Result<u64> {
     Ok(rank_of(source, root, key)?.0)
 }
 
@@ -61,7 +61,7 @@ pub fn rank<'s, S: Source<'s> + ?Sized>(source: &S, root: &Root, key: &[u8]) -> 
 ///
 /// # Errors
 /// `Corrupt`.
-pub fn ranks<'s, S: Source<'s> + ?Sized>(source: &S, root: &Root, limits: &Limits) -> Result<(u64, u64)> {
+pub fn ranks<'s, S: PageSource<'s> + ?Sized>(source: &S, root: &Root, limits: &Limits) -> Result<(u64, u64)> {
     let from = match &limits.lower {
         Bound::Unbounded => 0,
         Bound::Included(key) => rank(source, root, key)?,
@@ -86,7 +86,7 @@ pub fn ranks<'s, S: Source<'s> + ?Sized>(source: &S, root: &Root, limits: &Limit
 ///
 /// # Errors
 /// `Corrupt`.
-pub fn count<'s, S: Source<'s> + ?Sized>(source: &S, root: &Root, limits: &Limits) -> Result<u64> {
+pub fn count<'s, S: PageSource<'s> + ?Sized>(source: &S, root: &Root, limits: &Limits) -> Result<u64> {
     let (from, to) = ranks(source, root, limits)?;
     Ok(to - from)
 }
@@ -96,7 +96,7 @@ impl Position {
     ///
     /// # Errors
     /// `Corrupt`.
-    pub fn to_rank<'s, S: Source<'s> + ?Sized>(&mut self, source: &S, root: &Root, n: u64) -> Result<bool> {
+    pub fn to_rank<'s, S: PageSource<'s> + ?Sized>(&mut self, source: &S, root: &Root, n: u64) -> Result<bool> {
         self.reset();
         check_height(root)?;
         if root.height == 0 || n >= root.ptr.entries {
@@ -109,7 +109,7 @@ impl Position {
         result.map(|()| true)
     }
 
-    fn descend_to_rank<'s, S: Source<'s> + ?Sized>(&mut self, source: &S, root: &Root, n: u64) -> Result<()> {
+    fn descend_to_rank<'s, S: PageSource<'s> + ?Sized>(&mut self, source: &S, root: &Root, n: u64) -> Result<()> {
         let mut left = n;
         let mut ptr = root.ptr;
         for level in (2..=root.height).rev() {
@@ -143,7 +143,7 @@ impl Position {
     ///
     /// # Errors
     /// `Corrupt`.
-    pub fn rank<'s, S: Source<'s> + ?Sized>(&self, source: &S) -> Result<u64> {
+    pub fn rank<'s, S: PageSource<'s> + ?Sized>(&self, source: &S) -> Result<u64> {
         let mut rank = self.index as u64;
         for (step, level) in self.path.iter().zip((2..=self.path.len() as u8 + 1).rev()) {
             let branch = branch(source, &step.ptr, level)?;

@@ -10,14 +10,14 @@ use super::path::Position;
 use crate::error::Result;
 use crate::page::key::{KeyBuf, Shape};
 use crate::page::leaf::{Leaf, Stored};
-use crate::page::{Root, Source};
+use crate::page::{PageSource, Root};
 use std::ops::Bound;
 
 /// Entries that are asked of memory together when a walker comes to a place.
 const SHORT_RUN: usize = 10;
 
 /// A tree as seen in one call.
-pub struct Seen<'t, S: ?Sized> {
+pub struct TreeView<'t, S: ?Sized> {
     /// Its pages.
     pub source: &'t S,
     /// Its root.
@@ -28,31 +28,31 @@ pub struct Seen<'t, S: ?Sized> {
 
 /// Where a walker stands, in key order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Place {
+pub enum CursorState {
     /// Before the first entry.
     #[default]
-    Start,
+    BeforeFirst,
     /// On the entry whose key it remembers.
-    On,
+    OnEntry,
     /// Where that key would be: it was deleted or never there.
-    Gap,
+    InGap,
     /// Behind the last entry.
-    End,
+    AfterLast,
 }
 
 /// See the head of this file.
 #[derive(Debug, Clone, Default)]
-pub struct Walker {
+pub struct TreeCursor {
     limits: Limits,
     position: Position,
-    place: Place,
+    place: CursorState,
     key: KeyBuf,
     spare: KeyBuf,
     chain: bool,
     version: u64,
     /// The position belongs to `version`; false: only the key counts.
     fresh: bool,
-    /// It is fresh, on an entry, and has looked at the leaf through the version's source: [`Walker::stride`] may go on.
+    /// It is fresh, on an entry, and has looked at the leaf through the version's source: [`TreeCursor::stride`] may go on.
     quick: bool,
     /// Entries of the leaf inside the limits.
     low: usize,
@@ -61,12 +61,12 @@ pub struct Walker {
     shape: Shape,
 }
 
-impl Walker {
+impl TreeCursor {
     /// Before the first entry of `limits`.
-    pub fn new(limits: Limits) -> Walker {
-        Walker {
+    pub fn new(limits: Limits) -> TreeCursor {
+        TreeCursor {
             limits,
-            ..Walker::default()
+            ..TreeCursor::default()
         }
     }
 
@@ -76,7 +76,7 @@ impl Walker {
     }
 
     /// Where it stands.
-    pub fn place(&self) -> Place {
+    pub fn place(&self) -> CursorState {
         self.place
     }
 
@@ -110,19 +110,19 @@ impl Walker {
     }
 
     /// Stands before the first or behind the last entry.
-    pub fn park(&mut self, place: Place) {
+    pub fn park(&mut self, place: CursorState) {
         self.place = place;
         self.forget();
     }
 
     /// The entry it stood on is gone.
     pub fn deleted(&mut self) {
-        self.place = Place::Gap;
+        self.place = CursorState::InGap;
         self.forget();
     }
 
     /// To the first entry within the limits; false (and then at the end): none.
-    pub fn first<'s, S: Source<'s> + ?Sized>(&mut self, t: &Seen<'_, S>) -> Result<bool> {
+    pub fn first<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &TreeView<'_, S>) -> Result<bool> {
         self.forget();
         match &self.limits.lower {
             Bound::Unbounded => self.position.to_first(t.source, t.root)?,
@@ -132,24 +132,24 @@ impl Walker {
                 equal && self.position.next(t.source)?
             }
         };
-        self.arrive(t, Place::End)
+        self.arrive(t, CursorState::AfterLast)
     }
 
     /// To the last entry within the limits; false (and then at the start): none.
-    pub fn last<'s, S: Source<'s> + ?Sized>(&mut self, t: &Seen<'_, S>) -> Result<bool> {
+    pub fn last<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &TreeView<'_, S>) -> Result<bool> {
         self.forget();
         match &self.limits.upper {
             Bound::Unbounded => self.position.to_last(t.source, t.root)?,
             Bound::Included(key) => self.position.seek_before(t.source, t.root, key, true)?,
             Bound::Excluded(key) => self.position.seek_before(t.source, t.root, key, false)?,
         };
-        self.arrive(t, Place::Start)
+        self.arrive(t, CursorState::BeforeFirst)
     }
 
     /// To the first entry that is greater than `key`, or equal if `or_equal`; false: none, at the end.
-    pub fn at_or_after<'s, S: Source<'s> + ?Sized>(
+    pub fn at_or_after<'s, S: PageSource<'s> + ?Sized>(
         &mut self,
-        t: &Seen<'_, S>,
+        t: &TreeView<'_, S>,
         key: &[u8],
         or_equal: bool,
     ) -> Result<bool> {
@@ -160,13 +160,13 @@ impl Walker {
         if self.position.seek(t.source, t.root, key)? && !or_equal {
             self.position.next(t.source)?;
         }
-        self.arrive(t, Place::End)
+        self.arrive(t, CursorState::AfterLast)
     }
 
     /// To the last entry that is less than `key`, or equal if `or_equal`; false: none, at the start.
-    pub fn at_or_before<'s, S: Source<'s> + ?Sized>(
+    pub fn at_or_before<'s, S: PageSource<'s> + ?Sized>(
         &mut self,
-        t: &Seen<'_, S>,
+        t: &TreeView<'_, S>,
         key: &[u8],
         or_equal: bool,
     ) -> Result<bool> {
@@ -175,24 +175,27 @@ impl Walker {
         }
         self.forget();
         self.position.seek_before(t.source, t.root, key, or_equal)?;
-        self.arrive(t, Place::Start)
+        self.arrive(t, CursorState::BeforeFirst)
     }
 
     /// To the entry of `key`; false: there is none within the limits, it stands where the entry would be.
-    pub fn exactly<'s, S: Source<'s> + ?Sized>(&mut self, t: &Seen<'_, S>, key: &[u8]) -> Result<bool> {
+    pub fn exactly<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &TreeView<'_, S>, key: &[u8]) -> Result<bool> {
         self.forget();
-        if self.limits.contains(key) && self.position.seek(t.source, t.root, key)? && self.arrive(t, Place::Gap)? {
+        if self.limits.contains(key)
+            && self.position.seek(t.source, t.root, key)?
+            && self.arrive(t, CursorState::InGap)?
+        {
             return Ok(true);
         }
         self.key.set(key);
-        self.place = Place::Gap;
+        self.place = CursorState::InGap;
         (self.version, self.fresh) = (t.version, true);
         Ok(false)
     }
 
     /// To the next entry in key order; false: none, at the end.
     #[inline(always)]
-    pub fn forward<'s, S: Source<'s> + ?Sized>(&mut self, t: &Seen<'_, S>) -> Result<bool> {
+    pub fn forward<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &TreeView<'_, S>) -> Result<bool> {
         if self.long_stride(t.source, t.version, false).is_some() {
             return Ok(true);
         }
@@ -200,9 +203,9 @@ impl Walker {
     }
 
     /// One step within the leaf and the value come to, if nothing is in the way; `None`: nothing has changed, and the
-    /// step has to be made by [`Walker::forward`] or [`Walker::backward`].
+    /// step has to be made by [`TreeCursor::forward`] or [`TreeCursor::backward`].
     #[inline(always)]
-    pub fn stride<'s, S: Source<'s> + ?Sized>(&mut self, source: &S, version: u64, back: bool) -> Option<&'s [u8]> {
+    pub fn stride<'s, S: PageSource<'s> + ?Sized>(&mut self, source: &S, version: u64, back: bool) -> Option<&'s [u8]> {
         if !self.quick || self.version != version {
             return None;
         }
@@ -214,15 +217,15 @@ impl Walker {
         Some(value)
     }
 
-    /// As [`Walker::stride`], whatever the keys' lengths. The rest of the leaf is left to this, too.
+    /// As [`TreeCursor::stride`], whatever the keys' lengths. The rest of the leaf is left to this, too.
     #[inline]
-    pub fn long_stride<'s, S: Source<'s> + ?Sized>(
+    pub fn long_stride<'s, S: PageSource<'s> + ?Sized>(
         &mut self,
         source: &S,
         version: u64,
         back: bool,
     ) -> Option<&'s [u8]> {
-        if self.place != Place::On || !self.is_fresh(version) {
+        if self.place != CursorState::OnEntry || !self.is_fresh(version) {
             return None;
         }
         let next = self.beside(back)?;
@@ -245,22 +248,22 @@ impl Walker {
     }
 
     #[inline(never)]
-    fn forward_slow<'s, S: Source<'s> + ?Sized>(&mut self, t: &Seen<'_, S>) -> Result<bool> {
+    fn forward_slow<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &TreeView<'_, S>) -> Result<bool> {
         match self.place {
-            Place::Start => self.first(t),
-            Place::End => Ok(false),
-            Place::On if self.is_fresh(t.version) => {
+            CursorState::BeforeFirst => self.first(t),
+            CursorState::AfterLast => Ok(false),
+            CursorState::OnEntry if self.is_fresh(t.version) => {
                 let (index, _) = self.position.in_leaf();
                 if index + 1 < self.high {
                     return self.settle(t, index + 1).map(|()| true);
                 }
                 if self.high < self.position.in_leaf().1 {
-                    self.park(Place::End);
+                    self.park(CursorState::AfterLast);
                     return Ok(false);
                 }
                 self.forget();
                 self.position.next_leaf(t.source)?;
-                self.arrive(t, Place::End)
+                self.arrive(t, CursorState::AfterLast)
             }
             _ => self.search_own_key(|w, key| w.at_or_after(t, key, false)),
         }
@@ -268,7 +271,7 @@ impl Walker {
 
     /// To the previous entry in key order; false: none, at the start.
     #[inline(always)]
-    pub fn backward<'s, S: Source<'s> + ?Sized>(&mut self, t: &Seen<'_, S>) -> Result<bool> {
+    pub fn backward<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &TreeView<'_, S>) -> Result<bool> {
         if self.long_stride(t.source, t.version, true).is_some() {
             return Ok(true);
         }
@@ -276,39 +279,39 @@ impl Walker {
     }
 
     #[inline(never)]
-    fn backward_slow<'s, S: Source<'s> + ?Sized>(&mut self, t: &Seen<'_, S>) -> Result<bool> {
+    fn backward_slow<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &TreeView<'_, S>) -> Result<bool> {
         match self.place {
-            Place::Start => Ok(false),
-            Place::End => self.last(t),
-            Place::On if self.is_fresh(t.version) => {
+            CursorState::BeforeFirst => Ok(false),
+            CursorState::AfterLast => self.last(t),
+            CursorState::OnEntry if self.is_fresh(t.version) => {
                 let (index, _) = self.position.in_leaf();
                 if index > self.low {
                     return self.settle(t, index - 1).map(|()| true);
                 }
                 if self.low > 0 {
-                    self.park(Place::Start);
+                    self.park(CursorState::BeforeFirst);
                     return Ok(false);
                 }
                 self.forget();
                 self.position.prev_leaf(t.source)?;
-                self.arrive(t, Place::Start)
+                self.arrive(t, CursorState::BeforeFirst)
             }
             _ => self.search_own_key(|w, key| w.at_or_before(t, key, false)),
         }
     }
 
     /// Whether it stands on an entry; looks again if the tree has changed.
-    pub fn look<'s, S: Source<'s> + ?Sized>(&mut self, t: &Seen<'_, S>) -> Result<bool> {
+    pub fn look<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &TreeView<'_, S>) -> Result<bool> {
         match self.place {
-            Place::Start | Place::End => Ok(false),
-            place if self.is_fresh(t.version) => Ok(place == Place::On),
+            CursorState::BeforeFirst | CursorState::AfterLast => Ok(false),
+            place if self.is_fresh(t.version) => Ok(place == CursorState::OnEntry),
             _ => self.search_own_key(|w, key| w.exactly(t, key)),
         }
     }
 
     /// Value of the entry it stands on, if that needs nothing but a look; `None` says nothing about why.
     #[inline]
-    pub fn quick_value<'s, S: Source<'s> + ?Sized>(&self, source: &S, version: u64) -> Option<&'s [u8]> {
+    pub fn quick_value<'s, S: PageSource<'s> + ?Sized>(&self, source: &S, version: u64) -> Option<&'s [u8]> {
         if !self.quick || self.version != version {
             return None;
         }
@@ -318,7 +321,7 @@ impl Walker {
 
     /// Value of the entry it stands on; only if fresh.
     #[inline(always)]
-    pub fn value<'s, S: Source<'s> + ?Sized>(&self, t: &Seen<'_, S>) -> Result<Stored<'s>> {
+    pub fn value<'s, S: PageSource<'s> + ?Sized>(&self, t: &TreeView<'_, S>) -> Result<Stored<'s>> {
         self.position.value(t.source)
     }
 
@@ -340,16 +343,16 @@ impl Walker {
 
     /// Takes up the entry the position has come to, if it is one within the limits; else stands at `otherwise`.
     #[inline(never)]
-    fn arrive<'s, S: Source<'s> + ?Sized>(&mut self, t: &Seen<'_, S>, otherwise: Place) -> Result<bool> {
+    fn arrive<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &TreeView<'_, S>, otherwise: CursorState) -> Result<bool> {
         if self.position.is_valid() {
             let (leaf, number) = self.position.leaf(t.source)?;
             let (index, len) = self.position.in_leaf();
             (self.low, self.high) = self.window(&leaf, len, number, t.source)?;
             if index >= self.low && index < self.high {
                 self.shape = Shape::of(&leaf, &mut self.key);
-                self.look_ahead(t, leaf.bytes(), otherwise == Place::Start)?;
+                self.look_ahead(t, leaf.bytes(), otherwise == CursorState::BeforeFirst)?;
                 self.load(t, &leaf, number)?;
-                self.place = Place::On;
+                self.place = CursorState::OnEntry;
                 (self.version, self.fresh) = (t.version, true);
                 // Not so where every access is to be verified.
                 self.quick = t.source.peek(self.position.leaf_ptr()).is_some();
@@ -362,7 +365,12 @@ impl Walker {
 
     /// Asks memory for what a short run of steps from here will read. A long one has whole leaves asked for.
     #[inline]
-    fn look_ahead<'s, S: Source<'s> + ?Sized>(&mut self, t: &Seen<'_, S>, page: &[u8], back: bool) -> Result<()> {
+    fn look_ahead<'s, S: PageSource<'s> + ?Sized>(
+        &mut self,
+        t: &TreeView<'_, S>,
+        page: &[u8],
+        back: bool,
+    ) -> Result<()> {
         if self.position.is_running() {
             return Ok(());
         }
@@ -380,7 +388,7 @@ impl Walker {
     }
 
     /// Entries of `leaf` within the limits.
-    fn window<'s, S: Source<'s> + ?Sized>(
+    fn window<'s, S: PageSource<'s> + ?Sized>(
         &self,
         leaf: &Leaf<'_>,
         len: usize,
@@ -413,7 +421,12 @@ impl Walker {
 
     /// Takes up the key of the entry the position is on, in a leaf whose shape is known.
     #[inline]
-    fn load<'s, S: Source<'s> + ?Sized>(&mut self, t: &Seen<'_, S>, leaf: &Leaf<'s>, number: u64) -> Result<()> {
+    fn load<'s, S: PageSource<'s> + ?Sized>(
+        &mut self,
+        t: &TreeView<'_, S>,
+        leaf: &Leaf<'s>,
+        number: u64,
+    ) -> Result<()> {
         let (index, _) = self.position.in_leaf();
         if self.shape.entry(leaf.bytes(), index, &mut self.key).is_some() {
             self.chain = false;
@@ -434,9 +447,9 @@ impl Walker {
     /// Steps on up to `limit` times (backwards if `reverse`) and gives every entry come to to `take`. When it answers
     /// false the entry counts as not come to: the walker stands where it stood before. How many were taken.
     #[inline(always)]
-    pub fn take_many<'s, S, F>(&mut self, t: &Seen<'_, S>, reverse: bool, limit: u64, take: &mut F) -> Result<u64>
+    pub fn take_many<'s, S, F>(&mut self, t: &TreeView<'_, S>, reverse: bool, limit: u64, take: &mut F) -> Result<u64>
     where
-        S: Source<'s> + ?Sized,
+        S: PageSource<'s> + ?Sized,
         F: FnMut(&KeyBuf, Stored<'s>) -> bool,
     {
         let mut taken = 0;
@@ -444,7 +457,7 @@ impl Walker {
         self.look(t)?;
         while taken < limit {
             let before = self.place;
-            let gap = (before == Place::Gap).then(|| self.key.clone());
+            let gap = (before == CursorState::InGap).then(|| self.key.clone());
             if !(if reverse { self.backward(t)? } else { self.forward(t)? }) {
                 break;
             }
@@ -492,7 +505,7 @@ impl Walker {
 
     /// Puts the key of an entry of the present leaf into `key`, however it is stored.
     #[inline(never)]
-    fn any_entry<'s, S: Source<'s> + ?Sized>(
+    fn any_entry<'s, S: PageSource<'s> + ?Sized>(
         &mut self,
         leaf: &Leaf<'s>,
         index: usize,
@@ -507,7 +520,7 @@ impl Walker {
 
     /// Stands on entry `index` of the present leaf.
     #[inline(never)]
-    fn settle<'s, S: Source<'s> + ?Sized>(&mut self, t: &Seen<'_, S>, index: usize) -> Result<()> {
+    fn settle<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &TreeView<'_, S>, index: usize) -> Result<()> {
         self.position.set_index(index);
         match self.position.leaf(t.source) {
             Ok((leaf, number)) => self.load(t, &leaf, number),
@@ -519,20 +532,20 @@ impl Walker {
     }
 
     /// Undoes one step.
-    fn step_back<'s, S: Source<'s> + ?Sized>(
+    fn step_back<'s, S: PageSource<'s> + ?Sized>(
         &mut self,
-        t: &Seen<'_, S>,
+        t: &TreeView<'_, S>,
         reverse: bool,
-        before: Place,
+        before: CursorState,
         gap: Option<KeyBuf>,
     ) -> Result<()> {
         match (before, gap) {
-            (Place::Gap, Some(key)) => {
+            (CursorState::InGap, Some(key)) => {
                 self.key = key;
-                self.place = Place::Gap;
+                self.place = CursorState::InGap;
                 self.forget();
             }
-            (Place::On, _) => {
+            (CursorState::OnEntry, _) => {
                 if reverse {
                     self.forward(t)?;
                 } else {
@@ -545,17 +558,17 @@ impl Walker {
     }
 
     /// Entries within the limits.
-    pub fn count<'s, S: Source<'s> + ?Sized>(&self, t: &Seen<'_, S>) -> Result<u64> {
+    pub fn count<'s, S: PageSource<'s> + ?Sized>(&self, t: &TreeView<'_, S>) -> Result<u64> {
         count::count(t.source, t.root, &self.limits)
     }
 
     /// Entries within the limits before the place it stands at in key order, or behind it if `reverse`.
-    pub fn rank<'s, S: Source<'s> + ?Sized>(&self, t: &Seen<'_, S>, reverse: bool) -> Result<u64> {
+    pub fn rank<'s, S: PageSource<'s> + ?Sized>(&self, t: &TreeView<'_, S>, reverse: bool) -> Result<u64> {
         let (from, to) = count::ranks(t.source, t.root, &self.limits)?;
         let (at, here) = match self.place {
-            Place::Start => (from, false),
-            Place::End => (to, false),
-            Place::On if self.is_fresh(t.version) => (self.position.rank(t.source)?, true),
+            CursorState::BeforeFirst => (from, false),
+            CursorState::AfterLast => (to, false),
+            CursorState::OnEntry if self.is_fresh(t.version) => (self.position.rank(t.source)?, true),
             _ => count::rank_of(t.source, t.root, self.key.as_slice())?,
         };
         Ok(if reverse {
@@ -567,10 +580,14 @@ impl Walker {
 
     /// To the entry with `n` entries of the range before it, counted backwards from the last one if `reverse`; false:
     /// there are fewer, it stands behind the last one so counted.
-    pub fn nth<'s, S: Source<'s> + ?Sized>(&mut self, t: &Seen<'_, S>, reverse: bool, n: u64) -> Result<bool> {
+    pub fn nth<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &TreeView<'_, S>, reverse: bool, n: u64) -> Result<bool> {
         self.forget();
         let (from, to) = count::ranks(t.source, t.root, &self.limits)?;
-        let otherwise = if reverse { Place::Start } else { Place::End };
+        let otherwise = if reverse {
+            CursorState::BeforeFirst
+        } else {
+            CursorState::AfterLast
+        };
         if n >= to - from {
             self.park(otherwise);
             return Ok(false);

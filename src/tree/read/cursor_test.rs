@@ -1,19 +1,19 @@
 //! The walker against a model of what a cursor promises, over two versions of a tree between which it is switched.
 
-use super::cursor::{Place, Seen, Walker};
+use super::cursor::{CursorState, TreeCursor, TreeView};
 use super::limits::Limits;
 use crate::page::leaf::Stored;
-use crate::page::{Root, Source};
+use crate::page::{PageSource, Root};
 use crate::tree::read::read_test::limits;
 use crate::tree::testing::{key, model, Builder, Frozen, Model, Rnd, KINDS};
 
 /// Where a cursor stands, by the book.
 #[derive(Debug, Clone, PartialEq)]
 enum At {
-    Start,
+    BeforeFirst,
     On(Vec<u8>),
     Gap(Vec<u8>),
-    End,
+    AfterLast,
 }
 
 struct Book {
@@ -34,20 +34,20 @@ impl Book {
 
     fn forward(&mut self, model: &Model) -> bool {
         let next = match &self.at {
-            At::End => return false,
-            At::Start => self.inside(model).next().cloned(),
+            At::AfterLast => return false,
+            At::BeforeFirst => self.inside(model).next().cloned(),
             At::On(k) | At::Gap(k) => self.inside(model).find(|x| *x > k).cloned(),
         };
-        self.set(next, At::End)
+        self.set(next, At::AfterLast)
     }
 
     fn backward(&mut self, model: &Model) -> bool {
         let prev = match &self.at {
-            At::Start => return false,
-            At::End => self.inside(model).next_back().cloned(),
+            At::BeforeFirst => return false,
+            At::AfterLast => self.inside(model).next_back().cloned(),
             At::On(k) | At::Gap(k) => self.inside(model).rfind(|x| *x < k).cloned(),
         };
-        self.set(prev, At::Start)
+        self.set(prev, At::BeforeFirst)
     }
 
     fn look(&mut self, model: &Model) -> bool {
@@ -62,8 +62,8 @@ impl Book {
     fn rank(&self, model: &Model, reverse: bool) -> u64 {
         self.inside(model)
             .filter(|k| match &self.at {
-                At::Start => reverse,
-                At::End => !reverse,
+                At::BeforeFirst => reverse,
+                At::AfterLast => !reverse,
                 At::On(x) | At::Gap(x) if reverse => *k > x,
                 At::On(x) | At::Gap(x) => *k < x,
             })
@@ -71,12 +71,12 @@ impl Book {
     }
 }
 
-fn same(walker: &Walker, book: &Book) {
+fn same(walker: &TreeCursor, book: &Book) {
     let at = match walker.place() {
-        Place::Start => At::Start,
-        Place::End => At::End,
-        Place::On => At::On(walker.key().to_vec()),
-        Place::Gap => At::Gap(walker.key().to_vec()),
+        CursorState::BeforeFirst => At::BeforeFirst,
+        CursorState::AfterLast => At::AfterLast,
+        CursorState::OnEntry => At::On(walker.key().to_vec()),
+        CursorState::InGap => At::Gap(walker.key().to_vec()),
     };
     assert_eq!(at, book.at, "{:?}", book.limits);
 }
@@ -105,15 +105,18 @@ fn run(kind: u32, n: usize, seed: u64) {
 }
 
 fn steps(source: &&Frozen, trees: &[(Model, Root)], limits: Limits, probes: &[Vec<u8>], rnd: &mut Rnd) {
-    let mut walker = Walker::new(limits.clone());
-    let mut book = Book { limits, at: At::Start };
+    let mut walker = TreeCursor::new(limits.clone());
+    let mut book = Book {
+        limits,
+        at: At::BeforeFirst,
+    };
     let mut version = 0;
     for _ in 0..120 {
         if rnd.below(12) == 0 {
             version += 1;
         }
         let (model, root) = &trees[version as usize % 2];
-        let t = Seen { source, root, version };
+        let t = TreeView { source, root, version };
         let probe = &probes[rnd.below(probes.len() as u64) as usize];
         let or_equal = rnd.below(2) == 0;
         let before = book.at.clone();
@@ -122,11 +125,11 @@ fn steps(source: &&Frozen, trees: &[(Model, Root)], limits: Limits, probes: &[Ve
             0..=6 => (walker.forward(&t), book.forward(model)),
             7..=13 => (walker.backward(&t), book.backward(model)),
             14 => (walker.first(&t), {
-                book.at = At::Start;
+                book.at = At::BeforeFirst;
                 book.forward(model)
             }),
             15 => (walker.last(&t), {
-                book.at = At::End;
+                book.at = At::AfterLast;
                 book.backward(model)
             }),
             16 => (walker.look(&t), book.look(model)),
@@ -139,14 +142,14 @@ fn steps(source: &&Frozen, trees: &[(Model, Root)], limits: Limits, probes: &[Ve
                     .inside(model)
                     .find(|k| *k > probe || or_equal && *k == probe)
                     .cloned();
-                book.set(found, At::End)
+                book.set(found, At::AfterLast)
             }),
             19 => (walker.at_or_before(&t, probe, or_equal), {
                 let found = book
                     .inside(model)
                     .rfind(|k| *k < probe || or_equal && *k == probe)
                     .cloned();
-                book.set(found, At::Start)
+                book.set(found, At::BeforeFirst)
             }),
             20 => {
                 let n = rnd.below(model.len() as u64 + 2);
@@ -156,7 +159,7 @@ fn steps(source: &&Frozen, trees: &[(Model, Root)], limits: Limits, probes: &[Ve
                 } else {
                     book.inside(model).nth(n as usize).cloned()
                 };
-                let otherwise = if or_equal { At::Start } else { At::End };
+                let otherwise = if or_equal { At::BeforeFirst } else { At::AfterLast };
                 (walker.nth(&t, or_equal, n), book.set(found, otherwise))
             }
             21 => {
@@ -195,10 +198,10 @@ fn steps(source: &&Frozen, trees: &[(Model, Root)], limits: Limits, probes: &[Ve
     }
 }
 
-fn many<'s, S: Source<'s>>(
-    walker: &mut Walker,
+fn many<'s, S: PageSource<'s>>(
+    walker: &mut TreeCursor,
     book: &mut Book,
-    t: &Seen<'_, S>,
+    t: &TreeView<'_, S>,
     model: &Model,
     reverse: bool,
     rnd: &mut Rnd,

@@ -7,7 +7,7 @@ use crate::page::header;
 use crate::page::hint::branch::BRANCH_AHEAD;
 use crate::page::kernel::{best, Kernel, Work};
 use crate::page::leaf::{Leaf, Stored};
-use crate::page::{Ptr, Root, Source};
+use crate::page::{PageSource, Ptr, Root};
 use crate::tree::write::apply::HEIGHT_MAX;
 use crate::util::hash::fingerprint;
 use std::marker::PhantomData;
@@ -37,7 +37,7 @@ pub(super) fn check_height(root: &Root) -> Result<()> {
 
 /// The branch of level `level` behind `ptr`.
 #[inline(always)]
-pub(super) fn branch<'s, S: Source<'s> + ?Sized>(source: &S, ptr: &Ptr, level: u8) -> Result<Branch<'s>> {
+pub(super) fn branch<'s, S: PageSource<'s> + ?Sized>(source: &S, ptr: &Ptr, level: u8) -> Result<Branch<'s>> {
     let branch = Branch::new(source.page(ptr)?).map_err(|d| d.at(ptr.page))?;
     if header::level(branch.bytes()) != level {
         return Err(wrong_level(ptr.page));
@@ -47,7 +47,7 @@ pub(super) fn branch<'s, S: Source<'s> + ?Sized>(source: &S, ptr: &Ptr, level: u
 
 /// The leaf behind `ptr`.
 #[inline(always)]
-pub(super) fn leaf<'s, S: Source<'s> + ?Sized>(source: &S, ptr: &Ptr) -> Result<Leaf<'s>> {
+pub(super) fn leaf<'s, S: PageSource<'s> + ?Sized>(source: &S, ptr: &Ptr) -> Result<Leaf<'s>> {
     let leaf = Leaf::new(source.page(ptr)?).map_err(|d| d.at(ptr.page))?;
     if header::level(leaf.bytes()) != 1 {
         return Err(wrong_level(ptr.page));
@@ -58,7 +58,7 @@ pub(super) fn leaf<'s, S: Source<'s> + ?Sized>(source: &S, ptr: &Ptr) -> Result<
 /// Page and sum of the child behind `ptr` that `key` belongs into, however it is found.
 #[cold]
 #[inline(never)]
-fn far_child<'s, S: Source<'s> + ?Sized>(source: &S, ptr: &Ptr, level: u8, key: &[u8]) -> Result<(u64, u32)> {
+fn far_child<'s, S: PageSource<'s> + ?Sized>(source: &S, ptr: &Ptr, level: u8, key: &[u8]) -> Result<(u64, u32)> {
     let branch = branch(source, ptr, level)?;
     let child = branch.target(branch.find(key, ptr.page, source)?);
     Ok((child.page, child.checksum))
@@ -66,7 +66,13 @@ fn far_child<'s, S: Source<'s> + ?Sized>(source: &S, ptr: &Ptr, level: u8, key: 
 
 /// Asks memory for what a lookup of `key` will need of child `i` of a branch of level `level`.
 #[inline(always)]
-pub(super) fn ask_child<'s, S: Source<'s> + ?Sized>(source: &S, branch: &Branch<'s>, i: usize, key: &[u8], level: u8) {
+pub(super) fn ask_child<'s, S: PageSource<'s> + ?Sized>(
+    source: &S,
+    branch: &Branch<'s>,
+    i: usize,
+    key: &[u8],
+    level: u8,
+) {
     let child = branch.child(i);
     match source.guess() {
         _ if level != 2 => source.prefetch(child, BRANCH_AHEAD),
@@ -77,7 +83,7 @@ pub(super) fn ask_child<'s, S: Source<'s> + ?Sized>(source: &S, branch: &Branch<
 
 /// The leaf that `key` belongs into, and its page number; `None` in an empty tree.
 #[inline(always)]
-fn leaf_of<'s, K: Kernel, S: Source<'s> + ?Sized>(
+fn leaf_of<'s, K: Kernel, S: PageSource<'s> + ?Sized>(
     kernel: K,
     source: &S,
     root: &Root,
@@ -111,7 +117,7 @@ struct Lookup<'a, 's, S: ?Sized, const VALUE: bool> {
     pages: PhantomData<&'s [u8]>,
 }
 
-impl<'s, S: Source<'s> + ?Sized, const VALUE: bool> Work for Lookup<'_, 's, S, VALUE> {
+impl<'s, S: PageSource<'s> + ?Sized, const VALUE: bool> Work for Lookup<'_, 's, S, VALUE> {
     type Out = Result<Option<Stored<'s>>>;
 
     #[inline(always)]
@@ -133,7 +139,7 @@ impl<'s, S: Source<'s> + ?Sized, const VALUE: bool> Work for Lookup<'_, 's, S, V
 /// # Errors
 /// `Corrupt`, as everywhere in this room.
 #[inline(always)]
-pub fn get<'s, S: Source<'s> + ?Sized>(source: &S, root: &Root, key: &[u8]) -> Result<Option<Stored<'s>>> {
+pub fn get<'s, S: PageSource<'s> + ?Sized>(source: &S, root: &Root, key: &[u8]) -> Result<Option<Stored<'s>>> {
     best(Lookup::<S, true> {
         source,
         root,
@@ -147,7 +153,7 @@ pub fn get<'s, S: Source<'s> + ?Sized>(source: &S, root: &Root, key: &[u8]) -> R
 /// # Errors
 /// `Corrupt`.
 #[inline]
-pub fn contains<'s, S: Source<'s> + ?Sized>(source: &S, root: &Root, key: &[u8]) -> Result<bool> {
+pub fn contains<'s, S: PageSource<'s> + ?Sized>(source: &S, root: &Root, key: &[u8]) -> Result<bool> {
     best(Lookup::<S, false> {
         source,
         root,
@@ -172,7 +178,7 @@ struct Lane<'s> {
 ///
 /// # Errors
 /// `Corrupt` on the first damage met; `out` may then hold a part.
-pub fn get_many<'s, S: Source<'s> + ?Sized>(
+pub fn get_many<'s, S: PageSource<'s> + ?Sized>(
     source: &S,
     root: &Root,
     keys: &[&[u8]],
@@ -195,7 +201,7 @@ pub fn get_many<'s, S: Source<'s> + ?Sized>(
 #[inline]
 pub fn get_few<'s, S, F>(source: &S, root: &Root, keys: &[&[u8]], found: F) -> Result<()>
 where
-    S: Source<'s> + ?Sized,
+    S: PageSource<'s> + ?Sized,
     F: FnMut(Option<Stored<'s>>) -> Result<()>,
 {
     best(Together {
@@ -216,7 +222,7 @@ struct Together<'a, 's, S: ?Sized, F> {
     pages: PhantomData<&'s [u8]>,
 }
 
-impl<'s, S: Source<'s> + ?Sized, F: FnMut(Option<Stored<'s>>) -> Result<()>> Work for Together<'_, 's, S, F> {
+impl<'s, S: PageSource<'s> + ?Sized, F: FnMut(Option<Stored<'s>>) -> Result<()>> Work for Together<'_, 's, S, F> {
     type Out = Result<()>;
 
     #[inline(always)]

@@ -10,7 +10,7 @@ use crate::page::header;
 use crate::page::kernel::{best, Kernel, Work};
 use crate::page::key::{KeyBuf, Shape};
 use crate::page::leaf::{Leaf, Stored, SLOT};
-use crate::page::{Ptr, Root, Source};
+use crate::page::{PageSource, Ptr, Root};
 use std::marker::PhantomData;
 
 /// One branch of a path and the child taken in it.
@@ -64,7 +64,7 @@ struct Descent<'a, 's, S: ?Sized> {
     pages: PhantomData<&'s [u8]>,
 }
 
-impl<'s, S: Source<'s> + ?Sized> Work for Descent<'_, 's, S> {
+impl<'s, S: PageSource<'s> + ?Sized> Work for Descent<'_, 's, S> {
     type Out = Result<std::result::Result<usize, usize>>;
 
     #[inline(always)]
@@ -138,7 +138,7 @@ impl Position {
 
     /// Asks memory for the begin of the leaf before (`back`) or behind this one, if it has the same parent.
     #[inline(never)]
-    pub(super) fn ask_neighbour<'s, S: Source<'s> + ?Sized>(&self, source: &S, back: bool) -> Result<()> {
+    pub(super) fn ask_neighbour<'s, S: PageSource<'s> + ?Sized>(&self, source: &S, back: bool) -> Result<()> {
         if let Some(step) = self.path.last() {
             let parent = branch(source, &step.ptr, 2)?;
             let other = if back {
@@ -166,7 +166,7 @@ impl Position {
     ///
     /// # Errors
     /// `Corrupt`, as in every function of this file.
-    pub fn to_first<'s, S: Source<'s> + ?Sized>(&mut self, source: &S, root: &Root) -> Result<bool> {
+    pub fn to_first<'s, S: PageSource<'s> + ?Sized>(&mut self, source: &S, root: &Root) -> Result<bool> {
         self.reset();
         check_height(root)?;
         if root.height == 0 {
@@ -178,7 +178,7 @@ impl Position {
     }
 
     /// To the last entry; false: the tree is empty.
-    pub fn to_last<'s, S: Source<'s> + ?Sized>(&mut self, source: &S, root: &Root) -> Result<bool> {
+    pub fn to_last<'s, S: PageSource<'s> + ?Sized>(&mut self, source: &S, root: &Root) -> Result<bool> {
         self.reset();
         check_height(root)?;
         if root.height == 0 {
@@ -191,7 +191,7 @@ impl Position {
 
     /// To the first entry that is not less than `key` (nowhere if there is none); whether it is equal.
     #[inline]
-    pub fn seek<'s, S: Source<'s> + ?Sized>(&mut self, source: &S, root: &Root, key: &[u8]) -> Result<bool> {
+    pub fn seek<'s, S: PageSource<'s> + ?Sized>(&mut self, source: &S, root: &Root, key: &[u8]) -> Result<bool> {
         self.guard(|p| match p.descend(source, root, key)? {
             Ok(i) => {
                 p.index = i;
@@ -209,7 +209,7 @@ impl Position {
 
     /// To the last entry that is less than `key`, or equal if `or_equal` (nowhere if there is none); whether there is.
     #[inline]
-    pub fn seek_before<'s, S: Source<'s> + ?Sized>(
+    pub fn seek_before<'s, S: PageSource<'s> + ?Sized>(
         &mut self,
         source: &S,
         root: &Root,
@@ -231,7 +231,7 @@ impl Position {
 
     /// Down to the leaf of `key`; where it is in there, or would be.
     #[inline]
-    fn descend<'s, S: Source<'s> + ?Sized>(
+    fn descend<'s, S: PageSource<'s> + ?Sized>(
         &mut self,
         source: &S,
         root: &Root,
@@ -253,7 +253,7 @@ impl Position {
 
     /// Takes up `ptr` as the leaf.
     #[inline(always)]
-    fn enter<'s, S: Source<'s> + ?Sized>(&mut self, source: &S, ptr: Ptr) -> Result<Leaf<'s>> {
+    fn enter<'s, S: PageSource<'s> + ?Sized>(&mut self, source: &S, ptr: Ptr) -> Result<Leaf<'s>> {
         let leaf = leaf(source, &ptr)?;
         // An empty leaf is no place to stand on, and skipping many would make one step endless.
         if leaf.is_empty() && !self.path.is_empty() {
@@ -265,7 +265,7 @@ impl Position {
     }
 
     /// From the page behind `ptr` down its left (`Right` ahead) or right edge to a leaf.
-    fn down<'s, S: Source<'s> + ?Sized>(&mut self, source: &S, ptr: Ptr, height: u8, ahead: Ahead) -> Result<bool> {
+    fn down<'s, S: PageSource<'s> + ?Sized>(&mut self, source: &S, ptr: Ptr, height: u8, ahead: Ahead) -> Result<bool> {
         let mut ptr = ptr;
         for level in (2..=height).rev() {
             let branch = branch(source, &ptr, level)?;
@@ -288,7 +288,7 @@ impl Position {
 
     /// To the next entry; false: there is none, and the position is nowhere.
     #[inline(always)]
-    pub fn next<'s, S: Source<'s> + ?Sized>(&mut self, source: &S) -> Result<bool> {
+    pub fn next<'s, S: PageSource<'s> + ?Sized>(&mut self, source: &S) -> Result<bool> {
         if self.index + 1 < self.len {
             self.index += 1;
             return Ok(true);
@@ -298,7 +298,7 @@ impl Position {
 
     /// To the previous entry; false: there is none, and the position is nowhere.
     #[inline(always)]
-    pub fn prev<'s, S: Source<'s> + ?Sized>(&mut self, source: &S) -> Result<bool> {
+    pub fn prev<'s, S: PageSource<'s> + ?Sized>(&mut self, source: &S) -> Result<bool> {
         if self.index > 0 {
             self.index -= 1;
             return Ok(true);
@@ -308,18 +308,18 @@ impl Position {
 
     /// To the first entry of the next leaf; false: there is none, and the position is nowhere.
     #[inline(never)]
-    pub fn next_leaf<'s, S: Source<'s> + ?Sized>(&mut self, source: &S) -> Result<bool> {
+    pub fn next_leaf<'s, S: PageSource<'s> + ?Sized>(&mut self, source: &S) -> Result<bool> {
         self.sibling(source, Ahead::Right)
     }
 
     /// To the last entry of the previous leaf; false: there is none, and the position is nowhere.
     #[inline(never)]
-    pub fn prev_leaf<'s, S: Source<'s> + ?Sized>(&mut self, source: &S) -> Result<bool> {
+    pub fn prev_leaf<'s, S: PageSource<'s> + ?Sized>(&mut self, source: &S) -> Result<bool> {
         self.sibling(source, Ahead::Left)
     }
 
     #[inline(always)]
-    fn sibling<'s, S: Source<'s> + ?Sized>(&mut self, source: &S, way: Ahead) -> Result<bool> {
+    fn sibling<'s, S: PageSource<'s> + ?Sized>(&mut self, source: &S, way: Ahead) -> Result<bool> {
         let can = |s: &Step| match way {
             Ahead::Left => s.index > 0,
             Ahead::Right => s.index + 1 < s.len,
@@ -386,7 +386,7 @@ impl Position {
     /// so that they are on their way while this one's are read.
     #[cold]
     #[inline(never)]
-    fn ask_leaves<'s, S: Source<'s> + ?Sized>(&self, source: &S, step: &Step, way: Ahead) -> Result<()> {
+    fn ask_leaves<'s, S: PageSource<'s> + ?Sized>(&self, source: &S, step: &Step, way: Ahead) -> Result<()> {
         let parent = branch(source, &step.ptr, 2)?;
         let many = 4 * self.run as usize;
         let leaves = match way {
@@ -414,7 +414,7 @@ impl Position {
 
     /// The leaf, the number of its page.
     #[inline(always)]
-    pub fn leaf<'s, S: Source<'s> + ?Sized>(&self, source: &S) -> Result<(Leaf<'s>, u64)> {
+    pub fn leaf<'s, S: PageSource<'s> + ?Sized>(&self, source: &S) -> Result<(Leaf<'s>, u64)> {
         let leaf = leaf(source, &self.leaf)?;
         if self.index >= leaf.len() || leaf.len() < self.len {
             return Err(Error::corrupt(self.leaf.page, "position outside its leaf"));
@@ -423,21 +423,21 @@ impl Position {
     }
 
     /// Appends the key of the entry to `out`.
-    pub fn key<'s, S: Source<'s> + ?Sized>(&self, source: &S, out: &mut Vec<u8>) -> Result<()> {
+    pub fn key<'s, S: PageSource<'s> + ?Sized>(&self, source: &S, out: &mut Vec<u8>) -> Result<()> {
         let (leaf, number) = self.leaf(source)?;
         leaf.key(self.index, number, source, out)
     }
 
     /// The value of the entry.
     #[inline(always)]
-    pub fn value<'s, S: Source<'s> + ?Sized>(&self, source: &S) -> Result<Stored<'s>> {
+    pub fn value<'s, S: PageSource<'s> + ?Sized>(&self, source: &S) -> Result<Stored<'s>> {
         let (leaf, number) = self.leaf(source)?;
         leaf.value(self.index).map_err(|d| d.at(number))
     }
 
     /// Puts the key of the entry into `key` and answers its value.
     #[inline(always)]
-    pub fn entry<'s, S: Source<'s> + ?Sized>(&self, source: &S, key: &mut KeyBuf) -> Result<Stored<'s>> {
+    pub fn entry<'s, S: PageSource<'s> + ?Sized>(&self, source: &S, key: &mut KeyBuf) -> Result<Stored<'s>> {
         let (leaf, number) = self.leaf(source)?;
         match Shape::of(&leaf, key).entry(leaf.bytes(), self.index, key) {
             Some(value) => Ok(Stored::Inline(value)),

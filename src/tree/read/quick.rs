@@ -3,15 +3,15 @@
 //! What is not common is not decided here: the answer is `Unknown`, and [`super::lookup`] looks again and says what is
 //! wrong, if anything is. So nothing in here can fail, and most of what a lookup costs are its compares.
 
-use crate::page::arrays::Columns;
+use crate::page::arrays::PageArrays;
 use crate::page::branch::{Branch, CHILD, CHILD2, SEPARATOR};
 use crate::page::header::{BRANCH, CHECK_PREFIX, DENSE, HEAD2, HEADER, LEAF};
 use crate::page::hint::branch::BRANCH_AHEAD;
-use crate::page::hint::leaf::Guess;
+use crate::page::hint::leaf::LeafHints;
 use crate::page::kernel::{best, Kernel, Work};
 use crate::page::leaf::{left_aligned, Leaf, LONG, RECORD, SLOT};
 use crate::page::search::head;
-use crate::page::{Root, Source, PAGE_MIN};
+use crate::page::{PageSource, Root, PAGE_MIN};
 use crate::util::bytes::{get_u32, get_u64, same};
 use crate::util::hash::fingerprint;
 use std::cmp::Ordering;
@@ -30,7 +30,7 @@ pub enum Quick<'s> {
 
 /// The value of `key`, if that is quickly found. Lookups through `source` take note in `guess` of what leaves are like.
 #[inline(always)]
-pub fn get<'s, S: Source<'s>>(source: &S, guess: &Guess, root: &Root, key: &[u8]) -> Quick<'s> {
+pub fn get<'s, S: PageSource<'s>>(source: &S, guess: &LeafHints, root: &Root, key: &[u8]) -> Quick<'s> {
     if root.height > 3 {
         return tall::<S, true>(source, guess, root, key);
     }
@@ -45,7 +45,7 @@ pub fn get<'s, S: Source<'s>>(source: &S, guess: &Guess, root: &Root, key: &[u8]
 
 /// Whether `key` is there, if that is quickly found.
 #[inline(always)]
-pub fn contains<'s, S: Source<'s>>(source: &S, guess: &Guess, root: &Root, key: &[u8]) -> Quick<'s> {
+pub fn contains<'s, S: PageSource<'s>>(source: &S, guess: &LeafHints, root: &Root, key: &[u8]) -> Quick<'s> {
     if root.height > 3 {
         return tall::<S, false>(source, guess, root, key);
     }
@@ -60,7 +60,7 @@ pub fn contains<'s, S: Source<'s>>(source: &S, guess: &Guess, root: &Root, key: 
 
 /// The lookup in a tree of more than three levels. Never inlined: the other would need its room on the stack.
 #[inline(never)]
-fn tall<'s, S: Source<'s>, const VALUE: bool>(source: &S, guess: &Guess, root: &Root, key: &[u8]) -> Quick<'s> {
+fn tall<'s, S: PageSource<'s>, const VALUE: bool>(source: &S, guess: &LeafHints, root: &Root, key: &[u8]) -> Quick<'s> {
     best(Look::<S, VALUE, true> {
         source,
         guess,
@@ -74,13 +74,13 @@ fn tall<'s, S: Source<'s>, const VALUE: bool>(source: &S, guess: &Guess, root: &
 /// so is the page table.
 struct Look<'a, 's, S, const VALUE: bool, const TALL: bool> {
     source: &'a S,
-    guess: &'a Guess,
+    guess: &'a LeafHints,
     root: &'a Root,
     key: &'a [u8],
     pages: PhantomData<&'s [u8]>,
 }
 
-impl<'s, S: Source<'s>, const VALUE: bool, const TALL: bool> Work for Look<'_, 's, S, VALUE, TALL> {
+impl<'s, S: PageSource<'s>, const VALUE: bool, const TALL: bool> Work for Look<'_, 's, S, VALUE, TALL> {
     type Out = Quick<'s>;
 
     #[inline(always)]
@@ -150,7 +150,7 @@ impl Top {
 
 /// Number of the child that `key` belongs into, as [`target`].
 #[inline(always)]
-pub(super) fn index<'s, K: Kernel, S: Source<'s> + ?Sized>(
+pub(super) fn index<'s, K: Kernel, S: PageSource<'s> + ?Sized>(
     kernel: K,
     source: &S,
     page: &'s [u8],
@@ -167,7 +167,7 @@ pub(super) fn index<'s, K: Kernel, S: Source<'s> + ?Sized>(
 /// The child of a branch that a key belongs into.
 #[derive(Clone, Copy)]
 pub(super) struct Target<'s> {
-    branch: Columns<'s, CHILD>,
+    branch: PageArrays<'s, CHILD>,
     i: usize,
 }
 
@@ -180,7 +180,7 @@ impl Target<'_> {
 
     /// Asks memory for where these are, in the branch `page`.
     #[inline(always)]
-    pub fn ask<'s, S: Source<'s> + ?Sized>(&self, source: &S, page: u64) {
+    pub fn ask<'s, S: PageSource<'s> + ?Sized>(&self, source: &S, page: u64) {
         let n = self.branch.count();
         source.prefetch_at(page, HEADER + 4 * n + 6 * self.i, 1);
         source.prefetch_at(page, HEADER + 10 * n + 4 * self.i, 1);
@@ -189,7 +189,7 @@ impl Target<'_> {
 
 /// The child that `key` belongs into, if `page` is a branch of level `level` and it is quickly found.
 #[inline(always)]
-pub(super) fn target<'s, K: Kernel, S: Source<'s> + ?Sized>(
+pub(super) fn target<'s, K: Kernel, S: PageSource<'s> + ?Sized>(
     kernel: K,
     source: &S,
     page: &'s [u8],
@@ -206,15 +206,15 @@ pub(super) fn target<'s, K: Kernel, S: Source<'s> + ?Sized>(
 
 /// The child of a branch that `key`, whose head there is `h`, belongs into.
 #[inline(always)]
-fn child<'s, K: Kernel, S: Source<'s> + ?Sized>(
+fn child<'s, K: Kernel, S: PageSource<'s> + ?Sized>(
     kernel: K,
     source: &S,
     page: &'s [u8],
     top: Top,
     key: &[u8],
     h: u32,
-) -> Option<(Columns<'s, CHILD>, usize)> {
-    let branch = Columns::<CHILD>::new(page, top.count())?;
+) -> Option<(PageArrays<'s, CHILD>, usize)> {
+    let branch = PageArrays::<CHILD>::new(page, top.count())?;
     let lo = branch.count_less(kernel, h);
     let i = if lo < branch.count() && branch.head(lo) == h {
         best(Tied {
@@ -230,7 +230,7 @@ fn child<'s, K: Kernel, S: Source<'s> + ?Sized>(
     (i < branch.count()).then_some((branch, i))
 }
 
-impl<'s, S: Source<'s>, const VALUE: bool, const TALL: bool> Look<'_, 's, S, VALUE, TALL> {
+impl<'s, S: PageSource<'s>, const VALUE: bool, const TALL: bool> Look<'_, 's, S, VALUE, TALL> {
     #[inline(always)]
     fn look<K: Kernel>(self, kernel: K) -> Option<Quick<'s>> {
         let print = fingerprint(self.key);
@@ -269,7 +269,7 @@ impl<'s, S: Source<'s>, const VALUE: bool, const TALL: bool> Look<'_, 's, S, VAL
         }
         let top = Top::of(page)?;
         if top.is(LEAF, 1) {
-            let leaf = Columns::<SLOT>::new(page, top.count())?;
+            let leaf = PageArrays::<SLOT>::new(page, top.count())?;
             return self.slotted(kernel, page, leaf, top.head(self.key), top.suffix(self.key), print);
         }
         if !top.is(DENSE, 1) {
@@ -287,7 +287,7 @@ impl<'s, S: Source<'s>, const VALUE: bool, const TALL: bool> Look<'_, 's, S, VAL
         &self,
         kernel: K,
         page: &'s [u8],
-        leaf: Columns<'s, SLOT>,
+        leaf: PageArrays<'s, SLOT>,
         h: u32,
         suffix: &[u8],
         print: u8,
@@ -342,7 +342,7 @@ struct Tied<'a, 's, S: ?Sized> {
     pages: PhantomData<&'s [u8]>,
 }
 
-impl<'s, S: Source<'s> + ?Sized> Work for Tied<'_, 's, S> {
+impl<'s, S: PageSource<'s> + ?Sized> Work for Tied<'_, 's, S> {
     type Out = Option<usize>;
 
     #[inline(always)]
@@ -355,7 +355,7 @@ impl<'s, S: Source<'s> + ?Sized> Work for Tied<'_, 's, S> {
     }
 }
 
-impl<'s, S: Source<'s> + ?Sized> Tied<'_, 's, S> {
+impl<'s, S: PageSource<'s> + ?Sized> Tied<'_, 's, S> {
     /// What [`Branch::find_in_run`] answers where the second heads tell.
     #[inline(always)]
     fn by_second_heads<K: Kernel>(&self, kernel: K, h: u32) -> Option<usize> {
@@ -363,7 +363,7 @@ impl<'s, S: Source<'s> + ?Sized> Tied<'_, 's, S> {
         if !top.has(HEAD2) {
             return None;
         }
-        let columns = Columns::<{ CHILD + CHILD2 }>::new(self.page, top.count())?;
+        let columns = PageArrays::<{ CHILD + CHILD2 }>::new(self.page, top.count())?;
         let (lo, n) = (self.lo, columns.count());
         if lo >= n {
             return None;
@@ -404,7 +404,7 @@ impl<'s, S: Source<'s> + ?Sized> Tied<'_, 's, S> {
 
 /// Looks the suffix up in a dense leaf.
 struct Dense<'a, 's> {
-    guess: &'a Guess,
+    guess: &'a LeafHints,
     page: &'s [u8],
     suffix: &'a [u8],
 }
@@ -441,15 +441,15 @@ impl<'s> Dense<'_, 's> {
         let x = left_aligned(self.suffix);
         let i = match class {
             2 => {
-                let keys = Columns::<2>::new(self.page, top.count())?;
+                let keys = PageArrays::<2>::new(self.page, top.count())?;
                 expected(keys.count(), x >> 48, |i| u64::from(keys.u16::<0>(i)))?
             }
             4 => {
-                let keys = Columns::<4>::new(self.page, top.count())?;
+                let keys = PageArrays::<4>::new(self.page, top.count())?;
                 expected(keys.count(), x >> 32, |i| u64::from(keys.u32::<0>(i)))?
             }
             8 => {
-                let keys = Columns::<8>::new(self.page, top.count())?;
+                let keys = PageArrays::<8>::new(self.page, top.count())?;
                 expected(keys.count(), x, |i| keys.u64::<0>(i))?
             }
             _ => return None,
@@ -487,7 +487,7 @@ struct Run<'a, 's, S> {
     pages: PhantomData<&'s [u8]>,
 }
 
-impl<'s, S: Source<'s>> Work for Run<'_, 's, S> {
+impl<'s, S: PageSource<'s>> Work for Run<'_, 's, S> {
     type Out = Option<Option<usize>>;
 
     #[inline(always)]
@@ -500,7 +500,7 @@ impl<'s, S: Source<'s>> Work for Run<'_, 's, S> {
 
 /// As [`Branch::fraction`].
 #[inline(always)]
-fn fraction(branch: &Columns<'_, CHILD>, i: usize, h: u32) -> Option<u32> {
+fn fraction(branch: &PageArrays<'_, CHILD>, i: usize, h: u32) -> Option<u32> {
     if i == 0 || i + 1 >= branch.count() {
         return None;
     }

@@ -8,10 +8,10 @@ use super::{count, lookup as search, stat};
 use crate::page::branch::Branch;
 use crate::page::chain::Chain;
 use crate::page::header::{self, HEADER};
-use crate::page::hint::leaf::Guess;
+use crate::page::hint::leaf::LeafHints;
 use crate::page::key::KeyBuf;
 use crate::page::leaf::{Leaf, Stored};
-use crate::page::{Ptr, Root, Source};
+use crate::page::{PageSource, Ptr, Root};
 use crate::tree::testing::{key, model, Builder, Frozen, Model, Rnd, KINDS, TABLE};
 use std::ops::Bound;
 
@@ -66,7 +66,7 @@ fn agree(kind: u32, n: usize, size: usize, seed: u64) -> u8 {
     let sorted: Vec<(&Vec<u8>, &Vec<u8>)> = model.iter().collect();
     let probes = probes(kind, &model, &mut rnd);
     let mut position = Position::new();
-    let (guess, mut unknown) = (Guess::default(), 0);
+    let (guess, mut unknown) = (LeafHints::default(), 0);
     for p in &probes {
         let want = model.get(p);
         let got = search::get(&source, &root, p).unwrap().map(|s| whole(&source, s));
@@ -366,7 +366,7 @@ fn damaged_trees_never_panic_or_hang() {
             let (mut position, mut buf) = (Position::new(), KeyBuf::new());
             for k in &keys {
                 let _ = search::get(&source, &root, k);
-                let _ = quick::get(&source, &Guess::default(), &root, k);
+                let _ = quick::get(&source, &LeafHints::default(), &root, k);
                 let _ = count::rank_of(&source, &root, k);
                 if position.seek(&source, &root, k).is_ok() && position.is_valid() {
                     let _ = position.entry(&source, &mut buf);
@@ -462,8 +462,8 @@ fn read_figures() {
         time("rank", m, &mut || {
             refs.iter().map(|k| count::rank(&source, &root, k).unwrap() & 1).sum()
         });
-        let mut walker = super::cursor::Walker::default();
-        let t = super::cursor::Seen {
+        let mut walker = super::cursor::TreeCursor::default();
+        let t = super::cursor::TreeView {
             source: &source,
             root: &root,
             version: 0,
@@ -483,7 +483,7 @@ fn read_figures() {
         });
         time("walker forward, key", n, &mut || {
             let mut sum = 0;
-            walker.park(super::cursor::Place::Start);
+            walker.park(super::cursor::CursorState::BeforeFirst);
             while walker.forward(&t).unwrap() {
                 sum += walker.key()[7] as u64;
             }
@@ -491,7 +491,7 @@ fn read_figures() {
         });
         time("walker forward, key and value", n, &mut || {
             let mut sum = 0;
-            walker.park(super::cursor::Place::Start);
+            walker.park(super::cursor::CursorState::BeforeFirst);
             while walker.forward(&t).unwrap() {
                 sum += u64::from_le_bytes(*walker.key().first_chunk().unwrap()) & 1;
                 sum += walker.value(&t).unwrap().bytes()[0] as u64;
@@ -500,7 +500,7 @@ fn read_figures() {
         });
         time("walker backward, key and value", n, &mut || {
             let mut sum = 0;
-            walker.park(super::cursor::Place::End);
+            walker.park(super::cursor::CursorState::AfterLast);
             while walker.backward(&t).unwrap() {
                 sum += walker.key()[7] as u64;
                 sum += walker.value(&t).unwrap().bytes()[0] as u64;
@@ -509,7 +509,7 @@ fn read_figures() {
         });
         time("take_many", n, &mut || {
             let mut sum = 0;
-            walker.park(super::cursor::Place::Start);
+            walker.park(super::cursor::CursorState::BeforeFirst);
             walker
                 .take_many(&t, false, u64::MAX, &mut |key, value| {
                     sum += u64::from_le_bytes(*key.first_chunk().unwrap()) & 1;

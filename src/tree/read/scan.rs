@@ -3,10 +3,10 @@
 use super::path::Position;
 use crate::error::Result;
 use crate::page::leaf::Stored;
-use crate::page::{Root, Source};
+use crate::page::{PageSource, Root};
 
 /// Calls `f` with each entry from `from` on, in order, until it answers false.
-pub fn scan<'s, S: Source<'s>>(
+pub fn scan<'s, S: PageSource<'s>>(
     source: &S,
     root: &Root,
     from: &[u8],
@@ -27,7 +27,7 @@ pub fn scan<'s, S: Source<'s>>(
 }
 
 /// The greatest key; `None` in an empty tree.
-pub fn last_key<'s, S: Source<'s>>(source: &S, root: &Root) -> Result<Option<Vec<u8>>> {
+pub fn last_key<'s, S: PageSource<'s>>(source: &S, root: &Root) -> Result<Option<Vec<u8>>> {
     let mut position = Position::new();
     if !position.to_last(source, root)? {
         return Ok(None);

@@ -5,7 +5,7 @@ use super::lookup::{branch, check_height, leaf};
 use crate::error::{Error, Result};
 use crate::page::chain::Chain;
 use crate::page::leaf::{Leaf, Stored};
-use crate::page::{Ptr, Root, Source};
+use crate::page::{PageSource, Ptr, Root};
 
 /// One level of a tree.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -41,7 +41,7 @@ struct Walk<'t, S: ?Sized> {
     seen: PageSet,
 }
 
-impl<'s, S: Source<'s> + ?Sized> Walk<'_, S> {
+impl<'s, S: PageSource<'s> + ?Sized> Walk<'_, S> {
     /// Calls `f` with (pointer, level) of every page from `lowest` up.
     fn pages(&mut self, ptr: &Ptr, level: u8, lowest: u8, f: &mut dyn FnMut(&S, &Ptr, u8) -> Result<()>) -> Result<()> {
         if !self.seen.insert(ptr.page) {
@@ -58,7 +58,7 @@ impl<'s, S: Source<'s> + ?Sized> Walk<'_, S> {
     }
 }
 
-fn walk<'s, S: Source<'s> + ?Sized>(
+fn walk<'s, S: PageSource<'s> + ?Sized>(
     source: &S,
     root: &Root,
     lowest: u8,
@@ -79,7 +79,7 @@ fn walk<'s, S: Source<'s> + ?Sized>(
 ///
 /// # Errors
 /// `Corrupt`.
-pub fn level<'s, S: Source<'s> + ?Sized>(source: &S, root: &Root, level: u8) -> Result<Level> {
+pub fn level<'s, S: PageSource<'s> + ?Sized>(source: &S, root: &Root, level: u8) -> Result<Level> {
     let mut stat = Level::default();
     walk(source, root, level.max(1), &mut |source, ptr, at| {
         if at != level {
@@ -105,7 +105,7 @@ pub fn level<'s, S: Source<'s> + ?Sized>(source: &S, root: &Root, level: u8) -> 
 ///
 /// # Errors
 /// `Corrupt`.
-pub fn shape<'s, S: Source<'s> + ?Sized>(source: &S, root: &Root, leaves: bool) -> Result<Shape> {
+pub fn shape<'s, S: PageSource<'s> + ?Sized>(source: &S, root: &Root, leaves: bool) -> Result<Shape> {
     let mut shape = Shape {
         entries: if root.height == 0 { 0 } else { root.ptr.entries },
         height: root.height,

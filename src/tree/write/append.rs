@@ -9,7 +9,7 @@ use super::fences::{prefix_len, Fences};
 use crate::error::{Error, Result};
 use crate::page::leaf::{Leaf, Stored};
 use crate::page::leaf_build::{build_whole, Filling, Whole};
-use crate::page::{Place, Ptr, Source};
+use crate::page::{PageSink, PageSource, Ptr};
 use crate::util::bytes::common_prefix;
 
 /// One of so many entries of a page is left away where edits came in any order.
@@ -114,7 +114,7 @@ impl<'e> Run<'e> {
     }
 }
 
-impl<'a, S: Source<'a> + Copy, P: Place> Apply<'a, '_, S, P> {
+impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     /// Copies of the entries of a leaf; `None`: some have a part elsewhere.
     pub(super) fn whole_entries(&self, ptr: &Ptr, page: &Held<'a>) -> Result<Option<Copied>> {
         let leaf = Leaf::new(page).map_err(|d| d.at(ptr.page))?;

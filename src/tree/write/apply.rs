@@ -26,7 +26,7 @@ use crate::page::branch::{replace_ptr, Branch};
 use crate::page::header;
 use crate::page::leaf::Leaf;
 use crate::page::leaf_build::mark_check_prefix;
-use crate::page::{Place, Ptr, Root, Source, U48_MAX};
+use crate::page::{PageSink, PageSource, Ptr, Root, U48_MAX};
 
 /// Highest tree: 64 levels of at least two children hold more than any file.
 pub const HEIGHT_MAX: u8 = 64;
@@ -87,7 +87,7 @@ pub struct Apply<'a, 't, S, P> {
     pub life: std::marker::PhantomData<&'a ()>,
 }
 
-impl<'a, S: Source<'a> + Copy, P: Place> Apply<'a, '_, S, P> {
+impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     /// Applies `edits` to the tree at `root`.
     pub fn apply(&mut self, root: Root, edits: &Sorted<'_>) -> Result<Root> {
         if edits.is_empty() {

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::page::branch::{self, branch_size, build_branch, children_of, replace_ptr, Branch, Child};
 use crate::page::header::{self, CHECK_PREFIX, HEADER};
 use crate::page::suffix::Suffix;
-use crate::page::{Place, Ptr, Source, U48_MAX};
+use crate::page::{PageSink, PageSource, Ptr, U48_MAX};
 use crate::util::short::Short;
 
 /// A child in the list that becomes the new branch.
@@ -29,7 +29,7 @@ enum Separator<'p> {
     New(Vec<u8>),
 }
 
-impl<'a, S: Source<'a> + Copy, P: Place> Apply<'a, '_, S, P> {
+impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     /// Takes `changes` (ascending by child) into the branch `page`.
     pub(super) fn restructure(
         &mut self,

@@ -8,13 +8,13 @@ use crate::error::{Error, Result};
 use crate::page::header::HEADER;
 use crate::page::leaf::{RECORD, SLOT};
 use crate::page::leaf_build::{build_leaf, leaf_size, Entry};
-use crate::page::{Place, Source};
+use crate::page::{PageSink, PageSource};
 use std::cell::Cell;
 
 /// A leaf that becomes this many pages places all but its edges at once, when pages are being placed.
 const EARLY: usize = 8;
 
-impl<'a, S: Source<'a> + Copy, P: Place> Apply<'a, '_, S, P> {
+impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     /// Cuts `entries`, counted from `base`, into as many leaves as it takes. With `append`, the pages are filled to the
     /// brim: more will come behind them, not between.
     pub(super) fn pack_leaves(
@@ -119,14 +119,14 @@ impl<'e> Cutter<'e> {
     }
 
     /// The shortest key that separates entry `at` from the one before; empty at the ends.
-    fn separator<'s, S: Source<'s>>(&self, at: usize, source: &S) -> Result<Vec<u8>> {
+    fn separator<'s, S: PageSource<'s>>(&self, at: usize, source: &S) -> Result<Vec<u8>> {
         let mut out = Vec::new();
         self.write_separator(at, source, &mut out)?;
         Ok(out)
     }
 
     /// Puts that key into `out`, which is empty.
-    fn write_separator<'s, S: Source<'s>>(&self, at: usize, source: &S, out: &mut Vec<u8>) -> Result<()> {
+    fn write_separator<'s, S: PageSource<'s>>(&self, at: usize, source: &S, out: &mut Vec<u8>) -> Result<()> {
         if at > 0 && at < self.entries.len() {
             let (a, b) = (&self.entries[at - 1].suffix, &self.entries[at].suffix);
             out.reserve(self.base.len() + b.inline_len());
@@ -157,7 +157,7 @@ impl<'e> Cutter<'e> {
     }
 
     /// Whether `from..to` fits one page.
-    fn fits<'s, S: Source<'s>>(&self, from: usize, low: &[u8], to: usize, source: &S) -> Result<bool> {
+    fn fits<'s, S: PageSource<'s>>(&self, from: usize, low: &[u8], to: usize, source: &S) -> Result<bool> {
         let mut high = self.scratch.take();
         high.clear();
         self.write_separator(to, source, &mut high)?;
@@ -178,7 +178,7 @@ impl<'e> Cutter<'e> {
     }
 
     /// End of the page that begins at `from`.
-    fn next<'s, S: Source<'s>>(&self, from: usize, low: &[u8], append: bool, source: &S) -> Result<usize> {
+    fn next<'s, S: PageSource<'s>>(&self, from: usize, low: &[u8], append: bool, source: &S) -> Result<usize> {
         let n = self.entries.len();
         let full = self.fill(from, low, source)?;
         if full == n || append {
@@ -209,7 +209,7 @@ impl<'e> Cutter<'e> {
     }
 
     /// The most entries from `from` on that fit one page.
-    fn fill<'s, S: Source<'s>>(&self, from: usize, low: &[u8], source: &S) -> Result<usize> {
+    fn fill<'s, S: PageSource<'s>>(&self, from: usize, low: &[u8], source: &S) -> Result<usize> {
         let n = self.entries.len();
         let room = self.size - HEADER - self.base.len();
         let fitting = self.sums[from..].partition_point(|s| s - self.sums[from] <= room) - 1;

@@ -8,7 +8,7 @@
 use super::arena::{Arena, PageBox};
 use crate::error::Result;
 use crate::page::branch::{replace_ptr, Branch};
-use crate::page::{header, Life, Place, Ptr, PRIVATE};
+use crate::page::{header, Life, PageSink, Ptr, PRIVATE};
 use crate::util::crc32c;
 
 /// Pages queued before they are written: they are still in the second cache then.
@@ -89,7 +89,7 @@ impl Emitter {
     }
 
     /// Places the private page `page` of `entries` entries; its children were placed before.
-    pub fn emit<P: Place>(&mut self, page: u64, entries: u64, arena: &mut Arena, place: &mut P) -> Result<Ptr> {
+    pub fn emit<P: PageSink>(&mut self, page: u64, entries: u64, arena: &mut Arena, place: &mut P) -> Result<Ptr> {
         let Some(taken) = arena.remove(page) else {
             return Err(crate::Error::corrupt(page, "private page number without a page"));
         };
@@ -136,7 +136,7 @@ impl Emitter {
 
     /// Places every private page below the private branch `page`; of an `open` one not its last child, which is about to
     /// change again.
-    pub fn emit_children<P: Place>(
+    pub fn emit_children<P: PageSink>(
         &mut self,
         page: u64,
         level: u8,
@@ -159,13 +159,13 @@ impl Emitter {
     }
 
     /// Writes what is queued.
-    pub fn flush<P: Place>(&mut self, arena: &mut Arena, place: &mut P) -> Result<()> {
+    pub fn flush<P: PageSink>(&mut self, arena: &mut Arena, place: &mut P) -> Result<()> {
         self.long.flush(arena, place)?;
         self.short.flush(arena, place)
     }
 
     /// Writes what is queued and gives back what is left of the runs.
-    pub fn finish<P: Place>(&mut self, arena: &mut Arena, place: &mut P) -> Result<()> {
+    pub fn finish<P: PageSink>(&mut self, arena: &mut Arena, place: &mut P) -> Result<()> {
         self.long.finish(arena, place)?;
         self.short.finish(arena, place)?;
         (self.known, self.brief) = (false, false);
@@ -178,7 +178,7 @@ impl Lane {
         page.wrapping_sub(self.first) < self.queue.len() as u64
     }
 
-    fn flush<P: Place>(&mut self, arena: &mut Arena, place: &mut P) -> Result<()> {
+    fn flush<P: PageSink>(&mut self, arena: &mut Arena, place: &mut P) -> Result<()> {
         if self.queue.is_empty() {
             return Ok(());
         }
@@ -189,7 +189,7 @@ impl Lane {
         Ok(())
     }
 
-    fn finish<P: Place>(&mut self, arena: &mut Arena, place: &mut P) -> Result<()> {
+    fn finish<P: PageSink>(&mut self, arena: &mut Arena, place: &mut P) -> Result<()> {
         self.flush(arena, place)?;
         if self.left > 0 {
             place.release(self.next, self.left, place.birth());

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::page::branch::Branch;
 use crate::page::header::PREFIX_MAX;
-use crate::page::{Ptr, Source};
+use crate::page::{PageSource, Ptr};
 use crate::util::bytes::common_prefix;
 use crate::util::short::Short;
 
@@ -39,7 +39,7 @@ pub(super) fn branch_of<'p>(page: &'p [u8], ptr: &Ptr) -> Result<Branch<'p>> {
 }
 
 /// The bounds of child `i`.
-pub(super) fn child_fences<'s, S: Source<'s>>(
+pub(super) fn child_fences<'s, S: PageSource<'s>>(
     branch: &Branch<'_>,
     ptr: &Ptr,
     i: usize,
@@ -60,7 +60,7 @@ pub(super) fn child_fences<'s, S: Source<'s>>(
 }
 
 /// Separator `i` whole.
-fn separator<'s, S: Source<'s>>(branch: &Branch<'_>, i: usize, ptr: &Ptr, source: &S) -> Result<Short> {
+fn separator<'s, S: PageSource<'s>>(branch: &Branch<'_>, i: usize, ptr: &Ptr, source: &S) -> Result<Short> {
     let s = branch.separator(i).map_err(|d| d.at(ptr.page))?;
     let mut out = Short::of(branch.prefix());
     out.push(&s.head.to_be_bytes()[..s.len.min(4)]);

@@ -3,7 +3,7 @@
 use super::edits::Sorted;
 use super::fences::{branch_of, child_fences, Fences};
 use crate::error::{Error, Result};
-use crate::page::{Ptr, Source};
+use crate::page::{PageSource, Ptr};
 
 /// Children looked up ahead (one was 14 % slower on small batches of random edits).
 const AHEAD: usize = 4;
@@ -64,7 +64,7 @@ impl Groups {
     }
 
     /// Looks groups up in the branch `page`.
-    pub fn refill<'s, S: Source<'s>>(
+    pub fn refill<'s, S: PageSource<'s>>(
         &mut self,
         page: &[u8],
         ptr: &Ptr,

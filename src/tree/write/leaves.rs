@@ -12,11 +12,11 @@ use crate::page::header::{self, CHECK_PREFIX, HEADER};
 use crate::page::leaf::{Leaf, RECORD, SLOT};
 use crate::page::leaf_build::{build_leaf, dense_bytes, entries_of, leaf_size};
 use crate::page::suffix::Suffix;
-use crate::page::{leaf_edit, Place, Ptr, Source};
+use crate::page::{leaf_edit, PageSink, PageSource, Ptr};
 use crate::util::hash::fingerprint;
 use crate::util::short::Short;
 
-impl<'a, S: Source<'a> + Copy, P: Place> Apply<'a, '_, S, P> {
+impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     /// Applies `edits[from..to]` to the leaf at `ptr`.
     pub(super) fn leaf(
         &mut self,

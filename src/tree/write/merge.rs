@@ -16,7 +16,7 @@ use crate::page::header;
 use crate::page::leaf::{Leaf, RECORD, SLOT};
 use crate::page::leaf_build::{dense_bytes, entries_of, Entry};
 use crate::page::suffix::{key_inline_max, Suffix};
-use crate::page::{Place, Ptr, Source};
+use crate::page::{PageSink, PageSource, Ptr};
 use crate::util::hash::fingerprint;
 
 /// Up to this many edits of a leaf are done one by one in place (flat between 6 and 40; 2 costs 9 %).
@@ -36,7 +36,7 @@ pub(super) struct Share<'a> {
     pub to: usize,
 }
 
-impl<'a, S: Source<'a> + Copy, P: Place> Apply<'a, '_, S, P> {
+impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     /// Merges a leaf with its edits, and builds as many leaves as it takes.
     pub(super) fn merge(
         &mut self,

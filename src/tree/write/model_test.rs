@@ -11,7 +11,7 @@ use crate::page::branch::Branch;
 use crate::page::chain::Chain;
 use crate::page::header;
 use crate::page::leaf::{Leaf, Stored};
-use crate::page::{Life, Place, Ptr, Root, Source};
+use crate::page::{Life, PageSink, PageSource, Ptr, Root};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
@@ -21,7 +21,7 @@ struct Disk {
     pages: Mutex<BTreeMap<u64, &'static [u8]>>,
 }
 
-impl Source<'static> for &'static Disk {
+impl PageSource<'static> for &'static Disk {
     fn page_size(&self) -> usize {
         self.size
     }
@@ -55,7 +55,7 @@ struct Fake {
     used: BTreeMap<u64, u64>,
 }
 
-impl Place for Fake {
+impl PageSink for Fake {
     fn birth(&self) -> u64 {
         self.birth
     }

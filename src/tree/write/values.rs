@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::page::chain::{needs_index, Chain, Sums, EXTENTS_MAX};
 use crate::page::leaf::Stored;
 use crate::page::suffix::{key_inline_max, Rest, Suffix, KEEP};
-use crate::page::{Extent, Place, PIECE, U48_MAX};
+use crate::page::{Extent, PageSink, PIECE, U48_MAX};
 use crate::util::crc32c;
 
 /// Largest value in bytes: 256 GiB, whose checksums fill one piece.
@@ -48,7 +48,7 @@ impl ChainWriter {
     }
 
     /// Makes sure that `bytes` more fit, taking one extent for them if the last one is full.
-    pub fn reserve<P: Place>(&mut self, bytes: u64, place: &mut P) -> Result<()> {
+    pub fn reserve<P: PageSink>(&mut self, bytes: u64, place: &mut P) -> Result<()> {
         if self.left > 0 || bytes == 0 {
             return Ok(());
         }
@@ -74,7 +74,7 @@ impl ChainWriter {
     }
 
     /// Writes one piece: `PIECE` bytes, fewer only at the end of the value. Room was reserved.
-    pub fn piece<P: Place>(&mut self, bytes: &[u8], place: &mut P) -> Result<()> {
+    pub fn piece<P: PageSink>(&mut self, bytes: &[u8], place: &mut P) -> Result<()> {
         debug_assert!(self.len % PIECE == 0 && bytes.len() as u64 <= PIECE);
         if self.len + bytes.len() as u64 > VALUE_MAX {
             return Err(Error::TooBig {
@@ -101,7 +101,7 @@ impl ChainWriter {
     }
 
     /// Ends the value: gives back pages behind it, writes the index if one is needed; the description.
-    pub fn finish<P: Place>(mut self, place: &mut P) -> Result<Vec<u8>> {
+    pub fn finish<P: PageSink>(mut self, place: &mut P) -> Result<Vec<u8>> {
         if let Some(last) = self.extents.last_mut() {
             if self.left > 0 {
                 last.pages -= self.left;
@@ -128,7 +128,7 @@ impl ChainWriter {
     }
 
     /// Gives every page back.
-    pub fn cancel<P: Place>(self, place: &mut P) {
+    pub fn cancel<P: PageSink>(self, place: &mut P) {
         self.extents
             .iter()
             .for_each(|e| place.release(e.page, e.pages, e.birth));
@@ -136,7 +136,7 @@ impl ChainWriter {
 }
 
 /// Writes a whole value outside the tree; the description for its record.
-pub fn write_chain<P: Place>(bytes: &[u8], page_size: usize, place: &mut P) -> Result<Vec<u8>> {
+pub fn write_chain<P: PageSink>(bytes: &[u8], page_size: usize, place: &mut P) -> Result<Vec<u8>> {
     let mut writer = ChainWriter::new(page_size);
     writer.reserve(bytes.len() as u64, place)?;
     for piece in bytes.chunks(PIECE as usize) {
@@ -146,7 +146,7 @@ pub fn write_chain<P: Place>(bytes: &[u8], page_size: usize, place: &mut P) -> R
 }
 
 /// Gives the pages of a replaced or deleted value back.
-pub fn release_value<P: Place>(value: &Stored<'_>, number: u64, page_size: usize, place: &mut P) -> Result<()> {
+pub fn release_value<P: PageSink>(value: &Stored<'_>, number: u64, page_size: usize, place: &mut P) -> Result<()> {
     if let Stored::Chain(description) = value {
         let chain = Chain::decode(description, page_size).map_err(|d| d.at(number))?;
         for e in chain.all_extents() {
@@ -157,7 +157,7 @@ pub fn release_value<P: Place>(value: &Stored<'_>, number: u64, page_size: usize
 }
 
 /// Gives the pages of a long key's rest back.
-pub fn release_rest<P: Place>(suffix: &Suffix<'_>, number: u64, page_size: usize, place: &mut P) -> Result<()> {
+pub fn release_rest<P: PageSink>(suffix: &Suffix<'_>, number: u64, page_size: usize, place: &mut P) -> Result<()> {
     if let Some(rest) = suffix.rest().map_err(|d| d.at(number))? {
         let e = rest.extent(page_size);
         if e.page.checked_add(e.pages).is_none_or(|end| end > U48_MAX) {
@@ -174,7 +174,7 @@ pub fn is_long(key: &[u8], page_size: usize) -> bool {
 }
 
 /// Writes the rest of a long key: what stays in the page behind `from` key bytes and the head, and the description.
-pub fn write_rest<P: Place>(key: &[u8], from: usize, page_size: usize, place: &mut P) -> Result<LongKey> {
+pub fn write_rest<P: PageSink>(key: &[u8], from: usize, page_size: usize, place: &mut P) -> Result<LongKey> {
     let bytes = &key[KEEP..];
     let page = place.take_exact((bytes.len() as u64).div_ceil(page_size as u64))?;
     let mut checksums = [0; 2];

@@ -80,7 +80,7 @@ pub mod pager {
     use crate::page::Root;
 
     #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-    pub struct Desc {
+    pub struct Descriptor {
         pub id: u64,
         pub pages: u64,
         pub main: Root,

@@ -6,8 +6,8 @@
 //! | [`readers`]   | readers that register, move and end; one who commits and reuses | a registered reader's pages are not reused (I-3, I-6) |
 //! | [`commits`]   | writers in turn, killed at any step; syncs shared; a power cut | a durable commit is found on the disk (I-1, I-5), ids do not repeat (I-4), nothing undurable is seen (I-7) |
 
-use super::shared::{Constants, Seat, Shared, WORDS};
-use super::Desc;
+use super::shared::{Constants, CommitSlot, Shared, WORDS};
+use super::Descriptor;
 use crate::file::map::Atomics;
 use shuttle::rand::Rng;
 use shuttle::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -37,11 +37,11 @@ pub enum Fault {
 
 const SLOTS: usize = 4;
 
-fn desc(id: u64) -> Desc {
-    Desc {
+fn desc(id: u64) -> Descriptor {
+    Descriptor {
         id,
         pages: id,
-        ..Desc::default()
+        ..Descriptor::default()
     }
 }
 
@@ -55,7 +55,7 @@ fn shared() -> (Arc<Shared>, Arc<Shared>) {
         uuid: [0; 16],
         features: (0, 0),
     };
-    here.fill(Seat { id: 1, slot: 0 }, &desc(1), 1, 1, &[], &constants);
+    here.fill(CommitSlot { id: 1, slot: 0 }, &desc(1), 1, 1, &[], &constants);
     (Arc::new(here), Arc::new(Shared::new(memory, 1)))
 }
 
@@ -77,7 +77,7 @@ pub fn readers(fault: Fault) {
                 blind[number].store(0, SeqCst);
                 return;
             }
-            let mut seen = Desc::default();
+            let mut seen = Descriptor::default();
             let slot = shared.register_in(&mut seen).expect("a slot");
             for round in 0..2 {
                 assert_eq!(seen.pages, seen.id, "a torn descriptor");
@@ -99,7 +99,7 @@ pub fn readers(fault: Fault) {
     for id in 2..2 + COMMITS {
         let early = here.held();
         here.describe(&desc(id), id - 1);
-        here.tip().set(Seat {
+        here.tip().set(CommitSlot {
             id,
             slot: id as usize % SLOTS,
         });
@@ -168,7 +168,7 @@ impl World {
 
     fn slot(&self) -> usize {
         let shared = &self.shared;
-        let free = |taken: [Seat; 3]| {
+        let free = |taken: [CommitSlot; 3]| {
             (0..SLOTS)
                 .find(|slot| taken.iter().all(|seat| seat.id == 0 || seat.slot != *slot))
                 .expect("four slots")
@@ -179,7 +179,7 @@ impl World {
                 thread::yield_now();
                 free([durable, shared.syncing().get(), shared.tip().get()])
             }
-            Fault::AnySlot => free([Seat::default(), shared.durable().get(), shared.tip().get()]),
+            Fault::AnySlot => free([CommitSlot::default(), shared.durable().get(), shared.tip().get()]),
             _ => shared.free_slot(SLOTS).expect("four slots").0,
         }
     }
@@ -218,7 +218,7 @@ impl World {
             return None;
         }
         self.published.lock().expect("published").push(id);
-        shared.tip().set(Seat { id, slot });
+        shared.tip().set(CommitSlot { id, slot });
         if self.fault == Fault::ShownEarly {
             shared.show(id);
         }
