@@ -3,6 +3,7 @@
 //! Ordinary answers that a caller expects ("no such key") are `Option`s in the engine; they are listed here too because
 //! a few calls must say *which* answer it was, and because `capi` maps this enum one to one onto `kv_status`.
 
+use crate::ids::{PageNo, TableId};
 use std::borrow::Cow;
 use std::io;
 
@@ -121,10 +122,10 @@ pub enum Error {
 /// Where damage was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Corruption {
-    /// Page number, or `u64::MAX` when no single page is to blame.
-    pub page: u64,
-    /// Number of the table whose tree led there, `u64::MAX` when unknown.
-    pub table: u64,
+    /// The page; `None` when no single page of the file is to blame.
+    pub page: Option<PageNo>,
+    /// The table whose tree led there; `None` when that is not known.
+    pub table: Option<TableId>,
     /// What is wrong.
     pub what: Cow<'static, str>,
 }
@@ -132,11 +133,11 @@ pub struct Corruption {
 impl std::fmt::Display for Corruption {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "corrupt: {}", self.what)?;
-        if self.page != u64::MAX {
-            write!(f, " at page {}", self.page)?;
+        if let Some(page) = self.page {
+            write!(f, " at page {page}")?;
         }
-        if self.table != u64::MAX {
-            write!(f, " in table {}", self.table)?;
+        if let Some(table) = self.table {
+            write!(f, " in table {table}")?;
         }
         write!(
             f,
@@ -146,23 +147,21 @@ impl std::fmt::Display for Corruption {
 }
 
 impl Error {
-    /// Damage at `page`, table not (yet) known.
+    /// Damage at a page (`None`: at no page in particular); the table is not known yet.
     #[cold]
-    pub fn corrupt(page: u64, what: impl Into<Cow<'static, str>>) -> Error {
+    pub fn corrupt(page: impl Into<Option<PageNo>>, what: impl Into<Cow<'static, str>>) -> Error {
         Error::Corrupt(Box::new(Corruption {
-            page,
-            table: u64::MAX,
+            page: page.into(),
+            table: None,
             what: what.into(),
         }))
     }
 
     /// Names the table in a corruption error that lacks one; other errors pass unchanged.
     #[cold]
-    pub fn in_table(mut self, table: u64) -> Error {
+    pub fn in_table(mut self, table: TableId) -> Error {
         if let Error::Corrupt(c) = &mut self {
-            if c.table == u64::MAX {
-                c.table = table;
-            }
+            c.table.get_or_insert(table);
         }
         self
     }

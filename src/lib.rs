@@ -23,6 +23,7 @@ pub mod catalogue;
 pub mod db;
 pub mod error;
 pub mod file;
+pub mod ids;
 pub mod maintain;
 pub mod page;
 pub mod pager;
@@ -30,11 +31,11 @@ pub mod tree;
 pub mod txn;
 pub mod util;
 
-pub use catalogue::{Table, MAIN, NAMES as TABLES};
 pub use db::{
     Cursor, Db, Durability, FileStat, LevelStat, Options, PutMode, Quick, Range, ReadTxn, Reader, ReaderInfo,
 };
 pub use db::{Recovery, Seek, TableStat, ValueInfo, ValueWriter, Verify, Wait, WriteOptions, WriteStat, WriteTxn};
+pub use ids::{CommitId, PageNo, TableId};
 pub use maintain::{salvage, BackupOptions, CheckReport, Fault, Job, OnBytes, OnProgress, SalvageReport};
 
 pub use error::{Error, Result};

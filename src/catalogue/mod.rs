@@ -1,5 +1,5 @@
 //! Named tables. The catalogue is itself a tree: number of a table (8 bytes, big-endian) -> record. The list of names is
-//! an ordinary table, number [`NAMES`], that users may only read: name -> number (8 bytes, little-endian). The default
+//! an ordinary table, number [`TableId::NAMES`], that users may only read: name -> number (8 bytes, little-endian). The default
 //! table has number 0 and its root in the meta slot; it has no record.
 //!
 //! ```text
@@ -9,32 +9,21 @@
 //! ```
 
 use crate::error::{Error, Result};
+use crate::ids::{CommitId, PageRef, TableId};
 use crate::page::leaf::Stored;
 use crate::page::{PageSource, Ptr, Root};
 use crate::tree::read::lookup as search;
 use crate::util::bytes::{get_u16, get_u32, get_u48, put_u16, put_u32, put_u48};
 
-/// Number of a table: 0 to 2 are fixed, others random below 2^53.
-pub type Table = u64;
-/// The default table: needs no name, always exists.
-pub const MAIN: Table = 0;
-/// Read-only list of the named tables: name -> number (8 bytes, little-endian).
-pub const NAMES: Table = 1;
-/// Numbers below this are fixed.
-pub const FIRST: Table = 3;
 /// Longest name of a table in bytes.
 pub const NAME_MAX: usize = 512;
 /// Longest note in bytes.
 pub const NOTE_MAX: usize = 1024;
-/// What the pages of the catalogue itself say in place of a table number, and the check calls it.
-pub const CATALOGUE: Table = u64::MAX - 1;
-/// The same for the tree of dead extents.
-pub const SPACE: Table = u64::MAX;
 const FIXED: usize = 26;
 
 /// What the catalogue says of a table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Record {
+pub struct TableRecord {
     /// Its tree.
     pub root: Root,
     /// Its name; empty for the list of names.
@@ -43,12 +32,12 @@ pub struct Record {
     pub note: Vec<u8>,
 }
 
-impl Record {
+impl TableRecord {
     /// As stored.
     pub fn encode(&self) -> Vec<u8> {
         let mut b = vec![0; FIXED];
-        put_u48(&mut b, 0, self.root.ptr.page);
-        put_u48(&mut b, 6, self.root.ptr.birth);
+        put_u48(&mut b, 0, self.root.ptr.page.to_bits());
+        put_u48(&mut b, 6, self.root.ptr.birth.get());
         put_u48(&mut b, 12, self.root.ptr.entries);
         put_u32(&mut b, 18, self.root.ptr.checksum);
         b[22] = self.root.height;
@@ -60,13 +49,13 @@ impl Record {
     }
 
     /// Parses what is stored.
-    pub fn decode(b: &[u8]) -> Result<Record> {
+    pub fn decode(b: &[u8]) -> Result<TableRecord> {
         let root = decode_root(b)?;
         let name = get_u16(b, 24) as usize;
         let Some((name, note)) = b.get(FIXED..).and_then(|b| b.split_at_checked(name)) else {
             return Err(bad());
         };
-        Ok(Record {
+        Ok(TableRecord {
             root,
             name: name.to_vec(),
             note: note.to_vec(),
@@ -76,7 +65,7 @@ impl Record {
 
 #[cold]
 fn bad() -> Error {
-    Error::corrupt(u64::MAX, "record of the catalogue is malformed")
+    Error::corrupt(None, "record of the catalogue is malformed")
 }
 
 fn decode_root(b: &[u8]) -> Result<Root> {
@@ -85,8 +74,8 @@ fn decode_root(b: &[u8]) -> Result<Root> {
     }
     let root = Root {
         ptr: Ptr {
-            page: get_u48(b, 0),
-            birth: get_u48(b, 6),
+            page: PageRef::from_bits(get_u48(b, 0)),
+            birth: CommitId::new(get_u48(b, 6)),
             entries: get_u48(b, 12),
             checksum: get_u32(b, 18),
         },
@@ -100,12 +89,21 @@ fn decode_root(b: &[u8]) -> Result<Root> {
 }
 
 /// Key of a table's record.
-pub fn record_key(table: Table) -> [u8; 8] {
-    table.to_be_bytes()
+pub fn record_key(table: TableId) -> [u8; 8] {
+    table.get().to_be_bytes()
+}
+
+/// The table whose record has this key.
+pub fn table_of_key(key: &[u8]) -> Result<TableId> {
+    let number = <[u8; 8]>::try_from(key).map(u64::from_be_bytes);
+    match number {
+        Ok(number) => Ok(TableId::new(number)),
+        Err(_) => Err(Error::corrupt(None, "key of the catalogue has a wrong size")),
+    }
 }
 
 /// Bytes of the record of `table`; `None`: there is no such table.
-pub fn find<'s, S: PageSource<'s>>(source: &S, catalogue: &Root, table: Table) -> Result<Option<&'s [u8]>> {
+pub fn find<'s, S: PageSource<'s>>(source: &S, catalogue: &Root, table: TableId) -> Result<Option<&'s [u8]>> {
     match search::get(source, catalogue, &record_key(table))? {
         None => Ok(None),
         Some(Stored::Inline(b)) => Ok(Some(b)),
@@ -113,19 +111,27 @@ pub fn find<'s, S: PageSource<'s>>(source: &S, catalogue: &Root, table: Table) -
     }
 }
 
-/// Root of the tree of `table`, which is not [`MAIN`]. The list of names of a database without tables is empty.
-pub fn root_of<'s, S: PageSource<'s>>(source: &S, catalogue: &Root, table: Table) -> Result<Root> {
+/// Root of the tree of `table`, which is not [`TableId::MAIN`]. The list of names of a database without tables is empty.
+pub fn root_of<'s, S: PageSource<'s>>(source: &S, catalogue: &Root, table: TableId) -> Result<Root> {
     match find(source, catalogue, table)? {
         Some(b) => decode_root(b),
-        None if table == NAMES => Ok(Root::default()),
+        None if table == TableId::NAMES => Ok(Root::default()),
         None => Err(no_table(table)),
     }
 }
 
 /// The error for a number that names no table.
 #[cold]
-pub fn no_table(table: Table) -> Error {
+pub fn no_table(table: TableId) -> Error {
     Error::NoTable(format!("number {table}"))
+}
+
+/// Bits of a named table's number, so that any language can hold it in a floating-point number.
+const NUMBER_BITS: u32 = 53;
+
+/// Whether a number can be that of a named table.
+pub fn is_named(table: TableId) -> bool {
+    (TableId::FIRST_NAMED..TableId::new(1 << NUMBER_BITS)).contains(&table)
 }
 
 /// Checks a new name.
@@ -145,12 +151,13 @@ pub fn check_name(name: &[u8]) -> Result<()> {
 
 /// A number for a new table: random, because a counter would issue the number of an aborted creation again, and a stale
 /// number would then write into another table.
-pub fn new_number() -> Table {
+pub fn new_number() -> TableId {
     use std::hash::{BuildHasher, Hasher};
     loop {
-        let random = std::collections::hash_map::RandomState::new().build_hasher().finish() >> 11;
-        if random >= FIRST {
-            return random;
+        let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
+        let number = TableId::new(random >> (64 - NUMBER_BITS));
+        if is_named(number) {
+            return number;
         }
     }
 }
@@ -158,14 +165,15 @@ pub fn new_number() -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::PageNo;
 
     #[test]
     fn records_round_trip() {
-        let record = Record {
+        let record = TableRecord {
             root: Root {
                 ptr: Ptr {
-                    page: 5,
-                    birth: 6,
+                    page: PageNo::new(5).into(),
+                    birth: CommitId::new(6),
                     entries: 7,
                     checksum: 8,
                 },
@@ -176,7 +184,7 @@ mod tests {
             note: b"v1".to_vec(),
         };
         let b = record.encode();
-        assert_eq!(Record::decode(&b).unwrap(), record);
-        (0..FIXED + 8).for_each(|cut| assert!(Record::decode(&b[..cut]).is_err()));
+        assert_eq!(TableRecord::decode(&b).unwrap(), record);
+        (0..FIXED + 8).for_each(|cut| assert!(TableRecord::decode(&b[..cut]).is_err()));
     }
 }

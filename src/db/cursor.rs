@@ -1,7 +1,8 @@
 //! A place in a table.
 
-use super::{PutMode, Range, ReadTxn, Reader, Seek, Table, WriteTxn};
+use super::{PutMode, Range, ReadTxn, Reader, Seek, WriteTxn};
 use crate::error::{Error, Result};
+use crate::ids::TableId;
 use crate::page::key::KeyBuf;
 use crate::page::leaf::Stored;
 use crate::tree::read::cursor::{CursorState, TreeCursor, TreeView};
@@ -16,7 +17,7 @@ use crate::txn::TreeRef;
 /// predecessor). In a reverse range first/next go down.
 #[derive(Debug, Clone)]
 pub struct Cursor {
-    table: Table,
+    table: TableId,
     reverse: bool,
     walker: TreeCursor,
 }
@@ -42,7 +43,7 @@ impl Cursor {
     ///
     /// # Errors
     /// `NoTable`.
-    pub fn new<R: Reader + ?Sized>(txn: &mut R, table: Table, range: &Range<'_>) -> Result<Cursor> {
+    pub fn new<R: Reader + ?Sized>(txn: &mut R, table: TableId, range: &Range<'_>) -> Result<Cursor> {
         txn.tree(table)?;
         let mut walker = TreeCursor::new(range.limits());
         if range.reverse {
@@ -56,7 +57,7 @@ impl Cursor {
     }
 
     /// The table it was opened on.
-    pub fn table(&self) -> Table {
+    pub fn table(&self) -> TableId {
         self.table
     }
 

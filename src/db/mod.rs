@@ -26,7 +26,6 @@ mod value_writer;
 mod waiting;
 mod write;
 
-pub use crate::catalogue::{Table, MAIN, NAMES as TABLES};
 pub use crate::pager::{Durability, FileStat, ReaderInfo, Recovery, Verify, Wait};
 pub use crate::tree::read::quick::Quick;
 pub use cursor::Cursor;
@@ -39,8 +38,9 @@ pub use write::WriteTxn;
 
 use crate::error::{Error, Result};
 use crate::file::Storage;
+use crate::ids::CommitId;
 use crate::pager::{open_file, open_memory, CreateMode};
-use crate::pager::{Pager, PagerOptions, Roots};
+use crate::pager::{Pager, PagerOptions};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::Arc;
@@ -75,12 +75,7 @@ impl Drop for Handle {
             return;
         }
         if let Ok(writing) = self.pager.lock_write(Wait::Try, &AtomicBool::new(false)) {
-            let tip = writing.tip();
-            let roots = Roots {
-                main: tip.main,
-                catalogue: tip.catalogue,
-                space: writing.space_root(),
-            };
+            let roots = writing.tip().roots;
             // Nobody is left to be told, and nothing depends on it.
             let _ = writing.commit(roots, Durability::Full);
         }
@@ -208,7 +203,7 @@ impl Db {
     }
 
     /// Commits held by readers, ascending, once per reader.
-    pub fn held(&self) -> Vec<u64> {
+    pub fn held(&self) -> Vec<CommitId> {
         self.handle.pager.held()
     }
 }

@@ -1,6 +1,6 @@
 //! A table as a write transaction has it.
 
-use super::Table;
+use crate::ids::TableId;
 use crate::page::Root;
 use crate::txn::TreeState;
 
@@ -21,7 +21,7 @@ pub(crate) struct Open {
 }
 
 impl Open {
-    pub fn new(table: Table, root: Root, existed: bool) -> Open {
+    pub fn new(table: TableId, root: Root, existed: bool) -> Open {
         Open {
             tree: TreeState::new(table, root),
             original: root,

@@ -1,9 +1,9 @@
 //! The read transaction: one snapshot.
 
 use super::reader::{Joined, Reader};
-use super::Table;
-use crate::catalogue::{self, MAIN, NAMES};
+use crate::catalogue;
 use crate::error::{Error, Result};
+use crate::ids::{CommitId, TableId};
 use crate::page::hint::leaf::LeafHints;
 use crate::page::leaf::Stored;
 use crate::page::Root;
@@ -19,16 +19,16 @@ const CACHED: usize = 8;
 /// Roots found: the first beside the transaction, more in a box. Most transactions look at one table, and beginning one
 /// is cheap because it is small.
 #[derive(Default)]
-struct Roots {
-    first: OnceLock<(Table, Root)>,
+struct FoundRoots {
+    first: OnceLock<(TableId, Root)>,
     more: OnceLock<Box<More>>,
 }
 
-type More = [OnceLock<(Table, Root)>; CACHED];
+type More = [OnceLock<(TableId, Root)>; CACHED];
 
-impl Roots {
+impl FoundRoots {
     #[inline(always)]
-    fn get(&self, table: Table) -> Option<&Root> {
+    fn get(&self, table: TableId) -> Option<&Root> {
         match self.first.get() {
             Some((number, root)) if *number == table => Some(root),
             Some(_) => self.other(table),
@@ -36,13 +36,13 @@ impl Roots {
         }
     }
 
-    fn other(&self, table: Table) -> Option<&Root> {
+    fn other(&self, table: TableId) -> Option<&Root> {
         let mut found = self.more.get()?.iter().map_while(OnceLock::get);
         found.find(|(number, _)| *number == table).map(|(_, root)| root)
     }
 
     /// Keeps a root if there is room. Two threads may find the same one at once: then it is kept twice.
-    fn keep(&self, table: Table, root: Root) {
+    fn keep(&self, table: TableId, root: Root) {
         if self.first.set((table, root)).is_err() {
             let more = self.more.get_or_init(Box::default);
             let _ = more.iter().find(|place| place.set((table, root)).is_ok());
@@ -53,9 +53,9 @@ impl Roots {
 /// A read transaction: one snapshot. `Send + Sync`; ends when dropped. Slices live as long as it does.
 pub struct ReadTxn {
     pin: Snapshot,
-    roots: Roots,
+    roots: FoundRoots,
     joined: Joined,
-    guess: LeafHints,
+    leaf_hints: LeafHints,
     /// Refreshes so far: a path of an earlier snapshot is not one of this.
     version: u64,
 }
@@ -64,7 +64,7 @@ impl Drop for ReadTxn {
     #[inline]
     fn drop(&mut self) {
         // A transaction of one lookup would never know anything by itself.
-        self.guess.tell(self.pin.pager().guess());
+        self.leaf_hints.tell(self.pin.pager().leaf_hints());
     }
 }
 
@@ -72,9 +72,9 @@ impl ReadTxn {
     #[inline(always)]
     pub(crate) fn new(pin: Snapshot) -> ReadTxn {
         ReadTxn {
-            guess: LeafHints::of(pin.pager().guess()),
+            leaf_hints: LeafHints::of(pin.pager().leaf_hints()),
             pin,
-            roots: Roots::default(),
+            roots: FoundRoots::default(),
             joined: Joined::default(),
             version: 0,
         }
@@ -82,7 +82,7 @@ impl ReadTxn {
 
     /// Commit that is read.
     #[inline]
-    pub fn id(&self) -> u64 {
+    pub fn id(&self) -> CommitId {
         self.pin.desc().id
     }
 
@@ -96,7 +96,7 @@ impl ReadTxn {
         Pages {
             view: self.pin.view(),
             arena: None,
-            guess: &self.guess,
+            leaf_hints: &self.leaf_hints,
         }
     }
 
@@ -107,18 +107,18 @@ impl ReadTxn {
     }
 
     #[inline(always)]
-    fn root(&self, table: Table) -> Result<Root> {
-        if table == MAIN {
-            return Ok(self.pin.desc().main);
+    fn root(&self, table: TableId) -> Result<Root> {
+        if table == TableId::MAIN {
+            return Ok(self.pin.desc().roots.main);
         }
         self.named_root(table)
     }
 
-    fn named_root(&self, table: Table) -> Result<Root> {
+    fn named_root(&self, table: TableId) -> Result<Root> {
         if let Some(root) = self.roots.get(table) {
             return Ok(*root);
         }
-        let root = catalogue::root_of(&self.source(), &self.pin.desc().catalogue, table)?;
+        let root = catalogue::root_of(&self.source(), &self.pin.desc().roots.catalogue, table)?;
         self.roots.keep(table, root);
         Ok(root)
     }
@@ -128,7 +128,7 @@ impl ReadTxn {
     /// # Errors
     /// `NoTable`, `Corrupt`, `Io`.
     #[inline(always)]
-    pub fn get(&self, table: Table, key: &[u8]) -> Result<Option<&[u8]>> {
+    pub fn get(&self, table: TableId, key: &[u8]) -> Result<Option<&[u8]>> {
         match self.get_quick(table, key) {
             Quick::Value(value) => Ok(Some(value)),
             Quick::Missing => Ok(None),
@@ -138,16 +138,16 @@ impl ReadTxn {
 
     /// Value of `key`, if that is quickly found.
     #[inline(always)]
-    pub fn get_quick(&self, table: Table, key: &[u8]) -> Quick<'_> {
-        let root = if table == MAIN {
-            &self.pin.desc().main
+    pub fn get_quick(&self, table: TableId, key: &[u8]) -> Quick<'_> {
+        let root = if table == TableId::MAIN {
+            &self.pin.desc().roots.main
         } else {
             match self.roots.get(table) {
                 Some(root) => root,
                 None => return Quick::Unknown,
             }
         };
-        quick::get(self.pin.view_ref(), &self.guess, root, key)
+        quick::get(self.pin.view_ref(), &self.leaf_hints, root, key)
     }
 
     /// Value of `key`, however it is found.
@@ -155,7 +155,7 @@ impl ReadTxn {
     /// # Errors
     /// As [`ReadTxn::get`].
     #[inline(never)]
-    pub fn get_far(&self, table: Table, key: &[u8]) -> Result<Option<&[u8]>> {
+    pub fn get_far(&self, table: TableId, key: &[u8]) -> Result<Option<&[u8]>> {
         let root = self.root(table)?;
         let source = self.source();
         match search::get(&source, &root, key) {
@@ -178,7 +178,7 @@ impl ReadTxn {
         let moved = self.pin.refresh()?;
         self.joined.clear();
         if moved {
-            self.roots = Roots::default();
+            self.roots = FoundRoots::default();
             self.version += 1;
         }
         Ok(())
@@ -186,30 +186,30 @@ impl ReadTxn {
 }
 
 impl Reader for &ReadTxn {
-    fn id(&self) -> u64 {
+    fn id(&self) -> CommitId {
         self.pin.desc().id
     }
 
-    fn table(&mut self, name: &[u8]) -> Result<Table> {
-        match ReadTxn::get(self, NAMES, name)? {
+    fn table(&mut self, name: &[u8]) -> Result<TableId> {
+        match ReadTxn::get(self, TableId::NAMES, name)? {
             Some(number) => decode_number(number),
             None => Err(unknown_name(name)),
         }
     }
 
-    fn table_note(&mut self, table: Table) -> Result<Vec<u8>> {
-        match catalogue::find(&self.source(), &self.pin.desc().catalogue, table)? {
-            Some(record) => Ok(catalogue::Record::decode(record)?.note),
-            None if table <= NAMES => Ok(Vec::new()),
+    fn table_note(&mut self, table: TableId) -> Result<Vec<u8>> {
+        match catalogue::find(&self.source(), &self.pin.desc().roots.catalogue, table)? {
+            Some(record) => Ok(catalogue::TableRecord::decode(record)?.note),
+            None if table <= TableId::NAMES => Ok(Vec::new()),
             None => Err(catalogue::no_table(table)),
         }
     }
 
-    fn settle(&mut self, _table: Table) -> Result<()> {
+    fn settle(&mut self, _table: TableId) -> Result<()> {
         Ok(())
     }
 
-    fn tree_now(&self, table: Table) -> Result<TreeRef<'_>> {
+    fn tree_now(&self, table: TableId) -> Result<TreeRef<'_>> {
         Ok(TreeRef {
             source: self.source(),
             root: self.root(table)?,
@@ -217,14 +217,14 @@ impl Reader for &ReadTxn {
         })
     }
 
-    fn stored(&mut self, table: Table, key: &[u8]) -> Result<Option<Stored<'_>>> {
+    fn stored(&mut self, table: TableId, key: &[u8]) -> Result<Option<Stored<'_>>> {
         let root = self.root(table)?;
         search::get(&self.source(), &root, key).map_err(|e| e.in_table(table))
     }
 
-    fn contains(&mut self, table: Table, key: &[u8]) -> Result<bool> {
+    fn contains(&mut self, table: TableId, key: &[u8]) -> Result<bool> {
         let root = self.root(table)?;
-        match quick::contains(self.pin.view_ref(), &self.guess, &root, key) {
+        match quick::contains(self.pin.view_ref(), &self.leaf_hints, &root, key) {
             Quick::Value(_) => Ok(true),
             Quick::Missing => Ok(false),
             Quick::Unknown => Ok(self.stored(table, key)?.is_some()),
@@ -239,17 +239,17 @@ impl Reader for &ReadTxn {
         self.source()
     }
 
-    fn get(&mut self, table: Table, key: &[u8]) -> Result<Option<&[u8]>> {
+    fn get(&mut self, table: TableId, key: &[u8]) -> Result<Option<&[u8]>> {
         ReadTxn::get(self, table, key)
     }
 }
 
 /// A table's number as the list of names stores it.
-pub(crate) fn decode_number(bytes: &[u8]) -> Result<Table> {
+pub(crate) fn decode_number(bytes: &[u8]) -> Result<TableId> {
     let bytes = bytes
         .try_into()
-        .map_err(|_| Error::corrupt(u64::MAX, "number of a table has a wrong size"))?;
-    Ok(u64::from_le_bytes(bytes))
+        .map_err(|_| Error::corrupt(None, "number of a table has a wrong size"))?;
+    Ok(TableId::new(u64::from_le_bytes(bytes)))
 }
 
 #[cold]

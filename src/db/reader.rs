@@ -1,8 +1,8 @@
 //! What read and write transactions have in common.
 
 use super::types::{LevelStat, Range, TableStat, ValueInfo};
-use super::Table;
 use crate::error::Result;
+use crate::ids::{CommitId, PageNo, TableId};
 use crate::page::chain::Chain;
 use crate::page::leaf::Stored;
 use crate::page::{PageSource, PIECE};
@@ -17,35 +17,35 @@ use std::sync::OnceLock;
 /// may answer `NoTable`, and `Corrupt` or `Io` when the file is damaged.
 pub trait Reader {
     /// Commit that is read (of a write transaction: built upon).
-    fn id(&self) -> u64;
+    fn id(&self) -> CommitId;
 
     /// Number of the table called `name`.
     ///
     /// # Errors
     /// `NoTable`.
-    fn table(&mut self, name: &[u8]) -> Result<Table>;
+    fn table(&mut self, name: &[u8]) -> Result<TableId>;
 
     /// Note attached to a table.
-    fn table_note(&mut self, table: Table) -> Result<Vec<u8>>;
+    fn table_note(&mut self, table: TableId) -> Result<Vec<u8>>;
 
     /// Applies to the tree of `table` what this transaction wrote, so that [`Reader::tree_now`] shows it.
     #[doc(hidden)]
-    fn settle(&mut self, table: Table) -> Result<()>;
+    fn settle(&mut self, table: TableId) -> Result<()>;
 
     /// The tree of `table` as it is now.
     #[doc(hidden)]
-    fn tree_now(&self, table: Table) -> Result<TreeRef<'_>>;
+    fn tree_now(&self, table: TableId) -> Result<TreeRef<'_>>;
 
     /// The tree of `table` with everything this transaction wrote: what cursors and counts read.
     #[doc(hidden)]
-    fn tree(&mut self, table: Table) -> Result<TreeRef<'_>> {
+    fn tree(&mut self, table: TableId) -> Result<TreeRef<'_>> {
         self.settle(table)?;
         self.tree_now(table)
     }
 
     /// What is stored under `key`, own writes included, found without applying them.
     #[doc(hidden)]
-    fn stored(&mut self, table: Table, key: &[u8]) -> Result<Option<Stored<'_>>>;
+    fn stored(&mut self, table: TableId, key: &[u8]) -> Result<Option<Stored<'_>>>;
 
     /// The bytes of a stored value.
     #[doc(hidden)]
@@ -56,22 +56,27 @@ pub trait Reader {
     fn pages(&self) -> crate::txn::Pages<'_>;
 
     /// Value of `key`.
-    fn get(&mut self, table: Table, key: &[u8]) -> Result<Option<&[u8]>>;
+    fn get(&mut self, table: TableId, key: &[u8]) -> Result<Option<&[u8]>>;
 
     /// Whether `key` exists; never touches a long value.
-    fn contains(&mut self, table: Table, key: &[u8]) -> Result<bool> {
+    fn contains(&mut self, table: TableId, key: &[u8]) -> Result<bool> {
         Ok(self.stored(table, key)?.is_some())
     }
 
     /// Values of many keys at once (interleaved descents), appended to `out` in their order.
-    fn get_many<'a>(&'a mut self, table: Table, keys: &[&[u8]], out: &mut Vec<Option<&'a [u8]>>) -> Result<()> {
+    fn get_many<'a>(&'a mut self, table: TableId, keys: &[&[u8]], out: &mut Vec<Option<&'a [u8]>>) -> Result<()> {
         out.try_reserve(keys.len())
             .map_err(|_| crate::Error::NoMemory("the answers to many keys"))?;
         self.get_each(table, keys, &mut |value| out.push(value))
     }
 
     /// As [`Reader::get_many`], each value given to `give`, which after an error has seen the first of them.
-    fn get_each<'a>(&'a mut self, table: Table, keys: &[&[u8]], give: &mut dyn FnMut(Option<&'a [u8]>)) -> Result<()> {
+    fn get_each<'a>(
+        &'a mut self,
+        table: TableId,
+        keys: &[&[u8]],
+        give: &mut dyn FnMut(Option<&'a [u8]>),
+    ) -> Result<()> {
         self.settle(table)?;
         let this: &'a Self = self;
         let tree = this.tree_now(table)?;
@@ -90,7 +95,7 @@ pub trait Reader {
     }
 
     /// Length and place of a value, without touching it.
-    fn value_info(&mut self, table: Table, key: &[u8]) -> Result<Option<ValueInfo>> {
+    fn value_info(&mut self, table: TableId, key: &[u8]) -> Result<Option<ValueInfo>> {
         let size = self.pages().page_size();
         let Some(stored) = self.stored(table, key)? else {
             return Ok(None);
@@ -101,15 +106,15 @@ pub trait Reader {
                 extents: Vec::new(),
             })),
             Stored::Chain(d) => {
-                let chain = Chain::decode(d, size).map_err(|d| d.at(u64::MAX).in_table(table))?;
+                let chain = Chain::decode(d, size).map_err(|d| d.at(None).in_table(table))?;
                 let mut left = chain.len;
                 let extents = chain
                     .extents
                     .iter()
                     .map(|e| {
-                        let bytes = left.min(e.pages * size as u64);
+                        let bytes = left.min(e.run.pages * size as u64);
                         left -= bytes;
-                        (e.page * size as u64, bytes)
+                        (e.run.first.offset(size), bytes)
                     })
                     .collect();
                 Ok(Some(ValueInfo {
@@ -123,7 +128,7 @@ pub trait Reader {
     /// Where a value lies: (offset in the file, bytes) of each contiguous piece, without reading or verifying them. A
     /// value inside its leaf is one piece at `u64::MAX`, an empty one none. `None`: no such key.
     #[allow(clippy::type_complexity)]
-    fn value_pieces(&mut self, table: Table, key: &[u8]) -> Result<Option<Vec<(u64, &[u8])>>> {
+    fn value_pieces(&mut self, table: TableId, key: &[u8]) -> Result<Option<Vec<(u64, &[u8])>>> {
         let Some(info) = self.value_info(table, key)? else {
             return Ok(None);
         };
@@ -133,14 +138,14 @@ pub trait Reader {
         }
         let pages = self.pages();
         let size = pages.page_size() as u64;
-        let piece = |(at, len): (u64, u64)| Ok((at, pages.raw(at / size, len)?));
+        let piece = |(at, len): (u64, u64)| Ok((at, pages.raw(PageNo::new(at / size), len)?));
         let pieces: Result<_> = info.extents.into_iter().map(piece).collect();
         pieces.map(Some).map_err(|e| e.in_table(table))
     }
 
     /// Reads a part of a value; verifies only the pieces of 1 MiB it touches. `None`: no such key; `Some(n)`: bytes
     /// read, fewer than asked for only at the value's end.
-    fn read_value(&mut self, table: Table, key: &[u8], offset: u64, out: &mut [u8]) -> Result<Option<usize>> {
+    fn read_value(&mut self, table: TableId, key: &[u8], offset: u64, out: &mut [u8]) -> Result<Option<usize>> {
         let chain = match self.stored(table, key)? {
             None => return Ok(None),
             Some(Stored::Inline(b)) => {
@@ -152,7 +157,7 @@ pub trait Reader {
             Some(Stored::Chain(d)) => d.to_vec(),
         };
         let source = self.pages();
-        let chain = Chain::decode(&chain, source.page_size()).map_err(|d| d.at(u64::MAX).in_table(table))?;
+        let chain = Chain::decode(&chain, source.page_size()).map_err(|d| d.at(None).in_table(table))?;
         chain
             .read_at(offset, out, &source)
             .map(Some)
@@ -160,7 +165,7 @@ pub trait Reader {
     }
 
     /// Entries within `range`, O(log n).
-    fn count(&mut self, table: Table, range: &Range<'_>) -> Result<u64> {
+    fn count(&mut self, table: TableId, range: &Range<'_>) -> Result<u64> {
         if range.is_whole() {
             return Ok(self.tree(table)?.root.ptr.entries);
         }
@@ -170,13 +175,13 @@ pub trait Reader {
     }
 
     /// Entries with keys less than `key`, O(log n).
-    fn rank(&mut self, table: Table, key: &[u8]) -> Result<u64> {
+    fn rank(&mut self, table: TableId, key: &[u8]) -> Result<u64> {
         let tree = self.tree(table)?;
         count::rank(&tree.source, &tree.root, key).map_err(|e| e.in_table(table))
     }
 
     /// Shape of a table (walks all its pages).
-    fn table_stat(&mut self, table: Table) -> Result<TableStat> {
+    fn table_stat(&mut self, table: TableId) -> Result<TableStat> {
         let tree = self.tree(table)?;
         let shape = stat::shape(&tree.source, &tree.root, true).map_err(|e| e.in_table(table))?;
         Ok(TableStat {
@@ -190,7 +195,7 @@ pub trait Reader {
     }
 
     /// One level of a table's tree; 1 = leaves. Zeros above the root.
-    fn level_stat(&mut self, table: Table, level: u8) -> Result<LevelStat> {
+    fn level_stat(&mut self, table: TableId, level: u8) -> Result<LevelStat> {
         let tree = self.tree(table)?;
         let found = stat::level(&tree.source, &tree.root, level).map_err(|e| e.in_table(table))?;
         Ok(LevelStat {
@@ -259,7 +264,7 @@ impl Joined {
     }
 
     fn resolve_chain<'a, S: PageSource<'a>>(&'a self, description: &[u8], source: &S) -> Result<&'a [u8]> {
-        let chain = Chain::decode(description, source.page_size()).map_err(|d| d.at(u64::MAX))?;
+        let chain = Chain::decode(description, source.page_size()).map_err(|d| d.at(None))?;
         if let Some(bytes) = chain.in_place(source)? {
             return Ok(bytes);
         }
@@ -267,7 +272,7 @@ impl Joined {
         let len = usize::try_from(chain.len).map_err(|_| crate::Error::NoMemory("a long value"))?;
         // The extents were not looked at yet: a hostile length must not make us allocate.
         for e in &chain.extents {
-            source.raw(e.page, e.pages * source.page_size() as u64)?;
+            source.raw(e.run.first, e.run.pages * source.page_size() as u64)?;
         }
         bytes
             .try_reserve_exact(len)

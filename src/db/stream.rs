@@ -1,8 +1,8 @@
 //! What a transaction keeps of values that are being written in parts.
 
 use super::types::PutMode;
-use super::Table;
 use crate::error::Result;
+use crate::ids::TableId;
 use crate::page::{PageSink, PIECE};
 use crate::tree::write::values::ChainWriter;
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ pub(crate) struct Streams {
 
 /// One of them.
 pub(crate) struct Stream {
-    pub table: Table,
+    pub table: TableId,
     pub key: Vec<u8>,
     pub mode: PutMode,
     pub chain: ChainWriter,

@@ -3,9 +3,10 @@
 use super::open_table::Open;
 use super::read::decode_number;
 use super::write::WriteTxn;
-use super::{Reader, Table};
-use crate::catalogue::{self, MAIN, NAMES, NOTE_MAX};
+use super::Reader;
+use crate::catalogue::{self, NOTE_MAX};
 use crate::error::{Error, Result};
+use crate::ids::TableId;
 use crate::page::leaf::Stored;
 use crate::page::Root;
 use crate::tree::write::edits::Op;
@@ -15,10 +16,10 @@ impl WriteTxn {
     ///
     /// # Errors
     /// `Exists` (with `new`), `Invalid` (empty name), `TooBig`.
-    pub fn table_create(&mut self, name: &[u8], new: bool) -> Result<Table> {
+    pub fn table_create(&mut self, name: &[u8], new: bool) -> Result<TableId> {
         self.ready()?;
         catalogue::check_name(name)?;
-        if let Some(number) = Reader::get(self, NAMES, name)? {
+        if let Some(number) = Reader::get(self, TableId::NAMES, name)? {
             let number = decode_number(number)?;
             return if new { Err(Error::Exists) } else { Ok(number) };
         }
@@ -38,12 +39,12 @@ impl WriteTxn {
     }
 
     /// Creates a table under a number that it had in another file; nothing of it may be here yet.
-    pub(crate) fn table_restore(&mut self, number: Table, name: &[u8], note: &[u8]) -> Result<()> {
+    pub(crate) fn table_restore(&mut self, number: TableId, name: &[u8], note: &[u8]) -> Result<()> {
         self.ready()?;
         catalogue::check_name(name)?;
-        let taken = Reader::get(self, NAMES, name)?.is_some();
-        if taken || number < catalogue::FIRST || note.len() > NOTE_MAX {
-            return Err(Error::corrupt(u64::MAX, "the catalogue contradicts itself"));
+        let taken = Reader::get(self, TableId::NAMES, name)?.is_some();
+        if taken || !catalogue::is_named(number) || note.len() > NOTE_MAX {
+            return Err(Error::corrupt(None, "the catalogue contradicts itself"));
         }
         match self.open(number) {
             Err(Error::NoTable(_)) => {}
@@ -62,13 +63,13 @@ impl WriteTxn {
     ///
     /// # Errors
     /// `NoTable`, `Invalid` (a table without a name, an empty name), `TooBig`.
-    pub fn table_rename(&mut self, table: Table, name: &[u8]) -> Result<()> {
+    pub fn table_rename(&mut self, table: TableId, name: &[u8]) -> Result<()> {
         catalogue::check_name(name)?;
         let at = self.open_named(table)?;
         if self.tables[at].name == name {
             return Ok(());
         }
-        if let Some(number) = Reader::get(self, NAMES, name)? {
+        if let Some(number) = Reader::get(self, TableId::NAMES, name)? {
             let other = decode_number(number)?;
             self.table_drop(other)?;
         }
@@ -82,7 +83,7 @@ impl WriteTxn {
     ///
     /// # Errors
     /// `NoTable`, `ReadOnly`.
-    pub fn table_clear(&mut self, table: Table) -> Result<()> {
+    pub fn table_clear(&mut self, table: TableId) -> Result<()> {
         let at = self.open_to_write(table)?;
         self.empty(at)
     }
@@ -91,7 +92,7 @@ impl WriteTxn {
     ///
     /// # Errors
     /// `NoTable`, `Invalid` (the default table).
-    pub fn table_drop(&mut self, table: Table) -> Result<()> {
+    pub fn table_drop(&mut self, table: TableId) -> Result<()> {
         let at = self.open_named(table)?;
         self.empty(at)?;
         self.tables[at].dropped = true;
@@ -103,7 +104,7 @@ impl WriteTxn {
     ///
     /// # Errors
     /// `NoTable`, `Invalid` (a table without a name), `TooBig`.
-    pub fn table_set_note(&mut self, table: Table, note: &[u8]) -> Result<()> {
+    pub fn table_set_note(&mut self, table: TableId, note: &[u8]) -> Result<()> {
         if note.len() > NOTE_MAX {
             return Err(Error::TooBig {
                 what: "table note",
@@ -118,9 +119,9 @@ impl WriteTxn {
         Ok(())
     }
 
-    fn open_named(&mut self, table: Table) -> Result<usize> {
+    fn open_named(&mut self, table: TableId) -> Result<usize> {
         let at = self.open_to_write(table)?;
-        if table == MAIN {
+        if table == TableId::MAIN {
             return Err(Error::Invalid(
                 "the default table has no name, no note and cannot be dropped",
             ));
@@ -139,9 +140,9 @@ impl WriteTxn {
     }
 
     /// Puts or removes an entry of the list of names.
-    fn set_name(&mut self, name: &[u8], number: Option<Table>) -> Result<()> {
-        let at = self.open(NAMES)?;
-        let number = number.map(u64::to_le_bytes);
+    fn set_name(&mut self, name: &[u8], number: Option<TableId>) -> Result<()> {
+        let at = self.open(TableId::NAMES)?;
+        let number = number.map(|number| number.get().to_le_bytes());
         let op = match &number {
             Some(bytes) => Op::Put(Stored::Inline(bytes)),
             None => Op::Delete,

@@ -3,8 +3,8 @@
 use super::stream::Stream;
 use super::types::PutMode;
 use super::write::{is_inline, WriteTxn};
-use super::Table;
 use crate::error::{Error, Result};
+use crate::ids::TableId;
 use crate::page::leaf::Stored;
 use crate::page::PIECE;
 use crate::tree::write::edits::Op;
@@ -23,7 +23,7 @@ impl WriteTxn {
     ///
     /// # Errors
     /// As [`WriteTxn::put`].
-    pub fn writer(&mut self, table: Table, key: &[u8], size_hint: u64, mode: PutMode) -> Result<ValueWriter> {
+    pub fn writer(&mut self, table: TableId, key: &[u8], size_hint: u64, mode: PutMode) -> Result<ValueWriter> {
         let at = self.open_to_write(table)?;
         self.check_mode(at, key, mode)?;
         let number = self.streams.add(Stream {

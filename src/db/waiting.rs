@@ -2,6 +2,7 @@
 
 use super::{Db, ReaderInfo, Wait};
 use crate::error::{Error, Result};
+use crate::ids::CommitId;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ impl Db {
     ///
     /// # Errors
     /// `Busy` (not durable yet), `Invalid` (no such commit), `InDoubt`, `Poisoned`.
-    pub fn wait_durable(&self, id: u64, wait: Wait) -> Result<()> {
+    pub fn wait_durable(&self, id: CommitId, wait: Wait) -> Result<()> {
         self.handle.pager.wait_durable(id, wait)
     }
 
@@ -22,7 +23,7 @@ impl Db {
     ///
     /// # Errors
     /// `Busy` (time over), `Cancelled` ([`Db::interrupt`]), `Poisoned`.
-    pub fn wait_commit(&self, after: u64, wait: Wait) -> Result<u64> {
+    pub fn wait_commit(&self, after: CommitId, wait: Wait) -> Result<CommitId> {
         let handle = &*self.handle;
         let deadline = match wait {
             Wait::For(time) => Instant::now().checked_add(time),

@@ -4,9 +4,9 @@ use super::open_table::Open;
 use super::read::{decode_number, unknown_name};
 use super::reader::{Joined, Reader};
 use super::types::{PutMode, Range, WriteStat};
-use super::Table;
-use crate::catalogue::{self, Record, MAIN, NAMES};
+use crate::catalogue::{self, TableRecord};
 use crate::error::{Error, Result};
+use crate::ids::{CommitId, TableId};
 use crate::page::leaf::{Stored, RECORD};
 use crate::page::leaf_build::record_max;
 use crate::page::suffix::{KEEP, REST};
@@ -25,7 +25,7 @@ use std::collections::HashMap;
 pub struct WriteTxn {
     pub(crate) writer: Writer,
     pub(crate) tables: Vec<Open>,
-    by_number: HashMap<Table, usize>,
+    by_number: HashMap<TableId, usize>,
     /// The table used last.
     recent: usize,
     pub(crate) durability: Durability,
@@ -40,7 +40,7 @@ pub struct WriteTxn {
 impl WriteTxn {
     pub(crate) fn new(writing: PageWriter, budget: usize, durability: Durability) -> WriteTxn {
         let (writer, edits) = Writer::new(writing, budget);
-        let mut main = Open::new(MAIN, writer.tip().main, true);
+        let mut main = Open::new(TableId::MAIN, writer.tip().roots.main, true);
         main.tree.edits = edits;
         WriteTxn {
             writer,
@@ -91,26 +91,26 @@ impl WriteTxn {
 
     /// Place of `table` among the open ones.
     #[inline(always)]
-    pub(crate) fn open(&mut self, table: Table) -> Result<usize> {
+    pub(crate) fn open(&mut self, table: TableId) -> Result<usize> {
         if self.tables[self.recent].tree.table == table && !self.tables[self.recent].dropped {
             return Ok(self.recent);
         }
         self.open_other(table)
     }
 
-    fn open_other(&mut self, table: Table) -> Result<usize> {
+    fn open_other(&mut self, table: TableId) -> Result<usize> {
         let at = match self.by_number.get(&table) {
-            _ if table == MAIN => 0,
+            _ if table == TableId::MAIN => 0,
             Some(at) => *at,
             None => {
-                let catalogue = self.writer.tip().catalogue;
+                let catalogue = self.writer.tip().roots.catalogue;
                 let found = catalogue::find(&self.writer.pages(), &catalogue, table)?
-                    .map(Record::decode)
+                    .map(TableRecord::decode)
                     .transpose()?;
                 let existed = found.is_some();
                 let record = match found {
                     Some(record) => record,
-                    None if table == NAMES => Record::default(),
+                    None if table == TableId::NAMES => TableRecord::default(),
                     None => return Err(catalogue::no_table(table)),
                 };
                 let mut open = Open::new(table, record.root, existed);
@@ -133,9 +133,9 @@ impl WriteTxn {
 
     /// Place of a table that the user may change.
     #[inline(always)]
-    pub(crate) fn open_to_write(&mut self, table: Table) -> Result<usize> {
+    pub(crate) fn open_to_write(&mut self, table: TableId) -> Result<usize> {
         self.ready()?;
-        if table == NAMES {
+        if table == TableId::NAMES {
             return Err(Error::ReadOnly(
                 "the list of tables changes by creating, renaming and dropping them",
             ));
@@ -157,7 +157,7 @@ impl WriteTxn {
             Some(Op::Delete) => Ok(None),
             None => {
                 let pages = self.writer.pages();
-                match quick::get(&pages, pages.guess, &tree.root, key) {
+                match quick::get(&pages, pages.leaf_hints, &tree.root, key) {
                     Quick::Value(value) => Ok(Some(Stored::Inline(value))),
                     Quick::Missing => Ok(None),
                     Quick::Unknown => search::get(&pages, &tree.root, key).map_err(|e| e.in_table(tree.table)),
@@ -170,7 +170,7 @@ impl WriteTxn {
         let pending = self.pending(at, key)?;
         if pending.is_none() {
             let pages = self.writer.pages();
-            match quick::contains(&pages, pages.guess, &self.tables[at].tree.root, key) {
+            match quick::contains(&pages, pages.leaf_hints, &self.tables[at].tree.root, key) {
                 Quick::Value(_) => return Ok(true),
                 Quick::Missing => return Ok(false),
                 Quick::Unknown => {}
@@ -277,7 +277,7 @@ impl WriteTxn {
     /// `Exists`, `NotFound`, `Order` (see [`PutMode`]); `TooBig`; `NoTable`; `ReadOnly` (the list of tables); `Io`,
     /// `NoSpace`, `Corrupt`: then only aborting is left.
     #[inline(always)]
-    pub fn put(&mut self, table: Table, key: &[u8], value: &[u8], mode: PutMode) -> Result<()> {
+    pub fn put(&mut self, table: TableId, key: &[u8], value: &[u8], mode: PutMode) -> Result<()> {
         let short = mode == PutMode::Append && self.follows(table, key);
         if short && is_inline(key, value.len(), self.writer.page_size()) {
             return self.push(self.recent, key, Op::Put(Stored::Inline(value)), true);
@@ -287,7 +287,7 @@ impl WriteTxn {
 
     /// What is not the short way of one of many appends.
     #[inline(never)]
-    fn put_far(&mut self, table: Table, key: &[u8], value: &[u8], mode: PutMode) -> Result<()> {
+    fn put_far(&mut self, table: TableId, key: &[u8], value: &[u8], mode: PutMode) -> Result<()> {
         let at = self.open_to_write(table)?;
         self.check_mode(at, key, mode)?;
         assert!(!seeded::on(Bug::PanicInPut), "seeded");
@@ -296,7 +296,7 @@ impl WriteTxn {
 
     /// Whether an append of `key` comes right behind another one. (The list of tables and dropped ones have none.)
     #[inline(always)]
-    fn follows(&self, table: Table, key: &[u8]) -> bool {
+    fn follows(&self, table: TableId, key: &[u8]) -> bool {
         let open = &self.tables[self.recent];
         let ready = self.failed.is_none() && self.reserved.is_none();
         let last = open.tree.edits.log().last_key();
@@ -311,7 +311,7 @@ impl WriteTxn {
     ///
     /// # Errors
     /// As [`WriteTxn::put`].
-    pub fn insert(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<Option<&[u8]>> {
+    pub fn insert(&mut self, table: TableId, key: &[u8], value: &[u8]) -> Result<Option<&[u8]>> {
         let at = self.open_to_write(table)?;
         let pending = self.pending(at, key)?;
         if self.stored_at(at, pending, key)?.is_none() {
@@ -334,7 +334,7 @@ impl WriteTxn {
     ///
     /// # Errors
     /// As [`WriteTxn::put`].
-    pub fn replace(&mut self, table: Table, key: &[u8], value: &[u8], mode: PutMode) -> Result<Option<&[u8]>> {
+    pub fn replace(&mut self, table: TableId, key: &[u8], value: &[u8], mode: PutMode) -> Result<Option<&[u8]>> {
         let at = self.open_to_write(table)?;
         let old = self.copy_out(at, key)?;
         self.put(table, key, value, mode)?;
@@ -357,7 +357,7 @@ impl WriteTxn {
     ///
     /// # Errors
     /// As [`WriteTxn::put`]; `NoMemory`.
-    pub fn reserve(&mut self, table: Table, key: &[u8], len: usize, mode: PutMode) -> Result<&mut [u8]> {
+    pub fn reserve(&mut self, table: TableId, key: &[u8], len: usize, mode: PutMode) -> Result<&mut [u8]> {
         let at = self.open_to_write(table)?;
         self.check_mode(at, key, mode)?;
         let mut zeros = Vec::new();
@@ -377,7 +377,7 @@ impl WriteTxn {
     ///
     /// # Errors
     /// As [`WriteTxn::put`].
-    pub fn delete(&mut self, table: Table, key: &[u8]) -> Result<bool> {
+    pub fn delete(&mut self, table: TableId, key: &[u8]) -> Result<bool> {
         let at = self.open_to_write(table)?;
         if !self.exists(at, key)? {
             return Ok(false);
@@ -390,7 +390,7 @@ impl WriteTxn {
     ///
     /// # Errors
     /// As [`WriteTxn::put`].
-    pub fn delete_blind(&mut self, table: Table, key: &[u8]) -> Result<()> {
+    pub fn delete_blind(&mut self, table: TableId, key: &[u8]) -> Result<()> {
         let at = self.open_to_write(table)?;
         if key.len() > KEY_MAX {
             return Ok(());
@@ -402,7 +402,7 @@ impl WriteTxn {
     ///
     /// # Errors
     /// As [`WriteTxn::put`].
-    pub fn take(&mut self, table: Table, key: &[u8]) -> Result<Option<&[u8]>> {
+    pub fn take(&mut self, table: TableId, key: &[u8]) -> Result<Option<&[u8]>> {
         let at = self.open_to_write(table)?;
         let Some(old) = self.copy_out(at, key)? else {
             return Ok(None);
@@ -415,7 +415,7 @@ impl WriteTxn {
     ///
     /// # Errors
     /// As [`WriteTxn::put`].
-    pub fn take_first(&mut self, table: Table, range: &Range<'_>) -> Result<Option<(&[u8], &[u8])>> {
+    pub fn take_first(&mut self, table: TableId, range: &Range<'_>) -> Result<Option<(&[u8], &[u8])>> {
         self.open_to_write(table)?;
         let mut cursor = super::Cursor::new(self, table, range)?;
         if !cursor.first(self)? {
@@ -432,7 +432,7 @@ impl WriteTxn {
     ///
     /// # Errors
     /// As [`WriteTxn::put`].
-    pub fn delete_range(&mut self, table: Table, range: &Range<'_>) -> Result<u64> {
+    pub fn delete_range(&mut self, table: TableId, range: &Range<'_>) -> Result<u64> {
         let at = self.open_to_write(table)?;
         let (from, to) = range.limits().half_open();
         let none = |from: &Vec<u8>| to.as_ref().is_some_and(|to| to <= from);
@@ -462,7 +462,7 @@ impl WriteTxn {
     ///
     /// # Errors
     /// `NoSpace`, `Io`, `Corrupt`: nothing happened. `InDoubt`, `Poisoned`: see [`Error`]. `TxnFailed`.
-    pub fn commit(self) -> Result<u64> {
+    pub fn commit(self) -> Result<CommitId> {
         self.finish(true)
     }
 
@@ -471,11 +471,11 @@ impl WriteTxn {
     ///
     /// # Errors
     /// As [`WriteTxn::commit`].
-    pub fn commit_async(self) -> Result<u64> {
+    pub fn commit_async(self) -> Result<CommitId> {
         self.finish(false)
     }
 
-    fn finish(mut self, wait: bool) -> Result<u64> {
+    fn finish(mut self, wait: bool) -> Result<CommitId> {
         self.ready()?;
         if !self.streams.is_empty() {
             self.streams.cancel(self.writer.place());
@@ -486,20 +486,27 @@ impl WriteTxn {
         for open in self.tables.iter_mut().filter(|t| !t.dropped) {
             self.writer.flush_last(&mut open.tree)?;
         }
-        let mut catalogue = TreeState::new(catalogue::CATALOGUE, self.writer.tip().catalogue);
+        let mut catalogue = TreeState::new(TableId::CATALOGUE, self.writer.tip().roots.catalogue);
         // The catalogue changes with any table but the default one.
-        let names = self.tables.iter().any(|t| t.tree.table != MAIN && t.is_changed());
+        let names = self
+            .tables
+            .iter()
+            .any(|t| t.tree.table != TableId::MAIN && t.is_changed());
         let more = if names { 2 + u64::from(catalogue.root.height) } else { 0 };
         self.writer.begin_placing(more, self.durability)?;
         for open in self.tables.iter_mut().filter(|t| !t.dropped) {
             self.writer.place_tree(&mut open.tree)?;
         }
-        for open in self.tables.iter().filter(|t| t.tree.table != MAIN && t.is_changed()) {
+        for open in self
+            .tables
+            .iter()
+            .filter(|t| t.tree.table != TableId::MAIN && t.is_changed())
+        {
             let key = catalogue::record_key(open.tree.table);
             if open.dropped {
                 self.writer.push(&mut catalogue, &key, Op::Delete, false)?;
             } else {
-                let record = Record {
+                let record = TableRecord {
                     root: open.tree.root,
                     name: open.name.clone(),
                     note: open.note.clone(),
@@ -535,24 +542,24 @@ pub(crate) fn is_inline(key: &[u8], len: usize, page_size: usize) -> bool {
 }
 
 impl Reader for WriteTxn {
-    fn id(&self) -> u64 {
+    fn id(&self) -> CommitId {
         self.writer.tip().id
     }
 
-    fn table(&mut self, name: &[u8]) -> Result<Table> {
-        match Reader::get(self, NAMES, name)? {
+    fn table(&mut self, name: &[u8]) -> Result<TableId> {
+        match Reader::get(self, TableId::NAMES, name)? {
             Some(number) => decode_number(number),
             None => Err(unknown_name(name)),
         }
     }
 
-    fn table_note(&mut self, table: Table) -> Result<Vec<u8>> {
+    fn table_note(&mut self, table: TableId) -> Result<Vec<u8>> {
         self.ready()?;
         let at = self.open(table)?;
         Ok(self.tables[at].note.clone())
     }
 
-    fn settle(&mut self, table: Table) -> Result<()> {
+    fn settle(&mut self, table: TableId) -> Result<()> {
         self.ready()?;
         let at = self.open(table)?;
         self.flush(at)?;
@@ -560,7 +567,7 @@ impl Reader for WriteTxn {
         Ok(())
     }
 
-    fn tree_now(&self, table: Table) -> Result<TreeRef<'_>> {
+    fn tree_now(&self, table: TableId) -> Result<TreeRef<'_>> {
         let recent = &self.tables[self.recent];
         let open = if recent.tree.table == table {
             Some(recent)
@@ -575,7 +582,7 @@ impl Reader for WriteTxn {
         })
     }
 
-    fn stored(&mut self, table: Table, key: &[u8]) -> Result<Option<Stored<'_>>> {
+    fn stored(&mut self, table: TableId, key: &[u8]) -> Result<Option<Stored<'_>>> {
         self.ready()?;
         let at = self.open(table)?;
         let pending = self.pending(at, key)?;
@@ -590,7 +597,7 @@ impl Reader for WriteTxn {
         self.writer.pages()
     }
 
-    fn get(&mut self, table: Table, key: &[u8]) -> Result<Option<&[u8]>> {
+    fn get(&mut self, table: TableId, key: &[u8]) -> Result<Option<&[u8]>> {
         self.ready()?;
         let at = self.open(table)?;
         let pending = self.pending(at, key)?;

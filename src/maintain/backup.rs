@@ -10,15 +10,12 @@
 
 use super::check::named_tables;
 use super::job::{Careful, Job};
-use crate::catalogue::CATALOGUE;
-use crate::catalogue::{self, Record, MAIN, NAMES};
-use crate::db::Cursor;
-use crate::db::{Db, ReadTxn, Reader, Table, WriteTxn};
-use crate::db::{Options, WriteOptions};
-use crate::db::{PutMode, Range};
+use crate::catalogue::{self, TableRecord};
+use crate::db::{Cursor, Db, Options, PutMode, Range, ReadTxn, Reader, WriteOptions, WriteTxn};
 use crate::error::{Error, Result};
 use crate::file::fresh::{identity_of, Fresh};
-use crate::page::{meta_pages, PageSource, Root, PIECE};
+use crate::ids::{PageNo, Run, TableId};
+use crate::page::{meta_pages, Extent, PageSource, Root, PIECE};
 use crate::pager::{Durability, Image, View};
 use crate::tree::read::check::{Checker, PageSet, Reached};
 use crate::tree::read::scan::scan;
@@ -116,26 +113,28 @@ impl ReadTxn {
         let size = view.page_size() as u64;
         // Once to verify, once to copy.
         job.expect(2 * desc.pages);
-        let (mut trees, broken) = named_tables(view, &desc.catalogue);
+        let (mut trees, broken) = named_tables(view, &desc.roots.catalogue);
         if let Some(error) = broken {
-            return Err(error.in_table(CATALOGUE));
+            return Err(error.in_table(TableId::CATALOGUE));
         }
-        trees.push((MAIN, desc.main));
-        trees.push((CATALOGUE, desc.catalogue));
+        trees.push((TableId::MAIN, desc.roots.main));
+        trees.push((TableId::CATALOGUE, desc.roots.catalogue));
         let mut layout = Layout {
             reached: PageSet::new(),
             sums: HashMap::new(),
-            end: meta_pages(size as usize),
+            end: PageNo::new(meta_pages(size as usize)),
             page_size: size,
         };
-        let current = Cell::new(MAIN);
+        let current = Cell::new(TableId::MAIN);
         let (mut damage, mut failed) = (None, None);
-        let mut on_fault = |page: u64, what: &str| {
+        let mut on_fault = |page: PageNo, what: &str| {
             damage.get_or_insert_with(|| Error::corrupt(page, what.to_string()).in_table(current.get()));
             false
         };
-        let mut on_run = |page: u64, pages: u64, _birth: u64, _what: Reached| {
-            let taken = layout.take(&view, page, pages).and_then(|()| job.advance(pages));
+        let mut on_run = |extent: Extent, _what: Reached| {
+            let taken = layout
+                .take(&view, extent.run)
+                .and_then(|()| job.advance(extent.run.pages));
             if let Err(error) = taken {
                 failed.get_or_insert(error);
             }
@@ -160,18 +159,20 @@ impl ReadTxn {
     /// Hands the image's parts to `put`, in order.
     fn image(&self, layout: &Layout, job: &Job<'_>, put: &mut dyn FnMut(Part<'_>) -> Result<()>) -> Result<()> {
         let pin = self.pin();
-        let (first, size) = (meta_pages(layout.page_size as usize), layout.page_size);
+        let first = PageNo::new(meta_pages(layout.page_size as usize));
+        let size = layout.page_size;
         let dead = layout.dead(first);
         let Image { head, end } = pin.pager().image(pin.desc(), layout.end, &dead)?;
         put(Part::Bytes(&head))?;
         let view = pin.view();
         let mut page = first;
-        for (from, pages) in dead.into_iter().chain([(layout.end, 0)]) {
-            while page < from {
-                let n = (from - page).min(PIECE / size);
-                view.will_read(&mut std::iter::once((page, n)));
+        for hole in dead.into_iter().chain([Run::new(layout.end, 0)]) {
+            while page < hole.first {
+                let n = (hole.first - page).min(PIECE / size);
+                let run = Run::new(page, n);
+                view.will_read(&mut std::iter::once(run));
                 let bytes = view.raw(page, n * size)?;
-                for (number, bytes) in (page..).zip(bytes.chunks_exact(size as usize)) {
+                for (number, bytes) in run.iter().zip(bytes.chunks_exact(size as usize)) {
                     if layout.sum(number) != crc32c(bytes) {
                         return Err(Error::corrupt(number, "a page changed while it was copied"));
                     }
@@ -180,9 +181,9 @@ impl ReadTxn {
                 job.advance(n)?;
                 page += n;
             }
-            if pages > 0 {
-                put(Part::Zeros(pages))?;
-                page += pages;
+            if hole.pages > 0 {
+                put(Part::Zeros(hole.pages))?;
+                page += hole.pages;
             }
         }
         if !end.is_empty() {
@@ -204,20 +205,19 @@ impl ReadTxn {
         };
         let db = Db::open(path, &options)?;
         let mut txn = db.begin_write(WriteOptions::default())?;
-        let mut tables: Vec<(Table, Root)> = vec![(MAIN, desc.main)];
-        scan(&view, &desc.catalogue, &[], |key, value| {
-            let record = Record::decode(value.bytes())?;
-            let number = <[u8; 8]>::try_from(key).map(u64::from_be_bytes);
-            let number = number.map_err(|_| Error::corrupt(u64::MAX, "key of the catalogue has a wrong size"))?;
-            if number >= catalogue::FIRST {
+        let mut tables: Vec<(TableId, Root)> = vec![(TableId::MAIN, desc.roots.main)];
+        scan(&view, &desc.roots.catalogue, &[], |key, value| {
+            let record = TableRecord::decode(value.bytes())?;
+            let number = catalogue::table_of_key(key)?;
+            if number >= TableId::FIRST_NAMED {
                 txn.table_restore(number, &record.name, &record.note)?;
                 tables.push((number, record.root));
-            } else if number != NAMES {
-                return Err(Error::corrupt(u64::MAX, "the catalogue has a record of a fixed table"));
+            } else if number != TableId::NAMES {
+                return Err(Error::corrupt(None, "the catalogue has a record of a fixed table"));
             }
             Ok(true)
         })
-        .map_err(|e| e.in_table(CATALOGUE))?;
+        .map_err(|e| e.in_table(TableId::CATALOGUE))?;
         for (table, root) in tables {
             // Page by page with every checksum anew, before the entries are read.
             self.verify(table, &root, job)?;
@@ -228,15 +228,15 @@ impl ReadTxn {
         Ok(())
     }
 
-    fn verify(&self, table: Table, root: &Root, job: &Job<'_>) -> Result<()> {
+    fn verify(&self, table: TableId, root: &Root, job: &Job<'_>) -> Result<()> {
         let mut damage = None;
-        let mut on_fault = |page: u64, what: &str| {
+        let mut on_fault = |page: PageNo, what: &str| {
             damage.get_or_insert_with(|| Error::corrupt(page, what.to_string()).in_table(table));
             false
         };
-        let mut on_run = |_: u64, pages: u64, _: u64, _: Reached| {
+        let mut on_run = |extent: Extent, _: Reached| {
             // Cancelled, the next page is not read.
-            let _ = job.advance(pages);
+            let _ = job.advance(extent.run.pages);
         };
         Checker::new(true, &mut on_fault, &mut on_run).tree(&self.careful(job), root, table);
         match damage {
@@ -255,7 +255,7 @@ fn existing() -> Options {
 }
 
 /// Puts every entry of a table into the table of the same number.
-fn copy_table<R: Reader + ?Sized>(from: &mut R, table: Table, to: &mut WriteTxn, job: &Job<'_>) -> Result<()> {
+fn copy_table<R: Reader + ?Sized>(from: &mut R, table: TableId, to: &mut WriteTxn, job: &Job<'_>) -> Result<()> {
     let mut cursor = Cursor::new(from, table, &Range::default())?;
     let mut buffer = Vec::new();
     while cursor.next(from)? {
@@ -290,39 +290,46 @@ enum Part<'a> {
 /// Pages whose sums lie together.
 const GROUP: u64 = 1024;
 
+/// Group of a page, and its index there.
+fn group_of(page: PageNo) -> (u64, usize) {
+    (page.get() / GROUP, (page.get() % GROUP) as usize)
+}
+
 /// Which pages a snapshot reaches, and what they sum to: a bit and four bytes per page.
 struct Layout {
     reached: PageSet,
     sums: HashMap<u64, Box<[u32; GROUP as usize]>>,
     /// Behind the last page reached.
-    end: u64,
+    end: PageNo,
     page_size: u64,
 }
 
 impl Layout {
-    fn take<'s, S: PageSource<'s>>(&mut self, source: &S, page: u64, pages: u64) -> Result<()> {
-        for number in page..page + pages {
-            let sum = crc32c(source.raw(number, self.page_size)?);
-            self.reached.insert(number);
-            let group = self.sums.entry(number / GROUP);
-            group.or_insert_with(|| Box::new([0; GROUP as usize]))[(number % GROUP) as usize] = sum;
+    fn take<'s, S: PageSource<'s>>(&mut self, source: &S, run: Run) -> Result<()> {
+        for page in run.iter() {
+            let sum = crc32c(source.raw(page, self.page_size)?);
+            self.reached.insert(page);
+            let (group, at) = group_of(page);
+            let group = self.sums.entry(group);
+            group.or_insert_with(|| Box::new([0; GROUP as usize]))[at] = sum;
         }
-        self.end = self.end.max(page + pages);
+        self.end = self.end.max(run.end());
         Ok(())
     }
 
-    fn sum(&self, page: u64) -> u32 {
-        let group = self.sums.get(&(page / GROUP));
-        group.map_or(0, |group| group[(page % GROUP) as usize])
+    fn sum(&self, page: PageNo) -> u32 {
+        let (group, at) = group_of(page);
+        self.sums.get(&group).map_or(0, |group| group[at])
     }
 
     /// The runs from `first` on and below the end that are not reached, ascending.
-    fn dead(&self, first: u64) -> Vec<(u64, u64)> {
-        let mut dead: Vec<(u64, u64)> = Vec::new();
-        for page in (first..self.end).filter(|page| !self.reached.contains(*page)) {
+    fn dead(&self, first: PageNo) -> Vec<Run> {
+        let mut dead: Vec<Run> = Vec::new();
+        let pages = Run::new(first, self.end - first);
+        for page in pages.iter().filter(|page| !self.reached.contains(*page)) {
             match dead.last_mut() {
-                Some((from, pages)) if *from + *pages == page => *pages += 1,
-                _ => dead.push((page, 1)),
+                Some(run) if run.end() == page => run.pages += 1,
+                _ => dead.push(Run::new(page, 1)),
             }
         }
         dead

@@ -1,15 +1,15 @@
 //! Proof that a database is whole: every page of every tree, every checksum, and what becomes of each page of the file.
 
 use super::job::{Careful, Job};
-use crate::catalogue::{self, Record, CATALOGUE, MAIN, SPACE};
-use crate::db::{Db, ReadTxn, Table};
+use crate::catalogue::{self, TableRecord};
+use crate::db::{Db, ReadTxn};
 use crate::error::{Error, Result};
-use crate::page::{meta_pages, PageSource, Root};
-use crate::pager::{Accounting, Dead, Snapshot, View, Wait};
+use crate::ids::{CommitId, PageNo, Run, TableId};
+use crate::page::{meta_pages, Extent, PageSource, Root};
+use crate::pager::{Accounting, Dead, Descriptor, Snapshot, SpaceChange, View, Wait};
 use crate::tree::read::check::{Checker, PageSet, Reached};
 use crate::tree::read::scan::scan;
 use crate::txn::writer::decode_dead;
-use crate::util::bytes::get_u64;
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 
@@ -19,10 +19,10 @@ const TRIES: usize = 1000;
 /// One fault that a check found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// Page, or `u64::MAX`.
-    pub page: u64,
-    /// Table, or `u64::MAX`.
-    pub table: Table,
+    /// The page; `None` when no single page is to blame.
+    pub page: Option<PageNo>,
+    /// The table; `None` when that is not known.
+    pub table: Option<TableId>,
     /// What is wrong.
     pub what: String,
 }
@@ -31,7 +31,7 @@ pub struct Fault {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CheckReport {
     /// Commit that was checked.
-    pub id: u64,
+    pub id: CommitId,
     /// Tables, the default one included.
     pub tables: u64,
     /// Entries of all tables.
@@ -141,13 +141,17 @@ struct Check<'f, 'j> {
 }
 
 impl Check<'_, '_> {
-    fn fault(&mut self, page: u64, table: Table, what: &str) -> bool {
+    fn fault(&mut self, page: Option<PageNo>, table: TableId, what: &str) -> bool {
         if self.job.is_stopped() {
             return false;
         }
         self.report.faults += 1;
         let what = what.to_string();
-        self.stopped |= !(self.on_fault)(&Fault { page, table, what });
+        self.stopped |= !(self.on_fault)(&Fault {
+            page,
+            table: Some(table),
+            what,
+        });
         !self.stopped
     }
 
@@ -155,30 +159,31 @@ impl Check<'_, '_> {
     fn trees(
         &mut self,
         view: TreeView<'_, '_, '_>,
-        desc: &crate::pager::Descriptor,
+        desc: &Descriptor,
         space: Option<&Accounting>,
         reached: &mut PageSet,
     ) {
-        let (mut tables, broken) = named_tables(view, &desc.catalogue);
-        tables.push((MAIN, desc.main));
-        self.report.tables = tables.iter().filter(|(t, _)| *t != catalogue::NAMES).count() as u64;
+        let (mut tables, broken) = named_tables(view, &desc.roots.catalogue);
+        tables.push((TableId::MAIN, desc.roots.main));
+        self.report.tables = tables.iter().filter(|(t, _)| *t != TableId::NAMES).count() as u64;
         self.report.entries = tables
             .iter()
-            .filter(|(t, _)| *t != catalogue::NAMES)
+            .filter(|(t, _)| *t != TableId::NAMES)
             .fold(0u64, |n, (_, root)| n.saturating_add(root.ptr.entries));
-        tables.push((CATALOGUE, desc.catalogue));
+        tables.push((TableId::CATALOGUE, desc.roots.catalogue));
         if let Some(space) = space {
-            tables.push((SPACE, space.space));
+            tables.push((TableId::SPACE, space.desc.roots.space));
         }
         if let Some(error) = broken {
-            self.fault(u64::MAX, CATALOGUE, &error.to_string());
+            self.fault(None, TableId::CATALOGUE, &error.to_string());
         }
         let (mut tree_pages, mut chain_pages) = (0, 0);
-        let current = std::cell::Cell::new(MAIN);
+        let current = std::cell::Cell::new(TableId::MAIN);
         let job = self.job;
-        let mut on_fault = |page: u64, what: &str| self.fault(page, current.get(), what);
-        let mut on_run = |page: u64, pages: u64, _birth: u64, what: Reached| {
-            reached.insert_run(page, pages);
+        let mut on_fault = |page: PageNo, what: &str| self.fault(Some(page), current.get(), what);
+        let mut on_run = |extent: Extent, what: Reached| {
+            reached.insert_run(extent.run);
+            let pages = extent.run.pages;
             // Cancelled, the next page is not read.
             let _ = job.advance(pages);
             match what {
@@ -200,104 +205,106 @@ impl Check<'_, '_> {
 
     /// Every page of the file is one thing.
     fn account(&mut self, view: TreeView<'_, '_, '_>, space: &Accounting, reached: &mut PageSet) {
-        let first = meta_pages(view.page_size());
-        let dead = match dead_extents(&view, &space.space, &space.tail) {
+        let first = PageNo::new(meta_pages(view.page_size()));
+        let end = PageNo::new(self.report.pages);
+        let dead = match dead_extents(&view, &space.desc.roots.space, &space.changes) {
             Ok(dead) => dead,
             Err(error) => {
-                self.fault(u64::MAX, SPACE, &error.to_string());
+                self.fault(None, TableId::SPACE, &error.to_string());
                 return;
             }
         };
-        let spill = space
-            .spill
-            .iter()
-            .map(|(page, pages)| (*page, *pages, "space bookkeeping"));
-        let dead = dead.values().map(|d| (d.page, d.pages, "dead"));
-        let mut counted = first + self.report.tree_pages + self.report.chain_pages;
-        for (page, pages, what) in dead.chain(spill) {
-            if page < first || page.checked_add(pages).is_none_or(|end| end > self.report.pages) {
-                if !self.fault(page, SPACE, "pages outside the file are listed") {
+        let spilled = space.spilled.iter().map(|run| (*run, "space bookkeeping"));
+        let dead = dead.values().map(|d| (d.extent.run, "dead"));
+        let mut counted = first.get() + self.report.tree_pages + self.report.chain_pages;
+        for (run, what) in dead.chain(spilled) {
+            if run.first < first || run.checked_end().is_none_or(|behind| behind > end) {
+                if !self.fault(Some(run.first), TableId::SPACE, "pages outside the file are listed") {
                     return;
                 }
                 continue;
             }
-            for p in page..page + pages {
-                if !reached.insert(p) && !self.fault(p, SPACE, &format!("page is {what} and in use")) {
+            for page in run.iter() {
+                if !reached.insert(page)
+                    && !self.fault(Some(page), TableId::SPACE, &format!("page is {what} and in use"))
+                {
                     return;
                 }
             }
-            counted += pages;
+            counted += run.pages;
             if what == "dead" {
-                self.report.dead_pages += pages;
+                self.report.dead_pages += run.pages;
             }
         }
         if counted < self.report.pages {
-            let lost = (first..self.report.pages)
-                .find(|p| !reached.contains(*p))
-                .unwrap_or(u64::MAX);
+            let lost = Run::new(first, end - first)
+                .iter()
+                .find(|page| !reached.contains(*page));
             let what = format!(
                 "{} pages are neither in use nor dead, this is the first",
                 self.report.pages - counted
             );
-            self.fault(lost, SPACE, &what);
+            self.fault(lost, TableId::SPACE, &what);
         }
     }
 }
 
 /// The trees the catalogue names, and why reading it ended early.
-pub(crate) fn named_tables(view: TreeView<'_, '_, '_>, catalogue: &Root) -> (Vec<(Table, Root)>, Option<Error>) {
+pub(crate) fn named_tables(view: TreeView<'_, '_, '_>, catalogue: &Root) -> (Vec<(TableId, Root)>, Option<Error>) {
     let mut tables = Vec::new();
     let read = scan(&view, catalogue, &[], |key, value| {
-        let record = Record::decode(value.bytes())?;
-        if key.len() != 8 {
-            return Err(Error::corrupt(u64::MAX, "key of the catalogue has a wrong size"));
-        }
-        tables.push((get_u64(key, 0).swap_bytes(), record.root));
+        let record = TableRecord::decode(value.bytes())?;
+        tables.push((catalogue::table_of_key(key)?, record.root));
         Ok(true)
     });
     (tables, read.err())
 }
 
-/// What the space tree and the tail together say is dead, by first page.
+/// What the space tree and the records behind it together say is dead, by first page.
 pub(crate) fn dead_extents<'s, S: PageSource<'s>>(
     source: &S,
     space: &Root,
-    tail: &[std::result::Result<Dead, (u64, u64)>],
-) -> Result<BTreeMap<u64, Dead>> {
+    changes: &[SpaceChange],
+) -> Result<BTreeMap<PageNo, Dead>> {
     let mut dead = BTreeMap::new();
     scan(source, space, &[], |key, value| {
         let d = decode_dead(key, value.bytes())?;
-        dead.insert(d.page, d);
+        dead.insert(d.extent.run.first, d);
         Ok(true)
     })?;
-    for change in tail {
+    for change in changes {
         match change {
-            Ok(d) => {
-                dead.insert(d.page, *d);
+            SpaceChange::Died(d) => {
+                dead.insert(d.extent.run.first, *d);
             }
-            Err((page, pages)) => remove(&mut dead, *page, *pages),
+            SpaceChange::Taken(run) => remove(&mut dead, *run),
         }
     }
     Ok(dead)
 }
 
-/// Takes `page..page + pages` out of the extents.
-fn remove(dead: &mut BTreeMap<u64, Dead>, page: u64, pages: u64) {
-    let end = page + pages;
-    while let Some((_, d)) = dead
-        .range(..end)
+/// Takes the pages of `taken` out of the extents.
+fn remove(dead: &mut BTreeMap<PageNo, Dead>, taken: Run) {
+    while let Some(d) = dead
+        .range(..taken.end())
         .next_back()
-        .map(|(k, d)| (*k, *d))
-        .filter(|(_, d)| d.page + d.pages > page)
+        .map(|(_, d)| *d)
+        .filter(|d| d.extent.run.end() > taken.first)
     {
-        dead.remove(&d.page);
-        if d.page + d.pages > end {
-            let pages = d.page + d.pages - end;
-            dead.insert(end, Dead { page: end, pages, ..d });
+        let run = d.extent.run;
+        dead.remove(&run.first);
+        let mut keep = |first: PageNo, end: PageNo| {
+            let extent = Extent {
+                run: Run::new(first, end - first),
+                ..d.extent
+            };
+            dead.insert(first, Dead { extent, ..d });
+        };
+        if run.end() > taken.end() {
+            keep(taken.end(), run.end());
         }
-        if d.page < page {
-            let pages = page - d.page;
-            dead.insert(d.page, Dead { pages, ..d });
+        if run.first < taken.first {
+            keep(run.first, taken.first);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Long jobs (check, backup, salvage): how they tell their progress, how they are cancelled, and how they read.
 
 use crate::error::{Error, Result};
+use crate::ids::{PageNo, Run};
 use crate::page::{PageSource, Ptr};
 use crate::util::crc32c;
 use std::cell::{Cell, RefCell};
@@ -118,7 +119,7 @@ impl<'s, S: PageSource<'s>> PageSource<'s> for Careful<'_, '_, S> {
 
     fn page(&self, ptr: &Ptr) -> Result<&'s [u8]> {
         self.job.advance(0)?;
-        let bytes = self.source.raw(ptr.page, self.page_size() as u64)?;
+        let bytes = self.source.raw(ptr.page.number(), self.page_size() as u64)?;
         if crc32c(bytes) != ptr.checksum {
             return Err(Error::corrupt(
                 ptr.page,
@@ -128,9 +129,12 @@ impl<'s, S: PageSource<'s>> PageSource<'s> for Careful<'_, '_, S> {
         Ok(bytes)
     }
 
-    fn piece(&self, page: u64, len: usize, checksum: u32) -> Result<&'s [u8]> {
+    fn piece(&self, page: PageNo, len: usize, checksum: u32) -> Result<&'s [u8]> {
         self.job.advance(0)?;
-        self.will_read(&mut std::iter::once((page, len.div_ceil(self.page_size()) as u64)));
+        self.will_read(&mut std::iter::once(Run::new(
+            page,
+            len.div_ceil(self.page_size()) as u64,
+        )));
         let bytes = self.source.raw(page, len as u64)?;
         if crc32c(bytes) != checksum {
             return Err(Error::corrupt(page, "checksum of a long value or key differs"));
@@ -138,11 +142,11 @@ impl<'s, S: PageSource<'s>> PageSource<'s> for Careful<'_, '_, S> {
         Ok(bytes)
     }
 
-    fn raw(&self, page: u64, len: u64) -> Result<&'s [u8]> {
+    fn raw(&self, page: PageNo, len: u64) -> Result<&'s [u8]> {
         self.source.raw(page, len)
     }
 
-    fn will_read(&self, runs: &mut dyn Iterator<Item = (u64, u64)>) {
+    fn will_read(&self, runs: &mut dyn Iterator<Item = Run>) {
         self.source.will_read(runs);
     }
 }

@@ -20,6 +20,7 @@ use super::search::{count_less_with, head, head_at};
 use super::suffix::{Suffix, REST};
 use super::{PageSource, Ptr, PAGE_MIN};
 use crate::error::Result;
+use crate::ids::{CommitId, PageRef, TableId};
 use crate::util::bytes::{get_u16, get_u32, get_u48, order, put_u16, put_u32, put_u48};
 use std::cmp::Ordering;
 
@@ -85,9 +86,9 @@ impl<'a> Branch<'a> {
     pub fn ptr(&self, i: usize) -> Ptr {
         let n = self.n;
         Ptr {
-            page: get_u48(self.page, HEADER + 4 * n + 6 * i),
+            page: PageRef::from_bits(get_u48(self.page, HEADER + 4 * n + 6 * i)),
             checksum: get_u32(self.page, HEADER + 10 * n + 4 * i),
-            birth: get_u48(self.page, HEADER + 14 * n + 6 * i),
+            birth: CommitId::new(get_u48(self.page, HEADER + 14 * n + 6 * i)),
             entries: get_u48(self.page, HEADER + 20 * n + 6 * i),
         }
     }
@@ -97,16 +98,16 @@ impl<'a> Branch<'a> {
     pub fn target(&self, i: usize) -> Ptr {
         let n = self.n;
         Ptr {
-            page: get_u48(self.page, HEADER + 4 * n + 6 * i),
+            page: PageRef::from_bits(get_u48(self.page, HEADER + 4 * n + 6 * i)),
             checksum: get_u32(self.page, HEADER + 10 * n + 4 * i),
             ..Ptr::default()
         }
     }
 
-    /// Page number of child `i`.
+    /// Where child `i` is.
     #[inline(always)]
-    pub fn child(&self, i: usize) -> u64 {
-        get_u48(self.page, HEADER + 4 * self.n + 6 * i)
+    pub fn child(&self, i: usize) -> PageRef {
+        PageRef::from_bits(get_u48(self.page, HEADER + 4 * self.n + 6 * i))
     }
 
     /// Entries below child `i`.
@@ -144,7 +145,7 @@ impl<'a> Branch<'a> {
 
     /// The child that holds `key`.
     #[inline(always)]
-    pub fn find<'s, S: PageSource<'s> + ?Sized>(&self, key: &[u8], number: u64, source: &S) -> Result<usize> {
+    pub fn find<'s, S: PageSource<'s> + ?Sized>(&self, key: &[u8], number: PageRef, source: &S) -> Result<usize> {
         self.find_with(plain(), key, number, source)
     }
 
@@ -154,7 +155,7 @@ impl<'a> Branch<'a> {
         &self,
         kernel: K,
         key: &[u8],
-        number: u64,
+        number: PageRef,
         source: &S,
     ) -> Result<usize> {
         let plen = header::prefix_len(self.page);
@@ -193,7 +194,7 @@ impl<'a> Branch<'a> {
         lo: usize,
         h: u32,
         suffix: &[u8],
-        number: u64,
+        number: PageRef,
         source: &S,
     ) -> Result<usize> {
         let mut lo = lo;
@@ -264,14 +265,14 @@ impl<'a> Branch<'a> {
     pub fn write_separator<'s, S: PageSource<'s> + ?Sized>(
         &self,
         i: usize,
-        number: u64,
+        number: PageRef,
         source: &S,
         out: &mut Vec<u8>,
     ) -> Result<()> {
         out.extend_from_slice(self.prefix());
         self.separator(i)
             .map_err(|d| d.at(number))?
-            .write_whole(source, out, number)
+            .write_whole(source, out, number.into())
     }
 
     /// Bytes in use.
@@ -321,7 +322,7 @@ pub fn branch_size(children: &[Child<'_>], drop: usize, prefix: usize) -> usize 
 
 /// Writes a branch of `children` (which fit: see [`branch_size`]). `prefix` ends with the `drop` bytes the separators
 /// begin with; the first child's separator is ignored.
-pub fn build_branch(page: &mut [u8], level: u8, table: u64, prefix: &[u8], children: &[Child<'_>], drop: usize) {
+pub fn build_branch(page: &mut [u8], level: u8, table: TableId, prefix: &[u8], children: &[Child<'_>], drop: usize) {
     header::begin(page, BRANCH, level, table, prefix);
     let n = children.len();
     let mut scratch = Vec::new();
@@ -401,9 +402,9 @@ fn write_second_heads(page: &mut [u8], n: usize) {
 /// Sets pointer `i` of a branch of `n` children.
 #[inline(always)]
 fn set_ptr(page: &mut [u8], n: usize, i: usize, ptr: &Ptr) {
-    put_u48(page, HEADER + 4 * n + 6 * i, ptr.page);
+    put_u48(page, HEADER + 4 * n + 6 * i, ptr.page.to_bits());
     put_u32(page, HEADER + 10 * n + 4 * i, ptr.checksum);
-    put_u48(page, HEADER + 14 * n + 6 * i, ptr.birth);
+    put_u48(page, HEADER + 14 * n + 6 * i, ptr.birth.get());
     put_u48(page, HEADER + 20 * n + 6 * i, ptr.entries);
 }
 
@@ -469,7 +470,10 @@ pub fn children_of<'a>(branch: &Branch<'a>, out: &mut Vec<Child<'a>>) -> std::re
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::PageNo;
     use crate::page::meta_pages;
+
+    const HERE: PageRef = PageRef::placed(PageNo::new(1));
 
     struct Nothing;
     impl PageSource<'static> for Nothing {
@@ -479,10 +483,10 @@ mod tests {
         fn page(&self, _: &Ptr) -> Result<&'static [u8]> {
             Err(crate::Error::NotFound)
         }
-        fn piece(&self, _: u64, _: usize, _: u32) -> Result<&'static [u8]> {
+        fn piece(&self, _: PageNo, _: usize, _: u32) -> Result<&'static [u8]> {
             Err(crate::Error::NotFound)
         }
-        fn raw(&self, _: u64, _: u64) -> Result<&'static [u8]> {
+        fn raw(&self, _: PageNo, _: u64) -> Result<&'static [u8]> {
             Err(crate::Error::NotFound)
         }
     }
@@ -515,7 +519,7 @@ mod tests {
             let mut chosen: Vec<_> = keys.iter().step_by(step).cloned().collect();
             chosen[0].clear();
             let ptr = |i: usize| Ptr {
-                page: i as u64,
+                page: PageNo::new(i as u64).into(),
                 ..Ptr::default()
             };
             let children: Vec<_> = chosen
@@ -527,15 +531,15 @@ mod tests {
                 })
                 .collect();
             let mut page = vec![0; 4096];
-            build_branch(&mut page, 2, 0, b"", &children, 0);
+            build_branch(&mut page, 2, TableId::MAIN, b"", &children, 0);
             let branch = Branch::new(&page).unwrap();
             assert!(branch.used() <= branch_size(&children, 0, 0));
             for k in &keys {
                 let want = chosen.iter().rposition(|s| s <= k).unwrap();
-                assert_eq!(branch.find(k, 1, &Nothing).unwrap(), want, "{k:?} of {chosen:?}");
+                assert_eq!(branch.find(k, HERE, &Nothing).unwrap(), want, "{k:?} of {chosen:?}");
                 let longer = [k, &b"\x07\x07"[..]].concat();
                 let want = chosen.iter().rposition(|s| *s <= longer).unwrap();
-                assert_eq!(branch.find(&longer, 1, &Nothing).unwrap(), want, "{longer:?}");
+                assert_eq!(branch.find(&longer, HERE, &Nothing).unwrap(), want, "{longer:?}");
             }
         }
     }
@@ -549,13 +553,13 @@ mod tests {
         let child = |i: usize| Child {
             separator: Suffix::of(&keys[i]),
             ptr: Ptr {
-                page: i as u64,
-                birth: 2 * i as u64,
+                page: PageNo::new(i as u64).into(),
+                birth: CommitId::new(2 * i as u64),
                 entries: 3 * i as u64,
                 checksum: i as u32,
             },
         };
-        build_branch(&mut page, 2, 7, b"", &[child(0), child(30)], 0);
+        build_branch(&mut page, 2, TableId::new(7), b"", &[child(0), child(30)], 0);
         let mut have = vec![0, 30];
         for step in 0..59usize {
             let i = (step * 37) % 59 + 1;
@@ -570,7 +574,7 @@ mod tests {
         for (at, i) in have.iter().enumerate() {
             assert_eq!(branch.ptr(at), child(*i).ptr);
             let mut out = Vec::new();
-            branch.write_separator(at, 1, &Nothing, &mut out).unwrap();
+            branch.write_separator(at, HERE, &Nothing, &mut out).unwrap();
             assert_eq!(&out, if at == 0 { &[][..] } else { &keys[*i] });
         }
     }

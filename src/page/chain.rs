@@ -12,8 +12,9 @@
 //! Data pages have no header: a value in one extent is contiguous in the map, however long.
 
 use super::header::Damage;
-use super::{Extent, PageSource, PIECE, U48_MAX};
+use super::{Extent, PageSource, PIECE};
 use crate::error::Result;
+use crate::ids::{CommitId, PageNo, Run, U48_MAX};
 use crate::util::bytes::{get_u32, get_u48, put_u32, put_u48, try_u32, try_u48};
 
 /// Most extents of a value.
@@ -66,8 +67,8 @@ impl Chain {
         let mut room = 0u64;
         for i in 0..count {
             let e = decode_extent(b, 8 + EXTENT * i).ok_or(BAD)?;
-            room += e.pages * page_size as u64;
-            if i + 1 < count && (e.pages * page_size as u64) % PIECE != 0 {
+            room += e.run.pages * page_size as u64;
+            if i + 1 < count && (e.run.pages * page_size as u64) % PIECE != 0 {
                 return Err(BAD);
             }
             extents.push(e);
@@ -86,7 +87,7 @@ impl Chain {
             let e = decode_extent(b, at).ok_or(BAD)?;
             let sum = try_u32(b, at + EXTENT).ok_or(BAD)?;
             let need = (4 * pieces(len)).div_ceil(page_size as u64);
-            if indexed != 1 || !needs_index(len) || e.pages != need || b.len() != at + EXTENT + 4 {
+            if indexed != 1 || !needs_index(len) || e.run.pages != need || b.len() != at + EXTENT + 4 {
                 return Err(BAD);
             }
             Sums::Index(e, sum)
@@ -133,19 +134,22 @@ impl Chain {
     fn sums<'x, 's: 'x, S: PageSource<'s> + ?Sized>(&'x self, source: &S) -> Result<&'x [u8]> {
         match &self.sums {
             Sums::Direct(b) => Ok(b),
-            Sums::Index(e, sum) => source.piece(e.page, 4 * pieces(self.len) as usize, *sum),
+            Sums::Index(e, sum) => source.piece(e.run.first, 4 * pieces(self.len) as usize, *sum),
         }
     }
 
     /// Piece `i`: first page and bytes.
-    fn locate(&self, i: u64, page_size: usize) -> Option<(u64, usize)> {
+    fn locate(&self, i: u64, page_size: usize) -> Option<(PageNo, usize)> {
         let per_page = PIECE / page_size as u64;
         let mut page = i * per_page;
         for e in &self.extents {
-            if page < e.pages {
-                return Some((e.page.checked_add(page)?, (self.len - i * PIECE).min(PIECE) as usize));
+            if page < e.run.pages {
+                return Some((
+                    e.run.first.checked_add(page)?,
+                    (self.len - i * PIECE).min(PIECE) as usize,
+                ));
             }
-            page -= e.pages;
+            page -= e.run.pages;
         }
         None
     }
@@ -155,7 +159,7 @@ impl Chain {
         let sum = get_u32(self.sums(source)?, 4 * i as usize);
         let (page, len) = self
             .locate(i, source.page_size())
-            .ok_or_else(|| Damage("piece outside its extents").at(u64::MAX))?;
+            .ok_or_else(|| Damage("piece outside its extents").at(None))?;
         source.piece(page, len, sum)
     }
 
@@ -165,7 +169,7 @@ impl Chain {
             return Ok(None);
         }
         // The bounds first: a hostile length must not make us walk far.
-        let whole = source.raw(self.extents[0].page, self.len)?;
+        let whole = source.raw(self.extents[0].run.first, self.len)?;
         for i in 0..pieces(self.len) {
             self.piece(i, source)?;
         }
@@ -192,18 +196,17 @@ impl Chain {
 fn decode_extent(b: &[u8], at: usize) -> Option<Extent> {
     let b = b.get(at..at + EXTENT)?;
     let e = Extent {
-        page: get_u48(b, 0),
-        pages: get_u32(b, 6) as u64,
-        birth: get_u48(b, 10),
+        run: Run::new(PageNo::new(get_u48(b, 0)), get_u32(b, 6).into()),
+        birth: CommitId::new(get_u48(b, 10)),
     };
-    (e.pages > 0).then_some(e)
+    (e.run.pages > 0).then_some(e)
 }
 
 fn encode_extent(b: &mut [u8], at: usize, e: &Extent) {
-    debug_assert!(e.page <= U48_MAX && e.pages <= u32::MAX as u64);
-    put_u48(b, at, e.page);
-    put_u32(b, at + 6, e.pages as u32);
-    put_u48(b, at + 10, e.birth);
+    debug_assert!(e.run.first.get() <= U48_MAX && e.run.pages <= u32::MAX as u64);
+    put_u48(b, at, e.run.first.get());
+    put_u32(b, at + 6, e.run.pages as u32);
+    put_u48(b, at + 10, e.birth.get());
 }
 
 #[cfg(test)]
@@ -212,7 +215,10 @@ mod tests {
 
     #[test]
     fn descriptions_round_trip_and_reject_cuts() {
-        let e = |page, pages| Extent { page, pages, birth: 9 };
+        let e = |page, pages| Extent {
+            run: Run::new(PageNo::new(page), pages),
+            birth: CommitId::new(9),
+        };
         let direct = Chain {
             len: 3 * PIECE + 5,
             extents: vec![e(100, 512), e(7, 257)],

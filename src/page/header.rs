@@ -17,6 +17,7 @@
 //! ```
 
 use super::PAGE_MAX;
+use crate::ids::{PageNo, TableId};
 use crate::util::bytes::{get_u16, get_u64, put_u16, put_u64};
 
 /// Bytes of the header.
@@ -39,9 +40,9 @@ pub const HEAD2: u8 = 2;
 pub struct Damage(pub &'static str);
 
 impl Damage {
-    /// As an error at `page`.
+    /// As an error at `page` (`None`: at no page in particular).
     #[cold]
-    pub fn at(self, page: u64) -> crate::Error {
+    pub fn at(self, page: impl Into<Option<PageNo>>) -> crate::Error {
         crate::Error::corrupt(page, self.0)
     }
 }
@@ -83,8 +84,8 @@ pub fn garbage(page: &[u8]) -> usize {
 }
 /// Table the page was written for.
 #[inline(always)]
-pub fn table(page: &[u8]) -> u64 {
-    get_u64(page, 16)
+pub fn table(page: &[u8]) -> TableId {
+    TableId::new(get_u64(page, 16))
 }
 /// The stored prefix.
 #[inline(always)]
@@ -93,13 +94,13 @@ pub fn prefix(page: &[u8]) -> &[u8] {
 }
 
 /// Begins a page in `page`: header fields, zeros elsewhere up to the arrays' start, and the prefix at the end.
-pub fn begin(page: &mut [u8], kind: u8, level: u8, table: u64, prefix: &[u8]) {
+pub fn begin(page: &mut [u8], kind: u8, level: u8, table: TableId, prefix: &[u8]) {
     debug_assert!(prefix.len() <= PREFIX_MAX && page.len() <= PAGE_MAX);
     page[..HEADER].fill(0);
     page[0] = kind;
     page[1] = level;
     page[2] = prefix.len() as u8;
-    put_u64(page, 16, table);
+    put_u64(page, 16, table.get());
     let at = page.len() - prefix.len();
     page[at..].copy_from_slice(prefix);
 }

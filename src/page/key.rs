@@ -9,6 +9,7 @@ use super::header::HEADER;
 use super::leaf::{Leaf, Stored, LONG, RECORD};
 use super::PageSource;
 use crate::error::Result;
+use crate::ids::PageRef;
 use crate::util::prefetch::prefetch;
 
 /// Bytes behind a key that may be overwritten while it is put together.
@@ -252,7 +253,7 @@ impl<'a> Leaf<'a> {
     pub fn entry<'s, S: PageSource<'s> + ?Sized>(
         &self,
         i: usize,
-        number: u64,
+        number: PageRef,
         source: &S,
         key: &mut KeyBuf,
     ) -> Result<Stored<'a>> {

@@ -25,6 +25,7 @@ use super::search::{count_less_with, head, head_at};
 use super::suffix::{Suffix, REST};
 use super::{PageSource, PAGE_MIN};
 use crate::error::Result;
+use crate::ids::PageRef;
 use crate::util::bytes::{get_u16, get_u32, get_u64, same};
 use crate::util::prefetch::prefetch;
 use std::cmp::Ordering;
@@ -240,7 +241,7 @@ impl<'a> Leaf<'a> {
     pub fn key<'s, S: PageSource<'s> + ?Sized>(
         &self,
         i: usize,
-        number: u64,
+        number: PageRef,
         source: &S,
         out: &mut Vec<u8>,
     ) -> Result<()> {
@@ -251,7 +252,7 @@ impl<'a> Leaf<'a> {
         }
         self.slotted_suffix(i)
             .map_err(|d| d.at(number))?
-            .write_whole(source, out, number)
+            .write_whole(source, out, number.into())
     }
 
     /// Where `key` is: its position if present. `fingerprint` is the key's.
@@ -260,7 +261,7 @@ impl<'a> Leaf<'a> {
         &self,
         key: &[u8],
         fingerprint: u8,
-        number: u64,
+        number: PageRef,
         source: &S,
     ) -> Result<Option<usize>> {
         self.find_with(plain(), key, fingerprint, number, source)
@@ -273,7 +274,7 @@ impl<'a> Leaf<'a> {
         kernel: K,
         key: &[u8],
         fingerprint: u8,
-        number: u64,
+        number: PageRef,
         source: &S,
     ) -> Result<Option<usize>> {
         let plen = header::prefix_len(self.page);
@@ -340,7 +341,7 @@ impl<'a> Leaf<'a> {
         aimed: usize,
         key: &[u8],
         fingerprint: u8,
-        number: u64,
+        number: PageRef,
         source: &S,
     ) -> Result<Option<usize>> {
         let suffix = key.get(header::prefix_len(self.page)..).unwrap_or(&[]);
@@ -362,7 +363,7 @@ impl<'a> Leaf<'a> {
         mut from: usize,
         suffix: &[u8],
         fingerprint: u8,
-        number: u64,
+        number: PageRef,
         source: &S,
     ) -> Result<Option<usize>> {
         while let Some(i) = self.candidate(kernel, from, suffix, fingerprint) {
@@ -408,7 +409,13 @@ impl<'a> Leaf<'a> {
 
     /// Whether the key of entry `i`, whose head is that of `suffix`, is the searched one.
     #[inline(always)]
-    fn holds<'s, S: PageSource<'s> + ?Sized>(&self, i: usize, suffix: &[u8], number: u64, source: &S) -> Result<bool> {
+    fn holds<'s, S: PageSource<'s> + ?Sized>(
+        &self,
+        i: usize,
+        suffix: &[u8],
+        number: PageRef,
+        source: &S,
+    ) -> Result<bool> {
         let stored = self.slotted_suffix(i).map_err(|d| d.at(number))?;
         if stored.long {
             return Ok(stored.cmp_tail(suffix, source)? == Ordering::Equal);
@@ -421,7 +428,7 @@ impl<'a> Leaf<'a> {
     pub fn position<'s, S: PageSource<'s> + ?Sized>(
         &self,
         key: &[u8],
-        number: u64,
+        number: PageRef,
         source: &S,
     ) -> Result<std::result::Result<usize, usize>> {
         self.position_with(plain(), key, number, source)
@@ -433,7 +440,7 @@ impl<'a> Leaf<'a> {
         &self,
         kernel: K,
         key: &[u8],
-        number: u64,
+        number: PageRef,
         source: &S,
     ) -> Result<std::result::Result<usize, usize>> {
         let plen = header::prefix_len(self.page);
@@ -532,13 +539,13 @@ impl<'a> Leaf<'a> {
         } else if x >= last {
             self.n - 1
         } else {
-            self.guess(x, first, last)
+            self.interpolate(x, first, last)
         }
     }
 
     /// Where interpolation between the first and the last element expects `t`, which lies between them.
     #[inline(always)]
-    fn guess(&self, t: u64, first: u64, last: u64) -> usize {
+    fn interpolate(&self, t: u64, first: u64, last: u64) -> usize {
         // Both differences lose the same number of bits, so that the product fits.
         let lose = 16u32.saturating_sub((last - first).leading_zeros());
         let (way, all) = ((t - first) >> lose, ((last - first) >> lose).max(1));
@@ -564,7 +571,7 @@ impl<'a> Leaf<'a> {
         if t > last {
             return n;
         }
-        let at = self.guess(t, first, last).saturating_sub(W / 2).min(n - W);
+        let at = self.interpolate(t, first, last).saturating_sub(W / 2).min(n - W);
         let all = u32::MAX >> (32 - W);
         let Some(less) = window(at) else { return 0 };
         if less == all {

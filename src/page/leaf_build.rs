@@ -4,6 +4,7 @@ use super::header::{self, CHECK_PREFIX, DENSE, HEADER, LEAF};
 use super::leaf::{Leaf, Stored, LONG, RECORD, SLOT};
 use super::search::head;
 use super::suffix::Suffix;
+use crate::ids::TableId;
 use crate::util::bytes::put_u16;
 use crate::util::hash::fingerprint;
 
@@ -163,7 +164,7 @@ impl Filling {
 /// `None`: they do not fit.
 pub fn build_whole(
     page: &mut [u8],
-    table: u64,
+    table: TableId,
     prefix: &[u8],
     entries: &[Whole<'_>],
     filling: &Filling,
@@ -224,7 +225,7 @@ fn begin_heap(page: &mut [u8], n: usize, end: usize, bytes: usize) -> usize {
 
 /// Writes a leaf of `entries` (which fit: see [`leaf_size`]) into `page`. `prefix` ends with the `drop` bytes the
 /// suffixes begin with.
-pub fn build_leaf(page: &mut [u8], table: u64, prefix: &[u8], entries: &[Entry<'_>], drop: usize) {
+pub fn build_leaf(page: &mut [u8], table: TableId, prefix: &[u8], entries: &[Entry<'_>], drop: usize) {
     if let Some(shape) = dense_shape(entries, drop) {
         return build_dense(page, table, prefix, entries, drop, shape);
     }
@@ -283,7 +284,7 @@ pub(super) fn write_record(page: &mut [u8], at: usize, suffix: &Suffix<'_>, valu
 
 fn build_dense(
     page: &mut [u8],
-    table: u64,
+    table: TableId,
     prefix: &[u8],
     entries: &[Entry<'_>],
     drop: usize,
@@ -300,7 +301,7 @@ fn build_dense(
 }
 
 /// All of a dense leaf but its entries.
-fn begin_dense(page: &mut [u8], table: u64, prefix: &[u8], n: usize, (width, class, value): (usize, usize, usize)) {
+fn begin_dense(page: &mut [u8], table: TableId, prefix: &[u8], n: usize, (width, class, value): (usize, usize, usize)) {
     header::begin(page, DENSE, 1, table, prefix);
     page[10] = width as u8;
     page[11] = class as u8;
@@ -389,7 +390,11 @@ pub fn dense_bytes(leaf: &Leaf<'_>) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::{PageNo, PageRef};
     use crate::page::{PageSource, Ptr};
+
+    const TABLE: TableId = TableId::new(5);
+    const HERE: PageRef = PageRef::placed(PageNo::new(1));
 
     struct Nothing;
     impl PageSource<'static> for Nothing {
@@ -399,10 +404,10 @@ mod tests {
         fn page(&self, _: &Ptr) -> crate::Result<&'static [u8]> {
             Err(crate::Error::NotFound)
         }
-        fn piece(&self, _: u64, _: usize, _: u32) -> crate::Result<&'static [u8]> {
+        fn piece(&self, _: PageNo, _: usize, _: u32) -> crate::Result<&'static [u8]> {
             Err(crate::Error::NotFound)
         }
-        fn raw(&self, _: u64, _: u64) -> crate::Result<&'static [u8]> {
+        fn raw(&self, _: PageNo, _: u64) -> crate::Result<&'static [u8]> {
             Err(crate::Error::NotFound)
         }
     }
@@ -422,20 +427,20 @@ mod tests {
         for drop in 0..=3 {
             let prefix = &keys[0][..drop];
             assert!(leaf_size(&e, drop, drop) <= 4096);
-            build_leaf(&mut page, 5, prefix, &e, drop);
+            build_leaf(&mut page, TABLE, prefix, &e, drop);
             let leaf = Leaf::new(&page).unwrap();
             assert_eq!(leaf.is_dense(), dense);
             assert_eq!(leaf.used(), leaf_size(&e, drop, drop));
             check_whole(&page, keys, prefix);
             for p in probes.iter().chain(keys).filter(|p| p.starts_with(prefix)) {
                 let want = keys.binary_search(p);
-                assert_eq!(leaf.position(p, 1, &Nothing).unwrap(), want, "{p:?}");
-                assert_eq!(leaf.find(p, fingerprint(p), 1, &Nothing).unwrap(), want.ok());
+                assert_eq!(leaf.position(p, HERE, &Nothing).unwrap(), want, "{p:?}");
+                assert_eq!(leaf.find(p, fingerprint(p), HERE, &Nothing).unwrap(), want.ok());
             }
             let mut out = Vec::new();
             for (i, k) in keys.iter().enumerate() {
                 out.clear();
-                leaf.key(i, 1, &Nothing, &mut out).unwrap();
+                leaf.key(i, HERE, &Nothing, &mut out).unwrap();
                 assert_eq!(&out, k);
                 assert_eq!(leaf.value(i), Ok(Stored::Inline(b"v")));
             }
@@ -453,7 +458,7 @@ mod tests {
             })
             .collect();
         let mut other = vec![1; 4096];
-        let size = build_whole(&mut other, 5, prefix, &whole, &Filling::of(&whole, prefix.len()));
+        let size = build_whole(&mut other, TABLE, prefix, &whole, &Filling::of(&whole, prefix.len()));
         assert_eq!(size, Some(Leaf::new(page).unwrap().used()));
         assert!(other == page);
     }
@@ -493,12 +498,16 @@ mod tests {
     fn check_dense(keys: &[Vec<u8>], probes: &[Vec<u8>]) {
         let mut page = vec![0; 4096];
         let e = entries(keys);
-        build_leaf(&mut page, 5, b"pre", &e, 3);
+        build_leaf(&mut page, TABLE, b"pre", &e, 3);
         check_whole(&page, keys, b"pre");
         let leaf = Leaf::new(&page).unwrap();
         assert!(leaf.is_dense());
         for p in probes.iter().filter(|p| p.len() >= 3) {
-            assert_eq!(leaf.position(p, 1, &Nothing).unwrap(), keys.binary_search(p), "{p:?}");
+            assert_eq!(
+                leaf.position(p, HERE, &Nothing).unwrap(),
+                keys.binary_search(p),
+                "{p:?}"
+            );
         }
     }
 }

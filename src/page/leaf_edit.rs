@@ -176,6 +176,7 @@ fn compact(page: &mut [u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::TableId;
     use crate::page::leaf_build::{build_leaf, entries_of, Entry};
 
     /// Random inserts, removals and overwrites against a sorted vector; both kinds of leaf.
@@ -197,11 +198,17 @@ mod tests {
                     fingerprint: k[0],
                     value: Stored::Inline(b"12345678"),
                 };
-                build_leaf(&mut page, 0, b"p", &[entry(b"\x00aaa"), entry(b"\xFFbbb")], 0);
+                build_leaf(
+                    &mut page,
+                    TableId::MAIN,
+                    b"p",
+                    &[entry(b"\x00aaa"), entry(b"\xFFbbb")],
+                    0,
+                );
                 model.push((b"\x00aaa".to_vec(), b"12345678".to_vec()));
                 model.push((b"\xFFbbb".to_vec(), b"12345678".to_vec()));
             } else {
-                header::begin(&mut page, header::LEAF, 1, 0, b"p");
+                header::begin(&mut page, header::LEAF, 1, TableId::MAIN, b"p");
             }
             for _ in 0..20000 {
                 let len = if dense { 4 } else { rnd(12) as usize };

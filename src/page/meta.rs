@@ -34,13 +34,14 @@
 //! u8 1: long values or keys may be below.
 //! The tail's records are described in `pager/tail.rs`.
 
-use super::{Ptr, Root, META_BYTES, PAGE_MAX, PAGE_MIN, U48_MAX};
+use super::{Extent, Ptr, Root, Roots, META_BYTES, PAGE_MAX, PAGE_MIN};
 use crate::error::{Error, Result};
+use crate::ids::{CommitId, PageNo, PageRef, Run};
 use crate::util::bytes::{get_u16, get_u32, get_u48, get_u64, put_u16, put_u32, put_u48, put_u64};
 use crate::util::crc32c;
 
 /// Bytes of a slot.
-pub const SLOT: usize = 4096;
+pub const SLOT_BYTES: usize = 4096;
 /// Slots.
 pub const SLOTS: usize = 4;
 /// Bytes that a medium writes whole or not at all: nothing larger, slots included, is taken to be atomic. The first so
@@ -58,21 +59,17 @@ pub const TAIL_MAX: usize = CRC_AT - TAIL_AT;
 pub const SPILL_BYTES: usize = 24;
 
 const TAIL_AT: usize = 172;
-const CRC_AT: usize = SLOT - 4;
+const CRC_AT: usize = SLOT_BYTES - 4;
 
 /// An extent that holds records which do not fit into a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Spill {
-    /// First page.
-    pub page: u64,
-    /// Pages.
-    pub pages: u64,
+    /// Its pages, and the commit that wrote them.
+    pub extent: Extent,
     /// Bytes used, from the first page's start on.
     pub bytes: u32,
     /// CRC-32C of those bytes.
     pub checksum: u32,
-    /// Commit that wrote it.
-    pub birth: u64,
 }
 
 /// One slot's content.
@@ -89,23 +86,19 @@ pub struct Meta {
     /// UUID of the file.
     pub uuid: [u8; 16],
     /// Commit id.
-    pub id: u64,
+    pub id: CommitId,
     /// Commit that was durable when this was written.
-    pub base: u64,
+    pub base: CommitId,
     /// Newest commit whose changes the space tree holds.
-    pub folded: u64,
+    pub folded: CommitId,
     /// Nanoseconds since 1970.
     pub time: u64,
     /// Pages of the file.
     pub pages: u64,
     /// Dead pages among them.
     pub dead: u64,
-    /// Tree of the default table.
-    pub main: Root,
-    /// Catalogue tree.
-    pub catalogue: Root,
-    /// Tree of dead extents.
-    pub space: Root,
+    /// Roots of the commit's trees.
+    pub roots: Roots,
     /// Where older records are.
     pub spills: Vec<Spill>,
     /// Newer records.
@@ -130,8 +123,8 @@ impl Meta {
     ///
     /// # Panics
     /// If the tail is longer than [`TAIL_MAX`].
-    pub fn encode(&self) -> Box<[u8; SLOT]> {
-        let mut b = Box::new([0; SLOT]);
+    pub fn encode(&self) -> Box<[u8; SLOT_BYTES]> {
+        let mut b = Box::new([0; SLOT_BYTES]);
         self.write(&mut b);
         b
     }
@@ -140,7 +133,7 @@ impl Meta {
     ///
     /// # Panics
     /// If the tail is longer than [`TAIL_MAX`].
-    pub fn write(&self, b: &mut [u8; SLOT]) {
+    pub fn write(&self, b: &mut [u8; SLOT_BYTES]) {
         let before = TAIL_AT + SPILL_BYTES * usize::from(get_u16(b, 168)) + usize::from(get_u16(b, 170));
         b[..8].copy_from_slice(&MAGIC);
         put_u32(&mut b[..], 8, VERSION);
@@ -151,22 +144,23 @@ impl Meta {
         b[28] = 1;
         b[29] = 4;
         b[32..48].copy_from_slice(&self.uuid);
-        let numbers = [self.id, self.base, self.folded, self.time, self.pages, self.dead];
+        let [id, base, folded] = [self.id, self.base, self.folded].map(CommitId::get);
+        let numbers = [id, base, folded, self.time, self.pages, self.dead];
         for (i, number) in numbers.into_iter().enumerate() {
             put_u64(&mut b[..], 48 + 8 * i, number);
         }
-        for (i, root) in [&self.main, &self.catalogue, &self.space].into_iter().enumerate() {
+        for (i, root) in self.roots.all().into_iter().enumerate() {
             put_root(&mut b[96 + 24 * i..120 + 24 * i], root);
         }
         put_u16(&mut b[..], 168, self.spills.len() as u16);
         put_u16(&mut b[..], 170, self.inline.len() as u16);
         let mut at = TAIL_AT;
         for spill in &self.spills {
-            put_u48(&mut b[..], at, spill.page);
-            put_u32(&mut b[..], at + 6, spill.pages as u32);
+            put_u48(&mut b[..], at, spill.extent.run.first.get());
+            put_u32(&mut b[..], at + 6, spill.extent.run.pages as u32);
             put_u32(&mut b[..], at + 10, spill.bytes);
             put_u32(&mut b[..], at + 14, spill.checksum);
-            put_u48(&mut b[..], at + 18, spill.birth);
+            put_u48(&mut b[..], at + 18, spill.extent.birth.get());
             at += SPILL_BYTES;
         }
         assert!(at + self.inline.len() <= CRC_AT, "the tail is too long for its slot");
@@ -181,7 +175,7 @@ impl Meta {
     ///
     /// # Errors
     /// `TooNew`, `TooOld`; `Corrupt` when the checksum fits and the content cannot be (no crash does that).
-    pub fn decode(b: &[u8; SLOT]) -> Result<Slot> {
+    pub fn decode(b: &[u8; SLOT_BYTES]) -> Result<Slot> {
         if b[..8] != MAGIC {
             return Ok(if b[..SECTOR].iter().all(|x| *x == 0) {
                 Slot::Empty
@@ -213,15 +207,13 @@ impl Meta {
             may: get_u32(b, 20),
             page_size: get_u32(b, 24),
             uuid: std::array::from_fn(|i| b[32 + i]),
-            id: get_u64(b, 48),
-            base: get_u64(b, 56),
-            folded: get_u64(b, 64),
+            id: CommitId::new(get_u64(b, 48)),
+            base: CommitId::new(get_u64(b, 56)),
+            folded: CommitId::new(get_u64(b, 64)),
             time: get_u64(b, 72),
             pages: get_u64(b, 80),
             dead: get_u64(b, 88),
-            main: get_root(&b[96..120]),
-            catalogue: get_root(&b[120..144]),
-            space: get_root(&b[144..168]),
+            roots: Roots::from_all(std::array::from_fn(|i| get_root(&b[96 + 24 * i..120 + 24 * i]))),
             spills: Vec::new(),
             inline: Vec::new(),
         };
@@ -232,21 +224,21 @@ impl Meta {
     }
 
     /// Checks the fields against each other, and reads the tail's frame.
-    fn with_tail(mut self, b: &[u8; SLOT]) -> Result<Slot> {
-        let wrong = |what| Err(Error::corrupt(0, what));
+    fn with_tail(mut self, b: &[u8; SLOT_BYTES]) -> Result<Slot> {
+        let wrong = |what| Err(Error::corrupt(PageNo::new(0), what));
         let size = self.page_size as usize;
         if !size.is_power_of_two() || !(PAGE_MIN..=PAGE_MAX).contains(&size) {
             return wrong("meta slot: impossible page size");
         }
-        if self.id == 0 || self.id > U48_MAX || self.base >= self.id || self.folded >= self.id {
+        if self.id == CommitId::NONE || self.id > CommitId::MAX || self.base >= self.id || self.folded >= self.id {
             return wrong("meta slot: impossible commit ids");
         }
         let first = super::meta_pages(size);
         if self.pages < first || self.dead > self.pages - first {
             return wrong("meta slot: impossible page count");
         }
-        for root in [&self.main, &self.catalogue, &self.space] {
-            let inside = (first..self.pages).contains(&root.ptr.page) && root.ptr.birth <= self.id;
+        for root in self.roots.all() {
+            let inside = (first..self.pages).contains(&root.ptr.page.number().get()) && root.ptr.birth <= self.id;
             if root.height > HEIGHT_MAX
                 || (root.height > 0 && !inside)
                 || (root.height == 0 && *root != Root::default())
@@ -261,14 +253,16 @@ impl Meta {
         let mut at = TAIL_AT;
         for _ in 0..spills {
             let spill = Spill {
-                page: get_u48(b, at),
-                pages: get_u32(b, at + 6).into(),
+                extent: Extent {
+                    run: Run::new(PageNo::new(get_u48(b, at)), get_u32(b, at + 6).into()),
+                    birth: CommitId::new(get_u48(b, at + 18)),
+                },
                 bytes: get_u32(b, at + 10),
                 checksum: get_u32(b, at + 14),
-                birth: get_u48(b, at + 18),
             };
-            let inside = spill.page >= first && spill.page.saturating_add(spill.pages) <= self.pages;
-            if !inside || u64::from(spill.bytes) > spill.pages * size as u64 || spill.birth > self.id {
+            let Extent { run, birth } = spill.extent;
+            let inside = run.first.get() >= first && run.end().get() <= self.pages;
+            if !inside || u64::from(spill.bytes) > run.pages * size as u64 || birth > self.id {
                 return wrong("meta slot: impossible spilled extent");
             }
             self.spills.push(spill);
@@ -288,8 +282,8 @@ impl Meta {
 }
 
 fn put_root(b: &mut [u8], root: &Root) {
-    put_u48(b, 0, root.ptr.page);
-    put_u48(b, 6, root.ptr.birth);
+    put_u48(b, 0, root.ptr.page.to_bits());
+    put_u48(b, 6, root.ptr.birth.get());
     put_u48(b, 12, root.ptr.entries);
     put_u32(b, 18, root.ptr.checksum);
     b[22] = root.height;
@@ -299,8 +293,8 @@ fn put_root(b: &mut [u8], root: &Root) {
 fn get_root(b: &[u8]) -> Root {
     Root {
         ptr: Ptr {
-            page: get_u48(b, 0),
-            birth: get_u48(b, 6),
+            page: PageRef::from_bits(get_u48(b, 0)),
+            birth: CommitId::new(get_u48(b, 6)),
             entries: get_u48(b, 12),
             checksum: get_u32(b, 18),
         },
@@ -316,8 +310,8 @@ mod tests {
     fn sample() -> Meta {
         let root = |page| Root {
             ptr: Ptr {
-                page,
-                birth: 7,
+                page: PageNo::new(page).into(),
+                birth: CommitId::new(7),
                 entries: 3,
                 checksum: 0xABCD_EF01,
             },
@@ -327,22 +321,21 @@ mod tests {
         Meta {
             page_size: 4096,
             uuid: [9; 16],
-            id: 8,
-            base: 6,
-            folded: 2,
+            id: CommitId::new(8),
+            base: CommitId::new(6),
+            folded: CommitId::new(2),
             time: 1,
             pages: 50,
             dead: 4,
-            main: root(10),
-            catalogue: root(11),
-            space: root(12),
+            roots: Roots::from_all([10, 11, 12].map(root)),
             may: 1 << 31,
             spills: vec![Spill {
-                page: 20,
-                pages: 2,
+                extent: Extent {
+                    run: Run::new(PageNo::new(20), 2),
+                    birth: CommitId::new(8),
+                },
                 bytes: 5000,
                 checksum: 77,
-                birth: 8,
             }],
             inline: vec![1, 2, 3],
             ..Meta::default()
@@ -354,20 +347,20 @@ mod tests {
         let meta = sample();
         let b = meta.encode();
         assert!(matches!(Meta::decode(&b), Ok(Slot::Valid(m)) if *m == meta));
-        let mut over = [0; SLOT];
+        let mut over = [0; SLOT_BYTES];
         for inline in [vec![7; 2000], vec![8; 3000], Vec::new(), vec![1, 2, 3]] {
             Meta { inline, ..meta.clone() }.write(&mut over);
         }
         assert!(over == *b, "what was there before shows");
         assert!(meta.fits(50 * 4096) && !meta.fits(50 * 4096 - 1));
-        assert!(matches!(Meta::decode(&[0; SLOT]), Ok(Slot::Empty)));
-        assert!(matches!(Meta::decode(&[7; SLOT]), Ok(Slot::Foreign)));
+        assert!(matches!(Meta::decode(&[0; SLOT_BYTES]), Ok(Slot::Empty)));
+        assert!(matches!(Meta::decode(&[7; SLOT_BYTES]), Ok(Slot::Foreign)));
     }
 
     #[test]
     fn every_flipped_bit_is_noticed() {
         let good = *sample().encode();
-        for bit in 0..SLOT * 8 {
+        for bit in 0..SLOT_BYTES * 8 {
             let mut b = good;
             b[bit / 8] ^= 1 << (bit % 8);
             assert!(!matches!(Meta::decode(&b), Ok(Slot::Valid(_)) | Err(_)), "bit {bit}");

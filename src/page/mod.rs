@@ -33,6 +33,7 @@ pub mod search;
 pub mod suffix;
 
 use crate::error::Result;
+use crate::ids::{CommitId, PageNo, PageRef, Run};
 
 /// Smallest page size in bytes, and the default.
 pub const PAGE_MIN: usize = 4096;
@@ -44,12 +45,6 @@ pub const META_BYTES: u64 = 4 * 4096;
 pub const PIECE: u64 = 1 << 20;
 /// Longest key in bytes.
 pub const KEY_MAX: usize = 2 << 20;
-/// Bit of a page number in memory: the page is private to a write transaction and the rest is its arena slot. Never in
-/// the file.
-pub const PRIVATE: u64 = 1 << 47;
-/// Largest page number, birth or entry count the 48-bit fields of the format hold (page numbers have one bit less).
-pub const U48_MAX: u64 = (1 << 48) - 1;
-
 /// Pages that the meta slots occupy at this page size.
 pub fn meta_pages(page_size: usize) -> u64 {
     META_BYTES.div_ceil(page_size as u64)
@@ -58,22 +53,14 @@ pub fn meta_pages(page_size: usize) -> u64 {
 /// Pointer to a tree page: where it is, when it was written, what is below it, and what its bytes must sum to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Ptr {
-    /// Page number, or [`PRIVATE`] | arena slot.
-    pub page: u64,
+    /// Where the page is.
+    pub page: PageRef,
     /// Commit that wrote the page.
-    pub birth: u64,
+    pub birth: CommitId,
     /// Entries in the leaves below.
     pub entries: u64,
     /// CRC-32C of the page.
     pub checksum: u32,
-}
-
-impl Ptr {
-    /// Whether the page is private to the running write transaction.
-    #[inline(always)]
-    pub fn is_private(&self) -> bool {
-        self.page & PRIVATE != 0
-    }
 }
 
 /// Root of a tree. `height` 0: no page at all, an empty tree; 1: the root is a leaf.
@@ -87,16 +74,40 @@ pub struct Root {
     pub has_long: bool,
 }
 
+/// The roots of a commit's trees: all that leads to its data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Roots {
+    /// Tree of the default table.
+    pub main: Root,
+    /// Catalogue tree: the named tables.
+    pub catalogue: Root,
+    /// Tree of dead extents.
+    pub space: Root,
+}
+
+impl Roots {
+    /// How many there are.
+    pub const COUNT: usize = 3;
+
+    /// All of them, in the order in which they are stored.
+    pub fn all(&self) -> [&Root; Roots::COUNT] {
+        [&self.main, &self.catalogue, &self.space]
+    }
+
+    /// From all of them, in the order in which they are stored.
+    pub fn from_all([main, catalogue, space]: [Root; Roots::COUNT]) -> Roots {
+        Roots { main, catalogue, space }
+    }
+}
+
 /// A run of contiguous pages holding one value, a part of one, or the rest of a long key. No header: payload from the
 /// first byte, zeros behind the end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Extent {
-    /// First page.
-    pub page: u64,
-    /// Pages.
-    pub pages: u64,
+    /// Its pages.
+    pub run: Run,
     /// Commit that wrote it.
-    pub birth: u64,
+    pub birth: CommitId,
 }
 
 /// Where pages are read from: the map through one snapshot's eyes, a write transaction, or a `HashMap` in a test. The
@@ -127,7 +138,7 @@ pub trait PageSource<'a> {
 
     /// As [`PageSource::peek`], by what it needs of a pointer.
     #[inline(always)]
-    fn peek_at(&self, page: u64, checksum: u32) -> Option<&'a [u8]> {
+    fn peek_at(&self, page: PageRef, checksum: u32) -> Option<&'a [u8]> {
         self.peek(&Ptr {
             page,
             checksum,
@@ -137,31 +148,31 @@ pub trait PageSource<'a> {
 
     /// Hints that the first `bytes` bytes of `page` will be read soon.
     #[inline(always)]
-    fn prefetch(&self, page: u64, bytes: usize) {
+    fn prefetch(&self, page: PageRef, bytes: usize) {
         let _ = (page, bytes);
     }
 
     /// Hints that the `lines` cache lines from byte `from` of `page` on will be read soon.
     #[inline(always)]
-    fn prefetch_at(&self, page: u64, from: usize, lines: usize) {
+    fn prefetch_at(&self, page: PageRef, from: usize, lines: usize) {
         let _ = (page, from, lines);
     }
 
-    /// Says that these runs (page, pages) will be read. If they do not seem to be in memory, all are asked for at once, and
+    /// Says that these runs will be read. If they do not seem to be in memory, all are asked for at once, and
     /// so is what lies between near ones.
-    fn will_read(&self, runs: &mut dyn Iterator<Item = (u64, u64)>) {
+    fn will_read(&self, runs: &mut dyn Iterator<Item = Run>) {
         let _ = runs;
     }
 
     /// What leaves are like, where lookups through this source take note of it.
     #[inline(always)]
-    fn guess(&self) -> Option<&'a hint::leaf::LeafHints> {
+    fn leaf_hints(&self) -> Option<&'a hint::leaf::LeafHints> {
         None
     }
 
     /// Where leaves lie in a row, where lookups through this source take note of it.
     #[inline(always)]
-    fn rows(&self) -> hint::branch::BranchHints<'a> {
+    fn branch_hints(&self) -> hint::branch::BranchHints<'a> {
         hint::branch::BranchHints::default()
     }
 
@@ -169,13 +180,13 @@ pub trait PageSource<'a> {
     ///
     /// # Errors
     /// `Corrupt` when the range leaves the file or the checksum differs.
-    fn piece(&self, page: u64, len: usize, checksum: u32) -> Result<&'a [u8]>;
+    fn piece(&self, page: PageNo, len: usize, checksum: u32) -> Result<&'a [u8]>;
 
     /// `len` bytes from the start of `page` on, bounds checked only: for a whole extent whose pieces were verified.
     ///
     /// # Errors
     /// `Corrupt` when the range leaves the file.
-    fn raw(&self, page: u64, len: u64) -> Result<&'a [u8]>;
+    fn raw(&self, page: PageNo, len: u64) -> Result<&'a [u8]>;
 }
 
 /// How long pages are expected to live.
@@ -190,20 +201,19 @@ pub enum Life {
 /// Where a write transaction gets pages and gives them back. All of it is undone by not committing.
 pub trait PageSink {
     /// The id this transaction's commit will have: the birth of every page placed through it.
-    fn birth(&self) -> u64;
+    fn birth(&self) -> CommitId;
 
     /// Allocates one run of 1 to `want` contiguous pages (the longest sensible one: callers ask again for the rest).
-    /// Returns (first page, pages).
     ///
     /// # Errors
     /// `NoSpace`, `Limit`.
-    fn take(&mut self, want: u64, life: Life) -> Result<(u64, u64)>;
+    fn take(&mut self, want: u64, life: Life) -> Result<Run>;
 
     /// Allocates exactly `pages` contiguous pages, growing the file if no hole fits.
     ///
     /// # Errors
     /// `NoSpace`, `Limit`.
-    fn take_exact(&mut self, pages: u64) -> Result<u64>;
+    fn take_exact(&mut self, pages: u64) -> Result<Run>;
 
     /// Writes whole tree pages one after the other from `page` on, into pages taken before; `sums[i]` is the CRC-32C of
     /// `parts[i]` (kept for the commit record, so that nothing is summed twice). They can be read through a [`PageSource`]
@@ -211,16 +221,16 @@ pub trait PageSink {
     ///
     /// # Errors
     /// `NoSpace`, `Io`.
-    fn write_pages(&mut self, page: u64, parts: &[&[u8]], sums: &[u32]) -> Result<()>;
+    fn write_pages(&mut self, page: PageNo, parts: &[&[u8]], sums: &[u32]) -> Result<()>;
 
     /// Writes one piece (at most [`PIECE`] bytes, payload without a header) from the start of `page` on, and zeros to
     /// the end of its last page; `checksum` is the CRC-32C of `bytes`.
     ///
     /// # Errors
     /// `NoSpace`, `Io`.
-    fn write_piece(&mut self, page: u64, bytes: &[u8], checksum: u32) -> Result<()>;
+    fn write_piece(&mut self, page: PageNo, bytes: &[u8], checksum: u32) -> Result<()>;
 
-    /// Tells that this transaction no longer refers to the pages. Those it took itself (`birth` is its own) can be
+    /// Tells that this transaction no longer refers to the pages. Those it took itself (their birth is its own) can be
     /// taken again at once, others when no reader and no recoverable commit needs them.
-    fn release(&mut self, page: u64, pages: u64, birth: u64);
+    fn release(&mut self, extent: Extent);
 }

@@ -16,6 +16,7 @@ use super::header::Damage;
 use super::search::head;
 use super::{Extent, PageSource, KEY_MAX, PIECE};
 use crate::error::{Error, Result};
+use crate::ids::{CommitId, PageNo, Run};
 use crate::util::bytes::{common_prefix, get_u32, get_u48, order, put_u32, put_u48};
 use std::cmp::Ordering;
 
@@ -36,9 +37,9 @@ pub struct Rest {
     /// Length of the whole key.
     pub key_len: usize,
     /// First page.
-    pub page: u64,
+    pub page: PageNo,
     /// Commit that wrote it.
-    pub birth: u64,
+    pub birth: CommitId,
     /// Checksums of its pieces.
     pub checksums: [u32; 2],
 }
@@ -51,8 +52,8 @@ impl Rest {
         }
         let rest = Rest {
             key_len: get_u32(b, 0) as usize,
-            page: get_u48(b, 4),
-            birth: get_u48(b, 10),
+            page: PageNo::new(get_u48(b, 4)),
+            birth: CommitId::new(get_u48(b, 10)),
             checksums: [get_u32(b, 16), get_u32(b, 20)],
         };
         if rest.key_len <= KEEP || rest.key_len > KEY_MAX {
@@ -65,8 +66,8 @@ impl Rest {
     pub fn encode(&self) -> [u8; REST] {
         let mut b = [0; REST];
         put_u32(&mut b, 0, self.key_len as u32);
-        put_u48(&mut b, 4, self.page);
-        put_u48(&mut b, 10, self.birth);
+        put_u48(&mut b, 4, self.page.get());
+        put_u48(&mut b, 10, self.birth.get());
         put_u32(&mut b, 16, self.checksums[0]);
         put_u32(&mut b, 20, self.checksums[1]);
         b
@@ -85,8 +86,7 @@ impl Rest {
     /// Its pages.
     pub fn extent(&self, page_size: usize) -> Extent {
         Extent {
-            page: self.page,
-            pages: (self.len() as u64).div_ceil(page_size as u64),
+            run: Run::new(self.page, (self.len() as u64).div_ceil(page_size as u64)),
             birth: self.birth,
         }
     }
@@ -191,7 +191,12 @@ impl<'a> Suffix<'a> {
     }
 
     /// Appends the whole key from the suffix on, the rest of a long one included.
-    pub fn write_whole<'s, S: PageSource<'s> + ?Sized>(&self, source: &S, out: &mut Vec<u8>, page: u64) -> Result<()> {
+    pub fn write_whole<'s, S: PageSource<'s> + ?Sized>(
+        &self,
+        source: &S,
+        out: &mut Vec<u8>,
+        page: Option<PageNo>,
+    ) -> Result<()> {
         self.write_to(out);
         if let Some(rest) = self.rest().map_err(|d| d.at(page))? {
             out.extend_from_slice(rest.read(source)?);
@@ -223,7 +228,7 @@ impl<'a> Suffix<'a> {
         }
         let rest = self
             .rest()
-            .map_err(|d| d.at(u64::MAX))?
+            .map_err(|d| d.at(None))?
             .ok_or(Error::Invalid("not a long key"))?;
         Ok(rest.read(source)?.cmp(&other[inline.len()..]))
     }
@@ -253,8 +258,8 @@ impl<'a> Suffix<'a> {
     #[cold]
     fn common_slow<'s, S: PageSource<'s> + ?Sized>(&self, other: &Suffix<'_>, source: &S) -> Result<usize> {
         let (mut a, mut b) = (Vec::new(), Vec::new());
-        self.write_whole(source, &mut a, u64::MAX)?;
-        other.write_whole(source, &mut b, u64::MAX)?;
+        self.write_whole(source, &mut a, None)?;
+        other.write_whole(source, &mut b, None)?;
         Ok(common_prefix(&a, &b))
     }
 }

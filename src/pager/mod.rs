@@ -39,7 +39,8 @@ mod space;
 mod view;
 mod write_lock;
 
-pub use commit::{dead_changes, Change, Image};
+pub use crate::page::Roots;
+pub use commit::{dead_changes, Image, SpaceChange};
 pub use open::{open_file, open_memory, CreateMode};
 pub use page_writer::PageWriter;
 pub use readers::{ReaderInfo, Snapshot};
@@ -50,9 +51,10 @@ use crate::error::{Error, Result};
 use crate::file::map::Atomics;
 use crate::file::peers::Peers;
 use crate::file::{fork, Mapped, Storage};
+use crate::ids::{CommitId, PageNo};
 use crate::page::hint::branch::ROWS;
 use crate::page::hint::leaf::LeafHints;
-use crate::page::{meta_pages, Root, PAGE_MAX, PAGE_MIN};
+use crate::page::{meta_pages, Extent, PAGE_MAX, PAGE_MIN};
 use crate::util::seeded::{self, Bug};
 use commit::Turns;
 use parking_lot::{Condvar, Mutex};
@@ -66,14 +68,12 @@ use write_lock::WriteState;
 /// What a snapshot sees.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Descriptor {
-    /// Commit id.
-    pub id: u64,
+    /// The commit.
+    pub id: CommitId,
     /// Pages of the file then.
     pub pages: u64,
-    /// Tree of the default table.
-    pub main: Root,
-    /// Catalogue tree: named tables.
-    pub catalogue: Root,
+    /// Its trees.
+    pub roots: Roots,
 }
 
 /// How long to wait for a lock.
@@ -124,7 +124,7 @@ pub enum Verify {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Recovery {
     /// Commit that is current now.
-    pub id: u64,
+    pub id: CommitId,
     /// Newer, incomplete commits that were discarded.
     pub discarded: u32,
 }
@@ -141,13 +141,13 @@ pub struct FileStat {
     /// Pages that died but are still held by a reader or an undurable commit, as far as known.
     pub pending_pages: u64,
     /// Newest visible commit.
-    pub visible: u64,
+    pub visible: CommitId,
     /// Newest durable commit.
-    pub durable: u64,
+    pub durable: CommitId,
     /// Readers registered.
     pub readers: u32,
     /// Oldest commit held by a reader (`visible` if none).
-    pub oldest: u64,
+    pub oldest: CommitId,
 }
 
 /// One environment's file: the only owner of its `Storage`. Shared by every handle and transaction.
@@ -195,29 +195,17 @@ impl std::fmt::Debug for Pager {
     }
 }
 
-/// The roots a commit publishes.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Roots {
-    /// Tree of the default table.
-    pub main: Root,
-    /// Catalogue tree.
-    pub catalogue: Root,
-    /// Hidden tree of dead extents.
-    pub space: Root,
+/// A dead extent: pages that died and may be reused by and by. What the space tree holds, keyed by first page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Dead {
+    /// The pages, which never cross a zone border, and the commit that wrote them.
+    pub extent: Extent,
+    /// Commit from which on they are not referenced.
+    pub death: CommitId,
 }
 
-/// A dead extent: pages that died and may be reused by and by. What the space tree holds, keyed by first page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Dead {
-    /// First page.
-    pub page: u64,
-    /// Pages; an extent never crosses a zone border.
-    pub pages: u64,
-    /// Commit that wrote them.
-    pub birth: u64,
-    /// Commit from which on they are not referenced.
-    pub death: u64,
-}
+/// The page that errors name when a meta slot is to blame.
+const META_PAGE: PageNo = PageNo::new(0);
 
 /// Pages of a zone: the unit in which a writer loads dead extents.
 pub const ZONE_PAGES: u64 = 1 << 16;
@@ -358,8 +346,7 @@ impl Pager {
         let desc = Descriptor {
             id: meta.id,
             pages: meta.pages,
-            main: meta.main,
-            catalogue: meta.catalogue,
+            roots: meta.roots,
         };
         let seat = CommitSlot {
             id: meta.id,
@@ -379,7 +366,7 @@ impl Pager {
 
     /// What the leaves were like that ended transactions looked into.
     #[inline(always)]
-    pub fn guess(&self) -> &LeafHints {
+    pub fn leaf_hints(&self) -> &LeafHints {
         &self.guess
     }
 
@@ -414,8 +401,8 @@ impl Pager {
 
     /// First page behind the meta slots.
     #[inline(always)]
-    fn first_page(&self) -> u64 {
-        meta_pages(self.page_size)
+    fn first_page(&self) -> PageNo {
+        PageNo::new(meta_pages(self.page_size))
     }
 
     /// The newest visible commit, without holding it.

@@ -7,14 +7,14 @@
 //! the largest hole. Overwriting at random in an aged file at 1.5 times its live size needs half the writes it needs at
 //! 1.2 times, so up to there growing is preferred to many small holes.
 
-use super::commit::{Freed, Run};
-use super::space::zone_of;
-use super::space::Ranges;
+use super::commit::WrittenRun;
+use super::space::RunSet;
 use super::write_lock::WriteState;
-use super::{Dead, Descriptor, Pager, View, Wait, ZONE_PAGES};
+use super::{shared, Dead, Descriptor, Pager, View, Wait, ZONE_PAGES};
 use crate::error::{Error, Result};
-use crate::page::meta::{SECTOR, SLOT, SLOTS};
-use crate::page::{Life, PageSink, Root, META_BYTES, PAGE_MAX, PIECE, PRIVATE, U48_MAX};
+use crate::ids::{CommitId, PageNo, Run};
+use crate::page::meta::{SECTOR, SLOTS, SLOT_BYTES};
+use crate::page::{Extent, Life, PageSink, META_BYTES, PAGE_MAX, PIECE};
 use crate::util::crc32c;
 use crate::util::seeded::{self, Bug};
 use std::collections::BTreeMap;
@@ -68,13 +68,13 @@ impl Written {
 pub struct PageWriter {
     pub(super) pager: Arc<Pager>,
     pub(super) state: Box<WriteState>,
-    pub(super) id: u64,
-    /// End of the file as this transaction sees it, in pages.
-    pub(super) end: u64,
+    pub(super) id: CommitId,
+    /// End of the file as this transaction sees it.
+    pub(super) end: PageNo,
     /// Pages taken and not given back.
-    pub(super) own: Ranges,
-    pub(super) freed: Vec<Freed>,
-    pub(super) written: BTreeMap<u64, Written>,
+    pub(super) own: RunSet,
+    pub(super) freed: Vec<Extent>,
+    pub(super) written: BTreeMap<PageNo, Written>,
     pub(super) bytes: u64,
     /// The data must be durable before the slot is written, because it is not listed.
     pub(super) sync_first: bool,
@@ -82,7 +82,7 @@ pub struct PageWriter {
     synced_alone: bool,
     pub(super) folding: bool,
     pub(super) done: bool,
-    pub(super) damage: Option<(u64, &'static str)>,
+    pub(super) damage: Option<(Option<PageNo>, &'static str)>,
 }
 
 impl Pager {
@@ -107,8 +107,8 @@ impl PageWriter {
     fn on(pager: &Arc<Pager>, mut state: Box<WriteState>) -> PageWriter {
         PageWriter {
             pager: pager.clone(),
-            id: 0,
-            end: state.tip.pages,
+            id: CommitId::NONE,
+            end: PageNo::new(state.tip.pages),
             own: std::mem::take(&mut state.own),
             state,
             freed: Vec::new(),
@@ -127,12 +127,14 @@ impl PageWriter {
         self.erase_rejected()?;
         let pager = self.pager.clone();
         pager.catch_up(&mut self.state)?;
-        self.end = self.state.tip.pages;
+        self.end = self.tip_end();
         // Writers that were killed left gaps: the descriptor of the tip must not be overwritten before another is there.
-        let next = pager.shared.next_id().load(SeqCst);
-        let clash = next % super::shared::RING == self.state.tip.id % super::shared::RING;
-        self.id = next + u64::from(clash);
-        if self.id > U48_MAX {
+        let next = pager.shared.next_id().get();
+        self.id = match shared::share_descriptor(next, self.state.tip.id) {
+            true => next.next(),
+            false => next,
+        };
+        if self.id > CommitId::MAX {
             return Err(Error::Limit(
                 "commit ids are used up; copy the database into a new file",
             ));
@@ -152,7 +154,7 @@ impl PageWriter {
         let storage = &self.pager.storage;
         let erased = (0..SLOTS)
             .filter(|slot| slots >> slot & 1 != 0)
-            .try_for_each(|slot| storage.write_at((slot * SLOT) as u64, &[0; SECTOR]));
+            .try_for_each(|slot| storage.write_at((slot * SLOT_BYTES) as u64, &[0; SECTOR]));
         if let Err(error) = erased.and_then(|()| storage.sync()) {
             self.pager.poison();
             return Err(error);
@@ -181,9 +183,9 @@ impl PageWriter {
         self.pager.view(u64::MAX)
     }
 
-    /// Root of the space tree at the tip.
-    pub fn space_root(&self) -> Root {
-        self.state.space_root
+    /// The page behind the last one of the commit this transaction builds on.
+    pub(super) fn tip_end(&self) -> PageNo {
+        PageNo::new(self.state.tip.pages)
     }
 
     /// Zones (at most 2) worth loading before pages are allocated, because little is known to be free.
@@ -207,12 +209,12 @@ impl PageWriter {
         } = &mut *self.state;
         let records = tail.records().filter(|r| r.id > *folded).map(|r| &**r);
         if space.load(zone, &dead, tip.pages, records).is_none() {
-            self.damage = Some((u64::MAX, "the space tree contradicts itself"));
+            self.damage = Some((None, "the space tree contradicts itself"));
             return;
         }
         self.refresh();
-        for (page, pages) in self.own.iter() {
-            self.state.space.pool.remove(page, pages);
+        for run in self.own.iter() {
+            self.state.space.pool.remove(run);
         }
     }
 
@@ -220,7 +222,7 @@ impl PageWriter {
     /// remove the key). The caller applies them to the space tree within this commit.
     ///
     /// It is time when much has piled up, or when the slot is nearly full and little would be written.
-    pub fn fold(&mut self) -> Option<Vec<(u64, Option<Dead>)>> {
+    pub fn fold(&mut self) -> Option<Vec<(PageNo, Option<Dead>)>> {
         let state = &mut self.state;
         if !state.space.foldable() {
             return None;
@@ -251,28 +253,29 @@ impl PageWriter {
         // As of the tip: what this transaction adds replaces other pages, mostly.
         let kept = self.state.tip.pages.saturating_sub(space.known()) + space.held();
         let large = len >= HOLE_GOOD || 2 * len >= want && want > WHOLE_MAX;
-        large || (self.end + want) * 2 > kept * 3
+        large || (self.end.get() + want) * 2 > kept * 3
     }
 
-    fn claim(&mut self, page: u64, pages: u64) -> u64 {
-        self.state.space.pool.remove(page, pages);
-        self.own.insert(page, pages);
-        page
+    fn claim(&mut self, run: Run) -> Run {
+        self.state.space.pool.remove(run);
+        self.own.insert(run);
+        run
     }
 
     /// Takes pages at the end of the file, beginning with free ones that lie there already.
-    fn grow(&mut self, want: u64) -> Result<u64> {
+    fn grow(&mut self, want: u64) -> Result<Run> {
         let pool = &self.state.space.pool;
-        let page = match pool.last() {
-            Some((page, pages)) if page + pages == self.end => page,
+        let first = match pool.last() {
+            Some(last) if last.end() == self.end => last.first,
             _ => self.end,
         };
-        let end = page.checked_add(want).filter(|end| *end < PRIVATE);
-        let bytes = end.and_then(|end| end.checked_mul(self.pager.page_size as u64));
+        let run = Run::new(first, want);
+        let end = run.checked_end().filter(|end| *end < PageNo::END);
+        let bytes = end.and_then(|end| end.get().checked_mul(self.pager.page_size as u64));
         match (end, bytes) {
             (Some(end), Some(bytes)) if bytes <= self.pager.memory.reserved() => {
                 self.end = self.end.max(end);
-                Ok(self.claim(page, want))
+                Ok(self.claim(run))
             }
             _ => Err(Error::Limit(
                 "the file would outgrow the address range reserved for it; open it again",
@@ -281,8 +284,8 @@ impl PageWriter {
     }
 
     /// Forgets what was written to pages that are given back or written again.
-    fn forget_written(&mut self, page: u64, pages: u64) {
-        let end = page + pages;
+    fn forget_written(&mut self, run: Run) {
+        let (page, end) = (run.first, run.end());
         while let Some((&from, entry)) = self.written.range_mut(..end).next_back() {
             let to = from + entry.pages();
             if to <= page {
@@ -296,7 +299,7 @@ impl PageWriter {
                     } else {
                         Vec::new()
                     };
-                    sums.truncate(page.saturating_sub(from) as usize);
+                    sums.truncate(page.checked_sub(from).unwrap_or(0) as usize);
                     if sums.is_empty() {
                         self.written.remove(&from);
                     }
@@ -320,19 +323,21 @@ impl PageWriter {
     }
 
     /// Writes into pages of this transaction.
-    pub(super) fn write(&mut self, page: u64, pages: u64, parts: &[&[u8]]) -> Result<()> {
-        if !self.own.contains(page, pages) {
+    pub(super) fn write(&mut self, run: Run, parts: &[&[u8]]) -> Result<()> {
+        let end = run.end().get();
+        if !self.own.contains(run) {
             return Err(Error::Panic("a page was written that was not taken".into()));
         }
-        for tag in &self.pager.tags.all()[page as usize..(page + pages) as usize] {
+        for tag in &self.pager.tags.all()[run.first.get() as usize..end as usize] {
             tag.store(0, Relaxed);
         }
-        let at = page * self.pager.page_size as u64;
-        self.grow_ahead(page + pages, pages);
-        self.pager.storage.writev_at(at, parts)?;
-        self.pager.file_pages.fetch_max(page + pages, SeqCst);
+        self.grow_ahead(run);
+        self.pager
+            .storage
+            .writev_at(run.first.offset(self.pager.page_size), parts)?;
+        self.pager.file_pages.fetch_max(end, SeqCst);
         let before = self.bytes;
-        self.bytes += pages * self.pager.page_size as u64;
+        self.bytes += run.pages * self.pager.page_size as u64;
         if before / BEGIN_SYNC != self.bytes / BEGIN_SYNC {
             self.pager.storage.begin_sync();
         }
@@ -345,16 +350,17 @@ impl PageWriter {
 
     /// If a small write reaches behind the end of the file: makes the file longer than it needs to be. Nothing depends on
     /// it: where there is no room, the write itself will tell. Not for the small rests of a large transaction.
-    fn grow_ahead(&self, end: u64, pages: u64) {
+    fn grow_ahead(&self, run: Run) {
         let (pager, size) = (&*self.pager, self.pager.page_size as u64);
-        if end <= pager.file_pages.load(SeqCst) || self.bytes + pages * size > AHEAD_WRITE {
+        let end = run.end();
+        if end.get() <= pager.file_pages.load(SeqCst) || self.bytes + run.pages * size > AHEAD_WRITE {
             return;
         }
         // Another process may have done it.
         let there = pager.storage.len().unwrap_or(0);
-        let from = self.end.max(end) * size;
+        let from = self.end.max(end).offset(pager.page_size);
         let to = (from + (from / 8).clamp(AHEAD_MIN, AHEAD_MAX)).next_multiple_of(AHEAD_MIN);
-        let there = match there >= end * size {
+        let there = match there >= end.offset(pager.page_size) {
             true => there,
             false if to > pager.memory.reserved() => return,
             false => pager.storage.fill(from, to).unwrap_or(0),
@@ -364,42 +370,39 @@ impl PageWriter {
 
     /// Gives back what the file is longer than the newest commit needs. Only for the last one who has it open.
     pub fn trim(&self) -> Result<()> {
-        let (pager, size) = (&*self.pager, self.pager.page_size as u64);
-        let pages = self.state.tip.pages;
-        let need = if pages > pager.first_page() {
-            pages * size
+        let (pager, end) = (&*self.pager, self.tip_end());
+        let need = if end > pager.first_page() {
+            end.offset(pager.page_size)
         } else {
             META_BYTES
         };
         if pager.storage.len()? > need {
             // Before: a view must not reach what is gone.
-            pager.file_pages.store(pages, SeqCst);
+            pager.file_pages.store(end.get(), SeqCst);
             pager.storage.set_len(need)?;
         }
         Ok(())
     }
 
     /// The runs written, for the record.
-    pub(super) fn runs(&self) -> Vec<Run> {
+    pub(super) fn runs(&self) -> Vec<WrittenRun> {
         if self.sync_first {
             return Vec::new();
         }
         let mut bytes = Vec::new();
-        let run = |(page, written): (&u64, &Written)| match written {
+        let run = |(&first, written): (&PageNo, &Written)| match written {
             Written::Pages(sums) => {
                 bytes.clear();
                 bytes.reserve(4 * sums.len());
                 sums.iter().for_each(|s| bytes.extend_from_slice(&s.to_le_bytes()));
-                Run {
-                    page: *page,
-                    pages: sums.len() as u64,
+                WrittenRun {
+                    run: Run::new(first, sums.len() as u64),
                     piece: 0,
                     checksum: crc32c(&bytes),
                 }
             }
-            Written::Piece { pages, bytes, checksum } => Run {
-                page: *page,
-                pages: *pages,
+            Written::Piece { pages, bytes, checksum } => WrittenRun {
+                run: Run::new(first, *pages),
                 piece: *bytes,
                 checksum: *checksum,
             },
@@ -411,15 +414,15 @@ impl PageWriter {
     pub(super) fn check_freed(&mut self) -> Result<()> {
         self.freed.sort_unstable();
         let mut end = self.pager.first_page();
-        for f in &self.freed {
-            let next = f.page.saturating_add(f.pages);
-            let zones = zone_of(f.pages) < u64::from(u32::MAX) / ZONE_PAGES;
-            if f.page < end || next > self.state.tip.pages || !zones || f.birth >= self.id {
-                self.damage = Some((f.page, "a page was released twice, or is outside the file"));
-            } else if self.state.space.overlaps(f.page, f.pages) {
-                self.damage = Some((f.page, "a page in use was listed as dead"));
+        for Extent { run, birth } in &self.freed {
+            let zones = run.pages / ZONE_PAGES < u64::from(u32::MAX) / ZONE_PAGES;
+            let next = run.checked_end().filter(|next| *next <= self.tip_end());
+            if run.first < end || next.is_none() || !zones || *birth >= self.id {
+                self.damage = Some((Some(run.first), "a page was released twice, or is outside the file"));
+            } else if self.state.space.overlaps(*run) {
+                self.damage = Some((Some(run.first), "a page in use was listed as dead"));
             }
-            end = next;
+            end = next.unwrap_or(PageNo::END);
         }
         match self.damage {
             Some((page, what)) => Err(Error::corrupt(page, what)),
@@ -429,48 +432,49 @@ impl PageWriter {
 }
 
 impl PageSink for PageWriter {
-    fn birth(&self) -> u64 {
+    fn birth(&self) -> CommitId {
         self.id
     }
 
-    fn take(&mut self, want: u64, life: Life) -> Result<(u64, u64)> {
+    fn take(&mut self, want: u64, life: Life) -> Result<Run> {
         if want == 0 {
             return Err(Error::Invalid("no pages were asked for"));
         }
         let pool = &self.state.space.pool;
-        if let Some((page, _)) = pool.best_fit(want) {
-            return Ok((self.claim(page, want), want));
+        if let Some(hole) = pool.best_fit(want) {
+            return Ok(self.claim(Run::new(hole.first, want)));
         }
-        if let Some((page, pages)) = pool.largest() {
-            if self.hole_will_do(pages, want, life) {
-                return Ok((self.claim(page, pages), pages));
+        if let Some(hole) = pool.largest() {
+            if self.hole_will_do(hole.pages, want, life) {
+                return Ok(self.claim(hole));
             }
         }
-        Ok((self.grow(want)?, want))
+        self.grow(want)
     }
 
-    fn take_exact(&mut self, pages: u64) -> Result<u64> {
+    fn take_exact(&mut self, pages: u64) -> Result<Run> {
         if pages == 0 {
             return Err(Error::Invalid("no pages were asked for"));
         }
         match self.state.space.pool.best_fit(pages) {
-            Some((page, _)) => Ok(self.claim(page, pages)),
+            Some(hole) => Ok(self.claim(Run::new(hole.first, pages))),
             None => self.grow(pages),
         }
     }
 
-    fn write_pages(&mut self, page: u64, parts: &[&[u8]], sums: &[u32]) -> Result<()> {
+    fn write_pages(&mut self, page: PageNo, parts: &[&[u8]], sums: &[u32]) -> Result<()> {
         let size = self.pager.page_size;
         if parts.len() != sums.len() || parts.iter().any(|part| part.len() != size) {
             return Err(Error::Panic("pages and their sums do not match".into()));
         }
-        self.forget_written(page, parts.len() as u64);
-        self.write(page, parts.len() as u64, parts)?;
+        let run = Run::new(page, parts.len() as u64);
+        self.forget_written(run);
+        self.write(run, parts)?;
         if self.sync_first {
             return Ok(());
         }
         match self.written.range_mut(..page).next_back() {
-            Some((from, Written::Pages(before))) if from + before.len() as u64 == page => {
+            Some((from, Written::Pages(before))) if *from + before.len() as u64 == page => {
                 before.extend_from_slice(sums)
             }
             _ => {
@@ -480,18 +484,19 @@ impl PageSink for PageWriter {
         Ok(())
     }
 
-    fn write_piece(&mut self, page: u64, bytes: &[u8], checksum: u32) -> Result<()> {
+    fn write_piece(&mut self, page: PageNo, bytes: &[u8], checksum: u32) -> Result<()> {
         static ZEROS: [u8; PAGE_MAX] = [0; PAGE_MAX];
         let size = self.pager.page_size;
         if bytes.is_empty() || bytes.len() as u64 > PIECE {
             return Err(Error::Panic("a piece must have 1 byte to 1 MiB".into()));
         }
         let pages = bytes.len().div_ceil(size);
-        self.forget_written(page, pages as u64);
-        self.write(page, pages as u64, &[bytes, &ZEROS[..pages * size - bytes.len()]])?;
+        let run = Run::new(page, pages as u64);
+        self.forget_written(run);
+        self.write(run, &[bytes, &ZEROS[..pages * size - bytes.len()]])?;
         if !self.sync_first {
             let piece = Written::Piece {
-                pages: pages as u64,
+                pages: run.pages,
                 bytes: bytes.len() as u64,
                 checksum,
             };
@@ -500,18 +505,22 @@ impl PageSink for PageWriter {
         Ok(())
     }
 
-    fn release(&mut self, page: u64, pages: u64, birth: u64) {
-        if pages == 0 {
+    fn release(&mut self, extent: Extent) {
+        let run = extent.run;
+        if run.pages == 0 {
             return;
         }
-        if birth != self.id {
-            self.freed.push(Freed { page, pages, birth });
-        } else if self.own.contains(page, pages) {
-            self.own.remove(page, pages);
-            self.forget_written(page, pages);
-            self.state.space.pool.insert(page, pages);
+        if extent.birth != self.id {
+            self.freed.push(extent);
+        } else if self.own.contains(run) {
+            self.own.remove(run);
+            self.forget_written(run);
+            self.state.space.pool.insert(run);
         } else {
-            self.damage = Some((page, "a page was released that this transaction did not take"));
+            self.damage = Some((
+                Some(run.first),
+                "a page was released that this transaction did not take",
+            ));
         }
     }
 }
@@ -520,11 +529,11 @@ impl Drop for PageWriter {
     fn drop(&mut self) {
         let mut state = std::mem::take(&mut self.state);
         if !self.done {
-            for (page, pages) in self.own.iter() {
-                state.space.pool.insert(page, pages);
+            for run in self.own.iter() {
+                state.space.pool.insert(run);
             }
-            let beyond = state.tip.pages;
-            state.space.pool.remove(beyond, self.end - beyond);
+            let beyond = PageNo::new(state.tip.pages);
+            state.space.pool.remove(Run::new(beyond, self.end - beyond));
         }
         self.own.clear();
         state.own = std::mem::take(&mut self.own);

@@ -3,6 +3,7 @@
 use super::view::Kept;
 use super::{Descriptor, Pager, View};
 use crate::error::{Error, Result};
+use crate::ids::CommitId;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ pub struct ReaderInfo {
     /// The system's number of its process.
     pub pid: u32,
     /// Commit that it sees.
-    pub id: u64,
+    pub id: CommitId,
     /// Milliseconds since it began (or was moved to that commit).
     pub age_ms: u64,
     /// Pages that nobody else sees and that are kept for it, as far as this process knows (0 while somebody writes).
@@ -45,7 +46,7 @@ impl Pager {
         let slot = match self.shared.register_in(&mut desc) {
             Ok(slot) => slot,
             Err(_) => {
-                self.reap(u64::MAX);
+                self.reap(None);
                 self.shared.register_in(&mut desc)?
             }
         };
@@ -78,15 +79,15 @@ impl Pager {
     }
 
     /// Commits held by readers of all processes, ascending, once per reader.
-    pub fn held(&self) -> Vec<u64> {
+    pub fn held(&self) -> Vec<CommitId> {
         self.shared.held()
     }
 
     /// Every reader of the database, the oldest snapshot first. Those of processes that died are ended first.
     pub fn readers(&self) -> Vec<ReaderInfo> {
-        self.reap(u64::MAX);
+        self.reap(None);
         let seat = self.seat.lock();
-        let kept = |id: u64| seat.as_ref().map_or(0, |state| state.space.kept_for(id));
+        let kept = |id| seat.as_ref().map_or(0, |state| state.space.kept_for(id));
         let mut readers: Vec<ReaderInfo> = self
             .shared
             .readers()
@@ -102,9 +103,9 @@ impl Pager {
         readers
     }
 
-    /// Ends the readers of dead processes that hold commits before `id`.
-    pub(super) fn reap(&self, id: u64) {
-        for process in self.shared.holders(id) {
+    /// Ends the readers of dead processes, those that hold commits before `before` if that is told.
+    pub(super) fn reap(&self, before: Option<CommitId>) {
+        for process in self.shared.holders(before) {
             // Without locks nobody is known to be dead.
             let _ = self.peers.reap(process, &mut || self.shared.clear(process));
         }
@@ -123,10 +124,7 @@ impl Pager {
         self.file_pages.fetch_max(there, SeqCst);
         match there >= pages {
             true => Ok(()),
-            false => Err(Error::corrupt(
-                u64::MAX,
-                "the file is shorter than its newest commit says",
-            )),
+            false => Err(Error::corrupt(None, "the file is shorter than its newest commit says")),
         }
     }
 

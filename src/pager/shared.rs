@@ -23,7 +23,8 @@ use super::Descriptor;
 use crate::error::{Error, Result};
 use crate::file::map::Atomics;
 use crate::file::peers::{HEADER, PROCESSES};
-use crate::page::{Ptr, Root, U48_MAX};
+use crate::ids::{CommitId, PageRef, U48_MAX};
+use crate::page::{Ptr, Root, Roots};
 use crate::util::atomic::AtomicU64;
 use crate::util::seeded::{self, Bug};
 use std::cell::Cell;
@@ -36,7 +37,7 @@ pub(super) const READERS: usize = 8192;
 const LINES: usize = READERS / 8;
 /// Descriptors kept.
 pub(super) const RING: u64 = 64;
-const RING_WORDS: usize = 11;
+const RING_WORDS: usize = 15;
 
 /// Where things are, in words behind the header. What is written by different parties lies in different cache lines.
 mod at {
@@ -68,20 +69,20 @@ pub(super) const WORDS: usize = HEADER + at::END;
 /// A commit's id and the meta slot it is in, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct CommitSlot {
-    /// Commit id; 0: none.
-    pub id: u64,
+    /// The commit; none if there is no such commit.
+    pub id: CommitId,
     /// Slot, 0 to 3.
     pub slot: usize,
 }
 
 impl CommitSlot {
     fn word(self) -> u64 {
-        self.id << 2 | self.slot as u64
+        self.id.get() << 2 | self.slot as u64
     }
 
     fn of(word: u64) -> CommitSlot {
         CommitSlot {
-            id: word >> 2,
+            id: CommitId::new(word >> 2),
             slot: (word & 3) as usize,
         }
     }
@@ -103,6 +104,28 @@ impl CommitSlotWord<'_> {
     }
 }
 
+/// A word that holds a commit's id.
+#[derive(Clone, Copy)]
+pub(super) struct CommitWord<'a>(&'a AtomicU64);
+
+impl CommitWord<'_> {
+    /// Reads it.
+    #[inline(always)]
+    pub fn get(self) -> CommitId {
+        CommitId::new(self.0.load(SeqCst))
+    }
+
+    /// Sets it.
+    pub fn set(self, id: CommitId) {
+        self.0.store(id.get(), SeqCst);
+    }
+
+    /// Raises it, unless it is that high already.
+    pub fn raise(self, id: CommitId) {
+        self.0.fetch_max(id.get(), SeqCst);
+    }
+}
+
 /// What never changes while a database is open anywhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Constants {
@@ -121,7 +144,7 @@ pub struct Held {
     /// The system's number of that process.
     pub pid: u32,
     /// Commit that it sees.
-    pub id: u64,
+    pub id: CommitId,
     /// Milliseconds since it began (or was moved to that commit).
     pub age_ms: u64,
 }
@@ -137,14 +160,14 @@ pub(super) struct Shared {
 fn words(root: &Root) -> [u64; 4] {
     let ptr = &root.ptr;
     let last = u64::from(ptr.checksum) | u64::from(root.height) << 32 | u64::from(root.has_long) << 40;
-    [ptr.page, ptr.birth, ptr.entries, last]
+    [ptr.page.to_bits(), ptr.birth.get(), ptr.entries, last]
 }
 
 fn root(words: [u64; 4]) -> Root {
     Root {
         ptr: Ptr {
-            page: words[0],
-            birth: words[1],
+            page: PageRef::from_bits(words[0]),
+            birth: CommitId::new(words[1]),
             entries: words[2],
             checksum: words[3] as u32,
         },
@@ -175,14 +198,14 @@ impl Shared {
         &self,
         seat: CommitSlot,
         desc: &Descriptor,
-        base: u64,
-        max_id: u64,
+        base: CommitId,
+        max_id: CommitId,
         erase: &[usize],
         constants: &Constants,
     ) {
-        self.next_id().store(max_id + 1, SeqCst);
-        self.visible().store(seat.id, SeqCst);
-        self.dur_base().store(base, SeqCst);
+        self.next_id().set(max_id.next());
+        self.visible().set(seat.id);
+        self.dur_base().set(base);
         self.describe(desc, base);
         self.tip().set(seat);
         self.durable().set(seat);
@@ -213,8 +236,8 @@ impl Shared {
     }
 
     /// Id of the next commit.
-    pub fn next_id(&self) -> &AtomicU64 {
-        self.word(at::NEXT_ID)
+    pub fn next_id(&self) -> CommitWord<'_> {
+        CommitWord(self.word(at::NEXT_ID))
     }
 
     /// The newest commit.
@@ -234,18 +257,18 @@ impl Shared {
 
     /// The newest visible commit.
     #[inline(always)]
-    pub fn visible(&self) -> &AtomicU64 {
-        self.word(at::VISIBLE)
+    pub fn visible(&self) -> CommitWord<'_> {
+        CommitWord(self.word(at::VISIBLE))
     }
 
     /// Base of the durable commit.
-    pub fn dur_base(&self) -> &AtomicU64 {
-        self.word(at::DUR_BASE)
+    pub fn dur_base(&self) -> CommitWord<'_> {
+        CommitWord(self.word(at::DUR_BASE))
     }
 
     /// The newest commit that was to be durable.
-    pub fn full_tip(&self) -> &AtomicU64 {
-        self.word(at::FULL_TIP)
+    pub fn full_tip(&self) -> CommitWord<'_> {
+        CommitWord(self.word(at::FULL_TIP))
     }
 
     /// Slots to be erased, a bit each.
@@ -276,7 +299,7 @@ impl Shared {
 
     /// Claims the tip for a sync that begins now: a commit and its base. The claim counts only if the tip is unchanged
     /// after it (I-6).
-    pub fn claim_tip(&self) -> (CommitSlot, u64) {
+    pub fn claim_tip(&self) -> (CommitSlot, CommitId) {
         loop {
             let tip = self.tip().get();
             self.syncing().set(tip);
@@ -289,11 +312,11 @@ impl Shared {
 
     /// The claimed commit is durable. In this order: a writer that reads `durable` before `dur_base` sees a base that is
     /// too low at worst, and what is durable is visible.
-    pub fn synced(&self, tip: CommitSlot, base: u64) {
+    pub fn synced(&self, tip: CommitSlot, base: CommitId) {
         self.show(tip.id);
         if tip.id > self.durable().get().id {
             self.durable().set(tip);
-            self.dur_base().store(base, SeqCst);
+            self.dur_base().set(base);
         }
         self.syncing().set(CommitSlot::default());
     }
@@ -310,69 +333,73 @@ impl Shared {
         ];
         let is_free = |slot: usize| {
             let mut taken = taken.iter();
-            taken.all(|(seat, bug)| seat.id == 0 || seat.slot != slot || seeded::on(*bug))
+            taken.all(|(seat, bug)| seat.id == CommitId::NONE || seat.slot != slot || seeded::on(*bug))
         };
         let free = (0..slots).find(|slot| is_free(*slot));
         free.map(|slot| (slot, durable))
     }
 
-    fn ring(&self, id: u64) -> &[AtomicU64] {
-        let from = HEADER + at::RING_AT + (id % RING) as usize * RING_WORDS;
+    fn ring(&self, id: CommitId) -> &[AtomicU64] {
+        let from = HEADER + at::RING_AT + (id.get() % RING) as usize * RING_WORDS;
         &self.memory.all()[from..from + RING_WORDS]
     }
 
     /// Puts a commit's descriptor into the ring, before `tip` names it.
-    pub fn describe(&self, desc: &Descriptor, base: u64) {
+    pub fn describe(&self, desc: &Descriptor, base: CommitId) {
         let entry = self.ring(desc.id);
-        let all = [[desc.pages, base, 0, 0], words(&desc.main), words(&desc.catalogue)].concat();
+        let [main, catalogue, space] = desc.roots.all().map(words);
+        let all = [[desc.pages, base.get(), 0, 0], main, catalogue, space].concat();
         entry[0].store(0, SeqCst);
         let fields = all[..2].iter().chain(&all[4..]);
         entry[1..]
             .iter()
             .zip(fields)
             .for_each(|(to, from)| to.store(*from, SeqCst));
-        entry[0].store(desc.id, SeqCst);
+        entry[0].store(desc.id.get(), SeqCst);
     }
 
     /// The descriptor of commit `id` and its base, if the ring has it (it may be torn unless `id` is checked to be
     /// still visible afterwards).
-    fn described(&self, id: u64) -> Option<(Descriptor, u64)> {
+    fn described(&self, id: CommitId) -> Option<(Descriptor, CommitId)> {
         let mut desc = Descriptor::default();
         self.describe_in(id, &mut desc).map(|base| (desc, base))
     }
 
     /// As [`Shared::described`], into `desc`, which is anything if the answer is none; the answer is its base.
     #[inline]
-    fn describe_in(&self, id: u64, desc: &mut Descriptor) -> Option<u64> {
+    fn describe_in(&self, id: CommitId, desc: &mut Descriptor) -> Option<CommitId> {
         let entry = self.ring(id);
         let word = |i: usize| entry[i].load(SeqCst);
         let (there, base) = (word(0), word(2));
         desc.id = id;
         desc.pages = word(1);
-        desc.main = root([word(3), word(4), word(5), word(6)]);
-        desc.catalogue = root([word(7), word(8), word(9), word(10)]);
-        (there == id).then_some(base)
+        desc.roots = Roots {
+            main: root([word(3), word(4), word(5), word(6)]),
+            catalogue: root([word(7), word(8), word(9), word(10)]),
+            space: root([word(11), word(12), word(13), word(14)]),
+        };
+        (there == id.get()).then_some(CommitId::new(base))
     }
 
     /// The base of the tip named by the caller, which re-checks that it still is the tip.
-    pub fn base_of(&self, id: u64) -> u64 {
-        self.described(id).map_or(0, |(_, base)| base)
+    pub fn base_of(&self, id: CommitId) -> CommitId {
+        self.described(id).map_or(CommitId::NONE, |(_, base)| base)
     }
 
     /// The newest visible commit.
     pub fn newest(&self) -> Descriptor {
         loop {
-            let id = self.visible().load(SeqCst);
+            let id = self.visible().get();
             let found = self.described(id);
-            if let (Some((desc, _)), true) = (found, self.visible().load(SeqCst) == id) {
+            if let (Some((desc, _)), true) = (found, self.visible().get() == id) {
                 return desc;
             }
         }
     }
 
     /// Raises `visible`.
-    pub fn show(&self, id: u64) {
-        self.visible().fetch_max(id, SeqCst);
+    pub fn show(&self, id: CommitId) {
+        self.visible().raise(id);
     }
 
     #[inline(always)]
@@ -413,7 +440,7 @@ impl Shared {
             if slot as u64 >= self.used().load(SeqCst) {
                 self.used().fetch_max(slot as u64 + 1, SeqCst);
             }
-            let id = self.visible().load(SeqCst);
+            let id = self.visible().get();
             if word.compare_exchange(0, self.claim(id), SeqCst, SeqCst).is_ok() {
                 HINT.set(slot);
                 self.settle(slot as u32, id, desc);
@@ -425,18 +452,18 @@ impl Shared {
 
     /// What a reader of this process that sees commit `id` writes into its slot.
     #[inline(always)]
-    fn claim(&self, id: u64) -> u64 {
-        id | u64::from(self.me) << 48
+    fn claim(&self, id: CommitId) -> u64 {
+        id.get() | u64::from(self.me) << 48
     }
 
     /// Makes the claim of `slot` on commit `id` good, or claims the newest commit instead (I-6).
     #[inline]
-    fn settle(&self, slot: u32, mut id: u64, desc: &mut Descriptor) {
+    fn settle(&self, slot: u32, mut id: CommitId, desc: &mut Descriptor) {
         let word = self.reader(slot as usize);
         self.since(slot as usize).store(milliseconds(), Relaxed);
         loop {
             let found = self.describe_in(id, desc);
-            let now = self.visible().load(SeqCst);
+            let now = self.visible().get();
             if found.is_some() && now == id {
                 return;
             }
@@ -454,8 +481,8 @@ impl Shared {
 
     /// Whether a registered reader that sees commit `id` sees the newest one: then it was looked at again now.
     #[inline]
-    pub fn is_newest(&self, slot: u32, id: u64) -> bool {
-        let newest = self.visible().load(SeqCst) == id;
+    pub fn is_newest(&self, slot: u32, id: CommitId) -> bool {
+        let newest = self.visible().get() == id;
         if newest {
             self.since(slot as usize).store(milliseconds(), Relaxed);
         }
@@ -465,7 +492,7 @@ impl Shared {
     /// Moves a registered reader to the newest commit.
     pub fn move_reader(&self, slot: u32) -> Descriptor {
         let mut desc = Descriptor::default();
-        let id = self.visible().load(SeqCst);
+        let id = self.visible().get();
         self.reader(slot as usize).store(self.claim(id), SeqCst);
         self.settle(slot, id, &mut desc);
         desc
@@ -486,8 +513,8 @@ impl Shared {
     }
 
     /// Commits held by readers of all processes, ascending, once per reader.
-    pub fn held(&self) -> Vec<u64> {
-        let mut held: Vec<u64> = self.claims().map(|(_, word)| word & U48_MAX).collect();
+    pub fn held(&self) -> Vec<CommitId> {
+        let mut held: Vec<CommitId> = self.claims().map(|(_, word)| claimed(word)).collect();
         held.sort_unstable();
         held
     }
@@ -504,16 +531,18 @@ impl Shared {
                 slot: slot as u32,
                 process,
                 pid: pid as u32,
-                id: word & U48_MAX,
+                id: claimed(word),
                 age_ms: now.saturating_sub(self.since(slot).load(Relaxed)),
             }
         });
         claims.collect()
     }
 
-    /// Other processes that have readers of commits before `id`.
-    pub fn holders(&self, id: u64) -> Vec<u16> {
-        let old = self.claims().filter(|(_, word)| word & U48_MAX < id);
+    /// Other processes that have readers, of commits before `before` if that is told.
+    pub fn holders(&self, before: Option<CommitId>) -> Vec<u16> {
+        let old = self
+            .claims()
+            .filter(|(_, word)| before.is_none_or(|id| claimed(*word) < id));
         let mut processes: Vec<u16> = old.map(|(_, word)| (word >> 48) as u16).collect();
         processes.sort_unstable();
         processes.dedup();
@@ -536,6 +565,16 @@ impl Shared {
     }
 }
 
+/// Whether the descriptors of two commits have the same place in the ring.
+pub(super) fn share_descriptor(a: CommitId, b: CommitId) -> bool {
+    a.get() % RING == b.get() % RING
+}
+
+/// The commit that a reader's word claims.
+fn claimed(word: u64) -> CommitId {
+    CommitId::new(word & U48_MAX)
+}
+
 /// Where a reader's word lies among the readers' words: neighbours in order are a cache line apart.
 #[inline(always)]
 fn place_of(slot: usize) -> usize {
@@ -554,12 +593,13 @@ mod tests {
 
     #[test]
     fn readers_register_move_and_run_out() {
-        let desc = |id| Descriptor {
-            id,
-            pages: id * 10,
+        let id = CommitId::new;
+        let desc = |number| Descriptor {
+            id: id(number),
+            pages: number * 10,
             ..Descriptor::default()
         };
-        let seat = CommitSlot { id: 5, slot: 3 };
+        let seat = CommitSlot { id: id(5), slot: 3 };
         let memory = Arc::new(Atomics::new(WORDS as u64).expect("memory"));
         let shared = Shared::new(memory.clone(), 0);
         let constants = Constants {
@@ -567,26 +607,26 @@ mod tests {
             uuid: std::array::from_fn(|i| i as u8),
             features: (3, 4),
         };
-        shared.fill(seat, &desc(5), 4, 7, &[1, 3], &constants);
-        assert_eq!((shared.tip().get(), shared.next_id().load(SeqCst)), (seat, 8));
+        shared.fill(seat, &desc(5), id(4), id(7), &[1, 3], &constants);
+        assert_eq!((shared.tip().get(), shared.next_id().get()), (seat, id(8)));
         assert_eq!((shared.constants(), shared.erase().load(SeqCst)), (constants, 0b1010));
         let (slot, seen) = shared.register().expect("register");
-        assert_eq!((seen, shared.base_of(5)), (desc(5), 4));
-        shared.describe(&desc(8), 5);
-        shared.show(8);
+        assert_eq!((seen, shared.base_of(id(5))), (desc(5), id(4)));
+        shared.describe(&desc(8), id(5));
+        shared.show(id(8));
         assert_eq!(shared.newest(), desc(8));
         let (other, _) = shared.register().expect("register");
-        assert_eq!(shared.held(), [5, 8]);
+        assert_eq!(shared.held(), [id(5), id(8)]);
         assert_eq!(shared.move_reader(slot), desc(8));
         shared.unregister(other);
-        assert_eq!(shared.held(), [8]);
+        assert_eq!(shared.held(), [id(8)]);
 
         let neighbour = Shared::new(memory, 7);
         neighbour.register().expect("register");
-        assert_eq!(shared.holders(9), [7]);
-        assert!(shared.holders(8).is_empty() && neighbour.holders(9) == [0]);
-        let seen: Vec<(u16, u64, u32)> = shared.readers().iter().map(|r| (r.process, r.id, r.pid)).collect();
-        assert!(seen.contains(&(7, 8, std::process::id())) && seen.len() == 2);
+        assert_eq!(shared.holders(Some(id(9))), [7]);
+        assert!(shared.holders(Some(id(8))).is_empty() && neighbour.holders(None) == [0]);
+        let seen: Vec<(u16, CommitId, u32)> = shared.readers().iter().map(|r| (r.process, r.id, r.pid)).collect();
+        assert!(seen.contains(&(7, id(8), std::process::id())) && seen.len() == 2);
         shared.clear(7);
         assert_eq!(shared.readers().len(), 1, "only the dead one's");
 

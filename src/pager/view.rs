@@ -9,6 +9,7 @@
 use super::{Pager, Verify};
 use crate::error::{Error, Result};
 use crate::file::Mapped;
+use crate::ids::{PageNo, PageRef, Run};
 use crate::page::hint::branch::BranchHints;
 use crate::page::{PageSource, Ptr, META_BYTES, PAGE_MIN};
 use crate::util::crc32c;
@@ -29,8 +30,8 @@ const NEAR: u64 = 16;
 
 /// Whether this is one time in 64, judged by the page.
 #[inline(always)]
-fn looks(page: u64) -> bool {
-    page.wrapping_mul(SPREAD) >> 58 == 0
+fn looks(page: PageNo) -> bool {
+    page.get().wrapping_mul(SPREAD) >> 58 == 0
 }
 
 /// Read access to pages below a limit; a cheap copy.
@@ -39,7 +40,7 @@ pub struct View<'a> {
     memory: Mapped,
     /// Tags of the pages from the first behind the meta pages up to the limit.
     tags: &'a [AtomicU16],
-    first: u64,
+    first: PageNo,
     /// Binary logarithm of the page size, which is [`PAGE_MIN`] or more.
     shift: u32,
     /// Of a writer: pages it has placed since lie beyond the limit taken then.
@@ -50,7 +51,7 @@ pub struct View<'a> {
 impl std::fmt::Debug for View<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("View")
-            .field("limit", &(self.first + self.tags.len() as u64))
+            .field("limit", &self.limit())
             .finish_non_exhaustive()
     }
 }
@@ -72,7 +73,7 @@ impl<'a> View<'a> {
         View {
             memory: pager.memory,
             tags: &all[first.min(limit) as usize..limit as usize],
-            first,
+            first: PageNo::new(first),
             shift,
             growing: pages == u64::MAX,
             pager,
@@ -82,7 +83,7 @@ impl<'a> View<'a> {
     /// A view as far as the file reaches now, if that is further and this is a writer's.
     #[cold]
     #[inline(never)]
-    fn wider(&self, page: u64) -> Result<View<'a>> {
+    fn wider(&self, page: PageNo) -> Result<View<'a>> {
         let wider = View::new(self.pager, u64::MAX);
         if self.growing && wider.tags.len() > self.tags.len() {
             return Ok(wider);
@@ -93,13 +94,24 @@ impl<'a> View<'a> {
     #[cold]
     #[inline(never)]
     fn page_beyond(&self, ptr: &Ptr) -> Result<&'a [u8]> {
-        self.wider(ptr.page)?.page(ptr)
+        self.wider(ptr.page.number())?.page(ptr)
+    }
+
+    /// Where the tag of a page is; in a place beyond all tags if the page is not in the view.
+    #[inline(always)]
+    fn index(&self, page: PageNo) -> usize {
+        page.get().wrapping_sub(self.first.get()) as usize
+    }
+
+    /// The page behind the last one in the view.
+    fn limit(&self) -> PageNo {
+        self.first + self.tags.len() as u64
     }
 
     /// Compares bytes with what they must sum to, unless told never to.
     #[cold]
     #[inline(never)]
-    fn verify(&self, bytes: &[u8], page: u64, checksum: u32, tag: &AtomicU16) -> Result<()> {
+    fn verify(&self, bytes: &[u8], page: PageNo, checksum: u32, tag: &AtomicU16) -> Result<()> {
         if self.pager.verify != Verify::Never && crc32c(bytes) != checksum {
             if self.pager.is_poisoned() {
                 return Err(Error::Poisoned);
@@ -115,10 +127,10 @@ impl<'a> View<'a> {
 
     /// The bytes from the start of `page` on, if all of them are inside the view.
     #[inline(always)]
-    fn bytes(&self, page: u64, len: u64) -> Option<&'a [u8]> {
+    fn bytes(&self, page: PageNo, len: u64) -> Option<&'a [u8]> {
         let pages = len.div_ceil(1 << self.shift).max(1);
-        let at = page.wrapping_sub(self.first);
-        if at >= self.tags.len() as u64 || pages > self.tags.len() as u64 - at {
+        let at = self.index(page);
+        if at >= self.tags.len() || pages > (self.tags.len() - at) as u64 {
             return None;
         }
         // SAFETY: the pages lie below the limit, and the file is known to reach that far, so the mapping is readable
@@ -133,9 +145,15 @@ impl<'a> View<'a> {
     /// # Safety
     /// The page lies inside the view.
     #[inline(always)]
-    unsafe fn start(&self, page: u64) -> *const u8 {
+    unsafe fn start(&self, page: PageNo) -> *const u8 {
         // SAFETY: inside the mapping, as the caller says.
-        unsafe { self.memory.base().add((page << self.shift) as usize).as_ptr() }
+        unsafe { self.memory.base().add(self.offset(page) as usize).as_ptr() }
+    }
+
+    /// Where a page begins in the file, in bytes.
+    #[inline(always)]
+    fn offset(&self, page: PageNo) -> u64 {
+        page.get() << self.shift
     }
 
     /// Bytes of a page.
@@ -195,48 +213,50 @@ impl<'a> PageSource<'a> for View<'a> {
 
     #[inline(always)]
     fn peek(&self, ptr: &Ptr) -> Option<&'a [u8]> {
-        let tag = self.tags.get(ptr.page.wrapping_sub(self.first) as usize)?;
+        let page = ptr.page.number();
+        let tag = self.tags.get(self.index(page))?;
         if tag.load(Relaxed) != fold(ptr.checksum) {
             return None;
         }
         // SAFETY: as in `bytes`; finding the tag bounded the page.
-        Some(unsafe { std::slice::from_raw_parts(self.start(ptr.page), self.size()) })
+        Some(unsafe { std::slice::from_raw_parts(self.start(page), self.size()) })
     }
 
     #[inline(always)]
     fn again(&self, ptr: &Ptr) -> Option<&'a [u8]> {
-        if ptr.page.wrapping_sub(self.first) >= self.tags.len() as u64 {
+        let page = ptr.page.number();
+        if self.index(page) >= self.tags.len() {
             return None;
         }
         // SAFETY: as in `bytes`: the page was just compared with the bounds.
-        Some(unsafe { std::slice::from_raw_parts(self.start(ptr.page), self.size()) })
+        Some(unsafe { std::slice::from_raw_parts(self.start(page), self.size()) })
     }
 
     #[inline(always)]
     fn page(&self, ptr: &Ptr) -> Result<&'a [u8]> {
-        let at = ptr.page.wrapping_sub(self.first);
-        let Some(tag) = self.tags.get(at as usize) else {
+        let page = ptr.page.number();
+        let Some(tag) = self.tags.get(self.index(page)) else {
             return self.page_beyond(ptr);
         };
         // SAFETY: as in `bytes`; finding the tag bounded the page.
-        let bytes = unsafe { std::slice::from_raw_parts(self.start(ptr.page), self.size()) };
+        let bytes = unsafe { std::slice::from_raw_parts(self.start(page), self.size()) };
         if tag.load(Relaxed) != fold(ptr.checksum) {
-            self.verify(bytes, ptr.page, ptr.checksum, tag)?;
+            self.verify(bytes, page, ptr.checksum, tag)?;
         }
         Ok(bytes)
     }
 
     #[inline(always)]
-    fn prefetch(&self, page: u64, bytes: usize) {
+    fn prefetch(&self, page: PageRef, bytes: usize) {
         #[cfg(target_arch = "x86_64")]
-        if page.wrapping_sub(self.first) < self.tags.len() as u64 {
+        if self.index(page.number()) < self.tags.len() {
             use std::arch::x86_64::{_mm_prefetch, _MM_HINT_T0};
             let mut at = 0;
             // No page is smaller, and a constant bound lets the loop be unrolled.
             while at < bytes.min(PAGE_MIN) {
                 // SAFETY: a hint; the address is inside the mapping.
                 unsafe {
-                    _mm_prefetch::<_MM_HINT_T0>(self.start(page).add(at).cast());
+                    _mm_prefetch::<_MM_HINT_T0>(self.start(page.number()).add(at).cast());
                 }
                 at += 64;
             }
@@ -246,15 +266,15 @@ impl<'a> PageSource<'a> for View<'a> {
     }
 
     #[inline(always)]
-    fn prefetch_at(&self, page: u64, from: usize, lines: usize) {
+    fn prefetch_at(&self, page: PageRef, from: usize, lines: usize) {
         #[cfg(target_arch = "x86_64")]
-        if page.wrapping_sub(self.first) < self.tags.len() as u64 {
+        if self.index(page.number()) < self.tags.len() {
             use std::arch::x86_64::{_mm_prefetch, _MM_HINT_T0};
             let start = self
                 .memory
                 .base()
                 .as_ptr()
-                .wrapping_add((page << self.shift) as usize + from);
+                .wrapping_add(self.offset(page.number()) as usize + from);
             for line in 0..lines {
                 // SAFETY: a hint: it touches no memory, whatever the address.
                 unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(64 * line).cast()) };
@@ -265,20 +285,23 @@ impl<'a> PageSource<'a> for View<'a> {
     }
 
     #[inline(always)]
-    fn rows(&self) -> BranchHints<'a> {
+    fn branch_hints(&self) -> BranchHints<'a> {
         BranchHints::new(self.pager.rows.all())
     }
 
-    fn piece(&self, page: u64, len: usize, checksum: u32) -> Result<&'a [u8]> {
+    fn piece(&self, page: PageNo, len: usize, checksum: u32) -> Result<&'a [u8]> {
         let Some(bytes) = self.bytes(page, len as u64) else {
             return self.wider(page)?.piece(page, len, checksum);
         };
-        let tag = &self.tags[(page - self.first) as usize];
+        let tag = &self.tags[self.index(page)];
         let known = tag.load(Relaxed) == fold(checksum);
         // To ask the system about a small one takes a third of the time to read it.
         let trust = known && len <= MANY && !looks(page) && self.pager.resident.load(Relaxed);
         if !known || len >= MANY && !trust {
-            self.will_read(&mut std::iter::once((page, len.div_ceil(1 << self.shift) as u64)));
+            self.will_read(&mut std::iter::once(Run::new(
+                page,
+                len.div_ceil(1 << self.shift) as u64,
+            )));
         }
         if !known {
             self.verify(bytes, page, checksum, tag)?;
@@ -287,22 +310,22 @@ impl<'a> PageSource<'a> for View<'a> {
     }
 
     #[cold]
-    fn will_read(&self, runs: &mut dyn Iterator<Item = (u64, u64)>) {
-        let (storage, end) = (&*self.pager.storage, self.first + self.tags.len() as u64);
-        let inside = |(page, pages): &(u64, u64)| *page >= self.first && *page < end && *pages <= end - page;
+    fn will_read(&self, runs: &mut dyn Iterator<Item = Run>) {
+        let (storage, end) = (&*self.pager.storage, self.limit());
+        let inside = |run: &Run| run.first >= self.first && run.first < end && run.pages <= end - run.first;
         let few = runs.size_hint().1.is_some_and(|n| n <= FEW);
         let mut runs = runs.filter(inside).peekable();
-        let Some(&(page, pages)) = runs.peek() else {
+        let Some(&first) = runs.peek() else {
             return;
         };
         let trust = self.pager.resident.load(Relaxed);
-        if trust && few && pages == 1 && !looks(page) {
+        if trust && few && first.pages == 1 && !looks(first.first) {
             return;
         }
-        let mut runs: Vec<(u64, u64)> = runs.collect();
+        let mut runs: Vec<Run> = runs.collect();
         let some = SAMPLES.min(runs.len());
         let mut samples = (0..some).map(|i| runs[i * runs.len() / some]);
-        let resident = samples.all(|run| storage.is_resident(run.0 << self.shift));
+        let resident = samples.all(|run| storage.is_resident(self.offset(run.first)));
         if resident != trust {
             self.pager.resident.store(resident, Relaxed);
         }
@@ -311,19 +334,20 @@ impl<'a> PageSource<'a> for View<'a> {
         }
         // What is near in the file goes in one request, wherever it is in key order.
         runs.sort_unstable();
+        let ask = |run: Run| storage.will_need(self.offset(run.first), run.pages << self.shift);
         let mut open = runs[0];
-        for &(page, pages) in &runs[1..] {
-            if page <= open.0 + open.1 + NEAR {
-                open.1 = open.1.max(page + pages - open.0);
+        for &run in &runs[1..] {
+            if run.first <= open.end() + NEAR {
+                open.pages = open.pages.max(run.end() - open.first);
             } else {
-                storage.will_need(open.0 << self.shift, open.1 << self.shift);
-                open = (page, pages);
+                ask(open);
+                open = run;
             }
         }
-        storage.will_need(open.0 << self.shift, open.1 << self.shift);
+        ask(open);
     }
 
-    fn raw(&self, page: u64, len: u64) -> Result<&'a [u8]> {
+    fn raw(&self, page: PageNo, len: u64) -> Result<&'a [u8]> {
         match self.bytes(page, len) {
             Some(bytes) => Ok(bytes),
             None => self.wider(page)?.raw(page, len),

@@ -8,13 +8,12 @@
 //!
 //! The seat is not bound to a thread.
 
-use super::commit::{Change, Record, Tail};
-use super::space::Ranges;
-use super::space::Space;
-use super::{Descriptor, Pager, Wait};
+use super::commit::{CommitRecord, SpaceChange, Tail};
+use super::space::{Horizon, RunSet, Space};
+use super::{Descriptor, Pager, Wait, META_PAGE};
 use crate::error::{Error, Result};
-use crate::page::meta::{Meta, Slot, SLOT};
-use crate::page::Root;
+use crate::ids::{CommitId, Run};
+use crate::page::meta::{Meta, Slot, SLOT_BYTES};
 use crate::util::seeded::{self, Bug};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
@@ -22,23 +21,22 @@ use std::time::{Duration, Instant};
 /// A waiter looks this often whether the one it waits for died without a word.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// What the writer knows; it lies in the seat while nobody writes. All of it is as of the commit `tip` (0: nothing yet).
+/// What the writer knows; it lies in the seat while nobody writes. All of it is as of the commit `tip` (none: nothing yet).
 #[derive(Debug, Default)]
 pub(super) struct WriteState {
     pub space: Space,
     pub tip: Descriptor,
-    pub space_root: Root,
     pub tail: Tail,
-    pub folded: u64,
+    pub folded: CommitId,
     pub dead: u64,
     /// Entries of the tail's records that a fold would carry to the space tree.
     pub changes: usize,
     /// Commits not known durable, and the bytes they wrote.
-    pub unsynced: Vec<(u64, u64)>,
+    pub unsynced: Vec<(CommitId, u64)>,
     /// Memory for the pages that a transaction takes.
-    pub own: Ranges,
+    pub own: RunSet,
     /// Memory for a slot's bytes.
-    pub slot: Option<Box<[u8; SLOT]>>,
+    pub slot: Option<Box<[u8; SLOT_BYTES]>>,
 }
 
 /// What [`Pager::accounting`] answers.
@@ -46,12 +44,10 @@ pub(super) struct WriteState {
 pub struct Accounting {
     /// The commit this describes.
     pub desc: Descriptor,
-    /// Space tree of that commit.
-    pub space: Root,
-    /// Changes to the space tree's content that are still in the tail, in order.
-    pub tail: Vec<Change>,
-    /// Runs (page, pages) that hold spilled records.
-    pub spill: Vec<(u64, u64)>,
+    /// Changes to the space tree's content that its records still hold, in order.
+    pub changes: Vec<SpaceChange>,
+    /// Pages that hold spilled records.
+    pub spilled: Vec<Run>,
 }
 
 /// How long, and what may end it earlier.
@@ -167,17 +163,17 @@ impl Pager {
     /// Moves to the pool what became reusable. The durable point is read before the readers (I-3). Readers of dead
     /// processes are ended first if they hold anything back.
     pub(super) fn refresh(&self, state: &mut WriteState) {
-        self.reap(self.shared.visible().load(SeqCst));
+        self.reap(Some(self.shared.visible().get()));
         let durable = self.shared.durable().get().id;
-        let base = self.shared.dur_base().load(SeqCst);
-        let early = |bug: Bug, right: u64, wrong: u64| if seeded::on(bug) { wrong } else { right };
+        let base = self.shared.dur_base().get();
+        let early = |bug: Bug, right: CommitId, wrong: CommitId| if seeded::on(bug) { wrong } else { right };
         let durable = early(Bug::ReuseUndurable, durable, state.tip.id);
         let base = early(Bug::ReuseUndurable, early(Bug::ReuseEarly, base, durable), durable);
         let held = match seeded::on(Bug::ReuseHeld) {
             true => Vec::new(),
             false => self.shared.held(),
         };
-        state.space.refresh(durable, base, &held);
+        state.space.refresh(Horizon { durable, base, held });
     }
 
     /// Gives the seat its state; nobody writes yet.
@@ -195,22 +191,24 @@ impl Pager {
         if state.tip.id == tip.id {
             return Ok(());
         }
-        let mut bytes = [0; SLOT];
-        self.storage.read_cached((tip.slot * SLOT) as u64, &mut bytes)?;
+        let mut bytes = [0; SLOT_BYTES];
+        self.storage.read_cached((tip.slot * SLOT_BYTES) as u64, &mut bytes)?;
         let meta = match Meta::decode(&bytes)? {
             Slot::Valid(meta) if meta.id == tip.id => *meta,
-            _ => return Err(Error::corrupt(0, "the newest meta slot is damaged")),
+            _ => return Err(Error::corrupt(META_PAGE, "the newest meta slot is damaged")),
         };
         let tail = Tail::read(&meta, |at, into| self.storage.read_cached(at, into))?
             .map_err(|page| Error::corrupt(page, "the newest commit's records are damaged"))?;
         let desc = Descriptor {
             id: meta.id,
             pages: meta.pages,
-            main: meta.main,
-            catalogue: meta.catalogue,
+            roots: meta.roots,
         };
         self.reach(&desc)?;
-        let (before, known) = (state.tip.id, state.tip.id != 0 && meta.folded == state.folded);
+        let (before, known) = (
+            state.tip.id,
+            state.tip.id != CommitId::NONE && meta.folded == state.folded,
+        );
         let caught_up = known
             && tail.records().filter(|r| r.id > before).all(|record| {
                 self.refresh(state);
@@ -224,8 +222,7 @@ impl Pager {
         *state = WriteState {
             space: std::mem::take(&mut state.space),
             tip: desc,
-            space_root: meta.space,
-            changes: unfolded().map(Record::changes).sum(),
+            changes: unfolded().map(CommitRecord::changes).sum(),
             tail,
             folded: meta.folded,
             dead: meta.dead,
@@ -236,8 +233,7 @@ impl Pager {
         Ok(())
     }
 
-    /// Root of the space tree at the newest commit, the dead extents that commit's own tail records add to and take
-    /// from it, and the pages its spilled records occupy: what the accounting check needs. The answer belongs to the
+    /// The newest commit, what its records add to its space tree and take from it, and the pages its spilled records occupy: what the accounting check needs. The answer belongs to the
     /// commit in `desc`.
     ///
     /// # Errors
@@ -253,12 +249,11 @@ impl Pager {
 
 impl WriteState {
     fn accounting(&self) -> Accounting {
-        let spill = self.tail.spilled.iter().map(|s| (s.spill.page, s.spill.pages));
+        let spilled = self.tail.spilled.iter().map(|s| s.spill.extent.run);
         Accounting {
             desc: self.tip,
-            space: self.space_root,
-            tail: self.tail.changes(self.folded),
-            spill: spill.collect(),
+            changes: self.tail.changes(self.folded),
+            spilled: spilled.collect(),
         }
     }
 }

@@ -7,15 +7,16 @@ use super::write::edits::{EditLog, Op};
 use super::write::emit::Emitter;
 use super::write::values::write_chain;
 use crate::error::{Error, Result};
+use crate::ids::{CommitId, PageNo, Run, TableId};
 use crate::page::leaf::Stored;
-use crate::page::{Life, PageSink, PageSource, Ptr, Root};
+use crate::page::{Extent, Life, PageSink, PageSource, Ptr, Root};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 /// The content of a tree; values longer than a page are chains.
 pub(super) type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 /// Table number of every tree built here.
-pub(super) const TABLE: u64 = 7;
+pub(super) const TABLE: TableId = TableId::new(7);
 
 /// Pages while a tree is built. Leaked: a test's worth of memory.
 pub(super) struct Store {
@@ -30,19 +31,19 @@ impl PageSource<'static> for &'static Store {
     fn page(&self, ptr: &Ptr) -> Result<&'static [u8]> {
         let pages = self.pages.lock().unwrap();
         pages
-            .get(ptr.page as usize)
+            .get(ptr.page.number().get() as usize)
             .copied()
             .flatten()
             .ok_or_else(|| Error::corrupt(ptr.page, "never written"))
     }
-    fn piece(&self, page: u64, len: usize, _: u32) -> Result<&'static [u8]> {
+    fn piece(&self, page: PageNo, len: usize, _: u32) -> Result<&'static [u8]> {
         self.raw(page, len as u64)
     }
-    fn raw(&self, page: u64, len: u64) -> Result<&'static [u8]> {
+    fn raw(&self, page: PageNo, len: u64) -> Result<&'static [u8]> {
         let mut out = Vec::new();
-        for p in page..page + len.div_ceil(self.size as u64) {
+        for i in 0..len.div_ceil(self.size as u64) {
             out.extend_from_slice(self.page(&Ptr {
-                page: p,
+                page: (page + i).into(),
                 ..Ptr::default()
             })?);
         }
@@ -53,45 +54,45 @@ impl PageSource<'static> for &'static Store {
 
 struct Writer {
     store: &'static Store,
-    birth: u64,
+    birth: CommitId,
 }
 
 impl PageSink for Writer {
-    fn birth(&self) -> u64 {
+    fn birth(&self) -> CommitId {
         self.birth
     }
-    fn take(&mut self, want: u64, _: Life) -> Result<(u64, u64)> {
-        Ok((self.take_exact(want.max(1))?, want.max(1)))
+    fn take(&mut self, want: u64, _: Life) -> Result<Run> {
+        self.take_exact(want.max(1))
     }
-    fn take_exact(&mut self, pages: u64) -> Result<u64> {
+    fn take_exact(&mut self, pages: u64) -> Result<Run> {
         let mut all = self.store.pages.lock().unwrap();
         let first = all.len();
         all.resize(first + pages as usize, None);
-        Ok(first as u64)
+        Ok(Run::new(PageNo::new(first as u64), pages))
     }
-    fn write_pages(&mut self, page: u64, parts: &[&[u8]], _: &[u32]) -> Result<()> {
+    fn write_pages(&mut self, page: PageNo, parts: &[&[u8]], _: &[u32]) -> Result<()> {
         let mut all = self.store.pages.lock().unwrap();
         for (i, part) in parts.iter().enumerate() {
-            all[page as usize + i] = Some(part.to_vec().leak());
+            all[page.get() as usize + i] = Some(part.to_vec().leak());
         }
         Ok(())
     }
-    fn write_piece(&mut self, page: u64, bytes: &[u8], _: u32) -> Result<()> {
+    fn write_piece(&mut self, page: PageNo, bytes: &[u8], _: u32) -> Result<()> {
         let mut all = self.store.pages.lock().unwrap();
         for (i, part) in bytes.chunks(self.store.size).enumerate() {
             let mut part = part.to_vec();
             part.resize(self.store.size, 0);
-            all[page as usize + i] = Some(part.leak());
+            all[page.get() as usize + i] = Some(part.leak());
         }
         Ok(())
     }
-    fn release(&mut self, _: u64, _: u64, _: u64) {}
+    fn release(&mut self, _: Extent) {}
 }
 
 /// Builds trees one after the other in one store.
 pub(super) struct Builder {
     store: &'static Store,
-    birth: u64,
+    birth: CommitId,
     has_long: bool,
 }
 
@@ -103,14 +104,14 @@ impl Builder {
         };
         Builder {
             store: Box::leak(Box::new(store)),
-            birth: 0,
+            birth: CommitId::NONE,
             has_long: false,
         }
     }
 
     /// One commit: puts (`Some`) and deletes (`None`).
     pub fn commit<'m>(&mut self, root: Root, edits: impl Iterator<Item = (&'m Vec<u8>, Option<&'m Vec<u8>>)>) -> Root {
-        self.birth += 1;
+        self.birth = self.birth.next();
         let size = self.store.size;
         let mut place = Writer {
             store: self.store,
@@ -193,8 +194,8 @@ pub(super) struct Frozen {
 }
 
 impl Frozen {
-    pub fn page_mut(&mut self, page: u64) -> &mut [u8] {
-        let at = page as usize * self.size;
+    pub fn page_mut(&mut self, page: PageNo) -> &mut [u8] {
+        let at = page.offset(self.size) as usize;
         &mut self.bytes[at..at + self.size]
     }
 }
@@ -206,9 +207,9 @@ impl<'a> PageSource<'a> for &'a Frozen {
     }
     #[inline(always)]
     fn page(&self, ptr: &Ptr) -> Result<&'a [u8]> {
-        self.raw(ptr.page, self.size as u64)
+        self.raw(ptr.page.number(), self.size as u64)
     }
-    fn piece(&self, page: u64, len: usize, checksum: u32) -> Result<&'a [u8]> {
+    fn piece(&self, page: PageNo, len: usize, checksum: u32) -> Result<&'a [u8]> {
         let bytes = self.raw(page, len as u64)?;
         if crate::util::crc32c(bytes) != checksum {
             return Err(Error::corrupt(page, "checksum of a piece differs"));
@@ -216,8 +217,8 @@ impl<'a> PageSource<'a> for &'a Frozen {
         Ok(bytes)
     }
     #[inline(always)]
-    fn raw(&self, page: u64, len: u64) -> Result<&'a [u8]> {
-        let at = page as usize * self.size;
+    fn raw(&self, page: PageNo, len: u64) -> Result<&'a [u8]> {
+        let at = page.offset(self.size) as usize;
         self.bytes
             .get(at..at + len as usize)
             .ok_or_else(|| Error::corrupt(page, "outside"))

@@ -1,9 +1,10 @@
 //! Pages as a transaction sees them: the snapshot's through the map, its own private ones from the arena.
 
 use crate::error::{Error, Result};
+use crate::ids::{PageNo, PageRef, PrivatePage, Run};
 use crate::page::hint::branch::BranchHints;
 use crate::page::hint::leaf::LeafHints;
-use crate::page::{PageSource, Ptr, Root, PRIVATE};
+use crate::page::{PageSource, Ptr, Root};
 use crate::pager::View;
 use crate::tree::write::arena::Arena;
 
@@ -15,18 +16,14 @@ pub struct Pages<'a> {
     /// Private pages of a write transaction.
     pub arena: Option<&'a Arena>,
     /// Where lookups take note of what leaves are like.
-    pub guess: &'a LeafHints,
+    pub leaf_hints: &'a LeafHints,
 }
 
 impl<'a> Pages<'a> {
     #[cold]
-    fn private(&self, page: u64) -> Result<&'a [u8]> {
-        let arena = self
-            .arena
-            .ok_or_else(|| Error::corrupt(page, "private page number in a file"))?;
-        arena
-            .get(page)
-            .ok_or_else(|| Error::corrupt(page, "private page number without a page"))
+    fn private(&self, page: PrivatePage) -> Result<&'a [u8]> {
+        let found = self.arena.and_then(|arena| arena.get(page));
+        found.ok_or_else(|| Error::corrupt(None, "private page number without a page"))
     }
 }
 
@@ -38,49 +35,49 @@ impl<'a> PageSource<'a> for Pages<'a> {
     #[inline(always)]
     fn page(&self, ptr: &Ptr) -> Result<&'a [u8]> {
         // In a read transaction there is no arena, and a private number is one that leaves the file.
-        if self.arena.is_some() && ptr.page & PRIVATE != 0 {
-            return self.private(ptr.page);
+        match ptr.page.as_private() {
+            Some(page) if self.arena.is_some() => self.private(page),
+            _ => self.view.page(ptr),
         }
-        self.view.page(ptr)
     }
     #[inline(always)]
     fn peek(&self, ptr: &Ptr) -> Option<&'a [u8]> {
-        match self.arena {
-            Some(arena) if ptr.page & PRIVATE != 0 => arena.get(ptr.page),
+        match (self.arena, ptr.page.as_private()) {
+            (Some(arena), Some(page)) => arena.get(page),
             _ => self.view.peek(ptr),
         }
     }
     #[inline(always)]
     fn again(&self, ptr: &Ptr) -> Option<&'a [u8]> {
-        match self.arena {
-            Some(arena) if ptr.page & PRIVATE != 0 => arena.get(ptr.page),
+        match (self.arena, ptr.page.as_private()) {
+            (Some(arena), Some(page)) => arena.get(page),
             _ => self.view.again(ptr),
         }
     }
     #[inline(always)]
-    fn prefetch(&self, page: u64, bytes: usize) {
+    fn prefetch(&self, page: PageRef, bytes: usize) {
         // A private number lies outside the view, which then asks for nothing.
         self.view.prefetch(page, bytes);
     }
     #[inline(always)]
-    fn prefetch_at(&self, page: u64, from: usize, lines: usize) {
+    fn prefetch_at(&self, page: PageRef, from: usize, lines: usize) {
         self.view.prefetch_at(page, from, lines);
     }
-    fn will_read(&self, runs: &mut dyn Iterator<Item = (u64, u64)>) {
+    fn will_read(&self, runs: &mut dyn Iterator<Item = Run>) {
         self.view.will_read(runs);
     }
     #[inline(always)]
-    fn guess(&self) -> Option<&'a LeafHints> {
-        Some(self.guess)
+    fn leaf_hints(&self) -> Option<&'a LeafHints> {
+        Some(self.leaf_hints)
     }
     #[inline(always)]
-    fn rows(&self) -> BranchHints<'a> {
-        self.view.rows()
+    fn branch_hints(&self) -> BranchHints<'a> {
+        self.view.branch_hints()
     }
-    fn piece(&self, page: u64, len: usize, checksum: u32) -> Result<&'a [u8]> {
+    fn piece(&self, page: PageNo, len: usize, checksum: u32) -> Result<&'a [u8]> {
         self.view.piece(page, len, checksum)
     }
-    fn raw(&self, page: u64, len: u64) -> Result<&'a [u8]> {
+    fn raw(&self, page: PageNo, len: u64) -> Result<&'a [u8]> {
         self.view.raw(page, len)
     }
 }

@@ -13,9 +13,10 @@
 use super::pages::Pages;
 use super::write_set::WriteSet;
 use crate::error::{Error, Result};
+use crate::ids::{CommitId, PageNo, Run, TableId};
 use crate::page::hint::leaf::LeafHints;
 use crate::page::leaf::Stored;
-use crate::page::Root;
+use crate::page::{Extent, Root};
 use crate::pager::{Dead, Durability, PageWriter, Pager, Roots, View, ZONE_PAGES};
 use crate::tree::write::apply::Apply;
 use crate::tree::write::arena::Arena;
@@ -46,7 +47,7 @@ const TOGETHER: u64 = 32;
 #[derive(Default)]
 pub struct TreeState {
     /// Number of its table, for page headers and errors.
-    pub table: u64,
+    pub table: TableId,
     /// Root with everything flushed so far.
     pub root: Root,
     /// Edits not flushed yet.
@@ -57,7 +58,7 @@ pub struct TreeState {
 
 impl TreeState {
     /// The tree of `table` as the snapshot has it.
-    pub fn new(table: u64, root: Root) -> TreeState {
+    pub fn new(table: TableId, root: Root) -> TreeState {
         TreeState {
             table,
             root,
@@ -72,7 +73,7 @@ pub struct Writer {
     writing: PageWriter,
     arena: Arena,
     emitter: Emitter,
-    guess: LeafHints,
+    leaf_hints: LeafHints,
     /// Bytes of edits to collect before they are applied.
     budget: usize,
     /// Bytes collected.
@@ -96,7 +97,7 @@ impl Writer {
             pager,
             writing,
             emitter,
-            guess: LeafHints::default(),
+            leaf_hints: LeafHints::default(),
             budget,
             pending: 0,
             lent: false,
@@ -143,7 +144,7 @@ impl Writer {
         Pages {
             view: self.pager.view(u64::MAX),
             arena: Some(&self.arena),
-            guess: &self.guess,
+            leaf_hints: &self.leaf_hints,
         }
     }
 
@@ -243,7 +244,7 @@ impl Writer {
         })?;
         let size = self.pager.page_size();
         for description in &replaced {
-            release_value(&Stored::Chain(description), u64::MAX, size, &mut self.writing)?;
+            release_value(&Stored::Chain(description), None, size, &mut self.writing)?;
         }
         let view = self.pager.view(u64::MAX);
         let mut apply = Self::apply(
@@ -272,7 +273,7 @@ impl Writer {
         arena: &'t mut Arena,
         writing: &'t mut PageWriter,
         emitter: &'t mut Emitter,
-        table: u64,
+        table: TableId,
         fused: bool,
     ) -> Apply<'a, 't, View<'a>, PageWriter> {
         let drop_budget = writing.tip().pages + arena.len() as u64 + (1 << 32);
@@ -317,7 +318,7 @@ impl Writer {
         let log: &EditLog = tree.edits.log();
         for at in log.entries() {
             if let Op::Put(value) = log.op(*at) {
-                release_value(&value, u64::MAX, size, &mut self.writing)?;
+                release_value(&value, None, size, &mut self.writing)?;
             }
         }
         self.pending = self.pending.saturating_sub(tree.counted);
@@ -375,19 +376,18 @@ impl Writer {
 
     /// Commits: `main` and `catalogue` are placed; the space tree is changed and placed if records are to be folded.
     /// `wait`: until the commit is what `durability` says.
-    pub fn commit(mut self, main: TreeState, catalogue: Root, durability: Durability, wait: bool) -> Result<u64> {
-        let mut space = TreeState::new(u64::MAX, self.writing.space_root());
+    pub fn commit(mut self, main: TreeState, catalogue: Root, durability: Durability, wait: bool) -> Result<CommitId> {
+        let mut space = TreeState::new(TableId::SPACE, self.writing.tip().roots.space);
         if main.edits.is_empty() {
             // Nothing but memory.
             space.edits = main.edits;
         }
         if let Some(changes) = self.writing.fold() {
             for (page, dead) in changes {
+                let key = page.get().to_be_bytes();
                 match dead {
-                    Some(d) => space
-                        .edits
-                        .push(&page.to_be_bytes(), Op::Put(Stored::Inline(&encode_dead(&d)))),
-                    None => space.edits.push(&page.to_be_bytes(), Op::Delete),
+                    Some(d) => space.edits.push(&key, Op::Put(Stored::Inline(&encode_dead(&d)))),
+                    None => space.edits.push(&key, Op::Delete),
                 }?;
             }
             self.flush_mode(&mut space, false)?;
@@ -417,7 +417,7 @@ impl Writer {
     /// Reads the dead extents of zones that the pager would like to know.
     fn load_zones(&mut self) -> Result<()> {
         for zone in self.writing.zones_wanted() {
-            let root = self.writing.space_root();
+            let root = self.writing.tip().roots.space;
             let dead = read_zone(self.pager.view(u64::MAX), &root, zone)?;
             self.writing.zone_loaded(zone, dead);
         }
@@ -463,35 +463,38 @@ impl Spare {
 /// Value of an entry of the space tree.
 pub fn encode_dead(d: &Dead) -> [u8; 16] {
     let mut b = [0; 16];
-    crate::util::bytes::put_u32(&mut b, 0, d.pages as u32);
-    crate::util::bytes::put_u48(&mut b, 4, d.birth);
-    crate::util::bytes::put_u48(&mut b, 10, d.death);
+    crate::util::bytes::put_u32(&mut b, 0, d.extent.run.pages as u32);
+    crate::util::bytes::put_u48(&mut b, 4, d.extent.birth.get());
+    crate::util::bytes::put_u48(&mut b, 10, d.death.get());
     b
 }
 
 /// An entry of the space tree.
 pub fn decode_dead(key: &[u8], value: &[u8]) -> Result<Dead> {
     let (Ok(key), 16) = (<[u8; 8]>::try_from(key), value.len()) else {
-        return Err(Error::corrupt(u64::MAX, "entry of the space tree has a wrong size"));
+        return Err(Error::corrupt(None, "entry of the space tree has a wrong size"));
     };
+    let first = PageNo::new(u64::from_be_bytes(key));
     Ok(Dead {
-        page: u64::from_be_bytes(key),
-        pages: crate::util::bytes::get_u32(value, 0) as u64,
-        birth: crate::util::bytes::get_u48(value, 4),
-        death: crate::util::bytes::get_u48(value, 10),
+        extent: Extent {
+            run: Run::new(first, crate::util::bytes::get_u32(value, 0) as u64),
+            birth: CommitId::new(crate::util::bytes::get_u48(value, 4)),
+        },
+        death: CommitId::new(crate::util::bytes::get_u48(value, 10)),
     })
 }
 
 /// The dead extents of one zone as the space tree lists them.
 fn read_zone(view: View<'_>, root: &Root, zone: u64) -> Result<Vec<Dead>> {
     let mut dead = Vec::new();
-    let (from, to) = (zone * ZONE_PAGES, (zone + 1) * ZONE_PAGES);
-    crate::tree::read::scan::scan(&view, root, &from.to_be_bytes(), |key, value| {
+    let zone_pages = Run::new(PageNo::new(zone * ZONE_PAGES), ZONE_PAGES);
+    crate::tree::read::scan::scan(&view, root, &zone_pages.first.get().to_be_bytes(), |key, value| {
         let d = decode_dead(key, value.bytes())?;
-        if d.page < to {
+        let inside = d.extent.run.first < zone_pages.end();
+        if inside {
             dead.push(d);
         }
-        Ok(d.page < to)
+        Ok(inside)
     })?;
     Ok(dead)
 }

@@ -13,13 +13,12 @@ mod orphans;
 mod pages;
 mod walk;
 
-use crate::catalogue::CATALOGUE;
-use crate::catalogue::{Record, FIRST, MAIN, NAMES};
-use crate::db::{Db, Reader, Table, WriteTxn};
-use crate::db::{Options, WriteOptions};
+use crate::catalogue::{self, TableRecord};
+use crate::db::{Db, Options, Reader, WriteOptions, WriteTxn};
 use crate::error::{Error, Result};
 use crate::file::fresh::{identity_of, Fresh};
 use crate::file::raw::Raw;
+use crate::ids::{CommitId, PageNo, Run, TableId};
 use crate::maintain::check::{dead_extents, Fault};
 use crate::maintain::job::Job;
 use crate::page::meta::Meta;
@@ -33,8 +32,8 @@ use std::path::Path;
 /// What a salvage counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SalvageReport {
-    /// The commit whose trees were walked; 0: no slot could be read.
-    pub id: u64,
+    /// The commit whose trees were walked; [`CommitId::NONE`]: no slot could be read.
+    pub id: CommitId,
     /// Tables saved, the default one included.
     pub tables: u64,
     /// Entries saved, the uncertain ones included.
@@ -54,7 +53,7 @@ pub struct SalvageReport {
 /// Keys of a table that could not be reached: from `low` on and below `high`.
 #[derive(Debug, Clone)]
 struct Gap {
-    table: Table,
+    table: TableId,
     low: Vec<u8>,
     high: Option<Vec<u8>>,
 }
@@ -69,20 +68,30 @@ struct Saver<'d, 'j, 'f> {
     /// Pages of trees that were reached and are right.
     seen: PageSet,
     /// Pages that pointers lead to and whose checksums differ.
-    bad: HashSet<u64>,
+    bad: HashSet<PageNo>,
     gaps: Vec<Gap>,
     /// Named tables: what is known of them.
-    tables: BTreeMap<Table, Record>,
+    tables: BTreeMap<TableId, TableRecord>,
     /// Tables of which no root is known.
-    rootless: BTreeSet<Table>,
+    rootless: BTreeSet<TableId>,
     /// Names by table, from the list of names.
-    names: BTreeMap<Table, Vec<u8>>,
+    names: BTreeMap<TableId, Vec<u8>>,
     long_bytes: u64,
 }
 
 impl Saver<'_, '_, '_> {
-    fn fault(&mut self, page: u64, table: Table, what: String) -> Result<()> {
-        match (self.on_fault)(&Fault { page, table, what }) {
+    fn fault(
+        &mut self,
+        page: impl Into<Option<PageNo>>,
+        table: impl Into<Option<TableId>>,
+        what: String,
+    ) -> Result<()> {
+        let fault = Fault {
+            page: page.into(),
+            table: table.into(),
+            what,
+        };
+        match (self.on_fault)(&fault) {
             true => Ok(()),
             false => Err(Error::Cancelled),
         }
@@ -125,7 +134,7 @@ pub fn salvage(
         bad: HashSet::new(),
         gaps: Vec::new(),
         tables: BTreeMap::new(),
-        rootless: BTreeSet::from([NAMES]),
+        rootless: BTreeSet::from([TableId::NAMES]),
         names: BTreeMap::new(),
         long_bytes: 0,
     };
@@ -146,8 +155,12 @@ impl<'d> Saver<'d, '_, '_> {
         match &newest {
             Some(meta) => self.trees(meta)?,
             None => {
-                self.fault(0, u64::MAX, "no meta slot can be read: only leaves are left".into())?;
-                for table in [MAIN, CATALOGUE] {
+                self.fault(
+                    PageNo::new(0),
+                    None,
+                    "no meta slot can be read: only leaves are left".into(),
+                )?;
+                for table in [TableId::MAIN, TableId::CATALOGUE] {
                     self.gaps.push(Gap {
                         table,
                         low: Vec::new(),
@@ -164,9 +177,13 @@ impl<'d> Saver<'d, '_, '_> {
         if self.catalogue_lost() {
             self.lost_tables(&orphans)?;
         }
-        let tables: Vec<Table> = orphans.tables().into_iter().filter(|table| *table != NAMES).collect();
+        let tables: Vec<TableId> = orphans
+            .tables()
+            .into_iter()
+            .filter(|table| *table != TableId::NAMES)
+            .collect();
         for table in tables {
-            if table == MAIN || self.tables.contains_key(&table) {
+            if table == TableId::MAIN || self.tables.contains_key(&table) {
                 self.adopt(&orphans, table, &mut |saver, key, value, page| {
                     let saved = u64::from(saver.put(table, key, value, page)?);
                     saver.report.entries += saved;
@@ -182,22 +199,26 @@ impl<'d> Saver<'d, '_, '_> {
     /// The catalogue, then every tree it names.
     fn trees(&mut self, meta: &Meta) -> Result<()> {
         self.report.id = meta.id;
-        self.table(MAIN, &meta.main, false)?;
+        self.table(TableId::MAIN, &meta.roots.main, false)?;
         let mut records = Vec::new();
-        self.walk(CATALOGUE, &meta.catalogue, &mut |saver, key, value, page| {
-            match decode(key, value.bytes()) {
-                Some(found) => records.push(found),
-                None => saver.lose_entry(page, CATALOGUE, "a record of the catalogue cannot be read")?,
-            }
-            Ok(())
-        })?;
+        self.walk(
+            TableId::CATALOGUE,
+            &meta.roots.catalogue,
+            &mut |saver, key, value, page| {
+                match decode(key, value.bytes()) {
+                    Some(found) => records.push(found),
+                    None => saver.lose_entry(page, TableId::CATALOGUE, "a record of the catalogue cannot be read")?,
+                }
+                Ok(())
+            },
+        )?;
         for (table, record) in records {
             self.restore(table, record, false)?;
         }
         Ok(())
     }
 
-    fn table(&mut self, table: Table, root: &crate::page::Root, uncertain: bool) -> Result<()> {
+    fn table(&mut self, table: TableId, root: &crate::page::Root, uncertain: bool) -> Result<()> {
         self.walk(table, root, &mut |saver, key, value, page| {
             let saved = u64::from(saver.put(table, key, value, page)?);
             saver.report.entries += saved;
@@ -207,35 +228,35 @@ impl<'d> Saver<'d, '_, '_> {
     }
 
     fn named(&mut self, name: &[u8], number: &[u8]) {
-        if let Ok(number) = number.try_into().map(u64::from_le_bytes) {
+        if let Ok(number) = number.try_into().map(u64::from_le_bytes).map(TableId::new) {
             self.names.entry(number).or_insert_with(|| name.to_vec());
         }
     }
 
     /// Creates a table and saves its tree.
-    fn restore(&mut self, table: Table, record: Record, uncertain: bool) -> Result<()> {
-        if table == NAMES {
+    fn restore(&mut self, table: TableId, record: TableRecord, uncertain: bool) -> Result<()> {
+        if table == TableId::NAMES {
             // The list of names is made anew, so nothing of it counts as lost.
-            self.rootless.remove(&NAMES);
+            self.rootless.remove(&TableId::NAMES);
             let before = self.report;
-            self.walk(NAMES, &record.root, &mut |saver, key, value, _| {
+            self.walk(TableId::NAMES, &record.root, &mut |saver, key, value, _| {
                 saver.named(key, value.bytes());
                 Ok(())
             })?;
             (self.report.lost_entries, self.report.lost_subtrees) = (before.lost_entries, before.lost_subtrees);
             return Ok(());
         }
-        if !(FIRST..1 << 53).contains(&table) || self.tables.contains_key(&table) {
+        if !catalogue::is_named(table) || self.tables.contains_key(&table) {
             return Ok(());
         }
         let mut name = record.name.clone();
         if name.is_empty() || self.txn.table(&name).is_ok() {
             name = format!("lost-{table}").into_bytes();
         }
-        let note = record.note.get(..crate::catalogue::NOTE_MAX.min(record.note.len()));
+        let note = record.note.get(..catalogue::NOTE_MAX.min(record.note.len()));
         match self.txn.table_restore(table, &name, note.unwrap_or(&[])) {
             Err(Error::Corrupt(_) | Error::Exists | Error::TooBig { .. } | Error::Invalid(_)) => {
-                return self.fault(u64::MAX, table, "a table that cannot be made again".into());
+                return self.fault(None, table, "a table that cannot be made again".into());
             }
             made => made?,
         }
@@ -249,34 +270,34 @@ impl<'d> Saver<'d, '_, '_> {
     /// left.
     fn lost_tables(&mut self, orphans: &Orphans) -> Result<()> {
         let mut records = Vec::new();
-        self.adopt(orphans, CATALOGUE, &mut |_, key, value, _| {
+        self.adopt(orphans, TableId::CATALOGUE, &mut |_, key, value, _| {
             records.extend(decode(key, value.bytes()));
             Ok(())
         })?;
         for (table, record) in records {
             self.fault(
-                u64::MAX,
+                None,
                 table,
                 "the record of this table was found outside the catalogue".into(),
             )?;
             self.restore(table, record, true)?;
         }
-        self.adopt(orphans, NAMES, &mut |saver, key, value, _| {
+        self.adopt(orphans, TableId::NAMES, &mut |saver, key, value, _| {
             saver.named(key, value.bytes());
             Ok(())
         })?;
         for table in orphans.tables() {
-            if table >= FIRST && !self.tables.contains_key(&table) {
+            if table >= TableId::FIRST_NAMED && !self.tables.contains_key(&table) {
                 let name = self.names.get(&table).cloned().unwrap_or_default();
                 self.rootless.insert(table);
                 self.fault(
-                    u64::MAX,
+                    None,
                     table,
                     "the record of this table is lost; leaves of it are left".into(),
                 )?;
-                let record = Record {
+                let record = TableRecord {
                     name,
-                    ..Record::default()
+                    ..TableRecord::default()
                 };
                 self.restore(table, record, true)?;
             }
@@ -288,24 +309,25 @@ impl<'d> Saver<'d, '_, '_> {
     fn dead(&self, meta: &Meta) -> Option<PageSet> {
         let damaged = self.damaged;
         let scope = Scope::new(damaged);
-        let tail = dead_changes(meta, |at, into| {
+        let changes = dead_changes(meta, |at, into| {
             into.copy_from_slice(&damaged.raw.read(at, into.len() as u64)?);
             Ok(())
         });
-        let listed = dead_extents(&&scope, &meta.space, &tail.ok()?).ok()?;
+        let listed = dead_extents(&&scope, &meta.roots.space, &changes.ok()?).ok()?;
         let mut dead = PageSet::new();
         for extent in listed.values() {
-            let end = extent.page.saturating_add(extent.pages).min(damaged.pages());
-            (extent.page..end).for_each(|page| {
-                dead.insert(page);
-            });
+            let run = extent.extent.run;
+            let end = run.checked_end().map_or(damaged.end(), |end| end.min(damaged.end()));
+            if let Some(pages) = end.checked_sub(run.first) {
+                dead.insert_run(Run::new(run.first, pages));
+            }
         }
         Some(dead)
     }
 }
 
 /// Number and record of an entry of the catalogue.
-fn decode(key: &[u8], value: &[u8]) -> Option<(Table, Record)> {
-    let table = u64::from_be_bytes(key.try_into().ok()?);
-    Record::decode(value).ok().map(|record| (table, record))
+fn decode(key: &[u8], value: &[u8]) -> Option<(TableId, TableRecord)> {
+    let table = catalogue::table_of_key(key).ok()?;
+    TableRecord::decode(value).ok().map(|record| (table, record))
 }

@@ -12,9 +12,9 @@
 
 use super::pages::{entry, hints, leaf_is_sound, Damaged, Scope};
 use super::{Gap, Saver};
-use crate::catalogue::CATALOGUE;
-use crate::catalogue::{Record, Table, FIRST, MAIN, NAMES};
+use crate::catalogue::{self, TableRecord};
 use crate::error::Result;
+use crate::ids::{CommitId, PageNo, PageRef, Run, TableId};
 use crate::page::header;
 use crate::page::leaf::Leaf;
 use crate::page::meta_pages;
@@ -24,9 +24,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// A leaf that nothing reached.
 struct Orphan {
-    page: u64,
+    page: PageNo,
     checksum: u32,
-    birth: Option<u64>,
+    birth: Option<CommitId>,
     first: Vec<u8>,
     last: Vec<u8>,
 }
@@ -34,7 +34,7 @@ struct Orphan {
 /// What looking at every page found.
 #[derive(Default)]
 pub(super) struct Orphans {
-    tables: BTreeMap<Table, Vec<Orphan>>,
+    tables: BTreeMap<TableId, Vec<Orphan>>,
 }
 
 impl Gap {
@@ -50,15 +50,17 @@ impl<'d> Saver<'d, '_, '_> {
     /// `Cancelled`.
     pub(super) fn find_orphans(&mut self, dead: Option<&PageSet>) -> Result<Orphans> {
         let damaged: &Damaged = self.damaged;
-        let mut births: HashMap<(u64, u32), u64> = HashMap::new();
+        let mut births: HashMap<(PageRef, u32), CommitId> = HashMap::new();
         for slot in &damaged.slots {
-            for root in [&slot.main, &slot.catalogue] {
+            for root in [&slot.roots.main, &slot.roots.catalogue] {
                 births.insert((root.ptr.page, root.ptr.checksum), root.ptr.birth);
             }
         }
         let mut found = Orphans::default();
         self.job.expect(damaged.pages());
-        for page in meta_pages(damaged.page_size)..damaged.pages() {
+        let first = PageNo::new(meta_pages(damaged.page_size));
+        let pages = Run::new(first, damaged.end().checked_sub(first).unwrap_or(0));
+        for page in pages.iter() {
             self.job.advance(1)?;
             let Ok(bytes) = damaged.read(page) else {
                 continue;
@@ -70,7 +72,7 @@ impl<'d> Saver<'d, '_, '_> {
                 continue;
             }
             let table = header::table(&bytes);
-            if self.bad.contains(&page) && !matches!(table, CATALOGUE | NAMES) {
+            if self.bad.contains(&page) && !matches!(table, TableId::CATALOGUE | TableId::NAMES) {
                 continue;
             }
             let scope = Scope::new(damaged);
@@ -90,24 +92,29 @@ impl<'d> Saver<'d, '_, '_> {
         }
         for leaves in found.tables.values_mut() {
             for leaf in leaves.iter_mut() {
-                leaf.birth = births.get(&(leaf.page, leaf.checksum)).copied();
+                leaf.birth = births.get(&(leaf.page.into(), leaf.checksum)).copied();
             }
             // The youngest first; those of unknown birth last.
-            leaves.sort_by_key(|leaf| std::cmp::Reverse(leaf.birth.map_or(0, |birth| birth + 1)));
+            leaves.sort_by_key(|leaf| std::cmp::Reverse(leaf.birth));
         }
         Ok(found)
     }
 
     /// Whether tables may exist that no record tells of.
     pub(super) fn catalogue_lost(&self) -> bool {
-        self.gaps.iter().any(|gap| gap.table == CATALOGUE)
+        self.gaps.iter().any(|gap| gap.table == TableId::CATALOGUE)
     }
 
     /// Hands the entries of a table's orphans that lie in its gaps to `save`, the youngest first.
     ///
     /// # Errors
     /// Those of `save` and `Cancelled`.
-    pub(super) fn adopt(&mut self, orphans: &Orphans, table: Table, save: super::walk::OnEntry<'_, 'd>) -> Result<()> {
+    pub(super) fn adopt(
+        &mut self,
+        orphans: &Orphans,
+        table: TableId,
+        save: super::walk::OnEntry<'_, 'd>,
+    ) -> Result<()> {
         let leaves = orphans.tables.get(&table).map_or(&[][..], Vec::as_slice);
         let gaps: Vec<Gap> = self.gaps.iter().filter(|gap| gap.table == table).cloned().collect();
         let everything = self.rootless.contains(&table);
@@ -149,24 +156,28 @@ impl<'d> Saver<'d, '_, '_> {
 
 impl Orphans {
     /// Tables of which leaves were found.
-    pub(super) fn tables(&self) -> BTreeSet<Table> {
-        self.tables.keys().copied().filter(|table| *table < CATALOGUE).collect()
+    pub(super) fn tables(&self) -> BTreeSet<TableId> {
+        self.tables
+            .keys()
+            .copied()
+            .filter(|table| *table < TableId::CATALOGUE)
+            .collect()
     }
 }
 
 /// Whether a number can be that of a table whose pages are worth looking at.
-fn is_a_table(table: Table) -> bool {
-    table == MAIN || table == NAMES || table == CATALOGUE || (FIRST..1 << 53).contains(&table)
+fn is_a_table(table: TableId) -> bool {
+    table == TableId::MAIN || table == TableId::NAMES || table == TableId::CATALOGUE || catalogue::is_named(table)
 }
 
 /// First and last key of a page that may be a leaf: its records lie as they must, and its keys ascend.
-fn looks_like_a_leaf(page: &[u8], number: u64, scope: &Scope<'_>) -> Option<(Vec<u8>, Vec<u8>)> {
+fn looks_like_a_leaf(page: &[u8], number: PageNo, scope: &Scope<'_>) -> Option<(Vec<u8>, Vec<u8>)> {
     let leaf = Leaf::new(page).ok().filter(leaf_is_sound)?;
     let (mut first, mut last): (Option<Vec<u8>>, Vec<u8>) = (None, Vec::new());
     for i in 0..leaf.len() {
         // A long key whose rest is lost is no reason to doubt the others.
         let mut key = Vec::new();
-        if leaf.key(i, number, &scope, &mut key).is_err() {
+        if leaf.key(i, number.into(), &scope, &mut key).is_err() {
             continue;
         }
         match &first {
@@ -176,8 +187,11 @@ fn looks_like_a_leaf(page: &[u8], number: u64, scope: &Scope<'_>) -> Option<(Vec
         }
         last = key;
     }
-    let catalogue = header::table(page) == CATALOGUE;
-    let records = |i| leaf.value(i).is_ok_and(|value| Record::decode(value.bytes()).is_ok());
+    let catalogue = header::table(page) == TableId::CATALOGUE;
+    let records = |i| {
+        leaf.value(i)
+            .is_ok_and(|value| TableRecord::decode(value.bytes()).is_ok())
+    };
     if catalogue && !(0..leaf.len()).any(records) {
         return None;
     }
@@ -239,7 +253,7 @@ mod tests {
 
     fn orphan(first: &str, last: &str) -> Orphan {
         Orphan {
-            page: 0,
+            page: PageNo::new(0),
             checksum: 0,
             birth: None,
             first: first.into(),

@@ -3,10 +3,11 @@
 use crate::db::reader::Joined;
 use crate::error::{Error, Result};
 use crate::file::raw::Raw;
+use crate::ids::PageNo;
 use crate::page::branch::Branch;
 use crate::page::header;
 use crate::page::leaf::{Leaf, Stored, RECORD};
-use crate::page::meta::{Meta, Slot, MAGIC, SLOT, SLOTS};
+use crate::page::meta::{Meta, Slot, MAGIC, SLOTS, SLOT_BYTES};
 use crate::page::{PageSource, Ptr, PAGE_MAX, PAGE_MIN};
 use crate::util::bytes::{get_u16, get_u32};
 use crate::util::crc32c;
@@ -30,14 +31,14 @@ impl Damaged {
     pub fn new(raw: Raw) -> Result<Damaged> {
         let (mut slots, mut sizes) = (Vec::new(), Vec::new());
         for slot in 0..SLOTS as u64 {
-            let Ok(bytes) = raw.read(slot * SLOT as u64, SLOT as u64) else {
+            let Ok(bytes) = raw.read(slot * SLOT_BYTES as u64, SLOT_BYTES as u64) else {
                 continue;
             };
             let size = get_u32(&bytes, 24) as usize;
             if bytes.starts_with(&MAGIC) && size.is_power_of_two() && (PAGE_MIN..=PAGE_MAX).contains(&size) {
                 sizes.push(size);
             }
-            let bytes: &[u8; SLOT] = bytes[..].try_into().map_err(|_| Error::Invalid("slot"))?;
+            let bytes: &[u8; SLOT_BYTES] = bytes[..].try_into().map_err(|_| Error::Invalid("slot"))?;
             match Meta::decode(bytes) {
                 Ok(Slot::Valid(meta)) => slots.push(*meta),
                 Err(error @ (Error::TooNew(_) | Error::TooOld(_))) => return Err(error),
@@ -47,7 +48,7 @@ impl Damaged {
         slots.sort_by_key(|meta| std::cmp::Reverse(meta.id));
         let page_size = match slots.first() {
             Some(meta) => meta.page_size as usize,
-            None => guess(&raw, &sizes)
+            None => guess_page_size(&raw, &sizes)
                 .ok_or_else(|| Error::NotADatabase("nothing in it looks like a slot or a page of one".into()))?,
         };
         slots.retain(|meta| meta.page_size as usize == page_size);
@@ -59,15 +60,20 @@ impl Damaged {
         self.raw.len() / self.page_size as u64
     }
 
+    /// The page behind the last one that is there whole.
+    pub fn end(&self) -> PageNo {
+        PageNo::new(self.pages())
+    }
+
     /// Bytes of a page, unverified.
-    pub fn read(&self, page: u64) -> Result<Box<[u8]>> {
+    pub fn read(&self, page: PageNo) -> Result<Box<[u8]>> {
         let size = self.page_size as u64;
-        self.raw.read(page.saturating_mul(size), size)
+        self.raw.read(page.get().saturating_mul(size), size)
     }
 }
 
 /// The page size under which most pages look right.
-fn guess(raw: &Raw, sizes: &[usize]) -> Option<usize> {
+fn guess_page_size(raw: &Raw, sizes: &[usize]) -> Option<usize> {
     let tried = (12..=16).map(|bits| 1usize << bits);
     let looks = |size: usize| {
         let pages = (raw.len() / size as u64).min(SAMPLE);
@@ -139,15 +145,15 @@ impl<'d> Scope<'d> {
         }
     }
 
-    fn bytes(&self, page: u64, len: u64) -> Result<&[u8]> {
-        let at = page.saturating_mul(self.damaged.page_size as u64);
+    fn bytes(&self, page: PageNo, len: u64) -> Result<&[u8]> {
+        let at = page.get().saturating_mul(self.damaged.page_size as u64);
         match self.damaged.raw.read(at, len) {
             Ok(bytes) => Ok(self.kept.keep(bytes)),
             Err(error) => Err(Error::corrupt(page, error.to_string())),
         }
     }
 
-    fn verified(&self, page: u64, len: u64, checksum: u32) -> Result<&[u8]> {
+    fn verified(&self, page: PageNo, len: u64, checksum: u32) -> Result<&[u8]> {
         let bytes = self.bytes(page, len)?;
         if crc32c(bytes) != checksum {
             return Err(Error::corrupt(page, "its checksum differs"));
@@ -166,20 +172,25 @@ impl<'a> PageSource<'a> for &'a Scope<'_> {
         self.damaged.page_size
     }
     fn page(&self, ptr: &Ptr) -> Result<&'a [u8]> {
-        self.verified(ptr.page, self.damaged.page_size as u64, ptr.checksum)
+        self.verified(ptr.page.number(), self.damaged.page_size as u64, ptr.checksum)
     }
-    fn piece(&self, page: u64, len: usize, checksum: u32) -> Result<&'a [u8]> {
+    fn piece(&self, page: PageNo, len: usize, checksum: u32) -> Result<&'a [u8]> {
         self.verified(page, len as u64, checksum)
     }
-    fn raw(&self, page: u64, len: u64) -> Result<&'a [u8]> {
+    fn raw(&self, page: PageNo, len: u64) -> Result<&'a [u8]> {
         self.bytes(page, len)
     }
 }
 
 /// Key and value of entry `i`, if they can be read.
-pub(super) fn entry<'a>(leaf: &Leaf<'a>, i: usize, page: u64, scope: &'a Scope<'_>) -> Result<(Vec<u8>, Stored<'a>)> {
+pub(super) fn entry<'a>(
+    leaf: &Leaf<'a>,
+    i: usize,
+    page: PageNo,
+    scope: &'a Scope<'_>,
+) -> Result<(Vec<u8>, Stored<'a>)> {
     let mut key = Vec::new();
-    leaf.key(i, page, &scope, &mut key)?;
+    leaf.key(i, page.into(), &scope, &mut key)?;
     let value = leaf.value(i).map_err(|d| d.at(page))?;
     Ok((key, value))
 }

@@ -3,8 +3,8 @@
 
 use super::pages::{entry, Scope};
 use super::{Gap, Saver};
-use crate::catalogue::Table;
 use crate::error::{Error, Result};
+use crate::ids::{PageNo, TableId};
 use crate::page::branch::Branch;
 use crate::page::chain::{pieces, Chain};
 use crate::page::header;
@@ -13,7 +13,7 @@ use crate::page::meta::HEIGHT_MAX;
 use crate::page::{PageSource, Ptr, Root};
 
 /// Is given every entry found: (key, value, page).
-pub(super) type OnEntry<'f, 'd> = &'f mut dyn FnMut(&mut Saver<'d, '_, '_>, &[u8], Stored<'_>, u64) -> Result<()>;
+pub(super) type OnEntry<'f, 'd> = &'f mut dyn FnMut(&mut Saver<'d, '_, '_>, &[u8], Stored<'_>, PageNo) -> Result<()>;
 
 /// Keys from the first on and below the second.
 type Bounds<'b> = (&'b [u8], Option<&'b [u8]>);
@@ -23,7 +23,7 @@ impl<'d> Saver<'d, '_, '_> {
     ///
     /// # Errors
     /// Those of the target and `Cancelled`, never those of the source.
-    pub(super) fn walk(&mut self, table: Table, root: &Root, save: OnEntry<'_, 'd>) -> Result<()> {
+    pub(super) fn walk(&mut self, table: TableId, root: &Root, save: OnEntry<'_, 'd>) -> Result<()> {
         match root.height {
             0 => Ok(()),
             1..=HEIGHT_MAX => self.below(table, &root.ptr, root.height, (&[], None), save),
@@ -32,7 +32,7 @@ impl<'d> Saver<'d, '_, '_> {
     }
 
     /// A subtree cannot be read.
-    fn lose(&mut self, table: Table, ptr: &Ptr, (low, high): Bounds<'_>, why: &str) -> Result<()> {
+    fn lose(&mut self, table: TableId, ptr: &Ptr, (low, high): Bounds<'_>, why: &str) -> Result<()> {
         self.report.lost_subtrees += 1;
         self.report.lost_entries = self.report.lost_entries.saturating_add(ptr.entries);
         self.gaps.push(Gap {
@@ -49,7 +49,7 @@ impl<'d> Saver<'d, '_, '_> {
         self.fault(ptr.page, table, what)
     }
 
-    fn below(&mut self, table: Table, ptr: &Ptr, level: u8, bounds: Bounds<'_>, save: OnEntry<'_, 'd>) -> Result<()> {
+    fn below(&mut self, table: TableId, ptr: &Ptr, level: u8, bounds: Bounds<'_>, save: OnEntry<'_, 'd>) -> Result<()> {
         self.job.advance(1)?;
         let damaged = self.damaged;
         let scope = Scope::new(damaged);
@@ -57,14 +57,14 @@ impl<'d> Saver<'d, '_, '_> {
             Ok(page) => page,
             Err(error) => {
                 self.report.damaged_pages += 1;
-                self.bad.insert(ptr.page);
+                self.bad.insert(ptr.page.number());
                 return self.lose(table, ptr, bounds, &words(&error));
             }
         };
         if header::level(page) != level || header::table(page) != table {
             return self.lose(table, ptr, bounds, "another page than the tree wants");
         }
-        if !self.seen.insert(ptr.page) {
+        if !self.seen.insert(ptr.page.number()) {
             return self.lose(table, ptr, bounds, "a page reached twice");
         }
         if level > 1 {
@@ -82,7 +82,7 @@ impl<'d> Saver<'d, '_, '_> {
     #[allow(clippy::too_many_arguments)]
     fn children(
         &mut self,
-        table: Table,
+        table: TableId,
         ptr: &Ptr,
         branch: &Branch<'_>,
         level: u8,
@@ -112,20 +112,21 @@ impl<'d> Saver<'d, '_, '_> {
 
     fn leaf(
         &mut self,
-        table: Table,
+        table: TableId,
         ptr: &Ptr,
         leaf: &Leaf<'_>,
         (low, high): Bounds<'_>,
         save: OnEntry<'_, 'd>,
         scope: &Scope<'d>,
     ) -> Result<()> {
+        let page = ptr.page.number();
         for i in 0..leaf.len() {
-            match entry(leaf, i, ptr.page, scope) {
+            match entry(leaf, i, page, scope) {
                 Ok((key, _)) if key.as_slice() < low || high.is_some_and(|high| key.as_slice() >= high) => {
-                    self.lose_entry(ptr.page, table, "an entry outside its page's bounds")?;
+                    self.lose_entry(page, table, "an entry outside its page's bounds")?;
                 }
-                Ok((key, value)) => save(self, &key, value, ptr.page)?,
-                Err(error) => self.lose_entry(ptr.page, table, &format!("a long key: {}", words(&error)))?,
+                Ok((key, value)) => save(self, &key, value, page)?,
+                Err(error) => self.lose_entry(page, table, &format!("a long key: {}", words(&error)))?,
             }
         }
         Ok(())
@@ -135,7 +136,7 @@ impl<'d> Saver<'d, '_, '_> {
     ///
     /// # Errors
     /// Those of the target and `Cancelled`.
-    pub(super) fn put(&mut self, table: Table, key: &[u8], value: Stored<'_>, page: u64) -> Result<bool> {
+    pub(super) fn put(&mut self, table: TableId, key: &[u8], value: Stored<'_>, page: PageNo) -> Result<bool> {
         use crate::db::{PutMode, Reader};
         if key.len() > crate::page::KEY_MAX || self.txn.contains(table, key)? {
             return Ok(false);
@@ -179,7 +180,7 @@ impl<'d> Saver<'d, '_, '_> {
         Ok(true)
     }
 
-    pub(super) fn lose_entry(&mut self, page: u64, table: Table, what: &str) -> Result<()> {
+    pub(super) fn lose_entry(&mut self, page: PageNo, table: TableId, what: &str) -> Result<()> {
         self.report.lost_entries = self.report.lost_entries.saturating_add(1);
         self.fault(page, table, what.to_string())
     }
@@ -188,8 +189,10 @@ impl<'d> Saver<'d, '_, '_> {
 /// The words of an error for a fault, which names page and table itself.
 fn words(error: &Error) -> String {
     match error {
-        Error::Corrupt(damage) if damage.page == u64::MAX => damage.what.to_string(),
-        Error::Corrupt(damage) => format!("page {}: {}", damage.page, damage.what),
+        Error::Corrupt(damage) => match damage.page {
+            Some(page) => format!("page {page}: {}", damage.what),
+            None => damage.what.to_string(),
+        },
         other => other.to_string(),
     }
 }

@@ -10,8 +10,9 @@
 //! What is known of a branch is learnt from lookups that went through it, and kept by its page number in a table that never
 //! grows. It may be that of another branch, or of an older one: only hints rest on it.
 
+use crate::ids::{PageNo, PageRef, U48_MAX};
 use crate::page::header::HEADER;
-use crate::page::{PageSource, U48_MAX};
+use crate::page::PageSource;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Branches of which something is known: those of some 70 million entries of 170 bytes.
@@ -42,14 +43,14 @@ impl<'a> BranchHints<'a> {
     }
 
     #[inline(always)]
-    fn of(&self, branch: u64) -> Option<&'a AtomicU64> {
-        self.0.get(branch as usize % ROWS)
+    fn of(&self, branch: PageRef) -> Option<&'a AtomicU64> {
+        self.0.get(branch.number().get() as usize % ROWS)
     }
 
     /// Asks memory for what a lookup will need of `branch`, and for what it needs to reach the leaf below it. `fraction`: how
     /// far its key lies between the separators around the branch, as `Branch::fraction` tells.
     #[inline(always)]
-    pub fn ask<'s, S: PageSource<'s> + ?Sized>(&self, source: &S, branch: u64, fraction: Option<u32>) {
+    pub fn ask<'s, S: PageSource<'s> + ?Sized>(&self, source: &S, branch: PageRef, fraction: Option<u32>) {
         source.prefetch(branch, BRANCH_AHEAD);
         let known = self.of(branch).map_or(0, |row| row.load(Relaxed));
         let (Some(fraction), true) = (fraction, known != 0) else {
@@ -62,18 +63,18 @@ impl<'a> BranchHints<'a> {
         source.prefetch_at(branch, around(10 * n + 4 * i, SUM_LINES), SUM_LINES);
         if known & SURE != 0 {
             let leaf = (known & U48_MAX) + i as u64;
-            source.prefetch_at(leaf.saturating_sub(SHARED), 0, 1);
-            source.prefetch_at(leaf, 0, 1);
-            source.prefetch_at(leaf + SHARED, 0, 1);
+            for page in [leaf.saturating_sub(SHARED), leaf, leaf + SHARED] {
+                source.prefetch_at(PageNo::new(page).into(), 0, 1);
+            }
         }
     }
 
     /// Takes note that child `i` of the `n` of `branch` is the leaf `leaf`.
     #[inline(always)]
-    pub fn learn(&self, branch: u64, n: usize, i: usize, leaf: u64) {
+    pub fn learn(&self, branch: PageRef, n: usize, i: usize, leaf: PageRef) {
         let Some(row) = self.of(branch) else { return };
         let known = row.load(Relaxed);
-        let first = leaf.saturating_sub(i as u64) & U48_MAX;
+        let first = leaf.number().get().saturating_sub(i as u64) & U48_MAX;
         let near = (known & U48_MAX).abs_diff(first) <= NEAR;
         let shape = (n as u64 & 0x7FFF) << 48;
         let now = match (near, known & SURE != 0) {
@@ -95,8 +96,13 @@ mod tests {
 
     fn asked(rows: &BranchHints<'_>, branch: u64, fraction: Option<u32>) -> Vec<(u64, usize)> {
         let asked = Asked::default();
-        rows.ask(&asked, branch, fraction);
-        asked.take()
+        rows.ask(&asked, PageNo::new(branch).into(), fraction);
+        let asked = asked.take().into_iter();
+        asked.map(|(page, at)| (page.number().get(), at)).collect()
+    }
+
+    fn learn(rows: &BranchHints<'_>, branch: u64, n: usize, i: usize, leaf: u64) {
+        rows.learn(PageNo::new(branch).into(), n, i, PageNo::new(leaf).into());
     }
 
     fn leaves(asked: &[(u64, usize)], branch: u64) -> Vec<u64> {
@@ -109,14 +115,14 @@ mod tests {
         let rows = BranchHints::new(&table);
         let blind = asked(&rows, 900, Some(1 << 15));
         assert_eq!(blind.len(), BRANCH_AHEAD / LINE, "nothing is known yet");
-        rows.learn(900, 110, 20, 5020);
+        learn(&rows, 900, 110, 20, 5020);
         let once = asked(&rows, 900, Some(1 << 15));
         assert!(leaves(&once, 900).is_empty(), "one leaf makes no row");
         // Child 55: its page number and its sum.
         for at in [HEADER + 4 * 110 + 6 * 55, HEADER + 10 * 110 + 4 * 55] {
             assert!(once.contains(&(900, at & !(LINE - 1))), "{at}: {once:?}");
         }
-        rows.learn(900, 110, 70, 5071);
+        learn(&rows, 900, 110, 70, 5071);
         assert_eq!(leaves(&asked(&rows, 900, Some(1 << 15)), 900), [5047, 5055, 5063]);
         assert_eq!(asked(&rows, 900, None), blind, "nothing is known of the key");
         assert_eq!(asked(&rows, 901, Some(1 << 15)).len(), blind.len(), "another branch");
@@ -127,14 +133,14 @@ mod tests {
         let table: Vec<AtomicU64> = (0..ROWS).map(|_| AtomicU64::new(0)).collect();
         let rows = BranchHints::new(&table);
         for i in 0..100 {
-            rows.learn(7, 110, i, 1000 + (i as u64 * 7919) % 5000);
+            learn(&rows, 7, 110, i, 1000 + (i as u64 * 7919) % 5000);
             assert!(leaves(&asked(&rows, 7, Some(1000)), 7).is_empty(), "after {i}");
         }
         // In a row, but for some that were changed since.
         for i in 0..100 {
-            rows.learn(7, 110, i, if i % 10 == 9 { 40_000 } else { 2000 + i as u64 });
+            learn(&rows, 7, 110, i, if i % 10 == 9 { 40_000 } else { 2000 + i as u64 });
         }
-        rows.learn(7, 110, 0, 2000);
+        learn(&rows, 7, 110, 0, 2000);
         assert_eq!(leaves(&asked(&rows, 7, Some(0)), 7), [1992, 2000, 2008]);
     }
 
@@ -143,8 +149,8 @@ mod tests {
         let table: Vec<AtomicU64> = (0..ROWS).map(|_| AtomicU64::new(u64::MAX)).collect();
         let rows = BranchHints::new(&table);
         asked(&rows, u64::MAX, Some(u32::from(u16::MAX)));
-        rows.learn(u64::MAX, usize::MAX, usize::MAX, u64::MAX);
-        rows.learn(3, 0, 5, 1);
+        learn(&rows, u64::MAX, usize::MAX, usize::MAX, u64::MAX);
+        learn(&rows, 3, 0, 5, 1);
         asked(&rows, 3, Some(5));
         assert_eq!(asked(&BranchHints::new(&[]), 3, Some(5)).len(), BRANCH_AHEAD / LINE);
     }

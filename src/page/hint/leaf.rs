@@ -5,6 +5,7 @@
 //! evenly, as hashes and numbers are: then both are asked for at once. A wrong guess costs some useless traffic, no more
 //! than asking for the longest arrays of any leaf, which is what is done while nothing is known.
 
+use crate::ids::PageRef;
 use crate::page::header::HEADER;
 use crate::page::leaf::{Leaf, SLOT};
 use crate::page::PageSource;
@@ -44,7 +45,7 @@ impl LeafHints {
     /// Asks memory for what a lookup in the leaf `page` will need. `fraction`: how far its key lies between the
     /// separators, as `Branch::fraction` tells.
     #[inline(always)]
-    pub fn ask<'s, S: PageSource<'s> + ?Sized>(&self, source: &S, page: u64, fraction: Option<u32>) {
+    pub fn ask<'s, S: PageSource<'s> + ?Sized>(&self, source: &S, page: PageRef, fraction: Option<u32>) {
         let known = self.0.load(Relaxed);
         let lines = (known as u16 >> 1) as usize;
         let Some(fraction) = fraction.filter(|_| known != 0) else {
@@ -112,11 +113,14 @@ impl LeafHints {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::{PageNo, TableId};
     use crate::page::hint::recorder::Asked;
     use crate::page::leaf::Stored;
     use crate::page::leaf_build::{build_leaf, Entry};
     use crate::page::suffix::Suffix;
     use crate::util::hash::fingerprint;
+
+    const LEAF: PageRef = PageRef::placed(PageNo::new(5));
 
     /// The lines of the leaf that were asked for.
     fn lines(asked: &Asked) -> Vec<usize> {
@@ -129,8 +133,8 @@ mod tests {
         first.learn_slotted(140);
         first.tell(&kept);
         let (second, alone, with) = (LeafHints::of(&kept), Asked::default(), Asked::default());
-        first.ask(&alone, 5, Some(30_000));
-        second.ask(&with, 5, Some(30_000));
+        first.ask(&alone, LEAF, Some(30_000));
+        second.ask(&with, LEAF, Some(30_000));
         assert_eq!(lines(&alone), lines(&with));
         assert_ne!(kept.0.load(Relaxed), 0, "nothing was told");
     }
@@ -149,26 +153,26 @@ mod tests {
             };
             let entries: Vec<Entry<'_>> = keys.iter().map(|key| entry(key)).collect();
             let mut page = vec![0; 4096];
-            build_leaf(&mut page, 0, b"", &entries, 0);
+            build_leaf(&mut page, TableId::MAIN, b"", &entries, 0);
             let leaf = Leaf::new(&page).expect("a leaf");
             let (guess, asked) = (LeafHints::default(), Asked::default());
-            guess.ask(&asked, 5, Some(100));
+            guess.ask(&asked, LEAF, Some(100));
             assert_eq!(lines(&asked), (0..ARRAYS).collect::<Vec<_>>(), "nothing is known yet");
             guess.learn(&leaf);
-            guess.ask(&asked, 5, None);
+            guess.ask(&asked, LEAF, None);
             assert_eq!(
                 lines(&asked),
                 (0..ARRAYS).collect::<Vec<_>>(),
                 "nothing is known of the key"
             );
             for fraction in [0, 1, 20_000, 40_000, 65_535] {
-                guess.ask(&asked, 5, Some(fraction));
+                guess.ask(&asked, LEAF, Some(fraction));
                 let lines = lines(&asked);
                 assert!(lines.contains(&0) && lines.iter().all(|line| *line < 64), "{lines:?}");
             }
             if !leaf.is_dense() {
                 // Records of a full leaf, evenly spread: the one in the middle begins in the middle of the page.
-                guess.ask(&asked, 5, Some(1 << 15));
+                guess.ask(&asked, LEAF, Some(1 << 15));
                 let at = leaf.record(10).expect("a record");
                 assert!(lines(&asked).contains(&(at / LINE)), "{at}");
             }

@@ -6,11 +6,12 @@
 //! a database does, so that damage to one slot loses nothing. Nothing is listed for recovery to verify: whoever makes
 //! the copy must make it durable before it is used.
 
-use super::records::{Freed, Record};
+use super::records::CommitRecord;
 use crate::error::{Error, Result};
 use crate::file::Identity;
-use crate::page::meta::{Meta, Spill, SLOT, TAIL_MAX};
-use crate::page::{meta_pages, U48_MAX};
+use crate::ids::{CommitId, PageNo, Run};
+use crate::page::meta::{Meta, Spill, SLOT_BYTES, TAIL_MAX};
+use crate::page::{meta_pages, Extent, Root, Roots};
 use crate::pager::{new_uuid, now, Descriptor, Pager};
 use crate::util::crc32c;
 
@@ -27,36 +28,35 @@ pub struct Image {
 }
 
 impl Pager {
-    /// The image of a snapshot that reaches no page from `end` on, and below it none of the runs `dead`, ascending
-    /// (first page, pages).
+    /// The image of a snapshot that reaches no page from `end` on, and below it none of the runs `dead`, ascending.
     ///
     /// # Errors
     /// `Limit`: more dead runs than a record can list, or no id left.
-    pub fn image(&self, snapshot: &Descriptor, end: u64, dead: &[(u64, u64)]) -> Result<Image> {
+    pub fn image(&self, snapshot: &Descriptor, end: PageNo, dead: &[Run]) -> Result<Image> {
         let id = snapshot.id;
-        if id >= U48_MAX {
+        if id >= CommitId::MAX {
             return Err(Error::Limit("commit ids are used up"));
         }
         let most = u64::from(u32::MAX);
-        let freed = dead.iter().flat_map(|&(page, pages)| {
-            (page..page + pages).step_by(most as usize).map(move |at| Freed {
-                page: at,
-                pages: (page + pages - at).min(most),
-                birth: 0,
+        let freed = dead.iter().flat_map(|run| {
+            let parts = (0..run.pages).step_by(most as usize);
+            parts.map(|at| Extent {
+                run: Run::new(run.first + at, (run.pages - at).min(most)),
+                birth: CommitId::NONE,
             })
         });
-        let record = Record {
+        let record = CommitRecord {
             id,
             freed: freed.collect(),
-            ..Record::default()
+            ..CommitRecord::default()
         };
         let (mut bytes, mut own) = (Vec::new(), Vec::new());
-        record.encode(0, 0, &mut bytes);
-        let next = Record {
-            id: id + 1,
-            ..Record::default()
+        record.encode(CommitId::NONE, CommitId::NONE, &mut bytes);
+        let next = CommitRecord {
+            id: id.next(),
+            ..CommitRecord::default()
         };
-        next.encode(0, 0, &mut own);
+        next.encode(CommitId::NONE, CommitId::NONE, &mut own);
         debug_assert!(own.len() <= OWN);
         let size = self.page_size;
         let (mut spills, mut behind) = (Vec::new(), Vec::new());
@@ -68,40 +68,46 @@ impl Pager {
             let checksum = crc32c(&behind);
             behind.resize(behind.len().next_multiple_of(size), 0);
             spills.push(Spill {
-                page: end,
-                pages: (behind.len() / size) as u64,
+                extent: Extent {
+                    run: Run::new(end, (behind.len() / size) as u64),
+                    birth: id,
+                },
                 bytes: long,
                 checksum,
-                birth: id,
             });
             Vec::new()
         };
+        // The commit before the snapshot's: nothing is listed, and the one record is not folded.
+        let before = CommitId::new(id.get() - 1);
         let first = Meta {
             page_size: size as u32,
             uuid: new_uuid(),
             write: self.features.0,
             may: self.features.1,
             id,
-            base: id - 1,
-            folded: id - 1,
+            base: before,
+            folded: before,
             time: now(),
-            pages: end + (behind.len() / size) as u64,
-            dead: dead.iter().map(|(_, pages)| pages).sum(),
-            main: snapshot.main,
-            catalogue: snapshot.catalogue,
+            pages: end.get() + (behind.len() / size) as u64,
+            dead: dead.iter().map(|run| run.pages).sum(),
+            // The copy has no space tree: what is dead in it stands in the record.
+            roots: Roots {
+                space: Root::default(),
+                ..snapshot.roots
+            },
             spills,
             inline,
             ..Meta::default()
         };
         let second = Meta {
-            id: id + 1,
+            id: id.next(),
             base: id,
             inline: [&first.inline[..], &own].concat(),
             ..first.clone()
         };
         let mut head = vec![0; meta_pages(size) as usize * size];
-        head[..SLOT].copy_from_slice(&first.encode()[..]);
-        head[SLOT..2 * SLOT].copy_from_slice(&second.encode()[..]);
+        head[..SLOT_BYTES].copy_from_slice(&first.encode()[..]);
+        head[SLOT_BYTES..2 * SLOT_BYTES].copy_from_slice(&second.encode()[..]);
         Ok(Image { head, end: behind })
     }
 

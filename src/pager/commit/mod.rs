@@ -27,17 +27,18 @@ mod recover;
 mod sync_turn;
 
 pub use image::Image;
-pub use records::{dead_changes, Change};
-pub(in crate::pager) use records::{Freed, Record, Run, Tail};
+pub use records::{dead_changes, SpaceChange};
+pub(in crate::pager) use records::{CommitRecord, Tail, WrittenRun};
 pub(in crate::pager) use recover::{empty_image, recover};
 pub(in crate::pager) use sync_turn::Turns;
 
 use crate::error::{Error, Result};
 use crate::file::peers::Peers;
-use crate::page::meta::{Meta, Spill, SLOT, SLOTS, TAIL_MAX};
-use crate::page::{PageSink, Root};
+use crate::ids::{CommitId, PageNo, Run};
+use crate::page::meta::{Meta, Spill, SLOTS, SLOT_BYTES, TAIL_MAX};
+use crate::page::{Extent, PageSink, Root};
 use crate::pager::page_writer::PageWriter;
-use crate::pager::{Descriptor, Durability, Pager, Roots, Wait};
+use crate::pager::{Descriptor, Durability, Pager, Roots, Wait, META_PAGE};
 use crate::util::crc32c;
 use crate::util::seeded::{self, Bug};
 use records::{spill_bytes, Listing, Next, Spilled};
@@ -51,7 +52,7 @@ const LAZY_COMMITS: usize = 256;
 
 /// A commit that is in its slot.
 struct Published {
-    id: u64,
+    id: CommitId,
     /// It becomes visible by a sync only.
     unsynced: bool,
     /// So much is unsynced that it is time for a sync.
@@ -63,7 +64,7 @@ impl PageWriter {
     ///
     /// # Errors
     /// `NoSpace`, `Io`, `Corrupt`: undone, the database is as before. `InDoubt`, `Poisoned`: see [`crate::Error`].
-    pub fn commit(self, roots: Roots, durability: Durability) -> Result<u64> {
+    pub fn commit(self, roots: Roots, durability: Durability) -> Result<CommitId> {
         let pager = self.pager.clone();
         let published = self.publish(roots, durability)?;
         if published.unsynced || published.backlog {
@@ -77,7 +78,7 @@ impl PageWriter {
     ///
     /// # Errors
     /// As [`PageWriter::commit`].
-    pub fn commit_async(self, roots: Roots, durability: Durability) -> Result<u64> {
+    pub fn commit_async(self, roots: Roots, durability: Durability) -> Result<CommitId> {
         let pager = self.pager.clone();
         let published = self.publish(roots, durability)?;
         if published.backlog {
@@ -93,7 +94,7 @@ impl PageWriter {
         self.check_roots(&roots)?;
         let tip = shared.tip().get();
         // The ring must not overwrite what `visible` names; a lazy backlog has its own bound below.
-        let behind = self.id - shared.visible().load(SeqCst) >= RING - 4;
+        let behind = self.id.get() - shared.visible().get().get() >= RING - 4;
         if self.sync_first || behind {
             pager.sync_data(tip.id, self.sync_first).map_err(|_| Error::Poisoned)?;
         }
@@ -104,8 +105,9 @@ impl PageWriter {
         let folded = if self.folding { tip.id } else { self.state.folded };
         let mut next = self.make_tail(base, folded)?;
         let pages = self.pages();
-        if pager.file_pages.load(SeqCst) < pages && pages > pager.first_page() {
-            let need = pages * pager.page_size as u64;
+        let end = PageNo::new(pages);
+        if pager.file_pages.load(SeqCst) < pages && end > pager.first_page() {
+            let need = end.offset(pager.page_size);
             // Others may have made it longer than is known here.
             if pager.storage.len()? < need {
                 pager.storage.set_len(need)?;
@@ -113,8 +115,8 @@ impl PageWriter {
             pager.file_pages.fetch_max(pages, SeqCst);
         }
         let count = |runs: &mut dyn Iterator<Item = u64>| runs.sum::<u64>();
-        let died = count(&mut next.record.freed.iter().map(|f| f.pages));
-        let revived = count(&mut next.record.taken.iter().map(|t| t.1));
+        let died = count(&mut next.record.freed.iter().map(|freed| freed.run.pages));
+        let revived = count(&mut next.record.taken.iter().map(|taken| taken.pages));
         let meta = Meta {
             page_size: pager.page_size as u32,
             uuid: pager.uuid,
@@ -126,34 +128,31 @@ impl PageWriter {
             time: crate::pager::now(),
             pages,
             dead: (self.state.dead + died).saturating_sub(revived),
-            main: roots.main,
-            catalogue: roots.catalogue,
-            space: roots.space,
+            roots,
             spills: next.spilled.iter().map(|s| s.spill).collect(),
             inline: std::mem::take(&mut next.listing.bytes),
             ..Meta::default()
         };
-        let bytes = self.state.slot.get_or_insert_with(|| Box::new([0; SLOT]));
+        let bytes = self.state.slot.get_or_insert_with(|| Box::new([0; SLOT_BYTES]));
         meta.write(bytes);
-        shared.next_id().store(self.id + 1, SeqCst);
-        if let Err(error) = pager.storage.write_at((seat.slot * SLOT) as u64, &bytes[..]) {
+        shared.next_id().set(self.id.next());
+        if let Err(error) = pager.storage.write_at((seat.slot * SLOT_BYTES) as u64, &bytes[..]) {
             pager.poison();
             return Err(Error::InDoubt(format!("writing its meta slot failed: {error}")));
         }
         let desc = Descriptor {
             id: self.id,
             pages,
-            main: roots.main,
-            catalogue: roots.catalogue,
+            roots,
         };
         next.listing.bytes = meta.inline;
-        let backlog = self.adopt(desc, roots.space, next, folded, meta.dead, durable.id);
+        let backlog = self.adopt(desc, next, folded, meta.dead, durable.id);
         shared.describe(&desc, base);
         if durability == Durability::Full {
-            shared.full_tip().store(desc.id, SeqCst);
+            shared.full_tip().set(desc.id);
         }
         shared.tip().set(seat);
-        let now = durability == Durability::Lazy && shared.full_tip().load(SeqCst) <= shared.durable().get().id;
+        let now = durability == Durability::Lazy && shared.full_tip().get() <= shared.durable().get().id;
         if now || seeded::on(Bug::ShowUndurable) {
             shared.show(desc.id);
         }
@@ -166,8 +165,8 @@ impl PageWriter {
     }
 
     /// Takes the new commit as the state to build on; answers whether much is unsynced.
-    fn adopt(&mut self, desc: Descriptor, space: Root, next: Next, folded: u64, dead: u64, durable: u64) -> bool {
-        let old_pages = self.state.tip.pages;
+    fn adopt(&mut self, desc: Descriptor, next: Next, folded: CommitId, dead: u64, durable: CommitId) -> bool {
+        let old_end = self.tip_end();
         // What was synced before the slot is not waiting for anything.
         let bytes = if self.sync_first { 0 } else { self.bytes };
         let state = &mut self.state;
@@ -175,12 +174,11 @@ impl PageWriter {
             state.space.folded();
             state.changes = 0;
         }
-        state.space.pool.remove(old_pages, self.end - old_pages);
+        state.space.pool.remove(Run::new(old_end, self.end - old_end));
         state.space.apply(&next.record);
         state.changes += next.record.changes();
         state.tail.turn(next);
         state.tip = desc;
-        state.space_root = space;
         state.folded = folded;
         state.dead = dead;
         state
@@ -195,15 +193,15 @@ impl PageWriter {
     /// A root outside the file would make a slot that no opener accepts.
     fn check_roots(&self, roots: &Roots) -> Result<()> {
         let inside = |root: &Root| {
-            let page = root.ptr.page;
-            let there = page >= self.pager.first_page() && page < self.pages() && root.ptr.birth <= self.id;
+            let file = self.pager.first_page()..PageNo::new(self.pages());
+            let there = file.contains(&root.ptr.page.number()) && root.ptr.birth <= self.id;
             if root.height == 0 {
                 *root == Root::default()
             } else {
                 there
             }
         };
-        match inside(&roots.main) && inside(&roots.catalogue) && inside(&roots.space) {
+        match roots.all().into_iter().all(inside) {
             true => Ok(()),
             false => Err(Error::Panic("a root is not in the file".into())),
         }
@@ -211,52 +209,49 @@ impl PageWriter {
 
     /// Pages of the file if this were committed now.
     fn pages(&self) -> u64 {
-        let end = self.own.last().map_or(0, |(page, pages)| page + pages);
-        end.max(self.state.tip.pages)
+        let end = self.own.last().map_or(PageNo::default(), Run::end);
+        end.max(self.tip_end()).get()
     }
 
     /// This commit's record as things stand.
-    fn record(&self, spilled: &[Spill]) -> Record {
-        let old = self.state.tip.pages;
+    fn record(&self, spilled: &[Spill]) -> CommitRecord {
+        let old = self.tip_end();
         let mut freed = self.freed.clone();
-        freed.extend(spilled.iter().map(|s| Freed {
-            page: s.page,
-            pages: s.pages,
-            birth: s.birth,
-        }));
+        freed.extend(spilled.iter().map(|spill| spill.extent));
         // Pages behind the old end that were taken and given back: dead from the start.
         let mut unused = old;
-        for (page, pages) in self.own.iter().filter(|(page, pages)| page + pages > old) {
-            if page > unused {
-                freed.push(Freed {
-                    page: unused,
-                    pages: page - unused,
+        for taken in self.own.iter().filter(|taken| taken.end() > old) {
+            if taken.first > unused {
+                freed.push(Extent {
+                    run: Run::new(unused, taken.first - unused),
                     birth: self.id,
                 });
             }
-            unused = page + pages;
+            unused = taken.end();
         }
-        freed.retain(|f| f.pages > 0);
+        freed.retain(|freed| freed.run.pages > 0);
         freed.sort_unstable();
         freed.dedup_by(|next, before| {
-            let joins = before.page + before.pages == next.page && before.birth == next.birth;
-            let joins = joins && before.pages + next.pages <= u64::from(u32::MAX);
+            let joins = before.run.end() == next.run.first && before.birth == next.birth;
+            let joins = joins && before.run.pages + next.run.pages <= u64::from(u32::MAX);
             if joins {
-                before.pages += next.pages;
+                before.run.pages += next.run.pages;
             }
             joins
         });
-        let taken = self.own.iter().filter(|(page, _)| *page < old);
-        Record {
+        let taken = self.own.iter().filter(|taken| taken.first < old);
+        CommitRecord {
             id: self.id,
             runs: self.runs(),
             freed,
-            taken: taken.map(|(page, pages)| (page, pages.min(old - page))).collect(),
+            taken: taken
+                .map(|run| Run::new(run.first, run.pages.min(old - run.first)))
+                .collect(),
         }
     }
 
     /// The tail of this commit's slot. What does not fit is written to an extent, which is taken like any page.
-    fn make_tail(&mut self, base: u64, folded: u64) -> Result<Next> {
+    fn make_tail(&mut self, base: CommitId, folded: CommitId) -> Result<Next> {
         let tail = &mut self.state.tail;
         let (mut spilled, mut dropped, gone) = tail.keep(base, folded);
         let mut listing = tail.list(gone, base, folded);
@@ -272,7 +267,7 @@ impl PageWriter {
             });
         }
         let inline = &self.state.tail.inline;
-        let mut moved: Vec<Arc<Record>> = inline[gone..].to_vec();
+        let mut moved: Vec<Arc<CommitRecord>> = inline[gone..].to_vec();
         let gone = inline.len();
         if spill_bytes(&spilled) * 2 > TAIL_MAX {
             // So many extents that they are gathered into one.
@@ -287,30 +282,31 @@ impl PageWriter {
         self.record(&dropped).encode(base, folded, &mut bytes);
         // Taking the extent changes the record by an entry or two.
         let mut pages = (bytes.len() as u64 + 128).div_ceil(size);
-        let (page, record) = loop {
-            let page = self.take_exact(pages)?;
+        let (extent, record) = loop {
+            let extent = Extent {
+                run: self.take_exact(pages)?,
+                birth: self.id,
+            };
             let record = self.record(&dropped);
             bytes.truncate(before);
             record.encode(base, folded, &mut bytes);
             if bytes.len() as u64 <= pages * size {
-                break (page, record);
+                break (extent, record);
             }
-            self.release(page, pages, self.id);
+            self.release(extent);
             pages += 1;
         };
         let length = u32::try_from(bytes.len()).map_err(|_| Error::Limit("too many pages freed in one transaction"))?;
         let checksum = crc32c(&bytes);
         bytes.resize((pages * size) as usize, 0);
-        self.write(page, pages, &[&bytes])?;
+        self.write(extent.run, &[&bytes])?;
         let record = Arc::new(record);
         moved.push(record.clone());
         spilled.push(Spilled {
             spill: Spill {
-                page,
-                pages,
+                extent,
                 bytes: length,
                 checksum,
-                birth: self.id,
             },
             records: moved.into(),
         });
@@ -341,7 +337,7 @@ impl Pager {
     ///
     /// # Errors
     /// `Busy` (not durable, and not to be waited for), `Invalid` (no such commit), `InDoubt`, `Poisoned`, `Forked`.
-    pub fn wait_durable(&self, id: u64, wait: Wait) -> Result<()> {
+    pub fn wait_durable(&self, id: CommitId, wait: Wait) -> Result<()> {
         self.check_fork()?;
         if self.shared.durable().get().id >= id {
             return Ok(());
@@ -358,11 +354,11 @@ impl Pager {
 
     /// Makes commit `id` durable, with whatever was published meanwhile; `anyway`: syncs even if it is, for data that
     /// belongs to no commit yet.
-    fn sync_data(&self, id: u64, mut anyway: bool) -> Result<()> {
+    fn sync_data(&self, id: CommitId, mut anyway: bool) -> Result<()> {
         let shared = &self.shared;
         while anyway || shared.durable().get().id < id {
             // What belongs to no commit is in no other's sync.
-            let Some(mut here) = self.turns.take(if anyway { u64::MAX } else { id }) else {
+            let Some(mut here) = self.turns.take(if anyway { CommitId::MAX } else { id }) else {
                 continue;
             };
             let _everywhere = SyncRight::take(&*self.peers)?;
@@ -400,7 +396,10 @@ impl Pager {
         }
         match recover::is_on_disk(&*self.storage, tip.slot, tip.id)? {
             true => Ok(()),
-            false => Err(Error::corrupt(0, "an earlier sync did not write what it should have")),
+            false => Err(Error::corrupt(
+                META_PAGE,
+                "an earlier sync did not write what it should have",
+            )),
         }
     }
 

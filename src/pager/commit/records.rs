@@ -21,48 +21,36 @@
 //! Records that do not fit into the slot are written one behind the other into an extent, which the slot names.
 
 use crate::error::{Error, Result};
+use crate::ids::{CommitId, PageNo, Run};
 use crate::page::meta::{Meta, Spill, SPILL_BYTES, TAIL_MAX};
-use crate::page::{meta_pages, PIECE};
-use crate::pager::Dead;
+use crate::page::{meta_pages, Extent, PIECE};
+use crate::pager::{Dead, META_PAGE};
 use crate::util::bytes::get_u32;
 use crate::util::crc32c;
 use std::sync::Arc;
 
 /// Pages written by a commit, and what they must sum to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::pager) struct Run {
-    /// First page.
-    pub page: u64,
-    /// Pages.
-    pub pages: u64,
+pub(in crate::pager) struct WrittenRun {
+    /// The pages.
+    pub run: Run,
     /// Zero: tree pages. Otherwise one piece of a value with this many bytes.
     pub piece: u64,
     /// Sum of the pages' sums, or of the piece.
     pub checksum: u32,
 }
 
-/// Pages that died.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::pager) struct Freed {
-    /// First page.
-    pub page: u64,
-    /// Pages.
-    pub pages: u64,
-    /// Commit that wrote them.
-    pub birth: u64,
-}
-
 /// What one commit wrote, freed and took.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(in crate::pager) struct Record {
+pub(in crate::pager) struct CommitRecord {
     /// The commit.
-    pub id: u64,
+    pub id: CommitId,
     /// What it wrote.
-    pub runs: Vec<Run>,
+    pub runs: Vec<WrittenRun>,
     /// What died in it.
-    pub freed: Vec<Freed>,
+    pub freed: Vec<Extent>,
     /// Dead pages it took.
-    pub taken: Vec<(u64, u64)>,
+    pub taken: Vec<Run>,
 }
 
 /// Records in an extent of their own.
@@ -71,7 +59,7 @@ pub(in crate::pager) struct Spilled {
     /// Where.
     pub spill: Spill,
     /// Which.
-    pub records: Arc<[Arc<Record>]>,
+    pub records: Arc<[Arc<CommitRecord>]>,
 }
 
 /// All records of a slot, oldest first.
@@ -80,7 +68,7 @@ pub(in crate::pager) struct Tail {
     /// Older ones.
     pub spilled: Vec<Spilled>,
     /// Newer ones, inside the slot.
-    pub inline: Vec<Arc<Record>>,
+    pub inline: Vec<Arc<CommitRecord>>,
     /// The bytes of the newer ones.
     pub listing: Listing,
     /// Memory for the next listing.
@@ -93,8 +81,8 @@ pub(in crate::pager) struct Listing {
     /// One record behind the other.
     pub bytes: Vec<u8>,
     /// What the slot says.
-    base: u64,
-    folded: u64,
+    base: CommitId,
+    folded: CommitId,
     /// The first so many records are known to be at or below `base` and to take so many bytes: with the same `folded`,
     /// nothing in them changes.
     settled: (usize, usize),
@@ -104,7 +92,7 @@ pub(in crate::pager) struct Listing {
 #[derive(Debug)]
 pub(in crate::pager) struct Next {
     /// The commit's own record.
-    pub record: Arc<Record>,
+    pub record: Arc<CommitRecord>,
     /// All extents.
     pub spilled: Vec<Spilled>,
     /// So many inline records, from the oldest on, are in the slot no more.
@@ -113,14 +101,20 @@ pub(in crate::pager) struct Next {
     pub listing: Listing,
 }
 
-/// A change to the content of the space tree: pages that died, or (page, pages) that were put into use again.
-pub type Change = std::result::Result<Dead, (u64, u64)>;
+/// A change to the content of the space tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpaceChange {
+    /// Pages died.
+    Died(Dead),
+    /// Dead pages were put into use again.
+    Taken(Run),
+}
 
 /// What the records of a slot change in the content of its space tree, in order. `read` fills a buffer from an offset on.
 ///
 /// # Errors
 /// `Corrupt`, and what `read` answers.
-pub fn dead_changes(meta: &Meta, read: impl Fn(u64, &mut [u8]) -> Result<()>) -> Result<Vec<Change>> {
+pub fn dead_changes(meta: &Meta, read: impl Fn(u64, &mut [u8]) -> Result<()>) -> Result<Vec<SpaceChange>> {
     match Tail::read(meta, read)? {
         Ok(tail) => Ok(tail.changes(meta.folded)),
         Err(page) => Err(Error::corrupt(page, "records differ from their checksum")),
@@ -134,22 +128,23 @@ impl Tail {
     /// # Errors
     /// `Corrupt`: records that cannot be read though their checksum is right; what `read` answers.
     #[allow(clippy::type_complexity)]
-    pub fn read(meta: &Meta, read: impl Fn(u64, &mut [u8]) -> Result<()>) -> Result<std::result::Result<Tail, u64>> {
+    pub fn read(meta: &Meta, read: impl Fn(u64, &mut [u8]) -> Result<()>) -> Result<std::result::Result<Tail, PageNo>> {
         let bounds = Bounds {
             page_size: meta.page_size as usize,
             pages: meta.pages,
             id: meta.id,
         };
         let mut tail = Tail::default();
-        let mut after = 0;
+        let mut after = CommitId::NONE;
         for spill in &meta.spills {
             let mut bytes = Vec::new();
             let room = bytes.try_reserve_exact(spill.bytes as usize);
             room.map_err(|_| Error::NoMemory("records of recent commits"))?;
             bytes.resize(spill.bytes as usize, 0);
-            read(spill.page * u64::from(meta.page_size), &mut bytes)?;
+            let page = spill.extent.run.first;
+            read(page.offset(bounds.page_size), &mut bytes)?;
             if crc32c(&bytes) != spill.checksum {
-                return Ok(Err(spill.page));
+                return Ok(Err(page));
             }
             let records = decode(&bytes, bounds, after)?;
             after = records.last().map_or(after, |r| r.id);
@@ -169,15 +164,13 @@ impl Tail {
     }
 
     /// Changes above `folded` to the content of the space tree, in order.
-    pub fn changes(&self, folded: u64) -> Vec<Change> {
+    pub fn changes(&self, folded: CommitId) -> Vec<SpaceChange> {
         let mut changes = Vec::new();
         for record in self.records().filter(|r| r.id > folded) {
-            changes.extend(record.taken.iter().map(|taken| Err(*taken)));
-            changes.extend(record.freed.iter().map(|f| {
-                Ok(Dead {
-                    page: f.page,
-                    pages: f.pages,
-                    birth: f.birth,
+            changes.extend(record.taken.iter().map(|taken| SpaceChange::Taken(*taken)));
+            changes.extend(record.freed.iter().map(|freed| {
+                SpaceChange::Died(Dead {
+                    extent: *freed,
                     death: record.id,
                 })
             }));
@@ -186,14 +179,14 @@ impl Tail {
     }
 
     /// Every record, oldest first.
-    pub fn records(&self) -> impl Iterator<Item = &Arc<Record>> {
+    pub fn records(&self) -> impl Iterator<Item = &Arc<CommitRecord>> {
         self.spilled.iter().flat_map(|s| &*s.records).chain(&self.inline)
     }
 
     /// What is still needed above `base` or `folded`: the extents, those no longer needed, and how many of the inline
     /// records, from the oldest on, are not.
-    pub fn keep(&self, base: u64, folded: u64) -> (Vec<Spilled>, Vec<Spill>, usize) {
-        let needed = |record: &Arc<Record>| record.id > base.min(folded);
+    pub fn keep(&self, base: CommitId, folded: CommitId) -> (Vec<Spilled>, Vec<Spill>, usize) {
+        let needed = |record: &Arc<CommitRecord>| record.id > base.min(folded);
         let (kept, dropped): (Vec<Spilled>, Vec<Spilled>) = self
             .spilled
             .iter()
@@ -205,7 +198,7 @@ impl Tail {
 
     /// The inline records but the first `gone`, for a slot that says `base` and `folded`. What the newest slot lists is
     /// copied where it says the same.
-    pub fn list(&mut self, gone: usize, base: u64, folded: u64) -> Listing {
+    pub fn list(&mut self, gone: usize, base: CommitId, folded: CommitId) -> Listing {
         let old = &self.listing;
         let (settled, (at, len)) = match gone == 0 && folded == old.folded && base >= old.base {
             true if base == old.base => (old.settled, (self.inline.len(), old.bytes.len())),
@@ -247,48 +240,42 @@ pub(in crate::pager) fn spill_bytes(spilled: &[Spilled]) -> usize {
     spilled.len() * SPILL_BYTES
 }
 
-impl Record {
+impl CommitRecord {
     /// Entries a fold would carry to the space tree.
     pub fn changes(&self) -> usize {
         self.freed.len() + self.taken.len()
     }
 
     /// Appends the record: runs if above `base`, changes if above `folded`.
-    pub fn encode(&self, base: u64, folded: u64, out: &mut Vec<u8>) {
-        let runs: &[Run] = if self.id > base { &self.runs } else { &[] };
+    pub fn encode(&self, base: CommitId, folded: CommitId, out: &mut Vec<u8>) {
+        let runs: &[WrittenRun] = if self.id > base { &self.runs } else { &[] };
         let changes = self.id > folded;
-        let (freed, taken): (&[Freed], &[(u64, u64)]) = if changes {
+        let (freed, taken): (&[Extent], &[Run]) = if changes {
             (&self.freed, &self.taken)
         } else {
             (&[], &[])
         };
-        put(out, self.id);
+        put(out, self.id.get());
         put(out, runs.len() as u64);
-        let mut end = 0;
-        for run in runs {
-            put(out, run.page - end);
-            put(out, run.pages);
-            out.push((run.piece > 0).into());
-            if run.piece > 0 {
-                put(out, run.piece);
+        let mut end = PageNo::default();
+        for written in runs {
+            put_run(out, written.run, &mut end);
+            out.push((written.piece > 0).into());
+            if written.piece > 0 {
+                put(out, written.piece);
             }
-            out.extend_from_slice(&run.checksum.to_le_bytes());
-            end = run.page + run.pages;
+            out.extend_from_slice(&written.checksum.to_le_bytes());
         }
         put(out, freed.len() as u64);
-        end = 0;
-        for f in freed {
-            put(out, f.page - end);
-            put(out, f.pages);
-            put(out, self.id - f.birth);
-            end = f.page + f.pages;
+        end = PageNo::default();
+        for freed in freed {
+            put_run(out, freed.run, &mut end);
+            put(out, self.id.get() - freed.birth.get());
         }
         put(out, taken.len() as u64);
-        end = 0;
-        for &(page, pages) in taken {
-            put(out, page - end);
-            put(out, pages);
-            end = page + pages;
+        end = PageNo::default();
+        for taken in taken {
+            put_run(out, *taken, &mut end);
         }
     }
 }
@@ -301,22 +288,22 @@ pub(in crate::pager) struct Bounds {
     /// Pages of the file.
     pub pages: u64,
     /// Newest commit.
-    pub id: u64,
+    pub id: CommitId,
 }
 
 /// Reads records, one behind the other, ascending from above `after`.
 ///
 /// # Errors
 /// `Corrupt`.
-pub(in crate::pager) fn decode(bytes: &[u8], bounds: Bounds, mut after: u64) -> Result<Vec<Arc<Record>>> {
+pub(in crate::pager) fn decode(bytes: &[u8], bounds: Bounds, mut after: CommitId) -> Result<Vec<Arc<CommitRecord>>> {
     let mut input = Input { bytes, bounds };
     let mut records = Vec::new();
     while !input.bytes.is_empty() {
         let record = input
             .record()
-            .ok_or(Error::corrupt(0, "meta slot: a record cannot be read"))?;
+            .ok_or(Error::corrupt(META_PAGE, "meta slot: a record cannot be read"))?;
         if record.id <= after || record.id > bounds.id {
-            return Err(Error::corrupt(0, "meta slot: records out of order"));
+            return Err(Error::corrupt(META_PAGE, "meta slot: records out of order"));
         }
         after = record.id;
         records.push(Arc::new(record));
@@ -330,6 +317,13 @@ fn put(out: &mut Vec<u8>, mut value: u64) {
         value >>= 7;
     }
     out.push(value as u8);
+}
+
+/// A run that begins at or behind `end`, which moves behind it.
+fn put_run(out: &mut Vec<u8>, run: Run, end: &mut PageNo) {
+    put(out, run.first - *end);
+    put(out, run.pages);
+    *end = run.end();
 }
 
 struct Input<'a> {
@@ -361,48 +355,44 @@ impl Input<'_> {
     }
 
     /// A run of pages that begins at or behind `end`, inside the file; moves `end` behind it.
-    fn pages(&mut self, end: &mut u64) -> Option<(u64, u64)> {
-        let page = end.checked_add(self.number()?)?;
-        let pages = self.number()?;
-        *end = page.checked_add(pages)?;
-        let fits = page >= meta_pages(self.bounds.page_size) && pages > 0 && *end <= self.bounds.pages;
-        (fits && pages <= u64::from(u32::MAX)).then_some((page, pages))
+    fn run(&mut self, end: &mut PageNo) -> Option<Run> {
+        let first = end.checked_add(self.number()?)?;
+        let run = Run::new(first, self.number()?);
+        *end = run.checked_end()?;
+        let file = meta_pages(self.bounds.page_size)..=self.bounds.pages;
+        let inside = run.pages > 0 && file.contains(&first.get()) && file.contains(&end.get());
+        (inside && run.pages <= u64::from(u32::MAX)).then_some(run)
     }
 
-    fn record(&mut self) -> Option<Record> {
-        let mut record = Record {
-            id: self.number()?,
-            ..Record::default()
+    fn record(&mut self) -> Option<CommitRecord> {
+        let mut record = CommitRecord {
+            id: CommitId::new(self.number()?),
+            ..CommitRecord::default()
         };
-        let mut end = 0;
+        let mut end = PageNo::default();
         for _ in 0..self.number()? {
-            let (page, pages) = self.pages(&mut end)?;
+            let run = self.run(&mut end)?;
             let piece = match self.byte()? {
                 0 => 0,
                 1 => self.number()?,
                 _ => return None,
             };
-            if piece > PIECE.min(pages * self.bounds.page_size as u64) {
+            if piece > PIECE.min(run.pages * self.bounds.page_size as u64) {
                 return None;
             }
             let checksum = get_u32(self.bytes.get(..4)?, 0);
             self.bytes = &self.bytes[4..];
-            record.runs.push(Run {
-                page,
-                pages,
-                piece,
-                checksum,
-            });
+            record.runs.push(WrittenRun { run, piece, checksum });
         }
-        end = 0;
+        end = PageNo::default();
         for _ in 0..self.number()? {
-            let (page, pages) = self.pages(&mut end)?;
-            let birth = record.id.checked_sub(self.number()?)?;
-            record.freed.push(Freed { page, pages, birth });
+            let run = self.run(&mut end)?;
+            let birth = CommitId::new(record.id.get().checked_sub(self.number()?)?);
+            record.freed.push(Extent { run, birth });
         }
-        end = 0;
+        end = PageNo::default();
         for _ in 0..self.number()? {
-            let taken = self.pages(&mut end)?;
+            let taken = self.run(&mut end)?;
             record.taken.push(taken);
         }
         Some(record)
@@ -417,34 +407,33 @@ mod tests {
     const BOUNDS: Bounds = Bounds {
         page_size: 4096,
         pages: 1 << 40,
-        id: 1 << 40,
+        id: CommitId::new(1 << 40),
     };
 
-    fn sample(random: &mut Random, id: u64) -> Record {
-        let mut end = 4;
-        let mut range = |random: &mut Random| {
+    fn sample(random: &mut Random, id: u64) -> CommitRecord {
+        let mut end = PageNo::new(4);
+        let mut any_run = |random: &mut Random| {
             let size = 1 << random.below(30);
             let page = end + random.below(size);
             let pages = 1 + random.below(300);
             end = page + pages;
-            (page, pages)
+            Run::new(page, pages)
         };
-        let mut record = Record {
-            id,
-            ..Record::default()
+        let mut record = CommitRecord {
+            id: CommitId::new(id),
+            ..CommitRecord::default()
         };
         for _ in 0..random.below(5) {
-            let (page, pages) = range(random);
-            record.runs.push(Run {
-                page,
-                pages,
-                piece: random.below(2) * pages.min(256) * 4096,
+            let run = any_run(random);
+            record.runs.push(WrittenRun {
+                run,
+                piece: random.below(2) * run.pages.min(256) * 4096,
                 checksum: random.next_u64() as u32,
             });
-            let (page, pages) = range(random);
-            let birth = random.below(id + 1);
-            record.freed.push(Freed { page, pages, birth });
-            record.taken.push(range(random));
+            let run = any_run(random);
+            let birth = CommitId::new(random.below(id + 1));
+            record.freed.push(Extent { run, birth });
+            record.taken.push(any_run(random));
         }
         record
     }
@@ -453,16 +442,18 @@ mod tests {
     fn records_read_back_and_damage_is_an_error_not_a_panic() {
         let mut random = Random::new(1);
         for _ in 0..2000 {
-            let records: Vec<Record> = (1..=random.below(4)).map(|i| sample(&mut random, i * 100)).collect();
+            let records: Vec<CommitRecord> = (1..=random.below(4)).map(|i| sample(&mut random, i * 100)).collect();
             let mut bytes = Vec::new();
-            records.iter().for_each(|r| r.encode(0, 0, &mut bytes));
-            let back = decode(&bytes, BOUNDS, 0).expect("decode");
+            records
+                .iter()
+                .for_each(|r| r.encode(CommitId::NONE, CommitId::NONE, &mut bytes));
+            let back = decode(&bytes, BOUNDS, CommitId::NONE).expect("decode");
             assert!(back.iter().map(|r| &**r).eq(records.iter()));
             if !bytes.is_empty() {
                 let at = random.below(bytes.len() as u64) as usize;
                 bytes[at] ^= 1 << random.below(8);
-                let _ = decode(&bytes, BOUNDS, 0);
-                let _ = decode(&bytes[..at], BOUNDS, 0);
+                let _ = decode(&bytes, BOUNDS, CommitId::NONE);
+                let _ = decode(&bytes[..at], BOUNDS, CommitId::NONE);
             }
         }
     }
@@ -471,11 +462,11 @@ mod tests {
     fn what_is_copied_from_the_slot_before_is_what_would_be_encoded() {
         let mut random = Random::new(6);
         for _ in 0..200 {
-            let (mut tail, mut base, mut folded) = (Tail::default(), 0, 0);
+            let (mut tail, mut base, mut folded) = <(Tail, CommitId, CommitId)>::default();
             for id in 1..60 {
-                base += random.below(id - base) * random.below(2);
+                base = CommitId::new(base.get() + random.below(id - base.get()) * random.below(2));
                 if random.one_in(12) {
-                    folded = id - 1;
+                    folded = CommitId::new(id - 1);
                 }
                 let (.., gone) = tail.keep(base, folded);
                 let mut listing = tail.list(gone, base, folded);
@@ -506,15 +497,16 @@ mod tests {
     #[test]
     fn what_is_folded_or_durable_is_left_out() {
         let mut random = Random::new(4);
+        let id = CommitId::new;
         let record = sample(&mut random, 9);
         let mut bytes = Vec::new();
-        record.encode(9, 0, &mut bytes);
-        let back = decode(&bytes, BOUNDS, 0).expect("decode");
+        record.encode(id(9), id(0), &mut bytes);
+        let back = decode(&bytes, BOUNDS, CommitId::NONE).expect("decode");
         assert!(back[0].runs.is_empty() && back[0].freed == record.freed);
         bytes.clear();
-        record.encode(8, 9, &mut bytes);
-        let back = decode(&bytes, BOUNDS, 0).expect("decode");
+        record.encode(id(8), id(9), &mut bytes);
+        let back = decode(&bytes, BOUNDS, CommitId::NONE).expect("decode");
         assert!(back[0].runs == record.runs && back[0].changes() == 0);
-        assert!(decode(&bytes, BOUNDS, 9).is_err());
+        assert!(decode(&bytes, BOUNDS, id(9)).is_err());
     }
 }

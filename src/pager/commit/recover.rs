@@ -10,11 +10,13 @@
 //!    never become whole later. That includes commits whose file is too short: it may grow again. It includes torn slots:
 //!    another commit that is torn in the same slot may bring just what is missing.
 
-use super::records::{Run, Tail};
+use super::records::{Tail, WrittenRun};
 use crate::error::{Error, Result};
 use crate::file::Storage;
-use crate::page::meta::{Meta, Slot, MAGIC, SLOT, SLOTS};
+use crate::ids::{CommitId, PageNo, Run};
+use crate::page::meta::{Meta, Slot, MAGIC, SLOTS, SLOT_BYTES};
 use crate::page::{meta_pages, META_BYTES, PIECE};
+use crate::pager::META_PAGE;
 use crate::util::crc32c;
 use crate::util::seeded::{self, Bug};
 
@@ -31,7 +33,7 @@ pub(in crate::pager) struct Found {
     /// Its slot.
     pub slot: usize,
     /// Highest id in any slot.
-    pub max_id: u64,
+    pub max_id: CommitId,
     /// Newer commits that were rejected.
     pub discarded: u32,
     /// Their slots, and those that are torn: to be erased before anything is written.
@@ -43,7 +45,7 @@ pub(in crate::pager) fn empty_image(page_size: usize, uuid: [u8; 16], time: u64)
     let meta = Meta {
         page_size: page_size as u32,
         uuid,
-        id: 1,
+        id: CommitId::new(1),
         time,
         pages: meta_pages(page_size),
         ..Meta::default()
@@ -63,9 +65,9 @@ pub(in crate::pager) fn recover(storage: &dyn Storage) -> Result<Found> {
         return Err(too_short(storage, len)?);
     }
     let mut slots: Vec<(usize, Meta)> = Vec::new();
-    let (mut ours, mut bytes, mut erase) = (false, [0; SLOT], Vec::new());
+    let (mut ours, mut bytes, mut erase) = (false, [0; SLOT_BYTES], Vec::new());
     for slot in 0..SLOTS {
-        storage.read_at((slot * SLOT) as u64, &mut bytes)?;
+        storage.read_at((slot * SLOT_BYTES) as u64, &mut bytes)?;
         ours |= bytes.starts_with(&MAGIC);
         match Meta::decode(&bytes)? {
             Slot::Valid(meta) => slots.push((slot, *meta)),
@@ -75,7 +77,7 @@ pub(in crate::pager) fn recover(storage: &dyn Storage) -> Result<Found> {
     }
     if slots.is_empty() {
         if ours {
-            return Err(Error::corrupt(0, "no meta slot can be read"));
+            return Err(Error::corrupt(META_PAGE, "no meta slot can be read"));
         }
         let mut first = [0; 8];
         storage.read_at(0, &mut first)?;
@@ -83,7 +85,7 @@ pub(in crate::pager) fn recover(storage: &dyn Storage) -> Result<Found> {
     }
     slots.sort_by_key(|(_, meta)| std::cmp::Reverse(meta.id));
     check_together(&slots)?;
-    let need = slots.iter().map(|(_, meta)| meta.base).max().unwrap_or(0);
+    let need = slots.iter().map(|(_, meta)| meta.base).max().unwrap_or_default();
     let max_id = slots[0].1.id;
     let (mut discarded, mut why) = (0, None);
     for (slot, meta) in slots {
@@ -106,7 +108,7 @@ pub(in crate::pager) fn recover(storage: &dyn Storage) -> Result<Found> {
     // Without a rejected one, the slot of the durable commit itself cannot be read.
     Err(why.unwrap_or_else(|| {
         let what = format!("commit {need} was durable, and neither it nor a later one is there");
-        Error::corrupt(0, what)
+        Error::corrupt(META_PAGE, what)
     }))
 }
 
@@ -116,7 +118,7 @@ fn too_short(storage: &dyn Storage, len: u64) -> Result<Error> {
     storage.read_at(0, &mut begin)?;
     if !begin.is_empty() && MAGIC.starts_with(&begin) {
         let what = format!("the file was cut: it has {len} bytes, and its head alone takes {META_BYTES}");
-        return Ok(Error::corrupt(u64::MAX, what));
+        return Ok(Error::corrupt(None, what));
     }
     Ok(Error::NotADatabase(format!("{len} bytes are too short for one")))
 }
@@ -126,10 +128,10 @@ fn check_together(slots: &[(usize, Meta)]) -> Result<()> {
     for pair in slots.windows(2) {
         let (a, b) = (&pair[0].1, &pair[1].1);
         if a.id == b.id {
-            return Err(Error::corrupt(0, "two meta slots hold the same commit"));
+            return Err(Error::corrupt(META_PAGE, "two meta slots hold the same commit"));
         }
         if a.uuid != b.uuid || a.page_size != b.page_size {
-            return Err(Error::corrupt(0, "meta slots of different databases"));
+            return Err(Error::corrupt(META_PAGE, "meta slots of different databases"));
         }
     }
     Ok(())
@@ -142,7 +144,7 @@ fn missing(storage: &dyn Storage, len: u64, meta: &Meta) -> Result<Option<Error>
     if !meta.fits(len) {
         let need = u128::from(*pages) * u128::from(meta.page_size);
         let what = format!("the file is shorter than its newest commit ({id}) says: {len} bytes of {need}");
-        return Ok(Some(Error::corrupt(u64::MAX, what)));
+        return Ok(Some(Error::corrupt(None, what)));
     }
     let tail = match Tail::read(meta, |at, into| storage.read_at(at, into))? {
         Ok(tail) => tail,
@@ -153,20 +155,20 @@ fn missing(storage: &dyn Storage, len: u64, meta: &Meta) -> Result<Option<Error>
     };
     let listed = tail.records().filter(|r| r.id > meta.base);
     let listed = listed.filter(|r| r.id == meta.id || !seeded::on(Bug::ListOwnOnly));
-    let mut runs: Vec<&Run> = listed.flat_map(|r| &r.runs).collect();
+    let mut runs: Vec<&WrittenRun> = listed.flat_map(|r| &r.runs).collect();
     if seeded::on(Bug::AcceptUnverified) {
         runs.clear();
     }
-    Ok(differs(storage, u64::from(meta.page_size), runs)?.map(|page| {
+    Ok(differs(storage, meta.page_size as usize, runs)?.map(|page| {
         let what = format!("what commit {id}, or one before it, wrote differs from its checksum");
         Error::corrupt(page, what)
     }))
 }
 
 /// Whether commit `id`, in `slot`, is on the disk with everything it lists.
-pub(in crate::pager) fn is_on_disk(storage: &dyn Storage, slot: usize, id: u64) -> Result<bool> {
-    let mut bytes = [0; SLOT];
-    storage.read_at((slot * SLOT) as u64, &mut bytes)?;
+pub(in crate::pager) fn is_on_disk(storage: &dyn Storage, slot: usize, id: CommitId) -> Result<bool> {
+    let mut bytes = [0; SLOT_BYTES];
+    storage.read_at((slot * SLOT_BYTES) as u64, &mut bytes)?;
     match Meta::decode(&bytes)? {
         Slot::Valid(meta) if meta.id == id => Ok(missing(storage, storage.len()?, &meta)?.is_none()),
         _ => Ok(false),
@@ -200,13 +202,14 @@ impl Window<'_> {
 }
 
 /// First page of a run that differs from its checksum.
-fn differs(storage: &dyn Storage, size: u64, mut runs: Vec<&Run>) -> Result<Option<u64>> {
+fn differs(storage: &dyn Storage, size: usize, mut runs: Vec<&WrittenRun>) -> Result<Option<PageNo>> {
     // Small commits one after the other lie side by side: hundreds of runs are a few reads.
-    runs.sort_unstable_by_key(|run| run.page);
+    runs.sort_unstable_by_key(|written| written.run.first);
     let mut untils = vec![0; runs.len()];
     let mut spans: Vec<(u64, u64)> = Vec::new();
-    for (run, until) in runs.iter().zip(&mut untils).rev() {
-        let (start, end) = (run.page * size, (run.page + run.pages) * size);
+    let bytes_of = |run: Run| (run.first.offset(size), run.end().offset(size));
+    for (written, until) in runs.iter().zip(&mut untils).rev() {
+        let (start, end) = bytes_of(written.run);
         *until = end;
         match spans.last_mut().filter(|(next, _)| *next <= end + GAP) {
             Some((from, len)) => {
@@ -224,22 +227,22 @@ fn differs(storage: &dyn Storage, size: u64, mut runs: Vec<&Run>) -> Result<Opti
         from: 0,
         bytes: Vec::new(),
     };
-    for (run, until) in runs.iter().zip(untils) {
-        let (mut at, end) = (run.page * size, (run.page + run.pages) * size);
+    for (written, until) in runs.iter().zip(untils) {
+        let (mut at, end) = bytes_of(written.run);
         let mut sum = 0;
         while at < end {
             let bytes = window.get(at, (end - at).min(PIECE), until)?;
             at += bytes.len() as u64;
-            if run.piece > 0 {
-                sum = crc32c(&bytes[..bytes.len().min(run.piece as usize)]);
+            if written.piece > 0 {
+                sum = crc32c(&bytes[..bytes.len().min(written.piece as usize)]);
                 break;
             }
-            for page in bytes.chunks(size as usize) {
+            for page in bytes.chunks(size) {
                 sum = ::crc32c::crc32c_append(sum, &crc32c(page).to_le_bytes());
             }
         }
-        if sum != run.checksum {
-            return Ok(Some(run.page));
+        if sum != written.checksum {
+            return Ok(Some(written.run.first));
         }
     }
     Ok(None)

@@ -4,6 +4,7 @@
 //! are durable: so the disk is at work again while they come to. Each waits for a word of its own; no lock is passed
 //! from one to the next.
 
+use crate::ids::CommitId;
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
 use std::sync::Arc;
@@ -27,7 +28,7 @@ struct Queue {
 
 #[derive(Debug)]
 struct Waiter {
-    id: u64,
+    id: CommitId,
     thread: Thread,
     word: Arc<AtomicU8>,
 }
@@ -44,15 +45,15 @@ impl Waiter {
 pub(in crate::pager) struct Turn<'a> {
     turns: &'a Turns,
     /// Waiters for commits up to this need not wait longer. Everybody looks for himself unless it is set.
-    pub covered: u64,
+    pub covered: CommitId,
 }
 
 impl Turns {
     /// Waits for the turn, or until somebody else's made commit `id` durable or failed (`None`: look).
-    pub fn take(&self, id: u64) -> Option<Turn<'_>> {
+    pub fn take(&self, id: CommitId) -> Option<Turn<'_>> {
         let turn = || Turn {
             turns: self,
-            covered: u64::MAX,
+            covered: CommitId::MAX,
         };
         let word = {
             let mut queue = self.0.lock();
@@ -106,16 +107,18 @@ mod tests {
                     for _ in 0..500 {
                         let id = made.fetch_add(1, SeqCst) + 1;
                         while durable.load(SeqCst) < id {
-                            let Some(mut turn) = turns.take(id) else { continue };
+                            let Some(mut turn) = turns.take(CommitId::new(id)) else {
+                                continue;
+                            };
                             if durable.load(SeqCst) >= id {
-                                turn.covered = durable.load(SeqCst);
+                                turn.covered = CommitId::new(durable.load(SeqCst));
                                 break;
                             }
                             let tip = made.load(SeqCst);
                             thread::yield_now();
                             taken.fetch_add(1, SeqCst);
                             assert!(durable.swap(tip, SeqCst) < tip, "two had the turn");
-                            turn.covered = tip;
+                            turn.covered = CommitId::new(tip);
                         }
                     }
                 });
@@ -129,11 +132,11 @@ mod tests {
     #[test]
     fn a_failed_turn_wakes_all() {
         let turns = Turns::default();
-        let turn = turns.take(1);
+        let turn = turns.take(CommitId::new(1));
         thread::scope(|scope| {
             for id in 2..6 {
                 let turns = &turns;
-                scope.spawn(move || assert!(turns.take(id).is_none()));
+                scope.spawn(move || assert!(turns.take(CommitId::new(id)).is_none()));
             }
             while turns.0.lock().waiting.len() < 4 {
                 thread::yield_now();

@@ -17,82 +17,99 @@
 mod page_map;
 mod runs;
 
-pub(in crate::pager) use runs::Ranges;
+pub(in crate::pager) use runs::RunSet;
 
-use super::commit::Record;
+use super::commit::CommitRecord;
 use super::{Dead, ZONE_PAGES};
+use crate::ids::{CommitId, PageNo, Run};
+use crate::page::Extent;
 use page_map::PageMap;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// (pages, birth, death) of a dead extent.
-type Life = [u64; 3];
-
-fn dead((page, [pages, birth, death]): (u64, Life)) -> Dead {
-    Dead {
-        page,
-        pages,
-        birth,
-        death,
-    }
-}
+use std::ops::Range;
 
 /// Dead pages: all that is known, and what may be reused.
 #[derive(Debug, Default)]
 pub(in crate::pager) struct Space {
     /// Dead extents by first page.
-    mirror: PageMap<Life>,
+    mirror: PageMap<Dead>,
     mirror_pages: u64,
     /// Keys whose value in the space tree differs from the mirror's.
     changed: PageMap<()>,
     /// Pages that may be reused now and are not taken by the running transaction.
-    pub pool: Ranges,
-    /// Extents not known to be reusable, (death, page) ascending.
-    waiting: Vec<(u64, u64)>,
-    /// Extents that wait for a reader to end, by that reader's commit.
-    blocked: BTreeMap<u64, Vec<u64>>,
+    pub pool: RunSet,
+    /// Extents not known to be reusable: their deaths and first pages, ascending.
+    waiting: Vec<(CommitId, PageNo)>,
+    /// First pages of extents that wait for a reader to end, by that reader's commit.
+    blocked: BTreeMap<CommitId, Vec<PageNo>>,
     blocked_pages: u64,
     unloaded: BTreeSet<u64>,
     /// Zones to load before the next fold.
     required: BTreeSet<u64>,
-    /// (durable, base, held) when the pool was last refreshed, and whether extents came in otherwise since.
-    seen: (u64, u64, Vec<u64>),
+    /// What the pool was last refreshed for, and whether extents came in otherwise since.
+    seen: Horizon,
     stale: bool,
 }
 
-fn waits((page, [_, _, death]): (u64, Life)) -> (u64, u64) {
-    (death, page)
+/// What the reuse rule asks about: I-3. It must have been read in the order of its fields.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::pager) struct Horizon {
+    /// The newest durable commit.
+    pub durable: CommitId,
+    /// Its base, or that of an older one.
+    pub base: CommitId,
+    /// Commits that readers hold, ascending.
+    pub held: Vec<CommitId>,
+}
+
+fn waits((page, dead): (PageNo, Dead)) -> (CommitId, PageNo) {
+    (dead.death, page)
 }
 
 /// Zone of a page.
-pub(in crate::pager) fn zone_of(page: u64) -> u64 {
-    page / ZONE_PAGES
+pub(in crate::pager) fn zone_of(page: PageNo) -> u64 {
+    page.get() / ZONE_PAGES
+}
+
+/// Pages of a zone.
+fn pages_of(zone: u64) -> Range<PageNo> {
+    PageNo::new(zone * ZONE_PAGES)..PageNo::new((zone + 1) * ZONE_PAGES)
 }
 
 /// The parts of a run on each side of zone borders.
-fn split(mut page: u64, pages: u64) -> impl Iterator<Item = (u64, u64)> {
-    let end = page + pages;
+fn split(run: Run) -> impl Iterator<Item = Run> {
+    let (mut first, end) = (run.first, run.end());
     std::iter::from_fn(move || {
-        let part = (zone_of(page) + 1) * ZONE_PAGES;
-        let here = (page, part.min(end) - page.min(end));
-        page = part.min(end).max(page);
-        (here.1 > 0).then_some(here)
+        let part_end = pages_of(zone_of(first)).end.min(end);
+        let part = (first < end).then(|| Run::new(first, part_end - first));
+        first = part_end;
+        part
+    })
+}
+
+/// The parts of what died in a commit.
+fn deaths(record: &CommitRecord) -> impl Iterator<Item = Dead> + '_ {
+    record.freed.iter().flat_map(|freed| {
+        split(freed.run).map(|run| Dead {
+            extent: Extent { run, ..*freed },
+            death: record.id,
+        })
     })
 }
 
 impl Space {
     /// As of a commit with `pages` pages, `dead` of them dead, that has these records after its last fold.
-    pub fn open<'a>(pages: u64, dead: u64, records: impl Iterator<Item = &'a Record>) -> Space {
+    pub fn open<'a>(pages: u64, dead: u64, records: impl Iterator<Item = &'a CommitRecord>) -> Space {
         let mut space = Space::default();
         for record in records {
-            for &(page, pages) in &record.taken {
-                space.required.extend(split(page, pages).map(|(p, _)| zone_of(p)));
+            for &taken in &record.taken {
+                space.required.extend(split(taken).map(|run| zone_of(run.first)));
             }
             space.replay(record, None);
         }
         if dead > space.mirror_pages || !space.required.is_empty() {
-            space.unloaded = (0..=zone_of(pages - 1)).collect();
+            space.unloaded = (0..=zone_of(PageNo::new(pages - 1))).collect();
         }
-        space.waiting = space.mirror.range(0, u64::MAX).map(waits).collect();
+        space.waiting = space.mirror.iter().map(waits).collect();
         space.waiting.sort_unstable();
         space.stale = true;
         space
@@ -147,13 +164,14 @@ impl Space {
         zone: u64,
         content: &[Dead],
         pages: u64,
-        records: impl Iterator<Item = &'a Record>,
+        records: impl Iterator<Item = &'a CommitRecord>,
     ) -> Option<()> {
-        let mut end = zone * ZONE_PAGES;
-        let border = (end + ZONE_PAGES).min(pages);
-        for dead in content {
-            let next = dead.page.checked_add(dead.pages)?;
-            if dead.page < end || dead.pages == 0 || next > border || dead.birth > dead.death {
+        let range = pages_of(zone);
+        let border = range.end.min(PageNo::new(pages));
+        let mut end = range.start;
+        for Dead { extent, death } in content {
+            let next = extent.run.checked_end()?;
+            if extent.run.first < end || extent.run.pages == 0 || next > border || extent.birth > *death {
                 return None;
             }
             end = next;
@@ -162,84 +180,68 @@ impl Space {
             return Some(());
         }
         self.required.remove(&zone);
-        let range = zone * ZONE_PAGES..(zone + 1) * ZONE_PAGES;
-        let old: Vec<(u64, Life)> = self.mirror.range(range.start, range.end).collect();
         for list in self.blocked.values_mut() {
-            let inside = list.iter().filter(|p| range.contains(p));
+            let inside = list.iter().filter(|page| range.contains(page));
             self.blocked_pages -= inside
-                .filter_map(|p| self.mirror.get(*p))
-                .map(|[pages, ..]| pages)
+                .filter_map(|page| self.mirror.get(*page))
+                .map(|dead| dead.extent.run.pages)
                 .sum::<u64>();
-            list.retain(|p| !range.contains(p));
+            list.retain(|page| !range.contains(page));
         }
-        for (page, [pages, ..]) in old {
+        let old: Vec<(PageNo, Dead)> = self.mirror.range(range.clone()).collect();
+        for (page, dead) in old {
             self.mirror.remove(page);
-            self.mirror_pages -= pages;
+            self.mirror_pages -= dead.extent.run.pages;
         }
         self.waiting.retain(|(_, page)| !range.contains(page));
-        let old: Vec<u64> = self
-            .changed
-            .range(range.start, range.end)
-            .map(|(page, ())| page)
-            .collect();
+        let old: Vec<PageNo> = self.changed.range(range.clone()).map(|(page, ())| page).collect();
         old.into_iter().for_each(|page| self.changed.remove(page));
-        self.pool.remove(range.start, ZONE_PAGES);
+        self.pool.remove(Run::new(range.start, ZONE_PAGES));
         for dead in content {
             self.keep(*dead);
         }
         for record in records {
             self.replay(record, Some(zone));
         }
-        self.waiting
-            .extend(self.mirror.range(range.start, range.end).map(waits));
+        self.waiting.extend(self.mirror.range(range).map(waits));
         self.waiting.sort_unstable();
         self.stale = true;
         Some(())
     }
 
     /// Carries out a commit's changes in the mirror, in all zones or one, without looking who waits.
-    fn replay(&mut self, record: &Record, zone: Option<u64>) {
-        let here = |page: u64| zone.is_none_or(|z| zone_of(page) == z);
-        for &(page, pages) in &record.taken {
-            for (page, pages) in split(page, pages).filter(|r| here(r.0)) {
-                self.subtract(page, pages);
-            }
+    fn replay(&mut self, record: &CommitRecord, zone: Option<u64>) {
+        let here = |run: &Run| zone.is_none_or(|z| zone_of(run.first) == z);
+        for &taken in &record.taken {
+            split(taken).filter(here).for_each(|run| self.subtract(run));
         }
-        for f in &record.freed {
-            for (page, pages) in split(f.page, f.pages).filter(|r| here(r.0)) {
-                self.put(Dead {
-                    page,
-                    pages,
-                    birth: f.birth,
-                    death: record.id,
-                });
-            }
+        for dead in deaths(record).filter(|dead| here(&dead.extent.run)) {
+            self.put(dead);
         }
     }
 
     /// Carries out the changes of a commit that was just made: what it took is out of the pool already.
-    pub fn apply(&mut self, record: &Record) {
+    pub fn apply(&mut self, record: &CommitRecord) {
         self.replay(record, None);
-        for f in &record.freed {
-            for (page, _) in split(f.page, f.pages) {
-                // Behind all others, unless the file says that something dies in the future.
-                let at = self.waiting.partition_point(|other| *other < (record.id, page));
-                self.waiting.insert(at, (record.id, page));
-            }
+        for dead in deaths(record) {
+            // Behind all others, unless the file says that something dies in the future.
+            let new = (dead.death, dead.extent.run.first);
+            let at = self.waiting.partition_point(|other| *other < new);
+            self.waiting.insert(at, new);
         }
     }
 
     /// Carries out a commit that another process made. False if that is impossible, because it took pages not known here
     /// to be reusable: then all must be loaded anew.
-    pub fn follow(&mut self, record: &Record) -> bool {
-        for &(page, pages) in &record.taken {
-            for (page, pages) in split(page, pages) {
-                if self.unloaded.contains(&zone_of(page)) {
-                    self.required.insert(zone_of(page));
-                } else if !self.pool.contains(page, pages) {
+    pub fn follow(&mut self, record: &CommitRecord) -> bool {
+        for &taken in &record.taken {
+            for run in split(taken) {
+                if self.unloaded.contains(&zone_of(run.first)) {
+                    self.required.insert(zone_of(run.first));
+                } else if !self.pool.contains(run) {
                     return false;
                 }
-                self.pool.remove(page, pages);
+                self.pool.remove(run);
             }
         }
         self.apply(record);
@@ -247,148 +249,152 @@ impl Space {
     }
 
     /// Pages kept for readers of commit `id` alone, as far as known.
-    pub fn kept_for(&self, id: u64) -> u64 {
+    pub fn kept_for(&self, id: CommitId) -> u64 {
         let pages = self.blocked.get(&id).into_iter().flatten();
         pages
             .filter_map(|page| self.mirror.get(*page))
-            .map(|[pages, ..]| pages)
+            .map(|dead| dead.extent.run.pages)
             .sum()
     }
 
     /// Whether any of these pages is known to be dead.
-    pub fn overlaps(&self, page: u64, pages: u64) -> bool {
-        let before = self.mirror.before(page + pages);
-        before.is_some_and(|(from, [pages, ..])| from + pages > page)
+    pub fn overlaps(&self, run: Run) -> bool {
+        let before = self.mirror.before(run.end());
+        before.is_some_and(|(_, dead)| dead.extent.run.end() > run.first)
     }
 
     fn put(&mut self, dead: Dead) {
-        if self.overlaps(dead.page, dead.pages) {
-            self.subtract(dead.page, dead.pages);
+        if self.overlaps(dead.extent.run) {
+            self.subtract(dead.extent.run);
         }
         self.keep(dead);
-        self.changed.insert(dead.page, ());
+        self.changed.insert(dead.extent.run.first, ());
     }
 
     fn keep(&mut self, dead: Dead) {
-        self.mirror.insert(dead.page, [dead.pages, dead.birth, dead.death]);
-        self.mirror_pages += dead.pages;
+        self.mirror.insert(dead.extent.run.first, dead);
+        self.mirror_pages += dead.extent.run.pages;
     }
 
-    fn subtract(&mut self, page: u64, pages: u64) {
-        let end = page + pages;
-        while let Some((from, [pages, birth, death])) = self.mirror.before(end) {
-            let to = from + pages;
-            if to <= page {
+    fn subtract(&mut self, run: Run) {
+        let end = run.end();
+        while let Some((first, dead)) = self.mirror.before(end) {
+            let Dead { extent, death } = dead;
+            if extent.run.end() <= run.first {
                 break;
             }
-            self.mirror.remove(from);
-            self.mirror_pages -= pages;
-            self.changed.insert(from, ());
-            let part = |page, pages| Dead {
-                page,
-                pages,
-                birth,
+            self.mirror.remove(first);
+            self.mirror_pages -= extent.run.pages;
+            self.changed.insert(first, ());
+            let part = |first, end: PageNo| Dead {
+                extent: Extent {
+                    run: Run::new(first, end - first),
+                    birth: extent.birth,
+                },
                 death,
             };
-            if to > end {
-                self.keep(part(end, to - end));
+            if extent.run.end() > end {
+                self.keep(part(end, extent.run.end()));
                 self.changed.insert(end, ());
             }
-            if from < page {
-                self.keep(part(from, page - from));
+            if first < run.first {
+                self.keep(part(first, run.first));
                 break;
             }
         }
     }
 
-    /// Moves to the pool what the reuse rule allows. `durable` and `base` were read before `held` (ascending) was.
-    pub fn refresh(&mut self, durable: u64, base: u64, held: &[u64]) {
+    /// Moves to the pool what the reuse rule allows.
+    pub fn refresh(&mut self, now: Horizon) {
         // What dies later than the durable point waits for that to rise.
-        if !self.stale && (self.seen.0, self.seen.1) == (durable, base) && self.seen.2 == held {
+        if !self.stale && self.seen == now {
             return;
         }
-        self.seen = (durable, base, held.to_vec());
         self.stale = false;
-        let ready = self.waiting.partition_point(|(death, _)| *death <= durable);
+        let ready = self.waiting.partition_point(|(death, _)| *death <= now.durable);
         let mut left = 0;
         for i in 0..ready {
             let (death, page) = self.waiting[i];
             match self.mirror.get(page) {
-                Some([_, birth, _]) if birth > base => {
+                Some(dead) if dead.extent.birth > now.base => {
                     self.waiting[left] = (death, page);
                     left += 1;
                 }
-                Some(life) => self.settle(dead((page, life)), held),
+                Some(dead) => self.release(dead, &now.held),
                 None => {}
             }
         }
         self.waiting.drain(left..ready);
-        let ended: Vec<u64> = self
+        let ended: Vec<CommitId> = self
             .blocked
             .keys()
-            .filter(|h| held.binary_search(h).is_err())
+            .filter(|h| now.held.binary_search(h).is_err())
             .copied()
             .collect();
         for page in ended
             .iter()
             .flat_map(|h| self.blocked.remove(h).unwrap_or_default())
-            .collect::<Vec<u64>>()
+            .collect::<Vec<PageNo>>()
         {
-            if let Some(life) = self.mirror.get(page) {
-                let dead = dead((page, life));
-                self.blocked_pages -= dead.pages;
-                self.settle(dead, held);
+            if let Some(dead) = self.mirror.get(page) {
+                self.blocked_pages -= dead.extent.run.pages;
+                self.release(dead, &now.held);
             }
         }
+        self.seen = now;
     }
 
-    fn settle(&mut self, dead: Dead, held: &[u64]) {
+    /// Puts an extent that recovery needs no more into the pool, or under the newest reader that holds it.
+    fn release(&mut self, dead: Dead, held: &[CommitId]) {
+        let run = dead.extent.run;
         let below = held.partition_point(|h| *h < dead.death);
         match held[..below].last() {
-            Some(&h) if h >= dead.birth => {
-                self.blocked_pages += dead.pages;
-                self.blocked.entry(h).or_default().push(dead.page);
+            Some(&h) if h >= dead.extent.birth => {
+                self.blocked_pages += run.pages;
+                self.blocked.entry(h).or_default().push(run.first);
             }
-            _ => self.pool.insert(dead.page, dead.pages),
+            _ => self.pool.insert(run),
         }
     }
 
     /// Joins neighbours in the pool into one extent without a life, so that the space tree stays small. Only where the
     /// next fold writes anyway.
     pub fn join(&mut self) {
-        let mut runs: Vec<(u64, u64)> = Vec::new();
-        for (page, ()) in self.changed.range(0, u64::MAX) {
-            if runs.last().is_none_or(|(from, len)| from + len <= page) {
+        let mut runs: Vec<Run> = Vec::new();
+        for (page, ()) in self.changed.iter() {
+            if runs.last().is_none_or(|run| run.end() <= page) {
                 runs.extend(self.pool.run_of(page));
             }
         }
-        for (page, pages) in runs
-            .into_iter()
-            .flat_map(|(page, pages)| split(page, pages))
-            .collect::<Vec<_>>()
-        {
-            let inside = self.mirror.range(page, page + pages).map(dead);
-            let inside: Vec<Dead> = inside.filter(|d| d.page + d.pages <= page + pages).collect();
+        for part in runs.into_iter().flat_map(split).collect::<Vec<_>>() {
+            let inside = self.mirror.range(part.first..part.end());
+            let inside: Vec<Run> = inside
+                .map(|(_, dead)| dead.extent.run)
+                .filter(|run| run.end() <= part.end())
+                .collect();
             let (Some(first), Some(last)) = (inside.first(), inside.last()) else {
                 continue;
             };
-            if inside.len() > 1 && inside.windows(2).all(|w| w[0].page + w[0].pages == w[1].page) {
-                let (from, to) = (first.page, last.page + last.pages);
-                self.subtract(from, to - from);
+            if inside.len() > 1 && inside.windows(2).all(|w| w[0].end() == w[1].first) {
+                let run = Run::new(first.first, last.end() - first.first);
+                self.subtract(run);
                 self.put(Dead {
-                    page: from,
-                    pages: to - from,
-                    birth: 0,
-                    death: 0,
+                    extent: Extent {
+                        run,
+                        birth: CommitId::NONE,
+                    },
+                    death: CommitId::NONE,
                 });
             }
         }
     }
 
     /// Every change since the last fold: the new value of a key, `None` to remove it.
-    pub fn edits(&self) -> Vec<(u64, Option<Dead>)> {
-        let value = |(page, ())| (page, self.mirror.get(page).map(|life| dead((page, life))));
-        self.changed.range(0, u64::MAX).map(value).collect()
+    pub fn edits(&self) -> Vec<(PageNo, Option<Dead>)> {
+        self.changed
+            .iter()
+            .map(|(page, ())| (page, self.mirror.get(page)))
+            .collect()
     }
 
     /// The edits are in the space tree.
@@ -400,79 +406,107 @@ impl Space {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pager::commit::Freed;
 
-    fn record(id: u64, freed: &[(u64, u64, u64)], taken: &[(u64, u64)]) -> Record {
-        let freed = freed.iter().map(|&(page, pages, birth)| Freed { page, pages, birth });
-        Record {
-            id,
+    fn run(first: u64, pages: u64) -> Run {
+        Run::new(PageNo::new(first), pages)
+    }
+
+    fn extent((first, pages, birth): (u64, u64, u64)) -> Extent {
+        Extent {
+            run: run(first, pages),
+            birth: CommitId::new(birth),
+        }
+    }
+
+    /// What died in a commit (first page, pages, birth), and what it took (first page, pages).
+    fn record(id: u64, freed: &[(u64, u64, u64)], taken: &[(u64, u64)]) -> CommitRecord {
+        CommitRecord {
+            id: CommitId::new(id),
             runs: Vec::new(),
-            freed: freed.collect(),
-            taken: taken.to_vec(),
+            freed: freed.iter().copied().map(extent).collect(),
+            taken: taken.iter().map(|&(first, pages)| run(first, pages)).collect(),
+        }
+    }
+
+    fn horizon(durable: u64, base: u64, held: &[u64]) -> Horizon {
+        Horizon {
+            durable: CommitId::new(durable),
+            base: CommitId::new(base),
+            held: held.iter().map(|id| CommitId::new(*id)).collect(),
         }
     }
 
     #[test]
     fn runs_split_at_zone_borders() {
-        let parts: Vec<_> = split(ZONE_PAGES - 3, ZONE_PAGES + 5).collect();
+        let parts: Vec<_> = split(run(ZONE_PAGES - 3, ZONE_PAGES + 5)).collect();
         assert_eq!(
             parts,
-            [(ZONE_PAGES - 3, 3), (ZONE_PAGES, ZONE_PAGES), (2 * ZONE_PAGES, 2)]
+            [
+                run(ZONE_PAGES - 3, 3),
+                run(ZONE_PAGES, ZONE_PAGES),
+                run(2 * ZONE_PAGES, 2)
+            ]
         );
-        assert_eq!(split(7, 2).collect::<Vec<_>>(), [(7, 2)]);
+        assert_eq!(split(run(7, 2)).collect::<Vec<_>>(), [run(7, 2)]);
+        assert_eq!(split(run(7, 0)).next(), None);
     }
 
     #[test]
     fn the_reuse_rule_waits_for_all_three() {
         let mut space = Space::open(100, 0, std::iter::empty());
         space.apply(&record(10, &[(20, 2, 5)], &[]));
-        space.refresh(9, 9, &[]);
+        space.refresh(horizon(9, 9, &[]));
         assert_eq!(space.pool.total(), 0, "not durable");
-        space.refresh(10, 4, &[]);
+        space.refresh(horizon(10, 4, &[]));
         assert_eq!(space.pool.total(), 0, "still listed by a slot");
-        space.refresh(10, 5, &[3, 7, 12]);
+        space.refresh(horizon(10, 5, &[3, 7, 12]));
         assert_eq!(space.pool.total(), 0, "held by 7");
-        space.refresh(11, 9, &[7]);
+        space.refresh(horizon(11, 9, &[7]));
         assert_eq!(space.pool.total(), 0, "still held by 7");
-        space.refresh(11, 9, &[4, 10]);
+        space.refresh(horizon(11, 9, &[4, 10]));
         assert_eq!(space.pool.total(), 2);
     }
 
     #[test]
-    fn a_zone_is_loaded_under_the_tail() {
-        let tail = [record(5, &[(40, 1, 2)], &[(10, 3)]), record(6, &[(11, 1, 5)], &[])];
-        let mut space = Space::open(100, 8, tail.iter());
+    fn a_zone_is_loaded_under_the_records() {
+        let records = [record(5, &[(40, 1, 2)], &[(10, 3)]), record(6, &[(11, 1, 5)], &[])];
+        let mut space = Space::open(100, 8, records.iter());
         assert_eq!(space.wanted(false), [0]);
         assert!(!space.foldable());
         let tree = [Dead {
-            page: 9,
-            pages: 9,
-            birth: 1,
-            death: 3,
+            extent: extent((9, 9, 1)),
+            death: CommitId::new(3),
         }];
-        space.load(0, &tree, 100, tail.iter()).expect("load");
+        space.load(0, &tree, 100, records.iter()).expect("load");
         assert!(space.foldable() && space.known() == 8);
         let keys: Vec<(u64, u64)> = space
             .edits()
             .iter()
-            .map(|(k, d)| (*k, d.map_or(0, |d| d.pages)))
+            .map(|(page, dead)| (page.get(), dead.map_or(0, |dead| dead.extent.run.pages)))
             .collect();
         assert_eq!(keys, [(9, 1), (11, 1), (13, 5), (40, 1)]);
-        space.refresh(6, 6, &[]);
+        space.refresh(horizon(6, 6, &[]));
         space.join();
         assert_eq!(space.pool.total(), 8);
-        let lie = [Dead { page: 99, ..tree[0] }];
-        assert!(space.load(0, &lie, 100, tail.iter()).is_none());
+        let lie = [Dead {
+            extent: extent((99, 9, 1)),
+            ..tree[0]
+        }];
+        assert!(space.load(0, &lie, 100, records.iter()).is_none());
     }
 
     #[test]
     fn neighbours_join_when_reusable() {
         let mut space = Space::open(100, 0, std::iter::empty());
         space.apply(&record(2, &[(10, 1, 1), (11, 2, 1), (13, 1, 2)], &[]));
-        space.refresh(2, 2, &[]);
+        space.refresh(horizon(2, 2, &[]));
         space.join();
-        let dead = |d: Option<Dead>| d.map(|d| (d.pages, d.birth, d.death));
-        let edits: Vec<_> = space.edits().into_iter().map(|(k, d)| (k, dead(d))).collect();
-        assert_eq!(edits, [(10, Some((4, 0, 0))), (11, None), (13, None)]);
+        let joined = Dead {
+            extent: extent((10, 4, 0)),
+            death: CommitId::NONE,
+        };
+        let page = PageNo::new;
+        let edits = [(page(10), Some(joined)), (page(11), None), (page(13), None)];
+        assert_eq!(space.edits(), edits);
     }
 }

@@ -4,7 +4,9 @@
 //! balanced tree is what it mainly would cost. Here pages come in blocks, each with a bit per page that is in the map and
 //! the values by page number: one search among the blocks, which are few, then arithmetic.
 
+use crate::ids::PageNo;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// Pages of a block.
 const BLOCK: u64 = 1024;
@@ -27,35 +29,36 @@ struct Block<V> {
     values: Vec<V>,
 }
 
-fn word(page: u64) -> usize {
-    (page % BLOCK) as usize / 64
+/// Number of the block that a page is in, and where in it.
+fn locate(page: PageNo) -> (u64, usize) {
+    (page.get() / BLOCK, (page.get() % BLOCK) as usize)
 }
 
-fn bit(page: u64) -> u64 {
-    1 << (page % 64)
+fn bit(at: usize) -> u64 {
+    1 << (at % 64)
 }
 
 impl<V> Block<V> {
     /// The last page up to the one at `at`.
-    fn last(&self, at: u64) -> Option<u64> {
-        let mut word = at as usize / 64;
+    fn last(&self, at: usize) -> Option<usize> {
+        let mut word = at / 64;
         let mut bits = self.bits[word] & (u64::MAX >> (63 - at % 64));
         while bits == 0 {
             word = word.checked_sub(1)?;
             bits = self.bits[word];
         }
-        Some(64 * word as u64 + 63 - u64::from(bits.leading_zeros()))
+        Some(64 * word + 63 - bits.leading_zeros() as usize)
     }
 
     /// The first page from the one at `at` on.
-    fn first(&self, at: u64) -> Option<u64> {
-        let mut word = at as usize / 64;
+    fn first(&self, at: usize) -> Option<usize> {
+        let mut word = at / 64;
         let mut bits = self.bits[word] & (u64::MAX << (at % 64));
         while bits == 0 {
             word += 1;
             bits = *self.bits.get(word)?;
         }
-        Some(64 * word as u64 + u64::from(bits.trailing_zeros()))
+        Some(64 * word + bits.trailing_zeros() as usize)
     }
 }
 
@@ -76,36 +79,39 @@ impl<V: Copy + Default> PageMap<V> {
     }
 
     /// The value of `page`.
-    pub fn get(&self, page: u64) -> Option<V> {
-        let block = self.blocks.get(&(page / BLOCK))?;
-        let there = block.bits[word(page)] & bit(page) != 0;
-        there.then(|| block.values[(page % BLOCK) as usize])
+    pub fn get(&self, page: PageNo) -> Option<V> {
+        let (number, at) = locate(page);
+        let block = self.blocks.get(&number)?;
+        let there = block.bits[at / 64] & bit(at) != 0;
+        there.then(|| block.values[at])
     }
 
     /// Puts `page` in, or gives it another value.
-    pub fn insert(&mut self, page: u64, value: V) {
+    pub fn insert(&mut self, page: PageNo, value: V) {
+        let (number, at) = locate(page);
         let new = || Block {
             bits: [0; WORDS],
             values: vec![V::default(); BLOCK as usize],
         };
-        let block = self.blocks.entry(page / BLOCK);
+        let block = self.blocks.entry(number);
         let block = block.or_insert_with(|| self.spare.pop().unwrap_or_else(new));
-        let bits = &mut block.bits[word(page)];
-        self.len += usize::from(*bits & bit(page) == 0);
-        *bits |= bit(page);
-        block.values[(page % BLOCK) as usize] = value;
+        let bits = &mut block.bits[at / 64];
+        self.len += usize::from(*bits & bit(at) == 0);
+        *bits |= bit(at);
+        block.values[at] = value;
     }
 
     /// Takes `page` out.
-    pub fn remove(&mut self, page: u64) {
-        let Some(block) = self.blocks.get_mut(&(page / BLOCK)) else {
+    pub fn remove(&mut self, page: PageNo) {
+        let (number, at) = locate(page);
+        let Some(block) = self.blocks.get_mut(&number) else {
             return;
         };
-        let bits = &mut block.bits[word(page)];
-        self.len -= usize::from(*bits & bit(page) != 0);
-        *bits &= !bit(page);
+        let bits = &mut block.bits[at / 64];
+        self.len -= usize::from(*bits & bit(at) != 0);
+        *bits &= !bit(at);
         if block.bits == [0; WORDS] {
-            let empty = self.blocks.remove(&(page / BLOCK));
+            let empty = self.blocks.remove(&number);
             self.spare.extend(empty.filter(|_| self.spare.len() < SPARE));
         }
     }
@@ -123,35 +129,35 @@ impl<V: Copy + Default> PageMap<V> {
     }
 
     /// The last page before `end`.
-    pub fn before(&self, end: u64) -> Option<(u64, V)> {
-        let last = end.checked_sub(1)?;
-        let mut blocks = self.blocks.range(..=last / BLOCK).rev();
-        blocks.find_map(|(number, block)| {
-            let at = if *number == last / BLOCK {
-                last % BLOCK
-            } else {
-                BLOCK - 1
-            };
-            let at = block.last(at)?;
-            Some((number * BLOCK + at, block.values[at as usize]))
+    pub fn before(&self, end: PageNo) -> Option<(PageNo, V)> {
+        let (last, at_last) = locate(PageNo::new(end.get().checked_sub(1)?));
+        let mut blocks = self.blocks.range(..=last).rev();
+        blocks.find_map(|(&number, block)| {
+            let at = block.last(if number == last { at_last } else { BLOCK as usize - 1 })?;
+            Some((PageNo::new(number * BLOCK + at as u64), block.values[at]))
         })
     }
 
     /// The first page from `start` on.
-    pub fn from(&self, start: u64) -> Option<(u64, V)> {
-        let mut blocks = self.blocks.range(start / BLOCK..);
-        blocks.find_map(|(number, block)| {
-            let at = if *number == start / BLOCK { start % BLOCK } else { 0 };
-            let at = block.first(at)?;
-            Some((number * BLOCK + at, block.values[at as usize]))
+    pub fn from(&self, start: PageNo) -> Option<(PageNo, V)> {
+        let (first, at_first) = locate(start);
+        let mut blocks = self.blocks.range(first..);
+        blocks.find_map(|(&number, block)| {
+            let at = block.first(if number == first { at_first } else { 0 })?;
+            Some((PageNo::new(number * BLOCK + at as u64), block.values[at]))
         })
     }
 
-    /// The pages `start <= page < end`, ascending.
-    pub fn range(&self, start: u64, end: u64) -> impl Iterator<Item = (u64, V)> + '_ {
-        let mut next = start;
+    /// All of its pages, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = (PageNo, V)> + '_ {
+        self.range(PageNo::default()..PageNo::END)
+    }
+
+    /// Those of its pages that are in `range`, ascending.
+    pub fn range(&self, range: Range<PageNo>) -> impl Iterator<Item = (PageNo, V)> + '_ {
+        let mut next = range.start;
         std::iter::from_fn(move || {
-            let (page, value) = self.from(next).filter(|(page, _)| *page < end)?;
+            let (page, value) = self.from(next).filter(|(page, _)| *page < range.end)?;
             next = page + 1;
             Some((page, value))
         })
@@ -170,7 +176,7 @@ mod tests {
         for round in 0..60_000u64 {
             // Few and many, near and far.
             let spread = [70, 3000, 1 << 20, 1 << 45][(round / 10_000 % 4) as usize];
-            let page = random.below(spread);
+            let page = PageNo::new(random.below(spread));
             if random.below(5) < 2 + round / 20_000 {
                 map.insert(page, round);
                 model.insert(page, round);
@@ -184,17 +190,17 @@ mod tests {
                 model.remove(&near);
             }
             assert_eq!(map.len(), model.len());
-            let at = random.below(spread);
-            let copied = |(page, value): (&u64, &u64)| (*page, *value);
+            let at = PageNo::new(random.below(spread));
+            let copied = |(page, value): (&PageNo, &u64)| (*page, *value);
             assert_eq!(map.get(at), model.get(&at).copied());
             assert_eq!(map.before(at), model.range(..at).next_back().map(copied));
             assert_eq!(map.from(at), model.range(at..).next().map(copied));
             if round % 1000 == 0 {
-                assert!(map.range(0, u64::MAX).eq(model.iter().map(copied)));
-                assert!(map.range(at, at + 100).eq(model.range(at..at + 100).map(copied)));
+                assert!(map.iter().eq(model.iter().map(copied)));
+                assert!(map.range(at..at + 100).eq(model.range(at..at + 100).map(copied)));
             }
         }
-        assert_eq!(map.before(0), None);
-        assert_eq!(map.before(u64::MAX), model.last_key_value().map(|(p, v)| (*p, *v)));
+        assert_eq!(map.before(PageNo::default()), None);
+        assert_eq!(map.before(PageNo::END), model.last_key_value().map(|(p, v)| (*p, *v)));
     }
 }

@@ -1,6 +1,7 @@
 //! Sets of pages as runs, found by address (to merge neighbours) and by size (best fit).
 
 use super::page_map::PageMap;
+use crate::ids::{PageNo, Run};
 use std::collections::BTreeSet;
 
 /// Runs of fewer pages are found by size in maps of their own: nearly all are so short.
@@ -8,24 +9,29 @@ const SHORT: usize = 16;
 
 /// A set of pages: disjoint runs that never touch.
 #[derive(Debug, Default, Clone)]
-pub(in crate::pager) struct Ranges {
-    /// Pages of each run.
+pub(in crate::pager) struct RunSet {
+    /// Pages of each run, by its first.
     by_page: PageMap<u64>,
+    /// First pages of the runs of 0, 1, 2 ... pages.
     short: [PageMap<()>; SHORT],
-    /// (pages, first page) of longer ones.
-    long: BTreeSet<(u64, u64)>,
+    /// Longer runs: their pages and their first one.
+    long: BTreeSet<(u64, PageNo)>,
     total: u64,
 }
 
-impl Ranges {
+fn run((first, pages): (PageNo, u64)) -> Run {
+    Run { first, pages }
+}
+
+impl RunSet {
     /// Pages in the set.
     pub fn total(&self) -> u64 {
         self.total
     }
 
-    /// Every run (page, pages), ascending.
-    pub fn iter(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        self.by_page.range(0, u64::MAX)
+    /// Every run, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = Run> + '_ {
+        self.by_page.iter().map(run)
     }
 
     /// Takes everything out.
@@ -37,87 +43,88 @@ impl Ranges {
     }
 
     /// Adds pages; those already in the set stay.
-    pub fn insert(&mut self, page: u64, pages: u64) {
-        if pages == 0 {
+    pub fn insert(&mut self, new: Run) {
+        if new.pages == 0 {
             return;
         }
-        let (mut from, mut to) = (page, page + pages);
+        let (mut first, mut end) = (new.first, new.end());
         // Every run that overlaps or touches becomes a part of it.
-        while let Some((run, len)) = self.by_page.before(to + 1) {
-            if run + len < from {
+        while let Some(other) = self.by_page.before(end + 1).map(run) {
+            if other.end() < first {
                 break;
             }
-            self.take_out(run, len);
-            (from, to) = (from.min(run), to.max(run + len));
+            self.take_out(other);
+            (first, end) = (first.min(other.first), end.max(other.end()));
         }
-        self.put_in(from, to - from);
+        self.put_in(Run::new(first, end - first));
     }
 
     /// Removes pages, whether they are in the set or not.
-    pub fn remove(&mut self, page: u64, pages: u64) {
-        let end = page + pages;
-        while let Some((from, len)) = self.by_page.before(end) {
-            if from + len <= page {
+    pub fn remove(&mut self, old: Run) {
+        let end = old.end();
+        while let Some(other) = self.by_page.before(end).map(run) {
+            if other.end() <= old.first {
                 break;
             }
-            self.take_out(from, len);
-            if from + len > end {
-                self.put_in(end, from + len - end);
+            self.take_out(other);
+            if other.end() > end {
+                self.put_in(Run::new(end, other.end() - end));
             }
-            if from < page {
-                self.put_in(from, page - from);
+            if other.first < old.first {
+                self.put_in(Run::new(other.first, old.first - other.first));
                 break;
             }
         }
     }
 
     /// Whether all of these pages are in the set.
-    pub fn contains(&self, page: u64, pages: u64) -> bool {
-        let run = self.by_page.before(page + 1);
-        run.is_some_and(|(from, len)| page.saturating_add(pages) <= from + len)
+    pub fn contains(&self, pages: Run) -> bool {
+        let around = self.by_page.before(pages.first + 1).map(run);
+        around.is_some_and(|run| pages.checked_end().is_some_and(|end| end <= run.end()))
     }
 
     /// The run that holds `page`.
-    pub fn run_of(&self, page: u64) -> Option<(u64, u64)> {
-        self.by_page.before(page + 1).filter(|(from, len)| page < from + len)
+    pub fn run_of(&self, page: PageNo) -> Option<Run> {
+        self.by_page.before(page + 1).map(run).filter(|run| page < run.end())
     }
 
     /// The smallest run of at least `want` pages.
-    pub fn best_fit(&self, want: u64) -> Option<(u64, u64)> {
+    pub fn best_fit(&self, want: u64) -> Option<Run> {
         let from = want.min(SHORT as u64) as usize;
         let mut short = self.short.iter().enumerate().skip(from);
-        let found = short.find_map(|(pages, runs)| Some((runs.from(0)?.0, pages as u64)));
-        found.or_else(|| self.long.range((want, 0)..).next().map(|(pages, page)| (*page, *pages)))
+        let found = short.find_map(|(pages, runs)| Some(Run::new(runs.from(PageNo::default())?.0, pages as u64)));
+        let mut long = self.long.range((want, PageNo::default())..);
+        found.or_else(|| long.next().map(|&(pages, first)| Run { first, pages }))
     }
 
     /// The last run.
-    pub fn last(&self) -> Option<(u64, u64)> {
-        self.by_page.before(u64::MAX)
+    pub fn last(&self) -> Option<Run> {
+        self.by_page.before(PageNo::END).map(run)
     }
 
     /// The longest run.
-    pub fn largest(&self) -> Option<(u64, u64)> {
-        let long = self.long.last().map(|(pages, page)| (*page, *pages));
+    pub fn largest(&self) -> Option<Run> {
+        let long = self.long.last().map(|&(pages, first)| Run { first, pages });
         let mut short = self.short.iter().enumerate().rev();
-        long.or_else(|| short.find_map(|(pages, runs)| Some((runs.before(u64::MAX)?.0, pages as u64))))
+        long.or_else(|| short.find_map(|(pages, runs)| Some(Run::new(runs.before(PageNo::END)?.0, pages as u64))))
     }
 
-    fn put_in(&mut self, page: u64, pages: u64) {
-        self.by_page.insert(page, pages);
-        match self.short.get_mut(pages as usize) {
-            Some(runs) => runs.insert(page, ()),
-            None => drop(self.long.insert((pages, page))),
+    fn put_in(&mut self, run: Run) {
+        self.by_page.insert(run.first, run.pages);
+        match self.short.get_mut(run.pages as usize) {
+            Some(runs) => runs.insert(run.first, ()),
+            None => drop(self.long.insert((run.pages, run.first))),
         }
-        self.total += pages;
+        self.total += run.pages;
     }
 
-    fn take_out(&mut self, page: u64, pages: u64) {
-        self.by_page.remove(page);
-        match self.short.get_mut(pages as usize) {
-            Some(runs) => runs.remove(page),
-            None => drop(self.long.remove(&(pages, page))),
+    fn take_out(&mut self, run: Run) {
+        self.by_page.remove(run.first);
+        match self.short.get_mut(run.pages as usize) {
+            Some(runs) => runs.remove(run.first),
+            None => drop(self.long.remove(&(run.pages, run.first))),
         }
-        self.total -= pages;
+        self.total -= run.pages;
     }
 }
 
@@ -125,37 +132,37 @@ impl Ranges {
 mod tests {
     use super::*;
     use crate::file::sim::Random;
-    use std::collections::BTreeSet;
 
     #[test]
     fn runs_follow_a_plain_set() {
         let mut random = Random::new(5);
-        let (mut ranges, mut model) = (Ranges::default(), BTreeSet::new());
+        let (mut runs, mut model) = (RunSet::default(), BTreeSet::new());
         for _ in 0..20_000 {
             let (page, pages) = (random.below(200), random.below(12) + 1);
+            let run = Run::new(PageNo::new(page), pages);
             if random.one_in(2) {
-                ranges.insert(page, pages);
+                runs.insert(run);
                 model.extend(page..page + pages);
             } else {
-                ranges.remove(page, pages);
+                runs.remove(run);
                 model.retain(|p| !(page..page + pages).contains(p));
             }
-            assert_eq!(ranges.total(), model.len() as u64);
-            assert_eq!(
-                ranges.contains(page, pages),
-                (page..page + pages).all(|p| model.contains(&p))
-            );
-            let all: Vec<u64> = ranges.iter().flat_map(|(p, n)| p..p + n).collect();
-            assert!(all.iter().eq(model.iter()));
-            let runs: Vec<_> = ranges.iter().collect();
+            assert_eq!(runs.total(), model.len() as u64);
+            assert_eq!(runs.contains(run), (page..page + pages).all(|p| model.contains(&p)));
+            let all: Vec<Run> = runs.iter().collect();
+            let pages = all.iter().flat_map(|run| run.first.get()..run.end().get());
+            assert!(pages.eq(model.iter().copied()));
             assert!(
-                runs.windows(2).all(|w| w[0].0 + w[0].1 < w[1].0),
+                all.windows(2).all(|w| w[0].end() < w[1].first),
                 "runs that touch are one"
             );
             let want = random.below(9) + 1;
-            let best = runs.iter().filter(|r| r.1 >= want).map(|r| r.1).min();
-            assert_eq!(ranges.best_fit(want).map(|r| r.1), best);
-            assert_eq!(ranges.largest().map(|r| r.1), runs.iter().map(|r| r.1).max());
+            let best = all.iter().map(|run| run.pages).filter(|pages| *pages >= want).min();
+            assert_eq!(runs.best_fit(want).map(|run| run.pages), best);
+            assert_eq!(
+                runs.largest().map(|run| run.pages),
+                all.iter().map(|run| run.pages).max()
+            );
         }
     }
 }

@@ -6,6 +6,7 @@
 
 use super::limits::behind_prefix;
 use crate::error::{Error, Result};
+use crate::ids::{PageNo, PageRef, Run, TableId};
 use crate::page::branch::{Branch, SEPARATOR};
 use crate::page::chain::{pieces, Chain};
 use crate::page::header::{self, CHECK_PREFIX, HEAD2};
@@ -32,7 +33,8 @@ impl PageSet {
     }
 
     /// Puts `page` in; false: it was in already.
-    pub fn insert(&mut self, page: u64) -> bool {
+    pub fn insert(&mut self, page: PageNo) -> bool {
+        let page = page.get();
         let piece = self
             .pieces
             .entry(page / PIECE_PAGES)
@@ -45,14 +47,17 @@ impl PageSet {
     }
 
     /// Whether `page` is in.
-    pub fn contains(&self, page: u64) -> bool {
+    pub fn contains(&self, page: PageNo) -> bool {
+        let page = page.get();
         let piece = self.pieces.get(&(page / PIECE_PAGES));
         piece.is_some_and(|p| p[(page % PIECE_PAGES / 64) as usize] & (1 << (page % 64)) != 0)
     }
 
-    /// Puts pages in from `first` on, up to the first that was in already; how many.
-    pub fn insert_run(&mut self, first: u64, pages: u64) -> u64 {
-        (0..pages).find(|i| !self.insert(first + i)).unwrap_or(pages)
+    /// Puts pages of `run` in from the first on, up to the first that was in already; how many.
+    pub fn insert_run(&mut self, run: Run) -> u64 {
+        (0..run.pages)
+            .find(|i| !self.insert(run.first + *i))
+            .unwrap_or(run.pages)
     }
 }
 
@@ -66,9 +71,9 @@ pub enum Reached {
 }
 
 /// Is told every fault: (page, what is wrong); false stops the walk.
-pub type OnFault<'f> = &'f mut dyn FnMut(u64, &str) -> bool;
-/// Is told every run reached: (first page, pages, birth, what it holds).
-pub type OnRun<'f> = &'f mut dyn FnMut(u64, u64, u64, Reached);
+pub type OnFault<'f> = &'f mut dyn FnMut(PageNo, &str) -> bool;
+/// Is told every run reached and what it holds.
+pub type OnRun<'f> = &'f mut dyn FnMut(Extent, Reached);
 
 /// A check of one or several trees of one file.
 pub struct Checker<'f> {
@@ -84,7 +89,7 @@ pub struct Checker<'f> {
 /// What is given to every page of one tree.
 struct Tree<'t, S: ?Sized> {
     source: &'t S,
-    table: u64,
+    table: TableId,
 }
 
 impl<'f> Checker<'f> {
@@ -111,7 +116,7 @@ impl<'f> Checker<'f> {
     }
 
     /// Walks the tree of `table`. A page that an earlier tree of this check reached is a fault.
-    pub fn tree<'s, S: PageSource<'s> + ?Sized>(&mut self, source: &S, root: &Root, table: u64) {
+    pub fn tree<'s, S: PageSource<'s> + ?Sized>(&mut self, source: &S, root: &Root, table: TableId) {
         if root.height > HEIGHT_MAX {
             return self.fault(root.ptr.page, "tree too high");
         }
@@ -120,16 +125,16 @@ impl<'f> Checker<'f> {
         }
     }
 
-    fn fault(&mut self, page: u64, what: &str) {
+    fn fault(&mut self, page: PageRef, what: &str) {
         if !self.stopped {
             self.faults += 1;
-            self.stopped = !(self.on_fault)(page, what);
+            self.stopped = !(self.on_fault)(page.number(), what);
         }
     }
 
-    fn error(&mut self, page: u64, e: &Error) {
+    fn error(&mut self, page: PageRef, e: &Error) {
         match e {
-            Error::Corrupt(c) => self.fault(if c.page == u64::MAX { page } else { c.page }, &c.what),
+            Error::Corrupt(c) => self.fault(c.page.map_or(page, PageRef::placed), &c.what),
             e => self.fault(page, &e.to_string()),
         }
     }
@@ -147,10 +152,12 @@ impl<'f> Checker<'f> {
             Ok(page) => page,
             Err(e) => return self.error(ptr.page, &e),
         };
-        if !self.seen.insert(ptr.page) {
+        if !self.seen.insert(ptr.page.number()) {
             return self.fault(ptr.page, "page reached twice");
         }
-        (self.on_run)(ptr.page, 1, ptr.birth, Reached::Tree);
+        let run = Run::new(ptr.page.number(), 1);
+        let birth = ptr.birth;
+        (self.on_run)(Extent { run, birth }, Reached::Tree);
         if header::level(page) != level {
             return self.fault(ptr.page, "page of another level than its parent says");
         }
@@ -191,7 +198,8 @@ impl<'f> Checker<'f> {
         low: &[u8],
         high: Option<&[u8]>,
     ) {
-        t.source.will_read(&mut (0..branch.len()).map(|i| (branch.child(i), 1)));
+        t.source
+            .will_read(&mut (0..branch.len()).map(|i| Run::new(branch.child(i).number(), 1)));
         let mut below = 0u64;
         let (mut spans, mut sound) = (Vec::new(), true);
         for i in 0..branch.len() {
@@ -382,25 +390,26 @@ impl<'f> Checker<'f> {
 
     /// Takes up an extent that a record of the page behind `ptr` names; whether it is sound.
     fn extent<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &Tree<'_, S>, e: &Extent, ptr: &Ptr) -> bool {
-        if let Err(error) = t.source.raw(e.page, e.pages * t.source.page_size() as u64) {
+        if let Err(error) = t.source.raw(e.run.first, e.run.pages * t.source.page_size() as u64) {
             self.error(ptr.page, &error);
             return false;
         }
         if e.birth > ptr.birth {
             self.fault(ptr.page, "a long value or key younger than its record");
         }
-        let new = self.seen.insert_run(e.page, e.pages);
+        let new = self.seen.insert_run(e.run);
         if new > 0 {
-            (self.on_run)(e.page, new, e.birth, Reached::Chain);
+            let run = Run::new(e.run.first, new);
+            (self.on_run)(Extent { run, ..*e }, Reached::Chain);
         }
-        if new < e.pages {
-            self.fault(e.page + new, "page reached twice");
+        if new < e.run.pages {
+            self.fault((e.run.first + new).into(), "page reached twice");
         }
-        new == e.pages
+        new == e.run.pages
     }
 
     /// Records must lie in the heap without overlapping, and with the garbage fill it.
-    fn heap(&mut self, page: &[u8], mut spans: Vec<(usize, usize)>, number: u64) {
+    fn heap(&mut self, page: &[u8], mut spans: Vec<(usize, usize)>, number: PageRef) {
         let end = page.len() - header::prefix_len(page);
         let mut free = end.saturating_sub(header::heap(page));
         let mut used = header::garbage(page);

@@ -5,17 +5,18 @@ use super::limits::Limits;
 use super::lookup::{branch, check_height, leaf};
 use super::path::{Position, Step};
 use crate::error::{Error, Result};
+use crate::ids::PageRef;
 use crate::page::branch::Branch;
 use crate::page::{PageSource, Root};
 use std::ops::Bound;
 
 #[cold]
-fn wrong_counts(page: u64) -> Error {
+fn wrong_counts(page: PageRef) -> Error {
     Error::corrupt(page, "counts of entries disagree")
 }
 
 /// `sum` and the entries below the first `n` children.
-fn add_before(sum: u64, branch: &Branch<'_>, n: usize, page: u64) -> Result<u64> {
+fn add_before(sum: u64, branch: &Branch<'_>, n: usize, page: PageRef) -> Result<u64> {
     // At most 2^16 numbers below 2^48: only the sum over levels can leave 64 bits.
     let mut before = 0u64;
     for i in 0..n {

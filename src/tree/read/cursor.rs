@@ -8,6 +8,7 @@ use super::count;
 use super::limits::Limits;
 use super::path::Position;
 use crate::error::Result;
+use crate::ids::PageRef;
 use crate::page::key::{KeyBuf, Shape};
 use crate::page::leaf::{Leaf, Stored};
 use crate::page::{PageSource, Root};
@@ -392,7 +393,7 @@ impl TreeCursor {
         &self,
         leaf: &Leaf<'_>,
         len: usize,
-        number: u64,
+        number: PageRef,
         source: &S,
     ) -> Result<(usize, usize)> {
         let at = |key: &[u8], behind: bool| -> Result<usize> {
@@ -425,7 +426,7 @@ impl TreeCursor {
         &mut self,
         t: &TreeView<'_, S>,
         leaf: &Leaf<'s>,
-        number: u64,
+        number: PageRef,
     ) -> Result<()> {
         let (index, _) = self.position.in_leaf();
         if self.shape.entry(leaf.bytes(), index, &mut self.key).is_some() {
@@ -509,7 +510,7 @@ impl TreeCursor {
         &mut self,
         leaf: &Leaf<'s>,
         index: usize,
-        number: u64,
+        number: PageRef,
         source: &S,
     ) -> Result<Stored<'s>> {
         match self.shape.entry(leaf.bytes(), index, &mut self.key) {

@@ -2,6 +2,7 @@
 
 use super::quick;
 use crate::error::{Error, Result};
+use crate::ids::PageRef;
 use crate::page::branch::Branch;
 use crate::page::header;
 use crate::page::hint::branch::BRANCH_AHEAD;
@@ -22,7 +23,7 @@ pub const LANES: usize = 16;
 
 #[cold]
 #[inline(never)]
-fn wrong_level(page: u64) -> Error {
+fn wrong_level(page: PageRef) -> Error {
     Error::corrupt(page, "page of another level than its parent says")
 }
 
@@ -58,7 +59,7 @@ pub(super) fn leaf<'s, S: PageSource<'s> + ?Sized>(source: &S, ptr: &Ptr) -> Res
 /// Page and sum of the child behind `ptr` that `key` belongs into, however it is found.
 #[cold]
 #[inline(never)]
-fn far_child<'s, S: PageSource<'s> + ?Sized>(source: &S, ptr: &Ptr, level: u8, key: &[u8]) -> Result<(u64, u32)> {
+fn far_child<'s, S: PageSource<'s> + ?Sized>(source: &S, ptr: &Ptr, level: u8, key: &[u8]) -> Result<(PageRef, u32)> {
     let branch = branch(source, ptr, level)?;
     let child = branch.target(branch.find(key, ptr.page, source)?);
     Ok((child.page, child.checksum))
@@ -74,7 +75,7 @@ pub(super) fn ask_child<'s, S: PageSource<'s> + ?Sized>(
     level: u8,
 ) {
     let child = branch.child(i);
-    match source.guess() {
+    match source.leaf_hints() {
         _ if level != 2 => source.prefetch(child, BRANCH_AHEAD),
         Some(guess) => guess.ask(source, child, branch.fraction(i, key)),
         None => source.prefetch(child, LEAF_AHEAD),
@@ -88,7 +89,7 @@ fn leaf_of<'s, K: Kernel, S: PageSource<'s> + ?Sized>(
     source: &S,
     root: &Root,
     key: &[u8],
-) -> Result<Option<(u64, Leaf<'s>)>> {
+) -> Result<Option<(PageRef, Leaf<'s>)>> {
     check_height(root)?;
     if root.height == 0 {
         return Ok(None);
@@ -103,7 +104,7 @@ fn leaf_of<'s, K: Kernel, S: PageSource<'s> + ?Sized>(
         ptr = branch.target(i);
     }
     let leaf = leaf(source, &ptr)?;
-    if let Some(guess) = source.guess() {
+    if let Some(guess) = source.leaf_hints() {
         guess.learn(&leaf);
     }
     Ok(Some((ptr.page, leaf)))

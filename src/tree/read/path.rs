@@ -6,6 +6,7 @@
 use super::lookup::{ask_child, branch, check_height, leaf};
 use super::quick;
 use crate::error::{Error, Result};
+use crate::ids::{PageRef, Run};
 use crate::page::header;
 use crate::page::kernel::{best, Kernel, Work};
 use crate::page::key::{KeyBuf, Shape};
@@ -85,7 +86,7 @@ impl<'s, S: PageSource<'s> + ?Sized> Work for Descent<'_, 's, S> {
             ptr = branch.ptr(index);
         }
         let leaf = self.position.enter(source, ptr)?;
-        if let Some(guess) = source.guess() {
+        if let Some(guess) = source.leaf_hints() {
             guess.learn(&leaf);
         }
         leaf.position_with(kernel, key, ptr.page, source)
@@ -367,7 +368,7 @@ impl Position {
                 let ask = |by: usize| {
                     if let (Some(before), Some(i)) = (far(by - 1), far(by)) {
                         let (before, page) = (parent.child(before), parent.child(i));
-                        if gap || before.abs_diff(page) != 1 {
+                        if gap || before.number().distance(page.number()) != 1 {
                             source.prefetch(page, whole);
                         }
                     }
@@ -393,7 +394,11 @@ impl Position {
             Ahead::Left => step.index.saturating_sub(many)..step.index + 1,
             Ahead::Right => step.index..(step.index + many).min(parent.len()),
         };
-        source.will_read(&mut leaves.filter(|i| *i < parent.len()).map(|i| (parent.child(i), 1)));
+        source.will_read(
+            &mut leaves
+                .filter(|i| *i < parent.len())
+                .map(|i| Run::new(parent.child(i).number(), 1)),
+        );
         if self.run <= LONG_SCAN {
             return Ok(());
         }
@@ -407,14 +412,14 @@ impl Position {
         };
         if let Some(next) = next.filter(|i| *i < grandparent.len()) {
             let parent = branch(source, &grandparent.ptr(next), 2)?;
-            source.will_read(&mut (0..parent.len()).map(|i| (parent.child(i), 1)));
+            source.will_read(&mut (0..parent.len()).map(|i| Run::new(parent.child(i).number(), 1)));
         }
         Ok(())
     }
 
     /// The leaf, the number of its page.
     #[inline(always)]
-    pub fn leaf<'s, S: PageSource<'s> + ?Sized>(&self, source: &S) -> Result<(Leaf<'s>, u64)> {
+    pub fn leaf<'s, S: PageSource<'s> + ?Sized>(&self, source: &S) -> Result<(Leaf<'s>, PageRef)> {
         let leaf = leaf(source, &self.leaf)?;
         if self.index >= leaf.len() || leaf.len() < self.len {
             return Err(Error::corrupt(self.leaf.page, "position outside its leaf"));

@@ -3,6 +3,7 @@
 //! What is not common is not decided here: the answer is `Unknown`, and [`super::lookup`] looks again and says what is
 //! wrong, if anything is. So nothing in here can fail, and most of what a lookup costs are its compares.
 
+use crate::ids::PageRef;
 use crate::page::arrays::PageArrays;
 use crate::page::branch::{Branch, CHILD, CHILD2, SEPARATOR};
 use crate::page::header::{BRANCH, CHECK_PREFIX, DENSE, HEAD2, HEADER, LEAF};
@@ -174,13 +175,16 @@ pub(super) struct Target<'s> {
 impl Target<'_> {
     /// Its page and its sum.
     #[inline(always)]
-    pub fn child(&self) -> (u64, u32) {
-        (self.branch.u48::<4>(self.i), self.branch.u32::<10>(self.i))
+    pub fn child(&self) -> (PageRef, u32) {
+        (
+            PageRef::from_bits(self.branch.u48::<4>(self.i)),
+            self.branch.u32::<10>(self.i),
+        )
     }
 
     /// Asks memory for where these are, in the branch `page`.
     #[inline(always)]
-    pub fn ask<'s, S: PageSource<'s> + ?Sized>(&self, source: &S, page: u64) {
+    pub fn ask<'s, S: PageSource<'s> + ?Sized>(&self, source: &S, page: PageRef) {
         let n = self.branch.count();
         source.prefetch_at(page, HEADER + 4 * n + 6 * self.i, 1);
         source.prefetch_at(page, HEADER + 10 * n + 4 * self.i, 1);
@@ -250,17 +254,17 @@ impl<'s, S: PageSource<'s>, const VALUE: bool, const TALL: bool> Look<'_, 's, S,
             let h = top.head(self.key);
             let (branch, i) = child(kernel, self.source, page, top, self.key, h)?;
             let above = number;
-            number = branch.u48::<4>(i);
+            number = PageRef::from_bits(branch.u48::<4>(i));
             checksum = branch.u32::<10>(i);
             if branch_is == Top::like(BRANCH, 2) {
                 self.guess.ask(self.source, number, fraction(&branch, i, h));
                 // Some of the lookups are enough to know it.
                 if TALL && print % 8 == 0 {
-                    self.source.rows().learn(above, branch.count(), i, number);
+                    self.source.branch_hints().learn(above, branch.count(), i, number);
                 }
             } else if TALL && branch_is == Top::like(BRANCH, 3) {
                 let fraction = fraction(&branch, i, h);
-                self.source.rows().ask(self.source, number, fraction);
+                self.source.branch_hints().ask(self.source, number, fraction);
             } else {
                 self.source.prefetch(number, BRANCH_AHEAD);
             }
@@ -350,7 +354,9 @@ impl<'s, S: PageSource<'s> + ?Sized> Work for Tied<'_, 's, S> {
         let h = head(self.suffix);
         self.by_second_heads(kernel, h).or_else(|| {
             let branch = Branch::new(self.page).ok()?;
-            branch.find_in_run(kernel, self.lo, h, self.suffix, 0, self.source).ok()
+            branch
+                .find_in_run(kernel, self.lo, h, self.suffix, PageRef::default(), self.source)
+                .ok()
         })
     }
 }
@@ -493,8 +499,15 @@ impl<'s, S: PageSource<'s>> Work for Run<'_, 's, S> {
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) -> Option<Option<usize>> {
         let leaf = Leaf::new(self.page).ok()?;
-        leaf.first_that_holds(kernel, self.from, self.suffix, self.print, 0, self.source)
-            .ok()
+        leaf.first_that_holds(
+            kernel,
+            self.from,
+            self.suffix,
+            self.print,
+            PageRef::default(),
+            self.source,
+        )
+        .ok()
     }
 }
 

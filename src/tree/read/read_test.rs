@@ -5,13 +5,14 @@ use super::limits::Limits;
 use super::path::Position;
 use super::quick::{self, Quick};
 use super::{count, lookup as search, stat};
+use crate::ids::PageNo;
 use crate::page::branch::Branch;
 use crate::page::chain::Chain;
 use crate::page::header::{self, HEADER};
 use crate::page::hint::leaf::LeafHints;
 use crate::page::key::KeyBuf;
 use crate::page::leaf::{Leaf, Stored};
-use crate::page::{PageSource, Ptr, Root};
+use crate::page::{Extent, PageSource, Ptr, Root};
 use crate::tree::testing::{key, model, Builder, Frozen, Model, Rnd, KINDS, TABLE};
 use std::ops::Bound;
 
@@ -25,13 +26,13 @@ fn whole(source: &&Frozen, stored: Stored<'_>) -> Vec<u8> {
     }
 }
 
-fn faults(frozen: &Frozen, root: &Root) -> Vec<(u64, String)> {
+fn faults(frozen: &Frozen, root: &Root) -> Vec<(PageNo, String)> {
     let mut faults = Vec::new();
     let mut on_fault = |page, what: &str| {
         faults.push((page, what.to_string()));
         faults.len() < 100
     };
-    let mut on_run = |_, _, _, _| {};
+    let mut on_run = |_, _| {};
     Checker::new(true, &mut on_fault, &mut on_run).tree(&frozen, root, TABLE);
     faults
 }
@@ -117,9 +118,9 @@ fn agree(kind: u32, n: usize, size: usize, seed: u64) -> u8 {
     let shape = stat::shape(&source, &root, true).unwrap();
     assert_eq!(shape.entries, model.len() as u64);
     let (mut tree, mut chains) = (0, 0);
-    let mut on_run = |_: u64, pages: u64, _: u64, what: Reached| match what {
-        Reached::Tree => tree += pages,
-        Reached::Chain => chains += pages,
+    let mut on_run = |extent: Extent, what: Reached| match what {
+        Reached::Tree => tree += extent.run.pages,
+        Reached::Chain => chains += extent.run.pages,
     };
     Checker::new(true, &mut |_, _| true, &mut on_run).tree(&source, &root, TABLE);
     assert_eq!(
@@ -240,58 +241,58 @@ fn check_finds_each_kind_of_damage() {
     let (_, _, path) = specimen(2);
     assert!(path.len() >= 2);
     let table: [(&str, Damage); 16] = [
-        ("another table", |f, p| f.page_mut(p[1].page)[16] ^= 1),
-        ("another level", |f, p| f.page_mut(p[1].page)[1] ^= 4),
-        ("unknown flags", |f, p| f.page_mut(p[0].page)[3] |= 0x80),
-        ("not a branch", |f, p| f.page_mut(p[0].page)[0] = 1),
-        ("not a leaf", |f, p| f.page_mut(p[p.len() - 1].page)[0] = 9),
+        ("another table", |f, p| f.page_mut(p[1].page.number())[16] ^= 1),
+        ("another level", |f, p| f.page_mut(p[1].page.number())[1] ^= 4),
+        ("unknown flags", |f, p| f.page_mut(p[0].page.number())[3] |= 0x80),
+        ("not a branch", |f, p| f.page_mut(p[0].page.number())[0] = 1),
+        ("not a leaf", |f, p| f.page_mut(p[p.len() - 1].page.number())[0] = 9),
         ("wrong fingerprint", |f, p| {
-            let page = f.page_mut(p[p.len() - 1].page);
+            let page = f.page_mut(p[p.len() - 1].page.number());
             let n = header::count(page);
             page[HEADER + 4 * n] ^= 1;
         }),
         ("out of order", |f, p| {
-            let page = f.page_mut(p[p.len() - 1].page);
+            let page = f.page_mut(p[p.len() - 1].page.number());
             for i in 0..4 {
                 page.swap(HEADER + i, HEADER + 4 + i);
             }
         }),
         ("outside its parent's bounds", |f, p| {
-            f.page_mut(p[p.len() - 1].page)[HEADER..HEADER + 4].fill(0);
+            f.page_mut(p[p.len() - 1].page.number())[HEADER..HEADER + 4].fill(0);
         }),
         ("overlap", |f, p| {
-            let page = f.page_mut(p[p.len() - 1].page);
+            let page = f.page_mut(p[p.len() - 1].page.number());
             let at = HEADER + 5 * header::count(page);
             let (a, b) = (page[at + 2], page[at + 3]);
             (page[at], page[at + 1]) = (a, b);
         }),
         ("heap and garbage", |f, p| {
-            let page = f.page_mut(p[p.len() - 1].page);
+            let page = f.page_mut(p[p.len() - 1].page.number());
             header::set_garbage(page, header::garbage(page) + 1);
         }),
         ("counts of entries disagree", |f, p| {
-            let page = f.page_mut(p[0].page);
+            let page = f.page_mut(p[0].page.number());
             page[HEADER + 20 * header::count(page)] ^= 1;
         }),
         ("empty leaf", |f, p| {
-            let page = f.page_mut(p[p.len() - 1].page);
+            let page = f.page_mut(p[p.len() - 1].page.number());
             header::set_count(page, 0);
         }),
         ("younger than its parent", |f, p| {
-            let page = f.page_mut(p[0].page);
+            let page = f.page_mut(p[0].page.number());
             page[HEADER + 14 * header::count(page) + 3] ^= 1;
         }),
         ("reached twice", |f, p| {
-            let page = f.page_mut(p[0].page);
+            let page = f.page_mut(p[0].page.number());
             let at = HEADER + 4 * header::count(page);
             page.copy_within(at..at + 6, at + 6);
         }),
         ("outside", |f, p| {
-            let page = f.page_mut(p[0].page);
+            let page = f.page_mut(p[0].page.number());
             page[HEADER + 4 * header::count(page) + 3] ^= 1;
         }),
         ("separators out of order", |f, p| {
-            let page = f.page_mut(p[p.len() - 2].page);
+            let page = f.page_mut(p[p.len() - 2].page.number());
             (0..4).for_each(|i| page.swap(HEADER + 4 + i, HEADER + 8 + i));
         }),
     ];
@@ -308,7 +309,7 @@ fn check_finds_damage_in_long_keys_and_values() {
     for (kind, want) in [(5, "length of a long key"), (3, "piece differs")] {
         let (mut frozen, root, _) = specimen(kind);
         let mut runs = Vec::new();
-        let mut on_run = |page, _, _, what| runs.push((page, what));
+        let mut on_run = |extent: Extent, what| runs.push((extent.run.first, what));
         Checker::new(true, &mut |_, _| true, &mut on_run).tree(&&frozen, &root, TABLE);
         let page = runs.iter().find(|r| r.1 == Reached::Chain).unwrap().0;
         frozen.page_mut(page)[1] ^= 1;
@@ -333,7 +334,7 @@ fn check_finds_damage_in_long_keys_and_values() {
 #[test]
 fn a_page_with_a_wrong_prefix_is_found() {
     let (mut frozen, root, path) = specimen(3);
-    let page = frozen.page_mut(path[path.len() - 1].page);
+    let page = frozen.page_mut(path[path.len() - 1].page.number());
     assert!(header::prefix_len(page) > 0);
     let first = page.len() - header::prefix_len(page);
     page[first] ^= 1;
@@ -349,9 +350,9 @@ fn damaged_trees_never_panic_or_hang() {
         let mut rnd = Rnd(99 + kind as u64);
         let (good, root, path) = specimen(kind);
         let mut pages = Vec::new();
-        let mut on_run = |page, _, _, what| pages.extend((what == Reached::Tree).then_some(page));
+        let mut on_run = |extent: Extent, what| pages.extend((what == Reached::Tree).then_some(extent.run.first));
         Checker::new(false, &mut |_, _| true, &mut on_run).tree(&&good, &root, TABLE);
-        pages.extend(path.iter().map(|p| p.page));
+        pages.extend(path.iter().map(|p| p.page.number()));
         let keys: Vec<Vec<u8>> = (0..40).map(|_| key(kind, &mut rnd)).collect();
         let refs: Vec<&[u8]> = keys.iter().map(|k| k.as_slice()).collect();
         for _ in 0..rounds {

@@ -44,7 +44,7 @@ struct Walk<'t, S: ?Sized> {
 impl<'s, S: PageSource<'s> + ?Sized> Walk<'_, S> {
     /// Calls `f` with (pointer, level) of every page from `lowest` up.
     fn pages(&mut self, ptr: &Ptr, level: u8, lowest: u8, f: &mut dyn FnMut(&S, &Ptr, u8) -> Result<()>) -> Result<()> {
-        if !self.seen.insert(ptr.page) {
+        if !self.seen.insert(ptr.page.number()) {
             return Err(Error::corrupt(ptr.page, "page reached twice"));
         }
         f(self.source, ptr, level)?;
@@ -124,7 +124,7 @@ pub fn shape<'s, S: PageSource<'s> + ?Sized>(source: &S, root: &Root, leaves: bo
             for i in 1..b.len() {
                 let s = b.separator(i).map_err(|d| d.at(ptr.page))?;
                 if let Some(rest) = s.rest().map_err(|d| d.at(ptr.page))? {
-                    shape.chain_pages += rest.extent(size).pages;
+                    shape.chain_pages += rest.extent(size).run.pages;
                 }
             }
             return Ok(());
@@ -143,10 +143,10 @@ fn chain_pages(leaf: &Leaf<'_>, size: usize) -> std::result::Result<u64, crate::
     let mut pages = 0;
     for i in 0..if leaf.is_dense() { 0 } else { leaf.len() } {
         if let Some(rest) = leaf.slotted_suffix(i)?.rest()? {
-            pages += rest.extent(size).pages;
+            pages += rest.extent(size).run.pages;
         }
         if let Stored::Chain(b) = leaf.value(i)? {
-            pages += Chain::decode(b, size)?.all_extents().map(|e| e.pages).sum::<u64>();
+            pages += Chain::decode(b, size)?.all_extents().map(|e| e.run.pages).sum::<u64>();
         }
     }
     Ok(pages)

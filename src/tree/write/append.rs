@@ -181,8 +181,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             let at = pieces.len();
             if self.fused && at > 2 {
                 // Not the first and not the last: those may be joined with neighbours.
-                let ptr = &mut pieces[at - 2].ptr;
-                *ptr = self.emitter.emit(ptr.page, ptr.entries, self.arena, self.place)?;
+                self.emit(&mut pieces[at - 2].ptr)?;
             }
             let Some(high) = high else {
                 break;
@@ -234,7 +233,7 @@ mod tests {
                     faults.push((page, what.to_string()));
                     faults.len() < 10
                 };
-                Checker::new(true, &mut on_fault, &mut |_, _, _, _| {}).tree(&&frozen, &root, TABLE);
+                Checker::new(true, &mut on_fault, &mut |_, _| {}).tree(&&frozen, &root, TABLE);
                 assert_eq!(faults, [], "seed {seed} kind {kind}");
                 assert_eq!(root.ptr.entries, model.len() as u64);
                 for (k, v) in &model {

@@ -22,11 +22,12 @@ use super::fences::{branch_of, child_fences, Fences};
 use super::groups::Groups;
 use super::values::{release_rest, release_value};
 use crate::error::{Error, Result};
+use crate::ids::{Run, TableId, U48_MAX};
 use crate::page::branch::{replace_ptr, Branch};
 use crate::page::header;
 use crate::page::leaf::Leaf;
 use crate::page::leaf_build::mark_check_prefix;
-use crate::page::{PageSink, PageSource, Ptr, Root, U48_MAX};
+use crate::page::{Extent, PageSink, PageSource, Ptr, Root};
 
 /// Highest tree: 64 levels of at least two children hold more than any file.
 pub const HEIGHT_MAX: u8 = 64;
@@ -78,7 +79,7 @@ pub struct Apply<'a, 't, S, P> {
     /// Place finished pages at once.
     pub fused: bool,
     /// Number of the table, for page headers and errors.
-    pub table: u64,
+    pub table: TableId,
     /// Long values or keys may be in the tree (see [`Root`]); false at first.
     pub has_long: bool,
     /// Pages left that may be dropped unread: bounds the work on a damaged tree with shared pages.
@@ -162,23 +163,35 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             height,
             has_long,
         } = root;
-        if height > 0 && ptr.is_private() {
-            if height > 1 {
-                self.emitter
-                    .emit_children(ptr.page, height, false, self.arena, self.place)?;
-            }
-            ptr = self.emitter.emit(ptr.page, ptr.entries, self.arena, self.place)?;
+        if height > 1 {
+            self.emit_children(&ptr, height, false)?;
+        }
+        if height > 0 {
+            self.emit(&mut ptr)?;
         }
         Ok(Root { ptr, height, has_long })
     }
 
+    /// Gives a private page its place; its children have theirs.
+    pub(super) fn emit(&mut self, ptr: &mut Ptr) -> Result<()> {
+        if let Some(page) = ptr.page.as_private() {
+            *ptr = self.emitter.emit(page, ptr.entries, self.arena, self.place)?;
+        }
+        Ok(())
+    }
+
+    /// Gives the private pages below a private branch their places; of an `open` one not its last child.
+    fn emit_children(&mut self, ptr: &Ptr, level: u8, open: bool) -> Result<()> {
+        match ptr.page.as_private() {
+            Some(page) => self.emitter.emit_children(page, level, open, self.arena, self.place),
+            None => Ok(()),
+        }
+    }
+
     /// Takes a page to work on. Give it back with `put_back` or `discard`.
     pub(super) fn hold(&mut self, ptr: &Ptr) -> Result<Held<'a>> {
-        if ptr.is_private() {
-            let taken = self
-                .arena
-                .remove(ptr.page)
-                .ok_or_else(|| Error::corrupt(ptr.page, "private page number in a file"))?;
+        if let Some(page) = ptr.page.as_private() {
+            let taken = self.arena.remove(page).ok_or_else(not_ours)?;
             if taken.1 {
                 return Ok(Held::Own(taken.0));
             }
@@ -209,21 +222,17 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
 
     /// The bytes of a page that can be read.
     pub(super) fn look(&self, ptr: &Ptr) -> Result<&[u8]> {
-        if ptr.is_private() {
-            return self
-                .arena
-                .get(ptr.page)
-                .ok_or_else(|| Error::corrupt(ptr.page, "private page number in a file"));
+        match ptr.page.as_private() {
+            Some(page) => self.arena.get(page).ok_or_else(not_ours),
+            None => self.source.page(ptr),
         }
-        self.source.page(ptr)
     }
 
     /// Gives a page back unread.
     pub(super) fn abandon(&mut self, ptr: &Ptr) {
-        if ptr.is_private() {
-            self.arena.free(ptr.page);
-        } else {
-            self.place.release(ptr.page, 1, ptr.birth);
+        match ptr.page.as_private() {
+            Some(page) => self.arena.free(page),
+            None => self.place.release(page_of(ptr)),
         }
     }
 
@@ -232,7 +241,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         if let Held::Shared(bytes) = page {
             let mut copy = self.arena.memory();
             copy.copy_from_slice(bytes);
-            self.place.release(ptr.page, 1, ptr.birth);
+            self.place.release(page_of(ptr));
             *page = Held::Own(copy);
         }
         match page {
@@ -252,7 +261,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     pub(super) fn discard(&mut self, ptr: &Ptr, page: Held<'a>) {
         match page {
             Held::Own(bytes) => self.arena.recycle((bytes, true)),
-            Held::Shared(_) => self.place.release(ptr.page, 1, ptr.birth),
+            Held::Shared(_) => self.place.release(page_of(ptr)),
         }
     }
 
@@ -363,11 +372,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         if self.fused {
             let open = fences.high.is_none();
             match &reply {
-                Reply::One { ptr, .. } if ptr.is_private() => {
-                    self.emitter
-                        .emit_children(ptr.page, level, open, self.arena, self.place)?;
-                }
-                Reply::One { .. } => {}
+                Reply::One { ptr, .. } => self.emit_children(ptr, level, open)?,
                 Reply::Many(pieces) => self.emit_below(pieces, level, open)?,
             }
         }
@@ -377,10 +382,8 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     /// Places the children of finished branches; `open`: the last of them is on the right edge of the tree.
     fn emit_below(&mut self, pieces: &[Piece], level: u8, open: bool) -> Result<()> {
         if self.fused && level > 1 {
-            for (i, piece) in pieces.iter().enumerate().filter(|(_, p)| p.ptr.is_private()) {
-                let open = open && i + 1 == pieces.len();
-                self.emitter
-                    .emit_children(piece.ptr.page, level, open, self.arena, self.place)?;
+            for (i, piece) in pieces.iter().enumerate() {
+                self.emit_children(&piece.ptr, level, open && i + 1 == pieces.len())?;
             }
         }
         Ok(())
@@ -490,6 +493,20 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         self.put_back(&mut ptr, page);
         Ok(ptr)
     }
+}
+
+/// The page in the file behind `ptr`, as what is given back.
+fn page_of(ptr: &Ptr) -> Extent {
+    Extent {
+        run: Run::new(ptr.page.number(), 1),
+        birth: ptr.birth,
+    }
+}
+
+/// A pointer that only memory can hold was found in a file.
+#[cold]
+fn not_ours() -> Error {
+    Error::corrupt(None, "private page number in a file")
 }
 
 fn check_height(root: &Root) -> Result<()> {

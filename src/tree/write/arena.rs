@@ -1,11 +1,13 @@
 //! Private pages: what a write transaction has built and nobody else can see.
 //!
-//! A private page has no page number, only a slot; pointers to it carry [`PRIVATE`] | slot. Slots and their memory are
+//! A private page has no page number, only a slot ([`PrivatePage`]). Slots and their memory are
 //! reused, also by later transactions, because the first touch of fresh memory costs more than anything else done to a
 //! page. While the arena is *frozen* (bytes of its pages have been lent to the caller) no page that existed then may be
 //! changed or reused: it is copied, and its memory kept until the thaw.
 
-use crate::page::{header, Ptr, PRIVATE};
+use crate::ids::PageRef;
+use crate::ids::PrivatePage;
+use crate::page::{header, Ptr};
 
 /// A page's bytes.
 pub type PageBox = Box<[u8]>;
@@ -65,20 +67,20 @@ impl Arena {
 
     /// The page behind a private pointer; `None` for a pointer that this arena did not give out.
     #[inline(always)]
-    pub fn get(&self, page: u64) -> Option<&[u8]> {
-        self.slots.get((page & !PRIVATE) as usize)?.as_deref()
+    pub fn get(&self, page: PrivatePage) -> Option<&[u8]> {
+        self.slots.get(page.slot())?.as_deref()
     }
 
     /// The same to be changed in place. Only after [`Arena::is_editable`].
     #[inline(always)]
-    pub fn get_mut(&mut self, page: u64) -> Option<&mut [u8]> {
-        self.slots.get_mut((page & !PRIVATE) as usize)?.as_deref_mut()
+    pub fn get_mut(&mut self, page: PrivatePage) -> Option<&mut [u8]> {
+        self.slots.get_mut(page.slot())?.as_deref_mut()
     }
 
     /// Whether the page may be changed in place.
     #[inline(always)]
-    pub fn is_editable(&self, page: u64) -> bool {
-        !self.frozen || self.fresh.get((page & !PRIVATE) as usize).copied().unwrap_or(false)
+    pub fn is_editable(&self, page: PrivatePage) -> bool {
+        !self.frozen || self.fresh.get(page.slot()).copied().unwrap_or(false)
     }
 
     /// Memory for a page, content arbitrary.
@@ -89,7 +91,7 @@ impl Arena {
     }
 
     /// Puts a page into a slot; the number to point to it with.
-    pub fn insert(&mut self, page: PageBox) -> u64 {
+    pub fn insert(&mut self, page: PageBox) -> PrivatePage {
         let slot = self.vacant.pop().unwrap_or_else(|| {
             self.slots.push(None);
             (self.slots.len() - 1) as u32
@@ -101,12 +103,12 @@ impl Arena {
             self.fresh[slot as usize] = true;
         }
         self.slots[slot as usize] = Some(page);
-        PRIVATE | slot as u64
+        PrivatePage::new(slot)
     }
 
     /// Takes a page out of its slot. Give it back with [`Arena::recycle`] when its bytes are not needed any more.
-    pub fn remove(&mut self, page: u64) -> Option<(PageBox, bool)> {
-        let slot = (page & !PRIVATE) as usize;
+    pub fn remove(&mut self, page: PrivatePage) -> Option<(PageBox, bool)> {
+        let slot = page.slot();
         let editable = self.is_editable(page);
         let memory = self.slots.get_mut(slot)?.take()?;
         self.vacant.push(slot as u32);
@@ -128,7 +130,7 @@ impl Arena {
     }
 
     /// Drops the page behind `ptr`.
-    pub fn free(&mut self, page: u64) {
+    pub fn free(&mut self, page: PrivatePage) {
         if let Some(taken) = self.remove(page) {
             self.recycle(taken);
         }
@@ -162,9 +164,9 @@ impl Arena {
     }
 
     /// A pointer to the private page `page` with `entries` entries below it.
-    pub fn ptr(page: u64, entries: u64) -> Ptr {
+    pub fn ptr(page: PrivatePage, entries: u64) -> Ptr {
         Ptr {
-            page,
+            page: PageRef::private(page),
             entries,
             ..Ptr::default()
         }

@@ -5,10 +5,11 @@ use super::arena::Arena;
 use super::fences::{prefix_len, Fences};
 use super::values::{is_long, release_rest, write_rest, LongKey};
 use crate::error::Result;
+use crate::ids::{PageRef, U48_MAX};
 use crate::page::branch::{self, branch_size, build_branch, children_of, replace_ptr, Branch, Child};
 use crate::page::header::{self, CHECK_PREFIX, HEADER};
 use crate::page::suffix::Suffix;
-use crate::page::{PageSink, PageSource, Ptr, U48_MAX};
+use crate::page::{PageSink, PageSource, Ptr};
 use crate::util::short::Short;
 
 /// A child in the list that becomes the new branch.
@@ -83,7 +84,12 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     }
 
     /// The children of `old` with the changed ones replaced.
-    fn substitute<'p>(&mut self, old: &Branch<'p>, number: u64, changes: Vec<(usize, Reply)>) -> Result<Vec<Kid<'p>>> {
+    fn substitute<'p>(
+        &mut self,
+        old: &Branch<'p>,
+        number: PageRef,
+        changes: Vec<(usize, Reply)>,
+    ) -> Result<Vec<Kid<'p>>> {
         let mut changes = changes.into_iter().peekable();
         let mut kids: Vec<Kid<'p>> = Vec::with_capacity(old.len() + 8);
         let mut grew_down = false;
@@ -157,7 +163,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             Separator::New(bytes) => Ok(bytes.clone()),
             Separator::Old(suffix) => {
                 let mut out = prefix.to_vec();
-                suffix.write_whole(&self.source, &mut out, u64::MAX)?;
+                suffix.write_whole(&self.source, &mut out, None)?;
                 Ok(out)
             }
         }
@@ -168,7 +174,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         &mut self,
         kids: &mut Vec<Kid<'_>>,
         old: &Branch<'_>,
-        number: u64,
+        number: PageRef,
         level: u8,
         fences: &Fences,
     ) -> Result<bool> {
@@ -353,7 +359,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             build_branch(&mut memory, level, self.table, &start[..plen], group, plen - base.len());
             if from > 0 {
                 // Its bytes moved up into `low`; the parent writes them anew.
-                release_rest(&children[from].separator, u64::MAX, size, self.place)?;
+                release_rest(&children[from].separator, None, size, self.place)?;
             }
             let small = branch_size(group, plen - base.len(), plen) < size / 4;
             let entries = group
@@ -391,7 +397,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         let mut out = Vec::new();
         if let Some(c) = children.get(at) {
             out.extend_from_slice(base);
-            c.separator.write_whole(&self.source, &mut out, u64::MAX)?;
+            c.separator.write_whole(&self.source, &mut out, None)?;
         }
         Ok(out)
     }

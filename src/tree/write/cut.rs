@@ -49,8 +49,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             let n = pieces.len();
             if early && n > 2 {
                 // Not the first and not the last: those may be joined with neighbours.
-                let ptr = &mut pieces[n - 2].ptr;
-                *ptr = self.emitter.emit(ptr.page, ptr.entries, self.arena, self.place)?;
+                self.emit(&mut pieces[n - 2].ptr)?;
             }
             (from, low) = (to, high);
         }
@@ -135,7 +134,7 @@ impl<'e> Cutter<'e> {
             if len <= out.len() + b.inline_len() {
                 b.write_to(out);
             } else {
-                b.write_whole(source, out, u64::MAX)?;
+                b.write_whole(source, out, None)?;
             }
             out.truncate(len);
         }

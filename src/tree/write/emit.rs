@@ -6,9 +6,10 @@
 //! queued page cannot be read back until [`Emitter::flush`].
 
 use super::arena::{Arena, PageBox};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::ids::{PageNo, PageRef, PrivatePage, Run};
 use crate::page::branch::{replace_ptr, Branch};
-use crate::page::{header, Life, PageSink, Ptr, PRIVATE};
+use crate::page::{header, Extent, Life, PageSink, Ptr};
 use crate::util::crc32c;
 
 /// Pages queued before they are written: they are still in the second cache then.
@@ -35,14 +36,13 @@ pub struct Emitter {
 /// A run in use and what waits to be written into it.
 #[derive(Default)]
 struct Lane {
-    /// Next free page of the run, and pages left in it.
-    next: u64,
-    left: u64,
+    /// What is left of the run: its first page is taken next.
+    run: Run,
     /// Pages that are known to come, and what to ask for if more do.
     expected: u64,
     more: u64,
     /// First page of the queue, its pages and their checksums.
-    first: u64,
+    first: PageNo,
     queue: Vec<PageBox>,
     sums: Vec<u32>,
 }
@@ -58,7 +58,7 @@ impl Emitter {
     pub fn expect(&mut self, leaves: u64, branches: u64) {
         (self.long.expected, self.short.expected) = (leaves, branches);
         (self.long.more, self.short.more) = (1, 1);
-        self.known |= self.long.left == 0;
+        self.known |= self.long.run.pages == 0;
     }
 
     /// Tells that about `pages` will come, and that they are better in one run.
@@ -84,15 +84,19 @@ impl Emitter {
     }
 
     /// Whether this page waits to be written.
-    pub fn is_pending(&self, page: u64) -> bool {
-        self.long.holds(page) || self.short.holds(page)
+    pub fn is_pending(&self, page: PageRef) -> bool {
+        self.long.holds(page.number()) || self.short.holds(page.number())
     }
 
     /// Places the private page `page` of `entries` entries; its children were placed before.
-    pub fn emit<P: PageSink>(&mut self, page: u64, entries: u64, arena: &mut Arena, place: &mut P) -> Result<Ptr> {
-        let Some(taken) = arena.remove(page) else {
-            return Err(crate::Error::corrupt(page, "private page number without a page"));
-        };
+    pub fn emit<P: PageSink>(
+        &mut self,
+        page: PrivatePage,
+        entries: u64,
+        arena: &mut Arena,
+        place: &mut P,
+    ) -> Result<Ptr> {
+        let taken = arena.remove(page).ok_or_else(no_page)?;
         let memory = if taken.1 {
             taken.0
         } else {
@@ -105,30 +109,29 @@ impl Emitter {
             true => (&mut self.short, Life::Short),
             false => (&mut self.long, Life::Long),
         };
-        if lane.left == 0 {
+        if lane.run.pages == 0 {
             lane.flush(arena, place)?;
             let want = match lane.expected {
                 0 if self.known => lane.more,
                 0 => RUN,
                 expected => expected,
             };
-            (lane.next, lane.left) = place.take(want, life)?;
+            lane.run = place.take(want, life)?;
         }
         if lane.queue.is_empty() {
-            lane.first = lane.next;
+            lane.first = lane.run.first;
         }
         let ptr = Ptr {
-            page: lane.next,
+            page: lane.run.first.into(),
             birth: place.birth(),
             entries,
             checksum: crc32c(&memory),
         };
-        lane.next += 1;
-        lane.left -= 1;
+        lane.run = Run::new(lane.run.first + 1, lane.run.pages - 1);
         lane.expected = lane.expected.saturating_sub(1);
         lane.queue.push(memory);
         lane.sums.push(ptr.checksum);
-        if lane.queue.len() >= BATCH && lane.next * arena.page_size() as u64 % BOUND == 0 {
+        if lane.queue.len() >= BATCH && lane.run.first.offset(arena.page_size()) % BOUND == 0 {
             lane.flush(arena, place)?;
         }
         Ok(ptr)
@@ -138,19 +141,19 @@ impl Emitter {
     /// change again.
     pub fn emit_children<P: PageSink>(
         &mut self,
-        page: u64,
+        page: PrivatePage,
         level: u8,
         open: bool,
         arena: &mut Arena,
         place: &mut P,
     ) -> Result<()> {
         let mut next = 0;
-        while let Some((i, child)) = private_from(arena, page, next, open)? {
+        while let Some((i, child, entries)) = private_from(arena, page, next, open)? {
             next = i + 1;
             if level > 2 {
-                self.emit_children(child.page, level - 1, false, arena, place)?;
+                self.emit_children(child, level - 1, false, arena, place)?;
             }
-            let placed = self.emit(child.page, child.entries, arena, place)?;
+            let placed = self.emit(child, entries, arena, place)?;
             if let Some(parent) = arena.get_mut(page) {
                 replace_ptr(parent, i, &placed);
             }
@@ -174,8 +177,9 @@ impl Emitter {
 }
 
 impl Lane {
-    fn holds(&self, page: u64) -> bool {
-        page.wrapping_sub(self.first) < self.queue.len() as u64
+    fn holds(&self, page: PageNo) -> bool {
+        page.checked_sub(self.first)
+            .is_some_and(|at| at < self.queue.len() as u64)
     }
 
     fn flush<P: PageSink>(&mut self, arena: &mut Arena, place: &mut P) -> Result<()> {
@@ -191,22 +195,30 @@ impl Lane {
 
     fn finish<P: PageSink>(&mut self, arena: &mut Arena, place: &mut P) -> Result<()> {
         self.flush(arena, place)?;
-        if self.left > 0 {
-            place.release(self.next, self.left, place.birth());
-            self.left = 0;
+        let run = std::mem::take(&mut self.run);
+        if run.pages > 0 {
+            let birth = place.birth();
+            place.release(Extent { run, birth });
         }
         self.expected = 0;
         Ok(())
     }
 }
 
-/// The first private child at or behind `from`, unless it is the last of an `open` branch.
-fn private_from(arena: &Arena, page: u64, from: usize, open: bool) -> Result<Option<(usize, Ptr)>> {
-    let bytes = arena
-        .get(page)
-        .ok_or_else(|| crate::Error::corrupt(page, "private page number without a page"))?;
-    let branch = Branch::new(bytes).map_err(|d| d.at(page))?;
+/// The first private child at or behind `from`, and the entries below it; none if it is the last of an `open` branch.
+fn private_from(
+    arena: &Arena,
+    page: PrivatePage,
+    from: usize,
+    open: bool,
+) -> Result<Option<(usize, PrivatePage, u64)>> {
+    let bytes = arena.get(page).ok_or_else(no_page)?;
+    let branch = Branch::new(bytes).map_err(|d| d.at(None))?;
     let mut children = from..branch.len().saturating_sub(open as usize);
-    let found = children.find(|i| branch.child(*i) & PRIVATE != 0);
-    Ok(found.map(|i| (i, branch.ptr(i))))
+    Ok(children.find_map(|i| Some((i, branch.child(i).as_private()?, branch.entries(i)))))
+}
+
+#[cold]
+fn no_page() -> Error {
+    Error::corrupt(None, "private page number without a page")
 }

@@ -11,6 +11,7 @@ use super::fences::Fences;
 use super::groups::{Group, Groups};
 use super::values::{is_long, release_rest, release_value, write_rest, LongKey};
 use crate::error::{Error, Result};
+use crate::ids::PageRef;
 use crate::page::branch::Branch;
 use crate::page::header;
 use crate::page::leaf::{Leaf, RECORD, SLOT};
@@ -239,7 +240,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
 }
 
 /// The suffixes of new leaves are counted from the old one's prefix: a page that lies about it must not get that far.
-pub(super) fn check_prefix(page: u64, prefix: &[u8], fences: &Fences) -> Result<()> {
+pub(super) fn check_prefix(page: PageRef, prefix: &[u8], fences: &Fences) -> Result<()> {
     match fences.low.starts_with(prefix) {
         true => Ok(()),
         false => Err(Error::corrupt(page, "a leaf's prefix is not that of its bounds")),

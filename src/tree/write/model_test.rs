@@ -7,18 +7,19 @@ use super::edits::{EditLog, Op};
 use super::emit::Emitter;
 use super::values::write_chain;
 use crate::error::{Error, Result};
+use crate::ids::{CommitId, PageNo, PageRef, Run, TableId};
 use crate::page::branch::Branch;
 use crate::page::chain::Chain;
 use crate::page::header;
 use crate::page::leaf::{Leaf, Stored};
-use crate::page::{Life, PageSink, PageSource, Ptr, Root};
+use crate::page::{Extent, Life, PageSink, PageSource, Ptr, Root};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 /// Pages ever written, by number. Leaked: a test's worth of memory.
 struct Disk {
     size: usize,
-    pages: Mutex<BTreeMap<u64, &'static [u8]>>,
+    pages: Mutex<BTreeMap<PageNo, &'static [u8]>>,
 }
 
 impl PageSource<'static> for &'static Disk {
@@ -26,21 +27,21 @@ impl PageSource<'static> for &'static Disk {
         self.size
     }
     fn page(&self, ptr: &Ptr) -> Result<&'static [u8]> {
-        let page = self.pages.lock().unwrap().get(&ptr.page).copied();
+        let page = self.pages.lock().unwrap().get(&ptr.page.number()).copied();
         let page = page.ok_or_else(|| Error::corrupt(ptr.page, "never written"))?;
-        assert_eq!(crate::util::crc32c(page), ptr.checksum, "page {}", ptr.page);
+        assert_eq!(crate::util::crc32c(page), ptr.checksum, "page {:?}", ptr.page);
         Ok(page)
     }
-    fn piece(&self, page: u64, len: usize, checksum: u32) -> Result<&'static [u8]> {
+    fn piece(&self, page: PageNo, len: usize, checksum: u32) -> Result<&'static [u8]> {
         let bytes = self.raw(page, len as u64)?;
         assert_eq!(crate::util::crc32c(bytes), checksum);
         Ok(bytes)
     }
-    fn raw(&self, page: u64, len: u64) -> Result<&'static [u8]> {
+    fn raw(&self, page: PageNo, len: u64) -> Result<&'static [u8]> {
         let pages = self.pages.lock().unwrap();
         let mut out = Vec::new();
-        for p in page..page + len.div_ceil(self.size as u64) {
-            out.extend_from_slice(pages.get(&p).expect("written"));
+        for i in 0..len.div_ceil(self.size as u64) {
+            out.extend_from_slice(pages.get(&(page + i)).expect("written"));
         }
         out.truncate(len as usize);
         Ok(out.leak())
@@ -50,26 +51,25 @@ impl PageSource<'static> for &'static Disk {
 /// Allocates from the end, and remembers which pages are in use.
 struct Fake {
     disk: &'static Disk,
-    birth: u64,
-    next: u64,
-    used: BTreeMap<u64, u64>,
+    birth: CommitId,
+    next: PageNo,
+    used: BTreeMap<PageNo, CommitId>,
 }
 
 impl PageSink for Fake {
-    fn birth(&self) -> u64 {
+    fn birth(&self) -> CommitId {
         self.birth
     }
-    fn take(&mut self, want: u64, _: Life) -> Result<(u64, u64)> {
-        let pages = want.clamp(1, 7);
-        Ok((self.take_exact(pages)?, pages))
+    fn take(&mut self, want: u64, _: Life) -> Result<Run> {
+        self.take_exact(want.clamp(1, 7))
     }
-    fn take_exact(&mut self, pages: u64) -> Result<u64> {
-        let first = self.next;
+    fn take_exact(&mut self, pages: u64) -> Result<Run> {
+        let run = Run::new(self.next, pages);
         self.next += pages + 1;
-        (first..first + pages).for_each(|p| assert!(self.used.insert(p, self.birth).is_none()));
-        Ok(first)
+        pages_of(run).for_each(|p| assert!(self.used.insert(p, self.birth).is_none()));
+        Ok(run)
     }
-    fn write_pages(&mut self, page: u64, parts: &[&[u8]], sums: &[u32]) -> Result<()> {
+    fn write_pages(&mut self, page: PageNo, parts: &[&[u8]], sums: &[u32]) -> Result<()> {
         for (i, (part, sum)) in parts.iter().zip(sums).enumerate() {
             assert_eq!(crate::util::crc32c(part), *sum);
             assert!(self.used.contains_key(&(page + i as u64)));
@@ -81,7 +81,7 @@ impl PageSink for Fake {
         }
         Ok(())
     }
-    fn write_piece(&mut self, page: u64, bytes: &[u8], _: u32) -> Result<()> {
+    fn write_piece(&mut self, page: PageNo, bytes: &[u8], _: u32) -> Result<()> {
         for (i, part) in bytes.chunks(self.disk.size).enumerate() {
             let mut part = part.to_vec();
             part.resize(self.disk.size, 0);
@@ -89,9 +89,14 @@ impl PageSink for Fake {
         }
         Ok(())
     }
-    fn release(&mut self, page: u64, pages: u64, birth: u64) {
-        (page..page + pages).for_each(|p| assert_eq!(self.used.remove(&p), Some(birth), "release of {p}"));
+    fn release(&mut self, extent: Extent) {
+        let birth = Some(extent.birth);
+        pages_of(extent.run).for_each(|p| assert_eq!(self.used.remove(&p), birth, "release of {p}"));
     }
+}
+
+fn pages_of(run: Run) -> impl Iterator<Item = PageNo> {
+    (0..run.pages).map(move |i| run.first + i)
 }
 
 struct Rnd(u64);
@@ -144,23 +149,24 @@ type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 struct Walk<'w> {
     disk: &'static Disk,
     arena: &'w Arena,
-    reached: BTreeSet<u64>,
+    reached: BTreeSet<PageNo>,
     found: Vec<(Vec<u8>, Vec<u8>)>,
     private: usize,
 }
 
 impl Walk<'_> {
     fn bytes(&mut self, ptr: &Ptr) -> Vec<u8> {
-        if ptr.is_private() {
+        if let Some(page) = ptr.page.as_private() {
             self.private += 1;
-            return self.arena.get(ptr.page).expect("private page").to_vec();
+            return self.arena.get(page).expect("private page").to_vec();
         }
-        assert!(self.reached.insert(ptr.page), "page {} reached twice", ptr.page);
+        let page = ptr.page.number();
+        assert!(self.reached.insert(page), "page {page} reached twice");
         self.disk.page(ptr).unwrap().to_vec()
     }
 
-    fn extent(&mut self, page: u64, pages: u64) {
-        (page..page + pages).for_each(|p| assert!(self.reached.insert(p)));
+    fn extent(&mut self, run: Run) {
+        pages_of(run).for_each(|p| assert!(self.reached.insert(p)));
     }
 
     fn tree(&mut self, ptr: &Ptr, level: u8, low: &[u8], high: Option<&[u8]>) {
@@ -174,7 +180,7 @@ impl Walk<'_> {
             assert_eq!(leaf.len() as u64, ptr.entries);
             for i in 0..leaf.len() {
                 let mut k = Vec::new();
-                leaf.key(i, 0, &self.disk, &mut k).unwrap();
+                leaf.key(i, PageRef::default(), &self.disk, &mut k).unwrap();
                 assert!(
                     k.as_slice() >= low && high.is_none_or(|h| k.as_slice() < h),
                     "{k:?} in {low:?}..{high:?}"
@@ -182,14 +188,14 @@ impl Walk<'_> {
                 if !leaf.is_dense() {
                     assert_eq!(leaf.fingerprint(i), crate::util::hash::fingerprint(&k));
                     if let Some(rest) = leaf.slotted_suffix(i).unwrap().rest().unwrap() {
-                        self.extent(rest.page, rest.extent(page.len()).pages);
+                        self.extent(rest.extent(page.len()).run);
                     }
                 }
                 let v = match leaf.value(i).unwrap() {
                     Stored::Inline(v) => v.to_vec(),
                     Stored::Chain(d) => {
                         let chain = Chain::decode(d, page.len()).unwrap();
-                        chain.all_extents().for_each(|e| self.extent(e.page, e.pages));
+                        chain.all_extents().for_each(|e| self.extent(e.run));
                         chain.in_place(&self.disk).unwrap().unwrap().to_vec()
                     }
                 };
@@ -205,9 +211,11 @@ impl Walk<'_> {
                 if i == 0 {
                     return low.to_vec();
                 }
-                branch.write_separator(i, 0, &self.disk, &mut s).unwrap();
+                branch
+                    .write_separator(i, PageRef::default(), &self.disk, &mut s)
+                    .unwrap();
                 if let Some(rest) = branch.separator(i).unwrap().rest().unwrap() {
-                    self.extent(rest.page, rest.extent(page.len()).pages);
+                    self.extent(rest.extent(page.len()).run);
                 }
                 s
             })
@@ -233,8 +241,8 @@ fn one_leaf_takes_thousands_of_edits() {
         let mut rnd = Rnd(seed * 7777);
         let mut place = Fake {
             disk,
-            birth: 1,
-            next: 4,
+            birth: CommitId::new(1),
+            next: PageNo::new(4),
             used: BTreeMap::new(),
         };
         let (mut root, mut model) = (Root::default(), Model::new());
@@ -271,7 +279,7 @@ fn one_leaf_takes_thousands_of_edits() {
                 place: &mut place,
                 emitter: &mut emitter,
                 fused: rnd.below(2) == 0,
-                table: 7,
+                table: TableId::new(7),
                 has_long: false,
                 drop_budget: 1 << 20,
                 life: std::marker::PhantomData,
@@ -290,15 +298,15 @@ fn run(kind: u32, size: usize, seed: u64, rounds: u32) {
     let mut rnd = Rnd(seed);
     let mut place = Fake {
         disk,
-        birth: 1,
-        next: 4,
+        birth: CommitId::new(1),
+        next: PageNo::new(4),
         used: BTreeMap::new(),
     };
     let (mut root, mut model) = (Root::default(), Model::new());
     for round in 0..rounds {
         let mut arena = Arena::new(size);
         let mut emitter = Emitter::new();
-        place.birth = 1 + round as u64;
+        place.birth = CommitId::new(1 + round as u64);
         for flush in 0..1 + rnd.below(3) {
             let fused = rnd.below(2) == 0;
             let mut log = EditLog::new();
@@ -328,7 +336,7 @@ fn run(kind: u32, size: usize, seed: u64, rounds: u32) {
             let sorted = log
                 .sorted(|op| {
                     if let Op::Put(value) = op {
-                        super::values::release_value(&value, 0, size, &mut place).unwrap();
+                        super::values::release_value(&value, None, size, &mut place).unwrap();
                     }
                 })
                 .expect("memory");
@@ -338,7 +346,7 @@ fn run(kind: u32, size: usize, seed: u64, rounds: u32) {
                 place: &mut place,
                 emitter: &mut emitter,
                 fused,
-                table: 7,
+                table: TableId::new(7),
                 has_long: false,
                 drop_budget: 1 << 20,
                 life: std::marker::PhantomData,
@@ -359,7 +367,7 @@ fn run(kind: u32, size: usize, seed: u64, rounds: u32) {
             place: &mut place,
             emitter: &mut emitter,
             fused: true,
-            table: 7,
+            table: TableId::new(7),
             has_long: false,
             drop_budget: 1 << 20,
             life: std::marker::PhantomData,

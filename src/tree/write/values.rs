@@ -5,10 +5,11 @@
 //! taken.
 
 use crate::error::{Error, Result};
+use crate::ids::{PageNo, Run, U48_MAX};
 use crate::page::chain::{needs_index, Chain, Sums, EXTENTS_MAX};
 use crate::page::leaf::Stored;
 use crate::page::suffix::{key_inline_max, Rest, Suffix, KEEP};
-use crate::page::{Extent, PageSink, PIECE, U48_MAX};
+use crate::page::{Extent, PageSink, PIECE};
 use crate::util::crc32c;
 
 /// Largest value in bytes: 256 GiB, whose checksums fill one piece.
@@ -56,19 +57,19 @@ impl ChainWriter {
         if pages > u32::MAX as u64 {
             return Err(Error::Limit("a value's extent is too long"));
         }
-        let page = place.take_exact(pages)?;
+        let run = place.take_exact(pages)?;
         self.left = pages;
         let birth = place.birth();
         let full = self.extents.len() == EXTENTS_MAX;
         match self.extents.last_mut() {
             // Growth at the end of the file often goes on where the last extent ended.
-            Some(e) if e.page + e.pages == page && e.pages + pages <= u32::MAX as u64 => e.pages += pages,
+            Some(e) if e.run.end() == run.first && e.run.pages + pages <= u32::MAX as u64 => e.run.pages += pages,
             _ if full => {
-                place.release(page, pages, birth);
+                place.release(Extent { run, birth });
                 self.left = 0;
                 return Err(Error::Limit("too many extents for one value"));
             }
-            _ => self.extents.push(Extent { page, pages, birth }),
+            _ => self.extents.push(Extent { run, birth }),
         }
         Ok(())
     }
@@ -88,7 +89,8 @@ impl ChainWriter {
             return Err(Error::Invalid("piece without room"));
         };
         let sum = crc32c(bytes);
-        place.write_piece(extent.page + extent.pages - self.left, bytes, sum)?;
+        let done = extent.run.pages - self.left;
+        place.write_piece(extent.run.first + done, bytes, sum)?;
         self.left -= pages;
         self.len += bytes.len() as u64;
         self.sums.extend_from_slice(&sum.to_le_bytes());
@@ -104,18 +106,21 @@ impl ChainWriter {
     pub fn finish<P: PageSink>(mut self, place: &mut P) -> Result<Vec<u8>> {
         if let Some(last) = self.extents.last_mut() {
             if self.left > 0 {
-                last.pages -= self.left;
-                place.release(last.page + last.pages, self.left, last.birth);
+                last.run.pages -= self.left;
+                place.release(Extent {
+                    run: Run::new(last.run.end(), self.left),
+                    birth: last.birth,
+                });
             }
         }
-        self.extents.retain(|e| e.pages > 0);
+        self.extents.retain(|e| e.run.pages > 0);
         let sums = if needs_index(self.len) {
             let pages = (self.sums.len() as u64).div_ceil(self.page_size as u64);
-            let page = place.take_exact(pages)?;
+            let run = place.take_exact(pages)?;
             let sum = crc32c(&self.sums);
-            place.write_piece(page, &self.sums, sum)?;
+            place.write_piece(run.first, &self.sums, sum)?;
             let birth = place.birth();
-            Sums::Index(Extent { page, pages, birth }, sum)
+            Sums::Index(Extent { run, birth }, sum)
         } else {
             Sums::Direct(self.sums)
         };
@@ -129,9 +134,7 @@ impl ChainWriter {
 
     /// Gives every page back.
     pub fn cancel<P: PageSink>(self, place: &mut P) {
-        self.extents
-            .iter()
-            .for_each(|e| place.release(e.page, e.pages, e.birth));
+        self.extents.into_iter().for_each(|e| place.release(e));
     }
 }
 
@@ -146,25 +149,36 @@ pub fn write_chain<P: PageSink>(bytes: &[u8], page_size: usize, place: &mut P) -
 }
 
 /// Gives the pages of a replaced or deleted value back.
-pub fn release_value<P: PageSink>(value: &Stored<'_>, number: u64, page_size: usize, place: &mut P) -> Result<()> {
+pub fn release_value<P: PageSink>(
+    value: &Stored<'_>,
+    at: impl Into<Option<PageNo>>,
+    page_size: usize,
+    place: &mut P,
+) -> Result<()> {
     if let Stored::Chain(description) = value {
-        let chain = Chain::decode(description, page_size).map_err(|d| d.at(number))?;
-        for e in chain.all_extents() {
-            place.release(e.page, e.pages, e.birth);
-        }
+        let chain = Chain::decode(description, page_size).map_err(|d| d.at(at))?;
+        chain.all_extents().for_each(|e| place.release(*e));
     }
     Ok(())
 }
 
 /// Gives the pages of a long key's rest back.
-pub fn release_rest<P: PageSink>(suffix: &Suffix<'_>, number: u64, page_size: usize, place: &mut P) -> Result<()> {
-    if let Some(rest) = suffix.rest().map_err(|d| d.at(number))? {
-        let e = rest.extent(page_size);
-        if e.page.checked_add(e.pages).is_none_or(|end| end > U48_MAX) {
-            return Err(Error::corrupt(number, "rest of a long key outside the file"));
-        }
-        place.release(e.page, e.pages, e.birth);
+pub fn release_rest<P: PageSink>(
+    suffix: &Suffix<'_>,
+    at: impl Into<Option<PageNo>>,
+    page_size: usize,
+    place: &mut P,
+) -> Result<()> {
+    let rest = match suffix.rest() {
+        Ok(None) => return Ok(()),
+        Ok(Some(rest)) => rest,
+        Err(damage) => return Err(damage.at(at)),
+    };
+    let extent = rest.extent(page_size);
+    if extent.run.checked_end().is_none_or(|end| end.get() > U48_MAX) {
+        return Err(Error::corrupt(at, "rest of a long key outside the file"));
     }
+    place.release(extent);
     Ok(())
 }
 
@@ -176,16 +190,16 @@ pub fn is_long(key: &[u8], page_size: usize) -> bool {
 /// Writes the rest of a long key: what stays in the page behind `from` key bytes and the head, and the description.
 pub fn write_rest<P: PageSink>(key: &[u8], from: usize, page_size: usize, place: &mut P) -> Result<LongKey> {
     let bytes = &key[KEEP..];
-    let page = place.take_exact((bytes.len() as u64).div_ceil(page_size as u64))?;
+    let run = place.take_exact((bytes.len() as u64).div_ceil(page_size as u64))?;
     let mut checksums = [0; 2];
     for (i, piece) in bytes.chunks(PIECE as usize).enumerate() {
         let sum = crc32c(piece);
-        place.write_piece(page + i as u64 * (PIECE / page_size as u64), piece, sum)?;
+        place.write_piece(run.first + i as u64 * (PIECE / page_size as u64), piece, sum)?;
         checksums[i] = sum;
     }
     let rest = Rest {
         key_len: key.len(),
-        page,
+        page: run.first,
         birth: place.birth(),
         checksums,
     };

@@ -2,6 +2,8 @@
 //!
 //! The modules around it stand for the engine's: just what that file names.
 
+#[path = "../../../src/ids.rs"]
+pub mod ids;
 #[path = "../../../src/util/seeded.rs"]
 pub mod seeded;
 
@@ -57,12 +59,12 @@ pub mod file {
 }
 
 pub mod page {
-    pub const U48_MAX: u64 = (1 << 48) - 1;
+    use crate::ids::{CommitId, PageRef};
 
     #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
     pub struct Ptr {
-        pub page: u64,
-        pub birth: u64,
+        pub page: PageRef,
+        pub birth: CommitId,
         pub entries: u64,
         pub checksum: u32,
     }
@@ -73,18 +75,31 @@ pub mod page {
         pub height: u8,
         pub has_long: bool,
     }
+
+    #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+    pub struct Roots {
+        pub main: Root,
+        pub catalogue: Root,
+        pub space: Root,
+    }
+
+    impl Roots {
+        pub fn all(&self) -> [&Root; 3] {
+            [&self.main, &self.catalogue, &self.space]
+        }
+    }
 }
 
 #[allow(dead_code, reason = "the models use a part of it")]
 pub mod pager {
-    use crate::page::Root;
+    use crate::ids::CommitId;
+    use crate::page::Roots;
 
     #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
     pub struct Descriptor {
-        pub id: u64,
+        pub id: CommitId,
         pub pages: u64,
-        pub main: Root,
-        pub catalogue: Root,
+        pub roots: Roots,
     }
 
     #[path = "../../../../src/pager/shared.rs"]

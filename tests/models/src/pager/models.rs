@@ -6,9 +6,10 @@
 //! | [`readers`]   | readers that register, move and end; one who commits and reuses | a registered reader's pages are not reused (I-3, I-6) |
 //! | [`commits`]   | writers in turn, killed at any step; syncs shared; a power cut | a durable commit is found on the disk (I-1, I-5), ids do not repeat (I-4), nothing undurable is seen (I-7) |
 
-use super::shared::{Constants, CommitSlot, Shared, WORDS};
+use super::shared::{CommitSlot, Constants, Shared, WORDS};
 use super::Descriptor;
 use crate::file::map::Atomics;
+use crate::ids::CommitId;
 use shuttle::rand::Rng;
 use shuttle::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use shuttle::sync::{Arc, Mutex};
@@ -37,10 +38,10 @@ pub enum Fault {
 
 const SLOTS: usize = 4;
 
-fn desc(id: u64) -> Descriptor {
+fn desc(id: CommitId) -> Descriptor {
     Descriptor {
         id,
-        pages: id,
+        pages: id.get(),
         ..Descriptor::default()
     }
 }
@@ -55,7 +56,15 @@ fn shared() -> (Arc<Shared>, Arc<Shared>) {
         uuid: [0; 16],
         features: (0, 0),
     };
-    here.fill(CommitSlot { id: 1, slot: 0 }, &desc(1), 1, 1, &[], &constants);
+    let first = CommitId::new(1);
+    here.fill(
+        CommitSlot { id: first, slot: 0 },
+        &desc(first),
+        first,
+        first,
+        &[],
+        &constants,
+    );
     (Arc::new(here), Arc::new(Shared::new(memory, 1)))
 }
 
@@ -70,7 +79,7 @@ pub fn readers(fault: Fault) {
         let (reused, blind) = (reused.clone(), blind.clone());
         thread::spawn(move || {
             if fault == Fault::NoSecondLook {
-                let id = shared.visible().load(SeqCst);
+                let id = shared.visible().get().get();
                 blind[number].store(id, SeqCst);
                 thread::yield_now();
                 assert_eq!(reused[id as usize].load(SeqCst), 0, "pages of {id} were reused");
@@ -80,10 +89,10 @@ pub fn readers(fault: Fault) {
             let mut seen = Descriptor::default();
             let slot = shared.register_in(&mut seen).expect("a slot");
             for round in 0..2 {
-                assert_eq!(seen.pages, seen.id, "a torn descriptor");
+                assert_eq!(seen.pages, seen.id.get(), "a torn descriptor");
                 thread::yield_now();
                 assert_eq!(
-                    reused[seen.id as usize].load(SeqCst),
+                    reused[seen.id.get() as usize].load(SeqCst),
                     0,
                     "pages of {} were reused",
                     seen.id
@@ -96,24 +105,25 @@ pub fn readers(fault: Fault) {
         })
     };
     let threads = [reader(here.clone(), 0), reader(there, 1)];
-    for id in 2..2 + COMMITS {
+    for id in (2..2 + COMMITS).map(CommitId::new) {
+        let base = CommitId::new(id.get() - 1);
         let early = here.held();
-        here.describe(&desc(id), id - 1);
+        here.describe(&desc(id), base);
         here.tip().set(CommitSlot {
             id,
-            slot: id as usize % SLOTS,
+            slot: id.get() as usize % SLOTS,
         });
         here.show(id);
-        here.synced(here.tip().get(), id - 1);
-        let durable = here.durable().get().id;
+        here.synced(here.tip().get(), base);
+        let durable = here.durable().get().id.get();
         let mut held = match fault {
             Fault::ReadersFirst => early,
             _ => here.held(),
         };
-        held.extend(blind.iter().map(|claim| claim.load(SeqCst)));
+        held.extend(blind.iter().map(|claim| CommitId::new(claim.load(SeqCst))));
         // With everything durable at once, what died in commit D is reusable unless somebody sees it.
         for born in 1..durable {
-            if !held.contains(&born) {
+            if !held.contains(&CommitId::new(born)) {
                 reused[born as usize].store(1, SeqCst);
             }
         }
@@ -127,7 +137,7 @@ pub fn readers(fault: Fault) {
 enum Content {
     #[default]
     Torn,
-    Commit(u64),
+    Commit(CommitId),
 }
 
 /// The slots as everybody sees them and as the disk has them.
@@ -142,15 +152,15 @@ struct World {
     disk: Mutex<Disk>,
     writing: Mutex<()>,
     syncing: Mutex<()>,
-    ids: Mutex<Vec<u64>>,
+    ids: Mutex<Vec<CommitId>>,
     /// Commits that were the tip: what a killed writer left in a slot proves nothing.
-    published: Mutex<Vec<u64>>,
+    published: Mutex<Vec<CommitId>>,
     fault: Fault,
 }
 
 impl World {
     /// One slot write: torn for a while.
-    fn write(&self, slot: usize, id: u64) {
+    fn write(&self, slot: usize, id: CommitId) {
         self.disk.lock().expect("disk").cache[slot] = Content::Torn;
         thread::yield_now();
         self.disk.lock().expect("disk").cache[slot] = Content::Commit(id);
@@ -170,7 +180,7 @@ impl World {
         let shared = &self.shared;
         let free = |taken: [CommitSlot; 3]| {
             (0..SLOTS)
-                .find(|slot| taken.iter().all(|seat| seat.id == 0 || seat.slot != *slot))
+                .find(|slot| taken.iter().all(|seat| seat.id == CommitId::NONE || seat.slot != *slot))
                 .expect("four slots")
         };
         match self.fault {
@@ -185,7 +195,7 @@ impl World {
     }
 
     /// One commit, by a writer that may be killed between any two steps; whether it got as far as being the tip.
-    fn commit(&self) -> Option<u64> {
+    fn commit(&self) -> Option<CommitId> {
         let shared = &self.shared;
         let _writing = self.writing.lock().expect("writer");
         let dies_at = if shuttle::rand::thread_rng().gen_bool(0.25) {
@@ -193,12 +203,12 @@ impl World {
         } else {
             usize::MAX
         };
-        let id = shared.next_id().load(SeqCst);
+        let id = shared.next_id().get();
         if dies_at == 0 {
             return None;
         }
         if self.fault != Fault::IdLate {
-            shared.next_id().store(id + 1, SeqCst);
+            shared.next_id().set(id.next());
         }
         let slot = self.slot();
         if dies_at == 1 {
@@ -210,10 +220,10 @@ impl World {
             return None;
         }
         if self.fault == Fault::IdLate {
-            shared.next_id().store(id + 1, SeqCst);
+            shared.next_id().set(id.next());
         }
         shared.describe(&desc(id), shared.durable().get().id);
-        shared.full_tip().store(id, SeqCst);
+        shared.full_tip().set(id);
         if dies_at == 3 {
             return None;
         }
@@ -226,7 +236,7 @@ impl World {
     }
 
     /// As `Pager::sync_data`.
-    fn sync_to(&self, id: u64) {
+    fn sync_to(&self, id: CommitId) {
         let shared = &self.shared;
         while shared.durable().get().id < id {
             let _syncing = self.syncing.lock().expect("sync");
@@ -265,12 +275,12 @@ impl World {
                 Content::Commit(id) if published.contains(id) => Some(*id),
                 _ => None,
             });
-            whole.max().unwrap_or(0)
+            whole.max().unwrap_or_default()
         };
         let newest = found();
         assert!(newest >= durable, "commit {durable} was durable, {newest} is found");
         let seen = self.shared.newest();
-        assert_eq!(seen.pages, seen.id, "a torn descriptor");
+        assert_eq!(seen.pages, seen.id.get(), "a torn descriptor");
         assert!(found() >= seen.id, "commit {} was seen and could vanish", seen.id);
     }
 }
@@ -278,16 +288,17 @@ impl World {
 /// Writers in turn, some killed; each makes its commit durable; power cuts.
 pub fn commits(fault: Fault) {
     let (shared, _) = shared();
+    let first = CommitId::new(1);
     let mut disk = Disk::default();
-    disk.cache[0] = Content::Commit(1);
-    disk.disk[0] = Content::Commit(1);
+    disk.cache[0] = Content::Commit(first);
+    disk.disk[0] = Content::Commit(first);
     let world = Arc::new(World {
         shared,
         disk: Mutex::new(disk),
         writing: Mutex::new(()),
         syncing: Mutex::new(()),
-        ids: Mutex::new(vec![1]),
-        published: Mutex::new(vec![1]),
+        ids: Mutex::new(vec![first]),
+        published: Mutex::new(vec![first]),
         fault,
     });
     let writers: Vec<_> = (0..3)
@@ -297,7 +308,7 @@ pub fn commits(fault: Fault) {
                 for _ in 0..2 {
                     if let Some(id) = world.commit() {
                         world.sync_to(id);
-                        assert!(world.shared.visible().load(SeqCst) >= id, "a commit returned unseen");
+                        assert!(world.shared.visible().get() >= id, "a commit returned unseen");
                     }
                     world.look();
                 }
