@@ -12,7 +12,7 @@ mod engine;
 use engine::{account, any, compare, step, Model, Step, Stop};
 use kv::file::sim::Random;
 use kv::Error;
-use kv::{Db, Durability, Options, PutMode, WriteOptions, MAIN};
+use kv::{Db, Durability, Options, PutMode, TableId, WriteOptions};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -94,9 +94,9 @@ fn transaction(db: &Db, n: u64, model: &mut Model) -> Result<(), Stop> {
         step(&mut txn, model, &mut random, Step::Bulk)?;
     }
     let value = (n, 200_000 + 100_000 * (n as usize % 15));
-    txn.put(MAIN, &engine::key(500), &engine::bytes(value), PutMode::Set)?;
+    txn.put(TableId::MAIN, &engine::key(500), &engine::bytes(value), PutMode::Set)?;
     model.main.insert(500, value);
-    txn.replace(MAIN, &engine::key(500), &engine::bytes(value), PutMode::Set)?;
+    txn.replace(TableId::MAIN, &engine::key(500), &engine::bytes(value), PutMode::Set)?;
     txn.commit()?;
     Ok(())
 }

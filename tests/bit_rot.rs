@@ -10,13 +10,14 @@ mod common;
 use common::env_number;
 use common::rng::Rng;
 use common::tmp::TempDir;
-use kv::catalogue::Record;
-use kv::page::meta::{Meta, Slot, SLOT, SLOTS};
-use kv::page::{PageSource, Ptr, Root};
-use kv::tree::read::check::Checker;
+use kv::catalogue::TableRecord;
+use kv::ids::PageNo;
+use kv::page::meta::{Meta, Slot, SLOTS, SLOT_BYTES};
+use kv::page::{Extent, PageSource, Ptr, Root};
+use kv::tree::read::check::{Checker, Reached};
 use kv::tree::read::scan::scan;
 use kv::util::crc32c;
-use kv::{Cursor, Db, Options, PutMode, Range, WriteOptions, MAIN};
+use kv::{Cursor, Db, Options, PutMode, Range, TableId, WriteOptions};
 use kv::{Error, Result};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,7 +42,7 @@ fn build(path: &Path, bytes: u64, seed: u64) -> (Map, Vec<u8>, Vec<u8>) {
                 key.resize(700 + rng.index(3000), b'k');
             }
             if rng.one_in(5) {
-                txn.delete(MAIN, &key).expect("delete");
+                txn.delete(TableId::MAIN, &key).expect("delete");
                 map.remove(&key);
                 continue;
             }
@@ -51,7 +52,7 @@ fn build(path: &Path, bytes: u64, seed: u64) -> (Map, Vec<u8>, Vec<u8>) {
                 rng.range(0, 120)
             };
             let value = rng.bytes(n);
-            txn.put(MAIN, &key, &value, PutMode::Set).expect("put");
+            txn.put(TableId::MAIN, &key, &value, PutMode::Set).expect("put");
             map.insert(key, value);
         }
         let table = txn
@@ -81,7 +82,7 @@ impl<'i> Recorder<'i> {
         let bytes = self
             .image
             .get(at..at + len)
-            .ok_or_else(|| Error::corrupt(0, "outside"))?;
+            .ok_or_else(|| Error::corrupt(None, "outside"))?;
         assert_eq!(crc32c(bytes), checksum, "the file is damaged before the test begins");
         self.compared.borrow_mut().insert((at, len, checksum));
         Ok(bytes)
@@ -93,13 +94,13 @@ impl<'i> PageSource<'i> for &Recorder<'i> {
         PAGE
     }
     fn page(&self, ptr: &Ptr) -> Result<&'i [u8]> {
-        self.compare(ptr.page as usize * PAGE, PAGE, ptr.checksum)
+        self.compare(ptr.page.number().offset(PAGE) as usize, PAGE, ptr.checksum)
     }
-    fn piece(&self, page: u64, len: usize, checksum: u32) -> Result<&'i [u8]> {
-        self.compare(page as usize * PAGE, len, checksum)
+    fn piece(&self, page: PageNo, len: usize, checksum: u32) -> Result<&'i [u8]> {
+        self.compare(page.offset(PAGE) as usize, len, checksum)
     }
-    fn raw(&self, page: u64, len: u64) -> Result<&'i [u8]> {
-        let at = page as usize * PAGE;
+    fn raw(&self, page: PageNo, len: u64) -> Result<&'i [u8]> {
+        let at = page.offset(PAGE) as usize;
         self.image
             .get(at..at + len as usize)
             .ok_or_else(|| Error::corrupt(page, "outside"))
@@ -107,7 +108,9 @@ impl<'i> PageSource<'i> for &Recorder<'i> {
 }
 
 fn slot(image: &[u8], slot: usize) -> Option<Meta> {
-    let bytes: &[u8; SLOT] = image[slot * SLOT..(slot + 1) * SLOT].try_into().expect("a slot");
+    let bytes: &[u8; SLOT_BYTES] = image[slot * SLOT_BYTES..(slot + 1) * SLOT_BYTES]
+        .try_into()
+        .expect("a slot");
     match Meta::decode(bytes) {
         Ok(Slot::Valid(meta)) => Some(*meta),
         _ => None,
@@ -124,29 +127,33 @@ fn walk(image: &[u8]) -> (BTreeSet<(usize, usize, u32)>, u64, Meta) {
         image,
         compared: RefCell::default(),
     };
-    let mut trees: Vec<(u64, Root)> = vec![
-        (MAIN, newest.main),
-        (u64::MAX - 1, newest.catalogue),
-        (u64::MAX, newest.space),
+    let mut trees: Vec<(TableId, Root)> = vec![
+        (TableId::MAIN, newest.roots.main),
+        (TableId::CATALOGUE, newest.roots.catalogue),
+        (TableId::SPACE, newest.roots.space),
     ];
-    scan(&&recorder, &newest.catalogue, &[], |key, value| {
+    scan(&&recorder, &newest.roots.catalogue, &[], |key, value| {
         let number = u64::from_be_bytes(key.try_into().expect("a number"));
-        trees.push((number, Record::decode(value.bytes())?.root));
+        trees.push((TableId::new(number), TableRecord::decode(value.bytes())?.root));
         Ok(true)
     })
     .expect("the catalogue");
     let mut pages = 0;
-    let mut on_fault = |page: u64, what: &str| panic!("page {page}: {what}");
-    let mut on_run = |_: u64, n: u64, _: u64, _| pages += n;
+    let mut on_fault = |page: PageNo, what: &str| panic!("page {page}: {what}");
+    let mut on_run = |extent: Extent, _: Reached| pages += extent.run.pages;
     let mut checker = Checker::new(true, &mut on_fault, &mut on_run);
     trees
         .iter()
         .for_each(|(table, root)| checker.tree(&&recorder, root, *table));
     for spill in &newest.spills {
         recorder
-            .compare(spill.page as usize * PAGE, spill.bytes as usize, spill.checksum)
+            .compare(
+                spill.extent.run.first.offset(PAGE) as usize,
+                spill.bytes as usize,
+                spill.checksum,
+            )
             .expect("spilled records");
-        pages += spill.pages;
+        pages += spill.extent.run.pages;
     }
     (recorder.compared.into_inner(), pages, newest)
 }
@@ -189,11 +196,11 @@ fn every_byte_is_covered_by_a_checksum_or_of_no_use() {
     drop(db);
 
     let mut tally = Tally::default();
-    let mut covered = 4 * SLOT;
-    for at in 0..4 * SLOT {
+    let mut covered = 4 * SLOT_BYTES;
+    for at in 0..4 * SLOT_BYTES {
         image[at] ^= change(at);
         tally.flips += 1;
-        match slot(&image, at / SLOT) {
+        match slot(&image, at / SLOT_BYTES) {
             None => tally.detected += 1,
             Some(_) => tally.failed += 1,
         }
@@ -265,7 +272,7 @@ fn run(path: &Path, map: &Map) -> bool {
     let read = db.begin_read().expect("read");
     let txn = &mut &read;
     let mut want = map.iter();
-    match Cursor::new(txn, MAIN, &Range::default()) {
+    match Cursor::new(txn, TableId::MAIN, &Range::default()) {
         Err(_) => noticed = true,
         Ok(mut cursor) => loop {
             match cursor.next(txn) {
@@ -292,13 +299,13 @@ fn run(path: &Path, map: &Map) -> bool {
     let written = (|| {
         let mut txn = db.begin_write(WriteOptions::default())?;
         for key in map.keys().step_by(7) {
-            txn.put(MAIN, key, b"changed", PutMode::Set)?;
+            txn.put(TableId::MAIN, key, b"changed", PutMode::Set)?;
         }
         txn.commit()
     })();
     let read = db.begin_read().expect("read");
     for (i, (key, value)) in map.iter().enumerate() {
-        match read.get(MAIN, key) {
+        match read.get(TableId::MAIN, key) {
             Ok(got) => {
                 let want = if written.is_ok() && i % 7 == 0 {
                     b"changed"
@@ -326,7 +333,7 @@ fn files_with_one_changed_byte_give_right_answers_or_errors() {
     for number in 0..runs {
         // A third in the slots, a third in headers, the rest anywhere.
         let at = match rng.below(3) {
-            0 => rng.index(4 * SLOT),
+            0 => rng.index(4 * SLOT_BYTES),
             1 => rng.index(image.len() / PAGE) * PAGE + rng.index(64),
             _ => rng.index(image.len()),
         };
@@ -342,7 +349,7 @@ fn files_with_one_changed_byte_give_right_answers_or_errors() {
             .any(|(first, len, _)| (*first..first + len).contains(&at));
         let space = damaged[at / PAGE * PAGE + 16..at / PAGE * PAGE + 24] == u64::MAX.to_le_bytes();
         assert!(
-            seen || !read || space || at < 4 * SLOT,
+            seen || !read || space || at < 4 * SLOT_BYTES,
             "run {number}: byte {at:#x} is in use, and nobody noticed"
         );
     }

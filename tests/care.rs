@@ -7,7 +7,7 @@ use common::rng::Rng;
 use common::tmp::TempDir;
 use kv::Error;
 use kv::{
-    BackupOptions, Cursor, Db, Job, Options, PutMode, Range, ReadTxn, Reader, Verify, WriteOptions, MAIN, TABLES,
+    BackupOptions, Cursor, Db, Job, Options, PageNo, PutMode, Range, ReadTxn, Reader, TableId, Verify, WriteOptions,
 };
 use std::collections::BTreeMap;
 use std::os::unix::fs::FileExt;
@@ -24,9 +24,9 @@ const IMAGE: BackupOptions = BackupOptions {
 };
 
 /// Everything a snapshot holds: tables by name with number and note, and their entries.
-type Content = BTreeMap<Vec<u8>, (u64, Vec<u8>, Vec<(Vec<u8>, Vec<u8>)>)>;
+type Content = BTreeMap<Vec<u8>, (TableId, Vec<u8>, Vec<(Vec<u8>, Vec<u8>)>)>;
 
-fn entries(read: &ReadTxn, table: u64) -> Vec<(Vec<u8>, Vec<u8>)> {
+fn entries(read: &ReadTxn, table: TableId) -> Vec<(Vec<u8>, Vec<u8>)> {
     let txn = &mut &*read;
     let mut cursor = Cursor::new(txn, table, &Range::default()).expect("cursor");
     let mut all = Vec::new();
@@ -38,9 +38,9 @@ fn entries(read: &ReadTxn, table: u64) -> Vec<(Vec<u8>, Vec<u8>)> {
 
 fn content(read: &ReadTxn) -> Content {
     let mut all = Content::new();
-    all.insert(Vec::new(), (MAIN, Vec::new(), entries(read, MAIN)));
-    for (name, number) in entries(read, TABLES) {
-        let table = u64::from_le_bytes(number.try_into().expect("8 bytes"));
+    all.insert(Vec::new(), (TableId::MAIN, Vec::new(), entries(read, TableId::MAIN)));
+    for (name, number) in entries(read, TableId::NAMES) {
+        let table = TableId::new(u64::from_le_bytes(number.try_into().expect("8 bytes")));
         let note = (&mut &*read).table_note(table).expect("note");
         all.insert(name, (table, note, entries(read, table)));
     }
@@ -56,14 +56,15 @@ fn change(db: &Db, rng: &mut Rng) {
             key.resize(900 + rng.index(9000), b'k');
         }
         match rng.below(10) {
-            0..=2 => drop(txn.delete(MAIN, &key).expect("delete")),
+            0..=2 => drop(txn.delete(TableId::MAIN, &key).expect("delete")),
             3 if rng.one_in(3) => {
                 let long = rng.range(5000, 2_500_000);
-                txn.put(MAIN, &key, &rng.bytes(long), PutMode::Set).expect("put");
+                txn.put(TableId::MAIN, &key, &rng.bytes(long), PutMode::Set)
+                    .expect("put");
             }
             _ => {
                 let n = rng.range(0, 300);
-                txn.put(MAIN, &key, &rng.bytes(n), PutMode::Set).expect("put");
+                txn.put(TableId::MAIN, &key, &rng.bytes(n), PutMode::Set).expect("put");
             }
         }
     }
@@ -279,14 +280,19 @@ fn damage_in_use_is_found_again_and_nothing_damaged_is_copied() {
         let db = Db::open(&path, &options).expect("create");
         let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
         for i in 0..4000u32 {
-            txn.put(MAIN, &i.to_be_bytes(), &[1; 60], PutMode::Set).expect("put");
+            txn.put(TableId::MAIN, &i.to_be_bytes(), &[1; 60], PutMode::Set)
+                .expect("put");
         }
-        txn.put(MAIN, b"long", &[2; 3 << 20], PutMode::Set).expect("put");
+        txn.put(TableId::MAIN, b"long", &[2; 3 << 20], PutMode::Set)
+            .expect("put");
         txn.commit().expect("commit");
         let read = db.begin_read().expect("read");
         assert_eq!(content(&read)[&b""[..]].2.len(), 4001);
         let mut reader = &read;
-        let pieces = reader.value_pieces(MAIN, b"long").expect("pieces").expect("there");
+        let pieces = reader
+            .value_pieces(TableId::MAIN, b"long")
+            .expect("pieces")
+            .expect("there");
         assert_eq!(pieces.iter().map(|(_, bytes)| bytes.len()).sum::<usize>(), 3 << 20);
         let (long, leaf) = (
             pieces[0].0,
@@ -302,7 +308,7 @@ fn damage_in_use_is_found_again_and_nothing_damaged_is_copied() {
             (long + (2 << 20) + 5, Some(long / 4096 + 512)),
         ] {
             rot(&path, at);
-            let page = page.unwrap_or(at / 4096);
+            let page = Some(PageNo::new(page.unwrap_or(at / 4096)));
             let mut found = Vec::new();
             let report = read.check(true, &Job::silent(), &mut |fault| {
                 found.push(fault.page);
@@ -311,11 +317,12 @@ fn damage_in_use_is_found_again_and_nothing_damaged_is_copied() {
             assert_eq!(report.expect("check").faults, found.len() as u64);
             assert!(
                 found.contains(&page),
-                "{verify:?}: page {page} is damaged, found: {found:?}"
+                "{verify:?}: page {page:?} is damaged, found: {found:?}"
             );
             for (name, how) in [("image", IMAGE), ("compact", COMPACT)] {
                 let refused = read.backup(&dir.file(name), how, &Job::silent());
-                let named = matches!(&refused, Err(Error::Corrupt(c)) if c.page == page && c.table == MAIN);
+                let named =
+                    matches!(&refused, Err(Error::Corrupt(c)) if c.page == page && c.table == Some(TableId::MAIN));
                 assert!(named, "{verify:?} {name}: {refused:?}");
             }
             assert_eq!(names(dir.path()), ["a.kv", "a.kv-shm"]);
@@ -323,7 +330,10 @@ fn damage_in_use_is_found_again_and_nothing_damaged_is_copied() {
         }
         // Where a value lies is known without looking at it.
         rot(&path, long + 100);
-        assert!((&mut &read).value_pieces(MAIN, b"long").expect("pieces").is_some());
+        assert!((&mut &read)
+            .value_pieces(TableId::MAIN, b"long")
+            .expect("pieces")
+            .is_some());
         rot(&path, long + 100);
         db.check(true, &mut |fault| panic!("{fault:?}")).expect("check");
     }

@@ -11,8 +11,9 @@ mod toy_run;
 use crashes::{in_processes, setting, Counts};
 use kv::file::sim::{Cut, Random, SimDisk};
 use kv::file::Storage;
-use kv::page::meta::{Meta, Slot, SLOT};
-use kv::page::{Life, PageSink, PageSource, Ptr};
+use kv::ids::{CommitId, PageNo, PageRef, PrivatePage, Run as Pages};
+use kv::page::meta::{Meta, Slot, SLOT_BYTES};
+use kv::page::{Extent, Life, PageSink, PageSource, Ptr};
 use kv::pager::{Durability, Pager, PagerOptions, Roots, Verify, Wait};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex};
@@ -101,7 +102,7 @@ fn a_damaged_newest_slot_is_not_taken_for_a_torn_one() {
             flip(0);
             match opened {
                 Ok((_, found)) if found.id == newest => answers.0 += 1,
-                Ok((_, found)) if found.id + 1 == newest => answers.1 += 1,
+                Ok((_, found)) if found.id.next() == newest => answers.1 += 1,
                 Ok((_, found)) => panic!("commit {} of {newest} came back", found.id),
                 Err(kv::Error::Corrupt(_) | kv::Error::NotADatabase(_)) => answers.2 += 1,
                 Err(error) => panic!("{error}"),
@@ -119,9 +120,9 @@ fn recovery_reads_the_disk_and_not_the_cache() {
         let mut random = Random::new(seed);
         let (pager, _) = Pager::open(disk.clone(), &options()).expect("create");
         let mut model = toy::empty();
-        let mut durable = 1;
+        let mut durable = CommitId::new(1);
         for _ in 0..random.below(6) {
-            if let Some(done) = toy::commit(&pager, &mut random, Durability::Full, 4).expect("seat") {
+            if let Some(done) = toy::commit(&pager, &mut random, Durability::Full, 4).expect("write lock") {
                 (model, durable) = (done.model, done.answer.expect("commit"));
             }
         }
@@ -215,38 +216,39 @@ fn commits_overlap_a_sync_and_none_is_exposed_early() {
         std::thread::spawn(move || {
             let mut random = Random::new(seed);
             loop {
-                if let Some(done) = toy::commit(&pager, &mut random, durability, 4).expect("seat") {
+                if let Some(done) = toy::commit(&pager, &mut random, durability, 4).expect("write lock") {
                     return done.answer.expect("commit");
                 }
             }
         })
     };
     let tip = |id: u64| {
-        while pager.accounting().map_or(0, |a| a.desc.id) < id {
+        while pager.accounting().map_or(0, |a| a.desc.id.get()) < id {
             std::thread::yield_now();
         }
     };
     let full = start(Durability::Full, 1);
     tip(2);
-    // The seat is free while the sync runs; a lazy commit on top of an undurable full one waits (I-7).
+    // The write lock is free while the sync runs; a lazy commit on top of an undurable full one waits (I-7).
     let lazy = start(Durability::Lazy, 2);
     tip(3);
     let third = start(Durability::Full, 3);
     tip(4);
     std::thread::sleep(std::time::Duration::from_millis(20));
-    assert_eq!((pager.newest().id, pager.stat().durable), (1, 1));
+    let first = CommitId::new(1);
+    assert_eq!((pager.newest().id, pager.stat().durable), (first, first));
     assert!(!full.is_finished() && !lazy.is_finished() && !third.is_finished());
     let syncs = gate.disk.counts().1;
     set(true);
     assert_eq!(
-        (
+        [
             full.join().expect("full"),
             lazy.join().expect("lazy"),
             third.join().expect("third")
-        ),
-        (2, 3, 4)
+        ],
+        [2, 3, 4].map(CommitId::new)
     );
-    assert_eq!(pager.newest().id, 4);
+    assert_eq!(pager.newest().id, CommitId::new(4));
     assert!(gate.disk.counts().1 <= syncs + 2, "those who waited share one sync");
 }
 
@@ -256,32 +258,35 @@ fn a_rejected_commit_is_erased_and_its_id_is_used_up() {
     let (pager, _) = Pager::open(disk.clone(), &options()).expect("create");
     let mut random = Random::new(7);
     let mut commit = |pager: &Arc<Pager>| loop {
-        if let Some(done) = toy::commit(pager, &mut random, Durability::Full, 4).expect("seat") {
+        if let Some(done) = toy::commit(pager, &mut random, Durability::Full, 4).expect("write lock") {
             return done.answer.expect("commit");
         }
     };
     let id = commit(&pager);
     let before = disk.image();
     let rejected = commit(&pager);
-    let main = pager.newest().main.ptr.page as usize;
+    let main = pager.newest().roots.main.ptr.page.number().get() as usize;
     drop(pager);
     // The root of the newest commit did not arrive.
     let mut image = disk.image();
     image[main * 4096..(main + 1) * 4096].fill(0);
     assert!(before.len() <= image.len());
-    let slot_of = |image: &[u8], id: u64| (0..4).find(|s| image[s * 4096 + 48..s * 4096 + 56] == id.to_le_bytes());
+    let slot_of =
+        |image: &[u8], id: CommitId| (0..4).find(|s| image[s * 4096 + 48..s * 4096 + 56] == id.get().to_le_bytes());
     let slot = slot_of(&image, rejected).expect("slot");
     let disk = Arc::new(SimDisk::with_image(image, 1).expect("disk"));
     let (pager, found) = Pager::open(disk.clone(), &options()).expect("open");
     assert_eq!((found.id, found.discarded), (id, 1));
-    let seat = pager.lock_write(Wait::Try, &AtomicBool::new(false)).expect("seat");
-    assert_eq!(seat.birth(), rejected + 1, "ids never repeat (I-4)");
+    let writer = pager
+        .lock_write(Wait::Try, &AtomicBool::new(false))
+        .expect("write lock");
+    assert_eq!(writer.birth(), rejected.next(), "ids never repeat (I-4)");
     let synced = disk.crash(1, Cut::AllLost).expect("crash").image();
     assert!(
         synced[slot * 4096..slot * 4096 + 512].iter().all(|b| *b == 0),
         "erased and synced"
     );
-    let synced: &[u8; SLOT] = synced[slot * SLOT..][..SLOT].try_into().expect("slot");
+    let synced: &[u8; SLOT_BYTES] = synced[slot * SLOT_BYTES..][..SLOT_BYTES].try_into().expect("slot");
     assert!(matches!(Meta::decode(synced), Ok(Slot::Empty)), "whatever is behind it");
 }
 
@@ -292,15 +297,15 @@ fn a_torn_slot_never_becomes_whole() {
     let disk = Arc::new(SimDisk::new(3).expect("disk"));
     let (pager, _) = Pager::open(disk.clone(), &options()).expect("create");
     let mut random = Random::new(11);
-    let mut id = 0;
+    let mut id = CommitId::NONE;
     for _ in 0..12 {
-        if let Some(done) = toy::commit(&pager, &mut random, Durability::Full, 9).expect("seat") {
+        if let Some(done) = toy::commit(&pager, &mut random, Durability::Full, 9).expect("write lock") {
             id = done.answer.expect("commit");
         }
     }
     drop(pager);
     let whole = disk.image();
-    let slot = (0..4).find(|s| whole[s * 4096 + 48..s * 4096 + 56] == id.to_le_bytes());
+    let slot = (0..4).find(|s| whole[s * 4096 + 48..s * 4096 + 56] == id.get().to_le_bytes());
     let at = slot.expect("slot") * 4096;
     // The first sector of a commit is never written again: it holds the time.
     for missing in 1..8 {
@@ -315,11 +320,13 @@ fn a_torn_slot_never_becomes_whole() {
         };
         let (disk, pager, before) = open(torn.clone());
         assert!(before < id);
-        let seat = pager.lock_write(Wait::Try, &AtomicBool::new(false)).expect("seat");
+        let writer = pager
+            .lock_write(Wait::Try, &AtomicBool::new(false))
+            .expect("write lock");
         let mut image = disk.image();
         image[sector.clone()].copy_from_slice(&whole[sector.clone()]);
         assert_eq!(open(image).2, before, "sector {missing} came back");
-        drop(seat);
+        drop(writer);
         for seed in 0..20 {
             let (disk, pager, _) = open(torn.clone());
             disk.crash_after(1);
@@ -333,33 +340,40 @@ fn a_torn_slot_never_becomes_whole() {
 #[test]
 fn a_page_written_again_is_verified_again() {
     let (pager, _) = kv::pager::open_memory(&options()).expect("open");
-    let mut seat = pager.lock_write(Wait::Try, &AtomicBool::new(false)).expect("seat");
+    let mut writer = pager
+        .lock_write(Wait::Try, &AtomicBool::new(false))
+        .expect("write lock");
     let (good, bad) = (vec![1; 4096], vec![2; 4096]);
     let checksum = kv::util::crc32c(&good);
-    let (page, _) = seat.take(1, Life::Long).expect("page");
-    seat.write_pages(page, &[&good], &[checksum]).expect("write");
+    let page = writer.take(1, Life::Long).expect("page").first;
+    writer.write_pages(page, &[&good], &[checksum]).expect("write");
     let ptr = Ptr {
-        page,
+        page: page.into(),
         checksum,
         ..Ptr::default()
     };
     assert_eq!(pager.view(u64::MAX).page(&ptr).expect("page"), &good[..]);
-    seat.write_pages(page, &[&bad], &[checksum]).expect("write");
+    writer.write_pages(page, &[&bad], &[checksum]).expect("write");
     assert!(matches!(pager.view(u64::MAX).page(&ptr), Err(kv::Error::Corrupt(_))));
-    for page in [0, 3, page + 1, u64::MAX, kv::page::PRIVATE, 1 << 52] {
+    let numbers = [0, 3, page.get() + 1, u64::MAX, 1 << 52].map(PageRef::from_bits);
+    for page in numbers.into_iter().chain([PageRef::private(PrivatePage::new(0))]) {
         let ptr = Ptr { page, ..ptr };
         let view = pager.view(u64::MAX);
-        assert!(matches!(view.page(&ptr), Err(kv::Error::Corrupt(_))), "page {page}");
+        assert!(matches!(view.page(&ptr), Err(kv::Error::Corrupt(_))), "page {page:?}");
+        let page = page.number();
         assert!(view.piece(page, 100, 0).is_err() && view.raw(page, u64::MAX).is_err());
     }
     // Nobody may write what was not taken, or release what is not there.
-    assert!(seat.write_pages(page + 1, &[&good], &[checksum]).is_err());
-    seat.release(page + 7, 1, 0);
+    assert!(writer.write_pages(page + 1, &[&good], &[checksum]).is_err());
+    writer.release(Extent {
+        run: Pages::new(page + 7, 1),
+        birth: CommitId::NONE,
+    });
     assert!(matches!(
-        seat.commit(Roots::default(), Durability::Full),
+        writer.commit(Roots::default(), Durability::Full),
         Err(kv::Error::Corrupt(_))
     ));
-    assert_eq!(pager.newest().id, 1);
+    assert_eq!(pager.newest().id, CommitId::new(1));
 }
 
 #[test]
@@ -367,21 +381,24 @@ fn a_large_commit_is_synced_before_its_slot_and_not_listed() {
     let disk = Arc::new(SimDisk::new(1).expect("disk"));
     let (pager, _) = Pager::open(disk.clone(), &options()).expect("create");
     let big = |pager: &Arc<Pager>, byte: u8| {
-        let mut seat = pager.lock_write(Wait::Try, &AtomicBool::new(false)).expect("seat");
+        let mut writer = pager
+            .lock_write(Wait::Try, &AtomicBool::new(false))
+            .expect("write lock");
         let piece = vec![byte; 1 << 20];
         let checksum = kv::util::crc32c(&piece);
         for _ in 0..20 {
-            let page = seat.take_exact(256).expect("pages");
-            seat.write_piece(page, &piece, checksum).expect("write");
+            let page = writer.take_exact(256).expect("pages").first;
+            writer.write_piece(page, &piece, checksum).expect("write");
         }
         let bytes = vec![byte; 4096];
+        let page = writer.take_exact(1).expect("page").first;
         let ptr = Ptr {
-            page: seat.take_exact(1).expect("page"),
-            birth: seat.birth(),
+            page: page.into(),
+            birth: writer.birth(),
             entries: 1,
             checksum: kv::util::crc32c(&bytes),
         };
-        seat.write_pages(ptr.page, &[&bytes], &[ptr.checksum]).expect("write");
+        writer.write_pages(page, &[&bytes], &[ptr.checksum]).expect("write");
         let main = kv::page::Root {
             ptr,
             height: 1,
@@ -391,27 +408,27 @@ fn a_large_commit_is_synced_before_its_slot_and_not_listed() {
             main,
             ..Roots::default()
         };
-        seat.commit(roots, Durability::Lazy)
+        writer.commit(roots, Durability::Lazy)
     };
     let syncs = disk.counts().1;
-    assert_eq!(big(&pager, 1).expect("commit"), 2);
+    assert_eq!(big(&pager, 1).expect("commit"), CommitId::new(2));
     assert_eq!(disk.counts().1, syncs + 1, "data before the slot, nothing after it");
-    assert_eq!(big(&pager, 2).expect("commit"), 3);
+    assert_eq!(big(&pager, 2).expect("commit"), CommitId::new(3));
     // Whatever the cut, a slot that is there has its data.
     for seed in 0..30 {
         let after = disk.kill().expect("kill");
         let cut = Arc::new(after.crash(seed, Cut::Writes).expect("crash"));
         let (pager, found) = Pager::open(cut, &options()).expect("open");
-        assert!(found.id == 2 || found.id == 3);
-        let root = pager.newest().main.ptr;
+        assert!([2, 3].contains(&found.id.get()));
+        let root = pager.newest().roots.main.ptr;
         assert!(pager.view(u64::MAX).page(&root).is_ok());
         let first = pager
             .view(u64::MAX)
-            .raw(root.page - 5120, 20 << 20)
+            .raw(PageNo::new(root.page.number().get() - 5120), 20 << 20)
             .expect("pieces")
             .to_vec();
         assert!(
-            first.iter().all(|b| u64::from(*b) == found.id - 1),
+            first.iter().all(|b| u64::from(*b) == found.id.get() - 1),
             "commit {} lacks data",
             found.id
         );

@@ -11,7 +11,7 @@ use crashes::{in_processes, setting, Counts};
 use engine::{account, any, compare, step, Model, Step, Stop};
 use kv::file::sim::{Cut, Random, SimDisk};
 use kv::file::Storage;
-use kv::{Db, Durability, Options, ReadTxn, WriteOptions};
+use kv::{CommitId, Db, Durability, Options, ReadTxn, WriteOptions};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -23,7 +23,7 @@ const ROUNDS: u64 = 200;
 /// A commit that was tried: what it would hold, and the answer.
 struct Attempt {
     model: Arc<Model>,
-    answer: kv::Result<u64>,
+    answer: kv::Result<CommitId>,
 }
 
 struct Run {
@@ -31,10 +31,10 @@ struct Run {
     disk: Arc<SimDisk>,
     options: Options,
     /// By id; what has no id yet: the commit that was under way, or the one closing makes, above this id.
-    tried: BTreeMap<u64, Arc<Model>>,
-    unknown: Option<(u64, Arc<Model>)>,
-    tip: (u64, Arc<Model>),
-    promised: u64,
+    tried: BTreeMap<CommitId, Arc<Model>>,
+    unknown: Option<(CommitId, Arc<Model>)>,
+    tip: (CommitId, Arc<Model>),
+    promised: CommitId,
     counts: Counts,
     recovering: bool,
     depth: u64,
@@ -51,14 +51,15 @@ impl Run {
         drop(Db::open_storage(disk.clone(), &options).expect("create"));
         disk.sync().expect("sync");
         let empty = Arc::new(Model::default());
+        let first = CommitId::new(1);
         Run {
             random: Random::new(seed),
             disk,
             options,
-            tried: BTreeMap::from([(1, empty.clone())]),
+            tried: BTreeMap::from([(first, empty.clone())]),
             unknown: None,
-            tip: (1, empty),
-            promised: 1,
+            tip: (first, empty),
+            promised: first,
             counts: Counts::default(),
             recovering: false,
             depth: 0,

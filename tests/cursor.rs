@@ -4,7 +4,7 @@ mod common;
 
 use common::api::{open, Base, Door, Entry, Fail, Move, Setup, Span, Writes};
 use common::brief::agree;
-use kv::{PutMode, Seek, MAIN};
+use kv::{PutMode, Seek, TableId};
 use std::ops::Bound;
 use std::path::Path;
 
@@ -19,7 +19,7 @@ fn base(door: Door, keys: &[&str]) -> Box<dyn Base> {
     let base = open(door, Path::new(""), &setup).expect("open");
     let mut txn = base.begin_write().expect("begin");
     for key in keys {
-        txn.put(MAIN, key.as_bytes(), key.repeat(2).as_bytes(), PutMode::Set)
+        txn.put(TableId::MAIN, key.as_bytes(), key.repeat(2).as_bytes(), PutMode::Set)
             .expect("put");
     }
     txn.commit().expect("commit");
@@ -45,7 +45,7 @@ fn span(from: Bound<&str>, to: Bound<&str>, prefix: Option<&str>, reverse: bool)
 
 /// Moves a new cursor of a write transaction and compares each answer; an empty key means "none".
 fn walk(txn: &mut dyn Writes, span: &Span, steps: &[(Move, &str)]) -> usize {
-    let cursor = txn.cursor_open(MAIN, span).expect("cursor");
+    let cursor = txn.cursor_open(TableId::MAIN, span).expect("cursor");
     go(txn, cursor, steps);
     cursor
 }
@@ -204,12 +204,12 @@ fn prefix_and_bounds_combine() {
         );
         agree("count", txn.cursor_count(cursor), Ok(2));
         // 0xff has no successor byte: the prefix's end lies one byte before.
-        txn.put(MAIN, b"\xff\xff1", b"x", PutMode::Set).expect("put");
+        txn.put(TableId::MAIN, b"\xff\xff1", b"x", PutMode::Set).expect("put");
         let edge = Span {
             prefix: Some(b"\xff\xff".to_vec()),
             ..Span::all()
         };
-        let cursor = txn.cursor_open(MAIN, &edge).expect("cursor");
+        let cursor = txn.cursor_open(TableId::MAIN, &edge).expect("cursor");
         let found = txn.cursor_move(cursor, &Move::Last);
         agree("last", found, Ok(Some((b"\xff\xff1".to_vec(), b"x".to_vec()))));
     }
@@ -228,7 +228,7 @@ fn after_its_entry_is_deleted_it_stands_between_the_neighbours() {
             &[(Move::Get, ""), (Move::Next, "d"), (Move::Prev, "b")],
         );
         // The same when another deletes it.
-        assert!(txn.delete(MAIN, b"b").expect("delete"));
+        assert!(txn.delete(TableId::MAIN, b"b").expect("delete"));
         go(
             txn.as_mut(),
             cursor,
@@ -252,7 +252,7 @@ fn deleting_while_walking_meets_every_entry_once() {
             let base = base(door, &names);
             let mut txn = base.begin_write().expect("begin");
             let span = Span { reverse, ..Span::all() };
-            let cursor = txn.cursor_open(MAIN, &span).expect("cursor");
+            let cursor = txn.cursor_open(TableId::MAIN, &span).expect("cursor");
             let mut met = Vec::new();
             while let Some((key, _)) = txn.cursor_move(cursor, &Move::Next).expect("next") {
                 txn.cursor_delete(cursor).expect("delete");
@@ -276,7 +276,7 @@ fn writes_beside_a_cursor_do_not_move_it() {
         // So many that the leaf splits around the cursor.
         for i in 0..3000 {
             let key = format!("{}{i:04}", if i % 2 == 0 { "a" } else { "c" });
-            txn.put(MAIN, key.as_bytes(), key.repeat(2).as_bytes(), PutMode::Set)
+            txn.put(TableId::MAIN, key.as_bytes(), key.repeat(2).as_bytes(), PutMode::Set)
                 .expect("put");
         }
         go(
@@ -302,7 +302,7 @@ fn nth_rank_and_percentile_agree() {
     for door in DOORS {
         let base = base(door, &names);
         let mut txn = base.begin_write().expect("begin");
-        let cursor = txn.cursor_open(MAIN, &Span::all()).expect("cursor");
+        let cursor = txn.cursor_open(TableId::MAIN, &Span::all()).expect("cursor");
         for n in [0, 1, 499, 1000] {
             go(txn.as_mut(), cursor, &[(Move::Nth(n), &keys[n as usize])]);
             agree("rank", txn.cursor_rank(cursor), Ok(n));

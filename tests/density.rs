@@ -6,7 +6,7 @@ mod common;
 use common::rng::Rng;
 use common::tmp::TempDir;
 use kv::Result;
-use kv::{Db, Options, PutMode, Reader, WriteOptions, MAIN};
+use kv::{Db, Options, PutMode, Reader, TableId, WriteOptions};
 
 /// Puts `count` entries with random keys in `commits` transactions that apply `write_memory` bytes of edits at a time: the
 /// share of branches and leaves that is used.
@@ -22,12 +22,12 @@ fn filled(count: u64, commits: u64, write_memory: usize, key: impl Fn(&mut Rng) 
         let mut txn = db.begin_write(WriteOptions::default())?;
         for _ in 0..count / commits {
             let (key, value) = (key(&mut rng), rng.bytes(100));
-            txn.put(MAIN, &key, &value, PutMode::Set)?;
+            txn.put(TableId::MAIN, &key, &value, PutMode::Set)?;
         }
         txn.commit()?;
     }
     db.check(true, &mut |fault| panic!("{fault:?}"))?;
-    let shape = (&db.begin_read()?).table_stat(MAIN)?;
+    let shape = (&db.begin_read()?).table_stat(TableId::MAIN)?;
     let pages = shape.leaf_pages + shape.branch_pages;
     Ok(shape.used_bytes as f64 / (pages * 4096) as f64)
 }
@@ -76,15 +76,15 @@ fn private_pages_are_bounded() -> Result<()> {
     let mut rng = Rng::new(1);
     let mut txn = db.begin_write(WriteOptions::default())?;
     for i in 0..1_200_000u64 {
-        txn.put(MAIN, &(i << 32).to_be_bytes(), &[7; 100], PutMode::Append)?;
+        txn.put(TableId::MAIN, &(i << 32).to_be_bytes(), &[7; 100], PutMode::Append)?;
     }
     txn.commit()?;
     let (mut txn, mut most) = (db.begin_write(WriteOptions::default())?, 0);
     for i in 0..200_000u64 {
         let key = rng.below(1_200_000) << 32 | 1;
-        txn.put(MAIN, &key.to_be_bytes(), &[8; 100], PutMode::Set)?;
+        txn.put(TableId::MAIN, &key.to_be_bytes(), &[8; 100], PutMode::Set)?;
         if i % 70_000 == 69_999 {
-            txn.rank(MAIN, &key.to_be_bytes())?;
+            txn.rank(TableId::MAIN, &key.to_be_bytes())?;
         }
         most = most.max(txn.stat().private_pages);
     }

@@ -4,6 +4,7 @@ mod toy;
 
 use kv::file::sim::Random;
 use kv::pager::{open_file, open_memory, CreateMode, Durability, Pager, PagerOptions, Verify, Wait};
+use kv::CommitId;
 use kv::Error;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -109,7 +110,7 @@ fn one_environment_per_file() {
                     let pager = open(&path, CreateMode::Open).expect("open");
                     live.fetch_add(1, SeqCst);
                     if random.one_in(4) {
-                        let _ = toy::commit(&pager, &mut random, Durability::Lazy, 3).expect("seat");
+                        let _ = toy::commit(&pager, &mut random, Durability::Lazy, 3).expect("write lock");
                     }
                     live.fetch_sub(1, SeqCst);
                 }
@@ -147,7 +148,7 @@ fn processes_write_in_turns() {
                 Durability::Lazy
             };
             // Reading the tip again first, `commit` proves that what others wrote is whole.
-            if let Some(done) = toy::commit(&pager, &mut random, durability, 5).expect("seat") {
+            if let Some(done) = toy::commit(&pager, &mut random, durability, 5).expect("write lock") {
                 done.answer.expect("commit");
                 assert!(pager.newest().id >= done.id, "one's own commit is visible");
             }
@@ -168,7 +169,7 @@ fn processes_write_in_turns() {
     let others: Vec<_> = (0..4)
         .map(|seed| another_process("processes_write_in_turns", &path, seed))
         .collect();
-    let mut last = 0;
+    let mut last = CommitId::NONE;
     for mut other in others {
         while other.try_wait().expect("wait").is_none() {
             let pin = pager.begin_read().expect("read");
@@ -178,7 +179,7 @@ fn processes_write_in_turns() {
         }
         assert_eq!(other.wait().expect("wait").code(), Some(40));
     }
-    assert!(last > 500, "commits of the others are seen here");
+    assert!(last.get() > 500, "commits of the others are seen here");
     toy::account(&pager).expect("accounting");
     assert!(pager.readers().is_empty());
     let beside = |name: &str| directory.file(name).exists();
@@ -193,7 +194,9 @@ fn a_killed_process_leaves_nothing_locked() {
     if let Some(path) = told_path() {
         let pager = open(&path, CreateMode::Open).expect("open");
         let _pin = pager.begin_read().expect("read");
-        let _seat = pager.lock_write(Wait::Forever, &AtomicBool::new(false)).expect("seat");
+        let _seat = pager
+            .lock_write(Wait::Forever, &AtomicBool::new(false))
+            .expect("write lock");
         std::fs::write(path.with_extension("ready"), b"").expect("signal");
         loop {
             std::thread::park();
@@ -259,7 +262,7 @@ fn commits_survive_closing_in_every_page_size() {
                 } else {
                     Durability::Lazy
                 };
-                if let Some(done) = toy::commit(&pager, &mut random, durability, 6).expect("seat") {
+                if let Some(done) = toy::commit(&pager, &mut random, durability, 6).expect("write lock") {
                     done.answer.expect("commit");
                     model = done.model;
                 }
@@ -299,7 +302,7 @@ fn waiting_ends_in_every_way() {
     };
     // The seat may be given up by another thread than took it.
     std::thread::spawn(move || drop(seat)).join().expect("thread");
-    waiting.join().expect("thread").expect("seat");
+    waiting.join().expect("thread").expect("write lock");
 }
 
 /// Writers and readers at once: each snapshot stays whole, and versions only rise.
@@ -311,12 +314,12 @@ fn storm(pager: &Arc<Pager>, milliseconds: u64) {
             let (pager, commits) = (pager.clone(), commits.clone());
             std::thread::spawn(move || {
                 let mut random = Random::new(kind);
-                let (mut pin, mut newest) = (pager.begin_read().expect("reader"), 0);
+                let (mut pin, mut newest) = (pager.begin_read().expect("reader"), CommitId::NONE);
                 while Instant::now() < end {
                     if kind < 3 {
                         let lazy = random.one_in(2);
                         let durability = if lazy { Durability::Lazy } else { Durability::Full };
-                        if let Some(done) = toy::commit(&pager, &mut random, durability, 8).expect("seat") {
+                        if let Some(done) = toy::commit(&pager, &mut random, durability, 8).expect("write lock") {
                             let id = done.answer.expect("commit");
                             assert!(pager.newest().id >= id, "a commit returns when it is visible (I-7)");
                             assert!(lazy || pager.stat().durable >= id);
@@ -370,7 +373,7 @@ fn space_is_reused_and_held_space_is_not() {
     let (pager, _) = open_memory(&options(4096)).expect("open");
     let mut random = Random::new(9);
     let commit = |random: &mut Random| {
-        let _ = toy::commit(&pager, random, Durability::Full, 8).expect("seat");
+        let _ = toy::commit(&pager, random, Durability::Full, 8).expect("write lock");
     };
     (0..300).for_each(|_| commit(&mut random));
     let before = pager.stat().pages;
@@ -400,7 +403,7 @@ fn there_is_room_for_eight_thousand_readers() {
         }
         if pins.len() % 1000 == 0 {
             while toy::commit(&pager, &mut random, Durability::Lazy, 4)
-                .expect("seat")
+                .expect("write lock")
                 .is_none()
             {}
         }
@@ -430,7 +433,7 @@ fn figures() {
     for durability in [Durability::Full, Durability::Lazy] {
         let (rounds, start) = (1000, Instant::now());
         for _ in 0..rounds {
-            let _ = toy::commit(&pager, &mut random, durability, 2).expect("seat");
+            let _ = toy::commit(&pager, &mut random, durability, 2).expect("write lock");
         }
         println!("{durability:?} commit: {:?}", start.elapsed() / rounds);
     }

@@ -5,6 +5,7 @@ mod toy;
 
 use kv::file::sim::{Cut, Fault, Random, SimDisk};
 use kv::pager::{Durability, Pager, PagerOptions, Verify};
+use kv::CommitId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -21,8 +22,8 @@ fn sweep(seed: u64, n: u64, fault: Fault, for_ever: bool) -> Result<bool, String
     let disk = Arc::new(SimDisk::new(seed).map_err(|e| e.to_string())?);
     drop(Pager::open(disk.clone(), &options()).map_err(|e| e.to_string())?);
     let mut random = Random::new(seed);
-    let mut tried = BTreeMap::from([(1, toy::empty())]);
-    let mut promised = 1;
+    let mut promised = CommitId::new(1);
+    let mut tried = BTreeMap::from([(promised, toy::empty())]);
     let calls = disk.counts().2;
     disk.fail_after(n, fault, for_ever);
     let opened = Pager::open(disk.clone(), &options());
@@ -70,7 +71,7 @@ fn sweep(seed: u64, n: u64, fault: Fault, for_ever: bool) -> Result<bool, String
     Ok(reached)
 }
 
-fn check(disk: &Arc<SimDisk>, tried: &BTreeMap<u64, toy::Model>, promised: u64) -> Result<(), String> {
+fn check(disk: &Arc<SimDisk>, tried: &BTreeMap<CommitId, toy::Model>, promised: CommitId) -> Result<(), String> {
     let (pager, found) = Pager::open(disk.clone(), &options()).map_err(|e| format!("open again: {e}"))?;
     if found.id < promised {
         return Err(format!("commit {promised} was acknowledged, {} is there", found.id));

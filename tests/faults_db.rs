@@ -9,7 +9,7 @@ use engine::{account, compare, step, Model, Step, Stop, STEPS};
 use kv::file::sim::{Cut, Fault, Random, SimDisk};
 use kv::file::Storage;
 use kv::Error;
-use kv::{Cursor, Db, Durability, Options, PutMode, Range, WriteOptions, MAIN};
+use kv::{CommitId, Cursor, Db, Durability, Options, PutMode, Range, TableId, WriteOptions};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -26,10 +26,10 @@ fn text(stop: Stop) -> String {
 /// A workload under a fault: what it knows.
 struct Sweep {
     disk: Arc<SimDisk>,
-    tried: BTreeMap<u64, Arc<Model>>,
-    unknown: Option<(u64, Arc<Model>)>,
-    tip: (u64, Arc<Model>),
-    promised: u64,
+    tried: BTreeMap<CommitId, Arc<Model>>,
+    unknown: Option<(CommitId, Arc<Model>)>,
+    tip: (CommitId, Arc<Model>),
+    promised: CommitId,
     /// Steps that a fault ended.
     ended: Vec<Step>,
 }
@@ -40,12 +40,13 @@ impl Sweep {
         drop(Db::open_storage(disk.clone(), &Options::default()).expect("create"));
         disk.sync().expect("sync");
         let empty = Arc::new(Model::default());
+        let first = CommitId::new(1);
         Sweep {
             disk,
-            tried: BTreeMap::from([(1, empty.clone())]),
+            tried: BTreeMap::from([(first, empty.clone())]),
             unknown: None,
-            tip: (1, empty),
-            promised: 1,
+            tip: (first, empty),
+            promised: first,
             ended: Vec::new(),
         }
     }
@@ -110,7 +111,7 @@ impl Sweep {
         n: u64,
         lazy: bool,
         random: &mut Random,
-    ) -> Result<Option<(Arc<Model>, kv::Result<u64>)>, String> {
+    ) -> Result<Option<(Arc<Model>, kv::Result<CommitId>)>, String> {
         let options = WriteOptions {
             durability: Some(if lazy { Durability::Lazy } else { Durability::Full }),
             memory: (n % 2 == 0).then_some(1),
@@ -145,7 +146,7 @@ impl Sweep {
         }
     }
 
-    fn check(&self) -> Result<u64, String> {
+    fn check(&self) -> Result<CommitId, String> {
         let db = Db::open_storage(self.disk.clone(), &Options::default()).map_err(|e| format!("open again: {e}"))?;
         let id = db.recovery().id;
         if id < self.promised {
@@ -278,7 +279,8 @@ fn a_cursor_does_not_step_over_damage() {
     let db = Db::open_storage(disk.clone(), &Options::default()).expect("create");
     let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
     for n in 0..1000u32 {
-        txn.put(MAIN, &n.to_be_bytes(), &[7; 200], PutMode::Set).expect("put");
+        txn.put(TableId::MAIN, &n.to_be_bytes(), &[7; 200], PutMode::Set)
+            .expect("put");
     }
     txn.commit().expect("commit");
     drop(db);
@@ -295,7 +297,7 @@ fn a_cursor_does_not_step_over_damage() {
                 reverse,
                 ..Range::default()
             };
-            let Ok(mut cursor) = Cursor::new(&mut reader, MAIN, &range) else {
+            let Ok(mut cursor) = Cursor::new(&mut reader, TableId::MAIN, &range) else {
                 continue;
             };
             while errors < 5 {
@@ -328,7 +330,8 @@ fn a_file_that_cannot_grow_fails_the_transaction() {
         let fill = vec![7; (1 << 20) - 4096];
         let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
         for n in 0..if long_keys { 255u32 } else { 250 } {
-            txn.put(MAIN, &n.to_be_bytes(), &fill, PutMode::Set).expect("put");
+            txn.put(TableId::MAIN, &n.to_be_bytes(), &fill, PutMode::Set)
+                .expect("put");
         }
         txn.commit().expect("commit");
         let options = WriteOptions {
@@ -344,7 +347,7 @@ fn a_file_that_cannot_grow_fails_the_transaction() {
                 (&key[..4], &fill[..])
             };
             let key = [b"x", key].concat();
-            txn.put(MAIN, &key, value, PutMode::Set).err()
+            txn.put(TableId::MAIN, &key, value, PutMode::Set).err()
         });
         assert!(matches!(met, Some(Error::Limit(_))), "{met:?}");
         let answer = txn.commit();
@@ -354,7 +357,7 @@ fn a_file_that_cannot_grow_fails_the_transaction() {
         );
         account(&db).expect("whole");
         let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
-        txn.delete(MAIN, &3u32.to_be_bytes()).expect("delete");
+        txn.delete(TableId::MAIN, &3u32.to_be_bytes()).expect("delete");
         txn.commit().expect("usable");
         account(&db).expect("whole");
     }

@@ -9,7 +9,7 @@ use common::child::{how, role, Child, Wire};
 use common::env_number;
 use common::tmp::TempDir;
 use kv::Error;
-use kv::{Db, Options, PutMode, Reader, Wait, WriteOptions, WriteTxn, MAIN};
+use kv::{Db, Options, PutMode, Reader, TableId, Wait, WriteOptions, WriteTxn};
 use std::fs;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{symlink, DirBuilderExt, MetadataExt, PermissionsExt};
@@ -38,14 +38,15 @@ fn new_options() -> Options {
 }
 
 fn number(txn: &mut WriteTxn, key: &[u8]) -> u64 {
-    let value = txn.get(MAIN, key).expect("get");
+    let value = txn.get(TableId::MAIN, key).expect("get");
     value.map_or(0, |v| u64::from_le_bytes(v.try_into().expect("eight bytes")))
 }
 
 /// Adds one to a counter: an update that is lost shows.
 fn count(txn: &mut WriteTxn, key: &[u8]) -> u64 {
     let next = number(txn, key) + 1;
-    txn.put(MAIN, key, &next.to_le_bytes(), PutMode::Set).expect("put");
+    txn.put(TableId::MAIN, key, &next.to_le_bytes(), PutMode::Set)
+        .expect("put");
     next
 }
 
@@ -376,7 +377,7 @@ fn links_beside_it_are_not_followed() {
             Counts::default().both(TEST, db, &path);
             // Back to nothing, for the next round.
             let mut txn = seat(db).expect("seat");
-            txn.table_clear(MAIN).expect("clear");
+            txn.table_clear(TableId::MAIN).expect("clear");
             txn.commit().expect("commit");
         }
         match dangling {
@@ -538,7 +539,7 @@ fn stranger(path: &Path, wire: &Wire) {
     };
     let reading = Db::open(path, &reading).and_then(|db| {
         let read = db.begin_read()?;
-        let found = read.get(MAIN, b"ours")?.is_some();
+        let found = read.get(TableId::MAIN, b"ours")?.is_some();
         drop(read);
         Ok(found)
     });

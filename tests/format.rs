@@ -9,7 +9,7 @@ mod common;
 use common::rng::Rng;
 use common::tmp::TempDir;
 use kv::Result;
-use kv::{Cursor, Db, Options, PutMode, Range, Reader, WriteOptions, MAIN, TABLES};
+use kv::{Cursor, Db, Options, PutMode, Range, Reader, TableId, WriteOptions};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -64,14 +64,14 @@ fn make(path: &Path, page_size: u32, named: bool) -> Result<()> {
         let mut txn = db.begin_write(WriteOptions::default())?;
         for (i, (key, value)) in content.iter().enumerate() {
             if i % 4 == part {
-                txn.put(MAIN, key, value, PutMode::Set)?;
+                txn.put(TableId::MAIN, key, value, PutMode::Set)?;
             } else if part == 0 {
-                txn.put(MAIN, key, b"to be replaced", PutMode::Set)?;
+                txn.put(TableId::MAIN, key, b"to be replaced", PutMode::Set)?;
             }
         }
         for i in 0..20u8 {
             let key = [b"to be deleted", &[part as u8, i][..]].concat();
-            txn.put(MAIN, &key, &vec![i; 40 * usize::from(i)], PutMode::Set)?;
+            txn.put(TableId::MAIN, &key, &vec![i; 40 * usize::from(i)], PutMode::Set)?;
         }
         txn.commit()?;
     }
@@ -80,7 +80,7 @@ fn make(path: &Path, page_size: u32, named: bool) -> Result<()> {
         prefix: Some(b"to be deleted"),
         ..Range::default()
     };
-    assert_eq!(txn.delete_range(MAIN, &range)?, 80);
+    assert_eq!(txn.delete_range(TableId::MAIN, &range)?, 80);
     txn.commit()?;
     if named {
         let mut txn = db.begin_write(WriteOptions::default())?;
@@ -107,7 +107,7 @@ fn mask(image: &mut [u8]) {
     }
 }
 
-fn read(db: &Db, table: u64) -> Result<Entries> {
+fn read(db: &Db, table: TableId) -> Result<Entries> {
     let read = db.begin_read()?;
     let txn = &mut &read;
     let mut cursor = Cursor::new(txn, table, &Range::default())?;
@@ -171,23 +171,26 @@ fn files_of_earlier_versions_read_as_what_they_are() -> Result<()> {
         let db = Db::open(&path, &options)?;
         assert_eq!(db.stat().page_size, page_size);
         let content = content(page_size);
-        assert!(read(&db, MAIN)? == content, "default table, page size {page_size}");
+        assert!(
+            read(&db, TableId::MAIN)? == content,
+            "default table, page size {page_size}"
+        );
         for name in [&b"first"[..], b"second", b"\0\xff"] {
             let table = (&db.begin_read()?).table(name)?;
             let want: Entries = content.clone().into_iter().step_by(name.len()).collect();
             assert!(read(&db, table)? == want, "table {:?}", name.escape_ascii().to_string());
             assert_eq!((&db.begin_read()?).table_note(table)?, [b"note of ", name].concat());
         }
-        assert_eq!(read(&db, TABLES)?.len(), 3);
+        assert_eq!(read(&db, TableId::NAMES)?.len(), 3);
         db.check(true, &mut |fault| panic!("page size {page_size}: {fault:?}"))?;
         // And it can be written to.
         let mut txn = db.begin_write(WriteOptions::default())?;
         for key in content.keys() {
-            txn.delete(MAIN, key)?;
+            txn.delete(TableId::MAIN, key)?;
         }
-        txn.put(MAIN, b"new", b"entry", PutMode::Set)?;
+        txn.put(TableId::MAIN, b"new", b"entry", PutMode::Set)?;
         txn.commit()?;
-        assert_eq!(read(&db, MAIN)?.len(), 1);
+        assert_eq!(read(&db, TableId::MAIN)?.len(), 1);
         let report = db.check(true, &mut |fault| panic!("page size {page_size}: {fault:?}"))?;
         assert_eq!(report.tables, 4);
     }

@@ -10,7 +10,7 @@ use common::mount::Mount;
 use common::rng::Rng;
 use common::tmp::TempDir;
 use kv::Error;
-use kv::{Db, Durability, Options, PutMode, Range, Verify, Wait, WriteOptions, MAIN};
+use kv::{CommitId, Db, Durability, Options, PutMode, Range, TableId, Verify, Wait, WriteOptions};
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -49,7 +49,7 @@ fn grow(db: &Db, rng: &mut Rng, durability: Durability) -> kv::Result<ledger::Do
 }
 
 /// Removes all that made the file grow.
-fn shrink(db: &Db) -> kv::Result<u64> {
+fn shrink(db: &Db) -> kv::Result<CommitId> {
     let mut txn = db.begin_write(WriteOptions::default())?;
     let ballast = txn.table_create(BALLAST, false)?;
     txn.table_clear(ballast)?;
@@ -57,7 +57,7 @@ fn shrink(db: &Db) -> kv::Result<u64> {
 }
 
 /// Deletes a few entries one by one.
-fn delete_some(db: &Db) -> kv::Result<u64> {
+fn delete_some(db: &Db) -> kv::Result<CommitId> {
     let mut txn = db.begin_write(WriteOptions::default())?;
     let ballast = txn.table_create(BALLAST, false)?;
     for _ in 0..4 {
@@ -146,7 +146,7 @@ fn sizes(disk: &Mount, sizes: u64, seed: u64) -> Result<Count, String> {
         compare(&db, &mut acknowledged).map_err(|e| format!("full, size {size}: {e}"))?;
         for (what, answer) in [
             ("deleting", delete_some(&db).inspect(|_| count.deleted += 1)),
-            ("sync", db.sync().map(|()| 0)),
+            ("sync", db.sync().map(|()| CommitId::NONE)),
         ] {
             if let Err(e) = answer {
                 only_full(what, &e)?;
@@ -366,7 +366,7 @@ fn file_size_limit() {
         compare(&db, &mut acknowledged).unwrap_or_else(|e| panic!("{role}: {e}"));
         db.check(true, &mut |fault| panic!("{fault:?}")).expect("check");
         let read = db.begin_read().expect("read");
-        assert!(read.get(MAIN, b"G").expect("get").is_some());
+        assert!(read.get(TableId::MAIN, b"G").expect("get").is_some());
         println!("COUNT file size limit, {role}: {} commits kept", acknowledged.count);
     }
 }

@@ -12,7 +12,7 @@ use common::image::{page_size, repair};
 use common::rng::Rng;
 use common::tmp::TempDir;
 use kv::Result;
-use kv::{salvage, BackupOptions, Cursor, Db, Job, Options, PutMode, Range, Reader, WriteOptions, MAIN};
+use kv::{salvage, BackupOptions, Cursor, Db, Job, Options, PutMode, Range, Reader, TableId, WriteOptions};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -48,8 +48,8 @@ fn base(page_size: u32, seed: u64) -> Vec<u8> {
                 rng.range(0, 60)
             };
             match rng.below(5) {
-                0 => drop(txn.delete(MAIN, &key).expect("delete")),
-                _ => txn.put(MAIN, &key, &rng.bytes(n), PutMode::Set).expect("put"),
+                0 => drop(txn.delete(TableId::MAIN, &key).expect("delete")),
+                _ => txn.put(TableId::MAIN, &key, &rng.bytes(n), PutMode::Set).expect("put"),
             }
         }
         let table = txn
@@ -113,7 +113,7 @@ fn mutate(image: &mut [u8], rng: &mut Rng) {
     repair(image);
 }
 
-fn scan(db: &Db, table: u64, reverse: bool) -> Result<()> {
+fn scan(db: &Db, table: TableId, reverse: bool) -> Result<()> {
     let read = db.begin_read()?;
     let txn = &mut &read;
     let range = Range {
@@ -140,11 +140,11 @@ fn write(db: &Db) -> Result<()> {
     for i in 0..40 {
         let key = format!("key {}", i * 23);
         match i % 3 {
-            0 => drop(txn.delete(MAIN, key.as_bytes())?),
-            _ => txn.put(MAIN, key.as_bytes(), &[9; 50], PutMode::Set)?,
+            0 => drop(txn.delete(TableId::MAIN, key.as_bytes())?),
+            _ => txn.put(TableId::MAIN, key.as_bytes(), &[9; 50], PutMode::Set)?,
         }
     }
-    txn.put(MAIN, b"long", &[1; 9000], PutMode::Set)?;
+    txn.put(TableId::MAIN, b"long", &[1; 9000], PutMode::Set)?;
     let table = txn.table_create(b"table 1", false)?;
     txn.take_first(table, &Range::default())?;
     txn.commit().map(|_| ())
@@ -164,7 +164,7 @@ fn exercise(dir: &TempDir, path: &Path) -> bool {
         return false;
     };
     for reverse in [false, true] {
-        let _ = scan(&db, MAIN, reverse);
+        let _ = scan(&db, TableId::MAIN, reverse);
     }
     if let Ok(read) = db.begin_read() {
         for name in [&b"table 0"[..], b"table 1"] {
@@ -195,7 +195,7 @@ fn exercise(dir: &TempDir, path: &Path) -> bool {
     }
     let _ = write(&db).and_then(|()| write(&db));
     let _ = db.check(true, &mut |_| true);
-    let _ = scan(&db, MAIN, false);
+    let _ = scan(&db, TableId::MAIN, false);
     true
 }
 

@@ -6,7 +6,7 @@ mod common;
 use common::tmp::TempDir;
 use kv::file::sim::{Cut, Random, SimDisk};
 use kv::pager::Durability;
-use kv::{Cursor, Db, Options, PutMode, Range, Reader, WriteOptions, MAIN};
+use kv::{CommitId, Cursor, Db, Options, PutMode, Range, Reader, TableId, WriteOptions};
 use kv::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,9 +14,9 @@ use std::sync::Arc;
 
 const PAGE: u64 = 4096;
 
-fn put(db: &Db, i: u64) -> Result<u64> {
+fn put(db: &Db, i: u64) -> Result<CommitId> {
     let mut txn = db.begin_write(WriteOptions::default())?;
-    txn.put(MAIN, &i.to_be_bytes(), &[i as u8; 200], PutMode::Set)?;
+    txn.put(TableId::MAIN, &i.to_be_bytes(), &[i as u8; 200], PutMode::Set)?;
     txn.commit()
 }
 
@@ -105,7 +105,7 @@ fn power_fails_at_every_write_of_a_growing_file() -> Result<()> {
         drop(db);
         for (seed, cut) in (1..).zip(cuts) {
             let db = Db::open_storage(Arc::new(disk.crash(crash * 10 + seed, cut)?), &Options::default())?;
-            let there = (&mut &db.begin_read()?).count(MAIN, &Range::default())?;
+            let there = (&mut &db.begin_read()?).count(TableId::MAIN, &Range::default())?;
             assert!(
                 there == done || there == done + 1,
                 "crash {crash} {cut:?}: {there} of {done}"
@@ -161,14 +161,14 @@ fn replacing_one_entry_at_a_time_does_not_make_a_file_grow() -> Result<()> {
     let keys: Vec<_> = (0..20_000).map(|_| key(&mut random)).collect();
     let mut txn = db.begin_write(WriteOptions::default())?;
     for key in &keys {
-        txn.put(MAIN, key, &[1; 150], PutMode::Set)?;
+        txn.put(TableId::MAIN, key, &[1; 150], PutMode::Set)?;
     }
     txn.commit()?;
     let loaded = db.stat().pages;
     for i in 0..2000u64 {
         let mut txn = db.begin_write(WriteOptions::default())?;
         let key = &keys[random.below(keys.len() as u64) as usize];
-        txn.put(MAIN, key, &[i as u8; 150], PutMode::Set)?;
+        txn.put(TableId::MAIN, key, &[i as u8; 150], PutMode::Set)?;
         txn.commit()?;
     }
     let pages = db.stat().pages;
@@ -206,15 +206,15 @@ fn edits_scattered_over_a_larger_tree_are_what_was_asked_for() -> Result<()> {
                 let old = (!present.is_empty()).then(|| present[random.below(present.len() as u64) as usize]);
                 match (random.below(4), old) {
                     (0, Some(old)) => {
-                        assert_eq!(txn.delete(MAIN, &old)?, model.remove(&old).is_some());
+                        assert_eq!(txn.delete(TableId::MAIN, &old)?, model.remove(&old).is_some());
                     }
                     (1, Some(old)) => {
-                        txn.put(MAIN, &old, &[round as u8; 60], PutMode::Set)?;
+                        txn.put(TableId::MAIN, &old, &[round as u8; 60], PutMode::Set)?;
                         model.insert(old, vec![round as u8; 60]);
                     }
                     _ => {
                         let (key, value) = (key(&mut random), vec![round as u8; random.below(300) as usize]);
-                        txn.put(MAIN, &key, &value, PutMode::Set)?;
+                        txn.put(TableId::MAIN, &key, &value, PutMode::Set)?;
                         model.insert(key, value);
                     }
                 }
@@ -222,7 +222,7 @@ fn edits_scattered_over_a_larger_tree_are_what_was_asked_for() -> Result<()> {
             txn.commit()?;
             sound(&db, model.len() as u64);
             let read = db.begin_read()?;
-            let mut cursor = Cursor::new(&mut &read, MAIN, &Range::default())?;
+            let mut cursor = Cursor::new(&mut &read, TableId::MAIN, &Range::default())?;
             for (key, value) in &model {
                 assert!(cursor.next(&mut &read)?);
                 assert_eq!(cursor.key(), &key[..]);

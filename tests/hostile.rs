@@ -11,7 +11,7 @@ use common::rng::Rng;
 use common::tmp::TempDir;
 use common::{env_number, gen};
 use kv::Result;
-use kv::{Cursor, Db, Options, PutMode, Range, ReadTxn, Reader, Seek, WriteOptions, MAIN};
+use kv::{Cursor, Db, Options, PutMode, Range, ReadTxn, Reader, Seek, TableId, WriteOptions};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -55,10 +55,10 @@ fn base(page_size: u32, seed: u64) -> Base {
             let mut value = keys.value().0.to_vec();
             value.truncate(40_000);
             if rng.one_in(4) {
-                txn.delete(MAIN, &key).expect("delete");
+                txn.delete(TableId::MAIN, &key).expect("delete");
                 now.remove(&key);
             } else {
-                txn.put(MAIN, &key, &value, PutMode::Set).expect("put");
+                txn.put(TableId::MAIN, &key, &value, PutMode::Set).expect("put");
                 now.insert(key.clone(), value);
             }
             history.entry(key).or_default();
@@ -192,15 +192,19 @@ fn exercise(path: &Path, base: &Base, trust: Trust, rng: &mut Rng) -> Result<()>
     let db = Db::open(path, &Options::default())?;
     let read = db.begin_read()?;
     for key in base.history.keys() {
-        if let Ok(value) = read.get(MAIN, key) {
+        if let Ok(value) = read.get(TableId::MAIN, key) {
             judge(base, trust, key, value);
         }
         let mut part = [0; 100];
-        let _ = (&read).read_value(MAIN, key, rng.below(1000), &mut part);
-        let _ = (&read).value_info(MAIN, key);
+        let _ = (&read).read_value(TableId::MAIN, key, rng.below(1000), &mut part);
+        let _ = (&read).value_info(TableId::MAIN, key);
     }
-    let _ = scan(&read, MAIN, false, |key, value| judge(base, trust, key, Some(value)));
-    let _ = scan(&read, MAIN, true, |key, value| judge(base, trust, key, Some(value)));
+    let _ = scan(&read, TableId::MAIN, false, |key, value| {
+        judge(base, trust, key, Some(value))
+    });
+    let _ = scan(&read, TableId::MAIN, true, |key, value| {
+        judge(base, trust, key, Some(value))
+    });
     for name in 0..3 {
         if let Ok(table) = (&read).table(format!("table {name}").as_bytes()) {
             let _ = scan(&read, table, false, |_, _| ());
@@ -214,11 +218,11 @@ fn exercise(path: &Path, base: &Base, trust: Trust, rng: &mut Rng) -> Result<()>
     let _ = change(&db, base, rng);
     let _ = db.check(false, &mut |_| true);
     let read = db.begin_read()?;
-    let _ = scan(&read, MAIN, false, |_, _| ());
+    let _ = scan(&read, TableId::MAIN, false, |_, _| ());
     Ok(())
 }
 
-fn scan(read: &ReadTxn, table: u64, reverse: bool, mut see: impl FnMut(&[u8], &[u8])) -> Result<()> {
+fn scan(read: &ReadTxn, table: TableId, reverse: bool, mut see: impl FnMut(&[u8], &[u8])) -> Result<()> {
     let range = Range {
         reverse,
         ..Range::default()
@@ -238,14 +242,14 @@ fn scan(read: &ReadTxn, table: u64, reverse: bool, mut see: impl FnMut(&[u8], &[
 
 fn counts(read: &ReadTxn, base: &Base) -> Result<()> {
     let txn = &mut &*read;
-    let mut cursor = Cursor::new(txn, MAIN, &Range::default())?;
+    let mut cursor = Cursor::new(txn, TableId::MAIN, &Range::default())?;
     for key in base.history.keys().step_by(17) {
         let from = Range {
             from: Bound::Included(key),
             ..Range::default()
         };
-        let n = txn.count(MAIN, &from)?;
-        txn.rank(MAIN, key)?;
+        let n = txn.count(TableId::MAIN, &from)?;
+        txn.rank(TableId::MAIN, key)?;
         cursor.nth(txn, n / 2)?;
         cursor.seek(txn, key, Seek::Le)?;
         cursor.prev(txn)?;
@@ -259,16 +263,16 @@ fn change(db: &Db, base: &Base, rng: &mut Rng) -> Result<()> {
         let mut txn = db.begin_write(WriteOptions::default())?;
         for key in base.history.keys() {
             match rng.below(5) {
-                0 => drop(txn.delete(MAIN, key)?),
-                1 => txn.put(MAIN, key, &rng.bytes(30), PutMode::Set)?,
+                0 => drop(txn.delete(TableId::MAIN, key)?),
+                1 => txn.put(TableId::MAIN, key, &rng.bytes(30), PutMode::Set)?,
                 _ => {}
             }
         }
         let long = rng.bytes(20_000);
-        txn.put(MAIN, b"long", &long, PutMode::Set)?;
+        txn.put(TableId::MAIN, b"long", &long, PutMode::Set)?;
         let table = txn.table_create(b"table 1", false)?;
         txn.table_clear(table)?;
-        txn.take_first(MAIN, &Range::default())?;
+        txn.take_first(TableId::MAIN, &Range::default())?;
         txn.commit()?;
     }
     Ok(())
@@ -365,14 +369,14 @@ fn damage_behind_repaired_checksums_is_reached() {
     let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
     for i in 0..2000u32 {
         let long = vec![b'A'; if i == 7 { 100_000 } else { 40 }];
-        txn.put(MAIN, format!("key {i}").as_bytes(), &long, PutMode::Set)
+        txn.put(TableId::MAIN, format!("key {i}").as_bytes(), &long, PutMode::Set)
             .expect("put");
     }
     txn.commit().expect("commit");
     // Only of the newest commit could damage be taken for a torn write: make it an old one.
     for i in 0..3u8 {
         let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
-        txn.put(MAIN, b"zz", &[i], PutMode::Set).expect("put");
+        txn.put(TableId::MAIN, b"zz", &[i], PutMode::Set).expect("put");
         txn.commit().expect("commit");
     }
     drop(db);
@@ -383,14 +387,15 @@ fn damage_behind_repaired_checksums_is_reached() {
         }
     }
     std::fs::write(&path, &image).expect("write");
-    let damaged = Db::open(&path, &Options::default()).and_then(|db| db.begin_read()?.get(MAIN, b"key 5").map(|_| ()));
+    let damaged =
+        Db::open(&path, &Options::default()).and_then(|db| db.begin_read()?.get(TableId::MAIN, b"key 5").map(|_| ()));
     assert!(damaged.is_err(), "the checksums do not notice");
     repair(&mut image);
     std::fs::write(&path, &image).expect("write");
     let db = Db::open(&path, &Options::default()).expect("open a repaired file");
     let read = db.begin_read().expect("read");
     for key in [&b"key 5"[..], b"key 7", b"key 1999"] {
-        let value = read.get(MAIN, key).expect("get").expect("present");
+        let value = read.get(TableId::MAIN, key).expect("get").expect("present");
         assert!(
             value.starts_with(b"BBBBBBBB"),
             "{} is unchanged",

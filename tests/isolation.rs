@@ -5,7 +5,7 @@ mod common;
 use common::env_number;
 use common::rng::Rng;
 use common::tmp::TempDir;
-use kv::{Cursor, Db, Durability, Options, PutMode, Range, ReadTxn, Reader, WriteOptions, MAIN};
+use kv::{CommitId, Cursor, Db, Durability, Options, PutMode, Range, ReadTxn, Reader, TableId, WriteOptions};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
 const ACCOUNTS: u64 = 2000;
@@ -18,7 +18,7 @@ fn number(bytes: &[u8]) -> u64 {
 /// Sum of all accounts, by a scan.
 fn sum(read: &ReadTxn) -> u64 {
     let txn = &mut &*read;
-    let mut cursor = Cursor::new(txn, MAIN, &Range::default()).expect("cursor");
+    let mut cursor = Cursor::new(txn, TableId::MAIN, &Range::default()).expect("cursor");
     let (mut sum, mut last) = (0, Vec::new());
     while cursor.next(txn).expect("next") {
         assert!(cursor.key() > last.as_slice(), "keys out of order");
@@ -29,23 +29,26 @@ fn sum(read: &ReadTxn) -> u64 {
 }
 
 /// Money moves between accounts; values change their length so that leaves split and join.
-fn transfer(db: &Db, rng: &mut Rng) -> u64 {
+fn transfer(db: &Db, rng: &mut Rng) -> CommitId {
     let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
     for _ in 0..rng.range(1, 40) {
         let (from, to) = (rng.below(ACCOUNTS), rng.below(ACCOUNTS));
         let amount = rng.below(20);
         for (account, plus, minus) in [(from, 0, amount), (to, amount, 0)] {
             let key = account.to_be_bytes();
-            let balance = txn.get(MAIN, &key).expect("get").map_or(0, |value| number(&value[..8]));
+            let balance = txn
+                .get(TableId::MAIN, &key)
+                .expect("get")
+                .map_or(0, |value| number(&value[..8]));
             // Whoever has too little gets a debt that wraps: sums wrap, too.
             let mut value = balance.wrapping_add(plus).wrapping_sub(minus).to_le_bytes().to_vec();
             value.resize(8 + rng.index(300), 0);
-            txn.put(MAIN, &key, &value, PutMode::Set).expect("put");
+            txn.put(TableId::MAIN, &key, &value, PutMode::Set).expect("put");
         }
     }
     if rng.percent(20) {
         drop(txn);
-        return 0;
+        return CommitId::NONE;
     }
     txn.commit().expect("commit")
 }
@@ -55,7 +58,7 @@ fn run(options: &Options, commits: u64) {
     let db = Db::open(&dir.file("bank.kv"), options).expect("open");
     let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
     for account in 0..ACCOUNTS {
-        txn.put(MAIN, &account.to_be_bytes(), &EACH.to_le_bytes(), PutMode::Set)
+        txn.put(TableId::MAIN, &account.to_be_bytes(), &EACH.to_le_bytes(), PutMode::Set)
             .expect("put");
     }
     txn.commit().expect("commit");
@@ -65,7 +68,7 @@ fn run(options: &Options, commits: u64) {
         for reader in 0..3 {
             let (db, done, sums) = (&db, &done, &sums);
             scope.spawn(move || {
-                let mut newest = 0;
+                let mut newest = CommitId::NONE;
                 let mut held = db.begin_read().expect("read");
                 while !done.load(SeqCst) {
                     let read = db.begin_read().expect("read");
@@ -86,10 +89,13 @@ fn run(options: &Options, commits: u64) {
             });
         }
         let mut rng = Rng::new(seed);
-        let mut last = 0;
+        let mut last = CommitId::NONE;
         for _ in 0..commits {
             let id = transfer(&db, &mut rng);
-            assert!(id == 0 || id > last, "KV_SEED={seed}: commit {id} after {last}");
+            assert!(
+                id == CommitId::NONE || id > last,
+                "KV_SEED={seed}: commit {id} after {last}"
+            );
             last = last.max(id);
         }
         // Readers that never came to read would prove nothing.
@@ -141,10 +147,11 @@ fn one_read_transaction_serves_many_threads() {
     let db = Db::open(std::path::Path::new(""), &options).expect("open");
     let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
     for i in 0..20_000u64 {
-        txn.put(MAIN, &i.to_be_bytes(), &i.to_le_bytes(), PutMode::Set)
+        txn.put(TableId::MAIN, &i.to_be_bytes(), &i.to_le_bytes(), PutMode::Set)
             .expect("put");
     }
-    txn.put(MAIN, b"long", &vec![3; 3_000_000], PutMode::Set).expect("put");
+    txn.put(TableId::MAIN, b"long", &vec![3; 3_000_000], PutMode::Set)
+        .expect("put");
     txn.commit().expect("commit");
     let read = db.begin_read().expect("read");
     std::thread::scope(|scope| {
@@ -155,11 +162,11 @@ fn one_read_transaction_serves_many_threads() {
                 for _ in 0..20_000 {
                     let i = rng.below(20_000);
                     assert_eq!(
-                        read.get(MAIN, &i.to_be_bytes()).expect("get"),
+                        read.get(TableId::MAIN, &i.to_be_bytes()).expect("get"),
                         Some(&i.to_le_bytes()[..])
                     );
                 }
-                let long = read.get(MAIN, b"long").expect("get").expect("present");
+                let long = read.get(TableId::MAIN, b"long").expect("get").expect("present");
                 assert!(long.len() == 3_000_000 && long.iter().all(|b| *b == 3));
             });
         }
@@ -176,8 +183,8 @@ fn writers_of_many_threads_take_turns() {
             scope.spawn(|| {
                 for _ in 0..each {
                     let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
-                    let count = txn.get(MAIN, b"count").expect("get").map_or(0, number);
-                    txn.put(MAIN, b"count", &(count + 1).to_le_bytes(), PutMode::Set)
+                    let count = txn.get(TableId::MAIN, b"count").expect("get").map_or(0, number);
+                    txn.put(TableId::MAIN, b"count", &(count + 1).to_le_bytes(), PutMode::Set)
                         .expect("put");
                     txn.commit().expect("commit");
                 }
@@ -185,6 +192,6 @@ fn writers_of_many_threads_take_turns() {
         }
     });
     let read = db.begin_read().expect("read");
-    let count = read.get(MAIN, b"count").expect("get").map(number);
+    let count = read.get(TableId::MAIN, b"count").expect("get").map(number);
     assert_eq!(count, Some(threads * each), "an update was lost");
 }

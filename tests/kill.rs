@@ -10,7 +10,7 @@ use common::ledger::{self, Acknowledged};
 use common::rng::{mix, Rng};
 use common::tmp::TempDir;
 use kv::Error;
-use kv::{Db, Durability, Options, Verify, Wait, WriteOptions};
+use kv::{CommitId, Db, Durability, Options, Verify, Wait, WriteOptions};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -59,13 +59,13 @@ fn other_process(role: &str, wire: &Wire) -> ! {
         "holds a snapshot" => {
             let read = db.begin_read().unwrap_or_else(|e| end(format!("{e:?}")));
             let found = ledger::read(&read).unwrap_or_else(|e| end(e));
-            wire.tell(HOLDS, lane, read.id(), found.global);
+            wire.tell(HOLDS, lane, read.id().get(), found.global);
             while !wire.stopped() {
                 std::thread::sleep(Duration::from_millis(1));
             }
             // Whatever happened meanwhile: the same snapshot.
             match ledger::read(&read) {
-                Ok(again) if again == found => wire.tell(READ, lane, read.id(), again.global),
+                Ok(again) if again == found => wire.tell(READ, lane, read.id().get(), again.global),
                 other => end(format!(
                     "the snapshot changed: {:?} then {:?}",
                     found.global,
@@ -115,7 +115,7 @@ fn mixed(db: &Db, wire: &Wire, lane: u64, seed: u64) -> Result<(), String> {
             6 | 7 => {
                 let read = db.begin_read().map_err(fault)?;
                 let found = ledger::read(&read)?;
-                wire.tell(READ, lane, read.id(), found.global);
+                wire.tell(READ, lane, read.id().get(), found.global);
                 if rng.one_in(2) {
                     held = Some((read, found));
                 }
@@ -415,8 +415,8 @@ fn a_stopped_reader_is_seen_and_keeps_its_snapshot() {
     let holds = expect(&mut child, HOLDS);
     child.signal(libc::SIGSTOP);
     churn(&db, 300);
-    assert_eq!(db.held(), vec![holds.a], "who holds what can be seen");
-    assert_eq!(db.stat().oldest, holds.a);
+    assert_eq!(db.held(), vec![CommitId::new(holds.a)], "who holds what can be seen");
+    assert_eq!(db.stat().oldest, CommitId::new(holds.a));
     let pages = db.stat().pages;
     churn(&db, 300);
     // It costs what it sees, and not all that is written meanwhile.
@@ -452,7 +452,7 @@ fn readers_of_killed_processes_are_gone() {
         child.kill();
         churn(&db, 20);
         readers_are_gone(&db, 1);
-        assert_eq!(db.held(), vec![holds.a], "the living one is left alone");
+        assert_eq!(db.held(), vec![CommitId::new(holds.a)], "the living one is left alone");
         if round == rounds / 2 {
             pages = db.stat().pages;
         }
@@ -500,7 +500,7 @@ fn process_numbers_do_not_matter() {
         expect(&mut same, HOLDS);
         churn(&db, 60);
         assert!(
-            db.held().contains(&holds.a),
+            db.held().contains(&CommitId::new(holds.a)),
             "round {round}: the living one is left alone"
         );
         for child in [&mut alive, &mut same] {

@@ -7,7 +7,7 @@ mod common;
 
 use common::rng::{mix, Rng};
 use common::tmp::TempDir;
-use kv::{Db, Options, PutMode, Range, Reader, WriteOptions, MAIN};
+use kv::{Db, Options, PutMode, Range, Reader, TableId, WriteOptions};
 use std::path::Path;
 
 const BLOCK: usize = 1 << 20;
@@ -33,7 +33,7 @@ fn free_bytes(path: &Path) -> u64 {
 
 fn write(db: &Db, blocks: u64, hint: u64) {
     let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
-    let mut writer = txn.writer(MAIN, b"large", hint, PutMode::Set).expect("writer");
+    let mut writer = txn.writer(TableId::MAIN, b"large", hint, PutMode::Set).expect("writer");
     let mut bytes = vec![0; BLOCK];
     for i in 0..blocks {
         block(i, &mut bytes);
@@ -49,7 +49,13 @@ fn verify(db: &Db, blocks: u64) {
     let read = db.begin_read().expect("read");
     let mut txn = &read;
     let len = blocks * BLOCK as u64 + 7;
-    assert_eq!(txn.value_info(MAIN, b"large").expect("info").expect("present").len, len);
+    assert_eq!(
+        txn.value_info(TableId::MAIN, b"large")
+            .expect("info")
+            .expect("present")
+            .len,
+        len
+    );
     let (mut want, mut got) = (vec![0; BLOCK], vec![0; BLOCK]);
     let mut rng = Rng::new(5);
     // The ends, the borders of 4 GiB, and places chosen at random, each across the border of two blocks.
@@ -64,7 +70,7 @@ fn verify(db: &Db, blocks: u64) {
     for i in borders.into_iter().filter(|i| *i < blocks) {
         let at = i * BLOCK as u64 + BLOCK as u64 / 2;
         let n = txn
-            .read_value(MAIN, b"large", at, &mut got)
+            .read_value(TableId::MAIN, b"large", at, &mut got)
             .expect("read")
             .expect("present");
         assert_eq!(n as u64, (len - at).min(BLOCK as u64));
@@ -76,7 +82,7 @@ fn verify(db: &Db, blocks: u64) {
         }
     }
     let n = txn
-        .read_value(MAIN, b"large", len - 7, &mut got)
+        .read_value(TableId::MAIN, b"large", len - 7, &mut got)
         .expect("read")
         .expect("present");
     assert_eq!(&got[..n], b"the end");
@@ -91,7 +97,7 @@ fn clean(db: &Db, entries: u64) -> u64 {
 /// Commits something, so that what the commit before gave back is settled.
 fn touch(db: &Db, i: u8) {
     let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
-    txn.put(MAIN, b"small", &[i], PutMode::Set).expect("put");
+    txn.put(TableId::MAIN, b"small", &[i], PutMode::Set).expect("put");
     txn.commit().expect("commit");
 }
 
@@ -109,7 +115,7 @@ fn life_of(blocks: u64) {
     verify(&db, blocks);
     assert!(clean(&db, 2) >= blocks * BLOCK as u64 / 4096);
     let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
-    assert!(txn.delete(MAIN, b"large").expect("delete"));
+    assert!(txn.delete(TableId::MAIN, b"large").expect("delete"));
     txn.commit().expect("commit");
     assert_eq!(clean(&db, 1), 0, "pages of a deleted value are still in use");
     touch(&db, 1);
@@ -153,7 +159,7 @@ fn an_aborted_value_leaves_nothing_behind() {
     let mut pages = 0;
     for round in 0..12u8 {
         let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
-        let mut writer = txn.writer(MAIN, b"large", 0, PutMode::Set).expect("writer");
+        let mut writer = txn.writer(TableId::MAIN, b"large", 0, PutMode::Set).expect("writer");
         for i in 0..20 {
             block(i, &mut bytes);
             writer.write(&mut txn, &bytes).expect("write");
@@ -166,11 +172,11 @@ fn an_aborted_value_leaves_nothing_behind() {
             }
             _ => {
                 writer.finish(&mut txn).expect("finish");
-                assert!(txn.delete(MAIN, b"large").expect("delete"));
+                assert!(txn.delete(TableId::MAIN, b"large").expect("delete"));
             }
         }
         if round % 2 == 0 {
-            txn.put(MAIN, b"small", &[round], PutMode::Set).expect("put");
+            txn.put(TableId::MAIN, b"small", &[round], PutMode::Set).expect("put");
             txn.commit().expect("commit");
         } else {
             drop(txn);
@@ -211,9 +217,9 @@ fn many_sizes_around_the_borders_of_pages_and_pieces() {
         for (i, size) in sizes.iter().enumerate() {
             let mut value = vec![0; *size];
             block(i as u64, &mut value);
-            txn.put(MAIN, &[i as u8], &value, PutMode::Set).expect("put");
+            txn.put(TableId::MAIN, &[i as u8], &value, PutMode::Set).expect("put");
             assert!(
-                txn.get(MAIN, &[i as u8]).expect("get") == Some(&value),
+                txn.get(TableId::MAIN, &[i as u8]).expect("get") == Some(&value),
                 "own value of {size} bytes"
             );
         }
@@ -223,12 +229,12 @@ fn many_sizes_around_the_borders_of_pages_and_pieces() {
             let mut value = vec![0; *size];
             block(i as u64, &mut value);
             assert!(
-                read.get(MAIN, &[i as u8]).expect("get") == Some(&value),
+                read.get(TableId::MAIN, &[i as u8]).expect("get") == Some(&value),
                 "value of {size} bytes"
             );
         }
         assert_eq!(
-            (&read).count(MAIN, &Range::default()).expect("count"),
+            (&read).count(TableId::MAIN, &Range::default()).expect("count"),
             sizes.len() as u64
         );
         clean(&db, sizes.len() as u64);

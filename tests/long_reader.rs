@@ -6,7 +6,7 @@ mod common;
 use common::env_number;
 use common::rng::{mix, Rng};
 use common::tmp::TempDir;
-use kv::{Db, Options, PutMode, ReadTxn, Reader, WriteOptions, MAIN};
+use kv::{Db, Options, PutMode, ReadTxn, Reader, TableId, WriteOptions};
 
 const ENTRIES: u64 = 100_000;
 /// Overwrites while the reader is held.
@@ -29,14 +29,15 @@ fn overwrite(db: &Db, rng: &mut Rng, entries: u64, version: u64) {
     let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
     for _ in 0..entries {
         let i = rng.below(ENTRIES);
-        txn.put(MAIN, &key(i), &value(i, version), PutMode::Set).expect("put");
+        txn.put(TableId::MAIN, &key(i), &value(i, version), PutMode::Set)
+            .expect("put");
     }
     txn.commit().expect("commit");
 }
 
 fn sees_the_load(read: &ReadTxn) {
     for i in (0..ENTRIES).step_by(7) {
-        let found = read.get(MAIN, &key(i)).expect("get");
+        let found = read.get(TableId::MAIN, &key(i)).expect("get");
         assert_eq!(found, Some(&value(i, 0)[..]), "the reader's entry {i} changed");
     }
 }
@@ -60,11 +61,12 @@ fn hold_over(entries: u64) {
     let db = Db::open(&dir.file("a.kv"), &Options::default()).expect("open");
     let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
     for i in 0..ENTRIES {
-        txn.put(MAIN, &key(i), &value(i, 0), PutMode::Set).expect("put");
+        txn.put(TableId::MAIN, &key(i), &value(i, 0), PutMode::Set)
+            .expect("put");
     }
     txn.commit().expect("commit");
     let read = db.begin_read().expect("read");
-    let stat = (&read).table_stat(MAIN).expect("stat");
+    let stat = (&read).table_stat(TableId::MAIN).expect("stat");
     let live = stat.leaf_pages + stat.branch_pages + stat.chain_pages;
     let report = db
         .check(true, &mut |fault| panic!("KV_SEED={seed}: {fault:?}"))
@@ -78,7 +80,7 @@ fn hold_over(entries: u64) {
     sees_the_load(&read);
     // What is current may have become less dense than at load: it is measured again.
     let now = db.begin_read().expect("read");
-    let stat = (&now).table_stat(MAIN).expect("stat");
+    let stat = (&now).table_stat(TableId::MAIN).expect("stat");
     let current = stat.leaf_pages + stat.branch_pages + stat.chain_pages;
     drop(now);
     let pages = db.stat().pages;

@@ -5,7 +5,7 @@ mod common;
 
 use common::tmp::TempDir;
 use kv::Result;
-use kv::{Db, Options, PutMode, WriteOptions, MAIN};
+use kv::{Db, Options, PutMode, TableId, WriteOptions};
 use std::path::Path;
 
 const SECRET: &[u8] = b"-- the other database's secret --";
@@ -16,10 +16,10 @@ fn fill(db: &Db, text: &[u8], entries: u32, commit: bool) -> Result<()> {
     for i in 0..entries {
         let key = i.wrapping_mul(0x9e37_79b9).to_be_bytes();
         let value = text.repeat(1 + i as usize % 9);
-        txn.put(MAIN, &key, &value, PutMode::Set)?;
+        txn.put(TableId::MAIN, &key, &value, PutMode::Set)?;
     }
     // Reading a range builds pages before the commit.
-    assert!(txn.take_first(MAIN, &kv::Range::default())?.is_some());
+    assert!(txn.take_first(TableId::MAIN, &kv::Range::default())?.is_some());
     if commit {
         txn.commit()?;
     }

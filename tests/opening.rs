@@ -6,7 +6,7 @@ mod common;
 use common::image::repair_slots;
 use common::tmp::TempDir;
 use kv::Error;
-use kv::{Db, Options, PutMode, WriteOptions, MAIN};
+use kv::{CommitId, Db, Options, PageNo, PutMode, TableId, WriteOptions};
 use std::path::{Path, PathBuf};
 
 /// A database of some hundred pages, closed properly; its bytes.
@@ -16,7 +16,7 @@ fn good(path: &Path, commits: u64) -> Vec<u8> {
         let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
         for i in 0..2000u64 {
             let key = (commit * 10_000 + i).to_be_bytes();
-            txn.put(MAIN, &key, &[7; 100], PutMode::Set).expect("put");
+            txn.put(TableId::MAIN, &key, &[7; 100], PutMode::Set).expect("put");
         }
         txn.commit().expect("commit");
     }
@@ -62,7 +62,10 @@ fn a_foreign_file_is_told_from_a_damaged_one() {
     let mut bytes = good(&dir.file("b.kv"), 1);
     (0..4).for_each(|slot| bytes[slot * 4096 + 100] ^= 1);
     let error = open_bytes(&path, &bytes);
-    assert!(matches!(&error, Error::Corrupt(c) if c.page == 0), "{error}");
+    assert!(
+        matches!(&error, Error::Corrupt(c) if c.page == Some(PageNo::new(0))),
+        "{error}"
+    );
     says(&error, &["no meta slot", "kv_salvage"]);
 }
 
@@ -74,7 +77,7 @@ fn a_cut_file_says_how_much_is_missing() {
     let whole = format!("of {}", bytes.len());
     for cut in [bytes.len() - 1, bytes.len() - 4096, bytes.len() / 2, 16384] {
         let error = open_bytes(&path, &bytes[..cut]);
-        assert!(matches!(&error, Error::Corrupt(c) if c.page == u64::MAX), "{error}");
+        assert!(matches!(&error, Error::Corrupt(c) if c.page.is_none()), "{error}");
         says(
             &error,
             &["shorter than its newest commit", &format!("{cut} bytes"), &whole],
@@ -138,7 +141,7 @@ fn one_damaged_slot_of_a_closed_file_loses_nothing() {
     let db = Db::open(&path, &Options::default()).expect("one of two slots is enough");
     let read = db.begin_read().expect("read");
     let last = (2 * 10_000 + 1999u64).to_be_bytes();
-    assert!(read.get(MAIN, &last).expect("get").is_some());
+    assert!(read.get(TableId::MAIN, &last).expect("get").is_some());
 }
 
 #[test]
@@ -162,6 +165,9 @@ fn a_handle_tells_what_opening_found() {
     std::fs::write(&path, &torn).expect("write");
     let db = Db::open(&path, &Options::default()).expect("open");
     let found = db.recovery();
-    assert_eq!((found.id, found.discarded), (u64::from(bytes[newest * 4096 + 48]), 1));
+    assert_eq!(
+        (found.id, found.discarded),
+        (CommitId::new(bytes[newest * 4096 + 48].into()), 1)
+    );
     assert!(db.opening_time() > std::time::Duration::ZERO);
 }

@@ -8,7 +8,7 @@ use common::env_number;
 use common::rng::{mix, Rng};
 use common::tmp::TempDir;
 use kv::Error;
-use kv::{Cursor, Db, Durability, Options, PutMode, Range, ReadTxn, Reader, Table, Verify, WriteOptions, MAIN};
+use kv::{CommitId, Cursor, Db, Durability, Options, PutMode, Range, ReadTxn, Reader, TableId, Verify, WriteOptions};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -46,12 +46,12 @@ fn options() -> Options {
 }
 
 struct Tables {
-    savings: Table,
-    ballast: Table,
+    savings: TableId,
+    ballast: TableId,
 }
 
 /// Sum of one table, by a scan.
-fn sum(read: &ReadTxn, table: Table) -> kv::Result<u64> {
+fn sum(read: &ReadTxn, table: TableId) -> kv::Result<u64> {
     let txn = &mut &*read;
     let mut cursor = Cursor::new(txn, table, &Range::default())?;
     let mut sum = 0u64;
@@ -70,7 +70,7 @@ struct Thread<'a> {
     tables: Tables,
     lane: u64,
     rng: Rng,
-    newest: u64,
+    newest: CommitId,
     commits: u64,
 }
 
@@ -86,7 +86,7 @@ impl Thread<'_> {
             let begun = now();
             let read = self.db.begin_read().map_err(fault)?;
             let id = read.id();
-            self.wire.tell(READ, self.lane, id, begun);
+            self.wire.tell(READ, self.lane, id.get(), begun);
             if id < self.newest {
                 return Err(format!("commit {id} is read after {}", self.newest));
             }
@@ -106,7 +106,7 @@ impl Thread<'_> {
     /// A snapshot is whole.
     fn look(&mut self, read: &ReadTxn) -> Result<(), String> {
         let fault = |e: Error| format!("{e:?}");
-        let total = sum(read, MAIN)
+        let total = sum(read, TableId::MAIN)
             .map_err(fault)?
             .wrapping_add(sum(read, self.tables.savings).map_err(fault)?);
         if total != TOTAL {
@@ -136,7 +136,7 @@ impl Thread<'_> {
         let base = Reader::id(&txn);
         let give_up = rng.percent(15);
         for _ in 0..rng.range(1, 20) {
-            let tables = [MAIN, self.tables.savings];
+            let tables = [TableId::MAIN, self.tables.savings];
             let (from, to) = (
                 (tables[rng.index(2)], rng.below(ACCOUNTS)),
                 (tables[rng.index(2)], rng.below(ACCOUNTS)),
@@ -159,15 +159,15 @@ impl Thread<'_> {
         }
         // Counters: of all, and of this thread. An update that is lost shows in their difference.
         for key in [b"all".to_vec(), [b"of", &self.lane.to_le_bytes()[..2]].concat()] {
-            let count = txn.get(MAIN, &key)?.map_or(0, number);
-            txn.put(MAIN, &key, &(count + 1).to_le_bytes(), PutMode::Set)?;
+            let count = txn.get(TableId::MAIN, &key)?.map_or(0, number);
+            txn.put(TableId::MAIN, &key, &(count + 1).to_le_bytes(), PutMode::Set)?;
         }
         if give_up {
             return Ok(());
         }
         let id = txn.commit()?;
         self.commits += 1;
-        self.wire.tell(DONE, self.lane, id, base);
+        self.wire.tell(DONE, self.lane, id.get(), base.get());
         self.newest = self.newest.max(id);
         Ok(())
     }
@@ -202,7 +202,7 @@ fn other_process(wire: &Wire) -> ! {
                     tables,
                     lane,
                     rng: Rng::new(mix(seed) ^ mix(lane)),
-                    newest: 0,
+                    newest: CommitId::NONE,
                     commits: 0,
                 };
                 if let Err(why) = thread.run() {
@@ -272,7 +272,7 @@ fn processes_share_a_file() {
     let savings = txn.table_create(b"savings", true).expect("table");
     txn.table_create(b"ballast", true).expect("table");
     for account in 0..ACCOUNTS {
-        for table in [MAIN, savings] {
+        for table in [TableId::MAIN, savings] {
             txn.put(table, &account.to_be_bytes(), &EACH.to_le_bytes(), PutMode::Set)
                 .expect("put");
         }
@@ -313,11 +313,11 @@ fn processes_share_a_file() {
     db.check(true, &mut |fault| panic!("KV_SEED={seed}: {fault:?}"))
         .expect("check");
     let read = db.begin_read().expect("read");
-    let total = sum(&read, MAIN)
+    let total = sum(&read, TableId::MAIN)
         .expect("sum")
         .wrapping_add(sum(&read, savings).expect("sum"));
     assert_eq!(total, TOTAL, "KV_SEED={seed}");
-    let count = |key: &[u8]| read.get(MAIN, key).expect("get").map_or(0, number);
+    let count = |key: &[u8]| read.get(TableId::MAIN, key).expect("get").map_or(0, number);
     let mut told = 0;
     for note in notes.iter().filter(|n| n.kind == COUNTED) {
         let counted = count(&[b"of", &note.lane.to_le_bytes()[..2]].concat());

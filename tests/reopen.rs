@@ -5,10 +5,10 @@ mod common;
 use common::rng::Rng;
 use common::tmp::TempDir;
 use kv::Result;
-use kv::{Cursor, Db, Durability, Options, PutMode, Range, Reader, WriteOptions, MAIN};
+use kv::{Cursor, Db, Durability, Options, PutMode, Range, Reader, TableId, WriteOptions};
 use std::collections::BTreeMap;
 
-fn entries(db: &Db, table: u64) -> Result<BTreeMap<Vec<u8>, Vec<u8>>> {
+fn entries(db: &Db, table: TableId) -> Result<BTreeMap<Vec<u8>, Vec<u8>>> {
     let read = db.begin_read()?;
     let txn = &mut &read;
     let mut cursor = Cursor::new(txn, table, &Range::default())?;
@@ -36,7 +36,7 @@ fn every_page_size_and_durability_comes_back() -> Result<()> {
             for round in 0..8 {
                 let db = Db::open(&path, &options)?;
                 assert!(
-                    entries(&db, MAIN)? == model,
+                    entries(&db, TableId::MAIN)? == model,
                     "page size {page_size} {durability:?} round {round}"
                 );
                 assert_eq!(db.recovery().discarded, 0);
@@ -47,17 +47,17 @@ fn every_page_size_and_durability_comes_back() -> Result<()> {
                         let len = if rng.one_in(50) { 30_000 } else { rng.index(300) };
                         let value = rng.bytes(len);
                         if rng.percent(30) {
-                            txn.delete(MAIN, &key)?;
+                            txn.delete(TableId::MAIN, &key)?;
                             model.remove(&key);
                         } else {
-                            txn.put(MAIN, &key, &value, PutMode::Set)?;
+                            txn.put(TableId::MAIN, &key, &value, PutMode::Set)?;
                             model.insert(key, value);
                         }
                     }
                     txn.commit()?;
                 }
                 let mut lost = db.begin_write(WriteOptions::default())?;
-                lost.put(MAIN, b"never committed", b"", PutMode::Set)?;
+                lost.put(TableId::MAIN, b"never committed", b"", PutMode::Set)?;
                 drop(lost);
                 let report = db.check(true, &mut |fault| panic!("{fault:?}"))?;
                 assert_eq!(report.entries, model.len() as u64);
@@ -117,17 +117,17 @@ fn a_transaction_keeps_the_file_open() -> Result<()> {
     let path = dir.file("a.kv");
     let db = Db::open(&path, &Options::default())?;
     let mut txn = db.begin_write(WriteOptions::default())?;
-    txn.put(MAIN, b"k", b"v", PutMode::Set)?;
+    txn.put(TableId::MAIN, b"k", b"v", PutMode::Set)?;
     txn.commit()?;
     let read = db.begin_read()?;
     let mut write = db.begin_write(WriteOptions::default())?;
     drop(db);
-    write.put(MAIN, b"k", b"w", PutMode::Set)?;
+    write.put(TableId::MAIN, b"k", b"w", PutMode::Set)?;
     write.commit()?;
-    assert_eq!(read.get(MAIN, b"k")?, Some(&b"v"[..]));
+    assert_eq!(read.get(TableId::MAIN, b"k")?, Some(&b"v"[..]));
     // Opening again joins the environment that the reader still holds.
     let db = Db::open(&path, &Options::default())?;
-    assert_eq!(db.begin_read()?.get(MAIN, b"k")?, Some(&b"w"[..]));
+    assert_eq!(db.begin_read()?.get(TableId::MAIN, b"k")?, Some(&b"w"[..]));
     assert_eq!(db.stat().readers, 1);
     drop(read);
     assert_eq!(db.stat().readers, 0);

@@ -6,14 +6,14 @@ mod common;
 use common::rng::Rng;
 use common::tmp::TempDir;
 use kv::Error;
-use kv::{salvage, Cursor, Db, Fault, Job, Options, PutMode, Range, ReadTxn, Reader, SalvageReport};
-use kv::{WriteOptions, MAIN, TABLES};
+use kv::{salvage, CommitId, Cursor, Db, Fault, Job, Options, PageNo, PutMode, Range, ReadTxn, Reader, SalvageReport};
+use kv::{TableId, WriteOptions};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 type Map = BTreeMap<Vec<u8>, Vec<u8>>;
 
-fn entries(read: &ReadTxn, table: u64) -> Map {
+fn entries(read: &ReadTxn, table: TableId) -> Map {
     let txn = &mut &*read;
     let mut cursor = Cursor::new(txn, table, &Range::default()).expect("cursor");
     let mut all = Map::new();
@@ -26,7 +26,7 @@ fn entries(read: &ReadTxn, table: u64) -> Map {
 /// A database as it is now, every value each key of the default table ever had, and its bytes.
 struct Base {
     image: Vec<u8>,
-    tables: BTreeMap<Vec<u8>, (u64, Map)>,
+    tables: BTreeMap<Vec<u8>, (TableId, Map)>,
     history: BTreeMap<Vec<u8>, BTreeSet<Vec<u8>>>,
     page_size: usize,
 }
@@ -49,7 +49,7 @@ fn base(page_size: u32, seed: u64) -> Base {
                 key.resize(9000, b'x');
             }
             if rng.one_in(5) {
-                txn.delete(MAIN, &key).expect("delete");
+                txn.delete(TableId::MAIN, &key).expect("delete");
                 continue;
             }
             let n = if rng.one_in(100) {
@@ -58,7 +58,7 @@ fn base(page_size: u32, seed: u64) -> Base {
                 rng.range(0, 90)
             };
             let value = rng.bytes(n);
-            txn.put(MAIN, &key, &value, PutMode::Set).expect("put");
+            txn.put(TableId::MAIN, &key, &value, PutMode::Set).expect("put");
             history.entry(key).or_default().insert(value);
         }
         for name in ["first", "second"] {
@@ -77,9 +77,9 @@ fn base(page_size: u32, seed: u64) -> Base {
         txn.commit().expect("commit");
     }
     let read = db.begin_read().expect("read");
-    let mut tables = BTreeMap::from([(Vec::new(), (MAIN, entries(&read, MAIN)))]);
-    for (name, number) in entries(&read, TABLES) {
-        let number = u64::from_le_bytes(number.try_into().expect("8"));
+    let mut tables = BTreeMap::from([(Vec::new(), (TableId::MAIN, entries(&read, TableId::MAIN)))]);
+    for (name, number) in entries(&read, TableId::NAMES) {
+        let number = TableId::new(u64::from_le_bytes(number.try_into().expect("8")));
         tables.insert(name, (number, entries(&read, number)));
     }
     drop(read);
@@ -95,7 +95,7 @@ fn base(page_size: u32, seed: u64) -> Base {
 struct Saved {
     report: SalvageReport,
     faults: Vec<Fault>,
-    tables: BTreeMap<Vec<u8>, (u64, Map)>,
+    tables: BTreeMap<Vec<u8>, (TableId, Map)>,
 }
 
 /// Salvages an image; the result must be a sound database, the source unchanged.
@@ -114,9 +114,9 @@ fn save(dir: &TempDir, image: &[u8]) -> Result<Saved, Error> {
     let db = Db::open(&to, &Options::default()).expect("open what was saved");
     db.check(true, &mut |fault| panic!("{fault:?}")).expect("check");
     let read = db.begin_read().expect("read");
-    let mut tables = BTreeMap::from([(Vec::new(), (MAIN, entries(&read, MAIN)))]);
-    for (name, number) in entries(&read, TABLES) {
-        let number = u64::from_le_bytes(number.try_into().expect("8"));
+    let mut tables = BTreeMap::from([(Vec::new(), (TableId::MAIN, entries(&read, TableId::MAIN)))]);
+    for (name, number) in entries(&read, TableId::NAMES) {
+        let number = TableId::new(u64::from_le_bytes(number.try_into().expect("8")));
         assert!((&mut &read).table_note(number).is_ok());
         tables.insert(name, (number, entries(&read, number)));
     }
@@ -134,11 +134,11 @@ fn page_of(base: &Base, page: usize) -> &[u8] {
 }
 
 /// Pages of a kind and table that the newest commit uses: damage to them is noticed by a check.
-fn in_use(dir: &TempDir, base: &Base, kinds: &[u8], table: u64) -> Vec<usize> {
+fn in_use(dir: &TempDir, base: &Base, kinds: &[u8], table: TableId) -> Vec<usize> {
     let pages = (16384 / base.page_size).max(1)..base.image.len() / base.page_size;
     let right = |page: &usize| {
         let bytes = page_of(base, *page);
-        kinds.contains(&bytes[0]) && bytes[16..24] == table.to_le_bytes()
+        kinds.contains(&bytes[0]) && bytes[16..24] == table.get().to_le_bytes()
     };
     let path = dir.file("in-use.kv");
     let used = |page: &usize| {
@@ -173,7 +173,7 @@ fn a_sound_file_is_saved_whole_with_numbers_names_and_notes() {
         let saved = save(&dir, &base.image).expect("salvage");
         assert!(saved.tables == base.tables, "page size {page_size}");
         assert!(saved.faults.is_empty() && saved.report.uncertain == 0 && saved.report.lost_entries == 0);
-        assert!(saved.report.id > 6);
+        assert!(saved.report.id > CommitId::new(6));
     }
 }
 
@@ -182,7 +182,7 @@ fn a_damaged_leaf_costs_its_entries_and_no_others() {
     let dir = TempDir::new("salvage-leaf");
     let base = base(4096, 2);
     let main = &base.tables[&b""[..]].1;
-    let leaves = in_use(&dir, &base, &[1, 2], MAIN);
+    let leaves = in_use(&dir, &base, &[1, 2], TableId::MAIN);
     assert!(leaves.len() > 50, "{}", leaves.len());
     for page in leaves.iter().step_by(leaves.len() / 12) {
         let mut image = base.image.clone();
@@ -193,9 +193,12 @@ fn a_damaged_leaf_costs_its_entries_and_no_others() {
         let told = saved
             .faults
             .iter()
-            .find(|fault| fault.page == *page as u64)
+            .find(|fault| fault.page == Some(PageNo::new(*page as u64)))
             .expect("the page is named");
-        assert!(told.table == MAIN && told.what.contains("keys from"), "{told:?}");
+        assert!(
+            told.table == Some(TableId::MAIN) && told.what.contains("keys from"),
+            "{told:?}"
+        );
         assert_eq!(saved.report.lost_subtrees, 1);
         // Whatever fills the gap is told apart and was true once; everything else is as it was.
         let mut wrong = 0;
@@ -227,7 +230,7 @@ fn a_damaged_leaf_costs_its_entries_and_no_others() {
 fn leaves_below_a_damaged_branch_are_found_again() {
     let dir = TempDir::new("salvage-branch");
     let base = base(4096, 3);
-    let branches = in_use(&dir, &base, &[3], MAIN);
+    let branches = in_use(&dir, &base, &[3], TableId::MAIN);
     assert!(!branches.is_empty());
     let main = &base.tables[&b""[..]].1;
     for page in branches {
@@ -257,7 +260,7 @@ fn leaves_below_a_damaged_branch_are_found_again() {
 fn tables_survive_a_damaged_catalogue_and_a_file_without_slots_its_leaves() {
     let dir = TempDir::new("salvage-catalogue");
     let base = base(4096, 4);
-    let pages = in_use(&dir, &base, &[1, 2, 3], u64::MAX - 1);
+    let pages = in_use(&dir, &base, &[1, 2, 3], TableId::CATALOGUE);
     assert!(!pages.is_empty());
     for page in pages {
         let mut image = base.image.clone();
@@ -274,7 +277,7 @@ fn tables_survive_a_damaged_catalogue_and_a_file_without_slots_its_leaves() {
     image[..16384].fill(0);
     let saved = save(&dir, &image).expect("salvage");
     let got = &saved.tables[&b""[..]].1;
-    assert_eq!(saved.report.id, 0);
+    assert_eq!(saved.report.id, CommitId::NONE);
     assert_eq!(saved.report.uncertain, saved.report.entries);
     assert!(got.len() > 100, "{:?}", saved.report);
     assert!(

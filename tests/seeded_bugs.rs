@@ -13,7 +13,7 @@ use kv::file::Storage;
 use kv::pager::{Durability, Pager, PagerOptions, Verify};
 use kv::util::seeded::{self, Bug};
 use kv::Error;
-use kv::{Db, Options, PutMode, WriteOptions, MAIN};
+use kv::{CommitId, Db, Options, PageNo, PutMode, TableId, WriteOptions};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -127,16 +127,19 @@ fn bugs_among_processes_are_caught() {
 }
 
 /// A toy database after some commits: its disk, the newest commit, and the root pages of the last two.
-fn two_commits() -> (Arc<SimDisk>, u64, [u64; 2]) {
+fn two_commits() -> (Arc<SimDisk>, CommitId, [PageNo; 2]) {
     let disk = Arc::new(SimDisk::new(3).expect("disk"));
     let (pager, _) = Pager::open(disk.clone(), &options()).expect("create");
     let mut random = Random::new(3);
-    let mut roots = [0; 2];
+    let mut roots = [PageNo::default(); 2];
     // One lazy commit among the last: it is in a third slot, whole, and older than what became durable after it.
     let last = [Durability::Full, Durability::Lazy, Durability::Full, Durability::Full];
     for durability in std::iter::repeat_n(Durability::Full, 16).chain(last) {
-        while toy::commit(&pager, &mut random, durability, 4).expect("seat").is_none() {}
-        roots = [roots[1], pager.newest().main.ptr.page];
+        while toy::commit(&pager, &mut random, durability, 4)
+            .expect("write lock")
+            .is_none()
+        {}
+        roots = [roots[1], pager.newest().roots.main.ptr.page.number()];
     }
     let newest = pager.newest().id;
     (disk, newest, roots)
@@ -148,13 +151,16 @@ fn going_back_below_what_was_durable_is_caught() {
         let _on = On::new(bug);
         let (disk, newest, roots) = two_commits();
         for root in roots {
-            disk.write_at(root * 4096, b"damage").expect("write");
+            disk.write_at(root.offset(4096), b"damage").expect("write");
         }
         (newest, Pager::open(disk, &options()).map(|(_, found)| found.id))
     };
     assert!(matches!(open(None), (_, Err(Error::Corrupt(_)))));
     let (newest, found) = open(Some(Bug::GoBack));
-    assert!(found.is_ok_and(|id| id + 2 <= newest), "the bug makes no difference");
+    assert!(
+        found.is_ok_and(|id| id.get() + 2 <= newest.get()),
+        "the bug makes no difference"
+    );
 }
 
 #[test]
@@ -168,7 +174,7 @@ fn a_forgotten_failure_of_a_sync_is_caught() {
                 let (pager, _) = Pager::open(disk.clone(), &options()).expect("create");
                 disk.fail_after(*call, Fault::Io, false);
                 let mut random = Random::new(1);
-                let done = toy::commit(&pager, &mut random, Durability::Full, 4).expect("seat");
+                let done = toy::commit(&pager, &mut random, Durability::Full, 4).expect("write lock");
                 drop(pager);
                 let after = disk.crash(1, Cut::AllLost).expect("crash");
                 let (_, found) = Pager::open(Arc::new(after), &options()).expect("open");
@@ -187,10 +193,10 @@ fn a_commit_after_a_call_that_failed_is_caught() {
         let disk = Arc::new(SimDisk::new(1).expect("disk"));
         let db = Db::open_storage(disk.clone(), &Options::default()).expect("create");
         let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
-        txn.put(MAIN, b"a", b"1", PutMode::Set).expect("put");
+        txn.put(TableId::MAIN, b"a", b"1", PutMode::Set).expect("put");
         // Every call: one alone may be of those that grow the file ahead, whose failure is nobody's business.
         disk.fail_after(1, Fault::Io, true);
-        assert!(txn.put(MAIN, b"b", &[1; 9000], PutMode::Set).is_err());
+        assert!(txn.put(TableId::MAIN, b"b", &[1; 9000], PutMode::Set).is_err());
         disk.heal();
         txn.commit()
     };
@@ -202,36 +208,36 @@ fn a_commit_after_a_call_that_failed_is_caught() {
 fn a_panic_in_a_call_ends_the_transaction_and_nothing_else() {
     let disk = Arc::new(SimDisk::new(1).expect("disk"));
     let db = Db::open_storage(disk, &Options::default()).expect("create");
-    let put = |key: &[u8]| -> kv::Result<u64> {
+    let put = |key: &[u8]| -> kv::Result<CommitId> {
         let mut txn = db.begin_write(WriteOptions::default())?;
-        txn.put(MAIN, key, b"1", PutMode::Set)?;
+        txn.put(TableId::MAIN, key, b"1", PutMode::Set)?;
         txn.commit()
     };
     let first = put(b"a").expect("commit");
     let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
-    txn.delete(MAIN, b"a").expect("delete");
+    txn.delete(TableId::MAIN, b"a").expect("delete");
     let on = On::new(Some(Bug::PanicInPut));
-    let panic = catch_unwind(AssertUnwindSafe(|| txn.put(MAIN, b"b", b"2", PutMode::Set)));
+    let panic = catch_unwind(AssertUnwindSafe(|| txn.put(TableId::MAIN, b"b", b"2", PutMode::Set)));
     drop(on);
     assert!(panic.is_err());
     // What the C library does with a panic that it caught.
     txn.poison();
     assert!(matches!(
-        txn.put(MAIN, b"c", b"3", PutMode::Set),
+        txn.put(TableId::MAIN, b"c", b"3", PutMode::Set),
         Err(Error::TxnFailed(_))
     ));
-    assert!(matches!(txn.delete(MAIN, b"c"), Err(Error::TxnFailed(_))));
+    assert!(matches!(txn.delete(TableId::MAIN, b"c"), Err(Error::TxnFailed(_))));
     assert!(matches!(txn.commit(), Err(Error::TxnFailed(_))));
-    // The seat is free and the database as it was.
-    assert_eq!(put(b"d").expect("commit"), first + 1);
+    // The write lock is free and the database as it was.
+    assert_eq!(put(b"d").expect("commit"), first.next());
     let read = db.begin_read().expect("read");
-    let found = [&b"a"[..], b"b", b"c", b"d"].map(|key| read.get(MAIN, key).expect("get").is_some());
+    let found = [&b"a"[..], b"b", b"c", b"d"].map(|key| read.get(TableId::MAIN, key).expect("get").is_some());
     assert_eq!(found, [true, false, false, true]);
     let report = db.check(true, &mut |_| true).expect("check");
     assert_eq!(report.faults, 0);
-    // A transaction that is dropped by the panic itself gives the seat back, too.
+    // A transaction that is dropped by the panic itself gives the write lock back, too.
     let on = On::new(Some(Bug::PanicInPut));
     assert!(catch_unwind(AssertUnwindSafe(|| put(b"e"))).is_err());
     drop(on);
-    assert_eq!(put(b"f").expect("commit"), first + 2);
+    assert_eq!(put(b"f").expect("commit"), first.next().next());
 }

@@ -6,7 +6,7 @@ use common::env_number;
 use common::rng::Rng;
 use common::tmp::TempDir;
 use kv::Result;
-use kv::{Db, Options, PutMode, Range, Reader, WriteOptions, WriteTxn, MAIN};
+use kv::{Db, Options, PutMode, Range, Reader, TableId, WriteOptions, WriteTxn};
 use std::ops::Bound;
 
 const ROUNDS: u64 = 100;
@@ -55,7 +55,7 @@ fn stays(page_size: u32, mut round: impl FnMut(&mut WriteTxn, &mut Rng, bool) ->
     );
 }
 
-fn some(txn: &mut WriteTxn, table: u64, rng: &mut Rng, n: u64, long: bool) -> Result<()> {
+fn some(txn: &mut WriteTxn, table: TableId, rng: &mut Rng, n: u64, long: bool) -> Result<()> {
     for _ in 0..n {
         let key = rng.below(3000).to_be_bytes();
         let len = match rng.below(100) {
@@ -70,7 +70,7 @@ fn some(txn: &mut WriteTxn, table: u64, rng: &mut Rng, n: u64, long: bool) -> Re
 
 #[test]
 fn replacing() {
-    stays(4096, |txn, rng, _| some(txn, MAIN, rng, 1500, false));
+    stays(4096, |txn, rng, _| some(txn, TableId::MAIN, rng, 1500, false));
 }
 
 #[test]
@@ -83,7 +83,12 @@ fn replacing_long_values() {
             } else {
                 600_000 - i * 70_000
             };
-            txn.put(MAIN, &i.to_be_bytes(), &vec![i as u8; len as usize], PutMode::Set)?;
+            txn.put(
+                TableId::MAIN,
+                &i.to_be_bytes(),
+                &vec![i as u8; len as usize],
+                PutMode::Set,
+            )?;
         }
         Ok(())
     });
@@ -98,14 +103,14 @@ fn deleting_and_loading() {
                 from: Bound::Included(&middle),
                 ..Range::default()
             };
-            txn.delete_range(MAIN, &range)?;
+            txn.delete_range(TableId::MAIN, &range)?;
             for i in 0..1500u64 {
-                txn.delete(MAIN, &i.to_be_bytes())?;
+                txn.delete(TableId::MAIN, &i.to_be_bytes())?;
             }
-            assert_eq!(txn.count(MAIN, &Range::default())?, 0);
+            assert_eq!(txn.count(TableId::MAIN, &Range::default())?, 0);
             Ok(())
         } else {
-            some(txn, MAIN, rng, 2500, true)
+            some(txn, TableId::MAIN, rng, 2500, true)
         }
     });
 }
@@ -114,9 +119,9 @@ fn deleting_and_loading() {
 fn clearing() {
     stays(4096, |txn, rng, second| {
         if second {
-            return txn.table_clear(MAIN);
+            return txn.table_clear(TableId::MAIN);
         }
-        some(txn, MAIN, rng, 2500, true)
+        some(txn, TableId::MAIN, rng, 2500, true)
     });
 }
 
@@ -142,10 +147,10 @@ fn long_keys() {
             let mut key = vec![b'k'; 700 + 5000 * (i as usize % 4)];
             key.extend_from_slice(&i.to_be_bytes());
             if second {
-                txn.delete(MAIN, &key)?;
+                txn.delete(TableId::MAIN, &key)?;
             } else {
                 let value = rng.bytes(50);
-                txn.put(MAIN, &key, &value, PutMode::Set)?;
+                txn.put(TableId::MAIN, &key, &value, PutMode::Set)?;
             }
         }
         Ok(())
@@ -158,10 +163,10 @@ fn a_queue() {
     stays(4096, move |txn, rng, second| {
         for _ in 0..800 {
             if second {
-                assert!(txn.take_first(MAIN, &Range::default())?.is_some());
+                assert!(txn.take_first(TableId::MAIN, &Range::default())?.is_some());
             } else {
                 let value = rng.bytes(100);
-                txn.put(MAIN, &next.to_be_bytes(), &value, PutMode::Append)?;
+                txn.put(TableId::MAIN, &next.to_be_bytes(), &value, PutMode::Append)?;
                 next += 1;
             }
         }

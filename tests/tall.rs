@@ -6,7 +6,7 @@ mod common;
 use common::rng::Rng;
 use common::tmp::TempDir;
 use kv::Result;
-use kv::{Db, Options, PutMode, Reader, Table, WriteOptions, MAIN};
+use kv::{Db, Options, PutMode, Reader, TableId, WriteOptions};
 
 /// Values so long that a leaf has two entries, and keys of which eight share 200 bytes, so that separators are long: the tree
 /// is tall with few entries.
@@ -26,7 +26,7 @@ fn value(i: u64, version: u8) -> Vec<u8> {
 
 /// Looks up random keys, half of which are not there: one by one, in a read and in a write transaction, and many at once.
 /// Twice: what the first lookups learn the others use.
-fn look(db: &Db, table: Table, versions: &[u8]) -> Result<()> {
+fn look(db: &Db, table: TableId, versions: &[u8]) -> Result<()> {
     let mut rng = Rng::new(7);
     let mut read = db.begin_read()?;
     let mut write = db.begin_write(WriteOptions::default())?;
@@ -55,7 +55,7 @@ fn look(db: &Db, table: Table, versions: &[u8]) -> Result<()> {
     Ok(())
 }
 
-fn put(db: &Db, table: Table, numbers: impl Iterator<Item = u64>, version: u8, versions: &mut [u8]) -> Result<()> {
+fn put(db: &Db, table: TableId, numbers: impl Iterator<Item = u64>, version: u8, versions: &mut [u8]) -> Result<()> {
     let mut txn = db.begin_write(WriteOptions::default())?;
     for i in numbers {
         txn.put(table, &key(i), &value(i, version), PutMode::Set)?;
@@ -73,7 +73,7 @@ fn lookups_in_a_tall_tree_find_what_is_there() -> Result<()> {
     let other = txn.table_create(b"other", true)?;
     txn.commit()?;
     let mut versions = [vec![0; ENTRIES as usize], vec![0; ENTRIES as usize]];
-    for (table, versions) in [MAIN, other].into_iter().zip(&mut versions) {
+    for (table, versions) in [TableId::MAIN, other].into_iter().zip(&mut versions) {
         put(&db, table, 0..ENTRIES, 1, versions)?;
         let height = (&db.begin_read()?).table_stat(table)?.height;
         assert!(height >= 4, "a tree of {height} levels is not tall");
@@ -83,8 +83,8 @@ fn lookups_in_a_tall_tree_find_what_is_there() -> Result<()> {
     let mut rng = Rng::new(3);
     for version in 2..6 {
         let some: Vec<u64> = (0..ENTRIES / 4).map(|_| rng.below(ENTRIES)).collect();
-        put(&db, MAIN, some.into_iter(), version, &mut versions[0])?;
-        look(&db, MAIN, &versions[0])?;
+        put(&db, TableId::MAIN, some.into_iter(), version, &mut versions[0])?;
+        look(&db, TableId::MAIN, &versions[0])?;
         look(&db, other, &versions[1])?;
     }
     Ok(())

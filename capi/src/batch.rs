@@ -9,7 +9,7 @@ use crate::types::{known, kv_cursor, kv_entry, kv_slice, kv_table, kv_txn, put_m
 use kv_engine::page::key::{KeyBuf, PADDED};
 use kv_engine::page::leaf::Stored;
 use kv_engine::Error;
-use kv_engine::{PutMode, Reader};
+use kv_engine::{PutMode, Reader, TableId};
 
 /// kv_op.op: put key and value; flags as for kv_put(). @ingroup kv_batches
 pub const KV_OP_PUT: u32 = 1;
@@ -67,7 +67,7 @@ pub unsafe extern "C" fn kv_get_many(
                 *asked = unsafe { key.bytes()? };
             }
             usage.read(|txn| {
-                txn.get_each(table, &asked[..some.len()], &mut |value| {
+                txn.get_each(TableId::new(table), &asked[..some.len()], &mut |value| {
                     values.set(given, kv_slice::of_option(value));
                     given += 1;
                     there += usize::from(value.is_some());
@@ -218,14 +218,14 @@ pub unsafe extern "C" fn kv_write_batch(txn: *mut kv_txn, ops: *const kv_op, n: 
                     // SAFETY: as above.
                     let value = unsafe { op.value.bytes()? };
                     let mode: PutMode = put_mode(op.flags)?;
-                    write.work(|txn| txn.put(op.table, key, value, mode))?;
+                    write.work(|txn| txn.put(TableId::new(op.table), key, value, mode))?;
                 }
                 KV_OP_DELETE => {
                     known(op.flags, KV_BLIND)?;
                     let blind = op.flags & KV_BLIND != 0;
                     let there = write.work(|txn| match blind {
-                        true => txn.delete_blind(op.table, key).map(|()| true),
-                        false => txn.delete(op.table, key),
+                        true => txn.delete_blind(TableId::new(op.table), key).map(|()| true),
+                        false => txn.delete(TableId::new(op.table), key),
                     })?;
                     if !there {
                         return Err(Failure::NOTFOUND);

@@ -7,8 +7,8 @@ use crate::reach::{reading, DbUse, TxnUse};
 use crate::slots::{self, Pinned};
 use crate::status::{kv_status, Failure, Outcome, KV_CANCELLED, KV_CORRUPT};
 use crate::txn::not_waiting_for_itself;
-use crate::types::{known, kv_db, kv_txn};
-use kv_engine::{BackupOptions, Fault, Job};
+use crate::types::{known, kv_db, kv_txn, KV_NONE};
+use kv_engine::{BackupOptions, Fault, Job, PageNo, TableId};
 use std::ffi::{c_char, c_int, c_void, CStr, CString, OsStr};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -195,7 +195,7 @@ pub unsafe extern "C" fn kv_check(
             let filled = kv_report {
                 struct_size: 0,
                 reserved: 0,
-                commit: counted.id,
+                commit: counted.id.get(),
                 tables: counted.tables,
                 entries: counted.entries,
                 pages: counted.pages,
@@ -400,7 +400,7 @@ pub unsafe extern "C" fn kv_salvage(
         let filled = kv_salvage_report {
             struct_size: 0,
             reserved: 0,
-            commit: counted.id,
+            commit: counted.id.get(),
             tables: counted.tables,
             entries: counted.entries,
             uncertain: counted.uncertain,
@@ -429,8 +429,8 @@ unsafe fn hand_over(
     let fault = kv_fault {
         struct_size: size_of::<kv_fault>() as u32,
         status: KV_CORRUPT,
-        page: fault.page,
-        table: fault.table,
+        page: fault.page.map_or(KV_NONE, PageNo::get),
+        table: fault.table.map_or(KV_NONE, TableId::get),
         message: text.as_ptr(),
     };
     // SAFETY: passed on.

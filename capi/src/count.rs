@@ -5,6 +5,7 @@ use crate::error::guard;
 use crate::reach::{CursorUse, Side, TxnUse};
 use crate::status::kv_status;
 use crate::types::{self, kv_cursor, kv_range, kv_table, kv_txn};
+use kv_engine::TableId;
 use std::ffi::c_void;
 
 /// Entries of the cursor's range, without moving it.
@@ -61,7 +62,7 @@ pub unsafe extern "C" fn kv_count(
     guard(c"kv_count", || {
         // SAFETY: pointers of the caller, as described above.
         let (range, count) = unsafe { (types::range(range)?, out(count)?) };
-        count.set(TxnUse::of(txn)?.read(|txn| txn.count(table, &range))?);
+        count.set(TxnUse::of(txn)?.read(|txn| txn.count(TableId::new(table), &range))?);
         Ok(())
     })
 }
@@ -81,7 +82,7 @@ pub unsafe extern "C" fn kv_rank(
     guard(c"kv_rank", || {
         // SAFETY: pointers of the caller, as described above.
         let (key, rank) = unsafe { (bytes(key, klen)?, out(rank)?) };
-        rank.set(TxnUse::of(txn)?.read(|txn| txn.rank(table, key))?);
+        rank.set(TxnUse::of(txn)?.read(|txn| txn.rank(TableId::new(table), key))?);
         Ok(())
     })
 }

@@ -9,7 +9,7 @@ use crate::slots::{Kind, Kinds};
 use crate::status::{kv_status, Failure, Outcome, KV_OK};
 use crate::types::{self, kv_cursor, kv_range, kv_slice, kv_table, kv_txn};
 use kv_engine::Error;
-use kv_engine::{Cursor, ReadTxn, Reader, Seek};
+use kv_engine::{Cursor, ReadTxn, Reader, Seek, TableId};
 use std::borrow::Cow;
 use std::ffi::{c_void, CStr};
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -62,7 +62,7 @@ pub unsafe extern "C" fn kv_cursor_open(
         // SAFETY: pointers of the caller, as described above.
         let (range, cursor) = unsafe { (types::range(range)?, handle_out(cursor)?) };
         let mut usage = TxnUse::of(txn)?;
-        let opened = usage.read(|txn| Cursor::new(txn, table, &range))?;
+        let opened = usage.read(|txn| Cursor::new(txn, TableId::new(table), &range))?;
         let slot = match &usage {
             TxnUse::Read(pinned) => pinned.slot,
             TxnUse::Write(write) => write.slot(),

@@ -9,7 +9,7 @@ use crate::slots::{self, Kind, Kinds, Patience};
 use crate::status::{kv_status, Failure, Outcome, KV_BUSY};
 use crate::stuck::{kv_reader_fn, Stuck};
 use crate::types::{durability, known, kv_db, kv_table, put_mode, KV_BLIND};
-use kv_engine::{Db, Options, Verify, WriteOptions};
+use kv_engine::{Db, Options, TableId, Verify, WriteOptions};
 use std::ffi::{c_char, c_void, CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -271,10 +271,10 @@ pub unsafe extern "C" fn kv_newest(db: *mut kv_db, visible: *mut u64, durable: *
         let (visible, durable) = unsafe { (maybe(visible), maybe(durable)) };
         let stat = DbUse::of(db)?.get()?.db.stat();
         if let Some(visible) = visible {
-            visible.set(stat.visible);
+            visible.set(stat.visible.get());
         }
         if let Some(durable) = durable {
-            durable.set(stat.durable);
+            durable.set(stat.durable.get());
         }
         Ok(())
     })
@@ -303,7 +303,7 @@ pub unsafe extern "C" fn kv_db_get(
         let (key, mut buffer, len) = unsafe { (arg::bytes(key, klen)?, arg::buffer(buffer, size)?, maybe(len)) };
         let db = DbUse::of(db)?;
         let txn = db.get()?.db.begin_read()?;
-        let value = txn.get(table, key)?.ok_or(Failure::NOTFOUND)?;
+        let value = txn.get(TableId::new(table), key)?.ok_or(Failure::NOTFOUND)?;
         if let Some(len) = len {
             len.set(value.len());
         }
@@ -335,7 +335,7 @@ pub unsafe extern "C" fn kv_db_put(
         let mode = put_mode(flags)?;
         let db = DbUse::of(db)?;
         let mut txn = crate::txn::begin_write(db.get()?, WriteOptions::default())?;
-        txn.put(table, key, value, mode)?;
+        txn.put(TableId::new(table), key, value, mode)?;
         txn.commit()?;
         Ok(())
     })
@@ -362,8 +362,8 @@ pub unsafe extern "C" fn kv_db_delete(
         let db = DbUse::of(db)?;
         let mut txn = crate::txn::begin_write(db.get()?, WriteOptions::default())?;
         if flags & KV_BLIND != 0 {
-            txn.delete_blind(table, key)?;
-        } else if !txn.delete(table, key)? {
+            txn.delete_blind(TableId::new(table), key)?;
+        } else if !txn.delete(TableId::new(table), key)? {
             return Err(Failure::NOTFOUND);
         }
         txn.commit()?;

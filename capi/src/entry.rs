@@ -6,7 +6,7 @@ use crate::reach::{self, reading, TxnUse};
 use crate::slots::{self, Kind};
 use crate::status::{kv_status, Failure, Outcome, KV_EXISTS};
 use crate::types::{self, known, kv_range, kv_slice, kv_table, kv_txn, put_mode, KV_BLIND};
-use kv_engine::{PutMode, Quick, Reader};
+use kv_engine::{PutMode, Quick, Reader, TableId};
 use std::ffi::c_void;
 use std::ops::Bound;
 
@@ -29,7 +29,7 @@ pub unsafe extern "C" fn kv_get(
         // SAFETY: pointers of the caller, as described above.
         let (key, value) = unsafe { (bytes(key, klen)?, maybe(value)) };
         if let (Some(value), Some(pinned)) = (&value, slots::pin_alone(txn.addr(), Kind::Read)) {
-            match reading(pinned.object())?.txn.get_quick(table, key) {
+            match reading(pinned.object())?.txn.get_quick(TableId::new(table), key) {
                 Quick::Value(found) => {
                     value.set(kv_slice::of(found));
                     return Ok(());
@@ -47,14 +47,17 @@ pub unsafe extern "C" fn kv_get(
 fn get_far(txn: *const kv_txn, table: kv_table, key: &[u8], value: Option<Out<kv_slice>>) -> Outcome {
     let mut txn = TxnUse::of(txn)?;
     let Some(value) = value else {
-        let there = txn.read(|txn| txn.contains(table, key))?;
+        let there = txn.read(|txn| txn.contains(TableId::new(table), key))?;
         return if there { Ok(()) } else { Err(Failure::NOTFOUND) };
     };
     let found = match &mut txn {
-        TxnUse::Read(pinned) => reading(pinned.object())?.txn.get_far(table, key)?.map(kv_slice::of),
+        TxnUse::Read(pinned) => reading(pinned.object())?
+            .txn
+            .get_far(TableId::new(table), key)?
+            .map(kv_slice::of),
         TxnUse::Write(write) => write
             .get()?
-            .work(|txn| Ok(Reader::get(txn, table, key)?.map(kv_slice::of)))?,
+            .work(|txn| Ok(Reader::get(txn, TableId::new(table), key)?.map(kv_slice::of)))?,
     };
     value.set(found.ok_or(Failure::NOTFOUND)?);
     Ok(())
@@ -81,7 +84,7 @@ pub unsafe extern "C" fn kv_get_copy(
         // SAFETY: pointers of the caller, as described above.
         let (key, mut buffer, len) = unsafe { (bytes(key, klen)?, arg::buffer(buffer, size)?, maybe(len)) };
         let needed = TxnUse::of(txn)?.read(|txn| {
-            Ok(match txn.get(table, key)? {
+            Ok(match txn.get(TableId::new(table), key)? {
                 None => None,
                 Some(value) if value.len() > size => Some((value.len(), Err(Failure::too_small(value.len() as u64)))),
                 Some(value) => Some((value.len(), buffer.put(0, value))),
@@ -116,7 +119,7 @@ pub unsafe extern "C" fn kv_put(
         // SAFETY: pointers of the caller, as described above.
         let (key, value) = unsafe { (bytes(key, klen)?, bytes(value, vlen)?) };
         let mode = put_mode(flags)?;
-        reach::write(txn, |txn| txn.put(table, key, value, mode))
+        reach::write(txn, |txn| txn.put(TableId::new(table), key, value, mode))
     })
 }
 
@@ -139,9 +142,13 @@ pub unsafe extern "C" fn kv_insert(
         // SAFETY: pointers of the caller, as described above.
         let (key, value, existing) = unsafe { (bytes(key, klen)?, bytes(value, vlen)?, maybe(existing)) };
         let Some(existing) = existing else {
-            return reach::write(txn, |txn| txn.put(table, key, value, PutMode::NoOverwrite));
+            return reach::write(txn, |txn| {
+                txn.put(TableId::new(table), key, value, PutMode::NoOverwrite)
+            });
         };
-        match reach::write(txn, |txn| Ok(txn.insert(table, key, value)?.map(kv_slice::of)))? {
+        match reach::write(txn, |txn| {
+            Ok(txn.insert(TableId::new(table), key, value)?.map(kv_slice::of))
+        })? {
             None => Ok(()),
             Some(present) => {
                 existing.set(present);
@@ -173,7 +180,12 @@ pub unsafe extern "C" fn kv_replace(
         let (key, value, old) = unsafe { (bytes(key, klen)?, bytes(value, vlen)?, out(old)?) };
         let mode = put_mode(flags)?;
         old.set(reach::write(txn, |txn| {
-            Ok(kv_slice::of_option(txn.replace(table, key, value, mode)?))
+            Ok(kv_slice::of_option(txn.replace(
+                TableId::new(table),
+                key,
+                value,
+                mode,
+            )?))
         })?);
         Ok(())
     })
@@ -200,7 +212,9 @@ pub unsafe extern "C" fn kv_reserve(
         // SAFETY: pointers of the caller, as described above.
         let (key, data) = unsafe { (bytes(key, klen)?, out(data)?) };
         let mode = put_mode(flags)?;
-        let place = reach::write(txn, |txn| Ok(txn.reserve(table, key, vlen, mode)?.as_mut_ptr()))?;
+        let place = reach::write(txn, |txn| {
+            Ok(txn.reserve(TableId::new(table), key, vlen, mode)?.as_mut_ptr())
+        })?;
         data.set(place.cast());
         Ok(())
     })
@@ -224,9 +238,9 @@ pub unsafe extern "C" fn kv_delete(
         let key = unsafe { bytes(key, klen)? };
         known(flags, KV_BLIND)?;
         if flags & KV_BLIND != 0 {
-            return reach::write(txn, |txn| txn.delete_blind(table, key));
+            return reach::write(txn, |txn| txn.delete_blind(TableId::new(table), key));
         }
-        match reach::write(txn, |txn| txn.delete(table, key))? {
+        match reach::write(txn, |txn| txn.delete(TableId::new(table), key))? {
             true => Ok(()),
             false => Err(Failure::NOTFOUND),
         }
@@ -249,7 +263,7 @@ pub unsafe extern "C" fn kv_take(
     guard(c"kv_take", || {
         // SAFETY: pointers of the caller, as described above.
         let (key, value) = unsafe { (bytes(key, klen)?, out(value)?) };
-        let taken = reach::write(txn, |txn| Ok(txn.take(table, key)?.map(kv_slice::of)))?;
+        let taken = reach::write(txn, |txn| Ok(txn.take(TableId::new(table), key)?.map(kv_slice::of)))?;
         value.set(taken.ok_or(Failure::NOTFOUND)?);
         Ok(())
     })
@@ -275,7 +289,7 @@ pub unsafe extern "C" fn kv_take_first(
         let (range, key, value) = unsafe { (types::range(range)?, maybe(key), maybe(value)) };
         let taken = reach::write(txn, |txn| {
             Ok(txn
-                .take_first(table, &range)?
+                .take_first(TableId::new(table), &range)?
                 .map(|(key, value)| (kv_slice::of(key), kv_slice::of(value))))
         })?;
         let (taken_key, taken_value) = taken.ok_or(Failure::NOTFOUND)?;
@@ -313,7 +327,7 @@ pub unsafe extern "C" fn kv_delete_range(
                 "delete_range: the range has no bound; use kv_table_clear for the whole table",
             ));
         }
-        let count = reach::write(txn, |txn| txn.delete_range(table, &range))?;
+        let count = reach::write(txn, |txn| txn.delete_range(TableId::new(table), &range))?;
         if let Some(deleted) = deleted {
             deleted.set(count);
         }

@@ -6,7 +6,8 @@
 use crate::arg;
 use crate::process;
 use crate::status::{kv_status, sentence, Failure, Outcome, KV_NOTFOUND, KV_OK, KV_PANIC, KV_TOO_SMALL};
-use kv_engine::Error;
+use crate::types::KV_NONE;
+use kv_engine::{Error, PageNo, TableId};
 use std::cell::RefCell;
 use std::ffi::{c_char, CStr, CString};
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -57,8 +58,8 @@ thread_local! {
         RefCell::new(Last {
             status: KV_OK,
             errno: 0,
-            page: u64::MAX,
-            table: u64::MAX,
+            page: KV_NONE,
+            table: KV_NONE,
             needed: 0,
             function: c"",
             message: None,
@@ -106,8 +107,8 @@ fn store(function: &'static CStr, failure: &Failure) -> kv_status {
     let mut last = Last {
         status,
         errno: 0,
-        page: u64::MAX,
-        table: u64::MAX,
+        page: KV_NONE,
+        table: KV_NONE,
         needed: 0,
         function,
         message: None,
@@ -122,8 +123,8 @@ fn store(function: &'static CStr, failure: &Failure) -> kv_status {
                     last.errno = source.raw_os_error().unwrap_or(0);
                 }
                 Error::Corrupt(damage) => {
-                    last.page = damage.page;
-                    last.table = damage.table;
+                    last.page = damage.page.map_or(KV_NONE, PageNo::get);
+                    last.table = damage.table.map_or(KV_NONE, TableId::get);
                 }
                 _ => {}
             }
@@ -182,8 +183,8 @@ pub unsafe extern "C" fn kv_error_detail(detail: *mut kv_error) -> kv_status {
             status: last.map_or(KV_PANIC, |l| l.status),
             sys_errno: last.map_or(0, |l| if bare { 0 } else { l.errno }),
             reserved: 0,
-            page: last.map_or(u64::MAX, |l| if bare { u64::MAX } else { l.page }),
-            table: last.map_or(u64::MAX, |l| if bare { u64::MAX } else { l.table }),
+            page: last.map_or(KV_NONE, |l| if bare { KV_NONE } else { l.page }),
+            table: last.map_or(KV_NONE, |l| if bare { KV_NONE } else { l.table }),
             needed: last.map_or(0, |l| l.needed),
             function: last.map_or(c"", |l| l.function).as_ptr(),
             message: kv_error_message(),

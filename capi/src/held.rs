@@ -7,6 +7,7 @@ use crate::reach::{reading, TxnUse};
 use crate::slots::{self, Kind, Kinds};
 use crate::status::{kv_status, Failure};
 use crate::types::{kv_buf, kv_slice, kv_table, kv_txn};
+use kv_engine::TableId;
 use std::ffi::c_void;
 use std::sync::{Arc, PoisonError};
 
@@ -38,7 +39,7 @@ pub unsafe extern "C" fn kv_get_held(
         let kept = match &usage {
             TxnUse::Read(pinned) => {
                 let reading = reading(pinned.object())?;
-                let found = reading.txn.get(table, key)?.ok_or(Failure::NOTFOUND)?;
+                let found = reading.txn.get(TableId::new(table), key)?.ok_or(Failure::NOTFOUND)?;
                 (found.len() > COPIED_MAX).then(|| {
                     let mut extras = reading.extras.lock().unwrap_or_else(PoisonError::into_inner);
                     (
@@ -53,7 +54,7 @@ pub unsafe extern "C" fn kv_get_held(
             Some(kept) => kept,
             None => {
                 let copy: Box<[u8]> = usage
-                    .read(|txn| Ok(txn.get(table, key)?.map(Box::from)))?
+                    .read(|txn| Ok(txn.get(TableId::new(table), key)?.map(Box::from)))?
                     .ok_or(Failure::NOTFOUND)?;
                 (kv_slice::of(&copy), Bytes::Copied(copy))
             }

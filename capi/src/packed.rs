@@ -11,7 +11,7 @@ use crate::status::{kv_status, Failure, Outcome};
 use crate::types::{self, known, kv_cursor, kv_range, kv_table, kv_txn, put_mode, KV_BLIND};
 use kv_engine::page::key::PADDED;
 use kv_engine::Error;
-use kv_engine::{Cursor, Reader};
+use kv_engine::{Cursor, Reader, TableId};
 use std::ffi::c_void;
 use std::mem::size_of;
 
@@ -309,7 +309,7 @@ pub unsafe extern "C" fn kv_scan(
         // SAFETY: pointers of the caller, as described above.
         let (range, mut packer) = unsafe { (types::range(range)?, Packer::new(batch)?) };
         let (at_end, needed) = TxnUse::of(txn)?.read(|txn| {
-            let mut cursor = Cursor::new(txn, table, &range)?;
+            let mut cursor = Cursor::new(txn, TableId::new(table), &range)?;
             fill(&mut cursor, txn, &mut packer)
         })?;
         packer.finish(at_end, needed)
@@ -347,7 +347,7 @@ pub unsafe extern "C" fn kv_get_packed(
         for group in keys.chunks(TOGETHER) {
             needed = usage.read(|txn| {
                 let mut answers = Vec::with_capacity(group.len());
-                txn.get_many(table, group, &mut answers)?;
+                txn.get_many(TableId::new(table), group, &mut answers)?;
                 for answer in answers {
                     let kind = if answer.is_some() {
                         KV_KIND_PRESENT
@@ -407,7 +407,7 @@ pub unsafe extern "C" fn kv_put_packed(
         let mut write = reach::WriteUse::of(txn)?;
         let write = write.get()?;
         for (at, entry) in strings.chunks_exact(2).enumerate() {
-            write.work(|txn| txn.put(table, entry[0], entry[1], mode))?;
+            write.work(|txn| txn.put(TableId::new(table), entry[0], entry[1], mode))?;
             if let Some(done) = &done {
                 done.set(at + 1);
             }
@@ -440,8 +440,8 @@ pub unsafe extern "C" fn kv_delete_packed(
         let write = write.get()?;
         for (at, key) in keys.iter().enumerate() {
             let there = write.work(|txn| match blind {
-                true => txn.delete_blind(table, key).map(|()| true),
-                false => txn.delete(table, key),
+                true => txn.delete_blind(TableId::new(table), key).map(|()| true),
+                false => txn.delete(TableId::new(table), key),
             })?;
             if !there {
                 return Err(Failure::NOTFOUND);

@@ -7,6 +7,7 @@ use crate::status::{kv_status, Failure};
 use crate::stuck::{kv_reader_info, reader_info};
 use crate::txn::{KV_READ, KV_WRITE};
 use crate::types::{kv_db, kv_table, kv_txn};
+use kv_engine::TableId;
 
 /// Figures of a database file, filled by kv_stat_db(); start from KV_DB_STAT_INIT.
 ///
@@ -59,12 +60,12 @@ pub unsafe extern "C" fn kv_stat_db(db: *mut kv_db, stat: *mut kv_db_stat) -> kv
             pages: figures.pages,
             free_pages: figures.free_pages,
             pending_pages: figures.pending_pages,
-            visible: figures.visible,
-            durable: figures.durable,
-            oldest: figures.oldest,
+            visible: figures.visible.get(),
+            durable: figures.durable.get(),
+            oldest: figures.oldest.get(),
             readers: figures.readers,
             discarded: db.recovery().discarded,
-            opened_commit: db.recovery().id,
+            opened_commit: db.recovery().id.get(),
             opening_ns: u64::try_from(db.opening_time().as_nanos()).unwrap_or(u64::MAX),
         };
         // SAFETY: NULL or a struct of at least the size it states.
@@ -135,7 +136,7 @@ pub unsafe extern "C" fn kv_stat_table(
 ) -> kv_status {
     guard(c"kv_stat_table", || {
         let mut usage = TxnUse::of(txn)?;
-        let whole = usage.read(|txn| txn.table_stat(table))?;
+        let whole = usage.read(|txn| txn.table_stat(TableId::new(table)))?;
         let mut filled = kv_table_stat {
             struct_size: 0,
             height: u32::from(whole.height),
@@ -151,7 +152,7 @@ pub unsafe extern "C" fn kv_stat_table(
                 .ok()
                 .filter(|level| *level <= whole.height)
                 .ok_or(Failure::NOTFOUND)?;
-            let one = usage.read(|txn| txn.level_stat(table, level))?;
+            let one = usage.read(|txn| txn.level_stat(TableId::new(table), level))?;
             filled.branch_pages = if level == 1 { 0 } else { one.pages };
             filled.leaf_pages = if level == 1 { one.pages } else { 0 };
             filled.long_pages = 0;
@@ -202,7 +203,7 @@ pub unsafe extern "C" fn kv_stat_txn(txn: *const kv_txn, stat: *mut kv_txn_stat)
         let filled = kv_txn_stat {
             struct_size: 0,
             kind,
-            id,
+            id: id.get(),
             edits: collected.edits,
             edit_bytes: collected.bytes,
             private_pages: collected.private_pages,

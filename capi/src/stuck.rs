@@ -2,7 +2,7 @@
 
 use crate::arg::Growing;
 use crate::process;
-use kv_engine::{Db, ReaderInfo};
+use kv_engine::{CommitId, Db, ReaderInfo};
 use std::ffi::c_void;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -31,7 +31,7 @@ pub(crate) fn reader_info(reader: &ReaderInfo) -> kv_reader_info {
     kv_reader_info {
         struct_size: size_of::<kv_reader_info>() as u32,
         pid: reader.pid,
-        commit: reader.id,
+        commit: reader.id.get(),
         age_ms: reader.age_ms,
         kept_pages: reader.kept_pages,
     }
@@ -67,7 +67,7 @@ unsafe impl Sync for Stuck {}
 struct Known {
     looked: Option<Instant>,
     /// (process, commit) of those told.
-    told: Vec<(u32, u64)>,
+    told: Vec<(u32, CommitId)>,
 }
 
 impl Stuck {

@@ -6,7 +6,7 @@ use crate::held_by::Extras;
 use crate::reach::{self, reading, TxnUse};
 use crate::status::kv_status;
 use crate::types::{known, kv_slice, kv_table, kv_txn};
-use kv_engine::Reader;
+use kv_engine::{Reader, TableId};
 use std::ffi::c_void;
 use std::sync::PoisonError;
 
@@ -15,7 +15,7 @@ pub const KV_MAIN: kv_table = 0;
 /// Read-only list of the named tables, name -> number (8 bytes, little-endian): read it as any table. @ingroup kv_tables
 pub const KV_TABLES: kv_table = 1;
 
-const _: () = assert!(KV_MAIN == kv_engine::MAIN && KV_TABLES == kv_engine::TABLES);
+const _: () = assert!(KV_MAIN == TableId::MAIN.get() && KV_TABLES == TableId::NAMES.get());
 
 /// kv_table_options.flags: there must be no table of this name yet, else KV_EXISTS. @ingroup kv_tables
 pub const KV_TABLE_NEW: u32 = 1;
@@ -51,7 +51,7 @@ pub unsafe extern "C" fn kv_table_open(
     guard(c"kv_table_open", || {
         // SAFETY: pointers of the caller, as described above.
         let (name, table) = unsafe { (bytes(name, len)?, out(table)?) };
-        table.set(TxnUse::of(txn)?.read(|txn| txn.table(name))?);
+        table.set(TxnUse::of(txn)?.read(|txn| txn.table(name))?.get());
         Ok(())
     })
 }
@@ -76,9 +76,7 @@ pub unsafe extern "C" fn kv_table_create(
         // SAFETY: pointers of the caller, as described above.
         let (name, given, table) = unsafe { (bytes(name, len)?, arg::options(options)?, out(table)?) };
         known(given.flags, KV_TABLE_NEW)?;
-        table.set(reach::write(txn, |txn| {
-            txn.table_create(name, given.flags & KV_TABLE_NEW != 0)
-        })?);
+        table.set(reach::write(txn, |txn| txn.table_create(name, given.flags & KV_TABLE_NEW != 0))?.get());
         Ok(())
     })
 }
@@ -97,7 +95,7 @@ pub unsafe extern "C" fn kv_table_rename(
     guard(c"kv_table_rename", || {
         // SAFETY: pointers of the caller, as described above.
         let name = unsafe { bytes(name, len)? };
-        reach::write(txn, |txn| txn.table_rename(table, name))
+        reach::write(txn, |txn| txn.table_rename(TableId::new(table), name))
     })
 }
 
@@ -107,7 +105,9 @@ pub unsafe extern "C" fn kv_table_rename(
 /// @ingroup kv_tables
 #[no_mangle]
 pub unsafe extern "C" fn kv_table_clear(txn: *mut kv_txn, table: kv_table) -> kv_status {
-    guard(c"kv_table_clear", || reach::write(txn, |txn| txn.table_clear(table)))
+    guard(c"kv_table_clear", || {
+        reach::write(txn, |txn| txn.table_clear(TableId::new(table)))
+    })
 }
 
 /// Removes a table with all its entries. Its number is not given again.
@@ -116,7 +116,9 @@ pub unsafe extern "C" fn kv_table_clear(txn: *mut kv_txn, table: kv_table) -> kv
 /// @ingroup kv_tables
 #[no_mangle]
 pub unsafe extern "C" fn kv_table_drop(txn: *mut kv_txn, table: kv_table) -> kv_status {
-    guard(c"kv_table_drop", || reach::write(txn, |txn| txn.table_drop(table)))
+    guard(c"kv_table_drop", || {
+        reach::write(txn, |txn| txn.table_drop(TableId::new(table)))
+    })
 }
 
 /// The note of a named table: bytes that the program attached to it (a schema, a version); empty at first.
@@ -133,14 +135,14 @@ pub unsafe extern "C" fn kv_table_note(txn: *const kv_txn, table: kv_table, note
         note.set(match TxnUse::of(txn)? {
             TxnUse::Read(pinned) => {
                 let reading = reading(pinned.object())?;
-                let bytes = (&mut &reading.txn).table_note(table)?;
+                let bytes = (&mut &reading.txn).table_note(TableId::new(table))?;
                 let mut extras = reading.extras.lock().unwrap_or_else(PoisonError::into_inner);
                 let Extras { notes, .. } = &mut *extras;
                 keep_note(notes, table, bytes)
             }
             TxnUse::Write(mut write) => {
                 let write = write.get()?;
-                let bytes = write.work(|txn| txn.table_note(table))?;
+                let bytes = write.work(|txn| txn.table_note(TableId::new(table)))?;
                 keep_note(&mut write.notes, table, bytes)
             }
         });
@@ -173,6 +175,6 @@ pub unsafe extern "C" fn kv_table_set_note(
     guard(c"kv_table_set_note", || {
         // SAFETY: pointers of the caller, as described above.
         let note = unsafe { bytes(note, len)? };
-        reach::write(txn, |txn| txn.table_set_note(table, note))
+        reach::write(txn, |txn| txn.table_set_note(TableId::new(table), note))
     })
 }

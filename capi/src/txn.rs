@@ -8,7 +8,7 @@ use crate::slots::{self, Kind, Kinds};
 use crate::status::{kv_status, Failure, Outcome, KV_BUSY, KV_CHILD_OPEN, KV_DEADLOCK};
 use crate::types::{durability, known, kv_db, kv_txn};
 use kv_engine::Error;
-use kv_engine::{Wait, WriteOptions, WriteTxn};
+use kv_engine::{CommitId, Wait, WriteOptions, WriteTxn};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -196,7 +196,11 @@ pub unsafe extern "C" fn kv_txn_commit_async(txn: *mut kv_txn, commit_id: *mut u
 ///
 /// # Safety
 /// `commit_id` is NULL or writable.
-unsafe fn commit(txn: *mut kv_txn, commit_id: *mut u64, finish: fn(WriteTxn) -> kv_engine::Result<u64>) -> Outcome {
+unsafe fn commit(
+    txn: *mut kv_txn,
+    commit_id: *mut u64,
+    finish: fn(WriteTxn) -> kv_engine::Result<CommitId>,
+) -> Outcome {
     // SAFETY: NULL or writable.
     let commit_id = unsafe { maybe(commit_id) };
     let id = if slots::kind_is(txn.addr(), Kind::Read) {
@@ -226,7 +230,7 @@ unsafe fn commit(txn: *mut kv_txn, commit_id: *mut u64, finish: fn(WriteTxn) -> 
         }
     };
     if let Some(commit_id) = commit_id {
-        commit_id.set(id);
+        commit_id.set(id.get());
     }
     Ok(())
 }
@@ -288,7 +292,7 @@ pub unsafe extern "C" fn kv_txn_id(txn: *const kv_txn, id: *mut u64) -> kv_statu
     guard(c"kv_txn_id", || {
         // SAFETY: NULL or writable.
         let id = unsafe { out(id)? };
-        id.set(TxnUse::of(txn)?.read(|txn| Ok(txn.id()))?);
+        id.set(TxnUse::of(txn)?.read(|txn| Ok(txn.id()))?.get());
         Ok(())
     })
 }

@@ -5,6 +5,7 @@ use crate::error::guard;
 use crate::reach::TxnUse;
 use crate::status::{kv_status, Failure};
 use crate::types::{kv_table, kv_txn};
+use kv_engine::TableId;
 use std::ffi::c_void;
 
 /// What kv_stat_value() tells; start from KV_VALUE_INFO_INIT.
@@ -54,7 +55,7 @@ pub unsafe extern "C" fn kv_stat_value(
         // SAFETY: bytes of the caller.
         let key = unsafe { bytes(key, klen)? };
         let found = TxnUse::of(txn)?
-            .read(|txn| txn.value_info(table, key))?
+            .read(|txn| txn.value_info(TableId::new(table), key))?
             .ok_or(Failure::NOTFOUND)?;
         let extents = u32::try_from(found.extents.len()).unwrap_or(u32::MAX);
         // SAFETY: NULL or a struct of at least the size it states.
@@ -98,12 +99,12 @@ pub unsafe extern "C" fn kv_value_read(
         let mut usage = TxnUse::of(txn)?;
         if size > 4096 {
             let len = usage
-                .read(|txn| txn.value_info(table, key))?
+                .read(|txn| txn.value_info(TableId::new(table), key))?
                 .ok_or(Failure::NOTFOUND)?
                 .len;
             buffer.len = size.min(usize::try_from(len.saturating_sub(offset)).unwrap_or(usize::MAX));
         }
-        let read = usage.read(|txn| txn.read_value(table, key, offset, buffer.zeroed()))?;
+        let read = usage.read(|txn| txn.read_value(TableId::new(table), key, offset, buffer.zeroed()))?;
         got.set(read.ok_or(Failure::NOTFOUND)?);
         Ok(())
     })
@@ -132,7 +133,7 @@ pub unsafe extern "C" fn kv_value_extents(
         // SAFETY: pointers of the caller, as described above.
         let (key, mut extents, n) = unsafe { (bytes(key, klen)?, out_array(extents, size)?, out(n)?) };
         let pieces = TxnUse::of(txn)?.read(|txn| {
-            let found = txn.value_pieces(table, key)?;
+            let found = txn.value_pieces(TableId::new(table), key)?;
             let piece = |(at, bytes): (u64, &[u8])| kv_extent {
                 data: bytes.as_ptr().cast(),
                 len: bytes.len(),

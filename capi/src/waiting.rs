@@ -5,7 +5,7 @@ use crate::error::guard;
 use crate::reach::DbUse;
 use crate::status::kv_status;
 use crate::types::kv_db;
-use kv_engine::Wait;
+use kv_engine::{CommitId, Wait};
 use std::time::Duration;
 
 /// In arguments, 0 looks and a negative number waits for ever.
@@ -30,7 +30,7 @@ fn wait_of(ms: i64) -> Wait {
 #[must_use]
 pub unsafe extern "C" fn kv_wait_durable(db: *mut kv_db, id: u64, ms: i64) -> kv_status {
     guard(c"kv_wait_durable", || {
-        Ok(DbUse::of(db)?.get()?.db.wait_durable(id, wait_of(ms))?)
+        Ok(DbUse::of(db)?.get()?.db.wait_durable(CommitId::new(id), wait_of(ms))?)
     })
 }
 
@@ -47,9 +47,12 @@ pub unsafe extern "C" fn kv_wait_commit(db: *mut kv_db, after: u64, ms: i64, new
     guard(c"kv_wait_commit", || {
         // SAFETY: NULL or writable.
         let newest = unsafe { maybe(newest) };
-        let id = DbUse::of(db)?.get()?.db.wait_commit(after, wait_of(ms))?;
+        let id = DbUse::of(db)?
+            .get()?
+            .db
+            .wait_commit(CommitId::new(after), wait_of(ms))?;
         if let Some(newest) = newest {
-            newest.set(id);
+            newest.set(id.get());
         }
         Ok(())
     })

@@ -7,6 +7,7 @@ use crate::reach::{self, WriteUse, WriterUse};
 use crate::slots::{Kind, Kinds};
 use crate::status::{kv_status, Failure};
 use crate::types::{kv_table, kv_txn, kv_writer, put_mode};
+use kv_engine::TableId;
 use std::ffi::c_void;
 
 /// Begins a value that is written in parts: of unknown length, or larger than memory. The entry appears when
@@ -34,7 +35,9 @@ pub unsafe extern "C" fn kv_writer_open(
         let (key, writer) = unsafe { (bytes(key, klen)?, handle_out(writer)?) };
         let mode = put_mode(flags)?;
         let mut write = WriteUse::of(txn)?;
-        let begun = write.get()?.work(|txn| txn.writer(table, key, size_hint, mode))?;
+        let begun = write
+            .get()?
+            .work(|txn| txn.writer(TableId::new(table), key, size_hint, mode))?;
         let parts = Object::Writer(Box::new(Parts { writer: Some(begun) }));
         writer.set(std::ptr::without_provenance_mut(reach::publish_child(
             Kind::Writer,

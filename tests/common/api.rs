@@ -4,7 +4,9 @@
 
 use super::capi;
 use kv::Error;
-use kv::{Cursor, Db, Durability, Options, PutMode, Range, ReadTxn, Reader, Seek, WriteOptions, WriteTxn};
+use kv::{
+    CommitId, Cursor, Db, Durability, Options, PutMode, Range, ReadTxn, Reader, Seek, TableId, WriteOptions, WriteTxn,
+};
 use std::ops::Bound;
 use std::path::Path;
 
@@ -162,23 +164,23 @@ pub trait Base {
 
 /// What every transaction can do.
 pub trait Reads {
-    fn id(&mut self) -> Outcome<u64>;
-    fn table(&mut self, name: &[u8]) -> Outcome<u64>;
-    fn get(&mut self, table: u64, key: &[u8]) -> Outcome<Option<Vec<u8>>>;
-    fn contains(&mut self, table: u64, key: &[u8]) -> Outcome<bool>;
-    fn get_many(&mut self, table: u64, keys: &[&[u8]]) -> Outcome<Vec<Option<Vec<u8>>>>;
-    fn value_len(&mut self, table: u64, key: &[u8]) -> Outcome<Option<u64>>;
+    fn id(&mut self) -> Outcome<CommitId>;
+    fn table(&mut self, name: &[u8]) -> Outcome<TableId>;
+    fn get(&mut self, table: TableId, key: &[u8]) -> Outcome<Option<Vec<u8>>>;
+    fn contains(&mut self, table: TableId, key: &[u8]) -> Outcome<bool>;
+    fn get_many(&mut self, table: TableId, keys: &[&[u8]]) -> Outcome<Vec<Option<Vec<u8>>>>;
+    fn value_len(&mut self, table: TableId, key: &[u8]) -> Outcome<Option<u64>>;
     /// Up to `len` bytes from `offset` on.
-    fn read_value(&mut self, table: u64, key: &[u8], offset: u64, len: usize) -> Outcome<Option<Vec<u8>>>;
-    fn count(&mut self, table: u64, span: &Span) -> Outcome<u64>;
-    fn rank(&mut self, table: u64, key: &[u8]) -> Outcome<u64>;
-    fn note(&mut self, table: u64) -> Outcome<Vec<u8>>;
+    fn read_value(&mut self, table: TableId, key: &[u8], offset: u64, len: usize) -> Outcome<Option<Vec<u8>>>;
+    fn count(&mut self, table: TableId, span: &Span) -> Outcome<u64>;
+    fn rank(&mut self, table: TableId, key: &[u8]) -> Outcome<u64>;
+    fn note(&mut self, table: TableId) -> Outcome<Vec<u8>>;
     /// Entries as the table's statistics say.
-    fn entries(&mut self, table: u64) -> Outcome<u64>;
+    fn entries(&mut self, table: TableId) -> Outcome<u64>;
     /// The first `limit` entries of a range, by the fastest way the door has.
-    fn scan(&mut self, table: u64, span: &Span, limit: usize) -> Outcome<Vec<Entry>>;
+    fn scan(&mut self, table: TableId, span: &Span, limit: usize) -> Outcome<Vec<Entry>>;
     /// A cursor; the answer names it until it is closed or the transaction ends.
-    fn cursor_open(&mut self, table: u64, span: &Span) -> Outcome<usize>;
+    fn cursor_open(&mut self, table: TableId, span: &Span) -> Outcome<usize>;
     fn cursor_close(&mut self, cursor: usize);
     /// Moves; the entry it stands on then, read anew.
     fn cursor_move(&mut self, cursor: usize, how: &Move) -> Outcome<Option<Entry>>;
@@ -193,26 +195,26 @@ pub trait Snapshot: Reads {
 
 /// A write transaction; dropping it undoes everything.
 pub trait Writes: Reads {
-    fn put(&mut self, table: u64, key: &[u8], value: &[u8], mode: PutMode) -> Outcome<()>;
-    fn insert(&mut self, table: u64, key: &[u8], value: &[u8]) -> Outcome<Option<Vec<u8>>>;
-    fn replace(&mut self, table: u64, key: &[u8], value: &[u8], mode: PutMode) -> Outcome<Option<Vec<u8>>>;
+    fn put(&mut self, table: TableId, key: &[u8], value: &[u8], mode: PutMode) -> Outcome<()>;
+    fn insert(&mut self, table: TableId, key: &[u8], value: &[u8]) -> Outcome<Option<Vec<u8>>>;
+    fn replace(&mut self, table: TableId, key: &[u8], value: &[u8], mode: PutMode) -> Outcome<Option<Vec<u8>>>;
     /// Reserves and fills `filled.0` bytes of `value`; the rest stays as the library gave it (zeros).
-    fn reserve(&mut self, table: u64, key: &[u8], value: &[u8], filled: usize, mode: PutMode) -> Outcome<()>;
-    fn delete(&mut self, table: u64, key: &[u8]) -> Outcome<bool>;
-    fn delete_blind(&mut self, table: u64, key: &[u8]) -> Outcome<()>;
-    fn take(&mut self, table: u64, key: &[u8]) -> Outcome<Option<Vec<u8>>>;
-    fn take_first(&mut self, table: u64, span: &Span) -> Outcome<Option<Entry>>;
-    fn delete_range(&mut self, table: u64, span: &Span) -> Outcome<u64>;
-    fn table_create(&mut self, name: &[u8], new: bool) -> Outcome<u64>;
-    fn table_rename(&mut self, table: u64, name: &[u8]) -> Outcome<()>;
-    fn table_clear(&mut self, table: u64) -> Outcome<()>;
-    fn table_drop(&mut self, table: u64) -> Outcome<()>;
-    fn table_set_note(&mut self, table: u64, note: &[u8]) -> Outcome<()>;
+    fn reserve(&mut self, table: TableId, key: &[u8], value: &[u8], filled: usize, mode: PutMode) -> Outcome<()>;
+    fn delete(&mut self, table: TableId, key: &[u8]) -> Outcome<bool>;
+    fn delete_blind(&mut self, table: TableId, key: &[u8]) -> Outcome<()>;
+    fn take(&mut self, table: TableId, key: &[u8]) -> Outcome<Option<Vec<u8>>>;
+    fn take_first(&mut self, table: TableId, span: &Span) -> Outcome<Option<Entry>>;
+    fn delete_range(&mut self, table: TableId, span: &Span) -> Outcome<u64>;
+    fn table_create(&mut self, name: &[u8], new: bool) -> Outcome<TableId>;
+    fn table_rename(&mut self, table: TableId, name: &[u8]) -> Outcome<()>;
+    fn table_clear(&mut self, table: TableId) -> Outcome<()>;
+    fn table_drop(&mut self, table: TableId) -> Outcome<()>;
+    fn table_set_note(&mut self, table: TableId, note: &[u8]) -> Outcome<()>;
     /// Writes a value in parts; `between` is put into the same table halfway; without `finish` it is given up.
-    fn stream(&mut self, table: u64, key: &[u8], stream: &Stream<'_>) -> Outcome<()>;
+    fn stream(&mut self, table: TableId, key: &[u8], stream: &Stream<'_>) -> Outcome<()>;
     fn cursor_put(&mut self, cursor: usize, value: &[u8]) -> Outcome<()>;
     fn cursor_delete(&mut self, cursor: usize) -> Outcome<()>;
-    fn commit(self: Box<Self>) -> Outcome<u64>;
+    fn commit(self: Box<Self>) -> Outcome<CommitId>;
 }
 
 /// A value written in parts.
@@ -322,7 +324,7 @@ impl Base for RustBase {
         let report = self
             .db
             .check(true, &mut |fault| {
-                what.push(format!("page {} table {}: {}", fault.page, fault.table, fault.what));
+                what.push(format!("page {:?} table {:?}: {}", fault.page, fault.table, fault.what));
                 what.len() < 20
             })
             .map_err(fail)?;
@@ -377,28 +379,28 @@ fn slot<T>(cursors: &mut [Option<T>], cursor: usize) -> &mut T {
 macro_rules! reads {
     ($door:ty, $s:ident => $reader:expr) => {
         impl Reads for $door {
-            fn id(&mut $s) -> Outcome<u64> {
+            fn id(&mut $s) -> Outcome<CommitId> {
                 Ok(Reader::id($reader))
             }
-            fn table(&mut $s, name: &[u8]) -> Outcome<u64> {
+            fn table(&mut $s, name: &[u8]) -> Outcome<TableId> {
                 Reader::table($reader, name).map_err(fail)
             }
-            fn get(&mut $s, table: u64, key: &[u8]) -> Outcome<Option<Vec<u8>>> {
+            fn get(&mut $s, table: TableId, key: &[u8]) -> Outcome<Option<Vec<u8>>> {
                 Ok(Reader::get($reader, table, key).map_err(fail)?.map(<[u8]>::to_vec))
             }
-            fn contains(&mut $s, table: u64, key: &[u8]) -> Outcome<bool> {
+            fn contains(&mut $s, table: TableId, key: &[u8]) -> Outcome<bool> {
                 Reader::contains($reader, table, key).map_err(fail)
             }
-            fn get_many(&mut $s, table: u64, keys: &[&[u8]]) -> Outcome<Vec<Option<Vec<u8>>>> {
+            fn get_many(&mut $s, table: TableId, keys: &[&[u8]]) -> Outcome<Vec<Option<Vec<u8>>>> {
                 let reader = $reader;
                 let mut out = Vec::new();
                 Reader::get_many(reader, table, keys, &mut out).map_err(fail)?;
                 Ok(out.into_iter().map(|value| value.map(<[u8]>::to_vec)).collect())
             }
-            fn value_len(&mut $s, table: u64, key: &[u8]) -> Outcome<Option<u64>> {
+            fn value_len(&mut $s, table: TableId, key: &[u8]) -> Outcome<Option<u64>> {
                 Ok(Reader::value_info($reader, table, key).map_err(fail)?.map(|info| info.len))
             }
-            fn read_value(&mut $s, table: u64, key: &[u8], offset: u64, len: usize) -> Outcome<Option<Vec<u8>>> {
+            fn read_value(&mut $s, table: TableId, key: &[u8], offset: u64, len: usize) -> Outcome<Option<Vec<u8>>> {
                 let mut out = vec![0; len];
                 let got = Reader::read_value($reader, table, key, offset, &mut out).map_err(fail)?;
                 Ok(got.map(|n| {
@@ -406,19 +408,19 @@ macro_rules! reads {
                     out
                 }))
             }
-            fn count(&mut $s, table: u64, span: &Span) -> Outcome<u64> {
+            fn count(&mut $s, table: TableId, span: &Span) -> Outcome<u64> {
                 Reader::count($reader, table, &span.range()).map_err(fail)
             }
-            fn rank(&mut $s, table: u64, key: &[u8]) -> Outcome<u64> {
+            fn rank(&mut $s, table: TableId, key: &[u8]) -> Outcome<u64> {
                 Reader::rank($reader, table, key).map_err(fail)
             }
-            fn note(&mut $s, table: u64) -> Outcome<Vec<u8>> {
+            fn note(&mut $s, table: TableId) -> Outcome<Vec<u8>> {
                 Reader::table_note($reader, table).map_err(fail)
             }
-            fn entries(&mut $s, table: u64) -> Outcome<u64> {
+            fn entries(&mut $s, table: TableId) -> Outcome<u64> {
                 Ok(Reader::table_stat($reader, table).map_err(fail)?.entries)
             }
-            fn scan(&mut $s, table: u64, span: &Span, limit: usize) -> Outcome<Vec<Entry>> {
+            fn scan(&mut $s, table: TableId, span: &Span, limit: usize) -> Outcome<Vec<Entry>> {
                 let reader = $reader;
                 let mut cursor = Cursor::new(reader, table, &span.range()).map_err(fail)?;
                 let mut out = Vec::new();
@@ -430,7 +432,7 @@ macro_rules! reads {
                 }
                 Ok(out)
             }
-            fn cursor_open(&mut $s, table: u64, span: &Span) -> Outcome<usize> {
+            fn cursor_open(&mut $s, table: TableId, span: &Span) -> Outcome<usize> {
                 let cursor = Cursor::new($reader, table, &span.range()).map_err(fail)?;
                 $s.cursors.push(Some(cursor));
                 Ok($s.cursors.len() - 1)
@@ -461,55 +463,55 @@ impl Snapshot for RustRead {
 }
 
 impl Writes for RustWrite {
-    fn put(&mut self, table: u64, key: &[u8], value: &[u8], mode: PutMode) -> Outcome<()> {
+    fn put(&mut self, table: TableId, key: &[u8], value: &[u8], mode: PutMode) -> Outcome<()> {
         self.txn.put(table, key, value, mode).map_err(fail)
     }
-    fn insert(&mut self, table: u64, key: &[u8], value: &[u8]) -> Outcome<Option<Vec<u8>>> {
+    fn insert(&mut self, table: TableId, key: &[u8], value: &[u8]) -> Outcome<Option<Vec<u8>>> {
         Ok(self.txn.insert(table, key, value).map_err(fail)?.map(<[u8]>::to_vec))
     }
-    fn replace(&mut self, table: u64, key: &[u8], value: &[u8], mode: PutMode) -> Outcome<Option<Vec<u8>>> {
+    fn replace(&mut self, table: TableId, key: &[u8], value: &[u8], mode: PutMode) -> Outcome<Option<Vec<u8>>> {
         let old = self.txn.replace(table, key, value, mode).map_err(fail)?;
         Ok(old.map(<[u8]>::to_vec))
     }
-    fn reserve(&mut self, table: u64, key: &[u8], value: &[u8], filled: usize, mode: PutMode) -> Outcome<()> {
+    fn reserve(&mut self, table: TableId, key: &[u8], value: &[u8], filled: usize, mode: PutMode) -> Outcome<()> {
         let room = self.txn.reserve(table, key, value.len(), mode).map_err(fail)?;
         assert_eq!(room.len(), value.len(), "reserve gave another length");
         assert!(room.iter().all(|b| *b == 0), "reserved bytes are not zero");
         room[..filled].copy_from_slice(&value[..filled]);
         Ok(())
     }
-    fn delete(&mut self, table: u64, key: &[u8]) -> Outcome<bool> {
+    fn delete(&mut self, table: TableId, key: &[u8]) -> Outcome<bool> {
         self.txn.delete(table, key).map_err(fail)
     }
-    fn delete_blind(&mut self, table: u64, key: &[u8]) -> Outcome<()> {
+    fn delete_blind(&mut self, table: TableId, key: &[u8]) -> Outcome<()> {
         self.txn.delete_blind(table, key).map_err(fail)
     }
-    fn take(&mut self, table: u64, key: &[u8]) -> Outcome<Option<Vec<u8>>> {
+    fn take(&mut self, table: TableId, key: &[u8]) -> Outcome<Option<Vec<u8>>> {
         Ok(self.txn.take(table, key).map_err(fail)?.map(<[u8]>::to_vec))
     }
-    fn take_first(&mut self, table: u64, span: &Span) -> Outcome<Option<Entry>> {
+    fn take_first(&mut self, table: TableId, span: &Span) -> Outcome<Option<Entry>> {
         let taken = self.txn.take_first(table, &span.range()).map_err(fail)?;
         Ok(taken.map(|(key, value)| (key.to_vec(), value.to_vec())))
     }
-    fn delete_range(&mut self, table: u64, span: &Span) -> Outcome<u64> {
+    fn delete_range(&mut self, table: TableId, span: &Span) -> Outcome<u64> {
         self.txn.delete_range(table, &span.range()).map_err(fail)
     }
-    fn table_create(&mut self, name: &[u8], new: bool) -> Outcome<u64> {
+    fn table_create(&mut self, name: &[u8], new: bool) -> Outcome<TableId> {
         self.txn.table_create(name, new).map_err(fail)
     }
-    fn table_rename(&mut self, table: u64, name: &[u8]) -> Outcome<()> {
+    fn table_rename(&mut self, table: TableId, name: &[u8]) -> Outcome<()> {
         self.txn.table_rename(table, name).map_err(fail)
     }
-    fn table_clear(&mut self, table: u64) -> Outcome<()> {
+    fn table_clear(&mut self, table: TableId) -> Outcome<()> {
         self.txn.table_clear(table).map_err(fail)
     }
-    fn table_drop(&mut self, table: u64) -> Outcome<()> {
+    fn table_drop(&mut self, table: TableId) -> Outcome<()> {
         self.txn.table_drop(table).map_err(fail)
     }
-    fn table_set_note(&mut self, table: u64, note: &[u8]) -> Outcome<()> {
+    fn table_set_note(&mut self, table: TableId, note: &[u8]) -> Outcome<()> {
         self.txn.table_set_note(table, note).map_err(fail)
     }
-    fn stream(&mut self, table: u64, key: &[u8], stream: &Stream<'_>) -> Outcome<()> {
+    fn stream(&mut self, table: TableId, key: &[u8], stream: &Stream<'_>) -> Outcome<()> {
         let txn = &mut self.txn;
         let mut writer = txn.writer(table, key, stream.hint, PutMode::Set).map_err(fail)?;
         for (i, part) in stream.parts.iter().enumerate() {
@@ -533,7 +535,7 @@ impl Writes for RustWrite {
     fn cursor_delete(&mut self, cursor: usize) -> Outcome<()> {
         slot(&mut self.cursors, cursor).delete(&mut self.txn).map_err(fail)
     }
-    fn commit(self: Box<Self>) -> Outcome<u64> {
+    fn commit(self: Box<Self>) -> Outcome<CommitId> {
         self.txn.commit().map_err(fail)
     }
 }

@@ -1,6 +1,7 @@
 //! Comparing what the library answered with what the model says, and saying in short where they differ.
 
 use super::api::{show, Entry, Outcome};
+use kv::TableId;
 
 /// A value in few words, however large it is.
 pub trait Brief {
@@ -16,7 +17,7 @@ macro_rules! by_debug {
         })*
     };
 }
-by_debug!((), bool, u64, usize, i32);
+by_debug!((), bool, u64, usize, i32, TableId);
 
 impl Brief for Vec<u8> {
     fn brief(&self) -> String {

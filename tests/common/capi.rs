@@ -3,7 +3,7 @@
 
 use super::abi::*;
 use super::api::{status, Base, Checked, Entry, Fail, Move, Outcome, Reads, Setup, Snapshot, Span, Stream, Writes};
-use kv::{PutMode, Seek};
+use kv::{CommitId, PutMode, Seek, TableId};
 use std::ffi::{c_void, CStr, CString};
 use std::mem::size_of;
 use std::ops::Bound;
@@ -261,7 +261,7 @@ impl CTxn {
     }
 
     /// Up to `limit` entries packed: by kv_scan, or from a cursor on.
-    fn packed(&self, table: u64, span: &Span, cursor: Option<Handle>, limit: usize) -> Outcome<Vec<Entry>> {
+    fn packed(&self, table: TableId, span: &Span, cursor: Option<Handle>, limit: usize) -> Outcome<Vec<Entry>> {
         let mut room = Room {
             bytes: vec![0; 256],
             ends: vec![0; 2 * limit],
@@ -271,7 +271,7 @@ impl CTxn {
             let mut batch = room.batch(limit - out.len());
             let filled = match cursor {
                 Some(cursor) => call!(kv_cursor_fill(cursor, &mut batch)),
-                None => call!(kv_scan(self.txn, table, &range(span), &mut batch)),
+                None => call!(kv_scan(self.txn, table.get(), &range(span), &mut batch)),
             };
             match filled {
                 Ok(()) => {}
@@ -309,35 +309,35 @@ impl CTxn {
 }
 
 impl Reads for CTxn {
-    fn id(&mut self) -> Outcome<u64> {
+    fn id(&mut self) -> Outcome<CommitId> {
         let mut id = 0;
         call!(kv_txn_id(self.txn, &mut id))?;
-        Ok(id)
+        Ok(CommitId::new(id))
     }
-    fn table(&mut self, name: &[u8]) -> Outcome<u64> {
+    fn table(&mut self, name: &[u8]) -> Outcome<TableId> {
         let mut table = u64::MAX;
         call!(kv_table_open(self.txn, at(name), name.len(), &mut table))?;
-        Ok(table)
+        Ok(TableId::new(table))
     }
-    fn get(&mut self, table: u64, key: &[u8]) -> Outcome<Option<Vec<u8>>> {
+    fn get(&mut self, table: TableId, key: &[u8]) -> Outcome<Option<Vec<u8>>> {
         let mut value = kv_slice::NONE;
         Ok(
-            found(call!(kv_get(self.txn, table, at(key), key.len(), &mut value)))?.map(|()| {
+            found(call!(kv_get(self.txn, table.get(), at(key), key.len(), &mut value)))?.map(|()| {
                 let value = value.copy();
                 value.expect("the data of a found value is never NULL")
             }),
         )
     }
-    fn contains(&mut self, table: u64, key: &[u8]) -> Outcome<bool> {
-        Ok(found(call!(kv_get(self.txn, table, at(key), key.len(), null_mut())))?.is_some())
+    fn contains(&mut self, table: TableId, key: &[u8]) -> Outcome<bool> {
+        Ok(found(call!(kv_get(self.txn, table.get(), at(key), key.len(), null_mut())))?.is_some())
     }
-    fn get_many(&mut self, table: u64, keys: &[&[u8]]) -> Outcome<Vec<Option<Vec<u8>>>> {
+    fn get_many(&mut self, table: TableId, keys: &[&[u8]]) -> Outcome<Vec<Option<Vec<u8>>>> {
         let keys: Vec<kv_slice> = keys.iter().map(|key| kv_slice::of(key)).collect();
         let mut values = vec![kv_slice::NONE; keys.len()];
         let mut count = 0;
         call!(kv_get_many(
             self.txn,
-            table,
+            table.get(),
             keys.as_ptr(),
             keys.len(),
             values.as_mut_ptr(),
@@ -347,20 +347,20 @@ impl Reads for CTxn {
         assert_eq!(count, values.iter().flatten().count(), "kv_get_many counts wrongly");
         Ok(values)
     }
-    fn value_len(&mut self, table: u64, key: &[u8]) -> Outcome<Option<u64>> {
+    fn value_len(&mut self, table: TableId, key: &[u8]) -> Outcome<Option<u64>> {
         let mut info = kv_value_info {
             struct_size: size_of::<kv_value_info>() as u32,
             ..kv_value_info::default()
         };
-        let asked = call!(kv_stat_value(self.txn, table, at(key), key.len(), &mut info));
+        let asked = call!(kv_stat_value(self.txn, table.get(), at(key), key.len(), &mut info));
         Ok(found(asked)?.map(|()| info.len))
     }
-    fn read_value(&mut self, table: u64, key: &[u8], offset: u64, len: usize) -> Outcome<Option<Vec<u8>>> {
+    fn read_value(&mut self, table: TableId, key: &[u8], offset: u64, len: usize) -> Outcome<Option<Vec<u8>>> {
         let mut out = vec![0xee; len];
         let mut got = usize::MAX;
         let read = call!(kv_value_read(
             self.txn,
-            table,
+            table.get(),
             at(key),
             key.len(),
             offset,
@@ -373,30 +373,30 @@ impl Reads for CTxn {
             out
         }))
     }
-    fn count(&mut self, table: u64, span: &Span) -> Outcome<u64> {
+    fn count(&mut self, table: TableId, span: &Span) -> Outcome<u64> {
         let mut count = u64::MAX;
-        call!(kv_count(self.txn, table, &range(span), &mut count))?;
+        call!(kv_count(self.txn, table.get(), &range(span), &mut count))?;
         Ok(count)
     }
-    fn rank(&mut self, table: u64, key: &[u8]) -> Outcome<u64> {
+    fn rank(&mut self, table: TableId, key: &[u8]) -> Outcome<u64> {
         let mut rank = u64::MAX;
-        call!(kv_rank(self.txn, table, at(key), key.len(), &mut rank))?;
+        call!(kv_rank(self.txn, table.get(), at(key), key.len(), &mut rank))?;
         Ok(rank)
     }
-    fn note(&mut self, table: u64) -> Outcome<Vec<u8>> {
+    fn note(&mut self, table: TableId) -> Outcome<Vec<u8>> {
         let mut note = kv_slice::NONE;
-        call!(kv_table_note(self.txn, table, &mut note))?;
+        call!(kv_table_note(self.txn, table.get(), &mut note))?;
         Ok(note.copy().unwrap_or_default())
     }
-    fn entries(&mut self, table: u64) -> Outcome<u64> {
+    fn entries(&mut self, table: TableId) -> Outcome<u64> {
         let mut stat = kv_table_stat {
             struct_size: size_of::<kv_table_stat>() as u32,
             ..kv_table_stat::default()
         };
-        call!(kv_stat_table(self.txn, table, 0, &mut stat))?;
+        call!(kv_stat_table(self.txn, table.get(), 0, &mut stat))?;
         Ok(stat.entries)
     }
-    fn scan(&mut self, table: u64, span: &Span, limit: usize) -> Outcome<Vec<Entry>> {
+    fn scan(&mut self, table: TableId, span: &Span, limit: usize) -> Outcome<Vec<Entry>> {
         self.scans += 1;
         if limit == 0 {
             return Ok(Vec::new());
@@ -405,7 +405,7 @@ impl Reads for CTxn {
             return self.packed(table, span, None, limit);
         }
         let mut cursor = null_mut();
-        call!(kv_cursor_open(self.txn, table, &range(span), &mut cursor))?;
+        call!(kv_cursor_open(self.txn, table.get(), &range(span), &mut cursor))?;
         let out = if self.scans % 3 == 1 {
             self.packed(table, span, Some(cursor), limit)
         } else {
@@ -426,9 +426,9 @@ impl Reads for CTxn {
         unsafe { (library().kv_cursor_close)(cursor) };
         out
     }
-    fn cursor_open(&mut self, table: u64, span: &Span) -> Outcome<usize> {
+    fn cursor_open(&mut self, table: TableId, span: &Span) -> Outcome<usize> {
         let mut cursor = null_mut();
-        call!(kv_cursor_open(self.txn, table, &range(span), &mut cursor))?;
+        call!(kv_cursor_open(self.txn, table.get(), &range(span), &mut cursor))?;
         self.cursors.push(Some(cursor));
         Ok(self.cursors.len() - 1)
     }
@@ -484,10 +484,10 @@ impl Snapshot for CTxn {
 }
 
 impl Writes for CTxn {
-    fn put(&mut self, table: u64, key: &[u8], value: &[u8], mode: PutMode) -> Outcome<()> {
+    fn put(&mut self, table: TableId, key: &[u8], value: &[u8], mode: PutMode) -> Outcome<()> {
         call!(kv_put(
             self.txn,
-            table,
+            table.get(),
             at(key),
             key.len(),
             at(value),
@@ -495,11 +495,11 @@ impl Writes for CTxn {
             flags(mode)
         ))
     }
-    fn insert(&mut self, table: u64, key: &[u8], value: &[u8]) -> Outcome<Option<Vec<u8>>> {
+    fn insert(&mut self, table: TableId, key: &[u8], value: &[u8]) -> Outcome<Option<Vec<u8>>> {
         let mut existing = kv_slice::NONE;
         let inserted = call!(kv_insert(
             self.txn,
-            table,
+            table.get(),
             at(key),
             key.len(),
             at(value),
@@ -514,11 +514,11 @@ impl Writes for CTxn {
             Err(fail) => Err(fail),
         }
     }
-    fn replace(&mut self, table: u64, key: &[u8], value: &[u8], mode: PutMode) -> Outcome<Option<Vec<u8>>> {
+    fn replace(&mut self, table: TableId, key: &[u8], value: &[u8], mode: PutMode) -> Outcome<Option<Vec<u8>>> {
         let mut old = kv_slice::NONE;
         call!(kv_replace(
             self.txn,
-            table,
+            table.get(),
             at(key),
             key.len(),
             at(value),
@@ -528,11 +528,11 @@ impl Writes for CTxn {
         ))?;
         Ok(old.copy())
     }
-    fn reserve(&mut self, table: u64, key: &[u8], value: &[u8], filled: usize, mode: PutMode) -> Outcome<()> {
+    fn reserve(&mut self, table: TableId, key: &[u8], value: &[u8], filled: usize, mode: PutMode) -> Outcome<()> {
         let mut data = null_mut();
         call!(kv_reserve(
             self.txn,
-            table,
+            table.get(),
             at(key),
             key.len(),
             value.len(),
@@ -546,25 +546,25 @@ impl Writes for CTxn {
         room[..filled].copy_from_slice(&value[..filled]);
         Ok(())
     }
-    fn delete(&mut self, table: u64, key: &[u8]) -> Outcome<bool> {
-        Ok(found(call!(kv_delete(self.txn, table, at(key), key.len(), 0)))?.is_some())
+    fn delete(&mut self, table: TableId, key: &[u8]) -> Outcome<bool> {
+        Ok(found(call!(kv_delete(self.txn, table.get(), at(key), key.len(), 0)))?.is_some())
     }
-    fn delete_blind(&mut self, table: u64, key: &[u8]) -> Outcome<()> {
-        call!(kv_delete(self.txn, table, at(key), key.len(), KV_BLIND))
+    fn delete_blind(&mut self, table: TableId, key: &[u8]) -> Outcome<()> {
+        call!(kv_delete(self.txn, table.get(), at(key), key.len(), KV_BLIND))
     }
-    fn take(&mut self, table: u64, key: &[u8]) -> Outcome<Option<Vec<u8>>> {
+    fn take(&mut self, table: TableId, key: &[u8]) -> Outcome<Option<Vec<u8>>> {
         let mut value = kv_slice::NONE;
-        let taken = call!(kv_take(self.txn, table, at(key), key.len(), &mut value));
+        let taken = call!(kv_take(self.txn, table.get(), at(key), key.len(), &mut value));
         Ok(found(taken)?.map(|()| value.copy().expect("the data of a found value is never NULL")))
     }
-    fn take_first(&mut self, table: u64, span: &Span) -> Outcome<Option<Entry>> {
+    fn take_first(&mut self, table: TableId, span: &Span) -> Outcome<Option<Entry>> {
         let (mut key, mut value) = (kv_slice::NONE, kv_slice::NONE);
-        let taken = call!(kv_take_first(self.txn, table, &range(span), &mut key, &mut value));
+        let taken = call!(kv_take_first(self.txn, table.get(), &range(span), &mut key, &mut value));
         Ok(found(taken)?.map(|()| key.copy().zip(value.copy()).expect("a taken entry is never NULL")))
     }
-    fn delete_range(&mut self, table: u64, span: &Span) -> Outcome<u64> {
+    fn delete_range(&mut self, table: TableId, span: &Span) -> Outcome<u64> {
         let mut deleted = u64::MAX;
-        let done = call!(kv_delete_range(self.txn, table, &range(span), &mut deleted));
+        let done = call!(kv_delete_range(self.txn, table.get(), &range(span), &mut deleted));
         if span.is_unbounded() {
             // The C interface refuses this on purpose: a forgotten bound must not erase a table.
             assert_eq!(done.map_err(|fail| fail.status), Err(status::INVALID));
@@ -574,7 +574,7 @@ impl Writes for CTxn {
         done?;
         Ok(deleted)
     }
-    fn table_create(&mut self, name: &[u8], new: bool) -> Outcome<u64> {
+    fn table_create(&mut self, name: &[u8], new: bool) -> Outcome<TableId> {
         let options = kv_table_options {
             struct_size: size_of::<kv_table_options>() as u32,
             flags: if new { KV_TABLE_NEW } else { 0 },
@@ -582,25 +582,25 @@ impl Writes for CTxn {
         let options = if new { &raw const options } else { null() };
         let mut table = u64::MAX;
         call!(kv_table_create(self.txn, at(name), name.len(), options, &mut table))?;
-        Ok(table)
+        Ok(TableId::new(table))
     }
-    fn table_rename(&mut self, table: u64, name: &[u8]) -> Outcome<()> {
-        call!(kv_table_rename(self.txn, table, at(name), name.len()))
+    fn table_rename(&mut self, table: TableId, name: &[u8]) -> Outcome<()> {
+        call!(kv_table_rename(self.txn, table.get(), at(name), name.len()))
     }
-    fn table_clear(&mut self, table: u64) -> Outcome<()> {
-        call!(kv_table_clear(self.txn, table))
+    fn table_clear(&mut self, table: TableId) -> Outcome<()> {
+        call!(kv_table_clear(self.txn, table.get()))
     }
-    fn table_drop(&mut self, table: u64) -> Outcome<()> {
-        call!(kv_table_drop(self.txn, table))
+    fn table_drop(&mut self, table: TableId) -> Outcome<()> {
+        call!(kv_table_drop(self.txn, table.get()))
     }
-    fn table_set_note(&mut self, table: u64, note: &[u8]) -> Outcome<()> {
-        call!(kv_table_set_note(self.txn, table, at(note), note.len()))
+    fn table_set_note(&mut self, table: TableId, note: &[u8]) -> Outcome<()> {
+        call!(kv_table_set_note(self.txn, table.get(), at(note), note.len()))
     }
-    fn stream(&mut self, table: u64, key: &[u8], stream: &Stream<'_>) -> Outcome<()> {
+    fn stream(&mut self, table: TableId, key: &[u8], stream: &Stream<'_>) -> Outcome<()> {
         let mut writer = null_mut();
         call!(kv_writer_open(
             self.txn,
-            table,
+            table.get(),
             at(key),
             key.len(),
             stream.hint,
@@ -630,9 +630,9 @@ impl Writes for CTxn {
     fn cursor_delete(&mut self, cursor: usize) -> Outcome<()> {
         call!(kv_cursor_delete(self.cursor(cursor)))
     }
-    fn commit(self: Box<Self>) -> Outcome<u64> {
+    fn commit(self: Box<Self>) -> Outcome<CommitId> {
         let mut id = 0;
         call!(kv_txn_commit(self.txn, &mut id))?;
-        Ok(id)
+        Ok(CommitId::new(id))
     }
 }

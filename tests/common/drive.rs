@@ -4,7 +4,7 @@ use super::api::{status, Entry, Reads, Snapshot, Span, Stream, Writes};
 use super::brief::agree;
 use super::gen::{Blob, Op, Read, CURSORS};
 use super::model::{first, within, Map, ModelCursor, Place, Shared, State};
-use kv::{PutMode, TABLES};
+use kv::{PutMode, TableId};
 use std::ops::Bound;
 
 /// The cursors of one transaction: the model's, and how the door calls them.
@@ -20,7 +20,7 @@ impl Cursors {
         (cursor, self.door[slot])
     }
 
-    fn inserted(&mut self, table: u64, key: &[u8]) {
+    fn inserted(&mut self, table: TableId, key: &[u8]) {
         for cursor in self.model.iter_mut().flatten().filter(|cursor| cursor.table == table) {
             cursor.inserted(key);
         }
@@ -42,7 +42,7 @@ impl Cursors {
     }
 
     /// A table is gone: so are its cursors.
-    fn dropped(&mut self, txn: &mut dyn Writes, table: u64) {
+    fn dropped(&mut self, txn: &mut dyn Writes, table: TableId) {
         for slot in 0..CURSORS {
             if self.model[slot].as_ref().is_some_and(|cursor| cursor.table == table) {
                 txn.cursor_close(self.door[slot]);
@@ -58,7 +58,7 @@ fn owned((key, value): (&Shared, &Shared)) -> Entry {
 
 /// A reading operation.
 pub fn read(txn: &mut dyn Reads, state: &State, cursors: &mut Cursors, op: &Read) {
-    let value = |table: u64, key: &Blob| state.map(table).get(&key.0);
+    let value = |table: TableId, key: &Blob| state.map(table).get(&key.0);
     match op {
         Read::Get(table, key) => {
             agree(
@@ -158,10 +158,14 @@ fn list(txn: &mut dyn Reads, state: &State) {
     let want: Vec<Entry> = state
         .names
         .iter()
-        .map(|(name, table)| (name.clone(), table.to_le_bytes().to_vec()))
+        .map(|(name, table)| (name.clone(), table.get().to_le_bytes().to_vec()))
         .collect();
     let limit = want.len() + 1;
-    agree("list of tables", txn.scan(TABLES, &Span::all(), limit), Ok(want));
+    agree(
+        "list of tables",
+        txn.scan(TableId::NAMES, &Span::all(), limit),
+        Ok(want),
+    );
 }
 
 /// Everything a snapshot sees, entry by entry.
@@ -312,7 +316,7 @@ fn current(cursor: &ModelCursor, map: &Map) -> Option<Shared> {
 fn store(
     state: &mut State,
     cursors: &mut Cursors,
-    table: u64,
+    table: TableId,
     key: &Blob,
     value: &Blob,
     mode: PutMode,
@@ -331,7 +335,7 @@ fn create(txn: &mut dyn Writes, state: &mut State, name: &[u8], new: bool) {
         (Some(table), false) => agree("create, that is open", got, Ok(table)),
         (None, _) => {
             let table = got.unwrap_or_else(|fail| panic!("create: {fail:?}"));
-            let fresh = table > TABLES && table < 1 << 53 && !state.data.contains_key(&table);
+            let fresh = table > TableId::NAMES && table.get() < 1 << 53 && !state.data.contains_key(&table);
             assert!(fresh, "table number {table} is fixed, too large or in use");
             state.create(name, table);
         }

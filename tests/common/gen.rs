@@ -4,7 +4,7 @@
 use super::api::{show, Move, Span};
 use super::model::{ModelCursor, Shared, State};
 use super::rng::{mix, Rng};
-use kv::{PutMode, Seek, MAIN};
+use kv::{PutMode, Seek, TableId};
 use std::ops::Bound;
 
 /// What keys look like.
@@ -73,23 +73,23 @@ impl std::fmt::Debug for Blob {
 /// One operation of a transaction. Cursors are named by their slot.
 #[derive(Debug, Clone)]
 pub enum Op {
-    Put(u64, Blob, Blob, PutMode),
-    Insert(u64, Blob, Blob),
-    Replace(u64, Blob, Blob, PutMode),
+    Put(TableId, Blob, Blob, PutMode),
+    Insert(TableId, Blob, Blob),
+    Replace(TableId, Blob, Blob, PutMode),
     /// Reserve, and fill so many of the bytes.
-    Reserve(u64, Blob, usize, usize, u8, PutMode),
-    Delete(u64, Blob),
-    DeleteBlind(u64, Blob),
-    Take(u64, Blob),
-    TakeFirst(u64, Span),
-    DeleteRange(u64, Span),
-    Clear(u64),
+    Reserve(TableId, Blob, usize, usize, u8, PutMode),
+    Delete(TableId, Blob),
+    DeleteBlind(TableId, Blob),
+    Take(TableId, Blob),
+    TakeFirst(TableId, Span),
+    DeleteRange(TableId, Span),
+    Clear(TableId),
     Create(Vec<u8>, bool),
-    Rename(u64, Vec<u8>),
-    Drop(u64),
-    SetNote(u64, Vec<u8>),
+    Rename(TableId, Vec<u8>),
+    Drop(TableId),
+    SetNote(TableId, Vec<u8>),
     /// Parts, size hint, what is put between, whether it is finished.
-    Stream(u64, Blob, Vec<Blob>, u64, Option<(Blob, Blob)>, bool),
+    Stream(TableId, Blob, Vec<Blob>, u64, Option<(Blob, Blob)>, bool),
     CursorPut(usize, Blob),
     CursorDelete(usize),
     Read(Read),
@@ -98,18 +98,18 @@ pub enum Op {
 /// An operation that changes nothing.
 #[derive(Debug, Clone)]
 pub enum Read {
-    Get(u64, Blob),
-    Contains(u64, Blob),
-    GetMany(u64, Vec<Blob>),
-    ValueLen(u64, Blob),
-    ValuePart(u64, Blob, u64, usize),
-    Count(u64, Span),
-    Rank(u64, Blob),
+    Get(TableId, Blob),
+    Contains(TableId, Blob),
+    GetMany(TableId, Vec<Blob>),
+    ValueLen(TableId, Blob),
+    ValuePart(TableId, Blob, u64, usize),
+    Count(TableId, Span),
+    Rank(TableId, Blob),
     Open(Vec<u8>),
-    Note(u64),
+    Note(TableId),
     List,
-    Scan(u64, Span, usize),
-    CursorOpen(usize, u64, Span),
+    Scan(TableId, Span, usize),
+    CursorOpen(usize, TableId, Span),
     CursorClose(usize),
     CursorMove(usize, Move),
     CursorCount(usize),
@@ -226,7 +226,7 @@ impl Gen {
     }
 
     /// A key that is in the table, usually.
-    fn likely_key(&mut self, state: &State, table: u64) -> Blob {
+    fn likely_key(&mut self, state: &State, table: TableId) -> Blob {
         let map = state.map(table);
         if map.is_empty() || self.rng.percent(30) {
             return self.blob_key();
@@ -277,7 +277,7 @@ impl Gen {
     }
 
     /// A range of few entries, so that deleting it does not empty the table each time.
-    fn short_span(&mut self, state: &State, table: u64) -> Span {
+    fn short_span(&mut self, state: &State, table: TableId) -> Span {
         let mut span = self.span();
         if self.phase.0 != Phase::Shrink || self.rng.percent(85) {
             let from = self.likely_key(state, table).0;
@@ -296,15 +296,15 @@ impl Gen {
         span
     }
 
-    fn table(&mut self, state: &State) -> u64 {
+    fn table(&mut self, state: &State) -> TableId {
         if self.rng.percent(60) || state.names.is_empty() {
-            return MAIN;
+            return TableId::MAIN;
         }
         let n = self.rng.index(state.names.len());
         *state.names.values().nth(n).expect("n is below the number of tables")
     }
 
-    fn named(&mut self, state: &State) -> Option<u64> {
+    fn named(&mut self, state: &State) -> Option<TableId> {
         if state.names.is_empty() {
             return None;
         }
@@ -355,7 +355,7 @@ impl Gen {
         }
     }
 
-    fn read_cursor(&mut self, table: u64, state: &State, cursors: &[Option<ModelCursor>]) -> Read {
+    fn read_cursor(&mut self, table: TableId, state: &State, cursors: &[Option<ModelCursor>]) -> Read {
         let slot = self.rng.index(CURSORS);
         let Some(cursor) = &cursors[slot] else {
             let span = if self.rng.percent(40) { Span::all() } else { self.span() };
@@ -470,7 +470,8 @@ impl Gen {
         }
         for key in keys {
             let value = self.value();
-            self.load.push(Op::Put(MAIN, Blob(key.into()), value, PutMode::Set));
+            self.load
+                .push(Op::Put(TableId::MAIN, Blob(key.into()), value, PutMode::Set));
         }
     }
 
@@ -488,7 +489,7 @@ impl Gen {
         }
     }
 
-    fn stream(&mut self, table: u64) -> Op {
+    fn stream(&mut self, table: TableId) -> Op {
         let key = self.blob_key();
         let parts: Vec<Blob> = (0..self.rng.range(1, 6)).map(|_| self.value()).collect();
         let len: usize = parts.iter().map(|part| part.0.len()).sum();

@@ -10,7 +10,7 @@
 //! | order | global | lane, lane's number: the last [`WINDOW`] commits |
 
 use super::rng::{mix, Rng};
-use kv::{Cursor, Db, Durability, PutMode, Range, ReadTxn, Reader, Wait, WriteOptions, WriteTxn, MAIN};
+use kv::{CommitId, Cursor, Db, Durability, PutMode, Range, ReadTxn, Reader, TableId, Wait, WriteOptions, WriteTxn};
 use std::collections::BTreeMap;
 
 /// Keys of a lane that change in each of its commits.
@@ -31,7 +31,7 @@ pub struct Done {
     /// Number within the database.
     pub global: u64,
     /// Commit id of the database.
-    pub id: u64,
+    pub id: CommitId,
 }
 
 fn number(bytes: &[u8]) -> u64 {
@@ -71,20 +71,25 @@ fn place(lane: u64, commit: u64, at: u64) -> Vec<u8> {
 /// Writes the next commit of `lane` into `txn`; the caller commits.
 pub fn write(txn: &mut WriteTxn, lane: u64) -> kv::Result<Done> {
     let order = txn.table_create(ORDER, false)?;
-    let global = 1 + txn.get(MAIN, b"G")?.map_or(0, number);
-    let commit = 1 + txn.get(MAIN, &key(b'L', lane, 0))?.map_or(0, number);
-    txn.put(MAIN, b"G", &global.to_be_bytes(), PutMode::Set)?;
+    let global = 1 + txn.get(TableId::MAIN, b"G")?.map_or(0, number);
+    let commit = 1 + txn.get(TableId::MAIN, &key(b'L', lane, 0))?.map_or(0, number);
+    txn.put(TableId::MAIN, b"G", &global.to_be_bytes(), PutMode::Set)?;
     for at in 0..PLACES {
-        txn.put(MAIN, &key(b'L', lane, at), &place(lane, commit, at), PutMode::Set)?;
+        txn.put(
+            TableId::MAIN,
+            &key(b'L', lane, at),
+            &place(lane, commit, at),
+            PutMode::Set,
+        )?;
     }
     txn.put(
-        MAIN,
+        TableId::MAIN,
         &key(b'H', lane, commit),
         &filler(lane, commit, 99),
         PutMode::NoOverwrite,
     )?;
     if let Some(old) = commit.checked_sub(HISTORY).filter(|old| *old > 0) {
-        txn.delete(MAIN, &key(b'H', lane, old))?;
+        txn.delete(TableId::MAIN, &key(b'H', lane, old))?;
     }
     txn.put(order, &global.to_be_bytes(), &two(lane, commit), PutMode::Append)?;
     if let Some(old) = global.checked_sub(WINDOW).filter(|old| *old > 0) {
@@ -94,7 +99,7 @@ pub fn write(txn: &mut WriteTxn, lane: u64) -> kv::Result<Done> {
         lane,
         number: commit,
         global,
-        id: 0,
+        id: CommitId::NONE,
     })
 }
 
@@ -128,7 +133,7 @@ pub fn read(txn: &ReadTxn) -> Result<Found, String> {
     let mut history: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
     let mut places = 0;
     let reader = &mut &*txn;
-    let mut cursor = Cursor::new(reader, MAIN, &Range::default()).map_err(fault)?;
+    let mut cursor = Cursor::new(reader, TableId::MAIN, &Range::default()).map_err(fault)?;
     while cursor.next(reader).map_err(fault)? {
         let at = cursor.key().to_vec();
         let value = cursor.value(reader).map_err(fault)?;

@@ -2,7 +2,7 @@
 //! keys and values always), cursors follow the documented positions. Slow and obvious by intention.
 
 use super::api::{nearest_rank, status, Entry, Move, Span};
-use kv::{PutMode, Seek, MAIN};
+use kv::{PutMode, Seek, TableId};
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::rc::Rc;
@@ -16,18 +16,18 @@ pub type Map = BTreeMap<Shared, Shared>;
 #[derive(Clone)]
 pub struct State {
     /// Named tables.
-    pub names: BTreeMap<Vec<u8>, u64>,
+    pub names: BTreeMap<Vec<u8>, TableId>,
     /// Entries per table, the default one included.
-    pub data: BTreeMap<u64, Rc<Map>>,
+    pub data: BTreeMap<TableId, Rc<Map>>,
     /// Notes of named tables.
-    pub notes: BTreeMap<u64, Vec<u8>>,
+    pub notes: BTreeMap<TableId, Vec<u8>>,
 }
 
 impl Default for State {
     fn default() -> Self {
         State {
             names: BTreeMap::new(),
-            data: BTreeMap::from([(MAIN, Rc::default())]),
+            data: BTreeMap::from([(TableId::MAIN, Rc::default())]),
             notes: BTreeMap::new(),
         }
     }
@@ -93,11 +93,11 @@ pub fn first<'a>(map: &'a Map, span: &Span) -> Option<(&'a Shared, &'a Shared)> 
 
 impl State {
     /// Entries of a table.
-    pub fn map(&self, table: u64) -> &Map {
+    pub fn map(&self, table: TableId) -> &Map {
         self.data.get(&table).expect("the generator uses living tables only")
     }
 
-    fn map_mut(&mut self, table: u64) -> &mut Map {
+    fn map_mut(&mut self, table: TableId) -> &mut Map {
         Rc::make_mut(
             self.data
                 .get_mut(&table)
@@ -111,7 +111,7 @@ impl State {
     }
 
     /// What a put in this mode answers; stores if it may.
-    pub fn put(&mut self, table: u64, key: &Shared, value: &Shared, mode: PutMode) -> Result<Option<Shared>, i32> {
+    pub fn put(&mut self, table: TableId, key: &Shared, value: &Shared, mode: PutMode) -> Result<Option<Shared>, i32> {
         let map = self.map_mut(table);
         let present = map.contains_key(key);
         match mode {
@@ -126,12 +126,12 @@ impl State {
     }
 
     /// Removes an entry.
-    pub fn remove(&mut self, table: u64, key: &[u8]) -> Option<Shared> {
+    pub fn remove(&mut self, table: TableId, key: &[u8]) -> Option<Shared> {
         self.map_mut(table).remove(key)
     }
 
     /// Removes every entry of a span; how many.
-    pub fn remove_range(&mut self, table: u64, span: &Span) -> u64 {
+    pub fn remove_range(&mut self, table: TableId, span: &Span) -> u64 {
         let keys: Vec<Shared> = within(self.map(table), span).map(|(key, _)| key.clone()).collect();
         let map = self.map_mut(table);
         for key in &keys {
@@ -141,25 +141,25 @@ impl State {
     }
 
     /// Removes every entry.
-    pub fn clear(&mut self, table: u64) {
+    pub fn clear(&mut self, table: TableId) {
         self.data.insert(table, Rc::default());
     }
 
     /// Adds a table.
-    pub fn create(&mut self, name: &[u8], table: u64) {
+    pub fn create(&mut self, name: &[u8], table: TableId) {
         self.names.insert(name.to_vec(), table);
         self.data.insert(table, Rc::default());
     }
 
     /// Removes a table.
-    pub fn drop_table(&mut self, table: u64) {
+    pub fn drop_table(&mut self, table: TableId) {
         self.names.retain(|_, number| *number != table);
         self.data.remove(&table);
         self.notes.remove(&table);
     }
 
     /// Renames a table; answers the table that had the new name.
-    pub fn rename(&mut self, table: u64, name: &[u8]) -> Option<u64> {
+    pub fn rename(&mut self, table: TableId, name: &[u8]) -> Option<TableId> {
         let replaced = self.names.get(name).copied().filter(|number| *number != table);
         if let Some(old) = replaced {
             self.drop_table(old);
@@ -191,7 +191,7 @@ pub enum Place {
 #[derive(Debug, Clone)]
 pub struct ModelCursor {
     /// Its table.
-    pub table: u64,
+    pub table: TableId,
     /// Its range and direction.
     pub span: Span,
     /// Where it stands.
@@ -200,7 +200,7 @@ pub struct ModelCursor {
 
 impl ModelCursor {
     /// Before the first entry.
-    pub fn new(table: u64, span: Span) -> ModelCursor {
+    pub fn new(table: TableId, span: Span) -> ModelCursor {
         ModelCursor {
             table,
             span,

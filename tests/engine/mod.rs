@@ -5,7 +5,7 @@
 #![allow(dead_code)]
 
 use kv::file::sim::Random;
-use kv::{Cursor, Db, PutMode, Range, ReadTxn, Reader, Seek, Table, WriteTxn, MAIN, TABLES};
+use kv::{Cursor, Db, PutMode, Range, ReadTxn, Reader, Seek, TableId, WriteTxn};
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -161,7 +161,7 @@ pub fn step(txn: &mut WriteTxn, model: &mut Model, random: &mut Random, step: St
     let wrong = |what: &str| Err(Stop::Wrong(format!("{step:?}: {what}")));
     let of = model.pick(random);
     let table = match of {
-        None => MAIN,
+        None => TableId::MAIN,
         Some(table) => txn.table(&name(table))?,
     };
     let n = random.below(KEYS) as u32;
@@ -291,7 +291,7 @@ pub fn step(txn: &mut WriteTxn, model: &mut Model, random: &mut Random, step: St
         Step::Bulk => {
             for n in 1000..1000 + 4200 {
                 let value = (random.next_u64(), 9);
-                txn.put(MAIN, &key(n), &bytes(value), PutMode::Set)?;
+                txn.put(TableId::MAIN, &key(n), &bytes(value), PutMode::Set)?;
                 model.main.insert(n, value);
             }
             if random.one_in(2) {
@@ -300,7 +300,7 @@ pub fn step(txn: &mut WriteTxn, model: &mut Model, random: &mut Random, step: St
                     from: Bound::Included(&from[..]),
                     ..Range::default()
                 };
-                txn.delete_range(MAIN, &range)?;
+                txn.delete_range(TableId::MAIN, &range)?;
                 model.main.retain(|n, _| *n < 1000);
             }
         }
@@ -312,9 +312,9 @@ pub fn step(txn: &mut WriteTxn, model: &mut Model, random: &mut Random, step: St
 pub fn compare(txn: &ReadTxn, model: &Model) -> Result<(), String> {
     let id = txn.id();
     let fault = |e: kv::Error| format!("commit {id}: {e}");
-    same(txn, MAIN, &model.main).map_err(|what| format!("commit {id}, default table: {what}"))?;
+    same(txn, TableId::MAIN, &model.main).map_err(|what| format!("commit {id}, default table: {what}"))?;
     let mut reader = txn;
-    let names = reader.count(TABLES, &Range::default()).map_err(fault)?;
+    let names = reader.count(TableId::NAMES, &Range::default()).map_err(fault)?;
     if names != model.named.len() as u64 {
         return Err(format!("commit {id}: {names} tables, not {}", model.named.len()));
     }
@@ -325,7 +325,7 @@ pub fn compare(txn: &ReadTxn, model: &Model) -> Result<(), String> {
     Ok(())
 }
 
-fn same(txn: &ReadTxn, table: Table, content: &Content) -> Result<(), String> {
+fn same(txn: &ReadTxn, table: TableId, content: &Content) -> Result<(), String> {
     let mut reader = txn;
     let mut cursor = Cursor::new(&mut reader, table, &Range::default()).map_err(|e| e.to_string())?;
     for (n, value) in content {
@@ -347,7 +347,7 @@ fn same(txn: &ReadTxn, table: Table, content: &Content) -> Result<(), String> {
 pub fn account(db: &Db) -> Result<(), String> {
     let mut first = None;
     let report = db.check(true, &mut |fault| {
-        first.get_or_insert_with(|| format!("page {}, table {}: {}", fault.page, fault.table, fault.what));
+        first.get_or_insert_with(|| format!("page {:?}, table {:?}: {}", fault.page, fault.table, fault.what));
         true
     });
     match (report, first) {

@@ -3,13 +3,14 @@
 use super::{Death, Disk, House, Process};
 use crate::toy::{self, Model};
 use kv::file::sim::{Cut, Random, SimDisk};
+use kv::ids::CommitId;
 use kv::page::PageSink;
 use kv::pager::{Durability, Pager, PagerOptions, Recovery, Snapshot, Verify, Wait};
 use kv::Error;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-type Tried = Arc<Mutex<BTreeMap<u64, Model>>>;
+type Tried = Arc<Mutex<BTreeMap<CommitId, Model>>>;
 
 /// A process that has the database open, and what its readers hold.
 struct Member {
@@ -39,9 +40,9 @@ struct World {
     members: Vec<Member>,
     tried: Tried,
     /// Acknowledged as durable.
-    promised: u64,
+    promised: CommitId,
     /// Acknowledged: a kill of every process must not take it.
-    visible: u64,
+    visible: CommitId,
     /// A sync failed since somebody opened it alone: lazy commits may be gone, and `Poisoned` is an answer.
     failed: bool,
     counts: Counts,

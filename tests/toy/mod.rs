@@ -7,8 +7,9 @@
 #![allow(dead_code)]
 
 use kv::file::sim::Random;
-use kv::page::{Life, PageSink, PageSource, Ptr, Root};
-use kv::pager::{Dead, Descriptor, Durability, PageWriter, Pager, Roots, View, Wait, ZONE_PAGES};
+use kv::ids::{CommitId, PageNo, PageRef, Run};
+use kv::page::{Extent, Life, PageSink, PageSource, Ptr, Root};
+use kv::pager::{Dead, Descriptor, Durability, PageWriter, Pager, Roots, SpaceChange, View, Wait, ZONE_PAGES};
 use kv::util::bytes::{get_u32, get_u64, put_u32, put_u64};
 use kv::util::crc32c;
 use std::cell::Cell;
@@ -38,8 +39,8 @@ pub fn empty() -> Model {
 
 #[derive(Clone, Copy, Default)]
 struct Leaf {
-    page: u64,
-    birth: u64,
+    page: PageNo,
+    birth: CommitId,
     checksum: u32,
     /// Bytes of a piece; 0: a page; `u32::MAX`: none.
     piece: u32,
@@ -71,20 +72,21 @@ fn root_leaves(view: &View<'_>, root: &Root) -> kv::Result<Vec<Leaf>> {
     }
     let b = view.page(&root.ptr)?;
     let leaf = |i| Leaf {
-        page: get_u64(b, i * ENTRY),
-        birth: get_u64(b, i * ENTRY + 8),
+        page: PageNo::new(get_u64(b, i * ENTRY)),
+        birth: CommitId::new(get_u64(b, i * ENTRY + 8)),
         checksum: get_u32(b, i * ENTRY + 16),
         piece: get_u32(b, i * ENTRY + 20),
     };
     Ok((0..NUMBERS).map(leaf).collect())
 }
 
-fn leaf_pages(leaf: &Leaf, size: usize) -> u64 {
-    match leaf.piece {
+fn leaf_run(leaf: &Leaf, size: usize) -> Run {
+    let pages = match leaf.piece {
         u32::MAX => 0,
         0 => 1,
         bytes => (bytes as usize).div_ceil(size) as u64,
-    }
+    };
+    Run::new(leaf.page, pages)
 }
 
 /// Reads a commit's content, checking every byte against the number it was made from.
@@ -98,7 +100,7 @@ fn numbers(view: View<'_>, desc: &Descriptor) -> Result<Model, String> {
 }
 
 fn each(view: View<'_>, desc: &Descriptor, good: impl Fn(u64, &[u8]) -> bool) -> Result<Model, String> {
-    let leaves = root_leaves(&view, &desc.main).map_err(|e| format!("root of {}: {e}", desc.id))?;
+    let leaves = root_leaves(&view, &desc.roots.main).map_err(|e| format!("root of {}: {e}", desc.id))?;
     let mut model = Vec::with_capacity(NUMBERS);
     for leaf in leaves {
         let bytes = match leaf.piece {
@@ -107,7 +109,7 @@ fn each(view: View<'_>, desc: &Descriptor, good: impl Fn(u64, &[u8]) -> bool) ->
                 continue;
             }
             0 => view.page(&Ptr {
-                page: leaf.page,
+                page: leaf.page.into(),
                 birth: leaf.birth,
                 entries: 0,
                 checksum: leaf.checksum,
@@ -125,27 +127,28 @@ fn each(view: View<'_>, desc: &Descriptor, good: impl Fn(u64, &[u8]) -> bool) ->
 }
 
 /// Dead extents by page, and the pages that hold them.
-type SpaceTree = (BTreeMap<u64, Dead>, Vec<(u64, u64)>);
+type SpaceTree = (BTreeMap<PageNo, Dead>, Vec<Extent>);
 
 fn read_space(view: &View<'_>, root: &Root) -> kv::Result<SpaceTree> {
     let (mut map, mut pages) = (BTreeMap::new(), Vec::new());
     let mut next = (root.height > 0).then_some(root.ptr);
     while let Some(ptr) = next {
-        pages.push((ptr.page, ptr.birth));
+        pages.push(one_page(&ptr));
         let b = view.page(&ptr)?;
         for i in 0..get_u32(b, 24) as usize {
             let at = 32 + i * DEAD;
             let dead = Dead {
-                page: get_u64(b, at),
-                pages: get_u32(b, at + 8).into(),
-                birth: get_u64(b, at + 12),
-                death: get_u64(b, at + 20),
+                extent: Extent {
+                    run: Run::new(PageNo::new(get_u64(b, at)), get_u32(b, at + 8).into()),
+                    birth: CommitId::new(get_u64(b, at + 12)),
+                },
+                death: CommitId::new(get_u64(b, at + 20)),
             };
-            map.insert(dead.page, dead);
+            map.insert(dead.extent.run.first, dead);
         }
         next = (get_u64(b, 0) > 0).then(|| Ptr {
-            page: get_u64(b, 0),
-            birth: get_u64(b, 8),
+            page: PageRef::from_bits(get_u64(b, 0)),
+            birth: CommitId::new(get_u64(b, 8)),
             entries: 0,
             checksum: get_u32(b, 16),
         });
@@ -153,34 +156,42 @@ fn read_space(view: &View<'_>, root: &Root) -> kv::Result<SpaceTree> {
     Ok((map, pages))
 }
 
+/// The page behind a pointer, as an extent.
+fn one_page(ptr: &Ptr) -> Extent {
+    Extent {
+        run: Run::new(ptr.page.number(), 1),
+        birth: ptr.birth,
+    }
+}
+
 fn place(writing: &mut PageWriter, bytes: &[u8]) -> kv::Result<Ptr> {
-    let (page, _) = writing.take(1, Life::Long)?;
+    let page = writing.take(1, Life::Long)?.first;
     let checksum = crc32c(bytes);
     writing.write_pages(page, &[bytes], &[checksum])?;
     Ok(Ptr {
-        page,
+        page: page.into(),
         birth: writing.birth(),
         entries: 0,
         checksum,
     })
 }
 
-fn write_space(writing: &mut PageWriter, map: &BTreeMap<u64, Dead>) -> kv::Result<Root> {
+fn write_space(writing: &mut PageWriter, map: &BTreeMap<PageNo, Dead>) -> kv::Result<Root> {
     let size = writing.pager().page_size();
     let all: Vec<&Dead> = map.values().collect();
     let mut root = Root::default();
     for chunk in all.chunks((size - 32) / DEAD).rev() {
         let mut b = vec![0; size];
-        put_u64(&mut b, 0, root.ptr.page);
-        put_u64(&mut b, 8, root.ptr.birth);
+        put_u64(&mut b, 0, root.ptr.page.to_bits());
+        put_u64(&mut b, 8, root.ptr.birth.get());
         put_u32(&mut b, 16, root.ptr.checksum);
         put_u32(&mut b, 24, chunk.len() as u32);
         for (i, dead) in chunk.iter().enumerate() {
             let at = 32 + i * DEAD;
-            put_u64(&mut b, at, dead.page);
-            put_u32(&mut b, at + 8, dead.pages as u32);
-            put_u64(&mut b, at + 12, dead.birth);
-            put_u64(&mut b, at + 20, dead.death);
+            put_u64(&mut b, at, dead.extent.run.first.get());
+            put_u32(&mut b, at + 8, dead.extent.run.pages as u32);
+            put_u64(&mut b, at + 12, dead.extent.birth.get());
+            put_u64(&mut b, at + 20, dead.death.get());
         }
         root = Root {
             ptr: place(writing, &b)?,
@@ -193,12 +204,12 @@ fn write_space(writing: &mut PageWriter, map: &BTreeMap<u64, Dead>) -> kv::Resul
 
 /// A commit that was tried: its id, what it would hold, and the answer.
 pub struct Attempt {
-    pub id: u64,
+    pub id: CommitId,
     pub model: Model,
-    pub answer: kv::Result<u64>,
+    pub answer: kv::Result<CommitId>,
 }
 
-/// Changes some numbers and commits. `None`: not even the seat was to be had, or it was aborted on purpose.
+/// Changes some numbers and commits. `None`: not even the write lock was to be had, or it was aborted on purpose.
 pub fn commit(
     pager: &Arc<Pager>,
     random: &mut Random,
@@ -215,7 +226,7 @@ pub fn commit_by(
     pager: &Arc<Pager>,
     random: &mut Random,
     changes: u64,
-    end: &mut dyn FnMut(PageWriter, Roots, &Model) -> kv::Result<u64>,
+    end: &mut dyn FnMut(PageWriter, Roots, &Model) -> kv::Result<CommitId>,
 ) -> kv::Result<Option<Attempt>> {
     let mut writing = pager.lock_write(Wait::Forever, &AtomicBool::new(false))?;
     let (id, tip) = (writing.birth(), writing.tip());
@@ -249,11 +260,11 @@ fn change(writing: &mut PageWriter, random: &mut Random, mut model: Model, chang
     let pager = writing.pager().clone();
     let (tip, size) = (writing.tip(), pager.page_size());
     for zone in writing.zones_wanted() {
-        let (map, _) = read_space(&pager.view(u64::MAX), &writing.space_root())?;
-        let of_zone = map.values().filter(|d| d.page / ZONE_PAGES == zone);
+        let (map, _) = read_space(&pager.view(u64::MAX), &tip.roots.space)?;
+        let of_zone = map.values().filter(|d| d.extent.run.first.get() / ZONE_PAGES == zone);
         writing.zone_loaded(zone, of_zone.copied().collect());
     }
-    let mut leaves = root_leaves(&pager.view(u64::MAX), &tip.main)?;
+    let mut leaves = root_leaves(&pager.view(u64::MAX), &tip.roots.main)?;
     if random.one_in(4) {
         waste(writing, random)?;
     }
@@ -264,7 +275,10 @@ fn change(writing: &mut PageWriter, random: &mut Random, mut model: Model, chang
             few => 1 + random.below(few),
         };
         let old = leaves[at];
-        writing.release(old.page, leaf_pages(&old, size), old.birth);
+        writing.release(Extent {
+            run: leaf_run(&old, size),
+            birth: old.birth,
+        });
         model[at] = number;
         leaves[at] = if random.one_in(4) {
             let words = match VARIETY.get() {
@@ -272,7 +286,7 @@ fn change(writing: &mut PageWriter, random: &mut Random, mut model: Model, chang
                 _ => number * 300,
             };
             let bytes = fill(number, 8 * (1 + words as usize));
-            let page = writing.take_exact(bytes.len().div_ceil(size) as u64)?;
+            let page = writing.take_exact(bytes.len().div_ceil(size) as u64)?.first;
             let checksum = crc32c(&bytes);
             writing.write_piece(page, &bytes, checksum)?;
             Leaf {
@@ -284,7 +298,7 @@ fn change(writing: &mut PageWriter, random: &mut Random, mut model: Model, chang
         } else {
             let ptr = place(writing, &fill(number, size))?;
             Leaf {
-                page: ptr.page,
+                page: ptr.page.number(),
                 birth: ptr.birth,
                 checksum: ptr.checksum,
                 piece: 0,
@@ -293,20 +307,20 @@ fn change(writing: &mut PageWriter, random: &mut Random, mut model: Model, chang
     }
     let mut b = vec![0; size];
     for (i, leaf) in leaves.iter().enumerate() {
-        put_u64(&mut b, i * ENTRY, leaf.page);
-        put_u64(&mut b, i * ENTRY + 8, leaf.birth);
+        put_u64(&mut b, i * ENTRY, leaf.page.get());
+        put_u64(&mut b, i * ENTRY + 8, leaf.birth.get());
         put_u32(&mut b, i * ENTRY + 16, leaf.checksum);
         put_u32(&mut b, i * ENTRY + 20, leaf.piece);
     }
-    if tip.main.height > 0 {
-        writing.release(tip.main.ptr.page, 1, tip.main.ptr.birth);
+    if tip.roots.main.height > 0 {
+        writing.release(one_page(&tip.roots.main.ptr));
     }
     let main = Root {
         ptr: place(writing, &b)?,
         height: 1,
         has_long: false,
     };
-    let mut space = writing.space_root();
+    let mut space = tip.roots.space;
     let ask = random.one_in(FOLD_ONE_IN.get());
     if let Some(edits) = ask.then(|| writing.fold()).flatten() {
         let (mut map, pages) = read_space(&pager.view(u64::MAX), &space)?;
@@ -316,7 +330,7 @@ fn change(writing: &mut PageWriter, random: &mut Random, mut model: Model, chang
                 None => map.remove(&key),
             };
         }
-        pages.iter().for_each(|(page, birth)| writing.release(*page, 1, *birth));
+        pages.iter().for_each(|page| writing.release(*page));
         space = write_space(writing, &map)?;
     }
     let catalogue = Root::default();
@@ -329,17 +343,18 @@ fn waste(writing: &mut PageWriter, random: &mut Random) -> kv::Result<()> {
     let want = 1 + random.below(6);
     writing.set_synced_alone(want % 3 == 0);
     let life = if want % 2 == 0 { Life::Long } else { Life::Short };
-    let (page, pages) = writing.take(want, life)?;
+    let taken = writing.take(want, life)?;
     let bytes = fill(random.next_u64(), size);
     let sum = crc32c(&bytes);
-    writing.write_pages(page, &vec![&bytes[..]; pages as usize], &vec![sum; pages as usize])?;
-    let middle = random.below(pages);
-    writing.release(page + middle, 1, writing.birth());
-    if middle > 0 {
-        writing.release(page, middle, writing.birth());
-    }
-    if middle + 1 < pages {
-        writing.release(page + middle + 1, pages - middle - 1, writing.birth());
+    let (parts, sums) = (vec![&bytes[..]; taken.pages as usize], vec![sum; taken.pages as usize]);
+    writing.write_pages(taken.first, &parts, &sums)?;
+    let middle = random.below(taken.pages);
+    let parts = [(middle, 1), (0, middle), (middle + 1, taken.pages - middle - 1)];
+    for (from, pages) in parts.into_iter().filter(|(_, pages)| *pages > 0) {
+        writing.release(Extent {
+            run: Run::new(taken.first + from, pages),
+            birth: writing.birth(),
+        });
     }
     Ok(())
 }
@@ -349,37 +364,34 @@ pub fn account(pager: &Arc<Pager>) -> Result<(), String> {
     let accounting = pager.accounting().map_err(|e| e.to_string())?;
     let (desc, view, size) = (accounting.desc, pager.view(u64::MAX), pager.page_size());
     let mut seen = BTreeSet::new();
-    let mut add = |what: &str, page: u64, pages: u64| {
-        let fresh = (page..page + pages).all(|p| seen.insert(p));
+    let mut add = |what: &str, run: Run| {
+        let fresh = run.iter().all(|page| seen.insert(page));
         fresh
             .then_some(())
-            .ok_or(format!("commit {}: {what} {page}+{pages} is counted twice", desc.id))
+            .ok_or(format!("commit {}: {what} {run:?} is counted twice", desc.id))
     };
-    add("meta", 0, kv::page::meta_pages(size))?;
-    let (map, pages) = read_space(&view, &accounting.space).map_err(|e| e.to_string())?;
-    pages.iter().try_for_each(|(page, _)| add("space", *page, 1))?;
-    if desc.main.height > 0 {
-        add("root", desc.main.ptr.page, 1)?;
+    add("meta", Run::new(PageNo::new(0), kv::page::meta_pages(size)))?;
+    let (map, pages) = read_space(&view, &desc.roots.space).map_err(|e| e.to_string())?;
+    pages.iter().try_for_each(|page| add("space", page.run))?;
+    if desc.roots.main.height > 0 {
+        add("root", one_page(&desc.roots.main.ptr).run)?;
     }
-    for leaf in root_leaves(&view, &desc.main).map_err(|e| e.to_string())? {
-        add("leaf", leaf.page, leaf_pages(&leaf, size))?;
+    for leaf in root_leaves(&view, &desc.roots.main).map_err(|e| e.to_string())? {
+        add("leaf", leaf_run(&leaf, size))?;
     }
-    accounting
-        .spill
-        .iter()
-        .try_for_each(|(page, pages)| add("spill", *page, *pages))?;
-    let mut dead: BTreeSet<u64> = map.values().flat_map(|d| d.page..d.page + d.pages).collect();
-    for change in &accounting.tail {
+    accounting.spilled.iter().try_for_each(|run| add("spill", *run))?;
+    let mut dead: BTreeSet<PageNo> = map.values().flat_map(|d| d.extent.run.iter()).collect();
+    for change in &accounting.changes {
         match change {
-            Ok(d) => {
-                for page in d.page..d.page + d.pages {
+            SpaceChange::Died(d) => {
+                for page in d.extent.run.iter() {
                     dead.insert(page)
                         .then_some(())
                         .ok_or(format!("page {page} died twice"))?;
                 }
             }
-            Err((page, pages)) => {
-                for page in *page..page + pages {
+            SpaceChange::Taken(run) => {
+                for page in run.iter() {
                     dead.remove(&page)
                         .then_some(())
                         .ok_or(format!("page {page} was taken alive"))?;
@@ -387,8 +399,8 @@ pub fn account(pager: &Arc<Pager>) -> Result<(), String> {
             }
         }
     }
-    dead.iter().try_for_each(|page| add("dead", *page, 1))?;
-    match seen.len() as u64 == desc.pages && seen.last().is_none_or(|last| *last < desc.pages) {
+    dead.iter().try_for_each(|page| add("dead", Run::new(*page, 1)))?;
+    match seen.len() as u64 == desc.pages && seen.last().is_none_or(|last| last.get() < desc.pages) {
         true => Ok(()),
         false => Err(format!(
             "commit {}: {} pages of {} accounted for",

@@ -4,7 +4,8 @@ use crate::crashes::Counts;
 use crate::toy::{account, commit, empty, read, Attempt, Model};
 use kv::file::sim::{Cut, Random, SimDisk};
 use kv::file::Storage;
-use kv::page::meta::{Meta, Slot, SLOT, SLOTS};
+use kv::ids::CommitId;
+use kv::page::meta::{Meta, Slot, SLOTS, SLOT_BYTES};
 use kv::page::META_BYTES;
 use kv::pager::{Durability, Pager, PagerOptions, Snapshot, Verify};
 use std::collections::BTreeMap;
@@ -15,14 +16,14 @@ use std::sync::{Arc, Mutex};
 pub struct Run {
     random: Random,
     disk: Arc<SimDisk>,
-    tried: BTreeMap<u64, Model>,
-    promised: u64,
+    tried: BTreeMap<CommitId, Model>,
+    promised: CommitId,
     pub counts: Counts,
     /// Whether what runs is recovery, and how many recoveries in a row were crashed.
     recovering: bool,
     depth: u64,
     /// The highest id in any slot when it was opened: never to be used again (I-4).
-    highest: u64,
+    highest: CommitId,
     lie: bool,
 }
 
@@ -68,7 +69,7 @@ impl Run {
             counts: Counts::default(),
             recovering: false,
             depth: 0,
-            highest: 0,
+            highest: CommitId::NONE,
             lie,
         }
     }
@@ -93,7 +94,7 @@ impl Run {
         Ok(())
     }
 
-    fn check(&mut self, pager: &Arc<Pager>, id: u64) -> Result<(), String> {
+    fn check(&mut self, pager: &Arc<Pager>, id: CommitId) -> Result<(), String> {
         if id < self.promised {
             return Err(format!("commit {} was acknowledged, {id} was found", self.promised));
         }
@@ -108,7 +109,7 @@ impl Run {
         self.tried.retain(|other, _| *other == id);
         if self.random.one_in(8) {
             account(pager)?;
-            self.counts.other += 8 * u64::from(!pager.accounting().map_err(|e| e.to_string())?.spill.is_empty());
+            self.counts.other += 8 * u64::from(!pager.accounting().map_err(|e| e.to_string())?.spilled.is_empty());
         }
         Ok(())
     }
@@ -177,14 +178,14 @@ impl Run {
             let (pager, synced, newest) = (pager.clone(), synced.clone(), pager.newest().id);
             self.disk.before_write(META_BYTES, move || {
                 if pager.sync().is_ok() {
-                    synced.store(newest, SeqCst);
+                    synced.store(newest.get(), SeqCst);
                 }
             });
         }
         let changes = if self.random.one_in(30) { 40 } else { 5 };
         let done = commit(pager, &mut self.random, durability, changes);
         self.disk.nothing_meanwhile();
-        self.promised = self.promised.max(synced.load(SeqCst));
+        self.promised = self.promised.max(CommitId::new(synced.load(SeqCst)));
         if exposed.load(SeqCst) {
             return Err("a full commit was visible before it was durable".into());
         }
@@ -239,11 +240,11 @@ impl Run {
 }
 
 /// The highest commit id in any slot that can be read.
-fn highest_id(disk: &SimDisk) -> Result<u64, String> {
-    let mut highest = 0;
+fn highest_id(disk: &SimDisk) -> Result<CommitId, String> {
+    let mut highest = CommitId::NONE;
     for slot in 0..SLOTS {
-        let mut bytes = [0; SLOT];
-        disk.read_at((slot * SLOT) as u64, &mut bytes)
+        let mut bytes = [0; SLOT_BYTES];
+        disk.read_at((slot * SLOT_BYTES) as u64, &mut bytes)
             .map_err(|e| e.to_string())?;
         if let Ok(Slot::Valid(meta)) = Meta::decode(&bytes) {
             let meta: &Meta = &meta;
