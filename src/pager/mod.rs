@@ -33,8 +33,8 @@
 mod commit;
 mod open;
 mod page_writer;
-mod readers;
 mod shared;
+mod snapshot;
 mod space;
 mod view;
 mod write_lock;
@@ -43,7 +43,7 @@ pub use crate::page::Roots;
 pub use commit::{dead_changes, Image, SpaceChange};
 pub use open::{open_file, open_memory, CreateMode};
 pub use page_writer::PageWriter;
-pub use readers::{ReaderInfo, Snapshot};
+pub use snapshot::{ReaderInfo, Snapshot};
 pub use view::View;
 pub use write_lock::Accounting;
 

@@ -1,4 +1,4 @@
-//! The engine's `pager/shared.rs` on integers whose every access is a point where a scheduler may switch threads.
+//! The engine's `pager/shared/mod.rs` on integers whose every access is a point where a scheduler may switch threads.
 //!
 //! The modules around it stand for the engine's: just what that file names.
 
@@ -102,7 +102,7 @@ pub mod pager {
         pub roots: Roots,
     }
 
-    #[path = "../../../../src/pager/shared.rs"]
+    #[path = "../../../../src/pager/shared/mod.rs"]
     pub mod shared;
 
     pub mod models;
