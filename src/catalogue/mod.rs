@@ -3,23 +3,28 @@
 //! table has number 0 and its root in the meta slot; it has no record.
 //!
 //! ```text
-//! record   0  u48  root page          18  u32  root checksum      24  u16  name bytes
-//!          6  u48  root birth         22  u8   height (0: empty)  26  name
-//!         12  u48  entries            23  u8   1: long values      .  note
+//! record   0  root of the table's tree (`page/roots.rs`)
+//!         24  u16  name bytes
+//!         26  name
+//!          .  note
 //! ```
 
 use crate::error::{Error, Result};
-use crate::ids::{CommitId, PageRef, TableId};
+use crate::ids::TableId;
 use crate::page::leaf::Stored;
+use crate::page::roots::RootLayout;
 use crate::page::{PageSource, Ptr, Root};
 use crate::tree::read::lookup as search;
-use crate::util::bytes::{get_u16, get_u32, get_u48, put_u16, put_u32, put_u48};
+use crate::util::bytes::{get_u16, put_u16};
 
 /// Longest name of a table in bytes.
 pub const NAME_MAX: usize = 512;
 /// Longest note in bytes.
 pub const NOTE_MAX: usize = 1024;
-const FIXED: usize = 26;
+/// How a record's root is stored: first of all.
+const ROOT: RootLayout = RootLayout::CURRENT;
+const NAME_LEN_AT: usize = ROOT.bytes();
+const FIXED: usize = NAME_LEN_AT + 2;
 
 /// What the catalogue says of a table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,13 +41,8 @@ impl TableRecord {
     /// As stored.
     pub fn encode(&self) -> Vec<u8> {
         let mut b = vec![0; FIXED];
-        put_u48(&mut b, 0, self.root.ptr.page.to_bits());
-        put_u48(&mut b, 6, self.root.ptr.birth.get());
-        put_u48(&mut b, 12, self.root.ptr.entries);
-        put_u32(&mut b, 18, self.root.ptr.checksum);
-        b[22] = self.root.height;
-        b[23] = self.root.has_long.into();
-        put_u16(&mut b, 24, self.name.len() as u16);
+        ROOT.put(&mut b, &self.root);
+        put_u16(&mut b, NAME_LEN_AT, self.name.len() as u16);
         b.extend_from_slice(&self.name);
         b.extend_from_slice(&self.note);
         b
@@ -51,7 +51,7 @@ impl TableRecord {
     /// Parses what is stored.
     pub fn decode(b: &[u8]) -> Result<TableRecord> {
         let root = decode_root(b)?;
-        let name = get_u16(b, 24) as usize;
+        let name = get_u16(b, NAME_LEN_AT) as usize;
         let Some((name, note)) = b.get(FIXED..).and_then(|b| b.split_at_checked(name)) else {
             return Err(bad());
         };
@@ -72,16 +72,7 @@ fn decode_root(b: &[u8]) -> Result<Root> {
     if b.len() < FIXED {
         return Err(bad());
     }
-    let root = Root {
-        ptr: Ptr {
-            page: PageRef::from_bits(get_u48(b, 0)),
-            birth: CommitId::new(get_u48(b, 6)),
-            entries: get_u48(b, 12),
-            checksum: get_u32(b, 18),
-        },
-        height: b[22],
-        has_long: b[23] != 0,
-    };
+    let root = ROOT.get(b);
     if root.height == 0 && root.ptr != Ptr::default() {
         return Err(bad());
     }
@@ -165,7 +156,7 @@ pub fn new_number() -> TableId {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::PageNo;
+    use crate::ids::{CommitId, PageNo};
 
     #[test]
     fn records_round_trip() {

@@ -30,13 +30,13 @@
 //! | ..   | m     | records, one behind the other                                                          |
 //! | 4092 | 4     | CRC-32C of bytes 0 to 4091                                                             |
 //!
-//! Root: page u48, birth u48, entries u48, checksum u32, height u8 (0: empty tree, the rest is zero),
-//! u8 1: long values or keys may be below.
-//! The tail's records are described in `pager/tail.rs`.
+//! Roots are described in `page/roots.rs`, and the tail's records in `pager/commit/records.rs`.
 
-use super::{Extent, Ptr, Root, Roots, META_BYTES, PAGE_MAX, PAGE_MIN};
+use super::features::Features;
+use super::roots::RootLayout;
+use super::{Extent, Root, Roots, META_BYTES, PAGE_MAX, PAGE_MIN};
 use crate::error::{Error, Result};
-use crate::ids::{CommitId, PageNo, PageRef, Run};
+use crate::ids::{CommitId, PageNo, Run};
 use crate::util::bytes::{get_u16, get_u32, get_u48, get_u64, put_u16, put_u32, put_u48, put_u64};
 use crate::util::crc32c;
 
@@ -58,7 +58,12 @@ pub const TAIL_MAX: usize = CRC_AT - TAIL_AT;
 /// Bytes one spilled extent takes in the slot.
 pub const SPILL_BYTES: usize = 24;
 
-const TAIL_AT: usize = 172;
+/// How the roots are stored, and where they begin.
+const ROOTS: RootLayout = RootLayout::CURRENT;
+const ROOTS_AT: usize = 96;
+const SPILLS_AT: usize = ROOTS_AT + ROOTS.bytes() * Roots::COUNT;
+const INLINE_AT: usize = SPILLS_AT + 2;
+const TAIL_AT: usize = SPILLS_AT + 4;
 const CRC_AT: usize = SLOT_BYTES - 4;
 
 /// An extent that holds records which do not fit into a slot.
@@ -75,12 +80,8 @@ pub struct Spill {
 /// One slot's content.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Meta {
-    /// Features a reader must understand.
-    pub must: u32,
-    /// Features a writer must understand.
-    pub write: u32,
-    /// Features that may be ignored.
-    pub may: u32,
+    /// What the file contains beyond the format's first version.
+    pub features: Features,
     /// Bytes of a page.
     pub page_size: u32,
     /// UUID of the file.
@@ -134,12 +135,12 @@ impl Meta {
     /// # Panics
     /// If the tail is longer than [`TAIL_MAX`].
     pub fn write(&self, b: &mut [u8; SLOT_BYTES]) {
-        let before = TAIL_AT + SPILL_BYTES * usize::from(get_u16(b, 168)) + usize::from(get_u16(b, 170));
+        let before = TAIL_AT + SPILL_BYTES * usize::from(get_u16(b, SPILLS_AT)) + usize::from(get_u16(b, INLINE_AT));
         b[..8].copy_from_slice(&MAGIC);
         put_u32(&mut b[..], 8, VERSION);
-        put_u32(&mut b[..], 12, self.must);
-        put_u32(&mut b[..], 16, self.write);
-        put_u32(&mut b[..], 20, self.may);
+        put_u32(&mut b[..], 12, self.features.read);
+        put_u32(&mut b[..], 16, self.features.write);
+        put_u32(&mut b[..], 20, self.features.ignorable);
         put_u32(&mut b[..], 24, self.page_size);
         b[28] = 1;
         b[29] = 4;
@@ -149,11 +150,9 @@ impl Meta {
         for (i, number) in numbers.into_iter().enumerate() {
             put_u64(&mut b[..], 48 + 8 * i, number);
         }
-        for (i, root) in self.roots.all().into_iter().enumerate() {
-            put_root(&mut b[96 + 24 * i..120 + 24 * i], root);
-        }
-        put_u16(&mut b[..], 168, self.spills.len() as u16);
-        put_u16(&mut b[..], 170, self.inline.len() as u16);
+        ROOTS.put_all(&mut b[ROOTS_AT..SPILLS_AT], &self.roots);
+        put_u16(&mut b[..], SPILLS_AT, self.spills.len() as u16);
+        put_u16(&mut b[..], INLINE_AT, self.inline.len() as u16);
         let mut at = TAIL_AT;
         for spill in &self.spills {
             put_u48(&mut b[..], at, spill.extent.run.first.get());
@@ -197,14 +196,16 @@ impl Meta {
                 "file format {version}, this library reads {VERSION}"
             )));
         }
-        let must = get_u32(b, 12);
-        if must != 0 {
-            return Err(Error::TooNew(format!("unknown features {must:#x}")));
+        let features = Features {
+            read: get_u32(b, 12),
+            write: get_u32(b, 16),
+            ignorable: get_u32(b, 20),
+        };
+        if features.read != 0 {
+            return Err(Error::TooNew(format!("unknown features {:#x}", features.read)));
         }
         let meta = Meta {
-            must,
-            write: get_u32(b, 16),
-            may: get_u32(b, 20),
+            features,
             page_size: get_u32(b, 24),
             uuid: std::array::from_fn(|i| b[32 + i]),
             id: CommitId::new(get_u64(b, 48)),
@@ -213,7 +214,7 @@ impl Meta {
             time: get_u64(b, 72),
             pages: get_u64(b, 80),
             dead: get_u64(b, 88),
-            roots: Roots::from_all(std::array::from_fn(|i| get_root(&b[96 + 24 * i..120 + 24 * i]))),
+            roots: ROOTS.get_all(&b[ROOTS_AT..]),
             spills: Vec::new(),
             inline: Vec::new(),
         };
@@ -246,7 +247,7 @@ impl Meta {
                 return wrong("meta slot: impossible root");
             }
         }
-        let (spills, inline) = (get_u16(b, 168) as usize, get_u16(b, 170) as usize);
+        let (spills, inline) = (get_u16(b, SPILLS_AT) as usize, get_u16(b, INLINE_AT) as usize);
         if spills * SPILL_BYTES + inline > TAIL_MAX {
             return wrong("meta slot: the tail is too long");
         }
@@ -281,31 +282,10 @@ impl Meta {
     }
 }
 
-fn put_root(b: &mut [u8], root: &Root) {
-    put_u48(b, 0, root.ptr.page.to_bits());
-    put_u48(b, 6, root.ptr.birth.get());
-    put_u48(b, 12, root.ptr.entries);
-    put_u32(b, 18, root.ptr.checksum);
-    b[22] = root.height;
-    b[23] = root.has_long.into();
-}
-
-fn get_root(b: &[u8]) -> Root {
-    Root {
-        ptr: Ptr {
-            page: PageRef::from_bits(get_u48(b, 0)),
-            birth: CommitId::new(get_u48(b, 6)),
-            entries: get_u48(b, 12),
-            checksum: get_u32(b, 18),
-        },
-        height: b[22],
-        has_long: b[23] != 0,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::page::Ptr;
 
     fn sample() -> Meta {
         let root = |page| Root {
@@ -328,7 +308,10 @@ mod tests {
             pages: 50,
             dead: 4,
             roots: Roots::from_all([10, 11, 12].map(root)),
-            may: 1 << 31,
+            features: Features {
+                ignorable: 1 << 31,
+                ..Features::default()
+            },
             spills: vec![Spill {
                 extent: Extent {
                     run: Run::new(PageNo::new(20), 2),

@@ -16,11 +16,14 @@
 //! | `guess`    | asking memory for the right parts of a leaf, early                    |
 //! | `rows`     | the same for the branch above, and for leaves that lie in a row        |
 //! | `chain`    | the description of a long value or long key outside the page          |
+//! | `roots`    | pointers and roots, and the only encoding of roots                    |
+//! | `features` | bits for what later versions add to the format                        |
 //! | `meta`     | the four slots at the head of the file                                |
 
 pub mod arrays;
 pub mod branch;
 pub mod chain;
+pub mod features;
 pub mod header;
 pub mod hint;
 pub mod kernel;
@@ -29,8 +32,11 @@ pub mod leaf;
 pub mod leaf_build;
 pub mod leaf_edit;
 pub mod meta;
+pub mod roots;
 pub mod search;
 pub mod suffix;
+
+pub use roots::{Ptr, Root, Roots};
 
 use crate::error::Result;
 use crate::ids::{CommitId, PageNo, PageRef, Run};
@@ -48,56 +54,6 @@ pub const KEY_MAX: usize = 2 << 20;
 /// Pages that the meta slots occupy at this page size.
 pub fn meta_pages(page_size: usize) -> u64 {
     META_BYTES.div_ceil(page_size as u64)
-}
-
-/// Pointer to a tree page: where it is, when it was written, what is below it, and what its bytes must sum to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Ptr {
-    /// Where the page is.
-    pub page: PageRef,
-    /// Commit that wrote the page.
-    pub birth: CommitId,
-    /// Entries in the leaves below.
-    pub entries: u64,
-    /// CRC-32C of the page.
-    pub checksum: u32,
-}
-
-/// Root of a tree. `height` 0: no page at all, an empty tree; 1: the root is a leaf.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Root {
-    /// The root page; zero in an empty tree.
-    pub ptr: Ptr,
-    /// Levels of the tree.
-    pub height: u8,
-    /// Values or keys outside the leaves may be below: leaves must be read before they are dropped.
-    pub has_long: bool,
-}
-
-/// The roots of a commit's trees: all that leads to its data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Roots {
-    /// Tree of the default table.
-    pub main: Root,
-    /// Catalogue tree: the named tables.
-    pub catalogue: Root,
-    /// Tree of dead extents.
-    pub space: Root,
-}
-
-impl Roots {
-    /// How many there are.
-    pub const COUNT: usize = 3;
-
-    /// All of them, in the order in which they are stored.
-    pub fn all(&self) -> [&Root; Roots::COUNT] {
-        [&self.main, &self.catalogue, &self.space]
-    }
-
-    /// From all of them, in the order in which they are stored.
-    pub fn from_all([main, catalogue, space]: [Root; Roots::COUNT]) -> Roots {
-        Roots { main, catalogue, space }
-    }
 }
 
 /// A run of contiguous pages holding one value, a part of one, or the rest of a long key. No header: payload from the

@@ -33,8 +33,8 @@
 mod commit;
 mod open;
 mod page_writer;
-mod readers;
 mod shared;
+mod snapshot;
 mod space;
 mod view;
 mod write_lock;
@@ -43,7 +43,7 @@ pub use crate::page::Roots;
 pub use commit::{dead_changes, Image, SpaceChange};
 pub use open::{open_file, open_memory, CreateMode};
 pub use page_writer::PageWriter;
-pub use readers::{ReaderInfo, Snapshot};
+pub use snapshot::{ReaderInfo, Snapshot};
 pub use view::View;
 pub use write_lock::Accounting;
 
@@ -52,13 +52,15 @@ use crate::file::map::Atomics;
 use crate::file::peers::Peers;
 use crate::file::{fork, Mapped, Storage};
 use crate::ids::{CommitId, PageNo};
+use crate::page::features::Features;
 use crate::page::hint::branch::ROWS;
 use crate::page::hint::leaf::LeafHints;
+use crate::page::meta::Meta;
 use crate::page::{meta_pages, Extent, PAGE_MAX, PAGE_MIN};
 use crate::util::seeded::{self, Bug};
 use commit::Turns;
 use parking_lot::{Condvar, Mutex};
-use shared::{CommitSlot, Constants, Shared};
+use shared::{CommitSlot, Constants, Opening, Shared};
 use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering::SeqCst};
 use std::sync::Arc;
@@ -74,6 +76,17 @@ pub struct Descriptor {
     pub pages: u64,
     /// Its trees.
     pub roots: Roots,
+}
+
+impl Descriptor {
+    /// What a meta slot says of its commit.
+    fn of(meta: &Meta) -> Descriptor {
+        Descriptor {
+            id: meta.id,
+            pages: meta.pages,
+            roots: meta.roots,
+        }
+    }
 }
 
 /// How long to wait for a lock.
@@ -165,8 +178,8 @@ pub struct Pager {
     verify: Verify,
     read_only: bool,
     uuid: [u8; 16],
-    /// Feature bits carried over: those a writer must understand, those that may be ignored.
-    features: (u32, u32),
+    /// What the file contains beyond the format's first version; each commit carries it over.
+    features: Features,
     /// The tags were cleared after the poisoning.
     poison_seen: AtomicBool,
     /// Forks before this was opened: a child must not touch it.
@@ -211,8 +224,8 @@ const META_PAGE: PageNo = PageNo::new(0);
 pub const ZONE_PAGES: u64 = 1 << 16;
 
 /// Features that this version does not know and that forbid writing.
-fn refuse_unknown(features: (u32, u32), read_only: bool) -> Result<()> {
-    match features.0 {
+fn refuse_unknown(features: Features, read_only: bool) -> Result<()> {
+    match features.write {
         bits if bits != 0 && !read_only => Err(Error::TooNew(format!(
             "unknown features {bits:#x} forbid writing; open it read-only"
         ))),
@@ -340,19 +353,20 @@ impl Pager {
         let constants = Constants {
             page_size: meta.page_size,
             uuid: meta.uuid,
-            features: (meta.write, meta.may),
+            features: meta.features,
         };
         refuse_unknown(constants.features, read_only)?;
-        let desc = Descriptor {
-            id: meta.id,
-            pages: meta.pages,
-            roots: meta.roots,
-        };
-        let seat = CommitSlot {
-            id: meta.id,
-            slot: found.slot,
-        };
-        shared.fill(seat, &desc, meta.base, found.max_id, &found.erase, &constants);
+        shared.fill(&Opening {
+            tip: CommitSlot {
+                id: meta.id,
+                slot: found.slot,
+            },
+            desc: Descriptor::of(&meta),
+            base: meta.base,
+            max_id: found.max_id,
+            erase: found.erase,
+            constants,
+        });
         Ok(Recovery {
             id: meta.id,
             discarded: found.discarded,

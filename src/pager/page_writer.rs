@@ -130,7 +130,7 @@ impl PageWriter {
         self.end = self.tip_end();
         // Writers that were killed left gaps: the descriptor of the tip must not be overwritten before another is there.
         let next = pager.shared.next_id().get();
-        self.id = match shared::share_descriptor(next, self.state.tip.id) {
+        self.id = match shared::ring::share_entry(next, self.state.tip.id) {
             true => next.next(),
             false => next,
         };

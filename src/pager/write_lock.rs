@@ -199,11 +199,7 @@ impl Pager {
         };
         let tail = Tail::read(&meta, |at, into| self.storage.read_cached(at, into))?
             .map_err(|page| Error::corrupt(page, "the newest commit's records are damaged"))?;
-        let desc = Descriptor {
-            id: meta.id,
-            pages: meta.pages,
-            roots: meta.roots,
-        };
+        let desc = Descriptor::of(&meta);
         self.reach(&desc)?;
         let (before, known) = (
             state.tip.id,

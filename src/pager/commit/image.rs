@@ -82,8 +82,7 @@ impl Pager {
         let first = Meta {
             page_size: size as u32,
             uuid: new_uuid(),
-            write: self.features.0,
-            may: self.features.1,
+            features: self.features,
             id,
             base: before,
             folded: before,

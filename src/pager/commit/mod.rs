@@ -20,7 +20,8 @@
 //! Commits that arrive while a sync runs wait for it ([`sync_turn`]); then one of them syncs for all. The writer's seat
 //! is free meanwhile.
 
-use crate::pager::shared::{CommitSlot, RING};
+use crate::pager::shared::ring::RING;
+use crate::pager::shared::{CommitSlot, FreeSlot};
 mod image;
 mod records;
 mod recover;
@@ -99,9 +100,8 @@ impl PageWriter {
             pager.sync_data(tip.id, self.sync_first).map_err(|_| Error::Poisoned)?;
         }
         let free = shared.free_slot(SLOTS);
-        let (slot, durable) = free.ok_or_else(|| Error::Panic("no meta slot is free".into()))?;
+        let FreeSlot { slot, base } = free.ok_or_else(|| Error::Panic("no meta slot is free".into()))?;
         let seat = CommitSlot { id: self.id, slot };
-        let base = durable.id;
         let folded = if self.folding { tip.id } else { self.state.folded };
         let mut next = self.make_tail(base, folded)?;
         let pages = self.pages();
@@ -120,8 +120,7 @@ impl PageWriter {
         let meta = Meta {
             page_size: pager.page_size as u32,
             uuid: pager.uuid,
-            write: pager.features.0,
-            may: pager.features.1,
+            features: pager.features,
             id: self.id,
             base,
             folded,
@@ -146,15 +145,15 @@ impl PageWriter {
             roots,
         };
         next.listing.bytes = meta.inline;
-        let backlog = self.adopt(desc, next, folded, meta.dead, durable.id);
-        shared.describe(&desc, base);
+        let backlog = self.adopt(desc, next, folded, meta.dead, base);
+        shared.put_descriptor(&desc, base);
         if durability == Durability::Full {
             shared.full_tip().set(desc.id);
         }
         shared.tip().set(seat);
         let now = durability == Durability::Lazy && shared.full_tip().get() <= shared.durable().get().id;
         if now || seeded::on(Bug::ShowUndurable) {
-            shared.show(desc.id);
+            shared.make_visible(desc.id);
         }
         drop(self);
         Ok(Published {
@@ -370,19 +369,19 @@ impl Pager {
             if self.is_poisoned() {
                 return Err(Error::InDoubt("another sync failed".into()));
             }
-            let (tip, base) = shared.claim_tip();
+            let claim = shared.claim_tip();
             let left = shared.begin_sync();
             let synced = match seeded::on(Bug::SkipSync) {
                 true => Ok(()),
-                false => self.storage.sync().and_then(|()| self.prove(left, tip)),
+                false => self.storage.sync().and_then(|()| self.prove(left, claim.tip)),
             };
             if let Err(error) = synced.or_else(|e| seeded::on(Bug::ForgetFailedSync).then_some(()).ok_or(e)) {
                 self.poison();
                 return Err(Error::InDoubt(format!("its sync failed: {error}")));
             }
             shared.end_sync();
-            shared.synced(tip, base);
-            here.covered = tip.id;
+            shared.made_durable(claim);
+            here.covered = claim.tip.id;
             anyway = false;
         }
         Ok(())

@@ -1,9 +1,15 @@
-//! The engine's `pager/shared.rs` on integers whose every access is a point where a scheduler may switch threads.
+//! The engine's `pager/shared/mod.rs` on integers whose every access is a point where a scheduler may switch threads.
 //!
 //! The modules around it stand for the engine's: just what that file names.
 
+#[path = "../../../src/util/bytes.rs"]
+pub mod bytes;
+#[path = "../../../src/page/features.rs"]
+pub mod features;
 #[path = "../../../src/ids.rs"]
 pub mod ids;
+#[path = "../../../src/page/roots.rs"]
+pub mod roots;
 #[path = "../../../src/util/seeded.rs"]
 pub mod seeded;
 
@@ -12,7 +18,7 @@ pub mod util {
         pub use shuttle::sync::atomic::AtomicU64;
     }
 
-    pub use crate::seeded;
+    pub use crate::{bytes, seeded};
 }
 
 pub mod error {
@@ -59,35 +65,8 @@ pub mod file {
 }
 
 pub mod page {
-    use crate::ids::{CommitId, PageRef};
-
-    #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-    pub struct Ptr {
-        pub page: PageRef,
-        pub birth: CommitId,
-        pub entries: u64,
-        pub checksum: u32,
-    }
-
-    #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-    pub struct Root {
-        pub ptr: Ptr,
-        pub height: u8,
-        pub has_long: bool,
-    }
-
-    #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-    pub struct Roots {
-        pub main: Root,
-        pub catalogue: Root,
-        pub space: Root,
-    }
-
-    impl Roots {
-        pub fn all(&self) -> [&Root; 3] {
-            [&self.main, &self.catalogue, &self.space]
-        }
-    }
+    pub use crate::features;
+    pub use crate::roots::{Root, Roots};
 }
 
 #[allow(dead_code, reason = "the models use a part of it")]
@@ -102,7 +81,7 @@ pub mod pager {
         pub roots: Roots,
     }
 
-    #[path = "../../../../src/pager/shared.rs"]
+    #[path = "../../../../src/pager/shared/mod.rs"]
     pub mod shared;
 
     pub mod models;

@@ -6,10 +6,11 @@
 //! | [`readers`]   | readers that register, move and end; one who commits and reuses | a registered reader's pages are not reused (I-3, I-6) |
 //! | [`commits`]   | writers in turn, killed at any step; syncs shared; a power cut | a durable commit is found on the disk (I-1, I-5), ids do not repeat (I-4), nothing undurable is seen (I-7) |
 
-use super::shared::{CommitSlot, Constants, Shared, WORDS};
+use super::shared::{CommitSlot, Constants, Opening, Shared, SyncClaim, WORDS};
 use super::Descriptor;
 use crate::file::map::Atomics;
 use crate::ids::CommitId;
+use crate::page::features::Features;
 use shuttle::rand::Rng;
 use shuttle::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use shuttle::sync::{Arc, Mutex};
@@ -54,17 +55,17 @@ fn shared() -> (Arc<Shared>, Arc<Shared>) {
     let constants = Constants {
         page_size: 4096,
         uuid: [0; 16],
-        features: (0, 0),
+        features: Features::default(),
     };
     let first = CommitId::new(1);
-    here.fill(
-        CommitSlot { id: first, slot: 0 },
-        &desc(first),
-        first,
-        first,
-        &[],
-        &constants,
-    );
+    here.fill(&Opening {
+        tip: CommitSlot { id: first, slot: 0 },
+        desc: desc(first),
+        base: first,
+        max_id: first,
+        erase: Vec::new(),
+        constants,
+    });
     (Arc::new(here), Arc::new(Shared::new(memory, 1)))
 }
 
@@ -108,13 +109,14 @@ pub fn readers(fault: Fault) {
     for id in (2..2 + COMMITS).map(CommitId::new) {
         let base = CommitId::new(id.get() - 1);
         let early = here.held();
-        here.describe(&desc(id), base);
+        here.put_descriptor(&desc(id), base);
         here.tip().set(CommitSlot {
             id,
             slot: id.get() as usize % SLOTS,
         });
-        here.show(id);
-        here.synced(here.tip().get(), base);
+        here.make_visible(id);
+        let tip = here.tip().get();
+        here.made_durable(SyncClaim { tip, base });
         let durable = here.durable().get().id.get();
         let mut held = match fault {
             Fault::ReadersFirst => early,
@@ -180,7 +182,11 @@ impl World {
         let shared = &self.shared;
         let free = |taken: [CommitSlot; 3]| {
             (0..SLOTS)
-                .find(|slot| taken.iter().all(|seat| seat.id == CommitId::NONE || seat.slot != *slot))
+                .find(|slot| {
+                    taken
+                        .iter()
+                        .all(|other| other.id == CommitId::NONE || other.slot != *slot)
+                })
                 .expect("four slots")
         };
         match self.fault {
@@ -190,7 +196,7 @@ impl World {
                 free([durable, shared.syncing().get(), shared.tip().get()])
             }
             Fault::AnySlot => free([CommitSlot::default(), shared.durable().get(), shared.tip().get()]),
-            _ => shared.free_slot(SLOTS).expect("four slots").0,
+            _ => shared.free_slot(SLOTS).expect("four slots").slot,
         }
     }
 
@@ -222,7 +228,7 @@ impl World {
         if self.fault == Fault::IdLate {
             shared.next_id().set(id.next());
         }
-        shared.describe(&desc(id), shared.durable().get().id);
+        shared.put_descriptor(&desc(id), shared.durable().get().id);
         shared.full_tip().set(id);
         if dies_at == 3 {
             return None;
@@ -230,7 +236,7 @@ impl World {
         self.published.lock().expect("published").push(id);
         shared.tip().set(CommitSlot { id, slot });
         if self.fault == Fault::ShownEarly {
-            shared.show(id);
+            shared.make_visible(id);
         }
         Some(id)
     }
@@ -243,18 +249,21 @@ impl World {
             if shared.durable().get().id >= id {
                 break;
             }
-            let (tip, base) = if self.fault == Fault::NoSecondTip {
+            let claim = if self.fault == Fault::NoSecondTip {
                 let tip = shared.tip().get();
                 // Two commits of others in between, which random orders hit too seldom.
                 self.commit();
                 self.commit();
                 shared.syncing().set(tip);
-                (tip, shared.base_of(tip.id))
+                SyncClaim {
+                    tip,
+                    base: shared.base_of(tip.id),
+                }
             } else {
                 shared.claim_tip()
             };
             self.sync();
-            shared.synced(tip, base);
+            shared.made_durable(claim);
         }
     }
 

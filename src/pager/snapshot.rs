@@ -105,9 +105,9 @@ impl Pager {
 
     /// Ends the readers of dead processes, those that hold commits before `before` if that is told.
     pub(super) fn reap(&self, before: Option<CommitId>) {
-        for process in self.shared.holders(before) {
+        for process in self.shared.other_processes(before) {
             // Without locks nobody is known to be dead.
-            let _ = self.peers.reap(process, &mut || self.shared.clear(process));
+            let _ = self.peers.reap(process, &mut || self.shared.end_readers(process));
         }
     }
 

@@ -1,0 +1,202 @@
+//! Pointers to pages, the roots of trees, and the set of roots that leads to all data of a commit.
+//!
+//! Roots are kept in three places: in the meta slots, in the catalogue's records, and in the memory that processes
+//! share. This file is the only one that turns them into bytes or words.
+//!
+//! ```text
+//! page u48, birth u48, entries u48, checksum, height u8 (0: empty tree, the rest is zero),
+//! u8 1: long values or keys may be below
+//! ```
+//!
+//! Where the checksum stands and how many bytes it takes is said by a [`RootLayout`].
+
+use crate::ids::{CommitId, PageRef};
+use crate::util::bytes::{get_u32, get_u48, put_u32, put_u48};
+
+/// Pointer to a tree page: where it is, when it was written, what is below it, and what its bytes must sum to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Ptr {
+    /// Where the page is.
+    pub page: PageRef,
+    /// Commit that wrote the page.
+    pub birth: CommitId,
+    /// Entries in the leaves below.
+    pub entries: u64,
+    /// CRC-32C of the page.
+    pub checksum: u32,
+}
+
+/// Root of a tree. `height` 0: no page at all, an empty tree; 1: the root is a leaf.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Root {
+    /// The root page; zero in an empty tree.
+    pub ptr: Ptr,
+    /// Levels of the tree.
+    pub height: u8,
+    /// Values or keys outside the leaves may be below: leaves must be read before they are dropped.
+    pub has_long: bool,
+}
+
+impl Root {
+    /// Words that a root takes in memory.
+    pub const WORDS: usize = 4;
+
+    /// The root as words, for memory that is read and written by words.
+    #[inline]
+    pub fn to_words(&self) -> [u64; Root::WORDS] {
+        let ptr = &self.ptr;
+        let rest = u64::from(ptr.checksum) | u64::from(self.height) << 32 | u64::from(self.has_long) << 40;
+        [ptr.page.to_bits(), ptr.birth.get(), ptr.entries, rest]
+    }
+
+    /// The root that these words mean.
+    #[inline]
+    pub fn from_words([page, birth, entries, rest]: [u64; Root::WORDS]) -> Root {
+        Root {
+            ptr: Ptr {
+                page: PageRef::from_bits(page),
+                birth: CommitId::new(birth),
+                entries,
+                checksum: rest as u32,
+            },
+            height: (rest >> 32) as u8,
+            has_long: rest >> 40 != 0,
+        }
+    }
+}
+
+/// The roots of a commit's trees: all that leads to its data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Roots {
+    /// Tree of the default table.
+    pub main: Root,
+    /// Catalogue tree: the named tables.
+    pub catalogue: Root,
+    /// Tree of dead extents.
+    pub space: Root,
+}
+
+impl Roots {
+    /// How many roots there are.
+    pub const COUNT: usize = 3;
+
+    /// All roots, in the order in which they are stored.
+    pub fn all(&self) -> [&Root; Roots::COUNT] {
+        [&self.main, &self.catalogue, &self.space]
+    }
+
+    /// The set of these roots, which come in the order in which they are stored.
+    #[inline]
+    pub fn from_all([main, catalogue, space]: [Root; Roots::COUNT]) -> Roots {
+        Roots { main, catalogue, space }
+    }
+}
+
+/// How roots are stored in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RootLayout {
+    /// Where the checksum begins.
+    checksum: usize,
+    /// Where the height stands, and behind it what may be below.
+    height: usize,
+    /// Bytes of a checksum.
+    width: usize,
+}
+
+impl RootLayout {
+    /// The layout of this version of the format, in meta slots and in the catalogue.
+    pub const CURRENT: RootLayout = RootLayout {
+        checksum: 18,
+        height: 22,
+        width: 4,
+    };
+
+    /// Bytes of one root.
+    pub const fn bytes(self) -> usize {
+        20 + self.width
+    }
+
+    /// Writes a root to the first bytes of `out`.
+    pub fn put(self, out: &mut [u8], root: &Root) {
+        debug_assert!(!root.ptr.page.is_private(), "a private page has no place in a file");
+        put_u48(out, 0, root.ptr.page.to_bits());
+        put_u48(out, 6, root.ptr.birth.get());
+        put_u48(out, 12, root.ptr.entries);
+        let checksum = &mut out[self.checksum..self.checksum + self.width];
+        checksum.fill(0);
+        put_u32(checksum, 0, root.ptr.checksum);
+        out[self.height] = root.height;
+        out[self.height + 1] = root.has_long.into();
+    }
+
+    /// Reads the root in the first bytes of `b`. Any bytes are some root.
+    pub fn get(self, b: &[u8]) -> Root {
+        Root {
+            ptr: Ptr {
+                page: PageRef::from_bits(get_u48(b, 0)),
+                birth: CommitId::new(get_u48(b, 6)),
+                entries: get_u48(b, 12),
+                checksum: get_u32(b, self.checksum),
+            },
+            height: b[self.height],
+            has_long: b[self.height + 1] != 0,
+        }
+    }
+
+    /// Writes all roots one behind the other to the first bytes of `out`.
+    pub fn put_all(self, out: &mut [u8], roots: &Roots) {
+        for (part, root) in out.chunks_mut(self.bytes()).zip(roots.all()) {
+            self.put(part, root);
+        }
+    }
+
+    /// Reads all roots from the first bytes of `b`.
+    pub fn get_all(self, b: &[u8]) -> Roots {
+        Roots::from_all(std::array::from_fn(|i| self.get(&b[i * self.bytes()..])))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::PageNo;
+
+    fn root(seed: u64) -> Root {
+        Root {
+            ptr: Ptr {
+                page: PageNo::new(seed << 40 | 0x1234).into(),
+                birth: CommitId::new(seed << 33 | 77),
+                entries: seed << 44 | 5,
+                checksum: 0xFEDC_BA98 ^ seed as u32,
+            },
+            height: seed as u8,
+            has_long: seed % 2 == 1,
+        }
+    }
+
+    #[test]
+    fn roots_read_back_whatever_the_width_of_checksums() {
+        let roots = Roots::from_all(std::array::from_fn(|i| root(i as u64 + 1)));
+        let last = |width| RootLayout {
+            height: 18,
+            checksum: 20,
+            width,
+        };
+        for layout in [RootLayout::CURRENT, last(4), last(16), last(32)] {
+            let mut bytes = vec![0xEE; layout.bytes() * Roots::COUNT + 1];
+            layout.put_all(&mut bytes, &roots);
+            assert_eq!(bytes.pop(), Some(0xEE), "a byte behind the roots was written");
+            assert_eq!(layout.get_all(&bytes), roots);
+            let beyond = &bytes[layout.checksum + 4..layout.checksum + layout.width];
+            assert!(beyond.iter().all(|b| *b == 0), "a short checksum is extended by zeros");
+        }
+        assert_eq!((RootLayout::CURRENT.bytes(), last(32).bytes()), (24, 52));
+    }
+
+    #[test]
+    fn roots_are_words_and_back() {
+        for root in [Root::default(), root(1), root(2)] {
+            assert_eq!(Root::from_words(root.to_words()), root);
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! The claims of readers: which commit each of them sees.
+//!
+//! A reader stores the visible commit in a free word and looks whether that commit is still the visible one (I-6). From
+//! then on no page that the commit refers to is reused (I-3), in whatever process the writer is.
+
+use super::{at, Shared};
+use crate::error::{Error, Result};
+use crate::file::peers::PROCESSES;
+use crate::ids::{CommitId, U48_MAX};
+use crate::pager::Descriptor;
+use crate::util::atomic::AtomicU64;
+use std::cell::Cell;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed, Ordering::Release, Ordering::SeqCst};
+
+/// Readers there can be at once.
+pub(super) const READERS: usize = 8192;
+/// Words that neighbours in order are apart: readers that begin one after the other do not meet in a cache line.
+const LINES: usize = READERS / 8;
+
+/// What a reader's word says: zero if nobody reads through it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Claim {
+    id: CommitId,
+    process: u16,
+}
+
+impl Claim {
+    #[inline(always)]
+    fn to_word(self) -> u64 {
+        self.id.get() | u64::from(self.process) << 48
+    }
+
+    fn from_word(word: u64) -> Claim {
+        Claim {
+            id: CommitId::new(word & U48_MAX),
+            process: (word >> 48) as u16,
+        }
+    }
+}
+
+/// A registered reader, as everybody can see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReaderClaim {
+    /// Index of its process.
+    pub process: u16,
+    /// The system's number of that process.
+    pub pid: u32,
+    /// Commit that it sees.
+    pub id: CommitId,
+    /// Milliseconds since it began (or was moved to that commit).
+    pub age_ms: u64,
+}
+
+impl Shared {
+    #[inline(always)]
+    fn claim_word(&self, slot: usize) -> &AtomicU64 {
+        self.word(at::CLAIMS + word_of(slot))
+    }
+
+    /// When the reader with this slot began.
+    #[inline(always)]
+    fn claim_time(&self, slot: usize) -> &AtomicU64 {
+        self.word(at::CLAIM_TIMES + word_of(slot))
+    }
+
+    /// Slots ever used: nobody need look further.
+    fn readers_used(&self) -> &AtomicU64 {
+        self.word(at::READERS_USED)
+    }
+
+    /// What the system calls the process with this index.
+    pub(super) fn process_number(&self, process: u16) -> &AtomicU64 {
+        self.word(at::PROCESS_NUMBERS + usize::from(process) % PROCESSES)
+    }
+
+    /// Registers a reader: its slot; `desc` becomes what it sees. (It is written in place, and not moved through every
+    /// call up to where it stays.)
+    #[inline]
+    pub fn register_in(&self, desc: &mut Descriptor) -> Result<u32> {
+        thread_local! {
+            static HINT: Cell<usize> = const { Cell::new(usize::MAX) };
+        }
+        let hint = HINT.get();
+        let used = (self.readers_used().load(SeqCst) as usize).clamp(1, READERS);
+        let start = if hint < READERS {
+            hint
+        } else {
+            first_hint() % used.max(16)
+        };
+        for step in 0..READERS {
+            let slot = (start + step) % READERS;
+            let word = self.claim_word(slot);
+            if word.load(SeqCst) != 0 {
+                continue;
+            }
+            // A writer must look at this slot before it can be claimed.
+            if slot as u64 >= self.readers_used().load(SeqCst) {
+                self.readers_used().fetch_max(slot as u64 + 1, SeqCst);
+            }
+            let id = self.visible().get();
+            if word.compare_exchange(0, self.claim(id), SeqCst, SeqCst).is_ok() {
+                HINT.set(slot);
+                self.confirm(slot as u32, id, desc);
+                return Ok(slot as u32);
+            }
+        }
+        Err(Error::Limit("too many read transactions at once; end some"))
+    }
+
+    /// What a reader of this process that sees commit `id` writes into its word.
+    #[inline(always)]
+    fn claim(&self, id: CommitId) -> u64 {
+        let process = self.process;
+        Claim { id, process }.to_word()
+    }
+
+    /// Makes the claim of `slot` on commit `id` good, or claims the newest commit instead (I-6).
+    #[inline]
+    fn confirm(&self, slot: u32, mut id: CommitId, desc: &mut Descriptor) {
+        let word = self.claim_word(slot as usize);
+        self.claim_time(slot as usize).store(milliseconds(), Relaxed);
+        loop {
+            let found = self.read_descriptor(id, desc);
+            let now = self.visible().get();
+            if found.is_some() && now == id {
+                return;
+            }
+            id = now;
+            word.store(self.claim(id), SeqCst);
+        }
+    }
+
+    /// As [`Shared::register_in`], with what it sees in the answer.
+    #[cfg(test)]
+    pub fn register(&self) -> Result<(u32, Descriptor)> {
+        let mut desc = Descriptor::default();
+        self.register_in(&mut desc).map(|slot| (slot, desc))
+    }
+
+    /// Whether a registered reader that sees commit `id` sees the newest one. If so, its time begins anew.
+    #[inline]
+    pub fn is_newest(&self, slot: u32, id: CommitId) -> bool {
+        let newest = self.visible().get() == id;
+        if newest {
+            self.claim_time(slot as usize).store(milliseconds(), Relaxed);
+        }
+        newest
+    }
+
+    /// Moves a registered reader to the newest commit.
+    pub fn move_reader(&self, slot: u32) -> Descriptor {
+        let mut desc = Descriptor::default();
+        let id = self.visible().get();
+        self.claim_word(slot as usize).store(self.claim(id), SeqCst);
+        self.confirm(slot, id, &mut desc);
+        desc
+    }
+
+    /// Ends a registration.
+    #[inline]
+    pub fn unregister(&self, slot: u32) {
+        self.claim_word(slot as usize).store(0, Release);
+    }
+
+    /// Slots in use, with what their words say.
+    fn claims(&self) -> impl Iterator<Item = (usize, Claim)> + '_ {
+        let used = (self.readers_used().load(SeqCst) as usize).min(READERS);
+        let words = (0..used).map(|slot| (slot, self.claim_word(slot).load(SeqCst)));
+        let words = words.filter(|(_, word)| *word != 0);
+        words.map(|(slot, word)| (slot, Claim::from_word(word)))
+    }
+
+    /// Commits that readers of all processes hold, ascending, once per reader.
+    pub fn held(&self) -> Vec<CommitId> {
+        let mut held: Vec<CommitId> = self.claims().map(|(_, claim)| claim.id).collect();
+        held.sort_unstable();
+        held
+    }
+
+    /// Every reader, by slot.
+    pub fn readers(&self) -> Vec<ReaderClaim> {
+        let now = milliseconds();
+        let claims = self.claims().map(|(slot, Claim { id, process })| ReaderClaim {
+            process,
+            pid: self.process_number(process).load(SeqCst) as u32,
+            id,
+            age_ms: now.saturating_sub(self.claim_time(slot).load(Relaxed)),
+        });
+        claims.collect()
+    }
+
+    /// Other processes that have readers; if `before` is given, readers of commits before that one.
+    pub fn other_processes(&self, before: Option<CommitId>) -> Vec<u16> {
+        let old = self
+            .claims()
+            .filter(|(_, claim)| before.is_none_or(|before| claim.id < before));
+        let mut processes: Vec<u16> = old.map(|(_, claim)| claim.process).collect();
+        processes.sort_unstable();
+        processes.dedup();
+        processes.retain(|process| *process != self.process);
+        processes
+    }
+
+    /// Ends the readers that a dead process left registered.
+    pub fn end_readers(&self, process: u16) {
+        let left: Vec<(usize, Claim)> = self.claims().filter(|(_, claim)| claim.process == process).collect();
+        for (slot, claim) in left {
+            // Slots of other processes are left alone, whatever happened meanwhile.
+            let word = self.claim_word(slot);
+            let _ = word.compare_exchange(claim.to_word(), 0, SeqCst, SeqCst);
+        }
+        self.process_number(process).store(0, SeqCst);
+    }
+}
+
+/// Milliseconds of a clock that all processes share; as coarse as the system's tick, and as cheap.
+fn milliseconds() -> u64 {
+    crate::file::clock::coarse_ms()
+}
+
+/// Where a reader's word lies among the readers' words.
+#[inline(always)]
+fn word_of(slot: usize) -> usize {
+    slot % LINES * (READERS / LINES) + slot / LINES
+}
+
+/// Where a thread looks for its first slot. Threads start at different slots, so that they do not meet in one cache line.
+fn first_hint() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    NEXT.fetch_add(1, SeqCst)
+}
