@@ -54,12 +54,59 @@ pub const VERSION: u32 = 1;
 /// Levels a tree can have at most.
 pub const HEIGHT_MAX: u8 = 64;
 /// Bytes of a slot's tail: spilled extents and inline records together.
-pub const TAIL_MAX: usize = CRC_AT - TAIL_AT;
+pub const TAIL_MAX: usize = field::CRC - field::TAIL;
 /// Bytes one spilled extent takes in the slot.
 pub const SPILL_BYTES: usize = 24;
 
-const TAIL_AT: usize = 172;
-const CRC_AT: usize = SLOT_BYTES - 4;
+/// Where the fields of a slot begin, as in the table above.
+mod field {
+    use std::ops::Range;
+
+    pub const MAGIC: Range<usize> = 0..8;
+    pub const VERSION: usize = 8;
+    pub const MUST: usize = 12;
+    pub const WRITE: usize = 16;
+    pub const MAY: usize = 20;
+    pub const PAGE_SIZE: usize = 24;
+    pub const CHECKSUM_KIND: usize = 28;
+    pub const CHECKSUM_WIDTH: usize = 29;
+    pub const UUID: Range<usize> = 32..48;
+    pub const ID: usize = 48;
+    pub const BASE: usize = 56;
+    pub const FOLDED: usize = 64;
+    pub const TIME: usize = 72;
+    pub const PAGES: usize = 80;
+    pub const DEAD: usize = 88;
+    pub const ROOTS: usize = 96;
+    pub const SPILLS: usize = 168;
+    pub const INLINE: usize = 170;
+    pub const TAIL: usize = 172;
+    pub const CRC: usize = super::SLOT_BYTES - 4;
+}
+
+/// Where the fields of a spilled extent begin.
+mod spill {
+    pub const PAGE: usize = 0;
+    pub const PAGES: usize = 6;
+    pub const BYTES: usize = 10;
+    pub const CHECKSUM: usize = 14;
+    pub const BIRTH: usize = 18;
+}
+
+/// Where the fields of a root begin.
+mod root {
+    pub const PAGE: usize = 0;
+    pub const BIRTH: usize = 6;
+    pub const ENTRIES: usize = 12;
+    pub const CHECKSUM: usize = 18;
+    pub const HEIGHT: usize = 22;
+    pub const HAS_LONG: usize = 23;
+    /// Bytes of all of them.
+    pub const BYTES: usize = 24;
+}
+
+/// The one kind of checksum there is, and its width in bytes.
+const CRC_32C: (u8, u8) = (1, 4);
 
 /// An extent that holds records which do not fit into a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -134,41 +181,49 @@ impl Meta {
     /// # Panics
     /// If the tail is longer than [`TAIL_MAX`].
     pub fn write(&self, b: &mut [u8; SLOT_BYTES]) {
-        let before = TAIL_AT + SPILL_BYTES * usize::from(get_u16(b, 168)) + usize::from(get_u16(b, 170));
-        b[..8].copy_from_slice(&MAGIC);
-        put_u32(&mut b[..], 8, VERSION);
-        put_u32(&mut b[..], 12, self.must);
-        put_u32(&mut b[..], 16, self.write);
-        put_u32(&mut b[..], 20, self.may);
-        put_u32(&mut b[..], 24, self.page_size);
-        b[28] = 1;
-        b[29] = 4;
-        b[32..48].copy_from_slice(&self.uuid);
-        let [id, base, folded] = [self.id, self.base, self.folded].map(CommitId::get);
-        let numbers = [id, base, folded, self.time, self.pages, self.dead];
-        for (i, number) in numbers.into_iter().enumerate() {
-            put_u64(&mut b[..], 48 + 8 * i, number);
+        let before =
+            field::TAIL + SPILL_BYTES * usize::from(get_u16(b, field::SPILLS)) + usize::from(get_u16(b, field::INLINE));
+        b[field::MAGIC].copy_from_slice(&MAGIC);
+        put_u32(&mut b[..], field::VERSION, VERSION);
+        put_u32(&mut b[..], field::MUST, self.must);
+        put_u32(&mut b[..], field::WRITE, self.write);
+        put_u32(&mut b[..], field::MAY, self.may);
+        put_u32(&mut b[..], field::PAGE_SIZE, self.page_size);
+        (b[field::CHECKSUM_KIND], b[field::CHECKSUM_WIDTH]) = CRC_32C;
+        b[field::UUID].copy_from_slice(&self.uuid);
+        for (at, number) in [
+            (field::ID, self.id.get()),
+            (field::BASE, self.base.get()),
+            (field::FOLDED, self.folded.get()),
+            (field::TIME, self.time),
+            (field::PAGES, self.pages),
+            (field::DEAD, self.dead),
+        ] {
+            put_u64(&mut b[..], at, number);
         }
         for (i, root) in self.roots.all().into_iter().enumerate() {
-            put_root(&mut b[96 + 24 * i..120 + 24 * i], root);
+            put_root(&mut b[root_at(i)..root_at(i + 1)], root);
         }
-        put_u16(&mut b[..], 168, self.spills.len() as u16);
-        put_u16(&mut b[..], 170, self.inline.len() as u16);
-        let mut at = TAIL_AT;
+        put_u16(&mut b[..], field::SPILLS, self.spills.len() as u16);
+        put_u16(&mut b[..], field::INLINE, self.inline.len() as u16);
+        let mut at = field::TAIL;
         for spill in &self.spills {
-            put_u48(&mut b[..], at, spill.extent.run.first.get());
-            put_u32(&mut b[..], at + 6, spill.extent.run.pages as u32);
-            put_u32(&mut b[..], at + 10, spill.bytes);
-            put_u32(&mut b[..], at + 14, spill.checksum);
-            put_u48(&mut b[..], at + 18, spill.extent.birth.get());
+            put_u48(&mut b[..], at + spill::PAGE, spill.extent.run.first.get());
+            put_u32(&mut b[..], at + spill::PAGES, spill.extent.run.pages as u32);
+            put_u32(&mut b[..], at + spill::BYTES, spill.bytes);
+            put_u32(&mut b[..], at + spill::CHECKSUM, spill.checksum);
+            put_u48(&mut b[..], at + spill::BIRTH, spill.extent.birth.get());
             at += SPILL_BYTES;
         }
-        assert!(at + self.inline.len() <= CRC_AT, "the tail is too long for its slot");
+        assert!(
+            at + self.inline.len() <= field::CRC,
+            "the tail is too long for its slot"
+        );
         let end = at + self.inline.len();
         b[at..end].copy_from_slice(&self.inline);
         b[end..before.max(end)].fill(0);
-        let crc = crc32c(&b[..CRC_AT]);
-        put_u32(&mut b[..], CRC_AT, crc);
+        let crc = crc32c(&b[..field::CRC]);
+        put_u32(&mut b[..], field::CRC, crc);
     }
 
     /// Reads a slot: magic, then checksum, then the rest.
@@ -176,17 +231,17 @@ impl Meta {
     /// # Errors
     /// `TooNew`, `TooOld`; `Corrupt` when the checksum fits and the content cannot be (no crash does that).
     pub fn decode(b: &[u8; SLOT_BYTES]) -> Result<Slot> {
-        if b[..8] != MAGIC {
+        if b[field::MAGIC] != MAGIC {
             return Ok(if b[..SECTOR].iter().all(|x| *x == 0) {
                 Slot::Empty
             } else {
                 Slot::Foreign
             });
         }
-        if crc32c(&b[..CRC_AT]) != get_u32(b, CRC_AT) {
+        if crc32c(&b[..field::CRC]) != get_u32(b, field::CRC) {
             return Ok(Slot::Torn);
         }
-        let version = get_u32(b, 8);
+        let version = get_u32(b, field::VERSION);
         if version < VERSION {
             return Err(Error::TooOld(format!(
                 "file format {version}, this library reads {VERSION}"
@@ -197,28 +252,29 @@ impl Meta {
                 "file format {version}, this library reads {VERSION}"
             )));
         }
-        let must = get_u32(b, 12);
+        let must = get_u32(b, field::MUST);
         if must != 0 {
             return Err(Error::TooNew(format!("unknown features {must:#x}")));
         }
         let meta = Meta {
             must,
-            write: get_u32(b, 16),
-            may: get_u32(b, 20),
-            page_size: get_u32(b, 24),
-            uuid: std::array::from_fn(|i| b[32 + i]),
-            id: CommitId::new(get_u64(b, 48)),
-            base: CommitId::new(get_u64(b, 56)),
-            folded: CommitId::new(get_u64(b, 64)),
-            time: get_u64(b, 72),
-            pages: get_u64(b, 80),
-            dead: get_u64(b, 88),
-            roots: Roots::from_all(std::array::from_fn(|i| get_root(&b[96 + 24 * i..120 + 24 * i]))),
+            write: get_u32(b, field::WRITE),
+            may: get_u32(b, field::MAY),
+            page_size: get_u32(b, field::PAGE_SIZE),
+            uuid: std::array::from_fn(|i| b[field::UUID.start + i]),
+            id: CommitId::new(get_u64(b, field::ID)),
+            base: CommitId::new(get_u64(b, field::BASE)),
+            folded: CommitId::new(get_u64(b, field::FOLDED)),
+            time: get_u64(b, field::TIME),
+            pages: get_u64(b, field::PAGES),
+            dead: get_u64(b, field::DEAD),
+            roots: Roots::from_all(std::array::from_fn(|i| get_root(&b[root_at(i)..root_at(i + 1)]))),
             spills: Vec::new(),
             inline: Vec::new(),
         };
-        if b[28] != 1 || b[29] != 4 {
-            return Err(Error::TooNew(format!("checksum kind {} of {} bytes", b[28], b[29])));
+        let (kind, width) = (b[field::CHECKSUM_KIND], b[field::CHECKSUM_WIDTH]);
+        if (kind, width) != CRC_32C {
+            return Err(Error::TooNew(format!("checksum kind {kind} of {width} bytes")));
         }
         meta.with_tail(b)
     }
@@ -246,19 +302,22 @@ impl Meta {
                 return wrong("meta slot: impossible root");
             }
         }
-        let (spills, inline) = (get_u16(b, 168) as usize, get_u16(b, 170) as usize);
+        let (spills, inline) = (get_u16(b, field::SPILLS) as usize, get_u16(b, field::INLINE) as usize);
         if spills * SPILL_BYTES + inline > TAIL_MAX {
             return wrong("meta slot: the tail is too long");
         }
-        let mut at = TAIL_AT;
+        let mut at = field::TAIL;
         for _ in 0..spills {
             let spill = Spill {
                 extent: Extent {
-                    run: Run::new(PageNo::new(get_u48(b, at)), get_u32(b, at + 6).into()),
-                    birth: CommitId::new(get_u48(b, at + 18)),
+                    run: Run::new(
+                        PageNo::new(get_u48(b, at + spill::PAGE)),
+                        get_u32(b, at + spill::PAGES).into(),
+                    ),
+                    birth: CommitId::new(get_u48(b, at + spill::BIRTH)),
                 },
-                bytes: get_u32(b, at + 10),
-                checksum: get_u32(b, at + 14),
+                bytes: get_u32(b, at + spill::BYTES),
+                checksum: get_u32(b, at + spill::CHECKSUM),
             };
             let Extent { run, birth } = spill.extent;
             let inside = run.first.get() >= first && run.end().get() <= self.pages;
@@ -281,25 +340,30 @@ impl Meta {
     }
 }
 
+/// Where root `i` of a slot begins.
+const fn root_at(i: usize) -> usize {
+    field::ROOTS + root::BYTES * i
+}
+
 fn put_root(b: &mut [u8], root: &Root) {
-    put_u48(b, 0, root.ptr.page.to_bits());
-    put_u48(b, 6, root.ptr.birth.get());
-    put_u48(b, 12, root.ptr.entries);
-    put_u32(b, 18, root.ptr.checksum);
-    b[22] = root.height;
-    b[23] = root.has_long.into();
+    put_u48(b, root::PAGE, root.ptr.page.to_bits());
+    put_u48(b, root::BIRTH, root.ptr.birth.get());
+    put_u48(b, root::ENTRIES, root.ptr.entries);
+    put_u32(b, root::CHECKSUM, root.ptr.checksum);
+    b[root::HEIGHT] = root.height;
+    b[root::HAS_LONG] = root.has_long.into();
 }
 
 fn get_root(b: &[u8]) -> Root {
     Root {
         ptr: Ptr {
-            page: PageRef::from_bits(get_u48(b, 0)),
-            birth: CommitId::new(get_u48(b, 6)),
-            entries: get_u48(b, 12),
-            checksum: get_u32(b, 18),
+            page: PageRef::from_bits(get_u48(b, root::PAGE)),
+            birth: CommitId::new(get_u48(b, root::BIRTH)),
+            entries: get_u48(b, root::ENTRIES),
+            checksum: get_u32(b, root::CHECKSUM),
         },
-        height: b[22],
-        has_long: b[23] != 0,
+        height: b[root::HEIGHT],
+        has_long: b[root::HAS_LONG] != 0,
     }
 }
 
@@ -372,8 +436,8 @@ mod tests {
         let check = |at: usize, value: u8| {
             let mut b = *sample().encode();
             b[at] = value;
-            let crc = crc32c(&b[..CRC_AT]);
-            put_u32(&mut b, CRC_AT, crc);
+            let crc = crc32c(&b[..field::CRC]);
+            put_u32(&mut b, field::CRC, crc);
             Meta::decode(&b)
         };
         assert!(matches!(check(8, 0), Err(Error::TooOld(_))));
