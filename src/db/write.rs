@@ -7,9 +7,10 @@ use super::types::{PutMode, Range, WriteStat};
 use crate::catalogue::{self, TableRecord};
 use crate::error::{Error, Result};
 use crate::ids::{CommitId, TableId};
-use crate::page::leaf::{Stored, RECORD};
+use crate::page::layout::record::{LENGTHS, REST};
+use crate::page::leaf::Stored;
 use crate::page::leaf_build::record_max;
-use crate::page::suffix::{KEEP, REST};
+use crate::page::suffix::KEEP;
 use crate::page::KEY_MAX;
 use crate::pager::{Durability, PageWriter};
 use crate::tree::read::quick::{self, Quick};
@@ -538,7 +539,7 @@ pub(crate) fn is_inline(key: &[u8], len: usize, page_size: usize) -> bool {
     } else {
         key.len()
     };
-    RECORD + kept + len <= record_max(page_size)
+    LENGTHS + kept + len <= record_max(page_size)
 }
 
 impl Reader for WriteTxn {

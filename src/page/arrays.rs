@@ -5,9 +5,11 @@
 
 #![allow(unsafe_code)]
 
-use super::header::HEADER;
 use super::kernel::Kernel;
+use super::layout::{Array, HEADER, HEADS};
 use super::PAGE_MIN;
+use crate::ids::U48_MAX;
+use std::ops::Range;
 
 /// Elements that are compared at once.
 const WINDOW: usize = 32;
@@ -36,72 +38,82 @@ impl<'a, const EACH: usize> PageArrays<'a, EACH> {
         self.n
     }
 
-    /// `BYTES` bytes from where element `i` of the array begins that has `BEFORE` bytes per element before it.
+    /// `BYTES` bytes from where element `i` of `array` begins.
     #[inline(always)]
-    fn element<const BEFORE: usize, const WIDTH: usize, const BYTES: usize>(&self, i: usize) -> [u8; BYTES] {
+    fn element<const BEFORE: usize, const WIDTH: usize, const BYTES: usize>(
+        &self,
+        array: Array<BEFORE, WIDTH>,
+        i: usize,
+    ) -> [u8; BYTES] {
         const { assert!(WIDTH <= BYTES && BEFORE + BYTES <= EACH) }
         assert!(i < self.n, "an element beyond its array");
         // SAFETY: i < n, so the read ends at most (BEFORE + WIDTH) * n + BYTES - WIDTH bytes behind the header, which is
         // no more than EACH * n since n > 0; and that much lies inside the page, as `new` has checked.
         unsafe {
-            let at = self.page.as_ptr().add(HEADER + BEFORE * self.n + WIDTH * i);
+            let at = self.page.as_ptr().add(array.at(self.n, i));
             at.cast::<[u8; BYTES]>().read()
         }
     }
 
     /// Byte `i` of an array.
     #[inline(always)]
-    pub fn byte<const BEFORE: usize>(&self, i: usize) -> u8 {
-        self.element::<BEFORE, 1, 1>(i)[0]
+    pub fn byte<const BEFORE: usize>(&self, array: Array<BEFORE, 1>, i: usize) -> u8 {
+        self.element::<BEFORE, 1, 1>(array, i)[0]
     }
 
     /// Number `i` of an array of 16-bit numbers.
     #[inline(always)]
-    pub fn u16<const BEFORE: usize>(&self, i: usize) -> u16 {
-        u16::from_le_bytes(self.element::<BEFORE, 2, 2>(i))
+    pub fn u16<const BEFORE: usize>(&self, array: Array<BEFORE, 2>, i: usize) -> u16 {
+        u16::from_le_bytes(self.element::<BEFORE, 2, 2>(array, i))
     }
 
     /// Number `i` of an array of 32-bit numbers.
     #[inline(always)]
-    pub fn u32<const BEFORE: usize>(&self, i: usize) -> u32 {
-        u32::from_le_bytes(self.element::<BEFORE, 4, 4>(i))
+    pub fn u32<const BEFORE: usize>(&self, array: Array<BEFORE, 4>, i: usize) -> u32 {
+        u32::from_le_bytes(self.element::<BEFORE, 4, 4>(array, i))
     }
 
     /// Number `i` of an array of 64-bit numbers.
     #[inline(always)]
-    pub fn u64<const BEFORE: usize>(&self, i: usize) -> u64 {
-        u64::from_le_bytes(self.element::<BEFORE, 8, 8>(i))
+    pub fn u64<const BEFORE: usize>(&self, array: Array<BEFORE, 8>, i: usize) -> u64 {
+        u64::from_le_bytes(self.element::<BEFORE, 8, 8>(array, i))
     }
 
     /// Number `i` of an array of 48-bit numbers that is not the last one.
     #[inline(always)]
-    pub fn u48<const BEFORE: usize>(&self, i: usize) -> u64 {
-        u64::from_le_bytes(self.element::<BEFORE, 6, 8>(i)) & ((1 << 48) - 1)
+    pub fn u48<const BEFORE: usize>(&self, array: Array<BEFORE, 6>, i: usize) -> u64 {
+        u64::from_le_bytes(self.element::<BEFORE, 6, 8>(array, i)) & U48_MAX
     }
 
     /// Head `i`: the first array.
     #[inline(always)]
     pub fn head(&self, i: usize) -> u32 {
-        self.u32::<0>(i)
+        self.u32(HEADS, i)
     }
 
     /// Number of the heads that are less than `h`: as [`super::search::count_less_with`], but down to one window, since the
     /// compares are most of a lookup.
     #[inline(always)]
     pub fn count_less<K: Kernel>(&self, kernel: K, h: u32) -> usize {
-        self.first_not_less::<0, K>(kernel, 0, self.n, h)
+        self.first_not_less(kernel, HEADS, 0..self.n, h)
     }
 
-    /// The first of the elements `from..to` of an array of 32-bit numbers that is not less than `h`; they are sorted.
+    /// The first of the elements `range` of an array of 32-bit numbers that is not less than `h`; they are sorted.
     #[inline(always)]
-    pub fn first_not_less<const BEFORE: usize, K: Kernel>(&self, kernel: K, from: usize, to: usize, h: u32) -> usize {
-        let to = to.min(self.n);
-        let from = from.min(to);
+    pub fn first_not_less<const BEFORE: usize, K: Kernel>(
+        &self,
+        kernel: K,
+        array: Array<BEFORE, 4>,
+        range: Range<usize>,
+        h: u32,
+    ) -> usize {
+        let to = range.end.min(self.n);
+        let from = range.start.min(to);
         let (mut base, mut len) = (from, to - from);
         // Only large pages have so many.
         while len > 8 * WINDOW {
             let half = len / 2;
-            if self.u32::<BEFORE>(base + half - 1) < h {
+            if self.u32(array, base + half - 1) < h {
                 base += half;
             }
             len -= half;
@@ -114,7 +126,7 @@ impl<'a, const EACH: usize> PageArrays<'a, EACH> {
         let mut last = base + WINDOW - 1;
         let mut before = 0;
         while last < end {
-            before += usize::from(self.u32::<BEFORE>(last) < h);
+            before += usize::from(self.u32(array, last) < h);
             last += WINDOW;
         }
         base += WINDOW * before;
@@ -125,7 +137,7 @@ impl<'a, const EACH: usize> PageArrays<'a, EACH> {
         // header leave room for a whole one behind that many, as just asserted. Otherwise at <= n - WINDOW, so it ends in
         // the array, which lies inside the page with all arrays of EACH bytes per element, as `new` has checked.
         let window = unsafe {
-            let start = self.page.as_ptr().add(HEADER + BEFORE * self.n + 4 * at);
+            let start = self.page.as_ptr().add(array.at(self.n, at));
             &*start.cast::<[u8; 4 * WINDOW]>()
         };
         let not_less = !kernel.less_32(window, h) & u32::MAX.checked_shl(from.saturating_sub(at) as u32).unwrap_or(0);
@@ -137,6 +149,7 @@ impl<'a, const EACH: usize> PageArrays<'a, EACH> {
 mod tests {
     use super::*;
     use crate::page::kernel::{best, Work};
+    use crate::page::layout::{branch, leaf};
     use crate::page::search::count_less;
 
     struct Count<'a>(&'a [u8], u16, u32);
@@ -162,7 +175,7 @@ mod tests {
             heads.sort_unstable();
             let mut page = vec![0xA5u8; 4096];
             for (i, h) in heads.iter().enumerate() {
-                page[HEADER + 4 * i..HEADER + 4 * i + 4].copy_from_slice(&h.to_le_bytes());
+                HEADS.set(&mut page, n.into(), i, *h);
             }
             for h in heads
                 .iter()
@@ -184,15 +197,12 @@ mod tests {
     #[test]
     fn reads_what_lies_there() {
         let page: Vec<u8> = (0..4096u32).map(|i| (i * 7 / 8) as u8).collect();
-        let columns = PageArrays::<28>::new(&page, 145).expect("inside");
-        assert!(PageArrays::<28>::new(&page, 146).is_none());
+        let arrays = PageArrays::<{ branch::CHILD }>::new(&page, 145).expect("inside");
+        assert!(PageArrays::<{ branch::CHILD }>::new(&page, 146).is_none());
         for i in 0..145 {
-            let at = HEADER + 4 * 145 + 6 * i;
-            let mut eight = [0; 8];
-            eight[..6].copy_from_slice(&page[at..at + 6]);
-            assert_eq!(columns.u48::<4>(i), u64::from_le_bytes(eight));
-            let at = HEADER + 26 * 145 + 2 * i;
-            assert_eq!(columns.u16::<26>(i), u16::from_le_bytes([page[at], page[at + 1]]));
+            assert_eq!(arrays.u48(branch::PAGES, i), branch::PAGES.get(&page, 145, i));
+            assert_eq!(arrays.u32(branch::CHECKSUMS, i), branch::CHECKSUMS.get(&page, 145, i));
+            assert_eq!(arrays.u16(branch::OFFSETS, i), branch::OFFSETS.get(&page, 145, i));
         }
     }
 
@@ -200,8 +210,8 @@ mod tests {
     #[should_panic(expected = "an element beyond its array")]
     fn refuses_elements_beyond() {
         let page = vec![0; 4096];
-        if let Some(columns) = PageArrays::<7>::new(&page, 21) {
-            columns.byte::<4>(21);
+        if let Some(arrays) = PageArrays::<{ leaf::ENTRY }>::new(&page, 21) {
+            arrays.byte(leaf::FINGERPRINTS, 21);
         }
     }
 }

@@ -16,23 +16,21 @@
 
 use super::header::{self, Damage, BRANCH, CHECK_PREFIX, HEAD2, HEADER};
 use super::kernel::{plain, Kernel};
+use super::layout::branch::{
+    ARRAYS, BIRTHS, CHECKSUMS, CHILD, CHILD_WITH_HEAD2, ENTRIES, HEADS, OFFSETS, PAGES, RUN_PREFIXES, SECOND_HEADS,
+};
+use super::layout::record::{self, separator, separator::LENGTH};
+use super::layout::{open_gap, HEAD_BYTES};
 use super::search::{count_less_with, head, head_at};
-use super::suffix::{Suffix, REST};
+use super::suffix::Suffix;
 use super::{PageSource, Ptr, PAGE_MIN};
 use crate::error::Result;
 use crate::ids::{CommitId, PageRef, TableId};
-use crate::util::bytes::{get_u16, get_u32, get_u48, order, put_u16, put_u32, put_u48};
+use crate::util::bytes::{order, put_u16};
 use std::cmp::Ordering;
 
-/// Bytes a child takes in the arrays.
-pub const CHILD: usize = 28;
-/// More of them in a HEAD2 page.
-pub const CHILD2: usize = 5;
-/// Bytes of a separator record's length.
-pub const SEPARATOR: usize = 2;
 /// Runs of equal heads this long make a page HEAD2: shorter ones cost less than the arrays.
 const RUN_MIN: usize = 4;
-const LONG: u16 = 0x8000;
 
 /// A branch, seen through checks.
 #[derive(Clone, Copy)]
@@ -50,7 +48,7 @@ impl<'a> Branch<'a> {
             return Err(Damage("not a page"));
         }
         let n = header::count(page);
-        let child = CHILD + if header::flags(page) & HEAD2 != 0 { CHILD2 } else { 0 };
+        let child = child_bytes(page);
         let room = page.len() - header::prefix_len(page);
         if header::kind(page) != BRANCH || n == 0 || HEADER + child * n + header::heap(page) > room {
             return Err(Damage("not a branch"));
@@ -84,22 +82,19 @@ impl<'a> Branch<'a> {
     /// Pointer to child `i`.
     #[inline(always)]
     pub fn ptr(&self, i: usize) -> Ptr {
-        let n = self.n;
         Ptr {
-            page: PageRef::from_bits(get_u48(self.page, HEADER + 4 * n + 6 * i)),
-            checksum: get_u32(self.page, HEADER + 10 * n + 4 * i),
-            birth: CommitId::new(get_u48(self.page, HEADER + 14 * n + 6 * i)),
-            entries: get_u48(self.page, HEADER + 20 * n + 6 * i),
+            birth: CommitId::new(BIRTHS.get(self.page, self.n, i)),
+            entries: self.entries(i),
+            ..self.target(i)
         }
     }
 
     /// Pointer to child `i` without birth and entries: all that reading the child takes.
     #[inline(always)]
     pub fn target(&self, i: usize) -> Ptr {
-        let n = self.n;
         Ptr {
-            page: PageRef::from_bits(get_u48(self.page, HEADER + 4 * n + 6 * i)),
-            checksum: get_u32(self.page, HEADER + 10 * n + 4 * i),
+            page: self.child(i),
+            checksum: CHECKSUMS.get(self.page, self.n, i),
             ..Ptr::default()
         }
     }
@@ -107,21 +102,21 @@ impl<'a> Branch<'a> {
     /// Where child `i` is.
     #[inline(always)]
     pub fn child(&self, i: usize) -> PageRef {
-        PageRef::from_bits(get_u48(self.page, HEADER + 4 * self.n + 6 * i))
+        PageRef::from_bits(PAGES.get(self.page, self.n, i))
     }
 
     /// Entries below child `i`.
     #[inline(always)]
     pub fn entries(&self, i: usize) -> u64 {
-        get_u48(self.page, HEADER + 20 * self.n + 6 * i)
+        ENTRIES.get(self.page, self.n, i)
     }
 
     /// Separator `i` behind the prefix (of child 0: empty).
     #[inline(always)]
     pub fn separator(&self, i: usize) -> std::result::Result<Suffix<'a>, Damage> {
-        let at = get_u16(self.page, HEADER + 26 * self.n + 2 * i) as usize;
+        let at = OFFSETS.get(self.page, self.n, i) as usize;
         let head = head_at(self.page, i);
-        if at <= 4 {
+        if at <= HEAD_BYTES {
             return Ok(Suffix {
                 lead: &[],
                 head,
@@ -131,15 +126,14 @@ impl<'a> Branch<'a> {
             });
         }
         const BAD: Damage = Damage("separator outside its page");
-        let raw = crate::util::bytes::try_u16(self.page, at).ok_or(BAD)?;
-        let len = (raw & !LONG) as usize;
-        let tail = len.saturating_sub(4) + if raw & LONG != 0 { REST } else { 0 };
+        let (len, long) = separator::read(self.page, at).ok_or(BAD)?;
+        let tail = at + LENGTH;
         Ok(Suffix {
             lead: &[],
             head,
             len,
-            tail: self.page.get(at + SEPARATOR..at + SEPARATOR + tail).ok_or(BAD)?,
-            long: raw & LONG != 0,
+            tail: self.page.get(tail..tail + record::tail(len, long)).ok_or(BAD)?,
+            long,
         })
     }
 
@@ -227,14 +221,13 @@ impl<'a> Branch<'a> {
     /// Narrows `[lo, hi)`, separators of one run, to those whose order against `suffix` the second heads leave open.
     #[inline]
     fn narrow(&self, lo: usize, hi: usize, suffix: &[u8]) -> std::result::Result<(usize, usize), Damage> {
-        let seconds = HEADER + CHILD * self.n;
-        let shared = self.page[seconds + 4 * self.n + lo] as usize;
+        let shared = RUN_PREFIXES.get(self.page, self.n, lo) as usize;
         let run = self.separator(lo)?;
         let common = run
             .tail
             .get(..shared)
             .ok_or(Damage("run prefix beyond its separator"))?;
-        let tail = suffix.get(4..).unwrap_or(&[]);
+        let tail = suffix.get(HEAD_BYTES..).unwrap_or(&[]);
         let own = &tail[..shared.min(tail.len())];
         match order(own, common) {
             Ordering::Less => return Ok((lo, lo)),
@@ -242,7 +235,7 @@ impl<'a> Branch<'a> {
             Ordering::Equal => {}
         }
         let h = head(&tail[shared..]);
-        let second = |i: usize| get_u32(self.page, seconds + 4 * i);
+        let second = |i: usize| SECOND_HEADS.get(self.page, self.n, i);
         let (mut from, mut len) = (lo, hi - lo);
         while len > 0 {
             let half = len / 2;
@@ -277,14 +270,18 @@ impl<'a> Branch<'a> {
 
     /// Bytes in use.
     pub fn used(&self) -> usize {
-        let child = CHILD
-            + if header::flags(self.page) & HEAD2 != 0 {
-                CHILD2
-            } else {
-                0
-            };
+        let child = child_bytes(self.page);
         let heap = header::heap(self.page).saturating_sub(header::garbage(self.page));
         HEADER + child * self.n + heap + header::prefix_len(self.page)
+    }
+}
+
+/// Bytes a child takes in the arrays of this branch.
+#[inline(always)]
+fn child_bytes(page: &[u8]) -> usize {
+    match header::flags(page) & HEAD2 {
+        0 => CHILD,
+        _ => CHILD_WITH_HEAD2,
     }
 }
 
@@ -301,7 +298,7 @@ impl Child<'_> {
     /// Bytes the child takes, the second-level arrays included.
     #[inline(always)]
     pub fn size(&self, drop: usize) -> usize {
-        CHILD + CHILD2 + record_size(&self.separator, drop)
+        CHILD_WITH_HEAD2 + record_size(&self.separator, drop)
     }
 }
 
@@ -310,14 +307,14 @@ fn record_size(separator: &Suffix<'_>, drop: usize) -> usize {
     if tail == 0 {
         0
     } else {
-        SEPARATOR + tail
+        LENGTH + tail
     }
 }
 
 /// Bytes a branch of these children takes at most.
 pub fn branch_size(children: &[Child<'_>], drop: usize, prefix: usize) -> usize {
     let separators: usize = children.iter().skip(1).map(|c| c.size(drop)).sum();
-    HEADER + prefix + CHILD + CHILD2 + separators
+    HEADER + prefix + CHILD_WITH_HEAD2 + separators
 }
 
 /// Writes a branch of `children` (which fit: see [`branch_size`]). `prefix` ends with the `drop` bytes the separators
@@ -333,7 +330,7 @@ pub fn build_branch(page: &mut [u8], level: u8, table: TableId, prefix: &[u8], c
             c.separator.write_to(&mut scratch);
         }
         let h = head(scratch.get(drop..).unwrap_or(&[]));
-        put_u32(page, HEADER + 4 * i, h);
+        HEADS.set(page, n, i, h);
         run = if i > 0 && head_at(page, i - 1) == h { run + 1 } else { 1 };
         longest = longest.max(run);
     }
@@ -349,25 +346,25 @@ pub fn build_branch(page: &mut [u8], level: u8, table: TableId, prefix: &[u8], c
             scratch.clear();
             c.separator.write_to(&mut scratch);
             let inline = scratch.get(drop..).unwrap_or(&[]);
-            if inline.len() <= 4 && !c.separator.long {
+            if inline.len() <= HEAD_BYTES && !c.separator.long {
                 offset = inline.len();
             } else {
                 let rest = &c.separator.tail[c.separator.inline_tail().len()..];
-                let tail = inline.get(4..).unwrap_or(&[]);
-                at -= SEPARATOR + tail.len() + rest.len();
+                let tail = inline.get(HEAD_BYTES..).unwrap_or(&[]);
+                at -= LENGTH + tail.len() + rest.len();
                 offset = at;
-                put_u16(page, at, inline.len() as u16 | if c.separator.long { LONG } else { 0 });
-                let from = at + SEPARATOR;
+                put_u16(page, at, record::flagged(inline.len(), c.separator.long));
+                let from = at + LENGTH;
                 page[from..from + tail.len()].copy_from_slice(tail);
                 page[from + tail.len()..from + tail.len() + rest.len()].copy_from_slice(rest);
             }
         }
-        put_u16(page, HEADER + 26 * n + 2 * i, offset as u16);
+        OFFSETS.set(page, n, i, offset as u16);
     }
     header::set_count(page, n);
     header::set_heap(page, end - at);
     // The memory was another page's before: its bytes must not get into the file.
-    page[HEADER + CHILD * n..at].fill(0);
+    page[OFFSETS.at(n, n)..at].fill(0);
     if second {
         write_second_heads(page, n);
     }
@@ -375,8 +372,7 @@ pub fn build_branch(page: &mut [u8], level: u8, table: TableId, prefix: &[u8], c
 
 /// Fills the second-level arrays from the first level and the records.
 fn write_second_heads(page: &mut [u8], n: usize) {
-    let seconds = HEADER + CHILD * n;
-    page[seconds..seconds + CHILD2 * n].fill(0);
+    page[SECOND_HEADS.at(n, 0)..RUN_PREFIXES.at(n, n)].fill(0);
     let mut from = 0;
     while from < n {
         let h = head_at(page, from);
@@ -391,8 +387,8 @@ fn write_second_heads(page: &mut [u8], n: usize) {
             let shared = crate::util::bytes::common_prefix(tail(from + 1), tail(to - 1)).min(255);
             for i in from + 1..to {
                 let t = tail(i);
-                put_u32(page, seconds + 4 * i, head(&t[shared.min(t.len())..]));
-                page[seconds + 4 * n + i] = shared as u8;
+                SECOND_HEADS.set(page, n, i, head(&t[shared.min(t.len())..]));
+                RUN_PREFIXES.set(page, n, i, shared as u8);
             }
         }
         from = to;
@@ -402,10 +398,10 @@ fn write_second_heads(page: &mut [u8], n: usize) {
 /// Sets pointer `i` of a branch of `n` children.
 #[inline(always)]
 fn set_ptr(page: &mut [u8], n: usize, i: usize, ptr: &Ptr) {
-    put_u48(page, HEADER + 4 * n + 6 * i, ptr.page.to_bits());
-    put_u32(page, HEADER + 10 * n + 4 * i, ptr.checksum);
-    put_u48(page, HEADER + 14 * n + 6 * i, ptr.birth.get());
-    put_u48(page, HEADER + 20 * n + 6 * i, ptr.entries);
+    PAGES.set(page, n, i, ptr.page.to_bits());
+    CHECKSUMS.set(page, n, i, ptr.checksum);
+    BIRTHS.set(page, n, i, ptr.birth.get());
+    ENTRIES.set(page, n, i, ptr.entries);
 }
 
 /// Replaces pointer `i` of a private branch.
@@ -420,8 +416,8 @@ pub fn replace_ptr(page: &mut [u8], i: usize, ptr: &Ptr) {
 pub fn insert(page: &mut [u8], i: usize, separator: &Suffix<'_>, ptr: &Ptr) -> bool {
     let n = header::count(page);
     let room = page.len() - header::prefix_len(page);
-    let record = record_size(separator, 0);
-    if header::flags(page) & HEAD2 != 0 || HEADER + CHILD * (n + 1) + header::heap(page) + record > room {
+    let size = record_size(separator, 0);
+    if header::flags(page) & HEAD2 != 0 || HEADER + CHILD * (n + 1) + header::heap(page) + size > room {
         return false;
     }
     if [i - 1, i]
@@ -431,26 +427,19 @@ pub fn insert(page: &mut [u8], i: usize, separator: &Suffix<'_>, ptr: &Ptr) -> b
         // A run begins to grow: let a rebuild decide about the second level.
         return false;
     }
-    let offset = if record == 0 {
+    let offset = if size == 0 {
         separator.len
     } else {
-        let at = room - header::heap(page) - record;
-        put_u16(page, at, separator.len as u16 | if separator.long { LONG } else { 0 });
-        page[at + SEPARATOR..at + record].copy_from_slice(separator.tail);
-        let heap = header::heap(page) + record;
+        let at = room - header::heap(page) - size;
+        put_u16(page, at, record::flagged(separator.len, separator.long));
+        page[at + LENGTH..at + size].copy_from_slice(separator.tail);
+        let heap = header::heap(page) + size;
         header::set_heap(page, heap);
         at
     };
-    // Arrays from the last to the first: element widths in order.
-    let mut before = CHILD * n;
-    for (width, grown) in [(2, 26), (6, 20), (6, 14), (4, 10), (6, 4), (4, 0)] {
-        before -= width * n;
-        let (from, to) = (HEADER + before, HEADER + grown * (n + 1));
-        page.copy_within(from + width * i..from + width * n, to + width * (i + 1));
-        page.copy_within(from..from + width * i, to);
-    }
-    put_u32(page, HEADER + 4 * i, separator.head);
-    put_u16(page, HEADER + 26 * (n + 1) + 2 * i, offset as u16);
+    open_gap(page, &ARRAYS, n, i);
+    HEADS.set(page, n + 1, i, separator.head);
+    OFFSETS.set(page, n + 1, i, offset as u16);
     header::set_count(page, n + 1);
     set_ptr(page, n + 1, i, ptr);
     true

@@ -21,7 +21,27 @@ use crate::util::bytes::{get_u32, get_u48, put_u32, put_u48, try_u32, try_u48};
 pub const EXTENTS_MAX: usize = 8;
 /// Most pieces whose checksums stay in the record.
 const DIRECT_MAX: u64 = 32;
-const EXTENT: usize = 16;
+
+/// Where the fields of a description begin.
+mod field {
+    pub const LEN: usize = 0;
+    /// 1 if the checksums are in an index.
+    pub const INDEXED: usize = 6;
+    pub const EXTENT_COUNT: usize = 7;
+    pub const EXTENTS: usize = 8;
+}
+
+/// Where the fields of an extent in it begin.
+mod extent {
+    pub const PAGE: usize = 0;
+    pub const PAGES: usize = 6;
+    pub const BIRTH: usize = 10;
+    /// Bytes of all of them.
+    pub const BYTES: usize = 16;
+}
+
+/// Bytes of a checksum.
+const CHECKSUM: usize = 4;
 
 /// A chain description, parsed and checked for shape.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +68,11 @@ pub fn pieces(len: u64) -> u64 {
     len.div_ceil(PIECE)
 }
 
+/// Bytes of the checksums of a value of `len` bytes.
+fn sums_len(len: u64) -> u64 {
+    CHECKSUM as u64 * pieces(len)
+}
+
 /// Whether the checksums of a value of `len` bytes need an index extent.
 pub fn needs_index(len: u64) -> bool {
     pieces(len) > DIRECT_MAX
@@ -57,8 +82,8 @@ impl Chain {
     /// Parses a description; `page_size` is needed to check that the extents hold the value.
     pub fn decode(b: &[u8], page_size: usize) -> std::result::Result<Chain, Damage> {
         const BAD: Damage = Damage("bad description of a long value");
-        let len = try_u48(b, 0).ok_or(BAD)?;
-        let (&indexed, &count) = b.get(6).zip(b.get(7)).ok_or(BAD)?;
+        let len = try_u48(b, field::LEN).ok_or(BAD)?;
+        let (&indexed, &count) = b.get(field::INDEXED).zip(b.get(field::EXTENT_COUNT)).ok_or(BAD)?;
         let count = count as usize;
         if count == 0 || count > EXTENTS_MAX || len == 0 {
             return Err(BAD);
@@ -66,28 +91,28 @@ impl Chain {
         let mut extents = Vec::with_capacity(count);
         let mut room = 0u64;
         for i in 0..count {
-            let e = decode_extent(b, 8 + EXTENT * i).ok_or(BAD)?;
+            let e = decode_extent(b, field::EXTENTS + extent::BYTES * i).ok_or(BAD)?;
             room += e.run.pages * page_size as u64;
             if i + 1 < count && (e.run.pages * page_size as u64) % PIECE != 0 {
                 return Err(BAD);
             }
             extents.push(e);
         }
-        let at = 8 + EXTENT * count;
+        let at = field::EXTENTS + extent::BYTES * count;
         if len > room || room - len >= page_size as u64 {
             return Err(BAD);
         }
         let sums = if indexed == 0 {
             let sums = b.get(at..).ok_or(BAD)?;
-            if needs_index(len) || sums.len() as u64 != 4 * pieces(len) {
+            if needs_index(len) || sums.len() as u64 != sums_len(len) {
                 return Err(BAD);
             }
             Sums::Direct(sums.to_vec())
         } else {
             let e = decode_extent(b, at).ok_or(BAD)?;
-            let sum = try_u32(b, at + EXTENT).ok_or(BAD)?;
-            let need = (4 * pieces(len)).div_ceil(page_size as u64);
-            if indexed != 1 || !needs_index(len) || e.run.pages != need || b.len() != at + EXTENT + 4 {
+            let sum = try_u32(b, at + extent::BYTES).ok_or(BAD)?;
+            let need = sums_len(len).div_ceil(page_size as u64);
+            if indexed != 1 || !needs_index(len) || e.run.pages != need || b.len() != at + extent::BYTES + CHECKSUM {
                 return Err(BAD);
             }
             Sums::Index(e, sum)
@@ -97,20 +122,20 @@ impl Chain {
 
     /// The description as stored.
     pub fn encode(&self) -> Vec<u8> {
-        let mut b = vec![0; 8 + EXTENT * self.extents.len()];
-        put_u48(&mut b, 0, self.len);
-        b[7] = self.extents.len() as u8;
+        let mut b = vec![0; field::EXTENTS + extent::BYTES * self.extents.len()];
+        put_u48(&mut b, field::LEN, self.len);
+        b[field::EXTENT_COUNT] = self.extents.len() as u8;
         for (i, e) in self.extents.iter().enumerate() {
-            encode_extent(&mut b, 8 + EXTENT * i, e);
+            encode_extent(&mut b, field::EXTENTS + extent::BYTES * i, e);
         }
         match &self.sums {
             Sums::Direct(sums) => b.extend_from_slice(sums),
             Sums::Index(e, sum) => {
-                b[6] = 1;
+                b[field::INDEXED] = 1;
                 let at = b.len();
-                b.resize(at + EXTENT + 4, 0);
+                b.resize(at + extent::BYTES + CHECKSUM, 0);
                 encode_extent(&mut b, at, e);
-                put_u32(&mut b, at + EXTENT, *sum);
+                put_u32(&mut b, at + extent::BYTES, *sum);
             }
         }
         b
@@ -118,7 +143,7 @@ impl Chain {
 
     /// Length alone, without parsing the rest.
     pub fn len_of(b: &[u8]) -> std::result::Result<u64, Damage> {
-        try_u48(b, 0).ok_or(Damage("bad description of a long value"))
+        try_u48(b, field::LEN).ok_or(Damage("bad description of a long value"))
     }
 
     /// Every extent, that of the index included.
@@ -134,7 +159,7 @@ impl Chain {
     fn sums<'x, 's: 'x, S: PageSource<'s> + ?Sized>(&'x self, source: &S) -> Result<&'x [u8]> {
         match &self.sums {
             Sums::Direct(b) => Ok(b),
-            Sums::Index(e, sum) => source.piece(e.run.first, 4 * pieces(self.len) as usize, *sum),
+            Sums::Index(e, sum) => source.piece(e.run.first, sums_len(self.len) as usize, *sum),
         }
     }
 
@@ -156,7 +181,7 @@ impl Chain {
 
     /// The bytes of piece `i`, verified.
     pub fn piece<'s, S: PageSource<'s> + ?Sized>(&self, i: u64, source: &S) -> Result<&'s [u8]> {
-        let sum = get_u32(self.sums(source)?, 4 * i as usize);
+        let sum = get_u32(self.sums(source)?, CHECKSUM * i as usize);
         let (page, len) = self
             .locate(i, source.page_size())
             .ok_or_else(|| Damage("piece outside its extents").at(None))?;
@@ -194,19 +219,19 @@ impl Chain {
 }
 
 fn decode_extent(b: &[u8], at: usize) -> Option<Extent> {
-    let b = b.get(at..at + EXTENT)?;
+    let b = b.get(at..at + extent::BYTES)?;
     let e = Extent {
-        run: Run::new(PageNo::new(get_u48(b, 0)), get_u32(b, 6).into()),
-        birth: CommitId::new(get_u48(b, 10)),
+        run: Run::new(PageNo::new(get_u48(b, extent::PAGE)), get_u32(b, extent::PAGES).into()),
+        birth: CommitId::new(get_u48(b, extent::BIRTH)),
     };
     (e.run.pages > 0).then_some(e)
 }
 
 fn encode_extent(b: &mut [u8], at: usize, e: &Extent) {
     debug_assert!(e.run.first.get() <= U48_MAX && e.run.pages <= u32::MAX as u64);
-    put_u48(b, at, e.run.first.get());
-    put_u32(b, at + 6, e.run.pages as u32);
-    put_u48(b, at + 10, e.birth.get());
+    put_u48(b, at + extent::PAGE, e.run.first.get());
+    put_u32(b, at + extent::PAGES, e.run.pages as u32);
+    put_u48(b, at + extent::BIRTH, e.birth.get());
 }
 
 #[cfg(test)]

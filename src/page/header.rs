@@ -16,12 +16,12 @@
 //! 24       arrays, growing up; records grow down from `page size - prefix length`
 //! ```
 
+pub use super::layout::HEADER;
+use super::layout::{header as field, DenseShape};
 use super::PAGE_MAX;
 use crate::ids::{PageNo, TableId};
 use crate::util::bytes::{get_u16, get_u64, put_u16, put_u64};
 
-/// Bytes of the header.
-pub const HEADER: usize = 24;
 /// Longest prefix a page stores.
 pub const PREFIX_MAX: usize = 255;
 /// Kind of a slotted leaf.
@@ -50,42 +50,46 @@ impl Damage {
 /// Kind of the page.
 #[inline(always)]
 pub fn kind(page: &[u8]) -> u8 {
-    page[0]
+    page[field::KIND]
 }
 /// Level of the page.
 #[inline(always)]
 pub fn level(page: &[u8]) -> u8 {
-    page[1]
+    page[field::LEVEL]
 }
 /// Length of the prefix.
 #[inline(always)]
 pub fn prefix_len(page: &[u8]) -> usize {
-    page[2] as usize
+    page[field::PREFIX_LEN] as usize
 }
 /// Flags.
 #[inline(always)]
 pub fn flags(page: &[u8]) -> u8 {
-    page[3]
+    page[field::FLAGS]
 }
 /// Entries or children.
 #[inline(always)]
 pub fn count(page: &[u8]) -> usize {
-    get_u16(page, 4) as usize
+    get_u16(page, field::COUNT) as usize
 }
 /// Heap bytes, garbage included.
 #[inline(always)]
 pub fn heap(page: &[u8]) -> usize {
-    get_u16(page, 6) as usize
+    get_u16(page, field::HEAP) as usize
 }
 /// Garbage bytes of the heap.
 #[inline(always)]
 pub fn garbage(page: &[u8]) -> usize {
-    get_u16(page, 8) as usize
+    get_u16(page, field::GARBAGE) as usize
 }
 /// Table the page was written for.
 #[inline(always)]
 pub fn table(page: &[u8]) -> TableId {
-    TableId::new(get_u64(page, 16))
+    TableId::new(get_u64(page, field::TABLE))
+}
+/// Whether the bytes that mean nothing yet are zero, as writers leave them.
+pub fn is_zero_where_reserved(page: &[u8]) -> bool {
+    page[field::ZERO].iter().all(|byte| *byte == 0)
 }
 /// The stored prefix.
 #[inline(always)]
@@ -93,34 +97,51 @@ pub fn prefix(page: &[u8]) -> &[u8] {
     &page[page.len() - prefix_len(page)..]
 }
 
+/// What the entries of a dense leaf have in common, as the header says.
+#[inline(always)]
+pub fn dense_shape(page: &[u8]) -> DenseShape {
+    DenseShape {
+        suffix: page[field::DENSE_SUFFIX] as usize,
+        element: page[field::DENSE_ELEMENT] as usize,
+        value: get_u16(page, field::DENSE_VALUE) as usize,
+    }
+}
+
 /// Begins a page in `page`: header fields, zeros elsewhere up to the arrays' start, and the prefix at the end.
 pub fn begin(page: &mut [u8], kind: u8, level: u8, table: TableId, prefix: &[u8]) {
     debug_assert!(prefix.len() <= PREFIX_MAX && page.len() <= PAGE_MAX);
     page[..HEADER].fill(0);
-    page[0] = kind;
-    page[1] = level;
-    page[2] = prefix.len() as u8;
-    put_u64(page, 16, table.get());
+    page[field::KIND] = kind;
+    page[field::LEVEL] = level;
+    page[field::PREFIX_LEN] = prefix.len() as u8;
+    put_u64(page, field::TABLE, table.get());
     let at = page.len() - prefix.len();
     page[at..].copy_from_slice(prefix);
 }
 
+/// Sets what the entries of a dense leaf have in common.
+pub fn set_dense_shape(page: &mut [u8], shape: DenseShape) {
+    page[field::DENSE_SUFFIX] = shape.suffix as u8;
+    page[field::DENSE_ELEMENT] = shape.element as u8;
+    put_u16(page, field::DENSE_VALUE, shape.value as u16);
+}
+
 /// Sets the flags.
 pub fn set_flags(page: &mut [u8], flags: u8) {
-    page[3] = flags;
+    page[field::FLAGS] = flags;
 }
 /// Sets the number of entries or children.
 #[inline(always)]
 pub fn set_count(page: &mut [u8], n: usize) {
-    put_u16(page, 4, n as u16);
+    put_u16(page, field::COUNT, n as u16);
 }
 /// Sets the heap size.
 #[inline(always)]
 pub fn set_heap(page: &mut [u8], bytes: usize) {
-    put_u16(page, 6, bytes as u16);
+    put_u16(page, field::HEAP, bytes as u16);
 }
 /// Sets the garbage size.
 #[inline(always)]
 pub fn set_garbage(page: &mut [u8], bytes: usize) {
-    put_u16(page, 8, bytes as u16);
+    put_u16(page, field::GARBAGE, bytes as u16);
 }

@@ -5,8 +5,10 @@
 //! are still in flight cannot be forwarded. So the words around the end of the prefix are put together in registers and
 //! stored on 8-byte bounds, the prefix's last bytes included, and what follows is copied in pieces of 16.
 
-use super::header::HEADER;
-use super::leaf::{Leaf, Stored, LONG, RECORD};
+use super::layout::leaf::OFFSETS;
+use super::layout::record::{Lengths, LENGTHS};
+use super::layout::{HEADER, HEADS};
+use super::leaf::{Leaf, Stored};
 use super::PageSource;
 use crate::error::Result;
 use crate::ids::PageRef;
@@ -16,8 +18,6 @@ use crate::util::prefetch::prefetch;
 const SPARE: usize = 32;
 /// Bytes of a short key with what lies behind it.
 pub const PADDED: usize = SPARE;
-/// [`LONG`] in either of a record's lengths.
-const LONG_LENS: u32 = (LONG as u32) << 16 | LONG as u32;
 
 /// A key with room behind it: keys are written in whole registers.
 #[derive(Debug, Clone, Default)]
@@ -98,10 +98,10 @@ pub struct Shape {
     shift: u8,
     /// Where the offsets of a slotted leaf begin, or the values of a dense one.
     second: u32,
-    /// Dense: as in [`Leaf::shape`]; zero in a slotted leaf.
-    class: u8,
-    width: u8,
-    value_width: u16,
+    /// Dense: as in [`super::layout::DenseShape`]; zero in a slotted leaf.
+    element: u8,
+    suffix: u8,
+    value: u16,
     /// The prefix's bytes from `word` on, as the begin of a big-endian word.
     stem: u64,
 }
@@ -116,15 +116,19 @@ impl Shape {
         let mut stem = [0; 8];
         let last = &prefix[prefix.len() & !7..];
         stem[..last.len()].copy_from_slice(last);
-        let (width, class, value_width) = leaf.shape();
+        let dense = leaf.shape();
+        let second = match leaf.is_dense() {
+            true => dense.value_at(leaf.len(), 0),
+            false => OFFSETS.at(leaf.len(), 0),
+        };
         Shape {
             prefix: prefix.len() as u16,
             word: (prefix.len() & !7) as u16,
             shift: 8 * (prefix.len() & 7) as u8,
-            second: (HEADER + leaf.len() * if class == 0 { 5 } else { class }) as u32,
-            class: class as u8,
-            width: width as u8,
-            value_width: value_width as u16,
+            second: second as u32,
+            element: dense.element as u8,
+            suffix: dense.suffix as u8,
+            value: dense.value as u16,
             stem: u64::from_be_bytes(stem),
         }
     }
@@ -147,28 +151,27 @@ impl Shape {
     #[inline(always)]
     fn entry_of<'a, const ANY: bool>(&self, page: &'a [u8], i: usize, key: &mut KeyBuf) -> Option<&'a [u8]> {
         let (i, word, second) = (usize::from(i as u16), usize::from(self.word), self.second as usize);
-        if self.class != 0 {
-            let (class, value_width) = (usize::from(self.class), usize::from(self.value_width));
+        if self.element != 0 {
+            let (element, value) = (usize::from(self.element), usize::from(self.value));
             // The element's bytes come first in memory, so they are the low ones: up with them.
-            let suffix = u64::from_le_bytes(*fixed(page, HEADER + class * i)?) << ((64 - 8 * class) & 63);
-            let from = second + value_width * i;
-            let value = page.get(from..from + value_width)?;
+            let suffix = u64::from_le_bytes(*fixed(page, HEADER + element * i)?) << ((64 - 8 * element) & 63);
+            let from = second + value * i;
+            let value = page.get(from..from + value)?;
             let to = key.bytes.get_mut(word..word + 16)?.first_chunk_mut()?;
             self.write_words(suffix, 0, to);
-            key.len = usize::from(self.prefix) + usize::from(self.width);
+            key.len = usize::from(self.prefix) + usize::from(self.suffix);
             return Some(value);
         }
-        let at = usize::from(u16::from_le_bytes(*fixed(page, second + 2 * i)?));
-        let record = fixed::<{ RECORD + 32 }>(page, at)?;
-        let lens = u32::from_le_bytes(*record.first_chunk()?);
-        if lens & LONG_LENS != 0 {
+        let at = usize::from(u16::from_le_bytes(*fixed(page, second + OFFSETS.width() * i)?));
+        let record = fixed::<{ LENGTHS + 32 }>(page, at)?;
+        let lengths = Lengths::of(*record.first_chunk()?);
+        if !lengths.is_whole() {
             return None;
         }
-        let (len, size) = (usize::from(lens as u16), (lens >> 16) as usize);
-        // The first 4 bytes of a suffix are in its head.
-        let end = at + len.max(RECORD);
+        let (len, size) = (lengths.whole_key(), lengths.whole_value());
+        let end = at + lengths.whole_value_at();
         let value = page.get(end..end + size)?;
-        let head = u32::from_le_bytes(*fixed(page, HEADER + 4 * i)?);
+        let head = u32::from_le_bytes(*fixed(page, HEADS.at(0, i))?);
         // What two words have room for. 16 bytes follow, wanted or not, and more only of long keys.
         let held = 16 - usize::from(self.shift & 56) / 8;
         if len > held + 16 {
@@ -183,8 +186,8 @@ impl Shape {
         }
         let (words, more) = key.bytes.get_mut(word..word + 32)?.split_first_chunk_mut()?;
         *more.first_chunk_mut::<16>()? = *record[held..].first_chunk()?;
-        let early = u32::from_be_bytes(*record[RECORD..].first_chunk()?);
-        let late = u64::from_be_bytes(*record[RECORD + 4..].first_chunk()?);
+        let early = u32::from_be_bytes(*record[LENGTHS..].first_chunk()?);
+        let late = u64::from_be_bytes(*record[LENGTHS + 4..].first_chunk()?);
         self.write_words(u64::from(head) << 32 | u64::from(early), late, words);
         key.len = usize::from(self.prefix) + len;
         Some(value)
@@ -202,16 +205,16 @@ impl Shape {
     #[inline]
     pub fn value<'a>(&self, page: &'a [u8], i: usize) -> Option<&'a [u8]> {
         let (i, second) = (usize::from(i as u16), self.second as usize);
-        let (from, size) = if self.class != 0 {
-            let width = usize::from(self.value_width);
+        let (from, size) = if self.element != 0 {
+            let width = usize::from(self.value);
             (second + width * i, width)
         } else {
-            let at = usize::from(u16::from_le_bytes(*fixed(page, second + 2 * i)?));
-            let lens = u32::from_le_bytes(*fixed(page, at)?);
-            if lens & LONG_LENS != 0 {
+            let at = usize::from(u16::from_le_bytes(*fixed(page, second + OFFSETS.width() * i)?));
+            let lengths = Lengths::of(*fixed(page, at)?);
+            if !lengths.is_whole() {
                 return None;
             }
-            (at + usize::from(lens as u16).max(RECORD), (lens >> 16) as usize)
+            (at + lengths.whole_value_at(), lengths.whole_value())
         };
         page.get(from..from + size)
     }
@@ -221,13 +224,14 @@ impl Shape {
     #[inline]
     pub fn ahead(&self, page: &[u8], from: usize, to: usize) {
         let second = self.second as usize;
-        if self.class != 0 {
-            let at = second + usize::from(self.value_width) * from;
+        if self.element != 0 {
+            let at = second + usize::from(self.value) * from;
             prefetch(page.get(at..).unwrap_or(&[]), 1);
             return;
         }
-        let offsets = page.get(second + 2 * from..second + 2 * to).unwrap_or(&[]);
-        for offset in offsets.chunks_exact(2) {
+        let width = OFFSETS.width();
+        let offsets = page.get(second + width * from..second + width * to).unwrap_or(&[]);
+        for offset in offsets.chunks_exact(width) {
             let at = u16::from_le_bytes([offset[0], offset[1]]) as usize;
             // The rest of the key, and the value's begin, which may lie in the next line.
             prefetch(page.get(at..).unwrap_or(&[]), 1);

@@ -19,23 +19,19 @@
 //!
 //! Every access checks its bounds: a damaged page gives [`Damage`], wrong answers at worst, never a read outside.
 
-use super::header::{self, Damage, CHECK_PREFIX, DENSE, HEADER, LEAF};
+use super::header::{self, Damage, CHECK_PREFIX, DENSE, LEAF};
 use super::kernel::{plain, Kernel};
+use super::layout::leaf::{FINGERPRINTS, OFFSETS};
+use super::layout::record::{Lengths, LENGTHS};
+use super::layout::{DenseShape, HEAD_BYTES};
 use super::search::{count_less_with, head, head_at};
-use super::suffix::{Suffix, REST};
+use super::suffix::Suffix;
 use super::{PageSource, PAGE_MIN};
 use crate::error::Result;
 use crate::ids::PageRef;
 use crate::util::bytes::{get_u16, get_u32, get_u64, same};
 use crate::util::prefetch::prefetch;
 use std::cmp::Ordering;
-
-/// Bytes an entry takes in the three arrays of a slotted leaf.
-pub const SLOT: usize = 7;
-/// Bytes of a record's two lengths.
-pub const RECORD: usize = 4;
-/// Bit of a length: long key, or value outside the page.
-pub const LONG: u16 = 0x8000;
 
 /// A value as a leaf stores it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,10 +62,8 @@ impl<'a> Stored<'a> {
 pub struct Leaf<'a> {
     page: &'a [u8],
     n: usize,
-    /// Dense: width of an element of the suffix array and suffix width, value width. Zero in a slotted leaf.
-    class: usize,
-    width: usize,
-    value_width: usize,
+    /// Zeros in a slotted leaf.
+    dense: DenseShape,
 }
 
 impl<'a> Leaf<'a> {
@@ -84,31 +78,24 @@ impl<'a> Leaf<'a> {
         let kind = header::kind(page);
         let room = page.len() - header::prefix_len(page);
         if kind == LEAF {
-            if HEADER + SLOT * n + header::heap(page) > room {
+            if OFFSETS.at(n, n) + header::heap(page) > room {
                 return Err(Damage("leaf arrays beyond the page"));
             }
             return Ok(Leaf {
                 page,
                 n,
-                class: 0,
-                width: 0,
-                value_width: 0,
+                dense: DenseShape::default(),
             });
         }
-        let (width, class, value_width) = (page[10] as usize, page[11] as usize, get_u16(page, 12) as usize);
-        if kind != DENSE || !matches!(class, 1 | 2 | 4 | 8) || width == 0 || width > class {
+        let dense = header::dense_shape(page);
+        if kind != DENSE || !matches!(dense.element, 1 | 2 | 4 | 8) || dense.suffix == 0 || dense.suffix > dense.element
+        {
             return Err(Damage("not a leaf"));
         }
-        if HEADER + (class + value_width) * n > room {
+        if dense.end(n) > room {
             return Err(Damage("dense leaf beyond the page"));
         }
-        Ok(Leaf {
-            page,
-            n,
-            class,
-            width,
-            value_width,
-        })
+        Ok(Leaf { page, n, dense })
     }
 
     /// Entries.
@@ -125,12 +112,12 @@ impl<'a> Leaf<'a> {
     /// Whether this is a dense leaf.
     #[inline(always)]
     pub fn is_dense(&self) -> bool {
-        self.class != 0
+        self.dense.element != 0
     }
 
-    /// (suffix width, array width, value width) of a dense leaf.
-    pub fn shape(&self) -> (usize, usize, usize) {
-        (self.width, self.class, self.value_width)
+    /// What the entries of a dense leaf have in common; zeros of a slotted one.
+    pub fn shape(&self) -> DenseShape {
+        self.dense
     }
 
     /// The prefix all keys share.
@@ -147,29 +134,29 @@ impl<'a> Leaf<'a> {
 
     /// Bytes in use: header, arrays, records, prefix.
     pub fn used(&self) -> usize {
-        let fixed = HEADER + header::prefix_len(self.page);
+        let prefix = header::prefix_len(self.page);
         if self.is_dense() {
-            fixed + self.n * (self.class + self.value_width)
+            self.dense.end(self.n) + prefix
         } else {
-            fixed + self.n * SLOT + (header::heap(self.page).saturating_sub(header::garbage(self.page)))
+            OFFSETS.at(self.n, self.n) + prefix + (header::heap(self.page).saturating_sub(header::garbage(self.page)))
         }
     }
 
-    /// Where record `i` begins (slotted leaves only).
+    /// Where record `i` begins (slotted leaves only), and what it begins with.
     #[inline(always)]
-    pub(super) fn record(&self, i: usize) -> std::result::Result<usize, Damage> {
-        let at = get_u16(self.page, HEADER + 5 * self.n + 2 * i) as usize;
-        if at + RECORD > self.page.len() {
-            return Err(Damage("record outside its page"));
+    pub fn record(&self, i: usize) -> std::result::Result<(usize, Lengths), Damage> {
+        let at = OFFSETS.get(self.page, self.n, i) as usize;
+        match Lengths::read(self.page, at) {
+            Some(lengths) => Ok((at, lengths)),
+            None => Err(Damage("record outside its page")),
         }
-        Ok(at)
     }
 
     #[inline(always)]
     pub(super) fn dense_suffix(&self, i: usize) -> u64 {
-        let at = HEADER + self.class * i;
+        let at = self.dense.suffix_at(i);
         let b = self.page;
-        match self.class {
+        match self.dense.element {
             1 => (b[at] as u64) << 56,
             2 => (get_u16(b, at) as u64) << 48,
             4 => (get_u32(b, at) as u64) << 32,
@@ -180,7 +167,7 @@ impl<'a> Leaf<'a> {
     /// Fingerprint `i` (slotted leaves only).
     #[inline(always)]
     pub fn fingerprint(&self, i: usize) -> u8 {
-        self.page[HEADER + 4 * self.n + i]
+        FINGERPRINTS.get(self.page, self.n, i)
     }
 
     /// Key `i` behind the prefix, with its fingerprint left out. Dense leaves need `scratch` to hold the bytes.
@@ -191,7 +178,7 @@ impl<'a> Leaf<'a> {
     {
         if self.is_dense() {
             *scratch = self.dense_suffix(i).to_be_bytes();
-            return Ok(Suffix::of(&scratch[..self.width]));
+            return Ok(Suffix::of(&scratch[..self.dense.suffix]));
         }
         self.slotted_suffix(i)
     }
@@ -199,18 +186,15 @@ impl<'a> Leaf<'a> {
     /// Key `i` of a slotted leaf behind the prefix.
     #[inline(always)]
     pub fn slotted_suffix(&self, i: usize) -> std::result::Result<Suffix<'a>, Damage> {
-        let at = self.record(i)?;
-        let raw = get_u16(self.page, at);
-        let len = (raw & !LONG) as usize;
-        let long = raw & LONG != 0;
-        let tail = len.saturating_sub(4) + if long { REST } else { 0 };
-        match self.page.get(at + RECORD..at + RECORD + tail) {
+        let (at, lengths) = self.record(i)?;
+        let tail = at + LENGTHS;
+        match self.page.get(tail..tail + lengths.tail()) {
             Some(tail) => Ok(Suffix {
                 lead: &[],
                 head: head_at(self.page, i),
-                len,
+                len: lengths.key(),
                 tail,
-                long,
+                long: lengths.key_is_long(),
             }),
             None => Err(Damage("key outside its page")),
         }
@@ -220,16 +204,13 @@ impl<'a> Leaf<'a> {
     #[inline(always)]
     pub fn value(&self, i: usize) -> std::result::Result<Stored<'a>, Damage> {
         if self.is_dense() {
-            let at = HEADER + self.class * self.n + self.value_width * i;
-            return Ok(Stored::Inline(&self.page[at..at + self.value_width]));
+            let at = self.dense.value_at(self.n, i);
+            return Ok(Stored::Inline(&self.page[at..at + self.dense.value]));
         }
-        let at = self.record(i)?;
-        let raw = get_u16(self.page, at);
-        let tail = ((raw & !LONG) as usize).saturating_sub(4) + if raw & LONG != 0 { REST } else { 0 };
-        let value = get_u16(self.page, at + 2);
-        let from = at + RECORD + tail;
-        match self.page.get(from..from + (value & !LONG) as usize) {
-            Some(b) if value & LONG == 0 => Ok(Stored::Inline(b)),
+        let (at, lengths) = self.record(i)?;
+        let from = at + LENGTHS + lengths.tail();
+        match self.page.get(from..from + lengths.value()) {
+            Some(b) if !lengths.value_is_chain() => Ok(Stored::Inline(b)),
             Some(b) => Ok(Stored::Chain(b)),
             None => Err(Damage("value outside its page")),
         }
@@ -247,7 +228,7 @@ impl<'a> Leaf<'a> {
     ) -> Result<()> {
         out.extend_from_slice(self.prefix());
         if self.is_dense() {
-            out.extend_from_slice(&self.dense_suffix(i).to_be_bytes()[..self.width]);
+            out.extend_from_slice(&self.dense_suffix(i).to_be_bytes()[..self.dense.suffix]);
             return Ok(());
         }
         self.slotted_suffix(i)
@@ -294,12 +275,12 @@ impl<'a> Leaf<'a> {
     #[inline(always)]
     pub fn approach(&self, near: usize) {
         if self.is_dense() {
-            let last = HEADER + self.class * self.n.saturating_sub(1);
+            let last = self.dense.suffix_at(self.n.saturating_sub(1));
             prefetch(self.page.get(last..).unwrap_or(&[]), 1);
             return;
         }
         let mut at = near;
-        while at < HEADER + SLOT * self.n {
+        while at < OFFSETS.at(self.n, self.n) {
             prefetch(self.page.get(at..).unwrap_or(&[]), 1);
             at += 64;
         }
@@ -315,8 +296,8 @@ impl<'a> Leaf<'a> {
         if self.is_dense() {
             let i = self.expected(left_aligned(suffix));
             let (key, value) = (
-                HEADER + self.class * i.saturating_sub(8),
-                HEADER + self.class * self.n + self.value_width * i,
+                self.dense.suffix_at(i.saturating_sub(8)),
+                self.dense.value_at(self.n, i),
             );
             prefetch(self.page.get(key..).unwrap_or(&[]), 2);
             prefetch(self.page.get(value..).unwrap_or(&[]), 1);
@@ -328,7 +309,7 @@ impl<'a> Leaf<'a> {
             suffix,
             fingerprint,
         )?;
-        let record = self.record(i).unwrap_or(0);
+        let record = self.record(i).map_or(0, |(at, _)| at);
         prefetch(self.page.get(record..).unwrap_or(&[]), 2);
         Some(i)
     }
@@ -347,7 +328,7 @@ impl<'a> Leaf<'a> {
         let suffix = key.get(header::prefix_len(self.page)..).unwrap_or(&[]);
         if self.is_dense() {
             // Where it is expected it is, if numbers have no gaps.
-            if suffix.len() == self.width && aimed < self.n && self.dense_suffix(aimed) == left_aligned(suffix) {
+            if suffix.len() == self.dense.suffix && aimed < self.n && self.dense_suffix(aimed) == left_aligned(suffix) {
                 return Ok(Some(aimed));
             }
             return Ok(self.find_dense(kernel, suffix).ok());
@@ -391,7 +372,7 @@ impl<'a> Leaf<'a> {
             return None;
         }
         while at < self.n {
-            let prints = &self.page[HEADER + 4 * self.n + at..];
+            let prints = &self.page[FINGERPRINTS.at(self.n, at)..];
             let equal = match prints.first_chunk() {
                 Some(prints) => kernel.equal_8(prints, fingerprint),
                 None => {
@@ -420,7 +401,7 @@ impl<'a> Leaf<'a> {
         if stored.long {
             return Ok(stored.cmp_tail(suffix, source)? == Ordering::Equal);
         }
-        Ok(stored.len == suffix.len() && same(stored.tail, suffix.get(4..).unwrap_or(&[])))
+        Ok(stored.len == suffix.len() && same(stored.tail, suffix.get(HEAD_BYTES..).unwrap_or(&[])))
     }
 
     /// Position of `key`: `Ok` if present, `Err` with where it would stand.
@@ -476,7 +457,7 @@ impl<'a> Leaf<'a> {
     #[inline(always)]
     pub fn find_dense<K: Kernel>(&self, kernel: K, suffix: &[u8]) -> std::result::Result<usize, usize> {
         let x = left_aligned(suffix);
-        if suffix.len() == self.width {
+        if suffix.len() == self.dense.suffix {
             let i = self.dense_less(kernel, x);
             return if i < self.n && self.dense_suffix(i) == x {
                 Ok(i)
@@ -484,14 +465,13 @@ impl<'a> Leaf<'a> {
                 Err(i)
             };
         }
-        if suffix.len() < self.width {
+        if suffix.len() < self.dense.suffix {
             return Err(self.dense_less(kernel, x));
         }
         // Longer than the stored ones: behind the one that equals its beginning.
-        let cut = if self.width == 8 {
-            x
-        } else {
-            x & !(u64::MAX >> (8 * self.width))
+        let cut = match self.dense.suffix {
+            DenseShape::SUFFIX_MAX => x,
+            width => x & !(u64::MAX >> (8 * width)),
         };
         let i = self.dense_less(kernel, cut);
         Err(i + (i < self.n && self.dense_suffix(i) == cut) as usize)
@@ -501,28 +481,29 @@ impl<'a> Leaf<'a> {
     #[inline(always)]
     fn dense_less<K: Kernel>(&self, kernel: K, x: u64) -> usize {
         // Elements less than x = elements less than x >> shift, rounded up.
-        let shift = 64 - 8 * self.class as u32;
+        let shift = 64 - 8 * self.dense.element as u32;
         let low = if shift == 0 { 0 } else { x & ((1 << shift) - 1) };
         let t = (x >> shift) + (low != 0) as u64;
-        match self.class {
-            1 => self.halve(0, self.n, |i| (self.page[HEADER + i] as u64) < t),
+        let at = |i| self.dense.suffix_at(i);
+        match self.dense.element {
+            1 => self.halve(0, self.n, |i| (self.page[at(i)] as u64) < t),
             // (Rounding up may leave the element's range: then all are less.)
             2 if t > u64::from(u16::MAX) => self.n,
             2 => self.less_in::<32>(
                 t,
-                |i| get_u16(self.page, HEADER + 2 * i) as u64,
-                |i| Some(kernel.less_16(self.page.get(HEADER + 2 * i..)?.first_chunk()?, t as u16)),
+                |i| get_u16(self.page, at(i)) as u64,
+                |i| Some(kernel.less_16(self.page.get(at(i)..)?.first_chunk()?, t as u16)),
             ),
             4 if t > u64::from(u32::MAX) => self.n,
             4 => self.less_in::<32>(
                 t,
-                |i| get_u32(self.page, HEADER + 4 * i) as u64,
-                |i| Some(kernel.less_32(self.page.get(HEADER + 4 * i..)?.first_chunk()?, t as u32)),
+                |i| get_u32(self.page, at(i)) as u64,
+                |i| Some(kernel.less_32(self.page.get(at(i)..)?.first_chunk()?, t as u32)),
             ),
             _ => self.less_in::<16>(
                 t,
-                |i| get_u64(self.page, HEADER + 8 * i),
-                |i| Some(kernel.less_64(self.page.get(HEADER + 8 * i..)?.first_chunk()?, t)),
+                |i| get_u64(self.page, at(i)),
+                |i| Some(kernel.less_64(self.page.get(at(i)..)?.first_chunk()?, t)),
             ),
         }
     }

@@ -1,11 +1,13 @@
 //! Building a leaf from entries: sizes, the choice between slotted and dense, and the writing.
 
 use super::header::{self, CHECK_PREFIX, DENSE, HEADER, LEAF};
-use super::leaf::{Leaf, Stored, LONG, RECORD, SLOT};
+use super::layout::leaf::{ENTRY, FINGERPRINTS, HEADS, OFFSETS};
+use super::layout::record::{flagged, Lengths, LENGTHS};
+use super::layout::{DenseShape, HEAD_BYTES};
+use super::leaf::{Leaf, Stored};
 use super::search::head;
 use super::suffix::Suffix;
 use crate::ids::TableId;
-use crate::util::bytes::put_u16;
 use crate::util::hash::fingerprint;
 
 /// An entry on its way into a leaf. The suffix is relative to a prefix that all entries of one build share.
@@ -23,7 +25,7 @@ impl Entry<'_> {
     /// Bytes the entry takes in a slotted leaf whose prefix swallows the first `drop` bytes of the suffix.
     #[inline(always)]
     pub fn size(&self, drop: usize) -> usize {
-        SLOT + RECORD + self.suffix.tail_bytes(drop) + self.value.bytes().len()
+        ENTRY + LENGTHS + self.suffix.tail_bytes(drop) + self.value.bytes().len()
     }
 }
 
@@ -32,11 +34,11 @@ const FRONT: usize = 192;
 
 /// Largest record (lengths, tail, value) a page may hold: two always fit beside the longest prefix.
 pub fn record_max(page_size: usize) -> usize {
-    (page_size - HEADER - header::PREFIX_MAX - 2 * SLOT) / 2
+    (page_size - HEADER - header::PREFIX_MAX - 2 * ENTRY) / 2
 }
 
-/// Shape of the dense leaf these entries could form: (suffix width, array width, value width).
-pub fn dense_shape(entries: &[Entry<'_>], drop: usize) -> Option<(usize, usize, usize)> {
+/// Shape of the dense leaf these entries could form.
+pub fn dense_shape(entries: &[Entry<'_>], drop: usize) -> Option<DenseShape> {
     let [first, rest @ ..] = entries else {
         return None;
     };
@@ -48,16 +50,14 @@ pub fn dense_shape(entries: &[Entry<'_>], drop: usize) -> Option<(usize, usize, 
             && !e.value.is_chain()
             && e.value.bytes().len() == value
     };
-    if rest.is_empty() || !(1..=8).contains(&len) || !fits(first) || !rest.iter().all(fits) {
-        return None;
-    }
-    Some((len, len.next_power_of_two(), value))
+    let shape = DenseShape::of(len, value)?;
+    (!rest.is_empty() && entries.iter().all(fits)).then_some(shape)
 }
 
 /// Bytes a leaf of these entries takes, dense if it can be.
 pub fn leaf_size(entries: &[Entry<'_>], drop: usize, prefix: usize) -> usize {
-    if let Some((_, class, value)) = dense_shape(entries, drop) {
-        return HEADER + prefix + entries.len() * (class + value);
+    if let Some(shape) = dense_shape(entries, drop) {
+        return shape.end(entries.len()) + prefix;
     }
     HEADER + prefix + entries.iter().map(|e| e.size(drop)).sum::<usize>()
 }
@@ -81,7 +81,7 @@ impl Whole<'_> {
     /// Bytes the entry takes in a slotted leaf with a prefix of so many bytes.
     #[inline(always)]
     fn size(&self, prefix: usize) -> usize {
-        SLOT + RECORD + self.key.saturating_sub(prefix + 4) + (self.bytes.len() - self.key)
+        ENTRY + LENGTHS + self.key.saturating_sub(prefix + HEAD_BYTES) + (self.bytes.len() - self.key)
     }
 }
 
@@ -145,18 +145,19 @@ impl Filling {
     #[inline(always)]
     pub fn size(&self) -> usize {
         match self.shape() {
-            Some((_, class, value)) => HEADER + self.prefix + self.count * (class + value),
+            Some(shape) => shape.end(self.count) + self.prefix,
             None => self.slotted,
         }
     }
 
     /// As [`dense_shape`].
     #[inline(always)]
-    fn shape(&self) -> Option<(usize, usize, usize)> {
+    fn shape(&self) -> Option<DenseShape> {
         let (key, value) = self.first;
-        let width = key.wrapping_sub(self.prefix);
-        let dense = self.uniform && self.count > 1 && (1..=8).contains(&width);
-        dense.then(|| (width, width.next_power_of_two(), value))
+        match self.uniform && self.count > 1 {
+            true => DenseShape::of(key.checked_sub(self.prefix)?, value),
+            false => None,
+        }
     }
 }
 
@@ -174,35 +175,35 @@ pub fn build_whole(
     if size > page.len() {
         return None;
     }
-    if let Some((width, class, value)) = filling.shape() {
-        begin_dense(page, table, prefix, n, (width, class, value));
+    if let Some(shape) = filling.shape() {
+        begin_dense(page, table, prefix, n, shape);
         for (i, e) in entries.iter().enumerate() {
             let (key, bytes) = e.bytes.split_at(e.key);
-            write_dense(page, (class, value), n, i, &key[plen..], bytes);
+            write_dense(page, shape, n, i, &key[plen..], bytes);
         }
         return Some(size);
     }
     header::begin(page, LEAF, 1, table, prefix);
     let end = page.len() - plen;
-    let heap = size - HEADER - plen - SLOT * n;
+    let heap = size - plen - OFFSETS.at(n, n);
     let behind = begin_heap(page, n, end, heap);
-    let (heads, rest) = page[HEADER..end].split_at_mut(4 * n);
-    let (prints, rest) = rest.split_at_mut(n);
-    let (offsets, rest) = rest.split_at_mut(2 * n);
+    let (heads, rest) = page[HEADS.at(n, 0)..end].split_at_mut(HEADS.width() * n);
+    let (fingerprints, rest) = rest.split_at_mut(FINGERPRINTS.width() * n);
+    let (offsets, rest) = rest.split_at_mut(OFFSETS.width() * n);
     let (_, mut records) = rest.split_at_mut(rest.len() - heap - behind);
-    let slots = heads.chunks_exact_mut(4).zip(prints).zip(offsets.chunks_exact_mut(2));
-    for (e, ((head_at, print), offset)) in entries.iter().zip(slots) {
+    let heads = heads.chunks_exact_mut(HEADS.width());
+    let offsets = offsets.chunks_exact_mut(OFFSETS.width());
+    for (e, ((head_at, print), offset)) in entries.iter().zip(heads.zip(fingerprints).zip(offsets)) {
         let key = e.key();
         let suffix = &key[plen..];
         head_at.copy_from_slice(&head(suffix).to_le_bytes());
         *print = fingerprint(key);
         offset.copy_from_slice(&((end - records.len()) as u16).to_le_bytes());
         // Tail and value lie together here as there.
-        let kept = &e.bytes[e.key.min(plen + 4)..];
-        let lens = suffix.len() as u32 | ((e.bytes.len() - e.key) as u32) << 16;
-        let (record, more) = records.split_at_mut(RECORD + kept.len());
-        record[..RECORD].copy_from_slice(&lens.to_le_bytes());
-        record[RECORD..].copy_from_slice(kept);
+        let kept = &e.bytes[e.key.min(plen + HEAD_BYTES)..];
+        let (record, more) = records.split_at_mut(LENGTHS + kept.len());
+        Lengths::new(suffix.len() as u16, (e.bytes.len() - e.key) as u16).write(record, 0);
+        record[LENGTHS..].copy_from_slice(kept);
         records = more;
     }
     Some(size)
@@ -212,7 +213,7 @@ pub fn build_whole(
 /// leave free up to `end`. Answers how much of that lies behind the records, as garbage: all but what one more entry may
 /// need. A scan reads arrays, then records, and the machine does not look ahead over a wide gap between them.
 fn begin_heap(page: &mut [u8], n: usize, end: usize, bytes: usize) -> usize {
-    let arrays = HEADER + SLOT * n;
+    let arrays = OFFSETS.at(n, n);
     let behind = (end - arrays - bytes).saturating_sub(FRONT);
     header::set_count(page, n);
     header::set_heap(page, bytes + behind);
@@ -231,7 +232,7 @@ pub fn build_leaf(page: &mut [u8], table: TableId, prefix: &[u8], entries: &[Ent
     }
     header::begin(page, LEAF, 1, table, prefix);
     let n = entries.len();
-    let heap = entries.iter().map(|e| e.size(drop) - SLOT).sum::<usize>();
+    let heap = entries.iter().map(|e| e.size(drop) - ENTRY).sum::<usize>();
     let end = page.len() - prefix.len();
     // Records go up with their keys: a scan reads memory upwards, in which machines look further ahead.
     let start = end - heap - begin_heap(page, n, end, heap);
@@ -239,9 +240,11 @@ pub fn build_leaf(page: &mut [u8], table: TableId, prefix: &[u8], entries: &[Ent
     let mut scratch = Vec::new();
     for (i, e) in entries.iter().enumerate() {
         let suffix = settled(&e.suffix, drop, &mut scratch);
-        write_slot(page, n, i, &suffix, e.fingerprint, at);
+        HEADS.set(page, n, i, suffix.head);
+        FINGERPRINTS.set(page, n, i, e.fingerprint);
+        OFFSETS.set(page, n, i, at as u16);
         write_record(page, at, &suffix, &e.value);
-        at += RECORD + suffix.tail.len() + e.value.bytes().len();
+        at += LENGTHS + suffix.tail.len() + e.value.bytes().len();
     }
     debug_assert_eq!(at - start, heap);
 }
@@ -261,73 +264,47 @@ fn settled<'b>(suffix: &Suffix<'b>, drop: usize, scratch: &'b mut Vec<u8>) -> Su
     moved
 }
 
-#[inline(always)]
-fn write_slot(page: &mut [u8], n: usize, i: usize, suffix: &Suffix<'_>, fingerprint: u8, at: usize) {
-    page[HEADER + 4 * i..HEADER + 4 * i + 4].copy_from_slice(&suffix.head.to_le_bytes());
-    page[HEADER + 4 * n + i] = fingerprint;
-    put_u16(page, HEADER + 5 * n + 2 * i, at as u16);
-}
-
 /// Writes the record of a settled suffix at `at`.
 #[inline(always)]
 pub(super) fn write_record(page: &mut [u8], at: usize, suffix: &Suffix<'_>, value: &Stored<'_>) {
     let bytes = value.bytes();
-    let key = suffix.len as u16 | if suffix.long { LONG } else { 0 };
-    let len = bytes.len() as u16 | if value.is_chain() { LONG } else { 0 };
-    put_u16(page, at, key);
-    put_u16(page, at + 2, len);
-    let tail = at + RECORD;
+    let (key, len) = (flagged(suffix.len, suffix.long), flagged(bytes.len(), value.is_chain()));
+    Lengths::new(key, len).write(page, at);
+    let tail = at + LENGTHS;
     page[tail..tail + suffix.tail.len()].copy_from_slice(suffix.tail);
     let from = tail + suffix.tail.len();
     page[from..from + bytes.len()].copy_from_slice(bytes);
 }
 
-fn build_dense(
-    page: &mut [u8],
-    table: TableId,
-    prefix: &[u8],
-    entries: &[Entry<'_>],
-    drop: usize,
-    (width, class, value): (usize, usize, usize),
-) {
+fn build_dense(page: &mut [u8], table: TableId, prefix: &[u8], entries: &[Entry<'_>], drop: usize, shape: DenseShape) {
     let n = entries.len();
-    begin_dense(page, table, prefix, n, (width, class, value));
+    begin_dense(page, table, prefix, n, shape);
     let mut scratch = Vec::new();
     for (i, e) in entries.iter().enumerate() {
         scratch.clear();
         e.suffix.write_to(&mut scratch);
-        write_dense(page, (class, value), n, i, &scratch[drop..], e.value.bytes());
+        write_dense(page, shape, n, i, &scratch[drop..], e.value.bytes());
     }
 }
 
 /// All of a dense leaf but its entries.
-fn begin_dense(page: &mut [u8], table: TableId, prefix: &[u8], n: usize, (width, class, value): (usize, usize, usize)) {
+fn begin_dense(page: &mut [u8], table: TableId, prefix: &[u8], n: usize, shape: DenseShape) {
     header::begin(page, DENSE, 1, table, prefix);
-    page[10] = width as u8;
-    page[11] = class as u8;
-    put_u16(page, 12, value as u16);
+    header::set_dense_shape(page, shape);
     header::set_count(page, n);
     let room = page.len() - prefix.len();
-    page[HEADER + (class + value) * n..room].fill(0);
+    page[shape.end(n)..room].fill(0);
 }
 
 /// Writes entry `i` of a dense leaf of `n`.
 #[inline(always)]
-pub(super) fn write_dense(
-    page: &mut [u8],
-    (class, width): (usize, usize),
-    n: usize,
-    i: usize,
-    suffix: &[u8],
-    value: &[u8],
-) {
+pub(super) fn write_dense(page: &mut [u8], shape: DenseShape, n: usize, i: usize, suffix: &[u8], value: &[u8]) {
     let mut b = [0u8; 8];
     b[..suffix.len()].copy_from_slice(suffix);
-    // Left-aligned big-endian, kept as a little-endian integer of `class` bytes.
-    b[..class].reverse();
-    page[HEADER + class * i..HEADER + class * (i + 1)].copy_from_slice(&b[..class]);
-    let at = HEADER + class * n + width * i;
-    page[at..at + width].copy_from_slice(value);
+    // Left-aligned big-endian, kept as a little-endian integer.
+    b[..shape.element].reverse();
+    page[shape.suffix_at(i)..shape.suffix_at(i + 1)].copy_from_slice(&b[..shape.element]);
+    page[shape.value_at(n, i)..shape.value_at(n, i + 1)].copy_from_slice(value);
 }
 
 /// Marks a page whose interval of keys has grown beyond its prefix.
@@ -346,7 +323,7 @@ pub fn entries_of<'a>(
     out: &mut Vec<Entry<'a>>,
 ) -> Result<(), header::Damage> {
     if leaf.is_dense() {
-        let (width, ..) = leaf.shape();
+        let width = leaf.shape().suffix;
         let prefix = leaf.prefix();
         let mut key = [0u8; header::PREFIX_MAX + 8];
         key[..prefix.len()].copy_from_slice(prefix);

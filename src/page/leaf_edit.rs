@@ -1,10 +1,12 @@
 //! Changing a private leaf in place: cheaper than a rebuild for a few edits, with the same result.
 
-use super::header::{self, HEADER};
-use super::leaf::{Leaf, Stored, RECORD, SLOT};
+use super::header;
+use super::layout::leaf::{ARRAYS, FINGERPRINTS, HEADS, OFFSETS};
+use super::layout::record::LENGTHS;
+use super::layout::{close_gap, open_gap};
+use super::leaf::{Leaf, Stored};
 use super::leaf_build::{write_dense, write_record};
-use super::suffix::{Suffix, REST};
-use crate::util::bytes::{get_u16, put_u16};
+use super::suffix::Suffix;
 
 /// Inserts an entry at `pos` if the page has room for it (after moving garbage together if that helps); false: the page
 /// is as before. `suffix` is relative to the page's own prefix, without lead. A dense leaf takes only entries of its
@@ -17,10 +19,10 @@ pub fn insert(page: &mut [u8], pos: usize, suffix: &Suffix<'_>, fingerprint: u8,
     if leaf.is_dense() {
         return insert_dense(page, pos, suffix, value);
     }
-    let bytes = RECORD + suffix.tail.len() + value.bytes().len();
+    let bytes = LENGTHS + suffix.tail.len() + value.bytes().len();
     let room = page.len() - header::prefix_len(page);
     let (heap, garbage) = (header::heap(page), header::garbage(page));
-    let need = HEADER + SLOT * (n + 1) + bytes;
+    let need = OFFSETS.at(n + 1, n + 1) + bytes;
     if need + heap.saturating_sub(garbage) > room {
         return false;
     }
@@ -29,16 +31,10 @@ pub fn insert(page: &mut [u8], pos: usize, suffix: &Suffix<'_>, fingerprint: u8,
         return false;
     }
     let at = room - header::heap(page) - bytes;
-    // The three arrays move apart from the last to the first: each grows by one element, so later ones shift further.
-    let (heads, prints, offsets) = (HEADER, HEADER + 4 * n, HEADER + 5 * n);
-    page.copy_within(offsets + 2 * pos..offsets + 2 * n, offsets + 5 + 2 * pos + 2);
-    page.copy_within(offsets..offsets + 2 * pos, offsets + 5);
-    page.copy_within(prints + pos..prints + n, prints + 4 + pos + 1);
-    page.copy_within(prints..prints + pos, prints + 4);
-    page.copy_within(heads + 4 * pos..heads + 4 * n, heads + 4 * (pos + 1));
-    page[heads + 4 * pos..heads + 4 * pos + 4].copy_from_slice(&suffix.head.to_le_bytes());
-    page[prints + 4 + pos] = fingerprint;
-    put_u16(page, offsets + 5 + 2 * pos, at as u16);
+    open_gap(page, &ARRAYS, n, pos);
+    HEADS.set(page, n + 1, pos, suffix.head);
+    FINGERPRINTS.set(page, n + 1, pos, fingerprint);
+    OFFSETS.set(page, n + 1, pos, at as u16);
     write_record(page, at, suffix, value);
     header::set_count(page, n + 1);
     let heap = header::heap(page) + bytes;
@@ -50,27 +46,21 @@ fn insert_dense(page: &mut [u8], pos: usize, suffix: &Suffix<'_>, value: &Stored
     let Ok(leaf) = Leaf::new(page) else {
         return false;
     };
-    let (n, (width, class, value_width)) = (leaf.len(), leaf.shape());
+    let (n, shape) = (leaf.len(), leaf.shape());
     let room = page.len() - header::prefix_len(page);
     if suffix.long
-        || suffix.len != width
+        || suffix.len != shape.suffix
         || value.is_chain()
-        || value.bytes().len() != value_width
-        || HEADER + (class + value_width) * (n + 1) > room
+        || value.bytes().len() != shape.value
+        || shape.end(n + 1) > room
     {
         return false;
     }
-    let values = HEADER + class * n;
-    page.copy_within(
-        values + value_width * pos..values + value_width * n,
-        values + class + value_width * (pos + 1),
-    );
-    page.copy_within(values..values + value_width * pos, values + class);
-    page.copy_within(HEADER + class * pos..values, HEADER + class * (pos + 1));
+    open_gap(page, &shape.arrays(), n, pos);
     let mut b = [0u8; 8];
     b[..4].copy_from_slice(&suffix.head.to_be_bytes());
     b[4..4 + suffix.tail.len()].copy_from_slice(suffix.tail);
-    write_dense(page, (class, value_width), n + 1, pos, &b[..width], value.bytes());
+    write_dense(page, shape, n + 1, pos, &b[..shape.suffix], value.bytes());
     header::set_count(page, n + 1);
     true
 }
@@ -83,21 +73,13 @@ pub fn remove(page: &mut [u8], pos: usize) {
     let n = leaf.len();
     debug_assert!(pos < n);
     if leaf.is_dense() {
-        let (_, class, value) = leaf.shape();
-        let values = HEADER + class * n;
-        page.copy_within(HEADER + class * (pos + 1)..values + value * pos, HEADER + class * pos);
-        page.copy_within(
-            values + value * (pos + 1)..values + value * n,
-            values - class + value * pos,
-        );
+        let arrays = leaf.shape().arrays();
+        close_gap(page, &arrays, n, pos);
         header::set_count(page, n - 1);
         return;
     }
-    let size = record_size(page, n, pos);
-    let (heads, prints, offsets) = (HEADER, HEADER + 4 * n, HEADER + 5 * n);
-    page.copy_within(heads + 4 * (pos + 1)..prints + pos, heads + 4 * pos);
-    page.copy_within(prints + pos + 1..offsets + 2 * pos, prints - 4 + pos);
-    page.copy_within(offsets + 2 * (pos + 1)..offsets + 2 * n, offsets - 5 + 2 * pos);
+    let size = leaf.record(pos).map_or(0, |(_, lengths)| lengths.record());
+    close_gap(page, &ARRAYS, n, pos);
     header::set_count(page, n - 1);
     if n == 1 {
         header::set_heap(page, 0);
@@ -110,34 +92,24 @@ pub fn remove(page: &mut [u8], pos: usize) {
 
 /// Overwrites value `pos` with one of the same kind and length; false: it differs, nothing changed.
 pub fn overwrite(page: &mut [u8], pos: usize, value: &Stored<'_>) -> bool {
-    let Some((at, len)) = Leaf::new(page).ok().and_then(|leaf| {
+    let Some(place) = Leaf::new(page).ok().and_then(|leaf| {
         let old = leaf.value(pos).ok()?;
         let same = old.is_chain() == value.is_chain() && old.bytes().len() == value.bytes().len();
-        same.then(|| (value_at(page, &leaf, pos), old.bytes().len()))
+        same.then(|| value_at(&leaf, pos))?
     }) else {
         return false;
     };
-    page[at..at + len].copy_from_slice(value.bytes());
+    page[place..place + value.bytes().len()].copy_from_slice(value.bytes());
     true
 }
 
-fn value_at(page: &[u8], leaf: &Leaf<'_>, pos: usize) -> usize {
+/// Where value `pos` begins.
+fn value_at(leaf: &Leaf<'_>, pos: usize) -> Option<usize> {
     if leaf.is_dense() {
-        let (_, class, value) = leaf.shape();
-        return HEADER + class * leaf.len() + value * pos;
+        return Some(leaf.shape().value_at(leaf.len(), pos));
     }
-    let at = get_u16(page, HEADER + 5 * leaf.len() + 2 * pos) as usize;
-    at + RECORD + tail_size(page, at)
-}
-
-fn tail_size(page: &[u8], at: usize) -> usize {
-    let key = get_u16(page, at);
-    ((key & 0x7FFF) as usize).saturating_sub(4) + if key & 0x8000 != 0 { REST } else { 0 }
-}
-
-fn record_size(page: &[u8], n: usize, i: usize) -> usize {
-    let at = get_u16(page, HEADER + 5 * n + 2 * i) as usize;
-    RECORD + tail_size(page, at) + (get_u16(page, at + 2) & 0x7FFF) as usize
+    let (at, lengths) = leaf.record(pos).ok()?;
+    Some(at + LENGTHS + lengths.tail())
 }
 
 /// Moves the records together; false, and nothing changed, if a damaged page has none where it says.
@@ -151,21 +123,19 @@ fn compact(page: &mut [u8]) -> bool {
     let mut records = Vec::with_capacity(n);
     let mut bytes = 0;
     for i in 0..n {
-        let (Ok(_), Ok(_)) = (leaf.slotted_suffix(i), leaf.value(i)) else {
+        let (Ok((from, lengths)), Ok(_), Ok(_)) = (leaf.record(i), leaf.slotted_suffix(i), leaf.value(i)) else {
             return false;
         };
-        let from = get_u16(&old, HEADER + 5 * n + 2 * i) as usize;
-        let size = record_size(&old, n, i);
-        bytes += size;
-        records.push((from, size));
+        bytes += lengths.record();
+        records.push((from, lengths.record()));
     }
-    if HEADER + SLOT * n + bytes > end {
+    if OFFSETS.at(n, n) + bytes > end {
         return false;
     }
     let mut at = end - bytes;
     for (i, (from, size)) in records.into_iter().enumerate() {
         page[at..at + size].copy_from_slice(&old[from..from + size]);
-        put_u16(page, HEADER + 5 * n + 2 * i, at as u16);
+        OFFSETS.set(page, n, i, at as u16);
         at += size;
     }
     header::set_heap(page, bytes);

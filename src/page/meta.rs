@@ -54,17 +54,51 @@ pub const VERSION: u32 = 1;
 /// Levels a tree can have at most.
 pub const HEIGHT_MAX: u8 = 64;
 /// Bytes of a slot's tail: spilled extents and inline records together.
-pub const TAIL_MAX: usize = CRC_AT - TAIL_AT;
+pub const TAIL_MAX: usize = field::CRC - field::TAIL;
 /// Bytes one spilled extent takes in the slot.
 pub const SPILL_BYTES: usize = 24;
 
-/// How the roots are stored, and where they begin.
+/// How the roots are stored.
 const ROOTS: RootLayout = RootLayout::CURRENT;
-const ROOTS_AT: usize = 96;
-const SPILLS_AT: usize = ROOTS_AT + ROOTS.bytes() * Roots::COUNT;
-const INLINE_AT: usize = SPILLS_AT + 2;
-const TAIL_AT: usize = SPILLS_AT + 4;
-const CRC_AT: usize = SLOT_BYTES - 4;
+
+/// Where the fields of a slot begin, as in the table above.
+mod field {
+    use std::ops::Range;
+
+    pub const MAGIC: Range<usize> = 0..8;
+    pub const VERSION: usize = 8;
+    pub const READ_FEATURES: usize = 12;
+    pub const WRITE_FEATURES: usize = 16;
+    pub const IGNORABLE_FEATURES: usize = 20;
+    pub const PAGE_SIZE: usize = 24;
+    pub const CHECKSUM_KIND: usize = 28;
+    pub const CHECKSUM_WIDTH: usize = 29;
+    pub const UUID: Range<usize> = 32..48;
+    pub const ID: usize = 48;
+    pub const BASE: usize = 56;
+    pub const FOLDED: usize = 64;
+    pub const TIME: usize = 72;
+    pub const PAGES: usize = 80;
+    pub const DEAD: usize = 88;
+    pub const ROOTS: usize = 96;
+    /// What follows the roots begins where their encoding ends.
+    pub const SPILLS: usize = ROOTS + super::ROOTS.bytes() * super::Roots::COUNT;
+    pub const INLINE: usize = SPILLS + 2;
+    pub const TAIL: usize = SPILLS + 4;
+    pub const CRC: usize = super::SLOT_BYTES - 4;
+}
+
+/// Where the fields of a spilled extent begin.
+mod spill {
+    pub const PAGE: usize = 0;
+    pub const PAGES: usize = 6;
+    pub const BYTES: usize = 10;
+    pub const CHECKSUM: usize = 14;
+    pub const BIRTH: usize = 18;
+}
+
+/// The one kind of checksum there is, and its width in bytes.
+const CRC_32C: (u8, u8) = (1, 4);
 
 /// An extent that holds records which do not fit into a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -135,39 +169,47 @@ impl Meta {
     /// # Panics
     /// If the tail is longer than [`TAIL_MAX`].
     pub fn write(&self, b: &mut [u8; SLOT_BYTES]) {
-        let before = TAIL_AT + SPILL_BYTES * usize::from(get_u16(b, SPILLS_AT)) + usize::from(get_u16(b, INLINE_AT));
-        b[..8].copy_from_slice(&MAGIC);
-        put_u32(&mut b[..], 8, VERSION);
-        put_u32(&mut b[..], 12, self.features.read);
-        put_u32(&mut b[..], 16, self.features.write);
-        put_u32(&mut b[..], 20, self.features.ignorable);
-        put_u32(&mut b[..], 24, self.page_size);
-        b[28] = 1;
-        b[29] = 4;
-        b[32..48].copy_from_slice(&self.uuid);
-        let [id, base, folded] = [self.id, self.base, self.folded].map(CommitId::get);
-        let numbers = [id, base, folded, self.time, self.pages, self.dead];
-        for (i, number) in numbers.into_iter().enumerate() {
-            put_u64(&mut b[..], 48 + 8 * i, number);
+        let before =
+            field::TAIL + SPILL_BYTES * usize::from(get_u16(b, field::SPILLS)) + usize::from(get_u16(b, field::INLINE));
+        b[field::MAGIC].copy_from_slice(&MAGIC);
+        put_u32(&mut b[..], field::VERSION, VERSION);
+        put_u32(&mut b[..], field::READ_FEATURES, self.features.read);
+        put_u32(&mut b[..], field::WRITE_FEATURES, self.features.write);
+        put_u32(&mut b[..], field::IGNORABLE_FEATURES, self.features.ignorable);
+        put_u32(&mut b[..], field::PAGE_SIZE, self.page_size);
+        (b[field::CHECKSUM_KIND], b[field::CHECKSUM_WIDTH]) = CRC_32C;
+        b[field::UUID].copy_from_slice(&self.uuid);
+        for (at, number) in [
+            (field::ID, self.id.get()),
+            (field::BASE, self.base.get()),
+            (field::FOLDED, self.folded.get()),
+            (field::TIME, self.time),
+            (field::PAGES, self.pages),
+            (field::DEAD, self.dead),
+        ] {
+            put_u64(&mut b[..], at, number);
         }
-        ROOTS.put_all(&mut b[ROOTS_AT..SPILLS_AT], &self.roots);
-        put_u16(&mut b[..], SPILLS_AT, self.spills.len() as u16);
-        put_u16(&mut b[..], INLINE_AT, self.inline.len() as u16);
-        let mut at = TAIL_AT;
+        ROOTS.put_all(&mut b[field::ROOTS..field::SPILLS], &self.roots);
+        put_u16(&mut b[..], field::SPILLS, self.spills.len() as u16);
+        put_u16(&mut b[..], field::INLINE, self.inline.len() as u16);
+        let mut at = field::TAIL;
         for spill in &self.spills {
-            put_u48(&mut b[..], at, spill.extent.run.first.get());
-            put_u32(&mut b[..], at + 6, spill.extent.run.pages as u32);
-            put_u32(&mut b[..], at + 10, spill.bytes);
-            put_u32(&mut b[..], at + 14, spill.checksum);
-            put_u48(&mut b[..], at + 18, spill.extent.birth.get());
+            put_u48(&mut b[..], at + spill::PAGE, spill.extent.run.first.get());
+            put_u32(&mut b[..], at + spill::PAGES, spill.extent.run.pages as u32);
+            put_u32(&mut b[..], at + spill::BYTES, spill.bytes);
+            put_u32(&mut b[..], at + spill::CHECKSUM, spill.checksum);
+            put_u48(&mut b[..], at + spill::BIRTH, spill.extent.birth.get());
             at += SPILL_BYTES;
         }
-        assert!(at + self.inline.len() <= CRC_AT, "the tail is too long for its slot");
+        assert!(
+            at + self.inline.len() <= field::CRC,
+            "the tail is too long for its slot"
+        );
         let end = at + self.inline.len();
         b[at..end].copy_from_slice(&self.inline);
         b[end..before.max(end)].fill(0);
-        let crc = crc32c(&b[..CRC_AT]);
-        put_u32(&mut b[..], CRC_AT, crc);
+        let crc = crc32c(&b[..field::CRC]);
+        put_u32(&mut b[..], field::CRC, crc);
     }
 
     /// Reads a slot: magic, then checksum, then the rest.
@@ -175,17 +217,17 @@ impl Meta {
     /// # Errors
     /// `TooNew`, `TooOld`; `Corrupt` when the checksum fits and the content cannot be (no crash does that).
     pub fn decode(b: &[u8; SLOT_BYTES]) -> Result<Slot> {
-        if b[..8] != MAGIC {
+        if b[field::MAGIC] != MAGIC {
             return Ok(if b[..SECTOR].iter().all(|x| *x == 0) {
                 Slot::Empty
             } else {
                 Slot::Foreign
             });
         }
-        if crc32c(&b[..CRC_AT]) != get_u32(b, CRC_AT) {
+        if crc32c(&b[..field::CRC]) != get_u32(b, field::CRC) {
             return Ok(Slot::Torn);
         }
-        let version = get_u32(b, 8);
+        let version = get_u32(b, field::VERSION);
         if version < VERSION {
             return Err(Error::TooOld(format!(
                 "file format {version}, this library reads {VERSION}"
@@ -197,29 +239,30 @@ impl Meta {
             )));
         }
         let features = Features {
-            read: get_u32(b, 12),
-            write: get_u32(b, 16),
-            ignorable: get_u32(b, 20),
+            read: get_u32(b, field::READ_FEATURES),
+            write: get_u32(b, field::WRITE_FEATURES),
+            ignorable: get_u32(b, field::IGNORABLE_FEATURES),
         };
         if features.read != 0 {
             return Err(Error::TooNew(format!("unknown features {:#x}", features.read)));
         }
         let meta = Meta {
             features,
-            page_size: get_u32(b, 24),
-            uuid: std::array::from_fn(|i| b[32 + i]),
-            id: CommitId::new(get_u64(b, 48)),
-            base: CommitId::new(get_u64(b, 56)),
-            folded: CommitId::new(get_u64(b, 64)),
-            time: get_u64(b, 72),
-            pages: get_u64(b, 80),
-            dead: get_u64(b, 88),
-            roots: ROOTS.get_all(&b[ROOTS_AT..]),
+            page_size: get_u32(b, field::PAGE_SIZE),
+            uuid: std::array::from_fn(|i| b[field::UUID.start + i]),
+            id: CommitId::new(get_u64(b, field::ID)),
+            base: CommitId::new(get_u64(b, field::BASE)),
+            folded: CommitId::new(get_u64(b, field::FOLDED)),
+            time: get_u64(b, field::TIME),
+            pages: get_u64(b, field::PAGES),
+            dead: get_u64(b, field::DEAD),
+            roots: ROOTS.get_all(&b[field::ROOTS..]),
             spills: Vec::new(),
             inline: Vec::new(),
         };
-        if b[28] != 1 || b[29] != 4 {
-            return Err(Error::TooNew(format!("checksum kind {} of {} bytes", b[28], b[29])));
+        let (kind, width) = (b[field::CHECKSUM_KIND], b[field::CHECKSUM_WIDTH]);
+        if (kind, width) != CRC_32C {
+            return Err(Error::TooNew(format!("checksum kind {kind} of {width} bytes")));
         }
         meta.with_tail(b)
     }
@@ -247,19 +290,22 @@ impl Meta {
                 return wrong("meta slot: impossible root");
             }
         }
-        let (spills, inline) = (get_u16(b, SPILLS_AT) as usize, get_u16(b, INLINE_AT) as usize);
+        let (spills, inline) = (get_u16(b, field::SPILLS) as usize, get_u16(b, field::INLINE) as usize);
         if spills * SPILL_BYTES + inline > TAIL_MAX {
             return wrong("meta slot: the tail is too long");
         }
-        let mut at = TAIL_AT;
+        let mut at = field::TAIL;
         for _ in 0..spills {
             let spill = Spill {
                 extent: Extent {
-                    run: Run::new(PageNo::new(get_u48(b, at)), get_u32(b, at + 6).into()),
-                    birth: CommitId::new(get_u48(b, at + 18)),
+                    run: Run::new(
+                        PageNo::new(get_u48(b, at + spill::PAGE)),
+                        get_u32(b, at + spill::PAGES).into(),
+                    ),
+                    birth: CommitId::new(get_u48(b, at + spill::BIRTH)),
                 },
-                bytes: get_u32(b, at + 10),
-                checksum: get_u32(b, at + 14),
+                bytes: get_u32(b, at + spill::BYTES),
+                checksum: get_u32(b, at + spill::CHECKSUM),
             };
             let Extent { run, birth } = spill.extent;
             let inside = run.first.get() >= first && run.end().get() <= self.pages;
@@ -355,8 +401,8 @@ mod tests {
         let check = |at: usize, value: u8| {
             let mut b = *sample().encode();
             b[at] = value;
-            let crc = crc32c(&b[..CRC_AT]);
-            put_u32(&mut b, CRC_AT, crc);
+            let crc = crc32c(&b[..field::CRC]);
+            put_u32(&mut b, field::CRC, crc);
             Meta::decode(&b)
         };
         assert!(matches!(check(8, 0), Err(Error::TooOld(_))));

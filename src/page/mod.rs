@@ -5,20 +5,20 @@
 //!
 //! | file       | subject                                                             |
 //! |------------|---------------------------------------------------------------------|
-//! | `header`   | the 24 bytes all tree pages begin with                               |
-//! | `search`   | counting heads: the first step in leaves and branches                 |
-//! | `columns`  | the arrays of a page, checked once                                    |
-//! | `kernel`   | vector compares, as the machine can                                   |
-//! | `suffix`   | the part of a key that a page stores; long keys                       |
-//! | `leaf`     | slotted and dense leaves: reading; `leaf_build`, `leaf_edit`: writing  |
-//! | `key`      | rebuilding keys from a leaf, fast                                     |
-//! | `branch`   | separators and pointers                                               |
-//! | `guess`    | asking memory for the right parts of a leaf, early                    |
-//! | `rows`     | the same for the branch above, and for leaves that lie in a row        |
-//! | `chain`    | the description of a long value or long key outside the page          |
-//! | `roots`    | pointers and roots, and the only encoding of roots                    |
-//! | `features` | bits for what later versions add to the format                        |
-//! | `meta`     | the four slots at the head of the file                                |
+//! | `layout`   | where each array, record and field lies                              |
+//! | `header`   | the 24 bytes that all tree pages begin with                          |
+//! | `search`   | counting heads: the first step in leaves and branches                |
+//! | `arrays`   | the arrays of a page, checked once                                   |
+//! | `kernel`   | vector compares, as the machine can                                  |
+//! | `suffix`   | the part of a key that a page stores; long keys                      |
+//! | `leaf`     | slotted and dense leaves: reading; `leaf_build`, `leaf_edit`: writing |
+//! | `key`      | rebuilding keys from a leaf, fast                                    |
+//! | `branch`   | separators and pointers                                              |
+//! | `hint`     | asking memory for parts of pages before they are read                |
+//! | `chain`    | the description of a long value or long key outside the page         |
+//! | `roots`    | pointers and roots, and the only encoding of roots                   |
+//! | `features` | bits for what later versions add to the format                       |
+//! | `meta`     | the four slots at the head of the file                               |
 
 pub mod arrays;
 pub mod branch;
@@ -28,6 +28,7 @@ pub mod header;
 pub mod hint;
 pub mod kernel;
 pub mod key;
+pub mod layout;
 pub mod leaf;
 pub mod leaf_build;
 pub mod leaf_edit;

@@ -4,8 +4,8 @@
 //! window may begin before or end behind them: both are harmless in a sorted array, and bytes behind the array are masked
 //! by position.
 
-use super::header::HEADER;
 use super::kernel::{plain, Kernel};
+use super::layout::HEADS;
 
 const WINDOW: usize = 32;
 
@@ -24,7 +24,8 @@ pub fn head(suffix: &[u8]) -> u32 {
 /// Head `i` of the array behind the page header.
 #[inline(always)]
 pub fn head_at(page: &[u8], i: usize) -> u32 {
-    crate::util::bytes::get_u32(page, HEADER + 4 * i)
+    // Where the first array begins does not depend on how many elements there are.
+    HEADS.get(page, 0, i)
 }
 
 /// Number of the `n` heads behind the page header that are less than `h`. The page holds at least `n` heads.
@@ -69,7 +70,7 @@ pub fn count_less_with<K: Kernel>(kernel: K, page: &[u8], n: usize, h: u32) -> u
 #[inline(always)]
 fn window<K: Kernel>(kernel: K, page: &[u8], at: usize, h: u32) -> u32 {
     // A page is at least 4096 bytes: only hostile counts could leave it, and those the views refuse.
-    match page.get(HEADER + 4 * at..).and_then(|heads| heads.first_chunk()) {
+    match page.get(HEADS.at(0, at)..).and_then(|heads| heads.first_chunk()) {
         Some(heads) => kernel.less_32(heads, h),
         None => 0,
     }
@@ -92,7 +93,7 @@ mod tests {
             v.sort();
             let mut page = vec![0xA5u8; 4096];
             for (i, h) in v.iter().enumerate() {
-                page[HEADER + 4 * i..HEADER + 4 * i + 4].copy_from_slice(&h.to_le_bytes());
+                HEADS.set(&mut page, n, i, *h);
             }
             for h in v
                 .iter()

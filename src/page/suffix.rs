@@ -13,6 +13,8 @@
 //! ```
 
 use super::header::Damage;
+use super::layout::record::{self, REST};
+use super::layout::HEAD_BYTES;
 use super::search::head;
 use super::{Extent, PageSource, KEY_MAX, PIECE};
 use crate::error::{Error, Result};
@@ -22,8 +24,13 @@ use std::cmp::Ordering;
 
 /// Bytes of a long key that stay in the page (prefix included). More than a prefix, a head and the hashed bytes need.
 pub const KEEP: usize = 288;
-/// Bytes of the description of a long key's rest.
-pub const REST: usize = 24;
+/// Where the fields of that description begin.
+mod field {
+    pub const KEY_LEN: usize = 0;
+    pub const PAGE: usize = 4;
+    pub const BIRTH: usize = 10;
+    pub const CHECKSUMS: [usize; 2] = [16, 20];
+}
 
 /// Longest key kept whole inside pages of this size; longer ones are long keys.
 #[inline(always)]
@@ -51,10 +58,10 @@ impl Rest {
             return Err(Damage("bad description of a long key"));
         }
         let rest = Rest {
-            key_len: get_u32(b, 0) as usize,
-            page: PageNo::new(get_u48(b, 4)),
-            birth: CommitId::new(get_u48(b, 10)),
-            checksums: [get_u32(b, 16), get_u32(b, 20)],
+            key_len: get_u32(b, field::KEY_LEN) as usize,
+            page: PageNo::new(get_u48(b, field::PAGE)),
+            birth: CommitId::new(get_u48(b, field::BIRTH)),
+            checksums: field::CHECKSUMS.map(|at| get_u32(b, at)),
         };
         if rest.key_len <= KEEP || rest.key_len > KEY_MAX {
             return Err(Damage("bad length of a long key"));
@@ -65,11 +72,12 @@ impl Rest {
     /// The description as stored.
     pub fn encode(&self) -> [u8; REST] {
         let mut b = [0; REST];
-        put_u32(&mut b, 0, self.key_len as u32);
-        put_u48(&mut b, 4, self.page.get());
-        put_u48(&mut b, 10, self.birth.get());
-        put_u32(&mut b, 16, self.checksums[0]);
-        put_u32(&mut b, 20, self.checksums[1]);
+        put_u32(&mut b, field::KEY_LEN, self.key_len as u32);
+        put_u48(&mut b, field::PAGE, self.page.get());
+        put_u48(&mut b, field::BIRTH, self.birth.get());
+        for (at, checksum) in field::CHECKSUMS.into_iter().zip(self.checksums) {
+            put_u32(&mut b, at, checksum);
+        }
         b
     }
 
@@ -127,7 +135,7 @@ impl<'a> Suffix<'a> {
             lead: &[],
             head: head(suffix),
             len: suffix.len(),
-            tail: suffix.get(4..).unwrap_or(&[]),
+            tail: suffix.get(HEAD_BYTES..).unwrap_or(&[]),
             long: false,
         }
     }
@@ -135,7 +143,7 @@ impl<'a> Suffix<'a> {
     /// Inline bytes behind the head, without the description of a rest.
     #[inline(always)]
     pub fn inline_tail(&self) -> &'a [u8] {
-        &self.tail[..self.len.saturating_sub(4)]
+        &self.tail[..self.len.saturating_sub(HEAD_BYTES)]
     }
 
     /// Description of the rest of a long key.
@@ -143,7 +151,7 @@ impl<'a> Suffix<'a> {
         if !self.long {
             return Ok(None);
         }
-        Rest::decode(&self.tail[self.len.saturating_sub(4)..]).map(Some)
+        Rest::decode(&self.tail[self.len.saturating_sub(HEAD_BYTES)..]).map(Some)
     }
 
     /// Inline bytes in all.
@@ -155,7 +163,7 @@ impl<'a> Suffix<'a> {
     /// Bytes a record needs for the tail once the first `drop` bytes of the suffix have become prefix.
     #[inline(always)]
     pub fn tail_bytes(&self, drop: usize) -> usize {
-        self.inline_len().saturating_sub(drop).saturating_sub(4) + if self.long { REST } else { 0 }
+        record::tail(self.inline_len().saturating_sub(drop), self.long)
     }
 
     /// The suffix without its first `drop` bytes, which have become prefix. (A damaged page may hold a shorter one: then
@@ -168,10 +176,10 @@ impl<'a> Suffix<'a> {
             return *self;
         }
         let tail = self.inline_tail();
-        let head = if drop < 4 {
+        let head = if drop < HEAD_BYTES {
             (self.head << (8 * drop)) | (head(tail) >> (32 - 8 * drop))
         } else {
-            head(&tail[(drop - 4).min(tail.len())..])
+            head(&tail[(drop - HEAD_BYTES).min(tail.len())..])
         };
         Suffix {
             lead: &[],
@@ -186,7 +194,7 @@ impl<'a> Suffix<'a> {
     #[inline(always)]
     pub fn write_to(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.lead);
-        out.extend_from_slice(&self.head.to_be_bytes()[..self.len.min(4)]);
+        out.extend_from_slice(&self.head.to_be_bytes()[..self.len.min(HEAD_BYTES)]);
         out.extend_from_slice(self.inline_tail());
     }
 
@@ -207,7 +215,7 @@ impl<'a> Suffix<'a> {
     /// Order of this stored suffix against the suffix of a searched key whose head is known to be equal. No lead.
     #[inline(always)]
     pub fn cmp_tail<'s, S: PageSource<'s> + ?Sized>(&self, searched: &[u8], source: &S) -> Result<Ordering> {
-        let other = searched.get(4..).unwrap_or(&[]);
+        let other = searched.get(HEAD_BYTES..).unwrap_or(&[]);
         if !self.long {
             return Ok(order(self.tail, other).then(self.len.cmp(&searched.len())));
         }
@@ -217,7 +225,7 @@ impl<'a> Suffix<'a> {
     #[cold]
     fn cmp_long<'s, S: PageSource<'s> + ?Sized>(&self, searched: &[u8], source: &S) -> Result<Ordering> {
         let inline = self.inline_tail();
-        let other = searched.get(4..).unwrap_or(&[]);
+        let other = searched.get(HEAD_BYTES..).unwrap_or(&[]);
         if other.len() <= inline.len() {
             // The stored key goes on behind its inline part: equal so far means greater.
             return Ok(inline.cmp(other).then(Ordering::Greater));
@@ -240,7 +248,7 @@ impl<'a> Suffix<'a> {
             if x != 0 {
                 return Ok((x.leading_zeros() as usize / 8).min(self.len).min(other.len));
             }
-            if self.len < 4 || other.len < 4 {
+            if self.len < HEAD_BYTES || other.len < HEAD_BYTES {
                 return Ok(self.len.min(other.len));
             }
             let (a, b) = (self.inline_tail(), other.inline_tail());
@@ -249,7 +257,7 @@ impl<'a> Suffix<'a> {
                 if self.long != other.long && c == a.len().min(b.len()) {
                     return self.common_slow(other, source);
                 }
-                return Ok(4 + c);
+                return Ok(HEAD_BYTES + c);
             }
         }
         self.common_slow(other, source)

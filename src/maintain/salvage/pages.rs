@@ -6,10 +6,10 @@ use crate::file::raw::Raw;
 use crate::ids::PageNo;
 use crate::page::branch::Branch;
 use crate::page::header;
-use crate::page::leaf::{Leaf, Stored, RECORD};
+use crate::page::leaf::{Leaf, Stored};
 use crate::page::meta::{Meta, Slot, MAGIC, SLOTS, SLOT_BYTES};
 use crate::page::{PageSource, Ptr, PAGE_MAX, PAGE_MIN};
-use crate::util::bytes::{get_u16, get_u32};
+use crate::util::bytes::get_u32;
 use crate::util::crc32c;
 
 /// Pages looked at to guess the page size.
@@ -96,7 +96,7 @@ fn slotted_is_sound(page: &[u8]) -> bool {
 /// Whether the records of a leaf lie as they must.
 pub(super) fn leaf_is_sound(leaf: &Leaf<'_>) -> bool {
     let page = leaf.bytes();
-    if leaf.is_empty() || header::level(page) != 1 || page[14..16] != [0, 0] {
+    if leaf.is_empty() || header::level(page) != 1 || !header::is_zero_where_reserved(page) {
         return false;
     }
     if leaf.is_dense() {
@@ -105,11 +105,10 @@ pub(super) fn leaf_is_sound(leaf: &Leaf<'_>) -> bool {
     let end = page.len() - header::prefix_len(page);
     let mut spans = Vec::with_capacity(leaf.len());
     for i in 0..leaf.len() {
-        let (Ok(suffix), Ok(value)) = (leaf.slotted_suffix(i), leaf.value(i)) else {
+        let (Ok((at, lengths)), Ok(_), Ok(_)) = (leaf.record(i), leaf.slotted_suffix(i), leaf.value(i)) else {
             return false;
         };
-        let at = get_u16(page, header::HEADER + 5 * leaf.len() + 2 * i) as usize;
-        spans.push((at, RECORD + suffix.tail.len() + value.bytes().len()));
+        spans.push((at, lengths.record()));
     }
     spans.sort_unstable();
     let (mut free, mut used) = (end.saturating_sub(header::heap(page)), header::garbage(page));

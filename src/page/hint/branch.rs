@@ -11,7 +11,7 @@
 //! grows. It may be that of another branch, or of an older one: only hints rest on it.
 
 use crate::ids::{PageNo, PageRef, U48_MAX};
-use crate::page::header::HEADER;
+use crate::page::layout::branch::{CHECKSUMS, PAGES};
 use crate::page::PageSource;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -58,9 +58,9 @@ impl<'a> BranchHints<'a> {
         };
         let n = (known >> 48) as usize & 0x7FFF;
         let i = (n * fraction as usize) >> 16;
-        let around = |at: usize, lines: usize| (HEADER + at).saturating_sub(LINE * (lines - 1) / 2) & !(LINE - 1);
-        source.prefetch_at(branch, around(4 * n + 6 * i, NUMBER_LINES), NUMBER_LINES);
-        source.prefetch_at(branch, around(10 * n + 4 * i, SUM_LINES), SUM_LINES);
+        let around = |at: usize, lines: usize| at.saturating_sub(LINE * (lines - 1) / 2) & !(LINE - 1);
+        source.prefetch_at(branch, around(PAGES.at(n, i), NUMBER_LINES), NUMBER_LINES);
+        source.prefetch_at(branch, around(CHECKSUMS.at(n, i), SUM_LINES), SUM_LINES);
         if known & SURE != 0 {
             let leaf = (known & U48_MAX) + i as u64;
             for page in [leaf.saturating_sub(SHARED), leaf, leaf + SHARED] {
@@ -119,7 +119,7 @@ mod tests {
         let once = asked(&rows, 900, Some(1 << 15));
         assert!(leaves(&once, 900).is_empty(), "one leaf makes no row");
         // Child 55: its page number and its sum.
-        for at in [HEADER + 4 * 110 + 6 * 55, HEADER + 10 * 110 + 4 * 55] {
+        for at in [PAGES.at(110, 55), CHECKSUMS.at(110, 55)] {
             assert!(once.contains(&(900, at & !(LINE - 1))), "{at}: {once:?}");
         }
         learn(&rows, 900, 110, 70, 5071);

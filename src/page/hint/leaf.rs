@@ -6,8 +6,9 @@
 //! than asking for the longest arrays of any leaf, which is what is done while nothing is known.
 
 use crate::ids::PageRef;
-use crate::page::header::HEADER;
-use crate::page::leaf::{Leaf, SLOT};
+use crate::page::layout::leaf::OFFSETS;
+use crate::page::layout::DenseShape;
+use crate::page::leaf::Leaf;
 use crate::page::PageSource;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
@@ -78,25 +79,24 @@ impl LeafHints {
     /// Takes note of what a leaf is like.
     #[inline(always)]
     pub fn learn(&self, leaf: &Leaf<'_>) {
-        let (_, class, value) = leaf.shape();
         if leaf.is_dense() {
-            self.learn_dense(class * leaf.len(), value * leaf.len());
+            self.learn_dense(leaf.shape(), leaf.len());
         } else {
-            self.learn_slotted(SLOT * leaf.len());
+            self.learn_slotted(leaf.len());
         }
     }
 
-    /// Takes note of a slotted leaf whose arrays take `arrays` bytes.
+    /// Takes note of a slotted leaf of `n` entries.
     #[inline(always)]
-    pub fn learn_slotted(&self, arrays: usize) {
-        self.keep((HEADER + arrays).div_ceil(LINE) as u32, 0, 0);
+    pub fn learn_slotted(&self, n: usize) {
+        self.keep(OFFSETS.at(n, n).div_ceil(LINE) as u32, 0, 0);
     }
 
-    /// Takes note of a dense leaf with so many bytes of keys and of values.
+    /// Takes note of a dense leaf of `n` entries of this shape.
     #[inline(always)]
-    pub fn learn_dense(&self, keys: usize, values: usize) {
-        let end = (HEADER + keys + values).div_ceil(LINE) as u32;
-        self.keep((HEADER + keys).div_ceil(LINE) as u32, end, DENSE);
+    pub fn learn_dense(&self, shape: DenseShape, n: usize) {
+        let end = shape.end(n).div_ceil(LINE) as u32;
+        self.keep(shape.suffix_at(n).div_ceil(LINE) as u32, end, DENSE);
     }
 
     #[inline(always)]
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn what_one_transaction_learns_the_next_one_knows() {
         let (kept, first) = (LeafHints::default(), LeafHints::default());
-        first.learn_slotted(140);
+        first.learn_slotted(20);
         first.tell(&kept);
         let (second, alone, with) = (LeafHints::of(&kept), Asked::default(), Asked::default());
         first.ask(&alone, LEAF, Some(30_000));
@@ -173,7 +173,7 @@ mod tests {
             if !leaf.is_dense() {
                 // Records of a full leaf, evenly spread: the one in the middle begins in the middle of the page.
                 guess.ask(&asked, LEAF, Some(1 << 15));
-                let at = leaf.record(10).expect("a record");
+                let at = leaf.record(10).expect("a record").0;
                 assert!(lines(&asked).contains(&(at / LINE)), "{at}");
             }
         }

@@ -7,10 +7,13 @@
 use super::limits::behind_prefix;
 use crate::error::{Error, Result};
 use crate::ids::{PageNo, PageRef, Run, TableId};
-use crate::page::branch::{Branch, SEPARATOR};
+use crate::page::branch::Branch;
 use crate::page::chain::{pieces, Chain};
 use crate::page::header::{self, CHECK_PREFIX, HEAD2};
-use crate::page::leaf::{Leaf, Stored, RECORD};
+use crate::page::layout::branch::OFFSETS;
+use crate::page::layout::record::separator;
+use crate::page::layout::HEAD_BYTES;
+use crate::page::leaf::{Leaf, Stored};
 use crate::page::suffix::{key_inline_max, Suffix, KEEP};
 use crate::page::{Extent, PageSource, Ptr, Root};
 use crate::tree::write::apply::HEIGHT_MAX;
@@ -165,7 +168,7 @@ impl<'f> Checker<'f> {
             self.fault(ptr.page, "page written for another table");
         }
         let known = if level == 1 { CHECK_PREFIX } else { CHECK_PREFIX | HEAD2 };
-        if header::flags(page) & !known != 0 || page[14..16] != [0, 0] {
+        if header::flags(page) & !known != 0 || !header::is_zero_where_reserved(page) {
             self.fault(ptr.page, "unknown flags in a page header");
         }
         let prefix = header::prefix(page);
@@ -206,9 +209,9 @@ impl<'f> Checker<'f> {
             below = below.saturating_add(branch.entries(i));
             match branch.separator(i) {
                 Ok(s) => {
-                    if s.len > 4 || s.long {
-                        let at = crate::util::bytes::get_u16(branch.bytes(), offset_of_separator(branch.len(), i));
-                        spans.push((at as usize, SEPARATOR + s.tail.len()));
+                    if s.len > HEAD_BYTES || s.long {
+                        let at = OFFSETS.get(branch.bytes(), branch.len(), i);
+                        spans.push((at.into(), separator::LENGTH + s.tail.len()));
                     }
                     sound &= self.rest(t, &s, branch.prefix().len(), ptr);
                 }
@@ -341,9 +344,8 @@ impl<'f> Checker<'f> {
         if let Stored::Chain(description) = value {
             self.chain(t, description, ptr);
         }
-        let at = crate::util::bytes::get_u16(leaf.bytes(), header::HEADER + 5 * leaf.len() + 2 * i);
-        let size = RECORD + suffix.tail.len() + value.bytes().len();
-        Ok((Some((at as usize, size)), sound))
+        let (at, lengths) = leaf.record(i).map_err(|d| d.at(ptr.page))?;
+        Ok((Some((at, lengths.record())), sound))
     }
 
     /// The rest of a long key or separator: its length and its pages; false: better not read it.
@@ -425,9 +427,4 @@ impl<'f> Checker<'f> {
             self.fault(number, "heap and garbage disagree with the records");
         }
     }
-}
-
-/// Where a branch of `n` children keeps the offset of separator `i`.
-fn offset_of_separator(n: usize, i: usize) -> usize {
-    header::HEADER + 26 * n + 2 * i
 }

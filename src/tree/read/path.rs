@@ -10,7 +10,8 @@ use crate::ids::{PageRef, Run};
 use crate::page::header;
 use crate::page::kernel::{best, Kernel, Work};
 use crate::page::key::{KeyBuf, Shape};
-use crate::page::leaf::{Leaf, Stored, SLOT};
+use crate::page::layout::leaf::OFFSETS;
+use crate::page::leaf::{Leaf, Stored};
 use crate::page::{PageSource, Ptr, Root};
 use std::marker::PhantomData;
 
@@ -52,7 +53,8 @@ enum Ahead {
 /// Whether a leaf's records begin far behind its arrays (twice as far is where scans of such leaves become slow: 25 ns an
 /// entry instead of 9).
 fn has_gap(page: &[u8]) -> bool {
-    let arrays = header::HEADER + SLOT * header::count(page);
+    let n = header::count(page);
+    let arrays = OFFSETS.at(n, n);
     header::kind(page) == header::LEAF && header::heap(page) + header::prefix_len(page) + arrays + GAP < page.len()
 }
 

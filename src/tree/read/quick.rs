@@ -5,15 +5,19 @@
 
 use crate::ids::PageRef;
 use crate::page::arrays::PageArrays;
-use crate::page::branch::{Branch, CHILD, CHILD2, SEPARATOR};
-use crate::page::header::{BRANCH, CHECK_PREFIX, DENSE, HEAD2, HEADER, LEAF};
+use crate::page::branch::Branch;
+use crate::page::header::{self, BRANCH, CHECK_PREFIX, DENSE, HEAD2, LEAF};
 use crate::page::hint::branch::BRANCH_AHEAD;
 use crate::page::hint::leaf::LeafHints;
 use crate::page::kernel::{best, Kernel, Work};
-use crate::page::leaf::{left_aligned, Leaf, LONG, RECORD, SLOT};
+use crate::page::layout::branch::{CHECKSUMS, CHILD, CHILD_WITH_HEAD2, OFFSETS, PAGES, RUN_PREFIXES, SECOND_HEADS};
+use crate::page::layout::leaf::{self as leaf_layout, ENTRY, FINGERPRINTS};
+use crate::page::layout::record::{separator, Lengths, LENGTHS};
+use crate::page::layout::{dense, HEAD_BYTES};
+use crate::page::leaf::{left_aligned, Leaf};
 use crate::page::search::head;
 use crate::page::{PageSource, Root, PAGE_MIN};
-use crate::util::bytes::{get_u32, get_u64, same};
+use crate::util::bytes::{get_u64, same};
 use crate::util::hash::fingerprint;
 use std::cmp::Ordering;
 use std::marker::PhantomData;
@@ -132,7 +136,7 @@ impl Top {
     #[inline(always)]
     fn head(self, key: &[u8]) -> u32 {
         let from = (self.0 >> 16) as u8 as usize;
-        match key.get(from..from + 4).and_then(|bytes| bytes.first_chunk()) {
+        match key.get(from..from + HEAD_BYTES).and_then(|bytes| bytes.first_chunk()) {
             Some(bytes) => u32::from_be_bytes(*bytes),
             None => head(self.suffix(key)),
         }
@@ -177,8 +181,8 @@ impl Target<'_> {
     #[inline(always)]
     pub fn child(&self) -> (PageRef, u32) {
         (
-            PageRef::from_bits(self.branch.u48::<4>(self.i)),
-            self.branch.u32::<10>(self.i),
+            PageRef::from_bits(self.branch.u48(PAGES, self.i)),
+            self.branch.u32(CHECKSUMS, self.i),
         )
     }
 
@@ -186,8 +190,8 @@ impl Target<'_> {
     #[inline(always)]
     pub fn ask<'s, S: PageSource<'s> + ?Sized>(&self, source: &S, page: PageRef) {
         let n = self.branch.count();
-        source.prefetch_at(page, HEADER + 4 * n + 6 * self.i, 1);
-        source.prefetch_at(page, HEADER + 10 * n + 4 * self.i, 1);
+        source.prefetch_at(page, PAGES.at(n, self.i), 1);
+        source.prefetch_at(page, CHECKSUMS.at(n, self.i), 1);
     }
 }
 
@@ -254,8 +258,8 @@ impl<'s, S: PageSource<'s>, const VALUE: bool, const TALL: bool> Look<'_, 's, S,
             let h = top.head(self.key);
             let (branch, i) = child(kernel, self.source, page, top, self.key, h)?;
             let above = number;
-            number = PageRef::from_bits(branch.u48::<4>(i));
-            checksum = branch.u32::<10>(i);
+            number = PageRef::from_bits(branch.u48(PAGES, i));
+            checksum = branch.u32(CHECKSUMS, i);
             if branch_is == Top::like(BRANCH, 2) {
                 self.guess.ask(self.source, number, fraction(&branch, i, h));
                 // Some of the lookups are enough to know it.
@@ -273,7 +277,7 @@ impl<'s, S: PageSource<'s>, const VALUE: bool, const TALL: bool> Look<'_, 's, S,
         }
         let top = Top::of(page)?;
         if top.is(LEAF, 1) {
-            let leaf = PageArrays::<SLOT>::new(page, top.count())?;
+            let leaf = PageArrays::<ENTRY>::new(page, top.count())?;
             return self.slotted(kernel, page, leaf, top.head(self.key), top.suffix(self.key), print);
         }
         if !top.is(DENSE, 1) {
@@ -291,20 +295,20 @@ impl<'s, S: PageSource<'s>, const VALUE: bool, const TALL: bool> Look<'_, 's, S,
         &self,
         kernel: K,
         page: &'s [u8],
-        leaf: PageArrays<'s, SLOT>,
+        leaf: PageArrays<'s, ENTRY>,
         h: u32,
         suffix: &[u8],
         print: u8,
     ) -> Option<Quick<'s>> {
         // Leaves of a tree are alike: some of the lookups are enough to know them.
         if print % 8 == 0 {
-            self.guess.learn_slotted(SLOT * leaf.count());
+            self.guess.learn_slotted(leaf.count());
         }
         let mut i = leaf.count_less(kernel, h);
         if i >= leaf.count() || leaf.head(i) != h {
             return Some(Quick::Missing);
         }
-        if leaf.byte::<4>(i) != print || (i + 1 < leaf.count() && leaf.head(i + 1) == h) {
+        if leaf.byte(FINGERPRINTS, i) != print || (i + 1 < leaf.count() && leaf.head(i + 1) == h) {
             // Heads tie, or it is not there.
             match best(Run {
                 source: self.source,
@@ -319,16 +323,15 @@ impl<'s, S: PageSource<'s>, const VALUE: bool, const TALL: bool> Look<'_, 's, S,
                 Some(_) => return None,
             }
         }
-        let at = usize::from(leaf.u16::<5>(i));
-        let lengths = get_u32(page.get(at..at + RECORD)?, 0);
-        let (key, value) = (lengths as u16, (lengths >> 16) as u16);
-        if key & LONG != 0 || (VALUE && value & LONG != 0) || usize::from(key) != suffix.len() {
+        let at = usize::from(leaf.u16(leaf_layout::OFFSETS, i));
+        let lengths = Lengths::read(page, at)?;
+        if lengths.key_is_long() || (VALUE && lengths.value_is_chain()) || lengths.key() != suffix.len() {
             return None;
         }
         // The first four bytes of the suffix are in the head.
-        let behind = suffix.get(4..).unwrap_or(&[]);
-        let value = if VALUE { usize::from(value) } else { 0 };
-        let from = at + RECORD;
+        let behind = suffix.get(HEAD_BYTES..).unwrap_or(&[]);
+        let value = if VALUE { lengths.value() } else { 0 };
+        let from = at + LENGTHS;
         let record = page.get(from..from + behind.len() + value)?;
         let (tail, value) = record.split_at_checked(behind.len())?;
         same(tail, behind).then_some(Quick::Value(value))
@@ -369,15 +372,15 @@ impl<'s, S: PageSource<'s> + ?Sized> Tied<'_, 's, S> {
         if !top.has(HEAD2) {
             return None;
         }
-        let columns = PageArrays::<{ CHILD + CHILD2 }>::new(self.page, top.count())?;
-        let (lo, n) = (self.lo, columns.count());
+        let arrays = PageArrays::<CHILD_WITH_HEAD2>::new(self.page, top.count())?;
+        let (lo, n) = (self.lo, arrays.count());
         if lo >= n {
             return None;
         }
-        let to = if columns.head(n - 1) == h {
+        let to = if arrays.head(n - 1) == h {
             n
         } else {
-            columns.count_less(kernel, h.checked_add(1)?)
+            arrays.count_less(kernel, h.checked_add(1)?)
         };
         let from = lo + 1;
         if from + 1 >= to {
@@ -391,17 +394,19 @@ impl<'s, S: PageSource<'s> + ?Sized> Tied<'_, 's, S> {
             }
         }
         // What all of them share behind the head is compared with one of them.
-        let shared = usize::from(columns.byte::<{ CHILD + 4 }>(from));
-        let tail = self.suffix.get(4..)?;
+        let shared = usize::from(arrays.byte(RUN_PREFIXES, from));
+        let tail = self.suffix.get(HEAD_BYTES..)?;
         if shared > 0 {
-            let record = usize::from(columns.u16::<{ CHILD - 2 }>(from)) + SEPARATOR;
-            if record <= 4 + SEPARATOR || !same(tail.get(..shared)?, self.page.get(record..record + shared)?) {
+            let record = usize::from(arrays.u16(OFFSETS, from)) + separator::LENGTH;
+            if record <= HEAD_BYTES + separator::LENGTH
+                || !same(tail.get(..shared)?, self.page.get(record..record + shared)?)
+            {
                 return None;
             }
         }
         let second = head(&tail[shared..]);
-        let i = columns.first_not_less::<CHILD, K>(kernel, from, to, second);
-        if i < to && columns.u32::<CHILD>(i) == second {
+        let i = arrays.first_not_less(kernel, SECOND_HEADS, from..to, second);
+        if i < to && arrays.u32(SECOND_HEADS, i) == second {
             return None;
         }
         Some(i - 1)
@@ -436,32 +441,30 @@ impl<'s> Dense<'_, 's> {
     #[inline(always)]
     fn exactly(&self) -> Option<&'s [u8]> {
         let top = Top::of(self.page)?;
-        let shape = get_u64(self.page, 8);
-        let (width, class, value) = ((shape >> 16) as u8, (shape >> 24) as u8, (shape >> 32) as u16);
-        let (class, value) = (usize::from(class), usize::from(value));
+        let shape = header::dense_shape(self.page);
         let count = usize::from(top.count());
-        self.guess.learn_dense(class * count, value * count);
-        if self.suffix.len() != usize::from(width) || width as usize > class {
+        self.guess.learn_dense(shape, count);
+        if self.suffix.len() != shape.suffix || shape.suffix > shape.element {
             return None;
         }
         let x = left_aligned(self.suffix);
-        let i = match class {
+        let i = match shape.element {
             2 => {
-                let keys = PageArrays::<2>::new(self.page, top.count())?;
-                expected(keys.count(), x >> 48, |i| u64::from(keys.u16::<0>(i)))?
+                let keys = PageArrays::<{ dense::SUFFIXES_16.end() }>::new(self.page, top.count())?;
+                expected(keys.count(), x >> 48, |i| u64::from(keys.u16(dense::SUFFIXES_16, i)))?
             }
             4 => {
-                let keys = PageArrays::<4>::new(self.page, top.count())?;
-                expected(keys.count(), x >> 32, |i| u64::from(keys.u32::<0>(i)))?
+                let keys = PageArrays::<{ dense::SUFFIXES_32.end() }>::new(self.page, top.count())?;
+                expected(keys.count(), x >> 32, |i| u64::from(keys.u32(dense::SUFFIXES_32, i)))?
             }
             8 => {
-                let keys = PageArrays::<8>::new(self.page, top.count())?;
-                expected(keys.count(), x, |i| keys.u64::<0>(i))?
+                let keys = PageArrays::<{ dense::SUFFIXES_64.end() }>::new(self.page, top.count())?;
+                expected(keys.count(), x, |i| keys.u64(dense::SUFFIXES_64, i))?
             }
             _ => return None,
         };
-        let from = HEADER + class * usize::from(top.count()) + value * i;
-        self.page.get(from..from + value)
+        let from = shape.value_at(count, i);
+        self.page.get(from..from + shape.value)
     }
 }
 

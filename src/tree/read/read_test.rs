@@ -8,9 +8,11 @@ use super::{count, lookup as search, stat};
 use crate::ids::PageNo;
 use crate::page::branch::Branch;
 use crate::page::chain::Chain;
-use crate::page::header::{self, HEADER};
+use crate::page::header;
 use crate::page::hint::leaf::LeafHints;
 use crate::page::key::KeyBuf;
+use crate::page::layout::record::LENGTHS;
+use crate::page::layout::{branch, header as field, leaf, HEADER, HEADS};
 use crate::page::leaf::{Leaf, Stored};
 use crate::page::{Extent, PageSource, Ptr, Root};
 use crate::tree::testing::{key, model, Builder, Frozen, Model, Rnd, KINDS, TABLE};
@@ -241,28 +243,36 @@ fn check_finds_each_kind_of_damage() {
     let (_, _, path) = specimen(2);
     assert!(path.len() >= 2);
     let table: [(&str, Damage); 16] = [
-        ("another table", |f, p| f.page_mut(p[1].page.number())[16] ^= 1),
-        ("another level", |f, p| f.page_mut(p[1].page.number())[1] ^= 4),
-        ("unknown flags", |f, p| f.page_mut(p[0].page.number())[3] |= 0x80),
-        ("not a branch", |f, p| f.page_mut(p[0].page.number())[0] = 1),
-        ("not a leaf", |f, p| f.page_mut(p[p.len() - 1].page.number())[0] = 9),
+        ("another table", |f, p| {
+            f.page_mut(p[1].page.number())[field::TABLE] ^= 1
+        }),
+        ("another level", |f, p| {
+            f.page_mut(p[1].page.number())[field::LEVEL] ^= 4
+        }),
+        ("unknown flags", |f, p| {
+            f.page_mut(p[0].page.number())[field::FLAGS] |= 0x80
+        }),
+        ("not a branch", |f, p| f.page_mut(p[0].page.number())[field::KIND] = 1),
+        ("not a leaf", |f, p| {
+            f.page_mut(p[p.len() - 1].page.number())[field::KIND] = 9
+        }),
         ("wrong fingerprint", |f, p| {
             let page = f.page_mut(p[p.len() - 1].page.number());
             let n = header::count(page);
-            page[HEADER + 4 * n] ^= 1;
+            page[leaf::FINGERPRINTS.at(n, 0)] ^= 1;
         }),
         ("out of order", |f, p| {
             let page = f.page_mut(p[p.len() - 1].page.number());
             for i in 0..4 {
-                page.swap(HEADER + i, HEADER + 4 + i);
+                page.swap(HEADS.at(0, 0) + i, HEADS.at(0, 1) + i);
             }
         }),
         ("outside its parent's bounds", |f, p| {
-            f.page_mut(p[p.len() - 1].page.number())[HEADER..HEADER + 4].fill(0);
+            f.page_mut(p[p.len() - 1].page.number())[HEADS.at(0, 0)..HEADS.at(0, 1)].fill(0);
         }),
         ("overlap", |f, p| {
             let page = f.page_mut(p[p.len() - 1].page.number());
-            let at = HEADER + 5 * header::count(page);
+            let at = leaf::OFFSETS.at(header::count(page), 0);
             let (a, b) = (page[at + 2], page[at + 3]);
             (page[at], page[at + 1]) = (a, b);
         }),
@@ -272,7 +282,7 @@ fn check_finds_each_kind_of_damage() {
         }),
         ("counts of entries disagree", |f, p| {
             let page = f.page_mut(p[0].page.number());
-            page[HEADER + 20 * header::count(page)] ^= 1;
+            page[branch::ENTRIES.at(header::count(page), 0)] ^= 1;
         }),
         ("empty leaf", |f, p| {
             let page = f.page_mut(p[p.len() - 1].page.number());
@@ -280,20 +290,20 @@ fn check_finds_each_kind_of_damage() {
         }),
         ("younger than its parent", |f, p| {
             let page = f.page_mut(p[0].page.number());
-            page[HEADER + 14 * header::count(page) + 3] ^= 1;
+            page[branch::BIRTHS.at(header::count(page), 0) + 3] ^= 1;
         }),
         ("reached twice", |f, p| {
             let page = f.page_mut(p[0].page.number());
-            let at = HEADER + 4 * header::count(page);
-            page.copy_within(at..at + 6, at + 6);
+            let n = header::count(page);
+            page.copy_within(branch::PAGES.at(n, 0)..branch::PAGES.at(n, 1), branch::PAGES.at(n, 1));
         }),
         ("outside", |f, p| {
             let page = f.page_mut(p[0].page.number());
-            page[HEADER + 4 * header::count(page) + 3] ^= 1;
+            page[branch::PAGES.at(header::count(page), 0) + 3] ^= 1;
         }),
         ("separators out of order", |f, p| {
             let page = f.page_mut(p[p.len() - 2].page.number());
-            (0..4).for_each(|i| page.swap(HEADER + 4 + i, HEADER + 8 + i));
+            (0..4).for_each(|i| page.swap(HEADS.at(0, 1) + i, HEADS.at(0, 2) + i));
         }),
     ];
     for (what, damage) in table {
@@ -321,8 +331,8 @@ fn check_finds_damage_in_long_keys_and_values() {
                 let leaf = (*what == Reached::Tree).then(|| Leaf::new(bytes).ok())??;
                 let i = (0..leaf.len()).find(|i| leaf.slotted_suffix(*i).is_ok_and(|s| s.long))?;
                 let suffix = leaf.slotted_suffix(i).unwrap();
-                let at = crate::util::bytes::get_u16(bytes, HEADER + 5 * leaf.len() + 2 * i) as usize;
-                Some((*page, at + 4 + suffix.inline_tail().len()))
+                let (at, _) = leaf.record(i).unwrap();
+                Some((*page, at + LENGTHS + suffix.inline_tail().len()))
             });
             let (page, at) = long.unwrap();
             frozen.page_mut(page)[at + 3] = 0x7F;

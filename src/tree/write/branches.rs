@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::ids::{PageRef, U48_MAX};
 use crate::page::branch::{self, branch_size, build_branch, children_of, replace_ptr, Branch, Child};
 use crate::page::header::{self, CHECK_PREFIX, HEADER};
+use crate::page::layout::branch::CHILD;
 use crate::page::suffix::Suffix;
 use crate::page::{PageSink, PageSource, Ptr};
 use crate::util::short::Short;
@@ -384,7 +385,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         fences: &Fences,
     ) -> Result<bool> {
         // Even the arrays alone would not fit: no need to look closer.
-        if (to - from) * branch::CHILD > self.source.page_size() {
+        if (to - from) * CHILD > self.source.page_size() {
             return Ok(false);
         }
         let high = self.cut_at(children, base, to)?;

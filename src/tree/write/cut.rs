@@ -6,7 +6,9 @@ use super::arena::Arena;
 use super::fences::{prefix_len, Fences};
 use crate::error::{Error, Result};
 use crate::page::header::HEADER;
-use crate::page::leaf::{RECORD, SLOT};
+use crate::page::layout::leaf::ENTRY;
+use crate::page::layout::record::LENGTHS;
+use crate::page::layout::{DenseShape, HEAD_BYTES};
 use crate::page::leaf_build::{build_leaf, leaf_size, Entry};
 use crate::page::{PageSink, PageSource};
 use std::cell::Cell;
@@ -166,10 +168,9 @@ impl<'e> Cutter<'e> {
         let n = to - from;
         if let Some((len, value)) = self.uniform {
             let width = len.saturating_sub(drop);
-            let each = if n > 1 && (1..=8).contains(&width) {
-                width.next_power_of_two() + value
-            } else {
-                SLOT + RECORD + width.saturating_sub(4) + value
+            let each = match DenseShape::of(width, value) {
+                Some(shape) if n > 1 => shape.entry(),
+                _ => ENTRY + LENGTHS + width.saturating_sub(HEAD_BYTES) + value,
             };
             return Ok(HEADER + plen + n * each <= self.size);
         }

@@ -9,7 +9,9 @@ use super::merge::{check_prefix, Share, FEW, PART};
 use super::values::{is_long, release_rest, release_value};
 use crate::error::{Error, Result};
 use crate::page::header::{self, CHECK_PREFIX, HEADER};
-use crate::page::leaf::{Leaf, RECORD, SLOT};
+use crate::page::layout::leaf::ENTRY;
+use crate::page::layout::record::LENGTHS;
+use crate::page::leaf::Leaf;
 use crate::page::leaf_build::{build_leaf, dense_bytes, entries_of, leaf_size};
 use crate::page::suffix::Suffix;
 use crate::page::{leaf_edit, PageSink, PageSource, Ptr};
@@ -161,7 +163,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             }
             (Op::Put(value), Err(i)) => {
                 self.note_long(&value);
-                let need = SLOT + RECORD + suffix.tail.len() + value.bytes().len();
+                let need = ENTRY + LENGTHS + suffix.tail.len() + value.bytes().len();
                 if !leaf.is_dense() && leaf.used() + need > size {
                     return Ok(false);
                 }

@@ -14,7 +14,9 @@ use crate::error::{Error, Result};
 use crate::ids::PageRef;
 use crate::page::branch::Branch;
 use crate::page::header;
-use crate::page::leaf::{Leaf, RECORD, SLOT};
+use crate::page::layout::leaf::ENTRY;
+use crate::page::layout::record::LENGTHS;
+use crate::page::leaf::Leaf;
 use crate::page::leaf_build::{dense_bytes, entries_of, Entry};
 use crate::page::suffix::{key_inline_max, Suffix};
 use crate::page::{PageSink, PageSource, Ptr};
@@ -61,7 +63,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         let leaf = Leaf::new(self.look(ptr)?).map_err(|d| d.at(ptr.page))?;
         let (size, used, prefix) = (leaf.bytes().len(), leaf.used(), leaf.prefix().len());
         let more = (group.from..group.to.min(group.from + FEW)).map(|i| match edits.op(i) {
-            Op::Put(value) => SLOT + RECORD + edits.key(i).len().saturating_sub(prefix) + value.bytes().len(),
+            Op::Put(value) => ENTRY + LENGTHS + edits.key(i).len().saturating_sub(prefix) + value.bytes().len(),
             Op::Delete => 0,
         });
         Ok(group.len() > FEW || used + more.sum::<usize>() > size)

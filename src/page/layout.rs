@@ -1,0 +1,514 @@
+//! Where everything lies in a tree page. Each array, each record and each of their fields is named here once, and all
+//! readers and writers use these names; `docs/format.md` cites them.
+//!
+//! ```text
+//! header | arrays of n elements each, one behind the other | free | records | prefix
+//! ```
+//!
+//! An array is known by the bytes that one element takes in it and in all arrays before it: array `A` of a page with `n`
+//! elements begins `A.before * n` bytes behind the header.
+
+use crate::util::bytes::{get_u16, get_u32, get_u48, put_u16, put_u32, put_u48};
+
+/// Bytes of the header that every tree page begins with.
+pub const HEADER: usize = 24;
+
+/// Where the fields of the header begin.
+pub mod header {
+    /// Kind: slotted leaf, dense leaf or branch.
+    pub const KIND: usize = 0;
+    /// Level: 1 of a leaf.
+    pub const LEVEL: usize = 1;
+    /// Length of the prefix.
+    pub const PREFIX_LEN: usize = 2;
+    /// Flags.
+    pub const FLAGS: usize = 3;
+    /// Entries or children.
+    pub const COUNT: usize = 4;
+    /// Bytes of the heap, garbage included.
+    pub const HEAP: usize = 6;
+    /// Bytes of garbage in the heap.
+    pub const GARBAGE: usize = 8;
+    /// Dense leaf: bytes of a suffix.
+    pub const DENSE_SUFFIX: usize = 10;
+    /// Dense leaf: bytes of an element of the array of suffixes.
+    pub const DENSE_ELEMENT: usize = 11;
+    /// Dense leaf: bytes of a value.
+    pub const DENSE_VALUE: usize = 12;
+    /// Zeros.
+    pub const ZERO: std::ops::Range<usize> = 14..16;
+    /// Table that the page was written for.
+    pub const TABLE: usize = 16;
+}
+
+/// Bytes of a key suffix that its page keeps in an array of heads and not in a record.
+pub const HEAD_BYTES: usize = 4;
+
+/// Widths of elements in bytes.
+const U8: usize = 1;
+const U16: usize = 2;
+const U32: usize = 4;
+const U48: usize = 6;
+
+/// An array behind the header: each element takes `WIDTH` bytes, and `BEFORE` in the arrays before this one.
+#[derive(Debug, Clone, Copy)]
+pub struct Array<const BEFORE: usize, const WIDTH: usize>;
+
+impl<const BEFORE: usize, const WIDTH: usize> Array<BEFORE, WIDTH> {
+    /// Bytes an element takes in this array and in those before it: what the next array has before it.
+    pub const fn end(self) -> usize {
+        BEFORE + WIDTH
+    }
+
+    /// Bytes of an element.
+    #[inline(always)]
+    pub const fn width(self) -> usize {
+        WIDTH
+    }
+
+    /// Where element `i` of a page with `n` elements begins; `i == n` answers where the array ends.
+    #[inline(always)]
+    pub const fn at(self, n: usize, i: usize) -> usize {
+        HEADER + BEFORE * n + WIDTH * i
+    }
+
+    /// The array as one of several of different widths.
+    pub const fn strides(self) -> Strides {
+        Strides {
+            before: BEFORE,
+            width: WIDTH,
+        }
+    }
+}
+
+impl<const BEFORE: usize> Array<BEFORE, U8> {
+    /// Element `i` of `n`.
+    #[inline(always)]
+    pub fn get(self, page: &[u8], n: usize, i: usize) -> u8 {
+        page[self.at(n, i)]
+    }
+
+    /// Sets element `i` of `n`.
+    #[inline(always)]
+    pub fn set(self, page: &mut [u8], n: usize, i: usize, value: u8) {
+        page[self.at(n, i)] = value;
+    }
+}
+
+impl<const BEFORE: usize> Array<BEFORE, U16> {
+    /// Element `i` of `n`.
+    #[inline(always)]
+    pub fn get(self, page: &[u8], n: usize, i: usize) -> u16 {
+        get_u16(page, self.at(n, i))
+    }
+
+    /// Sets element `i` of `n`.
+    #[inline(always)]
+    pub fn set(self, page: &mut [u8], n: usize, i: usize, value: u16) {
+        put_u16(page, self.at(n, i), value);
+    }
+}
+
+impl<const BEFORE: usize> Array<BEFORE, U32> {
+    /// Element `i` of `n`.
+    #[inline(always)]
+    pub fn get(self, page: &[u8], n: usize, i: usize) -> u32 {
+        get_u32(page, self.at(n, i))
+    }
+
+    /// Sets element `i` of `n`.
+    #[inline(always)]
+    pub fn set(self, page: &mut [u8], n: usize, i: usize, value: u32) {
+        put_u32(page, self.at(n, i), value);
+    }
+}
+
+impl<const BEFORE: usize> Array<BEFORE, U48> {
+    /// Element `i` of `n`.
+    #[inline(always)]
+    pub fn get(self, page: &[u8], n: usize, i: usize) -> u64 {
+        get_u48(page, self.at(n, i))
+    }
+
+    /// Sets element `i` of `n`.
+    #[inline(always)]
+    pub fn set(self, page: &mut [u8], n: usize, i: usize, value: u64) {
+        put_u48(page, self.at(n, i), value);
+    }
+}
+
+/// An [`Array`] whose numbers are values: for loops over all arrays of a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Strides {
+    /// Bytes an element takes in the arrays before this one.
+    pub before: usize,
+    /// Bytes an element takes in this one.
+    pub width: usize,
+}
+
+impl Strides {
+    /// As [`Array::at`].
+    #[inline(always)]
+    pub const fn at(self, n: usize, i: usize) -> usize {
+        HEADER + self.before * n + self.width * i
+    }
+}
+
+/// Makes room for an element at `i` in each of `arrays`, which are all those of a page of `n` elements in their order. What
+/// the new element holds is undefined until it is set.
+#[inline]
+pub fn open_gap(page: &mut [u8], arrays: &[Strides], n: usize, i: usize) {
+    // The elements of one array from `i` on and those of the next one before `i` lie side by side and move equally far. The
+    // last ones move first, because they move furthest.
+    for (k, array) in arrays.iter().enumerate().rev() {
+        let end = arrays.get(k + 1).map_or(array.at(n, n), |next| next.at(n, i));
+        page.copy_within(array.at(n, i)..end, array.at(n + 1, i + 1));
+    }
+}
+
+/// Takes element `i` out of each of `arrays`, which are all those of a page of `n` elements in their order.
+#[inline]
+pub fn close_gap(page: &mut [u8], arrays: &[Strides], n: usize, i: usize) {
+    // As in `open_gap`, but the first ones move first.
+    for (k, array) in arrays.iter().enumerate() {
+        let end = arrays.get(k + 1).map_or(array.at(n, n), |next| next.at(n, i));
+        page.copy_within(array.at(n, i + 1)..end, array.at(n - 1, i));
+    }
+}
+
+/// The first array of slotted leaves and of branches: heads of keys or separators, ascending.
+pub const HEADS: Array<0, U32> = Array;
+
+/// Arrays of a slotted leaf.
+pub mod leaf {
+    pub use super::HEADS;
+    use super::{Array, Strides, U16, U8};
+
+    /// Fingerprints of the keys.
+    pub const FINGERPRINTS: Array<{ HEADS.end() }, U8> = Array;
+    /// Where the records begin, counted from the start of the page.
+    pub const OFFSETS: Array<{ FINGERPRINTS.end() }, U16> = Array;
+    /// Bytes an entry takes in the arrays.
+    pub const ENTRY: usize = OFFSETS.end();
+    /// All of them.
+    pub const ARRAYS: [Strides; 3] = [HEADS.strides(), FINGERPRINTS.strides(), OFFSETS.strides()];
+}
+
+/// Arrays of a branch.
+pub mod branch {
+    pub use super::HEADS;
+    use super::{Array, Strides, U16, U32, U48, U8};
+
+    /// Where the children are.
+    pub const PAGES: Array<{ HEADS.end() }, U48> = Array;
+    /// Checksums of the children.
+    pub const CHECKSUMS: Array<{ PAGES.end() }, U32> = Array;
+    /// Commits that wrote the children.
+    pub const BIRTHS: Array<{ CHECKSUMS.end() }, U48> = Array;
+    /// Entries below the children.
+    pub const ENTRIES: Array<{ BIRTHS.end() }, U48> = Array;
+    /// Where the separators' records begin, counted from the start of the page. Up to [`super::HEAD_BYTES`] it is no place but
+    /// the length of a separator that has no record, since all of it is in its head.
+    pub const OFFSETS: Array<{ ENTRIES.end() }, U16> = Array;
+    /// Bytes a child takes in the arrays.
+    pub const CHILD: usize = OFFSETS.end();
+    /// All of them, but for those that only some pages have.
+    pub const ARRAYS: [Strides; 6] = [
+        HEADS.strides(),
+        PAGES.strides(),
+        CHECKSUMS.strides(),
+        BIRTHS.strides(),
+        ENTRIES.strides(),
+        OFFSETS.strides(),
+    ];
+
+    /// Only with `HEAD2`: heads of what follows the bytes that all separators of a run share.
+    pub const SECOND_HEADS: Array<{ CHILD }, U32> = Array;
+    /// Only with `HEAD2`: how many tail bytes all separators of the run share.
+    pub const RUN_PREFIXES: Array<{ SECOND_HEADS.end() }, U8> = Array;
+    /// Bytes a child takes in the arrays of a page with `HEAD2`.
+    pub const CHILD_WITH_HEAD2: usize = RUN_PREFIXES.end();
+}
+
+/// The suffixes of a dense leaf, if an element takes so many bytes. (Where their number is not known before the page is read,
+/// [`DenseShape`] says where things are.)
+pub mod dense {
+    use super::Array;
+
+    /// Elements of 2 bytes.
+    pub const SUFFIXES_16: Array<0, 2> = Array;
+    /// Elements of 4 bytes.
+    pub const SUFFIXES_32: Array<0, 4> = Array;
+    /// Elements of 8 bytes.
+    pub const SUFFIXES_64: Array<0, 8> = Array;
+}
+
+/// What the entries of a dense leaf have in common: their arrays are suffixes and, behind them, values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DenseShape {
+    /// Bytes of a key suffix, 1 to 8.
+    pub suffix: usize,
+    /// Bytes of an element in the array of suffixes: those of a suffix, rounded up to a power of two.
+    pub element: usize,
+    /// Bytes of a value.
+    pub value: usize,
+}
+
+impl DenseShape {
+    /// Longest suffix a dense leaf can hold.
+    pub const SUFFIX_MAX: usize = 8;
+
+    /// Of suffixes and values of these lengths; `None`: such suffixes go into no dense leaf.
+    #[inline(always)]
+    pub fn of(suffix: usize, value: usize) -> Option<DenseShape> {
+        let element = suffix.next_power_of_two();
+        let shape = DenseShape { suffix, element, value };
+        (1..=DenseShape::SUFFIX_MAX).contains(&suffix).then_some(shape)
+    }
+
+    /// The two arrays.
+    pub const fn arrays(self) -> [Strides; 2] {
+        let (before, width) = (0, self.element);
+        let suffixes = Strides { before, width };
+        let (before, width) = (self.element, self.value);
+        [suffixes, Strides { before, width }]
+    }
+
+    /// Bytes an entry takes.
+    #[inline(always)]
+    pub const fn entry(self) -> usize {
+        self.element + self.value
+    }
+
+    /// Where suffix `i` begins; that of an entry that is not there: where the suffixes end.
+    #[inline(always)]
+    pub const fn suffix_at(self, i: usize) -> usize {
+        HEADER + self.element * i
+    }
+
+    /// Where value `i` of `n` begins; `i == n`: where the values end.
+    #[inline(always)]
+    pub const fn value_at(self, n: usize, i: usize) -> usize {
+        HEADER + self.element * n + self.value * i
+    }
+
+    /// Where the arrays of `n` entries end.
+    #[inline(always)]
+    pub const fn end(self, n: usize) -> usize {
+        HEADER + self.entry() * n
+    }
+}
+
+/// The record of an entry in a slotted leaf: two lengths, the key's tail, the value.
+pub mod record {
+    use super::{get_u16, get_u32, put_u32, HEAD_BYTES};
+
+    /// Bytes of the two lengths.
+    pub const LENGTHS: usize = 4;
+    /// Bytes of the description of a long key's rest, which ends its tail.
+    pub const REST: usize = 24;
+    /// Bit of a length: the key goes on outside the page, or the value is outside it.
+    pub const LONG: u16 = 0x8000;
+
+    /// Bytes that a stored suffix has behind its head: of a long one also the description of its rest.
+    #[inline(always)]
+    pub const fn tail(suffix: usize, long: bool) -> usize {
+        suffix.saturating_sub(HEAD_BYTES) + if long { REST } else { 0 }
+    }
+
+    /// A length with its bit, as stored.
+    #[inline(always)]
+    pub const fn flagged(len: usize, long: bool) -> u16 {
+        len as u16 | if long { LONG } else { 0 }
+    }
+
+    /// What a record begins with: the key's length in the low half, the value's in the high one, each with its [`LONG`].
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Lengths(u32);
+
+    impl Lengths {
+        const KEY_LONG: u32 = LONG as u32;
+        const VALUE_LONG: u32 = (LONG as u32) << 16;
+
+        /// Of a key suffix and a value.
+        #[inline(always)]
+        pub const fn new(key: u16, value: u16) -> Lengths {
+            Lengths(key as u32 | (value as u32) << 16)
+        }
+
+        /// As stored.
+        #[inline(always)]
+        pub const fn of(bytes: [u8; LENGTHS]) -> Lengths {
+            Lengths(u32::from_le_bytes(bytes))
+        }
+
+        /// Those of the record at `at`, if it lies inside the page that far.
+        #[inline(always)]
+        pub fn read(page: &[u8], at: usize) -> Option<Lengths> {
+            Some(Lengths(get_u32(page.get(at..at + LENGTHS)?, 0)))
+        }
+
+        /// Puts them where a record begins.
+        #[inline(always)]
+        pub fn write(self, page: &mut [u8], at: usize) {
+            put_u32(page, at, self.0);
+        }
+
+        /// Whether neither is [`LONG`]: key and value lie in the page whole.
+        #[inline(always)]
+        pub const fn is_whole(self) -> bool {
+            self.0 & (Lengths::KEY_LONG | Lengths::VALUE_LONG) == 0
+        }
+
+        /// Whether the key is long.
+        #[inline(always)]
+        pub const fn key_is_long(self) -> bool {
+            self.0 & Lengths::KEY_LONG != 0
+        }
+
+        /// Whether the value bytes describe a chain.
+        #[inline(always)]
+        pub const fn value_is_chain(self) -> bool {
+            self.0 & Lengths::VALUE_LONG != 0
+        }
+
+        /// Bytes of the key's suffix that lie in the page, those in the head included.
+        #[inline(always)]
+        pub const fn key(self) -> usize {
+            (self.0 as u16 & !LONG) as usize
+        }
+
+        /// Bytes of the value in the record.
+        #[inline(always)]
+        pub const fn value(self) -> usize {
+            ((self.0 >> 16) as u16 & !LONG) as usize
+        }
+
+        /// As [`Lengths::key`], where [`Lengths::is_whole`].
+        #[inline(always)]
+        pub const fn whole_key(self) -> usize {
+            self.0 as u16 as usize
+        }
+
+        /// As [`Lengths::value`], where [`Lengths::is_whole`].
+        #[inline(always)]
+        pub const fn whole_value(self) -> usize {
+            (self.0 >> 16) as usize
+        }
+
+        /// How far behind the record's begin its value begins, where [`Lengths::is_whole`].
+        #[inline(always)]
+        pub const fn whole_value_at(self) -> usize {
+            LENGTHS + self.whole_key().saturating_sub(HEAD_BYTES)
+        }
+
+        /// Bytes between the lengths and the value.
+        #[inline(always)]
+        pub const fn tail(self) -> usize {
+            tail(self.key(), self.key_is_long())
+        }
+
+        /// Bytes of the record.
+        #[inline(always)]
+        pub const fn record(self) -> usize {
+            LENGTHS + self.tail() + self.value()
+        }
+    }
+
+    /// The record of a branch's separator: its length, the tail.
+    pub mod separator {
+        use super::get_u16;
+
+        /// Bytes of the length.
+        pub const LENGTH: usize = 2;
+
+        /// The length at `at` with its [`super::LONG`], if it lies inside the page.
+        #[inline(always)]
+        pub fn read(page: &[u8], at: usize) -> Option<(usize, bool)> {
+            let raw = get_u16(page.get(at..at + LENGTH)?, 0);
+            Some(((raw & !super::LONG) as usize, raw & super::LONG != 0))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The numbers of `docs/format.md`, sections 8 and 10.
+    #[test]
+    fn arrays_lie_where_the_format_says() {
+        let strides =
+            |arrays: &[Strides]| -> Vec<(usize, usize)> { arrays.iter().map(|a| (a.before, a.width)).collect() };
+        assert_eq!(HEADER, 24);
+        assert_eq!(strides(&leaf::ARRAYS), [(0, 4), (4, 1), (5, 2)]);
+        assert_eq!(leaf::ENTRY, 7);
+        assert_eq!(
+            strides(&branch::ARRAYS),
+            [(0, 4), (4, 6), (10, 4), (14, 6), (20, 6), (26, 2)]
+        );
+        let second = [branch::SECOND_HEADS.strides(), branch::RUN_PREFIXES.strides()];
+        assert_eq!(strides(&second), [(28, 4), (32, 1)]);
+        assert_eq!((branch::CHILD, branch::CHILD_WITH_HEAD2), (28, 33));
+    }
+
+    /// A gap opened and filled in every array, and closed again, leaves all other elements as they were.
+    #[test]
+    fn gaps_open_and_close() {
+        for arrays in [&leaf::ARRAYS[..], &branch::ARRAYS] {
+            let element = |array: &Strides, x: usize| vec![(16 * x + array.before) as u8; array.width];
+            for n in 0..9 {
+                for i in 0..=n {
+                    let mut page = vec![0; 4096];
+                    let write = |page: &mut [u8], array: &Strides, n, at, x| {
+                        let at = array.at(n, at);
+                        page[at..at + array.width].copy_from_slice(&element(array, x));
+                    };
+                    arrays
+                        .iter()
+                        .for_each(|array| (0..n).for_each(|x| write(&mut page, array, n, x, x)));
+                    let before = page.clone();
+                    open_gap(&mut page, arrays, n, i);
+                    arrays.iter().for_each(|array| write(&mut page, array, n + 1, i, 15));
+                    for array in arrays {
+                        for x in 0..n + 1 {
+                            let at = array.at(n + 1, x);
+                            let want = match x {
+                                _ if x == i => 15,
+                                _ if x > i => x - 1,
+                                _ => x,
+                            };
+                            assert_eq!(
+                                page[at..at + array.width],
+                                element(array, want),
+                                "{array:?} {n} {i} {x}"
+                            );
+                        }
+                    }
+                    close_gap(&mut page, arrays, n + 1, i);
+                    let end = arrays[arrays.len() - 1].at(n, n);
+                    assert_eq!(page[..end], before[..end]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn lengths_are_told_apart() {
+        for (key, value) in [(0, 0), (3, 5), (4, 0x7FFF), (0x7FFF, 1)] {
+            for (long, chain) in [(false, false), (true, false), (false, true), (true, true)] {
+                let lengths = Lengths::new(flagged(key, long), flagged(value, chain));
+                let mut page = [0; 8];
+                lengths.write(&mut page, 3);
+                assert_eq!(Lengths::read(&page, 3), Some(lengths));
+                assert_eq!(Lengths::read(&page, 5), None);
+                assert_eq!((lengths.key(), lengths.value()), (key, value));
+                assert_eq!((lengths.key_is_long(), lengths.value_is_chain()), (long, chain));
+                assert_eq!(lengths.is_whole(), !long && !chain);
+                assert_eq!(lengths.tail(), key.saturating_sub(4) + if long { 24 } else { 0 });
+            }
+        }
+    }
+
+    use record::{flagged, Lengths};
+}
