@@ -113,7 +113,7 @@ impl Builder {
     pub fn commit<'m>(&mut self, root: Root, edits: impl Iterator<Item = (&'m Vec<u8>, Option<&'m Vec<u8>>)>) -> Root {
         self.birth = self.birth.next();
         let size = self.store.size;
-        let mut place = Writer {
+        let mut sink = Writer {
             store: self.store,
             birth: self.birth,
         };
@@ -122,7 +122,7 @@ impl Builder {
             match v {
                 None => log.push(k, Op::Delete).expect("memory"),
                 Some(v) if v.len() > 1000 => {
-                    let chain = write_chain(v, size, &mut place).unwrap();
+                    let chain = write_chain(v, size, &mut sink).unwrap();
                     log.push(k, Op::Put(Stored::Chain(&chain))).expect("memory")
                 }
                 Some(v) => log.push(k, Op::Put(Stored::Inline(v))).expect("memory"),
@@ -132,7 +132,7 @@ impl Builder {
         let mut apply = Apply {
             source: self.store,
             arena: &mut arena,
-            place: &mut place,
+            sink: &mut sink,
             emitter: &mut emitter,
             fused: true,
             table: TABLE,
@@ -143,7 +143,7 @@ impl Builder {
         let root = apply.apply(root, &sorted).unwrap();
         let root = apply.place_root(root).unwrap();
         self.has_long = apply.has_long;
-        emitter.finish(&mut arena, &mut place).unwrap();
+        emitter.finish(&mut arena, &mut sink).unwrap();
         root
     }
 

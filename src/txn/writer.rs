@@ -280,7 +280,7 @@ impl Writer {
         Apply {
             source: view,
             arena,
-            place: writing,
+            sink: writing,
             emitter,
             fused,
             table,
@@ -339,7 +339,7 @@ impl Writer {
         let scattered = edits as u64 * 4 < tree.root.ptr.entries;
         let fused = edits > if scattered { FEW } else { SMALL };
         if fused && scattered {
-            self.emitter.expect_scattered(edits as u64);
+            self.emitter.expect_leaf_per_edit(edits as u64);
         }
         self.flush_mode(tree, fused)
     }
@@ -352,9 +352,9 @@ impl Writer {
         self.load_zones()?;
         let (pages, leaves) = (self.arena.len() as u64 + more, self.arena.leaves());
         if !synced && pages <= TOGETHER {
-            self.emitter.expect_together(pages);
+            self.emitter.expect_one_run(pages);
         } else {
-            self.emitter.expect(leaves, pages - leaves);
+            self.emitter.expect_pages(leaves, pages - leaves);
         }
         Ok(())
     }
@@ -391,8 +391,8 @@ impl Writer {
                 }?;
             }
             self.flush_mode(&mut space, false)?;
-            self.emitter.expect(0, self.arena.len() as u64);
-            self.emitter.all_brief();
+            self.emitter.expect_pages(0, self.arena.len() as u64);
+            self.emitter.leaves_are_fleeting();
             self.place_tree(&mut space)?;
         }
         self.emitter.finish(&mut self.arena, &mut self.writing)?;

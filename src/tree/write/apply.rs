@@ -73,7 +73,7 @@ pub struct Apply<'a, 't, S, P> {
     /// Private pages.
     pub arena: &'t mut Arena,
     /// Where pages come from and go.
-    pub place: &'t mut P,
+    pub sink: &'t mut P,
     /// Gives finished pages their place, if `fused`.
     pub emitter: &'t mut Emitter,
     /// Place finished pages at once.
@@ -151,7 +151,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         }
         let has_long = self.has_long;
         if self.fused {
-            self.emitter.flush(self.arena, self.place)?;
+            self.emitter.flush(self.arena, self.sink)?;
         }
         Ok(Root { ptr, height, has_long })
     }
@@ -175,7 +175,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     /// Gives a private page its place; its children have theirs.
     pub(super) fn emit(&mut self, ptr: &mut Ptr) -> Result<()> {
         if let Some(page) = ptr.page.as_private() {
-            *ptr = self.emitter.emit(page, ptr.entries, self.arena, self.place)?;
+            *ptr = self.emitter.emit(page, ptr.entries, self.arena, self.sink)?;
         }
         Ok(())
     }
@@ -183,7 +183,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     /// Gives the private pages below a private branch their places; of an `open` one not its last child.
     fn emit_children(&mut self, ptr: &Ptr, level: u8, open: bool) -> Result<()> {
         match ptr.page.as_private() {
-            Some(page) => self.emitter.emit_children(page, level, open, self.arena, self.place),
+            Some(page) => self.emitter.emit_children(page, level, open, self.arena, self.sink),
             None => Ok(()),
         }
     }
@@ -207,8 +207,8 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
 
     /// Makes sure that the page can be read: a page placed during this very change may still be queued.
     pub(super) fn settle(&mut self, ptr: &Ptr) -> Result<()> {
-        if self.emitter.is_pending(ptr.page) {
-            self.emitter.flush(self.arena, self.place)?;
+        if self.emitter.is_queued(ptr.page) {
+            self.emitter.flush(self.arena, self.sink)?;
         }
         Ok(())
     }
@@ -232,7 +232,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     pub(super) fn abandon(&mut self, ptr: &Ptr) {
         match ptr.page.as_private() {
             Some(page) => self.arena.free(page),
-            None => self.place.release(page_of(ptr)),
+            None => self.sink.release(page_of(ptr)),
         }
     }
 
@@ -241,7 +241,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         if let Held::Shared(bytes) = page {
             let mut copy = self.arena.memory();
             copy.copy_from_slice(bytes);
-            self.place.release(page_of(ptr));
+            self.sink.release(page_of(ptr));
             *page = Held::Own(copy);
         }
         match page {
@@ -261,7 +261,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     pub(super) fn discard(&mut self, ptr: &Ptr, page: Held<'a>) {
         match page {
             Held::Own(bytes) => self.arena.recycle((bytes, true)),
-            Held::Shared(_) => self.place.release(page_of(ptr)),
+            Held::Shared(_) => self.sink.release(page_of(ptr)),
         }
     }
 
@@ -436,15 +436,15 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             let leaf = Leaf::new(&page).map_err(|d| d.at(ptr.page))?;
             for i in 0..if leaf.is_dense() { 0 } else { leaf.len() } {
                 let suffix = leaf.slotted_suffix(i).map_err(|d| d.at(ptr.page))?;
-                release_rest(&suffix, ptr.page, size, self.place)?;
+                release_rest(&suffix, ptr.page, size, self.sink)?;
                 let value = leaf.value(i).map_err(|d| d.at(ptr.page))?;
-                release_value(&value, ptr.page, size, self.place)?;
+                release_value(&value, ptr.page, size, self.sink)?;
             }
         } else {
             let branch = branch_of(&page, &ptr)?;
             for i in 0..branch.len() {
                 let separator = branch.separator(i).map_err(|d| d.at(ptr.page))?;
-                release_rest(&separator, ptr.page, size, self.place)?;
+                release_rest(&separator, ptr.page, size, self.sink)?;
                 self.drop_subtree(branch.ptr(i), level - 1)?;
             }
         }

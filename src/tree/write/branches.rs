@@ -72,7 +72,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         let base = header::prefix_len(&bytes).min(fences.prefix_len());
         let (prefix, lead) = (&old.prefix()[..base], &old.prefix()[base..]);
         if let Some(Separator::Old(first)) = kids.first().map(|k| &k.separator) {
-            release_rest(first, ptr.page, bytes.len(), self.place)?;
+            release_rest(first, ptr.page, bytes.len(), self.sink)?;
         }
         let long = self.write_long_separators(&kids, base)?;
         let children = as_children(&kids, &long, lead, base, bytes.len());
@@ -108,7 +108,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
                 None => kids.push(kid(Separator::Old(separator), old.ptr(i), false)),
                 Some((_, Reply::One { ptr, small })) => kids.push(kid(Separator::Old(separator), ptr, small)),
                 Some((_, Reply::Many(pieces))) if pieces.is_empty() => {
-                    release_rest(&separator, number, old.bytes().len(), self.place)?;
+                    release_rest(&separator, number, old.bytes().len(), self.sink)?;
                     match kids.last_mut() {
                         Some(left) => left.grew_up = true,
                         None => grew_down = true,
@@ -210,7 +210,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
                 continue;
             };
             if let Separator::Old(separator) = kids.remove(left + 1).separator {
-                release_rest(&separator, number, size, self.place)?;
+                release_rest(&separator, number, size, self.sink)?;
             }
             kids[left].ptr = page;
             // The joined page may be small again, or the next one: look at it once more.
@@ -262,11 +262,11 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             if branch_size(&children, 0, plen) > limit + between.len() {
                 return Ok(None);
             }
-            long = write_rest(between, base, size, self.place)?;
+            long = write_rest(between, base, size, self.sink)?;
             children[x.len()].separator = long.suffix();
         }
         if branch_size(&children, plen - base, plen) > limit {
-            release_rest(&children[x.len()].separator, a.page, size, self.place)?;
+            release_rest(&children[x.len()].separator, a.page, size, self.sink)?;
             return Ok(None);
         }
         let mut memory = self.arena.memory();
@@ -291,7 +291,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         for kid in kids.iter().skip(1) {
             if let Separator::New(bytes) = &kid.separator {
                 if is_long(bytes, size) {
-                    written.push(write_rest(bytes, base, size, self.place)?);
+                    written.push(write_rest(bytes, base, size, self.sink)?);
                 }
             }
         }
@@ -360,7 +360,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             build_branch(&mut memory, level, self.table, &start[..plen], group, plen - base.len());
             if from > 0 {
                 // Its bytes moved up into `low`; the parent writes them anew.
-                release_rest(&children[from].separator, None, size, self.place)?;
+                release_rest(&children[from].separator, None, size, self.sink)?;
             }
             let small = branch_size(group, plen - base.len(), plen) < size / 4;
             let entries = group

@@ -55,25 +55,25 @@ impl Emitter {
 
     /// Tells how many leaves and, about, how many other pages will come: the next runs asked for are that long. What is
     /// left of a run taken before takes the rest of a large transaction.
-    pub fn expect(&mut self, leaves: u64, branches: u64) {
+    pub fn expect_pages(&mut self, leaves: u64, branches: u64) {
         (self.long.expected, self.short.expected) = (leaves, branches);
         (self.long.more, self.short.more) = (1, 1);
         self.known |= self.long.run.pages == 0;
     }
 
     /// Tells that about `pages` will come, and that they are better in one run.
-    pub fn expect_together(&mut self, pages: u64) {
+    pub fn expect_one_run(&mut self, pages: u64) {
         self.long.expected = pages;
     }
 
     /// Tells that so many edits come to a tree that is much larger: at most a leaf each, mostly.
-    pub fn expect_scattered(&mut self, edits: u64) {
-        self.expect(edits.min(RUN), (edits / 8).min(RUN));
+    pub fn expect_leaf_per_edit(&mut self, edits: u64) {
+        self.expect_pages(edits.min(RUN), (edits / 8).min(RUN));
         (self.long.more, self.short.more) = (RUN, RUN / 8);
     }
 
     /// From now on, leaves are of a small tree that every commit changes; until [`Emitter::finish`].
-    pub fn all_brief(&mut self) {
+    pub fn leaves_are_fleeting(&mut self) {
         self.brief = true;
     }
 
@@ -84,7 +84,7 @@ impl Emitter {
     }
 
     /// Whether this page waits to be written.
-    pub fn is_pending(&self, page: PageRef) -> bool {
+    pub fn is_queued(&self, page: PageRef) -> bool {
         self.long.holds(page.number()) || self.short.holds(page.number())
     }
 
@@ -94,7 +94,7 @@ impl Emitter {
         page: PrivatePage,
         entries: u64,
         arena: &mut Arena,
-        place: &mut P,
+        sink: &mut P,
     ) -> Result<Ptr> {
         let taken = arena.remove(page).ok_or_else(no_page)?;
         let memory = if taken.1 {
@@ -105,25 +105,25 @@ impl Emitter {
             arena.recycle(taken);
             copy
         };
-        let (lane, life) = match self.known && (self.brief || header::level(&memory) > 1) {
+        let (lane, lifetime) = match self.known && (self.brief || header::level(&memory) > 1) {
             true => (&mut self.short, Life::Short),
             false => (&mut self.long, Life::Long),
         };
         if lane.run.pages == 0 {
-            lane.flush(arena, place)?;
+            lane.flush(arena, sink)?;
             let want = match lane.expected {
                 0 if self.known => lane.more,
                 0 => RUN,
                 expected => expected,
             };
-            lane.run = place.take(want, life)?;
+            lane.run = sink.take(want, lifetime)?;
         }
         if lane.queue.is_empty() {
             lane.first = lane.run.first;
         }
         let ptr = Ptr {
             page: lane.run.first.into(),
-            birth: place.birth(),
+            birth: sink.birth(),
             entries,
             checksum: crc32c(&memory),
         };
@@ -132,7 +132,7 @@ impl Emitter {
         lane.queue.push(memory);
         lane.sums.push(ptr.checksum);
         if lane.queue.len() >= BATCH && lane.run.first.offset(arena.page_size()) % BOUND == 0 {
-            lane.flush(arena, place)?;
+            lane.flush(arena, sink)?;
         }
         Ok(ptr)
     }
@@ -145,15 +145,15 @@ impl Emitter {
         level: u8,
         open: bool,
         arena: &mut Arena,
-        place: &mut P,
+        sink: &mut P,
     ) -> Result<()> {
         let mut next = 0;
         while let Some((i, child, entries)) = private_from(arena, page, next, open)? {
             next = i + 1;
             if level > 2 {
-                self.emit_children(child, level - 1, false, arena, place)?;
+                self.emit_children(child, level - 1, false, arena, sink)?;
             }
-            let placed = self.emit(child, entries, arena, place)?;
+            let placed = self.emit(child, entries, arena, sink)?;
             if let Some(parent) = arena.get_mut(page) {
                 replace_ptr(parent, i, &placed);
             }
@@ -162,15 +162,15 @@ impl Emitter {
     }
 
     /// Writes what is queued.
-    pub fn flush<P: PageSink>(&mut self, arena: &mut Arena, place: &mut P) -> Result<()> {
-        self.long.flush(arena, place)?;
-        self.short.flush(arena, place)
+    pub fn flush<P: PageSink>(&mut self, arena: &mut Arena, sink: &mut P) -> Result<()> {
+        self.long.flush(arena, sink)?;
+        self.short.flush(arena, sink)
     }
 
     /// Writes what is queued and gives back what is left of the runs.
-    pub fn finish<P: PageSink>(&mut self, arena: &mut Arena, place: &mut P) -> Result<()> {
-        self.long.finish(arena, place)?;
-        self.short.finish(arena, place)?;
+    pub fn finish<P: PageSink>(&mut self, arena: &mut Arena, sink: &mut P) -> Result<()> {
+        self.long.finish(arena, sink)?;
+        self.short.finish(arena, sink)?;
         (self.known, self.brief) = (false, false);
         Ok(())
     }
@@ -182,23 +182,23 @@ impl Lane {
             .is_some_and(|at| at < self.queue.len() as u64)
     }
 
-    fn flush<P: PageSink>(&mut self, arena: &mut Arena, place: &mut P) -> Result<()> {
+    fn flush<P: PageSink>(&mut self, arena: &mut Arena, sink: &mut P) -> Result<()> {
         if self.queue.is_empty() {
             return Ok(());
         }
         let parts: Vec<&[u8]> = self.queue.iter().map(|p| &p[..]).collect();
-        place.write_pages(self.first, &parts, &self.sums)?;
+        sink.write_pages(self.first, &parts, &self.sums)?;
         self.queue.drain(..).for_each(|memory| arena.recycle((memory, true)));
         self.sums.clear();
         Ok(())
     }
 
-    fn finish<P: PageSink>(&mut self, arena: &mut Arena, place: &mut P) -> Result<()> {
-        self.flush(arena, place)?;
+    fn finish<P: PageSink>(&mut self, arena: &mut Arena, sink: &mut P) -> Result<()> {
+        self.flush(arena, sink)?;
         let run = std::mem::take(&mut self.run);
         if run.pages > 0 {
-            let birth = place.birth();
-            place.release(Extent { run, birth });
+            let birth = sink.birth();
+            sink.release(Extent { run, birth });
         }
         self.expected = 0;
         Ok(())

@@ -158,7 +158,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             (Op::Delete, Err(_)) => {}
             (Op::Delete, Ok(i)) => {
                 let old = leaf.value(i).map_err(|d| d.at(ptr.page))?;
-                release_value(&old, ptr.page, size, self.place)?;
+                release_value(&old, ptr.page, size, self.sink)?;
                 leaf_edit::remove(self.own(ptr, page), i);
             }
             (Op::Put(value), Err(i)) => {
@@ -185,7 +185,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
                 if !same && leaf.used() + value.bytes().len() > size + old.bytes().len() {
                     return Ok(false);
                 }
-                release_value(&old, ptr.page, size, self.place)?;
+                release_value(&old, ptr.page, size, self.sink)?;
                 let own = self.own(ptr, page);
                 if !leaf_edit::overwrite(own, i, &value) {
                     leaf_edit::remove(own, i);
@@ -254,9 +254,9 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         }
         for i in first..end {
             if !leaf.is_dense() {
-                release_rest(&leaf.slotted_suffix(i).map_err(damaged)?, ptr.page, size, self.place)?;
+                release_rest(&leaf.slotted_suffix(i).map_err(damaged)?, ptr.page, size, self.sink)?;
             }
-            release_value(&leaf.value(i).map_err(damaged)?, ptr.page, size, self.place)?;
+            release_value(&leaf.value(i).map_err(damaged)?, ptr.page, size, self.sink)?;
         }
         let base = header::prefix_len(&page).min(fences.prefix_len());
         let (prefix, lead) = (&leaf.prefix()[..base], &leaf.prefix()[base..]);

@@ -182,7 +182,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
                     return Err(Error::corrupt(ptr.page, "keys out of order"));
                 }
                 let old = leaf.value(at).map_err(damaged)?;
-                release_value(&old, ptr.page, size, self.place)?;
+                release_value(&old, ptr.page, size, self.sink)?;
                 if !leaf.is_dense() {
                     old_suffix = Some(leaf.slotted_suffix(at).map_err(damaged)?);
                 }
@@ -191,7 +191,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             match edits.op(i) {
                 Op::Delete => {
                     if let Some(suffix) = old_suffix {
-                        release_rest(&suffix, ptr.page, size, self.place)?;
+                        release_rest(&suffix, ptr.page, size, self.sink)?;
                     }
                 }
                 Op::Put(value) => {
@@ -234,7 +234,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
                 && matches!(edits.op(i), Op::Put(_))
                 && leaf.position(key, share.ptr.page, &self.source)?.is_err();
             if new {
-                written.push(write_rest(key, base, size, self.place)?);
+                written.push(write_rest(key, base, size, self.sink)?);
             }
         }
         Ok(written)

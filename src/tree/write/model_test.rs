@@ -239,7 +239,7 @@ fn one_leaf_takes_thousands_of_edits() {
             pages: Mutex::new(BTreeMap::new()),
         }));
         let mut rnd = Rnd(seed * 7777);
-        let mut place = Fake {
+        let mut sink = Fake {
             disk,
             birth: CommitId::new(1),
             next: PageNo::new(4),
@@ -276,7 +276,7 @@ fn one_leaf_takes_thousands_of_edits() {
             let mut apply = Apply {
                 source: disk,
                 arena: &mut arena,
-                place: &mut place,
+                sink: &mut sink,
                 emitter: &mut emitter,
                 fused: rnd.below(2) == 0,
                 table: TableId::new(7),
@@ -296,7 +296,7 @@ fn run(kind: u32, size: usize, seed: u64, rounds: u32) {
         pages: Mutex::new(BTreeMap::new()),
     }));
     let mut rnd = Rnd(seed);
-    let mut place = Fake {
+    let mut sink = Fake {
         disk,
         birth: CommitId::new(1),
         next: PageNo::new(4),
@@ -306,7 +306,7 @@ fn run(kind: u32, size: usize, seed: u64, rounds: u32) {
     for round in 0..rounds {
         let mut arena = Arena::new(size);
         let mut emitter = Emitter::new();
-        place.birth = CommitId::new(1 + round as u64);
+        sink.birth = CommitId::new(1 + round as u64);
         for flush in 0..1 + rnd.below(3) {
             let fused = rnd.below(2) == 0;
             let mut log = EditLog::new();
@@ -325,7 +325,7 @@ fn run(kind: u32, size: usize, seed: u64, rounds: u32) {
                     let len = [8, 8, 8, 0, 50, 150, 900, 5000][rnd.below(if kind == 0 { 3 } else { 8 }) as usize];
                     let v = vec![rnd.below(256) as u8; len];
                     if len > 1000 {
-                        let chain = write_chain(&v, size, &mut place).unwrap();
+                        let chain = write_chain(&v, size, &mut sink).unwrap();
                         log.push(&k, Op::Put(Stored::Chain(&chain))).expect("memory");
                     } else {
                         log.push(&k, Op::Put(Stored::Inline(&v))).expect("memory");
@@ -336,14 +336,14 @@ fn run(kind: u32, size: usize, seed: u64, rounds: u32) {
             let sorted = log
                 .sorted(|op| {
                     if let Op::Put(value) = op {
-                        super::values::release_value(&value, None, size, &mut place).unwrap();
+                        super::values::release_value(&value, None, size, &mut sink).unwrap();
                     }
                 })
                 .expect("memory");
             let mut apply = Apply {
                 source: disk,
                 arena: &mut arena,
-                place: &mut place,
+                sink: &mut sink,
                 emitter: &mut emitter,
                 fused,
                 table: TableId::new(7),
@@ -364,7 +364,7 @@ fn run(kind: u32, size: usize, seed: u64, rounds: u32) {
         let mut apply = Apply {
             source: disk,
             arena: &mut arena,
-            place: &mut place,
+            sink: &mut sink,
             emitter: &mut emitter,
             fused: true,
             table: TableId::new(7),
@@ -373,7 +373,7 @@ fn run(kind: u32, size: usize, seed: u64, rounds: u32) {
             life: std::marker::PhantomData,
         };
         root = apply.place_root(root).unwrap();
-        emitter.finish(&mut arena, &mut place).unwrap();
+        emitter.finish(&mut arena, &mut sink).unwrap();
         assert!(
             arena.is_empty(),
             "private pages left: kind {kind} seed {seed} round {round}"
@@ -384,7 +384,7 @@ fn run(kind: u32, size: usize, seed: u64, rounds: u32) {
             &emitter,
             &root,
             &model,
-            Some(&place),
+            Some(&sink),
             (kind, seed, round, 99),
         );
     }
@@ -396,7 +396,7 @@ fn verify(
     emitter: &Emitter,
     root: &Root,
     model: &Model,
-    place: Option<&Fake>,
+    sink: Option<&Fake>,
     at: (u32, u64, u32, u64),
 ) {
     assert!(!emitter.is_busy());
@@ -421,8 +421,8 @@ fn verify(
         "content differs at {at:?}"
     );
     assert_eq!(walk.private, arena.len(), "private pages out of reach at {at:?}");
-    if let Some(place) = place {
-        assert!(walk.reached.iter().eq(place.used.keys()), "pages leaked at {at:?}");
+    if let Some(sink) = sink {
+        assert!(walk.reached.iter().eq(sink.used.keys()), "pages leaked at {at:?}");
     }
 }
 

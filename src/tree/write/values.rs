@@ -49,7 +49,7 @@ impl ChainWriter {
     }
 
     /// Makes sure that `bytes` more fit, taking one extent for them if the last one is full.
-    pub fn reserve<P: PageSink>(&mut self, bytes: u64, place: &mut P) -> Result<()> {
+    pub fn reserve<P: PageSink>(&mut self, bytes: u64, sink: &mut P) -> Result<()> {
         if self.left > 0 || bytes == 0 {
             return Ok(());
         }
@@ -57,15 +57,15 @@ impl ChainWriter {
         if pages > u32::MAX as u64 {
             return Err(Error::Limit("a value's extent is too long"));
         }
-        let run = place.take_exact(pages)?;
+        let run = sink.take_exact(pages)?;
         self.left = pages;
-        let birth = place.birth();
+        let birth = sink.birth();
         let full = self.extents.len() == EXTENTS_MAX;
         match self.extents.last_mut() {
             // Growth at the end of the file often goes on where the last extent ended.
             Some(e) if e.run.end() == run.first && e.run.pages + pages <= u32::MAX as u64 => e.run.pages += pages,
             _ if full => {
-                place.release(Extent { run, birth });
+                sink.release(Extent { run, birth });
                 self.left = 0;
                 return Err(Error::Limit("too many extents for one value"));
             }
@@ -75,7 +75,7 @@ impl ChainWriter {
     }
 
     /// Writes one piece: `PIECE` bytes, fewer only at the end of the value. Room was reserved.
-    pub fn piece<P: PageSink>(&mut self, bytes: &[u8], place: &mut P) -> Result<()> {
+    pub fn piece<P: PageSink>(&mut self, bytes: &[u8], sink: &mut P) -> Result<()> {
         debug_assert!(self.len % PIECE == 0 && bytes.len() as u64 <= PIECE);
         if self.len + bytes.len() as u64 > VALUE_MAX {
             return Err(Error::TooBig {
@@ -90,7 +90,7 @@ impl ChainWriter {
         };
         let sum = crc32c(bytes);
         let done = extent.run.pages - self.left;
-        place.write_piece(extent.run.first + done, bytes, sum)?;
+        sink.write_piece(extent.run.first + done, bytes, sum)?;
         self.left -= pages;
         self.len += bytes.len() as u64;
         self.sums.extend_from_slice(&sum.to_le_bytes());
@@ -103,11 +103,11 @@ impl ChainWriter {
     }
 
     /// Ends the value: gives back pages behind it, writes the index if one is needed; the description.
-    pub fn finish<P: PageSink>(mut self, place: &mut P) -> Result<Vec<u8>> {
+    pub fn finish<P: PageSink>(mut self, sink: &mut P) -> Result<Vec<u8>> {
         if let Some(last) = self.extents.last_mut() {
             if self.left > 0 {
                 last.run.pages -= self.left;
-                place.release(Extent {
+                sink.release(Extent {
                     run: Run::new(last.run.end(), self.left),
                     birth: last.birth,
                 });
@@ -116,10 +116,10 @@ impl ChainWriter {
         self.extents.retain(|e| e.run.pages > 0);
         let sums = if needs_index(self.len) {
             let pages = (self.sums.len() as u64).div_ceil(self.page_size as u64);
-            let run = place.take_exact(pages)?;
+            let run = sink.take_exact(pages)?;
             let sum = crc32c(&self.sums);
-            place.write_piece(run.first, &self.sums, sum)?;
-            let birth = place.birth();
+            sink.write_piece(run.first, &self.sums, sum)?;
+            let birth = sink.birth();
             Sums::Index(Extent { run, birth }, sum)
         } else {
             Sums::Direct(self.sums)
@@ -133,19 +133,19 @@ impl ChainWriter {
     }
 
     /// Gives every page back.
-    pub fn cancel<P: PageSink>(self, place: &mut P) {
-        self.extents.into_iter().for_each(|e| place.release(e));
+    pub fn cancel<P: PageSink>(self, sink: &mut P) {
+        self.extents.into_iter().for_each(|e| sink.release(e));
     }
 }
 
 /// Writes a whole value outside the tree; the description for its record.
-pub fn write_chain<P: PageSink>(bytes: &[u8], page_size: usize, place: &mut P) -> Result<Vec<u8>> {
+pub fn write_chain<P: PageSink>(bytes: &[u8], page_size: usize, sink: &mut P) -> Result<Vec<u8>> {
     let mut writer = ChainWriter::new(page_size);
-    writer.reserve(bytes.len() as u64, place)?;
+    writer.reserve(bytes.len() as u64, sink)?;
     for piece in bytes.chunks(PIECE as usize) {
-        writer.piece(piece, place)?;
+        writer.piece(piece, sink)?;
     }
-    writer.finish(place)
+    writer.finish(sink)
 }
 
 /// Gives the pages of a replaced or deleted value back.
@@ -153,11 +153,11 @@ pub fn release_value<P: PageSink>(
     value: &Stored<'_>,
     at: impl Into<Option<PageNo>>,
     page_size: usize,
-    place: &mut P,
+    sink: &mut P,
 ) -> Result<()> {
     if let Stored::Chain(description) = value {
         let chain = Chain::decode(description, page_size).map_err(|d| d.at(at))?;
-        chain.all_extents().for_each(|e| place.release(*e));
+        chain.all_extents().for_each(|e| sink.release(*e));
     }
     Ok(())
 }
@@ -167,7 +167,7 @@ pub fn release_rest<P: PageSink>(
     suffix: &Suffix<'_>,
     at: impl Into<Option<PageNo>>,
     page_size: usize,
-    place: &mut P,
+    sink: &mut P,
 ) -> Result<()> {
     let rest = match suffix.rest() {
         Ok(None) => return Ok(()),
@@ -178,7 +178,7 @@ pub fn release_rest<P: PageSink>(
     if extent.run.checked_end().is_none_or(|end| end.get() > U48_MAX) {
         return Err(Error::corrupt(at, "rest of a long key outside the file"));
     }
-    place.release(extent);
+    sink.release(extent);
     Ok(())
 }
 
@@ -188,19 +188,19 @@ pub fn is_long(key: &[u8], page_size: usize) -> bool {
 }
 
 /// Writes the rest of a long key: what stays in the page behind `from` key bytes and the head, and the description.
-pub fn write_rest<P: PageSink>(key: &[u8], from: usize, page_size: usize, place: &mut P) -> Result<LongKey> {
+pub fn write_rest<P: PageSink>(key: &[u8], from: usize, page_size: usize, sink: &mut P) -> Result<LongKey> {
     let bytes = &key[KEEP..];
-    let run = place.take_exact((bytes.len() as u64).div_ceil(page_size as u64))?;
+    let run = sink.take_exact((bytes.len() as u64).div_ceil(page_size as u64))?;
     let mut checksums = [0; 2];
     for (i, piece) in bytes.chunks(PIECE as usize).enumerate() {
         let sum = crc32c(piece);
-        place.write_piece(run.first + i as u64 * (PIECE / page_size as u64), piece, sum)?;
+        sink.write_piece(run.first + i as u64 * (PIECE / page_size as u64), piece, sum)?;
         checksums[i] = sum;
     }
     let rest = Rest {
         key_len: key.len(),
         page: run.first,
-        birth: place.birth(),
+        birth: sink.birth(),
         checksums,
     };
     let mut stored = key[from..KEEP].to_vec();
