@@ -1,7 +1,7 @@
 //! Figures: medians, ratios, the table for people and the lines for programs, written and read.
 
+use crate::outcome::Done;
 use crate::rows::{Row, Unit, ROWS};
-use crate::work::Done;
 use std::collections::BTreeMap;
 use std::io::Write as _;
 

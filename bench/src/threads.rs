@@ -4,7 +4,7 @@
 use crate::clock::timed;
 use crate::data::{Data, Rng};
 use crate::driver::{Read, Session, Store, Write};
-use crate::work::{Done, Sum};
+use crate::outcome::{Done, Sum};
 use std::sync::Barrier;
 
 /// Runs `work` with the number of each thread, and times from when all are ready until the last is done.
