@@ -4,7 +4,7 @@ use crate::clock::Spent;
 
 /// What one engine did.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Done {
+pub struct Outcome {
     pub spent: Spent,
     pub operations: usize,
     /// Sum of what was seen.

@@ -2,7 +2,7 @@
 
 use crate::data::{Data, Shape};
 use crate::machine::{self, Limit};
-use crate::outcome::Done;
+use crate::outcome::Outcome;
 use crate::results::{append, measurement, quoted, Results};
 use crate::rows::{On, ROWS};
 use crate::variables::{self, chosen, results_path};
@@ -45,7 +45,7 @@ struct Race<'a> {
 }
 
 /// One engine's answers to a row of a round.
-type Answers = Vec<(&'static str, Done)>;
+type Answers = Vec<(&'static str, Outcome)>;
 
 impl Race<'_> {
     fn trouble(&mut self, engine: &str, dataset: &str, bench: &str, why: &str) {
