@@ -1,5 +1,7 @@
-//! The data sets. Keys lie in memory in the order in which they are used, so that fetching them costs next to nothing;
-//! a value is a piece of a small pool chosen by its key, so that values need no memory and no time.
+//! The data sets. A value is a piece of a small pool and is chosen by its key, so that values need no memory and no time.
+
+use crate::keys::Keys;
+use crate::text;
 
 /// A generator of random numbers (xorshift64*, seeded through splitmix).
 pub struct Rng(u64);
@@ -27,48 +29,6 @@ impl Rng {
     /// A number in `0..n`.
     pub fn below(&mut self, n: usize) -> usize {
         ((u128::from(self.next()) * n as u128) >> 64) as usize
-    }
-}
-
-/// Keys, one behind the other.
-#[derive(Default)]
-pub struct Keys {
-    bytes: Vec<u8>,
-    ends: Vec<u32>,
-}
-
-impl Keys {
-    pub fn push(&mut self, key: &[u8]) {
-        self.bytes.extend_from_slice(key);
-        self.ends
-            .push(u32::try_from(self.bytes.len()).expect("less than 4 GiB of keys"));
-    }
-
-    pub fn len(&self) -> usize {
-        self.ends.len()
-    }
-
-    #[inline]
-    pub fn get(&self, i: usize) -> &[u8] {
-        let from = if i == 0 { 0 } else { self.ends[i - 1] as usize };
-        &self.bytes[from..self.ends[i] as usize]
-    }
-
-    #[inline]
-    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        self.range(0, self.len())
-    }
-
-    /// `n` keys from number `from` on, and from the first again behind the last.
-    #[inline]
-    pub fn range(&self, from: usize, n: usize) -> impl Iterator<Item = &[u8]> {
-        (from..from + n).map(|i| self.get(i % self.len()))
-    }
-
-    fn permuted(&self, order: &[u32]) -> Keys {
-        let mut out = Keys::default();
-        order.iter().for_each(|i| out.push(self.get(*i as usize)));
-        out
     }
 }
 
@@ -204,7 +164,7 @@ impl Data {
         let mut rng = Rng::new(shape as u64 + 1);
         let (mut made, mut key) = (Keys::default(), Vec::new());
         if shape == Shape::Text {
-            crate::text::words(wanted, &mut made);
+            text::words(wanted, &mut made);
         } else {
             for i in 0..wanted as u64 {
                 shape.key(i, &mut key);
@@ -242,7 +202,7 @@ impl Data {
         Data {
             shape,
             scale,
-            payload: random.bytes.len() as u64 + (n * shape.value_len()) as u64,
+            payload: random.payload() + (n * shape.value_len()) as u64,
             random,
             sorted,
             hits,

@@ -42,7 +42,7 @@ pub trait Store: Sized + Sync {
     /// What one thread uses to reach it.
     fn session(&self) -> Self::Session<'_>;
     /// Waits until what was begun in the background is done.
-    fn settle(&self) {}
+    fn finish_background_work(&self) {}
 }
 
 /// A thread's access to a database.

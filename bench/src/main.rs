@@ -7,7 +7,9 @@ mod clock;
 mod data;
 mod driver;
 mod engine;
+mod keys;
 mod machine;
+mod outcome;
 mod plot;
 mod race;
 mod report;
@@ -15,10 +17,11 @@ mod results;
 mod rows;
 mod text;
 mod threads;
+mod variables;
 mod work;
 mod worker;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The engines of this build.
 fn engines() -> Vec<worker::Engine> {
@@ -44,29 +47,6 @@ fn engines() -> Vec<worker::Engine> {
     ]
 }
 
-fn env<T: std::str::FromStr>(name: &str, default: T) -> T {
-    match std::env::var(name) {
-        Ok(text) => text
-            .parse()
-            .unwrap_or_else(|_| panic!("{name}={text:?} cannot be understood")),
-        Err(_) => default,
-    }
-}
-
-/// Whether the list in an environment variable names this, or there is no list and it is wanted without one.
-fn chosen(list: &str, name: &str, default: bool) -> bool {
-    std::env::var(list).map_or(default, |list| list.split(',').any(|item| item.trim() == name))
-}
-
-/// The file of results: `BENCH_RESULTS`, or beside the sources.
-fn results_path() -> PathBuf {
-    let path = std::env::var_os("BENCH_RESULTS");
-    path.map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("results.jsonl"),
-        PathBuf::from,
-    )
-}
-
 fn main() {
     if std::env::var_os("KV_LIB").is_none() {
         std::env::set_var("KV_LIB", concat!(env!("CARGO_MANIFEST_DIR"), "/../build/libkv.so"));
@@ -76,7 +56,7 @@ fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => race::race(&engines()),
-        ["report", docs] => report::report(&results_path(), Path::new(docs), &engines()),
+        ["report", docs] => report::report(&variables::results_path(), Path::new(docs), &engines()),
         _ => {
             eprintln!("kv-bench: runs the benchmarks; kv-bench report DIRECTORY: writes benchmarks.md there");
             std::process::exit(2);

@@ -2,10 +2,11 @@
 
 use crate::data::{Data, Shape};
 use crate::machine::{self, Limit};
+use crate::outcome::Outcome;
 use crate::results::{append, measurement, quoted, Results};
 use crate::rows::{On, ROWS};
+use crate::variables::{self, chosen, results_path};
 use crate::worker::{Engine, Worker};
-use crate::{chosen, env, results_path};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::IsTerminal;
@@ -44,7 +45,7 @@ struct Race<'a> {
 }
 
 /// One engine's answers to a row of a round.
-type Answers = Vec<(&'static str, crate::work::Done)>;
+type Answers = Vec<(&'static str, Outcome)>;
 
 impl Race<'_> {
     fn trouble(&mut self, engine: &str, dataset: &str, bench: &str, why: &str) {
@@ -250,9 +251,9 @@ pub fn race(engines: &[Engine]) {
             .iter()
             .filter(|engine| chosen("BENCH_ENGINES", engine.name, true))
             .collect(),
-        scale: env("BENCH_SCALE", 1.0),
-        rounds: env("BENCH_ROUNDS", 5),
-        seconds: env("BENCH_TIMEOUT", 3600),
+        scale: variables::value("BENCH_SCALE", 1.0),
+        rounds: variables::value("BENCH_ROUNDS", 5),
+        seconds: variables::value("BENCH_TIMEOUT", 3600),
         scratch: Scratch::new(),
         file,
         troubles: Vec::new(),

@@ -1,7 +1,7 @@
 //! Figures: medians, ratios, the table for people and the lines for programs, written and read.
 
+use crate::outcome::Outcome;
 use crate::rows::{Row, Unit, ROWS};
-use crate::work::Done;
 use std::collections::BTreeMap;
 use std::io::Write as _;
 
@@ -11,7 +11,7 @@ pub struct Results {
     pub dataset: String,
     pub entries: usize,
     /// For each engine, in the order in which they took part: round and figures.
-    pub engines: Vec<(String, BTreeMap<u64, Done>)>,
+    pub engines: Vec<(String, BTreeMap<u64, Outcome>)>,
 }
 
 /// The one in the middle (of an even number: between the two in the middle).
@@ -22,7 +22,7 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
 }
 
 /// A figure of a row, of one round.
-fn figure(done: &Done, unit: Unit) -> f64 {
+fn figure(done: &Outcome, unit: Unit) -> f64 {
     let operations = done.operations.max(1) as f64;
     match unit {
         Unit::Cpu => done.spent.cpu as f64 / operations,
@@ -54,7 +54,7 @@ impl Results {
         }
     }
 
-    pub fn add(&mut self, engine: &str, round: u64, done: Done) {
+    pub fn add(&mut self, engine: &str, round: u64, done: Outcome) {
         let at = self.engines.iter().position(|(name, _)| name == engine);
         let at = at.unwrap_or_else(|| {
             self.engines.push((engine.to_owned(), BTreeMap::new()));
@@ -63,7 +63,7 @@ impl Results {
         self.engines[at].1.insert(round, done);
     }
 
-    fn rounds(&self, engine: &str) -> Option<&BTreeMap<u64, Done>> {
+    fn rounds(&self, engine: &str) -> Option<&BTreeMap<u64, Outcome>> {
         self.engines
             .iter()
             .find(|(name, _)| name == engine)
@@ -158,7 +158,7 @@ fn median_ratio(results: &Results, engine: &str) -> Option<f64> {
 }
 
 /// The line of one measurement, written as soon as it is made. `round` tells it from a line of medians.
-pub fn measurement(results: &Results, engine: &str, round: u64, done: &Done, load: f64) -> String {
+pub fn measurement(results: &Results, engine: &str, round: u64, done: &Outcome, load: f64) -> String {
     format!(
         "{{\"bench\":\"{}\",\"dataset\":\"{}\",\"entries\":{},\"engine\":\"{engine}\",\"round\":{round},\"cpu_ns\":{},\
          \"wall_ns\":{},\"operations\":{},\"sum\":{},\"figure\":{},\"fifo\":{},\"load\":{load}}}",
@@ -234,7 +234,7 @@ pub fn read(text: &str) -> Vec<Results> {
             all.push(Results::new(row, dataset, number("entries").unwrap_or(0) as usize));
             all.len() - 1
         });
-        let done = Done {
+        let done = Outcome {
             spent: crate::clock::Spent {
                 cpu: number("cpu_ns").unwrap_or(0),
                 wall: number("wall_ns").unwrap_or(0),

@@ -1,7 +1,7 @@
 //! Real text: every word of the text files below a directory, with its position. The same word comes up again and
 //! again, some much more often than others, and keys have their lengths from life.
 
-use crate::data::Keys;
+use crate::keys::Keys;
 use std::path::{Path, PathBuf};
 
 /// Where the texts are.

@@ -4,7 +4,7 @@
 use crate::clock::timed;
 use crate::data::{Data, Rng};
 use crate::driver::{Read, Session, Store, Write};
-use crate::work::{Done, Sum};
+use crate::outcome::{Outcome, Sum};
 use std::sync::Barrier;
 
 /// Runs `work` with the number of each thread, and times from when all are ready until the last is done.
@@ -13,15 +13,15 @@ fn together<S: Store>(
     threads: usize,
     operations: usize,
     work: impl Fn(usize, &mut S::Session<'_>) -> u64 + Sync,
-) -> Done {
+) -> Outcome {
     if threads == 1 {
         let mut session = store.session();
         let (sum, spent) = timed(|| work(0, &mut session));
-        return Done {
+        return Outcome {
             spent,
             operations,
             sum,
-            ..Done::default()
+            ..Outcome::default()
         };
     }
     let ready = Barrier::new(threads + 1);
@@ -44,11 +44,11 @@ fn together<S: Store>(
                 .fold(0, u64::wrapping_add)
         })
     });
-    Done {
+    Outcome {
         spent,
         operations,
         sum,
-        ..Done::default()
+        ..Outcome::default()
     }
 }
 
@@ -82,7 +82,7 @@ impl<'a> Commits<'a> {
         }
     }
 
-    pub fn run<S: Store>(&self, store: &S) -> Done {
+    pub fn run<S: Store>(&self, store: &S) -> Outcome {
         let Commits {
             data,
             puts,
@@ -106,7 +106,7 @@ impl<'a> Commits<'a> {
         });
         // What the engine does afterwards is part of it.
         let before = crate::clock::worked();
-        store.settle();
+        store.finish_background_work();
         done.spent.cpu += crate::clock::worked() - before;
         // Not timed: all of it is there.
         let mut sum = Sum::default();
@@ -115,12 +115,12 @@ impl<'a> Commits<'a> {
                 read.get(key, |value| sum.look(value));
             }
         });
-        Done { sum: sum.0, ..done }
+        Outcome { sum: sum.0, ..done }
     }
 }
 
 /// Random lookups, each in a snapshot of its own.
-pub fn lookups<S: Store>(store: &S, data: &Data, threads: usize, version: u64) -> Done {
+pub fn lookups<S: Store>(store: &S, data: &Data, threads: usize, version: u64) -> Outcome {
     let each = (data.hits.len() / 50).clamp(1000, 5000) / threads;
     let start = crate::data::mix(version) as usize % data.hits.len();
     together(store, threads, each * threads, |thread, session| {
@@ -218,7 +218,7 @@ impl<'a> User<'a> {
 }
 
 /// Workload `kind` of YCSB. Every read has a snapshot of its own, every change a durable transaction.
-pub fn ycsb<S: Store>(store: &S, data: &Data, kind: char, threads: usize, version: u64) -> Done {
+pub fn ycsb<S: Store>(store: &S, data: &Data, kind: char, threads: usize, version: u64) -> Outcome {
     let all = match kind {
         // Nothing in it waits for the disk.
         'c' => data.hits.len(),

@@ -1,29 +1,18 @@
-//! The work, written once for every engine: what is timed, and a sum of what was seen, which must be the same for all.
+//! The work, written once for every engine.
 
-use crate::clock::{timed, worked, Spent};
-use crate::data::{Data, Keys, Rng, Shape, LONGEST};
+use crate::clock::{timed, worked};
+use crate::data::{Data, Rng, Shape, LONGEST};
 use crate::driver::{Read, Session, Settings, Store, Way, Write};
+use crate::keys::Keys;
 use crate::machine::{self, Limit, Seen, Watch};
+use crate::outcome::{Outcome, Sum};
 use crate::rows::{Lookup, Row, Work, ROWS};
 use crate::threads;
 use std::path::{Path, PathBuf};
 
-/// What one engine did.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Done {
-    pub spent: Spent,
-    pub operations: usize,
-    /// Sum of what was seen.
-    pub sum: u64,
-    /// Bytes, or bytes for each byte, of rows that have no time.
-    pub figure: f64,
-    /// Whether it ran under the FIFO policy.
-    pub fifo: bool,
-}
-
 /// An engine in the race.
 pub trait Contender {
-    fn run(&mut self, number: usize, data: &Data, round: u64) -> Done;
+    fn run(&mut self, number: usize, data: &Data, round: u64) -> Outcome;
     /// Closes and removes its database.
     fn clear(&mut self);
 }
@@ -41,55 +30,21 @@ pub struct Runner<S> {
     written: (f64, f64),
 }
 
-/// The first eight bytes, as a number.
-#[inline]
-fn eight(bytes: &[u8]) -> u64 {
-    bytes.first_chunk().map_or(0, |first| u64::from_le_bytes(*first))
-}
-
-/// The last byte: what a program that looks at keys cannot avoid to touch.
-#[inline]
-fn last(bytes: &[u8]) -> u64 {
-    bytes.last().map_or(0, |byte| u64::from(*byte))
-}
-
-/// Adds up entries in a way that notices their order.
-#[derive(Default)]
-pub struct Sum(pub u64);
-
-impl Sum {
-    #[inline]
-    pub fn see(&mut self, key: &[u8], value: &[u8]) {
-        self.0 = self.0.rotate_left(1).wrapping_add(eight(value) ^ last(key));
-    }
-
-    #[inline]
-    pub fn look(&mut self, value: Option<&[u8]>) {
-        self.0 = self.0.wrapping_add(value.map_or(1, eight));
-    }
-
-    /// Every byte of a large value.
-    fn all(&mut self, value: Option<&[u8]>) {
-        let words = value.unwrap_or_default().chunks_exact(8);
-        self.0 = words.fold(self.0, |sum, word| sum.wrapping_add(eight(word)));
-    }
-}
-
-fn measured(operations: usize, work: impl FnOnce() -> u64) -> Done {
+fn measured(operations: usize, work: impl FnOnce() -> u64) -> Outcome {
     let (sum, spent) = timed(work);
-    Done {
+    Outcome {
         spent,
         operations,
         sum,
-        ..Done::default()
+        ..Outcome::default()
     }
 }
 
 /// Measures what writes: the CPU time is that of everything the engine does because of it, also afterwards.
-fn written<S: Store>(store: &S, operations: usize, work: impl FnOnce() -> u64) -> Done {
+fn written<S: Store>(store: &S, operations: usize, work: impl FnOnce() -> u64) -> Outcome {
     let mut done = measured(operations, work);
     let before = worked();
-    store.settle();
+    store.finish_background_work();
     done.spent.cpu += worked() - before;
     done
 }
@@ -103,7 +58,7 @@ fn check<S: Store>(store: &S) -> u64 {
     sum.0
 }
 
-fn lookups<S: Store>(store: &S, keys: &Keys) -> Done {
+fn lookups<S: Store>(store: &S, keys: &Keys) -> Outcome {
     let mut session = store.session();
     measured(keys.len(), || {
         let mut sum = Sum::default();
@@ -114,7 +69,7 @@ fn lookups<S: Store>(store: &S, keys: &Keys) -> Done {
     })
 }
 
-fn many<S: Store>(store: &S, keys: &Keys) -> Done {
+fn many<S: Store>(store: &S, keys: &Keys) -> Outcome {
     let mut session = store.session();
     measured(keys.len(), || {
         let mut sum = Sum::default();
@@ -134,7 +89,7 @@ fn many<S: Store>(store: &S, keys: &Keys) -> Done {
 }
 
 /// Lookups in snapshots of their own.
-fn fresh_lookups<S: Store>(store: &S, keys: &Keys, renew: bool) -> Done {
+fn fresh_lookups<S: Store>(store: &S, keys: &Keys, renew: bool) -> Outcome {
     let mut session = store.session();
     measured(keys.len(), || {
         let mut sum = Sum::default();
@@ -149,7 +104,7 @@ fn fresh_lookups<S: Store>(store: &S, keys: &Keys, renew: bool) -> Done {
     })
 }
 
-fn scan<S: Store>(store: &S, entries: usize, way: Option<Way>) -> Done {
+fn scan<S: Store>(store: &S, entries: usize, way: Option<Way>) -> Outcome {
     let mut session = store.session();
     measured(entries, || {
         let mut sum = Sum::default();
@@ -161,7 +116,7 @@ fn scan<S: Store>(store: &S, entries: usize, way: Option<Way>) -> Done {
     })
 }
 
-fn seeks<S: Store>(store: &S, data: &Data, n: usize) -> Done {
+fn seeks<S: Store>(store: &S, data: &Data, n: usize) -> Outcome {
     let mut session = store.session();
     let seeks = (data.hits.len() * 10 / (4 * n)).max(100);
     measured(seeks, || {
@@ -176,8 +131,8 @@ fn seeks<S: Store>(store: &S, data: &Data, n: usize) -> Done {
 }
 
 /// Repeats a short piece of work until it can be measured.
-fn repeated(mut work: impl FnMut(usize) -> u64) -> Done {
-    let (mut done, mut sum) = (Done::default(), 0);
+fn repeated(mut work: impl FnMut(usize) -> u64) -> Outcome {
+    let (mut done, mut sum) = (Outcome::default(), 0);
     while done.spent.wall < 2_000_000 && done.operations < 1000 {
         let one = measured(1, || work(done.operations));
         done.spent.cpu += one.spent.cpu;
@@ -186,10 +141,10 @@ fn repeated(mut work: impl FnMut(usize) -> u64) -> Done {
         // The same for every engine, however often each does it.
         sum = if done.operations == 1 { one.sum } else { sum };
     }
-    Done { sum, ..done }
+    Outcome { sum, ..done }
 }
 
-fn count_range<S: Store>(store: &S, data: &Data, round: u64) -> Done {
+fn count_range<S: Store>(store: &S, data: &Data, round: u64) -> Outcome {
     let n = data.sorted.len();
     let mut rng = Rng::new(round);
     let starts: Vec<usize> = (0..1000).map(|_| rng.below(n - n / 100)).collect();
@@ -199,7 +154,7 @@ fn count_range<S: Store>(store: &S, data: &Data, round: u64) -> Done {
 }
 
 /// Other values for the first entries of the random order.
-fn update<S: Store>(store: &S, data: &Data, version: u64, reading: bool) -> Done {
+fn update<S: Store>(store: &S, data: &Data, version: u64, reading: bool) -> Outcome {
     let n = data.random.len() / 10;
     let mut session = store.session();
     let mut sum = Sum::default();
@@ -214,13 +169,13 @@ fn update<S: Store>(store: &S, data: &Data, version: u64, reading: bool) -> Done
         });
         sum.0
     });
-    Done {
+    Outcome {
         sum: done.sum.wrapping_add(check(store)),
         ..done
     }
 }
 
-fn churn<S: Store>(store: &S, data: &Data, seed: u64) -> Done {
+fn churn<S: Store>(store: &S, data: &Data, seed: u64) -> Outcome {
     let operations = data.random.len() / 5;
     let mut rng = Rng::new(seed);
     let mut session = store.session();
@@ -241,26 +196,26 @@ fn churn<S: Store>(store: &S, data: &Data, seed: u64) -> Done {
         }
         0
     });
-    Done {
+    Outcome {
         sum: check(store),
         ..done
     }
 }
 
-fn delete_random<S: Store>(store: &S, data: &Data) -> Done {
+fn delete_random<S: Store>(store: &S, data: &Data) -> Outcome {
     let n = data.random.len() / 2;
     let mut session = store.session();
     let done = written(store, n, || {
         session.write(true, |write| data.random.range(0, n).for_each(|key| write.delete(key)));
         0
     });
-    Done {
+    Outcome {
         sum: check(store),
         ..done
     }
 }
 
-fn delete_ranges<S: Store>(store: &S, data: &Data) -> Done {
+fn delete_ranges<S: Store>(store: &S, data: &Data) -> Outcome {
     const RANGES: usize = 20;
     let n = data.sorted.len();
     let mut session = store.session();
@@ -273,7 +228,7 @@ fn delete_ranges<S: Store>(store: &S, data: &Data) -> Done {
         });
         0
     });
-    Done {
+    Outcome {
         sum: check(store),
         ..done
     }
@@ -321,7 +276,7 @@ impl<S: Store> Runner<S> {
     }
 
     /// A load into a new database, watched.
-    fn load(&mut self, data: &Data, sorted: bool) -> Done {
+    fn load(&mut self, data: &Data, sorted: bool) -> Outcome {
         self.fresh();
         let (watch, before) = (Watch::new(), machine::written());
         let store = self.store();
@@ -343,7 +298,7 @@ impl<S: Store> Runner<S> {
         let sum = if data.shape == Shape::Open { 0 } else { check(store) };
         self.seen = seen;
         self.written.0 = bytes as f64 / data.payload as f64;
-        Done { sum, ..done }
+        Outcome { sum, ..done }
     }
 
     /// Closes the database, makes the system forget its file, and opens it with little memory.
@@ -359,8 +314,8 @@ impl<S: Store> Runner<S> {
         self.store = Some(S::open(&self.dir, &self.settings));
     }
 
-    fn open(&mut self, data: &Data, cold: bool, round: u64) -> Done {
-        let (mut done, mut sum) = (Done::default(), Sum::default());
+    fn open(&mut self, data: &Data, cold: bool, round: u64) -> Outcome {
+        let (mut done, mut sum) = (Outcome::default(), Sum::default());
         for i in 0..5 {
             self.store = None;
             if cold {
@@ -377,10 +332,10 @@ impl<S: Store> Runner<S> {
             done.spent.wall += spent.wall;
             done.operations += 1;
         }
-        Done { sum: sum.0, ..done }
+        Outcome { sum: sum.0, ..done }
     }
 
-    fn commits(&mut self, row: &Row, data: &Data, version: u64) -> Done {
+    fn commits(&mut self, row: &Row, data: &Data, version: u64) -> Outcome {
         let Work::Commit { puts, durable, threads } = row.work else {
             unreachable!("only rows of commits")
         };
@@ -393,7 +348,7 @@ impl<S: Store> Runner<S> {
         done
     }
 
-    fn put_large(&mut self, data: &Data, len: usize, version: u64) -> Done {
+    fn put_large(&mut self, data: &Data, len: usize, version: u64) -> Outcome {
         if self.store.is_none() {
             self.fresh();
         }
@@ -409,13 +364,13 @@ impl<S: Store> Runner<S> {
         })
     }
 
-    fn act(&mut self, row: &Row, number: usize, data: &Data, round: u64) -> Done {
+    fn act(&mut self, row: &Row, number: usize, data: &Data, round: u64) -> Outcome {
         let n = data.random.len();
         // Another value for each row that writes.
         let version = round * ROWS.len() as u64 + number as u64 + 1;
-        let figure = |figure| Done {
+        let figure = |figure| Outcome {
             figure,
-            ..Done::default()
+            ..Outcome::default()
         };
         match row.work {
             Work::PutRandom => self.load(data, false),
@@ -453,7 +408,7 @@ impl<S: Store> Runner<S> {
                     std::thread::scope(|scope| scope.spawn(|| churn(store, data, version).sum).join())
                 });
                 let sum = sum.expect("the churn");
-                Done {
+                Outcome {
                     sum,
                     ..figure(machine::bytes_of(&self.dir) as f64)
                 }
@@ -491,10 +446,10 @@ impl<S: Store> Runner<S> {
 }
 
 impl<S: Store> Contender for Runner<S> {
-    fn run(&mut self, number: usize, data: &Data, round: u64) -> Done {
+    fn run(&mut self, number: usize, data: &Data, round: u64) -> Outcome {
         let row = &ROWS[number];
         let (done, fifo) = machine::urgently(row.urgent(), || self.act(row, number, data, round));
-        Done { fifo, ..done }
+        Outcome { fifo, ..done }
     }
 
     fn clear(&mut self) {

@@ -5,7 +5,8 @@ use crate::clock::Spent;
 use crate::data::Data;
 use crate::driver::Store;
 use crate::machine::Limit;
-use crate::work::{Contender, Done, Runner};
+use crate::outcome::Outcome;
+use crate::work::{Contender, Runner};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::{AsRawFd, FromRawFd};
@@ -150,14 +151,14 @@ impl Worker {
         }
     }
 
-    fn ask(&mut self, question: &str, seconds: u64) -> Result<Done, String> {
+    fn ask(&mut self, question: &str, seconds: u64) -> Result<Outcome, String> {
         self.to
             .write_all(question.as_bytes())
             .map_err(|error| format!("its process died: {error}"))?;
         let line = self.answer(seconds)?;
         let words: Vec<&str> = line.split(' ').collect();
         let number = |i: usize| words.get(i).and_then(|word| word.parse().ok()).unwrap_or(0);
-        Ok(Done {
+        Ok(Outcome {
             spent: Spent {
                 cpu: number(0),
                 wall: number(1),
@@ -170,7 +171,7 @@ impl Worker {
     }
 
     /// Has a row done.
-    pub fn run(&mut self, number: usize, round: u64, seconds: u64) -> Result<Done, String> {
+    pub fn run(&mut self, number: usize, round: u64, seconds: u64) -> Result<Outcome, String> {
         self.ask(&format!("{number} {round}\n"), seconds)
     }
 

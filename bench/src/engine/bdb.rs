@@ -151,7 +151,7 @@ impl Store for Bdb {
         BdbSession(unsafe { (lib().bench_bdb_session)(self.0) })
     }
 
-    fn settle(&self) {
+    fn finish_background_work(&self) {
         // SAFETY: an open environment.
         found(unsafe { (lib().bench_bdb_checkpoint)(self.0) });
     }

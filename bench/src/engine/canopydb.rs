@@ -48,7 +48,7 @@ impl Store for Canopy {
         CanopySession(&self.0)
     }
 
-    fn settle(&self) {
+    fn finish_background_work(&self) {
         self.0.checkpoint().expect("canopydb: checkpoint");
     }
 }

@@ -211,7 +211,7 @@ impl Store for Rocks {
         RocksSession(self)
     }
 
-    fn settle(&self) {
+    fn finish_background_work(&self) {
         // Compactions follow flushes after a moment; two quiet looks in a row are enough.
         let mut quiet = 0;
         for _ in 0..6000 {

@@ -124,7 +124,7 @@ impl Store for Sqlite {
         session
     }
 
-    fn settle(&self) {
+    fn finish_background_work(&self) {
         let session = self.connect();
         // Not waiting for readers.
         session.exec("PRAGMA busy_timeout=0");

@@ -1,0 +1,315 @@
+//! The rules of CONTRIBUTING.md that can be read off the sources: sizes, parameters, words, and documents that name what
+//! is there. `layers.rs` has the rules of who may import whom.
+//!
+//! A rule whose limit is not yet kept says how many exceptions are left. That number may only become smaller.
+
+mod sources;
+
+use sources::{allow, below, tokens, Source, Token};
+use std::path::Path;
+
+const FOLDERS: [&str; 4] = ["src", "tests", "capi/src", "bench/src"];
+
+// ---- sizes --------------------------------------------------------------------------------------------------
+
+/// Most lines of a file.
+const LINES: usize = 800;
+/// Files may be longer than this only if they are listed.
+const LINES_UNLISTED: usize = 600;
+const LONG_FILES: &[&str] = &[
+    "src/db/write.rs",
+    "src/page/leaf.rs",
+    "src/pager/shared.rs",
+    "tests/common/capi.rs",
+    "tests/files.rs",
+];
+
+#[test]
+fn no_file_is_longer_than_one_sitting() {
+    let long = FOLDERS.iter().flat_map(|folder| below(folder)).filter_map(|source| {
+        let lines = source.text.lines().count();
+        let listed = LONG_FILES.contains(&source.name.as_str());
+        (lines > if listed { LINES } else { LINES_UNLISTED }).then(|| format!("{}: {lines} lines", source.name))
+    });
+    let long: Vec<String> = long.collect();
+    assert!(
+        long.is_empty(),
+        "files of more than {LINES_UNLISTED} lines, or listed ones of more than {LINES}:\n{}",
+        long.join("\n")
+    );
+}
+
+#[test]
+fn every_file_says_what_it_is() {
+    let silent = FOLDERS
+        .iter()
+        .flat_map(|folder| below(folder))
+        .filter(|source| !source.text.starts_with("//!"));
+    let silent: Vec<String> = silent.map(|source| source.name).collect();
+    assert!(
+        silent.is_empty(),
+        "files that do not begin with //!:\n{}",
+        silent.join("\n")
+    );
+}
+
+// ---- parameters ---------------------------------------------------------------------------------------------
+
+/// A function with this many parameters, `self` included, should carry a struct for what travels together.
+const MANY_PARAMETERS: usize = 6;
+/// Functions that have them for a reason: file, name, reason.
+const MANY_WITH_REASON: &[(&str, &str, &str)] = &[];
+/// Most entries of that list.
+const MANY_WITH_REASON_MAX: usize = 10;
+/// How many others there still are.
+const MANY_LEFT: usize = 36;
+
+/// Functions of a file with their line, name and number of parameters; those of the C interface left out.
+fn functions(source: &Source) -> Vec<(usize, String, usize)> {
+    let source = source.without_tests();
+    let words = tokens(&source.code);
+    let mut out = Vec::new();
+    for (i, word) in words.iter().enumerate() {
+        let named = words.get(i + 1).filter(|name| word.text == "fn" && name.is_word());
+        let Some(name) = named else { continue };
+        // The literal "C" is blank in the code, so the word before is `extern` itself.
+        if i > 0 && words[i - 1].text == "extern" {
+            continue;
+        }
+        out.push((source.line(name.at), name.text.to_string(), parameters(&words[i + 2..])));
+    }
+    out
+}
+
+/// The number of parameters of the list that begins behind these words' generics.
+fn parameters(words: &[Token]) -> usize {
+    let (mut round, mut angle, mut count, mut any) = (0, 0, 0, false);
+    for (i, word) in words.iter().enumerate() {
+        let arrow = i > 0 && words[i - 1].text == "-";
+        match word.text {
+            "(" | "[" | "{" => round += 1,
+            ")" if round == 1 && angle == 0 => return count + usize::from(any),
+            ")" | "]" | "}" => round -= 1,
+            "<" => angle += 1,
+            ">" if !arrow => angle -= 1,
+            "," if round == 1 && angle == 0 => {
+                count += 1;
+                any = false;
+                continue;
+            }
+            _ => {}
+        }
+        any |= round >= 1 && !(word.text == "(" && round == 1);
+    }
+    unreachable!("the end of a list of parameters")
+}
+
+#[test]
+fn few_functions_have_many_parameters() {
+    let mut unlisted = Vec::new();
+    let mut listed = Vec::new();
+    for source in ["src", "capi/src"].iter().flat_map(|folder| below(folder)) {
+        for (line, name, count) in functions(&source) {
+            if count < MANY_PARAMETERS {
+                continue;
+            }
+            match MANY_WITH_REASON
+                .iter()
+                .find(|(file, function, _)| *file == source.name && *function == name)
+            {
+                Some(entry) => listed.push(entry),
+                None => unlisted.push(format!("{}:{line}: {name} has {count}", source.name)),
+            }
+        }
+    }
+    allow(
+        MANY_LEFT,
+        unlisted.len(),
+        "functions with many parameters have a reason for them",
+        || unlisted.join("\n"),
+    );
+    assert!(
+        MANY_WITH_REASON.len() <= MANY_WITH_REASON_MAX,
+        "too many functions with a reason"
+    );
+    for entry in MANY_WITH_REASON {
+        assert!(
+            listed.contains(&entry),
+            "{entry:?} has fewer parameters now, or is gone"
+        );
+    }
+}
+
+// ---- words --------------------------------------------------------------------------------------------------
+
+/// Words that identifiers no longer contain, and what to say instead. CONTRIBUTING.md has the words that are used. An entry
+/// is a word of identifiers (or several, joined by `_`), or behind `=` a whole identifier.
+const RETIRED: &[(&str, &str)] = &[
+    ("asked", "what is asked for: a lookup, a request"),
+    ("brief", "short, or what the short form is"),
+    ("care", "maintenance"),
+    ("columns", "page arrays"),
+    ("far", "slow path"),
+    ("guess", "leaf hints"),
+    ("guessed", "leaf hints"),
+    ("house", "engine, or the room that is meant"),
+    ("lane", "lookup in flight"),
+    ("lanes", "lookups in flight"),
+    ("lend", "pin"),
+    ("lends", "pins"),
+    ("lent", "pinned"),
+    ("print", "fingerprint"),
+    ("prints", "fingerprints"),
+    ("quick", "fast path"),
+    ("quickly", "fast path"),
+    ("reach", "what it does: find, resolve, extend"),
+    ("rows", "branch hints"),
+    ("seat", "write lock, or commit slot"),
+    ("seats", "write locks, or commit slots"),
+    ("settle", "what it does, a name for each use"),
+    ("settled", "what has happened"),
+    ("stuck", "stale reader"),
+    ("tail", "records of a slot, or remainder of a key"),
+    ("take_back", "unpin"),
+    ("=place", "page sink, cursor state or position"),
+    ("=Place", "page sink, cursor state or position"),
+    ("=Desc", "Descriptor"),
+    ("=Held", "a noun for what is held"),
+    ("=Joined", "a noun for what was joined"),
+    ("=Kept", "a noun for what is kept"),
+    ("=Seen", "TreeView"),
+    ("=Walker", "TreeCursor"),
+    ("=Writing", "PageWriter"),
+];
+/// How many identifiers still contain one, each counted once a line.
+const RETIRED_LEFT: usize = 984;
+
+/// The retired words in an identifier.
+fn retired(identifier: &str) -> Vec<&'static (&'static str, &'static str)> {
+    let words = format!("_{}_", words_of(identifier).join("_"));
+    let found = RETIRED.iter().filter(|(word, _)| match word.strip_prefix('=') {
+        Some(whole) => whole == identifier,
+        None => words.contains(&format!("_{word}_")),
+    });
+    found.collect()
+}
+
+/// The words of an identifier in small letters: split at `_` and before capitals.
+fn words_of(identifier: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut before = '_';
+    for c in identifier.chars() {
+        if c == '_' || (c.is_uppercase() && before.is_lowercase()) {
+            words.push(String::new());
+        }
+        if c != '_' {
+            words.last_mut().expect("a word").extend(c.to_lowercase());
+        }
+        before = c;
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+#[test]
+fn identifiers_use_the_words_of_the_glossary() {
+    let header = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("include/kv.h"));
+    let header = Source::new("include/kv.h", header.expect("the header"));
+    let mut found = Vec::new();
+    for source in ["src", "capi/src"]
+        .iter()
+        .flat_map(|folder| below(folder))
+        .chain([header])
+    {
+        for word in tokens(&source.code).iter().filter(|word| word.is_word()) {
+            for (old, instead) in retired(word.text) {
+                let line = source.line(word.at);
+                found.push(format!(
+                    "{}:{line}: {}: \"{old}\" is now: {instead}",
+                    source.name, word.text
+                ));
+            }
+        }
+    }
+    found.dedup();
+    allow(
+        RETIRED_LEFT,
+        found.len(),
+        "identifiers use the words of the glossary",
+        || found.join("\n"),
+    );
+}
+
+// ---- documents ----------------------------------------------------------------------------------------------
+
+#[test]
+fn documents_name_tests_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut named = 0;
+    for document in ["README.md", "docs/design.md", "docs/testing.md"] {
+        let words = std::fs::read_to_string(root.join(document)).expect("a document");
+        // `tests/file.rs`, `src/room/file.rs`, `scripts/file.sh`, each maybe with `::test`.
+        for word in words.split('`').skip(1).step_by(2) {
+            let (path, test) = word.split_once("::").unwrap_or((word, ""));
+            let is_path = ["tests/", "scripts/", "src/", "capi/src/"]
+                .iter()
+                .any(|from| path.starts_with(from));
+            if !is_path || path.contains(char::is_whitespace) {
+                continue;
+            }
+            assert!(root.join(path).exists(), "{document} names {path}, which is not there");
+            if !test.is_empty() {
+                let text = std::fs::read_to_string(root.join(path)).expect("a source file");
+                assert!(
+                    text.contains(&format!("fn {test}(")),
+                    "{document} names {path}::{test}, which is not there"
+                );
+                named += 1;
+            }
+        }
+    }
+    assert!(named > 40, "only {named} tests are named");
+}
+
+// ---- the rules themselves -----------------------------------------------------------------------------------
+
+#[test]
+fn parameters_are_counted() {
+    let text = r#"
+        fn none() {}
+        fn two<A: Fn(u8, u8) -> u8, B>(self: Box<Self>, a: HashMap<A, [B; 2]>,) -> (u8, u8) {}
+        fn three(&self, f: impl FnMut(u8, u8) -> Option<u8>, (a, b): (u8, u8)) {}
+        pub unsafe extern "C" fn six(a: u8, b: u8, c: u8, d: u8, e: u8, f: u8) {}
+        struct S { f: fn(u8, u8) }
+        #[cfg(test)]
+        mod tests { fn many(a: u8, b: u8, c: u8, d: u8, e: u8, f: u8) {} }
+    "#;
+    let found = functions(&Source::new("x.rs", text.to_string()));
+    let found: Vec<_> = found
+        .iter()
+        .map(|(line, name, count)| (*line, name.as_str(), *count))
+        .collect();
+    assert_eq!(found, [(2, "none", 0), (3, "two", 2), (4, "three", 3)]);
+}
+
+#[test]
+fn words_of_identifiers_are_found() {
+    assert_eq!(words_of("takeSeat_2"), ["take", "seat", "2"]);
+    assert_eq!(words_of("KV_HTTPSeat"), ["kv", "httpseat"]);
+    let names = |identifier| retired(identifier).iter().map(|(word, _)| *word).collect::<Vec<_>>();
+    assert_eq!(names("SEAT_FREE"), ["seat"]);
+    assert_eq!(names("WriteSeat"), ["seat"]);
+    assert_eq!(names("must_take_back"), ["take_back"]);
+    assert_eq!(names("Held"), ["=Held"]);
+    for fine in [
+        "held",
+        "in_place",
+        "fingerprint",
+        "farther",
+        "replace",
+        "take",
+        "quickest",
+    ] {
+        assert!(names(fine).is_empty(), "{fine}");
+    }
+}
