@@ -3,7 +3,7 @@
 mod common;
 
 use common::api::{open, Base, Door, Entry, Fail, Move, Setup, Span, Writes};
-use common::brief::agree;
+use common::compare::agree;
 use kv::{PutMode, Seek, TableId};
 use std::ops::Bound;
 use std::path::Path;

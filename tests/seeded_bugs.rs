@@ -4,7 +4,7 @@
 //! One bug at a time is on, for the whole process: the tests take turns.
 
 mod crashes;
-mod house;
+mod machine;
 mod toy;
 mod toy_run;
 
@@ -118,7 +118,7 @@ fn bugs_among_processes_are_caught() {
     for bug in bugs {
         let _on = On::new(bug);
         let found = (1..60).find_map(|seed| {
-            let run = catch_unwind(|| house::world::run(seed, 400).1);
+            let run = catch_unwind(|| machine::world::run(seed, 400).1);
             run.unwrap_or(Err("it panicked".into())).err().map(|what| (seed, what))
         });
         println!("{bug:?}: {found:?}");

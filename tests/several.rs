@@ -6,11 +6,11 @@
 //! store is the toy without trees.
 
 mod crashes;
-mod house;
+mod machine;
 mod toy;
 
 use crashes::setting;
-use house::world::{run, Counts};
+use machine::world::{run, Counts};
 
 /// Actions of one database.
 const ACTIONS: u64 = 400;

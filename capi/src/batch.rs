@@ -1,11 +1,11 @@
 //! Chapter "batches": arrays of slices, for programs in C.
 
-use crate::arg::{array, maybe, out, out_array, OutArray};
-use crate::error::guard;
-use crate::held_by::CursorHandle;
-use crate::reach::{self, CursorUse, Side, TxnUse};
-use crate::status::{kv_status, Failure};
-use crate::types::{known, kv_cursor, kv_entry, kv_slice, kv_table, kv_txn, put_mode, KV_BLIND};
+use crate::border::arg::{array, maybe, out, out_array, OutArray};
+use crate::border::error::guard;
+use crate::border::status::{kv_status, Failure};
+use crate::border::types::{known, kv_cursor, kv_entry, kv_slice, kv_table, kv_txn, put_mode, KV_BLIND};
+use crate::handle::in_use::{self, CursorUse, Side, TxnUse};
+use crate::handle::objects::CursorHandle;
 use kv_engine::page::key::{KeyBuf, PADDED};
 use kv_engine::page::leaf::Stored;
 use kv_engine::Error;
@@ -208,7 +208,7 @@ pub unsafe extern "C" fn kv_write_batch(txn: *mut kv_txn, ops: *const kv_op, n: 
         if let Some(done) = &done {
             done.set(0);
         }
-        let mut write = reach::WriteUse::of(txn)?;
+        let mut write = in_use::WriteUse::of(txn)?;
         let write = write.get()?;
         for (at, op) in ops.iter().enumerate() {
             // SAFETY: the slices of an operation span readable bytes.

@@ -1,10 +1,10 @@
 //! Chapter "cursors": counting. All of it in time that grows with the height of the tree, not with the entries.
 
-use crate::arg::{bytes, out};
-use crate::error::guard;
-use crate::reach::{CursorUse, Side, TxnUse};
-use crate::status::kv_status;
-use crate::types::{self, kv_cursor, kv_range, kv_table, kv_txn};
+use crate::border::arg::{bytes, out};
+use crate::border::error::guard;
+use crate::border::status::kv_status;
+use crate::border::types::{self, kv_cursor, kv_range, kv_table, kv_txn};
+use crate::handle::in_use::{CursorUse, Side, TxnUse};
 use kv_engine::TableId;
 use std::ffi::c_void;
 

@@ -1,13 +1,13 @@
 //! Chapter "cursors": walking through a table.
 
-use crate::arg::{bytes, handle_out, maybe, Out};
 use crate::batch::Keys;
-use crate::error::{guard, guard_void};
-use crate::held_by::{CursorHandle, Object};
-use crate::reach::{self, CursorUse, Side, TxnUse};
-use crate::slots::{Kind, Kinds};
-use crate::status::{kv_status, Failure, Outcome, KV_OK};
-use crate::types::{self, kv_cursor, kv_range, kv_slice, kv_table, kv_txn};
+use crate::border::arg::{bytes, handle_out, maybe, Out};
+use crate::border::error::{guard, guard_void};
+use crate::border::status::{kv_status, Failure, Outcome, KV_OK};
+use crate::border::types::{self, kv_cursor, kv_range, kv_slice, kv_table, kv_txn};
+use crate::handle::in_use::{self, CursorUse, Side, TxnUse};
+use crate::handle::objects::{CursorHandle, Object};
+use crate::handle::slots::{Kind, Kinds};
 use kv_engine::Error;
 use kv_engine::{Cursor, ReadTxn, Reader, Seek, TableId};
 use std::borrow::Cow;
@@ -73,7 +73,7 @@ pub unsafe extern "C" fn kv_cursor_open(
             of_write: matches!(usage, TxnUse::Write(_)),
             keys: Keys::default(),
         }));
-        cursor.set(std::ptr::without_provenance_mut(reach::publish_child(
+        cursor.set(std::ptr::without_provenance_mut(in_use::publish_child(
             Kind::Cursor,
             place,
             txn,
@@ -90,7 +90,7 @@ pub unsafe extern "C" fn kv_cursor_open(
 pub unsafe extern "C" fn kv_cursor_close(cursor: *mut kv_cursor) {
     if !cursor.is_null() {
         guard_void(c"kv_cursor_close", || {
-            reach::close_child(cursor.addr(), Kinds::of(&[Kind::Cursor, Kind::RetiredCursor]))
+            in_use::close_child(cursor.addr(), Kinds::of(&[Kind::Cursor, Kind::RetiredCursor]))
         });
     }
 }

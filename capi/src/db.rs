@@ -1,14 +1,14 @@
 //! Chapter "database": open, close, sync, and the calls that are a transaction of their own.
 
-use crate::arg::{self, handle_out, maybe, Growing};
-use crate::error::guard;
-use crate::held_by::{Database, Object};
-use crate::process;
-use crate::reach::{self, DbUse};
-use crate::slots::{self, Kind, Kinds, Patience};
-use crate::status::{kv_status, Failure, Outcome, KV_BUSY};
-use crate::stuck::{kv_reader_fn, Stuck};
-use crate::types::{durability, known, kv_db, kv_table, put_mode, KV_BLIND};
+use crate::border::arg::{self, handle_out, maybe, Growing};
+use crate::border::error::guard;
+use crate::border::process;
+use crate::border::status::{kv_status, Failure, Outcome, KV_BUSY};
+use crate::border::types::{durability, known, kv_db, kv_table, put_mode, KV_BLIND};
+use crate::handle::in_use::{self, DbUse};
+use crate::handle::objects::{Database, Object};
+use crate::handle::slots::{self, Kind, Kinds, Patience};
+use crate::handle::stale_readers::{kv_reader_fn, Stuck};
 use kv_engine::{Db, Options, TableId, Verify, WriteOptions};
 use std::ffi::{c_char, c_void, CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
@@ -201,7 +201,7 @@ pub unsafe extern "C" fn kv_close(db: *mut kv_db) -> kv_status {
 fn abort_writers(db: usize) {
     let of_this = |slot: &slots::Slot| slot.parent.load(Relaxed) == db;
     for token in slots::search(Kinds::of(&[Kind::Write]), of_this) {
-        drop(reach::end(token));
+        drop(in_use::end(token));
     }
 }
 
@@ -219,11 +219,11 @@ fn end_transactions(db: usize) {
         for token in open {
             if slots::kind_is(token, Kind::Read) {
                 if let Ok(reader) = slots::close(token, Kinds::of(&[Kind::Read])) {
-                    reach::retire_children(reader.slot);
+                    in_use::retire_children(reader.slot);
                     reader.retire(Kind::RetiredRead);
                 }
             } else if slots::kind_is(token, Kind::Write) {
-                drop(reach::end(token));
+                drop(in_use::end(token));
             } else {
                 patience.wait();
             }

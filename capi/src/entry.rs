@@ -1,11 +1,11 @@
 //! Chapter "entries": get, put, delete.
 
-use crate::arg::{self, bytes, maybe, out, Out};
-use crate::error::guard;
-use crate::reach::{self, reading, TxnUse};
-use crate::slots::{self, Kind};
-use crate::status::{kv_status, Failure, Outcome, KV_EXISTS};
-use crate::types::{self, known, kv_range, kv_slice, kv_table, kv_txn, put_mode, KV_BLIND};
+use crate::border::arg::{self, bytes, maybe, out, Out};
+use crate::border::error::guard;
+use crate::border::status::{kv_status, Failure, Outcome, KV_EXISTS};
+use crate::border::types::{self, known, kv_range, kv_slice, kv_table, kv_txn, put_mode, KV_BLIND};
+use crate::handle::in_use::{self, reading, TxnUse};
+use crate::handle::slots::{self, Kind};
 use kv_engine::{PutMode, Quick, Reader, TableId};
 use std::ffi::c_void;
 use std::ops::Bound;
@@ -119,7 +119,7 @@ pub unsafe extern "C" fn kv_put(
         // SAFETY: pointers of the caller, as described above.
         let (key, value) = unsafe { (bytes(key, klen)?, bytes(value, vlen)?) };
         let mode = put_mode(flags)?;
-        reach::write(txn, |txn| txn.put(TableId::new(table), key, value, mode))
+        in_use::write(txn, |txn| txn.put(TableId::new(table), key, value, mode))
     })
 }
 
@@ -142,11 +142,11 @@ pub unsafe extern "C" fn kv_insert(
         // SAFETY: pointers of the caller, as described above.
         let (key, value, existing) = unsafe { (bytes(key, klen)?, bytes(value, vlen)?, maybe(existing)) };
         let Some(existing) = existing else {
-            return reach::write(txn, |txn| {
+            return in_use::write(txn, |txn| {
                 txn.put(TableId::new(table), key, value, PutMode::NoOverwrite)
             });
         };
-        match reach::write(txn, |txn| {
+        match in_use::write(txn, |txn| {
             Ok(txn.insert(TableId::new(table), key, value)?.map(kv_slice::of))
         })? {
             None => Ok(()),
@@ -179,7 +179,7 @@ pub unsafe extern "C" fn kv_replace(
         // SAFETY: pointers of the caller, as described above.
         let (key, value, old) = unsafe { (bytes(key, klen)?, bytes(value, vlen)?, out(old)?) };
         let mode = put_mode(flags)?;
-        old.set(reach::write(txn, |txn| {
+        old.set(in_use::write(txn, |txn| {
             Ok(kv_slice::of_option(txn.replace(
                 TableId::new(table),
                 key,
@@ -212,7 +212,7 @@ pub unsafe extern "C" fn kv_reserve(
         // SAFETY: pointers of the caller, as described above.
         let (key, data) = unsafe { (bytes(key, klen)?, out(data)?) };
         let mode = put_mode(flags)?;
-        let place = reach::write(txn, |txn| {
+        let place = in_use::write(txn, |txn| {
             Ok(txn.reserve(TableId::new(table), key, vlen, mode)?.as_mut_ptr())
         })?;
         data.set(place.cast());
@@ -238,9 +238,9 @@ pub unsafe extern "C" fn kv_delete(
         let key = unsafe { bytes(key, klen)? };
         known(flags, KV_BLIND)?;
         if flags & KV_BLIND != 0 {
-            return reach::write(txn, |txn| txn.delete_blind(TableId::new(table), key));
+            return in_use::write(txn, |txn| txn.delete_blind(TableId::new(table), key));
         }
-        match reach::write(txn, |txn| txn.delete(TableId::new(table), key))? {
+        match in_use::write(txn, |txn| txn.delete(TableId::new(table), key))? {
             true => Ok(()),
             false => Err(Failure::NOTFOUND),
         }
@@ -263,7 +263,7 @@ pub unsafe extern "C" fn kv_take(
     guard(c"kv_take", || {
         // SAFETY: pointers of the caller, as described above.
         let (key, value) = unsafe { (bytes(key, klen)?, out(value)?) };
-        let taken = reach::write(txn, |txn| Ok(txn.take(TableId::new(table), key)?.map(kv_slice::of)))?;
+        let taken = in_use::write(txn, |txn| Ok(txn.take(TableId::new(table), key)?.map(kv_slice::of)))?;
         value.set(taken.ok_or(Failure::NOTFOUND)?);
         Ok(())
     })
@@ -287,7 +287,7 @@ pub unsafe extern "C" fn kv_take_first(
     guard(c"kv_take_first", || {
         // SAFETY: pointers of the caller, as described above.
         let (range, key, value) = unsafe { (types::range(range)?, maybe(key), maybe(value)) };
-        let taken = reach::write(txn, |txn| {
+        let taken = in_use::write(txn, |txn| {
             Ok(txn
                 .take_first(TableId::new(table), &range)?
                 .map(|(key, value)| (kv_slice::of(key), kv_slice::of(value))))
@@ -327,7 +327,7 @@ pub unsafe extern "C" fn kv_delete_range(
                 "delete_range: the range has no bound; use kv_table_clear for the whole table",
             ));
         }
-        let count = reach::write(txn, |txn| txn.delete_range(TableId::new(table), &range))?;
+        let count = in_use::write(txn, |txn| txn.delete_range(TableId::new(table), &range))?;
         if let Some(deleted) = deleted {
             deleted.set(count);
         }

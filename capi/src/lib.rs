@@ -1,23 +1,18 @@
 //! The C interface of kv: `libkv.so`, `libkv.a`, `kv.h`.
 //!
 //! The only room where a C pointer exists. It translates and nothing else: check the arguments, find what the handle
-//! stands for, call the engine, map the error. One file per chapter of the header, in the header's order; below them
-//! the machinery that every chapter uses:
+//! stands for, call the engine, map the error. The files at the top are the chapters of the header, in its order. They
+//! stand on two rooms:
 //!
-//! | file        | subject                                                                                       |
-//! |-------------|-----------------------------------------------------------------------------------------------|
-//! | `status`    | the numbers, and how a failure becomes one                                                    |
-//! | `error`     | what a thread's last failure was; the guard around every exported function                     |
-//! | `types`     | slices, ranges, entries, batches: the structs that cross the border, and their checks           |
-//! | `arg`       | pointers of the caller -> slices, outputs, options                                             |
-//! | `slots`     | handles: {slot, generation} tokens, pinned while a call uses them                               |
-//! | `held_by`   | what stands behind a handle: databases, transactions, cursors, writers, buffers                |
-//! | `reach`     | from a handle to the engine's object, and back out through closing                              |
-//! | `stuck`     | telling the caller of readers that do not end                                                 |
-//! | `process`   | fork and panic hooks                                                                           |
+//! | room     | subject                                                                                              |
+//! |----------|------------------------------------------------------------------------------------------------------|
+//! | `border` | pointers of the caller, the structs that cross the border, status numbers, the guard of every function |
+//! | `handle` | the tokens that a program holds as pointers, and the objects behind them                               |
 //!
-//! Rules kept here: no panic crosses the border ([`error::guard`]); a pointer of the caller is dereferenced only in
-//! `arg` and `types`, inside the call it was given to; a handle is never dereferenced at all, because it is a token and
+//! Imports point one way: `border <- handle <- chapters`.
+//!
+//! Rules kept here: no panic crosses the border ([`border::error::guard`]); a pointer of the caller is dereferenced only in
+//! `border::arg` and `border::types`, inside the call it was given to; a handle is never dereferenced at all, because it is a token and
 //! not an address.
 #![allow(non_camel_case_types, reason = "names are those of the header")]
 #![allow(
@@ -25,17 +20,8 @@
     reason = "what callers must keep to is in the header's conventions"
 )]
 
-mod arg;
-mod error;
-mod held_by;
-mod process;
-mod reach;
-mod slots;
-mod stuck;
-
-pub mod status;
-pub mod types;
-pub mod version;
+pub mod border;
+pub mod handle;
 
 pub mod db;
 pub mod txn;
@@ -51,11 +37,9 @@ pub mod cursor;
 pub mod batch;
 pub mod packed;
 
-pub mod held;
+pub mod retained;
 pub mod value;
 pub mod writer;
 
-pub mod care;
+pub mod maintenance;
 pub mod stat;
-
-pub use error::{kv_error, kv_error_detail, kv_error_message};

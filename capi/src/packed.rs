@@ -3,12 +3,12 @@
 //! A call from a script language costs a microsecond, and so does every pointer it has to build; a packed batch costs
 //! one call for thousands of entries, and no pointer.
 
-use crate::arg;
-use crate::arg::{array, maybe, out_array, Buffer, Out, OutArray};
-use crate::error::guard;
-use crate::reach::{self, CursorUse, Side, TxnUse};
-use crate::status::{kv_status, Failure, Outcome};
-use crate::types::{self, known, kv_cursor, kv_range, kv_table, kv_txn, put_mode, KV_BLIND};
+use crate::border::arg;
+use crate::border::arg::{array, maybe, out_array, Buffer, Out, OutArray};
+use crate::border::error::guard;
+use crate::border::status::{kv_status, Failure, Outcome};
+use crate::border::types::{self, known, kv_cursor, kv_range, kv_table, kv_txn, put_mode, KV_BLIND};
+use crate::handle::in_use::{self, CursorUse, Side, TxnUse};
 use kv_engine::page::key::PADDED;
 use kv_engine::Error;
 use kv_engine::{Cursor, Reader, TableId};
@@ -404,7 +404,7 @@ pub unsafe extern "C" fn kv_put_packed(
         // SAFETY: pointers of the caller, as described above.
         let (done, strings) = unsafe { (start(done), strings(batch, 2)?) };
         let mode = put_mode(flags)?;
-        let mut write = reach::WriteUse::of(txn)?;
+        let mut write = in_use::WriteUse::of(txn)?;
         let write = write.get()?;
         for (at, entry) in strings.chunks_exact(2).enumerate() {
             write.work(|txn| txn.put(TableId::new(table), entry[0], entry[1], mode))?;
@@ -436,7 +436,7 @@ pub unsafe extern "C" fn kv_delete_packed(
         let (done, keys) = unsafe { (start(done), strings(batch, 1)?) };
         known(flags, KV_BLIND)?;
         let blind = flags & KV_BLIND != 0;
-        let mut write = reach::WriteUse::of(txn)?;
+        let mut write = in_use::WriteUse::of(txn)?;
         let write = write.get()?;
         for (at, key) in keys.iter().enumerate() {
             let there = write.work(|txn| match blind {

@@ -1,12 +1,12 @@
 //! Chapter "observing": figures of databases, tables and transactions.
 
-use crate::arg::{self, Growing};
-use crate::error::guard;
-use crate::reach::{DbUse, TxnUse};
-use crate::status::{kv_status, Failure};
-use crate::stuck::{kv_reader_info, reader_info};
+use crate::border::arg::{self, Growing};
+use crate::border::error::guard;
+use crate::border::status::{kv_status, Failure};
+use crate::border::types::{kv_db, kv_table, kv_txn};
+use crate::handle::in_use::{DbUse, TxnUse};
+use crate::handle::stale_readers::{kv_reader_info, reader_info};
 use crate::txn::{KV_READ, KV_WRITE};
-use crate::types::{kv_db, kv_table, kv_txn};
 use kv_engine::TableId;
 
 /// Figures of a database file, filled by kv_stat_db(); start from KV_DB_STAT_INIT.

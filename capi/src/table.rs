@@ -1,11 +1,11 @@
 //! Chapter "tables".
 
-use crate::arg::{self, bytes, out, Growing};
-use crate::error::guard;
-use crate::held_by::Extras;
-use crate::reach::{self, reading, TxnUse};
-use crate::status::kv_status;
-use crate::types::{known, kv_slice, kv_table, kv_txn};
+use crate::border::arg::{self, bytes, out, Growing};
+use crate::border::error::guard;
+use crate::border::status::kv_status;
+use crate::border::types::{known, kv_slice, kv_table, kv_txn};
+use crate::handle::in_use::{self, reading, TxnUse};
+use crate::handle::objects::Extras;
 use kv_engine::{Reader, TableId};
 use std::ffi::c_void;
 use std::sync::PoisonError;
@@ -76,7 +76,7 @@ pub unsafe extern "C" fn kv_table_create(
         // SAFETY: pointers of the caller, as described above.
         let (name, given, table) = unsafe { (bytes(name, len)?, arg::options(options)?, out(table)?) };
         known(given.flags, KV_TABLE_NEW)?;
-        table.set(reach::write(txn, |txn| txn.table_create(name, given.flags & KV_TABLE_NEW != 0))?.get());
+        table.set(in_use::write(txn, |txn| txn.table_create(name, given.flags & KV_TABLE_NEW != 0))?.get());
         Ok(())
     })
 }
@@ -95,7 +95,7 @@ pub unsafe extern "C" fn kv_table_rename(
     guard(c"kv_table_rename", || {
         // SAFETY: pointers of the caller, as described above.
         let name = unsafe { bytes(name, len)? };
-        reach::write(txn, |txn| txn.table_rename(TableId::new(table), name))
+        in_use::write(txn, |txn| txn.table_rename(TableId::new(table), name))
     })
 }
 
@@ -106,7 +106,7 @@ pub unsafe extern "C" fn kv_table_rename(
 #[no_mangle]
 pub unsafe extern "C" fn kv_table_clear(txn: *mut kv_txn, table: kv_table) -> kv_status {
     guard(c"kv_table_clear", || {
-        reach::write(txn, |txn| txn.table_clear(TableId::new(table)))
+        in_use::write(txn, |txn| txn.table_clear(TableId::new(table)))
     })
 }
 
@@ -117,7 +117,7 @@ pub unsafe extern "C" fn kv_table_clear(txn: *mut kv_txn, table: kv_table) -> kv
 #[no_mangle]
 pub unsafe extern "C" fn kv_table_drop(txn: *mut kv_txn, table: kv_table) -> kv_status {
     guard(c"kv_table_drop", || {
-        reach::write(txn, |txn| txn.table_drop(TableId::new(table)))
+        in_use::write(txn, |txn| txn.table_drop(TableId::new(table)))
     })
 }
 
@@ -175,6 +175,6 @@ pub unsafe extern "C" fn kv_table_set_note(
     guard(c"kv_table_set_note", || {
         // SAFETY: pointers of the caller, as described above.
         let note = unsafe { bytes(note, len)? };
-        reach::write(txn, |txn| txn.table_set_note(TableId::new(table), note))
+        in_use::write(txn, |txn| txn.table_set_note(TableId::new(table), note))
     })
 }

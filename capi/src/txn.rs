@@ -1,12 +1,12 @@
 //! Chapter "transactions".
 
-use crate::arg::{self, handle_out, maybe, out, Growing};
-use crate::error::{guard, guard_void};
-use crate::held_by::{Database, Extras, Object, Reading, Write};
-use crate::reach::{self, DbUse, Ended, TxnUse};
-use crate::slots::{self, Kind, Kinds};
-use crate::status::{kv_status, Failure, Outcome, KV_BUSY, KV_CHILD_OPEN, KV_DEADLOCK};
-use crate::types::{durability, known, kv_db, kv_txn};
+use crate::border::arg::{self, handle_out, maybe, out, Growing};
+use crate::border::error::{guard, guard_void};
+use crate::border::status::{kv_status, Failure, Outcome, KV_BUSY, KV_CHILD_OPEN, KV_DEADLOCK};
+use crate::border::types::{durability, known, kv_db, kv_txn};
+use crate::handle::in_use::{self, DbUse, Ended, TxnUse};
+use crate::handle::objects::{Database, Extras, Object, Reading, Write};
+use crate::handle::slots::{self, Kind, Kinds};
 use kv_engine::Error;
 use kv_engine::{CommitId, Wait, WriteOptions, WriteTxn};
 use std::sync::atomic::Ordering::Relaxed;
@@ -205,10 +205,10 @@ unsafe fn commit(
     let commit_id = unsafe { maybe(commit_id) };
     let id = if slots::kind_is(txn.addr(), Kind::Read) {
         let id = TxnUse::of(txn)?.read(|txn| Ok(txn.id()))?;
-        reach::end(txn.addr())?;
+        in_use::end(txn.addr())?;
         id
     } else {
-        match reach::end(txn.addr())? {
+        match in_use::end(txn.addr())? {
             Ended::Write(mut write, unfinished, closing) => {
                 write.usable()?;
                 if unfinished != 0 {
@@ -243,7 +243,7 @@ unsafe fn commit(
 #[no_mangle]
 pub unsafe extern "C" fn kv_txn_abort(txn: *mut kv_txn) {
     if !txn.is_null() {
-        guard_void(c"kv_txn_abort", || reach::end(txn.addr()).map(drop));
+        guard_void(c"kv_txn_abort", || in_use::end(txn.addr()).map(drop));
     }
 }
 
@@ -262,7 +262,7 @@ pub unsafe extern "C" fn kv_txn_refresh(txn: *mut kv_txn) -> kv_status {
             false => failure,
         })?;
         let slot = held.slot;
-        let _frozen = reach::freeze_children(slot)?;
+        let _frozen = in_use::freeze_children(slot)?;
         let Object::Read(reading) = held.object() else {
             return Ok(());
         };

@@ -1,10 +1,10 @@
 //! Chapter "long values": looking at a value, reading a part of it.
 
-use crate::arg::{self, bytes, out, out_array, Growing};
-use crate::error::guard;
-use crate::reach::TxnUse;
-use crate::status::{kv_status, Failure};
-use crate::types::{kv_table, kv_txn};
+use crate::border::arg::{self, bytes, out, out_array, Growing};
+use crate::border::error::guard;
+use crate::border::status::{kv_status, Failure};
+use crate::border::types::{kv_table, kv_txn};
+use crate::handle::in_use::TxnUse;
 use kv_engine::TableId;
 use std::ffi::c_void;
 

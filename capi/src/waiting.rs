@@ -1,10 +1,10 @@
 //! Chapter "waiting": for a commit to become durable, for a newer one to appear.
 
-use crate::arg::maybe;
-use crate::error::guard;
-use crate::reach::DbUse;
-use crate::status::kv_status;
-use crate::types::kv_db;
+use crate::border::arg::maybe;
+use crate::border::error::guard;
+use crate::border::status::kv_status;
+use crate::border::types::kv_db;
+use crate::handle::in_use::DbUse;
 use kv_engine::{CommitId, Wait};
 use std::time::Duration;
 

@@ -1,12 +1,12 @@
 //! Chapter "long values": writing a value in parts.
 
-use crate::arg::{bytes, handle_out};
-use crate::error::{guard, guard_void};
-use crate::held_by::{Object, Parts};
-use crate::reach::{self, WriteUse, WriterUse};
-use crate::slots::{Kind, Kinds};
-use crate::status::{kv_status, Failure};
-use crate::types::{kv_table, kv_txn, kv_writer, put_mode};
+use crate::border::arg::{bytes, handle_out};
+use crate::border::error::{guard, guard_void};
+use crate::border::status::{kv_status, Failure};
+use crate::border::types::{kv_table, kv_txn, kv_writer, put_mode};
+use crate::handle::in_use::{self, WriteUse, WriterUse};
+use crate::handle::objects::{Object, Parts};
+use crate::handle::slots::{Kind, Kinds};
 use kv_engine::TableId;
 use std::ffi::c_void;
 
@@ -39,7 +39,7 @@ pub unsafe extern "C" fn kv_writer_open(
             .get()?
             .work(|txn| txn.writer(TableId::new(table), key, size_hint, mode))?;
         let parts = Object::Writer(Box::new(Parts { writer: Some(begun) }));
-        writer.set(std::ptr::without_provenance_mut(reach::publish_child(
+        writer.set(std::ptr::without_provenance_mut(in_use::publish_child(
             Kind::Writer,
             parts,
             txn,
@@ -84,7 +84,7 @@ pub unsafe extern "C" fn kv_writer_finish(writer: *mut kv_writer) -> kv_status {
             let current = parts.writer.take().ok_or_else(ended)?;
             write.work(|txn| current.finish(txn))
         });
-        let closed = reach::close_child(writer.addr(), Kinds::of(&[Kind::Writer]));
+        let closed = in_use::close_child(writer.addr(), Kinds::of(&[Kind::Writer]));
         finished.and(closed)
     })
 }
@@ -106,7 +106,7 @@ pub unsafe extern "C" fn kv_writer_close(writer: *mut kv_writer) {
                     });
                 }
             }
-            reach::close_child(writer.addr(), Kinds::of(&[Kind::Writer]))
+            in_use::close_child(writer.addr(), Kinds::of(&[Kind::Writer]))
         });
     }
 }

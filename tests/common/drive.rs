@@ -1,7 +1,7 @@
 //! Does a random operation to the library and to the model, and compares.
 
 use super::api::{status, Entry, Reads, Snapshot, Span, Stream, Writes};
-use super::brief::agree;
+use super::compare::agree;
 use super::gen::{Blob, Op, Read, CURSORS};
 use super::model::{first, within, Map, ModelCursor, Place, Shared, State};
 use kv::{PutMode, TableId};

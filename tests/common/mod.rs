@@ -5,9 +5,9 @@
 
 pub mod abi;
 pub mod api;
-pub mod brief;
 pub mod capi;
 pub mod child;
+pub mod compare;
 pub mod drive;
 pub mod gen;
 pub mod image;

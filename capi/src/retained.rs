@@ -1,12 +1,12 @@
 //! Chapter "values that outlive": bytes with a count of references.
 
-use crate::arg::{bytes, handle_out, out};
-use crate::error::{guard, guard_void};
-use crate::held_by::{Buffered, Bytes, Object};
-use crate::reach::{reading, TxnUse};
-use crate::slots::{self, Kind, Kinds};
-use crate::status::{kv_status, Failure};
-use crate::types::{kv_buf, kv_slice, kv_table, kv_txn};
+use crate::border::arg::{bytes, handle_out, out};
+use crate::border::error::{guard, guard_void};
+use crate::border::status::{kv_status, Failure};
+use crate::border::types::{kv_buf, kv_slice, kv_table, kv_txn};
+use crate::handle::in_use::{reading, TxnUse};
+use crate::handle::objects::{Buffered, Bytes, Object};
+use crate::handle::slots::{self, Kind, Kinds};
 use kv_engine::TableId;
 use std::ffi::c_void;
 use std::sync::{Arc, PoisonError};

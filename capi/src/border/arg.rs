@@ -3,7 +3,7 @@
 //! The only place (with `types`) where a caller's pointer is dereferenced. Everything is checked that can be: NULL where
 //! something is needed, lengths beyond the address space, sizes of structs from older and newer programs.
 
-use crate::status::{Failure, Outcome};
+use crate::border::status::{Failure, Outcome};
 use std::ffi::c_void;
 use std::mem::size_of;
 use std::ptr::NonNull;

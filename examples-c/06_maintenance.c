@@ -1,4 +1,4 @@
-/* Taking care: a backup while the database is in use, a check, and what to do with a damaged file. */
+/* Maintenance: a backup while the database is in use, a check, and what to do with a damaged file. */
 #include <kv.h>
 
 #include <stdio.h>
@@ -19,7 +19,7 @@ int main(void)
     kv_salvage_report saved = KV_SALVAGE_REPORT_INIT;
     int failed = 1;
 
-    if (kv_open("care.kv", NULL, &db) != KV_OK)
+    if (kv_open("maintenance.kv", NULL, &db) != KV_OK)
         goto out;
     if (kv_db_put(db, KV_MAIN, "apple", 5, "red", 3, 0) != KV_OK)
         goto out;
@@ -31,13 +31,13 @@ int main(void)
         goto out;
     printf("%llu entries, %llu faults\n", (unsigned long long)report.entries, (unsigned long long)report.faults);
     job.flags = KV_JOB_OVERWRITE; /* the backup of yesterday, if there is one */
-    if (kv_backup(txn, "care-backup.kv", &job) != KV_OK)
+    if (kv_backup(txn, "maintenance-backup.kv", &job) != KV_OK)
         goto out;
     kv_txn_abort(txn);
     txn = NULL;
 
     /* Without a backup: what can still be read of a file that does not open, or answers KV_CORRUPT. */
-    if (kv_salvage("care.kv", "care-saved.kv", &job, fault, NULL, &saved) != KV_OK)
+    if (kv_salvage("maintenance.kv", "maintenance-saved.kv", &job, fault, NULL, &saved) != KV_OK)
         goto out;
     printf("%llu entries saved, %llu uncertain, %llu lost\n", (unsigned long long)saved.entries,
         (unsigned long long)saved.uncertain, (unsigned long long)saved.lost_entries);

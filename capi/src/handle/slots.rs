@@ -24,13 +24,11 @@
 //! undefined. The unshared pin costs one compare-and-swap and one store (2 ns); the shared one two additions to one of
 //! eight counters picked by the thread's stack address, so that threads which share a reader do not share a cache line.
 
-mod chunks;
+pub(crate) use crate::handle::chunks::Slot;
 
-pub(crate) use chunks::Slot;
-
-use crate::held_by::Object;
-use crate::status::{Failure, Outcome, KV_BAD_HANDLE, KV_BUSY, KV_FORKED};
-use chunks::{all, push_free, slot_at, stripe, take_free, SLOTS, SLOT_BITS};
+use crate::border::status::{Failure, Outcome, KV_BAD_HANDLE, KV_BUSY, KV_FORKED};
+use crate::handle::chunks::{all, push_free, slot_at, stripe, take_free, SLOTS, SLOT_BITS};
+use crate::handle::objects::Object;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 
@@ -41,7 +39,7 @@ const BUSY: u64 = 1;
 const SHARED: u64 = 2;
 const FORKED: u64 = 4;
 const KIND_SHIFT: u32 = 4;
-const GEN_SHIFT: u32 = 8;
+pub(super) const GEN_SHIFT: u32 = 8;
 
 /// What a slot holds; the numbers are bits of a [`Kinds`] set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,13 +1,13 @@
 //! Chapter "care": proving that a database is sound, copying it, saving what is left of a damaged one.
 
-use crate::arg::{self, Growing};
-use crate::error::guard;
-use crate::process;
-use crate::reach::{reading, DbUse, TxnUse};
-use crate::slots::{self, Pinned};
-use crate::status::{kv_status, Failure, Outcome, KV_CANCELLED, KV_CORRUPT};
+use crate::border::arg::{self, Growing};
+use crate::border::error::guard;
+use crate::border::process;
+use crate::border::status::{kv_status, Failure, Outcome, KV_CANCELLED, KV_CORRUPT};
+use crate::border::types::{known, kv_db, kv_txn, KV_NONE};
+use crate::handle::in_use::{reading, DbUse, TxnUse};
+use crate::handle::slots::{self, Pinned};
 use crate::txn::not_waiting_for_itself;
-use crate::types::{known, kv_db, kv_txn, KV_NONE};
 use kv_engine::{BackupOptions, Fault, Job, PageNo, TableId};
 use std::ffi::{c_char, c_int, c_void, CStr, CString, OsStr};
 use std::io;

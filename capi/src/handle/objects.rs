@@ -1,9 +1,9 @@
 //! What stands behind a handle.
 
 use crate::batch::Keys;
-use crate::slots::Slot;
-use crate::status::{Failure, Outcome};
-use crate::stuck::Stuck;
+use crate::border::status::{Failure, Outcome};
+use crate::handle::slots::Slot;
+use crate::handle::stale_readers::Stuck;
 use kv_engine::Error;
 use kv_engine::{Cursor, Db, ReadTxn, ValueWriter, WriteTxn};
 use std::sync::{Arc, Mutex};

@@ -1,8 +1,8 @@
 //! Where slots lie: chunks that are never freed, and the lists of free ones.
 
-use super::{Children, GEN_SHIFT};
-use crate::held_by::Object;
-use crate::status::{Failure, Outcome, KV_LIMIT};
+use super::slots::{Children, GEN_SHIFT};
+use crate::border::status::{Failure, Outcome, KV_LIMIT};
+use crate::handle::objects::Object;
 use std::cell::UnsafeCell;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, SeqCst};
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize};

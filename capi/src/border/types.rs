@@ -1,7 +1,7 @@
 //! The structs that cross the border, and what is checked about them.
 
-use crate::arg;
-use crate::status::{Failure, Outcome};
+use crate::border::arg;
+use crate::border::status::{Failure, Outcome};
 use kv_engine::{Durability, PutMode, Range};
 use std::ffi::c_void;
 use std::ops::Bound;

@@ -3,10 +3,10 @@
 //! `KV_NOTFOUND` and `KV_TOO_SMALL` happen in loops: they store their number and nothing is formatted. But they do store
 //! it, so that a message printed after them is not that of an older failure.
 
-use crate::arg;
-use crate::process;
-use crate::status::{kv_status, sentence, Failure, Outcome, KV_NOTFOUND, KV_OK, KV_PANIC, KV_TOO_SMALL};
-use crate::types::KV_NONE;
+use crate::border::arg;
+use crate::border::process;
+use crate::border::status::{kv_status, sentence, Failure, Outcome, KV_NOTFOUND, KV_OK, KV_PANIC, KV_TOO_SMALL};
+use crate::border::types::KV_NONE;
 use kv_engine::{Error, PageNo, TableId};
 use std::cell::RefCell;
 use std::ffi::{c_char, CStr, CString};

@@ -4,10 +4,10 @@
 //! parent with a try (`KV_BUSY`), never with a wait. Closing a transaction first closes it to new calls, then takes its
 //! children one by one, waiting for a call that is in one. So no two of these waits form a circle.
 
-use crate::held_by::{CursorHandle, Database, Keep, Object, Parts, Reading, Write};
-use crate::slots::{self, Closing, Held, Kind, Kinds, Pinned, Slot};
-use crate::status::{Failure, Outcome, KV_BAD_HANDLE, KV_READ_ONLY};
-use crate::types::{kv_cursor, kv_db, kv_txn, kv_writer};
+use crate::border::status::{Failure, Outcome, KV_BAD_HANDLE, KV_READ_ONLY};
+use crate::border::types::{kv_cursor, kv_db, kv_txn, kv_writer};
+use crate::handle::objects::{CursorHandle, Database, Keep, Object, Parts, Reading, Write};
+use crate::handle::slots::{self, Closing, Held, Kind, Kinds, Pinned, Slot};
 use kv_engine::Error;
 use kv_engine::{ReadTxn, Reader, WriteTxn};
 use std::sync::atomic::Ordering::Relaxed;

@@ -1,7 +1,7 @@
 //! Telling the caller of readers that do not end.
 
-use crate::arg::Growing;
-use crate::process;
+use crate::border::arg::Growing;
+use crate::border::process;
 use kv_engine::{CommitId, Db, ReaderInfo};
 use std::ffi::c_void;
 use std::sync::Mutex;
