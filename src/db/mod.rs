@@ -15,7 +15,6 @@
 //! | `job`     | progress and cancelling of long jobs, and how they read        |
 
 mod cursor;
-mod open_table;
 mod options;
 mod read;
 pub(crate) mod reader;

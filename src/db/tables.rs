@@ -1,6 +1,6 @@
 //! The write transaction: creating, renaming, clearing and dropping tables.
 
-use super::open_table::Open;
+use crate::txn::table::Open;
 use super::read::decode_number;
 use super::write::WriteTxn;
 use super::Reader;

@@ -1,6 +1,6 @@
 //! The write transaction: puts and deletes.
 
-use super::open_table::Open;
+use crate::txn::table::Open;
 use super::read::{decode_number, unknown_name};
 use super::reader::{Joined, Reader};
 use super::types::{PutMode, Range, WriteStat};

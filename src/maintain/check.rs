@@ -9,7 +9,7 @@ use crate::page::{meta_pages, Extent, PageSource, Root};
 use crate::pager::{Accounting, Dead, Descriptor, Snapshot, SpaceChange, View, Wait};
 use crate::tree::read::check::{Checker, PageSet, Reached};
 use crate::tree::read::scan::scan;
-use crate::txn::writer::decode_dead;
+use crate::txn::flush::decode_dead;
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 

@@ -2,7 +2,8 @@
 
 pub mod pages;
 pub mod write_set;
-pub mod writer;
+pub mod flush;
+pub mod table;
 
 pub use pages::{Pages, TreeRef};
-pub use writer::{TreeState, Writer};
+pub use flush::{TreeState, Writer};

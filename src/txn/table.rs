@@ -1,8 +1,8 @@
 //! A table as a write transaction has it.
 
+use super::flush::TreeState;
 use crate::ids::TableId;
 use crate::page::Root;
-use crate::txn::TreeState;
 
 /// A table this transaction has looked at.
 pub(crate) struct Open {
