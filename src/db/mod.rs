@@ -15,10 +15,10 @@
 //! | `job`     | progress and cancelling of long jobs, and how they read        |
 
 mod cursor;
+mod entries;
 mod options;
 mod read;
-pub(crate) mod reader;
-mod stream;
+mod reader;
 mod tables;
 mod types;
 mod value_writer;
@@ -27,11 +27,12 @@ mod write;
 
 pub use crate::pager::{Durability, FileStat, ReaderInfo, Recovery, Verify, Wait};
 pub use crate::tree::read::quick::Quick;
+pub use crate::txn::{PutMode, WriteStat};
 pub use cursor::Cursor;
 pub use options::{Options, WriteOptions};
 pub use read::ReadTxn;
 pub use reader::Reader;
-pub use types::{LevelStat, PutMode, Range, Seek, TableStat, ValueInfo, WriteStat};
+pub use types::{FileRange, LevelStat, Range, Seek, TableStat, ValueInfo, ValuePiece};
 pub use value_writer::ValueWriter;
 pub use write::WriteTxn;
 

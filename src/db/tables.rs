@@ -1,15 +1,13 @@
 //! The write transaction: creating, renaming, clearing and dropping tables.
 
-use crate::txn::table::Open;
-use super::read::decode_number;
+use super::reader::Reader;
 use super::write::WriteTxn;
-use super::Reader;
 use crate::catalogue::{self, NOTE_MAX};
 use crate::error::{Error, Result};
 use crate::ids::TableId;
 use crate::page::leaf::Stored;
-use crate::page::Root;
 use crate::tree::write::edits::Op;
+use crate::txn::{DraftTable, Edit, TableIndex};
 
 impl WriteTxn {
     /// Creates a table, or opens a present one unless `new`.
@@ -20,20 +18,17 @@ impl WriteTxn {
         self.ready()?;
         catalogue::check_name(name)?;
         if let Some(number) = Reader::get(self, TableId::NAMES, name)? {
-            let number = decode_number(number)?;
+            let number = catalogue::decode_number(number)?;
             return if new { Err(Error::Exists) } else { Ok(number) };
         }
         let number = loop {
             let number = catalogue::new_number();
-            match self.open(number) {
+            match self.draft.open(number) {
                 Err(Error::NoTable(_)) => break number,
                 other => other?,
             };
         };
-        let mut open = Open::new(number, Root::default(), false);
-        open.name = name.to_vec();
-        open.renamed = true;
-        self.adopt(open);
+        self.draft.adopt(DraftTable::created(number, name, &[]));
         self.set_name(name, Some(number))?;
         Ok(number)
     }
@@ -46,16 +41,12 @@ impl WriteTxn {
         if taken || !catalogue::is_named(number) || note.len() > NOTE_MAX {
             return Err(Error::corrupt(None, "the catalogue contradicts itself"));
         }
-        match self.open(number) {
+        match self.draft.open(number) {
             Err(Error::NoTable(_)) => {}
             Ok(_) => return Err(Error::Exists),
             Err(error) => return Err(error),
         }
-        let mut open = Open::new(number, Root::default(), false);
-        open.name = name.to_vec();
-        open.note = note.to_vec();
-        open.renamed = true;
-        self.adopt(open);
+        self.draft.adopt(DraftTable::created(number, name, note));
         self.set_name(name, Some(number))
     }
 
@@ -66,15 +57,16 @@ impl WriteTxn {
     pub fn table_rename(&mut self, table: TableId, name: &[u8]) -> Result<()> {
         catalogue::check_name(name)?;
         let at = self.open_named(table)?;
-        if self.tables[at].name == name {
+        if self.draft.table(at).name == name {
             return Ok(());
         }
         if let Some(number) = Reader::get(self, TableId::NAMES, name)? {
-            let other = decode_number(number)?;
+            let other = catalogue::decode_number(number)?;
             self.table_drop(other)?;
         }
-        let old = std::mem::replace(&mut self.tables[at].name, name.to_vec());
-        self.tables[at].renamed = true;
+        let open = self.draft.table_mut(at);
+        let old = std::mem::replace(&mut open.name, name.to_vec());
+        open.record_changed = true;
         self.set_name(&old, None)?;
         self.set_name(name, Some(table))
     }
@@ -85,7 +77,7 @@ impl WriteTxn {
     /// `NoTable`, `ReadOnly`.
     pub fn table_clear(&mut self, table: TableId) -> Result<()> {
         let at = self.open_to_write(table)?;
-        self.empty(at)
+        self.draft.clear(at, &mut self.pages)
     }
 
     /// Removes a table. Its number is never used again; cursors and stale numbers answer `NoTable`.
@@ -94,9 +86,10 @@ impl WriteTxn {
     /// `NoTable`, `Invalid` (the default table).
     pub fn table_drop(&mut self, table: TableId) -> Result<()> {
         let at = self.open_named(table)?;
-        self.empty(at)?;
-        self.tables[at].dropped = true;
-        let name = std::mem::take(&mut self.tables[at].name);
+        self.draft.clear(at, &mut self.pages)?;
+        let open = self.draft.table_mut(at);
+        open.dropped = true;
+        let name = std::mem::take(&mut open.name);
         self.set_name(&name, None)
     }
 
@@ -113,13 +106,14 @@ impl WriteTxn {
             });
         }
         let at = self.open_named(table)?;
-        self.tables[at].note = note.to_vec();
-        self.tables[at].renamed = true;
-        self.writer.place();
+        let open = self.draft.table_mut(at);
+        open.note = note.to_vec();
+        open.record_changed = true;
+        self.draft.mark_changed();
         Ok(())
     }
 
-    fn open_named(&mut self, table: TableId) -> Result<usize> {
+    fn open_named(&mut self, table: TableId) -> Result<TableIndex> {
         let at = self.open_to_write(table)?;
         if table == TableId::MAIN {
             return Err(Error::Invalid(
@@ -129,24 +123,19 @@ impl WriteTxn {
         Ok(at)
     }
 
-    fn empty(&mut self, at: usize) -> Result<()> {
-        let tree = &mut self.tables[at].tree;
-        let done = self
-            .writer
-            .forget_edits(tree)
-            .and_then(|()| self.writer.remove_range(tree, None, None));
-        self.tables[at].forget_last();
-        done.map(|_| ()).map_err(|e| self.fail(e))
-    }
-
     /// Puts or removes an entry of the list of names.
     fn set_name(&mut self, name: &[u8], number: Option<TableId>) -> Result<()> {
-        let at = self.open(TableId::NAMES)?;
-        let number = number.map(|number| number.get().to_le_bytes());
+        let at = self.draft.open(TableId::NAMES)?;
+        let number = number.map(catalogue::encode_number);
         let op = match &number {
             Some(bytes) => Op::Put(Stored::Inline(bytes)),
             None => Op::Delete,
         };
-        self.push(at, name, op, false)
+        let edit = Edit {
+            key: name,
+            op,
+            is_greatest: false,
+        };
+        self.draft.push(at, edit, &mut self.pages)
     }
 }

@@ -33,20 +33,6 @@ impl Default for Range<'_> {
     }
 }
 
-/// How a put treats a present or missing entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum PutMode {
-    /// Insert or replace.
-    #[default]
-    Set,
-    /// Only if absent, else `Exists`.
-    NoOverwrite,
-    /// Only if present, else `NotFound`.
-    NoInsert,
-    /// The key is greater than every key of the table, else `Order`.
-    Append,
-}
-
 /// Shape and size of a table at one snapshot.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TableStat {
@@ -78,10 +64,28 @@ pub struct LevelStat {
 /// Length and place of a value.
 #[derive(Debug, Clone, Default)]
 pub struct ValueInfo {
-    /// Bytes.
+    /// Bytes of the value.
     pub len: u64,
-    /// (file offset, bytes) of each extent; empty if the value is inside its leaf.
-    pub extents: Vec<(u64, u64)>,
+    /// Where its bytes lie in the file, in order; empty if the value is inside its leaf.
+    pub extents: Vec<FileRange>,
+}
+
+/// Contiguous bytes of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileRange {
+    /// Byte of the file at which they begin.
+    pub offset: u64,
+    /// How many there are.
+    pub len: u64,
+}
+
+/// A contiguous piece of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ValuePiece<'t> {
+    /// Byte of the file at which it begins; `None` if it has no place of its own there.
+    pub file_offset: Option<u64>,
+    /// Its bytes.
+    pub bytes: &'t [u8],
 }
 
 /// Where a seek lands.
@@ -97,15 +101,4 @@ pub enum Seek {
     Le,
     /// The next less.
     Lt,
-}
-
-/// What a write transaction holds.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct WriteStat {
-    /// Edits collected and not applied.
-    pub edits: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Pages built in memory.
-    pub private_pages: u64,
 }

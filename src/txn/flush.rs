@@ -1,26 +1,26 @@
-//! The write transaction's machinery: the trees it changes, their write sets, flushing, and the order of a commit.
+//! Flushing: applying what a draft has collected to its trees, in private pages.
 //!
-//! Puts and deletes collect in write sets. A set is applied to its tree ("flushed")
-//! - when something needs the tree itself: a cursor, a count, a range delete. Bytes that were lent to the caller since
-//!   the last write stay where they are: the log's memory is kept, the arena frozen;
-//! - when the sets outgrow their budget: finished pages are then placed at once, so that a transaction may be larger
-//!   than memory;
-//! - at commit: the last flush places its pages while they are in the cache.
+//! A write set is flushed
+//! - when something reads the tree itself: a cursor, a count, a range delete. Bytes that were returned to the caller since
+//!   the last write stay where they are: the log's memory is kept, and the arena frozen;
+//! - when the sets have outgrown their budget. If that may leave more private pages than memory is meant for, finished
+//!   pages are placed at once, so that a transaction may be larger than memory;
+//! - at commit: a large last flush places its pages while they are in the cache.
 //!
-//! A commit places the tables' trees, then the catalogue (which names their roots), then the space tree if it is time
-//! to fold the commit records into it, and hands the roots to the pager.
+//! Whether pages can be placed is up to the [`DraftPages`] that a flush is given: a draft without the write lock has
+//! nowhere to place them.
 
-use super::pages::Pages;
+use super::space_tree::read_zone;
+use super::spare::Spare;
+use super::table::DraftTree;
 use super::write_set::WriteSet;
-use crate::error::{Error, Result};
-use crate::ids::{CommitId, PageNo, Run, TableId};
-use crate::page::hint::leaf::LeafHints;
+use crate::error::Result;
 use crate::page::leaf::Stored;
-use crate::page::{Extent, Root};
-use crate::pager::{Dead, Durability, PageWriter, Pager, Roots, View, ZONE_PAGES};
+use crate::page::PageSink;
+use crate::pager::{Descriptor, Durability, PageWriter, Pager, View};
 use crate::tree::write::apply::Apply;
 use crate::tree::write::arena::Arena;
-use crate::tree::write::edits::{EditLog, Op};
+use crate::tree::write::edits::Op;
 use crate::tree::write::emit::Emitter;
 use crate::tree::write::values::release_value;
 use std::marker::PhantomData;
@@ -42,185 +42,198 @@ const FEW: usize = 128;
 /// Lazy commits of up to this many pages get one run for leaves and branches: many of them are synced at once, and recovery
 /// looks at every run.
 const TOGETHER: u64 = 32;
+/// Pages that a range delete may drop unread beyond those of the database: a bound for damaged trees that share pages.
+const DROPPED_SLACK: u64 = 1 << 32;
 
-/// One tree within the transaction.
-#[derive(Default)]
-pub struct TreeState {
-    /// Number of its table, for page headers and errors.
-    pub table: TableId,
-    /// Root with everything flushed so far.
-    pub root: Root,
-    /// Edits not flushed yet.
-    pub edits: WriteSet,
-    /// Bytes of the log when last counted into the budget.
-    counted: usize,
+/// Where a draft gets pages and gives them back.
+pub trait DraftPages: PageSink {
+    /// Gets ready to place tree pages, if they can be placed now; whether they can.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Io`: what is known of free pages cannot be read.
+    fn prepare_to_place(&mut self) -> Result<bool>;
 }
 
-impl TreeState {
-    /// The tree of `table` as the snapshot has it.
-    pub fn new(table: TableId, root: Root) -> TreeState {
-        TreeState {
-            table,
-            root,
-            ..TreeState::default()
+impl DraftPages for PageWriter {
+    /// Reads the dead extents of zones that the pager would like to know.
+    fn prepare_to_place(&mut self) -> Result<bool> {
+        for zone in self.zones_wanted() {
+            let root = self.tip().roots.space;
+            let dead = read_zone(&self.view(), &root, zone)?;
+            self.zone_loaded(zone, dead);
         }
+        Ok(true)
     }
 }
 
-/// The writer's seat and all that changes trees through it.
-pub struct Writer {
+/// An edit on its way into a write set.
+#[derive(Clone, Copy)]
+pub struct Edit<'e> {
+    /// Its key.
+    pub key: &'e [u8],
+    /// What it does to the key.
+    pub op: Op<'e>,
+    /// Whether the key is known to be greater than every other of the table.
+    pub is_greatest: bool,
+}
+
+/// What a draft builds its trees with: the private pages, and the budget of edits that wait to be flushed.
+pub(super) struct TreeBuilder {
     pager: Arc<Pager>,
-    writing: PageWriter,
-    arena: Arena,
-    emitter: Emitter,
-    leaf_hints: LeafHints,
-    /// Bytes of edits to collect before they are applied.
+    base: Descriptor,
+    pub(super) arena: Arena,
+    pub(super) emitter: Emitter,
+    /// Bytes of edits to collect before they are flushed.
     budget: usize,
-    /// Bytes collected.
-    pending: usize,
-    /// Bytes of private pages or logs were given to the caller since the last write.
-    lent: bool,
-    kept: Vec<Vec<Vec<u8>>>,
-    /// Grows whenever a tree changes.
+    /// Bytes collected in all write sets.
+    collected: usize,
+    /// Bytes of private pages or logs were returned to the caller since the last write, and are pinned until the next.
+    pinned: bool,
+    /// Memory of logs that were flushed while bytes were pinned.
+    pinned_logs: Vec<Vec<Vec<u8>>>,
+    /// Rises whenever a tree may have changed.
     version: u64,
     /// Something was written: the commit is not empty.
     changed: bool,
 }
 
-impl Writer {
-    /// Starts on the writer's seat; beside it, an empty set for the edits of the default table.
-    pub fn new(writing: PageWriter, budget: usize) -> (Writer, WriteSet) {
-        let pager = writing.pager().clone();
+impl TreeBuilder {
+    /// With nothing built yet, upon the commit `base`; beside it, an empty set for the edits of the default table.
+    pub(super) fn new(pager: Arc<Pager>, base: Descriptor, budget: usize) -> (TreeBuilder, WriteSet) {
         let Spare { arena, emitter, edits } = Spare::take(pager.page_size());
-        let writer = Writer {
-            arena,
+        let builder = TreeBuilder {
             pager,
-            writing,
+            base,
+            arena,
             emitter,
-            leaf_hints: LeafHints::default(),
             budget,
-            pending: 0,
-            lent: false,
-            kept: Vec::new(),
+            collected: 0,
+            pinned: false,
+            pinned_logs: Vec::new(),
             version: 1,
             changed: false,
         };
-        (writer, edits)
+        (builder, edits)
     }
 
-    /// The commit this builds on.
-    pub fn tip(&self) -> crate::pager::Descriptor {
-        self.writing.tip()
+    pub(super) fn base(&self) -> &Descriptor {
+        &self.base
     }
 
-    /// Bytes of a page.
-    pub fn page_size(&self) -> usize {
+    pub(super) fn page_size(&self) -> usize {
         self.pager.page_size()
     }
 
-    /// Number of the present state of the trees.
-    pub fn version(&self) -> u64 {
+    /// Pages in the file, those that were placed by now included.
+    pub(super) fn view(&self) -> View<'_> {
+        self.pager.view(u64::MAX)
+    }
+
+    pub(super) fn version(&self) -> u64 {
         self.version
     }
 
-    /// Whether anything was written.
-    pub fn is_changed(&self) -> bool {
+    pub(super) fn is_changed(&self) -> bool {
         self.changed
     }
 
-    /// (bytes of edits, private pages).
-    pub fn stat(&self) -> (u64, u64) {
-        (self.pending as u64, self.arena.len() as u64)
-    }
-
-    /// Where long values are written.
-    pub fn place(&mut self) -> &mut PageWriter {
+    pub(super) fn mark_changed(&mut self) {
         self.changed = true;
-        &mut self.writing
     }
 
-    /// All pages as this transaction sees them.
-    pub fn pages(&self) -> Pages<'_> {
-        Pages {
-            view: self.pager.view(u64::MAX),
-            arena: Some(&self.arena),
-            leaf_hints: &self.leaf_hints,
-        }
+    pub(super) fn collected(&self) -> usize {
+        self.collected
     }
 
-    /// Tells that bytes of this transaction were given to the caller, who may use them until the next write.
-    pub fn lend(&mut self) {
-        self.lent = true;
+    /// Notes that bytes of private pages or logs are returned to the caller, who may use them until the next write.
+    pub(super) fn pin(&mut self) {
+        self.pinned = true;
     }
 
-    /// Records an edit; what it was given is copied before anything lent is given up. `behind`: the key is known to be
-    /// greater than every other of the tree.
+    /// Lets go what was pinned.
     #[inline(always)]
-    pub fn push(&mut self, tree: &mut TreeState, key: &[u8], op: Op<'_>, behind: bool) -> Result<()> {
-        match behind {
-            true => tree.edits.push_behind(key, op),
-            false => tree.edits.push(key, op),
-        }?;
-        self.changed = true;
-        self.wrote();
-        Ok(())
-    }
-
-    /// Nothing lent before is needed any more.
-    #[inline(always)]
-    fn wrote(&mut self) {
-        if self.lent {
-            self.take_back();
+    fn unpin(&mut self) {
+        if self.pinned {
+            self.unpin_all();
         }
     }
 
     #[cold]
-    fn take_back(&mut self) {
-        self.lent = false;
-        self.kept.clear();
+    fn unpin_all(&mut self) {
+        self.pinned = false;
+        self.pinned_logs.clear();
         self.arena.thaw();
+    }
+
+    /// Records an edit. What it was given is copied before anything pinned is let go: it may be pinned itself.
+    #[inline(always)]
+    pub(super) fn record(&mut self, tree: &mut DraftTree, edit: Edit<'_>) -> Result<()> {
+        match edit.is_greatest {
+            true => tree.edits.push_behind(edit.key, edit.op),
+            false => tree.edits.push(edit.key, edit.op),
+        }?;
+        self.changed = true;
+        self.unpin();
+        Ok(())
     }
 
     /// Flushes the tree if the budget is used up.
     #[inline(always)]
-    pub fn keep_budget(&mut self, tree: &mut TreeState) -> Result<()> {
+    pub(super) fn keep_budget<P: DraftPages>(&mut self, tree: &mut DraftTree, pages: &mut P) -> Result<()> {
         let bytes = tree.edits.log().bytes();
-        self.pending = (self.pending + bytes).saturating_sub(tree.counted);
+        debug_assert!(
+            self.collected >= tree.counted,
+            "what is collected in all sets includes what was counted of this one"
+        );
+        self.collected = self.collected + bytes - tree.counted;
         tree.counted = bytes;
         // What arrives in order can be applied at any time without doing anything twice, and a small log stays in the
         // cache.
         let ordered = bytes > ORDERED && tree.edits.log().is_ascending();
-        if self.pending <= self.budget && !ordered {
+        if self.collected <= self.budget && !ordered {
             return Ok(());
         }
-        self.shrink(tree, bytes, ordered)
+        self.flush_over_budget(tree, ordered, pages)
     }
 
     #[cold]
-    fn shrink(&mut self, tree: &mut TreeState, bytes: usize, ordered: bool) -> Result<()> {
-        if ordered {
-            return self.flush_mode(tree, true);
-        }
-        let fused = self.is_large(tree, bytes);
-        self.flush_mode(tree, fused)
+    fn flush_over_budget<P: DraftPages>(&mut self, tree: &mut DraftTree, ordered: bool, pages: &mut P) -> Result<()> {
+        let place = ordered || self.is_large(tree);
+        self.apply_edits(tree, place, pages)
     }
 
-    /// Applies the tree's edits because something reads the tree itself.
-    pub fn flush(&mut self, tree: &mut TreeState) -> Result<()> {
+    /// Flushes the tree because something reads the tree itself.
+    pub(super) fn flush<P: DraftPages>(&mut self, tree: &mut DraftTree, pages: &mut P) -> Result<()> {
         if tree.edits.is_empty() {
             return Ok(());
         }
-        if self.lent {
-            // Placing pages would reuse those that this transaction placed before and gives back now: lent bytes, maybe.
+        if self.pinned {
+            // Nor may pages be placed now: that would reuse pages which this transaction placed before and gives back now,
+            // and pinned bytes may lie there.
             self.arena.freeze();
         }
-        let fused = !self.lent && self.is_large(tree, tree.edits.log().bytes());
-        self.flush_mode(tree, fused)
+        let place = !self.pinned && self.is_large(tree);
+        self.apply_edits(tree, place, pages)
     }
 
-    /// Whether applying the tree's edits, `bytes` in all, may take more memory for private pages than they are to have: each
-    /// edit changes a leaf at most, and all of them no more than there are.
-    fn is_large(&self, tree: &TreeState, bytes: usize) -> bool {
+    /// The last flush of a tree. Private pages of a small one stay private until [`TreeBuilder::place`].
+    pub(super) fn flush_last<P: DraftPages>(&mut self, tree: &mut DraftTree, pages: &mut P) -> Result<()> {
+        // Nobody can use what was returned to the caller any more. Logs that are pinned go with the draft.
+        self.pinned = false;
+        self.arena.thaw();
+        let edits = tree.edits.log().len();
+        let scattered = edits as u64 * 4 < tree.root.ptr.entries;
+        let place = edits > if scattered { FEW } else { SMALL };
+        if place && scattered {
+            self.emitter.expect_leaf_per_edit(edits as u64);
+        }
+        self.apply_edits(tree, place, pages)
+    }
+
+    /// Whether applying the tree's edits may take more memory for private pages than they are to have: each edit changes a
+    /// leaf at most, and all of them no more than there are.
+    fn is_large(&self, tree: &DraftTree) -> bool {
+        let bytes = tree.edits.log().bytes();
         let edits = tree.edits.log().len().max(1);
         let leaves = (tree.root.ptr.entries as usize).saturating_mul(bytes / edits);
         let touched = leaves.min(edits * self.page_size());
@@ -228,273 +241,140 @@ impl Writer {
         self.arena.len() * self.page_size() + bytes + touched > most
     }
 
-    fn flush_mode(&mut self, tree: &mut TreeState, fused: bool) -> Result<()> {
+    /// Applies the tree's edits. `place`: finished pages are placed at once, if `pages` can place any now.
+    pub(super) fn apply_edits<P: DraftPages>(
+        &mut self,
+        tree: &mut DraftTree,
+        place: bool,
+        pages: &mut P,
+    ) -> Result<()> {
         if tree.edits.is_empty() {
             return Ok(());
         }
-        if fused {
-            self.load_zones()?;
-        }
+        let place = place && pages.prepare_to_place()?;
         self.version += 1;
+        // Long values that a later edit of their key has replaced will never be in the tree.
         let mut replaced: Vec<Vec<u8>> = Vec::new();
         let sorted = tree.edits.log().sorted(|op| {
             if let Op::Put(Stored::Chain(description)) = op {
                 replaced.push(description.to_vec());
             }
         })?;
-        let size = self.pager.page_size();
         for description in &replaced {
-            release_value(&Stored::Chain(description), None, size, &mut self.writing)?;
+            release_value(&Stored::Chain(description), None, self.page_size(), pages)?;
         }
-        let view = self.pager.view(u64::MAX);
-        let mut apply = Self::apply(
-            view,
-            &mut self.arena,
-            &mut self.writing,
-            &mut self.emitter,
-            tree.table,
-            fused,
-        );
-        tree.root = apply.apply(tree.root, &sorted).map_err(|e| e.in_table(tree.table))?;
+        let applied = self.apply(tree, place, pages).apply(tree.root, &sorted);
+        tree.root = applied.map_err(|e| e.in_table(tree.table))?;
         drop(sorted);
-        self.pending = self.pending.saturating_sub(tree.counted);
-        tree.counted = 0;
-        if self.lent {
-            let memory = tree.edits.take_memory();
-            self.kept.push(memory);
-        } else {
-            tree.edits.clear();
-        }
+        self.forget_log(tree);
         Ok(())
     }
 
-    fn apply<'a, 't>(
-        view: View<'a>,
-        arena: &'t mut Arena,
-        writing: &'t mut PageWriter,
-        emitter: &'t mut Emitter,
-        table: TableId,
-        fused: bool,
-    ) -> Apply<'a, 't, View<'a>, PageWriter> {
-        let drop_budget = writing.tip().pages + arena.len() as u64 + (1 << 32);
+    /// Empties the write set of a tree. Its records stay in memory while bytes are pinned.
+    fn forget_log(&mut self, tree: &mut DraftTree) {
+        debug_assert!(
+            self.collected >= tree.counted,
+            "what is collected in all sets includes what was counted of this one"
+        );
+        self.collected -= tree.counted;
+        tree.counted = 0;
+        if self.pinned {
+            let memory = tree.edits.take_memory();
+            self.pinned_logs.push(memory);
+        } else {
+            tree.edits.clear();
+        }
+    }
+
+    fn apply<'t, P: PageSink>(
+        &'t mut self,
+        tree: &DraftTree,
+        place: bool,
+        pages: &'t mut P,
+    ) -> Apply<'t, 't, View<'t>, P> {
         Apply {
-            source: view,
-            arena,
-            sink: writing,
-            emitter,
-            fused,
-            table,
+            source: self.pager.view(u64::MAX),
+            drop_budget: self.base.pages + self.arena.len() as u64 + DROPPED_SLACK,
+            arena: &mut self.arena,
+            sink: pages,
+            emitter: &mut self.emitter,
+            fused: place,
+            table: tree.table,
             has_long: false,
-            drop_budget,
             life: PhantomData,
         }
     }
 
     /// Removes the keys `from <= key < to` (`None`: no bound); how many there were.
-    pub fn remove_range(&mut self, tree: &mut TreeState, from: Option<&[u8]>, to: Option<&[u8]>) -> Result<u64> {
-        self.flush(tree)?;
+    pub(super) fn remove_range<P: DraftPages>(
+        &mut self,
+        tree: &mut DraftTree,
+        (from, to): (Option<&[u8]>, Option<&[u8]>),
+        pages: &mut P,
+    ) -> Result<u64> {
+        self.flush(tree, pages)?;
         let before = tree.root.ptr.entries;
-        let view = self.pager.view(u64::MAX);
-        let mut apply = Self::apply(
-            view,
-            &mut self.arena,
-            &mut self.writing,
-            &mut self.emitter,
-            tree.table,
-            false,
-        );
-        tree.root = apply
-            .remove_range(tree.root, from, to)
-            .map_err(|e| e.in_table(tree.table))?;
+        let removed = self.apply(tree, false, pages).remove_range(tree.root, from, to);
+        tree.root = removed.map_err(|e| e.in_table(tree.table))?;
         self.version += 1;
         self.changed |= tree.root.ptr.entries != before;
-        self.wrote();
+        self.unpin();
         Ok(before.saturating_sub(tree.root.ptr.entries))
     }
 
     /// Forgets the tree's edits unapplied, giving back the long values they would have brought in.
-    pub fn forget_edits(&mut self, tree: &mut TreeState) -> Result<()> {
-        let size = self.pager.page_size();
-        let log: &EditLog = tree.edits.log();
+    pub(super) fn forget_edits<P: DraftPages>(&mut self, tree: &mut DraftTree, pages: &mut P) -> Result<()> {
+        let size = self.page_size();
+        let log = tree.edits.log();
         for at in log.entries() {
             if let Op::Put(value) = log.op(*at) {
-                release_value(&value, None, size, &mut self.writing)?;
+                release_value(&value, None, size, pages)?;
             }
         }
-        self.pending = self.pending.saturating_sub(tree.counted);
-        tree.counted = 0;
-        let memory = tree.edits.take_memory();
-        if self.lent {
-            self.kept.push(memory);
-        }
+        self.forget_log(tree);
         self.version += 1;
         Ok(())
     }
 
-    /// The last flush of a tree; small ones stay private until `place_tree`.
-    pub fn flush_last(&mut self, tree: &mut TreeState) -> Result<()> {
-        self.lent = false;
-        self.arena.thaw();
-        let edits = tree.edits.log().len();
-        let scattered = edits as u64 * 4 < tree.root.ptr.entries;
-        let fused = edits > if scattered { FEW } else { SMALL };
-        if fused && scattered {
-            self.emitter.expect_leaf_per_edit(edits as u64);
-        }
-        self.flush_mode(tree, fused)
-    }
-
-    /// Gets ready to place trees that are all flushed: finds free pages and expects `more` beside the private ones, for a
-    /// commit of this durability.
-    pub fn begin_placing(&mut self, more: u64, durability: Durability) -> Result<()> {
+    /// Gets ready to place trees that are all flushed: finds free pages, and expects the private pages and `more`.
+    pub(super) fn expect_pages(&mut self, more: u64, durability: Durability, pages: &mut PageWriter) -> Result<()> {
         let synced = durability == Durability::Full;
-        self.writing.set_synced_alone(synced);
-        self.load_zones()?;
-        let (pages, leaves) = (self.arena.len() as u64 + more, self.arena.leaves());
-        if !synced && pages <= TOGETHER {
-            self.emitter.expect_one_run(pages);
+        pages.set_synced_alone(synced);
+        pages.prepare_to_place()?;
+        let (all, leaves) = (self.arena.len() as u64 + more, self.arena.leaves());
+        if !synced && all <= TOGETHER {
+            self.emitter.expect_one_run(all);
         } else {
-            self.emitter.expect_pages(leaves, pages - leaves);
+            self.emitter.expect_pages(leaves, all - leaves);
         }
         Ok(())
     }
 
-    /// Gives every private page of the tree its place.
-    pub fn place_tree(&mut self, tree: &mut TreeState) -> Result<()> {
-        let view = self.pager.view(u64::MAX);
-        let mut apply = Self::apply(
-            view,
-            &mut self.arena,
-            &mut self.writing,
-            &mut self.emitter,
-            tree.table,
-            true,
-        );
-        tree.root = apply.place_root(tree.root).map_err(|e| e.in_table(tree.table))?;
+    /// Places every private page of the tree.
+    pub(super) fn place<P: DraftPages>(&mut self, tree: &mut DraftTree, pages: &mut P) -> Result<()> {
+        let placed = self.apply(tree, true, pages).place_root(tree.root);
+        tree.root = placed.map_err(|e| e.in_table(tree.table))?;
+        debug_assert!(!tree.root.ptr.page.is_private(), "a placed tree has no private page");
         Ok(())
     }
 
-    /// Commits: `main` and `catalogue` are placed; the space tree is changed and placed if records are to be folded.
-    /// `wait`: until the commit is what `durability` says.
-    pub fn commit(mut self, main: TreeState, catalogue: Root, durability: Durability, wait: bool) -> Result<CommitId> {
-        let mut space = TreeState::new(TableId::SPACE, self.writing.tip().roots.space);
-        if main.edits.is_empty() {
-            // Nothing but memory.
-            space.edits = main.edits;
-        }
-        if let Some(changes) = self.writing.fold() {
-            for (page, dead) in changes {
-                let key = page.get().to_be_bytes();
-                match dead {
-                    Some(d) => space.edits.push(&key, Op::Put(Stored::Inline(&encode_dead(&d)))),
-                    None => space.edits.push(&key, Op::Delete),
-                }?;
-            }
-            self.flush_mode(&mut space, false)?;
-            self.emitter.expect_pages(0, self.arena.len() as u64);
-            self.emitter.leaves_are_fleeting();
-            self.place_tree(&mut space)?;
-        }
-        self.emitter.finish(&mut self.arena, &mut self.writing)?;
+    /// Places every private page of the space tree, which every fold changes: all of it dies together.
+    pub(super) fn place_space<P: DraftPages>(&mut self, space: &mut DraftTree, pages: &mut P) -> Result<()> {
+        self.emitter.expect_pages(0, self.arena.len() as u64);
+        self.emitter.leaves_are_fleeting();
+        self.place(space, pages)
+    }
+
+    /// Writes what waits to be written, and leaves the memory, with that of `edits`, to the next transaction.
+    pub(super) fn finish<P: DraftPages>(mut self, edits: WriteSet, pages: &mut P) -> Result<()> {
+        self.emitter.finish(&mut self.arena, pages)?;
         debug_assert!(self.arena.is_empty(), "private pages out of reach at commit");
         Spare {
             arena: self.arena,
             emitter: self.emitter,
-            edits: space.edits,
+            edits,
         }
-        .keep();
-        let roots = Roots {
-            main: main.root,
-            catalogue,
-            space: space.root,
-        };
-        match wait {
-            true => self.writing.commit(roots, durability),
-            false => self.writing.commit_async(roots, durability),
-        }
-    }
-
-    /// Reads the dead extents of zones that the pager would like to know.
-    fn load_zones(&mut self) -> Result<()> {
-        for zone in self.writing.zones_wanted() {
-            let root = self.writing.tip().roots.space;
-            let dead = read_zone(self.pager.view(u64::MAX), &root, zone)?;
-            self.writing.zone_loaded(zone, dead);
-        }
+        .leave();
         Ok(())
     }
-}
-
-/// Memory of ended transactions: the first touch of fresh memory costs more than all else a small commit does.
-static SPARE: parking_lot::Mutex<Vec<Spare>> = parking_lot::Mutex::new(Vec::new());
-/// Transactions whose memory is kept.
-const SPARE_MAX: usize = 2;
-
-/// What a transaction leaves to another, all of it empty.
-struct Spare {
-    arena: Arena,
-    emitter: Emitter,
-    edits: WriteSet,
-}
-
-impl Spare {
-    // Neither waits for the lock: in the child of a fork it may be held for ever, by a thread that is not there.
-    fn take(page_size: usize) -> Spare {
-        let kept = SPARE.try_lock().and_then(|mut kept| {
-            let at = kept.iter().position(|s| s.arena.page_size() == page_size)?;
-            Some(kept.swap_remove(at))
-        });
-        kept.unwrap_or_else(|| Spare {
-            arena: Arena::new(page_size),
-            emitter: Emitter::new(),
-            edits: WriteSet::default(),
-        })
-    }
-
-    fn keep(mut self) {
-        self.edits.shrink();
-        let Some(mut kept) = SPARE.try_lock() else { return };
-        if kept.len() < SPARE_MAX && self.arena.is_empty() && self.edits.is_empty() {
-            kept.push(self);
-        }
-    }
-}
-
-/// Value of an entry of the space tree.
-pub fn encode_dead(d: &Dead) -> [u8; 16] {
-    let mut b = [0; 16];
-    crate::util::bytes::put_u32(&mut b, 0, d.extent.run.pages as u32);
-    crate::util::bytes::put_u48(&mut b, 4, d.extent.birth.get());
-    crate::util::bytes::put_u48(&mut b, 10, d.death.get());
-    b
-}
-
-/// An entry of the space tree.
-pub fn decode_dead(key: &[u8], value: &[u8]) -> Result<Dead> {
-    let (Ok(key), 16) = (<[u8; 8]>::try_from(key), value.len()) else {
-        return Err(Error::corrupt(None, "entry of the space tree has a wrong size"));
-    };
-    let first = PageNo::new(u64::from_be_bytes(key));
-    Ok(Dead {
-        extent: Extent {
-            run: Run::new(first, crate::util::bytes::get_u32(value, 0) as u64),
-            birth: CommitId::new(crate::util::bytes::get_u48(value, 4)),
-        },
-        death: CommitId::new(crate::util::bytes::get_u48(value, 10)),
-    })
-}
-
-/// The dead extents of one zone as the space tree lists them.
-fn read_zone(view: View<'_>, root: &Root, zone: u64) -> Result<Vec<Dead>> {
-    let mut dead = Vec::new();
-    let zone_pages = Run::new(PageNo::new(zone * ZONE_PAGES), ZONE_PAGES);
-    crate::tree::read::scan::scan(&view, root, &zone_pages.first.get().to_be_bytes(), |key, value| {
-        let d = decode_dead(key, value.bytes())?;
-        let inside = d.extent.run.first < zone_pages.end();
-        if inside {
-            dead.push(d);
-        }
-        Ok(inside)
-    })?;
-    Ok(dead)
 }
