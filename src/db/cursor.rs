@@ -22,13 +22,6 @@ pub struct Cursor {
     walker: TreeCursor,
 }
 
-impl Range<'_> {
-    /// The bounds with the prefix folded into them.
-    pub fn limits(&self) -> Limits {
-        Limits::new(self.from, self.to, self.prefix)
-    }
-}
-
 #[inline(always)]
 fn seen<'t, 'a>(tree: &'t TreeRef<'a>) -> TreeView<'t, crate::txn::Pages<'a>> {
     TreeView {

@@ -10,10 +10,11 @@ use crate::tree::write::edits::Op;
 use crate::txn::{DraftTable, Edit, TableIndex};
 
 impl WriteTxn {
-    /// Creates a table, or opens a present one unless `new`.
+    /// Creates the table called `name`, or opens the one that is there, and answers its number. Names have 1 to 512 bytes.
     ///
     /// # Errors
-    /// `Exists` (with `new`), `Invalid` (empty name), `TooBig`.
+    /// `Exists`: `new` is set, and there is such a table; `Invalid`: the name is empty; `TooBig`: it is too long; else as
+    /// [`WriteTxn::put`].
     pub fn table_create(&mut self, name: &[u8], new: bool) -> Result<TableId> {
         self.ready()?;
         catalogue::check_name(name)?;
@@ -50,10 +51,10 @@ impl WriteTxn {
         self.set_name(name, Some(number))
     }
 
-    /// Renames a table; a table of the new name is dropped.
+    /// Renames a table. If another table has the new name, that one is dropped.
     ///
     /// # Errors
-    /// `NoTable`, `Invalid` (a table without a name, an empty name), `TooBig`.
+    /// `NoTable`; `Invalid`: the table cannot be renamed, or the new name is empty; `TooBig`; else as [`WriteTxn::put`].
     pub fn table_rename(&mut self, table: TableId, name: &[u8]) -> Result<()> {
         catalogue::check_name(name)?;
         let at = self.open_named(table)?;
@@ -71,19 +72,19 @@ impl WriteTxn {
         self.set_name(name, Some(table))
     }
 
-    /// Removes every entry.
+    /// Deletes every entry of a table.
     ///
     /// # Errors
-    /// `NoTable`, `ReadOnly`.
+    /// As [`WriteTxn::put`].
     pub fn table_clear(&mut self, table: TableId) -> Result<()> {
         let at = self.open_to_write(table)?;
         self.draft.clear(at, &mut self.pages)
     }
 
-    /// Removes a table. Its number is never used again; cursors and stale numbers answer `NoTable`.
+    /// Removes a table with all its entries. Its number is never used again: who still has it is answered `NoTable`.
     ///
     /// # Errors
-    /// `NoTable`, `Invalid` (the default table).
+    /// `NoTable`; `Invalid`: the default table stays; else as [`WriteTxn::put`].
     pub fn table_drop(&mut self, table: TableId) -> Result<()> {
         let at = self.open_named(table)?;
         self.draft.clear(at, &mut self.pages)?;
@@ -93,10 +94,10 @@ impl WriteTxn {
         self.set_name(&name, None)
     }
 
-    /// Attaches a note of at most 1024 bytes to a table.
+    /// Attaches a note to a table, in place of the one it has. Notes have at most 1024 bytes.
     ///
     /// # Errors
-    /// `NoTable`, `Invalid` (a table without a name), `TooBig`.
+    /// `NoTable`; `Invalid`: the default table has no note; `TooBig`; else as [`WriteTxn::put`].
     pub fn table_set_note(&mut self, table: TableId, note: &[u8]) -> Result<()> {
         if note.len() > NOTE_MAX {
             return Err(Error::TooBig {

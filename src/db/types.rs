@@ -1,21 +1,38 @@
 //! Plain values that calls take and answer: ranges, modes, statistics.
 
+use crate::tree::read::limits::Limits;
 use std::ops::Bound;
 
-/// Bounds of a range of keys. `prefix` and the bounds combine: an entry must meet all.
+/// A range of keys. The bounds and the prefix combine: an entry must meet all of them. The default is every key.
+///
+/// # Examples
+///
+/// ```
+/// use kv::Range;
+/// use std::ops::Bound;
+///
+/// let users = Range { prefix: Some(b"user:"), ..Range::default() };
+/// let before_m = Range { to: Bound::Excluded(b"m"), reverse: true, ..Range::default() };
+/// # let _ = (users, before_m);
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Range<'a> {
     /// Lower bound.
     pub from: Bound<&'a [u8]>,
     /// Upper bound.
     pub to: Bound<&'a [u8]>,
-    /// Keys begin with this.
+    /// What keys begin with; `None`: with anything.
     pub prefix: Option<&'a [u8]>,
-    /// Cursor only: first is the greatest, next goes down.
+    /// For cursors: the first entry is the one with the greatest key, and the next one goes down.
     pub reverse: bool,
 }
 
 impl Range<'_> {
+    /// The bounds with the prefix folded into them.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits::new(self.from, self.to, self.prefix)
+    }
+
     /// Whether every key is within.
     pub(crate) fn is_whole(&self) -> bool {
         (self.from, self.to, self.prefix) == (Bound::Unbounded, Bound::Unbounded, None)
@@ -50,7 +67,7 @@ pub struct TableStat {
     pub used_bytes: u64,
 }
 
-/// One level of a tree; 1 = leaves.
+/// One level of a table's tree.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LevelStat {
     /// Pages.

@@ -1,4 +1,4 @@
-//! Writing a value in parts.
+//! Values that are written in parts.
 
 use super::write::WriteTxn;
 use crate::error::{Error, Result};
@@ -9,16 +9,33 @@ use crate::tree::write::edits::Op;
 use crate::tree::write::values::ChainWriter;
 use crate::txn::{Edit, PutMode, UnfinishedValue};
 
-/// A value being written in parts. The entry appears at `finish`; one that is not finished gives its pages back when the
-/// transaction ends.
+/// A value that is written in parts, so that all of it need never be in memory. Its entry appears with
+/// [`ValueWriter::finish`]; a value that is not finished gives its pages back when the transaction ends.
+///
+/// # Examples
+///
+/// ```
+/// use kv::{Db, Options, PutMode, Reader, TableId, WriteOptions};
+///
+/// let db = Db::open("".as_ref(), &Options { memory: true, ..Options::default() })?;
+/// let mut txn = db.begin_write(WriteOptions::default())?;
+/// let mut value = txn.writer(TableId::MAIN, b"big", 3_000_000, PutMode::Set)?;
+/// for _ in 0..3 {
+///     value.write(&mut txn, &vec![7; 1_000_000])?;
+/// }
+/// value.finish(&mut txn)?;
+/// let mut part = [0; 10];
+/// assert_eq!(txn.read_value(TableId::MAIN, b"big", 2_999_995, &mut part)?, Some(5));
+/// # Ok::<(), kv::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct ValueWriter {
     number: u64,
 }
 
 impl WriteTxn {
-    /// Begins a value of unknown length, written in parts. `size_hint`: how long it will be, 0 if unknown; a right one
-    /// makes it contiguous. The mode is looked at now and again at the end.
+    /// Begins a value that is written in parts. `size_hint` says how long it will be, or is 0 if nobody knows: with a right
+    /// one the value is contiguous in the file. What `mode` forbids is looked for now, and again at the end.
     ///
     /// # Errors
     /// As [`WriteTxn::put`].
