@@ -31,7 +31,7 @@ mod write_set;
 
 pub use commit::CommitMode;
 pub use draft::{Draft, TableIndex, WriteStat};
-pub use flush::{DraftPages, Edit};
+pub use flush::Edit;
 pub use pages::{Pages, TreeRef};
 pub use pinned::PinnedBytes;
 pub use put::{Entry, PutMode};
