@@ -1,41 +1,128 @@
 //! An embedded, transactional, ordered key-value store in one file.
 //!
-//! This crate is the engine; `capi/` puts the C interface of `include/kv.h` in front of it. The rooms, and the one
-//! direction in which they may name each other (`tests/layers.rs` checks it):
+//! Keys and values are bytes, and keys are ordered as bytes. One write transaction at a time, in all processes that have the
+//! file open, and any number of read transactions beside it: each sees one commit for as long as it lasts, and neither kind
+//! waits for the other. A commit is whole or not at all, also when the power fails, and every page is verified by the
+//! checksum in the pointer that leads to it.
 //!
-//! ```text
-//! error, util <- file <- page <- { pager | tree } <- txn <- table <- db <- capi
+//! ```
+//! use kv::{Cursor, Db, Options, PutMode, Range, Reader, TableId, WriteOptions};
+//!
+//! fn main() -> kv::Result<()> {
+//!     // `Db::open("fruit.kv".as_ref(), &Options::default())` keeps a file.
+//!     let db = Db::open("".as_ref(), &Options { memory: true, ..Options::default() })?;
+//!
+//!     let mut txn = db.begin_write(WriteOptions::default())?;
+//!     txn.put(TableId::MAIN, b"apple", b"red", PutMode::Set)?;
+//!     txn.put(TableId::MAIN, b"banana", b"yellow", PutMode::Set)?;
+//!     txn.commit()?;
+//!
+//!     let read = db.begin_read()?;
+//!     assert_eq!(read.get(TableId::MAIN, b"apple")?, Some(&b"red"[..]));
+//!     let mut cursor = Cursor::new(&mut &read, TableId::MAIN, &Range::default())?;
+//!     while cursor.next(&mut &read)? {
+//!         let key = cursor.key().to_vec();
+//!         println!("{:?}: {:?}", key, cursor.value(&mut &read)?);
+//!     }
+//!     assert_eq!((&read).count(TableId::MAIN, &Range::default())?, 2);
+//!     Ok(())
+//! }
 //! ```
 //!
-//! | room    | subject                                                                                  |
-//! |---------|------------------------------------------------------------------------------------------|
-//! | `error` | every way a call can fail, one enum                                                      |
-//! | `util`  | checked little-endian access, CRC-32C, key hash                                           |
-//! | `file`  | bytes at offsets: the `Storage` trait (posix, memory, simulated disk), the map, locks      |
-//! | `page`  | a page as bytes: leaf, dense leaf, branch, value chain, meta; pure functions, no I/O       |
-//! | `pager` | page number -> page: verify, allocate, reclaim, commit, recover                            |
-//! | `tree`  | `apply` (the only mutator), search, cursor, counting, check; pages through a trait         |
-//! | `txn`   | snapshots and write sets; joins a tree to the pager                                        |
-//! | `table` | names -> trees: the catalogue is itself a tree                                            |
-//! | `db`    | what the user holds: database, transactions, cursors, statistics, check                    |
+//! # Where to begin
+//!
+//! | to ...                       | see                                                                           |
+//! |------------------------------|--------------------------------------------------------------------------------|
+//! | open a file                  | [`Db`], [`Options`]                                                             |
+//! | read a snapshot              | [`ReadTxn`], [`Reader`]                                                         |
+//! | write                        | [`WriteTxn`], [`WriteOptions`], [`PutMode`], [`Durability`]                      |
+//! | go through a range of keys   | [`Cursor`], [`Range`], [`Seek`]                                                  |
+//! | keep several tables          | [`WriteTxn::table_create`], [`Reader::table`], [`TableId::MAIN`], [`TableId::NAMES`] |
+//! | write a very long value      | [`ValueWriter`], [`Reader::read_value`]                                          |
+//! | prove that a file is whole   | [`Db::check`], [`ReadTxn::check`], [`CheckReport`]                               |
+//! | copy a database in use       | [`ReadTxn::backup`], [`ReadTxn::backup_to`]                                      |
+//! | save what a damaged file has | [`salvage()`]                                                                     |
+//! | know why a call failed       | [`Error`]                                                                        |
+//!
+//! # How the crate is built
+//!
+//! This crate is the engine; `capi/` puts the C interface of `include/kv.h` in front of it, and `docs/design.md` tells how it
+//! works. Its rooms name each other in one direction only (`tests/layers.rs` checks that):
+//!
+//! ```text
+//! error, ids, util <- file <- page <- { pager | tree } <- catalogue <- txn <- db <- maintain
+//! ```
+//!
+//! | room        | subject                                                                              |
+//! |-------------|---------------------------------------------------------------------------------------|
+//! | `error`     | every way a call can fail, one enum                                                    |
+//! | `ids`       | numbers of pages, commits and tables, each with a type of its own                       |
+//! | `util`      | checked little-endian access, CRC-32C, key hash                                         |
+//! | `file`      | bytes at offsets: the `Storage` trait (posix, memory, simulated disk), the map, locks    |
+//! | `page`      | a page as bytes: leaf, dense leaf, branch, value chain, meta; pure functions, no I/O      |
+//! | `pager`     | page number -> page: verify, allocate, reclaim, commit, recover                          |
+//! | `tree`      | `apply` (the only mutator), lookup, cursor, counting, check; pages through a trait        |
+//! | `catalogue` | named tables: names -> numbers -> trees                                                  |
+//! | `txn`       | drafts and the order of a commit; joins trees to the pager                               |
+//! | `db`        | what the user holds: database, transactions, cursors, statistics                         |
+//! | `maintain`  | check, backup, salvage                                                                  |
+//!
+//! The rooms are private. The cargo feature `internals` makes them public for the project's own tests and micro-benchmarks;
+//! what it shows is no part of the API and changes without notice.
 
+// Each room twice: private, or public with the feature.
+#[cfg(not(feature = "internals"))]
+mod catalogue;
+#[cfg(feature = "internals")]
 pub mod catalogue;
+#[cfg(not(feature = "internals"))]
+mod db;
+#[cfg(feature = "internals")]
 pub mod db;
+#[cfg(not(feature = "internals"))]
+mod error;
+#[cfg(feature = "internals")]
 pub mod error;
+#[cfg(not(feature = "internals"))]
+mod file;
+#[cfg(feature = "internals")]
 pub mod file;
+#[cfg(not(feature = "internals"))]
+mod ids;
+#[cfg(feature = "internals")]
 pub mod ids;
+#[cfg(not(feature = "internals"))]
+mod maintain;
+#[cfg(feature = "internals")]
 pub mod maintain;
+#[cfg(not(feature = "internals"))]
+mod page;
+#[cfg(feature = "internals")]
 pub mod page;
+#[cfg(not(feature = "internals"))]
+mod pager;
+#[cfg(feature = "internals")]
 pub mod pager;
+#[cfg(not(feature = "internals"))]
+mod tree;
+#[cfg(feature = "internals")]
 pub mod tree;
+#[cfg(not(feature = "internals"))]
+mod txn;
+#[cfg(feature = "internals")]
 pub mod txn;
+#[cfg(not(feature = "internals"))]
+mod util;
+#[cfg(feature = "internals")]
 pub mod util;
 
+pub use db::{Cursor, Db, Options, Range, ReadTxn, Reader, Seek, WriteOptions, WriteTxn};
 pub use db::{
-    Cursor, Db, Durability, FileStat, LevelStat, Options, PutMode, Quick, Range, ReadTxn, Reader, ReaderInfo,
+    Durability, FileStat, LevelStat, PutMode, Quick, ReaderInfo, Recovery, TableStat, Verify, Wait, WriteStat,
 };
-pub use db::{Recovery, Seek, TableStat, ValueInfo, ValueWriter, Verify, Wait, WriteOptions, WriteStat, WriteTxn};
+pub use db::{FileRange, ValueInfo, ValuePiece, ValueWriter};
+pub use error::{Corruption, Error, Result};
 pub use ids::{CommitId, PageNo, TableId};
 pub use maintain::{salvage, BackupOptions, CheckReport, Fault, Job, OnBytes, OnProgress, SalvageReport};
-
-pub use error::{Error, Result};
+pub use page::key::{KeyBuf, PADDED};
+pub use page::leaf::Stored;

@@ -293,9 +293,9 @@ fn damage_in_use_is_found_again_and_nothing_damaged_is_copied() {
             .value_pieces(TableId::MAIN, b"long")
             .expect("pieces")
             .expect("there");
-        assert_eq!(pieces.iter().map(|(_, bytes)| bytes.len()).sum::<usize>(), 3 << 20);
+        assert_eq!(pieces.iter().map(|piece| piece.bytes.len()).sum::<usize>(), 3 << 20);
         let (long, leaf) = (
-            pieces[0].0,
+            pieces[0].file_offset.expect("a place in the file"),
             (4..).map(|p| p * 4096).find(|at| {
                 let mut begin = [0; 2];
                 let file = std::fs::File::open(&path).expect("open");

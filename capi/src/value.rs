@@ -3,9 +3,9 @@
 use crate::border::arg::{self, bytes, out, out_array, Growing};
 use crate::border::error::guard;
 use crate::border::status::{kv_status, Failure};
-use crate::border::types::{kv_table, kv_txn};
+use crate::border::types::{kv_table, kv_txn, KV_NONE};
 use crate::handle::in_use::TxnUse;
-use kv_engine::TableId;
+use kv_engine::{TableId, ValuePiece};
 use std::ffi::c_void;
 
 /// What kv_stat_value() tells; start from KV_VALUE_INFO_INIT.
@@ -134,10 +134,10 @@ pub unsafe extern "C" fn kv_value_extents(
         let (key, mut extents, n) = unsafe { (bytes(key, klen)?, out_array(extents, size)?, out(n)?) };
         let pieces = TxnUse::of(txn)?.read(|txn| {
             let found = txn.value_pieces(TableId::new(table), key)?;
-            let piece = |(at, bytes): (u64, &[u8])| kv_extent {
-                data: bytes.as_ptr().cast(),
-                len: bytes.len(),
-                file_offset: at,
+            let piece = |piece: ValuePiece<'_>| kv_extent {
+                data: piece.bytes.as_ptr().cast(),
+                len: piece.bytes.len(),
+                file_offset: piece.file_offset.unwrap_or(KV_NONE),
             };
             Ok(found.map(|pieces| pieces.into_iter().map(piece).collect::<Vec<kv_extent>>()))
         })?;

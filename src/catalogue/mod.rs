@@ -14,7 +14,8 @@ use crate::ids::TableId;
 use crate::page::leaf::Stored;
 use crate::page::roots::RootLayout;
 use crate::page::{PageSource, Ptr, Root};
-use crate::tree::read::lookup as search;
+use crate::tree::read::lookup;
+use crate::tree::read::scan::scan;
 use crate::util::bytes::{get_u16, put_u16};
 
 /// Longest name of a table in bytes.
@@ -93,9 +94,25 @@ pub fn table_of_key(key: &[u8]) -> Result<TableId> {
     }
 }
 
+/// Hands every table of the catalogue and its record to `f`, in the order of their numbers.
+///
+/// # Errors
+/// What `f` answers; `Corrupt`, `Io`: the tables before were handed over.
+pub fn each_table<'s, S: PageSource<'s>>(
+    source: &S,
+    catalogue: &Root,
+    mut f: impl FnMut(TableId, TableRecord) -> Result<()>,
+) -> Result<()> {
+    scan(source, catalogue, &[], |key, value| {
+        let record = TableRecord::decode(value.bytes())?;
+        f(table_of_key(key)?, record)?;
+        Ok(true)
+    })
+}
+
 /// Bytes of the record of `table`; `None`: there is no such table.
 pub fn find<'s, S: PageSource<'s>>(source: &S, catalogue: &Root, table: TableId) -> Result<Option<&'s [u8]>> {
-    match search::get(source, catalogue, &record_key(table))? {
+    match lookup::get(source, catalogue, &record_key(table))? {
         None => Ok(None),
         Some(Stored::Inline(b)) => Ok(Some(b)),
         Some(Stored::Chain(_)) => Err(bad()),
@@ -109,6 +126,25 @@ pub fn root_of<'s, S: PageSource<'s>>(source: &S, catalogue: &Root, table: Table
         None if table == TableId::NAMES => Ok(Root::default()),
         None => Err(no_table(table)),
     }
+}
+
+/// A table's number as the list of names stores it.
+pub fn encode_number(table: TableId) -> [u8; 8] {
+    table.get().to_le_bytes()
+}
+
+/// The number that an entry of the list of names holds.
+pub fn decode_number(bytes: &[u8]) -> Result<TableId> {
+    match bytes.try_into() {
+        Ok(bytes) => Ok(TableId::new(u64::from_le_bytes(bytes))),
+        Err(_) => Err(Error::corrupt(None, "number of a table has a wrong size")),
+    }
+}
+
+/// The error for a name that no table has.
+#[cold]
+pub fn unknown_name(name: &[u8]) -> Error {
+    Error::NoTable(format!("'{}'", String::from_utf8_lossy(name)))
 }
 
 /// The error for a number that names no table.

@@ -22,13 +22,6 @@ pub struct Cursor {
     walker: TreeCursor,
 }
 
-impl Range<'_> {
-    /// The bounds with the prefix folded into them.
-    pub fn limits(&self) -> Limits {
-        Limits::new(self.from, self.to, self.prefix)
-    }
-}
-
 #[inline(always)]
 fn seen<'t, 'a>(tree: &'t TreeRef<'a>) -> TreeView<'t, crate::txn::Pages<'a>> {
     TreeView {
@@ -73,8 +66,10 @@ impl Cursor {
         txn: &'a mut R,
         f: impl FnOnce(&mut TreeCursor, &TreeView<'_, crate::txn::Pages<'a>>, bool) -> Result<T>,
     ) -> Result<T> {
-        let tree = txn.tree(self.table)?;
-        f(&mut self.walker, &seen(&tree), self.reverse).map_err(|e| e.in_table(self.table))
+        txn.flush(self.table)?;
+        let txn: &'a R = txn;
+        let tree = txn.tree_now(self.table)?;
+        f(&mut self.walker, &seen(&tree), self.reverse).map_err(|e| txn.failed(self.table, e))
     }
 
     /// To the first entry; false: none.
@@ -154,7 +149,7 @@ impl Cursor {
     /// `NotFound` if not on an entry.
     #[inline]
     pub fn value<'a, R: Reader + ?Sized>(&mut self, txn: &'a mut R) -> Result<&'a [u8]> {
-        txn.settle(self.table)?;
+        txn.flush(self.table)?;
         let txn: &'a R = txn;
         let tree = txn.tree_now(self.table)?;
         let (walker, seen) = (&mut self.walker, seen(&tree));
@@ -162,9 +157,9 @@ impl Cursor {
             true => walker.value(&seen).map(Some),
             false => Ok(None),
         });
-        match stored.map_err(|e| e.in_table(self.table))? {
+        match stored.map_err(|e| txn.failed(self.table, e))? {
             Some(Stored::Inline(bytes)) => Ok(bytes),
-            Some(chain) => txn.resolve(chain).map_err(|e| e.in_table(self.table)),
+            Some(chain) => txn.resolve(chain).map_err(|e| txn.failed(self.table, e)),
             None => Err(Error::NotFound),
         }
     }

@@ -3,38 +3,40 @@
 use crate::file::machine;
 use crate::pager::{Durability, Verify, Wait};
 
-/// How to open a database. `Default` is right for most programs.
+/// How to open a database. The default is right for most programs: it creates the file if it is not there, and every commit
+/// is durable when it returns.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Page size of a new file in bytes: 0 (= 4096), 4096, 8192, 16384, 32768 or 65536.
+    /// Page size of a new file in bytes: 4096, 8192, 16384, 32768 or 65536; 0 stands for 4096. A file keeps the page size
+    /// with which it was made.
     pub page_size: u32,
-    /// Fail with `NoFile` instead of creating.
+    /// Opening fails with `NoFile` if there is no file; nothing is created.
     pub existing: bool,
-    /// Fail with `Exists` if there is a file already.
+    /// Opening fails with `Exists` if there is a file already.
     pub new: bool,
-    /// Never write.
+    /// The database is never written to, and the file may be read-only.
     pub read_only: bool,
-    /// Keep everything in memory; the path is ignored.
+    /// Everything is kept in memory, and the path is ignored.
     pub memory: bool,
-    /// When pages are verified.
+    /// When pages are compared with their checksums.
     pub verify: Verify,
-    /// Default durability of commits.
+    /// Durability of the commits of transactions that do not name another.
     pub durability: Durability,
-    /// Default wait for the writer's seat; `None` = for ever.
+    /// How long transactions that do not say otherwise wait for the write lock; `None`: without end.
     pub wait: Option<std::time::Duration>,
-    /// Bytes of edits a write transaction collects before it applies them; 0 = a 32nd of the memory (what the machine
-    /// has, or what its control group leaves the process), 16 to 512 MiB.
+    /// How many bytes of edits a write transaction collects before it applies them to its trees. 0 stands for a 32nd of the
+    /// memory that the machine has or that its control group leaves the process, but at least 16 and at most 512 MiB.
     pub write_memory: usize,
 }
 
-/// How to begin a write transaction; `None` = the database's.
+/// How to begin a write transaction. What is `None` is as the [`Options`] of the database say.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct WriteOptions {
-    /// How long to wait for the writer's seat.
+    /// How long to wait for the write lock.
     pub wait: Option<Wait>,
     /// Durability of its commit.
     pub durability: Option<Durability>,
-    /// Bytes of edits it collects before applying them.
+    /// How many bytes of edits it collects before it applies them to its trees.
     pub memory: Option<usize>,
 }
 

@@ -1,8 +1,8 @@
 //! The read transaction: one snapshot.
 
-use super::reader::{Joined, Reader};
+use super::reader::{Reader, Trees};
 use crate::catalogue;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ids::{CommitId, TableId};
 use crate::page::hint::leaf::LeafHints;
 use crate::page::leaf::Stored;
@@ -10,7 +10,7 @@ use crate::page::Root;
 use crate::pager::Snapshot;
 use crate::tree::read::lookup as search;
 use crate::tree::read::quick::{self, Quick};
-use crate::txn::{Pages, TreeRef};
+use crate::txn::{Pages, PinnedBytes, TreeRef};
 use std::sync::OnceLock;
 
 /// Roots of tables that a snapshot keeps once found; more are looked up each time.
@@ -54,7 +54,7 @@ impl FoundRoots {
 pub struct ReadTxn {
     pin: Snapshot,
     roots: FoundRoots,
-    joined: Joined,
+    pinned: PinnedBytes,
     leaf_hints: LeafHints,
     /// Refreshes so far: a path of an earlier snapshot is not one of this.
     version: u64,
@@ -75,7 +75,7 @@ impl ReadTxn {
             leaf_hints: LeafHints::of(pin.pager().leaf_hints()),
             pin,
             roots: FoundRoots::default(),
-            joined: Joined::default(),
+            pinned: PinnedBytes::default(),
             version: 0,
         }
     }
@@ -161,7 +161,7 @@ impl ReadTxn {
         match search::get(&source, &root, key) {
             Ok(Some(Stored::Inline(b))) => Ok(Some(b)),
             Ok(Some(chain)) => self
-                .joined
+                .pinned
                 .resolve(chain, &source)
                 .map(Some)
                 .map_err(|e| e.in_table(table)),
@@ -176,7 +176,7 @@ impl ReadTxn {
     /// `Poisoned`; `Limit` when every reader slot is taken.
     pub fn refresh(&mut self) -> Result<()> {
         let moved = self.pin.refresh()?;
-        self.joined.clear();
+        self.pinned.clear();
         if moved {
             self.roots = FoundRoots::default();
             self.version += 1;
@@ -185,27 +185,8 @@ impl ReadTxn {
     }
 }
 
-impl Reader for &ReadTxn {
-    fn id(&self) -> CommitId {
-        self.pin.desc().id
-    }
-
-    fn table(&mut self, name: &[u8]) -> Result<TableId> {
-        match ReadTxn::get(self, TableId::NAMES, name)? {
-            Some(number) => decode_number(number),
-            None => Err(unknown_name(name)),
-        }
-    }
-
-    fn table_note(&mut self, table: TableId) -> Result<Vec<u8>> {
-        match catalogue::find(&self.source(), &self.pin.desc().roots.catalogue, table)? {
-            Some(record) => Ok(catalogue::TableRecord::decode(record)?.note),
-            None if table <= TableId::NAMES => Ok(Vec::new()),
-            None => Err(catalogue::no_table(table)),
-        }
-    }
-
-    fn settle(&mut self, _table: TableId) -> Result<()> {
+impl Trees for &ReadTxn {
+    fn flush(&mut self, _table: TableId) -> Result<()> {
         Ok(())
     }
 
@@ -222,6 +203,35 @@ impl Reader for &ReadTxn {
         search::get(&self.source(), &root, key).map_err(|e| e.in_table(table))
     }
 
+    fn resolve<'a>(&'a self, stored: Stored<'a>) -> Result<&'a [u8]> {
+        self.pinned.resolve(stored, &self.source())
+    }
+
+    fn pages(&self) -> Pages<'_> {
+        self.source()
+    }
+}
+
+impl Reader for &ReadTxn {
+    fn id(&self) -> CommitId {
+        self.pin.desc().id
+    }
+
+    fn table(&mut self, name: &[u8]) -> Result<TableId> {
+        match ReadTxn::get(self, TableId::NAMES, name)? {
+            Some(number) => catalogue::decode_number(number),
+            None => Err(catalogue::unknown_name(name)),
+        }
+    }
+
+    fn table_note(&mut self, table: TableId) -> Result<Vec<u8>> {
+        match catalogue::find(&self.source(), &self.pin.desc().roots.catalogue, table)? {
+            Some(record) => Ok(catalogue::TableRecord::decode(record)?.note),
+            None if table <= TableId::NAMES => Ok(Vec::new()),
+            None => Err(catalogue::no_table(table)),
+        }
+    }
+
     fn contains(&mut self, table: TableId, key: &[u8]) -> Result<bool> {
         let root = self.root(table)?;
         match quick::contains(self.pin.view_ref(), &self.leaf_hints, &root, key) {
@@ -231,28 +241,7 @@ impl Reader for &ReadTxn {
         }
     }
 
-    fn resolve<'a>(&'a self, stored: Stored<'a>) -> Result<&'a [u8]> {
-        self.joined.resolve(stored, &self.source())
-    }
-
-    fn pages(&self) -> Pages<'_> {
-        self.source()
-    }
-
     fn get(&mut self, table: TableId, key: &[u8]) -> Result<Option<&[u8]>> {
         ReadTxn::get(self, table, key)
     }
-}
-
-/// A table's number as the list of names stores it.
-pub(crate) fn decode_number(bytes: &[u8]) -> Result<TableId> {
-    let bytes = bytes
-        .try_into()
-        .map_err(|_| Error::corrupt(None, "number of a table has a wrong size"))?;
-    Ok(TableId::new(u64::from_le_bytes(bytes)))
-}
-
-#[cold]
-pub(crate) fn unknown_name(name: &[u8]) -> Error {
-    Error::NoTable(format!("'{}'", String::from_utf8_lossy(name)))
 }

@@ -1,86 +1,107 @@
 //! What read and write transactions have in common.
 
-use super::types::{LevelStat, Range, TableStat, ValueInfo};
-use crate::error::Result;
+use super::types::{FileRange, LevelStat, Range, TableStat, ValueInfo, ValuePiece};
+use crate::error::{Error, Result};
 use crate::ids::{CommitId, PageNo, TableId};
 use crate::page::chain::Chain;
 use crate::page::leaf::Stored;
-use crate::page::{PageSource, PIECE};
-use crate::tree::read::{count, lookup as search, stat};
-use crate::txn::TreeRef;
-use std::sync::OnceLock;
+use crate::page::PageSource;
+use crate::tree::read::{count, lookup, stat};
+use crate::txn::{Pages, TreeRef};
 
-/// What read and write transactions have in common. Implemented by `&ReadTxn` (so that threads can share one) and
-/// `WriteTxn`; everything a write transaction did itself is seen through it.
-///
-/// Slices live until the transaction ends, in a write transaction until its next write. Every call that names a table
-/// may answer `NoTable`, and `Corrupt` or `Io` when the file is damaged.
-pub trait Reader {
-    /// Commit that is read (of a write transaction: built upon).
-    fn id(&self) -> CommitId;
-
-    /// Number of the table called `name`.
-    ///
-    /// # Errors
-    /// `NoTable`.
-    fn table(&mut self, name: &[u8]) -> Result<TableId>;
-
-    /// Note attached to a table.
-    fn table_note(&mut self, table: TableId) -> Result<Vec<u8>>;
-
-    /// Applies to the tree of `table` what this transaction wrote, so that [`Reader::tree_now`] shows it.
-    #[doc(hidden)]
-    fn settle(&mut self, table: TableId) -> Result<()>;
+/// The trees behind a transaction: what [`Reader`] is built on.
+pub trait Trees {
+    /// Applies to the tree of `table` what this transaction wrote, so that [`Trees::tree_now`] shows it.
+    fn flush(&mut self, table: TableId) -> Result<()>;
 
     /// The tree of `table` as it is now.
-    #[doc(hidden)]
     fn tree_now(&self, table: TableId) -> Result<TreeRef<'_>>;
 
     /// The tree of `table` with everything this transaction wrote: what cursors and counts read.
-    #[doc(hidden)]
     fn tree(&mut self, table: TableId) -> Result<TreeRef<'_>> {
-        self.settle(table)?;
+        self.flush(table)?;
         self.tree_now(table)
     }
 
     /// What is stored under `key`, own writes included, found without applying them.
-    #[doc(hidden)]
     fn stored(&mut self, table: TableId, key: &[u8]) -> Result<Option<Stored<'_>>>;
 
     /// The bytes of a stored value.
-    #[doc(hidden)]
     fn resolve<'a>(&'a self, stored: Stored<'a>) -> Result<&'a [u8]>;
 
     /// The pages this transaction sees.
-    #[doc(hidden)]
-    fn pages(&self) -> crate::txn::Pages<'_>;
+    fn pages(&self) -> Pages<'_>;
 
-    /// Value of `key`.
+    /// Names the table in an error that was met in its tree. A write transaction remembers an error after which it cannot
+    /// be used.
+    fn failed(&self, table: TableId, error: Error) -> Error {
+        error.in_table(table)
+    }
+}
+
+/// What read and write transactions have in common. It is implemented by `&ReadTxn`, so that threads can share one, and by
+/// [`WriteTxn`](super::WriteTxn), which sees everything that it wrote itself.
+///
+/// Slices live until the transaction ends, in a write transaction until its next write. Every call that names a table
+/// may answer `NoTable`; `Corrupt` or `Io` when the file is damaged; `NoMemory`; and `TxnFailed` in a write transaction
+/// that has failed.
+///
+/// # Examples
+///
+/// A function that counts the keys of a prefix, in either kind of transaction:
+///
+/// ```
+/// use kv::{Db, Options, Range, Reader, TableId};
+///
+/// fn users(txn: &mut impl Reader) -> kv::Result<u64> {
+///     let range = Range { prefix: Some(b"user:"), ..Range::default() };
+///     txn.count(TableId::MAIN, &range)
+/// }
+///
+/// let db = Db::open("".as_ref(), &Options { memory: true, ..Options::default() })?;
+/// assert_eq!(users(&mut &db.begin_read()?)?, 0);
+/// # Ok::<(), kv::Error>(())
+/// ```
+pub trait Reader: Trees {
+    /// The commit that is read; of a write transaction, the one that it builds on.
+    fn id(&self) -> CommitId;
+
+    /// The number of the table called `name`.
+    ///
+    /// # Errors
+    /// `NoTable`: there is none.
+    fn table(&mut self, name: &[u8]) -> Result<TableId>;
+
+    /// The note attached to a table; empty if there is none.
+    fn table_note(&mut self, table: TableId) -> Result<Vec<u8>>;
+
+    /// The value of `key`; `None` if there is no such entry.
     fn get(&mut self, table: TableId, key: &[u8]) -> Result<Option<&[u8]>>;
 
-    /// Whether `key` exists; never touches a long value.
+    /// Whether there is an entry of `key`. A long value is not touched.
     fn contains(&mut self, table: TableId, key: &[u8]) -> Result<bool> {
         Ok(self.stored(table, key)?.is_some())
     }
 
-    /// Values of many keys at once (interleaved descents), appended to `out` in their order.
+    /// The values of many keys, appended to `out` in the order of the keys. The lookups are interleaved, so that memory is
+    /// waited for once and not once per key.
     fn get_many<'a>(&'a mut self, table: TableId, keys: &[&[u8]], out: &mut Vec<Option<&'a [u8]>>) -> Result<()> {
         out.try_reserve(keys.len())
-            .map_err(|_| crate::Error::NoMemory("the answers to many keys"))?;
+            .map_err(|_| Error::NoMemory("the answers to many keys"))?;
         self.get_each(table, keys, &mut |value| out.push(value))
     }
 
-    /// As [`Reader::get_many`], each value given to `give`, which after an error has seen the first of them.
+    /// As [`Reader::get_many`], but each value is given to `give`. After an error `give` has seen the first of them.
     fn get_each<'a>(
         &'a mut self,
         table: TableId,
         keys: &[&[u8]],
         give: &mut dyn FnMut(Option<&'a [u8]>),
     ) -> Result<()> {
-        self.settle(table)?;
+        self.flush(table)?;
         let this: &'a Self = self;
         let tree = this.tree_now(table)?;
-        for keys in keys.chunks(search::LANES) {
+        for keys in keys.chunks(lookup::LANES) {
             let give = |stored: Option<Stored<'a>>| {
                 give(match stored {
                     Some(Stored::Inline(value)) => Some(value),
@@ -89,64 +110,72 @@ pub trait Reader {
                 });
                 Ok(())
             };
-            search::get_few(&tree.source, &tree.root, keys, give).map_err(|e| e.in_table(table))?;
+            let done = lookup::get_few(&tree.source, &tree.root, keys, give);
+            done.map_err(|e| this.failed(table, e))?;
         }
         Ok(())
     }
 
-    /// Length and place of a value, without touching it.
+    /// Length and place of a value, without touching it; `None` if there is no such entry.
     fn value_info(&mut self, table: TableId, key: &[u8]) -> Result<Option<ValueInfo>> {
         let size = self.pages().page_size();
-        let Some(stored) = self.stored(table, key)? else {
-            return Ok(None);
-        };
-        match stored {
-            Stored::Inline(b) => Ok(Some(ValueInfo {
-                len: b.len() as u64,
-                extents: Vec::new(),
-            })),
-            Stored::Chain(d) => {
-                let chain = Chain::decode(d, size).map_err(|d| d.at(None).in_table(table))?;
-                let mut left = chain.len;
-                let extents = chain
-                    .extents
-                    .iter()
-                    .map(|e| {
-                        let bytes = left.min(e.run.pages * size as u64);
-                        left -= bytes;
-                        (e.run.first.offset(size), bytes)
-                    })
-                    .collect();
-                Ok(Some(ValueInfo {
-                    len: chain.len,
-                    extents,
+        let description = match self.stored(table, key)? {
+            None => return Ok(None),
+            Some(Stored::Inline(b)) => {
+                return Ok(Some(ValueInfo {
+                    len: b.len() as u64,
+                    extents: Vec::new(),
                 }))
             }
-        }
+            Some(Stored::Chain(d)) => d.to_vec(),
+        };
+        let chain = Chain::decode(&description, size).map_err(|d| self.failed(table, d.at(None)))?;
+        let mut left = chain.len;
+        let extents = chain.extents.iter().map(|e| {
+            let len = left.min(e.run.pages * size as u64);
+            left -= len;
+            FileRange {
+                offset: e.run.first.offset(size),
+                len,
+            }
+        });
+        Ok(Some(ValueInfo {
+            extents: extents.collect(),
+            len: chain.len,
+        }))
     }
 
-    /// Where a value lies: (offset in the file, bytes) of each contiguous piece, without reading or verifying them. A
-    /// value inside its leaf is one piece at `u64::MAX`, an empty one none. `None`: no such key.
-    #[allow(clippy::type_complexity)]
-    fn value_pieces(&mut self, table: TableId, key: &[u8]) -> Result<Option<Vec<(u64, &[u8])>>> {
+    /// A value as contiguous pieces, which are neither read nor verified; `None` if there is no such entry. A value that
+    /// stays beside its key is one piece without a place of its own in the file, and an empty value has no piece.
+    fn value_pieces(&mut self, table: TableId, key: &[u8]) -> Result<Option<Vec<ValuePiece<'_>>>> {
         let Some(info) = self.value_info(table, key)? else {
             return Ok(None);
         };
         if info.extents.is_empty() {
-            let value = self.get(table, key)?;
-            return Ok(value.map(|v| if v.is_empty() { Vec::new() } else { vec![(u64::MAX, v)] }));
+            let value = self.get(table, key)?.filter(|value| !value.is_empty());
+            let piece = |bytes| ValuePiece {
+                file_offset: None,
+                bytes,
+            };
+            return Ok(Some(value.map(piece).into_iter().collect()));
         }
         let pages = self.pages();
         let size = pages.page_size() as u64;
-        let piece = |(at, len): (u64, u64)| Ok((at, pages.raw(PageNo::new(at / size), len)?));
+        let piece = |range: FileRange| {
+            Ok(ValuePiece {
+                file_offset: Some(range.offset),
+                bytes: pages.raw(PageNo::new(range.offset / size), range.len)?,
+            })
+        };
         let pieces: Result<_> = info.extents.into_iter().map(piece).collect();
-        pieces.map(Some).map_err(|e| e.in_table(table))
+        pieces.map(Some).map_err(|e| self.failed(table, e))
     }
 
-    /// Reads a part of a value; verifies only the pieces of 1 MiB it touches. `None`: no such key; `Some(n)`: bytes
-    /// read, fewer than asked for only at the value's end.
+    /// Reads a part of a value from byte `offset` on into `out`, and verifies only the pieces of 1 MiB that it touches.
+    /// Answers how many bytes were read, which are fewer than asked for only at the end of the value; `None` if there is no
+    /// such entry.
     fn read_value(&mut self, table: TableId, key: &[u8], offset: u64, out: &mut [u8]) -> Result<Option<usize>> {
-        let chain = match self.stored(table, key)? {
+        let description = match self.stored(table, key)? {
             None => return Ok(None),
             Some(Stored::Inline(b)) => {
                 let from = b.len().min(offset.try_into().unwrap_or(usize::MAX));
@@ -157,33 +186,35 @@ pub trait Reader {
             Some(Stored::Chain(d)) => d.to_vec(),
         };
         let source = self.pages();
-        let chain = Chain::decode(&chain, source.page_size()).map_err(|d| d.at(None).in_table(table))?;
-        chain
-            .read_at(offset, out, &source)
-            .map(Some)
-            .map_err(|e| e.in_table(table))
+        let chain = Chain::decode(&description, source.page_size()).map_err(|d| d.at(None));
+        let read = chain.and_then(|chain| chain.read_at(offset, out, &source));
+        read.map(Some).map_err(|e| self.failed(table, e))
     }
 
-    /// Entries within `range`, O(log n).
+    /// How many entries lie within `range`. This takes as many steps as the tree has levels, not one per entry.
     fn count(&mut self, table: TableId, range: &Range<'_>) -> Result<u64> {
+        self.flush(table)?;
+        let tree = self.tree_now(table)?;
         if range.is_whole() {
-            return Ok(self.tree(table)?.root.ptr.entries);
+            return Ok(tree.root.ptr.entries);
         }
-        let limits = range.limits();
-        let tree = self.tree(table)?;
-        count::count(&tree.source, &tree.root, &limits).map_err(|e| e.in_table(table))
+        let counted = count::count(&tree.source, &tree.root, &range.limits());
+        counted.map_err(|e| self.failed(table, e))
     }
 
-    /// Entries with keys less than `key`, O(log n).
+    /// How many entries have keys less than `key`, in as many steps as the tree has levels.
     fn rank(&mut self, table: TableId, key: &[u8]) -> Result<u64> {
-        let tree = self.tree(table)?;
-        count::rank(&tree.source, &tree.root, key).map_err(|e| e.in_table(table))
+        self.flush(table)?;
+        let tree = self.tree_now(table)?;
+        let rank = count::rank(&tree.source, &tree.root, key);
+        rank.map_err(|e| self.failed(table, e))
     }
 
-    /// Shape of a table (walks all its pages).
+    /// Shape and size of a table. This reads every page of its tree.
     fn table_stat(&mut self, table: TableId) -> Result<TableStat> {
-        let tree = self.tree(table)?;
-        let shape = stat::shape(&tree.source, &tree.root, true).map_err(|e| e.in_table(table))?;
+        self.flush(table)?;
+        let tree = self.tree_now(table)?;
+        let shape = stat::shape(&tree.source, &tree.root, true).map_err(|e| self.failed(table, e))?;
         Ok(TableStat {
             entries: shape.entries,
             height: shape.height,
@@ -194,98 +225,15 @@ pub trait Reader {
         })
     }
 
-    /// One level of a table's tree; 1 = leaves. Zeros above the root.
+    /// One level of a table's tree: level 1 is that of the leaves. Above the root all figures are zero.
     fn level_stat(&mut self, table: TableId, level: u8) -> Result<LevelStat> {
-        let tree = self.tree(table)?;
-        let found = stat::level(&tree.source, &tree.root, level).map_err(|e| e.in_table(table))?;
+        self.flush(table)?;
+        let tree = self.tree_now(table)?;
+        let found = stat::level(&tree.source, &tree.root, level).map_err(|e| self.failed(table, e))?;
         Ok(LevelStat {
             pages: found.pages,
             slots: found.slots,
             used_bytes: found.used,
         })
-    }
-}
-
-/// Values in several extents, put together: kept until the transaction ends (or writes), in a list that only grows, so
-/// that threads may share it.
-#[derive(Default)]
-pub(crate) struct Joined {
-    head: OnceLock<Box<Node>>,
-}
-
-struct Node {
-    bytes: Box<[u8]>,
-    next: OnceLock<Box<Node>>,
-}
-
-impl Joined {
-    /// Forgets every value.
-    #[inline(always)]
-    pub fn clear(&mut self) {
-        if self.head.get().is_some() {
-            self.clear_all();
-        }
-    }
-
-    #[cold]
-    fn clear_all(&mut self) {
-        // One by one: a long list must not be dropped recursively.
-        let mut next = self.head.take();
-        while let Some(mut node) = next {
-            next = node.next.take();
-        }
-    }
-
-    /// Keeps bytes and lends them.
-    pub fn keep(&self, bytes: Box<[u8]>) -> &[u8] {
-        let mut node = Box::new(Node {
-            bytes,
-            next: OnceLock::new(),
-        });
-        let mut place = &self.head;
-        loop {
-            match place.set(node) {
-                Ok(()) => return place.get().map_or(&[], |n| &n.bytes),
-                Err(back) => node = back,
-            }
-            if let Some(taken) = place.get() {
-                place = &taken.next;
-            }
-        }
-    }
-
-    /// The bytes of a stored value: in place unless it lies in several extents.
-    #[inline(always)]
-    pub fn resolve<'a, S: PageSource<'a>>(&'a self, stored: Stored<'a>, source: &S) -> Result<&'a [u8]> {
-        match stored {
-            Stored::Inline(b) => Ok(b),
-            Stored::Chain(d) => self.resolve_chain(d, source),
-        }
-    }
-
-    fn resolve_chain<'a, S: PageSource<'a>>(&'a self, description: &[u8], source: &S) -> Result<&'a [u8]> {
-        let chain = Chain::decode(description, source.page_size()).map_err(|d| d.at(None))?;
-        if let Some(bytes) = chain.in_place(source)? {
-            return Ok(bytes);
-        }
-        let mut bytes = Vec::new();
-        let len = usize::try_from(chain.len).map_err(|_| crate::Error::NoMemory("a long value"))?;
-        // The extents were not looked at yet: a hostile length must not make us allocate.
-        for e in &chain.extents {
-            source.raw(e.run.first, e.run.pages * source.page_size() as u64)?;
-        }
-        bytes
-            .try_reserve_exact(len)
-            .map_err(|_| crate::Error::NoMemory("a long value in several extents"))?;
-        for i in 0..chain.len.div_ceil(PIECE) {
-            bytes.extend_from_slice(chain.piece(i, source)?);
-        }
-        Ok(self.keep(bytes.into_boxed_slice()))
-    }
-}
-
-impl Drop for Joined {
-    fn drop(&mut self) {
-        self.clear();
     }
 }

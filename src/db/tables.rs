@@ -1,39 +1,35 @@
 //! The write transaction: creating, renaming, clearing and dropping tables.
 
-use super::open_table::Open;
-use super::read::decode_number;
+use super::reader::Reader;
 use super::write::WriteTxn;
-use super::Reader;
 use crate::catalogue::{self, NOTE_MAX};
 use crate::error::{Error, Result};
 use crate::ids::TableId;
 use crate::page::leaf::Stored;
-use crate::page::Root;
 use crate::tree::write::edits::Op;
+use crate::txn::{DraftTable, Edit, TableIndex};
 
 impl WriteTxn {
-    /// Creates a table, or opens a present one unless `new`.
+    /// Creates the table called `name`, or opens the one that is there, and answers its number. Names have 1 to 512 bytes.
     ///
     /// # Errors
-    /// `Exists` (with `new`), `Invalid` (empty name), `TooBig`.
+    /// `Exists`: `new` is set, and there is such a table; `Invalid`: the name is empty; `TooBig`: it is too long; else as
+    /// [`WriteTxn::put`].
     pub fn table_create(&mut self, name: &[u8], new: bool) -> Result<TableId> {
         self.ready()?;
         catalogue::check_name(name)?;
         if let Some(number) = Reader::get(self, TableId::NAMES, name)? {
-            let number = decode_number(number)?;
+            let number = catalogue::decode_number(number)?;
             return if new { Err(Error::Exists) } else { Ok(number) };
         }
         let number = loop {
             let number = catalogue::new_number();
-            match self.open(number) {
+            match self.draft.open(number) {
                 Err(Error::NoTable(_)) => break number,
                 other => other?,
             };
         };
-        let mut open = Open::new(number, Root::default(), false);
-        open.name = name.to_vec();
-        open.renamed = true;
-        self.adopt(open);
+        self.draft.adopt(DraftTable::created(number, name, &[]));
         self.set_name(name, Some(number))?;
         Ok(number)
     }
@@ -46,64 +42,62 @@ impl WriteTxn {
         if taken || !catalogue::is_named(number) || note.len() > NOTE_MAX {
             return Err(Error::corrupt(None, "the catalogue contradicts itself"));
         }
-        match self.open(number) {
+        match self.draft.open(number) {
             Err(Error::NoTable(_)) => {}
             Ok(_) => return Err(Error::Exists),
             Err(error) => return Err(error),
         }
-        let mut open = Open::new(number, Root::default(), false);
-        open.name = name.to_vec();
-        open.note = note.to_vec();
-        open.renamed = true;
-        self.adopt(open);
+        self.draft.adopt(DraftTable::created(number, name, note));
         self.set_name(name, Some(number))
     }
 
-    /// Renames a table; a table of the new name is dropped.
+    /// Renames a table. If another table has the new name, that one is dropped.
     ///
     /// # Errors
-    /// `NoTable`, `Invalid` (a table without a name, an empty name), `TooBig`.
+    /// `NoTable`; `Invalid`: the table cannot be renamed, or the new name is empty; `TooBig`; else as [`WriteTxn::put`].
     pub fn table_rename(&mut self, table: TableId, name: &[u8]) -> Result<()> {
         catalogue::check_name(name)?;
         let at = self.open_named(table)?;
-        if self.tables[at].name == name {
+        if self.draft.table(at).name == name {
             return Ok(());
         }
         if let Some(number) = Reader::get(self, TableId::NAMES, name)? {
-            let other = decode_number(number)?;
+            let other = catalogue::decode_number(number)?;
             self.table_drop(other)?;
         }
-        let old = std::mem::replace(&mut self.tables[at].name, name.to_vec());
-        self.tables[at].renamed = true;
+        let open = self.draft.table_mut(at);
+        let old = std::mem::replace(&mut open.name, name.to_vec());
+        open.record_changed = true;
         self.set_name(&old, None)?;
         self.set_name(name, Some(table))
     }
 
-    /// Removes every entry.
+    /// Deletes every entry of a table.
     ///
     /// # Errors
-    /// `NoTable`, `ReadOnly`.
+    /// As [`WriteTxn::put`].
     pub fn table_clear(&mut self, table: TableId) -> Result<()> {
         let at = self.open_to_write(table)?;
-        self.empty(at)
+        self.draft.clear(at, &mut self.pages)
     }
 
-    /// Removes a table. Its number is never used again; cursors and stale numbers answer `NoTable`.
+    /// Removes a table with all its entries. Its number is never used again: who still has it is answered `NoTable`.
     ///
     /// # Errors
-    /// `NoTable`, `Invalid` (the default table).
+    /// `NoTable`; `Invalid`: the default table stays; else as [`WriteTxn::put`].
     pub fn table_drop(&mut self, table: TableId) -> Result<()> {
         let at = self.open_named(table)?;
-        self.empty(at)?;
-        self.tables[at].dropped = true;
-        let name = std::mem::take(&mut self.tables[at].name);
+        self.draft.clear(at, &mut self.pages)?;
+        let open = self.draft.table_mut(at);
+        open.dropped = true;
+        let name = std::mem::take(&mut open.name);
         self.set_name(&name, None)
     }
 
-    /// Attaches a note of at most 1024 bytes to a table.
+    /// Attaches a note to a table, in place of the one it has. Notes have at most 1024 bytes.
     ///
     /// # Errors
-    /// `NoTable`, `Invalid` (a table without a name), `TooBig`.
+    /// `NoTable`; `Invalid`: the default table has no note; `TooBig`; else as [`WriteTxn::put`].
     pub fn table_set_note(&mut self, table: TableId, note: &[u8]) -> Result<()> {
         if note.len() > NOTE_MAX {
             return Err(Error::TooBig {
@@ -113,13 +107,14 @@ impl WriteTxn {
             });
         }
         let at = self.open_named(table)?;
-        self.tables[at].note = note.to_vec();
-        self.tables[at].renamed = true;
-        self.writer.place();
+        let open = self.draft.table_mut(at);
+        open.note = note.to_vec();
+        open.record_changed = true;
+        self.draft.mark_changed();
         Ok(())
     }
 
-    fn open_named(&mut self, table: TableId) -> Result<usize> {
+    fn open_named(&mut self, table: TableId) -> Result<TableIndex> {
         let at = self.open_to_write(table)?;
         if table == TableId::MAIN {
             return Err(Error::Invalid(
@@ -129,24 +124,19 @@ impl WriteTxn {
         Ok(at)
     }
 
-    fn empty(&mut self, at: usize) -> Result<()> {
-        let tree = &mut self.tables[at].tree;
-        let done = self
-            .writer
-            .forget_edits(tree)
-            .and_then(|()| self.writer.remove_range(tree, None, None));
-        self.tables[at].forget_last();
-        done.map(|_| ()).map_err(|e| self.fail(e))
-    }
-
     /// Puts or removes an entry of the list of names.
     fn set_name(&mut self, name: &[u8], number: Option<TableId>) -> Result<()> {
-        let at = self.open(TableId::NAMES)?;
-        let number = number.map(|number| number.get().to_le_bytes());
+        let at = self.draft.open(TableId::NAMES)?;
+        let number = number.map(catalogue::encode_number);
         let op = match &number {
             Some(bytes) => Op::Put(Stored::Inline(bytes)),
             None => Op::Delete,
         };
-        self.push(at, name, op, false)
+        let edit = Edit {
+            key: name,
+            op,
+            is_greatest: false,
+        };
+        self.draft.push(at, edit, &mut self.pages)
     }
 }

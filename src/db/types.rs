@@ -1,21 +1,38 @@
 //! Plain values that calls take and answer: ranges, modes, statistics.
 
+use crate::tree::read::limits::Limits;
 use std::ops::Bound;
 
-/// Bounds of a range of keys. `prefix` and the bounds combine: an entry must meet all.
+/// A range of keys. The bounds and the prefix combine: an entry must meet all of them. The default is every key.
+///
+/// # Examples
+///
+/// ```
+/// use kv::Range;
+/// use std::ops::Bound;
+///
+/// let users = Range { prefix: Some(b"user:"), ..Range::default() };
+/// let before_m = Range { to: Bound::Excluded(b"m"), reverse: true, ..Range::default() };
+/// # let _ = (users, before_m);
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Range<'a> {
     /// Lower bound.
     pub from: Bound<&'a [u8]>,
     /// Upper bound.
     pub to: Bound<&'a [u8]>,
-    /// Keys begin with this.
+    /// What keys begin with; `None`: with anything.
     pub prefix: Option<&'a [u8]>,
-    /// Cursor only: first is the greatest, next goes down.
+    /// For cursors: the first entry is the one with the greatest key, and the next one goes down.
     pub reverse: bool,
 }
 
 impl Range<'_> {
+    /// The bounds with the prefix folded into them.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits::new(self.from, self.to, self.prefix)
+    }
+
     /// Whether every key is within.
     pub(crate) fn is_whole(&self) -> bool {
         (self.from, self.to, self.prefix) == (Bound::Unbounded, Bound::Unbounded, None)
@@ -31,20 +48,6 @@ impl Default for Range<'_> {
             reverse: false,
         }
     }
-}
-
-/// How a put treats a present or missing entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum PutMode {
-    /// Insert or replace.
-    #[default]
-    Set,
-    /// Only if absent, else `Exists`.
-    NoOverwrite,
-    /// Only if present, else `NotFound`.
-    NoInsert,
-    /// The key is greater than every key of the table, else `Order`.
-    Append,
 }
 
 /// Shape and size of a table at one snapshot.
@@ -64,7 +67,7 @@ pub struct TableStat {
     pub used_bytes: u64,
 }
 
-/// One level of a tree; 1 = leaves.
+/// One level of a table's tree.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LevelStat {
     /// Pages.
@@ -78,10 +81,28 @@ pub struct LevelStat {
 /// Length and place of a value.
 #[derive(Debug, Clone, Default)]
 pub struct ValueInfo {
-    /// Bytes.
+    /// Bytes of the value.
     pub len: u64,
-    /// (file offset, bytes) of each extent; empty if the value is inside its leaf.
-    pub extents: Vec<(u64, u64)>,
+    /// Where its bytes lie in the file, in order; empty if the value is inside its leaf.
+    pub extents: Vec<FileRange>,
+}
+
+/// Contiguous bytes of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileRange {
+    /// Byte of the file at which they begin.
+    pub offset: u64,
+    /// How many there are.
+    pub len: u64,
+}
+
+/// A contiguous piece of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ValuePiece<'t> {
+    /// Byte of the file at which it begins; `None` if it has no place of its own there.
+    pub file_offset: Option<u64>,
+    /// Its bytes.
+    pub bytes: &'t [u8],
 }
 
 /// Where a seek lands.
@@ -97,15 +118,4 @@ pub enum Seek {
     Le,
     /// The next less.
     Lt,
-}
-
-/// What a write transaction holds.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct WriteStat {
-    /// Edits collected and not applied.
-    pub edits: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Pages built in memory.
-    pub private_pages: u64,
 }

@@ -1,111 +1,135 @@
-//! Writing a value in parts.
+//! Values that are written in parts.
 
-use super::stream::Stream;
-use super::types::PutMode;
-use super::write::{is_inline, WriteTxn};
+use super::write::WriteTxn;
 use crate::error::{Error, Result};
 use crate::ids::TableId;
 use crate::page::leaf::Stored;
 use crate::page::PIECE;
 use crate::tree::write::edits::Op;
 use crate::tree::write::values::ChainWriter;
+use crate::txn::{Edit, PutMode, UnfinishedValue};
 
-/// A value being written in parts. The entry appears at `finish`; one that is not finished gives its pages back when the
-/// transaction ends.
+/// A value that is written in parts, so that all of it need never be in memory. Its entry appears with
+/// [`ValueWriter::finish`]; a value that is not finished gives its pages back when the transaction ends.
+///
+/// # Examples
+///
+/// ```
+/// use kv::{Db, Options, PutMode, Reader, TableId, WriteOptions};
+///
+/// let db = Db::open("".as_ref(), &Options { memory: true, ..Options::default() })?;
+/// let mut txn = db.begin_write(WriteOptions::default())?;
+/// let mut value = txn.writer(TableId::MAIN, b"big", 3_000_000, PutMode::Set)?;
+/// for _ in 0..3 {
+///     value.write(&mut txn, &vec![7; 1_000_000])?;
+/// }
+/// value.finish(&mut txn)?;
+/// let mut part = [0; 10];
+/// assert_eq!(txn.read_value(TableId::MAIN, b"big", 2_999_995, &mut part)?, Some(5));
+/// # Ok::<(), kv::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct ValueWriter {
     number: u64,
 }
 
 impl WriteTxn {
-    /// Begins a value of unknown length, written in parts. `size_hint`: how long it will be, 0 if unknown; a right one
-    /// makes it contiguous. The mode is looked at now and again at the end.
+    /// Begins a value that is written in parts. `size_hint` says how long it will be, or is 0 if nobody knows: with a right
+    /// one the value is contiguous in the file. What `mode` forbids is looked for now, and again at the end.
     ///
     /// # Errors
     /// As [`WriteTxn::put`].
     pub fn writer(&mut self, table: TableId, key: &[u8], size_hint: u64, mode: PutMode) -> Result<ValueWriter> {
         let at = self.open_to_write(table)?;
-        self.check_mode(at, key, mode)?;
-        let number = self.streams.add(Stream {
+        self.draft.check_mode(at, key, mode, &mut self.pages)?;
+        let number = self.unfinished.add(UnfinishedValue {
             table,
             key: key.to_vec(),
             mode,
-            chain: ChainWriter::new(self.writer.page_size()),
+            chain: ChainWriter::new(self.draft.page_size()),
             piece: Vec::new(),
-            hint: size_hint,
+            expected: size_hint,
         });
         Ok(ValueWriter { number })
     }
 }
 
 impl ValueWriter {
-    /// Appends bytes.
+    /// Appends bytes to the value.
     ///
     /// # Errors
-    /// `BadHandle` (another transaction's), `TooBig`; `Io`, `NoSpace`: then only aborting is left.
+    /// `BadHandle`: the value is another transaction's; `TooBig`; `Io`, `NoSpace`, `NoMemory`: the transaction has failed.
     pub fn write(&mut self, txn: &mut WriteTxn, bytes: &[u8]) -> Result<()> {
         txn.ready()?;
-        let mut stream = self.detach(txn)?;
-        let mut left = bytes;
-        let mut result = Ok(());
-        while !left.is_empty() && result.is_ok() {
-            let n = left.len().min(PIECE as usize - stream.piece.len());
-            if stream.piece.try_reserve(n).is_err() {
-                result = Err(Error::NoMemory("a part of a value"));
-                break;
-            }
-            stream.piece.extend_from_slice(&left[..n]);
-            left = &left[n..];
-            if stream.piece.len() as u64 == PIECE {
-                result = stream.write_piece(txn.writer.place());
-            }
-        }
-        txn.streams.put_back(self.number, stream);
-        result.map_err(|e| txn.fail(e))
+        let mut value = self.detach(txn)?;
+        let appended = append(&mut value, txn, bytes);
+        txn.unfinished.put_back(self.number, value);
+        appended.map_err(|e| txn.draft.fail(e))
     }
 
-    /// Puts the entry.
+    /// Ends the value and puts its entry.
     ///
     /// # Errors
-    /// As [`WriteTxn::put`].
+    /// `BadHandle`; else as [`WriteTxn::put`].
     pub fn finish(self, txn: &mut WriteTxn) -> Result<()> {
         txn.ready()?;
-        let mut stream = self.detach(txn)?;
-        let table = stream.table;
-        let at = match txn.open_to_write(table) {
+        let mut value = self.detach(txn)?;
+        let at = match txn.open_to_write(value.table) {
             Ok(at) => at,
             Err(e) => {
-                stream.chain.cancel(txn.writer.place());
+                value.chain.cancel(&mut txn.pages);
                 return Err(e);
             }
         };
-        if stream.chain.is_empty() && is_inline(&stream.key, stream.piece.len(), txn.writer.page_size()) {
-            return txn.put(table, &stream.key, &stream.piece, stream.mode);
+        if value.chain.is_empty() && txn.draft.is_inline(&value.key, value.piece.len()) {
+            return txn.put(value.table, &value.key, &value.piece, value.mode);
         }
-        if let Err(e) = txn.check_mode(at, &stream.key, stream.mode) {
-            stream.chain.cancel(txn.writer.place());
+        if let Err(e) = txn.draft.check_mode(at, &value.key, value.mode, &mut txn.pages) {
+            value.chain.cancel(&mut txn.pages);
             return Err(e);
         }
-        let place = txn.writer.place();
+        txn.draft.mark_changed();
         let mut written = Ok(());
-        if !stream.piece.is_empty() {
-            written = stream.write_piece(place);
+        if !value.piece.is_empty() {
+            written = value.write_piece(&mut txn.pages);
         }
-        let finished = written.and_then(|()| stream.chain.finish(place));
-        let chain = finished.map_err(|e| txn.fail(e))?;
-        txn.push(at, &stream.key, Op::Put(Stored::Chain(&chain)), false)
+        let finished = written.and_then(|()| value.chain.finish(&mut txn.pages));
+        let chain = finished.map_err(|e| txn.draft.fail(e))?;
+        let edit = Edit {
+            key: &value.key,
+            op: Op::Put(Stored::Chain(&chain)),
+            is_greatest: false,
+        };
+        txn.draft.push(at, edit, &mut txn.pages)
     }
 
-    /// Gives the pages back.
+    /// Gives up the value, and its pages back.
     pub fn cancel(self, txn: &mut WriteTxn) {
-        if let Ok(stream) = self.detach(txn) {
-            stream.chain.cancel(txn.writer.place());
+        if let Ok(value) = self.detach(txn) {
+            value.chain.cancel(&mut txn.pages);
         }
     }
 
-    fn detach(&self, txn: &mut WriteTxn) -> Result<Stream> {
-        txn.streams
+    fn detach(&self, txn: &mut WriteTxn) -> Result<UnfinishedValue> {
+        txn.unfinished
             .take(self.number)
             .ok_or(Error::BadHandle("a value writer of another transaction"))
     }
+}
+
+/// Collects bytes, and writes each piece that is full.
+fn append(value: &mut UnfinishedValue, txn: &mut WriteTxn, bytes: &[u8]) -> Result<()> {
+    let mut left = bytes;
+    while !left.is_empty() {
+        let n = left.len().min(PIECE as usize - value.piece.len());
+        let room = value.piece.try_reserve(n);
+        room.map_err(|_| Error::NoMemory("a part of a value"))?;
+        value.piece.extend_from_slice(&left[..n]);
+        left = &left[n..];
+        if value.piece.len() as u64 == PIECE {
+            txn.draft.mark_changed();
+            value.write_piece(&mut txn.pages)?;
+        }
+    }
+    Ok(())
 }

@@ -36,16 +36,6 @@ unsafe impl Send for Mapped {}
 unsafe impl Sync for Mapped {}
 
 impl Mapped {
-    /// # Safety
-    /// The first `min(len, length of the storage)` bytes from `base` on must be readable as long as the storage lives,
-    /// and nothing may write to bytes that a view was given access to.
-    pub unsafe fn new(base: *const u8, len: u64) -> Mapped {
-        Mapped {
-            base: NonNull::new(base.cast_mut()).unwrap_or(NonNull::dangling()),
-            len,
-        }
-    }
-
     /// First byte.
     #[inline(always)]
     pub fn base(&self) -> NonNull<u8> {

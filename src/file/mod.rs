@@ -33,6 +33,7 @@ mod names;
 pub mod peers;
 pub mod posix;
 pub mod raw;
+#[cfg(any(test, feature = "internals"))]
 pub mod sim;
 #[cfg(test)]
 mod sim_test;

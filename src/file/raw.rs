@@ -48,6 +48,7 @@ impl Raw {
     }
 
     /// Whether it has none.
+    #[cfg(feature = "internals")]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }

@@ -8,9 +8,8 @@
 //! a sum of each page; what is copied is compared with that once more. Nothing is opened by path: the pages are those
 //! of the file this transaction reads, whatever its path names by now.
 
-use super::check::named_tables;
 use super::job::{Careful, Job};
-use crate::catalogue::{self, TableRecord};
+use crate::catalogue;
 use crate::db::{Cursor, Db, Options, PutMode, Range, ReadTxn, Reader, WriteOptions, WriteTxn};
 use crate::error::{Error, Result};
 use crate::file::fresh::{identity_of, Fresh};
@@ -18,7 +17,6 @@ use crate::ids::{PageNo, Run, TableId};
 use crate::page::{meta_pages, Extent, PageSource, Root, PIECE};
 use crate::pager::{Durability, Image, View};
 use crate::tree::read::check::{Checker, PageSet, Reached};
-use crate::tree::read::scan::scan;
 use crate::util::crc32c;
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -113,10 +111,12 @@ impl ReadTxn {
         let size = view.page_size() as u64;
         // Once to verify, once to copy.
         job.expect(2 * desc.pages);
-        let (mut trees, broken) = named_tables(view, &desc.roots.catalogue);
-        if let Some(error) = broken {
-            return Err(error.in_table(TableId::CATALOGUE));
-        }
+        let mut trees = Vec::new();
+        let read = catalogue::each_table(&view, &desc.roots.catalogue, |table, record| {
+            trees.push((table, record.root));
+            Ok(())
+        });
+        read.map_err(|e| e.in_table(TableId::CATALOGUE))?;
         trees.push((TableId::MAIN, desc.roots.main));
         trees.push((TableId::CATALOGUE, desc.roots.catalogue));
         let mut layout = Layout {
@@ -206,18 +206,16 @@ impl ReadTxn {
         let db = Db::open(path, &options)?;
         let mut txn = db.begin_write(WriteOptions::default())?;
         let mut tables: Vec<(TableId, Root)> = vec![(TableId::MAIN, desc.roots.main)];
-        scan(&view, &desc.roots.catalogue, &[], |key, value| {
-            let record = TableRecord::decode(value.bytes())?;
-            let number = catalogue::table_of_key(key)?;
+        let read = catalogue::each_table(&view, &desc.roots.catalogue, |number, record| {
             if number >= TableId::FIRST_NAMED {
                 txn.table_restore(number, &record.name, &record.note)?;
                 tables.push((number, record.root));
             } else if number != TableId::NAMES {
                 return Err(Error::corrupt(None, "the catalogue has a record of a fixed table"));
             }
-            Ok(true)
-        })
-        .map_err(|e| e.in_table(TableId::CATALOGUE))?;
+            Ok(())
+        });
+        read.map_err(|e| e.in_table(TableId::CATALOGUE))?;
         for (table, root) in tables {
             // Page by page with every checksum anew, before the entries are read.
             self.verify(table, &root, job)?;

@@ -1,16 +1,14 @@
 //! Proof that a database is whole: every page of every tree, every checksum, and what becomes of each page of the file.
 
 use super::job::{Careful, Job};
-use crate::catalogue::{self, TableRecord};
+use crate::catalogue;
 use crate::db::{Db, ReadTxn};
 use crate::error::{Error, Result};
 use crate::ids::{CommitId, PageNo, Run, TableId};
 use crate::page::{meta_pages, Extent, PageSource, Root};
-use crate::pager::{Accounting, Dead, Descriptor, Snapshot, SpaceChange, View, Wait};
+use crate::pager::{Accounting, Descriptor, Snapshot, View, Wait};
 use crate::tree::read::check::{Checker, PageSet, Reached};
-use crate::tree::read::scan::scan;
-use crate::txn::writer::decode_dead;
-use std::collections::BTreeMap;
+use crate::txn::dead_extents;
 use std::sync::atomic::AtomicBool;
 
 /// Commits that may come between while a check gets hold of one.
@@ -163,7 +161,11 @@ impl Check<'_, '_> {
         space: Option<&Accounting>,
         reached: &mut PageSet,
     ) {
-        let (mut tables, broken) = named_tables(view, &desc.roots.catalogue);
+        let mut tables: Vec<(TableId, Root)> = Vec::new();
+        let read = catalogue::each_table(&view, &desc.roots.catalogue, |table, record| {
+            tables.push((table, record.root));
+            Ok(())
+        });
         tables.push((TableId::MAIN, desc.roots.main));
         self.report.tables = tables.iter().filter(|(t, _)| *t != TableId::NAMES).count() as u64;
         self.report.entries = tables
@@ -174,7 +176,7 @@ impl Check<'_, '_> {
         if let Some(space) = space {
             tables.push((TableId::SPACE, space.desc.roots.space));
         }
-        if let Some(error) = broken {
+        if let Err(error) = read {
             self.fault(None, TableId::CATALOGUE, &error.to_string());
         }
         let (mut tree_pages, mut chain_pages) = (0, 0);
@@ -245,66 +247,6 @@ impl Check<'_, '_> {
                 self.report.pages - counted
             );
             self.fault(lost, TableId::SPACE, &what);
-        }
-    }
-}
-
-/// The trees the catalogue names, and why reading it ended early.
-pub(crate) fn named_tables(view: TreeView<'_, '_, '_>, catalogue: &Root) -> (Vec<(TableId, Root)>, Option<Error>) {
-    let mut tables = Vec::new();
-    let read = scan(&view, catalogue, &[], |key, value| {
-        let record = TableRecord::decode(value.bytes())?;
-        tables.push((catalogue::table_of_key(key)?, record.root));
-        Ok(true)
-    });
-    (tables, read.err())
-}
-
-/// What the space tree and the records behind it together say is dead, by first page.
-pub(crate) fn dead_extents<'s, S: PageSource<'s>>(
-    source: &S,
-    space: &Root,
-    changes: &[SpaceChange],
-) -> Result<BTreeMap<PageNo, Dead>> {
-    let mut dead = BTreeMap::new();
-    scan(source, space, &[], |key, value| {
-        let d = decode_dead(key, value.bytes())?;
-        dead.insert(d.extent.run.first, d);
-        Ok(true)
-    })?;
-    for change in changes {
-        match change {
-            SpaceChange::Died(d) => {
-                dead.insert(d.extent.run.first, *d);
-            }
-            SpaceChange::Taken(run) => remove(&mut dead, *run),
-        }
-    }
-    Ok(dead)
-}
-
-/// Takes the pages of `taken` out of the extents.
-fn remove(dead: &mut BTreeMap<PageNo, Dead>, taken: Run) {
-    while let Some(d) = dead
-        .range(..taken.end())
-        .next_back()
-        .map(|(_, d)| *d)
-        .filter(|d| d.extent.run.end() > taken.first)
-    {
-        let run = d.extent.run;
-        dead.remove(&run.first);
-        let mut keep = |first: PageNo, end: PageNo| {
-            let extent = Extent {
-                run: Run::new(first, end - first),
-                ..d.extent
-            };
-            dead.insert(first, Dead { extent, ..d });
-        };
-        if run.end() > taken.end() {
-            keep(taken.end(), run.end());
-        }
-        if run.first < taken.first {
-            keep(run.first, taken.first);
         }
     }
 }

@@ -126,11 +126,6 @@ impl WriteSet {
         self.log.op(at)
     }
 
-    /// Value bytes of an inline put, to be filled.
-    pub fn value_mut(&mut self, at: At) -> &mut [u8] {
-        self.log.value_mut(at)
-    }
-
     /// Forgets every edit.
     pub fn clear(&mut self) {
         self.log.clear();

@@ -80,12 +80,6 @@ pub fn try_u48(b: &[u8], at: usize) -> Option<u64> {
     Some(get_u48(b.get(at..at.checked_add(6)?)?, 0))
 }
 
-/// Reads 8 bytes at `at`, or `None` outside the slice.
-#[inline]
-pub fn try_u64(b: &[u8], at: usize) -> Option<u64> {
-    Some(get_u64(b.get(at..at.checked_add(8)?)?, 0))
-}
-
 /// Whether `a` and `b` are equal: for short ones, where a call to the C library costs more than the comparison.
 #[inline(always)]
 pub fn same(a: &[u8], b: &[u8]) -> bool {

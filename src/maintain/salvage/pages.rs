@@ -1,6 +1,5 @@
 //! Pages of a damaged file: read where a pointer says, or judged by their looks.
 
-use crate::db::reader::Joined;
 use crate::error::{Error, Result};
 use crate::file::raw::Raw;
 use crate::ids::PageNo;
@@ -9,6 +8,7 @@ use crate::page::header;
 use crate::page::leaf::{Leaf, Stored};
 use crate::page::meta::{Meta, Slot, MAGIC, SLOTS, SLOT_BYTES};
 use crate::page::{PageSource, Ptr, PAGE_MAX, PAGE_MIN};
+use crate::txn::PinnedBytes;
 use crate::util::bytes::get_u32;
 use crate::util::crc32c;
 
@@ -133,21 +133,21 @@ pub(super) fn hints(page: &[u8]) -> Vec<Ptr> {
 /// Pages read and verified, kept as long as this lives: for one leaf or one branch and what they need.
 pub(super) struct Scope<'d> {
     damaged: &'d Damaged,
-    kept: Joined,
+    kept: PinnedBytes,
 }
 
 impl<'d> Scope<'d> {
     pub fn new(damaged: &'d Damaged) -> Scope<'d> {
         Scope {
             damaged,
-            kept: Joined::default(),
+            kept: PinnedBytes::default(),
         }
     }
 
     fn bytes(&self, page: PageNo, len: u64) -> Result<&[u8]> {
         let at = page.get().saturating_mul(self.damaged.page_size as u64);
         match self.damaged.raw.read(at, len) {
-            Ok(bytes) => Ok(self.kept.keep(bytes)),
+            Ok(bytes) => Ok(self.kept.pin(bytes)),
             Err(error) => Err(Error::corrupt(page, error.to_string())),
         }
     }
@@ -162,7 +162,7 @@ impl<'d> Scope<'d> {
 
     /// Keeps a page that was read without a pointer.
     pub fn keep(&self, page: Box<[u8]>) -> &[u8] {
-        self.kept.keep(page)
+        self.kept.pin(page)
     }
 }
 

@@ -1,0 +1,240 @@
+//! The database: opening and closing it, beginning transactions, figures of the file.
+
+use super::options::{Options, WriteOptions};
+use super::read::ReadTxn;
+use super::write::WriteTxn;
+use crate::error::{Error, Result};
+#[cfg(feature = "internals")]
+use crate::file::Storage;
+use crate::ids::CommitId;
+use crate::page::{PAGE_MAX, PAGE_MIN};
+use crate::pager::{open_file, open_memory, CreateMode, Durability, FileStat, Pager, PagerOptions, Recovery, Wait};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// An open database.
+///
+/// Clones share the handle, and any thread may use it. The file is closed, and lazy commits are made durable, when the last
+/// handle and the last transaction are gone. Other processes may have the same file open at the same time.
+///
+/// # Examples
+///
+/// ```
+/// use kv::{Db, Options, PutMode, TableId, WriteOptions};
+///
+/// # let folder = std::env::temp_dir().join(format!("kv-doc-{}", std::process::id()));
+/// # std::fs::create_dir_all(&folder).map_err(|e| kv::Error::io("create", e))?;
+/// let path = folder.join("example.kv");
+/// let db = Db::open(&path, &Options::default())?;
+///
+/// let mut txn = db.begin_write(WriteOptions::default())?;
+/// txn.put(TableId::MAIN, b"key", b"value", PutMode::Set)?;
+/// let id = txn.commit()?;
+///
+/// let read = db.begin_read()?;
+/// assert_eq!(read.id(), id);
+/// assert_eq!(read.get(TableId::MAIN, b"key")?, Some(&b"value"[..]));
+/// # drop((read, db));
+/// # std::fs::remove_dir_all(&folder).map_err(|e| kv::Error::io("remove", e))?;
+/// # Ok::<(), kv::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Db {
+    pub(super) handle: Arc<Handle>,
+}
+
+impl std::fmt::Debug for Db {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Db").field("stat", &self.stat()).finish_non_exhaustive()
+    }
+}
+
+/// What the clones of a database share.
+pub(super) struct Handle {
+    pub pager: Arc<Pager>,
+    recovery: Recovery,
+    /// How long opening took.
+    opening: Duration,
+    options: Options,
+    /// Set to end the waits through this handle.
+    cancel: AtomicBool,
+    /// Waits under way through this handle.
+    waiting: AtomicUsize,
+}
+
+impl Drop for Handle {
+    /// Seals what was written: a second meta slot then describes the same trees, so that damage to one of the two is not
+    /// the loss of a commit. Then the file gives back what it has grown ahead. Only the last one to leave does this; a
+    /// process that is killed leaves one slot, as after any commit, and the file as long as it was.
+    fn drop(&mut self) {
+        let here = Arc::strong_count(&self.pager) == 1 && !self.options.memory && !self.options.read_only;
+        if !here || self.pager.read_only() || self.pager.is_poisoned() || self.pager.newest().id <= self.recovery.id {
+            return;
+        }
+        if !self.pager.is_last() {
+            return;
+        }
+        if let Ok(pages) = self.pager.lock_write(Wait::Try, &AtomicBool::new(false)) {
+            let roots = pages.tip().roots;
+            // Nobody is left to be told of an error, and nothing depends on it.
+            let _ = pages.commit(roots, Durability::Full);
+        }
+        if let Ok(pages) = self.pager.lock_write(Wait::Try, &AtomicBool::new(false)) {
+            let _ = pages.trim();
+        }
+    }
+}
+
+impl Db {
+    /// Opens the database at `path`, or creates it; see [`Options`]. If a process opens a file twice, it has two handles on
+    /// one database.
+    ///
+    /// # Errors
+    /// `NoFile`, `Exists`: what the options forbid; `Access`; `Busy`: another program is opening or repairing it; `NoLocks`;
+    /// `NotADatabase`, `TooNew`, `TooOld`, `Corrupt`; `Invalid`: a page size that does not exist, or options that contradict
+    /// each other; `Poisoned`: a sync failed, and not every process has closed the database since; `ReadOnly`: creating
+    /// read-only; `Io`, `NoSpace`, `NoMemory`, `Limit`.
+    pub fn open(path: &Path, options: &Options) -> Result<Db> {
+        let begun = Instant::now();
+        let pager_options = pager_options(options)?;
+        let opened = if options.memory {
+            open_memory(&pager_options)
+        } else {
+            let mode = match (options.existing || options.read_only, options.new) {
+                (true, true) => return Err(Error::Invalid("a file cannot be both existing and new")),
+                (true, false) => CreateMode::Open,
+                (false, true) => CreateMode::New,
+                (false, false) => CreateMode::OpenOrCreate,
+            };
+            open_file(path, mode, &pager_options)
+        };
+        Ok(Db::with(opened?, options, begun))
+    }
+
+    /// Opens a database on a storage of one's own: memory, or a simulated disk.
+    ///
+    /// # Errors
+    /// As [`Db::open`].
+    #[cfg(feature = "internals")]
+    pub fn open_storage(storage: Arc<dyn Storage>, options: &Options) -> Result<Db> {
+        let begun = Instant::now();
+        let opened = Pager::open(storage, &pager_options(options)?)?;
+        Ok(Db::with(opened, options, begun))
+    }
+
+    fn with((pager, recovery): (Arc<Pager>, Recovery), options: &Options, begun: Instant) -> Db {
+        Db {
+            handle: Arc::new(Handle {
+                pager,
+                recovery,
+                opening: begun.elapsed(),
+                options: options.clone(),
+                cancel: AtomicBool::new(false),
+                waiting: AtomicUsize::new(0),
+            }),
+        }
+    }
+
+    /// What opening found: the newest commit, and how many incomplete ones were discarded.
+    pub fn recovery(&self) -> Recovery {
+        self.handle.recovery
+    }
+
+    /// How long opening took. Most of that is finding the newest whole commit and verifying what a crash could have torn of
+    /// it.
+    pub fn opening_time(&self) -> Duration {
+        self.handle.opening
+    }
+
+    /// Begins a read transaction on the newest commit. This never waits for a writer.
+    ///
+    /// # Errors
+    /// `Poisoned`; `Forked`: the database was opened by the parent process; `Limit`: every reader slot is taken.
+    #[inline]
+    pub fn begin_read(&self) -> Result<ReadTxn> {
+        self.begin_read_with(|txn| txn)
+    }
+
+    /// As [`Db::begin_read`], but the transaction is given to `keep`, which puts it where it stays. This saves moving it.
+    ///
+    /// # Errors
+    /// As [`Db::begin_read`].
+    #[inline(always)]
+    pub fn begin_read_with<R>(&self, keep: impl FnOnce(ReadTxn) -> R) -> Result<R> {
+        self.handle
+            .pager
+            .begin_read_with(|snapshot| keep(ReadTxn::new(snapshot)))
+    }
+
+    /// Begins the write transaction. There is one at a time in all processes, and this waits for the one before to end, as
+    /// the options say.
+    ///
+    /// # Errors
+    /// `Busy`: the wait ended first; `Cancelled`: by [`Db::interrupt`]; `ReadOnly`; `Poisoned`; `Forked`; `Corrupt`, `Io`:
+    /// what others have committed meanwhile cannot be read.
+    pub fn begin_write(&self, options: WriteOptions) -> Result<WriteTxn> {
+        let handle = &*self.handle;
+        if handle.options.read_only {
+            return Err(Error::ReadOnly("the database was opened read-only"));
+        }
+        let default = handle.options.wait.map_or(Wait::Forever, Wait::For);
+        let wait = options.wait.unwrap_or(default);
+        let pages = handle.cancellable(|cancel| handle.pager.lock_write(wait, cancel))?;
+        let budget = options.memory.unwrap_or_else(|| handle.options.budget());
+        let durability = options.durability.unwrap_or(handle.options.durability);
+        Ok(WriteTxn::new(pages, budget, durability))
+    }
+
+    /// Makes every commit durable that was made before the call.
+    ///
+    /// # Errors
+    /// `InDoubt`: the sync failed, and commits that were not durable may or may not survive; `Poisoned`: an earlier one did.
+    pub fn sync(&self) -> Result<()> {
+        self.handle.pager.sync()
+    }
+
+    /// Ends every wait through this handle and its clones, for the write lock or for a commit, with `Cancelled`.
+    pub fn interrupt(&self) {
+        self.handle.cancel.store(true, SeqCst);
+        self.handle.pager.wake_waiters();
+    }
+
+    /// Figures of the file.
+    pub fn stat(&self) -> FileStat {
+        self.handle.pager.stat()
+    }
+
+    /// The commits that readers hold, in all processes: ascending, and once for each reader.
+    pub fn held(&self) -> Vec<CommitId> {
+        self.handle.pager.held()
+    }
+}
+
+impl Handle {
+    /// Runs a wait that [`Db::interrupt`] can end. An interrupt from before the first wait is forgotten.
+    pub fn cancellable<T>(&self, wait: impl FnOnce(&AtomicBool) -> T) -> T {
+        if self.waiting.fetch_add(1, SeqCst) == 0 {
+            self.cancel.store(false, SeqCst);
+        }
+        let answer = wait(&self.cancel);
+        self.waiting.fetch_sub(1, SeqCst);
+        answer
+    }
+}
+
+fn pager_options(options: &Options) -> Result<PagerOptions> {
+    let page_size = match options.page_size {
+        0 => PAGE_MIN,
+        bytes => bytes as usize,
+    };
+    if !page_size.is_power_of_two() || !(PAGE_MIN..=PAGE_MAX).contains(&page_size) {
+        return Err(Error::Invalid("page size: 4096, 8192, 16384, 32768 or 65536"));
+    }
+    Ok(PagerOptions {
+        page_size,
+        read_only: options.read_only,
+        verify: options.verify,
+    })
+}

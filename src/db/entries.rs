@@ -1,0 +1,189 @@
+//! The write transaction: puts and deletes.
+
+use super::types::Range;
+use super::write::{Reserved, WriteTxn};
+use super::Cursor;
+use crate::error::{Error, Result};
+use crate::ids::TableId;
+use crate::page::KEY_MAX;
+use crate::txn::{Entry, PutMode, TableIndex};
+use crate::util::seeded::{self, Bug};
+
+impl WriteTxn {
+    /// Puts an entry, as `mode` says. Keys may have up to 2 MiB, values up to 256 GiB.
+    ///
+    /// # Errors
+    /// `Exists`, `NotFound`, `Order`: what `mode` forbids; nothing was changed. `TooBig`; `NoTable`; `ReadOnly`: the list of
+    /// tables cannot be written. `Io`, `NoSpace`, `NoMemory`, `Limit`, `Corrupt`: the transaction has failed; `TxnFailed`: it
+    /// had failed before.
+    #[inline(always)]
+    pub fn put(&mut self, table: TableId, key: &[u8], value: &[u8], mode: PutMode) -> Result<()> {
+        if mode == PutMode::Append && !self.draft.is_failed() && self.reserved.is_none() {
+            if let Some(at) = self.draft.continues_append(table, key) {
+                if self.draft.is_inline(key, value.len()) {
+                    let entry = Entry {
+                        key,
+                        value,
+                        is_greatest: true,
+                    };
+                    return self.draft.put_inline(at, entry, &mut self.pages);
+                }
+            }
+        }
+        self.put_any(table, key, value, mode)
+    }
+
+    /// What is not one of many appends.
+    #[inline(never)]
+    fn put_any(&mut self, table: TableId, key: &[u8], value: &[u8], mode: PutMode) -> Result<()> {
+        let at = self.open_to_write(table)?;
+        self.draft.check_mode(at, key, mode, &mut self.pages)?;
+        assert!(!seeded::on(Bug::PanicInPut), "seeded");
+        let entry = Entry {
+            key,
+            value,
+            is_greatest: mode == PutMode::Append,
+        };
+        self.draft.put(at, entry, &mut self.pages)
+    }
+
+    /// Puts an entry if there is none of this key; else answers the value that is there and changes nothing.
+    ///
+    /// # Errors
+    /// As [`WriteTxn::put`].
+    pub fn insert(&mut self, table: TableId, key: &[u8], value: &[u8]) -> Result<Option<&[u8]>> {
+        let at = self.open_to_write(table)?;
+        let pending = self.draft.pending(at, key)?;
+        if self.draft.stored(at, pending, key)?.is_none() {
+            self.put(table, key, value, PutMode::Set)?;
+            return Ok(None);
+        }
+        self.draft.pin();
+        self.draft.value(at, pending, key)
+    }
+
+    /// Puts an entry, as `mode` says, and answers the value that it replaces.
+    ///
+    /// # Errors
+    /// As [`WriteTxn::put`].
+    pub fn replace(&mut self, table: TableId, key: &[u8], value: &[u8], mode: PutMode) -> Result<Option<&[u8]>> {
+        let at = self.open_to_write(table)?;
+        let old = self.copy_of_value(at, key)?;
+        self.put(table, key, value, mode)?;
+        Ok(self.return_copy(old))
+    }
+
+    /// A copy of a value that is about to be replaced or deleted.
+    fn copy_of_value(&mut self, at: TableIndex, key: &[u8]) -> Result<Option<Box<[u8]>>> {
+        let pending = self.draft.pending(at, key)?;
+        let copied = self.draft.value(at, pending, key)?.map(copy).transpose();
+        copied.map_err(|e| self.draft.fail(e))
+    }
+
+    /// Keeps a copy until the next write, for the caller to look at.
+    fn return_copy(&mut self, copy: Option<Box<[u8]>>) -> Option<&[u8]> {
+        self.draft.pin();
+        copy.map(|bytes| self.draft.pin_copy(bytes))
+    }
+
+    /// Puts an entry of `len` zero bytes and returns them, to be filled before the next call on the transaction.
+    ///
+    /// # Errors
+    /// As [`WriteTxn::put`].
+    pub fn reserve(&mut self, table: TableId, key: &[u8], len: usize, mode: PutMode) -> Result<&mut [u8]> {
+        let at = self.open_to_write(table)?;
+        self.draft.check_mode(at, key, mode, &mut self.pages)?;
+        let mut zeros = Vec::new();
+        let room = zeros.try_reserve_exact(len);
+        room.map_err(|_| self.draft.fail(Error::NoMemory("a reserved value")))?;
+        zeros.resize(len, 0);
+        // It is put with the next call, and not now: an edit may be flushed at once, and its log given up.
+        let reserved = self.reserved.insert(Reserved {
+            at,
+            key: key.to_vec(),
+            value: zeros,
+            is_greatest: mode == PutMode::Append,
+        });
+        Ok(&mut reserved.value)
+    }
+
+    /// Deletes an entry; whether there was one.
+    ///
+    /// # Errors
+    /// As [`WriteTxn::put`].
+    pub fn delete(&mut self, table: TableId, key: &[u8]) -> Result<bool> {
+        let at = self.open_to_write(table)?;
+        if !self.draft.exists(at, key)? {
+            return Ok(false);
+        }
+        self.draft.delete(at, key, &mut self.pages)?;
+        Ok(true)
+    }
+
+    /// Deletes an entry if there is one, without finding out: this costs less than [`WriteTxn::delete`].
+    ///
+    /// # Errors
+    /// As [`WriteTxn::put`].
+    pub fn delete_blind(&mut self, table: TableId, key: &[u8]) -> Result<()> {
+        let at = self.open_to_write(table)?;
+        if key.len() > KEY_MAX {
+            return Ok(());
+        }
+        self.draft.delete(at, key, &mut self.pages)
+    }
+
+    /// Deletes an entry and answers its value; `None`: there was none.
+    ///
+    /// # Errors
+    /// As [`WriteTxn::put`].
+    pub fn take(&mut self, table: TableId, key: &[u8]) -> Result<Option<&[u8]>> {
+        let at = self.open_to_write(table)?;
+        let Some(old) = self.copy_of_value(at, key)? else {
+            return Ok(None);
+        };
+        self.delete_blind(table, key)?;
+        Ok(self.return_copy(Some(old)))
+    }
+
+    /// Deletes the first entry of `range` (the last one if the range is reverse) and answers its key and value.
+    ///
+    /// # Errors
+    /// As [`WriteTxn::put`].
+    pub fn take_first(&mut self, table: TableId, range: &Range<'_>) -> Result<Option<(&[u8], &[u8])>> {
+        self.open_to_write(table)?;
+        let mut cursor = Cursor::new(self, table, range)?;
+        if !cursor.first(self)? {
+            return Ok(None);
+        }
+        let value = copy(cursor.value(self)?)?;
+        let key = copy(cursor.key())?;
+        self.delete_blind(table, &key)?;
+        self.draft.pin();
+        Ok(Some((self.draft.pin_copy(key), self.draft.pin_copy(value))))
+    }
+
+    /// Deletes every entry of `range`; how many there were. What lies wholly within the range is dropped unread, so this
+    /// takes the more time the more pages of the tree it touches, and not the more entries it deletes.
+    ///
+    /// # Errors
+    /// As [`WriteTxn::put`].
+    pub fn delete_range(&mut self, table: TableId, range: &Range<'_>) -> Result<u64> {
+        let at = self.open_to_write(table)?;
+        let (from, to) = range.limits().half_open();
+        let none = |from: &Vec<u8>| to.as_ref().is_some_and(|to| to <= from);
+        if from.as_ref().map_or(to.as_ref().is_some_and(|to| to.is_empty()), none) {
+            return Ok(0);
+        }
+        self.draft
+            .remove_range(at, (from.as_deref(), to.as_deref()), &mut self.pages)
+    }
+}
+
+/// A copy of bytes that may be many.
+fn copy(bytes: &[u8]) -> Result<Box<[u8]>> {
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(bytes.len())
+        .map_err(|_| Error::NoMemory("a copy of a value"))?;
+    copy.extend_from_slice(bytes);
+    Ok(copy.into_boxed_slice())
+}

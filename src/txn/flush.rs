@@ -1,0 +1,380 @@
+//! Flushing: applying what a draft has collected to its trees, in private pages.
+//!
+//! A write set is flushed
+//! - when something reads the tree itself: a cursor, a count, a range delete. Bytes that were returned to the caller since
+//!   the last write stay where they are: the log's memory is kept, and the arena frozen;
+//! - when the sets have outgrown their budget. If that may leave more private pages than memory is meant for, finished
+//!   pages are placed at once, so that a transaction may be larger than memory;
+//! - at commit: a large last flush places its pages while they are in the cache.
+//!
+//! Whether pages can be placed is up to the [`DraftPages`] that a flush is given: a draft without the write lock has
+//! nowhere to place them.
+
+use super::space_tree::read_zone;
+use super::spare::Spare;
+use super::table::DraftTree;
+use super::write_set::WriteSet;
+use crate::error::Result;
+use crate::page::leaf::Stored;
+use crate::page::PageSink;
+use crate::pager::{Descriptor, Durability, PageWriter, Pager, View};
+use crate::tree::write::apply::Apply;
+use crate::tree::write::arena::Arena;
+use crate::tree::write::edits::Op;
+use crate::tree::write::emit::Emitter;
+use crate::tree::write::values::release_value;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+/// Private pages beyond this many bytes are placed at the next flush although the transaction goes on,
+const PRIVATE_MAX: usize = 64 << 20;
+/// and beyond so many times what may be collected of edits, for those who have little memory.
+const PRIVATE_TIMES: usize = 16;
+/// Bytes of edits in ascending order that are applied at once: few enough that they stay in the caches, enough that the
+/// end of what is written, which is no full piece, is a small part (half as many cost 3 %, four times as many 10 %).
+const ORDERED: usize = 1 << 20;
+/// Up to this many edits the last flush is done in memory first, so that the commit knows its pages and asks for runs of
+/// their number; larger ones are placed while they are built.
+const SMALL: usize = 4096;
+/// The same where edits are few for the size of the tree: then most leaves change once, and placing each soon after, while
+/// it is in the caches, is worth more than knowing their number.
+const FEW: usize = 128;
+/// Lazy commits of up to this many pages get one run for leaves and branches: many of them are synced at once, and recovery
+/// looks at every run.
+const TOGETHER: u64 = 32;
+/// Pages that a range delete may drop unread beyond those of the database: a bound for damaged trees that share pages.
+const DROPPED_SLACK: u64 = 1 << 32;
+
+/// Where a draft gets pages and gives them back.
+pub trait DraftPages: PageSink {
+    /// Gets ready to place tree pages, if they can be placed now; whether they can.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Io`: what is known of free pages cannot be read.
+    fn prepare_to_place(&mut self) -> Result<bool>;
+}
+
+impl DraftPages for PageWriter {
+    /// Reads the dead extents of zones that the pager would like to know.
+    fn prepare_to_place(&mut self) -> Result<bool> {
+        for zone in self.zones_wanted() {
+            let root = self.tip().roots.space;
+            let dead = read_zone(&self.view(), &root, zone)?;
+            self.zone_loaded(zone, dead);
+        }
+        Ok(true)
+    }
+}
+
+/// An edit on its way into a write set.
+#[derive(Clone, Copy)]
+pub struct Edit<'e> {
+    /// Its key.
+    pub key: &'e [u8],
+    /// What it does to the key.
+    pub op: Op<'e>,
+    /// Whether the key is known to be greater than every other of the table.
+    pub is_greatest: bool,
+}
+
+/// What a draft builds its trees with: the private pages, and the budget of edits that wait to be flushed.
+pub(super) struct TreeBuilder {
+    pager: Arc<Pager>,
+    base: Descriptor,
+    pub(super) arena: Arena,
+    pub(super) emitter: Emitter,
+    /// Bytes of edits to collect before they are flushed.
+    budget: usize,
+    /// Bytes collected in all write sets.
+    collected: usize,
+    /// Bytes of private pages or logs were returned to the caller since the last write, and are pinned until the next.
+    pinned: bool,
+    /// Memory of logs that were flushed while bytes were pinned.
+    pinned_logs: Vec<Vec<Vec<u8>>>,
+    /// Rises whenever a tree may have changed.
+    version: u64,
+    /// Something was written: the commit is not empty.
+    changed: bool,
+}
+
+impl TreeBuilder {
+    /// With nothing built yet, upon the commit `base`; beside it, an empty set for the edits of the default table.
+    pub(super) fn new(pager: Arc<Pager>, base: Descriptor, budget: usize) -> (TreeBuilder, WriteSet) {
+        let Spare { arena, emitter, edits } = Spare::take(pager.page_size());
+        let builder = TreeBuilder {
+            pager,
+            base,
+            arena,
+            emitter,
+            budget,
+            collected: 0,
+            pinned: false,
+            pinned_logs: Vec::new(),
+            version: 1,
+            changed: false,
+        };
+        (builder, edits)
+    }
+
+    pub(super) fn base(&self) -> &Descriptor {
+        &self.base
+    }
+
+    pub(super) fn page_size(&self) -> usize {
+        self.pager.page_size()
+    }
+
+    /// Pages in the file, those that were placed by now included.
+    pub(super) fn view(&self) -> View<'_> {
+        self.pager.view(u64::MAX)
+    }
+
+    pub(super) fn version(&self) -> u64 {
+        self.version
+    }
+
+    pub(super) fn is_changed(&self) -> bool {
+        self.changed
+    }
+
+    pub(super) fn mark_changed(&mut self) {
+        self.changed = true;
+    }
+
+    pub(super) fn collected(&self) -> usize {
+        self.collected
+    }
+
+    /// Notes that bytes of private pages or logs are returned to the caller, who may use them until the next write.
+    pub(super) fn pin(&mut self) {
+        self.pinned = true;
+    }
+
+    /// Lets go what was pinned.
+    #[inline(always)]
+    fn unpin(&mut self) {
+        if self.pinned {
+            self.unpin_all();
+        }
+    }
+
+    #[cold]
+    fn unpin_all(&mut self) {
+        self.pinned = false;
+        self.pinned_logs.clear();
+        self.arena.thaw();
+    }
+
+    /// Records an edit. What it was given is copied before anything pinned is let go: it may be pinned itself.
+    #[inline(always)]
+    pub(super) fn record(&mut self, tree: &mut DraftTree, edit: Edit<'_>) -> Result<()> {
+        match edit.is_greatest {
+            true => tree.edits.push_behind(edit.key, edit.op),
+            false => tree.edits.push(edit.key, edit.op),
+        }?;
+        self.changed = true;
+        self.unpin();
+        Ok(())
+    }
+
+    /// Flushes the tree if the budget is used up.
+    #[inline(always)]
+    pub(super) fn keep_budget<P: DraftPages>(&mut self, tree: &mut DraftTree, pages: &mut P) -> Result<()> {
+        let bytes = tree.edits.log().bytes();
+        debug_assert!(
+            self.collected >= tree.counted,
+            "what is collected in all sets includes what was counted of this one"
+        );
+        self.collected = self.collected + bytes - tree.counted;
+        tree.counted = bytes;
+        // What arrives in order can be applied at any time without doing anything twice, and a small log stays in the
+        // cache.
+        let ordered = bytes > ORDERED && tree.edits.log().is_ascending();
+        if self.collected <= self.budget && !ordered {
+            return Ok(());
+        }
+        self.flush_over_budget(tree, ordered, pages)
+    }
+
+    #[cold]
+    fn flush_over_budget<P: DraftPages>(&mut self, tree: &mut DraftTree, ordered: bool, pages: &mut P) -> Result<()> {
+        let place = ordered || self.is_large(tree);
+        self.apply_edits(tree, place, pages)
+    }
+
+    /// Flushes the tree because something reads the tree itself.
+    pub(super) fn flush<P: DraftPages>(&mut self, tree: &mut DraftTree, pages: &mut P) -> Result<()> {
+        if tree.edits.is_empty() {
+            return Ok(());
+        }
+        if self.pinned {
+            // Nor may pages be placed now: that would reuse pages which this transaction placed before and gives back now,
+            // and pinned bytes may lie there.
+            self.arena.freeze();
+        }
+        let place = !self.pinned && self.is_large(tree);
+        self.apply_edits(tree, place, pages)
+    }
+
+    /// The last flush of a tree. Private pages of a small one stay private until [`TreeBuilder::place`].
+    pub(super) fn flush_last<P: DraftPages>(&mut self, tree: &mut DraftTree, pages: &mut P) -> Result<()> {
+        // Nobody can use what was returned to the caller any more. Logs that are pinned go with the draft.
+        self.pinned = false;
+        self.arena.thaw();
+        let edits = tree.edits.log().len();
+        let scattered = edits as u64 * 4 < tree.root.ptr.entries;
+        let place = edits > if scattered { FEW } else { SMALL };
+        if place && scattered {
+            self.emitter.expect_leaf_per_edit(edits as u64);
+        }
+        self.apply_edits(tree, place, pages)
+    }
+
+    /// Whether applying the tree's edits may take more memory for private pages than they are to have: each edit changes a
+    /// leaf at most, and all of them no more than there are.
+    fn is_large(&self, tree: &DraftTree) -> bool {
+        let bytes = tree.edits.log().bytes();
+        let edits = tree.edits.log().len().max(1);
+        let leaves = (tree.root.ptr.entries as usize).saturating_mul(bytes / edits);
+        let touched = leaves.min(edits * self.page_size());
+        let most = PRIVATE_MAX.min(self.budget.saturating_mul(PRIVATE_TIMES));
+        self.arena.len() * self.page_size() + bytes + touched > most
+    }
+
+    /// Applies the tree's edits. `place`: finished pages are placed at once, if `pages` can place any now.
+    pub(super) fn apply_edits<P: DraftPages>(
+        &mut self,
+        tree: &mut DraftTree,
+        place: bool,
+        pages: &mut P,
+    ) -> Result<()> {
+        if tree.edits.is_empty() {
+            return Ok(());
+        }
+        let place = place && pages.prepare_to_place()?;
+        self.version += 1;
+        // Long values that a later edit of their key has replaced will never be in the tree.
+        let mut replaced: Vec<Vec<u8>> = Vec::new();
+        let sorted = tree.edits.log().sorted(|op| {
+            if let Op::Put(Stored::Chain(description)) = op {
+                replaced.push(description.to_vec());
+            }
+        })?;
+        for description in &replaced {
+            release_value(&Stored::Chain(description), None, self.page_size(), pages)?;
+        }
+        let applied = self.apply(tree, place, pages).apply(tree.root, &sorted);
+        tree.root = applied.map_err(|e| e.in_table(tree.table))?;
+        drop(sorted);
+        self.forget_log(tree);
+        Ok(())
+    }
+
+    /// Empties the write set of a tree. Its records stay in memory while bytes are pinned.
+    fn forget_log(&mut self, tree: &mut DraftTree) {
+        debug_assert!(
+            self.collected >= tree.counted,
+            "what is collected in all sets includes what was counted of this one"
+        );
+        self.collected -= tree.counted;
+        tree.counted = 0;
+        if self.pinned {
+            let memory = tree.edits.take_memory();
+            self.pinned_logs.push(memory);
+        } else {
+            tree.edits.clear();
+        }
+    }
+
+    fn apply<'t, P: PageSink>(
+        &'t mut self,
+        tree: &DraftTree,
+        place: bool,
+        pages: &'t mut P,
+    ) -> Apply<'t, 't, View<'t>, P> {
+        Apply {
+            source: self.pager.view(u64::MAX),
+            drop_budget: self.base.pages + self.arena.len() as u64 + DROPPED_SLACK,
+            arena: &mut self.arena,
+            sink: pages,
+            emitter: &mut self.emitter,
+            fused: place,
+            table: tree.table,
+            has_long: false,
+            life: PhantomData,
+        }
+    }
+
+    /// Removes the keys `from <= key < to` (`None`: no bound); how many there were.
+    pub(super) fn remove_range<P: DraftPages>(
+        &mut self,
+        tree: &mut DraftTree,
+        (from, to): (Option<&[u8]>, Option<&[u8]>),
+        pages: &mut P,
+    ) -> Result<u64> {
+        self.flush(tree, pages)?;
+        let before = tree.root.ptr.entries;
+        let removed = self.apply(tree, false, pages).remove_range(tree.root, from, to);
+        tree.root = removed.map_err(|e| e.in_table(tree.table))?;
+        self.version += 1;
+        self.changed |= tree.root.ptr.entries != before;
+        self.unpin();
+        Ok(before.saturating_sub(tree.root.ptr.entries))
+    }
+
+    /// Forgets the tree's edits unapplied, giving back the long values they would have brought in.
+    pub(super) fn forget_edits<P: DraftPages>(&mut self, tree: &mut DraftTree, pages: &mut P) -> Result<()> {
+        let size = self.page_size();
+        let log = tree.edits.log();
+        for at in log.entries() {
+            if let Op::Put(value) = log.op(*at) {
+                release_value(&value, None, size, pages)?;
+            }
+        }
+        self.forget_log(tree);
+        self.version += 1;
+        Ok(())
+    }
+
+    /// Gets ready to place trees that are all flushed: finds free pages, and expects the private pages and `more`.
+    pub(super) fn expect_pages(&mut self, more: u64, durability: Durability, pages: &mut PageWriter) -> Result<()> {
+        let synced = durability == Durability::Full;
+        pages.set_synced_alone(synced);
+        pages.prepare_to_place()?;
+        let (all, leaves) = (self.arena.len() as u64 + more, self.arena.leaves());
+        if !synced && all <= TOGETHER {
+            self.emitter.expect_one_run(all);
+        } else {
+            self.emitter.expect_pages(leaves, all - leaves);
+        }
+        Ok(())
+    }
+
+    /// Places every private page of the tree.
+    pub(super) fn place<P: DraftPages>(&mut self, tree: &mut DraftTree, pages: &mut P) -> Result<()> {
+        let placed = self.apply(tree, true, pages).place_root(tree.root);
+        tree.root = placed.map_err(|e| e.in_table(tree.table))?;
+        debug_assert!(!tree.root.ptr.page.is_private(), "a placed tree has no private page");
+        Ok(())
+    }
+
+    /// Places every private page of the space tree, which every fold changes: all of it dies together.
+    pub(super) fn place_space<P: DraftPages>(&mut self, space: &mut DraftTree, pages: &mut P) -> Result<()> {
+        self.emitter.expect_pages(0, self.arena.len() as u64);
+        self.emitter.leaves_are_fleeting();
+        self.place(space, pages)
+    }
+
+    /// Writes what waits to be written, and leaves the memory, with that of `edits`, to the next transaction.
+    pub(super) fn finish<P: DraftPages>(mut self, edits: WriteSet, pages: &mut P) -> Result<()> {
+        self.emitter.finish(&mut self.arena, pages)?;
+        debug_assert!(self.arena.is_empty(), "private pages out of reach at commit");
+        Spare {
+            arena: self.arena,
+            emitter: self.emitter,
+            edits,
+        }
+        .leave();
+        Ok(())
+    }
+}

@@ -1,0 +1,92 @@
+//! Bytes that were returned to the caller and must stay where they are: a list that only grows, so that threads may
+//! share it, until all of it is let go at once.
+
+use crate::error::{Error, Result};
+use crate::page::chain::Chain;
+use crate::page::leaf::Stored;
+use crate::page::{PageSource, PIECE};
+use std::sync::OnceLock;
+
+/// Bytes that live as long as this does, or until [`PinnedBytes::clear`]: mostly values in several extents, put together.
+#[derive(Default)]
+pub struct PinnedBytes {
+    head: OnceLock<Box<Node>>,
+}
+
+struct Node {
+    bytes: Box<[u8]>,
+    next: OnceLock<Box<Node>>,
+}
+
+impl PinnedBytes {
+    /// Lets all of them go.
+    #[inline(always)]
+    pub fn clear(&mut self) {
+        if self.head.get().is_some() {
+            self.clear_all();
+        }
+    }
+
+    #[cold]
+    fn clear_all(&mut self) {
+        // One by one: a long list must not be dropped recursively.
+        let mut next = self.head.take();
+        while let Some(mut node) = next {
+            next = node.next.take();
+        }
+    }
+
+    /// Takes bytes in, and answers where they are from now on.
+    pub fn pin(&self, bytes: Box<[u8]>) -> &[u8] {
+        let mut node = Box::new(Node {
+            bytes,
+            next: OnceLock::new(),
+        });
+        let mut end = &self.head;
+        loop {
+            match end.set(node) {
+                Ok(()) => return end.get().map_or(&[], |n| &n.bytes),
+                Err(back) => node = back,
+            }
+            // Another thread was faster here: the node goes behind what it put in.
+            if let Some(taken) = end.get() {
+                end = &taken.next;
+            }
+        }
+    }
+
+    /// The bytes of a stored value: where they lie, unless they lie in several extents and must be put together.
+    #[inline(always)]
+    pub fn resolve<'a, S: PageSource<'a>>(&'a self, stored: Stored<'a>, source: &S) -> Result<&'a [u8]> {
+        match stored {
+            Stored::Inline(b) => Ok(b),
+            Stored::Chain(d) => self.resolve_chain(d, source),
+        }
+    }
+
+    fn resolve_chain<'a, S: PageSource<'a>>(&'a self, description: &[u8], source: &S) -> Result<&'a [u8]> {
+        let chain = Chain::decode(description, source.page_size()).map_err(|d| d.at(None))?;
+        if let Some(bytes) = chain.in_place(source)? {
+            return Ok(bytes);
+        }
+        let mut bytes = Vec::new();
+        let len = usize::try_from(chain.len).map_err(|_| Error::NoMemory("a long value"))?;
+        // Nobody has looked at the extents yet, and a hostile length must not make us allocate.
+        for e in &chain.extents {
+            source.raw(e.run.first, e.run.pages * source.page_size() as u64)?;
+        }
+        bytes
+            .try_reserve_exact(len)
+            .map_err(|_| Error::NoMemory("a long value in several extents"))?;
+        for i in 0..chain.len.div_ceil(PIECE) {
+            bytes.extend_from_slice(chain.piece(i, source)?);
+        }
+        Ok(self.pin(bytes.into_boxed_slice()))
+    }
+}
+
+impl Drop for PinnedBytes {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}

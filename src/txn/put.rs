@@ -1,0 +1,175 @@
+//! Puts and deletes of a draft: what their modes forbid, and where a value is kept.
+
+use super::draft::{Draft, TableIndex};
+use super::flush::{DraftPages, Edit};
+use crate::error::{Error, Result};
+use crate::ids::TableId;
+use crate::page::layout::record::{LENGTHS, REST};
+use crate::page::leaf::Stored;
+use crate::page::leaf_build::record_max;
+use crate::page::suffix::KEEP;
+use crate::page::KEY_MAX;
+use crate::tree::read::scan;
+use crate::tree::write::edits::Op;
+use crate::tree::write::values::{is_long, write_chain, VALUE_MAX};
+use crate::util::bytes::less;
+
+/// How a put treats an entry that is there already, or that is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PutMode {
+    /// Inserts or replaces.
+    #[default]
+    Set,
+    /// Inserts only: the put fails with `Exists` if there is an entry of this key.
+    NoOverwrite,
+    /// Replaces only: the put fails with `NotFound` if there is no entry of this key.
+    NoInsert,
+    /// Inserts behind all others: the put fails with `Order` unless the key is greater than every key of the table. Many
+    /// appends one after the other are the fastest way to fill a table.
+    Append,
+}
+
+/// An entry to be put.
+#[derive(Clone, Copy)]
+pub struct Entry<'e> {
+    /// Its key,
+    pub key: &'e [u8],
+    /// its value,
+    pub value: &'e [u8],
+    /// and whether the key is known to be greater than every other of the table.
+    pub is_greatest: bool,
+}
+
+impl Draft {
+    /// Refuses a put that its mode forbids, or whose key is too long.
+    #[inline(always)]
+    pub fn check_mode<P: DraftPages>(
+        &mut self,
+        at: TableIndex,
+        key: &[u8],
+        mode: PutMode,
+        pages: &mut P,
+    ) -> Result<()> {
+        if key.len() > KEY_MAX {
+            return Err(Error::TooBig {
+                what: "key",
+                size: key.len() as u64,
+                limit: KEY_MAX as u64,
+            });
+        }
+        match mode {
+            PutMode::Set => Ok(()),
+            PutMode::Append => self.check_append(at, key, pages),
+            PutMode::NoOverwrite | PutMode::NoInsert => self.check_present(at, key, mode),
+        }
+    }
+
+    #[inline(never)]
+    fn check_present(&mut self, at: TableIndex, key: &[u8], mode: PutMode) -> Result<()> {
+        match (self.exists(at, key)?, mode) {
+            (true, PutMode::NoOverwrite) => Err(Error::Exists),
+            (false, PutMode::NoInsert) => Err(Error::NotFound),
+            _ => Ok(()),
+        }
+    }
+
+    #[inline(always)]
+    fn check_append<P: DraftPages>(&mut self, at: TableIndex, key: &[u8], pages: &mut P) -> Result<()> {
+        let table = self.table(at);
+        match table.tree.edits.log().last_key() {
+            Some(last) if table.last_is_greatest && less(last, key) => Ok(()),
+            Some(_) if table.last_is_greatest => Err(Error::Order),
+            _ => self.check_last(at, key, pages),
+        }
+    }
+
+    /// Compares an append with the last key of the tree.
+    #[cold]
+    fn check_last<P: DraftPages>(&mut self, at: TableIndex, key: &[u8], pages: &mut P) -> Result<()> {
+        self.flush(at, pages)?;
+        let tree = &self.table(at).tree;
+        let last = scan::last_key(&self.pages(), &tree.root);
+        match last.map_err(|e| self.fail(e.in_table(tree.table)))? {
+            Some(last) if key <= last.as_slice() => Err(Error::Order),
+            _ => Ok(()),
+        }
+    }
+
+    /// The table, if it is the one used last and an append of `key` to it comes right behind another one. (So it is
+    /// neither dropped nor the list of names: to those nothing was appended.)
+    #[inline(always)]
+    pub fn continues_append(&self, table: TableId, key: &[u8]) -> Option<TableIndex> {
+        let recent = self.recent();
+        let open = self.table(recent);
+        let last = open.tree.edits.log().last_key();
+        let continues = open.last_is_greatest
+            && open.tree.table == table
+            && key.len() <= KEY_MAX
+            && last.is_some_and(|last| less(last, key));
+        continues.then_some(recent)
+    }
+
+    /// Puts an entry whose value stays beside its key; see [`Draft::is_inline`].
+    #[inline(always)]
+    pub fn put_inline<P: DraftPages>(&mut self, at: TableIndex, entry: Entry<'_>, pages: &mut P) -> Result<()> {
+        let edit = Edit {
+            key: entry.key,
+            op: Op::Put(Stored::Inline(entry.value)),
+            is_greatest: entry.is_greatest,
+        };
+        self.push(at, edit, pages)
+    }
+
+    /// Puts an entry, wherever its value will be kept.
+    #[inline(always)]
+    pub fn put<P: DraftPages>(&mut self, at: TableIndex, entry: Entry<'_>, pages: &mut P) -> Result<()> {
+        match self.is_inline(entry.key, entry.value.len()) {
+            true => self.put_inline(at, entry, pages),
+            false => self.put_long(at, entry, pages),
+        }
+    }
+
+    /// Puts an entry whose value is written outside the tree, at once.
+    #[inline(never)]
+    fn put_long<P: DraftPages>(&mut self, at: TableIndex, entry: Entry<'_>, pages: &mut P) -> Result<()> {
+        if entry.value.len() as u64 > VALUE_MAX {
+            return Err(Error::TooBig {
+                what: "value",
+                size: entry.value.len() as u64,
+                limit: VALUE_MAX,
+            });
+        }
+        self.mark_changed();
+        let written = write_chain(entry.value, self.page_size(), pages);
+        let chain = written.map_err(|e| self.fail(e))?;
+        let edit = Edit {
+            key: entry.key,
+            op: Op::Put(Stored::Chain(&chain)),
+            is_greatest: entry.is_greatest,
+        };
+        self.push(at, edit, pages)
+    }
+
+    /// Deletes an entry, if it is there.
+    #[inline(always)]
+    pub fn delete<P: DraftPages>(&mut self, at: TableIndex, key: &[u8], pages: &mut P) -> Result<()> {
+        let edit = Edit {
+            key,
+            op: Op::Delete,
+            is_greatest: false,
+        };
+        self.push(at, edit, pages)
+    }
+
+    /// Whether a value of `len` bytes stays in the leaf beside `key`.
+    #[inline(always)]
+    pub fn is_inline(&self, key: &[u8], len: usize) -> bool {
+        let page_size = self.page_size();
+        let kept = if is_long(key, page_size) {
+            KEEP + REST
+        } else {
+            key.len()
+        };
+        LENGTHS + kept + len <= record_max(page_size)
+    }
+}

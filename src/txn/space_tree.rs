@@ -1,0 +1,152 @@
+//! The space tree: the dead extents of the database, by first page. The pager decides when the records of recent commits
+//! are folded into it and which zones are read from it; here is how an entry looks and how it is read.
+//!
+//! ```text
+//! key    u64 first page, big-endian
+//! value  0  u32 pages     4  u48 birth     10  u48 death
+//! ```
+
+use crate::error::{Error, Result};
+use crate::ids::{CommitId, PageNo, Run};
+use crate::page::{Extent, PageSource, Root};
+use crate::pager::{Dead, SpaceChange, ZONE_PAGES};
+use crate::tree::read::scan::scan;
+use crate::util::bytes::{get_u32, get_u48, put_u32, put_u48};
+use std::collections::BTreeMap;
+
+const PAGES: usize = 0;
+const BIRTH: usize = 4;
+const DEATH: usize = 10;
+const VALUE_BYTES: usize = 16;
+
+/// Key of the extent that begins with `page`.
+pub fn encode_key(page: PageNo) -> [u8; 8] {
+    page.get().to_be_bytes()
+}
+
+/// Value of an extent's entry.
+pub fn encode_dead(d: &Dead) -> [u8; VALUE_BYTES] {
+    let mut b = [0; VALUE_BYTES];
+    put_u32(&mut b, PAGES, d.extent.run.pages as u32);
+    put_u48(&mut b, BIRTH, d.extent.birth.get());
+    put_u48(&mut b, DEATH, d.death.get());
+    b
+}
+
+/// The extent that an entry describes.
+///
+/// # Errors
+/// `Corrupt`: no entry of the space tree looks like this.
+pub fn decode_dead(key: &[u8], value: &[u8]) -> Result<Dead> {
+    let (Ok(key), VALUE_BYTES) = (<[u8; 8]>::try_from(key), value.len()) else {
+        return Err(Error::corrupt(None, "entry of the space tree has a wrong size"));
+    };
+    let first = PageNo::new(u64::from_be_bytes(key));
+    Ok(Dead {
+        extent: Extent {
+            run: Run::new(first, get_u32(value, PAGES) as u64),
+            birth: CommitId::new(get_u48(value, BIRTH)),
+        },
+        death: CommitId::new(get_u48(value, DEATH)),
+    })
+}
+
+/// The dead extents of one zone, as the space tree at `root` lists them.
+pub fn read_zone<'s, S: PageSource<'s>>(source: &S, root: &Root, zone: u64) -> Result<Vec<Dead>> {
+    let mut dead = Vec::new();
+    let pages = Run::new(PageNo::new(zone * ZONE_PAGES), ZONE_PAGES);
+    scan(source, root, &encode_key(pages.first), |key, value| {
+        let d = decode_dead(key, value.bytes())?;
+        let inside = d.extent.run.first < pages.end();
+        if inside {
+            dead.push(d);
+        }
+        Ok(inside)
+    })?;
+    Ok(dead)
+}
+
+/// Every dead extent of a commit, by first page: what its space tree lists, and what the commits whose records are not
+/// folded into it yet have changed since.
+pub fn dead_extents<'s, S: PageSource<'s>>(
+    source: &S,
+    space: &Root,
+    changes: &[SpaceChange],
+) -> Result<BTreeMap<PageNo, Dead>> {
+    let mut dead = BTreeMap::new();
+    scan(source, space, &[], |key, value| {
+        let d = decode_dead(key, value.bytes())?;
+        dead.insert(d.extent.run.first, d);
+        Ok(true)
+    })?;
+    for change in changes {
+        match change {
+            SpaceChange::Died(d) => {
+                dead.insert(d.extent.run.first, *d);
+            }
+            SpaceChange::Taken(run) => remove(&mut dead, *run),
+        }
+    }
+    Ok(dead)
+}
+
+/// Takes the pages of `taken` out of the extents; what an extent has on either side of them stays.
+fn remove(dead: &mut BTreeMap<PageNo, Dead>, taken: Run) {
+    while let Some(d) = dead
+        .range(..taken.end())
+        .next_back()
+        .map(|(_, d)| *d)
+        .filter(|d| d.extent.run.end() > taken.first)
+    {
+        let run = d.extent.run;
+        dead.remove(&run.first);
+        let mut keep = |first: PageNo, end: PageNo| {
+            let extent = Extent {
+                run: Run::new(first, end - first),
+                ..d.extent
+            };
+            dead.insert(first, Dead { extent, ..d });
+        };
+        if run.end() > taken.end() {
+            keep(taken.end(), run.end());
+        }
+        if run.first < taken.first {
+            keep(run.first, taken.first);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dead(first: u64, pages: u64) -> Dead {
+        Dead {
+            extent: Extent {
+                run: Run::new(PageNo::new(first), pages),
+                birth: CommitId::new(3),
+            },
+            death: CommitId::new(9),
+        }
+    }
+
+    #[test]
+    fn entries_round_trip_and_other_sizes_are_refused() {
+        let d = dead(77, 12);
+        let (key, value) = (encode_key(PageNo::new(77)), encode_dead(&d));
+        assert_eq!(decode_dead(&key, &value).expect("an entry"), d);
+        assert!(decode_dead(&key[1..], &value).is_err() && decode_dead(&key, &value[1..]).is_err());
+    }
+
+    #[test]
+    fn taking_pages_leaves_what_lies_around_them() {
+        let mut extents: BTreeMap<PageNo, Dead> = BTreeMap::new();
+        for d in [dead(10, 10), dead(20, 5), dead(40, 1)] {
+            extents.insert(d.extent.run.first, d);
+        }
+        remove(&mut extents, Run::new(PageNo::new(15), 7));
+        let left: Vec<Run> = extents.values().map(|d| d.extent.run).collect();
+        let expected = [(10, 5), (22, 3), (40, 1)];
+        assert_eq!(left, expected.map(|(first, pages)| Run::new(PageNo::new(first), pages)));
+    }
+}
