@@ -200,7 +200,7 @@ impl Tree {
         let mut apply = Apply {
             source: &self.pages,
             arena: &mut arena,
-            place: &mut sink,
+            sink: &mut sink,
             emitter: &mut emitter,
             fused: false,
             table: TABLE,
