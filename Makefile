@@ -40,7 +40,7 @@ CTESTS     := $(patsubst tests/c/%.c,%,$(wildcard tests/c/*.c))
 
 .DEFAULT_GOAL := all
 .PHONY: all help examples demo test test-programs test-rust test-c test-system crash-sim seeded-bugs fault bit-rot fuzz kill isolation files models \
-  power-cut full-disk fault-kernel sanitize soak check-symbols header check-header lint bench bench-all count install uninstall clean FORCE
+  power-cut full-disk fault-kernel sanitize soak check-symbols header check-header lint bench bench-all micro count install uninstall clean FORCE
 FORCE:
 
 all: $(SO) $(B)/libkv.a $(B)/kv.pc   ## build/libkv.so, build/libkv.a, build/kv.pc
@@ -214,6 +214,10 @@ bench: all                           ## libkv and LMDB side by side (bench/READM
 
 bench-all: all                       ## libkv and every other engine, then docs/benchmarks.md; hours at full scale
 	$(MAKE) -C bench all-engines
+
+micro:                               ## micro-benchmarks (CONTRIBUTING.md); MICRO="--quick leaf_" and the like choose
+	CARGO_TARGET_DIR=$(abspath $(CARGO_TARGET_DIR))/micro \
+	  $(CARGO) bench $(CARGOFLAGS) --manifest-path micro/Cargo.toml -- $(MICRO)
 
 count: $(B)/bench/count              ## instructions of common calls beside bench/instructions.txt; COUNT=record
 	B=$(abspath $(B)) VALGRIND="$(VALGRIND)" COUNT=$(or $(COUNT),check) sh scripts/count-instructions.sh

@@ -170,7 +170,7 @@ fn imports_are_seen_through_modules_and_exports() {
         ),
         (
             "s/b/inner.rs",
-            "pub struct Other;\nmod part {\n use super::Other;\n}\nfn g() -> std::io::Error {}\n",
+            "pub struct Other;\nmod part {\n pub use super::Other;\n}\nfn g() -> std::io::Error {}\n",
         ),
         (
             "s/b/deep.rs",

@@ -8,7 +8,7 @@ mod sources;
 use sources::{allow, below, tokens, Source, Token};
 use std::path::Path;
 
-const FOLDERS: [&str; 4] = ["src", "tests", "capi/src", "bench/src"];
+const FOLDERS: [&str; 5] = ["src", "tests", "capi/src", "bench/src", "micro"];
 
 // ---- sizes --------------------------------------------------------------------------------------------------
 

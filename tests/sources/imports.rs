@@ -215,7 +215,11 @@ fn uses(words: &[Token]) -> Vec<Use> {
         let first = out.len();
         tree(&words[from + 1..to], &Path::new(), public, &mut out);
         let levels = inline_modules(words, from);
-        out[first..].iter_mut().for_each(|used| to_file(&mut used.path, levels));
+        for used in &mut out[first..] {
+            to_file(&mut used.path, levels);
+            // What an inline module passes on is not the file's.
+            used.public &= levels == 0;
+        }
     }
     out
 }
