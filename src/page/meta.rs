@@ -1,6 +1,6 @@
 //! The four meta slots at the head of the file: which commit is current, and what recovery must check and replay.
 //!
-//! Four slots of 4096 bytes at offsets 0, 4096, 8192 and 12288, whatever the page size: the seats of the durable, the
+//! Four slots of 4096 bytes at offsets 0, 4096, 8192 and 12288, whatever the page size: those of the durable, the
 //! syncing, the newest and the next commit (I-1). All integers little-endian; `u48` takes six bytes.
 //!
 //! | at   | bytes | field                                                                                 |
@@ -24,13 +24,13 @@
 //! | 96   | 24    | root of the default table                                                              |
 //! | 120  | 24    | root of the catalogue                                                                  |
 //! | 144  | 24    | root of the space tree                                                                 |
-//! | 168  | 2     | spilled extents of the tail, `n`                                                       |
-//! | 170  | 2     | inline bytes of the tail, `m`                                                          |
+//! | 168  | 2     | extents with spilled records, `n`                                                      |
+//! | 170  | 2     | bytes of inline records, `m`                                                           |
 //! | 172  | 24 n  | spilled extents: page u48, pages u32, bytes u32, CRC-32C u32 of those bytes, birth u48  |
 //! | ..   | m     | records, one behind the other                                                          |
 //! | 4092 | 4     | CRC-32C of bytes 0 to 4091                                                             |
 //!
-//! Roots are described in `page/roots.rs`, and the tail's records in `pager/commit/records.rs`.
+//! Roots are described in `page/roots.rs`, and records in `pager/commit/record.rs`.
 
 use super::features::Features;
 use super::roots::RootLayout;
@@ -40,6 +40,8 @@ use crate::ids::{CommitId, PageNo, Run};
 use crate::util::bytes::{get_u16, get_u32, get_u48, get_u64, put_u16, put_u32, put_u48, put_u64};
 use crate::util::crc32c;
 
+/// The page that errors name when a meta slot is to blame.
+pub const META_PAGE: PageNo = PageNo::new(0);
 /// Bytes of a slot.
 pub const SLOT_BYTES: usize = 4096;
 /// Slots.
@@ -53,8 +55,8 @@ pub const MAGIC: [u8; 8] = *b"\x89kvfile\n";
 pub const VERSION: u32 = 1;
 /// Levels a tree can have at most.
 pub const HEIGHT_MAX: u8 = 64;
-/// Bytes of a slot's tail: spilled extents and inline records together.
-pub const TAIL_MAX: usize = field::CRC - field::TAIL;
+/// Bytes of a slot's records: the descriptions of spilled extents and the inline records together.
+pub const RECORDS_MAX: usize = field::CRC - field::RECORDS;
 /// Bytes one spilled extent takes in the slot.
 pub const SPILL_BYTES: usize = 24;
 
@@ -84,7 +86,7 @@ mod field {
     /// What follows the roots begins where their encoding ends.
     pub const SPILLS: usize = ROOTS + super::ROOTS.bytes() * super::Roots::COUNT;
     pub const INLINE: usize = SPILLS + 2;
-    pub const TAIL: usize = SPILLS + 4;
+    pub const RECORDS: usize = SPILLS + 4;
     pub const CRC: usize = super::SLOT_BYTES - 4;
 }
 
@@ -157,7 +159,7 @@ impl Meta {
     /// The slot's bytes.
     ///
     /// # Panics
-    /// If the tail is longer than [`TAIL_MAX`].
+    /// If the records are longer than [`RECORDS_MAX`].
     pub fn encode(&self) -> Box<[u8; SLOT_BYTES]> {
         let mut b = Box::new([0; SLOT_BYTES]);
         self.write(&mut b);
@@ -167,10 +169,11 @@ impl Meta {
     /// As [`Meta::encode`], into memory that holds zeros or what this wrote there before.
     ///
     /// # Panics
-    /// If the tail is longer than [`TAIL_MAX`].
+    /// If the records are longer than [`RECORDS_MAX`].
     pub fn write(&self, b: &mut [u8; SLOT_BYTES]) {
-        let before =
-            field::TAIL + SPILL_BYTES * usize::from(get_u16(b, field::SPILLS)) + usize::from(get_u16(b, field::INLINE));
+        let before = field::RECORDS
+            + SPILL_BYTES * usize::from(get_u16(b, field::SPILLS))
+            + usize::from(get_u16(b, field::INLINE));
         b[field::MAGIC].copy_from_slice(&MAGIC);
         put_u32(&mut b[..], field::VERSION, VERSION);
         put_u32(&mut b[..], field::READ_FEATURES, self.features.read);
@@ -192,7 +195,7 @@ impl Meta {
         ROOTS.put_all(&mut b[field::ROOTS..field::SPILLS], &self.roots);
         put_u16(&mut b[..], field::SPILLS, self.spills.len() as u16);
         put_u16(&mut b[..], field::INLINE, self.inline.len() as u16);
-        let mut at = field::TAIL;
+        let mut at = field::RECORDS;
         for spill in &self.spills {
             put_u48(&mut b[..], at + spill::PAGE, spill.extent.run.first.get());
             put_u32(&mut b[..], at + spill::PAGES, spill.extent.run.pages as u32);
@@ -203,7 +206,7 @@ impl Meta {
         }
         assert!(
             at + self.inline.len() <= field::CRC,
-            "the tail is too long for its slot"
+            "the records are too long for their slot"
         );
         let end = at + self.inline.len();
         b[at..end].copy_from_slice(&self.inline);
@@ -264,12 +267,12 @@ impl Meta {
         if (kind, width) != CRC_32C {
             return Err(Error::TooNew(format!("checksum kind {kind} of {width} bytes")));
         }
-        meta.with_tail(b)
+        meta.with_records(b)
     }
 
-    /// Checks the fields against each other, and reads the tail's frame.
-    fn with_tail(mut self, b: &[u8; SLOT_BYTES]) -> Result<Slot> {
-        let wrong = |what| Err(Error::corrupt(PageNo::new(0), what));
+    /// Checks the fields against each other, and reads where the records are.
+    fn with_records(mut self, b: &[u8; SLOT_BYTES]) -> Result<Slot> {
+        let wrong = |what| Err(Error::corrupt(META_PAGE, what));
         let size = self.page_size as usize;
         if !size.is_power_of_two() || !(PAGE_MIN..=PAGE_MAX).contains(&size) {
             return wrong("meta slot: impossible page size");
@@ -291,10 +294,10 @@ impl Meta {
             }
         }
         let (spills, inline) = (get_u16(b, field::SPILLS) as usize, get_u16(b, field::INLINE) as usize);
-        if spills * SPILL_BYTES + inline > TAIL_MAX {
+        if spills * SPILL_BYTES + inline > RECORDS_MAX {
             return wrong("meta slot: the tail is too long");
         }
-        let mut at = field::TAIL;
+        let mut at = field::RECORDS;
         for _ in 0..spills {
             let spill = Spill {
                 extent: Extent {
@@ -367,7 +370,6 @@ mod tests {
                 checksum: 77,
             }],
             inline: vec![1, 2, 3],
-            ..Meta::default()
         }
     }
 

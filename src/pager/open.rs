@@ -1,18 +1,40 @@
-//! Opening by path, once per process: every handle of the same file shares one [`Pager`].
+//! Opening: by path, once per process, and by what holds the bytes. Every handle of the same file shares one [`Pager`].
 //!
 //! Files are told apart by device and inode, so symbolic links, hard links and other spellings of a path find the same
 //! environment. An entry goes when its pager has closed the file; who opens meanwhile waits for that.
 
-use super::{Pager, PagerOptions, Recovery};
+use super::commit::{empty_image, recover, SyncTurns};
+use super::core::Pager;
+use super::descriptor::Descriptor;
+use super::identity::{new_uuid, now};
+use super::options::PagerOptions;
+use super::shared::{self, CommitSlot, Constants, Opening, Shared};
 use crate::error::{Error, Result};
 use crate::file::fresh::Fresh;
+use crate::file::map::Atomics;
 use crate::file::memory::Memory;
 use crate::file::posix::Candidate;
-use crate::file::Identity;
+use crate::file::{fork, Identity, Storage};
+use crate::ids::CommitId;
+use crate::page::features::Features;
+use crate::page::hint::branch::ROWS;
+use crate::page::hint::leaf::LeafHints;
+use crate::page::{meta_pages, PAGE_MAX, PAGE_MIN};
+use crate::util::seeded::{self, Bug};
 use parking_lot::{Condvar, Mutex};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Weak};
+
+/// What opening found and did.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Recovery {
+    /// Commit that is current now.
+    pub id: CommitId,
+    /// Newer, incomplete commits that were discarded.
+    pub discarded: u32,
+}
 
 /// Whether a file may or must be new.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -44,12 +66,12 @@ static REGISTRIES: [Registry; 16] = [const {
 }; 16];
 
 fn registry() -> &'static Registry {
-    &REGISTRIES[crate::file::fork::count() as usize % REGISTRIES.len()]
+    &REGISTRIES[fork::count() as usize % REGISTRIES.len()]
 }
 
 /// Keeps an environment's entry; dropped after the file was closed.
 #[derive(Debug)]
-pub(super) struct Registration(Key);
+struct Registration(Key);
 
 impl Registration {
     /// The pager that has this file open, or the right to open it.
@@ -69,13 +91,11 @@ impl Registration {
         }
     }
 
-    /// Lets others find the pager.
-    fn publish(pager: &Arc<Pager>) {
-        if let Some(registration) = &pager.registration {
-            let registry = registry();
-            registry.open.lock().insert(registration.0, Arc::downgrade(pager));
-            registry.changed.notify_all();
-        }
+    /// Lets others find the pager of this file.
+    fn publish(key: Key, pager: &Arc<Pager>) {
+        let registry = registry();
+        registry.open.lock().insert(key, Arc::downgrade(pager));
+        registry.changed.notify_all();
     }
 }
 
@@ -95,7 +115,7 @@ impl Drop for Registration {
 /// `NotADatabase`, `TooNew`, `Corrupt`, `Io`, `NoSpace`, `ReadOnly`.
 pub fn open_file(path: &Path, create: CreateMode, options: &PagerOptions) -> Result<(Arc<Pager>, Recovery)> {
     if create != CreateMode::Open && !options.read_only {
-        let image = super::new_image(options)?;
+        let image = new_image(options)?;
         // A file that vanishes or appears between the calls is tried again, a few times.
         for _ in 0..8 {
             if create == CreateMode::OpenOrCreate {
@@ -136,7 +156,7 @@ fn open_existing(path: &Path, options: &PagerOptions) -> Result<(Arc<Pager>, Rec
             "this process has the database open without permission to write; close it first",
         )),
         Ok(pager) => {
-            super::refuse_unknown(pager.features, options.read_only)?;
+            refuse_unknown(pager.features, options.read_only)?;
             let recovery = Recovery {
                 id: pager.newest().id,
                 discarded: 0,
@@ -145,8 +165,9 @@ fn open_existing(path: &Path, options: &PagerOptions) -> Result<(Arc<Pager>, Rec
         }
         Err(registration) => {
             let storage = Arc::new(candidate.map()?);
+            let key = registration.0;
             let (pager, recovery) = Pager::start(storage, options, Some(registration))?;
-            Registration::publish(&pager);
+            Registration::publish(key, &pager);
             Ok((pager, recovery))
         }
     }
@@ -162,4 +183,134 @@ pub fn open_memory(options: &PagerOptions) -> Result<(Arc<Pager>, Recovery)> {
         ..options.clone()
     };
     Pager::open(Arc::new(Memory::new()?), &options)
+}
+
+/// Features that this version does not know and that forbid writing.
+fn refuse_unknown(features: Features, read_only: bool) -> Result<()> {
+    match features.write {
+        bits if bits != 0 && !read_only => Err(Error::TooNew(format!(
+            "unknown features {bits:#x} forbid writing; open it read-only"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// The content of a new database file.
+fn new_image(options: &PagerOptions) -> Result<Vec<u8>> {
+    let size = options.page_size;
+    if !size.is_power_of_two() || !(PAGE_MIN..=PAGE_MAX).contains(&size) {
+        return Err(Error::Invalid(
+            "the page size must be a power of two from 4096 to 65536",
+        ));
+    }
+    Ok(empty_image(size, new_uuid(), now()))
+}
+
+impl Pager {
+    /// Opens what `storage` holds, recovering if needed; writes a new empty database if it is empty and not read-only.
+    ///
+    /// # Errors
+    /// `NotADatabase`, `TooNew`, `Corrupt`, `Io`, `NoSpace`, `ReadOnly` (empty file).
+    pub fn open(storage: Arc<dyn Storage>, options: &PagerOptions) -> Result<(Arc<Pager>, Recovery)> {
+        if storage.is_empty()? {
+            if options.read_only || storage.read_only() {
+                return Err(Error::ReadOnly("the file is empty and must not be written"));
+            }
+            storage.write_at(0, &new_image(options)?)?;
+        }
+        Pager::start(storage, options, None)
+    }
+
+    /// Opens what `storage` holds: recovers it if nobody has it open, else joins those who have.
+    fn start(
+        storage: Arc<dyn Storage>,
+        options: &PagerOptions,
+        registration: Option<Registration>,
+    ) -> Result<(Arc<Pager>, Recovery)> {
+        let forks = fork::count();
+        let peers = storage.peers(shared::WORDS)?;
+        let shared = Shared::new(peers.memory(), peers.index());
+        let recovery = if peers.first() {
+            Pager::recover(&*storage, options, &shared)?
+        } else if shared.is_poisoned() {
+            return Err(Error::Poisoned);
+        } else {
+            Recovery {
+                id: shared.newest().id,
+                discarded: 0,
+            }
+        };
+        let constants = shared.constants();
+        let page_size = constants.page_size as usize;
+        let read_only = storage.read_only();
+        refuse_unknown(constants.features, read_only || options.read_only)?;
+        let memory = storage.memory();
+        let pager = Pager {
+            shared,
+            pending_pages: AtomicU64::new(0),
+            free_pages: AtomicU64::new(0),
+            write_state: Mutex::new(Some(Box::default())),
+            write_state_returned: Condvar::new(),
+            sync_turns: SyncTurns::default(),
+            tags: Atomics::new(memory.reserved() / page_size as u64)?,
+            memory,
+            file_pages: AtomicU64::new((storage.len()? / page_size as u64).max(meta_pages(page_size))),
+            page_size,
+            verify: options.verify,
+            read_only,
+            uuid: constants.uuid,
+            features: constants.features,
+            poison_seen: AtomicBool::new(false),
+            resident: AtomicBool::new(false),
+            leaf_hints: LeafHints::default(),
+            branch_hints: Atomics::new(ROWS as u64)?,
+            forks,
+            peers,
+            storage,
+            _registration: registration.map(|entry| Box::new(entry) as Box<dyn Send + Sync>),
+        };
+        if pager.peers.first() {
+            // What was just read is still at hand; others load it when they write.
+            pager.load_write_state()?;
+            pager.peers.admit()?;
+        }
+        Ok((Arc::new(pager), recovery))
+    }
+
+    /// Finds the newest whole commit, and tells it to all in `shared`.
+    fn recover(storage: &dyn Storage, options: &PagerOptions, shared: &Shared) -> Result<Recovery> {
+        let read_only = options.read_only || storage.read_only();
+        let skip = seeded::on(Bug::RecoverUnsynced);
+        match if skip { Ok(()) } else { storage.sync() } {
+            // Nothing is ever overwritten on the strength of what this opener believes.
+            Err(Error::Io { .. }) if storage.read_only() => {}
+            synced => synced?,
+        }
+        let mut found = recover(storage)?;
+        if seeded::on(Bug::ReuseIds) {
+            found.max_id = found.meta.id;
+        }
+        let meta = found.meta;
+        let constants = Constants {
+            page_size: meta.page_size,
+            uuid: meta.uuid,
+            features: meta.features,
+        };
+        refuse_unknown(constants.features, read_only)?;
+        shared.fill(&Opening {
+            tip: CommitSlot {
+                id: meta.id,
+                slot: found.slot,
+            },
+            desc: Descriptor::of(&meta),
+            base: meta.base,
+            max_id: found.max_id,
+            erase: found.erase,
+            constants,
+        });
+        Ok(Recovery {
+            id: meta.id,
+            discarded: found.discarded,
+        })
+    }
 }

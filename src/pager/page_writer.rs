@@ -1,4 +1,4 @@
-//! What the holder of the writer's seat does before the commit: taking pages, writing them, releasing others.
+//! What a writer does before its commit: it takes pages, writes them, and releases others.
 //!
 //! Nothing here changes what anybody sees. Dropping a [`PageWriter`] gives the taken pages back to the pool; what was
 //! written lies in pages nobody refers to (I-8).
@@ -7,22 +7,24 @@
 //! the largest hole. Overwriting at random in an aged file at 1.5 times its live size needs half the writes it needs at
 //! 1.2 times, so up to there growing is preferred to many small holes.
 
-use super::commit::WrittenRun;
-use super::space::RunSet;
-use super::write_lock::WriteState;
-use super::{shared, Dead, Descriptor, Pager, View, Wait, ZONE_PAGES};
+use super::core::Pager;
+use super::descriptor::Descriptor;
+use super::options::Wait;
+use super::shared::share_entry;
+use super::space::{Dead, RunSet, ZONE_PAGES};
+use super::view::View;
+use super::write_state::WriteState;
+use super::written::WrittenPages;
 use crate::error::{Error, Result};
 use crate::ids::{CommitId, PageNo, Run};
-use crate::page::meta::{SECTOR, SLOTS, SLOT_BYTES};
+use crate::page::meta::{RECORDS_MAX, SECTOR, SLOTS, SLOT_BYTES};
 use crate::page::{Extent, Life, PageSink, META_BYTES, PAGE_MAX, PIECE};
-use crate::util::crc32c;
 use crate::util::seeded::{self, Bug};
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::Arc;
 
 /// A commit that wrote more than this is synced before its slot is written, instead of being listed for verification.
-pub(super) const LISTED_MAX: u64 = 4 << 20;
+const LISTED_MAX: u64 = 4 << 20;
 /// After so many bytes the medium is given something to do: the sync at the end takes less time, and so does the one by
 /// which others begin if this process is killed before it.
 const BEGIN_SYNC: u64 = 4 << 20;
@@ -42,51 +44,40 @@ const WHOLE_MAX: u64 = 32;
 /// So few pages that live long are better written into holes, each for itself, than behind the end, if a sync follows: they
 /// leave such holes behind, and zeros ahead of the end cost a small commit as much as two more places.
 const PIECES_MAX: u64 = 8;
-/// Changes that are always worth keeping in the tail.
+/// So many changes of dead space are always worth keeping in the records.
 const FOLD_MIN: usize = 1000;
+/// With so few entries of the space tree to write, records are folded as soon as a slot is nearly full.
+const FOLD_SMALL: usize = 150;
 
-/// Pages written by this transaction, for its record.
-#[derive(Debug)]
-pub(super) enum Written {
-    /// Tree pages and their sums.
-    Pages(Vec<u32>),
-    /// One piece of a value.
-    Piece { pages: u64, bytes: u64, checksum: u32 },
-}
-
-impl Written {
-    fn pages(&self) -> u64 {
-        match self {
-            Written::Pages(sums) => sums.len() as u64,
-            Written::Piece { pages, .. } => *pages,
-        }
-    }
-}
-
-/// The writer's seat: exists once; dropping it without `commit` undoes everything.
+/// The right to write, and what its holder did with it. There is one in all processes. Dropping it without `commit`
+/// undoes everything.
 #[derive(Debug)]
 pub struct PageWriter {
     pub(super) pager: Arc<Pager>,
     pub(super) state: Box<WriteState>,
+    /// The commit's id.
     pub(super) id: CommitId,
     /// End of the file as this transaction sees it.
     pub(super) end: PageNo,
     /// Pages taken and not given back.
-    pub(super) own: RunSet,
+    pub(super) taken: RunSet,
+    /// Pages of earlier commits that this one refers to no more.
     pub(super) freed: Vec<Extent>,
-    pub(super) written: BTreeMap<PageNo, Written>,
+    pub(super) written: WrittenPages,
+    /// Bytes written.
     pub(super) bytes: u64,
-    /// The data must be durable before the slot is written, because it is not listed.
-    pub(super) sync_first: bool,
     /// A sync follows the commit at once.
     synced_alone: bool,
+    /// The changes of dead space go into this commit's space tree.
     pub(super) folding: bool,
-    pub(super) done: bool,
+    /// The slot is written: nothing is undone any more.
+    pub(super) committed: bool,
+    /// Why the trees of this transaction must not be committed, and at which page.
     pub(super) damage: Option<(Option<PageNo>, &'static str)>,
 }
 
 impl Pager {
-    /// Takes the writer's seat, waiting as told; `cancel` set by another thread ends the wait with `Cancelled`.
+    /// Takes the write lock, waiting as told; `cancel` set by another thread ends the wait with `Cancelled`.
     ///
     /// # Errors
     /// `Busy`, `Cancelled`, `Poisoned`, `ReadOnly`, `Forked`; `Corrupt`, `Io` (the newest slot cannot be read).
@@ -94,30 +85,29 @@ impl Pager {
         if self.read_only {
             return Err(Error::ReadOnly("the database was opened read-only"));
         }
-        let state = self.take_seat(wait, cancel)?;
-        // From here on dropping it gives the seat back.
-        let mut writing = PageWriter::on(self, state);
-        writing.begin()?;
-        Ok(writing)
+        let state = self.acquire_write_lock(wait, cancel)?;
+        // From here on dropping it gives the lock back.
+        let mut writer = PageWriter::new(self, state);
+        writer.begin()?;
+        Ok(writer)
     }
 }
 
 impl PageWriter {
-    /// In the seat, not yet ready.
-    fn on(pager: &Arc<Pager>, mut state: Box<WriteState>) -> PageWriter {
+    /// Has the lock, and is not yet ready.
+    fn new(pager: &Arc<Pager>, mut state: Box<WriteState>) -> PageWriter {
         PageWriter {
             pager: pager.clone(),
             id: CommitId::NONE,
             end: PageNo::new(state.tip.pages),
-            own: std::mem::take(&mut state.own),
+            taken: std::mem::take(&mut state.taken),
             state,
             freed: Vec::new(),
-            written: BTreeMap::new(),
+            written: WrittenPages::default(),
             bytes: 0,
-            sync_first: false,
             synced_alone: false,
             folding: false,
-            done: false,
+            committed: false,
             damage: None,
         }
     }
@@ -130,7 +120,7 @@ impl PageWriter {
         self.end = self.tip_end();
         // Writers that were killed left gaps: the descriptor of the tip must not be overwritten before another is there.
         let next = pager.shared.next_id().get();
-        self.id = match shared::ring::share_entry(next, self.state.tip.id) {
+        self.id = match share_entry(next, self.state.tip.id) {
             true => next.next(),
             false => next,
         };
@@ -191,10 +181,10 @@ impl PageWriter {
     /// Zones (at most 2) worth loading before pages are allocated, because little is known to be free.
     pub fn zones_wanted(&mut self) -> Vec<u64> {
         let space = &mut self.state.space;
-        if space.known() == self.state.dead {
+        if space.known_pages() == self.state.dead {
             space.nothing_else();
         }
-        let more = space.pool.total() < FREE_WANTED && space.known() < self.state.dead;
+        let more = space.pool.total() < FREE_WANTED && space.known_pages() < self.state.dead;
         space.wanted(more)
     }
 
@@ -202,23 +192,22 @@ impl PageWriter {
     pub fn zone_loaded(&mut self, zone: u64, dead: Vec<Dead>) {
         let WriteState {
             space,
-            tail,
+            records,
             folded,
             tip,
             ..
         } = &mut *self.state;
-        let records = tail.records().filter(|r| r.id > *folded).map(|r| &**r);
-        if space.load(zone, &dead, tip.pages, records).is_none() {
+        if space.load(zone, &dead, tip.pages, records.above(*folded)).is_none() {
             self.damage = Some((None, "the space tree contradicts itself"));
             return;
         }
         self.refresh();
-        for run in self.own.iter() {
+        for run in self.taken.iter() {
             self.state.space.pool.remove(run);
         }
     }
 
-    /// If it is time to fold the tail into the space tree: every change since the last fold, ascending by page (`None`:
+    /// If it is time to fold the records into the space tree: every change since the last fold, ascending by page (`None`:
     /// remove the key). The caller applies them to the space tree within this commit.
     ///
     /// It is time when much has piled up, or when the slot is nearly full and little would be written.
@@ -228,9 +217,9 @@ impl PageWriter {
             return None;
         }
         let much = state.changes + self.freed.len() > FOLD_MIN.max(state.space.extents() / 4);
-        let full =
-            !state.tail.spilled.is_empty() || state.tail.listing.bytes.len() * 4 > crate::page::meta::TAIL_MAX * 3;
-        if !(much || full && state.space.changes() <= 150) {
+        let records = &state.records;
+        let full = !records.spilled.is_empty() || records.inline_bytes.bytes.len() * 4 > RECORDS_MAX * 3;
+        if !(much || full && state.space.changes() <= FOLD_SMALL) {
             return None;
         }
         state.space.join();
@@ -251,14 +240,14 @@ impl PageWriter {
         }
         let space = &self.state.space;
         // As of the tip: what this transaction adds replaces other pages, mostly.
-        let kept = self.state.tip.pages.saturating_sub(space.known()) + space.held();
+        let kept = self.state.tip.pages.saturating_sub(space.known_pages()) + space.held_pages();
         let large = len >= HOLE_GOOD || 2 * len >= want && want > WHOLE_MAX;
         large || (self.end.get() + want) * 2 > kept * 3
     }
 
     fn claim(&mut self, run: Run) -> Run {
         self.state.space.pool.remove(run);
-        self.own.insert(run);
+        self.taken.insert(run);
         run
     }
 
@@ -283,49 +272,10 @@ impl PageWriter {
         }
     }
 
-    /// Forgets what was written to pages that are given back or written again.
-    fn forget_written(&mut self, run: Run) {
-        let (page, end) = (run.first, run.end());
-        while let Some((&from, entry)) = self.written.range_mut(..end).next_back() {
-            let to = from + entry.pages();
-            if to <= page {
-                break;
-            }
-            let inside = from >= page && to <= end;
-            match entry {
-                Written::Pages(sums) if !inside => {
-                    let rest = if to > end {
-                        sums.split_off((end - from) as usize)
-                    } else {
-                        Vec::new()
-                    };
-                    sums.truncate(page.checked_sub(from).unwrap_or(0) as usize);
-                    if sums.is_empty() {
-                        self.written.remove(&from);
-                    }
-                    if !rest.is_empty() {
-                        self.written.insert(end, Written::Pages(rest));
-                    }
-                }
-                Written::Piece { .. } if !inside => {
-                    // What is left of a piece has no checksum of its own.
-                    self.sync_first = true;
-                    self.written.clear();
-                }
-                _ => {
-                    self.written.remove(&from);
-                }
-            }
-            if from < page {
-                break;
-            }
-        }
-    }
-
     /// Writes into pages of this transaction.
     pub(super) fn write(&mut self, run: Run, parts: &[&[u8]]) -> Result<()> {
         let end = run.end().get();
-        if !self.own.contains(run) {
+        if !self.taken.contains(run) {
             return Err(Error::Panic("a page was written that was not taken".into()));
         }
         for tag in &self.pager.tags.all()[run.first.get() as usize..end as usize] {
@@ -342,8 +292,7 @@ impl PageWriter {
             self.pager.storage.begin_sync();
         }
         if self.bytes > LISTED_MAX {
-            self.sync_first = true;
-            self.written.clear();
+            self.written.unlist();
         }
         Ok(())
     }
@@ -382,32 +331,6 @@ impl PageWriter {
             pager.storage.set_len(need)?;
         }
         Ok(())
-    }
-
-    /// The runs written, for the record.
-    pub(super) fn runs(&self) -> Vec<WrittenRun> {
-        if self.sync_first {
-            return Vec::new();
-        }
-        let mut bytes = Vec::new();
-        let run = |(&first, written): (&PageNo, &Written)| match written {
-            Written::Pages(sums) => {
-                bytes.clear();
-                bytes.reserve(4 * sums.len());
-                sums.iter().for_each(|s| bytes.extend_from_slice(&s.to_le_bytes()));
-                WrittenRun {
-                    run: Run::new(first, sums.len() as u64),
-                    piece: 0,
-                    checksum: crc32c(&bytes),
-                }
-            }
-            Written::Piece { pages, bytes, checksum } => WrittenRun {
-                run: Run::new(first, *pages),
-                piece: *bytes,
-                checksum: *checksum,
-            },
-        };
-        self.written.iter().map(run).collect()
     }
 
     /// Refuses a commit whose trees were damaged: pages released that cannot have been in use.
@@ -468,19 +391,9 @@ impl PageSink for PageWriter {
             return Err(Error::Panic("pages and their sums do not match".into()));
         }
         let run = Run::new(page, parts.len() as u64);
-        self.forget_written(run);
+        self.written.forget(run);
         self.write(run, parts)?;
-        if self.sync_first {
-            return Ok(());
-        }
-        match self.written.range_mut(..page).next_back() {
-            Some((from, Written::Pages(before))) if *from + before.len() as u64 == page => {
-                before.extend_from_slice(sums)
-            }
-            _ => {
-                self.written.insert(page, Written::Pages(sums.to_vec()));
-            }
-        }
+        self.written.add_pages(page, sums);
         Ok(())
     }
 
@@ -492,16 +405,9 @@ impl PageSink for PageWriter {
         }
         let pages = bytes.len().div_ceil(size);
         let run = Run::new(page, pages as u64);
-        self.forget_written(run);
+        self.written.forget(run);
         self.write(run, &[bytes, &ZEROS[..pages * size - bytes.len()]])?;
-        if !self.sync_first {
-            let piece = Written::Piece {
-                pages: run.pages,
-                bytes: bytes.len() as u64,
-                checksum,
-            };
-            self.written.insert(page, piece);
-        }
+        self.written.add_piece(run, bytes.len() as u64, checksum);
         Ok(())
     }
 
@@ -512,9 +418,9 @@ impl PageSink for PageWriter {
         }
         if extent.birth != self.id {
             self.freed.push(extent);
-        } else if self.own.contains(run) {
-            self.own.remove(run);
-            self.forget_written(run);
+        } else if self.taken.contains(run) {
+            self.taken.remove(run);
+            self.written.forget(run);
             self.state.space.pool.insert(run);
         } else {
             self.damage = Some((
@@ -528,15 +434,15 @@ impl PageSink for PageWriter {
 impl Drop for PageWriter {
     fn drop(&mut self) {
         let mut state = std::mem::take(&mut self.state);
-        if !self.done {
-            for run in self.own.iter() {
+        if !self.committed {
+            for run in self.taken.iter() {
                 state.space.pool.insert(run);
             }
             let beyond = PageNo::new(state.tip.pages);
             state.space.pool.remove(Run::new(beyond, self.end - beyond));
         }
-        self.own.clear();
-        state.own = std::mem::take(&mut self.own);
-        self.pager.leave_seat(state);
+        self.taken.clear();
+        state.taken = std::mem::take(&mut self.taken);
+        self.pager.release_write_lock(state);
     }
 }

@@ -1,7 +1,8 @@
 //! Readers: registering a snapshot, and what is known about everybody's.
 
-use super::view::Kept;
-use super::{Descriptor, Pager, View};
+use super::core::Pager;
+use super::descriptor::Descriptor;
+use super::view::{OwnedView, View};
 use crate::error::{Error, Result};
 use crate::ids::CommitId;
 use std::sync::atomic::Ordering::SeqCst;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 /// A registered reader: a snapshot that is held until dropped.
 #[derive(Debug)]
 pub struct Snapshot {
-    seen: Kept,
+    view: OwnedView,
     desc: Descriptor,
     slot: u32,
 }
@@ -35,7 +36,7 @@ impl Pager {
     /// `Poisoned` when that commit may not survive; `Limit` when every reader slot is taken; `Forked`.
     #[inline]
     pub fn begin_read(self: &Arc<Self>) -> Result<Snapshot> {
-        self.begin_read_with(|pin| pin)
+        self.begin_read_with(|snapshot| snapshot)
     }
 
     /// As [`Pager::begin_read`]; `keep` puts the reader where it stays: it is a large thing to move.
@@ -51,13 +52,13 @@ impl Pager {
             }
         };
         if desc.pages > self.file_pages.load(SeqCst) || self.is_poisoned() {
-            if let Err(error) = self.trusted(&desc) {
+            if let Err(error) = self.check_snapshot(&desc) {
                 self.shared.unregister(slot);
                 return Err(error);
             }
         }
         Ok(keep(Snapshot {
-            seen: Kept::new(self.clone(), desc.pages),
+            view: OwnedView::new(self.clone(), desc.pages),
             desc,
             slot,
         }))
@@ -67,10 +68,10 @@ impl Pager {
     /// be read then.
     #[cold]
     #[inline(never)]
-    fn trusted(&self, desc: &Descriptor) -> Result<()> {
-        self.reach(desc)?;
+    fn check_snapshot(&self, desc: &Descriptor) -> Result<()> {
+        self.ensure_mapped(desc)?;
         if self.is_poisoned() {
-            self.see_poison();
+            self.notice_poison();
             if desc.id > self.shared.durable().get().id {
                 return Err(Error::Poisoned);
             }
@@ -86,8 +87,8 @@ impl Pager {
     /// Every reader of the database, the oldest snapshot first. Those of processes that died are ended first.
     pub fn readers(&self) -> Vec<ReaderInfo> {
         self.reap(None);
-        let seat = self.seat.lock();
-        let kept = |id| seat.as_ref().map_or(0, |state| state.space.kept_for(id));
+        let state = self.write_state.lock();
+        let kept = |id| state.as_ref().map_or(0, |state| state.space.kept_for(id));
         let mut readers: Vec<ReaderInfo> = self
             .shared
             .readers()
@@ -113,7 +114,7 @@ impl Pager {
 
     /// Learns that the file has grown to at least `pages`, through another process.
     #[cold]
-    fn learn_length(&self, pages: u64) -> Result<()> {
+    fn learn_file_length(&self, pages: u64) -> Result<()> {
         let size = self.page_size as u64;
         if pages > self.memory.reserved() / size {
             return Err(Error::Limit(
@@ -130,9 +131,9 @@ impl Pager {
 
     /// Makes sure that a snapshot's pages can be reached from here.
     #[inline]
-    pub(super) fn reach(&self, desc: &Descriptor) -> Result<()> {
+    pub(super) fn ensure_mapped(&self, desc: &Descriptor) -> Result<()> {
         if desc.pages > self.file_pages.load(SeqCst) {
-            self.learn_length(desc.pages)?;
+            self.learn_file_length(desc.pages)?;
         }
         Ok(())
     }
@@ -148,19 +149,19 @@ impl Snapshot {
     /// Its environment.
     #[inline(always)]
     pub fn pager(&self) -> &Arc<Pager> {
-        self.seen.pager()
+        self.view.pager()
     }
 
     /// Read access to the snapshot's pages.
     #[inline(always)]
     pub fn view(&self) -> View<'_> {
-        *self.seen.view()
+        *self.view.get()
     }
 
-    /// As [`Snapshot::view`], for who looks once.
+    /// As [`Snapshot::view`], for a single look.
     #[inline(always)]
     pub fn view_ref(&self) -> &View<'_> {
-        self.seen.view()
+        self.view.get()
     }
 
     /// Moves to the newest visible commit; whether that is another one.
@@ -173,9 +174,9 @@ impl Snapshot {
             return Ok(false);
         }
         self.desc = self.pager().shared.move_reader(self.slot);
-        let trusted = self.pager().trusted(&self.desc);
-        self.seen.turn(self.desc.pages);
-        trusted.map(|()| true)
+        let checked = self.pager().check_snapshot(&self.desc);
+        self.view.resize(self.desc.pages);
+        checked.map(|()| true)
     }
 }
 

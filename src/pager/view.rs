@@ -6,7 +6,8 @@
 
 #![allow(unsafe_code)]
 
-use super::{Pager, Verify};
+use super::core::Pager;
+use super::options::Verify;
 use crate::error::{Error, Result};
 use crate::file::Mapped;
 use crate::ids::{PageNo, PageRef, Run};
@@ -30,7 +31,7 @@ const NEAR: u64 = 16;
 
 /// Whether this is one time in 64, judged by the page.
 #[inline(always)]
-fn looks(page: PageNo) -> bool {
+fn is_looked_for(page: PageNo) -> bool {
     page.get().wrapping_mul(SPREAD) >> 58 == 0
 }
 
@@ -59,6 +60,14 @@ impl std::fmt::Debug for View<'_> {
 #[inline(always)]
 fn fold(checksum: u32) -> u16 {
     ((checksum ^ checksum >> 16) as u16).max(1)
+}
+
+impl Pager {
+    /// Read access to pages below `pages` (`u64::MAX`: all the file has now, for a writer).
+    #[inline]
+    pub fn view(&self, pages: u64) -> View<'_> {
+        View::new(self, pages)
+    }
 }
 
 impl<'a> View<'a> {
@@ -166,27 +175,27 @@ impl<'a> View<'a> {
     }
 }
 
-/// A view that keeps what it looks at.
+/// A view that keeps the pager whose pages it shows.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct OwnedView {
     view: View<'static>,
     pager: Arc<Pager>,
 }
 
-impl Kept {
+impl OwnedView {
     /// Pages below `pages`, as in [`View::new`].
     #[inline]
-    pub fn new(pager: Arc<Pager>, pages: u64) -> Kept {
+    pub fn new(pager: Arc<Pager>, pages: u64) -> OwnedView {
         let view = View::new(&pager, pages);
         // SAFETY: only the lifetime changes. What the view refers to is the pager, which does not move and lives at least
         // as long as this; and `view` below lends it for no longer than this is borrowed.
         let view = unsafe { std::mem::transmute::<View<'_>, View<'static>>(view) };
-        Kept { view, pager }
+        OwnedView { view, pager }
     }
 
-    /// Looks at other pages from now on.
+    /// Shows the pages below `pages` from now on.
     #[inline]
-    pub fn turn(&mut self, pages: u64) {
+    pub fn resize(&mut self, pages: u64) {
         let view = View::new(&self.pager, pages);
         // SAFETY: as above.
         self.view = unsafe { std::mem::transmute::<View<'_>, View<'static>>(view) };
@@ -194,7 +203,7 @@ impl Kept {
 
     /// The view.
     #[inline(always)]
-    pub fn view(&self) -> &View<'_> {
+    pub fn get(&self) -> &View<'_> {
         &self.view
     }
 
@@ -286,7 +295,7 @@ impl<'a> PageSource<'a> for View<'a> {
 
     #[inline(always)]
     fn branch_hints(&self) -> BranchHints<'a> {
-        BranchHints::new(self.pager.rows.all())
+        BranchHints::new(self.pager.branch_hints.all())
     }
 
     fn piece(&self, page: PageNo, len: usize, checksum: u32) -> Result<&'a [u8]> {
@@ -296,7 +305,7 @@ impl<'a> PageSource<'a> for View<'a> {
         let tag = &self.tags[self.index(page)];
         let known = tag.load(Relaxed) == fold(checksum);
         // To ask the system about a small one takes a third of the time to read it.
-        let trust = known && len <= MANY && !looks(page) && self.pager.resident.load(Relaxed);
+        let trust = known && len <= MANY && !is_looked_for(page) && self.pager.resident.load(Relaxed);
         if !known || len >= MANY && !trust {
             self.will_read(&mut std::iter::once(Run::new(
                 page,
@@ -319,7 +328,7 @@ impl<'a> PageSource<'a> for View<'a> {
             return;
         };
         let trust = self.pager.resident.load(Relaxed);
-        if trust && few && first.pages == 1 && !looks(first.first) {
+        if trust && few && first.pages == 1 && !is_looked_for(first.first) {
             return;
         }
         let mut runs: Vec<Run> = runs.collect();

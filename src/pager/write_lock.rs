@@ -1,63 +1,39 @@
-//! The writer's seat: one in all processes. Waiting for it, and knowing what others committed since one last had it.
+//! The write lock: one writer in all processes. Waiting for it, and learning what others committed since one last had it.
 //!
-//! Threads of a process wait for the seat itself; who has it takes the lock that excludes other processes. What the
-//! writer knows about space lies in the seat while nobody here writes, and is as of the commit it names: if that is not
-//! the newest any more, the records of the newest slot tell what happened since. The slot can be read because only a
+//! Threads of a process wait for the writer's state, which is absent from the pager while one of them writes; who has it
+//! takes the lock that excludes other processes. The state is as of the commit it names: if that is not the newest any
+//! more, the records of the newest slot tell what happened since. The slot can be read because only a
 //! writer changes slots, and never the newest commit's (I-1). If another process folded records into the space tree
 //! meanwhile, what is known is dropped and loaded anew.
 //!
-//! The seat is not bound to a thread.
+//! The lock is not bound to a thread.
 
-use super::commit::{CommitRecord, SpaceChange, Tail};
-use super::space::{Horizon, RunSet, Space};
-use super::{Descriptor, Pager, Wait, META_PAGE};
+use super::commit::SlotRecords;
+use super::core::Pager;
+use super::descriptor::Descriptor;
+use super::options::Wait;
+use super::space::{Horizon, Space};
+use super::write_state::{Accounting, WriteState};
 use crate::error::{Error, Result};
-use crate::ids::{CommitId, Run};
-use crate::page::meta::{Meta, Slot, SLOT_BYTES};
+use crate::ids::CommitId;
+use crate::page::meta::{Meta, Slot, META_PAGE, SLOT_BYTES};
 use crate::util::seeded::{self, Bug};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-/// A waiter looks this often whether the one it waits for died without a word.
+/// A waiter looks this often whether the process it waits for died without a word.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// A waiter looks this often whether another process poisoned the database without a word to those who wait here.
+const LOOK_FOR_POISON: Duration = Duration::from_millis(500);
 
-/// What the writer knows; it lies in the seat while nobody writes. All of it is as of the commit `tip` (none: nothing yet).
-#[derive(Debug, Default)]
-pub(super) struct WriteState {
-    pub space: Space,
-    pub tip: Descriptor,
-    pub tail: Tail,
-    pub folded: CommitId,
-    pub dead: u64,
-    /// Entries of the tail's records that a fold would carry to the space tree.
-    pub changes: usize,
-    /// Commits not known durable, and the bytes they wrote.
-    pub unsynced: Vec<(CommitId, u64)>,
-    /// Memory for the pages that a transaction takes.
-    pub own: RunSet,
-    /// Memory for a slot's bytes.
-    pub slot: Option<Box<[u8; SLOT_BYTES]>>,
-}
-
-/// What [`Pager::accounting`] answers.
-#[derive(Debug, Clone, Default)]
-pub struct Accounting {
-    /// The commit this describes.
-    pub desc: Descriptor,
-    /// Changes to the space tree's content that its records still hold, in order.
-    pub changes: Vec<SpaceChange>,
-    /// Pages that hold spilled records.
-    pub spilled: Vec<Run>,
-}
-
-/// How long, and what may end it earlier.
-struct Patience<'a> {
+/// How long a writer waits, and what may end its wait earlier.
+struct WaitLimits<'a> {
     wait: Wait,
     deadline: Option<Instant>,
     cancel: &'a AtomicBool,
 }
 
-impl Patience<'_> {
+impl WaitLimits<'_> {
     /// What is left of the wait.
     fn left(&self) -> Result<Duration> {
         match (self.wait, self.deadline) {
@@ -75,10 +51,11 @@ impl Patience<'_> {
 }
 
 impl Pager {
-    /// The state in the seat, with the right to write; whoever takes it must call [`Pager::leave_seat`].
-    pub(super) fn take_seat(&self, wait: Wait, cancel: &AtomicBool) -> Result<Box<WriteState>> {
+    /// Takes the writer's state, and with it the right to write; whoever has it must call
+    /// [`Pager::release_write_lock`].
+    pub(super) fn acquire_write_lock(&self, wait: Wait, cancel: &AtomicBool) -> Result<Box<WriteState>> {
         self.check_fork()?;
-        let patience = Patience {
+        let limits = WaitLimits {
             wait,
             deadline: match wait {
                 Wait::For(time) => Instant::now().checked_add(time),
@@ -86,50 +63,49 @@ impl Pager {
             },
             cancel,
         };
-        let state = self.take_seat_here(&patience)?;
-        match self.exclude_others(&patience) {
+        let state = self.lock_among_threads(&limits)?;
+        match self.lock_among_processes(&limits) {
             Ok(()) => Ok(state),
             Err(error) => {
-                *self.seat.lock() = Some(state);
-                self.seat_free.notify_one();
+                *self.write_state.lock() = Some(state);
+                self.write_state_returned.notify_one();
                 Err(error)
             }
         }
     }
 
     /// Waits for the threads of this process.
-    fn take_seat_here(&self, patience: &Patience<'_>) -> Result<Box<WriteState>> {
-        let mut seat = self.seat.lock();
+    fn lock_among_threads(&self, limits: &WaitLimits<'_>) -> Result<Box<WriteState>> {
+        let mut state = self.write_state.lock();
         loop {
-            if patience.cancel.load(SeqCst) {
+            if limits.cancel.load(SeqCst) {
                 // A wake-up meant for a writer must not be lost with the one who leaves.
-                self.seat_free.notify_one();
+                self.write_state_returned.notify_one();
                 return Err(Error::Cancelled);
             }
             if self.is_poisoned() {
                 return Err(Error::Poisoned);
             }
-            if let Some(state) = seat.take() {
+            if let Some(state) = state.take() {
                 return Ok(state);
             }
-            // Other processes poison without a word to those who wait here.
-            let most = patience.left()?.min(Duration::from_millis(500));
-            self.seat_free.wait_for(&mut seat, most);
+            let most = limits.left()?.min(LOOK_FOR_POISON);
+            self.write_state_returned.wait_for(&mut state, most);
         }
     }
 
     /// Waits for other processes. One that dies frees its lock without telling.
-    fn exclude_others(&self, patience: &Patience<'_>) -> Result<()> {
+    fn lock_among_processes(&self, limits: &WaitLimits<'_>) -> Result<()> {
         while !self.peers.try_lock_write()? {
-            let most = patience.left()?.min(LOOK_AGAIN);
-            if patience.cancel.load(SeqCst) {
+            let most = limits.left()?.min(LOOK_AGAIN);
+            if limits.cancel.load(SeqCst) {
                 return Err(Error::Cancelled);
             }
             if self.is_poisoned() {
                 return Err(Error::Poisoned);
             }
             self.peers
-                .wait_write(most, &mut || !patience.cancel.load(SeqCst) && !self.is_poisoned());
+                .wait_write(most, &mut || !limits.cancel.load(SeqCst) && !self.is_poisoned());
         }
         // A sync may have failed while we waited.
         if self.is_poisoned() {
@@ -140,22 +116,22 @@ impl Pager {
     }
 
     /// Puts the writer's state back and lets the next one in.
-    pub(super) fn leave_seat(&self, state: Box<WriteState>) {
+    pub(super) fn release_write_lock(&self, state: Box<WriteState>) {
         let free = state.space.pool.total();
         self.free_pages.store(free, SeqCst);
         self.pending_pages
-            .store(state.space.known().saturating_sub(free), SeqCst);
+            .store(state.space.known_pages().saturating_sub(free), SeqCst);
         self.peers.unlock_write();
-        *self.seat.lock() = Some(state);
-        self.seat_free.notify_one();
+        *self.write_state.lock() = Some(state);
+        self.write_state_returned.notify_one();
     }
 
     /// Wakes everyone waiting in `lock_write` so that they look at their `cancel`.
     pub fn wake_waiters(&self) {
         {
             // Under the lock: whoever is between looking and waiting must not miss it.
-            let _seat = self.seat.lock();
-            self.seat_free.notify_all();
+            let _state = self.write_state.lock();
+            self.write_state_returned.notify_all();
         }
         self.peers.wake();
     }
@@ -176,16 +152,22 @@ impl Pager {
         state.space.refresh(Horizon { durable, base, held });
     }
 
-    /// Gives the seat its state; nobody writes yet.
-    pub(super) fn load_seat(&self) -> Result<()> {
+    /// Loads what a writer knows, while nobody else can write yet.
+    pub(super) fn load_write_state(&self) -> Result<()> {
         let mut state = Box::<WriteState>::default();
         self.catch_up(&mut state)?;
-        self.pending_pages.store(state.space.known(), SeqCst);
-        *self.seat.lock() = Some(state);
+        self.pending_pages.store(state.space.known_pages(), SeqCst);
+        *self.write_state.lock() = Some(state);
         Ok(())
     }
 
     /// Brings `state` up to the newest commit. The right to write is held, or nobody can write.
+    ///
+    /// 1. Nothing is to be done if no other process committed since.
+    /// 2. Read the newest slot, from the cache: only a writer changes slots, and never the newest commit's (I-1).
+    /// 3. Follow the records of the commits made since, one by one, if the space tree is still the one that is known.
+    /// 4. Otherwise drop what is known of dead space; it is loaded anew by zone.
+    /// 5. The rest of the state is what the slot says.
     pub(super) fn catch_up(&self, state: &mut WriteState) -> Result<()> {
         let tip = self.shared.tip().get();
         if state.tip.id == tip.id {
@@ -197,35 +179,27 @@ impl Pager {
             Slot::Valid(meta) if meta.id == tip.id => *meta,
             _ => return Err(Error::corrupt(META_PAGE, "the newest meta slot is damaged")),
         };
-        let tail = Tail::read(&meta, |at, into| self.storage.read_cached(at, into))?
-            .map_err(|page| Error::corrupt(page, "the newest commit's records are damaged"))?;
+        let records = SlotRecords::read(&meta, |at, into| self.storage.read_cached(at, into))
+            .map_err(|reason| reason.into_error("the newest commit's records are damaged"))?;
         let desc = Descriptor::of(&meta);
-        self.reach(&desc)?;
-        let (before, known) = (
-            state.tip.id,
-            state.tip.id != CommitId::NONE && meta.folded == state.folded,
-        );
-        let caught_up = known
-            && tail.records().filter(|r| r.id > before).all(|record| {
+        self.ensure_mapped(&desc)?;
+        let is_known = state.tip.id != CommitId::NONE && meta.folded == state.folded;
+        let followed = is_known
+            && records.above(state.tip.id).all(|record| {
+                // What the other writer took had become reusable by then, so it must be in the pool here as well.
                 self.refresh(state);
                 state.space.follow(record)
             });
-        let unfolded = || tail.records().filter(|r| r.id > meta.folded).map(|r| &**r);
-        if !caught_up {
-            state.space = Space::open(meta.pages, meta.dead, unfolded());
+        if !followed {
+            state.space = Space::open(meta.pages, meta.dead, records.above(meta.folded));
         }
         let durable = self.shared.durable().get().id;
-        *state = WriteState {
-            space: std::mem::take(&mut state.space),
-            tip: desc,
-            changes: unfolded().map(CommitRecord::changes).sum(),
-            tail,
-            folded: meta.folded,
-            dead: meta.dead,
-            unsynced: state.unsynced.drain(..).filter(|(id, _)| *id > durable).collect(),
-            own: std::mem::take(&mut state.own),
-            slot: state.slot.take(),
-        };
+        state.unsynced.retain(|(id, _)| *id > durable);
+        state.changes = WriteState::count_changes(&records, meta.folded);
+        state.records = records;
+        state.tip = desc;
+        state.folded = meta.folded;
+        state.dead = meta.dead;
         Ok(())
     }
 
@@ -235,21 +209,10 @@ impl Pager {
     /// # Errors
     /// `Busy` while somebody writes; `Poisoned`, `Forked`; `Corrupt`, `Io`.
     pub fn accounting(&self) -> Result<Accounting> {
-        let mut state = self.take_seat(Wait::Try, &AtomicBool::new(false))?;
+        let mut state = self.acquire_write_lock(Wait::Try, &AtomicBool::new(false))?;
         let caught_up = self.catch_up(&mut state);
         let answer = caught_up.map(|()| state.accounting());
-        self.leave_seat(state);
+        self.release_write_lock(state);
         answer
-    }
-}
-
-impl WriteState {
-    fn accounting(&self) -> Accounting {
-        let spilled = self.tail.spilled.iter().map(|s| s.spill.extent.run);
-        Accounting {
-            desc: self.tip,
-            changes: self.tail.changes(self.folded),
-            spilled: spilled.collect(),
-        }
     }
 }

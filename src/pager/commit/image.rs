@@ -6,13 +6,15 @@
 //! a database does, so that damage to one slot loses nothing. Nothing is listed for recovery to verify: whoever makes
 //! the copy must make it durable before it is used.
 
-use super::records::CommitRecord;
+use super::record::CommitRecord;
 use crate::error::{Error, Result};
 use crate::file::Identity;
 use crate::ids::{CommitId, PageNo, Run};
-use crate::page::meta::{Meta, Spill, SLOT_BYTES, TAIL_MAX};
+use crate::page::meta::{Meta, Spill, RECORDS_MAX, SLOT_BYTES};
 use crate::page::{meta_pages, Extent, Root, Roots};
-use crate::pager::{new_uuid, now, Descriptor, Pager};
+use crate::pager::core::Pager;
+use crate::pager::descriptor::Descriptor;
+use crate::pager::identity::{new_uuid, now};
 use crate::util::crc32c;
 
 /// Room in a slot for the record of the second slot's own commit.
@@ -60,7 +62,7 @@ impl Pager {
         debug_assert!(own.len() <= OWN);
         let size = self.page_size;
         let (mut spills, mut behind) = (Vec::new(), Vec::new());
-        let inline = if bytes.len() + OWN <= TAIL_MAX {
+        let inline = if bytes.len() + OWN <= RECORDS_MAX {
             bytes
         } else {
             let long = u32::try_from(bytes.len()).map_err(|_| Error::Limit("too many pieces of free space"))?;
@@ -96,7 +98,6 @@ impl Pager {
             },
             spills,
             inline,
-            ..Meta::default()
         };
         let second = Meta {
             id: id.next(),

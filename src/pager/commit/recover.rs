@@ -10,13 +10,15 @@
 //!    never become whole later. That includes commits whose file is too short: it may grow again. It includes torn slots:
 //!    another commit that is torn in the same slot may bring just what is missing.
 
-use super::records::{Tail, WrittenRun};
+use super::record::WrittenRun;
+use super::records::{NoRecords, SlotRecords};
 use crate::error::{Error, Result};
 use crate::file::Storage;
 use crate::ids::{CommitId, PageNo, Run};
-use crate::page::meta::{Meta, Slot, MAGIC, SLOTS, SLOT_BYTES};
+use crate::page::meta::{Meta, Slot, MAGIC, META_PAGE, SLOTS, SLOT_BYTES};
 use crate::page::{meta_pages, META_BYTES, PIECE};
-use crate::pager::META_PAGE;
+use crate::pager::descriptor::Descriptor;
+use crate::pager::shared::CommitSlot;
 use crate::util::crc32c;
 use crate::util::seeded::{self, Bug};
 
@@ -27,7 +29,7 @@ const AT_ONCE: u64 = 64 << 20;
 
 /// What recovery found.
 #[derive(Debug)]
-pub(in crate::pager) struct Found {
+pub(in crate::pager) struct Recovered {
     /// The commit accepted.
     pub meta: Meta,
     /// Its slot.
@@ -55,45 +57,41 @@ pub(in crate::pager) fn empty_image(page_size: usize, uuid: [u8; 16], time: u64)
     image
 }
 
-/// Finds the newest whole commit.
+impl Descriptor {
+    /// What a meta slot says of its commit.
+    pub(in crate::pager) fn of(meta: &Meta) -> Descriptor {
+        Descriptor {
+            id: meta.id,
+            pages: meta.pages,
+            roots: meta.roots,
+        }
+    }
+}
+
+/// Finds the newest whole commit: steps 2 to 5. (Step 1 is the caller's.)
 ///
 /// # Errors
 /// `NotADatabase`, `TooNew`, `TooOld`, `Corrupt`, `Io`.
-pub(in crate::pager) fn recover(storage: &dyn Storage) -> Result<Found> {
+pub(in crate::pager) fn recover(storage: &dyn Storage) -> Result<Recovered> {
     let len = storage.len()?;
     if len < META_BYTES {
         return Err(too_short(storage, len)?);
     }
-    let mut slots: Vec<(usize, Meta)> = Vec::new();
-    let (mut ours, mut bytes, mut erase) = (false, [0; SLOT_BYTES], Vec::new());
-    for slot in 0..SLOTS {
-        storage.read_at((slot * SLOT_BYTES) as u64, &mut bytes)?;
-        ours |= bytes.starts_with(&MAGIC);
-        match Meta::decode(&bytes)? {
-            Slot::Valid(meta) => slots.push((slot, *meta)),
-            Slot::Torn | Slot::Foreign => erase.push(slot),
-            Slot::Empty => {}
-        }
-    }
-    if slots.is_empty() {
-        if ours {
-            return Err(Error::corrupt(META_PAGE, "no meta slot can be read"));
-        }
-        let mut first = [0; 8];
-        storage.read_at(0, &mut first)?;
-        return Err(Error::NotADatabase(format!("it begins with the bytes {first:02x?}")));
-    }
-    slots.sort_by_key(|(_, meta)| std::cmp::Reverse(meta.id));
-    check_together(&slots)?;
-    let need = slots.iter().map(|(_, meta)| meta.base).max().unwrap_or_default();
-    let max_id = slots[0].1.id;
+    let Slots { mut whole, mut erase } = read_slots(storage)?;
+    whole.sort_by_key(|(_, meta)| std::cmp::Reverse(meta.id));
+    check_together(&whole)?;
+    // Step 4: a base was durable when its slot was written, so recovery ends there or above.
+    let need = whole.iter().map(|(_, meta)| meta.base).max().unwrap_or_default();
+    // Step 5: the ids of rejected commits count (I-4).
+    let max_id = whole[0].1.id;
     let (mut discarded, mut why) = (0, None);
-    for (slot, meta) in slots {
+    for (slot, meta) in whole {
         if meta.id < need && !seeded::on(Bug::GoBack) {
             break;
         }
+        // Step 3: what the slot lists is all that a crash can have torn (I-2).
         let Some(damage) = missing(storage, len, &meta)? else {
-            return Ok(Found {
+            return Ok(Recovered {
                 meta,
                 slot,
                 max_id,
@@ -101,6 +99,7 @@ pub(in crate::pager) fn recover(storage: &dyn Storage) -> Result<Found> {
                 erase,
             });
         };
+        // The newest one's damage is what to tell if no commit is accepted.
         why = why.or(Some(damage));
         discarded += 1;
         erase.push(slot);
@@ -110,6 +109,38 @@ pub(in crate::pager) fn recover(storage: &dyn Storage) -> Result<Found> {
         let what = format!("commit {need} was durable, and neither it nor a later one is there");
         Error::corrupt(META_PAGE, what)
     }))
+}
+
+/// The slots of a file.
+struct Slots {
+    /// Those that hold a commit, with their numbers; at least one.
+    whole: Vec<(usize, Meta)>,
+    /// Those that hold something else: torn ones among them.
+    erase: Vec<usize>,
+}
+
+/// Step 2.
+fn read_slots(storage: &dyn Storage) -> Result<Slots> {
+    let (mut whole, mut erase) = (Vec::new(), Vec::new());
+    let (mut is_ours, mut bytes) = (false, [0; SLOT_BYTES]);
+    for slot in 0..SLOTS {
+        storage.read_at((slot * SLOT_BYTES) as u64, &mut bytes)?;
+        is_ours |= bytes.starts_with(&MAGIC);
+        match Meta::decode(&bytes)? {
+            Slot::Valid(meta) => whole.push((slot, *meta)),
+            Slot::Torn | Slot::Foreign => erase.push(slot),
+            Slot::Empty => {}
+        }
+    }
+    if !whole.is_empty() {
+        return Ok(Slots { whole, erase });
+    }
+    if is_ours {
+        return Err(Error::corrupt(META_PAGE, "no meta slot can be read"));
+    }
+    let mut first = [0; 8];
+    storage.read_at(0, &mut first)?;
+    Err(Error::NotADatabase(format!("it begins with the bytes {first:02x?}")))
 }
 
 /// What is wrong with a file that has no room for its meta slots.
@@ -146,14 +177,15 @@ fn missing(storage: &dyn Storage, len: u64, meta: &Meta) -> Result<Option<Error>
         let what = format!("the file is shorter than its newest commit ({id}) says: {len} bytes of {need}");
         return Ok(Some(Error::corrupt(None, what)));
     }
-    let tail = match Tail::read(meta, |at, into| storage.read_at(at, into))? {
-        Ok(tail) => tail,
-        Err(page) => {
+    let records = match SlotRecords::read(meta, |at, into| storage.read_at(at, into)) {
+        Ok(records) => records,
+        Err(NoRecords::Failed(error)) => return Err(error),
+        Err(NoRecords::Torn(page)) => {
             let what = format!("records of commit {id} differ from their checksum");
             return Ok(Some(Error::corrupt(page, what)));
         }
     };
-    let listed = tail.records().filter(|r| r.id > meta.base);
+    let listed = records.above(meta.base);
     let listed = listed.filter(|r| r.id == meta.id || !seeded::on(Bug::ListOwnOnly));
     let mut runs: Vec<&WrittenRun> = listed.flat_map(|r| &r.runs).collect();
     if seeded::on(Bug::AcceptUnverified) {
@@ -165,18 +197,18 @@ fn missing(storage: &dyn Storage, len: u64, meta: &Meta) -> Result<Option<Error>
     }))
 }
 
-/// Whether commit `id`, in `slot`, is on the disk with everything it lists.
-pub(in crate::pager) fn is_on_disk(storage: &dyn Storage, slot: usize, id: CommitId) -> Result<bool> {
+/// Whether the commit that should be in this slot is on the disk, with everything it lists.
+pub(super) fn is_on_disk(storage: &dyn Storage, commit: CommitSlot) -> Result<bool> {
     let mut bytes = [0; SLOT_BYTES];
-    storage.read_at((slot * SLOT_BYTES) as u64, &mut bytes)?;
+    storage.read_at((commit.slot * SLOT_BYTES) as u64, &mut bytes)?;
     match Meta::decode(&bytes)? {
-        Slot::Valid(meta) if meta.id == id => Ok(missing(storage, storage.len()?, &meta)?.is_none()),
+        Slot::Valid(meta) if meta.id == commit.id => Ok(missing(storage, storage.len()?, &meta)?.is_none()),
         _ => Ok(false),
     }
 }
 
 /// A part of the file, read in one call for neighbours that are looked at one after the other.
-struct Window<'s> {
+struct ReadAhead<'s> {
     storage: &'s dyn Storage,
     /// The cache was given up.
     renewed: bool,
@@ -184,7 +216,7 @@ struct Window<'s> {
     bytes: Vec<u8>,
 }
 
-impl Window<'_> {
+impl ReadAhead<'_> {
     /// `len` bytes at `at`. If they must be read, so is what follows, up to `until`.
     fn get(&mut self, at: u64, len: u64, until: u64) -> Result<&[u8]> {
         if at < self.from || at + len > self.from + self.bytes.len() as u64 {
@@ -221,7 +253,7 @@ fn differs(storage: &dyn Storage, size: usize, mut runs: Vec<&WrittenRun>) -> Re
     }
     // A disk that is asked for all at once answers several times as fast as one that is asked for one after the other.
     let renewed = spans.iter().map(|span| span.1).sum::<u64>() <= AT_ONCE && storage.renew(&spans);
-    let mut window = Window {
+    let mut read_ahead = ReadAhead {
         storage,
         renewed,
         from: 0,
@@ -231,7 +263,7 @@ fn differs(storage: &dyn Storage, size: usize, mut runs: Vec<&WrittenRun>) -> Re
         let (mut at, end) = bytes_of(written.run);
         let mut sum = 0;
         while at < end {
-            let bytes = window.get(at, (end - at).min(PIECE), until)?;
+            let bytes = read_ahead.get(at, (end - at).min(PIECE), until)?;
             at += bytes.len() as u64;
             if written.piece > 0 {
                 sum = crc32c(&bytes[..bytes.len().min(written.piece as usize)]);

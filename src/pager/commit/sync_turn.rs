@@ -16,9 +16,9 @@ const YOURS: u8 = 1;
 /// The waiter's commit is durable, or a sync failed.
 const LOOK: u8 = 2;
 
-/// Turns at syncing.
+/// SyncTurns at syncing.
 #[derive(Debug, Default)]
-pub(in crate::pager) struct Turns(Mutex<Queue>);
+pub(in crate::pager) struct SyncTurns(Mutex<Queue>);
 
 #[derive(Debug, Default)]
 struct Queue {
@@ -42,16 +42,16 @@ impl Waiter {
 
 /// The turn; dropping it passes it on.
 #[derive(Debug)]
-pub(in crate::pager) struct Turn<'a> {
-    turns: &'a Turns,
+pub(in crate::pager) struct SyncTurn<'a> {
+    turns: &'a SyncTurns,
     /// Waiters for commits up to this need not wait longer. Everybody looks for himself unless it is set.
     pub covered: CommitId,
 }
 
-impl Turns {
+impl SyncTurns {
     /// Waits for the turn, or until somebody else's made commit `id` durable or failed (`None`: look).
-    pub fn take(&self, id: CommitId) -> Option<Turn<'_>> {
-        let turn = || Turn {
+    pub fn take(&self, id: CommitId) -> Option<SyncTurn<'_>> {
+        let turn = || SyncTurn {
             turns: self,
             covered: CommitId::MAX,
         };
@@ -79,7 +79,7 @@ impl Turns {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for SyncTurn<'_> {
     fn drop(&mut self) {
         let mut queue = self.turns.0.lock();
         let waiting = std::mem::take(&mut queue.waiting);
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn everybody_is_served_by_few_turns() {
-        let (turns, made, durable, taken) = <(Turns, AtomicU64, AtomicU64, AtomicU64)>::default();
+        let (turns, made, durable, taken) = <(SyncTurns, AtomicU64, AtomicU64, AtomicU64)>::default();
         thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_failed_turn_wakes_all() {
-        let turns = Turns::default();
+        let turns = SyncTurns::default();
         let turn = turns.take(CommitId::new(1));
         thread::scope(|scope| {
             for id in 2..6 {

@@ -3,19 +3,15 @@
 //! A reader stores the visible commit in a free word and looks whether that commit is still the visible one (I-6). From
 //! then on no page that the commit refers to is reused (I-3), in whatever process the writer is.
 
-use super::{at, Shared};
+use super::layout::{at, reader_word, READERS};
+use super::words::Shared;
 use crate::error::{Error, Result};
 use crate::file::peers::PROCESSES;
 use crate::ids::{CommitId, U48_MAX};
-use crate::pager::Descriptor;
+use crate::pager::descriptor::Descriptor;
 use crate::util::atomic::AtomicU64;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed, Ordering::Release, Ordering::SeqCst};
-
-/// Readers there can be at once.
-pub(super) const READERS: usize = 8192;
-/// Words that neighbours in order are apart: readers that begin one after the other do not meet in a cache line.
-const LINES: usize = READERS / 8;
 
 /// What a reader's word says: zero if nobody reads through it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,13 +50,13 @@ pub struct ReaderClaim {
 impl Shared {
     #[inline(always)]
     fn claim_word(&self, slot: usize) -> &AtomicU64 {
-        self.word(at::CLAIMS + word_of(slot))
+        self.word(at::CLAIMS + reader_word(slot))
     }
 
     /// When the reader with this slot began.
     #[inline(always)]
     fn claim_time(&self, slot: usize) -> &AtomicU64 {
-        self.word(at::CLAIM_TIMES + word_of(slot))
+        self.word(at::CLAIM_TIMES + reader_word(slot))
     }
 
     /// Slots ever used: nobody need look further.
@@ -216,12 +212,6 @@ impl Shared {
 /// Milliseconds of a clock that all processes share; as coarse as the system's tick, and as cheap.
 fn milliseconds() -> u64 {
     crate::file::clock::coarse_ms()
-}
-
-/// Where a reader's word lies among the readers' words.
-#[inline(always)]
-fn word_of(slot: usize) -> usize {
-    slot % LINES * (READERS / LINES) + slot / LINES
 }
 
 /// Where a thread looks for its first slot. Threads start at different slots, so that they do not meet in one cache line.

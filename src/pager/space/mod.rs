@@ -1,4 +1,4 @@
-//! Dead pages in memory: a mirror of the space tree and the tail, and the pool of pages that may be reused now.
+//! Dead pages in memory: a mirror of the space tree and of the records, and the pool of pages that may be reused now.
 //!
 //! A dead extent (B, D) was written by commit B and is not referenced from commit D on. **Reuse rule** (I-3, sharper
 //! where it can be): it may be reused if `D <= durable` and `B <= base(durable)` and no held reader h has `B <= h < D`.
@@ -11,16 +11,17 @@
 //!   forget their lives: they become one extent (0, 0).
 //!
 //! The mirror is as of the newest commit. It is loaded by zone (2^16 pages) when a writer asks; an extent that dies in a
-//! zone not loaded is just added, since it was live and cannot overlap. A zone whose pages the tail *takes* must be
-//! loaded before the tail can be folded.
+//! zone not loaded is just added, since it was live and cannot overlap. A zone whose pages the records *take* must
+//! be loaded before they can be folded.
 
+mod dead;
 mod page_map;
 mod runs;
 
+pub use dead::{Dead, ZONE_PAGES};
 pub(in crate::pager) use runs::RunSet;
 
 use super::commit::CommitRecord;
-use super::{Dead, ZONE_PAGES};
 use crate::ids::{CommitId, PageNo, Run};
 use crate::page::Extent;
 use page_map::PageMap;
@@ -116,12 +117,12 @@ impl Space {
     }
 
     /// Dead pages known.
-    pub fn known(&self) -> u64 {
+    pub fn known_pages(&self) -> u64 {
         self.mirror_pages
     }
 
     /// Of them, those that a reader still sees.
-    pub fn held(&self) -> u64 {
+    pub fn held_pages(&self) -> u64 {
         self.blocked_pages
     }
 
@@ -397,8 +398,8 @@ impl Space {
             .collect()
     }
 
-    /// The edits are in the space tree.
-    pub fn folded(&mut self) {
+    /// Forgets which keys changed: the edits are in the space tree.
+    pub fn forget_changes(&mut self) {
         self.changed = PageMap::default();
     }
 }
@@ -478,7 +479,7 @@ mod tests {
             death: CommitId::new(3),
         }];
         space.load(0, &tree, 100, records.iter()).expect("load");
-        assert!(space.foldable() && space.known() == 8);
+        assert!(space.foldable() && space.known_pages() == 8);
         let keys: Vec<(u64, u64)> = space
             .edits()
             .iter()

@@ -71,15 +71,9 @@ pub mod page {
 
 #[allow(dead_code, reason = "the models use a part of it")]
 pub mod pager {
-    use crate::ids::CommitId;
-    use crate::page::Roots;
-
-    #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-    pub struct Descriptor {
-        pub id: CommitId,
-        pub pages: u64,
-        pub roots: Roots,
-    }
+    #[path = "../../../../src/pager/descriptor.rs"]
+    pub mod descriptor;
+    pub use descriptor::Descriptor;
 
     #[path = "../../../../src/pager/shared/mod.rs"]
     pub mod shared;

@@ -1,0 +1,383 @@
+//! How a commit is made, from the pages of a transaction to what others see.
+//!
+//! Steps 1 to 7 are the transaction's (`txn/commit.rs`): at their end every page is written and the roots are known. The
+//! steps here go on from there; `docs/design.md` 6 has all of them under the same numbers.
+//!
+//! 8. Check what was freed, and the roots: damaged trees must not be committed.
+//! 9. Sync first what is too large to be listed, and before the ring of descriptors is full.
+//! 10. Choose a slot that nobody needs (I-1). What is durable now is the commit's base.
+//! 11. List the records that the slot needs, this commit's own among them (I-2). What does not fit is spilled.
+//! 12. Make the file as long as the commit says (I-9).
+//! 13. Use up the id (I-4), then write the slot. An error before undoes everything; an error here poisons (I-8).
+//! 14. Take the commit over as what the next writer builds on.
+//! 15. Publish it: its descriptor, then `tip`.
+//! 16. Make it visible, unless it, or a full commit that it stands on, is not durable (I-7). Give up the write lock.
+//! 17. Sync: a full commit always, a lazy one if much is unsynced.
+
+use super::record::CommitRecord;
+use super::records::{spill_bytes, NeededRecords, NextRecords, SpilledRecords};
+use crate::error::{Error, Result};
+use crate::ids::{CommitId, PageNo, Run};
+use crate::page::meta::{Meta, Spill, RECORDS_MAX, SLOTS, SLOT_BYTES};
+use crate::page::{Extent, PageSink, Root, Roots};
+use crate::pager::descriptor::Descriptor;
+use crate::pager::identity::now;
+use crate::pager::options::Durability;
+use crate::pager::page_writer::PageWriter;
+use crate::pager::shared::{CommitSlot, FreeSlot, RING};
+use crate::util::crc32c;
+use crate::util::seeded::{self, Bug};
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::Arc;
+
+/// Unsynced bytes from which a lazy commit syncs: recovery writes and reads so much in less than 10 ms.
+const LAZY_BYTES: u64 = 3 << 20;
+/// Unsynced commits from which a lazy commit syncs.
+const LAZY_COMMITS: usize = 256;
+/// So many entries of the ring are kept free for writers that are killed: each uses up an id and may skip another.
+const RING_SPARE: u64 = 4;
+/// An extent for records is asked for with so many bytes to spare, because taking it changes the record by an entry or
+/// two.
+const SPILL_SPARE: u64 = 128;
+
+/// A commit that is in its slot.
+struct Published {
+    id: CommitId,
+    /// It becomes visible by a sync only.
+    unsynced: bool,
+    /// So much is unsynced that it is time for a sync.
+    backlog: bool,
+}
+
+impl PageWriter {
+    /// Publishes, and waits until the commit is what `durability` says. Everything placed was written before.
+    ///
+    /// # Errors
+    /// `NoSpace`, `Io`, `Corrupt`: undone, the database is as before. `InDoubt`, `Poisoned`: see [`crate::Error`].
+    pub fn commit(self, roots: Roots, durability: Durability) -> Result<CommitId> {
+        let pager = self.pager.clone();
+        let published = self.publish(roots, durability)?;
+        // Step 17.
+        if published.unsynced || published.backlog {
+            pager.sync_to(published.id)?;
+        }
+        Ok(published.id)
+    }
+
+    /// Publishes, and leaves waiting to others: the commit is durable, and if it is to be full visible, after a later
+    /// sync ([`Pager::wait_durable`](crate::pager::Pager::wait_durable)).
+    ///
+    /// # Errors
+    /// As [`PageWriter::commit`].
+    pub fn commit_async(self, roots: Roots, durability: Durability) -> Result<CommitId> {
+        let pager = self.pager.clone();
+        let published = self.publish(roots, durability)?;
+        if published.backlog {
+            pager.sync_to(published.id)?;
+        }
+        Ok(published.id)
+    }
+
+    /// Steps 8 to 16.
+    fn publish(mut self, roots: Roots, durability: Durability) -> Result<Published> {
+        self.check_freed()?;
+        self.check_roots(&roots)?;
+        self.sync_first()?;
+        let FreeSlot { slot, base } = self.choose_slot()?;
+        let folded = self.folded_up_to();
+        let mut records = self.list_records(base, folded)?;
+        self.extend_file()?;
+        let meta = self.meta(base, folded, roots, &mut records);
+        self.write_slot(slot, &meta)?;
+        let desc = Descriptor::of(&meta);
+        let backlog = self.adopt(meta, records);
+        let unsynced = !self.show(desc, CommitSlot { id: desc.id, slot }, base, durability);
+        Ok(Published {
+            id: desc.id,
+            unsynced,
+            backlog,
+        })
+    }
+
+    /// Step 8, the roots: a root outside the file would make a slot that no opener accepts.
+    fn check_roots(&self, roots: &Roots) -> Result<()> {
+        let file = self.pager.first_page()..self.file_end();
+        let is_inside = |root: &Root| match root.height {
+            0 => *root == Root::default(),
+            _ => file.contains(&root.ptr.page.number()) && root.ptr.birth <= self.id,
+        };
+        match roots.all().into_iter().all(is_inside) {
+            true => Ok(()),
+            false => Err(Error::Panic("a root is not in the file".into())),
+        }
+    }
+
+    /// Step 9. What is not listed for recovery must be durable before a slot refers to it (I-2). The ring must not
+    /// overwrite the descriptor of what is visible, which lags behind where full commits are published one after the
+    /// other and not waited for; a backlog of lazy ones has its own bound (step 17).
+    fn sync_first(&self) -> Result<()> {
+        let visible = self.pager.shared.visible().get();
+        let lag = self.id.checked_sub(visible).unwrap_or(0);
+        let synced = match self.written.is_listed() {
+            false => self.pager.sync_written(),
+            true if lag >= RING - RING_SPARE => self.pager.sync_to(self.state.tip.id),
+            true => Ok(()),
+        };
+        // Nothing of this commit is in doubt yet.
+        synced.map_err(|_| Error::Poisoned)
+    }
+
+    /// Step 10.
+    fn choose_slot(&self) -> Result<FreeSlot> {
+        let shared = &self.pager.shared;
+        let free = shared.free_slot(SLOTS);
+        let free = free.ok_or_else(|| Error::Panic("no meta slot is free".into()))?;
+        debug_assert!(shared.tip().get().id == self.state.tip.id, "the write lock is held");
+        debug_assert!(free.base <= self.state.tip.id, "I-2: the base is an earlier commit");
+        Ok(free)
+    }
+
+    /// The newest commit whose changes the space tree of this commit holds.
+    fn folded_up_to(&self) -> CommitId {
+        match self.folding {
+            true => self.state.tip.id,
+            false => self.state.folded,
+        }
+    }
+
+    /// Step 11: the records of the slot, and the extents they are in.
+    fn list_records(&mut self, base: CommitId, folded: CommitId) -> Result<NextRecords> {
+        let records = &mut self.state.records;
+        let needed = records.needed(base, folded);
+        let mut inline_bytes = records.encode_inline(needed.unneeded_inline, base, folded);
+        let own = self.record(&needed.unneeded);
+        own.encode(base, folded, &mut inline_bytes.bytes);
+        if spill_bytes(&needed.spilled) + inline_bytes.bytes.len() <= RECORDS_MAX {
+            return Ok(NextRecords {
+                own: Arc::new(own),
+                spilled: needed.spilled,
+                gone_inline: needed.unneeded_inline,
+                inline_bytes,
+            });
+        }
+        self.spill_records(needed, base, folded)
+    }
+
+    /// Step 11, where the records do not fit: those of the slot and the commit's own go to an extent, which is taken like
+    /// any page and thus changes what the commit's own record says.
+    fn spill_records(&mut self, needed: NeededRecords, base: CommitId, folded: CommitId) -> Result<NextRecords> {
+        let NeededRecords {
+            mut spilled,
+            mut unneeded,
+            unneeded_inline,
+        } = needed;
+        let inline = &self.state.records.inline;
+        let gone_inline = inline.len();
+        let mut moved: Vec<Arc<CommitRecord>> = inline[unneeded_inline..].to_vec();
+        if spill_bytes(&spilled) * 2 > RECORDS_MAX {
+            // So many extents that they are gathered into one.
+            let old = std::mem::take(&mut spilled);
+            unneeded.extend(old.iter().map(|s| s.spill));
+            moved.splice(0..0, old.iter().flat_map(|s| s.records.iter().cloned()));
+        }
+        let mut bytes = Vec::new();
+        moved.iter().for_each(|r| r.encode(base, folded, &mut bytes));
+        let (extent, own) = self.take_for_records(&unneeded, &mut bytes, base, folded)?;
+        let length = u32::try_from(bytes.len()).map_err(|_| Error::Limit("too many pages freed in one transaction"))?;
+        let checksum = crc32c(&bytes);
+        bytes.resize(PageNo::new(extent.run.pages).offset(self.pager.page_size) as usize, 0);
+        self.write(extent.run, &[&bytes])?;
+        let own = Arc::new(own);
+        moved.push(own.clone());
+        spilled.push(SpilledRecords {
+            spill: Spill {
+                extent,
+                bytes: length,
+                checksum,
+            },
+            records: moved.into(),
+        });
+        Ok(NextRecords {
+            own,
+            spilled,
+            gone_inline,
+            inline_bytes: Default::default(),
+        })
+    }
+
+    /// Takes an extent for `bytes` with the commit's own record behind them, which it appends.
+    fn take_for_records(
+        &mut self,
+        unneeded: &[Spill],
+        bytes: &mut Vec<u8>,
+        base: CommitId,
+        folded: CommitId,
+    ) -> Result<(Extent, CommitRecord)> {
+        let size = self.pager.page_size as u64;
+        let before = bytes.len();
+        self.record(unneeded).encode(base, folded, bytes);
+        let mut pages = (bytes.len() as u64 + SPILL_SPARE).div_ceil(size);
+        loop {
+            let extent = Extent {
+                run: self.take_exact(pages)?,
+                birth: self.id,
+            };
+            let own = self.record(unneeded);
+            bytes.truncate(before);
+            own.encode(base, folded, bytes);
+            if bytes.len() as u64 <= pages * size {
+                return Ok((extent, own));
+            }
+            self.release(extent);
+            pages += 1;
+        }
+    }
+
+    /// This commit's record as things stand, if these extents of records are not needed any more.
+    fn record(&self, unneeded: &[Spill]) -> CommitRecord {
+        let old_end = self.tip_end();
+        let mut freed = self.freed.clone();
+        freed.extend(unneeded.iter().map(|spill| spill.extent));
+        // Pages behind the old end that were taken and given back: dead from the start.
+        let mut unused = old_end;
+        for taken in self.taken.iter().filter(|taken| taken.end() > old_end) {
+            if taken.first > unused {
+                freed.push(Extent {
+                    run: Run::new(unused, taken.first - unused),
+                    birth: self.id,
+                });
+            }
+            unused = taken.end();
+        }
+        freed.retain(|freed| freed.run.pages > 0);
+        freed.sort_unstable();
+        // Neighbours with one birth are one entry, as far as its 32 bits for pages reach.
+        freed.dedup_by(|next, before| {
+            let joins = before.run.end() == next.run.first && before.birth == next.birth;
+            let joins = joins && before.run.pages + next.run.pages <= u64::from(u32::MAX);
+            if joins {
+                before.run.pages += next.run.pages;
+            }
+            joins
+        });
+        debug_assert!(
+            freed.windows(2).all(|w| w[0].run.end() <= w[1].run.first),
+            "what died is disjoint"
+        );
+        let reused = self.taken.iter().filter(|taken| taken.first < old_end);
+        CommitRecord {
+            id: self.id,
+            runs: self.written.runs(),
+            freed,
+            taken: reused
+                .map(|run| Run::new(run.first, run.pages.min(old_end - run.first)))
+                .collect(),
+        }
+    }
+
+    /// Step 12 (I-9). The file may be longer: it grows ahead of what is written.
+    fn extend_file(&self) -> Result<()> {
+        let (pager, end) = (&*self.pager, self.file_end());
+        if pager.file_pages.load(SeqCst) < end.get() && end > pager.first_page() {
+            let need = end.offset(pager.page_size);
+            // Others may have made it longer than is known here.
+            if pager.storage.len()? < need {
+                pager.storage.set_len(need)?;
+            }
+            pager.file_pages.fetch_max(end.get(), SeqCst);
+        }
+        Ok(())
+    }
+
+    /// The page behind the last one of the file if this were committed now.
+    fn file_end(&self) -> PageNo {
+        let end = self.taken.last().map_or(PageNo::default(), Run::end);
+        end.max(self.tip_end())
+    }
+
+    /// What the slot says; it takes the bytes of the inline records until the slot is written.
+    fn meta(&self, base: CommitId, folded: CommitId, roots: Roots, records: &mut NextRecords) -> Meta {
+        let pager = &self.pager;
+        let died: u64 = records.own.freed.iter().map(|freed| freed.run.pages).sum();
+        let reused: u64 = records.own.taken.iter().map(|taken| taken.pages).sum();
+        Meta {
+            page_size: pager.page_size as u32,
+            uuid: pager.uuid,
+            features: pager.features,
+            id: self.id,
+            base,
+            folded,
+            time: now(),
+            pages: self.file_end().get(),
+            dead: (self.state.dead + died).saturating_sub(reused),
+            roots,
+            spills: records.spilled.iter().map(|s| s.spill).collect(),
+            inline: std::mem::take(&mut records.inline_bytes.bytes),
+        }
+    }
+
+    /// Step 13. The id is used up first (I-4): if this process dies here, nobody knows what the slot holds, and another
+    /// commit with this id could make it whole.
+    fn write_slot(&mut self, slot: usize, meta: &Meta) -> Result<()> {
+        let pager = &self.pager;
+        debug_assert!(
+            pager.shared.next_id().get() <= meta.id,
+            "I-4: no commit had this id before"
+        );
+        let bytes = self.state.slot_bytes.get_or_insert_with(|| Box::new([0; SLOT_BYTES]));
+        meta.write(bytes);
+        pager.shared.next_id().set(meta.id.next());
+        if let Err(error) = pager.storage.write_at((slot * SLOT_BYTES) as u64, &bytes[..]) {
+            pager.poison();
+            return Err(Error::InDoubt(format!("writing its meta slot failed: {error}")));
+        }
+        Ok(())
+    }
+
+    /// Step 14: the state of the writer becomes that of the new commit. Returns whether so much is unsynced that it is
+    /// time for a sync: recovery would have to read all of it.
+    fn adopt(&mut self, meta: Meta, mut records: NextRecords) -> bool {
+        let (old_end, desc) = (self.tip_end(), Descriptor::of(&meta));
+        // What was synced before the slot is not waiting for anything.
+        let bytes = if self.written.is_listed() { self.bytes } else { 0 };
+        records.inline_bytes.bytes = meta.inline;
+        let state = &mut *self.state;
+        if self.folding {
+            state.space.forget_changes();
+            state.changes = 0;
+        }
+        // Pages behind the old end that were given back are dead in the record, not free.
+        state.space.pool.remove(Run::new(old_end, self.end - old_end));
+        state.space.apply(&records.own);
+        state.changes += records.own.changes();
+        state.records.advance(records);
+        state.tip = desc;
+        state.folded = meta.folded;
+        state.dead = meta.dead;
+        let durable = state.unsynced.partition_point(|(id, _)| *id <= meta.base);
+        state.unsynced.drain(..durable);
+        state.unsynced.push((desc.id, bytes));
+        // From here on dropping the writer undoes nothing.
+        self.committed = true;
+        let unsynced: u64 = state.unsynced.iter().map(|(_, bytes)| bytes).sum();
+        unsynced > LAZY_BYTES || state.unsynced.len() > LAZY_COMMITS
+    }
+
+    /// Steps 15 and 16; returns whether the commit is visible. The descriptor comes before `tip`, which names it;
+    /// `full_tip` too, or a lazy commit on top of this one could be shown before this one is durable.
+    fn show(self, desc: Descriptor, tip: CommitSlot, base: CommitId, durability: Durability) -> bool {
+        let shared = &self.pager.shared;
+        debug_assert!(shared.tip().get().id < desc.id, "the tip only rises");
+        shared.put_descriptor(&desc, base);
+        if durability == Durability::Full {
+            shared.full_tip().set(desc.id);
+        }
+        shared.tip().set(tip);
+        let full_are_durable = shared.full_tip().get() <= shared.durable().get().id;
+        let visible = durability == Durability::Lazy && full_are_durable;
+        if visible || seeded::on(Bug::ShowUndurable) {
+            shared.make_visible(desc.id);
+        }
+        visible
+    }
+}

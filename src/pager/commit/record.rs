@@ -1,0 +1,285 @@
+//! The record of one commit: what it wrote, freed and took.
+//!
+//! A record says two things about its commit. Its **runs**, with checksums, are what a crash could have torn: recovery
+//! verifies those of every record with id > `base` (I-2). Its **changes of dead space** are what the space tree does not
+//! hold yet: a new opener replays those of every record with id > `folded`. A record is listed while either is needed.
+//!
+//! ```text
+//! record   id, runs, run..., freed, freed extent..., taken, taken run...
+//! run      gap, pages, kind (1 byte: 0 pages, 1 piece), [piece: bytes], CRC-32C (4 bytes, little-endian)
+//! freed    gap, pages, age          pages that died in this commit; birth = id - age
+//! taken    gap, pages               dead pages that this commit took into use
+//! ```
+//!
+//! All numbers not given a width are LEB128: seven bits a byte, low ones first, the high bit set on all but the last
+//! byte, at most 10 bytes. Each list is ascending, and `gap` counts the pages since the end of the entry before it (since
+//! page 0 for the first), so small numbers stay small. The checksum of a run of pages is the CRC-32C over the CRC-32Cs of
+//! its pages, 4 bytes little-endian each; that of a piece is the CRC-32C of its first `bytes` bytes. Runs that were
+//! synced before the slot was written are not listed. A record whose changes are folded, or whose runs are at or below
+//! `base`, may leave the list in question empty.
+
+use crate::error::{Error, Result};
+use crate::ids::{CommitId, PageNo, Run};
+use crate::page::meta::META_PAGE;
+use crate::page::{meta_pages, Extent, PIECE};
+use crate::util::bytes::get_u32;
+use std::sync::Arc;
+
+/// Pages written by a commit, and what they must sum to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::pager) struct WrittenRun {
+    /// The pages.
+    pub run: Run,
+    /// Zero: tree pages. Otherwise one piece of a value with this many bytes.
+    pub piece: u64,
+    /// Sum of the pages' sums, or of the piece.
+    pub checksum: u32,
+}
+
+/// What one commit wrote, freed and took.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::pager) struct CommitRecord {
+    /// The commit.
+    pub id: CommitId,
+    /// What it wrote.
+    pub runs: Vec<WrittenRun>,
+    /// What died in it.
+    pub freed: Vec<Extent>,
+    /// Dead pages it took.
+    pub taken: Vec<Run>,
+}
+
+impl CommitRecord {
+    /// Entries a fold would carry to the space tree.
+    pub fn changes(&self) -> usize {
+        self.freed.len() + self.taken.len()
+    }
+
+    /// Appends the record: runs if above `base`, changes if above `folded`.
+    pub fn encode(&self, base: CommitId, folded: CommitId, out: &mut Vec<u8>) {
+        let runs: &[WrittenRun] = if self.id > base { &self.runs } else { &[] };
+        let changes = self.id > folded;
+        let (freed, taken): (&[Extent], &[Run]) = if changes {
+            (&self.freed, &self.taken)
+        } else {
+            (&[], &[])
+        };
+        put(out, self.id.get());
+        put(out, runs.len() as u64);
+        let mut end = PageNo::default();
+        for written in runs {
+            put_run(out, written.run, &mut end);
+            out.push((written.piece > 0).into());
+            if written.piece > 0 {
+                put(out, written.piece);
+            }
+            out.extend_from_slice(&written.checksum.to_le_bytes());
+        }
+        put(out, freed.len() as u64);
+        end = PageNo::default();
+        for freed in freed {
+            put_run(out, freed.run, &mut end);
+            put(out, self.id.get() - freed.birth.get());
+        }
+        put(out, taken.len() as u64);
+        end = PageNo::default();
+        for taken in taken {
+            put_run(out, *taken, &mut end);
+        }
+    }
+}
+
+/// What records may claim.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    /// Bytes of a page.
+    pub page_size: usize,
+    /// Pages of the file.
+    pub pages: u64,
+    /// Newest commit.
+    pub id: CommitId,
+}
+
+/// Reads records, one behind the other, ascending from above `after`.
+///
+/// # Errors
+/// `Corrupt`.
+pub(super) fn decode(bytes: &[u8], bounds: Bounds, mut after: CommitId) -> Result<Vec<Arc<CommitRecord>>> {
+    let mut input = Input { bytes, bounds };
+    let mut records = Vec::new();
+    while !input.bytes.is_empty() {
+        let record = input
+            .record()
+            .ok_or(Error::corrupt(META_PAGE, "meta slot: a record cannot be read"))?;
+        if record.id <= after || record.id > bounds.id {
+            return Err(Error::corrupt(META_PAGE, "meta slot: records out of order"));
+        }
+        after = record.id;
+        records.push(Arc::new(record));
+    }
+    Ok(records)
+}
+
+fn put(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+/// A run that begins at or behind `end`, which moves behind it.
+fn put_run(out: &mut Vec<u8>, run: Run, end: &mut PageNo) {
+    put(out, run.first - *end);
+    put(out, run.pages);
+    *end = run.end();
+}
+
+struct Input<'a> {
+    bytes: &'a [u8],
+    bounds: Bounds,
+}
+
+impl Input<'_> {
+    fn number(&mut self) -> Option<u64> {
+        let mut value = 0u64;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            let bits = u64::from(byte & 0x7F);
+            if shift == 63 && bits > 1 {
+                return None;
+            }
+            value |= bits << shift;
+            if byte < 0x80 {
+                return Some(value);
+            }
+        }
+        None
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        let (first, rest) = self.bytes.split_first()?;
+        self.bytes = rest;
+        Some(*first)
+    }
+
+    /// A run of pages that begins at or behind `end`, inside the file; moves `end` behind it.
+    fn run(&mut self, end: &mut PageNo) -> Option<Run> {
+        let first = end.checked_add(self.number()?)?;
+        let run = Run::new(first, self.number()?);
+        *end = run.checked_end()?;
+        let file = meta_pages(self.bounds.page_size)..=self.bounds.pages;
+        let inside = run.pages > 0 && file.contains(&first.get()) && file.contains(&end.get());
+        (inside && run.pages <= u64::from(u32::MAX)).then_some(run)
+    }
+
+    fn record(&mut self) -> Option<CommitRecord> {
+        let mut record = CommitRecord {
+            id: CommitId::new(self.number()?),
+            ..CommitRecord::default()
+        };
+        let mut end = PageNo::default();
+        for _ in 0..self.number()? {
+            let run = self.run(&mut end)?;
+            let piece = match self.byte()? {
+                0 => 0,
+                1 => self.number()?,
+                _ => return None,
+            };
+            if piece > PIECE.min(run.pages * self.bounds.page_size as u64) {
+                return None;
+            }
+            let checksum = get_u32(self.bytes.get(..4)?, 0);
+            self.bytes = &self.bytes[4..];
+            record.runs.push(WrittenRun { run, piece, checksum });
+        }
+        end = PageNo::default();
+        for _ in 0..self.number()? {
+            let run = self.run(&mut end)?;
+            let birth = CommitId::new(record.id.get().checked_sub(self.number()?)?);
+            record.freed.push(Extent { run, birth });
+        }
+        end = PageNo::default();
+        for _ in 0..self.number()? {
+            let taken = self.run(&mut end)?;
+            record.taken.push(taken);
+        }
+        Some(record)
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::file::sim::Random;
+
+    const BOUNDS: Bounds = Bounds {
+        page_size: 4096,
+        pages: 1 << 40,
+        id: CommitId::new(1 << 40),
+    };
+
+    pub(in crate::pager::commit) fn sample(random: &mut Random, id: u64) -> CommitRecord {
+        let mut end = PageNo::new(4);
+        let mut any_run = |random: &mut Random| {
+            let size = 1 << random.below(30);
+            let page = end + random.below(size);
+            let pages = 1 + random.below(300);
+            end = page + pages;
+            Run::new(page, pages)
+        };
+        let mut record = CommitRecord {
+            id: CommitId::new(id),
+            ..CommitRecord::default()
+        };
+        for _ in 0..random.below(5) {
+            let run = any_run(random);
+            record.runs.push(WrittenRun {
+                run,
+                piece: random.below(2) * run.pages.min(256) * 4096,
+                checksum: random.next_u64() as u32,
+            });
+            let run = any_run(random);
+            let birth = CommitId::new(random.below(id + 1));
+            record.freed.push(Extent { run, birth });
+            record.taken.push(any_run(random));
+        }
+        record
+    }
+
+    #[test]
+    fn records_read_back_and_damage_is_an_error_not_a_panic() {
+        let mut random = Random::new(1);
+        for _ in 0..2000 {
+            let records: Vec<CommitRecord> = (1..=random.below(4)).map(|i| sample(&mut random, i * 100)).collect();
+            let mut bytes = Vec::new();
+            records
+                .iter()
+                .for_each(|r| r.encode(CommitId::NONE, CommitId::NONE, &mut bytes));
+            let back = decode(&bytes, BOUNDS, CommitId::NONE).expect("decode");
+            assert!(back.iter().map(|r| &**r).eq(records.iter()));
+            if !bytes.is_empty() {
+                let at = random.below(bytes.len() as u64) as usize;
+                bytes[at] ^= 1 << random.below(8);
+                let _ = decode(&bytes, BOUNDS, CommitId::NONE);
+                let _ = decode(&bytes[..at], BOUNDS, CommitId::NONE);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_folded_or_durable_is_left_out() {
+        let mut random = Random::new(4);
+        let id = CommitId::new;
+        let record = sample(&mut random, 9);
+        let mut bytes = Vec::new();
+        record.encode(id(9), id(0), &mut bytes);
+        let back = decode(&bytes, BOUNDS, CommitId::NONE).expect("decode");
+        assert!(back[0].runs.is_empty() && back[0].freed == record.freed);
+        bytes.clear();
+        record.encode(id(8), id(9), &mut bytes);
+        let back = decode(&bytes, BOUNDS, CommitId::NONE).expect("decode");
+        assert!(back[0].runs == record.runs && back[0].changes() == 0);
+        assert!(decode(&bytes, BOUNDS, id(9)).is_err());
+    }
+}

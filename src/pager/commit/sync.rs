@@ -1,0 +1,186 @@
+//! Making commits durable, and what happens when that fails.
+//!
+//! One thread of all processes syncs at a time, for all whose commits are published by then. Whoever commits meanwhile
+//! waits, and one of those syncs for all of them next ([`sync_turn`](super::sync_turn)). The write lock is free
+//! meanwhile.
+
+use super::recover::is_on_disk;
+use crate::error::{Error, Result};
+use crate::file::peers::Peers;
+use crate::ids::CommitId;
+use crate::page::meta::META_PAGE;
+use crate::pager::core::Pager;
+use crate::pager::options::Wait;
+use crate::pager::shared::SyncClaim;
+use crate::util::seeded::{self, Bug};
+use std::sync::atomic::Ordering::SeqCst;
+
+/// What a caller wants to be durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Goal {
+    /// This commit, with whatever was published before the sync.
+    Commit(CommitId),
+    /// What was written so far, though it belongs to no commit yet: no sync that others make is known to cover it.
+    Written,
+}
+
+impl Pager {
+    /// Makes every published commit durable.
+    ///
+    /// # Errors
+    /// `Poisoned`, `InDoubt`.
+    pub fn sync(&self) -> Result<()> {
+        self.check_fork()?;
+        if self.is_poisoned() {
+            return Err(Error::Poisoned);
+        }
+        self.sync_to(self.shared.tip().get().id)
+    }
+
+    /// Makes everything durable; called when the environment's last handle goes, and harmless at other times.
+    ///
+    /// # Errors
+    /// As [`Pager::sync`].
+    pub fn close(&self) -> Result<()> {
+        if self.read_only || self.is_poisoned() || self.check_fork().is_err() {
+            return Ok(());
+        }
+        self.sync()
+    }
+
+    /// Makes commit `id` durable, if it is not yet, together with whatever was published meanwhile; `Wait::Try`: only
+    /// returns whether it is. Other waits end with the sync, whenever that is.
+    ///
+    /// # Errors
+    /// `Busy` (not durable, and not to be waited for), `Invalid` (no such commit), `InDoubt`, `Poisoned`, `Forked`.
+    pub fn wait_durable(&self, id: CommitId, wait: Wait) -> Result<()> {
+        self.check_fork()?;
+        if self.shared.durable().get().id >= id {
+            return Ok(());
+        }
+        if id > self.shared.tip().get().id {
+            return Err(Error::Invalid("no commit has this number yet"));
+        }
+        match wait {
+            Wait::Try if self.is_poisoned() => Err(Error::Poisoned),
+            Wait::Try => Err(Error::Busy("the commit is not durable yet")),
+            _ => self.sync_to(id),
+        }
+    }
+
+    /// Makes commit `id` durable, with whatever was published meanwhile.
+    ///
+    /// # Errors
+    /// `InDoubt`.
+    pub(super) fn sync_to(&self, id: CommitId) -> Result<()> {
+        self.sync_for(Goal::Commit(id))
+    }
+
+    /// Makes durable what was written so far, though it belongs to no commit yet, and with it every published commit.
+    ///
+    /// # Errors
+    /// `InDoubt`.
+    pub(super) fn sync_written(&self) -> Result<()> {
+        self.sync_for(Goal::Written)
+    }
+
+    fn sync_for(&self, goal: Goal) -> Result<()> {
+        let shared = &self.shared;
+        let is_done = || matches!(goal, Goal::Commit(id) if shared.durable().get().id >= id);
+        // A sync that others make never covers what belongs to no commit: who waits for that waits for a turn.
+        let waits_for = match goal {
+            Goal::Commit(id) => id,
+            Goal::Written => CommitId::MAX,
+        };
+        while !is_done() {
+            // 1. Wait for the turn among the threads of this process, or until another thread's sync is over: then look.
+            let Some(mut turn) = self.sync_turns.take(waits_for) else {
+                continue;
+            };
+            // 2. Exclude other processes, and look again: one of them may have synced meanwhile.
+            let _right = SyncRight::take(&*self.peers)?;
+            if is_done() {
+                turn.covered = shared.durable().get().id;
+                break;
+            }
+            if self.is_poisoned() {
+                return Err(Error::InDoubt("another sync failed".into()));
+            }
+            // 3. Claim the tip, so that its slot is not written while it is on its way to the disk (I-1, I-6). What was
+            //    published later may or may not be covered by this sync, so it does not count (I-5).
+            let claim = shared.claim_tip();
+            // 4. Sync. The intent is left set by who dies in between, and then the next one looks at the disk.
+            let unfinished = shared.begin_sync();
+            let synced = match seeded::on(Bug::SkipSync) {
+                true => Ok(()),
+                false => self.storage.sync().and_then(|()| match unfinished {
+                    true => self.read_back(claim),
+                    false => Ok(()),
+                }),
+            };
+            // 5. A failure is told once and never again by the system: nothing that was not durable can be trusted (I-8).
+            if let Err(error) = synced.or_else(|e| seeded::on(Bug::ForgetFailedSync).then_some(()).ok_or(e)) {
+                self.poison();
+                return Err(Error::InDoubt(format!("its sync failed: {error}")));
+            }
+            shared.end_sync();
+            // 6. Publish that the claimed commit is durable: visible, durable, base, in this order (I-5, I-7).
+            shared.made_durable(claim);
+            // 7. Dropping the turn passes it to the first thread whose commit came too late, then wakes those covered.
+            turn.covered = claim.tip.id;
+            if goal == Goal::Written {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks on the disk for the claimed commit, after a sync that never ended: its leader is gone, and what it learned
+    /// with it. An error that only it saw is not told again to those who opened the file later.
+    fn read_back(&self, claim: SyncClaim) -> Result<()> {
+        if seeded::on(Bug::BelieveAfterDeath) || is_on_disk(&*self.storage, claim.tip)? {
+            return Ok(());
+        }
+        Err(Error::corrupt(
+            META_PAGE,
+            "an earlier sync did not write what it should have",
+        ))
+    }
+
+    /// After a failed sync or slot write nothing unsynced can be trusted, and the cache may show what the disk lacks
+    /// (I-8).
+    pub(in crate::pager) fn poison(&self) {
+        self.shared.poison();
+        self.notice_poison();
+        self.wake_waiters();
+    }
+
+    /// Forgets, once, which pages were verified: those of what was not durable may come back from the disk as they were.
+    pub(in crate::pager) fn notice_poison(&self) {
+        if !self.poison_seen.swap(true, SeqCst) {
+            self.tags.clear();
+        }
+    }
+}
+
+impl Drop for Pager {
+    fn drop(&mut self) {
+        // Nobody is left to be told; what was acknowledged as durable is.
+        let _ = self.close();
+    }
+}
+
+/// The right to sync, in all processes.
+struct SyncRight<'a>(&'a dyn Peers);
+
+impl SyncRight<'_> {
+    fn take(peers: &dyn Peers) -> Result<SyncRight<'_>> {
+        peers.lock_sync().map(|()| SyncRight(peers))
+    }
+}
+
+impl Drop for SyncRight<'_> {
+    fn drop(&mut self) {
+        self.0.unlock_sync();
+    }
+}

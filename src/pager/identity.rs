@@ -1,0 +1,25 @@
+//! What tells one file from another, and one commit from another that has its number: UUIDs and times.
+
+use std::hash::{BuildHasher, Hasher};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Nanoseconds since 1970.
+pub(super) fn now() -> u64 {
+    let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// A random (version 4) UUID.
+pub(super) fn new_uuid() -> [u8; 16] {
+    let random = || {
+        let mut hasher = std::hash::RandomState::new().build_hasher();
+        hasher.write_u64(now());
+        hasher.write_u32(std::process::id());
+        hasher.finish().to_le_bytes()
+    };
+    let (low, high) = (random(), random());
+    let mut uuid: [u8; 16] = std::array::from_fn(|i| if i < 8 { low[i] } else { high[i - 8] });
+    uuid[6] = uuid[6] & 0x0F | 0x40;
+    uuid[8] = uuid[8] & 0x3F | 0x80;
+    uuid
+}

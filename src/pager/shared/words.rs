@@ -1,0 +1,296 @@
+//! The single words, and what those who commit and sync do with them.
+
+use super::layout::{at, CONSTANT_WORDS};
+use crate::file::map::Atomics;
+use crate::file::peers::HEADER;
+use crate::ids::CommitId;
+use crate::page::features::Features;
+use crate::pager::descriptor::Descriptor;
+use crate::util::atomic::AtomicU64;
+use crate::util::seeded::{self, Bug};
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::Arc;
+
+/// A commit's id and the meta slot it is in, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(in crate::pager) struct CommitSlot {
+    /// The commit; [`CommitId::NONE`] if no slot is meant.
+    pub id: CommitId,
+    /// Its slot, 0 to 3.
+    pub slot: usize,
+}
+
+/// A word that holds a [`CommitSlot`].
+#[derive(Clone, Copy)]
+pub(in crate::pager) struct CommitSlotWord<'a>(&'a AtomicU64);
+
+impl CommitSlotWord<'_> {
+    /// Bits of the slot, below the id.
+    const SLOT_BITS: u32 = 2;
+
+    /// Reads the word.
+    pub fn get(self) -> CommitSlot {
+        let word = self.0.load(SeqCst);
+        CommitSlot {
+            id: CommitId::new(word >> Self::SLOT_BITS),
+            slot: (word & ((1 << Self::SLOT_BITS) - 1)) as usize,
+        }
+    }
+
+    /// Sets the word.
+    pub fn set(self, CommitSlot { id, slot }: CommitSlot) {
+        debug_assert!(slot < 1 << Self::SLOT_BITS, "there are four slots");
+        self.0.store(id.get() << Self::SLOT_BITS | slot as u64, SeqCst);
+    }
+}
+
+/// A word that holds a commit's id.
+#[derive(Clone, Copy)]
+pub(in crate::pager) struct CommitWord<'a>(&'a AtomicU64);
+
+impl CommitWord<'_> {
+    /// Reads the word.
+    #[inline(always)]
+    pub fn get(self) -> CommitId {
+        CommitId::new(self.0.load(SeqCst))
+    }
+
+    /// Sets the word.
+    pub fn set(self, id: CommitId) {
+        self.0.store(id.get(), SeqCst);
+    }
+
+    /// Raises the word, unless it is that high already.
+    fn raise(self, id: CommitId) {
+        self.0.fetch_max(id.get(), SeqCst);
+    }
+}
+
+/// What never changes while a database is open anywhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::pager) struct Constants {
+    pub page_size: u32,
+    pub uuid: [u8; 16],
+    pub features: Features,
+}
+
+impl Constants {
+    fn to_words(self) -> [u64; CONSTANT_WORDS] {
+        let pair = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
+        let uuid = u128::from_le_bytes(self.uuid);
+        let features = self.features;
+        [
+            pair(self.page_size, features.read),
+            pair(features.write, features.ignorable),
+            uuid as u64,
+            (uuid >> 64) as u64,
+        ]
+    }
+
+    fn from_words([size_and_read, write_and_ignorable, low, high]: [u64; CONSTANT_WORDS]) -> Constants {
+        Constants {
+            page_size: size_and_read as u32,
+            uuid: (u128::from(low) | u128::from(high) << 64).to_le_bytes(),
+            features: Features {
+                read: (size_and_read >> 32) as u32,
+                write: write_and_ignorable as u32,
+                ignorable: (write_and_ignorable >> 32) as u32,
+            },
+        }
+    }
+}
+
+/// What the first opener tells all others.
+#[derive(Debug, Clone)]
+pub(in crate::pager) struct Opening {
+    /// The commit that recovery accepted, which is durable and visible.
+    pub tip: CommitSlot,
+    /// What that commit is.
+    pub desc: Descriptor,
+    /// Its base.
+    pub base: CommitId,
+    /// The highest id seen in any slot: the next commit's is above it (I-4).
+    pub max_id: CommitId,
+    /// Slots to be erased before anything is written.
+    pub erase: Vec<usize>,
+    /// What never changes.
+    pub constants: Constants,
+}
+
+/// A commit that a sync will make durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::pager) struct SyncClaim {
+    /// The commit.
+    pub tip: CommitSlot,
+    /// Its base.
+    pub base: CommitId,
+}
+
+/// A slot that the next commit may write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::pager) struct FreeSlot {
+    /// Its number.
+    pub slot: usize,
+    /// The commit that was durable when the slot was chosen: the next commit's base (I-2).
+    pub base: CommitId,
+}
+
+/// The shared words, and who we are among those who share them.
+#[derive(Debug)]
+pub(in crate::pager) struct Shared {
+    memory: Arc<Atomics<AtomicU64>>,
+    /// Index of this process.
+    pub(super) process: u16,
+}
+
+impl Shared {
+    /// The words as the process with this index sees them.
+    pub fn new(memory: Arc<Atomics<AtomicU64>>, process: u16) -> Shared {
+        let shared = Shared { memory, process };
+        // A process that had this index died.
+        shared.end_readers(process);
+        let number = u64::from(std::process::id());
+        shared.process_number(process).store(number, SeqCst);
+        shared
+    }
+
+    /// Fills the words after recovery, before anybody else can see them.
+    pub fn fill(&self, opening: &Opening) {
+        let Opening { tip, base, .. } = *opening;
+        self.next_id().set(opening.max_id.next());
+        self.visible().set(tip.id);
+        self.dur_base().set(base);
+        self.put_descriptor(&opening.desc, base);
+        self.tip().set(tip);
+        self.durable().set(tip);
+        let erase = opening.erase.iter().fold(0, |bits, slot| bits | 1 << slot);
+        self.erase().store(erase, SeqCst);
+        for (i, word) in opening.constants.to_words().into_iter().enumerate() {
+            self.word(at::CONSTANTS + i).store(word, SeqCst);
+        }
+    }
+
+    /// What the first opener found.
+    pub fn constants(&self) -> Constants {
+        Constants::from_words(std::array::from_fn(|i| self.word(at::CONSTANTS + i).load(SeqCst)))
+    }
+
+    #[inline(always)]
+    pub(super) fn word(&self, at: usize) -> &AtomicU64 {
+        &self.memory.all()[HEADER + at]
+    }
+
+    /// `count` words from `at` on.
+    pub(super) fn words(&self, at: usize, count: usize) -> &[AtomicU64] {
+        &self.memory.all()[HEADER + at..HEADER + at + count]
+    }
+
+    /// Id of the next commit.
+    pub fn next_id(&self) -> CommitWord<'_> {
+        CommitWord(self.word(at::NEXT_ID))
+    }
+
+    /// The newest commit.
+    pub fn tip(&self) -> CommitSlotWord<'_> {
+        CommitSlotWord(self.word(at::TIP))
+    }
+
+    /// The newest durable commit.
+    pub fn durable(&self) -> CommitSlotWord<'_> {
+        CommitSlotWord(self.word(at::DURABLE))
+    }
+
+    /// The commit being made durable.
+    pub fn syncing(&self) -> CommitSlotWord<'_> {
+        CommitSlotWord(self.word(at::SYNCING))
+    }
+
+    /// The newest visible commit.
+    #[inline(always)]
+    pub fn visible(&self) -> CommitWord<'_> {
+        CommitWord(self.word(at::VISIBLE))
+    }
+
+    /// Base of the durable commit.
+    pub fn dur_base(&self) -> CommitWord<'_> {
+        CommitWord(self.word(at::DUR_BASE))
+    }
+
+    /// The newest commit that was to be durable.
+    pub fn full_tip(&self) -> CommitWord<'_> {
+        CommitWord(self.word(at::FULL_TIP))
+    }
+
+    /// Slots to be erased, a bit each.
+    pub fn erase(&self) -> &AtomicU64 {
+        self.word(at::ERASE)
+    }
+
+    /// Whether a sync or slot write failed.
+    #[inline(always)]
+    pub fn is_poisoned(&self) -> bool {
+        self.word(at::POISON).load(SeqCst) != 0
+    }
+
+    /// Tells everybody that a sync or slot write failed (I-8).
+    pub fn poison(&self) {
+        self.word(at::POISON).store(1, SeqCst);
+    }
+
+    /// Notes that a sync begins. True: one before it never ended, because its leader died.
+    pub fn begin_sync(&self) -> bool {
+        self.word(at::INTENT).swap(1, SeqCst) != 0
+    }
+
+    /// Notes that the sync ended, and that it is known how.
+    pub fn end_sync(&self) {
+        self.word(at::INTENT).store(0, SeqCst);
+    }
+
+    /// Claims the tip for a sync that begins now. The claim counts only if the tip is unchanged after it (I-6).
+    pub fn claim_tip(&self) -> SyncClaim {
+        loop {
+            let tip = self.tip().get();
+            self.syncing().set(tip);
+            let base = self.base_of(tip.id);
+            if self.tip().get() == tip {
+                return SyncClaim { tip, base };
+            }
+        }
+    }
+
+    /// Publishes that the claimed commit is durable (I-5). In this order: a writer that reads `durable` before `dur_base`
+    /// sees a base that is too low at worst, and what is durable is visible.
+    pub fn made_durable(&self, SyncClaim { tip, base }: SyncClaim) {
+        debug_assert!(base <= tip.id, "I-2: a base was durable before its commit");
+        self.make_visible(tip.id);
+        if tip.id > self.durable().get().id {
+            self.durable().set(tip);
+            self.dur_base().set(base);
+        }
+        self.syncing().set(CommitSlot::default());
+    }
+
+    /// A slot for the next commit. The words are read in this order (I-1): the commit that moves from `syncing` to
+    /// `durable` meanwhile is excluded by the first.
+    pub fn free_slot(&self, slots: usize) -> Option<FreeSlot> {
+        let syncing = self.syncing().get();
+        let durable = self.durable().get();
+        let taken = [
+            (syncing, Bug::SlotOfSyncing),
+            (durable, Bug::SlotOfDurable),
+            (self.tip().get(), Bug::SlotOfTip),
+        ];
+        let is_free = |slot: usize| {
+            let mut taken = taken.iter();
+            taken.all(|(other, bug)| other.id == CommitId::NONE || other.slot != slot || seeded::on(*bug))
+        };
+        let free = (0..slots).find(|slot| is_free(*slot));
+        free.map(|slot| FreeSlot { slot, base: durable.id })
+    }
+
+    /// Shows a commit to readers, unless they see a newer one: `visible` only rises.
+    pub fn make_visible(&self, id: CommitId) {
+        self.visible().raise(id);
+    }
+}
