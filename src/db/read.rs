@@ -45,14 +45,36 @@ impl FoundRoots {
     fn keep(&self, table: TableId, root: Root) {
         if self.first.set((table, root)).is_err() {
             let more = self.more.get_or_init(Box::default);
-            let _ = more.iter().find(|place| place.set((table, root)).is_ok());
+            let _ = more.iter().find(|found| found.set((table, root)).is_ok());
         }
     }
 }
 
-/// A read transaction: one snapshot. `Send + Sync`; ends when dropped. Slices live as long as it does.
+/// A read transaction: one commit, as it was when the transaction began, until it is dropped.
+///
+/// It is `Send` and `Sync`: threads may share it, and may read through it at the same time. Slices that it returns live as
+/// long as it does. Pages that died since it began cannot be reused while it lasts, so a transaction that never ends makes
+/// the file grow; [`Db::readers`](super::Db::readers) tells who holds old commits.
+///
+/// # Examples
+///
+/// ```
+/// use kv::{Db, Options, PutMode, TableId, WriteOptions};
+///
+/// let db = Db::open("".as_ref(), &Options { memory: true, ..Options::default() })?;
+/// let before = db.begin_read()?;
+/// let mut txn = db.begin_write(WriteOptions::default())?;
+/// txn.put(TableId::MAIN, b"key", b"value", PutMode::Set)?;
+/// let id = txn.commit()?;
+///
+/// assert_eq!(before.get(TableId::MAIN, b"key")?, None);
+/// let mut after = db.begin_read()?;
+/// assert_eq!((after.id(), after.get(TableId::MAIN, b"key")?), (id, Some(&b"value"[..])));
+/// after.refresh()?; // Nothing is newer yet.
+/// # Ok::<(), kv::Error>(())
+/// ```
 pub struct ReadTxn {
-    pin: Snapshot,
+    snapshot: Snapshot,
     roots: FoundRoots,
     pinned: PinnedBytes,
     leaf_hints: LeafHints,
@@ -60,41 +82,49 @@ pub struct ReadTxn {
     version: u64,
 }
 
+impl std::fmt::Debug for ReadTxn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ReadTxn")
+            .field("id", &self.id())
+            .finish_non_exhaustive()
+    }
+}
+
 impl Drop for ReadTxn {
     #[inline]
     fn drop(&mut self) {
         // A transaction of one lookup would never know anything by itself.
-        self.leaf_hints.tell(self.pin.pager().leaf_hints());
+        self.leaf_hints.tell(self.snapshot.pager().leaf_hints());
     }
 }
 
 impl ReadTxn {
     #[inline(always)]
-    pub(crate) fn new(pin: Snapshot) -> ReadTxn {
+    pub(crate) fn new(snapshot: Snapshot) -> ReadTxn {
         ReadTxn {
-            leaf_hints: LeafHints::of(pin.pager().leaf_hints()),
-            pin,
+            leaf_hints: LeafHints::of(snapshot.pager().leaf_hints()),
+            snapshot,
             roots: FoundRoots::default(),
             pinned: PinnedBytes::default(),
             version: 0,
         }
     }
 
-    /// Commit that is read.
+    /// The commit that is read.
     #[inline]
     pub fn id(&self) -> CommitId {
-        self.pin.desc().id
+        self.snapshot.desc().id
     }
 
     /// The snapshot, as the pager holds it.
-    pub(crate) fn pin(&self) -> &Snapshot {
-        &self.pin
+    pub(crate) fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
     }
 
     #[inline(always)]
     pub(crate) fn source(&self) -> Pages<'_> {
         Pages {
-            view: self.pin.view(),
+            view: self.snapshot.view(),
             arena: None,
             leaf_hints: &self.leaf_hints,
         }
@@ -109,7 +139,7 @@ impl ReadTxn {
     #[inline(always)]
     fn root(&self, table: TableId) -> Result<Root> {
         if table == TableId::MAIN {
-            return Ok(self.pin.desc().roots.main);
+            return Ok(self.snapshot.desc().roots.main);
         }
         self.named_root(table)
     }
@@ -118,7 +148,7 @@ impl ReadTxn {
         if let Some(root) = self.roots.get(table) {
             return Ok(*root);
         }
-        let root = catalogue::root_of(&self.source(), &self.pin.desc().roots.catalogue, table)?;
+        let root = catalogue::root_of(&self.source(), &self.snapshot.desc().roots.catalogue, table)?;
         self.roots.keep(table, root);
         Ok(root)
     }
@@ -140,14 +170,14 @@ impl ReadTxn {
     #[inline(always)]
     pub fn get_quick(&self, table: TableId, key: &[u8]) -> Quick<'_> {
         let root = if table == TableId::MAIN {
-            &self.pin.desc().roots.main
+            &self.snapshot.desc().roots.main
         } else {
             match self.roots.get(table) {
                 Some(root) => root,
                 None => return Quick::Unknown,
             }
         };
-        quick::get(self.pin.view_ref(), &self.leaf_hints, root, key)
+        quick::get(self.snapshot.view_ref(), &self.leaf_hints, root, key)
     }
 
     /// Value of `key`, however it is found.
@@ -170,12 +200,13 @@ impl ReadTxn {
         }
     }
 
-    /// Moves to the newest commit. Slices must not be used any more (the borrow checker sees to it).
+    /// Moves to the newest commit. Slices that were returned before cannot be used any more, as the borrow checker makes
+    /// sure.
     ///
     /// # Errors
-    /// `Poisoned`; `Limit` when every reader slot is taken.
+    /// `Poisoned`; `Forked`; `Limit`: every reader slot is taken. The transaction then stays where it is.
     pub fn refresh(&mut self) -> Result<()> {
-        let moved = self.pin.refresh()?;
+        let moved = self.snapshot.refresh()?;
         self.pinned.clear();
         if moved {
             self.roots = FoundRoots::default();
@@ -214,7 +245,7 @@ impl Trees for &ReadTxn {
 
 impl Reader for &ReadTxn {
     fn id(&self) -> CommitId {
-        self.pin.desc().id
+        self.snapshot.desc().id
     }
 
     fn table(&mut self, name: &[u8]) -> Result<TableId> {
@@ -225,7 +256,7 @@ impl Reader for &ReadTxn {
     }
 
     fn table_note(&mut self, table: TableId) -> Result<Vec<u8>> {
-        match catalogue::find(&self.source(), &self.pin.desc().roots.catalogue, table)? {
+        match catalogue::find(&self.source(), &self.snapshot.desc().roots.catalogue, table)? {
             Some(record) => Ok(catalogue::TableRecord::decode(record)?.note),
             None if table <= TableId::NAMES => Ok(Vec::new()),
             None => Err(catalogue::no_table(table)),
@@ -234,7 +265,7 @@ impl Reader for &ReadTxn {
 
     fn contains(&mut self, table: TableId, key: &[u8]) -> Result<bool> {
         let root = self.root(table)?;
-        match quick::contains(self.pin.view_ref(), &self.leaf_hints, &root, key) {
+        match quick::contains(self.snapshot.view_ref(), &self.leaf_hints, &root, key) {
             Quick::Value(_) => Ok(true),
             Quick::Missing => Ok(false),
             Quick::Unknown => Ok(self.stored(table, key)?.is_some()),

@@ -8,7 +8,7 @@
 //! a sum of each page; what is copied is compared with that once more. Nothing is opened by path: the pages are those
 //! of the file this transaction reads, whatever its path names by now.
 
-use super::job::{Careful, Job};
+use super::job::{Job, JobPages};
 use crate::catalogue;
 use crate::db::{Cursor, Db, Options, PutMode, Range, ReadTxn, Reader, WriteOptions, WriteTxn};
 use crate::error::{Error, Result};
@@ -41,7 +41,7 @@ impl ReadTxn {
     /// `Exists`, `NoFile` (the directory), `Access`, `NoSpace`, `Io`, `Cancelled`; `Corrupt`: a page is damaged, and
     /// there is no copy; `Invalid`: the target is the database itself.
     pub fn backup(&self, target: &Path, options: BackupOptions, job: &Job<'_>) -> Result<()> {
-        let own = self.pin().pager().identity();
+        let own = self.snapshot().pager().identity();
         if own.is_some() && own == identity_of(target) {
             return Err(Error::Invalid("the target of a backup is the database itself"));
         }
@@ -50,11 +50,11 @@ impl ReadTxn {
             self.rebuild(fresh.path(), job)?;
         } else {
             let mut file = fresh.create()?;
-            let layout = self.layout(job)?;
-            self.image(&layout, job, &mut |part| match part {
+            let reached = self.snapshot_pages(job)?;
+            self.image(&reached, job, &mut |part| match part {
                 Part::Bytes(bytes) => file.write(bytes),
                 Part::Zeros(pages) => {
-                    file.zeros(pages * layout.page_size);
+                    file.zeros(pages * reached.page_size);
                     Ok(())
                 }
             })?;
@@ -79,12 +79,12 @@ impl ReadTxn {
     }
 
     fn stream(&self, job: &Job<'_>, write: OnBytes<'_>) -> Result<()> {
-        let layout = self.layout(job)?;
+        let reached = self.snapshot_pages(job)?;
         let zeros = vec![0; PIECE as usize];
-        self.image(&layout, job, &mut |part| match part {
+        self.image(&reached, job, &mut |part| match part {
             Part::Bytes(bytes) => write(bytes),
             Part::Zeros(pages) => {
-                let mut left = pages * layout.page_size;
+                let mut left = pages * reached.page_size;
                 while left > 0 {
                     let n = left.min(PIECE);
                     write(&zeros[..n as usize])?;
@@ -97,17 +97,17 @@ impl ReadTxn {
         job.finish()
     }
 
-    fn careful<'a, 'j, 'f>(&'a self, job: &'j Job<'f>) -> Careful<'j, 'f, View<'a>> {
-        Careful {
-            source: self.pin().view(),
+    fn job_pages<'a, 'j, 'f>(&'a self, job: &'j Job<'f>) -> JobPages<'j, 'f, View<'a>> {
+        JobPages {
+            source: self.snapshot().view(),
             job,
         }
     }
 
     /// Walks and verifies the snapshot: which pages it reaches, and their sums.
-    fn layout(&self, job: &Job<'_>) -> Result<Layout> {
-        let desc = *self.pin().desc();
-        let view = self.careful(job);
+    fn snapshot_pages(&self, job: &Job<'_>) -> Result<SnapshotPages> {
+        let desc = *self.snapshot().desc();
+        let view = self.job_pages(job);
         let size = view.page_size() as u64;
         // Once to verify, once to copy.
         job.expect(2 * desc.pages);
@@ -119,8 +119,8 @@ impl ReadTxn {
         read.map_err(|e| e.in_table(TableId::CATALOGUE))?;
         trees.push((TableId::MAIN, desc.roots.main));
         trees.push((TableId::CATALOGUE, desc.roots.catalogue));
-        let mut layout = Layout {
-            reached: PageSet::new(),
+        let mut reached = SnapshotPages {
+            pages: PageSet::new(),
             sums: HashMap::new(),
             end: PageNo::new(meta_pages(size as usize)),
             page_size: size,
@@ -132,7 +132,7 @@ impl ReadTxn {
             false
         };
         let mut on_run = |extent: Extent, _what: Reached| {
-            let taken = layout
+            let taken = reached
                 .take(&view, extent.run)
                 .and_then(|()| job.advance(extent.run.pages));
             if let Err(error) = taken {
@@ -152,28 +152,28 @@ impl ReadTxn {
         }
         match failed.or(damage) {
             Some(error) => Err(error),
-            None => Ok(layout),
+            None => Ok(reached),
         }
     }
 
     /// Hands the image's parts to `put`, in order.
-    fn image(&self, layout: &Layout, job: &Job<'_>, put: &mut dyn FnMut(Part<'_>) -> Result<()>) -> Result<()> {
-        let pin = self.pin();
-        let first = PageNo::new(meta_pages(layout.page_size as usize));
-        let size = layout.page_size;
-        let dead = layout.dead(first);
-        let Image { head, end } = pin.pager().image(pin.desc(), layout.end, &dead)?;
+    fn image(&self, reached: &SnapshotPages, job: &Job<'_>, put: &mut dyn FnMut(Part<'_>) -> Result<()>) -> Result<()> {
+        let snapshot = self.snapshot();
+        let first = PageNo::new(meta_pages(reached.page_size as usize));
+        let size = reached.page_size;
+        let dead = reached.dead(first);
+        let Image { head, end } = snapshot.pager().image(snapshot.desc(), reached.end, &dead)?;
         put(Part::Bytes(&head))?;
-        let view = pin.view();
+        let view = snapshot.view();
         let mut page = first;
-        for hole in dead.into_iter().chain([Run::new(layout.end, 0)]) {
+        for hole in dead.into_iter().chain([Run::new(reached.end, 0)]) {
             while page < hole.first {
                 let n = (hole.first - page).min(PIECE / size);
                 let run = Run::new(page, n);
                 view.will_read(&mut std::iter::once(run));
                 let bytes = view.raw(page, n * size)?;
                 for (number, bytes) in run.iter().zip(bytes.chunks_exact(size as usize)) {
-                    if layout.sum(number) != crc32c(bytes) {
+                    if reached.sum(number) != crc32c(bytes) {
                         return Err(Error::corrupt(number, "a page changed while it was copied"));
                     }
                 }
@@ -194,9 +194,9 @@ impl ReadTxn {
 
     /// Puts every entry of every table into a new database at `path`, durable when this returns.
     fn rebuild(&self, path: &Path, job: &Job<'_>) -> Result<()> {
-        let desc = *self.pin().desc();
+        let desc = *self.snapshot().desc();
         job.expect(desc.pages);
-        let view = self.careful(job);
+        let view = self.job_pages(job);
         let options = Options {
             page_size: view.page_size() as u32,
             new: true,
@@ -236,7 +236,7 @@ impl ReadTxn {
             // Cancelled, the next page is not read.
             let _ = job.advance(extent.run.pages);
         };
-        Checker::new(true, &mut on_fault, &mut on_run).tree(&self.careful(job), root, table);
+        Checker::new(true, &mut on_fault, &mut on_run).tree(&self.job_pages(job), root, table);
         match damage {
             _ if job.is_stopped() => Err(Error::Cancelled),
             Some(error) => Err(error),
@@ -294,19 +294,19 @@ fn group_of(page: PageNo) -> (u64, usize) {
 }
 
 /// Which pages a snapshot reaches, and what they sum to: a bit and four bytes per page.
-struct Layout {
-    reached: PageSet,
+struct SnapshotPages {
+    pages: PageSet,
     sums: HashMap<u64, Box<[u32; GROUP as usize]>>,
     /// Behind the last page reached.
     end: PageNo,
     page_size: u64,
 }
 
-impl Layout {
+impl SnapshotPages {
     fn take<'s, S: PageSource<'s>>(&mut self, source: &S, run: Run) -> Result<()> {
         for page in run.iter() {
             let sum = crc32c(source.raw(page, self.page_size)?);
-            self.reached.insert(page);
+            self.pages.insert(page);
             let (group, at) = group_of(page);
             let group = self.sums.entry(group);
             group.or_insert_with(|| Box::new([0; GROUP as usize]))[at] = sum;
@@ -324,7 +324,7 @@ impl Layout {
     fn dead(&self, first: PageNo) -> Vec<Run> {
         let mut dead: Vec<Run> = Vec::new();
         let pages = Run::new(first, self.end - first);
-        for page in pages.iter().filter(|page| !self.reached.contains(*page)) {
+        for page in pages.iter().filter(|page| !self.pages.contains(*page)) {
             match dead.last_mut() {
                 Some(run) if run.end() == page => run.pages += 1,
                 _ => dead.push(Run::new(page, 1)),

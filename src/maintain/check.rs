@@ -1,6 +1,6 @@
 //! Proof that a database is whole: every page of every tree, every checksum, and what becomes of each page of the file.
 
-use super::job::{Careful, Job};
+use super::job::{Job, JobPages};
 use crate::catalogue;
 use crate::db::{Db, ReadTxn};
 use crate::error::{Error, Result};
@@ -66,19 +66,19 @@ impl ReadTxn {
         on_fault: &mut dyn FnMut(&Fault) -> bool,
     ) -> Result<CheckReport> {
         if !accounting {
-            return run(self.pin(), None, job, on_fault);
+            return run(self.snapshot(), None, job, on_fault);
         }
-        let pager = self.pin().pager();
-        let mut pin = pager.begin_read()?;
+        let pager = self.snapshot().pager();
+        let mut snapshot = pager.begin_read()?;
         for _ in 0..TRIES {
             match pager.accounting() {
-                Ok(space) if space.desc.id == pin.desc().id => return run(&pin, Some(space), job, on_fault),
+                Ok(space) if space.desc.id == snapshot.desc().id => return run(&snapshot, Some(space), job, on_fault),
                 Ok(_) => {}
                 // Wait for the one who writes.
                 Err(Error::Busy(_)) => drop(pager.lock_write(Wait::Forever, &AtomicBool::new(false))?),
                 Err(error) => return Err(error),
             }
-            pin.refresh()?;
+            snapshot.refresh()?;
         }
         Err(Error::Busy("commits come too fast to check one; repeat"))
     }
@@ -95,15 +95,15 @@ impl Db {
 }
 
 fn run(
-    pin: &Snapshot,
+    snapshot: &Snapshot,
     space: Option<Accounting>,
     job: &Job<'_>,
     on_fault: &mut dyn FnMut(&Fault) -> bool,
 ) -> Result<CheckReport> {
-    let desc = *pin.desc();
+    let desc = *snapshot.desc();
     job.expect(desc.pages);
-    let view = Careful {
-        source: pin.view(),
+    let view = JobPages {
+        source: snapshot.view(),
         job,
     };
     let mut check = Check {
@@ -129,7 +129,7 @@ fn run(
 }
 
 /// What a check reads through.
-pub(crate) type TreeView<'v, 'j, 'f> = Careful<'j, 'f, View<'v>>;
+pub(crate) type JobView<'v, 'j, 'f> = JobPages<'j, 'f, View<'v>>;
 
 struct Check<'f, 'j> {
     report: CheckReport,
@@ -156,7 +156,7 @@ impl Check<'_, '_> {
     /// Every tree of the commit.
     fn trees(
         &mut self,
-        view: TreeView<'_, '_, '_>,
+        view: JobView<'_, '_, '_>,
         desc: &Descriptor,
         space: Option<&Accounting>,
         reached: &mut PageSet,
@@ -206,7 +206,7 @@ impl Check<'_, '_> {
     }
 
     /// Every page of the file is one thing.
-    fn account(&mut self, view: TreeView<'_, '_, '_>, space: &Accounting, reached: &mut PageSet) {
+    fn account(&mut self, view: JobView<'_, '_, '_>, space: &Accounting, reached: &mut PageSet) {
         let first = PageNo::new(meta_pages(view.page_size()));
         let end = PageNo::new(self.report.pages);
         let dead = match dead_extents(&view, &space.desc.roots.space, &space.changes) {

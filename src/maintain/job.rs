@@ -107,12 +107,12 @@ impl<'f> Job<'f> {
 /// Pages for a long job: every checksum is computed anew, whatever was verified earlier and however the database was
 /// opened, and between two pages the job may tell its progress or end (`Cancelled`).
 #[derive(Clone, Copy)]
-pub(crate) struct Careful<'j, 'f, S> {
+pub(crate) struct JobPages<'j, 'f, S> {
     pub source: S,
     pub job: &'j Job<'f>,
 }
 
-impl<'s, S: PageSource<'s>> PageSource<'s> for Careful<'_, '_, S> {
+impl<'s, S: PageSource<'s>> PageSource<'s> for JobPages<'_, '_, S> {
     fn page_size(&self) -> usize {
         self.source.page_size()
     }

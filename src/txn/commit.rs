@@ -103,7 +103,7 @@ impl Draft {
     /// 4. Place the trees of the tables, so that their roots are known.
     fn place_tables(&mut self, pages: &mut PageWriter) -> Result<()> {
         for table in self.tables.iter_mut().filter(|t| !t.dropped) {
-            self.builder.place(&mut table.tree, pages)?;
+            self.builder.place_tree(&mut table.tree, pages)?;
         }
         Ok(())
     }
@@ -133,7 +133,7 @@ impl Draft {
             self.builder.record(&mut catalogue, edit)?;
         }
         self.builder.flush_last(&mut catalogue, pages)?;
-        self.builder.place(&mut catalogue, pages)?;
+        self.builder.place_tree(&mut catalogue, pages)?;
         Ok(catalogue.root)
     }
 

@@ -198,8 +198,8 @@ impl TreeBuilder {
 
     #[cold]
     fn flush_over_budget<P: DraftPages>(&mut self, tree: &mut DraftTree, ordered: bool, pages: &mut P) -> Result<()> {
-        let place = ordered || self.is_large(tree);
-        self.apply_edits(tree, place, pages)
+        let placing = ordered || self.is_large(tree);
+        self.apply_edits(tree, placing, pages)
     }
 
     /// Flushes the tree because something reads the tree itself.
@@ -212,22 +212,22 @@ impl TreeBuilder {
             // and pinned bytes may lie there.
             self.arena.freeze();
         }
-        let place = !self.pinned && self.is_large(tree);
-        self.apply_edits(tree, place, pages)
+        let placing = !self.pinned && self.is_large(tree);
+        self.apply_edits(tree, placing, pages)
     }
 
-    /// The last flush of a tree. Private pages of a small one stay private until [`TreeBuilder::place`].
+    /// The last flush of a tree. Private pages of a small one stay private until [`TreeBuilder::place_tree`].
     pub(super) fn flush_last<P: DraftPages>(&mut self, tree: &mut DraftTree, pages: &mut P) -> Result<()> {
         // Nobody can use what was returned to the caller any more. Logs that are pinned go with the draft.
         self.pinned = false;
         self.arena.thaw();
         let edits = tree.edits.log().len();
         let scattered = edits as u64 * 4 < tree.root.ptr.entries;
-        let place = edits > if scattered { FEW } else { SMALL };
-        if place && scattered {
+        let placing = edits > if scattered { FEW } else { SMALL };
+        if placing && scattered {
             self.emitter.expect_leaf_per_edit(edits as u64);
         }
-        self.apply_edits(tree, place, pages)
+        self.apply_edits(tree, placing, pages)
     }
 
     /// Whether applying the tree's edits may take more memory for private pages than they are to have: each edit changes a
@@ -241,17 +241,17 @@ impl TreeBuilder {
         self.arena.len() * self.page_size() + bytes + touched > most
     }
 
-    /// Applies the tree's edits. `place`: finished pages are placed at once, if `pages` can place any now.
+    /// Applies the tree's edits. `placing`: finished pages are placed at once, if `pages` can place any now.
     pub(super) fn apply_edits<P: DraftPages>(
         &mut self,
         tree: &mut DraftTree,
-        place: bool,
+        placing: bool,
         pages: &mut P,
     ) -> Result<()> {
         if tree.edits.is_empty() {
             return Ok(());
         }
-        let place = place && pages.prepare_to_place()?;
+        let placing = placing && pages.prepare_to_place()?;
         self.version += 1;
         // Long values that a later edit of their key has replaced will never be in the tree.
         let mut replaced: Vec<Vec<u8>> = Vec::new();
@@ -263,7 +263,7 @@ impl TreeBuilder {
         for description in &replaced {
             release_value(&Stored::Chain(description), None, self.page_size(), pages)?;
         }
-        let applied = self.apply(tree, place, pages).apply(tree.root, &sorted);
+        let applied = self.apply(tree, placing, pages).apply(tree.root, &sorted);
         tree.root = applied.map_err(|e| e.in_table(tree.table))?;
         drop(sorted);
         self.forget_log(tree);
@@ -289,7 +289,7 @@ impl TreeBuilder {
     fn apply<'t, P: PageSink>(
         &'t mut self,
         tree: &DraftTree,
-        place: bool,
+        placing: bool,
         pages: &'t mut P,
     ) -> Apply<'t, 't, View<'t>, P> {
         Apply {
@@ -298,7 +298,7 @@ impl TreeBuilder {
             arena: &mut self.arena,
             sink: pages,
             emitter: &mut self.emitter,
-            fused: place,
+            fused: placing,
             table: tree.table,
             has_long: false,
             life: PhantomData,
@@ -351,7 +351,7 @@ impl TreeBuilder {
     }
 
     /// Places every private page of the tree.
-    pub(super) fn place<P: DraftPages>(&mut self, tree: &mut DraftTree, pages: &mut P) -> Result<()> {
+    pub(super) fn place_tree<P: DraftPages>(&mut self, tree: &mut DraftTree, pages: &mut P) -> Result<()> {
         let placed = self.apply(tree, true, pages).place_root(tree.root);
         tree.root = placed.map_err(|e| e.in_table(tree.table))?;
         debug_assert!(!tree.root.ptr.page.is_private(), "a placed tree has no private page");
@@ -362,7 +362,7 @@ impl TreeBuilder {
     pub(super) fn place_space<P: DraftPages>(&mut self, space: &mut DraftTree, pages: &mut P) -> Result<()> {
         self.emitter.expect_pages(0, self.arena.len() as u64);
         self.emitter.leaves_are_fleeting();
-        self.place(space, pages)
+        self.place_tree(space, pages)
     }
 
     /// Writes what waits to be written, and leaves the memory, with that of `edits`, to the next transaction.

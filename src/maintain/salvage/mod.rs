@@ -1,20 +1,22 @@
 //! Saving what can be read of a damaged file into a new database.
 //!
-//! | file      | subject                                                     |
-//! |-----------|-------------------------------------------------------------|
-//! | `pages`   | reading pages of a file that nothing is known of              |
-//! | `walk`    | walking trees from the newest slot, stepping over damage      |
-//! | `orphans` | leaves that no pointer leads to: for what the walk could not reach |
+//! | file      | subject                                                            |
+//! |-----------|--------------------------------------------------------------------|
+//! | `pages`   | reading pages of a file that nothing is known of                     |
+//! | `saver`   | what is known by now, and putting entries into the target            |
+//! | `walk`    | walking trees from the newest slot, stepping over damage             |
+//! | `orphans` | leaves that no pointer leads to: for what the walk could not reach    |
 //!
 //! The walk comes first, and what it finds is as the newest readable commit has it. Only gaps it leaves are filled from
 //! other pages, and counted as uncertain. The damaged file is never written.
 
 mod orphans;
 mod pages;
+mod saver;
 mod walk;
 
 use crate::catalogue::{self, TableRecord};
-use crate::db::{Db, Options, Reader, WriteOptions, WriteTxn};
+use crate::db::{Db, Options, Reader, WriteOptions};
 use crate::error::{Error, Result};
 use crate::file::fresh::{identity_of, Fresh};
 use crate::file::raw::Raw;
@@ -22,12 +24,13 @@ use crate::ids::{CommitId, PageNo, Run, TableId};
 use crate::maintain::check::Fault;
 use crate::maintain::job::Job;
 use crate::page::meta::Meta;
+use crate::page::Root;
 use crate::pager::dead_changes;
 use crate::tree::read::check::PageSet;
 use crate::txn::dead_extents;
 use orphans::Orphans;
-use pages::{Damaged, Scope};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use pages::{DamagedFile, Scope};
+use saver::{Found, Gap, Saver};
 use std::path::Path;
 
 /// What a salvage counted.
@@ -51,54 +54,6 @@ pub struct SalvageReport {
     pub ambiguous_pages: u64,
 }
 
-/// Keys of a table that could not be reached: from `low` on and below `high`.
-#[derive(Debug, Clone)]
-struct Gap {
-    table: TableId,
-    low: Vec<u8>,
-    high: Option<Vec<u8>>,
-}
-
-/// One salvage.
-struct Saver<'d, 'j, 'f> {
-    damaged: &'d Damaged,
-    job: &'j Job<'f>,
-    on_fault: &'j mut dyn FnMut(&Fault) -> bool,
-    txn: WriteTxn,
-    report: SalvageReport,
-    /// Pages of trees that were reached and are right.
-    seen: PageSet,
-    /// Pages that pointers lead to and whose checksums differ.
-    bad: HashSet<PageNo>,
-    gaps: Vec<Gap>,
-    /// Named tables: what is known of them.
-    tables: BTreeMap<TableId, TableRecord>,
-    /// Tables of which no root is known.
-    rootless: BTreeSet<TableId>,
-    /// Names by table, from the list of names.
-    names: BTreeMap<TableId, Vec<u8>>,
-    long_bytes: u64,
-}
-
-impl Saver<'_, '_, '_> {
-    fn fault(
-        &mut self,
-        page: impl Into<Option<PageNo>>,
-        table: impl Into<Option<TableId>>,
-        what: String,
-    ) -> Result<()> {
-        let fault = Fault {
-            page: page.into(),
-            table: table.into(),
-            what,
-        };
-        match (self.on_fault)(&fault) {
-            true => Ok(()),
-            false => Err(Error::Cancelled),
-        }
-    }
-}
-
 /// Saves what can be read of the database at `damaged` into a new one at `target`, which appears when it is whole and
 /// durable. The damaged file is opened for reading, and no lock on it is needed. `on_fault` is told what is lost and what
 /// is doubtful; false stops.
@@ -118,27 +73,15 @@ pub fn salvage(
         return Err(Error::Invalid("the target of a salvage is the damaged file itself"));
     }
     let fresh = Fresh::new(target, overwrite)?;
-    let damaged = Damaged::new(raw)?;
+    let damaged = DamagedFile::new(raw)?;
     let options = Options {
         page_size: damaged.page_size as u32,
         new: true,
         ..Options::default()
     };
     let db = Db::open(fresh.path(), &options)?;
-    let mut saver = Saver {
-        damaged: &damaged,
-        job,
-        on_fault,
-        txn: db.begin_write(WriteOptions::default())?,
-        report: SalvageReport::default(),
-        seen: PageSet::new(),
-        bad: HashSet::new(),
-        gaps: Vec::new(),
-        tables: BTreeMap::new(),
-        rootless: BTreeSet::from([TableId::NAMES]),
-        names: BTreeMap::new(),
-        long_bytes: 0,
-    };
+    let txn = db.begin_write(WriteOptions::default())?;
+    let mut saver = Saver::new(&damaged, txn, job, on_fault);
     job.expect(damaged.pages());
     saver.run()?;
     let Saver { txn, mut report, .. } = saver;
@@ -185,8 +128,8 @@ impl<'d> Saver<'d, '_, '_> {
             .collect();
         for table in tables {
             if table == TableId::MAIN || self.tables.contains_key(&table) {
-                self.adopt(&orphans, table, &mut |saver, key, value, page| {
-                    let saved = u64::from(saver.put(table, key, value, page)?);
+                self.adopt(&orphans, table, &mut |saver, found| {
+                    let saved = u64::from(saver.put(table, found)?);
                     saver.report.entries += saved;
                     saver.report.uncertain += saved;
                     saver.report.lost_entries = saver.report.lost_entries.saturating_sub(saved);
@@ -202,35 +145,36 @@ impl<'d> Saver<'d, '_, '_> {
         self.report.id = meta.id;
         self.table(TableId::MAIN, &meta.roots.main, false)?;
         let mut records = Vec::new();
-        self.walk(
-            TableId::CATALOGUE,
-            &meta.roots.catalogue,
-            &mut |saver, key, value, page| {
-                match decode(key, value.bytes()) {
-                    Some(found) => records.push(found),
-                    None => saver.lose_entry(page, TableId::CATALOGUE, "a record of the catalogue cannot be read")?,
-                }
-                Ok(())
-            },
-        )?;
+        self.walk(TableId::CATALOGUE, &meta.roots.catalogue, &mut |saver, found| {
+            match decode(&found) {
+                Some(record) => records.push(record),
+                None => saver.lose_entry(
+                    found.page,
+                    TableId::CATALOGUE,
+                    "a record of the catalogue cannot be read",
+                )?,
+            }
+            Ok(())
+        })?;
         for (table, record) in records {
             self.restore(table, record, false)?;
         }
         Ok(())
     }
 
-    fn table(&mut self, table: TableId, root: &crate::page::Root, uncertain: bool) -> Result<()> {
-        self.walk(table, root, &mut |saver, key, value, page| {
-            let saved = u64::from(saver.put(table, key, value, page)?);
+    fn table(&mut self, table: TableId, root: &Root, uncertain: bool) -> Result<()> {
+        self.walk(table, root, &mut |saver, found| {
+            let saved = u64::from(saver.put(table, found)?);
             saver.report.entries += saved;
             saver.report.uncertain += if uncertain { saved } else { 0 };
             Ok(())
         })
     }
 
-    fn named(&mut self, name: &[u8], number: &[u8]) {
-        if let Ok(number) = number.try_into().map(u64::from_le_bytes).map(TableId::new) {
-            self.names.entry(number).or_insert_with(|| name.to_vec());
+    /// Notes which table has a name, as an entry of the list of names tells it.
+    fn note_name(&mut self, found: &Found<'_>) {
+        if let Ok(number) = catalogue::decode_number(found.value.bytes()) {
+            self.names.entry(number).or_insert_with(|| found.key.to_vec());
         }
     }
 
@@ -240,8 +184,8 @@ impl<'d> Saver<'d, '_, '_> {
             // The list of names is made anew, so nothing of it counts as lost.
             self.rootless.remove(&TableId::NAMES);
             let before = self.report;
-            self.walk(TableId::NAMES, &record.root, &mut |saver, key, value, _| {
-                saver.named(key, value.bytes());
+            self.walk(TableId::NAMES, &record.root, &mut |saver, found| {
+                saver.note_name(&found);
                 Ok(())
             })?;
             (self.report.lost_entries, self.report.lost_subtrees) = (before.lost_entries, before.lost_subtrees);
@@ -271,8 +215,8 @@ impl<'d> Saver<'d, '_, '_> {
     /// left.
     fn lost_tables(&mut self, orphans: &Orphans) -> Result<()> {
         let mut records = Vec::new();
-        self.adopt(orphans, TableId::CATALOGUE, &mut |_, key, value, _| {
-            records.extend(decode(key, value.bytes()));
+        self.adopt(orphans, TableId::CATALOGUE, &mut |_, found| {
+            records.extend(decode(&found));
             Ok(())
         })?;
         for (table, record) in records {
@@ -283,8 +227,8 @@ impl<'d> Saver<'d, '_, '_> {
             )?;
             self.restore(table, record, true)?;
         }
-        self.adopt(orphans, TableId::NAMES, &mut |saver, key, value, _| {
-            saver.named(key, value.bytes());
+        self.adopt(orphans, TableId::NAMES, &mut |saver, found| {
+            saver.note_name(&found);
             Ok(())
         })?;
         for table in orphans.tables() {
@@ -328,7 +272,8 @@ impl<'d> Saver<'d, '_, '_> {
 }
 
 /// Number and record of an entry of the catalogue.
-fn decode(key: &[u8], value: &[u8]) -> Option<(TableId, TableRecord)> {
-    let table = catalogue::table_of_key(key).ok()?;
-    TableRecord::decode(value).ok().map(|record| (table, record))
+fn decode(found: &Found<'_>) -> Option<(TableId, TableRecord)> {
+    let table = catalogue::table_of_key(found.key).ok()?;
+    let record = TableRecord::decode(found.value.bytes()).ok()?;
+    Some((table, record))
 }

@@ -10,8 +10,8 @@
 //!
 //! All of it is reported as uncertain.
 
-use super::pages::{entry, hints, leaf_is_sound, Damaged, Scope};
-use super::{Gap, Saver};
+use super::pages::{entry, hints, leaf_is_sound, DamagedFile, Scope};
+use super::saver::{Found, Gap, OnEntry, Saver};
 use crate::catalogue::{self, TableRecord};
 use crate::error::Result;
 use crate::ids::{CommitId, PageNo, PageRef, Run, TableId};
@@ -37,19 +37,13 @@ pub(super) struct Orphans {
     tables: BTreeMap<TableId, Vec<Orphan>>,
 }
 
-impl Gap {
-    fn holds(&self, key: &[u8]) -> bool {
-        key >= self.low.as_slice() && self.high.as_deref().is_none_or(|high| key < high)
-    }
-}
-
 impl<'d> Saver<'d, '_, '_> {
     /// Looks at every page that was not reached and is not known to be dead.
     ///
     /// # Errors
     /// `Cancelled`.
     pub(super) fn find_orphans(&mut self, dead: Option<&PageSet>) -> Result<Orphans> {
-        let damaged: &Damaged = self.damaged;
+        let damaged: &DamagedFile = self.damaged;
         let mut births: HashMap<(PageRef, u32), CommitId> = HashMap::new();
         for slot in &damaged.slots {
             for root in [&slot.roots.main, &slot.roots.catalogue] {
@@ -77,7 +71,7 @@ impl<'d> Saver<'d, '_, '_> {
             }
             let scope = Scope::new(damaged);
             let checksum = crc32c(&bytes);
-            let Some((first, last)) = looks_like_a_leaf(scope.keep(bytes), page, &scope) else {
+            let Some((first, last)) = looks_like_a_leaf(scope.pin(bytes), page, &scope) else {
                 continue;
             };
             if self.gaps.iter().any(|gap| gap.table == table) || (self.catalogue_lost() && is_a_table(table)) {
@@ -100,21 +94,11 @@ impl<'d> Saver<'d, '_, '_> {
         Ok(found)
     }
 
-    /// Whether tables may exist that no record tells of.
-    pub(super) fn catalogue_lost(&self) -> bool {
-        self.gaps.iter().any(|gap| gap.table == TableId::CATALOGUE)
-    }
-
     /// Hands the entries of a table's orphans that lie in its gaps to `save`, the youngest first.
     ///
     /// # Errors
     /// Those of `save` and `Cancelled`.
-    pub(super) fn adopt(
-        &mut self,
-        orphans: &Orphans,
-        table: TableId,
-        save: super::walk::OnEntry<'_, 'd>,
-    ) -> Result<()> {
+    pub(super) fn adopt(&mut self, orphans: &Orphans, table: TableId, save: OnEntry<'_, 'd>) -> Result<()> {
         let leaves = orphans.tables.get(&table).map_or(&[][..], Vec::as_slice);
         let gaps: Vec<Gap> = self.gaps.iter().filter(|gap| gap.table == table).cloned().collect();
         let everything = self.rootless.contains(&table);
@@ -136,7 +120,7 @@ impl<'d> Saver<'d, '_, '_> {
             let Ok(bytes) = damaged.read(leaf.page) else {
                 continue;
             };
-            let Ok(view) = Leaf::new(scope.keep(bytes)) else {
+            let Ok(view) = Leaf::new(scope.pin(bytes)) else {
                 continue;
             };
             for i in 0..view.len() {
@@ -145,7 +129,8 @@ impl<'d> Saver<'d, '_, '_> {
                 };
                 let wanted = everything || gaps.iter().any(|gap| gap.holds(&key));
                 if wanted && !covered.holds(&key) {
-                    save(self, &key, value, leaf.page)?;
+                    let (key, page) = (&key, leaf.page);
+                    save(self, Found { key, value, page })?;
                 }
             }
             covered.add(&leaf.first, &leaf.last);
@@ -203,13 +188,14 @@ fn alone(leaves: &[Orphan]) -> Vec<bool> {
     let mut order: Vec<usize> = (0..leaves.len()).collect();
     order.sort_by(|a, b| leaves[*a].first.cmp(&leaves[*b].first));
     let mut alone = vec![true; leaves.len()];
-    let mut reach: Option<usize> = None;
+    // Of the leaves before, the one whose keys go on the furthest.
+    let mut furthest: Option<usize> = None;
     for at in order {
-        if let Some(before) = reach.filter(|before| leaves[*before].last >= leaves[at].first) {
+        if let Some(before) = furthest.filter(|before| leaves[*before].last >= leaves[at].first) {
             (alone[before], alone[at]) = (false, false);
         }
-        if reach.is_none_or(|before| leaves[before].last < leaves[at].last) {
-            reach = Some(at);
+        if furthest.is_none_or(|before| leaves[before].last < leaves[at].last) {
+            furthest = Some(at);
         }
     }
     alone

@@ -16,19 +16,19 @@ use crate::util::crc32c;
 const SAMPLE: u64 = 2000;
 
 /// The damaged file as pages.
-pub(super) struct Damaged {
+pub(super) struct DamagedFile {
     pub raw: Raw,
     pub page_size: usize,
     /// Slots that are whole, newest first.
     pub slots: Vec<Meta>,
 }
 
-impl Damaged {
+impl DamagedFile {
     /// Looks at the slots, and at the pages if no slot tells their size.
     ///
     /// # Errors
     /// `TooNew`, `TooOld`; `NotADatabase`: nothing in it looks like one.
-    pub fn new(raw: Raw) -> Result<Damaged> {
+    pub fn new(raw: Raw) -> Result<DamagedFile> {
         let (mut slots, mut sizes) = (Vec::new(), Vec::new());
         for slot in 0..SLOTS as u64 {
             let Ok(bytes) = raw.read(slot * SLOT_BYTES as u64, SLOT_BYTES as u64) else {
@@ -48,11 +48,11 @@ impl Damaged {
         slots.sort_by_key(|meta| std::cmp::Reverse(meta.id));
         let page_size = match slots.first() {
             Some(meta) => meta.page_size as usize,
-            None => guess_page_size(&raw, &sizes)
+            None => likely_page_size(&raw, &sizes)
                 .ok_or_else(|| Error::NotADatabase("nothing in it looks like a slot or a page of one".into()))?,
         };
         slots.retain(|meta| meta.page_size as usize == page_size);
-        Ok(Damaged { raw, page_size, slots })
+        Ok(DamagedFile { raw, page_size, slots })
     }
 
     /// Pages that are there whole.
@@ -73,7 +73,7 @@ impl Damaged {
 }
 
 /// The page size under which most pages look right.
-fn guess_page_size(raw: &Raw, sizes: &[usize]) -> Option<usize> {
+fn likely_page_size(raw: &Raw, sizes: &[usize]) -> Option<usize> {
     let tried = (12..=16).map(|bits| 1usize << bits);
     let looks = |size: usize| {
         let pages = (raw.len() / size as u64).min(SAMPLE);
@@ -132,12 +132,12 @@ pub(super) fn hints(page: &[u8]) -> Vec<Ptr> {
 
 /// Pages read and verified, kept as long as this lives: for one leaf or one branch and what they need.
 pub(super) struct Scope<'d> {
-    damaged: &'d Damaged,
+    damaged: &'d DamagedFile,
     kept: PinnedBytes,
 }
 
 impl<'d> Scope<'d> {
-    pub fn new(damaged: &'d Damaged) -> Scope<'d> {
+    pub fn new(damaged: &'d DamagedFile) -> Scope<'d> {
         Scope {
             damaged,
             kept: PinnedBytes::default(),
@@ -160,8 +160,8 @@ impl<'d> Scope<'d> {
         Ok(bytes)
     }
 
-    /// Keeps a page that was read without a pointer.
-    pub fn keep(&self, page: Box<[u8]>) -> &[u8] {
+    /// Keeps a page that was read without a pointer as long as this lives.
+    pub fn pin(&self, page: Box<[u8]>) -> &[u8] {
         self.kept.pin(page)
     }
 }

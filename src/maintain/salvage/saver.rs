@@ -1,0 +1,192 @@
+//! What a salvage knows by now, and its target: what was saved, what is lost, and putting entries.
+
+use super::pages::{DamagedFile, Scope};
+use super::SalvageReport;
+use crate::catalogue::TableRecord;
+use crate::db::{PutMode, Reader, WriteTxn};
+use crate::error::{Error, Result};
+use crate::ids::{PageNo, TableId};
+use crate::maintain::check::Fault;
+use crate::maintain::job::Job;
+use crate::page::chain::{pieces, Chain};
+use crate::page::leaf::Stored;
+use crate::page::KEY_MAX;
+use crate::tree::read::check::PageSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+/// Keys of a table that no pointer leads to any more: from `low` on and below `high`.
+#[derive(Debug, Clone)]
+pub(super) struct Gap {
+    pub table: TableId,
+    pub low: Vec<u8>,
+    pub high: Option<Vec<u8>>,
+}
+
+impl Gap {
+    pub fn holds(&self, key: &[u8]) -> bool {
+        key >= self.low.as_slice() && self.high.as_deref().is_none_or(|high| key < high)
+    }
+}
+
+/// An entry that was found, and the page it was found in.
+#[derive(Clone, Copy)]
+pub(super) struct Found<'e> {
+    pub key: &'e [u8],
+    pub value: Stored<'e>,
+    pub page: PageNo,
+}
+
+/// Is given every entry that is found.
+pub(super) type OnEntry<'f, 'd> = &'f mut dyn FnMut(&mut Saver<'d, '_, '_>, Found<'_>) -> Result<()>;
+
+/// One salvage.
+pub(super) struct Saver<'d, 'j, 'f> {
+    pub damaged: &'d DamagedFile,
+    pub job: &'j Job<'f>,
+    on_fault: &'j mut dyn FnMut(&Fault) -> bool,
+    /// The target.
+    pub txn: WriteTxn,
+    pub report: SalvageReport,
+    /// Pages of trees that were reached and are right.
+    pub seen: PageSet,
+    /// Pages that pointers lead to and whose checksums differ.
+    pub bad: HashSet<PageNo>,
+    pub gaps: Vec<Gap>,
+    /// Named tables, and what is known of them.
+    pub tables: BTreeMap<TableId, TableRecord>,
+    /// Tables of which no root is known.
+    pub rootless: BTreeSet<TableId>,
+    /// Names by table, from the list of names.
+    pub names: BTreeMap<TableId, Vec<u8>>,
+    /// Bytes of long values that were copied.
+    long_bytes: u64,
+}
+
+impl<'d, 'j, 'f> Saver<'d, 'j, 'f> {
+    pub fn new(
+        damaged: &'d DamagedFile,
+        txn: WriteTxn,
+        job: &'j Job<'f>,
+        on_fault: &'j mut dyn FnMut(&Fault) -> bool,
+    ) -> Saver<'d, 'j, 'f> {
+        Saver {
+            damaged,
+            job,
+            on_fault,
+            txn,
+            report: SalvageReport::default(),
+            seen: PageSet::new(),
+            bad: HashSet::new(),
+            gaps: Vec::new(),
+            tables: BTreeMap::new(),
+            rootless: BTreeSet::from([TableId::NAMES]),
+            names: BTreeMap::new(),
+            long_bytes: 0,
+        }
+    }
+
+    /// Tells a fault.
+    ///
+    /// # Errors
+    /// `Cancelled`, if the one who is told wants no more.
+    pub fn fault(
+        &mut self,
+        page: impl Into<Option<PageNo>>,
+        table: impl Into<Option<TableId>>,
+        what: String,
+    ) -> Result<()> {
+        let fault = Fault {
+            page: page.into(),
+            table: table.into(),
+            what,
+        };
+        match (self.on_fault)(&fault) {
+            true => Ok(()),
+            false => Err(Error::Cancelled),
+        }
+    }
+
+    /// Counts and tells an entry that cannot be saved.
+    pub fn lose_entry(&mut self, page: PageNo, table: TableId, what: &str) -> Result<()> {
+        self.report.lost_entries = self.report.lost_entries.saturating_add(1);
+        self.fault(page, table, what.to_string())
+    }
+
+    /// Whether tables may exist that no record tells of.
+    pub fn catalogue_lost(&self) -> bool {
+        self.gaps.iter().any(|gap| gap.table == TableId::CATALOGUE)
+    }
+
+    /// Puts an entry into the target, unless one of its key is there; whether it came in.
+    ///
+    /// # Errors
+    /// Those of the target and `Cancelled`.
+    pub fn put(&mut self, table: TableId, found: Found<'_>) -> Result<bool> {
+        if found.key.len() > KEY_MAX || self.txn.contains(table, found.key)? {
+            return Ok(false);
+        }
+        match found.value {
+            Stored::Inline(bytes) => {
+                self.txn.put(table, found.key, bytes, PutMode::Set)?;
+                Ok(true)
+            }
+            Stored::Chain(description) => self.put_long(table, found, description),
+        }
+    }
+
+    /// Copies a long value piece by piece. If a piece cannot be read, the entry is lost.
+    fn put_long(&mut self, table: TableId, found: Found<'_>, description: &[u8]) -> Result<bool> {
+        let chain = match Chain::decode(description, self.damaged.page_size) {
+            Ok(chain) => chain,
+            Err(damage) => {
+                self.lose_entry(found.page, table, damage.0)?;
+                return Ok(false);
+            }
+        };
+        // However often damage names the same extents, no more is copied than the file holds.
+        self.long_bytes = self.long_bytes.saturating_add(chain.len);
+        if self.long_bytes > 2 * self.damaged.raw.len() {
+            self.lose_entry(found.page, table, "long values outgrow the file")?;
+            return Ok(false);
+        }
+        let mut writer = self.txn.writer(table, found.key, chain.len, PutMode::Set)?;
+        for i in 0..pieces(chain.len) {
+            self.job.advance(0)?;
+            let scope = Scope::new(self.damaged);
+            let read = chain.piece(i, &&scope);
+            match read {
+                Ok(bytes) => writer.write(&mut self.txn, bytes)?,
+                Err(error) => {
+                    writer.cancel(&mut self.txn);
+                    let what = format!("the long value of key {}: {}", show(found.key), words(&error));
+                    self.lose_entry(found.page, table, &what)?;
+                    return Ok(false);
+                }
+            }
+        }
+        writer.finish(&mut self.txn)?;
+        Ok(true)
+    }
+}
+
+/// The words of an error, for a fault that names page and table itself.
+pub(super) fn words(error: &Error) -> String {
+    match error {
+        Error::Corrupt(damage) => match damage.page {
+            Some(page) => format!("page {page}: {}", damage.what),
+            None => damage.what.to_string(),
+        },
+        other => other.to_string(),
+    }
+}
+
+/// A key for people, shortened.
+pub(super) fn show(key: &[u8]) -> String {
+    let text: String = key
+        .iter()
+        .take(32)
+        .flat_map(|b| std::ascii::escape_default(*b))
+        .map(char::from)
+        .collect();
+    format!("'{text}'{}", if key.len() > 32 { "..." } else { "" })
+}
