@@ -1,19 +1,18 @@
-//! Chapter "care": proving that a database is sound, copying it, saving what is left of a damaged one.
+//! Chapter "maintenance": proving that a database is sound, copying it, saving what is left of a damaged one.
 
 use crate::border::arg::{self, Growing};
 use crate::border::error::guard;
 use crate::border::process;
 use crate::border::status::{kv_status, Failure, Outcome, KV_CANCELLED, KV_CORRUPT};
-use crate::border::types::{known, kv_db, kv_txn, KV_NONE};
-use crate::handle::in_use::{reading, DbUse, TxnUse};
-use crate::handle::slots::{self, Pinned};
+use crate::border::types::{known, kv_txn, KV_NONE};
+use crate::handle::in_use::{DbUse, ReadUse};
+use crate::handle::objects::orphan_all;
 use crate::txn::not_waiting_for_itself;
 use kv_engine::{BackupOptions, Fault, Job, PageNo, TableId};
 use std::ffi::{c_char, c_int, c_void, CStr, CString, OsStr};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::atomic::Ordering::Relaxed;
 
 /// kv_job_options.flags of kv_check(): also prove that every page of the file is exactly one of used, held, free or
 /// bookkeeping. That can be said of the newest commit only, so that one is checked instead of the transaction's; an open
@@ -103,22 +102,6 @@ pub struct kv_report {
 // SAFETY: repr(C), struct_size first, integers only.
 unsafe impl Growing for kv_report {}
 
-/// A read transaction in use by a long job.
-struct Snapshot(Pinned);
-
-impl Snapshot {
-    fn of(txn: *const kv_txn) -> Outcome<Snapshot> {
-        match TxnUse::of_long(txn)? {
-            TxnUse::Read(pinned) => Ok(Snapshot(pinned)),
-            TxnUse::Write(_) => Err(Failure::invalid("a write transaction; begin one with KV_READ for this")),
-        }
-    }
-
-    fn txn(&self) -> Outcome<&kv_engine::ReadTxn> {
-        Ok(&reading(self.0.object())?.txn)
-    }
-}
-
 /// Runs a job that tells its progress as the caller wants.
 fn run<T>(given: &kv_job_options, body: impl FnOnce(&Job<'_>) -> Outcome<T>) -> Outcome<T> {
     let Some(progress) = given.progress else {
@@ -167,12 +150,10 @@ pub unsafe extern "C" fn kv_check(
         let given = unsafe { arg::options(options)? };
         known(given.flags, KV_JOB_ACCOUNT)?;
         let accounting = given.flags & KV_JOB_ACCOUNT != 0;
-        let snapshot = Snapshot::of(txn)?;
+        let snapshot = ReadUse::of_long(txn)?;
         // In use until the end: who closes the database then knows that a call waits, and ends the writer it waits for.
         let db = match accounting {
-            true => Some(DbUse::of(std::ptr::without_provenance::<kv_db>(
-                snapshot.0.slot.parent.load(Relaxed),
-            ))?),
+            true => Some(DbUse::of(snapshot.db())?),
             false => None,
         };
         if let Some(db) = &db {
@@ -182,10 +163,10 @@ pub unsafe extern "C" fn kv_check(
         let counted = run(&given, |job| {
             let mut tell = |fault: &Fault| {
                 // SAFETY: the caller's function, called as its type says.
-                stopped |= on_fault.is_some_and(|tell| unsafe { hand_over(tell, ctx, fault) } != 0);
+                stopped |= on_fault.is_some_and(|tell| unsafe { tell_fault(tell, ctx, fault) } != 0);
                 !stopped
             };
-            Ok(snapshot.txn()?.check(accounting, job, &mut tell)?)
+            Ok(snapshot.get()?.txn.check(accounting, job, &mut tell)?)
         });
         if stopped {
             return Err(Failure::here(KV_CANCELLED, "check: the callback asked to stop"));
@@ -248,9 +229,9 @@ pub unsafe extern "C" fn kv_backup(
         // SAFETY: pointers of the caller, as described above.
         let (given, path) = unsafe { (arg::options(options)?, path_of(path)?) };
         known(given.flags, KV_JOB_COMPACT | KV_JOB_OVERWRITE)?;
-        let snapshot = Snapshot::of(txn)?;
+        let snapshot = ReadUse::of_long(txn)?;
         run(&given, |job| {
-            Ok(snapshot.txn()?.backup(path, backup_options(&given), job)?)
+            Ok(snapshot.get()?.txn.backup(path, backup_options(&given), job)?)
         })
     })
 }
@@ -282,7 +263,7 @@ pub unsafe extern "C" fn kv_backup_stream(
         let given = unsafe { arg::options(options)? };
         known(given.flags, KV_JOB_COMPACT)?;
         let write = write.ok_or_else(|| Failure::invalid("backup: there is no function to write with"))?;
-        let snapshot = Snapshot::of(txn)?;
+        let snapshot = ReadUse::of_long(txn)?;
         let mut put = |bytes: &[u8]| {
             // SAFETY: the caller's function, called as its type says.
             match process::call_back(|| unsafe { write(ctx, bytes.as_ptr().cast(), bytes.len()) }) {
@@ -294,7 +275,7 @@ pub unsafe extern "C" fn kv_backup_stream(
             }
         };
         run(&given, |job| {
-            Ok(snapshot.txn()?.backup_to(backup_options(&given), job, &mut put)?)
+            Ok(snapshot.get()?.txn.backup_to(backup_options(&given), job, &mut put)?)
         })
     })
 }
@@ -384,14 +365,14 @@ pub unsafe extern "C" fn kv_salvage(
     report: *mut kv_salvage_report,
 ) -> kv_status {
     guard(c"kv_salvage", || {
-        process::prepare(slots::orphan_all);
+        process::prepare(orphan_all);
         // SAFETY: pointers of the caller, as described above.
         let (given, damaged, target) = unsafe { (arg::options(options)?, path_of(damaged)?, path_of(target)?) };
         known(given.flags, KV_JOB_OVERWRITE)?;
         let overwrite = given.flags & KV_JOB_OVERWRITE != 0;
         let counted = run(&given, |job| {
             // SAFETY: the caller's function, called as its type says.
-            let mut tell = |fault: &Fault| on_fault.is_none_or(|tell| unsafe { hand_over(tell, ctx, fault) } == 0);
+            let mut tell = |fault: &Fault| on_fault.is_none_or(|tell| unsafe { tell_fault(tell, ctx, fault) } == 0);
             Ok(kv_engine::salvage(damaged, target, overwrite, job, &mut tell)?)
         })?;
         if report.is_null() {
@@ -418,7 +399,7 @@ pub unsafe extern "C" fn kv_salvage(
 ///
 /// # Safety
 /// `tell` keeps to the contract of [`kv_fault_fn`].
-unsafe fn hand_over(
+unsafe fn tell_fault(
     tell: unsafe extern "C" fn(*mut c_void, *const kv_fault) -> i32,
     ctx: *mut c_void,
     fault: &Fault,

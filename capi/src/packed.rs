@@ -8,7 +8,7 @@ use crate::border::arg::{array, maybe, out_array, Buffer, Out, OutArray};
 use crate::border::error::guard;
 use crate::border::status::{kv_status, Failure, Outcome};
 use crate::border::types::{self, known, kv_cursor, kv_range, kv_table, kv_txn, put_mode, KV_BLIND};
-use crate::handle::in_use::{self, CursorUse, Side, TxnUse};
+use crate::handle::in_use::{self, CursorTxn, CursorUse, TxnUse};
 use kv_engine::page::key::PADDED;
 use kv_engine::Error;
 use kv_engine::{Cursor, Reader, TableId};
@@ -283,10 +283,10 @@ pub unsafe extern "C" fn kv_cursor_fill(cursor: *mut kv_cursor, batch: *mut kv_b
         // SAFETY: a batch of the caller, as described above.
         let mut packer = unsafe { Packer::new(batch)? };
         let mut usage = CursorUse::of(cursor)?;
-        let (place, side) = usage.parts()?;
-        let (at_end, needed) = match side {
-            Side::Read(reading) => fill(&mut place.cursor, &mut &reading.txn, &mut packer)?,
-            Side::Write(mut write) => write.get()?.work(|txn| fill(&mut place.cursor, txn, &mut packer))?,
+        let (handle, txn) = usage.parts()?;
+        let (at_end, needed) = match txn {
+            CursorTxn::Read(read) => fill(&mut handle.cursor, &mut &read.txn, &mut packer)?,
+            CursorTxn::Write(mut write) => write.get()?.work(|txn| fill(&mut handle.cursor, txn, &mut packer))?,
         };
         packer.finish(at_end, needed)
     })
