@@ -60,11 +60,11 @@ pub struct kv_options {
     /// memory (what the machine has, or what its control group leaves the process), 16 to 512 MiB.
     pub write_memory: u64,
     /// Is told of readers that hold back space for long; NULL = nobody is.
-    pub stuck_reader: kv_reader_fn,
-    /// Handed to stuck_reader.
-    pub stuck_reader_ctx: *mut c_void,
+    pub stale_reader: kv_reader_fn,
+    /// Handed to stale_reader.
+    pub stale_reader_ctx: *mut c_void,
     /// Age in milliseconds from which a reader of an old commit is reported; 0 = a minute.
-    pub stuck_reader_ms: u64,
+    pub stale_reader_ms: u64,
 }
 // SAFETY: repr(C), struct_size first; integers, and pointers for which zero is NULL.
 unsafe impl Growing for kv_options {}
@@ -154,7 +154,7 @@ pub unsafe extern "C" fn kv_open(path: *const c_char, options: *const kv_options
                 db: Db::open(path, &options)?,
                 read_only: options.read_only,
                 file: file_number(path, options.memory),
-                stale_readers: StaleReaders::new(given.stuck_reader, given.stuck_reader_ctx, given.stuck_reader_ms),
+                stale_readers: StaleReaders::new(given.stale_reader, given.stale_reader_ctx, given.stale_reader_ms),
             }))))
         })?;
         db.set(token.handle());
@@ -233,8 +233,8 @@ pub unsafe extern "C" fn kv_sync(db: *mut kv_db) -> kv_status {
 /// @return KV_OK; KV_BAD_HANDLE, KV_FORKED.
 /// @ingroup kv_database
 #[no_mangle]
-pub unsafe extern "C" fn kv_newest(db: *mut kv_db, visible: *mut u64, durable: *mut u64) -> kv_status {
-    guard(c"kv_newest", || {
+pub unsafe extern "C" fn kv_newest_commit(db: *mut kv_db, visible: *mut u64, durable: *mut u64) -> kv_status {
+    guard(c"kv_newest_commit", || {
         // SAFETY: pointers of the caller, NULL or writable.
         let (visible, durable) = unsafe { (maybe(visible), maybe(durable)) };
         let stat = DbUse::of(db)?.get()?.db.stat();

@@ -16,23 +16,23 @@ use std::path::Path;
 
 /// kv_job_options.flags of kv_check(): also prove that every page of the file is exactly one of used, held, free or
 /// bookkeeping. That can be said of the newest commit only, so that one is checked instead of the transaction's; an open
-/// write transaction is waited for. @ingroup kv_care
-pub const KV_JOB_ACCOUNT: u32 = 1;
+/// write transaction is waited for. @ingroup kv_maintenance
+pub const KV_JOB_CHECK_SPACE: u32 = 1;
 /// kv_job_options.flags of kv_backup(): put the entries into a new database in order, full pages and no free ones,
-/// instead of copying pages. @ingroup kv_care
+/// instead of copying pages. @ingroup kv_maintenance
 pub const KV_JOB_COMPACT: u32 = 2;
-/// kv_job_options.flags of kv_backup(), kv_salvage(): replace a file that is there already. @ingroup kv_care
+/// kv_job_options.flags of kv_backup(), kv_salvage(): replace a file that is there already. @ingroup kv_maintenance
 pub const KV_JOB_OVERWRITE: u32 = 4;
 
 /// Is told the progress of a long job, on the thread that called it, at most every 100 ms and once at the end: pages
 /// done, of at most how many. Answers 0 to go on; anything else ends the job with KV_CANCELLED.
 ///
-/// @ingroup kv_care
+/// @ingroup kv_maintenance
 pub type kv_progress_fn = Option<unsafe extern "C" fn(ctx: *mut c_void, done: u64, total: u64) -> i32>;
 
 /// How a long job is done; start from KV_JOB_OPTIONS_INIT.
 ///
-/// @ingroup kv_care
+/// @ingroup kv_maintenance
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct kv_job_options {
@@ -50,7 +50,7 @@ unsafe impl Growing for kv_job_options {}
 
 /// A fault that a check found; valid during the callback.
 ///
-/// @ingroup kv_care
+/// @ingroup kv_maintenance
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct kv_fault {
@@ -69,16 +69,16 @@ pub struct kv_fault {
 /// Is told each fault, on the thread that called kv_check() or kv_salvage(). Answers 0 to go on; anything else ends the
 /// job with KV_CANCELLED. It must not close the database.
 ///
-/// @ingroup kv_care
+/// @ingroup kv_maintenance
 pub type kv_fault_fn = Option<unsafe extern "C" fn(ctx: *mut c_void, fault: *const kv_fault) -> i32>;
 
-/// What kv_check() counted; start from KV_REPORT_INIT.
+/// What kv_check() counted; start from KV_CHECK_REPORT_INIT.
 ///
-/// @ingroup kv_care
+/// @ingroup kv_maintenance
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub struct kv_report {
-    /// sizeof(kv_report), set by KV_REPORT_INIT.
+pub struct kv_check_report {
+    /// sizeof(kv_check_report), set by KV_CHECK_REPORT_INIT.
     pub struct_size: u32,
     /// Zero.
     pub reserved: u32,
@@ -93,14 +93,14 @@ pub struct kv_report {
     /// Pages of trees.
     pub tree_pages: u64,
     /// Pages of long values and keys.
-    pub long_pages: u64,
+    pub overflow_pages: u64,
     /// Pages that nobody needs now, or soon.
     pub dead_pages: u64,
     /// Faults found.
     pub faults: u64,
 }
 // SAFETY: repr(C), struct_size first, integers only.
-unsafe impl Growing for kv_report {}
+unsafe impl Growing for kv_check_report {}
 
 /// Runs a job that tells its progress as the caller wants.
 fn run<T>(given: &kv_job_options, body: impl FnOnce(&Job<'_>) -> Outcome<T>) -> Outcome<T> {
@@ -129,27 +129,27 @@ unsafe fn path_of<'a>(path: *const c_char) -> Outcome<&'a Path> {
 /// write meanwhile.
 ///
 /// @param txn       A read transaction.
-/// @param options   KV_JOB_ACCOUNT, progress; NULL = all defaults.
+/// @param options   KV_JOB_CHECK_SPACE, progress; NULL = all defaults.
 /// @param on_fault  Is told each fault; may be NULL.
 /// @param ctx       Handed to on_fault.
 /// @param report    Filled after KV_OK and KV_CORRUPT; may be NULL. Its struct_size is set by the caller.
-/// @return KV_OK: no fault; KV_CORRUPT: faults were found; KV_CANCELLED; with KV_JOB_ACCOUNT: KV_BUSY (commits come too
+/// @return KV_OK: no fault; KV_CORRUPT: faults were found; KV_CANCELLED; with KV_JOB_CHECK_SPACE: KV_BUSY (commits come too
 ///         fast), KV_DEADLOCK (this thread has a write transaction open); KV_IO, KV_NO_MEMORY, KV_LIMIT, KV_POISONED;
 ///         KV_INVALID (a write transaction); KV_BAD_HANDLE, KV_FORKED.
-/// @ingroup kv_care
+/// @ingroup kv_maintenance
 #[no_mangle]
 pub unsafe extern "C" fn kv_check(
     txn: *const kv_txn,
     options: *const kv_job_options,
     on_fault: kv_fault_fn,
     ctx: *mut c_void,
-    report: *mut kv_report,
+    report: *mut kv_check_report,
 ) -> kv_status {
     guard(c"kv_check", || {
         // SAFETY: NULL or a struct of at least the size it states.
         let given = unsafe { arg::options(options)? };
-        known(given.flags, KV_JOB_ACCOUNT)?;
-        let accounting = given.flags & KV_JOB_ACCOUNT != 0;
+        known(given.flags, KV_JOB_CHECK_SPACE)?;
+        let accounting = given.flags & KV_JOB_CHECK_SPACE != 0;
         let snapshot = ReadUse::of_long(txn)?;
         // In use until the end: who closes the database then knows that a call waits, and ends the writer it waits for.
         let db = match accounting {
@@ -173,7 +173,7 @@ pub unsafe extern "C" fn kv_check(
         }
         let counted = counted?;
         if !report.is_null() {
-            let filled = kv_report {
+            let filled = kv_check_report {
                 struct_size: 0,
                 reserved: 0,
                 commit: counted.id.get(),
@@ -181,7 +181,7 @@ pub unsafe extern "C" fn kv_check(
                 entries: counted.entries,
                 pages: counted.pages,
                 tree_pages: counted.tree_pages,
-                long_pages: counted.chain_pages,
+                overflow_pages: counted.chain_pages,
                 dead_pages: counted.dead_pages,
                 faults: counted.faults,
             };
@@ -218,7 +218,7 @@ fn backup_options(given: &kv_job_options) -> BackupOptions {
 /// @return KV_OK; KV_EXISTS (without KV_JOB_OVERWRITE); KV_CORRUPT: a page is damaged, kv_error_detail() tells which;
 ///         KV_CANCELLED; KV_NO_FILE (the directory), KV_ACCESS, KV_NO_SPACE, KV_IO, KV_NO_MEMORY; KV_INVALID (a write
 ///         transaction; the path is that of the database itself); KV_BAD_HANDLE, KV_FORKED.
-/// @ingroup kv_care
+/// @ingroup kv_maintenance
 #[no_mangle]
 pub unsafe extern "C" fn kv_backup(
     txn: *const kv_txn,
@@ -238,7 +238,7 @@ pub unsafe extern "C" fn kv_backup(
 
 /// Takes bytes of a stream, all of them. Answers 0, or an errno, which ends the job with KV_IO (or KV_NO_SPACE).
 ///
-/// @ingroup kv_care
+/// @ingroup kv_maintenance
 pub type kv_write_fn = Option<unsafe extern "C" fn(ctx: *mut c_void, data: *const c_void, len: usize) -> i32>;
 
 /// As kv_backup(), but hands the copy to a function, from its first byte to its last: for pipes, sockets, compressors.
@@ -250,7 +250,7 @@ pub type kv_write_fn = Option<unsafe extern "C" fn(ctx: *mut c_void, data: *cons
 /// @param ctx      Handed to write.
 /// @param options  KV_JOB_COMPACT, progress; NULL = all defaults.
 /// @return As kv_backup(); KV_IO, KV_NO_SPACE with the errno that write answered.
-/// @ingroup kv_care
+/// @ingroup kv_maintenance
 #[no_mangle]
 pub unsafe extern "C" fn kv_backup_stream(
     txn: *const kv_txn,
@@ -283,7 +283,7 @@ pub unsafe extern "C" fn kv_backup_stream(
 /// Writes bytes to a file descriptor, all of them: a kv_write_fn whose ctx is an `int *`.
 ///
 /// @return 0, or an errno.
-/// @ingroup kv_care
+/// @ingroup kv_maintenance
 #[no_mangle]
 pub unsafe extern "C" fn kv_fd_write(ctx: *mut c_void, data: *const c_void, len: usize) -> i32 {
     if ctx.is_null() || (data.is_null() && len != 0) {
@@ -309,7 +309,7 @@ pub unsafe extern "C" fn kv_fd_write(ctx: *mut c_void, data: *const c_void, len:
 
 /// What kv_salvage() counted; start from KV_SALVAGE_REPORT_INIT.
 ///
-/// @ingroup kv_care
+/// @ingroup kv_maintenance
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct kv_salvage_report {
@@ -354,7 +354,7 @@ unsafe impl Growing for kv_salvage_report {}
 /// @return KV_OK: look at the report; KV_NO_FILE, KV_ACCESS; KV_NOT_A_DATABASE (nothing in it looks like one), KV_TOO_NEW,
 ///         KV_TOO_OLD; KV_EXISTS (the target, without KV_JOB_OVERWRITE); KV_CANCELLED; KV_NO_SPACE, KV_IO, KV_NO_MEMORY;
 ///         KV_INVALID.
-/// @ingroup kv_care
+/// @ingroup kv_maintenance
 #[no_mangle]
 pub unsafe extern "C" fn kv_salvage(
     damaged: *const c_char,

@@ -22,9 +22,9 @@ const COPIED_MAX: usize = 64 << 10;
 /// @param value   Gets the bytes, valid until the last reference to the buffer is released.
 /// @param buffer  Gets the handle, with one reference, for kv_buf_release(); NULL after a failure.
 /// @return As kv_get(); KV_LIMIT.
-/// @ingroup kv_held
+/// @ingroup kv_retained
 #[no_mangle]
-pub unsafe extern "C" fn kv_get_held(
+pub unsafe extern "C" fn kv_get_buf(
     txn: *const kv_txn,
     table: kv_table,
     key: *const c_void,
@@ -32,7 +32,7 @@ pub unsafe extern "C" fn kv_get_held(
     value: *mut kv_slice,
     buffer: *mut *mut kv_buf,
 ) -> kv_status {
-    guard(c"kv_get_held", || {
+    guard(c"kv_get_buf", || {
         // SAFETY: pointers of the caller, as described above.
         let (key, value, buffer) = unsafe { (bytes(key, klen)?, out(value)?, handle_out(buffer)?) };
         let mut usage = TxnUse::of(txn)?;
@@ -68,7 +68,7 @@ pub unsafe extern "C" fn kv_get_held(
 /// Adds a reference to a buffer: one more kv_buf_release() is needed.
 ///
 /// @return KV_OK; KV_BAD_HANDLE, KV_FORKED; KV_LIMIT (2^32 - 1 references).
-/// @ingroup kv_held
+/// @ingroup kv_retained
 #[no_mangle]
 pub unsafe extern "C" fn kv_buf_retain(buffer: *mut kv_buf) -> kv_status {
     guard(c"kv_buf_retain", || {
@@ -82,7 +82,7 @@ pub unsafe extern "C" fn kv_buf_retain(buffer: *mut kv_buf) -> kv_status {
 
 /// Takes a reference from a buffer; with the last one its bytes are no longer valid. NULL and released ones are ignored.
 ///
-/// @ingroup kv_held
+/// @ingroup kv_retained
 #[no_mangle]
 pub unsafe extern "C" fn kv_buf_release(buffer: *mut kv_buf) {
     if !buffer.is_null() {

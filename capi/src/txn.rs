@@ -40,7 +40,7 @@ pub struct kv_txn_options {
     /// Milliseconds to wait for another write transaction to end: 0 = as the database was opened, less = for ever.
     pub wait_ms: i64,
     /// Bytes of edits that are collected before they are applied; 0 = as the database was opened.
-    pub memory: u64,
+    pub write_memory: u64,
 }
 // SAFETY: repr(C), struct_size first, integers only.
 unsafe impl Growing for kv_txn_options {}
@@ -52,8 +52,8 @@ fn write_options(given: &kv_txn_options) -> Outcome<WriteOptions> {
             "begin: the reserved field is not zero (start from KV_TXN_OPTIONS_INIT)",
         ));
     }
-    let memory =
-        usize::try_from(given.memory).map_err(|_| Failure::invalid("begin: `memory` is beyond the address space"))?;
+    let memory = usize::try_from(given.write_memory)
+        .map_err(|_| Failure::invalid("begin: `write_memory` is beyond the address space"))?;
     Ok(WriteOptions {
         wait: match given.wait_ms {
             _ if given.flags & KV_TXN_NOWAIT != 0 => Some(Wait::Try),
@@ -246,7 +246,7 @@ pub unsafe extern "C" fn kv_txn_abort(txn: *mut kv_txn) {
 
 /// Moves a read transaction to the newest commit. Its cursors stay at their keys; bytes it returned are no longer valid.
 ///
-/// @return KV_OK; KV_BUSY (another call uses the transaction or a cursor of it, or buffers of kv_get_held() still hold
+/// @return KV_OK; KV_BUSY (another call uses the transaction or a cursor of it, or buffers of kv_get_buf() still hold
 ///         this snapshot); KV_INVALID (a write transaction); KV_POISONED, KV_IO, KV_LIMIT (it stays where it was);
 ///         KV_BAD_HANDLE, KV_FORKED.
 /// @ingroup kv_transactions
