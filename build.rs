@@ -27,9 +27,9 @@ mod header {
         ("kv_cursors", "Cursors and counting"),
         ("kv_batches", "Batches"),
         ("kv_values", "Long values"),
-        ("kv_held", "Values that outlive their transaction"),
-        ("kv_care", "Care"),
-        ("kv_observing", "Observing"),
+        ("kv_retained", "Retained values"),
+        ("kv_maintenance", "Maintenance"),
+        ("kv_statistics", "Statistics"),
     ];
 
     /// Writes or compares the header, as the environment asks.

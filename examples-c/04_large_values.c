@@ -30,7 +30,7 @@ int main(void)
     kv_db *db;
     kv_txn *txn;
     kv_writer *writer;
-    kv_value_info info = KV_VALUE_INFO_INIT;
+    kv_value_stat info = KV_VALUE_STAT_INIT;
     kv_buf *kept;
     kv_slice value;
     size_t got;
@@ -62,7 +62,7 @@ int main(void)
         ((const unsigned char *)value.data)[2]);
 
     /* Bytes that are needed after the transaction are held by a buffer of their own. */
-    ok(kv_get_held(txn, KV_MAIN, "film", 4, &value, &kept));
+    ok(kv_get_buf(txn, KV_MAIN, "film", 4, &value, &kept));
     kv_txn_abort(txn);
     ok(kv_close(db));
     make_part(part, PARTS - 1);

@@ -15,7 +15,7 @@ int main(void)
     kv_db *db = NULL;
     kv_txn *txn = NULL;
     kv_job_options job = KV_JOB_OPTIONS_INIT;
-    kv_report report = KV_REPORT_INIT;
+    kv_check_report report = KV_CHECK_REPORT_INIT;
     kv_salvage_report saved = KV_SALVAGE_REPORT_INIT;
     int failed = 1;
 

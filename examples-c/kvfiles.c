@@ -315,7 +315,7 @@ static int verify(char **directories)
 static int ls(const char *prefix)
 {
     kv_range range = KV_RANGE_INIT;
-    kv_value_info info = KV_VALUE_INFO_INIT;
+    kv_value_stat info = KV_VALUE_STAT_INIT;
     kv_cursor *cursor;
     kv_slice key;
     range.flags = KV_RANGE_PREFIX;
@@ -351,7 +351,7 @@ static int32_t tell(void *unused, const kv_fault *fault)
 
 static int check(void)
 {
-    kv_report report = KV_REPORT_INIT;
+    kv_check_report report = KV_CHECK_REPORT_INIT;
     kv_status status = kv_check(run.txn, NULL, tell, NULL, &report);
     if (status != KV_OK && status != KV_CORRUPT)
         die("check");
@@ -369,7 +369,7 @@ static int figures(void)
     printf("commit %llu; %llu files in %.1f MB: %u levels, %llu branch, %llu leaf, %llu content pages of %u bytes; %llu free\n",
         (unsigned long long)file.visible, (unsigned long long)table.entries, (double)file.pages * file.page_size / 1e6,
         table.height, (unsigned long long)table.branch_pages, (unsigned long long)table.leaf_pages,
-        (unsigned long long)table.long_pages, file.page_size, (unsigned long long)file.free_pages);
+        (unsigned long long)table.overflow_pages, file.page_size, (unsigned long long)file.free_pages);
     if (file.discarded != 0)
         printf("opened after a crash: %u incomplete commit(s) discarded\n", file.discarded);
     return check();

@@ -390,11 +390,11 @@ typedef struct kv_options {
      */
     uint64_t write_memory;
     /** Is told of readers that hold back space for long; NULL = nobody is. */
-    kv_reader_fn stuck_reader;
-    /** Handed to stuck_reader. */
-    void *stuck_reader_ctx;
+    kv_reader_fn stale_reader;
+    /** Handed to stale_reader. */
+    void *stale_reader_ctx;
     /** Age in milliseconds from which a reader of an old commit is reported; 0 = a minute. */
-    uint64_t stuck_reader_ms;
+    uint64_t stale_reader_ms;
 } kv_options;
 
 #define KV_OPTIONS_INIT \
@@ -454,7 +454,7 @@ KV_API KV_MUST_CHECK kv_status kv_sync(kv_db *db);
  * @param durable  Gets the newest commit that survives a power cut; may be NULL.
  * @return KV_OK; KV_BAD_HANDLE, KV_FORKED.
  */
-KV_API kv_status kv_newest(kv_db *db, uint64_t *visible, uint64_t *durable);
+KV_API kv_status kv_newest_commit(kv_db *db, uint64_t *visible, uint64_t *durable);
 
 /**
  * Reads one value in a transaction of its own, into a buffer of the caller.
@@ -522,7 +522,7 @@ typedef struct kv_txn_options {
     /** Milliseconds to wait for another write transaction to end: 0 = as the database was opened, less = for ever. */
     int64_t wait_ms;
     /** Bytes of edits that are collected before they are applied; 0 = as the database was opened. */
-    uint64_t memory;
+    uint64_t write_memory;
 } kv_txn_options;
 
 #define KV_TXN_OPTIONS_INIT \
@@ -579,7 +579,7 @@ KV_API void kv_txn_abort(kv_txn *txn);
 /**
  * Moves a read transaction to the newest commit. Its cursors stay at their keys; bytes it returned are no longer valid.
  *
- * @return KV_OK; KV_BUSY (another call uses the transaction or a cursor of it, or buffers of kv_get_held() still hold
+ * @return KV_OK; KV_BUSY (another call uses the transaction or a cursor of it, or buffers of kv_get_buf() still hold
  *         this snapshot); KV_INVALID (a write transaction); KV_POISONED, KV_IO, KV_LIMIT (it stays where it was);
  *         KV_BAD_HANDLE, KV_FORKED.
  */
@@ -614,7 +614,7 @@ KV_API KV_MUST_CHECK kv_status kv_wait_durable(kv_db *db, uint64_t id, int64_t m
 /**
  * Waits until a commit newer than one is visible, whoever makes it, in whatever process.
  *
- * @param after   Number of a commit, as kv_txn_id(), kv_newest() or this function answered it.
+ * @param after   Number of a commit, as kv_txn_id(), kv_newest_commit() or this function answered it.
  * @param ms      Milliseconds: 0 only looks, a negative number waits for ever.
  * @param newest  Gets the number of the newest visible commit; may be NULL.
  * @return KV_OK; KV_BUSY (time over); KV_CANCELLED (kv_interrupt, kv_close); KV_POISONED; KV_BAD_HANDLE, KV_FORKED.
@@ -1018,8 +1018,8 @@ typedef struct kv_op {
  * value behind it, two strings, unless the function or a flag says otherwise. Allocated once by the program and used again
  * and again; start from KV_BATCH_INIT.
  *
- * As a result, `count`, `used`, `needed` and `at_end` are filled. As an input, `count` entries are given, and the first
- * `first` of them are skipped: a call that stopped half-way goes on where it was.
+ * As a result, `count`, `used`, `needed` and `at_end` are filled. As an input, `count` entries are given, of which the
+ * first `skip` are passed over, so that a call which stopped half-way can go on where it was.
  */
 typedef struct kv_batch {
     /** sizeof(kv_batch), set by KV_BATCH_INIT; exactly this. */
@@ -1047,7 +1047,7 @@ typedef struct kv_batch {
     /** Result: 1 if nothing is left behind these entries. */
     uint32_t at_end;
     /** Input: entries to skip. */
-    uint32_t first;
+    uint32_t skip;
 } kv_batch;
 
 #define KV_BATCH_INIT \
@@ -1111,7 +1111,7 @@ KV_API kv_status kv_scan(const kv_txn *txn, kv_table table, const kv_range *rang
  * @param keys    An input batch of keys (one string an entry).
  * @param values  Gets one string for each key, in their order, empty if there is none; `kinds`, if given, tells the two
  *                apart. Without room for all, `count` tells how many were answered and `at_end` is 0: call again with
- *                keys->first advanced by it.
+ *                keys->skip advanced by it.
  * @return KV_OK; KV_TOO_SMALL (not one answer has room); KV_INVALID (batches); otherwise as kv_get().
  */
 KV_API kv_status kv_get_packed(const kv_txn *txn, kv_table table, const kv_batch *keys, kv_batch *values);
@@ -1146,18 +1146,18 @@ KV_API kv_status kv_delete_packed(kv_txn *txn, kv_table table, const kv_batch *b
 /** A long value being written in parts. One thread at a time. */
 typedef struct kv_writer kv_writer;
 
-/** What kv_stat_value() tells; start from KV_VALUE_INFO_INIT. */
-typedef struct kv_value_info {
-    /** sizeof(kv_value_info), set by KV_VALUE_INFO_INIT. */
+/** What kv_stat_value() tells; start from KV_VALUE_STAT_INIT. */
+typedef struct kv_value_stat {
+    /** sizeof(kv_value_stat), set by KV_VALUE_STAT_INIT. */
     uint32_t struct_size;
     /** Pieces of the file it lies in; 0 = beside its key, or not written yet. */
     uint32_t extents;
     /** Bytes of the value. */
     uint64_t len;
-} kv_value_info;
+} kv_value_stat;
 
-#define KV_VALUE_INFO_INIT \
-    {sizeof(kv_value_info), 0, 0}
+#define KV_VALUE_STAT_INIT \
+    {sizeof(kv_value_stat), 0, 0}
 
 /** A contiguous piece of a value. */
 typedef struct kv_extent {
@@ -1172,11 +1172,11 @@ typedef struct kv_extent {
 /**
  * Length and shape of a value, without touching the value.
  *
- * @param info  Its struct_size is set by the caller; the rest is filled.
+ * @param stat  Its struct_size is set by the caller; the rest is filled.
  * @return As kv_get().
  */
 KV_API kv_status kv_stat_value(const kv_txn *txn, kv_table table, const void *key, size_t klen,
-    kv_value_info *info);
+    kv_value_stat *stat);
 
 /**
  * Reads a part of a value into a buffer of the caller. Only that part is read from disk and verified, so a value much
@@ -1242,9 +1242,9 @@ KV_API void kv_writer_close(kv_writer *writer);
 
 /** @} */
 
-/* ==== Values that outlive their transaction =================================================================== */
+/* ==== Retained values ========================================================================================= */
 
-/** @defgroup kv_held Values that outlive their transaction
+/** @defgroup kv_retained Retained values
  * @{ */
 
 /** Bytes that outlive their transaction, with a count of references. Any thread may use it. */
@@ -1260,7 +1260,7 @@ typedef struct kv_buf kv_buf;
  * @param buffer  Gets the handle, with one reference, for kv_buf_release(); NULL after a failure.
  * @return As kv_get(); KV_LIMIT.
  */
-KV_API kv_status kv_get_held(const kv_txn *txn, kv_table table, const void *key, size_t klen, kv_slice *value,
+KV_API kv_status kv_get_buf(const kv_txn *txn, kv_table table, const void *key, size_t klen, kv_slice *value,
     kv_buf **buffer);
 
 /**
@@ -1277,9 +1277,9 @@ KV_API void kv_buf_release(kv_buf *buffer);
 
 /** @} */
 
-/* ==== Care ==================================================================================================== */
+/* ==== Maintenance ============================================================================================= */
 
-/** @defgroup kv_care Care
+/** @defgroup kv_maintenance Maintenance
  * @{ */
 
 /**
@@ -1287,7 +1287,7 @@ KV_API void kv_buf_release(kv_buf *buffer);
  * bookkeeping. That can be said of the newest commit only, so that one is checked instead of the transaction's; an open
  * write transaction is waited for.
  */
-#define KV_JOB_ACCOUNT 1
+#define KV_JOB_CHECK_SPACE 1
 
 /**
  * kv_job_options.flags of kv_backup(): put the entries into a new database in order, full pages and no free ones,
@@ -1342,9 +1342,9 @@ typedef struct kv_fault {
  */
 typedef int32_t (*kv_fault_fn)(void *ctx, const kv_fault *fault);
 
-/** What kv_check() counted; start from KV_REPORT_INIT. */
-typedef struct kv_report {
-    /** sizeof(kv_report), set by KV_REPORT_INIT. */
+/** What kv_check() counted; start from KV_CHECK_REPORT_INIT. */
+typedef struct kv_check_report {
+    /** sizeof(kv_check_report), set by KV_CHECK_REPORT_INIT. */
     uint32_t struct_size;
     /** Zero. */
     uint32_t reserved;
@@ -1359,15 +1359,15 @@ typedef struct kv_report {
     /** Pages of trees. */
     uint64_t tree_pages;
     /** Pages of long values and keys. */
-    uint64_t long_pages;
+    uint64_t overflow_pages;
     /** Pages that nobody needs now, or soon. */
     uint64_t dead_pages;
     /** Faults found. */
     uint64_t faults;
-} kv_report;
+} kv_check_report;
 
-#define KV_REPORT_INIT \
-    {sizeof(kv_report), 0, 0, 0, 0, 0, 0, 0, 0, 0}
+#define KV_CHECK_REPORT_INIT \
+    {sizeof(kv_check_report), 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /** Takes bytes of a stream, all of them. Answers 0, or an errno, which ends the job with KV_IO (or KV_NO_SPACE). */
 typedef int32_t (*kv_write_fn)(void *ctx, const void *data, size_t len);
@@ -1404,16 +1404,16 @@ typedef struct kv_salvage_report {
  * write meanwhile.
  *
  * @param txn       A read transaction.
- * @param options   KV_JOB_ACCOUNT, progress; NULL = all defaults.
+ * @param options   KV_JOB_CHECK_SPACE, progress; NULL = all defaults.
  * @param on_fault  Is told each fault; may be NULL.
  * @param ctx       Handed to on_fault.
  * @param report    Filled after KV_OK and KV_CORRUPT; may be NULL. Its struct_size is set by the caller.
- * @return KV_OK: no fault; KV_CORRUPT: faults were found; KV_CANCELLED; with KV_JOB_ACCOUNT: KV_BUSY (commits come too
+ * @return KV_OK: no fault; KV_CORRUPT: faults were found; KV_CANCELLED; with KV_JOB_CHECK_SPACE: KV_BUSY (commits come too
  *         fast), KV_DEADLOCK (this thread has a write transaction open); KV_IO, KV_NO_MEMORY, KV_LIMIT, KV_POISONED;
  *         KV_INVALID (a write transaction); KV_BAD_HANDLE, KV_FORKED.
  */
 KV_API kv_status kv_check(const kv_txn *txn, const kv_job_options *options, kv_fault_fn on_fault, void *ctx,
-    kv_report *report);
+    kv_check_report *report);
 
 /**
  * Copies a snapshot into a new file, a database like any other, while others read and write. Every page is compared with
@@ -1476,9 +1476,9 @@ KV_API kv_status kv_salvage(const char *damaged, const char *target, const kv_jo
 
 /** @} */
 
-/* ==== Observing =============================================================================================== */
+/* ==== Statistics ============================================================================================== */
 
-/** @defgroup kv_observing Observing
+/** @defgroup kv_statistics Statistics
  * @{ */
 
 /** Figures of a database file, filled by kv_stat_db(); start from KV_DB_STAT_INIT. */
@@ -1527,9 +1527,9 @@ typedef struct kv_table_stat {
     /** Leaf pages: of the table, or of the level. */
     uint64_t leaf_pages;
     /** Pages of long values and keys; 0 when a level is asked for. */
-    uint64_t long_pages;
+    uint64_t overflow_pages;
     /** Children or entries in the pages of the level; 0 when the table is asked for. */
-    uint64_t slots;
+    uint64_t items;
     /** Bytes used in these branch and leaf pages. */
     uint64_t used_bytes;
 } kv_table_stat;
@@ -1566,7 +1566,7 @@ KV_API kv_status kv_stat_db(kv_db *db, kv_db_stat *stat);
 
 /**
  * One of the readers that hold commits, in whatever process, the oldest snapshot first: read transactions, and buffers
- * of kv_get_held().
+ * of kv_get_buf().
  *
  * Readers come and go meanwhile, so a loop over the indexes is a picture, not an inventory. A process that died has no
  * readers.

@@ -4,9 +4,8 @@ use crate::border::arg::{array, maybe, out, out_array, OutArray};
 use crate::border::error::guard;
 use crate::border::status::{kv_status, Failure};
 use crate::border::types::{known, kv_cursor, kv_entry, kv_slice, kv_table, kv_txn, put_mode, KV_BLIND};
-use crate::handle::in_use::{self, CursorUse, Side, TxnUse};
+use crate::handle::in_use::{self, CursorTxn, CursorUse, TxnUse};
 use crate::handle::objects::CursorHandle;
-use kv_engine::page::key::{KeyBuf, PADDED};
 use kv_engine::page::leaf::Stored;
 use kv_engine::Error;
 use kv_engine::{PutMode, Reader, TableId};
@@ -61,13 +60,13 @@ pub unsafe extern "C" fn kv_get_many(
         let (mut given, mut there) = (0, 0);
         let mut usage = TxnUse::of(txn)?;
         for some in keys.chunks(TOGETHER) {
-            let mut asked: [&[u8]; TOGETHER] = [&[]; TOGETHER];
-            for (asked, key) in asked.iter_mut().zip(some) {
-                // SAFETY: as above.
-                *asked = unsafe { key.bytes()? };
+            let mut sought: [&[u8]; TOGETHER] = [&[]; TOGETHER];
+            for (sought, key) in sought.iter_mut().zip(some) {
+                // SAFETY: the keys of the caller span readable bytes.
+                *sought = unsafe { key.bytes()? };
             }
             usage.read(|txn| {
-                txn.get_each(TableId::new(table), &asked[..some.len()], &mut |value| {
+                txn.get_each(TableId::new(table), &sought[..some.len()], &mut |value| {
                     values.set(given, kv_slice::of_option(value));
                     given += 1;
                     there += usize::from(value.is_some());
@@ -81,56 +80,13 @@ pub unsafe extern "C" fn kv_get_many(
     })
 }
 
-/// Keys that were answered together, where they stay until the next such answer: a list that is full is put aside and not
-/// made longer, since the caller has addresses in it.
-#[derive(Default)]
-pub(crate) struct Keys {
-    bytes: Vec<u8>,
-    used: usize,
-    full: Vec<Vec<u8>>,
-}
-
-impl Keys {
-    fn clear(&mut self) {
-        self.full.clear();
-        self.used = 0;
-    }
-
-    #[inline(always)]
-    fn keep(&mut self, key: &KeyBuf) -> kv_slice {
-        let len = key.as_slice().len();
-        if let (Some(padded), Some(room)) = (key.padded(), self.bytes.get_mut(self.used..)) {
-            if let Some(place) = room.first_chunk_mut() {
-                *place = *padded;
-                self.used += len;
-                return kv_slice::of(&room[..len]);
-            }
-        }
-        self.keep_long(key)
-    }
-
-    #[inline(never)]
-    fn keep_long(&mut self, key: &[u8]) -> kv_slice {
-        if self.bytes.len() - self.used < key.len() + PADDED {
-            let more = (2 * self.bytes.len()).max(key.len() + 4096);
-            let full = std::mem::replace(&mut self.bytes, vec![0; more]);
-            self.full.push(full);
-            self.used = 0;
-        }
-        let place = &mut self.bytes[self.used..self.used + key.len()];
-        place.copy_from_slice(key);
-        self.used += key.len();
-        kv_slice::of(place)
-    }
-}
-
 /// Puts the next entries into `entries`; how many.
 fn next_many<R: Reader + ?Sized>(
-    place: &mut CursorHandle,
+    handle: &mut CursorHandle,
     txn: &mut R,
     entries: &mut OutArray<kv_entry>,
 ) -> Result<usize, Error> {
-    let (cursor, keys) = (&mut place.cursor, &mut place.keys);
+    let (cursor, keys) = (&mut handle.cursor, &mut handle.keys);
     keys.clear();
     let mut got = 0;
     while got < entries.len {
@@ -180,10 +136,10 @@ pub unsafe extern "C" fn kv_cursor_next_many(
             return Err(Failure::invalid("next_many: room for no entry"));
         }
         let mut usage = CursorUse::of(cursor)?;
-        let (place, side) = usage.parts()?;
-        let found = match side {
-            Side::Read(reading) => next_many(place, &mut &reading.txn, &mut entries)?,
-            Side::Write(mut write) => write.get()?.work(|txn| next_many(place, txn, &mut entries))?,
+        let (handle, txn) = usage.parts()?;
+        let found = match txn {
+            CursorTxn::Read(read) => next_many(handle, &mut &read.txn, &mut entries)?,
+            CursorTxn::Write(mut write) => write.get()?.work(|txn| next_many(handle, txn, &mut entries))?,
         };
         got.set(found);
         if found == 0 {

@@ -4,7 +4,7 @@ use crate::border::arg::{bytes, out};
 use crate::border::error::guard;
 use crate::border::status::kv_status;
 use crate::border::types::{self, kv_cursor, kv_range, kv_table, kv_txn};
-use crate::handle::in_use::{CursorUse, Side, TxnUse};
+use crate::handle::in_use::{CursorTxn, CursorUse, TxnUse};
 use kv_engine::TableId;
 use std::ffi::c_void;
 
@@ -18,10 +18,10 @@ pub unsafe extern "C" fn kv_cursor_count(cursor: *mut kv_cursor, count: *mut u64
         // SAFETY: NULL or writable.
         let count = unsafe { out(count)? };
         let mut usage = CursorUse::of(cursor)?;
-        let (place, side) = usage.parts()?;
-        count.set(match side {
-            Side::Read(reading) => place.cursor.count(&mut &reading.txn)?,
-            Side::Write(mut write) => write.get()?.work(|txn| place.cursor.count(txn))?,
+        let (handle, txn) = usage.parts()?;
+        count.set(match txn {
+            CursorTxn::Read(read) => handle.cursor.count(&mut &read.txn)?,
+            CursorTxn::Write(mut write) => write.get()?.work(|txn| handle.cursor.count(txn))?,
         });
         Ok(())
     })
@@ -38,10 +38,10 @@ pub unsafe extern "C" fn kv_cursor_rank(cursor: *mut kv_cursor, rank: *mut u64) 
         // SAFETY: NULL or writable.
         let rank = unsafe { out(rank)? };
         let mut usage = CursorUse::of(cursor)?;
-        let (place, side) = usage.parts()?;
-        rank.set(match side {
-            Side::Read(reading) => place.cursor.rank(&mut &reading.txn)?,
-            Side::Write(mut write) => write.get()?.work(|txn| place.cursor.rank(txn))?,
+        let (handle, txn) = usage.parts()?;
+        rank.set(match txn {
+            CursorTxn::Read(read) => handle.cursor.rank(&mut &read.txn)?,
+            CursorTxn::Write(mut write) => write.get()?.work(|txn| handle.cursor.rank(txn))?,
         });
         Ok(())
     })

@@ -1,13 +1,14 @@
 //! Chapter "cursors": walking through a table.
 
-use crate::batch::Keys;
 use crate::border::arg::{bytes, handle_out, maybe, Out};
 use crate::border::error::{guard, guard_void};
 use crate::border::status::{kv_status, Failure, Outcome, KV_OK};
 use crate::border::types::{self, kv_cursor, kv_range, kv_slice, kv_table, kv_txn};
-use crate::handle::in_use::{self, CursorUse, Side, TxnUse};
+use crate::handle::children::{close_child, publish_child};
+use crate::handle::in_use::{CursorTxn, CursorUse, TxnUse};
+use crate::handle::keys::Keys;
 use crate::handle::objects::{CursorHandle, Object};
-use crate::handle::slots::{Kind, Kinds};
+use crate::handle::token::{Kind, Kinds, Token};
 use kv_engine::Error;
 use kv_engine::{Cursor, ReadTxn, Reader, Seek, TableId};
 use std::borrow::Cow;
@@ -63,22 +64,14 @@ pub unsafe extern "C" fn kv_cursor_open(
         let (range, cursor) = unsafe { (types::range(range)?, handle_out(cursor)?) };
         let mut usage = TxnUse::of(txn)?;
         let opened = usage.read(|txn| Cursor::new(txn, TableId::new(table), &range))?;
-        let slot = match &usage {
-            TxnUse::Read(pinned) => pinned.slot,
-            TxnUse::Write(write) => write.slot(),
-        };
-        let place = Object::Cursor(Box::new(CursorHandle {
+        let object = Object::Cursor(Box::new(CursorHandle {
             cursor: opened,
-            parent: slot,
+            parent: usage.slot(),
             of_write: matches!(usage, TxnUse::Write(_)),
             keys: Keys::default(),
         }));
-        cursor.set(std::ptr::without_provenance_mut(in_use::publish_child(
-            Kind::Cursor,
-            place,
-            txn,
-            slot,
-        )?));
+        let token = publish_child(Kind::Cursor, object, Token::of(txn), usage.slot())?;
+        cursor.set(token.handle());
         Ok(())
     })
 }
@@ -90,32 +83,32 @@ pub unsafe extern "C" fn kv_cursor_open(
 pub unsafe extern "C" fn kv_cursor_close(cursor: *mut kv_cursor) {
     if !cursor.is_null() {
         guard_void(c"kv_cursor_close", || {
-            in_use::close_child(cursor.addr(), Kinds::of(&[Kind::Cursor, Kind::RetiredCursor]))
+            close_child(Token::of(cursor), Kinds::of(&[Kind::Cursor, Kind::RetiredCursor]))
         });
     }
 }
 
 /// As [`go`] in a read transaction.
 #[inline(always)]
-fn go_reading(place: &mut CursorHandle, txn: &ReadTxn, way: Go<'_>, (key, value): Outputs) -> Result<bool, Error> {
+fn go_reading(handle: &mut CursorHandle, txn: &ReadTxn, way: Go<'_>, (key, value): Outputs) -> Result<bool, Error> {
     let mut reader = txn;
     let Some(value) = value else {
-        return go(place, &mut reader, way, (key, None));
+        return go(handle, &mut reader, way, (key, None));
     };
-    if !go(place, &mut reader, way, (None, None))? {
+    if !go(handle, &mut reader, way, (None, None))? {
         return Ok(false);
     }
-    let found = match place.cursor.quick_value(txn) {
+    let found = match handle.cursor.quick_value(txn) {
         Some(found) => found,
-        None => place.cursor.value(&mut reader)?,
+        None => handle.cursor.value(&mut reader)?,
     };
-    answer(place, found, (key, Some(value)));
+    answer(handle, found, (key, Some(value)));
     Ok(true)
 }
 
 #[inline(always)]
-fn go<R: Reader + ?Sized>(place: &mut CursorHandle, txn: &mut R, go: Go<'_>, outputs: Outputs) -> Result<bool, Error> {
-    let cursor = &mut place.cursor;
+fn go<R: Reader + ?Sized>(handle: &mut CursorHandle, txn: &mut R, go: Go<'_>, outputs: Outputs) -> Result<bool, Error> {
+    let cursor = &mut handle.cursor;
     let found = match go {
         Go::First => cursor.first(txn)?,
         Go::Last => cursor.last(txn)?,
@@ -154,8 +147,8 @@ unsafe fn travel(cursor: *mut kv_cursor, way: Go<'_>, key: *mut kv_slice, value:
     // SAFETY: NULL or writable, as the caller of the exported function promises.
     let outputs = unsafe { (maybe(key), maybe(value)) };
     let mut usage = CursorUse::of(cursor)?;
-    let (place, side) = usage.parts()?;
-    travel_far(place, side, way, outputs)
+    let (handle, txn) = usage.parts()?;
+    travel_far(handle, txn, way, outputs)
 }
 
 /// A step to the next entry, or the previous one. One inside a leaf, which nearly all are, can neither fail nor panic, and
@@ -168,15 +161,15 @@ unsafe fn step(
     key: *mut kv_slice,
     value: *mut kv_slice,
 ) -> kv_status {
-    if let Some(mut usage) = CursorUse::alone(cursor) {
-        if let Some((place, txn)) = usage.reading() {
-            let found = match place.cursor.quick_step(txn, back) {
-                None => place.cursor.long_step(txn, back),
+    if let Some(mut usage) = CursorUse::uncontended(cursor) {
+        if let Some((handle, txn)) = usage.reading() {
+            let found = match handle.cursor.quick_step(txn, back) {
+                None => handle.cursor.long_step(txn, back),
                 found => found,
             };
             if let Some(found) = found {
                 // SAFETY: NULL or writable, as the caller of the exported function promises.
-                answer(place, found, unsafe { (maybe(key), maybe(value)) });
+                answer(handle, found, unsafe { (maybe(key), maybe(value)) });
                 return KV_OK;
             }
         }
@@ -200,21 +193,21 @@ unsafe fn step_far(
 
 /// Hands out the entry the cursor stands on.
 #[inline(always)]
-fn answer(place: &mut CursorHandle, found: &[u8], (key, value): Outputs) {
+fn answer(handle: &mut CursorHandle, found: &[u8], (key, value): Outputs) {
     if let Some(value) = value {
         value.set(kv_slice::of(found));
     }
     if let Some(key) = key {
-        key.set(kv_slice::of(place.cursor.key()));
+        key.set(kv_slice::of(handle.cursor.key()));
     }
 }
 
 /// Not inlined: its many errors once for all functions.
 #[inline(never)]
-fn travel_far(place: &mut CursorHandle, side: Side<'_>, way: Go<'_>, outputs: Outputs) -> Outcome {
-    let found = match side {
-        Side::Read(reading) => go_reading(place, &reading.txn, way, outputs)?,
-        Side::Write(mut write) => write.get()?.work(|txn| go(place, txn, way, outputs))?,
+fn travel_far(handle: &mut CursorHandle, txn: CursorTxn<'_>, way: Go<'_>, outputs: Outputs) -> Outcome {
+    let found = match txn {
+        CursorTxn::Read(read) => go_reading(handle, &read.txn, way, outputs)?,
+        CursorTxn::Write(mut write) => write.get()?.work(|txn| go(handle, txn, way, outputs))?,
     };
     if found {
         Ok(())
@@ -285,8 +278,8 @@ pub unsafe extern "C" fn kv_cursor_get(cursor: *mut kv_cursor, key: *mut kv_slic
 }
 
 /// The caller's bytes, copied if they lie in the cursor's own key, which the call is about to rebuild.
-fn apart<'a>(place: &CursorHandle, bytes: &'a [u8]) -> Cow<'a, [u8]> {
-    if place.cursor.has_lent(bytes) {
+fn apart<'a>(handle: &CursorHandle, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+    if handle.cursor.has_lent(bytes) {
         Cow::Owned(bytes.to_vec())
     } else {
         Cow::Borrowed(bytes)
@@ -320,12 +313,12 @@ pub unsafe extern "C" fn kv_cursor_seek(
         // SAFETY: pointers of the caller, as described above.
         let (sought, outputs) = unsafe { (bytes(seek_key, klen)?, (maybe(key), maybe(value))) };
         let mut usage = CursorUse::of(cursor)?;
-        let (place, side) = usage.parts()?;
-        let sought = apart(place, sought);
+        let (handle, txn) = usage.parts()?;
+        let sought = apart(handle, sought);
         let way = Go::Seek(&sought, how);
-        let found = match side {
-            Side::Read(reading) => go_reading(place, &reading.txn, way, outputs)?,
-            Side::Write(mut write) => write.get()?.work(|txn| go(place, txn, way, outputs))?,
+        let found = match txn {
+            CursorTxn::Read(read) => go_reading(handle, &read.txn, way, outputs)?,
+            CursorTxn::Write(mut write) => write.get()?.work(|txn| go(handle, txn, way, outputs))?,
         };
         if found {
             Ok(())
@@ -346,9 +339,9 @@ pub unsafe extern "C" fn kv_cursor_put(cursor: *mut kv_cursor, value: *const c_v
         // SAFETY: bytes of the caller.
         let value = unsafe { bytes(value, vlen)? };
         let mut usage = CursorUse::of(cursor)?;
-        let (place, mut write) = usage.for_write()?;
-        let value = apart(place, value);
-        write.get()?.work(|txn| place.cursor.put(txn, &value))
+        let (handle, mut write) = usage.for_write()?;
+        let value = apart(handle, value);
+        write.get()?.work(|txn| handle.cursor.put(txn, &value))
     })
 }
 
@@ -360,8 +353,8 @@ pub unsafe extern "C" fn kv_cursor_put(cursor: *mut kv_cursor, value: *const c_v
 pub unsafe extern "C" fn kv_cursor_delete(cursor: *mut kv_cursor) -> kv_status {
     guard(c"kv_cursor_delete", || {
         let mut usage = CursorUse::of(cursor)?;
-        let (place, mut write) = usage.for_write()?;
-        write.get()?.work(|txn| place.cursor.delete(txn))
+        let (handle, mut write) = usage.for_write()?;
+        write.get()?.work(|txn| handle.cursor.delete(txn))
     })
 }
 

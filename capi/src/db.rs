@@ -5,10 +5,11 @@ use crate::border::error::guard;
 use crate::border::process;
 use crate::border::status::{kv_status, Failure, Outcome, KV_BUSY};
 use crate::border::types::{durability, known, kv_db, kv_table, put_mode, KV_BLIND};
-use crate::handle::in_use::{self, DbUse};
-use crate::handle::objects::{Database, Object};
-use crate::handle::slots::{self, Kind, Kinds, Patience};
-use crate::handle::stale_readers::{kv_reader_fn, Stuck};
+use crate::handle::end::{abort_writers, end_transactions};
+use crate::handle::in_use::DbUse;
+use crate::handle::objects::{orphan_all, DbHandle, Object, HANDLES};
+use crate::handle::stale_readers::{kv_reader_fn, StaleReaders};
+use crate::handle::token::{Kind, Token};
 use kv_engine::{Db, Options, TableId, Verify, WriteOptions};
 use std::ffi::{c_char, c_void, CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
@@ -59,11 +60,11 @@ pub struct kv_options {
     /// memory (what the machine has, or what its control group leaves the process), 16 to 512 MiB.
     pub write_memory: u64,
     /// Is told of readers that hold back space for long; NULL = nobody is.
-    pub stuck_reader: kv_reader_fn,
-    /// Handed to stuck_reader.
-    pub stuck_reader_ctx: *mut c_void,
+    pub stale_reader: kv_reader_fn,
+    /// Handed to stale_reader.
+    pub stale_reader_ctx: *mut c_void,
     /// Age in milliseconds from which a reader of an old commit is reported; 0 = a minute.
-    pub stuck_reader_ms: u64,
+    pub stale_reader_ms: u64,
 }
 // SAFETY: repr(C), struct_size first; integers, and pointers for which zero is NULL.
 unsafe impl Growing for kv_options {}
@@ -133,7 +134,7 @@ fn file_number(path: &Path, memory: bool) -> u64 {
 #[must_use]
 pub unsafe extern "C" fn kv_open(path: *const c_char, options: *const kv_options, db: *mut *mut kv_db) -> kv_status {
     guard(c"kv_open", || {
-        process::prepare(slots::orphan_all);
+        process::prepare(orphan_all);
         // SAFETY: pointers of the caller, as described above.
         let (db, given) = unsafe { (handle_out(db)?, arg::options(options)?) };
         let options = engine_options(&given)?;
@@ -148,15 +149,15 @@ pub unsafe extern "C" fn kv_open(path: *const c_char, options: *const kv_options
             // SAFETY: not NULL; a C string, as the signature says.
             Path::new(OsStr::from_bytes(unsafe { CStr::from_ptr(path) }.to_bytes()))
         };
-        let (token, _) = slots::publish(Kind::Db, 0, |vacant| {
-            Ok(vacant.fill(Object::Db(Box::new(Database {
+        let (token, _) = HANDLES.publish(Kind::Db, Token::NONE, |vacant| {
+            Ok(vacant.fill(Object::Db(Box::new(DbHandle {
                 db: Db::open(path, &options)?,
                 read_only: options.read_only,
                 file: file_number(path, options.memory),
-                stuck: Stuck::new(given.stuck_reader, given.stuck_reader_ctx, given.stuck_reader_ms),
+                stale_readers: StaleReaders::new(given.stale_reader, given.stale_reader_ctx, given.stale_reader_ms),
             }))))
         })?;
-        db.set(std::ptr::without_provenance_mut(token));
+        db.set(token.handle());
         Ok(())
     })
 }
@@ -183,52 +184,19 @@ pub unsafe extern "C" fn kv_close(db: *mut kv_db) -> kv_status {
                 "a callback cannot close a database; return from it first",
             ));
         }
-        let mut closing = slots::close_nudging(db.addr(), Kind::Db, |object| {
+        let token = Token::of(db);
+        let mut closing = HANDLES.close_nudging(token, Kind::Db, |object| {
             if let Object::Db(database) = object {
                 database.db.interrupt();
             }
-            abort_writers(db.addr());
+            abort_writers(token);
         })?;
-        end_transactions(db.addr());
+        end_transactions(token);
         match closing.object() {
             Object::Db(database) if !database.read_only => Ok(database.db.sync()?),
             _ => Ok(()),
         }
     })
-}
-
-/// Aborts the write transactions of a database: a call in flight may wait for one of them.
-fn abort_writers(db: usize) {
-    let of_this = |slot: &slots::Slot| slot.parent.load(Relaxed) == db;
-    for token in slots::search(Kinds::of(&[Kind::Write]), of_this) {
-        drop(in_use::end(token));
-    }
-}
-
-/// Aborts the writers and retires the readers of a database that takes no more calls, and waits for those that end on
-/// other threads.
-fn end_transactions(db: usize) {
-    let mut patience = Patience::default();
-    loop {
-        let open = slots::search(Kinds::of(&[Kind::Read, Kind::Write, Kind::Closing]), |slot| {
-            slot.parent.load(Relaxed) == db
-        });
-        if open.is_empty() {
-            return;
-        }
-        for token in open {
-            if slots::kind_is(token, Kind::Read) {
-                if let Ok(reader) = slots::close(token, Kinds::of(&[Kind::Read])) {
-                    in_use::retire_children(reader.slot);
-                    reader.retire(Kind::RetiredRead);
-                }
-            } else if slots::kind_is(token, Kind::Write) {
-                drop(in_use::end(token));
-            } else {
-                patience.wait();
-            }
-        }
-    }
 }
 
 /// Makes calls that wait for the write transaction through this handle answer KV_CANCELLED. For a scope of one's own open
@@ -240,9 +208,9 @@ fn end_transactions(db: usize) {
 pub unsafe extern "C" fn kv_interrupt(db: *mut kv_db) {
     // Not guarded as the others are: it answers nothing, so it leaves the thread's message alone.
     let _ = std::panic::catch_unwind(|| {
-        if let Ok(pinned) = slots::pin_db(db.addr()) {
-            if let Object::Db(database) = pinned.object() {
-                database.db.interrupt();
+        if let Ok(db) = DbUse::of(db) {
+            if let Ok(db) = db.get() {
+                db.db.interrupt();
             }
         }
     });
@@ -265,8 +233,8 @@ pub unsafe extern "C" fn kv_sync(db: *mut kv_db) -> kv_status {
 /// @return KV_OK; KV_BAD_HANDLE, KV_FORKED.
 /// @ingroup kv_database
 #[no_mangle]
-pub unsafe extern "C" fn kv_newest(db: *mut kv_db, visible: *mut u64, durable: *mut u64) -> kv_status {
-    guard(c"kv_newest", || {
+pub unsafe extern "C" fn kv_newest_commit(db: *mut kv_db, visible: *mut u64, durable: *mut u64) -> kv_status {
+    guard(c"kv_newest_commit", || {
         // SAFETY: pointers of the caller, NULL or writable.
         let (visible, durable) = unsafe { (maybe(visible), maybe(durable)) };
         let stat = DbUse::of(db)?.get()?.db.stat();

@@ -4,8 +4,7 @@ use crate::border::arg::{self, bytes, maybe, out, Out};
 use crate::border::error::guard;
 use crate::border::status::{kv_status, Failure, Outcome, KV_EXISTS};
 use crate::border::types::{self, known, kv_range, kv_slice, kv_table, kv_txn, put_mode, KV_BLIND};
-use crate::handle::in_use::{self, reading, TxnUse};
-use crate::handle::slots::{self, Kind};
+use crate::handle::in_use::{self, ReadUse, TxnUse};
 use kv_engine::{PutMode, Quick, Reader, TableId};
 use std::ffi::c_void;
 use std::ops::Bound;
@@ -28,8 +27,8 @@ pub unsafe extern "C" fn kv_get(
     guard(c"kv_get", move || {
         // SAFETY: pointers of the caller, as described above.
         let (key, value) = unsafe { (bytes(key, klen)?, maybe(value)) };
-        if let (Some(value), Some(pinned)) = (&value, slots::pin_alone(txn.addr(), Kind::Read)) {
-            match reading(pinned.object())?.txn.get_quick(TableId::new(table), key) {
+        if let (Some(value), Some(read)) = (&value, ReadUse::uncontended(txn)) {
+            match read.get()?.txn.get_quick(TableId::new(table), key) {
                 Quick::Value(found) => {
                     value.set(kv_slice::of(found));
                     return Ok(());
@@ -51,10 +50,7 @@ fn get_far(txn: *const kv_txn, table: kv_table, key: &[u8], value: Option<Out<kv
         return if there { Ok(()) } else { Err(Failure::NOTFOUND) };
     };
     let found = match &mut txn {
-        TxnUse::Read(pinned) => reading(pinned.object())?
-            .txn
-            .get_far(TableId::new(table), key)?
-            .map(kv_slice::of),
+        TxnUse::Read(read) => read.get()?.txn.get_far(TableId::new(table), key)?.map(kv_slice::of),
         TxnUse::Write(write) => write
             .get()?
             .work(|txn| Ok(Reader::get(txn, TableId::new(table), key)?.map(kv_slice::of)))?,

@@ -4,10 +4,10 @@
 //! stands for, call the engine, map the error. The files at the top are the chapters of the header, in its order. They
 //! stand on two rooms:
 //!
-//! | room     | subject                                                                                              |
-//! |----------|------------------------------------------------------------------------------------------------------|
-//! | `border` | pointers of the caller, the structs that cross the border, status numbers, the guard of every function |
-//! | `handle` | the tokens that a program holds as pointers, and the objects behind them                               |
+//! | room     | subject                                                                                       |
+//! |----------|-----------------------------------------------------------------------------------------------|
+//! | `border` | pointers and structs of the caller, status numbers, the guard around every exported function  |
+//! | `handle` | the tokens that a program holds as pointers, and the objects behind them                      |
 //!
 //! Imports point one way: `border <- handle <- chapters`.
 //!

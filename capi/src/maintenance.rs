@@ -1,39 +1,38 @@
-//! Chapter "care": proving that a database is sound, copying it, saving what is left of a damaged one.
+//! Chapter "maintenance": proving that a database is sound, copying it, saving what is left of a damaged one.
 
 use crate::border::arg::{self, Growing};
 use crate::border::error::guard;
 use crate::border::process;
 use crate::border::status::{kv_status, Failure, Outcome, KV_CANCELLED, KV_CORRUPT};
-use crate::border::types::{known, kv_db, kv_txn, KV_NONE};
-use crate::handle::in_use::{reading, DbUse, TxnUse};
-use crate::handle::slots::{self, Pinned};
+use crate::border::types::{known, kv_txn, KV_NONE};
+use crate::handle::in_use::{DbUse, ReadUse};
+use crate::handle::objects::orphan_all;
 use crate::txn::not_waiting_for_itself;
 use kv_engine::{BackupOptions, Fault, Job, PageNo, TableId};
 use std::ffi::{c_char, c_int, c_void, CStr, CString, OsStr};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::atomic::Ordering::Relaxed;
 
 /// kv_job_options.flags of kv_check(): also prove that every page of the file is exactly one of used, held, free or
 /// bookkeeping. That can be said of the newest commit only, so that one is checked instead of the transaction's; an open
-/// write transaction is waited for. @ingroup kv_care
-pub const KV_JOB_ACCOUNT: u32 = 1;
+/// write transaction is waited for. @ingroup kv_maintenance
+pub const KV_JOB_CHECK_SPACE: u32 = 1;
 /// kv_job_options.flags of kv_backup(): put the entries into a new database in order, full pages and no free ones,
-/// instead of copying pages. @ingroup kv_care
+/// instead of copying pages. @ingroup kv_maintenance
 pub const KV_JOB_COMPACT: u32 = 2;
-/// kv_job_options.flags of kv_backup(), kv_salvage(): replace a file that is there already. @ingroup kv_care
+/// kv_job_options.flags of kv_backup(), kv_salvage(): replace a file that is there already. @ingroup kv_maintenance
 pub const KV_JOB_OVERWRITE: u32 = 4;
 
 /// Is told the progress of a long job, on the thread that called it, at most every 100 ms and once at the end: pages
 /// done, of at most how many. Answers 0 to go on; anything else ends the job with KV_CANCELLED.
 ///
-/// @ingroup kv_care
+/// @ingroup kv_maintenance
 pub type kv_progress_fn = Option<unsafe extern "C" fn(ctx: *mut c_void, done: u64, total: u64) -> i32>;
 
 /// How a long job is done; start from KV_JOB_OPTIONS_INIT.
 ///
-/// @ingroup kv_care
+/// @ingroup kv_maintenance
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct kv_job_options {
@@ -51,7 +50,7 @@ unsafe impl Growing for kv_job_options {}
 
 /// A fault that a check found; valid during the callback.
 ///
-/// @ingroup kv_care
+/// @ingroup kv_maintenance
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct kv_fault {
@@ -70,16 +69,16 @@ pub struct kv_fault {
 /// Is told each fault, on the thread that called kv_check() or kv_salvage(). Answers 0 to go on; anything else ends the
 /// job with KV_CANCELLED. It must not close the database.
 ///
-/// @ingroup kv_care
+/// @ingroup kv_maintenance
 pub type kv_fault_fn = Option<unsafe extern "C" fn(ctx: *mut c_void, fault: *const kv_fault) -> i32>;
 
-/// What kv_check() counted; start from KV_REPORT_INIT.
+/// What kv_check() counted; start from KV_CHECK_REPORT_INIT.
 ///
-/// @ingroup kv_care
+/// @ingroup kv_maintenance
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub struct kv_report {
-    /// sizeof(kv_report), set by KV_REPORT_INIT.
+pub struct kv_check_report {
+    /// sizeof(kv_check_report), set by KV_CHECK_REPORT_INIT.
     pub struct_size: u32,
     /// Zero.
     pub reserved: u32,
@@ -94,30 +93,14 @@ pub struct kv_report {
     /// Pages of trees.
     pub tree_pages: u64,
     /// Pages of long values and keys.
-    pub long_pages: u64,
+    pub overflow_pages: u64,
     /// Pages that nobody needs now, or soon.
     pub dead_pages: u64,
     /// Faults found.
     pub faults: u64,
 }
 // SAFETY: repr(C), struct_size first, integers only.
-unsafe impl Growing for kv_report {}
-
-/// A read transaction in use by a long job.
-struct Snapshot(Pinned);
-
-impl Snapshot {
-    fn of(txn: *const kv_txn) -> Outcome<Snapshot> {
-        match TxnUse::of_long(txn)? {
-            TxnUse::Read(pinned) => Ok(Snapshot(pinned)),
-            TxnUse::Write(_) => Err(Failure::invalid("a write transaction; begin one with KV_READ for this")),
-        }
-    }
-
-    fn txn(&self) -> Outcome<&kv_engine::ReadTxn> {
-        Ok(&reading(self.0.object())?.txn)
-    }
-}
+unsafe impl Growing for kv_check_report {}
 
 /// Runs a job that tells its progress as the caller wants.
 fn run<T>(given: &kv_job_options, body: impl FnOnce(&Job<'_>) -> Outcome<T>) -> Outcome<T> {
@@ -146,33 +129,31 @@ unsafe fn path_of<'a>(path: *const c_char) -> Outcome<&'a Path> {
 /// write meanwhile.
 ///
 /// @param txn       A read transaction.
-/// @param options   KV_JOB_ACCOUNT, progress; NULL = all defaults.
+/// @param options   KV_JOB_CHECK_SPACE, progress; NULL = all defaults.
 /// @param on_fault  Is told each fault; may be NULL.
 /// @param ctx       Handed to on_fault.
 /// @param report    Filled after KV_OK and KV_CORRUPT; may be NULL. Its struct_size is set by the caller.
-/// @return KV_OK: no fault; KV_CORRUPT: faults were found; KV_CANCELLED; with KV_JOB_ACCOUNT: KV_BUSY (commits come too
+/// @return KV_OK: no fault; KV_CORRUPT: faults were found; KV_CANCELLED; with KV_JOB_CHECK_SPACE: KV_BUSY (commits come too
 ///         fast), KV_DEADLOCK (this thread has a write transaction open); KV_IO, KV_NO_MEMORY, KV_LIMIT, KV_POISONED;
 ///         KV_INVALID (a write transaction); KV_BAD_HANDLE, KV_FORKED.
-/// @ingroup kv_care
+/// @ingroup kv_maintenance
 #[no_mangle]
 pub unsafe extern "C" fn kv_check(
     txn: *const kv_txn,
     options: *const kv_job_options,
     on_fault: kv_fault_fn,
     ctx: *mut c_void,
-    report: *mut kv_report,
+    report: *mut kv_check_report,
 ) -> kv_status {
     guard(c"kv_check", || {
         // SAFETY: NULL or a struct of at least the size it states.
         let given = unsafe { arg::options(options)? };
-        known(given.flags, KV_JOB_ACCOUNT)?;
-        let accounting = given.flags & KV_JOB_ACCOUNT != 0;
-        let snapshot = Snapshot::of(txn)?;
+        known(given.flags, KV_JOB_CHECK_SPACE)?;
+        let accounting = given.flags & KV_JOB_CHECK_SPACE != 0;
+        let snapshot = ReadUse::of_long(txn)?;
         // In use until the end: who closes the database then knows that a call waits, and ends the writer it waits for.
         let db = match accounting {
-            true => Some(DbUse::of(std::ptr::without_provenance::<kv_db>(
-                snapshot.0.slot.parent.load(Relaxed),
-            ))?),
+            true => Some(DbUse::of(snapshot.db())?),
             false => None,
         };
         if let Some(db) = &db {
@@ -182,17 +163,17 @@ pub unsafe extern "C" fn kv_check(
         let counted = run(&given, |job| {
             let mut tell = |fault: &Fault| {
                 // SAFETY: the caller's function, called as its type says.
-                stopped |= on_fault.is_some_and(|tell| unsafe { hand_over(tell, ctx, fault) } != 0);
+                stopped |= on_fault.is_some_and(|tell| unsafe { tell_fault(tell, ctx, fault) } != 0);
                 !stopped
             };
-            Ok(snapshot.txn()?.check(accounting, job, &mut tell)?)
+            Ok(snapshot.get()?.txn.check(accounting, job, &mut tell)?)
         });
         if stopped {
             return Err(Failure::here(KV_CANCELLED, "check: the callback asked to stop"));
         }
         let counted = counted?;
         if !report.is_null() {
-            let filled = kv_report {
+            let filled = kv_check_report {
                 struct_size: 0,
                 reserved: 0,
                 commit: counted.id.get(),
@@ -200,7 +181,7 @@ pub unsafe extern "C" fn kv_check(
                 entries: counted.entries,
                 pages: counted.pages,
                 tree_pages: counted.tree_pages,
-                long_pages: counted.chain_pages,
+                overflow_pages: counted.chain_pages,
                 dead_pages: counted.dead_pages,
                 faults: counted.faults,
             };
@@ -237,7 +218,7 @@ fn backup_options(given: &kv_job_options) -> BackupOptions {
 /// @return KV_OK; KV_EXISTS (without KV_JOB_OVERWRITE); KV_CORRUPT: a page is damaged, kv_error_detail() tells which;
 ///         KV_CANCELLED; KV_NO_FILE (the directory), KV_ACCESS, KV_NO_SPACE, KV_IO, KV_NO_MEMORY; KV_INVALID (a write
 ///         transaction; the path is that of the database itself); KV_BAD_HANDLE, KV_FORKED.
-/// @ingroup kv_care
+/// @ingroup kv_maintenance
 #[no_mangle]
 pub unsafe extern "C" fn kv_backup(
     txn: *const kv_txn,
@@ -248,16 +229,16 @@ pub unsafe extern "C" fn kv_backup(
         // SAFETY: pointers of the caller, as described above.
         let (given, path) = unsafe { (arg::options(options)?, path_of(path)?) };
         known(given.flags, KV_JOB_COMPACT | KV_JOB_OVERWRITE)?;
-        let snapshot = Snapshot::of(txn)?;
+        let snapshot = ReadUse::of_long(txn)?;
         run(&given, |job| {
-            Ok(snapshot.txn()?.backup(path, backup_options(&given), job)?)
+            Ok(snapshot.get()?.txn.backup(path, backup_options(&given), job)?)
         })
     })
 }
 
 /// Takes bytes of a stream, all of them. Answers 0, or an errno, which ends the job with KV_IO (or KV_NO_SPACE).
 ///
-/// @ingroup kv_care
+/// @ingroup kv_maintenance
 pub type kv_write_fn = Option<unsafe extern "C" fn(ctx: *mut c_void, data: *const c_void, len: usize) -> i32>;
 
 /// As kv_backup(), but hands the copy to a function, from its first byte to its last: for pipes, sockets, compressors.
@@ -269,7 +250,7 @@ pub type kv_write_fn = Option<unsafe extern "C" fn(ctx: *mut c_void, data: *cons
 /// @param ctx      Handed to write.
 /// @param options  KV_JOB_COMPACT, progress; NULL = all defaults.
 /// @return As kv_backup(); KV_IO, KV_NO_SPACE with the errno that write answered.
-/// @ingroup kv_care
+/// @ingroup kv_maintenance
 #[no_mangle]
 pub unsafe extern "C" fn kv_backup_stream(
     txn: *const kv_txn,
@@ -282,7 +263,7 @@ pub unsafe extern "C" fn kv_backup_stream(
         let given = unsafe { arg::options(options)? };
         known(given.flags, KV_JOB_COMPACT)?;
         let write = write.ok_or_else(|| Failure::invalid("backup: there is no function to write with"))?;
-        let snapshot = Snapshot::of(txn)?;
+        let snapshot = ReadUse::of_long(txn)?;
         let mut put = |bytes: &[u8]| {
             // SAFETY: the caller's function, called as its type says.
             match process::call_back(|| unsafe { write(ctx, bytes.as_ptr().cast(), bytes.len()) }) {
@@ -294,7 +275,7 @@ pub unsafe extern "C" fn kv_backup_stream(
             }
         };
         run(&given, |job| {
-            Ok(snapshot.txn()?.backup_to(backup_options(&given), job, &mut put)?)
+            Ok(snapshot.get()?.txn.backup_to(backup_options(&given), job, &mut put)?)
         })
     })
 }
@@ -302,7 +283,7 @@ pub unsafe extern "C" fn kv_backup_stream(
 /// Writes bytes to a file descriptor, all of them: a kv_write_fn whose ctx is an `int *`.
 ///
 /// @return 0, or an errno.
-/// @ingroup kv_care
+/// @ingroup kv_maintenance
 #[no_mangle]
 pub unsafe extern "C" fn kv_fd_write(ctx: *mut c_void, data: *const c_void, len: usize) -> i32 {
     if ctx.is_null() || (data.is_null() && len != 0) {
@@ -328,7 +309,7 @@ pub unsafe extern "C" fn kv_fd_write(ctx: *mut c_void, data: *const c_void, len:
 
 /// What kv_salvage() counted; start from KV_SALVAGE_REPORT_INIT.
 ///
-/// @ingroup kv_care
+/// @ingroup kv_maintenance
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct kv_salvage_report {
@@ -373,7 +354,7 @@ unsafe impl Growing for kv_salvage_report {}
 /// @return KV_OK: look at the report; KV_NO_FILE, KV_ACCESS; KV_NOT_A_DATABASE (nothing in it looks like one), KV_TOO_NEW,
 ///         KV_TOO_OLD; KV_EXISTS (the target, without KV_JOB_OVERWRITE); KV_CANCELLED; KV_NO_SPACE, KV_IO, KV_NO_MEMORY;
 ///         KV_INVALID.
-/// @ingroup kv_care
+/// @ingroup kv_maintenance
 #[no_mangle]
 pub unsafe extern "C" fn kv_salvage(
     damaged: *const c_char,
@@ -384,14 +365,14 @@ pub unsafe extern "C" fn kv_salvage(
     report: *mut kv_salvage_report,
 ) -> kv_status {
     guard(c"kv_salvage", || {
-        process::prepare(slots::orphan_all);
+        process::prepare(orphan_all);
         // SAFETY: pointers of the caller, as described above.
         let (given, damaged, target) = unsafe { (arg::options(options)?, path_of(damaged)?, path_of(target)?) };
         known(given.flags, KV_JOB_OVERWRITE)?;
         let overwrite = given.flags & KV_JOB_OVERWRITE != 0;
         let counted = run(&given, |job| {
             // SAFETY: the caller's function, called as its type says.
-            let mut tell = |fault: &Fault| on_fault.is_none_or(|tell| unsafe { hand_over(tell, ctx, fault) } == 0);
+            let mut tell = |fault: &Fault| on_fault.is_none_or(|tell| unsafe { tell_fault(tell, ctx, fault) } == 0);
             Ok(kv_engine::salvage(damaged, target, overwrite, job, &mut tell)?)
         })?;
         if report.is_null() {
@@ -418,7 +399,7 @@ pub unsafe extern "C" fn kv_salvage(
 ///
 /// # Safety
 /// `tell` keeps to the contract of [`kv_fault_fn`].
-unsafe fn hand_over(
+unsafe fn tell_fault(
     tell: unsafe extern "C" fn(*mut c_void, *const kv_fault) -> i32,
     ctx: *mut c_void,
     fault: &Fault,

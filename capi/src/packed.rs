@@ -8,7 +8,7 @@ use crate::border::arg::{array, maybe, out_array, Buffer, Out, OutArray};
 use crate::border::error::guard;
 use crate::border::status::{kv_status, Failure, Outcome};
 use crate::border::types::{self, known, kv_cursor, kv_range, kv_table, kv_txn, put_mode, KV_BLIND};
-use crate::handle::in_use::{self, CursorUse, Side, TxnUse};
+use crate::handle::in_use::{self, CursorTxn, CursorUse, TxnUse};
 use kv_engine::page::key::PADDED;
 use kv_engine::Error;
 use kv_engine::{Cursor, Reader, TableId};
@@ -29,8 +29,8 @@ pub const KV_KIND_ABSENT: u8 = 0;
 /// value behind it, two strings, unless the function or a flag says otherwise. Allocated once by the program and used again
 /// and again; start from KV_BATCH_INIT.
 ///
-/// As a result, `count`, `used`, `needed` and `at_end` are filled. As an input, `count` entries are given, and the first
-/// `first` of them are skipped: a call that stopped half-way goes on where it was.
+/// As a result, `count`, `used`, `needed` and `at_end` are filled. As an input, `count` entries are given, of which the
+/// first `skip` are passed over, so that a call which stopped half-way can go on where it was.
 ///
 /// @ingroup kv_batches
 #[repr(C)]
@@ -61,7 +61,7 @@ pub struct kv_batch {
     /// Result: 1 if nothing is left behind these entries.
     pub at_end: u32,
     /// Input: entries to skip.
-    pub first: u32,
+    pub skip: u32,
 }
 
 /// A batch being filled.
@@ -225,7 +225,7 @@ unsafe fn strings<'a>(batch: *const kv_batch, per_entry: usize) -> Outcome<Vec<&
             array(batch.ends.cast_const(), total)?,
         )
     };
-    let skip = (batch.first as usize).saturating_mul(per_entry).min(total);
+    let skip = (batch.skip as usize).saturating_mul(per_entry).min(total);
     let mut start = if skip == 0 { 0 } else { ends[skip - 1] as usize };
     let mut found = Vec::with_capacity(total - skip);
     for end in &ends[skip..] {
@@ -283,10 +283,10 @@ pub unsafe extern "C" fn kv_cursor_fill(cursor: *mut kv_cursor, batch: *mut kv_b
         // SAFETY: a batch of the caller, as described above.
         let mut packer = unsafe { Packer::new(batch)? };
         let mut usage = CursorUse::of(cursor)?;
-        let (place, side) = usage.parts()?;
-        let (at_end, needed) = match side {
-            Side::Read(reading) => fill(&mut place.cursor, &mut &reading.txn, &mut packer)?,
-            Side::Write(mut write) => write.get()?.work(|txn| fill(&mut place.cursor, txn, &mut packer))?,
+        let (handle, txn) = usage.parts()?;
+        let (at_end, needed) = match txn {
+            CursorTxn::Read(read) => fill(&mut handle.cursor, &mut &read.txn, &mut packer)?,
+            CursorTxn::Write(mut write) => write.get()?.work(|txn| fill(&mut handle.cursor, txn, &mut packer))?,
         };
         packer.finish(at_end, needed)
     })
@@ -321,7 +321,7 @@ pub unsafe extern "C" fn kv_scan(
 /// @param keys    An input batch of keys (one string an entry).
 /// @param values  Gets one string for each key, in their order, empty if there is none; `kinds`, if given, tells the two
 ///                apart. Without room for all, `count` tells how many were answered and `at_end` is 0: call again with
-///                keys->first advanced by it.
+///                keys->skip advanced by it.
 /// @return KV_OK; KV_TOO_SMALL (not one answer has room); KV_INVALID (batches); otherwise as kv_get().
 /// @ingroup kv_batches
 #[no_mangle]

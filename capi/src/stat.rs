@@ -1,4 +1,4 @@
-//! Chapter "observing": figures of databases, tables and transactions.
+//! Chapter "statistics": figures of databases, tables and transactions.
 
 use crate::border::arg::{self, Growing};
 use crate::border::error::guard;
@@ -11,7 +11,7 @@ use kv_engine::TableId;
 
 /// Figures of a database file, filled by kv_stat_db(); start from KV_DB_STAT_INIT.
 ///
-/// @ingroup kv_observing
+/// @ingroup kv_statistics
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct kv_db_stat {
@@ -47,7 +47,7 @@ unsafe impl Growing for kv_db_stat {}
 ///
 /// @param stat  Its struct_size is set by the caller; the rest is filled.
 /// @return KV_OK; KV_BAD_HANDLE, KV_FORKED; KV_INVALID (struct_size).
-/// @ingroup kv_observing
+/// @ingroup kv_statistics
 #[no_mangle]
 pub unsafe extern "C" fn kv_stat_db(db: *mut kv_db, stat: *mut kv_db_stat) -> kv_status {
     guard(c"kv_stat_db", || {
@@ -74,7 +74,7 @@ pub unsafe extern "C" fn kv_stat_db(db: *mut kv_db, stat: *mut kv_db_stat) -> kv
 }
 
 /// One of the readers that hold commits, in whatever process, the oldest snapshot first: read transactions, and buffers
-/// of kv_get_held().
+/// of kv_get_buf().
 ///
 /// Readers come and go meanwhile, so a loop over the indexes is a picture, not an inventory. A process that died has no
 /// readers.
@@ -82,7 +82,7 @@ pub unsafe extern "C" fn kv_stat_db(db: *mut kv_db, stat: *mut kv_db_stat) -> kv
 /// @param index  From 0 up.
 /// @param info   Its struct_size is set by the caller; the rest is filled.
 /// @return KV_OK; KV_NOTFOUND (there are not so many); KV_INVALID (struct_size); KV_BAD_HANDLE, KV_FORKED.
-/// @ingroup kv_observing
+/// @ingroup kv_statistics
 #[no_mangle]
 pub unsafe extern "C" fn kv_reader_at(db: *mut kv_db, index: u32, info: *mut kv_reader_info) -> kv_status {
     guard(c"kv_reader_at", || {
@@ -96,7 +96,7 @@ pub unsafe extern "C" fn kv_reader_at(db: *mut kv_db, index: u32, info: *mut kv_
 
 /// Figures of a table, filled by kv_stat_table(); start from KV_TABLE_STAT_INIT.
 ///
-/// @ingroup kv_observing
+/// @ingroup kv_statistics
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct kv_table_stat {
@@ -111,9 +111,9 @@ pub struct kv_table_stat {
     /// Leaf pages: of the table, or of the level.
     pub leaf_pages: u64,
     /// Pages of long values and keys; 0 when a level is asked for.
-    pub long_pages: u64,
+    pub overflow_pages: u64,
     /// Children or entries in the pages of the level; 0 when the table is asked for.
-    pub slots: u64,
+    pub items: u64,
     /// Bytes used in these branch and leaf pages.
     pub used_bytes: u64,
 }
@@ -126,7 +126,7 @@ unsafe impl Growing for kv_table_stat {}
 /// @param stat   Its struct_size is set by the caller; the rest is filled.
 /// @return KV_OK; KV_NOTFOUND (no such level); KV_NO_TABLE; KV_INVALID; KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED;
 ///         KV_CORRUPT, KV_IO.
-/// @ingroup kv_observing
+/// @ingroup kv_statistics
 #[no_mangle]
 pub unsafe extern "C" fn kv_stat_table(
     txn: *const kv_txn,
@@ -143,8 +143,8 @@ pub unsafe extern "C" fn kv_stat_table(
             entries: whole.entries,
             branch_pages: whole.branch_pages,
             leaf_pages: whole.leaf_pages,
-            long_pages: whole.chain_pages,
-            slots: 0,
+            overflow_pages: whole.chain_pages,
+            items: 0,
             used_bytes: whole.used_bytes,
         };
         if level != 0 {
@@ -155,8 +155,8 @@ pub unsafe extern "C" fn kv_stat_table(
             let one = usage.read(|txn| txn.level_stat(TableId::new(table), level))?;
             filled.branch_pages = if level == 1 { 0 } else { one.pages };
             filled.leaf_pages = if level == 1 { one.pages } else { 0 };
-            filled.long_pages = 0;
-            filled.slots = one.slots;
+            filled.overflow_pages = 0;
+            filled.items = one.slots;
             filled.used_bytes = one.used_bytes;
         }
         // SAFETY: NULL or a struct of at least the size it states.
@@ -166,7 +166,7 @@ pub unsafe extern "C" fn kv_stat_table(
 
 /// Figures of a transaction, filled by kv_stat_txn(); start from KV_TXN_STAT_INIT.
 ///
-/// @ingroup kv_observing
+/// @ingroup kv_statistics
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct kv_txn_stat {
@@ -190,7 +190,7 @@ unsafe impl Growing for kv_txn_stat {}
 ///
 /// @param stat  Its struct_size is set by the caller; the rest is filled.
 /// @return KV_OK; KV_INVALID; KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED.
-/// @ingroup kv_observing
+/// @ingroup kv_statistics
 #[no_mangle]
 pub unsafe extern "C" fn kv_stat_txn(txn: *const kv_txn, stat: *mut kv_txn_stat) -> kv_status {
     guard(c"kv_stat_txn", || {

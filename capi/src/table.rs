@@ -4,8 +4,8 @@ use crate::border::arg::{self, bytes, out, Growing};
 use crate::border::error::guard;
 use crate::border::status::kv_status;
 use crate::border::types::{known, kv_slice, kv_table, kv_txn};
-use crate::handle::in_use::{self, reading, TxnUse};
-use crate::handle::objects::Extras;
+use crate::handle::in_use::{self, TxnUse};
+use crate::handle::objects::Notes;
 use kv_engine::{Reader, TableId};
 use std::ffi::c_void;
 use std::sync::PoisonError;
@@ -133,12 +133,11 @@ pub unsafe extern "C" fn kv_table_note(txn: *const kv_txn, table: kv_table, note
         // SAFETY: NULL or writable.
         let note = unsafe { out(note)? };
         note.set(match TxnUse::of(txn)? {
-            TxnUse::Read(pinned) => {
-                let reading = reading(pinned.object())?;
-                let bytes = (&mut &reading.txn).table_note(TableId::new(table))?;
-                let mut extras = reading.extras.lock().unwrap_or_else(PoisonError::into_inner);
-                let Extras { notes, .. } = &mut *extras;
-                keep_note(notes, table, bytes)
+            TxnUse::Read(read) => {
+                let read = read.get()?;
+                let bytes = (&mut &read.txn).table_note(TableId::new(table))?;
+                let mut extras = read.extras.lock().unwrap_or_else(PoisonError::into_inner);
+                keep_note(&mut extras.notes, table, bytes)
             }
             TxnUse::Write(mut write) => {
                 let write = write.get()?;
@@ -151,7 +150,7 @@ pub unsafe extern "C" fn kv_table_note(txn: *const kv_txn, table: kv_table, note
 }
 
 /// Keeps a note for the transaction's life; the same note asked again is kept once.
-fn keep_note(notes: &mut Vec<(u64, Box<[u8]>)>, table: u64, bytes: Vec<u8>) -> kv_slice {
+fn keep_note(notes: &mut Notes, table: u64, bytes: Vec<u8>) -> kv_slice {
     if let Some((_, same)) = notes.iter().find(|(of, note)| *of == table && **note == *bytes) {
         return kv_slice::of(same);
     }

@@ -4,13 +4,14 @@ use crate::border::arg::{self, handle_out, maybe, out, Growing};
 use crate::border::error::{guard, guard_void};
 use crate::border::status::{kv_status, Failure, Outcome, KV_BUSY, KV_CHILD_OPEN, KV_DEADLOCK};
 use crate::border::types::{durability, known, kv_db, kv_txn};
-use crate::handle::in_use::{self, DbUse, Ended, TxnUse};
-use crate::handle::objects::{Database, Extras, Object, Reading, Write};
-use crate::handle::slots::{self, Kind, Kinds};
+use crate::handle::children::lock_children;
+use crate::handle::end::{end, Ended};
+use crate::handle::in_use::{this_thread, DbUse, TxnUse};
+use crate::handle::objects::{DbHandle, Object, ReadHandle, WriteHandle, HANDLES};
+use crate::handle::token::{Kind, Kinds, Token};
 use kv_engine::Error;
 use kv_engine::{CommitId, Wait, WriteOptions, WriteTxn};
-use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 /// Kind of transaction: reads one snapshot; never waits and is never waited for. @ingroup kv_transactions
@@ -39,7 +40,7 @@ pub struct kv_txn_options {
     /// Milliseconds to wait for another write transaction to end: 0 = as the database was opened, less = for ever.
     pub wait_ms: i64,
     /// Bytes of edits that are collected before they are applied; 0 = as the database was opened.
-    pub memory: u64,
+    pub write_memory: u64,
 }
 // SAFETY: repr(C), struct_size first, integers only.
 unsafe impl Growing for kv_txn_options {}
@@ -51,8 +52,8 @@ fn write_options(given: &kv_txn_options) -> Outcome<WriteOptions> {
             "begin: the reserved field is not zero (start from KV_TXN_OPTIONS_INIT)",
         ));
     }
-    let memory =
-        usize::try_from(given.memory).map_err(|_| Failure::invalid("begin: `memory` is beyond the address space"))?;
+    let memory = usize::try_from(given.write_memory)
+        .map_err(|_| Failure::invalid("begin: `write_memory` is beyond the address space"))?;
     Ok(WriteOptions {
         wait: match given.wait_ms {
             _ if given.flags & KV_TXN_NOWAIT != 0 => Some(Wait::Try),
@@ -66,9 +67,9 @@ fn write_options(given: &kv_txn_options) -> Outcome<WriteOptions> {
 }
 
 /// Begins a write transaction; a thread that would wait for itself is told so.
-pub(crate) fn begin_write(database: &Database, options: WriteOptions) -> Outcome<WriteTxn> {
-    if let Some(stuck) = &database.stuck {
-        stuck.look(&database.db);
+pub(crate) fn begin_write(database: &DbHandle, options: WriteOptions) -> Outcome<WriteTxn> {
+    if let Some(stale_readers) = &database.stale_readers {
+        stale_readers.look(&database.db);
     }
     let try_first = WriteOptions {
         wait: Some(Wait::Try),
@@ -83,14 +84,13 @@ pub(crate) fn begin_write(database: &Database, options: WriteOptions) -> Outcome
 }
 
 /// `KV_DEADLOCK` if the open write transaction of this file was last used by this thread, which is about to wait for it.
-pub(crate) fn not_waiting_for_itself(database: &Database) -> Outcome {
-    // SAFETY: pthread_self has no conditions.
-    let me = unsafe { libc::pthread_self() } as usize;
-    let mine = slots::search(Kinds::of(&[Kind::Write]), |slot| slot.thread.load(Relaxed) == me);
+pub(crate) fn not_waiting_for_itself(database: &DbHandle) -> Outcome {
+    let me = this_thread();
+    let mine = HANDLES.search(Kinds::of(&[Kind::Write]), |slot| slot.thread() == me);
     for token in mine {
         // A slot used last by this thread is not in use by another: trying is enough.
-        if let Ok(mut held) = slots::hold(token, Kind::Write) {
-            if matches!(held.object(), Object::Write(write) if write.file == database.file) {
+        if let Ok(mut locked) = HANDLES.lock(token, Kind::Write) {
+            if locked.object().write()?.file == database.file {
                 return Err(Failure::here(
                     KV_DEADLOCK,
                     "this thread has a write transaction of this database open and would wait for itself; end that one first",
@@ -130,26 +130,22 @@ pub unsafe extern "C" fn kv_txn_begin(
         let options = unsafe { arg::options(options)? };
         let options = write_options(&options)?;
         let (token, slot) = match kind {
-            KV_READ => slots::publish(Kind::Read, db.addr(), |vacant| {
-                let reading = |txn| Reading {
-                    txn,
-                    extras: Mutex::new(Extras::default()),
-                };
-                Ok(database
+            KV_READ => HANDLES.publish(Kind::Read, Token::of(db), |vacant| {
+                let begun = database
                     .db
-                    .begin_read_with(|txn| vacant.fill(Object::Read(reading(txn))))?)
+                    .begin_read_with(|txn| vacant.fill(Object::Read(ReadHandle::new(txn))));
+                Ok(begun?)
             })?,
-            KV_WRITE => slots::publish(Kind::Write, db.addr(), |vacant| {
-                let write = Write::new(begin_write(database, options)?, database.file);
+            KV_WRITE => HANDLES.publish(Kind::Write, Token::of(db), |vacant| {
+                let write = WriteHandle::new(begin_write(database, options)?, database.file);
                 Ok(vacant.fill(Object::Write(Box::new(write))))
             })?,
             _ => return Err(Failure::invalid("begin: the kind is neither KV_READ nor KV_WRITE")),
         };
         if kind == KV_WRITE {
-            // SAFETY: pthread_self has no conditions.
-            slot.thread.store(unsafe { libc::pthread_self() } as usize, Relaxed);
+            slot.set_thread(this_thread());
         }
-        txn.set(std::ptr::without_provenance_mut(token));
+        txn.set(token.handle());
         Ok(())
     })
 }
@@ -203,12 +199,13 @@ unsafe fn commit(
 ) -> Outcome {
     // SAFETY: NULL or writable.
     let commit_id = unsafe { maybe(commit_id) };
-    let id = if slots::kind_is(txn.addr(), Kind::Read) {
+    let token = Token::of(txn);
+    let id = if HANDLES.is(token, Kind::Read) {
         let id = TxnUse::of(txn)?.read(|txn| Ok(txn.id()))?;
-        in_use::end(txn.addr())?;
+        end(token)?;
         id
     } else {
-        match in_use::end(txn.addr())? {
+        match end(token)? {
             Ended::Write(mut write, unfinished, closing) => {
                 write.usable()?;
                 if unfinished != 0 {
@@ -243,41 +240,36 @@ unsafe fn commit(
 #[no_mangle]
 pub unsafe extern "C" fn kv_txn_abort(txn: *mut kv_txn) {
     if !txn.is_null() {
-        guard_void(c"kv_txn_abort", || in_use::end(txn.addr()).map(drop));
+        guard_void(c"kv_txn_abort", || end(Token::of(txn)).map(drop));
     }
 }
 
 /// Moves a read transaction to the newest commit. Its cursors stay at their keys; bytes it returned are no longer valid.
 ///
-/// @return KV_OK; KV_BUSY (another call uses the transaction or a cursor of it, or buffers of kv_get_held() still hold
+/// @return KV_OK; KV_BUSY (another call uses the transaction or a cursor of it, or buffers of kv_get_buf() still hold
 ///         this snapshot); KV_INVALID (a write transaction); KV_POISONED, KV_IO, KV_LIMIT (it stays where it was);
 ///         KV_BAD_HANDLE, KV_FORKED.
 /// @ingroup kv_transactions
 #[no_mangle]
 pub unsafe extern "C" fn kv_txn_refresh(txn: *mut kv_txn) -> kv_status {
     guard(c"kv_txn_refresh", || {
-        let held = slots::hold(txn.addr(), Kind::Read);
-        let mut held = held.map_err(|failure| match slots::kind_is(txn.addr(), Kind::Write) {
-            true => Failure::invalid("refresh: a write transaction sees the newest commit already"),
-            false => failure,
-        })?;
-        let slot = held.slot;
-        let _frozen = in_use::freeze_children(slot)?;
-        let Object::Read(reading) = held.object() else {
-            return Ok(());
-        };
-        let extras = reading.extras.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if extras
-            .keep
-            .as_ref()
-            .is_some_and(|keep| std::sync::Arc::strong_count(keep) > 1)
-        {
+        let token = Token::of(txn);
+        let mut locked = HANDLES
+            .lock(token, Kind::Read)
+            .map_err(|failure| match HANDLES.is(token, Kind::Write) {
+                true => Failure::invalid("refresh: a write transaction sees the newest commit already"),
+                false => failure,
+            })?;
+        let _children = lock_children(locked.slot)?;
+        let read = locked.object().read_mut()?;
+        let extras = read.extras.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if extras.kept.as_ref().is_some_and(|kept| Arc::strong_count(kept) > 1) {
             return Err(Failure::here(
                 KV_BUSY,
                 "refresh: buffers hold values of this snapshot; release them first",
             ));
         }
-        reading.txn.refresh()?;
+        read.txn.refresh()?;
         extras.notes.clear();
         Ok(())
     })

@@ -8,13 +8,13 @@ use crate::handle::in_use::TxnUse;
 use kv_engine::{TableId, ValuePiece};
 use std::ffi::c_void;
 
-/// What kv_stat_value() tells; start from KV_VALUE_INFO_INIT.
+/// What kv_stat_value() tells; start from KV_VALUE_STAT_INIT.
 ///
 /// @ingroup kv_values
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub struct kv_value_info {
-    /// sizeof(kv_value_info), set by KV_VALUE_INFO_INIT.
+pub struct kv_value_stat {
+    /// sizeof(kv_value_stat), set by KV_VALUE_STAT_INIT.
     pub struct_size: u32,
     /// Pieces of the file it lies in; 0 = beside its key, or not written yet.
     pub extents: u32,
@@ -22,7 +22,7 @@ pub struct kv_value_info {
     pub len: u64,
 }
 // SAFETY: repr(C), struct_size first, integers only.
-unsafe impl Growing for kv_value_info {}
+unsafe impl Growing for kv_value_stat {}
 
 /// A contiguous piece of a value.
 ///
@@ -40,7 +40,7 @@ pub struct kv_extent {
 
 /// Length and shape of a value, without touching the value.
 ///
-/// @param info  Its struct_size is set by the caller; the rest is filled.
+/// @param stat  Its struct_size is set by the caller; the rest is filled.
 /// @return As kv_get().
 /// @ingroup kv_values
 #[no_mangle]
@@ -49,7 +49,7 @@ pub unsafe extern "C" fn kv_stat_value(
     table: kv_table,
     key: *const c_void,
     klen: usize,
-    info: *mut kv_value_info,
+    stat: *mut kv_value_stat,
 ) -> kv_status {
     guard(c"kv_stat_value", || {
         // SAFETY: bytes of the caller.
@@ -61,8 +61,8 @@ pub unsafe extern "C" fn kv_stat_value(
         // SAFETY: NULL or a struct of at least the size it states.
         unsafe {
             arg::report(
-                info,
-                kv_value_info {
+                stat,
+                kv_value_stat {
                     struct_size: 0,
                     extents,
                     len: found.len,

@@ -36,7 +36,7 @@ pub unsafe extern "C" fn kv_wait_durable(db: *mut kv_db, id: u64, ms: i64) -> kv
 
 /// Waits until a commit newer than one is visible, whoever makes it, in whatever process.
 ///
-/// @param after   Number of a commit, as kv_txn_id(), kv_newest() or this function answered it.
+/// @param after   Number of a commit, as kv_txn_id(), kv_newest_commit() or this function answered it.
 /// @param ms      Milliseconds: 0 only looks, a negative number waits for ever.
 /// @param newest  Gets the number of the newest visible commit; may be NULL.
 /// @return KV_OK; KV_BUSY (time over); KV_CANCELLED (kv_interrupt, kv_close); KV_POISONED; KV_BAD_HANDLE, KV_FORKED.

@@ -4,9 +4,10 @@ use crate::border::arg::{bytes, handle_out};
 use crate::border::error::{guard, guard_void};
 use crate::border::status::{kv_status, Failure};
 use crate::border::types::{kv_table, kv_txn, kv_writer, put_mode};
-use crate::handle::in_use::{self, WriteUse, WriterUse};
-use crate::handle::objects::{Object, Parts};
-use crate::handle::slots::{Kind, Kinds};
+use crate::handle::children::{close_child, publish_child};
+use crate::handle::in_use::{WriteUse, WriterUse};
+use crate::handle::objects::{Object, WriterHandle};
+use crate::handle::token::{Kind, Kinds, Token};
 use kv_engine::TableId;
 use std::ffi::c_void;
 
@@ -38,13 +39,9 @@ pub unsafe extern "C" fn kv_writer_open(
         let begun = write
             .get()?
             .work(|txn| txn.writer(TableId::new(table), key, size_hint, mode))?;
-        let parts = Object::Writer(Box::new(Parts { writer: Some(begun) }));
-        writer.set(std::ptr::without_provenance_mut(in_use::publish_child(
-            Kind::Writer,
-            parts,
-            txn,
-            write.slot(),
-        )?));
+        let object = Object::Writer(Box::new(WriterHandle { writer: Some(begun) }));
+        let token = publish_child(Kind::Writer, object, Token::of(txn), write.slot())?;
+        writer.set(token.handle());
         Ok(())
     })
 }
@@ -65,8 +62,8 @@ pub unsafe extern "C" fn kv_writer_write(writer: *mut kv_writer, data: *const c_
         // SAFETY: bytes of the caller.
         let data = unsafe { bytes(data, len)? };
         let mut usage = WriterUse::of(writer)?;
-        let (parts, write) = usage.parts()?;
-        let current = parts.writer.as_mut().ok_or_else(ended)?;
+        let (handle, write) = usage.parts()?;
+        let current = handle.writer.as_mut().ok_or_else(ended)?;
         write.work(|txn| current.write(txn, data))
     })
 }
@@ -80,11 +77,11 @@ pub unsafe extern "C" fn kv_writer_write(writer: *mut kv_writer, data: *const c_
 pub unsafe extern "C" fn kv_writer_finish(writer: *mut kv_writer) -> kv_status {
     guard(c"kv_writer_finish", || {
         let finished = WriterUse::of(writer).and_then(|mut usage| {
-            let (parts, write) = usage.parts()?;
-            let current = parts.writer.take().ok_or_else(ended)?;
+            let (handle, write) = usage.parts()?;
+            let current = handle.writer.take().ok_or_else(ended)?;
             write.work(|txn| current.finish(txn))
         });
-        let closed = in_use::close_child(writer.addr(), Kinds::of(&[Kind::Writer]));
+        let closed = close_child(Token::of(writer), Kinds::of(&[Kind::Writer]));
         finished.and(closed)
     })
 }
@@ -98,15 +95,15 @@ pub unsafe extern "C" fn kv_writer_close(writer: *mut kv_writer) {
         guard_void(c"kv_writer_close", || {
             // Its pages go back at once if the transaction is free; else when that ends.
             if let Ok(mut usage) = WriterUse::of(writer) {
-                let (parts, write) = usage.parts()?;
-                if let Some(current) = parts.writer.take() {
+                let (handle, write) = usage.parts()?;
+                if let Some(current) = handle.writer.take() {
                     let _ = write.work(|txn| {
                         current.cancel(txn);
                         Ok(())
                     });
                 }
             }
-            in_use::close_child(writer.addr(), Kinds::of(&[Kind::Writer]))
+            close_child(Token::of(writer), Kinds::of(&[Kind::Writer]))
         });
     }
 }

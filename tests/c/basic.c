@@ -34,9 +34,9 @@ static void database(void)
     IS(kv_db_get(db, KV_MAIN, S("key"), buffer, sizeof buffer, NULL), KV_NOTFOUND);
 
     OK(kv_sync(db));
-    OK(kv_newest(db, &visible, &durable));
+    OK(kv_newest_commit(db, &visible, &durable));
     CHECK(visible > 0 && durable == visible);
-    OK(kv_newest(db, NULL, NULL));
+    OK(kv_newest_commit(db, NULL, NULL));
     OK(kv_close(second));
     OK(kv_close(db));
 
@@ -106,7 +106,7 @@ static void transactions(void)
     options.flags = 0;
     options.durability = KV_DURABILITY_LAZY;
     options.wait_ms = 10;
-    options.memory = 1 << 20;
+    options.write_memory = 1 << 20;
     OK(kv_txn_begin(db, KV_WRITE, &options, &writer));
     OK(kv_put(writer, KV_MAIN, S("lazy"), S("1"), 0));
     commit(writer);
@@ -322,7 +322,7 @@ static void observing(void)
     kv_table_stat table = KV_TABLE_STAT_INIT, leaves = KV_TABLE_STAT_INIT;
     kv_txn_stat mine = KV_TXN_STAT_INIT;
     kv_job_options job = KV_JOB_OPTIONS_INIT;
-    kv_report report = KV_REPORT_INIT;
+    kv_check_report report = KV_CHECK_REPORT_INIT;
     kv_reader_info reader = KV_READER_INFO_INIT;
     char key[32];
     int i, faults = 0;
@@ -341,7 +341,7 @@ static void observing(void)
     OK(kv_stat_table(txn, KV_MAIN, 0, &table));
     CHECK(table.entries == 3000 && table.height >= 2 && table.leaf_pages > 1 && table.branch_pages >= 1);
     OK(kv_stat_table(txn, KV_MAIN, 1, &leaves));
-    CHECK(leaves.leaf_pages == table.leaf_pages && leaves.slots == 3000 && leaves.branch_pages == 0);
+    CHECK(leaves.leaf_pages == table.leaf_pages && leaves.items == 3000 && leaves.branch_pages == 0);
     IS(kv_stat_table(txn, KV_MAIN, table.height + 1, &leaves), KV_NOTFOUND);
     OK(kv_stat_txn(txn, &mine));
     CHECK(mine.kind == KV_READ && mine.id == file.visible);
@@ -353,7 +353,7 @@ static void observing(void)
 
     txn = begin(db, KV_READ);
     OK(kv_check(txn, NULL, NULL, NULL, NULL));
-    job.flags = KV_JOB_ACCOUNT;
+    job.flags = KV_JOB_CHECK_SPACE;
     OK(kv_check(txn, &job, count_faults, &faults, &report));
     kv_txn_abort(txn);
     CHECK(faults == 0 && report.faults == 0 && report.entries == 3000 && report.tables >= 1);

@@ -98,10 +98,10 @@ static void packed(kv_txn *txn)
     CHECK(done == N);
     IS(kv_put_packed(txn, KV_MAIN, &batch, KV_NO_OVERWRITE, &done), KV_EXISTS);
     CHECK(done == 0);
-    batch.first = N - 1;
+    batch.skip = N - 1;
     OK(kv_put_packed(txn, KV_MAIN, &batch, KV_NO_INSERT, &done));
     CHECK(done == 1);
-    batch.first = 0;
+    batch.skip = 0;
     batch.count = N + 1;
     IS(kv_put_packed(txn, KV_MAIN, &batch, 0, &done), KV_INVALID); /* more than there are ends */
 
@@ -173,13 +173,13 @@ static void packed(kv_txn *txn)
     values.bytes_size = 1000; /* room for two of them */
     OK(kv_get_packed(txn, KV_MAIN, &batch, &values));
     CHECK(values.count == 3 && values.at_end == 0);
-    batch.first = 3;
+    batch.skip = 3;
     OK(kv_get_packed(txn, KV_MAIN, &batch, &values));
     CHECK(values.count == 2);
     values.bytes_size = 5;
     IS(kv_get_packed(txn, KV_MAIN, &batch, &values), KV_TOO_SMALL);
     CHECK(values.needed == 496);
-    batch.first = 0;
+    batch.skip = 0;
 
     IS(kv_delete_packed(txn, KV_MAIN, &batch, 0, &done), KV_NOTFOUND);
     CHECK(done == 1);

@@ -15,8 +15,8 @@ int main()
     kv_range range = KV_RANGE_INIT;
     kv_batch batch = KV_BATCH_INIT;
     kv_error error = KV_ERROR_INIT;
-    kv_report report = KV_REPORT_INIT;
-    kv_value_info info = KV_VALUE_INFO_INIT;
+    kv_check_report report = KV_CHECK_REPORT_INIT;
+    kv_value_stat info = KV_VALUE_STAT_INIT;
     kv_db_stat db_stat = KV_DB_STAT_INIT;
     kv_table_stat table_stat = KV_TABLE_STAT_INIT;
     kv_txn_stat txn_stat = KV_TXN_STAT_INIT;

@@ -265,7 +265,7 @@ static void while_threads_work(void)
     void *done;
     uint64_t ours;
     kv_txn *reader;
-    kv_report report = KV_REPORT_INIT;
+    kv_check_report report = KV_CHECK_REPORT_INIT;
     int i, children = quick() ? 5 : 60;
     stop = 0;
     CHECK(pthread_create(&writer, NULL, commits, db) == 0);

@@ -53,12 +53,12 @@ static uint64_t entries(const char *path, uint64_t tables)
 {
     kv_options options = KV_OPTIONS_INIT;
     kv_job_options job = KV_JOB_OPTIONS_INIT;
-    kv_report report = KV_REPORT_INIT;
+    kv_check_report report = KV_CHECK_REPORT_INIT;
     kv_db *db;
     kv_txn *txn;
     int faults = 0;
     options.flags = KV_OPEN_EXISTING;
-    job.flags = KV_JOB_ACCOUNT;
+    job.flags = KV_JOB_CHECK_SPACE;
     OK(kv_open(path, &options, &db));
     txn = begin(db, KV_READ);
     OK(kv_check(txn, &job, count, &faults, &report));
@@ -115,7 +115,7 @@ static void copies(void)
     job.flags = KV_JOB_OVERWRITE;
     job.progress = NULL;
     IS(kv_backup(txn, "db.kv", &job), KV_INVALID);
-    job.flags = KV_JOB_ACCOUNT;
+    job.flags = KV_JOB_CHECK_SPACE;
     IS(kv_backup(txn, "other.kv", &job), KV_INVALID);
     job.flags = 0;
     job.progress = stop;
@@ -137,7 +137,7 @@ static void damage(void)
 {
     kv_job_options job = KV_JOB_OPTIONS_INIT;
     kv_salvage_report report = KV_SALVAGE_REPORT_INIT;
-    kv_report checked = KV_REPORT_INIT;
+    kv_check_report checked = KV_CHECK_REPORT_INIT;
     kv_options options = KV_OPTIONS_INIT;
     kv_error error;
     kv_db *damaged;

@@ -18,7 +18,7 @@ static void every_db_call(kv_db *db, kv_status expected)
     CHECK(txn == NULL);
     IS(kv_txn_begin(db, KV_WRITE, NULL, &txn), expected);
     IS(kv_sync(db), expected);
-    IS(kv_newest(db, &id, &id), expected);
+    IS(kv_newest_commit(db, &id, &id), expected);
     IS(kv_wait_durable(db, 1, 0), expected);
     IS(kv_wait_commit(db, 1, 0, &id), expected);
     IS(kv_db_get(db, KV_MAIN, S("k"), buffer, sizeof buffer, NULL), expected);
@@ -32,7 +32,7 @@ static void every_db_call(kv_db *db, kv_status expected)
 static void every_reading_call(const kv_txn *txn, kv_status expected)
 {
     kv_slice value = slice("untouched");
-    kv_value_info info = KV_VALUE_INFO_INIT;
+    kv_value_stat info = KV_VALUE_STAT_INIT;
     kv_table_stat table_stat = KV_TABLE_STAT_INIT;
     kv_txn_stat txn_stat = KV_TXN_STAT_INIT;
     kv_batch keys = KV_BATCH_INIT, values = KV_BATCH_INIT;
@@ -73,7 +73,7 @@ static void every_reading_call(const kv_txn *txn, kv_status expected)
     IS(kv_stat_value(txn, KV_MAIN, S("k"), &info), expected);
     IS(kv_value_read(txn, KV_MAIN, S("k"), 0, bytes, 1, &len), expected);
     IS(kv_value_extents(txn, KV_MAIN, S("k"), &extent, 1, &len), expected);
-    IS(kv_get_held(txn, KV_MAIN, S("k"), &value, &buffer), expected);
+    IS(kv_get_buf(txn, KV_MAIN, S("k"), &value, &buffer), expected);
     CHECK(buffer == NULL);
     IS(kv_stat_table(txn, KV_MAIN, 0, &table_stat), expected);
     IS(kv_stat_txn(txn, &txn_stat), expected);
@@ -200,7 +200,7 @@ static void wrong_kind_and_closed(void)
     writer = begin(db, KV_WRITE);
     OK(kv_cursor_open(reader, KV_MAIN, NULL, &cursor));
     OK(kv_writer_open(writer, KV_MAIN, S("long"), 0, 0, &parts));
-    OK(kv_get_held(reader, KV_MAIN, S("k"), &value, &buffer));
+    OK(kv_get_buf(reader, KV_MAIN, S("k"), &value, &buffer));
 
     every_writing_call(reader, KV_READ_ONLY);
     every_reading_call((kv_txn *)db, KV_BAD_HANDLE);
@@ -239,7 +239,7 @@ static void wrong_kinds(void)
     writer = begin(db, KV_WRITE);
     OK(kv_cursor_open(reader, KV_MAIN, NULL, &cursor));
     OK(kv_writer_open(writer, KV_MAIN, S("long"), 0, 0, &parts));
-    OK(kv_get_held(reader, KV_MAIN, S("k"), &value, &buffer));
+    OK(kv_get_buf(reader, KV_MAIN, S("k"), &value, &buffer));
     IS(kv_close((kv_db *)reader), KV_BAD_HANDLE);
     IS(kv_txn_commit((kv_txn *)cursor, NULL), KV_BAD_HANDLE);
     kv_txn_abort((kv_txn *)db);

@@ -31,8 +31,8 @@ static void structs(void)
     SIZE(kv_table, 8);
     SIZE(kv_txn_options, 32);
     SIZE(kv_table_options, 8);
-    SIZE(kv_value_info, 16);
-    SIZE(kv_report, 72);
+    SIZE(kv_value_stat, 16);
+    SIZE(kv_check_report, 72);
     SIZE(kv_salvage_report, 72);
     SIZE(kv_db_stat, 80);
     SIZE(kv_table_stat, 56);
@@ -88,7 +88,7 @@ static void initial_values(void)
     kv_error error = KV_ERROR_INIT;
     CHECK(options.struct_size == sizeof options && options.flags == 0 && options.write_memory == 0);
     CHECK(range.flags == 0 && range.prefix.data == NULL && range.prefix.len == 0);
-    CHECK(batch.struct_size == sizeof batch && batch.bytes == NULL && batch.first == 0);
+    CHECK(batch.struct_size == sizeof batch && batch.bytes == NULL && batch.skip == 0);
     CHECK(error.struct_size == sizeof error);
 }
 

@@ -176,7 +176,7 @@ static void *checking(void *txn)
 {
     kv_job_options job = KV_JOB_OPTIONS_INIT;
     kv_status status;
-    job.flags = KV_JOB_ACCOUNT;
+    job.flags = KV_JOB_CHECK_SPACE;
     status = kv_check(txn, &job, NULL, NULL, NULL);
     CHECK(status == KV_OK || status == KV_BAD_HANDLE || status == KV_CANCELLED);
     return NULL;
@@ -193,7 +193,7 @@ static void database_closed(void)
         CHECK(pthread_create(&waiters[i], NULL, waiting, NULL) == 0);
     CHECK(pthread_create(&checker, NULL, checking, checked) == 0);
     nap(50);
-    job.flags = KV_JOB_ACCOUNT;
+    job.flags = KV_JOB_CHECK_SPACE;
     IS(kv_check(checked, &job, NULL, NULL, NULL), KV_DEADLOCK); /* this thread has the writer itself */
     OK(kv_close(db));
     CHECK(pthread_join(checker, NULL) == 0);

@@ -80,7 +80,7 @@ static void written(kv_db *db, const unsigned char *bytes)
 static void looked_at(kv_db *db, const unsigned char *bytes)
 {
     kv_txn *txn = begin(db, KV_READ);
-    kv_value_info info = KV_VALUE_INFO_INIT;
+    kv_value_stat info = KV_VALUE_STAT_INIT;
     kv_extent extents[64];
     static unsigned char buffer[100000];
     size_t got, n, i, at = 0;
@@ -126,16 +126,16 @@ static void outliving(kv_db *db, const unsigned char *bytes)
     kv_buf *small, *large, *none, *written;
     kv_slice s, l, w;
 
-    OK(kv_get_held(txn, KV_MAIN, S("between"), &s, &small));
-    OK(kv_get_held(txn, KV_MAIN, S("long"), &l, &large));
-    IS(kv_get_held(txn, KV_MAIN, S("none"), &s, &none), KV_NOTFOUND);
+    OK(kv_get_buf(txn, KV_MAIN, S("between"), &s, &small));
+    OK(kv_get_buf(txn, KV_MAIN, S("long"), &l, &large));
+    IS(kv_get_buf(txn, KV_MAIN, S("none"), &s, &none), KV_NOTFOUND);
     CHECK(none == NULL);
     OK(kv_buf_retain(large));
     IS(kv_txn_refresh(txn), KV_BUSY);
     kv_txn_abort(txn);
     writer = begin(db, KV_WRITE);
     OK(kv_delete(writer, KV_MAIN, S("long"), 0));
-    OK(kv_get_held(writer, KV_MAIN, S("whole"), &w, &written));
+    OK(kv_get_buf(writer, KV_MAIN, S("whole"), &w, &written));
     OK(kv_delete(writer, KV_MAIN, S("whole"), 0));
     commit(writer);
     OK(kv_close(db)); /* and even the database may go */

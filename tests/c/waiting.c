@@ -42,7 +42,7 @@ static void asynchronous(void)
     OK(kv_wait_durable(db, a, -1)); /* one sync for both */
     OK(kv_wait_durable(db, b, 0));
     CHECK(has(db, "a") && has(db, "b"));
-    OK(kv_newest(db, &visible, &durable));
+    OK(kv_newest_commit(db, &visible, &durable));
     CHECK(visible == b && durable == b);
 
     a = put_async(db, "c", KV_DURABILITY_LAZY);
@@ -58,7 +58,7 @@ static void asynchronous(void)
     /* Many at once are bounded: old ones become durable on the way. */
     for (a = 0; a < 200; a++)
         b = put_async(db, "d", KV_DURABILITY_FULL);
-    OK(kv_newest(db, &visible, NULL));
+    OK(kv_newest_commit(db, &visible, NULL));
     CHECK(visible > b - 64);
     OK(kv_close(db));
 
@@ -85,9 +85,9 @@ static void stuck(void)
     kv_db *db;
     int i;
     unlink("stuck.kv");
-    options.stuck_reader = tell;
-    options.stuck_reader_ctx = &told;
-    options.stuck_reader_ms = 30;
+    options.stale_reader = tell;
+    options.stale_reader_ctx = &told;
+    options.stale_reader_ms = 30;
     OK(kv_open("stuck.kv", &options, &db));
     put(db, "a", "1");
     txn = begin(db, KV_READ);

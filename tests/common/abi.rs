@@ -98,7 +98,7 @@ pub type kv_fault_fn = Option<unsafe extern "C" fn(*mut c_void, *const kv_fault)
 
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
-pub struct kv_report {
+pub struct kv_check_report {
     pub struct_size: u32,
     pub reserved: u32,
     pub commit: u64,
@@ -106,7 +106,7 @@ pub struct kv_report {
     pub entries: u64,
     pub pages: u64,
     pub tree_pages: u64,
-    pub long_pages: u64,
+    pub overflow_pages: u64,
     pub dead_pages: u64,
     pub faults: u64,
 }
@@ -136,14 +136,14 @@ pub struct kv_table_stat {
     pub entries: u64,
     pub branch_pages: u64,
     pub leaf_pages: u64,
-    pub long_pages: u64,
-    pub slots: u64,
+    pub overflow_pages: u64,
+    pub items: u64,
     pub used_bytes: u64,
 }
 
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
-pub struct kv_value_info {
+pub struct kv_value_stat {
     pub struct_size: u32,
     pub extents: u32,
     pub len: u64,
@@ -163,7 +163,7 @@ pub struct kv_batch {
     pub used: usize,
     pub needed: usize,
     pub at_end: u32,
-    pub first: u32,
+    pub skip: u32,
 }
 
 pub const KV_OPEN_EXISTING: u32 = 1;
@@ -183,7 +183,7 @@ pub const KV_RANGE_BEFORE: u32 = 4;
 pub const KV_RANGE_THROUGH: u32 = 8;
 pub const KV_RANGE_PREFIX: u32 = 16;
 pub const KV_RANGE_REVERSE: u32 = 32;
-pub const KV_JOB_ACCOUNT: u32 = 1;
+pub const KV_JOB_CHECK_SPACE: u32 = 1;
 
 /// Declares the functions used and loads each by its name.
 macro_rules! library {
@@ -217,7 +217,7 @@ library! {
     fn kv_close(Handle) -> i32;
     fn kv_sync(Handle) -> i32;
     fn kv_stat_db(Handle, *mut kv_db_stat) -> i32;
-    fn kv_check(Handle, *const kv_job_options, kv_fault_fn, *mut c_void, *mut kv_report) -> i32;
+    fn kv_check(Handle, *const kv_job_options, kv_fault_fn, *mut c_void, *mut kv_check_report) -> i32;
     fn kv_txn_begin(Handle, u32, *const c_void, *mut Handle) -> i32;
     fn kv_txn_commit(Handle, *mut u64) -> i32;
     fn kv_txn_abort(Handle);
@@ -261,7 +261,7 @@ library! {
     fn kv_count(Handle, u64, *const kv_range, *mut u64) -> i32;
     fn kv_rank(Handle, u64, Bytes, usize, *mut u64) -> i32;
     fn kv_get_many(Handle, u64, *const Key, usize, *mut kv_slice, *mut usize) -> i32;
-    fn kv_stat_value(Handle, u64, Bytes, usize, *mut kv_value_info) -> i32;
+    fn kv_stat_value(Handle, u64, Bytes, usize, *mut kv_value_stat) -> i32;
     fn kv_value_read(Handle, u64, Bytes, usize, u64, *mut c_void, usize, *mut usize) -> i32;
     fn kv_writer_open(Handle, u64, Bytes, usize, u64, u32, *mut Handle) -> i32;
     fn kv_writer_write(Handle, Bytes, usize) -> i32;

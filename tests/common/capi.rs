@@ -161,13 +161,13 @@ impl Base for CBase {
     }
     fn check(&self) -> Outcome<Checked> {
         let mut what: Vec<String> = Vec::new();
-        let mut report = kv_report {
-            struct_size: size_of::<kv_report>() as u32,
-            ..kv_report::default()
+        let mut report = kv_check_report {
+            struct_size: size_of::<kv_check_report>() as u32,
+            ..kv_check_report::default()
         };
         let job = kv_job_options {
             struct_size: size_of::<kv_job_options>() as u32,
-            flags: KV_JOB_ACCOUNT,
+            flags: KV_JOB_CHECK_SPACE,
             progress: None,
             ctx: std::ptr::null_mut(),
         };
@@ -242,7 +242,7 @@ impl Room {
             used: 0,
             needed: 0,
             at_end: 0,
-            first: 0,
+            skip: 0,
         }
     }
 
@@ -348,9 +348,9 @@ impl Reads for CTxn {
         Ok(values)
     }
     fn value_len(&mut self, table: TableId, key: &[u8]) -> Outcome<Option<u64>> {
-        let mut info = kv_value_info {
-            struct_size: size_of::<kv_value_info>() as u32,
-            ..kv_value_info::default()
+        let mut info = kv_value_stat {
+            struct_size: size_of::<kv_value_stat>() as u32,
+            ..kv_value_stat::default()
         };
         let asked = call!(kv_stat_value(self.txn, table.get(), at(key), key.len(), &mut info));
         Ok(found(asked)?.map(|()| info.len))

@@ -167,7 +167,7 @@ static int verify(const char *path, int acknowledged)
     kv_job_options job = KV_JOB_OPTIONS_INIT;
     kv_status status;
     int there;
-    job.flags = KV_JOB_ACCOUNT;
+    job.flags = KV_JOB_CHECK_SPACE;
     options.flags = acknowledged > 0 ? KV_OPEN_EXISTING : 0;
     status = kv_open(path, &options, &db);
     if (status != KV_OK) {

@@ -37,7 +37,7 @@ class Batch(C.Structure):
         ("used", C.c_size_t),
         ("needed", C.c_size_t),
         ("at_end", C.c_uint32),
-        ("first", C.c_uint32),
+        ("skip", C.c_uint32),
     ]
 
 

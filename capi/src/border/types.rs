@@ -37,7 +37,7 @@ pub struct kv_writer {
 
 /// Bytes that outlive their transaction, with a count of references. Any thread may use it.
 ///
-/// @ingroup kv_held
+/// @ingroup kv_retained
 pub struct kv_buf {
     _private: [u8; 0],
 }

@@ -1,7 +1,25 @@
-//! Handles: the tokens a program holds, and what stands behind them.
+//! Handles: the tokens that a program holds, and the objects behind them.
+//!
+//! | file            | subject                                                                            |
+//! |-----------------|------------------------------------------------------------------------------------|
+//! | `token`         | the words of a handle: its token, and the state of its slot                        |
+//! | `chunks`        | where slots lie, for objects of any type                                           |
+//! | `slots`         | how a call gets at the object of a slot: shared, alone, or to close it             |
+//! | `keys`          | keys that a cursor has answered                                                    |
+//! | `stale_readers` | telling the caller of readers that hold back space                                 |
+//! | `objects`       | what stands behind a handle: databases, transactions, cursors, writers, buffers    |
+//! | `children`      | cursors and writers of a transaction                                               |
+//! | `end`           | ending transactions                                                                |
+//! | `in_use`        | from the caller's handle to the object, for the time of one call                   |
+//!
+//! A file uses those above it in this table, and none below.
 
+pub(crate) mod children;
 pub(crate) mod chunks;
+pub(crate) mod end;
 pub(crate) mod in_use;
+pub(crate) mod keys;
 pub(crate) mod objects;
 pub(crate) mod slots;
 pub mod stale_readers;
+pub(crate) mod token;

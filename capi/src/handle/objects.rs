@@ -1,71 +1,176 @@
 //! What stands behind a handle.
 
-use crate::batch::Keys;
-use crate::border::status::{Failure, Outcome};
-use crate::handle::slots::Slot;
-use crate::handle::stale_readers::Stuck;
+use crate::border::status::{Failure, Outcome, KV_BAD_HANDLE};
+use crate::handle::keys::Keys;
+use crate::handle::stale_readers::StaleReaders;
+use crate::handle::{chunks, slots};
 use kv_engine::Error;
 use kv_engine::{Cursor, Db, ReadTxn, ValueWriter, WriteTxn};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Every handle of the process.
+pub(crate) static HANDLES: chunks::Table<Object> = chunks::Table::new();
+
+pub(crate) type Slot = chunks::Slot<Object>;
+pub(crate) type Shared = slots::Shared<Object>;
+pub(crate) type Exclusive = slots::Exclusive<Object>;
+pub(crate) type Closing = slots::Closing<Object>;
+
+/// Marks every handle as one of the parent process; runs in the child after fork.
+pub(crate) extern "C" fn orphan_all() {
+    HANDLES.orphan_all();
+}
 
 /// The object in a slot.
+#[derive(Default)]
 #[allow(
     clippy::large_enum_variant,
     reason = "a read transaction lies in its slot: beginning one allocates nothing"
 )]
 pub(crate) enum Object {
+    #[default]
     Empty,
-    Db(Box<Database>),
-    Read(Reading),
-    Write(Box<Write>),
+    Db(Box<DbHandle>),
+    Read(ReadHandle),
+    Write(Box<WriteHandle>),
     Cursor(Box<CursorHandle>),
-    Writer(Box<Parts>),
-    Buf(Buffered),
+    Writer(Box<WriterHandle>),
+    Buf(BufHandle),
+}
+
+/// A slot whose kind and object differ: cannot happen; an answer is better than a crash.
+#[cold]
+pub(super) fn mixed_up() -> Failure {
+    debug_assert!(false, "a slot's kind is that of its object");
+    Failure::here(KV_BAD_HANDLE, "the handle is of another kind")
+}
+
+impl Object {
+    /// The database.
+    #[inline]
+    pub(crate) fn db(&self) -> Outcome<&DbHandle> {
+        match self {
+            Object::Db(db) => Ok(db),
+            _ => Err(mixed_up()),
+        }
+    }
+
+    /// The read transaction.
+    #[inline(always)]
+    pub(crate) fn read(&self) -> Outcome<&ReadHandle> {
+        match self {
+            Object::Read(read) => Ok(read),
+            _ => Err(mixed_up()),
+        }
+    }
+
+    /// The read transaction, for a call that has it for itself.
+    pub(crate) fn read_mut(&mut self) -> Outcome<&mut ReadHandle> {
+        match self {
+            Object::Read(read) => Ok(read),
+            _ => Err(mixed_up()),
+        }
+    }
+
+    /// The write transaction.
+    #[inline(always)]
+    pub(crate) fn write(&mut self) -> Outcome<&mut WriteHandle> {
+        match self {
+            Object::Write(write) => Ok(write),
+            _ => Err(mixed_up()),
+        }
+    }
+
+    /// The cursor.
+    #[inline(always)]
+    pub(crate) fn cursor(&mut self) -> Outcome<&mut CursorHandle> {
+        match self {
+            Object::Cursor(cursor) => Ok(cursor),
+            _ => Err(mixed_up()),
+        }
+    }
+
+    /// The writer of a value.
+    pub(crate) fn writer(&mut self) -> Outcome<&mut WriterHandle> {
+        match self {
+            Object::Writer(writer) => Ok(writer),
+            _ => Err(mixed_up()),
+        }
+    }
+
+    /// The buffer.
+    pub(crate) fn buf(&mut self) -> Outcome<&mut BufHandle> {
+        match self {
+            Object::Buf(buf) => Ok(buf),
+            _ => Err(mixed_up()),
+        }
+    }
 }
 
 /// Behind a `kv_db`.
-pub(crate) struct Database {
+pub(crate) struct DbHandle {
     pub(crate) db: Db,
     pub(crate) read_only: bool,
     /// Which file this is, to recognise a thread that waits for itself; equal for two handles on one file.
     pub(crate) file: u64,
-    /// Who is told of readers that do not end.
-    pub(crate) stuck: Option<Stuck>,
+    /// Who is told of stale readers; `None`: nobody.
+    pub(crate) stale_readers: Option<StaleReaders>,
 }
 
 /// Behind a `kv_txn` that reads.
-pub(crate) struct Reading {
+pub(crate) struct ReadHandle {
     pub(crate) txn: ReadTxn,
-    pub(crate) extras: Mutex<Extras>,
+    pub(crate) extras: Mutex<ReadExtras>,
+}
+
+impl ReadHandle {
+    pub(crate) fn new(txn: ReadTxn) -> ReadHandle {
+        ReadHandle {
+            txn,
+            extras: Mutex::new(ReadExtras::default()),
+        }
+    }
 }
 
 /// What few read transactions need.
 #[derive(Default)]
-pub(crate) struct Extras {
-    /// Notes that were answered: (table, bytes), kept until the transaction ends.
-    pub(crate) notes: Vec<(u64, Box<[u8]>)>,
+pub(crate) struct ReadExtras {
+    /// Notes that were answered, kept until the transaction ends.
+    pub(crate) notes: Notes,
     /// Where the snapshot goes when the transaction ends while buffers hold values of it.
-    pub(crate) keep: Option<Arc<Keep>>,
+    pub(crate) kept: Option<Arc<KeptSnapshot>>,
 }
 
-/// A snapshot that outlives its transaction because buffers point into it.
+/// Notes of tables that a transaction has answered: (table, bytes).
+pub(crate) type Notes = Vec<(u64, Box<[u8]>)>;
+
+/// A snapshot that outlives its transaction because buffers point into it. Empty until the transaction ends.
 #[derive(Default)]
-pub(crate) struct Keep(pub(crate) Mutex<Option<ReadTxn>>);
+pub(crate) struct KeptSnapshot(Mutex<Option<ReadTxn>>);
+
+impl KeptSnapshot {
+    /// Takes the snapshot over from its transaction, which has ended.
+    pub(super) fn keep(&self, txn: ReadTxn) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(txn);
+    }
+}
 
 /// Behind a `kv_txn` that writes.
-pub(crate) struct Write {
+pub(crate) struct WriteHandle {
     txn: WriteTxn,
     /// Set while the engine works: found set at the next call, the last one panicked.
     working: bool,
     /// Why nothing works any more.
     failed: Option<String>,
-    pub(crate) notes: Vec<(u64, Box<[u8]>)>,
+    /// Notes that were answered, kept until the transaction ends.
+    pub(crate) notes: Notes,
+    /// As [`DbHandle::file`].
     pub(crate) file: u64,
 }
 
-impl Write {
-    pub(crate) fn new(txn: WriteTxn, file: u64) -> Write {
-        Write {
+impl WriteHandle {
+    pub(crate) fn new(txn: WriteTxn, file: u64) -> WriteHandle {
+        WriteHandle {
             txn,
             working: false,
             failed: None,
@@ -121,37 +226,37 @@ pub(crate) struct CursorHandle {
     pub(crate) cursor: Cursor,
     /// Slot of its transaction, which closes it before that is given up.
     pub(crate) parent: &'static Slot,
-    /// Its transaction writes.
+    /// Whether its transaction writes.
     pub(crate) of_write: bool,
     /// Keys answered by `kv_cursor_next_many`.
     pub(crate) keys: Keys,
 }
 
 /// Behind a `kv_writer`.
-pub(crate) struct Parts {
-    /// None: a failure ended it.
+pub(crate) struct WriterHandle {
+    /// `None`: a failure ended it.
     pub(crate) writer: Option<ValueWriter>,
 }
 
 /// Behind a `kv_buf`.
-pub(crate) struct Buffered {
+pub(crate) struct BufHandle {
     pub(crate) references: u32,
     #[allow(dead_code, reason = "owned and never read: the caller has the addresses")]
-    pub(crate) bytes: Bytes,
+    pub(crate) bytes: BufBytes,
 }
 
 /// What a buffer keeps alive.
 #[allow(dead_code, reason = "owned and never read: the caller has the addresses")]
-pub(crate) enum Bytes {
+pub(crate) enum BufBytes {
     Copied(Box<[u8]>),
-    Kept(Arc<Keep>),
+    Snapshot(Arc<KeptSnapshot>),
 }
 
-/// What `slots` relies on: objects move between threads, and those that are pinned are shared by them.
+/// What `chunks` and `slots` rely on: objects move between threads, and those that are shared are Sync.
 const _: () = {
     const fn moves<T: Send>() {}
     const fn shared<T: Sync>() {}
     moves::<Object>();
-    shared::<Database>();
-    shared::<Reading>();
+    shared::<DbHandle>();
+    shared::<ReadHandle>();
 };

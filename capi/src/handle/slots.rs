@@ -1,103 +1,31 @@
-//! Handles as checked tokens.
+//! Handles as checked tokens: how a call gets at the object behind one.
 //!
-//! The pointer a C program holds is no address but {1, generation, slot}. Slots live in chunks that are never freed, so
-//! looking at a stale one is always safe, and its generation tells that it is stale. The top bit is set, which no user
-//! address has: a foreign pointer is refused too.
-//!
-//! ```text
-//! token   1 | generation (43 bits) | slot (20 bits)                       (32-bit machines: 1 | 19 | 12)
-//! state   generation | kind (4 bits) | -, FORKED, SHARED, BUSY            one word of the slot
-//! ```
+//! The pointer that a C program holds is no address but a [`Token`]. Slots live in chunks that are never freed, so looking
+//! at a stale one is always safe, and its generation tells that it is stale.
 //!
 //! States of a slot, and who changes them:
 //!
-//! | from        | to                | by                                                              |
-//! |-------------|-------------------|-----------------------------------------------------------------|
-//! | FREE        | kind              | `publish`                                                       |
-//! | kind        | kind + BUSY       | `hold`, `pin`: one compare-and-swap; back by a plain store        |
-//! | kind + BUSY | kind + SHARED     | a second thread met a `pin`: from now on pins are counted         |
-//! | kind        | CLOSING + BUSY    | `close`, which then waits for the pins counted                   |
-//! | CLOSING     | FREE, next number | the `Closing` guard's drop; or the zombie kind by `Closing::retire` |
-//! | any         | + FORKED          | `orphan_all` in the child after fork                             |
+//! | from        | to                    | by                                                                    |
+//! |-------------|-----------------------|-----------------------------------------------------------------------|
+//! | FREE        | kind                  | `publish`                                                             |
+//! | kind        | kind + BUSY           | `lock`, `share`: one compare-and-swap; back by a plain store          |
+//! | kind + BUSY | kind + COUNTED        | a second thread met a `share`: from now on uses are counted           |
+//! | kind        | CLOSING + BUSY        | `close`, which then waits for the uses counted                        |
+//! | CLOSING     | FREE, next generation | the `Closing` guard's drop; or the retired kind by `Closing::retire`  |
+//! | any         | + FORKED              | `orphan_all` in the child after fork                                  |
 //!
-//! A call in flight holds or pins its slot, so a close on another thread waits for it: misuse is refused, never
-//! undefined. The unshared pin costs one compare-and-swap and one store (2 ns); the shared one two additions to one of
-//! eight counters picked by the thread's stack address, so that threads which share a reader do not share a cache line.
-
-pub(crate) use crate::handle::chunks::Slot;
+//! A call in flight locks or shares its slot, so a close on another thread waits for it: misuse is refused, never
+//! undefined. A share that nobody else meets costs one compare-and-swap and one store (2 ns); a counted one two additions
+//! to one of eight counters picked by the thread's stack address, so that threads which share a reader do not share a
+//! cache line.
 
 use crate::border::status::{Failure, Outcome, KV_BAD_HANDLE, KV_BUSY, KV_FORKED};
-use crate::handle::chunks::{all, push_free, slot_at, stripe, take_free, SLOTS, SLOT_BITS};
-use crate::handle::objects::Object;
+use crate::handle::chunks::{Slot, Table};
+use crate::handle::token::{generation, next_generation, state, Kind, Kinds, Token, BUSY, COUNTED, FORKED};
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 
-const TOP: usize = 1 << (usize::BITS - 1);
-const GENERATIONS: u64 = (1u64 << (usize::BITS - 1 - SLOT_BITS)) - 1;
-
-const BUSY: u64 = 1;
-const SHARED: u64 = 2;
-const FORKED: u64 = 4;
-const KIND_SHIFT: u32 = 4;
-pub(super) const GEN_SHIFT: u32 = 8;
-
-/// What a slot holds; the numbers are bits of a [`Kinds`] set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Kind {
-    Free = 0,
-    Db = 1,
-    Read = 2,
-    Write = 3,
-    Cursor = 4,
-    Writer = 5,
-    Buf = 6,
-    /// A read transaction whose database was closed: only its bytes live on.
-    RetiredRead = 7,
-    /// A cursor of such a transaction.
-    RetiredCursor = 8,
-    Closing = 9,
-}
-
-/// A set of kinds.
-#[derive(Clone, Copy)]
-pub(crate) struct Kinds(u16);
-
-impl Kinds {
-    pub(crate) const fn of(kinds: &[Kind]) -> Kinds {
-        let (mut set, mut i) = (0, 0);
-        while i < kinds.len() {
-            set |= 1 << kinds[i] as u8;
-            i += 1;
-        }
-        Kinds(set)
-    }
-    fn has(self, state: u64) -> bool {
-        self.0 >> ((state >> KIND_SHIFT) & 15) & 1 != 0
-    }
-}
-
-/// Children of a transaction: tokens of its cursors and writers.
-#[derive(Default)]
-pub(crate) struct Children {
-    pub(crate) tokens: Vec<usize>,
-    /// The parent is being closed and has taken the list.
-    pub(crate) closing: bool,
-}
-
-#[inline(always)]
-fn lookup(token: usize) -> Option<(&'static Slot, u64)> {
-    if token & TOP == 0 {
-        return None;
-    }
-    let generation = ((token & !TOP) >> SLOT_BITS) as u64;
-    Some((slot_at(token & (SLOTS - 1))?, generation))
-}
-
-fn token_of(index: usize, state: u64) -> usize {
-    TOP | ((state >> GEN_SHIFT) as usize) << SLOT_BITS | index
-}
-
+/// Why a handle is refused. `state`: of its slot, if only FORKED differs from what was wanted.
 #[cold]
 fn refuse(state: Option<u64>) -> Failure {
     match state {
@@ -119,9 +47,9 @@ fn busy() -> Failure {
 
 /// Waits a little longer each time.
 #[derive(Default)]
-pub(crate) struct Patience(u32);
+pub(crate) struct Backoff(u32);
 
-impl Patience {
+impl Backoff {
     pub(crate) fn wait(&mut self) {
         self.0 += 1;
         match self.0 {
@@ -132,120 +60,68 @@ impl Patience {
     }
 }
 
-/// Exclusive use of a slot's object for one call.
-pub(crate) struct Held {
-    pub(crate) slot: &'static Slot,
+/// Use of an object by one call alone.
+pub(crate) struct Exclusive<T: 'static> {
+    pub(crate) slot: &'static Slot<T>,
+    /// The state that the end of the use puts back.
     back: u64,
 }
 
-impl Held {
+impl<T> Exclusive<T> {
     #[inline(always)]
-    pub(crate) fn object(&mut self) -> &mut Object {
-        // SAFETY: BUSY was set by this guard and is held until its drop; nobody else reaches the object meanwhile.
+    pub(crate) fn object(&mut self) -> &mut T {
+        // SAFETY: BUSY was set by this guard and stays until its drop; nobody else reaches the object meanwhile.
         unsafe { &mut *self.slot.object.get() }
     }
 }
 
-impl Drop for Held {
+impl<T> Drop for Exclusive<T> {
     #[inline(always)]
     fn drop(&mut self) {
         self.slot.state.store(self.back, Release);
     }
 }
 
-/// Shared use of a slot's object for one call.
-pub(crate) struct Pinned {
-    pub(crate) slot: &'static Slot,
-    stripe: Option<&'static AtomicU32>,
+/// Use of an object by one call, beside others.
+pub(crate) struct Shared<T: 'static> {
+    pub(crate) slot: &'static Slot<T>,
+    /// Where the use is counted; `None`: BUSY is set instead.
+    counter: Option<&'static AtomicU32>,
+    /// The state that the end of the use puts back if BUSY is set.
     back: u64,
 }
 
-impl Pinned {
+impl<T> Shared<T> {
     #[inline(always)]
-    pub(crate) fn object(&self) -> &Object {
-        // SAFETY: while pinned nobody gets exclusive use: `close` and `hold` wait for BUSY or for the pins counted.
+    pub(crate) fn object(&self) -> &T {
+        // SAFETY: meanwhile no call gets the object for itself: `close` and `lock` wait for BUSY and for the uses counted.
         unsafe { &*self.slot.object.get() }
     }
 }
 
-impl Drop for Pinned {
+impl<T> Drop for Shared<T> {
     #[inline(always)]
     fn drop(&mut self) {
-        match self.stripe {
+        match self.counter {
             None => self.slot.state.store(self.back, Release),
-            Some(stripe) => {
-                stripe.fetch_sub(1, Release);
+            Some(counter) => {
+                counter.fetch_sub(1, Release);
             }
         }
     }
 }
 
-/// Pins the object behind a token for shared use. Waits while another call has it for itself.
+/// Counts a use of an object whose uses are counted, unless that is being closed.
 #[inline(always)]
-pub(crate) fn pin(token: usize, kind: Kind) -> Outcome<Pinned> {
-    let Some((slot, generation)) = lookup(token) else {
-        return Err(refuse(None));
-    };
-    let want = generation << GEN_SHIFT | (kind as u64) << KIND_SHIFT;
-    if slot.state.compare_exchange(want, want | BUSY, Acquire, Relaxed).is_ok() {
-        return Ok(Pinned {
-            slot,
-            stripe: None,
-            back: want,
-        });
-    }
-    pin_slow(slot, want, false)
-}
-
-/// As [`pin`], for a call that takes long: others who use the object do not wait for it.
-pub(crate) fn pin_long(token: usize, kind: Kind) -> Outcome<Pinned> {
-    let Some((slot, generation)) = lookup(token) else {
-        return Err(refuse(None));
-    };
-    pin_slow(slot, generation << GEN_SHIFT | (kind as u64) << KIND_SHIFT, true)
-}
-
-/// As [`pin`], if no other call uses the object; `None` says nothing about why.
-#[inline(always)]
-pub(crate) fn pin_alone(token: usize, kind: Kind) -> Option<Pinned> {
-    let (slot, generation) = lookup(token)?;
-    let want = generation << GEN_SHIFT | (kind as u64) << KIND_SHIFT;
-    slot.state
-        .compare_exchange(want, want | BUSY, Acquire, Relaxed)
-        .ok()
-        .map(|_| Pinned {
-            slot,
-            stripe: None,
-            back: want,
-        })
-}
-
-/// Pins a database, which is counted from the beginning.
-#[inline(always)]
-pub(crate) fn pin_db(token: usize) -> Outcome<Pinned> {
-    let Some((slot, generation)) = lookup(token) else {
-        return Err(refuse(None));
-    };
-    let want = generation << GEN_SHIFT | (Kind::Db as u64) << KIND_SHIFT;
-    if slot.state.load(Acquire) == want | SHARED {
-        if let Some(pinned) = pin_shared(slot, want) {
-            return Ok(pinned);
-        }
-    }
-    pin_slow(slot, want, false)
-}
-
-/// Counts a pin of a shared slot, unless that closes.
-#[inline(always)]
-fn pin_shared(slot: &'static Slot, want: u64) -> Option<Pinned> {
-    let counter = &slot.counters().0[stripe()].0;
+fn share_counted<T>(slot: &'static Slot<T>, want: u64) -> Option<Shared<T>> {
+    let counter = slot.counter();
     counter.fetch_add(1, SeqCst);
-    // The closer sets its state first and looks at the counters then; here it is the other way round: one of the two sees
+    // Who closes sets the state first and looks at the counters then; here it is the other way round: one of the two sees
     // the other.
-    if slot.state.load(SeqCst) == want | SHARED {
-        return Some(Pinned {
+    if slot.state.load(SeqCst) == want | COUNTED {
+        return Some(Shared {
             slot,
-            stripe: Some(counter),
+            counter: Some(counter),
             back: want,
         });
     }
@@ -254,105 +130,71 @@ fn pin_shared(slot: &'static Slot, want: u64) -> Option<Pinned> {
 }
 
 #[inline(never)]
-fn pin_slow(slot: &'static Slot, want: u64, long: bool) -> Outcome<Pinned> {
-    let mut patience = Patience::default();
+fn share_slow<T>(slot: &'static Slot<T>, want: u64, long: bool) -> Outcome<Shared<T>> {
+    let mut backoff = Backoff::default();
     loop {
         let state = slot.state.load(Acquire);
-        if state & !(BUSY | SHARED) != want {
-            return Err(refuse((state & !(BUSY | SHARED | FORKED) == want).then_some(state)));
+        if state & !(BUSY | COUNTED) != want {
+            return Err(refuse((state & !(BUSY | COUNTED | FORKED) == want).then_some(state)));
         }
-        if state & SHARED != 0 {
-            if let Some(pinned) = pin_shared(slot, want) {
-                return Ok(pinned);
+        if state & COUNTED != 0 {
+            if let Some(shared) = share_counted(slot, want) {
+                return Ok(shared);
             }
-            patience.wait();
+            backoff.wait();
         } else if state & BUSY == 0 && !long {
             if slot.state.compare_exchange(want, want | BUSY, Acquire, Relaxed).is_ok() {
-                return Ok(Pinned {
+                return Ok(Shared {
                     slot,
-                    stripe: None,
+                    counter: None,
                     back: want,
                 });
             }
         } else {
             // Two threads share this handle, or will: as soon as another call ends, count instead of taking turns. The
             // counters are made before the state says that they are there.
-            let _ = slot.counters();
-            let mut turn = Patience::default();
+            slot.prepare_counters();
+            let mut backoff = Backoff::default();
             while slot.state.load(Relaxed) == want | BUSY {
-                turn.wait();
+                backoff.wait();
             }
-            let _ = slot.state.compare_exchange(want, want | SHARED, AcqRel, Relaxed);
+            let _ = slot.state.compare_exchange(want, want | COUNTED, AcqRel, Relaxed);
         }
     }
 }
 
-/// Takes the object behind a token for exclusive use; `KV_BUSY` if another call uses it.
-#[inline(always)]
-pub(crate) fn hold(token: usize, kind: Kind) -> Outcome<Held> {
-    let Some((slot, generation)) = lookup(token) else {
-        return Err(refuse(None));
-    };
-    let want = generation << GEN_SHIFT | (kind as u64) << KIND_SHIFT;
-    match slot.state.compare_exchange(want, want | BUSY, Acquire, Relaxed) {
-        Ok(_) => Ok(Held { slot, back: want }),
-        Err(state) => hold_slow(slot, want, state),
-    }
-}
-
-/// As [`hold`], if no other call uses the object; `None` says nothing about why.
-#[inline(always)]
-pub(crate) fn hold_alone(token: usize, kind: Kind) -> Option<Held> {
-    let (slot, generation) = lookup(token)?;
-    let want = generation << GEN_SHIFT | (kind as u64) << KIND_SHIFT;
-    slot.state
-        .compare_exchange(want, want | BUSY, Acquire, Relaxed)
-        .ok()
-        .map(|_| Held { slot, back: want })
-}
-
 #[inline(never)]
-fn hold_slow(slot: &'static Slot, want: u64, state: u64) -> Outcome<Held> {
-    if state & !(BUSY | SHARED) != want {
-        return Err(refuse((state & !(BUSY | SHARED | FORKED) == want).then_some(state)));
+fn lock_slow<T>(slot: &'static Slot<T>, want: u64, state: u64) -> Outcome<Exclusive<T>> {
+    if state & !(BUSY | COUNTED) != want {
+        return Err(refuse((state & !(BUSY | COUNTED | FORKED) == want).then_some(state)));
     }
-    if state == want | SHARED
+    if state == want | COUNTED
         && slot
             .state
-            .compare_exchange(want | SHARED, want | SHARED | BUSY, SeqCst, Relaxed)
+            .compare_exchange(want | COUNTED, want | COUNTED | BUSY, SeqCst, Relaxed)
             .is_ok()
     {
-        let held = Held {
+        let locked = Exclusive {
             slot,
-            back: want | SHARED,
+            back: want | COUNTED,
         };
         if slot.idle() {
-            return Ok(held);
+            return Ok(locked);
         }
     }
     Err(busy())
 }
 
-/// As [`hold`], but waits for the other call to end.
-pub(crate) fn hold_waiting(token: usize, kind: Kind) -> Outcome<Held> {
-    let mut patience = Patience::default();
-    loop {
-        match hold(token, kind) {
-            Err(failure) if failure.status() == KV_BUSY => patience.wait(),
-            other => return other,
-        }
-    }
-}
-
-/// A slot on its way out: no call uses it, none will. Dropping frees it.
-pub(crate) struct Closing {
-    pub(crate) slot: &'static Slot,
+/// A slot on its way out: no call uses its object, and none will. Dropping it frees the slot.
+pub(crate) struct Closing<T: Default + 'static> {
+    pub(crate) slot: &'static Slot<T>,
+    table: &'static Table<T>,
     index: usize,
     generation: u64,
 }
 
-impl Closing {
-    pub(crate) fn object(&mut self) -> &mut Object {
+impl<T: Default> Closing<T> {
+    pub(crate) fn object(&mut self) -> &mut T {
         // SAFETY: `close` has made this the only user of the object.
         unsafe { &mut *self.slot.object.get() }
     }
@@ -360,111 +202,42 @@ impl Closing {
     /// Keeps the object alive under another kind, with the same token.
     pub(crate) fn retire(self, kind: Kind) {
         let this = std::mem::ManuallyDrop::new(self);
-        this.slot
-            .state
-            .store(this.generation << GEN_SHIFT | (kind as u64) << KIND_SHIFT, Release);
+        this.slot.state.store(state(this.generation, kind), Release);
     }
 }
 
-impl Drop for Closing {
+impl<T: Default> Drop for Closing<T> {
     fn drop(&mut self) {
-        *self.object() = Object::Empty;
-        self.slot.parent.store(0, Relaxed);
-        let next = match (self.generation + 1) & GENERATIONS {
-            0 => 1,
-            next => next,
-        };
-        self.slot.state.store(next << GEN_SHIFT, Release);
-        push_free(self.index, self.slot);
+        *self.object() = T::default();
+        self.slot.set_parent(Token::NONE);
+        self.slot
+            .state
+            .store(state(next_generation(self.generation), Kind::Free), Release);
+        self.table.push_free(self.index, self.slot);
     }
 }
 
-/// Takes a slot out of use: later calls answer `KV_BAD_HANDLE`, calls in flight are waited for.
-pub(crate) fn close(token: usize, kinds: Kinds) -> Outcome<Closing> {
-    let Some((slot, generation)) = lookup(token) else {
-        return Err(refuse(None));
-    };
-    let closing = generation << GEN_SHIFT | (Kind::Closing as u64) << KIND_SHIFT | BUSY;
-    let mut patience = Patience::default();
-    loop {
-        let state = slot.state.load(Acquire);
-        if state >> GEN_SHIFT != generation || !kinds.has(state) {
-            return Err(refuse(None));
-        }
-        if state & FORKED != 0 {
-            return Err(refuse(Some(state)));
-        }
-        if state & BUSY == 0 && slot.state.compare_exchange(state, closing, SeqCst, Relaxed).is_ok() {
-            while state & SHARED != 0 && !slot.idle() {
-                patience.wait();
-            }
-            return Ok(Closing {
-                slot,
-                index: token & (SLOTS - 1),
-                generation,
-            });
-        }
-        patience.wait();
-    }
-}
-
-/// As [`close`], but runs `nudge` while calls in flight are waited for (a database interrupts its waiters).
-pub(crate) fn close_nudging(token: usize, kind: Kind, nudge: impl Fn(&Object)) -> Outcome<Closing> {
-    let Some((slot, generation)) = lookup(token) else {
-        return Err(refuse(None));
-    };
-    let want = generation << GEN_SHIFT | (kind as u64) << KIND_SHIFT | SHARED;
-    let closing = generation << GEN_SHIFT | (Kind::Closing as u64) << KIND_SHIFT | BUSY;
-    if slot.state.compare_exchange(want, closing, SeqCst, Relaxed).is_err() {
-        return Err(refuse(Some(slot.state.load(Relaxed))));
-    }
-    let mut patience = Patience::default();
-    while !slot.idle() {
-        // SAFETY: the state says CLOSING, set by this thread: nobody has exclusive use, calls in flight share.
-        nudge(unsafe { &*slot.object.get() });
-        patience.wait();
-    }
-    Ok(Closing {
-        slot,
-        index: token & (SLOTS - 1),
-        generation,
-    })
-}
-
-impl Slot {
-    /// The object of a transaction, for a cursor of it that the caller holds.
+impl<T> Slot<T> {
+    /// The object of a transaction, for a call that has locked a cursor of it.
     ///
     /// # Safety
-    /// The caller holds a child of this slot (BUSY) that is registered in `children`: closing and refreshing the parent
-    /// wait for that child first, so nobody has exclusive use meanwhile.
-    pub(crate) unsafe fn shared(&self) -> &Object {
+    /// The caller has locked a child of this slot that is registered in its `children`: closing and refreshing the parent
+    /// wait for that child first, so nobody has the object alone meanwhile.
+    pub(crate) unsafe fn of_locked_child(&self) -> &T {
         // SAFETY: see above.
         unsafe { &*self.object.get() }
     }
 }
 
-/// The slot of a token that is, or was, live.
-pub(crate) fn find(token: usize) -> Option<&'static Slot> {
-    lookup(token).map(|(slot, _)| slot)
-}
-
-/// Which kind of live handle a token is.
-pub(crate) fn kind_is(token: usize, kind: Kind) -> bool {
-    lookup(token).is_some_and(|(slot, generation)| {
-        let state = slot.state.load(Relaxed);
-        state >> GEN_SHIFT == generation && Kinds::of(&[kind]).has(state)
-    })
-}
-
 /// A slot that awaits its object.
-pub(crate) struct Vacant(&'static Slot);
+pub(crate) struct Vacant<T: 'static>(&'static Slot<T>);
 
-impl Vacant {
+impl<T> Vacant<T> {
     /// Puts the object where it stays.
     #[inline(always)]
-    pub(crate) fn fill(self, object: Object) -> Filled {
-        // SAFETY: the slot was taken from a free list: the call that has this owns it until its state is stored. What is
-        // there now is Empty and needs no drop.
+    pub(crate) fn fill(self, object: T) -> Filled {
+        // SAFETY: the slot was taken from a list of free ones: the call that has this owns it until its state is stored.
+        // What is there now is a default, which needs no drop.
         unsafe { self.0.object.get().write(object) }
         Filled(())
     }
@@ -473,49 +246,225 @@ impl Vacant {
 /// Proof that an object was put into a slot.
 pub(crate) struct Filled(());
 
-/// Gives an object a handle. `make` puts it where it stays: a read transaction is a large thing to move.
-#[inline(always)]
-pub(crate) fn publish(
-    kind: Kind,
-    parent: usize,
-    make: impl FnOnce(Vacant) -> Outcome<Filled>,
-) -> Outcome<(usize, &'static Slot)> {
-    let (index, slot) = take_free()?;
-    if let Err(failure) = make(Vacant(slot)) {
-        push_free(index, slot);
-        return Err(failure);
+impl<T: Default> Table<T> {
+    /// The slot of a token with its index and the token's generation.
+    #[inline(always)]
+    fn named(&self, token: Token) -> Option<(usize, &'static Slot<T>, u64)> {
+        let (index, generation) = token.parts()?;
+        Some((index, self.slot(index)?, generation))
     }
-    slot.parent.store(parent, Relaxed);
-    slot.thread.store(0, Relaxed);
-    // Databases are shared by nature, and kv_interrupt may pin one from a signal handler: it must never wait.
-    let flags = if kind == Kind::Db {
-        let _ = slot.counters();
-        SHARED
-    } else {
-        0
-    };
-    let state = (slot.state.load(Relaxed) >> GEN_SHIFT) << GEN_SHIFT | (kind as u64) << KIND_SHIFT | flags;
-    slot.state.store(state, Release);
-    Ok((token_of(index, state), slot))
-}
 
-/// Tokens of the live slots of `kinds` that `wanted` accepts.
-pub(crate) fn search(kinds: Kinds, wanted: impl Fn(&Slot) -> bool) -> Vec<usize> {
-    let mut found = Vec::new();
-    for (index, slot) in all() {
-        let state = slot.state.load(Acquire);
-        if kinds.has(state) && wanted(slot) {
-            found.push(token_of(index, state));
+    /// The slot of a token, and the state it has if nobody uses its object, which is of this kind.
+    #[inline(always)]
+    fn wanted(&self, token: Token, kind: Kind) -> Option<(&'static Slot<T>, u64)> {
+        let (_, slot, generation) = self.named(token)?;
+        Some((slot, state(generation, kind)))
+    }
+
+    /// Shares the object behind a token. Waits while another call has it for itself.
+    #[inline(always)]
+    pub(crate) fn share(&self, token: Token, kind: Kind) -> Outcome<Shared<T>> {
+        let Some((slot, want)) = self.wanted(token, kind) else {
+            return Err(refuse(None));
+        };
+        if slot.state.compare_exchange(want, want | BUSY, Acquire, Relaxed).is_ok() {
+            return Ok(Shared {
+                slot,
+                counter: None,
+                back: want,
+            });
+        }
+        share_slow(slot, want, false)
+    }
+
+    /// Does as [`Table::share`], for a call that takes long: others who use the object do not wait for it.
+    pub(crate) fn share_long(&self, token: Token, kind: Kind) -> Outcome<Shared<T>> {
+        let Some((slot, want)) = self.wanted(token, kind) else {
+            return Err(refuse(None));
+        };
+        share_slow(slot, want, true)
+    }
+
+    /// Does as [`Table::share`] if no other call uses the object; `None` says nothing about why.
+    #[inline(always)]
+    pub(crate) fn share_uncontended(&self, token: Token, kind: Kind) -> Option<Shared<T>> {
+        let (slot, want) = self.wanted(token, kind)?;
+        slot.state
+            .compare_exchange(want, want | BUSY, Acquire, Relaxed)
+            .ok()
+            .map(|_| Shared {
+                slot,
+                counter: None,
+                back: want,
+            })
+    }
+
+    /// Does as [`Table::share`] for an object whose uses are counted from the beginning.
+    #[inline(always)]
+    pub(crate) fn share_counted(&self, token: Token, kind: Kind) -> Outcome<Shared<T>> {
+        let Some((slot, want)) = self.wanted(token, kind) else {
+            return Err(refuse(None));
+        };
+        if slot.state.load(Acquire) == want | COUNTED {
+            if let Some(shared) = share_counted(slot, want) {
+                return Ok(shared);
+            }
+        }
+        share_slow(slot, want, false)
+    }
+
+    /// Takes the object behind a token for this call alone; `KV_BUSY` if another call uses it.
+    #[inline(always)]
+    pub(crate) fn lock(&self, token: Token, kind: Kind) -> Outcome<Exclusive<T>> {
+        let Some((slot, want)) = self.wanted(token, kind) else {
+            return Err(refuse(None));
+        };
+        match slot.state.compare_exchange(want, want | BUSY, Acquire, Relaxed) {
+            Ok(_) => Ok(Exclusive { slot, back: want }),
+            Err(state) => lock_slow(slot, want, state),
         }
     }
-    found
-}
 
-/// Marks every handle as one of the parent process.
-pub(crate) extern "C" fn orphan_all() {
-    for (_, slot) in all() {
-        if (slot.state.load(Relaxed) >> KIND_SHIFT) & 15 != Kind::Free as u64 {
-            slot.state.fetch_or(FORKED, Relaxed);
+    /// Does as [`Table::lock`] if no other call uses the object; `None` says nothing about why.
+    #[inline(always)]
+    pub(crate) fn lock_uncontended(&self, token: Token, kind: Kind) -> Option<Exclusive<T>> {
+        let (slot, want) = self.wanted(token, kind)?;
+        slot.state
+            .compare_exchange(want, want | BUSY, Acquire, Relaxed)
+            .ok()
+            .map(|_| Exclusive { slot, back: want })
+    }
+
+    /// Does as [`Table::lock`], but waits for the other call to end.
+    pub(crate) fn lock_waiting(&self, token: Token, kind: Kind) -> Outcome<Exclusive<T>> {
+        let mut backoff = Backoff::default();
+        loop {
+            match self.lock(token, kind) {
+                Err(failure) if failure.status() == KV_BUSY => backoff.wait(),
+                other => return other,
+            }
+        }
+    }
+
+    /// Takes a slot out of use: later calls answer `KV_BAD_HANDLE`, calls in flight are waited for.
+    pub(crate) fn close(&'static self, token: Token, kinds: Kinds) -> Outcome<Closing<T>> {
+        let Some((index, slot, of_token)) = self.named(token) else {
+            return Err(refuse(None));
+        };
+        let closing = state(of_token, Kind::Closing) | BUSY;
+        let mut backoff = Backoff::default();
+        loop {
+            let state = slot.state.load(Acquire);
+            if generation(state) != of_token || !kinds.has(state) {
+                return Err(refuse(None));
+            }
+            if state & FORKED != 0 {
+                return Err(refuse(Some(state)));
+            }
+            if state & BUSY == 0 && slot.state.compare_exchange(state, closing, SeqCst, Relaxed).is_ok() {
+                while state & COUNTED != 0 && !slot.idle() {
+                    backoff.wait();
+                }
+                return Ok(Closing {
+                    slot,
+                    table: self,
+                    index,
+                    generation: of_token,
+                });
+            }
+            backoff.wait();
+        }
+    }
+
+    /// Closes an object whose uses are counted from the beginning, and runs `nudge` while calls in flight are waited for (a
+    /// database interrupts its waiters).
+    pub(crate) fn close_nudging(&'static self, token: Token, kind: Kind, nudge: impl Fn(&T)) -> Outcome<Closing<T>> {
+        let Some((index, slot, of_token)) = self.named(token) else {
+            return Err(refuse(None));
+        };
+        let want = state(of_token, kind) | COUNTED;
+        let closing = state(of_token, Kind::Closing) | BUSY;
+        if slot.state.compare_exchange(want, closing, SeqCst, Relaxed).is_err() {
+            return Err(refuse(Some(slot.state.load(Relaxed))));
+        }
+        let mut backoff = Backoff::default();
+        while !slot.idle() {
+            // SAFETY: the state says CLOSING, set by this thread: nobody has the object alone, calls in flight share it.
+            nudge(unsafe { &*slot.object.get() });
+            backoff.wait();
+        }
+        Ok(Closing {
+            slot,
+            table: self,
+            index,
+            generation: of_token,
+        })
+    }
+
+    /// The slot of a token that is, or was, live.
+    pub(crate) fn find(&self, token: Token) -> Option<&'static Slot<T>> {
+        self.named(token).map(|(_, slot, _)| slot)
+    }
+
+    /// Whether a token is a live handle of this kind.
+    pub(crate) fn is(&self, token: Token, kind: Kind) -> bool {
+        self.named(token).is_some_and(|(_, slot, of_token)| {
+            let state = slot.state.load(Relaxed);
+            generation(state) == of_token && Kinds::of(&[kind]).has(state)
+        })
+    }
+
+    /// Gives an object a handle. `make` puts it where it stays: a read transaction is a large thing to move.
+    #[inline(always)]
+    pub(crate) fn publish(
+        &self,
+        kind: Kind,
+        parent: Token,
+        make: impl FnOnce(Vacant<T>) -> Outcome<Filled>,
+    ) -> Outcome<(Token, &'static Slot<T>)> {
+        let (index, slot) = self.take_free()?;
+        if let Err(failure) = make(Vacant(slot)) {
+            self.push_free(index, slot);
+            return Err(failure);
+        }
+        slot.set_parent(parent);
+        slot.set_thread(0);
+        // Databases are shared by nature, and kv_interrupt may share one at any moment: it must never wait for a call.
+        let flags = if kind == Kind::Db {
+            slot.prepare_counters();
+            COUNTED
+        } else {
+            0
+        };
+        let free = slot.state.load(Relaxed);
+        debug_assert!(
+            Kinds::of(&[Kind::Free]).has(free),
+            "only free slots are on a list of free ones"
+        );
+        let generation = generation(free);
+        slot.state.store(state(generation, kind) | flags, Release);
+        Ok((Token::new(index, generation), slot))
+    }
+
+    /// Tokens of the live slots of `kinds` that `wanted` accepts.
+    pub(crate) fn search(&self, kinds: Kinds, wanted: impl Fn(&Slot<T>) -> bool) -> Vec<Token> {
+        let mut found = Vec::new();
+        for (index, slot) in self.all() {
+            let state = slot.state.load(Acquire);
+            if kinds.has(state) && wanted(slot) {
+                found.push(Token::new(index, generation(state)));
+            }
+        }
+        found
+    }
+
+    /// Marks every handle as one of the parent process. It touches atomics only, as the child of a process with threads
+    /// must.
+    pub(crate) fn orphan_all(&self) {
+        for (_, slot) in self.all() {
+            if !Kinds::of(&[Kind::Free]).has(slot.state.load(Relaxed)) {
+                slot.state.fetch_or(FORKED, Relaxed);
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Telling the caller of readers that do not end.
+//! Telling the caller of stale readers: those that see an old commit for long, and hold back space meanwhile.
 
 use crate::border::arg::Growing;
 use crate::border::process;
@@ -44,43 +44,44 @@ pub(crate) fn reader_info(reader: &ReaderInfo) -> kv_reader_info {
 /// @ingroup kv_database
 pub type kv_reader_fn = Option<unsafe extern "C" fn(ctx: *mut c_void, reader: *const kv_reader_info)>;
 
-/// Readers are looked at so often at most.
+/// How often readers are looked at, at most.
 const EVERY: Duration = Duration::from_millis(500);
 /// Age from which a reader is reported, if the caller did not say.
-const STUCK_MS: u64 = 60_000;
+const STALE_MS: u64 = 60_000;
 
-/// Whom to tell, and what was told.
-pub(crate) struct Stuck {
+/// Whom to tell of stale readers, and which were told.
+pub(crate) struct StaleReaders {
     tell: unsafe extern "C" fn(*mut c_void, *const kv_reader_info),
     ctx: *mut c_void,
     age_ms: u64,
-    known: Mutex<Known>,
+    told: Mutex<Told>,
 }
 
 // SAFETY: `ctx` is only handed back to the caller's function, on threads that are inside a call of the library; the
 // header says that these may be any.
-unsafe impl Send for Stuck {}
+unsafe impl Send for StaleReaders {}
 // SAFETY: as above.
-unsafe impl Sync for Stuck {}
+unsafe impl Sync for StaleReaders {}
 
 #[derive(Default)]
-struct Known {
+struct Told {
+    /// When readers were looked at last.
     looked: Option<Instant>,
-    /// (process, commit) of those told.
-    told: Vec<(u32, CommitId)>,
+    /// Which readers were told: (process, commit).
+    readers: Vec<(u32, CommitId)>,
 }
 
-impl Stuck {
-    pub(crate) fn new(tell: kv_reader_fn, ctx: *mut c_void, age_ms: u64) -> Option<Stuck> {
-        tell.map(|tell| Stuck {
+impl StaleReaders {
+    pub(crate) fn new(tell: kv_reader_fn, ctx: *mut c_void, age_ms: u64) -> Option<StaleReaders> {
+        tell.map(|tell| StaleReaders {
             tell,
             ctx,
-            age_ms: if age_ms == 0 { STUCK_MS } else { age_ms },
-            known: Mutex::default(),
+            age_ms: if age_ms == 0 { STALE_MS } else { age_ms },
+            told: Mutex::default(),
         })
     }
 
-    /// Looks, if it is time, and tells.
+    /// Looks at the readers, if it is time, and tells the caller of new stale ones.
     pub(crate) fn look(&self, db: &Db) {
         for reader in self.fresh(db) {
             let info = reader_info(&reader);
@@ -89,27 +90,29 @@ impl Stuck {
         }
     }
 
-    /// Readers to be reported now.
+    /// Stale readers that are to be told now.
     fn fresh(&self, db: &Db) -> Vec<ReaderInfo> {
-        // Somebody else is looking.
-        let Ok(mut known) = self.known.try_lock() else {
+        // If the lock is taken, another thread is looking at this moment.
+        let Ok(mut told) = self.told.try_lock() else {
             return Vec::new();
         };
         let now = Instant::now();
-        if known
+        if told
             .looked
             .is_some_and(|looked| now.duration_since(looked) < EVERY.min(Duration::from_millis(self.age_ms)))
         {
             return Vec::new();
         }
-        known.looked = Some(now);
+        told.looked = Some(now);
         let newest = db.stat().visible;
-        let mut stuck = db.readers();
-        stuck.retain(|r| r.id < newest && r.age_ms >= self.age_ms);
-        known.told.retain(|told| stuck.iter().any(|r| (r.pid, r.id) == *told));
-        stuck.retain(|r| !known.told.contains(&(r.pid, r.id)));
-        stuck.dedup_by_key(|r| (r.pid, r.id));
-        known.told.extend(stuck.iter().map(|r| (r.pid, r.id)));
-        stuck
+        let mut stale = db.readers();
+        stale.retain(|r| r.id < newest && r.age_ms >= self.age_ms);
+        // A reader that has ended is forgotten, so that the next one of its process and commit is told again.
+        told.readers
+            .retain(|known| stale.iter().any(|r| (r.pid, r.id) == *known));
+        stale.retain(|r| !told.readers.contains(&(r.pid, r.id)));
+        stale.dedup_by_key(|r| (r.pid, r.id));
+        told.readers.extend(stale.iter().map(|r| (r.pid, r.id)));
+        stale
     }
 }

@@ -1,0 +1,74 @@
+//! Ending transactions: one by its handle, or all of a database that is being closed.
+
+use crate::border::status::Outcome;
+use crate::handle::children::{close_children, retire_children};
+use crate::handle::objects::{mixed_up, Closing, Object, WriteHandle, HANDLES};
+use crate::handle::slots::Backoff;
+use crate::handle::token::{Kind, Kinds, Token};
+use std::sync::PoisonError;
+
+/// What a transaction was when it ended.
+pub(crate) enum Ended {
+    /// A write transaction, ready to be committed or dropped, and the number of its unfinished writers. Its slot is kept
+    /// until the work is done, so that closing the database waits for it.
+    Write(Box<WriteHandle>, usize, Closing),
+    /// A read transaction; it has been released.
+    Read,
+}
+
+/// Takes a transaction out of use, children first.
+pub(crate) fn end(token: Token) -> Outcome<Ended> {
+    let mut closing = HANDLES.close(token, Kinds::of(&[Kind::Read, Kind::Write, Kind::RetiredRead]))?;
+    let writers = close_children(closing.slot);
+    match closing.object() {
+        Object::Write(_) => match std::mem::take(closing.object()) {
+            Object::Write(write) => Ok(Ended::Write(write, writers, closing)),
+            _ => Err(mixed_up()),
+        },
+        Object::Read(read) => {
+            // Nearly every reader is dropped where it lies. If buffers still point into its snapshot, that lives as long as
+            // the last of them.
+            let extras = read.extras.get_mut().unwrap_or_else(PoisonError::into_inner);
+            if let Some(kept) = extras.kept.take() {
+                if let Object::Read(read) = std::mem::take(closing.object()) {
+                    kept.keep(read.txn);
+                }
+            }
+            Ok(Ended::Read)
+        }
+        _ => Err(mixed_up()),
+    }
+}
+
+/// Aborts every write transaction of a database that is being closed: a call in flight may wait for one of them.
+pub(crate) fn abort_writers(db: Token) {
+    for token in HANDLES.search(Kinds::of(&[Kind::Write]), |slot| slot.parent() == db) {
+        drop(end(token));
+    }
+}
+
+/// Ends every transaction of a database that takes no more calls: aborts those that write, retires those that read, and
+/// waits for those that other threads are ending.
+pub(crate) fn end_transactions(db: Token) {
+    let mut backoff = Backoff::default();
+    loop {
+        let open = HANDLES.search(Kinds::of(&[Kind::Read, Kind::Write, Kind::Closing]), |slot| {
+            slot.parent() == db
+        });
+        if open.is_empty() {
+            return;
+        }
+        for token in open {
+            if HANDLES.is(token, Kind::Read) {
+                if let Ok(reader) = HANDLES.close(token, Kinds::of(&[Kind::Read])) {
+                    retire_children(reader.slot);
+                    reader.retire(Kind::RetiredRead);
+                }
+            } else if HANDLES.is(token, Kind::Write) {
+                drop(end(token));
+            } else {
+                backoff.wait();
+            }
+        }
+    }
+}

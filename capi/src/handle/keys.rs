@@ -1,0 +1,50 @@
+//! Keys that a cursor answered together.
+
+use crate::border::types::kv_slice;
+use kv_engine::page::key::{KeyBuf, PADDED};
+
+/// Keys that were answered together, which stay where they are until the next such answer. A list that is full is put aside
+/// and not made longer, since the caller has addresses in it.
+#[derive(Default)]
+pub(crate) struct Keys {
+    bytes: Vec<u8>,
+    used: usize,
+    full: Vec<Vec<u8>>,
+}
+
+impl Keys {
+    /// Forgets the keys of the answer before.
+    pub(crate) fn clear(&mut self) {
+        self.full.clear();
+        self.used = 0;
+    }
+
+    /// Keeps a key and answers where it lies. A short one is copied as a block of fixed size, which needs no call.
+    #[inline(always)]
+    pub(crate) fn keep(&mut self, key: &KeyBuf) -> kv_slice {
+        let len = key.as_slice().len();
+        if let (Some(padded), Some(room)) = (key.padded(), self.bytes.get_mut(self.used..)) {
+            if let Some(block) = room.first_chunk_mut() {
+                *block = *padded;
+                self.used += len;
+                return kv_slice::of(&room[..len]);
+            }
+        }
+        self.keep_long(key)
+    }
+
+    /// Does as [`Keys::keep`], for a key of any length.
+    #[inline(never)]
+    pub(crate) fn keep_long(&mut self, key: &[u8]) -> kv_slice {
+        if self.bytes.len() - self.used < key.len() + PADDED {
+            let more = (2 * self.bytes.len()).max(key.len() + 4096);
+            let full = std::mem::replace(&mut self.bytes, vec![0; more]);
+            self.full.push(full);
+            self.used = 0;
+        }
+        let room = &mut self.bytes[self.used..self.used + key.len()];
+        room.copy_from_slice(key);
+        self.used += key.len();
+        kv_slice::of(room)
+    }
+}

@@ -1,0 +1,129 @@
+//! The two words of a handle: the token that a program holds as a pointer, and the state of the slot that it names.
+//!
+//! ```text
+//! token   1 | generation (43 bits) | slot (20 bits)                       (32-bit machines: 1 | 19 | 12)
+//! state   generation | kind (4 bits) | -, FORKED, COUNTED, BUSY           one word of the slot
+//! ```
+//!
+//! The top bit of a token is set, which no user address has: a foreign pointer is refused. A slot gets another generation
+//! with each object, which tells a token that is stale.
+
+/// Bits of a token that number the slot.
+const SLOT_BITS: u32 = if usize::BITS == 64 { 20 } else { 12 };
+/// How many slots there can be.
+pub(super) const SLOTS: usize = 1 << SLOT_BITS;
+const TOP: usize = 1 << (usize::BITS - 1);
+/// The greatest generation; what does not fit into a token does not count either.
+const GENERATION_MAX: u64 = (1 << (usize::BITS - 1 - SLOT_BITS)) - 1;
+
+/// State flag: a call uses the object alone, or is the only one that shares it, or is closing it.
+pub(super) const BUSY: u64 = 1;
+/// State flag: calls that share the object are counted, so that several can.
+pub(super) const COUNTED: u64 = 2;
+/// State flag: the handle is one of the parent process.
+pub(super) const FORKED: u64 = 4;
+const KIND_SHIFT: u32 = 4;
+const GENERATION_SHIFT: u32 = 8;
+
+/// What a program holds in the shape of a pointer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Token(usize);
+
+impl Token {
+    /// Stands where a handle has no parent. No slot has it.
+    pub(crate) const NONE: Token = Token(0);
+
+    /// The token in a handle of the caller. The handle is not dereferenced, here or later.
+    #[inline(always)]
+    pub(crate) fn of<T>(handle: *const T) -> Token {
+        Token(handle.addr())
+    }
+
+    /// The handle for the caller.
+    #[inline(always)]
+    pub(crate) fn handle<T>(self) -> *mut T {
+        std::ptr::without_provenance_mut(self.0)
+    }
+
+    /// The token of the slot with this index in this generation.
+    pub(super) fn new(slot: usize, generation: u64) -> Token {
+        debug_assert!(
+            slot < SLOTS && generation <= GENERATION_MAX,
+            "a token has room for both"
+        );
+        Token(TOP | (generation as usize) << SLOT_BITS | slot)
+    }
+
+    /// The index of the slot and the generation; `None` for NULL and foreign pointers.
+    #[inline(always)]
+    pub(super) fn parts(self) -> Option<(usize, u64)> {
+        (self.0 & TOP != 0).then_some((self.0 & (SLOTS - 1), ((self.0 & !TOP) >> SLOT_BITS) as u64))
+    }
+
+    pub(super) fn bits(self) -> usize {
+        self.0
+    }
+
+    pub(super) fn from_bits(bits: usize) -> Token {
+        Token(bits)
+    }
+}
+
+/// What a slot holds; the numbers are bits of a [`Kinds`] set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Kind {
+    Free = 0,
+    Db = 1,
+    Read = 2,
+    Write = 3,
+    Cursor = 4,
+    Writer = 5,
+    Buf = 6,
+    /// A read transaction whose database was closed: only its bytes live on.
+    RetiredRead = 7,
+    /// A cursor of such a transaction.
+    RetiredCursor = 8,
+    Closing = 9,
+}
+
+/// A set of kinds.
+#[derive(Clone, Copy)]
+pub(crate) struct Kinds(u16);
+
+impl Kinds {
+    /// The set of these kinds.
+    pub(crate) const fn of(kinds: &[Kind]) -> Kinds {
+        let (mut set, mut i) = (0, 0);
+        while i < kinds.len() {
+            set |= 1 << kinds[i] as u8;
+            i += 1;
+        }
+        Kinds(set)
+    }
+
+    /// Whether a slot in this state holds one of them.
+    pub(super) fn has(self, state: u64) -> bool {
+        self.0 >> ((state >> KIND_SHIFT) & 15) & 1 != 0
+    }
+}
+
+/// The state of a slot that holds an object of this kind which no call uses.
+#[inline(always)]
+pub(super) const fn state(generation: u64, kind: Kind) -> u64 {
+    generation << GENERATION_SHIFT | (kind as u64) << KIND_SHIFT
+}
+
+/// The generation in a state.
+#[inline(always)]
+pub(super) const fn generation(state: u64) -> u64 {
+    state >> GENERATION_SHIFT
+}
+
+/// The generation after this one. 0 is left out, so that no token is the top bit and an index alone.
+pub(super) const fn next_generation(generation: u64) -> u64 {
+    match (generation + 1) & GENERATION_MAX {
+        0 => 1,
+        next => next,
+    }
+}
