@@ -4,8 +4,8 @@
 
 use super::apply::{Apply, Held, Piece, Reply};
 use super::arena::Arena;
-use super::edits::Sorted;
 use super::fences::{prefix_len, Fences};
+use super::sorted::Sorted;
 use crate::error::{Error, Result};
 use crate::page::leaf::{Leaf, Stored};
 use crate::page::leaf_build::{build_whole, Filling, Whole};

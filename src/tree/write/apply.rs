@@ -16,17 +16,15 @@
 //! the flag `CHECK_PREFIX` (`Apply::widen`) until they are next rebuilt.
 
 use super::arena::{Arena, PageBox};
-use super::edits::{Op, Sorted};
+use super::edits::Op;
 use super::emit::Emitter;
-use super::fences::{branch_of, child_fences, Fences};
+use super::fences::{branch_of, Fences};
 use super::groups::Groups;
-use super::values::{release_rest, release_value};
+use super::sorted::Sorted;
 use crate::error::{Error, Result};
 use crate::ids::{Run, TableId, U48_MAX};
 use crate::page::branch::{replace_ptr, Branch};
 use crate::page::header;
-use crate::page::leaf::Leaf;
-use crate::page::leaf_build::mark_check_prefix;
 use crate::page::{Extent, PageSink, PageSource, Ptr, Root};
 
 /// Highest tree: 64 levels of at least two children hold more than any file.
@@ -105,24 +103,8 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         self.settle_root(reply, root.height.max(1))
     }
 
-    /// Removes the keys `from <= key < to` (`None`: no bound) from the tree at `root`: pages wholly inside go unread
-    /// unless the table has long values.
-    pub fn remove_range(&mut self, root: Root, from: Option<&[u8]>, to: Option<&[u8]>) -> Result<Root> {
-        if root.height == 0 {
-            return Ok(root);
-        }
-        check_height(&root)?;
-        self.has_long |= root.has_long;
-        if from.is_none() && to.is_none() {
-            self.drop_subtree(root.ptr, root.height)?;
-            return Ok(Root::default());
-        }
-        let reply = self.node_range(root.ptr, root.height, from, to, &Fences::whole())?;
-        self.settle_root(reply, root.height)
-    }
-
     /// Grows and shrinks the tree at its root.
-    fn settle_root(&mut self, mut reply: Reply, mut height: u8) -> Result<Root> {
+    pub(super) fn settle_root(&mut self, mut reply: Reply, mut height: u8) -> Result<Root> {
         let mut ptr = loop {
             let pieces = match reply {
                 Reply::One { ptr, .. } => break ptr,
@@ -318,7 +300,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     }
 
     /// Takes the answer of a child into its branch: the pointer at once, the rest into `changes`.
-    fn take_in(
+    pub(super) fn take_in(
         &mut self,
         ptr: &mut Ptr,
         page: &mut Held<'a>,
@@ -351,7 +333,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     }
 
     /// Ends work on a branch whose children have answered.
-    fn finish_branch(
+    pub(super) fn finish_branch(
         &mut self,
         before: Ptr,
         mut ptr: Ptr,
@@ -388,111 +370,6 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         }
         Ok(())
     }
-
-    /// Removes `from <= key < to` from the subtree at `ptr`.
-    fn node_range(
-        &mut self,
-        ptr: Ptr,
-        level: u8,
-        from: Option<&[u8]>,
-        to: Option<&[u8]>,
-        fences: &Fences,
-    ) -> Result<Reply> {
-        if level == 1 {
-            return self.leaf_range(ptr, from, to, fences);
-        }
-        let mut page = self.hold(&ptr)?;
-        check_level(&page, &ptr, level)?;
-        let (mut ptr, before) = (ptr, ptr);
-        let branch = branch_of(&page, &ptr)?;
-        let first = from.map_or(Ok(0), |from| branch.find(from, ptr.page, &self.source))?;
-        let last = to.map_or(Ok(branch.len() - 1), |to| branch.find(to, ptr.page, &self.source))?;
-        let mut changes = Vec::new();
-        for i in first..=last {
-            let child = branch_of(&page, &ptr)?.ptr(i);
-            // A bound outside the child is none to it (and would lack its prefix).
-            let (inner_from, inner_to) = (from.filter(|_| i == first), to.filter(|_| i == last));
-            let reply = if inner_from.is_none() && inner_to.is_none() {
-                self.drop_subtree(child, level - 1)?;
-                Reply::Many(Vec::new())
-            } else {
-                let inner = child_fences(&branch_of(&page, &ptr)?, &ptr, i, fences, &self.source)?;
-                self.node_range(child, level - 1, inner_from, inner_to, &inner)?
-            };
-            self.take_in(&mut ptr, &mut page, i, child, reply, &mut changes)?;
-        }
-        self.finish_branch(before, ptr, page, level, fences, changes)
-    }
-
-    /// Gives every page of the subtree at `ptr` back.
-    pub(super) fn drop_subtree(&mut self, ptr: Ptr, level: u8) -> Result<()> {
-        if level == 1 && !self.has_long {
-            return self.drop_page(ptr);
-        }
-        let page = self.hold(&ptr)?;
-        check_level(&page, &ptr, level)?;
-        let size = page.len();
-        if level == 1 {
-            let leaf = Leaf::new(&page).map_err(|d| d.at(ptr.page))?;
-            for i in 0..if leaf.is_dense() { 0 } else { leaf.len() } {
-                let suffix = leaf.slotted_suffix(i).map_err(|d| d.at(ptr.page))?;
-                release_rest(&suffix, ptr.page, size, self.sink)?;
-                let value = leaf.value(i).map_err(|d| d.at(ptr.page))?;
-                release_value(&value, ptr.page, size, self.sink)?;
-            }
-        } else {
-            let branch = branch_of(&page, &ptr)?;
-            for i in 0..branch.len() {
-                let separator = branch.separator(i).map_err(|d| d.at(ptr.page))?;
-                release_rest(&separator, ptr.page, size, self.sink)?;
-                self.drop_subtree(branch.ptr(i), level - 1)?;
-            }
-        }
-        self.put_back_for_drop(ptr, page)
-    }
-
-    fn put_back_for_drop(&mut self, ptr: Ptr, page: Held<'a>) -> Result<()> {
-        self.count_drop(&ptr)?;
-        self.discard(&ptr, page);
-        Ok(())
-    }
-
-    fn drop_page(&mut self, ptr: Ptr) -> Result<()> {
-        self.count_drop(&ptr)?;
-        self.abandon(&ptr);
-        Ok(())
-    }
-
-    fn count_drop(&mut self, ptr: &Ptr) -> Result<()> {
-        self.drop_budget = self
-            .drop_budget
-            .checked_sub(1)
-            .ok_or_else(|| Error::corrupt(ptr.page, "a tree of more pages than the file"))?;
-        Ok(())
-    }
-
-    /// Tells the pages on one edge of the subtree at `ptr` that their interval has grown to `fences`; the pointer.
-    pub(super) fn widen(&mut self, ptr: Ptr, level: u8, fences: &Fences, upwards: bool) -> Result<Ptr> {
-        let mut page = self.hold(&ptr)?;
-        check_level(&page, &ptr, level)?;
-        let mut ptr = ptr;
-        let unsafe_prefix = header::prefix_len(&page) > fences.prefix_len();
-        if level > 1 {
-            let branch = branch_of(&page, &ptr)?;
-            let edge = if upwards { branch.len() - 1 } else { 0 };
-            let child = branch.ptr(edge);
-            let inner = child_fences(&branch, &ptr, edge, fences, &self.source)?;
-            let new = self.widen(child, level - 1, &inner, upwards)?;
-            if new != child {
-                replace_ptr(self.own(&ptr, &mut page), edge, &new);
-            }
-        }
-        if unsafe_prefix && header::flags(&page) & header::CHECK_PREFIX == 0 {
-            mark_check_prefix(self.own(&ptr, &mut page));
-        }
-        self.put_back(&mut ptr, page);
-        Ok(ptr)
-    }
 }
 
 /// The page in the file behind `ptr`, as what is given back.
@@ -509,7 +386,7 @@ fn not_ours() -> Error {
     Error::corrupt(None, "private page number in a file")
 }
 
-fn check_height(root: &Root) -> Result<()> {
+pub(super) fn check_height(root: &Root) -> Result<()> {
     if root.height > HEIGHT_MAX {
         return Err(Error::corrupt(root.ptr.page, "tree too high"));
     }

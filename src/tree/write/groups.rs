@@ -1,7 +1,7 @@
 //! The edits on their way down a branch: one group per child, and the bounds of that child's interval.
 
-use super::edits::Sorted;
 use super::fences::{branch_of, child_fences, Fences};
+use super::sorted::Sorted;
 use crate::error::{Error, Result};
 use crate::page::{PageSource, Ptr};
 

@@ -2,17 +2,16 @@
 
 use super::append::Copied;
 use super::apply::{check_level, Apply, Held, Piece, Reply};
-use super::arena::Arena;
-use super::edits::{Op, Sorted};
+use super::edits::Op;
 use super::fences::Fences;
-use super::merge::{check_prefix, Share, FEW, PART};
-use super::values::{is_long, release_rest, release_value};
+use super::merge::{Share, FEW, PART};
+use super::sorted::Sorted;
+use super::values::{is_long, release_value};
 use crate::error::{Error, Result};
-use crate::page::header::{self, CHECK_PREFIX, HEADER};
+use crate::page::header::{self, CHECK_PREFIX};
 use crate::page::layout::leaf::ENTRY;
 use crate::page::layout::record::LENGTHS;
 use crate::page::leaf::Leaf;
-use crate::page::leaf_build::{build_leaf, dense_bytes, entries_of, leaf_size};
 use crate::page::suffix::Suffix;
 use crate::page::{leaf_edit, PageSink, PageSource, Ptr};
 use crate::util::hash::fingerprint;
@@ -229,76 +228,5 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         }
         let (from, to) = range;
         self.merge(Share { ptr, page, from, to }, edits, fences, true)
-    }
-
-    /// Removes the keys `from <= key < to` from the leaf at `ptr`.
-    pub(super) fn leaf_range(
-        &mut self,
-        ptr: Ptr,
-        from: Option<&[u8]>,
-        to: Option<&[u8]>,
-        fences: &Fences,
-    ) -> Result<Reply> {
-        let page = self.hold(&ptr)?;
-        check_level(&page, &ptr, 1)?;
-        let mut ptr = ptr;
-        let (source, size) = (self.source, page.len());
-        let damaged = |d: header::Damage| d.at(ptr.page);
-        let leaf = Leaf::new(&page).map_err(damaged)?;
-        let bound = |key: &[u8]| leaf.position(key, ptr.page, &source).map(|p| p.unwrap_or_else(|at| at));
-        let first = from.map_or(Ok(0), bound)?;
-        let end = to.map_or(Ok(leaf.len()), bound)?;
-        if first >= end {
-            self.put_back(&mut ptr, page);
-            return Ok(Reply::One { ptr, small: false });
-        }
-        for i in first..end {
-            if !leaf.is_dense() {
-                release_rest(&leaf.slotted_suffix(i).map_err(damaged)?, ptr.page, size, self.sink)?;
-            }
-            release_value(&leaf.value(i).map_err(damaged)?, ptr.page, size, self.sink)?;
-        }
-        let base = header::prefix_len(&page).min(fences.prefix_len());
-        let (prefix, lead) = (&leaf.prefix()[..base], &leaf.prefix()[base..]);
-        let dense = dense_bytes(&leaf);
-        let mut kept = Vec::with_capacity(leaf.len());
-        entries_of(&leaf, 0..first, &dense, lead, &mut kept).map_err(damaged)?;
-        entries_of(&leaf, end..leaf.len(), &dense, lead, &mut kept).map_err(damaged)?;
-        check_prefix(ptr.page, prefix, fences)?;
-        let reply = self.pack_leaves(&kept, prefix, fences, false);
-        drop(kept);
-        self.discard(&ptr, page);
-        reply
-    }
-
-    /// Joins two neighbouring leaves into one page with the bounds `fences` if they fit with a little room to spare.
-    pub(super) fn join_leaves(&mut self, a: Ptr, b: Ptr, fences: &Fences) -> Result<Option<Ptr>> {
-        let (left, right) = self.peek(&a, &b)?;
-        let limit = left.len() / 16 * 15;
-        let used = |page, ptr: &Ptr| Leaf::new(page).map(|leaf| leaf.used()).map_err(|d| d.at(ptr.page));
-        if used(left, &a)? + used(right, &b)? - HEADER > limit {
-            return Ok(None);
-        }
-        let (table, mut memory) = (self.table, self.arena.memory());
-        let (left, right) = self.peek(&a, &b)?;
-        let (x, y) = (
-            Leaf::new(left).map_err(|d| d.at(a.page))?,
-            Leaf::new(right).map_err(|d| d.at(b.page))?,
-        );
-        let plen = fences.prefix_len();
-        let base = header::prefix_len(left).min(header::prefix_len(right)).min(plen);
-        let (dense_x, dense_y) = (dense_bytes(&x), dense_bytes(&y));
-        let mut joined = Vec::with_capacity(x.len() + y.len());
-        entries_of(&x, 0..x.len(), &dense_x, &x.prefix()[base..], &mut joined).map_err(|d| d.at(a.page))?;
-        entries_of(&y, 0..y.len(), &dense_y, &y.prefix()[base..], &mut joined).map_err(|d| d.at(b.page))?;
-        if leaf_size(&joined, plen - base, plen) > limit {
-            self.arena.recycle((memory, true));
-            return Ok(None);
-        }
-        build_leaf(&mut memory, table, &fences.low[..plen], &joined, plen - base);
-        let entries = joined.len() as u64;
-        self.abandon(&a);
-        self.abandon(&b);
-        Ok(Some(Arena::ptr(self.arena.insert(memory), entries)))
     }
 }

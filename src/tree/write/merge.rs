@@ -5,10 +5,11 @@
 //! it has, at random, would be left with pages two thirds full.
 
 use super::apply::{check_level, Apply, Held, Reply};
-use super::cut::room_for;
-use super::edits::{Op, Sorted, RECORDS_AHEAD};
+use super::edits::Op;
 use super::fences::Fences;
 use super::groups::{Group, Groups};
+use super::leaf_cut::room_for;
+use super::sorted::{Sorted, RECORDS_AHEAD};
 use super::values::{is_long, release_rest, release_value, write_rest, LongKey};
 use crate::error::{Error, Result};
 use crate::ids::PageRef;
