@@ -15,7 +15,7 @@ use crate::page::KEY_MAX;
 use crate::pager::{Durability, PageWriter};
 use crate::tree::read::quick::{self, Quick};
 use crate::tree::read::{lookup as search, scan};
-use crate::tree::write::edits::{At, Op};
+use crate::tree::write::edits::{Op, RecordPos};
 use crate::tree::write::values::{is_long, write_chain, VALUE_MAX};
 use crate::txn::{Pages, TreeRef, TreeState, Writer};
 use crate::util::bytes::less;
@@ -146,12 +146,12 @@ impl WriteTxn {
 
     /// The last edit of `key` that is not in the tree yet.
     #[inline(always)]
-    fn pending(&mut self, at: usize, key: &[u8]) -> Result<Option<At>> {
+    fn pending(&mut self, at: usize, key: &[u8]) -> Result<Option<RecordPos>> {
         self.tables[at].tree.edits.get(key)
     }
 
     /// What is stored under `key`: `pending` or in the tree.
-    fn stored_at(&self, at: usize, pending: Option<At>, key: &[u8]) -> Result<Option<Stored<'_>>> {
+    fn stored_at(&self, at: usize, pending: Option<RecordPos>, key: &[u8]) -> Result<Option<Stored<'_>>> {
         let tree = &self.tables[at].tree;
         match pending.map(|p| tree.edits.op(p)) {
             Some(Op::Put(value)) => Ok(Some(value)),
@@ -324,7 +324,7 @@ impl WriteTxn {
     }
 
     /// The value found as `stored_at` finds it.
-    fn value_at(&self, at: usize, pending: Option<At>, key: &[u8]) -> Result<Option<&[u8]>> {
+    fn value_at(&self, at: usize, pending: Option<RecordPos>, key: &[u8]) -> Result<Option<&[u8]>> {
         match self.stored_at(at, pending, key)? {
             Some(stored) => self.resolve(stored).map(Some),
             None => Ok(None),

@@ -1,4 +1,4 @@
-//! Edits on their way into a tree: an append-only log, and its sorted view.
+//! Edits on their way into a tree: an append-only log.
 //!
 //! The log keeps arrival order; sorting late costs a fraction of keeping order. A record is
 //!
@@ -6,12 +6,11 @@
 //! u32 key bytes | u32 value bytes, bit 31: delete, bit 30: the value is a chain description | key | value
 //! ```
 //!
-//! For sorting, each edit becomes one 128-bit integer: the 8 key bytes behind the prefix that all keys share, then the
-//! record's place in the log. Integers sort fast, and among equal beginnings the later edit comes later. Only runs of
-//! equal beginnings need the keys themselves.
+//! Records never move, so the value of one may be filled in or overwritten where it is, and bytes of it may be pinned.
 
 use crate::error::{Error, Result};
 use crate::page::leaf::Stored;
+use crate::page::leaf_build::Whole;
 use crate::util::bytes::{common_prefix, get_u64, less};
 
 /// Largest chunk of records, unless one record needs more; the first is small, because most transactions are.
@@ -28,8 +27,40 @@ const DELETE: u32 = 1 << 31;
 const CHAIN: u32 = 1 << 30;
 const LEN: u32 = CHAIN - 1;
 
-/// Place of a record in its log: chunk << 32 | offset.
-pub type At = u64;
+/// Position of a record in its log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct RecordPos(u64);
+
+impl RecordPos {
+    #[inline(always)]
+    fn new(chunk: usize, offset: usize) -> RecordPos {
+        RecordPos((chunk as u64) << 32 | offset as u64)
+    }
+
+    #[inline(always)]
+    fn chunk(self) -> usize {
+        (self.0 >> 32) as usize
+    }
+
+    /// Where it begins in its chunk.
+    #[inline(always)]
+    fn offset(self) -> usize {
+        self.0 as u32 as usize
+    }
+
+    /// As one integer: a later record has a greater one.
+    #[inline(always)]
+    pub(super) fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    /// The position that [`RecordPos::to_bits`] gave.
+    #[inline(always)]
+    pub(super) fn from_bits(bits: u64) -> RecordPos {
+        RecordPos(bits)
+    }
+}
 
 /// What an edit does to its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +78,7 @@ pub struct EditLog {
     pub(super) chunks: Vec<Vec<u8>>,
     /// Bytes of the last chunk that are records.
     used: usize,
-    pub(super) entries: Vec<At>,
+    pub(super) entries: Vec<RecordPos>,
     /// Bytes that every key shares with the first one; not kept while the keys ascend, see [`EditLog::shared`].
     shared: usize,
     /// Whether the keys arrived in strictly ascending order.
@@ -82,7 +113,7 @@ impl EditLog {
     }
 
     /// Records in arrival order.
-    pub fn entries(&self) -> &[At] {
+    pub fn entries(&self) -> &[RecordPos] {
         &self.entries
     }
 
@@ -95,7 +126,7 @@ impl EditLog {
     ///
     /// # Errors
     /// `NoMemory`: it was not appended.
-    pub fn push(&mut self, key: &[u8], op: Op<'_>) -> Result<At> {
+    pub fn push(&mut self, key: &[u8], op: Op<'_>) -> Result<RecordPos> {
         let behind = self.ascending && self.last_key().is_some_and(|last| less(last, key));
         self.add(key, op, behind)
     }
@@ -105,7 +136,7 @@ impl EditLog {
     /// # Errors
     /// `NoMemory`: it was not appended.
     #[inline(always)]
-    pub fn push_behind(&mut self, key: &[u8], op: Op<'_>) -> Result<At> {
+    pub fn push_behind(&mut self, key: &[u8], op: Op<'_>) -> Result<RecordPos> {
         debug_assert!(self.last_key().is_none_or(|last| last < key));
         self.add(key, op, self.ascending)
     }
@@ -113,12 +144,12 @@ impl EditLog {
     /// Key of the edit that came last.
     #[inline(always)]
     pub fn last_key(&self) -> Option<&[u8]> {
-        self.entries.last().map(|at| self.key(*at))
+        self.entries.last().map(|pos| self.key(*pos))
     }
 
     /// `behind`: the keys ascend, and this one continues them.
     #[inline(always)]
-    fn add(&mut self, key: &[u8], op: Op<'_>, behind: bool) -> Result<At> {
+    fn add(&mut self, key: &[u8], op: Op<'_>, behind: bool) -> Result<RecordPos> {
         let (value, mark): (&[u8], u32) = match op {
             Op::Put(Stored::Inline(v)) => (v, 0),
             Op::Put(Stored::Chain(v)) => (v, CHAIN),
@@ -135,19 +166,19 @@ impl EditLog {
             self.disorder(key);
         }
         let number = self.chunks.len() - 1;
-        let at = (number as u64) << 32 | self.used as u64;
+        let pos = RecordPos::new(number, self.used);
         let (header, rest) = self.chunks[number][self.used..self.used + size].split_at_mut(HEADER);
         let lengths = key.len() as u64 | u64::from(value.len() as u32 | mark) << 32;
         header.copy_from_slice(&lengths.to_le_bytes());
         let (key_at, value_at) = rest.split_at_mut(key.len());
         key_at.copy_from_slice(key);
         value_at.copy_from_slice(value);
-        self.entries.push(at);
+        self.entries.push(pos);
         self.used += size;
         self.longest_key = self.longest_key.max(key.len());
         self.marks |= mark;
-        self.bytes += size + std::mem::size_of::<At>();
-        Ok(at)
+        self.bytes += size + std::mem::size_of::<RecordPos>();
+        Ok(pos)
     }
 
     /// Makes room for one more edit, with a record of `size` bytes.
@@ -190,26 +221,40 @@ impl EditLog {
         }
     }
 
+    /// The log from a record on, to the end of its chunk.
+    #[inline(always)]
+    pub(super) fn bytes_from(&self, pos: RecordPos) -> &[u8] {
+        &self.chunks[pos.chunk()][pos.offset()..]
+    }
+
+    /// Key and value of a put whose value stays in its leaf.
+    #[inline(always)]
+    pub(super) fn whole(&self, pos: RecordPos) -> Whole<'_> {
+        let (bytes, key, len) = self.record(pos);
+        debug_assert!(len & (DELETE | CHAIN) == 0, "a plain put");
+        let bytes = &bytes[..key + len as usize];
+        Whole { bytes, key }
+    }
+
     /// Bytes from the key on, length of the key, length and marks of the value.
     #[inline(always)]
-    pub(super) fn record(&self, at: At) -> (&[u8], usize, u32) {
-        let chunk = &self.chunks[(at >> 32) as usize];
-        let (header, bytes) = chunk[at as u32 as usize..].split_at(HEADER);
+    fn record(&self, pos: RecordPos) -> (&[u8], usize, u32) {
+        let (header, bytes) = self.bytes_from(pos).split_at(HEADER);
         let lengths = get_u64(header, 0);
         (bytes, lengths as u32 as usize, (lengths >> 32) as u32)
     }
 
     /// Key of a record.
     #[inline(always)]
-    pub fn key(&self, at: At) -> &[u8] {
-        let (bytes, key, _) = self.record(at);
+    pub fn key(&self, pos: RecordPos) -> &[u8] {
+        let (bytes, key, _) = self.record(pos);
         &bytes[..key]
     }
 
     /// What a record does.
     #[inline(always)]
-    pub fn op(&self, at: At) -> Op<'_> {
-        let (bytes, key, len) = self.record(at);
+    pub fn op(&self, pos: RecordPos) -> Op<'_> {
+        let (bytes, key, len) = self.record(pos);
         if len & DELETE != 0 {
             return Op::Delete;
         }
@@ -222,11 +267,11 @@ impl EditLog {
     }
 
     /// Value bytes of an inline put, to be filled or overwritten in place.
-    pub fn value_mut(&mut self, at: At) -> &mut [u8] {
-        let (_, key, len) = self.record(at);
+    pub fn value_mut(&mut self, pos: RecordPos) -> &mut [u8] {
+        let (_, key, len) = self.record(pos);
         debug_assert!(len & (DELETE | CHAIN) == 0);
-        let from = at as u32 as usize + HEADER + key;
-        &mut self.chunks[(at >> 32) as usize][from..from + (len & LEN) as usize]
+        let from = pos.offset() + HEADER + key;
+        &mut self.chunks[pos.chunk()][from..from + (len & LEN) as usize]
     }
 
     /// Forgets every edit; the memory is used again.
@@ -245,7 +290,7 @@ impl EditLog {
         let more = self.spare.len().saturating_sub(KEPT_CHUNKS);
         self.spare.drain(..more);
         self.spare.retain(|chunk| chunk.capacity() <= KEPT_BYTES);
-        if self.entries.capacity() > KEPT_BYTES / std::mem::size_of::<At>() {
+        if self.entries.capacity() > KEPT_BYTES / std::mem::size_of::<RecordPos>() {
             self.entries = Vec::new();
         }
     }
@@ -262,58 +307,5 @@ impl EditLog {
         self.bytes = 0;
         self.longest_key = 0;
         std::mem::take(&mut self.chunks)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::BTreeMap;
-
-    #[test]
-    fn sorts_and_keeps_the_last() {
-        let mut x = 88172645463325252u64;
-        let mut rnd = move |n: u64| {
-            x ^= x << 13;
-            x ^= x >> 7;
-            x ^= x << 17;
-            x % n
-        };
-        for prefix in [&b""[..], b"http://example.com/"] {
-            for n in [0, 1, 2, 10, 1000] {
-                let mut log = EditLog::new();
-                let mut model = BTreeMap::new();
-                for _ in 0..n {
-                    let tail: Vec<u8> = (0..rnd(14)).map(|_| b'a' + rnd(2) as u8 * 5).collect();
-                    let key = [prefix, &tail].concat();
-                    let value = rnd(1000).to_le_bytes();
-                    if rnd(4) == 0 {
-                        log.push(&key, Op::Delete).expect("memory");
-                        model.insert(key, None);
-                    } else {
-                        log.push(&key, Op::Put(Stored::Inline(&value))).expect("memory");
-                        model.insert(key, Some(value.to_vec()));
-                    }
-                }
-                let mut dropped = 0;
-                let sorted = log.sorted(|_| dropped += 1).expect("memory");
-                assert_eq!(sorted.len() + dropped, n as usize);
-                assert_eq!(sorted.len(), model.len());
-                for (i, (k, v)) in model.iter().enumerate() {
-                    assert_eq!(sorted.key(i), k);
-                    assert_eq!(
-                        sorted.op(i),
-                        v.as_ref().map_or(Op::Delete, |v| Op::Put(Stored::Inline(v)))
-                    );
-                }
-                for k in model.keys() {
-                    for bound in [k.clone(), [k, &b"a"[..]].concat(), k[..k.len() / 2].to_vec()] {
-                        let from = rnd(model.len() as u64 + 1) as usize;
-                        let want = model.keys().position(|x| *x >= bound).unwrap_or(model.len()).max(from);
-                        assert_eq!(sorted.border(from, model.len(), &bound), want);
-                    }
-                }
-            }
-        }
     }
 }

@@ -1,109 +1,149 @@
-//! Joining underfull pages with a neighbour.
+//! Joining an underfull page with a neighbour below the same branch, where both fit one page.
+//!
+//! The joined page may be 15/16 full: with less room to spare the next puts would split it again. Joining can shorten the
+//! prefix, since the fences of two pages together share less than those of each, and entries grow by what it loses. So
+//! sizes are computed under the new prefix before the join is decided.
 
-use super::apply::Apply;
+use super::apply::{is_underfull, Apply};
 use super::arena::Arena;
-use super::branches::{Kid, Separator};
+use super::branches::{BranchDraft, Separator};
 use super::fences::Fences;
+use super::node::{branch_in, leaf_in};
 use super::values::{is_long, release_rest, write_rest};
 use crate::error::Result;
-use crate::ids::{PageRef, U48_MAX};
-use crate::page::branch::{branch_size, build_branch, children_of, Branch};
+use crate::ids::U48_MAX;
+use crate::page::branch::{branch_size, build_branch, children_of};
 use crate::page::header::{self, HEADER};
-use crate::page::leaf::Leaf;
 use crate::page::leaf_build::{build_leaf, dense_bytes, entries_of, leaf_size};
 use crate::page::suffix::Suffix;
 use crate::page::{PageSink, PageSource, Ptr};
 
+/// Two pages that lie side by side.
+struct Neighbours {
+    left: Ptr,
+    right: Ptr,
+    /// The fences of both together.
+    fences: Fences,
+}
+
+/// Most bytes that two pages may take together.
+fn limit(page_size: usize) -> usize {
+    page_size / 16 * 15
+}
+
 impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
-    /// Joins underfull children with a neighbour where the two fit one page; whether any was.
-    pub(super) fn join_small(
-        &mut self,
-        kids: &mut Vec<Kid<'_>>,
-        old: &Branch<'_>,
-        number: PageRef,
-        level: u8,
-        fences: &Fences,
-    ) -> Result<bool> {
-        let (prefix, size) = (old.prefix(), old.bytes().len());
+    /// Joins the underfull children of a branch with their neighbours, the one behind if possible; whether any was joined.
+    pub(super) fn join_underfull(&mut self, draft: &mut BranchDraft<'_>) -> Result<bool> {
         let mut any = false;
         let mut i = 0;
-        while i < kids.len() {
-            if !kids[i].small {
+        while i < draft.children.len() {
+            if !draft.children[i].underfull {
                 i += 1;
                 continue;
             }
             let mut joined = None;
             for left in [Some(i), i.checked_sub(1)].into_iter().flatten() {
-                if left + 1 >= kids.len() {
+                if left + 1 >= draft.children.len() {
                     continue;
                 }
-                let own = self.fences_of(kids, left, left + 2, prefix, fences)?;
-                let (a, b) = (kids[left].ptr, kids[left + 1].ptr);
-                let page = if level == 2 {
-                    self.join_leaves(a, b, &own)?
-                } else {
-                    let between = self.whole(&kids[left + 1].separator, prefix)?;
-                    self.join_branches(a, b, &between, &own, level - 1)?
+                let both = Neighbours {
+                    left: draft.children[left].ptr,
+                    right: draft.children[left + 1].ptr,
+                    fences: draft.fences_of(left..left + 2, &self.source)?,
                 };
-                if let Some(page) = page {
-                    joined = Some((left, page));
+                let page = if draft.level == 2 {
+                    self.join_leaves(&both)?
+                } else {
+                    let between = draft.separator(left + 1, &self.source)?;
+                    self.join_branches(&both, &between, draft.level - 1)?
+                };
+                if let Some(ptr) = page {
+                    joined = Some((left, ptr));
                     break;
                 }
             }
-            let Some((left, page)) = joined else {
+            let Some((left, ptr)) = joined else {
                 i += 1;
                 continue;
             };
-            if let Separator::Old(separator) = kids.remove(left + 1).separator {
-                release_rest(&separator, number, size, self.sink)?;
+            if let Separator::Old(separator) = draft.children.remove(left + 1).separator {
+                release_rest(&separator, draft.ptr.page, draft.page_size(), self.sink)?;
             }
-            kids[left].ptr = page;
-            // The joined page may be small again, or the next one: look at it once more.
-            kids[left].small = self.is_small(&page)?;
+            draft.children[left].ptr = ptr;
+            // The joined page may be underfull again, or the next one: look at it once more.
+            draft.children[left].underfull = self.has_become_underfull(&ptr)?;
             any = true;
             i = left;
         }
         Ok(any)
     }
 
-    fn is_small(&mut self, ptr: &Ptr) -> Result<bool> {
-        let (page, _) = self.peek(ptr, ptr)?;
+    fn has_become_underfull(&self, ptr: &Ptr) -> Result<bool> {
+        let page = self.bytes(ptr)?;
         let used = match header::kind(page) {
-            header::BRANCH => Branch::new(page).map(|b| b.used()),
-            _ => crate::page::leaf::Leaf::new(page).map(|l| l.used()),
+            header::BRANCH => branch_in(page, ptr)?.used(),
+            _ => leaf_in(page, ptr)?.used(),
         };
-        Ok(used.map_err(|d| d.at(ptr.page))? < page.len() / 4)
+        Ok(is_underfull(used, page.len()))
     }
 
-    /// Joins two neighbouring branches with the separator `between` if they fit one page.
-    fn join_branches(&mut self, a: Ptr, b: Ptr, between: &[u8], fences: &Fences, level: u8) -> Result<Option<Ptr>> {
-        let plen = fences.prefix_len();
-        let (left, right) = self.peek(&a, &b)?;
-        let size = left.len();
-        let limit = size / 16 * 15;
-        let used = |page, ptr: &Ptr| Branch::new(page).map(|b| b.used()).map_err(|d| d.at(ptr.page));
-        if used(left, &a)? + used(right, &b)? + between.len().min(size) - HEADER > limit {
+    /// Joins two leaves into one page if they fit.
+    fn join_leaves(&mut self, both: &Neighbours) -> Result<Option<Ptr>> {
+        let Neighbours { left, right, fences } = both;
+        let (a, b) = self.bytes_of_both(left, right)?;
+        let limit = limit(a.len());
+        // Most neighbours are too full, which is seen without looking at entries.
+        if leaf_in(a, left)?.used() + leaf_in(b, right)?.used() - HEADER > limit {
             return Ok(None);
         }
-        let base = header::prefix_len(left).min(header::prefix_len(right)).min(plen);
-        let (left, right) = (left.to_vec(), right.to_vec());
-        let (x, y) = (
-            Branch::new(&left).map_err(|d| d.at(a.page))?,
-            Branch::new(&right).map_err(|d| d.at(b.page))?,
-        );
+        let mut memory = self.arena.memory();
+        let (a, b) = (self.bytes(left)?, self.bytes(right)?);
+        let (x, y) = (leaf_in(a, left)?, leaf_in(b, right)?);
+        let plen = fences.prefix_len();
+        let base = header::prefix_len(a).min(header::prefix_len(b)).min(plen);
+        let (dense_x, dense_y) = (dense_bytes(&x), dense_bytes(&y));
+        let mut joined = Vec::with_capacity(x.len() + y.len());
+        entries_of(&x, 0..x.len(), &dense_x, &x.prefix()[base..], &mut joined).map_err(|d| d.at(left.page))?;
+        entries_of(&y, 0..y.len(), &dense_y, &y.prefix()[base..], &mut joined).map_err(|d| d.at(right.page))?;
+        if leaf_size(&joined, plen - base, plen) > limit {
+            self.arena.recycle(memory);
+            return Ok(None);
+        }
+        build_leaf(&mut memory, self.table, &fences.low[..plen], &joined, plen - base);
+        let entries = joined.len() as u64;
+        self.release(left);
+        self.release(right);
+        Ok(Some(Arena::ptr(self.arena.insert(memory), entries)))
+    }
+
+    /// Joins two branches of this level, between which the separator `between` stands, into one page if they fit.
+    fn join_branches(&mut self, both: &Neighbours, between: &[u8], level: u8) -> Result<Option<Ptr>> {
+        let Neighbours { left, right, fences } = both;
+        let plen = fences.prefix_len();
+        let (a, b) = self.bytes_of_both(left, right)?;
+        let size = a.len();
+        let limit = limit(size);
+        if branch_in(a, left)?.used() + branch_in(b, right)?.used() + between.len().min(size) - HEADER > limit {
+            return Ok(None);
+        }
+        let base = header::prefix_len(a).min(header::prefix_len(b)).min(plen);
+        // Copies, because pages may be written while separators are borrowed of these.
+        let (a, b) = (a.to_vec(), b.to_vec());
+        let (x, y) = (branch_in(&a, left)?, branch_in(&b, right)?);
         let mut children = Vec::with_capacity(x.len() + y.len());
-        children_of(&x, &mut children).map_err(|d| d.at(a.page))?;
-        children_of(&y, &mut children).map_err(|d| d.at(b.page))?;
+        children_of(&x, &mut children).map_err(|d| d.at(left.page))?;
+        children_of(&y, &mut children).map_err(|d| d.at(right.page))?;
         for (i, child) in children.iter_mut().enumerate() {
-            child.separator.lead = if i < x.len() {
-                &x.prefix()[base..]
-            } else {
-                &y.prefix()[base..]
+            child.separator.lead = match i < x.len() {
+                true => &x.prefix()[base..],
+                false => &y.prefix()[base..],
             };
         }
+        // The first child of the right page had no separator; the parent had it.
         children[x.len()].separator = Suffix::of(between.get(base..).unwrap_or(&[]));
         let long;
         if is_long(between, size) {
+            // Pages are written only if the two would fit without what stays in the page of it.
             if branch_size(&children, 0, plen) > limit + between.len() {
                 return Ok(None);
             }
@@ -111,52 +151,15 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             children[x.len()].separator = long.suffix();
         }
         if branch_size(&children, plen - base, plen) > limit {
-            release_rest(&children[x.len()].separator, a.page, size, self.sink)?;
+            release_rest(&children[x.len()].separator, left.page, size, self.sink)?;
             return Ok(None);
         }
         let mut memory = self.arena.memory();
-        build_branch(
-            &mut memory,
-            level,
-            self.table,
-            &fences.low[..plen],
-            &children,
-            plen - base,
-        );
-        let entries = a.entries.saturating_add(b.entries).min(U48_MAX);
-        self.abandon(&a);
-        self.abandon(&b);
-        Ok(Some(Arena::ptr(self.arena.insert(memory), entries)))
-    }
-
-    /// Joins two neighbouring leaves into one page with the bounds `fences` if they fit with a little room to spare.
-    pub(super) fn join_leaves(&mut self, a: Ptr, b: Ptr, fences: &Fences) -> Result<Option<Ptr>> {
-        let (left, right) = self.peek(&a, &b)?;
-        let limit = left.len() / 16 * 15;
-        let used = |page, ptr: &Ptr| Leaf::new(page).map(|leaf| leaf.used()).map_err(|d| d.at(ptr.page));
-        if used(left, &a)? + used(right, &b)? - HEADER > limit {
-            return Ok(None);
-        }
-        let (table, mut memory) = (self.table, self.arena.memory());
-        let (left, right) = self.peek(&a, &b)?;
-        let (x, y) = (
-            Leaf::new(left).map_err(|d| d.at(a.page))?,
-            Leaf::new(right).map_err(|d| d.at(b.page))?,
-        );
-        let plen = fences.prefix_len();
-        let base = header::prefix_len(left).min(header::prefix_len(right)).min(plen);
-        let (dense_x, dense_y) = (dense_bytes(&x), dense_bytes(&y));
-        let mut joined = Vec::with_capacity(x.len() + y.len());
-        entries_of(&x, 0..x.len(), &dense_x, &x.prefix()[base..], &mut joined).map_err(|d| d.at(a.page))?;
-        entries_of(&y, 0..y.len(), &dense_y, &y.prefix()[base..], &mut joined).map_err(|d| d.at(b.page))?;
-        if leaf_size(&joined, plen - base, plen) > limit {
-            self.arena.recycle((memory, true));
-            return Ok(None);
-        }
-        build_leaf(&mut memory, table, &fences.low[..plen], &joined, plen - base);
-        let entries = joined.len() as u64;
-        self.abandon(&a);
-        self.abandon(&b);
+        let prefix = &fences.low[..plen];
+        build_branch(&mut memory, level, self.table, prefix, &children, plen - base);
+        let entries = left.entries.saturating_add(right.entries).min(U48_MAX);
+        self.release(left);
+        self.release(right);
         Ok(Some(Arena::ptr(self.arena.insert(memory), entries)))
     }
 }

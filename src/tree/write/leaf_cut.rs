@@ -1,9 +1,13 @@
 //! Cutting a sorted sequence of entries into leaves.
+//!
+//! A page's prefix is what its fences share, and its fences are the separators at its two cuts. So what a page may take
+//! depends on where it ends: sizes are first reckoned under the common prefix (`base`), and each cut is then proven with
+//! the prefix it gives.
 
-use super::append::ROOM;
-use super::apply::{Apply, Piece, Reply};
+use super::append::with_room;
+use super::apply::{is_underfull, Apply, Fill, Piece, Reply};
 use super::arena::Arena;
-use super::fences::{prefix_len, Fences};
+use super::fences::{Cut, Fences};
 use crate::error::{Error, Result};
 use crate::page::header::HEADER;
 use crate::page::layout::leaf::ENTRY;
@@ -17,69 +21,62 @@ use std::cell::Cell;
 const EARLY: usize = 8;
 
 impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
-    /// Cuts `entries`, counted from `base`, into as many leaves as it takes. With `append`, the pages are filled to the
-    /// brim: more will come behind them, not between.
+    /// Cuts `entries`, counted from `base`, into as many leaves as it takes.
     pub(super) fn pack_leaves(
         &mut self,
         entries: &[Entry<'_>],
         base: &[u8],
         fences: &Fences,
-        append: bool,
+        fill: Fill,
     ) -> Result<Reply> {
         if entries.is_empty() {
-            return Ok(Reply::Many(Vec::new()));
+            return Ok(Reply::none());
         }
         let size = self.source.page_size();
         let plen = fences.prefix_len();
+        debug_assert!(plen >= base.len(), "the base is a prefix of all keys within the fences");
         // A million entries are never one page: do not size them to find out.
         if entries.len() <= size && leaf_size(entries, plen - base.len(), plen) <= size {
-            let piece = self.build_piece(entries, base.len(), &fences.low[..plen], Vec::new());
-            let (ptr, small) = (piece.ptr, piece.small);
-            return Ok(Reply::One { ptr, small });
+            let Piece { ptr, underfull, .. } = self.build_piece(entries, base.len(), &fences.low[..plen], Vec::new());
+            return Ok(Reply::One { ptr, underfull });
         }
-        let cutter = Cutter::new(entries, base, fences, size)?;
-        let early = self.fused && cutter.total() > EARLY * size;
+        let cutter = LeafCutter::new(entries, base, fences, size)?;
+        let early = cutter.total() > EARLY * size;
         let mut pieces: Vec<Piece> = Vec::new();
-        let (mut from, mut low) = (0, Vec::new());
-        while from < entries.len() {
-            let to = cutter.next(from, &low, append, &self.source)?;
-            let high = cutter.separator(to, &self.source)?;
-            let plen = cutter.prefix_len(from, &low, to, &high);
-            let start: &[u8] = if from == 0 { &fences.low } else { &low };
-            let prefix = start[..plen].to_vec();
-            pieces.push(self.build_piece(&entries[from..to], base.len(), &prefix, low));
-            let n = pieces.len();
-            if early && n > 2 {
-                // Not the first and not the last: those may be joined with neighbours.
-                self.emit(&mut pieces[n - 2].ptr)?;
+        let mut start = Cut::default();
+        while start.at < entries.len() {
+            let at = cutter.next(&start, fill, &self.source)?;
+            let separator = cutter.separator(at, &self.source)?;
+            let end = Cut { at, separator };
+            let plen = fences.prefix_between(&start, &end, entries.len());
+            let prefix = fences.prefix_from(&start, plen).to_vec();
+            pieces.push(self.build_piece(&entries[start.at..at], base.len(), &prefix, start.separator));
+            if early {
+                self.emit_last_but_one(&mut pieces)?;
             }
-            (from, low) = (to, high);
+            start = end;
         }
+        debug_assert_eq!(
+            pieces.iter().map(|piece| piece.ptr.entries).sum::<u64>(),
+            entries.len() as u64,
+            "each entry is in one leaf"
+        );
         Ok(Reply::Many(pieces))
     }
 
+    /// Builds one leaf. The first `base` bytes of its prefix are already missing from the suffixes of the entries.
     fn build_piece(&mut self, entries: &[Entry<'_>], base: usize, prefix: &[u8], separator: Vec<u8>) -> Piece {
         let mut memory = self.arena.memory();
         let drop = prefix.len() - base;
         build_leaf(&mut memory, self.table, prefix, entries, drop);
-        let small = leaf_size(entries, drop, prefix.len()) < memory.len() / 4;
+        let underfull = is_underfull(leaf_size(entries, drop, prefix.len()), memory.len());
         let ptr = Arena::ptr(self.arena.insert(memory), entries.len() as u64);
-        Piece { separator, ptr, small }
+        Piece {
+            separator,
+            ptr,
+            underfull,
+        }
     }
-}
-
-/// Where to cut a sorted sequence of entries into pages.
-struct Cutter<'e> {
-    entries: &'e [Entry<'e>],
-    base: &'e [u8],
-    fences: &'e Fences,
-    size: usize,
-    /// Sizes added up, as if no page had a longer prefix than `base`.
-    sums: Vec<usize>,
-    /// (suffix bytes, value bytes) if all entries agree: they may form dense leaves.
-    uniform: Option<(usize, usize)>,
-    /// Memory for a separator that is only looked at.
-    scratch: Cell<Vec<u8>>,
 }
 
 /// An empty list with room for as many entries as one leaf may be given at once: all of a transaction's.
@@ -90,27 +87,49 @@ pub(super) fn room_for<T>(entries: usize) -> Result<Vec<T>> {
     Ok(list)
 }
 
-impl<'e> Cutter<'e> {
-    fn new(entries: &'e [Entry<'e>], base: &'e [u8], fences: &'e Fences, size: usize) -> Result<Cutter<'e>> {
+/// Where to cut a sorted sequence of entries into pages.
+struct LeafCutter<'e> {
+    entries: &'e [Entry<'e>],
+    base: &'e [u8],
+    fences: &'e Fences,
+    size: usize,
+    /// Sizes added up, as if no page had a longer prefix than `base`.
+    sums: Vec<usize>,
+    /// What the entries have in common if they all agree: then they may form dense leaves.
+    uniform: Option<Uniform>,
+    /// Memory for a separator that is only looked at.
+    scratch: Cell<Vec<u8>>,
+}
+
+/// Bytes of each suffix and of each value, where all entries agree.
+struct Uniform {
+    suffix: usize,
+    value: usize,
+}
+
+impl<'e> LeafCutter<'e> {
+    fn new(entries: &'e [Entry<'e>], base: &'e [u8], fences: &'e Fences, size: usize) -> Result<LeafCutter<'e>> {
         let mut sums = room_for(entries.len() + 1)?;
         let mut sum = 0;
         sums.push(0);
         let first = &entries[0];
-        let (len, value) = (first.suffix.inline_len(), first.value.bytes().len());
+        let (suffix, value) = (first.suffix.inline_len(), first.value.bytes().len());
         let mut uniform = true;
         for e in entries {
             sum += e.size(0);
             sums.push(sum);
-            uniform &=
-                e.suffix.inline_len() == len && !e.suffix.long && !e.value.is_chain() && e.value.bytes().len() == value;
+            uniform &= e.suffix.inline_len() == suffix
+                && !e.suffix.long
+                && !e.value.is_chain()
+                && e.value.bytes().len() == value;
         }
-        Ok(Cutter {
+        Ok(LeafCutter {
             entries,
             base,
             fences,
             size,
             sums,
-            uniform: uniform.then_some((len, value)),
+            uniform: uniform.then_some(Uniform { suffix, value }),
             scratch: Cell::default(),
         })
     }
@@ -136,6 +155,7 @@ impl<'e> Cutter<'e> {
             if len <= out.len() + b.inline_len() {
                 b.write_to(out);
             } else {
+                // Two long keys that differ only in what lies outside the page.
                 b.write_whole(source, out, None)?;
             }
             out.truncate(len);
@@ -143,88 +163,77 @@ impl<'e> Cutter<'e> {
         Ok(())
     }
 
-    /// Length of the prefix of the page `from..to`, whose first key bound is `low` and last is `high`.
-    fn prefix_len(&self, from: usize, low: &[u8], to: usize, high: &[u8]) -> usize {
-        let low = if from == 0 { &self.fences.low } else { low };
-        let high = if to < self.entries.len() {
-            high
-        } else {
-            match &self.fences.high {
-                Some(high) => high,
-                None => return 0,
-            }
-        };
-        prefix_len(low, high)
-    }
-
-    /// Whether `from..to` fits one page.
-    fn fits<'s, S: PageSource<'s>>(&self, from: usize, low: &[u8], to: usize, source: &S) -> Result<bool> {
-        let mut high = self.scratch.take();
-        high.clear();
-        self.write_separator(to, source, &mut high)?;
-        let plen = self.prefix_len(from, low, to, &high).max(self.base.len());
-        self.scratch.set(high);
+    /// Whether the entries from `start` to `to` fit one page.
+    fn fits<'s, S: PageSource<'s>>(&self, start: &Cut, to: usize, source: &S) -> Result<bool> {
+        let mut separator = self.scratch.take();
+        separator.clear();
+        self.write_separator(to, source, &mut separator)?;
+        let end = Cut { at: to, separator };
+        let plen = self.fences.prefix_between(start, &end, self.entries.len());
+        let plen = plen.max(self.base.len());
+        self.scratch.set(end.separator);
         let drop = plen - self.base.len();
-        let n = to - from;
-        if let Some((len, value)) = self.uniform {
-            let width = len.saturating_sub(drop);
-            let each = match DenseShape::of(width, value) {
+        let n = to - start.at;
+        if let Some(uniform) = &self.uniform {
+            // As `leaf_size`, without a look at each entry.
+            let width = uniform.suffix.saturating_sub(drop);
+            let each = match DenseShape::of(width, uniform.value) {
                 Some(shape) if n > 1 => shape.entry(),
-                _ => ENTRY + LENGTHS + width.saturating_sub(HEAD_BYTES) + value,
+                _ => ENTRY + LENGTHS + width.saturating_sub(HEAD_BYTES) + uniform.value,
             };
             return Ok(HEADER + plen + n * each <= self.size);
         }
-        Ok(leaf_size(&self.entries[from..to], drop, plen) <= self.size)
+        Ok(leaf_size(&self.entries[start.at..to], drop, plen) <= self.size)
     }
 
-    /// End of the page that begins at `from`.
-    fn next<'s, S: PageSource<'s>>(&self, from: usize, low: &[u8], append: bool, source: &S) -> Result<usize> {
-        let n = self.entries.len();
-        let full = self.fill(from, low, source)?;
-        if full == n || append {
+    /// End of the page that begins at `start`.
+    fn next<'s, S: PageSource<'s>>(&self, start: &Cut, fill: Fill, source: &S) -> Result<usize> {
+        let (n, from) = (self.entries.len(), start.at);
+        let full = self.most(start, source)?;
+        if full == n || fill == Fill::Full {
             return Ok(full);
         }
         // The last two pages share what is left evenly, cut where the separator is shortest.
         let half = self.sums[from] + (self.sums[n] - self.sums[from]) / 2;
         let middle = self.sums.partition_point(|s| *s < half).clamp(from + 1, n - 1);
         if middle >= full {
-            // Not to the brim: the next puts would split every page.
-            let n = full - from;
-            return Ok(from + n.saturating_sub((n / ROOM).max(1)).max(1));
+            // More than two pages are left.
+            return Ok(from + with_room(full - from));
         }
         let window = (n - from) / 16;
-        let mut best = (usize::MAX, middle);
+        let mut shortest = usize::MAX;
+        let mut cut = middle;
         for at in middle.saturating_sub(window).max(from + 1)..=(middle + window).min(n - 1).min(full) {
             let common = self.entries[at - 1].suffix.common(&self.entries[at].suffix, source)?;
-            if common < best.0 {
-                best = (common, at);
+            if common < shortest {
+                (shortest, cut) = (common, at);
             }
         }
-        let cut = best.1;
-        let separator = self.separator(cut, source)?;
-        if self.fits(from, low, cut, source)? && self.fits(cut, &separator, n, source)? {
-            return Ok(cut);
-        }
-        Ok(full)
+        let second = Cut {
+            at: cut,
+            separator: self.separator(cut, source)?,
+        };
+        let both_fit = self.fits(start, cut, source)? && self.fits(&second, n, source)?;
+        Ok(if both_fit { cut } else { full })
     }
 
-    /// The most entries from `from` on that fit one page.
-    fn fill<'s, S: PageSource<'s>>(&self, from: usize, low: &[u8], source: &S) -> Result<usize> {
-        let n = self.entries.len();
+    /// End of the page from `start` on that takes the most entries: one at least.
+    fn most<'s, S: PageSource<'s>>(&self, start: &Cut, source: &S) -> Result<usize> {
+        let (n, from) = (self.entries.len(), start.at);
         let room = self.size - HEADER - self.base.len();
         let fitting = self.sums[from..].partition_point(|s| s - self.sums[from] <= room) - 1;
         let mut to = (from + fitting).clamp(from + 1, n);
-        while to > from + 1 && !self.fits(from, low, to, source)? {
+        while to > from + 1 && !self.fits(start, to, source)? {
             to -= 1;
         }
-        let mut step = if self.uniform.is_some() {
-            to - from
-        } else {
-            1 + (to - from) / 16
+        // The page's own prefix makes entries smaller than reckoned, and a dense page takes many more.
+        let mut step = match self.uniform {
+            Some(_) => to - from,
+            None => 1 + (to - from) / 16,
         };
         while step > 0 && to < n {
             let more = (to + step).min(n);
-            if self.fits(from, low, more, source)? {
+            if self.fits(start, more, source)? {
                 to = more;
             } else {
                 step /= 2;

@@ -15,6 +15,7 @@ mod leaves;
 mod merge;
 #[cfg(test)]
 mod model_test;
+mod node;
 mod range;
-pub mod sorted;
+mod sorted;
 pub mod values;

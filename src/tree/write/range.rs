@@ -1,134 +1,90 @@
-//! Removing a range of keys, and dropping subtrees.
+//! Removing a range of keys: the recursion of `apply` with two bounds instead of a list of edits.
+//!
+//! What lies wholly between the bounds is dropped, its leaves unread unless they may refer to pages of their own (long
+//! values, long keys). At most two pages of each level are changed, and the branches above take the replies in as always.
 
-use super::apply::{check_height, check_level, Apply, Held, Reply};
-use super::fences::{branch_of, child_fences, Fences};
+use super::apply::{Apply, Fill, OpenBranch, Reply};
+use super::fences::Fences;
 use super::merge::check_prefix;
 use super::values::{release_rest, release_value};
 use crate::error::{Error, Result};
 use crate::page::header;
-use crate::page::leaf::Leaf;
 use crate::page::leaf_build::{dense_bytes, entries_of};
 use crate::page::{PageSink, PageSource, Ptr, Root};
 
+/// The keys `from <= key < to`; `None` stands for no bound.
+#[derive(Clone, Copy)]
+struct KeyRange<'k> {
+    from: Option<&'k [u8]>,
+    to: Option<&'k [u8]>,
+}
+
+impl KeyRange<'_> {
+    fn is_whole(&self) -> bool {
+        self.from.is_none() && self.to.is_none()
+    }
+}
+
 impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
-    /// Removes the keys `from <= key < to` (`None`: no bound) from the tree at `root`: pages wholly inside go unread
-    /// unless the table has long values.
+    /// Removes the keys `from <= key < to` (`None`: no bound) from the tree at `root`.
     pub fn remove_range(&mut self, root: Root, from: Option<&[u8]>, to: Option<&[u8]>) -> Result<Root> {
         if root.height == 0 {
             return Ok(root);
         }
-        check_height(&root)?;
-        self.has_long |= root.has_long;
-        if from.is_none() && to.is_none() {
+        self.begin(&root)?;
+        let keys = KeyRange { from, to };
+        if keys.is_whole() {
             self.drop_subtree(root.ptr, root.height)?;
             return Ok(Root::default());
         }
-        let reply = self.node_range(root.ptr, root.height, from, to, &Fences::whole())?;
-        self.settle_root(reply, root.height)
+        let reply = self.subtree_range(root.ptr, root.height, keys, &Fences::whole())?;
+        self.finish_root(reply, root.height)
     }
 
-    /// Removes `from <= key < to` from the subtree at `ptr`.
-    fn node_range(
-        &mut self,
-        ptr: Ptr,
-        level: u8,
-        from: Option<&[u8]>,
-        to: Option<&[u8]>,
-        fences: &Fences,
-    ) -> Result<Reply> {
+    /// Removes the keys from the subtree at `ptr`, whose root is of this level. A bound that is given lies within
+    /// `fences`.
+    fn subtree_range(&mut self, ptr: Ptr, level: u8, keys: KeyRange<'_>, fences: &Fences) -> Result<Reply> {
         if level == 1 {
-            return self.leaf_range(ptr, from, to, fences);
+            return self.leaf_range(ptr, keys, fences);
         }
-        let mut page = self.hold(&ptr)?;
-        check_level(&page, &ptr, level)?;
-        let (mut ptr, before) = (ptr, ptr);
-        let branch = branch_of(&page, &ptr)?;
-        let first = from.map_or(Ok(0), |from| branch.find(from, ptr.page, &self.source))?;
-        let last = to.map_or(Ok(branch.len() - 1), |to| branch.find(to, ptr.page, &self.source))?;
-        let mut changes = Vec::new();
+        let mut branch = OpenBranch::new(self.open(ptr, level)?, level);
+        let children = branch.node.branch()?;
+        let find = |key: &[u8]| children.find(key, ptr.page, &self.source);
+        let first = keys.from.map_or(Ok(0), find)?;
+        let last = keys.to.map_or(Ok(children.len() - 1), find)?;
         for i in first..=last {
-            let child = branch_of(&page, &ptr)?.ptr(i);
+            let child = branch.node.branch()?.ptr(i);
             // A bound outside the child is none to it (and would lack its prefix).
-            let (inner_from, inner_to) = (from.filter(|_| i == first), to.filter(|_| i == last));
-            let reply = if inner_from.is_none() && inner_to.is_none() {
-                self.drop_subtree(child, level - 1)?;
-                Reply::Many(Vec::new())
-            } else {
-                let inner = child_fences(&branch_of(&page, &ptr)?, &ptr, i, fences, &self.source)?;
-                self.node_range(child, level - 1, inner_from, inner_to, &inner)?
+            let inner = KeyRange {
+                from: keys.from.filter(|_| i == first),
+                to: keys.to.filter(|_| i == last),
             };
-            self.take_in(&mut ptr, &mut page, i, child, reply, &mut changes)?;
+            let reply = if inner.is_whole() {
+                self.drop_subtree(child, level - 1)?;
+                Reply::none()
+            } else {
+                let fences = fences.of_child(&branch.node, i, &self.source)?;
+                self.subtree_range(child, level - 1, inner, &fences)?
+            };
+            self.take_in(&mut branch, i, child, reply)?;
         }
-        self.finish_branch(before, ptr, page, level, fences, changes)
+        self.finish_branch(branch, fences)
     }
 
-    /// Gives every page of the subtree at `ptr` back.
-    pub(super) fn drop_subtree(&mut self, ptr: Ptr, level: u8) -> Result<()> {
-        if level == 1 && !self.has_long {
-            return self.drop_page(ptr);
-        }
-        let page = self.hold(&ptr)?;
-        check_level(&page, &ptr, level)?;
-        let size = page.len();
-        if level == 1 {
-            let leaf = Leaf::new(&page).map_err(|d| d.at(ptr.page))?;
-            for i in 0..if leaf.is_dense() { 0 } else { leaf.len() } {
-                let suffix = leaf.slotted_suffix(i).map_err(|d| d.at(ptr.page))?;
-                release_rest(&suffix, ptr.page, size, self.sink)?;
-                let value = leaf.value(i).map_err(|d| d.at(ptr.page))?;
-                release_value(&value, ptr.page, size, self.sink)?;
-            }
-        } else {
-            let branch = branch_of(&page, &ptr)?;
-            for i in 0..branch.len() {
-                let separator = branch.separator(i).map_err(|d| d.at(ptr.page))?;
-                release_rest(&separator, ptr.page, size, self.sink)?;
-                self.drop_subtree(branch.ptr(i), level - 1)?;
-            }
-        }
-        self.put_back_for_drop(ptr, page)
-    }
-
-    fn put_back_for_drop(&mut self, ptr: Ptr, page: Held<'a>) -> Result<()> {
-        self.count_drop(&ptr)?;
-        self.discard(&ptr, page);
-        Ok(())
-    }
-
-    fn drop_page(&mut self, ptr: Ptr) -> Result<()> {
-        self.count_drop(&ptr)?;
-        self.abandon(&ptr);
-        Ok(())
-    }
-
-    fn count_drop(&mut self, ptr: &Ptr) -> Result<()> {
-        self.drop_budget = self
-            .drop_budget
-            .checked_sub(1)
-            .ok_or_else(|| Error::corrupt(ptr.page, "a tree of more pages than the file"))?;
-        Ok(())
-    }
-
-    /// Removes the keys `from <= key < to` from the leaf at `ptr`.
-    pub(super) fn leaf_range(
-        &mut self,
-        ptr: Ptr,
-        from: Option<&[u8]>,
-        to: Option<&[u8]>,
-        fences: &Fences,
-    ) -> Result<Reply> {
-        let page = self.hold(&ptr)?;
-        check_level(&page, &ptr, 1)?;
-        let mut ptr = ptr;
-        let (source, size) = (self.source, page.len());
+    /// Removes the keys from the leaf at `ptr`.
+    fn leaf_range(&mut self, ptr: Ptr, keys: KeyRange<'_>, fences: &Fences) -> Result<Reply> {
+        let node = self.open(ptr, 1)?;
+        let (source, size) = (self.source, node.size());
         let damaged = |d: header::Damage| d.at(ptr.page);
-        let leaf = Leaf::new(&page).map_err(damaged)?;
+        let leaf = node.leaf()?;
         let bound = |key: &[u8]| leaf.position(key, ptr.page, &source).map(|p| p.unwrap_or_else(|at| at));
-        let first = from.map_or(Ok(0), bound)?;
-        let end = to.map_or(Ok(leaf.len()), bound)?;
+        let first = keys.from.map_or(Ok(0), bound)?;
+        let end = keys.to.map_or(Ok(leaf.len()), bound)?;
         if first >= end {
-            self.put_back(&mut ptr, page);
-            return Ok(Reply::One { ptr, small: false });
+            return Ok(Reply::One {
+                ptr: self.close(node),
+                underfull: false,
+            });
         }
         for i in first..end {
             if !leaf.is_dense() {
@@ -136,16 +92,50 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             }
             release_value(&leaf.value(i).map_err(damaged)?, ptr.page, size, self.sink)?;
         }
-        let base = header::prefix_len(&page).min(fences.prefix_len());
-        let (prefix, lead) = (&leaf.prefix()[..base], &leaf.prefix()[base..]);
+        // The fences may have moved apart since the page was built: what stays is counted from the shorter prefix.
+        let base = header::prefix_len(&node.bytes).min(fences.prefix_len());
+        let (prefix, lead) = leaf.prefix().split_at(base);
+        check_prefix(ptr.page, prefix, fences)?;
         let dense = dense_bytes(&leaf);
         let mut kept = Vec::with_capacity(leaf.len());
         entries_of(&leaf, 0..first, &dense, lead, &mut kept).map_err(damaged)?;
         entries_of(&leaf, end..leaf.len(), &dense, lead, &mut kept).map_err(damaged)?;
-        check_prefix(ptr.page, prefix, fences)?;
-        let reply = self.pack_leaves(&kept, prefix, fences, false);
+        let reply = self.pack_leaves(&kept, prefix, fences, Fill::WithRoom);
         drop(kept);
-        self.discard(&ptr, page);
+        self.discard(node);
         reply
+    }
+
+    /// Gives every page of the subtree at `ptr` back.
+    fn drop_subtree(&mut self, ptr: Ptr, level: u8) -> Result<()> {
+        // A damaged tree may lead to the same pages again and again.
+        self.drop_budget = self
+            .drop_budget
+            .checked_sub(1)
+            .ok_or_else(|| Error::corrupt(ptr.page, "a tree of more pages than the file"))?;
+        if level == 1 && !self.has_long {
+            // Nothing in the leaf refers to other pages, so its pointer is all that is needed.
+            self.release(&ptr);
+            return Ok(());
+        }
+        let node = self.open(ptr, level)?;
+        let size = node.size();
+        let damaged = |d: header::Damage| d.at(ptr.page);
+        if level == 1 {
+            let leaf = node.leaf()?;
+            // A dense leaf has neither long keys nor long values.
+            for i in 0..if leaf.is_dense() { 0 } else { leaf.len() } {
+                release_rest(&leaf.slotted_suffix(i).map_err(damaged)?, ptr.page, size, self.sink)?;
+                release_value(&leaf.value(i).map_err(damaged)?, ptr.page, size, self.sink)?;
+            }
+        } else {
+            let branch = node.branch()?;
+            for i in 0..branch.len() {
+                release_rest(&branch.separator(i).map_err(damaged)?, ptr.page, size, self.sink)?;
+                self.drop_subtree(branch.ptr(i), level - 1)?;
+            }
+        }
+        self.discard(node);
+        Ok(())
     }
 }
