@@ -20,7 +20,7 @@ use crate::page::leaf::Stored;
 use crate::pager::{Descriptor, Pager};
 use crate::tree::read::lookup;
 use crate::tree::read::quick::{self, Quick};
-use crate::tree::write::edits::{At, Op};
+use crate::tree::write::edits::{Op, RecordPos};
 use crate::util::seeded::{self, Bug};
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -246,13 +246,13 @@ impl Draft {
 
     /// The last edit of `key` that is not flushed yet.
     #[inline(always)]
-    pub fn pending(&mut self, at: TableIndex, key: &[u8]) -> Result<Option<At>> {
+    pub fn pending(&mut self, at: TableIndex, key: &[u8]) -> Result<Option<RecordPos>> {
         let found = self.table_mut(at).tree.edits.get(key);
         found.map_err(|e| self.fail(e))
     }
 
     /// What is stored under `key`: by its `pending` edit, or in the tree.
-    pub fn stored(&self, at: TableIndex, pending: Option<At>, key: &[u8]) -> Result<Option<Stored<'_>>> {
+    pub fn stored(&self, at: TableIndex, pending: Option<RecordPos>, key: &[u8]) -> Result<Option<Stored<'_>>> {
         let tree = &self.table(at).tree;
         match pending.map(|edit| tree.edits.op(edit)) {
             Some(Op::Put(value)) => Ok(Some(value)),
@@ -286,7 +286,7 @@ impl Draft {
     }
 
     /// The value under `key`, found as [`Draft::stored`] finds it.
-    pub fn value(&self, at: TableIndex, pending: Option<At>, key: &[u8]) -> Result<Option<&[u8]>> {
+    pub fn value(&self, at: TableIndex, pending: Option<RecordPos>, key: &[u8]) -> Result<Option<&[u8]>> {
         match self.stored(at, pending, key)? {
             Some(stored) => {
                 let resolved = self.resolve(stored);

@@ -3,7 +3,7 @@
 
 use crate::error::{Error, Result};
 use crate::page::leaf::Stored;
-use crate::tree::write::edits::{At, EditLog, Op};
+use crate::tree::write::edits::{EditLog, Op, RecordPos};
 use crate::util::hash::key_hash;
 use hashbrown::HashTable;
 
@@ -16,7 +16,7 @@ const NO_MEMORY: Error = Error::NoMemory("the index of a transaction's edits");
 pub struct WriteSet {
     log: EditLog,
     /// (32 bits of the key's hash, record); built by the first lookup. The stored hash makes growth free of key reads.
-    index: HashTable<(u32, At)>,
+    index: HashTable<(u32, RecordPos)>,
     indexed: bool,
 }
 
@@ -87,7 +87,7 @@ impl WriteSet {
     ///
     /// # Errors
     /// `NoMemory`.
-    pub fn get(&mut self, key: &[u8]) -> Result<Option<At>> {
+    pub fn get(&mut self, key: &[u8]) -> Result<Option<RecordPos>> {
         if self.log.is_empty() {
             return Ok(None);
         }
@@ -122,7 +122,7 @@ impl WriteSet {
     }
 
     /// What the record does.
-    pub fn op(&self, at: At) -> Op<'_> {
+    pub fn op(&self, at: RecordPos) -> Op<'_> {
         self.log.op(at)
     }
 

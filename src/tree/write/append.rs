@@ -2,66 +2,74 @@
 //!
 //! Nothing has to be merged, so no list of entries stands between the log and the pages but that of one leaf.
 
-use super::apply::{Apply, Held, Piece, Reply};
+use super::apply::{is_underfull, Apply, Fill, Piece, Reply};
 use super::arena::Arena;
-use super::edits::Sorted;
-use super::fences::{prefix_len, Fences};
+use super::fences::{prefix_len, Cut, Fences};
+use super::node::Node;
+use super::sorted::EditSlice;
 use crate::error::{Error, Result};
-use crate::page::leaf::{Leaf, Stored};
+use crate::page::leaf::Stored;
 use crate::page::leaf_build::{build_whole, Filling, Whole};
-use crate::page::{PageSink, PageSource, Ptr};
+use crate::page::{PageSink, PageSource};
 use crate::util::bytes::common_prefix;
 
-/// One of so many entries of a page is left away where edits came in any order.
-pub(super) const ROOM: usize = 16;
+/// One of so many entries of a page is left away where pages are filled with room.
+const ROOM: usize = 16;
 
-/// Copies of a leaf's entries, whole.
-#[derive(Default)]
-pub(super) struct Copied {
-    bytes: Vec<u8>,
-    /// (key bytes, end of the value) of each.
-    ends: Vec<(usize, usize)>,
+/// How many of the entries that fill a page go into it, so that some room is left.
+pub(super) fn with_room(full: usize) -> usize {
+    full.saturating_sub((full / ROOM).max(1)).max(1)
 }
 
-impl Copied {
-    fn entries(&self) -> impl Iterator<Item = Whole<'_>> {
+/// Copies of a leaf's entries, whole: the leaf's own bytes lack the prefix.
+#[derive(Default)]
+pub(super) struct CopiedEntries {
+    bytes: Vec<u8>,
+    ends: Vec<CopiedEntry>,
+}
+
+struct CopiedEntry {
+    key_len: usize,
+    /// Where its value ends, and with it the entry.
+    end: usize,
+}
+
+impl CopiedEntries {
+    fn iter(&self) -> impl Iterator<Item = Whole<'_>> {
         let mut from = 0;
-        self.ends.iter().map(move |(key, to)| {
-            let bytes = &self.bytes[std::mem::replace(&mut from, *to)..*to];
-            Whole { bytes, key: *key }
+        self.ends.iter().map(move |entry| {
+            let bytes = &self.bytes[std::mem::replace(&mut from, entry.end)..entry.end];
+            let key = entry.key_len;
+            Whole { bytes, key }
         })
     }
 }
 
 /// Entries on their way into leaves.
-struct Run<'e> {
+struct EntryQueue<'e> {
     /// What comes next: as many as were looked at.
     list: Vec<Whole<'e>>,
-    edits: &'e Sorted<'e>,
     /// Edits not in the list yet.
-    next: usize,
-    to: usize,
+    rest: EditSlice<'e>,
     page_size: usize,
-    /// Pages are filled to the brim: what comes later comes behind them. Otherwise some room is left, or the next puts
-    /// between would split every page.
-    brim: bool,
+    fill: Fill,
 }
 
-impl<'e> Run<'e> {
+impl<'e> EntryQueue<'e> {
     /// Entry `i` of what is left.
     #[inline(always)]
     fn entry(&mut self, i: usize) -> Option<Whole<'e>> {
         if self.list.len() <= i {
-            self.look(i + 1 - self.list.len());
+            self.look_ahead(i + 1 - self.list.len());
         }
         self.list.get(i).copied()
     }
 
-    /// Looks at `more` edits, or as many as there are.
-    fn look(&mut self, more: usize) {
-        let to = self.to.min(self.next + more);
-        self.edits.wholes(self.next..to, &mut self.list);
-        self.next = to;
+    /// Takes `more` edits into the list, or as many as there are.
+    fn look_ahead(&mut self, more: usize) {
+        let (next, rest) = self.rest.split_at(more.min(self.rest.len()));
+        next.copy_plain(&mut self.list);
+        self.rest = rest;
     }
 
     /// As many entries as fit a page with a prefix of so many bytes: one at least.
@@ -79,32 +87,34 @@ impl<'e> Run<'e> {
 
     /// Length of the prefix of a page that begins with `low` and ends before entry `n`. (What the separator there shares
     /// with `low` is what the key shares.)
-    fn prefix(&mut self, low: &[u8], n: usize) -> usize {
+    fn prefix_len(&mut self, low: &[u8], n: usize) -> usize {
         self.entry(n).map_or(0, |entry| prefix_len(low, entry.key()))
     }
 
-    /// The next page. Which prefix its entries share depends on how many they are: first a guess, from about as many as the
-    /// page before had.
-    fn cut(&mut self, low: &[u8], usual: usize) -> Filling {
-        let mut guess = self.prefix(low, usual);
-        let mut longer = false;
+    /// The next page. Which prefix its entries share depends on how many they are, and how many fit depends on the prefix:
+    /// the first try takes the prefix of about as many as the page before had (`usual`).
+    fn next_page(&mut self, low: &[u8], usual: usize) -> Filling {
+        let mut assumed = self.prefix_len(low, usual);
+        let mut grew = false;
         loop {
-            let full = self.most(guess);
+            let full = self.most(assumed);
             let mut n = full.count;
-            let mut prefix = self.prefix(low, n);
-            if prefix < guess || prefix > guess && !longer {
-                longer |= prefix > guess;
-                guess = prefix;
+            let mut prefix = self.prefix_len(low, n);
+            // Too long a prefix would be wrong, one too short wastes room. It is lengthened once only: a longer prefix takes
+            // in more entries, which may share less, and so on for ever.
+            if prefix < assumed || prefix > assumed && !grew {
+                grew |= prefix > assumed;
+                assumed = prefix;
                 continue;
             }
-            if !self.brim && self.entry(n).is_some() {
-                n = n.saturating_sub((n / ROOM).max(1)).max(1);
-                prefix = self.prefix(low, n);
+            if self.fill == Fill::WithRoom && self.entry(n).is_some() {
+                n = with_room(n);
+                prefix = self.prefix_len(low, n);
             }
             // A longer prefix than the one reckoned with saves nothing where keys are short.
-            while n > 1 && prefix > guess && Filling::of(&self.list[..n], prefix).size() > self.page_size {
+            while n > 1 && prefix > assumed && Filling::of(&self.list[..n], prefix).size() > self.page_size {
                 n -= 1;
-                prefix = self.prefix(low, n);
+                prefix = self.prefix_len(low, n);
             }
             return match (n, prefix) == (full.count, full.prefix) {
                 true => full,
@@ -112,16 +122,24 @@ impl<'e> Run<'e> {
             };
         }
     }
+
+    /// The shortest key that separates entry `n` from the one before; `None`: there is no entry `n`. It was looked at.
+    fn separator(&self, n: usize) -> Option<Vec<u8>> {
+        let next = self.list.get(n)?;
+        let common = common_prefix(self.list[n - 1].key(), next.key());
+        Some(next.key()[..next.key.min(common + 1)].to_vec())
+    }
 }
 
 impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     /// Copies of the entries of a leaf; `None`: some have a part elsewhere.
-    pub(super) fn whole_entries(&self, ptr: &Ptr, page: &Held<'a>) -> Result<Option<Copied>> {
-        let leaf = Leaf::new(page).map_err(|d| d.at(ptr.page))?;
-        let mut copied = Copied::default();
+    pub(super) fn copy_entries(&self, node: &Node<'a>) -> Result<Option<CopiedEntries>> {
+        let page = node.ptr.page;
+        let leaf = node.leaf()?;
+        let mut copied = CopiedEntries::default();
         for i in 0..leaf.len() {
-            let value = leaf.value(i).map_err(|d| d.at(ptr.page))?;
-            let long = !leaf.is_dense() && leaf.slotted_suffix(i).map_err(|d| d.at(ptr.page))?.long;
+            let value = leaf.value(i).map_err(|d| d.at(page))?;
+            let long = !leaf.is_dense() && leaf.slotted_suffix(i).map_err(|d| d.at(page))?.long;
             let Stored::Inline(value) = value else {
                 return Ok(None);
             };
@@ -129,73 +147,81 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
                 return Ok(None);
             }
             let from = copied.bytes.len();
-            leaf.key(i, ptr.page, &self.source, &mut copied.bytes)?;
-            let key = copied.bytes.len() - from;
+            leaf.key(i, page, &self.source, &mut copied.bytes)?;
+            let key_len = copied.bytes.len() - from;
             copied.bytes.extend_from_slice(value);
-            copied.ends.push((key, copied.bytes.len()));
+            let end = copied.bytes.len();
+            copied.ends.push(CopiedEntry { key_len, end });
         }
         Ok(Some(copied))
     }
 
-    /// Builds leaves of what the tree's last leaf held and of `edits[from..to]`, which are plain and lie behind.
+    /// Builds leaves of what the tree's last leaf held and of `edits`, which are plain and lie behind.
     pub(super) fn append(
         &mut self,
-        ptr: Ptr,
-        page: Held<'a>,
-        held: &Copied,
-        edits: &Sorted<'_>,
-        (from, to): (usize, usize),
+        node: Node<'a>,
+        copied: &CopiedEntries,
+        edits: EditSlice<'_>,
         fences: &Fences,
     ) -> Result<Reply> {
-        let mut run = Run {
-            list: held.entries().collect(),
-            edits,
-            next: from,
-            to,
-            page_size: page.len(),
-            brim: edits.is_ascending(),
+        let mut queue = EntryQueue {
+            list: copied.iter().collect(),
+            rest: edits,
+            page_size: node.size(),
+            fill: match edits.is_ascending() {
+                true => Fill::Full,
+                false => Fill::WithRoom,
+            },
         };
         let mut pieces: Vec<Piece> = Vec::new();
-        let (mut low, mut usual) = (Vec::new(), run.list.len().max(8));
+        let (mut start, mut usual) = (Cut::default(), queue.list.len().max(8));
         loop {
-            let start: &[u8] = if pieces.is_empty() { &fences.low } else { &low };
-            let filling = run.cut(start, usual);
+            let low: &[u8] = if start.at == 0 { &fences.low } else { &start.separator };
+            let filling = queue.next_page(low, usual);
             let n = filling.count;
-            let entries = &run.list[..n];
-            let prefix = &start[..filling.prefix];
-            if pieces.is_empty() && !entries.iter().all(|e| e.key().starts_with(prefix)) {
-                return Err(Error::corrupt(ptr.page, "a leaf's keys are not within its bounds"));
+            let entries = &queue.list[..n];
+            let prefix = &low[..filling.prefix];
+            // The entries from the old leaf are what the file says they are. Edits were found to belong here.
+            if start.at == 0 && !entries.iter().all(|e| e.key().starts_with(prefix)) {
+                return Err(Error::corrupt(node.ptr.page, "a leaf's keys are not within its bounds"));
             }
             let mut memory = self.arena.memory();
             let Some(used) = build_whole(&mut memory, self.table, prefix, entries, &filling) else {
-                return Err(Error::corrupt(ptr.page, "an entry larger than a page"));
+                return Err(Error::corrupt(node.ptr.page, "an entry larger than a page"));
             };
-            let small = used < memory.len() / 4;
-            let high = run.list.get(n).map(|next| {
-                let common = common_prefix(run.list[n - 1].key(), next.key());
-                next.key()[..next.key.min(common + 1)].to_vec()
-            });
+            let underfull = is_underfull(used, memory.len());
             let ptr = Arena::ptr(self.arena.insert(memory), n as u64);
-            let separator = std::mem::take(&mut low);
-            pieces.push(Piece { separator, ptr, small });
-            let at = pieces.len();
-            if self.fused && at > 2 {
-                // Not the first and not the last: those may be joined with neighbours.
-                self.emit(&mut pieces[at - 2].ptr)?;
-            }
-            let Some(high) = high else {
-                break;
+            let next = queue.separator(n);
+            pieces.push(Piece {
+                separator: start.separator,
+                ptr,
+                underfull,
+            });
+            self.emit_last_but_one(&mut pieces)?;
+            let Some(separator) = next else { break };
+            start = Cut {
+                at: start.at + n,
+                separator,
             };
-            low = high;
             usual = n;
-            run.list.drain(..n);
+            queue.list.drain(..n);
         }
-        self.discard(&ptr, page);
-        if let [only] = pieces.as_slice() {
-            let (ptr, small) = (only.ptr, only.small);
-            return Ok(Reply::One { ptr, small });
+        debug_assert_eq!(
+            pieces.iter().map(|piece| piece.ptr.entries).sum::<u64>(),
+            (copied.ends.len() + edits.len()) as u64,
+            "each entry is in one leaf"
+        );
+        self.discard(node);
+        Ok(Reply::of(pieces))
+    }
+
+    /// Places the leaf before the one just built, if pages are being placed. Not the first, and not the last: those may be
+    /// joined with neighbours.
+    pub(super) fn emit_last_but_one(&mut self, pieces: &mut [Piece]) -> Result<()> {
+        match pieces {
+            [_, .., piece, _] if self.fused => self.emit(&mut piece.ptr),
+            _ => Ok(()),
         }
-        Ok(Reply::Many(pieces))
     }
 }
 

@@ -1,67 +1,131 @@
 //! `apply(root, sorted edits) -> root`: the only function that changes a tree.
 //!
-//! One recursive pass goes down with a sorted group of edits per child and comes back with what became of the child: a
-//! pointer (the same, if nothing changed), several pages, or none. A branch takes the answers in: it replaces pointers,
-//! takes up new children, drops vanished ones, joins underfull ones with a neighbour, splits if it must. So insert,
-//! delete, bulk load, append and the deletion of a range are one code path, for one edit or a million.
+//! One recursive pass goes down with a sorted section of edits per child and comes back with what became of the child
+//! ([`Reply`]). A branch takes the replies in, so insert, delete, bulk load, append and the deletion of a range are one
+//! code path, for one edit or a million:
 //!
-//! Pages of the snapshot are copied before they change (immediately before the descent when the first edit of the group
-//! is a put: the source is hot then); private pages change in place. With `fused`, every branch that is finished places
-//! its private children while they are in the cache: that is how the last flush of a transaction becomes its commit,
-//! and how a transaction larger than memory spills. Only the right edge of the tree stays private until `place_root`: an
-//! ascending load comes back to it with every flush.
+//! ```text
+//!  what a child replies         what its branch does
 //!
-//! **Fences.** A page's prefix is what the bounds of its interval share, so it never needs comparing. When a child
-//! vanishes its neighbour's interval grows, and pages on that edge may then receive keys without their prefix: they get
-//! the flag `CHECK_PREFIX` (`Apply::widen`) until they are next rebuilt.
+//!  One, the same pointer        nothing: the child did not change
+//!  One, a new pointer           replaces the pointer at once, in the page                           apply
+//!  One, underfull               the same, and later joins the child with a neighbour if both fit    join
+//!  Many, two or more pieces     replaces the child by them; separators come with the pieces         branches
+//!  Many, none                   drops the child; the neighbour before it takes over its interval    branches
+//!
+//!  what the branch replies in its turn
+//!
+//!  One                          its children still fit one page; the page has the same fences
+//!  Many                         it was cut into several, or lost all its children                   branch_cut
+//! ```
+//!
+//! At the root the tree grows by a level for each `Many` of several pieces, and shrinks while its root has one child.
+//!
+//! *Copying.* Pages of the snapshot are copied before they change; private pages change in place (I-10, see `node`).
+//!
+//! *Placing.* With `fused`, every branch that is finished places its private children while they are in the cache: that is
+//! how the last flush of a transaction becomes its commit, and how a transaction can be larger than memory. Only the right
+//! edge of the tree stays private until [`Apply::place_root`], because an ascending load comes back to it with every
+//! flush.
+//!
+//! *Counting.* A pointer's entry count is that of all leaves below it. Each branch adds up what its children reply, so the
+//! root's count is that of the table, and a sum that does not come out is damage.
 
-use super::arena::{Arena, PageBox};
-use super::edits::{Op, Sorted};
-use super::emit::Emitter;
-use super::fences::{branch_of, child_fences, Fences};
-use super::groups::Groups;
-use super::values::{release_rest, release_value};
+use super::arena::Arena;
+use super::edits::Op;
+use super::emit::{Emitter, FinishedBranch};
+use super::fences::Fences;
+use super::groups::{Group, Groups};
+use super::node::Node;
+use super::sorted::{EditSlice, Sorted};
 use crate::error::{Error, Result};
-use crate::ids::{Run, TableId, U48_MAX};
-use crate::page::branch::{replace_ptr, Branch};
-use crate::page::header;
-use crate::page::leaf::Leaf;
-use crate::page::leaf_build::mark_check_prefix;
-use crate::page::{Extent, PageSink, PageSource, Ptr, Root};
+use crate::ids::{TableId, U48_MAX};
+use crate::page::branch::replace_ptr;
+use crate::page::{PageSink, PageSource, Ptr, Root};
 
 /// Highest tree: 64 levels of at least two children hold more than any file.
 pub const HEIGHT_MAX: u8 = 64;
 
 /// A page on its way into its parent.
 pub(super) struct Piece {
-    /// Least key bound of the page; of the first piece of a reply it is the interval's own, and left empty.
+    /// Least key bound of the page. The first piece of a reply has the lower fence of the page it replaces, and an empty
+    /// separator.
     pub separator: Vec<u8>,
     pub ptr: Ptr,
-    /// Less than a quarter full: a candidate for joining.
-    pub small: bool,
+    /// The page is less than a quarter full: it is to be joined with a neighbour if both fit one page.
+    pub underfull: bool,
 }
 
 /// What became of a page.
 pub(super) enum Reply {
-    /// One page with the same bounds; maybe the very same one.
-    One { ptr: Ptr, small: bool },
+    /// One page with the same fences; maybe the very same one.
+    One { ptr: Ptr, underfull: bool },
     /// Several, or none.
     Many(Vec<Piece>),
 }
 
-/// A page being worked on: the snapshot's bytes, or private memory taken out of the arena.
-pub(super) enum Held<'a> {
-    Shared(&'a [u8]),
-    Own(PageBox),
+impl Reply {
+    /// The page is gone.
+    pub fn none() -> Reply {
+        Reply::Many(Vec::new())
+    }
+
+    /// The page became these pieces.
+    pub fn of(pieces: Vec<Piece>) -> Reply {
+        match pieces.as_slice() {
+            [Piece { ptr, underfull, .. }] => Reply::One {
+                ptr: *ptr,
+                underfull: *underfull,
+            },
+            _ => Reply::Many(pieces),
+        }
+    }
+
+    /// Entries in what became of the page.
+    fn entries(&self) -> u64 {
+        match self {
+            Reply::One { ptr, .. } => ptr.entries,
+            Reply::Many(pieces) => pieces.iter().map(|p| p.ptr.entries).sum(),
+        }
+    }
 }
 
-impl std::ops::Deref for Held<'_> {
-    type Target = [u8];
-    #[inline(always)]
-    fn deref(&self) -> &[u8] {
-        match self {
-            Held::Shared(b) => b,
-            Held::Own(b) => b,
+/// Whether a page of this size that uses so many bytes is to be joined with a neighbour.
+pub(super) fn is_underfull(used: usize, page_size: usize) -> bool {
+    used < page_size / 4
+}
+
+/// How full pages are made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fill {
+    /// To the brim: what comes later comes behind them.
+    Full,
+    /// With some room: what comes later comes between, and would split every full page.
+    WithRoom,
+}
+
+/// A branch whose children are being changed, and what they have replied so far.
+pub(super) struct OpenBranch<'a> {
+    /// The branch. New pointers are in it already, and its entry count is the sum of the children's.
+    pub node: Node<'a>,
+    pub level: u8,
+    /// Replies that change more than a pointer, ascending by child.
+    pub changes: Vec<ChildChange>,
+}
+
+/// A reply that changes more than a pointer of the branch.
+pub(super) struct ChildChange {
+    /// Which child replied.
+    pub at: usize,
+    pub reply: Reply,
+}
+
+impl<'a> OpenBranch<'a> {
+    pub fn new(node: Node<'a>, level: u8) -> OpenBranch<'a> {
+        OpenBranch {
+            node,
+            level,
+            changes: Vec::new(),
         }
     }
 }
@@ -76,11 +140,11 @@ pub struct Apply<'a, 't, S, P> {
     pub sink: &'t mut P,
     /// Gives finished pages their place, if `fused`.
     pub emitter: &'t mut Emitter,
-    /// Place finished pages at once.
+    /// Whether finished pages are placed at once.
     pub fused: bool,
     /// Number of the table, for page headers and errors.
     pub table: TableId,
-    /// Long values or keys may be in the tree (see [`Root`]); false at first.
+    /// Whether long values or keys may be in the tree (see [`Root`]); false at first.
     pub has_long: bool,
     /// Pages left that may be dropped unread: bounds the work on a damaged tree with shared pages.
     pub drop_budget: u64,
@@ -94,35 +158,111 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         if edits.is_empty() {
             return Ok(root);
         }
-        check_height(&root)?;
-        self.has_long |= root.has_long;
-        let fences = Fences::whole();
-        let reply = if root.height == 0 {
-            self.fill_empty(edits, &fences)?
-        } else {
-            self.node(root.ptr, root.height, edits, (0, edits.len()), &fences)?
+        self.begin(&root)?;
+        let (edits, fences) = (edits.all(), Fences::whole());
+        let reply = match root.height {
+            0 => self.fill_empty(edits, &fences)?,
+            height => self.subtree(root.ptr, height, edits, &fences)?,
         };
-        self.settle_root(reply, root.height.max(1))
+        self.finish_root(reply, root.height.max(1))
     }
 
-    /// Removes the keys `from <= key < to` (`None`: no bound) from the tree at `root`: pages wholly inside go unread
-    /// unless the table has long values.
-    pub fn remove_range(&mut self, root: Root, from: Option<&[u8]>, to: Option<&[u8]>) -> Result<Root> {
-        if root.height == 0 {
-            return Ok(root);
+    /// Checks a root before its tree is changed, and takes note of what may be in the tree.
+    pub(super) fn begin(&mut self, root: &Root) -> Result<()> {
+        if root.height > HEIGHT_MAX {
+            return Err(Error::corrupt(root.ptr.page, "tree too high"));
         }
-        check_height(&root)?;
         self.has_long |= root.has_long;
-        if from.is_none() && to.is_none() {
-            self.drop_subtree(root.ptr, root.height)?;
-            return Ok(Root::default());
-        }
-        let reply = self.node_range(root.ptr, root.height, from, to, &Fences::whole())?;
-        self.settle_root(reply, root.height)
+        Ok(())
     }
 
-    /// Grows and shrinks the tree at its root.
-    fn settle_root(&mut self, mut reply: Reply, mut height: u8) -> Result<Root> {
+    /// Applies `edits`, all of them within `fences`, to the subtree at `ptr`, whose root is of this level.
+    pub(super) fn subtree(&mut self, ptr: Ptr, level: u8, edits: EditSlice<'_>, fences: &Fences) -> Result<Reply> {
+        debug_assert!(
+            level > 0 && !edits.is_empty(),
+            "levels fall by one, and each child has edits"
+        );
+        if level == 1 {
+            return self.leaf(ptr, edits, fences);
+        }
+        let mut branch = OpenBranch::new(self.open(ptr, level)?, level);
+        if matches!(edits.op(0), Op::Put(_)) {
+            // A put changes its leaf, and thereby a pointer in each page above. The page is copied before the descent,
+            // while what was just read of it is still in the cache. A delete may find nothing, and then no page changes.
+            self.make_private(&mut branch.node);
+        }
+        let mut groups = Groups::new(edits, fences);
+        loop {
+            // Between the children, because pages that are asked of memory now arrive while a child is worked on.
+            groups.refill(&branch.node, level, &self.source)?;
+            let Some(group) = groups.next() else { break };
+            let child = branch.node.branch()?.ptr(group.child);
+            let has_neighbour = level == 2 && groups.peek().is_some_and(|next| next.follows(&group));
+            if has_neighbour && self.is_too_much(&child, &group)? {
+                self.merge_neighbours(&mut branch, &mut groups, (child, group))?;
+                continue;
+            }
+            let Group {
+                child: at,
+                edits,
+                fences,
+            } = group;
+            let reply = self.subtree(child, level - 1, edits, &fences)?;
+            self.take_in(&mut branch, at, child, reply)?;
+        }
+        self.finish_branch(branch, fences)
+    }
+
+    /// Takes the reply of child `at`, which was `old`, into its branch: a pointer at once, more than that into `changes`.
+    pub(super) fn take_in(&mut self, branch: &mut OpenBranch<'a>, at: usize, old: Ptr, reply: Reply) -> Result<()> {
+        // The sum changes by what the child's count changes. Counts come from the file, so each step is checked.
+        let others = branch.node.ptr.entries.checked_sub(old.entries);
+        let entries = others
+            .and_then(|others| others.checked_add(reply.entries()))
+            .filter(|sum| *sum <= U48_MAX)
+            .ok_or_else(|| Error::corrupt(branch.node.ptr.page, "entry counts do not add up"))?;
+        debug_assert!(
+            branch.changes.last().is_none_or(|last| last.at < at),
+            "children in order"
+        );
+        match reply {
+            Reply::One { ptr, underfull } => {
+                if ptr != old {
+                    replace_ptr(self.make_private(&mut branch.node), at, &ptr);
+                }
+                if underfull {
+                    branch.changes.push(ChildChange { at, reply });
+                }
+            }
+            // All separators stay where they are until every child has replied: the groups go by them.
+            Reply::Many(_) => branch.changes.push(ChildChange { at, reply }),
+        }
+        branch.node.ptr.entries = entries;
+        Ok(())
+    }
+
+    /// Ends work on a branch whose children have replied.
+    pub(super) fn finish_branch(&mut self, branch: OpenBranch<'a>, fences: &Fences) -> Result<Reply> {
+        let level = branch.level;
+        let reply = match branch.changes.is_empty() {
+            true => Reply::One {
+                ptr: self.close(branch.node),
+                underfull: false,
+            },
+            false => self.restructure(branch, fences)?,
+        };
+        if self.fused {
+            // No later edit of this pass can come back to what is below: edits arrive in key order.
+            match &reply {
+                Reply::One { ptr, .. } => self.emit_children(ptr, level, fences.is_open())?,
+                Reply::Many(pieces) => self.emit_below(pieces, level, fences.is_open())?,
+            }
+        }
+        Ok(reply)
+    }
+
+    /// Grows or shrinks the tree at its root, where what the root replied has no parent to go to.
+    pub(super) fn finish_root(&mut self, mut reply: Reply, mut height: u8) -> Result<Root> {
         let mut ptr = loop {
             let pieces = match reply {
                 Reply::One { ptr, .. } => break ptr,
@@ -133,46 +273,49 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
                 [only] => break only.ptr,
                 _ => {}
             }
+            // Several pages need a parent, which may be several pages again.
             height += 1;
-            let built = self.build_branches(pieces, height, &Fences::whole(), true)?;
-            self.emit_below(&built, height, true)?;
+            let built = self.build_branches(pieces, height)?;
+            if self.fused {
+                self.emit_below(&built, height, true)?;
+            }
             reply = Reply::Many(built);
         };
         while height > 1 {
-            let page = self.hold(&ptr)?;
-            let branch = Branch::new(&page).map_err(|d| d.at(ptr.page))?;
+            let node = self.open(ptr, height)?;
+            let branch = node.branch()?;
             if branch.len() > 1 {
-                self.put_back(&mut ptr, page);
+                ptr = self.close(node);
                 break;
             }
-            let child = branch.ptr(0);
-            self.discard(&ptr, page);
-            (ptr, height) = (child, height - 1);
+            // A branch with one child is no root: the child is.
+            ptr = branch.ptr(0);
+            self.discard(node);
+            height -= 1;
         }
-        let has_long = self.has_long;
         if self.fused {
             self.emitter.flush(self.arena, self.sink)?;
         }
-        Ok(Root { ptr, height, has_long })
+        Ok(Root {
+            ptr,
+            height,
+            has_long: self.has_long,
+        })
     }
 
-    /// Gives every private page of the tree its place (pages stay queued until the emitter is flushed).
+    /// Gives every private page of the tree its place. The pages stay queued until the emitter is flushed.
     pub fn place_root(&mut self, root: Root) -> Result<Root> {
-        let Root {
-            mut ptr,
-            height,
-            has_long,
-        } = root;
-        if height > 1 {
-            self.emit_children(&ptr, height, false)?;
+        let mut ptr = root.ptr;
+        if root.height > 1 {
+            self.emit_children(&ptr, root.height, false)?;
         }
-        if height > 0 {
+        if root.height > 0 {
             self.emit(&mut ptr)?;
         }
-        Ok(Root { ptr, height, has_long })
+        Ok(Root { ptr, ..root })
     }
 
-    /// Gives a private page its place; its children have theirs.
+    /// Gives a page its place if it is private. Its children have theirs.
     pub(super) fn emit(&mut self, ptr: &mut Ptr) -> Result<()> {
         if let Some(page) = ptr.page.as_private() {
             *ptr = self.emitter.emit(page, ptr.entries, self.arena, self.sink)?;
@@ -180,345 +323,26 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         Ok(())
     }
 
-    /// Gives the private pages below a private branch their places; of an `open` one not its last child.
-    fn emit_children(&mut self, ptr: &Ptr, level: u8, open: bool) -> Result<()> {
-        match ptr.page.as_private() {
-            Some(page) => self.emitter.emit_children(page, level, open, self.arena, self.sink),
-            None => Ok(()),
-        }
-    }
-
-    /// Takes a page to work on. Give it back with `put_back` or `discard`.
-    pub(super) fn hold(&mut self, ptr: &Ptr) -> Result<Held<'a>> {
-        if let Some(page) = ptr.page.as_private() {
-            let taken = self.arena.remove(page).ok_or_else(not_ours)?;
-            if taken.1 {
-                return Ok(Held::Own(taken.0));
-            }
-            // Its bytes are lent: work on a copy.
-            let mut copy = self.arena.memory();
-            copy.copy_from_slice(&taken.0);
-            self.arena.recycle(taken);
-            return Ok(Held::Own(copy));
-        }
-        self.settle(ptr)?;
-        self.source.page(ptr).map(Held::Shared)
-    }
-
-    /// Makes sure that the page can be read: a page placed during this very change may still be queued.
-    pub(super) fn settle(&mut self, ptr: &Ptr) -> Result<()> {
-        if self.emitter.is_queued(ptr.page) {
-            self.emitter.flush(self.arena, self.sink)?;
-        }
-        Ok(())
-    }
-
-    /// The bytes of two pages, to look at only.
-    pub(super) fn peek(&mut self, a: &Ptr, b: &Ptr) -> Result<(&[u8], &[u8])> {
-        self.settle(a)?;
-        self.settle(b)?;
-        Ok((self.look(a)?, self.look(b)?))
-    }
-
-    /// The bytes of a page that can be read.
-    pub(super) fn look(&self, ptr: &Ptr) -> Result<&[u8]> {
-        match ptr.page.as_private() {
-            Some(page) => self.arena.get(page).ok_or_else(not_ours),
-            None => self.source.page(ptr),
-        }
-    }
-
-    /// Gives a page back unread.
-    pub(super) fn abandon(&mut self, ptr: &Ptr) {
-        match ptr.page.as_private() {
-            Some(page) => self.arena.free(page),
-            None => self.sink.release(page_of(ptr)),
-        }
-    }
-
-    /// Makes the page private, giving the snapshot's page back; the bytes.
-    pub(super) fn own<'h>(&mut self, ptr: &Ptr, page: &'h mut Held<'a>) -> &'h mut [u8] {
-        if let Held::Shared(bytes) = page {
-            let mut copy = self.arena.memory();
-            copy.copy_from_slice(bytes);
-            self.sink.release(page_of(ptr));
-            *page = Held::Own(copy);
-        }
-        match page {
-            Held::Own(bytes) => bytes,
-            Held::Shared(_) => &mut [],
-        }
-    }
-
-    /// Ends work on a page: a private one goes (back) into the arena, and `ptr` to where it is.
-    pub(super) fn put_back(&mut self, ptr: &mut Ptr, page: Held<'a>) {
-        if let Held::Own(bytes) = page {
-            *ptr = Arena::ptr(self.arena.insert(bytes), ptr.entries);
-        }
-    }
-
-    /// Ends work on a page that is not needed any more.
-    pub(super) fn discard(&mut self, ptr: &Ptr, page: Held<'a>) {
-        match page {
-            Held::Own(bytes) => self.arena.recycle((bytes, true)),
-            Held::Shared(_) => self.sink.release(page_of(ptr)),
-        }
-    }
-
-    /// Applies `edits[range]`, all within `fences`, to the subtree at `ptr`.
-    pub(super) fn node(
-        &mut self,
-        ptr: Ptr,
-        level: u8,
-        edits: &Sorted<'_>,
-        range: (usize, usize),
-        fences: &Fences,
-    ) -> Result<Reply> {
-        if level == 1 {
-            return self.leaf(ptr, edits, range, fences);
-        }
-        let mut page = self.hold(&ptr)?;
-        check_level(&page, &ptr, level)?;
-        let mut ptr = ptr;
-        let before = ptr;
-        if matches!(edits.op(range.0), Op::Put(_)) {
-            self.own(&ptr, &mut page);
-        }
-        let mut changes = Vec::new();
-        let mut groups = Groups::new(range);
-        loop {
-            groups.refill(&page, &ptr, level, edits, &self.source, fences)?;
-            let Some(group) = groups.next() else {
-                break;
-            };
-            let child = branch_of(&page, &ptr)?.ptr(group.child);
-            let beside = level == 2 && groups.peek().is_some_and(|next| next.follows(&group));
-            if beside && self.is_too_much(&child, &group, edits)? {
-                let mut beside = vec![(child, group)];
-                loop {
-                    groups.refill(&page, &ptr, level, edits, &self.source, fences)?;
-                    match self.next_beside(&beside, &mut groups, &branch_of(&page, &ptr)?, edits)? {
-                        Some(next) => beside.push(next),
-                        None => break,
-                    }
-                }
-                let all: Vec<(usize, Ptr)> = beside.iter().map(|(ptr, group)| (group.child, *ptr)).collect();
-                let mut reply = self.merge_beside(beside, edits)?;
-                for (at, child) in all {
-                    // The first stands for all of them.
-                    let one = std::mem::replace(&mut reply, Reply::Many(Vec::new()));
-                    self.take_in(&mut ptr, &mut page, at, child, one, &mut changes)?;
-                }
-                continue;
-            }
-            let reply = self.node(child, level - 1, edits, (group.from, group.to), &group.fences)?;
-            self.take_in(&mut ptr, &mut page, group.child, child, reply, &mut changes)?;
-        }
-        self.finish_branch(before, ptr, page, level, fences, changes)
-    }
-
-    /// Takes the answer of a child into its branch: the pointer at once, the rest into `changes`.
-    fn take_in(
-        &mut self,
-        ptr: &mut Ptr,
-        page: &mut Held<'a>,
-        at: usize,
-        old: Ptr,
-        reply: Reply,
-        changes: &mut Vec<(usize, Reply)>,
-    ) -> Result<()> {
-        let entries = match &reply {
-            Reply::One { ptr, .. } => ptr.entries,
-            Reply::Many(pieces) => pieces.iter().map(|p| p.ptr.entries).sum(),
+    /// Gives the private pages below a branch their places. If the branch is on the right edge of the tree, its last child
+    /// stays private: more is about to come there.
+    fn emit_children(&mut self, ptr: &Ptr, level: u8, on_right_edge: bool) -> Result<()> {
+        let Some(page) = ptr.page.as_private() else {
+            // No page of the file points to a private one.
+            return Ok(());
         };
-        let others = ptr.entries.checked_sub(old.entries);
-        match reply {
-            Reply::One { ptr: new, small } => {
-                if new != old {
-                    replace_ptr(self.own(ptr, page), at, &new);
-                }
-                if small {
-                    changes.push((at, Reply::One { ptr: new, small }));
-                }
-            }
-            many => changes.push((at, many)),
-        }
-        ptr.entries = others
-            .and_then(|o| o.checked_add(entries))
-            .filter(|n| *n <= U48_MAX)
-            .ok_or_else(|| Error::corrupt(ptr.page, "entry counts do not add up"))?;
-        Ok(())
-    }
-
-    /// Ends work on a branch whose children have answered.
-    fn finish_branch(
-        &mut self,
-        before: Ptr,
-        mut ptr: Ptr,
-        page: Held<'a>,
-        level: u8,
-        fences: &Fences,
-        changes: Vec<(usize, Reply)>,
-    ) -> Result<Reply> {
-        let reply = if changes.is_empty() {
-            if matches!(page, Held::Shared(_)) {
-                ptr = before;
-            }
-            self.put_back(&mut ptr, page);
-            Reply::One { ptr, small: false }
-        } else {
-            self.restructure(ptr, page, level, fences, changes)?
+        let branch = FinishedBranch {
+            page,
+            level,
+            keeps_last: on_right_edge,
         };
-        if self.fused {
-            let open = fences.high.is_none();
-            match &reply {
-                Reply::One { ptr, .. } => self.emit_children(ptr, level, open)?,
-                Reply::Many(pieces) => self.emit_below(pieces, level, open)?,
-            }
-        }
-        Ok(reply)
+        self.emitter.emit_children(branch, self.arena, self.sink)
     }
 
-    /// Places the children of finished branches; `open`: the last of them is on the right edge of the tree.
-    fn emit_below(&mut self, pieces: &[Piece], level: u8, open: bool) -> Result<()> {
-        if self.fused && level > 1 {
-            for (i, piece) in pieces.iter().enumerate() {
-                self.emit_children(&piece.ptr, level, open && i + 1 == pieces.len())?;
-            }
+    /// The same for several branches side by side; only the last of them can be on the right edge.
+    fn emit_below(&mut self, pieces: &[Piece], level: u8, on_right_edge: bool) -> Result<()> {
+        for (i, piece) in pieces.iter().enumerate() {
+            self.emit_children(&piece.ptr, level, on_right_edge && i + 1 == pieces.len())?;
         }
         Ok(())
     }
-
-    /// Removes `from <= key < to` from the subtree at `ptr`.
-    fn node_range(
-        &mut self,
-        ptr: Ptr,
-        level: u8,
-        from: Option<&[u8]>,
-        to: Option<&[u8]>,
-        fences: &Fences,
-    ) -> Result<Reply> {
-        if level == 1 {
-            return self.leaf_range(ptr, from, to, fences);
-        }
-        let mut page = self.hold(&ptr)?;
-        check_level(&page, &ptr, level)?;
-        let (mut ptr, before) = (ptr, ptr);
-        let branch = branch_of(&page, &ptr)?;
-        let first = from.map_or(Ok(0), |from| branch.find(from, ptr.page, &self.source))?;
-        let last = to.map_or(Ok(branch.len() - 1), |to| branch.find(to, ptr.page, &self.source))?;
-        let mut changes = Vec::new();
-        for i in first..=last {
-            let child = branch_of(&page, &ptr)?.ptr(i);
-            // A bound outside the child is none to it (and would lack its prefix).
-            let (inner_from, inner_to) = (from.filter(|_| i == first), to.filter(|_| i == last));
-            let reply = if inner_from.is_none() && inner_to.is_none() {
-                self.drop_subtree(child, level - 1)?;
-                Reply::Many(Vec::new())
-            } else {
-                let inner = child_fences(&branch_of(&page, &ptr)?, &ptr, i, fences, &self.source)?;
-                self.node_range(child, level - 1, inner_from, inner_to, &inner)?
-            };
-            self.take_in(&mut ptr, &mut page, i, child, reply, &mut changes)?;
-        }
-        self.finish_branch(before, ptr, page, level, fences, changes)
-    }
-
-    /// Gives every page of the subtree at `ptr` back.
-    pub(super) fn drop_subtree(&mut self, ptr: Ptr, level: u8) -> Result<()> {
-        if level == 1 && !self.has_long {
-            return self.drop_page(ptr);
-        }
-        let page = self.hold(&ptr)?;
-        check_level(&page, &ptr, level)?;
-        let size = page.len();
-        if level == 1 {
-            let leaf = Leaf::new(&page).map_err(|d| d.at(ptr.page))?;
-            for i in 0..if leaf.is_dense() { 0 } else { leaf.len() } {
-                let suffix = leaf.slotted_suffix(i).map_err(|d| d.at(ptr.page))?;
-                release_rest(&suffix, ptr.page, size, self.sink)?;
-                let value = leaf.value(i).map_err(|d| d.at(ptr.page))?;
-                release_value(&value, ptr.page, size, self.sink)?;
-            }
-        } else {
-            let branch = branch_of(&page, &ptr)?;
-            for i in 0..branch.len() {
-                let separator = branch.separator(i).map_err(|d| d.at(ptr.page))?;
-                release_rest(&separator, ptr.page, size, self.sink)?;
-                self.drop_subtree(branch.ptr(i), level - 1)?;
-            }
-        }
-        self.put_back_for_drop(ptr, page)
-    }
-
-    fn put_back_for_drop(&mut self, ptr: Ptr, page: Held<'a>) -> Result<()> {
-        self.count_drop(&ptr)?;
-        self.discard(&ptr, page);
-        Ok(())
-    }
-
-    fn drop_page(&mut self, ptr: Ptr) -> Result<()> {
-        self.count_drop(&ptr)?;
-        self.abandon(&ptr);
-        Ok(())
-    }
-
-    fn count_drop(&mut self, ptr: &Ptr) -> Result<()> {
-        self.drop_budget = self
-            .drop_budget
-            .checked_sub(1)
-            .ok_or_else(|| Error::corrupt(ptr.page, "a tree of more pages than the file"))?;
-        Ok(())
-    }
-
-    /// Tells the pages on one edge of the subtree at `ptr` that their interval has grown to `fences`; the pointer.
-    pub(super) fn widen(&mut self, ptr: Ptr, level: u8, fences: &Fences, upwards: bool) -> Result<Ptr> {
-        let mut page = self.hold(&ptr)?;
-        check_level(&page, &ptr, level)?;
-        let mut ptr = ptr;
-        let unsafe_prefix = header::prefix_len(&page) > fences.prefix_len();
-        if level > 1 {
-            let branch = branch_of(&page, &ptr)?;
-            let edge = if upwards { branch.len() - 1 } else { 0 };
-            let child = branch.ptr(edge);
-            let inner = child_fences(&branch, &ptr, edge, fences, &self.source)?;
-            let new = self.widen(child, level - 1, &inner, upwards)?;
-            if new != child {
-                replace_ptr(self.own(&ptr, &mut page), edge, &new);
-            }
-        }
-        if unsafe_prefix && header::flags(&page) & header::CHECK_PREFIX == 0 {
-            mark_check_prefix(self.own(&ptr, &mut page));
-        }
-        self.put_back(&mut ptr, page);
-        Ok(ptr)
-    }
-}
-
-/// The page in the file behind `ptr`, as what is given back.
-fn page_of(ptr: &Ptr) -> Extent {
-    Extent {
-        run: Run::new(ptr.page.number(), 1),
-        birth: ptr.birth,
-    }
-}
-
-/// A pointer that only memory can hold was found in a file.
-#[cold]
-fn not_ours() -> Error {
-    Error::corrupt(None, "private page number in a file")
-}
-
-fn check_height(root: &Root) -> Result<()> {
-    if root.height > HEIGHT_MAX {
-        return Err(Error::corrupt(root.ptr.page, "tree too high"));
-    }
-    Ok(())
-}
-
-pub(super) fn check_level(page: &[u8], ptr: &Ptr, level: u8) -> Result<()> {
-    if header::level(page) != level {
-        return Err(Error::corrupt(ptr.page, "page of another level"));
-    }
-    Ok(())
 }

@@ -1,12 +1,13 @@
 //! Private pages: what a write transaction has built and nobody else can see.
 //!
-//! A private page has no page number, only a slot ([`PrivatePage`]). Slots and their memory are
-//! reused, also by later transactions, because the first touch of fresh memory costs more than anything else done to a
-//! page. While the arena is *frozen* (bytes of its pages have been lent to the caller) no page that existed then may be
-//! changed or reused: it is copied, and its memory kept until the thaw.
+//! A private page has no page number, only a slot ([`PrivatePage`]). Slots and their memory are used again, by later
+//! transactions too, because the first touch of fresh memory costs more than anything else done to a page.
+//!
+//! While bytes of its pages are pinned (the caller got them as the answer of a read) the arena is *frozen*: no page that
+//! existed at the freeze may be changed or have its memory used again. Such a page is copied instead, and its memory is
+//! kept until the thaw.
 
-use crate::ids::PageRef;
-use crate::ids::PrivatePage;
+use crate::ids::{PageRef, PrivatePage};
 use crate::page::{header, Ptr};
 
 /// A page's bytes.
@@ -18,12 +19,13 @@ pub struct Arena {
     slots: Vec<Option<PageBox>>,
     /// Slots without a page.
     vacant: Vec<u32>,
-    /// Memory to reuse.
+    /// Memory to be used again.
     spare: Vec<PageBox>,
-    /// Pages given up while frozen.
-    lent: Vec<PageBox>,
-    /// Slots below this number existed at the freeze; `fresh` marks those filled since.
+    /// Memory of pages that were given up while frozen: bytes of it may be pinned.
+    pinned: Vec<PageBox>,
+    /// Whether bytes of pages may be pinned.
     frozen: bool,
+    /// Slots that were filled since the freeze: nothing in them can be pinned.
     fresh: Vec<bool>,
 }
 
@@ -38,7 +40,7 @@ impl Arena {
             slots: Vec::new(),
             vacant: Vec::new(),
             spare: Vec::new(),
-            lent: Vec::new(),
+            pinned: Vec::new(),
             frozen: false,
             fresh: Vec::new(),
         }
@@ -49,7 +51,7 @@ impl Arena {
         self.page_size
     }
 
-    /// Private pages there are.
+    /// How many private pages there are.
     pub fn len(&self) -> usize {
         self.slots.len() - self.vacant.len()
     }
@@ -65,15 +67,16 @@ impl Arena {
         self.len() == 0
     }
 
-    /// The page behind a private pointer; `None` for a pointer that this arena did not give out.
+    /// The bytes of a page; `None` for one that this arena did not give out.
     #[inline(always)]
     pub fn get(&self, page: PrivatePage) -> Option<&[u8]> {
         self.slots.get(page.slot())?.as_deref()
     }
 
-    /// The same to be changed in place. Only after [`Arena::is_editable`].
+    /// The bytes of a page, to be changed in place. The page must be editable, see [`Arena::is_editable`].
     #[inline(always)]
     pub fn get_mut(&mut self, page: PrivatePage) -> Option<&mut [u8]> {
+        debug_assert!(self.is_editable(page), "bytes of the page may be pinned");
         self.slots.get_mut(page.slot())?.as_deref_mut()
     }
 
@@ -83,14 +86,14 @@ impl Arena {
         !self.frozen || self.fresh.get(page.slot()).copied().unwrap_or(false)
     }
 
-    /// Memory for a page, content arbitrary.
+    /// Memory for a page; its content is arbitrary.
     pub fn memory(&mut self) -> PageBox {
         self.spare
             .pop()
             .unwrap_or_else(|| vec![0; self.page_size].into_boxed_slice())
     }
 
-    /// Puts a page into a slot; the number to point to it with.
+    /// Puts a page into a vacant slot.
     pub fn insert(&mut self, page: PageBox) -> PrivatePage {
         let slot = self.vacant.pop().unwrap_or_else(|| {
             self.slots.push(None);
@@ -102,52 +105,71 @@ impl Arena {
             }
             self.fresh[slot as usize] = true;
         }
+        debug_assert!(self.slots[slot as usize].is_none(), "a vacant slot holds no page");
         self.slots[slot as usize] = Some(page);
         PrivatePage::new(slot)
     }
 
-    /// Takes a page out of its slot. Give it back with [`Arena::recycle`] when its bytes are not needed any more.
-    pub fn remove(&mut self, page: PrivatePage) -> Option<(PageBox, bool)> {
-        let slot = page.slot();
+    /// Takes a page out of its slot, to be changed or written: a copy of it if its bytes may be pinned. The memory comes
+    /// back through [`Arena::insert`] or [`Arena::recycle`].
+    pub fn take(&mut self, page: PrivatePage) -> Option<PageBox> {
         let editable = self.is_editable(page);
-        let memory = self.slots.get_mut(slot)?.take()?;
-        self.vacant.push(slot as u32);
+        let memory = self.remove(page)?;
+        if editable {
+            return Some(memory);
+        }
+        let mut copy = self.memory();
+        copy.copy_from_slice(&memory);
+        self.pinned.push(memory);
+        Some(copy)
+    }
+
+    /// Drops a page.
+    pub fn free(&mut self, page: PrivatePage) {
+        let editable = self.is_editable(page);
+        if let Some(memory) = self.remove(page) {
+            match editable {
+                true => self.recycle(memory),
+                false => self.pinned.push(memory),
+            }
+        }
+    }
+
+    fn remove(&mut self, page: PrivatePage) -> Option<PageBox> {
+        let memory = self.slots.get_mut(page.slot())?.take()?;
+        self.vacant.push(page.slot() as u32);
         if self.is_empty() && !self.frozen {
-            // Small transactions after a large one shall not look at its slots.
+            // A small transaction after a large one should not have to look at all its slots.
             self.slots.clear();
             self.vacant.clear();
         }
-        Some((memory, editable))
+        Some(memory)
     }
 
-    /// Memory that may be reused, at once or (if its bytes may be lent) after the thaw.
-    pub fn recycle(&mut self, (memory, editable): (PageBox, bool)) {
-        if !editable {
-            self.lent.push(memory);
-        } else if self.spare.len() < SPARE_MAX {
+    /// Takes memory back to be used again. No bytes of it are pinned.
+    pub fn recycle(&mut self, memory: PageBox) {
+        if self.spare.len() < SPARE_MAX {
             self.spare.push(memory);
         }
     }
 
-    /// Drops the page behind `ptr`.
-    pub fn free(&mut self, page: PrivatePage) {
-        if let Some(taken) = self.remove(page) {
-            self.recycle(taken);
-        }
-    }
-
-    /// From now on, bytes of present pages stay where they are.
+    /// From now on, the bytes of all present pages stay as and where they are.
     pub fn freeze(&mut self) {
         self.frozen = true;
     }
 
-    /// Nothing is lent any more.
+    /// Whether bytes of pages may be pinned.
+    pub fn is_frozen(&self) -> bool {
+        self.frozen
+    }
+
+    /// Ends the freeze: no bytes are pinned any more.
     pub fn thaw(&mut self) {
         if self.frozen {
             self.frozen = false;
             self.fresh.clear();
-            let lent = std::mem::take(&mut self.lent);
-            lent.into_iter().for_each(|page| self.recycle((page, true)));
+            let pinned = std::mem::take(&mut self.pinned);
+            pinned.into_iter().for_each(|memory| self.recycle(memory));
         }
     }
 
@@ -155,15 +177,16 @@ impl Arena {
     pub fn clear(&mut self) {
         self.thaw();
         for slot in 0..self.slots.len() {
-            if let Some(page) = self.slots[slot].take() {
-                self.recycle((page, true));
+            if let Some(memory) = self.slots[slot].take() {
+                self.recycle(memory);
             }
         }
         self.slots.clear();
         self.vacant.clear();
     }
 
-    /// A pointer to the private page `page` with `entries` entries below it.
+    /// A pointer to the private page `page` with `entries` entries below it. Birth and checksum come when the page gets
+    /// its place.
     pub fn ptr(page: PrivatePage, entries: u64) -> Ptr {
         Ptr {
             page: PageRef::private(page),

@@ -1,295 +1,288 @@
-//! What `apply` does to a branch whose children split, vanished or shrank, and how pages get parents.
+//! What `apply` does to a branch whose children split, vanished or shrank.
+//!
+//! The branch becomes a list of children ([`BranchDraft`]), the replies are taken into the list, and the list is cut into
+//! pages anew. One case is so common that it has a way of its own: a single child that became two is inserted in place.
+//!
+//! *Separators.* Between two neighbours stands the shortest key that separates them; before the first child stands none,
+//! because the branch's own lower fence says where it begins. A separator goes with the child behind it: when a child
+//! vanishes or is joined to the one before, its separator goes, too, and gives back what it has outside the page.
+//!
+//! *Fences.* When a child vanishes, the neighbour before it (the one behind, if it was the first) takes over its interval.
+//! Pages on that edge of the neighbour may then receive keys without their prefix. They are marked with `CHECK_PREFIX`
+//! until they are next rebuilt.
 
-use super::apply::{Apply, Held, Piece, Reply};
-use super::arena::Arena;
-use super::fences::{prefix_len, Fences};
+use super::apply::{is_underfull, Apply, ChildChange, Fill, OpenBranch, Piece, Reply};
+use super::branch_cut::BranchCutter;
+use super::fences::Fences;
+use super::node::{branch_in, Node};
 use super::values::{is_long, release_rest, write_rest, LongKey};
 use crate::error::Result;
-use crate::ids::{PageRef, U48_MAX};
-use crate::page::branch::{self, branch_size, build_branch, children_of, replace_ptr, Branch, Child};
-use crate::page::header::{self, CHECK_PREFIX, HEADER};
-use crate::page::layout::branch::CHILD;
+use crate::page::branch::{self, replace_ptr, Branch, Child};
+use crate::page::header::{self, CHECK_PREFIX};
+use crate::page::leaf_build::mark_check_prefix;
 use crate::page::suffix::Suffix;
 use crate::page::{PageSink, PageSource, Ptr};
 use crate::util::short::Short;
+use std::ops::Range;
 
-/// A child in the list that becomes the new branch.
-struct Kid<'p> {
-    separator: Separator<'p>,
-    ptr: Ptr,
-    small: bool,
-    /// Its interval has taken in a vanished neighbour below or above.
+/// A branch on its way into new pages: the list of its children.
+pub(super) struct BranchDraft<'p> {
+    pub children: Vec<DraftChild<'p>>,
+    /// The branch as it was. Separators that stay are borrowed of its page.
+    pub old: Branch<'p>,
+    /// The pointer to it, for messages of damage.
+    pub ptr: Ptr,
+    pub level: u8,
+    /// The fences of the branch, old and new.
+    pub fences: &'p Fences,
+}
+
+/// A child in that list.
+pub(super) struct DraftChild<'p> {
+    pub separator: Separator<'p>,
+    pub ptr: Ptr,
+    pub underfull: bool,
+    /// Its interval has taken in that of a vanished neighbour below it.
     grew_down: bool,
+    /// Its interval has taken in that of a vanished neighbour above it.
     grew_up: bool,
 }
 
 /// A separator in that list.
-enum Separator<'p> {
+pub(super) enum Separator<'p> {
     /// As it stands in the old page, behind that page's prefix.
     Old(Suffix<'p>),
     /// New, whole.
     New(Vec<u8>),
 }
 
-impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
-    /// Takes `changes` (ascending by child) into the branch `page`.
-    pub(super) fn restructure(
-        &mut self,
-        mut ptr: Ptr,
-        mut page: Held<'a>,
-        level: u8,
-        fences: &Fences,
-        changes: Vec<(usize, Reply)>,
-    ) -> Result<Reply> {
-        if let [(at, Reply::Many(pieces))] = changes.as_slice() {
-            if let [first, second] = pieces.as_slice() {
-                let own = self.own(&ptr, &mut page);
-                replace_ptr(own, *at, &first.ptr);
-                let plain = !is_long(&second.separator, own.len()) && header::flags(own) & CHECK_PREFIX == 0;
-                let suffix = second.separator.get(header::prefix_len(own)..).filter(|_| plain);
-                if suffix.is_some_and(|s| branch::insert(own, at + 1, &Suffix::of(s), &second.ptr)) {
-                    self.put_back(&mut ptr, page);
-                    return Ok(Reply::One { ptr, small: false });
-                }
-            }
+impl<'p> DraftChild<'p> {
+    fn new(separator: Separator<'p>, ptr: Ptr, underfull: bool) -> DraftChild<'p> {
+        DraftChild {
+            separator,
+            ptr,
+            underfull,
+            grew_down: false,
+            grew_up: false,
         }
-        let append = is_append(&changes, &page, fences);
-        let only_small = changes.iter().all(|(_, reply)| matches!(reply, Reply::One { .. }));
-        let bytes = page.to_vec();
-        let old = Branch::new(&bytes).map_err(|d| d.at(ptr.page))?;
-        let mut kids = self.substitute(&old, ptr.page, changes)?;
-        if kids.is_empty() {
-            self.discard(&ptr, page);
-            return Ok(Reply::Many(Vec::new()));
-        }
-        self.widen_grown(&mut kids, old.prefix(), level, fences)?;
-        let joined = self.join_small(&mut kids, &old, ptr.page, level, fences)?;
-        if only_small && !joined {
-            let small = old.used() < bytes.len() / 4 && matches!(page, Held::Own(_));
-            self.put_back(&mut ptr, page);
-            return Ok(Reply::One { ptr, small });
-        }
-        let base = header::prefix_len(&bytes).min(fences.prefix_len());
-        let (prefix, lead) = (&old.prefix()[..base], &old.prefix()[base..]);
-        if let Some(Separator::Old(first)) = kids.first().map(|k| &k.separator) {
-            release_rest(first, ptr.page, bytes.len(), self.sink)?;
-        }
-        let long = self.write_long_separators(&kids, base)?;
-        let children = as_children(&kids, &long, lead, base, bytes.len());
-        let pieces = self.pack_branches(&children, prefix, fences, level, append)?;
-        self.discard(&ptr, page);
-        Ok(match <[Piece; 1]>::try_from(pieces) {
-            Ok([Piece { ptr, small, .. }]) => Reply::One { ptr, small },
-            Err(pieces) => Reply::Many(pieces),
-        })
+    }
+}
+
+impl BranchDraft<'_> {
+    /// Bytes of a page.
+    pub fn page_size(&self) -> usize {
+        self.old.bytes().len()
     }
 
-    /// The children of `old` with the changed ones replaced.
-    fn substitute<'p>(
-        &mut self,
-        old: &Branch<'p>,
-        number: PageRef,
-        changes: Vec<(usize, Reply)>,
-    ) -> Result<Vec<Kid<'p>>> {
-        let mut changes = changes.into_iter().peekable();
-        let mut kids: Vec<Kid<'p>> = Vec::with_capacity(old.len() + 8);
-        let mut grew_down = false;
-        for i in 0..old.len() {
-            let separator = old.separator(i).map_err(|d| d.at(number))?;
-            let kid = |separator, ptr, small| Kid {
-                separator,
-                ptr,
-                small,
-                grew_down: false,
-                grew_up: false,
-            };
-            let before = kids.len();
-            match changes.next_if(|(at, _)| *at == i) {
-                None => kids.push(kid(Separator::Old(separator), old.ptr(i), false)),
-                Some((_, Reply::One { ptr, small })) => kids.push(kid(Separator::Old(separator), ptr, small)),
-                Some((_, Reply::Many(pieces))) if pieces.is_empty() => {
-                    release_rest(&separator, number, old.bytes().len(), self.sink)?;
-                    match kids.last_mut() {
-                        Some(left) => left.grew_up = true,
-                        None => grew_down = true,
-                    }
-                }
-                Some((_, Reply::Many(pieces))) => {
-                    let mut first = Some(Separator::Old(separator));
-                    for p in pieces {
-                        let separator = first.take().unwrap_or(Separator::New(p.separator));
-                        kids.push(kid(separator, p.ptr, p.small));
-                    }
-                }
-            }
-            if let Some(first) = kids.get_mut(before).filter(|_| grew_down) {
-                first.grew_down = true;
-                grew_down = false;
-            }
-        }
-        Ok(kids)
-    }
-
-    /// Tells children that their interval has grown.
-    fn widen_grown(&mut self, kids: &mut [Kid<'_>], prefix: &[u8], level: u8, fences: &Fences) -> Result<()> {
-        for i in 0..kids.len() {
-            for upwards in [false, true] {
-                let grew = if upwards { kids[i].grew_up } else { kids[i].grew_down };
-                if grew {
-                    let own = self.fences_of(kids, i, i + 1, prefix, fences)?;
-                    kids[i].ptr = self.widen(kids[i].ptr, level - 1, &own, upwards)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The bounds of the children `from..to` together.
-    fn fences_of(&self, kids: &[Kid<'_>], from: usize, to: usize, prefix: &[u8], fences: &Fences) -> Result<Fences> {
-        let low = if from == 0 {
-            fences.low.clone()
-        } else {
-            Short::of(&self.whole(&kids[from].separator, prefix)?)
-        };
-        let high = match kids.get(to) {
-            Some(kid) => Some(Short::of(&self.whole(&kid.separator, prefix)?)),
-            None => fences.high.clone(),
-        };
-        Ok(Fences { low, high })
-    }
-
-    /// A separator with its prefix and the rest of a long one.
-    fn whole(&self, separator: &Separator<'_>, prefix: &[u8]) -> Result<Vec<u8>> {
-        match separator {
+    /// The separator before child `i`, whole.
+    pub fn separator<'s, S: PageSource<'s>>(&self, i: usize, source: &S) -> Result<Vec<u8>> {
+        match &self.children[i].separator {
             Separator::New(bytes) => Ok(bytes.clone()),
             Separator::Old(suffix) => {
-                let mut out = prefix.to_vec();
-                suffix.write_whole(&self.source, &mut out, None)?;
+                let mut out = self.old.prefix().to_vec();
+                suffix.write_whole(source, &mut out, None)?;
                 Ok(out)
             }
         }
     }
 
-    /// Joins underfull children with a neighbour where the two fit one page; whether any was.
-    fn join_small(
-        &mut self,
-        kids: &mut Vec<Kid<'_>>,
-        old: &Branch<'_>,
-        number: PageRef,
-        level: u8,
-        fences: &Fences,
-    ) -> Result<bool> {
-        let (prefix, size) = (old.prefix(), old.bytes().len());
-        let mut any = false;
-        let mut i = 0;
-        while i < kids.len() {
-            if !kids[i].small {
-                i += 1;
-                continue;
-            }
-            let mut joined = None;
-            for left in [Some(i), i.checked_sub(1)].into_iter().flatten() {
-                if left + 1 >= kids.len() {
-                    continue;
-                }
-                let own = self.fences_of(kids, left, left + 2, prefix, fences)?;
-                let (a, b) = (kids[left].ptr, kids[left + 1].ptr);
-                let page = if level == 2 {
-                    self.join_leaves(a, b, &own)?
-                } else {
-                    let between = self.whole(&kids[left + 1].separator, prefix)?;
-                    self.join_branches(a, b, &between, &own, level - 1)?
-                };
-                if let Some(page) = page {
-                    joined = Some((left, page));
-                    break;
-                }
-            }
-            let Some((left, page)) = joined else {
-                i += 1;
-                continue;
-            };
-            if let Separator::Old(separator) = kids.remove(left + 1).separator {
-                release_rest(&separator, number, size, self.sink)?;
-            }
-            kids[left].ptr = page;
-            // The joined page may be small again, or the next one: look at it once more.
-            kids[left].small = self.is_small(&page)?;
-            any = true;
-            i = left;
-        }
-        Ok(any)
-    }
-
-    fn is_small(&mut self, ptr: &Ptr) -> Result<bool> {
-        let (page, _) = self.peek(ptr, ptr)?;
-        let used = match header::kind(page) {
-            header::BRANCH => Branch::new(page).map(|b| b.used()),
-            _ => crate::page::leaf::Leaf::new(page).map(|l| l.used()),
+    /// The fences of some children together.
+    pub fn fences_of<'s, S: PageSource<'s>>(&self, children: Range<usize>, source: &S) -> Result<Fences> {
+        let low = match children.start {
+            0 => self.fences.low.clone(),
+            start => Short::of(&self.separator(start, source)?),
         };
-        Ok(used.map_err(|d| d.at(ptr.page))? < page.len() / 4)
+        let high = match children.end < self.children.len() {
+            true => Some(Short::of(&self.separator(children.end, source)?)),
+            false => self.fences.high.clone(),
+        };
+        Ok(Fences { low, high })
+    }
+}
+
+impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
+    /// Takes the replies into the branch that cannot be taken in as mere pointers.
+    pub(super) fn restructure(&mut self, branch: OpenBranch<'a>, fences: &Fences) -> Result<Reply> {
+        let OpenBranch {
+            mut node,
+            level,
+            changes,
+        } = branch;
+        if let [ChildChange {
+            at,
+            reply: Reply::Many(pieces),
+        }] = changes.as_slice()
+        {
+            if self.split_in_place(&mut node, *at, pieces) {
+                let ptr = self.close(node);
+                return Ok(Reply::One { ptr, underfull: false });
+            }
+        }
+        let fill = fill_of(&changes, &node, fences);
+        let only_underfull = changes.iter().all(|change| matches!(change.reply, Reply::One { .. }));
+        // A copy, because the page may be private and separators are borrowed of it, while other pages are changed.
+        let bytes = node.bytes.to_vec();
+        let mut draft = BranchDraft {
+            children: Vec::new(),
+            old: branch_in(&bytes, &node.ptr)?,
+            ptr: node.ptr,
+            level,
+            fences,
+        };
+        self.substitute(&mut draft, changes)?;
+        if draft.children.is_empty() {
+            self.discard(node);
+            return Ok(Reply::none());
+        }
+        self.widen_grown(&mut draft)?;
+        let joined = self.join_underfull(&mut draft)?;
+        if only_underfull && !joined {
+            // The page is right as it is: it has all new pointers.
+            let underfull = is_underfull(draft.old.used(), bytes.len()) && node.is_private();
+            let ptr = self.close(node);
+            return Ok(Reply::One { ptr, underfull });
+        }
+        let pieces = self.rebuild(&draft, fill)?;
+        self.discard(node);
+        Ok(Reply::of(pieces))
     }
 
-    /// Joins two neighbouring branches with the separator `between` if they fit one page.
-    fn join_branches(&mut self, a: Ptr, b: Ptr, between: &[u8], fences: &Fences, level: u8) -> Result<Option<Ptr>> {
-        let plen = fences.prefix_len();
-        let (left, right) = self.peek(&a, &b)?;
-        let size = left.len();
-        let limit = size / 16 * 15;
-        let used = |page, ptr: &Ptr| Branch::new(page).map(|b| b.used()).map_err(|d| d.at(ptr.page));
-        if used(left, &a)? + used(right, &b)? + between.len().min(size) - HEADER > limit {
-            return Ok(None);
+    /// Replaces child `at` by two pieces, if the page takes them as it is; false: it has one new pointer at most.
+    fn split_in_place(&mut self, node: &mut Node<'a>, at: usize, pieces: &[Piece]) -> bool {
+        let [first, second] = pieces else {
+            return false;
+        };
+        let page = self.make_private(node);
+        replace_ptr(page, at, &first.ptr);
+        // A page whose fences grew may not share its prefix with a new separator, and a long one needs pages of its own.
+        if is_long(&second.separator, page.len()) || header::flags(page) & CHECK_PREFIX != 0 {
+            return false;
         }
-        let base = header::prefix_len(left).min(header::prefix_len(right)).min(plen);
-        let (left, right) = (left.to_vec(), right.to_vec());
-        let (x, y) = (
-            Branch::new(&left).map_err(|d| d.at(a.page))?,
-            Branch::new(&right).map_err(|d| d.at(b.page))?,
-        );
-        let mut children = Vec::with_capacity(x.len() + y.len());
-        children_of(&x, &mut children).map_err(|d| d.at(a.page))?;
-        children_of(&y, &mut children).map_err(|d| d.at(b.page))?;
-        for (i, child) in children.iter_mut().enumerate() {
-            child.separator.lead = if i < x.len() {
-                &x.prefix()[base..]
-            } else {
-                &y.prefix()[base..]
-            };
-        }
-        children[x.len()].separator = Suffix::of(between.get(base..).unwrap_or(&[]));
-        let long;
-        if is_long(between, size) {
-            if branch_size(&children, 0, plen) > limit + between.len() {
-                return Ok(None);
+        let suffix = second.separator.get(header::prefix_len(page)..);
+        suffix.is_some_and(|suffix| branch::insert(page, at + 1, &Suffix::of(suffix), &second.ptr))
+    }
+
+    /// Lists the children of the old branch, with the changed ones replaced.
+    fn substitute(&mut self, draft: &mut BranchDraft<'_>, changes: Vec<ChildChange>) -> Result<()> {
+        let (old, ptr, size) = (draft.old, draft.ptr, draft.page_size());
+        let list = &mut draft.children;
+        list.reserve(old.len() + 8);
+        let mut changes = changes.into_iter().peekable();
+        // The children so far have all vanished: what comes first takes over their intervals.
+        let mut grew_down = false;
+        for i in 0..old.len() {
+            let separator = old.separator(i).map_err(|d| d.at(ptr.page))?;
+            let before = list.len();
+            match changes.next_if(|change| change.at == i).map(|change| change.reply) {
+                None => list.push(DraftChild::new(Separator::Old(separator), old.ptr(i), false)),
+                Some(Reply::One { ptr, underfull }) => {
+                    list.push(DraftChild::new(Separator::Old(separator), ptr, underfull))
+                }
+                Some(Reply::Many(pieces)) if pieces.is_empty() => {
+                    release_rest(&separator, ptr.page, size, self.sink)?;
+                    match list.last_mut() {
+                        Some(left) => left.grew_up = true,
+                        None => grew_down = true,
+                    }
+                }
+                Some(Reply::Many(pieces)) => {
+                    // The first piece begins where the child began.
+                    let mut first = Some(Separator::Old(separator));
+                    list.extend(pieces.into_iter().map(|piece| {
+                        let separator = first.take().unwrap_or(Separator::New(piece.separator));
+                        DraftChild::new(separator, piece.ptr, piece.underfull)
+                    }));
+                }
             }
-            long = write_rest(between, base, size, self.sink)?;
-            children[x.len()].separator = long.suffix();
+            if let Some(first) = list.get_mut(before).filter(|_| grew_down) {
+                first.grew_down = true;
+                grew_down = false;
+            }
         }
-        if branch_size(&children, plen - base, plen) > limit {
-            release_rest(&children[x.len()].separator, a.page, size, self.sink)?;
-            return Ok(None);
+        debug_assert!(changes.peek().is_none(), "each reply is of a child, in order");
+        Ok(())
+    }
+
+    /// Tells the children whose intervals have grown.
+    fn widen_grown(&mut self, draft: &mut BranchDraft<'_>) -> Result<()> {
+        for i in 0..draft.children.len() {
+            let DraftChild { grew_down, grew_up, .. } = draft.children[i];
+            let grown = [grew_down.then_some(Edge::Low), grew_up.then_some(Edge::High)];
+            for edge in grown.into_iter().flatten() {
+                let fences = draft.fences_of(i..i + 1, &self.source)?;
+                draft.children[i].ptr = self.widen(draft.children[i].ptr, draft.level - 1, &fences, edge)?;
+            }
         }
-        let mut memory = self.arena.memory();
-        build_branch(
-            &mut memory,
+        Ok(())
+    }
+
+    /// Tells the pages on one edge of the subtree at `ptr` that its interval has grown to `fences`; the pointer to it.
+    fn widen(&mut self, ptr: Ptr, level: u8, fences: &Fences, edge: Edge) -> Result<Ptr> {
+        let mut node = self.open(ptr, level)?;
+        let too_long = header::prefix_len(&node.bytes) > fences.prefix_len();
+        if level > 1 {
+            let branch = node.branch()?;
+            let at = match edge {
+                Edge::Low => 0,
+                Edge::High => branch.len() - 1,
+            };
+            let child = branch.ptr(at);
+            let inner = fences.of_child(&node, at, &self.source)?;
+            let new = self.widen(child, level - 1, &inner, edge)?;
+            if new != child {
+                replace_ptr(self.make_private(&mut node), at, &new);
+            }
+        }
+        if too_long && header::flags(&node.bytes) & CHECK_PREFIX == 0 {
+            mark_check_prefix(self.make_private(&mut node));
+        }
+        Ok(self.close(node))
+    }
+
+    /// Builds the pages of a branch from the list of its children.
+    fn rebuild(&mut self, draft: &BranchDraft<'_>, fill: Fill) -> Result<Vec<Piece>> {
+        // All separators are counted from the prefix that is common to the page as it was and as its fences say now.
+        let base = draft.old.prefix().len().min(draft.fences.prefix_len());
+        let (prefix, lead) = draft.old.prefix().split_at(base);
+        if let Some(Separator::Old(first)) = draft.children.first().map(|child| &child.separator) {
+            // Nothing stands before the first child, even if it was not the first.
+            release_rest(first, draft.ptr.page, draft.page_size(), self.sink)?;
+        }
+        let long = self.write_long_separators(&draft.children, base)?;
+        let cutter = BranchCutter {
+            children: &as_children(&draft.children, &long, lead, base, draft.page_size()),
+            base: prefix,
+            fences: draft.fences,
+            level: draft.level,
+            page_size: draft.page_size(),
+        };
+        self.pack_branches(&cutter, fill)
+    }
+
+    /// Gives pages that have no parent parents at `level`: one page or several.
+    pub(super) fn build_branches(&mut self, pieces: Vec<Piece>, level: u8) -> Result<Vec<Piece>> {
+        let page_size = self.source.page_size();
+        let children: Vec<DraftChild<'_>> = pieces
+            .into_iter()
+            .map(|piece| DraftChild::new(Separator::New(piece.separator), piece.ptr, false))
+            .collect();
+        let long = self.write_long_separators(&children, 0)?;
+        let cutter = BranchCutter {
+            children: &as_children(&children, &long, &[], 0, page_size),
+            base: &[],
+            fences: &Fences::whole(),
             level,
-            self.table,
-            &fences.low[..plen],
-            &children,
-            plen - base,
-        );
-        let entries = a.entries.saturating_add(b.entries).min(U48_MAX);
-        self.abandon(&a);
-        self.abandon(&b);
-        Ok(Some(Arena::ptr(self.arena.insert(memory), entries)))
+            page_size,
+        };
+        self.pack_branches(&cutter, Fill::Full)
     }
 
     /// Writes the rests of new separators that are long, in order.
-    fn write_long_separators(&mut self, kids: &[Kid<'_>], base: usize) -> Result<Vec<LongKey>> {
+    fn write_long_separators(&mut self, children: &[DraftChild<'_>], base: usize) -> Result<Vec<LongKey>> {
         let size = self.source.page_size();
         let mut written = Vec::new();
-        for kid in kids.iter().skip(1) {
-            if let Separator::New(bytes) = &kid.separator {
+        for child in children.iter().skip(1) {
+            if let Separator::New(bytes) = &child.separator {
                 if is_long(bytes, size) {
                     written.push(write_rest(bytes, base, size, self.sink)?);
                 }
@@ -297,142 +290,39 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         }
         Ok(written)
     }
-
-    /// Gives `pieces` parents at `level`: one page or several.
-    pub(super) fn build_branches(
-        &mut self,
-        pieces: Vec<Piece>,
-        level: u8,
-        fences: &Fences,
-        append: bool,
-    ) -> Result<Vec<Piece>> {
-        let kids: Vec<Kid<'_>> = pieces
-            .into_iter()
-            .map(|p| Kid {
-                separator: Separator::New(p.separator),
-                ptr: p.ptr,
-                small: false,
-                grew_down: false,
-                grew_up: false,
-            })
-            .collect();
-        let long = self.write_long_separators(&kids, 0)?;
-        let children = as_children(&kids, &long, &[], 0, self.source.page_size());
-        self.pack_branches(&children, &[], fences, level, append)
-    }
-
-    /// Cuts `children`, counted from `base`, into as many branches as it takes. The separators at the cuts move up.
-    fn pack_branches(
-        &mut self,
-        children: &[Child<'_>],
-        base: &[u8],
-        fences: &Fences,
-        level: u8,
-        append: bool,
-    ) -> Result<Vec<Piece>> {
-        let size = self.source.page_size();
-        let mut sums = Vec::with_capacity(children.len() + 1);
-        let mut sum = 0;
-        sums.push(0);
-        for c in children {
-            sum += c.size(0);
-            sums.push(sum);
-        }
-        let room = size - HEADER - base.len();
-        let pages = sum.div_ceil(room).max(1);
-        let target = if append { room } else { room.min(sum.div_ceil(pages)) };
-        let mut pieces = Vec::with_capacity(pages);
-        let (mut from, mut low) = (0, Vec::new());
-        while from < children.len() {
-            let mut to = children.len();
-            if !self.branch_fits(children, base, from, &low, to, fences)? {
-                to = from + sums[from..].partition_point(|s| s - sums[from] <= target);
-                to = to.clamp(from + 1, children.len());
-                while to > from + 1 && !self.branch_fits(children, base, from, &low, to, fences)? {
-                    to -= 1;
-                }
-            }
-            let high = self.cut_at(children, base, to)?;
-            let plen = branch_prefix(from, &low, to == children.len(), &high, fences).max(base.len());
-            let start: &[u8] = if from == 0 { &fences.low } else { &low };
-            let mut memory = self.arena.memory();
-            let group = &children[from..to];
-            build_branch(&mut memory, level, self.table, &start[..plen], group, plen - base.len());
-            if from > 0 {
-                // Its bytes moved up into `low`; the parent writes them anew.
-                release_rest(&children[from].separator, None, size, self.sink)?;
-            }
-            let small = branch_size(group, plen - base.len(), plen) < size / 4;
-            let entries = group
-                .iter()
-                .fold(0u64, |n, c| n.saturating_add(c.ptr.entries))
-                .min(U48_MAX);
-            let ptr = Arena::ptr(self.arena.insert(memory), entries);
-            let separator = low;
-            pieces.push(Piece { separator, ptr, small });
-            (from, low) = (to, high);
-        }
-        Ok(pieces)
-    }
-
-    fn branch_fits(
-        &self,
-        children: &[Child<'_>],
-        base: &[u8],
-        from: usize,
-        low: &[u8],
-        to: usize,
-        fences: &Fences,
-    ) -> Result<bool> {
-        // Even the arrays alone would not fit: no need to look closer.
-        if (to - from) * CHILD > self.source.page_size() {
-            return Ok(false);
-        }
-        let high = self.cut_at(children, base, to)?;
-        let plen = branch_prefix(from, low, to == children.len(), &high, fences).max(base.len());
-        Ok(branch_size(&children[from..to], plen - base.len(), plen) <= self.source.page_size())
-    }
-
-    /// The separator at `at`, whole; empty behind the last.
-    fn cut_at(&self, children: &[Child<'_>], base: &[u8], at: usize) -> Result<Vec<u8>> {
-        let mut out = Vec::new();
-        if let Some(c) = children.get(at) {
-            out.extend_from_slice(base);
-            c.separator.write_whole(&self.source, &mut out, None)?;
-        }
-        Ok(out)
-    }
 }
 
-fn branch_prefix(from: usize, low: &[u8], last: bool, high: &[u8], fences: &Fences) -> usize {
-    let low = if from == 0 { &fences.low } else { low };
-    match &fences.high {
-        _ if !last => prefix_len(low, high),
-        Some(high) => prefix_len(low, high),
-        None => 0,
-    }
+/// An edge of a subtree: its first or its last pages.
+#[derive(Clone, Copy)]
+enum Edge {
+    Low,
+    High,
 }
 
-/// Whether only the last child of the tree's right edge has split, into more than two.
-fn is_append(changes: &[(usize, Reply)], page: &[u8], fences: &Fences) -> bool {
+/// How full the pages of a branch are made: to the brim if only the last child of the tree's right edge has split, because
+/// then more comes behind it.
+fn fill_of(changes: &[ChildChange], node: &Node<'_>, fences: &Fences) -> Fill {
     match changes {
-        [(at, Reply::Many(_))] => fences.high.is_none() && *at + 1 == header::count(page),
-        _ => false,
+        [ChildChange {
+            at,
+            reply: Reply::Many(_),
+        }] if fences.is_open() && *at + 1 == header::count(&node.bytes) => Fill::Full,
+        _ => Fill::WithRoom,
     }
 }
 
 /// The list as a build wants it: separators relative to `base` bytes of prefix; `long` are the new long ones, in order.
 fn as_children<'k>(
-    kids: &'k [Kid<'k>],
+    list: &'k [DraftChild<'k>],
     long: &'k [LongKey],
     lead: &'k [u8],
     base: usize,
     page_size: usize,
 ) -> Vec<Child<'k>> {
     let mut long = long.iter();
-    let mut children = Vec::with_capacity(kids.len());
-    for (i, kid) in kids.iter().enumerate() {
-        let separator = match &kid.separator {
+    let mut children = Vec::with_capacity(list.len());
+    for (i, child) in list.iter().enumerate() {
+        let separator = match &child.separator {
             _ if i == 0 => Suffix::of(&[]),
             Separator::Old(suffix) => Suffix { lead, ..*suffix },
             Separator::New(bytes) => match is_long(bytes, page_size).then(|| long.next()).flatten() {
@@ -442,7 +332,7 @@ fn as_children<'k>(
         };
         children.push(Child {
             separator,
-            ptr: kid.ptr,
+            ptr: child.ptr,
         });
     }
     children

@@ -1,4 +1,4 @@
-//! Edits on their way into a tree: an append-only log, and its sorted view.
+//! Edits on their way into a tree: an append-only log.
 //!
 //! The log keeps arrival order; sorting late costs a fraction of keeping order. A record is
 //!
@@ -6,17 +6,12 @@
 //! u32 key bytes | u32 value bytes, bit 31: delete, bit 30: the value is a chain description | key | value
 //! ```
 //!
-//! For sorting, each edit becomes one 128-bit integer: the 8 key bytes behind the prefix that all keys share, then the
-//! record's place in the log. Integers sort fast, and among equal beginnings the later edit comes later. Only runs of
-//! equal beginnings need the keys themselves.
+//! Records never move, so the value of one may be filled in or overwritten where it is, and bytes of it may be pinned.
 
 use crate::error::{Error, Result};
 use crate::page::leaf::Stored;
 use crate::page::leaf_build::Whole;
-use crate::page::suffix::key_inline_max;
 use crate::util::bytes::{common_prefix, get_u64, less};
-use crate::util::prefetch::prefetch;
-use std::ops::Range;
 
 /// Largest chunk of records, unless one record needs more; the first is small, because most transactions are.
 const CHUNK: usize = 1 << 20;
@@ -27,17 +22,45 @@ const KEPT_BYTES: usize = FIRST_CHUNK << 2;
 const HEADER: usize = 8;
 /// Bytes of a chunk that are made ready at once, beyond those that are needed: they are in the first cache when written.
 const AHEAD: usize = 1 << 10;
-/// Cache lines of a record to ask for ahead: a key and a value of some 200 bytes.
-const RECORD_LINES: usize = 4;
-/// Records asked of memory ahead of their use (fewer or more than 8 to 16 are slower).
-pub(super) const RECORDS_AHEAD: usize = 12;
-const NO_MEMORY: Error = Error::NoMemory("edits of a transaction");
+pub(super) const NO_MEMORY: Error = Error::NoMemory("edits of a transaction");
 const DELETE: u32 = 1 << 31;
 const CHAIN: u32 = 1 << 30;
 const LEN: u32 = CHAIN - 1;
 
-/// Place of a record in its log: chunk << 32 | offset.
-pub type At = u64;
+/// Position of a record in its log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct RecordPos(u64);
+
+impl RecordPos {
+    #[inline(always)]
+    fn new(chunk: usize, offset: usize) -> RecordPos {
+        RecordPos((chunk as u64) << 32 | offset as u64)
+    }
+
+    #[inline(always)]
+    fn chunk(self) -> usize {
+        (self.0 >> 32) as usize
+    }
+
+    /// Where it begins in its chunk.
+    #[inline(always)]
+    fn offset(self) -> usize {
+        self.0 as u32 as usize
+    }
+
+    /// As one integer: a later record has a greater one.
+    #[inline(always)]
+    pub(super) fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    /// The position that [`RecordPos::to_bits`] gave.
+    #[inline(always)]
+    pub(super) fn from_bits(bits: u64) -> RecordPos {
+        RecordPos(bits)
+    }
+}
 
 /// What an edit does to its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,18 +75,18 @@ pub enum Op<'a> {
 #[derive(Default)]
 pub struct EditLog {
     /// As long as they were ever filled; records take up all of them but the last.
-    chunks: Vec<Vec<u8>>,
+    pub(super) chunks: Vec<Vec<u8>>,
     /// Bytes of the last chunk that are records.
     used: usize,
-    entries: Vec<At>,
+    pub(super) entries: Vec<RecordPos>,
     /// Bytes that every key shares with the first one; not kept while the keys ascend, see [`EditLog::shared`].
     shared: usize,
     /// Whether the keys arrived in strictly ascending order.
-    ascending: bool,
+    pub(super) ascending: bool,
     /// Marks that any record has: none if all are puts of values that stay in leaves.
-    marks: u32,
+    pub(super) marks: u32,
     bytes: usize,
-    longest_key: usize,
+    pub(super) longest_key: usize,
     /// Chunks without records, to be filled again: fresh memory costs more than all else a put does.
     spare: Vec<Vec<u8>>,
 }
@@ -90,7 +113,7 @@ impl EditLog {
     }
 
     /// Records in arrival order.
-    pub fn entries(&self) -> &[At] {
+    pub fn entries(&self) -> &[RecordPos] {
         &self.entries
     }
 
@@ -103,7 +126,7 @@ impl EditLog {
     ///
     /// # Errors
     /// `NoMemory`: it was not appended.
-    pub fn push(&mut self, key: &[u8], op: Op<'_>) -> Result<At> {
+    pub fn push(&mut self, key: &[u8], op: Op<'_>) -> Result<RecordPos> {
         let behind = self.ascending && self.last_key().is_some_and(|last| less(last, key));
         self.add(key, op, behind)
     }
@@ -113,7 +136,7 @@ impl EditLog {
     /// # Errors
     /// `NoMemory`: it was not appended.
     #[inline(always)]
-    pub fn push_behind(&mut self, key: &[u8], op: Op<'_>) -> Result<At> {
+    pub fn push_behind(&mut self, key: &[u8], op: Op<'_>) -> Result<RecordPos> {
         debug_assert!(self.last_key().is_none_or(|last| last < key));
         self.add(key, op, self.ascending)
     }
@@ -121,12 +144,12 @@ impl EditLog {
     /// Key of the edit that came last.
     #[inline(always)]
     pub fn last_key(&self) -> Option<&[u8]> {
-        self.entries.last().map(|at| self.key(*at))
+        self.entries.last().map(|pos| self.key(*pos))
     }
 
     /// `behind`: the keys ascend, and this one continues them.
     #[inline(always)]
-    fn add(&mut self, key: &[u8], op: Op<'_>, behind: bool) -> Result<At> {
+    fn add(&mut self, key: &[u8], op: Op<'_>, behind: bool) -> Result<RecordPos> {
         let (value, mark): (&[u8], u32) = match op {
             Op::Put(Stored::Inline(v)) => (v, 0),
             Op::Put(Stored::Chain(v)) => (v, CHAIN),
@@ -143,19 +166,19 @@ impl EditLog {
             self.disorder(key);
         }
         let number = self.chunks.len() - 1;
-        let at = (number as u64) << 32 | self.used as u64;
+        let pos = RecordPos::new(number, self.used);
         let (header, rest) = self.chunks[number][self.used..self.used + size].split_at_mut(HEADER);
         let lengths = key.len() as u64 | u64::from(value.len() as u32 | mark) << 32;
         header.copy_from_slice(&lengths.to_le_bytes());
         let (key_at, value_at) = rest.split_at_mut(key.len());
         key_at.copy_from_slice(key);
         value_at.copy_from_slice(value);
-        self.entries.push(at);
+        self.entries.push(pos);
         self.used += size;
         self.longest_key = self.longest_key.max(key.len());
         self.marks |= mark;
-        self.bytes += size + std::mem::size_of::<At>();
-        Ok(at)
+        self.bytes += size + std::mem::size_of::<RecordPos>();
+        Ok(pos)
     }
 
     /// Makes room for one more edit, with a record of `size` bytes.
@@ -190,7 +213,7 @@ impl EditLog {
     }
 
     /// Bytes that every key shares with the first one.
-    fn shared(&self) -> usize {
+    pub(super) fn shared(&self) -> usize {
         match (self.entries.first(), self.entries.last()) {
             // What the ends of a sorted sequence share, all between them share.
             (Some(first), Some(last)) if self.ascending => common_prefix(self.key(*first), self.key(*last)),
@@ -198,26 +221,40 @@ impl EditLog {
         }
     }
 
+    /// The log from a record on, to the end of its chunk.
+    #[inline(always)]
+    pub(super) fn bytes_from(&self, pos: RecordPos) -> &[u8] {
+        &self.chunks[pos.chunk()][pos.offset()..]
+    }
+
+    /// Key and value of a put whose value stays in its leaf.
+    #[inline(always)]
+    pub(super) fn whole(&self, pos: RecordPos) -> Whole<'_> {
+        let (bytes, key, len) = self.record(pos);
+        debug_assert!(len & (DELETE | CHAIN) == 0, "a plain put");
+        let bytes = &bytes[..key + len as usize];
+        Whole { bytes, key }
+    }
+
     /// Bytes from the key on, length of the key, length and marks of the value.
     #[inline(always)]
-    fn record(&self, at: At) -> (&[u8], usize, u32) {
-        let chunk = &self.chunks[(at >> 32) as usize];
-        let (header, bytes) = chunk[at as u32 as usize..].split_at(HEADER);
+    fn record(&self, pos: RecordPos) -> (&[u8], usize, u32) {
+        let (header, bytes) = self.bytes_from(pos).split_at(HEADER);
         let lengths = get_u64(header, 0);
         (bytes, lengths as u32 as usize, (lengths >> 32) as u32)
     }
 
     /// Key of a record.
     #[inline(always)]
-    pub fn key(&self, at: At) -> &[u8] {
-        let (bytes, key, _) = self.record(at);
+    pub fn key(&self, pos: RecordPos) -> &[u8] {
+        let (bytes, key, _) = self.record(pos);
         &bytes[..key]
     }
 
     /// What a record does.
     #[inline(always)]
-    pub fn op(&self, at: At) -> Op<'_> {
-        let (bytes, key, len) = self.record(at);
+    pub fn op(&self, pos: RecordPos) -> Op<'_> {
+        let (bytes, key, len) = self.record(pos);
         if len & DELETE != 0 {
             return Op::Delete;
         }
@@ -230,67 +267,11 @@ impl EditLog {
     }
 
     /// Value bytes of an inline put, to be filled or overwritten in place.
-    pub fn value_mut(&mut self, at: At) -> &mut [u8] {
-        let (_, key, len) = self.record(at);
+    pub fn value_mut(&mut self, pos: RecordPos) -> &mut [u8] {
+        let (_, key, len) = self.record(pos);
         debug_assert!(len & (DELETE | CHAIN) == 0);
-        let from = at as u32 as usize + HEADER + key;
-        &mut self.chunks[(at >> 32) as usize][from..from + (len & LEN) as usize]
-    }
-
-    /// The edits in key order, of equal keys the last. `dropped` is told of the others.
-    ///
-    /// # Errors
-    /// `NoMemory`.
-    pub fn sorted(&self, mut dropped: impl FnMut(Op<'_>)) -> Result<Sorted<'_>> {
-        let shared = self.shared();
-        let mut order: Vec<u128> = Vec::new();
-        if self.ascending {
-            return Ok(Sorted {
-                log: self,
-                order,
-                shared,
-            });
-        }
-        order.try_reserve_exact(self.entries.len()).map_err(|_| NO_MEMORY)?;
-        order.extend(self.entries.iter().map(|at| self.word(*at, shared) | *at as u128));
-        order.sort_unstable();
-        let mut from = 0;
-        while from < order.len() {
-            let word = order[from] >> 64;
-            let mut to = from + 1;
-            while to < order.len() && order[to] >> 64 == word {
-                to += 1;
-            }
-            if to - from > 1 {
-                // Stable: equal keys keep arrival order.
-                order[from..to].sort_by(|a, b| self.key(*a as u64).cmp(self.key(*b as u64)));
-            }
-            from = to;
-        }
-        let mut kept = 0;
-        for i in 0..order.len() {
-            let replaced = i + 1 < order.len()
-                && order[i] >> 64 == order[i + 1] >> 64
-                && self.key(order[i] as u64) == self.key(order[i + 1] as u64);
-            if replaced {
-                dropped(self.op(order[i] as u64));
-            } else {
-                order[kept] = order[i];
-                kept += 1;
-            }
-        }
-        order.truncate(kept);
-        Ok(Sorted {
-            log: self,
-            order,
-            shared,
-        })
-    }
-
-    /// The 8 bytes behind the prefix of `shared` bytes, as the high half.
-    #[inline(always)]
-    fn word(&self, at: At, shared: usize) -> u128 {
-        (word(&self.key(at)[shared..]) as u128) << 64
+        let from = pos.offset() + HEADER + key;
+        &mut self.chunks[pos.chunk()][from..from + (len & LEN) as usize]
     }
 
     /// Forgets every edit; the memory is used again.
@@ -309,7 +290,7 @@ impl EditLog {
         let more = self.spare.len().saturating_sub(KEPT_CHUNKS);
         self.spare.drain(..more);
         self.spare.retain(|chunk| chunk.capacity() <= KEPT_BYTES);
-        if self.entries.capacity() > KEPT_BYTES / std::mem::size_of::<At>() {
+        if self.entries.capacity() > KEPT_BYTES / std::mem::size_of::<RecordPos>() {
             self.entries = Vec::new();
         }
     }
@@ -326,202 +307,5 @@ impl EditLog {
         self.bytes = 0;
         self.longest_key = 0;
         std::mem::take(&mut self.chunks)
-    }
-}
-
-/// First 8 bytes as a big-endian integer, zero padded.
-#[inline(always)]
-fn word(b: &[u8]) -> u64 {
-    if let Some(w) = b.first_chunk::<8>() {
-        return u64::from_be_bytes(*w);
-    }
-    let mut w = [0; 8];
-    w[..b.len()].copy_from_slice(b);
-    u64::from_be_bytes(w)
-}
-
-/// Edits in strictly ascending key order.
-pub struct Sorted<'a> {
-    log: &'a EditLog,
-    /// Empty if the log is in order as it is.
-    order: Vec<u128>,
-    /// Bytes that all keys of the log share.
-    shared: usize,
-}
-
-impl<'a> Sorted<'a> {
-    /// Edits.
-    pub fn len(&self) -> usize {
-        match self.order.len() {
-            0 => self.log.len(),
-            n => n,
-        }
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.log.is_empty()
-    }
-
-    #[inline(always)]
-    fn at(&self, i: usize) -> At {
-        match self.order.is_empty() {
-            true => self.log.entries[i],
-            false => self.order[i] as u64,
-        }
-    }
-
-    /// Key of edit `i`.
-    #[inline(always)]
-    pub fn key(&self, i: usize) -> &'a [u8] {
-        self.log.key(self.at(i))
-    }
-
-    /// What edit `i` does.
-    #[inline(always)]
-    pub fn op(&self, i: usize) -> Op<'a> {
-        self.log.op(self.at(i))
-    }
-
-    /// Whether the log only puts keys and values that stay in leaves of pages of this size.
-    pub fn is_plain(&self, page_size: usize) -> bool {
-        self.log.marks == 0 && self.log.longest_key <= key_inline_max(page_size)
-    }
-
-    /// Adds key and value of the edits `range`, which are plain, to `list`.
-    pub fn wholes(&self, range: Range<usize>, list: &mut Vec<Whole<'a>>) {
-        let log = self.log;
-        let whole = |at: At| {
-            let (bytes, key, len) = log.record(at);
-            let bytes = &bytes[..key + len as usize];
-            Whole { bytes, key }
-        };
-        if self.order.is_empty() {
-            return list.extend(log.entries[range].iter().map(|at| whole(*at)));
-        }
-        list.extend(range.map(|i| {
-            self.prefetch(i + RECORDS_AHEAD);
-            whole(self.at(i))
-        }));
-    }
-
-    /// Whether they arrived in this order.
-    pub fn is_ascending(&self) -> bool {
-        self.log.ascending
-    }
-
-    /// Length of the longest key of the log.
-    pub fn longest_key(&self) -> usize {
-        self.log.longest_key
-    }
-
-    /// Asks memory for edit `i`, if there is one, and if each lies somewhere else in the log.
-    #[inline(always)]
-    pub fn prefetch(&self, i: usize) {
-        if let Some(word) = self.order.get(i) {
-            let at = *word as u64;
-            prefetch(
-                &self.log.chunks[(at >> 32) as usize][at as u32 as usize..],
-                RECORD_LINES,
-            );
-        }
-    }
-
-    /// First edit from `from` on, below `to`, whose key is not less than `bound`. Gallops, and looks at keys only where
-    /// their first bytes tie.
-    pub fn border(&self, from: usize, to: usize, bound: &[u8]) -> usize {
-        let shared = self.shared;
-        let first = match from < to {
-            true => self.key(from),
-            false => return from,
-        };
-        let common = &first[..shared];
-        let head = &bound[..bound.len().min(shared)];
-        if head != &common[..head.len()] {
-            return if head < common { from } else { to };
-        }
-        if bound.len() < shared {
-            return from;
-        }
-        let w = word(&bound[shared..]);
-        let less = |i: usize| {
-            let x = match self.order.get(i) {
-                Some(entry) => (entry >> 64) as u64,
-                None => word(&self.key(i)[shared..]),
-            };
-            x < w || x == w && self.key(i) < bound
-        };
-        let (mut lo, mut step) = (from, 1);
-        while lo < to && less(lo) {
-            if lo + step >= to || !less(lo + step) {
-                break;
-            }
-            lo += step;
-            step *= 2;
-        }
-        let mut hi = to.min(lo + step);
-        // lo is less (or the first), hi is not (or the end).
-        while lo < hi {
-            let mid = lo + (hi - lo) / 2;
-            if less(mid) {
-                lo = mid + 1;
-            } else {
-                hi = mid;
-            }
-        }
-        lo
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::BTreeMap;
-
-    #[test]
-    fn sorts_and_keeps_the_last() {
-        let mut x = 88172645463325252u64;
-        let mut rnd = move |n: u64| {
-            x ^= x << 13;
-            x ^= x >> 7;
-            x ^= x << 17;
-            x % n
-        };
-        for prefix in [&b""[..], b"http://example.com/"] {
-            for n in [0, 1, 2, 10, 1000] {
-                let mut log = EditLog::new();
-                let mut model = BTreeMap::new();
-                for _ in 0..n {
-                    let tail: Vec<u8> = (0..rnd(14)).map(|_| b'a' + rnd(2) as u8 * 5).collect();
-                    let key = [prefix, &tail].concat();
-                    let value = rnd(1000).to_le_bytes();
-                    if rnd(4) == 0 {
-                        log.push(&key, Op::Delete).expect("memory");
-                        model.insert(key, None);
-                    } else {
-                        log.push(&key, Op::Put(Stored::Inline(&value))).expect("memory");
-                        model.insert(key, Some(value.to_vec()));
-                    }
-                }
-                let mut dropped = 0;
-                let sorted = log.sorted(|_| dropped += 1).expect("memory");
-                assert_eq!(sorted.len() + dropped, n as usize);
-                assert_eq!(sorted.len(), model.len());
-                for (i, (k, v)) in model.iter().enumerate() {
-                    assert_eq!(sorted.key(i), k);
-                    assert_eq!(
-                        sorted.op(i),
-                        v.as_ref().map_or(Op::Delete, |v| Op::Put(Stored::Inline(v)))
-                    );
-                }
-                for k in model.keys() {
-                    for bound in [k.clone(), [k, &b"a"[..]].concat(), k[..k.len() / 2].to_vec()] {
-                        let from = rnd(model.len() as u64 + 1) as usize;
-                        let want = model.keys().position(|x| *x >= bound).unwrap_or(model.len()).max(from);
-                        assert_eq!(sorted.border(from, model.len(), &bound), want);
-                    }
-                }
-            }
-        }
     }
 }

@@ -1,9 +1,15 @@
-//! Finished private pages get their place: numbered children first, summed, written in long runs.
+//! Finished private pages get their place: children first they are numbered, summed, and written in long runs.
 //!
-//! Post-order numbering puts the children of a branch next to each other in key order, their parent behind them. Where it
-//! is known what will come, branches get a run of their own: the next commit replaces them together, and leaves one hole
-//! of the size that it needs, while leaves live longer, each for itself. Pages are queued and written many at a time; a
-//! queued page cannot be read back until [`Emitter::flush`].
+//! Post-order numbering puts the children of a branch next to each other in key order, and their parent behind them.
+//! Where it is known how many pages will come, branches get a run of their own: the next commit replaces them together,
+//! which leaves one hole of the size that it needs, while leaves live longer, each for itself. Pages are queued and
+//! written many at a time; a queued page cannot be read back until [`Emitter::flush`].
+//!
+//! Two invariants. The pages below a branch have their places when the branch gets its own: a private place is never
+//! written to a file. And every pointer given out carries the birth of the commit that is being made (I-10).
+//!
+//! Nothing is placed while bytes are pinned: the pages that a transaction placed before and gives back now are taken
+//! again at once, and pinned bytes may lie in them.
 
 use super::arena::{Arena, PageBox};
 use crate::error::{Error, Result};
@@ -14,8 +20,8 @@ use crate::util::crc32c;
 
 /// Pages queued before they are written: they are still in the second cache then.
 const BATCH: usize = 64;
-/// A batch goes on until its end is a multiple of this in the file: storage writes in pieces of this size, and what is cut
-/// there anyway is better not cut elsewhere, too.
+/// A batch goes on until its end is a multiple of this many bytes in the file: storage writes in pieces of this size, and
+/// what is cut there anyway is better not cut elsewhere, too.
 const BOUND: u64 = 32 << 10;
 /// Pages of a run, unless it is known how many will come.
 const RUN: u64 = 256;
@@ -23,28 +29,38 @@ const RUN: u64 = 256;
 /// Gives pages their numbers and writes them. One emitter serves all trees of a commit, so that they share runs.
 #[derive(Default)]
 pub struct Emitter {
-    /// Leaves, and everything else unless it is known what will come.
-    long: Lane,
-    /// Branches, and leaves that die as soon.
-    short: Lane,
-    /// Whether it is known what will come.
-    known: bool,
-    /// Whether leaves die soon, too.
-    brief: bool,
+    /// Pages that live until an entry in them changes: leaves, and branches too unless they are told apart.
+    lasting: OpenRun,
+    /// Pages that the next commit replaces: branches, and leaves that die as soon.
+    fleeting: OpenRun,
+    /// Whether fleeting pages get a run of their own. That pays where it is known how many will come.
+    told_apart: bool,
+    /// Whether leaves are fleeting, too.
+    fleeting_leaves: bool,
 }
 
-/// A run in use and what waits to be written into it.
+/// A run in use, and the pages that wait to be written into it.
 #[derive(Default)]
-struct Lane {
-    /// What is left of the run: its first page is taken next.
+struct OpenRun {
+    /// What is left of the run: its first page is the next to be given out.
     run: Run,
-    /// Pages that are known to come, and what to ask for if more do.
+    /// How many pages are known to come: the next run is this long.
     expected: u64,
+    /// The length of a run when more pages come than were expected.
     more: u64,
-    /// First page of the queue, its pages and their checksums.
+    /// The place of the first page in the queue; the others follow it without a gap.
     first: PageNo,
     queue: Vec<PageBox>,
+    /// The checksums of the pages in the queue.
     sums: Vec<u32>,
+}
+
+/// A private branch whose children are to be placed.
+pub(super) struct FinishedBranch {
+    pub page: PrivatePage,
+    pub level: u8,
+    /// Whether its last child stays private: it is on the right edge of the tree, where more is about to come.
+    pub keeps_last: bool,
 }
 
 impl Emitter {
@@ -53,42 +69,42 @@ impl Emitter {
         Emitter::default()
     }
 
-    /// Tells how many leaves and, about, how many other pages will come: the next runs asked for are that long. What is
-    /// left of a run taken before takes the rest of a large transaction.
+    /// Tells how many leaves and, about, how many other pages will come: the next runs asked for are that long. If a run
+    /// is in use already, the pages are the rest of a large transaction, and it takes them.
     pub fn expect_pages(&mut self, leaves: u64, branches: u64) {
-        (self.long.expected, self.short.expected) = (leaves, branches);
-        (self.long.more, self.short.more) = (1, 1);
-        self.known |= self.long.run.pages == 0;
+        (self.lasting.expected, self.fleeting.expected) = (leaves, branches);
+        (self.lasting.more, self.fleeting.more) = (1, 1);
+        self.told_apart |= self.lasting.run.pages == 0;
     }
 
     /// Tells that about `pages` will come, and that they are better in one run.
     pub fn expect_one_run(&mut self, pages: u64) {
-        self.long.expected = pages;
+        self.lasting.expected = pages;
     }
 
-    /// Tells that so many edits come to a tree that is much larger: at most a leaf each, mostly.
+    /// Tells that so many edits come to a tree that is much larger, so that most of them change a leaf of their own.
     pub fn expect_leaf_per_edit(&mut self, edits: u64) {
         self.expect_pages(edits.min(RUN), (edits / 8).min(RUN));
-        (self.long.more, self.short.more) = (RUN, RUN / 8);
+        (self.lasting.more, self.fleeting.more) = (RUN, RUN / 8);
     }
 
-    /// From now on, leaves are of a small tree that every commit changes; until [`Emitter::finish`].
+    /// Tells that from now on leaves are of a small tree that every commit changes; until [`Emitter::finish`].
     pub fn leaves_are_fleeting(&mut self) {
-        self.brief = true;
+        self.fleeting_leaves = true;
     }
 
     /// Whether any page waits to be written.
     #[cfg(test)]
     pub fn is_busy(&self) -> bool {
-        !self.long.queue.is_empty() || !self.short.queue.is_empty()
+        !self.lasting.queue.is_empty() || !self.fleeting.queue.is_empty()
     }
 
     /// Whether this page waits to be written.
     pub fn is_queued(&self, page: PageRef) -> bool {
-        self.long.holds(page.number()) || self.short.holds(page.number())
+        self.lasting.queues(page.number()) || self.fleeting.queues(page.number())
     }
 
-    /// Places the private page `page` of `entries` entries; its children were placed before.
+    /// Places a private page that has `entries` entries below it. Its children have been placed before.
     pub fn emit<P: PageSink>(
         &mut self,
         page: PrivatePage,
@@ -96,66 +112,63 @@ impl Emitter {
         arena: &mut Arena,
         sink: &mut P,
     ) -> Result<Ptr> {
-        let taken = arena.remove(page).ok_or_else(no_page)?;
-        let memory = if taken.1 {
-            taken.0
-        } else {
-            let mut copy = arena.memory();
-            copy.copy_from_slice(&taken.0);
-            arena.recycle(taken);
-            copy
+        debug_assert!(!arena.is_frozen(), "nothing is placed while bytes are pinned");
+        let memory = arena.take(page).ok_or_else(no_page)?;
+        debug_assert!(!has_private_child(&memory), "a private place in a page to be written");
+        let (open, lifetime) = match self.told_apart && (self.fleeting_leaves || header::level(&memory) > 1) {
+            true => (&mut self.fleeting, Life::Short),
+            false => (&mut self.lasting, Life::Long),
         };
-        let (lane, lifetime) = match self.known && (self.brief || header::level(&memory) > 1) {
-            true => (&mut self.short, Life::Short),
-            false => (&mut self.long, Life::Long),
-        };
-        if lane.run.pages == 0 {
-            lane.flush(arena, sink)?;
-            let want = match lane.expected {
-                0 if self.known => lane.more,
+        if open.run.pages == 0 {
+            // The queue lies in one run: it is written before another begins.
+            open.flush(arena, sink)?;
+            let want = match open.expected {
+                0 if self.told_apart => open.more,
                 0 => RUN,
                 expected => expected,
             };
-            lane.run = sink.take(want, lifetime)?;
+            open.run = sink.take(want, lifetime)?;
         }
-        if lane.queue.is_empty() {
-            lane.first = lane.run.first;
+        if open.queue.is_empty() {
+            open.first = open.run.first;
         }
         let ptr = Ptr {
-            page: lane.run.first.into(),
+            page: open.run.first.into(),
             birth: sink.birth(),
             entries,
             checksum: crc32c(&memory),
         };
-        lane.run = Run::new(lane.run.first + 1, lane.run.pages - 1);
-        lane.expected = lane.expected.saturating_sub(1);
-        lane.queue.push(memory);
-        lane.sums.push(ptr.checksum);
-        if lane.queue.len() >= BATCH && lane.run.first.offset(arena.page_size()) % BOUND == 0 {
-            lane.flush(arena, sink)?;
+        open.run = Run::new(open.run.first + 1, open.run.pages - 1);
+        open.expected = open.expected.saturating_sub(1);
+        open.queue.push(memory);
+        open.sums.push(ptr.checksum);
+        if open.queue.len() >= BATCH && open.run.first.offset(arena.page_size()) % BOUND == 0 {
+            open.flush(arena, sink)?;
         }
         Ok(ptr)
     }
 
-    /// Places every private page below the private branch `page`; of an `open` one not its last child, which is about to
-    /// change again.
-    pub fn emit_children<P: PageSink>(
+    /// Places every private page below a private branch.
+    pub(super) fn emit_children<P: PageSink>(
         &mut self,
-        page: PrivatePage,
-        level: u8,
-        open: bool,
+        branch: FinishedBranch,
         arena: &mut Arena,
         sink: &mut P,
     ) -> Result<()> {
         let mut next = 0;
-        while let Some((i, child, entries)) = private_from(arena, page, next, open)? {
-            next = i + 1;
-            if level > 2 {
-                self.emit_children(child, level - 1, false, arena, sink)?;
+        while let Some(child) = private_child(arena, &branch, next)? {
+            next = child.at + 1;
+            if branch.level > 2 {
+                let below = FinishedBranch {
+                    page: child.page,
+                    level: branch.level - 1,
+                    keeps_last: false,
+                };
+                self.emit_children(below, arena, sink)?;
             }
-            let placed = self.emit(child, entries, arena, sink)?;
-            if let Some(parent) = arena.get_mut(page) {
-                replace_ptr(parent, i, &placed);
+            let placed = self.emit(child.page, child.entries, arena, sink)?;
+            if let Some(parent) = arena.get_mut(branch.page) {
+                replace_ptr(parent, child.at, &placed);
             }
         }
         Ok(())
@@ -163,21 +176,22 @@ impl Emitter {
 
     /// Writes what is queued.
     pub fn flush<P: PageSink>(&mut self, arena: &mut Arena, sink: &mut P) -> Result<()> {
-        self.long.flush(arena, sink)?;
-        self.short.flush(arena, sink)
+        self.lasting.flush(arena, sink)?;
+        self.fleeting.flush(arena, sink)
     }
 
     /// Writes what is queued and gives back what is left of the runs.
     pub fn finish<P: PageSink>(&mut self, arena: &mut Arena, sink: &mut P) -> Result<()> {
-        self.long.finish(arena, sink)?;
-        self.short.finish(arena, sink)?;
-        (self.known, self.brief) = (false, false);
+        self.lasting.finish(arena, sink)?;
+        self.fleeting.finish(arena, sink)?;
+        (self.told_apart, self.fleeting_leaves) = (false, false);
         Ok(())
     }
 }
 
-impl Lane {
-    fn holds(&self, page: PageNo) -> bool {
+impl OpenRun {
+    /// Whether this page waits to be written.
+    fn queues(&self, page: PageNo) -> bool {
         page.checked_sub(self.first)
             .is_some_and(|at| at < self.queue.len() as u64)
     }
@@ -186,9 +200,10 @@ impl Lane {
         if self.queue.is_empty() {
             return Ok(());
         }
+        debug_assert_eq!(self.queue.len(), self.sums.len(), "a checksum for each page");
         let parts: Vec<&[u8]> = self.queue.iter().map(|p| &p[..]).collect();
         sink.write_pages(self.first, &parts, &self.sums)?;
-        self.queue.drain(..).for_each(|memory| arena.recycle((memory, true)));
+        self.queue.drain(..).for_each(|memory| arena.recycle(memory));
         self.sums.clear();
         Ok(())
     }
@@ -205,17 +220,32 @@ impl Lane {
     }
 }
 
-/// The first private child at or behind `from`, and the entries below it; none if it is the last of an `open` branch.
-fn private_from(
-    arena: &Arena,
+/// A private page below a private branch.
+struct PrivateChild {
+    /// Which child of the branch it is.
+    at: usize,
     page: PrivatePage,
-    from: usize,
-    open: bool,
-) -> Result<Option<(usize, PrivatePage, u64)>> {
-    let bytes = arena.get(page).ok_or_else(no_page)?;
-    let branch = Branch::new(bytes).map_err(|d| d.at(None))?;
-    let mut children = from..branch.len().saturating_sub(open as usize);
-    Ok(children.find_map(|i| Some((i, branch.child(i).as_private()?, branch.entries(i)))))
+    entries: u64,
+}
+
+/// The first private child of `branch` at or behind `from` that is to be placed.
+fn private_child(arena: &Arena, branch: &FinishedBranch, from: usize) -> Result<Option<PrivateChild>> {
+    let bytes = arena.get(branch.page).ok_or_else(no_page)?;
+    let children = Branch::new(bytes).map_err(|d| d.at(None))?;
+    let end = children.len().saturating_sub(usize::from(branch.keeps_last));
+    Ok((from..end).find_map(|at| {
+        Some(PrivateChild {
+            at,
+            page: children.child(at).as_private()?,
+            entries: children.entries(at),
+        })
+    }))
+}
+
+/// Whether a page is a branch that points to a private page.
+fn has_private_child(page: &[u8]) -> bool {
+    let children = |branch: Branch<'_>| (0..branch.len()).any(|i| branch.child(i).is_private());
+    header::level(page) > 1 && Branch::new(page).is_ok_and(children)
 }
 
 #[cold]

@@ -1,5 +1,10 @@
-//! The bounds of a page's interval of keys, as its parents' separators give them.
+//! The fences of a page: the bounds of its interval of keys, as the separators above give them.
+//!
+//! All keys of a page lie within its fences, so each begins with what the two fences share. That is the page's prefix: it
+//! is stored once and never compared. A page is built with the prefix its fences give; when fences move apart because a
+//! neighbour vanished, the page on that edge is told (`Apply::widen`).
 
+use super::node::Node;
 use crate::error::Result;
 use crate::page::branch::Branch;
 use crate::page::header::PREFIX_MAX;
@@ -7,14 +12,15 @@ use crate::page::{PageSource, Ptr};
 use crate::util::bytes::common_prefix;
 use crate::util::short::Short;
 
-/// Bounds of a page's interval of keys: `low <= key < high`.
+/// The bounds of a page's interval of keys: `low <= key < high`.
 pub(super) struct Fences {
     pub low: Short,
-    /// `None`: no upper bound, the right edge of the tree.
+    /// `None`: there is no upper bound, the page is on the right edge of the tree.
     pub high: Option<Short>,
 }
 
 impl Fences {
+    /// The fences of a whole tree.
     pub fn whole() -> Fences {
         Fences {
             low: Short::new(),
@@ -22,41 +28,62 @@ impl Fences {
         }
     }
 
-    /// Length of the prefix of a page with these bounds.
+    /// Whether the page is on the right edge of its tree.
+    pub fn is_open(&self) -> bool {
+        self.high.is_none()
+    }
+
+    /// Length of the prefix of a page with these fences.
     pub fn prefix_len(&self) -> usize {
         self.high.as_ref().map_or(0, |high| prefix_len(&self.low, high))
     }
+
+    /// The fences of child `i` of a branch that has these.
+    pub fn of_child<'s, S: PageSource<'s>>(&self, node: &Node<'_>, i: usize, source: &S) -> Result<Fences> {
+        let branch = node.branch()?;
+        let low = match i {
+            0 => self.low.clone(),
+            _ => separator(&branch, i, &node.ptr, source)?,
+        };
+        let high = match i + 1 < branch.len() {
+            true => Some(separator(&branch, i + 1, &node.ptr, source)?),
+            false => self.high.clone(),
+        };
+        Ok(Fences { low, high })
+    }
+
+    /// Length of the prefix of the page that takes the elements from `start` to `end` of a sequence of `len`. These are
+    /// the fences of the whole sequence.
+    pub fn prefix_between(&self, start: &Cut, end: &Cut, len: usize) -> usize {
+        let low: &[u8] = if start.at == 0 { &self.low } else { &start.separator };
+        match &self.high {
+            _ if end.at < len => prefix_len(low, &end.separator),
+            Some(high) => prefix_len(low, high),
+            None => 0,
+        }
+    }
+
+    /// The first `len` bytes of the lower fence of the page that begins at `start`.
+    pub fn prefix_from<'c>(&'c self, start: &'c Cut, len: usize) -> &'c [u8] {
+        match start.at {
+            0 => &self.low[..len],
+            _ => &start.separator[..len],
+        }
+    }
+}
+
+/// Where a sorted sequence is cut into pages: before element `at`.
+#[derive(Default)]
+pub(super) struct Cut {
+    pub at: usize,
+    /// What separates that element from the one before it. It is empty at the two ends of the sequence, where the fences
+    /// of the whole hold.
+    pub separator: Vec<u8>,
 }
 
 /// Length of the prefix of a page that holds keys from `low` on and below `high`.
 pub(super) fn prefix_len(low: &[u8], high: &[u8]) -> usize {
     common_prefix(low, high).min(PREFIX_MAX)
-}
-
-/// The branch in a page.
-pub(super) fn branch_of<'p>(page: &'p [u8], ptr: &Ptr) -> Result<Branch<'p>> {
-    Branch::new(page).map_err(|d| d.at(ptr.page))
-}
-
-/// The bounds of child `i`.
-pub(super) fn child_fences<'s, S: PageSource<'s>>(
-    branch: &Branch<'_>,
-    ptr: &Ptr,
-    i: usize,
-    fences: &Fences,
-    source: &S,
-) -> Result<Fences> {
-    let low = if i == 0 {
-        fences.low.clone()
-    } else {
-        separator(branch, i, ptr, source)?
-    };
-    let high = if i + 1 < branch.len() {
-        Some(separator(branch, i + 1, ptr, source)?)
-    } else {
-        fences.high.clone()
-    };
-    Ok(Fences { low, high })
 }
 
 /// Separator `i` whole.

@@ -1,49 +1,58 @@
-//! The edits on their way down a branch: one group per child, and the bounds of that child's interval.
+//! The edits on their way down a branch: one group per child, with the fences of that child.
+//!
+//! Some groups are looked up ahead of their use, so that memory brings their pages meanwhile. The branch may change
+//! between look-ups only in its pointers: separators stay until all its children have answered.
 
-use super::edits::Sorted;
-use super::fences::{branch_of, child_fences, Fences};
+use super::fences::Fences;
+use super::node::Node;
+use super::sorted::EditSlice;
 use crate::error::{Error, Result};
-use crate::page::{PageSource, Ptr};
+use crate::page::PageSource;
 
 /// Children looked up ahead (one was 14 % slower on small batches of random edits).
 const AHEAD: usize = 4;
+/// Bytes of a leaf that are asked for ahead: its header and, mostly, its heads and fingerprints.
+const LEAF_BYTES: usize = 1024;
+/// Bytes of a branch that are asked for ahead: its header and, mostly, its heads.
+const BRANCH_BYTES: usize = 768;
 
 /// A group of edits for one child.
-pub(super) struct Group {
+pub(super) struct Group<'e> {
+    /// Which child it is.
     pub child: usize,
-    pub from: usize,
-    pub to: usize,
+    /// All of them lie within the fences, and there is one at least.
+    pub edits: EditSlice<'e>,
     pub fences: Fences,
 }
 
-impl Group {
-    /// Edits in it.
-    pub fn len(&self) -> usize {
-        self.to - self.from
-    }
-
+impl Group<'_> {
     /// Whether its child lies beside that of the group before.
-    pub fn follows(&self, before: &Group) -> bool {
+    pub fn follows(&self, before: &Group<'_>) -> bool {
         self.child == before.child + 1
     }
 }
 
-/// Groups of edits by child, some of them looked up ahead so that their pages arrive meanwhile.
-pub(super) struct Groups {
-    next: usize,
-    end: usize,
-    /// A ring: so many of them from `first` on.
-    ready: [Option<Group>; AHEAD],
+/// The groups of a branch, some of them looked up ahead.
+pub(super) struct Groups<'e> {
+    /// Edits that are in no group yet.
+    rest: EditSlice<'e>,
+    /// The fences of the branch.
+    fences: &'e Fences,
+    /// Children before this one have got their groups.
+    next_child: usize,
+    /// A ring: `len` groups from `first` on.
+    ready: [Option<Group<'e>>; AHEAD],
     first: usize,
     len: usize,
 }
 
-impl Groups {
-    /// Of the edits `from..to`.
-    pub fn new((from, to): (usize, usize)) -> Groups {
+impl<'e> Groups<'e> {
+    /// The groups of `edits`, all of which lie within `fences`.
+    pub fn new(edits: EditSlice<'e>, fences: &'e Fences) -> Groups<'e> {
         Groups {
-            next: from,
-            end: to,
+            rest: edits,
+            fences,
+            next_child: 0,
             ready: Default::default(),
             first: 0,
             len: 0,
@@ -51,7 +60,7 @@ impl Groups {
     }
 
     /// The next group, if it was looked up.
-    pub fn next(&mut self) -> Option<Group> {
+    pub fn next(&mut self) -> Option<Group<'e>> {
         let group = self.ready[self.first].take()?;
         self.first = (self.first + 1) % AHEAD;
         self.len -= 1;
@@ -59,41 +68,31 @@ impl Groups {
     }
 
     /// The group that `next` will answer.
-    pub fn peek(&self) -> Option<&Group> {
+    pub fn peek(&self) -> Option<&Group<'e>> {
         self.ready[self.first].as_ref()
     }
 
-    /// Looks groups up in the branch `page`.
-    pub fn refill<'s, S: PageSource<'s>>(
-        &mut self,
-        page: &[u8],
-        ptr: &Ptr,
-        level: u8,
-        edits: &Sorted<'_>,
-        source: &S,
-        fences: &Fences,
-    ) -> Result<()> {
-        let branch = branch_of(page, ptr)?;
-        while self.next < self.end && self.len < AHEAD {
-            let child = branch.find(edits.key(self.next), ptr.page, source)?;
-            let inner = child_fences(&branch, ptr, child, fences, source)?;
-            let to = match &inner.high {
-                Some(high) if child + 1 < branch.len() => edits.border(self.next, self.end, high),
-                _ => self.end,
+    /// Looks groups up in the branch `node` of this level, as many as the ring takes.
+    pub fn refill<'s, S: PageSource<'s>>(&mut self, node: &Node<'_>, level: u8, source: &S) -> Result<()> {
+        let branch = node.branch()?;
+        while !self.rest.is_empty() && self.len < AHEAD {
+            let child = branch.find(self.rest.key(0), node.ptr.page, source)?;
+            let fences = self.fences.of_child(node, child, source)?;
+            let (edits, rest) = match &fences.high {
+                Some(high) if child + 1 < branch.len() => self.rest.split_below(high),
+                // The last child takes all that is left: its upper fence is the branch's own.
+                _ => self.rest.split_at(self.rest.len()),
             };
-            if to <= self.next {
-                return Err(Error::corrupt(ptr.page, "separators out of order"));
+            if edits.is_empty() || child < self.next_child {
+                // The child that a key belongs to ends before the key, or comes before that of a lesser key.
+                return Err(Error::corrupt(node.ptr.page, "separators out of order"));
             }
-            let bytes = if level == 2 { 1024 } else { 768 };
+            let bytes = if level == 2 { LEAF_BYTES } else { BRANCH_BYTES };
             source.prefetch(branch.child(child), bytes);
-            self.ready[(self.first + self.len) % AHEAD] = Some(Group {
-                child,
-                from: self.next,
-                to,
-                fences: inner,
-            });
+            self.ready[(self.first + self.len) % AHEAD] = Some(Group { child, edits, fences });
             self.len += 1;
-            self.next = to;
+            self.next_child = child + 1;
+            self.rest = rest;
         }
         Ok(())
     }

@@ -3,16 +3,20 @@
 //! Leaves that lie side by side and are each about to be rebuilt are merged together: what one of them has too much goes
 //! into its neighbours' pages. Alone, each of them would be split in two, and a tree into which as many entries are put as
 //! it has, at random, would be left with pages two thirds full.
+//!
+//! Entries of several pages meet in one list, so their keys are all counted from one prefix, the *base*: the shortest of
+//! the pages' prefixes and of the one that their fences give now. It is a prefix of every key within the fences.
 
-use super::apply::{check_level, Apply, Held, Reply};
-use super::cut::room_for;
-use super::edits::{Op, Sorted, RECORDS_AHEAD};
+use super::apply::{Apply, Fill, OpenBranch, Reply};
+use super::edits::Op;
 use super::fences::Fences;
 use super::groups::{Group, Groups};
+use super::leaf_cut::room_for;
+use super::node::{leaf_in, Node};
+use super::sorted::{EditSlice, RECORDS_AHEAD};
 use super::values::{is_long, release_rest, release_value, write_rest, LongKey};
 use crate::error::{Error, Result};
 use crate::ids::PageRef;
-use crate::page::branch::Branch;
 use crate::page::header;
 use crate::page::layout::leaf::ENTRY;
 use crate::page::layout::record::LENGTHS;
@@ -27,149 +31,158 @@ pub(super) const FEW: usize = 8;
 /// More edits than this for one leaf are merged in parts, so that what is being merged stays in the cache.
 pub(super) const PART: usize = 2048;
 /// So many bytes of leaves are merged together: they stay in the cache, and what is lost at the end, half a page, is little.
-const BESIDE: usize = 128 << 10;
+const TOGETHER: usize = 128 << 10;
 /// So many leaves are, however large.
-const BESIDE_MIN: usize = 4;
+const TOGETHER_MIN: usize = 4;
 
-/// A leaf, and the edits `from..to` for it.
-pub(super) struct Share<'a> {
-    pub ptr: Ptr,
-    pub page: Held<'a>,
-    pub from: usize,
-    pub to: usize,
+/// A leaf, and the edits for it.
+pub(super) struct LeafEdits<'a, 'e> {
+    pub node: Node<'a>,
+    pub edits: EditSlice<'e>,
+}
+
+/// A leaf that is being merged with its edits.
+struct MergeInput<'e> {
+    ptr: Ptr,
+    leaf: Leaf<'e>,
+    /// Suffixes of a dense leaf as bytes, see [`dense_bytes`].
+    dense: Vec<u8>,
+    edits: EditSlice<'e>,
+    /// The long keys among the edits that the leaf does not have yet, in order: their rests have been written.
+    long: Vec<LongKey>,
 }
 
 impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     /// Merges a leaf with its edits, and builds as many leaves as it takes.
-    pub(super) fn merge(
-        &mut self,
-        share: Share<'a>,
-        edits: &Sorted<'_>,
-        fences: &Fences,
-        append: bool,
-    ) -> Result<Reply> {
-        let shares = [share];
-        let reply = self.merge_all(&shares, edits, fences, append)?;
-        let [share] = shares;
-        self.discard(&share.ptr, share.page);
+    pub(super) fn merge(&mut self, input: LeafEdits<'a, '_>, fences: &Fences, fill: Fill) -> Result<Reply> {
+        let inputs = [input];
+        let reply = self.merge_all(&inputs, fences, fill)?;
+        let [input] = inputs;
+        self.discard(input.node);
         Ok(reply)
     }
 
     /// Whether a leaf is to be merged with those beside it: what is put into it is much, or more than it has room for.
-    pub(super) fn is_too_much(&mut self, ptr: &Ptr, group: &Group, edits: &Sorted<'_>) -> Result<bool> {
-        if group.len() > PART || !self.brings_in(ptr, group, edits)? {
+    pub(super) fn is_too_much(&mut self, ptr: &Ptr, group: &Group<'_>) -> Result<bool> {
+        let edits = group.edits;
+        if edits.len() > PART || !self.brings_in(ptr, group)? {
             return Ok(false);
         }
-        let leaf = Leaf::new(self.look(ptr)?).map_err(|d| d.at(ptr.page))?;
+        let leaf = leaf_in(self.bytes(ptr)?, ptr)?;
         let (size, used, prefix) = (leaf.bytes().len(), leaf.used(), leaf.prefix().len());
-        let more = (group.from..group.to.min(group.from + FEW)).map(|i| match edits.op(i) {
+        let more = (0..edits.len().min(FEW)).map(|i| match edits.op(i) {
             Op::Put(value) => ENTRY + LENGTHS + edits.key(i).len().saturating_sub(prefix) + value.bytes().len(),
             Op::Delete => 0,
         });
-        Ok(group.len() > FEW || used + more.sum::<usize>() > size)
+        Ok(edits.len() > FEW || used + more.sum::<usize>() > size)
     }
 
     /// Whether the edits are such as add entries, rather than replace or delete some: the first tells for all. (The last
     /// leaf of the tree is left alone: it may be appended to.)
-    fn brings_in(&mut self, ptr: &Ptr, group: &Group, edits: &Sorted<'_>) -> Result<bool> {
-        if group.fences.high.is_none() || !matches!(edits.op(group.from), Op::Put(_)) {
+    fn brings_in(&mut self, ptr: &Ptr, group: &Group<'_>) -> Result<bool> {
+        if group.fences.is_open() || !matches!(group.edits.op(0), Op::Put(_)) {
             return Ok(false);
         }
-        self.settle(ptr)?;
-        let leaf = Leaf::new(self.look(ptr)?).map_err(|d| d.at(ptr.page))?;
-        Ok(leaf.position(edits.key(group.from), ptr.page, &self.source)?.is_err())
+        self.make_readable(ptr)?;
+        let leaf = leaf_in(self.bytes(ptr)?, ptr)?;
+        Ok(leaf.position(group.edits.key(0), ptr.page, &self.source)?.is_err())
     }
 
-    /// The next leaf to be merged with these: it lies beside them, and will change, too.
-    pub(super) fn next_beside(
+    /// Merges the leaf `first` of a branch with its edits, and with the leaves behind it as long as those lie beside each
+    /// other and will change, too.
+    pub(super) fn merge_neighbours(
         &mut self,
-        leaves: &[(Ptr, Group)],
-        groups: &mut Groups,
-        branch: &Branch<'_>,
-        edits: &Sorted<'_>,
-    ) -> Result<Option<(Ptr, Group)>> {
-        let (Some((_, first)), Some((_, last)), Some(next)) = (leaves.first(), leaves.last(), groups.peek()) else {
-            return Ok(None);
-        };
-        let most = BESIDE_MIN.max(BESIDE / self.source.page_size());
-        if leaves.len() >= most || next.to - first.from > PART || !next.follows(last) {
-            return Ok(None);
-        }
-        let ptr = branch.ptr(next.child);
-        Ok(match self.brings_in(&ptr, next, edits)? {
-            true => groups.next().map(|group| (ptr, group)),
-            false => None,
-        })
-    }
-
-    /// Merges leaves that lie side by side with their edits.
-    pub(super) fn merge_beside(&mut self, leaves: Vec<(Ptr, Group)>, edits: &Sorted<'_>) -> Result<Reply> {
-        let mut bounds = Fences::whole();
-        let mut shares = Vec::with_capacity(leaves.len());
-        for (ptr, group) in leaves {
-            let page = self.hold(&ptr)?;
-            check_level(&page, &ptr, 1)?;
-            let (from, to) = (group.from, group.to);
-            if shares.is_empty() {
-                bounds.low = group.fences.low;
+        branch: &mut OpenBranch<'a>,
+        groups: &mut Groups<'_>,
+        first: (Ptr, Group<'_>),
+    ) -> Result<()> {
+        let most = TOGETHER_MIN.max(TOGETHER / self.source.page_size());
+        let mut edits_in_all = first.1.edits.len();
+        let mut leaves = vec![first];
+        loop {
+            groups.refill(&branch.node, branch.level, &self.source)?;
+            let (Some((_, last)), Some(next)) = (leaves.last(), groups.peek()) else {
+                break;
+            };
+            edits_in_all += next.edits.len();
+            if leaves.len() >= most || edits_in_all > PART || !next.follows(last) {
+                break;
             }
-            bounds.high = group.fences.high;
-            shares.push(Share { ptr, page, from, to });
+            let ptr = branch.node.branch()?.ptr(next.child);
+            if !self.brings_in(&ptr, next)? {
+                break;
+            }
+            leaves.extend(groups.next().map(|group| (ptr, group)));
         }
-        let reply = self.merge_all(&shares, edits, &bounds, false)?;
-        for share in shares {
-            self.discard(&share.ptr, share.page);
+
+        let mut replaced = Vec::with_capacity(leaves.len());
+        let mut inputs = Vec::with_capacity(leaves.len());
+        let mut fences = Fences::whole();
+        for (ptr, group) in leaves {
+            if inputs.is_empty() {
+                fences.low = group.fences.low;
+            }
+            fences.high = group.fences.high;
+            replaced.push((group.child, ptr));
+            inputs.push(LeafEdits {
+                node: self.open(ptr, 1)?,
+                edits: group.edits,
+            });
         }
-        Ok(reply)
+        let reply = self.merge_all(&inputs, &fences, Fill::WithRoom)?;
+        for input in inputs {
+            self.discard(input.node);
+        }
+        // The reply is the first child's; the others have vanished into it.
+        let mut reply = Some(reply);
+        for (at, ptr) in replaced {
+            self.take_in(branch, at, ptr, reply.take().unwrap_or_else(Reply::none))?;
+        }
+        Ok(())
     }
 
-    fn merge_all(&mut self, shares: &[Share<'a>], edits: &Sorted<'_>, fences: &Fences, append: bool) -> Result<Reply> {
-        // All suffixes are counted from the shortest of the pages' prefixes and the one their bounds give now.
-        let shortest = shares.iter().map(|share| header::prefix_len(&share.page)).min();
+    /// Merges leaves that lie side by side between `fences` with their edits, and builds as many leaves as it takes.
+    fn merge_all(&mut self, inputs: &[LeafEdits<'a, '_>], fences: &Fences, fill: Fill) -> Result<Reply> {
+        let shortest = inputs.iter().map(|input| header::prefix_len(&input.node.bytes)).min();
         let base = shortest.unwrap_or(0).min(fences.prefix_len());
-        let mut leaves = Vec::with_capacity(shares.len());
-        let mut entries = 0;
-        for share in shares {
-            let leaf = Leaf::new(&share.page).map_err(|d| d.at(share.ptr.page))?;
-            let long = self.write_long_keys(&leaf, share, edits, base)?;
-            entries += leaf.len() + share.to - share.from;
-            leaves.push((share, leaf, dense_bytes(&leaf), long));
+        let mut leaves = Vec::with_capacity(inputs.len());
+        let mut most = 0;
+        for LeafEdits { node, edits } in inputs {
+            let leaf = node.leaf()?;
+            check_prefix(node.ptr.page, &leaf.prefix()[..base], fences)?;
+            most += leaf.len() + edits.len();
+            leaves.push(MergeInput {
+                ptr: node.ptr,
+                leaf,
+                dense: dense_bytes(&leaf),
+                edits: *edits,
+                long: self.write_long_keys(node, *edits, base)?,
+            });
         }
-        let mut merged = room_for(entries)?;
-        for (share, leaf, dense, long) in &leaves {
-            check_prefix(share.ptr.page, &leaf.prefix()[..base], fences)?;
-            self.merge_one(share, leaf, dense, long, edits, base, &mut merged)?;
+        let mut merged = room_for(most)?;
+        for input in &leaves {
+            self.merge_one(input, base, &mut merged)?;
         }
-        let prefix = leaves.first().map_or(&[][..], |(_, leaf, ..)| &leaf.prefix()[..base]);
-        self.pack_leaves(&merged, prefix, fences, append)
+        let prefix = leaves.first().map_or(&[][..], |first| &first.leaf.prefix()[..base]);
+        self.pack_leaves(&merged, prefix, fences, fill)
     }
 
     /// Adds a leaf's entries, as its edits leave them, to `merged`.
-    #[allow(clippy::too_many_arguments)]
-    fn merge_one<'e>(
-        &mut self,
-        share: &Share<'a>,
-        leaf: &Leaf<'e>,
-        dense: &'e [u8],
-        long: &'e [LongKey],
-        edits: &'e Sorted<'_>,
-        base: usize,
-        merged: &mut Vec<Entry<'e>>,
-    ) -> Result<()> {
-        let (ptr, source, size) = (&share.ptr, self.source, share.page.len());
-        let damaged = |d: header::Damage| d.at(ptr.page);
+    fn merge_one<'e>(&mut self, input: &'e MergeInput<'e>, base: usize, merged: &mut Vec<Entry<'e>>) -> Result<()> {
+        let MergeInput { leaf, dense, edits, .. } = input;
+        let (page, source, size) = (input.ptr.page, self.source, leaf.bytes().len());
+        let damaged = |d: header::Damage| d.at(page);
         let lead = &leaf.prefix()[base..];
-        let mut next_long = long.iter();
+        let mut next_long = input.long.iter();
+        // Entries before this one are merged.
         let mut done = 0;
-        let (from, to) = (share.from, share.to);
-        (from..to.min(from + RECORDS_AHEAD)).for_each(|i| edits.prefetch(i));
-        for i in from..to {
+        (0..edits.len().min(RECORDS_AHEAD)).for_each(|i| edits.prefetch(i));
+        for i in 0..edits.len() {
             edits.prefetch(i + RECORDS_AHEAD);
             let key = edits.key(i);
-            let position = if done == leaf.len() {
-                Err(done)
-            } else {
-                leaf.position(key, ptr.page, &source)?
+            let position = match done == leaf.len() {
+                true => Err(done),
+                false => leaf.position(key, page, &source)?,
             };
             let (Ok(at) | Err(at)) = position;
             if at > done {
@@ -179,10 +192,10 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             let mut old_suffix = None;
             if position.is_ok() {
                 if at < done {
-                    return Err(Error::corrupt(ptr.page, "keys out of order"));
+                    return Err(Error::corrupt(page, "keys out of order"));
                 }
                 let old = leaf.value(at).map_err(damaged)?;
-                release_value(&old, ptr.page, size, self.sink)?;
+                release_value(&old, page, size, self.sink)?;
                 if !leaf.is_dense() {
                     old_suffix = Some(leaf.slotted_suffix(at).map_err(damaged)?);
                 }
@@ -191,12 +204,13 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             match edits.op(i) {
                 Op::Delete => {
                     if let Some(suffix) = old_suffix {
-                        release_rest(&suffix, ptr.page, size, self.sink)?;
+                        release_rest(&suffix, page, size, self.sink)?;
                     }
                 }
                 Op::Put(value) => {
                     self.note_long(&value);
                     let suffix = match old_suffix {
+                        // The key is the same, so what was written of it outside the page stays.
                         Some(old) if old.long => Suffix { lead, ..old },
                         _ if is_long(key, size) => {
                             self.has_long = true;
@@ -216,23 +230,18 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     }
 
     /// Writes the rests of the long keys that the edits bring in new, in order.
-    fn write_long_keys(
-        &mut self,
-        leaf: &Leaf<'_>,
-        share: &Share<'a>,
-        edits: &Sorted<'_>,
-        base: usize,
-    ) -> Result<Vec<LongKey>> {
-        let size = leaf.bytes().len();
+    fn write_long_keys(&mut self, node: &Node<'a>, edits: EditSlice<'_>, base: usize) -> Result<Vec<LongKey>> {
+        let size = node.size();
         let mut written = Vec::new();
         if edits.longest_key() <= key_inline_max(size) {
             return Ok(written);
         }
-        for i in share.from..share.to {
+        let leaf = node.leaf()?;
+        for i in 0..edits.len() {
             let key = edits.key(i);
             let new = is_long(key, size)
                 && matches!(edits.op(i), Op::Put(_))
-                && leaf.position(key, share.ptr.page, &self.source)?.is_err();
+                && leaf.position(key, node.ptr.page, &self.source)?.is_err();
             if new {
                 written.push(write_rest(key, base, size, self.sink)?);
             }

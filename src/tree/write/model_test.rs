@@ -308,7 +308,6 @@ fn run(kind: u32, size: usize, seed: u64, rounds: u32) {
         let mut emitter = Emitter::new();
         sink.birth = CommitId::new(1 + round as u64);
         for flush in 0..1 + rnd.below(3) {
-            let fused = rnd.below(2) == 0;
             let mut log = EditLog::new();
             let deletes = rnd.below(5);
             let batch = [1, 2, 5, 30, 300, 3000, 9000][rnd.below(7) as usize];
@@ -316,6 +315,8 @@ fn run(kind: u32, size: usize, seed: u64, rounds: u32) {
             if rnd.below(4) == 0 {
                 arena.freeze();
             }
+            // Nothing is placed while bytes are pinned.
+            let fused = rnd.below(2) == 0 && !arena.is_frozen();
             for _ in 0..if ranged { 0 } else { batch } {
                 let k = key(kind, &mut rnd);
                 if rnd.below(5) < deletes {
@@ -361,6 +362,7 @@ fn run(kind: u32, size: usize, seed: u64, rounds: u32) {
             }
             verify(disk, &arena, &emitter, &root, &model, None, (kind, seed, round, flush));
         }
+        arena.thaw();
         let mut apply = Apply {
             source: disk,
             arena: &mut arena,

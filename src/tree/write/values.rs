@@ -1,8 +1,10 @@
 //! Long values and the rests of long keys: writing, releasing.
 //!
-//! They get their place at once, not at commit: nothing in the tree refers to them by a private number, and a value
-//! larger than memory never has to be held. An aborted transaction never published them, so their pages are simply not
-//! taken.
+//! They get their place at once, not at commit: nothing in the tree refers to them by a private number, and so a value
+//! larger than memory never has to be kept. If the transaction is aborted, no commit refers to them, and their pages count
+//! as never taken.
+//!
+//! Each extent carries its own birth (I-10): what was written in an earlier commit stays for whoever sees that commit.
 
 use crate::error::{Error, Result};
 use crate::ids::{PageNo, Run, U48_MAX};
@@ -19,7 +21,7 @@ pub const VALUE_MAX: u64 = 1 << 38;
 pub struct ChainWriter {
     page_size: usize,
     extents: Vec<Extent>,
-    /// Bytes written so far; a multiple of `PIECE` until the last piece.
+    /// Bytes written so far: whole pieces, until the last one is written.
     len: u64,
     /// Pages still unwritten in the last extent.
     left: u64,
@@ -48,7 +50,7 @@ impl ChainWriter {
         self.len == 0
     }
 
-    /// Makes sure that `bytes` more fit, taking one extent for them if the last one is full.
+    /// Makes sure that `bytes` more fit: takes one extent for them if the last one is full.
     pub fn reserve<P: PageSink>(&mut self, bytes: u64, sink: &mut P) -> Result<()> {
         if self.left > 0 || bytes == 0 {
             return Ok(());
@@ -76,7 +78,10 @@ impl ChainWriter {
 
     /// Writes one piece: `PIECE` bytes, fewer only at the end of the value. Room was reserved.
     pub fn piece<P: PageSink>(&mut self, bytes: &[u8], sink: &mut P) -> Result<()> {
-        debug_assert!(self.len % PIECE == 0 && bytes.len() as u64 <= PIECE);
+        debug_assert!(
+            self.len % PIECE == 0 && bytes.len() as u64 <= PIECE,
+            "only the last piece of a value is shorter than the others"
+        );
         if self.len + bytes.len() as u64 > VALUE_MAX {
             return Err(Error::TooBig {
                 what: "value",
@@ -102,7 +107,7 @@ impl ChainWriter {
         self.left * self.page_size as u64
     }
 
-    /// Ends the value: gives back pages behind it, writes the index if one is needed; the description.
+    /// Ends the value: gives back the pages behind it, and writes the index if one is needed. Returns the description.
     pub fn finish<P: PageSink>(mut self, sink: &mut P) -> Result<Vec<u8>> {
         if let Some(last) = self.extents.last_mut() {
             if self.left > 0 {
@@ -138,7 +143,7 @@ impl ChainWriter {
     }
 }
 
-/// Writes a whole value outside the tree; the description for its record.
+/// Writes a whole value outside the tree. Returns the description for its record.
 pub fn write_chain<P: PageSink>(bytes: &[u8], page_size: usize, sink: &mut P) -> Result<Vec<u8>> {
     let mut writer = ChainWriter::new(page_size);
     writer.reserve(bytes.len() as u64, sink)?;
@@ -148,7 +153,7 @@ pub fn write_chain<P: PageSink>(bytes: &[u8], page_size: usize, sink: &mut P) ->
     writer.finish(sink)
 }
 
-/// Gives the pages of a replaced or deleted value back.
+/// Gives the pages of a replaced or deleted value back. `at` is the page that describes it, for messages of damage.
 pub fn release_value<P: PageSink>(
     value: &Stored<'_>,
     at: impl Into<Option<PageNo>>,
@@ -162,7 +167,7 @@ pub fn release_value<P: PageSink>(
     Ok(())
 }
 
-/// Gives the pages of a long key's rest back.
+/// Gives the pages of a long key's rest back, if `suffix` is one. `at` is the page it is in.
 pub fn release_rest<P: PageSink>(
     suffix: &Suffix<'_>,
     at: impl Into<Option<PageNo>>,
@@ -187,7 +192,7 @@ pub fn is_long(key: &[u8], page_size: usize) -> bool {
     key.len() > key_inline_max(page_size)
 }
 
-/// Writes the rest of a long key: what stays in the page behind `from` key bytes and the head, and the description.
+/// Writes the rest of a long key. Returns what stays in the page, counted from key byte `from` on.
 pub fn write_rest<P: PageSink>(key: &[u8], from: usize, page_size: usize, sink: &mut P) -> Result<LongKey> {
     let bytes = &key[KEEP..];
     let run = sink.take_exact((bytes.len() as u64).div_ceil(page_size as u64))?;
@@ -213,7 +218,9 @@ pub fn write_rest<P: PageSink>(key: &[u8], from: usize, page_size: usize, sink: 
 
 /// A long key as a page keeps it, relative to some prefix.
 pub struct LongKey {
+    /// Bytes of the key among those stored.
     inline: usize,
+    /// Bytes of the key, then the description of its rest.
     stored: Vec<u8>,
 }
 

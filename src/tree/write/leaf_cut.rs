@@ -1,0 +1,244 @@
+//! Cutting a sorted sequence of entries into leaves.
+//!
+//! A page's prefix is what its fences share, and its fences are the separators at its two cuts. So what a page may take
+//! depends on where it ends: sizes are first reckoned under the common prefix (`base`), and each cut is then proven with
+//! the prefix it gives.
+
+use super::append::with_room;
+use super::apply::{is_underfull, Apply, Fill, Piece, Reply};
+use super::arena::Arena;
+use super::fences::{Cut, Fences};
+use crate::error::{Error, Result};
+use crate::page::header::HEADER;
+use crate::page::layout::leaf::ENTRY;
+use crate::page::layout::record::LENGTHS;
+use crate::page::layout::{DenseShape, HEAD_BYTES};
+use crate::page::leaf_build::{build_leaf, leaf_size, Entry};
+use crate::page::{PageSink, PageSource};
+use std::cell::Cell;
+
+/// A leaf that becomes this many pages places all but its edges at once, when pages are being placed.
+const EARLY: usize = 8;
+
+impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
+    /// Cuts `entries`, counted from `base`, into as many leaves as it takes.
+    pub(super) fn pack_leaves(
+        &mut self,
+        entries: &[Entry<'_>],
+        base: &[u8],
+        fences: &Fences,
+        fill: Fill,
+    ) -> Result<Reply> {
+        if entries.is_empty() {
+            return Ok(Reply::none());
+        }
+        let size = self.source.page_size();
+        let plen = fences.prefix_len();
+        debug_assert!(plen >= base.len(), "the base is a prefix of all keys within the fences");
+        // A million entries are never one page: do not size them to find out.
+        if entries.len() <= size && leaf_size(entries, plen - base.len(), plen) <= size {
+            let Piece { ptr, underfull, .. } = self.build_piece(entries, base.len(), &fences.low[..plen], Vec::new());
+            return Ok(Reply::One { ptr, underfull });
+        }
+        let cutter = LeafCutter::new(entries, base, fences, size)?;
+        let early = cutter.total() > EARLY * size;
+        let mut pieces: Vec<Piece> = Vec::new();
+        let mut start = Cut::default();
+        while start.at < entries.len() {
+            let at = cutter.next(&start, fill, &self.source)?;
+            let separator = cutter.separator(at, &self.source)?;
+            let end = Cut { at, separator };
+            let plen = fences.prefix_between(&start, &end, entries.len());
+            let prefix = fences.prefix_from(&start, plen).to_vec();
+            pieces.push(self.build_piece(&entries[start.at..at], base.len(), &prefix, start.separator));
+            if early {
+                self.emit_last_but_one(&mut pieces)?;
+            }
+            start = end;
+        }
+        debug_assert_eq!(
+            pieces.iter().map(|piece| piece.ptr.entries).sum::<u64>(),
+            entries.len() as u64,
+            "each entry is in one leaf"
+        );
+        Ok(Reply::Many(pieces))
+    }
+
+    /// Builds one leaf. The first `base` bytes of its prefix are already missing from the suffixes of the entries.
+    fn build_piece(&mut self, entries: &[Entry<'_>], base: usize, prefix: &[u8], separator: Vec<u8>) -> Piece {
+        let mut memory = self.arena.memory();
+        let drop = prefix.len() - base;
+        build_leaf(&mut memory, self.table, prefix, entries, drop);
+        let underfull = is_underfull(leaf_size(entries, drop, prefix.len()), memory.len());
+        let ptr = Arena::ptr(self.arena.insert(memory), entries.len() as u64);
+        Piece {
+            separator,
+            ptr,
+            underfull,
+        }
+    }
+}
+
+/// An empty list with room for as many entries as one leaf may be given at once: all of a transaction's.
+pub(super) fn room_for<T>(entries: usize) -> Result<Vec<T>> {
+    let mut list = Vec::new();
+    let room = list.try_reserve_exact(entries);
+    room.map_err(|_| Error::NoMemory("entries on their way into a leaf"))?;
+    Ok(list)
+}
+
+/// Where to cut a sorted sequence of entries into pages.
+struct LeafCutter<'e> {
+    entries: &'e [Entry<'e>],
+    base: &'e [u8],
+    fences: &'e Fences,
+    size: usize,
+    /// Sizes added up, as if no page had a longer prefix than `base`.
+    sums: Vec<usize>,
+    /// What the entries have in common if they all agree: then they may form dense leaves.
+    uniform: Option<Uniform>,
+    /// Memory for a separator that is only looked at.
+    scratch: Cell<Vec<u8>>,
+}
+
+/// Bytes of each suffix and of each value, where all entries agree.
+struct Uniform {
+    suffix: usize,
+    value: usize,
+}
+
+impl<'e> LeafCutter<'e> {
+    fn new(entries: &'e [Entry<'e>], base: &'e [u8], fences: &'e Fences, size: usize) -> Result<LeafCutter<'e>> {
+        let mut sums = room_for(entries.len() + 1)?;
+        let mut sum = 0;
+        sums.push(0);
+        let first = &entries[0];
+        let (suffix, value) = (first.suffix.inline_len(), first.value.bytes().len());
+        let mut uniform = true;
+        for e in entries {
+            sum += e.size(0);
+            sums.push(sum);
+            uniform &= e.suffix.inline_len() == suffix
+                && !e.suffix.long
+                && !e.value.is_chain()
+                && e.value.bytes().len() == value;
+        }
+        Ok(LeafCutter {
+            entries,
+            base,
+            fences,
+            size,
+            sums,
+            uniform: uniform.then_some(Uniform { suffix, value }),
+            scratch: Cell::default(),
+        })
+    }
+
+    fn total(&self) -> usize {
+        self.sums[self.entries.len()]
+    }
+
+    /// The shortest key that separates entry `at` from the one before; empty at the ends.
+    fn separator<'s, S: PageSource<'s>>(&self, at: usize, source: &S) -> Result<Vec<u8>> {
+        let mut out = Vec::new();
+        self.write_separator(at, source, &mut out)?;
+        Ok(out)
+    }
+
+    /// Puts that key into `out`, which is empty.
+    fn write_separator<'s, S: PageSource<'s>>(&self, at: usize, source: &S, out: &mut Vec<u8>) -> Result<()> {
+        if at > 0 && at < self.entries.len() {
+            let (a, b) = (&self.entries[at - 1].suffix, &self.entries[at].suffix);
+            out.reserve(self.base.len() + b.inline_len());
+            let len = self.base.len() + a.common(b, source)? + 1;
+            out.extend_from_slice(self.base);
+            if len <= out.len() + b.inline_len() {
+                b.write_to(out);
+            } else {
+                // Two long keys that differ only in what lies outside the page.
+                b.write_whole(source, out, None)?;
+            }
+            out.truncate(len);
+        }
+        Ok(())
+    }
+
+    /// Whether the entries from `start` to `to` fit one page.
+    fn fits<'s, S: PageSource<'s>>(&self, start: &Cut, to: usize, source: &S) -> Result<bool> {
+        let mut separator = self.scratch.take();
+        separator.clear();
+        self.write_separator(to, source, &mut separator)?;
+        let end = Cut { at: to, separator };
+        let plen = self.fences.prefix_between(start, &end, self.entries.len());
+        let plen = plen.max(self.base.len());
+        self.scratch.set(end.separator);
+        let drop = plen - self.base.len();
+        let n = to - start.at;
+        if let Some(uniform) = &self.uniform {
+            // As `leaf_size`, without a look at each entry.
+            let width = uniform.suffix.saturating_sub(drop);
+            let each = match DenseShape::of(width, uniform.value) {
+                Some(shape) if n > 1 => shape.entry(),
+                _ => ENTRY + LENGTHS + width.saturating_sub(HEAD_BYTES) + uniform.value,
+            };
+            return Ok(HEADER + plen + n * each <= self.size);
+        }
+        Ok(leaf_size(&self.entries[start.at..to], drop, plen) <= self.size)
+    }
+
+    /// End of the page that begins at `start`.
+    fn next<'s, S: PageSource<'s>>(&self, start: &Cut, fill: Fill, source: &S) -> Result<usize> {
+        let (n, from) = (self.entries.len(), start.at);
+        let full = self.most(start, source)?;
+        if full == n || fill == Fill::Full {
+            return Ok(full);
+        }
+        // The last two pages share what is left evenly, cut where the separator is shortest.
+        let half = self.sums[from] + (self.sums[n] - self.sums[from]) / 2;
+        let middle = self.sums.partition_point(|s| *s < half).clamp(from + 1, n - 1);
+        if middle >= full {
+            // More than two pages are left.
+            return Ok(from + with_room(full - from));
+        }
+        let window = (n - from) / 16;
+        let mut shortest = usize::MAX;
+        let mut cut = middle;
+        for at in middle.saturating_sub(window).max(from + 1)..=(middle + window).min(n - 1).min(full) {
+            let common = self.entries[at - 1].suffix.common(&self.entries[at].suffix, source)?;
+            if common < shortest {
+                (shortest, cut) = (common, at);
+            }
+        }
+        let second = Cut {
+            at: cut,
+            separator: self.separator(cut, source)?,
+        };
+        let both_fit = self.fits(start, cut, source)? && self.fits(&second, n, source)?;
+        Ok(if both_fit { cut } else { full })
+    }
+
+    /// End of the page from `start` on that takes the most entries: one at least.
+    fn most<'s, S: PageSource<'s>>(&self, start: &Cut, source: &S) -> Result<usize> {
+        let (n, from) = (self.entries.len(), start.at);
+        let room = self.size - HEADER - self.base.len();
+        let fitting = self.sums[from..].partition_point(|s| s - self.sums[from] <= room) - 1;
+        let mut to = (from + fitting).clamp(from + 1, n);
+        while to > from + 1 && !self.fits(start, to, source)? {
+            to -= 1;
+        }
+        // The page's own prefix makes entries smaller than reckoned, and a dense page takes many more.
+        let mut step = match self.uniform {
+            Some(_) => to - from,
+            None => 1 + (to - from) / 16,
+        };
+        while step > 0 && to < n {
+            let more = (to + step).min(n);
+            if self.fits(start, more, source)? {
+                to = more;
+            } else {
+                step /= 2;
+            }
+        }
+        Ok(to)
+    }
+}
