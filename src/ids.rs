@@ -251,6 +251,9 @@ pub struct PageRef(u64);
 impl PageRef {
     const PRIVATE: u64 = PageNo::END.0;
 
+    /// Of a page that is looked at by itself, so that nobody knows where it is. No page is there.
+    pub const UNKNOWN: PageRef = PageRef(U48_MAX);
+
     /// The page in the file.
     #[inline(always)]
     pub const fn placed(page: PageNo) -> PageRef {

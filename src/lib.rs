@@ -117,9 +117,7 @@ mod util;
 pub mod util;
 
 pub use db::{Cursor, Db, Options, Range, ReadTxn, Reader, Seek, WriteOptions, WriteTxn};
-pub use db::{
-    Durability, FileStat, LevelStat, PutMode, Quick, ReaderInfo, Recovery, TableStat, Verify, Wait, WriteStat,
-};
+pub use db::{Durability, FileStat, LevelStat, PutMode, ReaderInfo, Recovery, TableStat, Verify, Wait, WriteStat};
 pub use db::{FileRange, ValueInfo, ValuePiece, ValueWriter};
 pub use error::{Corruption, Error, Result};
 pub use ids::{CommitId, PageNo, TableId};

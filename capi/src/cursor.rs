@@ -98,10 +98,7 @@ fn go_reading(handle: &mut CursorHandle, txn: &ReadTxn, way: Go<'_>, (key, value
     if !go(handle, &mut reader, way, (None, None))? {
         return Ok(false);
     }
-    let found = match handle.cursor.quick_value(txn) {
-        Some(found) => found,
-        None => handle.cursor.value(&mut reader)?,
-    };
+    let found = handle.cursor.value_in(&mut reader)?;
     answer(handle, found, (key, Some(value)));
     Ok(true)
 }
@@ -163,11 +160,7 @@ unsafe fn step(
 ) -> kv_status {
     if let Some(mut usage) = CursorUse::uncontended(cursor) {
         if let Some((handle, txn)) = usage.reading() {
-            let found = match handle.cursor.quick_step(txn, back) {
-                None => handle.cursor.long_step(txn, back),
-                found => found,
-            };
-            if let Some(found) = found {
+            if let Some(found) = handle.cursor.step_in_leaf(txn, back) {
                 // SAFETY: NULL or writable, as the caller of the exported function promises.
                 answer(handle, found, unsafe { (maybe(key), maybe(value)) });
                 return KV_OK;

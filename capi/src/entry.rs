@@ -5,7 +5,7 @@ use crate::border::error::guard;
 use crate::border::status::{kv_status, Failure, Outcome, KV_EXISTS};
 use crate::border::types::{self, known, kv_range, kv_slice, kv_table, kv_txn, put_mode, KV_BLIND};
 use crate::handle::in_use::{self, ReadUse, TxnUse};
-use kv_engine::{PutMode, Quick, Reader, TableId};
+use kv_engine::{PutMode, Reader, TableId};
 use std::ffi::c_void;
 use std::ops::Bound;
 
@@ -28,29 +28,25 @@ pub unsafe extern "C" fn kv_get(
         // SAFETY: pointers of the caller, as described above.
         let (key, value) = unsafe { (bytes(key, klen)?, maybe(value)) };
         if let (Some(value), Some(read)) = (&value, ReadUse::uncontended(txn)) {
-            match read.get()?.txn.get_quick(TableId::new(table), key) {
-                Quick::Value(found) => {
-                    value.set(kv_slice::of(found));
-                    return Ok(());
-                }
-                Quick::Missing => return Err(Failure::NOTFOUND),
-                Quick::Unknown => {}
-            }
+            let found = read.get()?.txn.get(TableId::new(table), key)?;
+            value.set(kv_slice::of(found.ok_or(Failure::NOTFOUND)?));
+            return Ok(());
         }
-        get_far(txn, table, key, value)
+        get_otherwise(txn, table, key, value)
     })
 }
 
-/// What is not a short way in a read transaction. Not inlined: its many errors would burden that way.
+/// The lookup in a write transaction, in a read transaction that other threads use, or for presence only. It is not inlined,
+/// because its many errors would burden the common case.
 #[inline(never)]
-fn get_far(txn: *const kv_txn, table: kv_table, key: &[u8], value: Option<Out<kv_slice>>) -> Outcome {
+fn get_otherwise(txn: *const kv_txn, table: kv_table, key: &[u8], value: Option<Out<kv_slice>>) -> Outcome {
     let mut txn = TxnUse::of(txn)?;
     let Some(value) = value else {
         let there = txn.read(|txn| txn.contains(TableId::new(table), key))?;
         return if there { Ok(()) } else { Err(Failure::NOTFOUND) };
     };
     let found = match &mut txn {
-        TxnUse::Read(read) => read.get()?.txn.get_far(TableId::new(table), key)?.map(kv_slice::of),
+        TxnUse::Read(read) => read.get()?.txn.get(TableId::new(table), key)?.map(kv_slice::of),
         TxnUse::Write(write) => write
             .get()?
             .work(|txn| Ok(Reader::get(txn, TableId::new(table), key)?.map(kv_slice::of)))?,

@@ -7,6 +7,7 @@ use kv::page::header;
 use kv::page::kernel::{best, Kernel, Work};
 use kv::page::leaf::{Leaf, Stored};
 use kv::page::leaf_edit;
+use kv::page::search::Key;
 use kv::page::suffix::Suffix;
 use kv::util::hash::fingerprint;
 use kv_micro::entries::{mix, Entry, Kind, Shuffled};
@@ -28,9 +29,9 @@ impl Work for FindChild<'_> {
     type Out = usize;
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) -> usize {
-        let branch = Branch::new(self.page).expect("a branch");
+        let branch = Branch::of(self.page, HERE, header::level(self.page)).expect("a branch");
         let pages = Pages::default();
-        branch.find_with(kernel, self.key, HERE, &&pages).expect("a child")
+        branch.find_with(kernel, self.key, &&pages).expect("a child")
     }
 }
 
@@ -44,9 +45,9 @@ impl Work for FindEntry<'_> {
     type Out = usize;
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) -> usize {
-        let leaf = Leaf::new(self.page).expect("a leaf");
+        let leaf = Leaf::of(self.page, HERE).expect("a leaf");
         let pages = Pages::default();
-        let found = leaf.find_with(kernel, self.key, fingerprint(self.key), HERE, &&pages);
+        let found = leaf.find_with(kernel, Key::new(self.key), &&pages);
         found.expect("a whole leaf").expect("an entry")
     }
 }
@@ -83,7 +84,7 @@ fn leaf_search(c: &mut Criterion) {
         let all = kind.sorted(0..1000);
         let entries = that_fit(&all, 0);
         let page = leaf(&leaf_entries(entries));
-        assert_eq!(Leaf::new(&page).expect("a leaf").is_dense(), kind != Kind::Hashes);
+        assert_eq!(Leaf::of(&page, HERE).expect("a leaf").is_dense(), kind != Kind::Hashes);
         let mut keys = Shuffled::new(entries.iter().map(|entry| &entry.key[..]));
         group.bench_function(kind.name(), |b| {
             b.iter(|| {

@@ -122,25 +122,35 @@ impl Cursor {
         self.walker.has_lent(bytes)
     }
 
-    /// To the next entry of the same leaf (the previous one if `back`), whose value is answered: all a step costs in most
-    /// cases. `None`: nothing has changed, and [`Cursor::long_step`] may know more.
+    /// A step to the next entry (the previous one if `back`) that stays within the leaf and meets no long value, as nearly all
+    /// steps do; answers the value come to. `None`: nothing has changed, and [`Cursor::next`] or [`Cursor::prev`] has to
+    /// be called. It cannot fail.
     #[inline(always)]
-    pub fn quick_step<'a>(&mut self, txn: &'a ReadTxn, back: bool) -> Option<&'a [u8]> {
-        self.walker.stride(&txn.source(), txn.version(), self.reverse != back)
+    pub fn step_in_leaf<'a>(&mut self, txn: &'a ReadTxn, back: bool) -> Option<&'a [u8]> {
+        let backward = self.reverse != back;
+        match self.walker.step_to_short(&txn.source(), txn.version(), backward) {
+            Some(value) => Some(value),
+            None => self.step_in_leaf_to_any(txn, backward),
+        }
     }
 
-    /// As [`Cursor::quick_step`], for keys of any length. `None`: nothing has changed, and [`Cursor::next`] or
-    /// [`Cursor::prev`] has to be called (a leaf's end, a long value, nothing known of the leaf yet).
+    /// That step, to an entry whose key may be of any length. It is not inlined: what it needs would crowd the registers of
+    /// all other steps.
     #[inline(never)]
-    pub fn long_step<'a>(&mut self, txn: &'a ReadTxn, back: bool) -> Option<&'a [u8]> {
-        self.walker
-            .long_stride(&txn.source(), txn.version(), self.reverse != back)
+    fn step_in_leaf_to_any<'a>(&mut self, txn: &'a ReadTxn, backward: bool) -> Option<&'a [u8]> {
+        self.walker.step_to_any(&txn.source(), txn.version(), backward)
     }
 
-    /// As [`Cursor::value`], if that needs nothing but a look.
+    /// As [`Cursor::value`], in a read transaction.
+    ///
+    /// # Errors
+    /// As [`Cursor::value`].
     #[inline]
-    pub fn quick_value<'a>(&self, txn: &'a ReadTxn) -> Option<&'a [u8]> {
-        self.walker.quick_value(&txn.source(), txn.version())
+    pub fn value_in<'a>(&mut self, txn: &'a mut &ReadTxn) -> Result<&'a [u8]> {
+        match self.walker.value_in_leaf(&txn.source(), txn.version()) {
+            Some(value) => Ok(value),
+            None => self.value(txn),
+        }
     }
 
     /// Value of the entry; call only when standing on one.

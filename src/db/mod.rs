@@ -27,7 +27,6 @@ mod waiting;
 mod write;
 
 pub use crate::pager::{Durability, FileStat, ReaderInfo, Recovery, Verify, Wait};
-pub use crate::tree::read::quick::Quick;
 pub use crate::txn::{PutMode, WriteStat};
 pub use cursor::Cursor;
 pub use database::Db;

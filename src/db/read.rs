@@ -8,9 +8,8 @@ use crate::page::hint::leaf::LeafHints;
 use crate::page::leaf::Stored;
 use crate::page::Root;
 use crate::pager::Snapshot;
-use crate::tree::read::lookup as search;
-use crate::tree::read::quick::{self, Quick};
-use crate::txn::{Pages, PinnedBytes, TreeRef};
+use crate::tree::read::lookup;
+use crate::txn::{Pages, PinnedBytes, SnapshotSource, TreeRef};
 use std::sync::OnceLock;
 
 /// Roots of tables that a snapshot keeps once found; more are looked up each time.
@@ -130,6 +129,15 @@ impl ReadTxn {
         }
     }
 
+    /// What [`ReadTxn::source`] answers, for a single lookup.
+    #[inline(always)]
+    fn lookup_source(&self) -> SnapshotSource<'_> {
+        SnapshotSource {
+            view: self.snapshot.view_ref(),
+            leaf_hints: &self.leaf_hints,
+        }
+    }
+
     /// Of all its trees, as [`TreeRef::version`].
     #[inline(always)]
     pub(crate) fn version(&self) -> u64 {
@@ -159,45 +167,38 @@ impl ReadTxn {
     /// `NoTable`, `Corrupt`, `Io`.
     #[inline(always)]
     pub fn get(&self, table: TableId, key: &[u8]) -> Result<Option<&[u8]>> {
-        match self.get_quick(table, key) {
-            Quick::Value(value) => Ok(Some(value)),
-            Quick::Missing => Ok(None),
-            Quick::Unknown => self.get_far(table, key),
-        }
-    }
-
-    /// Value of `key`, if that is quickly found.
-    #[inline(always)]
-    pub fn get_quick(&self, table: TableId, key: &[u8]) -> Quick<'_> {
-        let root = if table == TableId::MAIN {
-            &self.snapshot.desc().roots.main
-        } else {
-            match self.roots.get(table) {
-                Some(root) => root,
-                None => return Quick::Unknown,
-            }
+        let Some(root) = self.known_root(table) else {
+            return self.get_in_new_table(table, key);
         };
-        quick::get(self.snapshot.view_ref(), &self.leaf_hints, root, key)
+        match lookup::get(&self.lookup_source(), root, key) {
+            Ok(Some(Stored::Inline(value))) => Ok(Some(value)),
+            Ok(None) => Ok(None),
+            other => self.resolve_found(table, other),
+        }
     }
 
-    /// Value of `key`, however it is found.
-    ///
-    /// # Errors
-    /// As [`ReadTxn::get`].
-    #[inline(never)]
-    pub fn get_far(&self, table: TableId, key: &[u8]) -> Result<Option<&[u8]>> {
-        let root = self.root(table)?;
-        let source = self.source();
-        match search::get(&source, &root, key) {
-            Ok(Some(Stored::Inline(b))) => Ok(Some(b)),
-            Ok(Some(chain)) => self
-                .pinned
-                .resolve(chain, &source)
-                .map(Some)
-                .map_err(|e| e.in_table(table)),
-            Ok(None) => Ok(None),
-            Err(e) => Err(e.in_table(table)),
+    /// Root of a table that has been looked at before.
+    #[inline(always)]
+    fn known_root(&self, table: TableId) -> Option<&Root> {
+        match table {
+            TableId::MAIN => Some(&self.snapshot.desc().roots.main),
+            table => self.roots.get(table),
         }
+    }
+
+    /// The first lookup in a table: its root has to be found.
+    #[inline(never)]
+    fn get_in_new_table(&self, table: TableId, key: &[u8]) -> Result<Option<&[u8]>> {
+        let root = self.named_root(table)?;
+        self.resolve_found(table, lookup::get(&self.source(), &root, key))
+    }
+
+    /// The bytes of what a lookup found, wherever they are. It is not inlined, because most values lie in their leaf.
+    #[inline(never)]
+    fn resolve_found<'a>(&'a self, table: TableId, found: Result<Option<Stored<'a>>>) -> Result<Option<&'a [u8]>> {
+        let resolve = |stored| self.pinned.resolve(stored, &self.source());
+        let resolved = found.and_then(|found| found.map(resolve).transpose());
+        resolved.map_err(|e| e.in_table(table))
     }
 
     /// Moves to the newest commit. Slices that were returned before cannot be used any more, as the borrow checker makes
@@ -231,7 +232,7 @@ impl Trees for &ReadTxn {
 
     fn stored(&mut self, table: TableId, key: &[u8]) -> Result<Option<Stored<'_>>> {
         let root = self.root(table)?;
-        search::get(&self.source(), &root, key).map_err(|e| e.in_table(table))
+        lookup::get(&self.source(), &root, key).map_err(|e| e.in_table(table))
     }
 
     fn resolve<'a>(&'a self, stored: Stored<'a>) -> Result<&'a [u8]> {
@@ -265,11 +266,7 @@ impl Reader for &ReadTxn {
 
     fn contains(&mut self, table: TableId, key: &[u8]) -> Result<bool> {
         let root = self.root(table)?;
-        match quick::contains(self.snapshot.view_ref(), &self.leaf_hints, &root, key) {
-            Quick::Value(_) => Ok(true),
-            Quick::Missing => Ok(false),
-            Quick::Unknown => Ok(self.stored(table, key)?.is_some()),
-        }
+        lookup::contains(&self.lookup_source(), &root, key).map_err(|e| e.in_table(table))
     }
 
     fn get(&mut self, table: TableId, key: &[u8]) -> Result<Option<&[u8]>> {

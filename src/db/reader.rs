@@ -6,7 +6,8 @@ use crate::ids::{CommitId, PageNo, TableId};
 use crate::page::chain::Chain;
 use crate::page::leaf::Stored;
 use crate::page::PageSource;
-use crate::tree::read::{count, lookup, stat};
+use crate::tree::read::get_many::{get_few, IN_FLIGHT};
+use crate::tree::read::{count, stat};
 use crate::txn::{Pages, TreeRef};
 
 /// The trees behind a transaction: what [`Reader`] is built on.
@@ -101,7 +102,7 @@ pub trait Reader: Trees {
         self.flush(table)?;
         let this: &'a Self = self;
         let tree = this.tree_now(table)?;
-        for keys in keys.chunks(lookup::LANES) {
+        for keys in keys.chunks(IN_FLIGHT) {
             let give = |stored: Option<Stored<'a>>| {
                 give(match stored {
                     Some(Stored::Inline(value)) => Some(value),
@@ -110,7 +111,7 @@ pub trait Reader: Trees {
                 });
                 Ok(())
             };
-            let done = lookup::get_few(&tree.source, &tree.root, keys, give);
+            let done = get_few(&tree.source, &tree.root, keys, give);
             done.map_err(|e| this.failed(table, e))?;
         }
         Ok(())

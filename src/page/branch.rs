@@ -14,63 +14,89 @@
 //! bytes all separators of the run share behind the head are counted in `run prefix`, and the 4 bytes after those are
 //! the second heads.
 
-use super::header::{self, Damage, BRANCH, CHECK_PREFIX, HEAD2, HEADER};
-use super::kernel::{plain, Kernel};
+use super::arrays::PageArrays;
+use super::header::{self, Damage, Top, BRANCH, CHECK_PREFIX, HEAD2, HEADER, NOT_A_PAGE, WRONG_LEVEL};
+use super::kernel::{best, plain, Kernel, Work};
 use super::layout::branch::{
     ARRAYS, BIRTHS, CHECKSUMS, CHILD, CHILD_WITH_HEAD2, ENTRIES, HEADS, OFFSETS, PAGES, RUN_PREFIXES, SECOND_HEADS,
 };
+use super::layout::header::LEVEL;
 use super::layout::record::{self, separator, separator::LENGTH};
 use super::layout::{open_gap, HEAD_BYTES};
-use super::search::{count_less_with, head, head_at};
+use super::search::{head, head_at};
 use super::suffix::Suffix;
-use super::{PageSource, Ptr, PAGE_MIN};
-use crate::error::Result;
+use super::{PageSource, Ptr};
+use crate::error::{Error, Result};
 use crate::ids::{CommitId, PageRef, TableId};
-use crate::util::bytes::{order, put_u16};
+use crate::util::bytes::{order, put_u16, same};
 use std::cmp::Ordering;
+use std::marker::PhantomData;
+use std::ops::Range;
 
 /// Runs of equal heads this long make a page HEAD2: shorter ones cost less than the arrays.
 const RUN_MIN: usize = 4;
+const NOT_A_BRANCH: Damage = Damage("not a branch");
 
-/// A branch, seen through checks.
+/// A branch, seen through checks. It knows where it is, so that its errors can say so.
 #[derive(Clone, Copy)]
 pub struct Branch<'a> {
     page: &'a [u8],
-    n: usize,
+    top: Top,
+    arrays: PageArrays<'a, CHILD>,
+    at: PageRef,
 }
 
+// A branch is never empty.
+#[allow(clippy::len_without_is_empty)]
 impl<'a> Branch<'a> {
-    /// Views `page` as a branch after checking that its arrays lie inside it.
+    /// Views the page at `at` as a branch of `level`, to search in it and to read its pointers.
+    ///
+    /// # Errors
+    /// `Corrupt` if it is something else, or if its arrays do not lie inside the page. That the records lie where they
+    /// should is not asked: what of them is read is checked then.
     #[inline(always)]
-    pub fn new(page: &'a [u8]) -> std::result::Result<Branch<'a>, Damage> {
-        // Said once, this spares every access to the header its own check.
-        if page.len() < PAGE_MIN {
-            return Err(Damage("not a page"));
+    pub fn of(page: &'a [u8], at: PageRef, level: u8) -> Result<Branch<'a>> {
+        let top = Top::of(page).ok_or_else(|| NOT_A_PAGE.at(at))?;
+        if !top.is(BRANCH, level) {
+            return Err(refuse(page, at));
         }
-        let n = header::count(page);
-        let child = child_bytes(page);
+        match PageArrays::new(page, top.count()) {
+            Some(arrays) if arrays.count() > 0 => Ok(Branch { page, top, arrays, at }),
+            _ => Err(NOT_A_BRANCH.at(at)),
+        }
+    }
+
+    /// Views the page at `at` as a branch, to change it or to copy all of it: what its header says of records and prefix
+    /// is checked, too.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    #[inline]
+    pub fn new(page: &'a [u8], at: PageRef) -> Result<Branch<'a>> {
+        let branch = Branch::of(page, at, page.get(LEVEL).copied().unwrap_or(0))?;
         let room = page.len() - header::prefix_len(page);
-        if header::kind(page) != BRANCH || n == 0 || HEADER + child * n + header::heap(page) > room {
-            return Err(Damage("not a branch"));
+        if HEADER + child_bytes(page) * branch.len() + header::heap(page) > room {
+            return Err(NOT_A_BRANCH.at(at));
         }
-        Ok(Branch { page, n })
+        Ok(branch)
     }
 
     /// Children.
     #[inline(always)]
     pub fn len(&self) -> usize {
-        self.n
-    }
-
-    /// Never: a branch has children.
-    pub fn is_empty(&self) -> bool {
-        self.n == 0
+        self.arrays.count()
     }
 
     /// The page.
     #[inline(always)]
     pub fn bytes(&self) -> &'a [u8] {
         self.page
+    }
+
+    /// Where it is.
+    #[inline(always)]
+    pub fn at(&self) -> PageRef {
+        self.at
     }
 
     /// The prefix all keys share.
@@ -83,7 +109,7 @@ impl<'a> Branch<'a> {
     #[inline(always)]
     pub fn ptr(&self, i: usize) -> Ptr {
         Ptr {
-            birth: CommitId::new(BIRTHS.get(self.page, self.n, i)),
+            birth: CommitId::new(self.arrays.u48(BIRTHS, i)),
             entries: self.entries(i),
             ..self.target(i)
         }
@@ -94,7 +120,7 @@ impl<'a> Branch<'a> {
     pub fn target(&self, i: usize) -> Ptr {
         Ptr {
             page: self.child(i),
-            checksum: CHECKSUMS.get(self.page, self.n, i),
+            checksum: self.arrays.u32(CHECKSUMS, i),
             ..Ptr::default()
         }
     }
@@ -102,45 +128,59 @@ impl<'a> Branch<'a> {
     /// Where child `i` is.
     #[inline(always)]
     pub fn child(&self, i: usize) -> PageRef {
-        PageRef::from_bits(PAGES.get(self.page, self.n, i))
+        PageRef::from_bits(self.arrays.u48(PAGES, i))
     }
 
     /// Entries below child `i`.
     #[inline(always)]
     pub fn entries(&self, i: usize) -> u64 {
-        ENTRIES.get(self.page, self.n, i)
+        self.arrays.u48(ENTRIES, i)
+    }
+
+    /// Asks memory for what the pointer to child `i` is read from.
+    #[inline(always)]
+    pub fn prefetch_target<'s, S: PageSource<'s> + ?Sized>(&self, i: usize, source: &S) {
+        source.prefetch_at(self.at, PAGES.at(self.len(), i), 1);
+        source.prefetch_at(self.at, CHECKSUMS.at(self.len(), i), 1);
     }
 
     /// Separator `i` behind the prefix (of child 0: empty).
+    ///
+    /// # Errors
+    /// `Corrupt` if its record leaves the page.
     #[inline(always)]
-    pub fn separator(&self, i: usize) -> std::result::Result<Suffix<'a>, Damage> {
-        let at = OFFSETS.get(self.page, self.n, i) as usize;
-        let head = head_at(self.page, i);
-        if at <= HEAD_BYTES {
+    pub fn separator(&self, i: usize) -> Result<Suffix<'a>> {
+        let head = self.arrays.head(i);
+        let offset = usize::from(self.arrays.u16(OFFSETS, i));
+        if offset <= HEAD_BYTES {
             return Ok(Suffix {
                 lead: &[],
                 head,
-                len: at,
+                len: offset,
                 tail: &[],
                 long: false,
             });
         }
-        const BAD: Damage = Damage("separator outside its page");
-        let (len, long) = separator::read(self.page, at).ok_or(BAD)?;
-        let tail = at + LENGTH;
-        Ok(Suffix {
-            lead: &[],
-            head,
-            len,
-            tail: self.page.get(tail..tail + record::tail(len, long)).ok_or(BAD)?,
-            long,
-        })
+        let record = separator::read(self.page, offset).and_then(|(len, long)| {
+            let from = offset + LENGTH;
+            Some(Suffix {
+                lead: &[],
+                head,
+                len,
+                tail: self.page.get(from..from + record::tail(len, long))?,
+                long,
+            })
+        });
+        record.ok_or_else(|| Damage("separator outside its page").at(self.at))
     }
 
     /// The child that holds `key`.
+    ///
+    /// # Errors
+    /// `Corrupt`.
     #[inline(always)]
-    pub fn find<'s, S: PageSource<'s> + ?Sized>(&self, key: &[u8], number: PageRef, source: &S) -> Result<usize> {
-        self.find_with(plain(), key, number, source)
+    pub fn find<'s, S: PageSource<'s> + ?Sized>(&self, key: &[u8], source: &S) -> Result<usize> {
+        self.find_with(plain(), key, source)
     }
 
     /// As [`Branch::find`], with the best kernel at hand.
@@ -149,130 +189,139 @@ impl<'a> Branch<'a> {
         &self,
         kernel: K,
         key: &[u8],
-        number: PageRef,
         source: &S,
     ) -> Result<usize> {
-        let plen = header::prefix_len(self.page);
-        if header::flags(self.page) & CHECK_PREFIX != 0 && !key.starts_with(self.prefix()) {
-            return Ok(if key < self.prefix() { 0 } else { self.n - 1 });
+        if self.top.has(CHECK_PREFIX) && !key.starts_with(self.prefix()) {
+            return Ok(if key < self.prefix() { 0 } else { self.len() - 1 });
         }
-        let suffix = key.get(plen..).unwrap_or(&[]);
-        let h = head(suffix);
-        let lo = count_less_with(kernel, self.page, self.n, h);
-        if lo == self.n || head_at(self.page, lo) != h {
-            return Ok(lo.saturating_sub(1));
+        let head = self.top.head(key);
+        let not_less = self.arrays.count_less(kernel, head);
+        if not_less < self.len() && self.arrays.head(not_less) == head {
+            // Separators with the key's own head: their tails decide. This is a call, so that what it needs does not crowd
+            // the registers of all other searches.
+            return best(Tied {
+                branch: *self,
+                first: not_less,
+                suffix: self.top.suffix(key),
+                source,
+                pages: PhantomData,
+            });
         }
-        self.find_in_run(kernel, lo, h, suffix, number, source)
+        // The last separator that is less; separator 0 is less than any key, whatever its head.
+        Ok(not_less.saturating_sub(1))
     }
 
     /// How far `key`, which belongs into child `i`, lies between the separators around it, in 1/65536. `None` where their
     /// heads do not tell.
     #[inline(always)]
     pub fn fraction(&self, i: usize, key: &[u8]) -> Option<u32> {
-        if i == 0 || i + 1 >= self.n {
+        if i == 0 || i + 1 >= self.len() {
             return None;
         }
-        let h = head(key.get(header::prefix_len(self.page)..).unwrap_or(&[]));
-        let (low, high) = (head_at(self.page, i), head_at(self.page, i + 1));
-        if h < low || h >= high {
+        let head = self.top.head(key);
+        let (low, high) = (self.arrays.head(i), self.arrays.head(i + 1));
+        if head < low || head >= high {
             return None;
         }
-        Some(((u64::from(h - low) << 16) / u64::from(high - low)) as u32)
+        Some(((u64::from(head - low) << 16) / u64::from(high - low)) as u32)
     }
 
-    /// Among the separators from `lo` on whose head is `h`: the last that is `<= suffix`, or the child before `lo`.
+    /// Narrows `range`, separators of one run without the first of it, to those whose order against `suffix` the second heads
+    /// leave open. What lies before is less, what lies behind is greater.
     #[inline(always)]
-    pub fn find_in_run<'s, K: Kernel, S: PageSource<'s> + ?Sized>(
-        &self,
-        kernel: K,
-        lo: usize,
-        h: u32,
-        suffix: &[u8],
-        number: PageRef,
-        source: &S,
-    ) -> Result<usize> {
-        let mut lo = lo;
-        let mut hi = if h == u32::MAX {
-            self.n
-        } else {
-            count_less_with(kernel, self.page, self.n, h + 1)
-        };
-        if hi.saturating_sub(lo) > 2 && header::flags(self.page) & HEAD2 != 0 {
-            // The first separator of the run may be shorter than the others: compare it by itself.
-            let skip = self.separator(lo).map_err(|d| d.at(number))?;
-            if skip.cmp_tail(suffix, source)? == Ordering::Greater {
-                return Ok(lo.saturating_sub(1));
-            }
-            lo += 1;
-            (lo, hi) = self.narrow(lo, hi, suffix).map_err(|d| d.at(number))?;
-        }
-        while lo < hi {
-            let mid = lo + (hi - lo) / 2;
-            let separator = self.separator(mid).map_err(|d| d.at(number))?;
-            if separator.cmp_tail(suffix, source)? == Ordering::Greater {
-                hi = mid;
-            } else {
-                lo = mid + 1;
-            }
-        }
-        Ok(lo.saturating_sub(1))
-    }
-
-    /// Narrows `[lo, hi)`, separators of one run, to those whose order against `suffix` the second heads leave open.
-    #[inline]
-    fn narrow(&self, lo: usize, hi: usize, suffix: &[u8]) -> std::result::Result<(usize, usize), Damage> {
-        let shared = RUN_PREFIXES.get(self.page, self.n, lo) as usize;
-        let run = self.separator(lo)?;
-        let common = run
-            .tail
-            .get(..shared)
-            .ok_or(Damage("run prefix beyond its separator"))?;
+    fn narrow<K: Kernel>(&self, kernel: K, range: Range<usize>, suffix: &[u8]) -> Result<Range<usize>> {
+        let arrays = PageArrays::<CHILD_WITH_HEAD2>::new(self.page, self.top.count())
+            .ok_or_else(|| Damage("second heads beyond the page").at(self.at))?;
+        let (from, to) = (range.start, range.end);
+        // What all of them share behind the head is compared with one of them.
+        let shared = usize::from(arrays.byte(RUN_PREFIXES, from));
+        let common = self.separator(from)?.tail.get(..shared);
+        let common = common.ok_or_else(|| Damage("run prefix beyond its separator").at(self.at))?;
         let tail = suffix.get(HEAD_BYTES..).unwrap_or(&[]);
         let own = &tail[..shared.min(tail.len())];
-        match order(own, common) {
-            Ordering::Less => return Ok((lo, lo)),
-            Ordering::Greater => return Ok((hi, hi)),
-            Ordering::Equal => {}
+        if !same(own, common) {
+            return Ok(match order(own, common) {
+                Ordering::Less => from..from,
+                _ => to..to,
+            });
         }
-        let h = head(&tail[shared..]);
-        let second = |i: usize| SECOND_HEADS.get(self.page, self.n, i);
-        let (mut from, mut len) = (lo, hi - lo);
-        while len > 0 {
-            let half = len / 2;
-            let mid = from + half;
-            if second(mid) < h {
-                from = mid + 1;
-                len -= half + 1;
-            } else {
-                len = half;
-            }
-        }
-        let mut to = from;
-        while to < hi && second(to) == h {
-            to += 1;
-        }
-        Ok((from, to))
+        let second = head(&tail[shared..]);
+        let first = arrays.first_not_less(kernel, SECOND_HEADS, range, second);
+        let tied = (first..to).take_while(|i| arrays.u32(SECOND_HEADS, *i) == second);
+        Ok(first..first + tied.count())
     }
 
     /// Appends separator `i` (prefix, inline suffix, rest of a long one) to `out`.
+    ///
+    /// # Errors
+    /// `Corrupt`.
     pub fn write_separator<'s, S: PageSource<'s> + ?Sized>(
         &self,
         i: usize,
-        number: PageRef,
         source: &S,
         out: &mut Vec<u8>,
     ) -> Result<()> {
         out.extend_from_slice(self.prefix());
-        self.separator(i)
-            .map_err(|d| d.at(number))?
-            .write_whole(source, out, number.into())
+        self.separator(i)?.write_whole(source, out, self.at.into())
     }
 
     /// Bytes in use.
     pub fn used(&self) -> usize {
-        let child = child_bytes(self.page);
         let heap = header::heap(self.page).saturating_sub(header::garbage(self.page));
-        HEADER + child * self.n + heap + header::prefix_len(self.page)
+        HEADER + child_bytes(self.page) * self.len() + heap + header::prefix_len(self.page)
+    }
+}
+
+/// Why the page at `at` is not the branch that its parent leads to.
+#[cold]
+#[inline(never)]
+fn refuse(page: &[u8], at: PageRef) -> Error {
+    match header::kind(page) {
+        BRANCH => WRONG_LEVEL.at(at),
+        _ => NOT_A_BRANCH.at(at),
+    }
+}
+
+/// The search among separators whose heads are that of `suffix`, from `first` on.
+struct Tied<'b, 's, S: ?Sized> {
+    branch: Branch<'b>,
+    first: usize,
+    suffix: &'b [u8],
+    source: &'b S,
+    pages: PhantomData<&'s [u8]>,
+}
+
+impl<'s, S: PageSource<'s> + ?Sized> Work for Tied<'_, 's, S> {
+    type Out = Result<usize>;
+
+    #[inline(always)]
+    fn run<K: Kernel>(self, kernel: K) -> Result<usize> {
+        let Tied {
+            branch, suffix, source, ..
+        } = self;
+        let (head, n) = (head(suffix), branch.len());
+        let mut open = self.first..n;
+        if branch.arrays.head(n - 1) != head {
+            // Not the last head, so it is not the greatest there is.
+            open.end = branch.arrays.count_less(kernel, head.saturating_add(1));
+        }
+        if open.len() > 2 && branch.top.has(HEAD2) {
+            // The first separator of the run may be shorter than the others: it is compared by itself. That of child 0 is
+            // empty and below every key.
+            let first = open.start;
+            if first > 0 && branch.separator(first)?.cmp_tail(suffix, source)? == Ordering::Greater {
+                return Ok(first - 1);
+            }
+            open = branch.narrow(kernel, first + 1..open.end, suffix)?;
+        }
+        while !open.is_empty() {
+            let middle = open.start + open.len() / 2;
+            match branch.separator(middle)?.cmp_tail(suffix, source)? {
+                Ordering::Greater => open.end = middle,
+                _ => open.start = middle + 1,
+            }
+        }
+        Ok(open.start.saturating_sub(1))
     }
 }
 
@@ -377,10 +426,10 @@ fn write_second_heads(page: &mut [u8], n: usize) {
     while from < n {
         let h = head_at(page, from);
         let to = (from + 1..n).find(|i| head_at(page, *i) != h).unwrap_or(n);
-        // The run's first separator stays out (see `find_in_run`): a search compares it by itself.
+        // The run's first separator stays out (see `Tied`): a search compares it by itself.
         if to - from > 2 {
             let copy = page.to_vec();
-            let Ok(branch) = Branch::new(&copy) else {
+            let Ok(branch) = Branch::new(&copy, PageRef::UNKNOWN) else {
                 return;
             };
             let tail = |i: usize| branch.separator(i).map(|s| s.inline_tail()).unwrap_or(&[]);
@@ -446,7 +495,7 @@ pub fn insert(page: &mut [u8], i: usize, separator: &Suffix<'_>, ptr: &Ptr) -> b
 }
 
 /// The children of `branch`; the first separator is empty.
-pub fn children_of<'a>(branch: &Branch<'a>, out: &mut Vec<Child<'a>>) -> std::result::Result<(), Damage> {
+pub fn children_of<'a>(branch: &Branch<'a>, out: &mut Vec<Child<'a>>) -> Result<()> {
     for i in 0..branch.len() {
         out.push(Child {
             separator: branch.separator(i)?,
@@ -521,14 +570,14 @@ mod tests {
                 .collect();
             let mut page = vec![0; 4096];
             build_branch(&mut page, 2, TableId::MAIN, b"", &children, 0);
-            let branch = Branch::new(&page).unwrap();
+            let branch = Branch::new(&page, HERE).unwrap();
             assert!(branch.used() <= branch_size(&children, 0, 0));
             for k in &keys {
                 let want = chosen.iter().rposition(|s| s <= k).unwrap();
-                assert_eq!(branch.find(k, HERE, &Nothing).unwrap(), want, "{k:?} of {chosen:?}");
+                assert_eq!(branch.find(k, &Nothing).unwrap(), want, "{k:?} of {chosen:?}");
                 let longer = [k, &b"\x07\x07"[..]].concat();
                 let want = chosen.iter().rposition(|s| *s <= longer).unwrap();
-                assert_eq!(branch.find(&longer, HERE, &Nothing).unwrap(), want, "{longer:?}");
+                assert_eq!(branch.find(&longer, &Nothing).unwrap(), want, "{longer:?}");
             }
         }
     }
@@ -559,11 +608,11 @@ mod tests {
             assert!(insert(&mut page, at, &child(i).separator, &child(i).ptr));
             have.insert(at, i);
         }
-        let branch = Branch::new(&page).unwrap();
+        let branch = Branch::new(&page, HERE).unwrap();
         for (at, i) in have.iter().enumerate() {
             assert_eq!(branch.ptr(at), child(*i).ptr);
             let mut out = Vec::new();
-            branch.write_separator(at, HERE, &Nothing, &mut out).unwrap();
+            branch.write_separator(at, &Nothing, &mut out).unwrap();
             assert_eq!(&out, if at == 0 { &[][..] } else { &keys[*i] });
         }
     }

@@ -141,11 +141,6 @@ impl Chain {
         b
     }
 
-    /// Length alone, without parsing the rest.
-    pub fn len_of(b: &[u8]) -> std::result::Result<u64, Damage> {
-        try_u48(b, field::LEN).ok_or(Damage("bad description of a long value"))
-    }
-
     /// Every extent, that of the index included.
     pub fn all_extents(&self) -> impl Iterator<Item = &Extent> {
         let index = match &self.sums {

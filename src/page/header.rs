@@ -17,8 +17,9 @@
 //! ```
 
 pub use super::layout::HEADER;
-use super::layout::{header as field, DenseShape};
-use super::PAGE_MAX;
+use super::layout::{header as field, DenseShape, HEAD_BYTES};
+use super::search::head;
+use super::{PAGE_MAX, PAGE_MIN};
 use crate::ids::{PageNo, TableId};
 use crate::util::bytes::{get_u16, get_u64, put_u16, put_u64};
 
@@ -44,6 +45,68 @@ impl Damage {
     #[cold]
     pub fn at(self, page: impl Into<Option<PageNo>>) -> crate::Error {
         crate::Error::corrupt(page, self.0)
+    }
+}
+
+/// A page of the right kind in the wrong place.
+pub const WRONG_LEVEL: Damage = Damage("page of another level than its parent says");
+/// So few bytes are no page.
+pub const NOT_A_PAGE: Damage = Damage("not a page");
+
+/// The first 8 bytes of a page, read at once: kind, level, prefix length, flags and number of elements are in them.
+#[derive(Debug, Clone, Copy)]
+pub struct Top(u64);
+
+impl Top {
+    /// That of `page`; `None`: there is no page of so few bytes.
+    #[inline(always)]
+    pub fn of(page: &[u8]) -> Option<Top> {
+        if page.len() < PAGE_MIN {
+            return None;
+        }
+        Some(Top(get_u64(page, 0)))
+    }
+
+    #[inline(always)]
+    const fn byte(self, at: usize) -> u8 {
+        (self.0 >> (8 * at)) as u8
+    }
+
+    /// Whether it is a page of this kind and level.
+    #[inline(always)]
+    pub const fn is(self, kind: u8, level: u8) -> bool {
+        // Both in one compare: they are the lowest bytes.
+        const { assert!(field::KIND == 0 && field::LEVEL == 1) }
+        self.0 as u16 == u16::from_le_bytes([kind, level])
+    }
+
+    /// Whether a flag is set.
+    #[inline(always)]
+    pub const fn has(self, flag: u8) -> bool {
+        self.byte(field::FLAGS) & flag != 0
+    }
+
+    /// Entries or children.
+    #[inline(always)]
+    pub const fn count(self) -> u16 {
+        (self.0 >> (8 * field::COUNT)) as u16
+    }
+
+    /// What `key` has behind the page's prefix; nothing of a key that is not longer than it.
+    #[inline(always)]
+    pub fn suffix(self, key: &[u8]) -> &[u8] {
+        key.get(usize::from(self.byte(field::PREFIX_LEN))..).unwrap_or(&[])
+    }
+
+    /// The head of that.
+    #[inline(always)]
+    pub fn head(self, key: &[u8]) -> u32 {
+        let from = usize::from(self.byte(field::PREFIX_LEN));
+        // Most keys are long enough for one load.
+        match key.get(from..from + HEAD_BYTES).and_then(<[u8]>::first_chunk) {
+            Some(bytes) => u32::from_be_bytes(*bytes),
+            None => head(self.suffix(key)),
+        }
     }
 }
 

@@ -11,7 +11,6 @@ use super::layout::{HEADER, HEADS};
 use super::leaf::{Leaf, Stored};
 use super::PageSource;
 use crate::error::Result;
-use crate::ids::PageRef;
 use crate::util::prefetch::prefetch;
 
 /// Bytes behind a key that may be overwritten while it is put together.
@@ -252,20 +251,14 @@ fn copy_on(from: &[u8], to: &mut [u8], len: usize) -> Option<()> {
 }
 
 impl<'a> Leaf<'a> {
-    /// Puts key `i` into `key`, however it is stored, and answers its value. `number` is the page's number, for errors.
+    /// Puts key `i` into `key`, however it is stored, and answers its value.
     #[inline(never)]
-    pub fn entry<'s, S: PageSource<'s> + ?Sized>(
-        &self,
-        i: usize,
-        number: PageRef,
-        source: &S,
-        key: &mut KeyBuf,
-    ) -> Result<Stored<'a>> {
+    pub fn entry<'s, S: PageSource<'s> + ?Sized>(&self, i: usize, source: &S, key: &mut KeyBuf) -> Result<Stored<'a>> {
         key.bytes.clear();
         key.len = 0;
-        self.key(i, number, source, &mut key.bytes)?;
+        self.key(i, source, &mut key.bytes)?;
         key.len = key.bytes.len();
         key.ensure(key.len);
-        self.value(i).map_err(|d| d.at(number))
+        self.value(i)
     }
 }

@@ -8,7 +8,7 @@
 //! An array is known by the bytes that one element takes in it and in all arrays before it: array `A` of a page with `n`
 //! elements begins `A.before * n` bytes behind the header.
 
-use crate::util::bytes::{get_u16, get_u32, get_u48, put_u16, put_u32, put_u48};
+use crate::util::bytes::{get_u16, get_u32, put_u16, put_u32, put_u48};
 
 /// Bytes of the header that every tree page begins with.
 pub const HEADER: usize = 24;
@@ -124,12 +124,6 @@ impl<const BEFORE: usize> Array<BEFORE, U32> {
 }
 
 impl<const BEFORE: usize> Array<BEFORE, U48> {
-    /// Element `i` of `n`.
-    #[inline(always)]
-    pub fn get(self, page: &[u8], n: usize, i: usize) -> u64 {
-        get_u48(page, self.at(n, i))
-    }
-
     /// Sets element `i` of `n`.
     #[inline(always)]
     pub fn set(self, page: &mut [u8], n: usize, i: usize, value: u64) {
@@ -230,19 +224,6 @@ pub mod branch {
     pub const CHILD_WITH_HEAD2: usize = RUN_PREFIXES.end();
 }
 
-/// The suffixes of a dense leaf, if an element takes so many bytes. (Where their number is not known before the page is read,
-/// [`DenseShape`] says where things are.)
-pub mod dense {
-    use super::Array;
-
-    /// Elements of 2 bytes.
-    pub const SUFFIXES_16: Array<0, 2> = Array;
-    /// Elements of 4 bytes.
-    pub const SUFFIXES_32: Array<0, 4> = Array;
-    /// Elements of 8 bytes.
-    pub const SUFFIXES_64: Array<0, 8> = Array;
-}
-
 /// What the entries of a dense leaf have in common: their arrays are suffixes and, behind them, values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DenseShape {
@@ -301,7 +282,7 @@ impl DenseShape {
 
 /// The record of an entry in a slotted leaf: two lengths, the key's tail, the value.
 pub mod record {
-    use super::{get_u16, get_u32, put_u32, HEAD_BYTES};
+    use super::{get_u32, put_u32, HEAD_BYTES};
 
     /// Bytes of the two lengths.
     pub const LENGTHS: usize = 4;
@@ -417,7 +398,7 @@ pub mod record {
 
     /// The record of a branch's separator: its length, the tail.
     pub mod separator {
-        use super::get_u16;
+        use crate::util::bytes::try_u16;
 
         /// Bytes of the length.
         pub const LENGTH: usize = 2;
@@ -425,7 +406,7 @@ pub mod record {
         /// The length at `at` with its [`super::LONG`], if it lies inside the page.
         #[inline(always)]
         pub fn read(page: &[u8], at: usize) -> Option<(usize, bool)> {
-            let raw = get_u16(page.get(at..at + LENGTH)?, 0);
+            let raw = try_u16(page, at)?;
             Some(((raw & !super::LONG) as usize, raw & super::LONG != 0))
         }
     }

@@ -19,19 +19,24 @@
 //!
 //! Every access checks its bounds: a damaged page gives [`Damage`], wrong answers at worst, never a read outside.
 
-use super::header::{self, Damage, CHECK_PREFIX, DENSE, LEAF};
-use super::kernel::{plain, Kernel};
-use super::layout::leaf::{FINGERPRINTS, OFFSETS};
+use super::arrays::PageArrays;
+use super::header::{self, Damage, Top, CHECK_PREFIX, DENSE, LEAF, NOT_A_PAGE, WRONG_LEVEL};
+use super::kernel::{best, plain, Kernel, Work};
+use super::layout::leaf::{ENTRY, FINGERPRINTS, OFFSETS};
 use super::layout::record::{Lengths, LENGTHS};
 use super::layout::{DenseShape, HEAD_BYTES};
-use super::search::{count_less_with, head, head_at};
+use super::search::{head_at, Key, Sought};
 use super::suffix::Suffix;
-use super::{PageSource, PAGE_MIN};
-use crate::error::Result;
+use super::PageSource;
+use crate::error::{Error, Result};
 use crate::ids::PageRef;
 use crate::util::bytes::{get_u16, get_u32, get_u64, same};
 use crate::util::prefetch::prefetch;
 use std::cmp::Ordering;
+use std::marker::PhantomData;
+
+const NOT_A_LEAF: Damage = Damage("not a leaf");
+const ARRAYS_BEYOND: Damage = Damage("leaf arrays beyond the page");
 
 /// A value as a leaf stores it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,56 +62,119 @@ impl<'a> Stored<'a> {
     }
 }
 
-/// A leaf, seen through checks.
+/// A record of a slotted leaf, taken apart.
+#[derive(Debug, Clone, Copy)]
+pub struct Record<'a> {
+    /// Where it begins in its page.
+    pub at: usize,
+    lengths: Lengths,
+    /// Tail and value.
+    bytes: &'a [u8],
+}
+
+impl<'a> Record<'a> {
+    /// The one that begins at `at`.
+    #[inline(always)]
+    fn read(page: &'a [u8], at: usize) -> Option<Record<'a>> {
+        let lengths = Lengths::read(page, at)?;
+        let bytes = page.get(at + LENGTHS..at + lengths.record())?;
+        Some(Record { at, lengths, bytes })
+    }
+
+    /// The key behind its head, and the description of a long key's rest.
+    #[inline(always)]
+    pub fn tail(&self) -> &'a [u8] {
+        &self.bytes[..self.lengths.tail()]
+    }
+
+    /// Where the value begins in the page.
+    #[inline(always)]
+    pub fn value_at(&self) -> usize {
+        self.at + LENGTHS + self.lengths.tail()
+    }
+
+    /// The value.
+    #[inline(always)]
+    pub fn value(&self) -> Stored<'a> {
+        let bytes = &self.bytes[self.lengths.tail()..];
+        match self.lengths.value_is_chain() {
+            false => Stored::Inline(bytes),
+            true => Stored::Chain(bytes),
+        }
+    }
+
+    /// Bytes of the record.
+    #[inline(always)]
+    pub fn size(&self) -> usize {
+        self.lengths.record()
+    }
+}
+
+/// A leaf, seen through checks. It knows where it is, so that its errors can say so.
 #[derive(Clone, Copy)]
 pub struct Leaf<'a> {
     page: &'a [u8],
-    n: usize,
-    /// Zeros in a slotted leaf.
+    top: Top,
+    /// What the entries of a dense leaf have in common; zeros in a slotted one.
     dense: DenseShape,
+    at: PageRef,
 }
 
 impl<'a> Leaf<'a> {
-    /// Views `page` as a leaf after checking that its arrays lie inside it.
+    /// Views the page at `at` as a leaf, to search in it and to read its entries.
+    ///
+    /// # Errors
+    /// `Corrupt` if it is something else, or if its arrays do not lie inside the page. That the records lie where they
+    /// should is not asked: what of them is read is checked then.
     #[inline(always)]
-    pub fn new(page: &'a [u8]) -> std::result::Result<Leaf<'a>, Damage> {
-        // Said once, this spares every access to the header its own check.
-        if page.len() < PAGE_MIN {
-            return Err(Damage("not a page"));
-        }
-        let n = header::count(page);
-        let kind = header::kind(page);
-        let room = page.len() - header::prefix_len(page);
-        if kind == LEAF {
-            if OFFSETS.at(n, n) + header::heap(page) > room {
-                return Err(Damage("leaf arrays beyond the page"));
+    pub fn of(page: &'a [u8], at: PageRef) -> Result<Leaf<'a>> {
+        let top = Top::of(page).ok_or_else(|| NOT_A_PAGE.at(at))?;
+        let n = usize::from(top.count());
+        if top.is(LEAF, 1) {
+            if OFFSETS.at(n, n) > page.len() {
+                return Err(ARRAYS_BEYOND.at(at));
             }
-            return Ok(Leaf {
-                page,
-                n,
-                dense: DenseShape::default(),
-            });
+            let dense = DenseShape::default();
+            return Ok(Leaf { page, top, dense, at });
+        }
+        if !top.is(DENSE, 1) {
+            return Err(refuse(page, at));
         }
         let dense = header::dense_shape(page);
-        if kind != DENSE || !matches!(dense.element, 1 | 2 | 4 | 8) || dense.suffix == 0 || dense.suffix > dense.element
-        {
-            return Err(Damage("not a leaf"));
+        if !matches!(dense.element, 1 | 2 | 4 | 8) || dense.suffix == 0 || dense.suffix > dense.element {
+            return Err(NOT_A_LEAF.at(at));
         }
-        if dense.end(n) > room {
-            return Err(Damage("dense leaf beyond the page"));
+        if dense.end(n) > page.len() - header::prefix_len(page) {
+            return Err(Damage("dense leaf beyond the page").at(at));
         }
-        Ok(Leaf { page, n, dense })
+        Ok(Leaf { page, top, dense, at })
+    }
+
+    /// Views the page at `at` as a leaf, to change it or to copy all of it: what its header says of records and prefix is
+    /// checked, too.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    #[inline]
+    pub fn new(page: &'a [u8], at: PageRef) -> Result<Leaf<'a>> {
+        let leaf = Leaf::of(page, at)?;
+        let (n, room) = (leaf.len(), page.len() - header::prefix_len(page));
+        if !leaf.is_dense() && OFFSETS.at(n, n) + header::heap(page) > room {
+            return Err(ARRAYS_BEYOND.at(at));
+        }
+        Ok(leaf)
     }
 
     /// Entries.
     #[inline(always)]
     pub fn len(&self) -> usize {
-        self.n
+        self.top.count().into()
     }
 
     /// Whether there is none.
+    #[inline(always)]
     pub fn is_empty(&self) -> bool {
-        self.n == 0
+        self.top.count() == 0
     }
 
     /// Whether this is a dense leaf.
@@ -116,6 +184,7 @@ impl<'a> Leaf<'a> {
     }
 
     /// What the entries of a dense leaf have in common; zeros of a slotted one.
+    #[inline(always)]
     pub fn shape(&self) -> DenseShape {
         self.dense
     }
@@ -132,24 +201,49 @@ impl<'a> Leaf<'a> {
         self.page
     }
 
+    /// Where it is.
+    #[inline(always)]
+    pub fn at(&self) -> PageRef {
+        self.at
+    }
+
     /// Bytes in use: header, arrays, records, prefix.
     pub fn used(&self) -> usize {
-        let prefix = header::prefix_len(self.page);
+        let (n, prefix) = (self.len(), header::prefix_len(self.page));
         if self.is_dense() {
-            self.dense.end(self.n) + prefix
+            self.dense.end(n) + prefix
         } else {
-            OFFSETS.at(self.n, self.n) + prefix + (header::heap(self.page).saturating_sub(header::garbage(self.page)))
+            OFFSETS.at(n, n) + prefix + (header::heap(self.page).saturating_sub(header::garbage(self.page)))
         }
     }
 
-    /// Where record `i` begins (slotted leaves only), and what it begins with.
+    /// The arrays of a slotted leaf.
     #[inline(always)]
-    pub fn record(&self, i: usize) -> std::result::Result<(usize, Lengths), Damage> {
-        let at = OFFSETS.get(self.page, self.n, i) as usize;
-        match Lengths::read(self.page, at) {
-            Some(lengths) => Ok((at, lengths)),
-            None => Err(Damage("record outside its page")),
-        }
+    fn arrays(&self) -> Result<PageArrays<'a, ENTRY>> {
+        // `of` has asked it before, so where both are compiled together this costs nothing.
+        PageArrays::new(self.page, self.top.count()).ok_or_else(|| ARRAYS_BEYOND.at(self.at))
+    }
+
+    /// Record `i` of a slotted leaf.
+    ///
+    /// # Errors
+    /// `Corrupt` if it leaves the page.
+    #[inline(always)]
+    pub fn record(&self, i: usize) -> Result<Record<'a>> {
+        let at = OFFSETS.get(self.page, self.len(), i).into();
+        Record::read(self.page, at).ok_or_else(|| self.bad_record(at))
+    }
+
+    /// Which part of the record at `at` leaves the page.
+    #[cold]
+    #[inline(never)]
+    fn bad_record(&self, at: usize) -> Error {
+        let damage = match Lengths::read(self.page, at) {
+            None => "record outside its page",
+            Some(lengths) if at + LENGTHS + lengths.tail() > self.page.len() => "key outside its page",
+            Some(_) => "value outside its page",
+        };
+        Damage(damage).at(self.at)
     }
 
     #[inline(always)]
@@ -167,12 +261,15 @@ impl<'a> Leaf<'a> {
     /// Fingerprint `i` (slotted leaves only).
     #[inline(always)]
     pub fn fingerprint(&self, i: usize) -> u8 {
-        FINGERPRINTS.get(self.page, self.n, i)
+        FINGERPRINTS.get(self.page, self.len(), i)
     }
 
     /// Key `i` behind the prefix, with its fingerprint left out. Dense leaves need `scratch` to hold the bytes.
+    ///
+    /// # Errors
+    /// As [`Leaf::record`].
     #[inline(always)]
-    pub fn suffix<'b>(&self, i: usize, scratch: &'b mut [u8; 8]) -> std::result::Result<Suffix<'b>, Damage>
+    pub fn suffix<'b>(&self, i: usize, scratch: &'b mut [u8; 8]) -> Result<Suffix<'b>>
     where
         'a: 'b,
     {
@@ -184,68 +281,71 @@ impl<'a> Leaf<'a> {
     }
 
     /// Key `i` of a slotted leaf behind the prefix.
+    ///
+    /// # Errors
+    /// As [`Leaf::record`].
     #[inline(always)]
-    pub fn slotted_suffix(&self, i: usize) -> std::result::Result<Suffix<'a>, Damage> {
-        let (at, lengths) = self.record(i)?;
-        let tail = at + LENGTHS;
-        match self.page.get(tail..tail + lengths.tail()) {
-            Some(tail) => Ok(Suffix {
-                lead: &[],
-                head: head_at(self.page, i),
-                len: lengths.key(),
-                tail,
-                long: lengths.key_is_long(),
-            }),
-            None => Err(Damage("key outside its page")),
-        }
+    pub fn slotted_suffix(&self, i: usize) -> Result<Suffix<'a>> {
+        let record = self.record(i)?;
+        Ok(Suffix {
+            lead: &[],
+            head: head_at(self.page, i),
+            len: record.lengths.key(),
+            tail: record.tail(),
+            long: record.lengths.key_is_long(),
+        })
     }
 
     /// Value `i`.
+    ///
+    /// # Errors
+    /// As [`Leaf::record`].
     #[inline(always)]
-    pub fn value(&self, i: usize) -> std::result::Result<Stored<'a>, Damage> {
+    pub fn value(&self, i: usize) -> Result<Stored<'a>> {
         if self.is_dense() {
-            let at = self.dense.value_at(self.n, i);
+            let at = self.dense.value_at(self.len(), i);
             return Ok(Stored::Inline(&self.page[at..at + self.dense.value]));
         }
-        let (at, lengths) = self.record(i)?;
-        let from = at + LENGTHS + lengths.tail();
-        match self.page.get(from..from + lengths.value()) {
-            Some(b) if !lengths.value_is_chain() => Ok(Stored::Inline(b)),
-            Some(b) => Ok(Stored::Chain(b)),
-            None => Err(Damage("value outside its page")),
-        }
+        Ok(self.record(i)?.value())
     }
 
-    /// Appends key `i` (prefix and inline suffix, and the rest of a long key) to `out`. `number` is the page's number,
-    /// for errors.
+    /// Appends key `i` (prefix and inline suffix, and the rest of a long key) to `out`.
+    ///
+    /// # Errors
+    /// `Corrupt`.
     #[inline]
-    pub fn key<'s, S: PageSource<'s> + ?Sized>(
-        &self,
-        i: usize,
-        number: PageRef,
-        source: &S,
-        out: &mut Vec<u8>,
-    ) -> Result<()> {
+    pub fn key<'s, S: PageSource<'s> + ?Sized>(&self, i: usize, source: &S, out: &mut Vec<u8>) -> Result<()> {
         out.extend_from_slice(self.prefix());
         if self.is_dense() {
             out.extend_from_slice(&self.dense_suffix(i).to_be_bytes()[..self.dense.suffix]);
             return Ok(());
         }
-        self.slotted_suffix(i)
-            .map_err(|d| d.at(number))?
-            .write_whole(source, out, number.into())
+        self.slotted_suffix(i)?.write_whole(source, out, self.at.into())
     }
 
-    /// Where `key` is: its position if present. `fingerprint` is the key's.
+    /// Whether `key` is not of those that begin with the prefix, as all in this leaf do.
     #[inline(always)]
-    pub fn find<'s, S: PageSource<'s> + ?Sized>(
-        &self,
-        key: &[u8],
-        fingerprint: u8,
-        number: PageRef,
-        source: &S,
-    ) -> Result<Option<usize>> {
-        self.find_with(plain(), key, fingerprint, number, source)
+    fn excludes(&self, key: &[u8]) -> bool {
+        self.top.has(CHECK_PREFIX) && !key.starts_with(self.prefix())
+    }
+
+    /// What this leaf is searched for when `key` is.
+    #[inline(always)]
+    fn sought<'k>(&self, key: Key<'k>) -> Sought<'k> {
+        Sought {
+            suffix: self.top.suffix(key.bytes),
+            head: self.top.head(key.bytes),
+            fingerprint: key.fingerprint,
+        }
+    }
+
+    /// Where `key` is: its position if present.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    #[inline(always)]
+    pub fn find<'s, S: PageSource<'s> + ?Sized>(&self, key: Key<'_>, source: &S) -> Result<Option<usize>> {
+        self.find_with(plain(), key, source)
     }
 
     /// As [`Leaf::find`], with the best kernel at hand.
@@ -253,102 +353,117 @@ impl<'a> Leaf<'a> {
     pub fn find_with<'s, K: Kernel, S: PageSource<'s> + ?Sized>(
         &self,
         kernel: K,
-        key: &[u8],
-        fingerprint: u8,
-        number: PageRef,
+        key: Key<'_>,
         source: &S,
     ) -> Result<Option<usize>> {
-        let plen = header::prefix_len(self.page);
-        if header::flags(self.page) & CHECK_PREFIX != 0 && !key.starts_with(self.prefix()) {
+        if self.excludes(key.bytes) {
             return Ok(None);
         }
-        let suffix = key.get(plen..).unwrap_or(&[]);
+        let sought = self.sought(key);
         if self.is_dense() {
-            return Ok(self.find_dense(kernel, suffix).ok());
+            return Ok(self.find_dense(kernel, sought.suffix).ok());
         }
-        let from = count_less_with(kernel, self.page, self.n, head(suffix));
-        self.first_that_holds(kernel, from, suffix, fingerprint, number, source)
+        let arrays = self.arrays()?;
+        let i = arrays.count_less(kernel, sought.head);
+        if i >= arrays.count() || arrays.head(i) != sought.head {
+            return Ok(None);
+        }
+        if arrays.byte(FINGERPRINTS, i) == sought.fingerprint && self.holds(i, &sought, source)? {
+            return Ok(Some(i));
+        }
+        if i + 1 >= arrays.count() || arrays.head(i + 1) != sought.head {
+            return Ok(None);
+        }
+        // Heads tie. This is a call, so that what it needs does not crowd the registers of all other searches.
+        best(Tied {
+            leaf: *self,
+            from: i + 1,
+            sought,
+            source,
+            pages: PhantomData,
+        })
     }
 
     /// First step of finding one of many keys: asks memory for what the second will look at. The first `near` bytes of
     /// the page were asked for before.
     #[inline(always)]
-    pub fn approach(&self, near: usize) {
+    pub fn prefetch_arrays(&self, near: usize) {
         if self.is_dense() {
-            let last = self.dense.suffix_at(self.n.saturating_sub(1));
+            let last = self.dense.suffix_at(self.len().saturating_sub(1));
             prefetch(self.page.get(last..).unwrap_or(&[]), 1);
             return;
         }
         let mut at = near;
-        while at < OFFSETS.at(self.n, self.n) {
+        while at < OFFSETS.at(self.len(), self.len()) {
             prefetch(self.page.get(at..).unwrap_or(&[]), 1);
             at += 64;
         }
     }
 
     /// Second step: where the third begins to look, if the key may be there; asks memory for what that will look at.
+    ///
+    /// # Errors
+    /// `Corrupt`.
     #[inline(always)]
-    pub fn aim<K: Kernel>(&self, kernel: K, key: &[u8], fingerprint: u8) -> Option<usize> {
-        if header::flags(self.page) & CHECK_PREFIX != 0 && !key.starts_with(self.prefix()) {
-            return None;
+    pub fn candidate<K: Kernel>(&self, kernel: K, key: Key<'_>) -> Result<Option<usize>> {
+        if self.excludes(key.bytes) {
+            return Ok(None);
         }
-        let suffix = key.get(header::prefix_len(self.page)..).unwrap_or(&[]);
+        let sought = self.sought(key);
         if self.is_dense() {
-            let i = self.expected(left_aligned(suffix));
+            let i = self.expected(left_aligned(sought.suffix));
             let (key, value) = (
                 self.dense.suffix_at(i.saturating_sub(8)),
-                self.dense.value_at(self.n, i),
+                self.dense.value_at(self.len(), i),
             );
             prefetch(self.page.get(key..).unwrap_or(&[]), 2);
             prefetch(self.page.get(value..).unwrap_or(&[]), 1);
-            return Some(i);
+            return Ok(Some(i));
         }
-        let i = self.candidate(
-            kernel,
-            count_less_with(kernel, self.page, self.n, head(suffix)),
-            suffix,
-            fingerprint,
-        )?;
-        let record = self.record(i).map_or(0, |(at, _)| at);
-        prefetch(self.page.get(record..).unwrap_or(&[]), 2);
-        Some(i)
+        let from = self.arrays()?.count_less(kernel, sought.head);
+        let candidate = self.alike(kernel, from, &sought);
+        if let Some(i) = candidate {
+            let record = OFFSETS.get(self.page, self.len(), i).into();
+            prefetch(self.page.get(record..).unwrap_or(&[]), 2);
+        }
+        Ok(candidate)
     }
 
-    /// Third step: what [`Leaf::find`] answers, beginning at the entry that [`Leaf::aim`] found.
+    /// Third step: what [`Leaf::find`] answers, beginning at the entry that [`Leaf::candidate`] found.
+    ///
+    /// # Errors
+    /// `Corrupt`.
     #[inline(always)]
-    pub fn strike<'s, K: Kernel, S: PageSource<'s> + ?Sized>(
+    pub fn find_from<'s, K: Kernel, S: PageSource<'s> + ?Sized>(
         &self,
         kernel: K,
-        aimed: usize,
-        key: &[u8],
-        fingerprint: u8,
-        number: PageRef,
+        candidate: usize,
+        key: Key<'_>,
         source: &S,
     ) -> Result<Option<usize>> {
-        let suffix = key.get(header::prefix_len(self.page)..).unwrap_or(&[]);
+        let sought = self.sought(key);
         if self.is_dense() {
             // Where it is expected it is, if numbers have no gaps.
-            if suffix.len() == self.dense.suffix && aimed < self.n && self.dense_suffix(aimed) == left_aligned(suffix) {
-                return Ok(Some(aimed));
+            let x = left_aligned(sought.suffix);
+            if sought.suffix.len() == self.dense.suffix && candidate < self.len() && self.dense_suffix(candidate) == x {
+                return Ok(Some(candidate));
             }
-            return Ok(self.find_dense(kernel, suffix).ok());
+            return Ok(self.find_dense(kernel, sought.suffix).ok());
         }
-        self.first_that_holds(kernel, aimed, suffix, fingerprint, number, source)
+        self.first_that_holds(kernel, candidate, &sought, source)
     }
 
-    /// The first entry from `from` on, whose heads before are less than that of `suffix`, that holds the searched key.
+    /// The first entry from `from` on, whose heads before are less than the searched one, that holds the searched key.
     #[inline(always)]
-    pub fn first_that_holds<'s, K: Kernel, S: PageSource<'s> + ?Sized>(
+    fn first_that_holds<'s, K: Kernel, S: PageSource<'s> + ?Sized>(
         &self,
         kernel: K,
         mut from: usize,
-        suffix: &[u8],
-        fingerprint: u8,
-        number: PageRef,
+        sought: &Sought<'_>,
         source: &S,
     ) -> Result<Option<usize>> {
-        while let Some(i) = self.candidate(kernel, from, suffix, fingerprint) {
-            if self.holds(i, suffix, number, source)? {
+        while let Some(i) = self.alike(kernel, from, sought) {
+            if self.holds(i, sought, source)? {
                 return Ok(Some(i));
             }
             from = i + 1;
@@ -358,9 +473,9 @@ impl<'a> Leaf<'a> {
 
     /// The first entry from `from` on whose head and fingerprint are those of the searched key.
     #[inline(always)]
-    pub(super) fn candidate<K: Kernel>(&self, kernel: K, from: usize, suffix: &[u8], fingerprint: u8) -> Option<usize> {
-        let h = head(suffix);
-        if from >= self.n || head_at(self.page, from) != h {
+    fn alike<K: Kernel>(&self, kernel: K, from: usize, sought: &Sought<'_>) -> Option<usize> {
+        let (n, h, fingerprint) = (self.len(), sought.head, sought.fingerprint);
+        if from >= n || head_at(self.page, from) != h {
             return None;
         }
         if self.fingerprint(from) == fingerprint {
@@ -368,51 +483,47 @@ impl<'a> Leaf<'a> {
         }
         // Heads tie: all fingerprints are compared at once, and only where they agree are the heads looked at.
         let mut at = from + 1;
-        if at >= self.n || head_at(self.page, at) != h {
+        if at >= n || head_at(self.page, at) != h {
             return None;
         }
-        while at < self.n {
-            let prints = &self.page[FINGERPRINTS.at(self.n, at)..];
-            let equal = match prints.first_chunk() {
-                Some(prints) => kernel.equal_8(prints, fingerprint),
-                None => {
-                    return (at..self.n).find(|i| self.fingerprint(*i) == fingerprint && head_at(self.page, *i) == h)
-                }
+        while at < n {
+            let fingerprints = &self.page[FINGERPRINTS.at(n, at)..];
+            let equal = match fingerprints.first_chunk() {
+                Some(fingerprints) => kernel.equal_8(fingerprints, fingerprint),
+                None => return (at..n).find(|i| self.fingerprint(*i) == fingerprint && head_at(self.page, *i) == h),
             };
             if equal != 0 {
                 let i = at + equal.trailing_zeros() as usize;
-                return (i < self.n && head_at(self.page, i) == h).then_some(i);
+                return (i < n && head_at(self.page, i) == h).then_some(i);
             }
             at += 32;
         }
         None
     }
 
-    /// Whether the key of entry `i`, whose head is that of `suffix`, is the searched one.
+    /// Whether the key of entry `i`, whose head is the searched one, is the searched key.
     #[inline(always)]
-    fn holds<'s, S: PageSource<'s> + ?Sized>(
-        &self,
-        i: usize,
-        suffix: &[u8],
-        number: PageRef,
-        source: &S,
-    ) -> Result<bool> {
-        let stored = self.slotted_suffix(i).map_err(|d| d.at(number))?;
-        if stored.long {
-            return Ok(stored.cmp_tail(suffix, source)? == Ordering::Equal);
+    fn holds<'s, S: PageSource<'s> + ?Sized>(&self, i: usize, sought: &Sought<'_>, source: &S) -> Result<bool> {
+        let record = self.record(i)?;
+        if record.lengths.key_is_long() {
+            return Ok(self.slotted_suffix(i)?.cmp_tail(sought.suffix, source)? == Ordering::Equal);
         }
-        Ok(stored.len == suffix.len() && same(stored.tail, suffix.get(HEAD_BYTES..).unwrap_or(&[])))
+        // Keys of one length that agree behind the head agree in it, too: what is shorter than a head is padded alike.
+        let tail = sought.suffix.get(HEAD_BYTES..).unwrap_or(&[]);
+        Ok(record.lengths.key() == sought.suffix.len() && same(record.tail(), tail))
     }
 
     /// Position of `key`: `Ok` if present, `Err` with where it would stand.
+    ///
+    /// # Errors
+    /// `Corrupt`.
     #[inline]
     pub fn position<'s, S: PageSource<'s> + ?Sized>(
         &self,
         key: &[u8],
-        number: PageRef,
         source: &S,
     ) -> Result<std::result::Result<usize, usize>> {
-        self.position_with(plain(), key, number, source)
+        self.position_with(plain(), key, source)
     }
 
     /// As [`Leaf::position`], with the best kernel at hand.
@@ -421,30 +532,27 @@ impl<'a> Leaf<'a> {
         &self,
         kernel: K,
         key: &[u8],
-        number: PageRef,
         source: &S,
     ) -> Result<std::result::Result<usize, usize>> {
-        let plen = header::prefix_len(self.page);
-        if header::flags(self.page) & CHECK_PREFIX != 0 && !key.starts_with(self.prefix()) {
-            return Ok(Err(if key < self.prefix() { 0 } else { self.n }));
+        if self.excludes(key) {
+            return Ok(Err(if key < self.prefix() { 0 } else { self.len() }));
         }
-        let suffix = key.get(plen..).unwrap_or(&[]);
+        let (suffix, h) = (self.top.suffix(key), self.top.head(key));
         if self.is_dense() {
             return Ok(self.find_dense(kernel, suffix));
         }
-        let h = head(suffix);
-        let (mut lo, mut hi) = (count_less_with(kernel, self.page, self.n, h), self.n);
+        let arrays = self.arrays()?;
+        let (mut lo, mut hi) = (arrays.count_less(kernel, h), arrays.count());
         if h < u32::MAX {
-            hi = if lo < self.n && head_at(self.page, lo) != h {
+            hi = if lo < hi && arrays.head(lo) != h {
                 lo
             } else {
-                count_less_with(kernel, self.page, self.n, h + 1)
+                arrays.count_less(kernel, h + 1)
             };
         }
         while lo < hi {
             let mid = lo + (hi - lo) / 2;
-            let stored = self.slotted_suffix(mid).map_err(|d| d.at(number))?;
-            match stored.cmp_tail(suffix, source)? {
+            match self.slotted_suffix(mid)?.cmp_tail(suffix, source)? {
                 Ordering::Less => lo = mid + 1,
                 Ordering::Greater => hi = mid,
                 Ordering::Equal => return Ok(Ok(mid)),
@@ -455,11 +563,11 @@ impl<'a> Leaf<'a> {
 
     /// Where `suffix` is in a dense leaf: `Ok` if present, `Err` with where it would stand.
     #[inline(always)]
-    pub fn find_dense<K: Kernel>(&self, kernel: K, suffix: &[u8]) -> std::result::Result<usize, usize> {
+    fn find_dense<K: Kernel>(&self, kernel: K, suffix: &[u8]) -> std::result::Result<usize, usize> {
         let x = left_aligned(suffix);
         if suffix.len() == self.dense.suffix {
             let i = self.dense_less(kernel, x);
-            return if i < self.n && self.dense_suffix(i) == x {
+            return if i < self.len() && self.dense_suffix(i) == x {
                 Ok(i)
             } else {
                 Err(i)
@@ -474,7 +582,7 @@ impl<'a> Leaf<'a> {
             width => x & !(u64::MAX >> (8 * width)),
         };
         let i = self.dense_less(kernel, cut);
-        Err(i + (i < self.n && self.dense_suffix(i) == cut) as usize)
+        Err(i + (i < self.len() && self.dense_suffix(i) == cut) as usize)
     }
 
     /// Suffixes less than `x` (left-aligned).
@@ -484,23 +592,26 @@ impl<'a> Leaf<'a> {
         let shift = 64 - 8 * self.dense.element as u32;
         let low = if shift == 0 { 0 } else { x & ((1 << shift) - 1) };
         let t = (x >> shift) + (low != 0) as u64;
-        let at = |i| self.dense.suffix_at(i);
+        let (n, at) = (self.len(), |i| self.dense.suffix_at(i));
         match self.dense.element {
-            1 => self.halve(0, self.n, |i| (self.page[at(i)] as u64) < t),
+            1 => halve(0, n, |i| (self.page[at(i)] as u64) < t),
             // (Rounding up may leave the element's range: then all are less.)
-            2 if t > u64::from(u16::MAX) => self.n,
-            2 => self.less_in::<32>(
+            2 if t > u64::from(u16::MAX) => n,
+            2 => less_in::<32>(
+                n,
                 t,
                 |i| get_u16(self.page, at(i)) as u64,
                 |i| Some(kernel.less_16(self.page.get(at(i)..)?.first_chunk()?, t as u16)),
             ),
-            4 if t > u64::from(u32::MAX) => self.n,
-            4 => self.less_in::<32>(
+            4 if t > u64::from(u32::MAX) => n,
+            4 => less_in::<32>(
+                n,
                 t,
                 |i| get_u32(self.page, at(i)) as u64,
                 |i| Some(kernel.less_32(self.page.get(at(i)..)?.first_chunk()?, t as u32)),
             ),
-            _ => self.less_in::<16>(
+            _ => less_in::<16>(
+                n,
                 t,
                 |i| get_u64(self.page, at(i)),
                 |i| Some(kernel.less_64(self.page.get(at(i)..)?.first_chunk()?, t)),
@@ -511,69 +622,107 @@ impl<'a> Leaf<'a> {
     /// Where interpolation expects the suffix `x` (left-aligned) of a dense leaf.
     #[inline(always)]
     fn expected(&self, x: u64) -> usize {
-        if self.n < 2 {
+        let Some(end) = self.len().checked_sub(1) else {
             return 0;
-        }
-        let (first, last) = (self.dense_suffix(0), self.dense_suffix(self.n - 1));
+        };
+        let (first, last) = (self.dense_suffix(0), self.dense_suffix(end));
         if x <= first {
             0
         } else if x >= last {
-            self.n - 1
+            end
         } else {
-            self.interpolate(x, first, last)
+            interpolate(end, x, first, last)
         }
     }
+}
 
-    /// Where interpolation between the first and the last element expects `t`, which lies between them.
-    #[inline(always)]
-    fn interpolate(&self, t: u64, first: u64, last: u64) -> usize {
-        // Both differences lose the same number of bits, so that the product fits.
-        let lose = 16u32.saturating_sub((last - first).leading_zeros());
-        let (way, all) = ((t - first) >> lose, ((last - first) >> lose).max(1));
-        (way * (self.n as u64 - 1) / all) as usize
+/// Why the page at `at` is not the leaf that its parent leads to.
+#[cold]
+#[inline(never)]
+fn refuse(page: &[u8], at: PageRef) -> Error {
+    match header::kind(page) {
+        LEAF | DENSE => WRONG_LEVEL.at(at),
+        _ => NOT_A_LEAF.at(at),
     }
+}
 
-    /// Elements less than `t`: a window of `W` elements where they should be if they are spread evenly, else halving.
-    #[inline(always)]
-    fn less_in<const W: usize>(
-        &self,
-        t: u64,
-        get: impl Fn(usize) -> u64,
-        window: impl Fn(usize) -> Option<u32>,
-    ) -> usize {
-        let n = self.n;
-        if n < W {
-            return self.halve(0, n, |i| get(i) < t);
-        }
-        let (first, last) = (get(0), get(n - 1));
-        if t <= first {
-            return 0;
-        }
-        if t > last {
-            return n;
-        }
-        let at = self.interpolate(t, first, last).saturating_sub(W / 2).min(n - W);
-        let all = u32::MAX >> (32 - W);
-        let Some(less) = window(at) else { return 0 };
-        if less == all {
-            return self.halve(at + W, n - at - W, |i| get(i) < t);
-        }
-        if less == 0 {
-            return self.halve(0, at, |i| get(i) < t);
-        }
-        at + (!less).trailing_zeros() as usize
-    }
+/// The search among entries of a slotted leaf whose heads tie, from `from` on.
+struct Tied<'b, 's, S: ?Sized> {
+    leaf: Leaf<'b>,
+    from: usize,
+    sought: Sought<'b>,
+    source: &'b S,
+    pages: PhantomData<&'s [u8]>,
+}
 
-    /// The first of the `len` positions from `base` on for which `less` does not hold, by halving without branches.
+impl<'s, S: PageSource<'s> + ?Sized> Work for Tied<'_, 's, S> {
+    type Out = Result<Option<usize>>;
+
     #[inline(always)]
-    fn halve(&self, mut base: usize, mut len: usize, less: impl Fn(usize) -> bool) -> usize {
-        while len > 1 {
-            let half = len / 2;
-            base = if less(base + half - 1) { base + half } else { base };
-            len -= half;
-        }
-        base + (len == 1 && less(base)) as usize
+    fn run<K: Kernel>(self, kernel: K) -> Self::Out {
+        self.leaf.first_that_holds(kernel, self.from, &self.sought, self.source)
     }
+}
+
+/// Where interpolation expects `t`, which lies between `first` and `last`, if these are the elements 0 and `end` of a sorted
+/// array.
+#[inline(always)]
+fn interpolate(end: usize, t: u64, first: u64, last: u64) -> usize {
+    let (way, all) = (t - first, last - first);
+    // Without gaps no division is needed.
+    if all == end as u64 {
+        return way as usize;
+    }
+    // Both differences lose the same number of bits, so that the product fits.
+    let lose = 16u32.saturating_sub(all.leading_zeros());
+    ((way >> lose) * end as u64 / (all >> lose).max(1)) as usize
+}
+
+/// Elements less than `t` among `n`: a window of `W` elements where they should be if they are spread evenly, else halving.
+#[inline(always)]
+fn less_in<const W: usize>(
+    n: usize,
+    t: u64,
+    get: impl Fn(usize) -> u64,
+    window: impl Fn(usize) -> Option<u32>,
+) -> usize {
+    let Some(end) = n.checked_sub(1) else { return 0 };
+    let (first, last) = (get(0), get(end));
+    if t <= first {
+        return 0;
+    }
+    if t > last {
+        return n;
+    }
+    let expected = interpolate(end, t, first, last);
+    // Numbers without gaps are just where they are expected, and few others are.
+    if get(expected) == t {
+        return expected;
+    }
+    if n < W {
+        return halve(0, n, |i| get(i) < t);
+    }
+    let at = expected.saturating_sub(W / 2).min(n - W);
+    let all = u32::MAX >> (32 - W);
+    let Some(less) = window(at) else { return 0 };
+    if less == all {
+        return halve(at + W, n - at - W, |i| get(i) < t);
+    }
+    if less == 0 {
+        return halve(0, at, |i| get(i) < t);
+    }
+    at + (!less).trailing_zeros() as usize
+}
+
+/// The first of the `len` positions from `base` on for which `less` does not hold, by halving without branches.
+#[inline(always)]
+fn halve(mut base: usize, mut len: usize, less: impl Fn(usize) -> bool) -> usize {
+    while len > 1 {
+        let half = len / 2;
+        base = if less(base + half - 1) { base + half } else { base };
+        len -= half;
+    }
+    base + (len == 1 && less(base)) as usize
 }
 
 /// The first 8 bytes as a big-endian integer, zero padded.

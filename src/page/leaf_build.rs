@@ -7,6 +7,7 @@ use super::layout::{DenseShape, HEAD_BYTES};
 use super::leaf::{Leaf, Stored};
 use super::search::head;
 use super::suffix::Suffix;
+use crate::error::Result;
 use crate::ids::TableId;
 use crate::util::hash::fingerprint;
 
@@ -321,7 +322,7 @@ pub fn entries_of<'a>(
     dense: &'a [u8],
     lead: &'a [u8],
     out: &mut Vec<Entry<'a>>,
-) -> Result<(), header::Damage> {
+) -> Result<()> {
     if leaf.is_dense() {
         let width = leaf.shape().suffix;
         let prefix = leaf.prefix();
@@ -368,10 +369,10 @@ pub fn dense_bytes(leaf: &Leaf<'_>) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::ids::{PageNo, PageRef};
+    use crate::page::search::Key;
     use crate::page::{PageSource, Ptr};
 
     const TABLE: TableId = TableId::new(5);
-    const HERE: PageRef = PageRef::placed(PageNo::new(1));
 
     struct Nothing;
     impl PageSource<'static> for Nothing {
@@ -405,21 +406,21 @@ mod tests {
             let prefix = &keys[0][..drop];
             assert!(leaf_size(&e, drop, drop) <= 4096);
             build_leaf(&mut page, TABLE, prefix, &e, drop);
-            let leaf = Leaf::new(&page).unwrap();
+            let leaf = Leaf::new(&page, PageRef::UNKNOWN).unwrap();
             assert_eq!(leaf.is_dense(), dense);
             assert_eq!(leaf.used(), leaf_size(&e, drop, drop));
             check_whole(&page, keys, prefix);
             for p in probes.iter().chain(keys).filter(|p| p.starts_with(prefix)) {
                 let want = keys.binary_search(p);
-                assert_eq!(leaf.position(p, HERE, &Nothing).unwrap(), want, "{p:?}");
-                assert_eq!(leaf.find(p, fingerprint(p), HERE, &Nothing).unwrap(), want.ok());
+                assert_eq!(leaf.position(p, &Nothing).unwrap(), want, "{p:?}");
+                assert_eq!(leaf.find(Key::new(p), &Nothing).unwrap(), want.ok());
             }
             let mut out = Vec::new();
             for (i, k) in keys.iter().enumerate() {
                 out.clear();
-                leaf.key(i, HERE, &Nothing, &mut out).unwrap();
+                leaf.key(i, &Nothing, &mut out).unwrap();
                 assert_eq!(&out, k);
-                assert_eq!(leaf.value(i), Ok(Stored::Inline(b"v")));
+                assert_eq!(leaf.value(i).unwrap(), Stored::Inline(b"v"));
             }
         }
     }
@@ -436,7 +437,7 @@ mod tests {
             .collect();
         let mut other = vec![1; 4096];
         let size = build_whole(&mut other, TABLE, prefix, &whole, &Filling::of(&whole, prefix.len()));
-        assert_eq!(size, Some(Leaf::new(page).unwrap().used()));
+        assert_eq!(size, Some(Leaf::new(page, PageRef::UNKNOWN).unwrap().used()));
         assert!(other == page);
     }
 
@@ -477,14 +478,10 @@ mod tests {
         let e = entries(keys);
         build_leaf(&mut page, TABLE, b"pre", &e, 3);
         check_whole(&page, keys, b"pre");
-        let leaf = Leaf::new(&page).unwrap();
+        let leaf = Leaf::new(&page, PageRef::UNKNOWN).unwrap();
         assert!(leaf.is_dense());
         for p in probes.iter().filter(|p| p.len() >= 3) {
-            assert_eq!(
-                leaf.position(p, HERE, &Nothing).unwrap(),
-                keys.binary_search(p),
-                "{p:?}"
-            );
+            assert_eq!(leaf.position(p, &Nothing).unwrap(), keys.binary_search(p), "{p:?}");
         }
     }
 }

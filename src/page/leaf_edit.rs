@@ -7,12 +7,13 @@ use super::layout::{close_gap, open_gap};
 use super::leaf::{Leaf, Stored};
 use super::leaf_build::{write_dense, write_record};
 use super::suffix::Suffix;
+use crate::ids::PageRef;
 
 /// Inserts an entry at `pos` if the page has room for it (after moving garbage together if that helps); false: the page
 /// is as before. `suffix` is relative to the page's own prefix, without lead. A dense leaf takes only entries of its
 /// shape.
 pub fn insert(page: &mut [u8], pos: usize, suffix: &Suffix<'_>, fingerprint: u8, value: &Stored<'_>) -> bool {
-    let Ok(leaf) = Leaf::new(page) else {
+    let Ok(leaf) = Leaf::new(page, PageRef::UNKNOWN) else {
         return false;
     };
     let n = leaf.len();
@@ -43,7 +44,7 @@ pub fn insert(page: &mut [u8], pos: usize, suffix: &Suffix<'_>, fingerprint: u8,
 }
 
 fn insert_dense(page: &mut [u8], pos: usize, suffix: &Suffix<'_>, value: &Stored<'_>) -> bool {
-    let Ok(leaf) = Leaf::new(page) else {
+    let Ok(leaf) = Leaf::new(page, PageRef::UNKNOWN) else {
         return false;
     };
     let (n, shape) = (leaf.len(), leaf.shape());
@@ -67,7 +68,7 @@ fn insert_dense(page: &mut [u8], pos: usize, suffix: &Suffix<'_>, value: &Stored
 
 /// Removes entry `pos`.
 pub fn remove(page: &mut [u8], pos: usize) {
-    let Ok(leaf) = Leaf::new(page) else {
+    let Ok(leaf) = Leaf::new(page, PageRef::UNKNOWN) else {
         return;
     };
     let n = leaf.len();
@@ -78,7 +79,7 @@ pub fn remove(page: &mut [u8], pos: usize) {
         header::set_count(page, n - 1);
         return;
     }
-    let size = leaf.record(pos).map_or(0, |(_, lengths)| lengths.record());
+    let size = leaf.record(pos).map_or(0, |record| record.size());
     close_gap(page, &ARRAYS, n, pos);
     header::set_count(page, n - 1);
     if n == 1 {
@@ -92,7 +93,7 @@ pub fn remove(page: &mut [u8], pos: usize) {
 
 /// Overwrites value `pos` with one of the same kind and length; false: it differs, nothing changed.
 pub fn overwrite(page: &mut [u8], pos: usize, value: &Stored<'_>) -> bool {
-    let Some(place) = Leaf::new(page).ok().and_then(|leaf| {
+    let Some(place) = Leaf::new(page, PageRef::UNKNOWN).ok().and_then(|leaf| {
         let old = leaf.value(pos).ok()?;
         let same = old.is_chain() == value.is_chain() && old.bytes().len() == value.bytes().len();
         same.then(|| value_at(&leaf, pos))?
@@ -108,8 +109,7 @@ fn value_at(leaf: &Leaf<'_>, pos: usize) -> Option<usize> {
     if leaf.is_dense() {
         return Some(leaf.shape().value_at(leaf.len(), pos));
     }
-    let (at, lengths) = leaf.record(pos).ok()?;
-    Some(at + LENGTHS + lengths.tail())
+    Some(leaf.record(pos).ok()?.value_at())
 }
 
 /// Moves the records together; false, and nothing changed, if a damaged page has none where it says.
@@ -117,17 +117,17 @@ fn compact(page: &mut [u8]) -> bool {
     let n = header::count(page);
     let end = page.len() - header::prefix_len(page);
     let old = page.to_vec();
-    let Ok(leaf) = Leaf::new(&old) else {
+    let Ok(leaf) = Leaf::new(&old, PageRef::UNKNOWN) else {
         return false;
     };
     let mut records = Vec::with_capacity(n);
     let mut bytes = 0;
     for i in 0..n {
-        let (Ok((from, lengths)), Ok(_), Ok(_)) = (leaf.record(i), leaf.slotted_suffix(i), leaf.value(i)) else {
+        let Ok(record) = leaf.record(i) else {
             return false;
         };
-        bytes += lengths.record();
-        records.push((from, lengths.record()));
+        bytes += record.size();
+        records.push((record.at, record.size()));
     }
     if OFFSETS.at(n, n) + bytes > end {
         return false;
@@ -208,12 +208,12 @@ mod tests {
                         ) {
                             model.insert(i, (key, value));
                         } else {
-                            let used = Leaf::new(&page).unwrap().used();
+                            let used = Leaf::new(&page, PageRef::UNKNOWN).unwrap().used();
                             assert!(used + 7 + 4 + key.len() + value.len() > 4096);
                         }
                     }
                 }
-                let leaf = Leaf::new(&page).unwrap();
+                let leaf = Leaf::new(&page, PageRef::UNKNOWN).unwrap();
                 assert_eq!(leaf.len(), model.len());
                 let bytes = crate::page::leaf_build::dense_bytes(&leaf);
                 let mut got = Vec::new();

@@ -19,7 +19,6 @@ use crate::page::hint::leaf::LeafHints;
 use crate::page::leaf::Stored;
 use crate::pager::{Descriptor, Pager};
 use crate::tree::read::lookup;
-use crate::tree::read::quick::{self, Quick};
 use crate::tree::write::edits::{Op, RecordPos};
 use crate::util::seeded::{self, Bug};
 use std::collections::HashMap;
@@ -258,15 +257,8 @@ impl Draft {
             Some(Op::Put(value)) => Ok(Some(value)),
             Some(Op::Delete) => Ok(None),
             None => {
-                let pages = self.pages();
-                match quick::get(&pages, pages.leaf_hints, &tree.root, key) {
-                    Quick::Value(value) => Ok(Some(Stored::Inline(value))),
-                    Quick::Missing => Ok(None),
-                    Quick::Unknown => {
-                        let found = lookup::get(&pages, &tree.root, key);
-                        found.map_err(|e| self.fail(e.in_table(tree.table)))
-                    }
-                }
+                let found = lookup::get(&self.pages(), &tree.root, key);
+                found.map_err(|e| self.fail(e.in_table(tree.table)))
             }
         }
     }
@@ -274,15 +266,15 @@ impl Draft {
     /// Whether there is an entry of `key`.
     pub fn exists(&mut self, at: TableIndex, key: &[u8]) -> Result<bool> {
         let pending = self.pending(at, key)?;
-        if pending.is_none() {
-            let pages = self.pages();
-            match quick::contains(&pages, pages.leaf_hints, &self.table(at).tree.root, key) {
-                Quick::Value(_) => return Ok(true),
-                Quick::Missing => return Ok(false),
-                Quick::Unknown => {}
+        let tree = &self.table(at).tree;
+        match pending.map(|edit| tree.edits.op(edit)) {
+            Some(Op::Put(_)) => Ok(true),
+            Some(Op::Delete) => Ok(false),
+            None => {
+                let found = lookup::contains(&self.pages(), &tree.root, key);
+                found.map_err(|e| self.fail(e.in_table(tree.table)))
             }
         }
-        Ok(self.stored(at, pending, key)?.is_some())
     }
 
     /// The value under `key`, found as [`Draft::stored`] finds it.

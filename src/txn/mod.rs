@@ -32,7 +32,7 @@ mod write_set;
 pub use commit::CommitMode;
 pub use draft::{Draft, TableIndex, WriteStat};
 pub use flush::Edit;
-pub use pages::{Pages, TreeRef};
+pub use pages::{Pages, SnapshotSource, TreeRef};
 pub use pinned::PinnedBytes;
 pub use put::{Entry, PutMode};
 pub use space_tree::dead_extents;

@@ -82,6 +82,49 @@ impl<'a> PageSource<'a> for Pages<'a> {
     }
 }
 
+/// What [`Pages`] of a read transaction are, for a single lookup: it refers to the view, which a copy of would cost more than
+/// the lookup gains.
+#[derive(Clone, Copy)]
+pub struct SnapshotSource<'a> {
+    /// The snapshot's pages.
+    pub view: &'a View<'a>,
+    /// Where lookups take note of what leaves are like.
+    pub leaf_hints: &'a LeafHints,
+}
+
+impl<'a> PageSource<'a> for SnapshotSource<'a> {
+    #[inline(always)]
+    fn page_size(&self) -> usize {
+        self.view.page_size()
+    }
+    #[inline(always)]
+    fn page(&self, ptr: &Ptr) -> Result<&'a [u8]> {
+        self.view.page(ptr)
+    }
+    #[inline(always)]
+    fn prefetch(&self, page: PageRef, bytes: usize) {
+        self.view.prefetch(page, bytes);
+    }
+    #[inline(always)]
+    fn prefetch_at(&self, page: PageRef, from: usize, lines: usize) {
+        self.view.prefetch_at(page, from, lines);
+    }
+    #[inline(always)]
+    fn leaf_hints(&self) -> Option<&'a LeafHints> {
+        Some(self.leaf_hints)
+    }
+    #[inline(always)]
+    fn branch_hints(&self) -> BranchHints<'a> {
+        self.view.branch_hints()
+    }
+    fn piece(&self, page: PageNo, len: usize, checksum: u32) -> Result<&'a [u8]> {
+        self.view.piece(page, len, checksum)
+    }
+    fn raw(&self, page: PageNo, len: u64) -> Result<&'a [u8]> {
+        self.view.raw(page, len)
+    }
+}
+
 /// One tree as a transaction sees it now.
 #[derive(Clone, Copy)]
 pub struct TreeRef<'a> {

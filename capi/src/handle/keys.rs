@@ -1,7 +1,7 @@
 //! Keys that a cursor answered together.
 
 use crate::border::types::kv_slice;
-use kv_engine::page::key::{KeyBuf, PADDED};
+use kv_engine::{KeyBuf, PADDED};
 
 /// Keys that were answered together, which stay where they are until the next such answer. A list that is full is put aside
 /// and not made longer, since the caller has addresses in it.

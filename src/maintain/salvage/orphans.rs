@@ -120,11 +120,11 @@ impl<'d> Saver<'d, '_, '_> {
             let Ok(bytes) = damaged.read(leaf.page) else {
                 continue;
             };
-            let Ok(view) = Leaf::new(scope.pin(bytes)) else {
+            let Ok(view) = Leaf::new(scope.pin(bytes), leaf.page.into()) else {
                 continue;
             };
             for i in 0..view.len() {
-                let Ok((key, value)) = entry(&view, i, leaf.page, &scope) else {
+                let Ok((key, value)) = entry(&view, i, &scope) else {
                     continue;
                 };
                 let wanted = everything || gaps.iter().any(|gap| gap.holds(&key));
@@ -157,12 +157,12 @@ fn is_a_table(table: TableId) -> bool {
 
 /// First and last key of a page that may be a leaf: its records lie as they must, and its keys ascend.
 fn looks_like_a_leaf(page: &[u8], number: PageNo, scope: &Scope<'_>) -> Option<(Vec<u8>, Vec<u8>)> {
-    let leaf = Leaf::new(page).ok().filter(leaf_is_sound)?;
+    let leaf = Leaf::new(page, number.into()).ok().filter(leaf_is_sound)?;
     let (mut first, mut last): (Option<Vec<u8>>, Vec<u8>) = (None, Vec::new());
     for i in 0..leaf.len() {
         // A long key whose rest is lost is no reason to doubt the others.
         let mut key = Vec::new();
-        if leaf.key(i, number.into(), &scope, &mut key).is_err() {
+        if leaf.key(i, &scope, &mut key).is_err() {
             continue;
         }
         match &first {

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::file::raw::Raw;
-use crate::ids::PageNo;
+use crate::ids::{PageNo, PageRef};
 use crate::page::branch::Branch;
 use crate::page::header;
 use crate::page::leaf::{Leaf, Stored};
@@ -90,7 +90,7 @@ fn likely_page_size(raw: &Raw, sizes: &[usize]) -> Option<usize> {
 
 /// Whether a page is a slotted leaf whose records fill its heap: chance does not make one.
 fn slotted_is_sound(page: &[u8]) -> bool {
-    header::kind(page) == header::LEAF && Leaf::new(page).is_ok_and(|leaf| leaf_is_sound(&leaf))
+    header::kind(page) == header::LEAF && Leaf::new(page, PageRef::UNKNOWN).is_ok_and(|leaf| leaf_is_sound(&leaf))
 }
 
 /// Whether the records of a leaf lie as they must.
@@ -105,10 +105,10 @@ pub(super) fn leaf_is_sound(leaf: &Leaf<'_>) -> bool {
     let end = page.len() - header::prefix_len(page);
     let mut spans = Vec::with_capacity(leaf.len());
     for i in 0..leaf.len() {
-        let (Ok((at, lengths)), Ok(_), Ok(_)) = (leaf.record(i), leaf.slotted_suffix(i), leaf.value(i)) else {
+        let Ok(record) = leaf.record(i) else {
             return false;
         };
-        spans.push((at, lengths.record()));
+        spans.push((record.at, record.size()));
     }
     spans.sort_unstable();
     let (mut free, mut used) = (end.saturating_sub(header::heap(page)), header::garbage(page));
@@ -124,7 +124,7 @@ pub(super) fn leaf_is_sound(leaf: &Leaf<'_>) -> bool {
 
 /// The pointers of a page that may be a branch, damaged or dead.
 pub(super) fn hints(page: &[u8]) -> Vec<Ptr> {
-    match Branch::new(page) {
+    match Branch::new(page, PageRef::UNKNOWN) {
         Ok(branch) if header::level(page) >= 2 => (0..branch.len()).map(|i| branch.ptr(i)).collect(),
         _ => Vec::new(),
     }
@@ -182,14 +182,9 @@ impl<'a> PageSource<'a> for &'a Scope<'_> {
 }
 
 /// Key and value of entry `i`, if they can be read.
-pub(super) fn entry<'a>(
-    leaf: &Leaf<'a>,
-    i: usize,
-    page: PageNo,
-    scope: &'a Scope<'_>,
-) -> Result<(Vec<u8>, Stored<'a>)> {
+pub(super) fn entry<'a>(leaf: &Leaf<'a>, i: usize, scope: &'a Scope<'_>) -> Result<(Vec<u8>, Stored<'a>)> {
     let mut key = Vec::new();
-    leaf.key(i, page.into(), &scope, &mut key)?;
-    let value = leaf.value(i).map_err(|d| d.at(page))?;
+    leaf.key(i, &scope, &mut key)?;
+    let value = leaf.value(i)?;
     Ok((key, value))
 }

@@ -89,14 +89,14 @@ impl<'d> Saver<'d, '_, '_> {
             return self.lose(tree, "a page reached twice");
         }
         if tree.level > 1 {
-            return match Branch::new(page) {
+            return match Branch::new(page, tree.ptr.page) {
                 Ok(branch) => self.children(tree, &branch, &scope, save),
-                Err(damage) => self.lose(tree, damage.0),
+                Err(error) => self.lose(tree, &words(&error)),
             };
         }
-        match Leaf::new(page) {
+        match Leaf::new(page, tree.ptr.page) {
             Ok(leaf) => self.leaf(tree, &leaf, &scope, save),
-            Err(damage) => self.lose(tree, damage.0),
+            Err(error) => self.lose(tree, &words(&error)),
         }
     }
 
@@ -112,7 +112,7 @@ impl<'d> Saver<'d, '_, '_> {
         let separators: Vec<Option<Vec<u8>>> = (0..branch.len())
             .map(|i| {
                 let mut separator = Vec::new();
-                let written = branch.write_separator(i, tree.ptr.page, &scope, &mut separator);
+                let written = branch.write_separator(i, &scope, &mut separator);
                 written.is_ok().then_some(separator)
             })
             .collect();
@@ -137,7 +137,7 @@ impl<'d> Saver<'d, '_, '_> {
     fn leaf(&mut self, tree: &Subtree<'_>, leaf: &Leaf<'_>, scope: &Scope<'d>, save: OnEntry<'_, 'd>) -> Result<()> {
         let page = tree.ptr.page.number();
         for i in 0..leaf.len() {
-            match entry(leaf, i, page, scope) {
+            match entry(leaf, i, scope) {
                 Ok((key, value)) if tree.holds(&key) => {
                     let key = &key;
                     save(self, Found { key, value, page })?;

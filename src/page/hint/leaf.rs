@@ -154,7 +154,7 @@ mod tests {
             let entries: Vec<Entry<'_>> = keys.iter().map(|key| entry(key)).collect();
             let mut page = vec![0; 4096];
             build_leaf(&mut page, TableId::MAIN, b"", &entries, 0);
-            let leaf = Leaf::new(&page).expect("a leaf");
+            let leaf = Leaf::new(&page, PageRef::UNKNOWN).expect("a leaf");
             let (guess, asked) = (LeafHints::default(), Asked::default());
             guess.ask(&asked, LEAF, Some(100));
             assert_eq!(lines(&asked), (0..ARRAYS).collect::<Vec<_>>(), "nothing is known yet");
@@ -173,7 +173,7 @@ mod tests {
             if !leaf.is_dense() {
                 // Records of a full leaf, evenly spread: the one in the middle begins in the middle of the page.
                 guess.ask(&asked, LEAF, Some(1 << 15));
-                let at = leaf.record(10).expect("a record").0;
+                let at = leaf.record(10).expect("a record").at;
                 assert!(lines(&asked).contains(&(at / LINE)), "{at}");
             }
         }

@@ -14,10 +14,10 @@ use crate::page::layout::branch::OFFSETS;
 use crate::page::layout::record::separator;
 use crate::page::layout::HEAD_BYTES;
 use crate::page::leaf::{Leaf, Stored};
+use crate::page::search::Key;
 use crate::page::suffix::{key_inline_max, Suffix, KEEP};
 use crate::page::{Extent, PageSource, Ptr, Root};
 use crate::tree::write::apply::HEIGHT_MAX;
-use crate::util::hash::fingerprint;
 use std::collections::HashMap;
 
 /// Pages per piece of a [`PageSet`].
@@ -86,7 +86,6 @@ pub struct Checker<'f> {
     /// Read and verify long values too.
     values: bool,
     stopped: bool,
-    faults: u64,
 }
 
 /// What is given to every page of one tree.
@@ -104,13 +103,7 @@ impl<'f> Checker<'f> {
             on_run,
             values,
             stopped: false,
-            faults: 0,
         }
-    }
-
-    /// Faults found so far.
-    pub fn faults(&self) -> u64 {
-        self.faults
     }
 
     /// Whether the callback stopped the check.
@@ -130,7 +123,6 @@ impl<'f> Checker<'f> {
 
     fn fault(&mut self, page: PageRef, what: &str) {
         if !self.stopped {
-            self.faults += 1;
             self.stopped = !(self.on_fault)(page.number(), what);
         }
     }
@@ -180,14 +172,14 @@ impl<'f> Checker<'f> {
             }
         }
         if level == 1 {
-            match Leaf::new(page) {
+            match Leaf::new(page, ptr.page) {
                 Ok(leaf) => self.leaf(t, &leaf, ptr, low, high),
-                Err(d) => self.fault(ptr.page, d.0),
+                Err(e) => self.error(ptr.page, &e),
             }
         } else {
-            match Branch::new(page) {
+            match Branch::new(page, ptr.page) {
                 Ok(branch) => self.branch(t, &branch, ptr, level, low, high),
-                Err(d) => self.fault(ptr.page, d.0),
+                Err(e) => self.error(ptr.page, &e),
             }
         }
     }
@@ -215,8 +207,8 @@ impl<'f> Checker<'f> {
                     }
                     sound &= self.rest(t, &s, branch.prefix().len(), ptr);
                 }
-                Err(d) => {
-                    self.fault(ptr.page, d.0);
+                Err(e) => {
+                    self.error(ptr.page, &e);
                     sound = false;
                 }
             }
@@ -238,7 +230,7 @@ impl<'f> Checker<'f> {
             let last = i + 1 == branch.len();
             if !last {
                 to.clear();
-                if let Err(e) = branch.write_separator(i + 1, ptr.page, t.source, &mut to) {
+                if let Err(e) = branch.write_separator(i + 1, t.source, &mut to) {
                     // Neither this child's upper bound nor the next one's lower is known.
                     self.error(ptr.page, &e);
                     return;
@@ -246,7 +238,7 @@ impl<'f> Checker<'f> {
                 if to <= from || high.is_some_and(|h| to.as_slice() >= h) {
                     self.fault(ptr.page, "separators out of order");
                 }
-                match branch.find(&to, ptr.page, t.source) {
+                match branch.find(&to, t.source) {
                     Ok(found) if found == i + 1 => {}
                     Ok(_) => self.fault(ptr.page, "a search for a separator does not find it"),
                     Err(e) => self.error(ptr.page, &e),
@@ -295,7 +287,7 @@ impl<'f> Checker<'f> {
                 }
             }
             key.clear();
-            if let Err(e) = leaf.key(i, ptr.page, t.source, &mut key) {
+            if let Err(e) = leaf.key(i, t.source, &mut key) {
                 self.error(ptr.page, &e);
                 continue;
             }
@@ -305,11 +297,11 @@ impl<'f> Checker<'f> {
             if have_before && key <= before {
                 self.fault(ptr.page, "keys out of order");
             }
-            let print = fingerprint(&key);
-            if !leaf.is_dense() && leaf.fingerprint(i) != print {
+            let sought = Key::new(&key);
+            if !leaf.is_dense() && leaf.fingerprint(i) != sought.fingerprint {
                 self.fault(ptr.page, "wrong fingerprint of a key");
             } else {
-                match leaf.find(&key, print, ptr.page, t.source) {
+                match leaf.find(sought, t.source) {
                     Ok(found) if found == Some(i) => {}
                     Ok(_) => self.fault(ptr.page, "a search for a key does not find it"),
                     Err(e) => self.error(ptr.page, &e),
@@ -334,18 +326,17 @@ impl<'f> Checker<'f> {
         if leaf.is_dense() {
             return Ok((None, true));
         }
-        let suffix = leaf.slotted_suffix(i).map_err(|d| d.at(ptr.page))?;
-        let value = leaf.value(i).map_err(|d| d.at(ptr.page))?;
+        let suffix = leaf.slotted_suffix(i)?;
+        let record = leaf.record(i)?;
         let inline = header::prefix_len(leaf.bytes()) + suffix.len;
         if !suffix.long && inline > key_inline_max(leaf.bytes().len()) {
             self.fault(ptr.page, "a key too long for its page");
         }
         let sound = self.rest(t, &suffix, header::prefix_len(leaf.bytes()), ptr);
-        if let Stored::Chain(description) = value {
+        if let Stored::Chain(description) = record.value() {
             self.chain(t, description, ptr);
         }
-        let (at, lengths) = leaf.record(i).map_err(|d| d.at(ptr.page))?;
-        Ok((Some((at, lengths.record())), sound))
+        Ok((Some((record.at, record.size())), sound))
     }
 
     /// The rest of a long key or separator: its length and its pages; false: better not read it.

@@ -1,13 +1,15 @@
 //! Rank, n-th and counts of ranges, in as many steps as the tree has levels: every pointer says how many entries are
 //! below it.
 
+use super::descent::{branch, check_height, leaf, Descent};
 use super::limits::Limits;
-use super::lookup::{branch, check_height, leaf};
 use super::path::{Position, Step};
 use crate::error::{Error, Result};
 use crate::ids::PageRef;
 use crate::page::branch::Branch;
+use crate::page::kernel::plain;
 use crate::page::{PageSource, Root};
+use std::marker::PhantomData;
 use std::ops::Bound;
 
 #[cold]
@@ -16,13 +18,13 @@ fn wrong_counts(page: PageRef) -> Error {
 }
 
 /// `sum` and the entries below the first `n` children.
-fn add_before(sum: u64, branch: &Branch<'_>, n: usize, page: PageRef) -> Result<u64> {
+fn add_before(sum: u64, branch: &Branch<'_>, n: usize) -> Result<u64> {
     // At most 2^16 numbers below 2^48: only the sum over levels can leave 64 bits.
     let mut before = 0u64;
     for i in 0..n {
         before += branch.entries(i);
     }
-    sum.checked_add(before).ok_or_else(|| wrong_counts(page))
+    sum.checked_add(before).ok_or_else(|| wrong_counts(branch.at()))
 }
 
 /// Entries with keys less than `key`, and whether `key` itself is there.
@@ -34,19 +36,22 @@ pub fn rank_of<'s, S: PageSource<'s> + ?Sized>(source: &S, root: &Root, key: &[u
     if root.height == 0 {
         return Ok((0, false));
     }
-    let mut rank = 0;
-    let mut ptr = root.ptr;
-    for level in (2..=root.height).rev() {
-        let branch = branch(source, &ptr, level)?;
-        let i = branch.find(key, ptr.page, source)?;
-        rank = add_before(rank, &branch, i, ptr.page)?;
-        ptr = branch.target(i);
-    }
-    let (i, found) = match leaf(source, &ptr)?.position(key, ptr.page, source)? {
+    let (mut rank, pages) = (0, PhantomData);
+    let descent = Descent {
+        source,
+        root,
+        key,
+        pages,
+    };
+    let (_, leaf) = descent.to_leaf::<_, false>(plain(), false, |_, branch, i| {
+        rank = add_before(rank, branch, i)?;
+        Ok(())
+    })?;
+    let (i, found) = match leaf.position(key, source)? {
         Ok(i) => (i, true),
         Err(i) => (i, false),
     };
-    let rank = rank.checked_add(i as u64).ok_or_else(|| wrong_counts(ptr.page))?;
+    let rank = rank.checked_add(i as u64).ok_or_else(|| wrong_counts(leaf.at()))?;
     Ok((rank, found))
 }
 
@@ -148,7 +153,7 @@ impl Position {
         let mut rank = self.index as u64;
         for (step, level) in self.path.iter().zip((2..=self.path.len() as u8 + 1).rev()) {
             let branch = branch(source, &step.ptr, level)?;
-            rank = add_before(rank, &branch, step.index.min(branch.len()), step.ptr.page)?;
+            rank = add_before(rank, &branch, step.index.min(branch.len()))?;
         }
         Ok(rank)
     }

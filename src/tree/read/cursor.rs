@@ -8,7 +8,6 @@ use super::count;
 use super::limits::Limits;
 use super::path::Position;
 use crate::error::Result;
-use crate::ids::PageRef;
 use crate::page::key::{KeyBuf, Shape};
 use crate::page::leaf::{Leaf, Stored};
 use crate::page::{PageSource, Root};
@@ -49,11 +48,10 @@ pub struct TreeCursor {
     place: CursorState,
     key: KeyBuf,
     spare: KeyBuf,
-    chain: bool,
     version: u64,
     /// The position belongs to `version`; false: only the key counts.
     fresh: bool,
-    /// It is fresh, on an entry, and has looked at the leaf through the version's source: [`TreeCursor::stride`] may go on.
+    /// It is fresh, on an entry, and has looked at the leaf through the version's source: [`TreeCursor::step_to_short`] may go on.
     quick: bool,
     /// Entries of the leaf inside the limits.
     low: usize,
@@ -77,6 +75,7 @@ impl TreeCursor {
     }
 
     /// Where it stands.
+    #[cfg(test)]
     pub fn place(&self) -> CursorState {
         self.place
     }
@@ -90,12 +89,6 @@ impl TreeCursor {
     /// Whether `bytes` lie where it puts keys.
     pub fn has_lent(&self, bytes: &[u8]) -> bool {
         self.key.overlaps(bytes) || self.spare.overlaps(bytes)
-    }
-
-    /// Whether the value of the entry it stands on is outside the leaf (as of the last look).
-    #[inline(always)]
-    pub fn is_chain(&self) -> bool {
-        self.chain
     }
 
     /// Whether a look at this version would tell nothing new.
@@ -197,7 +190,7 @@ impl TreeCursor {
     /// To the next entry in key order; false: none, at the end.
     #[inline(always)]
     pub fn forward<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &TreeView<'_, S>) -> Result<bool> {
-        if self.long_stride(t.source, t.version, false).is_some() {
+        if self.step_to_any(t.source, t.version, false).is_some() {
             return Ok(true);
         }
         self.forward_slow(t)
@@ -206,7 +199,12 @@ impl TreeCursor {
     /// One step within the leaf and the value come to, if nothing is in the way; `None`: nothing has changed, and the
     /// step has to be made by [`TreeCursor::forward`] or [`TreeCursor::backward`].
     #[inline(always)]
-    pub fn stride<'s, S: PageSource<'s> + ?Sized>(&mut self, source: &S, version: u64, back: bool) -> Option<&'s [u8]> {
+    pub fn step_to_short<'s, S: PageSource<'s> + ?Sized>(
+        &mut self,
+        source: &S,
+        version: u64,
+        back: bool,
+    ) -> Option<&'s [u8]> {
         if !self.quick || self.version != version {
             return None;
         }
@@ -214,13 +212,12 @@ impl TreeCursor {
         let page = source.again(self.position.leaf_ptr())?;
         let value = self.shape.short_entry(page, next, &mut self.key)?;
         self.position.set_index(next);
-        self.chain = false;
         Some(value)
     }
 
-    /// As [`TreeCursor::stride`], whatever the keys' lengths. The rest of the leaf is left to this, too.
+    /// As [`TreeCursor::step_to_short`], whatever the keys' lengths. The rest of the leaf is left to this, too.
     #[inline]
-    pub fn long_stride<'s, S: PageSource<'s> + ?Sized>(
+    pub fn step_to_any<'s, S: PageSource<'s> + ?Sized>(
         &mut self,
         source: &S,
         version: u64,
@@ -233,7 +230,7 @@ impl TreeCursor {
         let page = source.peek(self.position.leaf_ptr())?;
         let value = self.shape.entry(page, next, &mut self.key)?;
         self.position.set_index(next);
-        (self.chain, self.quick) = (false, false);
+        self.quick = false;
         Some(value)
     }
 
@@ -273,7 +270,7 @@ impl TreeCursor {
     /// To the previous entry in key order; false: none, at the start.
     #[inline(always)]
     pub fn backward<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &TreeView<'_, S>) -> Result<bool> {
-        if self.long_stride(t.source, t.version, true).is_some() {
+        if self.step_to_any(t.source, t.version, true).is_some() {
             return Ok(true);
         }
         self.backward_slow(t)
@@ -312,7 +309,7 @@ impl TreeCursor {
 
     /// Value of the entry it stands on, if that needs nothing but a look; `None` says nothing about why.
     #[inline]
-    pub fn quick_value<'s, S: PageSource<'s> + ?Sized>(&self, source: &S, version: u64) -> Option<&'s [u8]> {
+    pub fn value_in_leaf<'s, S: PageSource<'s> + ?Sized>(&self, source: &S, version: u64) -> Option<&'s [u8]> {
         if !self.quick || self.version != version {
             return None;
         }
@@ -346,13 +343,13 @@ impl TreeCursor {
     #[inline(never)]
     fn arrive<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &TreeView<'_, S>, otherwise: CursorState) -> Result<bool> {
         if self.position.is_valid() {
-            let (leaf, number) = self.position.leaf(t.source)?;
+            let leaf = self.position.leaf(t.source)?;
             let (index, len) = self.position.in_leaf();
-            (self.low, self.high) = self.window(&leaf, len, number, t.source)?;
+            (self.low, self.high) = self.window(&leaf, len, t.source)?;
             if index >= self.low && index < self.high {
                 self.shape = Shape::of(&leaf, &mut self.key);
                 self.look_ahead(t, leaf.bytes(), otherwise == CursorState::BeforeFirst)?;
-                self.load(t, &leaf, number)?;
+                self.load(t, &leaf)?;
                 self.place = CursorState::OnEntry;
                 (self.version, self.fresh) = (t.version, true);
                 // Not so where every access is to be verified.
@@ -393,7 +390,6 @@ impl TreeCursor {
         &self,
         leaf: &Leaf<'_>,
         len: usize,
-        number: PageRef,
         source: &S,
     ) -> Result<(usize, usize)> {
         let at = |key: &[u8], behind: bool| -> Result<usize> {
@@ -402,7 +398,7 @@ impl TreeCursor {
             if !key.starts_with(prefix) {
                 return Ok(if key < prefix { 0 } else { len });
             }
-            Ok(match leaf.position(key, number, source)? {
+            Ok(match leaf.position(key, source)? {
                 Ok(i) if behind => i + 1,
                 Ok(i) | Err(i) => i,
             })
@@ -422,27 +418,16 @@ impl TreeCursor {
 
     /// Takes up the key of the entry the position is on, in a leaf whose shape is known.
     #[inline]
-    fn load<'s, S: PageSource<'s> + ?Sized>(
-        &mut self,
-        t: &TreeView<'_, S>,
-        leaf: &Leaf<'s>,
-        number: PageRef,
-    ) -> Result<()> {
+    fn load<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &TreeView<'_, S>, leaf: &Leaf<'s>) -> Result<()> {
         let (index, _) = self.position.in_leaf();
         if self.shape.entry(leaf.bytes(), index, &mut self.key).is_some() {
-            self.chain = false;
             return Ok(());
         }
-        match leaf.entry(index, number, t.source, &mut self.key) {
-            Ok(value) => {
-                self.chain = value.is_chain();
-                Ok(())
-            }
-            Err(e) => {
-                self.forget();
-                Err(e)
-            }
+        let loaded = leaf.entry(index, t.source, &mut self.key);
+        if loaded.is_err() {
+            self.forget();
         }
+        loaded.map(drop)
     }
 
     /// Steps on up to `limit` times (backwards if `reverse`) and gives every entry come to to `take`. When it answers
@@ -464,14 +449,14 @@ impl TreeCursor {
             }
             // From here on to the end of the leaf, without a step's ceremony. (The first entry is taken apart twice, so that
             // `take` is called at one place, where it can be put in.)
-            let (leaf, number) = self.position.leaf(t.source)?;
+            let leaf = self.position.leaf(t.source)?;
             let (page, shape) = (leaf.bytes(), self.shape);
             let (first, _) = self.position.in_leaf();
             let (mut index, mut next) = (first, first);
             loop {
                 let value = match shape.short_entry(page, next, &mut self.key) {
                     Some(value) => Stored::Inline(value),
-                    None => match self.any_entry(&leaf, next, number, t.source) {
+                    None => match self.any_entry(&leaf, next, t.source) {
                         Ok(value) => value,
                         Err(e) => {
                             self.settle(t, index)?;
@@ -510,12 +495,11 @@ impl TreeCursor {
         &mut self,
         leaf: &Leaf<'s>,
         index: usize,
-        number: PageRef,
         source: &S,
     ) -> Result<Stored<'s>> {
         match self.shape.entry(leaf.bytes(), index, &mut self.key) {
             Some(value) => Ok(Stored::Inline(value)),
-            None => leaf.entry(index, number, source, &mut self.key),
+            None => leaf.entry(index, source, &mut self.key),
         }
     }
 
@@ -524,7 +508,7 @@ impl TreeCursor {
     fn settle<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &TreeView<'_, S>, index: usize) -> Result<()> {
         self.position.set_index(index);
         match self.position.leaf(t.source) {
-            Ok((leaf, number)) => self.load(t, &leaf, number),
+            Ok(leaf) => self.load(t, &leaf),
             Err(e) => {
                 self.forget();
                 Err(e)

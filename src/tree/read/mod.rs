@@ -5,10 +5,11 @@ pub mod count;
 pub mod cursor;
 #[cfg(test)]
 mod cursor_test;
+mod descent;
+pub mod get_many;
 pub mod limits;
 pub mod lookup;
 pub mod path;
-pub mod quick;
 #[cfg(test)]
 pub(super) mod read_test;
 pub mod scan;

@@ -3,13 +3,11 @@
 //! A position does not borrow the tree; every call is given the source, and must be given the tree it was made in: a
 //! path found under another root has to be found again (a wrong one gives errors or wrong entries, nothing worse).
 
-use super::lookup::{ask_child, branch, check_height, leaf};
-use super::quick;
+use super::descent::{branch, check_height, leaf, Descent, LEAF_AHEAD};
 use crate::error::{Error, Result};
-use crate::ids::{PageRef, Run};
+use crate::ids::Run;
 use crate::page::header;
 use crate::page::kernel::{best, Kernel, Work};
-use crate::page::key::{KeyBuf, Shape};
 use crate::page::layout::leaf::OFFSETS;
 use crate::page::leaf::{Leaf, Stored};
 use crate::page::{PageSource, Ptr, Root};
@@ -58,40 +56,32 @@ fn has_gap(page: &[u8]) -> bool {
     header::kind(page) == header::LEAF && header::heap(page) + header::prefix_len(page) + arrays + GAP < page.len()
 }
 
-/// The way down to the leaf of a key.
-struct Descent<'a, 's, S: ?Sized> {
+/// The way down to the leaf of a key, kept as the path of a position.
+struct Seek<'a, 's, S: ?Sized> {
     position: &'a mut Position,
-    source: &'a S,
-    root: &'a Root,
-    key: &'a [u8],
-    pages: PhantomData<&'s [u8]>,
+    descent: Descent<'a, 's, S>,
 }
 
-impl<'s, S: PageSource<'s> + ?Sized> Work for Descent<'_, 's, S> {
+impl<'s, S: PageSource<'s> + ?Sized> Work for Seek<'_, 's, S> {
     type Out = Result<std::result::Result<usize, usize>>;
 
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) -> Self::Out {
-        let (source, key, mut ptr) = (self.source, self.key, self.root.ptr);
-        for level in (2..=self.root.height).rev() {
-            let branch = branch(source, &ptr, level)?;
-            let index = match quick::index(kernel, source, branch.bytes(), level, key) {
-                Some(index) => index,
-                None => branch.find(key, ptr.page, source)?,
-            };
-            ask_child(source, &branch, index, key, level);
-            self.position.path.push(Step {
-                ptr,
+        let Descent { source, key, .. } = self.descent;
+        let path = &mut self.position.path;
+        let (ptr, leaf) = self.descent.to_leaf::<K, false>(kernel, false, |ptr, branch, index| {
+            path.push(Step {
+                ptr: *ptr,
                 index,
                 len: branch.len(),
             });
-            ptr = branch.ptr(index);
+            Ok(())
+        })?;
+        if let Some(hints) = source.leaf_hints() {
+            hints.learn(&leaf);
         }
-        let leaf = self.position.enter(source, ptr)?;
-        if let Some(guess) = source.leaf_hints() {
-            guess.learn(&leaf);
-        }
-        leaf.position_with(kernel, key, ptr.page, source)
+        self.position.enter(ptr, &leaf)?;
+        leaf.position_with(kernel, key, source)
     }
 }
 
@@ -150,7 +140,7 @@ impl Position {
                 step.index + 1
             };
             if other < parent.len() {
-                source.prefetch(parent.child(other), super::lookup::LEAF_AHEAD);
+                source.prefetch(parent.child(other), LEAF_AHEAD);
             }
         }
         Ok(())
@@ -245,26 +235,29 @@ impl Position {
         if root.height == 0 {
             return Ok(Err(0));
         }
-        best(Descent {
-            position: self,
+        let pages = PhantomData;
+        let descent = Descent {
             source,
             root,
             key,
-            pages: PhantomData,
+            pages,
+        };
+        best(Seek {
+            position: self,
+            descent,
         })
     }
 
-    /// Takes up `ptr` as the leaf.
+    /// Takes up `leaf`, which is behind `ptr`.
     #[inline(always)]
-    fn enter<'s, S: PageSource<'s> + ?Sized>(&mut self, source: &S, ptr: Ptr) -> Result<Leaf<'s>> {
-        let leaf = leaf(source, &ptr)?;
+    pub(super) fn enter(&mut self, ptr: Ptr, leaf: &Leaf<'_>) -> Result<()> {
         // An empty leaf is no place to stand on, and skipping many would make one step endless.
         if leaf.is_empty() && !self.path.is_empty() {
             return Err(Error::corrupt(ptr.page, "empty leaf"));
         }
         self.leaf = ptr;
         self.len = leaf.len();
-        Ok(leaf)
+        Ok(())
     }
 
     /// From the page behind `ptr` down its left (`Right` ahead) or right edge to a leaf.
@@ -280,7 +273,7 @@ impl Position {
             });
             ptr = branch.ptr(index);
         }
-        self.enter(source, ptr)?;
+        self.enter(ptr, &leaf(source, &ptr)?)?;
         self.index = if ahead == Ahead::Right {
             0
         } else {
@@ -300,7 +293,7 @@ impl Position {
     }
 
     /// To the previous entry; false: there is none, and the position is nowhere.
-    #[inline(always)]
+    #[cfg(test)]
     pub fn prev<'s, S: PageSource<'s> + ?Sized>(&mut self, source: &S) -> Result<bool> {
         if self.index > 0 {
             self.index -= 1;
@@ -419,36 +412,24 @@ impl Position {
         Ok(())
     }
 
-    /// The leaf, the number of its page.
+    /// The leaf.
     #[inline(always)]
-    pub fn leaf<'s, S: PageSource<'s> + ?Sized>(&self, source: &S) -> Result<(Leaf<'s>, PageRef)> {
+    pub fn leaf<'s, S: PageSource<'s> + ?Sized>(&self, source: &S) -> Result<Leaf<'s>> {
         let leaf = leaf(source, &self.leaf)?;
         if self.index >= leaf.len() || leaf.len() < self.len {
             return Err(Error::corrupt(self.leaf.page, "position outside its leaf"));
         }
-        Ok((leaf, self.leaf.page))
+        Ok(leaf)
     }
 
     /// Appends the key of the entry to `out`.
     pub fn key<'s, S: PageSource<'s> + ?Sized>(&self, source: &S, out: &mut Vec<u8>) -> Result<()> {
-        let (leaf, number) = self.leaf(source)?;
-        leaf.key(self.index, number, source, out)
+        self.leaf(source)?.key(self.index, source, out)
     }
 
     /// The value of the entry.
     #[inline(always)]
     pub fn value<'s, S: PageSource<'s> + ?Sized>(&self, source: &S) -> Result<Stored<'s>> {
-        let (leaf, number) = self.leaf(source)?;
-        leaf.value(self.index).map_err(|d| d.at(number))
-    }
-
-    /// Puts the key of the entry into `key` and answers its value.
-    #[inline(always)]
-    pub fn entry<'s, S: PageSource<'s> + ?Sized>(&self, source: &S, key: &mut KeyBuf) -> Result<Stored<'s>> {
-        let (leaf, number) = self.leaf(source)?;
-        match Shape::of(&leaf, key).entry(leaf.bytes(), self.index, key) {
-            Some(value) => Ok(Stored::Inline(value)),
-            None => leaf.entry(self.index, number, source, key),
-        }
+        self.leaf(source)?.value(self.index)
     }
 }

@@ -1,16 +1,15 @@
 //! Search, position, counts, statistics and check against a `BTreeMap`, on sound trees and on damaged ones.
 
 use super::check::{Checker, Reached};
+use super::get_many::{get_few, IN_FLIGHT};
 use super::limits::Limits;
 use super::path::Position;
-use super::quick::{self, Quick};
-use super::{count, lookup as search, stat};
+use super::{count, lookup, stat};
 use crate::ids::PageNo;
 use crate::page::branch::Branch;
 use crate::page::chain::Chain;
 use crate::page::header;
-use crate::page::hint::leaf::LeafHints;
-use crate::page::key::KeyBuf;
+use crate::page::key::{KeyBuf, Shape};
 use crate::page::layout::record::LENGTHS;
 use crate::page::layout::{branch, header as field, leaf, HEADER, HEADS};
 use crate::page::leaf::{Leaf, Stored};
@@ -37,6 +36,34 @@ fn faults(frozen: &Frozen, root: &Root) -> Vec<(PageNo, String)> {
     let mut on_run = |_, _| {};
     Checker::new(true, &mut on_fault, &mut on_run).tree(&frozen, root, TABLE);
     faults
+}
+
+impl Position {
+    /// Puts the key of the entry into `key` and answers its value.
+    fn entry<'s, S: PageSource<'s> + ?Sized>(&self, source: &S, key: &mut KeyBuf) -> crate::Result<Stored<'s>> {
+        let leaf = self.leaf(source)?;
+        match Shape::of(&leaf, key).entry(leaf.bytes(), self.index, key) {
+            Some(value) => Ok(Stored::Inline(value)),
+            None => leaf.entry(self.index, source, key),
+        }
+    }
+}
+
+/// The values of many keys.
+fn get_many<'s, S: PageSource<'s> + ?Sized>(
+    source: &S,
+    root: &Root,
+    keys: &[&[u8]],
+    out: &mut Vec<Option<Stored<'s>>>,
+) -> crate::Result<()> {
+    out.reserve(keys.len());
+    for keys in keys.chunks(IN_FLIGHT) {
+        get_few(source, root, keys, |found| {
+            out.push(found);
+            Ok(())
+        })?;
+    }
+    Ok(())
 }
 
 /// Keys to ask for: those of the model, their neighbours, and others.
@@ -69,22 +96,11 @@ fn agree(kind: u32, n: usize, size: usize, seed: u64) -> u8 {
     let sorted: Vec<(&Vec<u8>, &Vec<u8>)> = model.iter().collect();
     let probes = probes(kind, &model, &mut rnd);
     let mut position = Position::new();
-    let (guess, mut unknown) = (LeafHints::default(), 0);
     for p in &probes {
         let want = model.get(p);
-        let got = search::get(&source, &root, p).unwrap().map(|s| whole(&source, s));
+        let got = lookup::get(&source, &root, p).unwrap().map(|s| whole(&source, s));
         assert_eq!(got.as_ref(), want, "{p:?}");
-        assert_eq!(search::contains(&source, &root, p).unwrap(), want.is_some());
-        match quick::get(&source, &guess, &root, p) {
-            Quick::Value(value) => assert_eq!(Some(value), want.map(Vec::as_slice), "{p:?}"),
-            Quick::Missing => assert_eq!(None, want, "{p:?}"),
-            Quick::Unknown => unknown += 1,
-        }
-        match quick::contains(&source, &guess, &root, p) {
-            Quick::Value(_) => assert!(want.is_some(), "{p:?}"),
-            Quick::Missing => assert_eq!(None, want, "{p:?}"),
-            Quick::Unknown => {}
-        }
+        assert_eq!(lookup::contains(&source, &root, p).unwrap(), want.is_some());
         let rank = sorted.partition_point(|e| e.0 < p);
         assert_eq!(
             count::rank_of(&source, &root, p).unwrap(),
@@ -101,16 +117,9 @@ fn agree(kind: u32, n: usize, size: usize, seed: u64) -> u8 {
             expect(&position, &source, at.checked_sub(1).map(|i| &sorted[i]));
         }
     }
-    // Integers and hashes are what the quick way is for. (Values outside the leaf are not.)
-    let sure = if kind == 1 { probes.len() / 20 } else { probes.len() / 2 };
-    assert!(
-        !matches!(kind, 1 | 2) || unknown <= sure,
-        "{kind}: {unknown} of {}",
-        probes.len()
-    );
     let refs: Vec<&[u8]> = probes.iter().map(|p| p.as_slice()).collect();
     let mut out = Vec::new();
-    search::get_many(&source, &root, &refs, &mut out).unwrap();
+    get_many(&source, &root, &refs, &mut out).unwrap();
     assert_eq!(out.len(), refs.len());
     for (p, got) in probes.iter().zip(out) {
         assert_eq!(got.map(|s| whole(&source, s)).as_ref(), model.get(p));
@@ -232,7 +241,7 @@ fn specimen(kind: u32) -> (Frozen, Root, Vec<Ptr>) {
     let mut path = vec![root.ptr];
     for _ in 1..root.height {
         let page = (&&frozen).page(path.last().unwrap()).unwrap();
-        path.push(Branch::new(page).unwrap().ptr(1));
+        path.push(Branch::new(page, path[0].page).unwrap().ptr(1));
     }
     (frozen, root, path)
 }
@@ -328,10 +337,10 @@ fn check_finds_damage_in_long_keys_and_values() {
         if kind == 5 {
             let long = runs.iter().find_map(|(page, what)| {
                 let bytes = (&&frozen).raw(*page, 4096).unwrap();
-                let leaf = (*what == Reached::Tree).then(|| Leaf::new(bytes).ok())??;
+                let leaf = (*what == Reached::Tree).then(|| Leaf::new(bytes, (*page).into()).ok())??;
                 let i = (0..leaf.len()).find(|i| leaf.slotted_suffix(*i).is_ok_and(|s| s.long))?;
                 let suffix = leaf.slotted_suffix(i).unwrap();
-                let (at, _) = leaf.record(i).unwrap();
+                let at = leaf.record(i).unwrap().at;
                 Some((*page, at + LENGTHS + suffix.inline_tail().len()))
             });
             let (page, at) = long.unwrap();
@@ -376,8 +385,7 @@ fn damaged_trees_never_panic_or_hang() {
             faults(&frozen, &root);
             let (mut position, mut buf) = (Position::new(), KeyBuf::new());
             for k in &keys {
-                let _ = search::get(&source, &root, k);
-                let _ = quick::get(&source, &LeafHints::default(), &root, k);
+                let _ = lookup::get(&source, &root, k);
                 let _ = count::rank_of(&source, &root, k);
                 if position.seek(&source, &root, k).is_ok() && position.is_valid() {
                     let _ = position.entry(&source, &mut buf);
@@ -386,7 +394,7 @@ fn damaged_trees_never_panic_or_hang() {
                 let _ = position.seek_before(&source, &root, k, false);
                 let _ = position.to_rank(&source, &root, rnd.below(2000));
             }
-            let _ = search::get_many(&source, &root, &refs, &mut Vec::new());
+            let _ = get_many(&source, &root, &refs, &mut Vec::new());
             let _ = stat::shape(&source, &root, true);
             let _ = position.to_first(&source, &root);
             for _ in 0..3000 {
@@ -408,7 +416,7 @@ fn damaged_trees_never_panic_or_hang() {
         ..Root::default()
     };
     let (good, ..) = specimen(1);
-    assert!(search::get(&&good, &tall, b"x").is_err() && Position::new().to_first(&&good, &tall).is_err());
+    assert!(lookup::get(&&good, &tall, b"x").is_err() && Position::new().to_first(&&good, &tall).is_err());
     assert!(!faults(&good, &tall).is_empty());
 }
 
@@ -452,12 +460,12 @@ fn read_figures() {
         let m = refs.len() as u64;
         time("get", m, &mut || {
             refs.iter()
-                .map(|k| search::get(&source, &root, k).unwrap().unwrap().bytes()[0] as u64)
+                .map(|k| lookup::get(&source, &root, k).unwrap().unwrap().bytes()[0] as u64)
                 .sum()
         });
         time("get of 1000 keys over and over", m, &mut || {
             let few = refs[..1000].iter().cycle().take(m as usize);
-            few.map(|k| search::get(&source, &root, k).unwrap().unwrap().bytes()[0] as u64)
+            few.map(|k| lookup::get(&source, &root, k).unwrap().unwrap().bytes()[0] as u64)
                 .sum()
         });
         let mut out = Vec::new();
@@ -465,7 +473,7 @@ fn read_figures() {
             let mut sum = 0;
             for keys in refs.chunks(16) {
                 out.clear();
-                search::get_many(&source, &root, keys, &mut out).unwrap();
+                get_many(&source, &root, keys, &mut out).unwrap();
                 sum += out.iter().map(|v| v.unwrap().bytes()[0] as u64).sum::<u64>();
             }
             sum

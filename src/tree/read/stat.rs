@@ -1,7 +1,7 @@
 //! Pages, slots and bytes per level of a tree.
 
 use super::check::PageSet;
-use super::lookup::{branch, check_height, leaf};
+use super::descent::{branch, check_height, leaf};
 use crate::error::{Error, Result};
 use crate::page::chain::Chain;
 use crate::page::leaf::{Leaf, Stored};
@@ -122,7 +122,7 @@ pub fn shape<'s, S: PageSource<'s> + ?Sized>(source: &S, root: &Root, leaves: bo
                 shape.leaf_pages += b.len() as u64;
             }
             for i in 1..b.len() {
-                let s = b.separator(i).map_err(|d| d.at(ptr.page))?;
+                let s = b.separator(i)?;
                 if let Some(rest) = s.rest().map_err(|d| d.at(ptr.page))? {
                     shape.chain_pages += rest.extent(size).run.pages;
                 }
@@ -132,21 +132,25 @@ pub fn shape<'s, S: PageSource<'s> + ?Sized>(source: &S, root: &Root, leaves: bo
         let l = leaf(source, ptr)?;
         shape.leaf_pages += 1;
         shape.used += l.used() as u64;
-        shape.chain_pages += chain_pages(&l, size).map_err(|d| d.at(ptr.page))?;
+        shape.chain_pages += chain_pages(&l, size)?;
         Ok(())
     })?;
     Ok(shape)
 }
 
 /// Pages of the long values and long keys of a leaf.
-fn chain_pages(leaf: &Leaf<'_>, size: usize) -> std::result::Result<u64, crate::page::header::Damage> {
+fn chain_pages(leaf: &Leaf<'_>, size: usize) -> Result<u64> {
     let mut pages = 0;
     for i in 0..if leaf.is_dense() { 0 } else { leaf.len() } {
-        if let Some(rest) = leaf.slotted_suffix(i)?.rest()? {
+        if let Some(rest) = leaf.slotted_suffix(i)?.rest().map_err(|d| d.at(leaf.at()))? {
             pages += rest.extent(size).run.pages;
         }
         if let Stored::Chain(b) = leaf.value(i)? {
-            pages += Chain::decode(b, size)?.all_extents().map(|e| e.run.pages).sum::<u64>();
+            pages += Chain::decode(b, size)
+                .map_err(|d| d.at(leaf.at()))?
+                .all_extents()
+                .map(|e| e.run.pages)
+                .sum::<u64>();
         }
     }
     Ok(pages)

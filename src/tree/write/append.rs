@@ -134,12 +134,11 @@ impl<'e> EntryQueue<'e> {
 impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     /// Copies of the entries of a leaf; `None`: some have a part elsewhere.
     pub(super) fn copy_entries(&self, node: &Node<'a>) -> Result<Option<CopiedEntries>> {
-        let page = node.ptr.page;
         let leaf = node.leaf()?;
         let mut copied = CopiedEntries::default();
         for i in 0..leaf.len() {
-            let value = leaf.value(i).map_err(|d| d.at(page))?;
-            let long = !leaf.is_dense() && leaf.slotted_suffix(i).map_err(|d| d.at(page))?.long;
+            let value = leaf.value(i)?;
+            let long = !leaf.is_dense() && leaf.slotted_suffix(i)?.long;
             let Stored::Inline(value) = value else {
                 return Ok(None);
             };
@@ -147,7 +146,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
                 return Ok(None);
             }
             let from = copied.bytes.len();
-            leaf.key(i, page, &self.source, &mut copied.bytes)?;
+            leaf.key(i, &self.source, &mut copied.bytes)?;
             let key_len = copied.bytes.len() - from;
             copied.bytes.extend_from_slice(value);
             let end = copied.bytes.len();

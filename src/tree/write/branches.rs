@@ -171,7 +171,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         // The children so far have all vanished: what comes first takes over their intervals.
         let mut grew_down = false;
         for i in 0..old.len() {
-            let separator = old.separator(i).map_err(|d| d.at(ptr.page))?;
+            let separator = old.separator(i)?;
             let before = list.len();
             match changes.next_if(|change| change.at == i).map(|change| change.reply) {
                 None => list.push(DraftChild::new(Separator::Old(separator), old.ptr(i), false)),

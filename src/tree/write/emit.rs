@@ -231,7 +231,7 @@ struct PrivateChild {
 /// The first private child of `branch` at or behind `from` that is to be placed.
 fn private_child(arena: &Arena, branch: &FinishedBranch, from: usize) -> Result<Option<PrivateChild>> {
     let bytes = arena.get(branch.page).ok_or_else(no_page)?;
-    let children = Branch::new(bytes).map_err(|d| d.at(None))?;
+    let children = Branch::new(bytes, PageRef::private(branch.page))?;
     let end = children.len().saturating_sub(usize::from(branch.keeps_last));
     Ok((from..end).find_map(|at| {
         Some(PrivateChild {
@@ -245,7 +245,7 @@ fn private_child(arena: &Arena, branch: &FinishedBranch, from: usize) -> Result<
 /// Whether a page is a branch that points to a private page.
 fn has_private_child(page: &[u8]) -> bool {
     let children = |branch: Branch<'_>| (0..branch.len()).any(|i| branch.child(i).is_private());
-    header::level(page) > 1 && Branch::new(page).is_ok_and(children)
+    header::level(page) > 1 && Branch::new(page, PageRef::UNKNOWN).is_ok_and(children)
 }
 
 #[cold]

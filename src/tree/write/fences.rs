@@ -88,7 +88,7 @@ pub(super) fn prefix_len(low: &[u8], high: &[u8]) -> usize {
 
 /// Separator `i` whole.
 fn separator<'s, S: PageSource<'s>>(branch: &Branch<'_>, i: usize, ptr: &Ptr, source: &S) -> Result<Short> {
-    let s = branch.separator(i).map_err(|d| d.at(ptr.page))?;
+    let s = branch.separator(i)?;
     let mut out = Short::of(branch.prefix());
     out.push(&s.head.to_be_bytes()[..s.len.min(4)]);
     out.push(s.inline_tail());

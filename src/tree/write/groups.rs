@@ -76,7 +76,7 @@ impl<'e> Groups<'e> {
     pub fn refill<'s, S: PageSource<'s>>(&mut self, node: &Node<'_>, level: u8, source: &S) -> Result<()> {
         let branch = node.branch()?;
         while !self.rest.is_empty() && self.len < AHEAD {
-            let child = branch.find(self.rest.key(0), node.ptr.page, source)?;
+            let child = branch.find(self.rest.key(0), source)?;
             let fences = self.fences.of_child(node, child, source)?;
             let (edits, rest) = match &fences.high {
                 Some(high) if child + 1 < branch.len() => self.rest.split_below(high),

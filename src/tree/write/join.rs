@@ -103,8 +103,8 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         let base = header::prefix_len(a).min(header::prefix_len(b)).min(plen);
         let (dense_x, dense_y) = (dense_bytes(&x), dense_bytes(&y));
         let mut joined = Vec::with_capacity(x.len() + y.len());
-        entries_of(&x, 0..x.len(), &dense_x, &x.prefix()[base..], &mut joined).map_err(|d| d.at(left.page))?;
-        entries_of(&y, 0..y.len(), &dense_y, &y.prefix()[base..], &mut joined).map_err(|d| d.at(right.page))?;
+        entries_of(&x, 0..x.len(), &dense_x, &x.prefix()[base..], &mut joined)?;
+        entries_of(&y, 0..y.len(), &dense_y, &y.prefix()[base..], &mut joined)?;
         if leaf_size(&joined, plen - base, plen) > limit {
             self.arena.recycle(memory);
             return Ok(None);
@@ -131,8 +131,8 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         let (a, b) = (a.to_vec(), b.to_vec());
         let (x, y) = (branch_in(&a, left)?, branch_in(&b, right)?);
         let mut children = Vec::with_capacity(x.len() + y.len());
-        children_of(&x, &mut children).map_err(|d| d.at(left.page))?;
-        children_of(&y, &mut children).map_err(|d| d.at(right.page))?;
+        children_of(&x, &mut children)?;
+        children_of(&y, &mut children)?;
         for (i, child) in children.iter_mut().enumerate() {
             child.separator.lead = match i < x.len() {
                 true => &x.prefix()[base..],

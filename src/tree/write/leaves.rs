@@ -60,7 +60,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             return Ok(false);
         }
         let leaf = node.leaf()?;
-        Ok(leaf.position(key, node.ptr.page, &self.source)? == Err(leaf.len()))
+        Ok(leaf.position(key, &self.source)? == Err(leaf.len()))
     }
 
     /// How many of the edits do not lie behind every entry of the leaf.
@@ -69,7 +69,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         let (mut low, mut high) = (0, edits.len());
         while low < high {
             let middle = low + (high - low) / 2;
-            if leaf.position(edits.key(middle), node.ptr.page, &self.source)? == Err(leaf.len()) {
+            if leaf.position(edits.key(middle), &self.source)? == Err(leaf.len()) {
                 high = middle;
             } else {
                 low = middle + 1;
@@ -146,13 +146,13 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             return Ok(false);
         }
         let leaf = node.leaf()?;
-        let position = leaf.position(key, at, &self.source)?;
+        let position = leaf.position(key, &self.source)?;
         let suffix = Suffix::of(key.get(header::prefix_len(&node.bytes)..).unwrap_or(&[]));
         match (op, position) {
             // Nothing to delete: the page need not even be copied.
             (Op::Delete, Err(_)) => {}
             (Op::Delete, Ok(i)) => {
-                let old = leaf.value(i).map_err(|d| d.at(at))?;
+                let old = leaf.value(i)?;
                 release_value(&old, at, size, self.sink)?;
                 leaf_edit::remove(self.make_private(node), i);
             }
@@ -167,7 +167,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             }
             (Op::Put(value), Ok(i)) => {
                 self.note_long(&value);
-                let old = leaf.value(i).map_err(|d| d.at(at))?;
+                let old = leaf.value(i)?;
                 let same = old.is_chain() == value.is_chain() && old.bytes().len() == value.bytes().len();
                 if !same && leaf.is_dense() {
                     return Ok(false);

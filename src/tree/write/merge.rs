@@ -85,7 +85,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         }
         self.make_readable(ptr)?;
         let leaf = leaf_in(self.bytes(ptr)?, ptr)?;
-        Ok(leaf.position(group.edits.key(0), ptr.page, &self.source)?.is_err())
+        Ok(leaf.position(group.edits.key(0), &self.source)?.is_err())
     }
 
     /// Merges the leaf `first` of a branch with its edits, and with the leaves behind it as long as those lie beside each
@@ -171,7 +171,6 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     fn merge_one<'e>(&mut self, input: &'e MergeInput<'e>, base: usize, merged: &mut Vec<Entry<'e>>) -> Result<()> {
         let MergeInput { leaf, dense, edits, .. } = input;
         let (page, source, size) = (input.ptr.page, self.source, leaf.bytes().len());
-        let damaged = |d: header::Damage| d.at(page);
         let lead = &leaf.prefix()[base..];
         let mut next_long = input.long.iter();
         // Entries before this one are merged.
@@ -182,11 +181,11 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             let key = edits.key(i);
             let position = match done == leaf.len() {
                 true => Err(done),
-                false => leaf.position(key, page, &source)?,
+                false => leaf.position(key, &source)?,
             };
             let (Ok(at) | Err(at)) = position;
             if at > done {
-                entries_of(leaf, done..at, dense, lead, merged).map_err(damaged)?;
+                entries_of(leaf, done..at, dense, lead, merged)?;
                 done = at;
             }
             let mut old_suffix = None;
@@ -194,10 +193,10 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
                 if at < done {
                     return Err(Error::corrupt(page, "keys out of order"));
                 }
-                let old = leaf.value(at).map_err(damaged)?;
+                let old = leaf.value(at)?;
                 release_value(&old, page, size, self.sink)?;
                 if !leaf.is_dense() {
-                    old_suffix = Some(leaf.slotted_suffix(at).map_err(damaged)?);
+                    old_suffix = Some(leaf.slotted_suffix(at)?);
                 }
                 done = at + 1;
             }
@@ -226,7 +225,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
                 }
             }
         }
-        entries_of(leaf, done..leaf.len(), dense, lead, merged).map_err(damaged)
+        entries_of(leaf, done..leaf.len(), dense, lead, merged)
     }
 
     /// Writes the rests of the long keys that the edits bring in new, in order.
@@ -239,9 +238,8 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         let leaf = node.leaf()?;
         for i in 0..edits.len() {
             let key = edits.key(i);
-            let new = is_long(key, size)
-                && matches!(edits.op(i), Op::Put(_))
-                && leaf.position(key, node.ptr.page, &self.source)?.is_err();
+            let new =
+                is_long(key, size) && matches!(edits.op(i), Op::Put(_)) && leaf.position(key, &self.source)?.is_err();
             if new {
                 written.push(write_rest(key, base, size, self.sink)?);
             }

@@ -175,12 +175,12 @@ impl Walk<'_> {
         let checked = header::flags(&page) & header::CHECK_PREFIX != 0;
         assert!(checked || high.is_none_or(|h| h.starts_with(header::prefix(&page))));
         if level == 1 {
-            let leaf = Leaf::new(&page).unwrap();
+            let leaf = Leaf::new(&page, PageRef::UNKNOWN).unwrap();
             assert!(!leaf.is_empty());
             assert_eq!(leaf.len() as u64, ptr.entries);
             for i in 0..leaf.len() {
                 let mut k = Vec::new();
-                leaf.key(i, PageRef::default(), &self.disk, &mut k).unwrap();
+                leaf.key(i, &self.disk, &mut k).unwrap();
                 assert!(
                     k.as_slice() >= low && high.is_none_or(|h| k.as_slice() < h),
                     "{k:?} in {low:?}..{high:?}"
@@ -203,7 +203,7 @@ impl Walk<'_> {
             }
             return;
         }
-        let branch = Branch::new(&page).unwrap();
+        let branch = Branch::new(&page, PageRef::UNKNOWN).unwrap();
         let mut entries = 0;
         let separators: Vec<Vec<u8>> = (0..branch.len())
             .map(|i| {
@@ -211,9 +211,7 @@ impl Walk<'_> {
                 if i == 0 {
                     return low.to_vec();
                 }
-                branch
-                    .write_separator(i, PageRef::default(), &self.disk, &mut s)
-                    .unwrap();
+                branch.write_separator(i, &self.disk, &mut s).unwrap();
                 if let Some(rest) = branch.separator(i).unwrap().rest().unwrap() {
                     self.extent(rest.extent(page.len()).run);
                 }

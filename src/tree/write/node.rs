@@ -68,12 +68,12 @@ impl Node<'_> {
 
 /// The branch in the page behind `ptr`.
 pub(super) fn branch_in<'p>(page: &'p [u8], ptr: &Ptr) -> Result<Branch<'p>> {
-    Branch::new(page).map_err(|d| d.at(ptr.page))
+    Branch::new(page, ptr.page)
 }
 
 /// The leaf in the page behind `ptr`.
 pub(super) fn leaf_in<'p>(page: &'p [u8], ptr: &Ptr) -> Result<Leaf<'p>> {
-    Leaf::new(page).map_err(|d| d.at(ptr.page))
+    Leaf::new(page, ptr.page)
 }
 
 impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {

@@ -49,7 +49,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         }
         let mut branch = OpenBranch::new(self.open(ptr, level)?, level);
         let children = branch.node.branch()?;
-        let find = |key: &[u8]| children.find(key, ptr.page, &self.source);
+        let find = |key: &[u8]| children.find(key, &self.source);
         let first = keys.from.map_or(Ok(0), find)?;
         let last = keys.to.map_or(Ok(children.len() - 1), find)?;
         for i in first..=last {
@@ -75,9 +75,8 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     fn leaf_range(&mut self, ptr: Ptr, keys: KeyRange<'_>, fences: &Fences) -> Result<Reply> {
         let node = self.open(ptr, 1)?;
         let (source, size) = (self.source, node.size());
-        let damaged = |d: header::Damage| d.at(ptr.page);
         let leaf = node.leaf()?;
-        let bound = |key: &[u8]| leaf.position(key, ptr.page, &source).map(|p| p.unwrap_or_else(|at| at));
+        let bound = |key: &[u8]| leaf.position(key, &source).map(|p| p.unwrap_or_else(|at| at));
         let first = keys.from.map_or(Ok(0), bound)?;
         let end = keys.to.map_or(Ok(leaf.len()), bound)?;
         if first >= end {
@@ -88,9 +87,9 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         }
         for i in first..end {
             if !leaf.is_dense() {
-                release_rest(&leaf.slotted_suffix(i).map_err(damaged)?, ptr.page, size, self.sink)?;
+                release_rest(&leaf.slotted_suffix(i)?, ptr.page, size, self.sink)?;
             }
-            release_value(&leaf.value(i).map_err(damaged)?, ptr.page, size, self.sink)?;
+            release_value(&leaf.value(i)?, ptr.page, size, self.sink)?;
         }
         // The fences may have moved apart since the page was built: what stays is counted from the shorter prefix.
         let base = header::prefix_len(&node.bytes).min(fences.prefix_len());
@@ -98,8 +97,8 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         check_prefix(ptr.page, prefix, fences)?;
         let dense = dense_bytes(&leaf);
         let mut kept = Vec::with_capacity(leaf.len());
-        entries_of(&leaf, 0..first, &dense, lead, &mut kept).map_err(damaged)?;
-        entries_of(&leaf, end..leaf.len(), &dense, lead, &mut kept).map_err(damaged)?;
+        entries_of(&leaf, 0..first, &dense, lead, &mut kept)?;
+        entries_of(&leaf, end..leaf.len(), &dense, lead, &mut kept)?;
         let reply = self.pack_leaves(&kept, prefix, fences, Fill::WithRoom);
         drop(kept);
         self.discard(node);
@@ -120,18 +119,17 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         }
         let node = self.open(ptr, level)?;
         let size = node.size();
-        let damaged = |d: header::Damage| d.at(ptr.page);
         if level == 1 {
             let leaf = node.leaf()?;
             // A dense leaf has neither long keys nor long values.
             for i in 0..if leaf.is_dense() { 0 } else { leaf.len() } {
-                release_rest(&leaf.slotted_suffix(i).map_err(damaged)?, ptr.page, size, self.sink)?;
-                release_value(&leaf.value(i).map_err(damaged)?, ptr.page, size, self.sink)?;
+                release_rest(&leaf.slotted_suffix(i)?, ptr.page, size, self.sink)?;
+                release_value(&leaf.value(i)?, ptr.page, size, self.sink)?;
             }
         } else {
             let branch = node.branch()?;
             for i in 0..branch.len() {
-                release_rest(&branch.separator(i).map_err(damaged)?, ptr.page, size, self.sink)?;
+                release_rest(&branch.separator(i)?, ptr.page, size, self.sink)?;
                 self.drop_subtree(branch.ptr(i), level - 1)?;
             }
         }
