@@ -1,4 +1,24 @@
 //! The one function that changes a tree, and what it is made of.
+//!
+//! | file         | subject                                                                                   |
+//! |--------------|-------------------------------------------------------------------------------------------|
+//! | `edits`      | what a transaction has put and deleted: an append-only log                                |
+//! | `sorted`     | the edits of a log in key order, and sections of them                                     |
+//! | `apply`      | `apply(root, sorted edits) -> root`: the recursion over branches, and what pages reply    |
+//! | `range`      | the same recursion with two bounds: removing a range of keys                              |
+//! | `node`       | a page that is being changed: opened, made private, closed                                |
+//! | `groups`     | edits on their way down a branch, one group per child                                     |
+//! | `fences`     | the bounds of a page's keys, and the prefix they give                                     |
+//! | `leaves`     | a leaf: a few edits in place, and the choice between the ways for more                    |
+//! | `merge`      | many edits merged with the entries of leaves                                              |
+//! | `leaf_cut`   | a sorted sequence of entries, cut into leaves                                             |
+//! | `append`     | puts behind every key: the log cut into leaves as it is                                   |
+//! | `branches`   | a branch whose children split, vanished or shrank                                         |
+//! | `branch_cut` | a list of children, cut into branches                                                     |
+//! | `join`       | underfull pages joined with a neighbour                                                   |
+//! | `values`     | long values and the rests of long keys: writing them, giving them back                    |
+//! | `arena`      | private pages, before they have a place in the file                                       |
+//! | `emit`       | finished private pages get their place: numbered, summed, written                         |
 
 mod append;
 pub mod apply;
