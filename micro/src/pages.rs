@@ -156,7 +156,7 @@ impl PageSink for Sink {
 
 /// Puts of these entries, as a write transaction collects them.
 pub fn log<'e>(entries: impl IntoIterator<Item = &'e Entry>) -> EditLog {
-    let mut log = EditLog::new();
+    let mut log = EditLog::default();
     for entry in entries {
         log.push(&entry.key, Op::Put(Stored::Inline(&entry.value)))
             .expect("memory");

@@ -117,7 +117,7 @@ impl Builder {
             store: self.store,
             birth: self.birth,
         };
-        let (mut arena, mut emitter, mut log) = (Arena::new(size), Emitter::new(), EditLog::new());
+        let (mut arena, mut emitter, mut log) = (Arena::new(size), Emitter::new(), EditLog::default());
         for (k, v) in edits {
             match v {
                 None => log.push(k, Op::Delete).expect("memory"),

@@ -21,7 +21,7 @@
 //!
 //! At the root the tree grows by a level for each `Many` of several pieces, and shrinks while its root has one child.
 //!
-//! *Copying.* Pages of the snapshot are copied before they change; private pages change in place (I-10, see `node`).
+//! *Copying.* Pages of the snapshot are copied before they change; private pages change in place (I-10, see `ownership`).
 //!
 //! *Placing.* With `fused`, every branch that is finished places its private children while they are in the cache: that is
 //! how the last flush of a transaction becomes its commit, and how a transaction can be larger than memory. Only the right

@@ -92,11 +92,6 @@ pub struct EditLog {
 }
 
 impl EditLog {
-    /// An empty log.
-    pub fn new() -> EditLog {
-        EditLog::default()
-    }
-
     /// Edits, duplicates included.
     pub fn len(&self) -> usize {
         self.entries.len()

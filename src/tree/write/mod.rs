@@ -6,7 +6,8 @@
 //! | `sorted`     | the edits of a log in key order, and sections of them                                     |
 //! | `apply`      | `apply(root, sorted edits) -> root`: the recursion over branches, and what pages reply    |
 //! | `range`      | the same recursion with two bounds: removing a range of keys                              |
-//! | `node`       | a page that is being changed: opened, made private, closed                                |
+//! | `node`       | a page that is being changed                                                              |
+//! | `ownership`  | who owns it: opening, making private, closing, giving back                                |
 //! | `groups`     | edits on their way down a branch, one group per child                                     |
 //! | `fences`     | the bounds of a page's keys, and the prefix they give                                     |
 //! | `leaves`     | a leaf: a few edits in place, and the choice between the ways for more                    |
@@ -36,6 +37,7 @@ mod merge;
 #[cfg(test)]
 mod model_test;
 mod node;
+mod ownership;
 mod range;
 mod sorted;
 pub mod values;

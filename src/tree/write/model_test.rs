@@ -248,7 +248,7 @@ fn one_leaf_takes_thousands_of_edits() {
         let mut emitter = Emitter::new();
         let few = 1 + rnd.below(20);
         for (flush, edits) in [few, 3000 + rnd.below(9000), 3000].into_iter().enumerate() {
-            let mut log = EditLog::new();
+            let mut log = EditLog::default();
             let deletes = if flush == 0 { 0 } else { rnd.below(100) };
             let long = rnd.below(3) * 600;
             let first = rnd.below(3) as u8;
@@ -306,7 +306,7 @@ fn run(kind: u32, size: usize, seed: u64, rounds: u32) {
         let mut emitter = Emitter::new();
         sink.birth = CommitId::new(1 + round as u64);
         for flush in 0..1 + rnd.below(3) {
-            let mut log = EditLog::new();
+            let mut log = EditLog::default();
             let deletes = rnd.below(5);
             let batch = [1, 2, 5, 30, 300, 3000, 9000][rnd.below(7) as usize];
             let ranged = rnd.below(6) == 0;

@@ -318,7 +318,7 @@ mod tests {
         };
         for prefix in [&b""[..], b"http://example.com/"] {
             for n in [0, 1, 2, 10, 1000] {
-                let mut log = EditLog::new();
+                let mut log = EditLog::default();
                 let mut model = BTreeMap::new();
                 for _ in 0..n {
                     let end: Vec<u8> = (0..rnd(14)).map(|_| b'a' + rnd(2) as u8 * 5).collect();
