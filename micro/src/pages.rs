@@ -9,7 +9,7 @@ use kv::page::suffix::Suffix;
 use kv::page::{Extent, Life, PageSink, PageSource, Ptr, Root};
 use kv::tree::write::apply::Apply;
 use kv::tree::write::arena::Arena;
-use kv::tree::write::edits::{EditLog, Op, Sorted};
+use kv::tree::write::edits::{EditLog, Op};
 use kv::tree::write::emit::Emitter;
 use kv::util::hash::fingerprint;
 use kv::{Error, Result};
@@ -164,11 +164,6 @@ pub fn log<'e>(entries: impl IntoIterator<Item = &'e Entry>) -> EditLog {
     log
 }
 
-/// The edits in the order in which they are applied.
-pub fn sorted(log: &EditLog) -> Sorted<'_> {
-    log.sorted(|_| ()).expect("memory")
-}
-
 /// A tree over pages in memory.
 #[derive(Default)]
 pub struct Tree {
@@ -179,19 +174,19 @@ pub struct Tree {
 impl Tree {
     /// A tree of these entries.
     pub fn of(entries: &[Entry]) -> Tree {
-        let (root, pages) = Tree::default().change(&sorted(&log(entries)), Some(Pages::default()));
+        let (root, pages) = Tree::default().change(&log(entries), Some(Pages::default()));
         Tree {
             root,
             pages: pages.expect("pages that were wanted"),
         }
     }
 
-    /// Applies the edits, places every new page, and forgets them.
-    pub fn apply(&self, edits: &Sorted<'_>) -> Root {
+    /// Sorts and applies the edits, places every new page, and forgets them.
+    pub fn apply(&self, edits: &EditLog) -> Root {
         self.change(edits, None).0
     }
 
-    fn change(&self, edits: &Sorted<'_>, written: Option<Pages>) -> (Root, Option<Pages>) {
+    fn change(&self, edits: &EditLog, written: Option<Pages>) -> (Root, Option<Pages>) {
         let mut sink = Sink {
             next: PageNo::new(self.pages.0.len().max(4) as u64),
             written,
@@ -208,7 +203,8 @@ impl Tree {
             drop_budget: 1 << 20,
             life: PhantomData,
         };
-        let root = apply.apply(self.root, edits).expect("a whole tree");
+        let edits = edits.sorted(|_| ()).expect("memory");
+        let root = apply.apply(self.root, &edits).expect("a whole tree");
         let root = apply.place_root(root).expect("room");
         emitter.finish(&mut arena, &mut sink).expect("room");
         (root, sink.written)
