@@ -6,7 +6,7 @@ use kv::page::branch::{branch_size, build_branch, Child};
 use kv::page::leaf::Stored;
 use kv::page::leaf_build::{build_leaf, build_whole, leaf_size, Filling, Whole};
 use kv::page::suffix::Suffix;
-use kv::page::{Extent, Life, PageSink, PageSource, Ptr, Root};
+use kv::page::{Extent, Life, PageSink, PageSource, Prefetch, Ptr, Root};
 use kv::tree::write::apply::Apply;
 use kv::tree::write::arena::Arena;
 use kv::tree::write::edits::{EditLog, Op};
@@ -91,11 +91,13 @@ pub fn branch(keys: &[&[u8]], prefix: &[u8]) -> (Vec<u8>, usize) {
 #[derive(Default)]
 pub struct Pages(Vec<Box<[u8]>>);
 
-impl<'a> PageSource<'a> for &'a Pages {
+impl Prefetch for &Pages {
     fn page_size(&self) -> usize {
         PAGE
     }
+}
 
+impl<'a> PageSource<'a> for &'a Pages {
     #[inline(always)]
     fn page(&self, ptr: &Ptr) -> Result<&'a [u8]> {
         let number = ptr.page.number().get() as usize;

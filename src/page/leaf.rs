@@ -20,6 +20,7 @@
 //! Every access checks its bounds: a damaged page gives [`Damage`], wrong answers at worst, never a read outside.
 
 use super::header::{self, Damage, CHECK_PREFIX, DENSE, LEAF};
+use super::hint::leaf::LeafHints;
 use super::kernel::{plain, Kernel};
 use super::layout::leaf::{FINGERPRINTS, OFFSETS};
 use super::layout::record::{Lengths, LENGTHS};
@@ -594,5 +595,17 @@ pub fn left_aligned(suffix: &[u8]) -> u64 {
             .iter()
             .enumerate()
             .fold(0, |x, (i, b)| x | u64::from(*b) << (56 - 8 * i)),
+    }
+}
+
+impl LeafHints {
+    /// Takes note of what a leaf is like.
+    #[inline(always)]
+    pub fn learn(&self, leaf: &Leaf<'_>) {
+        if leaf.is_dense() {
+            self.learn_dense(leaf.shape(), leaf.len());
+        } else {
+            self.learn_slotted(leaf.len());
+        }
     }
 }
