@@ -101,8 +101,14 @@ fn modes_and_deletes_answer_what_was_there() -> Result<()> {
     let db = in_memory();
     let mut txn = db.begin_write(WriteOptions::default())?;
     txn.put(MAIN, b"a", b"1", PutMode::default())?;
-    assert!(matches!(txn.put(MAIN, b"a", b"2", PutMode::NoOverwrite), Err(Error::Exists)));
-    assert!(matches!(txn.put(MAIN, b"b", b"2", PutMode::NoInsert), Err(Error::NotFound)));
+    assert!(matches!(
+        txn.put(MAIN, b"a", b"2", PutMode::NoOverwrite),
+        Err(Error::Exists)
+    ));
+    assert!(matches!(
+        txn.put(MAIN, b"b", b"2", PutMode::NoInsert),
+        Err(Error::NotFound)
+    ));
     txn.put(MAIN, b"z", b"26", PutMode::Append)?;
     assert!(matches!(txn.put(MAIN, b"y", b"25", PutMode::Append), Err(Error::Order)));
     assert_eq!(txn.insert(MAIN, b"a", b"3")?, slice(b"1"));
@@ -181,7 +187,10 @@ fn readers_count_rank_and_look_at_values() -> Result<()> {
     assert_eq!(each, 1);
     let stat: TableStat = reader.table_stat(MAIN)?;
     let leaves: LevelStat = reader.level_stat(MAIN, 1)?;
-    assert_eq!((stat.entries, stat.leaf_pages, leaves.slots), (1000, leaves.pages, 1000));
+    assert_eq!(
+        (stat.entries, stat.leaf_pages, leaves.slots),
+        (1000, leaves.pages, 1000)
+    );
     // Both kinds of transaction, behind one trait.
     fn entries(txn: &mut dyn Reader) -> Result<u64> {
         txn.count(MAIN, &Range::default())
@@ -343,7 +352,9 @@ fn maintenance_checks_copies_and_saves() -> Result<()> {
         true
     })?;
     assert_eq!(report.faults, faults.len() as u64);
-    assert!(faults.iter().any(|f| f.page == Some(page) && f.table == Some(MAIN) && !f.what.is_empty()));
+    assert!(faults
+        .iter()
+        .any(|f| f.page == Some(page) && f.table == Some(MAIN) && !f.what.is_empty()));
     let read = db.begin_read()?;
     let damage = (0..5000u32).find_map(|n| read.get(MAIN, &n.to_be_bytes()).err());
     match damage {

@@ -13,7 +13,7 @@ use common::tmp::TempDir;
 use kv::catalogue::TableRecord;
 use kv::ids::PageNo;
 use kv::page::meta::{Meta, Slot, SLOTS, SLOT_BYTES};
-use kv::page::{Extent, PageSource, Ptr, Root};
+use kv::page::{Extent, PageSource, Prefetch, Ptr, Root};
 use kv::tree::read::check::{Checker, Reached};
 use kv::tree::read::scan::scan;
 use kv::util::crc32c;
@@ -89,16 +89,21 @@ impl<'i> Recorder<'i> {
     }
 }
 
-impl<'i> PageSource<'i> for &Recorder<'i> {
+impl Prefetch for &Recorder<'_> {
     fn page_size(&self) -> usize {
         PAGE
     }
+}
+
+impl<'i> PageSource<'i> for &Recorder<'i> {
     fn page(&self, ptr: &Ptr) -> Result<&'i [u8]> {
         self.compare(ptr.page.number().offset(PAGE) as usize, PAGE, ptr.checksum)
     }
+
     fn piece(&self, page: PageNo, len: usize, checksum: u32) -> Result<&'i [u8]> {
         self.compare(page.offset(PAGE) as usize, len, checksum)
     }
+
     fn raw(&self, page: PageNo, len: u64) -> Result<&'i [u8]> {
         let at = page.offset(PAGE) as usize;
         self.image

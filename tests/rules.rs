@@ -16,13 +16,7 @@ const FOLDERS: [&str; 5] = ["src", "tests", "capi/src", "bench/src", "micro"];
 const LINES: usize = 800;
 /// Files may be longer than this only if they are listed.
 const LINES_UNLISTED: usize = 600;
-const LONG_FILES: &[&str] = &[
-    "src/db/write.rs",
-    "src/page/leaf.rs",
-    "src/pager/shared.rs",
-    "tests/common/capi.rs",
-    "tests/files.rs",
-];
+const LONG_FILES: &[&str] = &["src/page/leaf.rs", "tests/common/capi.rs", "tests/files.rs"];
 
 #[test]
 fn no_file_is_longer_than_one_sitting() {
@@ -62,7 +56,7 @@ const MANY_WITH_REASON: &[(&str, &str, &str)] = &[];
 /// Most entries of that list.
 const MANY_WITH_REASON_MAX: usize = 10;
 /// How many others there still are.
-const MANY_LEFT: usize = 36;
+const MANY_LEFT: usize = 14;
 
 /// Functions of a file with their line, name and number of parameters; those of the C interface left out.
 fn functions(source: &Source) -> Vec<(usize, String, usize)> {
@@ -182,7 +176,7 @@ const RETIRED: &[(&str, &str)] = &[
     ("=Writing", "PageWriter"),
 ];
 /// How many identifiers still contain one, each counted once a line.
-const RETIRED_LEFT: usize = 984;
+const RETIRED_LEFT: usize = 375;
 
 /// The retired words in an identifier.
 fn retired(identifier: &str) -> Vec<&'static (&'static str, &'static str)> {

@@ -6,7 +6,7 @@ use crate::border::status::{kv_status, Failure};
 use crate::border::types::{known, kv_cursor, kv_entry, kv_slice, kv_table, kv_txn, put_mode, KV_BLIND};
 use crate::handle::in_use::{self, CursorTxn, CursorUse, TxnUse};
 use crate::handle::objects::CursorHandle;
-use kv_engine::{Error, KeyBuf, PutMode, Reader, Stored, TableId, PADDED};
+use kv_engine::{Error, PutMode, Reader, Stored, TableId};
 
 /// kv_op.op: put key and value; flags as for kv_put(). @ingroup kv_batches
 pub const KV_OP_PUT: u32 = 1;

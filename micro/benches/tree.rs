@@ -2,7 +2,7 @@
 
 use criterion::{criterion_group, criterion_main, BatchSize, Criterion, Throughput};
 use kv_micro::entries::{mix, Entry, Kind};
-use kv_micro::pages::{log, sorted, Tree};
+use kv_micro::pages::{log, Tree};
 use std::hint::black_box;
 
 /// Entries of the tree.
@@ -34,7 +34,7 @@ fn apply(c: &mut Criterion) {
                         round += 1;
                         log(&edits(kind, count, round))
                     },
-                    |log| black_box(&tree).apply(&sorted(black_box(log))),
+                    |log| black_box(&tree).apply(black_box(log)),
                     batch,
                 );
             });

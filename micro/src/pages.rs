@@ -6,10 +6,10 @@ use kv::page::branch::{branch_size, build_branch, Child};
 use kv::page::leaf::Stored;
 use kv::page::leaf_build::{build_leaf, build_whole, leaf_size, Filling, Whole};
 use kv::page::suffix::Suffix;
-use kv::page::{Extent, Life, PageSink, PageSource, Ptr, Root};
+use kv::page::{Extent, Life, PageSink, PageSource, Prefetch, Ptr, Root};
 use kv::tree::write::apply::Apply;
 use kv::tree::write::arena::Arena;
-use kv::tree::write::edits::{EditLog, Op, Sorted};
+use kv::tree::write::edits::{EditLog, Op};
 use kv::tree::write::emit::Emitter;
 use kv::util::hash::fingerprint;
 use kv::{Error, Result};
@@ -91,11 +91,13 @@ pub fn branch(keys: &[&[u8]], prefix: &[u8]) -> (Vec<u8>, usize) {
 #[derive(Default)]
 pub struct Pages(Vec<Box<[u8]>>);
 
-impl<'a> PageSource<'a> for &'a Pages {
+impl Prefetch for &Pages {
     fn page_size(&self) -> usize {
         PAGE
     }
+}
 
+impl<'a> PageSource<'a> for &'a Pages {
     #[inline(always)]
     fn page(&self, ptr: &Ptr) -> Result<&'a [u8]> {
         let number = ptr.page.number().get() as usize;
@@ -164,11 +166,6 @@ pub fn log<'e>(entries: impl IntoIterator<Item = &'e Entry>) -> EditLog {
     log
 }
 
-/// The edits in the order in which they are applied.
-pub fn sorted(log: &EditLog) -> Sorted<'_> {
-    log.sorted(|_| ()).expect("memory")
-}
-
 /// A tree over pages in memory.
 #[derive(Default)]
 pub struct Tree {
@@ -179,19 +176,19 @@ pub struct Tree {
 impl Tree {
     /// A tree of these entries.
     pub fn of(entries: &[Entry]) -> Tree {
-        let (root, pages) = Tree::default().change(&sorted(&log(entries)), Some(Pages::default()));
+        let (root, pages) = Tree::default().change(&log(entries), Some(Pages::default()));
         Tree {
             root,
             pages: pages.expect("pages that were wanted"),
         }
     }
 
-    /// Applies the edits, places every new page, and forgets them.
-    pub fn apply(&self, edits: &Sorted<'_>) -> Root {
+    /// Sorts and applies the edits, places every new page, and forgets them.
+    pub fn apply(&self, edits: &EditLog) -> Root {
         self.change(edits, None).0
     }
 
-    fn change(&self, edits: &Sorted<'_>, written: Option<Pages>) -> (Root, Option<Pages>) {
+    fn change(&self, edits: &EditLog, written: Option<Pages>) -> (Root, Option<Pages>) {
         let mut sink = Sink {
             next: PageNo::new(self.pages.0.len().max(4) as u64),
             written,
@@ -208,7 +205,8 @@ impl Tree {
             drop_budget: 1 << 20,
             life: PhantomData,
         };
-        let root = apply.apply(self.root, edits).expect("a whole tree");
+        let edits = edits.sorted(|_| ()).expect("memory");
+        let root = apply.apply(self.root, &edits).expect("a whole tree");
         let root = apply.place_root(root).expect("room");
         emitter.finish(&mut arena, &mut sink).expect("room");
         (root, sink.written)

@@ -6,6 +6,7 @@ use crate::ids::{CommitId, PageNo, TableId};
 use crate::page::chain::Chain;
 use crate::page::leaf::Stored;
 use crate::page::PageSource;
+use crate::page::Prefetch;
 use crate::tree::read::get_many::{get_few, IN_FLIGHT};
 use crate::tree::read::{count, stat};
 use crate::txn::{Pages, TreeRef};

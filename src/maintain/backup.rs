@@ -14,7 +14,7 @@ use crate::db::{Cursor, Db, Options, PutMode, Range, ReadTxn, Reader, WriteOptio
 use crate::error::{Error, Result};
 use crate::file::fresh::{identity_of, Fresh};
 use crate::ids::{PageNo, Run, TableId};
-use crate::page::{meta_pages, Extent, PageSource, Root, PIECE};
+use crate::page::{meta_pages, Extent, PageSource, Prefetch, Root, PIECE};
 use crate::pager::{Durability, Image, View};
 use crate::tree::read::check::{Checker, PageSet, Reached};
 use crate::util::crc32c;

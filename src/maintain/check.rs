@@ -5,7 +5,7 @@ use crate::catalogue;
 use crate::db::{Db, ReadTxn};
 use crate::error::{Error, Result};
 use crate::ids::{CommitId, PageNo, Run, TableId};
-use crate::page::{meta_pages, Extent, PageSource, Root};
+use crate::page::{meta_pages, Extent, Prefetch, Root};
 use crate::pager::{Accounting, Descriptor, Snapshot, View, Wait};
 use crate::tree::read::check::{Checker, PageSet, Reached};
 use crate::txn::dead_extents;

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::ids::{PageNo, Run};
-use crate::page::{PageSource, Ptr};
+use crate::page::{PageSource, Prefetch, Ptr};
 use crate::util::crc32c;
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
@@ -112,11 +112,13 @@ pub(crate) struct JobPages<'j, 'f, S> {
     pub job: &'j Job<'f>,
 }
 
-impl<'s, S: PageSource<'s>> PageSource<'s> for JobPages<'_, '_, S> {
+impl<'s, S: PageSource<'s>> Prefetch for JobPages<'_, '_, S> {
     fn page_size(&self) -> usize {
         self.source.page_size()
     }
+}
 
+impl<'s, S: PageSource<'s>> PageSource<'s> for JobPages<'_, '_, S> {
     fn page(&self, ptr: &Ptr) -> Result<&'s [u8]> {
         self.job.advance(0)?;
         let bytes = self.source.raw(ptr.page.number(), self.page_size() as u64)?;

@@ -510,20 +510,26 @@ mod tests {
     use super::*;
     use crate::ids::PageNo;
     use crate::page::meta_pages;
+    use crate::page::Prefetch;
 
     const HERE: PageRef = PageRef::placed(PageNo::new(1));
 
     struct Nothing;
-    impl PageSource<'static> for Nothing {
+    impl Prefetch for Nothing {
         fn page_size(&self) -> usize {
             4096
         }
+    }
+
+    impl PageSource<'static> for Nothing {
         fn page(&self, _: &Ptr) -> Result<&'static [u8]> {
             Err(crate::Error::NotFound)
         }
+
         fn piece(&self, _: PageNo, _: usize, _: u32) -> Result<&'static [u8]> {
             Err(crate::Error::NotFound)
         }
+
         fn raw(&self, _: PageNo, _: u64) -> Result<&'static [u8]> {
             Err(crate::Error::NotFound)
         }

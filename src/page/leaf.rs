@@ -21,6 +21,7 @@
 
 use super::arrays::PageArrays;
 use super::header::{self, Damage, Top, CHECK_PREFIX, DENSE, LEAF, NOT_A_PAGE, WRONG_LEVEL};
+use super::hint::leaf::LeafHints;
 use super::kernel::{best, plain, Kernel, Work};
 use super::layout::leaf::{ENTRY, FINGERPRINTS, OFFSETS};
 use super::layout::record::{Lengths, LENGTHS};
@@ -743,5 +744,17 @@ pub fn left_aligned(suffix: &[u8]) -> u64 {
             .iter()
             .enumerate()
             .fold(0, |x, (i, b)| x | u64::from(*b) << (56 - 8 * i)),
+    }
+}
+
+impl LeafHints {
+    /// Takes note of what a leaf is like.
+    #[inline(always)]
+    pub fn learn(&self, leaf: &Leaf<'_>) {
+        if leaf.is_dense() {
+            self.learn_dense(leaf.shape(), leaf.len());
+        } else {
+            self.learn_slotted(leaf.len());
+        }
     }
 }

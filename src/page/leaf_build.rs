@@ -370,21 +370,26 @@ mod tests {
     use super::*;
     use crate::ids::{PageNo, PageRef};
     use crate::page::search::Key;
-    use crate::page::{PageSource, Ptr};
+    use crate::page::{PageSource, Prefetch, Ptr};
 
     const TABLE: TableId = TableId::new(5);
 
     struct Nothing;
-    impl PageSource<'static> for Nothing {
+    impl Prefetch for Nothing {
         fn page_size(&self) -> usize {
             4096
         }
+    }
+
+    impl PageSource<'static> for Nothing {
         fn page(&self, _: &Ptr) -> crate::Result<&'static [u8]> {
             Err(crate::Error::NotFound)
         }
+
         fn piece(&self, _: PageNo, _: usize, _: u32) -> crate::Result<&'static [u8]> {
             Err(crate::Error::NotFound)
         }
+
         fn raw(&self, _: PageNo, _: u64) -> crate::Result<&'static [u8]> {
             Err(crate::Error::NotFound)
         }

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::file::Mapped;
 use crate::ids::{PageNo, PageRef, Run};
 use crate::page::hint::branch::BranchHints;
-use crate::page::{PageSource, Ptr, META_BYTES, PAGE_MIN};
+use crate::page::{PageSource, Prefetch, Ptr, META_BYTES, PAGE_MIN};
 use crate::util::crc32c;
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::Arc;
@@ -214,12 +214,50 @@ impl OwnedView {
     }
 }
 
-impl<'a> PageSource<'a> for View<'a> {
+impl Prefetch for View<'_> {
     #[inline(always)]
     fn page_size(&self) -> usize {
         self.size()
     }
+    #[inline(always)]
+    fn prefetch(&self, page: PageRef, bytes: usize) {
+        #[cfg(target_arch = "x86_64")]
+        if self.index(page.number()) < self.tags.len() {
+            use std::arch::x86_64::{_mm_prefetch, _MM_HINT_T0};
+            let mut at = 0;
+            // No page is smaller, and a constant bound lets the loop be unrolled.
+            while at < bytes.min(PAGE_MIN) {
+                // SAFETY: a hint; the address is inside the mapping.
+                unsafe {
+                    _mm_prefetch::<_MM_HINT_T0>(self.start(page.number()).add(at).cast());
+                }
+                at += 64;
+            }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = (page, bytes);
+    }
+    #[inline(always)]
+    fn prefetch_at(&self, page: PageRef, from: usize, lines: usize) {
+        #[cfg(target_arch = "x86_64")]
+        if self.index(page.number()) < self.tags.len() {
+            use std::arch::x86_64::{_mm_prefetch, _MM_HINT_T0};
+            let start = self
+                .memory
+                .base()
+                .as_ptr()
+                .wrapping_add(self.offset(page.number()) as usize + from);
+            for line in 0..lines {
+                // SAFETY: a hint: it touches no memory, whatever the address.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(64 * line).cast()) };
+            }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = (page, from, lines);
+    }
+}
 
+impl<'a> PageSource<'a> for View<'a> {
     #[inline(always)]
     fn peek(&self, ptr: &Ptr) -> Option<&'a [u8]> {
         let page = ptr.page.number();
@@ -253,44 +291,6 @@ impl<'a> PageSource<'a> for View<'a> {
             self.verify(bytes, page, ptr.checksum, tag)?;
         }
         Ok(bytes)
-    }
-
-    #[inline(always)]
-    fn prefetch(&self, page: PageRef, bytes: usize) {
-        #[cfg(target_arch = "x86_64")]
-        if self.index(page.number()) < self.tags.len() {
-            use std::arch::x86_64::{_mm_prefetch, _MM_HINT_T0};
-            let mut at = 0;
-            // No page is smaller, and a constant bound lets the loop be unrolled.
-            while at < bytes.min(PAGE_MIN) {
-                // SAFETY: a hint; the address is inside the mapping.
-                unsafe {
-                    _mm_prefetch::<_MM_HINT_T0>(self.start(page.number()).add(at).cast());
-                }
-                at += 64;
-            }
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = (page, bytes);
-    }
-
-    #[inline(always)]
-    fn prefetch_at(&self, page: PageRef, from: usize, lines: usize) {
-        #[cfg(target_arch = "x86_64")]
-        if self.index(page.number()) < self.tags.len() {
-            use std::arch::x86_64::{_mm_prefetch, _MM_HINT_T0};
-            let start = self
-                .memory
-                .base()
-                .as_ptr()
-                .wrapping_add(self.offset(page.number()) as usize + from);
-            for line in 0..lines {
-                // SAFETY: a hint: it touches no memory, whatever the address.
-                unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(64 * line).cast()) };
-            }
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = (page, from, lines);
     }
 
     #[inline(always)]

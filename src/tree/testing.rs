@@ -9,7 +9,7 @@ use super::write::values::write_chain;
 use crate::error::{Error, Result};
 use crate::ids::{CommitId, PageNo, Run, TableId};
 use crate::page::leaf::Stored;
-use crate::page::{Extent, Life, PageSink, PageSource, Ptr, Root};
+use crate::page::{Extent, Life, PageSink, PageSource, Prefetch, Ptr, Root};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
@@ -24,10 +24,13 @@ pub(super) struct Store {
     pages: Mutex<Vec<Option<&'static [u8]>>>,
 }
 
-impl PageSource<'static> for &'static Store {
+impl Prefetch for &'static Store {
     fn page_size(&self) -> usize {
         self.size
     }
+}
+
+impl PageSource<'static> for &'static Store {
     fn page(&self, ptr: &Ptr) -> Result<&'static [u8]> {
         let pages = self.pages.lock().unwrap();
         pages
@@ -36,9 +39,11 @@ impl PageSource<'static> for &'static Store {
             .flatten()
             .ok_or_else(|| Error::corrupt(ptr.page, "never written"))
     }
+
     fn piece(&self, page: PageNo, len: usize, _: u32) -> Result<&'static [u8]> {
         self.raw(page, len as u64)
     }
+
     fn raw(&self, page: PageNo, len: u64) -> Result<&'static [u8]> {
         let mut out = Vec::new();
         for i in 0..len.div_ceil(self.size as u64) {
@@ -200,15 +205,19 @@ impl Frozen {
     }
 }
 
-impl<'a> PageSource<'a> for &'a Frozen {
+impl Prefetch for &Frozen {
     #[inline(always)]
     fn page_size(&self) -> usize {
         self.size
     }
+}
+
+impl<'a> PageSource<'a> for &'a Frozen {
     #[inline(always)]
     fn page(&self, ptr: &Ptr) -> Result<&'a [u8]> {
         self.raw(ptr.page.number(), self.size as u64)
     }
+
     fn piece(&self, page: PageNo, len: usize, checksum: u32) -> Result<&'a [u8]> {
         let bytes = self.raw(page, len as u64)?;
         if crate::util::crc32c(bytes) != checksum {
@@ -216,6 +225,7 @@ impl<'a> PageSource<'a> for &'a Frozen {
         }
         Ok(bytes)
     }
+
     #[inline(always)]
     fn raw(&self, page: PageNo, len: u64) -> Result<&'a [u8]> {
         let at = page.offset(self.size) as usize;

@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::ids::{PageNo, PageRef, PrivatePage, Run};
 use crate::page::hint::branch::BranchHints;
 use crate::page::hint::leaf::LeafHints;
-use crate::page::{PageSource, Ptr, Root};
+use crate::page::{PageSource, Prefetch, Ptr, Root};
 use crate::pager::View;
 use crate::tree::write::arena::Arena;
 
@@ -27,32 +27,10 @@ impl<'a> Pages<'a> {
     }
 }
 
-impl<'a> PageSource<'a> for Pages<'a> {
+impl Prefetch for Pages<'_> {
     #[inline(always)]
     fn page_size(&self) -> usize {
         self.view.page_size()
-    }
-    #[inline(always)]
-    fn page(&self, ptr: &Ptr) -> Result<&'a [u8]> {
-        // In a read transaction there is no arena, and a private number is one that leaves the file.
-        match ptr.page.as_private() {
-            Some(page) if self.arena.is_some() => self.private(page),
-            _ => self.view.page(ptr),
-        }
-    }
-    #[inline(always)]
-    fn peek(&self, ptr: &Ptr) -> Option<&'a [u8]> {
-        match (self.arena, ptr.page.as_private()) {
-            (Some(arena), Some(page)) => arena.get(page),
-            _ => self.view.peek(ptr),
-        }
-    }
-    #[inline(always)]
-    fn again(&self, ptr: &Ptr) -> Option<&'a [u8]> {
-        match (self.arena, ptr.page.as_private()) {
-            (Some(arena), Some(page)) => arena.get(page),
-            _ => self.view.again(ptr),
-        }
     }
     #[inline(always)]
     fn prefetch(&self, page: PageRef, bytes: usize) {
@@ -63,20 +41,52 @@ impl<'a> PageSource<'a> for Pages<'a> {
     fn prefetch_at(&self, page: PageRef, from: usize, lines: usize) {
         self.view.prefetch_at(page, from, lines);
     }
+}
+
+impl<'a> PageSource<'a> for Pages<'a> {
+    #[inline(always)]
+    fn page(&self, ptr: &Ptr) -> Result<&'a [u8]> {
+        // In a read transaction there is no arena, and a private number is one that leaves the file.
+        match ptr.page.as_private() {
+            Some(page) if self.arena.is_some() => self.private(page),
+            _ => self.view.page(ptr),
+        }
+    }
+
+    #[inline(always)]
+    fn peek(&self, ptr: &Ptr) -> Option<&'a [u8]> {
+        match (self.arena, ptr.page.as_private()) {
+            (Some(arena), Some(page)) => arena.get(page),
+            _ => self.view.peek(ptr),
+        }
+    }
+
+    #[inline(always)]
+    fn again(&self, ptr: &Ptr) -> Option<&'a [u8]> {
+        match (self.arena, ptr.page.as_private()) {
+            (Some(arena), Some(page)) => arena.get(page),
+            _ => self.view.again(ptr),
+        }
+    }
+
     fn will_read(&self, runs: &mut dyn Iterator<Item = Run>) {
         self.view.will_read(runs);
     }
+
     #[inline(always)]
     fn leaf_hints(&self) -> Option<&'a LeafHints> {
         Some(self.leaf_hints)
     }
+
     #[inline(always)]
     fn branch_hints(&self) -> BranchHints<'a> {
         self.view.branch_hints()
     }
+
     fn piece(&self, page: PageNo, len: usize, checksum: u32) -> Result<&'a [u8]> {
         self.view.piece(page, len, checksum)
     }
+
     fn raw(&self, page: PageNo, len: u64) -> Result<&'a [u8]> {
         self.view.raw(page, len)
     }
@@ -92,14 +102,10 @@ pub struct SnapshotSource<'a> {
     pub leaf_hints: &'a LeafHints,
 }
 
-impl<'a> PageSource<'a> for SnapshotSource<'a> {
+impl Prefetch for SnapshotSource<'_> {
     #[inline(always)]
     fn page_size(&self) -> usize {
         self.view.page_size()
-    }
-    #[inline(always)]
-    fn page(&self, ptr: &Ptr) -> Result<&'a [u8]> {
-        self.view.page(ptr)
     }
     #[inline(always)]
     fn prefetch(&self, page: PageRef, bytes: usize) {
@@ -109,17 +115,28 @@ impl<'a> PageSource<'a> for SnapshotSource<'a> {
     fn prefetch_at(&self, page: PageRef, from: usize, lines: usize) {
         self.view.prefetch_at(page, from, lines);
     }
+}
+
+impl<'a> PageSource<'a> for SnapshotSource<'a> {
+    #[inline(always)]
+    fn page(&self, ptr: &Ptr) -> Result<&'a [u8]> {
+        self.view.page(ptr)
+    }
+
     #[inline(always)]
     fn leaf_hints(&self) -> Option<&'a LeafHints> {
         Some(self.leaf_hints)
     }
+
     #[inline(always)]
     fn branch_hints(&self) -> BranchHints<'a> {
         self.view.branch_hints()
     }
+
     fn piece(&self, page: PageNo, len: usize, checksum: u32) -> Result<&'a [u8]> {
         self.view.piece(page, len, checksum)
     }
+
     fn raw(&self, page: PageNo, len: u64) -> Result<&'a [u8]> {
         self.view.raw(page, len)
     }

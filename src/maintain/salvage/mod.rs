@@ -3,6 +3,7 @@
 //! | file      | subject                                                            |
 //! |-----------|--------------------------------------------------------------------|
 //! | `pages`   | reading pages of a file that nothing is known of                     |
+//! | `report`  | what its caller is told                                              |
 //! | `saver`   | what is known by now, and putting entries into the target            |
 //! | `walk`    | walking trees from the newest slot, stepping over damage             |
 //! | `orphans` | leaves that no pointer leads to: for what the walk could not reach    |
@@ -12,15 +13,18 @@
 
 mod orphans;
 mod pages;
+mod report;
 mod saver;
 mod walk;
+
+pub use report::SalvageReport;
 
 use crate::catalogue::{self, TableRecord};
 use crate::db::{Db, Options, Reader, WriteOptions};
 use crate::error::{Error, Result};
 use crate::file::fresh::{identity_of, Fresh};
 use crate::file::raw::Raw;
-use crate::ids::{CommitId, PageNo, Run, TableId};
+use crate::ids::{PageNo, Run, TableId};
 use crate::maintain::check::Fault;
 use crate::maintain::job::Job;
 use crate::page::meta::Meta;
@@ -32,27 +36,6 @@ use orphans::Orphans;
 use pages::{DamagedFile, Scope};
 use saver::{Found, Gap, Saver};
 use std::path::Path;
-
-/// What a salvage counted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct SalvageReport {
-    /// The commit whose trees were walked; [`CommitId::NONE`]: no slot could be read.
-    pub id: CommitId,
-    /// Tables saved, the default one included.
-    pub tables: u64,
-    /// Entries saved, the uncertain ones included.
-    pub entries: u64,
-    /// Entries that no pointer led to: found by looking at every page. They may be older than what was lost.
-    pub uncertain: u64,
-    /// Entries that were there and are not saved, as far as pointers told their number.
-    pub lost_entries: u64,
-    /// Pages in use whose checksum differs or that could not be read.
-    pub damaged_pages: u64,
-    /// Pointers that led to nothing.
-    pub lost_subtrees: u64,
-    /// Leaves that look right and were not used, because nothing tells whether they are the newest.
-    pub ambiguous_pages: u64,
-}
 
 /// Saves what can be read of the database at `damaged` into a new one at `target`, which appears when it is whole and
 /// durable. The damaged file is opened for reading, and no lock on it is needed. `on_fault` is told what is lost and what

@@ -7,7 +7,7 @@ use crate::page::branch::Branch;
 use crate::page::header;
 use crate::page::leaf::{Leaf, Stored};
 use crate::page::meta::{Meta, Slot, MAGIC, SLOTS, SLOT_BYTES};
-use crate::page::{PageSource, Ptr, PAGE_MAX, PAGE_MIN};
+use crate::page::{PageSource, Prefetch, Ptr, PAGE_MAX, PAGE_MIN};
 use crate::txn::PinnedBytes;
 use crate::util::bytes::get_u32;
 use crate::util::crc32c;
@@ -166,16 +166,21 @@ impl<'d> Scope<'d> {
     }
 }
 
-impl<'a> PageSource<'a> for &'a Scope<'_> {
+impl Prefetch for &Scope<'_> {
     fn page_size(&self) -> usize {
         self.damaged.page_size
     }
+}
+
+impl<'a> PageSource<'a> for &'a Scope<'_> {
     fn page(&self, ptr: &Ptr) -> Result<&'a [u8]> {
         self.verified(ptr.page.number(), self.damaged.page_size as u64, ptr.checksum)
     }
+
     fn piece(&self, page: PageNo, len: usize, checksum: u32) -> Result<&'a [u8]> {
         self.verified(page, len as u64, checksum)
     }
+
     fn raw(&self, page: PageNo, len: u64) -> Result<&'a [u8]> {
         self.bytes(page, len)
     }

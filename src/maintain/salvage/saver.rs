@@ -1,7 +1,7 @@
 //! What a salvage knows by now, and its target: what was saved, what is lost, and putting entries.
 
 use super::pages::{DamagedFile, Scope};
-use super::SalvageReport;
+use super::report::SalvageReport;
 use crate::catalogue::TableRecord;
 use crate::db::{PutMode, Reader, WriteTxn};
 use crate::error::{Error, Result};

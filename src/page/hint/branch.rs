@@ -10,9 +10,9 @@
 //! What is known of a branch is learnt from lookups that went through it, and kept by its page number in a table that never
 //! grows. It may be that of another branch, or of an older one: only hints rest on it.
 
+use super::Prefetch;
 use crate::ids::{PageNo, PageRef, U48_MAX};
 use crate::page::layout::branch::{CHECKSUMS, PAGES};
-use crate::page::PageSource;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Branches of which something is known: those of some 70 million entries of 170 bytes.
@@ -50,7 +50,7 @@ impl<'a> BranchHints<'a> {
     /// Asks memory for what a lookup will need of `branch`, and for what it needs to reach the leaf below it. `fraction`: how
     /// far its key lies between the separators around the branch, as `Branch::fraction` tells.
     #[inline(always)]
-    pub fn ask<'s, S: PageSource<'s> + ?Sized>(&self, source: &S, branch: PageRef, fraction: Option<u32>) {
+    pub fn ask<S: Prefetch + ?Sized>(&self, source: &S, branch: PageRef, fraction: Option<u32>) {
         source.prefetch(branch, BRANCH_AHEAD);
         let known = self.of(branch).map_or(0, |row| row.load(Relaxed));
         let (Some(fraction), true) = (fraction, known != 0) else {

@@ -5,11 +5,10 @@
 //! evenly, as hashes and numbers are: then both are asked for at once. A wrong guess costs some useless traffic, no more
 //! than asking for the longest arrays of any leaf, which is what is done while nothing is known.
 
+use super::Prefetch;
 use crate::ids::PageRef;
 use crate::page::layout::leaf::OFFSETS;
 use crate::page::layout::DenseShape;
-use crate::page::leaf::Leaf;
-use crate::page::PageSource;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 const LINE: usize = 64;
@@ -46,7 +45,7 @@ impl LeafHints {
     /// Asks memory for what a lookup in the leaf `page` will need. `fraction`: how far its key lies between the
     /// separators, as `Branch::fraction` tells.
     #[inline(always)]
-    pub fn ask<'s, S: PageSource<'s> + ?Sized>(&self, source: &S, page: PageRef, fraction: Option<u32>) {
+    pub fn ask<S: Prefetch + ?Sized>(&self, source: &S, page: PageRef, fraction: Option<u32>) {
         let known = self.0.load(Relaxed);
         let lines = (known as u16 >> 1) as usize;
         let Some(fraction) = fraction.filter(|_| known != 0) else {
@@ -73,16 +72,6 @@ impl LeafHints {
             source.prefetch_at(page, from(body + far, DENSE_LINES), DENSE_LINES);
         } else {
             source.prefetch_at(page, from(body + far, RECORD_LINES), RECORD_LINES);
-        }
-    }
-
-    /// Takes note of what a leaf is like.
-    #[inline(always)]
-    pub fn learn(&self, leaf: &Leaf<'_>) {
-        if leaf.is_dense() {
-            self.learn_dense(leaf.shape(), leaf.len());
-        } else {
-            self.learn_slotted(leaf.len());
         }
     }
 
@@ -115,7 +104,7 @@ mod tests {
     use super::*;
     use crate::ids::{PageNo, TableId};
     use crate::page::hint::recorder::Asked;
-    use crate::page::leaf::Stored;
+    use crate::page::leaf::{Leaf, Stored};
     use crate::page::leaf_build::{build_leaf, Entry};
     use crate::page::suffix::Suffix;
     use crate::util::hash::fingerprint;

@@ -12,3 +12,24 @@ pub mod branch;
 pub mod leaf;
 #[cfg(test)]
 mod recorder;
+
+use crate::ids::PageRef;
+
+/// A source of pages that can tell memory which parts of a page will be read soon. What it does not override asks for
+/// nothing.
+pub trait Prefetch {
+    /// Bytes of a page.
+    fn page_size(&self) -> usize;
+
+    /// Hints that the first `bytes` bytes of `page` will be read soon.
+    #[inline(always)]
+    fn prefetch(&self, page: PageRef, bytes: usize) {
+        let _ = (page, bytes);
+    }
+
+    /// Hints that the `lines` cache lines from byte `from` of `page` on will be read soon.
+    #[inline(always)]
+    fn prefetch_at(&self, page: PageRef, from: usize, lines: usize) {
+        let _ = (page, from, lines);
+    }
+}

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::ids::{PageNo, PageRef};
-use crate::page::{PageSource, Ptr};
+use crate::page::{PageSource, Prefetch, Ptr};
 use std::cell::RefCell;
 
 const LINE: usize = 64;
@@ -18,18 +18,9 @@ impl Asked {
     }
 }
 
-impl PageSource<'static> for Asked {
+impl Prefetch for Asked {
     fn page_size(&self) -> usize {
         4096
-    }
-    fn page(&self, _: &Ptr) -> Result<&'static [u8]> {
-        Err(Error::NotFound)
-    }
-    fn piece(&self, _: PageNo, _: usize, _: u32) -> Result<&'static [u8]> {
-        Err(Error::NotFound)
-    }
-    fn raw(&self, _: PageNo, _: u64) -> Result<&'static [u8]> {
-        Err(Error::NotFound)
     }
     fn prefetch(&self, page: PageRef, bytes: usize) {
         self.prefetch_at(page, 0, bytes / LINE);
@@ -37,5 +28,19 @@ impl PageSource<'static> for Asked {
     fn prefetch_at(&self, page: PageRef, from: usize, lines: usize) {
         let asked = (0..lines).map(|line| (page, from + LINE * line));
         self.0.borrow_mut().extend(asked);
+    }
+}
+
+impl PageSource<'static> for Asked {
+    fn page(&self, _: &Ptr) -> Result<&'static [u8]> {
+        Err(Error::NotFound)
+    }
+
+    fn piece(&self, _: PageNo, _: usize, _: u32) -> Result<&'static [u8]> {
+        Err(Error::NotFound)
+    }
+
+    fn raw(&self, _: PageNo, _: u64) -> Result<&'static [u8]> {
+        Err(Error::NotFound)
     }
 }

@@ -12,7 +12,7 @@ use crate::page::branch::Branch;
 use crate::page::chain::Chain;
 use crate::page::header;
 use crate::page::leaf::{Leaf, Stored};
-use crate::page::{Extent, Life, PageSink, PageSource, Ptr, Root};
+use crate::page::{Extent, Life, PageSink, PageSource, Prefetch, Ptr, Root};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
@@ -22,21 +22,26 @@ struct Disk {
     pages: Mutex<BTreeMap<PageNo, &'static [u8]>>,
 }
 
-impl PageSource<'static> for &'static Disk {
+impl Prefetch for &'static Disk {
     fn page_size(&self) -> usize {
         self.size
     }
+}
+
+impl PageSource<'static> for &'static Disk {
     fn page(&self, ptr: &Ptr) -> Result<&'static [u8]> {
         let page = self.pages.lock().unwrap().get(&ptr.page.number()).copied();
         let page = page.ok_or_else(|| Error::corrupt(ptr.page, "never written"))?;
         assert_eq!(crate::util::crc32c(page), ptr.checksum, "page {:?}", ptr.page);
         Ok(page)
     }
+
     fn piece(&self, page: PageNo, len: usize, checksum: u32) -> Result<&'static [u8]> {
         let bytes = self.raw(page, len as u64)?;
         assert_eq!(crate::util::crc32c(bytes), checksum);
         Ok(bytes)
     }
+
     fn raw(&self, page: PageNo, len: u64) -> Result<&'static [u8]> {
         let pages = self.pages.lock().unwrap();
         let mut out = Vec::new();
