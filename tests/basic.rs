@@ -18,8 +18,7 @@ fn memory() -> Db {
 }
 
 fn write(db: &Db) -> WriteTxn {
-    db.begin_write(WriteOptions::default())
-        .expect("the writer's seat is free")
+    db.begin_write(WriteOptions::default()).expect("the write lock is free")
 }
 
 /// A database with the entries a = 1, b = 2, c = 3.

@@ -152,8 +152,8 @@ fn processes_write_in_turns() {
                 done.answer.expect("commit");
                 assert!(pager.newest().id >= done.id, "one's own commit is visible");
             }
-            let pin = pager.begin_read().expect("read");
-            toy::read(pin.view(), pin.desc()).expect("a whole snapshot");
+            let snapshot = pager.begin_read().expect("read");
+            toy::read(snapshot.view(), snapshot.desc()).expect("a whole snapshot");
             if round % 50 == 7 {
                 match toy::account(&pager) {
                     Err(busy) if busy.contains("busy") => {}
@@ -172,10 +172,10 @@ fn processes_write_in_turns() {
     let mut last = CommitId::NONE;
     for mut other in others {
         while other.try_wait().expect("wait").is_none() {
-            let pin = pager.begin_read().expect("read");
-            toy::read(pin.view(), pin.desc()).expect("a whole snapshot");
-            assert!(pin.desc().id >= last, "time goes forward");
-            last = pin.desc().id;
+            let snapshot = pager.begin_read().expect("read");
+            toy::read(snapshot.view(), snapshot.desc()).expect("a whole snapshot");
+            assert!(snapshot.desc().id >= last, "time goes forward");
+            last = snapshot.desc().id;
         }
         assert_eq!(other.wait().expect("wait").code(), Some(40));
     }
@@ -193,7 +193,7 @@ fn processes_write_in_turns() {
 fn a_killed_process_leaves_nothing_locked() {
     if let Some(path) = told_path() {
         let pager = open(&path, CreateMode::Open).expect("open");
-        let _pin = pager.begin_read().expect("read");
+        let _snapshot = pager.begin_read().expect("read");
         let _seat = pager
             .lock_write(Wait::Forever, &AtomicBool::new(false))
             .expect("write lock");
@@ -218,7 +218,7 @@ fn a_killed_process_leaves_nothing_locked() {
     drop(
         pager
             .lock_write(Wait::For(Duration::from_secs(1)), &never)
-            .expect("the seat is free"),
+            .expect("the write lock is free"),
     );
     assert!(pager.readers().is_empty(), "and so is the reader's slot");
 }
@@ -275,7 +275,7 @@ fn commits_survive_closing_in_every_page_size() {
 #[test]
 fn waiting_ends_in_every_way() {
     let (pager, _) = open_memory(&options(4096)).expect("open");
-    let seat = pager.lock_write(Wait::Try, &AtomicBool::new(false)).expect("free");
+    let writer = pager.lock_write(Wait::Try, &AtomicBool::new(false)).expect("free");
     assert!(matches!(
         pager.lock_write(Wait::Try, &AtomicBool::new(false)),
         Err(Error::Busy(_))
@@ -300,8 +300,8 @@ fn waiting_ends_in_every_way() {
         let pager = pager.clone();
         std::thread::spawn(move || pager.lock_write(Wait::Forever, &AtomicBool::new(false)).map(|_| ()))
     };
-    // The seat may be given up by another thread than took it.
-    std::thread::spawn(move || drop(seat)).join().expect("thread");
+    // The write lock may be given up by another thread than took it.
+    std::thread::spawn(move || drop(writer)).join().expect("thread");
     waiting.join().expect("thread").expect("write lock");
 }
 
@@ -314,7 +314,7 @@ fn storm(pager: &Arc<Pager>, milliseconds: u64) {
             let (pager, commits) = (pager.clone(), commits.clone());
             std::thread::spawn(move || {
                 let mut random = Random::new(kind);
-                let (mut pin, mut newest) = (pager.begin_read().expect("reader"), CommitId::NONE);
+                let (mut snapshot, mut newest) = (pager.begin_read().expect("reader"), CommitId::NONE);
                 while Instant::now() < end {
                     if kind < 3 {
                         let lazy = random.one_in(2);
@@ -327,17 +327,17 @@ fn storm(pager: &Arc<Pager>, milliseconds: u64) {
                         }
                         continue;
                     }
-                    let before = toy::read(pin.view(), pin.desc()).expect("whole");
-                    assert!(pin.desc().id >= newest);
-                    newest = pin.desc().id;
+                    let before = toy::read(snapshot.view(), snapshot.desc()).expect("whole");
+                    assert!(snapshot.desc().id >= newest);
+                    newest = snapshot.desc().id;
                     if random.one_in(3) {
                         std::thread::sleep(Duration::from_micros(random.below(3000)));
                     }
-                    assert_eq!(toy::read(pin.view(), pin.desc()).as_ref(), Ok(&before));
+                    assert_eq!(toy::read(snapshot.view(), snapshot.desc()).as_ref(), Ok(&before));
                     if random.one_in(2) {
-                        pin.refresh().expect("reader");
+                        snapshot.refresh().expect("reader");
                     } else {
-                        drop(std::mem::replace(&mut pin, pager.begin_read().expect("reader")));
+                        drop(std::mem::replace(&mut snapshot, pager.begin_read().expect("reader")));
                     }
                 }
             })
@@ -377,14 +377,14 @@ fn space_is_reused_and_held_space_is_not() {
     };
     (0..300).for_each(|_| commit(&mut random));
     let before = pager.stat().pages;
-    let pin = pager.begin_read().expect("reader");
-    let content = toy::read(pin.view(), pin.desc()).expect("whole");
+    let snapshot = pager.begin_read().expect("reader");
+    let content = toy::read(snapshot.view(), snapshot.desc()).expect("whole");
     (0..3000).for_each(|_| commit(&mut random));
-    assert_eq!(toy::read(pin.view(), pin.desc()), Ok(content));
+    assert_eq!(toy::read(snapshot.view(), snapshot.desc()), Ok(content));
     let held = pager.stat().pages;
     // One slow reader costs what it sees, not all that was written meanwhile.
     assert!(held <= before * 2 + 150, "{before} pages grew to {held}");
-    drop(pin);
+    drop(snapshot);
     (0..3000).for_each(|_| commit(&mut random));
     assert!(pager.stat().pages <= held + 20);
     toy::account(&pager).expect("accounting");
@@ -395,13 +395,13 @@ fn there_is_room_for_eight_thousand_readers() {
     let directory = Directory::new("readers");
     let pager = open(&directory.file("a.kv"), CreateMode::New).expect("create");
     let mut random = Random::new(1);
-    let mut pins = Vec::new();
+    let mut snapshots = Vec::new();
     let refused = loop {
         match pager.begin_read() {
-            Ok(pin) => pins.push(pin),
+            Ok(snapshot) => snapshots.push(snapshot),
             Err(error) => break error,
         }
-        if pins.len() % 1000 == 0 {
+        if snapshots.len() % 1000 == 0 {
             while toy::commit(&pager, &mut random, Durability::Lazy, 4)
                 .expect("write lock")
                 .is_none()
@@ -409,16 +409,16 @@ fn there_is_room_for_eight_thousand_readers() {
         }
     };
     assert!(matches!(refused, Error::Limit(_)), "{refused}");
-    assert_eq!(pins.len(), 8192);
+    assert_eq!(snapshots.len(), 8192);
     let readers = pager.readers();
     assert_eq!(readers.len(), 8192);
     assert!(readers.iter().all(|r| r.pid == std::process::id()));
     // The oldest first, each group on its own commit.
     assert!(readers.windows(2).all(|r| r[0].id <= r[1].id));
     assert!(readers[0].id < readers[8191].id);
-    pins.truncate(8000);
+    snapshots.truncate(8000);
     assert!(pager.begin_read().is_ok(), "there is room again");
-    drop(pins);
+    drop(snapshots);
     assert_eq!(pager.stat().readers, 0);
     toy::account(&pager).expect("accounting");
 }
@@ -445,10 +445,10 @@ fn figures() {
         "begin_read + drop: {:.1} ns",
         start.elapsed().as_nanos() as f64 / f64::from(rounds)
     );
-    let mut pin = pager.begin_read().expect("reader");
+    let mut snapshot = pager.begin_read().expect("reader");
     let start = Instant::now();
     for _ in 0..rounds {
-        pin.refresh().expect("reader");
+        snapshot.refresh().expect("reader");
     }
     println!(
         "refresh: {:.1} ns",

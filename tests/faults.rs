@@ -111,7 +111,7 @@ fn a_full_disk_is_left_as_it_was() {
         if full {
             disk.fail_after(1, Fault::NoSpace, true);
         }
-        let answer = toy::commit(&pager, &mut random, Durability::Full, 5).expect("seat");
+        let answer = toy::commit(&pager, &mut random, Durability::Full, 5).expect("write lock");
         disk.heal();
         answer
     };

@@ -50,7 +50,7 @@ fn count(txn: &mut WriteTxn, key: &[u8]) -> u64 {
     next
 }
 
-fn seat(db: &Db) -> kv::Result<WriteTxn> {
+fn begin(db: &Db) -> kv::Result<WriteTxn> {
     db.begin_write(WriteOptions {
         wait: Some(Wait::Try),
         ..WriteOptions::default()
@@ -62,7 +62,7 @@ fn seat(db: &Db) -> kv::Result<WriteTxn> {
 enum Answer {
     /// It committed.
     Wrote { ours: u64, theirs: u64 },
-    /// The file or the seat is taken.
+    /// The file or the write lock is taken.
     Busy,
     /// It could not open the file.
     Refused,
@@ -110,7 +110,7 @@ fn write_once(path: &Path, wire: &Wire) {
         }
         Err(Error::Busy(_)) => wire.tell(BUSY, 0, 0, 0),
         Err(e) => {
-            eprintln!("seat: {e:?}");
+            eprintln!("begin: {e:?}");
             wire.tell(BAD, 0, 0, 0);
         }
     }
@@ -146,7 +146,7 @@ struct Counts {
 
 impl Counts {
     fn we(&mut self, db: &Db) {
-        let mut txn = seat(db).expect("seat");
+        let mut txn = begin(db).expect("begin");
         self.ours += 1;
         assert_eq!(count(&mut txn, b"ours"), self.ours);
         txn.commit().expect("commit");
@@ -154,7 +154,7 @@ impl Counts {
 
     /// While we write: nobody else may. Then both in turn.
     fn both(&mut self, test: &str, db: &Db, path: &Path) -> Answer {
-        let mut txn = seat(db).expect("seat");
+        let mut txn = begin(db).expect("begin");
         self.ours += 1;
         assert_eq!(count(&mut txn, b"ours"), self.ours);
         let meanwhile = other(test, path);
@@ -176,7 +176,7 @@ impl Counts {
     /// Another process tries while we write, and goes on trying while we write again and again: for those that may have
     /// to wait for a while before they are refused.
     fn contend(&mut self, test: &str, db: &Db, path: &Path) -> Answer {
-        let mut txn = seat(db).expect("seat");
+        let mut txn = begin(db).expect("begin");
         self.ours += 1;
         assert_eq!(count(&mut txn, b"ours"), self.ours);
         let settings = [
@@ -191,7 +191,7 @@ impl Counts {
         txn.commit().expect("commit");
         while child.ended().is_none() {
             std::thread::sleep(Duration::from_millis(20));
-            let Ok(mut txn) = seat(db) else {
+            let Ok(mut txn) = begin(db) else {
                 continue;
             };
             self.ours += 1;
@@ -210,7 +210,7 @@ impl Counts {
     /// In the end both counts are there, and the file is sound.
     fn proven(&self, path: &Path) {
         let db = Db::open(path, &options()).expect("open");
-        let mut txn = seat(&db).expect("seat");
+        let mut txn = begin(&db).expect("begin");
         assert_eq!(
             (number(&mut txn, b"ours"), number(&mut txn, b"theirs")),
             (self.ours, self.theirs)
@@ -376,7 +376,7 @@ fn links_beside_it_are_not_followed() {
         if let Ok(db) = &opened {
             Counts::default().both(TEST, db, &path);
             // Back to nothing, for the next round.
-            let mut txn = seat(db).expect("seat");
+            let mut txn = begin(db).expect("begin");
             txn.table_clear(TableId::MAIN).expect("clear");
             txn.commit().expect("commit");
         }
@@ -430,7 +430,7 @@ fn descriptors(path: &Path, wire: &Wire) {
         unsafe { libc::close(fd) };
     }
     let db = Db::open(path, &Options::default()).expect("open");
-    let mut txn = seat(&db).expect("seat");
+    let mut txn = begin(&db).expect("begin");
     count(&mut txn, b"theirs");
     let mut seen = 0;
     for entry in fs::read_dir("/proc/self/fd").expect("list") {
@@ -478,8 +478,8 @@ fn descriptors_are_out_of_the_way() {
     for _ in 0..2 {
         let mut child = start(TEST, "descriptors", &path);
         let note = child.note(LONG).expect("told");
-        assert_eq!(note.kind, WROTE, "descriptor {} has flags {}", note.lane, note.a);
-        assert!(note.lane > 0, "the database's descriptors were not found");
+        assert_eq!(note.kind, WROTE, "descriptor {} has flags {}", note.who, note.a);
+        assert!(note.who > 0, "the database's descriptors were not found");
         assert_eq!(how(child.wait(LONG)), "exit code 0");
     }
     Counts { ours: 0, theirs: 2 }.proven(&path);
@@ -509,10 +509,10 @@ fn permissions_follow_the_mask_and_the_file() {
     let mut child = start(TEST, "mask", &path);
     let note = child.note(LONG).expect("told");
     assert_eq!(
-        (note.lane, note.a),
+        (note.who, note.a),
         (0o640, 0o640),
         "{:o} and beside it {:o}",
-        note.lane,
+        note.who,
         note.a
     );
     child.wait(LONG);

@@ -73,7 +73,7 @@ fn mutate(image: &mut [u8], rng: &mut Rng) {
         let page = rng.index(pages) * size;
         let n = usize::from(u16::from_le_bytes([image[page + 4], image[page + 5]])).clamp(1, size / 8);
         let (at, width) = match rng.below(12) {
-            // A slot: ids, counts, roots, the frame of the tail, the tail.
+            // A slot: ids, counts, roots, the frame of the records, the records.
             0 => (rng.index(4) * 4096 + [48, 56, 64, 80, 88][rng.index(5)], 8),
             1 => (rng.index(4) * 4096 + 96 + rng.index(72), 6),
             2 => (rng.index(4) * 4096 + 168 + rng.index(60), 2),
@@ -84,14 +84,14 @@ fn mutate(image: &mut [u8], rng: &mut Rng) {
             // The arrays of a leaf: heads, fingerprints, offsets.
             6 => (page + 24 + 4 * rng.index(n), 4),
             7 => (page + 24 + 5 * n + 2 * rng.index(n), 2),
-            // The columns of a branch: child, checksum, birth, entries, offset.
+            // The arrays of a branch: child, checksum, birth, entries, offset.
             8 => (page + 24 + 4 * n + 6 * rng.index(n), 6),
             9 => (page + 24 + 14 * n + 6 * rng.index(2 * n), 6),
             10 => (page + 24 + 26 * n + 2 * rng.index(n), 2),
-            // Records: lengths, tails, descriptions.
+            // Records: lengths, remainders of keys, descriptions.
             _ => (page + size / 2 + rng.index(size / 2), [1, 2, 4, 6][rng.index(4)]),
         };
-        // The arrays of a page that claims too much reach beyond the file.
+        // The arrays of a page that claims too much would end beyond the file.
         let at = at.min(image.len());
         let width = width.min(image.len() - at);
         let value = match rng.below(8) {

@@ -22,7 +22,7 @@ const DONE: u8 = b'd';
 const READ: u8 = b'r';
 const FAILED: u8 = b'e';
 const HOLDS: u8 = b'h';
-const SEAT: u8 = b'w';
+const LOCKED: u8 = b'w';
 
 fn options() -> Options {
     Options {
@@ -46,26 +46,26 @@ fn file() -> PathBuf {
 
 /// What another process does; never returns.
 fn other_process(role: &str, wire: &Wire) -> ! {
-    let lane = env_number("KV_KILL_LANE", 0);
+    let worker = env_number("KV_KILL_LANE", 0);
     let end = |what: String| -> ! {
-        eprintln!("lane {lane}, {role}: {what}");
-        wire.tell(FAILED, lane, 0, 0);
+        eprintln!("worker {worker}, {role}: {what}");
+        wire.tell(FAILED, worker, 0, 0);
         std::process::exit(1);
     };
     let db = Db::open(&file(), &options()).unwrap_or_else(|e| end(format!("open: {e:?}")));
-    wire.tell(OPENED, lane, 0, 0);
+    wire.tell(OPENED, worker, 0, 0);
     match role {
-        "mixed" => mixed(&db, wire, lane, env_number("KV_KILL_SEED", 1)).unwrap_or_else(|e| end(e)),
+        "mixed" => mixed(&db, wire, worker, env_number("KV_KILL_SEED", 1)).unwrap_or_else(|e| end(e)),
         "holds a snapshot" => {
             let read = db.begin_read().unwrap_or_else(|e| end(format!("{e:?}")));
             let found = ledger::read(&read).unwrap_or_else(|e| end(e));
-            wire.tell(HOLDS, lane, read.id().get(), found.global);
+            wire.tell(HOLDS, worker, read.id().get(), found.global);
             while !wire.stopped() {
                 std::thread::sleep(Duration::from_millis(1));
             }
             // Whatever happened meanwhile: the same snapshot.
             match ledger::read(&read) {
-                Ok(again) if again == found => wire.tell(READ, lane, read.id().get(), again.global),
+                Ok(again) if again == found => wire.tell(READ, worker, read.id().get(), again.global),
                 other => end(format!(
                     "the snapshot changed: {:?} then {:?}",
                     found.global,
@@ -73,17 +73,17 @@ fn other_process(role: &str, wire: &Wire) -> ! {
                 )),
             }
         }
-        "holds the seat" => {
+        "holds the write lock" => {
             let mut txn = db
                 .begin_write(WriteOptions::default())
                 .unwrap_or_else(|e| end(format!("{e:?}")));
-            let done = ledger::write(&mut txn, lane).unwrap_or_else(|e| end(format!("{e:?}")));
-            wire.tell(SEAT, lane, done.number, done.global);
+            let done = ledger::write(&mut txn, worker).unwrap_or_else(|e| end(format!("{e:?}")));
+            wire.tell(LOCKED, worker, done.number, done.global);
             while !wire.stopped() {
                 std::thread::sleep(Duration::from_millis(1));
             }
             txn.commit().unwrap_or_else(|e| end(format!("{e:?}")));
-            wire.tell(DONE, lane, done.number, done.global);
+            wire.tell(DONE, worker, done.number, done.global);
         }
         other => end(format!("unknown role {other}")),
     }
@@ -92,7 +92,7 @@ fn other_process(role: &str, wire: &Wire) -> ! {
 }
 
 /// Commits, reads, holds snapshots, opens and closes; full and lazy.
-fn mixed(db: &Db, wire: &Wire, lane: u64, seed: u64) -> Result<(), String> {
+fn mixed(db: &Db, wire: &Wire, worker: u64, seed: u64) -> Result<(), String> {
     let mut rng = Rng::new(seed);
     let mut held = None;
     let fault = |e: Error| format!("{e:?}");
@@ -101,8 +101,8 @@ fn mixed(db: &Db, wire: &Wire, lane: u64, seed: u64) -> Result<(), String> {
             0..=5 => {
                 let lazy = rng.percent(50);
                 let durability = if lazy { Durability::Lazy } else { Durability::Full };
-                let done = ledger::commit(db, lane, durability, Wait::For(Duration::from_secs(10))).map_err(fault)?;
-                wire.tell(DONE, lane, done.number, done.global);
+                let done = ledger::commit(db, worker, durability, Wait::For(Duration::from_secs(10))).map_err(fault)?;
+                wire.tell(DONE, worker, done.number, done.global);
                 let read = db.begin_read().map_err(fault)?;
                 if read.id() < done.id {
                     return Err(format!(
@@ -115,7 +115,7 @@ fn mixed(db: &Db, wire: &Wire, lane: u64, seed: u64) -> Result<(), String> {
             6 | 7 => {
                 let read = db.begin_read().map_err(fault)?;
                 let found = ledger::read(&read)?;
-                wire.tell(READ, lane, read.id().get(), found.global);
+                wire.tell(READ, worker, read.id().get(), found.global);
                 if rng.one_in(2) {
                     held = Some((read, found));
                 }
@@ -131,21 +131,21 @@ fn mixed(db: &Db, wire: &Wire, lane: u64, seed: u64) -> Result<(), String> {
             _ => {
                 // Given up.
                 let mut txn = db.begin_write(WriteOptions::default()).map_err(fault)?;
-                ledger::write(&mut txn, lane).map_err(fault)?;
+                ledger::write(&mut txn, worker).map_err(fault)?;
             }
         }
     }
     Ok(())
 }
 
-fn start(test: &str, role: &str, path: &Path, lane: u64, seed: u64) -> Child {
-    Child::start(test, role, &settings(path, lane, seed))
+fn start(test: &str, role: &str, path: &Path, worker: u64, seed: u64) -> Child {
+    Child::start(test, role, &settings(path, worker, seed))
 }
 
-fn settings(path: &Path, lane: u64, seed: u64) -> [(&'static str, String); 3] {
+fn settings(path: &Path, worker: u64, seed: u64) -> [(&'static str, String); 3] {
     [
         ("KV_KILL_FILE", path.display().to_string()),
-        ("KV_KILL_LANE", lane.to_string()),
+        ("KV_KILL_LANE", worker.to_string()),
         ("KV_KILL_SEED", seed.to_string()),
     ]
 }
@@ -172,7 +172,7 @@ fn readers_are_gone(db: &Db, but: usize) {
     while db.held().len() != but {
         assert!(Instant::now() < end, "readers {:?}, {but} are alive", db.held());
         // Whoever writes looks for the dead.
-        drop(db.begin_write(WriteOptions::default()).expect("seat"));
+        drop(db.begin_write(WriteOptions::default()).expect("write lock"));
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -187,15 +187,15 @@ fn nothing_acknowledged_is_lost_to_kills() {
     if let Some((role, wire)) = role() {
         other_process(&role, &wire);
     }
-    let (kills, lanes) = (env_number("KV_KILLS", 1000), env_number("KV_KILL_PROCESSES", 4));
+    let (kills, workers) = (env_number("KV_KILLS", 1000), env_number("KV_KILL_PROCESSES", 4));
     let seed = env_number("KV_SEED", 1);
     let dir = directory("kill");
     let path = dir.file("kill.kv");
     let mut rng = Rng::new(seed);
     let mut acknowledged = Acknowledged::default();
     let (mut killed, mut compared, mut reads, mut slowest) = (0, 0, 0, Duration::ZERO);
-    let mut children: Vec<Child> = (0..lanes)
-        .map(|lane| start(TEST, "mixed", &path, lane, mix(seed ^ lane)))
+    let mut children: Vec<Child> = (0..workers)
+        .map(|worker| start(TEST, "mixed", &path, worker, mix(seed ^ worker)))
         .collect();
     // Their numbers must be known before what they say is compared, so each is heard before the file is looked at.
     let mut last = Instant::now();
@@ -205,7 +205,7 @@ fn nothing_acknowledged_is_lost_to_kills() {
         for note in notes {
             match note.kind {
                 DONE => {
-                    acknowledged.add(note.lane, note.a, note.b, true).expect("ledger");
+                    acknowledged.add(note.who, note.a, note.b, true).expect("ledger");
                     heard = true;
                 }
                 READ => reads += 1,
@@ -252,9 +252,15 @@ fn nothing_acknowledged_is_lost_to_kills() {
             }
             compare(&path, &mut acknowledged).unwrap_or_else(|e| panic!("KV_SEED={seed}: after {killed} kills: {e}"));
             compared += 1;
-            for (lane, child) in children.iter_mut().enumerate() {
+            for (worker, child) in children.iter_mut().enumerate() {
                 if child.ended().is_some() {
-                    *child = start(TEST, "mixed", &path, lane as u64, mix(seed ^ killed << 8 ^ lane as u64));
+                    *child = start(
+                        TEST,
+                        "mixed",
+                        &path,
+                        worker as u64,
+                        mix(seed ^ killed << 8 ^ worker as u64),
+                    );
                 }
             }
             last = Instant::now();
@@ -269,13 +275,13 @@ fn nothing_acknowledged_is_lost_to_kills() {
     readers_are_gone(&db, 0);
     check(&db);
     let pages = db.stat().pages;
-    // What lives is some 600 KiB a lane; snapshots of the dead would keep everything since.
+    // What lives is some 600 KiB a worker; snapshots of the dead would keep everything since.
     assert!(
-        pages < 1000 + 1000 * lanes,
+        pages < 1000 + 1000 * workers,
         "KV_SEED={seed}: the file grew to {pages} pages"
     );
     println!(
-        "COUNT kills: {killed} of {lanes} processes, {} commits acknowledged, 0 lost, {compared} comparisons, {reads} whole snapshots in children, longest pause {} ms, {pages} pages",
+        "COUNT kills: {killed} of {workers} processes, {} commits acknowledged, 0 lost, {compared} comparisons, {reads} whole snapshots in children, longest pause {} ms, {pages} pages",
         acknowledged.count,
         slowest.as_millis()
     );
@@ -294,7 +300,7 @@ fn openers_are_killed() {
     // One or two at a time, killed before, while and after they recover and let each other in.
     for round in 0..rounds {
         let mut children: Vec<Child> = (0..1 + round % 2)
-            .map(|lane| start(TEST, "mixed", &path, lane, round))
+            .map(|worker| start(TEST, "mixed", &path, worker, round))
             .collect();
         std::thread::sleep(Duration::from_micros(rng.below(6000) + 500));
         for child in &mut children {
@@ -304,7 +310,7 @@ fn openers_are_killed() {
             for note in child.last_notes() {
                 match note.kind {
                     OPENED => opened += 1,
-                    DONE => acknowledged.add(note.lane, note.a, note.b, true).expect("ledger"),
+                    DONE => acknowledged.add(note.who, note.a, note.b, true).expect("ledger"),
                     FAILED => panic!("a process failed, see above"),
                     _ => {}
                 }
@@ -354,17 +360,17 @@ fn churn(db: &Db, commits: u64) {
 }
 
 #[test]
-fn the_seat_of_a_killed_writer_is_free_within_a_second() {
-    const TEST: &str = "the_seat_of_a_killed_writer_is_free_within_a_second";
+fn the_write_lock_of_a_killed_writer_is_free_within_a_second() {
+    const TEST: &str = "the_write_lock_of_a_killed_writer_is_free_within_a_second";
     if let Some((role, wire)) = role() {
         other_process(&role, &wire);
     }
-    let (_dir, path, db) = prepared("seat", 10);
+    let (_dir, path, db) = prepared("write-lock", 10);
     let mut longest = Duration::ZERO;
-    let rounds = env_number("KV_SEATS", 20);
+    let rounds = env_number("KV_WRITE_LOCKS", 20);
     for round in 0..rounds {
-        let mut child = start(TEST, "holds the seat", &path, 5, round);
-        let promised = expect(&mut child, SEAT);
+        let mut child = start(TEST, "holds the write lock", &path, 5, round);
+        let promised = expect(&mut child, LOCKED);
         let taken = ledger::commit(&db, 77, Durability::Full, Wait::For(Duration::from_millis(20)));
         assert!(matches!(taken, Err(Error::Busy(_))), "two writers: {taken:?}");
         // A stopped one keeps it, and that is told after the wait.
@@ -393,13 +399,13 @@ fn the_seat_of_a_killed_writer_is_free_within_a_second() {
             |waiter| waiter.join().expect("thread"),
         );
         let took = when.saturating_duration_since(killed);
-        assert!(took < SECOND, "round {round}: the seat was free after {took:?}");
+        assert!(took < SECOND, "round {round}: the write lock was free after {took:?}");
         longest = longest.max(took);
         assert_eq!(done.global, promised.b, "what it wrote and did not commit is not there");
     }
     check(&db);
     println!(
-        "COUNT seats of killed writers: {rounds}, taken after {} ms at most",
+        "COUNT write locks of killed writers: {rounds}, taken after {} ms at most",
         longest.as_millis()
     );
 }

@@ -110,7 +110,7 @@ fn names(path: &Path) -> Vec<String> {
 #[test]
 fn a_copy_is_the_snapshot_and_a_sound_database_that_can_be_written() {
     for (page_size, seed) in [(4096, 1), (16384, 2), (65536, 3)] {
-        let dir = TempDir::new("care-copy");
+        let dir = TempDir::new("maintenance-copy");
         let mut rng = Rng::new(seed);
         let options = Options {
             page_size,
@@ -196,7 +196,7 @@ fn a_copy_is_the_snapshot_and_a_sound_database_that_can_be_written() {
 
 #[test]
 fn a_copy_survives_the_loss_of_either_of_its_slots() {
-    let dir = TempDir::new("care-slots");
+    let dir = TempDir::new("maintenance-slots");
     let db = Db::open(&dir.file("a.kv"), &Options::default()).expect("create");
     let mut rng = Rng::new(4);
     (0..40).for_each(|_| change(&db, &mut rng));
@@ -213,7 +213,7 @@ fn a_copy_survives_the_loss_of_either_of_its_slots() {
 
 #[test]
 fn the_open_file_is_copied_and_not_what_its_path_names_now() {
-    let dir = TempDir::new("care-path");
+    let dir = TempDir::new("maintenance-path");
     let path = dir.file("a.kv");
     let db = Db::open(&path, &Options::default()).expect("create");
     let mut rng = Rng::new(5);
@@ -231,7 +231,7 @@ fn the_open_file_is_copied_and_not_what_its_path_names_now() {
 
 #[test]
 fn a_present_target_is_refused_or_replaced_and_never_the_database_itself() {
-    let dir = TempDir::new("care-target");
+    let dir = TempDir::new("maintenance-target");
     let db = Db::open(&dir.file("a.kv"), &Options::default()).expect("create");
     change(&db, &mut Rng::new(6));
     let read = db.begin_read().expect("read");
@@ -271,7 +271,7 @@ fn rot(path: &Path, at: u64) {
 fn damage_in_use_is_found_again_and_nothing_damaged_is_copied() {
     // However the database was opened, and although the pages were verified when they were read first.
     for verify in [Verify::Once, Verify::Always, Verify::Never] {
-        let dir = TempDir::new("care-rot");
+        let dir = TempDir::new("maintenance-rot");
         let path = dir.file("a.kv");
         let options = Options {
             verify,
@@ -341,7 +341,7 @@ fn damage_in_use_is_found_again_and_nothing_damaged_is_copied() {
 
 #[test]
 fn a_check_on_a_snapshot_is_not_disturbed_by_writers() {
-    let dir = TempDir::new("care-online");
+    let dir = TempDir::new("maintenance-online");
     let db = Db::open(&dir.file("a.kv"), &Options::default()).expect("create");
     let mut rng = Rng::new(7);
     (0..5).for_each(|_| change(&db, &mut rng));
@@ -378,7 +378,7 @@ fn a_check_on_a_snapshot_is_not_disturbed_by_writers() {
 
 #[test]
 fn jobs_tell_their_progress_and_can_be_cancelled() {
-    let dir = TempDir::new("care-cancel");
+    let dir = TempDir::new("maintenance-cancel");
     let db = Db::open(&dir.file("a.kv"), &Options::default()).expect("create");
     let mut rng = Rng::new(8);
     (0..5).for_each(|_| change(&db, &mut rng));

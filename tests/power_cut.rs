@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Threads that write.
-const LANES: u64 = 3;
+const WORKERS: u64 = 3;
 
 /// What the other process tells.
 const OPENED: u8 = b'o';
@@ -42,15 +42,15 @@ fn write_until_the_cut(wire: &Wire) -> ! {
     };
     wire.tell(OPENED, 0, 0, 0);
     std::thread::scope(|scope| {
-        for lane in 0..LANES {
+        for worker in 0..WORKERS {
             let db = &db;
-            scope.spawn(move || write(wire, db, lane, &mut Rng::new(mix(seed) ^ lane)));
+            scope.spawn(move || write(wire, db, worker, &mut Rng::new(mix(seed) ^ worker)));
         }
     });
     unreachable!("writing ends with the process");
 }
 
-fn write(wire: &Wire, db: &Db, lane: u64, rng: &mut Rng) -> ! {
+fn write(wire: &Wire, db: &Db, worker: u64, rng: &mut Rng) -> ! {
     // Some runs are nearly all lazy, so that a cut has much to take.
     let full = [5, 50, 100][rng.index(3)];
     loop {
@@ -59,23 +59,23 @@ fn write(wire: &Wire, db: &Db, lane: u64, rng: &mut Rng) -> ! {
         } else {
             Durability::Lazy
         };
-        let done = match ledger::commit(db, lane, durability, Wait::Forever) {
+        let done = match ledger::commit(db, worker, durability, Wait::Forever) {
             Ok(done) => done,
-            Err(e) => fail(wire, lane, &e),
+            Err(e) => fail(wire, worker, &e),
         };
         let kind = if durability == Durability::Full { FULL } else { LAZY };
-        wire.tell(kind, lane, done.number, done.global);
+        wire.tell(kind, worker, done.number, done.global);
         if rng.one_in(12) {
             match db.sync() {
-                Ok(()) => wire.tell(SYNCED, lane, done.number, done.global),
-                Err(e) => fail(wire, lane, &e),
+                Ok(()) => wire.tell(SYNCED, worker, done.number, done.global),
+                Err(e) => fail(wire, worker, &e),
             }
         }
     }
 }
 
 /// Ends the process with what went wrong: after a cut that is expected, but not everything is.
-fn fail(wire: &Wire, lane: u64, error: &Error) -> ! {
+fn fail(wire: &Wire, worker: u64, error: &Error) -> ! {
     let code = match error {
         Error::Io { .. } | Error::NoSpace { .. } => 1,
         Error::InDoubt(_) => 2,
@@ -86,11 +86,11 @@ fn fail(wire: &Wire, lane: u64, error: &Error) -> ! {
         // The system drops written pages it could not store, and shows what the disk has: the checksum tells.
         Error::Corrupt(_) => 6,
         _ => {
-            eprintln!("lane {lane}: {error:?}");
+            eprintln!("worker {worker}: {error:?}");
             9
         }
     };
-    wire.tell(FAILED, lane, code, 0);
+    wire.tell(FAILED, worker, code, 0);
     // Others may still have something to tell; the process ends when the parent kills it.
     std::thread::sleep(Duration::from_secs(60));
     std::process::exit(1);
@@ -145,11 +145,11 @@ fn take(note: &Note, cut: u64, acknowledged: &mut Acknowledged, count: &mut Coun
     let safe = note.time < cut;
     match note.kind {
         OPENED => {}
-        FULL => acknowledged.add(note.lane, note.a, note.b, safe)?,
-        LAZY => acknowledged.add(note.lane, note.a, note.b, false)?,
+        FULL => acknowledged.add(note.who, note.a, note.b, safe)?,
+        LAZY => acknowledged.add(note.who, note.a, note.b, false)?,
         SYNCED if safe => acknowledged.floor = acknowledged.floor.max(note.b),
         SYNCED => {}
-        FAILED if safe => return Err(format!("error {} of lane {} before the cut", note.a, note.lane)),
+        FAILED if safe => return Err(format!("error {} of worker {} before the cut", note.a, note.who)),
         FAILED if note.a == 9 => return Err("an error that a power cut does not explain".to_string()),
         FAILED => count.errors += 1,
         other => return Err(format!("note {other}")),

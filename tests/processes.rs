@@ -68,7 +68,7 @@ struct Thread<'a> {
     db: &'a Db,
     wire: &'a Wire,
     tables: Tables,
-    lane: u64,
+    worker: u64,
     rng: Rng,
     newest: CommitId,
     commits: u64,
@@ -86,7 +86,7 @@ impl Thread<'_> {
             let begun = now();
             let read = self.db.begin_read().map_err(fault)?;
             let id = read.id();
-            self.wire.tell(READ, self.lane, id.get(), begun);
+            self.wire.tell(READ, self.worker, id.get(), begun);
             if id < self.newest {
                 return Err(format!("commit {id} is read after {}", self.newest));
             }
@@ -99,7 +99,7 @@ impl Thread<'_> {
                 held = Some(read);
             }
         }
-        self.wire.tell(COUNTED, self.lane, self.commits, 0);
+        self.wire.tell(COUNTED, self.worker, self.commits, 0);
         Ok(())
     }
 
@@ -158,7 +158,7 @@ impl Thread<'_> {
             txn.table_clear(self.tables.ballast)?;
         }
         // Counters: of all, and of this thread. An update that is lost shows in their difference.
-        for key in [b"all".to_vec(), [b"of", &self.lane.to_le_bytes()[..2]].concat()] {
+        for key in [b"all".to_vec(), [b"of", &self.worker.to_le_bytes()[..2]].concat()] {
             let count = txn.get(TableId::MAIN, &key)?.map_or(0, number);
             txn.put(TableId::MAIN, &key, &(count + 1).to_le_bytes(), PutMode::Set)?;
         }
@@ -167,7 +167,7 @@ impl Thread<'_> {
         }
         let id = txn.commit()?;
         self.commits += 1;
-        self.wire.tell(DONE, self.lane, id.get(), base.get());
+        self.wire.tell(DONE, self.worker, id.get(), base.get());
         self.newest = self.newest.max(id);
         Ok(())
     }
@@ -195,18 +195,18 @@ fn other_process(wire: &Wire) -> ! {
                     ballast: table(b"ballast"),
                 };
                 drop(read);
-                let lane = process * 2 + thread;
+                let worker = process * 2 + thread;
                 let mut thread = Thread {
                     db,
                     wire,
                     tables,
-                    lane,
-                    rng: Rng::new(mix(seed) ^ mix(lane)),
+                    worker,
+                    rng: Rng::new(mix(seed) ^ mix(worker)),
                     newest: CommitId::NONE,
                     commits: 0,
                 };
                 if let Err(why) = thread.run() {
-                    fail(format!("thread {lane}: {why}"));
+                    fail(format!("thread {worker}: {why}"));
                 }
             });
         }
@@ -228,16 +228,16 @@ fn order(notes: &mut [Note]) -> Result<(u64, u64), String> {
                 if note.a < newest {
                     return Err(format!(
                         "thread {} read commit {} when {newest} was acknowledged",
-                        note.lane, note.a
+                        note.who, note.a
                     ));
                 }
             }
             DONE => {
                 newest = newest.max(note.a);
-                if let Some(lane) = ids.insert(note.a, (note.lane, note.b)) {
+                if let Some(worker) = ids.insert(note.a, (note.who, note.b)) {
                     return Err(format!(
                         "commit {} of two threads: {} and {}",
-                        note.a, note.lane, lane.0
+                        note.a, note.who, worker.0
                     ));
                 }
             }
@@ -246,10 +246,10 @@ fn order(notes: &mut [Note]) -> Result<(u64, u64), String> {
     }
     // Write transactions come one after the other: each builds on the one before.
     let mut before = 0;
-    for (id, (lane, base)) in &ids {
+    for (id, (worker, base)) in &ids {
         if *base < before || base >= id {
             return Err(format!(
-                "commit {id} of thread {lane} is built on {base}, but {before} came before it"
+                "commit {id} of thread {worker} is built on {base}, but {before} came before it"
             ));
         }
         before = *id;
@@ -320,11 +320,11 @@ fn processes_share_a_file() {
     let count = |key: &[u8]| read.get(TableId::MAIN, key).expect("get").map_or(0, number);
     let mut told = 0;
     for note in notes.iter().filter(|n| n.kind == COUNTED) {
-        let counted = count(&[b"of", &note.lane.to_le_bytes()[..2]].concat());
+        let counted = count(&[b"of", &note.who.to_le_bytes()[..2]].concat());
         assert_eq!(
             counted, note.a,
             "KV_SEED={seed}: updates of thread {} were lost",
-            note.lane
+            note.who
         );
         told += note.a;
     }
@@ -334,9 +334,9 @@ fn processes_share_a_file() {
         commits > 100 && reads > 100,
         "{commits} commits and {reads} reads prove little"
     );
-    let lanes: std::collections::BTreeSet<u64> = notes.iter().filter(|n| n.kind == DONE).map(|n| n.lane).collect();
+    let workers: std::collections::BTreeSet<u64> = notes.iter().filter(|n| n.kind == DONE).map(|n| n.who).collect();
     assert_eq!(
-        lanes.len() as u64,
+        workers.len() as u64,
         processes * 2,
         "KV_SEED={seed}: somebody never came to write"
     );

@@ -79,7 +79,7 @@ fn lookups_in_a_tall_tree_find_what_is_there() -> Result<()> {
         assert!(height >= 4, "a tree of {height} levels is not tall");
         look(&db, table, versions)?;
     }
-    // Leaves leave their rows, and branches their pages.
+    // Leaves that lay in a row no longer do, and branches move to other pages.
     let mut rng = Rng::new(3);
     for version in 2..6 {
         let some: Vec<u64> = (0..ENTRIES / 4).map(|_| rng.below(ENTRIES)).collect();

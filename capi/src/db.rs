@@ -11,8 +11,7 @@ use crate::handle::objects::{orphan_all, DbHandle, Object, HANDLES};
 use crate::handle::stale_readers::{kv_reader_fn, StaleReaders};
 use crate::handle::token::{Kind, Token};
 use kv_engine::{Db, Options, TableId, Verify, WriteOptions};
-use std::ffi::{c_char, c_void, CStr, OsStr};
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::{c_char, c_void};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -138,16 +137,15 @@ pub unsafe extern "C" fn kv_open(path: *const c_char, options: *const kv_options
         // SAFETY: pointers of the caller, as described above.
         let (db, given) = unsafe { (handle_out(db)?, arg::options(options)?) };
         let options = engine_options(&given)?;
-        let path = if path.is_null() {
-            if !options.memory {
+        // SAFETY: NULL or a C string, as described above.
+        let path = match unsafe { arg::path(path) } {
+            Some(path) => path,
+            None if options.memory => Path::new(""),
+            None => {
                 return Err(Failure::invalid(
                     "open: the path is NULL (only KV_OPEN_MEMORY needs none)",
-                ));
+                ))
             }
-            Path::new("")
-        } else {
-            // SAFETY: not NULL; a C string, as the signature says.
-            Path::new(OsStr::from_bytes(unsafe { CStr::from_ptr(path) }.to_bytes()))
         };
         let (token, _) = HANDLES.publish(Kind::Db, Token::NONE, |vacant| {
             Ok(vacant.fill(Object::Db(Box::new(DbHandle {

@@ -11,9 +11,9 @@
 //!
 //! Imports point one way: `border <- handle <- chapters`.
 //!
-//! Rules kept here: no panic crosses the border ([`border::error::guard`]); a pointer of the caller is dereferenced only in
-//! `border::arg` and `border::types`, inside the call it was given to; a handle is never dereferenced at all, because it is a token and
-//! not an address.
+//! Three rules are kept here. No panic crosses the border ([`border::error::guard`]). A pointer of the caller is
+//! dereferenced only in `border::arg` and `border::types`, and only inside the call it was given to. A handle is never
+//! dereferenced at all, because it is a token and not an address.
 #![allow(non_camel_case_types, reason = "names are those of the header")]
 #![allow(
     clippy::missing_safety_doc,

@@ -9,9 +9,8 @@ use crate::handle::in_use::{DbUse, ReadUse};
 use crate::handle::objects::orphan_all;
 use crate::txn::not_waiting_for_itself;
 use kv_engine::{BackupOptions, Fault, Job, PageNo, TableId};
-use std::ffi::{c_char, c_int, c_void, CStr, CString, OsStr};
+use std::ffi::{c_char, c_int, c_void, CString};
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// kv_job_options.flags of kv_check(): also prove that every page of the file is exactly one of used, held, free or
@@ -113,16 +112,13 @@ fn run<T>(given: &kv_job_options, body: impl FnOnce(&Job<'_>) -> Outcome<T>) -> 
     body(&Job::new(&mut tell))
 }
 
-/// A path of the caller.
+/// A path that must be given.
 ///
 /// # Safety
-/// `path` is NULL or a C string.
-unsafe fn path_of<'a>(path: *const c_char) -> Outcome<&'a Path> {
-    if path.is_null() {
-        return Err(Failure::invalid("the path is NULL"));
-    }
-    // SAFETY: not NULL; a C string, as the caller promises.
-    Ok(Path::new(OsStr::from_bytes(unsafe { CStr::from_ptr(path) }.to_bytes())))
+/// As [`arg::path`].
+unsafe fn required_path<'a>(pointer: *const c_char) -> Outcome<&'a Path> {
+    // SAFETY: passed on.
+    unsafe { arg::path(pointer) }.ok_or_else(|| Failure::invalid("the path is NULL"))
 }
 
 /// Reads everything a snapshot reaches and verifies it: checksums, order of keys, counts, shapes of trees. Others read and
@@ -227,7 +223,7 @@ pub unsafe extern "C" fn kv_backup(
 ) -> kv_status {
     guard(c"kv_backup", || {
         // SAFETY: pointers of the caller, as described above.
-        let (given, path) = unsafe { (arg::options(options)?, path_of(path)?) };
+        let (given, path) = unsafe { (arg::options(options)?, required_path(path)?) };
         known(given.flags, KV_JOB_COMPACT | KV_JOB_OVERWRITE)?;
         let snapshot = ReadUse::of_long(txn)?;
         run(&given, |job| {
@@ -286,15 +282,21 @@ pub unsafe extern "C" fn kv_backup_stream(
 /// @ingroup kv_maintenance
 #[no_mangle]
 pub unsafe extern "C" fn kv_fd_write(ctx: *mut c_void, data: *const c_void, len: usize) -> i32 {
-    if ctx.is_null() || (data.is_null() && len != 0) {
+    // SAFETY: NULL or an int; NULL or `len` readable bytes, as described above.
+    let given = unsafe {
+        (
+            arg::input(ctx.cast::<c_int>(), "the descriptor is NULL"),
+            arg::bytes(data, len),
+        )
+    };
+    let (Ok(fd), Ok(bytes)) = given else {
         return libc::EINVAL;
-    }
-    // SAFETY: not NULL; an int, as described above.
-    let fd = unsafe { ctx.cast::<c_int>().read() };
+    };
     let mut done = 0;
     while done < len {
-        // SAFETY: the caller promises `len` readable bytes.
-        let n = unsafe { libc::write(fd, data.cast::<u8>().add(done).cast(), len - done) };
+        let left = &bytes[done..];
+        // SAFETY: the slice is readable.
+        let n = unsafe { libc::write(fd, left.as_ptr().cast(), left.len()) };
         match usize::try_from(n) {
             Ok(0) => return libc::EIO,
             Ok(n) => done += n,
@@ -367,7 +369,8 @@ pub unsafe extern "C" fn kv_salvage(
     guard(c"kv_salvage", || {
         process::prepare(orphan_all);
         // SAFETY: pointers of the caller, as described above.
-        let (given, damaged, target) = unsafe { (arg::options(options)?, path_of(damaged)?, path_of(target)?) };
+        let (given, damaged, target) =
+            unsafe { (arg::options(options)?, required_path(damaged)?, required_path(target)?) };
         known(given.flags, KV_JOB_OVERWRITE)?;
         let overwrite = given.flags & KV_JOB_OVERWRITE != 0;
         let counted = run(&given, |job| {

@@ -3,8 +3,7 @@
 //! A call from a script language costs a microsecond, and so does every pointer it has to build; a packed batch costs
 //! one call for thousands of entries, and no pointer.
 
-use crate::border::arg;
-use crate::border::arg::{array, maybe, out_array, Buffer, Out, OutArray};
+use crate::border::arg::{self, array, maybe, out, out_array, Buffer, Out, OutArray};
 use crate::border::error::guard;
 use crate::border::status::{kv_status, Failure, Outcome};
 use crate::border::types::{self, known, kv_cursor, kv_range, kv_table, kv_txn, put_mode, KV_BLIND};
@@ -66,7 +65,9 @@ pub struct kv_batch {
 
 /// A batch being filled.
 struct Packer {
-    batch: *mut kv_batch,
+    /// Where the filled batch goes, and what the caller set in it.
+    batch: Out<kv_batch>,
+    given: kv_batch,
     bytes: Buffer,
     ends: OutArray<u32>,
     kinds: Option<OutArray<u8>>,
@@ -83,7 +84,7 @@ impl Packer {
     /// `batch` is NULL or a batch whose buffers have the room it states.
     unsafe fn new(batch: *mut kv_batch) -> Outcome<Packer> {
         // SAFETY: passed on.
-        let given = unsafe { read(batch)? };
+        let (given, batch) = unsafe { (read(batch)?, out(batch)?) };
         known(given.flags, KV_BATCH_KEYS | KV_BATCH_VALUES)?;
         let room = given.bytes_size.min(u32::MAX as usize);
         let limit = if given.limit == 0 { usize::MAX } else { given.limit };
@@ -104,6 +105,7 @@ impl Packer {
         let (keys, values) = (only != KV_BATCH_VALUES, only != KV_BATCH_KEYS);
         Ok(Packer {
             batch,
+            given,
             bytes,
             ends,
             kinds,
@@ -172,13 +174,13 @@ impl Packer {
 
     /// Writes what was filled. `needed`: the entry that found no room.
     fn finish(self, at_end: bool, needed: Option<usize>) -> Outcome {
-        // SAFETY: `new` checked the pointer, and nothing else refers to the batch.
-        unsafe {
-            (*self.batch).count = self.count;
-            (*self.batch).used = self.used;
-            (*self.batch).needed = needed.unwrap_or(0);
-            (*self.batch).at_end = u32::from(at_end);
-        }
+        self.batch.set(kv_batch {
+            count: self.count,
+            used: self.used,
+            needed: needed.unwrap_or(0),
+            at_end: u32::from(at_end),
+            ..self.given
+        });
         match needed {
             Some(bytes) if self.count == 0 => Err(Failure::too_small(bytes as u64)),
             None if self.count == 0 && at_end => Err(Failure::NOTFOUND),
@@ -190,11 +192,8 @@ impl Packer {
 /// # Safety
 /// `batch` is NULL or readable.
 unsafe fn read(batch: *const kv_batch) -> Outcome<kv_batch> {
-    if batch.is_null() {
-        return Err(Failure::invalid("batch: it is NULL"));
-    }
-    // SAFETY: not NULL; the caller promises a batch.
-    let batch = unsafe { batch.read() };
+    // SAFETY: passed on.
+    let batch = unsafe { arg::input(batch, "batch: it is NULL")? };
     if batch.struct_size as usize != size_of::<kv_batch>() {
         return Err(Failure::invalid(
             "batch: struct_size is not set (start from KV_BATCH_INIT)",

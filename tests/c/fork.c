@@ -69,7 +69,7 @@ static kv_status try_seat(kv_db *db, kv_txn **txn)
     return kv_txn_begin(db, KV_WRITE, &options, txn);
 }
 
-/* What another process gets now: KV_OK if it could commit, KV_BUSY if the seat is taken. */
+/* What another process gets now: KV_OK if it could commit, KV_BUSY if the write lock is taken. */
 static kv_status other(const char *key)
 {
     pid_t child = start();
@@ -131,7 +131,7 @@ static void ends_in_every_way(void)
         ended(child, way == 2 ? SIGKILL : 0);
         OK(kv_stat_db(db, &after));
         CHECK(before.readers == after.readers && after.readers >= 1);
-        CHECK(other("theirs") == KV_BUSY); /* the seat is still ours */
+        CHECK(other("theirs") == KV_BUSY); /* the write lock is still ours */
         OK(kv_get(reader, KV_MAIN, S("k"), &value));
         CHECK(same(value, "v"));
         count(writer, "ours");

@@ -77,18 +77,18 @@ static void tell(void *ctx, const kv_reader_info *reader)
     tellings++;
 }
 
-static void stuck(void)
+static void stale(void)
 {
     kv_options options = KV_OPTIONS_INIT;
     kv_reader_info reader = KV_READER_INFO_INIT;
     kv_txn *txn;
     kv_db *db;
     int i;
-    unlink("stuck.kv");
+    unlink("stale.kv");
     options.stale_reader = tell;
     options.stale_reader_ctx = &told;
     options.stale_reader_ms = 30;
-    OK(kv_open("stuck.kv", &options, &db));
+    OK(kv_open("stale.kv", &options, &db));
     put(db, "a", "1");
     txn = begin(db, KV_READ);
     for (i = 0; i < 3; i++)
@@ -102,7 +102,7 @@ static void stuck(void)
     OK(kv_reader_at(db, 0, &reader));
     CHECK(reader.commit == told.commit && reader.pid == told.pid && reader.age_ms >= told.age_ms);
     IS(kv_reader_at(db, 1, &reader), KV_NOTFOUND);
-    OK(kv_txn_refresh(txn)); /* it moved on: not stuck any more */
+    OK(kv_txn_refresh(txn)); /* it moved on: not stale any more */
     OK(kv_reader_at(db, 0, &reader));
     CHECK(reader.commit > told.commit && reader.age_ms < told.age_ms);
     kv_txn_abort(txn);
@@ -185,7 +185,7 @@ static void forked(void)
 int main(void)
 {
     asynchronous();
-    stuck();
+    stale();
     forked();
     DONE;
 }

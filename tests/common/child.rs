@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Note {
     pub kind: u8,
-    pub lane: u64,
+    pub who: u64,
     pub a: u64,
     pub b: u64,
     /// As [`now`].
@@ -35,7 +35,7 @@ impl Note {
     fn encode(&self) -> [u8; 40] {
         let mut out = [0; 40];
         out[0] = self.kind;
-        for (i, n) in [self.lane, self.a, self.b, self.time].into_iter().enumerate() {
+        for (i, n) in [self.who, self.a, self.b, self.time].into_iter().enumerate() {
             out[8 + 8 * i..16 + 8 * i].copy_from_slice(&n.to_le_bytes());
         }
         out
@@ -45,7 +45,7 @@ impl Note {
         let n = |i: usize| u64::from_le_bytes(bytes[8 + 8 * i..16 + 8 * i].try_into().expect("eight bytes"));
         Note {
             kind: bytes[0],
-            lane: n(0),
+            who: n(0),
             a: n(1),
             b: n(2),
             time: n(3),
@@ -87,9 +87,9 @@ pub fn role() -> Option<(String, Wire)> {
 
 impl Wire {
     /// Tells the parent something.
-    pub fn tell(&self, kind: u8, lane: u64, a: u64, b: u64) {
+    pub fn tell(&self, kind: u8, who: u64, a: u64, b: u64) {
         let time = now();
-        let note = Note { kind, lane, a, b, time };
+        let note = Note { kind, who, a, b, time };
         let mut socket = self.socket.lock().expect("wire");
         if socket.write_all(&note.encode()).is_err() {
             std::process::exit(0);

@@ -1,21 +1,21 @@
-//! A workload that can prove what survived it. Each commit writes keys of one lane (a thread of a process), of the whole
+//! A workload that can prove what survived it. Each commit writes keys of one writer (a thread of a process), of the whole
 //! database and of a second table, all saying the same commit; the reader proves that they agree, and that everything
 //! acknowledged is there.
 //!
 //! | table | key | value |
 //! |---|---|---|
 //! | main | `G` | number of commits, global |
-//! | main | `L` lane place | lane's number of commits, filler made of it: [`PLACES`] keys that change together |
-//! | main | `H` lane number | filler made of lane and number: the last [`HISTORY`] commits of the lane |
-//! | order | global | lane, lane's number: the last [`WINDOW`] commits |
+//! | main | `L` writer place | writer's number of commits, filler made of it: [`PLACES`] keys that change together |
+//! | main | `H` writer number | filler made of writer and number: the last [`HISTORY`] commits of the writer |
+//! | order | global | writer, writer's number: the last [`WINDOW`] commits |
 
 use super::rng::{mix, Rng};
 use kv::{CommitId, Cursor, Db, Durability, PutMode, Range, ReadTxn, Reader, TableId, Wait, WriteOptions, WriteTxn};
 use std::collections::BTreeMap;
 
-/// Keys of a lane that change in each of its commits.
+/// Keys of a writer that change in each of its commits.
 pub const PLACES: u64 = 6;
-/// Commits of a lane whose own key is kept.
+/// Commits of a writer whose own key is kept.
 pub const HISTORY: u64 = 60;
 /// Commits whose order is kept.
 pub const WINDOW: u64 = 400;
@@ -25,8 +25,8 @@ const ORDER: &[u8] = b"order";
 /// What a commit was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Done {
-    pub lane: u64,
-    /// Number within the lane.
+    pub writer: u64,
+    /// Number within the writer.
     pub number: u64,
     /// Number within the database.
     pub global: u64,
@@ -51,9 +51,9 @@ fn key(kind: u8, a: u64, b: u64) -> [u8; 17] {
     out
 }
 
-/// Bytes that only this commit of this lane writes here: short ones, and now and then a value of many pages.
-fn filler(lane: u64, commit: u64, place: u64) -> Vec<u8> {
-    let mut rng = Rng::new(mix(mix(lane) ^ mix(commit) ^ place));
+/// Bytes that only this commit of this writer writes here: short ones, and now and then a value of many pages.
+fn filler(writer: u64, commit: u64, place: u64) -> Vec<u8> {
+    let mut rng = Rng::new(mix(mix(writer) ^ mix(commit) ^ place));
     let len = if rng.one_in(24) {
         rng.range(5_000, 40_000)
     } else {
@@ -62,55 +62,55 @@ fn filler(lane: u64, commit: u64, place: u64) -> Vec<u8> {
     rng.bytes(len)
 }
 
-fn place(lane: u64, commit: u64, at: u64) -> Vec<u8> {
+fn place(writer: u64, commit: u64, at: u64) -> Vec<u8> {
     let mut value = commit.to_be_bytes().to_vec();
-    value.extend_from_slice(&filler(lane, commit, at));
+    value.extend_from_slice(&filler(writer, commit, at));
     value
 }
 
-/// Writes the next commit of `lane` into `txn`; the caller commits.
-pub fn write(txn: &mut WriteTxn, lane: u64) -> kv::Result<Done> {
+/// Writes the next commit of `writer` into `txn`; the caller commits.
+pub fn write(txn: &mut WriteTxn, writer: u64) -> kv::Result<Done> {
     let order = txn.table_create(ORDER, false)?;
     let global = 1 + txn.get(TableId::MAIN, b"G")?.map_or(0, number);
-    let commit = 1 + txn.get(TableId::MAIN, &key(b'L', lane, 0))?.map_or(0, number);
+    let commit = 1 + txn.get(TableId::MAIN, &key(b'L', writer, 0))?.map_or(0, number);
     txn.put(TableId::MAIN, b"G", &global.to_be_bytes(), PutMode::Set)?;
     for at in 0..PLACES {
         txn.put(
             TableId::MAIN,
-            &key(b'L', lane, at),
-            &place(lane, commit, at),
+            &key(b'L', writer, at),
+            &place(writer, commit, at),
             PutMode::Set,
         )?;
     }
     txn.put(
         TableId::MAIN,
-        &key(b'H', lane, commit),
-        &filler(lane, commit, 99),
+        &key(b'H', writer, commit),
+        &filler(writer, commit, 99),
         PutMode::NoOverwrite,
     )?;
     if let Some(old) = commit.checked_sub(HISTORY).filter(|old| *old > 0) {
-        txn.delete(TableId::MAIN, &key(b'H', lane, old))?;
+        txn.delete(TableId::MAIN, &key(b'H', writer, old))?;
     }
-    txn.put(order, &global.to_be_bytes(), &two(lane, commit), PutMode::Append)?;
+    txn.put(order, &global.to_be_bytes(), &two(writer, commit), PutMode::Append)?;
     if let Some(old) = global.checked_sub(WINDOW).filter(|old| *old > 0) {
         txn.delete(order, &old.to_be_bytes())?;
     }
     Ok(Done {
-        lane,
+        writer,
         number: commit,
         global,
         id: CommitId::NONE,
     })
 }
 
-/// One commit of `lane`.
-pub fn commit(db: &Db, lane: u64, durability: Durability, wait: Wait) -> kv::Result<Done> {
+/// One commit of `writer`.
+pub fn commit(db: &Db, writer: u64, durability: Durability, wait: Wait) -> kv::Result<Done> {
     let mut txn = db.begin_write(WriteOptions {
         durability: Some(durability),
         wait: Some(wait),
         ..WriteOptions::default()
     })?;
-    let done = write(&mut txn, lane)?;
+    let done = write(&mut txn, writer)?;
     let id = txn.commit()?;
     Ok(Done { id, ..done })
 }
@@ -120,9 +120,9 @@ pub fn commit(db: &Db, lane: u64, durability: Durability, wait: Wait) -> kv::Res
 pub struct Found {
     /// Commits in all.
     pub global: u64,
-    /// Lane -> its commits.
-    pub lanes: BTreeMap<u64, u64>,
-    /// The newest of all: global -> (lane, number).
+    /// Writer -> its commits.
+    pub writers: BTreeMap<u64, u64>,
+    /// The newest of all: global -> (writer, number).
     pub order: BTreeMap<u64, (u64, u64)>,
 }
 
@@ -141,32 +141,35 @@ pub fn read(txn: &ReadTxn) -> Result<Found, String> {
             found.global = number(value);
             continue;
         }
-        let (lane, n) = (number(&at[1..]), number(&at[9..]));
+        let (writer, n) = (number(&at[1..]), number(&at[9..]));
         match at[0] {
             b'L' => {
-                let commit = *found.lanes.entry(lane).or_insert_with(|| number(value));
-                if value != place(lane, commit, n) {
-                    return Err(format!("lane {lane}: place {n} is not of commit {commit}"));
+                let commit = *found.writers.entry(writer).or_insert_with(|| number(value));
+                if value != place(writer, commit, n) {
+                    return Err(format!("writer {writer}: place {n} is not of commit {commit}"));
                 }
                 places += 1;
             }
             b'H' => {
-                if value != filler(lane, n, 99) {
-                    return Err(format!("lane {lane}: wrong bytes of commit {n}"));
+                if value != filler(writer, n, 99) {
+                    return Err(format!("writer {writer}: wrong bytes of commit {n}"));
                 }
-                let entry = history.entry(lane).or_default();
+                let entry = history.entry(writer).or_default();
                 *entry = (entry.0 + 1, n);
             }
             _ => return Err(format!("unknown key {at:?}")),
         }
     }
-    if places != found.lanes.len() as u64 * PLACES {
-        return Err(format!("{places} places of {} lanes", found.lanes.len()));
+    if places != found.writers.len() as u64 * PLACES {
+        return Err(format!("{places} places of {} writers", found.writers.len()));
     }
-    for (lane, commit) in &found.lanes {
+    for (writer, commit) in &found.writers {
         let expected = (HISTORY.min(*commit), *commit);
-        if history.get(lane) != Some(&expected) {
-            return Err(format!("lane {lane} at {commit}: history {:?}", history.get(lane)));
+        if history.get(writer) != Some(&expected) {
+            return Err(format!(
+                "writer {writer} at {commit}: history {:?}",
+                history.get(writer)
+            ));
         }
     }
     read_order(txn, &mut found)?;
@@ -191,21 +194,21 @@ fn read_order(txn: &ReadTxn, found: &mut Found) -> Result<(), String> {
         return Err(format!("{n} commits in order up to {last:?} of {}", found.global));
     }
     let mut newest = BTreeMap::new();
-    for (lane, commit) in found.order.values() {
+    for (writer, commit) in found.order.values() {
         if newest
-            .insert(*lane, *commit)
+            .insert(*writer, *commit)
             .is_some_and(|before| before + 1 != *commit)
         {
-            return Err(format!("lane {lane}: commit {commit} out of order"));
+            return Err(format!("writer {writer}: commit {commit} out of order"));
         }
     }
     match newest
         .iter()
-        .find(|(lane, commit)| found.lanes.get(lane) != Some(commit))
+        .find(|(writer, commit)| found.writers.get(writer) != Some(commit))
     {
-        Some((lane, commit)) => Err(format!(
-            "lane {lane}: {commit} in order, {:?} in place",
-            found.lanes.get(lane)
+        Some((writer, commit)) => Err(format!(
+            "writer {writer}: {commit} in order, {:?} in place",
+            found.writers.get(writer)
         )),
         None => Ok(()),
     }
@@ -216,7 +219,7 @@ fn read_order(txn: &ReadTxn, found: &mut Found) -> Result<(), String> {
 pub struct Acknowledged {
     /// Every commit at or below this number must be there.
     pub floor: u64,
-    /// What commits were acknowledged: global -> (lane, number).
+    /// What commits were acknowledged: global -> (writer, number).
     pub commits: BTreeMap<u64, (u64, u64)>,
     /// How many in all.
     pub count: u64,
@@ -232,15 +235,15 @@ impl Acknowledged {
     }
 
     /// A commit was acknowledged; `safe`: it must survive what comes.
-    pub fn add(&mut self, lane: u64, number: u64, global: u64, safe: bool) -> Result<(), String> {
+    pub fn add(&mut self, writer: u64, number: u64, global: u64, safe: bool) -> Result<(), String> {
         self.count += 1;
         if safe {
             self.floor = self.floor.max(global);
         }
-        match self.commits.insert(global, (lane, number)) {
+        match self.commits.insert(global, (writer, number)) {
             Some(other) => Err(format!(
                 "commit {global} was acknowledged twice: {other:?}, {:?}",
-                (lane, number)
+                (writer, number)
             )),
             None => Ok(()),
         }
@@ -256,13 +259,13 @@ impl Acknowledged {
         }
         // What was not safe and is gone: its numbers will be given again.
         self.commits.split_off(&(found.global + 1));
-        for (global, (lane, number)) in &self.commits {
-            let there = found.lanes.get(lane).is_some_and(|n| n >= number);
-            let same = found.order.get(global).is_none_or(|o| o == &(*lane, *number));
+        for (global, (writer, number)) in &self.commits {
+            let there = found.writers.get(writer).is_some_and(|n| n >= number);
+            let same = found.order.get(global).is_none_or(|o| o == &(*writer, *number));
             if !there || !same {
                 return Err(format!(
-                    "commit {global} of lane {lane} ({number}) is not there: found {:?}, {:?}",
-                    found.lanes.get(lane),
+                    "commit {global} of writer {writer} ({number}) is not there: found {:?}, {:?}",
+                    found.writers.get(writer),
                     found.order.get(global)
                 ));
             }

@@ -16,7 +16,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 /// A computer: its disk, its shared memory, who lives.
-pub struct House {
+pub struct Machine {
     pub disk: Arc<SimDisk>,
     state: Mutex<State>,
     changed: Condvar,
@@ -48,7 +48,7 @@ pub enum Death {
 
 /// A process that has the database open, or is about to.
 pub struct Process {
-    house: Arc<House>,
+    machine: Arc<Machine>,
     index: u16,
     /// Calls until its end; below 0: none is planned.
     left: AtomicI64,
@@ -56,9 +56,9 @@ pub struct Process {
     dead: Mutex<bool>,
 }
 
-impl House {
-    pub fn new(disk: Arc<SimDisk>) -> Arc<House> {
-        Arc::new(House {
+impl Machine {
+    pub fn new(disk: Arc<SimDisk>) -> Arc<Machine> {
+        Arc::new(Machine {
             disk,
             state: Mutex::default(),
             changed: Condvar::new(),
@@ -66,12 +66,12 @@ impl House {
     }
 
     /// A new process. It has the smallest index that is free, as on a real system.
-    pub fn process(self: &Arc<House>) -> Arc<Process> {
+    pub fn process(self: &Arc<Machine>) -> Arc<Process> {
         let mut state = self.lock();
         let index = (0..).find(|i| !state.alive.contains(i)).expect("an index");
         state.alive.insert(index);
         Arc::new(Process {
-            house: self.clone(),
+            machine: self.clone(),
             index,
             left: AtomicI64::new(-1),
             death: Mutex::new(Death::Before),
@@ -107,13 +107,13 @@ impl Process {
 
     /// Ends it while it does nothing: by a kill, or because it has closed the database.
     pub fn end(&self) {
-        let mut state = self.house.lock();
+        let mut state = self.machine.lock();
         state.alive.remove(&self.index);
         for right in &mut state.rights {
             right.take_if(|index| *index == self.index);
         }
         *self.dead.lock().expect("lock") = true;
-        self.house.changed.notify_all();
+        self.machine.changed.notify_all();
     }
 
     /// Does something in this process; `None`: it did not live to see the end of it.
@@ -123,12 +123,12 @@ impl Process {
         let thread = std::thread::Builder::new().stack_size(512 << 10).spawn(move || {
             let done = what();
             // Whoever waits looks under this lock.
-            let _state = process.house.lock();
+            let _state = process.machine.lock();
             *to.lock().expect("lock") = Some(done);
-            process.house.changed.notify_all();
+            process.machine.changed.notify_all();
         });
         let thread = thread.expect("a thread");
-        let mut state = self.house.lock();
+        let mut state = self.machine.lock();
         loop {
             if let Some(answer) = answer.lock().expect("lock").take() {
                 return Some(answer);
@@ -137,7 +137,7 @@ impl Process {
                 return None;
             }
             assert!(!thread.is_finished(), "an action panicked");
-            let waited = self.house.changed.wait_timeout(state, Duration::from_millis(50));
+            let waited = self.machine.changed.wait_timeout(state, Duration::from_millis(50));
             state = waited.expect("lock").0;
         }
     }
@@ -152,9 +152,9 @@ impl Process {
             Death::Half => half(),
             Death::After => drop(whole()),
             Death::Error => {
-                self.house.disk.fail_after(1, Fault::Io, false);
+                self.machine.disk.fail_after(1, Fault::Io, false);
                 drop(whole());
-                self.house.disk.heal();
+                self.machine.disk.heal();
             }
         }
         self.end();
@@ -169,16 +169,16 @@ pub struct Disk(pub Arc<Process>);
 
 impl Storage for Disk {
     fn len(&self) -> Result<u64> {
-        self.0.house.disk.len()
+        self.0.machine.disk.len()
     }
     fn read_at(&self, at: u64, into: &mut [u8]) -> Result<()> {
-        self.0.house.disk.read_at(at, into)
+        self.0.machine.disk.read_at(at, into)
     }
     fn read_cached(&self, at: u64, into: &mut [u8]) -> Result<()> {
-        self.0.house.disk.read_cached(at, into)
+        self.0.machine.disk.read_cached(at, into)
     }
     fn writev_at(&self, at: u64, parts: &[&[u8]]) -> Result<()> {
-        let disk = &self.0.house.disk;
+        let disk = &self.0.machine.disk;
         let half = || {
             let bytes = parts.concat();
             let _ = disk.write_at(at, &bytes[..bytes.len() / 2]);
@@ -186,13 +186,13 @@ impl Storage for Disk {
         self.0.call(half, || disk.writev_at(at, parts))
     }
     fn sync(&self) -> Result<()> {
-        self.0.call(|| {}, || self.0.house.disk.sync())
+        self.0.call(|| {}, || self.0.machine.disk.sync())
     }
     fn set_len(&self, len: u64) -> Result<()> {
-        self.0.call(|| {}, || self.0.house.disk.set_len(len))
+        self.0.call(|| {}, || self.0.machine.disk.set_len(len))
     }
     fn memory(&self) -> Mapped {
-        self.0.house.disk.memory()
+        self.0.machine.disk.memory()
     }
     fn identity(&self) -> Option<Identity> {
         None
@@ -201,7 +201,7 @@ impl Storage for Disk {
         false
     }
     fn peers(&self, words: usize) -> Result<Arc<dyn Peers>> {
-        let mut state = self.0.house.lock();
+        let mut state = self.0.machine.lock();
         let first = state.alive.len() == 1;
         if first {
             state.memory = Some(Arc::new(Atomics::new(words as u64)?));
@@ -223,7 +223,7 @@ struct Occupant {
 
 impl Occupant {
     fn take(&self, right: usize) -> bool {
-        let mut state = self.process.house.lock();
+        let mut state = self.process.machine.lock();
         let free = state.rights[right].is_none();
         if free {
             state.rights[right] = Some(self.process.index);
@@ -232,7 +232,7 @@ impl Occupant {
     }
 
     fn give_back(&self, right: usize) {
-        self.process.house.lock().rights[right] = None;
+        self.process.machine.lock().rights[right] = None;
     }
 }
 
@@ -267,12 +267,12 @@ impl Peers for Occupant {
         self.give_back(SYNC);
     }
     fn reap(&self, index: u16, clear: &mut dyn FnMut()) -> Result<()> {
-        if !self.process.house.lock().alive.contains(&index) {
+        if !self.process.machine.lock().alive.contains(&index) {
             clear();
         }
         Ok(())
     }
     fn is_last(&self) -> bool {
-        self.process.house.lock().alive.len() == 1
+        self.process.machine.lock().alive.len() == 1
     }
 }

@@ -1,6 +1,6 @@
 //! One toy database among processes that come and go: what each may see, and what is found by whoever opens it next.
 
-use super::{Death, Disk, House, Process};
+use super::{Death, Disk, Machine, Process};
 use crate::toy::{self, Model};
 use kv::file::sim::{Cut, Random, SimDisk};
 use kv::ids::CommitId;
@@ -16,7 +16,7 @@ type Tried = Arc<Mutex<BTreeMap<CommitId, Model>>>;
 struct Member {
     process: Arc<Process>,
     pager: Arc<Pager>,
-    pins: Vec<Snapshot>,
+    snapshots: Vec<Snapshot>,
 }
 
 /// What a commit answered, if its process lived.
@@ -36,7 +36,7 @@ pub struct Counts {
 /// Processes come and go.
 struct World {
     random: Random,
-    house: Arc<House>,
+    machine: Arc<Machine>,
     members: Vec<Member>,
     tried: Tried,
     /// Acknowledged as durable.
@@ -82,7 +82,7 @@ impl World {
         drop(pager);
         World {
             random: Random::new(seed),
-            house: House::new(disk),
+            machine: Machine::new(disk),
             members: Vec::new(),
             tried: Arc::new(Mutex::new(BTreeMap::from([(recovery.id, toy::empty())]))),
             promised: recovery.id,
@@ -123,9 +123,9 @@ impl World {
         }
     }
 
-    fn content(&self, pager: &Arc<Pager>, pin: &Snapshot) -> Result<(), String> {
-        let id = pin.desc().id;
-        let found = toy::read(pager.view(u64::MAX), pin.desc())?;
+    fn content(&self, pager: &Arc<Pager>, snapshot: &Snapshot) -> Result<(), String> {
+        let id = snapshot.desc().id;
+        let found = toy::read(pager.view(u64::MAX), snapshot.desc())?;
         match self.tried.lock().expect("lock").get(&id) {
             Some(model) if *model == found => Ok(()),
             Some(_) => Err(format!("commit {id} has other content than it was given")),
@@ -134,7 +134,7 @@ impl World {
     }
 
     fn open(&mut self) -> Result<(), String> {
-        let process = self.house.process();
+        let process = self.machine.process();
         let alone = self.members.is_empty();
         self.plan(&process, 6);
         let disk = Disk(process.clone());
@@ -162,16 +162,16 @@ impl World {
         }
         if alone {
             // What the cache showed and the disk lacks is seen no more.
-            self.house.disk.evict();
+            self.machine.disk.evict();
             (self.promised, self.visible, self.failed) = (found.id, found.id, false);
         }
-        let pin = pager.begin_read().map_err(|e| e.to_string())?;
-        self.content(&pager, &pin)?;
-        drop(pin);
+        let snapshot = pager.begin_read().map_err(|e| e.to_string())?;
+        self.content(&pager, &snapshot)?;
+        drop(snapshot);
         self.members.push(Member {
             process,
             pager,
-            pins: Vec::new(),
+            snapshots: Vec::new(),
         });
         Ok(())
     }
@@ -179,7 +179,7 @@ impl World {
     /// Leaves what a dead process had as it is.
     fn bury(&mut self, at: usize) {
         let member = self.members.swap_remove(at);
-        std::mem::forget(member.pins);
+        std::mem::forget(member.snapshots);
         std::mem::forget(member.pager);
         self.counts.killed += 1;
     }
@@ -207,10 +207,14 @@ impl World {
 
     fn close(&mut self) -> Result<(), String> {
         let at = self.any();
-        let Member { process, pager, pins } = self.members.swap_remove(at);
+        let Member {
+            process,
+            pager,
+            snapshots,
+        } = self.members.swap_remove(at);
         self.plan(&process, 4);
         let done = process.act(move || {
-            drop(pins);
+            drop(snapshots);
             drop(pager);
         });
         match done {
@@ -231,8 +235,8 @@ impl World {
     fn power_cut(&mut self) {
         self.kill_all();
         let cut = [Cut::AllLost, Cut::Writes, Cut::Sectors][self.random.below(3) as usize];
-        let disk = self.house.disk.crash(self.random.next_u64(), cut).expect("crash");
-        self.house = House::new(Arc::new(disk));
+        let disk = self.machine.disk.crash(self.random.next_u64(), cut).expect("crash");
+        self.machine = Machine::new(Arc::new(disk));
         self.visible = self.promised;
         self.counts.cuts += 1;
     }
@@ -240,22 +244,22 @@ impl World {
     fn hold(&mut self) -> Result<(), String> {
         let at = self.any();
         let member = &mut self.members[at];
-        if member.pins.len() < 4 {
+        if member.snapshots.len() < 4 {
             match member.pager.begin_read() {
-                Ok(pin) => member.pins.push(pin),
+                Ok(snapshot) => member.snapshots.push(snapshot),
                 Err(Error::Poisoned) if self.failed => return self.close_all(),
                 Err(error) => return Err(format!("read: {error}")),
             }
             let member = &self.members[at];
-            let pin = member.pins.last().expect("just pushed");
-            if pin.desc().id < self.visible {
+            let snapshot = member.snapshots.last().expect("just pushed");
+            if snapshot.desc().id < self.visible {
                 return Err(format!(
                     "a reader sees {}, {} was acknowledged",
-                    pin.desc().id,
+                    snapshot.desc().id,
                     self.visible
                 ));
             }
-            self.content(&member.pager, pin)?;
+            self.content(&member.pager, snapshot)?;
         }
         Ok(())
     }
@@ -268,13 +272,13 @@ impl World {
             // What is not durable may be refused now; before that it was right.
             return self.close_all();
         }
-        for pin in &member.pins {
-            self.content(&member.pager, pin)
+        for snapshot in &member.snapshots {
+            self.content(&member.pager, snapshot)
                 .map_err(|what| format!("held by process {at}: {what}"))?;
         }
         let drops = self.random.below(3) as usize;
-        let pins = &mut self.members[at].pins;
-        pins.truncate(pins.len().saturating_sub(drops));
+        let snapshots = &mut self.members[at].snapshots;
+        snapshots.truncate(snapshots.len().saturating_sub(drops));
         Ok(())
     }
 
@@ -300,11 +304,11 @@ impl World {
             plans.push((process, pager, self.random.next_u64()));
         }
         let (tried, answers) = (self.tried.clone(), Arc::new(Mutex::new(Vec::new())));
-        let (to, house) = (answers.clone(), self.house.clone());
-        self.house.disk.during_sync(move || {
+        let (to, machine) = (answers.clone(), self.machine.clone());
+        self.machine.disk.during_sync(move || {
             for (process, pager, seed) in plans {
                 // Some syncs are part of a write transaction.
-                if process.is_dead() || house.is_written() {
+                if process.is_dead() || machine.is_written() {
                     std::mem::forget(pager);
                     continue;
                 }
@@ -331,7 +335,7 @@ impl World {
             Ok(Some(attempt)) => attempt,
             Ok(None) => return Ok(()),
             Err(Error::Poisoned) if self.failed => return Ok(()),
-            Err(error) => return Err(format!("the seat: {error}")),
+            Err(error) => return Err(format!("the write lock: {error}")),
         };
         match attempt.answer {
             Ok(id) => {
@@ -350,7 +354,7 @@ impl World {
     }
 
     fn note_all(&mut self, answers: Option<Arc<Mutex<Vec<Answer>>>>) -> Result<(), String> {
-        self.house.disk.nothing_meanwhile();
+        self.machine.disk.nothing_meanwhile();
         let answers = answers.map(|a| std::mem::take(&mut *a.lock().expect("lock")));
         for answer in answers.unwrap_or_default() {
             self.counts.inside += 1;
@@ -413,9 +417,9 @@ impl World {
         if pager.stat().durable == newest {
             return Ok(());
         }
-        self.house.disk.fail_after(1, kv::file::sim::Fault::Io, false);
+        self.machine.disk.fail_after(1, kv::file::sim::Fault::Io, false);
         let answer = process.act(move || pager.sync());
-        self.house.disk.heal();
+        self.machine.disk.heal();
         self.failed = true;
         if !matches!(answer, Some(Err(Error::InDoubt(_) | Error::Poisoned))) {
             return Err(format!("a failed sync was answered with {answer:?}"));
@@ -429,7 +433,7 @@ impl World {
             }
             match member.pager.begin_read() {
                 Err(Error::Poisoned) => {}
-                Ok(pin) if pin.desc().id <= member.pager.stat().durable => {}
+                Ok(snapshot) if snapshot.desc().id <= member.pager.stat().durable => {}
                 _ => return Err("another process reads what may not survive".into()),
             }
         }

@@ -119,18 +119,18 @@ impl Run {
         while !self.disk.crashed() {
             match self.random.below(10) {
                 0 if !held.is_empty() => {
-                    let (pin, model) = held.swap_remove(self.random.below(held.len() as u64) as usize);
-                    if read(pin.view(), pin.desc())? != model {
-                        return Err(format!("a reader of commit {} saw a change", pin.desc().id));
+                    let (snapshot, model) = held.swap_remove(self.random.below(held.len() as u64) as usize);
+                    if read(snapshot.view(), snapshot.desc())? != model {
+                        return Err(format!("a reader of commit {} saw a change", snapshot.desc().id));
                     }
                 }
                 1 if held.len() < 4 => {
-                    let pin = pager.begin_read().map_err(|e| e.to_string())?;
-                    let model = read(pin.view(), pin.desc())?;
-                    if model != self.tried[&pin.desc().id] {
-                        return Err(format!("a reader saw another commit {}", pin.desc().id));
+                    let snapshot = pager.begin_read().map_err(|e| e.to_string())?;
+                    let model = read(snapshot.view(), snapshot.desc())?;
+                    if model != self.tried[&snapshot.desc().id] {
+                        return Err(format!("a reader saw another commit {}", snapshot.desc().id));
                     }
-                    held.push((pin, model));
+                    held.push((snapshot, model));
                 }
                 2 => self.sync(pager)?,
                 kind => self.commit(pager, if kind < 6 { Durability::Lazy } else { Durability::Full })?,

@@ -1,11 +1,13 @@
-//! Pointers of the caller -> slices, outputs, options and reports.
+//! Pointers of the caller -> slices, paths, outputs, options and reports.
 //!
-//! The only place (with `types`) where a caller's pointer is dereferenced. Everything is checked that can be: NULL where
+//! A caller's pointer is dereferenced here and in `types`, and nowhere else. Everything is checked that can be: NULL where
 //! something is needed, lengths beyond the address space, sizes of structs from older and newer programs.
 
 use crate::border::status::{Failure, Outcome};
-use std::ffi::c_void;
+use std::ffi::{c_char, c_void, CStr, OsStr};
 use std::mem::size_of;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::ptr::NonNull;
 
 /// Bytes of the caller. (NULL, 0) is an empty string.
@@ -27,6 +29,32 @@ pub(crate) unsafe fn bytes<'a>(data: *const c_void, len: usize) -> Outcome<&'a [
     }
     // SAFETY: not NULL, length in range; the caller promises the rest.
     Ok(unsafe { std::slice::from_raw_parts(data.cast(), len) })
+}
+
+/// A path of the caller; `None` for NULL.
+///
+/// # Safety
+/// `pointer` is NULL or a C string that nobody changes while the call runs.
+pub(crate) unsafe fn path<'a>(pointer: *const c_char) -> Option<&'a Path> {
+    if pointer.is_null() {
+        return None;
+    }
+    // SAFETY: not NULL; the caller promises a C string.
+    Some(Path::new(OsStr::from_bytes(
+        unsafe { CStr::from_ptr(pointer) }.to_bytes(),
+    )))
+}
+
+/// A value or struct of the caller, copied.
+///
+/// # Safety
+/// `pointer` is NULL or points to a `T`.
+pub(crate) unsafe fn input<T: Copy>(pointer: *const T, null: &'static str) -> Outcome<T> {
+    if pointer.is_null() {
+        return Err(Failure::invalid(null));
+    }
+    // SAFETY: not NULL; the caller promises the rest.
+    Ok(unsafe { pointer.read() })
 }
 
 /// A buffer of the caller that is to be filled. It may hold anything, so it is not a slice.

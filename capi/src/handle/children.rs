@@ -90,17 +90,23 @@ pub(crate) struct LockedChildren {
 }
 
 /// Locks every cursor of a read transaction; `KV_BUSY` if a call is in one. `None`: it has none.
+#[inline(always)]
 pub(crate) fn lock_children(parent: &'static Slot) -> Outcome<Option<LockedChildren>> {
     if parent.child_count.load(Relaxed) == 0 {
         return Ok(None);
     }
+    lock_all(parent).map(Some)
+}
+
+#[inline(never)]
+fn lock_all(parent: &'static Slot) -> Outcome<LockedChildren> {
     let list = parent.children();
     let mut children = Vec::with_capacity(list.tokens.len());
     for token in &list.tokens {
         children.push(HANDLES.lock(*token, Kind::Cursor)?);
     }
-    Ok(Some(LockedChildren {
+    Ok(LockedChildren {
         _list: list,
         _children: children,
-    }))
+    })
 }

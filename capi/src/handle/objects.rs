@@ -65,6 +65,7 @@ impl Object {
     }
 
     /// The read transaction, for a call that has it for itself.
+    #[inline(always)]
     pub(crate) fn read_mut(&mut self) -> Outcome<&mut ReadHandle> {
         match self {
             Object::Read(read) => Ok(read),
@@ -158,10 +159,8 @@ impl KeptSnapshot {
 /// Behind a `kv_txn` that writes.
 pub(crate) struct WriteHandle {
     txn: WriteTxn,
-    /// Set while the engine works: found set at the next call, the last one panicked.
+    /// Whether a call is in the engine. A call that finds it set knows that the one before has panicked.
     working: bool,
-    /// Why nothing works any more.
-    failed: Option<String>,
     /// Notes that were answered, kept until the transaction ends.
     pub(crate) notes: Notes,
     /// As [`DbHandle::file`].
@@ -173,46 +172,29 @@ impl WriteHandle {
         WriteHandle {
             txn,
             working: false,
-            failed: None,
             notes: Vec::new(),
             file,
         }
     }
 
-    /// Fails if an earlier failure spoiled the transaction.
+    /// Fails if the transaction can only be aborted, because of an error or a panic in an earlier call.
     #[inline]
     pub(crate) fn usable(&mut self) -> Outcome {
-        if self.working || self.failed.is_some() {
-            return Err(self.spoiled());
-        }
-        Ok(())
-    }
-
-    #[cold]
-    fn spoiled(&mut self) -> Failure {
         if self.working {
             self.working = false;
-            self.failed = Some("internal error".to_owned());
+            self.txn.poison();
         }
-        Failure::Engine(Error::TxnFailed(self.failed.clone().unwrap_or_default()))
+        Ok(self.txn.check_usable()?)
     }
 
-    /// Lets the engine work. A panic, or an error that leaves the write set half-done, spoils the transaction.
+    /// Lets the engine work.
     #[inline]
     pub(crate) fn work<'a, T>(&'a mut self, verb: impl FnOnce(&'a mut WriteTxn) -> Result<T, Error>) -> Outcome<T> {
         self.usable()?;
         self.working = true;
         let answer = verb(&mut self.txn);
         self.working = false;
-        match answer {
-            Ok(answer) => Ok(answer),
-            Err(error) => {
-                if error.spoils() {
-                    self.failed = Some(error.to_string());
-                }
-                Err(error.into())
-            }
-        }
+        Ok(answer?)
     }
 
     /// The engine's transaction, to be committed.
