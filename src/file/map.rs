@@ -308,9 +308,9 @@ mod tests {
 
     #[test]
     fn reservation_halves_until_granted() {
-        let mut asked = Vec::new();
+        let mut lengths = Vec::new();
         let got = shrinking(1 << 40, 1 << 33, |len| {
-            asked.push(len);
+            lengths.push(len);
             if len > 1 << 33 {
                 Err(Error::NoMemory("test"))
             } else {
@@ -318,7 +318,7 @@ mod tests {
             }
         });
         assert!(got.is_ok());
-        assert_eq!(asked.last(), Some(&(1 << 33)));
+        assert_eq!(lengths.last(), Some(&(1 << 33)));
         assert!(shrinking(1 << 20, 1 << 19, |_| Err(Error::NoMemory("test"))).is_err());
     }
 }

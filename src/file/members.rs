@@ -281,12 +281,12 @@ impl Door {
         ];
         head.iter()
             .for_each(|(at, value)| memory.all()[*at].store(*value, SeqCst));
-        let index = self.settle(era)?;
+        let index = self.take_index(era)?;
         Ok((memory, index))
     }
 
     /// Takes part in the era, under an index that is free.
-    fn settle(&self, era: u64) -> Result<u16> {
+    fn take_index(&self, era: u64) -> Result<u16> {
         let fd = self.file.as_fd();
         lock::try_lock(fd, Byte::Era(era), Mode::Shared)?;
         for index in 0..PROCESSES as u16 {
@@ -333,7 +333,7 @@ impl Door {
         if word(0) != MAGIC || word(LENGTH) != self.words as u64 || facts.len() != self.words as u64 * 8 {
             return Ok(Err("a process with another version of libkv has this database open"));
         }
-        let index = self.settle(word(ERA))?;
+        let index = self.take_index(word(ERA))?;
         let mut member = self.member(memory, Role::Member(index), false);
         member.identity = Some(identity(&facts));
         Ok(Ok(member))

@@ -41,6 +41,7 @@ mod sim_test;
 use crate::error::Result;
 pub use map::Mapped;
 use peers::{Alone, Peers};
+use std::ops::Range;
 use std::sync::Arc;
 
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
@@ -77,9 +78,9 @@ pub trait Storage: Send + Sync {
     /// `Io`.
     fn read_at(&self, at: u64, into: &mut [u8]) -> Result<()>;
 
-    /// Gives up what the cache holds of these ranges (offset, bytes) and begins to read them from the medium, all at once.
-    /// Whether [`Storage::read_cached`] may then stand for [`Storage::read_at`] there.
-    fn renew(&self, ranges: &[(u64, u64)]) -> bool {
+    /// Gives up what the cache holds of these ranges of bytes and begins to read them from the medium, all at once.
+    /// Returns whether [`Storage::read_cached`] may then stand for [`Storage::read_at`] there.
+    fn read_anew(&self, ranges: &[Range<u64>]) -> bool {
         let _ = ranges;
         false
     }
@@ -132,7 +133,7 @@ pub trait Storage: Send + Sync {
         let _ = (at, len);
     }
 
-    /// Writes zeros from `from` to `to`, where the file ends or nothing is that matters, and answers how long the file
+    /// Writes zeros from `from` to `to`, where the file ends or nothing is that matters, and returns how long the file
     /// is known to be then. What is written there later changes no metadata of the file, so that syncing it is cheap.
     ///
     /// # Errors

@@ -183,9 +183,11 @@ impl Storage for PosixFile {
     }
 
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    fn renew(&self, ranges: &[(u64, u64)]) -> bool {
+    fn read_anew(&self, ranges: &[std::ops::Range<u64>]) -> bool {
         for advice in [libc::POSIX_FADV_DONTNEED, libc::POSIX_FADV_WILLNEED] {
-            ranges.iter().for_each(|(at, len)| self.advise(*at, *len, advice));
+            for range in ranges {
+                self.advise(range.start, range.end - range.start, advice);
+            }
         }
         true
     }

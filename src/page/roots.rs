@@ -43,7 +43,7 @@ impl Root {
 
     /// The root as words, for memory that is read and written by words.
     #[inline]
-    pub fn to_words(&self) -> [u64; Root::WORDS] {
+    pub fn to_words(self) -> [u64; Root::WORDS] {
         let ptr = &self.ptr;
         let rest = u64::from(ptr.checksum) | u64::from(self.height) << 32 | u64::from(self.has_long) << 40;
         [ptr.page.to_bits(), ptr.birth.get(), ptr.entries, rest]

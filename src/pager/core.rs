@@ -98,11 +98,6 @@ impl Pager {
         &self.leaf_hints
     }
 
-    /// UUID of the file.
-    pub fn uuid(&self) -> [u8; 16] {
-        self.uuid
-    }
-
     /// Whether writing is impossible.
     pub fn read_only(&self) -> bool {
         self.read_only

@@ -43,7 +43,6 @@ mod write_state;
 mod written;
 
 pub use self::core::{FileStat, Pager};
-pub use crate::page::Roots;
 pub use commit::{dead_changes, Image, SpaceChange};
 pub use descriptor::Descriptor;
 pub use open::{open_file, open_memory, CreateMode, Recovery};

@@ -8,8 +8,8 @@
 
 use kv::file::sim::Random;
 use kv::ids::{CommitId, PageNo, PageRef, Run};
-use kv::page::{Extent, Life, PageSink, PageSource, Ptr, Root};
-use kv::pager::{Dead, Descriptor, Durability, PageWriter, Pager, Roots, SpaceChange, View, Wait, ZONE_PAGES};
+use kv::page::{Extent, Life, PageSink, PageSource, Ptr, Root, Roots};
+use kv::pager::{Dead, Descriptor, Durability, PageWriter, Pager, SpaceChange, View, Wait, ZONE_PAGES};
 use kv::util::bytes::{get_u32, get_u64, put_u32, put_u64};
 use kv::util::crc32c;
 use std::cell::Cell;

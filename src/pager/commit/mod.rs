@@ -8,6 +8,7 @@
 //! | `record`    | the record of one commit, as bytes                                              |
 //! | `records`   | all records of a slot; what does not fit is spilled                             |
 //! | `recover`   | opening: the newest whole commit                                                |
+//! | `verify`    | whether a commit is whole                                                       |
 //! | `image`     | a snapshot as a file of its own                                                 |
 //!
 //! The states of a commit, and the functions that lead from one to the next:
@@ -37,6 +38,7 @@ mod records;
 mod recover;
 mod sync;
 mod sync_turn;
+mod verify;
 
 pub use image::Image;
 pub(in crate::pager) use record::{CommitRecord, WrittenRun};

@@ -4,7 +4,7 @@
 //! waits, and one of those syncs for all of them next ([`sync_turn`](super::sync_turn)). The write lock is free
 //! meanwhile.
 
-use super::recover::is_on_disk;
+use super::verify::is_on_disk;
 use crate::error::{Error, Result};
 use crate::file::peers::Peers;
 use crate::ids::CommitId;

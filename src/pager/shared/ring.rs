@@ -32,7 +32,7 @@ impl Shared {
         words[entry::ID].store(0, SeqCst);
         words[entry::PAGES].store(desc.pages, SeqCst);
         words[entry::BASE].store(base.get(), SeqCst);
-        let roots = desc.roots.all().into_iter().flat_map(Root::to_words);
+        let roots = desc.roots.all().into_iter().flat_map(|root| root.to_words());
         for (to, word) in words[entry::ROOTS..].iter().zip(roots) {
             to.store(word, SeqCst);
         }

@@ -273,6 +273,8 @@ impl Space {
     }
 
     fn keep(&mut self, dead: Dead) {
+        debug_assert!(dead.extent.run.pages > 0 && !self.overlaps(dead.extent.run));
+        debug_assert!(dead.extent.run.end() <= pages_of(zone_of(dead.extent.run.first)).end);
         self.mirror.insert(dead.extent.run.first, dead);
         self.mirror_pages += dead.extent.run.pages;
     }
@@ -311,7 +313,12 @@ impl Space {
         if !self.stale && self.seen == now {
             return;
         }
+        debug_assert!(
+            now.durable >= self.seen.durable && now.base >= self.seen.base,
+            "I-3: once an extent may be reused it may be reused for ever"
+        );
         self.stale = false;
+        // What recovery needs no more: dead in every commit that it can return, and listed by none.
         let ready = self.waiting.partition_point(|(death, _)| *death <= now.durable);
         let mut left = 0;
         for i in 0..ready {
@@ -326,6 +333,7 @@ impl Space {
             }
         }
         self.waiting.drain(left..ready);
+        // What readers need no more, who held it when it was looked at last.
         let ended: Vec<CommitId> = self
             .blocked
             .keys()
@@ -456,7 +464,7 @@ mod tests {
     fn the_reuse_rule_waits_for_all_three() {
         let mut space = Space::open(100, 0, std::iter::empty());
         space.apply(&record(10, &[(20, 2, 5)], &[]));
-        space.refresh(horizon(9, 9, &[]));
+        space.refresh(horizon(9, 4, &[]));
         assert_eq!(space.pool.total(), 0, "not durable");
         space.refresh(horizon(10, 4, &[]));
         assert_eq!(space.pool.total(), 0, "still listed by a slot");
