@@ -227,7 +227,7 @@ fn attempt(
 ) -> Result<Option<Attempt>, Stop> {
     let options = WriteOptions {
         durability: Some(durability),
-        memory: [None, Some(1), Some(600)][random.below(3) as usize],
+        write_memory: [None, Some(1), Some(600)][random.below(3) as usize],
         ..WriteOptions::default()
     };
     let mut txn = db.begin_write(options)?;

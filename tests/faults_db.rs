@@ -114,7 +114,7 @@ impl Sweep {
     ) -> Result<Option<(Arc<Model>, kv::Result<CommitId>)>, String> {
         let options = WriteOptions {
             durability: Some(if lazy { Durability::Lazy } else { Durability::Full }),
-            memory: (n % 2 == 0).then_some(1),
+            write_memory: (n % 2 == 0).then_some(1),
             ..WriteOptions::default()
         };
         let mut txn = match db.begin_write(options) {
@@ -335,7 +335,7 @@ fn a_file_that_cannot_grow_fails_the_transaction() {
         }
         txn.commit().expect("commit");
         let options = WriteOptions {
-            memory: Some(300_000),
+            write_memory: Some(300_000),
             ..WriteOptions::default()
         };
         let mut txn = db.begin_write(options).expect("begin");

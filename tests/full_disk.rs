@@ -30,7 +30,7 @@ fn grow(db: &Db, rng: &mut Rng, durability: Durability) -> kv::Result<ledger::Do
     let mut txn = db.begin_write(WriteOptions {
         durability: Some(durability),
         // Pages reach the file before the commit, in some.
-        memory: Some(if rng.one_in(2) { 4096 } else { 64 << 20 }),
+        write_memory: Some(if rng.one_in(2) { 4096 } else { 64 << 20 }),
         ..WriteOptions::default()
     })?;
     let ballast = txn.table_create(BALLAST, false)?;

@@ -52,7 +52,7 @@ fn write_options(given: &kv_txn_options) -> Outcome<WriteOptions> {
             "begin: the reserved field is not zero (start from KV_TXN_OPTIONS_INIT)",
         ));
     }
-    let memory = usize::try_from(given.write_memory)
+    let write_memory = usize::try_from(given.write_memory)
         .map_err(|_| Failure::invalid("begin: `write_memory` is beyond the address space"))?;
     Ok(WriteOptions {
         wait: match given.wait_ms {
@@ -62,7 +62,7 @@ fn write_options(given: &kv_txn_options) -> Outcome<WriteOptions> {
             _ => Some(Wait::Forever),
         },
         durability: durability(given.durability)?,
-        memory: (memory != 0).then_some(memory),
+        write_memory: (write_memory != 0).then_some(write_memory),
     })
 }
 

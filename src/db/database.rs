@@ -182,7 +182,7 @@ impl Db {
         let default = handle.options.wait.map_or(Wait::Forever, Wait::For);
         let wait = options.wait.unwrap_or(default);
         let pages = handle.cancellable(|cancel| handle.pager.lock_write(wait, cancel))?;
-        let budget = options.memory.unwrap_or_else(|| handle.options.budget());
+        let budget = options.write_memory.unwrap_or_else(|| handle.options.budget());
         let durability = options.durability.unwrap_or(handle.options.durability);
         Ok(WriteTxn::new(pages, budget, durability))
     }

@@ -37,7 +37,7 @@ pub struct WriteOptions {
     /// Durability of its commit.
     pub durability: Option<Durability>,
     /// How many bytes of edits it collects before it applies them to its trees.
-    pub memory: Option<usize>,
+    pub write_memory: Option<usize>,
 }
 
 impl Options {
