@@ -82,7 +82,7 @@ fn transaction(db: &Db, n: u64, model: &mut Model) -> Result<(), Stop> {
         } else {
             Durability::Lazy
         }),
-        memory: [None, Some(1), Some(2000)][n as usize % 3],
+        write_memory: [None, Some(1), Some(2000)][n as usize % 3],
         ..WriteOptions::default()
     };
     let mut txn = db.begin_write(options)?;
