@@ -149,6 +149,7 @@ impl std::fmt::Display for Corruption {
 impl Error {
     /// Damage at a page (`None`: at no page in particular); the table is not known yet.
     #[cold]
+    #[doc(hidden)]
     pub fn corrupt(page: impl Into<Option<PageNo>>, what: impl Into<Cow<'static, str>>) -> Error {
         Error::Corrupt(Box::new(Corruption {
             page: page.into(),
@@ -159,6 +160,7 @@ impl Error {
 
     /// Names the table in a corruption error that lacks one; other errors pass unchanged.
     #[cold]
+    #[doc(hidden)]
     pub fn in_table(mut self, table: TableId) -> Error {
         if let Error::Corrupt(c) = &mut self {
             c.table.get_or_insert(table);

@@ -25,9 +25,9 @@ use std::path::Path;
 /// How a backup is made.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct BackupOptions {
-    /// Rebuild the tables densely instead of copying pages.
+    /// The entries are put into a new database, in order, instead of copying pages: no dead pages, full leaves.
     pub compact: bool,
-    /// Replace a file that is there already.
+    /// A file that is there already is replaced.
     pub overwrite: bool,
 }
 
@@ -35,11 +35,27 @@ pub struct BackupOptions {
 pub type OnBytes<'f> = &'f mut dyn FnMut(&[u8]) -> Result<()>;
 
 impl ReadTxn {
-    /// Copies this snapshot to a new file, which appears under its name when it is whole and durable.
+    /// Copies this snapshot to a new file, which appears under its name when it is whole and durable. Others read and write
+    /// meanwhile.
     ///
     /// # Errors
-    /// `Exists`, `NoFile` (the directory), `Access`, `NoSpace`, `Io`, `Cancelled`; `Corrupt`: a page is damaged, and
-    /// there is no copy; `Invalid`: the target is the database itself.
+    /// `Exists`; `NoFile`: there is no such directory; `Access`; `NoSpace`; `Io`; `Cancelled`; `Corrupt`: a page is damaged,
+    /// and there is no copy; `Invalid`: the target is the database itself.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kv::{BackupOptions, Db, Job, Options};
+    ///
+    /// # let folder = std::env::temp_dir().join(format!("kv-doc-backup-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&folder).map_err(|e| kv::Error::io("create", e))?;
+    /// let db = Db::open(&folder.join("db.kv"), &Options::default())?;
+    /// let compact = BackupOptions { compact: true, ..BackupOptions::default() };
+    /// db.begin_read()?.backup(&folder.join("copy.kv"), compact, &Job::silent())?;
+    /// # drop(db);
+    /// # std::fs::remove_dir_all(&folder).map_err(|e| kv::Error::io("remove", e))?;
+    /// # Ok::<(), kv::Error>(())
+    /// ```
     pub fn backup(&self, target: &Path, options: BackupOptions, job: &Job<'_>) -> Result<()> {
         let own = self.snapshot().pager().identity();
         if own.is_some() && own == identity_of(target) {
@@ -64,10 +80,10 @@ impl ReadTxn {
         fresh.publish()
     }
 
-    /// Writes the copy to `write` from its first byte to its last. A compact copy is made in a temporary file first.
+    /// Gives the copy to `write`, from its first byte to its last. A compact copy is made in a temporary file first.
     ///
     /// # Errors
-    /// As [`ReadTxn::backup`], and what `write` answers.
+    /// As [`ReadTxn::backup`], and those that `write` answers.
     pub fn backup_to(&self, options: BackupOptions, job: &Job<'_>, write: OnBytes<'_>) -> Result<()> {
         if options.compact {
             let fresh = Fresh::new(&std::env::temp_dir().join("kv-backup"), true)?;

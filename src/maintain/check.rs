@@ -25,10 +25,10 @@ pub struct Fault {
     pub what: String,
 }
 
-/// What a check counted.
+/// What a check has counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CheckReport {
-    /// Commit that was checked.
+    /// The commit that was checked.
     pub id: CommitId,
     /// Tables, the default one included.
     pub tables: u64,
@@ -47,18 +47,32 @@ pub struct CheckReport {
 }
 
 impl ReadTxn {
-    /// Walks everything this snapshot reaches and verifies every checksum anew, while others read and write.
+    /// Walks everything that this snapshot reaches, and verifies every checksum anew, while others read and write.
     ///
     /// With `accounting` it also proves that every page of the file is exactly one of meta, reachable, dead (free, or
     /// pending for a reader or the next sync), or space bookkeeping. That holds of the newest commit only, so then that
     /// one is checked, whichever this transaction sees; the report says which. To catch it, an open write transaction is
     /// waited for.
     ///
-    /// `on_fault` is told each fault; false stops.
+    /// `on_fault` is told each fault, and answers whether to go on.
     ///
     /// # Errors
-    /// `Cancelled` (by `on_fault` or the job), `Poisoned`, `Io`; `Busy` if other transactions commit so fast that no
-    /// commit could be caught. Damage is reported as faults, not as an error.
+    /// `Cancelled`: by `on_fault` or the job; `Poisoned`; `Io`; `Busy`: other transactions commit so fast that no commit could
+    /// be caught. Damage is reported as faults, not as an error.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kv::{Db, Job, Options};
+    ///
+    /// let db = Db::open("".as_ref(), &Options { memory: true, ..Options::default() })?;
+    /// let report = db.begin_read()?.check(true, &Job::silent(), &mut |fault| {
+    ///     eprintln!("{fault:?}");
+    ///     true
+    /// })?;
+    /// assert_eq!(report.faults, 0);
+    /// # Ok::<(), kv::Error>(())
+    /// ```
     pub fn check(
         &self,
         accounting: bool,
@@ -85,10 +99,10 @@ impl ReadTxn {
 }
 
 impl Db {
-    /// [`ReadTxn::check`] of the newest commit.
+    /// Checks the newest commit as [`ReadTxn::check`] does, without telling progress.
     ///
     /// # Errors
-    /// As there; `Limit` when every reader slot is taken.
+    /// As [`ReadTxn::check`]; `Limit`: every reader slot is taken.
     pub fn check(&self, accounting: bool, on_fault: &mut dyn FnMut(&Fault) -> bool) -> Result<CheckReport> {
         self.begin_read()?.check(accounting, &Job::silent(), on_fault)
     }

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 /// Progress is told at most this often.
 const EVERY: Duration = Duration::from_millis(100);
 
-/// Is told (done, of how many) in pages, at most every 100 ms and once at the end; false cancels the job. Pages of what
-/// is walked are not known beforehand: `of how many` is the most there can be.
+/// Is told how many pages are done and of how many, at most every 100 ms and once at the end, and answers whether to go on:
+/// false cancels the job. How many pages a walk meets is not known beforehand, so the second number is the most there can be.
 pub type OnProgress<'f> = &'f mut dyn FnMut(u64, u64) -> bool;
 
 /// One run of a long job.

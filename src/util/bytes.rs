@@ -1,7 +1,7 @@
 //! Little-endian integers inside byte slices.
 //!
 //! The `get_*` functions panic when the field lies outside the slice: callers bound `at` first. Readers of untrusted
-//! bytes use [`try_u32`] and friends, or check lengths once and read inside them.
+//! bytes use [`try_u16`] and friends, or check lengths once and read inside them.
 
 use std::cmp::Ordering;
 
@@ -60,6 +60,12 @@ pub fn put_u48(b: &mut [u8], at: usize, v: u64) {
 #[inline(always)]
 pub fn put_u64(b: &mut [u8], at: usize, v: u64) {
     b[at..at + 8].copy_from_slice(&v.to_le_bytes());
+}
+
+/// Reads 2 bytes at `at`, or `None` outside the slice.
+#[inline]
+pub fn try_u16(b: &[u8], at: usize) -> Option<u16> {
+    Some(get_u16(b.get(at..at.checked_add(2)?)?, 0))
 }
 
 /// Reads 4 bytes at `at`, or `None` outside the slice.

@@ -38,12 +38,35 @@ use saver::{Found, Gap, Saver};
 use std::path::Path;
 
 /// Saves what can be read of the database at `damaged` into a new one at `target`, which appears when it is whole and
-/// durable. The damaged file is opened for reading, and no lock on it is needed. `on_fault` is told what is lost and what
-/// is doubtful; false stops.
+/// durable. The damaged file is only read, and no lock on it is needed. `on_fault` is told what is lost and what is doubtful,
+/// and answers whether to go on.
 ///
 /// # Errors
-/// `NoFile`, `Access`, `NotADatabase` (nothing in it looks like one), `TooNew`, `TooOld`; of the target `Exists`,
-/// `NoSpace`, `Io`, `Invalid` (it is the damaged file); `Cancelled`.
+/// `NoFile`, `Access`; `NotADatabase`: nothing in the file looks like one; `TooNew`, `TooOld`; of the target `Exists`,
+/// `NoSpace`, `Io`, and `Invalid` if it is the damaged file; `Cancelled`: by `on_fault` or the job.
+///
+/// # Examples
+///
+/// ```
+/// use kv::{salvage, Db, Job, Options, PutMode, TableId, WriteOptions};
+///
+/// # let folder = std::env::temp_dir().join(format!("kv-doc-salvage-{}", std::process::id()));
+/// # std::fs::create_dir_all(&folder).map_err(|e| kv::Error::io("create", e))?;
+/// let (path, target) = (folder.join("db.kv"), folder.join("saved.kv"));
+/// let db = Db::open(&path, &Options::default())?;
+/// let mut txn = db.begin_write(WriteOptions::default())?;
+/// txn.put(TableId::MAIN, b"key", b"value", PutMode::Set)?;
+/// txn.commit()?;
+/// drop(db);
+///
+/// let report = salvage(&path, &target, false, &Job::silent(), &mut |fault| {
+///     eprintln!("{fault:?}");
+///     true
+/// })?;
+/// assert_eq!((report.entries, report.lost_entries), (1, 0));
+/// # std::fs::remove_dir_all(&folder).map_err(|e| kv::Error::io("remove", e))?;
+/// # Ok::<(), kv::Error>(())
+/// ```
 pub fn salvage(
     damaged: &Path,
     target: &Path,
