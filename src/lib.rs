@@ -122,5 +122,6 @@ pub use db::{FileRange, ValueInfo, ValuePiece, ValueWriter};
 pub use error::{Corruption, Error, Result};
 pub use ids::{CommitId, PageNo, TableId};
 pub use maintain::{salvage, BackupOptions, CheckReport, Fault, Job, OnBytes, OnProgress, SalvageReport};
+// What `Cursor::next_many` gives.
 pub use page::key::{KeyBuf, PADDED};
 pub use page::leaf::Stored;

@@ -6,6 +6,7 @@ use kv::{CommitId, Corruption, Error, PageNo, Result, TableId};
 use kv::{Cursor, Db, Options, Range, ReadTxn, Reader, Seek, WriteOptions, WriteTxn};
 use kv::{Durability, FileStat, LevelStat, PutMode, ReaderInfo, Recovery, TableStat, Verify, Wait, WriteStat};
 use kv::{FileRange, ValueInfo, ValuePiece, ValueWriter};
+use kv::{KeyBuf, Stored, PADDED};
 use std::ops::Bound;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -236,6 +237,21 @@ fn cursors_go_both_ways_and_find_their_position_again() -> Result<()> {
         assert!(cursor.seek(&mut txn, b"user:1", how)? && cursor.key() == key, "{how:?}");
     }
     assert!(!cursor.seek(&mut txn, b"user:1", Seek::Lt)?);
+    let mut many = Vec::new();
+    let taken = cursor.next_many(&mut txn, 10, &mut |key: &KeyBuf, value: Stored<'_>| {
+        let padded = key.padded().is_some_and(|padded| padded.len() == PADDED);
+        many.push((
+            key.as_slice().to_vec(),
+            padded,
+            value.bytes().to_vec(),
+            value.is_chain(),
+        ));
+        true
+    })?;
+    assert_eq!(taken, 2);
+    assert_eq!(many[1], (b"user:3".to_vec(), true, b"x".to_vec(), false));
+    let key = cursor.key().as_ptr_range();
+    assert!(cursor.overlaps_key(cursor.key()) && !key.is_empty());
     let down = Range {
         reverse: true,
         to: Bound::Excluded(b"z"),
@@ -243,6 +259,17 @@ fn cursors_go_both_ways_and_find_their_position_again() -> Result<()> {
     };
     let mut cursor = Cursor::new(&mut txn, MAIN, &down)?;
     assert!(cursor.next(&mut txn)? && cursor.key() == b"user:3");
+    txn.commit()?;
+    // Steps that a read transaction can make without a look at anything but the leaf.
+    let read = db.begin_read()?;
+    let mut cursor = Cursor::new(&mut &read, MAIN, &Range::default())?;
+    assert!(cursor.first(&mut &read)?);
+    assert_eq!(cursor.value_in(&mut &read)?, b"x");
+    let mut steps = 0;
+    while cursor.step_in_leaf(&read, false).is_some() || cursor.next(&mut &read)? {
+        steps += 1;
+    }
+    assert_eq!(steps, 2, "user:3 and zebra");
     Ok(())
 }
 

@@ -272,7 +272,7 @@ pub unsafe extern "C" fn kv_cursor_get(cursor: *mut kv_cursor, key: *mut kv_slic
 
 /// The caller's bytes, copied if they lie in the cursor's own key, which the call is about to rebuild.
 fn apart<'a>(handle: &CursorHandle, bytes: &'a [u8]) -> Cow<'a, [u8]> {
-    if handle.cursor.has_lent(bytes) {
+    if handle.cursor.overlaps_key(bytes) {
         Cow::Owned(bytes.to_vec())
     } else {
         Cow::Borrowed(bytes)

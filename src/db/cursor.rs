@@ -1,29 +1,56 @@
-//! A place in a table.
+//! A position in a table, and steps from it.
 
-use super::{PutMode, Range, ReadTxn, Reader, Seek, WriteTxn};
+use super::read::ReadTxn;
+use super::reader::Reader;
+use super::types::{Range, Seek};
+use super::write::WriteTxn;
 use crate::error::{Error, Result};
 use crate::ids::TableId;
 use crate::page::key::KeyBuf;
 use crate::page::leaf::Stored;
 use crate::tree::read::cursor::{CursorState, TreeCursor, TreeView};
-use crate::tree::read::limits::Limits;
-use crate::txn::TreeRef;
+use crate::txn::{Pages, PutMode, TreeRef};
 
-/// A place in a table. Detached: each call is given the transaction it was opened in, so that a cursor of a write
-/// transaction can live beside writes; after a write it finds its place again by key.
+/// A position in a table, within a range of keys.
 ///
-/// Position: before the first entry at first; behind the last after `next` answered false (then `prev` returns to the
-/// last); between its neighbours after the entry was deleted (`get` false, `next` the successor, `prev` the
-/// predecessor). In a reverse range first/next go down.
+/// A cursor is bound to no transaction: each call is given the one in which it was opened. So a cursor of a write
+/// transaction can live beside writes; after a write it finds its position again by its key.
+///
+/// At first it stands before the first entry. After [`Cursor::next`] answered false it stands behind the last one, to which
+/// [`Cursor::prev`] returns. After its entry was deleted it stands between the neighbours: [`Cursor::get`] answers false, and
+/// `next` and `prev` go to the successor and the predecessor. In a reverse range, first and next mean going down.
+///
+/// # Examples
+///
+/// ```
+/// use kv::{Cursor, Db, Options, PutMode, Range, Seek, TableId, WriteOptions};
+///
+/// let db = Db::open("".as_ref(), &Options { memory: true, ..Options::default() })?;
+/// let mut txn = db.begin_write(WriteOptions::default())?;
+/// for key in ["user:1", "user:2", "zebra"] {
+///     txn.put(TableId::MAIN, key.as_bytes(), b"x", PutMode::Set)?;
+/// }
+/// let users = Range { prefix: Some(b"user:"), ..Range::default() };
+/// let mut cursor = Cursor::new(&mut txn, TableId::MAIN, &users)?;
+/// let mut seen = Vec::new();
+/// while cursor.next(&mut txn)? {
+///     seen.push(cursor.key().to_vec());
+/// }
+/// assert_eq!(seen, [b"user:1", b"user:2"]);
+/// assert!(cursor.seek(&mut txn, b"user:2", Seek::Ge)?);
+/// cursor.delete(&mut txn)?;
+/// assert_eq!(cursor.count(&mut txn)?, 1);
+/// # Ok::<(), kv::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Cursor {
     table: TableId,
     reverse: bool,
-    walker: TreeCursor,
+    position: TreeCursor,
 }
 
 #[inline(always)]
-fn seen<'t, 'a>(tree: &'t TreeRef<'a>) -> TreeView<'t, crate::txn::Pages<'a>> {
+fn tree_view<'t, 'a>(tree: &'t TreeRef<'a>) -> TreeView<'t, Pages<'a>> {
     TreeView {
         source: &tree.source,
         root: &tree.root,
@@ -35,67 +62,63 @@ impl Cursor {
     /// A cursor before the first entry of `range`.
     ///
     /// # Errors
-    /// `NoTable`.
+    /// `NoTable`. This and every other call of a cursor may answer `Corrupt`, `Io` or `NoMemory`, and in a write transaction
+    /// that has failed `TxnFailed`.
     pub fn new<R: Reader + ?Sized>(txn: &mut R, table: TableId, range: &Range<'_>) -> Result<Cursor> {
         txn.tree(table)?;
-        let mut walker = TreeCursor::new(range.limits());
+        let mut position = TreeCursor::new(range.limits());
         if range.reverse {
-            walker.park(CursorState::AfterLast);
+            position.park(CursorState::AfterLast);
         }
         Ok(Cursor {
             table,
             reverse: range.reverse,
-            walker,
+            position,
         })
     }
 
-    /// The table it was opened on.
+    /// The table on which it was opened.
     pub fn table(&self) -> TableId {
         self.table
     }
 
-    /// The limits it keeps within.
-    pub fn limits(&self) -> &Limits {
-        self.walker.limits()
-    }
-
-    /// Runs `f` on the tree as it is now; damage is told with the table's number.
+    /// Runs `f` on the tree as it is now; an error names the table.
     #[inline(always)]
     fn on<'a, R: Reader + ?Sized, T>(
         &mut self,
         txn: &'a mut R,
-        f: impl FnOnce(&mut TreeCursor, &TreeView<'_, crate::txn::Pages<'a>>, bool) -> Result<T>,
+        f: impl FnOnce(&mut TreeCursor, &TreeView<'_, Pages<'a>>, bool) -> Result<T>,
     ) -> Result<T> {
         txn.flush(self.table)?;
         let txn: &'a R = txn;
         let tree = txn.tree_now(self.table)?;
-        f(&mut self.walker, &seen(&tree), self.reverse).map_err(|e| txn.failed(self.table, e))
+        f(&mut self.position, &tree_view(&tree), self.reverse).map_err(|e| txn.failed(self.table, e))
     }
 
-    /// To the first entry; false: none.
+    /// Goes to the first entry; false if the range is empty.
     pub fn first<R: Reader + ?Sized>(&mut self, txn: &mut R) -> Result<bool> {
         self.on(txn, |w, t, reverse| if reverse { w.last(t) } else { w.first(t) })
     }
 
-    /// To the last entry; false: none.
+    /// Goes to the last entry; false if the range is empty.
     pub fn last<R: Reader + ?Sized>(&mut self, txn: &mut R) -> Result<bool> {
         self.on(txn, |w, t, reverse| if reverse { w.first(t) } else { w.last(t) })
     }
 
-    /// To the next entry; false: the end.
+    /// Goes to the next entry; false at the end.
     #[inline]
     pub fn next<R: Reader + ?Sized>(&mut self, txn: &mut R) -> Result<bool> {
         self.on(txn, |w, t, reverse| if reverse { w.backward(t) } else { w.forward(t) })
     }
 
-    /// To the previous entry; false: the beginning.
+    /// Goes to the previous entry; false at the beginning.
     #[inline]
     pub fn prev<R: Reader + ?Sized>(&mut self, txn: &mut R) -> Result<bool> {
         self.on(txn, |w, t, reverse| if reverse { w.forward(t) } else { w.backward(t) })
     }
 
-    /// To an entry by key; false (and the cursor stands where the entry would be) if none. In a reverse range `Ge` and
-    /// the like keep their meaning by key order.
+    /// Goes to an entry by its key, as `how` says. False if there is none: the cursor then stands where the entry would be.
+    /// `Ge` and the others mean the order of keys in a reverse range, too.
     pub fn seek<R: Reader + ?Sized>(&mut self, txn: &mut R, key: &[u8], how: Seek) -> Result<bool> {
         self.on(txn, |w, t, _| match how {
             Seek::Eq => w.exactly(t, key),
@@ -106,20 +129,20 @@ impl Cursor {
         })
     }
 
-    /// Whether the cursor stands on an entry (looks again if the transaction wrote).
+    /// Whether the cursor stands on an entry. If the transaction has written since, this looks again.
     pub fn get<R: Reader + ?Sized>(&mut self, txn: &mut R) -> Result<bool> {
         self.on(txn, |w, t, _| w.look(t))
     }
 
-    /// Key of the entry; valid after a call that answered true, until the next call on this cursor.
+    /// The key of the entry. It is valid after a call that answered true, until the next call on this cursor.
     #[inline]
     pub fn key(&self) -> &[u8] {
-        self.walker.key()
+        self.position.key()
     }
 
-    /// Whether `bytes` lie where keys of this cursor are put, so that it would overwrite them.
-    pub fn has_lent(&self, bytes: &[u8]) -> bool {
-        self.walker.has_lent(bytes)
+    /// Whether `bytes` lie where the cursor puts keys, so that its next step would overwrite them.
+    pub fn overlaps_key(&self, bytes: &[u8]) -> bool {
+        self.position.overlaps_key(bytes)
     }
 
     /// A step to the next entry (the previous one if `back`) that stays within the leaf and meets no long value, as nearly all
@@ -128,7 +151,7 @@ impl Cursor {
     #[inline(always)]
     pub fn step_in_leaf<'a>(&mut self, txn: &'a ReadTxn, back: bool) -> Option<&'a [u8]> {
         let backward = self.reverse != back;
-        match self.walker.step_to_short(&txn.source(), txn.version(), backward) {
+        match self.position.step_to_short(&txn.source(), txn.version(), backward) {
             Some(value) => Some(value),
             None => self.step_in_leaf_to_any(txn, backward),
         }
@@ -138,7 +161,7 @@ impl Cursor {
     /// all other steps.
     #[inline(never)]
     fn step_in_leaf_to_any<'a>(&mut self, txn: &'a ReadTxn, backward: bool) -> Option<&'a [u8]> {
-        self.walker.step_to_any(&txn.source(), txn.version(), backward)
+        self.position.step_to_any(&txn.source(), txn.version(), backward)
     }
 
     /// As [`Cursor::value`], in a read transaction.
@@ -147,24 +170,24 @@ impl Cursor {
     /// As [`Cursor::value`].
     #[inline]
     pub fn value_in<'a>(&mut self, txn: &'a mut &ReadTxn) -> Result<&'a [u8]> {
-        match self.walker.value_in_leaf(&txn.source(), txn.version()) {
+        match self.position.value_in_leaf(&txn.source(), txn.version()) {
             Some(value) => Ok(value),
             None => self.value(txn),
         }
     }
 
-    /// Value of the entry; call only when standing on one.
+    /// The value of the entry.
     ///
     /// # Errors
-    /// `NotFound` if not on an entry.
+    /// `NotFound`: the cursor stands on no entry.
     #[inline]
     pub fn value<'a, R: Reader + ?Sized>(&mut self, txn: &'a mut R) -> Result<&'a [u8]> {
         txn.flush(self.table)?;
         let txn: &'a R = txn;
         let tree = txn.tree_now(self.table)?;
-        let (walker, seen) = (&mut self.walker, seen(&tree));
-        let stored = walker.look(&seen).and_then(|there| match there {
-            true => walker.value(&seen).map(Some),
+        let (position, view) = (&mut self.position, tree_view(&tree));
+        let stored = position.look(&view).and_then(|there| match there {
+            true => position.value(&view).map(Some),
             false => Ok(None),
         });
         match stored.map_err(|e| txn.failed(self.table, e))? {
@@ -174,49 +197,49 @@ impl Cursor {
         }
     }
 
-    /// Replaces the value of the current entry.
+    /// Replaces the value of the entry.
     ///
     /// # Errors
-    /// `NotFound` if not on an entry.
+    /// `NotFound`: the cursor stands on no entry; else as [`WriteTxn::put`].
     pub fn put(&mut self, txn: &mut WriteTxn, value: &[u8]) -> Result<()> {
         if !self.get(txn)? {
             return Err(Error::NotFound);
         }
-        txn.put(self.table, self.walker.key(), value, PutMode::Set)
+        txn.put(self.table, self.position.key(), value, PutMode::Set)
     }
 
-    /// Deletes the current entry; the cursor stays between its neighbours.
+    /// Deletes the entry; the cursor stays between its neighbours.
     ///
     /// # Errors
-    /// `NotFound` if not on an entry.
+    /// `NotFound`: the cursor stands on no entry; else as [`WriteTxn::put`].
     pub fn delete(&mut self, txn: &mut WriteTxn) -> Result<()> {
         if !self.get(txn)? {
             return Err(Error::NotFound);
         }
-        txn.delete_blind(self.table, self.walker.key())?;
-        self.walker.deleted();
+        txn.delete_blind(self.table, self.position.key())?;
+        self.position.deleted();
         Ok(())
     }
 
-    /// Entries of the cursor's range, O(log n).
+    /// How many entries the range has, in as many steps as the tree has levels.
     pub fn count<R: Reader + ?Sized>(&mut self, txn: &mut R) -> Result<u64> {
         self.on(txn, |w, t, _| w.count(t))
     }
 
-    /// Entries of the range before the current one (in the cursor's direction), O(log n). Between entries: before the
-    /// place where the cursor stands.
+    /// How many entries of the range come before the cursor, in its direction, in as many steps as the tree has levels.
     pub fn rank<R: Reader + ?Sized>(&mut self, txn: &mut R) -> Result<u64> {
         self.on(txn, |w, t, reverse| w.rank(t, reverse))
     }
 
-    /// To the n-th entry of the range (0 = first in the cursor's direction), O(log n); false: fewer.
+    /// Goes to the n-th entry of the range, in the cursor's direction and counted from 0, in as many steps as the tree has
+    /// levels. False if there are fewer.
     pub fn nth<R: Reader + ?Sized>(&mut self, txn: &mut R, n: u64) -> Result<bool> {
         self.on(txn, |w, t, reverse| w.nth(t, reverse, n))
     }
 
-    /// Steps to up to `limit` next entries and gives each to `take`, values as stored (a chain is not read). When `take`
-    /// answers false, the cursor stays before that entry, which the next call gives again. How many were taken; fewer
-    /// than `limit` although `take` never refused: the end.
+    /// Goes to the next entries, at most `limit` of them, and gives each to `take`: its key, and its value as it is stored (a
+    /// long value is not read). When `take` answers false, the cursor stays before that entry, and the next call gives it
+    /// again. Answers how many were taken; fewer than `limit`, although `take` never answered false, means the end.
     #[inline(always)]
     pub fn next_many<'a, R: Reader + ?Sized>(
         &mut self,

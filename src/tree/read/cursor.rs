@@ -87,7 +87,7 @@ impl TreeCursor {
     }
 
     /// Whether `bytes` lie where it puts keys.
-    pub fn has_lent(&self, bytes: &[u8]) -> bool {
+    pub fn overlaps_key(&self, bytes: &[u8]) -> bool {
         self.key.overlaps(bytes) || self.spare.overlaps(bytes)
     }
 
