@@ -69,11 +69,6 @@ impl TreeCursor {
         }
     }
 
-    /// Its limits.
-    pub fn limits(&self) -> &Limits {
-        &self.limits
-    }
-
     /// Where it stands.
     #[cfg(test)]
     pub fn place(&self) -> CursorState {
