@@ -774,7 +774,7 @@ KV_API kv_status kv_replace(kv_txn *txn, kv_table table, const void *key, size_t
     size_t vlen, uint32_t flags, kv_slice *old);
 
 /**
- * Puts an entry of `vlen` zero bytes and returns their place, to be filled before the next call on this transaction:
+ * Puts an entry of `vlen` zero bytes and answers where they lie, to be filled before the next call on this transaction. That
  * saves a copy of what is computed anyway.
  *
  * @param flags  As for kv_put().
