@@ -448,7 +448,7 @@ KV_API void kv_interrupt(kv_db *db);
 KV_API KV_MUST_CHECK kv_status kv_sync(kv_db *db);
 
 /**
- * The newest commits, whoever made them.
+ * Answers the newest commits, whoever made them.
  *
  * @param visible  Gets the newest commit that a reader sees; may be NULL.
  * @param durable  Gets the newest commit that survives a power cut; may be NULL.
