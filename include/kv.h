@@ -448,7 +448,7 @@ KV_API void kv_interrupt(kv_db *db);
 KV_API KV_MUST_CHECK kv_status kv_sync(kv_db *db);
 
 /**
- * The newest commits, whoever made them.
+ * Answers the newest commits, whoever made them.
  *
  * @param visible  Gets the newest commit that a reader sees; may be NULL.
  * @param durable  Gets the newest commit that survives a power cut; may be NULL.
@@ -774,7 +774,7 @@ KV_API kv_status kv_replace(kv_txn *txn, kv_table table, const void *key, size_t
     size_t vlen, uint32_t flags, kv_slice *old);
 
 /**
- * Puts an entry of `vlen` zero bytes and returns their place, to be filled before the next call on this transaction:
+ * Puts an entry of `vlen` zero bytes and answers where they lie, to be filled before the next call on this transaction. That
  * saves a copy of what is computed anyway.
  *
  * @param flags  As for kv_put().

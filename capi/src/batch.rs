@@ -13,7 +13,7 @@ pub const KV_OP_PUT: u32 = 1;
 /// kv_op.op: delete key; flags as for kv_delete(). The value is ignored. @ingroup kv_batches
 pub const KV_OP_DELETE: u32 = 2;
 
-/// Keys that are looked up in one go.
+/// How many keys are looked up in one go.
 const TOGETHER: usize = 64;
 
 /// One step of kv_write_batch().
@@ -78,7 +78,7 @@ pub unsafe extern "C" fn kv_get_many(
     })
 }
 
-/// Puts the next entries into `entries`; how many.
+/// Puts the next entries into `entries`; returns how many.
 fn next_many<R: Reader + ?Sized>(
     handle: &mut CursorHandle,
     txn: &mut R,
@@ -96,7 +96,7 @@ fn next_many<R: Reader + ?Sized>(
                 got += 1;
                 true
             }
-            // A long value is outside its leaf, and reading it needs the transaction, which this walk has.
+            // A long value is outside its leaf, and reading it needs the transaction, which this walk has borrowed.
             Stored::Chain(_) => {
                 long = true;
                 false

@@ -28,7 +28,7 @@ pub const KV_SEEK_LT: u32 = 4;
 
 /// Where a cursor is to go.
 #[derive(Clone, Copy)]
-enum Go<'a> {
+enum Target<'a> {
     First,
     Last,
     Next,
@@ -88,14 +88,19 @@ pub unsafe extern "C" fn kv_cursor_close(cursor: *mut kv_cursor) {
     }
 }
 
-/// As [`go`] in a read transaction.
+/// Does as [`move_to`] in a read transaction.
 #[inline(always)]
-fn go_reading(handle: &mut CursorHandle, txn: &ReadTxn, way: Go<'_>, (key, value): Outputs) -> Result<bool, Error> {
+fn move_reading(
+    handle: &mut CursorHandle,
+    txn: &ReadTxn,
+    target: Target<'_>,
+    (key, value): Outputs,
+) -> Result<bool, Error> {
     let mut reader = txn;
     let Some(value) = value else {
-        return go(handle, &mut reader, way, (key, None));
+        return move_to(handle, &mut reader, target, (key, None));
     };
-    if !go(handle, &mut reader, way, (None, None))? {
+    if !move_to(handle, &mut reader, target, (None, None))? {
         return Ok(false);
     }
     let found = handle.cursor.value_in(&mut reader)?;
@@ -104,21 +109,26 @@ fn go_reading(handle: &mut CursorHandle, txn: &ReadTxn, way: Go<'_>, (key, value
 }
 
 #[inline(always)]
-fn go<R: Reader + ?Sized>(handle: &mut CursorHandle, txn: &mut R, go: Go<'_>, outputs: Outputs) -> Result<bool, Error> {
+fn move_to<R: Reader + ?Sized>(
+    handle: &mut CursorHandle,
+    txn: &mut R,
+    target: Target<'_>,
+    outputs: Outputs,
+) -> Result<bool, Error> {
     let cursor = &mut handle.cursor;
-    let found = match go {
-        Go::First => cursor.first(txn)?,
-        Go::Last => cursor.last(txn)?,
-        Go::Next => cursor.next(txn)?,
-        Go::Prev => cursor.prev(txn)?,
-        Go::Here => cursor.get(txn)?,
-        Go::Seek(key, how) => cursor.seek(txn, key, how)?,
-        Go::Nth(n) => cursor.nth(txn, n)?,
-        Go::Percentile(percent) => match cursor.count(txn)? {
+    let found = match target {
+        Target::First => cursor.first(txn)?,
+        Target::Last => cursor.last(txn)?,
+        Target::Next => cursor.next(txn)?,
+        Target::Prev => cursor.prev(txn)?,
+        Target::Here => cursor.get(txn)?,
+        Target::Seek(key, how) => cursor.seek(txn, key, how)?,
+        Target::Nth(n) => cursor.nth(txn, n)?,
+        Target::Percentile(percent) => match cursor.count(txn)? {
             0 => false,
             count => cursor.nth(txn, nearest_rank(percent, count))?,
         },
-        Go::Random => match cursor.count(txn)? {
+        Target::Random => match cursor.count(txn)? {
             0 => false,
             count => cursor.nth(txn, random_below(count))?,
         },
@@ -140,16 +150,16 @@ fn go<R: Reader + ?Sized>(handle: &mut CursorHandle, txn: &mut R, go: Go<'_>, ou
 type Outputs = (Option<Out<kv_slice>>, Option<Out<kv_slice>>);
 
 #[inline(always)]
-unsafe fn travel(cursor: *mut kv_cursor, way: Go<'_>, key: *mut kv_slice, value: *mut kv_slice) -> Outcome {
+unsafe fn move_cursor(cursor: *mut kv_cursor, target: Target<'_>, key: *mut kv_slice, value: *mut kv_slice) -> Outcome {
     // SAFETY: NULL or writable, as the caller of the exported function promises.
     let outputs = unsafe { (maybe(key), maybe(value)) };
     let mut usage = CursorUse::of(cursor)?;
     let (handle, txn) = usage.parts()?;
-    travel_far(handle, txn, way, outputs)
+    move_in(handle, txn, target, outputs)
 }
 
-/// A step to the next entry, or the previous one. One inside a leaf, which nearly all are, can neither fail nor panic, and
-/// is made without the guard.
+/// Steps to the next entry, or the previous one. Nearly all steps stay inside a leaf: such a step can neither fail nor panic,
+/// and is made without the guard.
 #[inline(always)]
 unsafe fn step(
     function: &'static CStr,
@@ -168,23 +178,23 @@ unsafe fn step(
         }
     }
     // SAFETY: as above.
-    unsafe { step_far(function, cursor, back, key, value) }
+    unsafe { step_guarded(function, cursor, back, key, value) }
 }
 
 #[inline(never)]
-unsafe fn step_far(
+unsafe fn step_guarded(
     function: &'static CStr,
     cursor: *mut kv_cursor,
     back: bool,
     key: *mut kv_slice,
     value: *mut kv_slice,
 ) -> kv_status {
-    let way = if back { Go::Prev } else { Go::Next };
+    let target = if back { Target::Prev } else { Target::Next };
     // SAFETY: as in `step`.
-    guard(function, move || unsafe { travel(cursor, way, key, value) })
+    guard(function, move || unsafe { move_cursor(cursor, target, key, value) })
 }
 
-/// Hands out the entry the cursor stands on.
+/// Answers the entry that the cursor stands on.
 #[inline(always)]
 fn answer(handle: &mut CursorHandle, found: &[u8], (key, value): Outputs) {
     if let Some(value) = value {
@@ -195,12 +205,12 @@ fn answer(handle: &mut CursorHandle, found: &[u8], (key, value): Outputs) {
     }
 }
 
-/// Not inlined: its many errors once for all functions.
+/// Moves in a transaction of either kind. It is not inlined, so that its many errors are there once for all functions.
 #[inline(never)]
-fn travel_far(handle: &mut CursorHandle, txn: CursorTxn<'_>, way: Go<'_>, outputs: Outputs) -> Outcome {
+fn move_in(handle: &mut CursorHandle, txn: CursorTxn<'_>, target: Target<'_>, outputs: Outputs) -> Outcome {
     let found = match txn {
-        CursorTxn::Read(read) => go_reading(handle, &read.txn, way, outputs)?,
-        CursorTxn::Write(mut write) => write.get()?.work(|txn| go(handle, txn, way, outputs))?,
+        CursorTxn::Read(read) => move_reading(handle, &read.txn, target, outputs)?,
+        CursorTxn::Write(mut write) => write.get()?.work(|txn| move_to(handle, txn, target, outputs))?,
     };
     if found {
         Ok(())
@@ -227,7 +237,9 @@ pub unsafe extern "C" fn kv_cursor_first(
     value: *mut kv_slice,
 ) -> kv_status {
     // SAFETY: outputs of the caller, NULL or writable.
-    guard(c"kv_cursor_first", || unsafe { travel(cursor, Go::First, key, value) })
+    guard(c"kv_cursor_first", || unsafe {
+        move_cursor(cursor, Target::First, key, value)
+    })
 }
 
 /// Moves to the last entry of the range.
@@ -237,7 +249,9 @@ pub unsafe extern "C" fn kv_cursor_first(
 #[no_mangle]
 pub unsafe extern "C" fn kv_cursor_last(cursor: *mut kv_cursor, key: *mut kv_slice, value: *mut kv_slice) -> kv_status {
     // SAFETY: outputs of the caller, NULL or writable.
-    guard(c"kv_cursor_last", || unsafe { travel(cursor, Go::Last, key, value) })
+    guard(c"kv_cursor_last", || unsafe {
+        move_cursor(cursor, Target::Last, key, value)
+    })
 }
 
 /// Moves to the next entry of the range, in its direction; before the first call: to the first.
@@ -267,7 +281,9 @@ pub unsafe extern "C" fn kv_cursor_prev(cursor: *mut kv_cursor, key: *mut kv_sli
 #[no_mangle]
 pub unsafe extern "C" fn kv_cursor_get(cursor: *mut kv_cursor, key: *mut kv_slice, value: *mut kv_slice) -> kv_status {
     // SAFETY: outputs of the caller, NULL or writable.
-    guard(c"kv_cursor_get", || unsafe { travel(cursor, Go::Here, key, value) })
+    guard(c"kv_cursor_get", || unsafe {
+        move_cursor(cursor, Target::Here, key, value)
+    })
 }
 
 /// The caller's bytes, copied if they lie in the cursor's own key, which the call is about to rebuild.
@@ -308,16 +324,7 @@ pub unsafe extern "C" fn kv_cursor_seek(
         let mut usage = CursorUse::of(cursor)?;
         let (handle, txn) = usage.parts()?;
         let sought = apart(handle, sought);
-        let way = Go::Seek(&sought, how);
-        let found = match txn {
-            CursorTxn::Read(read) => go_reading(handle, &read.txn, way, outputs)?,
-            CursorTxn::Write(mut write) => write.get()?.work(|txn| go(handle, txn, way, outputs))?,
-        };
-        if found {
-            Ok(())
-        } else {
-            Err(Failure::NOTFOUND)
-        }
+        move_in(handle, txn, Target::Seek(&sought, how), outputs)
     })
 }
 
@@ -364,7 +371,9 @@ pub unsafe extern "C" fn kv_cursor_nth(
     value: *mut kv_slice,
 ) -> kv_status {
     // SAFETY: outputs of the caller, NULL or writable.
-    guard(c"kv_cursor_nth", || unsafe { travel(cursor, Go::Nth(n), key, value) })
+    guard(c"kv_cursor_nth", || unsafe {
+        move_cursor(cursor, Target::Nth(n), key, value)
+    })
 }
 
 /// Index of the nearest rank: the least entry that has at least `percent` of all at or before it.
@@ -391,7 +400,7 @@ pub unsafe extern "C" fn kv_cursor_percentile(
             return Err(Failure::invalid("percentile: not between 0 and 100"));
         }
         // SAFETY: outputs of the caller, NULL or writable.
-        unsafe { travel(cursor, Go::Percentile(percent), key, value) }
+        unsafe { move_cursor(cursor, Target::Percentile(percent), key, value) }
     })
 }
 
@@ -413,6 +422,6 @@ pub unsafe extern "C" fn kv_cursor_random(
 ) -> kv_status {
     // SAFETY: outputs of the caller, NULL or writable.
     guard(c"kv_cursor_random", || unsafe {
-        travel(cursor, Go::Random, key, value)
+        move_cursor(cursor, Target::Random, key, value)
     })
 }

@@ -224,7 +224,7 @@ pub unsafe extern "C" fn kv_sync(db: *mut kv_db) -> kv_status {
     guard(c"kv_sync", || Ok(DbUse::of(db)?.get()?.db.sync()?))
 }
 
-/// The newest commits, whoever made them.
+/// Answers the newest commits, whoever made them.
 ///
 /// @param visible  Gets the newest commit that a reader sees; may be NULL.
 /// @param durable  Gets the newest commit that survives a power cut; may be NULL.

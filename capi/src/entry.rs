@@ -183,7 +183,7 @@ pub unsafe extern "C" fn kv_replace(
     })
 }
 
-/// Puts an entry of `vlen` zero bytes and returns their place, to be filled before the next call on this transaction:
+/// Puts an entry of `vlen` zero bytes and answers where they lie, to be filled before the next call on this transaction. That
 /// saves a copy of what is computed anyway.
 ///
 /// @param flags  As for kv_put().
@@ -204,10 +204,10 @@ pub unsafe extern "C" fn kv_reserve(
         // SAFETY: pointers of the caller, as described above.
         let (key, data) = unsafe { (bytes(key, klen)?, out(data)?) };
         let mode = put_mode(flags)?;
-        let place = in_use::write(txn, |txn| {
+        let reserved = in_use::write(txn, |txn| {
             Ok(txn.reserve(TableId::new(table), key, vlen, mode)?.as_mut_ptr())
         })?;
-        data.set(place.cast());
+        data.set(reserved.cast());
         Ok(())
     })
 }

@@ -246,7 +246,7 @@ fn fill<R: Reader + ?Sized>(
     while !packer.full() {
         let left = u64::try_from(packer.limit - packer.count).unwrap_or(u64::MAX);
         cursor.next_many(txn, left, &mut |key, value| {
-            // A long value is outside its leaf, and reading it needs the transaction, which this walk has.
+            // A long value is outside its leaf, and reading it needs the transaction, which this walk has borrowed.
             long = packer.values && value.is_chain();
             if !long {
                 needed = packer.push_entry(key, key.padded(), value.bytes()).err();

@@ -149,7 +149,7 @@ pub unsafe extern "C" fn kv_table_note(txn: *const kv_txn, table: kv_table, note
     })
 }
 
-/// Keeps a note for the transaction's life; the same note asked again is kept once.
+/// Keeps a note as long as the transaction lives. A note that is read again unchanged is kept once.
 fn keep_note(notes: &mut Notes, table: u64, bytes: Vec<u8>) -> kv_slice {
     if let Some((_, same)) = notes.iter().find(|(of, note)| *of == table && **note == *bytes) {
         return kv_slice::of(same);

@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr::NonNull;
 
-/// Bytes of the caller. (NULL, 0) is an empty string.
+/// Returns bytes of the caller. (NULL, 0) is an empty string.
 ///
 /// # Safety
 /// `data` is NULL or spans `len` bytes that nobody changes while the call runs.
@@ -31,7 +31,7 @@ pub(crate) unsafe fn bytes<'a>(data: *const c_void, len: usize) -> Outcome<&'a [
     Ok(unsafe { std::slice::from_raw_parts(data.cast(), len) })
 }
 
-/// A path of the caller; `None` for NULL.
+/// Returns a path of the caller; `None` for NULL.
 ///
 /// # Safety
 /// `pointer` is NULL or a C string that nobody changes while the call runs.
@@ -45,7 +45,7 @@ pub(crate) unsafe fn path<'a>(pointer: *const c_char) -> Option<&'a Path> {
     )))
 }
 
-/// A value or struct of the caller, copied.
+/// Copies a value or struct of the caller; NULL is refused with the message `null`.
 ///
 /// # Safety
 /// `pointer` is NULL or points to a `T`.
@@ -64,7 +64,7 @@ pub(crate) struct Buffer {
     pub(crate) len: usize,
 }
 
-/// A buffer of the caller. (NULL, 0) is an empty one.
+/// Returns a buffer of the caller. (NULL, 0) is an empty one.
 ///
 /// # Safety
 /// `data` is NULL or spans `len` writable bytes that nothing else uses while the call runs.
@@ -91,7 +91,7 @@ impl Buffer {
         }
     }
 
-    /// As [`Buffer::put`]; whether there was room.
+    /// Copies `bytes` to `at`, if there is room; tells whether there was.
     #[inline(always)]
     pub(crate) fn copy_in(&mut self, at: usize, bytes: &[u8]) -> bool {
         if self.len < bytes.len() || at > self.len - bytes.len() {
@@ -112,7 +112,7 @@ impl Buffer {
         true
     }
 
-    /// Puts a block at `at`, if it has room there.
+    /// Copies a block to `at`, if there is room; tells whether there was.
     #[inline(always)]
     pub(crate) fn put_block<const N: usize>(&mut self, at: usize, block: &[u8; N]) -> bool {
         if self.len < N || at > self.len - N {
@@ -124,7 +124,7 @@ impl Buffer {
         true
     }
 
-    /// The buffer as a slice to read into; its bytes are zeroed first, since they may never have been written.
+    /// Returns the buffer as a slice to read into. Its bytes are zeroed first, since they may never have been written.
     pub(crate) fn zeroed(&mut self) -> &mut [u8] {
         if self.len == 0 {
             return &mut [];
@@ -137,7 +137,7 @@ impl Buffer {
     }
 }
 
-/// Where a result goes. Never NULL; written at most once, at the end of a successful call.
+/// Where a result goes. It is never NULL, and is written at most once, at the end of a successful call.
 pub(crate) struct Out<T>(NonNull<T>);
 
 impl<T> Out<T> {
@@ -149,7 +149,7 @@ impl<T> Out<T> {
     }
 }
 
-/// An output that must be given.
+/// Returns an output that must be given.
 ///
 /// # Safety
 /// `pointer` is NULL or writable until the call ends.
@@ -161,7 +161,7 @@ pub(crate) unsafe fn out<T>(pointer: *mut T) -> Outcome<Out<T>> {
     }
 }
 
-/// An output that may be NULL.
+/// Returns an output that may be NULL.
 ///
 /// # Safety
 /// As [`out`].
@@ -187,11 +187,11 @@ pub(crate) unsafe fn handle_out<T>(pointer: *mut *mut T) -> Outcome<Out<*mut T>>
 /// `repr(C)`, first field `struct_size: u32`, and all zero bytes are a value of it.
 pub(crate) unsafe trait Growing: Copy {}
 
-/// Structs larger than this are no options but garbage.
+/// Most bytes of a struct. What claims to be larger is garbage.
 const LARGEST: usize = 4096;
 
-/// Options of the caller: NULL means all defaults; a smaller (older) struct is completed with zeros; a larger (newer) one
-/// is accepted only if what this library does not know is zero.
+/// Returns options of the caller. NULL means all defaults. A smaller (older) struct is completed with zeros; a larger (newer)
+/// one is accepted only if what this library does not know is zero.
 ///
 /// # Safety
 /// `pointer` is NULL or points to as many readable bytes as its first field says.
@@ -247,7 +247,7 @@ pub(crate) unsafe fn report<T: Growing>(pointer: *mut T, value: T) -> Outcome {
     Ok(())
 }
 
-/// An array of the caller. (NULL, 0) is an empty one.
+/// Returns an array of the caller. (NULL, 0) is an empty one.
 ///
 /// # Safety
 /// `data` is NULL or points to `len` initialised elements that nobody changes while the call runs.
@@ -270,7 +270,7 @@ pub(crate) unsafe fn array<'a, T>(data: *const T, len: usize) -> Outcome<&'a [T]
 /// An array of the caller that is to be filled.
 pub(crate) struct OutArray<T> {
     data: *mut T,
-    /// Its elements.
+    /// How many elements it has.
     pub(crate) len: usize,
 }
 
@@ -284,7 +284,7 @@ impl<T> OutArray<T> {
     }
 }
 
-/// An array to be filled. (NULL, 0) is an empty one.
+/// Returns an array that is to be filled. (NULL, 0) is an empty one.
 ///
 /// # Safety
 /// `data` is NULL or points to `len` writable elements.

@@ -49,7 +49,7 @@ struct Last {
     table: u64,
     needed: u64,
     function: &'static CStr,
-    /// None: the status's own sentence says it all.
+    /// `None`: the status's own sentence says it all.
     message: Option<CString>,
 }
 
@@ -82,7 +82,7 @@ pub(crate) fn guard(function: &'static CStr, body: impl FnOnce() -> Outcome) -> 
     }
 }
 
-/// As [`guard`], for functions that return nothing: a failure is stored and otherwise silent.
+/// Does as [`guard`] for functions that return nothing: a failure is stored, and nobody is told.
 pub(crate) fn guard_void(function: &'static CStr, body: impl FnOnce() -> Outcome) {
     let _ = guard(function, body);
 }
@@ -142,7 +142,7 @@ fn store(function: &'static CStr, failure: &Failure) -> kv_status {
     status
 }
 
-/// Text for C: a NUL inside would cut it, so it is dropped.
+/// Makes a text for C. A NUL inside would cut it, so it is left out.
 fn text(mut bytes: Vec<u8>) -> Option<CString> {
     bytes.retain(|b| *b != 0);
     CString::new(bytes).ok()

@@ -12,8 +12,8 @@ thread_local! {
     static CALLBACKS: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Called by every `kv_open`; works once. `after_fork` runs in children and touches atomics only, as a child of a process
-/// with threads must.
+/// Prepares the process for panics and forks. Every `kv_open` calls it, and the first call does the work. `after_fork` runs in
+/// children and touches atomics only, as a child of a process with threads must.
 pub(crate) fn prepare(after_fork: extern "C" fn()) {
     PREPARE.call_once(|| {
         // The standard library is private to libkv, and so is its panic hook: the host's own is not touched. The
@@ -31,7 +31,7 @@ pub(crate) fn prepare(after_fork: extern "C" fn()) {
     });
 }
 
-/// The message of the panic just caught on this thread.
+/// Takes the message of the panic just caught on this thread.
 pub(crate) fn take_panic() -> String {
     PANIC
         .try_with(|panic| {
@@ -43,7 +43,7 @@ pub(crate) fn take_panic() -> String {
         .unwrap_or_default()
 }
 
-/// Runs a callback of the caller; [`in_callback`] tells what it calls.
+/// Runs a callback of the caller. Functions that it calls can learn from [`in_callback`] that they are inside one.
 pub(crate) fn call_back<T>(callback: impl FnOnce() -> T) -> T {
     struct Leave;
     impl Drop for Leave {
@@ -56,7 +56,7 @@ pub(crate) fn call_back<T>(callback: impl FnOnce() -> T) -> T {
     callback()
 }
 
-/// Whether this thread is inside a callback that the library made.
+/// Tells whether this thread is inside a callback of the caller.
 pub(crate) fn in_callback() -> bool {
     CALLBACKS.get() != 0
 }

@@ -163,7 +163,7 @@ fn entry(status: kv_status) -> Option<&'static (kv_status, &'static CStr, &'stat
     NAMES.iter().find(|e| e.0 == status)
 }
 
-/// The sentence for a number.
+/// Returns the sentence for a number.
 pub(crate) fn sentence(status: kv_status) -> &'static CStr {
     entry(status).map_or(c"unknown status", |e| e.2)
 }
@@ -197,7 +197,7 @@ pub(crate) enum Failure {
     Engine(Error),
 }
 
-/// Result of the body of an exported function.
+/// What the body of an exported function answers.
 pub(crate) type Outcome<T = ()> = Result<T, Failure>;
 
 impl From<Error> for Failure {
@@ -210,28 +210,28 @@ impl From<Error> for Failure {
 }
 
 impl Failure {
-    /// No entry.
+    /// There is no such entry.
     pub(crate) const NOTFOUND: Failure = Failure::Plain(KV_NOTFOUND);
 
-    /// `KV_INVALID` with what is wrong and, if possible, what to do.
+    /// Makes a `KV_INVALID` that says what is wrong and, if possible, what to do.
     #[cold]
     pub(crate) fn invalid(message: &'static str) -> Failure {
         Failure::Here(KV_INVALID, Cow::Borrowed(message))
     }
 
-    /// Another status with a message of this side.
+    /// Makes a failure with a message of this side of the border.
     #[cold]
     pub(crate) fn here(status: kv_status, message: &'static str) -> Failure {
         Failure::Here(status, Cow::Borrowed(message))
     }
 
-    /// `KV_TOO_SMALL`; the number of bytes goes into the error detail.
+    /// Makes a `KV_TOO_SMALL`; the number of bytes goes into the error detail.
     #[cold]
     pub(crate) fn too_small(needed: u64) -> Failure {
         Failure::Engine(Error::TooSmall { needed })
     }
 
-    /// The number that the caller gets.
+    /// Returns the number that the caller gets.
     pub(crate) fn status(&self) -> kv_status {
         match self {
             Failure::Plain(status) | Failure::Here(status, _) => *status,
@@ -240,7 +240,7 @@ impl Failure {
     }
 }
 
-/// The one mapping from engine errors to numbers.
+/// Maps an engine error to its number. This is the only such mapping.
 pub(crate) fn status_of(error: &Error) -> kv_status {
     match error {
         Error::NotFound => KV_NOTFOUND,

@@ -119,7 +119,7 @@ pub const KV_APPEND: u32 = 4;
 pub const KV_BLIND: u32 = 8;
 
 impl kv_slice {
-    /// Bytes of the library on their way out. Never NULL: an empty slice in Rust has an address too.
+    /// Makes a slice of bytes of the library, for the caller. It is never NULL: an empty slice in Rust has an address, too.
     #[inline(always)]
     pub(crate) fn of(bytes: &[u8]) -> kv_slice {
         kv_slice {
@@ -128,18 +128,18 @@ impl kv_slice {
         }
     }
 
-    /// Nothing there.
+    /// Stands for what was not found.
     pub(crate) const ABSENT: kv_slice = kv_slice {
         data: std::ptr::null(),
         len: 0,
     };
 
-    /// What was found, or nothing.
+    /// Makes a slice of what was found, or of nothing.
     pub(crate) fn of_option(bytes: Option<&[u8]>) -> kv_slice {
         bytes.map_or(kv_slice::ABSENT, kv_slice::of)
     }
 
-    /// Bytes of the caller.
+    /// Returns the caller's bytes.
     ///
     /// # Safety
     /// As `arg::bytes`.
@@ -153,7 +153,7 @@ impl kv_slice {
     }
 }
 
-/// The engine's range for the caller's; NULL is everything.
+/// Makes the engine's range of the caller's; NULL is everything.
 ///
 /// # Safety
 /// `range` is NULL or a readable range, whose slices span readable bytes.
@@ -217,7 +217,7 @@ pub(crate) unsafe fn range<'a>(range: *const kv_range) -> Outcome<Range<'a>> {
     })
 }
 
-/// Put flags -> mode.
+/// Makes a mode of put flags.
 #[inline]
 pub(crate) fn put_mode(flags: u32) -> Outcome<PutMode> {
     match flags {
@@ -231,7 +231,7 @@ pub(crate) fn put_mode(flags: u32) -> Outcome<PutMode> {
     }
 }
 
-/// Refuses flags that this version does not know.
+/// Refuses flags that a call does not know.
 pub(crate) fn known(flags: u32, all: u32) -> Outcome {
     if flags & !all != 0 {
         return Err(Failure::invalid("flags: a bit is set that this call does not know"));

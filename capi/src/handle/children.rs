@@ -40,12 +40,12 @@ pub(crate) fn close_child(token: Token, kinds: Kinds) -> Outcome {
     Ok(())
 }
 
-/// The slot of the transaction that a child belongs to. The caller has the child for itself.
+/// Returns the slot of the transaction that a child belongs to. The caller has the child for itself.
 fn parent_slot(child: &Slot) -> Outcome<&'static Slot> {
     HANDLES.find(child.parent()).ok_or_else(mixed_up)
 }
 
-/// Closes every child of a transaction that is closing; how many of them were writers.
+/// Closes every child of a transaction that is closing; returns how many of them were writers.
 pub(super) fn close_children(parent: &Slot) -> usize {
     const CHILDREN: Kinds = Kinds::of(&[Kind::Cursor, Kind::Writer, Kind::RetiredCursor]);
     // Children are made by calls that have the parent in use, and those have ended.
@@ -59,7 +59,7 @@ pub(super) fn close_children(parent: &Slot) -> usize {
     };
     let mut writers = 0;
     for token in &tokens {
-        // A child that its owner closes at this moment is gone when the wait is over: not an error.
+        // A child that its owner closes at this moment is gone when the wait is over, which is no error.
         if let Ok(mut child) = HANDLES.close(*token, CHILDREN) {
             writers += usize::from(matches!(child.object(), Object::Writer(_)));
         }
@@ -98,6 +98,7 @@ pub(crate) fn lock_children(parent: &'static Slot) -> Outcome<Option<LockedChild
     lock_all(parent).map(Some)
 }
 
+/// Locks every cursor of a read transaction that has some.
 #[inline(never)]
 fn lock_all(parent: &'static Slot) -> Outcome<LockedChildren> {
     let list = parent.children();

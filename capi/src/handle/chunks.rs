@@ -7,9 +7,9 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, SeqCst};
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Slots that are made together.
+/// How many slots are made together.
 const CHUNK: usize = 128;
-/// Counters of a slot and lists of free slots, so that threads rarely meet at one.
+/// How many counters a slot has, and how many lists of free slots there are: enough that threads rarely meet at one.
 const STRIPES: usize = 8;
 
 /// The slots of all handles, which hold objects of type `T`. A free slot holds `T::default()`.
@@ -62,7 +62,8 @@ struct Counter(AtomicU32);
 #[repr(align(64))]
 struct FreeList(AtomicU64);
 
-/// Which stripe this thread uses: by where its stack lies. No thread-local storage, which costs more in a library.
+/// Tells which counter and which list this thread uses, by where its stack lies. Thread-local storage would cost more in a
+/// library.
 #[inline(always)]
 fn stripe() -> usize {
     let here = 0u8;
@@ -87,7 +88,7 @@ impl<T> Slot<T> {
         }
     }
 
-    /// Token of the database or transaction that this belongs to.
+    /// Returns the token of the database or transaction that this belongs to.
     #[inline(always)]
     pub(crate) fn parent(&self) -> Token {
         Token::from_bits(self.parent.load(Relaxed))
@@ -97,7 +98,7 @@ impl<T> Slot<T> {
         self.parent.store(parent.bits(), Relaxed);
     }
 
-    /// The thread that used the transaction last, as `pthread_self` numbers it; 0 if none did.
+    /// Returns the thread that used the transaction last, as `pthread_self` numbers it; 0 if none did.
     pub(crate) fn thread(&self) -> usize {
         self.thread.load(Relaxed)
     }
@@ -107,7 +108,7 @@ impl<T> Slot<T> {
         self.thread.store(thread, Relaxed);
     }
 
-    /// The list of children, locked.
+    /// Returns the list of children, locked.
     pub(super) fn children(&self) -> MutexGuard<'_, Children> {
         self.children.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -117,14 +118,14 @@ impl<T> Slot<T> {
         let _ = self.counters();
     }
 
-    /// The counter at which this thread counts its use of the object.
+    /// Returns the counter at which this thread counts its use of the object.
     #[inline(always)]
     pub(super) fn counter(&self) -> &'static AtomicU32 {
         &self.counters().0[stripe()].0
     }
 
-    /// Whether no use is counted. Asked after the state was changed, in one order with the steps of who counts: see
-    /// `share_counted`.
+    /// Tells whether no use is counted. It is called after the state was changed, and sees that change and the counters in
+    /// one order with those who count: see `share_counted`.
     pub(super) fn idle(&self) -> bool {
         self.counters().0.iter().all(|counter| counter.0.load(SeqCst) == 0)
     }
@@ -159,7 +160,7 @@ impl<T> Slot<T> {
 }
 
 impl<T: Default> Table<T> {
-    /// A table without any slot; chunks come when they are needed.
+    /// Makes a table without any slot; chunks come when they are needed.
     pub(crate) const fn new() -> Table<T> {
         Table {
             chunks: [const { AtomicPtr::new(std::ptr::null_mut()) }; SLOTS / CHUNK],
@@ -167,6 +168,7 @@ impl<T: Default> Table<T> {
         }
     }
 
+    /// Returns the slot with this index, if its chunk exists.
     #[inline(always)]
     pub(super) fn slot(&self, index: usize) -> Option<&'static Slot<T>> {
         let chunk = self.chunks.get(index / CHUNK)?.load(Acquire);
@@ -177,7 +179,7 @@ impl<T: Default> Table<T> {
         Some(unsafe { &*chunk.add(index % CHUNK) })
     }
 
-    /// Every slot there is, free ones included, with its index.
+    /// Returns every slot there is, free ones included, with its index.
     pub(super) fn all(&self) -> impl Iterator<Item = (usize, &'static Slot<T>)> + '_ {
         (0..SLOTS).map_while(|index| self.slot(index).map(|slot| (index, slot)))
     }

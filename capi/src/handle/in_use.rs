@@ -13,10 +13,12 @@ use kv_engine::{ReadTxn, Reader, WriteTxn};
 pub(crate) struct DbUse(Shared);
 
 impl DbUse {
+    /// Takes the database into use.
     pub(crate) fn of(handle: *const kv_db) -> Outcome<DbUse> {
         HANDLES.share_counted(Token::of(handle), Kind::Db).map(DbUse)
     }
 
+    /// Returns what stands behind the handle.
     pub(crate) fn get(&self) -> Outcome<&DbHandle> {
         self.0.object().db()
     }
@@ -29,7 +31,7 @@ pub(crate) enum TxnUse {
 }
 
 impl TxnUse {
-    /// A transaction of either kind.
+    /// Takes a transaction of either kind into use.
     #[inline(always)]
     pub(crate) fn of(handle: *const kv_txn) -> Outcome<TxnUse> {
         match HANDLES.share(Token::of(handle), Kind::Read) {
@@ -58,6 +60,7 @@ impl TxnUse {
         }
     }
 
+    /// Returns its slot, for children that are to be published.
     pub(crate) fn slot(&self) -> &'static Slot {
         match self {
             TxnUse::Read(read) => read.0.slot,
@@ -70,13 +73,13 @@ impl TxnUse {
 pub(crate) struct ReadUse(Shared);
 
 impl ReadUse {
-    /// The transaction, if it reads and no other call uses it; `None` says nothing about why.
+    /// Takes the transaction into use if it reads and no other call uses it; `None` says nothing about why.
     #[inline(always)]
     pub(crate) fn uncontended(handle: *const kv_txn) -> Option<ReadUse> {
         HANDLES.share_uncontended(Token::of(handle), Kind::Read).map(ReadUse)
     }
 
-    /// The transaction for a call that takes long: others who use it do not wait. One that writes is refused.
+    /// Takes the transaction into use for a call that takes long: others who use it do not wait. One that writes is refused.
     pub(crate) fn of_long(handle: *const kv_txn) -> Outcome<ReadUse> {
         HANDLES
             .share_long(Token::of(handle), Kind::Read)
@@ -92,7 +95,7 @@ impl ReadUse {
         self.0.object().read()
     }
 
-    /// The handle of the database that it belongs to.
+    /// Returns the handle of the database that it belongs to.
     pub(crate) fn db(&self) -> *const kv_db {
         self.0.slot.parent().handle()
     }
@@ -102,7 +105,7 @@ impl ReadUse {
 pub(crate) struct WriteUse(Exclusive);
 
 impl WriteUse {
-    /// The transaction, if it writes: a reader answers `KV_READ_ONLY`.
+    /// Takes the transaction into use if it writes; one that reads answers `KV_READ_ONLY`.
     #[inline(always)]
     pub(crate) fn of(handle: *const kv_txn) -> Outcome<WriteUse> {
         match HANDLES.lock(Token::of(handle), Kind::Write) {
@@ -124,14 +127,14 @@ impl WriteUse {
     }
 }
 
-/// Number of this thread.
+/// Returns the number of this thread.
 #[inline(always)]
 pub(crate) fn this_thread() -> usize {
     // SAFETY: pthread_self has no conditions.
     unsafe { libc::pthread_self() as usize }
 }
 
-/// Why a transaction cannot be written to: `failure`, unless it reads.
+/// Tells why a transaction cannot be written to: `failure`, unless it reads.
 #[cold]
 fn not_writing(handle: *const kv_txn, failure: Failure) -> Failure {
     match HANDLES.is(Token::of(handle), Kind::Read) {
@@ -156,6 +159,7 @@ pub(crate) enum CursorTxn<'a> {
 }
 
 impl CursorUse {
+    /// Takes the cursor into use; `KV_BUSY` if another call uses it.
     #[inline(always)]
     pub(crate) fn of(handle: *mut kv_cursor) -> Outcome<CursorUse> {
         HANDLES.lock(Token::of(handle), Kind::Cursor).map(CursorUse)
@@ -167,7 +171,7 @@ impl CursorUse {
         HANDLES.lock_uncontended(Token::of(handle), Kind::Cursor).map(CursorUse)
     }
 
-    /// The cursor and its transaction, if that reads.
+    /// Returns the cursor and its transaction, if that reads.
     #[inline(always)]
     pub(crate) fn reading(&mut self) -> Option<(&mut CursorHandle, &ReadTxn)> {
         let cursor = self.0.object().cursor().ok()?;
@@ -179,7 +183,7 @@ impl CursorUse {
         Some((cursor, &read.txn))
     }
 
-    /// The cursor and the transaction that it belongs to.
+    /// Returns the cursor and the transaction that it belongs to.
     #[inline]
     pub(crate) fn parts(&mut self) -> Outcome<(&mut CursorHandle, CursorTxn<'_>)> {
         let parent = self.0.slot.parent();
@@ -193,7 +197,7 @@ impl CursorUse {
         Ok((cursor, txn))
     }
 
-    /// The cursor and its transaction, for a write.
+    /// Returns the cursor and its transaction, for a write.
     pub(crate) fn for_write(&mut self) -> Outcome<(&mut CursorHandle, WriteUse)> {
         match self.parts()? {
             (cursor, CursorTxn::Write(write)) => Ok((cursor, write)),
@@ -212,12 +216,14 @@ pub(crate) struct WriterUse {
 }
 
 impl WriterUse {
+    /// Takes the writer and its transaction into use; `KV_BUSY` if another call uses either.
     pub(crate) fn of(handle: *mut kv_writer) -> Outcome<WriterUse> {
         let writer = HANDLES.lock(Token::of(handle), Kind::Writer)?;
         let txn = WriteUse::of(writer.slot.parent().handle())?;
         Ok(WriterUse { writer, txn })
     }
 
+    /// Returns the writer and its transaction.
     pub(crate) fn parts(&mut self) -> Outcome<(&mut WriterHandle, &mut WriteHandle)> {
         Ok((self.writer.object().writer()?, self.txn.get()?))
     }

@@ -19,7 +19,7 @@ impl Keys {
         self.used = 0;
     }
 
-    /// Keeps a key and answers where it lies. A short one is copied as a block of fixed size, which needs no call.
+    /// Keeps a key and returns where it lies. A short one is copied as a block of fixed size, which needs no call.
     #[inline(always)]
     pub(crate) fn keep(&mut self, key: &KeyBuf) -> kv_slice {
         let len = key.as_slice().len();

@@ -38,7 +38,7 @@ pub(crate) enum Object {
     Buf(BufHandle),
 }
 
-/// A slot whose kind and object differ: cannot happen; an answer is better than a crash.
+/// Answers for a slot whose kind and object differ. That cannot happen, but an answer is better than a crash.
 #[cold]
 pub(super) fn mixed_up() -> Failure {
     debug_assert!(false, "a slot's kind is that of its object");
@@ -46,7 +46,7 @@ pub(super) fn mixed_up() -> Failure {
 }
 
 impl Object {
-    /// The database.
+    /// Returns the database.
     #[inline]
     pub(crate) fn db(&self) -> Outcome<&DbHandle> {
         match self {
@@ -55,7 +55,7 @@ impl Object {
         }
     }
 
-    /// The read transaction.
+    /// Returns the read transaction.
     #[inline(always)]
     pub(crate) fn read(&self) -> Outcome<&ReadHandle> {
         match self {
@@ -64,7 +64,7 @@ impl Object {
         }
     }
 
-    /// The read transaction, for a call that has it for itself.
+    /// Returns the read transaction, for a call that has it for itself.
     #[inline(always)]
     pub(crate) fn read_mut(&mut self) -> Outcome<&mut ReadHandle> {
         match self {
@@ -73,7 +73,7 @@ impl Object {
         }
     }
 
-    /// The write transaction.
+    /// Returns the write transaction.
     #[inline(always)]
     pub(crate) fn write(&mut self) -> Outcome<&mut WriteHandle> {
         match self {
@@ -82,7 +82,7 @@ impl Object {
         }
     }
 
-    /// The cursor.
+    /// Returns the cursor.
     #[inline(always)]
     pub(crate) fn cursor(&mut self) -> Outcome<&mut CursorHandle> {
         match self {
@@ -91,7 +91,7 @@ impl Object {
         }
     }
 
-    /// The writer of a value.
+    /// Returns the writer of a value.
     pub(crate) fn writer(&mut self) -> Outcome<&mut WriterHandle> {
         match self {
             Object::Writer(writer) => Ok(writer),
@@ -99,7 +99,7 @@ impl Object {
         }
     }
 
-    /// The buffer.
+    /// Returns the buffer.
     pub(crate) fn buf(&mut self) -> Outcome<&mut BufHandle> {
         match self {
             Object::Buf(buf) => Ok(buf),
@@ -108,7 +108,7 @@ impl Object {
     }
 }
 
-/// Behind a `kv_db`.
+/// What stands behind a `kv_db`.
 pub(crate) struct DbHandle {
     pub(crate) db: Db,
     pub(crate) read_only: bool,
@@ -118,7 +118,7 @@ pub(crate) struct DbHandle {
     pub(crate) stale_readers: Option<StaleReaders>,
 }
 
-/// Behind a `kv_txn` that reads.
+/// What stands behind a `kv_txn` that reads.
 pub(crate) struct ReadHandle {
     pub(crate) txn: ReadTxn,
     pub(crate) extras: Mutex<ReadExtras>,
@@ -156,7 +156,7 @@ impl KeptSnapshot {
     }
 }
 
-/// Behind a `kv_txn` that writes.
+/// What stands behind a `kv_txn` that writes.
 pub(crate) struct WriteHandle {
     txn: WriteTxn,
     /// Whether a call is in the engine. A call that finds it set knows that the one before has panicked.
@@ -197,13 +197,13 @@ impl WriteHandle {
         Ok(answer?)
     }
 
-    /// The engine's transaction, to be committed.
+    /// Gives up the engine's transaction, to be committed.
     pub(crate) fn into_txn(self) -> WriteTxn {
         self.txn
     }
 }
 
-/// Behind a `kv_cursor`.
+/// What stands behind a `kv_cursor`.
 pub(crate) struct CursorHandle {
     pub(crate) cursor: Cursor,
     /// Slot of its transaction, which closes it before that is given up.
@@ -214,13 +214,13 @@ pub(crate) struct CursorHandle {
     pub(crate) keys: Keys,
 }
 
-/// Behind a `kv_writer`.
+/// What stands behind a `kv_writer`.
 pub(crate) struct WriterHandle {
     /// `None`: a failure ended it.
     pub(crate) writer: Option<ValueWriter>,
 }
 
-/// Behind a `kv_buf`.
+/// What stands behind a `kv_buf`.
 pub(crate) struct BufHandle {
     pub(crate) references: u32,
     #[allow(dead_code, reason = "owned and never read: the caller has the addresses")]
@@ -234,7 +234,7 @@ pub(crate) enum BufBytes {
     Snapshot(Arc<KeptSnapshot>),
 }
 
-/// What `chunks` and `slots` rely on: objects move between threads, and those that are shared are Sync.
+// `chunks` and `slots` rely on this: objects move between threads, and those that are shared are Sync.
 const _: () = {
     const fn moves<T: Send>() {}
     const fn shared<T: Sync>() {}

@@ -25,7 +25,7 @@ use crate::handle::token::{generation, next_generation, state, Kind, Kinds, Toke
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 
-/// Why a handle is refused. `state`: of its slot, if only FORKED differs from what was wanted.
+/// Tells why a handle is refused. `state` is that of its slot, if only FORKED differs from what was wanted.
 #[cold]
 fn refuse(state: Option<u64>) -> Failure {
     match state {
@@ -37,6 +37,7 @@ fn refuse(state: Option<u64>) -> Failure {
     }
 }
 
+/// Answers for an object that is in use.
 #[cold]
 fn busy() -> Failure {
     Failure::here(
@@ -50,6 +51,7 @@ fn busy() -> Failure {
 pub(crate) struct Backoff(u32);
 
 impl Backoff {
+    /// Waits: first it spins, then it lets other threads run, then it sleeps.
     pub(crate) fn wait(&mut self) {
         self.0 += 1;
         match self.0 {
@@ -68,6 +70,7 @@ pub(crate) struct Exclusive<T: 'static> {
 }
 
 impl<T> Exclusive<T> {
+    /// Returns the object.
     #[inline(always)]
     pub(crate) fn object(&mut self) -> &mut T {
         // SAFETY: BUSY was set by this guard and stays until its drop; nobody else reaches the object meanwhile.
@@ -92,6 +95,7 @@ pub(crate) struct Shared<T: 'static> {
 }
 
 impl<T> Shared<T> {
+    /// Returns the object.
     #[inline(always)]
     pub(crate) fn object(&self) -> &T {
         // SAFETY: meanwhile no call gets the object for itself: `close` and `lock` wait for BUSY and for the uses counted.
@@ -129,6 +133,7 @@ fn share_counted<T>(slot: &'static Slot<T>, want: u64) -> Option<Shared<T>> {
     None
 }
 
+/// Shares an object that another call uses, or whose uses are counted. A `long` call never keeps others waiting.
 #[inline(never)]
 fn share_slow<T>(slot: &'static Slot<T>, want: u64, long: bool) -> Outcome<Shared<T>> {
     let mut backoff = Backoff::default();
@@ -163,6 +168,7 @@ fn share_slow<T>(slot: &'static Slot<T>, want: u64, long: bool) -> Outcome<Share
     }
 }
 
+/// Locks an object whose slot was in another `state` than wanted; only one whose uses are counted can be free all the same.
 #[inline(never)]
 fn lock_slow<T>(slot: &'static Slot<T>, want: u64, state: u64) -> Outcome<Exclusive<T>> {
     if state & !(BUSY | COUNTED) != want {
@@ -194,6 +200,7 @@ pub(crate) struct Closing<T: Default + 'static> {
 }
 
 impl<T: Default> Closing<T> {
+    /// Returns the object.
     pub(crate) fn object(&mut self) -> &mut T {
         // SAFETY: `close` has made this the only user of the object.
         unsafe { &mut *self.slot.object.get() }
@@ -218,7 +225,7 @@ impl<T: Default> Drop for Closing<T> {
 }
 
 impl<T> Slot<T> {
-    /// The object of a transaction, for a call that has locked a cursor of it.
+    /// Returns the object of a transaction, for a call that has locked a cursor of it.
     ///
     /// # Safety
     /// The caller has locked a child of this slot that is registered in its `children`: closing and refreshing the parent
@@ -247,14 +254,14 @@ impl<T> Vacant<T> {
 pub(crate) struct Filled(());
 
 impl<T: Default> Table<T> {
-    /// The slot of a token with its index and the token's generation.
+    /// Returns the slot of a token with its index and the token's generation.
     #[inline(always)]
     fn named(&self, token: Token) -> Option<(usize, &'static Slot<T>, u64)> {
         let (index, generation) = token.parts()?;
         Some((index, self.slot(index)?, generation))
     }
 
-    /// The slot of a token, and the state it has if nobody uses its object, which is of this kind.
+    /// Returns the slot of a token, and the state it has if its object is of this kind and nobody uses it.
     #[inline(always)]
     fn wanted(&self, token: Token, kind: Kind) -> Option<(&'static Slot<T>, u64)> {
         let (_, slot, generation) = self.named(token)?;
@@ -401,12 +408,12 @@ impl<T: Default> Table<T> {
         })
     }
 
-    /// The slot of a token that is, or was, live.
+    /// Returns the slot of a token that is, or was, live.
     pub(crate) fn find(&self, token: Token) -> Option<&'static Slot<T>> {
         self.named(token).map(|(_, slot, _)| slot)
     }
 
-    /// Whether a token is a live handle of this kind.
+    /// Tells whether a token is a live handle of this kind.
     pub(crate) fn is(&self, token: Token, kind: Kind) -> bool {
         self.named(token).is_some_and(|(_, slot, of_token)| {
             let state = slot.state.load(Relaxed);
@@ -446,7 +453,7 @@ impl<T: Default> Table<T> {
         Ok((Token::new(index, generation), slot))
     }
 
-    /// Tokens of the live slots of `kinds` that `wanted` accepts.
+    /// Finds the live slots of `kinds` that `wanted` accepts; returns their tokens.
     pub(crate) fn search(&self, kinds: Kinds, wanted: impl Fn(&Slot<T>) -> bool) -> Vec<Token> {
         let mut found = Vec::new();
         for (index, slot) in self.all() {

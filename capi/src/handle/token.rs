@@ -30,22 +30,22 @@ const GENERATION_SHIFT: u32 = 8;
 pub(crate) struct Token(usize);
 
 impl Token {
-    /// Stands where a handle has no parent. No slot has it.
+    /// Stands where a handle has no parent; it is no slot's token.
     pub(crate) const NONE: Token = Token(0);
 
-    /// The token in a handle of the caller. The handle is not dereferenced, here or later.
+    /// Reads the token in a handle of the caller. The handle is not dereferenced, here or later.
     #[inline(always)]
     pub(crate) fn of<T>(handle: *const T) -> Token {
         Token(handle.addr())
     }
 
-    /// The handle for the caller.
+    /// Makes the handle for the caller.
     #[inline(always)]
     pub(crate) fn handle<T>(self) -> *mut T {
         std::ptr::without_provenance_mut(self.0)
     }
 
-    /// The token of the slot with this index in this generation.
+    /// Makes the token of the slot with this index in this generation.
     pub(super) fn new(slot: usize, generation: u64) -> Token {
         debug_assert!(
             slot < SLOTS && generation <= GENERATION_MAX,
@@ -54,7 +54,7 @@ impl Token {
         Token(TOP | (generation as usize) << SLOT_BITS | slot)
     }
 
-    /// The index of the slot and the generation; `None` for NULL and foreign pointers.
+    /// Returns the index of the slot and the generation; `None` for NULL and foreign pointers.
     #[inline(always)]
     pub(super) fn parts(self) -> Option<(usize, u64)> {
         (self.0 & TOP != 0).then_some((self.0 & (SLOTS - 1), ((self.0 & !TOP) >> SLOT_BITS) as u64))
@@ -92,7 +92,7 @@ pub(crate) enum Kind {
 pub(crate) struct Kinds(u16);
 
 impl Kinds {
-    /// The set of these kinds.
+    /// Makes the set of these kinds.
     pub(crate) const fn of(kinds: &[Kind]) -> Kinds {
         let (mut set, mut i) = (0, 0);
         while i < kinds.len() {
@@ -102,25 +102,25 @@ impl Kinds {
         Kinds(set)
     }
 
-    /// Whether a slot in this state holds one of them.
+    /// Tells whether a slot in this state holds one of them.
     pub(super) fn has(self, state: u64) -> bool {
         self.0 >> ((state >> KIND_SHIFT) & 15) & 1 != 0
     }
 }
 
-/// The state of a slot that holds an object of this kind which no call uses.
+/// Makes the state of a slot that holds an object of this kind which no call uses.
 #[inline(always)]
 pub(super) const fn state(generation: u64, kind: Kind) -> u64 {
     generation << GENERATION_SHIFT | (kind as u64) << KIND_SHIFT
 }
 
-/// The generation in a state.
+/// Returns the generation in a state.
 #[inline(always)]
 pub(super) const fn generation(state: u64) -> u64 {
     state >> GENERATION_SHIFT
 }
 
-/// The generation after this one. 0 is left out, so that no token is the top bit and an index alone.
+/// Returns the generation after this one. 0 is left out, so that no token is the top bit and an index alone.
 pub(super) const fn next_generation(generation: u64) -> u64 {
     match (generation + 1) & GENERATION_MAX {
         0 => 1,
