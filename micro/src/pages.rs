@@ -4,8 +4,8 @@ use crate::entries::Entry;
 use kv::ids::{CommitId, PageNo, PageRef, Run, TableId};
 use kv::page::branch::{branch_size, build_branch, Child};
 use kv::page::leaf::Stored;
-use kv::page::leaf_build::{build_leaf, build_whole, leaf_size, Filling, Whole};
-use kv::page::suffix::Suffix;
+use kv::page::leaf_build::{build_leaf, build_plain_leaf, leaf_size, PlainEntry, Tally};
+use kv::page::suffix::{NewPrefix, Suffix};
 use kv::page::{Extent, Life, PageSink, PageSource, Prefetch, Ptr, Root};
 use kv::tree::write::apply::Apply;
 use kv::tree::write::arena::Arena;
@@ -45,7 +45,7 @@ pub fn that_fit(entries: &[Entry], free: usize) -> &[Entry] {
 /// A leaf of these entries.
 pub fn leaf(entries: &[LeafEntry<'_>]) -> Vec<u8> {
     let mut page = vec![0; PAGE];
-    build_leaf(&mut page, TABLE, &[], entries, 0);
+    build_leaf(&mut page, TABLE, NewPrefix::of(&[], 0), entries);
     page
 }
 
@@ -59,10 +59,13 @@ pub fn whole_entries(entries: &[Entry]) -> Vec<(Vec<u8>, usize)> {
 
 /// A leaf as a bulk load builds it.
 pub fn leaf_of_whole(entries: &[(Vec<u8>, usize)]) -> Vec<u8> {
-    let entries: Vec<Whole> = entries.iter().map(|(bytes, key)| Whole { bytes, key: *key }).collect();
+    let entries: Vec<PlainEntry> = entries
+        .iter()
+        .map(|(bytes, key)| PlainEntry { bytes, key: *key })
+        .collect();
     let mut page = vec![0; PAGE];
-    let filling = Filling::of(&entries, 0);
-    build_whole(&mut page, TABLE, &[], &entries, &filling).expect("entries that fit");
+    let tally = Tally::of(&entries, 0);
+    build_plain_leaf(&mut page, TABLE, &[], &entries, &tally).expect("entries that fit");
     page
 }
 
@@ -83,7 +86,7 @@ pub fn branch(keys: &[&[u8]], prefix: &[u8]) -> (Vec<u8>, usize) {
     let n = fit.count();
     children.truncate(n);
     let mut page = vec![0; PAGE];
-    build_branch(&mut page, 2, TABLE, prefix, &children, drop);
+    build_branch(&mut page, 2, TABLE, NewPrefix::of(prefix, 0), &children);
     (page, n)
 }
 

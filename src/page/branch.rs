@@ -24,7 +24,7 @@ use super::layout::header::LEVEL;
 use super::layout::record::{self, separator, separator::LENGTH};
 use super::layout::{open_gap, HEAD_BYTES};
 use super::search::{head, head_at};
-use super::suffix::Suffix;
+use super::suffix::{NewPrefix, Suffix};
 use super::{PageSource, Ptr};
 use crate::error::{Error, Result};
 use crate::ids::{CommitId, PageRef, TableId};
@@ -366,57 +366,53 @@ pub fn branch_size(children: &[Child<'_>], drop: usize, prefix: usize) -> usize 
     HEADER + prefix + CHILD_WITH_HEAD2 + separators
 }
 
-/// Writes a branch of `children` (which fit: see [`branch_size`]). `prefix` ends with the `drop` bytes the separators
-/// begin with; the first child's separator is ignored.
-pub fn build_branch(page: &mut [u8], level: u8, table: TableId, prefix: &[u8], children: &[Child<'_>], drop: usize) {
-    header::begin(page, BRANCH, level, table, prefix);
+/// Writes a branch of `children` (which fit: see [`branch_size`]) into `page`. The first child's separator is ignored.
+pub fn build_branch(page: &mut [u8], level: u8, table: TableId, prefix: NewPrefix<'_>, children: &[Child<'_>]) {
+    header::begin(page, BRANCH, level, table, prefix.bytes);
     let n = children.len();
     let mut scratch = Vec::new();
     let (mut run, mut longest) = (0, 0);
-    for (i, c) in children.iter().enumerate() {
-        scratch.clear();
-        if i > 0 {
-            c.separator.write_to(&mut scratch);
+    let end = page.len() - prefix.bytes.len();
+    let mut at = end;
+    for (i, child) in children.iter().enumerate() {
+        let separator = match i {
+            0 => Suffix::of(&[]),
+            _ => child.separator.behind_prefix(prefix.drop, &mut scratch),
+        };
+        let size = record_size(&separator, 0);
+        at -= size;
+        // A separator that is all in its head has no record, and its length in the place of an offset.
+        let offset = if size == 0 { separator.len } else { at };
+        if size > 0 {
+            write_record(page, at, &separator);
         }
-        let h = head(scratch.get(drop..).unwrap_or(&[]));
-        HEADS.set(page, n, i, h);
-        run = if i > 0 && head_at(page, i - 1) == h { run + 1 } else { 1 };
-        longest = longest.max(run);
-    }
-    // A long separator goes on outside the page: its second head would lie.
-    let second = longest >= RUN_MIN && !children.iter().skip(1).any(|c| c.separator.long);
-    header::set_flags(page, if second { HEAD2 } else { 0 });
-    let mut at = page.len() - prefix.len();
-    let end = at;
-    for (i, c) in children.iter().enumerate() {
-        set_ptr(page, n, i, &c.ptr);
-        let mut offset = 0;
-        if i > 0 {
-            scratch.clear();
-            c.separator.write_to(&mut scratch);
-            let inline = scratch.get(drop..).unwrap_or(&[]);
-            if inline.len() <= HEAD_BYTES && !c.separator.long {
-                offset = inline.len();
-            } else {
-                let rest = &c.separator.tail[c.separator.inline_tail().len()..];
-                let tail = inline.get(HEAD_BYTES..).unwrap_or(&[]);
-                at -= LENGTH + tail.len() + rest.len();
-                offset = at;
-                put_u16(page, at, record::flagged(inline.len(), c.separator.long));
-                let from = at + LENGTH;
-                page[from..from + tail.len()].copy_from_slice(tail);
-                page[from + tail.len()..from + tail.len() + rest.len()].copy_from_slice(rest);
-            }
-        }
+        HEADS.set(page, n, i, separator.head);
         OFFSETS.set(page, n, i, offset as u16);
+        set_ptr(page, n, i, &child.ptr);
+        run = if i > 0 && head_at(page, i - 1) == separator.head {
+            run + 1
+        } else {
+            1
+        };
+        longest = longest.max(run);
     }
     header::set_count(page, n);
     header::set_heap(page, end - at);
     // The memory was another page's before: its bytes must not get into the file.
     page[OFFSETS.at(n, n)..at].fill(0);
-    if second {
+    // A long separator goes on outside the page: its second head would lie.
+    if longest >= RUN_MIN && !children.iter().skip(1).any(|child| child.separator.long) {
+        header::set_flags(page, HEAD2);
         write_second_heads(page, n);
     }
+}
+
+/// Writes the record of a separator at `at`: its length, and what is not in its head. The separator has no lead.
+#[inline(always)]
+fn write_record(page: &mut [u8], at: usize, separator: &Suffix<'_>) {
+    put_u16(page, at, record::flagged(separator.len, separator.long));
+    let from = at + LENGTH;
+    page[from..from + separator.tail.len()].copy_from_slice(separator.tail);
 }
 
 /// Fills the second-level arrays from the first level and the records.
@@ -480,8 +476,7 @@ pub fn insert(page: &mut [u8], i: usize, separator: &Suffix<'_>, ptr: &Ptr) -> b
         separator.len
     } else {
         let at = room - header::heap(page) - size;
-        put_u16(page, at, record::flagged(separator.len, separator.long));
-        page[at + LENGTH..at + size].copy_from_slice(separator.tail);
+        write_record(page, at, separator);
         let heap = header::heap(page) + size;
         header::set_heap(page, heap);
         at
@@ -575,7 +570,7 @@ mod tests {
                 })
                 .collect();
             let mut page = vec![0; 4096];
-            build_branch(&mut page, 2, TableId::MAIN, b"", &children, 0);
+            build_branch(&mut page, 2, TableId::MAIN, NewPrefix::of(b"", 0), &children);
             let branch = Branch::new(&page, HERE).unwrap();
             assert!(branch.used() <= branch_size(&children, 0, 0));
             for k in &keys {
@@ -603,7 +598,13 @@ mod tests {
                 checksum: i as u32,
             },
         };
-        build_branch(&mut page, 2, TableId::new(7), b"", &[child(0), child(30)], 0);
+        build_branch(
+            &mut page,
+            2,
+            TableId::new(7),
+            NewPrefix::of(b"", 0),
+            &[child(0), child(30)],
+        );
         let mut have = vec![0, 30];
         for step in 0..59usize {
             let i = (step * 37) % 59 + 1;

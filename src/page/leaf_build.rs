@@ -1,4 +1,8 @@
 //! Building a leaf from entries: sizes, the choice between slotted and dense, and the writing.
+//!
+//! There are two kinds of entries on their way into leaves. An [`Entry`] may come from another page, with a suffix that is
+//! counted from that page's prefix, and may refer to pages of its own. A [`PlainEntry`] comes from a log as it was put
+//! there. Both are written as the same bytes.
 
 use super::header::{self, CHECK_PREFIX, DENSE, HEADER, LEAF};
 use super::layout::leaf::{ENTRY, FINGERPRINTS, HEADS, OFFSETS};
@@ -6,7 +10,7 @@ use super::layout::record::{flagged, Lengths, LENGTHS};
 use super::layout::{DenseShape, HEAD_BYTES};
 use super::leaf::{Leaf, Stored};
 use super::search::head;
-use super::suffix::Suffix;
+use super::suffix::{NewPrefix, Suffix};
 use crate::error::Result;
 use crate::ids::TableId;
 use crate::util::hash::fingerprint;
@@ -63,16 +67,16 @@ pub fn leaf_size(entries: &[Entry<'_>], drop: usize, prefix: usize) -> usize {
     HEADER + prefix + entries.iter().map(|e| e.size(drop)).sum::<usize>()
 }
 
-/// A key that is stored whole and a value that stays in the leaf, one behind the other.
+/// A plain entry: a key that is stored whole and a value that stays in the leaf, one behind the other.
 #[derive(Debug, Clone, Copy)]
-pub struct Whole<'a> {
+pub struct PlainEntry<'a> {
     /// Key and value.
     pub bytes: &'a [u8],
     /// Bytes of the key.
     pub key: usize,
 }
 
-impl Whole<'_> {
+impl PlainEntry<'_> {
     /// The key.
     #[inline(always)]
     pub fn key(&self) -> &[u8] {
@@ -86,25 +90,25 @@ impl Whole<'_> {
     }
 }
 
-/// Entries of one page, given one after the other as long as there is room: how many, and what they take.
+/// A tally of the plain entries of one page, which are given one after the other as long as there is room.
 #[derive(Clone, Copy)]
-pub struct Filling {
+pub struct Tally {
     /// Bytes of the page's prefix.
     pub prefix: usize,
-    /// Entries.
+    /// How many entries there are.
     pub count: usize,
-    /// Bytes a slotted page takes.
+    /// Bytes the page takes if it is slotted.
     slotted: usize,
     /// Key bytes and value bytes of the first entry.
     first: (usize, usize),
-    /// All entries agree with the first.
+    /// Whether all entries have as many of both.
     uniform: bool,
 }
 
-impl Filling {
+impl Tally {
     /// An empty page.
-    pub fn new(prefix: usize) -> Filling {
-        Filling {
+    pub fn new(prefix: usize) -> Tally {
+        Tally {
             prefix,
             count: 0,
             slotted: HEADER + prefix,
@@ -114,27 +118,27 @@ impl Filling {
     }
 
     /// A page of these entries.
-    pub fn of(entries: &[Whole<'_>], prefix: usize) -> Filling {
-        let mut filling = Filling::new(prefix);
+    pub fn of(entries: &[PlainEntry<'_>], prefix: usize) -> Tally {
+        let mut tally = Tally::new(prefix);
         for entry in entries {
-            filling.add(entry, usize::MAX);
+            tally.add(entry, usize::MAX);
         }
-        filling
+        tally
     }
 
     /// Adds an entry unless the page would take more than `most` bytes; the first one is added in any case.
     #[inline(always)]
-    pub fn add(&mut self, entry: &Whole<'_>, most: usize) -> bool {
+    pub fn add(&mut self, entry: &PlainEntry<'_>, most: usize) -> bool {
         let lens = (entry.key, entry.bytes.len() - entry.key);
         let first = if self.count == 0 { lens } else { self.first };
-        let more = Filling {
+        let more = Tally {
             prefix: self.prefix,
             count: self.count + 1,
             slotted: self.slotted + entry.size(self.prefix),
             first,
             uniform: self.uniform && lens == first,
         };
-        // What is slotted takes more.
+        // A slotted page takes more than a dense one, so most entries are decided by that alone.
         if more.slotted > most && more.size() > most && self.count > 0 {
             return false;
         }
@@ -162,25 +166,26 @@ impl Filling {
     }
 }
 
-/// Writes a leaf of `entries` into `page`; all keys begin with `prefix`. `filling`: what they come to. The bytes they take;
-/// `None`: they do not fit.
-pub fn build_whole(
+/// Writes a leaf of plain entries into `page`; all keys begin with `prefix`, and `tally` is theirs. Returns the bytes they
+/// take, or `None` if they do not fit.
+pub fn build_plain_leaf(
     page: &mut [u8],
     table: TableId,
     prefix: &[u8],
-    entries: &[Whole<'_>],
-    filling: &Filling,
+    entries: &[PlainEntry<'_>],
+    tally: &Tally,
 ) -> Option<usize> {
-    let (n, plen, size) = (entries.len(), prefix.len(), filling.size());
-    debug_assert_eq!((n, plen), (filling.count, filling.prefix));
+    let (n, plen, size) = (entries.len(), prefix.len(), tally.size());
+    debug_assert_eq!((n, plen), (tally.count, tally.prefix), "the tally is of these entries");
     if size > page.len() {
         return None;
     }
-    if let Some(shape) = filling.shape() {
+    if let Some(shape) = tally.shape() {
         begin_dense(page, table, prefix, n, shape);
         for (i, e) in entries.iter().enumerate() {
             let (key, bytes) = e.bytes.split_at(e.key);
-            write_dense(page, shape, n, i, &key[plen..], bytes);
+            write_dense_suffix(page, shape, i, &key[plen..]);
+            write_dense_value(page, shape, n, i, bytes);
         }
         return Some(size);
     }
@@ -200,7 +205,7 @@ pub fn build_whole(
         head_at.copy_from_slice(&head(suffix).to_le_bytes());
         *print = fingerprint(key);
         offset.copy_from_slice(&((end - records.len()) as u16).to_le_bytes());
-        // Tail and value lie together here as there.
+        // Tail and value lie side by side in the log as in the record: one copy moves both.
         let kept = &e.bytes[e.key.min(plen + HEAD_BYTES)..];
         let (record, more) = records.split_at_mut(LENGTHS + kept.len());
         Lengths::new(suffix.len() as u16, (e.bytes.len() - e.key) as u16).write(record, 0);
@@ -211,7 +216,7 @@ pub fn build_whole(
 }
 
 /// Sets count and heap of a slotted leaf whose `n` records of `bytes` in all are about to be written, and clears what they
-/// leave free up to `end`. Answers how much of that lies behind the records, as garbage: all but what one more entry may
+/// leave free up to `end`. Returns how much of that lies behind the records, as garbage: all but what one more entry may
 /// need. A scan reads arrays, then records, and the machine does not look ahead over a wide gap between them.
 fn begin_heap(page: &mut [u8], n: usize, end: usize, bytes: usize) -> usize {
     let arrays = OFFSETS.at(n, n);
@@ -225,47 +230,31 @@ fn begin_heap(page: &mut [u8], n: usize, end: usize, bytes: usize) -> usize {
     behind
 }
 
-/// Writes a leaf of `entries` (which fit: see [`leaf_size`]) into `page`. `prefix` ends with the `drop` bytes the
-/// suffixes begin with.
-pub fn build_leaf(page: &mut [u8], table: TableId, prefix: &[u8], entries: &[Entry<'_>], drop: usize) {
-    if let Some(shape) = dense_shape(entries, drop) {
-        return build_dense(page, table, prefix, entries, drop, shape);
+/// Writes a leaf of `entries` (which fit: see [`leaf_size`]) into `page`: dense if it can be.
+pub fn build_leaf(page: &mut [u8], table: TableId, prefix: NewPrefix<'_>, entries: &[Entry<'_>]) {
+    if let Some(shape) = dense_shape(entries, prefix.drop) {
+        return build_dense(page, table, prefix, entries, shape);
     }
-    header::begin(page, LEAF, 1, table, prefix);
+    header::begin(page, LEAF, 1, table, prefix.bytes);
     let n = entries.len();
-    let heap = entries.iter().map(|e| e.size(drop) - ENTRY).sum::<usize>();
-    let end = page.len() - prefix.len();
+    let heap = entries.iter().map(|e| e.size(prefix.drop) - ENTRY).sum::<usize>();
+    let end = page.len() - prefix.bytes.len();
     // Records go up with their keys: a scan reads memory upwards, in which machines look further ahead.
     let start = end - heap - begin_heap(page, n, end, heap);
     let mut at = start;
     let mut scratch = Vec::new();
     for (i, e) in entries.iter().enumerate() {
-        let suffix = settled(&e.suffix, drop, &mut scratch);
+        let suffix = e.suffix.behind_prefix(prefix.drop, &mut scratch);
         HEADS.set(page, n, i, suffix.head);
         FINGERPRINTS.set(page, n, i, e.fingerprint);
         OFFSETS.set(page, n, i, at as u16);
         write_record(page, at, &suffix, &e.value);
         at += LENGTHS + suffix.tail.len() + e.value.bytes().len();
     }
-    debug_assert_eq!(at - start, heap);
+    debug_assert_eq!(at - start, heap, "records take what was reckoned");
 }
 
-/// `suffix` without lead and without its first `drop` bytes; `scratch` holds the bytes if they must be moved together.
-fn settled<'b>(suffix: &Suffix<'b>, drop: usize, scratch: &'b mut Vec<u8>) -> Suffix<'b> {
-    if suffix.lead.is_empty() {
-        return suffix.dropped(drop);
-    }
-    scratch.clear();
-    suffix.write_to(scratch);
-    let len = scratch.len();
-    scratch.extend_from_slice(&suffix.tail[suffix.inline_tail().len()..]);
-    let mut moved = Suffix::of(&scratch[drop.min(len)..]);
-    moved.len = len.saturating_sub(drop);
-    moved.long = suffix.long;
-    moved
-}
-
-/// Writes the record of a settled suffix at `at`.
+/// Writes the record of an entry at `at`. The suffix has no lead.
 #[inline(always)]
 pub(super) fn write_record(page: &mut [u8], at: usize, suffix: &Suffix<'_>, value: &Stored<'_>) {
     let bytes = value.bytes();
@@ -277,14 +266,15 @@ pub(super) fn write_record(page: &mut [u8], at: usize, suffix: &Suffix<'_>, valu
     page[from..from + bytes.len()].copy_from_slice(bytes);
 }
 
-fn build_dense(page: &mut [u8], table: TableId, prefix: &[u8], entries: &[Entry<'_>], drop: usize, shape: DenseShape) {
+fn build_dense(page: &mut [u8], table: TableId, prefix: NewPrefix<'_>, entries: &[Entry<'_>], shape: DenseShape) {
     let n = entries.len();
-    begin_dense(page, table, prefix, n, shape);
+    begin_dense(page, table, prefix.bytes, n, shape);
     let mut scratch = Vec::new();
     for (i, e) in entries.iter().enumerate() {
         scratch.clear();
         e.suffix.write_to(&mut scratch);
-        write_dense(page, shape, n, i, &scratch[drop..], e.value.bytes());
+        write_dense_suffix(page, shape, i, &scratch[prefix.drop..]);
+        write_dense_value(page, shape, n, i, e.value.bytes());
     }
 }
 
@@ -297,14 +287,19 @@ fn begin_dense(page: &mut [u8], table: TableId, prefix: &[u8], n: usize, shape: 
     page[shape.end(n)..room].fill(0);
 }
 
-/// Writes entry `i` of a dense leaf of `n`.
+/// Writes suffix `i` of a dense leaf.
 #[inline(always)]
-pub(super) fn write_dense(page: &mut [u8], shape: DenseShape, n: usize, i: usize, suffix: &[u8], value: &[u8]) {
+pub(super) fn write_dense_suffix(page: &mut [u8], shape: DenseShape, i: usize, suffix: &[u8]) {
     let mut b = [0u8; 8];
     b[..suffix.len()].copy_from_slice(suffix);
     // Left-aligned big-endian, kept as a little-endian integer.
     b[..shape.element].reverse();
     page[shape.suffix_at(i)..shape.suffix_at(i + 1)].copy_from_slice(&b[..shape.element]);
+}
+
+/// Writes value `i` of a dense leaf of `n` entries.
+#[inline(always)]
+pub(super) fn write_dense_value(page: &mut [u8], shape: DenseShape, n: usize, i: usize, value: &[u8]) {
     page[shape.value_at(n, i)..shape.value_at(n, i + 1)].copy_from_slice(value);
 }
 
@@ -410,11 +405,11 @@ mod tests {
         for drop in 0..=3 {
             let prefix = &keys[0][..drop];
             assert!(leaf_size(&e, drop, drop) <= 4096);
-            build_leaf(&mut page, TABLE, prefix, &e, drop);
+            build_leaf(&mut page, TABLE, NewPrefix { bytes: prefix, drop }, &e);
             let leaf = Leaf::new(&page, PageRef::UNKNOWN).unwrap();
             assert_eq!(leaf.is_dense(), dense);
             assert_eq!(leaf.used(), leaf_size(&e, drop, drop));
-            check_whole(&page, keys, prefix);
+            check_plain(&page, keys, prefix);
             for p in probes.iter().chain(keys).filter(|p| p.starts_with(prefix)) {
                 let want = keys.binary_search(p);
                 assert_eq!(leaf.position(p, &Nothing).unwrap(), want, "{p:?}");
@@ -431,17 +426,17 @@ mod tests {
     }
 
     /// Both ways to build a leaf give the same bytes.
-    fn check_whole(page: &[u8], keys: &[Vec<u8>], prefix: &[u8]) {
+    fn check_plain(page: &[u8], keys: &[Vec<u8>], prefix: &[u8]) {
         let bytes: Vec<Vec<u8>> = keys.iter().map(|k| [k, &b"v"[..]].concat()).collect();
         let whole: Vec<_> = bytes
             .iter()
-            .map(|b| Whole {
+            .map(|b| PlainEntry {
                 bytes: b,
                 key: b.len() - 1,
             })
             .collect();
         let mut other = vec![1; 4096];
-        let size = build_whole(&mut other, TABLE, prefix, &whole, &Filling::of(&whole, prefix.len()));
+        let size = build_plain_leaf(&mut other, TABLE, prefix, &whole, &Tally::of(&whole, prefix.len()));
         assert_eq!(size, Some(Leaf::new(page, PageRef::UNKNOWN).unwrap().used()));
         assert!(other == page);
     }
@@ -481,8 +476,8 @@ mod tests {
     fn check_dense(keys: &[Vec<u8>], probes: &[Vec<u8>]) {
         let mut page = vec![0; 4096];
         let e = entries(keys);
-        build_leaf(&mut page, TABLE, b"pre", &e, 3);
-        check_whole(&page, keys, b"pre");
+        build_leaf(&mut page, TABLE, NewPrefix::of(b"pre", 0), &e);
+        check_plain(&page, keys, b"pre");
         let leaf = Leaf::new(&page, PageRef::UNKNOWN).unwrap();
         assert!(leaf.is_dense());
         for p in probes.iter().filter(|p| p.len() >= 3) {

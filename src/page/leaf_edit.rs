@@ -5,7 +5,7 @@ use super::layout::leaf::{ARRAYS, FINGERPRINTS, HEADS, OFFSETS};
 use super::layout::record::LENGTHS;
 use super::layout::{close_gap, open_gap};
 use super::leaf::{Leaf, Stored};
-use super::leaf_build::{write_dense, write_record};
+use super::leaf_build::{write_dense_suffix, write_dense_value, write_record};
 use super::suffix::Suffix;
 use crate::ids::PageRef;
 
@@ -61,7 +61,8 @@ fn insert_dense(page: &mut [u8], pos: usize, suffix: &Suffix<'_>, value: &Stored
     let mut b = [0u8; 8];
     b[..4].copy_from_slice(&suffix.head.to_be_bytes());
     b[4..4 + suffix.tail.len()].copy_from_slice(suffix.tail);
-    write_dense(page, shape, n + 1, pos, &b[..shape.suffix], value.bytes());
+    write_dense_suffix(page, shape, pos, &b[..shape.suffix]);
+    write_dense_value(page, shape, n + 1, pos, value.bytes());
     header::set_count(page, n + 1);
     true
 }
@@ -72,13 +73,14 @@ pub fn remove(page: &mut [u8], pos: usize) {
         return;
     };
     let n = leaf.len();
-    debug_assert!(pos < n);
+    debug_assert!(pos < n, "an entry of the page");
     if leaf.is_dense() {
         let arrays = leaf.shape().arrays();
         close_gap(page, &arrays, n, pos);
         header::set_count(page, n - 1);
         return;
     }
+    // The record stays as garbage until the room is needed.
     let size = leaf.record(pos).map_or(0, |record| record.size());
     close_gap(page, &ARRAYS, n, pos);
     header::set_count(page, n - 1);
@@ -93,14 +95,14 @@ pub fn remove(page: &mut [u8], pos: usize) {
 
 /// Overwrites value `pos` with one of the same kind and length; false: it differs, nothing changed.
 pub fn overwrite(page: &mut [u8], pos: usize, value: &Stored<'_>) -> bool {
-    let Some(place) = Leaf::new(page, PageRef::UNKNOWN).ok().and_then(|leaf| {
+    let Some(at) = Leaf::new(page, PageRef::UNKNOWN).ok().and_then(|leaf| {
         let old = leaf.value(pos).ok()?;
         let same = old.is_chain() == value.is_chain() && old.bytes().len() == value.bytes().len();
         same.then(|| value_at(&leaf, pos))?
     }) else {
         return false;
     };
-    page[place..place + value.bytes().len()].copy_from_slice(value.bytes());
+    page[at..at + value.bytes().len()].copy_from_slice(value.bytes());
     true
 }
 
@@ -148,6 +150,7 @@ mod tests {
     use super::*;
     use crate::ids::TableId;
     use crate::page::leaf_build::{build_leaf, entries_of, Entry};
+    use crate::page::suffix::NewPrefix;
 
     /// Random inserts, removals and overwrites against a sorted vector; both kinds of leaf.
     #[test]
@@ -171,9 +174,8 @@ mod tests {
                 build_leaf(
                     &mut page,
                     TableId::MAIN,
-                    b"p",
+                    NewPrefix::of(b"p", 1),
                     &[entry(b"\x00aaa"), entry(b"\xFFbbb")],
-                    0,
                 );
                 model.push((b"\x00aaa".to_vec(), b"12345678".to_vec()));
                 model.push((b"\xFFbbb".to_vec(), b"12345678".to_vec()));

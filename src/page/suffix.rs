@@ -111,6 +111,28 @@ impl Rest {
     }
 }
 
+/// The prefix of a page that is being built.
+///
+/// The suffixes that go into the page are counted from an earlier prefix, the base, which is shorter or the same: they
+/// still begin with the last `drop` bytes of this one.
+#[derive(Debug, Clone, Copy)]
+pub struct NewPrefix<'a> {
+    /// What all keys of the page begin with.
+    pub bytes: &'a [u8],
+    /// How many of its bytes the suffixes lose.
+    pub drop: usize,
+}
+
+impl<'a> NewPrefix<'a> {
+    /// Of suffixes that are counted from the first `base` bytes of it.
+    #[inline(always)]
+    pub fn of(bytes: &'a [u8], base: usize) -> NewPrefix<'a> {
+        debug_assert!(base <= bytes.len(), "suffixes are counted from a prefix of the prefix");
+        let drop = bytes.len() - base;
+        NewPrefix { bytes, drop }
+    }
+}
+
 /// A key relative to some page's prefix: `lead`, then 4 bytes in `head`, then `tail`. `lead` is empty unless the key is
 /// on its way to a page with a shorter prefix.
 #[derive(Debug, Clone, Copy)]
@@ -187,6 +209,26 @@ impl<'a> Suffix<'a> {
             len: self.len - drop,
             tail: &self.tail[drop.min(tail.len())..],
             long: self.long,
+        }
+    }
+
+    /// As [`Suffix::dropped`] of a suffix that may have a lead. `scratch` holds the bytes if they must be moved together.
+    #[inline(always)]
+    pub fn behind_prefix<'b>(&self, drop: usize, scratch: &'b mut Vec<u8>) -> Suffix<'b>
+    where
+        'a: 'b,
+    {
+        if self.lead.is_empty() {
+            return self.dropped(drop);
+        }
+        scratch.clear();
+        self.write_to(scratch);
+        let len = scratch.len();
+        scratch.extend_from_slice(&self.tail[self.inline_tail().len()..]);
+        Suffix {
+            len: len.saturating_sub(drop),
+            long: self.long,
+            ..Suffix::of(&scratch[drop.min(len)..])
         }
     }
 

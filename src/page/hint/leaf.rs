@@ -106,7 +106,7 @@ mod tests {
     use crate::page::hint::recorder::Asked;
     use crate::page::leaf::{Leaf, Stored};
     use crate::page::leaf_build::{build_leaf, Entry};
-    use crate::page::suffix::Suffix;
+    use crate::page::suffix::{NewPrefix, Suffix};
     use crate::util::hash::fingerprint;
 
     const LEAF: PageRef = PageRef::placed(PageNo::new(5));
@@ -142,7 +142,7 @@ mod tests {
             };
             let entries: Vec<Entry<'_>> = keys.iter().map(|key| entry(key)).collect();
             let mut page = vec![0; 4096];
-            build_leaf(&mut page, TableId::MAIN, b"", &entries, 0);
+            build_leaf(&mut page, TableId::MAIN, NewPrefix::of(b"", 0), &entries);
             let leaf = Leaf::new(&page, PageRef::UNKNOWN).expect("a leaf");
             let (guess, asked) = (LeafHints::default(), Asked::default());
             guess.ask(&asked, LEAF, Some(100));

@@ -9,7 +9,7 @@ use super::node::Node;
 use super::sorted::EditSlice;
 use crate::error::{Error, Result};
 use crate::page::leaf::Stored;
-use crate::page::leaf_build::{build_whole, Filling, Whole};
+use crate::page::leaf_build::{build_plain_leaf, PlainEntry, Tally};
 use crate::page::{PageSink, PageSource};
 use crate::util::bytes::common_prefix;
 
@@ -35,12 +35,12 @@ struct CopiedEntry {
 }
 
 impl CopiedEntries {
-    fn iter(&self) -> impl Iterator<Item = Whole<'_>> {
+    fn iter(&self) -> impl Iterator<Item = PlainEntry<'_>> {
         let mut from = 0;
         self.ends.iter().map(move |entry| {
             let bytes = &self.bytes[std::mem::replace(&mut from, entry.end)..entry.end];
             let key = entry.key_len;
-            Whole { bytes, key }
+            PlainEntry { bytes, key }
         })
     }
 }
@@ -48,7 +48,7 @@ impl CopiedEntries {
 /// Entries on their way into leaves.
 struct EntryQueue<'e> {
     /// What comes next: as many as were looked at.
-    list: Vec<Whole<'e>>,
+    list: Vec<PlainEntry<'e>>,
     /// Edits not in the list yet.
     rest: EditSlice<'e>,
     page_size: usize,
@@ -58,7 +58,7 @@ struct EntryQueue<'e> {
 impl<'e> EntryQueue<'e> {
     /// Entry `i` of what is left.
     #[inline(always)]
-    fn entry(&mut self, i: usize) -> Option<Whole<'e>> {
+    fn entry(&mut self, i: usize) -> Option<PlainEntry<'e>> {
         if self.list.len() <= i {
             self.look_ahead(i + 1 - self.list.len());
         }
@@ -73,16 +73,16 @@ impl<'e> EntryQueue<'e> {
     }
 
     /// As many entries as fit a page with a prefix of so many bytes: one at least.
-    fn most(&mut self, prefix: usize) -> Filling {
-        let mut filling = Filling::new(prefix);
-        while self.entry(filling.count).is_some() {
-            for entry in &self.list[filling.count..] {
-                if !filling.add(entry, self.page_size) {
-                    return filling;
+    fn most(&mut self, prefix: usize) -> Tally {
+        let mut tally = Tally::new(prefix);
+        while self.entry(tally.count).is_some() {
+            for entry in &self.list[tally.count..] {
+                if !tally.add(entry, self.page_size) {
+                    return tally;
                 }
             }
         }
-        filling
+        tally
     }
 
     /// Length of the prefix of a page that begins with `low` and ends before entry `n`. (What the separator there shares
@@ -93,7 +93,7 @@ impl<'e> EntryQueue<'e> {
 
     /// The next page. Which prefix its entries share depends on how many they are, and how many fit depends on the prefix:
     /// the first try takes the prefix of about as many as the page before had (`usual`).
-    fn next_page(&mut self, low: &[u8], usual: usize) -> Filling {
+    fn next_page(&mut self, low: &[u8], usual: usize) -> Tally {
         let mut assumed = self.prefix_len(low, usual);
         let mut grew = false;
         loop {
@@ -112,13 +112,13 @@ impl<'e> EntryQueue<'e> {
                 prefix = self.prefix_len(low, n);
             }
             // A longer prefix than the one reckoned with saves nothing where keys are short.
-            while n > 1 && prefix > assumed && Filling::of(&self.list[..n], prefix).size() > self.page_size {
+            while n > 1 && prefix > assumed && Tally::of(&self.list[..n], prefix).size() > self.page_size {
                 n -= 1;
                 prefix = self.prefix_len(low, n);
             }
             return match (n, prefix) == (full.count, full.prefix) {
                 true => full,
-                false => Filling::of(&self.list[..n], prefix),
+                false => Tally::of(&self.list[..n], prefix),
             };
         }
     }
@@ -176,16 +176,16 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         let (mut start, mut usual) = (Cut::default(), queue.list.len().max(8));
         loop {
             let low: &[u8] = if start.at == 0 { &fences.low } else { &start.separator };
-            let filling = queue.next_page(low, usual);
-            let n = filling.count;
+            let tally = queue.next_page(low, usual);
+            let n = tally.count;
             let entries = &queue.list[..n];
-            let prefix = &low[..filling.prefix];
+            let prefix = &low[..tally.prefix];
             // The entries from the old leaf are what the file says they are. Edits were found to belong here.
             if start.at == 0 && !entries.iter().all(|e| e.key().starts_with(prefix)) {
                 return Err(Error::corrupt(node.ptr.page, "a leaf's keys are not within its bounds"));
             }
             let mut memory = self.arena.memory();
-            let Some(used) = build_whole(&mut memory, self.table, prefix, entries, &filling) else {
+            let Some(used) = build_plain_leaf(&mut memory, self.table, prefix, entries, &tally) else {
                 return Err(Error::corrupt(node.ptr.page, "an entry larger than a page"));
             };
             let underfull = is_underfull(used, memory.len());

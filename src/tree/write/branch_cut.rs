@@ -12,6 +12,7 @@ use crate::ids::U48_MAX;
 use crate::page::branch::{branch_size, build_branch, Child};
 use crate::page::header::{self, HEADER};
 use crate::page::layout::branch::CHILD;
+use crate::page::suffix::NewPrefix;
 use crate::page::{PageSink, PageSource};
 
 /// A list of children, and where to cut it into pages.
@@ -94,12 +95,11 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             }
             let end = cutter.cut(to, &self.source)?;
             let plen = cutter.prefix_len(&start, &end);
-            let drop = plen - base.len();
             let group = &children[from..to];
             debug_assert!(self.are_of_level(group, level - 1), "levels fall by one");
             let mut memory = self.arena.memory();
-            let prefix = fences.prefix_from(&start, plen);
-            build_branch(&mut memory, level, self.table, prefix, group, drop);
+            let prefix = NewPrefix::of(fences.prefix_from(&start, plen), base.len());
+            build_branch(&mut memory, level, self.table, prefix, group);
             if from > 0 {
                 // Its bytes have moved up with the cut; the parent writes them anew.
                 release_rest(&children[from].separator, None, page_size, self.sink)?;
@@ -108,10 +108,11 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
                 .iter()
                 .fold(0u64, |sum, child| sum.saturating_add(child.ptr.entries))
                 .min(U48_MAX);
+            let underfull = is_underfull(branch_size(group, prefix.drop, plen), page_size);
             pieces.push(Piece {
                 separator: start.separator,
                 ptr: Arena::ptr(self.arena.insert(memory), entries),
-                underfull: is_underfull(branch_size(group, drop, plen), page_size),
+                underfull,
             });
             start = end;
         }

@@ -10,7 +10,7 @@
 
 use crate::error::{Error, Result};
 use crate::page::leaf::Stored;
-use crate::page::leaf_build::Whole;
+use crate::page::leaf_build::PlainEntry;
 use crate::util::bytes::{common_prefix, get_u64, less};
 
 /// Largest chunk of records, unless one record needs more; the first is small, because most transactions are.
@@ -224,11 +224,11 @@ impl EditLog {
 
     /// Key and value of a put whose value stays in its leaf.
     #[inline(always)]
-    pub(super) fn whole(&self, pos: RecordPos) -> Whole<'_> {
+    pub(super) fn plain(&self, pos: RecordPos) -> PlainEntry<'_> {
         let (bytes, key, len) = self.record(pos);
         debug_assert!(len & (DELETE | CHAIN) == 0, "a plain put");
         let bytes = &bytes[..key + len as usize];
-        Whole { bytes, key }
+        PlainEntry { bytes, key }
     }
 
     /// Bytes from the key on, length of the key, length and marks of the value.

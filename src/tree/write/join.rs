@@ -15,7 +15,7 @@ use crate::ids::U48_MAX;
 use crate::page::branch::{branch_size, build_branch, children_of};
 use crate::page::header::{self, HEADER};
 use crate::page::leaf_build::{build_leaf, dense_bytes, entries_of, leaf_size};
-use crate::page::suffix::Suffix;
+use crate::page::suffix::{NewPrefix, Suffix};
 use crate::page::{PageSink, PageSource, Ptr};
 
 /// Two pages that lie side by side.
@@ -109,7 +109,8 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             self.arena.recycle(memory);
             return Ok(None);
         }
-        build_leaf(&mut memory, self.table, &fences.low[..plen], &joined, plen - base);
+        let prefix = NewPrefix::of(&fences.low[..plen], base);
+        build_leaf(&mut memory, self.table, prefix, &joined);
         let entries = joined.len() as u64;
         self.release(left);
         self.release(right);
@@ -155,8 +156,8 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             return Ok(None);
         }
         let mut memory = self.arena.memory();
-        let prefix = &fences.low[..plen];
-        build_branch(&mut memory, level, self.table, prefix, &children, plen - base);
+        let prefix = NewPrefix::of(&fences.low[..plen], base);
+        build_branch(&mut memory, level, self.table, prefix, &children);
         let entries = left.entries.saturating_add(right.entries).min(U48_MAX);
         self.release(left);
         self.release(right);

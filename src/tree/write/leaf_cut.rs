@@ -14,6 +14,7 @@ use crate::page::layout::leaf::ENTRY;
 use crate::page::layout::record::LENGTHS;
 use crate::page::layout::{DenseShape, HEAD_BYTES};
 use crate::page::leaf_build::{build_leaf, leaf_size, Entry};
+use crate::page::suffix::NewPrefix;
 use crate::page::{PageSink, PageSource};
 use std::cell::Cell;
 
@@ -67,9 +68,10 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     /// Builds one leaf. The first `base` bytes of its prefix are already missing from the suffixes of the entries.
     fn build_piece(&mut self, entries: &[Entry<'_>], base: usize, prefix: &[u8], separator: Vec<u8>) -> Piece {
         let mut memory = self.arena.memory();
-        let drop = prefix.len() - base;
-        build_leaf(&mut memory, self.table, prefix, entries, drop);
-        let underfull = is_underfull(leaf_size(entries, drop, prefix.len()), memory.len());
+        let prefix = NewPrefix::of(prefix, base);
+        build_leaf(&mut memory, self.table, prefix, entries);
+        let size = leaf_size(entries, prefix.drop, prefix.bytes.len());
+        let underfull = is_underfull(size, memory.len());
         let ptr = Arena::ptr(self.arena.insert(memory), entries.len() as u64);
         Piece {
             separator,

@@ -6,7 +6,7 @@
 
 use super::edits::{EditLog, Op, RecordPos, NO_MEMORY};
 use crate::error::Result;
-use crate::page::leaf_build::Whole;
+use crate::page::leaf_build::PlainEntry;
 use crate::page::suffix::key_inline_max;
 use crate::util::prefetch::prefetch;
 
@@ -279,14 +279,14 @@ impl<'e> EditSlice<'e> {
     }
 
     /// Adds key and value of the edits, which are plain, to `list`.
-    pub fn copy_plain(&self, list: &mut Vec<Whole<'e>>) {
+    pub fn copy_plain(&self, list: &mut Vec<PlainEntry<'e>>) {
         let log = self.edits.log;
         if self.edits.order.is_empty() {
-            return list.extend(log.entries[self.from..self.to].iter().map(|pos| log.whole(*pos)));
+            return list.extend(log.entries[self.from..self.to].iter().map(|pos| log.plain(*pos)));
         }
         list.extend((self.from..self.to).map(|i| {
             self.edits.prefetch(i + RECORDS_AHEAD);
-            log.whole(self.edits.pos(i))
+            log.plain(self.edits.pos(i))
         }));
     }
 
