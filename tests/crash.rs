@@ -13,7 +13,7 @@ use kv::file::sim::{Cut, Random, SimDisk};
 use kv::file::Storage;
 use kv::ids::{CommitId, PageNo, PageRef, PrivatePage, Run as Pages};
 use kv::page::meta::{Meta, Slot, SLOT_BYTES};
-use kv::page::{Extent, Life, PageSink, PageSource, Ptr, Roots};
+use kv::page::{Extent, Lifetime, PageSink, PageSource, Ptr, Roots};
 use kv::pager::{Durability, Pager, PagerOptions, Verify, Wait};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex};
@@ -345,7 +345,7 @@ fn a_page_written_again_is_verified_again() {
         .expect("write lock");
     let (good, bad) = (vec![1; 4096], vec![2; 4096]);
     let checksum = kv::util::crc32c(&good);
-    let page = writer.take(1, Life::Long).expect("page").first;
+    let page = writer.take(1, Lifetime::UntilEdited).expect("page").first;
     writer.write_pages(page, &[&good], &[checksum]).expect("write");
     let ptr = Ptr {
         page: page.into(),

@@ -6,7 +6,7 @@ use kv::page::branch::{branch_size, build_branch, Child};
 use kv::page::leaf::Stored;
 use kv::page::leaf_build::{build_leaf, build_plain_leaf, leaf_size, PlainEntry, Tally};
 use kv::page::suffix::{NewPrefix, Suffix};
-use kv::page::{Extent, Life, PageSink, PageSource, Prefetch, Ptr, Root};
+use kv::page::{Extent, Lifetime, PageSink, PageSource, Prefetch, Ptr, Root};
 use kv::tree::write::apply::Apply;
 use kv::tree::write::arena::Arena;
 use kv::tree::write::edits::{EditLog, Op};
@@ -129,7 +129,7 @@ impl PageSink for Sink {
         CommitId::new(2)
     }
 
-    fn take(&mut self, want: u64, _: Life) -> Result<Run> {
+    fn take(&mut self, want: u64, _: Lifetime) -> Result<Run> {
         self.take_exact(want)
     }
 

@@ -41,7 +41,7 @@ pub mod suffix;
 
 pub use hint::Prefetch;
 pub use roots::{Ptr, Root, Roots};
-pub use source::{Life, PageSink, PageSource};
+pub use source::{Lifetime, PageSink, PageSource};
 
 use crate::ids::{CommitId, Run};
 

@@ -74,11 +74,11 @@ pub trait PageSource<'a>: Prefetch {
 
 /// How long pages are expected to live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Life {
+pub enum Lifetime {
     /// Until an entry in them changes.
-    Long,
+    UntilEdited,
     /// Until the next commit or so, all pages of a run together: a run in one piece leaves one hole for the next.
-    Short,
+    UntilNextCommit,
 }
 
 /// Where a write transaction gets pages and gives them back. All of it is undone by not committing.
@@ -90,7 +90,7 @@ pub trait PageSink {
     ///
     /// # Errors
     /// `NoSpace`, `Limit`.
-    fn take(&mut self, want: u64, life: Life) -> Result<Run>;
+    fn take(&mut self, want: u64, lifetime: Lifetime) -> Result<Run>;
 
     /// Allocates exactly `pages` contiguous pages, growing the file if no hole fits.
     ///

@@ -18,7 +18,7 @@ use super::written::WrittenPages;
 use crate::error::{Error, Result};
 use crate::ids::{CommitId, PageNo, Run};
 use crate::page::meta::{RECORDS_MAX, SECTOR, SLOTS, SLOT_BYTES};
-use crate::page::{Extent, Life, PageSink, META_BYTES, PAGE_MAX, PIECE};
+use crate::page::{Extent, Lifetime, PageSink, META_BYTES, PAGE_MAX, PIECE};
 use crate::util::seeded::{self, Bug};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::Arc;
@@ -234,8 +234,8 @@ impl PageWriter {
     }
 
     /// Whether a hole of `len` pages is to be used although `want` were asked for.
-    fn hole_will_do(&self, len: u64, want: u64, life: Life) -> bool {
-        if life == Life::Long && self.synced_alone && want <= PIECES_MAX {
+    fn hole_will_do(&self, len: u64, want: u64, lifetime: Lifetime) -> bool {
+        if lifetime == Lifetime::UntilEdited && self.synced_alone && want <= PIECES_MAX {
             return true;
         }
         let space = &self.state.space;
@@ -359,7 +359,7 @@ impl PageSink for PageWriter {
         self.id
     }
 
-    fn take(&mut self, want: u64, life: Life) -> Result<Run> {
+    fn take(&mut self, want: u64, lifetime: Lifetime) -> Result<Run> {
         if want == 0 {
             return Err(Error::Invalid("no pages were asked for"));
         }
@@ -368,7 +368,7 @@ impl PageSink for PageWriter {
             return Ok(self.claim(Run::new(hole.first, want)));
         }
         if let Some(hole) = pool.largest() {
-            if self.hole_will_do(hole.pages, want, life) {
+            if self.hole_will_do(hole.pages, want, lifetime) {
                 return Ok(self.claim(hole));
             }
         }

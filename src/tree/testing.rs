@@ -9,7 +9,7 @@ use super::write::values::write_chain;
 use crate::error::{Error, Result};
 use crate::ids::{CommitId, PageNo, Run, TableId};
 use crate::page::leaf::Stored;
-use crate::page::{Extent, Life, PageSink, PageSource, Prefetch, Ptr, Root};
+use crate::page::{Extent, Lifetime, PageSink, PageSource, Prefetch, Ptr, Root};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
@@ -66,7 +66,7 @@ impl PageSink for Writer {
     fn birth(&self) -> CommitId {
         self.birth
     }
-    fn take(&mut self, want: u64, _: Life) -> Result<Run> {
+    fn take(&mut self, want: u64, _: Lifetime) -> Result<Run> {
         self.take_exact(want.max(1))
     }
     fn take_exact(&mut self, pages: u64) -> Result<Run> {

@@ -7,7 +7,7 @@ use super::unfinished::UnfinishedValues;
 use super::CommitMode;
 use crate::error::{Error, Result};
 use crate::ids::{CommitId, PageNo, Run, TableId};
-use crate::page::{Extent, Life, PageSink};
+use crate::page::{Extent, Lifetime, PageSink};
 use crate::pager::{open_memory, Durability, Pager, PagerOptions, Snapshot, Verify, Wait};
 use crate::tree::write::edits::Op;
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ impl PageSink for NoPages {
     fn birth(&self) -> CommitId {
         self.0
     }
-    fn take(&mut self, _: u64, _: Life) -> Result<Run> {
+    fn take(&mut self, _: u64, _: Lifetime) -> Result<Run> {
         Err(Error::Unsupported("a draft without the write lock has no pages"))
     }
     fn take_exact(&mut self, _: u64) -> Result<Run> {

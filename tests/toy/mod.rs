@@ -8,7 +8,7 @@
 
 use kv::file::sim::Random;
 use kv::ids::{CommitId, PageNo, PageRef, Run};
-use kv::page::{Extent, Life, PageSink, PageSource, Ptr, Root, Roots};
+use kv::page::{Extent, Lifetime, PageSink, PageSource, Ptr, Root, Roots};
 use kv::pager::{Dead, Descriptor, Durability, PageWriter, Pager, SpaceChange, View, Wait, ZONE_PAGES};
 use kv::util::bytes::{get_u32, get_u64, put_u32, put_u64};
 use kv::util::crc32c;
@@ -165,7 +165,7 @@ fn one_page(ptr: &Ptr) -> Extent {
 }
 
 fn place(writing: &mut PageWriter, bytes: &[u8]) -> kv::Result<Ptr> {
-    let page = writing.take(1, Life::Long)?.first;
+    let page = writing.take(1, Lifetime::UntilEdited)?.first;
     let checksum = crc32c(bytes);
     writing.write_pages(page, &[bytes], &[checksum])?;
     Ok(Ptr {
@@ -342,8 +342,12 @@ fn waste(writing: &mut PageWriter, random: &mut Random) -> kv::Result<()> {
     let size = writing.pager().page_size();
     let want = 1 + random.below(6);
     writing.set_synced_alone(want % 3 == 0);
-    let life = if want % 2 == 0 { Life::Long } else { Life::Short };
-    let taken = writing.take(want, life)?;
+    let lifetime = if want % 2 == 0 {
+        Lifetime::UntilEdited
+    } else {
+        Lifetime::UntilNextCommit
+    };
+    let taken = writing.take(want, lifetime)?;
     let bytes = fill(random.next_u64(), size);
     let sum = crc32c(&bytes);
     let (parts, sums) = (vec![&bytes[..]; taken.pages as usize], vec![sum; taken.pages as usize]);

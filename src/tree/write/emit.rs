@@ -15,7 +15,7 @@ use super::arena::{Arena, PageBox};
 use crate::error::{Error, Result};
 use crate::ids::{PageNo, PageRef, PrivatePage, Run};
 use crate::page::branch::{replace_ptr, Branch};
-use crate::page::{header, Extent, Life, PageSink, Ptr};
+use crate::page::{header, Extent, Lifetime, PageSink, Ptr};
 use crate::util::crc32c;
 
 /// Pages queued before they are written: they are still in the second cache then.
@@ -116,8 +116,8 @@ impl Emitter {
         let memory = arena.take(page).ok_or_else(no_page)?;
         debug_assert!(!has_private_child(&memory), "a private place in a page to be written");
         let (open, lifetime) = match self.told_apart && (self.fleeting_leaves || header::level(&memory) > 1) {
-            true => (&mut self.fleeting, Life::Short),
-            false => (&mut self.lasting, Life::Long),
+            true => (&mut self.fleeting, Lifetime::UntilNextCommit),
+            false => (&mut self.lasting, Lifetime::UntilEdited),
         };
         if open.run.pages == 0 {
             // The queue lies in one run: it is written before another begins.

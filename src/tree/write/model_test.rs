@@ -12,7 +12,7 @@ use crate::page::branch::Branch;
 use crate::page::chain::Chain;
 use crate::page::header;
 use crate::page::leaf::{Leaf, Stored};
-use crate::page::{Extent, Life, PageSink, PageSource, Prefetch, Ptr, Root};
+use crate::page::{Extent, Lifetime, PageSink, PageSource, Prefetch, Ptr, Root};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
@@ -65,7 +65,7 @@ impl PageSink for Fake {
     fn birth(&self) -> CommitId {
         self.birth
     }
-    fn take(&mut self, want: u64, _: Life) -> Result<Run> {
+    fn take(&mut self, want: u64, _: Lifetime) -> Result<Run> {
         self.take_exact(want.clamp(1, 7))
     }
     fn take_exact(&mut self, pages: u64) -> Result<Run> {
