@@ -1,58 +1,60 @@
-//! Every way a call can fail.
+//! This module defines every way in which a call can fail.
 //!
-//! Ordinary answers that a caller expects ("no such key") are `Option`s in the engine; they are listed here too because
-//! a few calls must say *which* answer it was, and because `capi` maps this enum one to one onto `kv_status`.
+//! The engine returns an ordinary answer that a caller expects ("no such key") as an `Option`. Such answers are listed
+//! here as well, because a few calls must say *which* answer it was, and because `capi` maps this enum one to one onto
+//! `kv_status`.
 
 use crate::ids::{PageNo, TableId};
 use std::borrow::Cow;
 use std::io;
 
-/// Result of every fallible engine call.
+/// The result of every engine call that can fail.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Every way a call can fail. The C status each maps to is in `capi/src/status.rs`.
+/// Every way in which a call can fail. `capi/src/border/status.rs` has the C status of each.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No entry with this key (or no snapshot of this name).
+    /// There is no entry with this key.
     #[error("not found")]
     NotFound,
-    /// The key or name exists already.
+    /// The key, the name or the file exists already.
     #[error("exists already")]
     Exists,
-    /// The table number or name is not in this snapshot: dropped, never created, or of another database.
+    /// The snapshot has no table of this number or name: it was dropped, was never created, or belongs to another
+    /// database.
     #[error("no such table: {0}; open it again by name")]
     NoTable(String),
-    /// The wait ended before the lock was free.
+    /// The wait ended before what was waited for came about: a free lock, a newer commit, a durable one.
     #[error("busy: {0}")]
     Busy(&'static str),
     /// The caller's buffer is too small.
     #[error("buffer too small: {needed} bytes are needed")]
     TooSmall {
-        /// Bytes the caller must offer.
+        /// The number of bytes that the caller must offer.
         needed: u64,
     },
-    /// Append of a key that is not behind the last one.
+    /// A key that was to be appended is not greater than the last key of the table.
     #[error("append out of order: the key is not greater than the last key of the table")]
     Order,
-    /// A callback or `kv_interrupt` asked to stop.
+    /// A callback, `Db::interrupt` or `kv_interrupt` asked to stop.
     #[error("cancelled")]
     Cancelled,
-    /// An argument that no state of the database could make right.
+    /// The argument is wrong in every state of the database.
     #[error("invalid argument: {0}")]
     Invalid(&'static str),
-    /// A handle that is closed, ended, or of another kind.
+    /// The handle is closed, has ended, or is of another kind.
     #[error("bad handle: {0}")]
     BadHandle(&'static str),
-    /// A write through a read transaction, a read-only database or a read-only table.
+    /// A write was tried through a read transaction, a read-only database or a read-only table.
     #[error("read only: {0}")]
     ReadOnly(&'static str),
     /// An earlier failure left this transaction unusable; abort it.
     #[error("the transaction failed earlier ({0}); abort it and begin another")]
     TxnFailed(String),
-    /// Key, value or name beyond its limit.
+    /// A key, value, name or note is longer than its limit.
     #[error("too big: {what} of {size} bytes, at most {limit} are possible")]
     TooBig {
-        /// What was too big.
+        /// What is too big.
         what: &'static str,
         /// Its size in bytes.
         size: u64,
@@ -62,10 +64,10 @@ pub enum Error {
     /// The process was forked since the database was opened; the child must open it for itself.
     #[error("forked: this database was opened by the parent process; open it again in the child")]
     Forked,
-    /// Not possible in this build, for this file or in this state.
+    /// The call is not possible in this build, for this file or in this state.
     #[error("unsupported: {0}")]
     Unsupported(&'static str),
-    /// The operating system answered an error.
+    /// The operating system reported an error.
     #[error("{op}: {source}")]
     Io {
         /// What was being done.
@@ -73,7 +75,8 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
-    /// Disk full, quota or file size limit; the database is as before the transaction.
+    /// The disk is full, or a quota or the limit of file sizes is reached. The database is as it was before the
+    /// transaction.
     #[error("no space: {op}: {source}; free space and repeat the transaction")]
     NoSpace {
         /// What was being done.
@@ -81,40 +84,41 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
-    /// Memory could not be allocated.
+    /// The memory could not be allocated.
     #[error("out of memory: {0}")]
     NoMemory(&'static str),
-    /// Permission denied.
+    /// The operating system denied access.
     #[error("no access: {0}")]
     Access(String),
     /// The file does not exist.
     #[error("no such file: {0}")]
     NoFile(String),
-    /// The file system gives no locks.
+    /// The file system does not support locks.
     #[error("locks are not available: {0}")]
     NoLocks(String),
-    /// A limit of this build or process was met.
+    /// A limit of the format, of this build or of this process was reached.
     #[error("limit reached: {0}")]
     Limit(&'static str),
-    /// A sync failed earlier; what was not durable then is unknown. Close and open again.
+    /// A sync failed earlier, so it is unknown what became of commits that were not durable then. Close the database
+    /// and open it again.
     #[error("poisoned: an earlier sync failed; close every handle of this database and open it again")]
     Poisoned,
-    /// The commit may or may not be durable: its sync or meta write failed.
+    /// The commit may or may not be durable, because its sync or the write of its slot failed.
     #[error("in doubt: the commit may or may not survive ({0}); close and open again to learn which")]
     InDoubt(String),
-    /// Bytes on disk are not what was written.
+    /// The bytes on disk are not those that were written.
     #[error("{0}")]
     Corrupt(Box<Corruption>),
-    /// The file is something else.
+    /// The file is not a database.
     #[error("not a kv database: {0}")]
     NotADatabase(String),
     /// The file needs a newer version of this library.
     #[error("made by a newer version: {0}; use a newer libkv")]
     TooNew(String),
-    /// The file is of a format that this library has ceased to read, or never did.
+    /// The file has a format that this library no longer reads, or never did.
     #[error("made by an older version: {0}; read it with an older libkv")]
     TooOld(String),
-    /// A panic was caught; a bug. The transaction is dead, the file untouched.
+    /// A panic was caught, which means a bug in the library. The transaction cannot go on, and the file is untouched.
     #[error("internal error: {0}")]
     Panic(String),
 }
@@ -122,9 +126,9 @@ pub enum Error {
 /// Where damage was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Corruption {
-    /// The page; `None` when no single page of the file is to blame.
+    /// The damaged page, or `None` if no single page of the file is to blame.
     pub page: Option<PageNo>,
-    /// The table whose tree led there; `None` when that is not known.
+    /// The table whose tree led to it, or `None` if that is not known.
     pub table: Option<TableId>,
     /// What is wrong.
     pub what: Cow<'static, str>,
@@ -147,7 +151,8 @@ impl std::fmt::Display for Corruption {
 }
 
 impl Error {
-    /// Damage at a page (`None`: at no page in particular); the table is not known yet.
+    /// Returns an error about damage at `page`, or at no page in particular if it is `None`. The table is not known
+    /// yet.
     #[cold]
     #[doc(hidden)]
     pub fn corrupt(page: impl Into<Option<PageNo>>, what: impl Into<Cow<'static, str>>) -> Error {
@@ -158,7 +163,7 @@ impl Error {
         }))
     }
 
-    /// Names the table in a corruption error that lacks one; other errors pass unchanged.
+    /// Names the table in a corruption error that does not name one yet. Other errors pass unchanged.
     #[cold]
     #[doc(hidden)]
     pub fn in_table(mut self, table: TableId) -> Error {
@@ -168,7 +173,8 @@ impl Error {
         self
     }
 
-    /// Maps an operating-system error: out-of-space kinds become [`Error::NoSpace`], out of memory [`Error::NoMemory`].
+    /// Maps an error of the operating system: a lack of space becomes [`Error::NoSpace`], a lack of memory
+    /// [`Error::NoMemory`], and any other error [`Error::Io`].
     #[cold]
     pub fn io(op: &'static str, source: io::Error) -> Error {
         match source.raw_os_error() {
@@ -178,7 +184,8 @@ impl Error {
         }
     }
 
-    /// Whether this failure, met while writing, leaves the transaction unusable (the others are answers or usage errors).
+    /// Returns whether this error, if it occurs while writing, leaves the transaction unusable. Other errors are
+    /// ordinary answers or mistakes in how the call was used.
     pub fn spoils(&self) -> bool {
         matches!(
             self,

@@ -1,6 +1,6 @@
-//! Named tables. The catalogue is itself a tree: number of a table (8 bytes, big-endian) -> record. The list of names is
-//! an ordinary table, number [`TableId::NAMES`], that users may only read: name -> number (8 bytes, little-endian). The default
-//! table has number 0 and its root in the meta slot; it has no record.
+//! Named tables. The catalogue is itself a tree: number of a table (8 bytes, big-endian) -> record. The list of names
+//! is an ordinary table with the number [`TableId::NAMES`], which users may only read: name -> number (8 bytes,
+//! little-endian). The default table has the number 0. Its root is in the meta slot, so it has no record.
 //!
 //! ```text
 //! record   0  root of the table's tree (`page/roots.rs`)
@@ -18,28 +18,28 @@ use crate::tree::read::lookup;
 use crate::tree::read::scan::scan;
 use crate::util::bytes::{get_u16, put_u16};
 
-/// Longest name of a table in bytes.
+/// The largest length of a table's name in bytes.
 pub const NAME_MAX: usize = 512;
-/// Longest note in bytes.
+/// The largest length of a note in bytes.
 pub const NOTE_MAX: usize = 1024;
-/// How a record's root is stored: first of all.
+/// How the root is stored with which a record begins.
 const ROOT: RootLayout = RootLayout::CURRENT;
 const NAME_LEN_AT: usize = ROOT.bytes();
 const FIXED: usize = NAME_LEN_AT + 2;
 
-/// What the catalogue says of a table.
+/// What the catalogue knows about a table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TableRecord {
-    /// Its tree.
+    /// The root of its tree.
     pub root: Root,
-    /// Its name; empty for the list of names.
+    /// Its name, which is empty for the list of names.
     pub name: Vec<u8>,
-    /// The user's note.
+    /// The note that the user attached to it.
     pub note: Vec<u8>,
 }
 
 impl TableRecord {
-    /// As stored.
+    /// Returns the record in the form in which it is stored.
     pub fn encode(&self) -> Vec<u8> {
         let mut b = vec![0; FIXED];
         ROOT.put(&mut b, &self.root);
@@ -49,7 +49,10 @@ impl TableRecord {
         b
     }
 
-    /// Parses what is stored.
+    /// Parses a stored record.
+    ///
+    /// # Errors
+    /// `Corrupt`: the bytes are not a record.
     pub fn decode(b: &[u8]) -> Result<TableRecord> {
         let root = decode_root(b)?;
         let name = get_u16(b, NAME_LEN_AT) as usize;
@@ -80,12 +83,15 @@ fn decode_root(b: &[u8]) -> Result<Root> {
     Ok(root)
 }
 
-/// Key of a table's record.
+/// Returns the key of a table's record.
 pub fn record_key(table: TableId) -> [u8; 8] {
     table.get().to_be_bytes()
 }
 
-/// The table whose record has this key.
+/// Returns the table whose record has this key.
+///
+/// # Errors
+/// `Corrupt`: the key does not have 8 bytes.
 pub fn table_of_key(key: &[u8]) -> Result<TableId> {
     let number = <[u8; 8]>::try_from(key).map(u64::from_be_bytes);
     match number {
@@ -94,10 +100,11 @@ pub fn table_of_key(key: &[u8]) -> Result<TableId> {
     }
 }
 
-/// Hands every table of the catalogue and its record to `f`, in the order of their numbers.
+/// Gives every table of the catalogue and its record to `f`, in the order of their numbers.
 ///
 /// # Errors
-/// What `f` answers; `Corrupt`, `Io`: the tables before were handed over.
+/// Those that `f` returns. `Corrupt`, `Io`: the catalogue cannot be read any further; `f` has got the tables before
+/// that point.
 pub fn each_table<'s, S: PageSource<'s>>(
     source: &S,
     catalogue: &Root,
@@ -110,7 +117,7 @@ pub fn each_table<'s, S: PageSource<'s>>(
     })
 }
 
-/// Bytes of the record of `table`; `None`: there is no such table.
+/// Returns the bytes of the record of `table`, or `None` if there is no such table.
 pub fn find<'s, S: PageSource<'s>>(source: &S, catalogue: &Root, table: TableId) -> Result<Option<&'s [u8]>> {
     match lookup::get(source, catalogue, &record_key(table))? {
         None => Ok(None),
@@ -119,7 +126,8 @@ pub fn find<'s, S: PageSource<'s>>(source: &S, catalogue: &Root, table: TableId)
     }
 }
 
-/// Root of the tree of `table`, which is not [`TableId::MAIN`]. The list of names of a database without tables is empty.
+/// Returns the root of the tree of `table`, which must not be [`TableId::MAIN`]. In a database without named tables the
+/// list of names has no record, and its tree is empty.
 pub fn root_of<'s, S: PageSource<'s>>(source: &S, catalogue: &Root, table: TableId) -> Result<Root> {
     match find(source, catalogue, table)? {
         Some(b) => decode_root(b),
@@ -128,12 +136,15 @@ pub fn root_of<'s, S: PageSource<'s>>(source: &S, catalogue: &Root, table: Table
     }
 }
 
-/// A table's number as the list of names stores it.
+/// Returns a table's number as the list of names stores it.
 pub fn encode_number(table: TableId) -> [u8; 8] {
     table.get().to_le_bytes()
 }
 
-/// The number that an entry of the list of names holds.
+/// Returns the number that an entry of the list of names contains.
+///
+/// # Errors
+/// `Corrupt`: the value does not have 8 bytes.
 pub fn decode_number(bytes: &[u8]) -> Result<TableId> {
     match bytes.try_into() {
         Ok(bytes) => Ok(TableId::new(u64::from_le_bytes(bytes))),
@@ -141,27 +152,31 @@ pub fn decode_number(bytes: &[u8]) -> Result<TableId> {
     }
 }
 
-/// The error for a name that no table has.
+/// Returns the error for a name that no table has.
 #[cold]
 pub fn unknown_name(name: &[u8]) -> Error {
     Error::NoTable(format!("'{}'", String::from_utf8_lossy(name)))
 }
 
-/// The error for a number that names no table.
+/// Returns the error for a number that no table has.
 #[cold]
 pub fn no_table(table: TableId) -> Error {
     Error::NoTable(format!("number {table}"))
 }
 
-/// Bits of a named table's number, so that any language can hold it in a floating-point number.
+/// The number of bits in a named table's number. A floating-point number has room for that many, so any language can
+/// represent it.
 const NUMBER_BITS: u32 = 53;
 
-/// Whether a number can be that of a named table.
+/// Returns whether a number can be that of a named table.
 pub fn is_named(table: TableId) -> bool {
     (TableId::FIRST_NAMED..TableId::new(1 << NUMBER_BITS)).contains(&table)
 }
 
-/// Checks a new name.
+/// Checks the name of a new or renamed table.
+///
+/// # Errors
+/// `Invalid`: it is empty; `TooBig`: it is longer than [`NAME_MAX`].
 pub fn check_name(name: &[u8]) -> Result<()> {
     if name.is_empty() {
         return Err(Error::Invalid("a table's name must not be empty"));
@@ -176,8 +191,8 @@ pub fn check_name(name: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// A number for a new table: random, because a counter would issue the number of an aborted creation again, and a stale
-/// number would then write into another table.
+/// Returns a number for a new table. It is random, because a counter would issue the number of an aborted creation
+/// again, and whoever still had that number would write into another table.
 pub fn new_number() -> TableId {
     use std::hash::{BuildHasher, Hasher};
     loop {

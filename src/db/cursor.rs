@@ -1,4 +1,4 @@
-//! A position in a table, and steps from it.
+//! A cursor is a position in a table, from which one steps to others.
 
 use super::read::ReadTxn;
 use super::reader::Reader;
@@ -13,12 +13,13 @@ use crate::txn::{Pages, PutMode, TreeRef};
 
 /// A position in a table, within a range of keys.
 ///
-/// A cursor is bound to no transaction: each call is given the one in which it was opened. So a cursor of a write
-/// transaction can live beside writes; after a write it finds its position again by its key.
+/// A cursor is bound to no transaction: each call is given the one in which the cursor was opened. So a cursor of a
+/// write transaction can be used between writes; after a write it finds its position again by its key.
 ///
-/// At first it stands before the first entry. After [`Cursor::next`] answered false it stands behind the last one, to which
-/// [`Cursor::prev`] returns. After its entry was deleted it stands between the neighbours: [`Cursor::get`] answers false, and
-/// `next` and `prev` go to the successor and the predecessor. In a reverse range, first and next mean going down.
+/// At first a cursor stands before the first entry. After [`Cursor::next`] returned false it stands behind the last
+/// entry, to which [`Cursor::prev`] returns. After its entry was deleted it stands between the neighbours:
+/// [`Cursor::get`] returns false, and `next` and `prev` go to the successor and the predecessor. In a reverse range,
+/// "first" and "next" refer to descending order.
 ///
 /// # Examples
 ///
@@ -59,11 +60,11 @@ fn tree_view<'t, 'a>(tree: &'t TreeRef<'a>) -> TreeView<'t, Pages<'a>> {
 }
 
 impl Cursor {
-    /// A cursor before the first entry of `range`.
+    /// Creates a cursor before the first entry of `range`.
     ///
     /// # Errors
-    /// `NoTable`. This and every other call of a cursor may answer `Corrupt`, `Io` or `NoMemory`, and in a write transaction
-    /// that has failed `TxnFailed`.
+    /// `NoTable`: there is no such table. This and every other call of a cursor may return `Corrupt`, `Io` or
+    /// `NoMemory`, and in a write transaction that has failed `TxnFailed`.
     pub fn new<R: Reader + ?Sized>(txn: &mut R, table: TableId, range: &Range<'_>) -> Result<Cursor> {
         txn.tree(table)?;
         let mut position = TreeCursor::new(range.limits());
@@ -77,12 +78,12 @@ impl Cursor {
         })
     }
 
-    /// The table on which it was opened.
+    /// Returns the table on which the cursor was opened.
     pub fn table(&self) -> TableId {
         self.table
     }
 
-    /// Runs `f` on the tree as it is now; an error names the table.
+    /// Runs `f` on the tree as it is now. An error names the table.
     #[inline(always)]
     fn on<'a, R: Reader + ?Sized, T>(
         &mut self,
@@ -95,30 +96,30 @@ impl Cursor {
         f(&mut self.position, &tree_view(&tree), self.reverse).map_err(|e| txn.failed(self.table, e))
     }
 
-    /// Goes to the first entry; false if the range is empty.
+    /// Goes to the first entry. Returns false if the range is empty.
     pub fn first<R: Reader + ?Sized>(&mut self, txn: &mut R) -> Result<bool> {
         self.on(txn, |w, t, reverse| if reverse { w.last(t) } else { w.first(t) })
     }
 
-    /// Goes to the last entry; false if the range is empty.
+    /// Goes to the last entry. Returns false if the range is empty.
     pub fn last<R: Reader + ?Sized>(&mut self, txn: &mut R) -> Result<bool> {
         self.on(txn, |w, t, reverse| if reverse { w.first(t) } else { w.last(t) })
     }
 
-    /// Goes to the next entry; false at the end.
+    /// Goes to the next entry. Returns false if there is none.
     #[inline]
     pub fn next<R: Reader + ?Sized>(&mut self, txn: &mut R) -> Result<bool> {
         self.on(txn, |w, t, reverse| if reverse { w.backward(t) } else { w.forward(t) })
     }
 
-    /// Goes to the previous entry; false at the beginning.
+    /// Goes to the previous entry. Returns false if there is none.
     #[inline]
     pub fn prev<R: Reader + ?Sized>(&mut self, txn: &mut R) -> Result<bool> {
         self.on(txn, |w, t, reverse| if reverse { w.forward(t) } else { w.backward(t) })
     }
 
-    /// Goes to an entry by its key, as `how` says. False if there is none: the cursor then stands where the entry would be.
-    /// `Ge` and the others mean the order of keys in a reverse range, too.
+    /// Goes to the entry that `key` and `how` select. Returns false if there is none; the cursor then stands where the
+    /// entry would be. `Ge` and the others refer to the order of keys, in a reverse range as well.
     pub fn seek<R: Reader + ?Sized>(&mut self, txn: &mut R, key: &[u8], how: Seek) -> Result<bool> {
         self.on(txn, |w, t, _| match how {
             Seek::Eq => w.exactly(t, key),
@@ -129,25 +130,27 @@ impl Cursor {
         })
     }
 
-    /// Whether the cursor stands on an entry. If the transaction has written since, this looks again.
+    /// Returns whether the cursor stands on an entry. If the transaction has written since, the entry is looked up
+    /// again.
     pub fn get<R: Reader + ?Sized>(&mut self, txn: &mut R) -> Result<bool> {
         self.on(txn, |w, t, _| w.look(t))
     }
 
-    /// The key of the entry. It is valid after a call that answered true, until the next call on this cursor.
+    /// Returns the key of the entry. It is valid after a call that returned true, until the next call on this cursor.
     #[inline]
     pub fn key(&self) -> &[u8] {
         self.position.key()
     }
 
-    /// Whether `bytes` lie where the cursor puts keys, so that its next step would overwrite them.
+    /// Returns whether `bytes` lie in the memory in which the cursor keeps its key, so that its next step would
+    /// overwrite them.
     pub fn overlaps_key(&self, bytes: &[u8]) -> bool {
         self.position.overlaps_key(bytes)
     }
 
-    /// A step to the next entry (the previous one if `back`) that stays within the leaf and meets no long value, as nearly all
-    /// steps do; answers the value come to. `None`: nothing has changed, and [`Cursor::next`] or [`Cursor::prev`] has to
-    /// be called. It cannot fail.
+    /// Steps to the next entry (the previous one if `back`) and returns its value, if the step stays within the leaf
+    /// and meets no long value, as nearly all steps do. If it returns `None`, nothing has changed, and [`Cursor::next`]
+    /// or [`Cursor::prev`] must be called. It cannot fail.
     #[inline(always)]
     pub fn step_in_leaf<'a>(&mut self, txn: &'a ReadTxn, back: bool) -> Option<&'a [u8]> {
         let backward = self.reverse != back;
@@ -157,17 +160,18 @@ impl Cursor {
         }
     }
 
-    /// That step, to an entry whose key may be of any length. It is not inlined: what it needs would crowd the registers of
-    /// all other steps.
+    /// Takes the step of [`Cursor::step_in_leaf`] to an entry whose key may have any length. It is not inlined, because
+    /// the registers that it needs would be taken from all other steps.
     #[inline(never)]
     fn step_in_leaf_to_any<'a>(&mut self, txn: &'a ReadTxn, backward: bool) -> Option<&'a [u8]> {
         self.position.step_to_any(&txn.source(), txn.version(), backward)
     }
 
-    /// As [`Cursor::value`], in a read transaction.
+    /// Returns the value of the entry, as [`Cursor::value`] does, but only in a read transaction. It is faster if the
+    /// value lies in the leaf.
     ///
     /// # Errors
-    /// As [`Cursor::value`].
+    /// Those of [`Cursor::value`].
     #[inline]
     pub fn value_in<'a>(&mut self, txn: &'a mut &ReadTxn) -> Result<&'a [u8]> {
         match self.position.value_in_leaf(&txn.source(), txn.version()) {
@@ -176,7 +180,7 @@ impl Cursor {
         }
     }
 
-    /// The value of the entry.
+    /// Returns the value of the entry.
     ///
     /// # Errors
     /// `NotFound`: the cursor stands on no entry.
@@ -200,7 +204,7 @@ impl Cursor {
     /// Replaces the value of the entry.
     ///
     /// # Errors
-    /// `NotFound`: the cursor stands on no entry; else as [`WriteTxn::put`].
+    /// `NotFound`: the cursor stands on no entry; those of [`WriteTxn::put`].
     pub fn put(&mut self, txn: &mut WriteTxn, value: &[u8]) -> Result<()> {
         if !self.get(txn)? {
             return Err(Error::NotFound);
@@ -208,10 +212,10 @@ impl Cursor {
         txn.put(self.table, self.position.key(), value, PutMode::Set)
     }
 
-    /// Deletes the entry; the cursor stays between its neighbours.
+    /// Deletes the entry. The cursor then stands between its neighbours.
     ///
     /// # Errors
-    /// `NotFound`: the cursor stands on no entry; else as [`WriteTxn::put`].
+    /// `NotFound`: the cursor stands on no entry; those of [`WriteTxn::put`].
     pub fn delete(&mut self, txn: &mut WriteTxn) -> Result<()> {
         if !self.get(txn)? {
             return Err(Error::NotFound);
@@ -221,25 +225,27 @@ impl Cursor {
         Ok(())
     }
 
-    /// How many entries the range has, in as many steps as the tree has levels.
+    /// Returns how many entries the range has. This takes as many steps as the tree has levels.
     pub fn count<R: Reader + ?Sized>(&mut self, txn: &mut R) -> Result<u64> {
         self.on(txn, |w, t, _| w.count(t))
     }
 
-    /// How many entries of the range come before the cursor, in its direction, in as many steps as the tree has levels.
+    /// Returns how many entries of the range come before the cursor, in its direction. This takes as many steps as the
+    /// tree has levels.
     pub fn rank<R: Reader + ?Sized>(&mut self, txn: &mut R) -> Result<u64> {
         self.on(txn, |w, t, reverse| w.rank(t, reverse))
     }
 
-    /// Goes to the n-th entry of the range, in the cursor's direction and counted from 0, in as many steps as the tree has
-    /// levels. False if there are fewer.
+    /// Goes to the n-th entry of the range, in the cursor's direction and counted from 0. Returns false if there are
+    /// fewer entries. This takes as many steps as the tree has levels.
     pub fn nth<R: Reader + ?Sized>(&mut self, txn: &mut R, n: u64) -> Result<bool> {
         self.on(txn, |w, t, reverse| w.nth(t, reverse, n))
     }
 
-    /// Goes to the next entries, at most `limit` of them, and gives each to `take`: its key, and its value as it is stored (a
-    /// long value is not read). When `take` answers false, the cursor stays before that entry, and the next call gives it
-    /// again. Answers how many were taken; fewer than `limit`, although `take` never answered false, means the end.
+    /// Goes to the next entries, at most `limit` of them, and gives each to `take`: its key, and its value as it is
+    /// stored (a long value is not read). If `take` returns false, the cursor stays before that entry, and the next
+    /// call gives it again. Returns how many entries were taken. If these are fewer than `limit` although `take` never
+    /// returned false, the end was reached.
     #[inline(always)]
     pub fn next_many<'a, R: Reader + ?Sized>(
         &mut self,

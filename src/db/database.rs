@@ -1,4 +1,4 @@
-//! The database: opening and closing it, beginning transactions, figures of the file.
+//! The database: this module opens and closes it, begins transactions, and gives figures of the file.
 
 use super::options::{Options, WriteOptions};
 use super::read::ReadTxn;
@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 
 /// An open database.
 ///
-/// Clones share the handle, and any thread may use it. The file is closed, and lazy commits are made durable, when the last
-/// handle and the last transaction are gone. Other processes may have the same file open at the same time.
+/// Clones share the handle, and any thread may use it. When the last handle and the last transaction are gone, lazy
+/// commits are made durable and the file is closed. Other processes may have the same file open at the same time.
 ///
 /// # Examples
 ///
@@ -60,15 +60,17 @@ pub(super) struct Handle {
     options: Options,
     /// Set to end the waits through this handle.
     cancel: AtomicBool,
-    /// Waits under way through this handle.
+    /// The number of waits under way through this handle.
     waiting: AtomicUsize,
 }
 
 impl Drop for Handle {
-    /// Seals what was written: a second meta slot then describes the same trees, so that damage to one of the two is not
-    /// the loss of a commit. Then the file gives back what it has grown ahead. Only the last one to leave does this; a
-    /// process that is killed leaves one slot, as after any commit, and the file as long as it was.
+    /// Seals what was written. A second meta slot then describes the same trees, so that no commit is lost if one of
+    /// the two is damaged. After that the file gives back the space by which it has grown ahead. Only the last process
+    /// to close the database does this. A process that is killed leaves one slot, as after any commit, and does not
+    /// shorten the file.
     fn drop(&mut self) {
+        // Nothing is to be done if others in this process still use the file, or if nothing was written.
         let here = Arc::strong_count(&self.pager) == 1 && !self.options.memory && !self.options.read_only;
         if !here || self.pager.read_only() || self.pager.is_poisoned() || self.pager.newest().id <= self.recovery.id {
             return;
@@ -78,7 +80,7 @@ impl Drop for Handle {
         }
         if let Ok(pages) = self.pager.lock_write(Wait::Try, &AtomicBool::new(false)) {
             let roots = pages.tip().roots;
-            // Nobody is left to be told of an error, and nothing depends on it.
+            // The error is ignored, because nobody is left to be told of it and nothing depends on the second slot.
             let _ = pages.commit(roots, Durability::Full);
         }
         if let Ok(pages) = self.pager.lock_write(Wait::Try, &AtomicBool::new(false)) {
@@ -88,14 +90,15 @@ impl Drop for Handle {
 }
 
 impl Db {
-    /// Opens the database at `path`, or creates it; see [`Options`]. If a process opens a file twice, it has two handles on
-    /// one database.
+    /// Opens the database at `path`, or creates it; see [`Options`]. A process that opens a file twice gets two handles
+    /// to the same database.
     ///
     /// # Errors
-    /// `NoFile`, `Exists`: what the options forbid; `Access`; `Busy`: another program is opening or repairing it; `NoLocks`;
-    /// `NotADatabase`, `TooNew`, `TooOld`, `Corrupt`; `Invalid`: a page size that does not exist, or options that contradict
-    /// each other; `Poisoned`: a sync failed, and not every process has closed the database since; `ReadOnly`: creating
-    /// read-only; `Io`, `NoSpace`, `NoMemory`, `Limit`.
+    /// `NoFile`, `Exists`: the options require a file that is missing, or forbid one that is there; `Access`; `Busy`:
+    /// another program is opening or repairing it; `NoLocks`; `NotADatabase`, `TooNew`, `TooOld`, `Corrupt`; `Invalid`:
+    /// a page size that does not exist, or options that contradict each other; `Poisoned`: a sync failed, and not every
+    /// process has closed the database since; `ReadOnly`: a database was to be created read-only; `Io`, `NoSpace`,
+    /// `NoMemory`, `Limit`.
     pub fn open(path: &Path, options: &Options) -> Result<Db> {
         let begun = Instant::now();
         let pager_options = pager_options(options)?;
@@ -113,10 +116,10 @@ impl Db {
         Ok(Db::with(opened?, options, begun))
     }
 
-    /// Opens a database on a storage of one's own: memory, or a simulated disk.
+    /// Opens a database on a given storage, such as memory or a simulated disk.
     ///
     /// # Errors
-    /// As [`Db::open`].
+    /// Those of [`Db::open`].
     #[cfg(feature = "internals")]
     pub fn open_storage(storage: Arc<dyn Storage>, options: &Options) -> Result<Db> {
         let begun = Instant::now();
@@ -137,13 +140,13 @@ impl Db {
         }
     }
 
-    /// What opening found: the newest commit, and how many incomplete ones were discarded.
+    /// Returns what opening found: the newest commit, and how many incomplete ones were discarded.
     pub fn recovery(&self) -> Recovery {
         self.handle.recovery
     }
 
-    /// How long opening took. Most of that is finding the newest whole commit and verifying what a crash could have torn of
-    /// it.
+    /// Returns how long opening took. Most of that time is spent on finding the newest whole commit and verifying the
+    /// parts of it that a crash could have torn.
     pub fn opening_time(&self) -> Duration {
         self.handle.opening
     }
@@ -157,10 +160,11 @@ impl Db {
         self.begin_read_with(|txn| txn)
     }
 
-    /// As [`Db::begin_read`], but the transaction is given to `keep`, which puts it where it stays. This saves moving it.
+    /// Begins a read transaction, as [`Db::begin_read`] does, but gives it to `keep`, which puts it where it stays.
+    /// This saves moving it.
     ///
     /// # Errors
-    /// As [`Db::begin_read`].
+    /// Those of [`Db::begin_read`].
     #[inline(always)]
     pub fn begin_read_with<R>(&self, keep: impl FnOnce(ReadTxn) -> R) -> Result<R> {
         self.handle
@@ -168,12 +172,12 @@ impl Db {
             .begin_read_with(|snapshot| keep(ReadTxn::new(snapshot)))
     }
 
-    /// Begins the write transaction. There is one at a time in all processes, and this waits for the one before to end, as
-    /// the options say.
+    /// Begins the write transaction. There is one at a time in all processes, and the call waits for the one before to
+    /// end, for as long as the options say.
     ///
     /// # Errors
-    /// `Busy`: the wait ended first; `Cancelled`: by [`Db::interrupt`]; `ReadOnly`; `Poisoned`; `Forked`; `Corrupt`, `Io`:
-    /// what others have committed meanwhile cannot be read.
+    /// `Busy`: the wait ended first; `Cancelled`: [`Db::interrupt`] ended the wait; `ReadOnly`: the database was opened
+    /// read-only; `Poisoned`; `Forked`; `Corrupt`, `Io`: what others have committed meanwhile cannot be read.
     pub fn begin_write(&self, options: WriteOptions) -> Result<WriteTxn> {
         let handle = &*self.handle;
         if handle.options.read_only {
@@ -190,30 +194,32 @@ impl Db {
     /// Makes every commit durable that was made before the call.
     ///
     /// # Errors
-    /// `InDoubt`: the sync failed, and commits that were not durable may or may not survive; `Poisoned`: an earlier one did.
+    /// `InDoubt`: the sync failed, and commits that were not durable may or may not survive; `Poisoned`: an earlier
+    /// sync failed.
     pub fn sync(&self) -> Result<()> {
         self.handle.pager.sync()
     }
 
-    /// Ends every wait through this handle and its clones, for the write lock or for a commit, with `Cancelled`.
+    /// Ends every wait for the write lock or for a commit through this handle and its clones. Each returns `Cancelled`.
     pub fn interrupt(&self) {
         self.handle.cancel.store(true, SeqCst);
         self.handle.pager.wake_waiters();
     }
 
-    /// Figures of the file.
+    /// Returns figures of the file.
     pub fn stat(&self) -> FileStat {
         self.handle.pager.stat()
     }
 
-    /// The commits that readers hold, in all processes: ascending, and once for each reader.
+    /// Returns the commits that readers hold, in all processes. They are in ascending order, and each is listed once
+    /// for each of its readers.
     pub fn held(&self) -> Vec<CommitId> {
         self.handle.pager.held()
     }
 }
 
 impl Handle {
-    /// Runs a wait that [`Db::interrupt`] can end. An interrupt from before the first wait is forgotten.
+    /// Runs a wait that [`Db::interrupt`] can end. If no other wait is under way, an earlier interrupt is forgotten.
     pub fn cancellable<T>(&self, wait: impl FnOnce(&AtomicBool) -> T) -> T {
         if self.waiting.fetch_add(1, SeqCst) == 0 {
             self.cancel.store(false, SeqCst);

@@ -1,4 +1,4 @@
-//! The write transaction: puts and deletes.
+//! The calls of a write transaction that put and delete entries.
 
 use super::types::Range;
 use super::write::{Reserved, WriteTxn};
@@ -13,9 +13,9 @@ impl WriteTxn {
     /// Puts an entry, as `mode` says. Keys may have up to 2 MiB, values up to 256 GiB.
     ///
     /// # Errors
-    /// `Exists`, `NotFound`, `Order`: what `mode` forbids; nothing was changed. `TooBig`; `NoTable`; `ReadOnly`: the list of
-    /// tables cannot be written. `Io`, `NoSpace`, `NoMemory`, `Limit`, `Corrupt`: the transaction has failed; `TxnFailed`: it
-    /// had failed before.
+    /// `Exists`, `NotFound`, `Order`: `mode` forbids the put, and nothing was changed; `TooBig`; `NoTable`; `ReadOnly`:
+    /// the list of tables cannot be written; `Io`, `NoSpace`, `NoMemory`, `Limit`, `Corrupt`: the transaction has
+    /// failed; `TxnFailed`: it had failed before.
     #[inline(always)]
     pub fn put(&mut self, table: TableId, key: &[u8], value: &[u8], mode: PutMode) -> Result<()> {
         if mode == PutMode::Append && !self.draft.is_failed() && self.reserved.is_none() {
@@ -33,7 +33,7 @@ impl WriteTxn {
         self.put_any(table, key, value, mode)
     }
 
-    /// What is not one of many appends.
+    /// Puts an entry on the slow path, which every put takes that does not continue a series of appends.
     #[inline(never)]
     fn put_any(&mut self, table: TableId, key: &[u8], value: &[u8], mode: PutMode) -> Result<()> {
         let at = self.open_to_write(table)?;
@@ -47,10 +47,11 @@ impl WriteTxn {
         self.draft.put(at, entry, &mut self.pages)
     }
 
-    /// Puts an entry if there is none of this key; else answers the value that is there and changes nothing.
+    /// Puts an entry if there is none with this key. Otherwise the call changes nothing and returns the value that is
+    /// there.
     ///
     /// # Errors
-    /// As [`WriteTxn::put`].
+    /// Those of [`WriteTxn::put`].
     pub fn insert(&mut self, table: TableId, key: &[u8], value: &[u8]) -> Result<Option<&[u8]>> {
         let at = self.open_to_write(table)?;
         let pending = self.draft.pending(at, key)?;
@@ -62,10 +63,10 @@ impl WriteTxn {
         self.draft.value(at, pending, key)
     }
 
-    /// Puts an entry, as `mode` says, and answers the value that it replaces.
+    /// Puts an entry, as `mode` says, and returns the value that it replaces.
     ///
     /// # Errors
-    /// As [`WriteTxn::put`].
+    /// Those of [`WriteTxn::put`].
     pub fn replace(&mut self, table: TableId, key: &[u8], value: &[u8], mode: PutMode) -> Result<Option<&[u8]>> {
         let at = self.open_to_write(table)?;
         let old = self.copy_of_value(at, key)?;
@@ -73,23 +74,24 @@ impl WriteTxn {
         Ok(self.return_copy(old))
     }
 
-    /// A copy of a value that is about to be replaced or deleted.
+    /// Returns a copy of a value that is about to be replaced or deleted.
     fn copy_of_value(&mut self, at: TableIndex, key: &[u8]) -> Result<Option<Box<[u8]>>> {
         let pending = self.draft.pending(at, key)?;
         let copied = self.draft.value(at, pending, key)?.map(copy).transpose();
         copied.map_err(|e| self.draft.fail(e))
     }
 
-    /// Keeps a copy until the next write, for the caller to look at.
+    /// Keeps a copy until the next write, and returns its bytes for the caller to look at.
     fn return_copy(&mut self, copy: Option<Box<[u8]>>) -> Option<&[u8]> {
         self.draft.pin();
         copy.map(|bytes| self.draft.pin_copy(bytes))
     }
 
-    /// Puts an entry of `len` zero bytes and returns them, to be filled before the next call on the transaction.
+    /// Puts an entry of `len` zero bytes and returns them, so that the caller can fill them before the next call on the
+    /// transaction.
     ///
     /// # Errors
-    /// As [`WriteTxn::put`].
+    /// Those of [`WriteTxn::put`].
     pub fn reserve(&mut self, table: TableId, key: &[u8], len: usize, mode: PutMode) -> Result<&mut [u8]> {
         let at = self.open_to_write(table)?;
         self.draft.check_mode(at, key, mode, &mut self.pages)?;
@@ -97,7 +99,8 @@ impl WriteTxn {
         let room = zeros.try_reserve_exact(len);
         room.map_err(|_| self.draft.fail(Error::NoMemory("a reserved value")))?;
         zeros.resize(len, 0);
-        // It is put with the next call, and not now: an edit may be flushed at once, and its log given up.
+        // The entry is put with the next call and not now, because an edit may be flushed at once and its log be given
+        // up.
         let reserved = self.reserved.insert(Reserved {
             at,
             key: key.to_vec(),
@@ -107,10 +110,10 @@ impl WriteTxn {
         Ok(&mut reserved.value)
     }
 
-    /// Deletes an entry; whether there was one.
+    /// Deletes an entry, and returns whether there was one.
     ///
     /// # Errors
-    /// As [`WriteTxn::put`].
+    /// Those of [`WriteTxn::put`].
     pub fn delete(&mut self, table: TableId, key: &[u8]) -> Result<bool> {
         let at = self.open_to_write(table)?;
         if !self.draft.exists(at, key)? {
@@ -120,22 +123,24 @@ impl WriteTxn {
         Ok(true)
     }
 
-    /// Deletes an entry if there is one, without finding out: this costs less than [`WriteTxn::delete`].
+    /// Deletes an entry if there is one, without finding out whether there is. This costs less than
+    /// [`WriteTxn::delete`].
     ///
     /// # Errors
-    /// As [`WriteTxn::put`].
+    /// Those of [`WriteTxn::put`].
     pub fn delete_blind(&mut self, table: TableId, key: &[u8]) -> Result<()> {
         let at = self.open_to_write(table)?;
+        // No entry can have such a long key.
         if key.len() > KEY_MAX {
             return Ok(());
         }
         self.draft.delete(at, key, &mut self.pages)
     }
 
-    /// Deletes an entry and answers its value; `None`: there was none.
+    /// Deletes an entry and returns its value, or `None` if there was none.
     ///
     /// # Errors
-    /// As [`WriteTxn::put`].
+    /// Those of [`WriteTxn::put`].
     pub fn take(&mut self, table: TableId, key: &[u8]) -> Result<Option<&[u8]>> {
         let at = self.open_to_write(table)?;
         let Some(old) = self.copy_of_value(at, key)? else {
@@ -145,10 +150,10 @@ impl WriteTxn {
         Ok(self.return_copy(Some(old)))
     }
 
-    /// Deletes the first entry of `range` (the last one if the range is reverse) and answers its key and value.
+    /// Deletes the first entry of `range` (the last one if the range is reverse) and returns its key and value.
     ///
     /// # Errors
-    /// As [`WriteTxn::put`].
+    /// Those of [`WriteTxn::put`].
     pub fn take_first(&mut self, table: TableId, range: &Range<'_>) -> Result<Option<(&[u8], &[u8])>> {
         self.open_to_write(table)?;
         let mut cursor = Cursor::new(self, table, range)?;
@@ -162,14 +167,16 @@ impl WriteTxn {
         Ok(Some((self.draft.pin_copy(key), self.draft.pin_copy(value))))
     }
 
-    /// Deletes every entry of `range`; how many there were. What lies wholly within the range is dropped unread, so this
-    /// takes the more time the more pages of the tree it touches, and not the more entries it deletes.
+    /// Deletes every entry of `range` and returns how many there were. Pages that lie wholly within the range are
+    /// dropped unread, so the time depends on how many pages of the tree are touched, and not on how many entries are
+    /// deleted.
     ///
     /// # Errors
-    /// As [`WriteTxn::put`].
+    /// Those of [`WriteTxn::put`].
     pub fn delete_range(&mut self, table: TableId, range: &Range<'_>) -> Result<u64> {
         let at = self.open_to_write(table)?;
         let (from, to) = range.limits().half_open();
+        // A range that ends before it begins has no entries.
         let none = |from: &Vec<u8>| to.as_ref().is_some_and(|to| to <= from);
         if from.as_ref().map_or(to.as_ref().is_some_and(|to| to.is_empty()), none) {
             return Ok(0);
@@ -179,7 +186,7 @@ impl WriteTxn {
     }
 }
 
-/// A copy of bytes that may be many.
+/// Returns a copy of bytes, or `NoMemory` if they are too many.
 fn copy(bytes: &[u8]) -> Result<Box<[u8]>> {
     let mut copy = Vec::new();
     copy.try_reserve_exact(bytes.len())

@@ -1,18 +1,18 @@
-//! What the user holds: a database, its transactions, cursors and statistics.
+//! This room has what the user works with: databases, transactions, cursors and statistics.
 //!
 //! | file           | subject                                                               |
 //! |----------------|-----------------------------------------------------------------------|
-//! | `database`     | opening and closing a database, beginning transactions                  |
-//! | `options`      | how to open, how to begin                                               |
-//! | `types`        | ranges, seeks, figures                                                  |
-//! | `reader`       | what both kinds of transaction can do                                   |
-//! | `read`         | the read transaction                                                    |
-//! | `write`        | the write transaction: beginning, end, reading                          |
-//! | `entries`      | the write transaction: puts and deletes                                 |
-//! | `tables`       | the write transaction: creating, renaming, clearing and dropping tables  |
-//! | `value_writer` | the write transaction: values written in parts                          |
-//! | `cursor`       | a position in a table                                                   |
-//! | `waiting`      | waiting for durable and for visible commits; who holds old ones         |
+//! | `database`     | opening and closing a database, beginning transactions                |
+//! | `options`      | how to open a database and begin a transaction                        |
+//! | `types`        | ranges, seeks, figures                                                |
+//! | `reader`       | what both kinds of transaction can do                                 |
+//! | `read`         | the read transaction                                                  |
+//! | `write`        | the write transaction: beginning, end, reading                        |
+//! | `entries`      | the write transaction: puts and deletes                               |
+//! | `tables`       | the write transaction: creating, renaming, clearing, dropping tables  |
+//! | `value_writer` | the write transaction: values written in parts                        |
+//! | `cursor`       | a position in a table                                                 |
+//! | `waiting`      | waiting for durable and visible commits; who holds old ones           |
 
 mod cursor;
 mod database;

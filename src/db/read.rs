@@ -1,4 +1,4 @@
-//! The read transaction: one snapshot.
+//! The read transaction, which sees one snapshot.
 
 use super::reader::{Reader, Trees};
 use crate::catalogue;
@@ -12,11 +12,12 @@ use crate::tree::read::lookup;
 use crate::txn::{Pages, PinnedBytes, SnapshotSource, TreeRef};
 use std::sync::OnceLock;
 
-/// Roots of tables that a snapshot keeps once found; more are looked up each time.
+/// The number of tables, besides the first, whose roots a snapshot keeps once they are found. The roots of further
+/// tables are looked up each time.
 const CACHED: usize = 8;
 
-/// Roots found: the first beside the transaction, more in a box. Most transactions look at one table, and beginning one
-/// is cheap because it is small.
+/// The roots that were found. The first is stored in the transaction itself, and others in a box: most transactions
+/// look at one table, and a small transaction is cheap to begin.
 #[derive(Default)]
 struct FoundRoots {
     first: OnceLock<(TableId, Root)>,
@@ -40,7 +41,7 @@ impl FoundRoots {
         found.find(|(number, _)| *number == table).map(|(_, root)| root)
     }
 
-    /// Keeps a root if there is room. Two threads may find the same one at once: then it is kept twice.
+    /// Keeps a root if there is room. If two threads find the same root at once, it is kept twice.
     fn keep(&self, table: TableId, root: Root) {
         if self.first.set((table, root)).is_err() {
             let more = self.more.get_or_init(Box::default);
@@ -49,11 +50,11 @@ impl FoundRoots {
     }
 }
 
-/// A read transaction: one commit, as it was when the transaction began, until it is dropped.
+/// A read transaction. Until it is dropped, it sees one commit, the newest one at the time when it began.
 ///
-/// It is `Send` and `Sync`: threads may share it, and may read through it at the same time. Slices that it returns live as
-/// long as it does. Pages that died since it began cannot be reused while it lasts, so a transaction that never ends makes
-/// the file grow; [`Db::readers`](super::Db::readers) tells who holds old commits.
+/// A read transaction is `Send` and `Sync`: threads may share it, and may read through it at the same time. Slices that
+/// it returns live as long as the transaction. Pages that died since it began cannot be reused while it lasts, so a
+/// transaction that never ends makes the file grow; [`Db::readers`](super::Db::readers) tells who holds old commits.
 ///
 /// # Examples
 ///
@@ -77,7 +78,7 @@ pub struct ReadTxn {
     roots: FoundRoots,
     pinned: PinnedBytes,
     leaf_hints: LeafHints,
-    /// Refreshes so far: a path of an earlier snapshot is not one of this.
+    /// How often a refresh has moved to another commit. A path found in an earlier snapshot is not valid in this one.
     version: u64,
 }
 
@@ -92,7 +93,8 @@ impl std::fmt::Debug for ReadTxn {
 impl Drop for ReadTxn {
     #[inline]
     fn drop(&mut self) {
-        // A transaction of one lookup would never know anything by itself.
+        // Later transactions begin with what this one has learned. Otherwise one that does a single lookup would never
+        // have any leaf hints.
         self.leaf_hints.tell(self.snapshot.pager().leaf_hints());
     }
 }
@@ -109,13 +111,13 @@ impl ReadTxn {
         }
     }
 
-    /// The commit that is read.
+    /// Returns the id of the commit that is read.
     #[inline]
     pub fn id(&self) -> CommitId {
         self.snapshot.desc().id
     }
 
-    /// The snapshot, as the pager holds it.
+    /// Returns the pager's snapshot.
     pub(crate) fn snapshot(&self) -> &Snapshot {
         &self.snapshot
     }
@@ -129,7 +131,7 @@ impl ReadTxn {
         }
     }
 
-    /// What [`ReadTxn::source`] answers, for a single lookup.
+    /// Returns the source that a single lookup reads through; see [`SnapshotSource`].
     #[inline(always)]
     fn lookup_source(&self) -> SnapshotSource<'_> {
         SnapshotSource {
@@ -138,7 +140,7 @@ impl ReadTxn {
         }
     }
 
-    /// Of all its trees, as [`TreeRef::version`].
+    /// Returns the [`TreeRef::version`] of all trees of this transaction.
     #[inline(always)]
     pub(crate) fn version(&self) -> u64 {
         self.version
@@ -161,7 +163,8 @@ impl ReadTxn {
         Ok(root)
     }
 
-    /// Value of `key` (as [`Reader::get`], with the lifetime of the transaction).
+    /// Returns the value of `key`, or `None` if there is no such entry. Unlike that of [`Reader::get`], the result
+    /// lives as long as the transaction.
     ///
     /// # Errors
     /// `NoTable`, `Corrupt`, `Io`.
@@ -177,7 +180,7 @@ impl ReadTxn {
         }
     }
 
-    /// Root of a table that has been looked at before.
+    /// Returns the root of a table if it is known without a lookup.
     #[inline(always)]
     fn known_root(&self, table: TableId) -> Option<&Root> {
         match table {
@@ -186,14 +189,15 @@ impl ReadTxn {
         }
     }
 
-    /// The first lookup in a table: its root has to be found.
+    /// Does the first lookup in a table, whose root has to be found.
     #[inline(never)]
     fn get_in_new_table(&self, table: TableId, key: &[u8]) -> Result<Option<&[u8]>> {
         let root = self.named_root(table)?;
         self.resolve_found(table, lookup::get(&self.source(), &root, key))
     }
 
-    /// The bytes of what a lookup found, wherever they are. It is not inlined, because most values lie in their leaf.
+    /// Returns the bytes of what a lookup found, wherever they are. It is not inlined, because most values lie in their
+    /// leaf.
     #[inline(never)]
     fn resolve_found<'a>(&'a self, table: TableId, found: Result<Option<Stored<'a>>>) -> Result<Option<&'a [u8]>> {
         let resolve = |stored| self.pinned.resolve(stored, &self.source());
@@ -201,11 +205,11 @@ impl ReadTxn {
         resolved.map_err(|e| e.in_table(table))
     }
 
-    /// Moves to the newest commit. Slices that were returned before cannot be used any more, as the borrow checker makes
-    /// sure.
+    /// Moves to the newest commit. Slices that were returned before cannot be used any more, which the borrow checker
+    /// enforces.
     ///
     /// # Errors
-    /// `Poisoned`; `Forked`; `Limit`: every reader slot is taken. The transaction then stays where it is.
+    /// `Poisoned`; `Forked`; `Limit`: every reader slot is taken. After an error the transaction stays at its commit.
     pub fn refresh(&mut self) -> Result<()> {
         let moved = self.snapshot.refresh()?;
         self.pinned.clear();

@@ -1,4 +1,4 @@
-//! What read and write transactions have in common.
+//! The calls that read and write transactions have in common.
 
 use super::types::{FileRange, LevelStat, Range, TableStat, ValueInfo, ValuePiece};
 use crate::error::{Error, Result};
@@ -11,46 +11,45 @@ use crate::tree::read::get_many::{get_few, IN_FLIGHT};
 use crate::tree::read::{count, stat};
 use crate::txn::{Pages, TreeRef};
 
-/// The trees behind a transaction: what [`Reader`] is built on.
+/// The trees behind a transaction, on which [`Reader`] is built.
 pub trait Trees {
     /// Applies to the tree of `table` what this transaction wrote, so that [`Trees::tree_now`] shows it.
     fn flush(&mut self, table: TableId) -> Result<()>;
 
-    /// The tree of `table` as it is now.
+    /// Returns the tree of `table` as it is now.
     fn tree_now(&self, table: TableId) -> Result<TreeRef<'_>>;
 
-    /// The tree of `table` with everything this transaction wrote: what cursors and counts read.
+    /// Returns the tree of `table` with everything that this transaction wrote, as cursors and counts read it.
     fn tree(&mut self, table: TableId) -> Result<TreeRef<'_>> {
         self.flush(table)?;
         self.tree_now(table)
     }
 
-    /// What is stored under `key`, own writes included, found without applying them.
+    /// Returns what is stored under `key`, including the transaction's own writes, without applying them to the tree.
     fn stored(&mut self, table: TableId, key: &[u8]) -> Result<Option<Stored<'_>>>;
 
-    /// The bytes of a stored value.
+    /// Returns the bytes of a stored value.
     fn resolve<'a>(&'a self, stored: Stored<'a>) -> Result<&'a [u8]>;
 
-    /// The pages this transaction sees.
+    /// Returns a source of the pages that this transaction sees.
     fn pages(&self) -> Pages<'_>;
 
-    /// Names the table in an error that was met in its tree. A write transaction remembers an error after which it cannot
-    /// be used.
+    /// Names the table in an error that occurred in its tree. A write transaction remembers an error that leaves it
+    /// unusable.
     fn failed(&self, table: TableId, error: Error) -> Error {
         error.in_table(table)
     }
 }
 
-/// What read and write transactions have in common. It is implemented by `&ReadTxn`, so that threads can share one, and by
-/// [`WriteTxn`](super::WriteTxn), which sees everything that it wrote itself.
+/// The calls that read and write transactions have in common.
 ///
-/// Slices live until the transaction ends, in a write transaction until its next write. Every call that names a table
-/// may answer `NoTable`; `Corrupt` or `Io` when the file is damaged; `NoMemory`; and `TxnFailed` in a write transaction
-/// that has failed.
+/// Slices live until the transaction ends or, in a write transaction, until its next write. Every call that names a
+/// table may return `NoTable`; `Corrupt` or `Io` if the file is damaged; `NoMemory`; and `TxnFailed` in a write
+/// transaction that has failed.
 ///
 /// # Examples
 ///
-/// A function that counts the keys of a prefix, in either kind of transaction:
+/// This function counts the keys of a prefix, in either kind of transaction:
 ///
 /// ```
 /// use kv::{Db, Options, Range, Reader, TableId};
@@ -65,35 +64,36 @@ pub trait Trees {
 /// # Ok::<(), kv::Error>(())
 /// ```
 pub trait Reader: Trees {
-    /// The commit that is read; of a write transaction, the one that it builds on.
+    /// Returns the id of the commit that is read or, in a write transaction, of the commit that it builds on.
     fn id(&self) -> CommitId;
 
-    /// The number of the table called `name`.
+    /// Returns the number of the table called `name`.
     ///
     /// # Errors
-    /// `NoTable`: there is none.
+    /// `NoTable`: there is no such table.
     fn table(&mut self, name: &[u8]) -> Result<TableId>;
 
-    /// The note attached to a table; empty if there is none.
+    /// Returns the note attached to a table, which is empty if there is none.
     fn table_note(&mut self, table: TableId) -> Result<Vec<u8>>;
 
-    /// The value of `key`; `None` if there is no such entry.
+    /// Returns the value of `key`, or `None` if there is no such entry.
     fn get(&mut self, table: TableId, key: &[u8]) -> Result<Option<&[u8]>>;
 
-    /// Whether there is an entry of `key`. A long value is not touched.
+    /// Returns whether there is an entry with this key. A long value is not touched.
     fn contains(&mut self, table: TableId, key: &[u8]) -> Result<bool> {
         Ok(self.stored(table, key)?.is_some())
     }
 
-    /// The values of many keys, appended to `out` in the order of the keys. The lookups are interleaved, so that memory is
-    /// waited for once and not once per key.
+    /// Looks many keys up and appends their values to `out`, in the order of the keys. The lookups are interleaved, so
+    /// that memory is waited for once and not once per key.
     fn get_many<'a>(&'a mut self, table: TableId, keys: &[&[u8]], out: &mut Vec<Option<&'a [u8]>>) -> Result<()> {
         out.try_reserve(keys.len())
             .map_err(|_| Error::NoMemory("the answers to many keys"))?;
         self.get_each(table, keys, &mut |value| out.push(value))
     }
 
-    /// As [`Reader::get_many`], but each value is given to `give`. After an error `give` has seen the first of them.
+    /// Looks many keys up, as [`Reader::get_many`] does, but gives each value to `give`. If an error occurs, `give` has
+    /// got the values of only the first keys.
     fn get_each<'a>(
         &'a mut self,
         table: TableId,
@@ -118,7 +118,7 @@ pub trait Reader: Trees {
         Ok(())
     }
 
-    /// Length and place of a value, without touching it; `None` if there is no such entry.
+    /// Returns the length of a value and where it lies, without touching it, or `None` if there is no such entry.
     fn value_info(&mut self, table: TableId, key: &[u8]) -> Result<Option<ValueInfo>> {
         let size = self.pages().page_size();
         let description = match self.stored(table, key)? {
@@ -147,8 +147,9 @@ pub trait Reader: Trees {
         }))
     }
 
-    /// A value as contiguous pieces, which are neither read nor verified; `None` if there is no such entry. A value that
-    /// stays beside its key is one piece without a place of its own in the file, and an empty value has no piece.
+    /// Returns a value as contiguous pieces, which are neither read nor verified, or `None` if there is no such entry.
+    /// A value that is stored beside its key is one piece without an offset in the file, and an empty value has no
+    /// piece.
     fn value_pieces(&mut self, table: TableId, key: &[u8]) -> Result<Option<Vec<ValuePiece<'_>>>> {
         let Some(info) = self.value_info(table, key)? else {
             return Ok(None);
@@ -174,8 +175,8 @@ pub trait Reader: Trees {
     }
 
     /// Reads a part of a value from byte `offset` on into `out`, and verifies only the pieces of 1 MiB that it touches.
-    /// Answers how many bytes were read, which are fewer than asked for only at the end of the value; `None` if there is no
-    /// such entry.
+    /// Returns how many bytes were read, which are fewer than `out` has only at the end of the value, or `None` if
+    /// there is no such entry.
     fn read_value(&mut self, table: TableId, key: &[u8], offset: u64, out: &mut [u8]) -> Result<Option<usize>> {
         let description = match self.stored(table, key)? {
             None => return Ok(None),
@@ -193,7 +194,7 @@ pub trait Reader: Trees {
         read.map(Some).map_err(|e| self.failed(table, e))
     }
 
-    /// How many entries lie within `range`. This takes as many steps as the tree has levels, not one per entry.
+    /// Returns how many entries lie within `range`. This takes as many steps as the tree has levels, not one per entry.
     fn count(&mut self, table: TableId, range: &Range<'_>) -> Result<u64> {
         self.flush(table)?;
         let tree = self.tree_now(table)?;
@@ -204,7 +205,7 @@ pub trait Reader: Trees {
         counted.map_err(|e| self.failed(table, e))
     }
 
-    /// How many entries have keys less than `key`, in as many steps as the tree has levels.
+    /// Returns how many entries have keys less than `key`. This takes as many steps as the tree has levels.
     fn rank(&mut self, table: TableId, key: &[u8]) -> Result<u64> {
         self.flush(table)?;
         let tree = self.tree_now(table)?;
@@ -212,7 +213,7 @@ pub trait Reader: Trees {
         rank.map_err(|e| self.failed(table, e))
     }
 
-    /// Shape and size of a table. This reads every page of its tree.
+    /// Returns the shape and size of a table. This reads every page of its tree.
     fn table_stat(&mut self, table: TableId) -> Result<TableStat> {
         self.flush(table)?;
         let tree = self.tree_now(table)?;
@@ -227,7 +228,8 @@ pub trait Reader: Trees {
         })
     }
 
-    /// One level of a table's tree: level 1 is that of the leaves. Above the root all figures are zero.
+    /// Returns figures of one level of a table's tree, where level 1 is that of the leaves. Above the root all figures
+    /// are zero.
     fn level_stat(&mut self, table: TableId, level: u8) -> Result<LevelStat> {
         self.flush(table)?;
         let tree = self.tree_now(table)?;

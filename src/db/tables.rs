@@ -1,4 +1,4 @@
-//! The write transaction: creating, renaming, clearing and dropping tables.
+//! The calls of a write transaction that create, rename, clear and drop tables.
 
 use super::reader::Reader;
 use super::write::WriteTxn;
@@ -10,11 +10,12 @@ use crate::tree::write::edits::Op;
 use crate::txn::{DraftTable, Edit, TableIndex};
 
 impl WriteTxn {
-    /// Creates the table called `name`, or opens the one that is there, and answers its number. Names have 1 to 512 bytes.
+    /// Creates the table called `name`, or opens the one that is there, and returns its number. Names have 1 to 512
+    /// bytes.
     ///
     /// # Errors
-    /// `Exists`: `new` is set, and there is such a table; `Invalid`: the name is empty; `TooBig`: it is too long; else as
-    /// [`WriteTxn::put`].
+    /// `Exists`: `new` is set, and there is such a table; `Invalid`: the name is empty; `TooBig`: it is too long; those
+    /// of [`WriteTxn::put`].
     pub fn table_create(&mut self, name: &[u8], new: bool) -> Result<TableId> {
         self.ready()?;
         catalogue::check_name(name)?;
@@ -22,6 +23,7 @@ impl WriteTxn {
             let number = catalogue::decode_number(number)?;
             return if new { Err(Error::Exists) } else { Ok(number) };
         }
+        // The number is random and may be taken, although that is improbable.
         let number = loop {
             let number = catalogue::new_number();
             match self.draft.open(number) {
@@ -34,7 +36,12 @@ impl WriteTxn {
         Ok(number)
     }
 
-    /// Creates a table under a number that it had in another file; nothing of it may be here yet.
+    /// Creates a table under the number that it had in another file. This database must not have a table with this
+    /// number or name yet.
+    ///
+    /// # Errors
+    /// `Exists`: the number is taken; `Corrupt`: the name is taken, or the number or the note cannot be right;
+    /// `Invalid`, `TooBig`: the name has a wrong length; those of [`WriteTxn::put`].
     pub(crate) fn table_restore(&mut self, number: TableId, name: &[u8], note: &[u8]) -> Result<()> {
         self.ready()?;
         catalogue::check_name(name)?;
@@ -54,7 +61,8 @@ impl WriteTxn {
     /// Renames a table. If another table has the new name, that one is dropped.
     ///
     /// # Errors
-    /// `NoTable`; `Invalid`: the table cannot be renamed, or the new name is empty; `TooBig`; else as [`WriteTxn::put`].
+    /// `NoTable`; `Invalid`: the table cannot be renamed, or the new name is empty; `TooBig`: the name is too long;
+    /// those of [`WriteTxn::put`].
     pub fn table_rename(&mut self, table: TableId, name: &[u8]) -> Result<()> {
         catalogue::check_name(name)?;
         let at = self.open_named(table)?;
@@ -75,16 +83,16 @@ impl WriteTxn {
     /// Deletes every entry of a table.
     ///
     /// # Errors
-    /// As [`WriteTxn::put`].
+    /// Those of [`WriteTxn::put`].
     pub fn table_clear(&mut self, table: TableId) -> Result<()> {
         let at = self.open_to_write(table)?;
         self.draft.clear(at, &mut self.pages)
     }
 
-    /// Removes a table with all its entries. Its number is never used again: who still has it is answered `NoTable`.
+    /// Removes a table with all its entries. Its number is never used again: a call that is given it returns `NoTable`.
     ///
     /// # Errors
-    /// `NoTable`; `Invalid`: the default table stays; else as [`WriteTxn::put`].
+    /// `NoTable`; `Invalid`: the default table cannot be dropped; those of [`WriteTxn::put`].
     pub fn table_drop(&mut self, table: TableId) -> Result<()> {
         let at = self.open_named(table)?;
         self.draft.clear(at, &mut self.pages)?;
@@ -97,7 +105,7 @@ impl WriteTxn {
     /// Attaches a note to a table, in place of the one it has. Notes have at most 1024 bytes.
     ///
     /// # Errors
-    /// `NoTable`; `Invalid`: the default table has no note; `TooBig`; else as [`WriteTxn::put`].
+    /// `NoTable`; `Invalid`: the default table has no note; `TooBig`: the note is too long; those of [`WriteTxn::put`].
     pub fn table_set_note(&mut self, table: TableId, note: &[u8]) -> Result<()> {
         if note.len() > NOTE_MAX {
             return Err(Error::TooBig {

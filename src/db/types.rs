@@ -1,4 +1,4 @@
-//! Plain values that calls take and answer: ranges, modes, statistics.
+//! Plain values that calls take and return: ranges, modes, statistics.
 
 use crate::tree::read::limits::Limits;
 use std::ops::Bound;
@@ -17,23 +17,24 @@ use std::ops::Bound;
 /// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Range<'a> {
-    /// Lower bound.
+    /// The lower bound.
     pub from: Bound<&'a [u8]>,
-    /// Upper bound.
+    /// The upper bound.
     pub to: Bound<&'a [u8]>,
-    /// What keys begin with; `None`: with anything.
+    /// The bytes with which keys must begin, or `None` if they may begin with anything.
     pub prefix: Option<&'a [u8]>,
-    /// For cursors: the first entry is the one with the greatest key, and the next one goes down.
+    /// Whether a cursor goes down: its first entry is then the one with the greatest key, and the next one has the next
+    /// smaller key.
     pub reverse: bool,
 }
 
 impl Range<'_> {
-    /// The bounds with the prefix folded into them.
+    /// Returns the bounds with the prefix folded into them.
     pub(crate) fn limits(&self) -> Limits {
         Limits::new(self.from, self.to, self.prefix)
     }
 
-    /// Whether every key is within.
+    /// Returns whether every key is within the range.
     pub(crate) fn is_whole(&self) -> bool {
         (self.from, self.to, self.prefix) == (Bound::Unbounded, Bound::Unbounded, None)
     }
@@ -50,72 +51,72 @@ impl Default for Range<'_> {
     }
 }
 
-/// Shape and size of a table at one snapshot.
+/// The shape and size of a table in one snapshot.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TableStat {
-    /// Entries.
+    /// The number of entries.
     pub entries: u64,
-    /// Levels.
+    /// The number of levels of its tree.
     pub height: u8,
-    /// Branch pages.
+    /// The number of branch pages.
     pub branch_pages: u64,
-    /// Leaf pages.
+    /// The number of leaf pages.
     pub leaf_pages: u64,
-    /// Pages of long values and keys.
+    /// The number of pages with long values and the rests of long keys.
     pub chain_pages: u64,
-    /// Bytes used in the tree pages (of `(branch_pages + leaf_pages) * page_size`).
+    /// The number of bytes used in the tree pages (of `(branch_pages + leaf_pages) * page_size`).
     pub used_bytes: u64,
 }
 
 /// One level of a table's tree.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LevelStat {
-    /// Pages.
+    /// The number of pages.
     pub pages: u64,
-    /// Children or entries in them.
+    /// The number of children or entries in these pages.
     pub slots: u64,
-    /// Bytes used in them.
+    /// The number of bytes used in these pages.
     pub used_bytes: u64,
 }
 
-/// Length and place of a value.
+/// The length of a value and where it lies.
 #[derive(Debug, Clone, Default)]
 pub struct ValueInfo {
-    /// Bytes of the value.
+    /// The length of the value in bytes.
     pub len: u64,
-    /// Where its bytes lie in the file, in order; empty if the value is inside its leaf.
+    /// The ranges of the file in which its bytes lie, in order. The list is empty if the value lies in its leaf.
     pub extents: Vec<FileRange>,
 }
 
 /// Contiguous bytes of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileRange {
-    /// Byte of the file at which they begin.
+    /// The offset in the file of the first byte.
     pub offset: u64,
-    /// How many there are.
+    /// The number of bytes.
     pub len: u64,
 }
 
 /// A contiguous piece of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ValuePiece<'t> {
-    /// Byte of the file at which it begins; `None` if it has no place of its own there.
+    /// The offset in the file at which the piece begins, or `None` if it lies in its leaf.
     pub file_offset: Option<u64>,
-    /// Its bytes.
+    /// The bytes of the piece.
     pub bytes: &'t [u8],
 }
 
-/// Where a seek lands.
+/// The entry that a seek looks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Seek {
-    /// Exactly the key.
+    /// The entry with exactly this key.
     Eq,
-    /// The key or the next greater.
+    /// The entry with this key or, if there is none, the next greater one.
     Ge,
-    /// The next greater.
+    /// The entry with the next greater key.
     Gt,
-    /// The key or the next less.
+    /// The entry with this key or, if there is none, the next smaller one.
     Le,
-    /// The next less.
+    /// The entry with the next smaller key.
     Lt,
 }

@@ -1,4 +1,4 @@
-//! Values that are written in parts.
+//! Writers for values that are written in parts.
 
 use super::write::WriteTxn;
 use crate::error::{Error, Result};
@@ -9,8 +9,8 @@ use crate::tree::write::edits::Op;
 use crate::tree::write::values::ChainWriter;
 use crate::txn::{Edit, PutMode, UnfinishedValue};
 
-/// A value that is written in parts, so that all of it need never be in memory. Its entry appears with
-/// [`ValueWriter::finish`]; a value that is not finished gives its pages back when the transaction ends.
+/// A writer for a value that is written in parts, so that the whole value need never be in memory. Its entry appears
+/// with [`ValueWriter::finish`]. If a value is not finished, its pages are given back when the transaction ends.
 ///
 /// # Examples
 ///
@@ -34,11 +34,12 @@ pub struct ValueWriter {
 }
 
 impl WriteTxn {
-    /// Begins a value that is written in parts. `size_hint` says how long it will be, or is 0 if nobody knows: with a right
-    /// one the value is contiguous in the file. What `mode` forbids is looked for now, and again at the end.
+    /// Begins a value that is written in parts. `size_hint` says how long the value will be, or is 0 if nobody knows.
+    /// If the hint is right, the value is contiguous in the file. Whether `mode` allows the put is checked now, and
+    /// again at the end.
     ///
     /// # Errors
-    /// As [`WriteTxn::put`].
+    /// Those of [`WriteTxn::put`].
     pub fn writer(&mut self, table: TableId, key: &[u8], size_hint: u64, mode: PutMode) -> Result<ValueWriter> {
         let at = self.open_to_write(table)?;
         self.draft.check_mode(at, key, mode, &mut self.pages)?;
@@ -58,7 +59,8 @@ impl ValueWriter {
     /// Appends bytes to the value.
     ///
     /// # Errors
-    /// `BadHandle`: the value is another transaction's; `TooBig`; `Io`, `NoSpace`, `NoMemory`: the transaction has failed.
+    /// `BadHandle`: the value belongs to another transaction; `TooBig`; `Io`, `NoSpace`, `NoMemory`, `Limit`,
+    /// `Corrupt`: the transaction has failed; `TxnFailed`: it had failed before.
     pub fn write(&mut self, txn: &mut WriteTxn, bytes: &[u8]) -> Result<()> {
         txn.ready()?;
         let mut value = self.detach(txn)?;
@@ -70,7 +72,7 @@ impl ValueWriter {
     /// Ends the value and puts its entry.
     ///
     /// # Errors
-    /// `BadHandle`; else as [`WriteTxn::put`].
+    /// `BadHandle`: the value belongs to another transaction; those of [`WriteTxn::put`].
     pub fn finish(self, txn: &mut WriteTxn) -> Result<()> {
         txn.ready()?;
         let mut value = self.detach(txn)?;
@@ -103,7 +105,7 @@ impl ValueWriter {
         txn.draft.push(at, edit, &mut txn.pages)
     }
 
-    /// Gives up the value, and its pages back.
+    /// Gives up the value, and gives its pages back.
     pub fn cancel(self, txn: &mut WriteTxn) {
         if let Ok(value) = self.detach(txn) {
             value.chain.cancel(&mut txn.pages);

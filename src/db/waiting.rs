@@ -1,4 +1,4 @@
-//! Waiting for commits to become durable or visible, and knowing who holds old ones.
+//! Calls that wait for commits to become durable or visible, and that tell who holds old ones.
 
 use super::database::Db;
 use crate::error::{Error, Result};
@@ -7,23 +7,23 @@ use crate::pager::{ReaderInfo, Wait};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-/// Shortest and longest nap between two looks at what other processes committed.
+/// The shortest and the longest pause between two looks at what other processes have committed.
 const NAPS: (Duration, Duration) = (Duration::from_micros(100), Duration::from_millis(10));
 
 impl Db {
-    /// Waits until the commit `id` is durable, and syncs if nobody else does. With [`Wait::Try`] the call only looks; with
-    /// any other it takes as long as the sync.
+    /// Waits until the commit `id` is durable, and syncs if nobody else does. With [`Wait::Try`] the call only looks
+    /// whether it is durable; with any other value it takes as long as the sync.
     ///
     /// # Errors
-    /// `Busy`: not durable yet; `Invalid`: there is no such commit; `InDoubt`, `Poisoned`: a sync failed.
+    /// `Busy`: the commit is not durable yet; `Invalid`: there is no such commit; `InDoubt`, `Poisoned`: a sync failed.
     pub fn wait_durable(&self, id: CommitId, wait: Wait) -> Result<()> {
         self.handle.pager.wait_durable(id, wait)
     }
 
-    /// Waits until a commit newer than `after` is visible, whoever makes it, and answers the id of the newest one.
+    /// Waits until a commit newer than `after` is visible, whoever makes it, and returns the id of the newest one.
     ///
     /// # Errors
-    /// `Busy`: the wait ended first; `Cancelled`: by [`Db::interrupt`]; `Poisoned`.
+    /// `Busy`: the wait ended first; `Cancelled`: [`Db::interrupt`] ended the wait; `Poisoned`: a sync failed.
     pub fn wait_commit(&self, after: CommitId, wait: Wait) -> Result<CommitId> {
         self.handle
             .cancellable(|cancel| self.look_for_commit(after, wait, cancel))
@@ -55,7 +55,7 @@ impl Db {
         }
     }
 
-    /// Every reader of the database, in all processes, the one with the oldest snapshot first.
+    /// Returns every reader of the database, in all processes. The one with the oldest snapshot comes first.
     pub fn readers(&self) -> Vec<ReaderInfo> {
         self.handle.pager.readers()
     }

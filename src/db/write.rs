@@ -1,5 +1,5 @@
-//! The write transaction: a draft, and the write lock with which it will be committed. `entries`, `tables` and
-//! `value_writer` have its calls by subject; here are its beginning, its end and its reading.
+//! The write transaction consists of a draft and of the write lock with which it will be committed. This module has its
+//! beginning, its end and its reading; `entries`, `tables` and `value_writer` have its other calls by subject.
 
 use super::reader::{Reader, Trees};
 use crate::catalogue;
@@ -9,14 +9,16 @@ use crate::page::leaf::Stored;
 use crate::pager::{Durability, PageWriter};
 use crate::txn::{CommitMode, Draft, Entry, Pages, TableIndex, TreeRef, UnfinishedValues, WriteStat};
 
-/// The write transaction: one at a time in all processes, begun with [`Db::begin_write`](super::Db::begin_write).
+/// The write transaction, which begins with [`Db::begin_write`](super::Db::begin_write). There is one at a time in all
+/// processes.
 ///
-/// It sees the newest commit and everything it has written itself; nobody else sees any of that before
-/// [`WriteTxn::commit`]. Dropping it without a commit undoes everything. It is `Send`: it may move between threads.
+/// A write transaction sees the newest commit and everything that it has written itself, and nobody else sees any of
+/// its writes before [`WriteTxn::commit`]. Dropping it without a commit undoes everything. It is `Send`: it may move
+/// between threads.
 ///
-/// Slices that it returns are valid until its next write, as the borrow checker makes sure.
+/// Slices that it returns are valid until its next write, which the borrow checker enforces.
 ///
-/// After `Io`, `NoSpace`, `NoMemory`, `Limit` or `Corrupt` the transaction has failed: every further call answers
+/// After `Io`, `NoSpace`, `NoMemory`, `Limit` or `Corrupt` the transaction has failed: every further call returns
 /// `TxnFailed`, and the transaction can only be dropped.
 ///
 /// # Examples
@@ -36,10 +38,10 @@ use crate::txn::{CommitMode, Draft, Entry, Pages, TableIndex, TreeRef, Unfinishe
 /// ```
 pub struct WriteTxn {
     pub(super) draft: Draft,
-    /// The write lock, and where pages are taken and written.
+    /// The write lock, with which pages are taken and written.
     pub(super) pages: PageWriter,
     durability: Durability,
-    /// What `reserve` has returned and the caller may still fill.
+    /// The entry that `reserve` has returned, and whose value the caller may still be filling.
     pub(super) reserved: Option<Reserved>,
     pub(super) unfinished: UnfinishedValues,
 }
@@ -49,7 +51,7 @@ pub(super) struct Reserved {
     pub at: TableIndex,
     pub key: Vec<u8>,
     pub value: Vec<u8>,
-    /// It is appended.
+    /// Whether the entry is appended, so that its key is greater than every other of the table.
     pub is_greatest: bool,
 }
 
@@ -73,7 +75,8 @@ impl WriteTxn {
         }
     }
 
-    /// Before every call: refuses a failed transaction, and puts what was reserved.
+    /// Must be called at the start of every call: it refuses a failed transaction, and puts the entry that was
+    /// reserved.
     #[inline(always)]
     pub(super) fn ready(&mut self) -> Result<()> {
         if self.draft.is_failed() || self.reserved.is_some() {
@@ -96,16 +99,17 @@ impl WriteTxn {
         Ok(())
     }
 
-    /// Whether the transaction can go on.
+    /// Checks whether the transaction can go on.
     ///
     /// # Errors
-    /// `TxnFailed`: an earlier error has made it unusable.
+    /// `TxnFailed`: an earlier error has made the transaction unusable.
     #[inline(always)]
     pub fn check_usable(&self) -> Result<()> {
         self.draft.check_usable()
     }
 
-    /// Makes the transaction unusable. For callers who catch panics: what a panic has left half-done is not known.
+    /// Makes the transaction unusable. This is for callers who catch panics, because nobody knows what a panic has left
+    /// half-done.
     pub fn poison(&mut self) {
         self.draft.poison();
     }
@@ -122,29 +126,30 @@ impl WriteTxn {
         self.draft.open(table)
     }
 
-    /// What the transaction holds in memory.
+    /// Returns what the transaction keeps in memory.
     pub fn stat(&self) -> WriteStat {
         self.draft.stat()
     }
 
-    /// Commits, and answers the id of the commit. A transaction that changed nothing makes no commit and answers the id of
-    /// the one it was built on.
+    /// Commits the transaction and returns the id of the commit. A transaction that changed nothing makes no commit,
+    /// and the id of the commit that it builds on is returned.
     ///
-    /// A full commit ([`Durability::Full`]) returns when it is durable; a lazy one when it is visible to others.
+    /// If the commit is full ([`Durability::Full`]), the call returns when it is durable; if it is lazy, when it is
+    /// visible to others.
     ///
     /// # Errors
-    /// `NoSpace`, `Io`, `Corrupt`, `Limit`, `NoMemory`: nothing happened, the database is as before. `TxnFailed`: an earlier
-    /// error had made the transaction unusable. `InDoubt`: the commit may or may not survive; `Poisoned`: a sync failed. After
-    /// either every handle of the database must be closed.
+    /// `NoSpace`, `Io`, `Corrupt`, `Limit`, `NoMemory`: nothing was committed, and the database is as before.
+    /// `TxnFailed`: an earlier error had made the transaction unusable. `InDoubt`: the commit may or may not survive;
+    /// `Poisoned`: a sync failed. After either of these two, every handle of the database must be closed.
     pub fn commit(self) -> Result<CommitId> {
         self.finish(true)
     }
 
-    /// Commits without waiting, and answers the id to give to [`Db::wait_durable`](super::Db::wait_durable). A full commit is
-    /// seen by nobody before it is durable; a lazy one is visible at once, as always.
+    /// Commits without waiting, and returns the id to give to [`Db::wait_durable`](super::Db::wait_durable). A full
+    /// commit is visible to nobody before it is durable; a lazy one is visible at once, as always.
     ///
     /// # Errors
-    /// As [`WriteTxn::commit`].
+    /// Those of [`WriteTxn::commit`].
     pub fn commit_async(self) -> Result<CommitId> {
         self.finish(false)
     }

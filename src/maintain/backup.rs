@@ -1,12 +1,13 @@
-//! A copy of a snapshot while others read and write.
+//! A backup copies a snapshot while others read and write.
 //!
-//! Two forms. The *image* has every page where the snapshot has it, zeros (in a file: holes) where the snapshot reaches
-//! nothing, and a head of its own; it is written from its first byte to its last, so it can go down a pipe. The
-//! *compact* copy is a new database into which the entries are put in order: no dead pages, full leaves.
+//! It has one of two forms. The *image* has every page where the snapshot has it, zeros (in a file: holes) where the
+//! snapshot reaches nothing, and a head of its own. It is written from its first byte to its last, so it can go down a
+//! pipe. The *compact* copy is a new database into which the entries are put in order, so it has no dead pages, and its
+//! leaves are full.
 //!
-//! The walk before the image verifies every page and every long value against the checksum that leads to it, and keeps
-//! a sum of each page; what is copied is compared with that once more. Nothing is opened by path: the pages are those
-//! of the file this transaction reads, whatever its path names by now.
+//! Before an image is written, every page and every long value is verified against the checksum that leads to it, and
+//! the sum of each page is kept; the bytes that are copied are compared with these sums once more. Nothing is opened by
+//! path: the pages come from the file that this transaction reads, whatever its path names by now.
 
 use super::job::{Job, JobPages};
 use crate::catalogue;
@@ -22,25 +23,27 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::path::Path;
 
-/// How a backup is made.
+/// The options of a backup.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct BackupOptions {
-    /// The entries are put into a new database, in order, instead of copying pages: no dead pages, full leaves.
+    /// Whether the entries are put into a new database, in order, instead of copying pages. The copy then has no dead
+    /// pages, and its leaves are full.
     pub compact: bool,
-    /// A file that is there already is replaced.
+    /// Whether a file that is there already is replaced.
     pub overwrite: bool,
 }
 
-/// Takes the bytes of a streamed backup, in order.
+/// A callback that takes the bytes of a streamed backup, in order.
 pub type OnBytes<'f> = &'f mut dyn FnMut(&[u8]) -> Result<()>;
 
 impl ReadTxn {
-    /// Copies this snapshot to a new file, which appears under its name when it is whole and durable. Others read and write
-    /// meanwhile.
+    /// Copies this snapshot to a new file, which appears under its name when it is whole and durable. Others can read
+    /// and write meanwhile.
     ///
     /// # Errors
-    /// `Exists`; `NoFile`: there is no such directory; `Access`; `NoSpace`; `Io`; `Cancelled`; `Corrupt`: a page is damaged,
-    /// and there is no copy; `Invalid`: the target is the database itself.
+    /// `Exists`: there is a file already, and `overwrite` is not set; `NoFile`: there is no such directory; `Access`;
+    /// `NoSpace`; `Io`; `Cancelled`; `Corrupt`: a page is damaged, and no copy is made; `Invalid`: the target is the
+    /// database itself.
     ///
     /// # Examples
     ///
@@ -83,7 +86,7 @@ impl ReadTxn {
     /// Gives the copy to `write`, from its first byte to its last. A compact copy is made in a temporary file first.
     ///
     /// # Errors
-    /// As [`ReadTxn::backup`], and those that `write` answers.
+    /// Those of [`ReadTxn::backup`], and those that `write` returns.
     pub fn backup_to(&self, options: BackupOptions, job: &Job<'_>, write: OnBytes<'_>) -> Result<()> {
         if options.compact {
             let fresh = Fresh::new(&std::env::temp_dir().join("kv-backup"), true)?;
@@ -120,12 +123,12 @@ impl ReadTxn {
         }
     }
 
-    /// Walks and verifies the snapshot: which pages it reaches, and their sums.
+    /// Walks and verifies the snapshot. Returns which pages it reaches, and their sums.
     fn snapshot_pages(&self, job: &Job<'_>) -> Result<SnapshotPages> {
         let desc = *self.snapshot().desc();
         let view = self.job_pages(job);
         let size = view.page_size() as u64;
-        // Once to verify, once to copy.
+        // Each page counts twice: once when it is verified, and once when it is copied.
         job.expect(2 * desc.pages);
         let mut trees = Vec::new();
         let read = catalogue::each_table(&view, &desc.roots.catalogue, |table, record| {
@@ -172,7 +175,7 @@ impl ReadTxn {
         }
     }
 
-    /// Hands the image's parts to `put`, in order.
+    /// Gives the parts of the image to `put`, in order.
     fn image(&self, reached: &SnapshotPages, job: &Job<'_>, put: &mut dyn FnMut(Part<'_>) -> Result<()>) -> Result<()> {
         let snapshot = self.snapshot();
         let first = PageNo::new(meta_pages(reached.page_size as usize));
@@ -182,6 +185,7 @@ impl ReadTxn {
         put(Part::Bytes(&head))?;
         let view = snapshot.view();
         let mut page = first;
+        // The empty run at the end makes the loop copy the pages behind the last hole.
         for hole in dead.into_iter().chain([Run::new(reached.end, 0)]) {
             while page < hole.first {
                 let n = (hole.first - page).min(PIECE / size);
@@ -208,7 +212,7 @@ impl ReadTxn {
         Ok(())
     }
 
-    /// Puts every entry of every table into a new database at `path`, durable when this returns.
+    /// Puts every entry of every table into a new database at `path`, which is durable when this returns.
     fn rebuild(&self, path: &Path, job: &Job<'_>) -> Result<()> {
         let desc = *self.snapshot().desc();
         job.expect(desc.pages);
@@ -233,7 +237,8 @@ impl ReadTxn {
         });
         read.map_err(|e| e.in_table(TableId::CATALOGUE))?;
         for (table, root) in tables {
-            // Page by page with every checksum anew, before the entries are read.
+            // Every page of the tree is verified before entries are read from it, because cursors do not compute every
+            // checksum anew.
             self.verify(table, &root, job)?;
             copy_table(&mut &*self, table, &mut txn, job)?;
         }
@@ -249,7 +254,7 @@ impl ReadTxn {
             false
         };
         let mut on_run = |extent: Extent, _: Reached| {
-            // Cancelled, the next page is not read.
+            // The result can be ignored: once the job is cancelled, the next page is not read.
             let _ = job.advance(extent.run.pages);
         };
         Checker::new(true, &mut on_fault, &mut on_run).tree(&self.job_pages(job), root, table);
@@ -297,23 +302,23 @@ fn copy_table<R: Reader + ?Sized>(from: &mut R, table: TableId, to: &mut WriteTx
 /// A part of an image.
 enum Part<'a> {
     Bytes(&'a [u8]),
-    /// Pages of zeros.
+    /// The number of pages that are zero.
     Zeros(u64),
 }
 
-/// Pages whose sums lie together.
+/// The number of pages whose sums are kept in one array.
 const GROUP: u64 = 1024;
 
-/// Group of a page, and its index there.
+/// Returns the group of a page, and its index there.
 fn group_of(page: PageNo) -> (u64, usize) {
     (page.get() / GROUP, (page.get() % GROUP) as usize)
 }
 
-/// Which pages a snapshot reaches, and what they sum to: a bit and four bytes per page.
+/// The pages that a snapshot reaches, and their sums: a bit and four bytes per page.
 struct SnapshotPages {
     pages: PageSet,
     sums: HashMap<u64, Box<[u32; GROUP as usize]>>,
-    /// Behind the last page reached.
+    /// The page behind the last one that is reached.
     end: PageNo,
     page_size: u64,
 }
@@ -336,7 +341,7 @@ impl SnapshotPages {
         self.sums.get(&group).map_or(0, |group| group[at])
     }
 
-    /// The runs from `first` on and below the end that are not reached, ascending.
+    /// Returns the runs between `first` and the end that are not reached, in ascending order.
     fn dead(&self, first: PageNo) -> Vec<Run> {
         let mut dead: Vec<Run> = Vec::new();
         let pages = Run::new(first, self.end - first);

@@ -1,4 +1,5 @@
-//! Proof that a database is whole: every page of every tree, every checksum, and what becomes of each page of the file.
+//! A check proves that a database is whole: it verifies every page of every tree and every checksum, and accounts for
+//! each page of the file.
 
 use super::job::{Job, JobPages};
 use crate::catalogue;
@@ -11,54 +12,55 @@ use crate::tree::read::check::{Checker, PageSet, Reached};
 use crate::txn::dead_extents;
 use std::sync::atomic::AtomicBool;
 
-/// Commits that may come between while a check gets hold of one.
+/// How often a check tries to get the newest commit before another commit replaces it.
 const TRIES: usize = 1000;
 
-/// One fault that a check found.
+/// A fault that a check or a salvage found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// The page; `None` when no single page is to blame.
+    /// The damaged page, or `None` if no single page is to blame.
     pub page: Option<PageNo>,
-    /// The table; `None` when that is not known.
+    /// The table, or `None` if it is not known.
     pub table: Option<TableId>,
     /// What is wrong.
     pub what: String,
 }
 
-/// What a check has counted.
+/// The counts of a check.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CheckReport {
     /// The commit that was checked.
     pub id: CommitId,
-    /// Tables, the default one included.
+    /// The number of tables, including the default one.
     pub tables: u64,
-    /// Entries of all tables.
+    /// The number of entries of all tables.
     pub entries: u64,
-    /// Pages of the file.
+    /// The number of pages of the file.
     pub pages: u64,
-    /// Tree pages reached (tables, catalogue, space).
+    /// The number of tree pages that were reached (of tables, of the catalogue and, with accounting, of the space
+    /// tree).
     pub tree_pages: u64,
-    /// Pages of long values and keys.
+    /// The number of pages with long values and the rests of long keys.
     pub chain_pages: u64,
-    /// Dead pages: free or pending.
+    /// The number of dead pages, whether they are free or pending. Only a check with accounting counts them.
     pub dead_pages: u64,
-    /// Faults found.
+    /// The number of faults that were found.
     pub faults: u64,
 }
 
 impl ReadTxn {
     /// Walks everything that this snapshot reaches, and verifies every checksum anew, while others read and write.
     ///
-    /// With `accounting` it also proves that every page of the file is exactly one of meta, reachable, dead (free, or
-    /// pending for a reader or the next sync), or space bookkeeping. That holds of the newest commit only, so then that
-    /// one is checked, whichever this transaction sees; the report says which. To catch it, an open write transaction is
-    /// waited for.
+    /// With `accounting` the check also proves that every page of the file is exactly one of meta, reachable, dead
+    /// (free, or pending for a reader or the next sync), or space bookkeeping. That is true of the newest commit only,
+    /// so this is the commit that is then checked, whichever this transaction sees; the report names it. To get hold of
+    /// it, the check waits for an open write transaction to end.
     ///
-    /// `on_fault` is told each fault, and answers whether to go on.
+    /// `on_fault` is given each fault, and returns whether to go on.
     ///
     /// # Errors
-    /// `Cancelled`: by `on_fault` or the job; `Poisoned`; `Io`; `Busy`: other transactions commit so fast that no commit could
-    /// be caught. Damage is reported as faults, not as an error.
+    /// `Cancelled`: `on_fault` or the job ended the check; `Poisoned`; `Io`; `Busy`: other transactions commit so fast
+    /// that no commit could be caught. Damage is reported as faults, not as an error.
     ///
     /// # Examples
     ///
@@ -88,7 +90,7 @@ impl ReadTxn {
             match pager.accounting() {
                 Ok(space) if space.desc.id == snapshot.desc().id => return run(&snapshot, Some(space), job, on_fault),
                 Ok(_) => {}
-                // Wait for the one who writes.
+                // Another transaction has the write lock, so wait until it ends.
                 Err(Error::Busy(_)) => drop(pager.lock_write(Wait::Forever, &AtomicBool::new(false))?),
                 Err(error) => return Err(error),
             }
@@ -99,10 +101,10 @@ impl ReadTxn {
 }
 
 impl Db {
-    /// Checks the newest commit as [`ReadTxn::check`] does, without telling progress.
+    /// Checks the newest commit, as [`ReadTxn::check`] does, without reporting progress.
     ///
     /// # Errors
-    /// As [`ReadTxn::check`]; `Limit`: every reader slot is taken.
+    /// Those of [`ReadTxn::check`]; `Limit`: every reader slot is taken.
     pub fn check(&self, accounting: bool, on_fault: &mut dyn FnMut(&Fault) -> bool) -> Result<CheckReport> {
         self.begin_read()?.check(accounting, &Job::silent(), on_fault)
     }
@@ -142,7 +144,7 @@ fn run(
     job.finish().map(|()| report)
 }
 
-/// What a check reads through.
+/// The source that a check reads through.
 pub(crate) type JobView<'v, 'j, 'f> = JobPages<'j, 'f, View<'v>>;
 
 struct Check<'f, 'j> {
@@ -167,7 +169,7 @@ impl Check<'_, '_> {
         !self.stopped
     }
 
-    /// Every tree of the commit.
+    /// Checks every tree of the commit.
     fn trees(
         &mut self,
         view: JobView<'_, '_, '_>,
@@ -200,7 +202,7 @@ impl Check<'_, '_> {
         let mut on_run = |extent: Extent, what: Reached| {
             reached.insert_run(extent.run);
             let pages = extent.run.pages;
-            // Cancelled, the next page is not read.
+            // The result can be ignored: once the job is cancelled, the next page is not read.
             let _ = job.advance(pages);
             match what {
                 Reached::Tree => tree_pages += pages,
@@ -219,7 +221,7 @@ impl Check<'_, '_> {
         self.report.chain_pages = chain_pages;
     }
 
-    /// Every page of the file is one thing.
+    /// Checks that every page of the file has exactly one use.
     fn account(&mut self, view: JobView<'_, '_, '_>, space: &Accounting, reached: &mut PageSet) {
         let first = PageNo::new(meta_pages(view.page_size()));
         let end = PageNo::new(self.report.pages);

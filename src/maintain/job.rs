@@ -1,4 +1,5 @@
-//! Long jobs (check, backup, salvage): how they tell their progress, how they are cancelled, and how they read.
+//! This module says how long jobs (check, backup, salvage) report their progress, how they are cancelled, and how they
+//! read.
 
 use crate::error::{Error, Result};
 use crate::ids::{PageNo, Run};
@@ -7,14 +8,15 @@ use crate::util::crc32c;
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
-/// Progress is told at most this often.
+/// Progress is reported no more often than this.
 const EVERY: Duration = Duration::from_millis(100);
 
-/// Is told how many pages are done and of how many, at most every 100 ms and once at the end, and answers whether to go on:
-/// false cancels the job. How many pages a walk meets is not known beforehand, so the second number is the most there can be.
+/// A callback that is given how many pages are done and how many there are, at most every 100 ms and once at the end,
+/// and returns whether to go on: false cancels the job. It is not known beforehand how many pages a job will meet, so
+/// the second number is the most that there can be.
 pub type OnProgress<'f> = &'f mut dyn FnMut(u64, u64) -> bool;
 
-/// One run of a long job.
+/// One execution of a long job.
 pub struct Job<'f> {
     tell: RefCell<Option<OnProgress<'f>>>,
     done: Cell<u64>,
@@ -30,7 +32,7 @@ impl std::fmt::Debug for Job<'_> {
 }
 
 impl<'f> Job<'f> {
-    /// A job that tells its progress.
+    /// Creates a job that reports its progress.
     pub fn new(tell: OnProgress<'f>) -> Job<'f> {
         Job {
             tell: RefCell::new(Some(tell)),
@@ -38,7 +40,7 @@ impl<'f> Job<'f> {
         }
     }
 
-    /// A job that tells nobody.
+    /// Creates a job that reports to nobody.
     pub fn silent() -> Job<'f> {
         Job {
             tell: RefCell::new(None),
@@ -49,21 +51,22 @@ impl<'f> Job<'f> {
         }
     }
 
-    /// Adds pages to what is to be done.
+    /// Adds `pages` to the number of pages that are to be done.
     pub(crate) fn expect(&self, pages: u64) {
         self.total.set(self.total.get().saturating_add(pages));
     }
 
-    /// `pages` more are done; 0: just looks whether it is time to tell.
+    /// Notes that `pages` more are done, and reports the progress if it is time. With 0 it only looks whether it is
+    /// time.
     ///
     /// # Errors
-    /// `Cancelled`.
+    /// `Cancelled`: the callback cancelled the job.
     pub(crate) fn advance(&self, pages: u64) -> Result<()> {
         self.done.set(self.done.get().saturating_add(pages));
         if self.stopped.get() {
             return Err(Error::Cancelled);
         }
-        // Who is not told needs no clock.
+        // A job without a callback needs no clock.
         match self.tell.try_borrow() {
             Ok(tell) if tell.is_some() => {}
             _ => return Ok(()),
@@ -77,10 +80,10 @@ impl<'f> Job<'f> {
         answer
     }
 
-    /// All is done.
+    /// Reports that everything is done.
     ///
     /// # Errors
-    /// `Cancelled`.
+    /// `Cancelled`: the callback cancelled the job.
     pub(crate) fn finish(&self) -> Result<()> {
         if self.stopped.get() {
             return Err(Error::Cancelled);
@@ -88,7 +91,7 @@ impl<'f> Job<'f> {
         self.tell(self.total.get())
     }
 
-    /// Whether the callback cancelled the job.
+    /// Returns whether the callback cancelled the job.
     pub(crate) fn is_stopped(&self) -> bool {
         self.stopped.get()
     }
@@ -104,8 +107,8 @@ impl<'f> Job<'f> {
     }
 }
 
-/// Pages for a long job: every checksum is computed anew, whatever was verified earlier and however the database was
-/// opened, and between two pages the job may tell its progress or end (`Cancelled`).
+/// The page source of a long job. Every checksum is computed anew, whatever was verified earlier and however the
+/// database was opened. Between two pages the job may report its progress or end with `Cancelled`.
 #[derive(Clone, Copy)]
 pub(crate) struct JobPages<'j, 'f, S> {
     pub source: S,

@@ -1,11 +1,11 @@
-//! Maintenance: proving that a database is whole, copying it, and saving what can be read of a damaged one.
+//! Maintenance proves that a database is whole, copies it, and saves what can be read of a damaged one.
 //!
-//! | file      | subject                                                |
-//! |-----------|--------------------------------------------------------|
-//! | `job`     | progress and cancelling of long jobs, how they read      |
-//! | `check`   | proof that a database is whole                           |
-//! | `backup`  | a copy of a snapshot                                     |
-//! | `salvage` | what can be read of a damaged file, into a new one       |
+//! | file      | subject                                                     |
+//! |-----------|-------------------------------------------------------------|
+//! | `job`     | the progress and cancelling of long jobs, and how they read |
+//! | `check`   | proof that a database is whole                              |
+//! | `backup`  | a copy of a snapshot                                        |
+//! | `salvage` | saving what can be read of a damaged file into a new one    |
 
 mod backup;
 mod check;

@@ -1,4 +1,4 @@
-//! The order of a commit: how a draft becomes the newest state of the database.
+//! This module has the order of a commit: the steps by which a draft becomes the newest state of the database.
 //!
 //! ```text
 //! 1  cancel    values that were begun and not finished give their pages back
@@ -11,9 +11,9 @@
 //! 8  publish   the pager makes the roots a commit (`pager/commit/publish.rs` goes on with the numbers)
 //! ```
 //!
-//! Trees are placed in an order in which each finds the roots that it names: the catalogue holds the roots of the tables,
-//! and placing the catalogue changes what the space tree is told. Nothing before step 8 can be seen by anybody, and an
-//! error before it is undone by dropping the page writer (I-8).
+//! Each tree is placed after those on which it depends: the catalogue contains the roots of the tables, and placing the
+//! catalogue takes pages from the dead extents that the space tree lists. Nobody can see anything of the commit before
+//! step 8, and after an error before it, dropping the page writer undoes everything (I-8).
 
 use super::draft::Draft;
 use super::flush::Edit;
@@ -32,19 +32,20 @@ use crate::tree::write::edits::Op;
 /// How a commit is made.
 #[derive(Debug, Clone, Copy)]
 pub struct CommitMode {
-    /// When it counts as done.
+    /// The durability of the commit, which says when it counts as done.
     pub durability: Durability,
-    /// Wait until it is done; else somebody else will.
+    /// Whether the call waits until the commit is done. If not, somebody else will wait for it.
     pub wait: bool,
 }
 
 impl Draft {
-    /// Commits the draft through the page writer, whose tip it must build on; the id of the commit. A draft that changed
-    /// nothing makes no commit, and answers the id of the one it builds on.
+    /// Commits the draft through the page writer, whose tip must be the commit that the draft builds on, and returns
+    /// the id of the commit. A draft that changed nothing makes no commit, and the id of the commit that it builds on
+    /// is returned.
     ///
     /// # Errors
-    /// `TxnFailed`. `NoSpace`, `Io`, `Corrupt`, `Limit`, `NoMemory`: nothing happened. `InDoubt`, `Poisoned`: see
-    /// [`crate::Error`].
+    /// `TxnFailed`: the draft had failed before. `NoSpace`, `Io`, `Corrupt`, `Limit`, `NoMemory`: nothing was
+    /// committed. `InDoubt`, `Poisoned`: see [`crate::Error`].
     pub fn commit(mut self, mut pages: PageWriter, unfinished: UnfinishedValues, mode: CommitMode) -> Result<CommitId> {
         self.check_usable()?;
         debug_assert_eq!(
@@ -52,7 +53,7 @@ impl Draft {
             self.base().id,
             "a draft is committed on what it builds on"
         );
-        // Step 1: cancel. Pages that were taken and given back are free for the steps below.
+        // Step 1: cancel. The steps below can use the pages that are given back here.
         if !unfinished.is_empty() {
             self.mark_changed();
             unfinished.cancel(&mut pages);
@@ -70,7 +71,7 @@ impl Draft {
             catalogue,
             space,
         };
-        // Step 7: finish. From here on the file holds all that the roots lead to.
+        // Step 7: finish. From here on the file has every page that the roots lead to.
         self.builder.finish(memory, &mut pages)?;
         // Step 8: publish.
         match mode.wait {
@@ -79,8 +80,8 @@ impl Draft {
         }
     }
 
-    /// Step 2: flush. Large write sets place their pages as they go, while these are in the caches; those of small ones
-    /// stay private, so that step 3 can count them.
+    /// Step 2: flushes every write set. Large ones place their pages as they go, while the pages are in the caches. The
+    /// pages of small ones stay private, so that step 3 can count them.
     fn flush_tables(&mut self, pages: &mut PageWriter) -> Result<()> {
         for table in self.tables.iter_mut().filter(|t| !t.dropped) {
             self.builder.flush_last(&mut table.tree, pages)?;
@@ -88,10 +89,11 @@ impl Draft {
         Ok(())
     }
 
-    /// Step 3: count. A commit that asks for runs of the right lengths is written in few places, and its branches, which the
-    /// next commit replaces together, leave one hole of the length that it will ask for.
+    /// Step 3: counts the private pages. A commit that asks for runs of the right lengths is written in few places. The
+    /// next commit replaces its branches together, so they leave one hole of just the length that another commit will
+    /// ask for.
     fn count_pages(&mut self, durability: Durability, pages: &mut PageWriter) -> Result<()> {
-        // The catalogue is not flushed yet: about a leaf, its path, and a page more.
+        // The catalogue is not flushed yet, so its pages are estimated: those on the path to one leaf, and two more.
         let height = self.base().roots.catalogue.height;
         let catalogue = match self.changed_tables().next() {
             Some(_) => 2 + u64::from(height),
@@ -100,7 +102,7 @@ impl Draft {
         self.builder.expect_pages(catalogue, durability, pages)
     }
 
-    /// Step 4: place the trees of the tables, so that their roots are known.
+    /// Step 4: places the trees of the tables, so that their roots are known.
     fn place_tables(&mut self, pages: &mut PageWriter) -> Result<()> {
         for table in self.tables.iter_mut().filter(|t| !t.dropped) {
             self.builder.place_tree(&mut table.tree, pages)?;
@@ -108,13 +110,14 @@ impl Draft {
         Ok(())
     }
 
-    /// Tables whose records in the catalogue change. The default table has none: its root is published by itself.
+    /// Returns the tables whose records in the catalogue change. The default table is not among them: it has no record,
+    /// and its root is published by itself.
     fn changed_tables(&self) -> impl Iterator<Item = &DraftTable> {
         let named = self.tables.iter().filter(|t| t.tree.table != TableId::MAIN);
         named.filter(|t| t.is_changed())
     }
 
-    /// Step 5: catalogue. The roots of changed tables are written into it, and it is placed; answers its root.
+    /// Step 5: writes the records of changed tables into the catalogue, places it, and returns its root.
     fn write_catalogue(&mut self, pages: &mut PageWriter) -> Result<Root> {
         let mut catalogue = DraftTree::new(TableId::CATALOGUE, self.base().roots.catalogue);
         let edits: Vec<(TableId, Option<Vec<u8>>)> = self
@@ -137,12 +140,12 @@ impl Draft {
         Ok(catalogue.root)
     }
 
-    /// Step 6: fold, if the pager says that it is time. The commit's own record is not among what is folded: it stays in the
-    /// slot, so that freeing pages never needs pages that must be freed again. The root of the space tree, and an empty write
-    /// set whose memory is worth keeping.
+    /// Step 6: folds the records into the space tree, if the pager says that it is time. The commit's own record is not
+    /// folded but stays in the slot, so that freeing pages never needs pages that must themselves be freed again.
+    /// Returns the root of the space tree, and an empty write set whose memory is worth keeping.
     fn fold_records(&mut self, pages: &mut PageWriter) -> Result<(Root, WriteSet)> {
         let mut space = DraftTree::new(TableId::SPACE, self.base().roots.space);
-        // Nothing but memory: every table is flushed.
+        // This takes over nothing but memory, because every write set was flushed in step 2.
         space.edits = std::mem::take(&mut self.tables[0].tree.edits);
         debug_assert!(space.edits.is_empty(), "the default table was flushed in step 2");
         if let Some(changes) = pages.fold() {

@@ -1,12 +1,13 @@
-//! A draft: what a write transaction has collected over the snapshot it builds on, and what it reads back of it.
+//! A draft is what a write transaction has collected over the snapshot that it builds on. This module also reads that
+//! back.
 //!
-//! Making a draft takes no lock, and one that is dropped leaves no trace. Pages are needed only where something must be
-//! placed: for a long value, when a flush would take too much memory, and at commit. Each call that may need some is given
-//! a [`DraftPages`]; for the exclusive transaction that is the pager's [`crate::pager::PageWriter`], which is the write
-//! lock, too.
+//! Making a draft takes no lock, and dropping one leaves no trace. A draft needs pages of the file only where something
+//! must be placed: for a long value, for a flush that would otherwise take too much memory, and at commit. Each call
+//! that may need some is given a [`DraftPages`]. For the exclusive transaction that is the pager's
+//! [`crate::pager::PageWriter`], which is the write lock as well.
 //!
-//! A draft can fail: after an error that leaves its write sets or trees half-done, only dropping it is left. That is kept
-//! here and nowhere else.
+//! A draft can fail: after an error that leaves its write sets or trees half-done, it can only be dropped. That state
+//! is kept here and nowhere else.
 
 use super::flush::{DraftPages, Edit, TreeBuilder};
 use super::pages::{Pages, TreeRef};
@@ -24,41 +25,41 @@ use crate::util::seeded::{self, Bug};
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-/// Which of the tables that a draft has opened.
+/// The index of a table among those that a draft has opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TableIndex(usize);
 
-/// What a write transaction holds in memory.
+/// What a write transaction keeps in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct WriteStat {
-    /// Edits that are collected and not applied to their trees yet.
+    /// The number of edits that were collected and are not applied to their trees yet.
     pub edits: u64,
-    /// The bytes that these edits take.
+    /// The number of bytes that these edits take.
     pub bytes: u64,
-    /// Pages that were built in memory and are not in the file yet.
+    /// The number of pages that were built in memory and are not in the file yet.
     pub private_pages: u64,
 }
 
 /// Edits and private pages over a snapshot.
 pub struct Draft {
-    /// The default table first.
+    /// The opened tables, of which the default table is the first.
     pub(super) tables: Vec<DraftTable>,
     by_number: HashMap<TableId, TableIndex>,
-    /// The table used last.
+    /// The table that was used last.
     recent: TableIndex,
     pub(super) builder: TreeBuilder,
     leaf_hints: LeafHints,
-    /// Values that were returned to the caller and lie nowhere else in one piece.
+    /// Values that were returned to the caller and do not lie in one piece anywhere else.
     pinned_values: PinnedBytes,
-    /// Why the draft can only be dropped.
+    /// The reason why the draft can only be dropped, if there is one.
     failure: OnceLock<String>,
 }
 
 const MAIN: TableIndex = TableIndex(0);
 
 impl Draft {
-    /// A draft without edits over the commit `base`, which must stay readable as long as the draft is there. It collects
-    /// about `budget` bytes of edits before it applies them.
+    /// Creates a draft without edits over the commit `base`, which must stay readable as long as the draft exists. The
+    /// draft collects about `budget` bytes of edits before it applies them.
     pub fn new(pager: Arc<Pager>, base: Descriptor, budget: usize) -> Draft {
         let record = TableRecord {
             root: base.roots.main,
@@ -78,29 +79,29 @@ impl Draft {
         }
     }
 
-    /// The commit this builds on.
+    /// Returns the commit that the draft builds on.
     #[inline(always)]
     pub fn base(&self) -> &Descriptor {
         self.builder.base()
     }
 
-    /// Bytes of a page.
+    /// Returns the size of a page in bytes.
     #[inline(always)]
     pub fn page_size(&self) -> usize {
         self.builder.page_size()
     }
 
-    /// Whether a commit would have anything to write.
+    /// Returns whether a commit would have anything to write.
     pub fn is_changed(&self) -> bool {
         self.builder.is_changed()
     }
 
-    /// Notes that a commit has something to write, even if no edit tells so.
+    /// Notes that a commit has something to write, even if no edit shows it.
     pub fn mark_changed(&mut self) {
         self.builder.mark_changed();
     }
 
-    /// What is held in memory.
+    /// Returns what the draft keeps in memory.
     pub fn stat(&self) -> WriteStat {
         WriteStat {
             edits: self.tables.iter().map(|t| t.tree.edits.log().len() as u64).sum(),
@@ -111,7 +112,7 @@ impl Draft {
 
     // ---- failure
 
-    /// Remembers an error that leaves the draft unusable; passes every error on.
+    /// Remembers the error if it leaves the draft unusable, and returns it in every case.
     #[cold]
     pub fn fail(&self, error: Error) -> Error {
         if error.spoils() && !seeded::on(Bug::CommitFailed) {
@@ -120,21 +121,22 @@ impl Draft {
         error
     }
 
-    /// Makes the draft unusable, because a panic was caught in one of its calls: what that left half-done is not known.
+    /// Makes the draft unusable after a panic was caught in one of its calls, because nobody knows what the panic left
+    /// half-done.
     pub fn poison(&self) {
         self.failure.get_or_init(|| "internal error".to_owned());
     }
 
-    /// Whether the draft can only be dropped.
+    /// Returns whether the draft can only be dropped.
     #[inline(always)]
     pub fn is_failed(&self) -> bool {
         self.failure.get().is_some()
     }
 
-    /// Refuses to go on after a failure.
+    /// Returns an error if the draft has failed.
     ///
     /// # Errors
-    /// `TxnFailed`.
+    /// `TxnFailed`: an earlier error or panic made the draft unusable.
     #[inline(always)]
     pub fn check_usable(&self) -> Result<()> {
         match self.failure.get() {
@@ -145,19 +147,19 @@ impl Draft {
 
     // ---- tables
 
-    /// The table used last.
+    /// Returns the table that was used last.
     #[inline(always)]
     pub(super) fn recent(&self) -> TableIndex {
         self.recent
     }
 
-    /// An opened table.
+    /// Returns an opened table.
     #[inline(always)]
     pub fn table(&self, at: TableIndex) -> &DraftTable {
         &self.tables[at.0]
     }
 
-    /// An opened table, to be changed.
+    /// Returns an opened table so that it can be changed.
     #[inline(always)]
     pub fn table_mut(&mut self, at: TableIndex) -> &mut DraftTable {
         &mut self.tables[at.0]
@@ -166,7 +168,7 @@ impl Draft {
     /// Opens the table with this number.
     ///
     /// # Errors
-    /// `NoTable`: there is none, or it was dropped in this draft; `Corrupt`, `Io`.
+    /// `NoTable`: there is none, or this draft has dropped it; `Corrupt`, `Io`: the catalogue cannot be read.
     #[inline(always)]
     pub fn open(&mut self, table: TableId) -> Result<TableIndex> {
         let recent = self.table(self.recent);
@@ -203,7 +205,7 @@ impl Draft {
         found.map(TableRecord::decode).transpose()
     }
 
-    /// Takes in a table that the draft has not opened yet.
+    /// Adds a table that the draft has not opened yet, or has dropped under this number.
     pub fn adopt(&mut self, table: DraftTable) -> TableIndex {
         let at = TableIndex(self.tables.len());
         let before = self.by_number.insert(table.tree.table, at);
@@ -217,7 +219,7 @@ impl Draft {
 
     // ---- reading back
 
-    /// All pages as this draft sees them.
+    /// Returns a source of all pages as this draft sees them.
     #[inline(always)]
     pub fn pages(&self) -> Pages<'_> {
         Pages {
@@ -227,7 +229,7 @@ impl Draft {
         }
     }
 
-    /// The tree of an opened table, with everything that was flushed.
+    /// Returns the tree of an opened table, with everything that was flushed.
     pub fn tree_now(&self, table: TableId) -> Result<TreeRef<'_>> {
         let recent = self.table(self.recent);
         let open = if recent.tree.table == table {
@@ -243,14 +245,14 @@ impl Draft {
         })
     }
 
-    /// The last edit of `key` that is not flushed yet.
+    /// Returns the last edit of `key` that is not flushed yet, if there is one.
     #[inline(always)]
     pub fn pending(&mut self, at: TableIndex, key: &[u8]) -> Result<Option<RecordPos>> {
         let found = self.table_mut(at).tree.edits.get(key);
         found.map_err(|e| self.fail(e))
     }
 
-    /// What is stored under `key`: by its `pending` edit, or in the tree.
+    /// Returns what is stored under `key`: what its `pending` edit says or, without one, what the tree contains.
     pub fn stored(&self, at: TableIndex, pending: Option<RecordPos>, key: &[u8]) -> Result<Option<Stored<'_>>> {
         let tree = &self.table(at).tree;
         match pending.map(|edit| tree.edits.op(edit)) {
@@ -263,7 +265,7 @@ impl Draft {
         }
     }
 
-    /// Whether there is an entry of `key`.
+    /// Returns whether there is an entry with this key.
     pub fn exists(&mut self, at: TableIndex, key: &[u8]) -> Result<bool> {
         let pending = self.pending(at, key)?;
         let tree = &self.table(at).tree;
@@ -277,7 +279,7 @@ impl Draft {
         }
     }
 
-    /// The value under `key`, found as [`Draft::stored`] finds it.
+    /// Returns the value under `key`, found as [`Draft::stored`] finds it.
     pub fn value(&self, at: TableIndex, pending: Option<RecordPos>, key: &[u8]) -> Result<Option<&[u8]>> {
         match self.stored(at, pending, key)? {
             Some(stored) => {
@@ -289,19 +291,19 @@ impl Draft {
         }
     }
 
-    /// The bytes of a stored value.
+    /// Returns the bytes of a stored value.
     pub fn resolve<'a>(&'a self, stored: Stored<'a>) -> Result<&'a [u8]> {
         self.pinned_values.resolve(stored, &self.pages())
     }
 
-    /// Pins what the draft returns to the caller: bytes of the file, of private pages and of write sets stay where they are
-    /// until the next write.
+    /// Pins what the draft returns to the caller: until the next write, bytes of the file, of private pages and of
+    /// write sets stay where they are.
     #[inline(always)]
     pub fn pin(&mut self) {
         self.builder.pin();
     }
 
-    /// Takes a copy in that is returned to the caller, and pins it.
+    /// Takes a copy that is returned to the caller, and pins it.
     pub fn pin_copy(&self, copy: Box<[u8]>) -> &[u8] {
         self.pinned_values.pin(copy)
     }
@@ -316,7 +318,7 @@ impl Draft {
         if let Err(error) = self.builder.record(&mut table.tree, edit) {
             return Err(self.fail(error));
         }
-        // Not before: what was recorded may have been bytes of a pinned value.
+        // This must come after the edit was recorded, because its bytes may be those of a pinned value.
         self.pinned_values.clear();
         let kept = self.builder.keep_budget(&mut table.tree, pages);
         kept.map_err(|e| self.fail(e))
@@ -329,7 +331,7 @@ impl Draft {
         flushed.map_err(|e| self.fail(e))
     }
 
-    /// Deletes the keys `from <= key < to` (`None`: no bound); how many there were.
+    /// Deletes the keys `from <= key < to`, where `None` means no bound, and returns how many there were.
     pub fn remove_range<P: DraftPages>(
         &mut self,
         at: TableIndex,
@@ -343,14 +345,14 @@ impl Draft {
         removed.map_err(|e| self.fail(e))
     }
 
-    /// Deletes every entry of a table; what was put and not flushed yet is forgotten unapplied.
+    /// Deletes every entry of a table. Edits that are not flushed yet are forgotten without being applied.
     pub fn clear<P: DraftPages>(&mut self, at: TableIndex, pages: &mut P) -> Result<()> {
         let forgotten = self.builder.forget_edits(&mut self.tables[at.0].tree, pages);
         forgotten.map_err(|e| self.fail(e))?;
         self.remove_range(at, (None, None), pages).map(|_| ())
     }
 
-    /// The budget counts every write set once.
+    /// Checks that the budget counts every write set once.
     fn check_budget(&self) {
         debug_assert_eq!(
             self.builder.collected(),

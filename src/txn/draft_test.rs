@@ -1,4 +1,5 @@
-//! A draft without the write lock: edits, own reads, flushing to private pages, and no trace when it is dropped.
+//! These tests use a draft without the write lock: they collect edits, read them back, flush them to private pages, and
+//! see that a dropped draft leaves no trace.
 
 use super::draft::Draft;
 use super::flush::{DraftPages, Edit};
@@ -14,7 +15,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::Arc;
 
-/// Places nothing: what a draft has that does not hold the write lock. Pages of the snapshot that it replaces stay.
+/// The pages of a draft without the write lock: nothing can be placed, and pages of the snapshot that the draft
+/// replaces stay as they are.
 struct NoPages(CommitId);
 
 impl PageSink for NoPages {
@@ -65,7 +67,7 @@ fn entry<'e>(key: &'e [u8], value: &'e [u8]) -> Entry<'e> {
     }
 }
 
-/// Commits entries of the default table by an exclusive transaction.
+/// Commits entries of the default table in an exclusive transaction.
 fn commit(pager: &Arc<Pager>, entries: impl Iterator<Item = (Vec<u8>, Vec<u8>)>) -> CommitId {
     let lock = pager.lock_write(Wait::Try, &AtomicBool::new(false));
     let mut pages = lock.expect("the write lock is free");
@@ -90,7 +92,7 @@ fn a_draft_needs_no_lock_reads_its_own_writes_and_leaves_no_trace() {
     let pager = pager();
     let first = commit(&pager, (0..1000).map(numbered));
     let snapshot = pager.begin_read().expect("a reader");
-    // Somebody else holds the write lock all the while.
+    // Somebody else has the write lock all the while.
     let lock = pager.lock_write(Wait::Try, &AtomicBool::new(false)).expect("free");
     let before = pager.stat();
 

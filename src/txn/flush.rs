@@ -1,13 +1,13 @@
-//! Flushing: applying what a draft has collected to its trees, in private pages.
+//! Flushing applies what a draft has collected to its trees, in private pages.
 //!
-//! A write set is flushed
-//! - when something reads the tree itself: a cursor, a count, a range delete. Bytes that were returned to the caller since
-//!   the last write stay where they are: the log's memory is kept, and the arena frozen;
-//! - when the sets have outgrown their budget. If that may leave more private pages than memory is meant for, finished
-//!   pages are placed at once, so that a transaction may be larger than memory;
-//! - at commit: a large last flush places its pages while they are in the cache.
+//! A write set is flushed in three cases:
+//! - Something reads the tree itself: a cursor, a count, a range delete. Bytes that were returned to the caller since
+//!   the last write then stay where they are: the log's memory is kept, and the arena is frozen.
+//! - The write sets have outgrown their budget. If flushing may leave more private pages than memory is meant for,
+//!   finished pages are placed at once, so that a transaction may be larger than memory.
+//! - The draft is committed. A large last flush places its pages while they are in the cache.
 //!
-//! Whether pages can be placed is up to the [`DraftPages`] that a flush is given: a draft without the write lock has
+//! Whether pages can be placed depends on the [`DraftPages`] that a flush is given: a draft without the write lock has
 //! nowhere to place them.
 
 use super::space_tree::read_zone;
@@ -26,36 +26,40 @@ use crate::tree::write::values::release_value;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-/// Private pages beyond this many bytes are placed at the next flush although the transaction goes on,
+/// If a flush may leave more bytes of private pages than this, it places finished pages although the transaction goes
+/// on.
 const PRIVATE_MAX: usize = 64 << 20;
-/// and beyond so many times what may be collected of edits, for those who have little memory.
+/// A flush also places finished pages if it may leave more bytes of private pages than this many times the budget of
+/// edits, for machines with little memory.
 const PRIVATE_TIMES: usize = 16;
-/// Bytes of edits in ascending order that are applied at once: few enough that they stay in the caches, enough that the
-/// end of what is written, which is no full piece, is a small part (half as many cost 3 %, four times as many 10 %).
+/// The number of bytes of edits in ascending order that are applied at once. They are few enough to stay in the caches,
+/// and enough that the end of what is written, which does not fill its last piece, is a small part of it. (Half as many
+/// bytes cost 3 %, four times as many 10 %.)
 const ORDERED: usize = 1 << 20;
-/// Up to this many edits the last flush is done in memory first, so that the commit knows its pages and asks for runs of
-/// their number; larger ones are placed while they are built.
+/// If there are no more edits than this, the last flush is done in memory first, so that the commit knows how many
+/// pages it has and asks for runs of that length. The pages of a larger flush are placed while they are built.
 const SMALL: usize = 4096;
-/// The same where edits are few for the size of the tree: then most leaves change once, and placing each soon after, while
-/// it is in the caches, is worth more than knowing their number.
+/// The limit that replaces [`SMALL`] if the edits are few for the size of the tree. Most leaves are then changed once,
+/// and placing each soon after its change, while it is in the caches, is worth more than knowing the number of pages.
 const FEW: usize = 128;
-/// Lazy commits of up to this many pages get one run for leaves and branches: many of them are synced at once, and recovery
-/// looks at every run.
+/// A lazy commit of up to this many pages gets one run for leaves and branches together: many such commits are synced
+/// at once, and recovery looks at every run.
 const TOGETHER: u64 = 32;
-/// Pages that a range delete may drop unread beyond those of the database: a bound for damaged trees that share pages.
+/// The number of pages that a range delete may drop unread beyond those of the database. It bounds the work on damaged
+/// trees that share pages.
 const DROPPED_SLACK: u64 = 1 << 32;
 
-/// Where a draft gets pages and gives them back.
+/// The source from which a draft gets pages and to which it gives them back.
 pub trait DraftPages: PageSink {
-    /// Gets ready to place tree pages, if they can be placed now; whether they can.
+    /// Gets ready to place tree pages, and returns whether they can be placed now.
     ///
     /// # Errors
-    /// `Corrupt`, `Io`: what is known of free pages cannot be read.
+    /// `Corrupt`, `Io`: the list of dead extents cannot be read.
     fn prepare_to_place(&mut self) -> Result<bool>;
 }
 
 impl DraftPages for PageWriter {
-    /// Reads the dead extents of zones that the pager would like to know.
+    /// Reads the dead extents of the zones that the pager wants to know, and returns true.
     fn prepare_to_place(&mut self) -> Result<bool> {
         for zone in self.zones_wanted() {
             let root = self.tip().roots.space;
@@ -71,34 +75,36 @@ impl DraftPages for PageWriter {
 pub struct Edit<'e> {
     /// Its key.
     pub key: &'e [u8],
-    /// What it does to the key.
+    /// What the edit does to the key.
     pub op: Op<'e>,
     /// Whether the key is known to be greater than every other of the table.
     pub is_greatest: bool,
 }
 
-/// What a draft builds its trees with: the private pages, and the budget of edits that wait to be flushed.
+/// What a draft builds its trees with: the arena of private pages, and the budget of edits that wait to be flushed.
 pub(super) struct TreeBuilder {
     pager: Arc<Pager>,
     base: Descriptor,
     pub(super) arena: Arena,
     pub(super) emitter: Emitter,
-    /// Bytes of edits to collect before they are flushed.
+    /// The number of bytes of edits that are collected before they are flushed.
     budget: usize,
-    /// Bytes collected in all write sets.
+    /// The number of bytes collected in all write sets.
     collected: usize,
-    /// Bytes of private pages or logs were returned to the caller since the last write, and are pinned until the next.
+    /// Whether bytes of private pages or logs were returned to the caller since the last write. They are pinned until
+    /// the next one.
     pinned: bool,
-    /// Memory of logs that were flushed while bytes were pinned.
+    /// The memory of logs that were flushed while bytes were pinned.
     pinned_logs: Vec<Vec<Vec<u8>>>,
-    /// Rises whenever a tree may have changed.
+    /// A number that rises whenever a tree may have changed.
     version: u64,
-    /// Something was written: the commit is not empty.
+    /// Whether something was written, so that the commit is not empty.
     changed: bool,
 }
 
 impl TreeBuilder {
-    /// With nothing built yet, upon the commit `base`; beside it, an empty set for the edits of the default table.
+    /// Creates a builder on the commit `base` that has built nothing yet. Returns with it an empty write set for the
+    /// edits of the default table.
     pub(super) fn new(pager: Arc<Pager>, base: Descriptor, budget: usize) -> (TreeBuilder, WriteSet) {
         let Spare { arena, emitter, edits } = Spare::take(pager.page_size());
         let builder = TreeBuilder {
@@ -124,7 +130,7 @@ impl TreeBuilder {
         self.pager.page_size()
     }
 
-    /// Pages in the file, those that were placed by now included.
+    /// Returns a view of the pages in the file, including those that were placed by now.
     pub(super) fn view(&self) -> View<'_> {
         self.pager.view(u64::MAX)
     }
@@ -150,7 +156,7 @@ impl TreeBuilder {
         self.pinned = true;
     }
 
-    /// Lets go what was pinned.
+    /// Releases what was pinned.
     #[inline(always)]
     fn unpin(&mut self) {
         if self.pinned {
@@ -165,7 +171,7 @@ impl TreeBuilder {
         self.arena.thaw();
     }
 
-    /// Records an edit. What it was given is copied before anything pinned is let go: it may be pinned itself.
+    /// Records an edit. Its bytes may be pinned themselves, so they are copied before anything is unpinned.
     #[inline(always)]
     pub(super) fn record(&mut self, tree: &mut DraftTree, edit: Edit<'_>) -> Result<()> {
         match edit.is_greatest {
@@ -187,8 +193,8 @@ impl TreeBuilder {
         );
         self.collected = self.collected + bytes - tree.counted;
         tree.counted = bytes;
-        // What arrives in order can be applied at any time without doing anything twice, and a small log stays in the
-        // cache.
+        // Edits that arrive in order can be applied at any time without doing any work twice, and a small log stays in
+        // the cache.
         let ordered = bytes > ORDERED && tree.edits.log().is_ascending();
         if self.collected <= self.budget && !ordered {
             return Ok(());
@@ -208,30 +214,32 @@ impl TreeBuilder {
             return Ok(());
         }
         if self.pinned {
-            // Nor may pages be placed now: that would reuse pages which this transaction placed before and gives back now,
-            // and pinned bytes may lie there.
+            // While bytes are pinned, no pages are placed either: placing would reuse pages that this transaction
+            // placed before and gives back now, and pinned bytes may lie there.
             self.arena.freeze();
         }
         let placing = !self.pinned && self.is_large(tree);
         self.apply_edits(tree, placing, pages)
     }
 
-    /// The last flush of a tree. Private pages of a small one stay private until [`TreeBuilder::place_tree`].
+    /// Flushes the tree for the last time. If it has few edits, its private pages stay private until
+    /// [`TreeBuilder::place_tree`].
     pub(super) fn flush_last<P: DraftPages>(&mut self, tree: &mut DraftTree, pages: &mut P) -> Result<()> {
-        // Nobody can use what was returned to the caller any more. Logs that are pinned go with the draft.
+        // Nobody can use any more what was returned to the caller. Pinned logs are freed with the draft.
         self.pinned = false;
         self.arena.thaw();
         let edits = tree.edits.log().len();
         let scattered = edits as u64 * 4 < tree.root.ptr.entries;
         let placing = edits > if scattered { FEW } else { SMALL };
         if placing && scattered {
+            // Most edits change a leaf of their own, so about as many leaves as edits are to be expected.
             self.emitter.expect_leaf_per_edit(edits as u64);
         }
         self.apply_edits(tree, placing, pages)
     }
 
-    /// Whether applying the tree's edits may take more memory for private pages than they are to have: each edit changes a
-    /// leaf at most, and all of them no more than there are.
+    /// Returns whether applying the tree's edits may take more memory for private pages than they are meant to have.
+    /// Each edit changes at most one leaf, and all edits together change at most the leaves that there are.
     fn is_large(&self, tree: &DraftTree) -> bool {
         let bytes = tree.edits.log().bytes();
         let edits = tree.edits.log().len().max(1);
@@ -241,7 +249,7 @@ impl TreeBuilder {
         self.arena.len() * self.page_size() + bytes + touched > most
     }
 
-    /// Applies the tree's edits. `placing`: finished pages are placed at once, if `pages` can place any now.
+    /// Applies the tree's edits. With `placing`, finished pages are placed at once, if `pages` can place any now.
     pub(super) fn apply_edits<P: DraftPages>(
         &mut self,
         tree: &mut DraftTree,
@@ -253,7 +261,8 @@ impl TreeBuilder {
         }
         let placing = placing && pages.prepare_to_place()?;
         self.version += 1;
-        // Long values that a later edit of their key has replaced will never be in the tree.
+        // A long value that a later edit of its key has replaced will never be in the tree, so its pages are given
+        // back.
         let mut replaced: Vec<Vec<u8>> = Vec::new();
         let sorted = tree.edits.log().sorted(|op| {
             if let Op::Put(Stored::Chain(description)) = op {
@@ -270,7 +279,7 @@ impl TreeBuilder {
         Ok(())
     }
 
-    /// Empties the write set of a tree. Its records stay in memory while bytes are pinned.
+    /// Empties the write set of a tree. If bytes are pinned, the memory of its records is kept.
     fn forget_log(&mut self, tree: &mut DraftTree) {
         debug_assert!(
             self.collected >= tree.counted,
@@ -305,7 +314,7 @@ impl TreeBuilder {
         }
     }
 
-    /// Removes the keys `from <= key < to` (`None`: no bound); how many there were.
+    /// Removes the keys `from <= key < to`, where `None` means no bound, and returns how many there were.
     pub(super) fn remove_range<P: DraftPages>(
         &mut self,
         tree: &mut DraftTree,
@@ -322,7 +331,8 @@ impl TreeBuilder {
         Ok(before.saturating_sub(tree.root.ptr.entries))
     }
 
-    /// Forgets the tree's edits unapplied, giving back the long values they would have brought in.
+    /// Forgets the tree's edits without applying them, and gives back the pages of the long values that they would have
+    /// put.
     pub(super) fn forget_edits<P: DraftPages>(&mut self, tree: &mut DraftTree, pages: &mut P) -> Result<()> {
         let size = self.page_size();
         let log = tree.edits.log();
@@ -336,7 +346,8 @@ impl TreeBuilder {
         Ok(())
     }
 
-    /// Gets ready to place trees that are all flushed: finds free pages, and expects the private pages and `more`.
+    /// Gets ready to place trees that are all flushed: finds free pages, and tells the emitter to expect the private
+    /// pages and `more`.
     pub(super) fn expect_pages(&mut self, more: u64, durability: Durability, pages: &mut PageWriter) -> Result<()> {
         let synced = durability == Durability::Full;
         pages.set_synced_alone(synced);
@@ -358,14 +369,14 @@ impl TreeBuilder {
         Ok(())
     }
 
-    /// Places every private page of the space tree, which every fold changes: all of it dies together.
+    /// Places every private page of the space tree. Every fold changes this tree, so all of these pages die together.
     pub(super) fn place_space<P: DraftPages>(&mut self, space: &mut DraftTree, pages: &mut P) -> Result<()> {
         self.emitter.expect_pages(0, self.arena.len() as u64);
         self.emitter.leaves_are_fleeting();
         self.place_tree(space, pages)
     }
 
-    /// Writes what waits to be written, and leaves the memory, with that of `edits`, to the next transaction.
+    /// Writes the pages that the emitter has queued, and leaves its memory and that of `edits` to the next transaction.
     pub(super) fn finish<P: DraftPages>(mut self, edits: WriteSet, pages: &mut P) -> Result<()> {
         self.emitter.finish(&mut self.arena, pages)?;
         debug_assert!(self.arena.is_empty(), "private pages out of reach at commit");

@@ -1,19 +1,19 @@
-//! Transactions: what a snapshot shows, what a write transaction collects over it, and how that becomes a commit. Here
-//! trees meet the pager.
+//! Transactions: what a snapshot shows, what a write transaction collects over it, and how that becomes a commit. Trees
+//! and the pager meet in this room.
 //!
 //! | file         | subject                                                                   |
 //! |--------------|---------------------------------------------------------------------------|
-//! | `pages`      | pages as a transaction sees them                                            |
-//! | `draft`      | what a write transaction has collected, and what it reads back of it         |
-//! | `table`      | trees and tables as a draft has them                                        |
-//! | `write_set`  | the edits of one table                                                      |
-//! | `put`        | puts and deletes: modes, and where values are kept                          |
-//! | `unfinished` | values that are being written in parts                                      |
-//! | `flush`      | applying write sets to trees, in private pages                              |
-//! | `commit`     | the order of a commit                                                       |
-//! | `space_tree` | the tree of dead extents: its entries                                       |
-//! | `pinned`     | bytes that were returned to the caller and must stay                        |
-//! | `spare`      | memory that one transaction leaves to the next                              |
+//! | `pages`      | the pages that a transaction sees                                         |
+//! | `draft`      | what a write transaction has collected, and how it is read back           |
+//! | `table`      | the trees and tables of a draft                                           |
+//! | `write_set`  | the edits of one table                                                    |
+//! | `put`        | puts and deletes: their modes, and where values are kept                  |
+//! | `unfinished` | values that are being written in parts                                    |
+//! | `flush`      | how write sets are applied to trees, in private pages                     |
+//! | `commit`     | the order of a commit                                                     |
+//! | `space_tree` | the entries of the tree of dead extents                                   |
+//! | `pinned`     | bytes that were returned to the caller and must stay                      |
+//! | `spare`      | memory that one transaction leaves to the next                            |
 
 mod commit;
 mod draft;

@@ -1,4 +1,4 @@
-//! Pages as a transaction sees them: the snapshot's through the map, its own private ones from the arena.
+//! The pages that a transaction sees: those of the snapshot come through the map, its own private ones from the arena.
 
 use crate::error::{Error, Result};
 use crate::ids::{PageNo, PageRef, PrivatePage, Run};
@@ -8,14 +8,14 @@ use crate::page::{PageSource, Prefetch, Ptr, Root};
 use crate::pager::View;
 use crate::tree::write::arena::Arena;
 
-/// [`PageSource`] of a transaction; a cheap copy.
+/// The [`PageSource`] of a transaction. It is cheap to copy.
 #[derive(Clone, Copy)]
 pub struct Pages<'a> {
-    /// The snapshot's pages (of a write transaction: also those it has placed).
+    /// The pages of the snapshot, and in a write transaction also those that it has placed.
     pub view: View<'a>,
-    /// Private pages of a write transaction.
+    /// The private pages, in a write transaction.
     pub arena: Option<&'a Arena>,
-    /// Where lookups take note of what leaves are like.
+    /// The leaf hints that lookups use and update.
     pub leaf_hints: &'a LeafHints,
 }
 
@@ -34,7 +34,7 @@ impl Prefetch for Pages<'_> {
     }
     #[inline(always)]
     fn prefetch(&self, page: PageRef, bytes: usize) {
-        // A private number lies outside the view, which then asks for nothing.
+        // The number of a private page lies outside the view, which then asks memory for nothing.
         self.view.prefetch(page, bytes);
     }
     #[inline(always)]
@@ -46,7 +46,8 @@ impl Prefetch for Pages<'_> {
 impl<'a> PageSource<'a> for Pages<'a> {
     #[inline(always)]
     fn page(&self, ptr: &Ptr) -> Result<&'a [u8]> {
-        // In a read transaction there is no arena, and a private number is one that leaves the file.
+        // A read transaction has no arena. A private number in it comes from a damaged pointer, and the view refuses it
+        // because it lies beyond the end of the file.
         match ptr.page.as_private() {
             Some(page) if self.arena.is_some() => self.private(page),
             _ => self.view.page(ptr),
@@ -92,13 +93,13 @@ impl<'a> PageSource<'a> for Pages<'a> {
     }
 }
 
-/// What [`Pages`] of a read transaction are, for a single lookup: it refers to the view, which a copy of would cost more than
-/// the lookup gains.
+/// The [`PageSource`] of a single lookup in a read transaction. It refers to the view instead of containing it as
+/// [`Pages`] does, because copying the view would cost more than the lookup gains.
 #[derive(Clone, Copy)]
 pub struct SnapshotSource<'a> {
-    /// The snapshot's pages.
+    /// The pages of the snapshot.
     pub view: &'a View<'a>,
-    /// Where lookups take note of what leaves are like.
+    /// The leaf hints that lookups use and update.
     pub leaf_hints: &'a LeafHints,
 }
 
@@ -145,11 +146,11 @@ impl<'a> PageSource<'a> for SnapshotSource<'a> {
 /// One tree as a transaction sees it now.
 #[derive(Clone, Copy)]
 pub struct TreeRef<'a> {
-    /// Where its pages are.
+    /// The source of its pages.
     pub source: Pages<'a>,
     /// Its root.
     pub root: Root,
-    /// Changes whenever the tree may have changed: a path found under another version must be found again. Always 0 in
-    /// a read transaction (until it is refreshed: then also another number).
+    /// A number that changes whenever the tree may have changed, so that a path found under another version must be
+    /// found again. In a read transaction it changes only when a refresh moves to another commit.
     pub version: u64,
 }

@@ -1,5 +1,5 @@
-//! Bytes that were returned to the caller and must stay where they are: a list that only grows, so that threads may
-//! share it, until all of it is let go at once.
+//! Bytes that were returned to the caller and must stay where they are. They are kept in a list that only grows, so
+//! that threads may share it, until all of it is released at once.
 
 use crate::error::{Error, Result};
 use crate::page::chain::Chain;
@@ -7,7 +7,8 @@ use crate::page::leaf::Stored;
 use crate::page::{PageSource, PIECE};
 use std::sync::OnceLock;
 
-/// Bytes that live as long as this does, or until [`PinnedBytes::clear`]: mostly values in several extents, put together.
+/// Bytes that live until this value is dropped or [`PinnedBytes::clear`] is called. Most are values that lie in several
+/// extents and were put together.
 #[derive(Default)]
 pub struct PinnedBytes {
     head: OnceLock<Box<Node>>,
@@ -19,7 +20,7 @@ struct Node {
 }
 
 impl PinnedBytes {
-    /// Lets all of them go.
+    /// Releases all bytes.
     #[inline(always)]
     pub fn clear(&mut self) {
         if self.head.get().is_some() {
@@ -29,14 +30,14 @@ impl PinnedBytes {
 
     #[cold]
     fn clear_all(&mut self) {
-        // One by one: a long list must not be dropped recursively.
+        // The nodes are freed one by one, because dropping a long list recursively could overflow the stack.
         let mut next = self.head.take();
         while let Some(mut node) = next {
             next = node.next.take();
         }
     }
 
-    /// Takes bytes in, and answers where they are from now on.
+    /// Takes the bytes and returns where they lie from now on.
     pub fn pin(&self, bytes: Box<[u8]>) -> &[u8] {
         let mut node = Box::new(Node {
             bytes,
@@ -48,14 +49,15 @@ impl PinnedBytes {
                 Ok(()) => return end.get().map_or(&[], |n| &n.bytes),
                 Err(back) => node = back,
             }
-            // Another thread was faster here: the node goes behind what it put in.
+            // Another thread has set this end first, so the node goes behind the one that it put in.
             if let Some(taken) = end.get() {
                 end = &taken.next;
             }
         }
     }
 
-    /// The bytes of a stored value: where they lie, unless they lie in several extents and must be put together.
+    /// Returns the bytes of a stored value. They are returned where they lie, unless they lie in several extents and
+    /// must be put together.
     #[inline(always)]
     pub fn resolve<'a, S: PageSource<'a>>(&'a self, stored: Stored<'a>, source: &S) -> Result<&'a [u8]> {
         match stored {
@@ -71,7 +73,8 @@ impl PinnedBytes {
         }
         let mut bytes = Vec::new();
         let len = usize::try_from(chain.len).map_err(|_| Error::NoMemory("a long value"))?;
-        // Nobody has looked at the extents yet, and a hostile length must not make us allocate.
+        // Nobody has verified the extents yet. They must lie in the file before memory is taken for them, so that a
+        // hostile length does not make us allocate.
         for e in &chain.extents {
             source.raw(e.run.first, e.run.pages * source.page_size() as u64)?;
         }

@@ -1,4 +1,4 @@
-//! Puts and deletes of a draft: what their modes forbid, and where a value is kept.
+//! Puts and deletes of a draft: which puts their modes forbid, and where a value is kept.
 
 use super::draft::{Draft, TableIndex};
 use super::flush::{DraftPages, Edit};
@@ -14,34 +14,34 @@ use crate::tree::write::edits::Op;
 use crate::tree::write::values::{is_long, write_chain, VALUE_MAX};
 use crate::util::bytes::less;
 
-/// How a put treats an entry that is there already, or that is not.
+/// How a put treats a key that has an entry already, or that has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PutMode {
-    /// Inserts or replaces.
+    /// Inserts the entry or replaces the one that is there.
     #[default]
     Set,
-    /// Inserts only: the put fails with `Exists` if there is an entry of this key.
+    /// Inserts only: the put fails with `Exists` if there is an entry with this key.
     NoOverwrite,
-    /// Replaces only: the put fails with `NotFound` if there is no entry of this key.
+    /// Replaces only: the put fails with `NotFound` if there is no entry with this key.
     NoInsert,
-    /// Inserts behind all others: the put fails with `Order` unless the key is greater than every key of the table. Many
-    /// appends one after the other are the fastest way to fill a table.
+    /// Inserts behind all other entries: the put fails with `Order` unless the key is greater than every key of the
+    /// table. Appending many entries one after the other is the fastest way to fill a table.
     Append,
 }
 
 /// An entry to be put.
 #[derive(Clone, Copy)]
 pub struct Entry<'e> {
-    /// Its key,
+    /// Its key.
     pub key: &'e [u8],
-    /// its value,
+    /// Its value.
     pub value: &'e [u8],
-    /// and whether the key is known to be greater than every other of the table.
+    /// Whether the key is known to be greater than every other of the table.
     pub is_greatest: bool,
 }
 
 impl Draft {
-    /// Refuses a put that its mode forbids, or whose key is too long.
+    /// Returns an error if the mode forbids the put or the key is too long.
     #[inline(always)]
     pub fn check_mode<P: DraftPages>(
         &mut self,
@@ -83,7 +83,7 @@ impl Draft {
         }
     }
 
-    /// Compares an append with the last key of the tree.
+    /// Compares the key of an append with the last key of the tree.
     #[cold]
     fn check_last<P: DraftPages>(&mut self, at: TableIndex, key: &[u8], pages: &mut P) -> Result<()> {
         self.flush(at, pages)?;
@@ -95,8 +95,8 @@ impl Draft {
         }
     }
 
-    /// The table, if it is the one used last and an append of `key` to it comes right behind another one. (So it is
-    /// neither dropped nor the list of names: to those nothing was appended.)
+    /// Returns the table if it is the one used last and an append of `key` to it comes right behind another append.
+    /// Such a table is neither dropped nor the list of names, because nothing was appended to those.
     #[inline(always)]
     pub fn continues_append(&self, table: TableId, key: &[u8]) -> Option<TableIndex> {
         let recent = self.recent();
@@ -109,7 +109,7 @@ impl Draft {
         continues.then_some(recent)
     }
 
-    /// Puts an entry whose value stays beside its key; see [`Draft::is_inline`].
+    /// Puts an entry whose value is stored beside its key; see [`Draft::is_inline`].
     #[inline(always)]
     pub fn put_inline<P: DraftPages>(&mut self, at: TableIndex, entry: Entry<'_>, pages: &mut P) -> Result<()> {
         let edit = Edit {
@@ -120,7 +120,7 @@ impl Draft {
         self.push(at, edit, pages)
     }
 
-    /// Puts an entry, wherever its value will be kept.
+    /// Puts an entry, wherever its value will be stored.
     #[inline(always)]
     pub fn put<P: DraftPages>(&mut self, at: TableIndex, entry: Entry<'_>, pages: &mut P) -> Result<()> {
         match self.is_inline(entry.key, entry.value.len()) {
@@ -129,7 +129,7 @@ impl Draft {
         }
     }
 
-    /// Puts an entry whose value is written outside the tree, at once.
+    /// Puts an entry whose value is stored outside the tree. The value is written at once.
     #[inline(never)]
     fn put_long<P: DraftPages>(&mut self, at: TableIndex, entry: Entry<'_>, pages: &mut P) -> Result<()> {
         if entry.value.len() as u64 > VALUE_MAX {
@@ -161,7 +161,7 @@ impl Draft {
         self.push(at, edit, pages)
     }
 
-    /// Whether a value of `len` bytes stays in the leaf beside `key`.
+    /// Returns whether a value of `len` bytes is stored in the leaf beside `key`.
     #[inline(always)]
     pub fn is_inline(&self, key: &[u8], len: usize) -> bool {
         let page_size = self.page_size();

@@ -1,5 +1,5 @@
-//! The space tree: the dead extents of the database, by first page. The pager decides when the records of recent commits
-//! are folded into it and which zones are read from it; here is how an entry looks and how it is read.
+//! The space tree contains the dead extents of the database, by first page. The pager decides when the records of
+//! recent commits are folded into it and which zones are read from it; this module defines its entries and reads them.
 //!
 //! ```text
 //! key    u64 first page, big-endian
@@ -19,12 +19,12 @@ const BIRTH: usize = 4;
 const DEATH: usize = 10;
 const VALUE_BYTES: usize = 16;
 
-/// Key of the extent that begins with `page`.
+/// Returns the key of the extent that begins with `page`.
 pub fn encode_key(page: PageNo) -> [u8; 8] {
     page.get().to_be_bytes()
 }
 
-/// Value of an extent's entry.
+/// Returns the value of an extent's entry.
 pub fn encode_dead(d: &Dead) -> [u8; VALUE_BYTES] {
     let mut b = [0; VALUE_BYTES];
     put_u32(&mut b, PAGES, d.extent.run.pages as u32);
@@ -33,10 +33,10 @@ pub fn encode_dead(d: &Dead) -> [u8; VALUE_BYTES] {
     b
 }
 
-/// The extent that an entry describes.
+/// Returns the dead extent that an entry describes.
 ///
 /// # Errors
-/// `Corrupt`: no entry of the space tree looks like this.
+/// `Corrupt`: the key or the value has a wrong size.
 pub fn decode_dead(key: &[u8], value: &[u8]) -> Result<Dead> {
     let (Ok(key), VALUE_BYTES) = (<[u8; 8]>::try_from(key), value.len()) else {
         return Err(Error::corrupt(None, "entry of the space tree has a wrong size"));
@@ -51,7 +51,7 @@ pub fn decode_dead(key: &[u8], value: &[u8]) -> Result<Dead> {
     })
 }
 
-/// The dead extents of one zone, as the space tree at `root` lists them.
+/// Returns the dead extents of one zone that the space tree at `root` lists.
 pub fn read_zone<'s, S: PageSource<'s>>(source: &S, root: &Root, zone: u64) -> Result<Vec<Dead>> {
     let mut dead = Vec::new();
     let pages = Run::new(PageNo::new(zone * ZONE_PAGES), ZONE_PAGES);
@@ -66,8 +66,8 @@ pub fn read_zone<'s, S: PageSource<'s>>(source: &S, root: &Root, zone: u64) -> R
     Ok(dead)
 }
 
-/// Every dead extent of a commit, by first page: what its space tree lists, and what the commits whose records are not
-/// folded into it yet have changed since.
+/// Returns every dead extent of a commit, by first page: those that its space tree lists, with the changes made by the
+/// commits whose records are not folded into it yet.
 pub fn dead_extents<'s, S: PageSource<'s>>(
     source: &S,
     space: &Root,
@@ -90,7 +90,7 @@ pub fn dead_extents<'s, S: PageSource<'s>>(
     Ok(dead)
 }
 
-/// Takes the pages of `taken` out of the extents; what an extent has on either side of them stays.
+/// Removes the pages of `taken` from the extents. What an extent has on either side of them stays.
 fn remove(dead: &mut BTreeMap<PageNo, Dead>, taken: Run) {
     while let Some(d) = dead
         .range(..taken.end())

@@ -1,14 +1,16 @@
-//! Memory of ended transactions: the first touch of fresh memory costs more than all else a small commit does.
+//! Memory of ended transactions is kept for later ones, because the first touch of fresh memory costs more than
+//! everything else that a small commit does.
 
 use super::write_set::WriteSet;
 use crate::tree::write::arena::Arena;
 use crate::tree::write::emit::Emitter;
 
 static SPARE: parking_lot::Mutex<Vec<Spare>> = parking_lot::Mutex::new(Vec::new());
-/// Transactions whose memory is kept: the one that writes, and one that may be between two commits beside it.
+/// How many transactions' memory is kept: that of the one that writes, and that of another one that may be between two
+/// commits at the same time.
 const SPARE_MAX: usize = 2;
 
-/// What a transaction leaves to another; all of it is empty.
+/// The memory that one transaction leaves to another. All of it is empty.
 pub(super) struct Spare {
     pub arena: Arena,
     pub emitter: Emitter,
@@ -16,9 +18,10 @@ pub(super) struct Spare {
 }
 
 impl Spare {
-    // Neither function waits for the lock: in the child of a fork it may be held for ever, by a thread that is not there.
+    // Neither function waits for the lock: in the child of a fork it may be locked for ever, by a thread that does not
+    // exist there.
 
-    /// What an earlier transaction with pages of this size has left, or new memory.
+    /// Returns the memory that an earlier transaction with pages of this size has left, or new memory.
     pub fn take(page_size: usize) -> Spare {
         let left = SPARE.try_lock().and_then(|mut left| {
             let at = left.iter().position(|s| s.arena.page_size() == page_size)?;

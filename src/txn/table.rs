@@ -1,26 +1,26 @@
-//! Trees and tables as a draft has them: the root with everything that was flushed, the edits that were not, and what
-//! the catalogue will say.
+//! The trees and tables of a draft: the root with everything that was flushed, the edits that were not, and what the
+//! catalogue will say about the table.
 
 use super::write_set::WriteSet;
 use crate::catalogue::TableRecord;
 use crate::ids::TableId;
 use crate::page::Root;
 
-/// One tree that a draft changes.
+/// A tree that a draft changes.
 #[derive(Default)]
 pub struct DraftTree {
-    /// Number of its table, for page headers and errors.
+    /// The number of its table, for page headers and errors.
     pub table: TableId,
-    /// Root with everything flushed so far.
+    /// The root, with everything that was flushed so far.
     pub root: Root,
-    /// Edits that are not flushed yet.
+    /// The edits that are not flushed yet.
     pub edits: WriteSet,
-    /// Bytes of the log when it was last counted into the budget.
+    /// The number of bytes that the log had when it was last counted into the budget.
     pub(super) counted: usize,
 }
 
 impl DraftTree {
-    /// The tree of `table` as the snapshot has it.
+    /// Creates the tree of `table` with the root that it has in the snapshot.
     pub fn new(table: TableId, root: Root) -> DraftTree {
         DraftTree {
             table,
@@ -34,26 +34,26 @@ impl DraftTree {
 pub struct DraftTable {
     /// Its tree.
     pub tree: DraftTree,
-    /// Root at the snapshot.
+    /// The root in the snapshot.
     original: Root,
-    /// Its name; empty for a table without one.
+    /// Its name, which is empty for a table without one.
     pub name: Vec<u8>,
-    /// The user's note.
+    /// The note that the user attached to it.
     pub note: Vec<u8>,
-    /// The catalogue has a record of it at the snapshot.
+    /// Whether the catalogue of the snapshot has a record of it.
     existed: bool,
-    /// Its record changes even if its root does not.
+    /// Whether its record changes even if its root does not.
     pub record_changed: bool,
-    /// It was dropped.
+    /// Whether it was dropped.
     pub dropped: bool,
-    /// The edit that came last, if it is not flushed yet, has the greatest key of the table: what an append is compared
-    /// with.
+    /// Whether the edit that came last, if it is not flushed yet, has the greatest key of the table. An append is then
+    /// compared with that key.
     pub(super) last_is_greatest: bool,
 }
 
 impl DraftTable {
-    /// A table as the snapshot's catalogue has it. (The default table, and the list of names of a database that never had
-    /// a named table, have no record: theirs is made up.)
+    /// Creates a table from its record in the snapshot's catalogue. The default table, and the list of names in a
+    /// database that never had a named table, have no record there; the caller makes one up for them.
     pub(super) fn stored(table: TableId, record: TableRecord, existed: bool) -> DraftTable {
         DraftTable {
             tree: DraftTree::new(table, record.root),
@@ -67,7 +67,7 @@ impl DraftTable {
         }
     }
 
-    /// A table that the transaction creates.
+    /// Creates a table that is new in this transaction.
     pub fn created(table: TableId, name: &[u8], note: &[u8]) -> DraftTable {
         let record = TableRecord {
             root: Root::default(),
@@ -80,7 +80,7 @@ impl DraftTable {
         }
     }
 
-    /// Whether the catalogue has to be told of it.
+    /// Returns whether the catalogue has to be changed for it.
     pub(super) fn is_changed(&self) -> bool {
         match self.dropped {
             true => self.existed,
@@ -88,7 +88,7 @@ impl DraftTable {
         }
     }
 
-    /// What the catalogue is to say of it.
+    /// Returns the record that the catalogue gets.
     pub(super) fn record(&self) -> TableRecord {
         TableRecord {
             root: self.tree.root,

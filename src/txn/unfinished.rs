@@ -1,5 +1,5 @@
-//! Values that are being written in parts. The transaction keeps them, so that one whose writer was forgotten gives its
-//! pages back.
+//! Values that are being written in parts. The transaction keeps them, so that the pages of a value whose writer was
+//! forgotten are given back.
 
 use super::put::PutMode;
 use crate::error::Result;
@@ -8,31 +8,31 @@ use crate::page::{PageSink, PIECE};
 use crate::tree::write::values::ChainWriter;
 use std::collections::BTreeMap;
 
-/// Values that were begun and not finished, by the number of their writer.
+/// The values that were begun and not finished, by the number of their writer.
 #[derive(Default)]
 pub struct UnfinishedValues {
     next: u64,
     values: BTreeMap<u64, UnfinishedValue>,
 }
 
-/// One of them.
+/// A value that was begun and not finished.
 pub struct UnfinishedValue {
-    /// Where its entry will be,
+    /// The table that its entry will be in.
     pub table: TableId,
-    /// under which key,
+    /// The key of its entry.
     pub key: Vec<u8>,
-    /// and how that treats an entry which is there.
+    /// How the put treats a key that has an entry already, or that has none.
     pub mode: PutMode,
-    /// What is written.
+    /// The part that is written already.
     pub chain: ChainWriter,
-    /// The piece being collected.
+    /// The piece that is being collected.
     pub piece: Vec<u8>,
-    /// How long the value is said to be; 0 if nobody knows.
+    /// The length that the caller expects the value to have, or 0 if nobody knows.
     pub expected: u64,
 }
 
 impl UnfinishedValues {
-    /// Takes a new value in and answers its number.
+    /// Adds a new value and returns its number.
     pub fn add(&mut self, value: UnfinishedValue) -> u64 {
         let number = self.next;
         self.next += 1;
@@ -40,7 +40,7 @@ impl UnfinishedValues {
         number
     }
 
-    /// Takes a value out, to be put back or ended.
+    /// Takes a value out; it is then put back or ended.
     pub fn take(&mut self, number: u64) -> Option<UnfinishedValue> {
         self.values.remove(&number)
     }
@@ -50,12 +50,12 @@ impl UnfinishedValues {
         self.values.insert(number, value);
     }
 
-    /// Whether no value is being written.
+    /// Returns whether no value is being written.
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()
     }
 
-    /// Gives the pages of all of them back.
+    /// Gives the pages of all values back.
     pub fn cancel<P: PageSink>(self, pages: &mut P) {
         for (_, value) in self.values {
             value.chain.cancel(pages);
@@ -64,11 +64,12 @@ impl UnfinishedValues {
 }
 
 impl UnfinishedValue {
-    /// Writes the collected piece out.
+    /// Writes the collected piece to the file.
     pub fn write_piece<P: PageSink>(&mut self, pages: &mut P) -> Result<()> {
         if self.chain.room() < self.piece.len() as u64 {
-            // What is said to come, or three times what came: eight extents hold any length. Whole pieces, so that an
-            // extent that turns out not to be the last holds a multiple of one.
+            // The extent is as long as what is still expected or, if nobody knows that, three times as long as what was
+            // written; eight extents then have room for 16 GiB, and for more where one adjoins another. It is rounded
+            // up to whole pieces, because all extents but the last must contain a multiple of a piece.
             let left = self.expected.saturating_sub(self.chain.len());
             let least = left.max(self.piece.len() as u64);
             let more = match self.expected {

@@ -1,5 +1,5 @@
-//! What a write transaction has put and deleted in one table and not yet applied to its tree: a log of edits, and, from
-//! the first own read on, a hash index over it.
+//! A write set is what a write transaction has put and deleted in one table and not yet applied to its tree. It is a
+//! log of edits and, from the first lookup of the transaction's own writes on, a hash index over that log.
 
 use crate::error::{Error, Result};
 use crate::page::leaf::Stored;
@@ -7,26 +7,27 @@ use crate::tree::write::edits::{EditLog, Op, RecordPos};
 use crate::util::hash::key_hash;
 use hashbrown::HashTable;
 
-/// Places in the index that a set keeps for the next transaction.
+/// The largest capacity of an index that is kept for the next transaction.
 const KEPT: usize = 1024;
 const NO_MEMORY: Error = Error::NoMemory("the index of a transaction's edits");
 
-/// Edits of one table.
+/// The edits of one table that are not applied yet.
 #[derive(Default)]
 pub struct WriteSet {
     log: EditLog,
-    /// (32 bits of the key's hash, record); built by the first lookup. The stored hash makes growth free of key reads.
+    /// An entry for each key: 32 bits of the key's hash, and the position of its last record. The first lookup builds
+    /// the index. Since the hash is stored, the index can grow without reading keys.
     index: HashTable<(u32, RecordPos)>,
     indexed: bool,
 }
 
 impl WriteSet {
-    /// The log.
+    /// Returns the log.
     pub fn log(&self) -> &EditLog {
         &self.log
     }
 
-    /// Whether there are no edits.
+    /// Returns whether there are no edits.
     pub fn is_empty(&self) -> bool {
         self.log.is_empty()
     }
@@ -34,7 +35,7 @@ impl WriteSet {
     /// Records an edit of a key that is greater than every other of the table.
     ///
     /// # Errors
-    /// `NoMemory`: it was not recorded.
+    /// `NoMemory`: the edit was not recorded.
     #[inline(always)]
     pub fn push_behind(&mut self, key: &[u8], op: Op<'_>) -> Result<()> {
         match self.indexed {
@@ -46,7 +47,7 @@ impl WriteSet {
     /// Records an edit.
     ///
     /// # Errors
-    /// `NoMemory`: it was not recorded.
+    /// `NoMemory`: the edit was not recorded.
     #[inline(always)]
     pub fn push(&mut self, key: &[u8], op: Op<'_>) -> Result<()> {
         match self.indexed {
@@ -55,8 +56,8 @@ impl WriteSet {
         }
     }
 
-    /// An inline put that replaces one of the same size overwrites it; any other replaced edit stays in the log until the
-    /// sort drops it.
+    /// Records an edit and indexes it. An inline put that replaces one of the same size overwrites it in the log. Any
+    /// other edit that is replaced stays in the log until sorting drops it.
     #[inline(never)]
     fn push_indexed(&mut self, key: &[u8], op: Op<'_>) -> Result<()> {
         let Self { log, index, .. } = self;
@@ -83,10 +84,10 @@ impl WriteSet {
         Ok(())
     }
 
-    /// The last edit of `key`, if there is one.
+    /// Returns the last edit of `key`, if there is one.
     ///
     /// # Errors
-    /// `NoMemory`.
+    /// `NoMemory`: the index could not be built.
     pub fn get(&mut self, key: &[u8]) -> Result<Option<RecordPos>> {
         if self.log.is_empty() {
             return Ok(None);
@@ -121,7 +122,7 @@ impl WriteSet {
         Ok(())
     }
 
-    /// What the record does.
+    /// Returns what the record at `at` does.
     pub fn op(&self, at: RecordPos) -> Op<'_> {
         self.log.op(at)
     }
@@ -132,7 +133,7 @@ impl WriteSet {
         self.forget_index();
     }
 
-    /// Gives memory back that only large transactions need.
+    /// Frees memory that only large transactions need.
     pub fn shrink(&mut self) {
         self.log.shrink();
         if self.index.capacity() > KEPT {
@@ -140,7 +141,7 @@ impl WriteSet {
         }
     }
 
-    /// Forgets every edit, but hands over the memory of the records.
+    /// Forgets every edit and returns the memory of the records.
     pub fn take_memory(&mut self) -> Vec<Vec<u8>> {
         self.forget_index();
         self.log.take_chunks()
@@ -152,7 +153,7 @@ impl WriteSet {
     }
 }
 
-/// The 64-bit hash that the table works with, from the 32 bits that are kept.
+/// Returns the 64-bit hash that the table works with, computed from the 32 bits that are stored.
 fn spread(short: u32) -> u64 {
     (short as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }

@@ -1,7 +1,7 @@
-//! Little-endian integers inside byte slices.
+//! Little-endian integers inside byte slices, and comparisons of byte strings.
 //!
-//! The `get_*` functions panic when the field lies outside the slice: callers bound `at` first. Readers of untrusted
-//! bytes use [`try_u16`] and friends, or check lengths once and read inside them.
+//! The `get_*` functions panic if the field lies outside the slice, so callers bound `at` first. Readers of untrusted
+//! bytes use [`try_u16`] and the functions like it, or check the length once and then read within it.
 
 use std::cmp::Ordering;
 
@@ -62,25 +62,26 @@ pub fn put_u64(b: &mut [u8], at: usize, v: u64) {
     b[at..at + 8].copy_from_slice(&v.to_le_bytes());
 }
 
-/// Reads 2 bytes at `at`, or `None` outside the slice.
+/// Reads 2 bytes at `at`, or returns `None` if they lie outside the slice.
 #[inline]
 pub fn try_u16(b: &[u8], at: usize) -> Option<u16> {
     Some(get_u16(b.get(at..at.checked_add(2)?)?, 0))
 }
 
-/// Reads 4 bytes at `at`, or `None` outside the slice.
+/// Reads 4 bytes at `at`, or returns `None` if they lie outside the slice.
 #[inline]
 pub fn try_u32(b: &[u8], at: usize) -> Option<u32> {
     Some(get_u32(b.get(at..at.checked_add(4)?)?, 0))
 }
 
-/// Reads 6 bytes at `at`, or `None` outside the slice.
+/// Reads 6 bytes at `at`, or returns `None` if they lie outside the slice.
 #[inline]
 pub fn try_u48(b: &[u8], at: usize) -> Option<u64> {
     Some(get_u48(b.get(at..at.checked_add(6)?)?, 0))
 }
 
-/// Whether `a` and `b` are equal: for short ones, where a call to the C library costs more than the comparison.
+/// Returns whether `a` and `b` are equal. It is meant for short strings, for which a call to the C library costs more
+/// than the comparison itself.
 #[inline(always)]
 pub fn same(a: &[u8], b: &[u8]) -> bool {
     let n = a.len();
@@ -103,7 +104,8 @@ pub fn same(a: &[u8], b: &[u8]) -> bool {
     }
 }
 
-/// Whether `a` comes before `b`: where they differ early, a call to the C library costs more than the comparison.
+/// Returns whether `a` comes before `b`. It is meant for strings that differ early, for which a call to the C library
+/// costs more than the comparison itself.
 #[inline(always)]
 pub fn less(a: &[u8], b: &[u8]) -> bool {
     let (mut a, mut b) = (a, b);
@@ -117,11 +119,12 @@ pub fn less(a: &[u8], b: &[u8]) -> bool {
     a < b
 }
 
-/// Order of `stored`, which lies in a page, and `key`.
+/// Returns the order of `stored`, which lies in a page, and `key`.
 ///
-/// The C library compares short strings by reading 32 bytes and masking out what it must not see. That takes some 500 cycles
-/// where these go beyond the end of a page and nothing is mapped there: as with the first separator of the root, in a file
-/// that ends with it.
+/// The C library compares short strings by reading 32 bytes and masking out those behind the end. That takes some 500
+/// cycles if these bytes extend beyond a page of memory into one that is not mapped, as they do for the first separator
+/// of the root in a file that ends with the root. Strings that close to the end of a page are therefore compared byte
+/// by byte.
 #[inline(always)]
 pub fn order(stored: &[u8], key: &[u8]) -> Ordering {
     const READ: usize = 32;
@@ -131,7 +134,7 @@ pub fn order(stored: &[u8], key: &[u8]) -> Ordering {
     }
 }
 
-/// Bytes of the smallest page of memory.
+/// The size in bytes of the smallest page of memory.
 const PAGE: usize = 4096;
 
 #[inline(never)]
@@ -141,7 +144,7 @@ fn order_at_end(a: &[u8], b: &[u8]) -> Ordering {
     different.unwrap_or(a.len().cmp(&b.len()))
 }
 
-/// Length of the longest common prefix of `a` and `b`.
+/// Returns the length of the longest common prefix of `a` and `b`.
 #[inline]
 pub fn common_prefix(a: &[u8], b: &[u8]) -> usize {
     let n = a.len().min(b.len());

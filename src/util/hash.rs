@@ -1,14 +1,16 @@
-//! The hash of a key: fingerprints in leaves (part of the file format) and the index of a write set.
+//! The hash of a key. It gives the fingerprints in leaves, which are part of the file format, and the index of a write
+//! set.
 
 use super::bytes::get_u64;
 
 const M: u64 = 0x9E37_79B9_7F4A_7C15;
 
-/// Bytes of a key that the fingerprint covers (beside its length): long keys keep at least these in the page.
+/// The number of bytes of a key that the hash covers, besides the key's length. A long key keeps at least that many
+/// bytes in its page.
 pub const HASHED: usize = 256;
 
-/// 64-bit hash of the first [`HASHED`] bytes and the length of `key`. Its low byte is the leaf fingerprint, so this
-/// function is part of the file format: do not change it.
+/// Returns a 64-bit hash of the first [`HASHED`] bytes and the length of `key`. Its low byte is the fingerprint in
+/// leaves, so this function is part of the file format and must not be changed.
 #[inline]
 pub fn key_hash(key: &[u8]) -> u64 {
     let k = &key[..key.len().min(HASHED)];
@@ -32,7 +34,7 @@ fn mix(x: u64) -> u64 {
     (p as u64) ^ ((p >> 64) as u64)
 }
 
-/// One-byte fingerprint of `key` as stored in leaves.
+/// Returns the one-byte fingerprint of `key` that leaves store.
 #[inline]
 pub fn fingerprint(key: &[u8]) -> u8 {
     key_hash(key) as u8

@@ -1,10 +1,11 @@
-//! A byte string that lives on the stack while it is short: fences and separators on the way down a tree.
+//! A byte string that lies on the stack as long as it is short. Fences and separators are kept in such strings on the
+//! way down a tree.
 
 use std::ops::Deref;
 
 const INLINE: usize = 64;
 
-/// Up to 64 bytes inline, longer ones on the heap.
+/// A byte string of which up to 64 bytes are stored inline; a longer one lies on the heap.
 #[derive(Clone)]
 pub struct Short {
     len: usize,
@@ -13,7 +14,7 @@ pub struct Short {
 }
 
 impl Short {
-    /// The empty string.
+    /// Returns the empty string.
     #[inline]
     pub fn new() -> Short {
         Short {
@@ -23,7 +24,7 @@ impl Short {
         }
     }
 
-    /// A copy of `bytes`.
+    /// Returns a copy of `bytes`.
     #[inline]
     pub fn of(bytes: &[u8]) -> Short {
         let mut s = Short::new();

@@ -1,15 +1,15 @@
-//! Saving what can be read of a damaged file into a new database.
+//! A salvage saves what can be read of a damaged file into a new database.
 //!
-//! | file      | subject                                                            |
-//! |-----------|--------------------------------------------------------------------|
-//! | `pages`   | reading pages of a file that nothing is known of                     |
-//! | `report`  | what its caller is told                                              |
-//! | `saver`   | what is known by now, and putting entries into the target            |
-//! | `walk`    | walking trees from the newest slot, stepping over damage             |
-//! | `orphans` | leaves that no pointer leads to: for what the walk could not reach    |
+//! | file      | subject                                                                    |
+//! |-----------|----------------------------------------------------------------------------|
+//! | `pages`   | reading pages of a file of which nothing is known                          |
+//! | `report`  | what the caller of a salvage is told                                       |
+//! | `saver`   | what is known by now, and putting entries into the target                  |
+//! | `walk`    | walking trees from the newest slot, stepping over damage                   |
+//! | `orphans` | leaves that no pointer leads to, which fill the gaps that the walk leaves  |
 //!
-//! The walk comes first, and what it finds is as the newest readable commit has it. Only gaps it leaves are filled from
-//! other pages, and counted as uncertain. The damaged file is never written.
+//! The walk comes first, and what it finds is as the newest readable commit has it. Only the gaps that it leaves are
+//! filled from other pages, and the entries that fill them are counted as uncertain. The damaged file is never written.
 
 mod orphans;
 mod pages;
@@ -38,12 +38,13 @@ use saver::{Found, Gap, Saver};
 use std::path::Path;
 
 /// Saves what can be read of the database at `damaged` into a new one at `target`, which appears when it is whole and
-/// durable. The damaged file is only read, and no lock on it is needed. `on_fault` is told what is lost and what is doubtful,
-/// and answers whether to go on.
+/// durable. The damaged file is only read, and no lock on it is needed. `on_fault` is given what is lost and what is
+/// doubtful, and returns whether to go on.
 ///
 /// # Errors
-/// `NoFile`, `Access`; `NotADatabase`: nothing in the file looks like one; `TooNew`, `TooOld`; of the target `Exists`,
-/// `NoSpace`, `Io`, and `Invalid` if it is the damaged file; `Cancelled`: by `on_fault` or the job.
+/// `NoFile`, `Access`; `NotADatabase`: nothing in the file looks like a database; `TooNew`, `TooOld`; `Exists`,
+/// `NoSpace`, `Io`: the target cannot be written; `Invalid`: the target is the damaged file; `Cancelled`: `on_fault` or
+/// the job ended the salvage.
 ///
 /// # Examples
 ///
@@ -146,7 +147,7 @@ impl<'d> Saver<'d, '_, '_> {
         Ok(())
     }
 
-    /// The catalogue, then every tree it names.
+    /// Saves the default table, then the catalogue, then every tree that the catalogue names.
     fn trees(&mut self, meta: &Meta) -> Result<()> {
         self.report.id = meta.id;
         self.table(TableId::MAIN, &meta.roots.main, false)?;
@@ -177,7 +178,7 @@ impl<'d> Saver<'d, '_, '_> {
         })
     }
 
-    /// Notes which table has a name, as an entry of the list of names tells it.
+    /// Notes the name of a table, as an entry of the list of names gives it.
     fn note_name(&mut self, found: &Found<'_>) {
         if let Ok(number) = catalogue::decode_number(found.value.bytes()) {
             self.names.entry(number).or_insert_with(|| found.key.to_vec());
@@ -201,6 +202,7 @@ impl<'d> Saver<'d, '_, '_> {
             return Ok(());
         }
         let mut name = record.name.clone();
+        // A name that is unknown or taken is replaced by one that is made from the number.
         if name.is_empty() || self.txn.table(&name).is_ok() {
             name = format!("lost-{table}").into_bytes();
         }
@@ -217,8 +219,8 @@ impl<'d> Saver<'d, '_, '_> {
         self.table(table, &root, uncertain)
     }
 
-    /// Tables whose records are lost: first those that other pages have records of, then those of which only leaves are
-    /// left.
+    /// Restores tables whose records are lost: first those of which other pages have records, then those of which only
+    /// leaves are left.
     fn lost_tables(&mut self, orphans: &Orphans) -> Result<()> {
         let mut records = Vec::new();
         self.adopt(orphans, TableId::CATALOGUE, &mut |_, found| {
@@ -256,7 +258,7 @@ impl<'d> Saver<'d, '_, '_> {
         Ok(())
     }
 
-    /// Pages that the newest commit lists as dead; `None`: that cannot be known.
+    /// Returns the pages that the newest commit lists as dead, or `None` if the list cannot be read.
     fn dead(&self, meta: &Meta) -> Option<PageSet> {
         let damaged = self.damaged;
         let scope = Scope::new(damaged);
@@ -277,7 +279,7 @@ impl<'d> Saver<'d, '_, '_> {
     }
 }
 
-/// Number and record of an entry of the catalogue.
+/// Returns the number and the record of an entry of the catalogue, or `None` if they cannot be parsed.
 fn decode(found: &Found<'_>) -> Option<(TableId, TableRecord)> {
     let table = catalogue::table_of_key(found.key).ok()?;
     let record = TableRecord::decode(found.value.bytes()).ok()?;

@@ -1,14 +1,16 @@
-//! Leaves that no pointer leads to any more, found by looking at every page. They fill gaps and nothing else.
+//! Orphans are leaves that no pointer leads to any more. They are found by looking at every page, and they are used to
+//! fill gaps and for nothing else.
 //!
-//! Such a leaf may be an old version, so it is taken only if it can be told from newer ones:
+//! Such a leaf may be an old version, so it is used only if it can be told apart from newer ones:
 //!
-//! - If the newest commit's list of dead pages can be read, what it lists is old, and what is neither listed nor reached
-//!   is what was lost.
-//! - Else, or where leaves still contradict each other, a branch that points to a leaf with the right checksum tells the
-//!   leaf's birth, also if the branch itself is damaged or dead. Of leaves whose keys overlap, the younger one counts,
-//!   and the older only outside of it. A leaf of unknown birth counts only if no other overlaps it.
+//! - If the newest commit's list of dead pages can be read, the pages on it are old, and those that are neither on it
+//!   nor reached are the ones that were lost.
+//! - If the list cannot be read, or if leaves still contradict each other, a branch that points to a leaf with the
+//!   right checksum gives the leaf's birth, even if the branch itself is damaged or dead. Where the keys of leaves
+//!   overlap, the younger leaf counts, and the older one counts only outside of it. A leaf of unknown birth counts only
+//!   if no other leaf overlaps it.
 //!
-//! All of it is reported as uncertain.
+//! Every entry that is found in this way is reported as uncertain.
 
 use super::pages::{entry, hints, leaf_is_sound, DamagedFile, Scope};
 use super::saver::{Found, Gap, OnEntry, Saver};
@@ -22,7 +24,7 @@ use crate::tree::read::check::PageSet;
 use crate::util::crc32c;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// A leaf that nothing reached.
+/// A leaf that no pointer reached.
 struct Orphan {
     page: PageNo,
     checksum: u32,
@@ -31,7 +33,7 @@ struct Orphan {
     last: Vec<u8>,
 }
 
-/// What looking at every page found.
+/// The orphans that were found, by table.
 #[derive(Default)]
 pub(super) struct Orphans {
     tables: BTreeMap<TableId, Vec<Orphan>>,
@@ -41,7 +43,7 @@ impl<'d> Saver<'d, '_, '_> {
     /// Looks at every page that was not reached and is not known to be dead.
     ///
     /// # Errors
-    /// `Cancelled`.
+    /// `Cancelled`: the job was cancelled.
     pub(super) fn find_orphans(&mut self, dead: Option<&PageSet>) -> Result<Orphans> {
         let damaged: &DamagedFile = self.damaged;
         let mut births: HashMap<(PageRef, u32), CommitId> = HashMap::new();
@@ -88,16 +90,16 @@ impl<'d> Saver<'d, '_, '_> {
             for leaf in leaves.iter_mut() {
                 leaf.birth = births.get(&(leaf.page.into(), leaf.checksum)).copied();
             }
-            // The youngest first; those of unknown birth last.
+            // The youngest leaf comes first, and leaves of unknown birth come last.
             leaves.sort_by_key(|leaf| std::cmp::Reverse(leaf.birth));
         }
         Ok(found)
     }
 
-    /// Hands the entries of a table's orphans that lie in its gaps to `save`, the youngest first.
+    /// Gives the entries of a table's orphans that lie in its gaps to `save`, the youngest first.
     ///
     /// # Errors
-    /// Those of `save` and `Cancelled`.
+    /// Those of `save`, and `Cancelled`.
     pub(super) fn adopt(&mut self, orphans: &Orphans, table: TableId, save: OnEntry<'_, 'd>) -> Result<()> {
         let leaves = orphans.tables.get(&table).map_or(&[][..], Vec::as_slice);
         let gaps: Vec<Gap> = self.gaps.iter().filter(|gap| gap.table == table).cloned().collect();
@@ -140,7 +142,7 @@ impl<'d> Saver<'d, '_, '_> {
 }
 
 impl Orphans {
-    /// Tables of which leaves were found.
+    /// Returns the tables of which leaves were found, without the catalogue.
     pub(super) fn tables(&self) -> BTreeSet<TableId> {
         self.tables
             .keys()
@@ -150,17 +152,17 @@ impl Orphans {
     }
 }
 
-/// Whether a number can be that of a table whose pages are worth looking at.
+/// Returns whether a number can be that of a table whose pages are worth looking at.
 fn is_a_table(table: TableId) -> bool {
     table == TableId::MAIN || table == TableId::NAMES || table == TableId::CATALOGUE || catalogue::is_named(table)
 }
 
-/// First and last key of a page that may be a leaf: its records lie as they must, and its keys ascend.
+/// Returns the first and the last key of a page if it may be a leaf: its records lie as they must, and its keys ascend.
 fn looks_like_a_leaf(page: &[u8], number: PageNo, scope: &Scope<'_>) -> Option<(Vec<u8>, Vec<u8>)> {
     let leaf = Leaf::new(page, number.into()).ok().filter(leaf_is_sound)?;
     let (mut first, mut last): (Option<Vec<u8>>, Vec<u8>) = (None, Vec::new());
     for i in 0..leaf.len() {
-        // A long key whose rest is lost is no reason to doubt the others.
+        // A long key whose rest is lost is no reason to doubt the other keys.
         let mut key = Vec::new();
         if leaf.key(i, &scope, &mut key).is_err() {
             continue;
@@ -183,12 +185,12 @@ fn looks_like_a_leaf(page: &[u8], number: PageNo, scope: &Scope<'_>) -> Option<(
     first.map(|first| (first, last))
 }
 
-/// For each leaf, whether no other one's keys overlap its own.
+/// Returns for each leaf whether its keys overlap those of no other leaf.
 fn alone(leaves: &[Orphan]) -> Vec<bool> {
     let mut order: Vec<usize> = (0..leaves.len()).collect();
     order.sort_by(|a, b| leaves[*a].first.cmp(&leaves[*b].first));
     let mut alone = vec![true; leaves.len()];
-    // Of the leaves before, the one whose keys go on the furthest.
+    // The leaf, among those before, whose last key is the greatest.
     let mut furthest: Option<usize> = None;
     for at in order {
         if let Some(before) = furthest.filter(|before| leaves[*before].last >= leaves[at].first) {
@@ -201,10 +203,10 @@ fn alone(leaves: &[Orphan]) -> Vec<bool> {
     alone
 }
 
-/// Intervals of keys, ends included, that younger leaves speak for.
+/// The intervals of keys, with their ends, that younger leaves cover.
 #[derive(Default)]
 struct Covered {
-    /// Last key by first key; they do not overlap.
+    /// The last key of each interval by its first key. Intervals do not overlap.
     intervals: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 

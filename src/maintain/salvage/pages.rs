@@ -1,4 +1,4 @@
-//! Pages of a damaged file: read where a pointer says, or judged by their looks.
+//! The pages of a damaged file. They are either read where a pointer says, or judged by what they look like.
 
 use crate::error::{Error, Result};
 use crate::file::raw::Raw;
@@ -12,22 +12,22 @@ use crate::txn::PinnedBytes;
 use crate::util::bytes::get_u32;
 use crate::util::crc32c;
 
-/// Pages looked at to guess the page size.
+/// The number of pages that are looked at to determine the page size.
 const SAMPLE: u64 = 2000;
 
-/// The damaged file as pages.
+/// The damaged file as a sequence of pages.
 pub(super) struct DamagedFile {
     pub raw: Raw,
     pub page_size: usize,
-    /// Slots that are whole, newest first.
+    /// The slots that are whole, the newest first.
     pub slots: Vec<Meta>,
 }
 
 impl DamagedFile {
-    /// Looks at the slots, and at the pages if no slot tells their size.
+    /// Looks at the slots, and at the pages if no slot gives their size.
     ///
     /// # Errors
-    /// `TooNew`, `TooOld`; `NotADatabase`: nothing in it looks like one.
+    /// `TooNew`, `TooOld`: a slot says so; `NotADatabase`: nothing in the file looks like a slot or a page.
     pub fn new(raw: Raw) -> Result<DamagedFile> {
         let (mut slots, mut sizes) = (Vec::new(), Vec::new());
         for slot in 0..SLOTS as u64 {
@@ -55,24 +55,24 @@ impl DamagedFile {
         Ok(DamagedFile { raw, page_size, slots })
     }
 
-    /// Pages that are there whole.
+    /// Returns how many pages are whole, that is, not cut off by the end of the file.
     pub fn pages(&self) -> u64 {
         self.raw.len() / self.page_size as u64
     }
 
-    /// The page behind the last one that is there whole.
+    /// Returns the page behind the last whole one.
     pub fn end(&self) -> PageNo {
         PageNo::new(self.pages())
     }
 
-    /// Bytes of a page, unverified.
+    /// Returns the bytes of a page without verifying them.
     pub fn read(&self, page: PageNo) -> Result<Box<[u8]>> {
         let size = self.page_size as u64;
         self.raw.read(page.get().saturating_mul(size), size)
     }
 }
 
-/// The page size under which most pages look right.
+/// Returns the page size with which most pages look right, or `None` if no page does with any size.
 fn likely_page_size(raw: &Raw, sizes: &[usize]) -> Option<usize> {
     let tried = (12..=16).map(|bits| 1usize << bits);
     let looks = |size: usize| {
@@ -88,12 +88,13 @@ fn likely_page_size(raw: &Raw, sizes: &[usize]) -> Option<usize> {
         .map(|(_, size)| size)
 }
 
-/// Whether a page is a slotted leaf whose records fill its heap: chance does not make one.
+/// Returns whether a page is a slotted leaf whose records fill its heap exactly. Other bytes hardly look like that by
+/// chance.
 fn slotted_is_sound(page: &[u8]) -> bool {
     header::kind(page) == header::LEAF && Leaf::new(page, PageRef::UNKNOWN).is_ok_and(|leaf| leaf_is_sound(&leaf))
 }
 
-/// Whether the records of a leaf lie as they must.
+/// Returns whether the records of a leaf lie as they must.
 pub(super) fn leaf_is_sound(leaf: &Leaf<'_>) -> bool {
     let page = leaf.bytes();
     if leaf.is_empty() || header::level(page) != 1 || !header::is_zero_where_reserved(page) {
@@ -122,7 +123,7 @@ pub(super) fn leaf_is_sound(leaf: &Leaf<'_>) -> bool {
     used == header::heap(page)
 }
 
-/// The pointers of a page that may be a branch, damaged or dead.
+/// Returns the pointers of a page that may be a branch, even a damaged or dead one.
 pub(super) fn hints(page: &[u8]) -> Vec<Ptr> {
     match Branch::new(page, PageRef::UNKNOWN) {
         Ok(branch) if header::level(page) >= 2 => (0..branch.len()).map(|i| branch.ptr(i)).collect(),
@@ -130,7 +131,8 @@ pub(super) fn hints(page: &[u8]) -> Vec<Ptr> {
     }
 }
 
-/// Pages read and verified, kept as long as this lives: for one leaf or one branch and what they need.
+/// The pages that were read for one leaf or one branch and for what it needs. They are kept as long as this value
+/// lives.
 pub(super) struct Scope<'d> {
     damaged: &'d DamagedFile,
     kept: PinnedBytes,
@@ -160,7 +162,7 @@ impl<'d> Scope<'d> {
         Ok(bytes)
     }
 
-    /// Keeps a page that was read without a pointer as long as this lives.
+    /// Keeps a page that was read without a pointer as long as this value lives.
     pub fn pin(&self, page: Box<[u8]>) -> &[u8] {
         self.kept.pin(page)
     }
@@ -186,7 +188,7 @@ impl<'a> PageSource<'a> for &'a Scope<'_> {
     }
 }
 
-/// Key and value of entry `i`, if they can be read.
+/// Returns the key and the value of entry `i`, if they can be read.
 pub(super) fn entry<'a>(leaf: &Leaf<'a>, i: usize, scope: &'a Scope<'_>) -> Result<(Vec<u8>, Stored<'a>)> {
     let mut key = Vec::new();
     leaf.key(i, &scope, &mut key)?;

@@ -1,24 +1,25 @@
-//! What a salvage tells its caller.
+//! The report that a salvage returns to its caller.
 
 use crate::ids::CommitId;
 
-/// What a salvage counted.
+/// The counts of a salvage.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SalvageReport {
-    /// The commit whose trees were walked; [`CommitId::NONE`]: no slot could be read.
+    /// The commit whose trees were walked, or [`CommitId::NONE`] if no slot could be read.
     pub id: CommitId,
-    /// Tables saved, the default one included.
+    /// The number of tables that were saved, including the default one.
     pub tables: u64,
-    /// Entries saved, the uncertain ones included.
+    /// The number of entries that were saved, including the uncertain ones.
     pub entries: u64,
-    /// Entries that no pointer led to: found by looking at every page. They may be older than what was lost.
+    /// The number of saved entries that no pointer of the newest commit led to: they, or the record of their table,
+    /// were found by looking at every page. They may be older than what was lost.
     pub uncertain: u64,
-    /// Entries that were there and are not saved, as far as pointers told their number.
+    /// The number of entries that were there and are not saved, as far as pointers give it.
     pub lost_entries: u64,
-    /// Pages in use whose checksum differs or that could not be read.
+    /// The number of pages in use whose checksum differs or that could not be read.
     pub damaged_pages: u64,
-    /// Pointers that led to nothing.
+    /// The number of pointers that led to nothing.
     pub lost_subtrees: u64,
-    /// Leaves that look right and were not used, because nothing tells whether they are the newest.
+    /// The number of leaves that look right but were not used, because nothing tells whether they are the newest.
     pub ambiguous_pages: u64,
 }

@@ -1,4 +1,4 @@
-//! What a salvage knows by now, and its target: what was saved, what is lost, and putting entries.
+//! The state of a salvage and its target: what was saved, what is lost, and how entries are put.
 
 use super::pages::{DamagedFile, Scope};
 use super::report::SalvageReport;
@@ -14,7 +14,7 @@ use crate::page::KEY_MAX;
 use crate::tree::read::check::PageSet;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-/// Keys of a table that no pointer leads to any more: from `low` on and below `high`.
+/// The keys of a table that no pointer leads to any more: from `low` on and below `high`.
 #[derive(Debug, Clone)]
 pub(super) struct Gap {
     pub table: TableId,
@@ -36,29 +36,29 @@ pub(super) struct Found<'e> {
     pub page: PageNo,
 }
 
-/// Is given every entry that is found.
+/// A callback that is given every entry that is found.
 pub(super) type OnEntry<'f, 'd> = &'f mut dyn FnMut(&mut Saver<'d, '_, '_>, Found<'_>) -> Result<()>;
 
-/// One salvage.
+/// The state of one salvage.
 pub(super) struct Saver<'d, 'j, 'f> {
     pub damaged: &'d DamagedFile,
     pub job: &'j Job<'f>,
     on_fault: &'j mut dyn FnMut(&Fault) -> bool,
-    /// The target.
+    /// The transaction that fills the target.
     pub txn: WriteTxn,
     pub report: SalvageReport,
-    /// Pages of trees that were reached and are right.
+    /// The pages of trees that were reached and are right.
     pub seen: PageSet,
-    /// Pages that pointers lead to and whose checksums differ.
+    /// The pages that pointers lead to and that cannot be read or whose checksums differ.
     pub bad: HashSet<PageNo>,
     pub gaps: Vec<Gap>,
-    /// Named tables, and what is known of them.
+    /// The named tables that were restored, with their records.
     pub tables: BTreeMap<TableId, TableRecord>,
-    /// Tables of which no root is known.
+    /// The tables whose roots are not known.
     pub rootless: BTreeSet<TableId>,
-    /// Names by table, from the list of names.
+    /// The names of tables, from the list of names.
     pub names: BTreeMap<TableId, Vec<u8>>,
-    /// Bytes of long values that were copied.
+    /// The total length of the long values that were met, in bytes.
     long_bytes: u64,
 }
 
@@ -85,10 +85,10 @@ impl<'d, 'j, 'f> Saver<'d, 'j, 'f> {
         }
     }
 
-    /// Tells a fault.
+    /// Reports a fault.
     ///
     /// # Errors
-    /// `Cancelled`, if the one who is told wants no more.
+    /// `Cancelled`: the callback returned false.
     pub fn fault(
         &mut self,
         page: impl Into<Option<PageNo>>,
@@ -106,21 +106,21 @@ impl<'d, 'j, 'f> Saver<'d, 'j, 'f> {
         }
     }
 
-    /// Counts and tells an entry that cannot be saved.
+    /// Counts and reports an entry that cannot be saved.
     pub fn lose_entry(&mut self, page: PageNo, table: TableId, what: &str) -> Result<()> {
         self.report.lost_entries = self.report.lost_entries.saturating_add(1);
         self.fault(page, table, what.to_string())
     }
 
-    /// Whether tables may exist that no record tells of.
+    /// Returns whether tables may exist of which no record was found.
     pub fn catalogue_lost(&self) -> bool {
         self.gaps.iter().any(|gap| gap.table == TableId::CATALOGUE)
     }
 
-    /// Puts an entry into the target, unless one of its key is there; whether it came in.
+    /// Puts an entry into the target, unless there is one with its key. Returns whether it was put.
     ///
     /// # Errors
-    /// Those of the target and `Cancelled`.
+    /// Those of the target, and `Cancelled`.
     pub fn put(&mut self, table: TableId, found: Found<'_>) -> Result<bool> {
         if found.key.len() > KEY_MAX || self.txn.contains(table, found.key)? {
             return Ok(false);
@@ -143,7 +143,8 @@ impl<'d, 'j, 'f> Saver<'d, 'j, 'f> {
                 return Ok(false);
             }
         };
-        // However often damage names the same extents, no more is copied than the file holds.
+        // Damage may name the same extents again and again. This limit keeps the copies to twice the length of the
+        // file.
         self.long_bytes = self.long_bytes.saturating_add(chain.len);
         if self.long_bytes > 2 * self.damaged.raw.len() {
             self.lose_entry(found.page, table, "long values outgrow the file")?;
@@ -169,7 +170,7 @@ impl<'d, 'j, 'f> Saver<'d, 'j, 'f> {
     }
 }
 
-/// The words of an error, for a fault that names page and table itself.
+/// Returns the words of an error, for a fault that names the page and the table itself.
 pub(super) fn words(error: &Error) -> String {
     match error {
         Error::Corrupt(damage) => match damage.page {
@@ -180,7 +181,7 @@ pub(super) fn words(error: &Error) -> String {
     }
 }
 
-/// A key for people, shortened.
+/// Returns a key in a readable form, shortened.
 pub(super) fn show(key: &[u8]) -> String {
     let text: String = key
         .iter()

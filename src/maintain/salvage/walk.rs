@@ -1,5 +1,5 @@
-//! Walking a damaged tree: what a pointer leads to and its checksum confirms is saved; what cannot be confirmed is told and
-//! stepped over.
+//! The walk of a damaged tree saves what a pointer leads to if the checksum confirms it. It reports what cannot be
+//! confirmed and steps over it.
 
 use super::pages::{entry, Scope};
 use super::saver::{show, words, Found, Gap, OnEntry, Saver};
@@ -15,13 +15,13 @@ use crate::page::{PageSource, Ptr, Root};
 #[derive(Clone, Copy)]
 struct Subtree<'b> {
     table: TableId,
-    /// What leads to it.
+    /// The pointer that leads to it.
     ptr: Ptr,
-    /// Its level; leaves have level 1.
+    /// Its level, where leaves have level 1.
     level: u8,
-    /// Its keys begin here,
+    /// Its keys begin here.
     low: &'b [u8],
-    /// and end below this; `None`: with the table.
+    /// Its keys lie below this one, or go on to the end of the table if it is `None`.
     high: Option<&'b [u8]>,
 }
 
@@ -35,7 +35,7 @@ impl<'d> Saver<'d, '_, '_> {
     /// Walks a tree. What cannot be reached becomes a gap.
     ///
     /// # Errors
-    /// Those of the target and `Cancelled`, never those of the source.
+    /// Those of the target, and `Cancelled`; never those of the source.
     pub(super) fn walk(&mut self, table: TableId, root: &Root, save: OnEntry<'_, 'd>) -> Result<()> {
         let whole = Subtree {
             table,
@@ -51,7 +51,7 @@ impl<'d> Saver<'d, '_, '_> {
         }
     }
 
-    /// A subtree cannot be read: it is counted, told, and becomes a gap.
+    /// Handles a subtree that cannot be read: it is counted, reported, and becomes a gap.
     fn lose(&mut self, lost: &Subtree<'_>, why: &str) -> Result<()> {
         let entries = lost.ptr.entries;
         self.report.lost_subtrees += 1;
@@ -84,7 +84,7 @@ impl<'d> Saver<'d, '_, '_> {
         if header::level(page) != tree.level || header::table(page) != tree.table {
             return self.lose(tree, "another page than the tree wants");
         }
-        // So a tree with a circle ends, and a page that two pointers lead to is saved once.
+        // This ends the walk of a tree with a circle, and a page that two pointers lead to is saved only once.
         if !self.seen.insert(tree.ptr.page.number()) {
             return self.lose(tree, "a page reached twice");
         }
@@ -107,8 +107,8 @@ impl<'d> Saver<'d, '_, '_> {
         scope: &Scope<'d>,
         save: OnEntry<'_, 'd>,
     ) -> Result<()> {
-        // A separator that cannot be read leaves its neighbours with the bounds of the page: gaps too wide, not too
-        // narrow.
+        // A separator that cannot be read leaves its neighbours with the bounds of the page, so that gaps are too wide
+        // rather than too narrow.
         let separators: Vec<Option<Vec<u8>>> = (0..branch.len())
             .map(|i| {
                 let mut separator = Vec::new();
