@@ -52,7 +52,7 @@ impl Draft {
             self.base().id,
             "a draft is committed on what it builds on"
         );
-        // 1. Cancel. Pages that were taken and given back are free for the steps below.
+        // Step 1: cancel. Pages that were taken and given back are free for the steps below.
         if !unfinished.is_empty() {
             self.mark_changed();
             unfinished.cancel(&mut pages);
@@ -70,17 +70,17 @@ impl Draft {
             catalogue,
             space,
         };
-        // 7. Finish. From here on the file holds all that the roots lead to.
+        // Step 7: finish. From here on the file holds all that the roots lead to.
         self.builder.finish(memory, &mut pages)?;
-        // 8. Publish.
+        // Step 8: publish.
         match mode.wait {
             true => pages.commit(roots, mode.durability),
             false => pages.commit_async(roots, mode.durability),
         }
     }
 
-    /// 2. Flush. Large write sets place their pages as they go, while these are in the caches; those of small ones stay
-    /// private, so that step 3 can count them.
+    /// Step 2: flush. Large write sets place their pages as they go, while these are in the caches; those of small ones
+    /// stay private, so that step 3 can count them.
     fn flush_tables(&mut self, pages: &mut PageWriter) -> Result<()> {
         for table in self.tables.iter_mut().filter(|t| !t.dropped) {
             self.builder.flush_last(&mut table.tree, pages)?;
@@ -88,8 +88,8 @@ impl Draft {
         Ok(())
     }
 
-    /// 3. Count. A commit that asks for runs of the right lengths is written in few places, and its branches, which the next
-    /// commit replaces together, leave one hole of the length that it will ask for.
+    /// Step 3: count. A commit that asks for runs of the right lengths is written in few places, and its branches, which the
+    /// next commit replaces together, leave one hole of the length that it will ask for.
     fn count_pages(&mut self, durability: Durability, pages: &mut PageWriter) -> Result<()> {
         // The catalogue is not flushed yet: about a leaf, its path, and a page more.
         let height = self.base().roots.catalogue.height;
@@ -100,7 +100,7 @@ impl Draft {
         self.builder.expect_pages(catalogue, durability, pages)
     }
 
-    /// 4. Place the trees of the tables, so that their roots are known.
+    /// Step 4: place the trees of the tables, so that their roots are known.
     fn place_tables(&mut self, pages: &mut PageWriter) -> Result<()> {
         for table in self.tables.iter_mut().filter(|t| !t.dropped) {
             self.builder.place_tree(&mut table.tree, pages)?;
@@ -114,7 +114,7 @@ impl Draft {
         named.filter(|t| t.is_changed())
     }
 
-    /// 5. Catalogue. Its root.
+    /// Step 5: catalogue. The roots of changed tables are written into it, and it is placed; answers its root.
     fn write_catalogue(&mut self, pages: &mut PageWriter) -> Result<Root> {
         let mut catalogue = DraftTree::new(TableId::CATALOGUE, self.base().roots.catalogue);
         let edits: Vec<(TableId, Option<Vec<u8>>)> = self
@@ -137,7 +137,7 @@ impl Draft {
         Ok(catalogue.root)
     }
 
-    /// 6. Fold, if the pager says that it is time. The commit's own record is not among what is folded: it stays in the
+    /// Step 6: fold, if the pager says that it is time. The commit's own record is not among what is folded: it stays in the
     /// slot, so that freeing pages never needs pages that must be freed again. The root of the space tree, and an empty write
     /// set whose memory is worth keeping.
     fn fold_records(&mut self, pages: &mut PageWriter) -> Result<(Root, WriteSet)> {

@@ -4,7 +4,7 @@
 //! then on no page that the commit refers to is reused (I-3), in whatever process the writer is.
 
 use super::layout::{at, reader_word, READERS};
-use super::words::Shared;
+use super::words::{Shared, Words};
 use crate::error::{Error, Result};
 use crate::file::peers::PROCESSES;
 use crate::ids::{CommitId, U48_MAX};
@@ -47,23 +47,27 @@ pub struct ReaderClaim {
     pub age_ms: u64,
 }
 
-impl Shared {
+impl<'a> Words<'a> {
+    /// The claim of the reader with this slot; 0: the slot is free.
     #[inline(always)]
-    fn claim_word(&self, slot: usize) -> &AtomicU64 {
+    fn claim(self, slot: usize) -> &'a AtomicU64 {
         self.word(at::CLAIMS + reader_word(slot))
     }
 
     /// When the reader with this slot began.
     #[inline(always)]
-    fn claim_time(&self, slot: usize) -> &AtomicU64 {
+    fn claim_time(self, slot: usize) -> &'a AtomicU64 {
         self.word(at::CLAIM_TIMES + reader_word(slot))
     }
 
     /// Slots ever used: nobody need look further.
-    fn readers_used(&self) -> &AtomicU64 {
+    #[inline(always)]
+    fn readers_used(self) -> &'a AtomicU64 {
         self.word(at::READERS_USED)
     }
+}
 
+impl Shared {
     /// What the system calls the process with this index.
     pub(super) fn process_number(&self, process: u16) -> &AtomicU64 {
         self.word(at::PROCESS_NUMBERS + usize::from(process) % PROCESSES)
@@ -76,24 +80,22 @@ impl Shared {
         thread_local! {
             static HINT: Cell<usize> = const { Cell::new(usize::MAX) };
         }
-        let hint = HINT.get();
-        let used = (self.readers_used().load(SeqCst) as usize).clamp(1, READERS);
-        let start = if hint < READERS {
-            hint
-        } else {
-            first_hint() % used.max(16)
+        let words = self.words();
+        let start = match HINT.get() {
+            hint if hint < READERS => hint,
+            _ => first_hint() % (words.readers_used().load(SeqCst) as usize).clamp(16, READERS),
         };
         for step in 0..READERS {
             let slot = (start + step) % READERS;
-            let word = self.claim_word(slot);
+            let word = words.claim(slot);
             if word.load(SeqCst) != 0 {
                 continue;
             }
             // A writer must look at this slot before it can be claimed.
-            if slot as u64 >= self.readers_used().load(SeqCst) {
-                self.readers_used().fetch_max(slot as u64 + 1, SeqCst);
+            if slot as u64 >= words.readers_used().load(SeqCst) {
+                words.readers_used().fetch_max(slot as u64 + 1, SeqCst);
             }
-            let id = self.visible().get();
+            let id = words.visible().get();
             if word.compare_exchange(0, self.claim(id), SeqCst, SeqCst).is_ok() {
                 HINT.set(slot);
                 self.confirm(slot as u32, id, desc);
@@ -113,11 +115,12 @@ impl Shared {
     /// Makes the claim of `slot` on commit `id` good, or claims the newest commit instead (I-6).
     #[inline]
     fn confirm(&self, slot: u32, mut id: CommitId, desc: &mut Descriptor) {
-        let word = self.claim_word(slot as usize);
-        self.claim_time(slot as usize).store(milliseconds(), Relaxed);
+        let words = self.words();
+        let word = words.claim(slot as usize);
+        words.claim_time(slot as usize).store(milliseconds(), Relaxed);
         loop {
-            let found = self.read_descriptor(id, desc);
-            let now = self.visible().get();
+            let found = words.read_descriptor(id, desc);
+            let now = words.visible().get();
             if found.is_some() && now == id {
                 return;
             }
@@ -136,9 +139,10 @@ impl Shared {
     /// Whether a registered reader that sees commit `id` sees the newest one. If so, its time begins anew.
     #[inline]
     pub fn is_newest(&self, slot: u32, id: CommitId) -> bool {
-        let newest = self.visible().get() == id;
+        let words = self.words();
+        let newest = words.visible().get() == id;
         if newest {
-            self.claim_time(slot as usize).store(milliseconds(), Relaxed);
+            words.claim_time(slot as usize).store(milliseconds(), Relaxed);
         }
         newest
     }
@@ -147,7 +151,7 @@ impl Shared {
     pub fn move_reader(&self, slot: u32) -> Descriptor {
         let mut desc = Descriptor::default();
         let id = self.visible().get();
-        self.claim_word(slot as usize).store(self.claim(id), SeqCst);
+        self.words().claim(slot as usize).store(self.claim(id), SeqCst);
         self.confirm(slot, id, &mut desc);
         desc
     }
@@ -155,15 +159,16 @@ impl Shared {
     /// Ends a registration.
     #[inline]
     pub fn unregister(&self, slot: u32) {
-        self.claim_word(slot as usize).store(0, Release);
+        self.words().claim(slot as usize).store(0, Release);
     }
 
     /// Slots in use, with what their words say.
     fn claims(&self) -> impl Iterator<Item = (usize, Claim)> + '_ {
-        let used = (self.readers_used().load(SeqCst) as usize).min(READERS);
-        let words = (0..used).map(|slot| (slot, self.claim_word(slot).load(SeqCst)));
-        let words = words.filter(|(_, word)| *word != 0);
-        words.map(|(slot, word)| (slot, Claim::from_word(word)))
+        let words = self.words();
+        let used = (words.readers_used().load(SeqCst) as usize).min(READERS);
+        let claims = (0..used).map(move |slot| (slot, words.claim(slot).load(SeqCst)));
+        let claims = claims.filter(|(_, word)| *word != 0);
+        claims.map(|(slot, word)| (slot, Claim::from_word(word)))
     }
 
     /// Commits that readers of all processes hold, ascending, once per reader.
@@ -180,7 +185,7 @@ impl Shared {
             process,
             pid: self.process_number(process).load(SeqCst) as u32,
             id,
-            age_ms: now.saturating_sub(self.claim_time(slot).load(Relaxed)),
+            age_ms: now.saturating_sub(self.words().claim_time(slot).load(Relaxed)),
         });
         claims.collect()
     }
@@ -202,7 +207,7 @@ impl Shared {
         let left: Vec<(usize, Claim)> = self.claims().filter(|(_, claim)| claim.process == process).collect();
         for (slot, claim) in left {
             // Slots of other processes are left alone, whatever happened meanwhile.
-            let word = self.claim_word(slot);
+            let word = self.words().claim(slot);
             let _ = word.compare_exchange(claim.to_word(), 0, SeqCst, SeqCst);
         }
         self.process_number(process).store(0, SeqCst);

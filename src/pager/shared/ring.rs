@@ -5,7 +5,7 @@
 //! for, the visible one or the tip (I-6).
 
 use super::layout::{at, entry, ENTRY_WORDS, RING};
-use super::words::Shared;
+use super::words::{Shared, Words};
 use crate::ids::CommitId;
 use crate::page::{Root, Roots};
 use crate::pager::descriptor::Descriptor;
@@ -21,28 +21,16 @@ fn number(id: CommitId) -> usize {
     (id.get() % RING) as usize
 }
 
-impl Shared {
-    fn entry(&self, id: CommitId) -> &[AtomicU64] {
-        self.words(at::RING_ENTRIES + number(id) * ENTRY_WORDS, ENTRY_WORDS)
-    }
-
-    /// Puts a commit's descriptor and base into the ring, before `tip` names the commit.
-    pub fn put_descriptor(&self, desc: &Descriptor, base: CommitId) {
-        let words = self.entry(desc.id);
-        words[entry::ID].store(0, SeqCst);
-        words[entry::PAGES].store(desc.pages, SeqCst);
-        words[entry::BASE].store(base.get(), SeqCst);
-        let roots = desc.roots.all().into_iter().flat_map(|root| root.to_words());
-        for (to, word) in words[entry::ROOTS..].iter().zip(roots) {
-            to.store(word, SeqCst);
-        }
-        words[entry::ID].store(desc.id.get(), SeqCst);
+impl<'a> Words<'a> {
+    #[inline(always)]
+    fn entry(self, id: CommitId) -> &'a [AtomicU64] {
+        self.part(at::RING_ENTRIES + number(id) * ENTRY_WORDS, ENTRY_WORDS)
     }
 
     /// Reads the descriptor of commit `id` into `desc`, and returns its base. `None`: the ring does not have it, and
     /// `desc` is anything.
     #[inline]
-    pub(super) fn read_descriptor(&self, id: CommitId, desc: &mut Descriptor) -> Option<CommitId> {
+    pub(super) fn read_descriptor(self, id: CommitId, desc: &mut Descriptor) -> Option<CommitId> {
         let words = self.entry(id);
         let word = |i: usize| words[i].load(SeqCst);
         let there = word(entry::ID);
@@ -54,11 +42,26 @@ impl Shared {
         }));
         (there == id.get()).then_some(base)
     }
+}
+
+impl Shared {
+    /// Puts a commit's descriptor and base into the ring, before `tip` names the commit.
+    pub fn put_descriptor(&self, desc: &Descriptor, base: CommitId) {
+        let words = self.words().entry(desc.id);
+        words[entry::ID].store(0, SeqCst);
+        words[entry::PAGES].store(desc.pages, SeqCst);
+        words[entry::BASE].store(base.get(), SeqCst);
+        let roots = desc.roots.all().into_iter().flat_map(|root| root.to_words());
+        for (to, word) in words[entry::ROOTS..].iter().zip(roots) {
+            to.store(word, SeqCst);
+        }
+        words[entry::ID].store(desc.id.get(), SeqCst);
+    }
 
     /// The base of the tip named by the caller, which checks afterwards that it still is the tip.
     pub fn base_of(&self, id: CommitId) -> CommitId {
         let mut desc = Descriptor::default();
-        self.read_descriptor(id, &mut desc).unwrap_or(CommitId::NONE)
+        self.words().read_descriptor(id, &mut desc).unwrap_or(CommitId::NONE)
     }
 
     /// The newest visible commit.
@@ -66,7 +69,7 @@ impl Shared {
         let mut desc = Descriptor::default();
         loop {
             let id = self.visible().get();
-            if self.read_descriptor(id, &mut desc).is_some() && self.visible().get() == id {
+            if self.words().read_descriptor(id, &mut desc).is_some() && self.visible().get() == id {
                 return desc;
             }
         }

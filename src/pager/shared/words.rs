@@ -1,6 +1,6 @@
 //! The single words, and what those who commit and sync do with them.
 
-use super::layout::{at, CONSTANT_WORDS};
+use super::layout::{at, CONSTANT_WORDS, WORDS};
 use crate::file::map::Atomics;
 use crate::file::peers::HEADER;
 use crate::ids::CommitId;
@@ -135,6 +135,29 @@ pub(in crate::pager) struct FreeSlot {
     pub base: CommitId,
 }
 
+/// All words. Who needs several of them in a few instructions, as a reader that begins, finds them once.
+#[derive(Clone, Copy)]
+pub(super) struct Words<'a>(&'a [AtomicU64; WORDS]);
+
+impl<'a> Words<'a> {
+    #[inline(always)]
+    pub fn word(self, at: usize) -> &'a AtomicU64 {
+        &self.0[HEADER + at]
+    }
+
+    /// `count` words from `at` on.
+    #[inline(always)]
+    pub fn part(self, at: usize, count: usize) -> &'a [AtomicU64] {
+        &self.0[HEADER + at..HEADER + at + count]
+    }
+
+    /// The newest visible commit.
+    #[inline(always)]
+    pub fn visible(self) -> CommitWord<'a> {
+        CommitWord(self.word(at::VISIBLE))
+    }
+}
+
 /// The shared words, and who we are among those who share them.
 #[derive(Debug)]
 pub(in crate::pager) struct Shared {
@@ -176,13 +199,14 @@ impl Shared {
     }
 
     #[inline(always)]
-    pub(super) fn word(&self, at: usize) -> &AtomicU64 {
-        &self.memory.all()[HEADER + at]
+    pub(super) fn words(&self) -> Words<'_> {
+        let all = self.memory.all().try_into();
+        Words(all.expect("as many words as the layout has"))
     }
 
-    /// `count` words from `at` on.
-    pub(super) fn words(&self, at: usize, count: usize) -> &[AtomicU64] {
-        &self.memory.all()[HEADER + at..HEADER + at + count]
+    #[inline(always)]
+    pub(super) fn word(&self, at: usize) -> &AtomicU64 {
+        self.words().word(at)
     }
 
     /// Id of the next commit.
@@ -208,7 +232,7 @@ impl Shared {
     /// The newest visible commit.
     #[inline(always)]
     pub fn visible(&self) -> CommitWord<'_> {
-        CommitWord(self.word(at::VISIBLE))
+        self.words().visible()
     }
 
     /// Base of the durable commit.

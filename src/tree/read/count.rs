@@ -102,7 +102,7 @@ impl Position {
     ///
     /// # Errors
     /// `Corrupt`.
-    pub fn to_rank<'s, S: PageSource<'s> + ?Sized>(&mut self, source: &S, root: &Root, n: u64) -> Result<bool> {
+    pub fn go_to_rank<'s, S: PageSource<'s> + ?Sized>(&mut self, source: &S, root: &Root, n: u64) -> Result<bool> {
         self.reset();
         check_height(root)?;
         if root.height == 0 || n >= root.ptr.entries {

@@ -114,7 +114,7 @@ impl TreeCursor {
     pub fn first<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &TreeView<'_, S>) -> Result<bool> {
         self.forget();
         match &self.limits.lower {
-            Bound::Unbounded => self.position.to_first(t.source, t.root)?,
+            Bound::Unbounded => self.position.go_to_first(t.source, t.root)?,
             Bound::Included(key) => self.position.seek(t.source, t.root, key)?,
             Bound::Excluded(key) => {
                 let equal = self.position.seek(t.source, t.root, key)?;
@@ -128,7 +128,7 @@ impl TreeCursor {
     pub fn last<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &TreeView<'_, S>) -> Result<bool> {
         self.forget();
         match &self.limits.upper {
-            Bound::Unbounded => self.position.to_last(t.source, t.root)?,
+            Bound::Unbounded => self.position.go_to_last(t.source, t.root)?,
             Bound::Included(key) => self.position.seek_before(t.source, t.root, key, true)?,
             Bound::Excluded(key) => self.position.seek_before(t.source, t.root, key, false)?,
         };
@@ -573,7 +573,7 @@ impl TreeCursor {
             return Ok(false);
         }
         let rank = if reverse { to - 1 - n } else { from + n };
-        self.position.to_rank(t.source, t.root, rank)?;
+        self.position.go_to_rank(t.source, t.root, rank)?;
         self.arrive(t, otherwise)
     }
 }

@@ -159,7 +159,7 @@ impl Position {
     ///
     /// # Errors
     /// `Corrupt`, as in every function of this file.
-    pub fn to_first<'s, S: PageSource<'s> + ?Sized>(&mut self, source: &S, root: &Root) -> Result<bool> {
+    pub fn go_to_first<'s, S: PageSource<'s> + ?Sized>(&mut self, source: &S, root: &Root) -> Result<bool> {
         self.reset();
         check_height(root)?;
         if root.height == 0 {
@@ -171,7 +171,7 @@ impl Position {
     }
 
     /// To the last entry; false: the tree is empty.
-    pub fn to_last<'s, S: PageSource<'s> + ?Sized>(&mut self, source: &S, root: &Root) -> Result<bool> {
+    pub fn go_to_last<'s, S: PageSource<'s> + ?Sized>(&mut self, source: &S, root: &Root) -> Result<bool> {
         self.reset();
         check_height(root)?;
         if root.height == 0 {

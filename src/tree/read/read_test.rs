@@ -170,7 +170,7 @@ fn expect(position: &Position, source: &&Frozen, want: Option<&(&Vec<u8>, &Vec<u
 
 fn scans(source: &&Frozen, root: &Root, sorted: &[(&Vec<u8>, &Vec<u8>)]) {
     let (mut position, mut key) = (Position::new(), KeyBuf::new());
-    let mut more = position.to_first(source, root).unwrap();
+    let mut more = position.go_to_first(source, root).unwrap();
     for (k, v) in sorted {
         assert!(more);
         let value = position.entry(source, &mut key).unwrap();
@@ -178,7 +178,7 @@ fn scans(source: &&Frozen, root: &Root, sorted: &[(&Vec<u8>, &Vec<u8>)]) {
         more = position.next(source).unwrap();
     }
     assert!(!more && !position.is_valid() && !position.next(source).unwrap());
-    more = position.to_last(source, root).unwrap();
+    more = position.go_to_last(source, root).unwrap();
     for (k, _) in sorted.iter().rev() {
         assert!(more);
         position.entry(source, &mut key).unwrap();
@@ -191,7 +191,7 @@ fn scans(source: &&Frozen, root: &Root, sorted: &[(&Vec<u8>, &Vec<u8>)]) {
 fn ranges(source: &&Frozen, root: &Root, sorted: &[(&Vec<u8>, &Vec<u8>)], probes: &[Vec<u8>], rnd: &mut Rnd) {
     let mut position = Position::new();
     for n in (0..200).map(|_| rnd.below(sorted.len() as u64 + 2)) {
-        assert_eq!(position.to_rank(source, root, n).unwrap(), n < sorted.len() as u64);
+        assert_eq!(position.go_to_rank(source, root, n).unwrap(), n < sorted.len() as u64);
         expect(&position, source, sorted.get(n as usize));
     }
     for _ in 0..200 {
@@ -392,18 +392,18 @@ fn damaged_trees_never_panic_or_hang() {
                     let _ = position.rank(&source);
                 }
                 let _ = position.seek_before(&source, &root, k, false);
-                let _ = position.to_rank(&source, &root, rnd.below(2000));
+                let _ = position.go_to_rank(&source, &root, rnd.below(2000));
             }
             let _ = get_many(&source, &root, &refs, &mut Vec::new());
             let _ = stat::shape(&source, &root, true);
-            let _ = position.to_first(&source, &root);
+            let _ = position.go_to_first(&source, &root);
             for _ in 0..3000 {
                 let _ = position.entry(&source, &mut buf);
                 if !position.is_valid() || position.next(&source).is_err() {
                     break;
                 }
             }
-            let _ = position.to_last(&source, &root);
+            let _ = position.go_to_last(&source, &root);
             for _ in 0..3000 {
                 if !position.is_valid() || position.prev(&source).is_err() {
                     break;
@@ -416,7 +416,7 @@ fn damaged_trees_never_panic_or_hang() {
         ..Root::default()
     };
     let (good, ..) = specimen(1);
-    assert!(lookup::get(&&good, &tall, b"x").is_err() && Position::new().to_first(&&good, &tall).is_err());
+    assert!(lookup::get(&&good, &tall, b"x").is_err() && Position::new().go_to_first(&&good, &tall).is_err());
     assert!(!faults(&good, &tall).is_empty());
 }
 

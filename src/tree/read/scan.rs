@@ -29,7 +29,7 @@ pub fn scan<'s, S: PageSource<'s>>(
 /// The greatest key; `None` in an empty tree.
 pub fn last_key<'s, S: PageSource<'s>>(source: &S, root: &Root) -> Result<Option<Vec<u8>>> {
     let mut position = Position::new();
-    if !position.to_last(source, root)? {
+    if !position.go_to_last(source, root)? {
         return Ok(None);
     }
     let mut key = Vec::new();

@@ -69,7 +69,7 @@ pub mod page {
     pub use crate::roots::{Root, Roots};
 }
 
-#[allow(dead_code, reason = "the models use a part of it")]
+#[allow(dead_code, unused_imports, reason = "the models use a part of it")]
 pub mod pager {
     #[path = "../../../../src/pager/descriptor.rs"]
     pub mod descriptor;
