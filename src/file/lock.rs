@@ -1,13 +1,13 @@
 //! Locks on single bytes of the data file, far behind any data, by which processes exclude each other.
 //!
-//! | byte          | how it is locked                                  | by                                            |
-//! |---------------|---------------------------------------------------|-----------------------------------------------|
-//! | `ALIVE`       | shared while open; exclusive while the first opener recovers, the last one leaves, or one is alone | members |
-//! | `OBSERVE`     | shared while open                                 | observers, who can only read the file         |
-//! | `WRITE`       | exclusive, from the start of a write transaction until its commit is published | the writer       |
-//! | `SYNC`        | exclusive during a sync                           | the process that syncs                        |
-//! | `PROCESS` + i | exclusive while open                              | member i; who can lock it knows that i is dead |
-//! | `ERA` + e     | shared while open                                 | members whose shared memory is of era e       |
+//! | byte          | how it is locked | by |
+//! |---------------|------------------|----|
+//! | `ALIVE`       | shared while open; exclusive while the first recovers, the last leaves, or one is alone | members |
+//! | `OBSERVE`     | shared while open | observers, who can only read the file |
+//! | `WRITE`       | exclusive, from the start of a write transaction until its commit is published | the writer |
+//! | `SYNC`        | exclusive during a sync | the process that syncs |
+//! | `PROCESS` + i | exclusive while open | the member with index i; it is dead if somebody else can lock this |
+//! | `ERA` + e     | shared while open | members whose shared memory is of era e |
 //!
 //! A lock belongs to the *open file description*. Unlike a classic POSIX lock, it does not vanish when the process
 //! closes another descriptor of the same file, and it ends with the process in whatever way that ends. The locks are
