@@ -2,7 +2,7 @@
 //!
 //! | byte          | how it is locked | by |
 //! |---------------|------------------|----|
-//! | `ALIVE`       | shared while open; exclusive while the first recovers, the last leaves, or one is alone | members |
+//! | `ALIVE`       | shared while open; exclusive while the first recovers, the last leaves or one is alone | members |
 //! | `OBSERVE`     | shared while open | observers, who can only read the file |
 //! | `WRITE`       | exclusive, from the start of a write transaction until its commit is published | the writer |
 //! | `SYNC`        | exclusive during a sync | the process that syncs |

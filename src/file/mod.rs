@@ -137,9 +137,9 @@ pub trait Storage: Send + Sync {
         let _ = (at, len);
     }
 
-    /// Writes zeros from `from` to `to`, where the file has no bytes or none that matter, and returns up to which
-    /// offset the file is known to be allocated then. Later writes below that offset change no metadata, so that a
-    /// sync is cheap.
+    /// Writes zeros from `from` to `to`, where the file has no bytes or none that matter, and returns how long the
+    /// file is known to be then. What is written there later changes no metadata of the file, so that a sync of it is
+    /// cheap.
     ///
     /// # Errors
     /// `NoSpace`, `Io`, `Limit`: the file may have grown by any part of the range.

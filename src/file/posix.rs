@@ -33,8 +33,7 @@ const CALL: u64 = 32 << 10;
 #[derive(Debug)]
 pub struct PosixFile {
     map: Reservation,
-    /// This field goes before the file: otherwise the number could belong to another descriptor, which a child would
-    /// lose.
+    /// This is dropped before the file, or a child could lose another descriptor that has got the file's number.
     _watch: Watch,
     file: Arc<File>,
     path: PathBuf,

@@ -18,7 +18,7 @@ pub(super) struct WriteState {
     pub records: SlotRecords,
     /// The newest commit whose changes of dead space the space tree holds.
     pub folded: CommitId,
-    /// The number of dead pages in the space tree.
+    /// The number of dead pages at the commit, in its space tree and its records.
     pub dead: u64,
     /// The number of changes that the next fold would carry from the records to the space tree.
     pub changes: usize,
