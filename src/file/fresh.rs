@@ -1,5 +1,5 @@
-//! A file that is written under a temporary name in its target's directory and gets its own name when it is whole: a new
-//! database, or a copy of one, is there whole or not at all.
+//! A file that is written under a temporary name in the directory of its target and renamed when it is complete. So a
+//! new database, or a copy of one, is there as a whole or not at all.
 
 use super::names::{above_standard, at_path, name_it};
 use super::Identity;
@@ -9,7 +9,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// A file on its way to its name; removed when dropped before that.
+/// A file that has not got its name yet. Dropping it before then removes the file.
 #[derive(Debug)]
 pub struct Fresh {
     temporary: PathBuf,
@@ -18,7 +18,7 @@ pub struct Fresh {
     named: bool,
 }
 
-/// Device and inode of what `path` names, if there is something.
+/// Returns device and inode of the file that `path` names, or `None` if there is none.
 pub fn identity_of(path: &Path) -> Option<Identity> {
     let facts = std::fs::metadata(path).ok()?;
     Some(Identity {
@@ -28,10 +28,11 @@ pub fn identity_of(path: &Path) -> Option<Identity> {
 }
 
 impl Fresh {
-    /// Chooses a temporary name; nothing is created yet. With `overwrite`, publishing replaces a present target.
+    /// Chooses a temporary name; nothing is created yet. With `overwrite`, [`Fresh::publish`] replaces an existing
+    /// target.
     ///
     /// # Errors
-    /// `Exists` (the target, without `overwrite`), `Invalid` (a path that names no file).
+    /// `Exists`: the target exists, and `overwrite` is false. `Invalid`: the path names no file.
     pub fn new(target: &Path, overwrite: bool) -> Result<Fresh> {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         let name = target.file_name().ok_or(Error::Invalid("the path names no file"))?;
@@ -53,15 +54,15 @@ impl Fresh {
         })
     }
 
-    /// The temporary name, for whoever creates the file himself.
+    /// Returns the temporary name, for callers who create the file themselves.
     pub fn path(&self) -> &Path {
         &self.temporary
     }
 
-    /// Creates the file, empty, under its temporary name.
+    /// Creates an empty file under the temporary name.
     ///
     /// # Errors
-    /// `NoFile` (the directory), `Access`, `NoSpace`, `Io`.
+    /// `NoFile`: the directory does not exist. `Access`, `NoSpace`, `Io`.
     pub fn create(&self) -> Result<FreshFile> {
         let mut options = OpenOptions::new();
         let made = options.write(true).create_new(true).open(&self.temporary);
@@ -69,10 +70,10 @@ impl Fresh {
         Ok(FreshFile { file, at: 0 })
     }
 
-    /// Gives the file, which is durable already, its name, and makes that durable.
+    /// Gives the file its name, and makes the name durable. The content of the file must be durable already.
     ///
     /// # Errors
-    /// `Exists` (a target that came meanwhile, without overwriting), `Access`, `NoSpace`, `Io`.
+    /// `Exists`: without `overwrite`, the target was created meanwhile. `Access`, `NoSpace`, `Io`.
     pub fn publish(mut self) -> Result<()> {
         if self.overwrite {
             let moved = std::fs::rename(&self.temporary, &self.target);
@@ -90,7 +91,7 @@ impl Fresh {
 impl Drop for Fresh {
     fn drop(&mut self) {
         if !self.named {
-            // A file left over would be litter, not danger.
+            // An error is ignored, because a file that is left over wastes space but endangers nothing.
             let _ = std::fs::remove_file(&self.temporary);
         }
     }
@@ -103,7 +104,7 @@ fn directory(path: &Path) -> &Path {
     }
 }
 
-/// A new file, written from its beginning to its end.
+/// A new file that is written from its beginning to its end.
 #[derive(Debug)]
 pub struct FreshFile {
     file: File,
@@ -111,7 +112,7 @@ pub struct FreshFile {
 }
 
 impl FreshFile {
-    /// Appends bytes.
+    /// Appends `bytes` to the file.
     ///
     /// # Errors
     /// `NoSpace`, `Io`.
@@ -121,12 +122,12 @@ impl FreshFile {
         written.map_err(|e| Error::io("write the new file", e))
     }
 
-    /// Appends zeros, as a hole where the file system has holes.
+    /// Appends `bytes` zeros, as a hole where the file system supports holes.
     pub fn zeros(&mut self, bytes: u64) {
         self.at += bytes;
     }
 
-    /// Ends the file here and makes it durable.
+    /// Ends the file here and makes its content durable.
     ///
     /// # Errors
     /// `NoSpace`, `Io`.
@@ -158,7 +159,7 @@ mod tests {
         assert_eq!(std::fs::read(&path).expect("read"), b"hello\0\0");
         make(&path, true, b"other").expect("replace");
         assert_eq!(std::fs::read(&path).expect("read"), b"other\0\0");
-        // Given up, or with a name that came meanwhile: nothing is left over.
+        // One file is given up, and another finds its name taken meanwhile. Neither leaves anything behind.
         drop(Fresh::new(&dir.join("b"), false).expect("b").create().expect("create"));
         let late = Fresh::new(&dir.join("c"), false).expect("c");
         late.create().expect("create").finish().expect("finish");

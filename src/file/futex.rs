@@ -1,12 +1,13 @@
-//! Waiting for a word in shared memory to change: the hint that a lock may be free. Locks themselves are the kernel's,
-//! so that they end with their holder; a waiter therefore never trusts this alone and looks again after a while.
+//! Waiting for a word in shared memory to change. The change is only a hint that a lock may be free: the locks
+//! themselves are the kernel's, so that they end with their holder. A waiter therefore looks again after a while even
+//! without a change.
 
 #![allow(unsafe_code)]
 
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
-/// Waits until `word` (its low 32 bits) is not `seen` any more, at most `most`; may return earlier.
+/// Waits until the low 32 bits of `word` differ from those of `seen`, for at most `most`. It may return earlier.
 pub fn wait(word: &AtomicU64, seen: u64, most: Duration) {
     #[cfg(target_os = "linux")]
     {
@@ -14,7 +15,7 @@ pub fn wait(word: &AtomicU64, seen: u64, most: Duration) {
             tv_sec: most.as_secs().min(3600) as libc::time_t,
             tv_nsec: most.subsec_nanos() as _,
         };
-        // SAFETY: an aligned 32-bit word that outlives the call, and a complete timespec.
+        // SAFETY: `word` is aligned, has the 32 bits that are compared, and outlives the call; `time` is complete.
         unsafe {
             libc::syscall(libc::SYS_futex, low_half(word), libc::FUTEX_WAIT, seen as u32, &time);
         }
@@ -25,12 +26,12 @@ pub fn wait(word: &AtomicU64, seen: u64, most: Duration) {
     }
 }
 
-/// Changes `word` and wakes all who wait for it.
+/// Changes `word`, and wakes all who wait for it if `anybody` waits.
 pub fn wake(word: &AtomicU64, anybody: bool) {
     word.fetch_add(1, SeqCst);
     #[cfg(target_os = "linux")]
     if anybody {
-        // SAFETY: an aligned 32-bit word that outlives the call.
+        // SAFETY: `word` is aligned, has the 32 bits that name the waiters, and outlives the call.
         unsafe {
             libc::syscall(libc::SYS_futex, low_half(word), libc::FUTEX_WAKE, i32::MAX);
         }

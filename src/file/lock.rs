@@ -1,17 +1,17 @@
-//! Locks on single bytes of the data file, far behind any data: how processes exclude each other.
+//! Locks on single bytes of the data file, far behind any data, by which processes exclude each other.
 //!
-//! | byte         | held                                   | by                                                        |
-//! |--------------|----------------------------------------|-----------------------------------------------------------|
-//! | `ALIVE`      | shared while open; exclusive while the first opener recovers, the last one leaves, or one is alone | members |
-//! | `OBSERVE`    | shared                                 | those who can only read the file and so are not members    |
-//! | `WRITE`      | exclusive, from the start of a write transaction until its commit is published                  | the writer |
-//! | `SYNC`       | exclusive, during a sync               | who syncs                                                  |
-//! | `PROCESS` + i | exclusive while open                  | the member with index i: who can take it knows i is dead    |
-//! | `ERA` + e    | shared while open                      | members whose shared memory is of era e                     |
+//! | byte          | how it is locked | by |
+//! |---------------|------------------|----|
+//! | `ALIVE`       | shared while open; exclusive while the first recovers, the last leaves or one is alone | members |
+//! | `OBSERVE`     | shared while open | observers, who can only read the file |
+//! | `WRITE`       | exclusive, from the start of a write transaction until its commit is published | the writer |
+//! | `SYNC`        | exclusive during a sync | the process that syncs |
+//! | `PROCESS` + i | exclusive while open | the member with index i; it is dead if somebody else can lock this |
+//! | `ERA` + e     | shared while open | members whose shared memory is of era e |
 //!
-//! A lock belongs to the *open file description*: unlike classic POSIX locks it does not vanish when the process closes
-//! another descriptor of the same file, and it ends with the process however that ends. The locks lie on the data file
-//! itself, so no deleted or replaced file beside it can let two writers in.
+//! A lock belongs to the *open file description*. Unlike a classic POSIX lock, it does not vanish when the process
+//! closes another descriptor of the same file, and it ends with the process in whatever way that ends. The locks are
+//! on the data file itself, so no deleted or replaced file beside it can let two writers in.
 
 #![allow(unsafe_code)]
 
@@ -19,29 +19,29 @@ use crate::error::{Error, Result};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-/// A byte that is locked.
+/// A byte that can be locked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Byte {
     /// Somebody has the database open.
     Alive,
-    /// Somebody reads it without being a member.
+    /// Somebody reads the database without being a member.
     Observe,
-    /// The writer.
+    /// Somebody has the right to write.
     Write,
-    /// Who syncs.
+    /// Somebody is syncing.
     Sync,
-    /// A member, by index.
+    /// The member with this index is alive.
     Process(u16),
-    /// The members of one era of shared memory.
+    /// Members use the shared memory of this era.
     Era(u64),
 }
 
-/// How a byte is locked.
+/// The mode of a lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// With others.
+    /// Others may have the same lock.
     Shared,
-    /// Alone.
+    /// Nobody else may have a lock.
     Exclusive,
 }
 
@@ -59,11 +59,11 @@ impl Byte {
     }
 }
 
-/// Locks the byte, or changes the lock held on it (at once, without letting go of it between); false: somebody else's
-/// lock is in the way.
+/// Locks the byte, or changes the mode of the lock that this description already has, at once and without releasing
+/// it between. Returns `false` if somebody else's lock is in the way.
 ///
 /// # Errors
-/// `NoLocks` when the file system has no locks.
+/// `NoLocks`: the file system has no locks.
 pub fn try_lock(file: BorrowedFd<'_>, byte: Byte, mode: Mode) -> Result<bool> {
     loop {
         match control(file, libc::F_OFD_SETLK, kind(mode), byte) {
@@ -77,10 +77,10 @@ pub fn try_lock(file: BorrowedFd<'_>, byte: Byte, mode: Mode) -> Result<bool> {
     }
 }
 
-/// Locks the byte for this description alone, waiting for as long as it takes; who dies holding it lets go of it.
+/// Locks the byte exclusively and waits for as long as that takes. The death of a holder releases its lock.
 ///
 /// # Errors
-/// `NoLocks`.
+/// `NoLocks`: the file system has no locks.
 pub fn wait_lock(file: BorrowedFd<'_>, byte: Byte) -> Result<()> {
     loop {
         match control(file, libc::F_OFD_SETLKW, kind(Mode::Exclusive), byte) {
@@ -91,16 +91,16 @@ pub fn wait_lock(file: BorrowedFd<'_>, byte: Byte) -> Result<()> {
     }
 }
 
-/// Lets go of the byte. Cannot fail for a byte that is locked.
+/// Releases the byte. This cannot fail for a byte that is locked.
 pub fn unlock(file: BorrowedFd<'_>, byte: Byte) {
-    // Only a lack of kernel memory could refuse, and only when a lock is split; these are single bytes.
+    // The kernel refuses only if it lacks memory to split a lock, and a lock of a single byte is never split.
     let _ = control(file, libc::F_OFD_SETLK, libc::F_UNLCK, byte);
 }
 
-/// Whether another description has any lock on the byte.
+/// Returns whether another description has any lock on the byte.
 ///
 /// # Errors
-/// `NoLocks`.
+/// `NoLocks`: the file system has no locks.
 pub fn is_locked(file: BorrowedFd<'_>, byte: Byte) -> Result<bool> {
     let found = control(file, libc::F_OFD_GETLK, libc::F_WRLCK, byte).map_err(|e| no_locks(&e))?;
     Ok(found != libc::F_UNLCK as libc::c_short)
@@ -118,13 +118,13 @@ fn no_locks(error: &io::Error) -> Error {
 }
 
 fn control(file: BorrowedFd<'_>, command: libc::c_int, kind: libc::c_int, byte: Byte) -> io::Result<libc::c_short> {
-    // SAFETY: all zeros is a valid `flock`; every field that matters is set below.
+    // SAFETY: `flock` may be all zeros; every field that matters is set below.
     let mut lock: libc::flock = unsafe { std::mem::zeroed() };
     lock.l_type = kind as libc::c_short;
     lock.l_whence = libc::SEEK_SET as libc::c_short;
     lock.l_start = byte.offset() as libc::off_t;
     lock.l_len = 1;
-    // SAFETY: a live descriptor and a pointer to a complete structure.
+    // SAFETY: The descriptor is open, and `lock` is a complete structure.
     match unsafe { libc::fcntl(file.as_raw_fd(), command, &mut lock) } {
         -1 => Err(io::Error::last_os_error()),
         _ => Ok(lock.l_type),
@@ -154,7 +154,7 @@ mod tests {
         assert!(lock(&one, Byte::Alive, Mode::Exclusive));
         assert!(!lock(&two, Byte::Alive, Mode::Shared));
         assert!(lock(&two, Byte::Write, Mode::Exclusive), "other bytes are free");
-        // Closing a third description of the file takes nothing away.
+        // Closing a third description of the file releases no lock.
         drop(open());
         assert!(is_locked(two.as_fd(), Byte::Alive).expect("look"));
         assert!(

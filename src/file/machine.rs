@@ -1,12 +1,13 @@
-//! How much memory a process may have: the machine's, or less where a control group limits it (as containers do).
+//! How much memory a process may use: that of the machine, or less where a control group (as of a container) limits
+//! it.
 
 use std::fs::read_to_string;
 use std::path::Path;
 
-/// Bytes taken to be there where the system does not say.
+/// The bytes of memory that are assumed if the system does not tell.
 const UNKNOWN: u64 = 1 << 30;
 
-/// Bytes of memory for this process.
+/// Returns how many bytes of memory this process may use.
 pub fn memory() -> u64 {
     let info = read_to_string("/proc/meminfo").unwrap_or_default();
     let groups = read_to_string("/proc/self/cgroup").unwrap_or_default();
@@ -20,7 +21,8 @@ fn total(meminfo: &str) -> Option<u64> {
     kib.checked_mul(1024)
 }
 
-/// The least limit of the groups listed, and of those around them.
+/// Returns the least limit of the groups listed in `groups` and of those around them, or `None` if nothing limits
+/// them.
 fn limit(groups: &str, root: &Path) -> Option<u64> {
     let limits = groups.lines().flat_map(|line| {
         let mut parts = line.splitn(3, ':').skip(1);
@@ -32,7 +34,7 @@ fn limit(groups: &str, root: &Path) -> Option<u64> {
         let counts = kind.is_empty() || kind.split(',').any(|kind| kind == "memory");
         let path = path.trim_start_matches('/').to_owned();
         let around = Path::new(&path).ancestors().filter(move |_| counts);
-        // What is not a number says that there is no limit.
+        // A file that contains no number says that there is no limit.
         let found = around.map(|group| read_to_string(root.join(group).join(file)).ok()?.trim().parse().ok());
         found.collect::<Vec<Option<u64>>>()
     });

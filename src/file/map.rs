@@ -1,9 +1,11 @@
-//! Reserved address ranges: a mapped file that may grow, and anonymous memory that costs nothing until touched.
+//! Reserved ranges of addresses: a mapped file that may grow, and anonymous memory that costs nothing until it is
+//! touched.
 //!
-//! A file is mapped **once**, read-only, inside a range far larger than itself. Mapping beyond the end of a file is
-//! legal; the bytes become readable as the file grows. So nothing is ever mapped again, pointers never move, and
-//! growing costs readers nothing. What keeps a reader from touching bytes beyond the end (SIGBUS) is the page limit of
-//! its view, never this file. If another program truncates the file, SIGBUS is what the system answers: see the manual.
+//! A file is mapped **once**, read-only, inside a range that is far larger than the file. It is legal to map beyond
+//! the end of a file; the bytes become readable as the file grows. So nothing is ever mapped again, pointers never
+//! move, and growing costs readers nothing. The page limit of a reader's view, and nothing in this file, keeps the
+//! reader from touching bytes beyond the end (SIGBUS). If another program truncates the file, a reader gets SIGBUS:
+//! see the manual.
 
 #![allow(unsafe_code)]
 
@@ -13,56 +15,58 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU16, AtomicU64};
 
-/// Range asked for first; halved while the system refuses (address space limits, valgrind).
+/// The length of the range that is asked for first. It is halved while the system refuses (limits of address space,
+/// valgrind).
 const RESERVE: u64 = 1 << 40;
-/// Room to grow that is asked for at least.
+/// The least room to grow that is asked for.
 const RESERVE_MIN: u64 = 1 << 30;
-/// Bytes of a page of memory.
+/// Returns how many bytes a page of memory has.
 fn memory_page() -> usize {
-    // SAFETY: has no conditions.
+    // SAFETY: This call has no conditions.
     usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(1 << 16)
 }
 
-/// Where a storage is readable: base address and length of the reserved range.
+/// The base address and the length of the reserved range in which a storage is read.
 #[derive(Debug, Clone, Copy)]
 pub struct Mapped {
     base: NonNull<u8>,
     len: u64,
 }
 
-// SAFETY: an address and a length; reading through it is the unsafe act, and the reader's to justify.
+// SAFETY: This is an address and a length. Whoever reads through them needs `unsafe` and must justify it there.
 unsafe impl Send for Mapped {}
-// SAFETY: as above.
+// SAFETY: Shared references give an address and a length only, and reading through them is unsafe.
 unsafe impl Sync for Mapped {}
 
 impl Mapped {
-    /// First byte.
+    /// Returns the address of the first byte.
     #[inline(always)]
     pub fn base(&self) -> NonNull<u8> {
         self.base
     }
 
-    /// Bytes reserved: the storage cannot grow beyond.
+    /// Returns how many bytes are reserved. The storage cannot grow beyond them.
     #[inline(always)]
     pub fn reserved(&self) -> u64 {
         self.len
     }
 }
 
-/// A mapping owned by this process; unmapped when dropped.
+/// A mapping that this process owns. It is unmapped when dropped.
 #[derive(Debug)]
 pub struct Reservation {
     base: *mut u8,
     len: usize,
 }
 
-// SAFETY: plain memory that stays where it is until dropped.
+// SAFETY: The mapping is plain memory that stays where it is until it is dropped.
 unsafe impl Send for Reservation {}
-// SAFETY: as above; writing is unsafe and says what the caller owes.
+// SAFETY: The mapping is plain memory; reading and writing it is unsafe, and each method says what its caller must
+// ensure.
 unsafe impl Sync for Reservation {}
 
 impl Reservation {
-    /// Zeroed memory that is given real pages on first touch.
+    /// Maps `len` bytes of zeroed memory, which gets real pages on first touch.
     ///
     /// # Errors
     /// `NoMemory`.
@@ -71,7 +75,7 @@ impl Reservation {
         Reservation::map(len, libc::PROT_READ | libc::PROT_WRITE, flags, -1)
     }
 
-    /// The largest anonymous range the system grants, up to 1 TiB.
+    /// Maps the largest range of anonymous memory that the system grants, up to 1 TiB.
     ///
     /// # Errors
     /// `NoMemory`.
@@ -79,8 +83,8 @@ impl Reservation {
         shrinking(RESERVE, RESERVE_MIN, Reservation::anonymous)
     }
 
-    /// `file`, of `file_len` bytes now, readable with room to grow: 1 TiB or four times the file, and if that is
-    /// refused, halved down to 1 GiB more than the file.
+    /// Maps `file`, which now has `file_len` bytes, with room to grow: the range is 1 TiB or four times the file,
+    /// whichever is larger. If the system refuses, the range is halved, down to 1 GiB more than the file.
     ///
     /// # Errors
     /// `NoMemory`, `Io`.
@@ -93,13 +97,13 @@ impl Reservation {
         let map = shrinking(most, least, |len| {
             Reservation::map(len, libc::PROT_READ, flags, file.as_raw_fd())
         })?;
-        // A tree is read here and there: what the system would read around each page (some disks: 8 MiB) is of no use. Who
-        // reads many pages in a row asks for them (`will_need`).
+        // A tree is read in scattered places, so what the system would read around each page (8 MiB on some disks) is
+        // of no use. Callers that read many pages in a row ask for them (`will_need`).
         map.advise(0, map.len as u64, libc::MADV_RANDOM);
         Ok(map)
     }
 
-    /// Asks for a range of a mapped file.
+    /// Tells the system that a range of a mapped file will be read soon.
     pub fn will_need(&self, at: u64, len: u64) {
         self.advise(at, len, libc::MADV_WILLNEED);
     }
@@ -110,17 +114,17 @@ impl Reservation {
             return;
         };
         if from < self.len && len <= self.len - from {
-            // SAFETY: whole pages inside of the mapping; this advice changes nothing that can be read there.
+            // SAFETY: These are whole pages inside the mapping. The advice changes nothing that can be read there.
             unsafe { libc::madvise(self.base.wrapping_add(from).cast(), len, advice) };
         }
     }
 
-    /// Whether the page of memory at `at` is in memory; if the system does not say, yes.
+    /// Returns whether the page of memory at `at` is in memory. If the system does not tell, the answer is yes.
     pub fn is_resident(&self, at: u64) -> bool {
         let from = at as usize & !(memory_page() - 1);
         let mut answer = 1u8;
         if from < self.len {
-            // SAFETY: one page inside of the mapping, one byte for the answer.
+            // SAFETY: The range is one page inside the mapping, and `answer` has the one byte that this needs.
             unsafe { libc::mincore(self.base.wrapping_add(from).cast(), 1, &mut answer) };
         }
         answer & 1 != 0
@@ -128,7 +132,7 @@ impl Reservation {
 
     fn map(len: u64, protection: i32, flags: i32, fd: i32) -> Result<Reservation> {
         let len = usize::try_from(len).map_err(|_| Error::NoMemory("reserve address space"))?;
-        // SAFETY: a new mapping at an address the system chooses; it overlaps nothing that exists.
+        // SAFETY: The system chooses the address of the new mapping, so it overlaps nothing that exists.
         let base = unsafe { libc::mmap(std::ptr::null_mut(), len.max(1), protection, flags, fd, 0) };
         if base == libc::MAP_FAILED {
             return Err(Error::io("map memory", std::io::Error::last_os_error()));
@@ -139,12 +143,12 @@ impl Reservation {
         })
     }
 
-    /// Bytes reserved.
+    /// Returns how many bytes are reserved.
     pub fn reserved(&self) -> u64 {
         self.len as u64
     }
 
-    /// The range as a storage hands it out.
+    /// Returns the range in the form in which a storage hands it out.
     pub fn mapped(&self) -> Mapped {
         Mapped {
             base: NonNull::new(self.base).unwrap_or(NonNull::dangling()),
@@ -152,61 +156,61 @@ impl Reservation {
         }
     }
 
-    /// Copies `bytes` into the range.
+    /// Copies `bytes` into the range at offset `at`.
     ///
     /// # Safety
     /// The range must be anonymous, and nobody may hold a reference to the bytes written.
     ///
     /// # Panics
-    /// If the bytes do not fit.
+    /// Panics if the bytes do not fit into the range.
     pub unsafe fn write(&self, at: u64, bytes: &[u8]) {
         let at = at as usize;
         assert!(
             at <= self.len && bytes.len() <= self.len - at,
             "write beyond the reserved range"
         );
-        // SAFETY: inside the mapping (checked above); the caller vouches for the rest.
+        // SAFETY: The bytes lie inside the mapping, as was checked above. The caller ensures the rest.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.base.add(at), bytes.len()) }
     }
 
-    /// Copies bytes out of the range.
+    /// Copies bytes out of the range, from offset `at`.
     ///
     /// # Safety
-    /// The bytes must be readable (a file mapping: below the end of the file), and nobody may write them meanwhile.
+    /// The bytes must be readable (in a mapped file: below its end), and nobody may write them meanwhile.
     ///
     /// # Panics
-    /// If the range is left.
+    /// Panics if the bytes do not all lie in the range.
     pub unsafe fn read(&self, at: u64, into: &mut [u8]) {
         let at = at as usize;
         assert!(
             at <= self.len && into.len() <= self.len - at,
             "read beyond the reserved range"
         );
-        // SAFETY: inside the mapping (checked above); the caller vouches for the rest.
+        // SAFETY: The bytes lie inside the mapping, as was checked above. The caller ensures the rest.
         unsafe { std::ptr::copy_nonoverlapping(self.base.add(at), into.as_mut_ptr(), into.len()) }
     }
 
-    /// Forgets the content of an anonymous range: it reads as zeros again.
+    /// Forgets the content of an anonymous range, so that it reads as zeros again.
     pub fn clear(&self) {
-        // SAFETY: the mapping is ours; the advice replaces private anonymous pages by zero pages.
+        // SAFETY: The mapping belongs to `self`. The advice replaces private anonymous pages by pages of zeros.
         unsafe {
             libc::madvise(self.base.cast(), self.len, libc::MADV_DONTNEED);
         }
     }
 }
 
-/// Integers that any bytes are a value of, zero bytes zero, and that threads and processes can share.
+/// An integer type of which any bytes are a value and zero bytes are zero, and which threads and processes can share.
 ///
 /// # Safety
-/// Any bytes must be a valid value, with interior mutability and alignment up to a page.
+/// Any bytes must be a valid value. The type must have interior mutability, and an alignment of at most a page.
 pub unsafe trait Atomic: Sync {}
 
-// SAFETY: an integer; any bytes are one.
+// SAFETY: Any bytes are a value of this atomic integer.
 unsafe impl Atomic for AtomicU16 {}
-// SAFETY: an integer; any bytes are one.
+// SAFETY: Any bytes are a value of this atomic integer.
 unsafe impl Atomic for AtomicU64 {}
 
-/// Zeroed atomic integers in memory that costs nothing until touched.
+/// An array of atomic integers, zero at first, in memory that costs nothing until it is touched.
 #[derive(Debug)]
 pub struct Atomics<T: Atomic> {
     range: Reservation,
@@ -215,7 +219,7 @@ pub struct Atomics<T: Atomic> {
 }
 
 impl<T: Atomic> Atomics<T> {
-    /// `count` integers, all zero.
+    /// Returns `count` integers, which are all zero.
     ///
     /// # Errors
     /// `NoMemory`.
@@ -229,8 +233,8 @@ impl<T: Atomic> Atomics<T> {
         })
     }
 
-    /// `count` integers at the head of `file`, shared with every process that maps them. The file must have that many
-    /// bytes, allocated, and must not be truncated.
+    /// Maps `count` integers at the head of `file`, shared with every process that maps them. The file must have that
+    /// many integers, allocated on disk, and must not be truncated.
     ///
     /// # Errors
     /// `NoMemory`, `Io`.
@@ -245,15 +249,15 @@ impl<T: Atomic> Atomics<T> {
         })
     }
 
-    /// All of them.
+    /// Returns all the integers.
     #[inline(always)]
     pub fn all(&self) -> &[T] {
-        // SAFETY: zeroed or shared memory, aligned to a page, reached through atomics only (by other processes, too), as
-        // long as `self`; any bytes are a valid value of an `Atomic`.
+        // SAFETY: The memory is zeroed or shared, is aligned to a page and lives as long as `self`. It is accessed
+        // through atomics only, by other processes as well, and any bytes are a valid value of an `Atomic`.
         unsafe { std::slice::from_raw_parts(self.range.base.cast::<T>(), self.count) }
     }
 
-    /// Sets all of them to zero.
+    /// Sets all the integers to zero.
     pub fn clear(&self) {
         self.range.clear();
     }
@@ -271,7 +275,7 @@ fn shrinking(most: u64, least: u64, mut map: impl FnMut(u64) -> Result<Reservati
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        // SAFETY: mapped by `map`, unmapped once, and whoever reads through it borrows the owner.
+        // SAFETY: `map` made the mapping, it is unmapped once, and whoever reads through it borrows the owner.
         unsafe {
             libc::munmap(self.base.cast(), self.len);
         }
@@ -287,7 +291,7 @@ mod tests {
     fn anonymous_memory_is_zero_until_written() {
         let range = Reservation::anonymous(1 << 30).expect("map");
         let mut bytes = [1; 4];
-        // SAFETY: anonymous, and nobody else knows the range.
+        // SAFETY: The range is anonymous, and nobody else knows it.
         unsafe {
             range.read((1 << 30) - 4, &mut bytes);
             assert_eq!(bytes, [0; 4]);

@@ -1,18 +1,20 @@
-//! A process among others that have the same file open.
+//! A process as one of those that have the same file open.
 //!
-//! Beside the data file lies a file of shared memory, `NAME-shm`, with nothing in it that would be missed: it is made
-//! anew by the first process that opens the database, and removed by the last one that closes it. It says which commits
-//! are newest, who reads what, and it is never needed to understand the data file.
+//! Beside the data file lies a file of shared memory, `NAME-shm`. It says which commits are newest and who reads
+//! what, and it is never needed to understand the data file. So nothing is lost when it is lost: the first process
+//! that opens the database makes it anew, and the last one that closes the database removes it.
 //!
-//! Who opens tries to lock `ALIVE` alone. If that works, nobody else is there: it prepares new memory without a
-//! name, recovers, gives the memory its name and shares `ALIVE`. If not, it shares `ALIVE` and maps the memory that it
-//! finds by name. That memory is the right one if some member holds the lock of the *era* written in it; eras are random
-//! numbers, so memory that was left over, restored or put there by hand proves nothing; and it names its own inode, so a
-//! copy of it made meanwhile does not either.
+//! An opener tries to lock `ALIVE` exclusively. If that succeeds, nobody else is there: the opener prepares new
+//! memory without a name, recovers, gives the memory its name, and makes its lock on `ALIVE` shared. If it fails, the
+//! opener locks `ALIVE` shared and maps the memory that it finds by name. That memory is the right one if some member
+//! holds the lock of the *era* that is written in it. Eras are random numbers, so memory that was left over, restored
+//! or put there by hand proves nothing. The memory also names its own inode, so a copy that was made of it while it
+//! was in use proves nothing either.
 //!
-//! Two kinds of opener have no shared memory. Where the file beside cannot be made (no permission in the directory, no
-//! space), the first opener keeps `ALIVE` for itself, and others are refused: *alone*. Who may only read the data file
-//! cannot exclude anybody: an *observer* is refused while there are members, and members are while there are observers.
+//! Two kinds of openers have no shared memory. Where the `-shm` file cannot be made (no permission in the directory,
+//! no space), the first opener is *alone*: it keeps `ALIVE` exclusively, and others are refused. An opener that may
+//! only read the data file is an *observer*. It cannot exclude anybody, so it is refused while there are members, and
+//! members are refused while there are observers.
 
 use super::fork;
 use super::lock::{self, Byte, Mode};
@@ -31,26 +33,26 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed, Ord
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// First word of the memory: a name and the version of its layout.
+/// The first word of the memory: a name and the version of the layout.
 const MAGIC: u64 = u64::from_le_bytes(*b"kv-shm\x01\0");
 const MAGIC_MASK: u64 = 0x0000_FFFF_FFFF_FFFF;
-/// Words of the header.
+/// The indices of words in the header: the era, the data file's device and inode, the number of words.
 const ERA: usize = 1;
 const DEVICE: usize = 2;
 const INODE: usize = 3;
 const LENGTH: usize = 4;
-/// Of the memory's own file: a copy of it is another file.
+/// The device and inode of the memory's own file, in which a copy of the file differs.
 const OWN_DEVICE: usize = 5;
 const OWN_INODE: usize = 6;
-/// Changes when the right to write may be free.
+/// A word that changes when the right to write may be free.
 const FREED: usize = 16;
-/// Processes that wait for it.
+/// The number of processes that wait for the right to write.
 const WAITERS: usize = 17;
 
-/// How long an opener waits for another one to finish recovering or leaving.
+/// How long an opener waits for another one that is recovering or leaving.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What this opener is.
+/// What this opener is to the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
     Member(u16),
@@ -65,10 +67,10 @@ pub struct Member {
     memory: Arc<Atomics<AtomicU64>>,
     role: Role,
     first: bool,
-    /// Memory that was prepared and gets its name when others are admitted.
+    /// The memory that was prepared and gets its name when others are admitted.
     prepared: Option<Prepared>,
     admitted: AtomicBool,
-    /// Name of the memory, and which file it is.
+    /// The name of the memory. Its `identity` says which file that is.
     name: PathBuf,
     identity: Option<Identity>,
     forks: u32,
@@ -77,9 +79,9 @@ pub struct Member {
 /// Memory that nobody else can see yet.
 #[derive(Debug)]
 enum Prepared {
-    /// Without a name: gone if this process is killed before it has one.
+    /// A file without a name, which is gone if this process is killed before the file has one.
     Unnamed(File),
-    /// Under a temporary name, where the file system cannot do without.
+    /// A file under a temporary name, where the file system cannot make files without one.
     Named(PathBuf),
 }
 
@@ -90,7 +92,7 @@ fn identity(facts: &std::fs::Metadata) -> Identity {
     }
 }
 
-/// The name of the memory beside `path`.
+/// Returns the name of the memory beside `path`.
 fn name_beside(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push("-shm");
@@ -98,14 +100,14 @@ fn name_beside(path: &Path) -> PathBuf {
 }
 
 impl Member {
-    /// Joins those who have `file` open, found at `path`; `writable`: its descriptor can be written to. `words` of memory
-    /// are shared.
+    /// Joins those who have `file` open. `path` is where it was found, `writable` says whether its descriptor can be
+    /// written to, and `words` is the number of words of shared memory.
     ///
     /// # Errors
     /// `Busy` (see the module), `Access`, `NoLocks`, `NoMemory`, `Limit` (too many processes), `Io`.
     pub fn join(file: Arc<File>, path: &Path, writable: bool, words: usize) -> Result<Member> {
         let facts = file.metadata().map_err(|e| Error::io("look at the file", e))?;
-        // The name that all use, whatever symbolic link led here.
+        // All processes must use the same name, whatever symbolic link led here.
         let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let door = Door {
             file,
@@ -137,7 +139,7 @@ impl Member {
     }
 }
 
-/// Where one stands before being a member.
+/// What an opener knows before it is a member.
 struct Door {
     file: Arc<File>,
     name: PathBuf,
@@ -163,7 +165,7 @@ impl Door {
         }
     }
 
-    /// As one who can only read.
+    /// Enters as an observer, or returns the reason why that is refused.
     fn observe(&self) -> Result<Entry> {
         let fd = self.file.as_fd();
         if !lock::try_lock(fd, Byte::Observe, Mode::Shared)? || lock::is_locked(fd, Byte::Alive)? {
@@ -176,7 +178,7 @@ impl Door {
         Ok(Ok(self.member(memory, Role::Observer, true)))
     }
 
-    /// As one who can write.
+    /// Enters as a member, or alone if the memory cannot be made. Returns the reason if that is refused.
     fn enter(&self) -> Result<Entry> {
         let fd = self.file.as_fd();
         if lock::try_lock(fd, Byte::Alive, Mode::Exclusive)? {
@@ -215,7 +217,8 @@ impl Door {
         }
     }
 
-    /// New memory. It is allocated on disk: a store into a hole of a full disk would be fatal.
+    /// Prepares new memory. It is allocated on disk, because a store into a hole would kill the process if the disk
+    /// is full.
     fn prepare(&self) -> Result<Member> {
         let directory = match self.name.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -237,13 +240,13 @@ impl Door {
         Ok(member)
     }
 
-    /// A new file under a temporary name.
+    /// Creates a file under a temporary name.
     fn temporary(&self) -> Result<(File, PathBuf)> {
         static COUNTER: AtomicU32 = AtomicU32::new(0);
         let mut temporary = self.name.clone().into_os_string();
         temporary.push(format!(".{}-{}", std::process::id(), COUNTER.fetch_add(1, Relaxed)));
         let temporary = PathBuf::from(temporary);
-        // Left over by a process with this number that died here.
+        // A process that had this number may have died here and left its file over.
         let _ = std::fs::remove_file(&temporary);
         let made = OpenOptions::new()
             .read(true)
@@ -258,10 +261,10 @@ impl Door {
 
     fn fill(&self, shm: &File) -> Result<(Atomics<AtomicU64>, u16)> {
         let io = |e| Error::io("make the -shm file", e);
-        // Whoever may open the database may open this, and nobody else.
+        // Those who may open the database may open this file, and nobody else may.
         let mine = shm.metadata().map_err(io)?;
         if (mine.uid(), mine.gid()) != (self.facts.uid(), self.facts.gid()) {
-            // Only root can; another user's files then stay his own.
+            // Only root can change the owner. For anybody else this fails, and the file stays their own.
             let _ = std::os::unix::fs::fchown(shm, Some(self.facts.uid()), Some(self.facts.gid()));
         }
         let mode = std::fs::Permissions::from_mode(self.facts.mode() & 0o666);
@@ -285,7 +288,7 @@ impl Door {
         Ok((memory, index))
     }
 
-    /// Takes part in the era, under an index that is free.
+    /// Locks the era, and an index that is free, which it returns.
     fn take_index(&self, era: u64) -> Result<u16> {
         let fd = self.file.as_fd();
         lock::try_lock(fd, Byte::Era(era), Mode::Shared)?;
@@ -356,7 +359,7 @@ impl Peers for Member {
         let io = |e: io::Error| Error::io("give the -shm file its name", e);
         match prepared {
             Prepared::Named(temporary) => std::fs::rename(temporary, &self.name).map_err(io)?,
-            // Nobody looks for the name while `ALIVE` is held alone.
+            // Nobody looks for the name while `ALIVE` is locked exclusively.
             Prepared::Unnamed(shm) => names::link_over(shm, &self.name).map_err(io)?,
         }
         self.admitted.store(true, SeqCst);
@@ -448,7 +451,7 @@ impl Drop for Member {
                 let _ = std::fs::remove_file(&self.name);
             }
         }
-        // Who opens next must not wait for descriptors that a child may still have.
+        // The next opener must not wait for descriptors that a child may still have.
         lock::unlock(self.fd(), Byte::Alive);
     }
 }

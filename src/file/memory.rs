@@ -1,4 +1,4 @@
-//! A database without a file: anonymous memory behind the interface of a file. Nothing survives the process.
+//! A database without a file: anonymous memory behind the interface of a file. It ends with the process.
 
 #![allow(unsafe_code)]
 
@@ -15,7 +15,7 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// An empty one.
+    /// Returns an empty storage.
     ///
     /// # Errors
     /// `NoMemory`.
@@ -37,7 +37,7 @@ impl Storage for Memory {
         if end.is_none_or(|end| end > self.len.load(SeqCst)) {
             return Err(Error::io("read", std::io::ErrorKind::UnexpectedEof.into()));
         }
-        // SAFETY: anonymous memory; the pager reads through here only while nobody writes these bytes.
+        // SAFETY: The memory is anonymous, and the pager reads through here only while nobody writes these bytes.
         unsafe { self.range.read(at, into) };
         Ok(())
     }
@@ -48,7 +48,8 @@ impl Storage for Memory {
         let end = end.ok_or(Error::Limit("the address range reserved for this database is full"))?;
         let mut to = at;
         for part in parts {
-            // SAFETY: anonymous memory; the pager writes only pages that no view was given (reuse rule, I-3).
+            // SAFETY: The memory is anonymous, and the pager writes only pages that no view was given (reuse rule,
+            // I-3).
             unsafe { self.range.write(to, part) };
             to += part.len() as u64;
         }
@@ -69,7 +70,7 @@ impl Storage for Memory {
     }
 
     fn fill(&self, _from: u64, _to: u64) -> Result<u64> {
-        // There is no metadata that could be saved from changing.
+        // Memory has no metadata that filling could save from changing.
         Ok(0)
     }
 

@@ -1,4 +1,4 @@
-//! Bytes at offsets: the one seam through which the engine touches a file.
+//! The seam through which the engine touches a file: bytes at offsets.
 //!
 //! | file     | subject                                                                             |
 //! |----------|-------------------------------------------------------------------------------------|
@@ -17,8 +17,9 @@
 //! | `fork`   | what a child must not inherit                                                         |
 //! | `machine` | how much memory there is                                                              |
 //!
-//! Writing goes through calls ([`Storage::writev_at`]), reading through memory ([`Storage::memory`]): a page is read
-//! where it lies. Only recovery reads through [`Storage::read_at`], because it must see the disk and not the cache.
+//! Writing goes through calls ([`Storage::writev_at`]) and reading through memory ([`Storage::memory`]): a page is
+//! read where it lies. Only recovery reads through [`Storage::read_at`], because it must see the disk and not the
+//! cache.
 
 pub mod clock;
 pub mod fork;
@@ -46,24 +47,24 @@ use std::sync::Arc;
 
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
-/// What makes two paths the same file.
+/// The device and inode numbers, by which two paths to the same file are recognized.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Identity {
-    /// Device number.
+    /// The device number.
     pub device: u64,
-    /// Inode number on that device.
+    /// The inode number on that device.
     pub inode: u64,
 }
 
-/// One file. All calls may come from any thread; writers do not overlap each other's ranges.
+/// One file. All calls may come from any thread. Concurrent writers must not overlap each other's ranges.
 pub trait Storage: Send + Sync {
-    /// Length in bytes.
+    /// Returns the length in bytes.
     ///
     /// # Errors
     /// `Io`.
     fn len(&self) -> Result<u64>;
 
-    /// Whether nothing was ever written.
+    /// Returns whether the length is zero.
     ///
     /// # Errors
     /// `Io`.
@@ -71,21 +72,23 @@ pub trait Storage: Send + Sync {
         Ok(self.len()? == 0)
     }
 
-    /// Fills `into` from offset `at`, from the medium where possible and not from the cache: unsynced writes may be
-    /// seen, writes that a failed sync dropped must not. Fewer bytes than asked for is an error.
+    /// Fills `into` from offset `at`, from the medium where possible and not from the cache. The result may contain
+    /// writes that are not synced, but no writes that a failed sync has dropped. It is an error if the file has fewer
+    /// bytes.
     ///
     /// # Errors
     /// `Io`.
     fn read_at(&self, at: u64, into: &mut [u8]) -> Result<()>;
 
-    /// Gives up what the cache holds of these ranges of bytes and begins to read them from the medium, all at once.
-    /// Returns whether [`Storage::read_cached`] may then stand for [`Storage::read_at`] there.
+    /// Gives up what the cache holds of these ranges of bytes and begins to read all of them from the medium at once.
+    /// Returns whether [`Storage::read_cached`] may then replace [`Storage::read_at`] for these ranges.
     fn read_anew(&self, ranges: &[Range<u64>]) -> bool {
         let _ = ranges;
         false
     }
 
-    /// Fills `into` from offset `at`, as other processes see it: what they wrote may not be on the medium.
+    /// Fills `into` from offset `at` with what other processes see there; what they wrote may not be on the medium
+    /// yet.
     ///
     /// # Errors
     /// `Io`.
@@ -93,10 +96,10 @@ pub trait Storage: Send + Sync {
         self.read_at(at, into)
     }
 
-    /// Writes all of `bytes` at offset `at`; the file grows as needed.
+    /// Writes all of `bytes` at offset `at`. The file grows as needed.
     ///
     /// # Errors
-    /// `NoSpace`, `Io`, `Limit`; then any part of it may have been written.
+    /// `NoSpace`, `Io`, `Limit`: any part of the bytes may have been written.
     fn write_at(&self, at: u64, bytes: &[u8]) -> Result<()> {
         self.writev_at(at, &[bytes])
     }
@@ -104,40 +107,42 @@ pub trait Storage: Send + Sync {
     /// Writes all `parts`, one behind the other, from offset `at`.
     ///
     /// # Errors
-    /// As [`Storage::write_at`].
+    /// `NoSpace`, `Io`, `Limit`: any part of the bytes may have been written.
     fn writev_at(&self, at: u64, parts: &[&[u8]]) -> Result<()>;
 
-    /// Begins to write to the medium what was written so far, without waiting: a later sync has less to do.
+    /// Begins to write to the medium what was written so far and does not wait for it, so that a later sync has less
+    /// to do.
     fn begin_sync(&self) {}
 
-    /// Makes every write that ended before this call durable, and the length that goes with it.
+    /// Makes every write that ended before this call durable, and the length of the file as well.
     ///
     /// # Errors
-    /// `Io`, `NoSpace`: it is unknown what is durable, and asking again proves nothing.
+    /// `Io`, `NoSpace`: it is unknown what is durable, and another call proves nothing.
     fn sync(&self) -> Result<()>;
 
-    /// Sets the length.
+    /// Sets the length in bytes.
     ///
     /// # Errors
     /// `NoSpace`, `Io`, `Limit`.
     fn set_len(&self, len: u64) -> Result<()>;
 
-    /// Whether the page of memory at offset `at` can be read without the medium, as far as that can be told.
+    /// Returns whether the page of memory at offset `at` can be read without the medium, as far as that can be told.
     fn is_resident(&self, at: u64) -> bool {
         let _ = at;
         true
     }
 
-    /// Asks for a range that will be read through [`Storage::memory`].
+    /// Tells the system that a range will soon be read through [`Storage::memory`].
     fn will_need(&self, at: u64, len: u64) {
         let _ = (at, len);
     }
 
-    /// Writes zeros from `from` to `to`, where the file ends or nothing is that matters, and returns how long the file
-    /// is known to be then. What is written there later changes no metadata of the file, so that syncing it is cheap.
+    /// Writes zeros from `from` to `to`, where the file has no bytes or none that matter, and returns how long the
+    /// file is known to be then. What is written there later changes no metadata of the file, so that a sync of it is
+    /// cheap.
     ///
     /// # Errors
-    /// As [`Storage::write_at`]; then the file may have grown by any part of it.
+    /// `NoSpace`, `Io`, `Limit`: the file may have grown by any part of the range.
     fn fill(&self, from: u64, to: u64) -> Result<u64> {
         (from..to).step_by(ZEROS.len()).try_for_each(|at| {
             let bytes = ZEROS.len().min((to - at) as usize);
@@ -146,20 +151,20 @@ pub trait Storage: Send + Sync {
         Ok(to)
     }
 
-    /// The memory through which the file is read, valid as long as the storage lives. Bytes at and beyond the length
-    /// must not be touched.
+    /// Returns the memory through which the file is read. It is valid as long as the storage lives. Bytes at and
+    /// beyond the length must not be touched.
     fn memory(&self) -> Mapped;
 
-    /// Device and inode; `None` when the storage is not a file.
+    /// Returns device and inode, or `None` if the storage is not a file.
     fn identity(&self) -> Option<Identity>;
 
-    /// Whether writing is impossible.
+    /// Returns whether writing is impossible.
     fn read_only(&self) -> bool;
 
-    /// Joins those who have the same file open; they share `words` of memory.
+    /// Joins those who have the same file open and share `words` words of memory with them.
     ///
     /// # Errors
-    /// `Busy`, `Access`, `NoLocks`, `NoMemory`, `Limit`, `Io`.
+    /// `Busy`, `Access`, `NoLocks`, `NoMemory`, `Limit`, `Io` (see [`members`]).
     fn peers(&self, words: usize) -> Result<Arc<dyn Peers>> {
         Ok(Arc::new(Alone::new(words)?))
     }

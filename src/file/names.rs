@@ -1,4 +1,4 @@
-//! Descriptors and names of files: creating without a name, naming without replacing, errors that say which file.
+//! Descriptors and names of files: creation without a name, naming without replacing, and errors that name the file.
 
 #![allow(unsafe_code)]
 
@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// Gives a file its final name unless that exists.
+/// Gives a file its final name unless that name exists.
 pub(super) fn name_it(from: &Path, to: &Path) -> Result<()> {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     {
@@ -18,7 +18,7 @@ pub(super) fn name_it(from: &Path, to: &Path) -> Result<()> {
             std::ffi::CString::new(path.as_os_str().as_bytes()).map_err(|_| Error::Invalid("the path contains a zero"))
         };
         let (old, new) = (text(from)?, text(to)?);
-        // SAFETY: two strings that end in a zero and outlive the call.
+        // SAFETY: Both strings end in a zero and outlive the call.
         let answer = unsafe {
             libc::renameat2(
                 libc::AT_FDCWD,
@@ -36,21 +36,22 @@ pub(super) fn name_it(from: &Path, to: &Path) -> Result<()> {
             return Err(at_path("create", to, error));
         }
     }
-    // A link refuses an existing name everywhere.
+    // Where the call is missing, a hard link is used, which refuses an existing name everywhere.
     std::fs::hard_link(from, to).map_err(|e| at_path("create", to, e))?;
     std::fs::remove_file(from).map_err(|e| at_path("create", from, e))
 }
 
-/// Gives the file these bytes on disk, so that storing into its mapping cannot fail.
+/// Allocates `bytes` bytes of the file on disk, so that storing into its mapping cannot fail.
 pub(super) fn allocate(file: &File, bytes: u64) -> Result<()> {
-    // SAFETY: a live descriptor.
+    // SAFETY: The descriptor is open.
     match unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, bytes as libc::off_t) } {
         0 => Ok(()),
         error => Err(Error::io("allocate", io::Error::from_raw_os_error(error))),
     }
 }
 
-/// A new file in `directory` that has no name, or `None` where there is no such thing (or no way to name it later).
+/// Returns a new file in `directory` that has no name, or `None` if such a file cannot be made or could not be named
+/// later.
 pub(super) fn unnamed(directory: &Path) -> Option<File> {
     let made = OpenOptions::new()
         .read(true)
@@ -66,7 +67,7 @@ fn by_descriptor(file: &File) -> String {
     format!("/proc/self/fd/{}", file.as_raw_fd())
 }
 
-/// Gives a file made by [`unnamed`] a name, instead of the file that has it.
+/// Gives a file that [`unnamed`] made the name `name`, and removes the file that has this name.
 pub(super) fn link_over(file: &File, name: &Path) -> io::Result<()> {
     match std::fs::remove_file(name) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
@@ -78,28 +79,28 @@ pub(super) fn link_over(file: &File, name: &Path) -> io::Result<()> {
         text(name.as_os_str().as_bytes())?,
     );
     let follow = libc::AT_SYMLINK_FOLLOW;
-    // SAFETY: two strings that end in a zero and outlive the call.
+    // SAFETY: Both strings end in a zero and outlive the call.
     match unsafe { libc::linkat(libc::AT_FDCWD, from.as_ptr(), libc::AT_FDCWD, to.as_ptr(), follow) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
 }
 
-/// Moves a file whose descriptor is 0, 1 or 2 to a higher one.
+/// Moves a file whose descriptor is 0, 1 or 2 to a higher descriptor.
 pub(super) fn above_standard(file: File) -> Result<File> {
     if file.as_raw_fd() > 2 {
         return Ok(file);
     }
-    // SAFETY: duplicates a live descriptor to the lowest free one from 3 on.
+    // SAFETY: The descriptor is open; the call duplicates it to the lowest free one from 3 on.
     let fd = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 3) };
     if fd < 0 {
         return Err(Error::io("duplicate the descriptor", io::Error::last_os_error()));
     }
-    // SAFETY: new, and owned by nobody else.
+    // SAFETY: The descriptor is new, and nobody else owns it.
     Ok(unsafe { File::from_raw_fd(fd) })
 }
 
-/// An error that names the file.
+/// Makes an error of `error` that names the file.
 pub(super) fn at_path(op: &'static str, path: &Path, error: io::Error) -> Error {
     match error.raw_os_error() {
         Some(libc::ENOENT | libc::ENOTDIR) => Error::NoFile(path.display().to_string()),

@@ -1,7 +1,7 @@
 //! Those who have the same database open: the memory they share, and how they exclude each other.
 //!
-//! The pager knows its peers through [`Peers`] only. [`Alone`] is the one that has none: a database in memory, or a file
-//! that nobody else may open. [`super::members::Member`] is a process among others.
+//! The pager knows its peers through [`Peers`] only. [`Alone`] stands for having none: a database in memory, or a
+//! file that nobody else may open. [`super::members::Member`] is a process among others.
 
 use super::map::Atomics;
 use crate::error::Result;
@@ -9,70 +9,72 @@ use std::sync::atomic::AtomicU64;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Words at the head of the shared memory that are not the pager's.
+/// The number of words at the head of the shared memory that are not the pager's.
 pub const HEADER: usize = 64;
-/// Members there can be: each has an index below.
+/// The number of members there can be. Each has an index below this.
 pub const PROCESSES: usize = 1024;
 
-/// Those who share a database, as one of them sees it. Exclusion is between processes: threads of one exclude each other
-/// before they ask here.
+/// Those who share a database, as one of them sees it. The locks exclude processes from each other; the threads of a
+/// process exclude each other before they use them.
 pub trait Peers: Send + Sync {
-    /// The shared words; all zero behind [`HEADER`] when `first`. The same memory as long as this lives.
+    /// Returns the shared words, which are all zero behind [`HEADER`] if [`Peers::first`]. The memory stays the same
+    /// as long as this lives.
     fn memory(&self) -> Arc<Atomics<AtomicU64>>;
 
-    /// Whether this one opened first: it recovers, fills the memory and admits the others.
+    /// Returns whether this one opened the database first. If so, it recovers, fills the memory and admits the
+    /// others.
     fn first(&self) -> bool;
 
-    /// Lets others in; the memory is filled.
+    /// Lets others in. The memory must be filled by then.
     ///
     /// # Errors
     /// `NoLocks`, `Io`, `NoSpace`, `Access`.
     fn admit(&self) -> Result<()>;
 
-    /// This one's index.
+    /// Returns the index of this member.
     fn index(&self) -> u16;
 
-    /// Takes the right to write; false: another process has it.
+    /// Takes the right to write, or returns `false` if another process has it.
     ///
     /// # Errors
     /// `NoLocks`.
     fn try_lock_write(&self) -> Result<bool>;
 
-    /// Waits until the right to write may be free, or about `most`; `look` is asked once after it is known that somebody
-    /// else has it, and false makes it return at once.
+    /// Waits until the right to write may be free, for about `most`. `look` is called once after this waiter is
+    /// registered; if it returns `false`, this returns at once.
     fn wait_write(&self, most: Duration, look: &mut dyn FnMut() -> bool);
 
-    /// Gives the right to write to whoever asks next.
+    /// Releases the right to write, for whoever asks next.
     fn unlock_write(&self);
 
-    /// Makes waiters of all processes look again.
+    /// Makes the waiters of all processes look again.
     fn wake(&self);
 
-    /// Takes the right to sync, waiting for it.
+    /// Takes the right to sync, and waits until it is free.
     ///
     /// # Errors
     /// `NoLocks`.
     fn lock_sync(&self) -> Result<()>;
 
-    /// Gives the right to sync back.
+    /// Releases the right to sync.
     fn unlock_sync(&self);
 
-    /// Runs `clear` if the member `index` is dead, while nobody can take its index.
+    /// Runs `clear` if the member `index` is dead. Nobody can take this index meanwhile.
     ///
     /// # Errors
     /// `NoLocks`.
     fn reap(&self, index: u16, clear: &mut dyn FnMut()) -> Result<()>;
 
-    /// Whether nobody else has it open; if so, nobody can open it until this one is gone.
+    /// Returns whether nobody else has the database open. If so, nobody can open it until this one is gone.
     fn is_last(&self) -> bool;
 }
 
-/// No peers.
+/// A member without peers.
 #[derive(Debug)]
 pub struct Alone(Arc<Atomics<AtomicU64>>);
 
 impl Alone {
-    /// With so many words.
+    /// Returns a member with `words` words of memory.
     ///
     /// # Errors
     /// `NoMemory`.

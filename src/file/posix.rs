@@ -1,9 +1,10 @@
 //! A regular file.
 //!
-//! - Descriptors are 3 or higher (a stray `printf` must not write into a database) and closed on exec.
-//! - EINTR is retried, short writes are continued; nothing above this file sees either.
-//! - [`Storage::read_at`] asks the kernel to drop its cache of the range first: what a failed write-back left in the
-//!   cache is not on the disk, and recovery must not believe it. (Dirty pages stay; recovery syncs before it reads.)
+//! - Descriptors are 3 or higher, so that a stray `printf` does not write into a database, and are closed on exec.
+//! - EINTR is retried and short writes are continued, so that nothing above this file sees either.
+//! - [`Storage::read_at`] asks the kernel to drop its cache of the range first. What a failed write-back left in the
+//!   cache is not on the disk, and recovery must not believe it. (Dirty pages stay in the cache; recovery syncs
+//!   before it reads.)
 
 #![allow(unsafe_code)]
 
@@ -21,18 +22,18 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Slices handed to the system in one call.
+/// The most slices that are handed to the system in one call.
 const SLICES_MAX: usize = 1024;
-/// A call writes no further than to the next multiple of this. File systems cache what one call writes in one piece of
-/// memory, and later work on all of that piece when a single page in it is written or synced again: in pieces of 1 MiB
-/// a page costs three to ten times as much as in pieces of this size, and writing them is no faster.
+/// A call writes no further than to the next multiple of this. File systems cache what one call writes in one piece
+/// of memory, and later work on all of that piece when a single page in it is written or synced again. In pieces of 1
+/// MiB, a page costs three to ten times as much as in pieces of this size, and writing them is no faster.
 const CALL: u64 = 32 << 10;
 
-/// A regular file, mapped.
+/// A regular file that is mapped.
 #[derive(Debug)]
 pub struct PosixFile {
     map: Reservation,
-    /// Before the file: a child must not find another one's descriptor under this number.
+    /// This is dropped before the file, or a child could lose another descriptor that has got the file's number.
     _watch: Watch,
     file: Arc<File>,
     path: PathBuf,
@@ -40,7 +41,7 @@ pub struct PosixFile {
     writable: bool,
 }
 
-/// A file that was opened but not yet mapped: enough to learn which one it is.
+/// A file that was opened but is not mapped yet. This is enough to learn which file it is.
 #[derive(Debug)]
 pub struct Candidate {
     file: File,
@@ -50,8 +51,8 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// Opens an existing regular file, for writing if that is permitted: who only reads takes locks, too. Without
-    /// permission to write it is opened only if `read_only`.
+    /// Opens an existing regular file, for writing if that is permitted, because those who only read take locks, too.
+    /// Without permission to write, the file is opened only if `read_only`.
     ///
     /// # Errors
     /// `NoFile`, `Access`, `NotADatabase` (not a regular file), `Io`.
@@ -84,12 +85,12 @@ impl Candidate {
         })
     }
 
-    /// Which file it is.
+    /// Returns which file it is.
     pub fn identity(&self) -> Identity {
         self.identity
     }
 
-    /// Maps it.
+    /// Maps the file.
     ///
     /// # Errors
     /// `NoMemory`, `Io`.
@@ -110,7 +111,7 @@ impl Candidate {
     }
 }
 
-/// Writes all `parts` from `at` on through `write`, which may write less than asked or be interrupted.
+/// Writes all `parts` from offset `at` on through `write`, which may write less than it was given or be interrupted.
 fn write_fully(
     at: u64,
     parts: &[&[u8]],
@@ -156,7 +157,7 @@ fn write_fully(
 #[cfg(any(target_os = "linux", target_os = "android"))]
 impl PosixFile {
     fn advise(&self, at: u64, len: u64, advice: i32) {
-        // SAFETY: advice about a live descriptor; it cannot fail in a way that matters.
+        // SAFETY: This is advice about an open descriptor, and no failure of it matters.
         unsafe {
             libc::posix_fadvise(self.file.as_raw_fd(), at as libc::off_t, len as libc::off_t, advice);
         }
@@ -217,8 +218,8 @@ impl Storage for PosixFile {
 
     #[cfg(any(target_os = "linux", target_os = "android"))]
     fn begin_sync(&self) {
-        // SAFETY: a live descriptor. Errors of the writes themselves are told by the next sync: this call neither waits for
-        // them nor takes them from the file.
+        // SAFETY: The descriptor is open. The next sync reports errors of the writes themselves, because this call
+        // neither waits for the writes nor consumes their errors.
         unsafe { libc::sync_file_range(self.file.as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WRITE) };
     }
 
@@ -240,7 +241,7 @@ impl Storage for PosixFile {
             match self.file.write_at(&super::ZEROS[..bytes], at) {
                 Ok(n) if n == bytes => at += n as u64,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                // At a limit on the length of files, going on would bring a signal.
+                // The write has met a limit on the length of files, and going on would bring a signal.
                 Ok(_) => return Err(Error::io("write ahead", io::ErrorKind::WriteZero.into())),
                 Err(e) => return Err(Error::io("write ahead", e)),
             }
@@ -278,7 +279,7 @@ impl Storage for PosixFile {
 mod tests {
     use super::*;
 
-    /// Writes at most `most` bytes a call, interrupted every third time.
+    /// Writes `parts` with at most `most` bytes per call, where every third call is interrupted.
     fn through(parts: &[&[u8]], most: usize) -> Vec<u8> {
         let (mut out, mut calls) = (vec![0; 64], 0);
         write_fully(7, parts, |at, slices| {

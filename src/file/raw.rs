@@ -1,4 +1,4 @@
-//! A file that is only looked at: damaged maybe, on a dying disk maybe, never written.
+//! A file that is only read, and that may be damaged or lie on a dying disk.
 
 use super::names::{above_standard, at_path};
 use super::{lock, Identity};
@@ -8,7 +8,8 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-/// A file opened for reading through calls: an unreadable sector is an error here, where it would be SIGBUS in a map.
+/// A file opened for reading through calls. An unreadable sector is an error here, whereas in a map it would be
+/// SIGBUS.
 #[derive(Debug)]
 pub struct Raw {
     file: File,
@@ -17,8 +18,8 @@ pub struct Raw {
 }
 
 impl Raw {
-    /// Opens a regular file. Its shared lock keeps writers away if nobody has it open; if somebody has, it is read all
-    /// the same.
+    /// Opens a regular file. A shared lock keeps writers away if nobody has the file open. If somebody has it open,
+    /// the file is read nevertheless.
     ///
     /// # Errors
     /// `NoFile`, `Access`, `NotADatabase` (not a regular file), `Io`.
@@ -42,26 +43,26 @@ impl Raw {
         })
     }
 
-    /// Bytes it had when it was opened.
+    /// Returns how many bytes the file had when it was opened.
     pub fn len(&self) -> u64 {
         self.len
     }
 
-    /// Whether it has none.
+    /// Returns whether the file had no bytes when it was opened.
     #[cfg(feature = "internals")]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Which file it is.
+    /// Returns which file it is.
     pub fn identity(&self) -> Identity {
         self.identity
     }
 
-    /// `len` bytes from `at` on.
+    /// Reads `len` bytes from offset `at` on.
     ///
     /// # Errors
-    /// `Io`, also where the file ends before.
+    /// `Io`: a read failed, or the file ends before.
     pub fn read(&self, at: u64, len: u64) -> Result<Box<[u8]>> {
         if at.checked_add(len).is_none_or(|end| end > self.len) {
             return Err(Error::io("read", std::io::ErrorKind::UnexpectedEof.into()));

@@ -1,20 +1,23 @@
-//! A simulated disk for crash and fault tests: not for data that matters.
+//! A simulated disk for crash and fault tests. It is not for data that matters.
 //!
-//! It holds two images. The **cache** is what the process sees, through calls and through memory. The **disk** is what
-//! a power cut leaves. A write changes the cache and is kept in a log; a sync carries the log to the disk.
+//! It holds two images. The **cache** is what the process sees, through calls and through memory. The **disk** is
+//! what a power cut leaves. A write changes the cache and is kept in a log; a sync applies the log to the disk.
 //!
-//! - [`SimDisk::crash`]: power cut. A *new* storage whose image is the disk plus a random part of the unsynced log, at
-//!   512-byte sectors: any subset, so torn, lost and reordered writes all occur; lengths are unsynced too.
-//! - [`SimDisk::kill`]: the process dies, the cache survives. A new storage with both images and the log.
-//! - [`SimDisk::power_cut`], [`SimDisk::restart`]: the same in place, at the price of what was not synced.
-//! - [`SimDisk::during_sync`], [`SimDisk::before_write`]: runs something, as another thread would, while a sync is under
-//!   way (what it writes is not covered by that sync) or just before a write.
-//! - [`SimDisk::crash_after`]: the n-th write or sync from now is *the crash*: it and all later calls fail; that write
-//!   may be found on the disk in part.
-//! - [`SimDisk::fail_after`]: the n-th call from now fails once or for ever. A failed sync marks what it did not write
-//!   as clean, as Linux does: the next sync succeeds and proves nothing; [`Storage::read_at`] sees the disk's old bytes
-//!   while memory still shows the new ones, until [`SimDisk::evict`].
-//! - [`SimDisk::lie_about_sync`]: a sync answers success and does nothing: a test of the tests.
+//! - [`SimDisk::crash`] cuts the power. It returns a *new* storage whose image is the disk plus a random part of the
+//!   unsynced log, at sectors of 512 bytes. Any subset may arrive, so torn, lost and reordered writes all occur.
+//!   Lengths are unsynced, too.
+//! - [`SimDisk::kill`] kills the process, and the cache survives. It returns a new storage with both images and the
+//!   log.
+//! - [`SimDisk::power_cut`] and [`SimDisk::restart`] do the same in place, in time proportional to what was not
+//!   synced.
+//! - [`SimDisk::during_sync`] and [`SimDisk::before_write`] run something, as another thread would, while a sync is
+//!   under way (the sync does not cover what is written then) or just before a write.
+//! - [`SimDisk::crash_after`] makes the n-th write, change of length or sync from now *the crash*. It and all later
+//!   calls fail; a write that crashes may be found on the disk in part.
+//! - [`SimDisk::fail_after`] makes the n-th call from now fail, once or for ever. A failed sync marks what it did not
+//!   write as clean, as Linux does: the next sync succeeds and proves nothing. [`Storage::read_at`] then sees the old
+//!   bytes of the disk, while memory shows the new ones until [`SimDisk::evict`].
+//! - [`SimDisk::lie_about_sync`] makes syncs succeed and do nothing, to test the tests.
 
 #![allow(unsafe_code)]
 
@@ -26,7 +29,7 @@ use std::io;
 
 /// The unit in which a disk tears writes.
 const SECTOR: usize = 512;
-/// Bytes a simulated disk can grow to.
+/// The number of bytes to which a simulated disk can grow.
 const CAPACITY: u64 = 256 << 20;
 
 /// What a power cut does to unsynced writes.
@@ -45,17 +48,17 @@ pub enum Cut {
 /// How a call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// Input/output error; of a sync: some data is dropped.
+    /// An input/output error. A sync that fails so drops some data.
     Io,
-    /// No space left; half of a write may have happened.
+    /// No space is left. Half of a write may have happened.
     NoSpace,
     /// A write stops half-way.
     Short,
-    /// Interrupted by a signal.
+    /// A signal interrupts the call.
     Interrupted,
 }
 
-/// Which calls are counted by [`SimDisk::fail_after`].
+/// What [`SimDisk::fail_after`] has planned: the fault, and how many calls are left until it strikes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Plan {
     fault: Fault,
@@ -74,7 +77,7 @@ struct State {
     len: u64,
     disk: Vec<u8>,
     log: Vec<Op>,
-    /// Log entries carried to the disk so far.
+    /// The number of log entries that were applied to the disk so far.
     carried: u64,
     writes: u64,
     syncs: u64,
@@ -83,15 +86,15 @@ struct State {
     plan: Option<Plan>,
     dead: bool,
     lying: bool,
-    /// A sync failed or the file shrank: the cache can differ from the disk where nothing is dirty.
+    /// A sync failed or the file shrank, so the cache can differ from the disk where nothing is dirty.
     diverged: bool,
     random: Random,
 }
 
-/// What runs while a sync is under way.
+/// A function that runs while a sync is under way or before a write.
 type Meanwhile = Box<dyn FnOnce() + Send>;
 
-/// The simulated disk.
+/// A simulated disk.
 pub struct SimDisk {
     cache: Reservation,
     state: Mutex<State>,
@@ -107,17 +110,17 @@ impl std::fmt::Debug for SimDisk {
     }
 }
 
-/// A small random generator for tests: the same seed, the same run.
+/// A small random generator for tests. The same seed gives the same run.
 #[derive(Debug, Clone)]
 pub struct Random(u64);
 
 impl Random {
-    /// Starts from `seed`.
+    /// Returns a generator that starts from `seed`.
     pub fn new(seed: u64) -> Random {
         Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0xD1B5_4A32_D192_ED03)
     }
 
-    /// The next 64 bits.
+    /// Returns the next 64 bits.
     pub fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
@@ -126,19 +129,19 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// A number below `n` (0 if `n` is 0).
+    /// Returns a number below `n`, or 0 if `n` is 0.
     pub fn below(&mut self, n: u64) -> u64 {
         self.next_u64().checked_rem(n).unwrap_or(0)
     }
 
-    /// True once in `n` times.
+    /// Returns `true` once in `n` times.
     pub fn one_in(&mut self, n: u64) -> bool {
         self.below(n) == 0
     }
 }
 
 impl SimDisk {
-    /// An empty disk.
+    /// Returns an empty disk.
     ///
     /// # Errors
     /// `NoMemory`.
@@ -146,7 +149,7 @@ impl SimDisk {
         SimDisk::with_image(Vec::new(), seed)
     }
 
-    /// A disk with this content, synced.
+    /// Returns a disk with this content, which is synced.
     ///
     /// # Errors
     /// `NoMemory`, `Limit`.
@@ -159,7 +162,7 @@ impl SimDisk {
             return Err(Error::Limit("the simulated disk is full"));
         }
         let cache = Reservation::anonymous(CAPACITY)?;
-        // SAFETY: new, nobody reads it yet.
+        // SAFETY: The cache is new, and nobody reads it yet.
         unsafe { cache.write(0, cached) };
         let state = State {
             len: cached.len() as u64,
@@ -184,17 +187,18 @@ impl SimDisk {
         })
     }
 
-    /// The n-th write, length change or sync from now (1: the next) is the crash.
+    /// Makes the n-th write, change of length or sync from now the crash, where 1 is the next one.
     pub fn crash_after(&self, n: u64) {
         self.state.lock().crash = Some(n);
     }
 
-    /// Whether the crash set by [`SimDisk::crash_after`] has happened.
+    /// Returns whether the crash set by [`SimDisk::crash_after`] has happened, or the disk was replaced by a new one.
     pub fn crashed(&self) -> bool {
         self.state.lock().dead
     }
 
-    /// The n-th call from now (1: the next; reads count) fails, and if `for_ever` all calls after it.
+    /// Makes the n-th call from now fail, where 1 is the next one and reads count, and all calls after it if
+    /// `for_ever`.
     pub fn fail_after(&self, n: u64, fault: Fault, for_ever: bool) {
         self.state.lock().plan = Some(Plan {
             fault,
@@ -203,23 +207,23 @@ impl SimDisk {
         });
     }
 
-    /// Forgets a fault that has not struck yet or strikes for ever.
+    /// Forgets a fault that has not struck yet or that strikes for ever.
     pub fn heal(&self) {
         self.state.lock().plan = None;
     }
 
-    /// Makes every sync answer success and do nothing.
+    /// Makes every sync succeed without doing anything, if `lie`.
     pub fn lie_about_sync(&self, lie: bool) {
         self.state.lock().lying = lie;
     }
 
-    /// Writes, syncs and calls of any kind so far.
+    /// Returns the numbers of writes, of syncs and of all calls so far.
     pub fn counts(&self) -> (u64, u64, u64) {
         let state = self.state.lock();
         (state.writes, state.syncs, state.calls)
     }
 
-    /// The power goes: what a machine finds that starts again. This storage answers errors from now on.
+    /// Cuts the power, and returns what a machine finds that starts again. This storage fails from now on.
     ///
     /// # Errors
     /// `NoMemory`.
@@ -231,13 +235,15 @@ impl SimDisk {
         SimDisk::with_image(image, random.next_u64())
     }
 
-    /// As [`SimDisk::crash`], and this storage is what starts again. Costs what was not synced, not the whole image.
+    /// Does what [`SimDisk::crash`] does, but in place: this storage is what starts again. The cost depends on what
+    /// was not synced and not on the size of the image.
     pub fn power_cut(&mut self, seed: u64, cut: Cut) {
         let state = self.state.get_mut();
         let mut random = Random::new(seed);
         let disk = std::mem::take(&mut state.disk);
         let image = cut_image(disk, state, cut, &mut random);
-        // Clean bytes of the cache are those of the disk; dirty ones are made so, or all where that is not sure.
+        // Clean bytes of the cache equal those of the disk. Dirty bytes are made equal, and all bytes if that is not
+        // sure.
         let (old, new) = (state.len as usize, image.len());
         let all = Op::Write {
             at: 0,
@@ -247,10 +253,10 @@ impl SimDisk {
             let Op::Write { at, bytes } = op else { continue };
             let from = (*at as usize).min(new);
             let to = (*at as usize + bytes.len()).min(new);
-            // SAFETY: inside the capacity, and nobody else can hold the storage.
+            // SAFETY: The bytes lie inside the capacity, and nobody else can hold the storage.
             unsafe { self.cache.write(from as u64, &image[from..to]) };
         }
-        // SAFETY: as above.
+        // SAFETY: The bytes lie inside the capacity, and nobody else can hold the storage.
         unsafe { self.cache.write(new as u64, &vec![0; old.saturating_sub(new)]) };
         state.disk = image;
         state.len = new as u64;
@@ -259,7 +265,7 @@ impl SimDisk {
         SimDisk::begin_again(state, random);
     }
 
-    /// As [`SimDisk::kill`], and this storage is what starts again.
+    /// Does what [`SimDisk::kill`] does, but in place: this storage is what starts again.
     pub fn restart(&mut self) {
         let state = self.state.get_mut();
         let random = state.random.clone();
@@ -271,8 +277,8 @@ impl SimDisk {
         state.random = random;
     }
 
-    /// Runs `what` once, when the next sync has begun: that sync makes durable what was written before, not what is
-    /// written in `what`. It must not wait for the sync to end.
+    /// Runs `what` once, when the next sync has begun. That sync makes durable what was written before, and not what
+    /// `what` writes. `what` must not wait for the sync to end.
     pub fn during_sync(&self, what: impl FnOnce() + Send + 'static) {
         *self.meanwhile.lock() = Some(Box::new(what));
     }
@@ -282,13 +288,13 @@ impl SimDisk {
         *self.before_write.lock() = Some((end, Box::new(what)));
     }
 
-    /// Forgets what was to run during a sync or before a write that never came.
+    /// Forgets what was to run during a sync or before a write, if that never came.
     pub fn nothing_meanwhile(&self) {
         *self.meanwhile.lock() = None;
         *self.before_write.lock() = None;
     }
 
-    /// The process dies, the machine does not. This storage answers errors from now on.
+    /// Kills the process but not the machine. This storage fails from now on.
     ///
     /// # Errors
     /// `NoMemory`.
@@ -302,7 +308,7 @@ impl SimDisk {
         Ok(new)
     }
 
-    /// Drops clean bytes from the cache: memory shows what the disk holds, with the writes not yet synced over it.
+    /// Drops clean bytes from the cache, so that memory shows what the disk holds, with the unsynced writes over it.
     /// Nobody may hold references into the memory meanwhile.
     pub fn evict(&self) {
         let state = self.state.lock();
@@ -311,11 +317,12 @@ impl SimDisk {
             apply(&mut image, op);
         }
         image.resize(state.len as usize, 0);
-        // SAFETY: inside the capacity; the caller holds no references.
+        // SAFETY: The bytes lie inside the capacity, and the caller holds no references.
         unsafe { self.cache.write(0, &image) };
     }
 
-    /// What the process sees, as bytes: to damage it and start again with [`SimDisk::with_image`].
+    /// Returns the bytes that the process sees, for tests that damage them and start again with
+    /// [`SimDisk::with_image`].
     pub fn image(&self) -> Vec<u8> {
         let state = self.state.lock();
         self.cached(state.len)
@@ -323,12 +330,12 @@ impl SimDisk {
 
     fn cached(&self, len: u64) -> Vec<u8> {
         let mut bytes = vec![0; len as usize];
-        // SAFETY: inside the capacity, and the state is locked against writers.
+        // SAFETY: The bytes lie inside the capacity, and the locked state keeps writers away.
         unsafe { self.cache.read(0, &mut bytes) };
         bytes
     }
 
-    /// Counts a read of `len` bytes at `at`, which may fail, and must lie in the file.
+    /// Counts a read of `len` bytes at `at`, which may fail. The bytes must lie in the file.
     fn begin_read(&self, at: u64, len: usize) -> Result<MutexGuard<'_, State>> {
         let mut state = self.state.lock();
         if let Some(fault) = SimDisk::enter(&mut state, "read", false)? {
@@ -340,7 +347,7 @@ impl SimDisk {
         }
     }
 
-    /// Counts a call; answers the fault that strikes it.
+    /// Counts a call, and returns the fault that strikes it, if any.
     fn enter(state: &mut State, op: &'static str, changes: bool) -> Result<Option<Fault>> {
         if state.dead {
             return Err(Error::io(op, io::Error::other("the simulated power is off")));
@@ -370,9 +377,9 @@ impl SimDisk {
         }
     }
 
-    /// Puts bytes into cache and log.
+    /// Puts bytes into the cache and the log.
     fn put(&self, state: &mut State, at: u64, bytes: Vec<u8>) {
-        // SAFETY: the caller checked the capacity; the pager writes no bytes that a view was given.
+        // SAFETY: The caller checked the capacity, and the pager writes no bytes that a view was given (I-3).
         unsafe { self.cache.write(at, &bytes) };
         state.len = state.len.max(at + bytes.len() as u64);
         state.log.push(Op::Write { at, bytes });
@@ -404,17 +411,18 @@ fn put_part(image: &mut Vec<u8>, at: usize, bytes: &[u8]) {
     image[at..end].copy_from_slice(bytes);
 }
 
-/// The disk plus a random part of the log.
+/// Returns the disk plus a random part of the log.
 fn cut_image(mut image: Vec<u8>, state: &State, cut: Cut, random: &mut Random) -> Vec<u8> {
     let synced_len = image.len();
-    // From "almost nothing arrived" to "almost everything".
+    // The odds go from "almost nothing arrived" to "almost everything arrived".
     let odds = [1, 8, 32, 56, 63][random.below(5) as usize];
     let arrives = |random: &mut Random| random.below(64) < odds;
     for op in &state.log {
         match (cut, op) {
             (Cut::AllLost, _) => {}
             (Cut::AllKept, _) => apply(&mut image, op),
-            // Half of the writes are torn, the others are not: whole slots over missing data are the dangerous case.
+            // Half of the writes are torn and the others are not, because whole slots over missing data are the
+            // dangerous case.
             (Cut::Sectors, Op::Write { at, bytes }) if random.one_in(2) => {
                 let mut from = 0;
                 while from < bytes.len() {
@@ -434,7 +442,7 @@ fn cut_image(mut image: Vec<u8>, state: &State, cut: Cut, random: &mut Random) -
         }
     }
     if cut == Cut::Sectors && random.one_in(3) {
-        // The length is unsynced too: it may have arrived before the data, or only in part.
+        // The length is unsynced, too. It may have arrived before the data, or not at all, or in part.
         let (least, most) = (synced_len.min(state.len as usize), synced_len.max(state.len as usize));
         let len = match random.below(3) {
             0 => least,
@@ -457,7 +465,7 @@ impl Storage for SimDisk {
 
     fn read_at(&self, at: u64, into: &mut [u8]) -> Result<()> {
         let state = self.begin_read(at, into.len())?;
-        // The disk, and over it what is dirty.
+        // The answer is what the disk holds, with the dirty bytes over it.
         into.fill(0);
         let from = (at as usize).min(state.disk.len());
         let have = &state.disk[from..state.disk.len().min(at as usize + into.len())];
@@ -473,8 +481,9 @@ impl Storage for SimDisk {
             }
         }
         if state.diverged {
-            // What is read past the cache is dropped from it first.
-            // SAFETY: below the length; only recovery reads so, and nobody refers to what it may find changed.
+            // Reading past the cache first drops what the cache has there.
+            // SAFETY: The bytes lie below the length. Only recovery reads so, and nobody holds references to bytes
+            // that this changes.
             unsafe { self.cache.write(at, into) };
         }
         Ok(())
@@ -482,7 +491,7 @@ impl Storage for SimDisk {
 
     fn read_cached(&self, at: u64, into: &mut [u8]) -> Result<()> {
         let _state = self.begin_read(at, into.len())?;
-        // SAFETY: inside the file's length, which the reservation holds; writers are kept out by the lock.
+        // SAFETY: The bytes lie inside the file, which the reservation holds, and the lock keeps writers away.
         unsafe { self.cache.read(at, into) };
         Ok(())
     }
@@ -529,7 +538,7 @@ impl Storage for SimDisk {
         }
         match fault {
             Some(fault @ (Fault::Io | Fault::NoSpace)) => {
-                // Part of it is written, all of it is called clean.
+                // A part of the log is written, and all of it counts as clean.
                 let mut random = state.random.clone();
                 let cut = [Cut::AllLost, Cut::Writes, Cut::Sectors][random.below(3) as usize];
                 let disk = std::mem::take(&mut state.disk);
@@ -565,7 +574,7 @@ impl Storage for SimDisk {
         }
         if len < state.len {
             let zeros = vec![0; (state.len - len) as usize];
-            // SAFETY: inside the capacity; no view reaches beyond the new length.
+            // SAFETY: The bytes lie inside the capacity, and no view reaches beyond the new length.
             unsafe { self.cache.write(len, &zeros) };
             state.diverged = true;
         }

@@ -1,7 +1,7 @@
 //! The pager: what all handles and transactions of one file share.
 //!
-//! This file only says what a pager consists of. What it does is in the files named after it: opening, viewing,
-//! registering readers, writing, committing, syncing.
+//! This file only says what a pager consists of. The files named after its activities say what it does: opening,
+//! viewing, registering readers, writing, committing, syncing.
 
 use super::commit::SyncTurns;
 use super::descriptor::Descriptor;
@@ -23,54 +23,54 @@ use std::sync::Arc;
 /// Figures of the file.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct FileStat {
-    /// Bytes of a page.
+    /// The bytes of a page.
     pub page_size: u32,
-    /// Pages of the file at the newest commit, meta pages included.
+    /// The pages of the file at the newest visible commit, meta pages included.
     pub pages: u64,
-    /// Pages nobody needs, as far as known without reading the whole space tree.
+    /// The pages that nobody needs, as far as is known without reading the whole space tree.
     pub free_pages: u64,
-    /// Pages that died but are still held by a reader or an undurable commit, as far as known.
+    /// The pages that died but are still needed by a reader or an undurable commit, as far as is known.
     pub pending_pages: u64,
-    /// Newest visible commit.
+    /// The newest visible commit.
     pub visible: CommitId,
-    /// Newest durable commit.
+    /// The newest durable commit.
     pub durable: CommitId,
-    /// Readers registered.
+    /// The number of registered readers.
     pub readers: u32,
-    /// Oldest commit held by a reader (`visible` if none).
+    /// The oldest commit that a reader holds, or `visible` if there is no reader.
     pub oldest: CommitId,
 }
 
-/// One environment's file: the only owner of its `Storage`. Shared by every handle and transaction.
+/// The file of one database, shared by every handle and transaction. It is the only owner of its `Storage`.
 pub struct Pager {
     pub(super) shared: Shared,
-    /// What the writer knows; absent while a thread of this process writes.
+    /// What the writer knows. It is absent while a thread of this process writes.
     pub(super) write_state: Mutex<Option<Box<WriteState>>>,
     pub(super) write_state_returned: Condvar,
     pub(super) sync_turns: SyncTurns,
     pub(super) memory: Mapped,
     pub(super) tags: Atomics<AtomicU16>,
-    /// Pages the file is known to hold; it never shrinks.
+    /// The number of pages that the file is known to hold. It never falls.
     pub(super) file_pages: AtomicU64,
     pub(super) page_size: usize,
     pub(super) verify: Verify,
     pub(super) read_only: bool,
     pub(super) uuid: [u8; 16],
-    /// What the file contains beyond the format's first version; each commit carries it over.
+    /// The features that the file uses beyond the format's first version. Each commit carries them over.
     pub(super) features: Features,
-    /// The tags were cleared after the poisoning.
+    /// Whether the tags were cleared after the poisoning.
     pub(super) poison_seen: AtomicBool,
-    /// Forks before this was opened: a child must not touch it.
+    /// The number of forks before this was opened. A child must not touch the pager.
     pub(super) forks: u32,
-    /// Pages that were to be read soon and looked for last were in memory.
+    /// Whether the pages that were to be read soon were in memory when they were last looked for.
     pub(super) resident: AtomicBool,
-    /// What the leaves were like that ended transactions looked into.
+    /// What the leaves were like that finished transactions have read.
     pub(super) leaf_hints: LeafHints,
     /// Where leaves were found to lie side by side.
     pub(super) branch_hints: Atomics<AtomicU64>,
     pub(super) free_pages: AtomicU64,
     pub(super) pending_pages: AtomicU64,
-    /// Before the storage: who leaves says so while the file is open.
+    /// The peers. This field comes before the storage, because who leaves says so while the file is open.
     pub(super) peers: Arc<dyn Peers>,
     pub(super) storage: Arc<dyn Storage>,
     /// The entry in the list of open files. It is the last field, so that it goes after the file was closed.
@@ -87,33 +87,34 @@ impl std::fmt::Debug for Pager {
 }
 
 impl Pager {
-    /// Bytes of a page.
+    /// Returns the bytes of a page.
     pub fn page_size(&self) -> usize {
         self.page_size
     }
 
-    /// What the leaves were like that ended transactions looked into.
+    /// Returns what the leaves were like that finished transactions have read.
     #[inline(always)]
     pub fn leaf_hints(&self) -> &LeafHints {
         &self.leaf_hints
     }
 
-    /// Whether writing is impossible.
+    /// Returns whether writing is impossible.
     pub fn read_only(&self) -> bool {
         self.read_only
     }
 
-    /// Whether a sync or slot write failed since the environment was opened.
+    /// Returns whether a sync or a slot write has failed, in any process that has the database open.
     pub fn is_poisoned(&self) -> bool {
         self.shared.is_poisoned()
     }
 
-    /// Whether nobody else, in no process, has this database open; if so, nobody can open it until this one is closed.
+    /// Returns whether nobody else in any process has this database open. If so, nobody can open it until this one is
+    /// closed.
     pub fn is_last(&self) -> bool {
         self.peers.is_last()
     }
 
-    /// Whether this process is a child of the one that opened the database.
+    /// Fails with `Forked` if this process is a child of the one that opened the database.
     #[inline(always)]
     pub(super) fn check_fork(&self) -> Result<()> {
         match fork::count() == self.forks {
@@ -122,18 +123,18 @@ impl Pager {
         }
     }
 
-    /// First page behind the meta slots.
+    /// Returns the first page behind the meta slots.
     #[inline(always)]
     pub(super) fn first_page(&self) -> PageNo {
         PageNo::new(meta_pages(self.page_size))
     }
 
-    /// The newest visible commit, without holding it.
+    /// Returns the newest visible commit without holding it.
     pub fn newest(&self) -> Descriptor {
         self.shared.newest()
     }
 
-    /// Figures of the file.
+    /// Returns figures of the file.
     pub fn stat(&self) -> FileStat {
         let held = self.shared.held();
         let visible = self.newest();

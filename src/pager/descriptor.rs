@@ -1,15 +1,15 @@
-//! What a commit is to those who read it.
+//! What readers need to know of a commit.
 
 use crate::ids::CommitId;
 use crate::page::Roots;
 
-/// What a snapshot sees.
+/// The id, length and roots of a commit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Descriptor {
-    /// The commit.
+    /// The id of the commit.
     pub id: CommitId,
-    /// Pages of the file then.
+    /// The pages that the file has at this commit.
     pub pages: u64,
-    /// Its trees.
+    /// The roots of the commit's trees.
     pub roots: Roots,
 }

@@ -1,15 +1,15 @@
-//! What tells one file from another, and one commit from another that has its number: UUIDs and times.
+//! UUIDs tell one file from another, and times tell commits of the same number apart.
 
 use std::hash::{BuildHasher, Hasher};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Nanoseconds since 1970.
+/// Returns the nanoseconds since 1970.
 pub(super) fn now() -> u64 {
     let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// A random (version 4) UUID.
+/// Returns a random (version 4) UUID.
 pub(super) fn new_uuid() -> [u8; 16] {
     let random = || {
         let mut hasher = std::hash::RandomState::new().build_hasher();

@@ -1,4 +1,4 @@
-//! Page number -> page: verify, allocate, reclaim, commit, recover.
+//! From page numbers to pages: verifying, allocating, reclaiming, committing, recovering.
 //!
 //! | file          | subject                                                                       |
 //! |---------------|-------------------------------------------------------------------------------|
@@ -13,17 +13,20 @@
 //! | `space`       | dead pages: the reuse rule, the mirror of the space tree                        |
 //! | `shared`      | the words all processes look at: tip, visible, durable, descriptors, readers    |
 //!
-//! Invariants, quoted by number where they are upheld:
+//! These are the invariants that the code quotes by number where it upholds them:
 //!
 //! - **I-1** A slot is written only if it is not the durable, the syncing or the newest commit's.
-//! - **I-2** Slot n lists, with checksums, every byte written after commit base(n), which was durable when it was written.
-//! - **I-3** A dead extent (B, D) is reused only if D <= durable, B <= base(durable), and no held h has B <= h < D. Pages
-//!   taken and released by one transaction: at once.
-//! - **I-4** Ids never repeat: used up before use; after recovery one above the highest seen in any slot.
-//! - **I-5** `durable` rises only after a successful sync begun after that slot was written, or by recovery.
+//! - **I-2** Slot n lists, with checksums, every byte written after commit base(n), which was durable when slot n was
+//!   written.
+//! - **I-3** A dead extent (B, D) is reused only if D <= durable, B <= base(durable), and no held h has B <= h < D.
+//!   Pages that one transaction takes and releases are reusable at once.
+//! - **I-4** Ids never repeat. An id is used up before its slot is written; after recovery, ids go on above the
+//!   highest id seen in any slot.
+//! - **I-5** `durable` rises only after a successful sync begun after that commit's slot was written, or by recovery.
 //! - **I-6** A claim (reader slot, `syncing`) counts only if its source is unchanged when read again after it.
-//! - **I-7** `visible` never exposes a full commit that is not durable; a commit returns when it is visible.
-//! - **I-8** Failure before the slot write: undone, usable. At the slot write or a sync: poisoned, in doubt.
+//! - **I-7** `visible` never exposes a full commit that is not durable. A commit returns when it is visible.
+//! - **I-8** A failure before the slot write is undone, and the database stays usable. A failure at the slot write or
+//!   at a sync poisons it: the commit is in doubt.
 //! - **I-9** The file reaches as far as a commit says before that commit is published.
 //! - **I-10** Every pointer and extent carries its own birth. A transaction edits only pages it took itself.
 

@@ -1,7 +1,8 @@
-//! Opening: by path, once per process, and by what holds the bytes. Every handle of the same file shares one [`Pager`].
+//! Opening a database by path, once per process, or on a given storage. Every handle of the same file shares one
+//! [`Pager`].
 //!
-//! Files are told apart by device and inode, so symbolic links, hard links and other spellings of a path find the same
-//! environment. An entry goes when its pager has closed the file; who opens meanwhile waits for that.
+//! Files are told apart by device and inode, so symbolic links, hard links and other spellings of a path find the
+//! same pager. An entry goes when its pager has closed the file, and who opens the file meanwhile waits for that.
 
 use super::commit::{empty_image, recover, SyncTurns};
 use super::core::Pager;
@@ -27,37 +28,37 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Weak};
 
-/// What opening found and did.
+/// What opening has found and done.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Recovery {
-    /// Commit that is current now.
+    /// The commit that is current now.
     pub id: CommitId,
-    /// Newer, incomplete commits that were discarded.
+    /// The number of newer, incomplete commits that were discarded.
     pub discarded: u32,
 }
 
 /// Whether a file may or must be new.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CreateMode {
-    /// It must exist.
+    /// The file must exist.
     #[default]
     Open,
-    /// It must not exist.
+    /// The file must not exist.
     New,
-    /// It is created if it does not exist.
+    /// The file is created if it does not exist.
     OpenOrCreate,
 }
 
-/// Process, device, inode. The process, because a forked child inherits this list, but not the right to its pagers.
+/// Process, device and inode. A forked child inherits the list but not the right to its pagers, hence the process.
 type Key = (u32, u64, u64);
 
-/// Open environments; a weak reference that leads nowhere: one that is being opened or closed.
+/// The pagers by file. A weak reference that leads nowhere stands for one that is being opened or closed.
 struct Registry {
     open: Mutex<BTreeMap<Key, Weak<Pager>>>,
     changed: Condvar,
 }
 
-/// One for each generation of children: another thread may have had the parent's locked when it forked.
+/// A registry for each generation of children, because another thread may have had the parent's locked at the fork.
 static REGISTRIES: [Registry; 16] = [const {
     Registry {
         open: Mutex::new(BTreeMap::new()),
@@ -69,12 +70,12 @@ fn registry() -> &'static Registry {
     &REGISTRIES[fork::count() as usize % REGISTRIES.len()]
 }
 
-/// Keeps an environment's entry; dropped after the file was closed.
+/// The entry of a pager. It is dropped after the file was closed.
 #[derive(Debug)]
 struct Registration(Key);
 
 impl Registration {
-    /// The pager that has this file open, or the right to open it.
+    /// Returns the pager that has this file open, or else the right to open it.
     fn claim(identity: Identity) -> std::result::Result<Arc<Pager>, Registration> {
         let key = (std::process::id(), identity.device, identity.inode);
         let registry = registry();
@@ -107,16 +108,16 @@ impl Drop for Registration {
     }
 }
 
-/// Opens or creates the database at `path`. A file that this process has open already answers the same pager, whatever
-/// the options.
+/// Opens or creates the database at `path`. If this process has the file open already, the same pager is returned,
+/// whatever the options.
 ///
 /// # Errors
-/// `NoFile`, `Exists`, `Access`, `Busy` (another process has it alone), `NoLocks`, `Poisoned` (open here, and poisoned),
-/// `NotADatabase`, `TooNew`, `Corrupt`, `Io`, `NoSpace`, `ReadOnly`.
+/// `NoFile`, `Exists`, `Access`, `Busy` (another process has it alone, or this one has it read-only), `NoLocks`,
+/// `Poisoned` (it is open and poisoned), `NotADatabase`, `TooNew`, `Corrupt`, `Io`, `NoSpace`, `ReadOnly`.
 pub fn open_file(path: &Path, create: CreateMode, options: &PagerOptions) -> Result<(Arc<Pager>, Recovery)> {
     if create != CreateMode::Open && !options.read_only {
         let image = new_image(options)?;
-        // A file that vanishes or appears between the calls is tried again, a few times.
+        // A file may vanish or appear between the calls. Then they are tried again, a few times.
         for _ in 0..8 {
             if create == CreateMode::OpenOrCreate {
                 match open_existing(path, options) {
@@ -139,7 +140,7 @@ pub fn open_file(path: &Path, create: CreateMode, options: &PagerOptions) -> Res
     open_existing(path, options)
 }
 
-/// Creates `path` with this content, durable when it returns; never replaces anything.
+/// Creates `path` with this content, which is durable when this returns. It never replaces anything.
 fn create_file(path: &Path, content: &[u8]) -> Result<()> {
     let fresh = Fresh::new(path, false)?;
     let mut file = fresh.create()?;
@@ -173,10 +174,10 @@ fn open_existing(path: &Path, options: &PagerOptions) -> Result<(Arc<Pager>, Rec
     }
 }
 
-/// A new database in memory, gone with its last handle.
+/// Creates a database in memory, which ends with its last handle.
 ///
 /// # Errors
-/// `NoMemory`, `Invalid` (page size).
+/// `NoMemory`, `Invalid` (the page size).
 pub fn open_memory(options: &PagerOptions) -> Result<(Arc<Pager>, Recovery)> {
     let options = PagerOptions {
         read_only: false,
@@ -185,7 +186,7 @@ pub fn open_memory(options: &PagerOptions) -> Result<(Arc<Pager>, Recovery)> {
     Pager::open(Arc::new(Memory::new()?), &options)
 }
 
-/// Features that this version does not know and that forbid writing.
+/// Fails if the file has features that this version does not know and that forbid what the opener wants to do: write.
 fn refuse_unknown(features: Features, read_only: bool) -> Result<()> {
     match features.write {
         bits if bits != 0 && !read_only => Err(Error::TooNew(format!(
@@ -195,7 +196,7 @@ fn refuse_unknown(features: Features, read_only: bool) -> Result<()> {
     }
 }
 
-/// The content of a new database file.
+/// Returns the content of a new database file.
 fn new_image(options: &PagerOptions) -> Result<Vec<u8>> {
     let size = options.page_size;
     if !size.is_power_of_two() || !(PAGE_MIN..=PAGE_MAX).contains(&size) {
@@ -207,10 +208,11 @@ fn new_image(options: &PagerOptions) -> Result<Vec<u8>> {
 }
 
 impl Pager {
-    /// Opens what `storage` holds, recovering if needed; writes a new empty database if it is empty and not read-only.
+    /// Opens what `storage` holds, and recovers if needed. If it is empty and may be written, a new database is
+    /// written first.
     ///
     /// # Errors
-    /// `NotADatabase`, `TooNew`, `Corrupt`, `Io`, `NoSpace`, `ReadOnly` (empty file).
+    /// `NotADatabase`, `TooNew`, `Corrupt`, `Io`, `NoSpace`, `ReadOnly` (the file is empty).
     pub fn open(storage: Arc<dyn Storage>, options: &PagerOptions) -> Result<(Arc<Pager>, Recovery)> {
         if storage.is_empty()? {
             if options.read_only || storage.read_only() {
@@ -221,7 +223,7 @@ impl Pager {
         Pager::start(storage, options, None)
     }
 
-    /// Opens what `storage` holds: recovers it if nobody has it open, else joins those who have.
+    /// Opens what `storage` holds: recovers it if nobody has it open, or else joins those who have.
     fn start(
         storage: Arc<dyn Storage>,
         options: &PagerOptions,
@@ -270,19 +272,19 @@ impl Pager {
             _registration: registration.map(|entry| Box::new(entry) as Box<dyn Send + Sync>),
         };
         if pager.peers.first() {
-            // What was just read is still at hand; others load it when they write.
+            // What recovery has just read is still at hand. Other processes load it when they write.
             pager.load_write_state()?;
             pager.peers.admit()?;
         }
         Ok((Arc::new(pager), recovery))
     }
 
-    /// Finds the newest whole commit, and tells it to all in `shared`.
+    /// Finds the newest whole commit, and tells all processes about it in `shared`.
     fn recover(storage: &dyn Storage, options: &PagerOptions, shared: &Shared) -> Result<Recovery> {
         let read_only = options.read_only || storage.read_only();
         let skip = seeded::on(Bug::RecoverUnsynced);
         match if skip { Ok(()) } else { storage.sync() } {
-            // Nothing is ever overwritten on the strength of what this opener believes.
+            // A reader overwrites nothing on the strength of what it believes, so it may go on without the sync.
             Err(Error::Io { .. }) if storage.read_only() => {}
             synced => synced?,
         }

@@ -1,43 +1,43 @@
-//! How a database is opened, waited for and committed to.
+//! How a database is opened, how long a lock is waited for, and how durable a commit is.
 
 use std::time::Duration;
 
 /// How long to wait for a lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wait {
-    /// Not at all.
+    /// Do not wait.
     Try,
-    /// At most this long.
+    /// Wait at most this long.
     For(Duration),
-    /// Without end.
+    /// Wait without end.
     Forever,
 }
 
 /// When a commit returns, and what may happen to it afterwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Durability {
-    /// Visible and acknowledged once durable.
+    /// The commit becomes visible, and the call returns, when it is durable.
     #[default]
     Full,
-    /// Visible at once; survives a killed process; durable by a later sync.
+    /// The commit is visible at once and survives a killed process. A later sync makes it durable.
     Lazy,
 }
 
 /// How a database is opened or created.
 #[derive(Debug, Clone)]
 pub struct PagerOptions {
-    /// Page size of a new file.
+    /// The page size of a new file.
     pub page_size: usize,
-    /// Never write; the file may be read-only.
+    /// Whether nothing is to be written. The file may then be read-only.
     pub read_only: bool,
     /// When pages are verified against their checksums.
     pub verify: Verify,
 }
 
-/// When pages are verified.
+/// When pages are verified against their checksums.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Verify {
-    /// On first touch after each time it was written (default).
+    /// On the first touch after each time the page was written (the default).
     #[default]
     Once,
     /// On every access.

@@ -1,11 +1,11 @@
 //! What a writer does before its commit: it takes pages, writes them, and releases others.
 //!
-//! Nothing here changes what anybody sees. Dropping a [`PageWriter`] gives the taken pages back to the pool; what was
-//! written lies in pages nobody refers to (I-8).
+//! Nothing here changes what anybody sees. Dropping a [`PageWriter`] gives the taken pages back to the pool. What was
+//! written lies in pages that nobody refers to (I-8).
 //!
-//! Where pages come from: the smallest hole that fits; else, if the file is small for what lives in it, its end; else
-//! the largest hole. Overwriting at random in an aged file at 1.5 times its live size needs half the writes it needs at
-//! 1.2 times, so up to there growing is preferred to many small holes.
+//! Pages come from the smallest hole that fits; else, if the file is small for what lives in it, from its end; else
+//! from the largest hole. Overwriting at random in an aged file at 1.5 times its live size needs half the writes that
+//! it needs at 1.2 times, so growing up to there is preferred to many small holes.
 
 use super::core::Pager;
 use super::descriptor::Descriptor;
@@ -23,70 +23,73 @@ use crate::util::seeded::{self, Bug};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::Arc;
 
-/// A commit that wrote more than this is synced before its slot is written, instead of being listed for verification.
+/// A commit that wrote more bytes than this is synced before its slot is written, instead of being listed for
+/// verification.
 const LISTED_MAX: u64 = 4 << 20;
-/// After so many bytes the medium is given something to do: the sync at the end takes less time, and so does the one by
-/// which others begin if this process is killed before it.
+/// Each time so many bytes were written, the medium begins to write them. The sync at the end then takes less time,
+/// and so does the sync by which the next opener begins if this process is killed before.
 const BEGIN_SYNC: u64 = 4 << 20;
-/// With fewer free pages known, another zone is looked at.
+/// If fewer free pages are known, another zone is loaded.
 const FREE_WANTED: u64 = 1024;
-/// A hole of this many pages is good enough, whatever was asked for.
+/// A hole of this many pages is good enough, however many were asked for.
 const HOLE_GOOD: u64 = 64;
-/// The file grows ahead of small commits: by an eighth, between these bounds, in zeros. A sync of what is written there
-/// later has no metadata to write: on ext4 that is half of the time of a small commit.
+/// The file grows ahead of small commits: by an eighth, between these bounds, in zeros. A sync of what is written
+/// there later has no metadata to write, which on ext4 would be half of the time of a small commit.
 const AHEAD_MIN: u64 = 64 << 10;
 const AHEAD_MAX: u64 = 1 << 20;
-/// Writes of more bytes than this gain less than writing the zeros costs.
+/// A write of more bytes than this gains less from zeros ahead of it than they cost.
 const AHEAD_WRITE: u64 = 64 << 10;
-/// So few pages are better written behind the end than in two places: to a small commit each place costs as much as 20
-/// pages.
+/// Up to this many pages are better written behind the end than in two places, because each place costs a small
+/// commit as much as 20 pages.
 const WHOLE_MAX: u64 = 32;
-/// So few pages that live long are better written into holes, each for itself, than behind the end, if a sync follows: they
-/// leave such holes behind, and zeros ahead of the end cost a small commit as much as two more places.
+/// Up to this many pages that live long are better written into separate holes than behind the end, if a sync
+/// follows. They leave such holes behind, and zeros ahead of the end cost a small commit as much as two more places.
 const PIECES_MAX: u64 = 8;
-/// So many changes of dead space are always worth keeping in the records.
+/// Up to this many changes of dead space are always worth keeping in the records.
 const FOLD_MIN: usize = 1000;
-/// With so few entries of the space tree to write, records are folded as soon as a slot is nearly full.
+/// If a fold would write no more entries of the space tree than this, it is made as soon as a slot is nearly full.
 const FOLD_SMALL: usize = 150;
 
-/// The right to write, and what its holder did with it. There is one in all processes. Dropping it without `commit`
+/// The write lock, and what its holder did with it. There is one in all processes. Dropping it without `commit`
 /// undoes everything.
 #[derive(Debug)]
 pub struct PageWriter {
     pub(super) pager: Arc<Pager>,
     pub(super) state: Box<WriteState>,
-    /// The commit's id.
+    /// The id of the commit.
     pub(super) id: CommitId,
-    /// End of the file as this transaction sees it.
+    /// The end of the file as this transaction sees it.
     pub(super) end: PageNo,
-    /// Pages taken and not given back.
+    /// The pages that were taken and not given back.
     pub(super) taken: RunSet,
-    /// Pages of earlier commits that this one refers to no more.
+    /// The extents of earlier commits to which this one does not refer any more.
     pub(super) freed: Vec<Extent>,
     pub(super) written: WrittenPages,
-    /// Bytes written.
+    /// The number of bytes written.
     pub(super) bytes: u64,
-    /// A sync follows the commit at once.
+    /// Whether a sync follows the commit at once.
     synced_alone: bool,
-    /// The changes of dead space go into this commit's space tree.
+    /// Whether the changes of dead space go into this commit's space tree.
     pub(super) folding: bool,
-    /// The slot is written: nothing is undone any more.
+    /// Whether the slot is written, so that nothing is undone any more.
     pub(super) committed: bool,
     /// Why the trees of this transaction must not be committed, and at which page.
     pub(super) damage: Option<(Option<PageNo>, &'static str)>,
 }
 
 impl Pager {
-    /// Takes the write lock, waiting as told; `cancel` set by another thread ends the wait with `Cancelled`.
+    /// Takes the write lock, and waits for it as `wait` says. If another thread sets `cancel`, the wait ends with
+    /// `Cancelled`.
     ///
     /// # Errors
-    /// `Busy`, `Cancelled`, `Poisoned`, `ReadOnly`, `Forked`; `Corrupt`, `Io` (the newest slot cannot be read).
+    /// `Busy`, `Cancelled`, `Poisoned`, `ReadOnly`, `Forked`, `NoLocks`; `Limit`: no id is left. `Corrupt`, `Io`: the
+    /// newest slot cannot be read, or rejected slots cannot be erased.
     pub fn lock_write(self: &Arc<Self>, wait: Wait, cancel: &AtomicBool) -> Result<PageWriter> {
         if self.read_only {
             return Err(Error::ReadOnly("the database was opened read-only"));
         }
         let state = self.acquire_write_lock(wait, cancel)?;
-        // From here on dropping it gives the lock back.
+        // From here on, dropping the writer releases the lock.
         let mut writer = PageWriter::new(self, state);
         writer.begin()?;
         Ok(writer)
@@ -94,7 +97,7 @@ impl Pager {
 }
 
 impl PageWriter {
-    /// Has the lock, and is not yet ready.
+    /// Returns a writer that has the lock and is not ready yet.
     fn new(pager: &Arc<Pager>, mut state: Box<WriteState>) -> PageWriter {
         PageWriter {
             pager: pager.clone(),
@@ -112,13 +115,14 @@ impl PageWriter {
         }
     }
 
-    /// Gets ready: erases what recovery rejected, catches up, and chooses the id.
+    /// Makes the writer ready: erases what recovery rejected, catches up, and chooses the id.
     fn begin(&mut self) -> Result<()> {
         self.erase_rejected()?;
         let pager = self.pager.clone();
         pager.catch_up(&mut self.state)?;
         self.end = self.tip_end();
-        // Writers that were killed left gaps: the descriptor of the tip must not be overwritten before another is there.
+        // Writers that were killed left gaps in the ids. The tip's descriptor must not be overwritten before another
+        // is there.
         let next = pager.shared.next_id().get();
         self.id = match share_entry(next, self.state.tip.id) {
             true => next.next(),
@@ -133,8 +137,9 @@ impl PageWriter {
         Ok(())
     }
 
-    /// A rejected commit could become valid when later ones rewrite its missing pages, and a torn slot when a later commit
-    /// is torn in it: such slots are erased first. Their first sectors only: zeros elsewhere might be just what is missing.
+    /// Erases the slots that recovery rejected. A rejected commit could become valid when later ones rewrite its
+    /// missing pages, and a torn slot when a later commit is torn in it (I-4). Only the first sectors are written
+    /// over, because zeros elsewhere might be just what is missing.
     fn erase_rejected(&mut self) -> Result<()> {
         let shared = &self.pager.shared;
         let slots = shared.erase().load(SeqCst);
@@ -153,32 +158,33 @@ impl PageWriter {
         Ok(())
     }
 
-    /// Moves to the pool what became reusable. The durable point is read before the readers (I-3).
+    /// Moves to the pool what became reusable. The durable commit is read before the readers (I-3).
     pub(super) fn refresh(&mut self) {
         self.pager.refresh(&mut self.state);
     }
 
-    /// The commit this transaction builds on.
+    /// Returns the commit on which this transaction builds.
     pub fn tip(&self) -> Descriptor {
         self.state.tip
     }
 
-    /// Its environment.
+    /// Returns the pager of the database.
     pub fn pager(&self) -> &Arc<Pager> {
         &self.pager
     }
 
-    /// Read access to all pages, those this transaction wrote included.
+    /// Returns read access to all pages, including those that this transaction wrote.
     pub fn view(&self) -> View<'_> {
         self.pager.view(u64::MAX)
     }
 
-    /// The page behind the last one of the commit this transaction builds on.
+    /// Returns the page behind the last one of the commit on which this transaction builds.
     pub(super) fn tip_end(&self) -> PageNo {
         PageNo::new(self.state.tip.pages)
     }
 
-    /// Zones (at most 2) worth loading before pages are allocated, because little is known to be free.
+    /// Returns at most 2 zones that are worth loading before pages are taken: those that a fold needs, then others if
+    /// few free pages are known.
     pub fn zones_wanted(&mut self) -> Vec<u64> {
         let space = &mut self.state.space;
         if space.known_pages() == self.state.dead {
@@ -188,7 +194,7 @@ impl PageWriter {
         space.wanted(more)
     }
 
-    /// Hands over the content of the space tree for one zone.
+    /// Takes over the content of the space tree for one zone.
     pub fn zone_loaded(&mut self, zone: u64, dead: Vec<Dead>) {
         let WriteState {
             space,
@@ -207,10 +213,12 @@ impl PageWriter {
         }
     }
 
-    /// If it is time to fold the records into the space tree: every change since the last fold, ascending by page (`None`:
-    /// remove the key). The caller applies them to the space tree within this commit.
+    /// Returns every change since the last fold, in ascending order of pages, if it is time to fold the records into
+    /// the space tree. `None` as the value of a page removes the key. The caller applies the changes to the space
+    /// tree within this commit.
     ///
-    /// It is time when much has piled up, or when the slot is nearly full and little would be written.
+    /// It is time to fold when many changes have collected, or when the slot is nearly full and little would be
+    /// written.
     pub fn fold(&mut self) -> Option<Vec<(PageNo, Option<Dead>)>> {
         let state = &mut self.state;
         if !state.space.foldable() {
@@ -233,13 +241,13 @@ impl PageWriter {
         self.synced_alone = yes;
     }
 
-    /// Whether a hole of `len` pages is to be used although `want` were asked for.
+    /// Returns whether a hole of `len` pages is to be used although `want` were asked for.
     fn hole_will_do(&self, len: u64, want: u64, lifetime: Lifetime) -> bool {
         if lifetime == Lifetime::UntilEdited && self.synced_alone && want <= PIECES_MAX {
             return true;
         }
         let space = &self.state.space;
-        // As of the tip: what this transaction adds replaces other pages, mostly.
+        // The figures are those of the tip, because most of what this transaction adds replaces other pages.
         let kept = self.state.tip.pages.saturating_sub(space.known_pages()) + space.held_pages();
         let large = len >= HOLE_GOOD || 2 * len >= want && want > WHOLE_MAX;
         large || (self.end.get() + want) * 2 > kept * 3
@@ -251,7 +259,7 @@ impl PageWriter {
         run
     }
 
-    /// Takes pages at the end of the file, beginning with free ones that lie there already.
+    /// Takes pages at the end of the file, beginning with free ones that already lie there.
     fn grow(&mut self, want: u64) -> Result<Run> {
         let pool = &self.state.space.pool;
         let first = match pool.last() {
@@ -272,7 +280,7 @@ impl PageWriter {
         }
     }
 
-    /// Writes into pages of this transaction.
+    /// Writes into pages that this transaction took (I-10).
     pub(super) fn write(&mut self, run: Run, parts: &[&[u8]]) -> Result<()> {
         let end = run.end().get();
         if !self.taken.contains(run) {
@@ -297,15 +305,16 @@ impl PageWriter {
         Ok(())
     }
 
-    /// If a small write reaches behind the end of the file: makes the file longer than it needs to be. Nothing depends on
-    /// it: where there is no room, the write itself will tell. Not for the small rests of a large transaction.
+    /// Makes the file longer than it needs to be if a small write reaches behind its end. Nothing depends on this:
+    /// where there is no room, the write itself reports it. The small writes at the end of a large transaction do not
+    /// count.
     fn grow_ahead(&self, run: Run) {
         let (pager, size) = (&*self.pager, self.pager.page_size as u64);
         let end = run.end();
         if end.get() <= pager.file_pages.load(SeqCst) || self.bytes + run.pages * size > AHEAD_WRITE {
             return;
         }
-        // Another process may have done it.
+        // Another process may have made the file longer already.
         let there = pager.storage.len().unwrap_or(0);
         let from = self.end.max(end).offset(pager.page_size);
         let to = (from + (from / 8).clamp(AHEAD_MIN, AHEAD_MAX)).next_multiple_of(AHEAD_MIN);
@@ -317,7 +326,7 @@ impl PageWriter {
         pager.file_pages.fetch_max(there / size, SeqCst);
     }
 
-    /// Gives back what the file is longer than the newest commit needs. Only for the last one who has it open.
+    /// Cuts off what the newest commit does not need of the file. Only the last one who has it open may do so.
     pub fn trim(&self) -> Result<()> {
         let (pager, end) = (&*self.pager, self.tip_end());
         let need = if end > pager.first_page() {
@@ -326,14 +335,14 @@ impl PageWriter {
             META_BYTES
         };
         if pager.storage.len()? > need {
-            // Before: a view must not reach what is gone.
+            // This comes first, because a view must not reach what is gone.
             pager.file_pages.store(end.get(), SeqCst);
             pager.storage.set_len(need)?;
         }
         Ok(())
     }
 
-    /// Refuses a commit whose trees were damaged: pages released that cannot have been in use.
+    /// Refuses a commit that releases pages that cannot have been in use, because its trees were damaged.
     pub(super) fn check_freed(&mut self) -> Result<()> {
         self.freed.sort_unstable();
         let mut end = self.pager.first_page();

@@ -1,4 +1,4 @@
-//! Readers: registering a snapshot, and what is known about everybody's.
+//! Readers: how a snapshot is registered, and what is known about all snapshots.
 
 use super::core::Pager;
 use super::descriptor::Descriptor;
@@ -8,7 +8,7 @@ use crate::ids::CommitId;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::Arc;
 
-/// A registered reader: a snapshot that is held until dropped.
+/// A registered reader. Its snapshot is held until this is dropped.
 #[derive(Debug)]
 pub struct Snapshot {
     view: OwnedView,
@@ -16,30 +16,33 @@ pub struct Snapshot {
     slot: u32,
 }
 
-/// One reader of the database, in whatever process.
+/// One reader of the database, in any process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReaderInfo {
-    /// The system's number of its process.
+    /// The system's number of the reader's process.
     pub pid: u32,
-    /// Commit that it sees.
+    /// The commit that the reader sees.
     pub id: CommitId,
-    /// Milliseconds since it began (or was moved to that commit).
+    /// The milliseconds since the reader began or was moved to that commit.
     pub age_ms: u64,
-    /// Pages that nobody else sees and that are kept for it, as far as this process knows (0 while somebody writes).
+    /// The pages that nobody else sees and that are kept for it, as far as this process knows; 0 while somebody
+    /// writes here.
     pub kept_pages: u64,
 }
 
 impl Pager {
-    /// Registers a reader on the newest visible commit. A few nanoseconds; never blocks.
+    /// Registers a reader of the newest visible commit. This takes a few nanoseconds and never blocks.
     ///
     /// # Errors
-    /// `Poisoned` when that commit may not survive; `Limit` when every reader slot is taken; `Forked`.
+    /// `Poisoned`: that commit may not survive. `Limit`: every reader slot is taken. `Forked`. If the file has grown,
+    /// `Corrupt`, `Io`.
     #[inline]
     pub fn begin_read(self: &Arc<Self>) -> Result<Snapshot> {
         self.begin_read_with(|snapshot| snapshot)
     }
 
-    /// As [`Pager::begin_read`]; `keep` puts the reader where it stays: it is a large thing to move.
+    /// Does what [`Pager::begin_read`] does, and hands the snapshot to `keep`, which puts it where it stays: it is
+    /// large to move.
     #[inline(always)]
     pub fn begin_read_with<R>(self: &Arc<Self>, keep: impl FnOnce(Snapshot) -> R) -> Result<R> {
         self.check_fork()?;
@@ -64,8 +67,8 @@ impl Pager {
         }))
     }
 
-    /// Makes sure that a snapshot can be reached from here, and after a failed sync that it is durable: nothing else may
-    /// be read then.
+    /// Makes sure that the pages of a snapshot can be read here and, after a failed sync, that the snapshot is
+    /// durable, because nothing else may be read then.
     #[cold]
     #[inline(never)]
     fn check_snapshot(&self, desc: &Descriptor) -> Result<()> {
@@ -79,12 +82,13 @@ impl Pager {
         Ok(())
     }
 
-    /// Commits held by readers of all processes, ascending, once per reader.
+    /// Returns the commits that readers of all processes hold, in ascending order, once per reader.
     pub fn held(&self) -> Vec<CommitId> {
         self.shared.held()
     }
 
-    /// Every reader of the database, the oldest snapshot first. Those of processes that died are ended first.
+    /// Returns every reader of the database, the oldest snapshot first. The readers of dead processes are ended
+    /// before.
     pub fn readers(&self) -> Vec<ReaderInfo> {
         self.reap(None);
         let state = self.write_state.lock();
@@ -104,15 +108,15 @@ impl Pager {
         readers
     }
 
-    /// Ends the readers of dead processes, those that hold commits before `before` if that is told.
+    /// Ends the readers of dead processes, or if `before` is given, of those that hold commits before it.
     pub(super) fn reap(&self, before: Option<CommitId>) {
         for process in self.shared.other_processes(before) {
-            // Without locks nobody is known to be dead.
+            // If locks do not work, no process is known to be dead, and nothing is ended.
             let _ = self.peers.reap(process, &mut || self.shared.end_readers(process));
         }
     }
 
-    /// Learns that the file has grown to at least `pages`, through another process.
+    /// Learns that another process has made the file grow to at least `pages` pages.
     #[cold]
     fn learn_file_length(&self, pages: u64) -> Result<()> {
         let size = self.page_size as u64;
@@ -129,7 +133,7 @@ impl Pager {
         }
     }
 
-    /// Makes sure that a snapshot's pages can be reached from here.
+    /// Makes sure that the pages of a snapshot can be read here.
     #[inline]
     pub(super) fn ensure_mapped(&self, desc: &Descriptor) -> Result<()> {
         if desc.pages > self.file_pages.load(SeqCst) {
@@ -140,34 +144,35 @@ impl Pager {
 }
 
 impl Snapshot {
-    /// What this reader sees.
+    /// Returns the descriptor of the commit that this reader sees.
     #[inline(always)]
     pub fn desc(&self) -> &Descriptor {
         &self.desc
     }
 
-    /// Its environment.
+    /// Returns the pager of the database.
     #[inline(always)]
     pub fn pager(&self) -> &Arc<Pager> {
         self.view.pager()
     }
 
-    /// Read access to the snapshot's pages.
+    /// Returns read access to the pages of the snapshot.
     #[inline(always)]
     pub fn view(&self) -> View<'_> {
         *self.view.get()
     }
 
-    /// As [`Snapshot::view`], for a single look.
+    /// Does what [`Snapshot::view`] does, but returns a reference, which is enough to read once.
     #[inline(always)]
     pub fn view_ref(&self) -> &View<'_> {
         self.view.get()
     }
 
-    /// Moves to the newest visible commit; whether that is another one.
+    /// Moves to the newest visible commit. Returns `false` if it is on that commit already and the database is not
+    /// poisoned.
     ///
     /// # Errors
-    /// As `begin_read`; the reader stays registered.
+    /// `Poisoned`, `Forked`, `Limit`, `Corrupt`, `Io`: the reader stays registered.
     pub fn refresh(&mut self) -> Result<bool> {
         self.pager().check_fork()?;
         if self.pager().shared.is_newest(self.slot, self.desc.id) && !self.pager().is_poisoned() {
@@ -182,7 +187,7 @@ impl Snapshot {
 
 impl Drop for Snapshot {
     fn drop(&mut self) {
-        // The slot of a child is its parent's.
+        // A child has no slot of its own: this slot is its parent's.
         if self.pager().check_fork().is_ok() {
             self.pager().shared.unregister(self.slot);
         }

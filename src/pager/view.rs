@@ -1,8 +1,9 @@
 //! Read access to pages, in place, verified on first touch.
 //!
-//! One 16-bit tag per page remembers that its bytes were compared with a checksum: the tag is the checksum folded to 16
-//! bits (0 becomes 1), and whoever writes a page clears its tag first. So a page costs one comparison per access, and a
-//! CRC once. The bound check on the tag is the bound check on the page: the slice of tags ends where the view ends.
+//! One 16-bit tag per page remembers that the page's bytes were compared with a checksum. The tag is the checksum
+//! folded to 16 bits (0 becomes 1), and whoever writes a page clears its tag first. So a page costs one comparison
+//! per access, and a CRC once. The slice of tags ends where the view ends, so that finding the tag checks the bounds
+//! of the page as well.
 
 #![allow(unsafe_code)]
 
@@ -17,34 +18,35 @@ use crate::util::crc32c;
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::Arc;
 
-/// Bytes of a piece that are asked for even if it was verified before: its reader would wait for one page after the other.
+/// A piece of more bytes is asked for even if it was verified before, or else its reader would wait for page after
+/// page.
 const MANY: usize = 64 << 10;
-/// So many of the runs are looked for in memory.
+/// The number of runs that are looked for in memory, as a sample of all.
 const SAMPLES: usize = 4;
-/// So few pages are taken to be in memory if the last ones looked for were, but for one time in 64: to ask the system
-/// costs as much as to read some of them.
+/// Up to this many pages are assumed to be in memory if the last ones looked for were, except one time in 64, because
+/// asking the system costs as much as reading some of them.
 const FEW: usize = 64;
-/// Spreads page numbers (the golden ratio).
+/// A multiplier that spreads page numbers (the golden ratio).
 const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
-/// Pages between two runs that are asked for with them.
+/// The largest gap, in pages, between two runs that are asked for together.
 const NEAR: u64 = 16;
 
-/// Whether this is one time in 64, judged by the page.
+/// Returns whether this is the one time in 64, which the page number decides.
 #[inline(always)]
 fn is_looked_for(page: PageNo) -> bool {
     page.get().wrapping_mul(SPREAD) >> 58 == 0
 }
 
-/// Read access to pages below a limit; a cheap copy.
+/// Read access to the pages below a limit. It is cheap to copy.
 #[derive(Clone, Copy)]
 pub struct View<'a> {
     memory: Mapped,
-    /// Tags of the pages from the first behind the meta pages up to the limit.
+    /// The tags of the pages from the first behind the meta pages up to the limit.
     tags: &'a [AtomicU16],
     first: PageNo,
-    /// Binary logarithm of the page size, which is [`PAGE_MIN`] or more.
+    /// The binary logarithm of the page size, which is [`PAGE_MIN`] or more.
     shift: u32,
-    /// Of a writer: pages it has placed since lie beyond the limit taken then.
+    /// Whether this is a writer's view. Pages that the writer places later lie beyond the limit of the view.
     growing: bool,
     pager: &'a Pager,
 }
@@ -63,7 +65,8 @@ fn fold(checksum: u32) -> u16 {
 }
 
 impl Pager {
-    /// Read access to pages below `pages` (`u64::MAX`: all the file has now, for a writer).
+    /// Returns read access to the pages below `pages`, or with `u64::MAX`, for a writer, to all that the file has
+    /// now.
     #[inline]
     pub fn view(&self, pages: u64) -> View<'_> {
         View::new(self, pages)
@@ -71,13 +74,13 @@ impl Pager {
 }
 
 impl<'a> View<'a> {
-    /// Pages below `pages`, and never beyond what the file is known to hold.
+    /// Returns a view of the pages below `pages`, and never beyond what the file is known to hold.
     #[inline]
     pub(super) fn new(pager: &'a Pager, pages: u64) -> View<'a> {
         let all = pager.tags.all();
         let limit = pages.min(pager.file_pages.load(SeqCst)).min(all.len() as u64);
         let shift = pager.page_size.trailing_zeros().max(PAGE_MIN.trailing_zeros());
-        // As `first_page`, without a division: a view is made for every lookup.
+        // This is what `first_page` computes, without a division, because a view is made for every lookup.
         let first = (META_BYTES + (1 << shift) - 1) >> shift;
         View {
             memory: pager.memory,
@@ -89,7 +92,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// A view as far as the file reaches now, if that is further and this is a writer's.
+    /// Returns a view that reaches as far as the file does now, if that is further and this is a writer's view.
     #[cold]
     #[inline(never)]
     fn wider(&self, page: PageNo) -> Result<View<'a>> {
@@ -106,18 +109,18 @@ impl<'a> View<'a> {
         self.wider(ptr.page.number())?.page(ptr)
     }
 
-    /// Where the tag of a page is; in a place beyond all tags if the page is not in the view.
+    /// Returns the index of a page's tag. It is beyond all tags if the page is not in the view.
     #[inline(always)]
     fn index(&self, page: PageNo) -> usize {
         page.get().wrapping_sub(self.first.get()) as usize
     }
 
-    /// The page behind the last one in the view.
+    /// Returns the page behind the last one in the view.
     fn limit(&self) -> PageNo {
         self.first + self.tags.len() as u64
     }
 
-    /// Compares bytes with what they must sum to, unless told never to.
+    /// Compares bytes with their checksum, unless the options say never to.
     #[cold]
     #[inline(never)]
     fn verify(&self, bytes: &[u8], page: PageNo, checksum: u32, tag: &AtomicU16) -> Result<()> {
@@ -127,14 +130,14 @@ impl<'a> View<'a> {
             }
             return Err(Error::corrupt(page, "checksum of a page differs from its pointer's"));
         }
-        // Who wants every access verified gets it by never being told that one was.
+        // A tag that is never set makes every access verify the page.
         if self.pager.verify != Verify::Always {
             tag.store(fold(checksum), Relaxed);
         }
         Ok(())
     }
 
-    /// The bytes from the start of `page` on, if all of them are inside the view.
+    /// Returns the bytes from the start of `page` on, if all of them are inside the view.
     #[inline(always)]
     fn bytes(&self, page: PageNo, len: u64) -> Option<&'a [u8]> {
         let pages = len.div_ceil(1 << self.shift).max(1);
@@ -142,40 +145,40 @@ impl<'a> View<'a> {
         if at >= self.tags.len() || pages > (self.tags.len() - at) as u64 {
             return None;
         }
-        // SAFETY: the pages lie below the limit, and the file is known to reach that far, so the mapping is readable
-        // there. They belong to a commit this reader holds or to the transaction that reads them: nobody writes them
-        // (I-3). The view borrows the pager, which owns the mapping. A damaged pointer can name pages that are being
-        // written; no pointer found in a verified page does.
+        // SAFETY: The pages lie below the limit, and the file is known to reach that far, so the mapping is readable
+        // there. They belong to a commit that this reader holds or to the transaction that reads them, so nobody
+        // writes them (I-3). The view borrows the pager, which owns the mapping. A damaged pointer can name pages
+        // that are being written, but no pointer found in a verified page does.
         Some(unsafe { std::slice::from_raw_parts(self.start(page), len as usize) })
     }
 
-    /// The first byte of `page`.
+    /// Returns the address of the first byte of `page`.
     ///
     /// # Safety
-    /// The page lies inside the view.
+    /// The page must lie inside the view.
     #[inline(always)]
     unsafe fn start(&self, page: PageNo) -> *const u8 {
-        // SAFETY: inside the mapping, as the caller says.
+        // SAFETY: The caller ensures that the page is inside the view, and so inside the mapping.
         unsafe { self.memory.base().add(self.offset(page) as usize).as_ptr() }
     }
 
-    /// Where a page begins in the file, in bytes.
+    /// Returns where a page begins in the file, in bytes.
     #[inline(always)]
     fn offset(&self, page: PageNo) -> u64 {
         page.get() << self.shift
     }
 
-    /// Bytes of a page.
+    /// Returns the bytes of a page.
     #[inline(always)]
     fn size(&self) -> usize {
         let size = 1 << self.shift;
-        // SAFETY: `new` makes no view with less. Said here, it need not be asked of every page.
+        // SAFETY: `new` makes no view with a smaller size. Saying so here saves a check of each page.
         unsafe { std::hint::assert_unchecked(size >= PAGE_MIN) };
         size
     }
 }
 
-/// A view that keeps the pager whose pages it shows.
+/// A view together with the pager whose pages it shows.
 #[derive(Debug)]
 pub(super) struct OwnedView {
     view: View<'static>,
@@ -183,31 +186,31 @@ pub(super) struct OwnedView {
 }
 
 impl OwnedView {
-    /// Pages below `pages`, as in [`View::new`].
+    /// Returns a view of the pages below `pages`, as [`View::new`] does.
     #[inline]
     pub fn new(pager: Arc<Pager>, pages: u64) -> OwnedView {
         let view = View::new(&pager, pages);
-        // SAFETY: only the lifetime changes. What the view refers to is the pager, which does not move and lives at least
-        // as long as this; and `view` below lends it for no longer than this is borrowed.
+        // SAFETY: Only the lifetime changes. The view refers to the pager, which does not move and lives at least as
+        // long as this, and `get` below returns it for no longer than this is borrowed.
         let view = unsafe { std::mem::transmute::<View<'_>, View<'static>>(view) };
         OwnedView { view, pager }
     }
 
-    /// Shows the pages below `pages` from now on.
+    /// Makes the view show the pages below `pages` from now on.
     #[inline]
     pub fn resize(&mut self, pages: u64) {
         let view = View::new(&self.pager, pages);
-        // SAFETY: as above.
+        // SAFETY: Only the lifetime changes, and the view refers to the pager that this keeps alive, as in `new`.
         self.view = unsafe { std::mem::transmute::<View<'_>, View<'static>>(view) };
     }
 
-    /// The view.
+    /// Returns the view.
     #[inline(always)]
     pub fn get(&self) -> &View<'_> {
         &self.view
     }
 
-    /// The pager.
+    /// Returns the pager.
     #[inline(always)]
     pub fn pager(&self) -> &Arc<Pager> {
         &self.pager
@@ -225,9 +228,9 @@ impl Prefetch for View<'_> {
         if self.index(page.number()) < self.tags.len() {
             use std::arch::x86_64::{_mm_prefetch, _MM_HINT_T0};
             let mut at = 0;
-            // No page is smaller, and a constant bound lets the loop be unrolled.
+            // No page is smaller than `PAGE_MIN`, and a constant bound lets the loop be unrolled.
             while at < bytes.min(PAGE_MIN) {
-                // SAFETY: a hint; the address is inside the mapping.
+                // SAFETY: This is a hint, and the page is inside the view.
                 unsafe {
                     _mm_prefetch::<_MM_HINT_T0>(self.start(page.number()).add(at).cast());
                 }
@@ -248,7 +251,7 @@ impl Prefetch for View<'_> {
                 .as_ptr()
                 .wrapping_add(self.offset(page.number()) as usize + from);
             for line in 0..lines {
-                // SAFETY: a hint: it touches no memory, whatever the address.
+                // SAFETY: This is a hint, which accesses no memory, whatever the address.
                 unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(64 * line).cast()) };
             }
         }
@@ -265,7 +268,7 @@ impl<'a> PageSource<'a> for View<'a> {
         if tag.load(Relaxed) != fold(ptr.checksum) {
             return None;
         }
-        // SAFETY: as in `bytes`; finding the tag bounded the page.
+        // SAFETY: `bytes` has the reasons, and finding the tag has checked the bounds of the page.
         Some(unsafe { std::slice::from_raw_parts(self.start(page), self.size()) })
     }
 
@@ -275,7 +278,7 @@ impl<'a> PageSource<'a> for View<'a> {
         if self.index(page) >= self.tags.len() {
             return None;
         }
-        // SAFETY: as in `bytes`: the page was just compared with the bounds.
+        // SAFETY: `bytes` has the reasons, and the bounds of the page were checked above.
         Some(unsafe { std::slice::from_raw_parts(self.start(page), self.size()) })
     }
 
@@ -285,7 +288,7 @@ impl<'a> PageSource<'a> for View<'a> {
         let Some(tag) = self.tags.get(self.index(page)) else {
             return self.page_beyond(ptr);
         };
-        // SAFETY: as in `bytes`; finding the tag bounded the page.
+        // SAFETY: `bytes` has the reasons, and finding the tag has checked the bounds of the page.
         let bytes = unsafe { std::slice::from_raw_parts(self.start(page), self.size()) };
         if tag.load(Relaxed) != fold(ptr.checksum) {
             self.verify(bytes, page, ptr.checksum, tag)?;
@@ -304,7 +307,7 @@ impl<'a> PageSource<'a> for View<'a> {
         };
         let tag = &self.tags[self.index(page)];
         let known = tag.load(Relaxed) == fold(checksum);
-        // To ask the system about a small one takes a third of the time to read it.
+        // Asking the system about a small piece takes a third of the time that reading it takes.
         let trust = known && len <= MANY && !is_looked_for(page) && self.pager.resident.load(Relaxed);
         if !known || len >= MANY && !trust {
             self.will_read(&mut std::iter::once(Run::new(
@@ -341,7 +344,7 @@ impl<'a> PageSource<'a> for View<'a> {
         if resident {
             return;
         }
-        // What is near in the file goes in one request, wherever it is in key order.
+        // Runs that are near each other in the file go in one request, wherever they are in key order.
         runs.sort_unstable();
         let ask = |run: Run| storage.will_need(self.offset(run.first), run.pages << self.shift);
         let mut open = runs[0];

@@ -1,10 +1,11 @@
-//! The write lock: one writer in all processes. Waiting for it, and learning what others committed since one last had it.
+//! The write lock, which one writer in all processes has: waiting for it, and learning what others have committed
+//! since.
 //!
-//! Threads of a process wait for the writer's state, which is absent from the pager while one of them writes; who has it
-//! takes the lock that excludes other processes. The state is as of the commit it names: if that is not the newest any
-//! more, the records of the newest slot tell what happened since. The slot can be read because only a
-//! writer changes slots, and never the newest commit's (I-1). If another process folded records into the space tree
-//! meanwhile, what is known is dropped and loaded anew.
+//! The threads of a process wait for the writer's state, which is absent from the pager while one of them writes.
+//! Whoever has the state takes the lock that excludes other processes. The state is as of the commit that it names.
+//! If that is not the newest any more, the records of the newest slot tell what happened since. That slot can be read
+//! because only a writer changes slots, and never the newest commit's (I-1). If another process has folded records
+//! into the space tree meanwhile, what is known of dead space is dropped and loaded anew.
 //!
 //! The lock is not bound to a thread.
 
@@ -21,9 +22,9 @@ use crate::util::seeded::{self, Bug};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-/// A waiter looks this often whether the process it waits for died without a word.
+/// How often a waiter checks whether the process it waits for died without a word.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
-/// A waiter looks this often whether another process poisoned the database without a word to those who wait here.
+/// How often a waiter checks whether another process poisoned the database, which does not wake those who wait here.
 const LOOK_FOR_POISON: Duration = Duration::from_millis(500);
 
 /// How long a writer waits, and what may end its wait earlier.
@@ -34,7 +35,7 @@ struct WaitLimits<'a> {
 }
 
 impl WaitLimits<'_> {
-    /// What is left of the wait.
+    /// Returns what is left of the wait.
     fn left(&self) -> Result<Duration> {
         match (self.wait, self.deadline) {
             (Wait::Try, _) => Err(Error::Busy("another transaction is writing")),
@@ -51,8 +52,8 @@ impl WaitLimits<'_> {
 }
 
 impl Pager {
-    /// Takes the writer's state, and with it the right to write; whoever has it must call
-    /// [`Pager::release_write_lock`].
+    /// Takes the writer's state, and with it the write lock. The caller must give the state to
+    /// [`Pager::release_write_lock`] in the end.
     pub(super) fn acquire_write_lock(&self, wait: Wait, cancel: &AtomicBool) -> Result<Box<WriteState>> {
         self.check_fork()?;
         let limits = WaitLimits {
@@ -74,12 +75,12 @@ impl Pager {
         }
     }
 
-    /// Waits for the threads of this process.
+    /// Waits for other threads of this process, and takes the state.
     fn lock_among_threads(&self, limits: &WaitLimits<'_>) -> Result<Box<WriteState>> {
         let mut state = self.write_state.lock();
         loop {
             if limits.cancel.load(SeqCst) {
-                // A wake-up meant for a writer must not be lost with the one who leaves.
+                // A wake-up meant for a writer must not be lost with a waiter that leaves.
                 self.write_state_returned.notify_one();
                 return Err(Error::Cancelled);
             }
@@ -94,7 +95,8 @@ impl Pager {
         }
     }
 
-    /// Waits for other processes. One that dies frees its lock without telling.
+    /// Waits for other processes. A process that dies frees its lock without waking anybody, so the waiter looks
+    /// again.
     fn lock_among_processes(&self, limits: &WaitLimits<'_>) -> Result<()> {
         while !self.peers.try_lock_write()? {
             let most = limits.left()?.min(LOOK_AGAIN);
@@ -107,7 +109,7 @@ impl Pager {
             self.peers
                 .wait_write(most, &mut || !limits.cancel.load(SeqCst) && !self.is_poisoned());
         }
-        // A sync may have failed while we waited.
+        // A sync may have failed while this writer waited.
         if self.is_poisoned() {
             self.peers.unlock_write();
             return Err(Error::Poisoned);
@@ -115,7 +117,7 @@ impl Pager {
         Ok(())
     }
 
-    /// Puts the writer's state back and lets the next one in.
+    /// Puts the writer's state back, and lets the next writer in.
     pub(super) fn release_write_lock(&self, state: Box<WriteState>) {
         let free = state.space.pool.total();
         self.free_pages.store(free, SeqCst);
@@ -126,18 +128,18 @@ impl Pager {
         self.write_state_returned.notify_one();
     }
 
-    /// Wakes everyone waiting in `lock_write` so that they look at their `cancel`.
+    /// Wakes everyone who waits in `acquire_write_lock`, so that they look at their `cancel`.
     pub fn wake_waiters(&self) {
         {
-            // Under the lock: whoever is between looking and waiting must not miss it.
+            // The mutex is locked, so that a waiter between its look and its wait does not miss the wake-up.
             let _state = self.write_state.lock();
             self.write_state_returned.notify_all();
         }
         self.peers.wake();
     }
 
-    /// Moves to the pool what became reusable. The durable point is read before the readers (I-3). Readers of dead
-    /// processes are ended first if they hold anything back.
+    /// Moves to the pool what became reusable. The durable commit is read before the readers (I-3). The readers of
+    /// dead processes are ended first if they hold anything back.
     pub(super) fn refresh(&self, state: &mut WriteState) {
         self.reap(Some(self.shared.visible().get()));
         let durable = self.shared.durable().get().id;
@@ -152,7 +154,7 @@ impl Pager {
         state.space.refresh(Horizon { durable, base, held });
     }
 
-    /// Loads what a writer knows, while nobody else can write yet.
+    /// Loads what a writer knows, before anybody else can write.
     pub(super) fn load_write_state(&self) -> Result<()> {
         let mut state = Box::<WriteState>::default();
         self.catch_up(&mut state)?;
@@ -161,13 +163,13 @@ impl Pager {
         Ok(())
     }
 
-    /// Brings `state` up to the newest commit. The right to write is held, or nobody can write.
+    /// Brings `state` up to the newest commit. The caller has the write lock, or nobody can write yet.
     ///
-    /// 1. Nothing is to be done if no other process committed since.
+    /// 1. If no other process has committed since, do nothing.
     /// 2. Read the newest slot, from the cache: only a writer changes slots, and never the newest commit's (I-1).
     /// 3. Follow the records of the commits made since, one by one, if the space tree is still the one that is known.
-    /// 4. Otherwise drop what is known of dead space; it is loaded anew by zone.
-    /// 5. The rest of the state is what the slot says.
+    /// 4. Otherwise drop what is known of dead space, which is then loaded anew by zone.
+    /// 5. Take the rest of the state from the slot.
     pub(super) fn catch_up(&self, state: &mut WriteState) -> Result<()> {
         let tip = self.shared.tip().get();
         if state.tip.id == tip.id {
@@ -203,11 +205,11 @@ impl Pager {
         Ok(())
     }
 
-    /// The newest commit, what its records add to its space tree and take from it, and the pages its spilled records occupy: what the accounting check needs. The answer belongs to the
-    /// commit in `desc`.
+    /// Returns what the accounting check needs: the newest commit, what its records add to its space tree and take
+    /// from it, and the pages that its spilled records occupy.
     ///
     /// # Errors
-    /// `Busy` while somebody writes; `Poisoned`, `Forked`; `Corrupt`, `Io`.
+    /// `Busy`: somebody writes. `Poisoned`, `Forked`, `Corrupt`, `Io`.
     pub fn accounting(&self) -> Result<Accounting> {
         let mut state = self.acquire_write_lock(Wait::Try, &AtomicBool::new(false))?;
         let caught_up = self.catch_up(&mut state);

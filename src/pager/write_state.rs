@@ -1,4 +1,4 @@
-//! What a writer knows of the newest commit, and what is derived from it.
+//! What a writer knows of the newest commit, and what it derives from that.
 
 use super::commit::{CommitRecord, SlotRecords, SpaceChange};
 use super::descriptor::Descriptor;
@@ -6,27 +6,27 @@ use super::space::{RunSet, Space};
 use crate::ids::{CommitId, Run};
 use crate::page::meta::SLOT_BYTES;
 
-/// What the writer knows. It stays with the pager while nobody writes, and all of it is as of the commit `tip`
-/// ([`CommitId::NONE`]: nothing is known yet).
+/// What the writer knows. It stays with the pager while nobody writes. All of it is as of the commit `tip`; if that
+/// is [`CommitId::NONE`], nothing is known yet.
 #[derive(Debug, Default)]
 pub(super) struct WriteState {
-    /// Dead pages.
+    /// The dead pages.
     pub space: Space,
-    /// The commit.
+    /// The descriptor of the commit.
     pub tip: Descriptor,
-    /// The records in its slot.
+    /// The records in the slot of the commit.
     pub records: SlotRecords,
-    /// The newest commit whose changes of dead space its space tree holds.
+    /// The newest commit whose changes of dead space the space tree holds.
     pub folded: CommitId,
-    /// Its dead pages.
+    /// The number of dead pages at the commit, in its space tree and its records.
     pub dead: u64,
-    /// Changes that the next fold would carry from the records to the space tree.
+    /// The number of changes that the next fold would carry from the records to the space tree.
     pub changes: usize,
-    /// Commits not known durable, and the bytes they wrote.
+    /// The commits that are not known to be durable, and the bytes that each wrote.
     pub unsynced: Vec<(CommitId, u64)>,
-    /// Memory for the pages that a transaction takes.
+    /// Memory for the set of pages that a transaction takes. It is kept to be used again.
     pub taken: RunSet,
-    /// Memory for a slot's bytes.
+    /// Memory for the bytes of a slot.
     pub slot_bytes: Option<Box<[u8; SLOT_BYTES]>>,
 }
 
@@ -35,19 +35,19 @@ pub(super) struct WriteState {
 pub struct Accounting {
     /// The commit this describes.
     pub desc: Descriptor,
-    /// Changes to the content of its space tree that its records still hold, in order.
+    /// The changes to the content of the space tree that the records still hold, in order.
     pub changes: Vec<SpaceChange>,
-    /// Pages that hold spilled records.
+    /// The pages that hold spilled records.
     pub spilled: Vec<Run>,
 }
 
 impl WriteState {
-    /// How many changes a fold would carry from these records to the space tree.
+    /// Returns how many changes a fold would carry from these records to the space tree.
     pub fn count_changes(records: &SlotRecords, folded: CommitId) -> usize {
         records.above(folded).map(CommitRecord::changes).sum()
     }
 
-    /// What the accounting check needs of this commit.
+    /// Returns what the accounting check needs of this commit.
     pub fn accounting(&self) -> Accounting {
         let spilled = self.records.spilled.iter().map(|s| s.spill.extent.run);
         Accounting {

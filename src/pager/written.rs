@@ -1,14 +1,14 @@
-//! The pages that a transaction has written, and what they must sum to: for the record of its commit.
+//! The pages that a transaction has written, and their checksums, for the record of its commit.
 
 use super::commit::WrittenRun;
 use crate::ids::{PageNo, Run};
 use crate::util::crc32c;
 use std::collections::BTreeMap;
 
-/// Pages that follow each other.
+/// What was written to pages that follow each other.
 #[derive(Debug)]
 enum Written {
-    /// Tree pages: the sum of each.
+    /// Tree pages, with the checksum of each.
     Pages(Vec<u32>),
     /// One piece of a value.
     Piece { pages: u64, bytes: u64, checksum: u32 },
@@ -23,11 +23,11 @@ impl Written {
     }
 }
 
-/// What a transaction has written. A commit that wrote too much for a list gives the list up, and must then be synced
-/// before its slot is written (I-2).
+/// What a transaction has written. A commit that wrote too much gives up the list, and must then be synced before its
+/// slot is written (I-2).
 #[derive(Debug)]
 pub(super) struct WrittenPages {
-    /// By first page; none overlap.
+    /// What was written, by first page. No two entries overlap.
     runs: BTreeMap<PageNo, Written>,
     is_listed: bool,
 }
@@ -42,18 +42,18 @@ impl Default for WrittenPages {
 }
 
 impl WrittenPages {
-    /// Whether all that was written is in the list.
+    /// Returns whether the list contains all that was written.
     pub fn is_listed(&self) -> bool {
         self.is_listed
     }
 
-    /// Gives the list up.
+    /// Gives up the list.
     pub fn unlist(&mut self) {
         self.is_listed = false;
         self.runs.clear();
     }
 
-    /// Adds tree pages from `first` on, with these sums.
+    /// Adds tree pages from `first` on, with these checksums.
     pub fn add_pages(&mut self, first: PageNo, sums: &[u32]) {
         if !self.is_listed {
             return;
@@ -68,7 +68,7 @@ impl WrittenPages {
         }
     }
 
-    /// Adds a piece of a value, of so many bytes in `run`.
+    /// Adds a piece of a value, which has `bytes` bytes and occupies `run`.
     pub fn add_piece(&mut self, run: Run, bytes: u64, checksum: u32) {
         if self.is_listed {
             let pages = run.pages;
@@ -99,7 +99,7 @@ impl WrittenPages {
                         self.runs.insert(end, Written::Pages(behind));
                     }
                 }
-                // What is left of a piece has no checksum of its own.
+                // The rest of a piece has no checksum of its own.
                 Written::Piece { .. } if !is_inside => self.unlist(),
                 _ => {
                     self.runs.remove(&from);
@@ -111,7 +111,7 @@ impl WrittenPages {
         }
     }
 
-    /// The list for the commit's record, ascending.
+    /// Returns the list for the commit's record, in ascending order.
     pub fn runs(&self) -> Vec<WrittenRun> {
         let mut bytes = Vec::new();
         let run = |(&first, written): (&PageNo, &Written)| {
@@ -142,7 +142,7 @@ mod tests {
         Run::new(PageNo::new(first), pages)
     }
 
-    /// First pages, pages and bytes of pieces.
+    /// Returns the first page, the number of pages and the bytes of the piece of each run.
     fn listed(written: &WrittenPages) -> Vec<(u64, u64, u64)> {
         let runs = written.runs();
         let run = |w: &WrittenRun| (w.run.first.get(), w.run.pages, w.piece);

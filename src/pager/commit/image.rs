@@ -1,10 +1,10 @@
-//! The head and the end of a file that holds one snapshot, its pages where they are: what makes a copy of the pages a
-//! database.
+//! The head and the end of a file that holds one snapshot with its pages where they are. They make a database of a
+//! copy of the pages.
 //!
-//! The copy's commit has the snapshot's id and lists every page that the snapshot does not reach as dead, in one record
-//! that the first writer folds into a space tree. A second slot describes the same trees under the next id, as closing
-//! a database does, so that damage to one slot loses nothing. Nothing is listed for recovery to verify: whoever makes
-//! the copy must make it durable before it is used.
+//! The copy's commit has the snapshot's id. It lists every page that the snapshot does not use as dead, in one record
+//! that the first writer folds into a space tree. A second slot describes the same trees under the next id, as it
+//! does after a database was closed, so that damage to one slot loses nothing. Nothing is listed for recovery to
+//! verify, so whoever makes the copy must make it durable before it is used.
 
 use super::record::CommitRecord;
 use crate::error::{Error, Result};
@@ -17,23 +17,24 @@ use crate::pager::descriptor::Descriptor;
 use crate::pager::identity::{new_uuid, now};
 use crate::util::crc32c;
 
-/// Room in a slot for the record of the second slot's own commit.
+/// The bytes in a slot that are kept for the record of the second slot's own commit.
 const OWN: usize = 16;
 
-/// What lies before and behind the pages.
+/// The bytes before and behind the pages of the snapshot.
 #[derive(Debug)]
 pub struct Image {
-    /// The meta pages, whole.
+    /// The meta pages, complete.
     pub head: Vec<u8>,
-    /// Whole pages behind the last one copied; maybe none.
+    /// Whole pages behind the last one copied. There may be none.
     pub end: Vec<u8>,
 }
 
 impl Pager {
-    /// The image of a snapshot that reaches no page from `end` on, and below it none of the runs `dead`, ascending.
+    /// Returns the image of a snapshot that uses no page from `end` on, and below `end` none of the runs `dead`,
+    /// which ascend.
     ///
     /// # Errors
-    /// `Limit`: more dead runs than a record can list, or no id left.
+    /// `Limit`: there are more dead runs than a record can list, or no id is left.
     pub fn image(&self, snapshot: &Descriptor, end: PageNo, dead: &[Run]) -> Result<Image> {
         let id = snapshot.id;
         if id >= CommitId::MAX {
@@ -79,7 +80,8 @@ impl Pager {
             });
             Vec::new()
         };
-        // The commit before the snapshot's: nothing is listed, and the one record is not folded.
+        // Both are the commit before the snapshot's, so that nothing is listed and the one record counts as not
+        // folded.
         let before = CommitId::new(id.get() - 1);
         let first = Meta {
             page_size: size as u32,
@@ -91,7 +93,7 @@ impl Pager {
             time: now(),
             pages: end.get() + (behind.len() / size) as u64,
             dead: dead.iter().map(|run| run.pages).sum(),
-            // The copy has no space tree: what is dead in it stands in the record.
+            // The copy has no space tree. The record says what is dead in it.
             roots: Roots {
                 space: Root::default(),
                 ..snapshot.roots
@@ -111,7 +113,7 @@ impl Pager {
         Ok(Image { head, end: behind })
     }
 
-    /// Device and inode of the file; `None`: in memory.
+    /// Returns device and inode of the file, or `None` if the database is in memory.
     pub fn identity(&self) -> Option<Identity> {
         self.storage.identity()
     }

@@ -1,4 +1,4 @@
-//! From a transaction's pages to a commit that survives.
+//! The way from a transaction's pages to a commit that survives.
 //!
 //! | file        | subject                                                                       |
 //! |-------------|-------------------------------------------------------------------------------|
@@ -22,13 +22,15 @@
 //!                       nothing                  durable and visible            durable
 //! ```
 //!
-//! - **written**: its pages are in the file, nobody refers to them, and dropping the writer undoes everything (I-8).
-//! - **tip**: its slot is written and its id used up (I-4); the next writer builds on it. Recovery may find it.
-//! - **visible**: readers see it. A lazy commit becomes visible at once, unless it stands on a full one that is not
-//!   durable: it would expose that one (I-7). A full commit becomes visible when it is durable.
-//! - **durable**: a sync that began after its slot was written succeeded (I-5). Recovery finds it or a later one.
+//! - **written**: The commit's pages are in the file, nobody refers to them, and dropping the writer undoes
+//!   everything (I-8).
+//! - **tip**: Its slot is written and its id used up (I-4). The next writer builds on it. Recovery may find it.
+//! - **visible**: Readers see it. A lazy commit becomes visible at once, unless it stands on a full one that is not
+//!   durable and that it would expose (I-7). A full commit becomes visible when it is durable.
+//! - **durable**: A sync that began after its slot was written has succeeded (I-5). Recovery finds this commit or a
+//!   later one.
 //!
-//! Any state but the first ends in **poisoned** when the slot write or a sync fails: which commits survive is then in
+//! Any state but the first ends in **poisoned** when the slot write or a sync fails. Which commits survive is then in
 //! doubt until the file is opened again (I-8).
 
 mod image;

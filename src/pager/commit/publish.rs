@@ -1,18 +1,18 @@
-//! How a commit is made, from the pages of a transaction to what others see.
+//! Publishing: how a commit is made, from the pages of a transaction to what others see.
 //!
-//! Steps 1 to 7 are the transaction's (`txn/commit.rs`): at their end every page is written and the roots are known. The
-//! steps here go on from there; `docs/design.md` 6 has all of them under the same numbers.
+//! Steps 1 to 7 are the transaction's (`txn/commit.rs`): at their end every page is written and the roots are known.
+//! The steps here go on from there; `docs/design.md` 6 describes all of them under the same numbers.
 //!
 //! 8. Check what was freed, and the roots: damaged trees must not be committed.
-//! 9. Sync first what is too large to be listed, and before the ring of descriptors is full.
+//! 9. Sync first if the commit is too large to be listed, or before the ring of descriptors is full.
 //! 10. Choose a slot that nobody needs (I-1). What is durable now is the commit's base.
 //! 11. List the records that the slot needs, this commit's own among them (I-2). What does not fit is spilled.
 //! 12. Make the file as long as the commit says (I-9).
-//! 13. Use up the id (I-4), then write the slot. An error before undoes everything; an error here poisons (I-8).
+//! 13. Use up the id (I-4), then write the slot. An error before this undoes everything; an error here poisons (I-8).
 //! 14. Take the commit over as what the next writer builds on.
 //! 15. Publish it: its descriptor, then `tip`.
-//! 16. Make it visible, unless it, or a full commit that it stands on, is not durable (I-7). Give up the write lock.
-//! 17. Sync: a full commit always, a lazy one if much is unsynced.
+//! 16. Make it visible, unless it or a full commit on which it stands is not durable (I-7). Release the write lock.
+//! 17. Sync: after a full commit always, after a lazy one if much is unsynced.
 
 use super::record::CommitRecord;
 use super::records::{spill_bytes, NeededRecords, NextRecords, SpilledRecords};
@@ -30,45 +30,49 @@ use crate::util::seeded::{self, Bug};
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::Arc;
 
-/// Unsynced bytes from which a lazy commit syncs: recovery writes and reads so much in less than 10 ms.
+/// A lazy commit syncs if more bytes than this are unsynced. Recovery writes and reads so much in less than 10 ms.
 const LAZY_BYTES: u64 = 3 << 20;
-/// Unsynced commits from which a lazy commit syncs.
+/// A lazy commit syncs if more commits than this are unsynced.
 const LAZY_COMMITS: usize = 256;
-/// So many entries of the ring are kept free for writers that are killed: each uses up an id and may skip another.
+/// The number of entries of the ring that are kept free for writers that are killed: each uses up an id and may skip
+/// another.
 const RING_SPARE: u64 = 4;
-/// An extent for records is asked for with so many bytes to spare, because taking it changes the record by an entry or
-/// two.
+/// The spare bytes of an extent that is asked for to hold records, because taking it changes the commit's own record
+/// by an entry or two.
 const SPILL_SPARE: u64 = 128;
 
-/// A commit that is in its slot.
+/// A commit that was written to its slot.
 struct Published {
     id: CommitId,
-    /// It becomes visible by a sync only.
+    /// Whether only a sync will make the commit visible.
     unsynced: bool,
-    /// So much is unsynced that it is time for a sync.
+    /// Whether so much is unsynced that it is time for a sync.
     backlog: bool,
 }
 
 impl PageWriter {
-    /// Publishes, and waits until the commit is what `durability` says. Everything placed was written before.
+    /// Publishes the commit, and waits until it is what `durability` says. Everything that was placed must be written
+    /// already.
     ///
     /// # Errors
-    /// `NoSpace`, `Io`, `Corrupt`: undone, the database is as before. `InDoubt`, `Poisoned`: see [`crate::Error`].
+    /// `NoSpace`, `Io`, `Corrupt`, `Limit`: the commit is undone, and the database is as before. `InDoubt`,
+    /// `Poisoned`: see [`crate::Error`].
     pub fn commit(self, roots: Roots, durability: Durability) -> Result<CommitId> {
         let pager = self.pager.clone();
         let published = self.publish(roots, durability)?;
-        // Step 17.
+        // This is step 17.
         if published.unsynced || published.backlog {
             pager.sync_to(published.id)?;
         }
         Ok(published.id)
     }
 
-    /// Publishes, and leaves waiting to others: the commit is durable, and if it is to be full visible, after a later
-    /// sync ([`Pager::wait_durable`](crate::pager::Pager::wait_durable)).
+    /// Publishes the commit, and leaves waiting to others. A later sync makes the commit durable, and visible if it
+    /// is a full one ([`Pager::wait_durable`](crate::pager::Pager::wait_durable)).
     ///
     /// # Errors
-    /// As [`PageWriter::commit`].
+    /// `NoSpace`, `Io`, `Corrupt`, `Limit`: the commit is undone, and the database is as before. `InDoubt`,
+    /// `Poisoned`: see [`crate::Error`].
     pub fn commit_async(self, roots: Roots, durability: Durability) -> Result<CommitId> {
         let pager = self.pager.clone();
         let published = self.publish(roots, durability)?;
@@ -78,7 +82,7 @@ impl PageWriter {
         Ok(published.id)
     }
 
-    /// Steps 8 to 16.
+    /// Carries out steps 8 to 16.
     fn publish(mut self, roots: Roots, durability: Durability) -> Result<Published> {
         self.check_freed()?;
         self.check_roots(&roots)?;
@@ -99,7 +103,7 @@ impl PageWriter {
         })
     }
 
-    /// Step 8, the roots: a root outside the file would make a slot that no opener accepts.
+    /// Checks the roots (step 8). With a root outside the file, the slot would be one that no opener accepts.
     fn check_roots(&self, roots: &Roots) -> Result<()> {
         let file = self.pager.first_page()..self.file_end();
         let is_inside = |root: &Root| match root.height {
@@ -112,9 +116,10 @@ impl PageWriter {
         }
     }
 
-    /// Step 9. What is not listed for recovery must be durable before a slot refers to it (I-2). The ring must not
-    /// overwrite the descriptor of what is visible, which lags behind where full commits are published one after the
-    /// other and not waited for; a backlog of lazy ones has its own bound (step 17).
+    /// Syncs if that must come first (step 9). What is not listed for recovery must be durable before a slot refers
+    /// to it (I-2). The ring must not overwrite the descriptor of the visible commit, which lags behind where full
+    /// commits are published one after the other and nobody waits for them. A backlog of lazy commits has its own
+    /// bound (step 17).
     fn sync_first(&self) -> Result<()> {
         let visible = self.pager.shared.visible().get();
         let lag = self.id.checked_sub(visible).unwrap_or(0);
@@ -127,7 +132,7 @@ impl PageWriter {
         synced.map_err(|_| Error::Poisoned)
     }
 
-    /// Step 10.
+    /// Chooses a slot (step 10, I-1).
     fn choose_slot(&self) -> Result<FreeSlot> {
         let shared = &self.pager.shared;
         let free = shared.free_slot(SLOTS);
@@ -137,7 +142,7 @@ impl PageWriter {
         Ok(free)
     }
 
-    /// The newest commit whose changes the space tree of this commit holds.
+    /// Returns the newest commit whose changes the space tree of this commit holds.
     fn folded_up_to(&self) -> CommitId {
         match self.folding {
             true => self.state.tip.id,
@@ -145,7 +150,7 @@ impl PageWriter {
         }
     }
 
-    /// Step 11: the records of the slot, and the extents they are in.
+    /// Lists the records of the slot and the extents that hold records (step 11, I-2).
     fn list_records(&mut self, base: CommitId, folded: CommitId) -> Result<NextRecords> {
         let records = &mut self.state.records;
         let needed = records.needed(base, folded);
@@ -163,8 +168,8 @@ impl PageWriter {
         self.spill_records(needed, base, folded)
     }
 
-    /// Step 11, where the records do not fit: those of the slot and the commit's own go to an extent, which is taken like
-    /// any page and thus changes what the commit's own record says.
+    /// Spills the records if they do not fit (step 11): those of the slot and the commit's own go to an extent. The
+    /// extent is taken like any page, which changes what the commit's own record says.
     fn spill_records(&mut self, needed: NeededRecords, base: CommitId, folded: CommitId) -> Result<NextRecords> {
         let NeededRecords {
             mut spilled,
@@ -175,7 +180,7 @@ impl PageWriter {
         let gone_inline = inline.len();
         let mut moved: Vec<Arc<CommitRecord>> = inline[unneeded_inline..].to_vec();
         if spill_bytes(&spilled) * 2 > RECORDS_MAX {
-            // So many extents that they are gathered into one.
+            // There are so many extents that they are gathered into one.
             let old = std::mem::take(&mut spilled);
             unneeded.extend(old.iter().map(|s| s.spill));
             moved.splice(0..0, old.iter().flat_map(|s| s.records.iter().cloned()));
@@ -205,7 +210,7 @@ impl PageWriter {
         })
     }
 
-    /// Takes an extent for `bytes` with the commit's own record behind them, which it appends.
+    /// Takes an extent for `bytes` and the commit's own record, which it appends to them.
     fn take_for_records(
         &mut self,
         unneeded: &[Spill],
@@ -233,12 +238,13 @@ impl PageWriter {
         }
     }
 
-    /// This commit's record as things stand, if these extents of records are not needed any more.
+    /// Returns this commit's record as things stand, where the extents `unneeded` die because their records are not
+    /// needed.
     fn record(&self, unneeded: &[Spill]) -> CommitRecord {
         let old_end = self.tip_end();
         let mut freed = self.freed.clone();
         freed.extend(unneeded.iter().map(|spill| spill.extent));
-        // Pages behind the old end that were taken and given back: dead from the start.
+        // Pages behind the old end that were taken and given back are dead from the start.
         let mut unused = old_end;
         for taken in self.taken.iter().filter(|taken| taken.end() > old_end) {
             if taken.first > unused {
@@ -251,7 +257,7 @@ impl PageWriter {
         }
         freed.retain(|freed| freed.run.pages > 0);
         freed.sort_unstable();
-        // Neighbours with one birth are one entry, as far as its 32 bits for pages reach.
+        // Neighbours with the same birth become one entry, unless it would have more pages than 32 bits can count.
         freed.dedup_by(|next, before| {
             let joins = before.run.end() == next.run.first && before.birth == next.birth;
             let joins = joins && before.run.pages + next.run.pages <= u64::from(u32::MAX);
@@ -275,12 +281,13 @@ impl PageWriter {
         }
     }
 
-    /// Step 12 (I-9). The file may be longer: it grows ahead of what is written.
+    /// Makes the file as long as the commit says (step 12, I-9). It may be longer, because it grows ahead of what is
+    /// written.
     fn extend_file(&self) -> Result<()> {
         let (pager, end) = (&*self.pager, self.file_end());
         if pager.file_pages.load(SeqCst) < end.get() && end > pager.first_page() {
             let need = end.offset(pager.page_size);
-            // Others may have made it longer than is known here.
+            // Others may have made the file longer than is known here.
             if pager.storage.len()? < need {
                 pager.storage.set_len(need)?;
             }
@@ -289,13 +296,14 @@ impl PageWriter {
         Ok(())
     }
 
-    /// The page behind the last one of the file if this were committed now.
+    /// Returns the page behind the last one of the file, if the transaction were committed now.
     fn file_end(&self) -> PageNo {
         let end = self.taken.last().map_or(PageNo::default(), Run::end);
         end.max(self.tip_end())
     }
 
-    /// What the slot says; it takes the bytes of the inline records until the slot is written.
+    /// Returns what the slot says. Until the slot is written, this takes the bytes of the inline records out of
+    /// `records`.
     fn meta(&self, base: CommitId, folded: CommitId, roots: Roots, records: &mut NextRecords) -> Meta {
         let pager = &self.pager;
         let died: u64 = records.own.freed.iter().map(|freed| freed.run.pages).sum();
@@ -316,8 +324,8 @@ impl PageWriter {
         }
     }
 
-    /// Step 13. The id is used up first (I-4): if this process dies here, nobody knows what the slot holds, and another
-    /// commit with this id could make it whole.
+    /// Writes the slot (step 13). The id is used up first (I-4): if this process dies here, nobody knows what the
+    /// slot holds, and another commit with this id could make it whole.
     fn write_slot(&mut self, slot: usize, meta: &Meta) -> Result<()> {
         let pager = &self.pager;
         debug_assert!(
@@ -334,11 +342,11 @@ impl PageWriter {
         Ok(())
     }
 
-    /// Step 14: the state of the writer becomes that of the new commit. Returns whether so much is unsynced that it is
-    /// time for a sync: recovery would have to read all of it.
+    /// Makes the state of the new commit the state of the writer (step 14). Returns whether so much is unsynced that
+    /// it is time for a sync, because recovery would have to read all of it.
     fn adopt(&mut self, meta: Meta, mut records: NextRecords) -> bool {
         let (old_end, desc) = (self.tip_end(), Descriptor::of(&meta));
-        // What was synced before the slot is not waiting for anything.
+        // What was synced before the slot was written does not wait for a sync.
         let bytes = if self.written.is_listed() { self.bytes } else { 0 };
         records.inline_bytes.bytes = meta.inline;
         let state = &mut *self.state;
@@ -346,7 +354,7 @@ impl PageWriter {
             state.space.forget_changes();
             state.changes = 0;
         }
-        // Pages behind the old end that were given back are dead in the record, not free.
+        // Pages behind the old end that were given back are dead in the record, and so not free.
         state.space.pool.remove(Run::new(old_end, self.end - old_end));
         state.space.apply(&records.own);
         state.changes += records.own.changes();
@@ -357,14 +365,15 @@ impl PageWriter {
         let durable = state.unsynced.partition_point(|(id, _)| *id <= meta.base);
         state.unsynced.drain(..durable);
         state.unsynced.push((desc.id, bytes));
-        // From here on dropping the writer undoes nothing.
+        // From here on, dropping the writer undoes nothing.
         self.committed = true;
         let unsynced: u64 = state.unsynced.iter().map(|(_, bytes)| bytes).sum();
         unsynced > LAZY_BYTES || state.unsynced.len() > LAZY_COMMITS
     }
 
-    /// Steps 15 and 16; returns whether the commit is visible. The descriptor comes before `tip`, which names it;
-    /// `full_tip` too, or a lazy commit on top of this one could be shown before this one is durable.
+    /// Publishes the commit and makes it visible if I-7 allows it (steps 15 and 16). Returns whether it is visible.
+    /// The descriptor is stored before `tip`, which names it. `full_tip` is stored before `tip`, too, or a lazy
+    /// commit on top of this one could be shown before this one is durable.
     fn show(self, desc: Descriptor, tip: CommitSlot, base: CommitId, durability: Durability) -> bool {
         let shared = &self.pager.shared;
         debug_assert!(shared.tip().get().id < desc.id, "the tip only rises");

@@ -1,8 +1,9 @@
 //! The record of one commit: what it wrote, freed and took.
 //!
-//! A record says two things about its commit. Its **runs**, with checksums, are what a crash could have torn: recovery
-//! verifies those of every record with id > `base` (I-2). Its **changes of dead space** are what the space tree does not
-//! hold yet: a new opener replays those of every record with id > `folded`. A record is listed while either is needed.
+//! A record says two things about its commit. Its **runs**, with checksums, are what a crash could have torn:
+//! recovery verifies those of every record with id > `base` (I-2). Its **changes of dead space** are what the space
+//! tree does not hold yet: a new opener replays those of every record with id > `folded`. A record is listed while
+//! either is needed.
 //!
 //! ```text
 //! record   id, runs, run..., freed, freed extent..., taken, taken run...
@@ -11,12 +12,12 @@
 //! taken    gap, pages               dead pages that this commit took into use
 //! ```
 //!
-//! All numbers not given a width are LEB128: seven bits a byte, low ones first, the high bit set on all but the last
-//! byte, at most 10 bytes. Each list is ascending, and `gap` counts the pages since the end of the entry before it (since
-//! page 0 for the first), so small numbers stay small. The checksum of a run of pages is the CRC-32C over the CRC-32Cs of
-//! its pages, 4 bytes little-endian each; that of a piece is the CRC-32C of its first `bytes` bytes. Runs that were
-//! synced before the slot was written are not listed. A record whose changes are folded, or whose runs are at or below
-//! `base`, may leave the list in question empty.
+//! Numbers for which no width is given are LEB128: seven bits a byte, low ones first, the high bit set on all but the
+//! last byte, at most 10 bytes. Each list is ascending, and `gap` counts the pages since the end of the entry before
+//! it (for the first entry, since page 0), so small numbers stay small. The checksum of a run of pages is the CRC-32C
+//! over the CRC-32Cs of its pages, 4 bytes little-endian each; that of a piece is the CRC-32C of its first `bytes`
+//! bytes. Runs that were synced before the slot was written are not listed. A record whose changes are folded, or
+//! whose id is at or below `base`, leaves the list in question empty if it is encoded again.
 
 use crate::error::{Error, Result};
 use crate::ids::{CommitId, PageNo, Run};
@@ -25,37 +26,37 @@ use crate::page::{meta_pages, Extent, PIECE};
 use crate::util::bytes::get_u32;
 use std::sync::Arc;
 
-/// Pages written by a commit, and what they must sum to.
+/// A run of pages that a commit wrote, and its checksum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::pager) struct WrittenRun {
     /// The pages.
     pub run: Run,
-    /// Zero: tree pages. Otherwise one piece of a value with this many bytes.
+    /// The number of bytes if this is one piece of a value, or 0 if these are tree pages.
     pub piece: u64,
-    /// Sum of the pages' sums, or of the piece.
+    /// The checksum of the pages' checksums, or of the piece.
     pub checksum: u32,
 }
 
 /// What one commit wrote, freed and took.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::pager) struct CommitRecord {
-    /// The commit.
+    /// The id of the commit.
     pub id: CommitId,
-    /// What it wrote.
+    /// The runs that the commit wrote.
     pub runs: Vec<WrittenRun>,
-    /// What died in it.
+    /// The extents that died in the commit.
     pub freed: Vec<Extent>,
-    /// Dead pages it took.
+    /// The dead pages that the commit took.
     pub taken: Vec<Run>,
 }
 
 impl CommitRecord {
-    /// Entries a fold would carry to the space tree.
+    /// Returns the number of changes that a fold would carry to the space tree.
     pub fn changes(&self) -> usize {
         self.freed.len() + self.taken.len()
     }
 
-    /// Appends the record: runs if above `base`, changes if above `folded`.
+    /// Appends the record to `out`, with its runs if it is above `base` and its changes if it is above `folded`.
     pub fn encode(&self, base: CommitId, folded: CommitId, out: &mut Vec<u8>) {
         let runs: &[WrittenRun] = if self.id > base { &self.runs } else { &[] };
         let changes = self.id > folded;
@@ -89,21 +90,21 @@ impl CommitRecord {
     }
 }
 
-/// What records may claim.
+/// The limits of what records may say.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
-    /// Bytes of a page.
+    /// The bytes of a page.
     pub page_size: usize,
-    /// Pages of the file.
+    /// The pages of the file.
     pub pages: u64,
-    /// Newest commit.
+    /// The newest commit.
     pub id: CommitId,
 }
 
-/// Reads records, one behind the other, ascending from above `after`.
+/// Reads records that lie one behind the other. Their ids must ascend and be above `after`.
 ///
 /// # Errors
-/// `Corrupt`.
+/// `Corrupt`: a record cannot be read, or its id is out of order.
 pub(super) fn decode(bytes: &[u8], bounds: Bounds, mut after: CommitId) -> Result<Vec<Arc<CommitRecord>>> {
     let mut input = Input { bytes, bounds };
     let mut records = Vec::new();
@@ -128,7 +129,7 @@ fn put(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
-/// A run that begins at or behind `end`, which moves behind it.
+/// Appends a run that begins at or behind `end`, and moves `end` behind it.
 fn put_run(out: &mut Vec<u8>, run: Run, end: &mut PageNo) {
     put(out, run.first - *end);
     put(out, run.pages);
@@ -163,7 +164,7 @@ impl Input<'_> {
         Some(*first)
     }
 
-    /// A run of pages that begins at or behind `end`, inside the file; moves `end` behind it.
+    /// Reads a run that begins at or behind `end` and lies in the file, and moves `end` behind it.
     fn run(&mut self, end: &mut PageNo) -> Option<Run> {
         let first = end.checked_add(self.number()?)?;
         let run = Run::new(first, self.number()?);

@@ -1,12 +1,12 @@
-//! All records of a meta slot: one for each recent commit.
+//! All records of a meta slot, one for each recent commit.
 //!
 //! A record is listed while recovery may have to verify what its commit wrote, or while a new opener must replay its
-//! changes of dead space ([`record`](super::record) has the bytes). The newer records stand in the slot itself, *inline*.
-//! Records that do not fit there are written one behind the other into an extent, which the slot names: they are
-//! *spilled*.
+//! changes of dead space ([`record`](super::record) describes the bytes). The newer records stand in the slot itself,
+//! *inline*. Records that do not fit there are written one behind the other into an extent that the slot names: they
+//! are *spilled*.
 //!
-//! A lazy commit repeats nearly all inline records of the slot before, so their bytes are kept and copied where they say
-//! the same.
+//! A lazy commit repeats nearly all inline records of the slot before. So their bytes are kept, and copied where they
+//! would be the same.
 
 use super::record::{decode, Bounds, CommitRecord};
 use crate::error::{Error, Result};
@@ -19,7 +19,7 @@ use std::sync::Arc;
 /// Records in an extent of their own.
 #[derive(Debug, Clone)]
 pub(in crate::pager) struct SpilledRecords {
-    /// Where they are.
+    /// The extent and its checksum.
     pub spill: Spill,
     /// The records, oldest first.
     pub records: Arc<[Arc<CommitRecord>]>,
@@ -28,38 +28,39 @@ pub(in crate::pager) struct SpilledRecords {
 /// All records of a slot, oldest first.
 #[derive(Debug, Clone, Default)]
 pub(in crate::pager) struct SlotRecords {
-    /// Older ones, in extents.
+    /// The older records, in extents.
     pub spilled: Vec<SpilledRecords>,
-    /// Newer ones, inside the slot.
+    /// The newer records, inside the slot.
     pub inline: Vec<Arc<CommitRecord>>,
-    /// The bytes of the newer ones.
+    /// The bytes of the newer records.
     pub inline_bytes: InlineBytes,
-    /// Memory for the bytes of the next slot.
+    /// The memory for the bytes of the next slot.
     spare: Vec<u8>,
 }
 
 /// The inline records as bytes.
 #[derive(Debug, Clone, Default)]
 pub(in crate::pager) struct InlineBytes {
-    /// One record behind the other.
+    /// The records, one behind the other.
     pub bytes: Vec<u8>,
-    /// What the slot says: records up to `base` list no runs, those up to `folded` no changes of dead space.
+    /// The slot's `base` and `folded`: records up to `base` list no runs, and records up to `folded` no changes of
+    /// dead space.
     base: CommitId,
     folded: CommitId,
-    /// So many records, from the oldest on, are known to be at or below `base`, and they take so many bytes. With the
-    /// same `folded`, nothing in them changes any more.
+    /// The number of records, counted from the oldest, that are known to be at or below `base`, and the bytes they
+    /// take. While `folded` stays the same, nothing in them changes any more.
     final_records: usize,
     final_bytes: usize,
 }
 
-/// Which records of a slot the next slot needs.
+/// The records of a slot that the next slot needs, and those that it does not.
 #[derive(Debug)]
 pub(in crate::pager) struct NeededRecords {
-    /// Extents that are still needed.
+    /// The extents that are still needed.
     pub spilled: Vec<SpilledRecords>,
-    /// Extents that are not.
+    /// The extents that are not needed any more.
     pub unneeded: Vec<Spill>,
-    /// So many inline records, from the oldest on, are not needed.
+    /// The number of inline records, counted from the oldest, that are not needed any more.
     pub unneeded_inline: usize,
 }
 
@@ -68,11 +69,11 @@ pub(in crate::pager) struct NeededRecords {
 pub(in crate::pager) struct NextRecords {
     /// The commit's own record.
     pub own: Arc<CommitRecord>,
-    /// All extents.
+    /// All extents of records.
     pub spilled: Vec<SpilledRecords>,
-    /// So many inline records, from the oldest on, are in the slot no more.
+    /// The number of inline records, counted from the oldest, that are not in the slot any more.
     pub gone_inline: usize,
-    /// The slot's inline records: those left and the commit's own; nothing if that is in an extent.
+    /// The slot's inline records: those left and the commit's own. It is empty if the commit's own is in an extent.
     pub inline_bytes: InlineBytes,
 }
 
@@ -85,12 +86,12 @@ pub enum SpaceChange {
     Taken(Run),
 }
 
-/// Why the records of a slot cannot be had.
+/// The reason why the records of a slot cannot be had.
 #[derive(Debug)]
 pub(in crate::pager) enum NoRecords {
-    /// The extent that begins with this page is not what the slot says: a crash can do that.
+    /// The extent that begins with this page is not what the slot says. A crash can be the reason.
     Torn(PageNo),
-    /// They cannot be read, or cannot be records although their checksum is right.
+    /// The bytes cannot be read, or are no records although their checksum is right.
     Failed(Error),
 }
 
@@ -101,7 +102,7 @@ impl From<Error> for NoRecords {
 }
 
 impl NoRecords {
-    /// The error to return where no crash can be the reason.
+    /// Returns the error for a case in which no crash can be the reason.
     pub fn into_error(self, what: &'static str) -> Error {
         match self {
             NoRecords::Torn(page) => Error::corrupt(page, what),
@@ -110,10 +111,11 @@ impl NoRecords {
     }
 }
 
-/// What the records of a slot change in the content of its space tree, in order. `read` fills a buffer from an offset on.
+/// Returns what the records of a slot change in the content of its space tree, in order. `read` fills a buffer from
+/// an offset on.
 ///
 /// # Errors
-/// `Corrupt`, and what `read` returns.
+/// `Corrupt`: the records are damaged. `NoMemory`. Also what `read` returns.
 pub fn dead_changes(meta: &Meta, read: impl Fn(u64, &mut [u8]) -> Result<()>) -> Result<Vec<SpaceChange>> {
     match SlotRecords::read(meta, read) {
         Ok(records) => Ok(records.changes(meta.folded)),
@@ -122,10 +124,10 @@ pub fn dead_changes(meta: &Meta, read: impl Fn(u64, &mut [u8]) -> Result<()>) ->
 }
 
 impl SlotRecords {
-    /// The records of a slot. `read` fills a buffer from an offset on.
+    /// Returns the records of a slot. `read` fills a buffer from an offset on.
     ///
     /// # Errors
-    /// `Torn`; `Failed` with `Corrupt` or with what `read` returns.
+    /// `Torn`: an extent differs from its checksum. `Failed`, with `Corrupt`, `NoMemory` or what `read` returns.
     pub fn read(
         meta: &Meta,
         read: impl Fn(u64, &mut [u8]) -> Result<()>,
@@ -164,7 +166,7 @@ impl SlotRecords {
         Ok(all)
     }
 
-    /// Changes above `folded` to the content of the space tree, in order.
+    /// Returns the changes above `folded` to the content of the space tree, in order.
     pub fn changes(&self, folded: CommitId) -> Vec<SpaceChange> {
         let mut changes = Vec::new();
         for record in self.above(folded) {
@@ -179,17 +181,17 @@ impl SlotRecords {
         changes
     }
 
-    /// Every record, oldest first.
+    /// Returns every record, the oldest first.
     fn all(&self) -> impl Iterator<Item = &Arc<CommitRecord>> {
         self.spilled.iter().flat_map(|s| &*s.records).chain(&self.inline)
     }
 
-    /// The records of the commits above `id`, oldest first.
+    /// Returns the records of the commits above `id`, the oldest first.
     pub fn above(&self, id: CommitId) -> impl Iterator<Item = &CommitRecord> {
         self.all().filter(move |record| record.id > id).map(|record| &**record)
     }
 
-    /// Which records a slot needs that says `base` and `folded`: those above one of the two.
+    /// Returns which records a slot with this `base` and `folded` needs: those above the lower of the two.
     pub fn needed(&self, base: CommitId, folded: CommitId) -> NeededRecords {
         let needed = |record: &Arc<CommitRecord>| record.id > base.min(folded);
         let (spilled, unneeded): (Vec<_>, Vec<_>) = self
@@ -204,11 +206,11 @@ impl SlotRecords {
         }
     }
 
-    /// The bytes of the inline records but the first `gone`, for a slot that says `base` and `folded`.
+    /// Returns the bytes of all inline records except the first `gone`, for a slot with this `base` and `folded`.
     pub fn encode_inline(&mut self, gone: usize, base: CommitId, folded: CommitId) -> InlineBytes {
         let old = &self.inline_bytes;
         let goes_on = gone == 0 && folded == old.folded && base >= old.base;
-        // What need not be encoded again: everything, or what is final, or nothing.
+        // Either everything need not be encoded again, or what is final, or nothing.
         let (mut final_records, mut final_bytes) = (0, 0);
         let (mut encoded, mut encoded_bytes) = (gone, 0);
         if goes_on {
@@ -252,7 +254,7 @@ impl SlotRecords {
     }
 }
 
-/// Bytes that the descriptions of extents take in a slot.
+/// Returns the bytes that the descriptions of extents take in a slot.
 pub(in crate::pager) fn spill_bytes(spilled: &[SpilledRecords]) -> usize {
     spilled.len() * SPILL_BYTES
 }
@@ -286,7 +288,7 @@ mod tests {
                 }
                 let gone = if bytes.is_empty() { slot.inline.len() } else { gone };
                 if random.one_in(30) {
-                    // Not committed.
+                    // This commit fails, and the next one starts from the same records.
                     continue;
                 }
                 slot.advance(NextRecords {

@@ -1,14 +1,16 @@
-//! Opening: which commit is the newest whole one.
+//! Recovery: which commit is the newest whole one.
 //!
-//! 1. Sync, or fail: nothing found in the cache is believed before it is durable.
-//! 2. Read the four slots past the cache; magic and checksum before any other field.
-//! 3. From the highest id down, accept the first commit whose listed writes are all there. What is listed is what a crash
-//!    could have torn (I-2); no other page is read.
-//! 4. A slot's `base` was durable when it was written: nothing below the highest `base` seen is accepted. Only
-//!    the newest commit of all, damaged before another was made, looks like one that a crash tore.
-//! 5. Rejected slots are erased before the first write, and ids continue above every id seen (I-4): a rejected commit can
-//!    never become whole later. That includes commits whose file is too short: it may grow again. It includes torn slots:
-//!    another commit that is torn in the same slot may bring just what is missing.
+//! 1. Sync, or fail, because nothing that is found in the cache is believed before it is durable. (An opener that can
+//!    only read the file goes on if the sync fails: it overwrites nothing.)
+//! 2. Read the four slots past the cache, and look at magic and checksum before any other field.
+//! 3. From the highest id down, accept the first commit whose listed writes are all there. What is listed is what a
+//!    crash could have torn (I-2); no other page is read.
+//! 4. Accept nothing below the highest `base` of any slot, because a slot's `base` was durable when the slot was
+//!    written. Only damage to the newest commit of all, if it was the last one made, looks like a crash that tore it.
+//! 5. Erase rejected slots before the first write, and continue ids above every id seen (I-4), so that a rejected
+//!    commit can never become whole later. This includes commits for which the file is too short, because it may grow
+//!    again. It includes torn slots, because another commit that is torn in the same slot may bring just what is
+//!    missing.
 
 use super::verify::missing;
 use crate::error::{Error, Result};
@@ -19,22 +21,22 @@ use crate::page::{meta_pages, META_BYTES};
 use crate::pager::descriptor::Descriptor;
 use crate::util::seeded::{self, Bug};
 
-/// What recovery found.
+/// What recovery has found.
 #[derive(Debug)]
 pub(in crate::pager) struct Recovered {
-    /// The commit accepted.
+    /// The commit that was accepted.
     pub meta: Meta,
-    /// Its slot.
+    /// The slot of that commit.
     pub slot: usize,
-    /// Highest id in any slot.
+    /// The highest id in any slot.
     pub max_id: CommitId,
-    /// Newer commits that were rejected.
+    /// The number of newer commits that were rejected.
     pub discarded: u32,
-    /// Their slots, and those that are torn: to be erased before anything is written.
+    /// The slots of those commits, and slots that are torn. They are to be erased before anything is written.
     pub erase: Vec<usize>,
 }
 
-/// The first 16 KiB of a new database: an empty commit 1.
+/// Returns the first 16 KiB of a new database, which hold an empty commit 1.
 pub(in crate::pager) fn empty_image(page_size: usize, uuid: [u8; 16], time: u64) -> Vec<u8> {
     let meta = Meta {
         page_size: page_size as u32,
@@ -50,7 +52,7 @@ pub(in crate::pager) fn empty_image(page_size: usize, uuid: [u8; 16], time: u64)
 }
 
 impl Descriptor {
-    /// What a meta slot says of its commit.
+    /// Returns what a meta slot says of its commit.
     pub(in crate::pager) fn of(meta: &Meta) -> Descriptor {
         Descriptor {
             id: meta.id,
@@ -60,7 +62,7 @@ impl Descriptor {
     }
 }
 
-/// Finds the newest whole commit: steps 2 to 5. (Step 1 is the caller's.)
+/// Finds the newest whole commit, by steps 2 to 5. (The caller does step 1, and the first writer erases.)
 ///
 /// # Errors
 /// `NotADatabase`, `TooNew`, `TooOld`, `Corrupt`, `Io`.
@@ -91,12 +93,12 @@ pub(in crate::pager) fn recover(storage: &dyn Storage) -> Result<Recovered> {
                 erase,
             });
         };
-        // The newest one's damage is what to tell if no commit is accepted.
+        // If no commit is accepted, the error names the damage of the newest one.
         why = why.or(Some(damage));
         discarded += 1;
         erase.push(slot);
     }
-    // Without a rejected one, the slot of the durable commit itself cannot be read.
+    // If no commit was rejected, the slot of the durable commit itself cannot be read.
     Err(why.unwrap_or_else(|| {
         let what = format!("commit {need} was durable, and neither it nor a later one is there");
         Error::corrupt(META_PAGE, what)
@@ -105,13 +107,13 @@ pub(in crate::pager) fn recover(storage: &dyn Storage) -> Result<Recovered> {
 
 /// The slots of a file.
 struct Slots {
-    /// Those that hold a commit, with their numbers; at least one.
+    /// The slots that hold a commit, with their numbers. There is at least one.
     whole: Vec<(usize, Meta)>,
-    /// Those that hold something else: torn ones among them.
+    /// The slots that hold something else, such as torn ones.
     erase: Vec<usize>,
 }
 
-/// Step 2.
+/// Reads the slots (step 2).
 fn read_slots(storage: &dyn Storage) -> Result<Slots> {
     let (mut whole, mut erase) = (Vec::new(), Vec::new());
     let (mut is_ours, mut bytes) = (false, [0; SLOT_BYTES]);
@@ -135,7 +137,7 @@ fn read_slots(storage: &dyn Storage) -> Result<Slots> {
     Err(Error::NotADatabase(format!("it begins with the bytes {first:02x?}")))
 }
 
-/// What is wrong with a file that has no room for its meta slots.
+/// Returns what is wrong with a file that has no room for its meta slots.
 fn too_short(storage: &dyn Storage, len: u64) -> Result<Error> {
     let mut begin = vec![0; len.min(8) as usize];
     storage.read_at(0, &mut begin)?;
@@ -146,7 +148,7 @@ fn too_short(storage: &dyn Storage, len: u64) -> Result<Error> {
     Ok(Error::NotADatabase(format!("{len} bytes are too short for one")))
 }
 
-/// Slots of one file agree on what never changes, and no id is in two of them.
+/// Checks that the slots of a file agree on what never changes, and that no id is in two of them.
 fn check_together(slots: &[(usize, Meta)]) -> Result<()> {
     for pair in slots.windows(2) {
         let (a, b) = (&pair[0].1, &pair[1].1);

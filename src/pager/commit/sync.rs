@@ -1,8 +1,8 @@
 //! Making commits durable, and what happens when that fails.
 //!
-//! One thread of all processes syncs at a time, for all whose commits are published by then. Whoever commits meanwhile
-//! waits, and one of those syncs for all of them next ([`sync_turn`](super::sync_turn)). The write lock is free
-//! meanwhile.
+//! One thread of all processes syncs at a time, for all whose commits are published by then. Those who commit during
+//! the sync wait, and one of them then syncs for all of them ([`sync_turn`](super::sync_turn)). The write lock is
+//! free during a sync.
 
 use super::verify::is_on_disk;
 use crate::error::{Error, Result};
@@ -20,7 +20,7 @@ use std::sync::atomic::Ordering::SeqCst;
 enum Goal {
     /// This commit, with whatever was published before the sync.
     Commit(CommitId),
-    /// What was written so far, though it belongs to no commit yet: no sync that others make is known to cover it.
+    /// What was written so far, though it belongs to no commit yet. No sync that others make is known to cover it.
     Written,
 }
 
@@ -28,7 +28,7 @@ impl Pager {
     /// Makes every published commit durable.
     ///
     /// # Errors
-    /// `Poisoned`, `InDoubt`.
+    /// `Poisoned`, `InDoubt`, `Forked`, `NoLocks`.
     pub fn sync(&self) -> Result<()> {
         self.check_fork()?;
         if self.is_poisoned() {
@@ -37,10 +37,10 @@ impl Pager {
         self.sync_to(self.shared.tip().get().id)
     }
 
-    /// Makes everything durable; called when the environment's last handle goes, and harmless at other times.
+    /// Makes everything durable. It is called when the database's last handle goes, and does no harm at other times.
     ///
     /// # Errors
-    /// As [`Pager::sync`].
+    /// `Poisoned`, `InDoubt`, `NoLocks`.
     pub fn close(&self) -> Result<()> {
         if self.read_only || self.is_poisoned() || self.check_fork().is_err() {
             return Ok(());
@@ -48,11 +48,12 @@ impl Pager {
         self.sync()
     }
 
-    /// Makes commit `id` durable, if it is not yet, together with whatever was published meanwhile; `Wait::Try`: only
-    /// returns whether it is. Other waits end with the sync, whenever that is.
+    /// Makes commit `id` durable if it is not yet, together with whatever was published meanwhile. With `Wait::Try`
+    /// it only checks whether the commit is durable. Any other wait ends with the sync, however long that takes.
     ///
     /// # Errors
-    /// `Busy` (not durable, and not to be waited for), `Invalid` (no such commit), `InDoubt`, `Poisoned`, `Forked`.
+    /// `Busy`: with `Wait::Try`, the commit is not durable. `Invalid`: there is no such commit. `InDoubt`,
+    /// `Poisoned`, `Forked`, `NoLocks`.
     pub fn wait_durable(&self, id: CommitId, wait: Wait) -> Result<()> {
         self.check_fork()?;
         if self.shared.durable().get().id >= id {
@@ -68,10 +69,10 @@ impl Pager {
         }
     }
 
-    /// Makes commit `id` durable, with whatever was published meanwhile.
+    /// Makes commit `id` durable, together with whatever was published meanwhile.
     ///
     /// # Errors
-    /// `InDoubt`.
+    /// `InDoubt`, `NoLocks`.
     pub(super) fn sync_to(&self, id: CommitId) -> Result<()> {
         self.sync_for(Goal::Commit(id))
     }
@@ -79,7 +80,7 @@ impl Pager {
     /// Makes durable what was written so far, though it belongs to no commit yet, and with it every published commit.
     ///
     /// # Errors
-    /// `InDoubt`.
+    /// `InDoubt`, `NoLocks`.
     pub(super) fn sync_written(&self) -> Result<()> {
         self.sync_for(Goal::Written)
     }
@@ -87,17 +88,18 @@ impl Pager {
     fn sync_for(&self, goal: Goal) -> Result<()> {
         let shared = &self.shared;
         let is_done = || matches!(goal, Goal::Commit(id) if shared.durable().get().id >= id);
-        // A sync that others make never covers what belongs to no commit: who waits for that waits for a turn.
+        // A sync that others make never covers what belongs to no commit. Whoever needs that waits for a turn.
         let waits_for = match goal {
             Goal::Commit(id) => id,
             Goal::Written => CommitId::MAX,
         };
         while !is_done() {
-            // 1. Wait for the turn among the threads of this process, or until another thread's sync is over: then look.
+            // 1. Wait for the turn among the threads of this process, or until another thread's sync is over; then
+            //    look again.
             let Some(mut turn) = self.sync_turns.take(waits_for) else {
                 continue;
             };
-            // 2. Exclude other processes, and look again: one of them may have synced meanwhile.
+            // 2. Exclude other processes, and look again, because one of them may have synced meanwhile.
             let _right = SyncRight::take(&*self.peers)?;
             if is_done() {
                 turn.covered = shared.durable().get().id;
@@ -106,10 +108,10 @@ impl Pager {
             if self.is_poisoned() {
                 return Err(Error::InDoubt("another sync failed".into()));
             }
-            // 3. Claim the tip, so that its slot is not written while it is on its way to the disk (I-1, I-6). What was
-            //    published later may or may not be covered by this sync, so it does not count (I-5).
+            // 3. Claim the tip, so that its slot is not written while it is on its way to the disk (I-1, I-6). Later
+            //    commits may or may not be covered by this sync, so they do not count (I-5).
             let claim = shared.claim_tip();
-            // 4. Sync. The intent is left set by who dies in between, and then the next one looks at the disk.
+            // 4. Sync. Whoever dies in between leaves the intent set, and then the next one looks at the disk.
             let unfinished = shared.begin_sync();
             let synced = match seeded::on(Bug::SkipSync) {
                 true => Ok(()),
@@ -118,15 +120,18 @@ impl Pager {
                     false => Ok(()),
                 }),
             };
-            // 5. A failure is told once and never again by the system: nothing that was not durable can be trusted (I-8).
+            // 5. The system reports a failure once and never again, so nothing that was not durable can be trusted
+            //    (I-8).
             if let Err(error) = synced.or_else(|e| seeded::on(Bug::ForgetFailedSync).then_some(()).ok_or(e)) {
                 self.poison();
                 return Err(Error::InDoubt(format!("its sync failed: {error}")));
             }
             shared.end_sync();
-            // 6. Publish that the claimed commit is durable: visible, durable, base, in this order (I-5, I-7).
+            // 6. Publish that the claimed commit is durable: `visible`, `durable` and `dur_base`, in this order (I-5,
+            //    I-7).
             shared.made_durable(claim);
-            // 7. Dropping the turn passes it to the first thread whose commit came too late, then wakes those covered.
+            // 7. Dropping the turn passes it to the first thread whose commit came too late, and then wakes those
+            //    that are covered.
             turn.covered = claim.tip.id;
             if goal == Goal::Written {
                 break;
@@ -135,8 +140,9 @@ impl Pager {
         Ok(())
     }
 
-    /// Looks on the disk for the claimed commit, after a sync that never ended: its leader is gone, and what it learned
-    /// with it. An error that only it saw is not told again to those who opened the file later.
+    /// Looks on the disk for the claimed commit, after a sync that never ended. Its leader died, and with it what the
+    /// leader learned. The system does not report an error that only the leader saw to those who opened the file
+    /// later.
     fn read_back(&self, claim: SyncClaim) -> Result<()> {
         if seeded::on(Bug::BelieveAfterDeath) || is_on_disk(&*self.storage, claim.tip)? {
             return Ok(());
@@ -147,15 +153,16 @@ impl Pager {
         ))
     }
 
-    /// After a failed sync or slot write nothing unsynced can be trusted, and the cache may show what the disk lacks
-    /// (I-8).
+    /// Poisons the database. After a failed sync or slot write nothing unsynced can be trusted, and the cache may
+    /// show what the disk lacks (I-8).
     pub(in crate::pager) fn poison(&self) {
         self.shared.poison();
         self.notice_poison();
         self.wake_waiters();
     }
 
-    /// Forgets, once, which pages were verified: those of what was not durable may come back from the disk as they were.
+    /// Forgets, once, which pages were verified, because pages that were not durable may come back from the disk as
+    /// they were.
     pub(in crate::pager) fn notice_poison(&self) {
         if !self.poison_seen.swap(true, SeqCst) {
             self.tags.clear();
@@ -165,12 +172,12 @@ impl Pager {
 
 impl Drop for Pager {
     fn drop(&mut self) {
-        // Nobody is left to be told; what was acknowledged as durable is.
+        // There is nobody left to report an error to, and what was acknowledged as durable is durable.
         let _ = self.close();
     }
 }
 
-/// The right to sync, in all processes.
+/// The right to sync, which one thread in all processes has.
 struct SyncRight<'a>(&'a dyn Peers);
 
 impl SyncRight<'_> {

@@ -1,8 +1,8 @@
 //! Who syncs: one thread of the process at a time, for all that wait.
 //!
-//! Who has synced gives the turn to the first whose commit came too late for it, and only then wakes those whose commits
-//! are durable: so the disk is at work again while they come to. Each waits for a word of its own; no lock is passed
-//! from one to the next.
+//! After a sync, the thread that made it gives the turn to the first waiter whose commit came too late for it, and
+//! only then wakes those whose commits are durable, so that the disk is at work again while they wake up. Each waiter
+//! waits for a word of its own, and no lock is passed from one to the next.
 
 use crate::ids::CommitId;
 use parking_lot::Mutex;
@@ -11,12 +11,12 @@ use std::sync::Arc;
 use std::thread::{self, Thread};
 
 const WAIT: u8 = 0;
-/// The turn is the waiter's.
+/// The waiter has got the turn.
 const YOURS: u8 = 1;
-/// The waiter's commit is durable, or a sync failed.
+/// The waiter's commit is durable, or a sync failed, so the waiter must look.
 const LOOK: u8 = 2;
 
-/// SyncTurns at syncing.
+/// The sync turn of a process, and those who wait for it.
 #[derive(Debug, Default)]
 pub(in crate::pager) struct SyncTurns(Mutex<Queue>);
 
@@ -40,16 +40,18 @@ impl Waiter {
     }
 }
 
-/// The turn; dropping it passes it on.
+/// The sync turn. Dropping it passes it on.
 #[derive(Debug)]
 pub(in crate::pager) struct SyncTurn<'a> {
     turns: &'a SyncTurns,
-    /// Waiters for commits up to this need not wait longer. Everybody looks for himself unless it is set.
+    /// Waiters for commits up to this one need not wait longer. Unless it is set, all waiters are woken to look for
+    /// themselves.
     pub covered: CommitId,
 }
 
 impl SyncTurns {
-    /// Waits for the turn, or until somebody else's made commit `id` durable or failed (`None`: look).
+    /// Waits for the turn. Returns `None` if another thread's turn made commit `id` durable or failed, so that the
+    /// caller must look.
     pub fn take(&self, id: CommitId) -> Option<SyncTurn<'_>> {
         let turn = || SyncTurn {
             turns: self,

@@ -1,4 +1,4 @@
-//! Whether a commit is whole: the file is long enough, and what its slot lists is there.
+//! Verifying that a commit is whole: the file is long enough, and what its slot lists is there.
 //!
 //! What is listed is all that a crash can have torn (I-2), so no other page is read, whatever the size of the file.
 
@@ -14,13 +14,14 @@ use crate::util::crc32c;
 use crate::util::seeded::{self, Bug};
 use std::ops::Range;
 
-/// Bytes between two listed runs that are read along rather than stepped over.
+/// Up to this many bytes between two listed runs are read along rather than skipped.
 const GAP: u64 = 64 << 10;
-/// Most bytes that are asked for before the first is looked at: all that is ever listed, but for very large gaps.
+/// The most bytes that are asked for before the first is looked at. Only very large gaps make what is listed exceed
+/// this.
 const AT_ONCE: u64 = 64 << 20;
 
-/// What is missing of a commit: how to say so if no other may take its place. `None`: the file is long enough, and
-/// everything the slot lists is there.
+/// Returns what is missing of a commit, as the error to report if no other commit may take its place. Returns `None`
+/// if the file is long enough and everything that the slot lists is there.
 pub(super) fn missing(storage: &dyn Storage, len: u64, meta: &Meta) -> Result<Option<Error>> {
     let Meta { id, pages, .. } = meta;
     if !meta.fits(len) {
@@ -48,7 +49,7 @@ pub(super) fn missing(storage: &dyn Storage, len: u64, meta: &Meta) -> Result<Op
     }))
 }
 
-/// Whether the commit that should be in this slot is on the disk, with everything it lists.
+/// Returns whether the commit that should be in this slot is on the disk, with everything that it lists.
 pub(super) fn is_on_disk(storage: &dyn Storage, commit: CommitSlot) -> Result<bool> {
     let mut bytes = [0; SLOT_BYTES];
     storage.read_at((commit.slot * SLOT_BYTES) as u64, &mut bytes)?;
@@ -61,14 +62,14 @@ pub(super) fn is_on_disk(storage: &dyn Storage, commit: CommitSlot) -> Result<bo
 /// A part of the file, read in one call for neighbours that are looked at one after the other.
 struct ReadAhead<'s> {
     storage: &'s dyn Storage,
-    /// The cache was given up, and what it holds now comes from the disk.
+    /// Whether the cache was given up, so that what it holds now comes from the disk.
     is_fresh: bool,
     from: u64,
     bytes: Vec<u8>,
 }
 
 impl ReadAhead<'_> {
-    /// `len` bytes at `at`. If they must be read, so is what follows, up to `until`.
+    /// Returns `len` bytes at `at`. If they must be read, what follows is read as well, up to `until`.
     fn get(&mut self, at: u64, len: u64, until: u64) -> Result<&[u8]> {
         if at < self.from || at + len > self.from + self.bytes.len() as u64 {
             self.from = at;
@@ -84,14 +85,14 @@ impl ReadAhead<'_> {
     }
 }
 
-/// First page of a run that differs from its checksum.
+/// Returns the first page of a run that differs from its checksum, or `None` if there is none.
 fn differs(storage: &dyn Storage, page_size: usize, mut runs: Vec<&WrittenRun>) -> Result<Option<PageNo>> {
     let bytes_of = |written: &WrittenRun| {
         let run = written.run;
         run.first.offset(page_size)..run.end().offset(page_size)
     };
-    // Small commits one after the other lie side by side: hundreds of runs are a few spans. From the last run to the
-    // first, each learns where its span ends.
+    // Small commits that were made one after the other lie side by side, so that hundreds of runs are a few spans.
+    // From the last run to the first, each run learns where its span ends.
     runs.sort_unstable_by_key(|written| written.run.first);
     let mut spans: Vec<Range<u64>> = Vec::new();
     let mut span_ends = vec![0; runs.len()];
@@ -106,7 +107,7 @@ fn differs(storage: &dyn Storage, page_size: usize, mut runs: Vec<&WrittenRun>) 
             None => spans.push(bytes),
         }
     }
-    // A disk that is asked for all at once answers several times as fast as one that is asked for one after the other.
+    // A disk that is asked for everything at once answers several times as fast as one that is asked piece by piece.
     let total: u64 = spans.iter().map(|span| span.end - span.start).sum();
     let mut read_ahead = ReadAhead {
         storage,
@@ -121,7 +122,7 @@ fn differs(storage: &dyn Storage, page_size: usize, mut runs: Vec<&WrittenRun>) 
             let bytes = read_ahead.get(at, (end - at).min(PIECE), span_end)?;
             at += bytes.len() as u64;
             if written.piece > 0 {
-                // A piece has one sum, and fits into what is read at once.
+                // A piece has one checksum, and no piece is longer than what is read at once.
                 sum = crc32c(&bytes[..bytes.len().min(written.piece as usize)]);
                 break;
             }

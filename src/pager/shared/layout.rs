@@ -3,13 +3,14 @@
 use crate::file::peers::{HEADER, PROCESSES};
 use crate::page::{Root, Roots};
 
-/// Readers there can be at once.
+/// The number of readers there can be at once.
 pub(super) const READERS: usize = 8192;
-/// Words that readers' neighbours in order are apart: readers that begin one after the other do not meet in a cache line.
+/// The number of cache lines that the readers' words take. Readers that begin one after the other get different
+/// lines.
 const LINES: usize = READERS / 8;
-/// Descriptors kept.
+/// The number of descriptors that are kept.
 pub(in crate::pager) const RING: u64 = 64;
-/// Words of what never changes.
+/// The number of words for what never changes.
 pub(super) const CONSTANT_WORDS: usize = 4;
 
 /// Where the parts of a descriptor are in its entry of the ring.
@@ -19,34 +20,34 @@ pub(super) mod entry {
     pub const BASE: usize = 2;
     pub const ROOTS: usize = 3;
 }
-/// Words of an entry of the ring.
+/// The number of words of an entry of the ring.
 pub(super) const ENTRY_WORDS: usize = entry::ROOTS + Roots::COUNT * Root::WORDS;
 
-/// Where the words are, counted from the end of the peers' header. What is written by different parties lies in
+/// Where the words are, counted from the end of the peers' header. Words that different parties write lie in
 /// different cache lines of 8 words.
 pub(super) mod at {
     use super::{CONSTANT_WORDS, ENTRY_WORDS, PROCESSES, READERS, RING};
 
-    /// Read by everybody, written by those who commit and sync.
+    /// The word that everybody reads, and that those who commit and sync write.
     pub const VISIBLE: usize = 0;
 
-    /// Written by those who commit.
+    /// The first of the words that those who commit write.
     pub const NEXT_ID: usize = 8;
     pub const TIP: usize = 9;
     pub const FULL_TIP: usize = 10;
 
-    /// Written by those who sync.
+    /// The first of the words that those who sync write.
     pub const DURABLE: usize = 16;
     pub const DUR_BASE: usize = 17;
     pub const SYNCING: usize = 18;
     pub const INTENT: usize = 19;
 
-    /// Written seldom.
+    /// The first of the words that are seldom written.
     pub const POISON: usize = 24;
     pub const ERASE: usize = 25;
     pub const READERS_USED: usize = 26;
 
-    /// Written once.
+    /// The first of the words that are written once.
     pub const CONSTANTS: usize = 32;
 
     pub const RING_ENTRIES: usize = (CONSTANTS + CONSTANT_WORDS).next_multiple_of(8);
@@ -56,10 +57,10 @@ pub(super) mod at {
     pub const END: usize = CLAIM_TIMES + READERS;
 }
 
-/// Words of shared memory that a pager needs, its peers' header included.
+/// The number of words of shared memory that a pager needs, including its peers' header.
 pub(in crate::pager) const WORDS: usize = HEADER + at::END;
 
-/// Where the word of the reader with this slot lies among the readers' words.
+/// Returns the position, among the readers' words, of the word of the reader with this slot.
 #[inline(always)]
 pub(super) fn reader_word(slot: usize) -> usize {
     slot % LINES * (READERS / LINES) + slot / LINES

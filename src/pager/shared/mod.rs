@@ -1,23 +1,24 @@
-//! The words that every thread of every process looks at: atomics only, in the memory that peers share.
+//! The words that every thread of every process reads: atomics only, in the memory that peers share.
 //!
 //! | word        | meaning                                                                                        |
 //! |-------------|------------------------------------------------------------------------------------------------|
-//! | `next_id`   | id of the next commit; raised before a slot is written (I-4)                                     |
-//! | `tip`       | newest commit: id and slot                                                                      |
-//! | `visible`   | newest commit that readers see; never exposes an undurable full commit (I-7)                      |
-//! | `durable`   | newest commit known durable: id and slot; rises after a sync begun after its slot was written (I-5) |
-//! | `dur_base`  | `base` of the durable commit                                                                    |
-//! | `syncing`   | the commit a sync under way will make durable: id and slot, or 0                                  |
-//! | `full_tip`  | newest commit made with full durability                                                          |
-//! | `poison`    | a sync or slot write failed (I-8)                                                                |
-//! | `intent`    | a sync is under way; found set by the next one, its leader died                                  |
-//! | `erase`     | slots (a bit each) that recovery rejected or found torn: erased before anything is written        |
-//! | `ring`      | descriptors of the newest 64 commits: nobody reads slots while they may be written              |
-//! | `readers`   | claim of each reader (commit and process), 0 when free; beside it, when it began                 |
-//! | `processes` | what the system calls the process with each index                                               |
+//! | `next_id`   | the id of the next commit; it is raised before a slot is written (I-4)                         |
+//! | `tip`       | the newest commit: id and slot                                                                 |
+//! | `visible`   | the newest commit that readers see; never exposes a full commit that is not durable (I-7)      |
+//! | `durable`   | the newest durable commit: id and slot; rises after a sync begun after its slot was written (I-5) |
+//! | `dur_base`  | the `base` of the durable commit                                                               |
+//! | `syncing`   | the commit that the sync under way will make durable: id and slot, or 0                        |
+//! | `full_tip`  | the newest commit made with full durability                                                    |
+//! | `poison`    | whether a sync or slot write has failed (I-8)                                                  |
+//! | `intent`    | whether a sync is under way; if the next sync finds it set, the leader of this one died        |
+//! | `erase`     | the slots (a bit each) that recovery rejected or found torn; erased before anything is written |
+//! | `ring`      | the descriptors of the newest 64 commits, because nobody reads slots while they may be written |
+//! | `readers`   | the claim of each reader (commit and process), 0 if free; beside it, when the reader began     |
+//! | `processes` | the system's number of the process with each index                                             |
 //!
-//! All accesses are sequentially consistent: a claim (a reader's, or `syncing`) counts only if its source is unchanged
-//! when read again after it (I-6), which weaker orders do not give.
+//! All accesses are sequentially consistent, except that a claim is given up by a release store and its time is not
+//! ordered. A claim (a reader's, or `syncing`) counts only if its source is unchanged when it is read again after the
+//! claim (I-6), and weaker orders do not ensure that.
 //!
 //! | file      | subject                                                       |
 //! |-----------|---------------------------------------------------------------|

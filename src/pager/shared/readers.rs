@@ -1,7 +1,7 @@
-//! The claims of readers: which commit each of them sees.
+//! The claims of readers, which say what commit each of them sees.
 //!
-//! A reader stores the visible commit in a free word and looks whether that commit is still the visible one (I-6). From
-//! then on no page that the commit refers to is reused (I-3), in whatever process the writer is.
+//! A reader stores the visible commit in a free word and then checks whether that commit is still the visible one
+//! (I-6). From then on no page to which the commit refers is reused (I-3), whichever process the writer is in.
 
 use super::layout::{at, reader_word, READERS};
 use super::words::{Shared, Words};
@@ -13,7 +13,7 @@ use crate::util::atomic::AtomicU64;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed, Ordering::Release, Ordering::SeqCst};
 
-/// What a reader's word says: zero if nobody reads through it.
+/// What a reader's word says. The word is zero if it belongs to no reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Claim {
     id: CommitId,
@@ -37,30 +37,30 @@ impl Claim {
 /// A registered reader, as everybody can see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReaderClaim {
-    /// Index of its process.
+    /// The index of the reader's process.
     pub process: u16,
     /// The system's number of that process.
     pub pid: u32,
-    /// Commit that it sees.
+    /// The commit that the reader sees.
     pub id: CommitId,
-    /// Milliseconds since it began (or was moved to that commit).
+    /// The milliseconds since the reader began or was moved to that commit.
     pub age_ms: u64,
 }
 
 impl<'a> Words<'a> {
-    /// The claim of the reader with this slot; 0: the slot is free.
+    /// Returns the claim of the reader with this slot, which is 0 if the slot is free.
     #[inline(always)]
     fn claim(self, slot: usize) -> &'a AtomicU64 {
         self.word(at::CLAIMS + reader_word(slot))
     }
 
-    /// When the reader with this slot began.
+    /// Returns the time at which the reader with this slot began.
     #[inline(always)]
     fn claim_time(self, slot: usize) -> &'a AtomicU64 {
         self.word(at::CLAIM_TIMES + reader_word(slot))
     }
 
-    /// Slots ever used: nobody need look further.
+    /// Returns the number of slots up to the last one ever used. Nobody needs to look at later slots.
     #[inline(always)]
     fn readers_used(self) -> &'a AtomicU64 {
         self.word(at::READERS_USED)
@@ -68,13 +68,13 @@ impl<'a> Words<'a> {
 }
 
 impl Shared {
-    /// What the system calls the process with this index.
+    /// Returns the system's number of the process with this index.
     pub(super) fn process_number(&self, process: u16) -> &AtomicU64 {
         self.word(at::PROCESS_NUMBERS + usize::from(process) % PROCESSES)
     }
 
-    /// Registers a reader: its slot; `desc` becomes what it sees. (It is written in place, and not moved through every
-    /// call up to where it stays.)
+    /// Registers a reader, writes what it sees into `desc`, and returns its slot. (The descriptor is written in
+    /// place, so that it is not moved through every call up to where it stays.)
     #[inline]
     pub fn register_in(&self, desc: &mut Descriptor) -> Result<u32> {
         thread_local! {
@@ -91,7 +91,7 @@ impl Shared {
             if word.load(SeqCst) != 0 {
                 continue;
             }
-            // A writer must look at this slot before it can be claimed.
+            // Writers must already look at this slot when it is claimed.
             if slot as u64 >= words.readers_used().load(SeqCst) {
                 words.readers_used().fetch_max(slot as u64 + 1, SeqCst);
             }
@@ -105,14 +105,14 @@ impl Shared {
         Err(Error::Limit("too many read transactions at once; end some"))
     }
 
-    /// What a reader of this process that sees commit `id` writes into its word.
+    /// Returns what a reader of this process that sees commit `id` writes into its word.
     #[inline(always)]
     fn claim(&self, id: CommitId) -> u64 {
         let process = self.process;
         Claim { id, process }.to_word()
     }
 
-    /// Makes the claim of `slot` on commit `id` good, or claims the newest commit instead (I-6).
+    /// Makes the claim of `slot` on commit `id` count, or claims the newest visible commit instead (I-6).
     #[inline]
     fn confirm(&self, slot: u32, mut id: CommitId, desc: &mut Descriptor) {
         let words = self.words();
@@ -129,14 +129,15 @@ impl Shared {
         }
     }
 
-    /// As [`Shared::register_in`], with what it sees in the answer.
+    /// Does what [`Shared::register_in`] does, but returns the descriptor.
     #[cfg(test)]
     pub fn register(&self) -> Result<(u32, Descriptor)> {
         let mut desc = Descriptor::default();
         self.register_in(&mut desc).map(|slot| (slot, desc))
     }
 
-    /// Whether a registered reader that sees commit `id` sees the newest one. If so, its time begins anew.
+    /// Returns whether a registered reader that sees commit `id` sees the newest visible one. If so, its time begins
+    /// anew.
     #[inline]
     pub fn is_newest(&self, slot: u32, id: CommitId) -> bool {
         let words = self.words();
@@ -147,7 +148,7 @@ impl Shared {
         newest
     }
 
-    /// Moves a registered reader to the newest commit.
+    /// Moves a registered reader to the newest visible commit.
     pub fn move_reader(&self, slot: u32) -> Descriptor {
         let mut desc = Descriptor::default();
         let id = self.visible().get();
@@ -162,7 +163,7 @@ impl Shared {
         self.words().claim(slot as usize).store(0, Release);
     }
 
-    /// Slots in use, with what their words say.
+    /// Returns the slots in use, and what their words say.
     fn claims(&self) -> impl Iterator<Item = (usize, Claim)> + '_ {
         let words = self.words();
         let used = (words.readers_used().load(SeqCst) as usize).min(READERS);
@@ -171,14 +172,14 @@ impl Shared {
         claims.map(|(slot, word)| (slot, Claim::from_word(word)))
     }
 
-    /// Commits that readers of all processes hold, ascending, once per reader.
+    /// Returns the commits that readers of all processes hold, in ascending order, once per reader.
     pub fn held(&self) -> Vec<CommitId> {
         let mut held: Vec<CommitId> = self.claims().map(|(_, claim)| claim.id).collect();
         held.sort_unstable();
         held
     }
 
-    /// Every reader, by slot.
+    /// Returns every reader, by slot.
     pub fn readers(&self) -> Vec<ReaderClaim> {
         let now = milliseconds();
         let claims = self.claims().map(|(slot, Claim { id, process })| ReaderClaim {
@@ -190,7 +191,7 @@ impl Shared {
         claims.collect()
     }
 
-    /// Other processes that have readers; if `before` is given, readers of commits before that one.
+    /// Returns the other processes that have readers or, if `before` is given, readers of commits before that one.
     pub fn other_processes(&self, before: Option<CommitId>) -> Vec<u16> {
         let old = self
             .claims()
@@ -206,7 +207,7 @@ impl Shared {
     pub fn end_readers(&self, process: u16) {
         let left: Vec<(usize, Claim)> = self.claims().filter(|(_, claim)| claim.process == process).collect();
         for (slot, claim) in left {
-            // Slots of other processes are left alone, whatever happened meanwhile.
+            // The exchange fails if the word has changed meanwhile, so that a claim of another process is left alone.
             let word = self.words().claim(slot);
             let _ = word.compare_exchange(claim.to_word(), 0, SeqCst, SeqCst);
         }
@@ -214,12 +215,14 @@ impl Shared {
     }
 }
 
-/// Milliseconds of a clock that all processes share; as coarse as the system's tick, and as cheap.
+/// Returns the milliseconds of a clock that all processes share. Its resolution is the system's tick, and it is
+/// cheap.
 fn milliseconds() -> u64 {
     crate::file::clock::coarse_ms()
 }
 
-/// Where a thread looks for its first slot. Threads start at different slots, so that they do not meet in one cache line.
+/// Returns where a thread looks for its first slot. Threads start at different slots, so that they do not meet in one
+/// cache line.
 fn first_hint() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     NEXT.fetch_add(1, SeqCst)

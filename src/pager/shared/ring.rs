@@ -1,8 +1,8 @@
-//! The ring of descriptors: what each of the newest commits is, for readers and for those who sync.
+//! The ring of descriptors: the newest commits, for readers and for those who sync.
 //!
 //! A commit's descriptor is put into the ring before `tip` names the commit. An entry may be overwritten while it is
-//! read: its first word is zero meanwhile, and who read it checks afterwards that the commit still is what it was read
-//! for, the visible one or the tip (I-6).
+//! read. Its first word is zero meanwhile, and whoever has read the entry checks afterwards that the commit is still
+//! what it was read for, the visible one or the tip (I-6).
 
 use super::layout::{at, entry, ENTRY_WORDS, RING};
 use super::words::{Shared, Words};
@@ -12,7 +12,7 @@ use crate::pager::descriptor::Descriptor;
 use crate::util::atomic::AtomicU64;
 use std::sync::atomic::Ordering::SeqCst;
 
-/// Whether two commits have the same entry in the ring.
+/// Returns whether two commits have the same entry in the ring.
 pub(in crate::pager) fn share_entry(a: CommitId, b: CommitId) -> bool {
     number(a) == number(b)
 }
@@ -27,8 +27,8 @@ impl<'a> Words<'a> {
         self.part(at::RING_ENTRIES + number(id) * ENTRY_WORDS, ENTRY_WORDS)
     }
 
-    /// Reads the descriptor of commit `id` into `desc`, and returns its base. `None`: the ring does not have it, and
-    /// `desc` is anything.
+    /// Reads the descriptor of commit `id` into `desc`, and returns the base of the commit. Returns `None` if the
+    /// ring does not have the commit; `desc` then has no meaning.
     #[inline]
     pub(super) fn read_descriptor(self, id: CommitId, desc: &mut Descriptor) -> Option<CommitId> {
         let words = self.entry(id);
@@ -45,7 +45,7 @@ impl<'a> Words<'a> {
 }
 
 impl Shared {
-    /// Puts a commit's descriptor and base into the ring, before `tip` names the commit.
+    /// Puts a commit's descriptor and base into the ring. The caller does so before `tip` names the commit.
     pub fn put_descriptor(&self, desc: &Descriptor, base: CommitId) {
         let words = self.words().entry(desc.id);
         words[entry::ID].store(0, SeqCst);
@@ -58,13 +58,14 @@ impl Shared {
         words[entry::ID].store(desc.id.get(), SeqCst);
     }
 
-    /// The base of the tip named by the caller, which checks afterwards that it still is the tip.
+    /// Returns the base of commit `id`. The caller has read `id` from `tip`, and checks afterwards that it is still
+    /// the tip.
     pub fn base_of(&self, id: CommitId) -> CommitId {
         let mut desc = Descriptor::default();
         self.words().read_descriptor(id, &mut desc).unwrap_or(CommitId::NONE)
     }
 
-    /// The newest visible commit.
+    /// Returns the descriptor of the newest visible commit.
     pub fn newest(&self) -> Descriptor {
         let mut desc = Descriptor::default();
         loop {

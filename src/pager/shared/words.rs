@@ -11,12 +11,12 @@ use crate::util::seeded::{self, Bug};
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::Arc;
 
-/// A commit's id and the meta slot it is in, in one word.
+/// A commit's id and the meta slot it is in. Both fit into one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(in crate::pager) struct CommitSlot {
-    /// The commit; [`CommitId::NONE`] if no slot is meant.
+    /// The commit, or [`CommitId::NONE`] if no slot is meant.
     pub id: CommitId,
-    /// Its slot, 0 to 3.
+    /// The slot of the commit, 0 to 3.
     pub slot: usize,
 }
 
@@ -25,7 +25,7 @@ pub(in crate::pager) struct CommitSlot {
 pub(in crate::pager) struct CommitSlotWord<'a>(&'a AtomicU64);
 
 impl CommitSlotWord<'_> {
-    /// Bits of the slot, below the id.
+    /// The number of bits of the slot, which lie below the id.
     const SLOT_BITS: u32 = 2;
 
     /// Reads the word.
@@ -105,13 +105,13 @@ impl Constants {
 pub(in crate::pager) struct Opening {
     /// The commit that recovery accepted, which is durable and visible.
     pub tip: CommitSlot,
-    /// What that commit is.
+    /// The descriptor of that commit.
     pub desc: Descriptor,
-    /// Its base.
+    /// The base of that commit.
     pub base: CommitId,
-    /// The highest id seen in any slot: the next commit's is above it (I-4).
+    /// The highest id seen in any slot. The next commit's id is above it (I-4).
     pub max_id: CommitId,
-    /// Slots to be erased before anything is written.
+    /// The slots to be erased before anything is written.
     pub erase: Vec<usize>,
     /// What never changes.
     pub constants: Constants,
@@ -120,22 +120,23 @@ pub(in crate::pager) struct Opening {
 /// A commit that a sync will make durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::pager) struct SyncClaim {
-    /// The commit.
+    /// The commit and its slot.
     pub tip: CommitSlot,
-    /// Its base.
+    /// The base of that commit.
     pub base: CommitId,
 }
 
 /// A slot that the next commit may write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::pager) struct FreeSlot {
-    /// Its number.
+    /// The number of the slot.
     pub slot: usize,
-    /// The commit that was durable when the slot was chosen: the next commit's base (I-2).
+    /// The commit that was durable when the slot was chosen, which is the next commit's base (I-2).
     pub base: CommitId,
 }
 
-/// All words. Who needs several of them in a few instructions, as a reader that begins, finds them once.
+/// All the shared words. Code that needs several of them in a few instructions, as a reader that begins, finds them
+/// once.
 #[derive(Clone, Copy)]
 pub(super) struct Words<'a>(&'a [AtomicU64; WORDS]);
 
@@ -145,32 +146,32 @@ impl<'a> Words<'a> {
         &self.0[HEADER + at]
     }
 
-    /// `count` words from `at` on.
+    /// Returns `count` words from `at` on.
     #[inline(always)]
     pub fn part(self, at: usize, count: usize) -> &'a [AtomicU64] {
         &self.0[HEADER + at..HEADER + at + count]
     }
 
-    /// The newest visible commit.
+    /// Returns the word of the newest visible commit.
     #[inline(always)]
     pub fn visible(self) -> CommitWord<'a> {
         CommitWord(self.word(at::VISIBLE))
     }
 }
 
-/// The shared words, and who we are among those who share them.
+/// The shared words, together with the index of this process among those that share them.
 #[derive(Debug)]
 pub(in crate::pager) struct Shared {
     memory: Arc<Atomics<AtomicU64>>,
-    /// Index of this process.
+    /// The index of this process.
     pub(super) process: u16,
 }
 
 impl Shared {
-    /// The words as the process with this index sees them.
+    /// Returns the words as the process with this index sees them.
     pub fn new(memory: Arc<Atomics<AtomicU64>>, process: u16) -> Shared {
         let shared = Shared { memory, process };
-        // A process that had this index died.
+        // If another process had this index before, it is dead, and its readers are still registered.
         shared.end_readers(process);
         let number = u64::from(std::process::id());
         shared.process_number(process).store(number, SeqCst);
@@ -193,7 +194,7 @@ impl Shared {
         }
     }
 
-    /// What the first opener found.
+    /// Returns the constants, as the first opener found them.
     pub fn constants(&self) -> Constants {
         Constants::from_words(std::array::from_fn(|i| self.word(at::CONSTANTS + i).load(SeqCst)))
     }
@@ -209,64 +210,64 @@ impl Shared {
         self.words().word(at)
     }
 
-    /// Id of the next commit.
+    /// Returns the word of the next commit's id.
     pub fn next_id(&self) -> CommitWord<'_> {
         CommitWord(self.word(at::NEXT_ID))
     }
 
-    /// The newest commit.
+    /// Returns the word of the newest commit.
     pub fn tip(&self) -> CommitSlotWord<'_> {
         CommitSlotWord(self.word(at::TIP))
     }
 
-    /// The newest durable commit.
+    /// Returns the word of the newest durable commit.
     pub fn durable(&self) -> CommitSlotWord<'_> {
         CommitSlotWord(self.word(at::DURABLE))
     }
 
-    /// The commit being made durable.
+    /// Returns the word of the commit that is being made durable.
     pub fn syncing(&self) -> CommitSlotWord<'_> {
         CommitSlotWord(self.word(at::SYNCING))
     }
 
-    /// The newest visible commit.
+    /// Returns the word of the newest visible commit.
     #[inline(always)]
     pub fn visible(&self) -> CommitWord<'_> {
         self.words().visible()
     }
 
-    /// Base of the durable commit.
+    /// Returns the word of the durable commit's base.
     pub fn dur_base(&self) -> CommitWord<'_> {
         CommitWord(self.word(at::DUR_BASE))
     }
 
-    /// The newest commit that was to be durable.
+    /// Returns the word of the newest commit that was made with full durability.
     pub fn full_tip(&self) -> CommitWord<'_> {
         CommitWord(self.word(at::FULL_TIP))
     }
 
-    /// Slots to be erased, a bit each.
+    /// Returns the word of the slots to be erased, with a bit for each.
     pub fn erase(&self) -> &AtomicU64 {
         self.word(at::ERASE)
     }
 
-    /// Whether a sync or slot write failed.
+    /// Returns whether a sync or a slot write has failed.
     #[inline(always)]
     pub fn is_poisoned(&self) -> bool {
         self.word(at::POISON).load(SeqCst) != 0
     }
 
-    /// Tells everybody that a sync or slot write failed (I-8).
+    /// Tells everybody that a sync or a slot write has failed (I-8).
     pub fn poison(&self) {
         self.word(at::POISON).store(1, SeqCst);
     }
 
-    /// Notes that a sync begins. True: one before it never ended, because its leader died.
+    /// Notes that a sync begins. Returns `true` if the sync before it never ended, because its leader died.
     pub fn begin_sync(&self) -> bool {
         self.word(at::INTENT).swap(1, SeqCst) != 0
     }
 
-    /// Notes that the sync ended, and that it is known how.
+    /// Notes that the sync has ended and that its outcome is known.
     pub fn end_sync(&self) {
         self.word(at::INTENT).store(0, SeqCst);
     }
@@ -283,8 +284,8 @@ impl Shared {
         }
     }
 
-    /// Publishes that the claimed commit is durable (I-5). In this order: a writer that reads `durable` before `dur_base`
-    /// sees a base that is too low at worst, and what is durable is visible.
+    /// Publishes that the claimed commit is durable (I-5). The order of the stores makes a writer that reads
+    /// `durable` before `dur_base` see at worst a base that is too low, and makes what is durable visible.
     pub fn made_durable(&self, SyncClaim { tip, base }: SyncClaim) {
         debug_assert!(base <= tip.id, "I-2: a base was durable before its commit");
         self.make_visible(tip.id);
@@ -295,8 +296,8 @@ impl Shared {
         self.syncing().set(CommitSlot::default());
     }
 
-    /// A slot for the next commit. The words are read in this order (I-1): the commit that moves from `syncing` to
-    /// `durable` meanwhile is excluded by the first.
+    /// Returns a slot for the next commit. The words are read in this order (I-1), so that reading `syncing` excludes
+    /// a commit that moves from `syncing` to `durable` meanwhile.
     pub fn free_slot(&self, slots: usize) -> Option<FreeSlot> {
         let syncing = self.syncing().get();
         let durable = self.durable().get();
@@ -313,7 +314,7 @@ impl Shared {
         free.map(|slot| FreeSlot { slot, base: durable.id })
     }
 
-    /// Shows a commit to readers, unless they see a newer one: `visible` only rises.
+    /// Shows a commit to readers, unless they see a newer one already: `visible` only rises.
     pub fn make_visible(&self, id: CommitId) {
         self.visible().raise(id);
     }

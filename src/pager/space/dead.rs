@@ -3,14 +3,14 @@
 use crate::ids::CommitId;
 use crate::page::Extent;
 
-/// A dead extent: pages that died and may be reused by and by. What the space tree holds, keyed by first page.
+/// Pages that died and may be reused in time. The space tree holds these entries, keyed by their first page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Dead {
-    /// The pages, which never cross a zone border, and the commit that wrote them.
+    /// The pages, which never cross a border of a zone, and the commit that wrote them.
     pub extent: Extent,
-    /// Commit from which on they are not referenced.
+    /// The first commit that does not refer to the pages any more.
     pub death: CommitId,
 }
 
-/// Pages of a zone: the unit in which a writer loads dead extents.
+/// The number of pages in a zone, the unit in which a writer loads dead extents.
 pub const ZONE_PAGES: u64 = 1 << 16;

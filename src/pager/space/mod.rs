@@ -1,18 +1,20 @@
 //! Dead pages in memory: a mirror of the space tree and of the records, and the pool of pages that may be reused now.
 //!
-//! A dead extent (B, D) was written by commit B and is not referenced from commit D on. **Reuse rule** (I-3, sharper
-//! where it can be): it may be reused if `D <= durable` and `B <= base(durable)` and no held reader h has `B <= h < D`.
+//! A dead extent (B, D) was written by commit B and is not referenced from commit D on. The **reuse rule** (I-3) says
+//! when it may be reused: if `D <= durable` and `B <= base(durable)`, and no reader holds a commit h with `B <= h <
+//! D`.
 //!
-//! - `D <= durable`: no commit that recovery could return refers to it.
-//! - `B <= base(durable)`: no slot that recovery could verify lists it (slots list what was written after their base,
-//!   and bases never fall).
-//! - Once true it stays true: new readers register at or above `durable`, or where a held one is. So an extent moves from
-//!   `waiting` (or `blocked`, under the reader that holds it) to the pool once, and pool neighbours can be merged and
-//!   forget their lives: they become one extent (0, 0).
+//! - `D <= durable`: no commit that recovery could return refers to the extent.
+//! - `B <= base(durable)`: no slot that recovery could verify lists it, because slots list what was written after
+//!   their base, and bases never fall.
+//! - Once the rule allows reuse, it always does, because new readers register at or above `durable`, or at a commit
+//!   that is held already. So an extent moves once from `waiting` (or from `blocked`, under the reader that holds it)
+//!   to the pool. Neighbours in the pool can then be joined into one extent (0, 0), since their births and deaths do
+//!   not matter any more.
 //!
-//! The mirror is as of the newest commit. It is loaded by zone (2^16 pages) when a writer asks; an extent that dies in a
-//! zone not loaded is just added, since it was live and cannot overlap. A zone whose pages the records *take* must
-//! be loaded before they can be folded.
+//! The mirror is as of the newest commit. It is loaded by zone (2^16 pages) when a writer asks. An extent that dies
+//! in a zone that is not loaded is just added, since it was live and cannot overlap. A zone whose pages the records
+//! *take* must be loaded before the records can be folded.
 
 mod dead;
 mod page_map;
@@ -28,37 +30,37 @@ use page_map::PageMap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-/// Dead pages: all that is known, and what may be reused.
+/// The dead pages: all that are known, and those that may be reused.
 #[derive(Debug, Default)]
 pub(in crate::pager) struct Space {
-    /// Dead extents by first page.
+    /// The dead extents by first page.
     mirror: PageMap<Dead>,
     mirror_pages: u64,
-    /// Keys whose value in the space tree differs from the mirror's.
+    /// The keys whose value in the space tree differs from the mirror's.
     changed: PageMap<()>,
-    /// Pages that may be reused now and are not taken by the running transaction.
+    /// The pages that may be reused now and that the running transaction has not taken.
     pub pool: RunSet,
-    /// Extents not known to be reusable: their deaths and first pages, ascending.
+    /// The deaths and first pages of extents that are not known to be reusable, in ascending order.
     waiting: Vec<(CommitId, PageNo)>,
-    /// First pages of extents that wait for a reader to end, by that reader's commit.
+    /// The first pages of extents that wait for a reader to end, by that reader's commit.
     blocked: BTreeMap<CommitId, Vec<PageNo>>,
     blocked_pages: u64,
     unloaded: BTreeSet<u64>,
-    /// Zones to load before the next fold.
+    /// The zones that must be loaded before the next fold.
     required: BTreeSet<u64>,
-    /// What the pool was last refreshed for, and whether extents came in otherwise since.
+    /// What the pool was last refreshed for. `stale` says whether extents came in since then by loading.
     seen: Horizon,
     stale: bool,
 }
 
-/// What the reuse rule asks about: I-3. It must have been read in the order of its fields.
+/// What the reuse rule (I-3) depends on. The fields must have been read in their order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::pager) struct Horizon {
     /// The newest durable commit.
     pub durable: CommitId,
-    /// Its base, or that of an older one.
+    /// The base of that commit, or of an older one, whose base is not higher.
     pub base: CommitId,
-    /// Commits that readers hold, ascending.
+    /// The commits that readers hold, in ascending order.
     pub held: Vec<CommitId>,
 }
 
@@ -66,17 +68,17 @@ fn waits((page, dead): (PageNo, Dead)) -> (CommitId, PageNo) {
     (dead.death, page)
 }
 
-/// Zone of a page.
+/// Returns the zone of a page.
 pub(in crate::pager) fn zone_of(page: PageNo) -> u64 {
     page.get() / ZONE_PAGES
 }
 
-/// Pages of a zone.
+/// Returns the pages of a zone.
 fn pages_of(zone: u64) -> Range<PageNo> {
     PageNo::new(zone * ZONE_PAGES)..PageNo::new((zone + 1) * ZONE_PAGES)
 }
 
-/// The parts of a run on each side of zone borders.
+/// Returns the parts into which the borders of zones divide a run.
 fn split(run: Run) -> impl Iterator<Item = Run> {
     let (mut first, end) = (run.first, run.end());
     std::iter::from_fn(move || {
@@ -87,7 +89,7 @@ fn split(run: Run) -> impl Iterator<Item = Run> {
     })
 }
 
-/// The parts of what died in a commit.
+/// Returns what died in a commit, divided at the borders of zones.
 fn deaths(record: &CommitRecord) -> impl Iterator<Item = Dead> + '_ {
     record.freed.iter().flat_map(|freed| {
         split(freed.run).map(|run| Dead {
@@ -98,7 +100,8 @@ fn deaths(record: &CommitRecord) -> impl Iterator<Item = Dead> + '_ {
 }
 
 impl Space {
-    /// As of a commit with `pages` pages, `dead` of them dead, that has these records after its last fold.
+    /// Returns the space as of a commit with `pages` pages, `dead` of them dead. `records` are those since its last
+    /// fold.
     pub fn open<'a>(pages: u64, dead: u64, records: impl Iterator<Item = &'a CommitRecord>) -> Space {
         let mut space = Space::default();
         for record in records {
@@ -116,27 +119,27 @@ impl Space {
         space
     }
 
-    /// Dead pages known.
+    /// Returns the number of dead pages that are known.
     pub fn known_pages(&self) -> u64 {
         self.mirror_pages
     }
 
-    /// Of them, those that a reader still sees.
+    /// Returns the number of known dead pages that a reader still sees.
     pub fn held_pages(&self) -> u64 {
         self.blocked_pages
     }
 
-    /// Extents known.
+    /// Returns the number of extents that are known.
     pub fn extents(&self) -> usize {
         self.mirror.len()
     }
 
-    /// Keys that a fold would write.
+    /// Returns the number of keys that a fold would write.
     pub fn changes(&self) -> usize {
         self.changed.len()
     }
 
-    /// Zones to load next: those a fold waits for, then (if `more`) any other.
+    /// Returns the zones to load next, at most 2: those for which a fold waits, then any others if `more`.
     pub fn wanted(&self, more: bool) -> Vec<u64> {
         let mut zones: Vec<u64> = self.required.iter().take(2).copied().collect();
         if more {
@@ -146,20 +149,20 @@ impl Space {
         zones
     }
 
-    /// Forgets zones not loaded: nothing dead is left in them.
+    /// Forgets the zones that are not loaded, because nothing dead is left in them.
     pub fn nothing_else(&mut self) {
         if self.required.is_empty() {
             self.unloaded.clear();
         }
     }
 
-    /// Whether the mirror can be folded: every change in it is known to the key.
+    /// Returns whether the records can be folded: no zone from which they took pages is still to be loaded.
     pub fn foldable(&self) -> bool {
         self.required.is_empty()
     }
 
-    /// Takes the content of the space tree for one zone, as of the last fold, and replays `records` over it. `None`
-    /// when the content is impossible (nothing is changed then).
+    /// Takes over the content of the space tree for one zone, as of the last fold, and replays `records` over it.
+    /// Returns `None`, and changes nothing, if the content is impossible.
     pub fn load<'a>(
         &mut self,
         zone: u64,
@@ -210,7 +213,8 @@ impl Space {
         Some(())
     }
 
-    /// Carries out a commit's changes in the mirror, in all zones or one, without looking who waits.
+    /// Carries out a commit's changes in the mirror, in all zones or in one, without changing the lists of what
+    /// waits.
     fn replay(&mut self, record: &CommitRecord, zone: Option<u64>) {
         let here = |run: &Run| zone.is_none_or(|z| zone_of(run.first) == z);
         for &taken in &record.taken {
@@ -221,19 +225,20 @@ impl Space {
         }
     }
 
-    /// Carries out the changes of a commit that was just made: what it took is out of the pool already.
+    /// Carries out the changes of a commit that was just made. The pool does not contain any more what the commit
+    /// took.
     pub fn apply(&mut self, record: &CommitRecord) {
         self.replay(record, None);
         for dead in deaths(record) {
-            // Behind all others, unless the file says that something dies in the future.
+            // The new entry goes behind all others, unless the file says that something dies in the future.
             let new = (dead.death, dead.extent.run.first);
             let at = self.waiting.partition_point(|other| *other < new);
             self.waiting.insert(at, new);
         }
     }
 
-    /// Carries out a commit that another process made. False if that is impossible, because it took pages not known here
-    /// to be reusable: then all must be loaded anew.
+    /// Carries out a commit that another process made. Returns `false` if that is impossible because the commit took
+    /// pages that are not known to be reusable here. Then everything must be loaded anew.
     pub fn follow(&mut self, record: &CommitRecord) -> bool {
         for &taken in &record.taken {
             for run in split(taken) {
@@ -249,7 +254,7 @@ impl Space {
         true
     }
 
-    /// Pages kept for readers of commit `id` alone, as far as known.
+    /// Returns the number of pages that are kept for readers of commit `id` alone, as far as is known.
     pub fn kept_for(&self, id: CommitId) -> u64 {
         let pages = self.blocked.get(&id).into_iter().flatten();
         pages
@@ -258,7 +263,7 @@ impl Space {
             .sum()
     }
 
-    /// Whether any of these pages is known to be dead.
+    /// Returns whether any of these pages is known to be dead.
     pub fn overlaps(&self, run: Run) -> bool {
         let before = self.mirror.before(run.end());
         before.is_some_and(|(_, dead)| dead.extent.run.end() > run.first)
@@ -307,9 +312,9 @@ impl Space {
         }
     }
 
-    /// Moves to the pool what the reuse rule allows.
+    /// Moves to the pool what the reuse rule (I-3) allows.
     pub fn refresh(&mut self, now: Horizon) {
-        // What dies later than the durable point waits for that to rise.
+        // Extents that came in by commits died after the durable commit, so nothing can be moved before it rises.
         if !self.stale && self.seen == now {
             return;
         }
@@ -318,7 +323,7 @@ impl Space {
             "I-3: once an extent may be reused it may be reused for ever"
         );
         self.stale = false;
-        // What recovery needs no more: dead in every commit that it can return, and listed by none.
+        // Recovery does not need these extents: they are dead in every commit that it can return, and listed by none.
         let ready = self.waiting.partition_point(|(death, _)| *death <= now.durable);
         let mut left = 0;
         for i in 0..ready {
@@ -333,7 +338,7 @@ impl Space {
             }
         }
         self.waiting.drain(left..ready);
-        // What readers need no more, who held it when it was looked at last.
+        // The readers that held these extents when they were last looked at have ended.
         let ended: Vec<CommitId> = self
             .blocked
             .keys()
@@ -353,7 +358,7 @@ impl Space {
         self.seen = now;
     }
 
-    /// Puts an extent that recovery needs no more into the pool, or under the newest reader that holds it.
+    /// Puts an extent that recovery does not need into the pool, or under the newest reader that holds it.
     fn release(&mut self, dead: Dead, held: &[CommitId]) {
         let run = dead.extent.run;
         let below = held.partition_point(|h| *h < dead.death);
@@ -366,8 +371,8 @@ impl Space {
         }
     }
 
-    /// Joins neighbours in the pool into one extent without a life, so that the space tree stays small. Only where the
-    /// next fold writes anyway.
+    /// Joins neighbours in the pool into one extent (0, 0), so that the space tree stays small. It does so only where
+    /// the next fold writes anyway.
     pub fn join(&mut self) {
         let mut runs: Vec<Run> = Vec::new();
         for (page, ()) in self.changed.iter() {
@@ -398,7 +403,7 @@ impl Space {
         }
     }
 
-    /// Every change since the last fold: the new value of a key, `None` to remove it.
+    /// Returns every change since the last fold: the new value of a key, or `None` to remove the key.
     pub fn edits(&self) -> Vec<(PageNo, Option<Dead>)> {
         self.changed
             .iter()
@@ -406,7 +411,7 @@ impl Space {
             .collect()
     }
 
-    /// Forgets which keys changed: the edits are in the space tree.
+    /// Forgets which keys changed, because the edits are in the space tree.
     pub fn forget_changes(&mut self) {
         self.changed = PageMap::default();
     }
@@ -427,7 +432,7 @@ mod tests {
         }
     }
 
-    /// What died in a commit (first page, pages, birth), and what it took (first page, pages).
+    /// Returns a record of what died in a commit (first page, pages, birth) and what it took (first page, pages).
     fn record(id: u64, freed: &[(u64, u64, u64)], taken: &[(u64, u64)]) -> CommitRecord {
         CommitRecord {
             id: CommitId::new(id),

@@ -1,23 +1,24 @@
 //! A sorted map from pages to a few words each, for the pages of a file that are dead, free or taken.
 //!
-//! A commit of a hundred puts asks such maps thousands of times, mostly about pages that lie anywhere, so a search in a
-//! balanced tree is what it mainly would cost. Here pages come in blocks, each with a bit per page that is in the map and
-//! the values by page number: one search among the blocks, which are few, then arithmetic.
+//! A commit of a hundred puts searches such maps thousands of times, mostly for pages in random places, so searches
+//! in a balanced tree would be most of its cost. Here pages come in blocks, each of which has a bit for every page
+//! that is in the map, and the values by page number. A search among the blocks, which are few, is followed by
+//! arithmetic.
 
 use crate::ids::PageNo;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// Pages of a block.
+/// The number of pages of a block.
 const BLOCK: u64 = 1024;
 const WORDS: usize = BLOCK as usize / 64;
-/// Empty blocks that are kept: few pages that come and go, as those of a small commit do, lie in few blocks.
+/// The number of empty blocks that are kept. Few pages that come and go, as in a small commit, lie in few blocks.
 const SPARE: usize = 4;
 
 /// A sorted map from pages to `V`.
 #[derive(Debug, Clone)]
 pub(in crate::pager) struct PageMap<V> {
-    /// Blocks by number; none is empty.
+    /// The blocks by number. None of them is empty.
     blocks: BTreeMap<u64, Block<V>>,
     len: usize,
     spare: Vec<Block<V>>,
@@ -29,7 +30,7 @@ struct Block<V> {
     values: Vec<V>,
 }
 
-/// Number of the block that a page is in, and where in it.
+/// Returns the number of the block that a page is in, and its position there.
 fn locate(page: PageNo) -> (u64, usize) {
     (page.get() / BLOCK, (page.get() % BLOCK) as usize)
 }
@@ -39,7 +40,7 @@ fn bit(at: usize) -> u64 {
 }
 
 impl<V> Block<V> {
-    /// The last page up to the one at `at`.
+    /// Returns the last page up to the one at `at`.
     fn last(&self, at: usize) -> Option<usize> {
         let mut word = at / 64;
         let mut bits = self.bits[word] & (u64::MAX >> (63 - at % 64));
@@ -50,7 +51,7 @@ impl<V> Block<V> {
         Some(64 * word + 63 - bits.leading_zeros() as usize)
     }
 
-    /// The first page from the one at `at` on.
+    /// Returns the first page from the one at `at` on.
     fn first(&self, at: usize) -> Option<usize> {
         let mut word = at / 64;
         let mut bits = self.bits[word] & (u64::MAX << (at % 64));
@@ -73,12 +74,12 @@ impl<V> Default for PageMap<V> {
 }
 
 impl<V: Copy + Default> PageMap<V> {
-    /// Pages in the map.
+    /// Returns the number of pages in the map.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// The value of `page`.
+    /// Returns the value of `page`.
     pub fn get(&self, page: PageNo) -> Option<V> {
         let (number, at) = locate(page);
         let block = self.blocks.get(&number)?;
@@ -101,7 +102,7 @@ impl<V: Copy + Default> PageMap<V> {
         block.values[at] = value;
     }
 
-    /// Takes `page` out.
+    /// Removes `page`.
     pub fn remove(&mut self, page: PageNo) {
         let (number, at) = locate(page);
         let Some(block) = self.blocks.get_mut(&number) else {
@@ -116,7 +117,7 @@ impl<V: Copy + Default> PageMap<V> {
         }
     }
 
-    /// Takes everything out.
+    /// Removes all pages.
     pub fn clear(&mut self) {
         for mut block in std::mem::take(&mut self.blocks)
             .into_values()
@@ -128,7 +129,7 @@ impl<V: Copy + Default> PageMap<V> {
         self.len = 0;
     }
 
-    /// The last page before `end`.
+    /// Returns the last page before `end`.
     pub fn before(&self, end: PageNo) -> Option<(PageNo, V)> {
         let (last, at_last) = locate(PageNo::new(end.get().checked_sub(1)?));
         let mut blocks = self.blocks.range(..=last).rev();
@@ -138,7 +139,7 @@ impl<V: Copy + Default> PageMap<V> {
         })
     }
 
-    /// The first page from `start` on.
+    /// Returns the first page from `start` on.
     pub fn from(&self, start: PageNo) -> Option<(PageNo, V)> {
         let (first, at_first) = locate(start);
         let mut blocks = self.blocks.range(first..);
@@ -148,12 +149,12 @@ impl<V: Copy + Default> PageMap<V> {
         })
     }
 
-    /// All of its pages, ascending.
+    /// Returns all pages, in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = (PageNo, V)> + '_ {
         self.range(PageNo::default()..PageNo::END)
     }
 
-    /// Those of its pages that are in `range`, ascending.
+    /// Returns the pages that are in `range`, in ascending order.
     pub fn range(&self, range: Range<PageNo>) -> impl Iterator<Item = (PageNo, V)> + '_ {
         let mut next = range.start;
         std::iter::from_fn(move || {
@@ -174,7 +175,7 @@ mod tests {
         let mut random = Random::new(7);
         let (mut map, mut model) = (PageMap::default(), BTreeMap::new());
         for round in 0..60_000u64 {
-            // Few and many, near and far.
+            // The pages are few or many, and near to each other or far apart.
             let spread = [70, 3000, 1 << 20, 1 << 45][(round / 10_000 % 4) as usize];
             let page = PageNo::new(random.below(spread));
             if random.below(5) < 2 + round / 20_000 {

@@ -1,20 +1,20 @@
-//! Sets of pages as runs, found by address (to merge neighbours) and by size (best fit).
+//! Sets of pages as runs, which are found by address (to join neighbours) and by size (best fit).
 
 use super::page_map::PageMap;
 use crate::ids::{PageNo, Run};
 use std::collections::BTreeSet;
 
-/// Runs of fewer pages are found by size in maps of their own: nearly all are so short.
+/// Runs of fewer pages are found by size in maps of their own, because nearly all runs are so short.
 const SHORT: usize = 16;
 
-/// A set of pages: disjoint runs that never touch.
+/// A set of pages, as disjoint runs that never touch.
 #[derive(Debug, Default, Clone)]
 pub(in crate::pager) struct RunSet {
-    /// Pages of each run, by its first.
+    /// The number of pages of each run, by its first page.
     by_page: PageMap<u64>,
-    /// First pages of the runs of 0, 1, 2 ... pages.
+    /// The first pages of the runs of 0, 1, 2 ... pages.
     short: [PageMap<()>; SHORT],
-    /// Longer runs: their pages and their first one.
+    /// The longer runs, as their number of pages and their first page.
     long: BTreeSet<(u64, PageNo)>,
     total: u64,
 }
@@ -24,17 +24,17 @@ fn run((first, pages): (PageNo, u64)) -> Run {
 }
 
 impl RunSet {
-    /// Pages in the set.
+    /// Returns the number of pages in the set.
     pub fn total(&self) -> u64 {
         self.total
     }
 
-    /// Every run, ascending.
+    /// Returns every run, in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = Run> + '_ {
         self.by_page.iter().map(run)
     }
 
-    /// Takes everything out.
+    /// Removes all pages.
     pub fn clear(&mut self) {
         self.by_page.clear();
         self.short.iter_mut().for_each(PageMap::clear);
@@ -42,13 +42,13 @@ impl RunSet {
         self.total = 0;
     }
 
-    /// Adds pages; those already in the set stay.
+    /// Adds pages. Those that are in the set already stay.
     pub fn insert(&mut self, new: Run) {
         if new.pages == 0 {
             return;
         }
         let (mut first, mut end) = (new.first, new.end());
-        // Every run that overlaps or touches becomes a part of it.
+        // Every run that overlaps or touches the new one becomes a part of it.
         while let Some(other) = self.by_page.before(end + 1).map(run) {
             if other.end() < first {
                 break;
@@ -59,7 +59,7 @@ impl RunSet {
         self.put_in(Run::new(first, end - first));
     }
 
-    /// Removes pages, whether they are in the set or not.
+    /// Removes pages. They need not be in the set.
     pub fn remove(&mut self, old: Run) {
         let end = old.end();
         while let Some(other) = self.by_page.before(end).map(run) {
@@ -77,18 +77,18 @@ impl RunSet {
         }
     }
 
-    /// Whether all of these pages are in the set.
+    /// Returns whether all of these pages are in the set.
     pub fn contains(&self, pages: Run) -> bool {
         let around = self.by_page.before(pages.first + 1).map(run);
         around.is_some_and(|run| pages.checked_end().is_some_and(|end| end <= run.end()))
     }
 
-    /// The run that holds `page`.
+    /// Returns the run that holds `page`.
     pub fn run_of(&self, page: PageNo) -> Option<Run> {
         self.by_page.before(page + 1).map(run).filter(|run| page < run.end())
     }
 
-    /// The smallest run of at least `want` pages.
+    /// Returns the smallest run of at least `want` pages.
     pub fn best_fit(&self, want: u64) -> Option<Run> {
         let from = want.min(SHORT as u64) as usize;
         let mut short = self.short.iter().enumerate().skip(from);
@@ -97,12 +97,12 @@ impl RunSet {
         found.or_else(|| long.next().map(|&(pages, first)| Run { first, pages }))
     }
 
-    /// The last run.
+    /// Returns the last run.
     pub fn last(&self) -> Option<Run> {
         self.by_page.before(PageNo::END).map(run)
     }
 
-    /// The longest run.
+    /// Returns the longest run.
     pub fn largest(&self) -> Option<Run> {
         let long = self.long.last().map(|&(pages, first)| Run { first, pages });
         let mut short = self.short.iter().enumerate().rev();
