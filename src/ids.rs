@@ -209,12 +209,6 @@ impl Run {
         self.first.checked_add(self.pages)
     }
 
-    /// Returns whether `page` belongs to the run.
-    #[inline(always)]
-    pub fn contains(self, page: PageNo) -> bool {
-        page.checked_sub(self.first).is_some_and(|at| at < self.pages)
-    }
-
     /// Returns the pages of the run in ascending order.
     #[inline(always)]
     pub fn iter(self) -> impl Iterator<Item = PageNo> {
@@ -325,5 +319,79 @@ impl fmt::Debug for PageRef {
             Some(page) => write!(f, "private {}", page.0),
             None => self.0.fmt(f),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers that the types must hold, seeded: the ends of their ranges and others.
+    fn numbers(end: u64) -> impl Iterator<Item = u64> {
+        let mut x = 7u64;
+        let others = (0..2000).map(move |_| {
+            x = x.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            // All magnitudes are equally likely.
+            (x >> 16) >> (x % 48)
+        });
+        [0, 1, 2, end / 2, end - 2, end - 1]
+            .into_iter()
+            .chain(others)
+            .filter(move |n| *n < end)
+    }
+
+    #[test]
+    fn a_place_is_either_in_the_file_or_private_and_survives_as_bits() {
+        for n in numbers(PageNo::END.get()) {
+            let page = PageNo::new(n);
+            let placed = PageRef::placed(page);
+            assert!(!placed.is_private() && placed.as_private().is_none());
+            assert_eq!((placed.number(), Option::<PageNo>::from(placed)), (page, Some(page)));
+            assert_eq!(PageRef::from_bits(placed.to_bits()), placed);
+            assert!(placed.to_bits() <= U48_MAX, "{n}");
+        }
+        for n in numbers(1 << 32) {
+            let page = PrivatePage::new(n as u32);
+            let private = PageRef::private(page);
+            assert_eq!((private.as_private(), page.slot()), (Some(page), n as usize));
+            assert!(private.number() >= PageNo::END, "a private place leads into the file");
+            assert_eq!(
+                Option::<PageNo>::from(private),
+                None,
+                "it means nothing to anybody else"
+            );
+            assert_eq!(PageRef::from_bits(private.to_bits()), private);
+            assert!(private.to_bits() <= U48_MAX, "{n}");
+        }
+        assert_eq!(Option::<PageNo>::from(PageRef::UNKNOWN), None);
+    }
+
+    #[test]
+    fn pages_and_runs_count_alike() {
+        for (n, pages) in numbers(PageNo::END.get()).zip(numbers(1 << 20)) {
+            let (first, run) = (PageNo::new(n), Run::new(PageNo::new(n), pages));
+            let end = run.end();
+            assert_eq!(
+                (end - first, end.checked_sub(first), run.checked_end()),
+                (pages, Some(pages), Some(end))
+            );
+            assert_eq!((first.distance(end), end.distance(first)), (pages, pages));
+            assert_eq!(first.checked_sub(end), (pages == 0).then_some(0));
+            assert_eq!(run.iter().take(100).count() as u64, pages.min(100));
+            assert!(run.iter().take(100).all(|page| page >= first && page < end));
+            assert_eq!(first.offset(4096), 4096 * n);
+        }
+        assert_eq!(Run::new(PageNo::new(u64::MAX), 1).checked_end(), None);
+    }
+
+    #[test]
+    fn commits_are_numbered_upwards() {
+        for n in numbers(U48_MAX) {
+            let commit = CommitId::new(n);
+            assert!(commit.next() > commit && commit.next() <= CommitId::MAX);
+            assert_eq!(commit.next().checked_sub(commit), Some(1));
+            assert_eq!(commit.checked_sub(commit.next()), None);
+        }
+        assert!(CommitId::NONE < CommitId::new(1));
     }
 }

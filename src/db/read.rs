@@ -171,13 +171,15 @@ impl ReadTxn {
     #[inline(always)]
     pub fn get(&self, table: TableId, key: &[u8]) -> Result<Option<&[u8]>> {
         let Some(root) = self.known_root(table) else {
-            return self.get_in_new_table(table, key);
+            let found = self.get_in_new_table(table, key)?;
+            return Ok(found);
         };
-        match lookup::get(&self.lookup_source(), root, key) {
-            Ok(Some(Stored::Inline(value))) => Ok(Some(value)),
-            Ok(None) => Ok(None),
-            other => self.resolve_found(table, other),
-        }
+        let found = match lookup::get(&self.lookup_source(), root, key) {
+            Ok(Some(Stored::Inline(value))) => Some(value),
+            Ok(None) => None,
+            other => self.resolve_found(table, other)?,
+        };
+        Ok(found)
     }
 
     /// Returns the root of a table if it is known without a lookup.

@@ -73,6 +73,12 @@ impl<'a, const EACH: usize> PageArrays<'a, EACH> {
         u32::from_le_bytes(self.element::<BEFORE, 4, 4>(array, i))
     }
 
+    /// Number `i` of an array of 64-bit numbers.
+    #[inline(always)]
+    pub fn u64<const BEFORE: usize>(&self, array: Array<BEFORE, 8>, i: usize) -> u64 {
+        u64::from_le_bytes(self.element::<BEFORE, 8, 8>(array, i))
+    }
+
     /// Number `i` of an array of 48-bit numbers that is not the last one.
     #[inline(always)]
     pub fn u48<const BEFORE: usize>(&self, array: Array<BEFORE, 6>, i: usize) -> u64 {

@@ -15,8 +15,8 @@
 //! the second heads.
 
 use super::arrays::PageArrays;
-use super::header::{self, Damage, Top, BRANCH, CHECK_PREFIX, HEAD2, HEADER, NOT_A_PAGE, WRONG_LEVEL};
-use super::kernel::{best, plain, Kernel, Work};
+use super::header::{self, Damage, PlainTop, Top, BRANCH, CHECK_PREFIX, HEAD2, HEADER, NOT_A_PAGE, WRONG_LEVEL};
+use super::kernel::{best, plain, Kernel, Quietly, Work};
 use super::layout::branch::{
     ARRAYS, BIRTHS, CHECKSUMS, CHILD, CHILD_WITH_HEAD2, ENTRIES, HEADS, OFFSETS, PAGES, RUN_PREFIXES, SECOND_HEADS,
 };
@@ -194,36 +194,24 @@ impl<'a> Branch<'a> {
         if self.top.has(CHECK_PREFIX) && !key.starts_with(self.prefix()) {
             return Ok(if key < self.prefix() { 0 } else { self.len() - 1 });
         }
-        let head = self.top.head(key);
-        let not_less = self.arrays.count_less(kernel, head);
-        if not_less < self.len() && self.arrays.head(not_less) == head {
-            // Separators with the key's own head: their tails decide. This is a call, so that what it needs does not crowd
-            // the registers of all other searches.
-            return best(Tied {
-                branch: *self,
-                first: not_less,
-                suffix: self.top.suffix(key),
-                source,
-                pages: PhantomData,
-            });
+        match by_heads(kernel, &self.arrays, self.top.head(key)) {
+            Ok(child) => Ok(child),
+            Err(first) => best(self.tied(first, self.top.suffix(key), source)),
         }
-        // The last separator that is less; separator 0 is less than any key, whatever its head.
-        Ok(not_less.saturating_sub(1))
     }
 
-    /// How far `key`, which belongs into child `i`, lies between the separators around it, in 1/65536. `None` where their
-    /// heads do not tell.
     #[inline(always)]
-    pub fn fraction(&self, i: usize, key: &[u8]) -> Option<u32> {
-        if i == 0 || i + 1 >= self.len() {
-            return None;
+    fn tied<'b, 's, S: ?Sized>(&self, first: usize, suffix: &'b [u8], source: &'b S) -> Tied<'b, 's, S>
+    where
+        'a: 'b,
+    {
+        Tied {
+            branch: *self,
+            first,
+            suffix,
+            source,
+            pages: PhantomData,
         }
-        let head = self.top.head(key);
-        let (low, high) = (self.arrays.head(i), self.arrays.head(i + 1));
-        if head < low || head >= high {
-            return None;
-        }
-        Some(((u64::from(head - low) << 16) / u64::from(high - low)) as u32)
     }
 
     /// Narrows `range`, separators of one run without the first of it, to those whose order against `suffix` the second heads
@@ -272,6 +260,84 @@ impl<'a> Branch<'a> {
     }
 }
 
+/// The child that a key with this head belongs into, if heads tell: the last one whose separator is less. `Err`: separators have
+/// the key's own head, from this one on, and their tails decide.
+#[inline(always)]
+fn by_heads<K: Kernel>(kernel: K, arrays: &PageArrays<'_, CHILD>, head: u32) -> std::result::Result<usize, usize> {
+    let not_less = arrays.count_less(kernel, head);
+    if not_less < arrays.count() && arrays.head(not_less) == head {
+        return Err(not_less);
+    }
+    // Separator 0 is less than any key, whatever its head.
+    Ok(not_less.saturating_sub(1))
+}
+
+/// The child that a key belongs into, in a branch where nothing is out of the ordinary.
+#[derive(Clone, Copy)]
+pub struct PlainChild<'a> {
+    arrays: PageArrays<'a, CHILD>,
+    /// Its number.
+    pub index: usize,
+    /// The key's head in the branch.
+    head: u32,
+}
+
+impl<'a> PlainChild<'a> {
+    /// The search of [`Branch::find_with`] where it cannot fail: the page is a branch of this level, all keys that come to it
+    /// begin with its prefix, and if the tails of separators decide, they lie where they should. `None` says nothing about
+    /// why. An answer without errors leaves all that a descent needs in registers.
+    #[inline(always)]
+    pub fn find<'s, K: Kernel, S: PageSource<'s> + ?Sized>(
+        kernel: K,
+        page: &'a [u8],
+        is: PlainTop,
+        key: &[u8],
+        source: &S,
+    ) -> Option<PlainChild<'a>> {
+        let top = Top::of(page)?;
+        if !top.is_plain(is) {
+            return None;
+        }
+        let arrays = PageArrays::new(page, top.count())?;
+        let head = top.head(key);
+        let index = match by_heads(kernel, &arrays, head) {
+            Ok(child) => child,
+            Err(first) => {
+                let at = PageRef::UNKNOWN;
+                let branch = Branch { page, top, arrays, at };
+                best(Quietly(branch.tied(first, top.suffix(key), source)))?
+            }
+        };
+        (index < arrays.count()).then_some(PlainChild { arrays, index, head })
+    }
+
+    /// Where the child is, and its checksum.
+    #[inline(always)]
+    pub fn target(&self) -> (PageRef, u32) {
+        let page = PageRef::from_bits(self.arrays.u48(PAGES, self.index));
+        (page, self.arrays.u32(CHECKSUMS, self.index))
+    }
+
+    /// Children of the branch.
+    #[inline(always)]
+    pub fn siblings(&self) -> usize {
+        self.arrays.count()
+    }
+
+    /// How far the key lies between the separators around the child, in 1/65536. `None` where their heads do not tell.
+    #[inline(always)]
+    pub fn fraction(&self) -> Option<u32> {
+        if self.index == 0 || self.index + 1 >= self.siblings() {
+            return None;
+        }
+        let (low, high) = (self.arrays.head(self.index), self.arrays.head(self.index + 1));
+        if self.head < low || self.head >= high {
+            return None;
+        }
+        Some(((u64::from(self.head - low) << 16) / u64::from(high - low)) as u32)
+    }
+}
+
 /// Why the page at `at` is not the branch that its parent leads to.
 #[cold]
 #[inline(never)]
@@ -282,7 +348,8 @@ fn refuse(page: &[u8], at: PageRef) -> Error {
     }
 }
 
-/// The search among separators whose heads are that of `suffix`, from `first` on.
+/// The search among separators whose heads are that of `suffix`, from `first` on. It is a call, so that what it needs does not
+/// crowd the registers of all other searches.
 struct Tied<'b, 's, S: ?Sized> {
     branch: Branch<'b>,
     first: usize,

@@ -80,6 +80,12 @@ impl Top {
         self.0 as u16 == u16::from_le_bytes([kind, level])
     }
 
+    /// Whether it is a page of this kind and level all of whose keys begin with its prefix.
+    #[inline(always)]
+    pub const fn is_plain(self, of: PlainTop) -> bool {
+        self.0 as u32 & PlainTop::MASK == of.0
+    }
+
     /// Whether a flag is set.
     #[inline(always)]
     pub const fn has(self, flag: u8) -> bool {
@@ -107,6 +113,33 @@ impl Top {
             Some(bytes) => u32::from_be_bytes(*bytes),
             None => head(self.suffix(key)),
         }
+    }
+}
+
+/// Kind and level of a page without [`CHECK_PREFIX`], as the first bytes of the page have them: all is asked in one compare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PlainTop(u32);
+
+impl PlainTop {
+    const MASK: u32 = u32::from_le_bytes([0xFF, 0xFF, 0, CHECK_PREFIX]);
+
+    /// Of a page of this kind and level.
+    #[inline(always)]
+    pub const fn of(kind: u8, level: u8) -> PlainTop {
+        const { assert!(field::KIND == 0 && field::LEVEL == 1 && field::FLAGS == 3) }
+        PlainTop(u32::from_le_bytes([kind, level, 0, 0]))
+    }
+
+    /// The level.
+    #[inline(always)]
+    pub const fn level(self) -> u8 {
+        (self.0 >> 8) as u8
+    }
+
+    /// One level further down.
+    #[inline(always)]
+    pub const fn below(self) -> PlainTop {
+        PlainTop(self.0 - u32::from_le_bytes([0, 1, 0, 0]))
     }
 }
 

@@ -172,19 +172,19 @@ impl Shape {
         let value = page.get(end..end + size)?;
         let head = u32::from_le_bytes(*fixed(page, HEADS.at(0, i))?);
         // What two words have room for. 16 bytes follow, wanted or not, and more only of long keys.
-        let held = 16 - usize::from(self.shift & 56) / 8;
-        if len > held + 16 {
+        let in_words = 16 - usize::from(self.shift & 56) / 8;
+        if len > in_words + 16 {
             if !ANY {
                 return None;
             }
             copy_on(
-                page.get(at + held + 16..)?,
+                page.get(at + in_words + 16..)?,
                 key.bytes.get_mut(word + 32..)?,
-                len - held - 16,
+                len - in_words - 16,
             )?;
         }
         let (words, more) = key.bytes.get_mut(word..word + 32)?.split_first_chunk_mut()?;
-        *more.first_chunk_mut::<16>()? = *record[held..].first_chunk()?;
+        *more.first_chunk_mut::<16>()? = *record[in_words..].first_chunk()?;
         let early = u32::from_be_bytes(*record[LENGTHS..].first_chunk()?);
         let late = u64::from_be_bytes(*record[LENGTHS + 4..].first_chunk()?);
         self.write_words(u64::from(head) << 32 | u64::from(early), late, words);
@@ -218,10 +218,10 @@ impl Shape {
         page.get(from..from + size)
     }
 
-    /// Asks memory for the records of the entries `from .. to`, which lie anywhere in the page: asked for one after the
-    /// other by steps that wait for each, they would cost a miss each.
+    /// Prefetches the records of the entries `from .. to`, which lie anywhere in the page. Steps that wait for one after the
+    /// other would have a cache miss for each.
     #[inline]
-    pub fn ahead(&self, page: &[u8], from: usize, to: usize) {
+    pub fn prefetch(&self, page: &[u8], from: usize, to: usize) {
         let second = self.second as usize;
         if self.element != 0 {
             let at = second + usize::from(self.value) * from;

@@ -224,6 +224,19 @@ pub mod branch {
     pub const CHILD_WITH_HEAD2: usize = RUN_PREFIXES.end();
 }
 
+/// The suffixes of a dense leaf, if an element takes so many bits. (Where that is not known before the page is read,
+/// [`DenseShape`] says where things are.)
+pub mod dense {
+    use super::Array;
+
+    /// Elements of 2 bytes.
+    pub const SUFFIXES_16: Array<0, 2> = Array;
+    /// Elements of 4 bytes.
+    pub const SUFFIXES_32: Array<0, 4> = Array;
+    /// Elements of 8 bytes.
+    pub const SUFFIXES_64: Array<0, 8> = Array;
+}
+
 /// What the entries of a dense leaf have in common: their arrays are suffixes and, behind them, values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DenseShape {

@@ -20,9 +20,9 @@
 //! Every access checks its bounds: a damaged page gives [`Damage`], wrong answers at worst, never a read outside.
 
 use super::arrays::PageArrays;
-use super::header::{self, Damage, Top, CHECK_PREFIX, DENSE, LEAF, NOT_A_PAGE, WRONG_LEVEL};
-use super::hint::leaf::LeafHints;
-use super::kernel::{best, plain, Kernel, Work};
+use super::header::{self, Damage, PlainTop, Top, CHECK_PREFIX, DENSE, LEAF, NOT_A_PAGE, WRONG_LEVEL};
+use super::kernel::{best, plain, Kernel, Quietly, Work};
+use super::layout::dense::{SUFFIXES_16, SUFFIXES_32, SUFFIXES_64};
 use super::layout::leaf::{ENTRY, FINGERPRINTS, OFFSETS};
 use super::layout::record::{Lengths, LENGTHS};
 use super::layout::{DenseShape, HEAD_BYTES};
@@ -69,8 +69,9 @@ pub struct Record<'a> {
     /// Where it begins in its page.
     pub at: usize,
     lengths: Lengths,
-    /// Tail and value.
-    bytes: &'a [u8],
+    /// The key behind its head, and the description of a long key's rest.
+    pub tail: &'a [u8],
+    value: &'a [u8],
 }
 
 impl<'a> Record<'a> {
@@ -79,28 +80,41 @@ impl<'a> Record<'a> {
     fn read(page: &'a [u8], at: usize) -> Option<Record<'a>> {
         let lengths = Lengths::read(page, at)?;
         let bytes = page.get(at + LENGTHS..at + lengths.record())?;
-        Some(Record { at, lengths, bytes })
+        let (tail, value) = bytes.split_at_checked(lengths.tail())?;
+        Some(Record {
+            at,
+            lengths,
+            tail,
+            value,
+        })
     }
 
-    /// The key behind its head, and the description of a long key's rest.
+    /// The value of the record at `at`, if it is that of this suffix, and neither key nor value is long. `None` says nothing
+    /// about why.
     #[inline(always)]
-    pub fn tail(&self) -> &'a [u8] {
-        &self.bytes[..self.lengths.tail()]
+    fn whole_value_of(page: &'a [u8], at: usize, suffix: &[u8]) -> Option<&'a [u8]> {
+        let lengths = Lengths::read(page, at)?;
+        if !lengths.is_whole() || lengths.whole_key() != suffix.len() {
+            return None;
+        }
+        let (from, searched) = (at + LENGTHS, tail(suffix));
+        let bytes = page.get(from..from + searched.len() + lengths.whole_value())?;
+        let (stored, value) = bytes.split_at_checked(searched.len())?;
+        same(stored, searched).then_some(value)
     }
 
     /// Where the value begins in the page.
     #[inline(always)]
     pub fn value_at(&self) -> usize {
-        self.at + LENGTHS + self.lengths.tail()
+        self.at + LENGTHS + self.tail.len()
     }
 
     /// The value.
     #[inline(always)]
     pub fn value(&self) -> Stored<'a> {
-        let bytes = &self.bytes[self.lengths.tail()..];
         match self.lengths.value_is_chain() {
-            false => Stored::Inline(bytes),
-            true => Stored::Chain(bytes),
+            false => Stored::Inline(self.value),
+            true => Stored::Chain(self.value),
         }
     }
 
@@ -232,19 +246,7 @@ impl<'a> Leaf<'a> {
     #[inline(always)]
     pub fn record(&self, i: usize) -> Result<Record<'a>> {
         let at = OFFSETS.get(self.page, self.len(), i).into();
-        Record::read(self.page, at).ok_or_else(|| self.bad_record(at))
-    }
-
-    /// Which part of the record at `at` leaves the page.
-    #[cold]
-    #[inline(never)]
-    fn bad_record(&self, at: usize) -> Error {
-        let damage = match Lengths::read(self.page, at) {
-            None => "record outside its page",
-            Some(lengths) if at + LENGTHS + lengths.tail() > self.page.len() => "key outside its page",
-            Some(_) => "value outside its page",
-        };
-        Damage(damage).at(self.at)
+        Record::read(self.page, at).ok_or_else(|| bad_record(self.page, at, self.at))
     }
 
     #[inline(always)]
@@ -265,22 +267,6 @@ impl<'a> Leaf<'a> {
         FINGERPRINTS.get(self.page, self.len(), i)
     }
 
-    /// Key `i` behind the prefix, with its fingerprint left out. Dense leaves need `scratch` to hold the bytes.
-    ///
-    /// # Errors
-    /// As [`Leaf::record`].
-    #[inline(always)]
-    pub fn suffix<'b>(&self, i: usize, scratch: &'b mut [u8; 8]) -> Result<Suffix<'b>>
-    where
-        'a: 'b,
-    {
-        if self.is_dense() {
-            *scratch = self.dense_suffix(i).to_be_bytes();
-            return Ok(Suffix::of(&scratch[..self.dense.suffix]));
-        }
-        self.slotted_suffix(i)
-    }
-
     /// Key `i` of a slotted leaf behind the prefix.
     ///
     /// # Errors
@@ -292,7 +278,7 @@ impl<'a> Leaf<'a> {
             lead: &[],
             head: head_at(self.page, i),
             len: record.lengths.key(),
-            tail: record.tail(),
+            tail: record.tail,
             long: record.lengths.key_is_long(),
         })
     }
@@ -364,25 +350,93 @@ impl<'a> Leaf<'a> {
         if self.is_dense() {
             return Ok(self.find_dense(kernel, sought.suffix).ok());
         }
-        let arrays = self.arrays()?;
-        let i = arrays.count_less(kernel, sought.head);
-        if i >= arrays.count() || arrays.head(i) != sought.head {
-            return Ok(None);
-        }
-        if arrays.byte(FINGERPRINTS, i) == sought.fingerprint && self.holds(i, &sought, source)? {
-            return Ok(Some(i));
-        }
-        if i + 1 >= arrays.count() || arrays.head(i + 1) != sought.head {
-            return Ok(None);
-        }
-        // Heads tie. This is a call, so that what it needs does not crowd the registers of all other searches.
-        best(Tied {
+        Ok(self.find_record(kernel, &sought, source)?.map(|(i, _)| i))
+    }
+
+    #[inline(always)]
+    fn tied<'b, 's, S: ?Sized>(&self, from: usize, sought: Sought<'b>, source: &'b S) -> Tied<'b, 's, S>
+    where
+        'a: 'b,
+    {
+        Tied {
             leaf: *self,
-            from: i + 1,
+            from,
             sought,
             source,
             pages: PhantomData,
-        })
+        }
+    }
+
+    /// The entry of a slotted leaf that holds the searched key, and its record.
+    #[inline(always)]
+    fn find_record<'s, K: Kernel, S: PageSource<'s> + ?Sized>(
+        &self,
+        kernel: K,
+        sought: &Sought<'_>,
+        source: &S,
+    ) -> Result<Option<(usize, Record<'a>)>> {
+        let arrays = self.arrays()?;
+        let Some(i) = by_head(kernel, &arrays, sought.head) else {
+            return Ok(None);
+        };
+        if arrays.byte(FINGERPRINTS, i) == sought.fingerprint {
+            let record = self.record(i)?;
+            if self.holds(i, &record, sought, source)? {
+                return Ok(Some((i, record)));
+            }
+        }
+        if !tie(&arrays, i, sought.head) {
+            return Ok(None);
+        }
+        let found = best(self.tied(i + 1, *sought, source));
+        match found? {
+            Some(i) => Ok(Some((i, self.record(i)?))),
+            None => Ok(None),
+        }
+    }
+
+    /// What a lookup of `key` in the page answers where it cannot fail: the page is a leaf, all keys that come to it begin with
+    /// its prefix, what is looked at lies where it should, and neither the key found nor its value is long. `None` says
+    /// nothing about why. Without `VALUE` only the key's presence matters, and the answer's bytes are none.
+    #[inline(always)]
+    pub fn plain_lookup<'s, K: Kernel, S: PageSource<'s> + ?Sized, const VALUE: bool>(
+        kernel: K,
+        page: &'a [u8],
+        key: Key<'_>,
+        source: &S,
+    ) -> Option<Option<&'a [u8]>> {
+        let top = Top::of(page)?;
+        if !top.is_plain(PlainTop::of(LEAF, 1)) {
+            // Numbers in dense leaves have a call of their own, for they need other registers. (Its answer is taken apart here
+            // so that the other one need not pass through memory.)
+            let suffix = top.suffix(key.bytes);
+            let found = best(DenseLookup { page, top, suffix })?;
+            return Some(found);
+        }
+        let arrays = PageArrays::<ENTRY>::new(page, top.count())?;
+        let (suffix, head) = (top.suffix(key.bytes), top.head(key.bytes));
+        let Some(mut i) = by_head(kernel, &arrays, head) else {
+            return Some(None);
+        };
+        if arrays.byte(FINGERPRINTS, i) != key.fingerprint {
+            if !tie(&arrays, i, head) {
+                return Some(None);
+            }
+            let leaf = Leaf {
+                page,
+                top,
+                dense: DenseShape::default(),
+                at: PageRef::UNKNOWN,
+            };
+            match best(Quietly(leaf.tied(i + 1, leaf.sought(key), source)))? {
+                Some(found) if found < arrays.count() => i = found,
+                Some(_) => return None,
+                None => return Some(None),
+            }
+        }
+        // Another key with this head and this fingerprint is rare enough to be looked at again.
+        let value = Record::whole_value_of(page, arrays.u16(OFFSETS, i).into(), suffix)?;
+        Some(Some(if VALUE { value } else { &[] }))
     }
 
     /// First step of finding one of many keys: asks memory for what the second will look at. The first `near` bytes of
@@ -464,7 +518,7 @@ impl<'a> Leaf<'a> {
         source: &S,
     ) -> Result<Option<usize>> {
         while let Some(i) = self.alike(kernel, from, sought) {
-            if self.holds(i, sought, source)? {
+            if self.holds(i, &self.record(i)?, sought, source)? {
                 return Ok(Some(i));
             }
             from = i + 1;
@@ -504,14 +558,18 @@ impl<'a> Leaf<'a> {
 
     /// Whether the key of entry `i`, whose head is the searched one, is the searched key.
     #[inline(always)]
-    fn holds<'s, S: PageSource<'s> + ?Sized>(&self, i: usize, sought: &Sought<'_>, source: &S) -> Result<bool> {
-        let record = self.record(i)?;
+    fn holds<'s, S: PageSource<'s> + ?Sized>(
+        &self,
+        i: usize,
+        record: &Record<'_>,
+        sought: &Sought<'_>,
+        source: &S,
+    ) -> Result<bool> {
         if record.lengths.key_is_long() {
             return Ok(self.slotted_suffix(i)?.cmp_tail(sought.suffix, source)? == Ordering::Equal);
         }
         // Keys of one length that agree behind the head agree in it, too: what is shorter than a head is padded alike.
-        let tail = sought.suffix.get(HEAD_BYTES..).unwrap_or(&[]);
-        Ok(record.lengths.key() == sought.suffix.len() && same(record.tail(), tail))
+        Ok(record.lengths.key() == sought.suffix.len() && same(record.tail, tail(sought.suffix)))
     }
 
     /// Position of `key`: `Ok` if present, `Err` with where it would stand.
@@ -637,6 +695,19 @@ impl<'a> Leaf<'a> {
     }
 }
 
+/// Which part of the record at `offset` leaves the page at `at`. (What is called with the view itself keeps the view out of
+/// registers, so the calls out of the common way are given its parts.)
+#[cold]
+#[inline(never)]
+fn bad_record(page: &[u8], offset: usize, at: PageRef) -> Error {
+    let damage = match Lengths::read(page, offset) {
+        None => "record outside its page",
+        Some(lengths) if offset + LENGTHS + lengths.tail() > page.len() => "key outside its page",
+        Some(_) => "value outside its page",
+    };
+    Damage(damage).at(at)
+}
+
 /// Why the page at `at` is not the leaf that its parent leads to.
 #[cold]
 #[inline(never)]
@@ -647,7 +718,27 @@ fn refuse(page: &[u8], at: PageRef) -> Error {
     }
 }
 
-/// The search among entries of a slotted leaf whose heads tie, from `from` on.
+/// The first entry of a slotted leaf with this head.
+#[inline(always)]
+fn by_head<K: Kernel>(kernel: K, arrays: &PageArrays<'_, ENTRY>, head: u32) -> Option<usize> {
+    let i = arrays.count_less(kernel, head);
+    (i < arrays.count() && arrays.head(i) == head).then_some(i)
+}
+
+/// Whether the entry behind entry `i` has this head, too.
+#[inline(always)]
+fn tie(arrays: &PageArrays<'_, ENTRY>, i: usize, head: u32) -> bool {
+    i + 1 < arrays.count() && arrays.head(i + 1) == head
+}
+
+/// What follows the head of a suffix.
+#[inline(always)]
+fn tail(suffix: &[u8]) -> &[u8] {
+    suffix.get(HEAD_BYTES..).unwrap_or(&[])
+}
+
+/// The search among entries of a slotted leaf whose heads tie, from `from` on. It is a call, so that what it needs does not crowd
+/// the registers of all other searches.
 struct Tied<'b, 's, S: ?Sized> {
     leaf: Leaf<'b>,
     from: usize,
@@ -663,6 +754,73 @@ impl<'s, S: PageSource<'s> + ?Sized> Work for Tied<'_, 's, S> {
     fn run<K: Kernel>(self, kernel: K) -> Self::Out {
         self.leaf.first_that_holds(kernel, self.from, &self.sought, self.source)
     }
+}
+
+/// The plain lookup in a dense leaf.
+struct DenseLookup<'b, 's> {
+    page: &'s [u8],
+    top: Top,
+    suffix: &'b [u8],
+}
+
+impl<'s> Work for DenseLookup<'_, 's> {
+    type Out = Option<Option<&'s [u8]>>;
+
+    #[inline(always)]
+    fn run<K: Kernel>(self, kernel: K) -> Self::Out {
+        if !self.top.is_plain(PlainTop::of(DENSE, 1)) {
+            return None;
+        }
+        if let Some(value) = self.as_expected() {
+            return Some(Some(value));
+        }
+        let leaf = Leaf::of(self.page, PageRef::UNKNOWN).ok()?;
+        match leaf.find_dense(kernel, self.suffix) {
+            Ok(i) => Some(Some(leaf.value(i).ok()?.bytes())),
+            Err(_) => Some(None),
+        }
+    }
+}
+
+impl<'s> DenseLookup<'_, 's> {
+    /// The value, if the key is just where interpolation expects it, as numbers without gaps are.
+    #[inline(always)]
+    fn as_expected(&self) -> Option<&'s [u8]> {
+        let shape = header::dense_shape(self.page);
+        if self.suffix.len() != shape.suffix || shape.suffix > shape.element {
+            return None;
+        }
+        let (x, count) = (left_aligned(self.suffix), self.top.count());
+        let i = match shape.element {
+            2 => {
+                let suffixes = PageArrays::<2>::new(self.page, count)?;
+                where_expected(suffixes.count(), x >> 48, |i| suffixes.u16(SUFFIXES_16, i).into())?
+            }
+            4 => {
+                let suffixes = PageArrays::<4>::new(self.page, count)?;
+                where_expected(suffixes.count(), x >> 32, |i| suffixes.u32(SUFFIXES_32, i).into())?
+            }
+            8 => {
+                let suffixes = PageArrays::<8>::new(self.page, count)?;
+                where_expected(suffixes.count(), x, |i| suffixes.u64(SUFFIXES_64, i))?
+            }
+            _ => return None,
+        };
+        let from = shape.value_at(count.into(), i);
+        self.page.get(from..from + shape.value)
+    }
+}
+
+/// Where `x` is among `n` ascending numbers, if it is just where interpolation expects it.
+#[inline(always)]
+fn where_expected(n: usize, x: u64, get: impl Fn(usize) -> u64) -> Option<usize> {
+    let end = n.checked_sub(1)?;
+    let (first, last) = (get(0), get(end));
+    if x < first || x > last {
+        return None;
+    }
+    let i = interpolate(end, x, first, last);
+    (i <= end && get(i) == x).then_some(i)
 }
 
 /// Where interpolation expects `t`, which lies between `first` and `last`, if these are the elements 0 and `end` of a sorted
@@ -695,15 +853,10 @@ fn less_in<const W: usize>(
     if t > last {
         return n;
     }
-    let expected = interpolate(end, t, first, last);
-    // Numbers without gaps are just where they are expected, and few others are.
-    if get(expected) == t {
-        return expected;
-    }
     if n < W {
         return halve(0, n, |i| get(i) < t);
     }
-    let at = expected.saturating_sub(W / 2).min(n - W);
+    let at = interpolate(end, t, first, last).saturating_sub(W / 2).min(n - W);
     let all = u32::MAX >> (32 - W);
     let Some(less) = window(at) else { return 0 };
     if less == all {
@@ -744,17 +897,5 @@ pub fn left_aligned(suffix: &[u8]) -> u64 {
             .iter()
             .enumerate()
             .fold(0, |x, (i, b)| x | u64::from(*b) << (56 - 8 * i)),
-    }
-}
-
-impl LeafHints {
-    /// Takes note of what a leaf is like.
-    #[inline(always)]
-    pub fn learn(&self, leaf: &Leaf<'_>) {
-        if leaf.is_dense() {
-            self.learn_dense(leaf.shape(), leaf.len());
-        } else {
-            self.learn_slotted(leaf.len());
-        }
     }
 }

@@ -6,7 +6,7 @@ use super::hint::leaf::LeafHints;
 use super::hint::Prefetch;
 use super::{Extent, Ptr};
 use crate::error::Result;
-use crate::ids::{CommitId, PageNo, PageRef, Run};
+use crate::ids::{CommitId, PageNo, Run};
 
 /// Where pages are read from: the map through one snapshot's eyes, a write transaction, or a `HashMap` in a test. The
 /// bytes live for `'a`, longer than the source itself, which is a cheap copy of a reference.
@@ -24,25 +24,15 @@ pub trait PageSource<'a>: Prefetch {
         self.page(ptr).ok()
     }
 
-    /// The page behind `ptr`, which [`PageSource::peek`] has answered since the source's snapshot was taken: what it sums to is
-    /// not asked again.
+    /// The page behind `ptr`, which [`PageSource::peek`] has answered since the source's snapshot was taken. Its checksum is not
+    /// compared again.
     #[inline(always)]
     fn again(&self, ptr: &Ptr) -> Option<&'a [u8]> {
         self.peek(ptr)
     }
 
-    /// As [`PageSource::peek`], by what it needs of a pointer.
-    #[inline(always)]
-    fn peek_at(&self, page: PageRef, checksum: u32) -> Option<&'a [u8]> {
-        self.peek(&Ptr {
-            page,
-            checksum,
-            ..Ptr::default()
-        })
-    }
-
-    /// Says that these runs will be read. If they do not seem to be in memory, all are asked for at once, and
-    /// so is what lies between near ones.
+    /// Says that these runs will be read. If they do not seem to be in memory, the system is told to read all of them at once, and
+    /// what lies between near ones.
     fn will_read(&self, runs: &mut dyn Iterator<Item = Run>) {
         let _ = runs;
     }
@@ -53,7 +43,7 @@ pub trait PageSource<'a>: Prefetch {
         None
     }
 
-    /// Where leaves lie in a row, where lookups through this source take note of it.
+    /// Where the leaves of branches begin, where lookups through this source take note of it.
     #[inline(always)]
     fn branch_hints(&self) -> BranchHints<'a> {
         BranchHints::default()

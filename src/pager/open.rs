@@ -18,7 +18,7 @@ use crate::file::posix::Candidate;
 use crate::file::{fork, Identity, Storage};
 use crate::ids::CommitId;
 use crate::page::features::Features;
-use crate::page::hint::branch::ROWS;
+use crate::page::hint::branch::BRANCHES;
 use crate::page::hint::leaf::LeafHints;
 use crate::page::{meta_pages, PAGE_MAX, PAGE_MIN};
 use crate::util::seeded::{self, Bug};
@@ -265,7 +265,7 @@ impl Pager {
             poison_seen: AtomicBool::new(false),
             resident: AtomicBool::new(false),
             leaf_hints: LeafHints::default(),
-            branch_hints: Atomics::new(ROWS as u64)?,
+            branch_hints: Atomics::new(BRANCHES as u64)?,
             forks,
             peers,
             storage,

@@ -125,6 +125,16 @@ impl<'a> PageSource<'a> for SnapshotSource<'a> {
     }
 
     #[inline(always)]
+    fn peek(&self, ptr: &Ptr) -> Option<&'a [u8]> {
+        self.view.peek(ptr)
+    }
+
+    #[inline(always)]
+    fn again(&self, ptr: &Ptr) -> Option<&'a [u8]> {
+        self.view.again(ptr)
+    }
+
+    #[inline(always)]
     fn leaf_hints(&self) -> Option<&'a LeafHints> {
         Some(self.leaf_hints)
     }

@@ -1,22 +1,23 @@
-//! Where in a leaf a lookup will look, guessed before the leaf is there.
+//! Prefetching the parts of a leaf that a lookup will read, before the leaf is in the caches.
 //!
 //! A lookup waits for memory twice in a leaf: for the arrays it searches, and for the record or value they lead to. How
 //! far the key lies between the separators around the leaf says about where the second will be, if keys are spread
-//! evenly, as hashes and numbers are: then both are asked for at once. A wrong guess costs some useless traffic, no more
-//! than asking for the longest arrays of any leaf, which is what is done while nothing is known.
+//! evenly, as hashes and numbers are; then both are prefetched at once. A wrong expectation costs some useless traffic, no
+//! more than prefetching the longest arrays of any leaf, which is what is done while nothing is known.
 
 use super::Prefetch;
 use crate::ids::PageRef;
+use crate::page::header;
 use crate::page::layout::leaf::OFFSETS;
 use crate::page::layout::DenseShape;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 const LINE: usize = 64;
-/// Most lines of the arrays that are asked for.
+/// Most lines of the arrays that are prefetched.
 const ARRAYS: usize = 16;
-/// Lines of the arrays that are asked for in any case: a constant number needs no loop.
+/// Lines of the arrays that are prefetched in any case: a constant number needs no loop.
 const FEW: usize = 4;
-/// Lines around the guessed place: in a dense leaf, whose values have their place by number, and among records.
+/// Lines around the expected value of a dense leaf, which lies by its number, and around the expected record.
 const DENSE_LINES: usize = 2;
 const RECORD_LINES: usize = 16;
 const DENSE: u32 = 1;
@@ -42,10 +43,10 @@ impl LeafHints {
         }
     }
 
-    /// Asks memory for what a lookup in the leaf `page` will need. `fraction`: how far its key lies between the
-    /// separators, as `Branch::fraction` tells.
+    /// Prefetches what a lookup in the leaf `page` will need. `fraction` is how far its key lies between the separators around
+    /// the leaf, as `PlainChild::fraction` tells.
     #[inline(always)]
-    pub fn ask<S: Prefetch + ?Sized>(&self, source: &S, page: PageRef, fraction: Option<u32>) {
+    pub fn prefetch<S: Prefetch + ?Sized>(&self, source: &S, page: PageRef, fraction: Option<u32>) {
         let known = self.0.load(Relaxed);
         let lines = (known as u16 >> 1) as usize;
         let Some(fraction) = fraction.filter(|_| known != 0) else {
@@ -61,7 +62,7 @@ impl LeafHints {
         } else {
             size
         };
-        let far = (end.saturating_sub(body) * fraction as usize) >> 16;
+        let way = (end.saturating_sub(body) * fraction as usize) >> 16;
         // Both go up with their keys: values from behind the arrays, records so that the last ends where the page does.
         // The window is moved rather than cut at the page's end: a constant number of lines needs no loop.
         let from = |middle: usize, window: usize| {
@@ -69,9 +70,20 @@ impl LeafHints {
             from.min(size.saturating_sub(window * LINE))
         };
         if known & DENSE != 0 {
-            source.prefetch_at(page, from(body + far, DENSE_LINES), DENSE_LINES);
+            source.prefetch_at(page, from(body + way, DENSE_LINES), DENSE_LINES);
         } else {
-            source.prefetch_at(page, from(body + far, RECORD_LINES), RECORD_LINES);
+            source.prefetch_at(page, from(body + way, RECORD_LINES), RECORD_LINES);
+        }
+    }
+
+    /// Takes note of what the leaf `page` is like, which may be damaged.
+    #[inline(always)]
+    pub fn learn(&self, page: &[u8]) {
+        let n = header::count(page);
+        if header::kind(page) == header::DENSE {
+            self.learn_dense(header::dense_shape(page), n);
+        } else {
+            self.learn_slotted(n);
         }
     }
 
@@ -103,7 +115,7 @@ impl LeafHints {
 mod tests {
     use super::*;
     use crate::ids::{PageNo, TableId};
-    use crate::page::hint::recorder::Asked;
+    use crate::page::hint::recorder::Prefetches;
     use crate::page::leaf::{Leaf, Stored};
     use crate::page::leaf_build::{build_leaf, Entry};
     use crate::page::suffix::{NewPrefix, Suffix};
@@ -111,9 +123,9 @@ mod tests {
 
     const LEAF: PageRef = PageRef::placed(PageNo::new(5));
 
-    /// The lines of the leaf that were asked for.
-    fn lines(asked: &Asked) -> Vec<usize> {
-        asked.take().iter().map(|(_, at)| at / LINE).collect()
+    /// The lines of the leaf that were prefetched.
+    fn lines(prefetches: &Prefetches) -> Vec<usize> {
+        prefetches.take().iter().map(|(_, at)| at / LINE).collect()
     }
 
     #[test]
@@ -121,15 +133,15 @@ mod tests {
         let (kept, first) = (LeafHints::default(), LeafHints::default());
         first.learn_slotted(20);
         first.tell(&kept);
-        let (second, alone, with) = (LeafHints::of(&kept), Asked::default(), Asked::default());
-        first.ask(&alone, LEAF, Some(30_000));
-        second.ask(&with, LEAF, Some(30_000));
+        let (second, alone, with) = (LeafHints::of(&kept), Prefetches::default(), Prefetches::default());
+        first.prefetch(&alone, LEAF, Some(30_000));
+        second.prefetch(&with, LEAF, Some(30_000));
         assert_eq!(lines(&alone), lines(&with));
         assert_ne!(kept.0.load(Relaxed), 0, "nothing was told");
     }
 
     #[test]
-    fn asks_for_the_arrays_and_around_the_value() {
+    fn prefetches_the_arrays_and_around_the_value() {
         for (width, value) in [(12, 150), (8, 8)] {
             let keys: Vec<Vec<u8>> = (0..21u64)
                 .map(|i| (i << 32).to_be_bytes().repeat(2)[..width].to_vec())
@@ -144,26 +156,30 @@ mod tests {
             let mut page = vec![0; 4096];
             build_leaf(&mut page, TableId::MAIN, NewPrefix::of(b"", 0), &entries);
             let leaf = Leaf::new(&page, PageRef::UNKNOWN).expect("a leaf");
-            let (guess, asked) = (LeafHints::default(), Asked::default());
-            guess.ask(&asked, LEAF, Some(100));
-            assert_eq!(lines(&asked), (0..ARRAYS).collect::<Vec<_>>(), "nothing is known yet");
-            guess.learn(&leaf);
-            guess.ask(&asked, LEAF, None);
+            let (hints, prefetches) = (LeafHints::default(), Prefetches::default());
+            hints.prefetch(&prefetches, LEAF, Some(100));
             assert_eq!(
-                lines(&asked),
+                lines(&prefetches),
+                (0..ARRAYS).collect::<Vec<_>>(),
+                "nothing is known yet"
+            );
+            hints.learn(&page);
+            hints.prefetch(&prefetches, LEAF, None);
+            assert_eq!(
+                lines(&prefetches),
                 (0..ARRAYS).collect::<Vec<_>>(),
                 "nothing is known of the key"
             );
             for fraction in [0, 1, 20_000, 40_000, 65_535] {
-                guess.ask(&asked, LEAF, Some(fraction));
-                let lines = lines(&asked);
+                hints.prefetch(&prefetches, LEAF, Some(fraction));
+                let lines = lines(&prefetches);
                 assert!(lines.contains(&0) && lines.iter().all(|line| *line < 64), "{lines:?}");
             }
             if !leaf.is_dense() {
                 // Records of a full leaf, evenly spread: the one in the middle begins in the middle of the page.
-                guess.ask(&asked, LEAF, Some(1 << 15));
+                hints.prefetch(&prefetches, LEAF, Some(1 << 15));
                 let at = leaf.record(10).expect("a record").at;
-                assert!(lines(&asked).contains(&(at / LINE)), "{at}");
+                assert!(lines(&prefetches).contains(&(at / LINE)), "{at}");
             }
         }
     }

@@ -1,12 +1,12 @@
-//! Hints to the machine: which parts of a page will be read soon, asked of memory before the page was looked at.
+//! Hints to the machine: parts of a page that will be read soon are prefetched before the page itself was read.
 //!
 //! Nothing here changes what a lookup answers. A wrong hint costs a little memory bandwidth and nothing else.
 //!
-//! | file       | subject                                                                        |
-//! |------------|--------------------------------------------------------------------------------|
-//! | `leaf`     | where in a leaf a lookup will look                                               |
-//! | `branch`   | the same for the branch above the leaves, and for leaves that lie in a row       |
-//! | `recorder` | for tests: a source without pages that records what was asked for                |
+//! | file       | subject                                                           |
+//! |------------|-------------------------------------------------------------------|
+//! | `leaf`     | where in a leaf a lookup will look                                  |
+//! | `branch`   | the same for the branch above the leaves, and for the way to a leaf |
+//! | `recorder` | for tests: a source without pages that records what is prefetched   |
 
 pub mod branch;
 pub mod leaf;

@@ -1,4 +1,4 @@
-//! For tests: a source without pages that remembers what was asked of memory.
+//! For tests: a source without pages that records what is prefetched.
 
 use crate::error::{Error, Result};
 use crate::ids::{PageNo, PageRef};
@@ -7,18 +7,18 @@ use std::cell::RefCell;
 
 const LINE: usize = 64;
 
-/// Pages, and bytes of them where lines begin that were asked for.
+/// Pages, and where in them the prefetched lines begin.
 #[derive(Default)]
-pub struct Asked(RefCell<Vec<(PageRef, usize)>>);
+pub struct Prefetches(RefCell<Vec<(PageRef, usize)>>);
 
-impl Asked {
-    /// What was asked for since the last time.
+impl Prefetches {
+    /// What was prefetched since the last time.
     pub fn take(&self) -> Vec<(PageRef, usize)> {
         self.0.take()
     }
 }
 
-impl Prefetch for Asked {
+impl Prefetch for Prefetches {
     fn page_size(&self) -> usize {
         4096
     }
@@ -26,12 +26,12 @@ impl Prefetch for Asked {
         self.prefetch_at(page, 0, bytes / LINE);
     }
     fn prefetch_at(&self, page: PageRef, from: usize, lines: usize) {
-        let asked = (0..lines).map(|line| (page, from + LINE * line));
-        self.0.borrow_mut().extend(asked);
+        let prefetched = (0..lines).map(|line| (page, from + LINE * line));
+        self.0.borrow_mut().extend(prefetched);
     }
 }
 
-impl PageSource<'static> for Asked {
+impl PageSource<'static> for Prefetches {
     fn page(&self, _: &Ptr) -> Result<&'static [u8]> {
         Err(Error::NotFound)
     }

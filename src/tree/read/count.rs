@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::ids::PageRef;
 use crate::page::branch::Branch;
 use crate::page::kernel::plain;
+use crate::page::leaf::Leaf;
 use crate::page::{PageSource, Root};
 use std::marker::PhantomData;
 use std::ops::Bound;
@@ -43,10 +44,12 @@ pub fn rank_of<'s, S: PageSource<'s> + ?Sized>(source: &S, root: &Root, key: &[u
         key,
         pages,
     };
-    let (_, leaf) = descent.to_leaf::<_, false>(plain(), false, |_, branch, i| {
-        rank = add_before(rank, branch, i)?;
+    let (ptr, page) = descent.to_leaf::<_, false>(plain(), false, |passed| {
+        let branch = Branch::of(passed.page, passed.ptr.page, passed.level)?;
+        rank = add_before(rank, &branch, passed.index)?;
         Ok(())
     })?;
+    let leaf = Leaf::of(page, ptr.page)?;
     let (i, found) = match leaf.position(key, source)? {
         Ok(i) => (i, true),
         Err(i) => (i, false),

@@ -1,8 +1,8 @@
 //! A position with limits and a memory of its key: what a cursor is.
 //!
-//! The walker speaks of key order only; who goes backwards calls `backward` for next. It keeps the key it stands on, so
-//! that it finds its place again when the tree has changed (another version). Within one leaf a step costs no search:
-//! the part of the leaf inside the limits is worked out once, when the leaf is entered.
+//! The cursor speaks of key order only; a caller that goes backwards calls `backward` for its next entry. The cursor keeps
+//! the key it stands on, so that it finds that entry again when the tree has changed (another version). Within one leaf a
+//! step costs no search: the part of the leaf inside the limits is worked out once, when the leaf is entered.
 
 use super::count;
 use super::limits::Limits;
@@ -13,7 +13,7 @@ use crate::page::leaf::{Leaf, Stored};
 use crate::page::{PageSource, Root};
 use std::ops::Bound;
 
-/// Entries that are asked of memory together when a walker comes to a place.
+/// Entries that are prefetched together when a cursor comes to a new leaf.
 const SHORT_RUN: usize = 10;
 
 /// A tree as seen in one call.
@@ -26,7 +26,7 @@ pub struct TreeView<'t, S: ?Sized> {
     pub version: u64,
 }
 
-/// Where a walker stands, in key order.
+/// Where a cursor stands, in key order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CursorState {
     /// Before the first entry.
@@ -40,19 +40,20 @@ pub enum CursorState {
     AfterLast,
 }
 
-/// See the head of this file.
+/// A position with limits and a memory of its key, as the head of this file says.
 #[derive(Debug, Clone, Default)]
 pub struct TreeCursor {
     limits: Limits,
     position: Position,
-    place: CursorState,
+    state: CursorState,
     key: KeyBuf,
     spare: KeyBuf,
     version: u64,
     /// The position belongs to `version`; false: only the key counts.
     fresh: bool,
-    /// It is fresh, on an entry, and has looked at the leaf through the version's source: [`TreeCursor::step_to_short`] may go on.
-    quick: bool,
+    /// It is fresh, on an entry, and has seen the leaf through the source of its version, so that [`TreeCursor::step_to_short`]
+    /// may go on without checking the page again.
+    leaf_is_seen: bool,
     /// Entries of the leaf inside the limits.
     low: usize,
     high: usize,
@@ -71,8 +72,8 @@ impl TreeCursor {
 
     /// Where it stands.
     #[cfg(test)]
-    pub fn place(&self) -> CursorState {
-        self.place
+    pub fn state(&self) -> CursorState {
+        self.state
     }
 
     /// The key it stands on.
@@ -81,7 +82,7 @@ impl TreeCursor {
         self.key.as_slice()
     }
 
-    /// Whether `bytes` lie where it puts keys.
+    /// Whether `bytes` lie where it puts keys, so that the next step would overwrite them.
     pub fn overlaps_key(&self, bytes: &[u8]) -> bool {
         self.key.overlaps(bytes) || self.spare.overlaps(bytes)
     }
@@ -95,18 +96,18 @@ impl TreeCursor {
     /// From now on only the key counts.
     #[inline(always)]
     fn forget(&mut self) {
-        (self.fresh, self.quick) = (false, false);
+        (self.fresh, self.leaf_is_seen) = (false, false);
     }
 
     /// Stands before the first or behind the last entry.
-    pub fn park(&mut self, place: CursorState) {
-        self.place = place;
+    pub fn park(&mut self, state: CursorState) {
+        self.state = state;
         self.forget();
     }
 
     /// The entry it stood on is gone.
     pub fn deleted(&mut self) {
-        self.place = CursorState::InGap;
+        self.state = CursorState::InGap;
         self.forget();
     }
 
@@ -177,7 +178,7 @@ impl TreeCursor {
             return Ok(true);
         }
         self.key.set(key);
-        self.place = CursorState::InGap;
+        self.state = CursorState::InGap;
         (self.version, self.fresh) = (t.version, true);
         Ok(false)
     }
@@ -200,7 +201,7 @@ impl TreeCursor {
         version: u64,
         back: bool,
     ) -> Option<&'s [u8]> {
-        if !self.quick || self.version != version {
+        if !self.leaf_is_seen || self.version != version {
             return None;
         }
         let next = self.beside(back)?;
@@ -218,14 +219,14 @@ impl TreeCursor {
         version: u64,
         back: bool,
     ) -> Option<&'s [u8]> {
-        if self.place != CursorState::OnEntry || !self.is_fresh(version) {
+        if self.state != CursorState::OnEntry || !self.is_fresh(version) {
             return None;
         }
         let next = self.beside(back)?;
         let page = source.peek(self.position.leaf_ptr())?;
         let value = self.shape.entry(page, next, &mut self.key)?;
         self.position.set_index(next);
-        self.quick = false;
+        self.leaf_is_seen = false;
         Some(value)
     }
 
@@ -242,13 +243,13 @@ impl TreeCursor {
 
     #[inline(never)]
     fn forward_slow<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &TreeView<'_, S>) -> Result<bool> {
-        match self.place {
+        match self.state {
             CursorState::BeforeFirst => self.first(t),
             CursorState::AfterLast => Ok(false),
             CursorState::OnEntry if self.is_fresh(t.version) => {
                 let (index, _) = self.position.in_leaf();
                 if index + 1 < self.high {
-                    return self.settle(t, index + 1).map(|()| true);
+                    return self.stand_on(t, index + 1).map(|()| true);
                 }
                 if self.high < self.position.in_leaf().1 {
                     self.park(CursorState::AfterLast);
@@ -273,13 +274,13 @@ impl TreeCursor {
 
     #[inline(never)]
     fn backward_slow<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &TreeView<'_, S>) -> Result<bool> {
-        match self.place {
+        match self.state {
             CursorState::BeforeFirst => Ok(false),
             CursorState::AfterLast => self.last(t),
             CursorState::OnEntry if self.is_fresh(t.version) => {
                 let (index, _) = self.position.in_leaf();
                 if index > self.low {
-                    return self.settle(t, index - 1).map(|()| true);
+                    return self.stand_on(t, index - 1).map(|()| true);
                 }
                 if self.low > 0 {
                     self.park(CursorState::BeforeFirst);
@@ -295,9 +296,9 @@ impl TreeCursor {
 
     /// Whether it stands on an entry; looks again if the tree has changed.
     pub fn look<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &TreeView<'_, S>) -> Result<bool> {
-        match self.place {
+        match self.state {
             CursorState::BeforeFirst | CursorState::AfterLast => Ok(false),
-            place if self.is_fresh(t.version) => Ok(place == CursorState::OnEntry),
+            state if self.is_fresh(t.version) => Ok(state == CursorState::OnEntry),
             _ => self.search_own_key(|w, key| w.exactly(t, key)),
         }
     }
@@ -305,7 +306,7 @@ impl TreeCursor {
     /// Value of the entry it stands on, if that needs nothing but a look; `None` says nothing about why.
     #[inline]
     pub fn value_in_leaf<'s, S: PageSource<'s> + ?Sized>(&self, source: &S, version: u64) -> Option<&'s [u8]> {
-        if !self.quick || self.version != version {
+        if !self.leaf_is_seen || self.version != version {
             return None;
         }
         let (index, _) = self.position.in_leaf();
@@ -321,13 +322,13 @@ impl TreeCursor {
     /// Runs a search for the remembered key, which may be overwritten by what is found. After an error it stands where
     /// it stood.
     fn search_own_key(&mut self, f: impl FnOnce(&mut Self, &[u8]) -> Result<bool>) -> Result<bool> {
-        let place = self.place;
+        let state = self.state;
         let own = std::mem::replace(&mut self.key, std::mem::take(&mut self.spare));
         let result = f(self, own.as_slice());
         if result.is_err() {
             self.spare = std::mem::replace(&mut self.key, own);
             self.forget();
-            self.place = place;
+            self.state = state;
         } else {
             self.spare = own;
         }
@@ -345,10 +346,10 @@ impl TreeCursor {
                 self.shape = Shape::of(&leaf, &mut self.key);
                 self.look_ahead(t, leaf.bytes(), otherwise == CursorState::BeforeFirst)?;
                 self.load(t, &leaf)?;
-                self.place = CursorState::OnEntry;
+                self.state = CursorState::OnEntry;
                 (self.version, self.fresh) = (t.version, true);
                 // Not so where every access is to be verified.
-                self.quick = t.source.peek(self.position.leaf_ptr()).is_some();
+                self.leaf_is_seen = t.source.peek(self.position.leaf_ptr()).is_some();
                 return Ok(true);
             }
         }
@@ -373,9 +374,9 @@ impl TreeCursor {
         } else {
             (index, self.high.min(index + SHORT_RUN))
         };
-        self.shape.ahead(page, from, to);
+        self.shape.prefetch(page, from, to);
         if to - from < SHORT_RUN {
-            self.position.ask_neighbour(t.source, back)?;
+            self.position.prefetch_neighbour(t.source, back)?;
         }
         Ok(())
     }
@@ -426,7 +427,7 @@ impl TreeCursor {
     }
 
     /// Steps on up to `limit` times (backwards if `reverse`) and gives every entry come to to `take`. When it answers
-    /// false the entry counts as not come to: the walker stands where it stood before. How many were taken.
+    /// false the entry counts as not come to: the cursor stands where it stood before. How many were taken.
     #[inline(always)]
     pub fn take_many<'s, S, F>(&mut self, t: &TreeView<'_, S>, reverse: bool, limit: u64, take: &mut F) -> Result<u64>
     where
@@ -437,12 +438,12 @@ impl TreeCursor {
         // Whether the entry it stands on is still there decides what a refusal goes back to.
         self.look(t)?;
         while taken < limit {
-            let before = self.place;
+            let before = self.state;
             let gap = (before == CursorState::InGap).then(|| self.key.clone());
             if !(if reverse { self.backward(t)? } else { self.forward(t)? }) {
                 break;
             }
-            // From here on to the end of the leaf, without a step's ceremony. (The first entry is taken apart twice, so that
+            // From here on to the end of the leaf, without what each single step has to ask. (The first entry is taken apart twice, so that
             // `take` is called at one place, where it can be put in.)
             let leaf = self.position.leaf(t.source)?;
             let (page, shape) = (leaf.bytes(), self.shape);
@@ -454,7 +455,7 @@ impl TreeCursor {
                     None => match self.any_entry(&leaf, next, t.source) {
                         Ok(value) => value,
                         Err(e) => {
-                            self.settle(t, index)?;
+                            self.stand_on(t, index)?;
                             return Err(e);
                         }
                     },
@@ -463,7 +464,7 @@ impl TreeCursor {
                     if next == first {
                         self.step_back(t, reverse, before, gap)?;
                     } else {
-                        self.settle(t, index)?;
+                        self.stand_on(t, index)?;
                     }
                     return Ok(taken);
                 }
@@ -479,7 +480,7 @@ impl TreeCursor {
                 }
                 next = if reverse { index - 1 } else { index + 1 };
             }
-            self.settle(t, index)?;
+            self.stand_on(t, index)?;
         }
         Ok(taken)
     }
@@ -500,7 +501,7 @@ impl TreeCursor {
 
     /// Stands on entry `index` of the present leaf.
     #[inline(never)]
-    fn settle<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &TreeView<'_, S>, index: usize) -> Result<()> {
+    fn stand_on<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &TreeView<'_, S>, index: usize) -> Result<()> {
         self.position.set_index(index);
         match self.position.leaf(t.source) {
             Ok(leaf) => self.load(t, &leaf),
@@ -522,7 +523,7 @@ impl TreeCursor {
         match (before, gap) {
             (CursorState::InGap, Some(key)) => {
                 self.key = key;
-                self.place = CursorState::InGap;
+                self.state = CursorState::InGap;
                 self.forget();
             }
             (CursorState::OnEntry, _) => {
@@ -532,7 +533,7 @@ impl TreeCursor {
                     self.backward(t)?;
                 }
             }
-            (place, _) => self.park(place),
+            (state, _) => self.park(state),
         }
         Ok(())
     }
@@ -545,7 +546,7 @@ impl TreeCursor {
     /// Entries within the limits before the place it stands at in key order, or behind it if `reverse`.
     pub fn rank<'s, S: PageSource<'s> + ?Sized>(&self, t: &TreeView<'_, S>, reverse: bool) -> Result<u64> {
         let (from, to) = count::ranks(t.source, t.root, &self.limits)?;
-        let (at, here) = match self.place {
+        let (at, here) = match self.state {
             CursorState::BeforeFirst => (from, false),
             CursorState::AfterLast => (to, false),
             CursorState::OnEntry if self.is_fresh(t.version) => (self.position.rank(t.source)?, true),

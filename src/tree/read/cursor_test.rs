@@ -1,4 +1,4 @@
-//! The walker against a model of what a cursor promises, over two versions of a tree between which it is switched.
+//! The cursor against a model of what a cursor promises, over two versions of a tree between which it is switched.
 
 use super::cursor::{CursorState, TreeCursor, TreeView};
 use super::limits::Limits;
@@ -71,12 +71,12 @@ impl Book {
     }
 }
 
-fn same(walker: &TreeCursor, book: &Book) {
-    let at = match walker.place() {
+fn same(cursor: &TreeCursor, book: &Book) {
+    let at = match cursor.state() {
         CursorState::BeforeFirst => At::BeforeFirst,
         CursorState::AfterLast => At::AfterLast,
-        CursorState::OnEntry => At::On(walker.key().to_vec()),
-        CursorState::InGap => At::Gap(walker.key().to_vec()),
+        CursorState::OnEntry => At::On(cursor.key().to_vec()),
+        CursorState::InGap => At::Gap(cursor.key().to_vec()),
     };
     assert_eq!(at, book.at, "{:?}", book.limits);
 }
@@ -105,7 +105,7 @@ fn run(kind: u32, n: usize, seed: u64) {
 }
 
 fn steps(source: &&Frozen, trees: &[(Model, Root)], limits: Limits, probes: &[Vec<u8>], rnd: &mut Rnd) {
-    let mut walker = TreeCursor::new(limits.clone());
+    let mut cursor = TreeCursor::new(limits.clone());
     let mut book = Book {
         limits,
         at: At::BeforeFirst,
@@ -122,29 +122,29 @@ fn steps(source: &&Frozen, trees: &[(Model, Root)], limits: Limits, probes: &[Ve
         let before = book.at.clone();
         let what = rnd.below(24);
         let (got, want) = match what {
-            0..=6 => (walker.forward(&t), book.forward(model)),
-            7..=13 => (walker.backward(&t), book.backward(model)),
-            14 => (walker.first(&t), {
+            0..=6 => (cursor.forward(&t), book.forward(model)),
+            7..=13 => (cursor.backward(&t), book.backward(model)),
+            14 => (cursor.first(&t), {
                 book.at = At::BeforeFirst;
                 book.forward(model)
             }),
-            15 => (walker.last(&t), {
+            15 => (cursor.last(&t), {
                 book.at = At::AfterLast;
                 book.backward(model)
             }),
-            16 => (walker.look(&t), book.look(model)),
-            17 => (walker.exactly(&t, probe), {
+            16 => (cursor.look(&t), book.look(model)),
+            17 => (cursor.exactly(&t, probe), {
                 book.at = At::Gap(probe.clone());
                 book.look(model)
             }),
-            18 => (walker.at_or_after(&t, probe, or_equal), {
+            18 => (cursor.at_or_after(&t, probe, or_equal), {
                 let found = book
                     .inside(model)
                     .find(|k| *k > probe || or_equal && *k == probe)
                     .cloned();
                 book.set(found, At::AfterLast)
             }),
-            19 => (walker.at_or_before(&t, probe, or_equal), {
+            19 => (cursor.at_or_before(&t, probe, or_equal), {
                 let found = book
                     .inside(model)
                     .rfind(|k| *k < probe || or_equal && *k == probe)
@@ -160,22 +160,22 @@ fn steps(source: &&Frozen, trees: &[(Model, Root)], limits: Limits, probes: &[Ve
                     book.inside(model).nth(n as usize).cloned()
                 };
                 let otherwise = if or_equal { At::BeforeFirst } else { At::AfterLast };
-                (walker.nth(&t, or_equal, n), book.set(found, otherwise))
+                (cursor.nth(&t, or_equal, n), book.set(found, otherwise))
             }
             21 => {
-                assert_eq!(walker.rank(&t, or_equal).unwrap(), book.rank(model, or_equal));
-                assert_eq!(walker.count(&t).unwrap(), book.inside(model).count() as u64);
+                assert_eq!(cursor.rank(&t, or_equal).unwrap(), book.rank(model, or_equal));
+                assert_eq!(cursor.count(&t).unwrap(), book.inside(model).count() as u64);
                 continue;
             }
             22 => {
                 if let At::On(k) = &book.at {
                     book.at = At::Gap(k.clone());
-                    walker.deleted();
+                    cursor.deleted();
                 }
                 continue;
             }
             _ => {
-                many(&mut walker, &mut book, &t, model, or_equal, rnd);
+                many(&mut cursor, &mut book, &t, model, or_equal, rnd);
                 continue;
             }
         };
@@ -183,12 +183,12 @@ fn steps(source: &&Frozen, trees: &[(Model, Root)], limits: Limits, probes: &[Ve
             "step {what} ({or_equal}) from {before:?}, probe {probe:?}, within {:?}",
             book.limits
         );
-        assert_eq!(got.unwrap(), want, "{told}: {:?} {:?}", walker.place(), book.at);
-        same(&walker, &book);
+        assert_eq!(got.unwrap(), want, "{told}: {:?} {:?}", cursor.state(), book.at);
+        same(&cursor, &book);
         if let At::On(k) = &book.at {
-            if walker.look(&t).unwrap() {
+            if cursor.look(&t).unwrap() {
                 let value = &model[k];
-                match walker.value(&t).unwrap() {
+                match cursor.value(&t).unwrap() {
                     Stored::Inline(v) => assert_eq!(v, value.as_slice()),
                     Stored::Chain(_) => assert!(value.len() > 1000),
                 }
@@ -199,7 +199,7 @@ fn steps(source: &&Frozen, trees: &[(Model, Root)], limits: Limits, probes: &[Ve
 }
 
 fn many<'s, S: PageSource<'s>>(
-    walker: &mut TreeCursor,
+    cursor: &mut TreeCursor,
     book: &mut Book,
     t: &TreeView<'_, S>,
     model: &Model,
@@ -208,7 +208,7 @@ fn many<'s, S: PageSource<'s>>(
 ) {
     let (limit, refuse) = (rnd.below(200), rnd.below(150));
     let mut got = Vec::new();
-    let taken = walker
+    let taken = cursor
         .take_many(t, reverse, limit, &mut |key, value| {
             if got.len() as u64 == refuse {
                 return false;
@@ -238,11 +238,11 @@ fn many<'s, S: PageSource<'s>>(
     }
     assert_eq!(taken, want.len() as u64);
     assert!(got.iter().map(|g| &g.0).eq(want.iter()));
-    same(walker, book);
+    same(cursor, book);
 }
 
 #[test]
-fn a_walker_keeps_the_promises_of_a_cursor() {
+fn a_cursor_keeps_the_promises_of_a_cursor() {
     for kind in 0..KINDS {
         for n in [1, 5, 60, 700] {
             run(kind, n, 31 * n as u64 + kind as u64);

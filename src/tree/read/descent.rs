@@ -6,11 +6,13 @@
 //! costs no more for that, because every case that is not is a call out of the way.
 
 use crate::error::{Error, Result};
-use crate::page::branch::Branch;
+use crate::ids::PageRef;
+use crate::page::branch::{Branch, PlainChild};
+use crate::page::header::{PlainTop, BRANCH, NOT_A_PAGE};
 use crate::page::hint::branch::BRANCH_AHEAD;
 use crate::page::kernel::Kernel;
 use crate::page::leaf::Leaf;
-use crate::page::{PageSource, Ptr, Root};
+use crate::page::{PageSource, Ptr, Root, PAGE_MIN};
 use crate::tree::write::apply::HEIGHT_MAX;
 use std::marker::PhantomData;
 
@@ -46,9 +48,20 @@ pub(super) struct Descent<'a, 's, S: ?Sized> {
     pub pages: PhantomData<&'s [u8]>,
 }
 
+/// A branch on the way and the child taken in it.
+pub(super) struct Passed<'s> {
+    /// Where the branch is.
+    pub ptr: Ptr,
+    pub page: &'s [u8],
+    pub level: u8,
+    /// The child taken, and how many there are.
+    pub index: usize,
+    pub len: usize,
+}
+
 impl<'s, S: PageSource<'s> + ?Sized> Descent<'_, 's, S> {
-    /// The leaf of the key. `passed` is told each branch on the way, the pointer to it, and the child that was taken; its
-    /// errors end the descent.
+    /// The page of the leaf of the key, and the pointer to it. `passed` is told of each branch on the way; its errors end the
+    /// descent.
     ///
     /// `TALL`: more is asked of memory before it is needed, and `learn` says whether to take note of where the leaf lies. In
     /// trees of few levels the branches above leaves are in the caches, and so is the page table.
@@ -60,40 +73,91 @@ impl<'s, S: PageSource<'s> + ?Sized> Descent<'_, 's, S> {
         &self,
         kernel: K,
         learn: bool,
-        mut passed: impl FnMut(&Ptr, &Branch<'s>, usize) -> Result<()>,
-    ) -> Result<(Ptr, Leaf<'s>)> {
+        mut passed: impl FnMut(Passed<'s>) -> Result<()>,
+    ) -> Result<(Ptr, &'s [u8])> {
         debug_assert!(self.root.height > 0, "an empty tree has no leaf");
-        let mut ptr = self.root.ptr;
+        let (mut at, mut checksum) = (self.root.ptr.page, self.root.ptr.checksum);
+        let mut page = self.page(at, checksum)?;
         // The level falls by one each time, and every page must be of its level: a damaged tree has no endless path.
-        for level in (2..=self.root.height).rev() {
-            let branch = branch(self.source, &ptr, level)?;
-            let i = branch.find_with(kernel, self.key, self.source)?;
-            passed(&ptr, &branch, i)?;
-            ptr = branch.target(i);
-            match level {
-                2 => {
-                    self.prefetch_leaf(&branch, i);
-                    if TALL && learn {
-                        let hints = self.source.branch_hints();
-                        hints.learn(branch.at(), branch.len(), i, ptr.page);
+        let mut is = PlainTop::of(BRANCH, self.root.height);
+        while is > PlainTop::of(BRANCH, 1) {
+            let (branch, branch_page, branch_checksum) = (at, page, checksum);
+            let (index, len);
+            match PlainChild::find(kernel, page, is, self.key, self.source) {
+                Some(child) => {
+                    (at, checksum) = child.target();
+                    (index, len) = (child.index, child.siblings());
+                    self.prefetch::<TALL>(is, at, child);
+                    if TALL && learn && is == PlainTop::of(BRANCH, 2) {
+                        self.source.branch_hints().learn(branch, len, index, at);
                     }
                 }
-                3 if TALL => {
-                    let fraction = branch.fraction(i, self.key);
-                    self.source.branch_hints().ask(self.source, ptr.page, fraction);
-                }
-                _ => self.source.prefetch(ptr.page, BRANCH_AHEAD),
+                None => (index, len, at, checksum) = self.unusual_child(page, branch, is.level())?,
             }
+            passed(Passed {
+                ptr: pointer(branch, branch_checksum),
+                page: branch_page,
+                level: is.level(),
+                index,
+                len,
+            })?;
+            is = is.below();
+            page = self.page(at, checksum)?;
         }
-        Ok((ptr, leaf(self.source, &ptr)?))
+        Ok((pointer(at, checksum), page))
     }
 
-    /// Asks memory for what a search for the key will need of leaf `i` below `branch`.
     #[inline(always)]
-    fn prefetch_leaf(&self, branch: &Branch<'s>, i: usize) {
-        match self.source.leaf_hints() {
-            Some(hints) => hints.ask(self.source, branch.child(i), branch.fraction(i, self.key)),
-            None => self.source.prefetch(branch.child(i), LEAF_AHEAD),
+    fn page(&self, at: PageRef, checksum: u32) -> Result<&'s [u8]> {
+        match self.source.peek(&pointer(at, checksum)) {
+            Some(page) => Ok(page),
+            None => match self.page_through_checks(at, checksum)? {
+                // All pages have so many bytes. Said here, it is not compared again for each of them.
+                page if page.len() >= PAGE_MIN => Ok(page),
+                _ => Err(NOT_A_PAGE.at(at)),
+            },
         }
+    }
+
+    /// A page that was not verified before, or whatever else is the matter with it.
+    #[cold]
+    #[inline(never)]
+    fn page_through_checks(&self, at: PageRef, checksum: u32) -> Result<&'s [u8]> {
+        self.source.page(&pointer(at, checksum))
+    }
+
+    /// Prefetches what a search for the key will need of the child at `at`, found in a branch of this level.
+    #[inline(always)]
+    fn prefetch<const TALL: bool>(&self, branch: PlainTop, at: PageRef, child: PlainChild<'s>) {
+        if branch == PlainTop::of(BRANCH, 2) {
+            match self.source.leaf_hints() {
+                Some(hints) => hints.prefetch(self.source, at, child.fraction()),
+                None => self.source.prefetch(at, LEAF_AHEAD),
+            }
+        } else if TALL && branch == PlainTop::of(BRANCH, 3) {
+            self.source.branch_hints().prefetch(self.source, at, child.fraction());
+        } else {
+            self.source.prefetch(at, BRANCH_AHEAD);
+        }
+    }
+
+    /// The child of the key in a page that is not a plain branch, found through checks that say what is wrong: its number, how
+    /// many children there are, its page and its checksum.
+    #[cold]
+    #[inline(never)]
+    fn unusual_child(&self, page: &'s [u8], at: PageRef, level: u8) -> Result<(usize, usize, PageRef, u32)> {
+        let branch = Branch::of(page, at, level)?;
+        let index = branch.find(self.key, self.source)?;
+        let child = branch.target(index);
+        Ok((index, branch.len(), child.page, child.checksum))
+    }
+}
+
+#[inline(always)]
+fn pointer(page: PageRef, checksum: u32) -> Ptr {
+    Ptr {
+        page,
+        checksum,
+        ..Ptr::default()
     }
 }

@@ -2,8 +2,9 @@
 
 use super::descent::{check_height, Descent};
 use crate::error::Result;
+use crate::ids::PageRef;
 use crate::page::kernel::{best, Kernel, Work};
-use crate::page::leaf::Stored;
+use crate::page::leaf::{Leaf, Stored};
 use crate::page::search::Key;
 use crate::page::{PageSource, Root};
 use std::marker::PhantomData;
@@ -38,26 +39,33 @@ fn find<'s, S: PageSource<'s> + ?Sized, const VALUE: bool>(
     root: &Root,
     key: &[u8],
 ) -> Result<Option<Stored<'s>>> {
+    if root.height > FEW_LEVELS {
+        return find_in_tall::<S, VALUE>(source, root, key);
+    }
     let pages = PhantomData;
-    let descent = Descent {
+    best(Lookup::<S, VALUE, false>(Descent {
         source,
         root,
         key,
         pages,
-    };
-    if root.height > FEW_LEVELS {
-        return find_in_tall::<S, VALUE>(descent);
-    }
-    best(Lookup::<S, VALUE, false>(descent))
+    }))
 }
 
 /// The lookup in a tall tree. It is never inlined, because the other would need its room on the stack.
 #[inline(never)]
 fn find_in_tall<'s, S: PageSource<'s> + ?Sized, const VALUE: bool>(
-    descent: Descent<'_, 's, S>,
+    source: &S,
+    root: &Root,
+    key: &[u8],
 ) -> Result<Option<Stored<'s>>> {
-    check_height(descent.root)?;
-    best(Lookup::<S, VALUE, true>(descent))
+    check_height(root)?;
+    let pages = PhantomData;
+    best(Lookup::<S, VALUE, true>(Descent {
+        source,
+        root,
+        key,
+        pages,
+    }))
 }
 
 /// A lookup. Without `VALUE` only the key's presence matters, and the answer's bytes are none.
@@ -74,14 +82,30 @@ impl<'s, S: PageSource<'s> + ?Sized, const VALUE: bool, const TALL: bool> Work f
             return Ok(None);
         }
         let learn = key.fingerprint % SAMPLE == 0;
-        let (_, leaf) = descent.to_leaf::<K, TALL>(kernel, learn, |_, _, _| Ok(()))?;
+        let (ptr, page) = descent.to_leaf::<K, TALL>(kernel, learn, |_| Ok(()))?;
         if let (true, Some(hints)) = (learn, descent.source.leaf_hints()) {
-            hints.learn(&leaf);
+            hints.learn(page);
         }
-        match leaf.find_with(kernel, key, descent.source)? {
-            Some(i) if VALUE => leaf.value(i).map(Some),
-            Some(_) => Ok(Some(Stored::Inline(&[]))),
-            None => Ok(None),
+        match Leaf::plain_lookup::<K, S, VALUE>(kernel, page, key, descent.source) {
+            Some(found) => Ok(found.map(Stored::Inline)),
+            None => look_through_checks::<S, VALUE>(descent.source, page, ptr.page, key.bytes),
         }
+    }
+}
+
+/// What the plain lookup in a leaf left open, or what is wrong with the leaf.
+#[cold]
+#[inline(never)]
+fn look_through_checks<'s, S: PageSource<'s> + ?Sized, const VALUE: bool>(
+    source: &S,
+    page: &'s [u8],
+    at: PageRef,
+    key: &[u8],
+) -> Result<Option<Stored<'s>>> {
+    let leaf = Leaf::of(page, at)?;
+    match leaf.find(Key::new(key), source)? {
+        Some(i) if VALUE => leaf.value(i).map(Some),
+        Some(_) => Ok(Some(Stored::Inline(&[]))),
+        None => Ok(None),
     }
 }

@@ -21,7 +21,7 @@ pub(super) struct Step {
     pub len: usize,
 }
 
-/// A place in a tree: on an entry, or nowhere.
+/// A position in a tree: on an entry, or nowhere.
 #[derive(Debug, Clone, Default)]
 pub struct Position {
     /// Branches from the root down.
@@ -34,7 +34,7 @@ pub struct Position {
     run: u32,
 }
 
-/// Most bytes of a leaf asked for ahead of a scan.
+/// Most bytes of a leaf that are prefetched ahead of a scan.
 const SCAN_AHEAD: usize = 4096;
 /// More bytes than these between a leaf's arrays and its records are a gap.
 const GAP: usize = 192;
@@ -69,16 +69,17 @@ impl<'s, S: PageSource<'s> + ?Sized> Work for Seek<'_, 's, S> {
     fn run<K: Kernel>(self, kernel: K) -> Self::Out {
         let Descent { source, key, .. } = self.descent;
         let path = &mut self.position.path;
-        let (ptr, leaf) = self.descent.to_leaf::<K, false>(kernel, false, |ptr, branch, index| {
+        let (ptr, page) = self.descent.to_leaf::<K, false>(kernel, false, |passed| {
             path.push(Step {
-                ptr: *ptr,
-                index,
-                len: branch.len(),
+                ptr: passed.ptr,
+                index: passed.index,
+                len: passed.len,
             });
             Ok(())
         })?;
+        let leaf = Leaf::of(page, ptr.page)?;
         if let Some(hints) = source.leaf_hints() {
-            hints.learn(&leaf);
+            hints.learn(page);
         }
         self.position.enter(ptr, &leaf)?;
         leaf.position_with(kernel, key, source)
@@ -123,15 +124,15 @@ impl Position {
         &self.leaf
     }
 
-    /// Whether it has come over several leaves, so that [`Position::next_leaf`] asks for whole leaves in time.
+    /// Whether it has come over several leaves, so that [`Position::next_leaf`] prefetches whole leaves in time.
     #[inline(always)]
     pub(super) fn is_running(&self) -> bool {
         self.run > 1
     }
 
-    /// Asks memory for the begin of the leaf before (`back`) or behind this one, if it has the same parent.
+    /// Prefetches the begin of the leaf before (`back`) or behind this one, if it has the same parent.
     #[inline(never)]
-    pub(super) fn ask_neighbour<'s, S: PageSource<'s> + ?Sized>(&self, source: &S, back: bool) -> Result<()> {
+    pub(super) fn prefetch_neighbour<'s, S: PageSource<'s> + ?Sized>(&self, source: &S, back: bool) -> Result<()> {
         if let Some(step) = self.path.last() {
             let parent = branch(source, &step.ptr, 2)?;
             let other = if back {
@@ -251,7 +252,7 @@ impl Position {
     /// Takes up `leaf`, which is behind `ptr`.
     #[inline(always)]
     pub(super) fn enter(&mut self, ptr: Ptr, leaf: &Leaf<'_>) -> Result<()> {
-        // An empty leaf is no place to stand on, and skipping many would make one step endless.
+        // An empty leaf has no entry to stand on, and skipping many would make one step endless.
         if leaf.is_empty() && !self.path.is_empty() {
             return Err(Error::corrupt(ptr.page, "empty leaf"));
         }
@@ -324,7 +325,7 @@ impl Position {
         while self.path.last().is_some_and(|s| !can(s)) {
             self.path.pop();
         }
-        // The root is at `height`; the branch at place d of the path one level lower each.
+        // The root is at `height`; the branch at index d of the path one level lower each.
         let level = height - self.path.len().saturating_sub(1) as u8;
         let Some(step) = self.path.last_mut() else {
             self.reset();
@@ -344,7 +345,7 @@ impl Position {
             }
             // The first step over a leaf's end may be the last; who goes on is scanning.
             if level == 2 && run > 1 {
-                let far = |by: usize| match way {
+                let neighbour = |by: usize| match way {
                     Ahead::Left => step.index.checked_sub(by),
                     Ahead::Right => Some(step.index + by).filter(|i| *i < parent.len()),
                 };
@@ -353,36 +354,36 @@ impl Position {
                     Ahead::Right => step.index == 1,
                 };
                 if run.is_power_of_two() || fresh {
-                    p.ask_leaves(source, &step, way)?;
+                    p.announce_leaves(source, &step, way)?;
                 }
                 // The whole leaf after next: a scan reads all of it, and memory is far. Not of leaves that lie side by
                 // side and are full: the machine goes on by itself, unless it has to jump from a leaf's arrays to its
                 // records.
                 let whole = source.page_size().min(SCAN_AHEAD);
                 let gap = source.peek(&p.leaf).is_none_or(has_gap);
-                let ask = |by: usize| {
-                    if let (Some(before), Some(i)) = (far(by - 1), far(by)) {
+                let prefetch = |by: usize| {
+                    if let (Some(before), Some(i)) = (neighbour(by - 1), neighbour(by)) {
                         let (before, page) = (parent.child(before), parent.child(i));
                         if gap || before.number().distance(page.number()) != 1 {
                             source.prefetch(page, whole);
                         }
                     }
                 };
-                ask(2);
-                // The next one was asked for one leaf ago, unless this is the first step in its parent.
-                if far(2).is_none() || step.index <= 1 || run == 2 {
-                    ask(1);
+                prefetch(2);
+                // The next one was prefetched one leaf ago, unless this is the first step in its parent.
+                if neighbour(2).is_none() || step.index <= 1 || run == 2 {
+                    prefetch(1);
                 }
             }
             p.down(source, parent.ptr(step.index), level - 1, way)
         })
     }
 
-    /// A scan of what is not in memory asks for more and more leaves at once; a long one for those of the next parent, too,
-    /// so that they are on their way while this one's are read.
+    /// Announces the leaves that a scan will read. A scan of what is not in memory announces more and more at once; a long one
+    /// announces those of the next parent, too, so that they are on their way while this one's are read.
     #[cold]
     #[inline(never)]
-    fn ask_leaves<'s, S: PageSource<'s> + ?Sized>(&self, source: &S, step: &Step, way: Ahead) -> Result<()> {
+    fn announce_leaves<'s, S: PageSource<'s> + ?Sized>(&self, source: &S, step: &Step, way: Ahead) -> Result<()> {
         let parent = branch(source, &step.ptr, 2)?;
         let many = 4 * self.run as usize;
         let leaves = match way {
