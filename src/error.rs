@@ -140,8 +140,11 @@ impl std::fmt::Display for Corruption {
         if let Some(page) = self.page {
             write!(f, " at page {page}")?;
         }
-        if let Some(table) = self.table {
-            write!(f, " in table {table}")?;
+        match self.table {
+            Some(TableId::CATALOGUE) => f.write_str(" in the catalogue")?,
+            Some(TableId::SPACE) => f.write_str(" in the tree of dead pages")?,
+            Some(table) => write!(f, " in table {table}")?,
+            None => {}
         }
         write!(
             f,

@@ -267,8 +267,18 @@ impl PageRef {
     #[inline(always)]
     pub const fn as_private(self) -> Option<PrivatePage> {
         match self.is_private() {
-            true => Some(PrivatePage(self.0 as u32)),
+            true => Some(PrivatePage(PageRef::slot_of(self.0 & (PageRef::PRIVATE - 1)))),
             false => None,
+        }
+    }
+
+    /// Returns the slot that these bits mean. The bits of a damaged pointer may be too many for one: then it is the last
+    /// slot, which no arena reaches, and not one that their low half happens to name.
+    #[inline(always)]
+    const fn slot_of(bits: u64) -> u32 {
+        match bits > u32::MAX as u64 {
+            true => u32::MAX,
+            false => bits as u32,
         }
     }
 
@@ -361,6 +371,9 @@ mod tests {
                 "it means nothing to anybody else"
             );
             assert_eq!(PageRef::from_bits(private.to_bits()), private);
+            // A damaged pointer with more bits than a slot has is not taken for a slot that is in use.
+            let damaged = PageRef::from_bits(private.to_bits() | 1 << 40);
+            assert_eq!(damaged.as_private(), Some(PrivatePage::new(u32::MAX)));
             assert!(private.to_bits() <= U48_MAX, "{n}");
         }
         assert_eq!(Option::<PageNo>::from(PageRef::UNKNOWN), None);

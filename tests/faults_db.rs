@@ -9,7 +9,7 @@ use engine::{account, compare, step, Model, Step, Stop, STEPS};
 use kv::file::sim::{Cut, Fault, Random, SimDisk};
 use kv::file::Storage;
 use kv::Error;
-use kv::{CommitId, Cursor, Db, Durability, Options, PutMode, Range, TableId, WriteOptions};
+use kv::{CommitId, Cursor, Db, Durability, Options, PutMode, Range, ReadTxn, TableId, WriteOptions};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -361,4 +361,36 @@ fn a_file_that_cannot_grow_fails_the_transaction() {
         txn.commit().expect("usable");
         account(&db).expect("whole");
     }
+}
+
+#[test]
+fn a_reader_that_cannot_move_to_the_newest_commit_goes_on_with_its_own() {
+    let disk = Arc::new(SimDisk::new(1).expect("disk"));
+    let db = Db::open_storage(disk.clone(), &Options::default()).expect("create");
+    let put = |value: &[u8], durability| -> kv::Result<TableId> {
+        let options = WriteOptions {
+            durability: Some(durability),
+            ..WriteOptions::default()
+        };
+        let mut txn = db.begin_write(options)?;
+        let table = txn.table_create(b"named", false)?;
+        for table in [TableId::MAIN, table] {
+            txn.put(table, b"key", value, PutMode::Set)?;
+        }
+        txn.commit().map(|_| table)
+    };
+    let named = put(b"old", Durability::Full).expect("commit");
+    let mut read = db.begin_read().expect("read");
+    let both = |read: &ReadTxn| {
+        [TableId::MAIN, named].map(|table| read.get(table, b"key").expect("get").expect("an entry").to_vec())
+    };
+    assert_eq!(both(&read), [b"old", b"old"]);
+    let at = read.id();
+    put(b"new", Durability::Lazy).expect("visible, not durable");
+    disk.fail_after(0, Fault::Io, true);
+    assert!(matches!(db.sync(), Err(Error::InDoubt(_))));
+    disk.heal();
+    // What is not durable may not be read any more, so that commit is none to move to.
+    assert!(matches!(read.refresh(), Err(Error::Poisoned)));
+    assert_eq!((read.id(), both(&read)), (at, [b"old".to_vec(), b"old".to_vec()]));
 }

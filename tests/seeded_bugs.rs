@@ -241,3 +241,28 @@ fn a_panic_in_a_call_ends_the_transaction_and_nothing_else() {
     drop(on);
     assert_eq!(put(b"f").expect("commit"), first.next().next());
 }
+
+#[test]
+fn a_panic_after_the_slot_was_written_leaves_the_database_in_doubt_and_not_damaged() {
+    let disk = Arc::new(SimDisk::new(1).expect("disk"));
+    let put = |db: &Db, key: &[u8]| -> kv::Result<CommitId> {
+        let mut txn = db.begin_write(WriteOptions::default())?;
+        txn.put(TableId::MAIN, key, &[7; 3000], PutMode::Set)?;
+        txn.commit()
+    };
+    let db = Db::open_storage(disk.clone(), &Options::default()).expect("create");
+    let first = put(&db, b"a").expect("commit");
+    let on = On::new(Some(Bug::PanicAfterSlot));
+    assert!(catch_unwind(AssertUnwindSafe(|| put(&db, b"b"))).is_err());
+    drop(on);
+    // The slot names pages that the writer would otherwise give to the next commit.
+    assert!(matches!(put(&db, b"c"), Err(Error::Poisoned)));
+    drop(db);
+    let db = Db::open_storage(disk, &Options::default()).expect("open");
+    assert_eq!(db.check(true, &mut |_| true).expect("check").faults, 0);
+    let read = db.begin_read().expect("read");
+    let found = [&b"a"[..], b"b", b"c"].map(|key| read.get(TableId::MAIN, key).expect("get").is_some());
+    assert_eq!(found, [true, true, false], "the whole commit, since nothing crashed");
+    drop(read);
+    assert!(put(&db, b"d").expect("commit") > first.next());
+}

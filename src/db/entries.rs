@@ -160,8 +160,8 @@ impl WriteTxn {
         if !cursor.first(self)? {
             return Ok(None);
         }
-        let value = copy(cursor.value(self)?)?;
-        let key = copy(cursor.key())?;
+        let value = copy(cursor.value(self)?).map_err(|e| self.draft.fail(e))?;
+        let key = copy(cursor.key()).map_err(|e| self.draft.fail(e))?;
         self.delete_blind(table, &key)?;
         self.draft.pin();
         Ok(Some((self.draft.pin_copy(key), self.draft.pin_copy(value))))

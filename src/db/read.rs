@@ -211,15 +211,18 @@ impl ReadTxn {
     /// enforces.
     ///
     /// # Errors
-    /// `Poisoned`; `Forked`; `Limit`: every reader slot is taken. After an error the transaction stays at its commit.
+    /// `Poisoned`; `Forked`; `Limit`: the file has outgrown the address range that was reserved for it. After an error
+    /// the transaction is as usable as before, at its commit or at one that was made during the call.
     pub fn refresh(&mut self) -> Result<()> {
-        let moved = self.snapshot.refresh()?;
-        self.pinned.clear();
-        if moved {
+        let before = self.id();
+        let moved = self.snapshot.refresh();
+        // What was remembered of a commit is forgotten with it, also if the move to another ended in an error.
+        if self.id() != before || matches!(moved, Ok(true)) {
             self.roots = FoundRoots::default();
             self.version += 1;
         }
-        Ok(())
+        self.pinned.clear();
+        moved.map(|_| ())
     }
 }
 

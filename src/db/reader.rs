@@ -88,7 +88,7 @@ pub trait Reader: Trees {
     /// that memory is waited for once and not once per key.
     fn get_many<'a>(&'a mut self, table: TableId, keys: &[&[u8]], out: &mut Vec<Option<&'a [u8]>>) -> Result<()> {
         out.try_reserve(keys.len())
-            .map_err(|_| Error::NoMemory("the answers to many keys"))?;
+            .map_err(|_| self.failed(table, Error::NoMemory("the answers to many keys")))?;
         self.get_each(table, keys, &mut |value| out.push(value))
     }
 

@@ -20,7 +20,7 @@ impl WriteTxn {
         self.ready()?;
         catalogue::check_name(name)?;
         if let Some(number) = Reader::get(self, TableId::NAMES, name)? {
-            let number = catalogue::decode_number(number)?;
+            let number = catalogue::decode_number(number).map_err(|e| self.draft.fail(e))?;
             return if new { Err(Error::Exists) } else { Ok(number) };
         }
         // The number is random and may be taken, although that is improbable.
@@ -65,12 +65,14 @@ impl WriteTxn {
     /// those of [`WriteTxn::put`].
     pub fn table_rename(&mut self, table: TableId, name: &[u8]) -> Result<()> {
         catalogue::check_name(name)?;
+        // The new name may be bytes that this transaction has returned, and the first write below lets go of those.
+        let name = &*name.to_vec();
         let at = self.open_named(table)?;
         if self.draft.table(at).name == name {
             return Ok(());
         }
         if let Some(number) = Reader::get(self, TableId::NAMES, name)? {
-            let other = catalogue::decode_number(number)?;
+            let other = catalogue::decode_number(number).map_err(|e| self.draft.fail(e))?;
             self.table_drop(other)?;
         }
         let open = self.draft.table_mut(at);

@@ -204,7 +204,7 @@ impl Reader for WriteTxn {
 
     fn table(&mut self, name: &[u8]) -> Result<TableId> {
         match Reader::get(self, TableId::NAMES, name)? {
-            Some(number) => catalogue::decode_number(number),
+            Some(number) => catalogue::decode_number(number).map_err(|e| self.draft.fail(e)),
             None => Err(catalogue::unknown_name(name)),
         }
     }

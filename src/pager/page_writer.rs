@@ -71,10 +71,20 @@ pub struct PageWriter {
     synced_alone: bool,
     /// Whether the changes of dead space go into this commit's space tree.
     pub(super) folding: bool,
-    /// Whether the slot is written, so that nothing is undone any more.
-    pub(super) committed: bool,
+    pub(super) progress: Progress,
     /// Why the trees of this transaction must not be committed, and at which page.
     pub(super) damage: Option<(Option<PageNo>, &'static str)>,
+}
+
+/// How far a commit has come, which says what dropping its writer means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// No slot refers to its pages. Everything is undone.
+    Building,
+    /// Its slot is written, and the shared words do not name it yet. The database is in doubt.
+    SlotWritten,
+    /// It is the tip. Nothing is undone.
+    Published,
 }
 
 impl Pager {
@@ -110,7 +120,7 @@ impl PageWriter {
             bytes: 0,
             synced_alone: false,
             folding: false,
-            committed: false,
+            progress: Progress::Building,
             damage: None,
         }
     }
@@ -443,12 +453,17 @@ impl PageSink for PageWriter {
 impl Drop for PageWriter {
     fn drop(&mut self) {
         let mut state = std::mem::take(&mut self.state);
-        if !self.committed {
-            for run in self.taken.iter() {
-                state.space.pool.insert(run);
+        match self.progress {
+            Progress::Building => {
+                for run in self.taken.iter() {
+                    state.space.pool.insert(run);
+                }
+                let beyond = PageNo::new(state.tip.pages);
+                state.space.pool.remove(Run::new(beyond, self.end - beyond));
             }
-            let beyond = PageNo::new(state.tip.pages);
-            state.space.pool.remove(Run::new(beyond, self.end - beyond));
+            // A panic ended the commit half-way: the file has it, and the shared words do not (I-8).
+            Progress::SlotWritten => self.pager.poison(),
+            Progress::Published => {}
         }
         self.taken.clear();
         state.taken = std::mem::take(&mut self.taken);

@@ -191,7 +191,7 @@ impl TreeBuilder {
             self.collected >= tree.counted,
             "what is collected in all sets includes what was counted of this one"
         );
-        self.collected = self.collected + bytes - tree.counted;
+        self.collected = (self.collected + bytes).saturating_sub(tree.counted);
         tree.counted = bytes;
         // Edits that arrive in order can be applied at any time without doing any work twice, and a small log stays in
         // the cache.
@@ -285,7 +285,7 @@ impl TreeBuilder {
             self.collected >= tree.counted,
             "what is collected in all sets includes what was counted of this one"
         );
-        self.collected -= tree.counted;
+        self.collected = self.collected.saturating_sub(tree.counted);
         tree.counted = 0;
         if self.pinned {
             let memory = tree.edits.take_memory();

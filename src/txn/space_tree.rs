@@ -92,11 +92,14 @@ pub fn dead_extents<'s, S: PageSource<'s>>(
 
 /// Removes the pages of `taken` from the extents. What an extent has on either side of them stays.
 fn remove(dead: &mut BTreeMap<PageNo, Dead>, taken: Run) {
+    // The runs may be those of a damaged file that is salvaged: where there is no number for an end, the last one stands
+    // for it.
+    let end_of = |run: Run| run.checked_end().unwrap_or(PageNo::new(u64::MAX));
     while let Some(d) = dead
-        .range(..taken.end())
+        .range(..end_of(taken))
         .next_back()
         .map(|(_, d)| *d)
-        .filter(|d| d.extent.run.end() > taken.first)
+        .filter(|d| end_of(d.extent.run) > taken.first)
     {
         let run = d.extent.run;
         dead.remove(&run.first);
@@ -107,8 +110,8 @@ fn remove(dead: &mut BTreeMap<PageNo, Dead>, taken: Run) {
             };
             dead.insert(first, Dead { extent, ..d });
         };
-        if run.end() > taken.end() {
-            keep(taken.end(), run.end());
+        if end_of(run) > end_of(taken) {
+            keep(end_of(taken), end_of(run));
         }
         if run.first < taken.first {
             keep(run.first, taken.first);
@@ -148,5 +151,13 @@ mod tests {
         let left: Vec<Run> = extents.values().map(|d| d.extent.run).collect();
         let expected = [(10, 5), (22, 3), (40, 1)];
         assert_eq!(left, expected.map(|(first, pages)| Run::new(PageNo::new(first), pages)));
+    }
+
+    #[test]
+    fn runs_of_a_damaged_file_may_have_no_end() {
+        let mut all = BTreeMap::from([(PageNo::new(u64::MAX - 3), dead(u64::MAX - 3, 9))]);
+        remove(&mut all, Run::new(PageNo::new(u64::MAX - 1), u64::MAX));
+        let left: Vec<Run> = all.values().map(|d| d.extent.run).collect();
+        assert_eq!(left, [Run::new(PageNo::new(u64::MAX - 3), 2)]);
     }
 }

@@ -40,6 +40,8 @@ pub enum Bug {
     CommitFailed,
     /// A put panics.
     PanicInPut,
+    /// A commit panics between the write of its slot and its publication.
+    PanicAfterSlot,
 }
 
 #[cfg(feature = "seeded-bugs")]

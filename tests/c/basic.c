@@ -162,7 +162,10 @@ static void tables(void)
     kv_txn_abort(txn);
 
     txn = begin(db, KV_WRITE);
-    OK(kv_table_rename(txn, birds, S("fish"))); /* replaces */
+    /* A name may be bytes that the transaction has answered, which are valid until its next write. */
+    OK(kv_put(txn, KV_MAIN, S("name"), S("fish"), 0));
+    OK(kv_take(txn, KV_MAIN, S("name"), &value));
+    OK(kv_table_rename(txn, birds, value.data, value.len)); /* replaces */
     IS(kv_get(txn, fish, S("cod"), &value), KV_NO_TABLE);
     OK(kv_table_open(txn, S("fish"), &found));
     CHECK(found == birds);

@@ -23,7 +23,7 @@ use crate::page::{Extent, PageSink, Root, Roots};
 use crate::pager::descriptor::Descriptor;
 use crate::pager::identity::now;
 use crate::pager::options::Durability;
-use crate::pager::page_writer::PageWriter;
+use crate::pager::page_writer::{PageWriter, Progress};
 use crate::pager::shared::{CommitSlot, FreeSlot, RING};
 use crate::util::crc32c;
 use crate::util::seeded::{self, Bug};
@@ -339,6 +339,9 @@ impl PageWriter {
             pager.poison();
             return Err(Error::InDoubt(format!("writing its meta slot failed: {error}")));
         }
+        // From here on, dropping the writer undoes nothing.
+        self.progress = Progress::SlotWritten;
+        assert!(!seeded::on(Bug::PanicAfterSlot), "seeded");
         Ok(())
     }
 
@@ -365,8 +368,6 @@ impl PageWriter {
         let durable = state.unsynced.partition_point(|(id, _)| *id <= meta.base);
         state.unsynced.drain(..durable);
         state.unsynced.push((desc.id, bytes));
-        // From here on, dropping the writer undoes nothing.
-        self.committed = true;
         let unsynced: u64 = state.unsynced.iter().map(|(_, bytes)| bytes).sum();
         unsynced > LAZY_BYTES || state.unsynced.len() > LAZY_COMMITS
     }
@@ -374,7 +375,7 @@ impl PageWriter {
     /// Publishes the commit and makes it visible if I-7 allows it (steps 15 and 16). Returns whether it is visible.
     /// The descriptor is stored before `tip`, which names it. `full_tip` is stored before `tip`, too, or a lazy
     /// commit on top of this one could be shown before this one is durable.
-    fn show(self, desc: Descriptor, tip: CommitSlot, base: CommitId, durability: Durability) -> bool {
+    fn show(mut self, desc: Descriptor, tip: CommitSlot, base: CommitId, durability: Durability) -> bool {
         let shared = &self.pager.shared;
         debug_assert!(shared.tip().get().id < desc.id, "the tip only rises");
         shared.put_descriptor(&desc, base);
@@ -382,6 +383,8 @@ impl PageWriter {
             shared.full_tip().set(desc.id);
         }
         shared.tip().set(tip);
+        self.progress = Progress::Published;
+        let shared = &self.pager.shared;
         let full_are_durable = shared.full_tip().get() <= shared.durable().get().id;
         let visible = durability == Durability::Lazy && full_are_durable;
         if visible || seeded::on(Bug::ShowUndurable) {
