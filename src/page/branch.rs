@@ -5,7 +5,7 @@
 //!   | HEAD2 only: second heads u32[n], run prefix u8[n]  | free | separator records | prefix
 //!
 //! offset   0-4: the separator has that many bytes behind the prefix, all in its head
-//!          else: record {u16 inline suffix length, bit 15: long; tail; description of a long separator's rest}
+//!          else: record {u16 inline suffix length, bit 15: long; remainder; description of a long separator's rest}
 //! ```
 //!
 //! Child `i` holds the keys `k` with `separator(i) <= k < separator(i + 1)`; `separator(0)` is empty and below
@@ -157,7 +157,7 @@ impl<'a> Branch<'a> {
                 lead: &[],
                 head,
                 len: offset,
-                tail: &[],
+                remainder: &[],
                 long: false,
             });
         }
@@ -167,11 +167,19 @@ impl<'a> Branch<'a> {
                 lead: &[],
                 head,
                 len,
-                tail: self.page.get(from..from + record::tail(len, long))?,
+                remainder: self.page.get(from..from + record::remainder(len, long))?,
                 long,
             })
         });
         record.ok_or_else(|| Damage("separator outside its page").at(self.at))
+    }
+
+    /// Returns where the record of `separator`, which is separator `i`, begins and how many bytes it takes, or `None` if the
+    /// separator has none because all of it is in its head.
+    pub fn record_span(&self, i: usize, separator: &Suffix<'_>) -> Option<(usize, usize)> {
+        let has_record = separator.len > HEAD_BYTES || separator.long;
+        let at = OFFSETS.get(self.page, self.len(), i);
+        has_record.then_some((at.into(), LENGTH + separator.remainder.len()))
     }
 
     /// The child that holds `key`.
@@ -223,17 +231,17 @@ impl<'a> Branch<'a> {
         let (from, to) = (range.start, range.end);
         // What all of them share behind the head is compared with one of them.
         let shared = usize::from(arrays.byte(RUN_PREFIXES, from));
-        let common = self.separator(from)?.tail.get(..shared);
+        let common = self.separator(from)?.remainder.get(..shared);
         let common = common.ok_or_else(|| Damage("run prefix beyond its separator").at(self.at))?;
-        let tail = suffix.get(HEAD_BYTES..).unwrap_or(&[]);
-        let own = &tail[..shared.min(tail.len())];
+        let remainder = suffix.get(HEAD_BYTES..).unwrap_or(&[]);
+        let own = &remainder[..shared.min(remainder.len())];
         if !same(own, common) {
             return Ok(match order(own, common) {
                 Ordering::Less => from..from,
                 _ => to..to,
             });
         }
-        let second = head(&tail[shared..]);
+        let second = head(&remainder[shared..]);
         let first = arrays.first_not_less(kernel, SECOND_HEADS, range, second);
         let tied = (first..to).take_while(|i| arrays.u32(SECOND_HEADS, *i) == second);
         Ok(first..first + tied.count())
@@ -261,7 +269,7 @@ impl<'a> Branch<'a> {
 }
 
 /// The child that a key with this head belongs into, if heads tell: the last one whose separator is less. `Err`: separators have
-/// the key's own head, from this one on, and their tails decide.
+/// the key's own head, from this one on, and their remainders decide.
 #[inline(always)]
 fn by_heads<K: Kernel>(kernel: K, arrays: &PageArrays<'_, CHILD>, head: u32) -> std::result::Result<usize, usize> {
     let not_less = arrays.count_less(kernel, head);
@@ -284,7 +292,7 @@ pub struct PlainChild<'a> {
 
 impl<'a> PlainChild<'a> {
     /// The search of [`Branch::find_with`] where it cannot fail: the page is a branch of this level, all keys that come to it
-    /// begin with its prefix, and if the tails of separators decide, they lie where they should. `None` says nothing about
+    /// begin with its prefix, and if the remainders of separators decide, they lie where they should. `None` says nothing about
     /// why. An answer without errors leaves all that a descent needs in registers.
     #[inline(always)]
     pub fn find<'s, K: Kernel, S: PageSource<'s> + ?Sized>(
@@ -376,14 +384,14 @@ impl<'s, S: PageSource<'s> + ?Sized> Work for Tied<'_, 's, S> {
             // The first separator of the run may be shorter than the others: it is compared by itself. That of child 0 is
             // empty and below every key.
             let first = open.start;
-            if first > 0 && branch.separator(first)?.cmp_tail(suffix, source)? == Ordering::Greater {
+            if first > 0 && branch.separator(first)?.cmp_remainder(suffix, source)? == Ordering::Greater {
                 return Ok(first - 1);
             }
             open = branch.narrow(kernel, first + 1..open.end, suffix)?;
         }
         while !open.is_empty() {
             let middle = open.start + open.len() / 2;
-            match branch.separator(middle)?.cmp_tail(suffix, source)? {
+            match branch.separator(middle)?.cmp_remainder(suffix, source)? {
                 Ordering::Greater => open.end = middle,
                 _ => open.start = middle + 1,
             }
@@ -419,11 +427,11 @@ impl Child<'_> {
 }
 
 fn record_size(separator: &Suffix<'_>, drop: usize) -> usize {
-    let tail = separator.tail_bytes(drop);
-    if tail == 0 {
+    let remainder = separator.remainder_bytes(drop);
+    if remainder == 0 {
         0
     } else {
-        LENGTH + tail
+        LENGTH + remainder
     }
 }
 
@@ -479,7 +487,7 @@ pub fn build_branch(page: &mut [u8], level: u8, table: TableId, prefix: NewPrefi
 fn write_record(page: &mut [u8], at: usize, separator: &Suffix<'_>) {
     put_u16(page, at, record::flagged(separator.len, separator.long));
     let from = at + LENGTH;
-    page[from..from + separator.tail.len()].copy_from_slice(separator.tail);
+    page[from..from + separator.remainder.len()].copy_from_slice(separator.remainder);
 }
 
 /// Fills the second-level arrays from the first level and the records.
@@ -495,10 +503,10 @@ fn write_second_heads(page: &mut [u8], n: usize) {
             let Ok(branch) = Branch::new(&copy, PageRef::UNKNOWN) else {
                 return;
             };
-            let tail = |i: usize| branch.separator(i).map(|s| s.inline_tail()).unwrap_or(&[]);
-            let shared = crate::util::bytes::common_prefix(tail(from + 1), tail(to - 1)).min(255);
+            let remainder = |i: usize| branch.separator(i).map(|s| s.inline_remainder()).unwrap_or(&[]);
+            let shared = crate::util::bytes::common_prefix(remainder(from + 1), remainder(to - 1)).min(255);
             for i in from + 1..to {
-                let t = tail(i);
+                let t = remainder(i);
                 SECOND_HEADS.set(page, n, i, head(&t[shared.min(t.len())..]));
                 RUN_PREFIXES.set(page, n, i, shared as u8);
             }

@@ -1,6 +1,6 @@
 //! Rebuilding whole keys from a leaf, fast.
 //!
-//! A key is prefix, head and tail. The prefix is the same for all entries of a leaf and stays in the buffer; a step writes
+//! A key is prefix, head and remainder. The prefix is the same for all entries of a leaf and stays in the buffer; a step writes
 //! only what follows. Written as small stores that would cost the reader of the key a stall: a load across stores that
 //! are still in flight cannot be forwarded. So the words around the end of the prefix are put together in registers and
 //! stored on 8-byte bounds, the prefix's last bytes included, and what follows is copied in pieces of 16.
@@ -90,7 +90,7 @@ fn fixed<const N: usize>(page: &[u8], at: usize) -> Option<&[u8; N]> {
 /// checked, so a shape of another page gives wrong answers at worst. They are as wide as the page has them, from which the
 /// compiler knows that no sum of them overflows.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Shape {
+pub struct LeafShape {
     prefix: u16,
     /// The last multiple of 8 in the prefix, from which on a key is written as words, and the bits of the prefix behind it.
     word: u16,
@@ -105,10 +105,10 @@ pub struct Shape {
     stem: u64,
 }
 
-impl Shape {
-    /// The shape of `leaf`; its prefix is put into `key`, where [`Shape::entry`] relies on it.
+impl LeafShape {
+    /// The shape of `leaf`; its prefix is put into `key`, where [`LeafShape::entry`] relies on it.
     #[inline]
-    pub fn of(leaf: &Leaf<'_>, key: &mut KeyBuf) -> Shape {
+    pub fn of(leaf: &Leaf<'_>, key: &mut KeyBuf) -> LeafShape {
         let prefix = leaf.prefix();
         key.ensure(prefix.len());
         key.bytes[..prefix.len()].copy_from_slice(prefix);
@@ -120,7 +120,7 @@ impl Shape {
             true => dense.value_at(leaf.len(), 0),
             false => OFFSETS.at(leaf.len(), 0),
         };
-        Shape {
+        LeafShape {
             prefix: prefix.len() as u16,
             word: (prefix.len() & !7) as u16,
             shift: 8 * (prefix.len() & 7) as u8,
@@ -140,7 +140,7 @@ impl Shape {
         self.entry_of::<true>(page, i, key)
     }
 
-    /// As [`Shape::entry`], but also `None` for keys that go on for more than 16 bytes behind their second word: without the
+    /// As [`LeafShape::entry`], but also `None` for keys that go on for more than 16 bytes behind their second word: without the
     /// call that copies them, all of this stays in registers.
     #[inline(always)]
     pub fn short_entry<'a>(&self, page: &'a [u8], i: usize, key: &mut KeyBuf) -> Option<&'a [u8]> {
@@ -200,7 +200,7 @@ impl Shape {
         to[8..].copy_from_slice(&(both as u64).to_be_bytes());
     }
 
-    /// Value `i` of the leaf alone; `None` as in [`Shape::entry`], but for the key's length.
+    /// Value `i` of the leaf alone; `None` as in [`LeafShape::entry`], but for the key's length.
     #[inline]
     pub fn value<'a>(&self, page: &'a [u8], i: usize) -> Option<&'a [u8]> {
         let (i, second) = (usize::from(i as u16), self.second as usize);

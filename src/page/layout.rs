@@ -218,7 +218,7 @@ pub mod branch {
 
     /// Only with `HEAD2`: heads of what follows the bytes that all separators of a run share.
     pub const SECOND_HEADS: Array<{ CHILD }, U32> = Array;
-    /// Only with `HEAD2`: how many tail bytes all separators of the run share.
+    /// Only with `HEAD2`: how many remainder bytes all separators of the run share.
     pub const RUN_PREFIXES: Array<{ SECOND_HEADS.end() }, U8> = Array;
     /// Bytes a child takes in the arrays of a page with `HEAD2`.
     pub const CHILD_WITH_HEAD2: usize = RUN_PREFIXES.end();
@@ -293,20 +293,20 @@ impl DenseShape {
     }
 }
 
-/// The record of an entry in a slotted leaf: two lengths, the key's tail, the value.
+/// The record of an entry in a slotted leaf: two lengths, the key's remainder, the value.
 pub mod record {
     use super::{get_u32, put_u32, HEAD_BYTES};
 
     /// Bytes of the two lengths.
     pub const LENGTHS: usize = 4;
-    /// Bytes of the description of a long key's rest, which ends its tail.
+    /// Bytes of the description of a long key's rest, which ends its remainder.
     pub const REST: usize = 24;
     /// Bit of a length: the key goes on outside the page, or the value is outside it.
     pub const LONG: u16 = 0x8000;
 
     /// Bytes that a stored suffix has behind its head: of a long one also the description of its rest.
     #[inline(always)]
-    pub const fn tail(suffix: usize, long: bool) -> usize {
+    pub const fn remainder(suffix: usize, long: bool) -> usize {
         suffix.saturating_sub(HEAD_BYTES) + if long { REST } else { 0 }
     }
 
@@ -398,18 +398,18 @@ pub mod record {
 
         /// Bytes between the lengths and the value.
         #[inline(always)]
-        pub const fn tail(self) -> usize {
-            tail(self.key(), self.key_is_long())
+        pub const fn remainder(self) -> usize {
+            remainder(self.key(), self.key_is_long())
         }
 
         /// Bytes of the record.
         #[inline(always)]
         pub const fn record(self) -> usize {
-            LENGTHS + self.tail() + self.value()
+            LENGTHS + self.remainder() + self.value()
         }
     }
 
-    /// The record of a branch's separator: its length, the tail.
+    /// The record of a branch's separator: its length, the remainder.
     pub mod separator {
         use crate::util::bytes::try_u16;
 
@@ -499,7 +499,7 @@ mod tests {
                 assert_eq!((lengths.key(), lengths.value()), (key, value));
                 assert_eq!((lengths.key_is_long(), lengths.value_is_chain()), (long, chain));
                 assert_eq!(lengths.is_whole(), !long && !chain);
-                assert_eq!(lengths.tail(), key.saturating_sub(4) + if long { 24 } else { 0 });
+                assert_eq!(lengths.remainder(), key.saturating_sub(4) + if long { 24 } else { 0 });
             }
         }
     }

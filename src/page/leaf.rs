@@ -7,7 +7,7 @@
 //!
 //! record   u16 inline suffix length, bit 15: long key     (the first 4 bytes are in the head, not repeated)
 //!          u16 value bytes, bit 15: the value is a chain description (`chain`)
-//!          tail: inline suffix bytes behind the head, then the description of a long key's rest
+//!          remainder: inline suffix bytes behind the head, then the description of a long key's rest
 //!          value
 //! ```
 //!
@@ -70,7 +70,7 @@ pub struct Record<'a> {
     pub at: usize,
     lengths: Lengths,
     /// The key behind its head, and the description of a long key's rest.
-    pub tail: &'a [u8],
+    pub remainder: &'a [u8],
     value: &'a [u8],
 }
 
@@ -80,11 +80,11 @@ impl<'a> Record<'a> {
     fn read(page: &'a [u8], at: usize) -> Option<Record<'a>> {
         let lengths = Lengths::read(page, at)?;
         let bytes = page.get(at + LENGTHS..at + lengths.record())?;
-        let (tail, value) = bytes.split_at_checked(lengths.tail())?;
+        let (remainder, value) = bytes.split_at_checked(lengths.remainder())?;
         Some(Record {
             at,
             lengths,
-            tail,
+            remainder,
             value,
         })
     }
@@ -97,7 +97,7 @@ impl<'a> Record<'a> {
         if !lengths.is_whole() || lengths.whole_key() != suffix.len() {
             return None;
         }
-        let (from, searched) = (at + LENGTHS, tail(suffix));
+        let (from, searched) = (at + LENGTHS, remainder(suffix));
         let bytes = page.get(from..from + searched.len() + lengths.whole_value())?;
         let (stored, value) = bytes.split_at_checked(searched.len())?;
         same(stored, searched).then_some(value)
@@ -106,7 +106,7 @@ impl<'a> Record<'a> {
     /// Where the value begins in the page.
     #[inline(always)]
     pub fn value_at(&self) -> usize {
-        self.at + LENGTHS + self.tail.len()
+        self.at + LENGTHS + self.remainder.len()
     }
 
     /// The value.
@@ -278,7 +278,7 @@ impl<'a> Leaf<'a> {
             lead: &[],
             head: head_at(self.page, i),
             len: record.lengths.key(),
-            tail: record.tail,
+            remainder: record.remainder,
             long: record.lengths.key_is_long(),
         })
     }
@@ -566,10 +566,10 @@ impl<'a> Leaf<'a> {
         source: &S,
     ) -> Result<bool> {
         if record.lengths.key_is_long() {
-            return Ok(self.slotted_suffix(i)?.cmp_tail(sought.suffix, source)? == Ordering::Equal);
+            return Ok(self.slotted_suffix(i)?.cmp_remainder(sought.suffix, source)? == Ordering::Equal);
         }
         // Keys of one length that agree behind the head agree in it, too: what is shorter than a head is padded alike.
-        Ok(record.lengths.key() == sought.suffix.len() && same(record.tail, tail(sought.suffix)))
+        Ok(record.lengths.key() == sought.suffix.len() && same(record.remainder, remainder(sought.suffix)))
     }
 
     /// Position of `key`: `Ok` if present, `Err` with where it would stand.
@@ -611,7 +611,7 @@ impl<'a> Leaf<'a> {
         }
         while lo < hi {
             let mid = lo + (hi - lo) / 2;
-            match self.slotted_suffix(mid)?.cmp_tail(suffix, source)? {
+            match self.slotted_suffix(mid)?.cmp_remainder(suffix, source)? {
                 Ordering::Less => lo = mid + 1,
                 Ordering::Greater => hi = mid,
                 Ordering::Equal => return Ok(Ok(mid)),
@@ -702,7 +702,7 @@ impl<'a> Leaf<'a> {
 fn bad_record(page: &[u8], offset: usize, at: PageRef) -> Error {
     let damage = match Lengths::read(page, offset) {
         None => "record outside its page",
-        Some(lengths) if offset + LENGTHS + lengths.tail() > page.len() => "key outside its page",
+        Some(lengths) if offset + LENGTHS + lengths.remainder() > page.len() => "key outside its page",
         Some(_) => "value outside its page",
     };
     Damage(damage).at(at)
@@ -733,7 +733,7 @@ fn tie(arrays: &PageArrays<'_, ENTRY>, i: usize, head: u32) -> bool {
 
 /// What follows the head of a suffix.
 #[inline(always)]
-fn tail(suffix: &[u8]) -> &[u8] {
+fn remainder(suffix: &[u8]) -> &[u8] {
     suffix.get(HEAD_BYTES..).unwrap_or(&[])
 }
 

@@ -20,7 +20,7 @@ pub fn insert(page: &mut [u8], pos: usize, suffix: &Suffix<'_>, fingerprint: u8,
     if leaf.is_dense() {
         return insert_dense(page, pos, suffix, value);
     }
-    let bytes = LENGTHS + suffix.tail.len() + value.bytes().len();
+    let bytes = LENGTHS + suffix.remainder.len() + value.bytes().len();
     let room = page.len() - header::prefix_len(page);
     let (heap, garbage) = (header::heap(page), header::garbage(page));
     let need = OFFSETS.at(n + 1, n + 1) + bytes;
@@ -60,7 +60,7 @@ fn insert_dense(page: &mut [u8], pos: usize, suffix: &Suffix<'_>, value: &Stored
     open_gap(page, &shape.arrays(), n, pos);
     let mut b = [0u8; 8];
     b[..4].copy_from_slice(&suffix.head.to_be_bytes());
-    b[4..4 + suffix.tail.len()].copy_from_slice(suffix.tail);
+    b[4..4 + suffix.remainder.len()].copy_from_slice(suffix.remainder);
     write_dense_suffix(page, shape, pos, &b[..shape.suffix]);
     write_dense_value(page, shape, n + 1, pos, value.bytes());
     header::set_count(page, n + 1);

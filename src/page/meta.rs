@@ -33,7 +33,7 @@
 //! Roots are described in `page/roots.rs`, and records in `pager/commit/record.rs`.
 
 use super::features::Features;
-use super::roots::RootLayout;
+use super::roots::{RootLayout, HEIGHT_MAX};
 use super::{Extent, Root, Roots, META_BYTES, PAGE_MAX, PAGE_MIN};
 use crate::error::{Error, Result};
 use crate::ids::{CommitId, PageNo, Run};
@@ -53,8 +53,6 @@ pub const SECTOR: usize = 512;
 pub const MAGIC: [u8; 8] = *b"\x89kvfile\n";
 /// Format version written.
 pub const VERSION: u32 = 1;
-/// Levels a tree can have at most.
-pub const HEIGHT_MAX: u8 = 64;
 /// Bytes of a slot's records: the descriptions of spilled extents and the inline records together.
 pub const RECORDS_MAX: usize = field::CRC - field::RECORDS;
 /// Bytes one spilled extent takes in the slot.
@@ -295,7 +293,7 @@ impl Meta {
         }
         let (spills, inline) = (get_u16(b, field::SPILLS) as usize, get_u16(b, field::INLINE) as usize);
         if spills * SPILL_BYTES + inline > RECORDS_MAX {
-            return wrong("meta slot: the tail is too long");
+            return wrong("meta slot: the records are too long");
         }
         let mut at = field::RECORDS;
         for _ in 0..spills {

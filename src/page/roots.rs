@@ -13,6 +13,9 @@
 use crate::ids::{CommitId, PageRef};
 use crate::util::bytes::{get_u32, get_u48, put_u32, put_u48};
 
+/// Levels that a tree can have at most: 64 levels of at least two children each hold more than any file.
+pub const HEIGHT_MAX: u8 = 64;
+
 /// Pointer to a tree page: where it is, when it was written, what is below it, and what its bytes must sum to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Ptr {

@@ -2,7 +2,7 @@
 //!
 //! A record keeps the first 4 bytes of it in the head array and only the rest beside the value. A *long* key (more than
 //! [`key_inline_max`]) keeps its first [`KEEP`] bytes in the page and the rest in an extent, described by the last
-//! [`REST`] bytes of its tail:
+//! [`REST`] bytes of its remainder:
 //!
 //! ```text
 //!  0  u32  length of the whole key
@@ -130,7 +130,7 @@ impl<'a> NewPrefix<'a> {
     }
 }
 
-/// A key relative to some page's prefix: `lead`, then 4 bytes in `head`, then `tail`. `lead` is empty unless the key is
+/// A key relative to some page's prefix: `lead`, then 4 bytes in `head`, then `remainder`. `lead` is empty unless the key is
 /// on its way to a page with a shorter prefix.
 #[derive(Debug, Clone, Copy)]
 pub struct Suffix<'a> {
@@ -141,7 +141,7 @@ pub struct Suffix<'a> {
     /// Inline bytes from the head on (of a long key: up to [`KEEP`] of the whole key).
     pub len: usize,
     /// Inline bytes behind the head; of a long key followed by the description of its rest.
-    pub tail: &'a [u8],
+    pub remainder: &'a [u8],
     /// Whether the key is long.
     pub long: bool,
 }
@@ -154,15 +154,15 @@ impl<'a> Suffix<'a> {
             lead: &[],
             head: head(suffix),
             len: suffix.len(),
-            tail: suffix.get(HEAD_BYTES..).unwrap_or(&[]),
+            remainder: suffix.get(HEAD_BYTES..).unwrap_or(&[]),
             long: false,
         }
     }
 
     /// Inline bytes behind the head, without the description of a rest.
     #[inline(always)]
-    pub fn inline_tail(&self) -> &'a [u8] {
-        &self.tail[..self.len.saturating_sub(HEAD_BYTES)]
+    pub fn inline_remainder(&self) -> &'a [u8] {
+        &self.remainder[..self.len.saturating_sub(HEAD_BYTES)]
     }
 
     /// Description of the rest of a long key.
@@ -170,7 +170,7 @@ impl<'a> Suffix<'a> {
         if !self.long {
             return Ok(None);
         }
-        Rest::decode(&self.tail[self.len.saturating_sub(HEAD_BYTES)..]).map(Some)
+        Rest::decode(&self.remainder[self.len.saturating_sub(HEAD_BYTES)..]).map(Some)
     }
 
     /// Inline bytes in all.
@@ -179,10 +179,10 @@ impl<'a> Suffix<'a> {
         self.lead.len() + self.len
     }
 
-    /// Bytes a record needs for the tail once the first `drop` bytes of the suffix have become prefix.
+    /// Bytes a record needs for the remainder once the first `drop` bytes of the suffix have become prefix.
     #[inline(always)]
-    pub fn tail_bytes(&self, drop: usize) -> usize {
-        record::tail(self.inline_len().saturating_sub(drop), self.long)
+    pub fn remainder_bytes(&self, drop: usize) -> usize {
+        record::remainder(self.inline_len().saturating_sub(drop), self.long)
     }
 
     /// The suffix without its first `drop` bytes, which have become prefix. (A damaged page may hold a shorter one: then
@@ -194,17 +194,17 @@ impl<'a> Suffix<'a> {
         if drop == 0 {
             return *self;
         }
-        let tail = self.inline_tail();
+        let remainder = self.inline_remainder();
         let head = if drop < HEAD_BYTES {
-            (self.head << (8 * drop)) | (head(tail) >> (32 - 8 * drop))
+            (self.head << (8 * drop)) | (head(remainder) >> (32 - 8 * drop))
         } else {
-            head(&tail[(drop - HEAD_BYTES).min(tail.len())..])
+            head(&remainder[(drop - HEAD_BYTES).min(remainder.len())..])
         };
         Suffix {
             lead: &[],
             head,
             len: self.len - drop,
-            tail: &self.tail[drop.min(tail.len())..],
+            remainder: &self.remainder[drop.min(remainder.len())..],
             long: self.long,
         }
     }
@@ -221,7 +221,7 @@ impl<'a> Suffix<'a> {
         scratch.clear();
         self.write_to(scratch);
         let len = scratch.len();
-        scratch.extend_from_slice(&self.tail[self.inline_tail().len()..]);
+        scratch.extend_from_slice(&self.remainder[self.inline_remainder().len()..]);
         Suffix {
             len: len.saturating_sub(drop),
             long: self.long,
@@ -234,7 +234,7 @@ impl<'a> Suffix<'a> {
     pub fn write_to(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.lead);
         out.extend_from_slice(&self.head.to_be_bytes()[..self.len.min(HEAD_BYTES)]);
-        out.extend_from_slice(self.inline_tail());
+        out.extend_from_slice(self.inline_remainder());
     }
 
     /// Appends the whole key from the suffix on, the rest of a long one included.
@@ -253,17 +253,17 @@ impl<'a> Suffix<'a> {
 
     /// Order of this stored suffix against the suffix of a searched key whose head is known to be equal. No lead.
     #[inline(always)]
-    pub fn cmp_tail<'s, S: PageSource<'s> + ?Sized>(&self, searched: &[u8], source: &S) -> Result<Ordering> {
+    pub fn cmp_remainder<'s, S: PageSource<'s> + ?Sized>(&self, searched: &[u8], source: &S) -> Result<Ordering> {
         let other = searched.get(HEAD_BYTES..).unwrap_or(&[]);
         if !self.long {
-            return Ok(order(self.tail, other).then(self.len.cmp(&searched.len())));
+            return Ok(order(self.remainder, other).then(self.len.cmp(&searched.len())));
         }
         self.cmp_long(searched, source)
     }
 
     #[cold]
     fn cmp_long<'s, S: PageSource<'s> + ?Sized>(&self, searched: &[u8], source: &S) -> Result<Ordering> {
-        let inline = self.inline_tail();
+        let inline = self.inline_remainder();
         let other = searched.get(HEAD_BYTES..).unwrap_or(&[]);
         if other.len() <= inline.len() {
             // The stored key goes on behind its inline part: equal so far means greater.
@@ -290,7 +290,7 @@ impl<'a> Suffix<'a> {
             if self.len < HEAD_BYTES || other.len < HEAD_BYTES {
                 return Ok(self.len.min(other.len));
             }
-            let (a, b) = (self.inline_tail(), other.inline_tail());
+            let (a, b) = (self.inline_remainder(), other.inline_remainder());
             let c = common_prefix(a, b);
             if !(self.long && other.long) || c < a.len().min(b.len()) {
                 if self.long != other.long && c == a.len().min(b.len()) {
@@ -323,8 +323,8 @@ mod tests {
                 let a = Suffix::of(&key[from..]).dropped(drop);
                 let b = Suffix::of(&key[from + drop..]);
                 assert_eq!(
-                    (a.head, a.len, a.tail),
-                    (b.head, b.len, b.tail),
+                    (a.head, a.len, a.remainder),
+                    (b.head, b.len, b.remainder),
                     "from {from} drop {drop}"
                 );
             }
