@@ -9,9 +9,9 @@ use super::leaf_build::{write_dense_suffix, write_dense_value, write_record};
 use super::suffix::Suffix;
 use crate::ids::PageRef;
 
-/// Inserts an entry at `pos` if the page has room for it (after moving garbage together if that helps); false: the page
-/// is as before. `suffix` is relative to the page's own prefix, without lead. A dense leaf takes only entries of its
-/// shape.
+/// Inserts an entry at `pos` and returns true if the page has room for it, maybe after its garbage was removed. Returns
+/// false and leaves the entries as they are if not. `suffix` is relative to the page's own prefix and has no lead. A
+/// dense leaf takes only entries of its shape.
 pub fn insert(page: &mut [u8], pos: usize, suffix: &Suffix<'_>, fingerprint: u8, value: &Stored<'_>) -> bool {
     let Ok(leaf) = Leaf::new(page, PageRef::UNKNOWN) else {
         return false;
@@ -27,7 +27,7 @@ pub fn insert(page: &mut [u8], pos: usize, suffix: &Suffix<'_>, fingerprint: u8,
     if need + heap.saturating_sub(garbage) > room {
         return false;
     }
-    // What a damaged page says of its garbage need not be so.
+    // What a damaged page says of its garbage may be wrong, so the room is compared again.
     if need + heap > room && (!compact(page) || need + header::heap(page) > room) {
         return false;
     }
@@ -93,7 +93,8 @@ pub fn remove(page: &mut [u8], pos: usize) {
     }
 }
 
-/// Overwrites value `pos` with one of the same kind and length; false: it differs, nothing changed.
+/// Overwrites value `pos` with one of the same kind and length and returns true. Returns false and changes nothing if
+/// they differ.
 pub fn overwrite(page: &mut [u8], pos: usize, value: &Stored<'_>) -> bool {
     let Some(at) = Leaf::new(page, PageRef::UNKNOWN).ok().and_then(|leaf| {
         let old = leaf.value(pos).ok()?;
@@ -106,7 +107,7 @@ pub fn overwrite(page: &mut [u8], pos: usize, value: &Stored<'_>) -> bool {
     true
 }
 
-/// Where value `pos` begins.
+/// Returns where value `pos` begins.
 fn value_at(leaf: &Leaf<'_>, pos: usize) -> Option<usize> {
     if leaf.is_dense() {
         return Some(leaf.shape().value_at(leaf.len(), pos));
@@ -114,7 +115,8 @@ fn value_at(leaf: &Leaf<'_>, pos: usize) -> Option<usize> {
     Some(leaf.record(pos).ok()?.value_at())
 }
 
-/// Moves the records together; false, and nothing changed, if a damaged page has none where it says.
+/// Moves the records together, so that no garbage is left, and returns true. Returns false and changes nothing if the
+/// page is damaged and has no record where it says.
 fn compact(page: &mut [u8]) -> bool {
     let n = header::count(page);
     let end = page.len() - header::prefix_len(page);
