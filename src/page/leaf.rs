@@ -22,11 +22,14 @@
 
 use super::arrays::PageArrays;
 use super::header::{self, Damage, PlainTop, Top, CHECK_PREFIX, DENSE, LEAF, NOT_A_PAGE, WRONG_LEVEL};
+use super::interpolate::{halve, interpolate, left_aligned, less_in, where_expected};
 use super::kernel::{best, plain, Kernel, Quietly, Work};
 use super::layout::dense::{SUFFIXES_16, SUFFIXES_32, SUFFIXES_64};
 use super::layout::leaf::{ENTRY, FINGERPRINTS, OFFSETS};
 use super::layout::record::{Lengths, LENGTHS};
-use super::layout::{DenseShape, HEAD_BYTES};
+use super::layout::DenseShape;
+pub use super::record::Stored;
+use super::record::{remainder, Record};
 use super::search::{head_at, Key, Sought};
 use super::suffix::Suffix;
 use super::PageSource;
@@ -39,92 +42,6 @@ use std::marker::PhantomData;
 
 const NOT_A_LEAF: Damage = Damage("not a leaf");
 const ARRAYS_BEYOND: Damage = Damage("leaf arrays beyond the page");
-
-/// A value as a leaf stores it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stored<'a> {
-    /// The bytes of the value.
-    Inline(&'a [u8]),
-    /// The description of a chain: see [`super::chain`].
-    Chain(&'a [u8]),
-}
-
-impl<'a> Stored<'a> {
-    /// Returns the bytes in the page, whichever they are.
-    #[inline(always)]
-    pub fn bytes(&self) -> &'a [u8] {
-        match self {
-            Stored::Inline(b) | Stored::Chain(b) => b,
-        }
-    }
-
-    /// Returns whether the value is outside the page.
-    pub fn is_chain(&self) -> bool {
-        matches!(self, Stored::Chain(_))
-    }
-}
-
-/// A record of a slotted leaf, taken apart.
-#[derive(Debug, Clone, Copy)]
-pub struct Record<'a> {
-    /// Where the record begins in its page.
-    pub at: usize,
-    lengths: Lengths,
-    /// The key behind its head, and the description of a long key's rest.
-    pub remainder: &'a [u8],
-    value: &'a [u8],
-}
-
-impl<'a> Record<'a> {
-    /// Returns the record that begins at `at`, or `None` if it leaves the page.
-    #[inline(always)]
-    fn read(page: &'a [u8], at: usize) -> Option<Record<'a>> {
-        let lengths = Lengths::read(page, at)?;
-        let bytes = page.get(at + LENGTHS..at + lengths.record())?;
-        let (remainder, value) = bytes.split_at_checked(lengths.remainder())?;
-        Some(Record {
-            at,
-            lengths,
-            remainder,
-            value,
-        })
-    }
-
-    /// Returns the value of the record at `at` if its key has this suffix, and neither key nor value is long. `None`
-    /// says nothing about why.
-    #[inline(always)]
-    fn whole_value_of(page: &'a [u8], at: usize, suffix: &[u8]) -> Option<&'a [u8]> {
-        let lengths = Lengths::read(page, at)?;
-        if !lengths.is_whole() || lengths.whole_key() != suffix.len() {
-            return None;
-        }
-        let (from, searched) = (at + LENGTHS, remainder(suffix));
-        let bytes = page.get(from..from + searched.len() + lengths.whole_value())?;
-        let (stored, value) = bytes.split_at_checked(searched.len())?;
-        same(stored, searched).then_some(value)
-    }
-
-    /// Returns where the value begins in the page.
-    #[inline(always)]
-    pub fn value_at(&self) -> usize {
-        self.at + LENGTHS + self.remainder.len()
-    }
-
-    /// Returns the value.
-    #[inline(always)]
-    pub fn value(&self) -> Stored<'a> {
-        match self.lengths.value_is_chain() {
-            false => Stored::Inline(self.value),
-            true => Stored::Chain(self.value),
-        }
-    }
-
-    /// Returns the number of bytes of the record.
-    #[inline(always)]
-    pub fn size(&self) -> usize {
-        self.lengths.record()
-    }
-}
 
 /// A leaf whose bounds were checked. It knows where it is, so that its errors can say so.
 #[derive(Clone, Copy)]
@@ -738,12 +655,6 @@ fn tie(arrays: &PageArrays<'_, ENTRY>, i: usize, head: u32) -> bool {
     i + 1 < arrays.count() && arrays.head(i + 1) == head
 }
 
-/// Returns what follows the head of a suffix.
-#[inline(always)]
-fn remainder(suffix: &[u8]) -> &[u8] {
-    suffix.get(HEAD_BYTES..).unwrap_or(&[])
-}
-
 /// The search among entries of a slotted leaf whose heads tie, from `from` on. It is a call, so that what it needs does
 /// not crowd the registers of all other searches.
 struct Tied<'b, 's, S: ?Sized> {
@@ -815,95 +726,5 @@ impl<'s> DenseLookup<'_, 's> {
         };
         let from = shape.value_at(count.into(), i);
         self.page.get(from..from + shape.value)
-    }
-}
-
-/// Returns where `x` is among `n` ascending numbers, if it is just where interpolation expects it.
-#[inline(always)]
-fn where_expected(n: usize, x: u64, get: impl Fn(usize) -> u64) -> Option<usize> {
-    let end = n.checked_sub(1)?;
-    let (first, last) = (get(0), get(end));
-    if x < first || x > last {
-        return None;
-    }
-    let i = interpolate(end, x, first, last);
-    (i <= end && get(i) == x).then_some(i)
-}
-
-/// Returns where interpolation expects `t`, which lies between `first` and `last`, if these are the elements 0 and
-/// `end` of a sorted array.
-#[inline(always)]
-fn interpolate(end: usize, t: u64, first: u64, last: u64) -> usize {
-    let (way, all) = (t - first, last - first);
-    // Without gaps no division is needed.
-    if all == end as u64 {
-        return way as usize;
-    }
-    // Both differences lose the same number of bits, so that the product fits.
-    let lose = 16u32.saturating_sub(all.leading_zeros());
-    ((way >> lose) * end as u64 / (all >> lose).max(1)) as usize
-}
-
-/// Returns the number of elements less than `t` among `n`. It compares a window of `W` elements where they should be if
-/// they are spread evenly, and halves if that does not tell.
-#[inline(always)]
-fn less_in<const W: usize>(
-    n: usize,
-    t: u64,
-    get: impl Fn(usize) -> u64,
-    window: impl Fn(usize) -> Option<u32>,
-) -> usize {
-    let Some(end) = n.checked_sub(1) else { return 0 };
-    let (first, last) = (get(0), get(end));
-    if t <= first {
-        return 0;
-    }
-    if t > last {
-        return n;
-    }
-    if n < W {
-        return halve(0, n, |i| get(i) < t);
-    }
-    let at = interpolate(end, t, first, last).saturating_sub(W / 2).min(n - W);
-    let all = u32::MAX >> (32 - W);
-    let Some(less) = window(at) else { return 0 };
-    if less == all {
-        return halve(at + W, n - at - W, |i| get(i) < t);
-    }
-    if less == 0 {
-        return halve(0, at, |i| get(i) < t);
-    }
-    at + (!less).trailing_zeros() as usize
-}
-
-/// Returns the first of the `len` positions from `base` on for which `less` does not hold, by halving without branches.
-#[inline(always)]
-fn halve(mut base: usize, mut len: usize, less: impl Fn(usize) -> bool) -> usize {
-    while len > 1 {
-        let half = len / 2;
-        base = if less(base + half - 1) { base + half } else { base };
-        len -= half;
-    }
-    base + (len == 1 && less(base)) as usize
-}
-
-/// Returns the first 8 bytes as a big-endian integer, zero padded.
-#[inline(always)]
-pub fn left_aligned(suffix: &[u8]) -> u64 {
-    if let Some(eight) = suffix.first_chunk() {
-        return u64::from_be_bytes(*eight);
-    }
-    let n = suffix.len();
-    match n {
-        4.. => {
-            // The two halves overlap, and the bytes they share are equal.
-            let high = u64::from(get_u32(suffix, 0).swap_bytes()) << 32;
-            let low = u64::from(get_u32(suffix, n - 4).swap_bytes()) << (64 - 8 * n);
-            high | low
-        }
-        _ => suffix
-            .iter()
-            .enumerate()
-            .fold(0, |x, (i, b)| x | u64::from(*b) << (56 - 8 * i)),
     }
 }

@@ -3,25 +3,27 @@
 //! Nothing here reads or writes files, and nothing here trusts the bytes: every view checks its bounds itself, because
 //! a page in the map may be damaged or hostile, and memory safety must not rest on a checksum tested earlier.
 //!
-//! | file         | subject                                                                                   |
-//! |--------------|-------------------------------------------------------------------------------------------|
-//! | `layout`     | where each array, record and field lies                                                   |
-//! | `header`     | the 24 bytes that all tree pages begin with                                               |
-//! | `search`     | heads of keys as numbers; the key that a search looks for                                 |
-//! | `arrays`     | the arrays of a page, checked once; counting heads, the first step in leaves and branches |
-//! | `kernel`     | vector compares, as the machine can do them                                               |
-//! | `suffix`     | the part of a key that a page stores; the rest of a long key outside the page             |
-//! | `leaf`       | slotted and dense leaves: reading and searching                                           |
-//! | `leaf_build` | building leaves, and the sizes of their entries                                           |
-//! | `leaf_edit`  | changing a private leaf in place                                                          |
-//! | `key`        | rebuilding keys from a leaf, fast                                                         |
-//! | `branch`     | branches: separators and pointers; reading, searching, building, changing                 |
-//! | `hint/`      | asking memory for parts of pages before they are read                                     |
-//! | `chain`      | the description of a long value outside the page                                          |
-//! | `source`     | the two traits                                                                            |
-//! | `roots`      | pointers and roots, and the only encoding of roots                                        |
-//! | `features`   | bits for what later versions add to the format                                            |
-//! | `meta`       | the four slots at the head of the file                                                    |
+//! | file          | subject                                                                                   |
+//! |---------------|-------------------------------------------------------------------------------------------|
+//! | `layout`      | where each array, record and field lies                                                   |
+//! | `header`      | the 24 bytes that all tree pages begin with                                               |
+//! | `search`      | heads of keys as numbers; the key that a search looks for                                 |
+//! | `arrays`      | the arrays of a page, checked once; counting heads, the first step in leaves and branches |
+//! | `kernel`      | vector compares, as the machine can do them                                               |
+//! | `suffix`      | the part of a key that a page stores; the rest of a long key outside the page             |
+//! | `record`      | the record of an entry in a slotted leaf, and the value in it                             |
+//! | `interpolate` | searching numbers that are spread evenly, as in dense leaves                              |
+//! | `leaf`        | slotted and dense leaves: reading and searching                                           |
+//! | `leaf_build`  | building leaves, and the sizes of their entries                                           |
+//! | `leaf_edit`   | changing a private leaf in place                                                          |
+//! | `key`         | rebuilding keys from a leaf, fast                                                         |
+//! | `branch`      | branches: separators and pointers; reading, searching, building, changing                 |
+//! | `hint/`       | asking memory for parts of pages before they are read                                     |
+//! | `chain`       | the description of a long value outside the page                                          |
+//! | `source`      | the two traits                                                                            |
+//! | `roots`       | pointers and roots, and the only encoding of roots                                        |
+//! | `features`    | bits for what later versions add to the format                                            |
+//! | `meta`        | the four slots at the head of the file                                                    |
 
 pub mod arrays;
 pub mod branch;
@@ -29,6 +31,7 @@ pub mod chain;
 pub mod features;
 pub mod header;
 pub mod hint;
+pub mod interpolate;
 pub mod kernel;
 pub mod key;
 pub mod layout;
@@ -36,6 +39,7 @@ pub mod leaf;
 pub mod leaf_build;
 pub mod leaf_edit;
 pub mod meta;
+pub mod record;
 pub mod roots;
 pub mod search;
 pub mod source;
