@@ -8,7 +8,7 @@ use super::count;
 use super::limits::Limits;
 use super::path::Position;
 use crate::error::Result;
-use crate::page::key::{KeyBuf, Shape};
+use crate::page::key::{KeyBuf, LeafShape};
 use crate::page::leaf::{Leaf, Stored};
 use crate::page::{PageSource, Root};
 use std::ops::Bound;
@@ -58,7 +58,7 @@ pub struct TreeCursor {
     low: usize,
     high: usize,
     /// Of the leaf it stands in, whose prefix `key` begins with, while it is on an entry and fresh.
-    shape: Shape,
+    shape: LeafShape,
 }
 
 impl TreeCursor {
@@ -343,7 +343,7 @@ impl TreeCursor {
             let (index, len) = self.position.in_leaf();
             (self.low, self.high) = self.window(&leaf, len, t.source)?;
             if index >= self.low && index < self.high {
-                self.shape = Shape::of(&leaf, &mut self.key);
+                self.shape = LeafShape::of(&leaf, &mut self.key);
                 self.look_ahead(t, leaf.bytes(), otherwise == CursorState::BeforeFirst)?;
                 self.load(t, &leaf)?;
                 self.state = CursorState::OnEntry;
