@@ -3,9 +3,9 @@
 //! A private page has no page number, only a slot ([`PrivatePage`]). Slots and their memory are used again, by later
 //! transactions too, because the first touch of fresh memory costs more than anything else done to a page.
 //!
-//! While bytes of its pages are pinned (the caller got them as the answer of a read) the arena is *frozen*: no page that
-//! existed at the freeze may be changed or have its memory used again. Such a page is copied instead, and its memory is
-//! kept until the thaw.
+//! While bytes of its pages are pinned (the caller got them as the answer of a read) the arena is *frozen*: no page
+//! that existed at the freeze may be changed or have its memory used again. Such a page is copied instead, and its
+//! memory is kept until the thaw.
 
 use crate::ids::{PageRef, PrivatePage};
 use crate::page::{header, Ptr};
@@ -110,8 +110,8 @@ impl Arena {
         PrivatePage::new(slot)
     }
 
-    /// Takes a page out of its slot, to be changed or written: a copy of it if its bytes may be pinned. The memory comes
-    /// back through [`Arena::insert`] or [`Arena::recycle`].
+    /// Takes a page out of its slot, to be changed or written: a copy of it if its bytes may be pinned. The memory
+    /// comes back through [`Arena::insert`] or [`Arena::recycle`].
     pub fn take(&mut self, page: PrivatePage) -> Option<PageBox> {
         let editable = self.is_editable(page);
         let memory = self.remove(page)?;

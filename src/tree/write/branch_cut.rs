@@ -1,7 +1,7 @@
 //! Cutting a list of children into branches.
 //!
-//! As for leaves, a page's prefix and with it what it may take depends on where it ends. The separator at a cut moves up
-//! into the parent: the page behind it needs none before its first child.
+//! As for leaves, a page's prefix and with it what it may take depends on where it ends. The separator at a cut moves
+//! up into the parent: the page behind it needs none before its first child.
 
 use super::apply::{is_underfull, Apply, Fill, Piece};
 use super::arena::Arena;

@@ -1,15 +1,16 @@
 //! What `apply` does to a branch whose children split, vanished or shrank.
 //!
-//! The branch becomes a list of children ([`BranchDraft`]), the replies are taken into the list, and the list is cut into
-//! pages anew. One case is so common that it has a way of its own: a single child that became two is inserted in place.
+//! The branch becomes a list of children ([`BranchDraft`]), the replies are taken into the list, and the list is cut
+//! into pages anew. One case is so common that it has a way of its own: a single child that became two is inserted in
+//! place.
 //!
-//! *Separators.* Between two neighbours stands the shortest key that separates them; before the first child stands none,
-//! because the branch's own lower fence says where it begins. A separator goes with the child behind it: when a child
-//! vanishes or is joined to the one before, its separator goes, too, and gives back what it has outside the page.
+//! *Separators.* Between two neighbours stands the shortest key that separates them; before the first child stands
+//! none, because the branch's own lower fence says where it begins. A separator goes with the child behind it: when a
+//! child vanishes or is joined to the one before, its separator goes, too, and gives back what it has outside the page.
 //!
-//! *Fences.* When a child vanishes, the neighbour before it (the one behind, if it was the first) takes over its interval.
-//! Pages on that edge of the neighbour may then receive keys without their prefix. They are marked with `CHECK_PREFIX`
-//! until they are next rebuilt.
+//! *Fences.* When a child vanishes, the neighbour before it (the one behind, if it was the first) takes over its
+//! interval. Pages on that edge of the neighbour may then receive keys without their prefix. They are marked with
+//! `CHECK_PREFIX` until they are next rebuilt.
 
 use super::apply::{is_underfull, Apply, ChildChange, Fill, OpenBranch, Piece, Reply};
 use super::branch_cut::BranchCutter;
@@ -154,7 +155,8 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         };
         let page = self.make_private(node);
         replace_ptr(page, at, &first.ptr);
-        // A page whose fences grew may not share its prefix with a new separator, and a long one needs pages of its own.
+        // A page whose fences grew may not share its prefix with a new separator, and a long one needs pages of its
+        // own.
         if is_long(&second.separator, page.len()) || header::flags(page) & CHECK_PREFIX != 0 {
             return false;
         }
@@ -299,8 +301,8 @@ enum Edge {
     High,
 }
 
-/// How full the pages of a branch are made: to the brim if only the last child of the tree's right edge has split, because
-/// then more comes behind it.
+/// How full the pages of a branch are made: to the brim if only the last child of the tree's right edge has split,
+/// because then more comes behind it.
 fn fill_of(changes: &[ChildChange], node: &Node<'_>, fences: &Fences) -> Fill {
     match changes {
         [ChildChange {

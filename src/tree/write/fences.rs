@@ -1,8 +1,8 @@
 //! The fences of a page: the bounds of its interval of keys, as the separators above give them.
 //!
-//! All keys of a page lie within its fences, so each begins with what the two fences share. That is the page's prefix: it
-//! is stored once and never compared. A page is built with the prefix its fences give; when fences move apart because a
-//! neighbour vanished, the page on that edge is told (`Apply::widen`).
+//! All keys of a page lie within its fences, so each begins with what the two fences share. That is the page's prefix:
+//! it is stored once and never compared. A page is built with the prefix its fences give; when fences move apart
+//! because a neighbour vanished, the page on that edge is told (`Apply::widen`).
 
 use super::node::Node;
 use crate::error::Result;
@@ -76,8 +76,8 @@ impl Fences {
 #[derive(Default)]
 pub(super) struct Cut {
     pub at: usize,
-    /// What separates that element from the one before it. It is empty at the two ends of the sequence, where the fences
-    /// of the whole hold.
+    /// What separates that element from the one before it. It is empty at the two ends of the sequence, where the
+    /// fences of the whole hold.
     pub separator: Vec<u8>,
 }
 

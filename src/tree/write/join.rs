@@ -1,8 +1,8 @@
 //! Joining an underfull page with a neighbour below the same branch, where both fit one page.
 //!
-//! The joined page may be 15/16 full: with less room to spare the next puts would split it again. Joining can shorten the
-//! prefix, since the fences of two pages together share less than those of each, and entries grow by what it loses. So
-//! sizes are computed under the new prefix before the join is decided.
+//! The joined page may be 15/16 full: with less room to spare the next puts would split it again. Joining can shorten
+//! the prefix, since the fences of two pages together share less than those of each, and entries grow by what it loses.
+//! So sizes are computed under the new prefix before the join is decided.
 
 use super::apply::{is_underfull, Apply};
 use super::arena::Arena;
@@ -32,7 +32,8 @@ fn limit(page_size: usize) -> usize {
 }
 
 impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
-    /// Joins the underfull children of a branch with their neighbours, the one behind if possible; whether any was joined.
+    /// Joins the underfull children of a branch with their neighbours, the one behind if possible; whether any was
+    /// joined.
     pub(super) fn join_underfull(&mut self, draft: &mut BranchDraft<'_>) -> Result<bool> {
         let mut any = false;
         let mut i = 0;

@@ -1,8 +1,8 @@
 //! Cutting a sorted sequence of entries into leaves.
 //!
 //! A page's prefix is what its fences share, and its fences are the separators at its two cuts. So what a page may take
-//! depends on where it ends: sizes are first reckoned under the common prefix (`base`), and each cut is then proven with
-//! the prefix it gives.
+//! depends on where it ends: sizes are first reckoned under the common prefix (`base`), and each cut is then proven
+//! with the prefix it gives.
 
 use super::append::with_room;
 use super::apply::{is_underfull, Apply, Fill, Piece, Reply};

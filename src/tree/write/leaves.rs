@@ -7,8 +7,8 @@
 //! | any others                              | edits and entries are merged and cut anew (`merge`)   |
 //! | thousands                               | the same, some at a time (here)                       |
 //!
-//! Whatever the way, each key of a leaf lies within its fences and begins with its prefix, and the leaf's pointer counts
-//! its entries.
+//! Whatever the way, each key of a leaf lies within its fences and begins with its prefix, and the leaf's pointer
+//! counts its entries.
 
 use super::append::CopiedEntries;
 use super::apply::{is_underfull, Apply, Fill, Piece, Reply};
@@ -140,8 +140,8 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     /// Does one edit in place if it can be done; false: the page is as it was.
     fn edit_in_place(&mut self, node: &mut Node<'a>, key: &[u8], op: Op<'_>) -> Result<bool> {
         let (at, size) = (node.ptr.page, node.size());
-        // A long key needs pages of its own. In a page whose fences grew, the key may lack the prefix: a rebuild puts that
-        // right.
+        // A long key needs pages of its own. In a page whose fences grew, the key may lack the prefix: a rebuild puts
+        // that right.
         if is_long(key, size) || header::flags(&node.bytes) & CHECK_PREFIX != 0 {
             return Ok(false);
         }

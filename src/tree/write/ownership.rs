@@ -1,8 +1,8 @@
 //! Who owns a page that is being changed: opening, making private, closing, giving back.
 //!
-//! *I-10*: a transaction edits only pages it took itself. So [`Apply::make_private`] copies a page of the file before the
-//! first change, and gives the file's page back with the birth that its pointer carries; a page that is private already
-//! changes in place.
+//! *I-10*: a transaction edits only pages it took itself. So [`Apply::make_private`] copies a page of the file before
+//! the first change, and gives the file's page back with the birth that its pointer carries; a page that is private
+//! already changes in place.
 //!
 //! A private page leaves the arena while it is open. Each [`Node`] therefore ends in [`Apply::close`] or
 //! [`Apply::discard`]; one that is merely dropped (an error does that) loses its page, and the transaction with it.
@@ -16,8 +16,8 @@ use crate::page::header;
 use crate::page::{Extent, PageSink, PageSource, Ptr};
 
 impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
-    /// Opens the page behind `ptr`, which is to be of this level: levels fall by one on each step down, so a damaged tree
-    /// whose pointers form a circle ends in an error.
+    /// Opens the page behind `ptr`, which is to be of this level: levels fall by one on each step down, so a damaged
+    /// tree whose pointers form a circle ends in an error.
     pub(super) fn open(&mut self, ptr: Ptr, level: u8) -> Result<Node<'a>> {
         let bytes = match ptr.page.as_private() {
             // The page itself, or a copy if its bytes are pinned.

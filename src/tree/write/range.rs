@@ -1,7 +1,8 @@
 //! Removing a range of keys: the recursion of `apply` with two bounds instead of a list of edits.
 //!
 //! What lies wholly between the bounds is dropped, its leaves unread unless they may refer to pages of their own (long
-//! values, long keys). At most two pages of each level are changed, and the branches above take the replies in as always.
+//! values, long keys). At most two pages of each level are changed, and the branches above take the replies in as
+//! always.
 
 use super::apply::{Apply, Fill, OpenBranch, Reply};
 use super::fences::Fences;

@@ -1,8 +1,8 @@
 //! The edits of a log in key order, and sections of them.
 //!
-//! A log whose keys arrived in ascending order needs no sorting. For any other, each edit becomes one 128-bit integer: the
-//! 8 key bytes behind the prefix that all keys of the log share, then the record's position in the log. Integers sort
-//! fast, and the keys themselves are looked at only where those 8 bytes tie.
+//! A log whose keys arrived in ascending order needs no sorting. For any other, each edit becomes one 128-bit integer:
+//! the 8 key bytes behind the prefix that all keys of the log share, then the record's position in the log. Integers
+//! sort fast, and the keys themselves are looked at only where those 8 bytes tie.
 
 use super::edits::{EditLog, Op, RecordPos, NO_MEMORY};
 use crate::error::Result;
@@ -67,8 +67,8 @@ impl EditLog {
     }
 }
 
-/// What an edit is sorted by: 8 bytes of its key in the high half, its position in the log in the low one. So among equal
-/// bytes the later edit comes later.
+/// What an edit is sorted by: 8 bytes of its key in the high half, its position in the log in the low one. So among
+/// equal bytes the later edit comes later.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(transparent)]
 struct SortWord(u128);
@@ -230,8 +230,8 @@ impl<'e> EditSlice<'e> {
         (below, others)
     }
 
-    /// How many edits have keys below `bound`. Gallops, because most groups are small, and looks at keys only where their
-    /// first bytes tie.
+    /// How many edits have keys below `bound`. Gallops, because most groups are small, and looks at keys only where
+    /// their first bytes tie.
     fn count_below(&self, bound: &[u8]) -> usize {
         if self.is_empty() {
             return 0;

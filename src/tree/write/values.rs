@@ -1,8 +1,8 @@
 //! Long values and the rests of long keys: writing, releasing.
 //!
 //! They get their place at once, not at commit: nothing in the tree refers to them by a private number, and so a value
-//! larger than memory never has to be kept. If the transaction is aborted, no commit refers to them, and their pages count
-//! as never taken.
+//! larger than memory never has to be kept. If the transaction is aborted, no commit refers to them, and their pages
+//! count as never taken.
 //!
 //! Each extent carries its own birth (I-10): what was written in an earlier commit stays for whoever sees that commit.
 
