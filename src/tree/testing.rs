@@ -139,7 +139,7 @@ impl Builder {
             arena: &mut arena,
             sink: &mut sink,
             emitter: &mut emitter,
-            fused: true,
+            places_pages: true,
             table: TABLE,
             has_long: self.has_long,
             drop_budget: 1 << 20,

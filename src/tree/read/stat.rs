@@ -13,7 +13,7 @@ pub struct Level {
     /// The number of pages.
     pub pages: u64,
     /// The number of children in its branches, or of entries in its leaves.
-    pub slots: u64,
+    pub items: u64,
     /// The bytes used in its pages.
     pub used: u64,
 }
@@ -87,7 +87,7 @@ pub fn level<'s, S: PageSource<'s> + ?Sized>(source: &S, root: &Root, level: u8)
         if at != level {
             return Ok(());
         }
-        let (slots, used) = if at > 1 {
+        let (items, used) = if at > 1 {
             let b = branch(source, ptr, at)?;
             (b.len(), b.used())
         } else {
@@ -95,7 +95,7 @@ pub fn level<'s, S: PageSource<'s> + ?Sized>(source: &S, root: &Root, level: u8)
             (l.len(), l.used())
         };
         stat.pages += 1;
-        stat.slots += slots as u64;
+        stat.items += items as u64;
         stat.used += used as u64;
         Ok(())
     })?;

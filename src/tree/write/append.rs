@@ -3,7 +3,7 @@
 //!
 //! Nothing has to be merged, so only the entries of one leaf at a time are listed between the log and the pages.
 
-use super::apply::{is_underfull, Apply, Fill, Piece, Reply};
+use super::apply::{is_underfull, Apply, Fill, NewPage, Reply};
 use super::arena::Arena;
 use super::fences::{prefix_len, Cut, Fences};
 use super::node::Node;
@@ -174,7 +174,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
                 false => Fill::WithRoom,
             },
         };
-        let mut pieces: Vec<Piece> = Vec::new();
+        let mut new_pages: Vec<NewPage> = Vec::new();
         let (mut start, mut usual) = (Cut::default(), queue.list.len().max(8));
         loop {
             let low: &[u8] = if start.at == 0 { &fences.low } else { &start.separator };
@@ -194,12 +194,12 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             let underfull = is_underfull(used, memory.len());
             let ptr = Arena::ptr(self.arena.insert(memory), n as u64);
             let next = queue.separator(n);
-            pieces.push(Piece {
+            new_pages.push(NewPage {
                 separator: start.separator,
                 ptr,
                 underfull,
             });
-            self.emit_last_but_one(&mut pieces)?;
+            self.emit_last_but_one(&mut new_pages)?;
             let Some(separator) = next else { break };
             start = Cut {
                 at: start.at + n,
@@ -209,19 +209,19 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             queue.list.drain(..n);
         }
         debug_assert_eq!(
-            pieces.iter().map(|piece| piece.ptr.entries).sum::<u64>(),
+            new_pages.iter().map(|new_page| new_page.ptr.entries).sum::<u64>(),
             (copied.ends.len() + edits.len()) as u64,
             "each entry is in one leaf"
         );
         self.discard(node);
-        Ok(Reply::of(pieces))
+        Ok(Reply::of(new_pages))
     }
 
     /// Places the leaf before the one just built, if pages are being placed. The first and the last leaf are left,
     /// because they may be joined with neighbours.
-    pub(super) fn emit_last_but_one(&mut self, pieces: &mut [Piece]) -> Result<()> {
-        match pieces {
-            [_, .., piece, _] if self.fused => self.emit(&mut piece.ptr),
+    pub(super) fn emit_last_but_one(&mut self, new_pages: &mut [NewPage]) -> Result<()> {
+        match new_pages {
+            [_, .., new_page, _] if self.places_pages => self.emit(&mut new_page.ptr),
             _ => Ok(()),
         }
     }

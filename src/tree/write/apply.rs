@@ -48,7 +48,7 @@ use crate::page::{PageSink, PageSource, Ptr, Root};
 pub const HEIGHT_MAX: u8 = 64;
 
 /// A page that is new to its parent.
-pub(super) struct Piece {
+pub(super) struct NewPage {
     /// The lower fence of the page. It is empty for the first page of a reply, which has the lower fence of the page
     /// that it replaces.
     pub separator: Vec<u8>,
@@ -62,7 +62,7 @@ pub(super) enum Reply {
     /// It is one page with the same fences, perhaps the very same page.
     One { ptr: Ptr, underfull: bool },
     /// It is several pages, or none.
-    Many(Vec<Piece>),
+    Many(Vec<NewPage>),
 }
 
 impl Reply {
@@ -72,13 +72,13 @@ impl Reply {
     }
 
     /// Returns the reply of a page that became these pages.
-    pub fn of(pieces: Vec<Piece>) -> Reply {
-        match pieces.as_slice() {
-            [Piece { ptr, underfull, .. }] => Reply::One {
+    pub fn of(new_pages: Vec<NewPage>) -> Reply {
+        match new_pages.as_slice() {
+            [NewPage { ptr, underfull, .. }] => Reply::One {
                 ptr: *ptr,
                 underfull: *underfull,
             },
-            _ => Reply::Many(pieces),
+            _ => Reply::Many(new_pages),
         }
     }
 
@@ -86,7 +86,7 @@ impl Reply {
     fn entries(&self) -> u64 {
         match self {
             Reply::One { ptr, .. } => ptr.entries,
-            Reply::Many(pieces) => pieces.iter().map(|p| p.ptr.entries).sum(),
+            Reply::Many(new_pages) => new_pages.iter().map(|p| p.ptr.entries).sum(),
         }
     }
 }
@@ -142,7 +142,7 @@ pub struct Apply<'a, 't, S, P> {
     /// The emitter that places finished pages.
     pub emitter: &'t mut Emitter,
     /// Whether finished pages are placed at once, while the change goes on.
-    pub fused: bool,
+    pub places_pages: bool,
     /// The id of the table, for page headers and errors.
     pub table: TableId,
     /// Whether long values or keys may be in the tree (see [`Root`]). It is false at first.
@@ -254,11 +254,11 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             },
             false => self.restructure(branch, fences)?,
         };
-        if self.fused {
+        if self.places_pages {
             // Edits come in key order, so no later edit of this pass changes a page below this branch.
             match &reply {
                 Reply::One { ptr, .. } => self.emit_children(ptr, level, fences.is_open())?,
-                Reply::Many(pieces) => self.emit_below(pieces, level, fences.is_open())?,
+                Reply::Many(new_pages) => self.emit_below(new_pages, level, fences.is_open())?,
             }
         }
         Ok(reply)
@@ -267,19 +267,19 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     /// Grows or shrinks the tree at its root, whose reply has no parent to go to.
     pub(super) fn finish_root(&mut self, mut reply: Reply, mut height: u8) -> Result<Root> {
         let mut ptr = loop {
-            let pieces = match reply {
+            let new_pages = match reply {
                 Reply::One { ptr, .. } => break ptr,
-                Reply::Many(pieces) => pieces,
+                Reply::Many(new_pages) => new_pages,
             };
-            match pieces.as_slice() {
+            match new_pages.as_slice() {
                 [] => return Ok(Root::default()),
                 [only] => break only.ptr,
                 _ => {}
             }
             // Several pages need a parent level, which may be several pages again.
             height += 1;
-            let built = self.build_branches(pieces, height)?;
-            if self.fused {
+            let built = self.build_branches(new_pages, height)?;
+            if self.places_pages {
                 self.emit_below(&built, height, true)?;
             }
             reply = Reply::Many(built);
@@ -296,7 +296,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             self.discard(node);
             height -= 1;
         }
-        if self.fused {
+        if self.places_pages {
             self.emitter.flush(self.arena, self.sink)?;
         }
         Ok(Root {
@@ -342,9 +342,9 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     }
 
     /// Places the private pages below branches that lie side by side. Only the last of them can be on the right edge.
-    fn emit_below(&mut self, pieces: &[Piece], level: u8, on_right_edge: bool) -> Result<()> {
-        for (i, piece) in pieces.iter().enumerate() {
-            self.emit_children(&piece.ptr, level, on_right_edge && i + 1 == pieces.len())?;
+    fn emit_below(&mut self, new_pages: &[NewPage], level: u8, on_right_edge: bool) -> Result<()> {
+        for (i, new_page) in new_pages.iter().enumerate() {
+            self.emit_children(&new_page.ptr, level, on_right_edge && i + 1 == new_pages.len())?;
         }
         Ok(())
     }

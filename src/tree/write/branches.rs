@@ -12,7 +12,7 @@
 //! interval. Pages on that edge of the neighbour may then receive keys without their prefix. They are marked with
 //! `CHECK_PREFIX` until they are next rebuilt.
 
-use super::apply::{is_underfull, Apply, ChildChange, Fill, OpenBranch, Piece, Reply};
+use super::apply::{is_underfull, Apply, ChildChange, Fill, NewPage, OpenBranch, Reply};
 use super::branch_cut::BranchCutter;
 use super::fences::Fences;
 use super::node::{branch_in, Node};
@@ -111,10 +111,10 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         } = branch;
         if let [ChildChange {
             at,
-            reply: Reply::Many(pieces),
+            reply: Reply::Many(new_pages),
         }] = changes.as_slice()
         {
-            if self.split_in_place(&mut node, *at, pieces) {
+            if self.split_in_place(&mut node, *at, new_pages) {
                 let ptr = self.close(node);
                 return Ok(Reply::One { ptr, underfull: false });
             }
@@ -143,14 +143,15 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             let ptr = self.close(node);
             return Ok(Reply::One { ptr, underfull });
         }
-        let pieces = self.rebuild(&draft, fill)?;
+        let new_pages = self.rebuild(&draft, fill)?;
         self.discard(node);
-        Ok(Reply::of(pieces))
+        Ok(Reply::of(new_pages))
     }
 
-    /// Replaces child `at` by two pieces, if the page takes them as it is; false: it has one new pointer at most.
-    fn split_in_place(&mut self, node: &mut Node<'a>, at: usize, pieces: &[Piece]) -> bool {
-        let [first, second] = pieces else {
+    /// Replaces child `at` by two new pages, if the page takes them as it is. Returns false if it does not; it has then
+    /// one new pointer at most.
+    fn split_in_place(&mut self, node: &mut Node<'a>, at: usize, new_pages: &[NewPage]) -> bool {
+        let [first, second] = new_pages else {
             return false;
         };
         let page = self.make_private(node);
@@ -180,19 +181,19 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
                 Some(Reply::One { ptr, underfull }) => {
                     list.push(DraftChild::new(Separator::Old(separator), ptr, underfull))
                 }
-                Some(Reply::Many(pieces)) if pieces.is_empty() => {
+                Some(Reply::Many(new_pages)) if new_pages.is_empty() => {
                     release_rest(&separator, ptr.page, size, self.sink)?;
                     match list.last_mut() {
                         Some(left) => left.grew_up = true,
                         None => grew_down = true,
                     }
                 }
-                Some(Reply::Many(pieces)) => {
-                    // The first piece begins where the child began.
+                Some(Reply::Many(new_pages)) => {
+                    // The first new page begins where the child began.
                     let mut first = Some(Separator::Old(separator));
-                    list.extend(pieces.into_iter().map(|piece| {
-                        let separator = first.take().unwrap_or(Separator::New(piece.separator));
-                        DraftChild::new(separator, piece.ptr, piece.underfull)
+                    list.extend(new_pages.into_iter().map(|new_page| {
+                        let separator = first.take().unwrap_or(Separator::New(new_page.separator));
+                        DraftChild::new(separator, new_page.ptr, new_page.underfull)
                     }));
                 }
             }
@@ -242,18 +243,18 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     }
 
     /// Builds the pages of a branch from the list of its children.
-    fn rebuild(&mut self, draft: &BranchDraft<'_>, fill: Fill) -> Result<Vec<Piece>> {
+    fn rebuild(&mut self, draft: &BranchDraft<'_>, fill: Fill) -> Result<Vec<NewPage>> {
         // All separators are counted from the prefix that is common to the page as it was and as its fences say now.
-        let base = draft.old.prefix().len().min(draft.fences.prefix_len());
-        let (prefix, lead) = draft.old.prefix().split_at(base);
+        let common = draft.old.prefix().len().min(draft.fences.prefix_len());
+        let (prefix, lead) = draft.old.prefix().split_at(common);
         if let Some(Separator::Old(first)) = draft.children.first().map(|child| &child.separator) {
             // Nothing stands before the first child, even if it was not the first.
             release_rest(first, draft.ptr.page, draft.page_size(), self.sink)?;
         }
-        let long = self.write_long_separators(&draft.children, base)?;
+        let long = self.write_long_separators(&draft.children, common)?;
         let cutter = BranchCutter {
-            children: &as_children(&draft.children, &long, lead, base, draft.page_size()),
-            base: prefix,
+            children: &as_children(&draft.children, &long, lead, common, draft.page_size()),
+            common: prefix,
             fences: draft.fences,
             level: draft.level,
             page_size: draft.page_size(),
@@ -262,16 +263,16 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     }
 
     /// Gives pages that have no parent parents at `level`: one page or several.
-    pub(super) fn build_branches(&mut self, pieces: Vec<Piece>, level: u8) -> Result<Vec<Piece>> {
+    pub(super) fn build_branches(&mut self, new_pages: Vec<NewPage>, level: u8) -> Result<Vec<NewPage>> {
         let page_size = self.source.page_size();
-        let children: Vec<DraftChild<'_>> = pieces
+        let children: Vec<DraftChild<'_>> = new_pages
             .into_iter()
-            .map(|piece| DraftChild::new(Separator::New(piece.separator), piece.ptr, false))
+            .map(|new_page| DraftChild::new(Separator::New(new_page.separator), new_page.ptr, false))
             .collect();
         let long = self.write_long_separators(&children, 0)?;
         let cutter = BranchCutter {
             children: &as_children(&children, &long, &[], 0, page_size),
-            base: &[],
+            common: &[],
             fences: &Fences::whole(),
             level,
             page_size,
@@ -280,13 +281,13 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     }
 
     /// Writes the rests of new separators that are long, in order.
-    fn write_long_separators(&mut self, children: &[DraftChild<'_>], base: usize) -> Result<Vec<LongKey>> {
+    fn write_long_separators(&mut self, children: &[DraftChild<'_>], common: usize) -> Result<Vec<LongKey>> {
         let size = self.source.page_size();
         let mut written = Vec::new();
         for child in children.iter().skip(1) {
             if let Separator::New(bytes) = &child.separator {
                 if is_long(bytes, size) {
-                    written.push(write_rest(bytes, base, size, self.sink)?);
+                    written.push(write_rest(bytes, common, size, self.sink)?);
                 }
             }
         }
@@ -313,12 +314,13 @@ fn fill_of(changes: &[ChildChange], node: &Node<'_>, fences: &Fences) -> Fill {
     }
 }
 
-/// The list as a build wants it: separators relative to `base` bytes of prefix; `long` are the new long ones, in order.
+/// Returns the list as a build takes it, with separators counted from `common` bytes of prefix. `long` has the new long
+/// separators, in order.
 fn as_children<'k>(
     list: &'k [DraftChild<'k>],
     long: &'k [LongKey],
     lead: &'k [u8],
-    base: usize,
+    common: usize,
     page_size: usize,
 ) -> Vec<Child<'k>> {
     let mut long = long.iter();
@@ -329,7 +331,7 @@ fn as_children<'k>(
             Separator::Old(suffix) => Suffix { lead, ..*suffix },
             Separator::New(bytes) => match is_long(bytes, page_size).then(|| long.next()).flatten() {
                 Some(written) => written.suffix(),
-                None => Suffix::of(bytes.get(base..).unwrap_or(&[])),
+                None => Suffix::of(bytes.get(common..).unwrap_or(&[])),
             },
         };
         children.push(Child {

@@ -34,7 +34,7 @@ pub struct Emitter {
     /// Pages that the next commit replaces: branches, and leaves if `fleeting_leaves`.
     fleeting: OpenRun,
     /// Whether fleeting pages get a run of their own, which pays where it is known how many will come.
-    told_apart: bool,
+    branches_apart: bool,
     /// Whether leaves are fleeting, too.
     fleeting_leaves: bool,
 }
@@ -74,7 +74,7 @@ impl Emitter {
     pub fn expect_pages(&mut self, leaves: u64, branches: u64) {
         (self.lasting.expected, self.fleeting.expected) = (leaves, branches);
         (self.lasting.more, self.fleeting.more) = (1, 1);
-        self.told_apart |= self.lasting.run.pages == 0;
+        self.branches_apart |= self.lasting.run.pages == 0;
     }
 
     /// Says that about `pages` pages will come, which are to lie in one run.
@@ -114,8 +114,11 @@ impl Emitter {
     ) -> Result<Ptr> {
         debug_assert!(!arena.is_frozen(), "nothing is placed while bytes are pinned");
         let memory = arena.take(page).ok_or_else(no_page)?;
-        debug_assert!(!has_private_child(&memory), "a private place in a page to be written");
-        let (open, lifetime) = match self.told_apart && (self.fleeting_leaves || header::level(&memory) > 1) {
+        debug_assert!(
+            !has_private_child(&memory),
+            "a pointer to a private page in a page to be written"
+        );
+        let (open, lifetime) = match self.branches_apart && (self.fleeting_leaves || header::level(&memory) > 1) {
             true => (&mut self.fleeting, Lifetime::UntilNextCommit),
             false => (&mut self.lasting, Lifetime::UntilEdited),
         };
@@ -123,7 +126,7 @@ impl Emitter {
             // All pages of a queue lie in one run, so the queue is written before another run begins.
             open.flush(arena, sink)?;
             let want = match open.expected {
-                0 if self.told_apart => open.more,
+                0 if self.branches_apart => open.more,
                 0 => RUN,
                 expected => expected,
             };
@@ -184,7 +187,7 @@ impl Emitter {
     pub fn finish<P: PageSink>(&mut self, arena: &mut Arena, sink: &mut P) -> Result<()> {
         self.lasting.finish(arena, sink)?;
         self.fleeting.finish(arena, sink)?;
-        (self.told_apart, self.fleeting_leaves) = (false, false);
+        (self.branches_apart, self.fleeting_leaves) = (false, false);
         Ok(())
     }
 }

@@ -101,16 +101,16 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         let (a, b) = (self.bytes(left)?, self.bytes(right)?);
         let (x, y) = (leaf_in(a, left)?, leaf_in(b, right)?);
         let plen = fences.prefix_len();
-        let base = header::prefix_len(a).min(header::prefix_len(b)).min(plen);
+        let common = header::prefix_len(a).min(header::prefix_len(b)).min(plen);
         let (dense_x, dense_y) = (dense_bytes(&x), dense_bytes(&y));
         let mut joined = Vec::with_capacity(x.len() + y.len());
-        entries_of(&x, 0..x.len(), &dense_x, &x.prefix()[base..], &mut joined)?;
-        entries_of(&y, 0..y.len(), &dense_y, &y.prefix()[base..], &mut joined)?;
-        if leaf_size(&joined, plen - base, plen) > limit {
+        entries_of(&x, 0..x.len(), &dense_x, &x.prefix()[common..], &mut joined)?;
+        entries_of(&y, 0..y.len(), &dense_y, &y.prefix()[common..], &mut joined)?;
+        if leaf_size(&joined, plen - common, plen) > limit {
             self.arena.recycle(memory);
             return Ok(None);
         }
-        let prefix = NewPrefix::of(&fences.low[..plen], base);
+        let prefix = NewPrefix::of(&fences.low[..plen], common);
         build_leaf(&mut memory, self.table, prefix, &joined);
         let entries = joined.len() as u64;
         self.release(left);
@@ -128,7 +128,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         if branch_in(a, left)?.used() + branch_in(b, right)?.used() + between.len().min(size) - HEADER > limit {
             return Ok(None);
         }
-        let base = header::prefix_len(a).min(header::prefix_len(b)).min(plen);
+        let common = header::prefix_len(a).min(header::prefix_len(b)).min(plen);
         // Copies, because pages may be written while separators are borrowed of these.
         let (a, b) = (a.to_vec(), b.to_vec());
         let (x, y) = (branch_in(&a, left)?, branch_in(&b, right)?);
@@ -137,27 +137,27 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         children_of(&y, &mut children)?;
         for (i, child) in children.iter_mut().enumerate() {
             child.separator.lead = match i < x.len() {
-                true => &x.prefix()[base..],
-                false => &y.prefix()[base..],
+                true => &x.prefix()[common..],
+                false => &y.prefix()[common..],
             };
         }
         // The first child of the right page had no separator; the parent had it.
-        children[x.len()].separator = Suffix::of(between.get(base..).unwrap_or(&[]));
+        children[x.len()].separator = Suffix::of(between.get(common..).unwrap_or(&[]));
         let long;
         if is_long(between, size) {
             // Pages are written only if the two would fit without what stays in the page of it.
             if branch_size(&children, 0, plen) > limit + between.len() {
                 return Ok(None);
             }
-            long = write_rest(between, base, size, self.sink)?;
+            long = write_rest(between, common, size, self.sink)?;
             children[x.len()].separator = long.suffix();
         }
-        if branch_size(&children, plen - base, plen) > limit {
+        if branch_size(&children, plen - common, plen) > limit {
             release_rest(&children[x.len()].separator, left.page, size, self.sink)?;
             return Ok(None);
         }
         let mut memory = self.arena.memory();
-        let prefix = NewPrefix::of(&fences.low[..plen], base);
+        let prefix = NewPrefix::of(&fences.low[..plen], common);
         build_branch(&mut memory, level, self.table, prefix, &children);
         let entries = left.entries.saturating_add(right.entries).min(U48_MAX);
         self.release(left);

@@ -11,10 +11,10 @@
 //! counts its entries.
 
 use super::append::CopiedEntries;
-use super::apply::{is_underfull, Apply, Fill, Piece, Reply};
+use super::apply::{is_underfull, Apply, Fill, NewPage, Reply};
 use super::edits::Op;
 use super::fences::Fences;
-use super::merge::{LeafEdits, FEW, PART};
+use super::merge::{LeafEdits, EDITS_IN_PLACE, PART};
 use super::node::{Node, NodeBytes};
 use super::sorted::EditSlice;
 use super::values::{is_long, release_value};
@@ -32,7 +32,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     pub(super) fn leaf(&mut self, ptr: Ptr, edits: EditSlice<'_>, fences: &Fences) -> Result<Reply> {
         let mut node = self.open(ptr, 1)?;
         let mut edits = edits;
-        if edits.len() <= FEW {
+        if edits.len() <= EDITS_IN_PLACE {
             // Up to the first that does not fit: what was done in place need not be merged.
             while !edits.is_empty() && self.edit_in_place(&mut node, edits.key(0), edits.op(0))? {
                 (_, edits) = edits.split_at(1);
@@ -80,7 +80,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
 
     /// Merges many edits with a leaf, some at a time: the last page that one part gives takes the next part.
     fn merge_parts(&mut self, node: Node<'a>, edits: EditSlice<'_>, fences: &Fences) -> Result<Reply> {
-        let mut pieces: Vec<Piece> = Vec::new();
+        let mut new_pages: Vec<NewPage> = Vec::new();
         let (mut node, mut low) = (node, Vec::new());
         // What the leaf held goes into the first part, whole: later parts only add behind it, so no page they leave can
         // miss an edit, and none can vanish.
@@ -91,7 +91,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             let usual = if rest.len() > PART + PART / 2 { PART } else { rest.len() };
             let (part, others) = rest.split_at(usual.max(std::mem::take(&mut at_least)));
             let part_fences = Fences {
-                low: match pieces.is_empty() {
+                low: match new_pages.is_empty() {
                     true => fences.low.clone(),
                     false => Short::of(&low),
                 },
@@ -103,7 +103,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
                 false => Fill::WithRoom,
             };
             match self.merge(LeafEdits { node, edits: part }, &part_fences, fill)? {
-                Reply::One { ptr, underfull } => pieces.push(Piece {
+                Reply::One { ptr, underfull } => new_pages.push(NewPage {
                     separator: low,
                     ptr,
                     underfull,
@@ -112,14 +112,14 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
                     if let Some(first) = more.first_mut() {
                         first.separator = low;
                     }
-                    pieces.append(&mut more);
+                    new_pages.append(&mut more);
                 }
             }
             if others.is_empty() {
-                return Ok(Reply::of(pieces));
+                return Ok(Reply::of(new_pages));
             }
             rest = others;
-            (low, node) = match pieces.pop() {
+            (low, node) = match new_pages.pop() {
                 Some(last) => (last.separator, self.open(last.ptr, 1)?),
                 // The part was all deletes and left nothing: begin anew.
                 None => (Vec::new(), self.empty_leaf()),

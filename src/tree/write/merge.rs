@@ -29,7 +29,7 @@ use crate::util::hash::fingerprint;
 
 /// Up to this many edits of a leaf are done one by one in place. (All limits from 6 to 40 are equally fast; 2 costs 9
 /// %.)
-pub(super) const FEW: usize = 8;
+pub(super) const EDITS_IN_PLACE: usize = 8;
 /// If there are more edits than this for one leaf, they are merged in parts, so that what is merged stays in the cache.
 pub(super) const PART: usize = 2048;
 /// The most bytes of leaves that are merged together. They stay in the cache, and the half page that is lost at their
@@ -74,11 +74,11 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         }
         let leaf = leaf_in(self.bytes(ptr)?, ptr)?;
         let (size, used, prefix) = (leaf.bytes().len(), leaf.used(), leaf.prefix().len());
-        let more = (0..edits.len().min(FEW)).map(|i| match edits.op(i) {
+        let more = (0..edits.len().min(EDITS_IN_PLACE)).map(|i| match edits.op(i) {
             Op::Put(value) => ENTRY + LENGTHS + edits.key(i).len().saturating_sub(prefix) + value.bytes().len(),
             Op::Delete => 0,
         });
-        Ok(edits.len() > FEW || used + more.sum::<usize>() > size)
+        Ok(edits.len() > EDITS_IN_PLACE || used + more.sum::<usize>() > size)
     }
 
     /// Returns whether the edits add entries rather than replace or delete some, as far as the first of them tells.
@@ -148,34 +148,34 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     /// Merges leaves that lie side by side between `fences` with their edits, and builds as many leaves as it takes.
     fn merge_all(&mut self, inputs: &[LeafEdits<'a, '_>], fences: &Fences, fill: Fill) -> Result<Reply> {
         let shortest = inputs.iter().map(|input| header::prefix_len(&input.node.bytes)).min();
-        let base = shortest.unwrap_or(0).min(fences.prefix_len());
+        let common = shortest.unwrap_or(0).min(fences.prefix_len());
         let mut leaves = Vec::with_capacity(inputs.len());
         let mut most = 0;
         for LeafEdits { node, edits } in inputs {
             let leaf = node.leaf()?;
-            check_prefix(node.ptr.page, &leaf.prefix()[..base], fences)?;
+            check_prefix(node.ptr.page, &leaf.prefix()[..common], fences)?;
             most += leaf.len() + edits.len();
             leaves.push(MergeInput {
                 ptr: node.ptr,
                 leaf,
                 dense: dense_bytes(&leaf),
                 edits: *edits,
-                long: self.write_long_keys(node, *edits, base)?,
+                long: self.write_long_keys(node, *edits, common)?,
             });
         }
         let mut merged = room_for(most)?;
         for input in &leaves {
-            self.merge_one(input, base, &mut merged)?;
+            self.merge_one(input, common, &mut merged)?;
         }
-        let prefix = leaves.first().map_or(&[][..], |first| &first.leaf.prefix()[..base]);
+        let prefix = leaves.first().map_or(&[][..], |first| &first.leaf.prefix()[..common]);
         self.pack_leaves(&merged, prefix, fences, fill)
     }
 
     /// Adds a leaf's entries, as its edits leave them, to `merged`.
-    fn merge_one<'e>(&mut self, input: &'e MergeInput<'e>, base: usize, merged: &mut Vec<Entry<'e>>) -> Result<()> {
+    fn merge_one<'e>(&mut self, input: &'e MergeInput<'e>, common: usize, merged: &mut Vec<Entry<'e>>) -> Result<()> {
         let MergeInput { leaf, dense, edits, .. } = input;
         let (page, source, size) = (input.ptr.page, self.source, leaf.bytes().len());
-        let lead = &leaf.prefix()[base..];
+        let lead = &leaf.prefix()[common..];
         let mut next_long = input.long.iter();
         // The entries before this one are merged.
         let mut done = 0;
@@ -219,7 +219,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
                             self.has_long = true;
                             next_long.next().ok_or(Error::Invalid("long key not written"))?.suffix()
                         }
-                        _ => Suffix::of(key.get(base..).unwrap_or(&[])),
+                        _ => Suffix::of(key.get(common..).unwrap_or(&[])),
                     };
                     merged.push(Entry {
                         suffix,
@@ -233,7 +233,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     }
 
     /// Writes the rests of the long keys that the edits put and the leaf does not have, in order.
-    fn write_long_keys(&mut self, node: &Node<'a>, edits: EditSlice<'_>, base: usize) -> Result<Vec<LongKey>> {
+    fn write_long_keys(&mut self, node: &Node<'a>, edits: EditSlice<'_>, common: usize) -> Result<Vec<LongKey>> {
         let size = node.size();
         let mut written = Vec::new();
         if edits.longest_key() <= key_inline_max(size) {
@@ -245,7 +245,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             let new =
                 is_long(key, size) && matches!(edits.op(i), Op::Put(_)) && leaf.position(key, &self.source)?.is_err();
             if new {
-                written.push(write_rest(key, base, size, self.sink)?);
+                written.push(write_rest(key, common, size, self.sink)?);
             }
         }
         Ok(written)

@@ -93,8 +93,8 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             release_value(&leaf.value(i)?, ptr.page, size, self.sink)?;
         }
         // The fences may have moved apart since the page was built: what stays is counted from the shorter prefix.
-        let base = header::prefix_len(&node.bytes).min(fences.prefix_len());
-        let (prefix, lead) = leaf.prefix().split_at(base);
+        let common = header::prefix_len(&node.bytes).min(fences.prefix_len());
+        let (prefix, lead) = leaf.prefix().split_at(common);
         check_prefix(ptr.page, prefix, fences)?;
         let dense = dense_bytes(&leaf);
         let mut kept = Vec::with_capacity(leaf.len());
