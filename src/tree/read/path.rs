@@ -37,7 +37,7 @@ pub struct Position {
 
 /// The most bytes of a leaf that are prefetched ahead of a scan.
 const SCAN_AHEAD: usize = 4096;
-/// More bytes than this between a leaf's arrays and its records are a gap.
+/// More bytes than these between a leaf's arrays and its records are a gap.
 const GAP: usize = 192;
 /// A scan that has read more leaves than this will read many more.
 const LONG_SCAN: u32 = 64;
@@ -49,8 +49,8 @@ enum Ahead {
     Left,
 }
 
-/// Returns whether a leaf's records begin far behind its arrays. (At twice that distance, scans of such leaves become
-/// slow: 25 ns an entry instead of 9.)
+/// Whether a leaf's records begin far behind its arrays (twice as far is where scans of such leaves become slow: 25 ns an
+/// entry instead of 9).
 fn has_gap(page: &[u8]) -> bool {
     let n = header::count(page);
     let arrays = OFFSETS.at(n, n);

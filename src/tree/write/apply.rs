@@ -44,7 +44,7 @@ use crate::ids::{TableId, U48_MAX};
 use crate::page::branch::replace_ptr;
 use crate::page::{PageSink, PageSource, Ptr, Root};
 
-/// The most levels of a tree. 64 levels of branches with at least two children hold more than any file.
+/// Highest tree: 64 levels of at least two children hold more than any file.
 pub const HEIGHT_MAX: u8 = 64;
 
 /// A page that is new to its parent.

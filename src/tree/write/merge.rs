@@ -252,8 +252,8 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     }
 }
 
-/// Checks that `prefix`, which is or begins a leaf's prefix, fits the leaf's fences. The suffixes of new leaves are counted
-/// from it, so a page that lies about its prefix is refused here.
+/// Checks that `prefix`, which is or begins a leaf's prefix, fits the leaf's fences. The suffixes of new leaves are
+/// counted from it, so a page that lies about its prefix is refused here.
 pub(super) fn check_prefix(page: PageRef, prefix: &[u8], fences: &Fences) -> Result<()> {
     match fences.low.starts_with(prefix) {
         true => Ok(()),
