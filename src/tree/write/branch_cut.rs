@@ -18,7 +18,7 @@ use crate::page::{PageSink, PageSource};
 /// A list of children, and where to cut it into pages.
 pub(super) struct BranchCutter<'c> {
     pub children: &'c [Child<'c>],
-    /// What all separators begin with: they are counted from behind it.
+    /// The prefix that all separators begin with, from behind which they are counted.
     pub common: &'c [u8],
     /// The fences of all the children together.
     pub fences: &'c Fences,
@@ -28,7 +28,7 @@ pub(super) struct BranchCutter<'c> {
 }
 
 impl BranchCutter<'_> {
-    /// The cut before child `at`.
+    /// Returns the cut before child `at`.
     fn cut<'s, S: PageSource<'s>>(&self, at: usize, source: &S) -> Result<Cut> {
         let mut separator = Vec::new();
         if let Some(child) = self.children.get(at) {
@@ -38,15 +38,15 @@ impl BranchCutter<'_> {
         Ok(Cut { at, separator })
     }
 
-    /// Length of the prefix of the page between two cuts.
+    /// Returns the length of the prefix of the page between two cuts.
     fn prefix_len(&self, start: &Cut, end: &Cut) -> usize {
         let plen = self.fences.prefix_between(start, end, self.children.len());
         plen.max(self.common.len())
     }
 
-    /// Whether the children from `start` to `to` fit one page.
+    /// Returns whether the children from `start` to `to` fit one page.
     fn fits<'s, S: PageSource<'s>>(&self, start: &Cut, to: usize, source: &S) -> Result<bool> {
-        // Even the arrays alone would not fit: no need to look closer.
+        // If even the arrays alone do not fit, sizes need not be computed.
         if (to - start.at) * CHILD > self.page_size {
             return Ok(false);
         }
@@ -76,7 +76,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         }
         let room = page_size - HEADER - common.len();
         let pages = sum.div_ceil(room).max(1);
-        // Pages are filled alike, unless more comes behind the last.
+        // All pages are filled alike, unless more children come behind the last.
         let target = match fill {
             Fill::Full => room,
             Fill::WithRoom => room.min(sum.div_ceil(pages)),
@@ -101,7 +101,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             let prefix = NewPrefix::of(fences.prefix_from(&start, plen), common.len());
             build_branch(&mut memory, level, self.table, prefix, group);
             if from > 0 {
-                // Its bytes have moved up with the cut; the parent writes them anew.
+                // The separator has moved up with the cut, and the parent writes its rest anew.
                 release_rest(&children[from].separator, None, page_size, self.sink)?;
             }
             let entries = group
@@ -119,7 +119,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         Ok(new_pages)
     }
 
-    /// Whether the private pages among these children, which this transaction has built, are of this level.
+    /// Returns whether all private pages among these children are of this level.
     fn are_of_level(&self, children: &[Child<'_>], level: u8) -> bool {
         let pages = children.iter().filter_map(|child| child.ptr.page.as_private());
         let mut built = pages.filter_map(|page| self.arena.get(page));

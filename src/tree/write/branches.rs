@@ -31,7 +31,7 @@ pub(super) struct BranchDraft<'p> {
     pub children: Vec<DraftChild<'p>>,
     /// The branch as it was. Separators that stay are borrowed of its page.
     pub old: Branch<'p>,
-    /// The pointer to it, for messages of damage.
+    /// The pointer to it, for errors.
     pub ptr: Ptr,
     pub level: u8,
     /// The fences of the branch, old and new.
@@ -43,17 +43,17 @@ pub(super) struct DraftChild<'p> {
     pub separator: Separator<'p>,
     pub ptr: Ptr,
     pub underfull: bool,
-    /// Its interval has taken in that of a vanished neighbour below it.
+    /// Whether its interval has taken in that of a vanished neighbour below it.
     grew_down: bool,
-    /// Its interval has taken in that of a vanished neighbour above it.
+    /// Whether its interval has taken in that of a vanished neighbour above it.
     grew_up: bool,
 }
 
 /// A separator in that list.
 pub(super) enum Separator<'p> {
-    /// As it stands in the old page, behind that page's prefix.
+    /// A separator of the old page, counted from that page's prefix.
     Old(Suffix<'p>),
-    /// New, whole.
+    /// A new separator, whole.
     New(Vec<u8>),
 }
 
@@ -70,12 +70,12 @@ impl<'p> DraftChild<'p> {
 }
 
 impl BranchDraft<'_> {
-    /// Bytes of a page.
+    /// Returns the bytes of a page.
     pub fn page_size(&self) -> usize {
         self.old.bytes().len()
     }
 
-    /// The separator before child `i`, whole.
+    /// Returns the separator before child `i`, whole.
     pub fn separator<'s, S: PageSource<'s>>(&self, i: usize, source: &S) -> Result<Vec<u8>> {
         match &self.children[i].separator {
             Separator::New(bytes) => Ok(bytes.clone()),
@@ -87,7 +87,7 @@ impl BranchDraft<'_> {
         }
     }
 
-    /// The fences of some children together.
+    /// Returns the fences of some children together.
     pub fn fences_of<'s, S: PageSource<'s>>(&self, children: Range<usize>, source: &S) -> Result<Fences> {
         let low = match children.start {
             0 => self.fences.low.clone(),
@@ -102,7 +102,7 @@ impl BranchDraft<'_> {
 }
 
 impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
-    /// Takes the replies into the branch that cannot be taken in as mere pointers.
+    /// Takes those replies into the branch that change more than a pointer.
     pub(super) fn restructure(&mut self, branch: OpenBranch<'a>, fences: &Fences) -> Result<Reply> {
         let OpenBranch {
             mut node,
@@ -121,7 +121,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         }
         let fill = fill_of(&changes, &node, fences);
         let only_underfull = changes.iter().all(|change| matches!(change.reply, Reply::One { .. }));
-        // A copy, because the page may be private and separators are borrowed of it, while other pages are changed.
+        // Separators are borrowed of a copy of the page, because other private pages are changed meanwhile.
         let bytes = node.bytes.to_vec();
         let mut draft = BranchDraft {
             children: Vec::new(),
@@ -138,7 +138,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         self.widen_grown(&mut draft)?;
         let joined = self.join_underfull(&mut draft)?;
         if only_underfull && !joined {
-            // The page is right as it is: it has all new pointers.
+            // The page can stay as it is, because it has all new pointers already.
             let underfull = is_underfull(draft.old.used(), bytes.len()) && node.is_private();
             let ptr = self.close(node);
             return Ok(Reply::One { ptr, underfull });
@@ -171,7 +171,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         let list = &mut draft.children;
         list.reserve(old.len() + 8);
         let mut changes = changes.into_iter().peekable();
-        // The children so far have all vanished: what comes first takes over their intervals.
+        // Whether children before the first that is left have vanished. It takes over their intervals.
         let mut grew_down = false;
         for i in 0..old.len() {
             let separator = old.separator(i)?;
@@ -206,7 +206,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         Ok(())
     }
 
-    /// Tells the children whose intervals have grown.
+    /// Widens the children whose intervals have grown.
     fn widen_grown(&mut self, draft: &mut BranchDraft<'_>) -> Result<()> {
         for i in 0..draft.children.len() {
             let DraftChild { grew_down, grew_up, .. } = draft.children[i];
@@ -219,7 +219,8 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         Ok(())
     }
 
-    /// Tells the pages on one edge of the subtree at `ptr` that its interval has grown to `fences`; the pointer to it.
+    /// Marks the pages on one edge of the subtree at `ptr`, whose interval has grown to `fences`, where keys without
+    /// their prefix may come. Returns the pointer to the subtree.
     fn widen(&mut self, ptr: Ptr, level: u8, fences: &Fences, edge: Edge) -> Result<Ptr> {
         let mut node = self.open(ptr, level)?;
         let too_long = header::prefix_len(&node.bytes) > fences.prefix_len();
@@ -248,7 +249,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         let common = draft.old.prefix().len().min(draft.fences.prefix_len());
         let (prefix, lead) = draft.old.prefix().split_at(common);
         if let Some(Separator::Old(first)) = draft.children.first().map(|child| &child.separator) {
-            // Nothing stands before the first child, even if it was not the first.
+            // No separator stands before the first child, so one that it had is given up.
             release_rest(first, draft.ptr.page, draft.page_size(), self.sink)?;
         }
         let long = self.write_long_separators(&draft.children, common)?;
@@ -262,7 +263,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         self.pack_branches(&cutter, fill)
     }
 
-    /// Gives pages that have no parent parents at `level`: one page or several.
+    /// Builds the parents, at level `level`, of pages that have none. Returns one page or several.
     pub(super) fn build_branches(&mut self, new_pages: Vec<NewPage>, level: u8) -> Result<Vec<NewPage>> {
         let page_size = self.source.page_size();
         let children: Vec<DraftChild<'_>> = new_pages

@@ -26,13 +26,13 @@ struct Neighbours {
     fences: Fences,
 }
 
-/// Most bytes that two pages may take together.
+/// Returns the most bytes that a joined page may use.
 fn limit(page_size: usize) -> usize {
     page_size / 16 * 15
 }
 
 impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
-    /// Joins the underfull children of a branch with their neighbours, the one behind if possible; whether any was
+    /// Joins the underfull children of a branch with a neighbour each, the one behind if possible. Returns whether any was
     /// joined.
     pub(super) fn join_underfull(&mut self, draft: &mut BranchDraft<'_>) -> Result<bool> {
         let mut any = false;
@@ -71,7 +71,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
                 release_rest(&separator, draft.ptr.page, draft.page_size(), self.sink)?;
             }
             draft.children[left].ptr = ptr;
-            // The joined page may be underfull again, or the next one: look at it once more.
+            // The joined page may still be underfull, so it is looked at once more.
             draft.children[left].underfull = self.has_become_underfull(&ptr)?;
             any = true;
             i = left;
@@ -93,7 +93,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         let Neighbours { left, right, fences } = both;
         let (a, b) = self.bytes_of_both(left, right)?;
         let limit = limit(a.len());
-        // Most neighbours are too full, which is seen without looking at entries.
+        // Most neighbours are too full, which can be seen without a look at their entries.
         if leaf_in(a, left)?.used() + leaf_in(b, right)?.used() - HEADER > limit {
             return Ok(None);
         }
@@ -129,7 +129,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             return Ok(None);
         }
         let common = header::prefix_len(a).min(header::prefix_len(b)).min(plen);
-        // Copies, because pages may be written while separators are borrowed of these.
+        // Separators are borrowed of copies, because pages may be written meanwhile.
         let (a, b) = (a.to_vec(), b.to_vec());
         let (x, y) = (branch_in(&a, left)?, branch_in(&b, right)?);
         let mut children = Vec::with_capacity(x.len() + y.len());
@@ -145,7 +145,8 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         children[x.len()].separator = Suffix::of(between.get(common..).unwrap_or(&[]));
         let long;
         if is_long(between, size) {
-            // Pages are written only if the two would fit without what stays in the page of it.
+            // The rest is written only if the two pages would fit without the part of the separator that stays in the
+            // page.
             if branch_size(&children, 0, plen) > limit + between.len() {
                 return Ok(None);
             }

@@ -39,7 +39,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             plen >= common.len(),
             "all keys within the fences begin with the common prefix"
         );
-        // A million entries are never one page: do not size them to find out.
+        // More entries than a page has bytes never fit it, so their size need not be computed.
         if entries.len() <= size && leaf_size(entries, plen - common.len(), plen) <= size {
             let NewPage { ptr, underfull, .. } =
                 self.build_new_page(entries, common.len(), &fences.low[..plen], Vec::new());
@@ -85,7 +85,8 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     }
 }
 
-/// An empty list with room for as many entries as one leaf may be given at once: all of a transaction's.
+/// Returns an empty list with room for `entries` entries. These may be all of a transaction's, so memory may be
+/// lacking.
 pub(super) fn room_for<T>(entries: usize) -> Result<Vec<T>> {
     let mut list = Vec::new();
     let room = list.try_reserve_exact(entries);
@@ -107,7 +108,7 @@ struct LeafCutter<'e> {
     scratch: Cell<Vec<u8>>,
 }
 
-/// Bytes of each suffix and of each value, where all entries agree.
+/// The bytes of each suffix and of each value, where all entries agree.
 struct Uniform {
     suffix: usize,
     value: usize,
@@ -144,14 +145,14 @@ impl<'e> LeafCutter<'e> {
         self.sums[self.entries.len()]
     }
 
-    /// The shortest key that separates entry `at` from the one before; empty at the ends.
+    /// Returns the shortest key that separates entry `at` from the one before. It is empty at the two ends.
     fn separator<'s, S: PageSource<'s>>(&self, at: usize, source: &S) -> Result<Vec<u8>> {
         let mut out = Vec::new();
         self.write_separator(at, source, &mut out)?;
         Ok(out)
     }
 
-    /// Puts that key into `out`, which is empty.
+    /// Writes the shortest key that separates entry `at` from the one before into `out`, which must be empty.
     fn write_separator<'s, S: PageSource<'s>>(&self, at: usize, source: &S, out: &mut Vec<u8>) -> Result<()> {
         if at > 0 && at < self.entries.len() {
             let (a, b) = (&self.entries[at - 1].suffix, &self.entries[at].suffix);
@@ -161,7 +162,7 @@ impl<'e> LeafCutter<'e> {
             if len <= out.len() + b.inline_len() {
                 b.write_to(out);
             } else {
-                // Two long keys that differ only in what lies outside the page.
+                // These are two long keys that differ only in bytes outside the page.
                 b.write_whole(source, out, None)?;
             }
             out.truncate(len);
@@ -169,7 +170,7 @@ impl<'e> LeafCutter<'e> {
         Ok(())
     }
 
-    /// Whether the entries from `start` to `to` fit one page.
+    /// Returns whether the entries from `start` to `to` fit one page.
     fn fits<'s, S: PageSource<'s>>(&self, start: &Cut, to: usize, source: &S) -> Result<bool> {
         let mut separator = self.scratch.take();
         separator.clear();
@@ -181,7 +182,7 @@ impl<'e> LeafCutter<'e> {
         let drop = plen - self.common.len();
         let n = to - start.at;
         if let Some(uniform) = &self.uniform {
-            // As `leaf_size`, without a look at each entry.
+            // This is what `leaf_size` computes, without a look at each entry.
             let width = uniform.suffix.saturating_sub(drop);
             let each = match DenseShape::of(width, uniform.value) {
                 Some(shape) if n > 1 => shape.entry(),
@@ -192,7 +193,7 @@ impl<'e> LeafCutter<'e> {
         Ok(leaf_size(&self.entries[start.at..to], drop, plen) <= self.size)
     }
 
-    /// End of the page that begins at `start`.
+    /// Returns the end of the page that begins at `start`.
     fn next<'s, S: PageSource<'s>>(&self, start: &Cut, fill: Fill, source: &S) -> Result<usize> {
         let (n, from) = (self.entries.len(), start.at);
         let full = self.most(start, source)?;
@@ -223,7 +224,7 @@ impl<'e> LeafCutter<'e> {
         Ok(if both_fit { cut } else { full })
     }
 
-    /// End of the page from `start` on that takes the most entries: one at least.
+    /// Returns the end of the page from `start` on that takes the most entries: one at least.
     fn most<'s, S: PageSource<'s>>(&self, start: &Cut, source: &S) -> Result<usize> {
         let (n, from) = (self.entries.len(), start.at);
         let room = self.size - HEADER - self.common.len();
@@ -232,7 +233,7 @@ impl<'e> LeafCutter<'e> {
         while to > from + 1 && !self.fits(start, to, source)? {
             to -= 1;
         }
-        // The page's own prefix makes entries smaller than reckoned, and a dense page takes many more.
+        // The page's own prefix makes entries smaller than assumed, and a dense page takes many more.
         let mut step = match self.uniform {
             Some(_) => to - from,
             None => 1 + (to - from) / 16,

@@ -55,7 +55,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         let last = keys.to.map_or(Ok(children.len() - 1), find)?;
         for i in first..=last {
             let child = branch.node.branch()?.ptr(i);
-            // A bound outside the child is none to it (and would lack its prefix).
+            // A bound outside the child does not limit it (and would lack its prefix).
             let inner = KeyRange {
                 from: keys.from.filter(|_| i == first),
                 to: keys.to.filter(|_| i == last),
@@ -92,7 +92,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             }
             release_value(&leaf.value(i)?, ptr.page, size, self.sink)?;
         }
-        // The fences may have moved apart since the page was built: what stays is counted from the shorter prefix.
+        // The fences may have moved apart since the page was built, so what stays is counted from the shorter prefix.
         let common = header::prefix_len(&node.bytes).min(fences.prefix_len());
         let (prefix, lead) = leaf.prefix().split_at(common);
         check_prefix(ptr.page, prefix, fences)?;

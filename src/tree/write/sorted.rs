@@ -67,8 +67,8 @@ impl EditLog {
     }
 }
 
-/// What an edit is sorted by: 8 bytes of its key in the high half, its position in the log in the low one. So among
-/// equal bytes the later edit comes later.
+/// The number that an edit is sorted by: 8 bytes of its key in the high half, its position in the log in the low half.
+/// So of two edits with equal bytes, the later one comes later.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(transparent)]
 struct SortWord(u128);
@@ -230,8 +230,8 @@ impl<'e> EditSlice<'e> {
         (below, others)
     }
 
-    /// How many edits have keys below `bound`. Gallops, because most groups are small, and looks at keys only where
-    /// their first bytes tie.
+    /// Returns how many edits have keys below `bound`. It gallops, because most groups are small, and compares whole
+    /// keys only where their first bytes tie.
     fn count_below(&self, bound: &[u8]) -> usize {
         if self.is_empty() {
             return 0;
