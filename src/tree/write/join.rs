@@ -32,8 +32,8 @@ fn limit(page_size: usize) -> usize {
 }
 
 impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
-    /// Joins the underfull children of a branch with a neighbour each, the one behind if possible. Returns whether any was
-    /// joined.
+    /// Joins the underfull children of a branch with a neighbour each, the one behind if possible. Returns whether any
+    /// was joined.
     pub(super) fn join_underfull(&mut self, draft: &mut BranchDraft<'_>) -> Result<bool> {
         let mut any = false;
         let mut i = 0;
