@@ -1,7 +1,8 @@
-//! The arrays behind a page's header, checked once.
+//! The arrays behind a page's header, whose bounds are checked once.
 //!
-//! An access to an array has to be inside the page whatever the page says. Asking that at every access is a third of a
-//! lookup's instructions; here it is asked once per page, and an access only compares its number with that of the elements.
+//! An access to an array has to be inside the page whatever the page says. A bounds check at every access is a third of
+//! a lookup's instructions. Here the bounds are checked once per page, and an access only compares its index with the
+//! number of elements.
 
 #![allow(unsafe_code)]
 
@@ -11,10 +12,10 @@ use super::PAGE_MIN;
 use crate::ids::U48_MAX;
 use std::ops::Range;
 
-/// Elements that are compared at once.
+/// The number of elements that are compared at once.
 const WINDOW: usize = 32;
 
-/// A page with room for `EACH` bytes for each of its elements behind the header: that is all this promises.
+/// A page with room for `EACH` bytes for each of its elements behind the header. The type promises no more than that.
 #[derive(Clone, Copy)]
 pub struct PageArrays<'a, const EACH: usize> {
     page: &'a [u8],
@@ -22,7 +23,7 @@ pub struct PageArrays<'a, const EACH: usize> {
 }
 
 impl<'a, const EACH: usize> PageArrays<'a, EACH> {
-    /// Arrays of `n` elements, if they lie inside `page`.
+    /// Returns the arrays of `n` elements, or `None` if they do not lie inside `page`.
     #[inline(always)]
     pub fn new(page: &'a [u8], n: u16) -> Option<PageArrays<'a, EACH>> {
         let n = usize::from(n);
@@ -32,13 +33,13 @@ impl<'a, const EACH: usize> PageArrays<'a, EACH> {
         Some(PageArrays { page, n })
     }
 
-    /// Number of elements.
+    /// Returns the number of elements.
     #[inline(always)]
     pub fn count(&self) -> usize {
         self.n
     }
 
-    /// `BYTES` bytes from where element `i` of `array` begins.
+    /// Returns `BYTES` bytes from where element `i` of `array` begins.
     #[inline(always)]
     fn element<const BEFORE: usize, const WIDTH: usize, const BYTES: usize>(
         &self,
@@ -47,57 +48,57 @@ impl<'a, const EACH: usize> PageArrays<'a, EACH> {
     ) -> [u8; BYTES] {
         const { assert!(WIDTH <= BYTES && BEFORE + BYTES <= EACH) }
         assert!(i < self.n, "an element beyond its array");
-        // SAFETY: i < n, so the read ends at most (BEFORE + WIDTH) * n + BYTES - WIDTH bytes behind the header, which is
-        // no more than EACH * n since n > 0; and that much lies inside the page, as `new` has checked.
+        // SAFETY: i < n, so the read ends at most (BEFORE + WIDTH) * n + BYTES - WIDTH bytes behind the header, which
+        // is no more than EACH * n since n > 0; and that much lies inside the page, as `new` has checked.
         unsafe {
             let at = self.page.as_ptr().add(array.at(self.n, i));
             at.cast::<[u8; BYTES]>().read()
         }
     }
 
-    /// Byte `i` of an array.
+    /// Returns byte `i` of an array.
     #[inline(always)]
     pub fn byte<const BEFORE: usize>(&self, array: Array<BEFORE, 1>, i: usize) -> u8 {
         self.element::<BEFORE, 1, 1>(array, i)[0]
     }
 
-    /// Number `i` of an array of 16-bit numbers.
+    /// Returns number `i` of an array of 16-bit numbers.
     #[inline(always)]
     pub fn u16<const BEFORE: usize>(&self, array: Array<BEFORE, 2>, i: usize) -> u16 {
         u16::from_le_bytes(self.element::<BEFORE, 2, 2>(array, i))
     }
 
-    /// Number `i` of an array of 32-bit numbers.
+    /// Returns number `i` of an array of 32-bit numbers.
     #[inline(always)]
     pub fn u32<const BEFORE: usize>(&self, array: Array<BEFORE, 4>, i: usize) -> u32 {
         u32::from_le_bytes(self.element::<BEFORE, 4, 4>(array, i))
     }
 
-    /// Number `i` of an array of 64-bit numbers.
+    /// Returns number `i` of an array of 64-bit numbers.
     #[inline(always)]
     pub fn u64<const BEFORE: usize>(&self, array: Array<BEFORE, 8>, i: usize) -> u64 {
         u64::from_le_bytes(self.element::<BEFORE, 8, 8>(array, i))
     }
 
-    /// Number `i` of an array of 48-bit numbers that is not the last one.
+    /// Returns number `i` of an array of 48-bit numbers that is not the last array.
     #[inline(always)]
     pub fn u48<const BEFORE: usize>(&self, array: Array<BEFORE, 6>, i: usize) -> u64 {
         u64::from_le_bytes(self.element::<BEFORE, 6, 8>(array, i)) & U48_MAX
     }
 
-    /// Head `i`: the first array.
+    /// Returns head `i`. The heads are the first array.
     #[inline(always)]
     pub fn head(&self, i: usize) -> u32 {
         self.u32(HEADS, i)
     }
 
-    /// Number of the heads that are less than `h`. The compares are most of a lookup.
+    /// Returns the number of heads that are less than `h`. These compares are most of a lookup.
     #[inline(always)]
     pub fn count_less<K: Kernel>(&self, kernel: K, h: u32) -> usize {
         self.first_not_less(kernel, HEADS, 0..self.n, h)
     }
 
-    /// The first of the elements `range` of an array of 32-bit numbers that is not less than `h`; they are sorted.
+    /// Returns the first of the elements `range` of a sorted array of 32-bit numbers that is not less than `h`.
     #[inline(always)]
     pub fn first_not_less<const BEFORE: usize, K: Kernel>(
         &self,
@@ -109,7 +110,7 @@ impl<'a, const EACH: usize> PageArrays<'a, EACH> {
         let to = range.end.min(self.n);
         let from = range.start.min(to);
         let (mut base, mut len) = (from, to - from);
-        // Only large pages have so many.
+        // Only large pages have so many elements.
         while len > 8 * WINDOW {
             let half = len / 2;
             if self.u32(array, base + half - 1) < h {
@@ -117,8 +118,9 @@ impl<'a, const EACH: usize> PageArrays<'a, EACH> {
             }
             len -= half;
         }
-        // Each window whose last element is less lies before the one wanted. Sums of compares: halving further would be a
-        // jump that no processor can foresee, for the compiler sees through arithmetic that avoids it.
+        // Each window whose last element is less than `h` lies before the window that is wanted, so their number is a
+        // sum of compares. Halving further would be a jump that no processor can foresee, because the compiler sees
+        // through arithmetic that avoids it.
         let end = base + len;
         // SAFETY: `base..base + len` was `from..to`, which ends at n or before, and halving leaves a part of it.
         unsafe { std::hint::assert_unchecked(end <= self.n) };
@@ -129,12 +131,13 @@ impl<'a, const EACH: usize> PageArrays<'a, EACH> {
             last += WINDOW;
         }
         base += WINDOW * before;
-        // The window may begin before what is left, and end behind it: neither is counted.
+        // The window may begin before what is left and end behind it. What lies outside is not counted.
         let at = base.min(to.saturating_sub(WINDOW));
         const { assert!(BEFORE + 4 <= EACH && HEADER + (BEFORE + 4) * WINDOW <= PAGE_MIN) }
-        // SAFETY: the window ends inside the page. With fewer than WINDOW elements it begins with the first, and page and
-        // header leave room for a whole one behind that many, as just asserted. Otherwise at <= n - WINDOW, so it ends in
-        // the array, which lies inside the page with all arrays of EACH bytes per element, as `new` has checked.
+        // SAFETY: the window ends inside the page. With fewer than WINDOW elements it begins with the first, and page
+        // and header leave room for a whole one behind that many, as just asserted. Otherwise at <= n - WINDOW, so it
+        // ends in the array, which lies inside the page with all arrays of EACH bytes per element, as `new` has
+        // checked.
         let window = unsafe {
             let start = self.page.as_ptr().add(array.at(self.n, at));
             &*start.cast::<[u8; 4 * WINDOW]>()

@@ -5,14 +5,14 @@
 //!   | HEAD2 only: second heads u32[n], run prefix u8[n]  | free | separator records | prefix
 //!
 //! offset   0-4: the separator has that many bytes behind the prefix, all in its head
-//!          else: record {u16 inline suffix length, bit 15: long; tail; description of a long separator's rest}
+//!          else: record {u16 inline suffix length, bit 15: long; remainder; description of a long separator's rest}
 //! ```
 //!
 //! Child `i` holds the keys `k` with `separator(i) <= k < separator(i + 1)`; `separator(0)` is empty and below
 //! everything. A search touches heads, one page number and one checksum. Separators are cut to the shortest that
 //! separates. Where many first heads tie (URLs), HEAD2 pages carry a second level: within a run of equal heads, the
-//! bytes all separators of the run share behind the head are counted in `run prefix`, and the 4 bytes after those are
-//! the second heads.
+//! bytes that all separators of the run share behind the head are counted in `run prefix`, and the 4 bytes after those
+//! are the second heads.
 
 use super::arrays::PageArrays;
 use super::header::{self, Damage, PlainTop, Top, BRANCH, CHECK_PREFIX, HEAD2, HEADER, NOT_A_PAGE, WRONG_LEVEL};
@@ -33,11 +33,11 @@ use std::cmp::Ordering;
 use std::marker::PhantomData;
 use std::ops::Range;
 
-/// Runs of equal heads this long make a page HEAD2: shorter ones cost less than the arrays.
+/// The length from which on a run of equal heads makes a page HEAD2. Shorter runs cost less than the arrays.
 const RUN_MIN: usize = 4;
 const NOT_A_BRANCH: Damage = Damage("not a branch");
 
-/// A branch, seen through checks. It knows where it is, so that its errors can say so.
+/// A branch whose bounds were checked. It knows where it is, so that its errors can say so.
 #[derive(Clone, Copy)]
 pub struct Branch<'a> {
     page: &'a [u8],
@@ -52,8 +52,8 @@ impl<'a> Branch<'a> {
     /// Views the page at `at` as a branch of `level`, to search in it and to read its pointers.
     ///
     /// # Errors
-    /// `Corrupt` if it is something else, or if its arrays do not lie inside the page. That the records lie where they
-    /// should is not asked: what of them is read is checked then.
+    /// `Corrupt` if it is something else, or if its arrays do not lie inside the page. The records are not checked here
+    /// but when they are read.
     #[inline(always)]
     pub fn of(page: &'a [u8], at: PageRef, level: u8) -> Result<Branch<'a>> {
         let top = Top::of(page).ok_or_else(|| NOT_A_PAGE.at(at))?;
@@ -66,11 +66,11 @@ impl<'a> Branch<'a> {
         }
     }
 
-    /// Views the page at `at` as a branch, to change it or to copy all of it: what its header says of records and prefix
-    /// is checked, too.
+    /// Views the page at `at` as a branch, to change it or to copy all of it. What its header says of records and
+    /// prefix is checked, too.
     ///
     /// # Errors
-    /// `Corrupt`.
+    /// `Corrupt` if it is no branch, or if arrays, records and prefix do not fit into the page.
     #[inline]
     pub fn new(page: &'a [u8], at: PageRef) -> Result<Branch<'a>> {
         let branch = Branch::of(page, at, page.get(LEVEL).copied().unwrap_or(0))?;
@@ -81,31 +81,31 @@ impl<'a> Branch<'a> {
         Ok(branch)
     }
 
-    /// Children.
+    /// Returns the number of children.
     #[inline(always)]
     pub fn len(&self) -> usize {
         self.arrays.count()
     }
 
-    /// The page.
+    /// Returns the bytes of the page.
     #[inline(always)]
     pub fn bytes(&self) -> &'a [u8] {
         self.page
     }
 
-    /// Where it is.
+    /// Returns where the page is.
     #[inline(always)]
     pub fn at(&self) -> PageRef {
         self.at
     }
 
-    /// The prefix all keys share.
+    /// Returns the prefix that all keys share.
     #[inline(always)]
     pub fn prefix(&self) -> &'a [u8] {
         header::prefix(self.page)
     }
 
-    /// Pointer to child `i`.
+    /// Returns the pointer to child `i`.
     #[inline(always)]
     pub fn ptr(&self, i: usize) -> Ptr {
         Ptr {
@@ -115,7 +115,7 @@ impl<'a> Branch<'a> {
         }
     }
 
-    /// Pointer to child `i` without birth and entries: all that reading the child takes.
+    /// Returns the pointer to child `i` without birth and entries, which is all that reading the child takes.
     #[inline(always)]
     pub fn target(&self, i: usize) -> Ptr {
         Ptr {
@@ -125,26 +125,26 @@ impl<'a> Branch<'a> {
         }
     }
 
-    /// Where child `i` is.
+    /// Returns where child `i` is.
     #[inline(always)]
     pub fn child(&self, i: usize) -> PageRef {
         PageRef::from_bits(self.arrays.u48(PAGES, i))
     }
 
-    /// Entries below child `i`.
+    /// Returns the number of entries below child `i`.
     #[inline(always)]
     pub fn entries(&self, i: usize) -> u64 {
         self.arrays.u48(ENTRIES, i)
     }
 
-    /// Asks memory for what the pointer to child `i` is read from.
+    /// Prefetches what the pointer to child `i` is read from.
     #[inline(always)]
     pub fn prefetch_target<'s, S: PageSource<'s> + ?Sized>(&self, i: usize, source: &S) {
         source.prefetch_at(self.at, PAGES.at(self.len(), i), 1);
         source.prefetch_at(self.at, CHECKSUMS.at(self.len(), i), 1);
     }
 
-    /// Separator `i` behind the prefix (of child 0: empty).
+    /// Returns separator `i` behind the prefix. That of child 0 is empty.
     ///
     /// # Errors
     /// `Corrupt` if its record leaves the page.
@@ -157,7 +157,7 @@ impl<'a> Branch<'a> {
                 lead: &[],
                 head,
                 len: offset,
-                tail: &[],
+                remainder: &[],
                 long: false,
             });
         }
@@ -167,23 +167,31 @@ impl<'a> Branch<'a> {
                 lead: &[],
                 head,
                 len,
-                tail: self.page.get(from..from + record::tail(len, long))?,
+                remainder: self.page.get(from..from + record::remainder(len, long))?,
                 long,
             })
         });
         record.ok_or_else(|| Damage("separator outside its page").at(self.at))
     }
 
-    /// The child that holds `key`.
+    /// Returns where the record of `separator`, which is separator `i`, begins and how many bytes it takes, or `None`
+    /// if the separator has none because all of it is in its head.
+    pub fn record_span(&self, i: usize, separator: &Suffix<'_>) -> Option<(usize, usize)> {
+        let has_record = separator.len > HEAD_BYTES || separator.long;
+        let at = OFFSETS.get(self.page, self.len(), i);
+        has_record.then_some((at.into(), LENGTH + separator.remainder.len()))
+    }
+
+    /// Returns the child that holds `key`.
     ///
     /// # Errors
-    /// `Corrupt`.
+    /// `Corrupt` if a separator lies outside the page or the rest of a long one cannot be read.
     #[inline(always)]
     pub fn find<'s, S: PageSource<'s> + ?Sized>(&self, key: &[u8], source: &S) -> Result<usize> {
         self.find_with(plain(), key, source)
     }
 
-    /// As [`Branch::find`], with the best kernel at hand.
+    /// Does what [`Branch::find`] does, with the best kernel at hand.
     #[inline(always)]
     pub fn find_with<'s, K: Kernel, S: PageSource<'s> + ?Sized>(
         &self,
@@ -214,26 +222,26 @@ impl<'a> Branch<'a> {
         }
     }
 
-    /// Narrows `range`, separators of one run without the first of it, to those whose order against `suffix` the second heads
-    /// leave open. What lies before is less, what lies behind is greater.
+    /// Narrows `range`, which holds the separators of one run without the first of them, to those whose order against
+    /// `suffix` the second heads leave open. Separators before the result are less, and those behind it are greater.
     #[inline(always)]
     fn narrow<K: Kernel>(&self, kernel: K, range: Range<usize>, suffix: &[u8]) -> Result<Range<usize>> {
         let arrays = PageArrays::<CHILD_WITH_HEAD2>::new(self.page, self.top.count())
             .ok_or_else(|| Damage("second heads beyond the page").at(self.at))?;
         let (from, to) = (range.start, range.end);
-        // What all of them share behind the head is compared with one of them.
+        // The bytes that all of them share behind the head are compared with one of them.
         let shared = usize::from(arrays.byte(RUN_PREFIXES, from));
-        let common = self.separator(from)?.tail.get(..shared);
+        let common = self.separator(from)?.remainder.get(..shared);
         let common = common.ok_or_else(|| Damage("run prefix beyond its separator").at(self.at))?;
-        let tail = suffix.get(HEAD_BYTES..).unwrap_or(&[]);
-        let own = &tail[..shared.min(tail.len())];
+        let remainder = suffix.get(HEAD_BYTES..).unwrap_or(&[]);
+        let own = &remainder[..shared.min(remainder.len())];
         if !same(own, common) {
             return Ok(match order(own, common) {
                 Ordering::Less => from..from,
                 _ => to..to,
             });
         }
-        let second = head(&tail[shared..]);
+        let second = head(&remainder[shared..]);
         let first = arrays.first_not_less(kernel, SECOND_HEADS, range, second);
         let tied = (first..to).take_while(|i| arrays.u32(SECOND_HEADS, *i) == second);
         Ok(first..first + tied.count())
@@ -242,7 +250,7 @@ impl<'a> Branch<'a> {
     /// Appends separator `i` (prefix, inline suffix, rest of a long one) to `out`.
     ///
     /// # Errors
-    /// `Corrupt`.
+    /// `Corrupt` if the separator lies outside the page or the rest of a long one cannot be read.
     pub fn write_separator<'s, S: PageSource<'s> + ?Sized>(
         &self,
         i: usize,
@@ -253,15 +261,15 @@ impl<'a> Branch<'a> {
         self.separator(i)?.write_whole(source, out, self.at.into())
     }
 
-    /// Bytes in use.
+    /// Returns the number of bytes in use.
     pub fn used(&self) -> usize {
         let heap = header::heap(self.page).saturating_sub(header::garbage(self.page));
         HEADER + child_bytes(self.page) * self.len() + heap + header::prefix_len(self.page)
     }
 }
 
-/// The child that a key with this head belongs into, if heads tell: the last one whose separator is less. `Err`: separators have
-/// the key's own head, from this one on, and their tails decide.
+/// Returns the child that a key with this head belongs into if heads tell, which is the last one whose separator is
+/// less. `Err` has the first of the separators that have the key's own head; their remainders decide.
 #[inline(always)]
 fn by_heads<K: Kernel>(kernel: K, arrays: &PageArrays<'_, CHILD>, head: u32) -> std::result::Result<usize, usize> {
     let not_less = arrays.count_less(kernel, head);
@@ -276,16 +284,16 @@ fn by_heads<K: Kernel>(kernel: K, arrays: &PageArrays<'_, CHILD>, head: u32) -> 
 #[derive(Clone, Copy)]
 pub struct PlainChild<'a> {
     arrays: PageArrays<'a, CHILD>,
-    /// Its number.
+    /// The number of the child.
     pub index: usize,
     /// The key's head in the branch.
     head: u32,
 }
 
 impl<'a> PlainChild<'a> {
-    /// The search of [`Branch::find_with`] where it cannot fail: the page is a branch of this level, all keys that come to it
-    /// begin with its prefix, and if the tails of separators decide, they lie where they should. `None` says nothing about
-    /// why. An answer without errors leaves all that a descent needs in registers.
+    /// Does what [`Branch::find_with`] does, where that cannot fail: the page is a branch of this level, all keys that
+    /// come to it begin with its prefix, and if the remainders of separators decide, they lie where they should. `None`
+    /// says nothing about why. An answer without errors leaves all that a descent needs in registers.
     #[inline(always)]
     pub fn find<'s, K: Kernel, S: PageSource<'s> + ?Sized>(
         kernel: K,
@@ -311,20 +319,21 @@ impl<'a> PlainChild<'a> {
         (index < arrays.count()).then_some(PlainChild { arrays, index, head })
     }
 
-    /// Where the child is, and its checksum.
+    /// Returns where the child is, and its checksum.
     #[inline(always)]
     pub fn target(&self) -> (PageRef, u32) {
         let page = PageRef::from_bits(self.arrays.u48(PAGES, self.index));
         (page, self.arrays.u32(CHECKSUMS, self.index))
     }
 
-    /// Children of the branch.
+    /// Returns the number of children of the branch.
     #[inline(always)]
     pub fn siblings(&self) -> usize {
         self.arrays.count()
     }
 
-    /// How far the key lies between the separators around the child, in 1/65536. `None` where their heads do not tell.
+    /// Returns how far the key lies between the separators around the child, in 1/65536, or `None` if their heads do
+    /// not tell.
     #[inline(always)]
     pub fn fraction(&self) -> Option<u32> {
         if self.index == 0 || self.index + 1 >= self.siblings() {
@@ -338,7 +347,7 @@ impl<'a> PlainChild<'a> {
     }
 }
 
-/// Why the page at `at` is not the branch that its parent leads to.
+/// Returns an error that says why the page at `at` is not the branch that its parent leads to.
 #[cold]
 #[inline(never)]
 fn refuse(page: &[u8], at: PageRef) -> Error {
@@ -348,8 +357,8 @@ fn refuse(page: &[u8], at: PageRef) -> Error {
     }
 }
 
-/// The search among separators whose heads are that of `suffix`, from `first` on. It is a call, so that what it needs does not
-/// crowd the registers of all other searches.
+/// The search among the separators from `first` on, whose heads are that of `suffix`. It is a call, so that what it
+/// needs does not crowd the registers of all other searches.
 struct Tied<'b, 's, S: ?Sized> {
     branch: Branch<'b>,
     first: usize,
@@ -369,21 +378,21 @@ impl<'s, S: PageSource<'s> + ?Sized> Work for Tied<'_, 's, S> {
         let (head, n) = (head(suffix), branch.len());
         let mut open = self.first..n;
         if branch.arrays.head(n - 1) != head {
-            // Not the last head, so it is not the greatest there is.
+            // The head is not the last one, so it is not the greatest there is.
             open.end = branch.arrays.count_less(kernel, head.saturating_add(1));
         }
         if open.len() > 2 && branch.top.has(HEAD2) {
-            // The first separator of the run may be shorter than the others: it is compared by itself. That of child 0 is
-            // empty and below every key.
+            // The first separator of the run may be shorter than the others, so it is compared by itself. The separator
+            // of child 0 is empty and below every key.
             let first = open.start;
-            if first > 0 && branch.separator(first)?.cmp_tail(suffix, source)? == Ordering::Greater {
+            if first > 0 && branch.separator(first)?.cmp_remainder(suffix, source)? == Ordering::Greater {
                 return Ok(first - 1);
             }
             open = branch.narrow(kernel, first + 1..open.end, suffix)?;
         }
         while !open.is_empty() {
             let middle = open.start + open.len() / 2;
-            match branch.separator(middle)?.cmp_tail(suffix, source)? {
+            match branch.separator(middle)?.cmp_remainder(suffix, source)? {
                 Ordering::Greater => open.end = middle,
                 _ => open.start = middle + 1,
             }
@@ -392,7 +401,7 @@ impl<'s, S: PageSource<'s> + ?Sized> Work for Tied<'_, 's, S> {
     }
 }
 
-/// Bytes a child takes in the arrays of this branch.
+/// Returns the number of bytes that a child takes in the arrays of this branch.
 #[inline(always)]
 fn child_bytes(page: &[u8]) -> usize {
     match header::flags(page) & HEAD2 {
@@ -401,17 +410,17 @@ fn child_bytes(page: &[u8]) -> usize {
     }
 }
 
-/// A child on its way into a branch; the separator is relative to a prefix all children of one build share.
+/// A child on its way into a branch. The separator is relative to a prefix that all children of one build share.
 #[derive(Debug, Clone, Copy)]
 pub struct Child<'a> {
-    /// Separator behind the common prefix; of the first child of a branch it is not stored.
+    /// The separator behind the common prefix. That of the first child of a branch is not stored.
     pub separator: Suffix<'a>,
-    /// The child.
+    /// The pointer to the child.
     pub ptr: Ptr,
 }
 
 impl Child<'_> {
-    /// Bytes the child takes, the second-level arrays included.
+    /// Returns the number of bytes that the child takes, the second-level arrays included.
     #[inline(always)]
     pub fn size(&self, drop: usize) -> usize {
         CHILD_WITH_HEAD2 + record_size(&self.separator, drop)
@@ -419,21 +428,22 @@ impl Child<'_> {
 }
 
 fn record_size(separator: &Suffix<'_>, drop: usize) -> usize {
-    let tail = separator.tail_bytes(drop);
-    if tail == 0 {
+    let remainder = separator.remainder_bytes(drop);
+    if remainder == 0 {
         0
     } else {
-        LENGTH + tail
+        LENGTH + remainder
     }
 }
 
-/// Bytes a branch of these children takes at most.
+/// Returns the number of bytes that a branch of these children takes at most.
 pub fn branch_size(children: &[Child<'_>], drop: usize, prefix: usize) -> usize {
     let separators: usize = children.iter().skip(1).map(|c| c.size(drop)).sum();
     HEADER + prefix + CHILD_WITH_HEAD2 + separators
 }
 
-/// Writes a branch of `children` (which fit: see [`branch_size`]) into `page`. The first child's separator is ignored.
+/// Writes a branch of `children` into `page`. They must fit (see [`branch_size`]), and the first child's separator is
+/// ignored.
 pub fn build_branch(page: &mut [u8], level: u8, table: TableId, prefix: NewPrefix<'_>, children: &[Child<'_>]) {
     header::begin(page, BRANCH, level, table, prefix.bytes);
     let n = children.len();
@@ -448,7 +458,7 @@ pub fn build_branch(page: &mut [u8], level: u8, table: TableId, prefix: NewPrefi
         };
         let size = record_size(&separator, 0);
         at -= size;
-        // A separator that is all in its head has no record, and its length in the place of an offset.
+        // A separator that is all in its head has no record, and its length stands in place of an offset.
         let offset = if size == 0 { separator.len } else { at };
         if size > 0 {
             write_record(page, at, &separator);
@@ -467,7 +477,7 @@ pub fn build_branch(page: &mut [u8], level: u8, table: TableId, prefix: NewPrefi
     header::set_heap(page, end - at);
     // The memory was another page's before: its bytes must not get into the file.
     page[OFFSETS.at(n, n)..at].fill(0);
-    // A long separator goes on outside the page: its second head would lie.
+    // A long separator goes on outside the page, so its second head would be wrong.
     if longest >= RUN_MIN && !children.iter().skip(1).any(|child| child.separator.long) {
         header::set_flags(page, HEAD2);
         write_second_heads(page, n);
@@ -479,7 +489,7 @@ pub fn build_branch(page: &mut [u8], level: u8, table: TableId, prefix: NewPrefi
 fn write_record(page: &mut [u8], at: usize, separator: &Suffix<'_>) {
     put_u16(page, at, record::flagged(separator.len, separator.long));
     let from = at + LENGTH;
-    page[from..from + separator.tail.len()].copy_from_slice(separator.tail);
+    page[from..from + separator.remainder.len()].copy_from_slice(separator.remainder);
 }
 
 /// Fills the second-level arrays from the first level and the records.
@@ -489,16 +499,16 @@ fn write_second_heads(page: &mut [u8], n: usize) {
     while from < n {
         let h = head_at(page, from);
         let to = (from + 1..n).find(|i| head_at(page, *i) != h).unwrap_or(n);
-        // The run's first separator stays out (see `Tied`): a search compares it by itself.
+        // The run's first separator has no second head, because a search compares it by itself (see `Tied`).
         if to - from > 2 {
             let copy = page.to_vec();
             let Ok(branch) = Branch::new(&copy, PageRef::UNKNOWN) else {
                 return;
             };
-            let tail = |i: usize| branch.separator(i).map(|s| s.inline_tail()).unwrap_or(&[]);
-            let shared = crate::util::bytes::common_prefix(tail(from + 1), tail(to - 1)).min(255);
+            let remainder = |i: usize| branch.separator(i).map(|s| s.inline_remainder()).unwrap_or(&[]);
+            let shared = crate::util::bytes::common_prefix(remainder(from + 1), remainder(to - 1)).min(255);
             for i in from + 1..to {
-                let t = tail(i);
+                let t = remainder(i);
                 SECOND_HEADS.set(page, n, i, head(&t[shared.min(t.len())..]));
                 RUN_PREFIXES.set(page, n, i, shared as u8);
             }
@@ -523,8 +533,8 @@ pub fn replace_ptr(page: &mut [u8], i: usize, ptr: &Ptr) {
     set_ptr(page, n, i, ptr);
 }
 
-/// Inserts a child at `i` (at least 1) of a private branch if there is room and no second level to keep; false: the
-/// page is as before.
+/// Inserts a child at `i` (at least 1) of a private branch if there is room and no second level to keep. Returns false
+/// if not; the page is unchanged then.
 pub fn insert(page: &mut [u8], i: usize, separator: &Suffix<'_>, ptr: &Ptr) -> bool {
     let n = header::count(page);
     let room = page.len() - header::prefix_len(page);
@@ -536,7 +546,7 @@ pub fn insert(page: &mut [u8], i: usize, separator: &Suffix<'_>, ptr: &Ptr) -> b
         .iter()
         .any(|x| *x > 0 && *x < n && head_at(page, *x) == separator.head)
     {
-        // A run begins to grow: let a rebuild decide about the second level.
+        // A run begins to grow. A rebuild decides about the second level.
         return false;
     }
     let offset = if size == 0 {
@@ -556,7 +566,7 @@ pub fn insert(page: &mut [u8], i: usize, separator: &Suffix<'_>, ptr: &Ptr) -> b
     true
 }
 
-/// The children of `branch`; the first separator is empty.
+/// Appends the children of `branch` to `out`. The first separator is empty.
 pub fn children_of<'a>(branch: &Branch<'a>, out: &mut Vec<Child<'a>>) -> Result<()> {
     for i in 0..branch.len() {
         out.push(Child {

@@ -1,4 +1,4 @@
-//! A long value outside the page: what its leaf record says of it.
+//! The description of a long value outside the page, which its leaf record holds.
 //!
 //! ```text
 //!  0  u48  length in bytes
@@ -9,7 +9,7 @@
 //!          1: {u48 first page, u32 pages, u48 birth, u32 CRC-32C of the index}; the index holds the u32 checksums
 //! ```
 //!
-//! Data pages have no header: a value in one extent is contiguous in the map, however long.
+//! Data pages have no header: a value in one extent is contiguous in the map, however long it is.
 
 use super::header::Damage;
 use super::{Extent, PageSource, PIECE};
@@ -17,9 +17,9 @@ use crate::error::Result;
 use crate::ids::{CommitId, PageNo, Run, U48_MAX};
 use crate::util::bytes::{get_u32, get_u48, put_u32, put_u48, try_u32, try_u48};
 
-/// Most extents of a value.
+/// The most extents of a value.
 pub const EXTENTS_MAX: usize = 8;
-/// Most pieces whose checksums stay in the record.
+/// The most pieces whose checksums stay in the record.
 const DIRECT_MAX: u64 = 32;
 
 /// Where the fields of a description begin.
@@ -36,14 +36,14 @@ mod extent {
     pub const PAGE: usize = 0;
     pub const PAGES: usize = 6;
     pub const BIRTH: usize = 10;
-    /// Bytes of all of them.
+    /// Bytes of all these fields.
     pub const BYTES: usize = 16;
 }
 
 /// Bytes of a checksum.
 const CHECKSUM: usize = 4;
 
-/// A chain description, parsed and checked for shape.
+/// A chain description that was parsed and whose numbers were checked against each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chain {
     /// Bytes of the value.
@@ -63,23 +63,23 @@ pub enum Sums {
     Index(Extent, u32),
 }
 
-/// Pieces of a value of `len` bytes.
+/// Returns the number of pieces of a value of `len` bytes.
 pub fn pieces(len: u64) -> u64 {
     len.div_ceil(PIECE)
 }
 
-/// Bytes of the checksums of a value of `len` bytes.
+/// Returns the number of bytes of the checksums of a value of `len` bytes.
 fn sums_len(len: u64) -> u64 {
     CHECKSUM as u64 * pieces(len)
 }
 
-/// Whether the checksums of a value of `len` bytes need an index extent.
+/// Returns whether the checksums of a value of `len` bytes need an index extent.
 pub fn needs_index(len: u64) -> bool {
     pieces(len) > DIRECT_MAX
 }
 
 impl Chain {
-    /// Parses a description; `page_size` is needed to check that the extents hold the value.
+    /// Parses a description. `page_size` is needed to check that the extents hold the value.
     pub fn decode(b: &[u8], page_size: usize) -> std::result::Result<Chain, Damage> {
         const BAD: Damage = Damage("bad description of a long value");
         let len = try_u48(b, field::LEN).ok_or(BAD)?;
@@ -120,7 +120,7 @@ impl Chain {
         Ok(Chain { len, extents, sums })
     }
 
-    /// The description as stored.
+    /// Returns the description as it is stored.
     pub fn encode(&self) -> Vec<u8> {
         let mut b = vec![0; field::EXTENTS + extent::BYTES * self.extents.len()];
         put_u48(&mut b, field::LEN, self.len);
@@ -141,7 +141,7 @@ impl Chain {
         b
     }
 
-    /// Every extent, that of the index included.
+    /// Returns every extent, that of the index included.
     pub fn all_extents(&self) -> impl Iterator<Item = &Extent> {
         let index = match &self.sums {
             Sums::Index(e, _) => Some(e),
@@ -150,7 +150,7 @@ impl Chain {
         self.extents.iter().chain(index)
     }
 
-    /// The checksums.
+    /// Returns the checksums, which are read from the index if there is one.
     fn sums<'x, 's: 'x, S: PageSource<'s> + ?Sized>(&'x self, source: &S) -> Result<&'x [u8]> {
         match &self.sums {
             Sums::Direct(b) => Ok(b),
@@ -158,7 +158,7 @@ impl Chain {
         }
     }
 
-    /// Piece `i`: first page and bytes.
+    /// Returns the first page and the number of bytes of piece `i`.
     fn locate(&self, i: u64, page_size: usize) -> Option<(PageNo, usize)> {
         let per_page = PIECE / page_size as u64;
         let mut page = i * per_page;
@@ -174,7 +174,7 @@ impl Chain {
         None
     }
 
-    /// The bytes of piece `i`, verified.
+    /// Returns the bytes of piece `i`, verified.
     pub fn piece<'s, S: PageSource<'s> + ?Sized>(&self, i: u64, source: &S) -> Result<&'s [u8]> {
         let sum = get_u32(self.sums(source)?, CHECKSUM * i as usize);
         let (page, len) = self
@@ -183,12 +183,12 @@ impl Chain {
         source.piece(page, len, sum)
     }
 
-    /// The whole value in place if it is in one extent, every piece verified; `None` if it is in several.
+    /// Returns the whole value in place if it is in one extent, every piece verified, or `None` if it is in several.
     pub fn in_place<'s, S: PageSource<'s> + ?Sized>(&self, source: &S) -> Result<Option<&'s [u8]>> {
         if self.extents.len() != 1 {
             return Ok(None);
         }
-        // The bounds first: a hostile length must not make us walk far.
+        // The bounds are checked first, so that a hostile length does not make the loop long.
         let whole = source.raw(self.extents[0].run.first, self.len)?;
         for i in 0..pieces(self.len) {
             self.piece(i, source)?;
@@ -196,7 +196,8 @@ impl Chain {
         Ok(Some(whole))
     }
 
-    /// Copies bytes from `offset` on into `out`; how many there were. Verifies only the pieces touched.
+    /// Copies bytes from `offset` on into `out`, and returns how many there were. Only the pieces that are touched are
+    /// verified.
     pub fn read_at<'s, S: PageSource<'s> + ?Sized>(&self, offset: u64, out: &mut [u8], source: &S) -> Result<usize> {
         let end = self.len.min(offset.saturating_add(out.len() as u64));
         let mut at = offset;

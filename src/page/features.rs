@@ -1,6 +1,6 @@
 //! Bits of a meta slot that say what a file contains beyond the format's first version.
 
-/// Features of a file, a bit each. This version of the library writes none and knows none.
+/// The features of a file, a bit each. This version of the library writes none and knows none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Features {
     /// Features that a reader must understand.

@@ -23,42 +23,43 @@ use super::{PAGE_MAX, PAGE_MIN};
 use crate::ids::{PageNo, TableId};
 use crate::util::bytes::{get_u16, get_u64, put_u16, put_u64};
 
-/// Longest prefix a page stores.
+/// The longest prefix that a page stores.
 pub const PREFIX_MAX: usize = 255;
-/// Kind of a slotted leaf.
+/// The kind of a slotted leaf.
 pub const LEAF: u8 = 1;
-/// Kind of a dense leaf.
+/// The kind of a dense leaf.
 pub const DENSE: u8 = 2;
-/// Kind of a branch.
+/// The kind of a branch.
 pub const BRANCH: u8 = 3;
-/// Flag: keys without the page's prefix may be routed here (a neighbour vanished); searches must compare the prefix.
+/// A flag: keys without the page's prefix may be routed here, because a neighbour vanished. Searches must compare the
+/// prefix.
 pub const CHECK_PREFIX: u8 = 1;
-/// Flag of a branch: second-level heads follow the offsets.
+/// A flag of a branch: second-level heads follow the offsets.
 pub const HEAD2: u8 = 2;
 
-/// What is wrong with a page; the caller knows its number and makes an [`crate::Error::Corrupt`] of it.
+/// What is wrong with a page. The caller knows the page's number and makes an [`crate::Error::Corrupt`] of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Damage(pub &'static str);
 
 impl Damage {
-    /// As an error at `page` (`None`: at no page in particular).
+    /// Returns the error that reports this damage at `page`, or at no page in particular if that is `None`.
     #[cold]
     pub fn at(self, page: impl Into<Option<PageNo>>) -> crate::Error {
         crate::Error::corrupt(page, self.0)
     }
 }
 
-/// A page of the right kind in the wrong place.
+/// The damage of a page of the right kind in the wrong place.
 pub const WRONG_LEVEL: Damage = Damage("page of another level than its parent says");
-/// So few bytes are no page.
+/// The damage of a page that has too few bytes.
 pub const NOT_A_PAGE: Damage = Damage("not a page");
 
-/// The first 8 bytes of a page, read at once: kind, level, prefix length, flags and number of elements are in them.
+/// The first 8 bytes of a page, read at once. They hold kind, level, prefix length, flags and number of elements.
 #[derive(Debug, Clone, Copy)]
 pub struct Top(u64);
 
 impl Top {
-    /// That of `page`; `None`: there is no page of so few bytes.
+    /// Returns the first bytes of `page`, or `None` if it has too few bytes to be a page.
     #[inline(always)]
     pub fn of(page: &[u8]) -> Option<Top> {
         if page.len() < PAGE_MIN {
@@ -72,39 +73,39 @@ impl Top {
         (self.0 >> (8 * at)) as u8
     }
 
-    /// Whether it is a page of this kind and level.
+    /// Returns whether the page is of this kind and level.
     #[inline(always)]
     pub const fn is(self, kind: u8, level: u8) -> bool {
-        // Both in one compare: they are the lowest bytes.
+        // One compare does for both, because they are the lowest bytes.
         const { assert!(field::KIND == 0 && field::LEVEL == 1) }
         self.0 as u16 == u16::from_le_bytes([kind, level])
     }
 
-    /// Whether it is a page of this kind and level all of whose keys begin with its prefix.
+    /// Returns whether the page is of this kind and level, and all keys that come to it begin with its prefix.
     #[inline(always)]
     pub const fn is_plain(self, of: PlainTop) -> bool {
         self.0 as u32 & PlainTop::MASK == of.0
     }
 
-    /// Whether a flag is set.
+    /// Returns whether a flag is set.
     #[inline(always)]
     pub const fn has(self, flag: u8) -> bool {
         self.byte(field::FLAGS) & flag != 0
     }
 
-    /// Entries or children.
+    /// Returns the number of entries or children.
     #[inline(always)]
     pub const fn count(self) -> u16 {
         (self.0 >> (8 * field::COUNT)) as u16
     }
 
-    /// What `key` has behind the page's prefix; nothing of a key that is not longer than it.
+    /// Returns what `key` has behind the page's prefix, which is nothing if the key is not longer than the prefix.
     #[inline(always)]
     pub fn suffix(self, key: &[u8]) -> &[u8] {
         key.get(usize::from(self.byte(field::PREFIX_LEN))..).unwrap_or(&[])
     }
 
-    /// The head of that.
+    /// Returns the head of [`Top::suffix`].
     #[inline(always)]
     pub fn head(self, key: &[u8]) -> u32 {
         let from = usize::from(self.byte(field::PREFIX_LEN));
@@ -116,84 +117,85 @@ impl Top {
     }
 }
 
-/// Kind and level of a page without [`CHECK_PREFIX`], as the first bytes of the page have them: all is asked in one compare.
+/// Kind and level of a page without [`CHECK_PREFIX`], as the first bytes of the page have them, so that one compare
+/// tells all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PlainTop(u32);
 
 impl PlainTop {
     const MASK: u32 = u32::from_le_bytes([0xFF, 0xFF, 0, CHECK_PREFIX]);
 
-    /// Of a page of this kind and level.
+    /// Returns what a page of this kind and level begins with.
     #[inline(always)]
     pub const fn of(kind: u8, level: u8) -> PlainTop {
         const { assert!(field::KIND == 0 && field::LEVEL == 1 && field::FLAGS == 3) }
         PlainTop(u32::from_le_bytes([kind, level, 0, 0]))
     }
 
-    /// The level.
+    /// Returns the level.
     #[inline(always)]
     pub const fn level(self) -> u8 {
         (self.0 >> 8) as u8
     }
 
-    /// One level further down.
+    /// Returns what a page of the same kind begins with that is one level further down.
     #[inline(always)]
     pub const fn below(self) -> PlainTop {
         PlainTop(self.0 - u32::from_le_bytes([0, 1, 0, 0]))
     }
 }
 
-/// Kind of the page.
+/// Returns the kind of the page.
 #[inline(always)]
 pub fn kind(page: &[u8]) -> u8 {
     page[field::KIND]
 }
-/// Level of the page.
+/// Returns the level of the page.
 #[inline(always)]
 pub fn level(page: &[u8]) -> u8 {
     page[field::LEVEL]
 }
-/// Length of the prefix.
+/// Returns the length of the prefix.
 #[inline(always)]
 pub fn prefix_len(page: &[u8]) -> usize {
     page[field::PREFIX_LEN] as usize
 }
-/// Flags.
+/// Returns the flags.
 #[inline(always)]
 pub fn flags(page: &[u8]) -> u8 {
     page[field::FLAGS]
 }
-/// Entries or children.
+/// Returns the number of entries or children.
 #[inline(always)]
 pub fn count(page: &[u8]) -> usize {
     get_u16(page, field::COUNT) as usize
 }
-/// Heap bytes, garbage included.
+/// Returns the number of bytes of the heap, garbage included.
 #[inline(always)]
 pub fn heap(page: &[u8]) -> usize {
     get_u16(page, field::HEAP) as usize
 }
-/// Garbage bytes of the heap.
+/// Returns the number of garbage bytes in the heap.
 #[inline(always)]
 pub fn garbage(page: &[u8]) -> usize {
     get_u16(page, field::GARBAGE) as usize
 }
-/// Table the page was written for.
+/// Returns the table that the page was written for.
 #[inline(always)]
 pub fn table(page: &[u8]) -> TableId {
     TableId::new(get_u64(page, field::TABLE))
 }
-/// Whether the bytes that mean nothing yet are zero, as writers leave them.
+/// Returns whether the bytes that mean nothing yet are zero, as writers leave them.
 pub fn is_zero_where_reserved(page: &[u8]) -> bool {
     page[field::ZERO].iter().all(|byte| *byte == 0)
 }
-/// The stored prefix.
+/// Returns the stored prefix.
 #[inline(always)]
 pub fn prefix(page: &[u8]) -> &[u8] {
     &page[page.len() - prefix_len(page)..]
 }
 
-/// What the entries of a dense leaf have in common, as the header says.
+/// Returns what the entries of a dense leaf have in common, as the header says.
 #[inline(always)]
 pub fn dense_shape(page: &[u8]) -> DenseShape {
     DenseShape {
@@ -203,7 +205,8 @@ pub fn dense_shape(page: &[u8]) -> DenseShape {
     }
 }
 
-/// Begins a page in `page`: header fields, zeros elsewhere up to the arrays' start, and the prefix at the end.
+/// Begins a page in `page`: writes the fields of the header that are given, zeros in its other bytes, and the prefix at
+/// the end.
 pub fn begin(page: &mut [u8], kind: u8, level: u8, table: TableId, prefix: &[u8]) {
     debug_assert!(prefix.len() <= PREFIX_MAX && page.len() <= PAGE_MAX);
     page[..HEADER].fill(0);
@@ -231,12 +234,12 @@ pub fn set_flags(page: &mut [u8], flags: u8) {
 pub fn set_count(page: &mut [u8], n: usize) {
     put_u16(page, field::COUNT, n as u16);
 }
-/// Sets the heap size.
+/// Sets the number of bytes of the heap.
 #[inline(always)]
 pub fn set_heap(page: &mut [u8], bytes: usize) {
     put_u16(page, field::HEAP, bytes as u16);
 }
-/// Sets the garbage size.
+/// Sets the number of garbage bytes in the heap.
 #[inline(always)]
 pub fn set_garbage(page: &mut [u8], bytes: usize) {
     put_u16(page, field::GARBAGE, bytes as u16);

@@ -1,35 +1,36 @@
 //! Vector compares, chosen once per call at the top of a lookup.
 //!
-//! A [`Kernel`] is a proof that the machine can do what its methods use: [`best`] hands one to a piece of [`Work`], and
-//! everything the work inlines is compiled for that machine. Dispatching further down costs more than the compares.
+//! A [`Kernel`] is a proof that the machine can do what its methods use. [`best`] hands one to a piece of [`Work`], and
+//! everything that the work inlines is compiled for that machine. Dispatching further down costs more than the
+//! compares.
 //!
-//! All methods answer one bit per element, the first element in the lowest bit. Arrays are little-endian.
+//! All methods return one bit per element, with the first element in the lowest bit. Arrays are little-endian.
 
 #![allow(unsafe_code)]
 
 use crate::error::Result;
 
-/// How to compare many elements with one value.
+/// A way to compare many elements with one value.
 pub trait Kernel: Copy {
-    /// Elements of 16 bits less than `than`.
+    /// Tells which of the elements of 16 bits are less than `than`.
     fn less_16(self, elements: &[u8; 64], than: u16) -> u32;
-    /// Elements of 32 bits less than `than`.
+    /// Tells which of the elements of 32 bits are less than `than`.
     fn less_32(self, elements: &[u8; 128], than: u32) -> u32;
-    /// Elements of 64 bits less than `than`: 16 of them, so 16 bits.
+    /// Tells which of the 16 elements of 64 bits are less than `than`, in 16 bits.
     fn less_64(self, elements: &[u8; 128], than: u64) -> u32;
-    /// Bytes equal to `to`.
+    /// Tells which of the bytes are equal to `to`.
     fn equal_8(self, elements: &[u8; 32], to: u8) -> u32;
 }
 
 /// Something to be done with the best kernel. Its parts must be `#[inline(always)]` to be compiled for it.
 pub trait Work {
-    /// What comes of it.
+    /// The result of the work.
     type Out;
-    /// Does it.
+    /// Does the work.
     fn run<K: Kernel>(self, kernel: K) -> Self::Out;
 }
 
-/// Work that does not say what is wrong: an answer without an error stays in registers.
+/// Work that does not say what is wrong, because an answer without an error stays in registers.
 pub struct Quietly<W>(pub W);
 
 impl<W: Work<Out = Result<T>>, T> Work for Quietly<W> {
@@ -41,11 +42,11 @@ impl<W: Work<Out = Result<T>>, T> Work for Quietly<W> {
     }
 }
 
-/// What every machine can do.
+/// The kernel of what every machine can do.
 #[derive(Debug, Clone, Copy)]
 pub struct Plain(());
 
-/// The kernel that needs no question.
+/// Returns the kernel that works on every machine.
 #[inline(always)]
 pub fn plain() -> Plain {
     Plain(())
@@ -107,7 +108,7 @@ mod sse2 {
             // SAFETY: SSE2 belongs to x86_64; every load lies inside the array.
             unsafe {
                 let (than, zero) = (_mm_set1_epi16(than as i16), _mm_setzero_si128());
-                // Saturating subtraction leaves nothing where the element is not less.
+                // Saturating subtraction leaves zero where the element is not less.
                 let not_less = |i| {
                     let x = _mm_loadu_si128(elements.as_ptr().cast::<__m128i>().add(i));
                     _mm_cmpeq_epi16(_mm_subs_epu16(than, x), zero)
@@ -122,7 +123,7 @@ mod sse2 {
         fn less_32(self, elements: &[u8; 128], than: u32) -> u32 {
             // SAFETY: as above.
             unsafe {
-                // There is only a signed compare: both sides are shifted by half the range.
+                // There is only a signed compare, so both sides are shifted by half the range.
                 let flip = _mm_set1_epi32(i32::MIN);
                 let than = _mm_xor_si128(_mm_set1_epi32(than as i32), flip);
                 let less = |i| {
@@ -167,11 +168,11 @@ mod avx2 {
     use std::arch::x86_64::*;
     use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
-    /// Made only where the machine has AVX2, BMI1, BMI2 and POPCNT.
+    /// The kernel of machines with AVX2, BMI1, BMI2 and POPCNT. It is made only there.
     #[derive(Clone, Copy)]
     pub struct Avx2(());
 
-    /// Whether it has: a load and a test.
+    /// Returns whether the machine has these, which takes a load and a test.
     #[inline(always)]
     pub fn there() -> bool {
         match ANSWER.load(Relaxed) {
@@ -180,7 +181,7 @@ mod avx2 {
         }
     }
 
-    /// 0: not asked yet, 1: no, 2: yes.
+    /// What is known of the machine. 0: not detected yet, 1: no, 2: yes.
     static ANSWER: AtomicU8 = AtomicU8::new(0);
 
     #[cold]
@@ -193,7 +194,7 @@ mod avx2 {
     }
 
     /// # Safety
-    /// [`there`] has answered yes.
+    /// [`there`] has returned true.
     #[target_feature(enable = "avx2,bmi1,bmi2")]
     pub unsafe fn run<W: Work>(work: W) -> W::Out {
         work.run(Avx2(()))
@@ -235,10 +236,10 @@ mod avx2 {
     #[target_feature(enable = "avx2,bmi1,bmi2")]
     unsafe fn less_16(elements: &[u8; 64], than: u16) -> u32 {
         let (than, zero) = (_mm256_set1_epi16(than as i16), _mm256_setzero_si256());
-        // Saturating subtraction leaves nothing where the element is not less.
+        // Saturating subtraction leaves zero where the element is not less.
         let low = _mm256_cmpeq_epi16(_mm256_subs_epu16(than, vector!(elements, 0)), zero);
         let high = _mm256_cmpeq_epi16(_mm256_subs_epu16(than, vector!(elements, 1)), zero);
-        // Packing works within halves: the permutation puts the quarters back into their order.
+        // Packing works within halves, so the permutation puts the quarters back into their order.
         let packed = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi16(low, high));
         !(_mm256_movemask_epi8(packed) as u32)
     }
@@ -263,7 +264,7 @@ mod avx2 {
     #[inline]
     #[target_feature(enable = "avx2,bmi1,bmi2")]
     unsafe fn less_64(elements: &[u8; 128], than: u64) -> u32 {
-        // There is only a signed compare: both sides are shifted by half the range.
+        // There is only a signed compare, so both sides are shifted by half the range.
         let flip = _mm256_set1_epi64x(i64::MIN);
         let than = _mm256_xor_si256(_mm256_set1_epi64x(than as i64), flip);
         macro_rules! less {

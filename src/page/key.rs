@@ -1,9 +1,9 @@
 //! Rebuilding whole keys from a leaf, fast.
 //!
-//! A key is prefix, head and tail. The prefix is the same for all entries of a leaf and stays in the buffer; a step writes
-//! only what follows. Written as small stores that would cost the reader of the key a stall: a load across stores that
-//! are still in flight cannot be forwarded. So the words around the end of the prefix are put together in registers and
-//! stored on 8-byte bounds, the prefix's last bytes included, and what follows is copied in pieces of 16.
+//! A key is prefix, head and remainder. The prefix is the same for all entries of a leaf and stays in the buffer; a
+//! step writes only what follows. Small stores would cost the reader of the key a stall, because a load across stores
+//! that are still in flight cannot be forwarded. So the words around the end of the prefix are put together in
+//! registers and stored on 8-byte bounds, the prefix's last bytes included, and what follows is copied in pieces of 16.
 
 use super::layout::leaf::OFFSETS;
 use super::layout::record::{Lengths, LENGTHS};
@@ -15,10 +15,10 @@ use crate::util::prefetch::prefetch;
 
 /// Bytes behind a key that may be overwritten while it is put together.
 const SPARE: usize = 32;
-/// Bytes of a short key with what lies behind it.
+/// Bytes of a short key together with what lies behind it.
 pub const PADDED: usize = SPARE;
 
-/// A key with room behind it: keys are written in whole registers.
+/// A key with room behind it, because keys are written in whole registers.
 #[derive(Debug, Clone, Default)]
 pub struct KeyBuf {
     bytes: Vec<u8>,
@@ -26,18 +26,19 @@ pub struct KeyBuf {
 }
 
 impl KeyBuf {
-    /// The empty key.
+    /// Returns the empty key.
     pub fn new() -> KeyBuf {
         KeyBuf::default()
     }
 
-    /// The key.
+    /// Returns the bytes of the key.
     #[inline(always)]
     pub fn as_slice(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or(&[])
     }
 
-    /// A short key with what happens to lie behind it: to be copied in registers, not by a call.
+    /// Returns a short key with what happens to lie behind it, so that it can be copied in registers and not by a call,
+    /// or `None` if the key is not short.
     #[inline(always)]
     pub fn padded(&self) -> Option<&[u8; PADDED]> {
         if self.len > PADDED {
@@ -46,13 +47,13 @@ impl KeyBuf {
         self.bytes.first_chunk()
     }
 
-    /// Whether `other` lies where the key is.
+    /// Returns whether `other` overlaps the memory of the key.
     pub fn overlaps(&self, other: &[u8]) -> bool {
         let (here, there) = (self.bytes.as_ptr_range(), other.as_ptr_range());
         here.start < there.end && there.start < here.end
     }
 
-    /// Becomes a copy of `key`.
+    /// Makes this a copy of `key`.
     pub fn set(&mut self, key: &[u8]) {
         self.ensure(key.len());
         self.bytes[..key.len()].copy_from_slice(key);
@@ -80,35 +81,36 @@ impl std::ops::Deref for KeyBuf {
     }
 }
 
-/// `N` bytes from `at` on, if they are inside. Where `at` is made of 16-bit numbers, this is one compare.
+/// Returns `N` bytes from `at` on, if they are inside. Where `at` is made of 16-bit numbers, this is one compare.
 #[inline(always)]
 fn fixed<const N: usize>(page: &[u8], at: usize) -> Option<&[u8; N]> {
     page.get(at..at + N)?.first_chunk::<N>()
 }
 
-/// What is the same for all entries of one leaf. Only numbers: the page is given to every call, and every access to it is
-/// checked, so a shape of another page gives wrong answers at worst. They are as wide as the page has them, from which the
-/// compiler knows that no sum of them overflows.
+/// What is the same for all entries of one leaf. It consists of numbers only: the page is given to every call, and
+/// every access to it is checked, so the shape of another page gives wrong answers at worst. The numbers are as wide as
+/// in the page, so the compiler knows that no sum of them overflows.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Shape {
+pub struct LeafShape {
     prefix: u16,
-    /// The last multiple of 8 in the prefix, from which on a key is written as words, and the bits of the prefix behind it.
+    /// The last multiple of 8 in the prefix, from which on a key is written as words, and the bits of the prefix behind
+    /// it.
     word: u16,
     shift: u8,
     /// Where the offsets of a slotted leaf begin, or the values of a dense one.
     second: u32,
-    /// Dense: as in [`super::layout::DenseShape`]; zero in a slotted leaf.
+    /// The numbers of a dense leaf as in [`super::layout::DenseShape`]; zeros for a slotted leaf.
     element: u8,
     suffix: u8,
     value: u16,
-    /// The prefix's bytes from `word` on, as the begin of a big-endian word.
+    /// The prefix's bytes from `word` on, as the beginning of a big-endian word.
     stem: u64,
 }
 
-impl Shape {
-    /// The shape of `leaf`; its prefix is put into `key`, where [`Shape::entry`] relies on it.
+impl LeafShape {
+    /// Returns the shape of `leaf`, and puts the leaf's prefix into `key`, where [`LeafShape::entry`] relies on it.
     #[inline]
-    pub fn of(leaf: &Leaf<'_>, key: &mut KeyBuf) -> Shape {
+    pub fn of(leaf: &Leaf<'_>, key: &mut KeyBuf) -> LeafShape {
         let prefix = leaf.prefix();
         key.ensure(prefix.len());
         key.bytes[..prefix.len()].copy_from_slice(prefix);
@@ -120,7 +122,7 @@ impl Shape {
             true => dense.value_at(leaf.len(), 0),
             false => OFFSETS.at(leaf.len(), 0),
         };
-        Shape {
+        LeafShape {
             prefix: prefix.len() as u16,
             word: (prefix.len() & !7) as u16,
             shift: 8 * (prefix.len() & 7) as u8,
@@ -132,16 +134,16 @@ impl Shape {
         }
     }
 
-    /// Puts key `i` of the leaf into `key`, which holds the leaf's prefix, and answers its value. `None`, with `key`
-    /// unchanged: a long key or value, a record near the end of the page, a key longer than the room in `key`, or
-    /// damage; [`Leaf::entry`] tells which.
+    /// Puts key `i` of the leaf into `key`, which holds the leaf's prefix, and returns its value. Returns `None` and
+    /// leaves `key` unchanged if the key or the value is long, the record lies near the end of the page, the key is
+    /// longer than the room in `key`, or the page is damaged; [`Leaf::entry`] tells which.
     #[inline(always)]
     pub fn entry<'a>(&self, page: &'a [u8], i: usize, key: &mut KeyBuf) -> Option<&'a [u8]> {
         self.entry_of::<true>(page, i, key)
     }
 
-    /// As [`Shape::entry`], but also `None` for keys that go on for more than 16 bytes behind their second word: without the
-    /// call that copies them, all of this stays in registers.
+    /// Does what [`LeafShape::entry`] does, but also returns `None` for keys that go on for more than 16 bytes behind
+    /// their second word. Without the call that copies them, all of this stays in registers.
     #[inline(always)]
     pub fn short_entry<'a>(&self, page: &'a [u8], i: usize, key: &mut KeyBuf) -> Option<&'a [u8]> {
         self.entry_of::<false>(page, i, key)
@@ -152,7 +154,7 @@ impl Shape {
         let (i, word, second) = (usize::from(i as u16), usize::from(self.word), self.second as usize);
         if self.element != 0 {
             let (element, value) = (usize::from(self.element), usize::from(self.value));
-            // The element's bytes come first in memory, so they are the low ones: up with them.
+            // The element's bytes come first in memory, so they are the low ones, and the shift moves them up.
             let suffix = u64::from_le_bytes(*fixed(page, HEADER + element * i)?) << ((64 - 8 * element) & 63);
             let from = second + value * i;
             let value = page.get(from..from + value)?;
@@ -171,7 +173,8 @@ impl Shape {
         let end = at + lengths.whole_value_at();
         let value = page.get(end..end + size)?;
         let head = u32::from_le_bytes(*fixed(page, HEADS.at(0, i))?);
-        // What two words have room for. 16 bytes follow, wanted or not, and more only of long keys.
+        // The number of bytes that two words have room for. The next 16 bytes are copied in any case, and more only of
+        // longer keys.
         let in_words = 16 - usize::from(self.shift & 56) / 8;
         if len > in_words + 16 {
             if !ANY {
@@ -192,7 +195,7 @@ impl Shape {
         Some(value)
     }
 
-    /// Writes the begin of a suffix behind the prefix's last bytes.
+    /// Writes the beginning of a suffix behind the prefix's last bytes.
     #[inline(always)]
     fn write_words(&self, first: u64, second: u64, to: &mut [u8; 16]) {
         let both = (u128::from(first) << 64 | u128::from(second)) >> (self.shift & 56);
@@ -200,7 +203,7 @@ impl Shape {
         to[8..].copy_from_slice(&(both as u64).to_be_bytes());
     }
 
-    /// Value `i` of the leaf alone; `None` as in [`Shape::entry`], but for the key's length.
+    /// Returns value `i` of the leaf alone, or `None` if the key or the value is long or the page is damaged.
     #[inline]
     pub fn value<'a>(&self, page: &'a [u8], i: usize) -> Option<&'a [u8]> {
         let (i, second) = (usize::from(i as u16), self.second as usize);
@@ -218,8 +221,8 @@ impl Shape {
         page.get(from..from + size)
     }
 
-    /// Prefetches the records of the entries `from .. to`, which lie anywhere in the page. Steps that wait for one after the
-    /// other would have a cache miss for each.
+    /// Prefetches the records of the entries `from .. to`, which lie anywhere in the page. Without this, each step
+    /// would wait for a cache miss of its own.
     #[inline]
     pub fn prefetch(&self, page: &[u8], from: usize, to: usize) {
         let second = self.second as usize;
@@ -232,14 +235,15 @@ impl Shape {
         let offsets = page.get(second + width * from..second + width * to).unwrap_or(&[]);
         for offset in offsets.chunks_exact(width) {
             let at = u16::from_le_bytes([offset[0], offset[1]]) as usize;
-            // The rest of the key, and the value's begin, which may lie in the next line.
+            // One line has the rest of the key, and the value's beginning may lie in the next one.
             prefetch(page.get(at..).unwrap_or(&[]), 1);
             prefetch(page.get(at + 32..).unwrap_or(&[]), 1);
         }
     }
 }
 
-/// Copies at least `len` bytes in pieces of 16, over their end, if both sides reach that far; else nothing.
+/// Copies at least `len` bytes in pieces of 16, beyond their end if need be. Copies nothing and returns `None` if one
+/// side is too short for that.
 #[inline(never)]
 fn copy_on(from: &[u8], to: &mut [u8], len: usize) -> Option<()> {
     let whole = len.next_multiple_of(16);
@@ -251,7 +255,7 @@ fn copy_on(from: &[u8], to: &mut [u8], len: usize) -> Option<()> {
 }
 
 impl<'a> Leaf<'a> {
-    /// Puts key `i` into `key`, however it is stored, and answers its value.
+    /// Puts key `i` into `key`, however it is stored, and returns its value.
     #[inline(never)]
     pub fn entry<'s, S: PageSource<'s> + ?Sized>(&self, i: usize, source: &S, key: &mut KeyBuf) -> Result<Stored<'a>> {
         key.bytes.clear();

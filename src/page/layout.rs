@@ -5,8 +5,8 @@
 //! header | arrays of n elements each, one behind the other | free | records | prefix
 //! ```
 //!
-//! An array is known by the bytes that one element takes in it and in all arrays before it: array `A` of a page with `n`
-//! elements begins `A.before * n` bytes behind the header.
+//! An array is known by the bytes that one element takes in it and in all arrays before it. Array `A` of a page with
+//! `n` elements begins `A.before * n` bytes behind the header.
 
 use crate::util::bytes::{get_u16, get_u32, put_u16, put_u32, put_u48};
 
@@ -17,7 +17,7 @@ pub const HEADER: usize = 24;
 pub mod header {
     /// Kind: slotted leaf, dense leaf or branch.
     pub const KIND: usize = 0;
-    /// Level: 1 of a leaf.
+    /// Level, which is 1 for a leaf.
     pub const LEVEL: usize = 1;
     /// Length of the prefix.
     pub const PREFIX_LEN: usize = 2;
@@ -35,7 +35,7 @@ pub mod header {
     pub const DENSE_ELEMENT: usize = 11;
     /// Dense leaf: bytes of a value.
     pub const DENSE_VALUE: usize = 12;
-    /// Zeros.
+    /// Bytes that are zero.
     pub const ZERO: std::ops::Range<usize> = 14..16;
     /// Table that the page was written for.
     pub const TABLE: usize = 16;
@@ -55,24 +55,25 @@ const U48: usize = 6;
 pub struct Array<const BEFORE: usize, const WIDTH: usize>;
 
 impl<const BEFORE: usize, const WIDTH: usize> Array<BEFORE, WIDTH> {
-    /// Bytes an element takes in this array and in those before it: what the next array has before it.
+    /// Returns the number of bytes that an element takes in this array and in those before it, which is what the next
+    /// array has before it.
     pub const fn end(self) -> usize {
         BEFORE + WIDTH
     }
 
-    /// Bytes of an element.
+    /// Returns the number of bytes of an element.
     #[inline(always)]
     pub const fn width(self) -> usize {
         WIDTH
     }
 
-    /// Where element `i` of a page with `n` elements begins; `i == n` answers where the array ends.
+    /// Returns where element `i` of a page with `n` elements begins. With `i == n` it returns where the array ends.
     #[inline(always)]
     pub const fn at(self, n: usize, i: usize) -> usize {
         HEADER + BEFORE * n + WIDTH * i
     }
 
-    /// The array as one of several of different widths.
+    /// Returns the array as one of several of different widths.
     pub const fn strides(self) -> Strides {
         Strides {
             before: BEFORE,
@@ -82,7 +83,7 @@ impl<const BEFORE: usize, const WIDTH: usize> Array<BEFORE, WIDTH> {
 }
 
 impl<const BEFORE: usize> Array<BEFORE, U8> {
-    /// Element `i` of `n`.
+    /// Returns element `i` of `n`.
     #[inline(always)]
     pub fn get(self, page: &[u8], n: usize, i: usize) -> u8 {
         page[self.at(n, i)]
@@ -96,7 +97,7 @@ impl<const BEFORE: usize> Array<BEFORE, U8> {
 }
 
 impl<const BEFORE: usize> Array<BEFORE, U16> {
-    /// Element `i` of `n`.
+    /// Returns element `i` of `n`.
     #[inline(always)]
     pub fn get(self, page: &[u8], n: usize, i: usize) -> u16 {
         get_u16(page, self.at(n, i))
@@ -110,7 +111,7 @@ impl<const BEFORE: usize> Array<BEFORE, U16> {
 }
 
 impl<const BEFORE: usize> Array<BEFORE, U32> {
-    /// Element `i` of `n`.
+    /// Returns element `i` of `n`.
     #[inline(always)]
     pub fn get(self, page: &[u8], n: usize, i: usize) -> u32 {
         get_u32(page, self.at(n, i))
@@ -131,7 +132,7 @@ impl<const BEFORE: usize> Array<BEFORE, U48> {
     }
 }
 
-/// An [`Array`] whose numbers are values: for loops over all arrays of a page.
+/// An [`Array`] whose numbers are values, for loops over all arrays of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Strides {
     /// Bytes an element takes in the arrays before this one.
@@ -141,19 +142,19 @@ pub struct Strides {
 }
 
 impl Strides {
-    /// As [`Array::at`].
+    /// Returns what [`Array::at`] returns.
     #[inline(always)]
     pub const fn at(self, n: usize, i: usize) -> usize {
         HEADER + self.before * n + self.width * i
     }
 }
 
-/// Makes room for an element at `i` in each of `arrays`, which are all those of a page of `n` elements in their order. What
-/// the new element holds is undefined until it is set.
+/// Makes room for an element at `i` in each of `arrays`, which are all those of a page of `n` elements in their order.
+/// What the new element holds is undefined until it is set.
 #[inline]
 pub fn open_gap(page: &mut [u8], arrays: &[Strides], n: usize, i: usize) {
-    // The elements of one array from `i` on and those of the next one before `i` lie side by side and move equally far. The
-    // last ones move first, because they move furthest.
+    // The elements of one array from `i` on and those of the next one before `i` lie side by side and move equally far.
+    // The last ones move first, because they move furthest.
     for (k, array) in arrays.iter().enumerate().rev() {
         let end = arrays.get(k + 1).map_or(array.at(n, n), |next| next.at(n, i));
         page.copy_within(array.at(n, i)..end, array.at(n + 1, i + 1));
@@ -163,7 +164,7 @@ pub fn open_gap(page: &mut [u8], arrays: &[Strides], n: usize, i: usize) {
 /// Takes element `i` out of each of `arrays`, which are all those of a page of `n` elements in their order.
 #[inline]
 pub fn close_gap(page: &mut [u8], arrays: &[Strides], n: usize, i: usize) {
-    // As in `open_gap`, but the first ones move first.
+    // The same bytes move together as in `open_gap`, but the first ones move first.
     for (k, array) in arrays.iter().enumerate() {
         let end = arrays.get(k + 1).map_or(array.at(n, n), |next| next.at(n, i));
         page.copy_within(array.at(n, i + 1)..end, array.at(n - 1, i));
@@ -184,7 +185,7 @@ pub mod leaf {
     pub const OFFSETS: Array<{ FINGERPRINTS.end() }, U16> = Array;
     /// Bytes an entry takes in the arrays.
     pub const ENTRY: usize = OFFSETS.end();
-    /// All of them.
+    /// All arrays of a slotted leaf.
     pub const ARRAYS: [Strides; 3] = [HEADS.strides(), FINGERPRINTS.strides(), OFFSETS.strides()];
 }
 
@@ -201,12 +202,12 @@ pub mod branch {
     pub const BIRTHS: Array<{ CHECKSUMS.end() }, U48> = Array;
     /// Entries below the children.
     pub const ENTRIES: Array<{ BIRTHS.end() }, U48> = Array;
-    /// Where the separators' records begin, counted from the start of the page. Up to [`super::HEAD_BYTES`] it is no place but
-    /// the length of a separator that has no record, since all of it is in its head.
+    /// Where the separators' records begin, counted from the start of the page. A number up to [`super::HEAD_BYTES`] is
+    /// not an offset but the length of a separator that has no record, because all of it is in its head.
     pub const OFFSETS: Array<{ ENTRIES.end() }, U16> = Array;
     /// Bytes a child takes in the arrays.
     pub const CHILD: usize = OFFSETS.end();
-    /// All of them, but for those that only some pages have.
+    /// All arrays of a branch, except those that only some pages have.
     pub const ARRAYS: [Strides; 6] = [
         HEADS.strides(),
         PAGES.strides(),
@@ -216,16 +217,16 @@ pub mod branch {
         OFFSETS.strides(),
     ];
 
-    /// Only with `HEAD2`: heads of what follows the bytes that all separators of a run share.
+    /// Heads of what follows the bytes that all separators of a run share. Only pages with `HEAD2` have them.
     pub const SECOND_HEADS: Array<{ CHILD }, U32> = Array;
-    /// Only with `HEAD2`: how many tail bytes all separators of the run share.
+    /// How many bytes of the remainder all separators of the run share. Only pages with `HEAD2` have these.
     pub const RUN_PREFIXES: Array<{ SECOND_HEADS.end() }, U8> = Array;
     /// Bytes a child takes in the arrays of a page with `HEAD2`.
     pub const CHILD_WITH_HEAD2: usize = RUN_PREFIXES.end();
 }
 
-/// The suffixes of a dense leaf, if an element takes so many bits. (Where that is not known before the page is read,
-/// [`DenseShape`] says where things are.)
+/// The suffixes of a dense leaf, if an element takes so many bits. Where the width is not known before the page is
+/// read, [`DenseShape`] says where things are.
 pub mod dense {
     use super::Array;
 
@@ -249,10 +250,10 @@ pub struct DenseShape {
 }
 
 impl DenseShape {
-    /// Longest suffix a dense leaf can hold.
+    /// The longest suffix that a dense leaf can hold.
     pub const SUFFIX_MAX: usize = 8;
 
-    /// Of suffixes and values of these lengths; `None`: such suffixes go into no dense leaf.
+    /// Returns the shape of suffixes and values of these lengths, or `None` if such suffixes go into no dense leaf.
     #[inline(always)]
     pub fn of(suffix: usize, value: usize) -> Option<DenseShape> {
         let element = suffix.next_power_of_two();
@@ -260,7 +261,7 @@ impl DenseShape {
         (1..=DenseShape::SUFFIX_MAX).contains(&suffix).then_some(shape)
     }
 
-    /// The two arrays.
+    /// Returns the two arrays.
     pub const fn arrays(self) -> [Strides; 2] {
         let (before, width) = (0, self.element);
         let suffixes = Strides { before, width };
@@ -268,55 +269,57 @@ impl DenseShape {
         [suffixes, Strides { before, width }]
     }
 
-    /// Bytes an entry takes.
+    /// Returns the number of bytes that an entry takes.
     #[inline(always)]
     pub const fn entry(self) -> usize {
         self.element + self.value
     }
 
-    /// Where suffix `i` begins; that of an entry that is not there: where the suffixes end.
+    /// Returns where suffix `i` begins. With `i` equal to the number of entries it returns where the suffixes end.
     #[inline(always)]
     pub const fn suffix_at(self, i: usize) -> usize {
         HEADER + self.element * i
     }
 
-    /// Where value `i` of `n` begins; `i == n`: where the values end.
+    /// Returns where value `i` of `n` begins. With `i == n` it returns where the values end.
     #[inline(always)]
     pub const fn value_at(self, n: usize, i: usize) -> usize {
         HEADER + self.element * n + self.value * i
     }
 
-    /// Where the arrays of `n` entries end.
+    /// Returns where the arrays of `n` entries end.
     #[inline(always)]
     pub const fn end(self, n: usize) -> usize {
         HEADER + self.entry() * n
     }
 }
 
-/// The record of an entry in a slotted leaf: two lengths, the key's tail, the value.
+/// The record of an entry in a slotted leaf: two lengths, the key's remainder, the value.
 pub mod record {
     use super::{get_u32, put_u32, HEAD_BYTES};
 
     /// Bytes of the two lengths.
     pub const LENGTHS: usize = 4;
-    /// Bytes of the description of a long key's rest, which ends its tail.
+    /// Bytes of the description of a long key's rest, which ends its remainder.
     pub const REST: usize = 24;
     /// Bit of a length: the key goes on outside the page, or the value is outside it.
     pub const LONG: u16 = 0x8000;
 
-    /// Bytes that a stored suffix has behind its head: of a long one also the description of its rest.
+    /// Returns the number of bytes that a stored suffix has behind its head. Those of a long one include the
+    /// description of its rest.
     #[inline(always)]
-    pub const fn tail(suffix: usize, long: bool) -> usize {
+    pub const fn remainder(suffix: usize, long: bool) -> usize {
         suffix.saturating_sub(HEAD_BYTES) + if long { REST } else { 0 }
     }
 
-    /// A length with its bit, as stored.
+    /// Returns a length with its bit, as it is stored.
     #[inline(always)]
     pub const fn flagged(len: usize, long: bool) -> u16 {
         len as u16 | if long { LONG } else { 0 }
     }
 
-    /// What a record begins with: the key's length in the low half, the value's in the high one, each with its [`LONG`].
+    /// What a record begins with: the key's length in the low half and the value's in the high one, each with its
+    /// [`LONG`].
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub struct Lengths(u32);
 
@@ -324,99 +327,99 @@ pub mod record {
         const KEY_LONG: u32 = LONG as u32;
         const VALUE_LONG: u32 = (LONG as u32) << 16;
 
-        /// Of a key suffix and a value.
+        /// Returns the lengths of a key suffix and a value.
         #[inline(always)]
         pub const fn new(key: u16, value: u16) -> Lengths {
             Lengths(key as u32 | (value as u32) << 16)
         }
 
-        /// As stored.
+        /// Returns the lengths that are stored in these bytes.
         #[inline(always)]
         pub const fn of(bytes: [u8; LENGTHS]) -> Lengths {
             Lengths(u32::from_le_bytes(bytes))
         }
 
-        /// Those of the record at `at`, if it lies inside the page that far.
+        /// Returns the lengths of the record at `at`, or `None` if they leave the page.
         #[inline(always)]
         pub fn read(page: &[u8], at: usize) -> Option<Lengths> {
             Some(Lengths(get_u32(page.get(at..at + LENGTHS)?, 0)))
         }
 
-        /// Puts them where a record begins.
+        /// Writes the lengths at `at`, where a record begins.
         #[inline(always)]
         pub fn write(self, page: &mut [u8], at: usize) {
             put_u32(page, at, self.0);
         }
 
-        /// Whether neither is [`LONG`]: key and value lie in the page whole.
+        /// Returns whether neither is [`LONG`], so that key and value lie in the page whole.
         #[inline(always)]
         pub const fn is_whole(self) -> bool {
             self.0 & (Lengths::KEY_LONG | Lengths::VALUE_LONG) == 0
         }
 
-        /// Whether the key is long.
+        /// Returns whether the key is long.
         #[inline(always)]
         pub const fn key_is_long(self) -> bool {
             self.0 & Lengths::KEY_LONG != 0
         }
 
-        /// Whether the value bytes describe a chain.
+        /// Returns whether the value bytes describe a chain.
         #[inline(always)]
         pub const fn value_is_chain(self) -> bool {
             self.0 & Lengths::VALUE_LONG != 0
         }
 
-        /// Bytes of the key's suffix that lie in the page, those in the head included.
+        /// Returns the number of bytes of the key's suffix that lie in the page, those in the head included.
         #[inline(always)]
         pub const fn key(self) -> usize {
             (self.0 as u16 & !LONG) as usize
         }
 
-        /// Bytes of the value in the record.
+        /// Returns the number of bytes of the value in the record.
         #[inline(always)]
         pub const fn value(self) -> usize {
             ((self.0 >> 16) as u16 & !LONG) as usize
         }
 
-        /// As [`Lengths::key`], where [`Lengths::is_whole`].
+        /// Returns what [`Lengths::key`] returns, if [`Lengths::is_whole`].
         #[inline(always)]
         pub const fn whole_key(self) -> usize {
             self.0 as u16 as usize
         }
 
-        /// As [`Lengths::value`], where [`Lengths::is_whole`].
+        /// Returns what [`Lengths::value`] returns, if [`Lengths::is_whole`].
         #[inline(always)]
         pub const fn whole_value(self) -> usize {
             (self.0 >> 16) as usize
         }
 
-        /// How far behind the record's begin its value begins, where [`Lengths::is_whole`].
+        /// Returns how far behind the record's beginning its value begins, if [`Lengths::is_whole`].
         #[inline(always)]
         pub const fn whole_value_at(self) -> usize {
             LENGTHS + self.whole_key().saturating_sub(HEAD_BYTES)
         }
 
-        /// Bytes between the lengths and the value.
+        /// Returns the number of bytes between the lengths and the value.
         #[inline(always)]
-        pub const fn tail(self) -> usize {
-            tail(self.key(), self.key_is_long())
+        pub const fn remainder(self) -> usize {
+            remainder(self.key(), self.key_is_long())
         }
 
-        /// Bytes of the record.
+        /// Returns the number of bytes of the record.
         #[inline(always)]
         pub const fn record(self) -> usize {
-            LENGTHS + self.tail() + self.value()
+            LENGTHS + self.remainder() + self.value()
         }
     }
 
-    /// The record of a branch's separator: its length, the tail.
+    /// The record of a branch's separator: its length and its remainder.
     pub mod separator {
         use crate::util::bytes::try_u16;
 
         /// Bytes of the length.
         pub const LENGTH: usize = 2;
 
-        /// The length at `at` with its [`super::LONG`], if it lies inside the page.
+        /// Returns the length at `at` and whether its [`super::LONG`] is set, or `None` if it leaves the page.
         #[inline(always)]
         pub fn read(page: &[u8], at: usize) -> Option<(usize, bool)> {
             let raw = try_u16(page, at)?;
@@ -499,7 +502,7 @@ mod tests {
                 assert_eq!((lengths.key(), lengths.value()), (key, value));
                 assert_eq!((lengths.key_is_long(), lengths.value_is_chain()), (long, chain));
                 assert_eq!(lengths.is_whole(), !long && !chain);
-                assert_eq!(lengths.tail(), key.saturating_sub(4) + if long { 24 } else { 0 });
+                assert_eq!(lengths.remainder(), key.saturating_sub(4) + if long { 24 } else { 0 });
             }
         }
     }

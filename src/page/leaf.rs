@@ -7,7 +7,7 @@
 //!
 //! record   u16 inline suffix length, bit 15: long key     (the first 4 bytes are in the head, not repeated)
 //!          u16 value bytes, bit 15: the value is a chain description (`chain`)
-//!          tail: inline suffix bytes behind the head, then the description of a long key's rest
+//!          remainder: inline suffix bytes behind the head, then the description of a long key's rest
 //!          value
 //! ```
 //!
@@ -17,15 +17,19 @@
 //! suffixes as little-endian integers u8/u16/u32/u64[n] (left-aligned big-endian bytes) | values
 //! ```
 //!
-//! Every access checks its bounds: a damaged page gives [`Damage`], wrong answers at worst, never a read outside.
+//! Every access checks its bounds. A damaged page gives [`Damage`] or at worst wrong answers, but never a read outside
+//! the page.
 
 use super::arrays::PageArrays;
 use super::header::{self, Damage, PlainTop, Top, CHECK_PREFIX, DENSE, LEAF, NOT_A_PAGE, WRONG_LEVEL};
+use super::interpolate::{halve, interpolate, left_aligned, less_in, where_expected};
 use super::kernel::{best, plain, Kernel, Quietly, Work};
 use super::layout::dense::{SUFFIXES_16, SUFFIXES_32, SUFFIXES_64};
 use super::layout::leaf::{ENTRY, FINGERPRINTS, OFFSETS};
 use super::layout::record::{Lengths, LENGTHS};
-use super::layout::{DenseShape, HEAD_BYTES};
+use super::layout::DenseShape;
+pub use super::record::Stored;
+use super::record::{remainder, Record};
 use super::search::{head_at, Key, Sought};
 use super::suffix::Suffix;
 use super::PageSource;
@@ -39,93 +43,7 @@ use std::marker::PhantomData;
 const NOT_A_LEAF: Damage = Damage("not a leaf");
 const ARRAYS_BEYOND: Damage = Damage("leaf arrays beyond the page");
 
-/// A value as a leaf stores it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stored<'a> {
-    /// The bytes.
-    Inline(&'a [u8]),
-    /// Description of a chain: see [`super::chain`].
-    Chain(&'a [u8]),
-}
-
-impl<'a> Stored<'a> {
-    /// The bytes in the page, whichever they are.
-    #[inline(always)]
-    pub fn bytes(&self) -> &'a [u8] {
-        match self {
-            Stored::Inline(b) | Stored::Chain(b) => b,
-        }
-    }
-
-    /// Whether the value is outside the page.
-    pub fn is_chain(&self) -> bool {
-        matches!(self, Stored::Chain(_))
-    }
-}
-
-/// A record of a slotted leaf, taken apart.
-#[derive(Debug, Clone, Copy)]
-pub struct Record<'a> {
-    /// Where it begins in its page.
-    pub at: usize,
-    lengths: Lengths,
-    /// The key behind its head, and the description of a long key's rest.
-    pub tail: &'a [u8],
-    value: &'a [u8],
-}
-
-impl<'a> Record<'a> {
-    /// The one that begins at `at`.
-    #[inline(always)]
-    fn read(page: &'a [u8], at: usize) -> Option<Record<'a>> {
-        let lengths = Lengths::read(page, at)?;
-        let bytes = page.get(at + LENGTHS..at + lengths.record())?;
-        let (tail, value) = bytes.split_at_checked(lengths.tail())?;
-        Some(Record {
-            at,
-            lengths,
-            tail,
-            value,
-        })
-    }
-
-    /// The value of the record at `at`, if it is that of this suffix, and neither key nor value is long. `None` says nothing
-    /// about why.
-    #[inline(always)]
-    fn whole_value_of(page: &'a [u8], at: usize, suffix: &[u8]) -> Option<&'a [u8]> {
-        let lengths = Lengths::read(page, at)?;
-        if !lengths.is_whole() || lengths.whole_key() != suffix.len() {
-            return None;
-        }
-        let (from, searched) = (at + LENGTHS, tail(suffix));
-        let bytes = page.get(from..from + searched.len() + lengths.whole_value())?;
-        let (stored, value) = bytes.split_at_checked(searched.len())?;
-        same(stored, searched).then_some(value)
-    }
-
-    /// Where the value begins in the page.
-    #[inline(always)]
-    pub fn value_at(&self) -> usize {
-        self.at + LENGTHS + self.tail.len()
-    }
-
-    /// The value.
-    #[inline(always)]
-    pub fn value(&self) -> Stored<'a> {
-        match self.lengths.value_is_chain() {
-            false => Stored::Inline(self.value),
-            true => Stored::Chain(self.value),
-        }
-    }
-
-    /// Bytes of the record.
-    #[inline(always)]
-    pub fn size(&self) -> usize {
-        self.lengths.record()
-    }
-}
-
-/// A leaf, seen through checks. It knows where it is, so that its errors can say so.
+/// A leaf whose bounds were checked. It knows where it is, so that its errors can say so.
 #[derive(Clone, Copy)]
 pub struct Leaf<'a> {
     page: &'a [u8],
@@ -139,8 +57,8 @@ impl<'a> Leaf<'a> {
     /// Views the page at `at` as a leaf, to search in it and to read its entries.
     ///
     /// # Errors
-    /// `Corrupt` if it is something else, or if its arrays do not lie inside the page. That the records lie where they
-    /// should is not asked: what of them is read is checked then.
+    /// `Corrupt` if it is something else, or if its arrays do not lie inside the page. The records are not checked here
+    /// but when they are read.
     #[inline(always)]
     pub fn of(page: &'a [u8], at: PageRef) -> Result<Leaf<'a>> {
         let top = Top::of(page).ok_or_else(|| NOT_A_PAGE.at(at))?;
@@ -165,11 +83,11 @@ impl<'a> Leaf<'a> {
         Ok(Leaf { page, top, dense, at })
     }
 
-    /// Views the page at `at` as a leaf, to change it or to copy all of it: what its header says of records and prefix is
-    /// checked, too.
+    /// Views the page at `at` as a leaf, to change it or to copy all of it. What its header says of records and prefix
+    /// is checked, too.
     ///
     /// # Errors
-    /// `Corrupt`.
+    /// `Corrupt` if it is no leaf, or if arrays, records and prefix do not fit into the page.
     #[inline]
     pub fn new(page: &'a [u8], at: PageRef) -> Result<Leaf<'a>> {
         let leaf = Leaf::of(page, at)?;
@@ -180,49 +98,49 @@ impl<'a> Leaf<'a> {
         Ok(leaf)
     }
 
-    /// Entries.
+    /// Returns the number of entries.
     #[inline(always)]
     pub fn len(&self) -> usize {
         self.top.count().into()
     }
 
-    /// Whether there is none.
+    /// Returns whether there is no entry.
     #[inline(always)]
     pub fn is_empty(&self) -> bool {
         self.top.count() == 0
     }
 
-    /// Whether this is a dense leaf.
+    /// Returns whether this is a dense leaf.
     #[inline(always)]
     pub fn is_dense(&self) -> bool {
         self.dense.element != 0
     }
 
-    /// What the entries of a dense leaf have in common; zeros of a slotted one.
+    /// Returns what the entries of a dense leaf have in common, or zeros for a slotted one.
     #[inline(always)]
     pub fn shape(&self) -> DenseShape {
         self.dense
     }
 
-    /// The prefix all keys share.
+    /// Returns the prefix that all keys share.
     #[inline(always)]
     pub fn prefix(&self) -> &'a [u8] {
         header::prefix(self.page)
     }
 
-    /// The page.
+    /// Returns the bytes of the page.
     #[inline(always)]
     pub fn bytes(&self) -> &'a [u8] {
         self.page
     }
 
-    /// Where it is.
+    /// Returns where the page is.
     #[inline(always)]
     pub fn at(&self) -> PageRef {
         self.at
     }
 
-    /// Bytes in use: header, arrays, records, prefix.
+    /// Returns the number of bytes in use: header, arrays, records, prefix.
     pub fn used(&self) -> usize {
         let (n, prefix) = (self.len(), header::prefix_len(self.page));
         if self.is_dense() {
@@ -232,14 +150,14 @@ impl<'a> Leaf<'a> {
         }
     }
 
-    /// The arrays of a slotted leaf.
+    /// Returns the arrays of a slotted leaf.
     #[inline(always)]
     fn arrays(&self) -> Result<PageArrays<'a, ENTRY>> {
-        // `of` has asked it before, so where both are compiled together this costs nothing.
+        // `of` has checked this before, so it costs nothing where both are compiled together.
         PageArrays::new(self.page, self.top.count()).ok_or_else(|| ARRAYS_BEYOND.at(self.at))
     }
 
-    /// Record `i` of a slotted leaf.
+    /// Returns record `i` of a slotted leaf.
     ///
     /// # Errors
     /// `Corrupt` if it leaves the page.
@@ -261,16 +179,16 @@ impl<'a> Leaf<'a> {
         }
     }
 
-    /// Fingerprint `i` (slotted leaves only).
+    /// Returns fingerprint `i` of a slotted leaf.
     #[inline(always)]
     pub fn fingerprint(&self, i: usize) -> u8 {
         FINGERPRINTS.get(self.page, self.len(), i)
     }
 
-    /// Key `i` of a slotted leaf behind the prefix.
+    /// Returns key `i` of a slotted leaf behind the prefix.
     ///
     /// # Errors
-    /// As [`Leaf::record`].
+    /// `Corrupt` if the record leaves the page.
     #[inline(always)]
     pub fn slotted_suffix(&self, i: usize) -> Result<Suffix<'a>> {
         let record = self.record(i)?;
@@ -278,15 +196,15 @@ impl<'a> Leaf<'a> {
             lead: &[],
             head: head_at(self.page, i),
             len: record.lengths.key(),
-            tail: record.tail,
+            remainder: record.remainder,
             long: record.lengths.key_is_long(),
         })
     }
 
-    /// Value `i`.
+    /// Returns value `i`.
     ///
     /// # Errors
-    /// As [`Leaf::record`].
+    /// `Corrupt` if the record leaves the page.
     #[inline(always)]
     pub fn value(&self, i: usize) -> Result<Stored<'a>> {
         if self.is_dense() {
@@ -299,7 +217,7 @@ impl<'a> Leaf<'a> {
     /// Appends key `i` (prefix and inline suffix, and the rest of a long key) to `out`.
     ///
     /// # Errors
-    /// `Corrupt`.
+    /// `Corrupt` if the record leaves the page or the rest of a long key cannot be read.
     #[inline]
     pub fn key<'s, S: PageSource<'s> + ?Sized>(&self, i: usize, source: &S, out: &mut Vec<u8>) -> Result<()> {
         out.extend_from_slice(self.prefix());
@@ -310,13 +228,13 @@ impl<'a> Leaf<'a> {
         self.slotted_suffix(i)?.write_whole(source, out, self.at.into())
     }
 
-    /// Whether `key` is not of those that begin with the prefix, as all in this leaf do.
+    /// Returns whether `key` does not begin with the prefix, as all keys in this leaf do.
     #[inline(always)]
     fn excludes(&self, key: &[u8]) -> bool {
         self.top.has(CHECK_PREFIX) && !key.starts_with(self.prefix())
     }
 
-    /// What this leaf is searched for when `key` is.
+    /// Returns what this leaf is searched for when `key` is looked up.
     #[inline(always)]
     fn sought<'k>(&self, key: Key<'k>) -> Sought<'k> {
         Sought {
@@ -326,16 +244,16 @@ impl<'a> Leaf<'a> {
         }
     }
 
-    /// Where `key` is: its position if present.
+    /// Returns the position of `key`, or `None` if it is not there.
     ///
     /// # Errors
-    /// `Corrupt`.
+    /// `Corrupt` if the search meets a record outside the page or a long key that cannot be read.
     #[inline(always)]
     pub fn find<'s, S: PageSource<'s> + ?Sized>(&self, key: Key<'_>, source: &S) -> Result<Option<usize>> {
         self.find_with(plain(), key, source)
     }
 
-    /// As [`Leaf::find`], with the best kernel at hand.
+    /// Does what [`Leaf::find`] does, with the best kernel at hand.
     #[inline(always)]
     pub fn find_with<'s, K: Kernel, S: PageSource<'s> + ?Sized>(
         &self,
@@ -367,7 +285,7 @@ impl<'a> Leaf<'a> {
         }
     }
 
-    /// The entry of a slotted leaf that holds the searched key, and its record.
+    /// Returns the entry of a slotted leaf that holds the searched key, and its record.
     #[inline(always)]
     fn find_record<'s, K: Kernel, S: PageSource<'s> + ?Sized>(
         &self,
@@ -395,9 +313,10 @@ impl<'a> Leaf<'a> {
         }
     }
 
-    /// What a lookup of `key` in the page answers where it cannot fail: the page is a leaf, all keys that come to it begin with
-    /// its prefix, what is looked at lies where it should, and neither the key found nor its value is long. `None` says
-    /// nothing about why. Without `VALUE` only the key's presence matters, and the answer's bytes are none.
+    /// Returns what a lookup of `key` in the page finds where it cannot fail: the page is a leaf, all keys that come to
+    /// it begin with its prefix, what is looked at lies where it should, and neither the key found nor its value is
+    /// long. The outer `None` says nothing about why. Without `VALUE` only the key's presence matters, and the bytes
+    /// that are returned are empty.
     #[inline(always)]
     pub fn plain_lookup<'s, K: Kernel, S: PageSource<'s> + ?Sized, const VALUE: bool>(
         kernel: K,
@@ -407,8 +326,8 @@ impl<'a> Leaf<'a> {
     ) -> Option<Option<&'a [u8]>> {
         let top = Top::of(page)?;
         if !top.is_plain(PlainTop::of(LEAF, 1)) {
-            // Numbers in dense leaves have a call of their own, for they need other registers. (Its answer is taken apart here
-            // so that the other one need not pass through memory.)
+            // Numbers in dense leaves have a call of their own, because they need other registers. Its answer is taken
+            // apart here, so that the answer of this function need not pass through memory.
             let suffix = top.suffix(key.bytes);
             let found = best(DenseLookup { page, top, suffix })?;
             return Some(found);
@@ -434,13 +353,13 @@ impl<'a> Leaf<'a> {
                 None => return Some(None),
             }
         }
-        // Another key with this head and this fingerprint is rare enough to be looked at again.
+        // Another key with this head and this fingerprint is rare. It makes this `None`, and the search is done again.
         let value = Record::whole_value_of(page, arrays.u16(OFFSETS, i).into(), suffix)?;
         Some(Some(if VALUE { value } else { &[] }))
     }
 
-    /// First step of finding one of many keys: asks memory for what the second will look at. The first `near` bytes of
-    /// the page were asked for before.
+    /// Prefetches what the second step looks at, as the first of three steps that find one of many keys. The first
+    /// `near` bytes of the page were prefetched before.
     #[inline(always)]
     pub fn prefetch_arrays(&self, near: usize) {
         if self.is_dense() {
@@ -455,10 +374,11 @@ impl<'a> Leaf<'a> {
         }
     }
 
-    /// Second step: where the third begins to look, if the key may be there; asks memory for what that will look at.
+    /// Returns where the third step begins to look if the key may be there, and prefetches what that step will look at.
+    /// This is the second step.
     ///
     /// # Errors
-    /// `Corrupt`.
+    /// `Corrupt` if the arrays lie beyond the page.
     #[inline(always)]
     pub fn candidate<K: Kernel>(&self, kernel: K, key: Key<'_>) -> Result<Option<usize>> {
         if self.excludes(key.bytes) {
@@ -484,10 +404,11 @@ impl<'a> Leaf<'a> {
         Ok(candidate)
     }
 
-    /// Third step: what [`Leaf::find`] answers, beginning at the entry that [`Leaf::candidate`] found.
+    /// Returns what [`Leaf::find`] returns, beginning at the entry that [`Leaf::candidate`] found. This is the third
+    /// step.
     ///
     /// # Errors
-    /// `Corrupt`.
+    /// `Corrupt` if the search meets a record outside the page or a long key that cannot be read.
     #[inline(always)]
     pub fn find_from<'s, K: Kernel, S: PageSource<'s> + ?Sized>(
         &self,
@@ -498,7 +419,7 @@ impl<'a> Leaf<'a> {
     ) -> Result<Option<usize>> {
         let sought = self.sought(key);
         if self.is_dense() {
-            // Where it is expected it is, if numbers have no gaps.
+            // If numbers have no gaps, the key is where it is expected.
             let x = left_aligned(sought.suffix);
             if sought.suffix.len() == self.dense.suffix && candidate < self.len() && self.dense_suffix(candidate) == x {
                 return Ok(Some(candidate));
@@ -508,7 +429,8 @@ impl<'a> Leaf<'a> {
         self.first_that_holds(kernel, candidate, &sought, source)
     }
 
-    /// The first entry from `from` on, whose heads before are less than the searched one, that holds the searched key.
+    /// Returns the first entry from `from` on that holds the searched key. All heads before `from` are less than the
+    /// searched one, or were looked at.
     #[inline(always)]
     fn first_that_holds<'s, K: Kernel, S: PageSource<'s> + ?Sized>(
         &self,
@@ -526,7 +448,7 @@ impl<'a> Leaf<'a> {
         Ok(None)
     }
 
-    /// The first entry from `from` on whose head and fingerprint are those of the searched key.
+    /// Returns the first entry from `from` on whose head and fingerprint are those of the searched key.
     #[inline(always)]
     fn alike<K: Kernel>(&self, kernel: K, from: usize, sought: &Sought<'_>) -> Option<usize> {
         let (n, h, fingerprint) = (self.len(), sought.head, sought.fingerprint);
@@ -536,7 +458,7 @@ impl<'a> Leaf<'a> {
         if self.fingerprint(from) == fingerprint {
             return Some(from);
         }
-        // Heads tie: all fingerprints are compared at once, and only where they agree are the heads looked at.
+        // Heads tie, so all fingerprints are compared at once, and heads are compared only where fingerprints agree.
         let mut at = from + 1;
         if at >= n || head_at(self.page, at) != h {
             return None;
@@ -556,7 +478,7 @@ impl<'a> Leaf<'a> {
         None
     }
 
-    /// Whether the key of entry `i`, whose head is the searched one, is the searched key.
+    /// Returns whether the key of entry `i`, whose head is the searched one, is the searched key.
     #[inline(always)]
     fn holds<'s, S: PageSource<'s> + ?Sized>(
         &self,
@@ -566,16 +488,17 @@ impl<'a> Leaf<'a> {
         source: &S,
     ) -> Result<bool> {
         if record.lengths.key_is_long() {
-            return Ok(self.slotted_suffix(i)?.cmp_tail(sought.suffix, source)? == Ordering::Equal);
+            return Ok(self.slotted_suffix(i)?.cmp_remainder(sought.suffix, source)? == Ordering::Equal);
         }
-        // Keys of one length that agree behind the head agree in it, too: what is shorter than a head is padded alike.
-        Ok(record.lengths.key() == sought.suffix.len() && same(record.tail, tail(sought.suffix)))
+        // Keys of one length that agree behind the head agree in it, too, because what is shorter than a head is padded
+        // alike.
+        Ok(record.lengths.key() == sought.suffix.len() && same(record.remainder, remainder(sought.suffix)))
     }
 
-    /// Position of `key`: `Ok` if present, `Err` with where it would stand.
+    /// Returns the position of `key`: `Ok` if it is present, and `Err` with where it would stand if not.
     ///
     /// # Errors
-    /// `Corrupt`.
+    /// `Corrupt` if the search meets a record outside the page or a long key that cannot be read.
     #[inline]
     pub fn position<'s, S: PageSource<'s> + ?Sized>(
         &self,
@@ -585,7 +508,7 @@ impl<'a> Leaf<'a> {
         self.position_with(plain(), key, source)
     }
 
-    /// As [`Leaf::position`], with the best kernel at hand.
+    /// Does what [`Leaf::position`] does, with the best kernel at hand.
     #[inline(always)]
     pub fn position_with<'s, K: Kernel, S: PageSource<'s> + ?Sized>(
         &self,
@@ -611,7 +534,7 @@ impl<'a> Leaf<'a> {
         }
         while lo < hi {
             let mid = lo + (hi - lo) / 2;
-            match self.slotted_suffix(mid)?.cmp_tail(suffix, source)? {
+            match self.slotted_suffix(mid)?.cmp_remainder(suffix, source)? {
                 Ordering::Less => lo = mid + 1,
                 Ordering::Greater => hi = mid,
                 Ordering::Equal => return Ok(Ok(mid)),
@@ -620,7 +543,8 @@ impl<'a> Leaf<'a> {
         Ok(Err(lo))
     }
 
-    /// Where `suffix` is in a dense leaf: `Ok` if present, `Err` with where it would stand.
+    /// Returns the position of `suffix` in a dense leaf: `Ok` if it is present, and `Err` with where it would stand if
+    /// not.
     #[inline(always)]
     fn find_dense<K: Kernel>(&self, kernel: K, suffix: &[u8]) -> std::result::Result<usize, usize> {
         let x = left_aligned(suffix);
@@ -635,7 +559,7 @@ impl<'a> Leaf<'a> {
         if suffix.len() < self.dense.suffix {
             return Err(self.dense_less(kernel, x));
         }
-        // Longer than the stored ones: behind the one that equals its beginning.
+        // The suffix is longer than the stored ones, so it stands behind the one that equals its beginning.
         let cut = match self.dense.suffix {
             DenseShape::SUFFIX_MAX => x,
             width => x & !(u64::MAX >> (8 * width)),
@@ -644,17 +568,17 @@ impl<'a> Leaf<'a> {
         Err(i + (i < self.len() && self.dense_suffix(i) == cut) as usize)
     }
 
-    /// Suffixes less than `x` (left-aligned).
+    /// Returns the number of suffixes that are less than `x` (left-aligned).
     #[inline(always)]
     fn dense_less<K: Kernel>(&self, kernel: K, x: u64) -> usize {
-        // Elements less than x = elements less than x >> shift, rounded up.
+        // The elements less than x are those less than x >> shift, rounded up.
         let shift = 64 - 8 * self.dense.element as u32;
         let low = if shift == 0 { 0 } else { x & ((1 << shift) - 1) };
         let t = (x >> shift) + (low != 0) as u64;
         let (n, at) = (self.len(), |i| self.dense.suffix_at(i));
         match self.dense.element {
             1 => halve(0, n, |i| (self.page[at(i)] as u64) < t),
-            // (Rounding up may leave the element's range: then all are less.)
+            // Rounding up may leave the element's range. Then all elements are less.
             2 if t > u64::from(u16::MAX) => n,
             2 => less_in::<32>(
                 n,
@@ -678,7 +602,7 @@ impl<'a> Leaf<'a> {
         }
     }
 
-    /// Where interpolation expects the suffix `x` (left-aligned) of a dense leaf.
+    /// Returns where interpolation expects the suffix `x` (left-aligned) of a dense leaf.
     #[inline(always)]
     fn expected(&self, x: u64) -> usize {
         let Some(end) = self.len().checked_sub(1) else {
@@ -695,20 +619,20 @@ impl<'a> Leaf<'a> {
     }
 }
 
-/// Which part of the record at `offset` leaves the page at `at`. (What is called with the view itself keeps the view out of
-/// registers, so the calls out of the common way are given its parts.)
+/// Returns an error that says which part of the record at `offset` leaves the page at `at`. A function that is called
+/// with the view itself keeps the view out of registers, so the calls out of the fast path are given its parts.
 #[cold]
 #[inline(never)]
 fn bad_record(page: &[u8], offset: usize, at: PageRef) -> Error {
     let damage = match Lengths::read(page, offset) {
         None => "record outside its page",
-        Some(lengths) if offset + LENGTHS + lengths.tail() > page.len() => "key outside its page",
+        Some(lengths) if offset + LENGTHS + lengths.remainder() > page.len() => "key outside its page",
         Some(_) => "value outside its page",
     };
     Damage(damage).at(at)
 }
 
-/// Why the page at `at` is not the leaf that its parent leads to.
+/// Returns an error that says why the page at `at` is not the leaf that its parent leads to.
 #[cold]
 #[inline(never)]
 fn refuse(page: &[u8], at: PageRef) -> Error {
@@ -718,27 +642,21 @@ fn refuse(page: &[u8], at: PageRef) -> Error {
     }
 }
 
-/// The first entry of a slotted leaf with this head.
+/// Returns the first entry of a slotted leaf with this head.
 #[inline(always)]
 fn by_head<K: Kernel>(kernel: K, arrays: &PageArrays<'_, ENTRY>, head: u32) -> Option<usize> {
     let i = arrays.count_less(kernel, head);
     (i < arrays.count() && arrays.head(i) == head).then_some(i)
 }
 
-/// Whether the entry behind entry `i` has this head, too.
+/// Returns whether the entry behind entry `i` has this head, too.
 #[inline(always)]
 fn tie(arrays: &PageArrays<'_, ENTRY>, i: usize, head: u32) -> bool {
     i + 1 < arrays.count() && arrays.head(i + 1) == head
 }
 
-/// What follows the head of a suffix.
-#[inline(always)]
-fn tail(suffix: &[u8]) -> &[u8] {
-    suffix.get(HEAD_BYTES..).unwrap_or(&[])
-}
-
-/// The search among entries of a slotted leaf whose heads tie, from `from` on. It is a call, so that what it needs does not crowd
-/// the registers of all other searches.
+/// The search among entries of a slotted leaf whose heads tie, from `from` on. It is a call, so that what it needs does
+/// not crowd the registers of all other searches.
 struct Tied<'b, 's, S: ?Sized> {
     leaf: Leaf<'b>,
     from: usize,
@@ -783,7 +701,7 @@ impl<'s> Work for DenseLookup<'_, 's> {
 }
 
 impl<'s> DenseLookup<'_, 's> {
-    /// The value, if the key is just where interpolation expects it, as numbers without gaps are.
+    /// Returns the value if the key is just where interpolation expects it, as numbers without gaps are.
     #[inline(always)]
     fn as_expected(&self) -> Option<&'s [u8]> {
         let shape = header::dense_shape(self.page);
@@ -808,94 +726,5 @@ impl<'s> DenseLookup<'_, 's> {
         };
         let from = shape.value_at(count.into(), i);
         self.page.get(from..from + shape.value)
-    }
-}
-
-/// Where `x` is among `n` ascending numbers, if it is just where interpolation expects it.
-#[inline(always)]
-fn where_expected(n: usize, x: u64, get: impl Fn(usize) -> u64) -> Option<usize> {
-    let end = n.checked_sub(1)?;
-    let (first, last) = (get(0), get(end));
-    if x < first || x > last {
-        return None;
-    }
-    let i = interpolate(end, x, first, last);
-    (i <= end && get(i) == x).then_some(i)
-}
-
-/// Where interpolation expects `t`, which lies between `first` and `last`, if these are the elements 0 and `end` of a sorted
-/// array.
-#[inline(always)]
-fn interpolate(end: usize, t: u64, first: u64, last: u64) -> usize {
-    let (way, all) = (t - first, last - first);
-    // Without gaps no division is needed.
-    if all == end as u64 {
-        return way as usize;
-    }
-    // Both differences lose the same number of bits, so that the product fits.
-    let lose = 16u32.saturating_sub(all.leading_zeros());
-    ((way >> lose) * end as u64 / (all >> lose).max(1)) as usize
-}
-
-/// Elements less than `t` among `n`: a window of `W` elements where they should be if they are spread evenly, else halving.
-#[inline(always)]
-fn less_in<const W: usize>(
-    n: usize,
-    t: u64,
-    get: impl Fn(usize) -> u64,
-    window: impl Fn(usize) -> Option<u32>,
-) -> usize {
-    let Some(end) = n.checked_sub(1) else { return 0 };
-    let (first, last) = (get(0), get(end));
-    if t <= first {
-        return 0;
-    }
-    if t > last {
-        return n;
-    }
-    if n < W {
-        return halve(0, n, |i| get(i) < t);
-    }
-    let at = interpolate(end, t, first, last).saturating_sub(W / 2).min(n - W);
-    let all = u32::MAX >> (32 - W);
-    let Some(less) = window(at) else { return 0 };
-    if less == all {
-        return halve(at + W, n - at - W, |i| get(i) < t);
-    }
-    if less == 0 {
-        return halve(0, at, |i| get(i) < t);
-    }
-    at + (!less).trailing_zeros() as usize
-}
-
-/// The first of the `len` positions from `base` on for which `less` does not hold, by halving without branches.
-#[inline(always)]
-fn halve(mut base: usize, mut len: usize, less: impl Fn(usize) -> bool) -> usize {
-    while len > 1 {
-        let half = len / 2;
-        base = if less(base + half - 1) { base + half } else { base };
-        len -= half;
-    }
-    base + (len == 1 && less(base)) as usize
-}
-
-/// The first 8 bytes as a big-endian integer, zero padded.
-#[inline(always)]
-pub fn left_aligned(suffix: &[u8]) -> u64 {
-    if let Some(eight) = suffix.first_chunk() {
-        return u64::from_be_bytes(*eight);
-    }
-    let n = suffix.len();
-    match n {
-        4.. => {
-            // Two halves that overlap: the bytes they share are equal.
-            let high = u64::from(get_u32(suffix, 0).swap_bytes()) << 32;
-            let low = u64::from(get_u32(suffix, n - 4).swap_bytes()) << (64 - 8 * n);
-            high | low
-        }
-        _ => suffix
-            .iter()
-            .enumerate()
-            .fold(0, |x, (i, b)| x | u64::from(*b) << (56 - 8 * i)),
     }
 }

@@ -1,8 +1,8 @@
 //! Building a leaf from entries: sizes, the choice between slotted and dense, and the writing.
 //!
-//! There are two kinds of entries on their way into leaves. An [`Entry`] may come from another page, with a suffix that is
-//! counted from that page's prefix, and may refer to pages of its own. A [`PlainEntry`] comes from a log as it was put
-//! there. Both are written as the same bytes.
+//! There are two kinds of entries on their way into leaves. An [`Entry`] may come from another page, with a suffix that
+//! is counted from that page's prefix, and may refer to pages of its own. A [`PlainEntry`] comes from a log as it was
+//! put there. Both are written as the same bytes.
 
 use super::header::{self, CHECK_PREFIX, DENSE, HEADER, LEAF};
 use super::layout::leaf::{ENTRY, FINGERPRINTS, HEADS, OFFSETS};
@@ -27,22 +27,32 @@ pub struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    /// Bytes the entry takes in a slotted leaf whose prefix swallows the first `drop` bytes of the suffix.
+    /// Returns the number of bytes that the entry takes in a slotted leaf whose prefix swallows the first `drop` bytes
+    /// of the suffix.
     #[inline(always)]
     pub fn size(&self, drop: usize) -> usize {
-        ENTRY + LENGTHS + self.suffix.tail_bytes(drop) + self.value.bytes().len()
+        ENTRY + LENGTHS + self.suffix.remainder_bytes(drop) + self.value.bytes().len()
     }
 }
 
-/// Most bytes that a leaf just built has free between its arrays and its records.
+/// The most bytes that a leaf just built has free between its arrays and its records.
 const FRONT: usize = 192;
 
-/// Largest record (lengths, tail, value) a page may hold: two always fit beside the longest prefix.
+/// Returns whether `page` is a slotted leaf with more than `FRONT` free bytes between its arrays and its records.
+/// Scans of such leaves become slow at twice that many bytes: 25 ns an entry instead of 9.
+pub fn has_gap(page: &[u8]) -> bool {
+    let n = header::count(page);
+    let arrays = OFFSETS.at(n, n);
+    header::kind(page) == LEAF && header::heap(page) + header::prefix_len(page) + arrays + FRONT < page.len()
+}
+
+/// Returns the size of the largest record (lengths, remainder, value) that a page may hold. Two always fit beside the
+/// longest prefix.
 pub fn record_max(page_size: usize) -> usize {
     (page_size - HEADER - header::PREFIX_MAX - 2 * ENTRY) / 2
 }
 
-/// Shape of the dense leaf these entries could form.
+/// Returns the shape of the dense leaf that these entries could form, or `None` if they cannot.
 pub fn dense_shape(entries: &[Entry<'_>], drop: usize) -> Option<DenseShape> {
     let [first, rest @ ..] = entries else {
         return None;
@@ -59,7 +69,7 @@ pub fn dense_shape(entries: &[Entry<'_>], drop: usize) -> Option<DenseShape> {
     (!rest.is_empty() && entries.iter().all(fits)).then_some(shape)
 }
 
-/// Bytes a leaf of these entries takes, dense if it can be.
+/// Returns the number of bytes that a leaf of these entries takes, dense if it can be.
 pub fn leaf_size(entries: &[Entry<'_>], drop: usize, prefix: usize) -> usize {
     if let Some(shape) = dense_shape(entries, drop) {
         return shape.end(entries.len()) + prefix;
@@ -70,20 +80,20 @@ pub fn leaf_size(entries: &[Entry<'_>], drop: usize, prefix: usize) -> usize {
 /// A plain entry: a key that is stored whole and a value that stays in the leaf, one behind the other.
 #[derive(Debug, Clone, Copy)]
 pub struct PlainEntry<'a> {
-    /// Key and value.
+    /// The key, and the value behind it.
     pub bytes: &'a [u8],
     /// Bytes of the key.
     pub key: usize,
 }
 
 impl PlainEntry<'_> {
-    /// The key.
+    /// Returns the key.
     #[inline(always)]
     pub fn key(&self) -> &[u8] {
         &self.bytes[..self.key]
     }
 
-    /// Bytes the entry takes in a slotted leaf with a prefix of so many bytes.
+    /// Returns the number of bytes that the entry takes in a slotted leaf with a prefix of so many bytes.
     #[inline(always)]
     fn size(&self, prefix: usize) -> usize {
         ENTRY + LENGTHS + self.key.saturating_sub(prefix + HEAD_BYTES) + (self.bytes.len() - self.key)
@@ -101,12 +111,12 @@ pub struct Tally {
     slotted: usize,
     /// Key bytes and value bytes of the first entry.
     first: (usize, usize),
-    /// Whether all entries have as many of both.
+    /// Whether all entries have as many of both as the first.
     uniform: bool,
 }
 
 impl Tally {
-    /// An empty page.
+    /// Returns the tally of an empty page.
     pub fn new(prefix: usize) -> Tally {
         Tally {
             prefix,
@@ -117,7 +127,7 @@ impl Tally {
         }
     }
 
-    /// A page of these entries.
+    /// Returns the tally of a page of these entries.
     pub fn of(entries: &[PlainEntry<'_>], prefix: usize) -> Tally {
         let mut tally = Tally::new(prefix);
         for entry in entries {
@@ -126,7 +136,8 @@ impl Tally {
         tally
     }
 
-    /// Adds an entry unless the page would take more than `most` bytes; the first one is added in any case.
+    /// Adds an entry and returns true, unless the page would take more than `most` bytes. The first entry is added in
+    /// any case.
     #[inline(always)]
     pub fn add(&mut self, entry: &PlainEntry<'_>, most: usize) -> bool {
         let lens = (entry.key, entry.bytes.len() - entry.key);
@@ -146,7 +157,7 @@ impl Tally {
         true
     }
 
-    /// Bytes of the page.
+    /// Returns the number of bytes of the page.
     #[inline(always)]
     pub fn size(&self) -> usize {
         match self.shape() {
@@ -155,7 +166,7 @@ impl Tally {
         }
     }
 
-    /// As [`dense_shape`].
+    /// Returns what [`dense_shape`] returns for entries of the page.
     #[inline(always)]
     fn shape(&self) -> Option<DenseShape> {
         let (key, value) = self.first;
@@ -166,8 +177,8 @@ impl Tally {
     }
 }
 
-/// Writes a leaf of plain entries into `page`; all keys begin with `prefix`, and `tally` is theirs. Returns the bytes they
-/// take, or `None` if they do not fit.
+/// Writes a leaf of plain entries into `page`; all keys begin with `prefix`, and `tally` is theirs. Returns the bytes
+/// they take, or `None` if they do not fit.
 pub fn build_plain_leaf(
     page: &mut [u8],
     table: TableId,
@@ -199,13 +210,13 @@ pub fn build_plain_leaf(
     let (_, mut records) = rest.split_at_mut(rest.len() - heap - behind);
     let heads = heads.chunks_exact_mut(HEADS.width());
     let offsets = offsets.chunks_exact_mut(OFFSETS.width());
-    for (e, ((head_at, print), offset)) in entries.iter().zip(heads.zip(fingerprints).zip(offsets)) {
+    for (e, ((head_at, fingerprint_at), offset)) in entries.iter().zip(heads.zip(fingerprints).zip(offsets)) {
         let key = e.key();
         let suffix = &key[plen..];
         head_at.copy_from_slice(&head(suffix).to_le_bytes());
-        *print = fingerprint(key);
+        *fingerprint_at = fingerprint(key);
         offset.copy_from_slice(&((end - records.len()) as u16).to_le_bytes());
-        // Tail and value lie side by side in the log as in the record: one copy moves both.
+        // Remainder and value lie side by side in the log as in the record, so one copy moves both.
         let kept = &e.bytes[e.key.min(plen + HEAD_BYTES)..];
         let (record, more) = records.split_at_mut(LENGTHS + kept.len());
         Lengths::new(suffix.len() as u16, (e.bytes.len() - e.key) as u16).write(record, 0);
@@ -215,9 +226,10 @@ pub fn build_plain_leaf(
     Some(size)
 }
 
-/// Sets count and heap of a slotted leaf whose `n` records of `bytes` in all are about to be written, and clears what they
-/// leave free up to `end`. Returns how much of that lies behind the records, as garbage: all but what one more entry may
-/// need. A scan reads arrays, then records, and the machine does not look ahead over a wide gap between them.
+/// Sets count and heap of a slotted leaf whose `n` records of `bytes` in all are about to be written, and clears what
+/// they leave free up to `end`. Returns how much of that lies behind the records, as garbage, which is all but what one
+/// more entry may need: a scan reads arrays, then records, and the machine does not look ahead over a wide gap between
+/// them.
 fn begin_heap(page: &mut [u8], n: usize, end: usize, bytes: usize) -> usize {
     let arrays = OFFSETS.at(n, n);
     let behind = (end - arrays - bytes).saturating_sub(FRONT);
@@ -230,7 +242,7 @@ fn begin_heap(page: &mut [u8], n: usize, end: usize, bytes: usize) -> usize {
     behind
 }
 
-/// Writes a leaf of `entries` (which fit: see [`leaf_size`]) into `page`: dense if it can be.
+/// Writes a leaf of `entries` into `page`, dense if it can be. They must fit (see [`leaf_size`]).
 pub fn build_leaf(page: &mut [u8], table: TableId, prefix: NewPrefix<'_>, entries: &[Entry<'_>]) {
     if let Some(shape) = dense_shape(entries, prefix.drop) {
         return build_dense(page, table, prefix, entries, shape);
@@ -239,7 +251,8 @@ pub fn build_leaf(page: &mut [u8], table: TableId, prefix: NewPrefix<'_>, entrie
     let n = entries.len();
     let heap = entries.iter().map(|e| e.size(prefix.drop) - ENTRY).sum::<usize>();
     let end = page.len() - prefix.bytes.len();
-    // Records go up with their keys: a scan reads memory upwards, in which machines look further ahead.
+    // Records lie in the order of their keys, because a scan reads memory upwards, and machines look further ahead in
+    // that direction.
     let start = end - heap - begin_heap(page, n, end, heap);
     let mut at = start;
     let mut scratch = Vec::new();
@@ -249,7 +262,7 @@ pub fn build_leaf(page: &mut [u8], table: TableId, prefix: NewPrefix<'_>, entrie
         FINGERPRINTS.set(page, n, i, e.fingerprint);
         OFFSETS.set(page, n, i, at as u16);
         write_record(page, at, &suffix, &e.value);
-        at += LENGTHS + suffix.tail.len() + e.value.bytes().len();
+        at += LENGTHS + suffix.remainder.len() + e.value.bytes().len();
     }
     debug_assert_eq!(at - start, heap, "records take what was reckoned");
 }
@@ -260,10 +273,10 @@ pub(super) fn write_record(page: &mut [u8], at: usize, suffix: &Suffix<'_>, valu
     let bytes = value.bytes();
     let (key, len) = (flagged(suffix.len, suffix.long), flagged(bytes.len(), value.is_chain()));
     Lengths::new(key, len).write(page, at);
-    let tail = at + LENGTHS;
-    page[tail..tail + suffix.tail.len()].copy_from_slice(suffix.tail);
-    let from = tail + suffix.tail.len();
-    page[from..from + bytes.len()].copy_from_slice(bytes);
+    let key_at = at + LENGTHS;
+    let value_at = key_at + suffix.remainder.len();
+    page[key_at..value_at].copy_from_slice(suffix.remainder);
+    page[value_at..value_at + bytes.len()].copy_from_slice(bytes);
 }
 
 fn build_dense(page: &mut [u8], table: TableId, prefix: NewPrefix<'_>, entries: &[Entry<'_>], shape: DenseShape) {
@@ -278,7 +291,7 @@ fn build_dense(page: &mut [u8], table: TableId, prefix: NewPrefix<'_>, entries: 
     }
 }
 
-/// All of a dense leaf but its entries.
+/// Writes all of a dense leaf but its entries.
 fn begin_dense(page: &mut [u8], table: TableId, prefix: &[u8], n: usize, shape: DenseShape) {
     header::begin(page, DENSE, 1, table, prefix);
     header::set_dense_shape(page, shape);
@@ -292,7 +305,7 @@ fn begin_dense(page: &mut [u8], table: TableId, prefix: &[u8], n: usize, shape: 
 pub(super) fn write_dense_suffix(page: &mut [u8], shape: DenseShape, i: usize, suffix: &[u8]) {
     let mut b = [0u8; 8];
     b[..suffix.len()].copy_from_slice(suffix);
-    // Left-aligned big-endian, kept as a little-endian integer.
+    // A left-aligned big-endian number is kept as a little-endian integer.
     b[..shape.element].reverse();
     page[shape.suffix_at(i)..shape.suffix_at(i + 1)].copy_from_slice(&b[..shape.element]);
 }
@@ -309,8 +322,8 @@ pub fn mark_check_prefix(page: &mut [u8]) {
     header::set_flags(page, flags);
 }
 
-/// Appends the entries `range` of `leaf` to `out`. `lead` goes before every suffix: the end of the page's prefix that is
-/// not part of the common one. Dense suffixes are taken from `dense` ([`dense_bytes`]).
+/// Appends the entries `range` of `leaf` to `out`. `lead` goes before every suffix: it is the end of the page's prefix
+/// that is not part of the common one. Dense suffixes are taken from `dense` ([`dense_bytes`]).
 pub fn entries_of<'a>(
     leaf: &Leaf<'a>,
     range: std::ops::Range<usize>,
@@ -350,7 +363,8 @@ pub fn entries_of<'a>(
     Ok(())
 }
 
-/// The suffixes of a dense leaf as bytes, 8 each (empty for a slotted leaf): what [`entries_of`] borrows from.
+/// Returns the suffixes of a dense leaf as bytes, 8 each, or nothing for a slotted leaf. [`entries_of`] borrows from
+/// them.
 pub fn dense_bytes(leaf: &Leaf<'_>) -> Vec<u8> {
     if !leaf.is_dense() {
         return Vec::new();

@@ -9,9 +9,9 @@ use super::leaf_build::{write_dense_suffix, write_dense_value, write_record};
 use super::suffix::Suffix;
 use crate::ids::PageRef;
 
-/// Inserts an entry at `pos` if the page has room for it (after moving garbage together if that helps); false: the page
-/// is as before. `suffix` is relative to the page's own prefix, without lead. A dense leaf takes only entries of its
-/// shape.
+/// Inserts an entry at `pos` and returns true if the page has room for it, maybe after its garbage was removed. Returns
+/// false and leaves the entries as they are if not. `suffix` is relative to the page's own prefix and has no lead. A
+/// dense leaf takes only entries of its shape.
 pub fn insert(page: &mut [u8], pos: usize, suffix: &Suffix<'_>, fingerprint: u8, value: &Stored<'_>) -> bool {
     let Ok(leaf) = Leaf::new(page, PageRef::UNKNOWN) else {
         return false;
@@ -20,14 +20,14 @@ pub fn insert(page: &mut [u8], pos: usize, suffix: &Suffix<'_>, fingerprint: u8,
     if leaf.is_dense() {
         return insert_dense(page, pos, suffix, value);
     }
-    let bytes = LENGTHS + suffix.tail.len() + value.bytes().len();
+    let bytes = LENGTHS + suffix.remainder.len() + value.bytes().len();
     let room = page.len() - header::prefix_len(page);
     let (heap, garbage) = (header::heap(page), header::garbage(page));
     let need = OFFSETS.at(n + 1, n + 1) + bytes;
     if need + heap.saturating_sub(garbage) > room {
         return false;
     }
-    // What a damaged page says of its garbage need not be so.
+    // What a damaged page says of its garbage may be wrong, so the room is compared again.
     if need + heap > room && (!compact(page) || need + header::heap(page) > room) {
         return false;
     }
@@ -60,7 +60,7 @@ fn insert_dense(page: &mut [u8], pos: usize, suffix: &Suffix<'_>, value: &Stored
     open_gap(page, &shape.arrays(), n, pos);
     let mut b = [0u8; 8];
     b[..4].copy_from_slice(&suffix.head.to_be_bytes());
-    b[4..4 + suffix.tail.len()].copy_from_slice(suffix.tail);
+    b[4..4 + suffix.remainder.len()].copy_from_slice(suffix.remainder);
     write_dense_suffix(page, shape, pos, &b[..shape.suffix]);
     write_dense_value(page, shape, n + 1, pos, value.bytes());
     header::set_count(page, n + 1);
@@ -93,7 +93,8 @@ pub fn remove(page: &mut [u8], pos: usize) {
     }
 }
 
-/// Overwrites value `pos` with one of the same kind and length; false: it differs, nothing changed.
+/// Overwrites value `pos` with one of the same kind and length and returns true. Returns false and changes nothing if
+/// they differ.
 pub fn overwrite(page: &mut [u8], pos: usize, value: &Stored<'_>) -> bool {
     let Some(at) = Leaf::new(page, PageRef::UNKNOWN).ok().and_then(|leaf| {
         let old = leaf.value(pos).ok()?;
@@ -106,7 +107,7 @@ pub fn overwrite(page: &mut [u8], pos: usize, value: &Stored<'_>) -> bool {
     true
 }
 
-/// Where value `pos` begins.
+/// Returns where value `pos` begins.
 fn value_at(leaf: &Leaf<'_>, pos: usize) -> Option<usize> {
     if leaf.is_dense() {
         return Some(leaf.shape().value_at(leaf.len(), pos));
@@ -114,7 +115,8 @@ fn value_at(leaf: &Leaf<'_>, pos: usize) -> Option<usize> {
     Some(leaf.record(pos).ok()?.value_at())
 }
 
-/// Moves the records together; false, and nothing changed, if a damaged page has none where it says.
+/// Moves the records together, so that no garbage is left, and returns true. Returns false and changes nothing if the
+/// page is damaged and has no record where it says.
 fn compact(page: &mut [u8]) -> bool {
     let n = header::count(page);
     let end = page.len() - header::prefix_len(page);

@@ -1,7 +1,8 @@
 //! The four meta slots at the head of the file: which commit is current, and what recovery must check and replay.
 //!
-//! Four slots of 4096 bytes at offsets 0, 4096, 8192 and 12288, whatever the page size: those of the durable, the
-//! syncing, the newest and the next commit (I-1). All integers little-endian; `u48` takes six bytes.
+//! The file begins with four slots of 4096 bytes at offsets 0, 4096, 8192 and 12288, whatever the page size. They are
+//! those of the durable, the syncing, the newest and the next commit (I-1). All integers are little-endian; `u48` takes
+//! six bytes.
 //!
 //! | at   | bytes | field                                                                                 |
 //! |------|-------|---------------------------------------------------------------------------------------|
@@ -33,7 +34,7 @@
 //! Roots are described in `page/roots.rs`, and records in `pager/commit/record.rs`.
 
 use super::features::Features;
-use super::roots::RootLayout;
+use super::roots::{RootLayout, HEIGHT_MAX};
 use super::{Extent, Root, Roots, META_BYTES, PAGE_MAX, PAGE_MIN};
 use crate::error::{Error, Result};
 use crate::ids::{CommitId, PageNo, Run};
@@ -42,22 +43,20 @@ use crate::util::crc32c;
 
 /// The page that errors name when a meta slot is to blame.
 pub const META_PAGE: PageNo = PageNo::new(0);
-/// Bytes of a slot.
+/// The number of bytes of a slot.
 pub const SLOT_BYTES: usize = 4096;
-/// Slots.
+/// The number of slots.
 pub const SLOTS: usize = 4;
-/// Bytes that a medium writes whole or not at all: nothing larger, slots included, is taken to be atomic. The first so
-/// many of a slot tell one commit from every other, since they hold its time and its roots.
+/// The number of bytes that a medium writes whole or not at all. Nothing larger is taken to be atomic, slots included.
+/// The first so many bytes of a slot tell one commit from every other, because they hold its time and its roots.
 pub const SECTOR: usize = 512;
-/// First bytes of every slot.
+/// The first bytes of every slot.
 pub const MAGIC: [u8; 8] = *b"\x89kvfile\n";
-/// Format version written.
+/// The format version that is written.
 pub const VERSION: u32 = 1;
-/// Levels a tree can have at most.
-pub const HEIGHT_MAX: u8 = 64;
-/// Bytes of a slot's records: the descriptions of spilled extents and the inline records together.
+/// The number of bytes for a slot's records: the descriptions of spilled extents and the inline records together.
 pub const RECORDS_MAX: usize = field::CRC - field::RECORDS;
-/// Bytes one spilled extent takes in the slot.
+/// The number of bytes that one spilled extent takes in the slot.
 pub const SPILL_BYTES: usize = 24;
 
 /// How the roots are stored.
@@ -113,7 +112,7 @@ pub struct Spill {
     pub checksum: u32,
 }
 
-/// One slot's content.
+/// The content of one slot.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Meta {
     /// What the file contains beyond the format's first version.
@@ -145,18 +144,18 @@ pub struct Meta {
 /// What a slot turned out to be.
 #[derive(Debug)]
 pub enum Slot {
-    /// Not a slot: other bytes where the magic should be.
+    /// The bytes are no slot: other bytes stand where the magic should be.
     Foreign,
-    /// Never written, or erased.
+    /// The slot was never written, or was erased.
     Empty,
-    /// Torn: its checksum differs.
+    /// The slot is torn: its checksum differs.
     Torn,
-    /// A commit.
+    /// The slot holds a commit.
     Valid(Box<Meta>),
 }
 
 impl Meta {
-    /// The slot's bytes.
+    /// Returns the slot's bytes.
     ///
     /// # Panics
     /// If the records are longer than [`RECORDS_MAX`].
@@ -166,7 +165,8 @@ impl Meta {
         b
     }
 
-    /// As [`Meta::encode`], into memory that holds zeros or what this wrote there before.
+    /// Writes the slot's bytes as [`Meta::encode`] does, into memory that holds zeros or what this function wrote there
+    /// before.
     ///
     /// # Panics
     /// If the records are longer than [`RECORDS_MAX`].
@@ -215,10 +215,11 @@ impl Meta {
         put_u32(&mut b[..], field::CRC, crc);
     }
 
-    /// Reads a slot: magic, then checksum, then the rest.
+    /// Reads a slot: first the magic, then the checksum, then the rest.
     ///
     /// # Errors
-    /// `TooNew`, `TooOld`; `Corrupt` when the checksum fits and the content cannot be (no crash does that).
+    /// `TooNew`, `TooOld`: another version of the format. `Corrupt`: the checksum fits, but the content cannot be (no
+    /// crash does that).
     pub fn decode(b: &[u8; SLOT_BYTES]) -> Result<Slot> {
         if b[field::MAGIC] != MAGIC {
             return Ok(if b[..SECTOR].iter().all(|x| *x == 0) {
@@ -295,7 +296,7 @@ impl Meta {
         }
         let (spills, inline) = (get_u16(b, field::SPILLS) as usize, get_u16(b, field::INLINE) as usize);
         if spills * SPILL_BYTES + inline > RECORDS_MAX {
-            return wrong("meta slot: the tail is too long");
+            return wrong("meta slot: the records are too long");
         }
         let mut at = field::RECORDS;
         for _ in 0..spills {
@@ -322,8 +323,9 @@ impl Meta {
         Ok(Slot::Valid(Box::new(self)))
     }
 
-    /// Whether a file of `len` bytes holds all pages of this commit. Not part of decoding: the length is unsynced too,
-    /// and a commit that a crash left without its end was still seen, must be erased, and its id never used again (I-4).
+    /// Returns whether a file of `len` bytes holds all pages of this commit. This is no part of decoding: the file's
+    /// length may not be synced either, and a commit that a crash left without its end was still seen, must be erased,
+    /// and its id must never be used again (I-4).
     pub fn fits(&self, len: u64) -> bool {
         let size = u64::from(self.page_size);
         let bytes = self.pages.checked_mul(size);

@@ -3,23 +3,27 @@
 //! Nothing here reads or writes files, and nothing here trusts the bytes: every view checks its bounds itself, because
 //! a page in the map may be damaged or hostile, and memory safety must not rest on a checksum tested earlier.
 //!
-//! | file       | subject                                                             |
-//! |------------|---------------------------------------------------------------------|
-//! | `layout`   | where each array, record and field lies                              |
-//! | `header`   | the 24 bytes that all tree pages begin with                          |
-//! | `search`   | counting heads: the first step in leaves and branches                |
-//! | `arrays`   | the arrays of a page, checked once                                   |
-//! | `kernel`   | vector compares, as the machine can                                  |
-//! | `suffix`   | the part of a key that a page stores; long keys                      |
-//! | `leaf`     | slotted and dense leaves: reading; `leaf_build`, `leaf_edit`: writing |
-//! | `key`      | rebuilding keys from a leaf, fast                                    |
-//! | `branch`   | separators and pointers                                              |
-//! | `hint`     | asking memory for parts of pages before they are read                |
-//! | `chain`    | the description of a long value or long key outside the page         |
-//! | `source`   | the two traits                                                       |
-//! | `roots`    | pointers and roots, and the only encoding of roots                   |
-//! | `features` | bits for what later versions add to the format                       |
-//! | `meta`     | the four slots at the head of the file                               |
+//! | file          | subject                                                                                   |
+//! |---------------|-------------------------------------------------------------------------------------------|
+//! | `layout`      | where each array, record and field lies                                                   |
+//! | `header`      | the 24 bytes that all tree pages begin with                                               |
+//! | `search`      | heads of keys as numbers; the key that a search looks for                                 |
+//! | `arrays`      | the arrays of a page, checked once; counting heads, the first step in leaves and branches |
+//! | `kernel`      | vector compares, as the machine can do them                                               |
+//! | `suffix`      | the part of a key that a page stores; the rest of a long key outside the page             |
+//! | `record`      | the record of an entry in a slotted leaf, and the value in it                             |
+//! | `interpolate` | searching numbers that are spread evenly, as in dense leaves                              |
+//! | `leaf`        | slotted and dense leaves: reading and searching                                           |
+//! | `leaf_build`  | building leaves, and the sizes of their entries                                           |
+//! | `leaf_edit`   | changing a private leaf in place                                                          |
+//! | `key`         | rebuilding keys from a leaf, fast                                                         |
+//! | `branch`      | branches: separators and pointers; reading, searching, building, changing                 |
+//! | `hint/`       | asking memory for parts of pages before they are read                                     |
+//! | `chain`       | the description of a long value outside the page                                          |
+//! | `source`      | the two traits                                                                            |
+//! | `roots`       | pointers and roots, and the only encoding of roots                                        |
+//! | `features`    | bits for what later versions add to the format                                            |
+//! | `meta`        | the four slots at the head of the file                                                    |
 
 pub mod arrays;
 pub mod branch;
@@ -27,6 +31,7 @@ pub mod chain;
 pub mod features;
 pub mod header;
 pub mod hint;
+pub mod interpolate;
 pub mod kernel;
 pub mod key;
 pub mod layout;
@@ -34,6 +39,7 @@ pub mod leaf;
 pub mod leaf_build;
 pub mod leaf_edit;
 pub mod meta;
+pub mod record;
 pub mod roots;
 pub mod search;
 pub mod source;
@@ -45,27 +51,27 @@ pub use source::{Lifetime, PageSink, PageSource};
 
 use crate::ids::{CommitId, Run};
 
-/// Smallest page size in bytes, and the default.
+/// The smallest page size in bytes, and the default.
 pub const PAGE_MIN: usize = 4096;
-/// Largest page size in bytes.
+/// The largest page size in bytes.
 pub const PAGE_MAX: usize = 65536;
-/// Bytes of the four meta slots at the head of the file.
+/// The number of bytes of the four meta slots at the head of the file.
 pub const META_BYTES: u64 = 4 * 4096;
-/// A long value is checksummed in pieces of this many bytes.
+/// The number of bytes in a piece: a long value is checksummed piece by piece.
 pub const PIECE: u64 = 1 << 20;
-/// Longest key in bytes.
+/// The length of the longest key in bytes.
 pub const KEY_MAX: usize = 2 << 20;
-/// Pages that the meta slots occupy at this page size.
+/// Returns the number of pages that the meta slots occupy at this page size.
 pub fn meta_pages(page_size: usize) -> u64 {
     META_BYTES.div_ceil(page_size as u64)
 }
 
-/// A run of contiguous pages holding one value, a part of one, or the rest of a long key. No header: payload from the
-/// first byte, zeros behind the end.
+/// A run of contiguous pages that holds one value, a part of one, or the rest of a long key. It has no header: the
+/// payload begins at the first byte, and zeros follow it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Extent {
-    /// Its pages.
+    /// The pages.
     pub run: Run,
-    /// Commit that wrote it.
+    /// The commit that wrote the extent.
     pub birth: CommitId,
 }

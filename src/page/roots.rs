@@ -13,6 +13,9 @@
 use crate::ids::{CommitId, PageRef};
 use crate::util::bytes::{get_u32, get_u48, put_u32, put_u48};
 
+/// The most levels that a tree can have: 64 levels of at least two children each hold more than any file.
+pub const HEIGHT_MAX: u8 = 64;
+
 /// Pointer to a tree page: where it is, when it was written, what is below it, and what its bytes must sum to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Ptr {
@@ -26,22 +29,22 @@ pub struct Ptr {
     pub checksum: u32,
 }
 
-/// Root of a tree. `height` 0: no page at all, an empty tree; 1: the root is a leaf.
+/// The root of a tree. With a `height` of 0 there is no page at all, and the tree is empty; with 1 the root is a leaf.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Root {
     /// The root page; zero in an empty tree.
     pub ptr: Ptr,
-    /// Levels of the tree.
+    /// The number of levels of the tree.
     pub height: u8,
-    /// Values or keys outside the leaves may be below: leaves must be read before they are dropped.
+    /// Whether values or keys outside the leaves may be below, so that leaves must be read before they are dropped.
     pub has_long: bool,
 }
 
 impl Root {
-    /// Words that a root takes in memory.
+    /// The number of words that a root takes in memory.
     pub const WORDS: usize = 4;
 
-    /// The root as words, for memory that is read and written by words.
+    /// Returns the root as words, for memory that is read and written by words.
     #[inline]
     pub fn to_words(self) -> [u64; Root::WORDS] {
         let ptr = &self.ptr;
@@ -49,7 +52,7 @@ impl Root {
         [ptr.page.to_bits(), ptr.birth.get(), ptr.entries, rest]
     }
 
-    /// The root that these words mean.
+    /// Returns the root that these words mean.
     #[inline]
     pub fn from_words([page, birth, entries, rest]: [u64; Root::WORDS]) -> Root {
         Root {
@@ -65,14 +68,14 @@ impl Root {
     }
 }
 
-/// The roots of a commit's trees: all that leads to its data.
+/// The roots of a commit's trees, which lead to all of its data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Roots {
-    /// Tree of the default table.
+    /// The tree of the default table.
     pub main: Root,
-    /// Catalogue tree: the named tables.
+    /// The catalogue tree, which holds the named tables.
     pub catalogue: Root,
-    /// Tree of dead extents.
+    /// The tree of dead extents.
     pub space: Root,
 }
 
@@ -80,12 +83,12 @@ impl Roots {
     /// How many roots there are.
     pub const COUNT: usize = 3;
 
-    /// All roots, in the order in which they are stored.
+    /// Returns all roots, in the order in which they are stored.
     pub fn all(&self) -> [&Root; Roots::COUNT] {
         [&self.main, &self.catalogue, &self.space]
     }
 
-    /// The set of these roots, which come in the order in which they are stored.
+    /// Returns the set of these roots, which come in the order in which they are stored.
     #[inline]
     pub fn from_all([main, catalogue, space]: [Root; Roots::COUNT]) -> Roots {
         Roots { main, catalogue, space }
@@ -111,7 +114,7 @@ impl RootLayout {
         width: 4,
     };
 
-    /// Bytes of one root.
+    /// Returns the number of bytes of one root.
     pub const fn bytes(self) -> usize {
         20 + self.width
     }
@@ -129,7 +132,7 @@ impl RootLayout {
         out[self.height + 1] = root.has_long.into();
     }
 
-    /// Reads the root in the first bytes of `b`. Any bytes are some root.
+    /// Reads the root in the first bytes of `b`. There are no bytes that are not some root.
     pub fn get(self, b: &[u8]) -> Root {
         Root {
             ptr: Ptr {

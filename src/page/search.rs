@@ -1,10 +1,12 @@
-//! Heads: the first bytes of what a page stores of a key, as numbers that compare like the bytes. Counting them is the first
-//! step of every search ([`super::arrays::PageArrays::count_less`]).
+//! The heads, which are the first bytes of what a page stores of a key, as numbers that compare like the bytes; and the
+//! key that a search looks for. [`super::arrays::PageArrays::count_less`] counts heads, which is the first step of
+//! every search.
 
 use super::layout::HEADS;
 use crate::util::hash::fingerprint;
 
-/// The first 4 bytes of `suffix` as a big-endian integer, zero padded: integer order is byte order.
+/// Returns the first 4 bytes of `suffix` as a big-endian integer, zero padded. The order of these integers is the order
+/// of the bytes.
 #[inline(always)]
 pub fn head(suffix: &[u8]) -> u32 {
     match suffix {
@@ -16,7 +18,7 @@ pub fn head(suffix: &[u8]) -> u32 {
     }
 }
 
-/// Head `i` of a page.
+/// Returns head `i` of a page.
 #[inline(always)]
 pub fn head_at(page: &[u8], i: usize) -> u32 {
     // Where the first array begins does not depend on how many elements there are.
@@ -26,14 +28,14 @@ pub fn head_at(page: &[u8], i: usize) -> u32 {
 /// A key that leaves are searched for.
 #[derive(Debug, Clone, Copy)]
 pub struct Key<'k> {
-    /// The key.
+    /// The bytes of the key.
     pub bytes: &'k [u8],
-    /// Its fingerprint.
+    /// The fingerprint of the key.
     pub fingerprint: u8,
 }
 
 impl<'k> Key<'k> {
-    /// The key with its fingerprint.
+    /// Returns the key with its fingerprint.
     #[inline(always)]
     pub fn new(bytes: &'k [u8]) -> Key<'k> {
         Key {
@@ -48,8 +50,8 @@ impl<'k> Key<'k> {
 pub struct Sought<'k> {
     /// The key behind the leaf's prefix.
     pub suffix: &'k [u8],
-    /// The head of that.
+    /// The head of the suffix.
     pub head: u32,
-    /// Fingerprint of the whole key.
+    /// The fingerprint of the whole key.
     pub fingerprint: u8,
 }

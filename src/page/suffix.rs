@@ -2,7 +2,7 @@
 //!
 //! A record keeps the first 4 bytes of it in the head array and only the rest beside the value. A *long* key (more than
 //! [`key_inline_max`]) keeps its first [`KEEP`] bytes in the page and the rest in an extent, described by the last
-//! [`REST`] bytes of its tail:
+//! [`REST`] bytes of its remainder:
 //!
 //! ```text
 //!  0  u32  length of the whole key
@@ -22,9 +22,10 @@ use crate::ids::{CommitId, PageNo, Run};
 use crate::util::bytes::{common_prefix, get_u32, get_u48, order, put_u32, put_u48};
 use std::cmp::Ordering;
 
-/// Bytes of a long key that stay in the page (prefix included). More than a prefix, a head and the hashed bytes need.
+/// The number of bytes of a long key that stay in the page, the prefix included. They are more than a prefix, a head
+/// and the hashed bytes need.
 pub const KEEP: usize = 288;
-/// Where the fields of that description begin.
+/// Where the fields of the description begin.
 mod field {
     pub const KEY_LEN: usize = 0;
     pub const PAGE: usize = 4;
@@ -32,29 +33,29 @@ mod field {
     pub const CHECKSUMS: [usize; 2] = [16, 20];
 }
 
-/// Longest key kept whole inside pages of this size; longer ones are long keys.
+/// Returns the length of the longest key that is kept whole inside pages of this size. Longer ones are long keys.
 #[inline(always)]
 pub fn key_inline_max(page_size: usize) -> usize {
     page_size / 8
 }
 
-/// Rest of a long key.
+/// The description of the rest of a long key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rest {
     /// Length of the whole key.
     pub key_len: usize,
-    /// First page.
+    /// The first page of the rest.
     pub page: PageNo,
-    /// Commit that wrote it.
+    /// The commit that wrote the rest.
     pub birth: CommitId,
-    /// Checksums of its pieces.
+    /// The checksums of its pieces.
     pub checksums: [u32; 2],
 }
 
 // A rest is never empty.
 #[allow(clippy::len_without_is_empty)]
 impl Rest {
-    /// Parses the description; checks the length.
+    /// Parses the description, and checks the length.
     pub fn decode(b: &[u8]) -> std::result::Result<Rest, Damage> {
         if b.len() != REST {
             return Err(Damage("bad description of a long key"));
@@ -71,7 +72,7 @@ impl Rest {
         Ok(rest)
     }
 
-    /// The description as stored.
+    /// Returns the description as it is stored.
     pub fn encode(&self) -> [u8; REST] {
         let mut b = [0; REST];
         put_u32(&mut b, field::KEY_LEN, self.key_len as u32);
@@ -83,12 +84,12 @@ impl Rest {
         b
     }
 
-    /// Bytes of the rest.
+    /// Returns the number of bytes of the rest.
     pub fn len(&self) -> usize {
         self.key_len - KEEP
     }
 
-    /// Its pages.
+    /// Returns the pages of the rest.
     pub fn extent(&self, page_size: usize) -> Extent {
         Extent {
             run: Run::new(self.page, (self.len() as u64).div_ceil(page_size as u64)),
@@ -96,7 +97,7 @@ impl Rest {
         }
     }
 
-    /// Its bytes, verified.
+    /// Reads the bytes of the rest, verified.
     pub fn read<'s, S: PageSource<'s> + ?Sized>(&self, source: &S) -> Result<&'s [u8]> {
         let first = self.len().min(PIECE as usize);
         source.piece(self.page, first, self.checksums[0])?;
@@ -110,8 +111,8 @@ impl Rest {
 
 /// The prefix of a page that is being built.
 ///
-/// The suffixes that go into the page are counted from an earlier prefix, the base, which is shorter or the same: they
-/// still begin with the last `drop` bytes of this one.
+/// The suffixes that go into the page are counted from an earlier prefix, the base, which is shorter or the same. They
+/// still begin with the last `drop` bytes of this prefix.
 #[derive(Debug, Clone, Copy)]
 pub struct NewPrefix<'a> {
     /// What all keys of the page begin with.
@@ -121,7 +122,7 @@ pub struct NewPrefix<'a> {
 }
 
 impl<'a> NewPrefix<'a> {
-    /// Of suffixes that are counted from the first `base` bytes of it.
+    /// Returns the prefix `bytes` for suffixes that are counted from the first `base` bytes of it.
     #[inline(always)]
     pub fn of(bytes: &'a [u8], base: usize) -> NewPrefix<'a> {
         debug_assert!(base <= bytes.len(), "suffixes are counted from a prefix of the prefix");
@@ -130,63 +131,64 @@ impl<'a> NewPrefix<'a> {
     }
 }
 
-/// A key relative to some page's prefix: `lead`, then 4 bytes in `head`, then `tail`. `lead` is empty unless the key is
-/// on its way to a page with a shorter prefix.
+/// A key relative to some page's prefix: `lead`, then 4 bytes in `head`, then `remainder`. `lead` is empty unless the
+/// key is on its way to a page with a shorter prefix.
 #[derive(Debug, Clone, Copy)]
 pub struct Suffix<'a> {
     /// Bytes before the head.
     pub lead: &'a [u8],
     /// The next 4 bytes, zero padded.
     pub head: u32,
-    /// Inline bytes from the head on (of a long key: up to [`KEEP`] of the whole key).
+    /// The number of inline bytes from the head on. A long key has up to [`KEEP`] of them, the prefix included.
     pub len: usize,
-    /// Inline bytes behind the head; of a long key followed by the description of its rest.
-    pub tail: &'a [u8],
+    /// The inline bytes behind the head. In a long key the description of its rest follows them.
+    pub remainder: &'a [u8],
     /// Whether the key is long.
     pub long: bool,
 }
 
 impl<'a> Suffix<'a> {
-    /// Of a key that is stored whole.
+    /// Returns the suffix of a key that is stored whole.
     #[inline(always)]
     pub fn of(suffix: &'a [u8]) -> Suffix<'a> {
         Suffix {
             lead: &[],
             head: head(suffix),
             len: suffix.len(),
-            tail: suffix.get(HEAD_BYTES..).unwrap_or(&[]),
+            remainder: suffix.get(HEAD_BYTES..).unwrap_or(&[]),
             long: false,
         }
     }
 
-    /// Inline bytes behind the head, without the description of a rest.
+    /// Returns the inline bytes behind the head, without the description of a rest.
     #[inline(always)]
-    pub fn inline_tail(&self) -> &'a [u8] {
-        &self.tail[..self.len.saturating_sub(HEAD_BYTES)]
+    pub fn inline_remainder(&self) -> &'a [u8] {
+        &self.remainder[..self.len.saturating_sub(HEAD_BYTES)]
     }
 
-    /// Description of the rest of a long key.
+    /// Returns the description of the rest of a long key.
     pub fn rest(&self) -> std::result::Result<Option<Rest>, Damage> {
         if !self.long {
             return Ok(None);
         }
-        Rest::decode(&self.tail[self.len.saturating_sub(HEAD_BYTES)..]).map(Some)
+        Rest::decode(&self.remainder[self.len.saturating_sub(HEAD_BYTES)..]).map(Some)
     }
 
-    /// Inline bytes in all.
+    /// Returns the number of inline bytes, the lead included.
     #[inline(always)]
     pub fn inline_len(&self) -> usize {
         self.lead.len() + self.len
     }
 
-    /// Bytes a record needs for the tail once the first `drop` bytes of the suffix have become prefix.
+    /// Returns the number of bytes that a record needs for the remainder once the first `drop` bytes of the suffix have
+    /// become prefix.
     #[inline(always)]
-    pub fn tail_bytes(&self, drop: usize) -> usize {
-        record::tail(self.inline_len().saturating_sub(drop), self.long)
+    pub fn remainder_bytes(&self, drop: usize) -> usize {
+        record::remainder(self.inline_len().saturating_sub(drop), self.long)
     }
 
-    /// The suffix without its first `drop` bytes, which have become prefix. (A damaged page may hold a shorter one: then
-    /// all of it goes.) Only without a lead.
+    /// Returns the suffix without its first `drop` bytes, which have become prefix. A damaged page may hold a shorter
+    /// suffix, of which nothing is left. The suffix must have no lead.
     #[inline(always)]
     pub fn dropped(&self, drop: usize) -> Suffix<'a> {
         debug_assert!(self.lead.is_empty());
@@ -194,22 +196,23 @@ impl<'a> Suffix<'a> {
         if drop == 0 {
             return *self;
         }
-        let tail = self.inline_tail();
+        let remainder = self.inline_remainder();
         let head = if drop < HEAD_BYTES {
-            (self.head << (8 * drop)) | (head(tail) >> (32 - 8 * drop))
+            (self.head << (8 * drop)) | (head(remainder) >> (32 - 8 * drop))
         } else {
-            head(&tail[(drop - HEAD_BYTES).min(tail.len())..])
+            head(&remainder[(drop - HEAD_BYTES).min(remainder.len())..])
         };
         Suffix {
             lead: &[],
             head,
             len: self.len - drop,
-            tail: &self.tail[drop.min(tail.len())..],
+            remainder: &self.remainder[drop.min(remainder.len())..],
             long: self.long,
         }
     }
 
-    /// As [`Suffix::dropped`] of a suffix that may have a lead. `scratch` holds the bytes if they must be moved together.
+    /// Does what [`Suffix::dropped`] does with a suffix that may have a lead. `scratch` holds the bytes if they must be
+    /// moved together.
     #[inline(always)]
     pub fn behind_prefix<'b>(&self, drop: usize, scratch: &'b mut Vec<u8>) -> Suffix<'b>
     where
@@ -221,7 +224,7 @@ impl<'a> Suffix<'a> {
         scratch.clear();
         self.write_to(scratch);
         let len = scratch.len();
-        scratch.extend_from_slice(&self.tail[self.inline_tail().len()..]);
+        scratch.extend_from_slice(&self.remainder[self.inline_remainder().len()..]);
         Suffix {
             len: len.saturating_sub(drop),
             long: self.long,
@@ -234,7 +237,7 @@ impl<'a> Suffix<'a> {
     pub fn write_to(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.lead);
         out.extend_from_slice(&self.head.to_be_bytes()[..self.len.min(HEAD_BYTES)]);
-        out.extend_from_slice(self.inline_tail());
+        out.extend_from_slice(self.inline_remainder());
     }
 
     /// Appends the whole key from the suffix on, the rest of a long one included.
@@ -251,22 +254,23 @@ impl<'a> Suffix<'a> {
         Ok(())
     }
 
-    /// Order of this stored suffix against the suffix of a searched key whose head is known to be equal. No lead.
+    /// Compares this stored suffix with the suffix of a searched key whose head is known to be equal. The stored suffix
+    /// has no lead.
     #[inline(always)]
-    pub fn cmp_tail<'s, S: PageSource<'s> + ?Sized>(&self, searched: &[u8], source: &S) -> Result<Ordering> {
+    pub fn cmp_remainder<'s, S: PageSource<'s> + ?Sized>(&self, searched: &[u8], source: &S) -> Result<Ordering> {
         let other = searched.get(HEAD_BYTES..).unwrap_or(&[]);
         if !self.long {
-            return Ok(order(self.tail, other).then(self.len.cmp(&searched.len())));
+            return Ok(order(self.remainder, other).then(self.len.cmp(&searched.len())));
         }
         self.cmp_long(searched, source)
     }
 
     #[cold]
     fn cmp_long<'s, S: PageSource<'s> + ?Sized>(&self, searched: &[u8], source: &S) -> Result<Ordering> {
-        let inline = self.inline_tail();
+        let inline = self.inline_remainder();
         let other = searched.get(HEAD_BYTES..).unwrap_or(&[]);
         if other.len() <= inline.len() {
-            // The stored key goes on behind its inline part: equal so far means greater.
+            // The stored key goes on behind its inline part. If they are equal so far, it is greater.
             return Ok(inline.cmp(other).then(Ordering::Greater));
         }
         let order = inline.cmp(&other[..inline.len()]);
@@ -280,7 +284,7 @@ impl<'a> Suffix<'a> {
         Ok(rest.read(source)?.cmp(&other[inline.len()..]))
     }
 
-    /// Bytes this suffix and a greater one share, looking no further than `limit` (counted from the lead on).
+    /// Returns the number of bytes that this suffix and `other` share, counted from the lead on.
     pub fn common<'s, S: PageSource<'s> + ?Sized>(&self, other: &Suffix<'_>, source: &S) -> Result<usize> {
         if self.lead.is_empty() && other.lead.is_empty() {
             let x = self.head ^ other.head;
@@ -290,7 +294,7 @@ impl<'a> Suffix<'a> {
             if self.len < HEAD_BYTES || other.len < HEAD_BYTES {
                 return Ok(self.len.min(other.len));
             }
-            let (a, b) = (self.inline_tail(), other.inline_tail());
+            let (a, b) = (self.inline_remainder(), other.inline_remainder());
             let c = common_prefix(a, b);
             if !(self.long && other.long) || c < a.len().min(b.len()) {
                 if self.long != other.long && c == a.len().min(b.len()) {
@@ -323,8 +327,8 @@ mod tests {
                 let a = Suffix::of(&key[from..]).dropped(drop);
                 let b = Suffix::of(&key[from + drop..]);
                 assert_eq!(
-                    (a.head, a.len, a.tail),
-                    (b.head, b.len, b.tail),
+                    (a.head, a.len, a.remainder),
+                    (b.head, b.len, b.remainder),
                     "from {from} drop {drop}"
                 );
             }

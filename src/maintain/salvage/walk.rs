@@ -8,7 +8,7 @@ use crate::ids::TableId;
 use crate::page::branch::Branch;
 use crate::page::header;
 use crate::page::leaf::Leaf;
-use crate::page::meta::HEIGHT_MAX;
+use crate::page::roots::HEIGHT_MAX;
 use crate::page::{PageSource, Ptr, Root};
 
 /// A subtree on the way down.

@@ -1,34 +1,35 @@
-//! Prefetching a branch above leaves, and the way to one of its leaves, before the branch was read.
+//! Prefetching a branch above leaves, and the way to one of its leaves, before the branch is read.
 //!
-//! In a tree larger than the caches a lookup waits four times: for the heads of the branch above the leaf, for the child's page
-//! number behind them, for the page table's entry of the leaf, and for the leaf. How far the key lies between the separators
-//! around the branch says which child it will probably be, as it does in a leaf ([`super::leaf`]). Where a tree was loaded
-//! or copied, its leaves lie one behind the other in the file, so the child's number says where the leaf is. That is not
-//! exact enough to prefetch the leaf, but it is enough for the line of the page table that its entry is in: such a line has
-//! the entries of eight neighbouring pages, and reading any of them brings it.
+//! In a tree larger than the caches a lookup waits four times: for the heads of the branch above the leaf, for the
+//! child's page number behind them, for the page table's entry of the leaf, and for the leaf. How far the key lies
+//! between the separators around the branch says which child it will probably be, as it does in a leaf
+//! ([`super::leaf`]). Where a tree was loaded or copied, its leaves lie one behind the other in the file, so the
+//! child's number says where the leaf is. That is not exact enough to prefetch the leaf, but it is enough for the line
+//! of the page table that its entry is in: such a line has the entries of eight neighbouring pages, and reading any of
+//! them brings it.
 //!
-//! What is known of a branch is learnt from lookups that went through it, and kept by its page number in a table that never
-//! grows. It may be that of another branch, or of an older one. Only hints rest on it.
+//! What is known of a branch is learnt from lookups that went through it, and is kept by its page number in a table
+//! that never grows. An entry of the table may be that of another branch, or of an older one. Only hints rest on it.
 
 use super::Prefetch;
 use crate::ids::{PageNo, PageRef, U48_MAX};
 use crate::page::layout::branch::{CHECKSUMS, PAGES};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Branches of which something can be known: those of some 70 million entries of 170 bytes.
+/// The number of branches of which something can be known: those of some 70 million entries of 170 bytes.
 pub const BRANCHES: usize = 1 << 15;
-/// Bytes worth prefetching of a branch of which nothing is known: header, heads, the first page numbers.
+/// The number of bytes worth prefetching of a branch of which nothing is known: header, heads, the first page numbers.
 pub const BRANCH_AHEAD: usize = 512;
 const LINE: usize = 64;
-/// Lines of page numbers and of checksums that are prefetched around the expected child. With 110 children it is off by 5 at
-/// most in two of three lookups, and a page number has 6 bytes, a checksum 4.
+/// Lines of page numbers and of checksums that are prefetched around the expected child. With 110 children the
+/// expectation is off by 5 at most in two of three lookups. A page number has 6 bytes, a checksum 4.
 const PAGE_LINES: usize = 3;
 const CHECKSUM_LINES: usize = 2;
 /// Pages whose page-table entries share a cache line.
 const SHARED: u64 = 8;
-/// Bit of an entry: two lookups agreed about where the leaves begin.
+/// The bit of an entry that says that two lookups agreed about where the leaves begin.
 const CONFIRMED: u64 = 1 << 63;
-/// So many pages more or less count as agreement: leaves that were changed lie elsewhere, and were not counted.
+/// A difference of so many pages counts as agreement: leaves that were changed lie elsewhere, and were not counted.
 const NEAR: u64 = 4;
 
 /// For each branch the page where its leaves begin, if they follow each other in the file; above 48 bits, its number of
@@ -37,7 +38,7 @@ const NEAR: u64 = 4;
 pub struct BranchHints<'a>(&'a [AtomicU64]);
 
 impl<'a> BranchHints<'a> {
-    /// What `table` tells, which begins as [`BRANCHES`] zeros.
+    /// Views `table` as hints. The table begins as [`BRANCHES`] zeros.
     #[inline(always)]
     pub fn new(table: &'a [AtomicU64]) -> BranchHints<'a> {
         BranchHints(table)
@@ -48,8 +49,8 @@ impl<'a> BranchHints<'a> {
         self.0.get(branch.number().get() as usize % BRANCHES)
     }
 
-    /// Prefetches what a lookup will need of `branch`, and of the way to the leaf below it. `fraction` is how far its key lies
-    /// between the separators around the branch, as `PlainChild::fraction` tells.
+    /// Prefetches what a lookup will need of `branch`, and of the way to the leaf below it. `fraction` is how far its
+    /// key lies between the separators around the branch, as `PlainChild::fraction` tells.
     #[inline(always)]
     pub fn prefetch<S: Prefetch + ?Sized>(&self, source: &S, branch: PageRef, fraction: Option<u32>) {
         source.prefetch(branch, BRANCH_AHEAD);
@@ -80,7 +81,7 @@ impl<'a> BranchHints<'a> {
         let shape = (n as u64 & 0x7FFF) << 48;
         let now = match (near, known & CONFIRMED != 0) {
             (true, _) => known & U48_MAX | shape | CONFIRMED,
-            // One leaf elsewhere: it may be the only one.
+            // The lookups disagree, but this leaf may be the only one that lies elsewhere.
             (false, true) => known & U48_MAX | shape,
             (false, false) => first | shape,
         };

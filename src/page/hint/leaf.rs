@@ -1,9 +1,9 @@
 //! Prefetching the parts of a leaf that a lookup will read, before the leaf is in the caches.
 //!
 //! A lookup waits for memory twice in a leaf: for the arrays it searches, and for the record or value they lead to. How
-//! far the key lies between the separators around the leaf says about where the second will be, if keys are spread
-//! evenly, as hashes and numbers are; then both are prefetched at once. A wrong expectation costs some useless traffic, no
-//! more than prefetching the longest arrays of any leaf, which is what is done while nothing is known.
+//! far the key lies between the separators around the leaf says about where the record will be, if keys are spread
+//! evenly, as hashes and numbers are. Then both are prefetched at once. A wrong expectation costs some useless traffic,
+//! no more than prefetching the longest arrays of any leaf, which is what is done while nothing is known.
 
 use super::Prefetch;
 use crate::ids::PageRef;
@@ -13,28 +13,29 @@ use crate::page::layout::DenseShape;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 const LINE: usize = 64;
-/// Most lines of the arrays that are prefetched.
+/// The most lines of the arrays that are prefetched.
 const ARRAYS: usize = 16;
-/// Lines of the arrays that are prefetched in any case: a constant number needs no loop.
+/// Lines of the arrays that are prefetched in any case, because a constant number needs no loop.
 const FEW: usize = 4;
-/// Lines around the expected value of a dense leaf, which lies by its number, and around the expected record.
+/// Lines around the expected value of a dense leaf, whose place follows from its number, and around the expected
+/// record.
 const DENSE_LINES: usize = 2;
 const RECORD_LINES: usize = 16;
 const DENSE: u32 = 1;
 
-/// What the leaves of the last lookups were like: lines to where a dense one's values end << 16 | lines of the arrays << 1 |
-/// dense. 0: not known.
+/// What the leaves of the last lookups were like: lines to where a dense one's values end << 16 | lines of the arrays
+/// << 1 | dense. Zero means that nothing is known.
 #[derive(Debug, Default)]
 pub struct LeafHints(AtomicU32);
 
 impl LeafHints {
-    /// What `other` knows.
+    /// Returns hints that know what `other` knows.
     #[inline(always)]
     pub fn of(other: &LeafHints) -> LeafHints {
         LeafHints(AtomicU32::new(other.0.load(Relaxed)))
     }
 
-    /// Hands on what it knows, if that is news.
+    /// Hands on to `other` what these hints know, if that is news.
     #[inline(always)]
     pub fn tell(&self, other: &LeafHints) {
         let known = self.0.load(Relaxed);
@@ -43,8 +44,8 @@ impl LeafHints {
         }
     }
 
-    /// Prefetches what a lookup in the leaf `page` will need. `fraction` is how far its key lies between the separators around
-    /// the leaf, as `PlainChild::fraction` tells.
+    /// Prefetches what a lookup in the leaf `page` will need. `fraction` is how far its key lies between the separators
+    /// around the leaf, as `PlainChild::fraction` tells.
     #[inline(always)]
     pub fn prefetch<S: Prefetch + ?Sized>(&self, source: &S, page: PageRef, fraction: Option<u32>) {
         let known = self.0.load(Relaxed);
@@ -63,8 +64,9 @@ impl LeafHints {
             size
         };
         let way = (end.saturating_sub(body) * fraction as usize) >> 16;
-        // Both go up with their keys: values from behind the arrays, records so that the last ends where the page does.
-        // The window is moved rather than cut at the page's end: a constant number of lines needs no loop.
+        // Both lie in the order of their keys: values from behind the arrays on, records so that the last ends where
+        // the page does. The window is moved rather than cut at the page's end, because a constant number of lines
+        // needs no loop.
         let from = |middle: usize, window: usize| {
             let from = middle.saturating_sub(window * LINE / 2).max(body) & !(LINE - 1);
             from.min(size.saturating_sub(window * LINE))

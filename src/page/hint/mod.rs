@@ -15,10 +15,10 @@ mod recorder;
 
 use crate::ids::PageRef;
 
-/// A source of pages that can tell memory which parts of a page will be read soon. What it does not override asks for
+/// A source of pages that can tell memory which parts of a page will be read soon. Methods that it does not override do
 /// nothing.
 pub trait Prefetch {
-    /// Bytes of a page.
+    /// Returns the number of bytes of a page.
     fn page_size(&self) -> usize;
 
     /// Hints that the first `bytes` bytes of `page` will be read soon.

@@ -1,4 +1,4 @@
-//! For tests: a source without pages that records what is prefetched.
+//! A source without pages that records what is prefetched, for tests.
 
 use crate::error::{Error, Result};
 use crate::ids::{PageNo, PageRef};
@@ -12,7 +12,7 @@ const LINE: usize = 64;
 pub struct Prefetches(RefCell<Vec<(PageRef, usize)>>);
 
 impl Prefetches {
-    /// What was prefetched since the last time.
+    /// Returns what was prefetched since the last call.
     pub fn take(&self) -> Vec<(PageRef, usize)> {
         self.0.take()
     }

@@ -10,14 +10,11 @@ use crate::ids::{PageNo, PageRef, Run, TableId};
 use crate::page::branch::Branch;
 use crate::page::chain::{pieces, Chain};
 use crate::page::header::{self, CHECK_PREFIX, HEAD2};
-use crate::page::layout::branch::OFFSETS;
-use crate::page::layout::record::separator;
-use crate::page::layout::HEAD_BYTES;
 use crate::page::leaf::{Leaf, Stored};
+use crate::page::roots::HEIGHT_MAX;
 use crate::page::search::Key;
 use crate::page::suffix::{key_inline_max, Suffix, KEEP};
 use crate::page::{Extent, PageSource, Ptr, Root};
-use crate::tree::write::apply::HEIGHT_MAX;
 use std::collections::HashMap;
 
 /// The number of pages per piece of a [`PageSet`].
@@ -201,10 +198,7 @@ impl<'f> Checker<'f> {
             below = below.saturating_add(branch.entries(i));
             match branch.separator(i) {
                 Ok(s) => {
-                    if s.len > HEAD_BYTES || s.long {
-                        let at = OFFSETS.get(branch.bytes(), branch.len(), i);
-                        spans.push((at.into(), separator::LENGTH + s.tail.len()));
-                    }
+                    spans.extend(branch.record_span(i, &s));
                     sound &= self.rest(t, &s, branch.prefix().len(), ptr);
                 }
                 Err(e) => {

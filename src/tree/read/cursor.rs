@@ -9,7 +9,7 @@ use super::count;
 use super::limits::Limits;
 use super::path::Position;
 use crate::error::Result;
-use crate::page::key::{KeyBuf, Shape};
+use crate::page::key::{KeyBuf, LeafShape};
 use crate::page::leaf::{Leaf, Stored};
 use crate::page::{PageSource, Root};
 use std::ops::Bound;
@@ -60,7 +60,7 @@ pub struct TreeCursor {
     high: usize,
     /// The shape of the leaf, valid while the cursor is fresh and on an entry. `key` then begins with the leaf's
     /// prefix.
-    shape: Shape,
+    shape: LeafShape,
 }
 
 impl TreeCursor {
@@ -352,7 +352,7 @@ impl TreeCursor {
             let (index, len) = self.position.in_leaf();
             (self.low, self.high) = self.window(&leaf, len, t.source)?;
             if index >= self.low && index < self.high {
-                self.shape = Shape::of(&leaf, &mut self.key);
+                self.shape = LeafShape::of(&leaf, &mut self.key);
                 self.look_ahead(t, leaf.bytes(), otherwise == CursorState::BeforeFirst)?;
                 self.load(t, &leaf)?;
                 self.state = CursorState::OnEntry;

@@ -12,8 +12,8 @@ use crate::page::header::{PlainTop, BRANCH, NOT_A_PAGE};
 use crate::page::hint::branch::BRANCH_AHEAD;
 use crate::page::kernel::Kernel;
 use crate::page::leaf::Leaf;
+use crate::page::roots::HEIGHT_MAX;
 use crate::page::{PageSource, Ptr, Root, PAGE_MIN};
-use crate::tree::write::apply::HEIGHT_MAX;
 use std::marker::PhantomData;
 
 /// The bytes of a leaf that are worth prefetching: header, heads and fingerprints, or the keys of a dense leaf.

@@ -7,10 +7,9 @@
 use super::descent::{branch, check_height, leaf, Descent, LEAF_AHEAD};
 use crate::error::{Error, Result};
 use crate::ids::Run;
-use crate::page::header;
 use crate::page::kernel::{best, Kernel, Work};
-use crate::page::layout::leaf::OFFSETS;
 use crate::page::leaf::{Leaf, Stored};
+use crate::page::leaf_build::has_gap;
 use crate::page::{PageSource, Ptr, Root};
 use std::marker::PhantomData;
 
@@ -37,8 +36,6 @@ pub struct Position {
 
 /// The most bytes of a leaf that are prefetched ahead of a scan.
 const SCAN_AHEAD: usize = 4096;
-/// More bytes than these between a leaf's arrays and its records are a gap.
-const GAP: usize = 192;
 /// A scan that has read more leaves than this will read many more.
 const LONG_SCAN: u32 = 64;
 
@@ -47,14 +44,6 @@ const LONG_SCAN: u32 = 64;
 enum Ahead {
     Right,
     Left,
-}
-
-/// Whether a leaf's records begin far behind its arrays (twice as far is where scans of such leaves become slow: 25 ns an
-/// entry instead of 9).
-fn has_gap(page: &[u8]) -> bool {
-    let n = header::count(page);
-    let arrays = OFFSETS.at(n, n);
-    header::kind(page) == header::LEAF && header::heap(page) + header::prefix_len(page) + arrays + GAP < page.len()
 }
 
 /// A descent to the leaf of a key that records the path in a position.

@@ -9,7 +9,7 @@ use crate::ids::PageNo;
 use crate::page::branch::Branch;
 use crate::page::chain::Chain;
 use crate::page::header;
-use crate::page::key::{KeyBuf, Shape};
+use crate::page::key::{KeyBuf, LeafShape};
 use crate::page::layout::record::LENGTHS;
 use crate::page::layout::{branch, header as field, leaf, HEADER, HEADS};
 use crate::page::leaf::{Leaf, Stored};
@@ -42,7 +42,7 @@ impl Position {
     /// Puts the key of the entry into `key` and answers its value.
     fn entry<'s, S: PageSource<'s> + ?Sized>(&self, source: &S, key: &mut KeyBuf) -> crate::Result<Stored<'s>> {
         let leaf = self.leaf(source)?;
-        match Shape::of(&leaf, key).entry(leaf.bytes(), self.index, key) {
+        match LeafShape::of(&leaf, key).entry(leaf.bytes(), self.index, key) {
             Some(value) => Ok(Stored::Inline(value)),
             None => leaf.entry(self.index, source, key),
         }
@@ -341,7 +341,7 @@ fn check_finds_damage_in_long_keys_and_values() {
                 let i = (0..leaf.len()).find(|i| leaf.slotted_suffix(*i).is_ok_and(|s| s.long))?;
                 let suffix = leaf.slotted_suffix(i).unwrap();
                 let at = leaf.record(i).unwrap().at;
-                Some((*page, at + LENGTHS + suffix.inline_tail().len()))
+                Some((*page, at + LENGTHS + suffix.inline_remainder().len()))
             });
             let (page, at) = long.unwrap();
             frozen.page_mut(page)[at + 3] = 0x7F;

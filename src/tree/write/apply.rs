@@ -42,10 +42,8 @@ use super::sorted::{EditSlice, Sorted};
 use crate::error::{Error, Result};
 use crate::ids::{TableId, U48_MAX};
 use crate::page::branch::replace_ptr;
+use crate::page::roots::HEIGHT_MAX;
 use crate::page::{PageSink, PageSource, Ptr, Root};
-
-/// Highest tree: 64 levels of at least two children hold more than any file.
-pub const HEIGHT_MAX: u8 = 64;
 
 /// A page that is new to its parent.
 pub(super) struct NewPage {

@@ -91,7 +91,7 @@ fn separator<'s, S: PageSource<'s>>(branch: &Branch<'_>, i: usize, ptr: &Ptr, so
     let s = branch.separator(i)?;
     let mut out = Short::of(branch.prefix());
     out.push(&s.head.to_be_bytes()[..s.len.min(4)]);
-    out.push(s.inline_tail());
+    out.push(s.inline_remainder());
     if let Some(rest) = s.rest().map_err(|d| d.at(ptr.page))? {
         out.push(rest.read(source)?);
     }

@@ -158,7 +158,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             }
             (Op::Put(value), Err(i)) => {
                 self.note_long(&value);
-                let need = ENTRY + LENGTHS + suffix.tail.len() + value.bytes().len();
+                let need = ENTRY + LENGTHS + suffix.remainder.len() + value.bytes().len();
                 if !leaf.is_dense() && leaf.used() + need > size {
                     return Ok(false);
                 }
