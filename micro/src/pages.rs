@@ -202,7 +202,7 @@ impl Tree {
             arena: &mut arena,
             sink: &mut sink,
             emitter: &mut emitter,
-            fused: false,
+            places_pages: false,
             table: TABLE,
             has_long: false,
             drop_budget: 1 << 20,

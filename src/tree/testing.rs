@@ -1,5 +1,5 @@
-//! Trees for the tests of the read path: built by `apply` over pages in memory, then frozen into one block of bytes that
-//! tests may damage.
+//! Trees for the tests of the read path: built by `apply` over pages in memory, then frozen into one block of bytes
+//! that tests may damage.
 
 use super::write::apply::Apply;
 use super::write::arena::Arena;
@@ -15,10 +15,10 @@ use std::sync::Mutex;
 
 /// The content of a tree; values longer than a page are chains.
 pub(super) type Model = BTreeMap<Vec<u8>, Vec<u8>>;
-/// Table number of every tree built here.
+/// The table id of every tree that is built here.
 pub(super) const TABLE: TableId = TableId::new(7);
 
-/// Pages while a tree is built. Leaked: a test's worth of memory.
+/// The pages while a tree is built. They are leaked, which a test can afford.
 pub(super) struct Store {
     size: usize,
     pages: Mutex<Vec<Option<&'static [u8]>>>,
@@ -114,7 +114,7 @@ impl Builder {
         }
     }
 
-    /// One commit: puts (`Some`) and deletes (`None`).
+    /// Makes one commit of puts (`Some`) and deletes (`None`).
     pub fn commit<'m>(&mut self, root: Root, edits: impl Iterator<Item = (&'m Vec<u8>, Option<&'m Vec<u8>>)>) -> Root {
         self.birth = self.birth.next();
         let size = self.store.size;
@@ -139,7 +139,7 @@ impl Builder {
             arena: &mut arena,
             sink: &mut sink,
             emitter: &mut emitter,
-            fused: true,
+            places_pages: true,
             table: TABLE,
             has_long: self.has_long,
             drop_budget: 1 << 20,
@@ -152,7 +152,7 @@ impl Builder {
         root
     }
 
-    /// A tree of `model`, reached over some commits with other keys coming and going.
+    /// Builds a tree of `model` in two commits: the first also puts other keys, which the second deletes.
     pub fn build(&mut self, model: &Model, rnd: &mut Rnd) -> Root {
         let mut first = Model::new();
         for (k, v) in model {
@@ -174,7 +174,7 @@ impl Builder {
         self.commit(root, gone.chain(new))
     }
 
-    /// Every page so far, as one block.
+    /// Copies every page so far into one block.
     pub fn freeze(&self) -> Frozen {
         let pages = self.store.pages.lock().unwrap();
         let mut bytes = Vec::with_capacity(pages.len() * self.store.size);
@@ -191,7 +191,7 @@ impl Builder {
     }
 }
 
-/// Pages as bytes; checksums of pages are not compared, so that damage gets through.
+/// Pages as one block of bytes. Checksums of pages are not compared, so damage is not refused at once.
 #[derive(Clone)]
 pub(super) struct Frozen {
     pub size: usize,
@@ -235,7 +235,7 @@ impl<'a> PageSource<'a> for &'a Frozen {
     }
 }
 
-/// Numbers without end.
+/// A generator of seeded random numbers.
 pub(super) struct Rnd(pub u64);
 
 impl Rnd {

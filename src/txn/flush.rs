@@ -307,7 +307,7 @@ impl TreeBuilder {
             arena: &mut self.arena,
             sink: pages,
             emitter: &mut self.emitter,
-            fused: placing,
+            places_pages: placing,
             table: tree.table,
             has_long: false,
             life: PhantomData,

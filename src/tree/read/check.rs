@@ -1,8 +1,8 @@
-//! A walk that proves the structure of a tree and lists its pages.
+//! The check of a tree's structure, which also lists the tree's pages.
 //!
-//! Every page is visited once, whatever the pointers say, and a run of pages is taken up only if it lies inside the file
-//! and nothing of it was reached before: so the work is bounded by the size of the file. After a fault the walk goes on
-//! where it can.
+//! Every page is visited once, whatever the pointers say, and the pages of a run are read only if it lies inside the
+//! file and none of it was reached before. So the work is bounded by the size of the file. After a fault the check goes
+//! on where it can.
 
 use super::limits::behind_prefix;
 use crate::error::{Error, Result};
@@ -17,22 +17,22 @@ use crate::page::suffix::{key_inline_max, Suffix, KEEP};
 use crate::page::{Extent, PageSource, Ptr, Root};
 use std::collections::HashMap;
 
-/// Pages per piece of a [`PageSet`].
+/// The number of pages per piece of a [`PageSet`].
 const PIECE_PAGES: u64 = 4096;
 
-/// A set of page numbers: a bit each, in pieces that exist only where a page was put in.
+/// A set of page numbers: one bit for each, in pieces that exist only where a page was inserted.
 #[derive(Debug, Clone, Default)]
 pub struct PageSet {
     pieces: HashMap<u64, Box<[u64; PIECE_PAGES as usize / 64]>>,
 }
 
 impl PageSet {
-    /// The empty set.
+    /// Returns the empty set.
     pub fn new() -> PageSet {
         PageSet::default()
     }
 
-    /// Puts `page` in; false: it was in already.
+    /// Inserts `page`. Returns false if it was in the set already.
     pub fn insert(&mut self, page: PageNo) -> bool {
         let page = page.get();
         let piece = self
@@ -46,14 +46,14 @@ impl PageSet {
         new
     }
 
-    /// Whether `page` is in.
+    /// Returns whether `page` is in the set.
     pub fn contains(&self, page: PageNo) -> bool {
         let page = page.get();
         let piece = self.pieces.get(&(page / PIECE_PAGES));
         piece.is_some_and(|p| p[(page % PIECE_PAGES / 64) as usize] & (1 << (page % 64)) != 0)
     }
 
-    /// Puts pages of `run` in from the first on, up to the first that was in already; how many.
+    /// Inserts the pages of `run` from the first on, up to the first that was in the set already. Returns how many.
     pub fn insert_run(&mut self, run: Run) -> u64 {
         (0..run.pages)
             .find(|i| !self.insert(run.first + *i))
@@ -70,9 +70,9 @@ pub enum Reached {
     Chain,
 }
 
-/// Is told every fault: (page, what is wrong); false stops the walk.
+/// A function that is called with each fault: the page, and what is wrong. If it returns false, the check stops.
 pub type OnFault<'f> = &'f mut dyn FnMut(PageNo, &str) -> bool;
-/// Is told every run reached and what it holds.
+/// A function that is called with each run that was reached, and what the run holds.
 pub type OnRun<'f> = &'f mut dyn FnMut(Extent, Reached);
 
 /// A check of one or several trees of one file.
@@ -80,12 +80,12 @@ pub struct Checker<'f> {
     seen: PageSet,
     on_fault: OnFault<'f>,
     on_run: OnRun<'f>,
-    /// Read and verify long values too.
+    /// Whether long values are read and verified, too.
     values: bool,
     stopped: bool,
 }
 
-/// What is given to every page of one tree.
+/// What is the same for all pages of one tree.
 struct Tree<'t, S: ?Sized> {
     source: &'t S,
     table: TableId,
@@ -103,12 +103,12 @@ impl<'f> Checker<'f> {
         }
     }
 
-    /// Whether the callback stopped the check.
+    /// Returns whether the callback stopped the check.
     pub fn is_stopped(&self) -> bool {
         self.stopped
     }
 
-    /// Walks the tree of `table`. A page that an earlier tree of this check reached is a fault.
+    /// Checks the tree of `table`. A page that an earlier tree of this check reached is a fault.
     pub fn tree<'s, S: PageSource<'s> + ?Sized>(&mut self, source: &S, root: &Root, table: TableId) {
         if root.height > HEIGHT_MAX {
             return self.fault(root.ptr.page, "tree too high");
@@ -131,7 +131,7 @@ impl<'f> Checker<'f> {
         }
     }
 
-    /// The page behind `ptr` and everything below it; keys from `low` on and below `high`.
+    /// Checks the page behind `ptr` and everything below it. All its keys must be at least `low` and less than `high`.
     fn page<'s, S: PageSource<'s> + ?Sized>(
         &mut self,
         t: &Tree<'_, S>,
@@ -212,7 +212,7 @@ impl<'f> Checker<'f> {
         }
         self.heap(branch.bytes(), spans, ptr.page);
         if !sound {
-            // Bounds of the children are not known.
+            // The bounds of the children are not known.
             return;
         }
         let mut from = low.to_vec();
@@ -309,7 +309,8 @@ impl<'f> Checker<'f> {
         }
     }
 
-    /// Checks what belongs to one record; answers where it lies (not in a dense leaf) and whether its key may be read.
+    /// Checks what belongs to one record. Returns where the record lies (`None` in a dense leaf), and whether its key
+    /// may be read.
     fn record<'s, S: PageSource<'s> + ?Sized>(
         &mut self,
         t: &Tree<'_, S>,
@@ -333,7 +334,7 @@ impl<'f> Checker<'f> {
         Ok((Some((record.at, record.size())), sound))
     }
 
-    /// The rest of a long key or separator: its length and its pages; false: better not read it.
+    /// Checks the rest of a long key or separator: its length and its pages. Returns whether it may be read.
     fn rest<'s, S: PageSource<'s> + ?Sized>(
         &mut self,
         t: &Tree<'_, S>,
@@ -366,7 +367,7 @@ impl<'f> Checker<'f> {
         for e in chain.all_extents() {
             sound &= self.extent(t, e, ptr);
         }
-        // Of a sound chain no page was read before, so all chains together cost no more than the file.
+        // No page of a sound chain was reached before, so reading all chains reads no more than the file.
         for i in 0..if self.values && sound { pieces(chain.len) } else { 0 } {
             if let Err(e) = chain.piece(i, t.source) {
                 self.error(ptr.page, &e);
@@ -375,7 +376,7 @@ impl<'f> Checker<'f> {
         }
     }
 
-    /// Takes up an extent that a record of the page behind `ptr` names; whether it is sound.
+    /// Checks and reports an extent that a record of the page behind `ptr` names. Returns whether it is sound.
     fn extent<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &Tree<'_, S>, e: &Extent, ptr: &Ptr) -> bool {
         if let Err(error) = t.source.raw(e.run.first, e.run.pages * t.source.page_size() as u64) {
             self.error(ptr.page, &error);
@@ -395,7 +396,7 @@ impl<'f> Checker<'f> {
         new == e.run.pages
     }
 
-    /// Records must lie in the heap without overlapping, and with the garbage fill it.
+    /// Checks that the records lie in the heap without overlapping, and that they and the garbage fill it.
     fn heap(&mut self, page: &[u8], mut spans: Vec<(usize, usize)>, number: PageRef) {
         let end = page.len() - header::prefix_len(page);
         let mut free = end.saturating_sub(header::heap(page));

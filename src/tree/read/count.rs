@@ -1,5 +1,5 @@
-//! Rank, n-th and counts of ranges, in as many steps as the tree has levels: every pointer says how many entries are
-//! below it.
+//! Ranks, the n-th entry and counts of ranges, in as many steps as the tree has levels: every pointer says how many
+//! entries are below it.
 
 use super::descent::{branch, check_height, leaf, Descent};
 use super::limits::Limits;
@@ -18,9 +18,9 @@ fn wrong_counts(page: PageRef) -> Error {
     Error::corrupt(page, "counts of entries disagree")
 }
 
-/// `sum` and the entries below the first `n` children.
+/// Adds the entries below the first `n` children to `sum`.
 fn add_before(sum: u64, branch: &Branch<'_>, n: usize) -> Result<u64> {
-    // At most 2^16 numbers below 2^48: only the sum over levels can leave 64 bits.
+    // A branch has fewer than 2^16 counts, each below 2^48, so only the sum over levels can exceed 64 bits.
     let mut before = 0u64;
     for i in 0..n {
         before += branch.entries(i);
@@ -28,10 +28,10 @@ fn add_before(sum: u64, branch: &Branch<'_>, n: usize) -> Result<u64> {
     sum.checked_add(before).ok_or_else(|| wrong_counts(branch.at()))
 }
 
-/// Entries with keys less than `key`, and whether `key` itself is there.
+/// Returns the number of entries with keys less than `key`, and whether `key` itself is there.
 ///
 /// # Errors
-/// `Corrupt`.
+/// `Corrupt`: a page on the way is damaged.
 pub fn rank_of<'s, S: PageSource<'s> + ?Sized>(source: &S, root: &Root, key: &[u8]) -> Result<(u64, bool)> {
     check_height(root)?;
     if root.height == 0 {
@@ -58,18 +58,19 @@ pub fn rank_of<'s, S: PageSource<'s> + ?Sized>(source: &S, root: &Root, key: &[u
     Ok((rank, found))
 }
 
-/// Entries with keys less than `key`.
+/// Returns the number of entries with keys less than `key`.
 ///
 /// # Errors
-/// `Corrupt`.
+/// `Corrupt`: a page on the way is damaged.
 pub fn rank<'s, S: PageSource<'s> + ?Sized>(source: &S, root: &Root, key: &[u8]) -> Result<u64> {
     Ok(rank_of(source, root, key)?.0)
 }
 
-/// Ranks between which the entries of a range lie: of its first entry, and of the first behind it.
+/// Returns the ranks between which the entries of a range lie: that of its first entry, and that of the first behind
+/// it.
 ///
 /// # Errors
-/// `Corrupt`.
+/// `Corrupt`: a page on the way is damaged.
 pub fn ranks<'s, S: PageSource<'s> + ?Sized>(source: &S, root: &Root, limits: &Limits) -> Result<(u64, u64)> {
     let from = match &limits.lower {
         Bound::Unbounded => 0,
@@ -91,20 +92,20 @@ pub fn ranks<'s, S: PageSource<'s> + ?Sized>(source: &S, root: &Root, limits: &L
     Ok((from, to.max(from)))
 }
 
-/// Entries of a range.
+/// Returns the number of entries in a range.
 ///
 /// # Errors
-/// `Corrupt`.
+/// `Corrupt`: a page on the way is damaged.
 pub fn count<'s, S: PageSource<'s> + ?Sized>(source: &S, root: &Root, limits: &Limits) -> Result<u64> {
     let (from, to) = ranks(source, root, limits)?;
     Ok(to - from)
 }
 
 impl Position {
-    /// To the entry with `n` entries before it; false: there is none, and the position is nowhere.
+    /// Moves to the entry that has `n` entries before it. Returns false, and is nowhere, if there is none.
     ///
     /// # Errors
-    /// `Corrupt`.
+    /// `Corrupt`: a page on the way is damaged.
     pub fn go_to_rank<'s, S: PageSource<'s> + ?Sized>(&mut self, source: &S, root: &Root, n: u64) -> Result<bool> {
         self.reset();
         check_height(root)?;
@@ -148,10 +149,10 @@ impl Position {
         Ok(())
     }
 
-    /// Entries before the one it is on.
+    /// Returns the number of entries before the one that the position is on.
     ///
     /// # Errors
-    /// `Corrupt`.
+    /// `Corrupt`: a page on the way is damaged.
     pub fn rank<'s, S: PageSource<'s> + ?Sized>(&self, source: &S) -> Result<u64> {
         let mut rank = self.index as u64;
         for (step, level) in self.path.iter().zip((2..=self.path.len() as u8 + 1).rev()) {

@@ -1,8 +1,9 @@
-//! A position with limits and a memory of its key: what a cursor is.
+//! The tree cursor: a position within limits that remembers the key it stands on.
 //!
-//! The cursor speaks of key order only; a caller that goes backwards calls `backward` for its next entry. The cursor keeps
-//! the key it stands on, so that it finds that entry again when the tree has changed (another version). Within one leaf a
-//! step costs no search: the part of the leaf inside the limits is worked out once, when the leaf is entered.
+//! A tree cursor knows key order only; a caller that goes backwards calls `backward` for its next entry. The cursor
+//! keeps its key, so that it finds the entry again after the tree has changed, which gives the tree another version. A
+//! step within one leaf costs no search: the part of the leaf inside the limits is computed once, when the leaf is
+//! entered.
 
 use super::count;
 use super::limits::Limits;
@@ -13,16 +14,16 @@ use crate::page::leaf::{Leaf, Stored};
 use crate::page::{PageSource, Root};
 use std::ops::Bound;
 
-/// Entries that are prefetched together when a cursor comes to a new leaf.
+/// The number of entries that are prefetched together when a cursor comes to a new leaf.
 const SHORT_RUN: usize = 10;
 
-/// A tree as seen in one call.
+/// A tree as one call sees it.
 pub struct TreeView<'t, S: ?Sized> {
-    /// Its pages.
+    /// The source of its pages.
     pub source: &'t S,
     /// Its root.
     pub root: &'t Root,
-    /// Another number whenever the tree may have changed.
+    /// A number that differs whenever the tree may have changed.
     pub version: u64,
 }
 
@@ -34,13 +35,13 @@ pub enum CursorState {
     BeforeFirst,
     /// On the entry whose key it remembers.
     OnEntry,
-    /// Where that key would be: it was deleted or never there.
+    /// Where the entry of that key would be: it was deleted, or was never there.
     InGap,
     /// Behind the last entry.
     AfterLast,
 }
 
-/// A position with limits and a memory of its key, as the head of this file says.
+/// A position within limits that remembers the key it stands on, as the head of this file explains.
 #[derive(Debug, Clone, Default)]
 pub struct TreeCursor {
     limits: Limits,
@@ -49,20 +50,21 @@ pub struct TreeCursor {
     key: KeyBuf,
     spare: KeyBuf,
     version: u64,
-    /// The position belongs to `version`; false: only the key counts.
+    /// Whether the position belongs to `version`. If not, only the key counts.
     fresh: bool,
-    /// It is fresh, on an entry, and has seen the leaf through the source of its version, so that [`TreeCursor::step_to_short`]
-    /// may go on without checking the page again.
+    /// Whether the cursor is fresh, on an entry, and has seen the leaf through the source of its version, so that
+    /// [`TreeCursor::step_to_short`] may go on without checking the page again.
     leaf_is_seen: bool,
-    /// Entries of the leaf inside the limits.
+    /// The entries `low..high` of the leaf lie within the limits.
     low: usize,
     high: usize,
-    /// Of the leaf it stands in, whose prefix `key` begins with, while it is on an entry and fresh.
+    /// The shape of the leaf, valid while the cursor is fresh and on an entry. `key` then begins with the leaf's
+    /// prefix.
     shape: LeafShape,
 }
 
 impl TreeCursor {
-    /// Before the first entry of `limits`.
+    /// Returns a cursor before the first entry of `limits`.
     pub fn new(limits: Limits) -> TreeCursor {
         TreeCursor {
             limits,
@@ -70,48 +72,48 @@ impl TreeCursor {
         }
     }
 
-    /// Where it stands.
+    /// Returns where the cursor stands.
     #[cfg(test)]
     pub fn state(&self) -> CursorState {
         self.state
     }
 
-    /// The key it stands on.
+    /// Returns the key that the cursor remembers.
     #[inline(always)]
     pub fn key(&self) -> &[u8] {
         self.key.as_slice()
     }
 
-    /// Whether `bytes` lie where it puts keys, so that the next step would overwrite them.
+    /// Returns whether `bytes` lie where the cursor puts keys, so that the next step may overwrite them.
     pub fn overlaps_key(&self, bytes: &[u8]) -> bool {
         self.key.overlaps(bytes) || self.spare.overlaps(bytes)
     }
 
-    /// Whether a look at this version would tell nothing new.
+    /// Returns whether the position belongs to this version of the tree, so that no search is needed.
     #[inline(always)]
     pub fn is_fresh(&self, version: u64) -> bool {
         self.fresh && self.version == version
     }
 
-    /// From now on only the key counts.
+    /// Gives up the position, so that only the key counts.
     #[inline(always)]
     fn forget(&mut self) {
         (self.fresh, self.leaf_is_seen) = (false, false);
     }
 
-    /// Stands before the first or behind the last entry.
+    /// Moves before the first entry or behind the last, as `state` says.
     pub fn park(&mut self, state: CursorState) {
         self.state = state;
         self.forget();
     }
 
-    /// The entry it stood on is gone.
+    /// Takes note that the entry the cursor stood on was deleted.
     pub fn deleted(&mut self) {
         self.state = CursorState::InGap;
         self.forget();
     }
 
-    /// To the first entry within the limits; false (and then at the end): none.
+    /// Moves to the first entry within the limits. Returns false, and stands at the end, if there is none.
     pub fn first<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &TreeView<'_, S>) -> Result<bool> {
         self.forget();
         match &self.limits.lower {
@@ -125,7 +127,7 @@ impl TreeCursor {
         self.arrive(t, CursorState::AfterLast)
     }
 
-    /// To the last entry within the limits; false (and then at the start): none.
+    /// Moves to the last entry within the limits. Returns false, and stands at the start, if there is none.
     pub fn last<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &TreeView<'_, S>) -> Result<bool> {
         self.forget();
         match &self.limits.upper {
@@ -136,7 +138,8 @@ impl TreeCursor {
         self.arrive(t, CursorState::BeforeFirst)
     }
 
-    /// To the first entry that is greater than `key`, or equal if `or_equal`; false: none, at the end.
+    /// Moves to the first entry that is greater than `key`, or equal if `or_equal`. Returns false, and stands at the
+    /// end, if there is none.
     pub fn at_or_after<'s, S: PageSource<'s> + ?Sized>(
         &mut self,
         t: &TreeView<'_, S>,
@@ -153,7 +156,8 @@ impl TreeCursor {
         self.arrive(t, CursorState::AfterLast)
     }
 
-    /// To the last entry that is less than `key`, or equal if `or_equal`; false: none, at the start.
+    /// Moves to the last entry that is less than `key`, or equal if `or_equal`. Returns false, and stands at the start,
+    /// if there is none.
     pub fn at_or_before<'s, S: PageSource<'s> + ?Sized>(
         &mut self,
         t: &TreeView<'_, S>,
@@ -168,7 +172,8 @@ impl TreeCursor {
         self.arrive(t, CursorState::BeforeFirst)
     }
 
-    /// To the entry of `key`; false: there is none within the limits, it stands where the entry would be.
+    /// Moves to the entry of `key`. Returns false, and stands where the entry would be, if there is none within the
+    /// limits.
     pub fn exactly<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &TreeView<'_, S>, key: &[u8]) -> Result<bool> {
         self.forget();
         if self.limits.contains(key)
@@ -183,7 +188,7 @@ impl TreeCursor {
         Ok(false)
     }
 
-    /// To the next entry in key order; false: none, at the end.
+    /// Moves to the next entry in key order. Returns false, and stands at the end, if there is none.
     #[inline(always)]
     pub fn forward<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &TreeView<'_, S>) -> Result<bool> {
         if self.step_to_any(t.source, t.version, false).is_some() {
@@ -192,8 +197,9 @@ impl TreeCursor {
         self.forward_slow(t)
     }
 
-    /// One step within the leaf and the value come to, if nothing is in the way; `None`: nothing has changed, and the
-    /// step has to be made by [`TreeCursor::forward`] or [`TreeCursor::backward`].
+    /// Makes one step within the leaf and returns the value there, if the key is short and the leaf was seen. After
+    /// `None` the cursor stands where it stood, and [`TreeCursor::forward`] or [`TreeCursor::backward`] has to make the
+    /// step.
     #[inline(always)]
     pub fn step_to_short<'s, S: PageSource<'s> + ?Sized>(
         &mut self,
@@ -211,7 +217,8 @@ impl TreeCursor {
         Some(value)
     }
 
-    /// As [`TreeCursor::step_to_short`], whatever the keys' lengths. The rest of the leaf is left to this, too.
+    /// Does what [`TreeCursor::step_to_short`] does, but for keys of all lengths. The steps through the rest of the
+    /// leaf are then made by this function, too.
     #[inline]
     pub fn step_to_any<'s, S: PageSource<'s> + ?Sized>(
         &mut self,
@@ -230,7 +237,7 @@ impl TreeCursor {
         Some(value)
     }
 
-    /// The entry of the same leaf to which a step leads.
+    /// Returns the entry to which a step within the leaf leads, or `None` if it leads out of `low..high`.
     #[inline(always)]
     fn beside(&self, back: bool) -> Option<usize> {
         let (index, _) = self.position.in_leaf();
@@ -263,7 +270,7 @@ impl TreeCursor {
         }
     }
 
-    /// To the previous entry in key order; false: none, at the start.
+    /// Moves to the previous entry in key order. Returns false, and stands at the start, if there is none.
     #[inline(always)]
     pub fn backward<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &TreeView<'_, S>) -> Result<bool> {
         if self.step_to_any(t.source, t.version, true).is_some() {
@@ -294,7 +301,7 @@ impl TreeCursor {
         }
     }
 
-    /// Whether it stands on an entry; looks again if the tree has changed.
+    /// Returns whether the cursor stands on an entry. It searches for its key again if the tree has changed.
     pub fn look<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &TreeView<'_, S>) -> Result<bool> {
         match self.state {
             CursorState::BeforeFirst | CursorState::AfterLast => Ok(false),
@@ -303,7 +310,8 @@ impl TreeCursor {
         }
     }
 
-    /// Value of the entry it stands on, if that needs nothing but a look; `None` says nothing about why.
+    /// Returns the value of the entry that the cursor stands on, if the leaf was seen and holds it. `None` may have any
+    /// reason.
     #[inline]
     pub fn value_in_leaf<'s, S: PageSource<'s> + ?Sized>(&self, source: &S, version: u64) -> Option<&'s [u8]> {
         if !self.leaf_is_seen || self.version != version {
@@ -313,14 +321,14 @@ impl TreeCursor {
         self.shape.value(source.again(self.position.leaf_ptr())?, index)
     }
 
-    /// Value of the entry it stands on; only if fresh.
+    /// Returns the value of the entry that the cursor stands on. The cursor must be fresh.
     #[inline(always)]
     pub fn value<'s, S: PageSource<'s> + ?Sized>(&self, t: &TreeView<'_, S>) -> Result<Stored<'s>> {
         self.position.value(t.source)
     }
 
-    /// Runs a search for the remembered key, which may be overwritten by what is found. After an error it stands where
-    /// it stood.
+    /// Runs `f`, a search for the remembered key, which the key of the entry found may replace. After an error the
+    /// cursor stands where it stood.
     fn search_own_key(&mut self, f: impl FnOnce(&mut Self, &[u8]) -> Result<bool>) -> Result<bool> {
         let state = self.state;
         let own = std::mem::replace(&mut self.key, std::mem::take(&mut self.spare));
@@ -335,7 +343,8 @@ impl TreeCursor {
         result
     }
 
-    /// Takes up the entry the position has come to, if it is one within the limits; else stands at `otherwise`.
+    /// Stands on the entry that the position has come to, if it lies within the limits, and otherwise at `otherwise`.
+    /// Returns whether it stands on an entry.
     #[inline(never)]
     fn arrive<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &TreeView<'_, S>, otherwise: CursorState) -> Result<bool> {
         if self.position.is_valid() {
@@ -348,7 +357,7 @@ impl TreeCursor {
                 self.load(t, &leaf)?;
                 self.state = CursorState::OnEntry;
                 (self.version, self.fresh) = (t.version, true);
-                // Not so where every access is to be verified.
+                // A source that verifies every access refuses to peek, so no step skips its checks.
                 self.leaf_is_seen = t.source.peek(self.position.leaf_ptr()).is_some();
                 return Ok(true);
             }
@@ -357,7 +366,7 @@ impl TreeCursor {
         Ok(false)
     }
 
-    /// Asks memory for what a short run of steps from here will read. A long one has whole leaves asked for.
+    /// Prefetches what a few steps from here will read. During a longer scan, the position prefetches whole leaves.
     #[inline]
     fn look_ahead<'s, S: PageSource<'s> + ?Sized>(
         &mut self,
@@ -381,7 +390,7 @@ impl TreeCursor {
         Ok(())
     }
 
-    /// Entries of `leaf` within the limits.
+    /// Returns `low` and `high`: the entries `low..high` of `leaf` lie within the limits.
     fn window<'s, S: PageSource<'s> + ?Sized>(
         &self,
         leaf: &Leaf<'_>,
@@ -389,7 +398,7 @@ impl TreeCursor {
         source: &S,
     ) -> Result<(usize, usize)> {
         let at = |key: &[u8], behind: bool| -> Result<usize> {
-            // A bound may lie far from this leaf, where the page's prefix is not taken for granted.
+            // A bound may lie far from this leaf and lack its prefix, which a search in the leaf takes for granted.
             let prefix = leaf.prefix();
             if !key.starts_with(prefix) {
                 return Ok(if key < prefix { 0 } else { len });
@@ -412,7 +421,7 @@ impl TreeCursor {
         Ok((low, high.min(len)))
     }
 
-    /// Takes up the key of the entry the position is on, in a leaf whose shape is known.
+    /// Copies the key of the entry that the position is on. The shape of the leaf is known.
     #[inline]
     fn load<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &TreeView<'_, S>, leaf: &Leaf<'s>) -> Result<()> {
         let (index, _) = self.position.in_leaf();
@@ -426,8 +435,8 @@ impl TreeCursor {
         loaded.map(drop)
     }
 
-    /// Steps on up to `limit` times (backwards if `reverse`) and gives every entry come to to `take`. When it answers
-    /// false the entry counts as not come to: the cursor stands where it stood before. How many were taken.
+    /// Makes up to `limit` steps (backwards if `reverse`), and calls `take` with each entry it comes to. If `take`
+    /// returns false, that step is undone and is the last. Returns the number of entries that were taken.
     #[inline(always)]
     pub fn take_many<'s, S, F>(&mut self, t: &TreeView<'_, S>, reverse: bool, limit: u64, take: &mut F) -> Result<u64>
     where
@@ -435,7 +444,7 @@ impl TreeCursor {
         F: FnMut(&KeyBuf, Stored<'s>) -> bool,
     {
         let mut taken = 0;
-        // Whether the entry it stands on is still there decides what a refusal goes back to.
+        // Where an undone step leads back to depends on whether the entry that the cursor stands on is still there.
         self.look(t)?;
         while taken < limit {
             let before = self.state;
@@ -443,8 +452,8 @@ impl TreeCursor {
             if !(if reverse { self.backward(t)? } else { self.forward(t)? }) {
                 break;
             }
-            // From here on to the end of the leaf, without what each single step has to ask. (The first entry is taken apart twice, so that
-            // `take` is called at one place, where it can be put in.)
+            // The entries up to the end of the leaf need none of the checks of a single step. (The first entry is
+            // decoded twice, so that `take` is called at one place only, where the compiler can inline it.)
             let leaf = self.position.leaf(t.source)?;
             let (page, shape) = (leaf.bytes(), self.shape);
             let (first, _) = self.position.in_leaf();
@@ -485,7 +494,7 @@ impl TreeCursor {
         Ok(taken)
     }
 
-    /// Puts the key of an entry of the present leaf into `key`, however it is stored.
+    /// Copies the key of entry `index` of `leaf`, however it is stored, and returns its value.
     #[inline(never)]
     fn any_entry<'s, S: PageSource<'s> + ?Sized>(
         &mut self,
@@ -499,7 +508,7 @@ impl TreeCursor {
         }
     }
 
-    /// Stands on entry `index` of the present leaf.
+    /// Moves to entry `index` of the present leaf.
     #[inline(never)]
     fn stand_on<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &TreeView<'_, S>, index: usize) -> Result<()> {
         self.position.set_index(index);
@@ -512,7 +521,7 @@ impl TreeCursor {
         }
     }
 
-    /// Undoes one step.
+    /// Undoes one step. `before` is the state before it, and `gap` the key, if that state was a gap.
     fn step_back<'s, S: PageSource<'s> + ?Sized>(
         &mut self,
         t: &TreeView<'_, S>,
@@ -538,12 +547,13 @@ impl TreeCursor {
         Ok(())
     }
 
-    /// Entries within the limits.
+    /// Returns the number of entries within the limits.
     pub fn count<'s, S: PageSource<'s> + ?Sized>(&self, t: &TreeView<'_, S>) -> Result<u64> {
         count::count(t.source, t.root, &self.limits)
     }
 
-    /// Entries within the limits before the place it stands at in key order, or behind it if `reverse`.
+    /// Returns the number of entries within the limits that lie before the cursor in key order, or behind it if
+    /// `reverse`.
     pub fn rank<'s, S: PageSource<'s> + ?Sized>(&self, t: &TreeView<'_, S>, reverse: bool) -> Result<u64> {
         let (from, to) = count::ranks(t.source, t.root, &self.limits)?;
         let (at, here) = match self.state {
@@ -559,8 +569,8 @@ impl TreeCursor {
         })
     }
 
-    /// To the entry with `n` entries of the range before it, counted backwards from the last one if `reverse`; false:
-    /// there are fewer, it stands behind the last one so counted.
+    /// Moves to the entry that has `n` entries of the range before it, or behind it if `reverse`. If there is none,
+    /// returns false and stands at the end, or at the start if `reverse`.
     pub fn nth<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &TreeView<'_, S>, reverse: bool, n: u64) -> Result<bool> {
         self.forget();
         let (from, to) = count::ranks(t.source, t.root, &self.limits)?;

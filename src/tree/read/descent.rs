@@ -1,9 +1,9 @@
-//! The one way down: from the root to the leaf that a key belongs into.
+//! The way by which one key is searched: from the root to the leaf that the key belongs into.
 //!
-//! Lookups, cursors and ranks all come through [`Descent::to_leaf`]; only many lookups at once go level by level
-//! ([`super::get_many`]), by the same steps. Each step reads a page, finds the child of the key in it, and tells memory which
-//! parts of the child will be read. A page is checked when it is viewed, and errors say which page was wrong; what is common
-//! costs no more for that, because every case that is not is a call out of the way.
+//! Lookups, seeks of cursors and ranks of keys use [`Descent::to_leaf`]. Many lookups at once go down level by level
+//! instead ([`super::get_many`]). Each step reads a page, finds the child of the key in it, and prefetches the parts of
+//! the child that will be read. Every page is checked when it is viewed, and errors say which page was wrong. The
+//! common case does not pay for that, because every other case is a call to a function that is not inlined.
 
 use crate::error::{Error, Result};
 use crate::ids::PageRef;
@@ -16,10 +16,10 @@ use crate::page::roots::HEIGHT_MAX;
 use crate::page::{PageSource, Ptr, Root, PAGE_MIN};
 use std::marker::PhantomData;
 
-/// Bytes of a leaf worth asking for early: header, heads, fingerprints, or the keys of a dense leaf.
+/// The bytes of a leaf that are worth prefetching: header, heads and fingerprints, or the keys of a dense leaf.
 pub(super) const LEAF_AHEAD: usize = 1024;
 
-/// Refuses roots that no tree can have.
+/// Refuses a root that no tree can have.
 #[inline(always)]
 pub(super) fn check_height(root: &Root) -> Result<()> {
     if root.height > HEIGHT_MAX {
@@ -28,13 +28,13 @@ pub(super) fn check_height(root: &Root) -> Result<()> {
     Ok(())
 }
 
-/// The branch of level `level` behind `ptr`.
+/// Returns the branch of level `level` behind `ptr`.
 #[inline(always)]
 pub(super) fn branch<'s, S: PageSource<'s> + ?Sized>(source: &S, ptr: &Ptr, level: u8) -> Result<Branch<'s>> {
     Branch::of(source.page(ptr)?, ptr.page, level)
 }
 
-/// The leaf behind `ptr`.
+/// Returns the leaf behind `ptr`.
 #[inline(always)]
 pub(super) fn leaf<'s, S: PageSource<'s> + ?Sized>(source: &S, ptr: &Ptr) -> Result<Leaf<'s>> {
     Leaf::of(source.page(ptr)?, ptr.page)
@@ -48,26 +48,27 @@ pub(super) struct Descent<'a, 's, S: ?Sized> {
     pub pages: PhantomData<&'s [u8]>,
 }
 
-/// A branch on the way and the child taken in it.
+/// A branch on the way, and the child that was taken in it.
 pub(super) struct Passed<'s> {
-    /// Where the branch is.
+    /// The pointer to the branch.
     pub ptr: Ptr,
     pub page: &'s [u8],
     pub level: u8,
-    /// The child taken, and how many there are.
+    /// The number of the child that was taken, and the number of children.
     pub index: usize,
     pub len: usize,
 }
 
 impl<'s, S: PageSource<'s> + ?Sized> Descent<'_, 's, S> {
-    /// The page of the leaf of the key, and the pointer to it. `passed` is told of each branch on the way; its errors end the
-    /// descent.
+    /// Returns the pointer to the leaf of the key, and its page. `passed` is called with each branch on the way; its
+    /// errors end the descent.
     ///
-    /// `TALL`: more is asked of memory before it is needed, and `learn` says whether to take note of where the leaf lies. In
-    /// trees of few levels the branches above leaves are in the caches, and so is the page table.
+    /// With `TALL`, the branch hints prefetch the branch above the leaf and the way to the leaf, and record where the
+    /// leaf lies if `learn` is true. In trees of few levels, these branches and the page table are in the caches
+    /// anyway.
     ///
     /// # Errors
-    /// `Corrupt`.
+    /// `Corrupt`: a page on the way is damaged; and what `passed` returns.
     #[inline(always)]
     pub fn to_leaf<K: Kernel, const TALL: bool>(
         &self,
@@ -78,7 +79,8 @@ impl<'s, S: PageSource<'s> + ?Sized> Descent<'_, 's, S> {
         debug_assert!(self.root.height > 0, "an empty tree has no leaf");
         let (mut at, mut checksum) = (self.root.ptr.page, self.root.ptr.checksum);
         let mut page = self.page(at, checksum)?;
-        // The level falls by one each time, and every page must be of its level: a damaged tree has no endless path.
+        // The level falls by one each time, and every page must be of its level, so no path of a damaged tree is
+        // endless.
         let mut is = PlainTop::of(BRANCH, self.root.height);
         while is > PlainTop::of(BRANCH, 1) {
             let (branch, branch_page, branch_checksum) = (at, page, checksum);
@@ -112,21 +114,22 @@ impl<'s, S: PageSource<'s> + ?Sized> Descent<'_, 's, S> {
         match self.source.peek(&pointer(at, checksum)) {
             Some(page) => Ok(page),
             None => match self.page_through_checks(at, checksum)? {
-                // All pages have so many bytes. Said here, it is not compared again for each of them.
+                // Every page has at least this many bytes. Once this is compared here, the compiler knows it behind.
                 page if page.len() >= PAGE_MIN => Ok(page),
                 _ => Err(NOT_A_PAGE.at(at)),
             },
         }
     }
 
-    /// A page that was not verified before, or whatever else is the matter with it.
+    /// Returns a page that was not verified before, or says what is wrong with it.
     #[cold]
     #[inline(never)]
     fn page_through_checks(&self, at: PageRef, checksum: u32) -> Result<&'s [u8]> {
         self.source.page(&pointer(at, checksum))
     }
 
-    /// Prefetches what a search for the key will need of the child at `at`, found in a branch of this level.
+    /// Prefetches what a search for the key will need of the child at `at`, which was found in a branch of level
+    /// `branch`.
     #[inline(always)]
     fn prefetch<const TALL: bool>(&self, branch: PlainTop, at: PageRef, child: PlainChild<'s>) {
         if branch == PlainTop::of(BRANCH, 2) {
@@ -141,8 +144,8 @@ impl<'s, S: PageSource<'s> + ?Sized> Descent<'_, 's, S> {
         }
     }
 
-    /// The child of the key in a page that is not a plain branch, found through checks that say what is wrong: its number, how
-    /// many children there are, its page and its checksum.
+    /// Finds the child of the key in a page that is not a plain branch, through checks that say what is wrong. Returns
+    /// the number of the child, the number of children, and the child's page and checksum.
     #[cold]
     #[inline(never)]
     fn unusual_child(&self, page: &'s [u8], at: PageRef, level: u8) -> Result<(usize, usize, PageRef, u32)> {

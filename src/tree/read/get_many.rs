@@ -1,4 +1,4 @@
-//! Lookups of many keys at once: up to 16 go down together, one level at a time, so that their waits for memory overlap.
+//! Lookups of many keys at once: up to 16 go down together, level by level, so that they wait for memory together.
 
 use super::descent::{branch, check_height, leaf};
 use crate::error::Result;
@@ -10,18 +10,18 @@ use crate::page::search::Key;
 use crate::page::{PageSource, Ptr, Root};
 use std::marker::PhantomData;
 
-/// Bytes of a leaf asked for early: the rest is asked for once it is known how much there is. Where many lookups are in
-/// flight memory has more to do, and must not be asked for what nobody needs.
+/// The bytes of a leaf that are prefetched at first. The rest follows once it is known how much of it is needed,
+/// because with many lookups in flight memory is busy and must not be asked for bytes that nobody needs.
 const LEAF_NEAR: usize = 256;
-/// Bytes of a cache line.
+/// The bytes of a cache line.
 const LINE: usize = 64;
-/// Lookups in flight at once.
+/// The most lookups in flight at once.
 pub const IN_FLIGHT: usize = 16;
 
-/// The values of at most [`IN_FLIGHT`] keys, given to `found` in the order of `keys`.
+/// Finds the values of at most [`IN_FLIGHT`] keys, and passes them to `found` in the order of `keys`.
 ///
 /// # Errors
-/// `Corrupt`, and what `found` answers.
+/// `Corrupt`: a page on the way is damaged; and what `found` returns.
 #[inline]
 pub fn get_few<'s, S, F>(source: &S, root: &Root, keys: &[&[u8]], found: F) -> Result<()>
 where
@@ -47,12 +47,12 @@ struct Together<'a, 's, S: ?Sized, F> {
     pages: PhantomData<&'s [u8]>,
 }
 
-/// One lookup in flight, in its leaf.
+/// One lookup in flight that has come to its leaf.
 #[derive(Clone, Copy)]
 struct InLeaf<'k, 's> {
     key: Key<'k>,
     leaf: Leaf<'s>,
-    /// Where to look.
+    /// The entry from which on the key is searched, or `None` if the leaf does not have it.
     candidate: Option<usize>,
 }
 
@@ -95,16 +95,16 @@ impl<'s, S: PageSource<'s> + ?Sized, F: FnMut(Option<Stored<'s>>) -> Result<()>>
             ptrs.iter().for_each(|ptr| source.prefetch(ptr.page, BRANCH_AHEAD));
             return Ok(());
         }
-        // A request waits for the page table, and what comes behind it waits with it: one after the other, and with nothing
-        // between them, they wait together.
+        // A prefetch may wait for the page table, and those behind it wait with it. So the first lines of all leaves
+        // are prefetched one directly after the other: they wait together.
         let near = LEAF_NEAR / LINE;
         ptrs.iter().for_each(|ptr| source.prefetch_at(ptr.page, 0, 1));
         ptrs.iter().for_each(|ptr| source.prefetch_at(ptr.page, LINE, near - 1));
         Ok(())
     }
 
-    /// Finds each key in the leaf behind its pointer, in three steps, so that none waits for what it has just found out to
-    /// need.
+    /// Finds each key in the leaf behind its pointer. Each of three steps is done for all lookups, so that none waits
+    /// for bytes that it has just prefetched.
     #[inline(always)]
     fn look_into_leaves<K: Kernel>(&mut self, kernel: K, ptrs: &[Ptr]) -> Result<()> {
         let source = self.source;

@@ -2,7 +2,7 @@
 
 use std::ops::Bound;
 
-/// Lower and upper bound of a range.
+/// The lower and the upper bound of a range.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Keys before this are outside.
@@ -17,7 +17,8 @@ impl Default for Limits {
     }
 }
 
-/// The least key greater than every key that begins with `prefix`; `None` if there is none (no bytes, or all 0xFF).
+/// Returns the least key greater than every key that begins with `prefix`, or `None` if there is none because `prefix`
+/// is empty or all 0xFF.
 pub fn behind_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
     let last = prefix.iter().rposition(|b| *b != 0xFF)?;
     let mut end = prefix[..=last].to_vec();
@@ -26,7 +27,7 @@ pub fn behind_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
 }
 
 impl Limits {
-    /// No limits.
+    /// Returns limits within which all keys lie.
     pub fn all() -> Limits {
         Limits {
             lower: Bound::Unbounded,
@@ -34,7 +35,7 @@ impl Limits {
         }
     }
 
-    /// Keys between the bounds that begin with `prefix`.
+    /// Returns the limits of the keys between the bounds that begin with `prefix`.
     pub fn new(from: Bound<&[u8]>, to: Bound<&[u8]>, prefix: Option<&[u8]>) -> Limits {
         let mut limits = Limits {
             lower: from.map(<[u8]>::to_vec),
@@ -58,7 +59,7 @@ impl Limits {
         limits
     }
 
-    /// Whether the lower bound is at least as strict as "not less than `key`".
+    /// Returns whether the lower bound is at least as strict as "not less than `key`".
     fn is_below_lower_or_at(&self, key: &[u8]) -> bool {
         match &self.lower {
             Bound::Unbounded => false,
@@ -66,7 +67,7 @@ impl Limits {
         }
     }
 
-    /// Whether `key` lies before the range.
+    /// Returns whether `key` lies before the range.
     pub fn is_before(&self, key: &[u8]) -> bool {
         match &self.lower {
             Bound::Unbounded => false,
@@ -75,7 +76,7 @@ impl Limits {
         }
     }
 
-    /// Whether `key` lies behind the range.
+    /// Returns whether `key` lies behind the range.
     pub fn is_behind(&self, key: &[u8]) -> bool {
         match &self.upper {
             Bound::Unbounded => false,
@@ -84,12 +85,12 @@ impl Limits {
         }
     }
 
-    /// Whether `key` lies in the range.
+    /// Returns whether `key` lies in the range.
     pub fn contains(&self, key: &[u8]) -> bool {
         !self.is_before(key) && !self.is_behind(key)
     }
 
-    /// Both bounds as "from this key on" and "below this key" (`None`: without bound), for those who know only these.
+    /// Returns the bounds as "from this key on" and "below this key", where `None` stands for no bound.
     pub fn half_open(&self) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
         // The least key behind `k` is `k` and a zero byte.
         let next = |k: &Vec<u8>| [k.as_slice(), &[0]].concat();

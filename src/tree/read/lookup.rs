@@ -9,25 +9,25 @@ use crate::page::search::Key;
 use crate::page::{PageSource, Root};
 use std::marker::PhantomData;
 
-/// Trees of more levels are tall ([`Descent::to_leaf`]).
+/// A tree of more levels than this is tall ([`Descent::to_leaf`]).
 const FEW_LEVELS: u8 = 3;
-/// One of so many lookups takes note of what the leaf it found is like, and where it lies. Leaves of a tree are alike, and a
-/// note costs a store that other threads on the transaction may wait for.
+/// Keys with one fingerprint in this many are sampled: their lookups record what the leaf is like and where it lies.
+/// The leaves of a tree are alike, and recording costs a store that other threads on the transaction may wait for.
 const SAMPLE: u8 = 8;
 
-/// What is stored under `key`.
+/// Returns what is stored under `key`, or `None`.
 ///
 /// # Errors
-/// `Corrupt`, as everywhere in this room.
+/// `Corrupt`: a page on the way is damaged.
 #[inline(always)]
 pub fn get<'s, S: PageSource<'s> + ?Sized>(source: &S, root: &Root, key: &[u8]) -> Result<Option<Stored<'s>>> {
     find::<S, true>(source, root, key)
 }
 
-/// Whether `key` is in the tree.
+/// Returns whether `key` is in the tree.
 ///
 /// # Errors
-/// `Corrupt`.
+/// `Corrupt`: a page on the way is damaged.
 #[inline(always)]
 pub fn contains<'s, S: PageSource<'s> + ?Sized>(source: &S, root: &Root, key: &[u8]) -> Result<bool> {
     Ok(find::<S, false>(source, root, key)?.is_some())
@@ -51,7 +51,8 @@ fn find<'s, S: PageSource<'s> + ?Sized, const VALUE: bool>(
     }))
 }
 
-/// The lookup in a tall tree. It is never inlined, because the other would need its room on the stack.
+/// Does the lookup in a tall tree. It is never inlined, because otherwise lookups in low trees would reserve its stack
+/// frame, too.
 #[inline(never)]
 fn find_in_tall<'s, S: PageSource<'s> + ?Sized, const VALUE: bool>(
     source: &S,
@@ -68,7 +69,7 @@ fn find_in_tall<'s, S: PageSource<'s> + ?Sized, const VALUE: bool>(
     }))
 }
 
-/// A lookup. Without `VALUE` only the key's presence matters, and the answer's bytes are none.
+/// A lookup. Without `VALUE` only the presence of the key matters, and the returned bytes are empty.
 struct Lookup<'a, 's, S: ?Sized, const VALUE: bool, const TALL: bool>(Descent<'a, 's, S>);
 
 impl<'s, S: PageSource<'s> + ?Sized, const VALUE: bool, const TALL: bool> Work for Lookup<'_, 's, S, VALUE, TALL> {
@@ -93,7 +94,7 @@ impl<'s, S: PageSource<'s> + ?Sized, const VALUE: bool, const TALL: bool> Work f
     }
 }
 
-/// What the plain lookup in a leaf left open, or what is wrong with the leaf.
+/// Answers what the plain lookup in a leaf left open, or says what is wrong with the leaf.
 #[cold]
 #[inline(never)]
 fn look_through_checks<'s, S: PageSource<'s> + ?Sized, const VALUE: bool>(

@@ -1,4 +1,17 @@
 //! The ways to read a tree: lookups, cursors, counts, statistics and the check of its structure.
+//!
+//! | file         | subject                                                                                   |
+//! |--------------|-------------------------------------------------------------------------------------------|
+//! | `descent`    | the way by which one key is searched: from the root to the leaf that it belongs into      |
+//! | `lookup`     | one key: what is stored under it, or whether it is there                                  |
+//! | `get_many`   | up to 16 lookups in flight, which go down level by level                                  |
+//! | `path`       | a position in a tree: the path to an entry, and the steps to its neighbours               |
+//! | `limits`     | a range of keys, into which a prefix has been folded                                      |
+//! | `cursor`     | a position that keeps within limits and finds its key again after changes                 |
+//! | `count`      | ranks, the n-th entry and counts of ranges, from the entry counts in pointers             |
+//! | `scan`       | small readings with a position: the entries from a key on, the last key                   |
+//! | `stat`       | pages, items and bytes of a level or of a whole tree                                      |
+//! | `check`      | visits every page of a tree once, and reports every fault and every run of pages          |
 
 pub mod check;
 pub mod count;

@@ -1,7 +1,8 @@
 //! A path through the tree to one entry: first, last, next, prev, seek.
 //!
-//! A position does not borrow the tree; every call is given the source, and must be given the tree it was made in: a
-//! path found under another root has to be found again (a wrong one gives errors or wrong entries, nothing worse).
+//! A position does not borrow the tree. Every call is given the source, which must be that of the tree in which the
+//! path was found. Under another root the path has to be found again: a wrong one gives errors or wrong entries, but
+//! nothing worse.
 
 use super::descent::{branch, check_height, leaf, Descent, LEAF_AHEAD};
 use crate::error::{Error, Result};
@@ -12,7 +13,7 @@ use crate::page::leaf_build::has_gap;
 use crate::page::{PageSource, Ptr, Root};
 use std::marker::PhantomData;
 
-/// One branch of a path and the child taken in it.
+/// One branch of a path, and the child that was taken in it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Step {
     pub ptr: Ptr,
@@ -23,29 +24,29 @@ pub(super) struct Step {
 /// A position in a tree: on an entry, or nowhere.
 #[derive(Debug, Clone, Default)]
 pub struct Position {
-    /// Branches from the root down.
+    /// The branches from the root down.
     pub(super) path: Vec<Step>,
     pub(super) leaf: Ptr,
-    /// Entry of the leaf; nowhere unless less than `len`.
+    /// The entry of the leaf. If it is not less than `len`, the position is nowhere.
     pub(super) index: usize,
     pub(super) len: usize,
-    /// Leaves come to from their neighbours since the last search, as far as it matters: 2 and more are a scan.
+    /// The number of leaves that were entered from their neighbours since the last search. From 2 on this is a scan.
     run: u32,
 }
 
-/// Most bytes of a leaf that are prefetched ahead of a scan.
+/// The most bytes of a leaf that are prefetched ahead of a scan.
 const SCAN_AHEAD: usize = 4096;
 /// A scan that has read more leaves than this will read many more.
 const LONG_SCAN: u32 = 64;
 
-/// Where neighbours are expected to be read next.
+/// On which side neighbours are expected to be read next.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ahead {
     Right,
     Left,
 }
 
-/// The way down to the leaf of a key, kept as the path of a position.
+/// A descent to the leaf of a key that records the path in a position.
 struct Seek<'a, 's, S: ?Sized> {
     position: &'a mut Position,
     descent: Descent<'a, 's, S>,
@@ -76,50 +77,50 @@ impl<'s, S: PageSource<'s> + ?Sized> Work for Seek<'_, 's, S> {
 }
 
 impl Position {
-    /// Nowhere.
+    /// Returns a position that is nowhere.
     pub fn new() -> Position {
         Position::default()
     }
 
-    /// Whether it is on an entry.
+    /// Returns whether the position is on an entry.
     #[inline(always)]
     pub fn is_valid(&self) -> bool {
         self.index < self.len
     }
 
-    /// Number of the entry in its leaf, and how many entries the leaf has.
+    /// Returns the number of the entry in its leaf, and the number of entries in the leaf.
     #[inline(always)]
     pub fn in_leaf(&self) -> (usize, usize) {
         (self.index, self.len)
     }
 
-    /// To another entry of the same leaf, which must have it.
+    /// Moves to entry `index` of the same leaf, which must have it.
     #[inline(always)]
     pub fn set_index(&mut self, index: usize) {
         debug_assert!(index < self.len);
         self.index = index;
     }
 
-    /// To nowhere.
+    /// Leaves the entry: the position is nowhere then.
     #[inline]
     pub fn reset(&mut self) {
         self.path.clear();
         (self.index, self.len, self.run) = (0, 0, 0);
     }
 
-    /// Where the leaf is.
+    /// Returns the pointer to the leaf.
     #[inline(always)]
     pub fn leaf_ptr(&self) -> &Ptr {
         &self.leaf
     }
 
-    /// Whether it has come over several leaves, so that [`Position::next_leaf`] prefetches whole leaves in time.
+    /// Returns whether the position has passed several leaves, so that [`Position::next_leaf`] prefetches whole leaves.
     #[inline(always)]
     pub(super) fn is_running(&self) -> bool {
         self.run > 1
     }
 
-    /// Prefetches the begin of the leaf before (`back`) or behind this one, if it has the same parent.
+    /// Prefetches the beginning of the leaf before this one (if `back`) or behind it, if it has the same parent.
     #[inline(never)]
     pub(super) fn prefetch_neighbour<'s, S: PageSource<'s> + ?Sized>(&self, source: &S, back: bool) -> Result<()> {
         if let Some(step) = self.path.last() {
@@ -136,7 +137,7 @@ impl Position {
         Ok(())
     }
 
-    /// Runs `f`; if it fails the position is nowhere.
+    /// Runs `f`. If it fails, the position is nowhere.
     fn guard<T>(&mut self, f: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         let result = f(self);
         if result.is_err() {
@@ -145,34 +146,35 @@ impl Position {
         result
     }
 
-    /// To the first entry; false: the tree is empty.
+    /// Moves to the first entry. Returns false if the tree is empty.
     ///
     /// # Errors
-    /// `Corrupt`, as in every function of this file.
+    /// `Corrupt`: a page that was read is damaged, as in every function of this file.
     pub fn go_to_first<'s, S: PageSource<'s> + ?Sized>(&mut self, source: &S, root: &Root) -> Result<bool> {
         self.reset();
         check_height(root)?;
         if root.height == 0 {
             return Ok(false);
         }
-        // Who begins at an end reads on.
+        // A caller that begins at an end usually reads on.
         self.run = 1;
         self.guard(|p| p.down(source, root.ptr, root.height, Ahead::Right))
     }
 
-    /// To the last entry; false: the tree is empty.
+    /// Moves to the last entry. Returns false if the tree is empty.
     pub fn go_to_last<'s, S: PageSource<'s> + ?Sized>(&mut self, source: &S, root: &Root) -> Result<bool> {
         self.reset();
         check_height(root)?;
         if root.height == 0 {
             return Ok(false);
         }
-        // Who begins at an end reads on.
+        // A caller that begins at an end usually reads on.
         self.run = 1;
         self.guard(|p| p.down(source, root.ptr, root.height, Ahead::Left))
     }
 
-    /// To the first entry that is not less than `key` (nowhere if there is none); whether it is equal.
+    /// Moves to the first entry that is not less than `key`, or to nowhere if there is none. Returns whether it is
+    /// equal.
     #[inline]
     pub fn seek<'s, S: PageSource<'s> + ?Sized>(&mut self, source: &S, root: &Root, key: &[u8]) -> Result<bool> {
         self.guard(|p| match p.descend(source, root, key)? {
@@ -190,7 +192,8 @@ impl Position {
         })
     }
 
-    /// To the last entry that is less than `key`, or equal if `or_equal` (nowhere if there is none); whether there is.
+    /// Moves to the last entry that is less than `key`, or equal if `or_equal`. Returns false, and is nowhere, if there
+    /// is none.
     #[inline]
     pub fn seek_before<'s, S: PageSource<'s> + ?Sized>(
         &mut self,
@@ -212,7 +215,7 @@ impl Position {
         })
     }
 
-    /// Down to the leaf of `key`; where it is in there, or would be.
+    /// Descends to the leaf of `key`. Returns where in the leaf the key is (`Ok`) or would be (`Err`).
     #[inline]
     fn descend<'s, S: PageSource<'s> + ?Sized>(
         &mut self,
@@ -238,10 +241,10 @@ impl Position {
         })
     }
 
-    /// Takes up `leaf`, which is behind `ptr`.
+    /// Makes `leaf`, which is behind `ptr`, the leaf of the position.
     #[inline(always)]
     pub(super) fn enter(&mut self, ptr: Ptr, leaf: &Leaf<'_>) -> Result<()> {
-        // An empty leaf has no entry to stand on, and skipping many would make one step endless.
+        // An empty leaf has no entry to stand on, and one step that skips many of them would take very long.
         if leaf.is_empty() && !self.path.is_empty() {
             return Err(Error::corrupt(ptr.page, "empty leaf"));
         }
@@ -250,7 +253,7 @@ impl Position {
         Ok(())
     }
 
-    /// From the page behind `ptr` down its left (`Right` ahead) or right edge to a leaf.
+    /// Descends from the page behind `ptr` to the leaf at its left edge (if `ahead` is `Right`) or at its right edge.
     fn down<'s, S: PageSource<'s> + ?Sized>(&mut self, source: &S, ptr: Ptr, height: u8, ahead: Ahead) -> Result<bool> {
         let mut ptr = ptr;
         for level in (2..=height).rev() {
@@ -272,7 +275,7 @@ impl Position {
         Ok(self.is_valid())
     }
 
-    /// To the next entry; false: there is none, and the position is nowhere.
+    /// Moves to the next entry. Returns false, and is nowhere, if there is none.
     #[inline(always)]
     pub fn next<'s, S: PageSource<'s> + ?Sized>(&mut self, source: &S) -> Result<bool> {
         if self.index + 1 < self.len {
@@ -282,7 +285,7 @@ impl Position {
         self.next_leaf(source)
     }
 
-    /// To the previous entry; false: there is none, and the position is nowhere.
+    /// Moves to the previous entry. Returns false, and is nowhere, if there is none.
     #[cfg(test)]
     pub fn prev<'s, S: PageSource<'s> + ?Sized>(&mut self, source: &S) -> Result<bool> {
         if self.index > 0 {
@@ -292,13 +295,13 @@ impl Position {
         self.prev_leaf(source)
     }
 
-    /// To the first entry of the next leaf; false: there is none, and the position is nowhere.
+    /// Moves to the first entry of the next leaf. Returns false, and is nowhere, if there is none.
     #[inline(never)]
     pub fn next_leaf<'s, S: PageSource<'s> + ?Sized>(&mut self, source: &S) -> Result<bool> {
         self.sibling(source, Ahead::Right)
     }
 
-    /// To the last entry of the previous leaf; false: there is none, and the position is nowhere.
+    /// Moves to the last entry of the previous leaf. Returns false, and is nowhere, if there is none.
     #[inline(never)]
     pub fn prev_leaf<'s, S: PageSource<'s> + ?Sized>(&mut self, source: &S) -> Result<bool> {
         self.sibling(source, Ahead::Left)
@@ -314,7 +317,7 @@ impl Position {
         while self.path.last().is_some_and(|s| !can(s)) {
             self.path.pop();
         }
-        // The root is at `height`; the branch at index d of the path one level lower each.
+        // The root has level `height`, and each further branch of the path is one level lower.
         let level = height - self.path.len().saturating_sub(1) as u8;
         let Some(step) = self.path.last_mut() else {
             self.reset();
@@ -332,7 +335,7 @@ impl Position {
             if step.index >= parent.len() {
                 return Err(Error::corrupt(step.ptr.page, "branch changed under a position"));
             }
-            // The first step over a leaf's end may be the last; who goes on is scanning.
+            // The first step over a leaf's end may be the last. A caller that makes a second one is scanning.
             if level == 2 && run > 1 {
                 let neighbour = |by: usize| match way {
                     Ahead::Left => step.index.checked_sub(by),
@@ -345,9 +348,9 @@ impl Position {
                 if run.is_power_of_two() || fresh {
                     p.announce_leaves(source, &step, way)?;
                 }
-                // The whole leaf after next: a scan reads all of it, and memory is far. Not of leaves that lie side by
-                // side and are full: the machine goes on by itself, unless it has to jump from a leaf's arrays to its
-                // records.
+                // The leaf after next is prefetched as a whole, because a scan reads all of it and memory is slow.
+                // Leaves that are full and lie side by side need no prefetch: the processor reads on by itself, unless
+                // there is a gap between a leaf's arrays and its records.
                 let whole = source.page_size().min(SCAN_AHEAD);
                 let gap = source.peek(&p.leaf).is_none_or(has_gap);
                 let prefetch = |by: usize| {
@@ -359,7 +362,7 @@ impl Position {
                     }
                 };
                 prefetch(2);
-                // The next one was prefetched one leaf ago, unless this is the first step in its parent.
+                // The next leaf was prefetched one leaf ago, unless this is the first step in its parent.
                 if neighbour(2).is_none() || step.index <= 1 || run == 2 {
                     prefetch(1);
                 }
@@ -368,8 +371,8 @@ impl Position {
         })
     }
 
-    /// Announces the leaves that a scan will read. A scan of what is not in memory announces more and more at once; a long one
-    /// announces those of the next parent, too, so that they are on their way while this one's are read.
+    /// Announces the leaves that a scan will read, more and more at once as it goes on. A long scan announces the
+    /// leaves of the next parent, too, so that they are on their way while those of this parent are read.
     #[cold]
     #[inline(never)]
     fn announce_leaves<'s, S: PageSource<'s> + ?Sized>(&self, source: &S, step: &Step, way: Ahead) -> Result<()> {
@@ -402,7 +405,7 @@ impl Position {
         Ok(())
     }
 
-    /// The leaf.
+    /// Returns the leaf that the position is in.
     #[inline(always)]
     pub fn leaf<'s, S: PageSource<'s> + ?Sized>(&self, source: &S) -> Result<Leaf<'s>> {
         let leaf = leaf(source, &self.leaf)?;
@@ -417,7 +420,7 @@ impl Position {
         self.leaf(source)?.key(self.index, source, out)
     }
 
-    /// The value of the entry.
+    /// Returns the value of the entry.
     #[inline(always)]
     pub fn value<'s, S: PageSource<'s> + ?Sized>(&self, source: &S) -> Result<Stored<'s>> {
         self.leaf(source)?.value(self.index)

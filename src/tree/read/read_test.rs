@@ -143,9 +143,9 @@ fn agree(kind: u32, n: usize, size: usize, seed: u64) -> u8 {
         .collect();
     assert_eq!(levels.iter().map(|l| l.pages).sum::<u64>(), tree);
     assert_eq!(levels.iter().map(|l| l.used).sum::<u64>(), shape.used);
-    assert_eq!(levels.first().map_or(0, |l| l.slots), model.len() as u64);
+    assert_eq!(levels.first().map_or(0, |l| l.items), model.len() as u64);
     for (below, above) in levels.iter().zip(levels.iter().skip(1)) {
-        assert_eq!(below.pages, above.slots);
+        assert_eq!(below.pages, above.items);
     }
     let branches = stat::shape(&source, &root, false).unwrap();
     assert_eq!(

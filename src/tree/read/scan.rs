@@ -1,11 +1,11 @@
-//! Small whole-tree readings built on [`Position`]: entries from a key on, the last key.
+//! Small readings of a whole tree that are built on [`Position`]: the entries from a key on, and the last key.
 
 use super::path::Position;
 use crate::error::Result;
 use crate::page::leaf::Stored;
 use crate::page::{PageSource, Root};
 
-/// Calls `f` with each entry from `from` on, in order, until it answers false.
+/// Calls `f` with each entry from `from` on, in order, until it returns false.
 pub fn scan<'s, S: PageSource<'s>>(
     source: &S,
     root: &Root,
@@ -26,7 +26,7 @@ pub fn scan<'s, S: PageSource<'s>>(
     Ok(())
 }
 
-/// The greatest key; `None` in an empty tree.
+/// Returns the greatest key, or `None` if the tree is empty.
 pub fn last_key<'s, S: PageSource<'s>>(source: &S, root: &Root) -> Result<Option<Vec<u8>>> {
     let mut position = Position::new();
     if !position.go_to_last(source, root)? {

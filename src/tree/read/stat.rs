@@ -1,4 +1,4 @@
-//! Pages, slots and bytes per level of a tree.
+//! Pages, items and bytes of one level of a tree, or of all.
 
 use super::check::PageSet;
 use super::descent::{branch, check_height, leaf};
@@ -7,42 +7,43 @@ use crate::page::chain::Chain;
 use crate::page::leaf::{Leaf, Stored};
 use crate::page::{PageSource, Ptr, Root};
 
-/// One level of a tree.
+/// The figures of one level of a tree.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Level {
-    /// Pages.
+    /// The number of pages.
     pub pages: u64,
-    /// Children or entries in them.
-    pub slots: u64,
-    /// Bytes used in them.
+    /// The number of children in its branches, or of entries in its leaves.
+    pub items: u64,
+    /// The bytes used in its pages.
     pub used: u64,
 }
 
-/// A whole tree.
+/// The figures of a whole tree.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Shape {
-    /// Entries.
+    /// The number of entries.
     pub entries: u64,
-    /// Levels.
+    /// The number of levels.
     pub height: u8,
-    /// Branch pages.
+    /// The number of branches.
     pub branch_pages: u64,
-    /// Leaf pages.
+    /// The number of leaves.
     pub leaf_pages: u64,
-    /// Pages of long values and of the rests of long keys.
+    /// The number of pages of long values and of the rests of long keys.
     pub chain_pages: u64,
-    /// Bytes used in tree pages.
+    /// The bytes used in branches and leaves.
     pub used: u64,
 }
 
+/// A visit of the pages of a tree.
 struct Walk<'t, S: ?Sized> {
     source: &'t S,
-    /// Each page is counted once, so that shared pages of a damaged tree do not multiply.
+    /// The pages visited so far. A page reached twice is an error, so the work on a damaged tree is bounded.
     seen: PageSet,
 }
 
 impl<'s, S: PageSource<'s> + ?Sized> Walk<'_, S> {
-    /// Calls `f` with (pointer, level) of every page from `lowest` up.
+    /// Calls `f` with the pointer and level of every page whose level is at least `lowest`.
     fn pages(&mut self, ptr: &Ptr, level: u8, lowest: u8, f: &mut dyn FnMut(&S, &Ptr, u8) -> Result<()>) -> Result<()> {
         if !self.seen.insert(ptr.page.number()) {
             return Err(Error::corrupt(ptr.page, "page reached twice"));
@@ -75,17 +76,18 @@ fn walk<'s, S: PageSource<'s> + ?Sized>(
     walk.pages(&root.ptr, root.height, lowest, f)
 }
 
-/// One level of a tree, 1 = leaves; all zero if the tree has no such level. Reads the pages from the root to that level.
+/// Returns the figures of one level of a tree, where level 1 is that of the leaves. All are zero if the tree has no
+/// such level. Reads the pages from the root to that level.
 ///
 /// # Errors
-/// `Corrupt`.
+/// `Corrupt`: a page that was read is damaged, or was reached twice.
 pub fn level<'s, S: PageSource<'s> + ?Sized>(source: &S, root: &Root, level: u8) -> Result<Level> {
     let mut stat = Level::default();
     walk(source, root, level.max(1), &mut |source, ptr, at| {
         if at != level {
             return Ok(());
         }
-        let (slots, used) = if at > 1 {
+        let (items, used) = if at > 1 {
             let b = branch(source, ptr, at)?;
             (b.len(), b.used())
         } else {
@@ -93,18 +95,18 @@ pub fn level<'s, S: PageSource<'s> + ?Sized>(source: &S, root: &Root, level: u8)
             (l.len(), l.used())
         };
         stat.pages += 1;
-        stat.slots += slots as u64;
+        stat.items += items as u64;
         stat.used += used as u64;
         Ok(())
     })?;
     Ok(stat)
 }
 
-/// A whole tree. Reads every branch; with `leaves` every leaf too, without it `used` is that of the branches alone and
-/// `chain_pages` counts only what branches refer to.
+/// Returns the figures of a whole tree. Reads every branch and, with `leaves`, every leaf. Without `leaves`, and if the
+/// tree has branches, `used` and `chain_pages` count only what is in branches and what branches refer to.
 ///
 /// # Errors
-/// `Corrupt`.
+/// `Corrupt`: a page that was read is damaged, or was reached twice.
 pub fn shape<'s, S: PageSource<'s> + ?Sized>(source: &S, root: &Root, leaves: bool) -> Result<Shape> {
     let mut shape = Shape {
         entries: if root.height == 0 { 0 } else { root.ptr.entries },
@@ -138,7 +140,7 @@ pub fn shape<'s, S: PageSource<'s> + ?Sized>(source: &S, root: &Root, leaves: bo
     Ok(shape)
 }
 
-/// Pages of the long values and long keys of a leaf.
+/// Returns the number of pages of the long values and long keys of a leaf.
 fn chain_pages(leaf: &Leaf<'_>, size: usize) -> Result<u64> {
     let mut pages = 0;
     for i in 0..if leaf.is_dense() { 0 } else { leaf.len() } {

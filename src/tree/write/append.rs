@@ -1,8 +1,9 @@
-//! Puts behind every key of a tree: its last leaf is filled up, and full ones are built behind it straight from the log.
+//! Puts behind every key of a tree: its last leaf is filled up, and full ones are built behind it straight from the
+//! log.
 //!
-//! Nothing has to be merged, so no list of entries stands between the log and the pages but that of one leaf.
+//! Nothing has to be merged, so only the entries of one leaf at a time are listed between the log and the pages.
 
-use super::apply::{is_underfull, Apply, Fill, Piece, Reply};
+use super::apply::{is_underfull, Apply, Fill, NewPage, Reply};
 use super::arena::Arena;
 use super::fences::{prefix_len, Cut, Fences};
 use super::node::Node;
@@ -13,15 +14,15 @@ use crate::page::leaf_build::{build_plain_leaf, PlainEntry, Tally};
 use crate::page::{PageSink, PageSource};
 use crate::util::bytes::common_prefix;
 
-/// One of so many entries of a page is left away where pages are filled with room.
+/// Where pages are filled with room, one in this many of the entries that would fit is left out.
 const ROOM: usize = 16;
 
-/// How many of the entries that fill a page go into it, so that some room is left.
+/// Returns how many of the entries that fill a page go into it if some room is to be left.
 pub(super) fn with_room(full: usize) -> usize {
     full.saturating_sub((full / ROOM).max(1)).max(1)
 }
 
-/// Copies of a leaf's entries, whole: the leaf's own bytes lack the prefix.
+/// Copies of a leaf's entries with whole keys, because the leaf's own bytes lack the prefix.
 #[derive(Default)]
 pub(super) struct CopiedEntries {
     bytes: Vec<u8>,
@@ -30,7 +31,7 @@ pub(super) struct CopiedEntries {
 
 struct CopiedEntry {
     key_len: usize,
-    /// Where its value ends, and with it the entry.
+    /// Where its value ends, which is the end of the entry.
     end: usize,
 }
 
@@ -47,16 +48,16 @@ impl CopiedEntries {
 
 /// Entries on their way into leaves.
 struct EntryQueue<'e> {
-    /// What comes next: as many as were looked at.
+    /// The next entries, as many as were looked at.
     list: Vec<PlainEntry<'e>>,
-    /// Edits not in the list yet.
+    /// The edits that are not in the list yet.
     rest: EditSlice<'e>,
     page_size: usize,
     fill: Fill,
 }
 
 impl<'e> EntryQueue<'e> {
-    /// Entry `i` of what is left.
+    /// Returns entry `i` of what is left.
     #[inline(always)]
     fn entry(&mut self, i: usize) -> Option<PlainEntry<'e>> {
         if self.list.len() <= i {
@@ -72,7 +73,7 @@ impl<'e> EntryQueue<'e> {
         self.rest = rest;
     }
 
-    /// As many entries as fit a page with a prefix of so many bytes: one at least.
+    /// Returns the tally of the most entries that fit a page with a prefix of `prefix` bytes: of one at least.
     fn most(&mut self, prefix: usize) -> Tally {
         let mut tally = Tally::new(prefix);
         while self.entry(tally.count).is_some() {
@@ -85,14 +86,14 @@ impl<'e> EntryQueue<'e> {
         tally
     }
 
-    /// Length of the prefix of a page that begins with `low` and ends before entry `n`. (What the separator there shares
-    /// with `low` is what the key shares.)
+    /// Returns the length of the prefix of a page that begins with `low` and ends before entry `n`. (The separator
+    /// there shares with `low` what the key of the entry shares with it.)
     fn prefix_len(&mut self, low: &[u8], n: usize) -> usize {
         self.entry(n).map_or(0, |entry| prefix_len(low, entry.key()))
     }
 
-    /// The next page. Which prefix its entries share depends on how many they are, and how many fit depends on the prefix:
-    /// the first try takes the prefix of about as many as the page before had (`usual`).
+    /// Returns the tally of the next page. The prefix that its entries share depends on how many they are, and how many
+    /// fit depends on the prefix. So the first attempt assumes about as many entries as the page before had (`usual`).
     fn next_page(&mut self, low: &[u8], usual: usize) -> Tally {
         let mut assumed = self.prefix_len(low, usual);
         let mut grew = false;
@@ -100,8 +101,8 @@ impl<'e> EntryQueue<'e> {
             let full = self.most(assumed);
             let mut n = full.count;
             let mut prefix = self.prefix_len(low, n);
-            // Too long a prefix would be wrong, one too short wastes room. It is lengthened once only: a longer prefix takes
-            // in more entries, which may share less, and so on for ever.
+            // A prefix that is too long would be wrong, and one that is too short wastes room. It is lengthened only
+            // once: a longer prefix takes in more entries, which may share less, and so on without end.
             if prefix < assumed || prefix > assumed && !grew {
                 grew |= prefix > assumed;
                 assumed = prefix;
@@ -111,7 +112,7 @@ impl<'e> EntryQueue<'e> {
                 n = with_room(n);
                 prefix = self.prefix_len(low, n);
             }
-            // A longer prefix than the one reckoned with saves nothing where keys are short.
+            // A longer prefix than the assumed one may save nothing where keys are short, and then fewer entries fit.
             while n > 1 && prefix > assumed && Tally::of(&self.list[..n], prefix).size() > self.page_size {
                 n -= 1;
                 prefix = self.prefix_len(low, n);
@@ -123,7 +124,8 @@ impl<'e> EntryQueue<'e> {
         }
     }
 
-    /// The shortest key that separates entry `n` from the one before; `None`: there is no entry `n`. It was looked at.
+    /// Returns the shortest key that separates entry `n` from the one before, or `None` if there is no entry `n`. The
+    /// entry must have been looked at.
     fn separator(&self, n: usize) -> Option<Vec<u8>> {
         let next = self.list.get(n)?;
         let common = common_prefix(self.list[n - 1].key(), next.key());
@@ -132,7 +134,7 @@ impl<'e> EntryQueue<'e> {
 }
 
 impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
-    /// Copies of the entries of a leaf; `None`: some have a part elsewhere.
+    /// Copies the entries of a leaf. Returns `None` if some have a part outside the leaf.
     pub(super) fn copy_entries(&self, node: &Node<'a>) -> Result<Option<CopiedEntries>> {
         let leaf = node.leaf()?;
         let mut copied = CopiedEntries::default();
@@ -155,7 +157,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         Ok(Some(copied))
     }
 
-    /// Builds leaves of what the tree's last leaf held and of `edits`, which are plain and lie behind.
+    /// Builds leaves from the entries of the tree's last leaf and from `edits`, which are plain and lie behind them.
     pub(super) fn append(
         &mut self,
         node: Node<'a>,
@@ -172,7 +174,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
                 false => Fill::WithRoom,
             },
         };
-        let mut pieces: Vec<Piece> = Vec::new();
+        let mut new_pages: Vec<NewPage> = Vec::new();
         let (mut start, mut usual) = (Cut::default(), queue.list.len().max(8));
         loop {
             let low: &[u8] = if start.at == 0 { &fences.low } else { &start.separator };
@@ -180,7 +182,8 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             let n = tally.count;
             let entries = &queue.list[..n];
             let prefix = &low[..tally.prefix];
-            // The entries from the old leaf are what the file says they are. Edits were found to belong here.
+            // The entries from the old leaf come from the file, so they are checked. Edits were routed here by their
+            // keys.
             if start.at == 0 && !entries.iter().all(|e| e.key().starts_with(prefix)) {
                 return Err(Error::corrupt(node.ptr.page, "a leaf's keys are not within its bounds"));
             }
@@ -191,12 +194,12 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             let underfull = is_underfull(used, memory.len());
             let ptr = Arena::ptr(self.arena.insert(memory), n as u64);
             let next = queue.separator(n);
-            pieces.push(Piece {
+            new_pages.push(NewPage {
                 separator: start.separator,
                 ptr,
                 underfull,
             });
-            self.emit_last_but_one(&mut pieces)?;
+            self.emit_last_but_one(&mut new_pages)?;
             let Some(separator) = next else { break };
             start = Cut {
                 at: start.at + n,
@@ -206,19 +209,19 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             queue.list.drain(..n);
         }
         debug_assert_eq!(
-            pieces.iter().map(|piece| piece.ptr.entries).sum::<u64>(),
+            new_pages.iter().map(|new_page| new_page.ptr.entries).sum::<u64>(),
             (copied.ends.len() + edits.len()) as u64,
             "each entry is in one leaf"
         );
         self.discard(node);
-        Ok(Reply::of(pieces))
+        Ok(Reply::of(new_pages))
     }
 
-    /// Places the leaf before the one just built, if pages are being placed. Not the first, and not the last: those may be
-    /// joined with neighbours.
-    pub(super) fn emit_last_but_one(&mut self, pieces: &mut [Piece]) -> Result<()> {
-        match pieces {
-            [_, .., piece, _] if self.fused => self.emit(&mut piece.ptr),
+    /// Places the leaf before the one just built, if pages are being placed. The first and the last leaf are left,
+    /// because they may be joined with neighbours.
+    pub(super) fn emit_last_but_one(&mut self, new_pages: &mut [NewPage]) -> Result<()> {
+        match new_pages {
+            [_, .., new_page, _] if self.places_pages => self.emit(&mut new_page.ptr),
             _ => Ok(()),
         }
     }

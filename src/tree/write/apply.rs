@@ -2,7 +2,7 @@
 //!
 //! One recursive pass goes down with a sorted section of edits per child and comes back with what became of the child
 //! ([`Reply`]). A branch takes the replies in, so insert, delete, bulk load, append and the deletion of a range are one
-//! code path, for one edit or a million:
+//! code path, for one edit as for a million:
 //!
 //! ```text
 //!  what a child replies         what its branch does
@@ -10,7 +10,7 @@
 //!  One, the same pointer        nothing: the child did not change
 //!  One, a new pointer           replaces the pointer at once, in the page                           apply
 //!  One, underfull               the same, and later joins the child with a neighbour if both fit    join
-//!  Many, two or more pieces     replaces the child by them; separators come with the pieces         branches
+//!  Many, two or more pages      replaces the child by them; separators come with the pages          branches
 //!  Many, none                   drops the child; the neighbour before it takes over its interval    branches
 //!
 //!  what the branch replies in its turn
@@ -19,17 +19,18 @@
 //!  Many                         it was cut into several, or lost all its children                   branch_cut
 //! ```
 //!
-//! At the root the tree grows by a level for each `Many` of several pieces, and shrinks while its root has one child.
+//! At the root, the tree grows by a level for each `Many` of several pages, and shrinks while its root has one child.
 //!
-//! *Copying.* Pages of the snapshot are copied before they change; private pages change in place (I-10, see `ownership`).
+//! *Copying.* Pages of the snapshot are copied before they change; private pages change in place (I-10, see
+//! `ownership`).
 //!
-//! *Placing.* With `fused`, every branch that is finished places its private children while they are in the cache: that is
-//! how the last flush of a transaction becomes its commit, and how a transaction can be larger than memory. Only the right
-//! edge of the tree stays private until [`Apply::place_root`], because an ascending load comes back to it with every
-//! flush.
+//! *Placing.* With `places_pages`, every branch that is finished places its private children while they are in the
+//! cache. So a large last flush writes its pages while it builds them, and a transaction can be larger than memory.
+//! Only the right edge of the tree stays private until [`Apply::place_root`], because an ascending load comes back to
+//! it with every flush.
 //!
-//! *Counting.* A pointer's entry count is that of all leaves below it. Each branch adds up what its children reply, so the
-//! root's count is that of the table, and a sum that does not come out is damage.
+//! *Counting.* A pointer's entry count is that of all leaves below it. Each branch adds up what its children reply, so
+//! the root's count is that of the table, and a sum that does not come out is damage.
 
 use super::arena::Arena;
 use super::edits::Op;
@@ -44,51 +45,51 @@ use crate::page::branch::replace_ptr;
 use crate::page::roots::HEIGHT_MAX;
 use crate::page::{PageSink, PageSource, Ptr, Root};
 
-/// A page on its way into its parent.
-pub(super) struct Piece {
-    /// Least key bound of the page. The first piece of a reply has the lower fence of the page it replaces, and an empty
-    /// separator.
+/// A page that is new to its parent.
+pub(super) struct NewPage {
+    /// The lower fence of the page. It is empty for the first page of a reply, which has the lower fence of the page
+    /// that it replaces.
     pub separator: Vec<u8>,
     pub ptr: Ptr,
-    /// The page is less than a quarter full: it is to be joined with a neighbour if both fit one page.
+    /// Whether the page is less than a quarter full, so that it is joined with a neighbour if both fit one page.
     pub underfull: bool,
 }
 
 /// What became of a page.
 pub(super) enum Reply {
-    /// One page with the same fences; maybe the very same one.
+    /// It is one page with the same fences, perhaps the very same page.
     One { ptr: Ptr, underfull: bool },
-    /// Several, or none.
-    Many(Vec<Piece>),
+    /// It is several pages, or none.
+    Many(Vec<NewPage>),
 }
 
 impl Reply {
-    /// The page is gone.
+    /// Returns the reply of a page that is gone.
     pub fn none() -> Reply {
         Reply::Many(Vec::new())
     }
 
-    /// The page became these pieces.
-    pub fn of(pieces: Vec<Piece>) -> Reply {
-        match pieces.as_slice() {
-            [Piece { ptr, underfull, .. }] => Reply::One {
+    /// Returns the reply of a page that became these pages.
+    pub fn of(new_pages: Vec<NewPage>) -> Reply {
+        match new_pages.as_slice() {
+            [NewPage { ptr, underfull, .. }] => Reply::One {
                 ptr: *ptr,
                 underfull: *underfull,
             },
-            _ => Reply::Many(pieces),
+            _ => Reply::Many(new_pages),
         }
     }
 
-    /// Entries in what became of the page.
+    /// Returns the number of entries in what became of the page.
     fn entries(&self) -> u64 {
         match self {
             Reply::One { ptr, .. } => ptr.entries,
-            Reply::Many(pieces) => pieces.iter().map(|p| p.ptr.entries).sum(),
+            Reply::Many(new_pages) => new_pages.iter().map(|p| p.ptr.entries).sum(),
         }
     }
 }
 
-/// Whether a page of this size that uses so many bytes is to be joined with a neighbour.
+/// Returns whether a page of this size is to be joined with a neighbour if it uses `used` bytes.
 pub(super) fn is_underfull(used: usize, page_size: usize) -> bool {
     used < page_size / 4
 }
@@ -96,18 +97,18 @@ pub(super) fn is_underfull(used: usize, page_size: usize) -> bool {
 /// How full pages are made.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fill {
-    /// To the brim: what comes later comes behind them.
+    /// To the brim, because later entries come behind them.
     Full,
-    /// With some room: what comes later comes between, and would split every full page.
+    /// With some room, because later entries come between and would split every full page.
     WithRoom,
 }
 
 /// A branch whose children are being changed, and what they have replied so far.
 pub(super) struct OpenBranch<'a> {
-    /// The branch. New pointers are in it already, and its entry count is the sum of the children's.
+    /// The branch. It has the new pointers already, and its entry count is the sum of its children's.
     pub node: Node<'a>,
     pub level: u8,
-    /// Replies that change more than a pointer, ascending by child.
+    /// The replies that change more than a pointer, in the order of the children.
     pub changes: Vec<ChildChange>,
 }
 
@@ -128,25 +129,25 @@ impl<'a> OpenBranch<'a> {
     }
 }
 
-/// What a change of a tree works with.
+/// A change of a tree: what it works with, and what it has found out.
 pub struct Apply<'a, 't, S, P> {
-    /// The snapshot's pages, and those this transaction placed.
+    /// The source of the snapshot's pages and of those that this transaction placed.
     pub source: S,
-    /// Private pages.
+    /// The private pages.
     pub arena: &'t mut Arena,
-    /// Where pages come from and go.
+    /// The sink that gives numbers to new pages and takes pages back.
     pub sink: &'t mut P,
-    /// Gives finished pages their place, if `fused`.
+    /// The emitter that places finished pages.
     pub emitter: &'t mut Emitter,
-    /// Whether finished pages are placed at once.
-    pub fused: bool,
-    /// Number of the table, for page headers and errors.
+    /// Whether finished pages are placed at once, while the change goes on.
+    pub places_pages: bool,
+    /// The id of the table, for page headers and errors.
     pub table: TableId,
-    /// Whether long values or keys may be in the tree (see [`Root`]); false at first.
+    /// Whether long values or keys may be in the tree (see [`Root`]). It is false at first.
     pub has_long: bool,
-    /// Pages left that may be dropped unread: bounds the work on a damaged tree with shared pages.
+    /// The number of pages that may still be dropped. It bounds the work on a damaged tree with shared pages.
     pub drop_budget: u64,
-    /// Ties the lifetime of the pages.
+    /// Stands for the lifetime of the pages.
     pub life: std::marker::PhantomData<&'a ()>,
 }
 
@@ -186,12 +187,13 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         let mut branch = OpenBranch::new(self.open(ptr, level)?, level);
         if matches!(edits.op(0), Op::Put(_)) {
             // A put changes its leaf, and thereby a pointer in each page above. The page is copied before the descent,
-            // while what was just read of it is still in the cache. A delete may find nothing, and then no page changes.
+            // while what was just read of it is still in the cache. A delete may find nothing, and then no page
+            // changes.
             self.make_private(&mut branch.node);
         }
         let mut groups = Groups::new(edits, fences);
         loop {
-            // Between the children, because pages that are asked of memory now arrive while a child is worked on.
+            // Groups are looked up between the children, so that prefetched pages arrive while a child is worked on.
             groups.refill(&branch.node, level, &self.source)?;
             let Some(group) = groups.next() else { break };
             let child = branch.node.branch()?.ptr(group.child);
@@ -211,7 +213,8 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         self.finish_branch(branch, fences)
     }
 
-    /// Takes the reply of child `at`, which was `old`, into its branch: a pointer at once, more than that into `changes`.
+    /// Takes the reply of child `at`, which was `old`, into its branch: a pointer at once, more than that into
+    /// `changes`.
     pub(super) fn take_in(&mut self, branch: &mut OpenBranch<'a>, at: usize, old: Ptr, reply: Reply) -> Result<()> {
         // The sum changes by what the child's count changes. Counts come from the file, so each step is checked.
         let others = branch.node.ptr.entries.checked_sub(old.entries);
@@ -232,7 +235,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
                     branch.changes.push(ChildChange { at, reply });
                 }
             }
-            // All separators stay where they are until every child has replied: the groups go by them.
+            // All separators stay where they are until every child has replied, because the groups rely on them.
             Reply::Many(_) => branch.changes.push(ChildChange { at, reply }),
         }
         branch.node.ptr.entries = entries;
@@ -249,32 +252,32 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             },
             false => self.restructure(branch, fences)?,
         };
-        if self.fused {
-            // No later edit of this pass can come back to what is below: edits arrive in key order.
+        if self.places_pages {
+            // Edits come in key order, so no later edit of this pass changes a page below this branch.
             match &reply {
                 Reply::One { ptr, .. } => self.emit_children(ptr, level, fences.is_open())?,
-                Reply::Many(pieces) => self.emit_below(pieces, level, fences.is_open())?,
+                Reply::Many(new_pages) => self.emit_below(new_pages, level, fences.is_open())?,
             }
         }
         Ok(reply)
     }
 
-    /// Grows or shrinks the tree at its root, where what the root replied has no parent to go to.
+    /// Grows or shrinks the tree at its root, whose reply has no parent to go to.
     pub(super) fn finish_root(&mut self, mut reply: Reply, mut height: u8) -> Result<Root> {
         let mut ptr = loop {
-            let pieces = match reply {
+            let new_pages = match reply {
                 Reply::One { ptr, .. } => break ptr,
-                Reply::Many(pieces) => pieces,
+                Reply::Many(new_pages) => new_pages,
             };
-            match pieces.as_slice() {
+            match new_pages.as_slice() {
                 [] => return Ok(Root::default()),
                 [only] => break only.ptr,
                 _ => {}
             }
-            // Several pages need a parent, which may be several pages again.
+            // Several pages need a parent level, which may be several pages again.
             height += 1;
-            let built = self.build_branches(pieces, height)?;
-            if self.fused {
+            let built = self.build_branches(new_pages, height)?;
+            if self.places_pages {
                 self.emit_below(&built, height, true)?;
             }
             reply = Reply::Many(built);
@@ -286,12 +289,12 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
                 ptr = self.close(node);
                 break;
             }
-            // A branch with one child is no root: the child is.
+            // A root has at least two children: the only child of this one becomes the root.
             ptr = branch.ptr(0);
             self.discard(node);
             height -= 1;
         }
-        if self.fused {
+        if self.places_pages {
             self.emitter.flush(self.arena, self.sink)?;
         }
         Ok(Root {
@@ -301,7 +304,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         })
     }
 
-    /// Gives every private page of the tree its place. The pages stay queued until the emitter is flushed.
+    /// Places every private page of the tree. The pages stay queued until the emitter is flushed.
     pub fn place_root(&mut self, root: Root) -> Result<Root> {
         let mut ptr = root.ptr;
         if root.height > 1 {
@@ -313,7 +316,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         Ok(Root { ptr, ..root })
     }
 
-    /// Gives a page its place if it is private. Its children have theirs.
+    /// Places a page if it is private. Its children must have been placed.
     pub(super) fn emit(&mut self, ptr: &mut Ptr) -> Result<()> {
         if let Some(page) = ptr.page.as_private() {
             *ptr = self.emitter.emit(page, ptr.entries, self.arena, self.sink)?;
@@ -321,11 +324,11 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         Ok(())
     }
 
-    /// Gives the private pages below a branch their places. If the branch is on the right edge of the tree, its last child
-    /// stays private: more is about to come there.
+    /// Places the private pages below a branch. If the branch is on the right edge of the tree, its last child stays
+    /// private, because more entries are about to come there.
     fn emit_children(&mut self, ptr: &Ptr, level: u8, on_right_edge: bool) -> Result<()> {
         let Some(page) = ptr.page.as_private() else {
-            // No page of the file points to a private one.
+            // A page of the file never points to a private page.
             return Ok(());
         };
         let branch = FinishedBranch {
@@ -336,10 +339,10 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         self.emitter.emit_children(branch, self.arena, self.sink)
     }
 
-    /// The same for several branches side by side; only the last of them can be on the right edge.
-    fn emit_below(&mut self, pieces: &[Piece], level: u8, on_right_edge: bool) -> Result<()> {
-        for (i, piece) in pieces.iter().enumerate() {
-            self.emit_children(&piece.ptr, level, on_right_edge && i + 1 == pieces.len())?;
+    /// Places the private pages below branches that lie side by side. Only the last of them can be on the right edge.
+    fn emit_below(&mut self, new_pages: &[NewPage], level: u8, on_right_edge: bool) -> Result<()> {
+        for (i, new_page) in new_pages.iter().enumerate() {
+            self.emit_children(&new_page.ptr, level, on_right_edge && i + 1 == new_pages.len())?;
         }
         Ok(())
     }

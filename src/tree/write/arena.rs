@@ -3,37 +3,37 @@
 //! A private page has no page number, only a slot ([`PrivatePage`]). Slots and their memory are used again, by later
 //! transactions too, because the first touch of fresh memory costs more than anything else done to a page.
 //!
-//! While bytes of its pages are pinned (the caller got them as the answer of a read) the arena is *frozen*: no page that
-//! existed at the freeze may be changed or have its memory used again. Such a page is copied instead, and its memory is
-//! kept until the thaw.
+//! While bytes of its pages are pinned (the caller got them as the answer of a read) the arena is *frozen*: no page
+//! that existed at the freeze may be changed or have its memory used again. Such a page is copied instead, and its
+//! memory is kept until the thaw.
 
 use crate::ids::{PageRef, PrivatePage};
 use crate::page::{header, Ptr};
 
-/// A page's bytes.
+/// The bytes of a page.
 pub type PageBox = Box<[u8]>;
 
-/// Private pages by slot.
+/// The private pages of a transaction, by slot.
 pub struct Arena {
     page_size: usize,
     slots: Vec<Option<PageBox>>,
-    /// Slots without a page.
+    /// The slots without a page.
     vacant: Vec<u32>,
-    /// Memory to be used again.
+    /// The memory that is to be used again.
     spare: Vec<PageBox>,
-    /// Memory of pages that were given up while frozen: bytes of it may be pinned.
+    /// The memory of pages that were given up while frozen. Bytes of it may be pinned.
     pinned: Vec<PageBox>,
-    /// Whether bytes of pages may be pinned.
+    /// Whether the arena is frozen, because bytes of pages may be pinned.
     frozen: bool,
-    /// Slots that were filled since the freeze: nothing in them can be pinned.
+    /// Which slots were filled since the freeze. No bytes in them can be pinned.
     fresh: Vec<bool>,
 }
 
-/// Most pages of memory kept for reuse when nothing is private (8 MiB of 4 KiB pages).
+/// The most pages of memory that are kept for reuse (8 MiB of 4 KiB pages).
 const SPARE_MAX: usize = 2048;
 
 impl Arena {
-    /// An empty arena.
+    /// Returns an empty arena.
     pub fn new(page_size: usize) -> Arena {
         Arena {
             page_size,
@@ -46,47 +46,47 @@ impl Arena {
         }
     }
 
-    /// Bytes of a page.
+    /// Returns the bytes of a page.
     pub fn page_size(&self) -> usize {
         self.page_size
     }
 
-    /// How many private pages there are.
+    /// Returns the number of private pages.
     pub fn len(&self) -> usize {
         self.slots.len() - self.vacant.len()
     }
 
-    /// How many of them are leaves.
+    /// Returns the number of private leaves.
     pub fn leaves(&self) -> u64 {
         let leaf = |page: &&PageBox| header::level(page) == 1;
         self.slots.iter().flatten().filter(leaf).count() as u64
     }
 
-    /// Whether there is none.
+    /// Returns whether there is no private page.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The bytes of a page; `None` for one that this arena did not give out.
+    /// Returns the bytes of a page, or `None` for one that is not in this arena.
     #[inline(always)]
     pub fn get(&self, page: PrivatePage) -> Option<&[u8]> {
         self.slots.get(page.slot())?.as_deref()
     }
 
-    /// The bytes of a page, to be changed in place. The page must be editable, see [`Arena::is_editable`].
+    /// Returns the bytes of a page, to be changed in place. The page must be editable, see [`Arena::is_editable`].
     #[inline(always)]
     pub fn get_mut(&mut self, page: PrivatePage) -> Option<&mut [u8]> {
         debug_assert!(self.is_editable(page), "bytes of the page may be pinned");
         self.slots.get_mut(page.slot())?.as_deref_mut()
     }
 
-    /// Whether the page may be changed in place.
+    /// Returns whether the page may be changed in place.
     #[inline(always)]
     pub fn is_editable(&self, page: PrivatePage) -> bool {
         !self.frozen || self.fresh.get(page.slot()).copied().unwrap_or(false)
     }
 
-    /// Memory for a page; its content is arbitrary.
+    /// Returns memory for a page. Its content is arbitrary.
     pub fn memory(&mut self) -> PageBox {
         self.spare
             .pop()
@@ -110,8 +110,8 @@ impl Arena {
         PrivatePage::new(slot)
     }
 
-    /// Takes a page out of its slot, to be changed or written: a copy of it if its bytes may be pinned. The memory comes
-    /// back through [`Arena::insert`] or [`Arena::recycle`].
+    /// Takes a page out of its slot, to be changed or written. Returns a copy if its bytes may be pinned. The memory
+    /// comes back through [`Arena::insert`] or [`Arena::recycle`].
     pub fn take(&mut self, page: PrivatePage) -> Option<PageBox> {
         let editable = self.is_editable(page);
         let memory = self.remove(page)?;
@@ -139,26 +139,26 @@ impl Arena {
         let memory = self.slots.get_mut(page.slot())?.take()?;
         self.vacant.push(page.slot() as u32);
         if self.is_empty() && !self.frozen {
-            // A small transaction after a large one should not have to look at all its slots.
+            // A small transaction after a large one should not have to go through all slots of the large one.
             self.slots.clear();
             self.vacant.clear();
         }
         Some(memory)
     }
 
-    /// Takes memory back to be used again. No bytes of it are pinned.
+    /// Takes back memory that is to be used again. No bytes of it may be pinned.
     pub fn recycle(&mut self, memory: PageBox) {
         if self.spare.len() < SPARE_MAX {
             self.spare.push(memory);
         }
     }
 
-    /// From now on, the bytes of all present pages stay as and where they are.
+    /// Begins a freeze: from now on, the bytes of all present pages stay as and where they are.
     pub fn freeze(&mut self) {
         self.frozen = true;
     }
 
-    /// Whether bytes of pages may be pinned.
+    /// Returns whether the arena is frozen.
     pub fn is_frozen(&self) -> bool {
         self.frozen
     }
@@ -185,8 +185,8 @@ impl Arena {
         self.vacant.clear();
     }
 
-    /// A pointer to the private page `page` with `entries` entries below it. Birth and checksum come when the page gets
-    /// its place.
+    /// Returns a pointer to the private page `page` with `entries` entries below it. Birth and checksum are filled in
+    /// when the page is placed.
     pub fn ptr(page: PrivatePage, entries: u64) -> Ptr {
         Ptr {
             page: PageRef::private(page),

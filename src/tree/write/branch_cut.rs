@@ -1,9 +1,9 @@
 //! Cutting a list of children into branches.
 //!
-//! As for leaves, a page's prefix and with it what it may take depends on where it ends. The separator at a cut moves up
-//! into the parent: the page behind it needs none before its first child.
+//! As for leaves, a page's prefix and with it what it may take depends on where it ends. The separator at a cut moves
+//! up into the parent: the page behind it needs none before its first child.
 
-use super::apply::{is_underfull, Apply, Fill, Piece};
+use super::apply::{is_underfull, Apply, Fill, NewPage};
 use super::arena::Arena;
 use super::fences::{Cut, Fences};
 use super::values::release_rest;
@@ -18,8 +18,8 @@ use crate::page::{PageSink, PageSource};
 /// A list of children, and where to cut it into pages.
 pub(super) struct BranchCutter<'c> {
     pub children: &'c [Child<'c>],
-    /// What all separators begin with: they are counted from behind it.
-    pub base: &'c [u8],
+    /// The prefix that all separators begin with, from behind which they are counted.
+    pub common: &'c [u8],
     /// The fences of all the children together.
     pub fences: &'c Fences,
     /// The level of the branches to be built.
@@ -28,45 +28,45 @@ pub(super) struct BranchCutter<'c> {
 }
 
 impl BranchCutter<'_> {
-    /// The cut before child `at`.
+    /// Returns the cut before child `at`.
     fn cut<'s, S: PageSource<'s>>(&self, at: usize, source: &S) -> Result<Cut> {
         let mut separator = Vec::new();
         if let Some(child) = self.children.get(at) {
-            separator.extend_from_slice(self.base);
+            separator.extend_from_slice(self.common);
             child.separator.write_whole(source, &mut separator, None)?;
         }
         Ok(Cut { at, separator })
     }
 
-    /// Length of the prefix of the page between two cuts.
+    /// Returns the length of the prefix of the page between two cuts.
     fn prefix_len(&self, start: &Cut, end: &Cut) -> usize {
         let plen = self.fences.prefix_between(start, end, self.children.len());
-        plen.max(self.base.len())
+        plen.max(self.common.len())
     }
 
-    /// Whether the children from `start` to `to` fit one page.
+    /// Returns whether the children from `start` to `to` fit one page.
     fn fits<'s, S: PageSource<'s>>(&self, start: &Cut, to: usize, source: &S) -> Result<bool> {
-        // Even the arrays alone would not fit: no need to look closer.
+        // If even the arrays alone do not fit, sizes need not be computed.
         if (to - start.at) * CHILD > self.page_size {
             return Ok(false);
         }
         let plen = self.prefix_len(start, &self.cut(to, source)?);
-        let size = branch_size(&self.children[start.at..to], plen - self.base.len(), plen);
+        let size = branch_size(&self.children[start.at..to], plen - self.common.len(), plen);
         Ok(size <= self.page_size)
     }
 }
 
 impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     /// Cuts the children into as many branches as it takes.
-    pub(super) fn pack_branches(&mut self, cutter: &BranchCutter<'_>, fill: Fill) -> Result<Vec<Piece>> {
+    pub(super) fn pack_branches(&mut self, cutter: &BranchCutter<'_>, fill: Fill) -> Result<Vec<NewPage>> {
         let BranchCutter {
             children,
-            base,
+            common,
             fences,
             level,
             page_size,
         } = *cutter;
-        // Sizes added up, as if no page had a longer prefix than `base`.
+        // The running sums of sizes, as if no page had a longer prefix than `common`.
         let mut sums = Vec::with_capacity(children.len() + 1);
         let mut sum = 0;
         sums.push(0);
@@ -74,14 +74,14 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             sum += child.size(0);
             sums.push(sum);
         }
-        let room = page_size - HEADER - base.len();
+        let room = page_size - HEADER - common.len();
         let pages = sum.div_ceil(room).max(1);
-        // Pages are filled alike, unless more comes behind the last.
+        // All pages are filled alike, unless more children come behind the last.
         let target = match fill {
             Fill::Full => room,
             Fill::WithRoom => room.min(sum.div_ceil(pages)),
         };
-        let mut pieces = Vec::with_capacity(pages);
+        let mut new_pages = Vec::with_capacity(pages);
         let mut start = Cut::default();
         while start.at < children.len() {
             let from = start.at;
@@ -98,10 +98,10 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             let group = &children[from..to];
             debug_assert!(self.are_of_level(group, level - 1), "levels fall by one");
             let mut memory = self.arena.memory();
-            let prefix = NewPrefix::of(fences.prefix_from(&start, plen), base.len());
+            let prefix = NewPrefix::of(fences.prefix_from(&start, plen), common.len());
             build_branch(&mut memory, level, self.table, prefix, group);
             if from > 0 {
-                // Its bytes have moved up with the cut; the parent writes them anew.
+                // The separator has moved up with the cut, and the parent writes its rest anew.
                 release_rest(&children[from].separator, None, page_size, self.sink)?;
             }
             let entries = group
@@ -109,17 +109,17 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
                 .fold(0u64, |sum, child| sum.saturating_add(child.ptr.entries))
                 .min(U48_MAX);
             let underfull = is_underfull(branch_size(group, prefix.drop, plen), page_size);
-            pieces.push(Piece {
+            new_pages.push(NewPage {
                 separator: start.separator,
                 ptr: Arena::ptr(self.arena.insert(memory), entries),
                 underfull,
             });
             start = end;
         }
-        Ok(pieces)
+        Ok(new_pages)
     }
 
-    /// Whether the private pages among these children, which this transaction has built, are of this level.
+    /// Returns whether all private pages among these children are of this level.
     fn are_of_level(&self, children: &[Child<'_>], level: u8) -> bool {
         let pages = children.iter().filter_map(|child| child.ptr.page.as_private());
         let mut built = pages.filter_map(|page| self.arena.get(page));

@@ -1,17 +1,18 @@
 //! What `apply` does to a branch whose children split, vanished or shrank.
 //!
-//! The branch becomes a list of children ([`BranchDraft`]), the replies are taken into the list, and the list is cut into
-//! pages anew. One case is so common that it has a way of its own: a single child that became two is inserted in place.
+//! The branch becomes a list of children ([`BranchDraft`]), the replies are taken into the list, and the list is cut
+//! into pages anew. One case is so common that it has a way of its own: a single child that became two is inserted in
+//! place.
 //!
-//! *Separators.* Between two neighbours stands the shortest key that separates them; before the first child stands none,
-//! because the branch's own lower fence says where it begins. A separator goes with the child behind it: when a child
-//! vanishes or is joined to the one before, its separator goes, too, and gives back what it has outside the page.
+//! *Separators.* Between two neighbours stands the shortest key that separates them; before the first child stands
+//! none, because the branch's own lower fence says where it begins. A separator goes with the child behind it: when a
+//! child vanishes or is joined to the one before, its separator goes, too, and gives back what it has outside the page.
 //!
-//! *Fences.* When a child vanishes, the neighbour before it (the one behind, if it was the first) takes over its interval.
-//! Pages on that edge of the neighbour may then receive keys without their prefix. They are marked with `CHECK_PREFIX`
-//! until they are next rebuilt.
+//! *Fences.* When a child vanishes, the neighbour before it (the one behind, if it was the first) takes over its
+//! interval. Pages on that edge of the neighbour may then receive keys without their prefix. They are marked with
+//! `CHECK_PREFIX` until they are next rebuilt.
 
-use super::apply::{is_underfull, Apply, ChildChange, Fill, OpenBranch, Piece, Reply};
+use super::apply::{is_underfull, Apply, ChildChange, Fill, NewPage, OpenBranch, Reply};
 use super::branch_cut::BranchCutter;
 use super::fences::Fences;
 use super::node::{branch_in, Node};
@@ -30,7 +31,7 @@ pub(super) struct BranchDraft<'p> {
     pub children: Vec<DraftChild<'p>>,
     /// The branch as it was. Separators that stay are borrowed of its page.
     pub old: Branch<'p>,
-    /// The pointer to it, for messages of damage.
+    /// The pointer to it, for errors.
     pub ptr: Ptr,
     pub level: u8,
     /// The fences of the branch, old and new.
@@ -42,17 +43,17 @@ pub(super) struct DraftChild<'p> {
     pub separator: Separator<'p>,
     pub ptr: Ptr,
     pub underfull: bool,
-    /// Its interval has taken in that of a vanished neighbour below it.
+    /// Whether its interval has taken in that of a vanished neighbour below it.
     grew_down: bool,
-    /// Its interval has taken in that of a vanished neighbour above it.
+    /// Whether its interval has taken in that of a vanished neighbour above it.
     grew_up: bool,
 }
 
 /// A separator in that list.
 pub(super) enum Separator<'p> {
-    /// As it stands in the old page, behind that page's prefix.
+    /// A separator of the old page, counted from that page's prefix.
     Old(Suffix<'p>),
-    /// New, whole.
+    /// A new separator, whole.
     New(Vec<u8>),
 }
 
@@ -69,12 +70,12 @@ impl<'p> DraftChild<'p> {
 }
 
 impl BranchDraft<'_> {
-    /// Bytes of a page.
+    /// Returns the bytes of a page.
     pub fn page_size(&self) -> usize {
         self.old.bytes().len()
     }
 
-    /// The separator before child `i`, whole.
+    /// Returns the separator before child `i`, whole.
     pub fn separator<'s, S: PageSource<'s>>(&self, i: usize, source: &S) -> Result<Vec<u8>> {
         match &self.children[i].separator {
             Separator::New(bytes) => Ok(bytes.clone()),
@@ -86,7 +87,7 @@ impl BranchDraft<'_> {
         }
     }
 
-    /// The fences of some children together.
+    /// Returns the fences of some children together.
     pub fn fences_of<'s, S: PageSource<'s>>(&self, children: Range<usize>, source: &S) -> Result<Fences> {
         let low = match children.start {
             0 => self.fences.low.clone(),
@@ -101,7 +102,7 @@ impl BranchDraft<'_> {
 }
 
 impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
-    /// Takes the replies into the branch that cannot be taken in as mere pointers.
+    /// Takes those replies into the branch that change more than a pointer.
     pub(super) fn restructure(&mut self, branch: OpenBranch<'a>, fences: &Fences) -> Result<Reply> {
         let OpenBranch {
             mut node,
@@ -110,17 +111,17 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         } = branch;
         if let [ChildChange {
             at,
-            reply: Reply::Many(pieces),
+            reply: Reply::Many(new_pages),
         }] = changes.as_slice()
         {
-            if self.split_in_place(&mut node, *at, pieces) {
+            if self.split_in_place(&mut node, *at, new_pages) {
                 let ptr = self.close(node);
                 return Ok(Reply::One { ptr, underfull: false });
             }
         }
         let fill = fill_of(&changes, &node, fences);
         let only_underfull = changes.iter().all(|change| matches!(change.reply, Reply::One { .. }));
-        // A copy, because the page may be private and separators are borrowed of it, while other pages are changed.
+        // Separators are borrowed of a copy of the page, because other private pages are changed meanwhile.
         let bytes = node.bytes.to_vec();
         let mut draft = BranchDraft {
             children: Vec::new(),
@@ -137,24 +138,26 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         self.widen_grown(&mut draft)?;
         let joined = self.join_underfull(&mut draft)?;
         if only_underfull && !joined {
-            // The page is right as it is: it has all new pointers.
+            // The page can stay as it is, because it has all new pointers already.
             let underfull = is_underfull(draft.old.used(), bytes.len()) && node.is_private();
             let ptr = self.close(node);
             return Ok(Reply::One { ptr, underfull });
         }
-        let pieces = self.rebuild(&draft, fill)?;
+        let new_pages = self.rebuild(&draft, fill)?;
         self.discard(node);
-        Ok(Reply::of(pieces))
+        Ok(Reply::of(new_pages))
     }
 
-    /// Replaces child `at` by two pieces, if the page takes them as it is; false: it has one new pointer at most.
-    fn split_in_place(&mut self, node: &mut Node<'a>, at: usize, pieces: &[Piece]) -> bool {
-        let [first, second] = pieces else {
+    /// Replaces child `at` by two new pages, if the page takes them as it is. Returns false if it does not; it has then
+    /// one new pointer at most.
+    fn split_in_place(&mut self, node: &mut Node<'a>, at: usize, new_pages: &[NewPage]) -> bool {
+        let [first, second] = new_pages else {
             return false;
         };
         let page = self.make_private(node);
         replace_ptr(page, at, &first.ptr);
-        // A page whose fences grew may not share its prefix with a new separator, and a long one needs pages of its own.
+        // A page whose fences grew may not share its prefix with a new separator, and a long one needs pages of its
+        // own.
         if is_long(&second.separator, page.len()) || header::flags(page) & CHECK_PREFIX != 0 {
             return false;
         }
@@ -168,7 +171,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         let list = &mut draft.children;
         list.reserve(old.len() + 8);
         let mut changes = changes.into_iter().peekable();
-        // The children so far have all vanished: what comes first takes over their intervals.
+        // Whether children before the first that is left have vanished. It takes over their intervals.
         let mut grew_down = false;
         for i in 0..old.len() {
             let separator = old.separator(i)?;
@@ -178,19 +181,19 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
                 Some(Reply::One { ptr, underfull }) => {
                     list.push(DraftChild::new(Separator::Old(separator), ptr, underfull))
                 }
-                Some(Reply::Many(pieces)) if pieces.is_empty() => {
+                Some(Reply::Many(new_pages)) if new_pages.is_empty() => {
                     release_rest(&separator, ptr.page, size, self.sink)?;
                     match list.last_mut() {
                         Some(left) => left.grew_up = true,
                         None => grew_down = true,
                     }
                 }
-                Some(Reply::Many(pieces)) => {
-                    // The first piece begins where the child began.
+                Some(Reply::Many(new_pages)) => {
+                    // The first new page begins where the child began.
                     let mut first = Some(Separator::Old(separator));
-                    list.extend(pieces.into_iter().map(|piece| {
-                        let separator = first.take().unwrap_or(Separator::New(piece.separator));
-                        DraftChild::new(separator, piece.ptr, piece.underfull)
+                    list.extend(new_pages.into_iter().map(|new_page| {
+                        let separator = first.take().unwrap_or(Separator::New(new_page.separator));
+                        DraftChild::new(separator, new_page.ptr, new_page.underfull)
                     }));
                 }
             }
@@ -203,7 +206,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         Ok(())
     }
 
-    /// Tells the children whose intervals have grown.
+    /// Widens the children whose intervals have grown.
     fn widen_grown(&mut self, draft: &mut BranchDraft<'_>) -> Result<()> {
         for i in 0..draft.children.len() {
             let DraftChild { grew_down, grew_up, .. } = draft.children[i];
@@ -216,7 +219,8 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         Ok(())
     }
 
-    /// Tells the pages on one edge of the subtree at `ptr` that its interval has grown to `fences`; the pointer to it.
+    /// Marks the pages on one edge of the subtree at `ptr`, whose interval has grown to `fences`, where keys without
+    /// their prefix may come. Returns the pointer to the subtree.
     fn widen(&mut self, ptr: Ptr, level: u8, fences: &Fences, edge: Edge) -> Result<Ptr> {
         let mut node = self.open(ptr, level)?;
         let too_long = header::prefix_len(&node.bytes) > fences.prefix_len();
@@ -240,18 +244,18 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     }
 
     /// Builds the pages of a branch from the list of its children.
-    fn rebuild(&mut self, draft: &BranchDraft<'_>, fill: Fill) -> Result<Vec<Piece>> {
+    fn rebuild(&mut self, draft: &BranchDraft<'_>, fill: Fill) -> Result<Vec<NewPage>> {
         // All separators are counted from the prefix that is common to the page as it was and as its fences say now.
-        let base = draft.old.prefix().len().min(draft.fences.prefix_len());
-        let (prefix, lead) = draft.old.prefix().split_at(base);
+        let common = draft.old.prefix().len().min(draft.fences.prefix_len());
+        let (prefix, lead) = draft.old.prefix().split_at(common);
         if let Some(Separator::Old(first)) = draft.children.first().map(|child| &child.separator) {
-            // Nothing stands before the first child, even if it was not the first.
+            // No separator stands before the first child, so one that it had is given up.
             release_rest(first, draft.ptr.page, draft.page_size(), self.sink)?;
         }
-        let long = self.write_long_separators(&draft.children, base)?;
+        let long = self.write_long_separators(&draft.children, common)?;
         let cutter = BranchCutter {
-            children: &as_children(&draft.children, &long, lead, base, draft.page_size()),
-            base: prefix,
+            children: &as_children(&draft.children, &long, lead, common, draft.page_size()),
+            common: prefix,
             fences: draft.fences,
             level: draft.level,
             page_size: draft.page_size(),
@@ -259,17 +263,17 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         self.pack_branches(&cutter, fill)
     }
 
-    /// Gives pages that have no parent parents at `level`: one page or several.
-    pub(super) fn build_branches(&mut self, pieces: Vec<Piece>, level: u8) -> Result<Vec<Piece>> {
+    /// Builds the parents, at level `level`, of pages that have none. Returns one page or several.
+    pub(super) fn build_branches(&mut self, new_pages: Vec<NewPage>, level: u8) -> Result<Vec<NewPage>> {
         let page_size = self.source.page_size();
-        let children: Vec<DraftChild<'_>> = pieces
+        let children: Vec<DraftChild<'_>> = new_pages
             .into_iter()
-            .map(|piece| DraftChild::new(Separator::New(piece.separator), piece.ptr, false))
+            .map(|new_page| DraftChild::new(Separator::New(new_page.separator), new_page.ptr, false))
             .collect();
         let long = self.write_long_separators(&children, 0)?;
         let cutter = BranchCutter {
             children: &as_children(&children, &long, &[], 0, page_size),
-            base: &[],
+            common: &[],
             fences: &Fences::whole(),
             level,
             page_size,
@@ -278,13 +282,13 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     }
 
     /// Writes the rests of new separators that are long, in order.
-    fn write_long_separators(&mut self, children: &[DraftChild<'_>], base: usize) -> Result<Vec<LongKey>> {
+    fn write_long_separators(&mut self, children: &[DraftChild<'_>], common: usize) -> Result<Vec<LongKey>> {
         let size = self.source.page_size();
         let mut written = Vec::new();
         for child in children.iter().skip(1) {
             if let Separator::New(bytes) = &child.separator {
                 if is_long(bytes, size) {
-                    written.push(write_rest(bytes, base, size, self.sink)?);
+                    written.push(write_rest(bytes, common, size, self.sink)?);
                 }
             }
         }
@@ -299,8 +303,8 @@ enum Edge {
     High,
 }
 
-/// How full the pages of a branch are made: to the brim if only the last child of the tree's right edge has split, because
-/// then more comes behind it.
+/// How full the pages of a branch are made: to the brim if only the last child of the tree's right edge has split,
+/// because then more comes behind it.
 fn fill_of(changes: &[ChildChange], node: &Node<'_>, fences: &Fences) -> Fill {
     match changes {
         [ChildChange {
@@ -311,12 +315,13 @@ fn fill_of(changes: &[ChildChange], node: &Node<'_>, fences: &Fences) -> Fill {
     }
 }
 
-/// The list as a build wants it: separators relative to `base` bytes of prefix; `long` are the new long ones, in order.
+/// Returns the list as a build takes it, with separators counted from `common` bytes of prefix. `long` has the new long
+/// separators, in order.
 fn as_children<'k>(
     list: &'k [DraftChild<'k>],
     long: &'k [LongKey],
     lead: &'k [u8],
-    base: usize,
+    common: usize,
     page_size: usize,
 ) -> Vec<Child<'k>> {
     let mut long = long.iter();
@@ -327,7 +332,7 @@ fn as_children<'k>(
             Separator::Old(suffix) => Suffix { lead, ..*suffix },
             Separator::New(bytes) => match is_long(bytes, page_size).then(|| long.next()).flatten() {
                 Some(written) => written.suffix(),
-                None => Suffix::of(bytes.get(base..).unwrap_or(&[])),
+                None => Suffix::of(bytes.get(common..).unwrap_or(&[])),
             },
         };
         children.push(Child {

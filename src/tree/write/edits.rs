@@ -1,6 +1,6 @@
 //! Edits on their way into a tree: an append-only log.
 //!
-//! The log keeps arrival order; sorting late costs a fraction of keeping order. A record is
+//! The log keeps arrival order, because sorting at the end costs a fraction of keeping key order. A record is
 //!
 //! ```text
 //! u32 key bytes | u32 value bytes, bit 31: delete, bit 30: the value is a chain description | key | value
@@ -13,21 +13,24 @@ use crate::page::leaf::Stored;
 use crate::page::leaf_build::PlainEntry;
 use crate::util::bytes::{common_prefix, get_u64, less};
 
-/// Largest chunk of records, unless one record needs more; the first is small, because most transactions are.
+/// The bytes of the largest chunk of records, unless one record needs more. The first chunk is small, because most
+/// transactions are.
 const CHUNK: usize = 1 << 20;
 const FIRST_CHUNK: usize = 1 << 13;
-/// What a log keeps at most for the next transaction: so many chunks, and bytes of each and of the list of records.
+/// The most that a log keeps for the next transaction: the number of chunks, and the bytes of each and of the list of
+/// records.
 const KEPT_CHUNKS: usize = 2;
 const KEPT_BYTES: usize = FIRST_CHUNK << 2;
 const HEADER: usize = 8;
-/// Bytes of a chunk that are made ready at once, beyond those that are needed: they are in the first cache when written.
+/// The bytes of a chunk that are zeroed at once beyond those that are needed. They are still in the first cache when
+/// they are written.
 const AHEAD: usize = 1 << 10;
 pub(super) const NO_MEMORY: Error = Error::NoMemory("edits of a transaction");
 const DELETE: u32 = 1 << 31;
 const CHAIN: u32 = 1 << 30;
 const LEN: u32 = CHAIN - 1;
 
-/// Position of a record in its log.
+/// The position of a record in its log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(transparent)]
 pub struct RecordPos(u64);
@@ -43,19 +46,19 @@ impl RecordPos {
         (self.0 >> 32) as usize
     }
 
-    /// Where it begins in its chunk.
+    /// Returns where the record begins in its chunk.
     #[inline(always)]
     fn offset(self) -> usize {
         self.0 as u32 as usize
     }
 
-    /// As one integer: a later record has a greater one.
+    /// Returns the position as an integer, which is greater for a later record.
     #[inline(always)]
     pub(super) fn to_bits(self) -> u64 {
         self.0
     }
 
-    /// The position that [`RecordPos::to_bits`] gave.
+    /// Returns the position for which [`RecordPos::to_bits`] returned `bits`.
     #[inline(always)]
     pub(super) fn from_bits(bits: u64) -> RecordPos {
         RecordPos(bits)
@@ -65,54 +68,55 @@ impl RecordPos {
 /// What an edit does to its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Op<'a> {
-    /// Insert or replace.
+    /// Insert the key or replace its value.
     Put(Stored<'a>),
-    /// Remove if present.
+    /// Remove the key if it is present.
     Delete,
 }
 
 /// Edits in arrival order.
 #[derive(Default)]
 pub struct EditLog {
-    /// As long as they were ever filled; records take up all of them but the last.
+    /// The chunks, each as long as it was ever filled. Only the last one is not taken up by records.
     pub(super) chunks: Vec<Vec<u8>>,
-    /// Bytes of the last chunk that are records.
+    /// The bytes of the last chunk that are records.
     used: usize,
     pub(super) entries: Vec<RecordPos>,
-    /// Bytes that every key shares with the first one; not kept while the keys ascend, see [`EditLog::shared`].
+    /// The bytes that every key shares with the first one. They are not counted while the keys ascend, see
+    /// [`EditLog::shared`].
     shared: usize,
     /// Whether the keys arrived in strictly ascending order.
     pub(super) ascending: bool,
-    /// Marks that any record has: none if all are puts of values that stay in leaves.
+    /// The marks of all records together. There are none if all records are puts of values that stay in leaves.
     pub(super) marks: u32,
     bytes: usize,
     pub(super) longest_key: usize,
-    /// Chunks without records, to be filled again: fresh memory costs more than all else a put does.
+    /// Chunks without records, which are filled again, because fresh memory costs more than all else in a put.
     spare: Vec<Vec<u8>>,
 }
 
 impl EditLog {
-    /// Edits, duplicates included.
+    /// Returns the number of edits, duplicates included.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether there is none.
+    /// Returns whether there is none.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// Bytes of memory the records take.
+    /// Returns the bytes of memory that the records take.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Records in arrival order.
+    /// Returns the records in arrival order.
     pub fn entries(&self) -> &[RecordPos] {
         &self.entries
     }
 
-    /// Bytes of the next chunk, unless a record needs more.
+    /// Returns the bytes of the next chunk, unless a record needs more.
     fn usual_chunk(&self) -> usize {
         (FIRST_CHUNK << (2 * self.chunks.len()).min(7)).min(CHUNK)
     }
@@ -120,29 +124,29 @@ impl EditLog {
     /// Appends an edit.
     ///
     /// # Errors
-    /// `NoMemory`: it was not appended.
+    /// `NoMemory`: the edit was not appended.
     pub fn push(&mut self, key: &[u8], op: Op<'_>) -> Result<RecordPos> {
         let behind = self.ascending && self.last_key().is_some_and(|last| less(last, key));
         self.add(key, op, behind)
     }
 
-    /// Appends an edit whose key is known to be greater than every other: [`EditLog::push`] without looking.
+    /// Appends an edit whose key is known to be greater than every other, without comparing it.
     ///
     /// # Errors
-    /// `NoMemory`: it was not appended.
+    /// `NoMemory`: the edit was not appended.
     #[inline(always)]
     pub fn push_behind(&mut self, key: &[u8], op: Op<'_>) -> Result<RecordPos> {
         debug_assert!(self.last_key().is_none_or(|last| last < key));
         self.add(key, op, self.ascending)
     }
 
-    /// Key of the edit that came last.
+    /// Returns the key of the edit that came last.
     #[inline(always)]
     pub fn last_key(&self) -> Option<&[u8]> {
         self.entries.last().map(|pos| self.key(*pos))
     }
 
-    /// `behind`: the keys ascend, and this one continues them.
+    /// Appends an edit. `behind` says that the keys ascend and that this one continues them.
     #[inline(always)]
     fn add(&mut self, key: &[u8], op: Op<'_>, behind: bool) -> Result<RecordPos> {
         let (value, mark): (&[u8], u32) = match op {
@@ -197,7 +201,7 @@ impl EditLog {
         Ok(())
     }
 
-    /// Takes note of a key, not the first, that does not continue the ascending ones.
+    /// Takes note of a key that does not continue the ascending ones. It is not the first key.
     #[inline]
     fn disorder(&mut self, key: &[u8]) {
         self.shared = match self.shared() {
@@ -207,22 +211,22 @@ impl EditLog {
         self.ascending = false;
     }
 
-    /// Bytes that every key shares with the first one.
+    /// Returns the bytes that every key shares with the first one.
     pub(super) fn shared(&self) -> usize {
         match (self.entries.first(), self.entries.last()) {
-            // What the ends of a sorted sequence share, all between them share.
+            // All keys between the ends of a sorted sequence share what the ends share.
             (Some(first), Some(last)) if self.ascending => common_prefix(self.key(*first), self.key(*last)),
             _ => self.shared,
         }
     }
 
-    /// The log from a record on, to the end of its chunk.
+    /// Returns the bytes of the log from a record on, to the end of its chunk.
     #[inline(always)]
     pub(super) fn bytes_from(&self, pos: RecordPos) -> &[u8] {
         &self.chunks[pos.chunk()][pos.offset()..]
     }
 
-    /// Key and value of a put whose value stays in its leaf.
+    /// Returns key and value of a put whose value stays in its leaf.
     #[inline(always)]
     pub(super) fn plain(&self, pos: RecordPos) -> PlainEntry<'_> {
         let (bytes, key, len) = self.record(pos);
@@ -231,7 +235,7 @@ impl EditLog {
         PlainEntry { bytes, key }
     }
 
-    /// Bytes from the key on, length of the key, length and marks of the value.
+    /// Returns the bytes from the key on, the length of the key, and the length of the value with its marks.
     #[inline(always)]
     fn record(&self, pos: RecordPos) -> (&[u8], usize, u32) {
         let (header, bytes) = self.bytes_from(pos).split_at(HEADER);
@@ -239,14 +243,14 @@ impl EditLog {
         (bytes, lengths as u32 as usize, (lengths >> 32) as u32)
     }
 
-    /// Key of a record.
+    /// Returns the key of a record.
     #[inline(always)]
     pub fn key(&self, pos: RecordPos) -> &[u8] {
         let (bytes, key, _) = self.record(pos);
         &bytes[..key]
     }
 
-    /// What a record does.
+    /// Returns what a record does.
     #[inline(always)]
     pub fn op(&self, pos: RecordPos) -> Op<'_> {
         let (bytes, key, len) = self.record(pos);
@@ -261,7 +265,7 @@ impl EditLog {
         })
     }
 
-    /// Value bytes of an inline put, to be filled or overwritten in place.
+    /// Returns the value bytes of an inline put, to be filled or overwritten in place.
     pub fn value_mut(&mut self, pos: RecordPos) -> &mut [u8] {
         let (_, key, len) = self.record(pos);
         debug_assert!(len & (DELETE | CHAIN) == 0);
@@ -269,7 +273,7 @@ impl EditLog {
         &mut self.chunks[pos.chunk()][from..from + (len & LEN) as usize]
     }
 
-    /// Forgets every edit; the memory is used again.
+    /// Forgets every edit, and keeps the memory for later ones.
     pub fn clear(&mut self) {
         self.spare
             .extend(self.chunks.drain(..).rev().filter(|c| c.capacity() <= CHUNK));
@@ -279,9 +283,9 @@ impl EditLog {
         self.longest_key = 0;
     }
 
-    /// Gives memory back that only large transactions need.
+    /// Frees memory that only large transactions need.
     pub fn shrink(&mut self) {
-        // The first chunks, which are the smallest, come last.
+        // The first chunks, which are the smallest, are at the end of `spare`.
         let more = self.spare.len().saturating_sub(KEPT_CHUNKS);
         self.spare.drain(..more);
         self.spare.retain(|chunk| chunk.capacity() <= KEPT_BYTES);
@@ -290,12 +294,12 @@ impl EditLog {
         }
     }
 
-    /// Whether the keys arrived in ascending order.
+    /// Returns whether the keys arrived in ascending order.
     pub fn is_ascending(&self) -> bool {
         self.ascending
     }
 
-    /// The memory of the records, leaving an empty log: for keeping lent bytes alive.
+    /// Returns the memory of the records and leaves an empty log, so that the caller can keep pinned bytes alive.
     pub fn take_chunks(&mut self) -> Vec<Vec<u8>> {
         self.entries.clear();
         self.used = 0;

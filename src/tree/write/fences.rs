@@ -1,8 +1,8 @@
 //! The fences of a page: the bounds of its interval of keys, as the separators above give them.
 //!
-//! All keys of a page lie within its fences, so each begins with what the two fences share. That is the page's prefix: it
-//! is stored once and never compared. A page is built with the prefix its fences give; when fences move apart because a
-//! neighbour vanished, the page on that edge is told (`Apply::widen`).
+//! All keys of a page lie within its fences, so each begins with what the two fences share. That is the page's prefix:
+//! it is stored once and never compared. A page is built with the prefix its fences give; when fences move apart
+//! because a neighbour vanished, the page on that edge is told (`Apply::widen`).
 
 use super::node::Node;
 use crate::error::Result;
@@ -15,12 +15,12 @@ use crate::util::short::Short;
 /// The bounds of a page's interval of keys: `low <= key < high`.
 pub(super) struct Fences {
     pub low: Short,
-    /// `None`: there is no upper bound, the page is on the right edge of the tree.
+    /// The upper bound, or `None` if the page is on the right edge of the tree.
     pub high: Option<Short>,
 }
 
 impl Fences {
-    /// The fences of a whole tree.
+    /// Returns the fences of a whole tree.
     pub fn whole() -> Fences {
         Fences {
             low: Short::new(),
@@ -28,17 +28,17 @@ impl Fences {
         }
     }
 
-    /// Whether the page is on the right edge of its tree.
+    /// Returns whether the page is on the right edge of its tree.
     pub fn is_open(&self) -> bool {
         self.high.is_none()
     }
 
-    /// Length of the prefix of a page with these fences.
+    /// Returns the length of the prefix of a page with these fences.
     pub fn prefix_len(&self) -> usize {
         self.high.as_ref().map_or(0, |high| prefix_len(&self.low, high))
     }
 
-    /// The fences of child `i` of a branch that has these.
+    /// Returns the fences of child `i` of the branch that has these fences.
     pub fn of_child<'s, S: PageSource<'s>>(&self, node: &Node<'_>, i: usize, source: &S) -> Result<Fences> {
         let branch = node.branch()?;
         let low = match i {
@@ -52,8 +52,8 @@ impl Fences {
         Ok(Fences { low, high })
     }
 
-    /// Length of the prefix of the page that takes the elements from `start` to `end` of a sequence of `len`. These are
-    /// the fences of the whole sequence.
+    /// Returns the length of the prefix of the page that takes the elements from `start` to `end` of a sequence of
+    /// `len`. These are the fences of the whole sequence.
     pub fn prefix_between(&self, start: &Cut, end: &Cut, len: usize) -> usize {
         let low: &[u8] = if start.at == 0 { &self.low } else { &start.separator };
         match &self.high {
@@ -63,7 +63,7 @@ impl Fences {
         }
     }
 
-    /// The first `len` bytes of the lower fence of the page that begins at `start`.
+    /// Returns the first `len` bytes of the lower fence of the page that begins at `start`.
     pub fn prefix_from<'c>(&'c self, start: &'c Cut, len: usize) -> &'c [u8] {
         match start.at {
             0 => &self.low[..len],
@@ -76,17 +76,17 @@ impl Fences {
 #[derive(Default)]
 pub(super) struct Cut {
     pub at: usize,
-    /// What separates that element from the one before it. It is empty at the two ends of the sequence, where the fences
-    /// of the whole hold.
+    /// The separator between that element and the one before it. It is empty at the two ends of the sequence, where the
+    /// fences of the whole hold.
     pub separator: Vec<u8>,
 }
 
-/// Length of the prefix of a page that holds keys from `low` on and below `high`.
+/// Returns the length of the prefix of a page that holds keys from `low` on and below `high`.
 pub(super) fn prefix_len(low: &[u8], high: &[u8]) -> usize {
     common_prefix(low, high).min(PREFIX_MAX)
 }
 
-/// Separator `i` whole.
+/// Returns separator `i` with the prefix of its branch.
 fn separator<'s, S: PageSource<'s>>(branch: &Branch<'_>, i: usize, ptr: &Ptr, source: &S) -> Result<Short> {
     let s = branch.separator(i)?;
     let mut out = Short::of(branch.prefix());

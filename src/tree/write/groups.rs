@@ -1,7 +1,7 @@
 //! The edits on their way down a branch: one group per child, with the fences of that child.
 //!
-//! Some groups are looked up ahead of their use, so that memory brings their pages meanwhile. The branch may change
-//! between look-ups only in its pointers: separators stay until all its children have answered.
+//! Some groups are looked up ahead of their use, so that their pages are prefetched. Between look-ups, only the
+//! pointers of the branch may change: its separators stay until all its children have replied.
 
 use super::fences::Fences;
 use super::node::Node;
@@ -9,24 +9,24 @@ use super::sorted::EditSlice;
 use crate::error::{Error, Result};
 use crate::page::PageSource;
 
-/// Children looked up ahead (one was 14 % slower on small batches of random edits).
+/// The number of children that are looked up ahead (one was 14 % slower on small batches of random edits).
 const AHEAD: usize = 4;
-/// Bytes of a leaf that are asked for ahead: its header and, mostly, its heads and fingerprints.
+/// The bytes of a leaf that are prefetched: its header and, mostly, its heads and fingerprints.
 const LEAF_BYTES: usize = 1024;
-/// Bytes of a branch that are asked for ahead: its header and, mostly, its heads.
+/// The bytes of a branch that are prefetched: its header and, mostly, its heads.
 const BRANCH_BYTES: usize = 768;
 
 /// A group of edits for one child.
 pub(super) struct Group<'e> {
     /// Which child it is.
     pub child: usize,
-    /// All of them lie within the fences, and there is one at least.
+    /// The edits: one at least. All of them lie within the fences.
     pub edits: EditSlice<'e>,
     pub fences: Fences,
 }
 
 impl Group<'_> {
-    /// Whether its child lies beside that of the group before.
+    /// Returns whether the child of this group comes directly behind that of `before`.
     pub fn follows(&self, before: &Group<'_>) -> bool {
         self.child == before.child + 1
     }
@@ -34,11 +34,11 @@ impl Group<'_> {
 
 /// The groups of a branch, some of them looked up ahead.
 pub(super) struct Groups<'e> {
-    /// Edits that are in no group yet.
+    /// The edits that are in no group yet.
     rest: EditSlice<'e>,
     /// The fences of the branch.
     fences: &'e Fences,
-    /// Children before this one have got their groups.
+    /// The children before this one have got their groups.
     next_child: usize,
     /// A ring: `len` groups from `first` on.
     ready: [Option<Group<'e>>; AHEAD],
@@ -47,7 +47,7 @@ pub(super) struct Groups<'e> {
 }
 
 impl<'e> Groups<'e> {
-    /// The groups of `edits`, all of which lie within `fences`.
+    /// Returns the groups of `edits`, all of which lie within `fences`.
     pub fn new(edits: EditSlice<'e>, fences: &'e Fences) -> Groups<'e> {
         Groups {
             rest: edits,
@@ -59,7 +59,7 @@ impl<'e> Groups<'e> {
         }
     }
 
-    /// The next group, if it was looked up.
+    /// Removes and returns the next group, if it was looked up.
     pub fn next(&mut self) -> Option<Group<'e>> {
         let group = self.ready[self.first].take()?;
         self.first = (self.first + 1) % AHEAD;
@@ -67,7 +67,7 @@ impl<'e> Groups<'e> {
         Some(group)
     }
 
-    /// The group that `next` will answer.
+    /// Returns the group that `next` will return.
     pub fn peek(&self) -> Option<&Group<'e>> {
         self.ready[self.first].as_ref()
     }

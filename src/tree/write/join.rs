@@ -1,8 +1,8 @@
 //! Joining an underfull page with a neighbour below the same branch, where both fit one page.
 //!
-//! The joined page may be 15/16 full: with less room to spare the next puts would split it again. Joining can shorten the
-//! prefix, since the fences of two pages together share less than those of each, and entries grow by what it loses. So
-//! sizes are computed under the new prefix before the join is decided.
+//! The joined page may be 15/16 full: with less room to spare the next puts would split it again. Joining can shorten
+//! the prefix, since the fences of two pages together share less than those of each, and entries grow by what it loses.
+//! So sizes are computed under the new prefix before the join is decided.
 
 use super::apply::{is_underfull, Apply};
 use super::arena::Arena;
@@ -26,13 +26,14 @@ struct Neighbours {
     fences: Fences,
 }
 
-/// Most bytes that two pages may take together.
+/// Returns the most bytes that a joined page may use.
 fn limit(page_size: usize) -> usize {
     page_size / 16 * 15
 }
 
 impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
-    /// Joins the underfull children of a branch with their neighbours, the one behind if possible; whether any was joined.
+    /// Joins the underfull children of a branch with a neighbour each, the one behind if possible. Returns whether any
+    /// was joined.
     pub(super) fn join_underfull(&mut self, draft: &mut BranchDraft<'_>) -> Result<bool> {
         let mut any = false;
         let mut i = 0;
@@ -70,7 +71,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
                 release_rest(&separator, draft.ptr.page, draft.page_size(), self.sink)?;
             }
             draft.children[left].ptr = ptr;
-            // The joined page may be underfull again, or the next one: look at it once more.
+            // The joined page may still be underfull, so it is looked at once more.
             draft.children[left].underfull = self.has_become_underfull(&ptr)?;
             any = true;
             i = left;
@@ -92,7 +93,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         let Neighbours { left, right, fences } = both;
         let (a, b) = self.bytes_of_both(left, right)?;
         let limit = limit(a.len());
-        // Most neighbours are too full, which is seen without looking at entries.
+        // Most neighbours are too full, which can be seen without a look at their entries.
         if leaf_in(a, left)?.used() + leaf_in(b, right)?.used() - HEADER > limit {
             return Ok(None);
         }
@@ -100,16 +101,16 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         let (a, b) = (self.bytes(left)?, self.bytes(right)?);
         let (x, y) = (leaf_in(a, left)?, leaf_in(b, right)?);
         let plen = fences.prefix_len();
-        let base = header::prefix_len(a).min(header::prefix_len(b)).min(plen);
+        let common = header::prefix_len(a).min(header::prefix_len(b)).min(plen);
         let (dense_x, dense_y) = (dense_bytes(&x), dense_bytes(&y));
         let mut joined = Vec::with_capacity(x.len() + y.len());
-        entries_of(&x, 0..x.len(), &dense_x, &x.prefix()[base..], &mut joined)?;
-        entries_of(&y, 0..y.len(), &dense_y, &y.prefix()[base..], &mut joined)?;
-        if leaf_size(&joined, plen - base, plen) > limit {
+        entries_of(&x, 0..x.len(), &dense_x, &x.prefix()[common..], &mut joined)?;
+        entries_of(&y, 0..y.len(), &dense_y, &y.prefix()[common..], &mut joined)?;
+        if leaf_size(&joined, plen - common, plen) > limit {
             self.arena.recycle(memory);
             return Ok(None);
         }
-        let prefix = NewPrefix::of(&fences.low[..plen], base);
+        let prefix = NewPrefix::of(&fences.low[..plen], common);
         build_leaf(&mut memory, self.table, prefix, &joined);
         let entries = joined.len() as u64;
         self.release(left);
@@ -127,8 +128,8 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         if branch_in(a, left)?.used() + branch_in(b, right)?.used() + between.len().min(size) - HEADER > limit {
             return Ok(None);
         }
-        let base = header::prefix_len(a).min(header::prefix_len(b)).min(plen);
-        // Copies, because pages may be written while separators are borrowed of these.
+        let common = header::prefix_len(a).min(header::prefix_len(b)).min(plen);
+        // Separators are borrowed of copies, because pages may be written meanwhile.
         let (a, b) = (a.to_vec(), b.to_vec());
         let (x, y) = (branch_in(&a, left)?, branch_in(&b, right)?);
         let mut children = Vec::with_capacity(x.len() + y.len());
@@ -136,27 +137,28 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         children_of(&y, &mut children)?;
         for (i, child) in children.iter_mut().enumerate() {
             child.separator.lead = match i < x.len() {
-                true => &x.prefix()[base..],
-                false => &y.prefix()[base..],
+                true => &x.prefix()[common..],
+                false => &y.prefix()[common..],
             };
         }
         // The first child of the right page had no separator; the parent had it.
-        children[x.len()].separator = Suffix::of(between.get(base..).unwrap_or(&[]));
+        children[x.len()].separator = Suffix::of(between.get(common..).unwrap_or(&[]));
         let long;
         if is_long(between, size) {
-            // Pages are written only if the two would fit without what stays in the page of it.
+            // The rest is written only if the two pages would fit without the part of the separator that stays in the
+            // page.
             if branch_size(&children, 0, plen) > limit + between.len() {
                 return Ok(None);
             }
-            long = write_rest(between, base, size, self.sink)?;
+            long = write_rest(between, common, size, self.sink)?;
             children[x.len()].separator = long.suffix();
         }
-        if branch_size(&children, plen - base, plen) > limit {
+        if branch_size(&children, plen - common, plen) > limit {
             release_rest(&children[x.len()].separator, left.page, size, self.sink)?;
             return Ok(None);
         }
         let mut memory = self.arena.memory();
-        let prefix = NewPrefix::of(&fences.low[..plen], base);
+        let prefix = NewPrefix::of(&fences.low[..plen], common);
         build_branch(&mut memory, level, self.table, prefix, &children);
         let entries = left.entries.saturating_add(right.entries).min(U48_MAX);
         self.release(left);

@@ -1,11 +1,11 @@
 //! Cutting a sorted sequence of entries into leaves.
 //!
-//! A page's prefix is what its fences share, and its fences are the separators at its two cuts. So what a page may take
-//! depends on where it ends: sizes are first reckoned under the common prefix (`base`), and each cut is then proven with
-//! the prefix it gives.
+//! A page's prefix is what its fences share, and its fences are the separators at its two cuts. So how much a page
+//! takes depends on where it ends: sizes are first computed under the prefix that is common to all entries, and each
+//! cut is then checked with the prefix that it gives.
 
 use super::append::with_room;
-use super::apply::{is_underfull, Apply, Fill, Piece, Reply};
+use super::apply::{is_underfull, Apply, Fill, NewPage, Reply};
 use super::arena::Arena;
 use super::fences::{Cut, Fences};
 use crate::error::{Error, Result};
@@ -22,11 +22,11 @@ use std::cell::Cell;
 const EARLY: usize = 8;
 
 impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
-    /// Cuts `entries`, counted from `base`, into as many leaves as it takes.
+    /// Cuts `entries`, whose suffixes are counted from the prefix `common`, into as many leaves as it takes.
     pub(super) fn pack_leaves(
         &mut self,
         entries: &[Entry<'_>],
-        base: &[u8],
+        common: &[u8],
         fences: &Fences,
         fill: Fill,
     ) -> Result<Reply> {
@@ -35,15 +35,19 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         }
         let size = self.source.page_size();
         let plen = fences.prefix_len();
-        debug_assert!(plen >= base.len(), "the base is a prefix of all keys within the fences");
-        // A million entries are never one page: do not size them to find out.
-        if entries.len() <= size && leaf_size(entries, plen - base.len(), plen) <= size {
-            let Piece { ptr, underfull, .. } = self.build_piece(entries, base.len(), &fences.low[..plen], Vec::new());
+        debug_assert!(
+            plen >= common.len(),
+            "all keys within the fences begin with the common prefix"
+        );
+        // More entries than a page has bytes never fit it, so their size need not be computed.
+        if entries.len() <= size && leaf_size(entries, plen - common.len(), plen) <= size {
+            let NewPage { ptr, underfull, .. } =
+                self.build_new_page(entries, common.len(), &fences.low[..plen], Vec::new());
             return Ok(Reply::One { ptr, underfull });
         }
-        let cutter = LeafCutter::new(entries, base, fences, size)?;
+        let cutter = LeafCutter::new(entries, common, fences, size)?;
         let early = cutter.total() > EARLY * size;
-        let mut pieces: Vec<Piece> = Vec::new();
+        let mut new_pages: Vec<NewPage> = Vec::new();
         let mut start = Cut::default();
         while start.at < entries.len() {
             let at = cutter.next(&start, fill, &self.source)?;
@@ -51,29 +55,29 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             let end = Cut { at, separator };
             let plen = fences.prefix_between(&start, &end, entries.len());
             let prefix = fences.prefix_from(&start, plen).to_vec();
-            pieces.push(self.build_piece(&entries[start.at..at], base.len(), &prefix, start.separator));
+            new_pages.push(self.build_new_page(&entries[start.at..at], common.len(), &prefix, start.separator));
             if early {
-                self.emit_last_but_one(&mut pieces)?;
+                self.emit_last_but_one(&mut new_pages)?;
             }
             start = end;
         }
         debug_assert_eq!(
-            pieces.iter().map(|piece| piece.ptr.entries).sum::<u64>(),
+            new_pages.iter().map(|new_page| new_page.ptr.entries).sum::<u64>(),
             entries.len() as u64,
             "each entry is in one leaf"
         );
-        Ok(Reply::Many(pieces))
+        Ok(Reply::Many(new_pages))
     }
 
-    /// Builds one leaf. The first `base` bytes of its prefix are already missing from the suffixes of the entries.
-    fn build_piece(&mut self, entries: &[Entry<'_>], base: usize, prefix: &[u8], separator: Vec<u8>) -> Piece {
+    /// Builds one leaf. The first `common` bytes of its prefix are already missing from the suffixes of the entries.
+    fn build_new_page(&mut self, entries: &[Entry<'_>], common: usize, prefix: &[u8], separator: Vec<u8>) -> NewPage {
         let mut memory = self.arena.memory();
-        let prefix = NewPrefix::of(prefix, base);
+        let prefix = NewPrefix::of(prefix, common);
         build_leaf(&mut memory, self.table, prefix, entries);
         let size = leaf_size(entries, prefix.drop, prefix.bytes.len());
         let underfull = is_underfull(size, memory.len());
         let ptr = Arena::ptr(self.arena.insert(memory), entries.len() as u64);
-        Piece {
+        NewPage {
             separator,
             ptr,
             underfull,
@@ -81,7 +85,8 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     }
 }
 
-/// An empty list with room for as many entries as one leaf may be given at once: all of a transaction's.
+/// Returns an empty list with room for `entries` entries. These may be all of a transaction's, so memory may be
+/// lacking.
 pub(super) fn room_for<T>(entries: usize) -> Result<Vec<T>> {
     let mut list = Vec::new();
     let room = list.try_reserve_exact(entries);
@@ -92,10 +97,10 @@ pub(super) fn room_for<T>(entries: usize) -> Result<Vec<T>> {
 /// Where to cut a sorted sequence of entries into pages.
 struct LeafCutter<'e> {
     entries: &'e [Entry<'e>],
-    base: &'e [u8],
+    common: &'e [u8],
     fences: &'e Fences,
     size: usize,
-    /// Sizes added up, as if no page had a longer prefix than `base`.
+    /// The running sums of the sizes, as if no page had a longer prefix than `common`.
     sums: Vec<usize>,
     /// What the entries have in common if they all agree: then they may form dense leaves.
     uniform: Option<Uniform>,
@@ -103,14 +108,14 @@ struct LeafCutter<'e> {
     scratch: Cell<Vec<u8>>,
 }
 
-/// Bytes of each suffix and of each value, where all entries agree.
+/// The bytes of each suffix and of each value, where all entries agree.
 struct Uniform {
     suffix: usize,
     value: usize,
 }
 
 impl<'e> LeafCutter<'e> {
-    fn new(entries: &'e [Entry<'e>], base: &'e [u8], fences: &'e Fences, size: usize) -> Result<LeafCutter<'e>> {
+    fn new(entries: &'e [Entry<'e>], common: &'e [u8], fences: &'e Fences, size: usize) -> Result<LeafCutter<'e>> {
         let mut sums = room_for(entries.len() + 1)?;
         let mut sum = 0;
         sums.push(0);
@@ -127,7 +132,7 @@ impl<'e> LeafCutter<'e> {
         }
         Ok(LeafCutter {
             entries,
-            base,
+            common,
             fences,
             size,
             sums,
@@ -140,24 +145,24 @@ impl<'e> LeafCutter<'e> {
         self.sums[self.entries.len()]
     }
 
-    /// The shortest key that separates entry `at` from the one before; empty at the ends.
+    /// Returns the shortest key that separates entry `at` from the one before. It is empty at the two ends.
     fn separator<'s, S: PageSource<'s>>(&self, at: usize, source: &S) -> Result<Vec<u8>> {
         let mut out = Vec::new();
         self.write_separator(at, source, &mut out)?;
         Ok(out)
     }
 
-    /// Puts that key into `out`, which is empty.
+    /// Writes the shortest key that separates entry `at` from the one before into `out`, which must be empty.
     fn write_separator<'s, S: PageSource<'s>>(&self, at: usize, source: &S, out: &mut Vec<u8>) -> Result<()> {
         if at > 0 && at < self.entries.len() {
             let (a, b) = (&self.entries[at - 1].suffix, &self.entries[at].suffix);
-            out.reserve(self.base.len() + b.inline_len());
-            let len = self.base.len() + a.common(b, source)? + 1;
-            out.extend_from_slice(self.base);
+            out.reserve(self.common.len() + b.inline_len());
+            let len = self.common.len() + a.common(b, source)? + 1;
+            out.extend_from_slice(self.common);
             if len <= out.len() + b.inline_len() {
                 b.write_to(out);
             } else {
-                // Two long keys that differ only in what lies outside the page.
+                // These are two long keys that differ only in bytes outside the page.
                 b.write_whole(source, out, None)?;
             }
             out.truncate(len);
@@ -165,19 +170,19 @@ impl<'e> LeafCutter<'e> {
         Ok(())
     }
 
-    /// Whether the entries from `start` to `to` fit one page.
+    /// Returns whether the entries from `start` to `to` fit one page.
     fn fits<'s, S: PageSource<'s>>(&self, start: &Cut, to: usize, source: &S) -> Result<bool> {
         let mut separator = self.scratch.take();
         separator.clear();
         self.write_separator(to, source, &mut separator)?;
         let end = Cut { at: to, separator };
         let plen = self.fences.prefix_between(start, &end, self.entries.len());
-        let plen = plen.max(self.base.len());
+        let plen = plen.max(self.common.len());
         self.scratch.set(end.separator);
-        let drop = plen - self.base.len();
+        let drop = plen - self.common.len();
         let n = to - start.at;
         if let Some(uniform) = &self.uniform {
-            // As `leaf_size`, without a look at each entry.
+            // This is what `leaf_size` computes, without a look at each entry.
             let width = uniform.suffix.saturating_sub(drop);
             let each = match DenseShape::of(width, uniform.value) {
                 Some(shape) if n > 1 => shape.entry(),
@@ -188,7 +193,7 @@ impl<'e> LeafCutter<'e> {
         Ok(leaf_size(&self.entries[start.at..to], drop, plen) <= self.size)
     }
 
-    /// End of the page that begins at `start`.
+    /// Returns the end of the page that begins at `start`.
     fn next<'s, S: PageSource<'s>>(&self, start: &Cut, fill: Fill, source: &S) -> Result<usize> {
         let (n, from) = (self.entries.len(), start.at);
         let full = self.most(start, source)?;
@@ -206,9 +211,9 @@ impl<'e> LeafCutter<'e> {
         let mut shortest = usize::MAX;
         let mut cut = middle;
         for at in middle.saturating_sub(window).max(from + 1)..=(middle + window).min(n - 1).min(full) {
-            let common = self.entries[at - 1].suffix.common(&self.entries[at].suffix, source)?;
-            if common < shortest {
-                (shortest, cut) = (common, at);
+            let shared = self.entries[at - 1].suffix.common(&self.entries[at].suffix, source)?;
+            if shared < shortest {
+                (shortest, cut) = (shared, at);
             }
         }
         let second = Cut {
@@ -219,16 +224,16 @@ impl<'e> LeafCutter<'e> {
         Ok(if both_fit { cut } else { full })
     }
 
-    /// End of the page from `start` on that takes the most entries: one at least.
+    /// Returns the end of the page from `start` on that takes the most entries: one at least.
     fn most<'s, S: PageSource<'s>>(&self, start: &Cut, source: &S) -> Result<usize> {
         let (n, from) = (self.entries.len(), start.at);
-        let room = self.size - HEADER - self.base.len();
+        let room = self.size - HEADER - self.common.len();
         let fitting = self.sums[from..].partition_point(|s| s - self.sums[from] <= room) - 1;
         let mut to = (from + fitting).clamp(from + 1, n);
         while to > from + 1 && !self.fits(start, to, source)? {
             to -= 1;
         }
-        // The page's own prefix makes entries smaller than reckoned, and a dense page takes many more.
+        // The page's own prefix makes entries smaller than assumed, and a dense page takes many more.
         let mut step = match self.uniform {
             Some(_) => to - from,
             None => 1 + (to - from) / 16,

@@ -5,16 +5,16 @@
 //! | a few, and room for them                | one by one in place (here)                            |
 //! | behind every entry of the tree, plain   | the log is cut into leaves as it is (`append`)        |
 //! | any others                              | edits and entries are merged and cut anew (`merge`)   |
-//! | thousands                               | the same, some at a time (here)                       |
+//! | thousands                               | they are merged some at a time (here)                 |
 //!
-//! Whatever the way, each key of a leaf lies within its fences and begins with its prefix, and the leaf's pointer counts
-//! its entries.
+//! Whatever the way, each key of a leaf lies within its fences and begins with its prefix, and the leaf's pointer
+//! counts its entries.
 
 use super::append::CopiedEntries;
-use super::apply::{is_underfull, Apply, Fill, Piece, Reply};
+use super::apply::{is_underfull, Apply, Fill, NewPage, Reply};
 use super::edits::Op;
 use super::fences::Fences;
-use super::merge::{LeafEdits, FEW, PART};
+use super::merge::{LeafEdits, EDITS_IN_PLACE, PART};
 use super::node::{Node, NodeBytes};
 use super::sorted::EditSlice;
 use super::values::{is_long, release_value};
@@ -32,8 +32,8 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     pub(super) fn leaf(&mut self, ptr: Ptr, edits: EditSlice<'_>, fences: &Fences) -> Result<Reply> {
         let mut node = self.open(ptr, 1)?;
         let mut edits = edits;
-        if edits.len() <= FEW {
-            // Up to the first that does not fit: what was done in place need not be merged.
+        if edits.len() <= EDITS_IN_PLACE {
+            // Edits are done in place up to the first that cannot be, and only the others are merged.
             while !edits.is_empty() && self.edit_in_place(&mut node, edits.key(0), edits.op(0))? {
                 (_, edits) = edits.split_at(1);
             }
@@ -54,7 +54,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         self.merge(LeafEdits { node, edits }, fences, fill)
     }
 
-    /// Whether `key`, which belongs to this leaf, lies behind every entry of the tree.
+    /// Returns whether `key`, which belongs to this leaf, lies behind every entry of the tree.
     fn is_behind_all(&self, node: &Node<'a>, key: &[u8], fences: &Fences) -> Result<bool> {
         if !fences.is_open() {
             return Ok(false);
@@ -63,7 +63,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         Ok(leaf.position(key, &self.source)? == Err(leaf.len()))
     }
 
-    /// How many of the edits do not lie behind every entry of the leaf.
+    /// Returns how many of the edits do not lie behind every entry of the leaf.
     fn count_among(&self, node: &Node<'a>, edits: EditSlice<'_>) -> Result<usize> {
         let leaf = node.leaf()?;
         let (mut low, mut high) = (0, edits.len());
@@ -78,12 +78,12 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         Ok(low)
     }
 
-    /// Merges many edits with a leaf, some at a time: the last page that one part gives takes the next part.
+    /// Merges many edits with a leaf, part by part. The last page that one part gives takes the next part.
     fn merge_parts(&mut self, node: Node<'a>, edits: EditSlice<'_>, fences: &Fences) -> Result<Reply> {
-        let mut pieces: Vec<Piece> = Vec::new();
+        let mut new_pages: Vec<NewPage> = Vec::new();
         let (mut node, mut low) = (node, Vec::new());
-        // What the leaf held goes into the first part, whole: later parts only add behind it, so no page they leave can
-        // miss an edit, and none can vanish.
+        // The first part has all edits that lie among the entries of the leaf. Later parts only add behind them, so no
+        // page that a part leaves behind has edits to come, and none can vanish.
         let mut at_least = self.count_among(&node, edits)?;
         let mut rest = edits;
         loop {
@@ -91,19 +91,19 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             let usual = if rest.len() > PART + PART / 2 { PART } else { rest.len() };
             let (part, others) = rest.split_at(usual.max(std::mem::take(&mut at_least)));
             let part_fences = Fences {
-                low: match pieces.is_empty() {
+                low: match new_pages.is_empty() {
                     true => fences.low.clone(),
                     false => Short::of(&low),
                 },
                 high: fences.high.clone(),
             };
-            // All pages but the last are full if more edits come: those go behind them.
+            // All pages but the last are filled if more edits come, because those go behind them.
             let fill = match !others.is_empty() || self.is_behind_all(&node, part.key(0), fences)? {
                 true => Fill::Full,
                 false => Fill::WithRoom,
             };
             match self.merge(LeafEdits { node, edits: part }, &part_fences, fill)? {
-                Reply::One { ptr, underfull } => pieces.push(Piece {
+                Reply::One { ptr, underfull } => new_pages.push(NewPage {
                     separator: low,
                     ptr,
                     underfull,
@@ -112,22 +112,22 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
                     if let Some(first) = more.first_mut() {
                         first.separator = low;
                     }
-                    pieces.append(&mut more);
+                    new_pages.append(&mut more);
                 }
             }
             if others.is_empty() {
-                return Ok(Reply::of(pieces));
+                return Ok(Reply::of(new_pages));
             }
             rest = others;
-            (low, node) = match pieces.pop() {
+            (low, node) = match new_pages.pop() {
                 Some(last) => (last.separator, self.open(last.ptr, 1)?),
-                // The part was all deletes and left nothing: begin anew.
+                // The part left no entry, so the next one begins with an empty leaf.
                 None => (Vec::new(), self.empty_leaf()),
             };
         }
     }
 
-    /// A private leaf without entries, which no pointer leads to.
+    /// Returns a private leaf without entries, which no pointer leads to.
     fn empty_leaf(&mut self) -> Node<'a> {
         let mut memory = self.arena.memory();
         header::begin(&mut memory, header::LEAF, 1, self.table, &[]);
@@ -137,11 +137,11 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         }
     }
 
-    /// Does one edit in place if it can be done; false: the page is as it was.
+    /// Does one edit in place if possible. If not, returns false, and the page has the same entries as before.
     fn edit_in_place(&mut self, node: &mut Node<'a>, key: &[u8], op: Op<'_>) -> Result<bool> {
         let (at, size) = (node.ptr.page, node.size());
-        // A long key needs pages of its own. In a page whose fences grew, the key may lack the prefix: a rebuild puts that
-        // right.
+        // A long key needs pages of its own. In a page whose fences grew, the key may lack the prefix: a rebuild puts
+        // that right.
         if is_long(key, size) || header::flags(&node.bytes) & CHECK_PREFIX != 0 {
             return Ok(false);
         }
@@ -149,7 +149,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         let position = leaf.position(key, &self.source)?;
         let suffix = Suffix::of(key.get(header::prefix_len(&node.bytes)..).unwrap_or(&[]));
         match (op, position) {
-            // Nothing to delete: the page need not even be copied.
+            // There is nothing to delete, so the page need not even be copied.
             (Op::Delete, Err(_)) => {}
             (Op::Delete, Ok(i)) => {
                 let old = leaf.value(i)?;
@@ -175,13 +175,13 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
                 if !same && leaf.used() + value.bytes().len() > size + old.bytes().len() {
                     return Ok(false);
                 }
-                // From here on the edit is done: the old value's pages are given back once.
+                // From here on the edit succeeds, so the old value's pages are given back only once.
                 release_value(&old, at, size, self.sink)?;
                 let page = self.make_private(node);
                 if !leaf_edit::overwrite(page, i, &value) {
                     leaf_edit::remove(page, i);
                     if !leaf_edit::insert(page, i, &suffix, fingerprint(key), &value) {
-                        // Room was checked above, so this is a page that lies about itself.
+                        // Room was checked above, so the page lies about itself.
                         return Err(Error::corrupt(at, "leaf has less room than it says"));
                     }
                 }
@@ -190,12 +190,12 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         Ok(true)
     }
 
-    /// Takes note of a value that is outside its leaf: from now on leaves are read before they are dropped.
+    /// Takes note of a value that lies outside its leaf, so that from now on leaves are read before they are dropped.
     pub(super) fn note_long(&mut self, value: &crate::page::leaf::Stored<'_>) {
         self.has_long |= value.is_chain();
     }
 
-    /// Ends work on a leaf edited in place.
+    /// Ends work on a leaf that was edited in place.
     fn finish_leaf(&mut self, mut node: Node<'a>) -> Result<Reply> {
         let leaf = node.leaf()?;
         let (entries, used) = (leaf.len() as u64, leaf.used());

@@ -1,11 +1,12 @@
 //! Merging many edits with the entries of leaves, which are then cut into pages anew.
 //!
-//! Leaves that lie side by side and are each about to be rebuilt are merged together: what one of them has too much goes
-//! into its neighbours' pages. Alone, each of them would be split in two, and a tree into which as many entries are put as
-//! it has, at random, would be left with pages two thirds full.
+//! Leaves that lie side by side and are each about to be rebuilt are merged together, so that what does not fit one of
+//! them goes into its neighbours' pages. If each were merged alone, it would be split in two: a tree whose entries are
+//! doubled at random would be left with pages two thirds full.
 //!
-//! Entries of several pages meet in one list, so their keys are all counted from one prefix, the *base*: the shortest of
-//! the pages' prefixes and of the one that their fences give now. It is a prefix of every key within the fences.
+//! The entries of several pages meet in one list, so their suffixes are all counted from one *common* prefix: the
+//! shortest of the pages' prefixes and of the one that their fences give now. It is a prefix of every key within the
+//! fences.
 
 use super::apply::{Apply, Fill, OpenBranch, Reply};
 use super::edits::Op;
@@ -26,13 +27,15 @@ use crate::page::suffix::{key_inline_max, Suffix};
 use crate::page::{PageSink, PageSource, Ptr};
 use crate::util::hash::fingerprint;
 
-/// Up to this many edits of a leaf are done one by one in place (flat between 6 and 40; 2 costs 9 %).
-pub(super) const FEW: usize = 8;
-/// More edits than this for one leaf are merged in parts, so that what is being merged stays in the cache.
+/// Up to this many edits of a leaf are done one by one in place. (All limits from 6 to 40 are equally fast; 2 costs 9
+/// %.)
+pub(super) const EDITS_IN_PLACE: usize = 8;
+/// If there are more edits than this for one leaf, they are merged in parts, so that what is merged stays in the cache.
 pub(super) const PART: usize = 2048;
-/// So many bytes of leaves are merged together: they stay in the cache, and what is lost at the end, half a page, is little.
+/// The most bytes of leaves that are merged together. They stay in the cache, and the half page that is lost at their
+/// end on average is little.
 const TOGETHER: usize = 128 << 10;
-/// So many leaves are, however large.
+/// At least this many leaves may be merged together, however large they are.
 const TOGETHER_MIN: usize = 4;
 
 /// A leaf, and the edits for it.
@@ -45,10 +48,10 @@ pub(super) struct LeafEdits<'a, 'e> {
 struct MergeInput<'e> {
     ptr: Ptr,
     leaf: Leaf<'e>,
-    /// Suffixes of a dense leaf as bytes, see [`dense_bytes`].
+    /// The suffixes of a dense leaf as bytes, see [`dense_bytes`].
     dense: Vec<u8>,
     edits: EditSlice<'e>,
-    /// The long keys among the edits that the leaf does not have yet, in order: their rests have been written.
+    /// The long keys among the edits that the leaf does not have yet, in order. Their rests have been written.
     long: Vec<LongKey>,
 }
 
@@ -62,7 +65,8 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         Ok(reply)
     }
 
-    /// Whether a leaf is to be merged with those beside it: what is put into it is much, or more than it has room for.
+    /// Returns whether a leaf is to be merged with its neighbours, because more edits come than are done in place, or
+    /// more bytes than it has room for.
     pub(super) fn is_too_much(&mut self, ptr: &Ptr, group: &Group<'_>) -> Result<bool> {
         let edits = group.edits;
         if edits.len() > PART || !self.brings_in(ptr, group)? {
@@ -70,15 +74,15 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         }
         let leaf = leaf_in(self.bytes(ptr)?, ptr)?;
         let (size, used, prefix) = (leaf.bytes().len(), leaf.used(), leaf.prefix().len());
-        let more = (0..edits.len().min(FEW)).map(|i| match edits.op(i) {
+        let more = (0..edits.len().min(EDITS_IN_PLACE)).map(|i| match edits.op(i) {
             Op::Put(value) => ENTRY + LENGTHS + edits.key(i).len().saturating_sub(prefix) + value.bytes().len(),
             Op::Delete => 0,
         });
-        Ok(edits.len() > FEW || used + more.sum::<usize>() > size)
+        Ok(edits.len() > EDITS_IN_PLACE || used + more.sum::<usize>() > size)
     }
 
-    /// Whether the edits are such as add entries, rather than replace or delete some: the first tells for all. (The last
-    /// leaf of the tree is left alone: it may be appended to.)
+    /// Returns whether the edits add entries rather than replace or delete some, as far as the first of them tells.
+    /// (Returns false for the last leaf of the tree, which may be appended to.)
     fn brings_in(&mut self, ptr: &Ptr, group: &Group<'_>) -> Result<bool> {
         if group.fences.is_open() || !matches!(group.edits.op(0), Op::Put(_)) {
             return Ok(false);
@@ -88,8 +92,8 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         Ok(leaf.position(group.edits.key(0), &self.source)?.is_err())
     }
 
-    /// Merges the leaf `first` of a branch with its edits, and with the leaves behind it as long as those lie beside each
-    /// other and will change, too.
+    /// Merges the leaf `first` of a branch with its edits, together with the leaves behind it as long as those lie
+    /// beside each other and get new entries, too.
     pub(super) fn merge_neighbours(
         &mut self,
         branch: &mut OpenBranch<'a>,
@@ -133,7 +137,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         for input in inputs {
             self.discard(input.node);
         }
-        // The reply is the first child's; the others have vanished into it.
+        // The first child gives the reply, into which the others have vanished.
         let mut reply = Some(reply);
         for (at, ptr) in replaced {
             self.take_in(branch, at, ptr, reply.take().unwrap_or_else(Reply::none))?;
@@ -144,36 +148,36 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     /// Merges leaves that lie side by side between `fences` with their edits, and builds as many leaves as it takes.
     fn merge_all(&mut self, inputs: &[LeafEdits<'a, '_>], fences: &Fences, fill: Fill) -> Result<Reply> {
         let shortest = inputs.iter().map(|input| header::prefix_len(&input.node.bytes)).min();
-        let base = shortest.unwrap_or(0).min(fences.prefix_len());
+        let common = shortest.unwrap_or(0).min(fences.prefix_len());
         let mut leaves = Vec::with_capacity(inputs.len());
         let mut most = 0;
         for LeafEdits { node, edits } in inputs {
             let leaf = node.leaf()?;
-            check_prefix(node.ptr.page, &leaf.prefix()[..base], fences)?;
+            check_prefix(node.ptr.page, &leaf.prefix()[..common], fences)?;
             most += leaf.len() + edits.len();
             leaves.push(MergeInput {
                 ptr: node.ptr,
                 leaf,
                 dense: dense_bytes(&leaf),
                 edits: *edits,
-                long: self.write_long_keys(node, *edits, base)?,
+                long: self.write_long_keys(node, *edits, common)?,
             });
         }
         let mut merged = room_for(most)?;
         for input in &leaves {
-            self.merge_one(input, base, &mut merged)?;
+            self.merge_one(input, common, &mut merged)?;
         }
-        let prefix = leaves.first().map_or(&[][..], |first| &first.leaf.prefix()[..base]);
+        let prefix = leaves.first().map_or(&[][..], |first| &first.leaf.prefix()[..common]);
         self.pack_leaves(&merged, prefix, fences, fill)
     }
 
     /// Adds a leaf's entries, as its edits leave them, to `merged`.
-    fn merge_one<'e>(&mut self, input: &'e MergeInput<'e>, base: usize, merged: &mut Vec<Entry<'e>>) -> Result<()> {
+    fn merge_one<'e>(&mut self, input: &'e MergeInput<'e>, common: usize, merged: &mut Vec<Entry<'e>>) -> Result<()> {
         let MergeInput { leaf, dense, edits, .. } = input;
         let (page, source, size) = (input.ptr.page, self.source, leaf.bytes().len());
-        let lead = &leaf.prefix()[base..];
+        let lead = &leaf.prefix()[common..];
         let mut next_long = input.long.iter();
-        // Entries before this one are merged.
+        // The entries before this one are merged.
         let mut done = 0;
         (0..edits.len().min(RECORDS_AHEAD)).for_each(|i| edits.prefetch(i));
         for i in 0..edits.len() {
@@ -209,13 +213,13 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
                 Op::Put(value) => {
                     self.note_long(&value);
                     let suffix = match old_suffix {
-                        // The key is the same, so what was written of it outside the page stays.
+                        // The key is the same, so the rest of it that lies outside the page stays.
                         Some(old) if old.long => Suffix { lead, ..old },
                         _ if is_long(key, size) => {
                             self.has_long = true;
                             next_long.next().ok_or(Error::Invalid("long key not written"))?.suffix()
                         }
-                        _ => Suffix::of(key.get(base..).unwrap_or(&[])),
+                        _ => Suffix::of(key.get(common..).unwrap_or(&[])),
                     };
                     merged.push(Entry {
                         suffix,
@@ -228,8 +232,8 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         entries_of(leaf, done..leaf.len(), dense, lead, merged)
     }
 
-    /// Writes the rests of the long keys that the edits bring in new, in order.
-    fn write_long_keys(&mut self, node: &Node<'a>, edits: EditSlice<'_>, base: usize) -> Result<Vec<LongKey>> {
+    /// Writes the rests of the long keys that the edits put and the leaf does not have, in order.
+    fn write_long_keys(&mut self, node: &Node<'a>, edits: EditSlice<'_>, common: usize) -> Result<Vec<LongKey>> {
         let size = node.size();
         let mut written = Vec::new();
         if edits.longest_key() <= key_inline_max(size) {
@@ -241,14 +245,15 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             let new =
                 is_long(key, size) && matches!(edits.op(i), Op::Put(_)) && leaf.position(key, &self.source)?.is_err();
             if new {
-                written.push(write_rest(key, base, size, self.sink)?);
+                written.push(write_rest(key, common, size, self.sink)?);
             }
         }
         Ok(written)
     }
 }
 
-/// The suffixes of new leaves are counted from the old one's prefix: a page that lies about it must not get that far.
+/// Checks that `prefix`, which is or begins a leaf's prefix, fits the leaf's fences. The suffixes of new leaves are
+/// counted from it, so a page that lies about its prefix is refused here.
 pub(super) fn check_prefix(page: PageRef, prefix: &[u8], fences: &Fences) -> Result<()> {
     match fences.low.starts_with(prefix) {
         true => Ok(()),

@@ -1,4 +1,4 @@
-//! The one function that changes a tree, and what it is made of.
+//! The one function that changes a tree, and the parts that it is made of.
 //!
 //! | file         | subject                                                                                   |
 //! |--------------|-------------------------------------------------------------------------------------------|
@@ -18,8 +18,8 @@
 //! | `branch_cut` | a list of children, cut into branches                                                     |
 //! | `join`       | underfull pages joined with a neighbour                                                   |
 //! | `values`     | long values and the rests of long keys: writing them, giving them back                    |
-//! | `arena`      | private pages, before they have a place in the file                                       |
-//! | `emit`       | finished private pages get their place: numbered, summed, written                         |
+//! | `arena`      | private pages, before they have page numbers                                              |
+//! | `emit`       | placing finished private pages: they are numbered, summed and written                     |
 
 mod append;
 pub mod apply;

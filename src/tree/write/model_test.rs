@@ -1,5 +1,5 @@
-//! `apply` against a `BTreeMap`, over pages in a map: every shape of key, every size of batch, fused and not, with the
-//! structure and the accounting of pages proven after each batch.
+//! `apply` against a `BTreeMap`, over pages in a map: every shape of key, every size of batch, with pages
+//! placed at once and later. The structure and the accounting of pages are checked after each batch.
 
 use super::apply::Apply;
 use super::arena::Arena;
@@ -281,7 +281,7 @@ fn one_leaf_takes_thousands_of_edits() {
                 arena: &mut arena,
                 sink: &mut sink,
                 emitter: &mut emitter,
-                fused: rnd.below(2) == 0,
+                places_pages: rnd.below(2) == 0,
                 table: TableId::new(7),
                 has_long: false,
                 drop_budget: 1 << 20,
@@ -319,7 +319,7 @@ fn run(kind: u32, size: usize, seed: u64, rounds: u32) {
                 arena.freeze();
             }
             // Nothing is placed while bytes are pinned.
-            let fused = rnd.below(2) == 0 && !arena.is_frozen();
+            let places_pages = rnd.below(2) == 0 && !arena.is_frozen();
             for _ in 0..if ranged { 0 } else { batch } {
                 let k = key(kind, &mut rnd);
                 if rnd.below(5) < deletes {
@@ -349,7 +349,7 @@ fn run(kind: u32, size: usize, seed: u64, rounds: u32) {
                 arena: &mut arena,
                 sink: &mut sink,
                 emitter: &mut emitter,
-                fused,
+                places_pages,
                 table: TableId::new(7),
                 has_long: false,
                 drop_budget: 1 << 20,
@@ -371,7 +371,7 @@ fn run(kind: u32, size: usize, seed: u64, rounds: u32) {
             arena: &mut arena,
             sink: &mut sink,
             emitter: &mut emitter,
-            fused: true,
+            places_pages: true,
             table: TableId::new(7),
             has_long: false,
             drop_budget: 1 << 20,

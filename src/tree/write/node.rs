@@ -12,7 +12,8 @@ use std::ops::Deref;
 
 /// A page that is being worked on.
 pub(super) struct Node<'a> {
-    /// Where the page was found. Its entry count follows the changes; place and birth are those of the page as it was.
+    /// The pointer that led to the page. Its entry count follows the changes; page and birth stay those of the old
+    /// page.
     pub ptr: Ptr,
     /// The page as it is now.
     pub bytes: NodeBytes<'a>,
@@ -38,7 +39,7 @@ impl Deref for NodeBytes<'_> {
 }
 
 impl Node<'_> {
-    /// Bytes of the page.
+    /// Returns the size of the page in bytes.
     pub fn size(&self) -> usize {
         self.bytes.len()
     }
@@ -47,23 +48,23 @@ impl Node<'_> {
         matches!(self.bytes, NodeBytes::Private(_))
     }
 
-    /// The page as a branch.
+    /// Returns the page as a branch.
     pub fn branch(&self) -> Result<Branch<'_>> {
         branch_in(&self.bytes, &self.ptr)
     }
 
-    /// The page as a leaf.
+    /// Returns the page as a leaf.
     pub fn leaf(&self) -> Result<Leaf<'_>> {
         leaf_in(&self.bytes, &self.ptr)
     }
 }
 
-/// The branch in the page behind `ptr`.
+/// Returns the branch in the page behind `ptr`.
 pub(super) fn branch_in<'p>(page: &'p [u8], ptr: &Ptr) -> Result<Branch<'p>> {
     Branch::new(page, ptr.page)
 }
 
-/// The leaf in the page behind `ptr`.
+/// Returns the leaf in the page behind `ptr`.
 pub(super) fn leaf_in<'p>(page: &'p [u8], ptr: &Ptr) -> Result<Leaf<'p>> {
     Leaf::new(page, ptr.page)
 }

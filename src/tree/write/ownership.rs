@@ -1,8 +1,8 @@
 //! Who owns a page that is being changed: opening, making private, closing, giving back.
 //!
-//! *I-10*: a transaction edits only pages it took itself. So [`Apply::make_private`] copies a page of the file before the
-//! first change, and gives the file's page back with the birth that its pointer carries; a page that is private already
-//! changes in place.
+//! *I-10*: a transaction edits only pages it took itself. So [`Apply::make_private`] copies a page of the file before
+//! the first change, and gives the file's page back with the birth that its pointer carries; a page that is private
+//! already changes in place.
 //!
 //! A private page leaves the arena while it is open. Each [`Node`] therefore ends in [`Apply::close`] or
 //! [`Apply::discard`]; one that is merely dropped (an error does that) loses its page, and the transaction with it.
@@ -16,11 +16,11 @@ use crate::page::header;
 use crate::page::{Extent, PageSink, PageSource, Ptr};
 
 impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
-    /// Opens the page behind `ptr`, which is to be of this level: levels fall by one on each step down, so a damaged tree
-    /// whose pointers form a circle ends in an error.
+    /// Opens the page behind `ptr`, which is to be of this level: levels fall by one on each step down, so a damaged
+    /// tree whose pointers form a circle ends in an error.
     pub(super) fn open(&mut self, ptr: Ptr, level: u8) -> Result<Node<'a>> {
         let bytes = match ptr.page.as_private() {
-            // The page itself, or a copy if its bytes are pinned.
+            // The arena gives the page itself, or a copy if its bytes may be pinned.
             Some(page) => NodeBytes::Private(self.arena.take(page).ok_or_else(not_ours)?),
             None => {
                 self.make_readable(&ptr)?;
@@ -33,7 +33,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         Ok(Node { ptr, bytes })
     }
 
-    /// Makes the page private if it is not, giving the file's page back; the bytes, to be changed.
+    /// Makes the page private if it is not, and gives the file's page back. Returns the bytes, to be changed.
     pub(super) fn make_private<'n>(&mut self, node: &'n mut Node<'a>) -> &'n mut [u8] {
         if let NodeBytes::Shared(bytes) = node.bytes {
             let mut copy = self.arena.memory();
@@ -48,7 +48,8 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         }
     }
 
-    /// Ends work on a page; the pointer to it. A private page goes back into the arena, in whatever slot is vacant.
+    /// Ends work on a page and returns the pointer to it. A private page goes back into the arena, into any vacant
+    /// slot.
     pub(super) fn close(&mut self, node: Node<'a>) -> Ptr {
         match node.bytes {
             NodeBytes::Shared(_) => node.ptr,
@@ -60,7 +61,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     pub(super) fn discard(&mut self, node: Node<'a>) {
         match node.bytes {
             NodeBytes::Shared(_) => self.sink.release(page_of(&node.ptr)),
-            // Nothing can be pinned in it: `open` copied the page if something was.
+            // No bytes of it can be pinned, because `open` copied the page if they might have been.
             NodeBytes::Private(bytes) => self.arena.recycle(bytes),
         }
     }
@@ -73,7 +74,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         }
     }
 
-    /// Makes sure that the page can be read: one that was placed during this very change may still wait to be written.
+    /// Makes sure that the page can be read, because a page that was placed during this change may still be queued.
     pub(super) fn make_readable(&mut self, ptr: &Ptr) -> Result<()> {
         if self.emitter.is_queued(ptr.page) {
             self.emitter.flush(self.arena, self.sink)?;
@@ -81,7 +82,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         Ok(())
     }
 
-    /// The bytes of a page that can be read, without opening it.
+    /// Returns the bytes of a page that can be read, without opening it.
     pub(super) fn bytes(&self, ptr: &Ptr) -> Result<&[u8]> {
         match ptr.page.as_private() {
             Some(page) => self.arena.get(page).ok_or_else(not_ours),
@@ -89,7 +90,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         }
     }
 
-    /// The bytes of two pages, without opening them.
+    /// Returns the bytes of two pages, without opening them.
     pub(super) fn bytes_of_both(&mut self, a: &Ptr, b: &Ptr) -> Result<(&[u8], &[u8])> {
         self.make_readable(a)?;
         self.make_readable(b)?;
@@ -97,7 +98,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     }
 }
 
-/// The page of the file behind `ptr`, as it is given back.
+/// Returns the page of the file behind `ptr` as an extent to be given back.
 fn page_of(ptr: &Ptr) -> Extent {
     debug_assert!(!ptr.page.is_private(), "a private page has no place in the file");
     Extent {
@@ -106,7 +107,7 @@ fn page_of(ptr: &Ptr) -> Extent {
     }
 }
 
-/// A pointer that only memory can hold was found in a file.
+/// Returns the error of a file in which a pointer to a private page was found.
 #[cold]
 fn not_ours() -> Error {
     Error::corrupt(None, "private page number in a file")

@@ -1,7 +1,8 @@
 //! Removing a range of keys: the recursion of `apply` with two bounds instead of a list of edits.
 //!
 //! What lies wholly between the bounds is dropped, its leaves unread unless they may refer to pages of their own (long
-//! values, long keys). At most two pages of each level are changed, and the branches above take the replies in as always.
+//! values, long keys). At most two pages of each level are changed, and the branches above take the replies in as
+//! always.
 
 use super::apply::{Apply, Fill, OpenBranch, Reply};
 use super::fences::Fences;
@@ -54,7 +55,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         let last = keys.to.map_or(Ok(children.len() - 1), find)?;
         for i in first..=last {
             let child = branch.node.branch()?.ptr(i);
-            // A bound outside the child is none to it (and would lack its prefix).
+            // A bound outside the child does not limit it (and would lack its prefix).
             let inner = KeyRange {
                 from: keys.from.filter(|_| i == first),
                 to: keys.to.filter(|_| i == last),
@@ -91,9 +92,9 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             }
             release_value(&leaf.value(i)?, ptr.page, size, self.sink)?;
         }
-        // The fences may have moved apart since the page was built: what stays is counted from the shorter prefix.
-        let base = header::prefix_len(&node.bytes).min(fences.prefix_len());
-        let (prefix, lead) = leaf.prefix().split_at(base);
+        // The fences may have moved apart since the page was built, so what stays is counted from the shorter prefix.
+        let common = header::prefix_len(&node.bytes).min(fences.prefix_len());
+        let (prefix, lead) = leaf.prefix().split_at(common);
         check_prefix(ptr.page, prefix, fences)?;
         let dense = dense_bytes(&leaf);
         let mut kept = Vec::with_capacity(leaf.len());

@@ -1,8 +1,8 @@
 //! The edits of a log in key order, and sections of them.
 //!
-//! A log whose keys arrived in ascending order needs no sorting. For any other, each edit becomes one 128-bit integer: the
-//! 8 key bytes behind the prefix that all keys of the log share, then the record's position in the log. Integers sort
-//! fast, and the keys themselves are looked at only where those 8 bytes tie.
+//! A log whose keys arrived in ascending order needs no sorting. For any other, each edit becomes one 128-bit integer:
+//! the 8 key bytes behind the prefix that all keys of the log share, then the record's position in the log. Integers
+//! sort fast, and the keys themselves are looked at only where those 8 bytes tie.
 
 use super::edits::{EditLog, Op, RecordPos, NO_MEMORY};
 use crate::error::Result;
@@ -10,16 +10,16 @@ use crate::page::leaf_build::PlainEntry;
 use crate::page::suffix::key_inline_max;
 use crate::util::prefetch::prefetch;
 
-/// Cache lines of a record to ask for ahead: a key and a value of some 200 bytes.
+/// The cache lines of a record that are prefetched: a key and a value of some 200 bytes.
 const RECORD_LINES: usize = 4;
-/// Records asked of memory ahead of their use (fewer or more than 8 to 16 are slower).
+/// How many records ahead of its use a record is prefetched (fewer than 8 and more than 16 are slower).
 pub(super) const RECORDS_AHEAD: usize = 12;
 
 impl EditLog {
-    /// The edits in key order, of equal keys the last. `dropped` is told of the others.
+    /// Returns the edits in key order, only the last one of each key. `dropped` is called with the others.
     ///
     /// # Errors
-    /// `NoMemory`.
+    /// `NoMemory`: there is no memory for the sorted list.
     pub fn sorted(&self, mut dropped: impl FnMut(Op<'_>)) -> Result<Sorted<'_>> {
         let shared = self.shared();
         let mut order: Vec<SortWord> = Vec::new();
@@ -40,7 +40,7 @@ impl EditLog {
                 to += 1;
             }
             if to - from > 1 {
-                // Stable: equal keys keep arrival order.
+                // This sort is stable, so equal keys keep arrival order.
                 order[from..to].sort_by(|a, b| self.key(a.pos()).cmp(self.key(b.pos())));
             }
             from = to;
@@ -67,8 +67,8 @@ impl EditLog {
     }
 }
 
-/// What an edit is sorted by: 8 bytes of its key in the high half, its position in the log in the low one. So among equal
-/// bytes the later edit comes later.
+/// The number that an edit is sorted by: 8 bytes of its key in the high half, its position in the log in the low half.
+/// So of two edits with equal bytes, the later one comes later.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(transparent)]
 struct SortWord(u128);
@@ -91,7 +91,7 @@ impl SortWord {
     }
 }
 
-/// The first 8 bytes as a big-endian integer, zero padded.
+/// Returns the first 8 bytes as a big-endian integer. Missing bytes are zero.
 #[inline(always)]
 fn key_bytes(b: &[u8]) -> u64 {
     if let Some(w) = b.first_chunk::<8>() {
@@ -105,14 +105,14 @@ fn key_bytes(b: &[u8]) -> u64 {
 /// Edits in strictly ascending key order.
 pub struct Sorted<'a> {
     log: &'a EditLog,
-    /// Empty if the log is in order as it is.
+    /// The sorted edits, or none if the log is in order as it is.
     order: Vec<SortWord>,
-    /// Bytes that all keys of the log share.
+    /// The number of bytes that all keys of the log share.
     shared: usize,
 }
 
 impl<'a> Sorted<'a> {
-    /// How many edits there are.
+    /// Returns the number of edits.
     pub fn len(&self) -> usize {
         match self.order.len() {
             0 => self.log.len(),
@@ -120,12 +120,12 @@ impl<'a> Sorted<'a> {
         }
     }
 
-    /// Whether there is none.
+    /// Returns whether there is none.
     pub fn is_empty(&self) -> bool {
         self.log.is_empty()
     }
 
-    /// All of them, as a section.
+    /// Returns all edits as a section.
     pub(super) fn all(&self) -> EditSlice<'_> {
         EditSlice {
             edits: self,
@@ -142,19 +142,19 @@ impl<'a> Sorted<'a> {
         }
     }
 
-    /// Key of edit `i`.
+    /// Returns the key of edit `i`.
     #[inline(always)]
     pub fn key(&self, i: usize) -> &'a [u8] {
         self.log.key(self.pos(i))
     }
 
-    /// What edit `i` does.
+    /// Returns what edit `i` does.
     #[inline(always)]
     pub fn op(&self, i: usize) -> Op<'a> {
         self.log.op(self.pos(i))
     }
 
-    /// The first 8 bytes of key `i` behind what all keys share.
+    /// Returns the first 8 bytes of key `i` behind what all keys share.
     #[inline(always)]
     fn key_bytes(&self, i: usize) -> u64 {
         match self.order.get(i) {
@@ -163,7 +163,7 @@ impl<'a> Sorted<'a> {
         }
     }
 
-    /// Asks memory for edit `i`, if there is one, and if each lies somewhere else in the log.
+    /// Prefetches edit `i` if there is one. A log that is in order is read sequentially and needs no prefetch.
     #[inline(always)]
     fn prefetch(&self, i: usize) {
         if let Some(word) = self.order.get(i) {
@@ -191,27 +191,27 @@ impl<'e> EditSlice<'e> {
         self.from == self.to
     }
 
-    /// Key of edit `i`.
+    /// Returns the key of edit `i`.
     #[inline(always)]
     pub fn key(&self, i: usize) -> &'e [u8] {
         debug_assert!(i < self.len(), "an edit of this section");
         self.edits.key(self.from + i)
     }
 
-    /// What edit `i` does.
+    /// Returns what edit `i` does.
     #[inline(always)]
     pub fn op(&self, i: usize) -> Op<'e> {
         debug_assert!(i < self.len(), "an edit of this section");
         self.edits.op(self.from + i)
     }
 
-    /// Asks memory for edit `i`, which may lie behind the section: the next section comes next.
+    /// Prefetches edit `i`, which may lie behind the section, because the next section is used next.
     #[inline(always)]
     pub fn prefetch(&self, i: usize) {
         self.edits.prefetch(self.from + i);
     }
 
-    /// The first `n` edits, and the others.
+    /// Returns the first `n` edits, and the others.
     #[inline(always)]
     pub fn split_at(self, n: usize) -> (EditSlice<'e>, EditSlice<'e>) {
         debug_assert!(n <= self.len(), "a cut inside the section");
@@ -219,7 +219,7 @@ impl<'e> EditSlice<'e> {
         (EditSlice { to: cut, ..self }, EditSlice { from: cut, ..self })
     }
 
-    /// The edits of keys below `bound`, and the others.
+    /// Returns the edits of keys below `bound`, and the others.
     pub fn split_below(self, bound: &[u8]) -> (EditSlice<'e>, EditSlice<'e>) {
         let (below, others) = self.split_at(self.count_below(bound));
         debug_assert!(
@@ -230,14 +230,14 @@ impl<'e> EditSlice<'e> {
         (below, others)
     }
 
-    /// How many edits have keys below `bound`. Gallops, because most groups are small, and looks at keys only where their
-    /// first bytes tie.
+    /// Returns how many edits have keys below `bound`. It gallops, because most groups are small, and compares whole
+    /// keys only where their first bytes tie.
     fn count_below(&self, bound: &[u8]) -> usize {
         if self.is_empty() {
             return 0;
         }
         let Sorted { shared, .. } = *self.edits;
-        // What all keys share decides at once, unless the bound begins with it.
+        // Unless the bound begins with what all keys share, it lies before or behind all of them.
         let common = &self.key(0)[..shared];
         let head = &bound[..bound.len().min(shared)];
         if head != &common[..head.len()] {
@@ -261,7 +261,7 @@ impl<'e> EditSlice<'e> {
             step *= 2;
         }
         let mut high = end.min(low + step);
-        // `low` is less (or the first), `high` is not (or the end).
+        // Edit `low` is less (or is the first), and `high` is not (or is the end).
         while low < high {
             let middle = low + (high - low) / 2;
             if less(middle) {
@@ -273,7 +273,7 @@ impl<'e> EditSlice<'e> {
         low
     }
 
-    /// Whether the log only puts keys and values that stay in leaves of pages of this size.
+    /// Returns whether the log only puts keys and values that stay in leaves of pages of this size.
     pub fn is_plain(&self, page_size: usize) -> bool {
         self.edits.log.marks == 0 && self.edits.log.longest_key <= key_inline_max(page_size)
     }
@@ -290,12 +290,12 @@ impl<'e> EditSlice<'e> {
         }));
     }
 
-    /// Whether the edits of the log arrived in this order.
+    /// Returns whether the edits of the log arrived in this order.
     pub fn is_ascending(&self) -> bool {
         self.edits.log.ascending
     }
 
-    /// Length of the longest key of the log.
+    /// Returns the length of the longest key of the log.
     pub fn longest_key(&self) -> usize {
         self.edits.log.longest_key
     }

@@ -1,10 +1,11 @@
-//! Long values and the rests of long keys: writing, releasing.
+//! Long values and the rests of long keys: writing them, and giving their pages back.
 //!
-//! They get their place at once, not at commit: nothing in the tree refers to them by a private number, and so a value
-//! larger than memory never has to be kept. If the transaction is aborted, no commit refers to them, and their pages count
-//! as never taken.
+//! Their pages are taken and written at once, not at commit: no private page number refers to them, and a value larger
+//! than memory never has to be kept. If the transaction is aborted, no commit refers to them, and their pages count as
+//! never taken.
 //!
-//! Each extent carries its own birth (I-10): what was written in an earlier commit stays for whoever sees that commit.
+//! Each extent carries its own birth (I-10), so what was written in an earlier commit stays for the readers of that
+//! commit.
 
 use crate::error::{Error, Result};
 use crate::ids::{PageNo, Run, U48_MAX};
@@ -14,22 +15,22 @@ use crate::page::suffix::{key_inline_max, Rest, Suffix, KEEP};
 use crate::page::{Extent, PageSink, PIECE};
 use crate::util::crc32c;
 
-/// Largest value in bytes: 256 GiB, whose checksums fill one piece.
+/// The bytes of the largest value: 256 GiB, whose checksums fill one piece.
 pub const VALUE_MAX: u64 = 1 << 38;
 
 /// A chain being written, piece by piece.
 pub struct ChainWriter {
     page_size: usize,
     extents: Vec<Extent>,
-    /// Bytes written so far: whole pieces, until the last one is written.
+    /// The bytes written so far, which are whole pieces until the last one is written.
     len: u64,
-    /// Pages still unwritten in the last extent.
+    /// The pages of the last extent that are not written yet.
     left: u64,
     sums: Vec<u8>,
 }
 
 impl ChainWriter {
-    /// A chain without bytes.
+    /// Returns the writer of a chain that has no bytes yet.
     pub fn new(page_size: usize) -> ChainWriter {
         ChainWriter {
             page_size,
@@ -40,17 +41,17 @@ impl ChainWriter {
         }
     }
 
-    /// Bytes written.
+    /// Returns the bytes written so far.
     pub fn len(&self) -> u64 {
         self.len
     }
 
-    /// Whether nothing was written.
+    /// Returns whether nothing was written.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Makes sure that `bytes` more fit: takes one extent for them if the last one is full.
+    /// Makes room for more bytes: if the last extent is full, takes one for `bytes` bytes.
     pub fn reserve<P: PageSink>(&mut self, bytes: u64, sink: &mut P) -> Result<()> {
         if self.left > 0 || bytes == 0 {
             return Ok(());
@@ -64,7 +65,7 @@ impl ChainWriter {
         let birth = sink.birth();
         let full = self.extents.len() == EXTENTS_MAX;
         match self.extents.last_mut() {
-            // Growth at the end of the file often goes on where the last extent ended.
+            // An extent taken at the end of the file often begins where the last one ends.
             Some(e) if e.run.end() == run.first && e.run.pages + pages <= u32::MAX as u64 => e.run.pages += pages,
             _ if full => {
                 sink.release(Extent { run, birth });
@@ -76,7 +77,7 @@ impl ChainWriter {
         Ok(())
     }
 
-    /// Writes one piece: `PIECE` bytes, fewer only at the end of the value. Room was reserved.
+    /// Writes one piece of `PIECE` bytes, or of fewer at the end of the value. Room must have been reserved.
     pub fn piece<P: PageSink>(&mut self, bytes: &[u8], sink: &mut P) -> Result<()> {
         debug_assert!(
             self.len % PIECE == 0 && bytes.len() as u64 <= PIECE,
@@ -102,12 +103,12 @@ impl ChainWriter {
         Ok(())
     }
 
-    /// Bytes that fit before the next `reserve`.
+    /// Returns the bytes that fit before the next `reserve`.
     pub fn room(&self) -> u64 {
         self.left * self.page_size as u64
     }
 
-    /// Ends the value: gives back the pages behind it, and writes the index if one is needed. Returns the description.
+    /// Ends the value. Gives back the pages behind it, writes the index if one is needed, and returns the description.
     pub fn finish<P: PageSink>(mut self, sink: &mut P) -> Result<Vec<u8>> {
         if let Some(last) = self.extents.last_mut() {
             if self.left > 0 {
@@ -153,7 +154,7 @@ pub fn write_chain<P: PageSink>(bytes: &[u8], page_size: usize, sink: &mut P) ->
     writer.finish(sink)
 }
 
-/// Gives the pages of a replaced or deleted value back. `at` is the page that describes it, for messages of damage.
+/// Gives the pages of a replaced or deleted value back. `at` is the page that refers to it, which errors name.
 pub fn release_value<P: PageSink>(
     value: &Stored<'_>,
     at: impl Into<Option<PageNo>>,
@@ -167,7 +168,8 @@ pub fn release_value<P: PageSink>(
     Ok(())
 }
 
-/// Gives the pages of a long key's rest back, if `suffix` is one. `at` is the page it is in.
+/// Gives the pages of a long key's rest back, if `suffix` is of a long key. `at` is the page it is in, which errors
+/// name.
 pub fn release_rest<P: PageSink>(
     suffix: &Suffix<'_>,
     at: impl Into<Option<PageNo>>,
@@ -187,7 +189,7 @@ pub fn release_rest<P: PageSink>(
     Ok(())
 }
 
-/// Whether a key is kept with its rest outside the page.
+/// Returns whether a key is so long that its rest is kept outside the page.
 pub fn is_long(key: &[u8], page_size: usize) -> bool {
     key.len() > key_inline_max(page_size)
 }
@@ -218,14 +220,14 @@ pub fn write_rest<P: PageSink>(key: &[u8], from: usize, page_size: usize, sink: 
 
 /// A long key as a page keeps it, relative to some prefix.
 pub struct LongKey {
-    /// Bytes of the key among those stored.
+    /// The number of bytes of the key among those stored.
     inline: usize,
-    /// Bytes of the key, then the description of its rest.
+    /// The bytes of the key, and behind them the description of its rest.
     stored: Vec<u8>,
 }
 
 impl LongKey {
-    /// As a suffix.
+    /// Returns the key as a suffix.
     pub fn suffix(&self) -> Suffix<'_> {
         let mut s = Suffix::of(&self.stored);
         s.len = self.inline;
