@@ -438,9 +438,10 @@ KV_API KV_MUST_CHECK kv_status kv_open(const char *path, const kv_options *optio
 KV_API kv_status kv_close(kv_db *db);
 
 /**
- * Makes calls that wait for the write transaction through this handle answer KV_CANCELLED. To interrupt only some of
- * them, let those wait through a second handle of the database. This function may be called on any thread, but not in a
- * signal handler, because it takes a lock to wake those who wait. A handle that is not open is ignored.
+ * Ends every wait for the write transaction or for a newer commit (kv_wait_commit) through this handle; those calls
+ * answer KV_CANCELLED. To interrupt only some of them, let those wait through a second handle of the database. This
+ * function may be called on any thread, but not in a signal handler, because it takes a lock to wake those who wait. A
+ * handle that is not open is ignored.
  */
 KV_API void kv_interrupt(kv_db *db);
 

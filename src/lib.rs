@@ -1,9 +1,9 @@
 //! An embedded, transactional, ordered key-value store in one file.
 //!
 //! Keys and values are bytes, and keys are ordered as bytes. There is one write transaction at a time, in all processes
-//! that have the file open, and any number of read transactions beside it. Each of these sees one commit for as long as it
-//! lasts, and neither kind waits for the other. A commit is made whole or not at all, even if the power fails. Every page
-//! is verified by the checksum in the pointer that leads to it.
+//! that have the file open, and any number of read transactions beside it. Each of these sees one commit for as long as
+//! it lasts, and neither kind waits for the other. A commit is made whole or not at all, even if the power fails. Every
+//! page is verified by the checksum in the pointer that leads to it.
 //!
 //! ```
 //! use kv::{Cursor, Db, Options, PutMode, Range, Reader, TableId, WriteOptions};
@@ -31,23 +31,23 @@
 //!
 //! # Where to begin
 //!
-//! | to ...                       | see                                                                                  |
-//! |------------------------------|--------------------------------------------------------------------------------------|
-//! | open a file                  | [`Db`], [`Options`]                                                                  |
-//! | read a snapshot              | [`ReadTxn`], [`Reader`]                                                              |
-//! | write                        | [`WriteTxn`], [`WriteOptions`], [`PutMode`], [`Durability`]                          |
-//! | go through a range of keys   | [`Cursor`], [`Range`], [`Seek`]                                                      |
-//! | keep several tables          | [`WriteTxn::table_create`], [`Reader::table`], [`TableId::MAIN`], [`TableId::NAMES`] |
-//! | write a very long value      | [`ValueWriter`], [`Reader::read_value`]                                              |
-//! | prove that a file is whole   | [`Db::check`], [`ReadTxn::check`], [`CheckReport`]                                   |
-//! | copy a database in use       | [`ReadTxn::backup`], [`ReadTxn::backup_to`]                                          |
-//! | save what a damaged file has | [`salvage()`]                                                                        |
-//! | know why a call failed       | [`Error`]                                                                            |
+//! | to ...                       | see                                                         |
+//! |------------------------------|-------------------------------------------------------------|
+//! | open a file                  | [`Db`], [`Options`]                                         |
+//! | read a snapshot              | [`ReadTxn`], [`Reader`]                                     |
+//! | write                        | [`WriteTxn`], [`WriteOptions`], [`PutMode`], [`Durability`] |
+//! | go through a range of keys   | [`Cursor`], [`Range`], [`Seek`]                             |
+//! | keep several tables          | [`WriteTxn::table_create`], [`Reader::table`], [`TableId`]  |
+//! | write a very long value      | [`ValueWriter`], [`Reader::read_value`]                     |
+//! | prove that a file is whole   | [`Db::check`], [`ReadTxn::check`], [`CheckReport`]          |
+//! | copy a database in use       | [`ReadTxn::backup`], [`ReadTxn::backup_to`]                 |
+//! | save what a damaged file has | [`salvage()`]                                               |
+//! | know why a call failed       | [`Error`]                                                   |
 //!
 //! # How the crate is built
 //!
-//! This crate is the engine; `capi/` puts the C interface of `include/kv.h` in front of it, and `docs/design.md` tells how
-//! it works. The modules of the crate root are called rooms. Imports between rooms point in one direction only, which
+//! This crate is the engine; `capi/` puts the C interface of `include/kv.h` in front of it, and `docs/design.md` tells
+//! how it works. The modules of the crate root are called rooms. Imports between rooms point in one direction only, which
 //! `tests/layers.rs` checks:
 //!
 //! ```text

@@ -6,7 +6,7 @@
 mod sources;
 
 use sources::{allow, below, tokens, Source, Token};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
 const FOLDERS: [&str; 5] = ["src", "tests", "capi/src", "bench/src", "micro"];
@@ -331,6 +331,123 @@ fn the_glossary_names_what_is_there() {
             "CONTRIBUTING.md has the word {name}, which no code has"
         );
     }
+}
+
+/// Names that begin like those of the header and are none: variables of the test environment, files, targets.
+const NOT_IN_THE_HEADER: &[&str] = &["kv_engine"];
+
+/// The document without the tables of earlier words.
+fn without_earlier_words(document: &str) -> String {
+    let text = read(document);
+    match text.split_once("\n## Earlier words\n") {
+        Some((before, _)) => before.to_string(),
+        None => text,
+    }
+}
+
+/// The words of a text that begin with `kv_` or `KV_`. One that ends with `_` stands for all names that begin so.
+fn kv_names(text: &str) -> Vec<&str> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    words
+        .filter(|word| (word.starts_with("kv_") || word.starts_with("KV_")) && word.len() > 3)
+        .collect()
+}
+
+/// `kv_*` and `KV_*` are names of the header, or variables that a test, a script or the build reads.
+#[test]
+fn documents_name_what_the_header_has() {
+    let header = read("include/kv.h");
+    let mut known: HashSet<String> = kv_names(&header).into_iter().map(String::from).collect();
+    for source in FOLDERS.iter().flat_map(|folder| below(folder)) {
+        let quoted = source.text.split('"').filter(|text| text.starts_with("KV_"));
+        known.extend(quoted.map(String::from));
+    }
+    for file in ["Makefile", "build.rs"] {
+        known.extend(kv_names(&read(file)).into_iter().map(String::from));
+    }
+    let mut unknown = Vec::new();
+    for document in DOCUMENTS {
+        let text = without_earlier_words(document);
+        for name in kv_names(&text) {
+            let known = known.contains(name) || NOT_IN_THE_HEADER.contains(&name);
+            let stem = name.ends_with('_') && known_stem(&header, name);
+            if !known && !stem {
+                unknown.push(format!("{document}: {name}"));
+            }
+        }
+    }
+    assert!(
+        unknown.is_empty(),
+        "names that neither the header nor a test has:\n{}",
+        unknown.join("\n")
+    );
+}
+
+fn known_stem(header: &str, stem: &str) -> bool {
+    kv_names(header).iter().any(|name| name.starts_with(stem))
+}
+
+// ---- tables of files ----------------------------------------------------------------------------------------
+
+/// Folders with more files than this, `mod.rs` left out, have a table of them.
+const UNLISTED_FILES: usize = 3;
+
+/// The files and folders beside a `mod.rs` (or the `lib.rs` of `capi/`), as modules; those of tests left out.
+fn modules_beside(head: &Source) -> BTreeSet<String> {
+    let tests = head.test_modules();
+    let folder = root().join(&head.name);
+    let folder = folder.parent().expect("the folder of a file");
+    let mut out = BTreeSet::new();
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("a directory entry").path();
+        let name = path.file_name().and_then(|name| name.to_str()).expect("a name in UTF-8");
+        let module = match name.strip_suffix(".rs") {
+            Some(module) => module,
+            None if path.is_dir() => name,
+            None => continue,
+        };
+        let own = head.name.ends_with(&format!("/{name}"));
+        if !own && !module.ends_with("_test") && !tests.iter().any(|test| test == module) {
+            out.insert(module.to_string());
+        }
+    }
+    out
+}
+
+/// The first column of the table that begins with `| file`, or `None` if there is none.
+fn listed_files(head: &Source) -> Option<BTreeSet<String>> {
+    let comment = head.text.lines().map_while(|line| line.strip_prefix("//!"));
+    let mut rows = comment
+        .skip_while(|line| !line.starts_with(" | file "))
+        .take_while(|line| line.starts_with(" |"));
+    rows.next()?;
+    let names = rows.filter_map(|row| row.split('`').nth(1));
+    Some(names.map(String::from).collect())
+}
+
+#[test]
+fn tables_list_the_files_beside_them() {
+    let mut wrong = Vec::new();
+    for head in ["src", "capi/src"].iter().flat_map(|folder| below(folder)) {
+        if !head.name.ends_with("/mod.rs") && head.name != "capi/src/lib.rs" {
+            continue;
+        }
+        let there = modules_beside(&head);
+        match listed_files(&head) {
+            None if there.len() > UNLISTED_FILES => wrong.push(format!("{}: no table of files", head.name)),
+            Some(listed) if listed != there => {
+                let missing: Vec<_> = there.difference(&listed).collect();
+                let gone: Vec<_> = listed.difference(&there).collect();
+                wrong.push(format!("{}: lacks {missing:?}, lists {gone:?}", head.name));
+            }
+            _ => {}
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "tables that do not list the files beside them:\n{}",
+        wrong.join("\n")
+    );
 }
 
 // ---- the rules themselves -----------------------------------------------------------------------------------

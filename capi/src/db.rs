@@ -198,8 +198,9 @@ pub unsafe extern "C" fn kv_close(db: *mut kv_db) -> kv_status {
 }
 
 /// Ends every wait for the write transaction or for a newer commit (kv_wait_commit) through this handle; those calls
-/// answer KV_CANCELLED. To interrupt only some of them, let those wait through a second handle of the database. This function may be called on any thread, but not in a
-/// signal handler, because it takes a lock to wake those who wait. A handle that is not open is ignored.
+/// answer KV_CANCELLED. To interrupt only some of them, let those wait through a second handle of the database. This
+/// function may be called on any thread, but not in a signal handler, because it takes a lock to wake those who wait. A
+/// handle that is not open is ignored.
 ///
 /// @ingroup kv_database
 #[no_mangle]
