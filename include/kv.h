@@ -3,8 +3,8 @@
  *
  * Keys and values are bytes; keys are kept in the order of memcmp. One file holds any number of tables. Any number of
  * threads and processes use it at once: readers see a snapshot and never wait; writers take turns; a commit is durable
- * when it returns (unless asked otherwise) and whole or absent after a crash. Nothing to configure, no map size, no
- * server, no thread of its own. Link with -lkv (pkg-config --libs kv).
+ * when it returns (unless asked otherwise) and whole or absent after a crash. The library needs no configuration, no
+ * server and no map size to choose, and it starts no thread. Link with -lkv (pkg-config --libs kv).
  *
  *     #include <kv.h>
  *     #include <stdio.h>
@@ -34,27 +34,31 @@
  *
  * Conventions, valid for every function unless it says otherwise:
  *
- *  1. Status. Calls answer KV_OK or a negative number: answers (-1 to -19) that programs expect, usage errors (-20),
- *     the environment (-40), the contents of the file (-60), bugs (-90). kv_error_message() has the words for the last one
- *     on this thread. KV_IO, KV_NO_SPACE, KV_NO_MEMORY, KV_CORRUPT and KV_PANIC while writing spoil the transaction:
- *     later calls answer KV_TXN_FAILED; answers and usage errors never do.
- *  2. Outputs come last and are written only on KV_OK; handles become NULL otherwise. Those that may be NULL say so.
+ *  1. Status. Calls answer KV_OK or a negative number: answers that programs expect (-1 to -19), usage errors (from
+ *     -20 down), errors of the environment (-40), of the contents of the file (-60), and bugs (-90).
+ *     kv_error_message() has the words for the last one on this thread. KV_IO, KV_NO_SPACE, KV_NO_MEMORY, KV_CORRUPT
+ *     and KV_PANIC while writing spoil the transaction: later calls answer KV_TXN_FAILED. Answers and usage errors
+ *     never spoil it.
+ *  2. Outputs are written last, and only if the call answers KV_OK. After a failure, an output that is a handle is
+ *     NULL. The pointer to an output may be NULL only if the function says so.
  *  3. Bytes go in as (pointer, length), where (NULL, 0) is the empty string, and come out as a kv_slice, whose data is
  *     never NULL for something found, also when it is empty.
- *  4. Lifetimes. Values are valid until their transaction ends, in a write transaction until its next write; keys from a
- *     cursor until the next call on that cursor. Whatever is valid may be given to any call as input.
+ *  4. Lifetimes. A value is valid until its transaction ends, and in a write transaction until the next write. A key
+ *     from a cursor is valid until the next call on that cursor. Whatever is valid may be given to any call as input.
  *  5. Handles (kv_db, kv_txn, kv_cursor, kv_writer, kv_buf) are numbers in the shape of a pointer: never dereference
- *     them. NULL, closed and foreign ones answer KV_BAD_HANDLE; nothing bad happens. They are all a program frees, in any
- *     order. What ends work (kv_close, kv_txn_commit, kv_writer_finish) releases its handle whatever it answers;
- *     kv_txn_abort() after a commit is harmless. What belongs to a handle ends with it.
- *  6. Threads. A kv_db, a kv_buf: any threads at once. A read transaction: any threads at once through functions that
- *     take a `const kv_txn *`. Everything else: one thread at a time, not always the same; a second one is told KV_BUSY.
- *     After fork() handles of the parent answer KV_FORKED in the child.
- *  7. Structs that may grow begin with their size: start from KV_..._INIT, or NULL for all defaults. Zero is always the
- *     default. Unknown flags are KV_INVALID.
- *  8. Callbacks run on the thread of the call, and only during it; anything but 0 ends the call with KV_CANCELLED.
+ *     them. A handle that is NULL, closed or foreign answers KV_BAD_HANDLE and does no harm. Handles are all that a
+ *     program has to release, in any order. A function that ends work (kv_close, kv_txn_commit, kv_writer_finish)
+ *     releases its handle whatever it answers; kv_txn_abort() after a commit is harmless. What belongs to a handle ends
+ *     with it.
+ *  6. Threads. Any threads may use a kv_db or a kv_buf at once. Any threads may use a read transaction at once through
+ *     functions that take a `const kv_txn *`. Everything else is used by one thread at a time, not always the same one;
+ *     a second one is told KV_BUSY. After fork(), handles of the parent answer KV_FORKED in the child.
+ *  7. Structs that may grow begin with their size: start from KV_..._INIT, or pass NULL for all defaults. Zero is
+ *     always the default. Unknown flags answer KV_INVALID.
+ *  8. Callbacks run on the thread of the call, and only during it; one that returns anything but 0 ends the call with
+ *     KV_CANCELLED.
  *
- * Limits: keys to 2 MiB, values to 2^38 bytes (256 GiB) and the disk, table names to 512 bytes.
+ * Limits: a key has at most 2 MiB, a value 2^38 bytes (256 GiB) if the disk has room, a table name 512 bytes.
  *
  * Generated from capi/ by `make header`; what is not generated is in include/kv.h.in. Do not edit.
  */
@@ -64,7 +68,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** Version of this header; kv_version() is that of the library. */
+/** The version of this header; kv_version() returns that of the library. */
 #define KV_VERSION "0.1.0"
 #define KV_VERSION_MAJOR 0
 #define KV_VERSION_MINOR 1
@@ -196,11 +200,11 @@ typedef struct kv_error {
 #define KV_EXISTS (-2)
 /** Answer: no table of this name or number (dropped, never created, or of another database). */
 #define KV_NO_TABLE (-3)
-/** Answer: what this transaction read was changed by another commit; repeat it. */
+/** Answer: another commit changed what was read. Reserved: no function of this version answers it. */
 #define KV_CONFLICT (-4)
 /** Answer: the wait is over, or the handle is in use by another call. */
 #define KV_BUSY (-5)
-/** Answer: the value is not the expected one. */
+/** Answer: the value is not the expected one. Reserved: no function of this version answers it. */
 #define KV_MISMATCH (-6)
 /** Answer: the buffer is too small; kv_error_detail() tells the bytes needed. */
 #define KV_TOO_SMALL (-7)
@@ -220,13 +224,13 @@ typedef struct kv_error {
 #define KV_TXN_FAILED (-24)
 /** Usage: key, value or name beyond its limit. */
 #define KV_TOO_BIG (-25)
-/** Usage: the value is not of the type this operation works on. */
+/** Usage: the value is of another type. Reserved: no function of this version answers it. */
 #define KV_WRONG_TYPE (-26)
 /** Usage: this thread waits for a lock that it holds itself. */
 #define KV_DEADLOCK (-27)
 /** Usage: the handle was opened before fork(); open again in the child. */
 #define KV_FORKED (-28)
-/** Usage: not possible in this build, for this file or in this state. */
+/** Usage: not possible in this build or state. Reserved: no function of this version answers it. */
 #define KV_UNSUPPORTED (-29)
 /** Environment: the operating system answered an error; kv_error_detail() has its errno. */
 #define KV_IO (-40)
@@ -254,7 +258,7 @@ typedef struct kv_error {
 #define KV_TOO_NEW (-62)
 /** Contents: made by a version too old to be read. */
 #define KV_TOO_OLD (-63)
-/** Contents: a difference was made against another base. */
+/** Contents: made against another base. Reserved: no function of this version answers it. */
 #define KV_WRONG_BASE (-64)
 /** Internal: a bug in the library, caught; please report the message. */
 #define KV_PANIC (-90)
@@ -403,8 +407,8 @@ typedef struct kv_options {
 /**
  * Opens a database, and creates it if there is none (unless KV_OPEN_EXISTING or KV_OPEN_READ_ONLY).
  *
- * Any number of processes may have it open at once. A process may open the same file several times: that gives two
- * handles on one environment. While a file is open, NAME-shm lies beside it, which holds nothing that would be missed.
+ * Any number of processes may have it open at once. A process may open the same file several times; its handles then
+ * share one environment. While a file is open, NAME-shm lies beside it, which holds nothing that would be missed.
  * A new file gets the permissions that the process's umask leaves of 0666; NAME-shm gets owner and permissions of the
  * database, and is never a link. Who may write the database must be trusted by all who open it.
  * Opening after a crash repairs nothing by guessing: it finds the last complete commit.
@@ -434,9 +438,10 @@ KV_API KV_MUST_CHECK kv_status kv_open(const char *path, const kv_options *optio
 KV_API kv_status kv_close(kv_db *db);
 
 /**
- * Makes calls that wait for the write transaction through this handle answer KV_CANCELLED. For a scope of one's own open
- * a second handle. May be called on any thread, but not in a signal handler: it takes a lock to wake those who wait. A handle
- * that is not open is ignored.
+ * Ends every wait for the write transaction or for a newer commit (kv_wait_commit) through this handle; those calls
+ * answer KV_CANCELLED. To interrupt only some of them, let those wait through a second handle of the database. This
+ * function may be called on any thread, but not in a signal handler, because it takes a lock to wake those who wait. A
+ * handle that is not open is ignored.
  */
 KV_API void kv_interrupt(kv_db *db);
 

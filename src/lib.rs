@@ -1,9 +1,9 @@
 //! An embedded, transactional, ordered key-value store in one file.
 //!
-//! Keys and values are bytes, and keys are ordered as bytes. One write transaction at a time, in all processes that have the
-//! file open, and any number of read transactions beside it: each sees one commit for as long as it lasts, and neither kind
-//! waits for the other. A commit is whole or not at all, also when the power fails, and every page is verified by the
-//! checksum in the pointer that leads to it.
+//! Keys and values are bytes, and keys are ordered as bytes. There is one write transaction at a time, in all processes
+//! that have the file open, and any number of read transactions beside it. Each of these sees one commit for as long as
+//! it lasts, and neither kind waits for the other. A commit is made whole or not at all, even if the power fails. Every
+//! page is verified by the checksum in the pointer that leads to it.
 //!
 //! ```
 //! use kv::{Cursor, Db, Options, PutMode, Range, Reader, TableId, WriteOptions};
@@ -31,46 +31,47 @@
 //!
 //! # Where to begin
 //!
-//! | to ...                       | see                                                                           |
-//! |------------------------------|--------------------------------------------------------------------------------|
-//! | open a file                  | [`Db`], [`Options`]                                                             |
-//! | read a snapshot              | [`ReadTxn`], [`Reader`]                                                         |
-//! | write                        | [`WriteTxn`], [`WriteOptions`], [`PutMode`], [`Durability`]                      |
-//! | go through a range of keys   | [`Cursor`], [`Range`], [`Seek`]                                                  |
-//! | keep several tables          | [`WriteTxn::table_create`], [`Reader::table`], [`TableId::MAIN`], [`TableId::NAMES`] |
-//! | write a very long value      | [`ValueWriter`], [`Reader::read_value`]                                          |
-//! | prove that a file is whole   | [`Db::check`], [`ReadTxn::check`], [`CheckReport`]                               |
-//! | copy a database in use       | [`ReadTxn::backup`], [`ReadTxn::backup_to`]                                      |
-//! | save what a damaged file has | [`salvage()`]                                                                     |
-//! | know why a call failed       | [`Error`]                                                                        |
+//! | to ...                       | see                                                         |
+//! |------------------------------|-------------------------------------------------------------|
+//! | open a file                  | [`Db`], [`Options`]                                         |
+//! | read a snapshot              | [`ReadTxn`], [`Reader`]                                     |
+//! | write                        | [`WriteTxn`], [`WriteOptions`], [`PutMode`], [`Durability`] |
+//! | go through a range of keys   | [`Cursor`], [`Range`], [`Seek`]                             |
+//! | keep several tables          | [`WriteTxn::table_create`], [`Reader::table`], [`TableId`]  |
+//! | write a very long value      | [`ValueWriter`], [`Reader::read_value`]                     |
+//! | prove that a file is whole   | [`Db::check`], [`ReadTxn::check`], [`CheckReport`]          |
+//! | copy a database in use       | [`ReadTxn::backup`], [`ReadTxn::backup_to`]                 |
+//! | save what a damaged file has | [`salvage()`]                                               |
+//! | know why a call failed       | [`Error`]                                                   |
 //!
 //! # How the crate is built
 //!
-//! This crate is the engine; `capi/` puts the C interface of `include/kv.h` in front of it, and `docs/design.md` tells how it
-//! works. Its rooms name each other in one direction only (`tests/layers.rs` checks that):
+//! This crate is the engine; `capi/` puts the C interface of `include/kv.h` in front of it, and `docs/design.md` tells
+//! how it works. The modules of the crate root are called rooms. Imports between rooms point in one direction only,
+//! which `tests/layers.rs` checks:
 //!
 //! ```text
 //! error, ids, util <- file <- page <- { pager | tree } <- catalogue <- txn <- db <- maintain
 //! ```
 //!
-//! | room        | subject                                                                              |
+//! | room        | subject                                                                               |
 //! |-------------|---------------------------------------------------------------------------------------|
-//! | `error`     | every way a call can fail, one enum                                                    |
-//! | `ids`       | numbers of pages, commits and tables, each with a type of its own                       |
-//! | `util`      | checked little-endian access, CRC-32C, key hash                                         |
-//! | `file`      | bytes at offsets: the `Storage` trait (posix, memory, simulated disk), the map, locks    |
-//! | `page`      | a page as bytes: leaf, dense leaf, branch, value chain, meta; pure functions, no I/O      |
-//! | `pager`     | page number -> page: verify, allocate, reclaim, commit, recover                          |
-//! | `tree`      | `apply` (the only mutator), lookup, cursor, counting, check; pages through a trait        |
-//! | `catalogue` | named tables: names -> numbers -> trees                                                  |
-//! | `txn`       | drafts and the order of a commit; joins trees to the pager                               |
-//! | `db`        | what the user holds: database, transactions, cursors, statistics                         |
-//! | `maintain`  | check, backup, salvage                                                                  |
+//! | `error`     | every way a call can fail, one enum                                                   |
+//! | `ids`       | numbers of pages, commits and tables, each with a type of its own                     |
+//! | `util`      | checked little-endian access, CRC-32C, key hash                                       |
+//! | `file`      | bytes at offsets: the `Storage` trait (posix, memory, simulated disk), the map, locks |
+//! | `page`      | a page as bytes: leaf, dense leaf, branch, value chain, meta; pure functions, no I/O  |
+//! | `pager`     | page number -> page: verify, allocate, reclaim, commit, recover                       |
+//! | `tree`      | `apply` (the only mutator), lookup, cursor, counting, check; pages through two traits |
+//! | `catalogue` | named tables: names -> numbers -> trees                                               |
+//! | `txn`       | drafts and the order of a commit; joins trees to the pager                            |
+//! | `db`        | what the user holds: database, transactions, cursors, statistics                      |
+//! | `maintain`  | check, backup, salvage                                                                |
 //!
-//! The rooms are private. The cargo feature `internals` makes them public for the project's own tests and micro-benchmarks;
-//! what it shows is no part of the API and changes without notice.
+//! The rooms are private. The cargo feature `internals` makes them public for the project's own tests and
+//! micro-benchmarks; what it shows is no part of the API and changes without notice.
 
-// Each room twice: private, or public with the feature.
+// Each room is declared twice: as a private module, and as a public one with the feature.
 #[cfg(not(feature = "internals"))]
 mod catalogue;
 #[cfg(feature = "internals")]
@@ -122,6 +123,6 @@ pub use db::{FileRange, ValueInfo, ValuePiece, ValueWriter};
 pub use error::{Corruption, Error, Result};
 pub use ids::{CommitId, PageNo, TableId};
 pub use maintain::{salvage, BackupOptions, CheckReport, Fault, Job, OnBytes, OnProgress, SalvageReport};
-// What `Cursor::next_many` gives.
+// The parts of what `Cursor::next_many` returns.
 pub use page::key::{KeyBuf, PADDED};
 pub use page::leaf::Stored;

@@ -3,7 +3,7 @@
 //! The rooms of `src/` import in one direction, so that each can be read and tested with only those below it in mind:
 //!
 //! ```text
-//! error, ids, util <- file <- page <- { pager | tree } <- { txn | catalogue } <- db <- maintain
+//! error, ids, util <- file <- page <- { pager | tree } <- catalogue <- txn <- db <- maintain
 //! ```
 //!
 //! And no circle of files anywhere, in `src/`, `capi/src/` and `bench/src/`: a file can be understood once those that it

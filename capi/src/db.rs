@@ -114,8 +114,8 @@ fn file_number(path: &Path, memory: bool) -> u64 {
 
 /// Opens a database, and creates it if there is none (unless KV_OPEN_EXISTING or KV_OPEN_READ_ONLY).
 ///
-/// Any number of processes may have it open at once. A process may open the same file several times: that gives two
-/// handles on one environment. While a file is open, NAME-shm lies beside it, which holds nothing that would be missed.
+/// Any number of processes may have it open at once. A process may open the same file several times; its handles then
+/// share one environment. While a file is open, NAME-shm lies beside it, which holds nothing that would be missed.
 /// A new file gets the permissions that the process's umask leaves of 0666; NAME-shm gets owner and permissions of the
 /// database, and is never a link. Who may write the database must be trusted by all who open it.
 /// Opening after a crash repairs nothing by guessing: it finds the last complete commit.
@@ -197,9 +197,10 @@ pub unsafe extern "C" fn kv_close(db: *mut kv_db) -> kv_status {
     })
 }
 
-/// Makes calls that wait for the write transaction through this handle answer KV_CANCELLED. For a scope of one's own open
-/// a second handle. May be called on any thread, but not in a signal handler: it takes a lock to wake those who wait. A handle
-/// that is not open is ignored.
+/// Ends every wait for the write transaction or for a newer commit (kv_wait_commit) through this handle; those calls
+/// answer KV_CANCELLED. To interrupt only some of them, let those wait through a second handle of the database. This
+/// function may be called on any thread, but not in a signal handler, because it takes a lock to wake those who wait. A
+/// handle that is not open is ignored.
 ///
 /// @ingroup kv_database
 #[no_mangle]

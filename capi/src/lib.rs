@@ -1,13 +1,27 @@
 //! The C interface of kv: `libkv.so`, `libkv.a`, `kv.h`.
 //!
-//! The only room where a C pointer exists. It translates and nothing else: check the arguments, find what the handle
-//! stands for, call the engine, map the error. The files at the top are the chapters of the header, in its order. They
-//! stand on two rooms:
+//! C pointers exist nowhere else. This crate translates and does nothing else: it checks the arguments, finds what the
+//! handle stands for, calls the engine, and maps the error. Its files are the chapters of the header, and use two
+//! folders:
 //!
-//! | room     | subject                                                                                       |
-//! |----------|-----------------------------------------------------------------------------------------------|
-//! | `border` | pointers and structs of the caller, status numbers, the guard around every exported function  |
-//! | `handle` | the tokens that a program holds as pointers, and the objects behind them                      |
+//! | file          | subject                                                                             |
+//! |---------------|-------------------------------------------------------------------------------------|
+//! | `db`          | database: opening, closing, syncing, calls that are a transaction of their own      |
+//! | `txn`         | transactions                                                                        |
+//! | `waiting`     | waiting: for a commit to become durable, or for a newer one                         |
+//! | `table`       | tables                                                                              |
+//! | `entry`       | entries: get, put, delete                                                           |
+//! | `cursor`      | cursors: walking through a table                                                    |
+//! | `count`       | cursors: counting                                                                   |
+//! | `batch`       | batches: arrays of slices, for programs in C                                        |
+//! | `packed`      | batches: one buffer and an array of ends, for bindings                              |
+//! | `value`       | long values: looking at a value, reading a part of it                               |
+//! | `writer`      | long values: writing a value in parts                                               |
+//! | `retained`    | retained values: bytes with a count of references                                   |
+//! | `maintenance` | maintenance: check, backup, salvage                                                 |
+//! | `stat`        | statistics: figures of databases, tables and transactions                           |
+//! | `border`      | pointers and structs of the caller, status numbers, the guard of exported functions |
+//! | `handle`      | the tokens that a program holds as pointers, and the objects behind them            |
 //!
 //! Imports point one way: `border <- handle <- chapters`.
 //!

@@ -1,4 +1,4 @@
-//! Plain values that calls take and return: ranges, modes, statistics.
+//! Plain values that calls take and return: ranges of keys, seeks, statistics of tables, and places of values.
 
 use crate::tree::read::limits::Limits;
 use std::ops::Bound;

@@ -1,17 +1,21 @@
 //! From page numbers to pages: verifying, allocating, reclaiming, committing, recovering.
 //!
-//! | file          | subject                                                                       |
-//! |---------------|-------------------------------------------------------------------------------|
-//! | `core`        | what a pager consists of, and figures about it                                  |
-//! | `open`        | opening and recovering; once per process                                        |
-//! | `view`        | pages in place, verified on first touch                                         |
-//! | `snapshot`    | readers: registering, and what is known about all of them                       |
-//! | `write_lock`  | one writer at a time: waiting, catching up with what others committed           |
-//! | `page_writer` | what a writer does before its commit: pages taken, written, released            |
-//! | `written`     | what it wrote, for the record of its commit                                     |
-//! | `commit`      | publishing, syncing, recovering; the record that each commit leaves             |
-//! | `space`       | dead pages: the reuse rule, the mirror of the space tree                        |
-//! | `shared`      | the words all processes look at: tip, visible, durable, descriptors, readers    |
+//! | file          | subject                                                                          |
+//! |---------------|----------------------------------------------------------------------------------|
+//! | `core`        | what a pager consists of, and figures about it                                   |
+//! | `options`     | how a database is opened, how long a lock is waited for, how durable a commit is |
+//! | `open`        | opening and recovering; once per process                                         |
+//! | `identity`    | the UUID of a file, and the times of its commits                                 |
+//! | `view`        | pages in place, verified on first touch                                          |
+//! | `descriptor`  | what readers need to know of a commit                                            |
+//! | `snapshot`    | readers: registering, and what is known about all of them                        |
+//! | `write_lock`  | one writer at a time: waiting, catching up with what others committed            |
+//! | `write_state` | what a writer knows of the newest commit, and what it derives from that          |
+//! | `page_writer` | what a writer does before its commit: pages taken, written, released             |
+//! | `written`     | the pages that a transaction wrote, for the record of its commit                 |
+//! | `commit`      | publishing, syncing, recovering; the record that each commit leaves              |
+//! | `space`       | dead pages: the reuse rule, the mirror of the space tree                         |
+//! | `shared`      | the words all processes look at: tip, visible, durable, descriptors, readers     |
 //!
 //! These are the invariants that the code quotes by number where it upholds them:
 //!

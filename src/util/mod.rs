@@ -1,5 +1,13 @@
-//! Small tools for all rooms: little-endian integers and comparisons of byte strings, CRC-32C, the key hash, hints to
-//! the processor, short byte strings, shared atomic integers, and the switch for seeded bugs.
+//! Small tools for all rooms. The checksum, CRC-32C, is in this file.
+//!
+//! | file       | subject                                                                    |
+//! |------------|----------------------------------------------------------------------------|
+//! | `atomic`   | the atomic integers that processes share                                   |
+//! | `bytes`    | little-endian integers inside byte slices, and comparisons of byte strings |
+//! | `hash`     | the hash of a key                                                          |
+//! | `prefetch` | hints to the processor: what will be read soon                             |
+//! | `seeded`   | the switch for bugs that are put in on purpose                             |
+//! | `short`    | byte strings that lie on the stack as long as they are short               |
 
 pub mod atomic;
 pub mod bytes;

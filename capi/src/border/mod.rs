@@ -1,4 +1,13 @@
-//! What every exported function does at the border: check what the caller gave, and answer a status.
+//! What every exported function does at the border: it checks what the caller gave, and answers a status.
+//!
+//! | file      | subject                                                                       |
+//! |-----------|-------------------------------------------------------------------------------|
+//! | `arg`     | pointers of the caller as slices, paths, outputs and options                  |
+//! | `error`   | the last failure on this thread, and the guard around every exported function |
+//! | `process` | fork and panics, which concern the whole process                              |
+//! | `status`  | the status numbers, and how an engine error becomes one                       |
+//! | `types`   | the structs that cross the border, and what is checked about them             |
+//! | `version` | which library this is                                                         |
 
 pub(crate) mod arg;
 pub mod error;

@@ -21,11 +21,11 @@ pub const KV_NOTFOUND: kv_status = -1;
 pub const KV_EXISTS: kv_status = -2;
 /// Answer: no table of this name or number (dropped, never created, or of another database). @ingroup kv_errors
 pub const KV_NO_TABLE: kv_status = -3;
-/// Answer: what this transaction read was changed by another commit; repeat it. @ingroup kv_errors
+/// Answer: another commit changed what was read. Reserved: no function of this version answers it. @ingroup kv_errors
 pub const KV_CONFLICT: kv_status = -4;
 /// Answer: the wait is over, or the handle is in use by another call. @ingroup kv_errors
 pub const KV_BUSY: kv_status = -5;
-/// Answer: the value is not the expected one. @ingroup kv_errors
+/// Answer: the value is not the expected one. Reserved: no function of this version answers it. @ingroup kv_errors
 pub const KV_MISMATCH: kv_status = -6;
 /// Answer: the buffer is too small; kv_error_detail() tells the bytes needed. @ingroup kv_errors
 pub const KV_TOO_SMALL: kv_status = -7;
@@ -46,13 +46,13 @@ pub const KV_CHILD_OPEN: kv_status = -23;
 pub const KV_TXN_FAILED: kv_status = -24;
 /// Usage: key, value or name beyond its limit. @ingroup kv_errors
 pub const KV_TOO_BIG: kv_status = -25;
-/// Usage: the value is not of the type this operation works on. @ingroup kv_errors
+/// Usage: the value is of another type. Reserved: no function of this version answers it. @ingroup kv_errors
 pub const KV_WRONG_TYPE: kv_status = -26;
 /// Usage: this thread waits for a lock that it holds itself. @ingroup kv_errors
 pub const KV_DEADLOCK: kv_status = -27;
 /// Usage: the handle was opened before fork(); open again in the child. @ingroup kv_errors
 pub const KV_FORKED: kv_status = -28;
-/// Usage: not possible in this build, for this file or in this state. @ingroup kv_errors
+/// Usage: not possible in this build or state. Reserved: no function of this version answers it. @ingroup kv_errors
 pub const KV_UNSUPPORTED: kv_status = -29;
 
 /// Environment: the operating system answered an error; kv_error_detail() has its errno. @ingroup kv_errors
@@ -82,7 +82,7 @@ pub const KV_NOT_A_DATABASE: kv_status = -61;
 pub const KV_TOO_NEW: kv_status = -62;
 /// Contents: made by a version too old to be read. @ingroup kv_errors
 pub const KV_TOO_OLD: kv_status = -63;
-/// Contents: a difference was made against another base. @ingroup kv_errors
+/// Contents: made against another base. Reserved: no function of this version answers it. @ingroup kv_errors
 pub const KV_WRONG_BASE: kv_status = -64;
 
 /// Internal: a bug in the library, caught; please report the message. @ingroup kv_errors

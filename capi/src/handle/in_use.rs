@@ -48,7 +48,7 @@ impl TxnUse {
         Err(failure)
     }
 
-    /// Runs a reading verb on either kind.
+    /// Runs a call of the engine that reads, on either kind of transaction.
     #[inline]
     pub(crate) fn read<T>(&mut self, verb: impl FnOnce(&mut dyn Reader) -> Result<T, Error>) -> Outcome<T> {
         match self {
@@ -143,7 +143,7 @@ fn not_writing(handle: *const kv_txn, failure: Failure) -> Failure {
     }
 }
 
-/// Runs a writing verb.
+/// Runs a call of the engine that writes, on a write transaction.
 #[inline]
 pub(crate) fn write<T>(handle: *mut kv_txn, verb: impl FnOnce(&mut WriteTxn) -> Result<T, Error>) -> Outcome<T> {
     WriteUse::of(handle)?.get()?.work(verb)

@@ -30,7 +30,7 @@ const GENERATION_SHIFT: u32 = 8;
 pub(crate) struct Token(usize);
 
 impl Token {
-    /// Stands where a handle has no parent; it is no slot's token.
+    /// The parent of a handle that has none. No slot has this token.
     pub(crate) const NONE: Token = Token(0);
 
     /// Reads the token in a handle of the caller. The handle is not dereferenced, here or later.

@@ -30,7 +30,7 @@ use crate::util::seeded::{self, Bug};
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::Arc;
 
-/// A lazy commit syncs if more bytes than this are unsynced. Recovery writes and reads so much in less than 10 ms.
+/// A lazy commit syncs if more bytes than this are unsynced. Recovery writes and reads that much in less than 10 ms.
 const LAZY_BYTES: u64 = 3 << 20;
 /// A lazy commit syncs if more commits than this are unsynced.
 const LAZY_COMMITS: usize = 256;

@@ -15,6 +15,12 @@
 //! The mirror is as of the newest commit. It is loaded by zone (2^16 pages) when a writer asks. An extent that dies
 //! in a zone that is not loaded is just added, since it was live and cannot overlap. A zone whose pages the records
 //! *take* must be loaded before the records can be folded.
+//!
+//! | file       | subject                                                       |
+//! |------------|---------------------------------------------------------------|
+//! | `dead`     | one dead extent: the entry of the space tree                  |
+//! | `page_map` | a sorted map from pages to a few words each                   |
+//! | `runs`     | sets of pages as runs, which are found by address and by size |
 
 mod dead;
 mod page_map;

@@ -241,7 +241,7 @@ impl World {
         Some(id)
     }
 
-    /// As `Pager::sync_data`.
+    /// Does what `Pager::sync_to` does.
     fn sync_to(&self, id: CommitId) {
         let shared = &self.shared;
         while shared.durable().get().id < id {
