@@ -9,7 +9,7 @@ use crate::util::bytes::same;
 pub enum Stored<'a> {
     /// The bytes of the value.
     Inline(&'a [u8]),
-    /// The description of a chain: see [`super::chain`].
+    /// The description of a chain, as `page/chain.rs` has it.
     Chain(&'a [u8]),
 }
 

@@ -10,7 +10,7 @@ use super::values::release_rest;
 use crate::error::Result;
 use crate::ids::U48_MAX;
 use crate::page::branch::{branch_size, build_branch, Child};
-use crate::page::header::{self, HEADER};
+use crate::page::header::HEADER;
 use crate::page::layout::branch::CHILD;
 use crate::page::suffix::NewPrefix;
 use crate::page::{PageSink, PageSource};
@@ -96,7 +96,6 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             let end = cutter.cut(to, &self.source)?;
             let plen = cutter.prefix_len(&start, &end);
             let group = &children[from..to];
-            debug_assert!(self.are_of_level(group, level - 1), "levels fall by one");
             let mut memory = self.arena.memory();
             let prefix = NewPrefix::of(fences.prefix_from(&start, plen), common.len());
             build_branch(&mut memory, level, self.table, prefix, group);
@@ -117,12 +116,5 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             start = end;
         }
         Ok(new_pages)
-    }
-
-    /// Returns whether all private pages among these children are of this level.
-    fn are_of_level(&self, children: &[Child<'_>], level: u8) -> bool {
-        let pages = children.iter().filter_map(|child| child.ptr.page.as_private());
-        let mut built = pages.filter_map(|page| self.arena.get(page));
-        built.all(|page| header::level(page) == level)
     }
 }
