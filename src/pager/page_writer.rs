@@ -11,7 +11,7 @@ use super::core::Pager;
 use super::descriptor::Descriptor;
 use super::options::Wait;
 use super::shared::share_entry;
-use super::space::{Dead, RunSet, ZONE_PAGES};
+use super::space::{Dead, RunSet, ZoneNo, ZONE_PAGES};
 use super::view::View;
 use super::write_state::WriteState;
 use super::written::WrittenPages;
@@ -195,7 +195,7 @@ impl PageWriter {
 
     /// Returns at most 2 zones that are worth loading before pages are taken: those that a fold needs, then others if
     /// few free pages are known.
-    pub fn zones_wanted(&mut self) -> Vec<u64> {
+    pub fn zones_wanted(&mut self) -> Vec<ZoneNo> {
         let space = &mut self.state.space;
         if space.known_pages() == self.state.dead {
             space.nothing_else();
@@ -205,7 +205,7 @@ impl PageWriter {
     }
 
     /// Takes over the content of the space tree for one zone.
-    pub fn zone_loaded(&mut self, zone: u64, dead: Vec<Dead>) {
+    pub fn zone_loaded(&mut self, zone: ZoneNo, dead: Vec<Dead>) {
         let WriteState {
             space,
             records,

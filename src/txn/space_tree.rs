@@ -9,7 +9,7 @@
 use crate::error::{Error, Result};
 use crate::ids::{CommitId, PageNo, Run};
 use crate::page::{Extent, PageSource, Root};
-use crate::pager::{Dead, SpaceChange, ZONE_PAGES};
+use crate::pager::{Dead, SpaceChange, ZoneNo};
 use crate::tree::read::scan::scan;
 use crate::util::bytes::{get_u32, get_u48, put_u32, put_u48};
 use std::collections::BTreeMap;
@@ -52,12 +52,11 @@ pub fn decode_dead(key: &[u8], value: &[u8]) -> Result<Dead> {
 }
 
 /// Returns the dead extents of one zone that the space tree at `root` lists.
-pub fn read_zone<'s, S: PageSource<'s>>(source: &S, root: &Root, zone: u64) -> Result<Vec<Dead>> {
+pub fn read_zone<'s, S: PageSource<'s>>(source: &S, root: &Root, zone: ZoneNo) -> Result<Vec<Dead>> {
     let mut dead = Vec::new();
-    let pages = Run::new(PageNo::new(zone * ZONE_PAGES), ZONE_PAGES);
-    scan(source, root, &encode_key(pages.first), |key, value| {
+    scan(source, root, &encode_key(zone.first()), |key, value| {
         let d = decode_dead(key, value.bytes())?;
-        let inside = d.extent.run.first < pages.end();
+        let inside = d.extent.run.first < zone.end();
         if inside {
             dead.push(d);
         }

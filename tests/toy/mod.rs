@@ -9,7 +9,7 @@
 use kv::file::sim::Random;
 use kv::ids::{CommitId, PageNo, PageRef, Run};
 use kv::page::{Extent, Lifetime, PageSink, PageSource, Ptr, Root, Roots};
-use kv::pager::{Dead, Descriptor, Durability, PageWriter, Pager, SpaceChange, View, Wait, ZONE_PAGES};
+use kv::pager::{Dead, Descriptor, Durability, PageWriter, Pager, SpaceChange, View, Wait, ZoneNo};
 use kv::util::bytes::{get_u32, get_u64, put_u32, put_u64};
 use kv::util::crc32c;
 use std::cell::Cell;
@@ -261,7 +261,7 @@ fn change(writing: &mut PageWriter, random: &mut Random, mut model: Model, chang
     let (tip, size) = (writing.tip(), pager.page_size());
     for zone in writing.zones_wanted() {
         let (map, _) = read_space(&pager.view(u64::MAX), &tip.roots.space)?;
-        let of_zone = map.values().filter(|d| d.extent.run.first.get() / ZONE_PAGES == zone);
+        let of_zone = map.values().filter(|d| ZoneNo::of(d.extent.run.first) == zone);
         writing.zone_loaded(zone, of_zone.copied().collect());
     }
     let mut leaves = root_leaves(&pager.view(u64::MAX), &tip.roots.main)?;

@@ -11,6 +11,3 @@ pub struct Dead {
     /// The first commit that does not refer to the pages any more.
     pub death: CommitId,
 }
-
-/// The number of pages in a zone, the unit in which a writer loads dead extents.
-pub const ZONE_PAGES: u64 = 1 << 16;

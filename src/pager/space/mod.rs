@@ -21,20 +21,23 @@
 //! | `dead`     | one dead extent: the entry of the space tree                  |
 //! | `page_map` | a sorted map from pages to a few words each                   |
 //! | `runs`     | sets of pages as runs, which are found by address and by size |
+//! | `zone`     | zones: the units in which the space tree is loaded            |
 
 mod dead;
 mod page_map;
 mod runs;
+mod zone;
 
-pub use dead::{Dead, ZONE_PAGES};
+pub use dead::Dead;
 pub(in crate::pager) use runs::RunSet;
+pub use zone::ZoneNo;
+pub(in crate::pager) use zone::ZONE_PAGES;
 
 use super::commit::CommitRecord;
 use crate::ids::{CommitId, PageNo, Run};
 use crate::page::Extent;
 use page_map::PageMap;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 
 /// The dead pages: all that are known, and those that may be reused.
 #[derive(Debug, Default)]
@@ -51,9 +54,9 @@ pub(in crate::pager) struct Space {
     /// The first pages of extents that wait for a reader to end, by that reader's commit.
     blocked: BTreeMap<CommitId, Vec<PageNo>>,
     blocked_pages: u64,
-    unloaded: BTreeSet<u64>,
+    unloaded: BTreeSet<ZoneNo>,
     /// The zones that must be loaded before the next fold.
-    required: BTreeSet<u64>,
+    required: BTreeSet<ZoneNo>,
     /// What the pool was last refreshed for. `stale` says whether extents came in since then by loading.
     seen: Horizon,
     stale: bool,
@@ -74,21 +77,11 @@ fn waits((page, dead): (PageNo, Dead)) -> (CommitId, PageNo) {
     (dead.death, page)
 }
 
-/// Returns the zone of a page.
-pub(in crate::pager) fn zone_of(page: PageNo) -> u64 {
-    page.get() / ZONE_PAGES
-}
-
-/// Returns the pages of a zone.
-fn pages_of(zone: u64) -> Range<PageNo> {
-    PageNo::new(zone * ZONE_PAGES)..PageNo::new((zone + 1) * ZONE_PAGES)
-}
-
 /// Returns the parts into which the borders of zones divide a run.
 fn split(run: Run) -> impl Iterator<Item = Run> {
     let (mut first, end) = (run.first, run.end());
     std::iter::from_fn(move || {
-        let part_end = pages_of(zone_of(first)).end.min(end);
+        let part_end = ZoneNo::of(first).end().min(end);
         let part = (first < end).then(|| Run::new(first, part_end - first));
         first = part_end;
         part
@@ -112,12 +105,12 @@ impl Space {
         let mut space = Space::default();
         for record in records {
             for &taken in &record.taken {
-                space.required.extend(split(taken).map(|run| zone_of(run.first)));
+                space.required.extend(split(taken).map(|run| ZoneNo::of(run.first)));
             }
             space.replay(record, None);
         }
         if dead > space.mirror_pages || !space.required.is_empty() {
-            space.unloaded = (0..=zone_of(PageNo::new(pages - 1))).collect();
+            space.unloaded = ZoneNo::up_to(ZoneNo::of(PageNo::new(pages - 1))).collect();
         }
         space.waiting = space.mirror.iter().map(waits).collect();
         space.waiting.sort_unstable();
@@ -146,8 +139,8 @@ impl Space {
     }
 
     /// Returns the zones to load next, at most 2: those for which a fold waits, then any others if `more`.
-    pub fn wanted(&self, more: bool) -> Vec<u64> {
-        let mut zones: Vec<u64> = self.required.iter().take(2).copied().collect();
+    pub fn wanted(&self, more: bool) -> Vec<ZoneNo> {
+        let mut zones: Vec<ZoneNo> = self.required.iter().take(2).copied().collect();
         if more {
             let others = self.unloaded.iter().filter(|z| !self.required.contains(z));
             zones.extend(others.take(2 - zones.len()));
@@ -171,12 +164,12 @@ impl Space {
     /// Returns `None`, and changes nothing, if the content is impossible.
     pub fn load<'a>(
         &mut self,
-        zone: u64,
+        zone: ZoneNo,
         content: &[Dead],
         pages: u64,
         records: impl Iterator<Item = &'a CommitRecord>,
     ) -> Option<()> {
-        let range = pages_of(zone);
+        let range = zone.first()..zone.end();
         let border = range.end.min(PageNo::new(pages));
         let mut end = range.start;
         for Dead { extent, death } in content {
@@ -206,7 +199,7 @@ impl Space {
         self.waiting.retain(|(_, page)| !range.contains(page));
         let old: Vec<PageNo> = self.changed.range(range.clone()).map(|(page, ())| page).collect();
         old.into_iter().for_each(|page| self.changed.remove(page));
-        self.pool.remove(Run::new(range.start, ZONE_PAGES));
+        self.pool.remove(zone.run());
         for dead in content {
             self.keep(*dead);
         }
@@ -221,8 +214,8 @@ impl Space {
 
     /// Carries out a commit's changes in the mirror, in all zones or in one, without changing the lists of what
     /// waits.
-    fn replay(&mut self, record: &CommitRecord, zone: Option<u64>) {
-        let here = |run: &Run| zone.is_none_or(|z| zone_of(run.first) == z);
+    fn replay(&mut self, record: &CommitRecord, zone: Option<ZoneNo>) {
+        let here = |run: &Run| zone.is_none_or(|z| ZoneNo::of(run.first) == z);
         for &taken in &record.taken {
             split(taken).filter(here).for_each(|run| self.subtract(run));
         }
@@ -248,8 +241,8 @@ impl Space {
     pub fn follow(&mut self, record: &CommitRecord) -> bool {
         for &taken in &record.taken {
             for run in split(taken) {
-                if self.unloaded.contains(&zone_of(run.first)) {
-                    self.required.insert(zone_of(run.first));
+                if self.unloaded.contains(&ZoneNo::of(run.first)) {
+                    self.required.insert(ZoneNo::of(run.first));
                 } else if !self.pool.contains(run) {
                     return false;
                 }
@@ -285,7 +278,7 @@ impl Space {
 
     fn keep(&mut self, dead: Dead) {
         debug_assert!(dead.extent.run.pages > 0 && !self.overlaps(dead.extent.run));
-        debug_assert!(dead.extent.run.end() <= pages_of(zone_of(dead.extent.run.first)).end);
+        debug_assert!(dead.extent.run.end() <= ZoneNo::of(dead.extent.run.first).end());
         self.mirror.insert(dead.extent.run.first, dead);
         self.mirror_pages += dead.extent.run.pages;
     }
@@ -491,13 +484,14 @@ mod tests {
     fn a_zone_is_loaded_under_the_records() {
         let records = [record(5, &[(40, 1, 2)], &[(10, 3)]), record(6, &[(11, 1, 5)], &[])];
         let mut space = Space::open(100, 8, records.iter());
-        assert_eq!(space.wanted(false), [0]);
+        let zone = ZoneNo::of(PageNo::new(0));
+        assert_eq!(space.wanted(false), [zone]);
         assert!(!space.foldable());
         let tree = [Dead {
             extent: extent((9, 9, 1)),
             death: CommitId::new(3),
         }];
-        space.load(0, &tree, 100, records.iter()).expect("load");
+        space.load(zone, &tree, 100, records.iter()).expect("load");
         assert!(space.foldable() && space.known_pages() == 8);
         let keys: Vec<(u64, u64)> = space
             .edits()
@@ -512,7 +506,7 @@ mod tests {
             extent: extent((99, 9, 1)),
             ..tree[0]
         }];
-        assert!(space.load(0, &lie, 100, records.iter()).is_none());
+        assert!(space.load(zone, &lie, 100, records.iter()).is_none());
     }
 
     #[test]
