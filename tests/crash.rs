@@ -147,7 +147,7 @@ fn recovery_reads_the_disk_and_not_the_cache() {
         drop(pager);
         let (pager, found) = Pager::open(disk.clone(), &options()).expect("open");
         disk.evict();
-        let content = toy::read(pager.view(u64::MAX), &pager.newest()).expect("whole");
+        let content = toy::read(pager.view_all(), &pager.newest()).expect("whole");
         let expected = if found.id == durable {
             Some(model)
         } else {
@@ -352,13 +352,13 @@ fn a_page_written_again_is_verified_again() {
         checksum,
         ..Ptr::default()
     };
-    assert_eq!(pager.view(u64::MAX).page(&ptr).expect("page"), &good[..]);
+    assert_eq!(pager.view_all().page(&ptr).expect("page"), &good[..]);
     writer.write_pages(page, &[&bad], &[checksum]).expect("write");
-    assert!(matches!(pager.view(u64::MAX).page(&ptr), Err(kv::Error::Corrupt(_))));
+    assert!(matches!(pager.view_all().page(&ptr), Err(kv::Error::Corrupt(_))));
     let numbers = [0, 3, page.get() + 1, u64::MAX, 1 << 52].map(PageRef::from_bits);
     for page in numbers.into_iter().chain([PageRef::private(PrivatePage::new(0))]) {
         let ptr = Ptr { page, ..ptr };
-        let view = pager.view(u64::MAX);
+        let view = pager.view_all();
         assert!(matches!(view.page(&ptr), Err(kv::Error::Corrupt(_))), "page {page:?}");
         let page = page.number();
         assert!(view.piece(page, 100, 0).is_err() && view.raw(page, u64::MAX).is_err());
@@ -421,9 +421,9 @@ fn a_large_commit_is_synced_before_its_slot_and_not_listed() {
         let (pager, found) = Pager::open(cut, &options()).expect("open");
         assert!([2, 3].contains(&found.id.get()));
         let root = pager.newest().roots.main.ptr;
-        assert!(pager.view(u64::MAX).page(&root).is_ok());
+        assert!(pager.view_all().page(&root).is_ok());
         let first = pager
-            .view(u64::MAX)
+            .view_all()
             .raw(PageNo::new(root.page.number().get() - 5120), 20 << 20)
             .expect("pieces")
             .to_vec();

@@ -255,7 +255,7 @@ fn commits_survive_closing_in_every_page_size() {
         for _ in 0..6 {
             let (pager, _) = open_file(&path, mode, &options(1 << shift)).expect("open");
             mode = CreateMode::Open;
-            assert_eq!(toy::read(pager.view(u64::MAX), &pager.newest()), Ok(model.clone()));
+            assert_eq!(toy::read(pager.view_all(), &pager.newest()), Ok(model.clone()));
             for step in 0..8 {
                 let durability = if step % 2 == 0 {
                     Durability::Full

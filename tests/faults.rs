@@ -55,7 +55,7 @@ fn sweep(seed: u64, n: u64, fault: Fault, for_ever: bool) -> Result<bool, String
             if !pager.is_poisoned() {
                 toy::account(pager)?;
                 let newest = pager.newest();
-                if tried.get(&newest.id) != Some(&toy::read(pager.view(u64::MAX), &newest)?) {
+                if tried.get(&newest.id) != Some(&toy::read(pager.view_all(), &newest)?) {
                     return Err(format!("commit {} is not what was committed", newest.id));
                 }
             }
@@ -76,7 +76,7 @@ fn check(disk: &Arc<SimDisk>, tried: &BTreeMap<CommitId, toy::Model>, promised: 
     if found.id < promised {
         return Err(format!("commit {promised} was acknowledged, {} is there", found.id));
     }
-    if tried.get(&found.id) != Some(&toy::read(pager.view(u64::MAX), &pager.newest())?) {
+    if tried.get(&found.id) != Some(&toy::read(pager.view_all(), &pager.newest())?) {
         return Err(format!("commit {} is not what was committed", found.id));
     }
     toy::account(&pager)

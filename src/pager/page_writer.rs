@@ -185,7 +185,7 @@ impl PageWriter {
 
     /// Returns read access to all pages, including those that this transaction wrote.
     pub fn view(&self) -> View<'_> {
-        self.pager.view(u64::MAX)
+        self.pager.view_all()
     }
 
     /// Returns the page behind the last one of the commit on which this transaction builds.

@@ -65,20 +65,31 @@ fn fold(checksum: u32) -> u16 {
 }
 
 impl Pager {
-    /// Returns read access to the pages below `pages`, or with `u64::MAX`, for a writer, to all that the file has
-    /// now.
+    /// Returns read access to all pages that the file has now and to those by which it grows, as a writer needs it.
     #[inline]
-    pub fn view(&self, pages: u64) -> View<'_> {
-        View::new(self, pages)
+    pub fn view_all(&self) -> View<'_> {
+        View::all(self)
     }
 }
 
 impl<'a> View<'a> {
-    /// Returns a view of the pages below `pages`, and never beyond what the file is known to hold.
+    /// Returns a view of the pages of a commit that has `pages` pages, and never beyond what the file is known to hold.
     #[inline]
-    pub(super) fn new(pager: &'a Pager, pages: u64) -> View<'a> {
+    fn of_commit(pager: &'a Pager, pages: u64) -> View<'a> {
+        View::new(pager, pages.min(pager.file_pages.load(SeqCst)), false)
+    }
+
+    /// Returns a view of all pages that the file is known to hold, which grows with the file.
+    #[inline]
+    fn all(pager: &'a Pager) -> View<'a> {
+        View::new(pager, pager.file_pages.load(SeqCst), true)
+    }
+
+    /// Returns a view of the first `pages` pages, all of which the file holds. If `growing`, it grows with the file.
+    #[inline]
+    fn new(pager: &'a Pager, pages: u64, growing: bool) -> View<'a> {
         let all = pager.tags.all();
-        let limit = pages.min(pager.file_pages.load(SeqCst)).min(all.len() as u64);
+        let limit = pages.min(all.len() as u64);
         let shift = pager.page_size.trailing_zeros().max(PAGE_MIN.trailing_zeros());
         // This is what `first_page` computes, without a division, because a view is made for every lookup.
         let first = (META_BYTES + (1 << shift) - 1) >> shift;
@@ -87,7 +98,7 @@ impl<'a> View<'a> {
             tags: &all[first.min(limit) as usize..limit as usize],
             first: PageNo::new(first),
             shift,
-            growing: pages == u64::MAX,
+            growing,
             pager,
         }
     }
@@ -96,7 +107,7 @@ impl<'a> View<'a> {
     #[cold]
     #[inline(never)]
     fn wider(&self, page: PageNo) -> Result<View<'a>> {
-        let wider = View::new(self.pager, u64::MAX);
+        let wider = View::all(self.pager);
         if self.growing && wider.tags.len() > self.tags.len() {
             return Ok(wider);
         }
@@ -186,20 +197,20 @@ pub(super) struct OwnedView {
 }
 
 impl OwnedView {
-    /// Returns a view of the pages below `pages`, as [`View::new`] does.
+    /// Returns a view of the pages of a commit, as [`View::of_commit`] does.
     #[inline]
     pub fn new(pager: Arc<Pager>, pages: u64) -> OwnedView {
-        let view = View::new(&pager, pages);
+        let view = View::of_commit(&pager, pages);
         // SAFETY: Only the lifetime changes. The view refers to the pager, which does not move and lives at least as
         // long as this, and `get` below returns it for no longer than this is borrowed.
         let view = unsafe { std::mem::transmute::<View<'_>, View<'static>>(view) };
         OwnedView { view, pager }
     }
 
-    /// Makes the view show the pages below `pages` from now on.
+    /// Makes the view show the pages of another commit, which has `pages` pages, from now on.
     #[inline]
     pub fn resize(&mut self, pages: u64) {
-        let view = View::new(&self.pager, pages);
+        let view = View::of_commit(&self.pager, pages);
         // SAFETY: Only the lifetime changes, and the view refers to the pager that this keeps alive, as in `new`.
         self.view = unsafe { std::mem::transmute::<View<'_>, View<'static>>(view) };
     }

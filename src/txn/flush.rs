@@ -132,7 +132,7 @@ impl TreeBuilder {
 
     /// Returns a view of the pages in the file, including those that were placed by now.
     pub(super) fn view(&self) -> View<'_> {
-        self.pager.view(u64::MAX)
+        self.pager.view_all()
     }
 
     pub(super) fn version(&self) -> u64 {
@@ -302,7 +302,7 @@ impl TreeBuilder {
         pages: &'t mut P,
     ) -> Apply<'t, 't, View<'t>, P> {
         Apply {
-            source: self.pager.view(u64::MAX),
+            source: self.pager.view_all(),
             drop_budget: self.base.pages + self.arena.len() as u64 + DROPPED_SLACK,
             arena: &mut self.arena,
             sink: pages,

@@ -230,7 +230,7 @@ pub fn commit_by(
 ) -> kv::Result<Option<Attempt>> {
     let mut writing = pager.lock_write(Wait::Forever, &AtomicBool::new(false))?;
     let (id, tip) = (writing.birth(), writing.tip());
-    let model = match numbers(pager.view(u64::MAX), &tip) {
+    let model = match numbers(pager.view_all(), &tip) {
         Ok(model) => model,
         Err(what) => {
             let answer = Err(kv::Error::Panic(what));
@@ -260,11 +260,11 @@ fn change(writing: &mut PageWriter, random: &mut Random, mut model: Model, chang
     let pager = writing.pager().clone();
     let (tip, size) = (writing.tip(), pager.page_size());
     for zone in writing.zones_wanted() {
-        let (map, _) = read_space(&pager.view(u64::MAX), &tip.roots.space)?;
+        let (map, _) = read_space(&pager.view_all(), &tip.roots.space)?;
         let of_zone = map.values().filter(|d| ZoneNo::of(d.extent.run.first) == zone);
         writing.zone_loaded(zone, of_zone.copied().collect());
     }
-    let mut leaves = root_leaves(&pager.view(u64::MAX), &tip.roots.main)?;
+    let mut leaves = root_leaves(&pager.view_all(), &tip.roots.main)?;
     if random.one_in(4) {
         waste(writing, random)?;
     }
@@ -323,7 +323,7 @@ fn change(writing: &mut PageWriter, random: &mut Random, mut model: Model, chang
     let mut space = tip.roots.space;
     let ask = random.one_in(FOLD_ONE_IN.get());
     if let Some(edits) = ask.then(|| writing.fold()).flatten() {
-        let (mut map, pages) = read_space(&pager.view(u64::MAX), &space)?;
+        let (mut map, pages) = read_space(&pager.view_all(), &space)?;
         for (key, value) in edits {
             match value {
                 Some(dead) => map.insert(key, dead),
@@ -366,7 +366,7 @@ fn waste(writing: &mut PageWriter, random: &mut Random) -> kv::Result<()> {
 /// Every page of the file is exactly one of: meta, live, dead, spilled record.
 pub fn account(pager: &Arc<Pager>) -> Result<(), String> {
     let accounting = pager.accounting().map_err(|e| e.to_string())?;
-    let (desc, view, size) = (accounting.desc, pager.view(u64::MAX), pager.page_size());
+    let (desc, view, size) = (accounting.desc, pager.view_all(), pager.page_size());
     let mut seen = BTreeSet::new();
     let mut add = |what: &str, run: Run| {
         let fresh = run.iter().all(|page| seen.insert(page));
