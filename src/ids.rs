@@ -181,6 +181,32 @@ impl fmt::Debug for TableId {
     }
 }
 
+/// The index of a process among those that have the same database open. Another process may get it when this one is
+/// gone.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[repr(transparent)]
+pub struct ProcessIndex(u16);
+
+impl ProcessIndex {
+    /// Returns the process with this index.
+    #[inline(always)]
+    pub const fn new(index: u16) -> ProcessIndex {
+        ProcessIndex(index)
+    }
+
+    /// Returns the index.
+    #[inline(always)]
+    pub const fn get(self) -> u16 {
+        self.0
+    }
+}
+
+impl fmt::Debug for ProcessIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// Pages of the file that follow each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Run {

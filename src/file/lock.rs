@@ -16,6 +16,7 @@
 #![allow(unsafe_code)]
 
 use crate::error::{Error, Result};
+use crate::ids::ProcessIndex;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
@@ -31,7 +32,7 @@ pub enum Byte {
     /// Somebody is syncing.
     Sync,
     /// The member with this index is alive.
-    Process(u16),
+    Process(ProcessIndex),
     /// Members use the shared memory of this era.
     Era(u64),
 }
@@ -53,7 +54,7 @@ impl Byte {
             Byte::Observe => BASE + 1,
             Byte::Write => BASE + 2,
             Byte::Sync => BASE + 3,
-            Byte::Process(index) => BASE + 0x1_0000 + i64::from(index),
+            Byte::Process(index) => BASE + 0x1_0000 + i64::from(index.get()),
             Byte::Era(era) => BASE + (1 << 48) + (era & 0xFFFF_FFFF_FFFF) as i64,
         }
     }

@@ -23,6 +23,7 @@ use super::names;
 use super::peers::{Peers, HEADER, PROCESSES};
 use super::{futex, Identity};
 use crate::error::{Error, Result};
+use crate::ids::ProcessIndex;
 use std::fs::{File, OpenOptions};
 use std::hash::{BuildHasher, Hasher};
 use std::io;
@@ -55,7 +56,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// What this opener is to the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
-    Member(u16),
+    Member(ProcessIndex),
     Alone,
     Observer,
 }
@@ -259,7 +260,7 @@ impl Door {
         Ok((shm, temporary))
     }
 
-    fn fill(&self, shm: &File) -> Result<(Atomics<AtomicU64>, u16)> {
+    fn fill(&self, shm: &File) -> Result<(Atomics<AtomicU64>, ProcessIndex)> {
         let io = |e| Error::io("make the -shm file", e);
         // Those who may open the database may open this file, and nobody else may.
         let mine = shm.metadata().map_err(io)?;
@@ -289,10 +290,10 @@ impl Door {
     }
 
     /// Locks the era, and an index that is free, which it returns.
-    fn take_index(&self, era: u64) -> Result<u16> {
+    fn take_index(&self, era: u64) -> Result<ProcessIndex> {
         let fd = self.file.as_fd();
         lock::try_lock(fd, Byte::Era(era), Mode::Shared)?;
-        for index in 0..PROCESSES as u16 {
+        for index in (0..PROCESSES as u16).map(ProcessIndex::new) {
             if lock::try_lock(fd, Byte::Process(index), Mode::Exclusive)? {
                 return Ok(index);
             }
@@ -366,10 +367,10 @@ impl Peers for Member {
         lock::try_lock(self.fd(), Byte::Alive, Mode::Shared).map(|_| ())
     }
 
-    fn index(&self) -> u16 {
+    fn index(&self) -> ProcessIndex {
         match self.role {
             Role::Member(index) => index,
-            Role::Alone | Role::Observer => 0,
+            Role::Alone | Role::Observer => ProcessIndex::new(0),
         }
     }
 
@@ -415,7 +416,7 @@ impl Peers for Member {
         }
     }
 
-    fn reap(&self, index: u16, clear: &mut dyn FnMut()) -> Result<()> {
+    fn reap(&self, index: ProcessIndex, clear: &mut dyn FnMut()) -> Result<()> {
         if self.role == Role::Member(index) || !matches!(self.role, Role::Member(_)) {
             return Ok(());
         }

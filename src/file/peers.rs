@@ -5,6 +5,7 @@
 
 use super::map::Atomics;
 use crate::error::Result;
+use crate::ids::ProcessIndex;
 use std::sync::atomic::AtomicU64;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +33,7 @@ pub trait Peers: Send + Sync {
     fn admit(&self) -> Result<()>;
 
     /// Returns the index of this member.
-    fn index(&self) -> u16;
+    fn index(&self) -> ProcessIndex;
 
     /// Takes the right to write, or returns `false` if another process has it.
     ///
@@ -63,7 +64,7 @@ pub trait Peers: Send + Sync {
     ///
     /// # Errors
     /// `NoLocks`.
-    fn reap(&self, index: u16, clear: &mut dyn FnMut()) -> Result<()>;
+    fn reap(&self, index: ProcessIndex, clear: &mut dyn FnMut()) -> Result<()>;
 
     /// Returns whether nobody else has the database open. If so, nobody can open it until this one is gone.
     fn is_last(&self) -> bool;
@@ -96,8 +97,8 @@ impl Peers for Alone {
         Ok(())
     }
 
-    fn index(&self) -> u16 {
-        0
+    fn index(&self) -> ProcessIndex {
+        ProcessIndex::new(0)
     }
 
     fn try_lock_write(&self) -> Result<bool> {
@@ -116,7 +117,7 @@ impl Peers for Alone {
 
     fn unlock_sync(&self) {}
 
-    fn reap(&self, _: u16, _: &mut dyn FnMut()) -> Result<()> {
+    fn reap(&self, _: ProcessIndex, _: &mut dyn FnMut()) -> Result<()> {
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use super::core::Pager;
 use super::descriptor::Descriptor;
+use super::shared::ReaderSlot;
 use super::view::{OwnedView, View};
 use crate::error::{Error, Result};
 use crate::ids::CommitId;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 pub struct Snapshot {
     view: OwnedView,
     desc: Descriptor,
-    slot: u32,
+    slot: ReaderSlot,
 }
 
 /// One reader of the database, in any process.

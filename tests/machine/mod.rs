@@ -9,6 +9,7 @@ use kv::file::map::Atomics;
 use kv::file::peers::Peers;
 use kv::file::sim::{Fault, SimDisk};
 use kv::file::{Identity, Mapped, Storage};
+use kv::ids::ProcessIndex;
 use kv::Result;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::SeqCst};
@@ -246,8 +247,8 @@ impl Peers for Occupant {
     fn admit(&self) -> Result<()> {
         Ok(())
     }
-    fn index(&self) -> u16 {
-        self.process.index
+    fn index(&self) -> ProcessIndex {
+        ProcessIndex::new(self.process.index)
     }
     fn try_lock_write(&self) -> Result<bool> {
         Ok(self.take(WRITE))
@@ -266,8 +267,8 @@ impl Peers for Occupant {
     fn unlock_sync(&self) {
         self.give_back(SYNC);
     }
-    fn reap(&self, index: u16, clear: &mut dyn FnMut()) -> Result<()> {
-        if !self.process.machine.lock().alive.contains(&index) {
+    fn reap(&self, index: ProcessIndex, clear: &mut dyn FnMut()) -> Result<()> {
+        if !self.process.machine.lock().alive.contains(&index.get()) {
             clear();
         }
         Ok(())

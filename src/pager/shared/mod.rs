@@ -33,6 +33,7 @@ mod ring;
 mod words;
 
 pub(super) use layout::{RING, WORDS};
+pub(super) use readers::ReaderSlot;
 pub(super) use ring::share_entry;
 pub(super) use words::{CommitSlot, Constants, FreeSlot, Opening, Shared, SyncClaim};
 
@@ -42,7 +43,7 @@ mod tests {
     use super::*;
     use crate::error::Error;
     use crate::file::map::Atomics;
-    use crate::ids::CommitId;
+    use crate::ids::{CommitId, ProcessIndex};
     use crate::page::features::Features;
     use crate::pager::descriptor::Descriptor;
     use std::sync::atomic::Ordering::SeqCst;
@@ -58,7 +59,7 @@ mod tests {
         };
         let tip = CommitSlot { id: id(5), slot: 3 };
         let memory = Arc::new(Atomics::new(WORDS as u64).expect("memory"));
-        let shared = Shared::new(memory.clone(), 0);
+        let shared = Shared::new(memory.clone(), ProcessIndex::new(0));
         let constants = Constants {
             page_size: 8192,
             uuid: std::array::from_fn(|i| i as u8),
@@ -89,17 +90,17 @@ mod tests {
         shared.unregister(other);
         assert_eq!(shared.held(), [id(8)]);
 
-        let neighbour = Shared::new(memory, 7);
+        let neighbour = Shared::new(memory, ProcessIndex::new(7));
         neighbour.register().expect("register");
-        assert_eq!(shared.other_processes(Some(id(9))), [7]);
+        assert_eq!(shared.other_processes(Some(id(9))), [ProcessIndex::new(7)]);
         assert!(shared.other_processes(Some(id(8))).is_empty());
-        assert_eq!(neighbour.other_processes(None), [0]);
+        assert_eq!(neighbour.other_processes(None), [ProcessIndex::new(0)]);
         let seen: Vec<_> = shared.readers().iter().map(|r| (r.process, r.id, r.pid)).collect();
-        assert!(seen.contains(&(7, id(8), std::process::id())) && seen.len() == 2);
-        shared.end_readers(7);
+        assert!(seen.contains(&(ProcessIndex::new(7), id(8), std::process::id())) && seen.len() == 2);
+        shared.end_readers(ProcessIndex::new(7));
         assert_eq!(shared.readers().len(), 1, "only the dead one's");
 
-        let all: Vec<u32> = std::iter::from_fn(|| shared.register().ok().map(|r| r.0)).collect();
+        let all: Vec<ReaderSlot> = std::iter::from_fn(|| shared.register().ok().map(|r| r.0)).collect();
         assert_eq!(all.len(), READERS - 1);
         assert!(matches!(shared.register(), Err(Error::Limit(_))));
         shared.unregister(all[77]);

@@ -7,29 +7,46 @@ use super::layout::{at, reader_word, READERS};
 use super::words::{Shared, Words};
 use crate::error::{Error, Result};
 use crate::file::peers::PROCESSES;
-use crate::ids::{CommitId, U48_MAX};
+use crate::ids::{CommitId, ProcessIndex, U48_MAX};
 use crate::pager::descriptor::Descriptor;
 use crate::util::atomic::AtomicU64;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed, Ordering::Release, Ordering::SeqCst};
 
+/// The number of a reader slot. Each reader has one for as long as it is registered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReaderSlot(u32);
+
+impl ReaderSlot {
+    #[inline(always)]
+    fn new(number: usize) -> ReaderSlot {
+        debug_assert!(number < READERS, "a reader slot is one of those that there are");
+        ReaderSlot(number as u32)
+    }
+
+    #[inline(always)]
+    fn get(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// What a reader's word says. The word is zero if it belongs to no reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Claim {
     id: CommitId,
-    process: u16,
+    process: ProcessIndex,
 }
 
 impl Claim {
     #[inline(always)]
     fn to_word(self) -> u64 {
-        self.id.get() | u64::from(self.process) << 48
+        self.id.get() | u64::from(self.process.get()) << 48
     }
 
     fn from_word(word: u64) -> Claim {
         Claim {
             id: CommitId::new(word & U48_MAX),
-            process: (word >> 48) as u16,
+            process: ProcessIndex::new((word >> 48) as u16),
         }
     }
 }
@@ -38,7 +55,7 @@ impl Claim {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReaderClaim {
     /// The index of the reader's process.
-    pub process: u16,
+    pub process: ProcessIndex,
     /// The system's number of that process.
     pub pid: u32,
     /// The commit that the reader sees.
@@ -50,14 +67,14 @@ pub struct ReaderClaim {
 impl<'a> Words<'a> {
     /// Returns the claim of the reader with this slot, which is 0 if the slot is free.
     #[inline(always)]
-    fn claim(self, slot: usize) -> &'a AtomicU64 {
-        self.word(at::CLAIMS + reader_word(slot))
+    fn claim(self, slot: ReaderSlot) -> &'a AtomicU64 {
+        self.word(at::CLAIMS + reader_word(slot.get()))
     }
 
     /// Returns the time at which the reader with this slot began.
     #[inline(always)]
-    fn claim_time(self, slot: usize) -> &'a AtomicU64 {
-        self.word(at::CLAIM_TIMES + reader_word(slot))
+    fn claim_time(self, slot: ReaderSlot) -> &'a AtomicU64 {
+        self.word(at::CLAIM_TIMES + reader_word(slot.get()))
     }
 
     /// Returns the number of slots up to the last one ever used. Nobody needs to look at later slots.
@@ -69,14 +86,14 @@ impl<'a> Words<'a> {
 
 impl Shared {
     /// Returns the system's number of the process with this index.
-    pub(super) fn process_number(&self, process: u16) -> &AtomicU64 {
-        self.word(at::PROCESS_NUMBERS + usize::from(process) % PROCESSES)
+    pub(super) fn process_number(&self, process: ProcessIndex) -> &AtomicU64 {
+        self.word(at::PROCESS_NUMBERS + usize::from(process.get()) % PROCESSES)
     }
 
     /// Registers a reader, writes what it sees into `desc`, and returns its slot. (The descriptor is written in
     /// place, so that it is not moved through every call up to where it stays.)
     #[inline]
-    pub fn register_in(&self, desc: &mut Descriptor) -> Result<u32> {
+    pub fn register_in(&self, desc: &mut Descriptor) -> Result<ReaderSlot> {
         thread_local! {
             static HINT: Cell<usize> = const { Cell::new(usize::MAX) };
         }
@@ -86,20 +103,21 @@ impl Shared {
             _ => first_hint() % (words.readers_used().load(SeqCst) as usize).clamp(16, READERS),
         };
         for step in 0..READERS {
-            let slot = (start + step) % READERS;
+            let index = (start + step) % READERS;
+            let slot = ReaderSlot::new(index);
             let word = words.claim(slot);
             if word.load(SeqCst) != 0 {
                 continue;
             }
             // Writers must already look at this slot when it is claimed.
-            if slot as u64 >= words.readers_used().load(SeqCst) {
-                words.readers_used().fetch_max(slot as u64 + 1, SeqCst);
+            if index as u64 >= words.readers_used().load(SeqCst) {
+                words.readers_used().fetch_max(index as u64 + 1, SeqCst);
             }
             let id = words.visible().get();
             if word.compare_exchange(0, self.claim(id), SeqCst, SeqCst).is_ok() {
-                HINT.set(slot);
-                self.confirm(slot as u32, id, desc);
-                return Ok(slot as u32);
+                HINT.set(index);
+                self.confirm(slot, id, desc);
+                return Ok(slot);
             }
         }
         Err(Error::Limit("too many read transactions at once; end some"))
@@ -114,10 +132,10 @@ impl Shared {
 
     /// Makes the claim of `slot` on commit `id` count, or claims the newest visible commit instead (I-6).
     #[inline]
-    fn confirm(&self, slot: u32, mut id: CommitId, desc: &mut Descriptor) {
+    fn confirm(&self, slot: ReaderSlot, mut id: CommitId, desc: &mut Descriptor) {
         let words = self.words();
-        let word = words.claim(slot as usize);
-        words.claim_time(slot as usize).store(milliseconds(), Relaxed);
+        let word = words.claim(slot);
+        words.claim_time(slot).store(milliseconds(), Relaxed);
         loop {
             let found = words.read_descriptor(id, desc);
             let now = words.visible().get();
@@ -131,7 +149,7 @@ impl Shared {
 
     /// Does what [`Shared::register_in`] does, but returns the descriptor.
     #[cfg(test)]
-    pub fn register(&self) -> Result<(u32, Descriptor)> {
+    pub fn register(&self) -> Result<(ReaderSlot, Descriptor)> {
         let mut desc = Descriptor::default();
         self.register_in(&mut desc).map(|slot| (slot, desc))
     }
@@ -139,35 +157,37 @@ impl Shared {
     /// Returns whether a registered reader that sees commit `id` sees the newest visible one. If so, its time begins
     /// anew.
     #[inline]
-    pub fn is_newest(&self, slot: u32, id: CommitId) -> bool {
+    pub fn is_newest(&self, slot: ReaderSlot, id: CommitId) -> bool {
         let words = self.words();
         let newest = words.visible().get() == id;
         if newest {
-            words.claim_time(slot as usize).store(milliseconds(), Relaxed);
+            words.claim_time(slot).store(milliseconds(), Relaxed);
         }
         newest
     }
 
     /// Moves a registered reader to the newest visible commit.
-    pub fn move_reader(&self, slot: u32) -> Descriptor {
+    pub fn move_reader(&self, slot: ReaderSlot) -> Descriptor {
         let mut desc = Descriptor::default();
         let id = self.visible().get();
-        self.words().claim(slot as usize).store(self.claim(id), SeqCst);
+        self.words().claim(slot).store(self.claim(id), SeqCst);
         self.confirm(slot, id, &mut desc);
         desc
     }
 
     /// Ends a registration.
     #[inline]
-    pub fn unregister(&self, slot: u32) {
-        self.words().claim(slot as usize).store(0, Release);
+    pub fn unregister(&self, slot: ReaderSlot) {
+        self.words().claim(slot).store(0, Release);
     }
 
     /// Returns the slots in use, and what their words say.
-    fn claims(&self) -> impl Iterator<Item = (usize, Claim)> + '_ {
+    fn claims(&self) -> impl Iterator<Item = (ReaderSlot, Claim)> + '_ {
         let words = self.words();
         let used = (words.readers_used().load(SeqCst) as usize).min(READERS);
-        let claims = (0..used).map(move |slot| (slot, words.claim(slot).load(SeqCst)));
+        let claims = (0..used)
+            .map(ReaderSlot::new)
+            .map(move |slot| (slot, words.claim(slot).load(SeqCst)));
         let claims = claims.filter(|(_, word)| *word != 0);
         claims.map(|(slot, word)| (slot, Claim::from_word(word)))
     }
@@ -192,11 +212,11 @@ impl Shared {
     }
 
     /// Returns the other processes that have readers or, if `before` is given, readers of commits before that one.
-    pub fn other_processes(&self, before: Option<CommitId>) -> Vec<u16> {
+    pub fn other_processes(&self, before: Option<CommitId>) -> Vec<ProcessIndex> {
         let old = self
             .claims()
             .filter(|(_, claim)| before.is_none_or(|before| claim.id < before));
-        let mut processes: Vec<u16> = old.map(|(_, claim)| claim.process).collect();
+        let mut processes: Vec<ProcessIndex> = old.map(|(_, claim)| claim.process).collect();
         processes.sort_unstable();
         processes.dedup();
         processes.retain(|process| *process != self.process);
@@ -204,8 +224,8 @@ impl Shared {
     }
 
     /// Ends the readers that a dead process left registered.
-    pub fn end_readers(&self, process: u16) {
-        let left: Vec<(usize, Claim)> = self.claims().filter(|(_, claim)| claim.process == process).collect();
+    pub fn end_readers(&self, process: ProcessIndex) {
+        let left: Vec<(ReaderSlot, Claim)> = self.claims().filter(|(_, claim)| claim.process == process).collect();
         for (slot, claim) in left {
             // The exchange fails if the word has changed meanwhile, so that a claim of another process is left alone.
             let word = self.words().claim(slot);

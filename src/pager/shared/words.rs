@@ -3,7 +3,7 @@
 use super::layout::{at, CONSTANT_WORDS, WORDS};
 use crate::file::map::Atomics;
 use crate::file::peers::HEADER;
-use crate::ids::CommitId;
+use crate::ids::{CommitId, ProcessIndex};
 use crate::page::features::Features;
 use crate::pager::descriptor::Descriptor;
 use crate::util::atomic::AtomicU64;
@@ -164,12 +164,12 @@ impl<'a> Words<'a> {
 pub(in crate::pager) struct Shared {
     memory: Arc<Atomics<AtomicU64>>,
     /// The index of this process.
-    pub(super) process: u16,
+    pub(super) process: ProcessIndex,
 }
 
 impl Shared {
     /// Returns the words as the process with this index sees them.
-    pub fn new(memory: Arc<Atomics<AtomicU64>>, process: u16) -> Shared {
+    pub fn new(memory: Arc<Atomics<AtomicU64>>, process: ProcessIndex) -> Shared {
         let shared = Shared { memory, process };
         // If another process had this index before, it is dead, and its readers are still registered.
         shared.end_readers(process);

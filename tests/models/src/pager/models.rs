@@ -9,7 +9,7 @@
 use super::shared::{CommitSlot, Constants, Opening, Shared, SyncClaim, WORDS};
 use super::Descriptor;
 use crate::file::map::Atomics;
-use crate::ids::CommitId;
+use crate::ids::{CommitId, ProcessIndex};
 use crate::page::features::Features;
 use shuttle::rand::Rng;
 use shuttle::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -51,7 +51,7 @@ fn desc(id: CommitId) -> Descriptor {
 fn shared() -> (Arc<Shared>, Arc<Shared>) {
     // The engine's file names the standard library's Arc; the words inside are the scheduler's.
     let memory = std::sync::Arc::new(Atomics::new(WORDS as u64).expect("memory"));
-    let here = Shared::new(memory.clone(), 0);
+    let here = Shared::new(memory.clone(), ProcessIndex::new(0));
     let constants = Constants {
         page_size: 4096,
         uuid: [0; 16],
@@ -66,7 +66,7 @@ fn shared() -> (Arc<Shared>, Arc<Shared>) {
         erase: Vec::new(),
         constants,
     });
-    (Arc::new(here), Arc::new(Shared::new(memory, 1)))
+    (Arc::new(here), Arc::new(Shared::new(memory, ProcessIndex::new(1))))
 }
 
 /// Readers against one who commits lazily and reuses what died. Extent n is born in commit n and dies in commit n + 1.
