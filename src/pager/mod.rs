@@ -56,6 +56,6 @@ pub use open::{open_file, open_memory, CreateMode, Recovery};
 pub use options::{Durability, PagerOptions, Verify, Wait};
 pub use page_writer::PageWriter;
 pub use snapshot::{ReaderInfo, Snapshot};
-pub use space::{Dead, ZoneNo};
+pub use space::{Dead, SpaceEdit, ZoneNo};
 pub use view::View;
 pub use write_state::Accounting;

@@ -11,7 +11,7 @@ use super::core::Pager;
 use super::descriptor::Descriptor;
 use super::options::Wait;
 use super::shared::share_entry;
-use super::space::{Dead, RunSet, ZoneNo, ZONE_PAGES};
+use super::space::{Dead, RunSet, SpaceEdit, ZoneNo, ZONE_PAGES};
 use super::view::View;
 use super::write_state::WriteState;
 use super::written::WrittenPages;
@@ -72,8 +72,23 @@ pub struct PageWriter {
     /// Whether the changes of dead space go into this commit's space tree.
     pub(super) folding: bool,
     pub(super) progress: Progress,
-    /// Why the trees of this transaction must not be committed, and at which page.
-    pub(super) damage: Option<(Option<PageNo>, &'static str)>,
+    /// Why the trees of this transaction must not be committed.
+    damage: Option<TreeDamage>,
+}
+
+/// Damage of trees that shows in the pages that a transaction takes and releases.
+#[derive(Debug, Clone, Copy)]
+struct TreeDamage {
+    /// The page at which it shows, or `None` if no single one is to blame.
+    page: Option<PageNo>,
+    what: &'static str,
+}
+
+impl TreeDamage {
+    fn at(page: PageNo, what: &'static str) -> TreeDamage {
+        let page = Some(page);
+        TreeDamage { page, what }
+    }
 }
 
 /// How far a commit has come, which says what dropping its writer means.
@@ -214,7 +229,10 @@ impl PageWriter {
             ..
         } = &mut *self.state;
         if space.load(zone, &dead, tip.pages, records.above(*folded)).is_none() {
-            self.damage = Some((None, "the space tree contradicts itself"));
+            self.damage = Some(TreeDamage {
+                page: None,
+                what: "the space tree contradicts itself",
+            });
             return;
         }
         self.refresh();
@@ -224,12 +242,11 @@ impl PageWriter {
     }
 
     /// Returns every change since the last fold, in ascending order of pages, if it is time to fold the records into
-    /// the space tree. `None` as the value of a page removes the key. The caller applies the changes to the space
-    /// tree within this commit.
+    /// the space tree. The caller applies the changes to the space tree within this commit.
     ///
     /// It is time to fold when many changes have collected, or when the slot is nearly full and little would be
     /// written.
-    pub fn fold(&mut self) -> Option<Vec<(PageNo, Option<Dead>)>> {
+    pub fn fold(&mut self) -> Option<Vec<SpaceEdit>> {
         let state = &mut self.state;
         if !state.space.foldable() {
             return None;
@@ -360,14 +377,17 @@ impl PageWriter {
             let zones = run.pages / ZONE_PAGES < u64::from(u32::MAX) / ZONE_PAGES;
             let next = run.checked_end().filter(|next| *next <= self.tip_end());
             if run.first < end || next.is_none() || !zones || *birth >= self.id {
-                self.damage = Some((Some(run.first), "a page was released twice, or is outside the file"));
+                self.damage = Some(TreeDamage::at(
+                    run.first,
+                    "a page was released twice, or is outside the file",
+                ));
             } else if self.state.space.overlaps(*run) {
-                self.damage = Some((Some(run.first), "a page in use was listed as dead"));
+                self.damage = Some(TreeDamage::at(run.first, "a page in use was listed as dead"));
             }
             end = next.unwrap_or(PageNo::END);
         }
         match self.damage {
-            Some((page, what)) => Err(Error::corrupt(page, what)),
+            Some(damage) => Err(Error::corrupt(damage.page, damage.what)),
             None => Ok(()),
         }
     }
@@ -442,8 +462,8 @@ impl PageSink for PageWriter {
             self.written.forget(run);
             self.state.space.pool.insert(run);
         } else {
-            self.damage = Some((
-                Some(run.first),
+            self.damage = Some(TreeDamage::at(
+                run.first,
                 "a page was released that this transaction did not take",
             ));
         }

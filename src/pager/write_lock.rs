@@ -196,7 +196,7 @@ impl Pager {
             state.space = Space::open(meta.pages, meta.dead, records.above(meta.folded));
         }
         let durable = self.shared.durable().get().id;
-        state.unsynced.retain(|(id, _)| *id > durable);
+        state.unsynced.retain(|commit| commit.id > durable);
         state.changes = WriteState::count_changes(&records, meta.folded);
         state.records = records;
         state.tip = desc;

@@ -22,12 +22,20 @@ pub(super) struct WriteState {
     pub dead: u64,
     /// The number of changes that the next fold would carry from the records to the space tree.
     pub changes: usize,
-    /// The commits that are not known to be durable, and the bytes that each wrote.
-    pub unsynced: Vec<(CommitId, u64)>,
+    /// The commits that are not known to be durable, in ascending order.
+    pub unsynced: Vec<Unsynced>,
     /// Memory for the set of pages that a transaction takes. It is kept to be used again.
     pub taken: RunSet,
     /// Memory for the bytes of a slot.
     pub slot_bytes: Option<Box<[u8; SLOT_BYTES]>>,
+}
+
+/// A commit that is not known to be durable.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Unsynced {
+    pub id: CommitId,
+    /// The number of bytes that the commit wrote and that wait for a sync.
+    pub bytes: u64,
 }
 
 /// What [`Pager::accounting`](super::Pager::accounting) returns.

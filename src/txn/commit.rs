@@ -149,9 +149,9 @@ impl Draft {
         space.edits = std::mem::take(&mut self.tables[0].tree.edits);
         debug_assert!(space.edits.is_empty(), "the default table was flushed in step 2");
         if let Some(changes) = pages.fold() {
-            for (page, dead) in changes {
-                let key = encode_key(page);
-                match dead {
+            for change in changes {
+                let key = encode_key(change.first);
+                match change.dead {
                     Some(d) => space.edits.push(&key, Op::Put(Stored::Inline(&encode_dead(&d)))),
                     None => space.edits.push(&key, Op::Delete),
                 }?;

@@ -324,10 +324,10 @@ fn change(writing: &mut PageWriter, random: &mut Random, mut model: Model, chang
     let ask = random.one_in(FOLD_ONE_IN.get());
     if let Some(edits) = ask.then(|| writing.fold()).flatten() {
         let (mut map, pages) = read_space(&pager.view_all(), &space)?;
-        for (key, value) in edits {
-            match value {
-                Some(dead) => map.insert(key, dead),
-                None => map.remove(&key),
+        for edit in edits {
+            match edit.dead {
+                Some(dead) => map.insert(edit.first, dead),
+                None => map.remove(&edit.first),
             };
         }
         pages.iter().for_each(|page| writing.release(*page));

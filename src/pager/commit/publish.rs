@@ -25,6 +25,7 @@ use crate::pager::identity::now;
 use crate::pager::options::Durability;
 use crate::pager::page_writer::{PageWriter, Progress};
 use crate::pager::shared::{CommitSlot, FreeSlot, RING};
+use crate::pager::write_state::Unsynced;
 use crate::util::crc32c;
 use crate::util::seeded::{self, Bug};
 use std::sync::atomic::Ordering::SeqCst;
@@ -365,10 +366,10 @@ impl PageWriter {
         state.tip = desc;
         state.folded = meta.folded;
         state.dead = meta.dead;
-        let durable = state.unsynced.partition_point(|(id, _)| *id <= meta.base);
+        let durable = state.unsynced.partition_point(|commit| commit.id <= meta.base);
         state.unsynced.drain(..durable);
-        state.unsynced.push((desc.id, bytes));
-        let unsynced: u64 = state.unsynced.iter().map(|(_, bytes)| bytes).sum();
+        state.unsynced.push(Unsynced { id: desc.id, bytes });
+        let unsynced: u64 = state.unsynced.iter().map(|commit| commit.bytes).sum();
         unsynced > LAZY_BYTES || state.unsynced.len() > LAZY_COMMITS
     }
 

@@ -1,6 +1,6 @@
-//! A dead extent, the entry of the space tree.
+//! Dead extents, the entries of the space tree, and edits of that tree.
 
-use crate::ids::CommitId;
+use crate::ids::{CommitId, PageNo};
 use crate::page::Extent;
 
 /// Pages that died and may be reused in time. The space tree holds these entries, keyed by their first page.
@@ -10,4 +10,13 @@ pub struct Dead {
     pub extent: Extent,
     /// The first commit that does not refer to the pages any more.
     pub death: CommitId,
+}
+
+/// A change that a fold makes to the space tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SpaceEdit {
+    /// The page that is the key of the changed entry.
+    pub first: PageNo,
+    /// The extent that begins there, or `None` if the entry is removed.
+    pub dead: Option<Dead>,
 }

@@ -18,7 +18,7 @@
 //!
 //! | file       | subject                                                       |
 //! |------------|---------------------------------------------------------------|
-//! | `dead`     | one dead extent: the entry of the space tree                  |
+//! | `dead`     | dead extents, and the edits that a fold makes to their tree   |
 //! | `page_map` | a sorted map from pages to a few words each                   |
 //! | `runs`     | sets of pages as runs, which are found by address and by size |
 //! | `zone`     | zones: the units in which the space tree is loaded            |
@@ -28,7 +28,7 @@ mod page_map;
 mod runs;
 mod zone;
 
-pub use dead::Dead;
+pub use dead::{Dead, SpaceEdit};
 pub(in crate::pager) use runs::RunSet;
 pub use zone::ZoneNo;
 pub(in crate::pager) use zone::ZONE_PAGES;
@@ -402,12 +402,13 @@ impl Space {
         }
     }
 
-    /// Returns every change since the last fold: the new value of a key, or `None` to remove the key.
-    pub fn edits(&self) -> Vec<(PageNo, Option<Dead>)> {
-        self.changed
-            .iter()
-            .map(|(page, ())| (page, self.mirror.get(page)))
-            .collect()
+    /// Returns every change since the last fold, in ascending order of pages.
+    pub fn edits(&self) -> Vec<SpaceEdit> {
+        let edits = self.changed.iter().map(|(first, ())| SpaceEdit {
+            first,
+            dead: self.mirror.get(first),
+        });
+        edits.collect()
     }
 
     /// Forgets which keys changed, because the edits are in the space tree.
@@ -496,7 +497,7 @@ mod tests {
         let keys: Vec<(u64, u64)> = space
             .edits()
             .iter()
-            .map(|(page, dead)| (page.get(), dead.map_or(0, |dead| dead.extent.run.pages)))
+            .map(|edit| (edit.first.get(), edit.dead.map_or(0, |dead| dead.extent.run.pages)))
             .collect();
         assert_eq!(keys, [(9, 1), (11, 1), (13, 5), (40, 1)]);
         space.refresh(horizon(6, 6, &[]));
@@ -519,8 +520,10 @@ mod tests {
             extent: extent((10, 4, 0)),
             death: CommitId::NONE,
         };
-        let page = PageNo::new;
-        let edits = [(page(10), Some(joined)), (page(11), None), (page(13), None)];
+        let edits = [(10, Some(joined)), (11, None), (13, None)].map(|(first, dead)| SpaceEdit {
+            first: PageNo::new(first),
+            dead,
+        });
         assert_eq!(space.edits(), edits);
     }
 }
