@@ -11,7 +11,7 @@ use crate::page::kernel::plain;
 use crate::page::leaf::Leaf;
 use crate::page::{PageSource, Root};
 use std::marker::PhantomData;
-use std::ops::Bound;
+use std::ops::{Bound, Range};
 
 #[cold]
 fn wrong_counts(page: PageRef) -> Error {
@@ -28,16 +28,35 @@ fn add_before(sum: u64, branch: &Branch<'_>, n: usize) -> Result<u64> {
     sum.checked_add(before).ok_or_else(|| wrong_counts(branch.at()))
 }
 
-/// Returns the number of entries with keys less than `key`, and whether `key` itself is there.
+/// Where a key is among the entries of a tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rank {
+    /// The number of entries with lesser keys.
+    pub before: u64,
+    /// Whether there is an entry with the key itself.
+    pub found: bool,
+}
+
+impl Rank {
+    /// Returns the number of entries with keys up to this one.
+    pub fn through(self) -> u64 {
+        self.before.saturating_add(u64::from(self.found))
+    }
+}
+
+/// Returns where `key` is among the entries, or would be.
 ///
 /// # Errors
 /// `Corrupt`: a page on the way is damaged.
-pub fn rank_of<'s, S: PageSource<'s> + ?Sized>(source: &S, root: &Root, key: &[u8]) -> Result<(u64, bool)> {
+pub fn rank_of<'s, S: PageSource<'s> + ?Sized>(source: &S, root: &Root, key: &[u8]) -> Result<Rank> {
     check_height(root)?;
     if root.height == 0 {
-        return Ok((0, false));
+        return Ok(Rank {
+            before: 0,
+            found: false,
+        });
     }
-    let (mut rank, pages) = (0, PhantomData);
+    let (mut before, pages) = (0, PhantomData);
     let descent = Descent {
         source,
         root,
@@ -46,7 +65,7 @@ pub fn rank_of<'s, S: PageSource<'s> + ?Sized>(source: &S, root: &Root, key: &[u
     };
     let (ptr, page) = descent.to_leaf::<_, false>(plain(), false, |passed| {
         let branch = Branch::of(passed.page, passed.ptr.page, passed.level)?;
-        rank = add_before(rank, &branch, passed.index)?;
+        before = add_before(before, &branch, passed.index)?;
         Ok(())
     })?;
     let leaf = Leaf::of(page, ptr.page)?;
@@ -54,8 +73,8 @@ pub fn rank_of<'s, S: PageSource<'s> + ?Sized>(source: &S, root: &Root, key: &[u
         Ok(i) => (i, true),
         Err(i) => (i, false),
     };
-    let rank = rank.checked_add(i as u64).ok_or_else(|| wrong_counts(leaf.at()))?;
-    Ok((rank, found))
+    let before = before.checked_add(i as u64).ok_or_else(|| wrong_counts(leaf.at()))?;
+    Ok(Rank { before, found })
 }
 
 /// Returns the number of entries with keys less than `key`.
@@ -63,33 +82,26 @@ pub fn rank_of<'s, S: PageSource<'s> + ?Sized>(source: &S, root: &Root, key: &[u
 /// # Errors
 /// `Corrupt`: a page on the way is damaged.
 pub fn rank<'s, S: PageSource<'s> + ?Sized>(source: &S, root: &Root, key: &[u8]) -> Result<u64> {
-    Ok(rank_of(source, root, key)?.0)
+    Ok(rank_of(source, root, key)?.before)
 }
 
-/// Returns the ranks between which the entries of a range lie: that of its first entry, and that of the first behind
-/// it.
+/// Returns the ranks of the entries within limits: from that of the first one to that of the first behind them.
 ///
 /// # Errors
 /// `Corrupt`: a page on the way is damaged.
-pub fn ranks<'s, S: PageSource<'s> + ?Sized>(source: &S, root: &Root, limits: &Limits) -> Result<(u64, u64)> {
+pub fn ranks<'s, S: PageSource<'s> + ?Sized>(source: &S, root: &Root, limits: &Limits) -> Result<Range<u64>> {
     let from = match &limits.lower {
         Bound::Unbounded => 0,
         Bound::Included(key) => rank(source, root, key)?,
-        Bound::Excluded(key) => {
-            let (rank, found) = rank_of(source, root, key)?;
-            rank.saturating_add(found as u64)
-        }
+        Bound::Excluded(key) => rank_of(source, root, key)?.through(),
     };
     let to = match &limits.upper {
         Bound::Unbounded if root.height == 0 => 0,
         Bound::Unbounded => root.ptr.entries,
         Bound::Excluded(key) => rank(source, root, key)?,
-        Bound::Included(key) => {
-            let (rank, found) = rank_of(source, root, key)?;
-            rank.saturating_add(found as u64)
-        }
+        Bound::Included(key) => rank_of(source, root, key)?.through(),
     };
-    Ok((from, to.max(from)))
+    Ok(from..to.max(from))
 }
 
 /// Returns the number of entries in a range.
@@ -97,8 +109,8 @@ pub fn ranks<'s, S: PageSource<'s> + ?Sized>(source: &S, root: &Root, limits: &L
 /// # Errors
 /// `Corrupt`: a page on the way is damaged.
 pub fn count<'s, S: PageSource<'s> + ?Sized>(source: &S, root: &Root, limits: &Limits) -> Result<u64> {
-    let (from, to) = ranks(source, root, limits)?;
-    Ok(to - from)
+    let ranks = ranks(source, root, limits)?;
+    Ok(ranks.end - ranks.start)
 }
 
 impl Position {

@@ -5,7 +5,7 @@
 //! step within one leaf costs no search: the part of the leaf inside the limits is computed once, when the leaf is
 //! entered.
 
-use super::count;
+use super::count::{self, Rank};
 use super::limits::Limits;
 use super::path::Position;
 use crate::error::Result;
@@ -555,17 +555,21 @@ impl TreeCursor {
     /// Returns the number of entries within the limits that lie before the cursor in key order, or behind it if
     /// `reverse`.
     pub fn rank<'s, S: PageSource<'s> + ?Sized>(&self, t: &TreeView<'_, S>, reverse: bool) -> Result<u64> {
-        let (from, to) = count::ranks(t.source, t.root, &self.limits)?;
-        let (at, here) = match self.state {
-            CursorState::BeforeFirst => (from, false),
-            CursorState::AfterLast => (to, false),
-            CursorState::OnEntry if self.is_fresh(t.version) => (self.position.rank(t.source)?, true),
+        let within = count::ranks(t.source, t.root, &self.limits)?;
+        let between = |before| Rank { before, found: false };
+        let rank = match self.state {
+            CursorState::BeforeFirst => between(within.start),
+            CursorState::AfterLast => between(within.end),
+            CursorState::OnEntry if self.is_fresh(t.version) => Rank {
+                before: self.position.rank(t.source)?,
+                found: true,
+            },
             _ => count::rank_of(t.source, t.root, self.key.as_slice())?,
         };
         Ok(if reverse {
-            to.saturating_sub(at.saturating_add(here as u64).max(from))
+            within.end.saturating_sub(rank.through().max(within.start))
         } else {
-            at.min(to).saturating_sub(from)
+            rank.before.min(within.end).saturating_sub(within.start)
         })
     }
 
@@ -573,17 +577,17 @@ impl TreeCursor {
     /// returns false and stands at the end, or at the start if `reverse`.
     pub fn nth<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &TreeView<'_, S>, reverse: bool, n: u64) -> Result<bool> {
         self.forget();
-        let (from, to) = count::ranks(t.source, t.root, &self.limits)?;
+        let within = count::ranks(t.source, t.root, &self.limits)?;
         let otherwise = if reverse {
             CursorState::BeforeFirst
         } else {
             CursorState::AfterLast
         };
-        if n >= to - from {
+        if n >= within.end - within.start {
             self.park(otherwise);
             return Ok(false);
         }
-        let rank = if reverse { to - 1 - n } else { from + n };
+        let rank = if reverse { within.end - 1 - n } else { within.start + n };
         self.position.go_to_rank(t.source, t.root, rank)?;
         self.arrive(t, otherwise)
     }

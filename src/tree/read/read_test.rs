@@ -104,7 +104,10 @@ fn agree(kind: u32, n: usize, size: usize, seed: u64) -> u8 {
         let rank = sorted.partition_point(|e| e.0 < p);
         assert_eq!(
             count::rank_of(&source, &root, p).unwrap(),
-            (rank as u64, want.is_some())
+            count::Rank {
+                before: rank as u64,
+                found: want.is_some()
+            }
         );
         assert_eq!(position.seek(&source, &root, p).unwrap(), want.is_some());
         expect(&position, &source, sorted.get(rank));
