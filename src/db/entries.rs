@@ -6,6 +6,7 @@ use super::Cursor;
 use crate::error::{Error, Result};
 use crate::ids::TableId;
 use crate::page::KEY_MAX;
+use crate::tree::write::range::KeyRange;
 use crate::txn::{Entry, PutMode, TableIndex};
 use crate::util::seeded::{self, Bug};
 
@@ -181,8 +182,11 @@ impl WriteTxn {
         if from.as_ref().map_or(to.as_ref().is_some_and(|to| to.is_empty()), none) {
             return Ok(0);
         }
-        self.draft
-            .remove_range(at, (from.as_deref(), to.as_deref()), &mut self.pages)
+        let keys = KeyRange {
+            from: from.as_deref(),
+            to: to.as_deref(),
+        };
+        self.draft.remove_range(at, keys, &mut self.pages)
     }
 }
 

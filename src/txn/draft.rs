@@ -21,6 +21,7 @@ use crate::page::leaf::Stored;
 use crate::pager::{Descriptor, Pager};
 use crate::tree::read::lookup;
 use crate::tree::write::edits::{Op, RecordPos};
+use crate::tree::write::range::KeyRange;
 use crate::util::seeded::{self, Bug};
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -331,17 +332,12 @@ impl Draft {
         flushed.map_err(|e| self.fail(e))
     }
 
-    /// Deletes the keys `from <= key < to`, where `None` means no bound, and returns how many there were.
-    pub fn remove_range<P: DraftPages>(
-        &mut self,
-        at: TableIndex,
-        bounds: (Option<&[u8]>, Option<&[u8]>),
-        pages: &mut P,
-    ) -> Result<u64> {
+    /// Deletes the keys of a range, and returns how many there were.
+    pub fn remove_range<P: DraftPages>(&mut self, at: TableIndex, keys: KeyRange<'_>, pages: &mut P) -> Result<u64> {
         let table = &mut self.tables[at.0];
         table.last_is_greatest = false;
         self.pinned_values.clear();
-        let removed = self.builder.remove_range(&mut table.tree, bounds, pages);
+        let removed = self.builder.remove_range(&mut table.tree, keys, pages);
         removed.map_err(|e| self.fail(e))
     }
 
@@ -349,7 +345,7 @@ impl Draft {
     pub fn clear<P: DraftPages>(&mut self, at: TableIndex, pages: &mut P) -> Result<()> {
         let forgotten = self.builder.forget_edits(&mut self.tables[at.0].tree, pages);
         forgotten.map_err(|e| self.fail(e))?;
-        self.remove_range(at, (None, None), pages).map(|_| ())
+        self.remove_range(at, KeyRange::whole(), pages).map(|_| ())
     }
 
     /// Checks that the budget counts every write set once.

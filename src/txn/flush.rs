@@ -22,6 +22,7 @@ use crate::tree::write::apply::Apply;
 use crate::tree::write::arena::Arena;
 use crate::tree::write::edits::Op;
 use crate::tree::write::emit::Emitter;
+use crate::tree::write::range::KeyRange;
 use crate::tree::write::values::release_value;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -314,16 +315,16 @@ impl TreeBuilder {
         }
     }
 
-    /// Removes the keys `from <= key < to`, where `None` means no bound, and returns how many there were.
+    /// Removes the keys of a range, and returns how many there were.
     pub(super) fn remove_range<P: DraftPages>(
         &mut self,
         tree: &mut DraftTree,
-        (from, to): (Option<&[u8]>, Option<&[u8]>),
+        keys: KeyRange<'_>,
         pages: &mut P,
     ) -> Result<u64> {
         self.flush(tree, pages)?;
         let before = tree.root.ptr.entries;
-        let removed = self.apply(tree, false, pages).remove_range(tree.root, from, to);
+        let removed = self.apply(tree, false, pages).remove_range(tree.root, keys);
         tree.root = removed.map_err(|e| e.in_table(tree.table))?;
         self.version += 1;
         self.changed |= tree.root.ptr.entries != before;

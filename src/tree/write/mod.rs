@@ -38,6 +38,6 @@ mod merge;
 mod model_test;
 mod node;
 mod ownership;
-mod range;
+pub mod range;
 mod sorted;
 pub mod values;

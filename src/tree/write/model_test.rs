@@ -5,6 +5,7 @@ use super::apply::Apply;
 use super::arena::Arena;
 use super::edits::{EditLog, Op};
 use super::emit::Emitter;
+use super::range::KeyRange;
 use super::values::write_chain;
 use crate::error::{Error, Result};
 use crate::ids::{CommitId, PageNo, PageRef, Run, TableId};
@@ -360,7 +361,11 @@ fn run(kind: u32, size: usize, seed: u64, rounds: u32) {
                 let (a, b) = (key(kind, &mut rnd), key(kind, &mut rnd));
                 let (from, to) = (a.clone().min(b.clone()), a.max(b));
                 let (from, to) = ((rnd.below(5) > 0).then_some(from), (rnd.below(5) > 0).then_some(to));
-                root = apply.remove_range(root, from.as_deref(), to.as_deref()).unwrap();
+                let keys = KeyRange {
+                    from: from.as_deref(),
+                    to: to.as_deref(),
+                };
+                root = apply.remove_range(root, keys).unwrap();
                 model.retain(|k, _| from.as_ref().is_some_and(|f| k < f) || to.as_ref().is_some_and(|t| k >= t));
             }
             verify(disk, &arena, &emitter, &root, &model, None, (kind, seed, round, flush));

@@ -14,26 +14,32 @@ use crate::page::leaf_build::{dense_bytes, entries_of};
 use crate::page::{PageSink, PageSource, Ptr, Root};
 
 /// The keys `from <= key < to`; `None` stands for no bound.
-#[derive(Clone, Copy)]
-struct KeyRange<'k> {
-    from: Option<&'k [u8]>,
-    to: Option<&'k [u8]>,
+#[derive(Debug, Clone, Copy)]
+pub struct KeyRange<'k> {
+    /// The least key, if there is a bound.
+    pub from: Option<&'k [u8]>,
+    /// The key behind the range, if there is a bound.
+    pub to: Option<&'k [u8]>,
 }
 
 impl KeyRange<'_> {
+    /// Returns the range of all keys.
+    pub const fn whole() -> KeyRange<'static> {
+        KeyRange { from: None, to: None }
+    }
+
     fn is_whole(&self) -> bool {
         self.from.is_none() && self.to.is_none()
     }
 }
 
 impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
-    /// Removes the keys `from <= key < to` (`None`: no bound) from the tree at `root`.
-    pub fn remove_range(&mut self, root: Root, from: Option<&[u8]>, to: Option<&[u8]>) -> Result<Root> {
+    /// Removes the keys from the tree at `root`.
+    pub fn remove_range(&mut self, root: Root, keys: KeyRange<'_>) -> Result<Root> {
         if root.height == 0 {
             return Ok(root);
         }
         self.begin(&root)?;
-        let keys = KeyRange { from, to };
         if keys.is_whole() {
             self.drop_subtree(root.ptr, root.height)?;
             return Ok(Root::default());
