@@ -13,6 +13,9 @@ use crate::util::atomic::AtomicU64;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed, Ordering::Release, Ordering::SeqCst};
 
+/// The lower bits of a reader's word are the commit id, which takes 48 of them, and above those is the process.
+const PROCESS_SHIFT: u32 = U48_MAX.count_ones();
+
 /// What a reader's word says. The word is zero if it belongs to no reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Claim {
@@ -23,13 +26,13 @@ struct Claim {
 impl Claim {
     #[inline(always)]
     fn to_word(self) -> u64 {
-        self.id.get() | u64::from(self.process) << 48
+        self.id.get() | u64::from(self.process) << PROCESS_SHIFT
     }
 
     fn from_word(word: u64) -> Claim {
         Claim {
             id: CommitId::new(word & U48_MAX),
-            process: (word >> 48) as u16,
+            process: (word >> PROCESS_SHIFT) as u16,
         }
     }
 }
