@@ -189,7 +189,7 @@ fn readers_count_rank_and_look_at_values() -> Result<()> {
     let stat: TableStat = reader.table_stat(MAIN)?;
     let leaves: LevelStat = reader.level_stat(MAIN, 1)?;
     assert_eq!(
-        (stat.entries, stat.leaf_pages, leaves.slots),
+        (stat.entries, stat.leaf_pages, leaves.items),
         (1000, leaves.pages, 1000)
     );
     // Both kinds of transaction, behind one trait.
