@@ -228,6 +228,26 @@ fn cursors_go_both_ways_and_find_their_position_again() -> Result<()> {
     assert!(cursor.last(&mut txn)? && cursor.key() == b"user:3");
     assert!(!cursor.next(&mut txn)?, "the range ends before the zebra");
     assert!(cursor.nth(&mut txn, 1)? && cursor.key() == b"user:3");
+    for (percent, key) in [
+        (0.0, b"user:1"),
+        (50.0, b"user:1"),
+        (50.1, b"user:3"),
+        (100.0, b"user:3"),
+    ] {
+        assert!(
+            cursor.percentile(&mut txn, percent)? && cursor.key() == key,
+            "{percent}"
+        );
+    }
+    for percent in [-0.1, 100.1, f64::NAN] {
+        let answer = cursor.percentile(&mut txn, percent);
+        assert!(matches!(answer, Err(Error::Invalid(_))), "{percent}");
+    }
+    assert!(
+        cursor.get(&mut txn)? && cursor.key() == b"user:3",
+        "an error moves nothing"
+    );
+    assert!(cursor.random(&mut txn)? && cursor.key().starts_with(b"user:"));
     for (how, key) in [
         (Seek::Eq, b"user:1"),
         (Seek::Ge, b"user:1"),
