@@ -320,6 +320,45 @@ fn long_values_are_written_and_read_in_parts() -> Result<()> {
 }
 
 #[test]
+fn many_entries_are_read_together_with_their_long_values() -> Result<()> {
+    let db = in_memory();
+    let long = vec![7; 100_000];
+    commit(&db, |txn| {
+        txn.put(MAIN, b"a", b"1", PutMode::Set)?;
+        txn.put(MAIN, b"b", &long, PutMode::Set)?;
+        txn.put(MAIN, b"c", b"3", PutMode::Set)?;
+        txn.put(MAIN, b"d", &long, PutMode::Set)
+    });
+    let read = db.begin_read()?;
+    // Each limit, and each entry that is refused: the cursor stays before it, and the next call gives it again.
+    for limit in 1..6 {
+        for refused in [None, Some(b"a"), Some(b"b"), Some(b"c"), Some(b"d")] {
+            let mut cursor = Cursor::new(&mut &read, MAIN, &Range::default())?;
+            let (mut refused, mut seen) = (refused, Vec::new());
+            loop {
+                let (mut given, mut stopped) = (0, false);
+                let taken = cursor.read_many(&mut &read, limit, &mut |key: &KeyBuf, value: &[u8]| {
+                    if refused.is_some_and(|refused| refused == key.as_slice()) {
+                        (refused, stopped) = (None, true);
+                        return false;
+                    }
+                    seen.push((key.to_vec(), value.len()));
+                    given += 1;
+                    true
+                })?;
+                assert_eq!(taken, given);
+                if !stopped && taken < limit {
+                    break;
+                }
+            }
+            let lengths = [("a", 1), ("b", long.len()), ("c", 1), ("d", long.len())];
+            assert_eq!(seen, lengths.map(|(key, len)| (key.as_bytes().to_vec(), len)));
+        }
+    }
+    Ok(())
+}
+
+#[test]
 fn commits_are_waited_for_and_readers_seen() -> Result<()> {
     let folder = Folder::new("wait");
     let db = Db::open(&folder.file("db"), &Options::default())?;

@@ -282,6 +282,40 @@ impl Cursor {
     ) -> Result<u64> {
         self.on(txn, |w, t, reverse| w.take_many(t, reverse, limit, take))
     }
+
+    /// Does what [`Cursor::next_many`] does, but reads long values, so that `take` is given each value whole. The
+    /// values lie where those of [`Cursor::value`] lie and stay there as long.
+    ///
+    /// # Errors
+    /// If a long value cannot be read, the cursor stands on its entry, and the entries before it were given to `take`.
+    #[inline(always)]
+    pub fn read_many<R: Reader + ?Sized>(
+        &mut self,
+        txn: &mut R,
+        limit: u64,
+        take: &mut impl FnMut(&KeyBuf, &[u8]) -> bool,
+    ) -> Result<u64> {
+        let mut taken = 0;
+        while taken < limit {
+            let (mut long, mut refused) = (false, false);
+            taken += self.next_many(txn, limit - taken, &mut |key, value| {
+                // A long value is outside its leaf, and reading it needs the transaction, which this walk has borrowed.
+                long = value.is_chain();
+                refused = !long && !take(key, value.bytes());
+                !long && !refused
+            })?;
+            if refused || !(long && self.next(txn)?) {
+                break;
+            }
+            let value = self.value(txn)?;
+            if !take(self.position.key_buf(), value) {
+                self.prev(txn)?;
+                break;
+            }
+            taken += 1;
+        }
+        Ok(taken)
+    }
 }
 
 /// Returns how many of `count` entries come before the first that has at least `percent` of all at or before it.
