@@ -189,7 +189,7 @@ fn readers_count_rank_and_look_at_values() -> Result<()> {
     let stat: TableStat = reader.table_stat(MAIN)?;
     let leaves: LevelStat = reader.level_stat(MAIN, 1)?;
     assert_eq!(
-        (stat.entries, stat.leaf_pages, leaves.slots),
+        (stat.entries, stat.leaf_pages, leaves.items),
         (1000, leaves.pages, 1000)
     );
     // Both kinds of transaction, behind one trait.
@@ -228,6 +228,26 @@ fn cursors_go_both_ways_and_find_their_position_again() -> Result<()> {
     assert!(cursor.last(&mut txn)? && cursor.key() == b"user:3");
     assert!(!cursor.next(&mut txn)?, "the range ends before the zebra");
     assert!(cursor.nth(&mut txn, 1)? && cursor.key() == b"user:3");
+    for (percent, key) in [
+        (0.0, b"user:1"),
+        (50.0, b"user:1"),
+        (50.1, b"user:3"),
+        (100.0, b"user:3"),
+    ] {
+        assert!(
+            cursor.percentile(&mut txn, percent)? && cursor.key() == key,
+            "{percent}"
+        );
+    }
+    for percent in [-0.1, 100.1, f64::NAN] {
+        let answer = cursor.percentile(&mut txn, percent);
+        assert!(matches!(answer, Err(Error::Invalid(_))), "{percent}");
+    }
+    assert!(
+        cursor.get(&mut txn)? && cursor.key() == b"user:3",
+        "an error moves nothing"
+    );
+    assert!(cursor.random(&mut txn)? && cursor.key().starts_with(b"user:"));
     for (how, key) in [
         (Seek::Eq, b"user:1"),
         (Seek::Ge, b"user:1"),
@@ -296,6 +316,45 @@ fn long_values_are_written_and_read_in_parts() -> Result<()> {
     assert_eq!(reader.read_value(MAIN, b"long", 999_998, &mut part)?, Some(4));
     assert_eq!(part, [0, 0, 1, 1]);
     assert_eq!(reader.read_value(MAIN, b"none", 0, &mut part)?, None);
+    Ok(())
+}
+
+#[test]
+fn many_entries_are_read_together_with_their_long_values() -> Result<()> {
+    let db = in_memory();
+    let long = vec![7; 100_000];
+    commit(&db, |txn| {
+        txn.put(MAIN, b"a", b"1", PutMode::Set)?;
+        txn.put(MAIN, b"b", &long, PutMode::Set)?;
+        txn.put(MAIN, b"c", b"3", PutMode::Set)?;
+        txn.put(MAIN, b"d", &long, PutMode::Set)
+    });
+    let read = db.begin_read()?;
+    // Each limit, and each entry that is refused: the cursor stays before it, and the next call gives it again.
+    for limit in 1..6 {
+        for refused in [None, Some(b"a"), Some(b"b"), Some(b"c"), Some(b"d")] {
+            let mut cursor = Cursor::new(&mut &read, MAIN, &Range::default())?;
+            let (mut refused, mut seen) = (refused, Vec::new());
+            loop {
+                let (mut given, mut stopped) = (0, false);
+                let taken = cursor.read_many(&mut &read, limit, &mut |key: &KeyBuf, value: &[u8]| {
+                    if refused.is_some_and(|refused| refused == key.as_slice()) {
+                        (refused, stopped) = (None, true);
+                        return false;
+                    }
+                    seen.push((key.to_vec(), value.len()));
+                    given += 1;
+                    true
+                })?;
+                assert_eq!(taken, given);
+                if !stopped && taken < limit {
+                    break;
+                }
+            }
+            let lengths = [("a", 1), ("b", long.len()), ("c", 1), ("d", long.len())];
+            assert_eq!(seen, lengths.map(|(key, len)| (key.as_bytes().to_vec(), len)));
+        }
+    }
     Ok(())
 }
 

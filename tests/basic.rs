@@ -454,7 +454,7 @@ fn statistics_tell_what_is_there() -> Result<()> {
     assert_eq!(stat.entries, 20_001);
     assert!(stat.height >= 2 && stat.branch_pages >= 1 && stat.chain_pages >= 1_000_000 / 4096);
     let leaves = txn.level_stat(TableId::MAIN, 1)?;
-    assert_eq!((leaves.pages, leaves.slots), (stat.leaf_pages, 20_001));
+    assert_eq!((leaves.pages, leaves.items), (stat.leaf_pages, 20_001));
     assert!(stat.used_bytes >= 20_000 * 30 && stat.used_bytes <= (stat.leaf_pages + stat.branch_pages) * 4096);
     let file = db.stat();
     assert_eq!((file.page_size, file.readers, file.oldest), (4096, 1, file.visible));

@@ -4,7 +4,8 @@ mod common;
 
 use common::api::{open, Base, Door, Entry, Fail, Move, Setup, Span, Writes};
 use common::compare::agree;
-use kv::{PutMode, Seek, TableId};
+use kv::{Cursor, Db, Options, PutMode, Range, Seek, TableId, WriteOptions};
+use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::path::Path;
 
@@ -292,6 +293,40 @@ fn writes_beside_a_cursor_do_not_move_it() {
         txn.cursor_put(cursor, b"a2998a2998").expect("put");
         go(txn.as_mut(), cursor, &[(Move::Get, "a2998")]);
         agree("rank", txn.cursor_rank(cursor), Ok(1499));
+    }
+}
+
+/// Of 300 random positions among three entries, each is found at least once but with a probability below 1e-50.
+#[test]
+fn a_random_position_is_one_of_the_range_and_may_be_any() {
+    let db = Db::open(
+        "".as_ref(),
+        &Options {
+            memory: true,
+            ..Options::default()
+        },
+    )
+    .expect("open");
+    let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+    for key in ["a", "b1", "b2", "b3", "c"] {
+        txn.put(TableId::MAIN, key.as_bytes(), b"", PutMode::Set).expect("put");
+    }
+    for reverse in [false, true] {
+        let range = |prefix| Range {
+            prefix: Some(prefix),
+            reverse,
+            ..Range::default()
+        };
+        let mut cursor = Cursor::new(&mut txn, TableId::MAIN, &range(b"b")).expect("cursor");
+        let mut seen = BTreeSet::new();
+        for _ in 0..300 {
+            assert!(cursor.random(&mut txn).expect("random"));
+            seen.insert(cursor.key().to_vec());
+        }
+        assert_eq!(Vec::from_iter(seen), [b"b1", b"b2", b"b3"]);
+        let mut cursor = Cursor::new(&mut txn, TableId::MAIN, &range(b"x")).expect("cursor");
+        assert!(!cursor.random(&mut txn).expect("random"), "the range is empty");
+        assert!(!cursor.percentile(&mut txn, 50.0).expect("percentile"));
     }
 }
 

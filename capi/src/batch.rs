@@ -6,7 +6,7 @@ use crate::border::status::{kv_status, Failure};
 use crate::border::types::{known, kv_cursor, kv_entry, kv_slice, kv_table, kv_txn, put_mode, KV_BLIND};
 use crate::handle::in_use::{self, CursorTxn, CursorUse, TxnUse};
 use crate::handle::objects::CursorHandle;
-use kv_engine::{Error, PutMode, Reader, Stored, TableId};
+use kv_engine::{Error, PutMode, Reader, TableId};
 
 /// kv_op.op: put key and value; flags as for kv_put(). @ingroup kv_batches
 pub const KV_OP_PUT: u32 = 1;
@@ -87,29 +87,12 @@ fn next_many<R: Reader + ?Sized>(
     let (cursor, keys) = (&mut handle.cursor, &mut handle.keys);
     keys.clear();
     let mut got = 0;
-    while got < entries.len {
-        let (left, mut long) = ((entries.len - got) as u64, false);
-        cursor.next_many(txn, left, &mut |key, value| match value {
-            Stored::Inline(value) => {
-                let (key, value) = (keys.keep(key), kv_slice::of(value));
-                entries.set(got, kv_entry { key, value });
-                got += 1;
-                true
-            }
-            // A long value is outside its leaf, and reading it needs the transaction, which this walk has borrowed.
-            Stored::Chain(_) => {
-                long = true;
-                false
-            }
-        })?;
-        if !(long && cursor.next(txn)?) {
-            break;
-        }
-        let value = kv_slice::of(cursor.value(txn)?);
-        let key = keys.keep_long(cursor.key());
+    cursor.read_many(txn, entries.len as u64, &mut |key, value| {
+        let (key, value) = (keys.keep(key), kv_slice::of(value));
         entries.set(got, kv_entry { key, value });
         got += 1;
-    }
+        true
+    })?;
     Ok(got)
 }
 

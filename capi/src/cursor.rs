@@ -13,7 +13,6 @@ use kv_engine::Error;
 use kv_engine::{Cursor, ReadTxn, Reader, Seek, TableId};
 use std::borrow::Cow;
 use std::ffi::{c_void, CStr};
-use std::hash::{BuildHasher, Hasher, RandomState};
 
 /// Seek: exactly this key. @ingroup kv_cursors
 pub const KV_SEEK_EQ: u32 = 0;
@@ -124,14 +123,8 @@ fn move_to<R: Reader + ?Sized>(
         Target::Here => cursor.get(txn)?,
         Target::Seek(key, how) => cursor.seek(txn, key, how)?,
         Target::Nth(n) => cursor.nth(txn, n)?,
-        Target::Percentile(percent) => match cursor.count(txn)? {
-            0 => false,
-            count => cursor.nth(txn, nearest_rank(percent, count))?,
-        },
-        Target::Random => match cursor.count(txn)? {
-            0 => false,
-            count => cursor.nth(txn, random_below(count))?,
-        },
+        Target::Percentile(percent) => cursor.percentile(txn, percent)?,
+        Target::Random => cursor.random(txn)?,
     };
     if !found {
         return Ok(false);
@@ -376,12 +369,6 @@ pub unsafe extern "C" fn kv_cursor_nth(
     })
 }
 
-/// Index of the nearest rank: the least entry that has at least `percent` of all at or before it.
-fn nearest_rank(percent: f64, count: u64) -> u64 {
-    let rank = (percent / 100.0 * count as f64).ceil() as u64;
-    rank.clamp(1, count) - 1
-}
-
 /// Moves to the entry at a percentile of the range by the nearest-rank method: 50 is the median, 0 the first entry, 100
 /// the last.
 ///
@@ -402,12 +389,6 @@ pub unsafe extern "C" fn kv_cursor_percentile(
         // SAFETY: outputs of the caller, NULL or writable.
         unsafe { move_cursor(cursor, Target::Percentile(percent), key, value) }
     })
-}
-
-/// A number below `count`, each equally likely; from the standard library's per-thread random keys.
-fn random_below(count: u64) -> u64 {
-    let number = RandomState::new().build_hasher().finish();
-    ((u128::from(number) * u128::from(count)) >> 64) as u64
 }
 
 /// Moves to a random entry of the range, each equally likely.

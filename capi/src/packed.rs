@@ -158,13 +158,12 @@ impl Packer {
         Ok(())
     }
 
-    /// Adds an entry, or what of it is wanted.
+    /// Adds an entry, or its value alone if keys are not wanted.
     #[inline(always)]
     fn push_entry(&mut self, key: &[u8], padded: Option<&[u8; PADDED]>, value: &[u8]) -> Result<(), usize> {
-        match (self.keys, self.values) {
-            (true, true) => self.push_pair(key, padded, value),
-            (true, false) => self.push(&[key], KV_KIND_PRESENT),
-            _ => self.push(&[value], KV_KIND_PRESENT),
+        match self.keys {
+            true => self.push_pair(key, padded, value),
+            false => self.push(&[value], KV_KIND_PRESENT),
         }
     }
 
@@ -242,31 +241,20 @@ fn fill<R: Reader + ?Sized>(
     txn: &mut R,
     packer: &mut Packer,
 ) -> Result<(bool, Option<usize>), Error> {
-    let (mut needed, mut long) = (None, false);
-    while !packer.full() {
-        let left = u64::try_from(packer.limit - packer.count).unwrap_or(u64::MAX);
-        cursor.next_many(txn, left, &mut |key, value| {
-            // A long value is outside its leaf, and reading it needs the transaction, which this walk has borrowed.
-            long = packer.values && value.is_chain();
-            if !long {
-                needed = packer.push_entry(key, key.padded(), value.bytes()).err();
-            }
-            !long && needed.is_none()
+    let limit = u64::try_from(packer.limit).unwrap_or(u64::MAX);
+    let mut needed = None;
+    if packer.values {
+        cursor.read_many(txn, limit, &mut |key, value| {
+            needed = packer.push_entry(key, key.padded(), value).err();
+            needed.is_none()
         })?;
-        if long && cursor.next(txn)? {
-            let value = cursor.value(txn)?;
-            needed = packer.push_entry(cursor.key(), None, value).err();
-            if needed.is_some() {
-                cursor.prev(txn)?;
-            }
-        } else if needed.is_none() && !packer.full() {
-            return Ok((true, None));
-        }
-        if needed.is_some() {
-            break;
-        }
+    } else {
+        cursor.next_many(txn, limit, &mut |key, _| {
+            needed = packer.push(&[key], KV_KIND_PRESENT).err();
+            needed.is_none()
+        })?;
     }
-    Ok((false, needed))
+    Ok((needed.is_none() && !packer.full(), needed))
 }
 
 /// Fills a batch with the entries behind the cursor, as many as there is room for; the cursor stands on the last of them,

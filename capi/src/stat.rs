@@ -156,7 +156,7 @@ pub unsafe extern "C" fn kv_stat_table(
             filled.branch_pages = if level == 1 { 0 } else { one.pages };
             filled.leaf_pages = if level == 1 { one.pages } else { 0 };
             filled.overflow_pages = 0;
-            filled.items = one.slots;
+            filled.items = one.items;
             filled.used_bytes = one.used_bytes;
         }
         // SAFETY: NULL or a struct of at least the size it states.

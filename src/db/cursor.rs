@@ -10,6 +10,7 @@ use crate::page::key::KeyBuf;
 use crate::page::leaf::Stored;
 use crate::tree::read::cursor::{CursorState, TreeCursor, TreeView};
 use crate::txn::{Pages, PutMode, TreeRef};
+use std::hash::{BuildHasher, Hasher, RandomState};
 
 /// A position in a table, within a range of keys.
 ///
@@ -242,6 +243,32 @@ impl Cursor {
         self.on(txn, |w, t, reverse| w.nth(t, reverse, n))
     }
 
+    /// Goes to the entry at a percentile of the range, in the cursor's direction and by the method of the nearest rank:
+    /// the first entry that has at least `percent` of all at or before it. So 50 leads to the median, 0 to the first
+    /// entry and 100 to the last. Returns false and leaves the cursor where it is if the range is empty. This takes as
+    /// many steps as the tree has levels.
+    ///
+    /// # Errors
+    /// `Invalid`: `percent` is not between 0 and 100.
+    pub fn percentile<R: Reader + ?Sized>(&mut self, txn: &mut R, percent: f64) -> Result<bool> {
+        if !(0.0..=100.0).contains(&percent) {
+            return Err(Error::Invalid("percentile: not between 0 and 100"));
+        }
+        match self.count(txn)? {
+            0 => Ok(false),
+            count => self.nth(txn, nearest_rank(percent, count)),
+        }
+    }
+
+    /// Goes to a random entry of the range, where each entry is equally likely. Returns false and leaves the cursor
+    /// where it is if the range is empty. This takes as many steps as the tree has levels.
+    pub fn random<R: Reader + ?Sized>(&mut self, txn: &mut R) -> Result<bool> {
+        match self.count(txn)? {
+            0 => Ok(false),
+            count => self.nth(txn, random_below(count)),
+        }
+    }
+
     /// Goes to the next entries, at most `limit` of them, and gives each to `take`: its key, and its value as it is
     /// stored (a long value is not read). If `take` returns false, the cursor stays before that entry, and the next
     /// call gives it again. Returns how many entries were taken. If these are fewer than `limit` although `take` never
@@ -255,4 +282,51 @@ impl Cursor {
     ) -> Result<u64> {
         self.on(txn, |w, t, reverse| w.take_many(t, reverse, limit, take))
     }
+
+    /// Does what [`Cursor::next_many`] does, but reads long values, so that `take` is given each value whole. The
+    /// values lie where those of [`Cursor::value`] lie and stay there as long.
+    ///
+    /// # Errors
+    /// If a long value cannot be read, the cursor stands on its entry, and the entries before it were given to `take`.
+    #[inline(always)]
+    pub fn read_many<R: Reader + ?Sized>(
+        &mut self,
+        txn: &mut R,
+        limit: u64,
+        take: &mut impl FnMut(&KeyBuf, &[u8]) -> bool,
+    ) -> Result<u64> {
+        let mut taken = 0;
+        while taken < limit {
+            let (mut long, mut refused) = (false, false);
+            taken += self.next_many(txn, limit - taken, &mut |key, value| {
+                // A long value is outside its leaf, and reading it needs the transaction, which this walk has borrowed.
+                long = value.is_chain();
+                refused = !long && !take(key, value.bytes());
+                !long && !refused
+            })?;
+            if refused || !(long && self.next(txn)?) {
+                break;
+            }
+            let value = self.value(txn)?;
+            if !take(self.position.key_buf(), value) {
+                self.prev(txn)?;
+                break;
+            }
+            taken += 1;
+        }
+        Ok(taken)
+    }
+}
+
+/// Returns how many of `count` entries come before the first that has at least `percent` of all at or before it.
+fn nearest_rank(percent: f64, count: u64) -> u64 {
+    let rank = (percent / 100.0 * count as f64).ceil() as u64;
+    rank.clamp(1, count) - 1
+}
+
+/// Returns a number below `count`, each equally likely. It comes from the random keys that the standard library has for
+/// each thread.
+fn random_below(count: u64) -> u64 {
+    let number = RandomState::new().build_hasher().finish();
+    ((u128::from(number) * u128::from(count)) >> 64) as u64
 }

@@ -236,7 +236,7 @@ pub trait Reader: Trees {
         let found = stat::level(&tree.source, &tree.root, level).map_err(|e| self.failed(table, e))?;
         Ok(LevelStat {
             pages: found.pages,
-            slots: found.items,
+            items: found.items,
             used_bytes: found.used,
         })
     }

@@ -74,7 +74,7 @@ pub struct LevelStat {
     /// The number of pages.
     pub pages: u64,
     /// The number of children or entries in these pages.
-    pub slots: u64,
+    pub items: u64,
     /// The number of bytes used in these pages.
     pub used_bytes: u64,
 }

@@ -7,7 +7,7 @@
 
 use super::layout::leaf::OFFSETS;
 use super::layout::record::{Lengths, LENGTHS};
-use super::layout::{HEADER, HEADS};
+use super::layout::{DenseShape, HEADS, HEAD_BYTES};
 use super::leaf::{Leaf, Stored};
 use super::PageSource;
 use crate::error::Result;
@@ -17,6 +17,8 @@ use crate::util::prefetch::prefetch;
 const SPARE: usize = 32;
 /// Bytes of a short key together with what lies behind it.
 pub const PADDED: usize = SPARE;
+/// Bytes of a remainder that go into the same word as the head.
+const EARLY: usize = size_of::<u64>() - HEAD_BYTES;
 
 /// A key with room behind it, because keys are written in whole registers.
 #[derive(Debug, Clone, Default)]
@@ -99,7 +101,7 @@ pub struct LeafShape {
     shift: u8,
     /// Where the offsets of a slotted leaf begin, or the values of a dense one.
     second: u32,
-    /// The numbers of a dense leaf as in [`super::layout::DenseShape`]; zeros for a slotted leaf.
+    /// The numbers of a dense leaf as in [`DenseShape`]; zeros for a slotted leaf.
     element: u8,
     suffix: u8,
     value: u16,
@@ -154,8 +156,13 @@ impl LeafShape {
         let (i, word, second) = (usize::from(i as u16), usize::from(self.word), self.second as usize);
         if self.element != 0 {
             let (element, value) = (usize::from(self.element), usize::from(self.value));
+            let dense = DenseShape {
+                suffix: usize::from(self.suffix),
+                element,
+                value,
+            };
             // The element's bytes come first in memory, so they are the low ones, and the shift moves them up.
-            let suffix = u64::from_le_bytes(*fixed(page, HEADER + element * i)?) << ((64 - 8 * element) & 63);
+            let suffix = u64::from_le_bytes(*fixed(page, dense.suffix_at(i))?) << ((64 - 8 * element) & 63);
             let from = second + value * i;
             let value = page.get(from..from + value)?;
             let to = key.bytes.get_mut(word..word + 16)?.first_chunk_mut()?;
@@ -189,7 +196,7 @@ impl LeafShape {
         let (words, more) = key.bytes.get_mut(word..word + 32)?.split_first_chunk_mut()?;
         *more.first_chunk_mut::<16>()? = *record[in_words..].first_chunk()?;
         let early = u32::from_be_bytes(*record[LENGTHS..].first_chunk()?);
-        let late = u64::from_be_bytes(*record[LENGTHS + 4..].first_chunk()?);
+        let late = u64::from_be_bytes(*record[LENGTHS + EARLY..].first_chunk()?);
         self.write_words(u64::from(head) << 32 | u64::from(early), late, words);
         key.len = usize::from(self.prefix) + len;
         Some(value)

@@ -3,7 +3,7 @@
 use super::header;
 use super::layout::leaf::{ARRAYS, FINGERPRINTS, HEADS, OFFSETS};
 use super::layout::record::LENGTHS;
-use super::layout::{close_gap, open_gap};
+use super::layout::{close_gap, open_gap, DenseShape, HEAD_BYTES};
 use super::leaf::{Leaf, Stored};
 use super::leaf_build::{write_dense_suffix, write_dense_value, write_record};
 use super::suffix::Suffix;
@@ -58,9 +58,9 @@ fn insert_dense(page: &mut [u8], pos: usize, suffix: &Suffix<'_>, value: &Stored
         return false;
     }
     open_gap(page, &shape.arrays(), n, pos);
-    let mut b = [0u8; 8];
-    b[..4].copy_from_slice(&suffix.head.to_be_bytes());
-    b[4..4 + suffix.remainder.len()].copy_from_slice(suffix.remainder);
+    let mut b = [0u8; DenseShape::SUFFIX_MAX];
+    b[..HEAD_BYTES].copy_from_slice(&suffix.head.to_be_bytes());
+    b[HEAD_BYTES..HEAD_BYTES + suffix.remainder.len()].copy_from_slice(suffix.remainder);
     write_dense_suffix(page, shape, pos, &b[..shape.suffix]);
     write_dense_value(page, shape, n + 1, pos, value.bytes());
     header::set_count(page, n + 1);

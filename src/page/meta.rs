@@ -35,7 +35,7 @@
 
 use super::features::Features;
 use super::roots::{RootLayout, HEIGHT_MAX};
-use super::{Extent, Root, Roots, META_BYTES, PAGE_MAX, PAGE_MIN};
+use super::{Extent, Root, Roots, PAGE_MAX, PAGE_MIN};
 use crate::error::{Error, Result};
 use crate::ids::{CommitId, PageNo, Run};
 use crate::util::bytes::{get_u16, get_u32, get_u48, get_u64, put_u16, put_u32, put_u48, put_u64};
@@ -47,6 +47,8 @@ pub const META_PAGE: PageNo = PageNo::new(0);
 pub const SLOT_BYTES: usize = 4096;
 /// The number of slots.
 pub const SLOTS: usize = 4;
+/// The number of bytes of all slots, which are the head of the file.
+pub const META_BYTES: u64 = (SLOTS * SLOT_BYTES) as u64;
 /// The number of bytes that a medium writes whole or not at all. Nothing larger is taken to be atomic, slots included.
 /// The first so many bytes of a slot tell one commit from every other, because they hold its time and its roots.
 pub const SECTOR: usize = 512;
@@ -63,7 +65,7 @@ pub const SPILL_BYTES: usize = 24;
 const ROOTS: RootLayout = RootLayout::CURRENT;
 
 /// Where the fields of a slot begin, as in the table above.
-mod field {
+pub(crate) mod field {
     use std::ops::Range;
 
     pub const MAGIC: Range<usize> = 0..8;
@@ -100,6 +102,11 @@ mod spill {
 
 /// The one kind of checksum there is, and its width in bytes.
 const CRC_32C: (u8, u8) = (1, 4);
+
+/// Returns the number of pages that the meta slots occupy at this page size.
+pub fn meta_pages(page_size: usize) -> u64 {
+    META_BYTES.div_ceil(page_size as u64)
+}
 
 /// An extent that holds records which do not fit into a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -281,7 +288,7 @@ impl Meta {
         if self.id == CommitId::NONE || self.id > CommitId::MAX || self.base >= self.id || self.folded >= self.id {
             return wrong("meta slot: impossible commit ids");
         }
-        let first = super::meta_pages(size);
+        let first = meta_pages(size);
         if self.pages < first || self.dead > self.pages - first {
             return wrong("meta slot: impossible page count");
         }
@@ -329,7 +336,7 @@ impl Meta {
     pub fn fits(&self, len: u64) -> bool {
         let size = u64::from(self.page_size);
         let bytes = self.pages.checked_mul(size);
-        self.pages == super::meta_pages(size as usize) && len >= META_BYTES || bytes.is_some_and(|bytes| bytes <= len)
+        self.pages == meta_pages(size as usize) && len >= META_BYTES || bytes.is_some_and(|bytes| bytes <= len)
     }
 }
 

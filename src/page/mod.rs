@@ -46,6 +46,7 @@ pub mod source;
 pub mod suffix;
 
 pub use hint::Prefetch;
+pub use meta::{meta_pages, META_BYTES};
 pub use roots::{Ptr, Root, Roots};
 pub use source::{Lifetime, PageSink, PageSource};
 
@@ -55,16 +56,10 @@ use crate::ids::{CommitId, Run};
 pub const PAGE_MIN: usize = 4096;
 /// The largest page size in bytes.
 pub const PAGE_MAX: usize = 65536;
-/// The number of bytes of the four meta slots at the head of the file.
-pub const META_BYTES: u64 = 4 * 4096;
 /// The number of bytes in a piece: a long value is checksummed piece by piece.
 pub const PIECE: u64 = 1 << 20;
 /// The length of the longest key in bytes.
 pub const KEY_MAX: usize = 2 << 20;
-/// Returns the number of pages that the meta slots occupy at this page size.
-pub fn meta_pages(page_size: usize) -> u64 {
-    META_BYTES.div_ceil(page_size as u64)
-}
 
 /// A run of contiguous pages that holds one value, a part of one, or the rest of a long key. It has no header: the
 /// payload begins at the first byte, and zeros follow it.

@@ -15,6 +15,8 @@ use crate::util::bytes::{get_u32, get_u48, put_u32, put_u48};
 
 /// The most levels that a tree can have: 64 levels of at least two children each hold more than any file.
 pub const HEIGHT_MAX: u8 = 64;
+/// The number of bytes of a CRC-32C.
+const CRC_BYTES: usize = 4;
 
 /// Pointer to a tree page: where it is, when it was written, what is below it, and what its bytes must sum to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -95,6 +97,19 @@ impl Roots {
     }
 }
 
+/// Where the fields of a stored root begin, as in the list above.
+mod field {
+    pub const PAGE: usize = 0;
+    pub const BIRTH: usize = 6;
+    pub const ENTRIES: usize = 12;
+    /// Here the checksum and the height begin, in the order that a layout says.
+    pub const BY_LAYOUT: usize = 18;
+    /// How far behind the height it is said whether long values or keys may be below.
+    pub const HAS_LONG: usize = 1;
+    /// The number of bytes of the height and of what is said behind it.
+    pub const HEIGHT_BYTES: usize = 2;
+}
+
 /// How roots are stored in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RootLayout {
@@ -109,40 +124,40 @@ pub struct RootLayout {
 impl RootLayout {
     /// The layout of this version of the format, in meta slots and in the catalogue.
     pub const CURRENT: RootLayout = RootLayout {
-        checksum: 18,
-        height: 22,
-        width: 4,
+        checksum: field::BY_LAYOUT,
+        height: field::BY_LAYOUT + CRC_BYTES,
+        width: CRC_BYTES,
     };
 
     /// Returns the number of bytes of one root.
     pub const fn bytes(self) -> usize {
-        20 + self.width
+        field::BY_LAYOUT + self.width + field::HEIGHT_BYTES
     }
 
     /// Writes a root to the first bytes of `out`.
     pub fn put(self, out: &mut [u8], root: &Root) {
         debug_assert!(!root.ptr.page.is_private(), "a private page has no place in a file");
-        put_u48(out, 0, root.ptr.page.to_bits());
-        put_u48(out, 6, root.ptr.birth.get());
-        put_u48(out, 12, root.ptr.entries);
+        put_u48(out, field::PAGE, root.ptr.page.to_bits());
+        put_u48(out, field::BIRTH, root.ptr.birth.get());
+        put_u48(out, field::ENTRIES, root.ptr.entries);
         let checksum = &mut out[self.checksum..self.checksum + self.width];
         checksum.fill(0);
         put_u32(checksum, 0, root.ptr.checksum);
         out[self.height] = root.height;
-        out[self.height + 1] = root.has_long.into();
+        out[self.height + field::HAS_LONG] = root.has_long.into();
     }
 
     /// Reads the root in the first bytes of `b`. There are no bytes that are not some root.
     pub fn get(self, b: &[u8]) -> Root {
         Root {
             ptr: Ptr {
-                page: PageRef::from_bits(get_u48(b, 0)),
-                birth: CommitId::new(get_u48(b, 6)),
-                entries: get_u48(b, 12),
+                page: PageRef::from_bits(get_u48(b, field::PAGE)),
+                birth: CommitId::new(get_u48(b, field::BIRTH)),
+                entries: get_u48(b, field::ENTRIES),
                 checksum: get_u32(b, self.checksum),
             },
             height: b[self.height],
-            has_long: b[self.height + 1] != 0,
+            has_long: b[self.height + field::HAS_LONG] != 0,
         }
     }
 

@@ -352,10 +352,7 @@ fn move_cursor<R: Reader + ?Sized>(cursor: &mut Cursor, txn: &mut R, how: &Move)
         Move::Get => cursor.get(txn),
         Move::Seek(key, how) => cursor.seek(txn, key, *how),
         Move::Nth(n) => cursor.nth(txn, *n),
-        Move::Percentile(percent) => {
-            let count = cursor.count(txn).map_err(fail)?;
-            cursor.nth(txn, nearest_rank(*percent, count))
-        }
+        Move::Percentile(percent) => cursor.percentile(txn, *percent),
     };
     if !found.map_err(fail)? {
         return Ok(None);
@@ -363,12 +360,6 @@ fn move_cursor<R: Reader + ?Sized>(cursor: &mut Cursor, txn: &mut R, how: &Move)
     let key = cursor.key().to_vec();
     let value = cursor.value(txn).map_err(fail)?.to_vec();
     Ok(Some((key, value)))
-}
-
-/// Index of a percentile by nearest rank among `count` entries.
-pub fn nearest_rank(percent: f64, count: u64) -> u64 {
-    let rank = (percent / 100.0 * count as f64).ceil() as u64;
-    rank.clamp(1, count.max(1)) - 1
 }
 
 /// A cursor that must be open.

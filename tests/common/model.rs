@@ -1,7 +1,7 @@
 //! The reference: what the database must answer, as plain maps. Snapshots are clones (maps are shared until written,
 //! keys and values always), cursors follow the documented positions. Slow and obvious by intention.
 
-use super::api::{nearest_rank, status, Entry, Move, Span};
+use super::api::{status, Entry, Move, Span};
 use kv::{PutMode, Seek, TableId};
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -357,4 +357,10 @@ fn below(span: &Span, key: &[u8], inclusive: bool) -> Span {
         };
     }
     out
+}
+
+/// Index of a percentile by nearest rank among `count` entries.
+fn nearest_rank(percent: f64, count: u64) -> u64 {
+    let rank = (percent / 100.0 * count as f64).ceil() as u64;
+    rank.clamp(1, count.max(1)) - 1
 }

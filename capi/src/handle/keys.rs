@@ -35,7 +35,7 @@ impl Keys {
 
     /// Does as [`Keys::keep`], for a key of any length.
     #[inline(never)]
-    pub(crate) fn keep_long(&mut self, key: &[u8]) -> kv_slice {
+    fn keep_long(&mut self, key: &[u8]) -> kv_slice {
         if self.bytes.len() - self.used < key.len() + PADDED {
             let more = (2 * self.bytes.len()).max(key.len() + 4096);
             let full = std::mem::replace(&mut self.bytes, vec![0; more]);

@@ -6,7 +6,7 @@ use crate::ids::{PageNo, PageRef};
 use crate::page::branch::Branch;
 use crate::page::header;
 use crate::page::leaf::{Leaf, Stored};
-use crate::page::meta::{Meta, Slot, MAGIC, SLOTS, SLOT_BYTES};
+use crate::page::meta::{field, Meta, Slot, MAGIC, SLOTS, SLOT_BYTES};
 use crate::page::{PageSource, Prefetch, Ptr, PAGE_MAX, PAGE_MIN};
 use crate::txn::PinnedBytes;
 use crate::util::bytes::get_u32;
@@ -34,7 +34,7 @@ impl DamagedFile {
             let Ok(bytes) = raw.read(slot * SLOT_BYTES as u64, SLOT_BYTES as u64) else {
                 continue;
             };
-            let size = get_u32(&bytes, 24) as usize;
+            let size = get_u32(&bytes, field::PAGE_SIZE) as usize;
             if bytes.starts_with(&MAGIC) && size.is_power_of_two() && (PAGE_MIN..=PAGE_MAX).contains(&size) {
                 sizes.push(size);
             }

@@ -13,6 +13,9 @@ use crate::util::atomic::AtomicU64;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed, Ordering::Release, Ordering::SeqCst};
 
+/// The lower bits of a reader's word are the commit id, which takes 48 of them, and above those is the process.
+const PROCESS_SHIFT: u32 = U48_MAX.count_ones();
+
 /// The number of a reader slot. Each reader has one for as long as it is registered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReaderSlot(u32);
@@ -40,13 +43,13 @@ struct Claim {
 impl Claim {
     #[inline(always)]
     fn to_word(self) -> u64 {
-        self.id.get() | u64::from(self.process.get()) << 48
+        self.id.get() | u64::from(self.process.get()) << PROCESS_SHIFT
     }
 
     fn from_word(word: u64) -> Claim {
         Claim {
             id: CommitId::new(word & U48_MAX),
-            process: ProcessIndex::new((word >> 48) as u16),
+            process: ProcessIndex::new((word >> PROCESS_SHIFT) as u16),
         }
     }
 }

@@ -84,6 +84,12 @@ impl TreeCursor {
         self.key.as_slice()
     }
 
+    /// Returns the key that the cursor remembers, with the room behind it.
+    #[inline(always)]
+    pub fn key_buf(&self) -> &KeyBuf {
+        &self.key
+    }
+
     /// Returns whether `bytes` lie where the cursor puts keys, so that the next step may overwrite them.
     pub fn overlaps_key(&self, bytes: &[u8]) -> bool {
         self.key.overlaps(bytes) || self.spare.overlaps(bytes)

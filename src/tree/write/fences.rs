@@ -8,6 +8,7 @@ use super::node::Node;
 use crate::error::Result;
 use crate::page::branch::Branch;
 use crate::page::header::PREFIX_MAX;
+use crate::page::layout::HEAD_BYTES;
 use crate::page::{PageSource, Ptr};
 use crate::util::bytes::common_prefix;
 use crate::util::short::Short;
@@ -90,7 +91,7 @@ pub(super) fn prefix_len(low: &[u8], high: &[u8]) -> usize {
 fn separator<'s, S: PageSource<'s>>(branch: &Branch<'_>, i: usize, ptr: &Ptr, source: &S) -> Result<Short> {
     let s = branch.separator(i)?;
     let mut out = Short::of(branch.prefix());
-    out.push(&s.head.to_be_bytes()[..s.len.min(4)]);
+    out.push(&s.head.to_be_bytes()[..s.len.min(HEAD_BYTES)]);
     out.push(s.inline_remainder());
     if let Some(rest) = s.rest().map_err(|d| d.at(ptr.page))? {
         out.push(rest.read(source)?);
