@@ -26,7 +26,7 @@ use crate::error::Result;
 use crate::ids::{CommitId, TableId};
 use crate::page::leaf::Stored;
 use crate::page::{Root, Roots};
-use crate::pager::{Durability, PageWriter};
+use crate::pager::{Durability, PageWriter, SpaceEdit};
 use crate::tree::write::edits::Op;
 
 /// How a commit is made.
@@ -149,9 +149,9 @@ impl Draft {
         space.edits = std::mem::take(&mut self.tables[0].tree.edits);
         debug_assert!(space.edits.is_empty(), "the default table was flushed in step 2");
         if let Some(changes) = pages.fold() {
-            for change in changes {
-                let key = encode_key(change.first);
-                match change.dead {
+            for SpaceEdit { first, dead } in changes {
+                let key = encode_key(first);
+                match dead {
                     Some(d) => space.edits.push(&key, Op::Put(Stored::Inline(&encode_dead(&d)))),
                     None => space.edits.push(&key, Op::Delete),
                 }?;
