@@ -19,11 +19,13 @@
 //! | file       | subject                                                       |
 //! |------------|---------------------------------------------------------------|
 //! | `dead`     | dead extents, and the edits that a fold makes to their tree   |
+//! | `mirror`   | the dead extents that a writer knows of, by their first pages |
 //! | `page_map` | a sorted map from pages to a few words each                   |
 //! | `runs`     | sets of pages as runs, which are found by address and by size |
 //! | `zone`     | zones: the units in which the space tree is loaded            |
 
 mod dead;
+mod mirror;
 mod page_map;
 mod runs;
 mod zone;
@@ -36,6 +38,7 @@ pub(in crate::pager) use zone::ZONE_PAGES;
 use super::commit::CommitRecord;
 use crate::ids::{CommitId, PageNo, Run};
 use crate::page::Extent;
+use mirror::Mirror;
 use page_map::PageMap;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,7 +46,7 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Default)]
 pub(in crate::pager) struct Space {
     /// The dead extents by first page.
-    mirror: PageMap<Dead>,
+    mirror: Mirror,
     mirror_pages: u64,
     /// The keys whose value in the space tree differs from the mirror's.
     changed: PageMap<()>,
@@ -279,7 +282,7 @@ impl Space {
     fn keep(&mut self, dead: Dead) {
         debug_assert!(dead.extent.run.pages > 0 && !self.overlaps(dead.extent.run));
         debug_assert!(dead.extent.run.end() <= ZoneNo::of(dead.extent.run.first).end());
-        self.mirror.insert(dead.extent.run.first, dead);
+        self.mirror.insert(dead);
         self.mirror_pages += dead.extent.run.pages;
     }
 

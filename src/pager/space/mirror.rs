@@ -1,0 +1,75 @@
+//! The dead extents that a writer knows of, by their first pages.
+
+use super::dead::Dead;
+use super::page_map::PageMap;
+use crate::ids::{CommitId, PageNo, Run};
+use crate::page::Extent;
+use std::ops::Range;
+
+/// What is kept of a dead extent under its first page. The page is not kept a second time: blocks of a [`PageMap`] hold
+/// a thousand values and are allocated in one piece, and one that is not made cannot be answered by an error.
+#[derive(Debug, Clone, Copy, Default)]
+struct Value {
+    pages: u64,
+    birth: CommitId,
+    death: CommitId,
+}
+
+impl Value {
+    fn at(self, first: PageNo) -> Dead {
+        Dead {
+            extent: Extent {
+                run: Run::new(first, self.pages),
+                birth: self.birth,
+            },
+            death: self.death,
+        }
+    }
+}
+
+/// A map of dead extents.
+#[derive(Debug, Default)]
+pub(super) struct Mirror(PageMap<Value>);
+
+impl Mirror {
+    /// Returns the number of extents.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Returns the extent that begins at `first`.
+    pub fn get(&self, first: PageNo) -> Option<Dead> {
+        self.0.get(first).map(|value| value.at(first))
+    }
+
+    /// Puts an extent in, in place of one that begins at the same page.
+    pub fn insert(&mut self, dead: Dead) {
+        let value = Value {
+            pages: dead.extent.run.pages,
+            birth: dead.extent.birth,
+            death: dead.death,
+        };
+        self.0.insert(dead.extent.run.first, value);
+    }
+
+    /// Removes the extent that begins at `first`.
+    pub fn remove(&mut self, first: PageNo) {
+        self.0.remove(first);
+    }
+
+    /// Returns the last extent that begins before `end`.
+    pub fn before(&self, end: PageNo) -> Option<(PageNo, Dead)> {
+        self.0.before(end).map(|(first, value)| (first, value.at(first)))
+    }
+
+    /// Returns all extents, in ascending order.
+    pub fn iter(&self) -> impl Iterator<Item = (PageNo, Dead)> + '_ {
+        self.range(PageNo::default()..PageNo::END)
+    }
+
+    /// Returns the extents that begin in `range`, in ascending order.
+    pub fn range(&self, range: Range<PageNo>) -> impl Iterator<Item = (PageNo, Dead)> + '_ {
+        let found = self.0.range(range);
+        found.map(|(first, value)| (first, value.at(first)))
+    }
+}
