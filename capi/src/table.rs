@@ -81,6 +81,9 @@ pub unsafe extern "C" fn kv_table_create(
     })
 }
 
+/// The length in bytes up to which a new name is copied. It is more than any table's name may have.
+const NAME_COPIED: usize = 1024;
+
 /// Gives a table another name; its number stays. A table that has this name already is dropped: replacing is atomic.
 ///
 /// @return KV_OK; KV_NO_TABLE; KV_INVALID (KV_MAIN has no name to change); otherwise as kv_table_create().
@@ -95,6 +98,11 @@ pub unsafe extern "C" fn kv_table_rename(
     guard(c"kv_table_rename", || {
         // SAFETY: pointers of the caller, as described above.
         let name = unsafe { bytes(name, len)? };
+        // The name may be bytes that this transaction has returned, and renaming lets go of those before its last step. A
+        // copy made inside the engine would not do: bytes that a function was given must be valid until it returns, and
+        // the compiler reads them instead of the copy. What is too long for a name is refused at once.
+        let copy = (name.len() <= NAME_COPIED).then(|| name.to_vec());
+        let name = copy.as_deref().unwrap_or(name);
         in_use::write(txn, |txn| txn.table_rename(TableId::new(table), name))
     })
 }

@@ -65,8 +65,6 @@ impl WriteTxn {
     /// those of [`WriteTxn::put`].
     pub fn table_rename(&mut self, table: TableId, name: &[u8]) -> Result<()> {
         catalogue::check_name(name)?;
-        // The new name may be bytes that this transaction has returned, and the first write below lets go of those.
-        let name = &*name.to_vec();
         let at = self.open_named(table)?;
         if self.draft.table(at).name == name {
             return Ok(());
