@@ -233,7 +233,7 @@ fn every_page_is_damaged_under_every_operation() {
     txn.commit().expect("commit");
     drop(db);
     let good = disk.image();
-    let (mut refused, mut committed, mut untouched) = (0, 0, 0);
+    let (mut refused, mut untouched) = (0, 0);
     for page in 4..good.len() / 4096 {
         for what in STEPS {
             let at = page * 4096 + 40 + random.below(3000) as usize;
@@ -246,7 +246,8 @@ fn every_page_is_damaged_under_every_operation() {
                 let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
                 let failed = (0..5).any(|_| step(&mut txn, &mut model, &mut random, what).is_err());
                 match txn.commit() {
-                    Ok(_) if failed => committed += 1,
+                    // Whichever call meets damage, a read included, ends the transaction.
+                    Ok(_) if failed => panic!("page {page}, {what:?}: committed after an error"),
                     Ok(_) => untouched += 1,
                     Err(Error::TxnFailed(_) | Error::Corrupt(_)) => {
                         refused += 1;
@@ -268,9 +269,9 @@ fn every_page_is_damaged_under_every_operation() {
                 .unwrap_or_else(|e| panic!("page {page}, {what:?}, failed {failed}: {e}"));
         }
     }
-    let runs = refused + committed + untouched;
-    println!("fault: {runs} passed, 0 failed (damage: {refused} commits refused, {committed} after an error that changed nothing)");
-    assert!(refused > 100 && committed > 20 && untouched > 100);
+    let runs = refused + untouched;
+    println!("fault: {runs} passed, 0 failed (damage: {refused} commits refused)");
+    assert!(refused > 100 && untouched > 100);
 }
 
 #[test]
