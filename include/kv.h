@@ -585,8 +585,8 @@ KV_API void kv_txn_abort(kv_txn *txn);
  * Moves a read transaction to the newest commit. Its cursors stay at their keys; bytes it returned are no longer valid.
  *
  * @return KV_OK; KV_BUSY (another call uses the transaction or a cursor of it, or buffers of kv_get_buf() still hold
- *         this snapshot); KV_INVALID (a write transaction); KV_POISONED, KV_IO, KV_LIMIT (it stays where it was);
- *         KV_BAD_HANDLE, KV_FORKED.
+ *         this snapshot); KV_INVALID (a write transaction); KV_POISONED, KV_IO, KV_LIMIT (it goes on with
+ *         its commit, or with one that was made during the call); KV_BAD_HANDLE, KV_FORKED.
  */
 KV_API kv_status kv_txn_refresh(kv_txn *txn);
 

@@ -71,7 +71,8 @@
 //! The rooms are private. The cargo feature `internals` makes them public for the project's own tests and
 //! micro-benchmarks; what it shows is no part of the API and changes without notice.
 
-// Each room is declared twice: as a private module, and as a public one with the feature.
+// Each room is declared twice: as a private module, and as a public one with the feature. The declarations are written
+// out, because rustfmt does not find the files of modules that a macro declares.
 #[cfg(not(feature = "internals"))]
 mod catalogue;
 #[cfg(feature = "internals")]
