@@ -2,7 +2,7 @@
 
 use crate::entries::Entry;
 use kv::ids::{CommitId, PageNo, PageRef, Run, TableId};
-use kv::page::branch::{branch_size, build_branch, Child};
+use kv::page::branch_build::{branch_size, build_branch, Child};
 use kv::page::leaf::Stored;
 use kv::page::leaf_build::{build_leaf, build_plain_leaf, leaf_size, PlainEntry, Tally};
 use kv::page::suffix::{NewPrefix, Suffix};

@@ -17,7 +17,8 @@
 //! | `leaf_build`  | building leaves, and the sizes of their entries                                           |
 //! | `leaf_edit`   | changing a private leaf in place                                                          |
 //! | `key`         | rebuilding keys from a leaf, fast                                                         |
-//! | `branch`      | branches: separators and pointers; reading, searching, building, changing                 |
+//! | `branch`      | branches: separators and pointers; reading, searching                                     |
+//! | `branch_build` | building a branch; changing a private one in place                                        |
 //! | `hint/`       | asking memory for parts of pages before they are read                                     |
 //! | `chain`       | the description of a long value outside the page                                          |
 //! | `source`      | the two traits                                                                            |
@@ -27,6 +28,7 @@
 
 pub mod arrays;
 pub mod branch;
+pub mod branch_build;
 pub mod chain;
 pub mod features;
 pub mod header;

@@ -41,7 +41,7 @@ use super::node::Node;
 use super::sorted::{EditSlice, Sorted};
 use crate::error::{Error, Result};
 use crate::ids::{TableId, U48_MAX};
-use crate::page::branch::replace_ptr;
+use crate::page::branch_build::replace_ptr;
 use crate::page::roots::HEIGHT_MAX;
 use crate::page::{PageSink, PageSource, Ptr, Root};
 

@@ -9,7 +9,7 @@ use super::fences::{Cut, Fences};
 use super::values::release_rest;
 use crate::error::Result;
 use crate::ids::U48_MAX;
-use crate::page::branch::{branch_size, build_branch, Child};
+use crate::page::branch_build::{branch_size, build_branch, Child};
 use crate::page::header::HEADER;
 use crate::page::layout::branch::CHILD;
 use crate::page::suffix::NewPrefix;

@@ -18,7 +18,8 @@ use super::fences::Fences;
 use super::node::{branch_in, Node};
 use super::values::{is_long, release_rest, write_rest, LongKey};
 use crate::error::Result;
-use crate::page::branch::{self, replace_ptr, Branch, Child};
+use crate::page::branch::Branch;
+use crate::page::branch_build::{self, replace_ptr, Child};
 use crate::page::header::{self, CHECK_PREFIX};
 use crate::page::leaf_build::mark_check_prefix;
 use crate::page::suffix::Suffix;
@@ -162,7 +163,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             return false;
         }
         let suffix = second.separator.get(header::prefix_len(page)..);
-        suffix.is_some_and(|suffix| branch::insert(page, at + 1, &Suffix::of(suffix), &second.ptr))
+        suffix.is_some_and(|suffix| branch_build::insert(page, at + 1, &Suffix::of(suffix), &second.ptr))
     }
 
     /// Lists the children of the old branch, with the changed ones replaced.

@@ -14,7 +14,8 @@
 use super::arena::{Arena, PageBox};
 use crate::error::{Error, Result};
 use crate::ids::{PageNo, PageRef, PrivatePage, Run};
-use crate::page::branch::{replace_ptr, Branch};
+use crate::page::branch::Branch;
+use crate::page::branch_build::replace_ptr;
 use crate::page::{header, Extent, Lifetime, PageSink, Ptr};
 use crate::util::crc32c;
 

@@ -12,7 +12,7 @@ use super::node::{branch_in, leaf_in};
 use super::values::{is_long, release_rest, write_rest};
 use crate::error::Result;
 use crate::ids::U48_MAX;
-use crate::page::branch::{branch_size, build_branch, children_of};
+use crate::page::branch_build::{branch_size, build_branch, children_of};
 use crate::page::header::{self, HEADER};
 use crate::page::leaf_build::{build_leaf, dense_bytes, entries_of, leaf_size};
 use crate::page::suffix::{NewPrefix, Suffix};

@@ -1,0 +1,311 @@
+//! Building a branch from children, and changing a private one in place.
+//!
+//! Where bytes lie in a branch is said in `branch.rs`.
+
+use super::branch::Branch;
+use super::header::{self, BRANCH, HEAD2, HEADER};
+use super::layout::branch::{
+    ARRAYS, BIRTHS, CHECKSUMS, CHILD, CHILD_WITH_HEAD2, ENTRIES, HEADS, OFFSETS, PAGES, RUN_PREFIXES, SECOND_HEADS,
+};
+use super::layout::open_gap;
+use super::layout::record::{self, separator::LENGTH};
+use super::search::{head, head_at};
+use super::suffix::{NewPrefix, Suffix};
+use super::Ptr;
+use crate::error::Result;
+use crate::ids::{PageRef, TableId};
+use crate::util::bytes::put_u16;
+
+/// The length from which on a run of equal heads makes a page HEAD2. Shorter runs cost less than the arrays.
+const RUN_MIN: usize = 4;
+
+/// A child on its way into a branch. The separator is relative to a prefix that all children of one build share.
+#[derive(Debug, Clone, Copy)]
+pub struct Child<'a> {
+    /// The separator behind the common prefix. That of the first child of a branch is not stored.
+    pub separator: Suffix<'a>,
+    /// The pointer to the child.
+    pub ptr: Ptr,
+}
+
+impl Child<'_> {
+    /// Returns the number of bytes that the child takes, the second-level arrays included.
+    #[inline(always)]
+    pub fn size(&self, drop: usize) -> usize {
+        CHILD_WITH_HEAD2 + record_size(&self.separator, drop)
+    }
+}
+
+fn record_size(separator: &Suffix<'_>, drop: usize) -> usize {
+    let remainder = separator.remainder_bytes(drop);
+    if remainder == 0 {
+        0
+    } else {
+        LENGTH + remainder
+    }
+}
+
+/// Returns the number of bytes that a branch of these children takes at most.
+pub fn branch_size(children: &[Child<'_>], drop: usize, prefix: usize) -> usize {
+    let separators: usize = children.iter().skip(1).map(|c| c.size(drop)).sum();
+    HEADER + prefix + CHILD_WITH_HEAD2 + separators
+}
+
+/// Writes a branch of `children` into `page`. They must fit (see [`branch_size`]), and the first child's separator is
+/// ignored.
+pub fn build_branch(page: &mut [u8], level: u8, table: TableId, prefix: NewPrefix<'_>, children: &[Child<'_>]) {
+    header::begin(page, BRANCH, level, table, prefix.bytes);
+    let n = children.len();
+    let mut scratch = Vec::new();
+    let (mut run, mut longest) = (0, 0);
+    let end = page.len() - prefix.bytes.len();
+    let mut at = end;
+    for (i, child) in children.iter().enumerate() {
+        let separator = match i {
+            0 => Suffix::of(&[]),
+            _ => child.separator.behind_prefix(prefix.drop, &mut scratch),
+        };
+        let size = record_size(&separator, 0);
+        at -= size;
+        // A separator that is all in its head has no record, and its length stands in place of an offset.
+        let offset = if size == 0 { separator.len } else { at };
+        if size > 0 {
+            write_record(page, at, &separator);
+        }
+        HEADS.set(page, n, i, separator.head);
+        OFFSETS.set(page, n, i, offset as u16);
+        set_ptr(page, n, i, &child.ptr);
+        run = if i > 0 && head_at(page, i - 1) == separator.head {
+            run + 1
+        } else {
+            1
+        };
+        longest = longest.max(run);
+    }
+    header::set_count(page, n);
+    header::set_heap(page, end - at);
+    // The memory was another page's before: its bytes must not get into the file.
+    page[OFFSETS.at(n, n)..at].fill(0);
+    // A long separator goes on outside the page, so its second head would be wrong.
+    if longest >= RUN_MIN && !children.iter().skip(1).any(|child| child.separator.long) {
+        header::set_flags(page, HEAD2);
+        write_second_heads(page, n);
+    }
+}
+
+/// Writes the record of a separator at `at`: its length, and what is not in its head. The separator has no lead.
+#[inline(always)]
+fn write_record(page: &mut [u8], at: usize, separator: &Suffix<'_>) {
+    put_u16(page, at, record::flagged(separator.len, separator.long));
+    let from = at + LENGTH;
+    page[from..from + separator.remainder.len()].copy_from_slice(separator.remainder);
+}
+
+/// Fills the second-level arrays from the first level and the records.
+fn write_second_heads(page: &mut [u8], n: usize) {
+    page[SECOND_HEADS.at(n, 0)..RUN_PREFIXES.at(n, n)].fill(0);
+    let mut from = 0;
+    while from < n {
+        let h = head_at(page, from);
+        let to = (from + 1..n).find(|i| head_at(page, *i) != h).unwrap_or(n);
+        // The run's first separator has no second head, because a search compares it by itself (see `Tied`).
+        if to - from > 2 {
+            let copy = page.to_vec();
+            let Ok(branch) = Branch::new(&copy, PageRef::UNKNOWN) else {
+                return;
+            };
+            let remainder = |i: usize| branch.separator(i).map(|s| s.inline_remainder()).unwrap_or(&[]);
+            let shared = crate::util::bytes::common_prefix(remainder(from + 1), remainder(to - 1)).min(255);
+            for i in from + 1..to {
+                let t = remainder(i);
+                SECOND_HEADS.set(page, n, i, head(&t[shared.min(t.len())..]));
+                RUN_PREFIXES.set(page, n, i, shared as u8);
+            }
+        }
+        from = to;
+    }
+}
+
+/// Sets pointer `i` of a branch of `n` children.
+#[inline(always)]
+fn set_ptr(page: &mut [u8], n: usize, i: usize, ptr: &Ptr) {
+    PAGES.set(page, n, i, ptr.page.to_bits());
+    CHECKSUMS.set(page, n, i, ptr.checksum);
+    BIRTHS.set(page, n, i, ptr.birth.get());
+    ENTRIES.set(page, n, i, ptr.entries);
+}
+
+/// Replaces pointer `i` of a private branch.
+#[inline(always)]
+pub fn replace_ptr(page: &mut [u8], i: usize, ptr: &Ptr) {
+    let n = header::count(page);
+    set_ptr(page, n, i, ptr);
+}
+
+/// Inserts a child at `i` (at least 1) of a private branch if there is room and no second level to keep. Returns false
+/// if not; the page is unchanged then.
+pub fn insert(page: &mut [u8], i: usize, separator: &Suffix<'_>, ptr: &Ptr) -> bool {
+    let n = header::count(page);
+    let room = page.len() - header::prefix_len(page);
+    let size = record_size(separator, 0);
+    if header::flags(page) & HEAD2 != 0 || HEADER + CHILD * (n + 1) + header::heap(page) + size > room {
+        return false;
+    }
+    if [i - 1, i]
+        .iter()
+        .any(|x| *x > 0 && *x < n && head_at(page, *x) == separator.head)
+    {
+        // A run begins to grow. A rebuild decides about the second level.
+        return false;
+    }
+    let offset = if size == 0 {
+        separator.len
+    } else {
+        let at = room - header::heap(page) - size;
+        write_record(page, at, separator);
+        let heap = header::heap(page) + size;
+        header::set_heap(page, heap);
+        at
+    };
+    open_gap(page, &ARRAYS, n, i);
+    HEADS.set(page, n + 1, i, separator.head);
+    OFFSETS.set(page, n + 1, i, offset as u16);
+    header::set_count(page, n + 1);
+    set_ptr(page, n + 1, i, ptr);
+    true
+}
+
+/// Appends the children of `branch` to `out`. The first separator is empty.
+pub fn children_of<'a>(branch: &Branch<'a>, out: &mut Vec<Child<'a>>) -> Result<()> {
+    for i in 0..branch.len() {
+        out.push(Child {
+            separator: branch.separator(i)?,
+            ptr: branch.ptr(i),
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{CommitId, PageNo};
+    use crate::page::{meta_pages, PageSource, Prefetch};
+
+    const HERE: PageRef = PageRef::placed(PageNo::new(1));
+
+    struct Nothing;
+    impl Prefetch for Nothing {
+        fn page_size(&self) -> usize {
+            4096
+        }
+    }
+
+    impl PageSource<'static> for Nothing {
+        fn page(&self, _: &Ptr) -> Result<&'static [u8]> {
+            Err(crate::Error::NotFound)
+        }
+
+        fn piece(&self, _: PageNo, _: usize, _: u32) -> Result<&'static [u8]> {
+            Err(crate::Error::NotFound)
+        }
+
+        fn raw(&self, _: PageNo, _: u64) -> Result<&'static [u8]> {
+            Err(crate::Error::NotFound)
+        }
+    }
+
+    fn separators() -> Vec<Vec<u8>> {
+        let mut keys: Vec<Vec<u8>> = vec![vec![]];
+        for a in [
+            &b"aaaa"[..],
+            b"aaaaxyz",
+            b"b",
+            b"bb\0\0",
+            b"bb",
+            b"zzzz.com/cat/",
+            b"zzzz.com/dog/1",
+        ] {
+            for b in [&b""[..], b"\0", b"1", b"12345678", b"\xFF"] {
+                keys.push([a, b].concat());
+            }
+        }
+        keys.sort();
+        keys.dedup();
+        keys
+    }
+
+    #[test]
+    fn finds_the_last_separator_not_greater() {
+        assert_eq!(meta_pages(4096), 4);
+        let keys = separators();
+        for step in 1..5 {
+            let mut chosen: Vec<_> = keys.iter().step_by(step).cloned().collect();
+            chosen[0].clear();
+            let ptr = |i: usize| Ptr {
+                page: PageNo::new(i as u64).into(),
+                ..Ptr::default()
+            };
+            let children: Vec<_> = chosen
+                .iter()
+                .enumerate()
+                .map(|(i, k)| Child {
+                    separator: Suffix::of(k),
+                    ptr: ptr(i),
+                })
+                .collect();
+            let mut page = vec![0; 4096];
+            build_branch(&mut page, 2, TableId::MAIN, NewPrefix::of(b"", 0), &children);
+            let branch = Branch::new(&page, HERE).unwrap();
+            assert!(branch.used() <= branch_size(&children, 0, 0));
+            for k in &keys {
+                let want = chosen.iter().rposition(|s| s <= k).unwrap();
+                assert_eq!(branch.find(k, &Nothing).unwrap(), want, "{k:?} of {chosen:?}");
+                let longer = [k, &b"\x07\x07"[..]].concat();
+                let want = chosen.iter().rposition(|s| *s <= longer).unwrap();
+                assert_eq!(branch.find(&longer, &Nothing).unwrap(), want, "{longer:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn inserting_equals_building() {
+        let keys: Vec<Vec<u8>> = (0..60u32)
+            .map(|i| [&i.to_be_bytes()[2..], &vec![b'x'; i as usize % 7]].concat())
+            .collect();
+        let mut page = vec![0; 4096];
+        let child = |i: usize| Child {
+            separator: Suffix::of(&keys[i]),
+            ptr: Ptr {
+                page: PageNo::new(i as u64).into(),
+                birth: CommitId::new(2 * i as u64),
+                entries: 3 * i as u64,
+                checksum: i as u32,
+            },
+        };
+        build_branch(
+            &mut page,
+            2,
+            TableId::new(7),
+            NewPrefix::of(b"", 0),
+            &[child(0), child(30)],
+        );
+        let mut have = vec![0, 30];
+        for step in 0..59usize {
+            let i = (step * 37) % 59 + 1;
+            if have.contains(&i) {
+                continue;
+            }
+            let at = have.partition_point(|x| *x < i);
+            assert!(insert(&mut page, at, &child(i).separator, &child(i).ptr));
+            have.insert(at, i);
+        }
+        let branch = Branch::new(&page, HERE).unwrap();
+        for (at, i) in have.iter().enumerate() {
+            assert_eq!(branch.ptr(at), child(*i).ptr);
+            let mut out = Vec::new();
+            branch.write_separator(at, &Nothing, &mut out).unwrap();
+            assert_eq!(&out, if at == 0 { &[][..] } else { &keys[*i] });
+        }
+    }
+}
