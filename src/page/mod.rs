@@ -13,7 +13,8 @@
 //! | `suffix`      | the part of a key that a page stores; the rest of a long key outside the page             |
 //! | `record`      | the record of an entry in a slotted leaf, and the value in it                             |
 //! | `interpolate` | searching numbers that are spread evenly, as in dense leaves                              |
-//! | `leaf`        | slotted and dense leaves: reading and searching                                           |
+//! | `leaf`        | slotted and dense leaves: reading                                                         |
+//! | `leaf_search` | searching a leaf                                                                          |
 //! | `leaf_build`  | building leaves, and the sizes of their entries                                           |
 //! | `leaf_edit`   | changing a private leaf in place                                                          |
 //! | `key`         | rebuilding keys from a leaf, fast                                                         |
@@ -40,6 +41,7 @@ pub mod layout;
 pub mod leaf;
 pub mod leaf_build;
 pub mod leaf_edit;
+mod leaf_search;
 pub mod meta;
 pub mod record;
 pub mod roots;
