@@ -284,7 +284,7 @@ fn cursors_go_both_ways_and_find_their_position_again() -> Result<()> {
     let read = db.begin_read()?;
     let mut cursor = Cursor::new(&mut &read, MAIN, &Range::default())?;
     assert!(cursor.first(&mut &read)?);
-    assert_eq!(cursor.value_in(&mut &read)?, b"x");
+    assert_eq!(cursor.value(&mut &read)?, b"x");
     let mut steps = 0;
     while cursor.step_in_leaf(&read, false).is_some() || cursor.next(&mut &read)? {
         steps += 1;

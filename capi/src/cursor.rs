@@ -10,7 +10,7 @@ use crate::handle::keys::Keys;
 use crate::handle::objects::{CursorHandle, Object};
 use crate::handle::token::{Kind, Kinds, Token};
 use kv_engine::Error;
-use kv_engine::{Cursor, ReadTxn, Reader, Seek, TableId};
+use kv_engine::{Cursor, Reader, Seek, TableId};
 use std::borrow::Cow;
 use std::ffi::{c_void, CStr};
 
@@ -87,26 +87,7 @@ pub unsafe extern "C" fn kv_cursor_close(cursor: *mut kv_cursor) {
     }
 }
 
-/// Does as [`move_to`] in a read transaction.
-#[inline(always)]
-fn move_reading(
-    handle: &mut CursorHandle,
-    txn: &ReadTxn,
-    target: Target<'_>,
-    (key, value): Outputs,
-) -> Result<bool, Error> {
-    let mut reader = txn;
-    let Some(value) = value else {
-        return move_to(handle, &mut reader, target, (key, None));
-    };
-    if !move_to(handle, &mut reader, target, (None, None))? {
-        return Ok(false);
-    }
-    let found = handle.cursor.value_in(&mut reader)?;
-    answer(handle, found, (key, Some(value)));
-    Ok(true)
-}
-
+/// Moves the cursor, and answers the entry that it has come to; `false`: there is none.
 #[inline(always)]
 fn move_to<R: Reader + ?Sized>(
     handle: &mut CursorHandle,
@@ -202,7 +183,7 @@ fn answer(handle: &mut CursorHandle, found: &[u8], (key, value): Outputs) {
 #[inline(never)]
 fn move_in(handle: &mut CursorHandle, txn: CursorTxn<'_>, target: Target<'_>, outputs: Outputs) -> Outcome {
     let found = match txn {
-        CursorTxn::Read(read) => move_reading(handle, &read.txn, target, outputs)?,
+        CursorTxn::Read(read) => move_to(handle, &mut &read.txn, target, outputs)?,
         CursorTxn::Write(mut write) => write.get()?.work(|txn| move_to(handle, txn, target, outputs))?,
     };
     if found {

@@ -168,19 +168,6 @@ impl Cursor {
         self.position.step_to_any(&txn.source(), txn.version(), backward)
     }
 
-    /// Returns the value of the entry, as [`Cursor::value`] does, but only in a read transaction. It is faster if the
-    /// value lies in the leaf.
-    ///
-    /// # Errors
-    /// Those of [`Cursor::value`].
-    #[inline]
-    pub fn value_in<'a>(&mut self, txn: &'a mut &ReadTxn) -> Result<&'a [u8]> {
-        match self.position.value_in_leaf(&txn.source(), txn.version()) {
-            Some(value) => Ok(value),
-            None => self.value(txn),
-        }
-    }
-
     /// Returns the value of the entry.
     ///
     /// # Errors
@@ -189,6 +176,9 @@ impl Cursor {
     pub fn value<'a, R: Reader + ?Sized>(&mut self, txn: &'a mut R) -> Result<&'a [u8]> {
         txn.flush(self.table)?;
         let txn: &'a R = txn;
+        if let Some(value) = txn.value_in_leaf(&self.position) {
+            return Ok(value);
+        }
         let tree = txn.tree_now(self.table)?;
         let (position, view) = (&mut self.position, tree_view(&tree));
         let stored = position.look(&view).and_then(|there| match there {

@@ -8,6 +8,7 @@ use crate::page::hint::leaf::LeafHints;
 use crate::page::leaf::Stored;
 use crate::page::Root;
 use crate::pager::Snapshot;
+use crate::tree::read::cursor::TreeCursor;
 use crate::tree::read::lookup;
 use crate::txn::{Pages, PinnedBytes, SnapshotSource, TreeRef};
 use std::sync::OnceLock;
@@ -242,6 +243,11 @@ impl Trees for &ReadTxn {
     fn stored(&mut self, table: TableId, key: &[u8]) -> Result<Option<Stored<'_>>> {
         let root = self.root(table)?;
         lookup::get(&self.source(), &root, key).map_err(|e| e.in_table(table))
+    }
+
+    #[inline(always)]
+    fn value_in_leaf(&self, position: &TreeCursor) -> Option<&[u8]> {
+        position.value_in_leaf(&self.source(), self.version())
     }
 
     fn resolve<'a>(&'a self, stored: Stored<'a>) -> Result<&'a [u8]> {

@@ -7,6 +7,7 @@ use crate::page::chain::Chain;
 use crate::page::leaf::Stored;
 use crate::page::PageSource;
 use crate::page::Prefetch;
+use crate::tree::read::cursor::TreeCursor;
 use crate::tree::read::get_many::{get_few, IN_FLIGHT};
 use crate::tree::read::{count, stat};
 use crate::txn::{Pages, TreeRef};
@@ -27,6 +28,14 @@ pub trait Trees {
 
     /// Returns what is stored under `key`, including the transaction's own writes, without applying them to the tree.
     fn stored(&mut self, table: TableId, key: &[u8]) -> Result<Option<Stored<'_>>>;
+
+    /// Returns the value of the entry on which the cursor stands, if it lies in its leaf and the cursor has seen the leaf
+    /// as it is now; `None` otherwise. Only read transactions answer: their leaves stay as they are.
+    #[inline(always)]
+    fn value_in_leaf(&self, position: &TreeCursor) -> Option<&[u8]> {
+        let _ = position;
+        None
+    }
 
     /// Returns the bytes of a stored value.
     fn resolve<'a>(&'a self, stored: Stored<'a>) -> Result<&'a [u8]>;
