@@ -9,7 +9,7 @@
 use kv::file::sim::Random;
 use kv::ids::{CommitId, PageNo, PageRef, Run};
 use kv::page::{Extent, Lifetime, PageSink, PageSource, Ptr, Root, Roots};
-use kv::pager::{Dead, Descriptor, Durability, PageWriter, Pager, SpaceChange, View, Wait, ZoneNo};
+use kv::pager::{Accounting, Dead, Descriptor, Durability, PageWriter, Pager, SpaceChange, View, Wait, ZoneNo};
 use kv::util::bytes::{get_u32, get_u64, put_u32, put_u64};
 use kv::util::crc32c;
 use std::cell::Cell;
@@ -365,7 +365,26 @@ fn waste(writing: &mut PageWriter, random: &mut Random) -> kv::Result<()> {
 
 /// Every page of the file is exactly one of: meta, live, dead, spilled record.
 pub fn account(pager: &Arc<Pager>) -> Result<(), String> {
-    let accounting = pager.accounting().map_err(|e| e.to_string())?;
+    account_of(pager, &pager.accounting().map_err(|e| e.to_string())?)
+}
+
+/// Does what [`account`] does while other processes commit; `false`: they left no time for it. The pages of a commit that
+/// nobody holds may be used again while they are counted, so the commit is held first, and then asked for.
+pub fn account_among_others(pager: &Arc<Pager>) -> Result<bool, String> {
+    for _ in 0..100 {
+        let held = pager.begin_read().map_err(|e| e.to_string())?;
+        match pager.accounting() {
+            Ok(accounting) if accounting.desc.id == held.desc().id => {
+                return account_of(pager, &accounting).map(|()| true);
+            }
+            Ok(_) | Err(kv::Error::Busy(_)) => {}
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+    Ok(false)
+}
+
+fn account_of(pager: &Arc<Pager>, accounting: &Accounting) -> Result<(), String> {
     let (desc, view, size) = (accounting.desc, pager.view_all(), pager.page_size());
     let mut seen = BTreeSet::new();
     let mut add = |what: &str, run: Run| {
