@@ -165,6 +165,11 @@ mod header {
             if let Some(at) = constant.find(" -") {
                 *constant = format!("{} ({})", &constant[..at], &constant[at + 1..]);
             }
+            // Flags in hexadecimal, so that one sees that each is a bit of its own.
+            let number = constant.rsplit_once(' ');
+            if let Some((name, Ok(flag @ 0x100..))) = number.map(|(name, number)| (name, number.parse::<u64>())) {
+                *constant = format!("{name} {flag:#x}");
+            }
         }
         lines.join("\n")
     }
@@ -226,6 +231,7 @@ mod header {
             () if field.contains(" struct_size;") => format!("sizeof({name})"),
             () if field.contains('*') || field.contains("_fn ") => "NULL".to_owned(),
             () if field.contains("kv_slice ") => "{NULL, 0}".to_owned(),
+            () if field.contains('[') => "{0}".to_owned(),
             () => "0".to_owned(),
         };
         let values: Vec<String> = fields.iter().map(zero).collect();

@@ -175,16 +175,13 @@ static int same(const char *path, kv_slice value)
 /* Compares every entry below a path ("" is all of them) with its file. */
 static void verify_entries(const char *below)
 {
-    kv_range range = KV_RANGE_INIT;
+    kv_range range = KV_PREFIX(KV_STR(below));
     kv_cursor *cursor;
     kv_slice key, value;
     kv_status status;
 
-    range.flags = KV_RANGE_PREFIX;
-    range.prefix.data = below;
-    range.prefix.len = strlen(below);
     ok(kv_cursor_open(run.txn, KV_MAIN, &range, &cursor), "cursor");
-    while ((status = kv_cursor_next(cursor, &key, &value)) == KV_OK) {
+    KV_EACH (status, cursor, &key, &value) {
         char *path = malloc(key.len + 1);
         int equal;
         if (path == NULL)
@@ -203,8 +200,7 @@ static void verify_entries(const char *below)
         run.bytes += value.len;
         progress("verified", 0);
     }
-    if (status != KV_NOTFOUND)
-        die("verify");
+    ok(status, "verify");
     kv_cursor_close(cursor);
 }
 
@@ -314,18 +310,17 @@ static int verify(char **directories)
 
 static int ls(const char *prefix)
 {
-    kv_range range = KV_RANGE_INIT;
+    kv_range range = KV_PREFIX(KV_STR(prefix));
     kv_value_stat info = KV_VALUE_STAT_INIT;
     kv_cursor *cursor;
     kv_slice key;
-    range.flags = KV_RANGE_PREFIX;
-    range.prefix.data = prefix;
-    range.prefix.len = strlen(prefix);
+    kv_status status;
     ok(kv_cursor_open(run.txn, KV_MAIN, &range, &cursor), "cursor");
-    while (kv_cursor_next(cursor, &key, NULL) == KV_OK) { /* no value: contents are not touched */
+    KV_EACH (status, cursor, &key, NULL) { /* no value: contents are not touched */
         ok(kv_stat_value(run.txn, KV_MAIN, key.data, key.len, &info), "stat");
         printf("%12llu %.*s\n", (unsigned long long)info.len, (int)key.len, (const char *)key.data);
     }
+    ok(status, "list");
     return 0;
 }
 

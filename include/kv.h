@@ -17,11 +17,11 @@
  *
  *         if (kv_open("fruit.kv", NULL, &db) != KV_OK) goto failed;
  *         if (kv_txn_begin(db, KV_WRITE, NULL, &txn) != KV_OK) goto failed;
- *         if (kv_put(txn, KV_MAIN, "apple", 5, "red", 3, 0) != KV_OK) goto failed;
+ *         if (kv_put(txn, KV_MAIN, KV_STR("apple"), KV_STR("red"), 0) != KV_OK) goto failed;
  *         if (kv_txn_commit(txn, NULL) != KV_OK) goto failed;
  *
  *         if (kv_txn_begin(db, KV_READ, NULL, &txn) != KV_OK) goto failed;
- *         if (kv_get(txn, KV_MAIN, "apple", 5, &value) != KV_OK) goto failed;
+ *         if (kv_get(txn, KV_MAIN, KV_STR("apple"), &value) != KV_OK) goto failed;
  *         printf("apple is %.*s\n", (int)value.len, (const char *)value.data);
  *         kv_txn_abort(txn);
  *         return kv_close(db) == KV_OK ? 0 : 1;
@@ -55,7 +55,9 @@
  *     a second one is told KV_BUSY. After fork(), handles of the parent answer KV_FORKED in the child.
  *  7. Structs that may grow begin with their size: start from KV_..._INIT, or pass NULL for all defaults. Zero is
  *     always the default. Unknown flags answer KV_INVALID.
- *  8. Callbacks run on the thread of the call, and only during it; one that returns anything but 0 ends the call with
+ *  8. Loops. A call that reaches the end answers KV_NOTFOUND, and a call that fails answers something else. A loop must
+ *     tell the two apart, or it shows a damaged table as a short one. KV_EACH does.
+ *  9. Callbacks run on the thread of the call, and only during it; one that returns anything but 0 ends the call with
  *     KV_CANCELLED.
  *
  * Limits: a key has at most 2 MiB, a value 2^38 bytes (256 GiB) if the disk has room, a table name 512 bytes.
@@ -67,6 +69,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /** The version of this header; kv_version() returns that of the library. */
 #define KV_VERSION "0.1.0"
@@ -96,20 +99,20 @@ extern "C" {
 /** @defgroup kv_basics Basics: bytes, ranges, entries
  * @{ */
 
+/** kv_range.flags: keys greater than or equal to `from`. */
+#define KV_RANGE_FROM 0x100000
+/** kv_range.flags: keys greater than `from`. */
+#define KV_RANGE_AFTER 0x200000
+/** kv_range.flags: keys less than `to`. */
+#define KV_RANGE_BEFORE 0x400000
+/** kv_range.flags: keys less than or equal to `to`. */
+#define KV_RANGE_THROUGH 0x800000
+/** kv_range.flags: keys that begin with `prefix`. */
+#define KV_RANGE_PREFIX 0x1000000
+/** kv_range.flags: from the greatest key down: first is the greatest, next goes down. */
+#define KV_RANGE_REVERSE 0x2000000
 /** "None" where a number is expected: no page, no table, no place in the file. */
 #define KV_NONE UINT64_MAX
-/** kv_range.flags: keys greater than or equal to `from`. */
-#define KV_RANGE_FROM 1
-/** kv_range.flags: keys greater than `from`. */
-#define KV_RANGE_AFTER 2
-/** kv_range.flags: keys less than `to`. */
-#define KV_RANGE_BEFORE 4
-/** kv_range.flags: keys less than or equal to `to`. */
-#define KV_RANGE_THROUGH 8
-/** kv_range.flags: keys that begin with `prefix`. */
-#define KV_RANGE_PREFIX 16
-/** kv_range.flags: from the greatest key down: first is the greatest, next goes down. */
-#define KV_RANGE_REVERSE 32
 
 /**
  * Number of a table: the same in every transaction and every process, and for ever; a dropped table's number is not
@@ -320,30 +323,30 @@ KV_API uint32_t kv_version_number(void);
 /** Durability: the database's; of a database: KV_DURABILITY_FULL. */
 #define KV_DURABILITY_DEFAULT 0
 /** Durability: a commit is visible and acknowledged once it is durable. */
-#define KV_DURABILITY_FULL 1
+#define KV_DURABILITY_FULL 64
 
 /**
  * Durability: a commit is visible at once and survives a killed process; it becomes durable by kv_sync(), by a later full
  * commit, by kv_close(), or when 3 MiB or 256 commits wait. A power cut may take the last ones, never consistency.
  */
-#define KV_DURABILITY_LAZY 2
+#define KV_DURABILITY_LAZY 65
 
-/** Open flag: the file must be there already, else KV_NO_FILE. */
-#define KV_OPEN_EXISTING 1
-/** Open flag: there must be no such file yet, else KV_EXISTS. */
-#define KV_OPEN_NEW 2
-/** Open flag: never write; the file may be read-only. Implies KV_OPEN_EXISTING. */
-#define KV_OPEN_READ_ONLY 4
-/** Open flag: keep everything in memory; the path may be NULL and is ignored. */
-#define KV_OPEN_MEMORY 8
 /** Verification: KV_VERIFY_ONCE. */
 #define KV_VERIFY_DEFAULT 0
 /** Verification: each page against its checksum when it is first touched after it was written. */
-#define KV_VERIFY_ONCE 1
+#define KV_VERIFY_ONCE 72
 /** Verification: on every access. */
-#define KV_VERIFY_ALWAYS 2
+#define KV_VERIFY_ALWAYS 73
 /** Verification: never, except by kv_check(). */
-#define KV_VERIFY_NEVER 3
+#define KV_VERIFY_NEVER 74
+/** Open flag: the file must be there already, else KV_NO_FILE. */
+#define KV_OPEN_EXISTING 0x1000
+/** Open flag: there must be no such file yet, else KV_EXISTS. */
+#define KV_OPEN_NEW 0x2000
+/** Open flag: never write; the file may be read-only. Implies KV_OPEN_EXISTING. */
+#define KV_OPEN_READ_ONLY 0x4000
+/** Open flag: keep everything in memory; the path may be NULL and is ignored. */
+#define KV_OPEN_MEMORY 0x8000
 
 /** An open database. Any thread may use it. */
 typedef struct kv_db kv_db;
@@ -499,11 +502,11 @@ KV_API kv_status kv_db_delete(kv_db *db, kv_table table, const void *key, size_t
  * @{ */
 
 /** Kind of transaction: reads one snapshot; never waits and is never waited for. */
-#define KV_READ 0
+#define KV_READ 16
 /** Kind of transaction: reads and writes; one at a time. */
-#define KV_WRITE 1
+#define KV_WRITE 17
 /** kv_txn_options.flags: if another write transaction is open, answer KV_BUSY at once. */
-#define KV_TXN_NOWAIT 1
+#define KV_TXN_NOWAIT 0x10000
 
 /**
  * A transaction. One that reads may be used by any threads at once through functions that take `const kv_txn *`; one
@@ -634,7 +637,7 @@ KV_API KV_MUST_CHECK kv_status kv_wait_commit(kv_db *db, uint64_t after, int64_t
  * @{ */
 
 /** kv_table_options.flags: there must be no table of this name yet, else KV_EXISTS. */
-#define KV_TABLE_NEW 1
+#define KV_TABLE_NEW 0x20000
 
 /** How to create a table; start from KV_TABLE_OPTIONS_INIT. */
 typedef struct kv_table_options {
@@ -696,6 +699,15 @@ KV_API kv_status kv_table_clear(kv_txn *txn, kv_table table);
 KV_API kv_status kv_table_drop(kv_txn *txn, kv_table table);
 
 /**
+ * The name of a table. To list the tables, read KV_TABLES as any table: its keys are the names.
+ *
+ * @param name  Gets the bytes, valid until the transaction ends; empty for KV_MAIN and KV_TABLES, which have no name.
+ * @return KV_OK; KV_NO_TABLE; KV_INVALID (name is NULL); KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_CORRUPT, KV_IO;
+ *         KV_TXN_FAILED.
+ */
+KV_API kv_status kv_table_name(const kv_txn *txn, kv_table table, kv_slice *name);
+
+/**
  * The note of a named table: bytes that the program attached to it (a schema, a version); empty at first.
  *
  * @param note  Gets the bytes, valid until the transaction ends.
@@ -719,13 +731,13 @@ KV_API kv_status kv_table_set_note(kv_txn *txn, kv_table table, const void *note
  * @{ */
 
 /** Put flag: only if there is no such key, else KV_EXISTS. */
-#define KV_NO_OVERWRITE 1
+#define KV_NO_OVERWRITE 0x100
 /** Put flag: only if there is such a key, else KV_NOTFOUND. */
-#define KV_NO_INSERT 2
+#define KV_NO_INSERT 0x200
 /** Put flag: the key is greater than every key of the table, else KV_ORDER. */
-#define KV_APPEND 4
+#define KV_APPEND 0x400
 /** Delete flag: do not ask whether the entry exists; the answer is KV_OK either way. */
-#define KV_BLIND 8
+#define KV_BLIND 0x800
 
 /**
  * Reads the value of a key, in place.
@@ -832,15 +844,15 @@ KV_API kv_status kv_delete_range(kv_txn *txn, kv_table table, const kv_range *ra
  * @{ */
 
 /** Seek: exactly this key. */
-#define KV_SEEK_EQ 0
+#define KV_SEEK_EQ 32
 /** Seek: this key, or the next greater. */
-#define KV_SEEK_GE 1
+#define KV_SEEK_GE 33
 /** Seek: the next greater key. */
-#define KV_SEEK_GT 2
+#define KV_SEEK_GT 34
 /** Seek: this key, or the next less. */
-#define KV_SEEK_LE 3
+#define KV_SEEK_LE 35
 /** Seek: the next less key. */
-#define KV_SEEK_LT 4
+#define KV_SEEK_LT 36
 
 /** A place in a table. One thread at a time, not bound to a thread. */
 typedef struct kv_cursor kv_cursor;
@@ -878,7 +890,7 @@ KV_API kv_status kv_rank(const kv_txn *txn, kv_table table, const void *key, siz
 /**
  * Opens a cursor before the first entry of a range.
  *
- * Position: before the first entry at first, so `while (kv_cursor_next(...) == KV_OK)` sees them all; behind the last
+ * Position: before the first entry at first, so a loop with KV_EACH sees them all; behind the last
  * after KV_NOTFOUND, and prev returns to it; between its neighbours after its entry was deleted (get answers KV_NOTFOUND,
  * next the successor, prev the predecessor). A cursor of a write transaction sees what the transaction writes.
  *
@@ -992,13 +1004,13 @@ KV_API kv_status kv_cursor_random(kv_cursor *cursor, kv_slice *key, kv_slice *va
  * @{ */
 
 /** kv_op.op: put key and value; flags as for kv_put(). */
-#define KV_OP_PUT 1
+#define KV_OP_PUT 48
 /** kv_op.op: delete key; flags as for kv_delete(). The value is ignored. */
-#define KV_OP_DELETE 2
+#define KV_OP_DELETE 49
 /** kv_batch.flags: an entry is its key alone; values are not touched. */
-#define KV_BATCH_KEYS 1
+#define KV_BATCH_KEYS 0x40000
 /** kv_batch.flags: an entry is its value alone. */
-#define KV_BATCH_VALUES 2
+#define KV_BATCH_VALUES 0x80000
 /** kv_batch.kinds: the string is there. */
 #define KV_KIND_PRESENT 1
 /** kv_batch.kinds: there is no such key; the string is empty. */
@@ -1292,16 +1304,16 @@ KV_API void kv_buf_release(kv_buf *buffer);
  * bookkeeping. That can be said of the newest commit only, so that one is checked instead of the transaction's; an open
  * write transaction is waited for.
  */
-#define KV_JOB_CHECK_SPACE 1
+#define KV_JOB_CHECK_SPACE 0x4000000
 
 /**
  * kv_job_options.flags of kv_backup(): put the entries into a new database in order, full pages and no free ones,
  * instead of copying pages.
  */
-#define KV_JOB_COMPACT 2
+#define KV_JOB_COMPACT 0x8000000
 
 /** kv_job_options.flags of kv_backup(), kv_salvage(): replace a file that is there already. */
-#define KV_JOB_OVERWRITE 4
+#define KV_JOB_OVERWRITE 0x10000000
 
 /**
  * Is told the progress of a long job, on the thread that called it, at most every 100 ms and once at the end: pages
@@ -1421,6 +1433,14 @@ KV_API kv_status kv_check(const kv_txn *txn, const kv_job_options *options, kv_f
     kv_check_report *report);
 
 /**
+ * As kv_check(), of the newest commit, in a read transaction of its own.
+ *
+ * @return As kv_check() and kv_txn_begin() with KV_READ.
+ */
+KV_API kv_status kv_db_check(kv_db *db, const kv_job_options *options, kv_fault_fn on_fault, void *ctx,
+    kv_check_report *report);
+
+/**
  * Copies a snapshot into a new file, a database like any other, while others read and write. Every page is compared with
  * its checksum on the way. The file appears under its name when it is whole and durable; after a failure there is none.
  *
@@ -1436,6 +1456,13 @@ KV_API kv_status kv_check(const kv_txn *txn, const kv_job_options *options, kv_f
  *         transaction; the path is that of the database itself); KV_BAD_HANDLE, KV_FORKED.
  */
 KV_API kv_status kv_backup(const kv_txn *txn, const char *path, const kv_job_options *options);
+
+/**
+ * As kv_backup(), of the newest commit, in a read transaction of its own.
+ *
+ * @return As kv_backup() and kv_txn_begin() with KV_READ.
+ */
+KV_API kv_status kv_db_backup(kv_db *db, const char *path, const kv_job_options *options);
 
 /**
  * As kv_backup(), but hands the copy to a function, from its first byte to its last: for pipes, sockets, compressors.
@@ -1519,6 +1546,21 @@ typedef struct kv_db_stat {
 #define KV_DB_STAT_INIT \
     {sizeof(kv_db_stat), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
+/** Which database a handle stands for, filled by kv_db_identity(); start from KV_IDENTITY_INIT. */
+typedef struct kv_identity {
+    /** sizeof(kv_identity), set by KV_IDENTITY_INIT. */
+    uint32_t struct_size;
+    /** Version of the file format. */
+    uint32_t format_version;
+    /** UUID of the file. A copy made by kv_backup() has one of its own. */
+    uint8_t uuid[16];
+    /** Absolute path under which this handle was opened, valid until kv_close(); "" for a database in memory. */
+    const char *path;
+} kv_identity;
+
+#define KV_IDENTITY_INIT \
+    {sizeof(kv_identity), 0, {0}, NULL}
+
 /** Figures of a table, filled by kv_stat_table(); start from KV_TABLE_STAT_INIT. */
 typedef struct kv_table_stat {
     /** sizeof(kv_table_stat), set by KV_TABLE_STAT_INIT. */
@@ -1570,6 +1612,14 @@ typedef struct kv_txn_stat {
 KV_API kv_status kv_stat_db(kv_db *db, kv_db_stat *stat);
 
 /**
+ * Tells which database a handle stands for.
+ *
+ * @param identity  Its struct_size is set by the caller; the rest is filled.
+ * @return KV_OK; KV_BAD_HANDLE, KV_FORKED; KV_INVALID (struct_size).
+ */
+KV_API kv_status kv_db_identity(kv_db *db, kv_identity *identity);
+
+/**
  * One of the readers that hold commits, in whatever process, the oldest snapshot first: read transactions, and buffers
  * of kv_get_buf().
  *
@@ -1599,6 +1649,35 @@ KV_API kv_status kv_stat_table(const kv_txn *txn, kv_table table, uint32_t level
  * @return KV_OK; KV_INVALID; KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED.
  */
 KV_API kv_status kv_stat_txn(const kv_txn *txn, kv_txn_stat *stat);
+
+/** @} */
+
+/* ==== Macros ================================================================================================== */
+
+/** @defgroup kv_macros Macros
+ * @{ */
+
+/** A C string where a function takes a pointer and a length: kv_put(txn, KV_MAIN, KV_STR("apple"), KV_STR("red"), 0). */
+#define KV_STR(text) (text), strlen(text)
+
+/**
+ * The initial value of a range of all keys that begin with some bytes, which are given as a pointer and a length:
+ * kv_range users = KV_PREFIX(KV_STR("user/"));
+ */
+#define KV_PREFIX(...) \
+    {KV_RANGE_PREFIX, 0, {NULL, 0}, {NULL, 0}, {__VA_ARGS__}}
+
+/**
+ * A loop over the entries that lie ahead of a cursor. Behind the loop, `status` is KV_OK if the loop came to the end of
+ * the range or was left with `break`, and otherwise it is the failure that ended the loop:
+ *
+ *     KV_EACH (status, cursor, &key, &value)
+ *         use(key, value);
+ *     if (status != KV_OK) goto failed;
+ */
+#define KV_EACH(status, cursor, key, value)                                \
+    while (((status) = kv_cursor_next((cursor), (key), (value))) == KV_OK || \
+           ((status) == KV_NOTFOUND && ((status) = KV_OK, 0)))
 
 /** @} */
 

@@ -51,4 +51,11 @@ head -c 40000 db.kv >cut.kv
 "$kvfiles" check cut.kv && exit 1
 "$kvfiles" salvage cut.kv rest.kv && exit 1
 "$kvfiles" check rest.kv
+
+# A listing of a damaged database ends with an error, not as if it had been short.
+"$kvfiles" backup db.kv broken.kv
+pages=$(($(wc -c <broken.kv) / 4096))
+dd if=/dev/zero of=broken.kv bs=4096 seek=4 count=$((pages - 4)) conv=notrunc 2>dd.log
+"$kvfiles" ls broken.kv tree/ 2>error && exit 1
+grep -q corrupt error
 exit 0

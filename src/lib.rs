@@ -120,7 +120,7 @@ pub mod util;
 
 pub use db::{Cursor, Db, Options, Range, ReadTxn, Reader, Seek, WriteOptions, WriteTxn};
 pub use db::{Durability, FileStat, LevelStat, PutMode, ReaderInfo, Recovery, TableStat, Verify, Wait, WriteStat};
-pub use db::{FileRange, ValueInfo, ValuePiece, ValueWriter};
+pub use db::{FileRange, Identity, ValueInfo, ValuePiece, ValueWriter};
 pub use error::{Corruption, Error, Result};
 pub use ids::{CommitId, PageNo, TableId};
 pub use maintain::{salvage, BackupOptions, CheckReport, Fault, Job, OnBytes, OnProgress, SalvageReport};

@@ -2,16 +2,12 @@
 
 use crate::border::arg::{array, maybe, out, out_array, OutArray};
 use crate::border::error::guard;
+use crate::border::flags::{known, no_choice, KV_BLIND, KV_OP_DELETE, KV_OP_PUT};
 use crate::border::status::{kv_status, Failure};
-use crate::border::types::{known, kv_cursor, kv_entry, kv_slice, kv_table, kv_txn, put_mode, KV_BLIND};
+use crate::border::types::{kv_cursor, kv_entry, kv_slice, kv_table, kv_txn, put_mode};
 use crate::handle::in_use::{self, CursorTxn, CursorUse, TxnUse};
 use crate::handle::objects::CursorHandle;
 use kv_engine::{Error, PutMode, Reader, TableId};
-
-/// kv_op.op: put key and value; flags as for kv_put(). @ingroup kv_batches
-pub const KV_OP_PUT: u32 = 1;
-/// kv_op.op: delete key; flags as for kv_delete(). The value is ignored. @ingroup kv_batches
-pub const KV_OP_DELETE: u32 = 2;
 
 /// How many keys are looked up in one go.
 const TOGETHER: usize = 64;
@@ -168,11 +164,7 @@ pub unsafe extern "C" fn kv_write_batch(txn: *mut kv_txn, ops: *const kv_op, n: 
                         return Err(Failure::NOTFOUND);
                     }
                 }
-                _ => {
-                    return Err(Failure::invalid(
-                        "write_batch: an operation is neither KV_OP_PUT nor KV_OP_DELETE",
-                    ))
-                }
+                other => return Err(no_choice("kv_op.op", other, &[KV_OP_PUT, KV_OP_DELETE])),
             }
             if let Some(done) = &done {
                 done.set(at + 1);

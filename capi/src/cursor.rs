@@ -2,6 +2,7 @@
 
 use crate::border::arg::{bytes, handle_out, maybe, Out};
 use crate::border::error::{guard, guard_void};
+use crate::border::flags::{no_choice, KV_SEEK_EQ, KV_SEEK_GE, KV_SEEK_GT, KV_SEEK_LE, KV_SEEK_LT};
 use crate::border::status::{kv_status, Failure, Outcome, KV_OK};
 use crate::border::types::{self, kv_cursor, kv_range, kv_slice, kv_table, kv_txn};
 use crate::handle::children::{close_child, publish_child};
@@ -13,17 +14,6 @@ use kv_engine::Error;
 use kv_engine::{Cursor, Reader, Seek, TableId};
 use std::borrow::Cow;
 use std::ffi::{c_void, CStr};
-
-/// Seek: exactly this key. @ingroup kv_cursors
-pub const KV_SEEK_EQ: u32 = 0;
-/// Seek: this key, or the next greater. @ingroup kv_cursors
-pub const KV_SEEK_GE: u32 = 1;
-/// Seek: the next greater key. @ingroup kv_cursors
-pub const KV_SEEK_GT: u32 = 2;
-/// Seek: this key, or the next less. @ingroup kv_cursors
-pub const KV_SEEK_LE: u32 = 3;
-/// Seek: the next less key. @ingroup kv_cursors
-pub const KV_SEEK_LT: u32 = 4;
 
 /// Where a cursor is to go.
 #[derive(Clone, Copy)]
@@ -41,7 +31,7 @@ enum Target<'a> {
 
 /// Opens a cursor before the first entry of a range.
 ///
-/// Position: before the first entry at first, so `while (kv_cursor_next(...) == KV_OK)` sees them all; behind the last
+/// Position: before the first entry at first, so a loop with KV_EACH sees them all; behind the last
 /// after KV_NOTFOUND, and prev returns to it; between its neighbours after its entry was deleted (get answers KV_NOTFOUND,
 /// next the successor, prev the predecessor). A cursor of a write transaction sees what the transaction writes.
 ///
@@ -291,7 +281,10 @@ pub unsafe extern "C" fn kv_cursor_seek(
             KV_SEEK_GT => Seek::Gt,
             KV_SEEK_LE => Seek::Le,
             KV_SEEK_LT => Seek::Lt,
-            _ => return Err(Failure::invalid("seek: `how` is none of KV_SEEK_...")),
+            other => {
+                let choices = [KV_SEEK_EQ, KV_SEEK_GE, KV_SEEK_GT, KV_SEEK_LE, KV_SEEK_LT];
+                return Err(no_choice("how", other, &choices));
+            }
         };
         // SAFETY: pointers of the caller, as described above.
         let (sought, outputs) = unsafe { (bytes(seek_key, klen)?, (maybe(key), maybe(value))) };

@@ -2,38 +2,25 @@
 
 use crate::border::arg::{self, handle_out, maybe, Growing};
 use crate::border::error::guard;
+use crate::border::flags::{
+    known, no_choice, KV_BLIND, KV_OPEN_EXISTING, KV_OPEN_MEMORY, KV_OPEN_NEW, KV_OPEN_READ_ONLY, KV_VERIFY_ALWAYS,
+    KV_VERIFY_DEFAULT, KV_VERIFY_NEVER, KV_VERIFY_ONCE,
+};
 use crate::border::process;
 use crate::border::status::{kv_status, Failure, Outcome, KV_BUSY};
-use crate::border::types::{durability, known, kv_db, kv_table, put_mode, KV_BLIND};
+use crate::border::types::{durability, kv_db, kv_table, put_mode};
 use crate::handle::end::{abort_writers, end_transactions};
 use crate::handle::in_use::DbUse;
 use crate::handle::objects::{orphan_all, DbHandle, Object, HANDLES};
 use crate::handle::stale_readers::{kv_reader_fn, StaleReaders};
 use crate::handle::token::{Kind, Token};
 use kv_engine::{Db, Options, TableId, Verify, WriteOptions};
-use std::ffi::{c_char, c_void};
+use std::ffi::{c_char, c_void, CString};
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
-
-/// Open flag: the file must be there already, else KV_NO_FILE. @ingroup kv_database
-pub const KV_OPEN_EXISTING: u32 = 1;
-/// Open flag: there must be no such file yet, else KV_EXISTS. @ingroup kv_database
-pub const KV_OPEN_NEW: u32 = 2;
-/// Open flag: never write; the file may be read-only. Implies KV_OPEN_EXISTING. @ingroup kv_database
-pub const KV_OPEN_READ_ONLY: u32 = 4;
-/// Open flag: keep everything in memory; the path may be NULL and is ignored. @ingroup kv_database
-pub const KV_OPEN_MEMORY: u32 = 8;
-
-/// Verification: KV_VERIFY_ONCE. @ingroup kv_database
-pub const KV_VERIFY_DEFAULT: u32 = 0;
-/// Verification: each page against its checksum when it is first touched after it was written. @ingroup kv_database
-pub const KV_VERIFY_ONCE: u32 = 1;
-/// Verification: on every access. @ingroup kv_database
-pub const KV_VERIFY_ALWAYS: u32 = 2;
-/// Verification: never, except by kv_check(). @ingroup kv_database
-pub const KV_VERIFY_NEVER: u32 = 3;
 
 /// How to open a database; start from KV_OPTIONS_INIT. Zero is the default everywhere.
 ///
@@ -94,7 +81,10 @@ fn engine_options(given: &kv_options) -> Outcome<Options> {
             KV_VERIFY_DEFAULT | KV_VERIFY_ONCE => Verify::Once,
             KV_VERIFY_ALWAYS => Verify::Always,
             KV_VERIFY_NEVER => Verify::Never,
-            _ => return Err(Failure::invalid("open: `verify` is none of KV_VERIFY_...")),
+            other => {
+                let choices = [KV_VERIFY_ONCE, KV_VERIFY_ALWAYS, KV_VERIFY_NEVER];
+                return Err(no_choice("verify", other, &choices));
+            }
         },
         durability: durability(given.durability)?.unwrap_or_default(),
         wait: (given.wait_ms > 0).then(|| Duration::from_millis(given.wait_ms.unsigned_abs())),
@@ -148,8 +138,12 @@ pub unsafe extern "C" fn kv_open(path: *const c_char, options: *const kv_options
             }
         };
         let (token, _) = HANDLES.publish(Kind::Db, Token::NONE, |vacant| {
+            let db = Db::open(path, &options)?;
+            // The path came from a C string, and the working directory has no NUL in its name.
+            let path_of = CString::new(db.identity().path.into_os_string().into_vec()).unwrap_or_default();
             Ok(vacant.fill(Object::Db(Box::new(DbHandle {
-                db: Db::open(path, &options)?,
+                db,
+                path: path_of,
                 read_only: options.read_only,
                 file: file_number(path, options.memory),
                 stale_readers: StaleReaders::new(given.stale_reader, given.stale_reader_ctx, given.stale_reader_ms),

@@ -2,8 +2,9 @@
 
 use crate::border::arg::{self, bytes, maybe, out, Out};
 use crate::border::error::guard;
+use crate::border::flags::{known, KV_BLIND};
 use crate::border::status::{kv_status, Failure, Outcome, KV_EXISTS};
-use crate::border::types::{self, known, kv_range, kv_slice, kv_table, kv_txn, put_mode, KV_BLIND};
+use crate::border::types::{self, kv_range, kv_slice, kv_table, kv_txn, put_mode};
 use crate::handle::in_use::{self, ReadUse, TxnUse};
 use kv_engine::{PutMode, Reader, TableId};
 use std::ffi::c_void;

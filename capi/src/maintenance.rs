@@ -2,26 +2,17 @@
 
 use crate::border::arg::{self, Growing};
 use crate::border::error::guard;
+use crate::border::flags::{known, KV_JOB_CHECK_SPACE, KV_JOB_COMPACT, KV_JOB_OVERWRITE};
 use crate::border::process;
 use crate::border::status::{kv_status, Failure, Outcome, KV_CANCELLED, KV_CORRUPT};
-use crate::border::types::{known, kv_txn, KV_NONE};
+use crate::border::types::{kv_db, kv_txn, KV_NONE};
 use crate::handle::in_use::{DbUse, ReadUse};
 use crate::handle::objects::orphan_all;
 use crate::txn::not_waiting_for_itself;
-use kv_engine::{BackupOptions, Fault, Job, PageNo, TableId};
+use kv_engine::{BackupOptions, Fault, Job, PageNo, ReadTxn, TableId};
 use std::ffi::{c_char, c_int, c_void, CString};
 use std::io;
 use std::path::Path;
-
-/// kv_job_options.flags of kv_check(): also prove that every page of the file is exactly one of used, held, free or
-/// bookkeeping. That can be said of the newest commit only, so that one is checked instead of the transaction's; an open
-/// write transaction is waited for. @ingroup kv_maintenance
-pub const KV_JOB_CHECK_SPACE: u32 = 1;
-/// kv_job_options.flags of kv_backup(): put the entries into a new database in order, full pages and no free ones,
-/// instead of copying pages. @ingroup kv_maintenance
-pub const KV_JOB_COMPACT: u32 = 2;
-/// kv_job_options.flags of kv_backup(), kv_salvage(): replace a file that is there already. @ingroup kv_maintenance
-pub const KV_JOB_OVERWRITE: u32 = 4;
 
 /// Is told the progress of a long job, on the thread that called it, at most every 100 ms and once at the end: pages
 /// done, of at most how many. Answers 0 to go on; anything else ends the job with KV_CANCELLED.
@@ -145,53 +136,93 @@ pub unsafe extern "C" fn kv_check(
         // SAFETY: NULL or a struct of at least the size it states.
         let given = unsafe { arg::options(options)? };
         known(given.flags, KV_JOB_CHECK_SPACE)?;
-        let accounting = given.flags & KV_JOB_CHECK_SPACE != 0;
         let snapshot = ReadUse::of_long(txn)?;
         // In use until the end: who closes the database then knows that a call waits, and ends the writer it waits for.
-        let db = match accounting {
-            true => Some(DbUse::of(snapshot.db())?),
-            false => None,
+        let db = match given.flags & KV_JOB_CHECK_SPACE {
+            0 => None,
+            _ => Some(DbUse::of(snapshot.db())?),
         };
         if let Some(db) = &db {
             not_waiting_for_itself(db.get()?)?;
         }
-        let mut stopped = false;
-        let counted = run(&given, |job| {
-            let mut tell = |fault: &Fault| {
-                // SAFETY: the caller's function, called as its type says.
-                stopped |= on_fault.is_some_and(|tell| unsafe { tell_fault(tell, ctx, fault) } != 0);
-                !stopped
-            };
-            Ok(snapshot.get()?.txn.check(accounting, job, &mut tell)?)
-        });
-        if stopped {
-            return Err(Failure::here(KV_CANCELLED, "check: the callback asked to stop"));
-        }
-        let counted = counted?;
-        if !report.is_null() {
-            let filled = kv_check_report {
-                struct_size: 0,
-                reserved: 0,
-                commit: counted.id.get(),
-                tables: counted.tables,
-                entries: counted.entries,
-                pages: counted.pages,
-                tree_pages: counted.tree_pages,
-                overflow_pages: counted.chain_pages,
-                dead_pages: counted.dead_pages,
-                faults: counted.faults,
-            };
-            // SAFETY: a struct of at least the size it states.
-            unsafe { arg::report(report, filled)? };
-        }
-        if counted.faults != 0 {
-            return Err(Failure::here(
-                KV_CORRUPT,
-                "check: faults were found; restore from a backup or save what is left with kv_salvage",
-            ));
-        }
-        Ok(())
+        // SAFETY: pointers of the caller, as described above.
+        unsafe { check(&snapshot.get()?.txn, &given, on_fault, ctx, report) }
     })
+}
+
+/// As kv_check(), of the newest commit, in a read transaction of its own.
+///
+/// @return As kv_check() and kv_txn_begin() with KV_READ.
+/// @ingroup kv_maintenance
+#[no_mangle]
+pub unsafe extern "C" fn kv_db_check(
+    db: *mut kv_db,
+    options: *const kv_job_options,
+    on_fault: kv_fault_fn,
+    ctx: *mut c_void,
+    report: *mut kv_check_report,
+) -> kv_status {
+    guard(c"kv_db_check", || {
+        // SAFETY: NULL or a struct of at least the size it states.
+        let given = unsafe { arg::options(options)? };
+        known(given.flags, KV_JOB_CHECK_SPACE)?;
+        let db = DbUse::of(db)?;
+        let db = db.get()?;
+        if given.flags & KV_JOB_CHECK_SPACE != 0 {
+            not_waiting_for_itself(db)?;
+        }
+        // SAFETY: pointers of the caller, as described above.
+        unsafe { check(&db.db.begin_read()?, &given, on_fault, ctx, report) }
+    })
+}
+
+/// Checks what a transaction sees, and fills the caller's report.
+///
+/// # Safety
+/// `on_fault` keeps to the contract of [`kv_fault_fn`]; `report` is NULL or a struct of at least the size it states.
+unsafe fn check(
+    txn: &ReadTxn,
+    given: &kv_job_options,
+    on_fault: kv_fault_fn,
+    ctx: *mut c_void,
+    report: *mut kv_check_report,
+) -> Outcome {
+    let mut stopped = false;
+    let counted = run(given, |job| {
+        let mut tell = |fault: &Fault| {
+            // SAFETY: the caller's function, called as its type says.
+            stopped |= on_fault.is_some_and(|tell| unsafe { tell_fault(tell, ctx, fault) } != 0);
+            !stopped
+        };
+        Ok(txn.check(given.flags & KV_JOB_CHECK_SPACE != 0, job, &mut tell)?)
+    });
+    if stopped {
+        return Err(Failure::here(KV_CANCELLED, "check: the callback asked to stop"));
+    }
+    let counted = counted?;
+    if !report.is_null() {
+        let filled = kv_check_report {
+            struct_size: 0,
+            reserved: 0,
+            commit: counted.id.get(),
+            tables: counted.tables,
+            entries: counted.entries,
+            pages: counted.pages,
+            tree_pages: counted.tree_pages,
+            overflow_pages: counted.chain_pages,
+            dead_pages: counted.dead_pages,
+            faults: counted.faults,
+        };
+        // SAFETY: a struct of at least the size it states.
+        unsafe { arg::report(report, filled)? };
+    }
+    if counted.faults != 0 {
+        return Err(Failure::here(
+            KV_CORRUPT,
+            "check: faults were found; restore from a backup or save what is left with kv_salvage",
+        ));
+    }
+    Ok(())
 }
 
 fn backup_options(given: &kv_job_options) -> BackupOptions {
@@ -229,6 +260,26 @@ pub unsafe extern "C" fn kv_backup(
         run(&given, |job| {
             Ok(snapshot.get()?.txn.backup(path, backup_options(&given), job)?)
         })
+    })
+}
+
+/// As kv_backup(), of the newest commit, in a read transaction of its own.
+///
+/// @return As kv_backup() and kv_txn_begin() with KV_READ.
+/// @ingroup kv_maintenance
+#[no_mangle]
+pub unsafe extern "C" fn kv_db_backup(
+    db: *mut kv_db,
+    path: *const c_char,
+    options: *const kv_job_options,
+) -> kv_status {
+    guard(c"kv_db_backup", || {
+        // SAFETY: pointers of the caller, as described above.
+        let (given, path) = unsafe { (arg::options(options)?, required_path(path)?) };
+        known(given.flags, KV_JOB_COMPACT | KV_JOB_OVERWRITE)?;
+        let db = DbUse::of(db)?;
+        let txn = db.get()?.db.begin_read()?;
+        run(&given, |job| Ok(txn.backup(path, backup_options(&given), job)?))
     })
 }
 

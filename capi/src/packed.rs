@@ -5,19 +5,15 @@
 
 use crate::border::arg::{self, array, maybe, out, out_array, Buffer, Out, OutArray};
 use crate::border::error::guard;
+use crate::border::flags::{known, KV_BATCH_KEYS, KV_BATCH_VALUES, KV_BLIND};
 use crate::border::status::{kv_status, Failure, Outcome};
-use crate::border::types::{self, known, kv_cursor, kv_range, kv_table, kv_txn, put_mode, KV_BLIND};
+use crate::border::types::{self, kv_cursor, kv_range, kv_table, kv_txn, put_mode};
 use crate::handle::in_use::{self, CursorTxn, CursorUse, TxnUse};
 use kv_engine::Error;
 use kv_engine::PADDED;
 use kv_engine::{Cursor, Reader, TableId};
 use std::ffi::c_void;
 use std::mem::size_of;
-
-/// kv_batch.flags: an entry is its key alone; values are not touched. @ingroup kv_batches
-pub const KV_BATCH_KEYS: u32 = 1;
-/// kv_batch.flags: an entry is its value alone. @ingroup kv_batches
-pub const KV_BATCH_VALUES: u32 = 2;
 
 /// kv_batch.kinds: the string is there. @ingroup kv_batches
 pub const KV_KIND_PRESENT: u8 = 1;

@@ -2,12 +2,14 @@
 
 use crate::border::arg::{self, Growing};
 use crate::border::error::guard;
+use crate::border::flags::{KV_READ, KV_WRITE};
 use crate::border::status::{kv_status, Failure};
 use crate::border::types::{kv_db, kv_table, kv_txn};
 use crate::handle::in_use::{DbUse, TxnUse};
 use crate::handle::stale_readers::{kv_reader_info, reader_info};
-use crate::txn::{KV_READ, KV_WRITE};
+
 use kv_engine::TableId;
+use std::ffi::c_char;
 
 /// Figures of a database file, filled by kv_stat_db(); start from KV_DB_STAT_INIT.
 ///
@@ -70,6 +72,46 @@ pub unsafe extern "C" fn kv_stat_db(db: *mut kv_db, stat: *mut kv_db_stat) -> kv
         };
         // SAFETY: NULL or a struct of at least the size it states.
         unsafe { arg::report(stat, filled) }
+    })
+}
+
+/// Which database a handle stands for, filled by kv_db_identity(); start from KV_IDENTITY_INIT.
+///
+/// @ingroup kv_statistics
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct kv_identity {
+    /// sizeof(kv_identity), set by KV_IDENTITY_INIT.
+    pub struct_size: u32,
+    /// Version of the file format.
+    pub format_version: u32,
+    /// UUID of the file. A copy made by kv_backup() has one of its own.
+    pub uuid: [u8; 16],
+    /// Absolute path under which this handle was opened, valid until kv_close(); "" for a database in memory.
+    pub path: *const c_char,
+}
+// SAFETY: repr(C), struct_size first; zero is a value of integers and pointers alike.
+unsafe impl Growing for kv_identity {}
+
+/// Tells which database a handle stands for.
+///
+/// @param identity  Its struct_size is set by the caller; the rest is filled.
+/// @return KV_OK; KV_BAD_HANDLE, KV_FORKED; KV_INVALID (struct_size).
+/// @ingroup kv_statistics
+#[no_mangle]
+pub unsafe extern "C" fn kv_db_identity(db: *mut kv_db, identity: *mut kv_identity) -> kv_status {
+    guard(c"kv_db_identity", || {
+        let db = DbUse::of(db)?;
+        let db = db.get()?;
+        let known = db.db.identity();
+        let filled = kv_identity {
+            struct_size: 0,
+            format_version: known.format_version,
+            uuid: known.uuid,
+            path: db.path.as_ptr(),
+        };
+        // SAFETY: NULL or a struct of at least the size it states.
+        unsafe { arg::report(identity, filled) }
     })
 }
 

@@ -2,8 +2,9 @@
 
 use crate::border::arg::{self, bytes, out, Growing};
 use crate::border::error::guard;
-use crate::border::status::kv_status;
-use crate::border::types::{known, kv_slice, kv_table, kv_txn};
+use crate::border::flags::{known, KV_TABLE_NEW};
+use crate::border::status::{kv_status, Outcome};
+use crate::border::types::{kv_slice, kv_table, kv_txn};
 use crate::handle::in_use::{self, TxnUse};
 use crate::handle::objects::Notes;
 use kv_engine::{Reader, TableId};
@@ -16,9 +17,6 @@ pub const KV_MAIN: kv_table = 0;
 pub const KV_TABLES: kv_table = 1;
 
 const _: () = assert!(KV_MAIN == TableId::MAIN.get() && KV_TABLES == TableId::NAMES.get());
-
-/// kv_table_options.flags: there must be no table of this name yet, else KV_EXISTS. @ingroup kv_tables
-pub const KV_TABLE_NEW: u32 = 1;
 
 /// How to create a table; start from KV_TABLE_OPTIONS_INIT.
 ///
@@ -129,6 +127,22 @@ pub unsafe extern "C" fn kv_table_drop(txn: *mut kv_txn, table: kv_table) -> kv_
     })
 }
 
+/// The name of a table. To list the tables, read KV_TABLES as any table: its keys are the names.
+///
+/// @param name  Gets the bytes, valid until the transaction ends; empty for KV_MAIN and KV_TABLES, which have no name.
+/// @return KV_OK; KV_NO_TABLE; KV_INVALID (name is NULL); KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_CORRUPT, KV_IO;
+///         KV_TXN_FAILED.
+/// @ingroup kv_tables
+#[no_mangle]
+pub unsafe extern "C" fn kv_table_name(txn: *const kv_txn, table: kv_table, name: *mut kv_slice) -> kv_status {
+    guard(c"kv_table_name", || {
+        // SAFETY: NULL or writable.
+        let name = unsafe { out(name)? };
+        name.set(kept(txn, table, |txn| txn.table_name(TableId::new(table)))?);
+        Ok(())
+    })
+}
+
 /// The note of a named table: bytes that the program attached to it (a schema, a version); empty at first.
 ///
 /// @param note  Gets the bytes, valid until the transaction ends.
@@ -140,24 +154,33 @@ pub unsafe extern "C" fn kv_table_note(txn: *const kv_txn, table: kv_table, note
     guard(c"kv_table_note", || {
         // SAFETY: NULL or writable.
         let note = unsafe { out(note)? };
-        note.set(match TxnUse::of(txn)? {
-            TxnUse::Read(read) => {
-                let read = read.get()?;
-                let bytes = (&mut &read.txn).table_note(TableId::new(table))?;
-                let mut extras = read.extras.lock().unwrap_or_else(PoisonError::into_inner);
-                keep_note(&mut extras.notes, table, bytes)
-            }
-            TxnUse::Write(mut write) => {
-                let write = write.get()?;
-                let bytes = write.work(|txn| txn.table_note(TableId::new(table)))?;
-                keep_note(&mut write.notes, table, bytes)
-            }
-        });
+        note.set(kept(txn, table, |txn| txn.table_note(TableId::new(table)))?);
         Ok(())
     })
 }
 
-/// Keeps a note as long as the transaction lives. A note that is read again unchanged is kept once.
+/// Asks for bytes about a table, and keeps them as long as the transaction lives.
+fn kept(
+    txn: *const kv_txn,
+    table: kv_table,
+    ask: impl FnOnce(&mut dyn Reader) -> kv_engine::Result<Vec<u8>>,
+) -> Outcome<kv_slice> {
+    Ok(match TxnUse::of(txn)? {
+        TxnUse::Read(read) => {
+            let read = read.get()?;
+            let bytes = ask(&mut &read.txn)?;
+            let mut extras = read.extras.lock().unwrap_or_else(PoisonError::into_inner);
+            keep_note(&mut extras.notes, table, bytes)
+        }
+        TxnUse::Write(mut write) => {
+            let write = write.get()?;
+            let bytes = write.work(|txn| ask(txn))?;
+            keep_note(&mut write.notes, table, bytes)
+        }
+    })
+}
+
+/// Keeps a name or a note as long as the transaction lives. A note that is read again unchanged is kept once.
 fn keep_note(notes: &mut Notes, table: u64, bytes: Vec<u8>) -> kv_slice {
     if let Some((_, same)) = notes.iter().find(|(of, note)| *of == table && **note == *bytes) {
         return kv_slice::of(same);

@@ -2,8 +2,9 @@
 
 use crate::border::arg::{self, handle_out, maybe, out, Growing};
 use crate::border::error::{guard, guard_void};
+use crate::border::flags::{known, no_choice, KV_READ, KV_TXN_NOWAIT, KV_WRITE};
 use crate::border::status::{kv_status, Failure, Outcome, KV_BUSY, KV_CHILD_OPEN, KV_DEADLOCK};
-use crate::border::types::{durability, known, kv_db, kv_txn};
+use crate::border::types::{durability, kv_db, kv_txn};
 use crate::handle::children::lock_children;
 use crate::handle::end::{end, Ended};
 use crate::handle::in_use::{this_thread, DbUse, TxnUse};
@@ -13,14 +14,6 @@ use kv_engine::Error;
 use kv_engine::{CommitId, Wait, WriteOptions, WriteTxn};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
-
-/// Kind of transaction: reads one snapshot; never waits and is never waited for. @ingroup kv_transactions
-pub const KV_READ: u32 = 0;
-/// Kind of transaction: reads and writes; one at a time. @ingroup kv_transactions
-pub const KV_WRITE: u32 = 1;
-
-/// kv_txn_options.flags: if another write transaction is open, answer KV_BUSY at once. @ingroup kv_transactions
-pub const KV_TXN_NOWAIT: u32 = 1;
 
 /// How to begin a transaction; start from KV_TXN_OPTIONS_INIT. Zero is the default everywhere. For readers nothing of it
 /// counts yet.
@@ -140,7 +133,7 @@ pub unsafe extern "C" fn kv_txn_begin(
                 let write = WriteHandle::new(begin_write(database, options)?, database.file);
                 Ok(vacant.fill(Object::Write(Box::new(write))))
             })?,
-            _ => return Err(Failure::invalid("begin: the kind is neither KV_READ nor KV_WRITE")),
+            other => return Err(no_choice("kind", other, &[KV_READ, KV_WRITE])),
         };
         if kind == KV_WRITE {
             slot.set_thread(this_thread());

@@ -2,14 +2,16 @@
 
 use super::options::{Options, WriteOptions};
 use super::read::ReadTxn;
+use super::types::Identity;
 use super::write::WriteTxn;
 use crate::error::{Error, Result};
 #[cfg(feature = "internals")]
 use crate::file::Storage;
 use crate::ids::CommitId;
+use crate::page::meta::VERSION;
 use crate::page::{PAGE_MAX, PAGE_MIN};
 use crate::pager::{open_file, open_memory, CreateMode, Durability, FileStat, Pager, PagerOptions, Recovery, Wait};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -54,6 +56,8 @@ impl std::fmt::Debug for Db {
 /// What the clones of a database share.
 pub(super) struct Handle {
     pub pager: Arc<Pager>,
+    /// The absolute path of the file; empty for a database in memory.
+    path: PathBuf,
     recovery: Recovery,
     /// How long opening took.
     opening: Duration,
@@ -113,7 +117,12 @@ impl Db {
             };
             open_file(path, mode, &pager_options)
         };
-        Ok(Db::with(opened?, options, begun))
+        // A program may change its working directory later.
+        let path = match options.memory {
+            true => PathBuf::new(),
+            false => std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()),
+        };
+        Ok(Db::with(opened?, path, options, begun))
     }
 
     /// Opens a database on a given storage, such as memory or a simulated disk.
@@ -124,13 +133,14 @@ impl Db {
     pub fn open_storage(storage: Arc<dyn Storage>, options: &Options) -> Result<Db> {
         let begun = Instant::now();
         let opened = Pager::open(storage, &pager_options(options)?)?;
-        Ok(Db::with(opened, options, begun))
+        Ok(Db::with(opened, PathBuf::new(), options, begun))
     }
 
-    fn with((pager, recovery): (Arc<Pager>, Recovery), options: &Options, begun: Instant) -> Db {
+    fn with((pager, recovery): (Arc<Pager>, Recovery), path: PathBuf, options: &Options, begun: Instant) -> Db {
         Db {
             handle: Arc::new(Handle {
                 pager,
+                path,
                 recovery,
                 opening: begun.elapsed(),
                 options: options.clone(),
@@ -149,6 +159,15 @@ impl Db {
     /// parts of it that a crash could have torn.
     pub fn opening_time(&self) -> Duration {
         self.handle.opening
+    }
+
+    /// Returns which database this is.
+    pub fn identity(&self) -> Identity {
+        Identity {
+            path: self.handle.path.clone(),
+            uuid: self.handle.pager.uuid(),
+            format_version: VERSION,
+        }
     }
 
     /// Begins a read transaction on the newest commit. This never waits for a writer.

@@ -33,6 +33,6 @@ pub use database::Db;
 pub use options::{Options, WriteOptions};
 pub use read::ReadTxn;
 pub use reader::Reader;
-pub use types::{FileRange, LevelStat, Range, Seek, TableStat, ValueInfo, ValuePiece};
+pub use types::{FileRange, Identity, LevelStat, Range, Seek, TableStat, ValueInfo, ValuePiece};
 pub use value_writer::ValueWriter;
 pub use write::WriteTxn;

@@ -1,7 +1,7 @@
 //! The read transaction, which sees one snapshot.
 
 use super::reader::{Reader, Trees};
-use crate::catalogue;
+use crate::catalogue::{self, TableRecord};
 use crate::error::Result;
 use crate::ids::{CommitId, TableId};
 use crate::page::hint::leaf::LeafHints;
@@ -164,6 +164,16 @@ impl ReadTxn {
         Ok(root)
     }
 
+    /// Returns what the catalogue says of a table. The default table and the list of names may have no record; nothing
+    /// is said of them then.
+    fn record(&self, table: TableId) -> Result<TableRecord> {
+        match catalogue::find(&self.source(), &self.snapshot.desc().roots.catalogue, table)? {
+            Some(record) => TableRecord::decode(record),
+            None if table <= TableId::NAMES => Ok(TableRecord::default()),
+            None => Err(catalogue::no_table(table)),
+        }
+    }
+
     /// Returns the value of `key`, or `None` if there is no such entry. Unlike that of [`Reader::get`], the result
     /// lives as long as the transaction.
     ///
@@ -271,12 +281,12 @@ impl Reader for &ReadTxn {
         }
     }
 
+    fn table_name(&mut self, table: TableId) -> Result<Vec<u8>> {
+        Ok(self.record(table)?.name)
+    }
+
     fn table_note(&mut self, table: TableId) -> Result<Vec<u8>> {
-        match catalogue::find(&self.source(), &self.snapshot.desc().roots.catalogue, table)? {
-            Some(record) => Ok(catalogue::TableRecord::decode(record)?.note),
-            None if table <= TableId::NAMES => Ok(Vec::new()),
-            None => Err(catalogue::no_table(table)),
-        }
+        Ok(self.record(table)?.note)
     }
 
     fn contains(&mut self, table: TableId, key: &[u8]) -> Result<bool> {

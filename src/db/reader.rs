@@ -82,6 +82,9 @@ pub trait Reader: Trees {
     /// `NoTable`: there is no such table.
     fn table(&mut self, name: &[u8]) -> Result<TableId>;
 
+    /// Returns the name of a table, which is empty for the default table and for the list of names.
+    fn table_name(&mut self, table: TableId) -> Result<Vec<u8>>;
+
     /// Returns the note attached to a table, which is empty if there is none.
     fn table_note(&mut self, table: TableId) -> Result<Vec<u8>>;
 

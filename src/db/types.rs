@@ -2,6 +2,7 @@
 
 use crate::tree::read::limits::Limits;
 use std::ops::Bound;
+use std::path::PathBuf;
 
 /// A range of keys. The bounds and the prefix combine: an entry must meet all of them. The default is every key.
 ///
@@ -66,6 +67,17 @@ pub struct TableStat {
     pub chain_pages: u64,
     /// The number of bytes used in the tree pages (of `(branch_pages + leaf_pages) * page_size`).
     pub used_bytes: u64,
+}
+
+/// Which database this is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The absolute path under which it was opened. It is empty for a database in memory.
+    pub path: PathBuf,
+    /// The UUID of the file. A copy made by a backup has one of its own.
+    pub uuid: [u8; 16],
+    /// The version of the file format.
+    pub format_version: u32,
 }
 
 /// One level of a table's tree.

@@ -209,6 +209,12 @@ impl Reader for WriteTxn {
         }
     }
 
+    fn table_name(&mut self, table: TableId) -> Result<Vec<u8>> {
+        self.ready()?;
+        let at = self.draft.open(table)?;
+        Ok(self.draft.table(at).name.clone())
+    }
+
     fn table_note(&mut self, table: TableId) -> Result<Vec<u8>> {
         self.ready()?;
         let at = self.draft.open(table)?;

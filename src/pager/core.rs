@@ -134,6 +134,11 @@ impl Pager {
         self.shared.newest()
     }
 
+    /// Returns the UUID of the file.
+    pub fn uuid(&self) -> [u8; 16] {
+        self.uuid
+    }
+
     /// Returns figures of the file.
     pub fn stat(&self) -> FileStat {
         let held = self.shared.held();

@@ -166,24 +166,24 @@ pub struct kv_batch {
     pub skip: u32,
 }
 
-pub const KV_OPEN_EXISTING: u32 = 1;
-pub const KV_OPEN_MEMORY: u32 = 8;
-pub const KV_DURABILITY_FULL: u32 = 1;
-pub const KV_DURABILITY_LAZY: u32 = 2;
-pub const KV_READ: u32 = 0;
-pub const KV_WRITE: u32 = 1;
-pub const KV_TABLE_NEW: u32 = 1;
-pub const KV_NO_OVERWRITE: u32 = 1;
-pub const KV_NO_INSERT: u32 = 2;
-pub const KV_APPEND: u32 = 4;
-pub const KV_BLIND: u32 = 8;
-pub const KV_RANGE_FROM: u32 = 1;
-pub const KV_RANGE_AFTER: u32 = 2;
-pub const KV_RANGE_BEFORE: u32 = 4;
-pub const KV_RANGE_THROUGH: u32 = 8;
-pub const KV_RANGE_PREFIX: u32 = 16;
-pub const KV_RANGE_REVERSE: u32 = 32;
-pub const KV_JOB_CHECK_SPACE: u32 = 1;
+pub const KV_OPEN_EXISTING: u32 = 0x1000;
+pub const KV_OPEN_MEMORY: u32 = 0x8000;
+pub const KV_DURABILITY_FULL: u32 = 64;
+pub const KV_DURABILITY_LAZY: u32 = 65;
+pub const KV_READ: u32 = 16;
+pub const KV_WRITE: u32 = 17;
+pub const KV_TABLE_NEW: u32 = 0x20000;
+pub const KV_NO_OVERWRITE: u32 = 0x100;
+pub const KV_NO_INSERT: u32 = 0x200;
+pub const KV_APPEND: u32 = 0x400;
+pub const KV_BLIND: u32 = 0x800;
+pub const KV_RANGE_FROM: u32 = 0x0010_0000;
+pub const KV_RANGE_AFTER: u32 = 0x0020_0000;
+pub const KV_RANGE_BEFORE: u32 = 0x0040_0000;
+pub const KV_RANGE_THROUGH: u32 = 0x0080_0000;
+pub const KV_RANGE_PREFIX: u32 = 0x0100_0000;
+pub const KV_RANGE_REVERSE: u32 = 0x0200_0000;
+pub const KV_JOB_CHECK_SPACE: u32 = 0x0400_0000;
 
 /// Declares the functions used and loads each by its name.
 macro_rules! library {

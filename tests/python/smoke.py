@@ -12,8 +12,8 @@ import tempfile
 kv = C.CDLL(os.environ.get("KV_LIBRARY", "libkv.so.0"))
 
 OK, NOTFOUND, BAD_HANDLE, TOO_SMALL, READ_ONLY = 0, -1, -21, -7, -22
-READ, WRITE = 0, 1
-AFTER, PREFIX = 2, 16
+READ, WRITE = 16, 17
+AFTER, PREFIX = 0x200000, 0x1000000
 
 
 class Slice(C.Structure):

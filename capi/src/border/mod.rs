@@ -4,6 +4,7 @@
 //! |-----------|-------------------------------------------------------------------------------|
 //! | `arg`     | pointers of the caller as slices, paths, outputs and options                  |
 //! | `error`   | the last failure on this thread, and the guard around every exported function |
+//! | `flags`   | the flags of every call, and what is said about a wrong one                   |
 //! | `process` | fork and panics, which concern the whole process                              |
 //! | `status`  | the status numbers, and how an engine error becomes one                       |
 //! | `types`   | the structs that cross the border, and what is checked about them             |
@@ -11,6 +12,7 @@
 
 pub(crate) mod arg;
 pub mod error;
+pub(crate) mod flags;
 pub(crate) mod process;
 pub mod status;
 pub mod types;

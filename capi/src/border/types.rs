@@ -1,6 +1,11 @@
 //! The structs that cross the border, and what is checked about them.
 
 use crate::border::arg;
+use crate::border::flags::{
+    no_choice, unknown, KV_APPEND, KV_DURABILITY_DEFAULT, KV_DURABILITY_FULL, KV_DURABILITY_LAZY, KV_NO_INSERT,
+    KV_NO_OVERWRITE, KV_RANGE_AFTER, KV_RANGE_BEFORE, KV_RANGE_FROM, KV_RANGE_PREFIX, KV_RANGE_REVERSE,
+    KV_RANGE_THROUGH,
+};
 use crate::border::status::{Failure, Outcome};
 use kv_engine::{Durability, PutMode, Range};
 use std::ffi::c_void;
@@ -76,19 +81,6 @@ pub struct kv_entry {
     pub value: kv_slice,
 }
 
-/// kv_range.flags: keys greater than or equal to `from`. @ingroup kv_basics
-pub const KV_RANGE_FROM: u32 = 1;
-/// kv_range.flags: keys greater than `from`. @ingroup kv_basics
-pub const KV_RANGE_AFTER: u32 = 2;
-/// kv_range.flags: keys less than `to`. @ingroup kv_basics
-pub const KV_RANGE_BEFORE: u32 = 4;
-/// kv_range.flags: keys less than or equal to `to`. @ingroup kv_basics
-pub const KV_RANGE_THROUGH: u32 = 8;
-/// kv_range.flags: keys that begin with `prefix`. @ingroup kv_basics
-pub const KV_RANGE_PREFIX: u32 = 16;
-/// kv_range.flags: from the greatest key down: first is the greatest, next goes down. @ingroup kv_basics
-pub const KV_RANGE_REVERSE: u32 = 32;
-
 /// A range of keys. The flags say which fields count, and they combine: a prefix with a bound is a page within the
 /// prefix. Bytes in a field without its flag are KV_INVALID, so that a forgotten flag (or an empty string that happens
 /// to be NULL) never means "everything". NULL instead of a range means the whole table, upwards. Copied by every call.
@@ -108,15 +100,6 @@ pub struct kv_range {
     /// Beginning of the keys, with KV_RANGE_PREFIX.
     pub prefix: kv_slice,
 }
-
-/// Put flag: only if there is no such key, else KV_EXISTS. @ingroup kv_entries
-pub const KV_NO_OVERWRITE: u32 = 1;
-/// Put flag: only if there is such a key, else KV_NOTFOUND. @ingroup kv_entries
-pub const KV_NO_INSERT: u32 = 2;
-/// Put flag: the key is greater than every key of the table, else KV_ORDER. @ingroup kv_entries
-pub const KV_APPEND: u32 = 4;
-/// Delete flag: do not ask whether the entry exists; the answer is KV_OK either way. @ingroup kv_entries
-pub const KV_BLIND: u32 = 8;
 
 impl kv_slice {
     /// Makes a slice of bytes of the library, for the caller. It is never NULL: an empty slice in Rust has an address, too.
@@ -165,8 +148,13 @@ pub(crate) unsafe fn range<'a>(range: *const kv_range) -> Outcome<Range<'a>> {
     let range = unsafe { range.read() };
     let flags = range.flags;
     let all = KV_RANGE_FROM | KV_RANGE_AFTER | KV_RANGE_BEFORE | KV_RANGE_THROUGH | KV_RANGE_PREFIX | KV_RANGE_REVERSE;
-    if flags & !all != 0 || range.reserved != 0 {
-        return Err(Failure::invalid("range: unknown flags (start from KV_RANGE_INIT)"));
+    if flags & !all != 0 {
+        return Err(unknown("range", flags, all));
+    }
+    if range.reserved != 0 {
+        return Err(Failure::invalid(
+            "range: the reserved field is not zero (start from KV_RANGE_INIT)",
+        ));
     }
     // SAFETY: the caller promises that the slices of a range span readable bytes.
     let (from, to, prefix) = unsafe { (range.from.bytes()?, range.to.bytes()?, range.prefix.bytes()?) };
@@ -225,33 +213,28 @@ pub(crate) fn put_mode(flags: u32) -> Outcome<PutMode> {
         KV_NO_OVERWRITE => Ok(PutMode::NoOverwrite),
         KV_NO_INSERT => Ok(PutMode::NoInsert),
         KV_APPEND => Ok(PutMode::Append),
-        _ => Err(Failure::invalid(
-            "put: flags are 0 or one of KV_NO_OVERWRITE, KV_NO_INSERT, KV_APPEND",
-        )),
+        other => Err(not_one_mode(other)),
     }
 }
 
-/// Refuses flags that a call does not know.
-pub(crate) fn known(flags: u32, all: u32) -> Outcome {
-    if flags & !all != 0 {
-        return Err(Failure::invalid("flags: a bit is set that this call does not know"));
+#[cold]
+fn not_one_mode(flags: u32) -> Failure {
+    let modes = KV_NO_OVERWRITE | KV_NO_INSERT | KV_APPEND;
+    match flags & !modes {
+        0 => Failure::invalid("flags: KV_NO_OVERWRITE, KV_NO_INSERT and KV_APPEND exclude each other"),
+        _ => unknown("flags", flags, modes),
     }
-    Ok(())
 }
-
-/// Durability: the database's; of a database: KV_DURABILITY_FULL. @ingroup kv_database
-pub const KV_DURABILITY_DEFAULT: u32 = 0;
-/// Durability: a commit is visible and acknowledged once it is durable. @ingroup kv_database
-pub const KV_DURABILITY_FULL: u32 = 1;
-/// Durability: a commit is visible at once and survives a killed process; it becomes durable by kv_sync(), by a later full
-/// commit, by kv_close(), or when 3 MiB or 256 commits wait. A power cut may take the last ones, never consistency. @ingroup kv_database
-pub const KV_DURABILITY_LAZY: u32 = 2;
 
 pub(crate) fn durability(number: u32) -> Outcome<Option<Durability>> {
     match number {
         KV_DURABILITY_DEFAULT => Ok(None),
         KV_DURABILITY_FULL => Ok(Some(Durability::Full)),
         KV_DURABILITY_LAZY => Ok(Some(Durability::Lazy)),
-        _ => Err(Failure::invalid("durability: none of KV_DURABILITY_...")),
+        other => Err(no_choice(
+            "durability",
+            other,
+            &[KV_DURABILITY_FULL, KV_DURABILITY_LAZY],
+        )),
     }
 }

@@ -6,6 +6,7 @@ use crate::handle::stale_readers::StaleReaders;
 use crate::handle::{chunks, slots};
 use kv_engine::Error;
 use kv_engine::{Cursor, Db, ReadTxn, ValueWriter, WriteTxn};
+use std::ffi::CString;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Every handle of the process.
@@ -111,6 +112,8 @@ impl Object {
 /// What stands behind a `kv_db`.
 pub(crate) struct DbHandle {
     pub(crate) db: Db,
+    /// The absolute path of the file, as C programs read it; empty for a database in memory.
+    pub(crate) path: CString,
     pub(crate) read_only: bool,
     /// Which file this is, to recognise a thread that waits for itself; equal for two handles on one file.
     pub(crate) file: u64,
