@@ -22,7 +22,7 @@ pub enum Error {
     Exists,
     /// The snapshot has no table of this number or name: it was dropped, was never created, or belongs to another
     /// database.
-    #[error("no such table: {0}; open it again by name")]
+    #[error("no such table: {0}")]
     NoTable(String),
     /// The wait ended before what was waited for came about: a free lock, a newer commit, a durable one.
     #[error("busy: {0}")]

@@ -155,13 +155,15 @@ pub fn decode_number(bytes: &[u8]) -> Result<TableId> {
 /// Returns the error for a name that no table has.
 #[cold]
 pub fn unknown_name(name: &[u8]) -> Error {
-    Error::NoTable(format!("'{}'", String::from_utf8_lossy(name)))
+    Error::NoTable(format!("'{}'; create it first", name.escape_ascii()))
 }
 
 /// Returns the error for a number that no table has.
 #[cold]
 pub fn no_table(table: TableId) -> Error {
-    Error::NoTable(format!("number {table}"))
+    Error::NoTable(format!(
+        "number {table} (it was dropped, or is of another database); open it again by name"
+    ))
 }
 
 /// The number of bits in a named table's number. A floating-point number has room for that many, so any language can

@@ -132,20 +132,55 @@ fn read_slots(storage: &dyn Storage) -> Result<Slots> {
     if is_ours {
         return Err(Error::corrupt(META_PAGE, "no meta slot can be read"));
     }
-    let mut first = [0; 8];
-    storage.read_at(0, &mut first)?;
-    Err(Error::NotADatabase(format!("it begins with the bytes {first:02x?}")))
+    let begin = read_begin(storage, META_BYTES)?;
+    let other = other_format(&begin);
+    Err(Error::NotADatabase(other.unwrap_or_else(|| {
+        format!("it begins with the bytes {:02x?}", &begin[..8])
+    })))
+}
+
+/// The number of bytes by which other formats are recognised.
+const BEGIN: usize = 32;
+
+/// Where other formats have their magic bytes. Some of them are numbers in the order of the machine that wrote the file,
+/// which is little-endian nearly everywhere.
+const OTHERS: [(usize, &[u8], &str); 9] = [
+    (0, b"SQLite format 3\0", "an SQLite database"),
+    (0, b"redb\x1A\x0A\xA9\x0D\x0A", "a redb database"),
+    (0, b"\x89HDF\r\n\x1A\n", "an HDF5 file"),
+    (16, b"\xDE\xC0\xEF\xBE", "an LMDB database"),
+    (24, b"\xDE\xC0\xEF\xBE", "an LMDB 1.0 database"),
+    (21, b"\x11\x4C\xEF\xBD\x9D\x65\x59", "a libmdbx database"),
+    (16, b"\xED\xDA\x0C\xED", "a bbolt database"),
+    (12, b"\x62\x31\x05\x00", "a Berkeley DB database"),
+    (12, b"\x61\x15\x06\x00", "a Berkeley DB hash database"),
+];
+
+/// Says what a file is, if it begins as one of another format does.
+fn other_format(begin: &[u8; BEGIN]) -> Option<String> {
+    let found = OTHERS.iter().find(|(at, magic, _)| begin[*at..].starts_with(magic));
+    found.map(|(_, _, what)| format!("the file is {what}"))
+}
+
+/// Reads the first bytes of a file. Those that it does not have are zero.
+fn read_begin(storage: &dyn Storage, len: u64) -> Result<[u8; BEGIN]> {
+    let mut begin = [0; BEGIN];
+    storage.read_at(0, &mut begin[..len.min(BEGIN as u64) as usize])?;
+    Ok(begin)
 }
 
 /// Returns what is wrong with a file that has no room for its meta slots.
 fn too_short(storage: &dyn Storage, len: u64) -> Result<Error> {
-    let mut begin = vec![0; len.min(8) as usize];
-    storage.read_at(0, &mut begin)?;
-    if !begin.is_empty() && MAGIC.starts_with(&begin) {
+    let begin = read_begin(storage, len)?;
+    let known = MAGIC.len().min(len as usize);
+    if known > 0 && MAGIC.starts_with(&begin[..known]) {
         let what = format!("the file was cut: it has {len} bytes, and its head alone takes {META_BYTES}");
         return Ok(Error::corrupt(None, what));
     }
-    Ok(Error::NotADatabase(format!("{len} bytes are too short for one")))
+    let other = other_format(&begin);
+    Ok(Error::NotADatabase(
+        other.unwrap_or_else(|| format!("{len} bytes are too short for one")),
+    ))
 }
 
 /// Checks that the slots of a file agree on what never changes, and that no id is in two of them.
@@ -160,4 +195,24 @@ fn check_together(slots: &[(usize, Meta)]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::file::memory::Memory;
+
+    #[test]
+    fn other_formats_are_named() {
+        for (at, magic, what) in OTHERS {
+            for len in [4096, 1 << 16] {
+                let file = Memory::new().expect("memory");
+                let mut bytes = vec![0; len];
+                bytes[at..at + magic.len()].copy_from_slice(magic);
+                file.write_at(0, &bytes).expect("write");
+                let error = recover(&file).err().expect("no database");
+                assert_eq!(error.to_string(), format!("not a kv database: the file is {what}"));
+            }
+        }
+    }
 }
