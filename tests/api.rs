@@ -5,7 +5,7 @@ use kv::{salvage, BackupOptions, CheckReport, Fault, Job, OnBytes, OnProgress, S
 use kv::{CommitId, Corruption, Error, PageNo, Result, TableId};
 use kv::{Cursor, Db, Options, Range, ReadTxn, Reader, Seek, WriteOptions, WriteTxn};
 use kv::{Durability, FileStat, LevelStat, PutMode, ReaderInfo, Recovery, TableStat, Verify, Wait, WriteStat};
-use kv::{FileRange, ValueInfo, ValuePiece, ValueWriter};
+use kv::{FileRange, Identity, ValueInfo, ValuePiece, ValueWriter};
 use kv::{KeyBuf, Stored, PADDED};
 use std::ops::Bound;
 use std::path::PathBuf;
@@ -158,9 +158,23 @@ fn tables_have_numbers_names_and_notes() -> Result<()> {
     let mut reader = &read;
     assert_eq!(reader.table(b"food")?, fruit);
     assert_eq!(reader.table_note(fruit)?, b"v1");
+    assert_eq!(reader.table_name(fruit)?, b"food");
     assert_eq!(reader.get(TableId::NAMES, b"food")?, slice(&fruit.get().to_le_bytes()));
     assert!(matches!(reader.table(b"fruit"), Err(Error::NoTable(_))));
     assert!(matches!(reader.get(other, b"k"), Err(Error::NoTable(_))));
+    Ok(())
+}
+
+#[test]
+fn a_database_says_which_one_it_is() -> Result<()> {
+    assert_eq!(in_memory().identity().path, PathBuf::new());
+    let folder = Folder::new("identity");
+    let path = folder.file("a.kv");
+    let db = Db::open(&path, &Options::default())?;
+    let identity: Identity = db.identity();
+    assert_eq!((&identity.path, identity.format_version), (&path, 1));
+    assert_eq!(Db::open(&path, &Options::default())?.identity().uuid, identity.uuid);
+    assert_ne!(in_memory().identity().uuid, identity.uuid);
     Ok(())
 }
 
