@@ -365,8 +365,10 @@ static int figures(void)
         (unsigned long long)file.visible, (unsigned long long)table.entries, (double)file.pages * file.page_size / 1e6,
         table.height, (unsigned long long)table.branch_pages, (unsigned long long)table.leaf_pages,
         (unsigned long long)table.overflow_pages, file.page_size, (unsigned long long)file.free_pages);
-    if (file.discarded != 0)
+    if (!file.closed_properly)
         printf("opened after a crash: %u incomplete commit(s) discarded\n", file.discarded);
+    if (file.lost_slots != 0)
+        printf("a meta slot is damaged or torn; nothing is lost, and the next commits write it anew\n");
     return check();
 }
 

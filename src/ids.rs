@@ -14,7 +14,7 @@ pub struct PageNo(u64);
 
 impl PageNo {
     /// All page numbers in a file are below this one.
-    pub const END: PageNo = PageNo(1 << 47);
+    pub const END: PageNo = PageNo(1 << 40);
 
     /// Returns the page with this number.
     #[inline(always)]
@@ -149,8 +149,10 @@ impl TableId {
     pub const MAIN: TableId = TableId(0);
     /// The list of the named tables, which is a read-only table: name -> number (8 bytes, little-endian).
     pub const NAMES: TableId = TableId(1);
-    /// The least number of a named table. All smaller numbers have a fixed meaning.
-    pub const FIRST_NAMED: TableId = TableId(3);
+    /// The list of snapshots, which later versions will have. Its root is not in the catalogue.
+    pub const SNAPSHOTS: TableId = TableId(2);
+    /// The least number of a named table. All smaller numbers have a fixed meaning or get one in later versions.
+    pub const FIRST_NAMED: TableId = TableId(256);
     /// The number that the pages of the catalogue's own tree carry in their headers.
     pub const CATALOGUE: TableId = TableId(u64::MAX - 1);
     /// The number that the pages of the space tree carry in their headers.
@@ -265,14 +267,14 @@ impl PrivatePage {
 /// The location of a tree page, which is either in the file or private to a write transaction.
 ///
 /// A branch stores the location of each child in a field of 48 bits, in memory and in the file; this type is such a
-/// field. The bit that tells the two kinds apart is larger than every page number of a file, and the location of a
-/// private page is never written to a file.
+/// field. The bit that tells the two kinds apart is the highest one, which no page number of a file has, and the location
+/// of a private page is never written to a file.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[repr(transparent)]
 pub struct PageRef(u64);
 
 impl PageRef {
-    const PRIVATE: u64 = PageNo::END.0;
+    const PRIVATE: u64 = 1 << 47;
 
     /// The location of a page that is looked at by itself, so that nobody knows where it is. No page has this location.
     pub const UNKNOWN: PageRef = PageRef(U48_MAX);

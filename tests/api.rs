@@ -84,7 +84,13 @@ fn opening_says_what_it_found_and_refuses_what_the_options_forbid() {
         ..Options::default()
     };
     let db = Db::open(&path, &read_only).expect("open");
-    let Recovery { id: found, discarded } = db.recovery();
+    let Recovery {
+        id: found,
+        discarded,
+        lost_slots,
+        closed_properly,
+    } = db.recovery();
+    assert!(lost_slots == 0 && closed_properly);
     assert!(found >= id && discarded == 0);
     assert!(matches!(
         db.begin_write(WriteOptions::default()),

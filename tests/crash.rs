@@ -365,10 +365,7 @@ fn a_page_written_again_is_verified_again() {
     }
     // Nobody may write what was not taken, or release what is not there.
     assert!(writer.write_pages(page + 1, &[&good], &[checksum]).is_err());
-    writer.release(Extent {
-        run: Pages::new(page + 7, 1),
-        birth: CommitId::NONE,
-    });
+    writer.release(Extent::new(Pages::new(page + 7, 1), CommitId::NONE));
     assert!(matches!(
         writer.commit(Roots::default(), Durability::Full),
         Err(kv::Error::Corrupt(_))

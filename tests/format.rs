@@ -84,7 +84,7 @@ fn make(path: &Path, page_size: u32, named: bool) -> Result<()> {
     txn.commit()?;
     if named {
         let mut txn = db.begin_write(WriteOptions::default())?;
-        for name in [&b"first"[..], b"second", b"\0\xff"] {
+        for name in [&b"first"[..], b"second", b"\xff\0"] {
             let table = txn.table_create(name, true)?;
             txn.table_set_note(table, &[b"note of ", name].concat())?;
             for (key, value) in content.iter().step_by(name.len()) {
@@ -96,12 +96,14 @@ fn make(path: &Path, page_size: u32, named: bool) -> Result<()> {
     Ok(())
 }
 
-/// Overwrites what differs from file to file: the UUID, and commit times, in each slot; and the sum over them.
+/// Overwrites what differs from file to file: the UUID, commit times and the timeline, in each slot; and the sum over
+/// them.
 fn mask(image: &mut [u8]) {
     for slot in image.chunks_mut(SLOT).take(4) {
         if slot.starts_with(b"\x89kvfile\n") {
             slot[32..48].fill(0xaa);
             slot[72..80].fill(0xaa);
+            slot[144..152].fill(0xaa);
             slot[SLOT - 4..].fill(0xaa);
         }
     }
@@ -175,7 +177,7 @@ fn files_of_earlier_versions_read_as_what_they_are() -> Result<()> {
             read(&db, TableId::MAIN)? == content,
             "default table, page size {page_size}"
         );
-        for name in [&b"first"[..], b"second", b"\0\xff"] {
+        for name in [&b"first"[..], b"second", b"\xff\0"] {
             let table = (&db.begin_read()?).table(name)?;
             let want: Entries = content.clone().into_iter().step_by(name.len()).collect();
             assert!(read(&db, table)? == want, "table {:?}", name.escape_ascii().to_string());
@@ -207,5 +209,94 @@ fn regenerate_fixture() -> Result<()> {
             make(&path, page_size, named)?;
         }
     }
+    Ok(())
+}
+
+/// What `tests/format_reader.py` prints of a file. It is written from docs/format.md and shares nothing with the library.
+/// `None` without Python.
+fn read_by_text(path: &Path) -> Option<String> {
+    let reader = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/format_reader.py");
+    let python = std::env::var_os("PYTHON").unwrap_or("python3".into());
+    let output = match std::process::Command::new(python).arg(reader).arg(path).output() {
+        Ok(output) => output,
+        Err(error) => {
+            println!("SKIPPED: the reader written from the text: no python3 ({error})");
+            return None;
+        }
+    };
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {said}", path.display());
+    Some(String::from_utf8(output.stdout).expect("text"))
+}
+
+/// What the library says of the same file, in the same form.
+fn read_by_library(db: &Db) -> Result<String> {
+    use std::fmt::Write;
+    let show = |bytes: &[u8]| match bytes {
+        [] => "-".to_string(),
+        bytes => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+    };
+    let mut tables = BTreeMap::from([(TableId::MAIN, Vec::new())]);
+    for (name, number) in read(db, TableId::NAMES)? {
+        let number = number.try_into().map(u64::from_le_bytes).expect("a number");
+        tables.insert(TableId::new(number), name);
+        tables.insert(TableId::NAMES, Vec::new());
+    }
+    let read_txn = db.begin_read()?;
+    let mut out = format!("commit {} {}\n", read_txn.id(), db.stat().page_size);
+    for (table, name) in tables {
+        let note = (&read_txn).table_note(table)?;
+        // Kind, flags and extension: the library makes tables of bytes.
+        writeln!(out, "table {table} {} 0 0 - {}", show(&name), show(&note)).expect("memory");
+        for (key, value) in read(db, table)? {
+            writeln!(out, "{} {}", show(&key), show(&value)).expect("memory");
+        }
+    }
+    Ok(out)
+}
+
+#[test]
+fn a_reader_written_from_the_text_reads_the_same() -> Result<()> {
+    for page_size in PAGE_SIZES {
+        for name in ["main", "tables"] {
+            let dir = TempDir::new("format-reader");
+            let path = dir.file("a.kv");
+            std::fs::copy(fixture(name, page_size), &path).expect("copy");
+            let Some(text) = read_by_text(&path) else {
+                return Ok(());
+            };
+            let db = Db::open(&path, &Options::default())?;
+            let library = read_by_library(&db)?;
+            let differs = text.lines().zip(library.lines()).find(|(a, b)| a != b);
+            assert_eq!(differs, None, "{name}, page size {page_size}");
+            assert_eq!(text.len(), library.len(), "{name}, page size {page_size}");
+            assert!(text.lines().count() > 400, "{name}, page size {page_size}: hardly anything was read");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_reader_written_from_the_text_refuses_what_is_damaged() -> Result<()> {
+    let dir = TempDir::new("format-reader-damage");
+    let path = dir.file("a.kv");
+    let good = std::fs::read(fixture("main", 4096)).expect("a fixture");
+    std::fs::write(&path, &good).expect("write");
+    if read_by_text(&path).is_none() {
+        return Ok(());
+    }
+    let reader = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/format_reader.py");
+    // A byte of each page that is in use, in turn: some checksum of the text covers it, or nobody reads it.
+    let mut refused = 0;
+    for at in (16384..good.len()).step_by(4096 * 7) {
+        let mut bytes = good.clone();
+        bytes[at] ^= 4;
+        std::fs::write(&path, &bytes).expect("write");
+        let output = std::process::Command::new("python3").arg(&reader).arg(&path).output().expect("python");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() || said.starts_with("damaged: "), "{at:#x}: {said}");
+        refused += u32::from(!output.status.success());
+    }
+    assert!(refused > 2, "the reader refuses nothing: {refused}");
     Ok(())
 }

@@ -8,7 +8,7 @@
 mod common;
 
 use common::env_number;
-use common::image::{page_size, repair};
+use common::image::{page_size, repair, INLINE, RECORDS, ROOT, ROOTS, SPILLS};
 use common::rng::Rng;
 use common::tmp::TempDir;
 use kv::Result;
@@ -75,8 +75,11 @@ fn mutate(image: &mut [u8], rng: &mut Rng) {
         let (at, width) = match rng.below(12) {
             // A slot: ids, counts, roots, the frame of the records, the records.
             0 => (rng.index(4) * 4096 + [48, 56, 64, 80, 88][rng.index(5)], 8),
-            1 => (rng.index(4) * 4096 + 96 + rng.index(72), 6),
-            2 => (rng.index(4) * 4096 + 168 + rng.index(60), 2),
+            1 => (rng.index(4) * 4096 + ROOTS[0] + rng.index(3 * ROOT), 6),
+            2 => match rng.below(2) {
+                0 => (rng.index(4) * 4096 + [SPILLS, INLINE, 152, 30][rng.index(4)], 2),
+                _ => (rng.index(4) * 4096 + RECORDS + rng.index(60), 2),
+            },
             // A header.
             3 => (page + rng.index(4), 1),
             4 => (page + [4, 6, 8, 12, 14][rng.index(5)], 2),
@@ -84,10 +87,10 @@ fn mutate(image: &mut [u8], rng: &mut Rng) {
             // The arrays of a leaf: heads, fingerprints, offsets.
             6 => (page + 24 + 4 * rng.index(n), 4),
             7 => (page + 24 + 5 * n + 2 * rng.index(n), 2),
-            // The arrays of a branch: child, checksum, birth, entries, offset.
+            // The arrays of a branch: child, birth, entries, offset.
             8 => (page + 24 + 4 * n + 6 * rng.index(n), 6),
-            9 => (page + 24 + 14 * n + 6 * rng.index(2 * n), 6),
-            10 => (page + 24 + 26 * n + 2 * rng.index(n), 2),
+            9 => (page + 24 + 10 * n + 6 * rng.index(2 * n), 6),
+            10 => (page + 24 + 22 * n + 2 * rng.index(n), 2),
             // Records: lengths, remainders of keys, descriptions.
             _ => (page + size / 2 + rng.index(size / 2), [1, 2, 4, 6][rng.index(4)]),
         };

@@ -171,3 +171,109 @@ fn a_handle_tells_what_opening_found() {
     );
     assert!(db.opening_time() > std::time::Duration::ZERO);
 }
+
+#[test]
+fn a_file_of_before_says_what_to_do() {
+    // Written before the last bytes of the format were decided: its slots are whole, and their fields lie elsewhere.
+    let dir = TempDir::new("opening-before");
+    let old = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/before-0.1.0.kv");
+    let bytes = std::fs::read(old).expect("the fixture");
+    let path = dir.file("a.kv");
+    let error = open_bytes(&path, &bytes);
+    assert!(matches!(error, Error::TooOld(_)), "{error}");
+    says(&error, &["before 0.1.0", "dump it with the library that made it"]);
+    assert!(std::fs::read(&path).expect("read") == bytes, "it was written to");
+    let saved = kv::salvage(&path, &dir.file("b.kv"), true, &kv::Job::silent(), &mut |_| true);
+    assert!(matches!(saved, Err(Error::TooOld(_))), "{saved:?}");
+}
+
+/// What opening and checking say of the slots of these bytes.
+fn slots_of(path: &PathBuf, bytes: &[u8]) -> (kv::Recovery, u32) {
+    std::fs::write(path, bytes).expect("write");
+    let options = Options {
+        read_only: true,
+        ..Options::default()
+    };
+    let db = Db::open(path, &options).expect("open");
+    let report = db.check(true, &mut |fault| panic!("{fault:?}")).expect("check");
+    // A second handle is told of the slots, too.
+    let again = Db::open(path, &options).expect("open again").recovery();
+    assert_eq!((again.lost_slots, again.discarded), (db.recovery().lost_slots, 0));
+    (db.recovery(), report.lost_slots)
+}
+
+#[test]
+fn lost_slots_and_closing_are_told() {
+    let dir = TempDir::new("opening-lost");
+    let (source, path) = (dir.file("a.kv"), dir.file("b.kv"));
+    let closed = good(&source, 3);
+    let id = |bytes: &[u8], slot: usize| u64::from_le_bytes(bytes[slot * 4096 + 48..][..8].try_into().expect("8"));
+    let newest_first = |bytes: &[u8]| {
+        let mut slots: Vec<usize> = (0..4).filter(|slot| bytes[slot * 4096] != 0).collect();
+        slots.sort_by_key(|slot| std::cmp::Reverse(id(bytes, *slot)));
+        slots
+    };
+    let slots = newest_first(&closed);
+    let (found, checked) = slots_of(&path, &closed);
+    assert_eq!((found.closed_properly, found.lost_slots, checked), (true, 0, 0));
+    // Each slot torn, overwritten or filled with zeros: nothing is lost but the slot, and that is told.
+    for (n, slot) in slots.iter().enumerate() {
+        for damage in [&[1, 2, 3, 4][..], &[0x55; 4096], &[0; 4096]] {
+            let mut bytes = closed.clone();
+            let at = slot * 4096 + if damage.len() == 4 { 600 } else { 0 };
+            bytes[at..at + damage.len()].copy_from_slice(damage);
+            let (found, checked) = slots_of(&path, &bytes);
+            assert_eq!(found.lost_slots, checked, "slot {slot}");
+            let zeros = damage.iter().all(|byte| *byte == 0);
+            // Zeros are what a slot holds that was never written. That of the base of the last commit is missed.
+            match (zeros, n) {
+                (false, _) => assert_eq!(found.lost_slots, 1 << slot, "{n} of the newest"),
+                (true, 1) => assert!(found.lost_slots.is_power_of_two(), "{n} of the newest"),
+                (true, _) => assert_eq!(found.lost_slots, 0, "{n} of the newest"),
+            }
+            assert_eq!(found.closed_properly, zeros && n > 0, "slot {slot}");
+            assert_eq!(found.id.get(), id(&closed, slots[usize::from(n == 0)]), "slot {slot}");
+        }
+    }
+    // A killed writer: its last commit is whole, and nothing says that it closed the file.
+    let db = Db::open(&source, &Options::default()).expect("open");
+    assert!(db.recovery().closed_properly);
+    let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+    txn.put(TableId::MAIN, b"more", b"", PutMode::Set).expect("put");
+    let last = txn.commit().expect("commit");
+    let killed = std::fs::read(&source).expect("read");
+    let (found, checked) = slots_of(&path, &killed);
+    assert_eq!((found.closed_properly, found.lost_slots, checked), (false, 0, 0));
+    assert_eq!(found.id, last);
+    // Its slot is damaged at rest: the commit before comes back, and that is not silent.
+    let mut bytes = killed.clone();
+    let slot = newest_first(&killed)[0];
+    (0..4).for_each(|i| bytes[slot * 4096 + 700 + i] ^= 0xFF);
+    let (found, checked) = slots_of(&path, &bytes);
+    assert_eq!((found.closed_properly, found.lost_slots, checked), (false, 1 << slot, 1 << slot));
+    assert!(found.id < last);
+    // The next commits write the slot anew.
+    std::fs::write(&path, &bytes).expect("write");
+    good_again(&path);
+    let (found, checked) = slots_of(&path, &std::fs::read(&path).expect("read"));
+    assert_eq!((found.closed_properly, found.lost_slots, checked), (true, 0, 0));
+}
+
+/// Makes a commit in a file, and closes it.
+fn good_again(path: &Path) {
+    let db = Db::open(path, &Options::default()).expect("open");
+    let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+    txn.put(TableId::MAIN, b"more", b"", PutMode::Set).expect("put");
+    txn.commit().expect("commit");
+}
+
+#[test]
+fn a_new_file_is_closed_properly() {
+    let dir = TempDir::new("opening-new");
+    let path = dir.file("a.kv");
+    let first = Db::open(&path, &Options::default()).expect("create").recovery();
+    let second = Db::open(&path, &Options::default()).expect("open").recovery();
+    for found in [first, second] {
+        assert_eq!((found.closed_properly, found.lost_slots, found.discarded), (true, 0, 0));
+    }
+}

@@ -70,8 +70,9 @@ pub type kv_fault_fn = Option<unsafe extern "C" fn(ctx: *mut c_void, fault: *con
 pub struct kv_check_report {
     /// sizeof(kv_check_report), set by KV_CHECK_REPORT_INIT.
     pub struct_size: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// The meta slots that cannot be read, or that are missing, a bit for each of the four (1 = the first): see
+    /// kv_db_stat. That is no fault, because another slot leads to the commit.
+    pub lost_slots: u32,
     /// The commit that was checked.
     pub commit: u64,
     /// Tables, KV_MAIN included.
@@ -203,7 +204,7 @@ unsafe fn check(
     if !report.is_null() {
         let filled = kv_check_report {
             struct_size: 0,
-            reserved: 0,
+            lost_slots: counted.lost_slots,
             commit: counted.id.get(),
             tables: counted.tables,
             entries: counted.entries,

@@ -41,6 +41,14 @@ pub struct kv_db_stat {
     pub opened_commit: u64,
     /// Nanoseconds that opening this handle took, recovery included.
     pub opening_ns: u64,
+    /// 1 if the database had been closed properly when this handle opened it, or others had it open; 0 if the last process
+    /// was killed or the power failed, or if a meta slot could not be read, so that nobody knows. It stays 0 for later
+    /// handles until a commit is made and the database is closed.
+    pub closed_properly: u32,
+    /// The meta slots that could not be read when this handle opened the file, or that were missing, a bit for each of the
+    /// four (1 = the first); 0 = none. One that a crash tore is among them. Any other was damaged: nothing is lost, but
+    /// one copy less leads to the newest commit. The next commits write it anew.
+    pub lost_slots: u32,
 }
 // SAFETY: repr(C), struct_size first, integers only.
 unsafe impl Growing for kv_db_stat {}
@@ -69,6 +77,8 @@ pub unsafe extern "C" fn kv_stat_db(db: *mut kv_db, stat: *mut kv_db_stat) -> kv
             discarded: db.recovery().discarded,
             opened_commit: db.recovery().id.get(),
             opening_ns: u64::try_from(db.opening_time().as_nanos()).unwrap_or(u64::MAX),
+            closed_properly: db.recovery().closed_properly.into(),
+            lost_slots: db.recovery().lost_slots,
         };
         // SAFETY: NULL or a struct of at least the size it states.
         unsafe { arg::report(stat, filled) }

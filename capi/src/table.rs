@@ -34,7 +34,7 @@ unsafe impl Growing for kv_table_options {}
 
 /// Number of the table called `name`.
 ///
-/// @param name   1 to 512 bytes of any kind.
+/// @param name   1 to 512 bytes of any kind, of which the first is not 0.
 /// @param table  Gets the number.
 /// @return KV_OK; KV_NO_TABLE; KV_INVALID; KV_TOO_BIG (name); KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_CORRUPT, KV_IO;
 ///         KV_TXN_FAILED.
@@ -56,7 +56,7 @@ pub unsafe extern "C" fn kv_table_open(
 
 /// Creates a table, or opens a present one (unless KV_TABLE_NEW). It exists for others once the transaction is committed.
 ///
-/// @param name     1 to 512 bytes of any kind.
+/// @param name     1 to 512 bytes of any kind, of which the first is not 0.
 /// @param options  NULL = all defaults. Copied.
 /// @param table    Gets the number.
 /// @return KV_OK; KV_EXISTS (with KV_TABLE_NEW); KV_INVALID; KV_TOO_BIG (name); KV_READ_ONLY; KV_BAD_HANDLE, KV_FORKED,

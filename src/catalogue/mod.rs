@@ -1,19 +1,27 @@
 //! Named tables. The catalogue is itself a tree: number of a table (8 bytes, big-endian) -> record. The list of names
 //! is an ordinary table with the number [`TableId::NAMES`], which users may only read: name -> number (8 bytes,
-//! little-endian). The default table has the number 0. Its root is in the meta slot, so it has no record.
+//! little-endian). The default table has the number 0. Its root is in the meta slot, so it has a record only if something
+//! else is said of it, and the root in that is zero.
 //!
 //! ```text
 //! record   0  root of the table's tree (`page/roots.rs`)
 //!         24  u16  name bytes
-//!         26  name
+//!         26  u8   kind: 0, a table of bytes; others are of later versions
+//!         27  u8   flags: 0; others are of later versions
+//!         28  u16  bytes of the extension
+//!         30  name
+//!          .  extension: {tag u8, length u8, bytes} each, tags ascending; all of them are of later versions
 //!          .  note
 //! ```
+//!
+//! A table of a later version ([`TableKind`]) is read as bytes. It is not changed by this version, which would leave
+//! undone what belongs to a change.
 
 use crate::error::{Error, Result};
 use crate::ids::TableId;
 use crate::page::leaf::Stored;
 use crate::page::roots::RootLayout;
-use crate::page::{PageSource, Ptr, Root};
+use crate::page::{PageSource, Root};
 use crate::tree::read::lookup;
 use crate::tree::read::scan::scan;
 use crate::util::bytes::{get_u16, put_u16};
@@ -25,15 +33,77 @@ pub const NOTE_MAX: usize = 1024;
 /// How the root is stored with which a record begins.
 const ROOT: RootLayout = RootLayout::CURRENT;
 const NAME_LEN_AT: usize = ROOT.bytes();
-const FIXED: usize = NAME_LEN_AT + 2;
+const KIND_AT: usize = NAME_LEN_AT + 2;
+const FLAGS_AT: usize = KIND_AT + 1;
+const EXTENSION_LEN_AT: usize = FLAGS_AT + 1;
+const FIXED: usize = EXTENSION_LEN_AT + 2;
+/// The largest length of an extension in bytes.
+const EXTENSION_MAX: usize = 256;
+/// The flags, and the first of the tags, that whoever changes a table may ignore.
+const IGNORABLE_FLAGS: u8 = 0xF0;
+const IGNORABLE_TAGS: u8 = 128;
+
+/// What a table is besides entries: its kind, flags and extension. This version makes tables of bytes, and keeps what
+/// others have made.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TableKind {
+    kind: u8,
+    flags: u8,
+    extension: Vec<u8>,
+}
+
+impl TableKind {
+    /// Returns whether this version can change such a table without making something wrong that belongs to it.
+    pub fn is_changeable(&self) -> bool {
+        self.kind == 0 && self.flags & !IGNORABLE_FLAGS == 0 && self.tags().all(|tag| tag >= IGNORABLE_TAGS)
+    }
+
+    /// Returns whether this is a table of bytes of which nothing else is said.
+    pub fn is_plain(&self) -> bool {
+        *self == TableKind::default()
+    }
+
+    /// Returns the tags of the extension.
+    fn tags(&self) -> impl Iterator<Item = u8> + '_ {
+        tags(&self.extension).map(|tag| tag.unwrap_or(0))
+    }
+}
+
+/// Returns the tags of an extension, and at last `None` if it ends in the middle of one.
+fn tags(mut extension: &[u8]) -> impl Iterator<Item = Option<u8>> + '_ {
+    std::iter::from_fn(move || match *extension {
+        [] => None,
+        [tag, len, ref rest @ ..] if usize::from(len) <= rest.len() => {
+            extension = &rest[usize::from(len)..];
+            Some(Some(tag))
+        }
+        _ => {
+            extension = &[];
+            Some(None)
+        }
+    })
+}
+
+/// Returns whether an extension is as the format wants it: its tags ascend, and the last one is whole.
+fn is_extension(bytes: &[u8]) -> bool {
+    let mut last = None;
+    bytes.len() <= EXTENSION_MAX
+        && tags(bytes).all(|tag| {
+            let ascends = tag.is_some() && tag > last;
+            last = tag;
+            ascends
+        })
+}
 
 /// What the catalogue knows about a table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TableRecord {
     /// The root of its tree.
     pub root: Root,
-    /// Its name, which is empty for the list of names.
+    /// Its name, which is empty for tables that are not named ones.
     pub name: Vec<u8>,
+    /// What kind of table it is.
+    pub kind: TableKind,
     /// The note that the user attached to it.
     pub note: Vec<u8>,
 }
@@ -44,7 +114,10 @@ impl TableRecord {
         let mut b = vec![0; FIXED];
         ROOT.put(&mut b, &self.root);
         put_u16(&mut b, NAME_LEN_AT, self.name.len() as u16);
+        (b[KIND_AT], b[FLAGS_AT]) = (self.kind.kind, self.kind.flags);
+        put_u16(&mut b, EXTENSION_LEN_AT, self.kind.extension.len() as u16);
         b.extend_from_slice(&self.name);
+        b.extend_from_slice(&self.kind.extension);
         b.extend_from_slice(&self.note);
         b
     }
@@ -55,15 +128,40 @@ impl TableRecord {
     /// `Corrupt`: the bytes are not a record.
     pub fn decode(b: &[u8]) -> Result<TableRecord> {
         let root = decode_root(b)?;
-        let name = get_u16(b, NAME_LEN_AT) as usize;
-        let Some((name, note)) = b.get(FIXED..).and_then(|b| b.split_at_checked(name)) else {
-            return Err(bad());
-        };
+        let (name, extension) = (get_u16(b, NAME_LEN_AT), get_u16(b, EXTENSION_LEN_AT));
+        let parts = b.get(FIXED..).and_then(|b| {
+            let (name, rest) = b.split_at_checked(name.into())?;
+            let (extension, note) = rest.split_at_checked(extension.into())?;
+            is_extension(extension).then_some((name, extension, note))
+        });
+        let (name, extension, note) = parts.ok_or_else(bad)?;
         Ok(TableRecord {
             root,
             name: name.to_vec(),
+            kind: TableKind {
+                kind: b[KIND_AT],
+                flags: b[FLAGS_AT],
+                extension: extension.to_vec(),
+            },
             note: note.to_vec(),
         })
+    }
+
+    /// Returns what is wrong with the record of `table`, whose root is judged elsewhere, or `None` if nothing is.
+    pub fn fault(&self, table: TableId) -> Option<&'static str> {
+        let named = is_named(table);
+        let name = if named { 1..=NAME_MAX } else { 0..=0 };
+        if !named && table >= TableId::FIRST_NAMED || table == TableId::SNAPSHOTS {
+            Some("a record of the catalogue under a number that no table has")
+        } else if table == TableId::MAIN && self.root != Root::default() {
+            Some("a root of the default table in the catalogue")
+        } else if !name.contains(&self.name.len()) {
+            Some("a name of a wrong length in the catalogue")
+        } else if self.note.len() > NOTE_MAX {
+            Some("a note that is too long in the catalogue")
+        } else {
+            None
+        }
     }
 }
 
@@ -76,11 +174,10 @@ fn decode_root(b: &[u8]) -> Result<Root> {
     if b.len() < FIXED {
         return Err(bad());
     }
-    let root = ROOT.get(b);
-    if root.height == 0 && root.ptr != Ptr::default() {
-        return Err(bad());
+    match ROOT.get(b) {
+        Some(root) if root.height > 0 || root == Root::default() => Ok(root),
+        _ => Err(bad()),
     }
-    Ok(root)
 }
 
 /// Returns the key of a table's record.
@@ -111,7 +208,10 @@ pub fn each_table<'s, S: PageSource<'s>>(
     mut f: impl FnMut(TableId, TableRecord) -> Result<()>,
 ) -> Result<()> {
     scan(source, catalogue, &[], |key, value| {
-        let record = TableRecord::decode(value.bytes())?;
+        let Stored::Inline(value) = value else {
+            return Err(bad());
+        };
+        let record = TableRecord::decode(value)?;
         f(table_of_key(key)?, record)?;
         Ok(true)
     })
@@ -175,7 +275,19 @@ pub fn is_named(table: TableId) -> bool {
     (TableId::FIRST_NAMED..TableId::new(1 << NUMBER_BITS)).contains(&table)
 }
 
-/// Checks the name of a new or renamed table.
+/// Checks the name that a user gives a new or renamed table.
+///
+/// # Errors
+/// `Invalid`: it is empty, or begins with the byte 0, as names do that later versions give; `TooBig`: it is longer than
+/// [`NAME_MAX`].
+pub fn check_new_name(name: &[u8]) -> Result<()> {
+    if name.first() == Some(&0) {
+        return Err(Error::Invalid("a table's name must not begin with a byte 0"));
+    }
+    check_name(name)
+}
+
+/// Checks the name of a table.
 ///
 /// # Errors
 /// `Invalid`: it is empty; `TooBig`: it is longer than [`NAME_MAX`].
@@ -210,6 +322,7 @@ pub fn new_number() -> TableId {
 mod tests {
     use super::*;
     use crate::ids::{CommitId, PageNo};
+    use crate::page::Ptr;
 
     #[test]
     fn records_round_trip() {
@@ -225,10 +338,84 @@ mod tests {
                 has_long: true,
             },
             name: b"accounts".to_vec(),
+            kind: TableKind {
+                kind: 1,
+                flags: 0x11,
+                extension: vec![1, 0, 130, 2, 7, 8],
+            },
             note: b"v1".to_vec(),
         };
         let b = record.encode();
         assert_eq!(TableRecord::decode(&b).unwrap(), record);
-        (0..FIXED + 8).for_each(|cut| assert!(TableRecord::decode(&b[..cut]).is_err()));
+        (0..FIXED + 14).for_each(|cut| assert!(TableRecord::decode(&b[..cut]).is_err()));
+        assert_eq!(b[24..30], [8, 0, 1, 0x11, 6, 0]);
+        assert_eq!(b[30..], *b"accounts\x01\x00\x82\x02\x07\x08v1");
+    }
+
+    #[test]
+    fn extensions_have_ascending_whole_tags() {
+        let long = |len: u8| [vec![1, len], vec![0; len.into()]].concat();
+        let good = [vec![], vec![0, 0], vec![1, 0, 2, 1, 9, 255, 0], long(254)];
+        let bad = [
+            vec![1],
+            vec![1, 1],
+            vec![1, 0, 1, 0],
+            vec![2, 0, 1, 0],
+            vec![1, 0, 2],
+            long(255),
+        ];
+        assert!(good.iter().all(|bytes| is_extension(bytes)));
+        assert!(bad.iter().all(|bytes| !is_extension(bytes)));
+    }
+
+    #[test]
+    fn a_table_is_changed_only_if_all_of_it_is_known() {
+        let kind = |kind, flags, extension: &[u8]| TableKind {
+            kind,
+            flags,
+            extension: extension.to_vec(),
+        };
+        assert!(TableKind::default().is_changeable() && TableKind::default().is_plain());
+        for ignorable in [kind(0, 0xF0, &[]), kind(0, 0, &[128, 1, 5]), kind(0, 16, &[255, 0])] {
+            assert!(ignorable.is_changeable() && !ignorable.is_plain(), "{ignorable:?}");
+        }
+        let unknown = [1, 2, 4, 8].map(|flag| kind(0, flag, &[]));
+        let tags = [kind(0, 0, &[127, 0]), kind(0, 0, &[1, 0, 200, 0]), kind(3, 0, &[])];
+        assert!(unknown.iter().chain(&tags).all(|kind| !kind.is_changeable()));
+    }
+
+    #[test]
+    fn records_that_no_table_has_are_told() {
+        let named = TableRecord {
+            name: b"n".to_vec(),
+            ..TableRecord::default()
+        };
+        let unnamed = TableRecord::default();
+        let id = TableId::new;
+        for (table, is_named) in [(0, false), (1, false), (3, false), (255, false), (256, true)] {
+            assert_eq!(named.fault(id(table)).is_none(), is_named, "{table}");
+            assert_eq!(unnamed.fault(id(table)).is_none(), !is_named, "{table}");
+        }
+        for table in [2, 1 << 53, u64::MAX] {
+            assert!(
+                named.fault(id(table)).is_some() && unnamed.fault(id(table)).is_some(),
+                "{table}"
+            );
+        }
+        let long = |name: usize, note: usize| TableRecord {
+            name: vec![b'n'; name],
+            note: vec![b'n'; note],
+            ..TableRecord::default()
+        };
+        assert!(long(512, 1024).fault(id(256)).is_none());
+        assert!(long(513, 0).fault(id(256)).is_some() && long(1, 1025).fault(id(256)).is_some());
+        let rooted = TableRecord {
+            root: Root {
+                height: 1,
+                ..Root::default()
+            },
+            ..TableRecord::default()
+        };
+        assert!(rooted.fault(TableId::MAIN).is_some() && rooted.fault(TableId::NAMES).is_none());
     }
 }

@@ -70,7 +70,7 @@ pub(super) struct Handle {
 
 impl Drop for Handle {
     /// Seals what was written. A second meta slot then describes the same trees, so that no commit is lost if one of
-    /// the two is damaged. After that the file gives back the space by which it has grown ahead. Only the last process
+    /// the two is damaged, and says that the database was closed properly. After that the file gives back the space by which it has grown ahead. Only the last process
     /// to close the database does this. A process that is killed leaves one slot, as after any commit, and does not
     /// shorten the file.
     fn drop(&mut self) {
@@ -82,8 +82,9 @@ impl Drop for Handle {
         if !self.pager.is_last() {
             return;
         }
-        if let Ok(pages) = self.pager.lock_write(Wait::Try, &AtomicBool::new(false)) {
+        if let Ok(mut pages) = self.pager.lock_write(Wait::Try, &AtomicBool::new(false)) {
             let roots = pages.tip().roots;
+            pages.set_closing();
             // The error is ignored, because nobody is left to be told of it and nothing depends on the second slot.
             let _ = pages.commit(roots, Durability::Full);
         }
@@ -150,7 +151,8 @@ impl Db {
         }
     }
 
-    /// Returns what opening found: the newest commit, and how many incomplete ones were discarded.
+    /// Returns what opening found: the newest commit, how many incomplete ones were discarded, which meta slots are
+    /// lost, and whether the database had been closed properly.
     pub fn recovery(&self) -> Recovery {
         self.handle.recovery
     }

@@ -15,7 +15,7 @@ impl WriteTxn {
     ///
     /// # Errors
     /// `Exists`, `NotFound`, `Order`: `mode` forbids the put, and nothing was changed; `TooBig`; `NoTable`; `ReadOnly`:
-    /// the list of tables cannot be written; `Io`, `NoSpace`, `NoMemory`, `Limit`, `Corrupt`: the transaction has
+    /// the list of tables cannot be written; `Unsupported`: a newer version made the table, and it alone can change it; `Io`, `NoSpace`, `NoMemory`, `Limit`, `Corrupt`: the transaction has
     /// failed; `TxnFailed`: it had failed before.
     #[inline(always)]
     pub fn put(&mut self, table: TableId, key: &[u8], value: &[u8], mode: PutMode) -> Result<()> {

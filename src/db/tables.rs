@@ -2,10 +2,11 @@
 
 use super::reader::Reader;
 use super::write::WriteTxn;
-use crate::catalogue::{self, NOTE_MAX};
+use crate::catalogue::{self, TableRecord, NOTE_MAX};
 use crate::error::{Error, Result};
 use crate::ids::TableId;
 use crate::page::leaf::Stored;
+use crate::page::Root;
 use crate::tree::write::edits::Op;
 use crate::txn::{DraftTable, Edit, TableIndex};
 
@@ -14,11 +15,11 @@ impl WriteTxn {
     /// bytes.
     ///
     /// # Errors
-    /// `Exists`: `new` is set, and there is such a table; `Invalid`: the name is empty; `TooBig`: it is too long; those
-    /// of [`WriteTxn::put`].
+    /// `Exists`: `new` is set, and there is such a table; `Invalid`: the name is empty, or begins with the byte 0;
+    /// `TooBig`: it is too long; those of [`WriteTxn::put`].
     pub fn table_create(&mut self, name: &[u8], new: bool) -> Result<TableId> {
         self.ready()?;
-        catalogue::check_name(name)?;
+        catalogue::check_new_name(name)?;
         if let Some(number) = Reader::get(self, TableId::NAMES, name)? {
             let number = catalogue::decode_number(number).map_err(|e| self.draft.fail(e))?;
             return if new { Err(Error::Exists) } else { Ok(number) };
@@ -31,22 +32,39 @@ impl WriteTxn {
                 other => other?,
             };
         };
-        self.draft.adopt(DraftTable::created(number, name, &[]));
+        let record = TableRecord {
+            name: name.to_vec(),
+            ..TableRecord::default()
+        };
+        self.draft.adopt(DraftTable::created(number, record));
         self.set_name(name, Some(number))?;
         Ok(number)
     }
 
-    /// Creates a table under the number that it had in another file. This database must not have a table with this
-    /// number or name yet.
+    /// Creates a table under the number that it had in another file, empty, and otherwise as its record there says,
+    /// whatever kind of table it is. This database must not have a table with this number or name yet. Of the default
+    /// table, which is there, only the record is taken over. The list of names needs no record.
     ///
     /// # Errors
-    /// `Exists`: the number is taken; `Corrupt`: the name is taken, or the number or the note cannot be right;
-    /// `Invalid`, `TooBig`: the name has a wrong length; those of [`WriteTxn::put`].
-    pub(crate) fn table_restore(&mut self, number: TableId, name: &[u8], note: &[u8]) -> Result<()> {
+    /// `Exists`: the number is taken; `Corrupt`: the name is taken, or the record cannot be right; those of
+    /// [`WriteTxn::put`].
+    pub(crate) fn table_restore(&mut self, number: TableId, record: &TableRecord) -> Result<()> {
         self.ready()?;
-        catalogue::check_name(name)?;
-        let taken = Reader::get(self, TableId::NAMES, name)?.is_some();
-        if taken || !catalogue::is_named(number) || note.len() > NOTE_MAX {
+        let record = TableRecord {
+            root: Root::default(),
+            ..record.clone()
+        };
+        if let Some(fault) = record.fault(number) {
+            return Err(Error::corrupt(None, fault));
+        }
+        if number == TableId::MAIN {
+            let at = self.draft.open(number)?;
+            self.draft.table_mut(at).describe_anew(record);
+            self.draft.mark_changed();
+            return Ok(());
+        }
+        let named = catalogue::is_named(number);
+        if named && Reader::get(self, TableId::NAMES, &record.name)?.is_some() {
             return Err(Error::corrupt(None, "the catalogue contradicts itself"));
         }
         match self.draft.open(number) {
@@ -54,17 +72,22 @@ impl WriteTxn {
             Ok(_) => return Err(Error::Exists),
             Err(error) => return Err(error),
         }
-        self.draft.adopt(DraftTable::created(number, name, note));
-        self.set_name(name, Some(number))
+        let name = record.name.clone();
+        self.draft.adopt(DraftTable::created(number, record));
+        self.draft.mark_changed();
+        match named {
+            true => self.set_name(&name, Some(number)),
+            false => Ok(()),
+        }
     }
 
     /// Renames a table. If another table has the new name, that one is dropped.
     ///
     /// # Errors
-    /// `NoTable`; `Invalid`: the table cannot be renamed, or the new name is empty; `TooBig`: the name is too long;
-    /// those of [`WriteTxn::put`].
+    /// `NoTable`; `Invalid`: the table cannot be renamed, or the new name is empty or begins with the byte 0; `TooBig`:
+    /// the name is too long; those of [`WriteTxn::put`].
     pub fn table_rename(&mut self, table: TableId, name: &[u8]) -> Result<()> {
-        catalogue::check_name(name)?;
+        catalogue::check_new_name(name)?;
         let at = self.open_named(table)?;
         if self.draft.table(at).name == name {
             return Ok(());
@@ -135,6 +158,7 @@ impl WriteTxn {
     /// Puts or removes an entry of the list of names.
     fn set_name(&mut self, name: &[u8], number: Option<TableId>) -> Result<()> {
         let at = self.draft.open(TableId::NAMES)?;
+        self.draft.check_changeable(at)?;
         let number = number.map(catalogue::encode_number);
         let op = match &number {
             Some(bytes) => Op::Put(Stored::Inline(bytes)),

@@ -123,7 +123,9 @@ impl WriteTxn {
                 "the list of tables changes by creating, renaming and dropping them",
             ));
         }
-        self.draft.open(table)
+        let at = self.draft.open(table)?;
+        self.draft.check_changeable(at)?;
+        Ok(at)
     }
 
     /// Returns what the transaction keeps in memory.
@@ -217,7 +219,10 @@ impl Reader for WriteTxn {
 
     fn table_note(&mut self, table: TableId) -> Result<Vec<u8>> {
         self.ready()?;
-        let at = self.draft.open(table)?;
+        let at = match table {
+            TableId::MAIN => self.draft.read_main_record()?,
+            table => self.draft.open(table)?,
+        };
         Ok(self.draft.table(at).note.clone())
     }
 

@@ -10,6 +10,7 @@
 //! path: the pages come from the file that this transaction reads, whatever its path names by now.
 
 use super::job::{Job, JobPages};
+use super::trees::CommitTrees;
 use crate::catalogue;
 use crate::db::{Cursor, Db, Options, PutMode, Range, ReadTxn, Reader, WriteOptions, WriteTxn};
 use crate::error::{Error, Result};
@@ -43,7 +44,7 @@ impl ReadTxn {
     /// # Errors
     /// `Exists`: there is a file already, and `overwrite` is not set; `NoFile`: there is no such directory; `Access`;
     /// `NoSpace`; `Io`; `Cancelled`; `Corrupt`: a page is damaged, and no copy is made; `Invalid`: the target is the
-    /// database itself.
+    /// database itself; `TooNew`: a newer version uses the file in a way that only a compact copy is possible.
     ///
     /// # Examples
     ///
@@ -130,14 +131,10 @@ impl ReadTxn {
         let size = view.page_size() as u64;
         // Each page counts twice: once when it is verified, and once when it is copied.
         job.expect(2 * desc.pages);
-        let mut trees = Vec::new();
-        let read = catalogue::each_table(&view, &desc.roots.catalogue, |table, record| {
-            trees.push((table, record.root));
-            Ok(())
-        });
-        read.map_err(|e| e.in_table(TableId::CATALOGUE))?;
-        trees.push((TableId::MAIN, desc.roots.main));
-        trees.push((TableId::CATALOGUE, desc.roots.catalogue));
+        let CommitTrees { all: trees, faults } = CommitTrees::of(&view, &desc);
+        if let Some((table, what)) = faults.into_iter().next() {
+            return Err(Error::corrupt(None, what).in_table(table));
+        }
         let mut reached = SnapshotPages {
             pages: PageSet::new(),
             sums: HashMap::new(),
@@ -227,11 +224,12 @@ impl ReadTxn {
         let mut txn = db.begin_write(WriteOptions::default())?;
         let mut tables: Vec<(TableId, Root)> = vec![(TableId::MAIN, desc.roots.main)];
         let read = catalogue::each_table(&view, &desc.roots.catalogue, |number, record| {
-            if number >= TableId::FIRST_NAMED {
-                txn.table_restore(number, &record.name, &record.note)?;
+            // The list of names is made anew.
+            if number != TableId::NAMES {
+                txn.table_restore(number, &record)?;
+            }
+            if number > TableId::NAMES {
                 tables.push((number, record.root));
-            } else if number != TableId::NAMES {
-                return Err(Error::corrupt(None, "the catalogue has a record of a fixed table"));
             }
             Ok(())
         });

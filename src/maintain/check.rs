@@ -2,6 +2,7 @@
 //! each page of the file.
 
 use super::job::{Job, JobPages};
+use super::trees::CommitTrees;
 use crate::catalogue;
 use crate::db::{Db, ReadTxn};
 use crate::error::{Error, Result};
@@ -9,7 +10,7 @@ use crate::ids::{CommitId, PageNo, Run, TableId};
 use crate::page::{meta_pages, Extent, Prefetch, Root};
 use crate::pager::{Accounting, Descriptor, Snapshot, View, Wait};
 use crate::tree::read::check::{Checker, PageSet, Reached};
-use crate::txn::dead_extents;
+use crate::txn::{dead_extents, dead_fault};
 use std::sync::atomic::AtomicBool;
 
 /// How often a check tries to get the newest commit before another commit replaces it.
@@ -46,6 +47,9 @@ pub struct CheckReport {
     pub dead_pages: u64,
     /// The number of faults that were found.
     pub faults: u64,
+    /// A bit for each of the four meta slots (1 for the first) that cannot be read, or that is missing: see
+    /// [`Recovery::lost_slots`](crate::Recovery). That is no fault of the commit, because another slot leads to it.
+    pub lost_slots: u32,
 }
 
 impl ReadTxn {
@@ -140,6 +144,7 @@ fn run(
     if check.stopped || job.is_stopped() {
         return Err(Error::Cancelled);
     }
+    check.report.lost_slots = snapshot.pager().lost_slots()?;
     let report = check.report;
     job.finish().map(|()| report)
 }
@@ -177,23 +182,21 @@ impl Check<'_, '_> {
         space: Option<&Accounting>,
         reached: &mut PageSet,
     ) {
-        let mut tables: Vec<(TableId, Root)> = Vec::new();
-        let read = catalogue::each_table(&view, &desc.roots.catalogue, |table, record| {
-            tables.push((table, record.root));
-            Ok(())
-        });
-        tables.push((TableId::MAIN, desc.roots.main));
-        self.report.tables = tables.iter().filter(|(t, _)| *t != TableId::NAMES).count() as u64;
+        let CommitTrees {
+            all: mut tables,
+            faults,
+        } = CommitTrees::of(&view, desc);
+        for (table, what) in faults {
+            self.fault(None, table, &what);
+        }
+        let of_users = |(table, _): &&(TableId, Root)| *table == TableId::MAIN || catalogue::is_named(*table);
+        self.report.tables = tables.iter().filter(of_users).count() as u64;
         self.report.entries = tables
             .iter()
-            .filter(|(t, _)| *t != TableId::NAMES)
+            .filter(of_users)
             .fold(0u64, |n, (_, root)| n.saturating_add(root.ptr.entries));
-        tables.push((TableId::CATALOGUE, desc.roots.catalogue));
         if let Some(space) = space {
             tables.push((TableId::SPACE, space.desc.roots.space));
-        }
-        if let Err(error) = read {
-            self.fault(None, TableId::CATALOGUE, &error.to_string());
         }
         let (mut tree_pages, mut chain_pages) = (0, 0);
         let current = std::cell::Cell::new(TableId::MAIN);
@@ -232,6 +235,13 @@ impl Check<'_, '_> {
                 return;
             }
         };
+        let contradiction = match dead_fault(&view, &space.desc, &space.changes) {
+            Ok(fault) => fault.map(|(page, what)| (Some(page), what.to_string())),
+            Err(error) => Some((None, error.to_string())),
+        };
+        if let Some((page, what)) = contradiction {
+            self.fault(page, TableId::SPACE, &what);
+        }
         let spilled = space.spilled.iter().map(|run| (*run, "space bookkeeping"));
         let dead = dead.values().map(|d| (d.extent.run, "dead"));
         let mut counted = first.get() + self.report.tree_pages + self.report.chain_pages;
@@ -253,6 +263,13 @@ impl Check<'_, '_> {
             if what == "dead" {
                 self.report.dead_pages += run.pages;
             }
+        }
+        if self.report.dead_pages != space.dead {
+            self.fault(
+                None,
+                TableId::SPACE,
+                "the meta slot counts other dead pages than are listed",
+            );
         }
         if counted < self.report.pages {
             let lost = Run::new(first, end - first)

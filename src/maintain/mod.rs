@@ -3,6 +3,7 @@
 //! | file      | subject                                                     |
 //! |-----------|-------------------------------------------------------------|
 //! | `job`     | the progress and cancelling of long jobs, and how they read |
+//! | `trees`   | the trees of a commit, and what is wrong with the catalogue |
 //! | `check`   | proof that a database is whole                              |
 //! | `backup`  | a copy of a snapshot                                        |
 //! | `salvage` | saving what can be read of a damaged file into a new one    |
@@ -11,6 +12,7 @@ mod backup;
 mod check;
 mod job;
 mod salvage;
+mod trees;
 
 pub use backup::{BackupOptions, OnBytes};
 pub use check::{CheckReport, Fault};

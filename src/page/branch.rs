@@ -1,8 +1,9 @@
 //! Branch pages: separators and pointers.
 //!
 //! ```text
-//! heads u32[n] | pages u48[n] | checksums u32[n] | births u48[n] | entries u48[n] | offsets u16[n]
-//!   | HEAD2 only: second heads u32[n], run prefix u8[n]  | free | separator records | prefix
+//! heads u32[n] | pages u48[n] | births u48[n] | entries u48[n] | offsets u16[n] | checksums u32[n]
+//!   | HEAD2 only: second heads u32[n], run prefix u8[n] | extra bytes of later versions
+//!   | free | separator records | prefix
 //!
 //! offset   0-4: the separator has that many bytes behind the prefix, all in its head
 //!          else: record {u16 inline suffix length, bit 15: long; remainder; description of a long separator's rest}
@@ -58,6 +59,7 @@ impl<'a> Branch<'a> {
         if !top.is(BRANCH, level) {
             return Err(refuse(page, at));
         }
+        header::check(page).map_err(|damage| damage.at(at))?;
         match PageArrays::new(page, top.count()) {
             Some(arrays) if arrays.count() > 0 => Ok(Branch { page, top, arrays, at }),
             _ => Err(NOT_A_BRANCH.at(at)),
@@ -73,7 +75,7 @@ impl<'a> Branch<'a> {
     pub fn new(page: &'a [u8], at: PageRef) -> Result<Branch<'a>> {
         let branch = Branch::of(page, at, page.get(LEVEL).copied().unwrap_or(0))?;
         let room = page.len() - header::prefix_len(page);
-        if HEADER + child_bytes(page) * branch.len() + header::heap(page) > room {
+        if HEADER + (child_bytes(page) + header::extra(page)) * branch.len() + header::heap(page) > room {
             return Err(NOT_A_BRANCH.at(at));
         }
         Ok(branch)
@@ -169,7 +171,7 @@ impl<'a> Branch<'a> {
                 long,
             })
         });
-        record.ok_or_else(|| Damage("separator outside its page").at(self.at))
+        record.ok_or_else(|| Damage("separator outside its page, or of a later version").at(self.at))
     }
 
     /// Returns where the record of `separator`, which is separator `i`, begins and how many bytes it takes, or `None`
@@ -262,7 +264,8 @@ impl<'a> Branch<'a> {
     /// Returns the number of bytes in use.
     pub fn used(&self) -> usize {
         let heap = header::heap(self.page).saturating_sub(header::garbage(self.page));
-        HEADER + child_bytes(self.page) * self.len() + heap + header::prefix_len(self.page)
+        let child = child_bytes(self.page) + header::extra(self.page);
+        HEADER + child * self.len() + heap + header::prefix_len(self.page)
     }
 }
 

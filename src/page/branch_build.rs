@@ -85,7 +85,7 @@ pub fn build_branch(page: &mut [u8], level: u8, table: TableId, prefix: NewPrefi
     header::set_count(page, n);
     header::set_heap(page, end - at);
     // The memory was another page's before: its bytes must not get into the file.
-    page[OFFSETS.at(n, n)..at].fill(0);
+    page[CHECKSUMS.at(n, n)..at].fill(0);
     // A long separator goes on outside the page, so its second head would be wrong.
     if longest >= RUN_MIN && !children.iter().skip(1).any(|child| child.separator.long) {
         header::set_flags(page, HEAD2);
@@ -104,26 +104,45 @@ fn write_record(page: &mut [u8], at: usize, separator: &Suffix<'_>) {
 /// Fills the second-level arrays from the first level and the records.
 fn write_second_heads(page: &mut [u8], n: usize) {
     page[SECOND_HEADS.at(n, 0)..RUN_PREFIXES.at(n, n)].fill(0);
+    let copy = page.to_vec();
+    if let Ok(branch) = Branch::new(&copy, PageRef::UNKNOWN) {
+        each_second_head(&branch, |i, second, shared| {
+            SECOND_HEADS.set(page, n, i, second);
+            RUN_PREFIXES.set(page, n, i, shared);
+        });
+    }
+}
+
+/// Calls `f` with each separator that has a second head: its number, its second head and its run prefix.
+fn each_second_head(branch: &Branch<'_>, mut f: impl FnMut(usize, u32, u8)) {
+    let (page, n) = (branch.bytes(), branch.len());
+    let remainder = |i: usize| branch.separator(i).map(|s| s.inline_remainder()).unwrap_or(&[]);
     let mut from = 0;
     while from < n {
         let h = head_at(page, from);
         let to = (from + 1..n).find(|i| head_at(page, *i) != h).unwrap_or(n);
         // The run's first separator has no second head, because a search compares it by itself (see `Tied`).
         if to - from > 2 {
-            let copy = page.to_vec();
-            let Ok(branch) = Branch::new(&copy, PageRef::UNKNOWN) else {
-                return;
-            };
-            let remainder = |i: usize| branch.separator(i).map(|s| s.inline_remainder()).unwrap_or(&[]);
             let shared = crate::util::bytes::common_prefix(remainder(from + 1), remainder(to - 1)).min(255);
             for i in from + 1..to {
                 let t = remainder(i);
-                SECOND_HEADS.set(page, n, i, head(&t[shared.min(t.len())..]));
-                RUN_PREFIXES.set(page, n, i, shared as u8);
+                f(i, head(&t[shared.min(t.len())..]), shared as u8);
             }
         }
         from = to;
     }
+}
+
+/// Returns whether the second-level arrays of a branch are those that its separators give.
+pub fn second_heads_are_right(branch: &Branch<'_>) -> bool {
+    let (page, n) = (branch.bytes(), branch.len());
+    if header::flags(page) & HEAD2 == 0 {
+        return true;
+    }
+    let mut expected = vec![(0, 0); n];
+    each_second_head(branch, |i, second, shared| expected[i] = (second, shared));
+    let stored = (0..n).map(|i| (SECOND_HEADS.get(page, n, i), RUN_PREFIXES.get(page, n, i)));
+    stored.eq(expected)
 }
 
 /// Sets pointer `i` of a branch of `n` children.

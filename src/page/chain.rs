@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  0  u48  length in bytes
-//!  6  u8   0: the checksums follow; 1: they are in an index extent
+//!  6  u8   bit 0: 0: the checksums follow; 1: they are in an index extent. Other bits are refused
 //!  7  u8   extents, 1 to 8
 //!  8       extents: {u48 first page, u32 pages, u48 birth} each; all but the last hold a multiple of 1 MiB
 //!          0: u32 CRC-32C of each piece of 1 MiB (the last one shorter)
@@ -25,8 +25,8 @@ const DIRECT_MAX: u64 = 32;
 /// Where the fields of a description begin.
 mod field {
     pub const LEN: usize = 0;
-    /// 1 if the checksums are in an index.
-    pub const INDEXED: usize = 6;
+    /// Bits that say how the value is stored.
+    pub const FLAGS: usize = 6;
     pub const EXTENT_COUNT: usize = 7;
     pub const EXTENTS: usize = 8;
 }
@@ -42,6 +42,8 @@ mod extent {
 
 /// Bytes of a checksum.
 const CHECKSUM: usize = 4;
+/// The flag of a value whose checksums are in an index. There are no others in this version.
+const INDEXED: u8 = 1;
 
 /// A chain description that was parsed and whose numbers were checked against each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,7 +85,10 @@ impl Chain {
     pub fn decode(b: &[u8], page_size: usize) -> std::result::Result<Chain, Damage> {
         const BAD: Damage = Damage("bad description of a long value");
         let len = try_u48(b, field::LEN).ok_or(BAD)?;
-        let (&indexed, &count) = b.get(field::INDEXED).zip(b.get(field::EXTENT_COUNT)).ok_or(BAD)?;
+        let (&flags, &count) = b.get(field::FLAGS).zip(b.get(field::EXTENT_COUNT)).ok_or(BAD)?;
+        if flags & !INDEXED != 0 {
+            return Err(Damage("a long value of a later version"));
+        }
         let count = count as usize;
         if count == 0 || count > EXTENTS_MAX || len == 0 {
             return Err(BAD);
@@ -102,7 +107,7 @@ impl Chain {
         if len > room || room - len >= page_size as u64 {
             return Err(BAD);
         }
-        let sums = if indexed == 0 {
+        let sums = if flags & INDEXED == 0 {
             let sums = b.get(at..).ok_or(BAD)?;
             if needs_index(len) || sums.len() as u64 != sums_len(len) {
                 return Err(BAD);
@@ -112,7 +117,7 @@ impl Chain {
             let e = decode_extent(b, at).ok_or(BAD)?;
             let sum = try_u32(b, at + extent::BYTES).ok_or(BAD)?;
             let need = sums_len(len).div_ceil(page_size as u64);
-            if indexed != 1 || !needs_index(len) || e.run.pages != need || b.len() != at + extent::BYTES + CHECKSUM {
+            if !needs_index(len) || e.run.pages != need || b.len() != at + extent::BYTES + CHECKSUM {
                 return Err(BAD);
             }
             Sums::Index(e, sum)
@@ -131,7 +136,7 @@ impl Chain {
         match &self.sums {
             Sums::Direct(sums) => b.extend_from_slice(sums),
             Sums::Index(e, sum) => {
-                b[field::INDEXED] = 1;
+                b[field::FLAGS] = INDEXED;
                 let at = b.len();
                 b.resize(at + extent::BYTES + CHECKSUM, 0);
                 encode_extent(&mut b, at, e);
@@ -216,10 +221,10 @@ impl Chain {
 
 fn decode_extent(b: &[u8], at: usize) -> Option<Extent> {
     let b = b.get(at..at + extent::BYTES)?;
-    let e = Extent {
-        run: Run::new(PageNo::new(get_u48(b, extent::PAGE)), get_u32(b, extent::PAGES).into()),
-        birth: CommitId::new(get_u48(b, extent::BIRTH)),
-    };
+    let e = Extent::new(
+        Run::new(PageNo::new(get_u48(b, extent::PAGE)), get_u32(b, extent::PAGES).into()),
+        CommitId::new(get_u48(b, extent::BIRTH)),
+    );
     (e.run.pages > 0).then_some(e)
 }
 
@@ -236,10 +241,7 @@ mod tests {
 
     #[test]
     fn descriptions_round_trip_and_reject_cuts() {
-        let e = |page, pages| Extent {
-            run: Run::new(PageNo::new(page), pages),
-            birth: CommitId::new(9),
-        };
+        let e = |page, pages| Extent::new(Run::new(PageNo::new(page), pages), CommitId::new(9));
         let direct = Chain {
             len: 3 * PIECE + 5,
             extents: vec![e(100, 512), e(7, 257)],
@@ -255,6 +257,11 @@ mod tests {
             assert_eq!(Chain::decode(&b, 4096), Ok(c));
             for cut in 0..b.len() {
                 assert!(Chain::decode(&b[..cut], 4096).is_err());
+            }
+            for flag in (0..8).map(|bit| 1 << bit) {
+                let mut b = b.clone();
+                b[field::FLAGS] ^= flag;
+                assert!(Chain::decode(&b, 4096).is_err(), "flag {flag}");
             }
         }
     }

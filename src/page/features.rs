@@ -9,4 +9,13 @@ pub struct Features {
     pub write: u32,
     /// Features that may be ignored.
     pub ignorable: u32,
+    /// Flags of slots that forbid writing because they are not known. Unlike features they are said of a single slot.
+    pub slot_flags: u32,
+}
+
+impl Features {
+    /// Returns whether a file with these features can be read and not written.
+    pub fn forbid_writing(&self) -> bool {
+        self.write != 0 || self.slot_flags != 0
+    }
 }

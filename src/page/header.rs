@@ -4,13 +4,13 @@
 //!  0  u8   kind: 1 leaf, 2 dense leaf, 3 branch
 //!  1  u8   level: 1 = leaf, parents count up
 //!  2  u8   prefix length: bytes shared by every key routed here, stored once at the end of the page
-//!  3  u8   flags: 1 CHECK_PREFIX, 2 HEAD2 (branch)
+//!  3  u8   flags: 1 CHECK_PREFIX, 2 HEAD2 (branch); 4, 8 are refused; 0x10 and higher ones are ignored
 //!  4  u16  n: entries or children
 //!  6  u16  heap: bytes of records below the prefix, garbage included
 //!  8  u16  garbage: bytes of the heap no record uses
-//! 10  u8   dense: key suffix width in bytes (1-8)
-//! 11  u8   dense: array width of a suffix (1, 2, 4 or 8)
-//! 12  u16  dense: value width in bytes
+//! 10  u8   dense: key suffix width in bytes (1-8); branch: extra bytes of a child / 8; else zero
+//! 11  u8   dense: array width of a suffix (1, 2, 4 or 8); else zero
+//! 12  u16  dense: value width in bytes; else zero
 //! 14  u16  zero
 //! 16  u64  number of the table the page was written for
 //! 24       arrays, growing up; records grow down from `page size - prefix length`
@@ -36,6 +36,8 @@ pub const BRANCH: u8 = 3;
 pub const CHECK_PREFIX: u8 = 1;
 /// A flag of a branch: second-level heads follow the offsets.
 pub const HEAD2: u8 = 2;
+/// The flags that a reader must know. The others belong to features of writers, and readers pass over them.
+const MUST_KNOW: u8 = 0x0F;
 
 /// What is wrong with a page. The caller knows the page's number and makes an [`crate::Error::Corrupt`] of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +55,8 @@ impl Damage {
 pub const WRONG_LEVEL: Damage = Damage("page of another level than its parent says");
 /// The damage of a page that has too few bytes.
 pub const NOT_A_PAGE: Damage = Damage("not a page");
+/// The damage of a page that says what this version of the format does not allow.
+const UNKNOWN: Damage = Damage("unknown flags or fields in a page header");
 
 /// The first 8 bytes of a page, read at once. They hold kind, level, prefix length, flags and number of elements.
 #[derive(Debug, Clone, Copy)]
@@ -81,10 +85,18 @@ impl Top {
         self.0 as u16 == u16::from_le_bytes([kind, level])
     }
 
-    /// Returns whether the page is of this kind and level, and all keys that come to it begin with its prefix.
+    /// Returns whether the page is of this kind and level, all keys that come to it begin with its prefix, and no flag
+    /// is set that a branch must not have.
     #[inline(always)]
     pub const fn is_plain(self, of: PlainTop) -> bool {
         self.0 as u32 & PlainTop::MASK == of.0
+    }
+
+    /// Returns whether the page is a leaf of this kind, all keys that come to it begin with its prefix, and no flag is
+    /// set that a leaf must not have.
+    #[inline(always)]
+    pub const fn is_plain_leaf(self, kind: u8) -> bool {
+        self.0 as u32 & PlainTop::LEAF_MASK == PlainTop::of(kind, 1).0
     }
 
     /// Returns whether a flag is set.
@@ -123,7 +135,8 @@ impl Top {
 pub struct PlainTop(u32);
 
 impl PlainTop {
-    const MASK: u32 = u32::from_le_bytes([0xFF, 0xFF, 0, CHECK_PREFIX]);
+    const MASK: u32 = u32::from_le_bytes([0xFF, 0xFF, 0, MUST_KNOW & !HEAD2]);
+    const LEAF_MASK: u32 = u32::from_le_bytes([0xFF, 0xFF, 0, MUST_KNOW]);
 
     /// Returns what a page of this kind and level begins with.
     #[inline(always)]
@@ -185,9 +198,38 @@ pub fn garbage(page: &[u8]) -> usize {
 pub fn table(page: &[u8]) -> TableId {
     TableId::new(get_u64(page, field::TABLE))
 }
-/// Returns whether the bytes that mean nothing yet are zero, as writers leave them.
-pub fn is_zero_where_reserved(page: &[u8]) -> bool {
-    page[field::ZERO].iter().all(|byte| *byte == 0)
+/// Returns the number of bytes that each child of a branch takes behind all arrays, for features that this version does
+/// not know.
+#[inline(always)]
+pub fn extra(page: &[u8]) -> usize {
+    8 * page[field::EXTRA] as usize
+}
+
+/// Checks that the header says nothing that this version does not allow: the flags that a reader must know, and the bytes
+/// that are zero.
+#[inline(always)]
+pub fn check(page: &[u8]) -> Result<(), Damage> {
+    const { assert!(field::GARBAGE == 8 && field::EXTRA == 10 && field::ZERO.end == 16) }
+    let second = get_u64(page, field::GARBAGE);
+    let (zero, known) = match kind(page) {
+        // Behind the garbage, and nothing but that.
+        LEAF => (second >> 16, CHECK_PREFIX),
+        // Behind the numbers of the shape. There are no records either.
+        DENSE => (second >> 48 | second & 0xFFFF | heap(page) as u64, CHECK_PREFIX),
+        // Behind the number of extra bytes.
+        BRANCH => (second >> 24, CHECK_PREFIX | HEAD2),
+        _ => return Err(UNKNOWN),
+    };
+    match zero == 0 && flags(page) & MUST_KNOW & !known == 0 {
+        true => Ok(()),
+        false => Err(UNKNOWN),
+    }
+}
+
+/// Returns whether this version knows everything that the header says, so that it may change the page.
+#[inline]
+pub fn is_known(page: &[u8]) -> bool {
+    check(page).is_ok() && flags(page) & !MUST_KNOW == 0 && (kind(page) != BRANCH || page[field::EXTRA] == 0)
 }
 /// Returns the stored prefix.
 #[inline(always)]
@@ -243,4 +285,60 @@ pub fn set_heap(page: &mut [u8], bytes: usize) {
 #[inline(always)]
 pub fn set_garbage(page: &mut [u8], bytes: usize) {
     put_u16(page, field::GARBAGE, bytes as u16);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns whether a page of this kind with these bytes of its header is read, and whether it may be changed.
+    fn answers(kind: u8, bytes: &[(usize, u8)]) -> (bool, bool) {
+        let mut page = vec![0; PAGE_MIN];
+        begin(&mut page, kind, 1 + u8::from(kind == BRANCH), TableId::MAIN, b"");
+        bytes.iter().for_each(|(at, byte)| page[*at] = *byte);
+        (check(&page).is_ok(), is_known(&page))
+    }
+
+    #[test]
+    fn what_a_header_must_not_say_is_refused() {
+        for kind in [LEAF, DENSE, BRANCH] {
+            let branch = kind == BRANCH;
+            assert_eq!(answers(kind, &[]), (true, true));
+            assert_eq!(answers(kind, &[(field::FLAGS, CHECK_PREFIX)]), (true, true));
+            assert_eq!(answers(kind, &[(field::FLAGS, HEAD2)]), (branch, branch));
+            for flag in [4, 8, 0x14] {
+                assert_eq!(answers(kind, &[(field::FLAGS, flag)]), (false, false), "{kind} {flag}");
+            }
+            for flag in [0x10, 0x20, 0x40, 0x80, 0xF1] {
+                assert_eq!(answers(kind, &[(field::FLAGS, flag)]), (true, false), "{kind} {flag}");
+            }
+            assert_eq!(answers(kind, &[(field::EXTRA, 4)]), (kind != LEAF, kind == DENSE));
+            for at in 11..14 {
+                assert_eq!(answers(kind, &[(at, 1)]).0, kind == DENSE, "{kind} {at}");
+            }
+            for at in 14..16 {
+                assert!(!answers(kind, &[(at, 1)]).0, "{kind} {at}");
+            }
+            for at in [field::HEAP, field::GARBAGE] {
+                assert_eq!(answers(kind, &[(at, 1)]).0, kind != DENSE, "{kind} {at}");
+            }
+        }
+        assert!([0, 4, 255].iter().all(|kind| !answers(*kind, &[]).0));
+    }
+
+    #[test]
+    fn plain_pages_have_no_flag_that_a_search_must_know() {
+        let top = |kind, level, flags| {
+            let mut page = vec![0; PAGE_MIN];
+            begin(&mut page, kind, level, TableId::MAIN, b"");
+            set_flags(&mut page, flags);
+            Top::of(&page).expect("a page")
+        };
+        for flag in (0..8).map(|bit| 1 << bit) {
+            let plain = [HEAD2, 0x10, 0x20, 0x40, 0x80].contains(&flag);
+            assert_eq!(top(BRANCH, 3, flag).is_plain(PlainTop::of(BRANCH, 3)), plain, "{flag}");
+            assert_eq!(top(LEAF, 1, flag).is_plain_leaf(LEAF), plain && flag != HEAD2, "{flag}");
+        }
+        assert!(!top(LEAF, 1, 0).is_plain_leaf(DENSE) && !top(BRANCH, 2, 0).is_plain(PlainTop::of(BRANCH, 3)));
+    }
 }

@@ -31,6 +31,8 @@ pub mod header {
     pub const GARBAGE: usize = 8;
     /// Dense leaf: bytes of a suffix.
     pub const DENSE_SUFFIX: usize = 10;
+    /// Branch: an eighth of the number of bytes that each child takes behind all arrays, for features of later versions.
+    pub const EXTRA: usize = 10;
     /// Dense leaf: bytes of an element of the array of suffixes.
     pub const DENSE_ELEMENT: usize = 11;
     /// Dense leaf: bytes of a value.
@@ -196,25 +198,25 @@ pub mod branch {
 
     /// Where the children are.
     pub const PAGES: Array<{ HEADS.end() }, U48> = Array;
-    /// Checksums of the children.
-    pub const CHECKSUMS: Array<{ PAGES.end() }, U32> = Array;
     /// Commits that wrote the children.
-    pub const BIRTHS: Array<{ CHECKSUMS.end() }, U48> = Array;
+    pub const BIRTHS: Array<{ PAGES.end() }, U48> = Array;
     /// Entries below the children.
     pub const ENTRIES: Array<{ BIRTHS.end() }, U48> = Array;
     /// Where the separators' records begin, counted from the start of the page. A number up to [`super::HEAD_BYTES`] is
     /// not an offset but the length of a separator that has no record, because all of it is in its head.
     pub const OFFSETS: Array<{ ENTRIES.end() }, U16> = Array;
+    /// Checksums of the children. They come last, so that no other array depends on their width.
+    pub const CHECKSUMS: Array<{ OFFSETS.end() }, U32> = Array;
     /// Bytes a child takes in the arrays.
-    pub const CHILD: usize = OFFSETS.end();
+    pub const CHILD: usize = CHECKSUMS.end();
     /// All arrays of a branch, except those that only some pages have.
     pub const ARRAYS: [Strides; 6] = [
         HEADS.strides(),
         PAGES.strides(),
-        CHECKSUMS.strides(),
         BIRTHS.strides(),
         ENTRIES.strides(),
         OFFSETS.strides(),
+        CHECKSUMS.strides(),
     ];
 
     /// Heads of what follows the bytes that all separators of a run share. Only pages with `HEAD2` have them.
@@ -304,6 +306,10 @@ pub mod record {
     pub const REST: usize = 24;
     /// Bit of a length: the key goes on outside the page, or the value is outside it.
     pub const LONG: u16 = 0x8000;
+    /// Bit of a key's length that says that more follows the lengths, in later versions. Readers refuse it.
+    pub const EXT: u16 = 0x4000;
+    /// The bits of a key's length that are one.
+    const KEY_BITS: u16 = !(LONG | EXT);
 
     /// Returns the number of bytes that a stored suffix has behind its head. Those of a long one include the
     /// description of its rest.
@@ -326,6 +332,7 @@ pub mod record {
     impl Lengths {
         const KEY_LONG: u32 = LONG as u32;
         const VALUE_LONG: u32 = (LONG as u32) << 16;
+        const KEY_EXT: u32 = EXT as u32;
 
         /// Returns the lengths of a key suffix and a value.
         #[inline(always)]
@@ -351,10 +358,16 @@ pub mod record {
             put_u32(page, at, self.0);
         }
 
-        /// Returns whether neither is [`LONG`], so that key and value lie in the page whole.
+        /// Returns whether neither is [`LONG`] and nothing else is said, so that key and value lie in the page whole.
         #[inline(always)]
         pub const fn is_whole(self) -> bool {
-            self.0 & (Lengths::KEY_LONG | Lengths::VALUE_LONG) == 0
+            self.0 & (Lengths::KEY_LONG | Lengths::KEY_EXT | Lengths::VALUE_LONG) == 0
+        }
+
+        /// Returns whether [`EXT`] is set: the record is of a later version.
+        #[inline(always)]
+        pub const fn is_extended(self) -> bool {
+            self.0 & Lengths::KEY_EXT != 0
         }
 
         /// Returns whether the key is long.
@@ -372,7 +385,7 @@ pub mod record {
         /// Returns the number of bytes of the key's suffix that lie in the page, those in the head included.
         #[inline(always)]
         pub const fn key(self) -> usize {
-            (self.0 as u16 & !LONG) as usize
+            (self.0 as u16 & KEY_BITS) as usize
         }
 
         /// Returns the number of bytes of the value in the record.
@@ -419,11 +432,13 @@ pub mod record {
         /// Bytes of the length.
         pub const LENGTH: usize = 2;
 
-        /// Returns the length at `at` and whether its [`super::LONG`] is set, or `None` if it leaves the page.
+        /// Returns the length at `at` and whether its [`super::LONG`] is set, or `None` if it leaves the page or the
+        /// record is of a later version.
         #[inline(always)]
         pub fn read(page: &[u8], at: usize) -> Option<(usize, bool)> {
             let raw = try_u16(page, at)?;
-            Some(((raw & !super::LONG) as usize, raw & super::LONG != 0))
+            let long = raw & super::LONG != 0;
+            (raw & super::EXT == 0).then_some(((raw & super::KEY_BITS) as usize, long))
         }
     }
 }
@@ -442,7 +457,7 @@ mod tests {
         assert_eq!(leaf::ENTRY, 7);
         assert_eq!(
             strides(&branch::ARRAYS),
-            [(0, 4), (4, 6), (10, 4), (14, 6), (20, 6), (26, 2)]
+            [(0, 4), (4, 6), (10, 6), (16, 6), (22, 2), (24, 4)]
         );
         let second = [branch::SECOND_HEADS.strides(), branch::RUN_PREFIXES.strides()];
         assert_eq!(strides(&second), [(28, 4), (32, 1)]);
@@ -492,7 +507,7 @@ mod tests {
 
     #[test]
     fn lengths_are_told_apart() {
-        for (key, value) in [(0, 0), (3, 5), (4, 0x7FFF), (0x7FFF, 1)] {
+        for (key, value) in [(0, 0), (3, 5), (4, 0x7FFF), (0x3FFF, 1)] {
             for (long, chain) in [(false, false), (true, false), (false, true), (true, true)] {
                 let lengths = Lengths::new(flagged(key, long), flagged(value, chain));
                 let mut page = [0; 8];
@@ -502,6 +517,9 @@ mod tests {
                 assert_eq!((lengths.key(), lengths.value()), (key, value));
                 assert_eq!((lengths.key_is_long(), lengths.value_is_chain()), (long, chain));
                 assert_eq!(lengths.is_whole(), !long && !chain);
+                let extended = Lengths::new(flagged(key, long) | record::EXT, flagged(value, chain));
+                assert!(!extended.is_whole() && extended.is_extended() && !lengths.is_extended());
+                assert_eq!(extended.key(), key);
                 assert_eq!(lengths.remainder(), key.saturating_sub(4) + if long { 24 } else { 0 });
             }
         }

@@ -58,6 +58,7 @@ impl<'a> Leaf<'a> {
         let top = Top::of(page).ok_or_else(|| NOT_A_PAGE.at(at))?;
         let n = usize::from(top.count());
         if top.is(LEAF, 1) {
+            header::check(page).map_err(|damage| damage.at(at))?;
             if OFFSETS.at(n, n) > page.len() {
                 return Err(ARRAYS_BEYOND.at(at));
             }
@@ -67,8 +68,9 @@ impl<'a> Leaf<'a> {
         if !top.is(DENSE, 1) {
             return Err(refuse(page, at));
         }
+        header::check(page).map_err(|damage| damage.at(at))?;
         let dense = header::dense_shape(page);
-        if !matches!(dense.element, 1 | 2 | 4 | 8) || dense.suffix == 0 || dense.suffix > dense.element {
+        if DenseShape::of(dense.suffix, dense.value) != Some(dense) {
             return Err(NOT_A_LEAF.at(at));
         }
         if dense.end(n) > page.len() - header::prefix_len(page) {
@@ -173,6 +175,11 @@ impl<'a> Leaf<'a> {
         }
     }
 
+    /// Returns whether the bytes that an element of a dense leaf has more than its suffix are zero.
+    pub fn is_padded(&self, i: usize) -> bool {
+        self.dense_suffix(i).trailing_zeros() as usize >= 64 - 8 * self.dense.suffix
+    }
+
     /// Returns fingerprint `i` of a slotted leaf.
     #[inline(always)]
     pub fn fingerprint(&self, i: usize) -> u8 {
@@ -230,6 +237,7 @@ impl<'a> Leaf<'a> {
 fn bad_record(page: &[u8], offset: usize, at: PageRef) -> Error {
     let damage = match Lengths::read(page, offset) {
         None => "record outside its page",
+        Some(lengths) if lengths.is_extended() => "record of a later version",
         Some(lengths) if offset + LENGTHS + lengths.remainder() > page.len() => "key outside its page",
         Some(_) => "value outside its page",
     };

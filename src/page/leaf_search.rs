@@ -4,7 +4,7 @@
 //! `leaf.rs`.
 
 use super::arrays::PageArrays;
-use super::header::{self, PlainTop, Top, CHECK_PREFIX, DENSE, LEAF};
+use super::header::{self, Top, CHECK_PREFIX, DENSE, LEAF};
 use super::interpolate::{halve, interpolate, left_aligned, less_in, where_expected};
 use super::kernel::{best, plain, Kernel, Quietly, Work};
 use super::layout::dense::{SUFFIXES_16, SUFFIXES_32, SUFFIXES_64};
@@ -119,7 +119,7 @@ impl<'a> Leaf<'a> {
         source: &S,
     ) -> Option<Option<&'a [u8]>> {
         let top = Top::of(page)?;
-        if !top.is_plain(PlainTop::of(LEAF, 1)) {
+        if !top.is_plain_leaf(LEAF) {
             // Numbers in dense leaves have a call of their own, because they need other registers. Its answer is taken
             // apart here, so that the answer of this function need not pass through memory.
             let suffix = top.suffix(key.bytes);
@@ -457,7 +457,7 @@ impl<'s> Work for DenseLookup<'_, 's> {
 
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) -> Self::Out {
-        if !self.top.is_plain(PlainTop::of(DENSE, 1)) {
+        if !self.top.is_plain_leaf(DENSE) {
             return None;
         }
         if let Some(value) = self.as_expected() {

@@ -14,32 +14,41 @@
 //! | 24   | 4     | page size: a power of two, 4096 to 65536                                               |
 //! | 28   | 1     | checksum kind: 1 = CRC-32C                                                             |
 //! | 29   | 1     | checksum width in bytes: 4                                                             |
-//! | 30   | 2     | zero                                                                                   |
+//! | 30   | 2     | T: where the spilled extents begin                                                     |
 //! | 32   | 16    | UUID of the file                                                                       |
 //! | 48   | 8     | commit id, from 1 up; never repeated (I-4)                                             |
 //! | 56   | 8     | `base`: the commit that was durable when this slot was written (I-2), less than the id |
-//! | 64   | 8     | `folded`: the space tree of this commit holds the changes of commits up to here          |
+//! | 64   | 8     | `folded`: the space tree of this commit holds the changes of commits up to here        |
 //! | 72   | 8     | time of the commit, nanoseconds since 1970 (UTC)                                       |
 //! | 80   | 8     | pages of the file, meta pages included                                                 |
 //! | 88   | 8     | dead pages among them                                                                  |
-//! | 96   | 24    | root of the default table                                                              |
-//! | 120  | 24    | root of the catalogue                                                                  |
-//! | 144  | 24    | root of the space tree                                                                 |
-//! | 168  | 2     | extents with spilled records, `n`                                                      |
-//! | 170  | 2     | bytes of inline records, `m`                                                           |
-//! | 172  | 24 n  | spilled extents: page u48, pages u32, bytes u32, CRC-32C u32 of those bytes, birth u48  |
+//! | 96   | 48    | parked pages, digest and origin, of later versions: zero                               |
+//! | 144  | 8     | timeline: a random number, the same in every slot                                      |
+//! | 152  | 4     | flags: 1 = the database was closed properly                                            |
+//! | 156  | 4     | block, trailer, cipher, key derivation: other values than 0 are of later versions      |
+//! | 160  | 88    | zero                                                                                   |
+//! | 248  | 2     | extents with spilled records, `n`                                                      |
+//! | 250  | 2     | bytes of inline records, `m`                                                           |
+//! | 252  | 4     | zero                                                                                   |
+//! | 256  | 24    | root of the default table                                                              |
+//! | 280  | 24    | root of the catalogue                                                                  |
+//! | 304  | 24    | root of the space tree                                                                 |
+//! | 328  | 24    | root of the list of snapshots, of later versions: zero                                 |
+//! | T    | 24 n  | spilled extents: page u48, pages u32, bytes u32, birth u48, CRC-32C u32 of those bytes  |
 //! | ..   | m     | records, one behind the other                                                          |
+//! | ..   |       | zeros                                                                                  |
 //! | 4092 | 4     | CRC-32C of bytes 0 to 4091                                                             |
 //!
 //! Roots are described in `page/roots.rs`, and records in `pager/commit/record.rs`.
 
 use super::features::Features;
-use super::roots::{RootLayout, HEIGHT_MAX};
-use super::{Extent, Root, Roots, PAGE_MAX, PAGE_MIN};
+use super::roots::RootLayout;
+use super::{Extent, Roots, PAGE_MAX, PAGE_MIN};
 use crate::error::{Error, Result};
 use crate::ids::{CommitId, PageNo, Run};
 use crate::util::bytes::{get_u16, get_u32, get_u48, get_u64, put_u16, put_u32, put_u48, put_u64};
 use crate::util::crc32c;
+use std::ops::Range;
 
 /// The page that errors name when a meta slot is to blame.
 pub const META_PAGE: PageNo = PageNo::new(0);
@@ -76,6 +85,8 @@ pub(crate) mod field {
     pub const PAGE_SIZE: usize = 24;
     pub const CHECKSUM_KIND: usize = 28;
     pub const CHECKSUM_WIDTH: usize = 29;
+    /// T: where the spilled extents begin.
+    pub const SPILLED: usize = 30;
     pub const UUID: Range<usize> = 32..48;
     pub const ID: usize = 48;
     pub const BASE: usize = 56;
@@ -83,11 +94,23 @@ pub(crate) mod field {
     pub const TIME: usize = 72;
     pub const PAGES: usize = 80;
     pub const DEAD: usize = 88;
-    pub const ROOTS: usize = 96;
-    /// What follows the roots begins where their encoding ends.
-    pub const SPILLS: usize = ROOTS + super::ROOTS.bytes() * super::Roots::COUNT;
-    pub const INLINE: usize = SPILLS + 2;
-    pub const RECORDS: usize = SPILLS + 4;
+    /// Parked pages, digest and origin, which belong to features that a writer must understand.
+    pub const OF_FEATURES: Range<usize> = 96..144;
+    pub const TIMELINE: usize = 144;
+    pub const FLAGS: usize = 152;
+    /// Block, trailer, cipher and key derivation, where other values than 0 come from later versions.
+    pub const OF_LATER_VERSIONS: Range<usize> = 156..160;
+    /// What ciphers and other kinds of checksums need.
+    pub const ZERO: Range<usize> = 160..248;
+    pub const SPILLS: usize = 248;
+    pub const INLINE: usize = 250;
+    pub const ZERO_BEFORE_ROOTS: Range<usize> = 252..256;
+    pub const ROOTS: usize = 256;
+    /// The root of the list of snapshots, which belongs to a feature that a writer must understand.
+    pub const SNAPSHOTS: Range<usize> = ROOTS_END..ROOTS_END + super::ROOTS.bytes();
+    const ROOTS_END: usize = ROOTS + super::ROOTS.bytes() * super::Roots::COUNT;
+    /// Where the spilled extents begin in slots of this version.
+    pub const RECORDS: usize = SNAPSHOTS.end;
     pub const CRC: usize = super::SLOT_BYTES - 4;
 }
 
@@ -96,9 +119,14 @@ mod spill {
     pub const PAGE: usize = 0;
     pub const PAGES: usize = 6;
     pub const BYTES: usize = 10;
-    pub const CHECKSUM: usize = 14;
-    pub const BIRTH: usize = 18;
+    pub const BIRTH: usize = 14;
+    pub const CHECKSUM: usize = 20;
 }
+
+/// The flag of a slot that is the last one of a database that was closed properly.
+const CLOSED: u32 = 1;
+/// The flags of a slot that forbid writing if they are not known. The others may be ignored.
+const FLAGS_OF_WRITERS: u32 = 0xFFFF;
 
 /// The one kind of checksum there is, and its width in bytes.
 const CRC_32C: (u8, u8) = (1, 4);
@@ -136,6 +164,10 @@ pub struct Meta {
     pub folded: CommitId,
     /// Nanoseconds since 1970.
     pub time: u64,
+    /// A random number that all commits of the file have.
+    pub timeline: u64,
+    /// Whether the last process closed the database with this commit.
+    pub closed: bool,
     /// Pages of the file.
     pub pages: u64,
     /// Dead pages among them.
@@ -188,6 +220,7 @@ impl Meta {
         put_u32(&mut b[..], field::IGNORABLE_FEATURES, self.features.ignorable);
         put_u32(&mut b[..], field::PAGE_SIZE, self.page_size);
         (b[field::CHECKSUM_KIND], b[field::CHECKSUM_WIDTH]) = CRC_32C;
+        put_u16(&mut b[..], field::SPILLED, field::RECORDS as u16);
         b[field::UUID].copy_from_slice(&self.uuid);
         for (at, number) in [
             (field::ID, self.id.get()),
@@ -196,10 +229,13 @@ impl Meta {
             (field::TIME, self.time),
             (field::PAGES, self.pages),
             (field::DEAD, self.dead),
+            (field::TIMELINE, self.timeline),
         ] {
             put_u64(&mut b[..], at, number);
         }
-        ROOTS.put_all(&mut b[field::ROOTS..field::SPILLS], &self.roots);
+        let closed = if self.closed { CLOSED } else { 0 };
+        put_u32(&mut b[..], field::FLAGS, closed | self.features.slot_flags);
+        ROOTS.put_all(&mut b[field::ROOTS..field::SNAPSHOTS.start], &self.roots);
         put_u16(&mut b[..], field::SPILLS, self.spills.len() as u16);
         put_u16(&mut b[..], field::INLINE, self.inline.len() as u16);
         let mut at = field::RECORDS;
@@ -207,8 +243,8 @@ impl Meta {
             put_u48(&mut b[..], at + spill::PAGE, spill.extent.run.first.get());
             put_u32(&mut b[..], at + spill::PAGES, spill.extent.run.pages as u32);
             put_u32(&mut b[..], at + spill::BYTES, spill.bytes);
-            put_u32(&mut b[..], at + spill::CHECKSUM, spill.checksum);
             put_u48(&mut b[..], at + spill::BIRTH, spill.extent.birth.get());
+            put_u32(&mut b[..], at + spill::CHECKSUM, spill.checksum);
             at += SPILL_BYTES;
         }
         assert!(
@@ -249,14 +285,33 @@ impl Meta {
                 "file format {version}, this library reads {VERSION}"
             )));
         }
+        let spilled = usize::from(get_u16(b, field::SPILLED));
+        if spilled == 0 {
+            return Err(Error::TooOld(
+                "file format 1 as it was before 0.1.0: dump it with the library that made it".into(),
+            ));
+        }
+        let flags = get_u32(b, field::FLAGS);
         let features = Features {
             read: get_u32(b, field::READ_FEATURES),
             write: get_u32(b, field::WRITE_FEATURES),
             ignorable: get_u32(b, field::IGNORABLE_FEATURES),
+            slot_flags: flags & FLAGS_OF_WRITERS & !CLOSED,
         };
         if features.read != 0 {
             return Err(Error::TooNew(format!("unknown features {:#x}", features.read)));
         }
+        let (kind, width) = (b[field::CHECKSUM_KIND], b[field::CHECKSUM_WIDTH]);
+        if (kind, width) != CRC_32C {
+            return Err(Error::TooNew(format!("checksum kind {kind} of {width} bytes")));
+        }
+        let later = &b[field::OF_LATER_VERSIONS];
+        if let Some(i) = later.iter().position(|byte| *byte != 0) {
+            let what = ["size of blocks", "trailer of pages", "cipher", "key derivation"][i];
+            return Err(Error::TooNew(format!("unknown {what} {}", later[i])));
+        }
+        check_zeros(b, spilled, &features)?;
+        let roots = ROOTS.get_all(&b[field::ROOTS..]);
         let meta = Meta {
             features,
             page_size: get_u32(b, field::PAGE_SIZE),
@@ -265,68 +320,68 @@ impl Meta {
             base: CommitId::new(get_u64(b, field::BASE)),
             folded: CommitId::new(get_u64(b, field::FOLDED)),
             time: get_u64(b, field::TIME),
+            timeline: get_u64(b, field::TIMELINE),
+            closed: flags & CLOSED != 0,
             pages: get_u64(b, field::PAGES),
             dead: get_u64(b, field::DEAD),
-            roots: ROOTS.get_all(&b[field::ROOTS..]),
+            roots: roots.ok_or_else(|| wrong("impossible root"))?,
             spills: Vec::new(),
             inline: Vec::new(),
         };
-        let (kind, width) = (b[field::CHECKSUM_KIND], b[field::CHECKSUM_WIDTH]);
-        if (kind, width) != CRC_32C {
-            return Err(Error::TooNew(format!("checksum kind {kind} of {width} bytes")));
-        }
-        meta.with_records(b)
+        meta.with_records(b, spilled)
     }
 
-    /// Checks the fields against each other, and reads where the records are.
-    fn with_records(mut self, b: &[u8; SLOT_BYTES]) -> Result<Slot> {
-        let wrong = |what| Err(Error::corrupt(META_PAGE, what));
+    /// Checks the fields against each other, and reads the records, which begin at `spilled` with the extents of those
+    /// that are not in the slot.
+    fn with_records(mut self, b: &[u8; SLOT_BYTES], spilled: usize) -> Result<Slot> {
         let size = self.page_size as usize;
         if !size.is_power_of_two() || !(PAGE_MIN..=PAGE_MAX).contains(&size) {
-            return wrong("meta slot: impossible page size");
+            return Err(wrong("impossible page size"));
         }
         if self.id == CommitId::NONE || self.id > CommitId::MAX || self.base >= self.id || self.folded >= self.id {
-            return wrong("meta slot: impossible commit ids");
+            return Err(wrong("impossible commit ids"));
         }
         let first = meta_pages(size);
-        if self.pages < first || self.dead > self.pages - first {
-            return wrong("meta slot: impossible page count");
+        if self.pages < first || self.pages > PageNo::END.get() || self.dead > self.pages - first {
+            return Err(wrong("impossible page count"));
         }
-        for root in self.roots.all() {
-            let inside = (first..self.pages).contains(&root.ptr.page.number().get()) && root.ptr.birth <= self.id;
-            if root.height > HEIGHT_MAX
-                || (root.height > 0 && !inside)
-                || (root.height == 0 && *root != Root::default())
-            {
-                return wrong("meta slot: impossible root");
-            }
+        let file = PageNo::new(first)..PageNo::new(self.pages);
+        if !self
+            .roots
+            .all()
+            .into_iter()
+            .all(|root| root.is_possible(&file, self.id))
+        {
+            return Err(wrong("impossible root"));
         }
         let (spills, inline) = (get_u16(b, field::SPILLS) as usize, get_u16(b, field::INLINE) as usize);
-        if spills * SPILL_BYTES + inline > RECORDS_MAX {
-            return wrong("meta slot: the records are too long");
+        if spilled + spills * SPILL_BYTES + inline > field::CRC {
+            return Err(wrong("the records are too long"));
         }
-        let mut at = field::RECORDS;
+        let mut at = spilled;
         for _ in 0..spills {
+            let run = Run::new(
+                PageNo::new(get_u48(b, at + spill::PAGE)),
+                get_u32(b, at + spill::PAGES).into(),
+            );
             let spill = Spill {
-                extent: Extent {
-                    run: Run::new(
-                        PageNo::new(get_u48(b, at + spill::PAGE)),
-                        get_u32(b, at + spill::PAGES).into(),
-                    ),
-                    birth: CommitId::new(get_u48(b, at + spill::BIRTH)),
-                },
+                extent: Extent::new(run, CommitId::new(get_u48(b, at + spill::BIRTH))),
                 bytes: get_u32(b, at + spill::BYTES),
                 checksum: get_u32(b, at + spill::CHECKSUM),
             };
-            let Extent { run, birth } = spill.extent;
-            let inside = run.first.get() >= first && run.end().get() <= self.pages;
-            if !inside || u64::from(spill.bytes) > run.pages * size as u64 || birth > self.id {
-                return wrong("meta slot: impossible spilled extent");
+            let birth = spill.extent.birth;
+            let inside = run.pages > 0 && run.first >= file.start && run.end() <= file.end;
+            let born = birth > CommitId::NONE && birth <= self.id;
+            if !inside || !born || u64::from(spill.bytes) > run.pages * size as u64 {
+                return Err(wrong("impossible spilled extent"));
             }
             self.spills.push(spill);
             at += SPILL_BYTES;
         }
         self.inline.extend_from_slice(&b[at..at + inline]);
+        if b[at + inline..field::CRC].iter().any(|byte| *byte != 0) {
+            return Err(wrong("bytes behind the records"));
+        }
         Ok(Slot::Valid(Box::new(self)))
     }
 
@@ -340,10 +395,35 @@ impl Meta {
     }
 }
 
+/// Checks the bytes that mean nothing in this version. Those of features that a writer must understand may be anything
+/// if one of these features is not known.
+fn check_zeros(b: &[u8; SLOT_BYTES], spilled: usize, features: &Features) -> Result<()> {
+    let is_zero = |range: Range<usize>| b[range].iter().all(|byte| *byte == 0);
+    if !is_zero(field::ZERO) || !is_zero(field::ZERO_BEFORE_ROOTS) {
+        return Err(wrong("bytes that must be zero are not"));
+    }
+    if features.write != 0 {
+        return match (field::RECORDS..=field::CRC).contains(&spilled) {
+            true => Ok(()),
+            false => Err(wrong("impossible beginning of the records")),
+        };
+    }
+    match is_zero(field::OF_FEATURES) && is_zero(field::SNAPSHOTS) && spilled == field::RECORDS {
+        true => Ok(()),
+        false => Err(wrong("fields of a feature that is not named")),
+    }
+}
+
+/// Returns the error of a slot whose checksum fits and whose content cannot be.
+#[cold]
+fn wrong(what: &str) -> Error {
+    Error::corrupt(META_PAGE, format!("meta slot: {what}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::page::Ptr;
+    use crate::page::{Ptr, Root};
 
     fn sample() -> Meta {
         let root = |page| Root {
@@ -363,6 +443,8 @@ mod tests {
             base: CommitId::new(6),
             folded: CommitId::new(2),
             time: 1,
+            timeline: 0x1234_5678_9ABC_DEF0,
+            closed: true,
             pages: 50,
             dead: 4,
             roots: Roots::from_all([10, 11, 12].map(root)),
@@ -371,10 +453,7 @@ mod tests {
                 ..Features::default()
             },
             spills: vec![Spill {
-                extent: Extent {
-                    run: Run::new(PageNo::new(20), 2),
-                    birth: CommitId::new(8),
-                },
+                extent: Extent::new(Run::new(PageNo::new(20), 2), CommitId::new(8)),
                 bytes: 5000,
                 checksum: 77,
             }],
@@ -407,39 +486,111 @@ mod tests {
         }
     }
 
+    /// Decodes the sample with some bytes changed and the checksum repaired.
+    fn changed(changes: &[(usize, u8)]) -> Result<Slot> {
+        let mut b = *sample().encode();
+        changes.iter().for_each(|(at, value)| b[*at] = *value);
+        let crc = crc32c(&b[..field::CRC]);
+        put_u32(&mut b, field::CRC, crc);
+        Meta::decode(&b)
+    }
+
+    #[test]
+    fn fields_lie_where_the_format_says() {
+        let b = sample().encode();
+        assert_eq!(field::SNAPSHOTS, 328..352);
+        assert_eq!((field::RECORDS, get_u16(&b[..], 30), RECORDS_MAX), (352, 352, 3740));
+        assert_eq!((get_u64(&b[..], 144), get_u32(&b[..], 152)), (0x1234_5678_9ABC_DEF0, 1));
+        assert_eq!((get_u16(&b[..], 248), get_u16(&b[..], 250)), (1, 3));
+        assert_eq!([256, 280, 304].map(|at| get_u48(&b[..], at)), [10, 11, 12]);
+        assert_eq!((b[274], b[275], get_u32(&b[..], 276)), (2, 1, 0xABCD_EF01));
+        assert_eq!(
+            (get_u48(&b[..], 352), get_u48(&b[..], 366), get_u32(&b[..], 372)),
+            (20, 8, 77)
+        );
+        assert_eq!(b[376..380], [1, 2, 3, 0]);
+    }
+
     #[test]
     fn a_right_checksum_does_not_make_nonsense_valid() {
-        let check = |at: usize, value: u8| {
-            let mut b = *sample().encode();
-            b[at] = value;
-            let crc = crc32c(&b[..field::CRC]);
-            put_u32(&mut b, field::CRC, crc);
-            Meta::decode(&b)
-        };
-        assert!(matches!(check(8, 0), Err(Error::TooOld(_))));
-        assert!(matches!(check(8, 2), Err(Error::TooNew(_))));
-        assert!(matches!(check(12, 1), Err(Error::TooNew(_))));
-        assert!(matches!(check(28, 2), Err(Error::TooNew(_))));
+        let old = [(8, 0), (30, 0)].map(|(at, value)| changed(&[(at, value), (31, 0)]));
+        assert!(old.iter().all(|slot| matches!(slot, Err(Error::TooOld(_)))));
         for (at, value) in [
+            (8, 2),
+            (12, 1),
+            (28, 2),
+            (29, 16),
+            (156, 12),
+            (157, 32),
+            (158, 1),
+            (159, 1),
+        ] {
+            assert!(
+                matches!(changed(&[(at, value)]), Err(Error::TooNew(_))),
+                "byte {at} = {value}"
+            );
+        }
+        let nonsense = [
+            // Page size, ids, page counts.
             (25, 17),
             (48, 0),
             (56, 8),
             (64, 9),
             (80, 3),
+            (85, 1),
             (88, 47),
-            (96, 60),
-            (96, 3),
-            (118, 65),
-            (118, 0),
-            (169, 9),
-            (172, 49),
-            (178, 40),
-            (183, 255),
-        ] {
-            assert!(
-                matches!(check(at, value), Err(Error::Corrupt(_))),
-                "byte {at} = {value}"
-            );
+            // A root: page, birth, height, flags.
+            (256, 60),
+            (256, 3),
+            (261, 1),
+            (262, 0),
+            (262, 9),
+            (274, 65),
+            (274, 0),
+            (275, 2),
+            // How many records there are, an extent of some, and what is behind them.
+            (249, 9),
+            (352, 49),
+            (358, 40),
+            (358, 0),
+            (363, 255),
+            (366, 9),
+            (366, 0),
+            (379, 1),
+            (4091, 1),
+            // T.
+            (30, 97),
+        ];
+        let zeros = (96..144).chain(160..248).chain(252..256).chain(328..352);
+        for (at, value) in nonsense.into_iter().chain(zeros.map(|at| (at, 1))) {
+            let slot = changed(&[(at, value)]);
+            assert!(matches!(slot, Err(Error::Corrupt(_))), "byte {at} = {value}: {slot:?}");
         }
+    }
+
+    #[test]
+    fn what_later_versions_may_add_is_passed_over() {
+        // The high flags may be ignored. Low ones and features of writers forbid writing.
+        assert!(matches!(changed(&[(154, 1)]), Ok(Slot::Valid(m)) if *m == sample()));
+        let features = |changes: &[(usize, u8)]| match changed(changes) {
+            Ok(Slot::Valid(meta)) => meta.features,
+            other => panic!("{other:?}"),
+        };
+        assert!(features(&[(153, 1)]).forbid_writing() && !features(&[]).forbid_writing());
+        let more = [(16, 4), (96, 1), (104, 1), (143, 1), (328, 1), (351, 1)];
+        assert!(features(&more).forbid_writing());
+        assert!(
+            matches!(changed(&[(16, 4), (160, 1)]), Err(Error::Corrupt(_))),
+            "no such feature"
+        );
+        // There may be more roots: the records move.
+        let (mut b, mut moved) = (*sample().encode(), [0; SLOT_BYTES]);
+        moved[..352].copy_from_slice(&b[..352]);
+        moved[400..4000].copy_from_slice(&b[352..3952]);
+        (moved[16], moved[352], moved[30], moved[31]) = (1, 7, 144, 1);
+        std::mem::swap(&mut b, &mut moved);
+        let crc = crc32c(&b[..field::CRC]);
+        put_u32(&mut b, field::CRC, crc);
+        assert!(matches!(Meta::decode(&b), Ok(Slot::Valid(m)) if m.spills == sample().spills && m.inline == [1, 2, 3]));
     }
 }

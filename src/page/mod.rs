@@ -73,4 +73,16 @@ pub struct Extent {
     pub run: Run,
     /// The commit that wrote the extent.
     pub birth: CommitId,
+    /// Whether the pages hold the space tree or spilled records: what the pager needs and no reader of a commit looks at.
+    /// This is known of pages that die, and false of all others.
+    pub own: bool,
+}
+
+impl Extent {
+    /// Returns the extent of these pages, which the commit `birth` wrote.
+    #[inline(always)]
+    pub const fn new(run: Run, birth: CommitId) -> Extent {
+        let own = false;
+        Extent { run, birth, own }
+    }
 }

@@ -40,10 +40,13 @@ pub struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    /// Returns the record that begins at `at`, or `None` if it leaves the page.
+    /// Returns the record that begins at `at`, or `None` if it leaves the page or is of a later version.
     #[inline(always)]
     pub(super) fn read(page: &'a [u8], at: usize) -> Option<Record<'a>> {
         let lengths = Lengths::read(page, at)?;
+        if lengths.is_extended() {
+            return None;
+        }
         let bytes = page.get(at + LENGTHS..at + lengths.record())?;
         let (remainder, value) = bytes.split_at_checked(lengths.remainder())?;
         Some(Record {

@@ -4,14 +4,15 @@
 //! share. This file is the only one that turns them into bytes or words.
 //!
 //! ```text
-//! page u48, birth u48, entries u48, checksum, height u8 (0: empty tree, the rest is zero),
-//! u8 1: long values or keys may be below
+//! page u48, birth u48, entries u48, height u8 (0: empty tree, the rest is zero),
+//! flags u8 (1: long values or keys may be below; others are damage), checksum
 //! ```
 //!
-//! Where the checksum stands and how many bytes it takes is said by a [`RootLayout`].
+//! How many bytes the checksum takes is said by a [`RootLayout`]. It comes last, so that nothing else moves with it.
 
-use crate::ids::{CommitId, PageRef};
+use crate::ids::{CommitId, PageNo, PageRef};
 use crate::util::bytes::{get_u32, get_u48, put_u32, put_u48};
+use std::ops::Range;
 
 /// The most levels that a tree can have: 64 levels of at least two children each hold more than any file.
 pub const HEIGHT_MAX: u8 = 64;
@@ -43,6 +44,16 @@ pub struct Root {
 }
 
 impl Root {
+    /// Returns whether a tree of a commit can have this root: it is empty and says nothing else, or its page is one of
+    /// `pages` and was not written after the commit `id`.
+    pub fn is_possible(&self, pages: &Range<PageNo>, id: CommitId) -> bool {
+        let Ptr { page, birth, .. } = self.ptr;
+        match self.height {
+            0 => *self == Root::default(),
+            height => height <= HEIGHT_MAX && pages.contains(&page.number()) && birth > CommitId::NONE && birth <= id,
+        }
+    }
+
     /// The number of words that a root takes in memory.
     pub const WORDS: usize = 4;
 
@@ -102,36 +113,28 @@ mod field {
     pub const PAGE: usize = 0;
     pub const BIRTH: usize = 6;
     pub const ENTRIES: usize = 12;
-    /// Here the checksum and the height begin, in the order that a layout says.
-    pub const BY_LAYOUT: usize = 18;
-    /// How far behind the height it is said whether long values or keys may be below.
-    pub const HAS_LONG: usize = 1;
-    /// The number of bytes of the height and of what is said behind it.
-    pub const HEIGHT_BYTES: usize = 2;
+    pub const HEIGHT: usize = 18;
+    pub const FLAGS: usize = 19;
+    pub const CHECKSUM: usize = 20;
 }
+
+/// The flag of a root below which values or keys outside the leaves may be.
+const HAS_LONG: u8 = 1;
 
 /// How roots are stored in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RootLayout {
-    /// Where the checksum begins.
-    checksum: usize,
-    /// Where the height stands, and behind it what may be below.
-    height: usize,
     /// Bytes of a checksum.
     width: usize,
 }
 
 impl RootLayout {
     /// The layout of this version of the format, in meta slots and in the catalogue.
-    pub const CURRENT: RootLayout = RootLayout {
-        checksum: field::BY_LAYOUT,
-        height: field::BY_LAYOUT + CRC_BYTES,
-        width: CRC_BYTES,
-    };
+    pub const CURRENT: RootLayout = RootLayout { width: CRC_BYTES };
 
     /// Returns the number of bytes of one root.
     pub const fn bytes(self) -> usize {
-        field::BY_LAYOUT + self.width + field::HEIGHT_BYTES
+        field::CHECKSUM + self.width
     }
 
     /// Writes a root to the first bytes of `out`.
@@ -140,25 +143,26 @@ impl RootLayout {
         put_u48(out, field::PAGE, root.ptr.page.to_bits());
         put_u48(out, field::BIRTH, root.ptr.birth.get());
         put_u48(out, field::ENTRIES, root.ptr.entries);
-        let checksum = &mut out[self.checksum..self.checksum + self.width];
+        out[field::HEIGHT] = root.height;
+        out[field::FLAGS] = if root.has_long { HAS_LONG } else { 0 };
+        let checksum = &mut out[field::CHECKSUM..field::CHECKSUM + self.width];
         checksum.fill(0);
         put_u32(checksum, 0, root.ptr.checksum);
-        out[self.height] = root.height;
-        out[self.height + field::HAS_LONG] = root.has_long.into();
     }
 
-    /// Reads the root in the first bytes of `b`. There are no bytes that are not some root.
-    pub fn get(self, b: &[u8]) -> Root {
-        Root {
+    /// Reads the root in the first bytes of `b`, or returns `None` if one of its flags is not known.
+    pub fn get(self, b: &[u8]) -> Option<Root> {
+        let root = Root {
             ptr: Ptr {
                 page: PageRef::from_bits(get_u48(b, field::PAGE)),
                 birth: CommitId::new(get_u48(b, field::BIRTH)),
                 entries: get_u48(b, field::ENTRIES),
-                checksum: get_u32(b, self.checksum),
+                checksum: get_u32(b, field::CHECKSUM),
             },
-            height: b[self.height],
-            has_long: b[self.height + field::HAS_LONG] != 0,
-        }
+            height: b[field::HEIGHT],
+            has_long: b[field::FLAGS] != 0,
+        };
+        (b[field::FLAGS] & !HAS_LONG == 0).then_some(root)
     }
 
     /// Writes all roots one behind the other to the first bytes of `out`.
@@ -168,9 +172,13 @@ impl RootLayout {
         }
     }
 
-    /// Reads all roots from the first bytes of `b`.
-    pub fn get_all(self, b: &[u8]) -> Roots {
-        Roots::from_all(std::array::from_fn(|i| self.get(&b[i * self.bytes()..])))
+    /// Reads all roots from the first bytes of `b`, or returns `None` if a flag of one is not known.
+    pub fn get_all(self, b: &[u8]) -> Option<Roots> {
+        let mut roots = [Root::default(); Roots::COUNT];
+        for (i, root) in roots.iter_mut().enumerate() {
+            *root = self.get(&b[i * self.bytes()..])?;
+        }
+        Some(Roots::from_all(roots))
     }
 }
 
@@ -182,7 +190,7 @@ mod tests {
     fn root(seed: u64) -> Root {
         Root {
             ptr: Ptr {
-                page: PageNo::new(seed << 40 | 0x1234).into(),
+                page: PageNo::new(seed << 36 | 0x1234).into(),
                 birth: CommitId::new(seed << 33 | 77),
                 entries: seed << 44 | 5,
                 checksum: 0xFEDC_BA98 ^ seed as u32,
@@ -195,20 +203,44 @@ mod tests {
     #[test]
     fn roots_read_back_whatever_the_width_of_checksums() {
         let roots = Roots::from_all(std::array::from_fn(|i| root(i as u64 + 1)));
-        let last = |width| RootLayout {
-            height: 18,
-            checksum: 20,
-            width,
-        };
-        for layout in [RootLayout::CURRENT, last(4), last(16), last(32)] {
+        for layout in [RootLayout::CURRENT, RootLayout { width: 16 }, RootLayout { width: 32 }] {
             let mut bytes = vec![0xEE; layout.bytes() * Roots::COUNT + 1];
             layout.put_all(&mut bytes, &roots);
             assert_eq!(bytes.pop(), Some(0xEE), "a byte behind the roots was written");
-            assert_eq!(layout.get_all(&bytes), roots);
-            let beyond = &bytes[layout.checksum + 4..layout.checksum + layout.width];
+            assert_eq!(layout.get_all(&bytes), Some(roots));
+            let beyond = &bytes[field::CHECKSUM + 4..layout.bytes()];
             assert!(beyond.iter().all(|b| *b == 0), "a short checksum is extended by zeros");
+            bytes[field::FLAGS] |= 2;
+            assert_eq!(layout.get_all(&bytes), None, "a flag that is not known");
         }
-        assert_eq!((RootLayout::CURRENT.bytes(), last(32).bytes()), (24, 52));
+        assert_eq!(
+            (RootLayout::CURRENT.bytes(), RootLayout { width: 32 }.bytes()),
+            (24, 52)
+        );
+    }
+
+    #[test]
+    fn a_root_that_no_tree_has_is_told() {
+        let pages = PageNo::new(4)..PageNo::new(9);
+        let good = Root {
+            ptr: Ptr {
+                page: PageNo::new(8).into(),
+                birth: CommitId::new(7),
+                ..Ptr::default()
+            },
+            height: 1,
+            has_long: false,
+        };
+        let id = CommitId::new(7);
+        assert!(good.is_possible(&pages, id) && Root::default().is_possible(&pages, id));
+        let mut bad = [good; 6];
+        bad[0].ptr.page = PageNo::new(9).into();
+        bad[1].ptr.page = PageNo::new(3).into();
+        bad[2].ptr.birth = CommitId::new(8);
+        bad[3].ptr.birth = CommitId::NONE;
+        bad[4].height = HEIGHT_MAX + 1;
+        bad[5].height = 0;
+        assert!(bad.iter().all(|root| !root.is_possible(&pages, id)));
     }
 
     #[test]

@@ -69,6 +69,9 @@ impl Rest {
         if rest.key_len <= KEEP || rest.key_len > KEY_MAX {
             return Err(Damage("bad length of a long key"));
         }
+        if rest.len() <= PIECE as usize && rest.checksums[1] != 0 {
+            return Err(Damage("a checksum of nothing in a long key"));
+        }
         Ok(rest)
     }
 
@@ -91,10 +94,10 @@ impl Rest {
 
     /// Returns the pages of the rest.
     pub fn extent(&self, page_size: usize) -> Extent {
-        Extent {
-            run: Run::new(self.page, (self.len() as u64).div_ceil(page_size as u64)),
-            birth: self.birth,
-        }
+        Extent::new(
+            Run::new(self.page, (self.len() as u64).div_ceil(page_size as u64)),
+            self.birth,
+        )
     }
 
     /// Reads the bytes of the rest, verified.
@@ -172,6 +175,12 @@ impl<'a> Suffix<'a> {
             return Ok(None);
         }
         Rest::decode(&self.remainder[self.len.saturating_sub(HEAD_BYTES)..]).map(Some)
+    }
+
+    /// Returns whether a head that is longer than the suffix is padded with zeros.
+    pub fn is_padded(&self) -> bool {
+        let unused = HEAD_BYTES.saturating_sub(self.len);
+        unused == 0 || self.head.trailing_zeros() as usize >= 8 * unused
     }
 
     /// Returns the number of inline bytes, the lead included.

@@ -56,6 +56,8 @@ pub struct Pager {
     pub(super) verify: Verify,
     pub(super) read_only: bool,
     pub(super) uuid: [u8; 16],
+    /// The random number that all commits of the file have.
+    pub(super) timeline: u64,
     /// The features that the file uses beyond the format's first version. Each commit carries them over.
     pub(super) features: Features,
     /// Whether the tags were cleared after the poisoning.

@@ -9,15 +9,22 @@ pub(super) fn now() -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// Returns a random number.
+fn random() -> u64 {
+    let mut hasher = std::hash::RandomState::new().build_hasher();
+    hasher.write_u64(now());
+    hasher.write_u32(std::process::id());
+    hasher.finish()
+}
+
+/// Returns the random number that all commits of a new file have.
+pub(super) fn new_timeline() -> u64 {
+    random()
+}
+
 /// Returns a random (version 4) UUID.
 pub(super) fn new_uuid() -> [u8; 16] {
-    let random = || {
-        let mut hasher = std::hash::RandomState::new().build_hasher();
-        hasher.write_u64(now());
-        hasher.write_u32(std::process::id());
-        hasher.finish().to_le_bytes()
-    };
-    let (low, high) = (random(), random());
+    let (low, high) = (random().to_le_bytes(), random().to_le_bytes());
     let mut uuid: [u8; 16] = std::array::from_fn(|i| if i < 8 { low[i] } else { high[i - 8] });
     uuid[6] = uuid[6] & 0x0F | 0x40;
     uuid[8] = uuid[8] & 0x3F | 0x80;

@@ -4,10 +4,9 @@
 //! Files are told apart by device and inode, so symbolic links, hard links and other spellings of a path find the
 //! same pager. An entry goes when its pager has closed the file, and who opens the file meanwhile waits for that.
 
-use super::commit::{empty_image, recover, SyncTurns};
+use super::commit::{empty_image, lost_slots, recover, SyncTurns};
 use super::core::Pager;
 use super::descriptor::Descriptor;
-use super::identity::{new_uuid, now};
 use super::options::PagerOptions;
 use super::shared::{self, CommitSlot, Constants, Opening, Shared};
 use crate::error::{Error, Result};
@@ -25,8 +24,9 @@ use crate::util::seeded::{self, Bug};
 use parking_lot::{Condvar, Mutex};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 /// What opening has found and done.
 #[derive(Debug, Clone, Copy, Default)]
@@ -35,6 +35,13 @@ pub struct Recovery {
     pub id: CommitId,
     /// The number of newer, incomplete commits that were discarded.
     pub discarded: u32,
+    /// A bit for each of the four meta slots (1 for the first) that cannot be read, or that is missing. After a crash it
+    /// may be the torn slot of a commit that was not finished; otherwise it was damaged, and the file has one copy less
+    /// of what leads to its newest commit. The next commit writes it anew.
+    pub lost_slots: u32,
+    /// Whether nothing is known of a crash: the database was closed properly, and no commit was begun since; or others
+    /// had it open already.
+    pub closed_properly: bool,
 }
 
 /// Whether a file may or must be new.
@@ -48,6 +55,10 @@ pub enum CreateMode {
     /// The file is created if it does not exist.
     OpenOrCreate,
 }
+
+/// How often a slot that seems lost is looked at while others may be writing it, and how long between two looks.
+const LOOKS: u32 = 3;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(1);
 
 /// Process, device and inode. A forked child inherits the list but not the right to its pagers, hence the process.
 type Key = (u32, u64, u64);
@@ -158,10 +169,7 @@ fn open_existing(path: &Path, options: &PagerOptions) -> Result<(Arc<Pager>, Rec
         )),
         Ok(pager) => {
             refuse_unknown(pager.features, options.read_only)?;
-            let recovery = Recovery {
-                id: pager.newest().id,
-                discarded: 0,
-            };
+            let recovery = pager.found_open()?;
             Ok((pager, recovery))
         }
         Err(registration) => {
@@ -188,12 +196,16 @@ pub fn open_memory(options: &PagerOptions) -> Result<(Arc<Pager>, Recovery)> {
 
 /// Fails if the file has features that this version does not know and that forbid what the opener wants to do: write.
 fn refuse_unknown(features: Features, read_only: bool) -> Result<()> {
-    match features.write {
-        bits if bits != 0 && !read_only => Err(Error::TooNew(format!(
-            "unknown features {bits:#x} forbid writing; open it read-only"
-        ))),
-        _ => Ok(()),
+    if read_only || !features.forbid_writing() {
+        return Ok(());
     }
+    let (what, bits) = match features.write {
+        0 => ("flags of a slot", features.slot_flags),
+        bits => ("features", bits),
+    };
+    Err(Error::TooNew(format!(
+        "unknown {what} {bits:#x} forbid writing; open it read-only"
+    )))
 }
 
 /// Returns the content of a new database file.
@@ -204,7 +216,7 @@ fn new_image(options: &PagerOptions) -> Result<Vec<u8>> {
             "the page size must be a power of two from 4096 to 65536",
         ));
     }
-    Ok(empty_image(size, new_uuid(), now()))
+    Ok(empty_image(size))
 }
 
 impl Pager {
@@ -233,14 +245,11 @@ impl Pager {
         let peers = storage.peers(shared::WORDS)?;
         let shared = Shared::new(peers.memory(), peers.index());
         let recovery = if peers.first() {
-            Pager::recover(&*storage, options, &shared)?
+            Some(Pager::recover(&*storage, options, &shared)?)
         } else if shared.is_poisoned() {
             return Err(Error::Poisoned);
         } else {
-            Recovery {
-                id: shared.newest().id,
-                discarded: 0,
-            }
+            None
         };
         let constants = shared.constants();
         let page_size = constants.page_size as usize;
@@ -261,6 +270,7 @@ impl Pager {
             verify: options.verify,
             read_only,
             uuid: constants.uuid,
+            timeline: constants.timeline,
             features: constants.features,
             poison_seen: AtomicBool::new(false),
             resident: AtomicBool::new(false),
@@ -276,7 +286,40 @@ impl Pager {
             pager.load_write_state()?;
             pager.peers.admit()?;
         }
+        let recovery = match recovery {
+            Some(recovery) => recovery,
+            None => pager.found_open()?,
+        };
         Ok((Arc::new(pager), recovery))
+    }
+
+    /// Returns what opening finds in a file that others have open already.
+    fn found_open(&self) -> Result<Recovery> {
+        Ok(Recovery {
+            id: self.newest().id,
+            discarded: 0,
+            lost_slots: self.lost_slots()?,
+            closed_properly: true,
+        })
+    }
+
+    /// Returns a bit for each meta slot that cannot be read, or that is missing. A slot that is being written looks so
+    /// for a moment, so it is looked at several times, unless recovery has found it lost already.
+    ///
+    /// # Errors
+    /// `Corrupt`: a slot says what cannot be; `Io`.
+    pub fn lost_slots(&self) -> Result<u32> {
+        let mut lost = u32::MAX;
+        for look in 0..LOOKS {
+            if look > 0 {
+                std::thread::sleep(BETWEEN_LOOKS);
+            }
+            lost &= lost_slots(|at, bytes| self.storage.read_cached(at, bytes))?;
+            if u64::from(lost) & !self.shared.erase().load(SeqCst) == 0 {
+                break;
+            }
+        }
+        Ok(lost)
     }
 
     /// Finds the newest whole commit, and tells all processes about it in `shared`.
@@ -296,6 +339,7 @@ impl Pager {
         let constants = Constants {
             page_size: meta.page_size,
             uuid: meta.uuid,
+            timeline: meta.timeline,
             features: meta.features,
         };
         refuse_unknown(constants.features, read_only)?;
@@ -313,6 +357,8 @@ impl Pager {
         Ok(Recovery {
             id: meta.id,
             discarded: found.discarded,
+            lost_slots: found.lost_slots,
+            closed_properly: found.closed,
         })
     }
 }

@@ -7,11 +7,12 @@
 //! from the largest hole. Overwriting at random in an aged file at 1.5 times its live size needs half the writes that
 //! it needs at 1.2 times, so growing up to there is preferred to many small holes.
 
+use super::commit::FREED_PAGES_MAX;
 use super::core::Pager;
 use super::descriptor::Descriptor;
 use super::options::Wait;
 use super::shared::share_entry;
-use super::space::{Dead, RunSet, SpaceEdit, ZoneNo, ZONE_PAGES};
+use super::space::{Dead, RunSet, SpaceEdit, ZoneNo};
 use super::view::View;
 use super::write_state::WriteState;
 use super::written::WrittenPages;
@@ -71,6 +72,8 @@ pub struct PageWriter {
     synced_alone: bool,
     /// Whether the changes of dead space go into this commit's space tree.
     pub(super) folding: bool,
+    /// Whether the commit is the one with which the last process closes the database.
+    pub(super) closing: bool,
     pub(super) progress: Progress,
     /// Why the trees of this transaction must not be committed.
     damage: Option<TreeDamage>,
@@ -135,6 +138,7 @@ impl PageWriter {
             bytes: 0,
             synced_alone: false,
             folding: false,
+            closing: false,
             progress: Progress::Building,
             damage: None,
         }
@@ -268,6 +272,12 @@ impl PageWriter {
         self.synced_alone = yes;
     }
 
+    /// Tells that this commit closes the database: nobody has it open but the caller, who makes no other commit. Its
+    /// slot says so.
+    pub fn set_closing(&mut self) {
+        self.closing = true;
+    }
+
     /// Returns whether a hole of `len` pages is to be used although `want` were asked for.
     fn hole_will_do(&self, len: u64, want: u64, lifetime: Lifetime) -> bool {
         if lifetime == Lifetime::UntilEdited && self.synced_alone && want <= PIECES_MAX {
@@ -373,10 +383,9 @@ impl PageWriter {
     pub(super) fn check_freed(&mut self) -> Result<()> {
         self.freed.sort_unstable();
         let mut end = self.pager.first_page();
-        for Extent { run, birth } in &self.freed {
-            let zones = run.pages / ZONE_PAGES < u64::from(u32::MAX) / ZONE_PAGES;
+        for Extent { run, birth, .. } in &self.freed {
             let next = run.checked_end().filter(|next| *next <= self.tip_end());
-            if run.first < end || next.is_none() || !zones || *birth >= self.id {
+            if run.first < end || next.is_none() || run.pages > FREED_PAGES_MAX || *birth >= self.id {
                 self.damage = Some(TreeDamage::at(
                     run.first,
                     "a page was released twice, or is outside the file",

@@ -47,6 +47,8 @@ pub struct Accounting {
     pub changes: Vec<SpaceChange>,
     /// The pages that hold spilled records.
     pub spilled: Vec<Run>,
+    /// The number of dead pages that the commit counts.
+    pub dead: u64,
 }
 
 impl WriteState {
@@ -62,6 +64,7 @@ impl WriteState {
             desc: self.tip,
             changes: self.records.changes(self.folded),
             spilled: spilled.collect(),
+            dead: self.dead,
         }
     }
 }

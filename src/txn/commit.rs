@@ -110,11 +110,9 @@ impl Draft {
         Ok(())
     }
 
-    /// Returns the tables whose records in the catalogue change. The default table is not among them: it has no record,
-    /// and its root is published by itself.
+    /// Returns the tables whose records in the catalogue change.
     fn changed_tables(&self) -> impl Iterator<Item = &DraftTable> {
-        let named = self.tables.iter().filter(|t| t.tree.table != TableId::MAIN);
-        named.filter(|t| t.is_changed())
+        self.tables.iter().filter(|t| t.is_changed())
     }
 
     /// Step 5: writes the records of changed tables into the catalogue, places it, and returns its root.

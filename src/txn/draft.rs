@@ -67,6 +67,8 @@ impl Draft {
             ..TableRecord::default()
         };
         let mut main = DraftTable::stored(TableId::MAIN, record, true);
+        // Its record is read when it is first changed.
+        main.is_changeable = false;
         let (builder, edits) = TreeBuilder::new(pager, base, budget);
         main.tree.edits = edits;
         Draft {
@@ -199,6 +201,44 @@ impl Draft {
         }
         self.recent = at;
         Ok(at)
+    }
+
+    /// Checks that this version may change an opened table.
+    ///
+    /// # Errors
+    /// `Unsupported`: the table is of a later version; `Corrupt`, `Io`: the catalogue cannot be read.
+    #[inline(always)]
+    pub fn check_changeable(&mut self, at: TableIndex) -> Result<()> {
+        match self.table(at).is_changeable {
+            true => Ok(()),
+            false => self.look_whether_changeable(at),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn look_whether_changeable(&mut self, at: TableIndex) -> Result<()> {
+        if at == MAIN {
+            self.read_main_record()?;
+        }
+        match self.table(at).is_changeable {
+            true => Ok(()),
+            false => Err(Error::Unsupported(
+                "the table was made by a newer version, which alone can change it",
+            )),
+        }
+    }
+
+    /// Reads what the catalogue says of the default table, unless it is known.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Io`: the catalogue cannot be read.
+    pub fn read_main_record(&mut self) -> Result<TableIndex> {
+        if !self.table(MAIN).is_changeable {
+            let record = self.find_record(TableId::MAIN).map_err(|e| self.fail(e))?;
+            self.table_mut(MAIN).describe(record.unwrap_or_default());
+        }
+        Ok(MAIN)
     }
 
     fn find_record(&self, table: TableId) -> Result<Option<TableRecord>> {

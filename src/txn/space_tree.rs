@@ -3,13 +3,13 @@
 //!
 //! ```text
 //! key    u64 first page, big-endian
-//! value  0  u32 pages     4  u48 birth     10  u48 death
+//! value  0  u32 pages, bit 31: own     4  u48 birth     10  u48 death
 //! ```
 
 use crate::error::{Error, Result};
 use crate::ids::{CommitId, PageNo, Run};
 use crate::page::{Extent, PageSource, Root};
-use crate::pager::{Dead, SpaceChange, ZoneNo};
+use crate::pager::{Dead, Descriptor, SpaceChange, ZoneNo};
 use crate::tree::read::scan::scan;
 use crate::util::bytes::{get_u32, get_u48, put_u32, put_u48};
 use std::collections::BTreeMap;
@@ -18,6 +18,8 @@ const PAGES: usize = 0;
 const BIRTH: usize = 4;
 const DEATH: usize = 10;
 const VALUE_BYTES: usize = 16;
+/// The bit of the pages that says whose they were.
+const OWN: u32 = 1 << 31;
 
 /// Returns the key of the extent that begins with `page`.
 pub fn encode_key(page: PageNo) -> [u8; 8] {
@@ -27,7 +29,8 @@ pub fn encode_key(page: PageNo) -> [u8; 8] {
 /// Returns the value of an extent's entry.
 pub fn encode_dead(d: &Dead) -> [u8; VALUE_BYTES] {
     let mut b = [0; VALUE_BYTES];
-    put_u32(&mut b, PAGES, d.extent.run.pages as u32);
+    let own = if d.extent.own { OWN } else { 0 };
+    put_u32(&mut b, PAGES, d.extent.run.pages as u32 | own);
     put_u48(&mut b, BIRTH, d.extent.birth.get());
     put_u48(&mut b, DEATH, d.death.get());
     b
@@ -42,10 +45,18 @@ pub fn decode_dead(key: &[u8], value: &[u8]) -> Result<Dead> {
         return Err(Error::corrupt(None, "entry of the space tree has a wrong size"));
     };
     let first = PageNo::new(u64::from_be_bytes(key));
+    if first >= PageNo::END {
+        return Err(Error::corrupt(
+            None,
+            "entry of the space tree that is of a later version",
+        ));
+    }
+    let pages = get_u32(value, PAGES);
     Ok(Dead {
         extent: Extent {
-            run: Run::new(first, get_u32(value, PAGES) as u64),
+            run: Run::new(first, u64::from(pages & !OWN)),
             birth: CommitId::new(get_u48(value, BIRTH)),
+            own: pages & OWN != 0,
         },
         death: CommitId::new(get_u48(value, DEATH)),
     })
@@ -83,14 +94,68 @@ pub fn dead_extents<'s, S: PageSource<'s>>(
             SpaceChange::Died(d) => {
                 dead.insert(d.extent.run.first, *d);
             }
-            SpaceChange::Taken(run) => remove(&mut dead, *run),
+            SpaceChange::Taken(run) => {
+                remove(&mut dead, *run);
+            }
         }
     }
     Ok(dead)
 }
 
-/// Removes the pages of `taken` from the extents. What an extent has on either side of them stays.
-fn remove(dead: &mut BTreeMap<PageNo, Dead>, taken: Run) {
+/// Returns the first contradiction in what a commit says of its dead pages, if there is one, and where it is: in its space
+/// tree, or in the changes that its records make to that.
+pub fn dead_fault<'s, S: PageSource<'s>>(
+    source: &S,
+    desc: &Descriptor,
+    changes: &[SpaceChange],
+) -> Result<Option<(PageNo, &'static str)>> {
+    let mut dead: BTreeMap<PageNo, Dead> = BTreeMap::new();
+    let (mut end, mut fault) = (PageNo::default(), None);
+    scan(source, &desc.roots.space, &[], |key, value| {
+        let d = decode_dead(key, value.bytes())?;
+        let run = d.extent.run;
+        let crosses = run.pages == 0 || run.end() > ZoneNo::of(run.first).end();
+        let what = if run.first < end {
+            Some("extents of dead pages overlap")
+        } else if crosses {
+            Some("an extent of dead pages is empty, or crosses the border of a zone")
+        } else if d.extent.birth > d.death || d.death > desc.id {
+            Some("pages died before they were written, or will die later")
+        } else {
+            None
+        };
+        fault = what.map(|what| (run.first, what));
+        end = run.end();
+        dead.insert(run.first, d);
+        Ok(fault.is_none())
+    })?;
+    for change in changes {
+        let run = match change {
+            SpaceChange::Died(d) => d.extent.run,
+            SpaceChange::Taken(run) => *run,
+        };
+        let before = remove(&mut dead, run);
+        let expected = match change {
+            SpaceChange::Died(_) => 0,
+            SpaceChange::Taken(run) => run.pages,
+        };
+        if before != expected {
+            fault = fault.or(Some((
+                run.first,
+                "a record frees dead pages, or takes pages that are not dead",
+            )));
+        }
+        if let SpaceChange::Died(d) = change {
+            dead.insert(run.first, *d);
+        }
+    }
+    Ok(fault)
+}
+
+/// Removes the pages of `taken` from the extents, and returns how many they had. What an extent has on either side of
+/// them stays.
+fn remove(dead: &mut BTreeMap<PageNo, Dead>, taken: Run) -> u64 {
+    let mut removed = 0;
     // The runs may be those of a damaged file that is salvaged: where there is no number for an end, the last one stands
     // for it.
     let end_of = |run: Run| run.checked_end().unwrap_or(PageNo::new(u64::MAX));
@@ -102,6 +167,7 @@ fn remove(dead: &mut BTreeMap<PageNo, Dead>, taken: Run) {
     {
         let run = d.extent.run;
         dead.remove(&run.first);
+        removed += end_of(run).min(end_of(taken)) - run.first.max(taken.first);
         let mut keep = |first: PageNo, end: PageNo| {
             let extent = Extent {
                 run: Run::new(first, end - first),
@@ -116,6 +182,7 @@ fn remove(dead: &mut BTreeMap<PageNo, Dead>, taken: Run) {
             keep(run.first, taken.first);
         }
     }
+    removed
 }
 
 #[cfg(test)]
@@ -124,19 +191,24 @@ mod tests {
 
     fn dead(first: u64, pages: u64) -> Dead {
         Dead {
-            extent: Extent {
-                run: Run::new(PageNo::new(first), pages),
-                birth: CommitId::new(3),
-            },
+            extent: Extent::new(Run::new(PageNo::new(first), pages), CommitId::new(3)),
             death: CommitId::new(9),
         }
     }
 
     #[test]
     fn entries_round_trip_and_other_sizes_are_refused() {
-        let d = dead(77, 12);
+        let mut d = dead(77, 12);
         let (key, value) = (encode_key(PageNo::new(77)), encode_dead(&d));
         assert_eq!(decode_dead(&key, &value).expect("an entry"), d);
+        d.extent.own = true;
+        let own = encode_dead(&d);
+        assert_eq!((own[3], value[3]), (0x80, 0));
+        assert_eq!(decode_dead(&key, &own).expect("an entry"), d);
+        assert!(
+            decode_dead(&encode_key(PageNo::new(1 << 63)), &own).is_err(),
+            "a parked extent"
+        );
         assert!(decode_dead(&key[1..], &value).is_err() && decode_dead(&key, &value[1..]).is_err());
     }
 
@@ -146,7 +218,8 @@ mod tests {
         for d in [dead(10, 10), dead(20, 5), dead(40, 1)] {
             extents.insert(d.extent.run.first, d);
         }
-        remove(&mut extents, Run::new(PageNo::new(15), 7));
+        assert_eq!(remove(&mut extents, Run::new(PageNo::new(15), 7)), 7);
+        assert_eq!(remove(&mut extents, Run::new(PageNo::new(15), 7)), 0);
         let left: Vec<Run> = extents.values().map(|d| d.extent.run).collect();
         let expected = [(10, 5), (22, 3), (40, 1)];
         assert_eq!(left, expected.map(|(first, pages)| Run::new(PageNo::new(first), pages)));

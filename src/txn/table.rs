@@ -2,7 +2,7 @@
 //! catalogue will say about the table.
 
 use super::write_set::WriteSet;
-use crate::catalogue::TableRecord;
+use crate::catalogue::{TableKind, TableRecord};
 use crate::ids::TableId;
 use crate::page::Root;
 
@@ -38,6 +38,8 @@ pub struct DraftTable {
     original: Root,
     /// Its name, which is empty for a table without one.
     pub name: Vec<u8>,
+    /// What kind of table it is.
+    kind: TableKind,
     /// The note that the user attached to it.
     pub note: Vec<u8>,
     /// Whether the catalogue of the snapshot has a record of it.
@@ -46,6 +48,8 @@ pub struct DraftTable {
     pub record_changed: bool,
     /// Whether it was dropped.
     pub dropped: bool,
+    /// Whether the table is known to be one that this version may change.
+    pub(super) is_changeable: bool,
     /// Whether the edit that came last, if it is not flushed yet, has the greatest key of the table. An append is then
     /// compared with that key.
     pub(super) last_is_greatest: bool,
@@ -58,7 +62,10 @@ impl DraftTable {
         DraftTable {
             tree: DraftTree::new(table, record.root),
             original: record.root,
+            // The tree that a number below the named ones stands for is known to this version or it is not.
+            is_changeable: record.kind.is_changeable() && (table <= TableId::NAMES || table >= TableId::FIRST_NAMED),
             name: record.name,
+            kind: record.kind,
             note: record.note,
             existed,
             record_changed: false,
@@ -67,23 +74,37 @@ impl DraftTable {
         }
     }
 
-    /// Creates a table that is new in this transaction.
-    pub fn created(table: TableId, name: &[u8], note: &[u8]) -> DraftTable {
+    /// Creates a table that is new in this transaction, with everything that `record` says but its root. The transaction
+    /// may fill it, whatever kind of table it is.
+    pub fn created(table: TableId, record: TableRecord) -> DraftTable {
         let record = TableRecord {
             root: Root::default(),
-            name: name.to_vec(),
-            note: note.to_vec(),
+            ..record
         };
         DraftTable {
             record_changed: true,
+            is_changeable: true,
             ..DraftTable::stored(table, record, false)
         }
     }
 
-    /// Returns whether the catalogue has to be changed for it.
+    /// Takes over what the catalogue says of the default table, whose record has no root and may be absent.
+    pub(super) fn describe(&mut self, record: TableRecord) {
+        self.is_changeable = record.kind.is_changeable();
+        (self.kind, self.note) = (record.kind, record.note);
+    }
+
+    /// Gives the default table what another file says of it. The transaction may fill it, whatever kind of table it is.
+    pub fn describe_anew(&mut self, record: TableRecord) {
+        self.describe(record);
+        (self.is_changeable, self.record_changed) = (true, true);
+    }
+
+    /// Returns whether the catalogue has to be changed for it. The root of the default table is not in there.
     pub(super) fn is_changed(&self) -> bool {
         match self.dropped {
             true => self.existed,
+            false if self.tree.table == TableId::MAIN => self.record_changed,
             false => self.record_changed || self.tree.root != self.original,
         }
     }
@@ -91,8 +112,12 @@ impl DraftTable {
     /// Returns the record that the catalogue gets.
     pub(super) fn record(&self) -> TableRecord {
         TableRecord {
-            root: self.tree.root,
+            root: match self.tree.table {
+                TableId::MAIN => Root::default(),
+                _ => self.tree.root,
+            },
             name: self.name.clone(),
+            kind: self.kind.clone(),
             note: self.note.clone(),
         }
     }

@@ -100,7 +100,7 @@ pub type kv_fault_fn = Option<unsafe extern "C" fn(*mut c_void, *const kv_fault)
 #[derive(Clone, Copy, Default)]
 pub struct kv_check_report {
     pub struct_size: u32,
-    pub reserved: u32,
+    pub lost_slots: u32,
     pub commit: u64,
     pub tables: u64,
     pub entries: u64,
@@ -126,6 +126,8 @@ pub struct kv_db_stat {
     pub discarded: u32,
     pub opened_commit: u64,
     pub opening_ns: u64,
+    pub closed_properly: u32,
+    pub lost_slots: u32,
 }
 
 #[repr(C)]

@@ -6,6 +6,17 @@ use std::collections::HashMap;
 
 /// Bytes of a meta slot; there are four.
 pub const SLOT: usize = 4096;
+/// Where the roots of the default table, the catalogue and the space tree are in a slot.
+pub const ROOTS: [usize; 3] = [256, 280, 304];
+/// Where a slot says how many extents with records there are, and how many bytes of records, and where these begin.
+pub const SPILLS: usize = 248;
+pub const INLINE: usize = 250;
+pub const RECORDS: usize = 352;
+/// Bytes of a root; its height, flags and checksum.
+pub const ROOT: usize = 24;
+pub const HEIGHT: usize = 18;
+pub const ROOT_FLAGS: usize = 19;
+pub const CHECKSUM: usize = 20;
 /// First bytes of a meta slot.
 const MAGIC: &[u8] = b"\x89kvfile\n";
 /// Header of a tree page.
@@ -16,6 +27,8 @@ const PIECE: u64 = 1 << 20;
 const KEEP: u64 = 288;
 /// Flag of a length: long key, or value outside the page.
 const LONG: u16 = 0x8000;
+/// The bits of a key's length that are the number of its bytes.
+const KEY_BITS: u16 = 0x3fff;
 
 fn u16_at(b: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_le_bytes(b.get(at..at + 2)?.try_into().ok()?))
@@ -96,36 +109,35 @@ impl Repair<'_> {
     }
 
     fn slot(&mut self, slot: usize) {
-        // Roots of the default table, the catalogue, the space tree.
-        for (at, catalogue) in [(96, false), (120, true), (144, false)] {
+        for (at, catalogue) in ROOTS.into_iter().zip([false, true, false]) {
             self.root(slot + at, catalogue);
         }
-        let spills = u16_at(self.image, slot + 168).unwrap_or(0) as usize;
-        let inline = u16_at(self.image, slot + 170).unwrap_or(0) as usize;
-        for spill in 0..spills.min(160) {
-            let at = slot + 172 + 24 * spill;
+        let spills = u16_at(self.image, slot + SPILLS).unwrap_or(0) as usize;
+        let inline = u16_at(self.image, slot + INLINE).unwrap_or(0) as usize;
+        for spill in 0..spills.min(150) {
+            let at = slot + RECORDS + 24 * spill;
             let (page, bytes) = (u48_at(self.image, at), u32_at(self.image, at + 10));
             if let Some((page, bytes)) = page.zip(bytes) {
                 let from = page.saturating_mul(self.page_size as u64) as usize;
                 self.records(from, bytes as usize);
                 if let Some(sum) = self.sum(page, u64::from(bytes)) {
-                    set_u32(self.image, at + 14, sum);
+                    set_u32(self.image, at + CHECKSUM, sum);
                 }
             }
         }
-        if 172 + 24 * spills + inline <= SLOT - 4 {
-            self.records(slot + 172 + 24 * spills, inline);
+        if RECORDS + 24 * spills + inline <= SLOT - 4 {
+            self.records(slot + RECORDS + 24 * spills, inline);
         }
     }
 
-    /// A root of 24 bytes: page u48, birth u48, entries u48, checksum u32, height u8.
+    /// A root of 24 bytes: page u48, birth u48, entries u48, height u8, flags u8, checksum u32.
     fn root(&mut self, at: usize, catalogue: bool) {
-        let (Some(page), Some(height)) = (u48_at(self.image, at), self.image.get(at + 22).copied()) else {
+        let (Some(page), Some(height)) = (u48_at(self.image, at), self.image.get(at + HEIGHT).copied()) else {
             return;
         };
         if height > 0 {
             if let Some(sum) = self.page(page, catalogue, 0) {
-                set_u32(self.image, at + 18, sum);
+                set_u32(self.image, at + CHECKSUM, sum);
             }
         }
     }
@@ -148,13 +160,13 @@ impl Repair<'_> {
             }),
             3 => {
                 for i in 0..n {
-                    let pointers = from + HEADER + 4 * n;
-                    if pointers + 6 * n + 4 * n > from + self.page_size {
+                    let (pages, sums) = (from + HEADER + 4 * n, from + HEADER + 24 * n);
+                    if sums + 4 * n > from + self.page_size {
                         break;
                     }
-                    let child = u48_at(self.image, pointers + 6 * i)?;
+                    let child = u48_at(self.image, pages + 6 * i)?;
                     if let Some(sum) = self.page(child, catalogue, depth + 1) {
-                        set_u32(self.image, pointers + 6 * n + 4 * i, sum);
+                        set_u32(self.image, sums + 4 * i, sum);
                     }
                 }
             }
@@ -170,7 +182,7 @@ impl Repair<'_> {
         let end = leaf + self.page_size;
         let record = leaf + u16_at(self.image, leaf + HEADER + 5 * n + 2 * i)? as usize;
         let (klen, vlen) = (u16_at(self.image, record)?, u16_at(self.image, record + 2)?);
-        let mut value = record + 4 + usize::from(klen & !LONG).saturating_sub(4);
+        let mut value = record + 4 + usize::from(klen & KEY_BITS).saturating_sub(4);
         if klen & LONG != 0 {
             let rest = u64::from(u32_at(self.image, value)?).saturating_sub(KEEP);
             let page = u48_at(self.image, value + 4)?;
@@ -186,7 +198,7 @@ impl Repair<'_> {
         }
         if vlen & LONG != 0 {
             self.chain(value, end)?;
-        } else if catalogue && vlen >= 26 && value + 26 <= end {
+        } else if catalogue && vlen >= 30 && value + 30 <= end {
             self.root(value, false);
         }
         Some(())
@@ -195,7 +207,7 @@ impl Repair<'_> {
     /// Description of a long value whose sums are in the record.
     fn chain(&mut self, at: usize, end: usize) -> Option<()> {
         let len = u48_at(self.image, at)?;
-        let (indexed, extents) = (*self.image.get(at + 6)?, usize::from(*self.image.get(at + 7)?));
+        let (indexed, extents) = (*self.image.get(at + 6)? & 1, usize::from(*self.image.get(at + 7)?));
         let mut sum = at + 8 + 16 * extents;
         let mut left = len;
         for extent in 0..extents {

@@ -138,10 +138,10 @@ fn read_space(view: &View<'_>, root: &Root) -> kv::Result<SpaceTree> {
         for i in 0..get_u32(b, 24) as usize {
             let at = 32 + i * DEAD;
             let dead = Dead {
-                extent: Extent {
-                    run: Run::new(PageNo::new(get_u64(b, at)), get_u32(b, at + 8).into()),
-                    birth: CommitId::new(get_u64(b, at + 12)),
-                },
+                extent: Extent::new(
+                    Run::new(PageNo::new(get_u64(b, at)), get_u32(b, at + 8).into()),
+                    CommitId::new(get_u64(b, at + 12)),
+                ),
                 death: CommitId::new(get_u64(b, at + 20)),
             };
             map.insert(dead.extent.run.first, dead);
@@ -158,10 +158,7 @@ fn read_space(view: &View<'_>, root: &Root) -> kv::Result<SpaceTree> {
 
 /// The page behind a pointer, as an extent.
 fn one_page(ptr: &Ptr) -> Extent {
-    Extent {
-        run: Run::new(ptr.page.number(), 1),
-        birth: ptr.birth,
-    }
+    Extent::new(Run::new(ptr.page.number(), 1), ptr.birth)
 }
 
 fn place(writing: &mut PageWriter, bytes: &[u8]) -> kv::Result<Ptr> {
@@ -275,10 +272,7 @@ fn change(writing: &mut PageWriter, random: &mut Random, mut model: Model, chang
             few => 1 + random.below(few),
         };
         let old = leaves[at];
-        writing.release(Extent {
-            run: leaf_run(&old, size),
-            birth: old.birth,
-        });
+        writing.release(Extent::new(leaf_run(&old, size), old.birth));
         model[at] = number;
         leaves[at] = if random.one_in(4) {
             let words = match VARIETY.get() {
@@ -355,10 +349,7 @@ fn waste(writing: &mut PageWriter, random: &mut Random) -> kv::Result<()> {
     let middle = random.below(taken.pages);
     let parts = [(middle, 1), (0, middle), (middle + 1, taken.pages - middle - 1)];
     for (from, pages) in parts.into_iter().filter(|(_, pages)| *pages > 0) {
-        writing.release(Extent {
-            run: Run::new(taken.first + from, pages),
-            birth: writing.birth(),
-        });
+        writing.release(Extent::new(Run::new(taken.first + from, pages), writing.birth()));
     }
     Ok(())
 }

@@ -19,7 +19,7 @@ mod walk;
 
 pub use report::SalvageReport;
 
-use crate::catalogue::{self, TableRecord};
+use crate::catalogue::{self, TableRecord, NAME_MAX};
 use crate::db::{Db, Options, Reader, WriteOptions};
 use crate::error::{Error, Result};
 use crate::file::fresh::{identity_of, Fresh};
@@ -198,22 +198,30 @@ impl<'d> Saver<'d, '_, '_> {
             (self.report.lost_entries, self.report.lost_subtrees) = (before.lost_entries, before.lost_subtrees);
             return Ok(());
         }
-        if !catalogue::is_named(table) || self.tables.contains_key(&table) {
+        let named = catalogue::is_named(table);
+        let is_ours = table < TableId::FIRST_NAMED && table != TableId::SNAPSHOTS;
+        if !(named || is_ours) || self.tables.contains_key(&table) {
             return Ok(());
         }
-        let mut name = record.name.clone();
-        // A name that is unknown or taken is replaced by one that is made from the number.
-        if name.is_empty() || self.txn.table(&name).is_ok() {
-            name = format!("lost-{table}").into_bytes();
+        let mut made = record.clone();
+        made.note.truncate(catalogue::NOTE_MAX);
+        if !named {
+            made.name.clear();
+        } else if made.name.is_empty() || made.name.len() > NAME_MAX || self.txn.table(&made.name).is_ok() {
+            // A name that is unknown, taken or impossible is replaced by one that is made from the number.
+            made.name = format!("lost-{table}").into_bytes();
         }
-        let note = record.note.get(..catalogue::NOTE_MAX.min(record.note.len()));
-        match self.txn.table_restore(table, &name, note.unwrap_or(&[])) {
-            Err(Error::Corrupt(_) | Error::Exists | Error::TooBig { .. } | Error::Invalid(_)) => {
+        match self.txn.table_restore(table, &made) {
+            Err(Error::Corrupt(_) | Error::Exists) => {
                 return self.fault(None, table, "a table that cannot be made again".into());
             }
             made => made?,
         }
-        self.report.tables += 1;
+        if table == TableId::MAIN {
+            // Its entries are saved already, because its root is in the slot.
+            return Ok(());
+        }
+        self.report.tables += u64::from(named);
         let root = record.root;
         self.tables.insert(table, record);
         self.table(table, &root, uncertain)

@@ -6,7 +6,7 @@
 //! does after a database was closed, so that damage to one slot loses nothing. Nothing is listed for recovery to
 //! verify, so whoever makes the copy must make it durable before it is used.
 
-use super::record::CommitRecord;
+use super::record::{CommitRecord, FREED_PAGES_MAX};
 use crate::error::{Error, Result};
 use crate::file::Identity;
 use crate::ids::{CommitId, PageNo, Run};
@@ -14,7 +14,7 @@ use crate::page::meta::{Meta, Spill, RECORDS_MAX, SLOT_BYTES};
 use crate::page::{meta_pages, Extent, Root, Roots};
 use crate::pager::core::Pager;
 use crate::pager::descriptor::Descriptor;
-use crate::pager::identity::{new_uuid, now};
+use crate::pager::identity::{new_timeline, new_uuid, now};
 use crate::util::crc32c;
 
 /// The bytes in a slot that are kept for the record of the second slot's own commit.
@@ -34,19 +34,23 @@ impl Pager {
     /// which ascend.
     ///
     /// # Errors
-    /// `Limit`: there are more dead runs than a record can list, or no id is left.
+    /// `Limit`: there are more dead runs than a record can list, or no id is left. `TooNew`: the file has features
+    /// whose pages this version does not know.
     pub fn image(&self, snapshot: &Descriptor, end: PageNo, dead: &[Run]) -> Result<Image> {
         let id = snapshot.id;
         if id >= CommitId::MAX {
             return Err(Error::Limit("commit ids are used up"));
         }
-        let most = u64::from(u32::MAX);
+        if self.features.forbid_writing() {
+            // What is in the pages of these features is not reached, and would be missing in the copy.
+            return Err(Error::TooNew(
+                "unknown features forbid copying its pages; make a compact copy".into(),
+            ));
+        }
+        let most = FREED_PAGES_MAX;
         let freed = dead.iter().flat_map(|run| {
             let parts = (0..run.pages).step_by(most as usize);
-            parts.map(|at| Extent {
-                run: Run::new(run.first + at, (run.pages - at).min(most)),
-                birth: CommitId::NONE,
-            })
+            parts.map(|at| Extent::new(Run::new(run.first + at, (run.pages - at).min(most)), CommitId::NONE))
         });
         let record = CommitRecord {
             id,
@@ -71,10 +75,7 @@ impl Pager {
             let checksum = crc32c(&behind);
             behind.resize(behind.len().next_multiple_of(size), 0);
             spills.push(Spill {
-                extent: Extent {
-                    run: Run::new(end, (behind.len() / size) as u64),
-                    birth: id,
-                },
+                extent: Extent::new(Run::new(end, (behind.len() / size) as u64), id),
                 bytes: long,
                 checksum,
             });
@@ -91,6 +92,8 @@ impl Pager {
             base: before,
             folded: before,
             time: now(),
+            timeline: new_timeline(),
+            closed: false,
             pages: end.get() + (behind.len() / size) as u64,
             dead: dead.iter().map(|run| run.pages).sum(),
             // The copy has no space tree. The record says what is dead in it.
@@ -104,6 +107,7 @@ impl Pager {
         let second = Meta {
             id: id.next(),
             base: id,
+            closed: true,
             inline: [&first.inline[..], &own].concat(),
             ..first.clone()
         };

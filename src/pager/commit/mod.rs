@@ -43,8 +43,8 @@ mod sync_turn;
 mod verify;
 
 pub use image::Image;
-pub(in crate::pager) use record::{CommitRecord, WrittenRun};
+pub(in crate::pager) use record::{CommitRecord, WrittenRun, FREED_PAGES_MAX};
 pub(in crate::pager) use records::SlotRecords;
 pub use records::{dead_changes, SpaceChange};
-pub(in crate::pager) use recover::{empty_image, recover};
+pub(in crate::pager) use recover::{empty_image, lost_slots, recover};
 pub(in crate::pager) use sync_turn::SyncTurns;

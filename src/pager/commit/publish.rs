@@ -14,12 +14,12 @@
 //! 16. Make it visible, unless it or a full commit on which it stands is not durable (I-7). Release the write lock.
 //! 17. Sync: after a full commit always, after a lazy one if much is unsynced.
 
-use super::record::CommitRecord;
+use super::record::{CommitRecord, FREED_PAGES_MAX};
 use super::records::{spill_bytes, NeededRecords, NextRecords, SpilledRecords};
 use crate::error::{Error, Result};
 use crate::ids::{CommitId, PageNo, Run};
 use crate::page::meta::{Meta, Spill, RECORDS_MAX, SLOTS, SLOT_BYTES};
-use crate::page::{Extent, PageSink, Root, Roots};
+use crate::page::{Extent, PageSink, Roots};
 use crate::pager::descriptor::Descriptor;
 use crate::pager::identity::now;
 use crate::pager::options::Durability;
@@ -107,11 +107,7 @@ impl PageWriter {
     /// Checks the roots (step 8). With a root outside the file, the slot would be one that no opener accepts.
     fn check_roots(&self, roots: &Roots) -> Result<()> {
         let file = self.pager.first_page()..self.file_end();
-        let is_inside = |root: &Root| match root.height {
-            0 => *root == Root::default(),
-            _ => file.contains(&root.ptr.page.number()) && root.ptr.birth <= self.id,
-        };
-        match roots.all().into_iter().all(is_inside) {
+        match roots.all().into_iter().all(|root| root.is_possible(&file, self.id)) {
             true => Ok(()),
             false => Err(Error::Panic("a root is not in the file".into())),
         }
@@ -224,10 +220,7 @@ impl PageWriter {
         self.record(unneeded).encode(base, folded, bytes);
         let mut pages = (bytes.len() as u64 + SPILL_SPARE).div_ceil(size);
         loop {
-            let extent = Extent {
-                run: self.take_exact(pages)?,
-                birth: self.id,
-            };
+            let extent = Extent::new(self.take_exact(pages)?, self.id);
             let own = self.record(unneeded);
             bytes.truncate(before);
             own.encode(base, folded, bytes);
@@ -244,24 +237,25 @@ impl PageWriter {
     fn record(&self, unneeded: &[Spill]) -> CommitRecord {
         let old_end = self.tip_end();
         let mut freed = self.freed.clone();
-        freed.extend(unneeded.iter().map(|spill| spill.extent));
+        freed.extend(unneeded.iter().map(|spill| Extent {
+            own: true,
+            ..spill.extent
+        }));
         // Pages behind the old end that were taken and given back are dead from the start.
         let mut unused = old_end;
         for taken in self.taken.iter().filter(|taken| taken.end() > old_end) {
             if taken.first > unused {
-                freed.push(Extent {
-                    run: Run::new(unused, taken.first - unused),
-                    birth: self.id,
-                });
+                freed.push(Extent::new(Run::new(unused, taken.first - unused), self.id));
             }
             unused = taken.end();
         }
         freed.retain(|freed| freed.run.pages > 0);
         freed.sort_unstable();
-        // Neighbours with the same birth become one entry, unless it would have more pages than 32 bits can count.
+        // Neighbours of one kind with the same birth become one entry, unless it would have too many pages for one.
         freed.dedup_by(|next, before| {
-            let joins = before.run.end() == next.run.first && before.birth == next.birth;
-            let joins = joins && before.run.pages + next.run.pages <= u64::from(u32::MAX);
+            let alike = (before.birth, before.own) == (next.birth, next.own);
+            let joins = alike && before.run.end() == next.run.first;
+            let joins = joins && before.run.pages + next.run.pages <= FREED_PAGES_MAX;
             if joins {
                 before.run.pages += next.run.pages;
             }
@@ -317,6 +311,8 @@ impl PageWriter {
             base,
             folded,
             time: now(),
+            timeline: pager.timeline,
+            closed: self.closing,
             pages: self.file_end().get(),
             dead: (self.state.dead + died).saturating_sub(reused),
             roots,

@@ -8,7 +8,7 @@
 //! ```text
 //! record   id, runs, run..., freed, freed extent..., taken, taken run...
 //! run      gap, pages, kind (1 byte: 0 pages, 1 piece), [piece: bytes], CRC-32C (4 bytes, little-endian)
-//! freed    gap, pages, age          pages that died in this commit; birth = id - age
+//! freed    gap, 2 x pages + own, age  pages that died in this commit; birth = id - age; own: the space tree's or records
 //! taken    gap, pages               dead pages that this commit took into use
 //! ```
 //!
@@ -79,8 +79,10 @@ impl CommitRecord {
         put(out, freed.len() as u64);
         end = PageNo::default();
         for freed in freed {
-            put_run(out, freed.run, &mut end);
+            put(out, freed.run.first - end);
+            put(out, 2 * freed.run.pages + u64::from(freed.own));
             put(out, self.id.get() - freed.birth.get());
+            end = freed.run.end();
         }
         put(out, taken.len() as u64);
         end = PageNo::default();
@@ -89,6 +91,9 @@ impl CommitRecord {
         }
     }
 }
+
+/// The most pages of an extent that died. One bit of the number is needed to say whose they were.
+pub(in crate::pager) const FREED_PAGES_MAX: u64 = (1 << 31) - 1;
 
 /// The limits of what records may say.
 #[derive(Debug, Clone, Copy)]
@@ -166,12 +171,28 @@ impl Input<'_> {
 
     /// Reads a run that begins at or behind `end` and lies in the file, and moves `end` behind it.
     fn run(&mut self, end: &mut PageNo) -> Option<Run> {
-        let first = end.checked_add(self.number()?)?;
-        let run = Run::new(first, self.number()?);
+        let gap = self.number()?;
+        let pages = self.number()?;
+        self.run_behind(end, gap, pages)
+    }
+
+    /// Reads an extent that died, as [`Input::run`] reads a run. Its birth is counted back from the commit `id`.
+    fn freed(&mut self, end: &mut PageNo, id: CommitId) -> Option<Extent> {
+        let gap = self.number()?;
+        let pages_and_own = self.number()?;
+        let run = self.run_behind(end, gap, pages_and_own / 2)?;
+        let birth = CommitId::new(id.get().checked_sub(self.number()?)?);
+        let own = pages_and_own % 2 == 1;
+        (run.pages <= FREED_PAGES_MAX).then_some(Extent { run, birth, own })
+    }
+
+    /// Returns the run that begins `gap` pages behind `end`, if it lies in the file, and moves `end` behind it.
+    fn run_behind(&self, end: &mut PageNo, gap: u64, pages: u64) -> Option<Run> {
+        let run = Run::new(end.checked_add(gap)?, pages);
         *end = run.checked_end()?;
         let file = meta_pages(self.bounds.page_size)..=self.bounds.pages;
-        let inside = run.pages > 0 && file.contains(&first.get()) && file.contains(&end.get());
-        (inside && run.pages <= u64::from(u32::MAX)).then_some(run)
+        let inside = pages > 0 && file.contains(&run.first.get()) && file.contains(&end.get());
+        (inside && pages <= u64::from(u32::MAX)).then_some(run)
     }
 
     fn record(&mut self) -> Option<CommitRecord> {
@@ -184,7 +205,7 @@ impl Input<'_> {
             let run = self.run(&mut end)?;
             let piece = match self.byte()? {
                 0 => 0,
-                1 => self.number()?,
+                1 => self.number().filter(|bytes| *bytes > 0)?,
                 _ => return None,
             };
             if piece > PIECE.min(run.pages * self.bounds.page_size as u64) {
@@ -196,9 +217,8 @@ impl Input<'_> {
         }
         end = PageNo::default();
         for _ in 0..self.number()? {
-            let run = self.run(&mut end)?;
-            let birth = CommitId::new(record.id.get().checked_sub(self.number()?)?);
-            record.freed.push(Extent { run, birth });
+            let freed = self.freed(&mut end, record.id)?;
+            record.freed.push(freed);
         }
         end = PageNo::default();
         for _ in 0..self.number()? {
@@ -242,7 +262,8 @@ pub(super) mod tests {
             });
             let run = any_run(random);
             let birth = CommitId::new(random.below(id + 1));
-            record.freed.push(Extent { run, birth });
+            let own = random.one_in(2);
+            record.freed.push(Extent { run, birth, own });
             record.taken.push(any_run(random));
         }
         record

@@ -11,7 +11,7 @@
 use super::record::{decode, Bounds, CommitRecord};
 use crate::error::{Error, Result};
 use crate::ids::{CommitId, PageNo, Run};
-use crate::page::meta::{Meta, Spill, RECORDS_MAX, SPILL_BYTES};
+use crate::page::meta::{Meta, Spill, META_PAGE, RECORDS_MAX, SPILL_BYTES};
 use crate::pager::space::Dead;
 use crate::util::crc32c;
 use std::sync::Arc;
@@ -157,6 +157,9 @@ impl SlotRecords {
             });
         }
         all.inline = decode(&meta.inline, bounds, after)?;
+        if all.all().last().map(|record| record.id) != Some(meta.id) {
+            return Err(Error::corrupt(META_PAGE, "meta slot: the commit's own record is missing").into());
+        }
         all.inline_bytes = InlineBytes {
             bytes: meta.inline.clone(),
             base: meta.base,

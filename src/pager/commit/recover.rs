@@ -12,6 +12,7 @@
 //!    again. It includes torn slots, because another commit that is torn in the same slot may bring just what is
 //!    missing.
 
+use super::record::CommitRecord;
 use super::verify::missing;
 use crate::error::{Error, Result};
 use crate::file::Storage;
@@ -19,6 +20,7 @@ use crate::ids::CommitId;
 use crate::page::meta::{Meta, Slot, MAGIC, META_PAGE, SLOTS, SLOT_BYTES};
 use crate::page::{meta_pages, META_BYTES};
 use crate::pager::descriptor::Descriptor;
+use crate::pager::identity::{new_timeline, new_uuid, now};
 use crate::util::seeded::{self, Bug};
 
 /// What recovery has found.
@@ -34,16 +36,30 @@ pub(in crate::pager) struct Recovered {
     pub discarded: u32,
     /// The slots of those commits, and slots that are torn. They are to be erased before anything is written.
     pub erase: Vec<usize>,
+    /// A bit for each slot that cannot be read, or that is missing.
+    pub lost_slots: u32,
+    /// Whether the database was closed properly with this commit.
+    pub closed: bool,
 }
 
 /// Returns the first 16 KiB of a new database, which hold an empty commit 1.
-pub(in crate::pager) fn empty_image(page_size: usize, uuid: [u8; 16], time: u64) -> Vec<u8> {
+pub(in crate::pager) fn empty_image(page_size: usize) -> Vec<u8> {
+    let id = CommitId::new(1);
+    let record = CommitRecord {
+        id,
+        ..CommitRecord::default()
+    };
+    let mut inline = Vec::new();
+    record.encode(CommitId::NONE, CommitId::NONE, &mut inline);
     let meta = Meta {
         page_size: page_size as u32,
-        uuid,
-        id: CommitId::new(1),
-        time,
+        uuid: new_uuid(),
+        timeline: new_timeline(),
+        id,
+        time: now(),
+        closed: true,
         pages: meta_pages(page_size),
+        inline,
         ..Meta::default()
     };
     let mut image = meta.encode().to_vec();
@@ -71,9 +87,17 @@ pub(in crate::pager) fn recover(storage: &dyn Storage) -> Result<Recovered> {
     if len < META_BYTES {
         return Err(too_short(storage, len)?);
     }
-    let Slots { mut whole, mut erase } = read_slots(storage)?;
-    whole.sort_by_key(|(_, meta)| std::cmp::Reverse(meta.id));
+    let slots = read_slots(|at, bytes| storage.read_at(at, bytes))?;
+    let (lost_slots, torn) = (slots.lost(), !slots.unreadable.is_empty());
+    let (mut whole, mut erase) = (slots.whole, slots.unreadable);
     check_together(&whole)?;
+    // What one slot says that this version does not know holds for the file.
+    let (write, slot_flags) = whole.iter().fold((0, 0), |(write, flags), (_, meta)| {
+        (write | meta.features.write, flags | meta.features.slot_flags)
+    });
+    whole.iter_mut().for_each(|(_, meta)| {
+        (meta.features.write, meta.features.slot_flags) = (write, slot_flags);
+    });
     // Step 4: a base was durable when its slot was written, so recovery ends there or above.
     let need = whole.iter().map(|(_, meta)| meta.base).max().unwrap_or_default();
     // Step 5: the ids of rejected commits count (I-4).
@@ -86,6 +110,8 @@ pub(in crate::pager) fn recover(storage: &dyn Storage) -> Result<Recovered> {
         // Step 3: what the slot lists is all that a crash can have torn (I-2).
         let Some(damage) = missing(storage, len, &meta)? else {
             return Ok(Recovered {
+                closed: meta.closed && discarded == 0 && !torn,
+                lost_slots,
                 meta,
                 slot,
                 max_id,
@@ -107,32 +133,58 @@ pub(in crate::pager) fn recover(storage: &dyn Storage) -> Result<Recovered> {
 
 /// The slots of a file.
 struct Slots {
-    /// The slots that hold a commit, with their numbers. There is at least one.
+    /// The slots that hold a commit, with their numbers, the newest first. There is at least one.
     whole: Vec<(usize, Meta)>,
     /// The slots that hold something else, such as torn ones.
-    erase: Vec<usize>,
+    unreadable: Vec<usize>,
+    /// The slots that hold nothing.
+    empty: Vec<usize>,
+}
+
+impl Slots {
+    /// Returns a bit for each slot that cannot be read, or that is missing: closing leaves the slot of the base of its
+    /// commit beside its own, so if the newest commit says that it closed the database, its base must be there.
+    fn lost(&self) -> u32 {
+        let unreadable = self.unreadable.iter().fold(0, |bits, slot| bits | 1 << slot);
+        let (_, newest) = &self.whole[0];
+        let is_alone = newest.base > CommitId::NONE && self.whole.iter().all(|(_, meta)| meta.id != newest.base);
+        match self.empty.first() {
+            Some(slot) if unreadable == 0 && newest.closed && is_alone => 1 << slot,
+            _ => unreadable,
+        }
+    }
+}
+
+/// Returns a bit for each slot that cannot be read, or that is missing. `read` fills a buffer from an offset on.
+pub(in crate::pager) fn lost_slots(read: impl Fn(u64, &mut [u8]) -> Result<()>) -> Result<u32> {
+    read_slots(read).map(|slots| slots.lost())
 }
 
 /// Reads the slots (step 2).
-fn read_slots(storage: &dyn Storage) -> Result<Slots> {
-    let (mut whole, mut erase) = (Vec::new(), Vec::new());
+fn read_slots(read: impl Fn(u64, &mut [u8]) -> Result<()>) -> Result<Slots> {
+    let mut slots = Slots {
+        whole: Vec::new(),
+        unreadable: Vec::new(),
+        empty: Vec::new(),
+    };
     let (mut is_ours, mut bytes) = (false, [0; SLOT_BYTES]);
     for slot in 0..SLOTS {
-        storage.read_at((slot * SLOT_BYTES) as u64, &mut bytes)?;
+        read((slot * SLOT_BYTES) as u64, &mut bytes)?;
         is_ours |= bytes.starts_with(&MAGIC);
         match Meta::decode(&bytes)? {
-            Slot::Valid(meta) => whole.push((slot, *meta)),
-            Slot::Torn | Slot::Foreign => erase.push(slot),
-            Slot::Empty => {}
+            Slot::Valid(meta) => slots.whole.push((slot, *meta)),
+            Slot::Torn | Slot::Foreign => slots.unreadable.push(slot),
+            Slot::Empty => slots.empty.push(slot),
         }
     }
-    if !whole.is_empty() {
-        return Ok(Slots { whole, erase });
+    slots.whole.sort_by_key(|(_, meta)| std::cmp::Reverse(meta.id));
+    if !slots.whole.is_empty() {
+        return Ok(slots);
     }
     if is_ours {
         return Err(Error::corrupt(META_PAGE, "no meta slot can be read"));
     }
-    let begin = read_begin(storage, META_BYTES)?;
+    let begin = read_begin(read, META_BYTES)?;
     let other = other_format(&begin);
     Err(Error::NotADatabase(other.unwrap_or_else(|| {
         format!("it begins with the bytes {:02x?}", &begin[..8])
@@ -163,15 +215,15 @@ fn other_format(begin: &[u8; BEGIN]) -> Option<String> {
 }
 
 /// Reads the first bytes of a file. Those that it does not have are zero.
-fn read_begin(storage: &dyn Storage, len: u64) -> Result<[u8; BEGIN]> {
+fn read_begin(read: impl Fn(u64, &mut [u8]) -> Result<()>, len: u64) -> Result<[u8; BEGIN]> {
     let mut begin = [0; BEGIN];
-    storage.read_at(0, &mut begin[..len.min(BEGIN as u64) as usize])?;
+    read(0, &mut begin[..len.min(BEGIN as u64) as usize])?;
     Ok(begin)
 }
 
 /// Returns what is wrong with a file that has no room for its meta slots.
 fn too_short(storage: &dyn Storage, len: u64) -> Result<Error> {
-    let begin = read_begin(storage, len)?;
+    let begin = read_begin(|at, bytes| storage.read_at(at, bytes), len)?;
     let known = MAGIC.len().min(len as usize);
     if known > 0 && MAGIC.starts_with(&begin[..known]) {
         let what = format!("the file was cut: it has {len} bytes, and its head alone takes {META_BYTES}");
@@ -190,7 +242,7 @@ fn check_together(slots: &[(usize, Meta)]) -> Result<()> {
         if a.id == b.id {
             return Err(Error::corrupt(META_PAGE, "two meta slots hold the same commit"));
         }
-        if a.uuid != b.uuid || a.page_size != b.page_size {
+        if (a.uuid, a.timeline, a.page_size) != (b.uuid, b.timeline, b.page_size) {
             return Err(Error::corrupt(META_PAGE, "meta slots of different databases"));
         }
     }

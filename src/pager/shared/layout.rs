@@ -11,7 +11,7 @@ const LINES: usize = READERS / 8;
 /// The number of descriptors that are kept.
 pub(in crate::pager) const RING: u64 = 64;
 /// The number of words for what never changes.
-pub(super) const CONSTANT_WORDS: usize = 4;
+pub(super) const CONSTANT_WORDS: usize = 6;
 
 /// Where the parts of a descriptor are in its entry of the ring.
 pub(super) mod entry {

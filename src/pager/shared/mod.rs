@@ -63,10 +63,12 @@ mod tests {
         let constants = Constants {
             page_size: 8192,
             uuid: std::array::from_fn(|i| i as u8),
+            timeline: 6,
             features: Features {
                 read: 2,
                 write: 3,
                 ignorable: 4,
+                slot_flags: 5,
             },
         };
         shared.fill(&Opening {

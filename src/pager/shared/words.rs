@@ -71,6 +71,7 @@ impl CommitWord<'_> {
 pub(in crate::pager) struct Constants {
     pub page_size: u32,
     pub uuid: [u8; 16],
+    pub timeline: u64,
     pub features: Features,
 }
 
@@ -84,17 +85,22 @@ impl Constants {
             pair(features.write, features.ignorable),
             uuid as u64,
             (uuid >> 64) as u64,
+            self.timeline,
+            features.slot_flags.into(),
         ]
     }
 
-    fn from_words([size_and_read, write_and_ignorable, low, high]: [u64; CONSTANT_WORDS]) -> Constants {
+    fn from_words(words: [u64; CONSTANT_WORDS]) -> Constants {
+        let [size_and_read, write_and_ignorable, low, high, timeline, slot_flags] = words;
         Constants {
             page_size: size_and_read as u32,
             uuid: (u128::from(low) | u128::from(high) << 64).to_le_bytes(),
+            timeline,
             features: Features {
                 read: (size_and_read >> 32) as u32,
                 write: write_and_ignorable as u32,
                 ignorable: (write_and_ignorable >> 32) as u32,
+                slot_flags: slot_flags as u32,
             },
         }
     }

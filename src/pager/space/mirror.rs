@@ -10,17 +10,21 @@ use std::ops::Range;
 /// a thousand values and are allocated in one piece, and one that is not made cannot be answered by an error.
 #[derive(Debug, Clone, Copy, Default)]
 struct Value {
+    /// The number of pages, which no zone has more than 2^16 of, and [`OWN`].
     pages: u64,
     birth: CommitId,
     death: CommitId,
 }
 
+/// The bit of `Value::pages` that is `Extent::own`.
+const OWN: u64 = 1 << 63;
+
 impl Value {
     fn at(self, first: PageNo) -> Dead {
         Dead {
             extent: Extent {
-                run: Run::new(first, self.pages),
-                birth: self.birth,
+                own: self.pages & OWN != 0,
+                ..Extent::new(Run::new(first, self.pages & !OWN), self.birth)
             },
             death: self.death,
         }
@@ -45,7 +49,7 @@ impl Mirror {
     /// Puts an extent in, in place of one that begins at the same page.
     pub fn insert(&mut self, dead: Dead) {
         let value = Value {
-            pages: dead.extent.run.pages,
+            pages: dead.extent.run.pages | if dead.extent.own { OWN } else { 0 },
             birth: dead.extent.birth,
             death: dead.death,
         };

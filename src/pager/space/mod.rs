@@ -33,7 +33,6 @@ mod zone;
 pub use dead::{Dead, SpaceEdit};
 pub(in crate::pager) use runs::RunSet;
 pub use zone::ZoneNo;
-pub(in crate::pager) use zone::ZONE_PAGES;
 
 use super::commit::CommitRecord;
 use crate::ids::{CommitId, PageNo, Run};
@@ -299,7 +298,7 @@ impl Space {
             let part = |first, end: PageNo| Dead {
                 extent: Extent {
                     run: Run::new(first, end - first),
-                    birth: extent.birth,
+                    ..extent
                 },
                 death,
             };
@@ -395,10 +394,7 @@ impl Space {
                 let run = Run::new(first.first, last.end() - first.first);
                 self.subtract(run);
                 self.put(Dead {
-                    extent: Extent {
-                        run,
-                        birth: CommitId::NONE,
-                    },
+                    extent: Extent::new(run, CommitId::NONE),
                     death: CommitId::NONE,
                 });
             }
@@ -422,6 +418,7 @@ impl Space {
 
 #[cfg(test)]
 mod tests {
+    use super::zone::ZONE_PAGES;
     use super::*;
 
     fn run(first: u64, pages: u64) -> Run {
@@ -429,10 +426,7 @@ mod tests {
     }
 
     fn extent((first, pages, birth): (u64, u64, u64)) -> Extent {
-        Extent {
-            run: run(first, pages),
-            birth: CommitId::new(birth),
-        }
+        Extent::new(run(first, pages), CommitId::new(birth))
     }
 
     /// Returns a record of what died in a commit (first page, pages, birth) and what it took (first page, pages).
@@ -482,6 +476,25 @@ mod tests {
         assert_eq!(space.pool.total(), 0, "still held by 7");
         space.refresh(horizon(11, 9, &[4, 10]));
         assert_eq!(space.pool.total(), 2);
+    }
+
+    #[test]
+    fn whose_pages_died_is_kept() {
+        let own = Extent {
+            own: true,
+            ..extent((20, 5, 3))
+        };
+        let mut record = record(10, &[(10, 2, 3)], &[]);
+        record.freed.push(own);
+        let mut space = Space::open(100, 0, std::iter::empty());
+        space.apply(&record);
+        space.subtract(run(21, 2));
+        let edits = space.edits();
+        let kept: Vec<(u64, bool)> = edits
+            .iter()
+            .filter_map(|edit| edit.dead.map(|dead| (edit.first.get(), dead.extent.own)))
+            .collect();
+        assert_eq!(kept, [(10, false), (20, true), (23, true)]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::ids::{PageNo, Run};
 
 /// The number of pages in a zone. Dead extents do not cross borders of zones, so that zones can be loaded one by one.
-pub(in crate::pager) const ZONE_PAGES: u64 = 1 << 16;
+pub(super) const ZONE_PAGES: u64 = 1 << 16;
 
 /// The number of a zone. Zone `n` begins with page `n * 2^16`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -6,8 +6,9 @@
 
 use super::limits::behind_prefix;
 use crate::error::{Error, Result};
-use crate::ids::{PageNo, PageRef, Run, TableId};
+use crate::ids::{CommitId, PageNo, PageRef, Run, TableId};
 use crate::page::branch::Branch;
+use crate::page::branch_build::second_heads_are_right;
 use crate::page::chain::{pieces, Chain};
 use crate::page::header::{self, CHECK_PREFIX, HEAD2};
 use crate::page::leaf::{Leaf, Stored};
@@ -82,6 +83,8 @@ pub struct Checker<'f> {
     on_run: OnRun<'f>,
     /// Whether long values are read and verified, too.
     values: bool,
+    /// Whether the tree has values or keys outside its leaves.
+    has_long: bool,
     stopped: bool,
 }
 
@@ -99,6 +102,7 @@ impl<'f> Checker<'f> {
             on_fault,
             on_run,
             values,
+            has_long: false,
             stopped: false,
         }
     }
@@ -113,8 +117,12 @@ impl<'f> Checker<'f> {
         if root.height > HEIGHT_MAX {
             return self.fault(root.ptr.page, "tree too high");
         }
+        self.has_long = false;
         if root.height > 0 {
             self.page(&Tree { source, table }, &root.ptr, root.height, &[], None);
+        }
+        if self.has_long && !root.has_long {
+            self.fault(root.ptr.page, "long values or keys in a tree that says it has none");
         }
     }
 
@@ -149,16 +157,15 @@ impl<'f> Checker<'f> {
         }
         let run = Run::new(ptr.page.number(), 1);
         let birth = ptr.birth;
-        (self.on_run)(Extent { run, birth }, Reached::Tree);
+        (self.on_run)(Extent::new(run, birth), Reached::Tree);
         if header::level(page) != level {
             return self.fault(ptr.page, "page of another level than its parent says");
         }
         if header::table(page) != t.table {
             self.fault(ptr.page, "page written for another table");
         }
-        let known = if level == 1 { CHECK_PREFIX } else { CHECK_PREFIX | HEAD2 };
-        if header::flags(page) & !known != 0 || !header::is_zero_where_reserved(page) {
-            self.fault(ptr.page, "unknown flags in a page header");
+        if birth == CommitId::NONE {
+            self.fault(ptr.page, "a page that no commit wrote");
         }
         let prefix = header::prefix(page);
         if header::flags(page) & CHECK_PREFIX == 0 && !prefix.is_empty() {
@@ -198,6 +205,7 @@ impl<'f> Checker<'f> {
             below = below.saturating_add(branch.entries(i));
             match branch.separator(i) {
                 Ok(s) => {
+                    self.separator(branch, ptr, i, &s);
                     spans.extend(branch.record_span(i, &s));
                     sound &= self.rest(t, &s, branch.prefix().len(), ptr);
                 }
@@ -214,6 +222,9 @@ impl<'f> Checker<'f> {
         if !sound {
             // The bounds of the children are not known.
             return;
+        }
+        if !second_heads_are_right(branch) {
+            self.fault(ptr.page, "second heads that differ from their separators");
         }
         let mut from = low.to_vec();
         let mut to = Vec::new();
@@ -244,6 +255,23 @@ impl<'f> Checker<'f> {
             }
             self.page(t, &child, level - 1, &from, if last { high } else { Some(&to) });
             std::mem::swap(&mut from, &mut to);
+        }
+    }
+
+    /// Checks separator `i` of a branch by itself.
+    fn separator(&mut self, branch: &Branch<'_>, ptr: &Ptr, i: usize, s: &Suffix<'_>) {
+        let page = branch.bytes();
+        if i == 0 && (s.len, s.head, s.long) != (0, 0, false) {
+            self.fault(ptr.page, "the first separator is not empty");
+        }
+        if !s.is_padded() {
+            self.fault(ptr.page, "a head that is not padded with zeros");
+        }
+        if s.long && header::flags(page) & HEAD2 != 0 {
+            self.fault(ptr.page, "a long separator in a branch with second heads");
+        }
+        if !s.long && branch.prefix().len() + s.len > key_inline_max(page.len()) {
+            self.fault(ptr.page, "a separator too long for its page");
         }
     }
 
@@ -319,10 +347,16 @@ impl<'f> Checker<'f> {
         i: usize,
     ) -> Result<(Option<(usize, usize)>, bool)> {
         if leaf.is_dense() {
+            if !leaf.is_padded(i) {
+                self.fault(ptr.page, "a key of a dense leaf that is not padded with zeros");
+            }
             return Ok((None, true));
         }
         let suffix = leaf.slotted_suffix(i)?;
         let record = leaf.record(i)?;
+        if !suffix.is_padded() {
+            self.fault(ptr.page, "a head that is not padded with zeros");
+        }
         let inline = header::prefix_len(leaf.bytes()) + suffix.len;
         if !suffix.long && inline > key_inline_max(leaf.bytes().len()) {
             self.fault(ptr.page, "a key too long for its page");
@@ -382,8 +416,9 @@ impl<'f> Checker<'f> {
             self.error(ptr.page, &error);
             return false;
         }
-        if e.birth > ptr.birth {
-            self.fault(ptr.page, "a long value or key younger than its record");
+        self.has_long = true;
+        if e.birth > ptr.birth || e.birth == CommitId::NONE {
+            self.fault(ptr.page, "a long value or key younger than its record, or of no commit");
         }
         let new = self.seen.insert_run(e.run);
         if new > 0 {

@@ -8,7 +8,7 @@
 use crate::error::{Error, Result};
 use crate::ids::PageRef;
 use crate::page::branch::{Branch, PlainChild};
-use crate::page::header::{PlainTop, BRANCH, NOT_A_PAGE};
+use crate::page::header::{self, PlainTop, BRANCH, NOT_A_PAGE};
 use crate::page::hint::branch::BRANCH_AHEAD;
 use crate::page::kernel::Kernel;
 use crate::page::leaf::Leaf;
@@ -121,11 +121,16 @@ impl<'s, S: PageSource<'s> + ?Sized> Descent<'_, 's, S> {
         }
     }
 
-    /// Returns a page that was not verified before, or says what is wrong with it.
+    /// Returns a page that was not verified before, or says what is wrong with it. What its header must not say is looked
+    /// at here, so that later lookups need not.
     #[cold]
     #[inline(never)]
     fn page_through_checks(&self, at: PageRef, checksum: u32) -> Result<&'s [u8]> {
-        self.source.page(&pointer(at, checksum))
+        let page = self.source.page(&pointer(at, checksum))?;
+        if page.len() >= PAGE_MIN {
+            header::check(page).map_err(|damage| damage.at(at))?;
+        }
+        Ok(page)
     }
 
     /// Prefetches what a search for the key will need of the child at `at`, which was found in a branch of level

@@ -262,7 +262,7 @@ fn check_finds_each_kind_of_damage() {
             f.page_mut(p[1].page.number())[field::LEVEL] ^= 4
         }),
         ("unknown flags", |f, p| {
-            f.page_mut(p[0].page.number())[field::FLAGS] |= 0x80
+            f.page_mut(p[0].page.number())[field::FLAGS] |= 8
         }),
         ("not a branch", |f, p| f.page_mut(p[0].page.number())[field::KIND] = 1),
         ("not a leaf", |f, p| {

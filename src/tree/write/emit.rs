@@ -217,7 +217,7 @@ impl OpenRun {
         let run = std::mem::take(&mut self.run);
         if run.pages > 0 {
             let birth = sink.birth();
-            sink.release(Extent { run, birth });
+            sink.release(Extent::new(run, birth));
         }
         self.expected = 0;
         Ok(())

@@ -11,7 +11,7 @@ use super::apply::Apply;
 use super::arena::Arena;
 use super::node::{Node, NodeBytes};
 use crate::error::{Error, Result};
-use crate::ids::Run;
+use crate::ids::{Run, TableId};
 use crate::page::header;
 use crate::page::{Extent, PageSink, PageSource, Ptr};
 
@@ -30,6 +30,12 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         if header::level(&bytes) != level {
             return Err(Error::corrupt(ptr.page, "page of another level"));
         }
+        if !node_is_ours(&bytes) {
+            return Err(Error::corrupt(
+                ptr.page,
+                "a page with fields of a feature that its file does not name",
+            ));
+        }
         Ok(Node { ptr, bytes })
     }
 
@@ -38,7 +44,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         if let NodeBytes::Shared(bytes) = node.bytes {
             let mut copy = self.arena.memory();
             copy.copy_from_slice(bytes);
-            self.sink.release(page_of(&node.ptr));
+            self.sink.release(page_of(&node.ptr, self.table));
             node.bytes = NodeBytes::Private(copy);
         }
         match &mut node.bytes {
@@ -60,7 +66,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     /// Ends work on a page that is not needed any more.
     pub(super) fn discard(&mut self, node: Node<'a>) {
         match node.bytes {
-            NodeBytes::Shared(_) => self.sink.release(page_of(&node.ptr)),
+            NodeBytes::Shared(_) => self.sink.release(page_of(&node.ptr, self.table)),
             // No bytes of it can be pinned, because `open` copied the page if they might have been.
             NodeBytes::Private(bytes) => self.arena.recycle(bytes),
         }
@@ -70,7 +76,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     pub(super) fn release(&mut self, ptr: &Ptr) {
         match ptr.page.as_private() {
             Some(page) => self.arena.free(page),
-            None => self.sink.release(page_of(ptr)),
+            None => self.sink.release(page_of(ptr, self.table)),
         }
     }
 
@@ -98,12 +104,21 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     }
 }
 
-/// Returns the page of the file behind `ptr` as an extent to be given back.
-fn page_of(ptr: &Ptr) -> Extent {
+/// Returns the page of the file behind `ptr`, in the tree of `table`, as an extent to be given back.
+fn page_of(ptr: &Ptr, table: TableId) -> Extent {
     debug_assert!(!ptr.page.is_private(), "a private page has no place in the file");
     Extent {
-        run: Run::new(ptr.page.number(), 1),
-        birth: ptr.birth,
+        own: table == TableId::SPACE,
+        ..Extent::new(Run::new(ptr.page.number(), 1), ptr.birth)
+    }
+}
+
+/// Returns whether this version knows everything that a page of the file says. Readers pass over the rest, which belongs
+/// to features of writers; whoever changes such a page without knowing them makes it wrong.
+fn node_is_ours(bytes: &NodeBytes<'_>) -> bool {
+    match bytes {
+        NodeBytes::Shared(page) => header::is_known(page),
+        NodeBytes::Private(_) => true,
     }
 }
 

@@ -68,11 +68,11 @@ impl ChainWriter {
             // An extent taken at the end of the file often begins where the last one ends.
             Some(e) if e.run.end() == run.first && e.run.pages + pages <= u32::MAX as u64 => e.run.pages += pages,
             _ if full => {
-                sink.release(Extent { run, birth });
+                sink.release(Extent::new(run, birth));
                 self.left = 0;
                 return Err(Error::Limit("too many extents for one value"));
             }
-            _ => self.extents.push(Extent { run, birth }),
+            _ => self.extents.push(Extent::new(run, birth)),
         }
         Ok(())
     }
@@ -113,10 +113,7 @@ impl ChainWriter {
         if let Some(last) = self.extents.last_mut() {
             if self.left > 0 {
                 last.run.pages -= self.left;
-                sink.release(Extent {
-                    run: Run::new(last.run.end(), self.left),
-                    birth: last.birth,
-                });
+                sink.release(Extent::new(Run::new(last.run.end(), self.left), last.birth));
             }
         }
         self.extents.retain(|e| e.run.pages > 0);
@@ -126,7 +123,7 @@ impl ChainWriter {
             let sum = crc32c(&self.sums);
             sink.write_piece(run.first, &self.sums, sum)?;
             let birth = sink.birth();
-            Sums::Index(Extent { run, birth }, sum)
+            Sums::Index(Extent::new(run, birth), sum)
         } else {
             Sums::Direct(self.sums)
         };
