@@ -270,7 +270,10 @@ fn a_reader_written_from_the_text_reads_the_same() -> Result<()> {
             let differs = text.lines().zip(library.lines()).find(|(a, b)| a != b);
             assert_eq!(differs, None, "{name}, page size {page_size}");
             assert_eq!(text.len(), library.len(), "{name}, page size {page_size}");
-            assert!(text.lines().count() > 400, "{name}, page size {page_size}: hardly anything was read");
+            assert!(
+                text.lines().count() > 400,
+                "{name}, page size {page_size}: hardly anything was read"
+            );
         }
     }
     Ok(())
@@ -292,9 +295,16 @@ fn a_reader_written_from_the_text_refuses_what_is_damaged() -> Result<()> {
         let mut bytes = good.clone();
         bytes[at] ^= 4;
         std::fs::write(&path, &bytes).expect("write");
-        let output = std::process::Command::new("python3").arg(&reader).arg(&path).output().expect("python");
+        let output = std::process::Command::new("python3")
+            .arg(&reader)
+            .arg(&path)
+            .output()
+            .expect("python");
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success() || said.starts_with("damaged: "), "{at:#x}: {said}");
+        assert!(
+            output.status.success() || said.starts_with("damaged: "),
+            "{at:#x}: {said}"
+        );
         refused += u32::from(!output.status.success());
     }
     assert!(refused > 2, "the reader refuses nothing: {refused}");

@@ -250,7 +250,10 @@ fn lost_slots_and_closing_are_told() {
     let slot = newest_first(&killed)[0];
     (0..4).for_each(|i| bytes[slot * 4096 + 700 + i] ^= 0xFF);
     let (found, checked) = slots_of(&path, &bytes);
-    assert_eq!((found.closed_properly, found.lost_slots, checked), (false, 1 << slot, 1 << slot));
+    assert_eq!(
+        (found.closed_properly, found.lost_slots, checked),
+        (false, 1 << slot, 1 << slot)
+    );
     assert!(found.id < last);
     // The next commits write the slot anew.
     std::fs::write(&path, &bytes).expect("write");

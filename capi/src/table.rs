@@ -107,7 +107,8 @@ pub unsafe extern "C" fn kv_table_rename(
 
 /// Removes every entry of a table, in time that does not depend on their sizes.
 ///
-/// @return KV_OK; KV_NO_TABLE; KV_READ_ONLY; KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED; KV_CORRUPT, KV_IO.
+/// @return KV_OK; KV_NO_TABLE; KV_READ_ONLY; KV_UNSUPPORTED (a newer version made the table); KV_BAD_HANDLE, KV_FORKED,
+///         KV_BUSY; KV_TXN_FAILED; KV_CORRUPT, KV_IO.
 /// @ingroup kv_tables
 #[no_mangle]
 pub unsafe extern "C" fn kv_table_clear(txn: *mut kv_txn, table: kv_table) -> kv_status {

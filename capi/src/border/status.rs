@@ -52,7 +52,8 @@ pub const KV_WRONG_TYPE: kv_status = -26;
 pub const KV_DEADLOCK: kv_status = -27;
 /// Usage: the handle was opened before fork(); open again in the child. @ingroup kv_errors
 pub const KV_FORKED: kv_status = -28;
-/// Usage: not possible in this build or state. Reserved: no function of this version answers it. @ingroup kv_errors
+/// Usage: not possible in this build, or for this table: a newer version made it, so this one only reads it. Nothing was
+/// changed, and the transaction goes on. @ingroup kv_errors
 pub const KV_UNSUPPORTED: kv_status = -29;
 
 /// Environment: the operating system answered an error; kv_error_detail() has its errno. @ingroup kv_errors

@@ -176,7 +176,7 @@ mod tests {
         let (mut map, mut model) = (PageMap::default(), BTreeMap::new());
         for round in 0..60_000u64 {
             // The pages are few or many, and near to each other or far apart.
-            let spread = [70, 3000, 1 << 20, 1 << 45][(round / 10_000 % 4) as usize];
+            let spread = [70, 3000, 1 << 20, 1 << 39][(round / 10_000 % 4) as usize];
             let page = PageNo::new(random.below(spread));
             if random.below(5) < 2 + round / 20_000 {
                 map.insert(page, round);
