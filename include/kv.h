@@ -233,8 +233,13 @@ typedef struct kv_error {
 #define KV_DEADLOCK (-27)
 /** Usage: the handle was opened before fork(); open again in the child. */
 #define KV_FORKED (-28)
-/** Usage: not possible in this build or state. Reserved: no function of this version answers it. */
+
+/**
+ * Usage: not possible in this build, or for this table: a newer version made it, so this one only reads it. Nothing was
+ * changed, and the transaction goes on.
+ */
 #define KV_UNSUPPORTED (-29)
+
 /** Environment: the operating system answered an error; kv_error_detail() has its errno. */
 #define KV_IO (-40)
 /** Environment: disk, quota or file size limit is full; the database is as before. */
@@ -658,7 +663,7 @@ typedef struct kv_table_options {
 /**
  * Number of the table called `name`.
  *
- * @param name   1 to 512 bytes of any kind.
+ * @param name   1 to 512 bytes of any kind, of which the first is not 0.
  * @param table  Gets the number.
  * @return KV_OK; KV_NO_TABLE; KV_INVALID; KV_TOO_BIG (name); KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_CORRUPT, KV_IO;
  *         KV_TXN_FAILED.
@@ -668,7 +673,7 @@ KV_API kv_status kv_table_open(const kv_txn *txn, const void *name, size_t len, 
 /**
  * Creates a table, or opens a present one (unless KV_TABLE_NEW). It exists for others once the transaction is committed.
  *
- * @param name     1 to 512 bytes of any kind.
+ * @param name     1 to 512 bytes of any kind, of which the first is not 0.
  * @param options  NULL = all defaults. Copied.
  * @param table    Gets the number.
  * @return KV_OK; KV_EXISTS (with KV_TABLE_NEW); KV_INVALID; KV_TOO_BIG (name); KV_READ_ONLY; KV_BAD_HANDLE, KV_FORKED,
@@ -687,7 +692,8 @@ KV_API kv_status kv_table_rename(kv_txn *txn, kv_table table, const void *name, 
 /**
  * Removes every entry of a table, in time that does not depend on their sizes.
  *
- * @return KV_OK; KV_NO_TABLE; KV_READ_ONLY; KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED; KV_CORRUPT, KV_IO.
+ * @return KV_OK; KV_NO_TABLE; KV_READ_ONLY; KV_UNSUPPORTED (a newer version made the table); KV_BAD_HANDLE, KV_FORKED,
+ *         KV_BUSY; KV_TXN_FAILED; KV_CORRUPT, KV_IO.
  */
 KV_API kv_status kv_table_clear(kv_txn *txn, kv_table table);
 
@@ -765,8 +771,9 @@ KV_API kv_status kv_get_copy(const kv_txn *txn, kv_table table, const void *key,
  *
  * @param flags  0: insert or replace; or one of KV_NO_OVERWRITE, KV_NO_INSERT, KV_APPEND.
  * @return KV_OK; KV_EXISTS, KV_NOTFOUND, KV_ORDER (as the flags say; nothing was written); KV_NO_TABLE; KV_READ_ONLY
- *         (a reader, or KV_TABLES); KV_TOO_BIG; KV_INVALID; KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED; KV_NO_SPACE,
- *         KV_IO, KV_CORRUPT, KV_NO_MEMORY (these spoil the transaction).
+ *         (a reader, or KV_TABLES); KV_UNSUPPORTED (a newer version made the table); KV_TOO_BIG; KV_INVALID;
+ *         KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED; KV_NO_SPACE, KV_IO, KV_CORRUPT, KV_NO_MEMORY (these spoil
+ *         the transaction).
  */
 KV_API kv_status kv_put(kv_txn *txn, kv_table table, const void *key, size_t klen, const void *value, size_t vlen,
     uint32_t flags);
@@ -1363,8 +1370,11 @@ typedef int32_t (*kv_fault_fn)(void *ctx, const kv_fault *fault);
 typedef struct kv_check_report {
     /** sizeof(kv_check_report), set by KV_CHECK_REPORT_INIT. */
     uint32_t struct_size;
-    /** Zero. */
-    uint32_t reserved;
+    /**
+     * The meta slots that cannot be read, or that are missing, a bit for each of the four (1 = the first): see
+     * kv_db_stat. That is no fault, because another slot leads to the commit.
+     */
+    uint32_t lost_slots;
     /** The commit that was checked. */
     uint64_t commit;
     /** Tables, KV_MAIN included. */
@@ -1541,10 +1551,22 @@ typedef struct kv_db_stat {
     uint64_t opened_commit;
     /** Nanoseconds that opening this handle took, recovery included. */
     uint64_t opening_ns;
+    /**
+     * 1 if the database had been closed properly when this handle opened it, or others had it open; 0 if the last process
+     * was killed or the power failed, or if a meta slot could not be read, so that nobody knows. It stays 0 for later
+     * handles until a commit is made and the database is closed.
+     */
+    uint32_t closed_properly;
+    /**
+     * The meta slots that could not be read when this handle opened the file, or that were missing, a bit for each of the
+     * four (1 = the first); 0 = none. One that a crash tore is among them. Any other was damaged: nothing is lost, but
+     * one copy less leads to the newest commit. The next commits write it anew.
+     */
+    uint32_t lost_slots;
 } kv_db_stat;
 
 #define KV_DB_STAT_INIT \
-    {sizeof(kv_db_stat), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+    {sizeof(kv_db_stat), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /** Which database a handle stands for, filled by kv_db_identity(); start from KV_IDENTITY_INIT. */
 typedef struct kv_identity {

@@ -173,3 +173,103 @@ fn a_queue() {
         Ok(())
     });
 }
+
+/// What the records and the space tree of the newest commit list as dead, from a copy of the file.
+fn dead_in(path: &std::path::Path) -> Result<Vec<kv::pager::Dead>> {
+    use kv::page::meta::{Meta, Slot, SLOTS, SLOT_BYTES};
+    use kv::page::{PageSource, Prefetch, Ptr};
+    use kv::PageNo;
+
+    struct Image(Vec<u8>);
+    impl Prefetch for &Image {
+        fn page_size(&self) -> usize {
+            4096
+        }
+    }
+    impl<'i> PageSource<'i> for &'i Image {
+        fn page(&self, ptr: &Ptr) -> Result<&'i [u8]> {
+            self.raw(ptr.page.number(), 4096)
+        }
+        fn piece(&self, page: PageNo, len: usize, _: u32) -> Result<&'i [u8]> {
+            self.raw(page, len as u64)
+        }
+        fn raw(&self, page: PageNo, len: u64) -> Result<&'i [u8]> {
+            let at = page.offset(4096) as usize;
+            Ok(&self.0[at..at + len as usize])
+        }
+    }
+
+    let image = Image(std::fs::read(path).expect("read"));
+    let slots = (0..SLOTS).filter_map(|slot| {
+        let bytes = image.0[slot * SLOT_BYTES..][..SLOT_BYTES].try_into().expect("a slot");
+        match Meta::decode(bytes) {
+            Ok(Slot::Valid(meta)) => Some(*meta),
+            _ => None,
+        }
+    });
+    let newest = slots.max_by_key(|meta| meta.id).expect("a slot");
+    let changes = kv::pager::dead_changes(&newest, |at, into| {
+        into.copy_from_slice(&image.0[at as usize..][..into.len()]);
+        Ok(())
+    })?;
+    let dead = kv::txn::dead_extents(&&image, &newest.roots.space, &changes)?;
+    Ok(dead.into_values().collect())
+}
+
+#[test]
+fn dead_pages_of_the_space_tree_are_told_from_others() -> Result<()> {
+    let dir = TempDir::new("own");
+    let path = dir.file("a.kv");
+    let db = Db::open(&path, &Options::default())?;
+    let mut rng = Rng::new(5);
+    let (mut own, mut others, mut in_the_tree) = (0, 0, 0);
+    // A reader now and then keeps what died from being joined, so that the tree and the records list it as it was.
+    let mut reader = db.begin_read()?;
+    for round in 0..400u32 {
+        let mut txn = db.begin_write(WriteOptions::default())?;
+        for _ in 0..40 {
+            let n = if rng.one_in(30) { 9000 } else { 60 };
+            txn.put(
+                TableId::MAIN,
+                &rng.below(20_000).to_be_bytes(),
+                &rng.bytes(n),
+                PutMode::Set,
+            )?;
+        }
+        txn.commit()?;
+        if round % 20 != 19 {
+            continue;
+        }
+        let file = std::fs::read(&path).expect("read");
+        for dead in dead_in(&path)? {
+            let extent = dead.extent;
+            if extent.birth.get() == 0 {
+                // Nobody needs these any more: it does not matter whose they were.
+                assert!(!extent.own);
+                continue;
+            }
+            // What died is not written over before it is reused: a tree page still has the number of its table.
+            for page in extent.run.iter() {
+                let bytes = &file[page.offset(4096) as usize..][..4096];
+                let table = u64::from_le_bytes(bytes[16..24].try_into().expect("8"));
+                let is_tree = (1..=3).contains(&bytes[0]) && bytes[14..16] == [0, 0];
+                if is_tree && table == TableId::SPACE.get() {
+                    assert!(extent.own, "round {round}, page {page}: a page of the space tree");
+                } else if is_tree && table == TableId::MAIN.get() {
+                    assert!(!extent.own, "round {round}, page {page}: a page of a table");
+                }
+                own += u32::from(extent.own);
+                others += u32::from(!extent.own);
+                in_the_tree += u32::from(extent.own && dead.death.get() + 100 < db.stat().visible.get());
+            }
+        }
+        if round % 100 == 99 {
+            reader = db.begin_read()?;
+        }
+    }
+    drop(reader);
+    db.check(true, &mut |fault| panic!("{fault:?}"))?;
+    assert!(own > 20 && others > 200, "{own} own pages, {others} others");
+    assert!(in_the_tree > 0, "no own page was folded into the tree");
+    Ok(())
+}
