@@ -64,7 +64,8 @@ impl ReadTxn {
     ///
     /// # Errors
     /// `Cancelled`: `on_fault` or the job ended the check; `Poisoned`; `Io`; `Busy`: other transactions commit so fast
-    /// that no commit could be caught. Damage is reported as faults, not as an error.
+    /// that no commit could be caught; `TooNew`: with `accounting`, a newer version uses pages of the file for what this
+    /// one does not know. Damage is reported as faults, not as an error.
     ///
     /// # Examples
     ///
@@ -89,6 +90,11 @@ impl ReadTxn {
             return run(self.snapshot(), None, job, on_fault);
         }
         let pager = self.snapshot().pager();
+        if pager.has_unknown_features() {
+            return Err(Error::TooNew(
+                "unknown features use pages in ways that this version cannot account for; check without that".into(),
+            ));
+        }
         let mut snapshot = pager.begin_read()?;
         for _ in 0..TRIES {
             match pager.accounting() {

@@ -288,7 +288,7 @@ impl Meta {
         let spilled = usize::from(get_u16(b, field::SPILLED));
         if spilled == 0 {
             return Err(Error::TooOld(
-                "file format 1 as it was before 0.1.0: dump it with the library that made it".into(),
+                "it was made before 0.1.0: dump it with the library that made it".into(),
             ));
         }
         let flags = get_u32(b, field::FLAGS);

@@ -105,6 +105,11 @@ impl Pager {
         self.read_only
     }
 
+    /// Returns whether the file has features that this version does not know and that forbid writing.
+    pub fn has_unknown_features(&self) -> bool {
+        self.features.forbid_writing()
+    }
+
     /// Returns whether a sync or a slot write has failed, in any process that has the database open.
     pub fn is_poisoned(&self) -> bool {
         self.shared.is_poisoned()
