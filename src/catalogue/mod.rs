@@ -58,11 +58,6 @@ impl TableKind {
         self.kind == 0 && self.flags & !IGNORABLE_FLAGS == 0 && self.tags().all(|tag| tag >= IGNORABLE_TAGS)
     }
 
-    /// Returns whether this is a table of bytes of which nothing else is said.
-    pub fn is_plain(&self) -> bool {
-        *self == TableKind::default()
-    }
-
     /// Returns the tags of the extension.
     fn tags(&self) -> impl Iterator<Item = u8> + '_ {
         tags(&self.extension).map(|tag| tag.unwrap_or(0))
@@ -375,9 +370,9 @@ mod tests {
             flags,
             extension: extension.to_vec(),
         };
-        assert!(TableKind::default().is_changeable() && TableKind::default().is_plain());
+        assert!(TableKind::default().is_changeable());
         for ignorable in [kind(0, 0xF0, &[]), kind(0, 0, &[128, 1, 5]), kind(0, 16, &[255, 0])] {
-            assert!(ignorable.is_changeable() && !ignorable.is_plain(), "{ignorable:?}");
+            assert!(ignorable.is_changeable(), "{ignorable:?}");
         }
         let unknown = [1, 2, 4, 8].map(|flag| kind(0, flag, &[]));
         let tags = [kind(0, 0, &[127, 0]), kind(0, 0, &[1, 0, 200, 0]), kind(3, 0, &[])];
