@@ -234,9 +234,17 @@ impl Draft {
     /// # Errors
     /// `Corrupt`, `Io`: the catalogue cannot be read.
     pub fn read_main_record(&mut self) -> Result<TableIndex> {
-        if !self.table(MAIN).is_changeable {
-            let record = self.find_record(TableId::MAIN).map_err(|e| self.fail(e))?;
-            self.table_mut(MAIN).describe(record.unwrap_or_default());
+        if self.table(MAIN).is_changeable {
+            return Ok(MAIN);
+        }
+        // Most databases have no named tables, and so no catalogue.
+        let record = match self.base().roots.catalogue.height {
+            0 => None,
+            _ => self.find_record(TableId::MAIN).map_err(|e| self.fail(e))?,
+        };
+        match record {
+            Some(record) => self.table_mut(MAIN).describe(record),
+            None => self.table_mut(MAIN).is_changeable = true,
         }
         Ok(MAIN)
     }

@@ -262,7 +262,7 @@ mod tests {
                 let mut bytes = vec![0; len];
                 bytes[at..at + magic.len()].copy_from_slice(magic);
                 file.write_at(0, &bytes).expect("write");
-                let error = recover(&file).err().expect("no database");
+                let error = recover(&file).expect_err("no database");
                 assert_eq!(error.to_string(), format!("not a kv database: the file is {what}"));
             }
         }
