@@ -1,0 +1,109 @@
+//! Tests of the reuse rule and of the mirror of dead space.
+
+use super::*;
+
+fn run(first: u64, pages: u64) -> Run {
+    Run::new(PageNo::new(first), pages)
+}
+
+fn extent((first, pages, birth): (u64, u64, u64)) -> Extent {
+    Extent {
+        run: run(first, pages),
+        birth: CommitId::new(birth),
+    }
+}
+
+/// Returns a record of what died in a commit (first page, pages, birth) and what it took (first page, pages).
+fn record(id: u64, freed: &[(u64, u64, u64)], taken: &[(u64, u64)]) -> CommitRecord {
+    CommitRecord {
+        id: CommitId::new(id),
+        runs: Vec::new(),
+        freed: freed.iter().copied().map(extent).collect(),
+        taken: taken.iter().map(|&(first, pages)| run(first, pages)).collect(),
+    }
+}
+
+fn horizon(durable: u64, base: u64, held: &[u64]) -> Horizon {
+    Horizon {
+        durable: CommitId::new(durable),
+        base: CommitId::new(base),
+        held: held.iter().map(|id| CommitId::new(*id)).collect(),
+    }
+}
+
+#[test]
+fn runs_split_at_zone_borders() {
+    let parts: Vec<_> = split(run(ZONE_PAGES - 3, ZONE_PAGES + 5)).collect();
+    assert_eq!(
+        parts,
+        [
+            run(ZONE_PAGES - 3, 3),
+            run(ZONE_PAGES, ZONE_PAGES),
+            run(2 * ZONE_PAGES, 2)
+        ]
+    );
+    assert_eq!(split(run(7, 2)).collect::<Vec<_>>(), [run(7, 2)]);
+    assert_eq!(split(run(7, 0)).next(), None);
+}
+
+#[test]
+fn the_reuse_rule_waits_for_all_three() {
+    let mut space = Space::open(100, 0, std::iter::empty());
+    space.apply(&record(10, &[(20, 2, 5)], &[]));
+    space.refresh(horizon(9, 4, &[]));
+    assert_eq!(space.pool.total(), 0, "not durable");
+    space.refresh(horizon(10, 4, &[]));
+    assert_eq!(space.pool.total(), 0, "still listed by a slot");
+    space.refresh(horizon(10, 5, &[3, 7, 12]));
+    assert_eq!(space.pool.total(), 0, "held by 7");
+    space.refresh(horizon(11, 9, &[7]));
+    assert_eq!(space.pool.total(), 0, "still held by 7");
+    space.refresh(horizon(11, 9, &[4, 10]));
+    assert_eq!(space.pool.total(), 2);
+}
+
+#[test]
+fn a_zone_is_loaded_under_the_records() {
+    let records = [record(5, &[(40, 1, 2)], &[(10, 3)]), record(6, &[(11, 1, 5)], &[])];
+    let mut space = Space::open(100, 8, records.iter());
+    let zone = ZoneNo::of(PageNo::new(0));
+    assert_eq!(space.wanted(false), [zone]);
+    assert!(!space.foldable());
+    let tree = [Dead {
+        extent: extent((9, 9, 1)),
+        death: CommitId::new(3),
+    }];
+    space.load(zone, &tree, 100, records.iter()).expect("load");
+    assert!(space.foldable() && space.known_pages() == 8);
+    let keys: Vec<(u64, u64)> = space
+        .edits()
+        .iter()
+        .map(|edit| (edit.first.get(), edit.dead.map_or(0, |dead| dead.extent.run.pages)))
+        .collect();
+    assert_eq!(keys, [(9, 1), (11, 1), (13, 5), (40, 1)]);
+    space.refresh(horizon(6, 6, &[]));
+    space.join();
+    assert_eq!(space.pool.total(), 8);
+    let lie = [Dead {
+        extent: extent((99, 9, 1)),
+        ..tree[0]
+    }];
+    assert!(space.load(zone, &lie, 100, records.iter()).is_none());
+}
+
+#[test]
+fn neighbours_join_when_reusable() {
+    let mut space = Space::open(100, 0, std::iter::empty());
+    space.apply(&record(2, &[(10, 1, 1), (11, 2, 1), (13, 1, 2)], &[]));
+    space.refresh(horizon(2, 2, &[]));
+    space.join();
+    let joined = Dead {
+        extent: extent((10, 4, 0)),
+        death: CommitId::NONE,
+    };
+    let edits = [(10, Some(joined)), (11, None), (13, None)].map(|(first, dead)| SpaceEdit {
+        first: PageNo::new(first),
+        dead,
+    });
+    assert_eq!(space.edits(), edits);
+}
