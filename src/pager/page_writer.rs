@@ -145,6 +145,10 @@ impl PageWriter {
         self.erase_rejected()?;
         let pager = self.pager.clone();
         pager.catch_up(&mut self.state)?;
+        let state = &mut self.state;
+        if state.space.must_know_tree(state.changes) {
+            state.space = Space::open(state.tip.pages, state.dead, state.records.above(state.folded));
+        }
         self.end = self.tip_end();
         // Writers that were killed left gaps in the ids. The tip's descriptor must not be overwritten before another
         // is there.

@@ -7,6 +7,8 @@
 //! - `D <= durable`: no commit that recovery could return refers to the extent.
 //! - `B <= base(durable)`: no slot that recovery could verify lists it, because slots list what was written after
 //!   their base, and bases never fall.
+//! - An extent that died in the commit that wrote it (`B = D`) was never more than taken and given back. No commit
+//!   refers to it and no slot lists it, so it may be reused at once.
 //! - Once the rule allows reuse, it always does, because new readers register at or above `durable`, or at a commit
 //!   that is held already. So an extent moves once from `waiting` (or from `blocked`, under the reader that holds it)
 //!   to the pool. Neighbours in the pool can then be joined into one extent (0, 0), since their births and deaths do
@@ -41,6 +43,7 @@ use crate::page::Extent;
 use mirror::Mirror;
 use page_map::PageMap;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 /// The dead pages: all that are known, and those that may be reused.
 #[derive(Debug, Default)]
@@ -74,10 +77,6 @@ pub(in crate::pager) struct Horizon {
     pub base: CommitId,
     /// The commits that readers hold, in ascending order.
     pub held: Vec<CommitId>,
-}
-
-fn waits((page, dead): (PageNo, Dead)) -> (CommitId, PageNo) {
-    (dead.death, page)
 }
 
 /// Returns the parts into which the borders of zones divide a run.
@@ -115,9 +114,7 @@ impl Space {
         if dead > space.mirror_pages || !space.required.is_empty() {
             space.unloaded = ZoneNo::up_to(ZoneNo::of(PageNo::new(pages - 1))).collect();
         }
-        space.waiting = space.mirror.iter().map(waits).collect();
-        space.waiting.sort_unstable();
-        space.stale = true;
+        space.sort_out(PageNo::default()..PageNo::END);
         space
     }
 
@@ -209,10 +206,20 @@ impl Space {
         for record in records {
             self.replay(record, Some(zone));
         }
-        self.waiting.extend(self.mirror.range(range).map(waits));
+        self.sort_out(range);
+        Some(())
+    }
+
+    /// Puts those of the extents that begin in `range` into the pool that were never in use, and lets the others wait.
+    fn sort_out(&mut self, range: Range<PageNo>) {
+        for (page, dead) in self.mirror.range(range) {
+            match dead.was_in_use() {
+                true => self.waiting.push((dead.death, page)),
+                false => self.pool.insert(dead.extent.run),
+            }
+        }
         self.waiting.sort_unstable();
         self.stale = true;
-        Some(())
     }
 
     /// Carries out a commit's changes in the mirror, in all zones or in one, without changing the lists of what
@@ -232,6 +239,10 @@ impl Space {
     pub fn apply(&mut self, record: &CommitRecord) {
         self.replay(record, None);
         for dead in deaths(record) {
+            if !dead.was_in_use() {
+                self.pool.insert(dead.extent.run);
+                continue;
+            }
             // The new entry goes behind all others, unless the file says that something dies in the future.
             let new = (dead.death, dead.extent.run.first);
             let at = self.waiting.partition_point(|other| *other < new);

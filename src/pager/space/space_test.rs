@@ -63,6 +63,29 @@ fn the_reuse_rule_waits_for_all_three() {
 }
 
 #[test]
+fn what_was_taken_and_not_used_waits_for_nothing() {
+    let unused = record(10, &[(20, 2, 5), (30, 4, 10)], &[]);
+    let mut space = Space::open(100, 0, std::iter::empty());
+    space.apply(&unused);
+    space.refresh(horizon(3, 2, &[1, 2, 9]));
+    assert_eq!(space.pool.iter().collect::<Vec<_>>(), [run(30, 4)]);
+    assert!(
+        space.follow(&record(11, &[], &[(31, 2)])),
+        "as another process may take it"
+    );
+    let mut opened = Space::open(100, 0, std::iter::once(&unused));
+    assert_eq!(opened.pool.iter().collect::<Vec<_>>(), [run(30, 4)]);
+    let tree = [Dead {
+        extent: extent((40, 2, 7)),
+        death: CommitId::new(7),
+    }];
+    opened.unloaded.insert(ZoneNo::of(PageNo::new(0)));
+    let loaded = opened.load(ZoneNo::of(PageNo::new(0)), &tree, 100, std::iter::once(&unused));
+    assert!(loaded.is_some());
+    assert_eq!(opened.pool.iter().collect::<Vec<_>>(), [run(30, 4), run(40, 2)]);
+}
+
+#[test]
 fn a_zone_is_loaded_under_the_records() {
     let records = [record(5, &[(40, 1, 2)], &[(10, 3)]), record(6, &[(11, 1, 5)], &[])];
     let mut space = Space::open(100, 8, records.iter());
