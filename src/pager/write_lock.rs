@@ -95,9 +95,27 @@ impl Pager {
         }
     }
 
-    /// Waits for other processes. A process that dies frees its lock without waking anybody, so the waiter looks
-    /// again.
+    /// Takes the lock that excludes other processes.
     fn lock_among_processes(&self, limits: &WaitLimits<'_>) -> Result<()> {
+        let mut slept = false;
+        if let Err(error) = self.wait_among_processes(limits, &mut slept) {
+            if slept {
+                // A wake-up meant for a writer must not be lost with a waiter that leaves.
+                self.peers.stop_waiting_to_write();
+            }
+            return Err(error);
+        }
+        // A sync may have failed while this writer waited.
+        if self.is_poisoned() {
+            self.peers.unlock_write();
+            return Err(Error::Poisoned);
+        }
+        Ok(())
+    }
+
+    /// Waits for other processes. A process that dies frees its lock without waking anybody, so the waiter looks
+    /// again. `slept` tells whether it waited at all.
+    fn wait_among_processes(&self, limits: &WaitLimits<'_>, slept: &mut bool) -> Result<()> {
         while !self.peers.try_lock_write()? {
             let most = limits.left()?.min(LOOK_AGAIN);
             if limits.cancel.load(SeqCst) {
@@ -108,11 +126,7 @@ impl Pager {
             }
             self.peers
                 .wait_write(most, &mut || !limits.cancel.load(SeqCst) && !self.is_poisoned());
-        }
-        // A sync may have failed while this writer waited.
-        if self.is_poisoned() {
-            self.peers.unlock_write();
-            return Err(Error::Poisoned);
+            *slept = true;
         }
         Ok(())
     }
