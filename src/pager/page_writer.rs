@@ -11,7 +11,7 @@ use super::core::Pager;
 use super::descriptor::Descriptor;
 use super::options::Wait;
 use super::shared::share_entry;
-use super::space::{Dead, RunSet, SpaceEdit, ZoneNo, ZONE_PAGES};
+use super::space::{Dead, RunSet, Space, SpaceEdit, ZoneNo, ZONE_PAGES};
 use super::view::View;
 use super::write_state::WriteState;
 use super::written::WrittenPages;
@@ -45,8 +45,6 @@ const WHOLE_MAX: u64 = 32;
 /// Up to this many pages that live long are better written into separate holes than behind the end, if a sync
 /// follows. They leave such holes behind, and zeros ahead of the end cost a small commit as much as two more places.
 const PIECES_MAX: u64 = 8;
-/// Up to this many changes of dead space are always worth keeping in the records.
-const FOLD_MIN: usize = 1000;
 /// If a fold would write no more entries of the space tree than this, it is made as soon as a slot is nearly full.
 const FOLD_SMALL: usize = 150;
 
@@ -197,6 +195,11 @@ impl PageWriter {
         self.state.tip
     }
 
+    /// Returns how many pages live in the commit on which this transaction builds.
+    pub fn living_pages(&self) -> u64 {
+        self.state.tip.pages.saturating_sub(self.state.dead)
+    }
+
     /// Returns the pager of the database.
     pub fn pager(&self) -> &Arc<Pager> {
         &self.pager
@@ -255,7 +258,7 @@ impl PageWriter {
         if !state.space.foldable() {
             return None;
         }
-        let much = state.changes + self.freed.len() > FOLD_MIN.max(state.space.extents() / 4);
+        let much = state.space.is_much(state.changes + self.freed.len());
         let records = &state.records;
         let full = !records.spilled.is_empty() || records.inline_bytes.bytes.len() * 4 > RECORDS_MAX * 3;
         if !(much || full && state.space.changes() <= FOLD_SMALL) {

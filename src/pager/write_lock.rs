@@ -155,6 +155,12 @@ impl Pager {
     /// Moves to the pool what became reusable. The durable commit is read before the readers (I-3). The readers of
     /// dead processes are ended first if they hold anything back.
     pub(super) fn refresh(&self, state: &mut WriteState) {
+        let horizon = self.horizon(state);
+        state.space.refresh(horizon);
+    }
+
+    /// Returns what the reuse rule (I-3) depends on, as of now.
+    fn horizon(&self, state: &WriteState) -> Horizon {
         self.reap(Some(self.shared.visible().get()));
         let durable = self.shared.durable().get().id;
         let base = self.shared.dur_base().get();
@@ -165,13 +171,15 @@ impl Pager {
             true => Vec::new(),
             false => self.shared.held(),
         };
-        state.space.refresh(Horizon { durable, base, held });
+        Horizon { durable, base, held }
     }
 
     /// Loads what a writer knows, before anybody else can write.
     pub(super) fn load_write_state(&self) -> Result<()> {
         let mut state = Box::<WriteState>::default();
         self.catch_up(&mut state)?;
+        // Nobody else has the database open.
+        state.foreign = CommitId::NONE;
         self.pending_pages.store(state.space.known_pages(), SeqCst);
         *self.write_state.lock() = Some(state);
         Ok(())
@@ -181,7 +189,8 @@ impl Pager {
     ///
     /// 1. If no other process has committed since, do nothing.
     /// 2. Read the newest slot, from the cache: only a writer changes slots, and never the newest commit's (I-1).
-    /// 3. Follow the records of the commits made since, one by one, if the space tree is still the one that is known.
+    ///    Records that are known already are not read again.
+    /// 3. Follow the records of the commits made since, one by one, if the slot has the changes of all of them.
     /// 4. Otherwise drop what is known of dead space, which is then loaded anew by zone.
     /// 5. Take the rest of the state from the slot.
     pub(super) fn catch_up(&self, state: &mut WriteState) -> Result<()> {
@@ -195,23 +204,33 @@ impl Pager {
             Slot::Valid(meta) if meta.id == tip.id => *meta,
             _ => return Err(Error::corrupt(META_PAGE, "the newest meta slot is damaged")),
         };
-        let records = SlotRecords::read(&meta, |at, into| self.storage.read_cached(at, into))
-            .map_err(|reason| reason.into_error("the newest commit's records are damaged"))?;
+        let listed = self.shared.listed().get().max(state.listed);
+        let records = SlotRecords::read_after(&state.records, &meta, listed, |at, into| {
+            self.storage.read_cached(at, into)
+        })
+        .map_err(|reason| reason.into_error("the newest commit's records are damaged"))?;
         let desc = Descriptor::of(&meta);
         self.ensure_mapped(&desc)?;
-        let is_known = state.tip.id != CommitId::NONE && meta.folded == state.folded;
+        let is_known = state.tip.id != CommitId::NONE && state.tip.id >= listed;
+        // What other writers took had become reusable by then, so it must be in the pool here as well, and it stays
+        // reusable: one look at the readers is enough for all records.
+        let now = self.horizon(state);
         let followed = is_known
             && records.above(state.tip.id).all(|record| {
-                // What the other writer took had become reusable by then, so it must be in the pool here as well.
-                self.refresh(state);
+                state.space.refresh(now.clone());
                 state.space.follow(record)
             });
+        if meta.folded != state.folded {
+            state.space.tree_changed();
+        }
         if !followed {
             state.space = Space::open(meta.pages, meta.dead, records.above(meta.folded));
         }
         let durable = self.shared.durable().get().id;
         state.unsynced.retain(|commit| commit.id > durable);
         state.changes = WriteState::count_changes(&records, meta.folded);
+        state.listed = listed;
+        state.foreign = tip.id;
         state.records = records;
         state.tip = desc;
         state.folded = meta.folded;

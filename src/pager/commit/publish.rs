@@ -35,6 +35,12 @@ use std::sync::Arc;
 const LAZY_BYTES: u64 = 3 << 20;
 /// A lazy commit syncs if more commits than this are unsynced.
 const LAZY_COMMITS: usize = 256;
+/// Where another process has made one of so many commits before, others are taken to go on committing.
+const FOREIGN: u64 = 64;
+/// So many commits before the newest are listed for them with their changes, whether these are folded or not, as far as
+/// they take no more than so many bytes.
+const FOLLOWED: u64 = 32;
+const FOLLOWED_BYTES: usize = RECORDS_MAX / 4;
 /// The number of entries of the ring that are kept free for writers that are killed: each uses up an id and may skip
 /// another.
 const RING_SPARE: u64 = 4;
@@ -90,9 +96,12 @@ impl PageWriter {
         self.sync_first()?;
         let FreeSlot { slot, base } = self.choose_slot()?;
         let folded = self.folded_up_to();
-        let mut records = self.list_records(base, folded)?;
+        let listed = self.listed_above(folded);
+        let mut records = self.list_records(base, listed)?;
         self.extend_file()?;
         let meta = self.meta(base, folded, roots, &mut records);
+        self.pager.shared.listed().set(listed);
+        self.state.listed = listed;
         self.write_slot(slot, &meta)?;
         let desc = Descriptor::of(&meta);
         let backlog = self.adopt(meta, records);
@@ -151,13 +160,30 @@ impl PageWriter {
         }
     }
 
-    /// Lists the records of the slot and the extents that hold records (step 11, I-2).
-    fn list_records(&mut self, base: CommitId, folded: CommitId) -> Result<NextRecords> {
+    /// Returns the newest commit whose changes need not be listed. Those up to `folded` are in the space tree. Where other
+    /// processes commit as well, some of these are listed all the same, so that writers there that know an older
+    /// commit can follow the changes and need not load the space tree anew.
+    fn listed_above(&self, folded: CommitId) -> CommitId {
+        let before = |count: u64| CommitId::new(self.id.get().saturating_sub(count));
+        let state = &self.state;
+        if state.foreign <= before(FOREIGN) {
+            return folded;
+        }
+        let least = match self.folding {
+            true => state.listed.max(state.records.before_newest(FOLLOWED_BYTES)),
+            false => state.listed,
+        };
+        folded.min(before(FOLLOWED)).max(least)
+    }
+
+    /// Lists the records of the slot and the extents that hold records (step 11, I-2). Those above `listed` tell their
+    /// changes.
+    fn list_records(&mut self, base: CommitId, listed: CommitId) -> Result<NextRecords> {
         let records = &mut self.state.records;
-        let needed = records.needed(base, folded);
-        let mut inline_bytes = records.encode_inline(needed.unneeded_inline, base, folded);
+        let needed = records.needed(base, listed);
+        let mut inline_bytes = records.encode_inline(needed.unneeded_inline, base, listed);
         let own = self.record(&needed.unneeded);
-        own.encode(base, folded, &mut inline_bytes.bytes);
+        own.encode(base, listed, &mut inline_bytes.bytes);
         if spill_bytes(&needed.spilled) + inline_bytes.bytes.len() <= RECORDS_MAX {
             return Ok(NextRecords {
                 own: Arc::new(own),
@@ -166,12 +192,12 @@ impl PageWriter {
                 inline_bytes,
             });
         }
-        self.spill_records(needed, base, folded)
+        self.spill_records(needed, base, listed)
     }
 
     /// Spills the records if they do not fit (step 11): those of the slot and the commit's own go to an extent. The
     /// extent is taken like any page, which changes what the commit's own record says.
-    fn spill_records(&mut self, needed: NeededRecords, base: CommitId, folded: CommitId) -> Result<NextRecords> {
+    fn spill_records(&mut self, needed: NeededRecords, base: CommitId, listed: CommitId) -> Result<NextRecords> {
         let NeededRecords {
             mut spilled,
             mut unneeded,
@@ -187,8 +213,8 @@ impl PageWriter {
             moved.splice(0..0, old.iter().flat_map(|s| s.records.iter().cloned()));
         }
         let mut bytes = Vec::new();
-        moved.iter().for_each(|r| r.encode(base, folded, &mut bytes));
-        let (extent, own) = self.take_for_records(&unneeded, &mut bytes, base, folded)?;
+        moved.iter().for_each(|r| r.encode(base, listed, &mut bytes));
+        let (extent, own) = self.take_for_records(&unneeded, &mut bytes, base, listed)?;
         let length = u32::try_from(bytes.len()).map_err(|_| Error::Limit("too many pages freed in one transaction"))?;
         let checksum = crc32c(&bytes);
         bytes.resize(PageNo::new(extent.run.pages).offset(self.pager.page_size) as usize, 0);
@@ -217,11 +243,11 @@ impl PageWriter {
         unneeded: &[Spill],
         bytes: &mut Vec<u8>,
         base: CommitId,
-        folded: CommitId,
+        listed: CommitId,
     ) -> Result<(Extent, CommitRecord)> {
         let size = self.pager.page_size as u64;
         let before = bytes.len();
-        self.record(unneeded).encode(base, folded, bytes);
+        self.record(unneeded).encode(base, listed, bytes);
         let mut pages = (bytes.len() as u64 + SPILL_SPARE).div_ceil(size);
         loop {
             let extent = Extent {
@@ -230,7 +256,7 @@ impl PageWriter {
             };
             let own = self.record(unneeded);
             bytes.truncate(before);
-            own.encode(base, folded, bytes);
+            own.encode(base, listed, bytes);
             if bytes.len() as u64 <= pages * size {
                 return Ok((extent, own));
             }

@@ -45,6 +45,9 @@ use page_map::PageMap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+/// Up to this many changes of dead space are always worth keeping in the records.
+const FOLD_MIN: usize = 1000;
+
 /// The dead pages: all that are known, and those that may be reused.
 #[derive(Debug, Default)]
 pub(in crate::pager) struct Space {
@@ -63,6 +66,9 @@ pub(in crate::pager) struct Space {
     unloaded: BTreeSet<ZoneNo>,
     /// The zones that must be loaded before the next fold.
     required: BTreeSet<ZoneNo>,
+    /// Whether another process has folded records since the space tree was loaded. All that is dead is still known, but
+    /// not as which extents the tree has it, so nothing can be folded here.
+    tree_is_other: bool,
     /// What the pool was last refreshed for. `stale` says whether extents came in since then by loading.
     seen: Horizon,
     stale: bool,
@@ -155,9 +161,25 @@ impl Space {
         }
     }
 
-    /// Returns whether the records can be folded: no zone from which they took pages is still to be loaded.
+    /// Returns whether the records can be folded: the tree is known, and no zone from which they took pages is still to
+    /// be loaded.
     pub fn foldable(&self) -> bool {
-        self.required.is_empty()
+        self.required.is_empty() && !self.tree_is_other
+    }
+
+    /// Returns whether so many changes in the records are worth a fold, however much it writes.
+    pub fn is_much(&self, changes: usize) -> bool {
+        changes > FOLD_MIN.max(self.extents() / 4)
+    }
+
+    /// Notes that another process has folded records into the space tree.
+    pub fn tree_changed(&mut self) {
+        self.tree_is_other = true;
+    }
+
+    /// Returns whether it is time for a fold of so many changes, and the space tree must be loaded anew for that.
+    pub fn must_know_tree(&self, changes: usize) -> bool {
+        self.tree_is_other && self.is_much(changes)
     }
 
     /// Takes over the content of the space tree for one zone, as of the last fold, and replays `records` over it.
@@ -264,6 +286,8 @@ impl Space {
             }
         }
         self.apply(record);
+        // Unlike what dies in a commit that is made here, this may be reusable already.
+        self.stale = true;
         true
     }
 

@@ -130,3 +130,44 @@ fn neighbours_join_when_reusable() {
     });
     assert_eq!(space.edits(), edits);
 }
+
+#[test]
+fn what_died_in_one_record_may_be_taken_by_the_next() {
+    let mut space = Space::open(100, 0, std::iter::empty());
+    let now = horizon(12, 11, &[]);
+    space.refresh(now.clone());
+    assert!(space.follow(&record(10, &[(20, 2, 5)], &[])));
+    space.refresh(now);
+    assert!(
+        space.follow(&record(12, &[], &[(20, 2)])),
+        "it died in commit 10, which is durable"
+    );
+    assert_eq!((space.pool.total(), space.known_pages()), (0, 0));
+}
+
+#[test]
+fn a_fold_of_another_process_leaves_all_that_is_known_but_the_tree() {
+    let records = [
+        record(10, &[(20, 1, 5), (21, 2, 6), (40, 1, 9)], &[]),
+        record(11, &[(50, 1, 7)], &[(20, 1)]),
+    ];
+    let [mut folder, mut other] = [0; 2].map(|_| Space::open(100, 0, std::iter::empty()));
+    for space in [&mut folder, &mut other] {
+        for record in &records {
+            space.refresh(horizon(10, 8, &[]));
+            assert!(space.follow(record));
+        }
+    }
+    folder.refresh(horizon(11, 10, &[]));
+    folder.join();
+    assert!(folder.foldable() && !folder.edits().is_empty());
+    folder.forget_changes();
+    other.tree_changed();
+    assert!(!other.foldable(), "how the tree has these extents is not known here");
+    let last = record(12, &[(60, 1, 3)], &[(21, 2), (50, 1)]);
+    other.refresh(horizon(11, 10, &[]));
+    folder.apply(&last);
+    assert!(other.follow(&last));
+    assert_eq!(folder.known_pages(), other.known_pages());
+    assert!(!other.must_know_tree(FOLD_MIN) && other.must_know_tree(FOLD_MIN + 1));
+}

@@ -57,6 +57,7 @@ fn models_hold_and_their_twins_do_not() {
         Fault::NoSecondTip,
         Fault::ShownEarly,
         Fault::IdLate,
+        Fault::ListedLate,
     ];
     for fault in wrong {
         count(&format!("{fault:?} goes unnoticed"), caught(commits, fault));
