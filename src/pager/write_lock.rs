@@ -14,7 +14,7 @@ use super::core::Pager;
 use super::descriptor::Descriptor;
 use super::options::Wait;
 use super::space::{Horizon, Space};
-use super::write_state::{Accounting, WriteState};
+use super::write_state::{Accounting, Unsynced, WriteState};
 use crate::error::{Error, Result};
 use crate::ids::CommitId;
 use crate::page::meta::{Meta, Slot, META_PAGE, SLOT_BYTES};
@@ -227,7 +227,12 @@ impl Pager {
             state.space = Space::open(meta.pages, meta.dead, records.above(meta.folded));
         }
         let durable = self.shared.durable().get().id;
-        state.unsynced.retain(|commit| commit.id > durable);
+        // What other processes have committed waits for a sync as well.
+        let unsynced = records.above(durable).map(|record| Unsynced {
+            id: record.id,
+            bytes: record.written_pages() * self.page_size as u64,
+        });
+        state.unsynced = unsynced.collect();
         state.changes = WriteState::count_changes(&records, meta.folded);
         state.listed = listed;
         state.foreign = tip.id;

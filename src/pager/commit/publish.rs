@@ -33,6 +33,11 @@ use std::sync::Arc;
 
 /// A lazy commit syncs if more bytes than this are unsynced. Recovery writes and reads that much in less than 10 ms.
 const LAZY_BYTES: u64 = 3 << 20;
+/// In a small file less may be unsynced: the part of the bytes that live in it that this number names, because what
+/// lazy commits replace waits for two syncs before it is reused.
+const LAZY_PART: u64 = 4;
+/// So many pages may always be unsynced, because a sync costs as much as some twenty small lazy commits.
+const LAZY_PAGES: u64 = 256;
 /// A lazy commit syncs if more commits than this are unsynced.
 const LAZY_COMMITS: usize = 256;
 /// Where another process has made one of so many commits before, others are taken to go on committing.
@@ -376,8 +381,10 @@ impl PageWriter {
     /// it is time for a sync, because recovery would have to read all of it.
     fn adopt(&mut self, meta: Meta, mut records: NextRecords) -> bool {
         let (old_end, desc) = (self.tip_end(), Descriptor::of(&meta));
-        // What was synced before the slot was written does not wait for a sync.
-        let bytes = if self.written.is_listed() { self.bytes } else { 0 };
+        let bytes = self.unsynced_bytes(&records);
+        let size = self.pager.page_size as u64;
+        let living = meta.pages.saturating_sub(meta.dead) * size;
+        let most = (living / LAZY_PART).max(LAZY_PAGES * size).min(LAZY_BYTES);
         records.inline_bytes.bytes = meta.inline;
         let state = &mut *self.state;
         if self.folding {
@@ -396,7 +403,19 @@ impl PageWriter {
         state.unsynced.drain(..durable);
         state.unsynced.push(Unsynced { id: desc.id, bytes });
         let unsynced: u64 = state.unsynced.iter().map(|commit| commit.bytes).sum();
-        unsynced > LAZY_BYTES || state.unsynced.len() > LAZY_COMMITS
+        unsynced > most || state.unsynced.len() > LAZY_COMMITS
+    }
+
+    /// Returns how many bytes of this commit wait for a sync: those that its record lists, and its spilled records. What
+    /// was synced before the slot was written is not listed.
+    fn unsynced_bytes(&self, records: &NextRecords) -> u64 {
+        let listed = records.own.written_pages();
+        let spills = records.spilled.iter().map(|spilled| spilled.spill.extent);
+        let own: u64 = spills
+            .filter(|extent| extent.birth == self.id)
+            .map(|extent| extent.run.pages)
+            .sum();
+        (listed + own) * self.pager.page_size as u64
     }
 
     /// Publishes the commit and makes it visible if I-7 allows it (steps 15 and 16). Returns whether it is visible.

@@ -58,8 +58,13 @@ impl CommitRecord {
         self.freed.len() + self.taken.len()
     }
 
-    /// Appends the record to `out`, with its runs if it is above `base` and its changes if it is above `folded`.
-    pub fn encode(&self, base: CommitId, folded: CommitId, out: &mut Vec<u8>) {
+    /// Returns the number of pages that the commit wrote and that the record lists.
+    pub fn written_pages(&self) -> u64 {
+        self.runs.iter().map(|written| written.run.pages).sum()
+    }
+
+    /// Appends the record to `out`, with its runs if it is above `base` and its changes if it is above `listed`.
+    pub fn encode(&self, base: CommitId, listed: CommitId, out: &mut Vec<u8>) {
         let runs: &[WrittenRun] = if self.id > base { &self.runs } else { &[] };
         let changes = self.id > listed;
         let (freed, taken): (&[Extent], &[Run]) = if changes {
