@@ -74,7 +74,7 @@ impl PageWriter {
         let published = self.publish(roots, durability)?;
         // This is step 17.
         if published.unsynced || published.backlog {
-            pager.sync_to(published.id)?;
+            pager.sync_published(published.id)?;
         }
         Ok(published.id)
     }
@@ -89,7 +89,7 @@ impl PageWriter {
         let pager = self.pager.clone();
         let published = self.publish(roots, durability)?;
         if published.backlog {
-            pager.sync_to(published.id)?;
+            pager.sync_published(published.id)?;
         }
         Ok(published.id)
     }
@@ -143,8 +143,11 @@ impl PageWriter {
             true if lag >= RING - RING_SPARE => self.pager.sync_to(self.state.tip.id),
             true => Ok(()),
         };
-        // Nothing of this commit is in doubt yet.
-        synced.map_err(|_| Error::Poisoned)
+        synced.map_err(|error| match error {
+            // Earlier commits are in doubt. Nothing of this one is.
+            Error::InDoubt(_) => Error::Poisoned,
+            other => other,
+        })
     }
 
     /// Chooses a slot (step 10, I-1).

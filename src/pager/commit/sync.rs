@@ -82,6 +82,17 @@ impl Pager {
         self.sync_for(Goal::Commit(id))
     }
 
+    /// Makes commit `id` durable, which was just published. Whatever is in the way, the commit can survive.
+    ///
+    /// # Errors
+    /// `InDoubt`.
+    pub(super) fn sync_published(&self, id: CommitId) -> Result<()> {
+        self.sync_to(id).map_err(|error| match error {
+            Error::InDoubt(_) => error,
+            other => Error::InDoubt(format!("it could not be synced: {other}")),
+        })
+    }
+
     /// Makes durable what was written so far, though it belongs to no commit yet, and with it every published commit.
     ///
     /// # Errors
