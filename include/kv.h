@@ -332,7 +332,7 @@ KV_API uint32_t kv_version_number(void);
 
 /**
  * Durability: a commit is visible at once and survives a killed process; it becomes durable by kv_sync(), by a later full
- * commit, by kv_close(), or when 3 MiB or 256 commits wait. A power cut may take the last ones, never consistency.
+ * commit, by kv_close(), or when up to 3 MiB or 256 commits wait. A power cut may take the last ones, never consistency.
  */
 #define KV_DURABILITY_LAZY 65
 

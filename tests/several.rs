@@ -10,7 +10,16 @@ mod machine;
 mod toy;
 
 use crashes::setting;
+use kv::file::sim::SimDisk;
+use kv::ids::CommitId;
+use kv::page::{Extent, Lifetime, PageSink, Roots};
+use kv::pager::{Durability, Pager, PagerOptions, Verify, Wait};
+use kv::util::crc32c;
+use kv::{Error, Result};
 use machine::world::{run, Counts};
+use machine::{Disk, Machine, Process};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::Arc;
 
 /// Actions of one database.
 const ACTIONS: u64 = 400;
@@ -50,4 +59,93 @@ fn processes_that_are_killed_harm_nobody() {
         sum.unseen
     );
     assert!(sum.killed > runs * 5 && sum.cuts > runs && sum.inside > runs, "{sum:?}");
+}
+
+const PAGE: usize = 4096;
+
+/// Opens the disk of the machine in a new process.
+fn open(machine: &Arc<Machine>) -> (Arc<Process>, Arc<Pager>) {
+    let process = machine.process();
+    let options = PagerOptions {
+        page_size: PAGE,
+        read_only: false,
+        verify: Verify::Once,
+    };
+    let opened = Pager::open(Arc::new(Disk(process.clone())), &options);
+    (process, opened.expect("open").0)
+}
+
+fn machine() -> Arc<Machine> {
+    Machine::new(Arc::new(SimDisk::new(1).expect("disk")))
+}
+
+/// Commits `pages` pages, all written, in one run, and gives back those of `dead`.
+fn write(pager: &Arc<Pager>, pages: u64, dead: &[Extent], durability: Durability) -> Result<CommitId> {
+    let mut writer = pager.lock_write(Wait::Try, &AtomicBool::new(false))?;
+    let bytes = [7; PAGE];
+    let run = writer.take_exact(pages)?;
+    for i in 0..pages {
+        writer.write_pages(run.first + i, &[&bytes], &[crc32c(&bytes)])?;
+    }
+    dead.iter().for_each(|extent| writer.release(*extent));
+    writer.commit(Roots::default(), durability)
+}
+
+#[test]
+fn lazy_commits_of_all_processes_together_are_synced_in_time() {
+    let machine = machine();
+    let members = [open(&machine), open(&machine)];
+    for i in 0..400 {
+        write(&members[i % 2].1, 1, &[], Durability::Lazy).expect("commit");
+    }
+    let (_, pager) = &members[0];
+    let lag = pager.stat().visible.checked_sub(pager.stat().durable).expect("visible");
+    assert!(
+        lag <= 256,
+        "{lag} commits wait for a sync, each process knows of half of them"
+    );
+}
+
+#[test]
+fn a_sync_that_finds_no_locks_harms_nothing() {
+    let machine = machine();
+    let (process, pager) = open(&machine);
+    let first = write(&pager, 3, &[], Durability::Full).expect("commit");
+    process.lacks_locks.store(true, SeqCst);
+    // More than is listed: it must be synced before its slot is written, so nothing of it is there.
+    let large = write(&pager, 1100, &[], Durability::Lazy);
+    assert!(matches!(large, Err(Error::NoLocks(_))), "{large:?}");
+    assert_eq!((pager.newest().id, pager.is_poisoned()), (first, false));
+    // This one is published, and whoever syncs next makes it durable.
+    let small = write(&pager, 3, &[], Durability::Full);
+    assert!(matches!(small, Err(Error::InDoubt(_))), "{small:?}");
+    assert_eq!((pager.newest().id, pager.is_poisoned()), (first, false));
+    process.lacks_locks.store(false, SeqCst);
+    let second = write(&pager, 3, &[], Durability::Full).expect("commit");
+    assert_eq!((pager.newest().id, pager.stat().durable), (second, second));
+}
+
+/// Spilled records are written after it was decided whether the commit lists what it wrote.
+#[test]
+fn what_is_spilled_does_not_hide_what_waits_for_a_sync() {
+    let machine = machine();
+    let (_, pager) = open(&machine);
+    let mut writer = pager
+        .lock_write(Wait::Try, &AtomicBool::new(false))
+        .expect("write lock");
+    let run = writer.take(4000, Lifetime::UntilEdited).expect("take");
+    let birth = writer.birth();
+    let first = writer.commit(Roots::default(), Durability::Full).expect("commit");
+    // The record of these does not fit into a slot.
+    let dead: Vec<Extent> = (0..run.pages / 2)
+        .map(|i| Extent {
+            run: kv::ids::Run::new(run.first + 2 * i, 1),
+            birth,
+            own: false,
+        })
+        .collect();
+    // What is written is listed: 4 MiB less a page.
+    let id = write(&pager, 1023, &dead, Durability::Lazy).expect("commit");
+    assert!(id > first);
+    assert_eq!(pager.stat().durable, id, "so much does not wait for a sync");
 }

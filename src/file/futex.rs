@@ -1,43 +1,59 @@
 //! Waiting for a word in shared memory to change. The change is only a hint that a lock may be free: the locks
 //! themselves are the kernel's, so that they end with their holder. A waiter therefore looks again after a while even
 //! without a change.
+//!
+//! Whoever waits and whoever wakes names marks, bits of a set of 32. Only those are woken who have a mark in common.
 
 #![allow(unsafe_code)]
 
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-/// Waits until the low 32 bits of `word` differ from those of `seen`, for at most `most`. It may return earlier.
-pub fn wait(word: &AtomicU64, seen: u64, most: Duration) {
+/// Waits until the low 32 bits of `word` differ from those of `seen` or somebody wakes one of `marks`, for at most
+/// `most`. It may return earlier. There must be at least one mark.
+pub fn wait(word: &AtomicU64, seen: u64, marks: u32, most: Duration) {
     #[cfg(target_os = "linux")]
     {
-        let time = libc::timespec {
-            tv_sec: most.as_secs().min(3600) as libc::time_t,
-            tv_nsec: most.subsec_nanos() as _,
-        };
-        // SAFETY: `word` is aligned, has the 32 bits that are compared, and outlives the call; `time` is complete.
+        // The system wants to know when to end, on the clock that only goes forward.
+        let mut end = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: `end` is a complete structure that the call fills.
+        unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut end) };
+        let nanoseconds = end.tv_nsec as u32 + most.subsec_nanos();
+        end.tv_sec += (most.as_secs().min(3600) + u64::from(nanoseconds / 1_000_000_000)) as libc::time_t;
+        end.tv_nsec = (nanoseconds % 1_000_000_000) as _;
+        let (operation, unused) = (libc::FUTEX_WAIT_BITSET, std::ptr::null::<u32>());
+        // SAFETY: `word` is aligned, has the 32 bits that are compared, and outlives the call; `end` is complete.
         unsafe {
-            libc::syscall(libc::SYS_futex, low_half(word), libc::FUTEX_WAIT, seen as u32, &time);
+            libc::syscall(
+                libc::SYS_futex,
+                low_half(word),
+                operation,
+                seen as u32,
+                &end,
+                unused,
+                marks,
+            );
         }
     }
     #[cfg(not(target_os = "linux"))]
-    if word.load(SeqCst) == seen {
+    if word.load(std::sync::atomic::Ordering::SeqCst) == seen && marks != 0 {
         std::thread::sleep(most.min(Duration::from_millis(1)));
     }
 }
 
-/// Changes `word`, and wakes all who wait for it if `anybody` waits.
-pub fn wake(word: &AtomicU64, anybody: bool) {
-    word.fetch_add(1, SeqCst);
+/// Wakes at most `most` of those who wait for `word` with one of `marks`.
+pub fn wake(word: &AtomicU64, most: u32, marks: u32) {
     #[cfg(target_os = "linux")]
-    if anybody {
+    if marks != 0 {
+        let (operation, unused) = (libc::FUTEX_WAKE_BITSET, std::ptr::null::<u32>());
+        let most = most.min(i32::MAX as u32);
         // SAFETY: `word` is aligned, has the 32 bits that name the waiters, and outlives the call.
         unsafe {
-            libc::syscall(libc::SYS_futex, low_half(word), libc::FUTEX_WAKE, i32::MAX);
+            libc::syscall(libc::SYS_futex, low_half(word), operation, most, unused, unused, marks);
         }
     }
     #[cfg(not(target_os = "linux"))]
-    let _ = anybody;
+    let _ = (word, most, marks);
 }
 
 #[cfg(target_os = "linux")]

@@ -78,20 +78,6 @@ pub fn try_lock(file: BorrowedFd<'_>, byte: Byte, mode: Mode) -> Result<bool> {
     }
 }
 
-/// Locks the byte exclusively and waits for as long as that takes. The death of a holder releases its lock.
-///
-/// # Errors
-/// `NoLocks`: the file system has no locks.
-pub fn wait_lock(file: BorrowedFd<'_>, byte: Byte) -> Result<()> {
-    loop {
-        match control(file, libc::F_OFD_SETLKW, kind(Mode::Exclusive), byte) {
-            Ok(_) => return Ok(()),
-            Err(error) if error.raw_os_error() == Some(libc::EINTR) => {}
-            Err(error) => return Err(no_locks(&error)),
-        }
-    }
-}
-
 /// Releases the byte. This cannot fail for a byte that is locked.
 pub fn unlock(file: BorrowedFd<'_>, byte: Byte) {
     // The kernel refuses only if it lacks memory to split a lock, and a lock of a single byte is never split.
@@ -167,8 +153,9 @@ mod tests {
         assert!(!lock(&one, Byte::Alive, Mode::Exclusive));
         unlock(two.as_fd(), Byte::Alive);
         assert!(lock(&one, Byte::Alive, Mode::Exclusive));
+        assert!(!lock(&two, Byte::Alive, Mode::Exclusive));
         drop(one);
-        wait_lock(two.as_fd(), Byte::Alive).expect("the holder is gone");
+        assert!(lock(&two, Byte::Alive, Mode::Exclusive), "the holder is gone");
         std::fs::remove_file(&path).expect("remove");
     }
 }

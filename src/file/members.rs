@@ -21,12 +21,14 @@ use super::lock::{self, Byte, Mode};
 use super::map::Atomics;
 use super::names;
 use super::peers::{Peers, HEADER, PROCESSES};
-use super::{futex, Identity};
+use super::sleepers::{Marks, Sleepers};
+use super::Identity;
 use crate::error::{Error, Result};
-use crate::ids::ProcessIndex;
+use crate::ids::{CommitId, ProcessIndex};
 use std::fs::{File, OpenOptions};
 use std::hash::{BuildHasher, Hasher};
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -35,7 +37,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The first word of the memory: a name and the version of the layout.
-const MAGIC: u64 = u64::from_le_bytes(*b"kv-shm\x01\0");
+const MAGIC: u64 = u64::from_le_bytes(*b"kv-shm\x02\0");
 const MAGIC_MASK: u64 = 0x0000_FFFF_FFFF_FFFF;
 /// The indices of words in the header: the era, the data file's device and inode, the number of words.
 const ERA: usize = 1;
@@ -45,10 +47,12 @@ const LENGTH: usize = 4;
 /// The device and inode of the memory's own file, in which a copy of the file differs.
 const OWN_DEVICE: usize = 5;
 const OWN_INODE: usize = 6;
-/// A word that changes when the right to write may be free.
-const FREED: usize = 16;
-/// The number of processes that wait for the right to write.
-const WAITERS: usize = 17;
+/// The signal for those who sleep until the right to write may be free, and their number.
+const WRITE_SIGNAL: usize = 16;
+const WRITE_SLEEPERS: usize = 17;
+/// The same for the right to sync. Those who write do not touch this cache line.
+const SYNC_SIGNAL: usize = 24;
+const SYNC_SLEEPERS: usize = 25;
 
 /// How long an opener waits for another one that is recovering or leaving.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -137,6 +141,28 @@ impl Member {
 
     fn fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
+    }
+
+    /// Returns those who wait for the right to write.
+    fn writers(&self) -> Sleepers<'_> {
+        Sleepers::new(self.word(WRITE_SIGNAL), self.word(WRITE_SLEEPERS))
+    }
+
+    /// Returns those who wait for a sync or for the right to make one.
+    fn syncers(&self) -> Sleepers<'_> {
+        Sleepers::new(self.word(SYNC_SIGNAL), self.word(SYNC_SLEEPERS))
+    }
+
+    fn try_lock(&self, byte: Byte) -> Result<bool> {
+        match self.role {
+            Role::Member(_) => lock::try_lock(self.fd(), byte, Mode::Exclusive),
+            Role::Alone | Role::Observer => Ok(true),
+        }
+    }
+
+    /// Returns whether another process has the lock. If the system does not tell, the answer is yes.
+    fn is_taken(&self, byte: Byte) -> bool {
+        lock::is_locked(self.fd(), byte).unwrap_or(true)
     }
 }
 
@@ -375,44 +401,42 @@ impl Peers for Member {
     }
 
     fn try_lock_write(&self) -> Result<bool> {
-        match self.role {
-            Role::Member(_) => lock::try_lock(self.fd(), Byte::Write, Mode::Exclusive),
-            _ => Ok(true),
-        }
+        self.try_lock(Byte::Write)
     }
 
     fn wait_write(&self, most: Duration, look: &mut dyn FnMut() -> bool) {
-        self.word(WAITERS).fetch_add(1, SeqCst);
-        let seen = self.word(FREED).load(SeqCst);
-        if look() && lock::is_locked(self.fd(), Byte::Write).unwrap_or(true) {
-            futex::wait(self.word(FREED), seen, most);
-        }
-        self.word(WAITERS).fetch_sub(1, SeqCst);
+        let is_taken = &mut || look() && self.is_taken(Byte::Write);
+        self.writers().sleep(Marks::ANY, most, is_taken);
     }
 
     fn unlock_write(&self) {
         if let Role::Member(_) = self.role {
             lock::unlock(self.fd(), Byte::Write);
-            if self.word(WAITERS).load(SeqCst) != 0 {
-                self.wake();
-            }
+            self.writers().wake_one();
         }
+    }
+
+    fn stop_waiting_to_write(&self) {
+        self.writers().pass_on();
     }
 
     fn wake(&self) {
-        futex::wake(self.word(FREED), true);
+        self.writers().wake_all();
     }
 
-    fn lock_sync(&self) -> Result<()> {
-        match self.role {
-            Role::Member(_) => lock::wait_lock(self.fd(), Byte::Sync),
-            _ => Ok(()),
-        }
+    fn try_lock_sync(&self) -> Result<bool> {
+        self.try_lock(Byte::Sync)
     }
 
-    fn unlock_sync(&self) {
+    fn wait_sync(&self, id: CommitId, most: Duration, look: &mut dyn FnMut() -> bool) {
+        let is_taken = &mut || look() && self.is_taken(Byte::Sync);
+        self.syncers().sleep(Marks::of(id), most, is_taken);
+    }
+
+    fn unlock_sync(&self, durable: &Range<CommitId>) {
         if let Role::Member(_) = self.role {
             lock::unlock(self.fd(), Byte::Sync);
+            self.syncers().wake_next_and(durable);
         }
     }
 

@@ -13,6 +13,7 @@
 //! | `members` | a process among others: who is first, who joins, the file of shared memory            |
 //! | `lock`   | locks on bytes of the data file                                                       |
 //! | `futex`  | waiting for a word in shared memory                                                   |
+//! | `sleepers` | sleeping until a lock may be free: who is woken, and that no wake-up is lost         |
 //! | `clock`  | a clock that processes share                                                           |
 //! | `fork`   | what a child must not inherit                                                         |
 //! | `machine` | how much memory there is                                                              |
@@ -38,6 +39,7 @@ pub mod raw;
 pub mod sim;
 #[cfg(test)]
 mod sim_test;
+pub mod sleepers;
 
 use crate::error::Result;
 pub use map::Mapped;

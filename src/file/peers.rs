@@ -5,7 +5,8 @@
 
 use super::map::Atomics;
 use crate::error::Result;
-use crate::ids::ProcessIndex;
+use crate::ids::{CommitId, ProcessIndex};
+use std::ops::Range;
 use std::sync::atomic::AtomicU64;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,20 +46,28 @@ pub trait Peers: Send + Sync {
     /// registered; if it returns `false`, this returns at once.
     fn wait_write(&self, most: Duration, look: &mut dyn FnMut() -> bool);
 
-    /// Releases the right to write, for whoever asks next.
+    /// Releases the right to write, for whoever asks next. One of those who wait for it is woken.
     fn unlock_write(&self);
+
+    /// Tells that a waiter for the right to write has given up. Another one is woken in its place, because it was
+    /// perhaps woken itself.
+    fn stop_waiting_to_write(&self);
 
     /// Makes the waiters of all processes look again.
     fn wake(&self);
 
-    /// Takes the right to sync, and waits until it is free.
+    /// Takes the right to sync, or returns `false` if another process has it.
     ///
     /// # Errors
     /// `NoLocks`.
-    fn lock_sync(&self) -> Result<()>;
+    fn try_lock_sync(&self) -> Result<bool>;
 
-    /// Releases the right to sync.
-    fn unlock_sync(&self);
+    /// Waits until the right to sync may be free or a sync may have made commit `id` durable, for about `most`. `look`
+    /// is called once after this waiter is registered; if it returns `false`, this returns at once.
+    fn wait_sync(&self, id: CommitId, most: Duration, look: &mut dyn FnMut() -> bool);
+
+    /// Releases the right to sync. All who wait for the commits `durable`, and one of the others, are woken.
+    fn unlock_sync(&self, durable: &Range<CommitId>);
 
     /// Runs `clear` if the member `index` is dead. Nobody can take this index meanwhile.
     ///
@@ -109,13 +118,17 @@ impl Peers for Alone {
 
     fn unlock_write(&self) {}
 
+    fn stop_waiting_to_write(&self) {}
+
     fn wake(&self) {}
 
-    fn lock_sync(&self) -> Result<()> {
-        Ok(())
+    fn try_lock_sync(&self) -> Result<bool> {
+        Ok(true)
     }
 
-    fn unlock_sync(&self) {}
+    fn wait_sync(&self, _: CommitId, _: Duration, _: &mut dyn FnMut() -> bool) {}
+
+    fn unlock_sync(&self, _: &Range<CommitId>) {}
 
     fn reap(&self, _: ProcessIndex, _: &mut dyn FnMut()) -> Result<()> {
         Ok(())

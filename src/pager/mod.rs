@@ -23,7 +23,7 @@
 //! - **I-2** Slot n lists, with checksums, every byte written after commit base(n), which was durable when slot n was
 //!   written.
 //! - **I-3** A dead extent (B, D) is reused only if D <= durable, B <= base(durable), and no held h has B <= h < D.
-//!   Pages that one transaction takes and releases are reusable at once.
+//!   Pages that one transaction takes and releases are reusable at once, for it and, after its commit, for all (B = D).
 //! - **I-4** Ids never repeat. An id is used up before its slot is written; after recovery, ids go on above the
 //!   highest id seen in any slot.
 //! - **I-5** `durable` rises only after a successful sync begun after that commit's slot was written, or by recovery.

@@ -350,6 +350,7 @@ impl Pager {
             },
             desc: Descriptor::of(&meta),
             base: meta.base,
+            folded: meta.folded,
             max_id: found.max_id,
             erase: found.erase,
             constants,

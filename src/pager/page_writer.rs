@@ -12,7 +12,7 @@ use super::core::Pager;
 use super::descriptor::Descriptor;
 use super::options::Wait;
 use super::shared::share_entry;
-use super::space::{Dead, RunSet, SpaceEdit, ZoneNo};
+use super::space::{Dead, RunSet, Space, SpaceEdit, ZoneNo};
 use super::view::View;
 use super::write_state::WriteState;
 use super::written::WrittenPages;
@@ -46,8 +46,6 @@ const WHOLE_MAX: u64 = 32;
 /// Up to this many pages that live long are better written into separate holes than behind the end, if a sync
 /// follows. They leave such holes behind, and zeros ahead of the end cost a small commit as much as two more places.
 const PIECES_MAX: u64 = 8;
-/// Up to this many changes of dead space are always worth keeping in the records.
-const FOLD_MIN: usize = 1000;
 /// If a fold would write no more entries of the space tree than this, it is made as soon as a slot is nearly full.
 const FOLD_SMALL: usize = 150;
 
@@ -149,6 +147,10 @@ impl PageWriter {
         self.erase_rejected()?;
         let pager = self.pager.clone();
         pager.catch_up(&mut self.state)?;
+        let state = &mut self.state;
+        if state.space.must_know_tree(state.changes) {
+            state.space = Space::open(state.tip.pages, state.dead, state.records.above(state.folded));
+        }
         self.end = self.tip_end();
         // Writers that were killed left gaps in the ids. The tip's descriptor must not be overwritten before another
         // is there.
@@ -195,6 +197,11 @@ impl PageWriter {
     /// Returns the commit on which this transaction builds.
     pub fn tip(&self) -> Descriptor {
         self.state.tip
+    }
+
+    /// Returns how many pages live in the commit on which this transaction builds.
+    pub fn living_pages(&self) -> u64 {
+        self.state.tip.pages.saturating_sub(self.state.dead)
     }
 
     /// Returns the pager of the database.
@@ -255,7 +262,7 @@ impl PageWriter {
         if !state.space.foldable() {
             return None;
         }
-        let much = state.changes + self.freed.len() > FOLD_MIN.max(state.space.extents() / 4);
+        let much = state.space.is_much(state.changes + self.freed.len());
         let records = &state.records;
         let full = !records.spilled.is_empty() || records.inline_bytes.bytes.len() * 4 > RECORDS_MAX * 3;
         if !(much || full && state.space.changes() <= FOLD_SMALL) {

@@ -319,8 +319,7 @@ impl<'a> PageSource<'a> for View<'a> {
         let tag = &self.tags[self.index(page)];
         let known = tag.load(Relaxed) == fold(checksum);
         // Asking the system about a small piece takes a third of the time that reading it takes.
-        let trust = known && len <= MANY && !is_looked_for(page) && self.pager.resident.load(Relaxed);
-        if !known || len >= MANY && !trust {
+        if !known || len > MANY {
             self.will_read(&mut std::iter::once(Run::new(
                 page,
                 len.div_ceil(1 << self.shift) as u64,

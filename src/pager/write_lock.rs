@@ -14,7 +14,7 @@ use super::core::Pager;
 use super::descriptor::Descriptor;
 use super::options::Wait;
 use super::space::{Horizon, Space};
-use super::write_state::{Accounting, WriteState};
+use super::write_state::{Accounting, Unsynced, WriteState};
 use crate::error::{Error, Result};
 use crate::ids::CommitId;
 use crate::page::meta::{Meta, Slot, META_PAGE, SLOT_BYTES};
@@ -95,9 +95,27 @@ impl Pager {
         }
     }
 
-    /// Waits for other processes. A process that dies frees its lock without waking anybody, so the waiter looks
-    /// again.
+    /// Takes the lock that excludes other processes.
     fn lock_among_processes(&self, limits: &WaitLimits<'_>) -> Result<()> {
+        let mut slept = false;
+        if let Err(error) = self.wait_among_processes(limits, &mut slept) {
+            if slept {
+                // A wake-up meant for a writer must not be lost with a waiter that leaves.
+                self.peers.stop_waiting_to_write();
+            }
+            return Err(error);
+        }
+        // A sync may have failed while this writer waited.
+        if self.is_poisoned() {
+            self.peers.unlock_write();
+            return Err(Error::Poisoned);
+        }
+        Ok(())
+    }
+
+    /// Waits for other processes. A process that dies frees its lock without waking anybody, so the waiter looks
+    /// again. `slept` tells whether it waited at all.
+    fn wait_among_processes(&self, limits: &WaitLimits<'_>, slept: &mut bool) -> Result<()> {
         while !self.peers.try_lock_write()? {
             let most = limits.left()?.min(LOOK_AGAIN);
             if limits.cancel.load(SeqCst) {
@@ -108,11 +126,7 @@ impl Pager {
             }
             self.peers
                 .wait_write(most, &mut || !limits.cancel.load(SeqCst) && !self.is_poisoned());
-        }
-        // A sync may have failed while this writer waited.
-        if self.is_poisoned() {
-            self.peers.unlock_write();
-            return Err(Error::Poisoned);
+            *slept = true;
         }
         Ok(())
     }
@@ -141,6 +155,12 @@ impl Pager {
     /// Moves to the pool what became reusable. The durable commit is read before the readers (I-3). The readers of
     /// dead processes are ended first if they hold anything back.
     pub(super) fn refresh(&self, state: &mut WriteState) {
+        let horizon = self.horizon(state);
+        state.space.refresh(horizon);
+    }
+
+    /// Returns what the reuse rule (I-3) depends on, as of now.
+    fn horizon(&self, state: &WriteState) -> Horizon {
         self.reap(Some(self.shared.visible().get()));
         let durable = self.shared.durable().get().id;
         let base = self.shared.dur_base().get();
@@ -151,13 +171,15 @@ impl Pager {
             true => Vec::new(),
             false => self.shared.held(),
         };
-        state.space.refresh(Horizon { durable, base, held });
+        Horizon { durable, base, held }
     }
 
     /// Loads what a writer knows, before anybody else can write.
     pub(super) fn load_write_state(&self) -> Result<()> {
         let mut state = Box::<WriteState>::default();
         self.catch_up(&mut state)?;
+        // Nobody else has the database open.
+        state.foreign = CommitId::NONE;
         self.pending_pages.store(state.space.known_pages(), SeqCst);
         *self.write_state.lock() = Some(state);
         Ok(())
@@ -167,7 +189,8 @@ impl Pager {
     ///
     /// 1. If no other process has committed since, do nothing.
     /// 2. Read the newest slot, from the cache: only a writer changes slots, and never the newest commit's (I-1).
-    /// 3. Follow the records of the commits made since, one by one, if the space tree is still the one that is known.
+    ///    Records that are known already are not read again.
+    /// 3. Follow the records of the commits made since, one by one, if the slot has the changes of all of them.
     /// 4. Otherwise drop what is known of dead space, which is then loaded anew by zone.
     /// 5. Take the rest of the state from the slot.
     pub(super) fn catch_up(&self, state: &mut WriteState) -> Result<()> {
@@ -181,23 +204,38 @@ impl Pager {
             Slot::Valid(meta) if meta.id == tip.id => *meta,
             _ => return Err(Error::corrupt(META_PAGE, "the newest meta slot is damaged")),
         };
-        let records = SlotRecords::read(&meta, |at, into| self.storage.read_cached(at, into))
-            .map_err(|reason| reason.into_error("the newest commit's records are damaged"))?;
+        let listed = self.shared.listed().get().max(state.listed);
+        let records = SlotRecords::read_after(&state.records, &meta, listed, |at, into| {
+            self.storage.read_cached(at, into)
+        })
+        .map_err(|reason| reason.into_error("the newest commit's records are damaged"))?;
         let desc = Descriptor::of(&meta);
         self.ensure_mapped(&desc)?;
-        let is_known = state.tip.id != CommitId::NONE && meta.folded == state.folded;
+        let is_known = state.tip.id != CommitId::NONE && state.tip.id >= listed;
+        // What other writers took had become reusable by then, so it must be in the pool here as well, and it stays
+        // reusable: one look at the readers is enough for all records.
+        let now = self.horizon(state);
         let followed = is_known
             && records.above(state.tip.id).all(|record| {
-                // What the other writer took had become reusable by then, so it must be in the pool here as well.
-                self.refresh(state);
+                state.space.refresh(now.clone());
                 state.space.follow(record)
             });
+        if meta.folded != state.folded {
+            state.space.tree_changed();
+        }
         if !followed {
             state.space = Space::open(meta.pages, meta.dead, records.above(meta.folded));
         }
         let durable = self.shared.durable().get().id;
-        state.unsynced.retain(|commit| commit.id > durable);
+        // What other processes have committed waits for a sync as well.
+        let unsynced = records.above(durable).map(|record| Unsynced {
+            id: record.id,
+            bytes: record.written_pages() * self.page_size as u64,
+        });
+        state.unsynced = unsynced.collect();
         state.changes = WriteState::count_changes(&records, meta.folded);
+        state.listed = listed;
+        state.foreign = tip.id;
         state.records = records;
         state.tip = desc;
         state.folded = meta.folded;

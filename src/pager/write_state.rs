@@ -18,6 +18,10 @@ pub(super) struct WriteState {
     pub records: SlotRecords,
     /// The newest commit whose changes of dead space the space tree holds.
     pub folded: CommitId,
+    /// The records list the changes of dead space of all commits above this one.
+    pub listed: CommitId,
+    /// The newest commit of another process that is known.
+    pub foreign: CommitId,
     /// The number of dead pages at the commit, in its space tree and its records.
     pub dead: u64,
     /// The number of changes that the next fold would carry from the records to the space tree.

@@ -42,6 +42,9 @@ impl DraftPages for NoPages {
     fn prepare_to_place(&mut self) -> Result<bool> {
         Ok(false)
     }
+    fn living_pages(&self) -> u64 {
+        0
+    }
 }
 
 fn pager() -> Arc<Pager> {

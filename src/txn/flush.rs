@@ -57,6 +57,9 @@ pub trait DraftPages: PageSink {
     /// # Errors
     /// `Corrupt`, `Io`: the list of dead extents cannot be read.
     fn prepare_to_place(&mut self) -> Result<bool>;
+
+    /// Returns how many pages live in the commit that the draft builds on, as far as that is known.
+    fn living_pages(&self) -> u64;
 }
 
 impl DraftPages for PageWriter {
@@ -68,6 +71,10 @@ impl DraftPages for PageWriter {
             self.zone_loaded(zone, dead);
         }
         Ok(true)
+    }
+
+    fn living_pages(&self) -> u64 {
+        PageWriter::living_pages(self)
     }
 }
 
@@ -233,8 +240,11 @@ impl TreeBuilder {
         let scattered = edits as u64 * 4 < tree.root.ptr.entries;
         let placing = edits > if scattered { FEW } else { SMALL };
         if placing && scattered {
-            // Most edits change a leaf of their own, so about as many leaves as edits are to be expected.
-            self.emitter.expect_leaf_per_edit(edits as u64);
+            // Most edits change a leaf of their own, so about as many leaves as edits are to be expected, but hardly more
+            // than there are.
+            let there = pages.living_pages();
+            let most = there.saturating_add(there / 8 + 8);
+            self.emitter.expect_leaf_per_edit((edits as u64).min(most));
         }
         self.apply_edits(tree, placing, pages)
     }

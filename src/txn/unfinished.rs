@@ -2,11 +2,15 @@
 //! forgotten are given back.
 
 use super::put::PutMode;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ids::TableId;
 use crate::page::{PageSink, PIECE};
-use crate::tree::write::values::ChainWriter;
+use crate::tree::write::values::{ChainWriter, VALUE_MAX};
 use std::collections::BTreeMap;
+
+/// An extent whose length nobody told is so many times as long as what was written before it. The extents of a value
+/// are few (eight), so they must grow: with this number, eight have room for the largest value.
+const GROWTH: u64 = 5;
 
 /// The values that were begun and not finished, by the number of their writer.
 #[derive(Default)]
@@ -67,19 +71,72 @@ impl UnfinishedValue {
     /// Writes the collected piece to the file.
     pub fn write_piece<P: PageSink>(&mut self, pages: &mut P) -> Result<()> {
         if self.chain.room() < self.piece.len() as u64 {
-            // The extent is as long as what is still expected or, if nobody knows that, three times as long as what was
-            // written; eight extents then have room for 16 GiB, and for more where one adjoins another. It is rounded
-            // up to whole pieces, because all extents but the last must contain a multiple of a piece.
-            let left = self.expected.saturating_sub(self.chain.len());
-            let least = left.max(self.piece.len() as u64);
-            let more = match self.expected {
-                0 => least.max(3 * self.chain.len()),
-                _ => least,
-            };
-            self.chain.reserve(more.next_multiple_of(PIECE), pages)?;
+            let more = next_extent(self.chain.len(), self.expected);
+            match self.chain.reserve(more, pages) {
+                // Perhaps there is room for what is there, though not for what may come.
+                Err(Error::Limit(_)) if more > PIECE => self.chain.reserve(PIECE, pages)?,
+                reserved => reserved?,
+            }
         }
         self.chain.piece(&self.piece, pages)?;
         self.piece.clear();
         Ok(())
+    }
+}
+
+/// Returns the bytes of the next extent of a value of which `len` bytes are written and `expected` are expected (0 if
+/// nobody knows). They are whole pieces, because all extents but the last must contain a multiple of a piece.
+fn next_extent(len: u64, expected: u64) -> u64 {
+    let more = match expected.min(VALUE_MAX).checked_sub(len) {
+        Some(left) if left > 0 => left,
+        // More was written than was expected, or nobody knew.
+        _ => (GROWTH * len).min(VALUE_MAX.saturating_sub(len)),
+    };
+    more.max(1).next_multiple_of(PIECE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::page::chain::EXTENTS_MAX;
+
+    /// Returns the extents that a value needs of which `expected` bytes are expected and `len` are written, where no
+    /// extent adjoins another.
+    fn extents(expected: u64, len: u64) -> usize {
+        let (mut count, mut there) = (0, 0);
+        while there < len {
+            let more = next_extent(there, expected);
+            assert!(more > 0 && more % PIECE == 0);
+            assert!(
+                there + more <= VALUE_MAX + PIECE,
+                "no more than the largest value needs"
+            );
+            (count, there) = (count + 1, there + more);
+        }
+        count
+    }
+
+    #[test]
+    fn a_value_of_any_length_has_few_extents_whatever_was_expected() {
+        for len in [
+            1,
+            PIECE,
+            PIECE + 1,
+            100 * PIECE,
+            1 << 34,
+            (1 << 34) + 1,
+            200 << 30,
+            VALUE_MAX,
+        ] {
+            for expected in [0, 1, PIECE, len / 100, len / 2, len - 1, len + 1, 10 * len] {
+                let count = extents(expected, len);
+                assert!(
+                    count <= EXTENTS_MAX,
+                    "{count} extents for {len} bytes, {expected} expected"
+                );
+            }
+            assert_eq!(extents(len, len), 1, "a right hint makes the value contiguous");
+            assert_eq!(extents(u64::MAX, len), 1);
+        }
     }
 }

@@ -9,10 +9,11 @@ use kv::file::map::Atomics;
 use kv::file::peers::Peers;
 use kv::file::sim::{Fault, SimDisk};
 use kv::file::{Identity, Mapped, Storage};
-use kv::ids::ProcessIndex;
-use kv::Result;
+use kv::ids::{CommitId, ProcessIndex};
+use kv::{Error, Result};
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::SeqCst};
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -55,6 +56,8 @@ pub struct Process {
     left: AtomicI64,
     death: Mutex<Death>,
     dead: Mutex<bool>,
+    /// Whether the system refuses it the right to sync, as a file system does that has run out of locks.
+    pub lacks_locks: AtomicBool,
 }
 
 impl Machine {
@@ -77,6 +80,7 @@ impl Machine {
             left: AtomicI64::new(-1),
             death: Mutex::new(Death::Before),
             dead: Mutex::new(false),
+            lacks_locks: AtomicBool::new(false),
         })
     }
 
@@ -259,12 +263,21 @@ impl Peers for Occupant {
     fn unlock_write(&self) {
         self.give_back(WRITE);
     }
-    fn wake(&self) {}
-    fn lock_sync(&self) -> Result<()> {
-        assert!(self.take(SYNC), "the right to sync is taken although nobody syncs");
-        Ok(())
+    fn stop_waiting_to_write(&self) {
+        panic!("somebody waited for the right to write although nobody writes");
     }
-    fn unlock_sync(&self) {
+    fn wake(&self) {}
+    fn try_lock_sync(&self) -> Result<bool> {
+        if self.process.lacks_locks.load(SeqCst) {
+            return Err(Error::NoLocks("as planned".into()));
+        }
+        assert!(self.take(SYNC), "the right to sync is taken although nobody syncs");
+        Ok(true)
+    }
+    fn wait_sync(&self, _: CommitId, _: Duration, _: &mut dyn FnMut() -> bool) {
+        panic!("the right to sync is taken although nobody syncs");
+    }
+    fn unlock_sync(&self, _: &Range<CommitId>) {
         self.give_back(SYNC);
     }
     fn reap(&self, index: ProcessIndex, clear: &mut dyn FnMut()) -> Result<()> {

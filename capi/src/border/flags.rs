@@ -31,7 +31,7 @@ pub const KV_DURABILITY_DEFAULT: u32 = 0;
 /// Durability: a commit is visible and acknowledged once it is durable. @ingroup kv_database
 pub const KV_DURABILITY_FULL: u32 = 64;
 /// Durability: a commit is visible at once and survives a killed process; it becomes durable by kv_sync(), by a later full
-/// commit, by kv_close(), or when 3 MiB or 256 commits wait. A power cut may take the last ones, never consistency. @ingroup kv_database
+/// commit, by kv_close(), or when up to 3 MiB or 256 commits wait. A power cut may take the last ones, never consistency. @ingroup kv_database
 pub const KV_DURABILITY_LAZY: u32 = 65;
 
 /// Verification: KV_VERIFY_ONCE. @ingroup kv_database

@@ -33,8 +33,19 @@ use std::sync::Arc;
 
 /// A lazy commit syncs if more bytes than this are unsynced. Recovery writes and reads that much in less than 10 ms.
 const LAZY_BYTES: u64 = 3 << 20;
+/// In a small file less may be unsynced: the part of the bytes that live in it that this number names, because what
+/// lazy commits replace waits for two syncs before it is reused.
+const LAZY_PART: u64 = 4;
+/// So many pages may always be unsynced, because a sync costs as much as some twenty small lazy commits.
+const LAZY_PAGES: u64 = 256;
 /// A lazy commit syncs if more commits than this are unsynced.
 const LAZY_COMMITS: usize = 256;
+/// Where another process has made one of so many commits before, others are taken to go on committing.
+const FOREIGN: u64 = 64;
+/// So many commits before the newest are listed for them with their changes, whether these are folded or not, as far as
+/// they take no more than so many bytes.
+const FOLLOWED: u64 = 32;
+const FOLLOWED_BYTES: usize = RECORDS_MAX / 4;
 /// The number of entries of the ring that are kept free for writers that are killed: each uses up an id and may skip
 /// another.
 const RING_SPARE: u64 = 4;
@@ -63,7 +74,7 @@ impl PageWriter {
         let published = self.publish(roots, durability)?;
         // This is step 17.
         if published.unsynced || published.backlog {
-            pager.sync_to(published.id)?;
+            pager.sync_published(published.id)?;
         }
         Ok(published.id)
     }
@@ -78,7 +89,7 @@ impl PageWriter {
         let pager = self.pager.clone();
         let published = self.publish(roots, durability)?;
         if published.backlog {
-            pager.sync_to(published.id)?;
+            pager.sync_published(published.id)?;
         }
         Ok(published.id)
     }
@@ -90,9 +101,12 @@ impl PageWriter {
         self.sync_first()?;
         let FreeSlot { slot, base } = self.choose_slot()?;
         let folded = self.folded_up_to();
-        let mut records = self.list_records(base, folded)?;
+        let listed = self.listed_above(folded);
+        let mut records = self.list_records(base, listed)?;
         self.extend_file()?;
         let meta = self.meta(base, folded, roots, &mut records);
+        self.pager.shared.listed().set(listed);
+        self.state.listed = listed;
         self.write_slot(slot, &meta)?;
         let desc = Descriptor::of(&meta);
         let backlog = self.adopt(meta, records);
@@ -125,8 +139,11 @@ impl PageWriter {
             true if lag >= RING - RING_SPARE => self.pager.sync_to(self.state.tip.id),
             true => Ok(()),
         };
-        // Nothing of this commit is in doubt yet.
-        synced.map_err(|_| Error::Poisoned)
+        synced.map_err(|error| match error {
+            // Earlier commits are in doubt. Nothing of this one is.
+            Error::InDoubt(_) => Error::Poisoned,
+            other => other,
+        })
     }
 
     /// Chooses a slot (step 10, I-1).
@@ -147,13 +164,30 @@ impl PageWriter {
         }
     }
 
-    /// Lists the records of the slot and the extents that hold records (step 11, I-2).
-    fn list_records(&mut self, base: CommitId, folded: CommitId) -> Result<NextRecords> {
+    /// Returns the newest commit whose changes need not be listed. Those up to `folded` are in the space tree. Where other
+    /// processes commit as well, some of these are listed all the same, so that writers there that know an older
+    /// commit can follow the changes and need not load the space tree anew.
+    fn listed_above(&self, folded: CommitId) -> CommitId {
+        let before = |count: u64| CommitId::new(self.id.get().saturating_sub(count));
+        let state = &self.state;
+        if state.foreign <= before(FOREIGN) {
+            return folded;
+        }
+        let least = match self.folding {
+            true => state.listed.max(state.records.before_newest(FOLLOWED_BYTES)),
+            false => state.listed,
+        };
+        folded.min(before(FOLLOWED)).max(least)
+    }
+
+    /// Lists the records of the slot and the extents that hold records (step 11, I-2). Those above `listed` tell their
+    /// changes.
+    fn list_records(&mut self, base: CommitId, listed: CommitId) -> Result<NextRecords> {
         let records = &mut self.state.records;
-        let needed = records.needed(base, folded);
-        let mut inline_bytes = records.encode_inline(needed.unneeded_inline, base, folded);
+        let needed = records.needed(base, listed);
+        let mut inline_bytes = records.encode_inline(needed.unneeded_inline, base, listed);
         let own = self.record(&needed.unneeded);
-        own.encode(base, folded, &mut inline_bytes.bytes);
+        own.encode(base, listed, &mut inline_bytes.bytes);
         if spill_bytes(&needed.spilled) + inline_bytes.bytes.len() <= RECORDS_MAX {
             return Ok(NextRecords {
                 own: Arc::new(own),
@@ -162,12 +196,12 @@ impl PageWriter {
                 inline_bytes,
             });
         }
-        self.spill_records(needed, base, folded)
+        self.spill_records(needed, base, listed)
     }
 
     /// Spills the records if they do not fit (step 11): those of the slot and the commit's own go to an extent. The
     /// extent is taken like any page, which changes what the commit's own record says.
-    fn spill_records(&mut self, needed: NeededRecords, base: CommitId, folded: CommitId) -> Result<NextRecords> {
+    fn spill_records(&mut self, needed: NeededRecords, base: CommitId, listed: CommitId) -> Result<NextRecords> {
         let NeededRecords {
             mut spilled,
             mut unneeded,
@@ -183,8 +217,8 @@ impl PageWriter {
             moved.splice(0..0, old.iter().flat_map(|s| s.records.iter().cloned()));
         }
         let mut bytes = Vec::new();
-        moved.iter().for_each(|r| r.encode(base, folded, &mut bytes));
-        let (extent, own) = self.take_for_records(&unneeded, &mut bytes, base, folded)?;
+        moved.iter().for_each(|r| r.encode(base, listed, &mut bytes));
+        let (extent, own) = self.take_for_records(&unneeded, &mut bytes, base, listed)?;
         let length = u32::try_from(bytes.len()).map_err(|_| Error::Limit("too many pages freed in one transaction"))?;
         let checksum = crc32c(&bytes);
         bytes.resize(PageNo::new(extent.run.pages).offset(self.pager.page_size) as usize, 0);
@@ -213,17 +247,17 @@ impl PageWriter {
         unneeded: &[Spill],
         bytes: &mut Vec<u8>,
         base: CommitId,
-        folded: CommitId,
+        listed: CommitId,
     ) -> Result<(Extent, CommitRecord)> {
         let size = self.pager.page_size as u64;
         let before = bytes.len();
-        self.record(unneeded).encode(base, folded, bytes);
+        self.record(unneeded).encode(base, listed, bytes);
         let mut pages = (bytes.len() as u64 + SPILL_SPARE).div_ceil(size);
         loop {
             let extent = Extent::new(self.take_exact(pages)?, self.id);
             let own = self.record(unneeded);
             bytes.truncate(before);
-            own.encode(base, folded, bytes);
+            own.encode(base, listed, bytes);
             if bytes.len() as u64 <= pages * size {
                 return Ok((extent, own));
             }
@@ -346,8 +380,10 @@ impl PageWriter {
     /// it is time for a sync, because recovery would have to read all of it.
     fn adopt(&mut self, meta: Meta, mut records: NextRecords) -> bool {
         let (old_end, desc) = (self.tip_end(), Descriptor::of(&meta));
-        // What was synced before the slot was written does not wait for a sync.
-        let bytes = if self.written.is_listed() { self.bytes } else { 0 };
+        let bytes = self.unsynced_bytes(&records);
+        let size = self.pager.page_size as u64;
+        let living = meta.pages.saturating_sub(meta.dead) * size;
+        let most = (living / LAZY_PART).max(LAZY_PAGES * size).min(LAZY_BYTES);
         records.inline_bytes.bytes = meta.inline;
         let state = &mut *self.state;
         if self.folding {
@@ -366,7 +402,19 @@ impl PageWriter {
         state.unsynced.drain(..durable);
         state.unsynced.push(Unsynced { id: desc.id, bytes });
         let unsynced: u64 = state.unsynced.iter().map(|commit| commit.bytes).sum();
-        unsynced > LAZY_BYTES || state.unsynced.len() > LAZY_COMMITS
+        unsynced > most || state.unsynced.len() > LAZY_COMMITS
+    }
+
+    /// Returns how many bytes of this commit wait for a sync: those that its record lists, and its spilled records. What
+    /// was synced before the slot was written is not listed.
+    fn unsynced_bytes(&self, records: &NextRecords) -> u64 {
+        let listed = records.own.written_pages();
+        let spills = records.spilled.iter().map(|spilled| spilled.spill.extent);
+        let own: u64 = spills
+            .filter(|extent| extent.birth == self.id)
+            .map(|extent| extent.run.pages)
+            .sum();
+        (listed + own) * self.pager.page_size as u64
     }
 
     /// Publishes the commit and makes it visible if I-7 allows it (steps 15 and 16). Returns whether it is visible.

@@ -17,13 +17,15 @@
 //! it (for the first entry, since page 0), so small numbers stay small. The checksum of a run of pages is the CRC-32C
 //! over the CRC-32Cs of its pages, 4 bytes little-endian each; that of a piece is the CRC-32C of its first `bytes`
 //! bytes. Runs that were synced before the slot was written are not listed. A record whose changes are folded, or
-//! whose id is at or below `base`, leaves the list in question empty if it is encoded again.
+//! whose id is at or below `base`, leaves the list in question empty if it is encoded again; where several processes
+//! commit, changes are listed for some commits longer.
 
 use crate::error::{Error, Result};
 use crate::ids::{CommitId, PageNo, Run};
 use crate::page::meta::META_PAGE;
 use crate::page::{meta_pages, Extent, PIECE};
 use crate::util::bytes::get_u32;
+use std::iter::Peekable;
 use std::sync::Arc;
 
 /// A run of pages that a commit wrote, and its checksum.
@@ -56,10 +58,15 @@ impl CommitRecord {
         self.freed.len() + self.taken.len()
     }
 
-    /// Appends the record to `out`, with its runs if it is above `base` and its changes if it is above `folded`.
-    pub fn encode(&self, base: CommitId, folded: CommitId, out: &mut Vec<u8>) {
+    /// Returns the number of pages that the commit wrote and that the record lists.
+    pub fn written_pages(&self) -> u64 {
+        self.runs.iter().map(|written| written.run.pages).sum()
+    }
+
+    /// Appends the record to `out`, with its runs if it is above `base` and its changes if it is above `listed`.
+    pub fn encode(&self, base: CommitId, listed: CommitId, out: &mut Vec<u8>) {
         let runs: &[WrittenRun] = if self.id > base { &self.runs } else { &[] };
-        let changes = self.id > folded;
+        let changes = self.id > listed;
         let (freed, taken): (&[Extent], &[Run]) = if changes {
             (&self.freed, &self.taken)
         } else {
@@ -106,24 +113,43 @@ pub(super) struct Bounds {
     pub id: CommitId,
 }
 
-/// Reads records that lie one behind the other. Their ids must ascend and be above `after`.
+/// Records that lay one behind the other.
+#[derive(Debug, Default)]
+pub(super) struct Decoded {
+    pub records: Vec<Arc<CommitRecord>>,
+    /// Where each of the records ends, in bytes.
+    pub ends: Vec<usize>,
+}
+
+/// Reads records that lie one behind the other. Their ids must ascend and be above `after`. Records that are among
+/// `known`, whose ids ascend as well, are taken from there.
 ///
 /// # Errors
 /// `Corrupt`: a record cannot be read, or its id is out of order.
-pub(super) fn decode(bytes: &[u8], bounds: Bounds, mut after: CommitId) -> Result<Vec<Arc<CommitRecord>>> {
+pub(super) fn decode<'k>(
+    bytes: &[u8],
+    bounds: Bounds,
+    mut after: CommitId,
+    known: &mut Peekable<impl Iterator<Item = &'k Arc<CommitRecord>>>,
+) -> Result<Decoded> {
+    let unreadable = || Error::corrupt(META_PAGE, "meta slot: a record cannot be read");
     let mut input = Input { bytes, bounds };
-    let mut records = Vec::new();
+    let mut decoded = Decoded::default();
     while !input.bytes.is_empty() {
-        let record = input
-            .record()
-            .ok_or(Error::corrupt(META_PAGE, "meta slot: a record cannot be read"))?;
-        if record.id <= after || record.id > bounds.id {
+        let id = CommitId::new(input.number().ok_or_else(unreadable)?);
+        if id <= after || id > bounds.id {
             return Err(Error::corrupt(META_PAGE, "meta slot: records out of order"));
         }
-        after = record.id;
-        records.push(Arc::new(record));
+        while known.next_if(|record| record.id < id).is_some() {}
+        let record = match known.next_if(|record| record.id == id) {
+            Some(record) => input.skip_record().map(|()| record.clone()),
+            None => input.record(id).map(Arc::new),
+        };
+        decoded.records.push(record.ok_or_else(unreadable)?);
+        decoded.ends.push(bytes.len() - input.bytes.len());
+        after = id;
     }
-    Ok(records)
+    Ok(decoded)
 }
 
 fn put(out: &mut Vec<u8>, mut value: u64) {
@@ -195,9 +221,35 @@ impl Input<'_> {
         (inside && pages <= u64::from(u32::MAX)).then_some(run)
     }
 
-    fn record(&mut self) -> Option<CommitRecord> {
+    /// Skips the rest of a record, whose content is known.
+    fn skip_record(&mut self) -> Option<()> {
+        for _ in 0..self.number()? {
+            self.skip_numbers(2)?;
+            match self.byte()? {
+                0 => {}
+                _ => self.skip_numbers(1)?,
+            }
+            self.bytes = self.bytes.get(4..)?;
+        }
+        for numbers in [3, 2] {
+            let count = usize::try_from(self.number()?).ok()?;
+            self.skip_numbers(count.checked_mul(numbers)?)?;
+        }
+        Some(())
+    }
+
+    fn skip_numbers(&mut self, count: usize) -> Option<()> {
+        for _ in 0..count {
+            let end = self.bytes.iter().position(|byte| *byte < 0x80)?;
+            self.bytes = &self.bytes[end + 1..];
+        }
+        Some(())
+    }
+
+    /// Reads the rest of the record of commit `id`.
+    fn record(&mut self, id: CommitId) -> Option<CommitRecord> {
         let mut record = CommitRecord {
-            id: CommitId::new(self.number()?),
+            id,
             ..CommitRecord::default()
         };
         let mut end = PageNo::default();
@@ -269,6 +321,10 @@ pub(super) mod tests {
         record
     }
 
+    fn read(bytes: &[u8], after: CommitId) -> Result<Vec<Arc<CommitRecord>>> {
+        decode(bytes, BOUNDS, after, &mut std::iter::empty().peekable()).map(|decoded| decoded.records)
+    }
+
     #[test]
     fn records_read_back_and_damage_is_an_error_not_a_panic() {
         let mut random = Random::new(1);
@@ -278,13 +334,25 @@ pub(super) mod tests {
             records
                 .iter()
                 .for_each(|r| r.encode(CommitId::NONE, CommitId::NONE, &mut bytes));
-            let back = decode(&bytes, BOUNDS, CommitId::NONE).expect("decode");
+            let back = read(&bytes, CommitId::NONE).expect("decode");
             assert!(back.iter().map(|r| &**r).eq(records.iter()));
+            // Some are known, in part others than these.
+            let known: Vec<Arc<CommitRecord>> = back.iter().filter(|_| random.one_in(2)).cloned().collect();
+            let other = Arc::new(sample(&mut random, 150));
+            let mut all: Vec<&Arc<CommitRecord>> = known.iter().chain([&other]).collect();
+            all.sort_by_key(|record| record.id);
+            let again = decode(&bytes, BOUNDS, CommitId::NONE, &mut all.into_iter().peekable()).expect("decode");
+            assert_eq!(again.records, back);
+            assert_eq!(again.ends.last().copied().unwrap_or(0), bytes.len());
+            let is_same = |record: &Arc<CommitRecord>| again.records.iter().any(|r| Arc::ptr_eq(r, record));
+            assert!(known.iter().all(is_same));
             if !bytes.is_empty() {
                 let at = random.below(bytes.len() as u64) as usize;
                 bytes[at] ^= 1 << random.below(8);
-                let _ = decode(&bytes, BOUNDS, CommitId::NONE);
-                let _ = decode(&bytes[..at], BOUNDS, CommitId::NONE);
+                for bytes in [&bytes[..], &bytes[..at]] {
+                    let _ = read(bytes, CommitId::NONE);
+                    let _ = decode(bytes, BOUNDS, CommitId::NONE, &mut back.iter().peekable());
+                }
             }
         }
     }
@@ -296,12 +364,12 @@ pub(super) mod tests {
         let record = sample(&mut random, 9);
         let mut bytes = Vec::new();
         record.encode(id(9), id(0), &mut bytes);
-        let back = decode(&bytes, BOUNDS, CommitId::NONE).expect("decode");
+        let back = read(&bytes, CommitId::NONE).expect("decode");
         assert!(back[0].runs.is_empty() && back[0].freed == record.freed);
         bytes.clear();
         record.encode(id(8), id(9), &mut bytes);
-        let back = decode(&bytes, BOUNDS, CommitId::NONE).expect("decode");
+        let back = read(&bytes, CommitId::NONE).expect("decode");
         assert!(back[0].runs == record.runs && back[0].changes() == 0);
-        assert!(decode(&bytes, BOUNDS, id(9)).is_err());
+        assert!(read(&bytes, id(9)).is_err());
     }
 }

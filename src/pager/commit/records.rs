@@ -16,6 +16,9 @@ use crate::pager::space::Dead;
 use crate::util::crc32c;
 use std::sync::Arc;
 
+/// The bytes that a change of dead space takes in a record, more or less.
+const CHANGE_BYTES: usize = 4;
+
 /// Records in an extent of their own.
 #[derive(Debug, Clone)]
 pub(in crate::pager) struct SpilledRecords {
@@ -43,12 +46,11 @@ pub(in crate::pager) struct SlotRecords {
 pub(in crate::pager) struct InlineBytes {
     /// The records, one behind the other.
     pub bytes: Vec<u8>,
-    /// The slot's `base` and `folded`: records up to `base` list no runs, and records up to `folded` no changes of
-    /// dead space.
+    /// Records up to `base`, which is the slot's, list no runs, and records up to `listed` no changes of dead space.
     base: CommitId,
-    folded: CommitId,
+    listed: CommitId,
     /// The number of records, counted from the oldest, that are known to be at or below `base`, and the bytes they
-    /// take. While `folded` stays the same, nothing in them changes any more.
+    /// take. While `listed` stays the same, nothing in them changes any more.
     final_records: usize,
     final_bytes: usize,
 }
@@ -132,6 +134,20 @@ impl SlotRecords {
         meta: &Meta,
         read: impl Fn(u64, &mut [u8]) -> Result<()>,
     ) -> std::result::Result<SlotRecords, NoRecords> {
+        SlotRecords::read_after(&SlotRecords::default(), meta, meta.folded, read)
+    }
+
+    /// Does what [`SlotRecords::read`] does where the records of an earlier slot are known. Those that both slots have
+    /// are taken from there; extents that both have are not even read. The earlier slot omits what became unnecessary
+    /// before, so what it says of a commit is all that the later one says, or more. The slot lists the changes of dead
+    /// space of commits above `listed`.
+    pub fn read_after(
+        known: &SlotRecords,
+        meta: &Meta,
+        listed: CommitId,
+        read: impl Fn(u64, &mut [u8]) -> Result<()>,
+    ) -> std::result::Result<SlotRecords, NoRecords> {
+        let mut known_records = known.all().peekable();
         let bounds = Bounds {
             page_size: meta.page_size as usize,
             pages: meta.pages,
@@ -140,6 +156,11 @@ impl SlotRecords {
         let mut all = SlotRecords::default();
         let mut after = CommitId::NONE;
         for spill in &meta.spills {
+            if let Some(same) = known.spilled.iter().find(|s| s.spill == *spill) {
+                after = same.records.last().map_or(after, |record| record.id);
+                all.spilled.push(same.clone());
+                continue;
+            }
             let mut bytes = Vec::new();
             let room = bytes.try_reserve_exact(spill.bytes as usize);
             room.map_err(|_| Error::NoMemory("records of recent commits"))?;
@@ -149,23 +170,27 @@ impl SlotRecords {
             if crc32c(&bytes) != spill.checksum {
                 return Err(NoRecords::Torn(page));
             }
-            let records = decode(&bytes, bounds, after)?;
+            let records = decode(&bytes, bounds, after, &mut known_records)?.records;
             after = records.last().map_or(after, |record| record.id);
             all.spilled.push(SpilledRecords {
                 spill: *spill,
                 records: records.into(),
             });
         }
-        all.inline = decode(&meta.inline, bounds, after)?;
-        if all.all().last().map(|record| record.id) != Some(meta.id) {
+        let inline = decode(&meta.inline, bounds, after, &mut known_records)?;
+        let newest = inline.records.last().or_else(|| all.all().last());
+        if newest.map(|record| record.id) != Some(meta.id) {
             return Err(Error::corrupt(META_PAGE, "meta slot: the commit's own record is missing").into());
         }
+        let final_records = inline.records.partition_point(|record| record.id <= meta.base);
         all.inline_bytes = InlineBytes {
             bytes: meta.inline.clone(),
             base: meta.base,
-            folded: meta.folded,
-            ..InlineBytes::default()
+            listed,
+            final_records,
+            final_bytes: final_records.checked_sub(1).map_or(0, |last| inline.ends[last]),
         };
+        all.inline = inline.records;
         Ok(all)
     }
 
@@ -194,9 +219,23 @@ impl SlotRecords {
         self.all().filter(move |record| record.id > id).map(|record| &**record)
     }
 
-    /// Returns which records a slot with this `base` and `folded` needs: those above the lower of the two.
-    pub fn needed(&self, base: CommitId, folded: CommitId) -> NeededRecords {
-        let needed = |record: &Arc<CommitRecord>| record.id > base.min(folded);
+    /// Returns the newest commit that is not among those whose changes, in inline records, take about so many bytes.
+    pub fn before_newest(&self, bytes: usize) -> CommitId {
+        let mut left = bytes;
+        for record in self.inline.iter().rev() {
+            match left.checked_sub(CHANGE_BYTES * record.changes()) {
+                Some(rest) => left = rest,
+                None => return record.id,
+            }
+        }
+        let spilled = self.spilled.last().and_then(|s| s.records.last());
+        spilled.map_or(CommitId::NONE, |record| record.id)
+    }
+
+    /// Returns which records a slot with this `base` needs that lists the changes of commits above `listed`: those above
+    /// the lower of the two.
+    pub fn needed(&self, base: CommitId, listed: CommitId) -> NeededRecords {
+        let needed = |record: &Arc<CommitRecord>| record.id > base.min(listed);
         let (spilled, unneeded): (Vec<_>, Vec<_>) = self
             .spilled
             .iter()
@@ -209,10 +248,11 @@ impl SlotRecords {
         }
     }
 
-    /// Returns the bytes of all inline records except the first `gone`, for a slot with this `base` and `folded`.
-    pub fn encode_inline(&mut self, gone: usize, base: CommitId, folded: CommitId) -> InlineBytes {
+    /// Returns the bytes of all inline records except the first `gone`, for a slot with this `base` that lists the changes
+    /// of commits above `listed`.
+    pub fn encode_inline(&mut self, gone: usize, base: CommitId, listed: CommitId) -> InlineBytes {
         let old = &self.inline_bytes;
-        let goes_on = gone == 0 && folded == old.folded && base >= old.base;
+        let goes_on = gone == 0 && listed == old.listed && base >= old.base;
         // Either everything need not be encoded again, or what is final, or nothing.
         let (mut final_records, mut final_bytes) = (0, 0);
         let (mut encoded, mut encoded_bytes) = (gone, 0);
@@ -228,7 +268,7 @@ impl SlotRecords {
         bytes.reserve(RECORDS_MAX);
         bytes.extend_from_slice(&old.bytes[..encoded_bytes]);
         for record in &self.inline[encoded..] {
-            record.encode(base, folded, &mut bytes);
+            record.encode(base, listed, &mut bytes);
             if record.id <= base {
                 (final_records, final_bytes) = (final_records + 1, bytes.len());
             }
@@ -236,7 +276,7 @@ impl SlotRecords {
         InlineBytes {
             bytes,
             base,
-            folded,
+            listed,
             final_records,
             final_bytes,
         }

@@ -13,7 +13,12 @@ use crate::pager::core::Pager;
 use crate::pager::options::Wait;
 use crate::pager::shared::SyncClaim;
 use crate::util::seeded::{self, Bug};
+use std::ops::Range;
 use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+
+/// How often a waiter checks whether the process that syncs died without a word.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// What a caller wants to be durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +82,17 @@ impl Pager {
         self.sync_for(Goal::Commit(id))
     }
 
+    /// Makes commit `id` durable, which was just published. Whatever is in the way, the commit can survive.
+    ///
+    /// # Errors
+    /// `InDoubt`.
+    pub(super) fn sync_published(&self, id: CommitId) -> Result<()> {
+        self.sync_to(id).map_err(|error| match error {
+            Error::InDoubt(_) => error,
+            other => Error::InDoubt(format!("it could not be synced: {other}")),
+        })
+    }
+
     /// Makes durable what was written so far, though it belongs to no commit yet, and with it every published commit.
     ///
     /// # Errors
@@ -100,11 +116,11 @@ impl Pager {
                 continue;
             };
             // 2. Exclude other processes, and look again, because one of them may have synced meanwhile.
-            let _right = SyncRight::take(&*self.peers)?;
-            if is_done() {
+            let right = SyncRight::take(&*self.peers, waits_for, &is_done)?;
+            let Some(mut right) = right.filter(|_| !is_done()) else {
                 turn.covered = shared.durable().get().id;
                 break;
-            }
+            };
             if self.is_poisoned() {
                 return Err(Error::InDoubt("another sync failed".into()));
             }
@@ -127,11 +143,13 @@ impl Pager {
                 return Err(Error::InDoubt(format!("its sync failed: {error}")));
             }
             shared.end_sync();
+            let before = shared.durable().get().id;
             // 6. Publish that the claimed commit is durable: `visible`, `durable` and `dur_base`, in this order (I-5,
             //    I-7).
             shared.made_durable(claim);
-            // 7. Dropping the turn passes it to the first thread whose commit came too late, and then wakes those
-            //    that are covered.
+            // 7. Dropping the right and the turn passes them to a process and to a thread whose commits came too late,
+            //    and wakes all those that are covered.
+            right.durable = before.next()..claim.tip.id.next();
             turn.covered = claim.tip.id;
             if goal == Goal::Written {
                 break;
@@ -177,17 +195,33 @@ impl Drop for Pager {
     }
 }
 
-/// The right to sync, which one thread in all processes has.
-struct SyncRight<'a>(&'a dyn Peers);
+/// The right to sync, which one thread in all processes has. Dropping it passes it on.
+struct SyncRight<'a> {
+    peers: &'a dyn Peers,
+    /// The commits that this sync has made durable, whose waiters are all woken. One other waiter is always woken.
+    durable: Range<CommitId>,
+}
 
-impl SyncRight<'_> {
-    fn take(peers: &dyn Peers) -> Result<SyncRight<'_>> {
-        peers.lock_sync().map(|()| SyncRight(peers))
+impl<'a> SyncRight<'a> {
+    /// Waits for the right. Returns `None` if that is not necessary any more, because another process has made commit
+    /// `id` durable.
+    fn take(peers: &'a dyn Peers, id: CommitId, is_done: &dyn Fn() -> bool) -> Result<Option<SyncRight<'a>>> {
+        while !peers.try_lock_sync()? {
+            if is_done() {
+                return Ok(None);
+            }
+            peers.wait_sync(id, LOOK_AGAIN, &mut || !is_done());
+            if is_done() {
+                return Ok(None);
+            }
+        }
+        let durable = CommitId::NONE..CommitId::NONE;
+        Ok(Some(SyncRight { peers, durable }))
     }
 }
 
 impl Drop for SyncRight<'_> {
     fn drop(&mut self) {
-        self.0.unlock_sync();
+        self.peers.unlock_sync(&self.durable);
     }
 }

@@ -35,6 +35,7 @@ pub(super) mod at {
     pub const NEXT_ID: usize = 8;
     pub const TIP: usize = 9;
     pub const FULL_TIP: usize = 10;
+    pub const LISTED: usize = 11;
 
     /// The first of the words that those who sync write.
     pub const DURABLE: usize = 16;

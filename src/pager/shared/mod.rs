@@ -9,6 +9,7 @@
 //! | `dur_base`  | the `base` of the durable commit                                                               |
 //! | `syncing`   | the commit that the sync under way will make durable: id and slot, or 0                        |
 //! | `full_tip`  | the newest commit made with full durability                                                    |
+//! | `listed`    | the records of the newest slot list the changes of dead space of all commits above this one    |
 //! | `poison`    | whether a sync or slot write has failed (I-8)                                                  |
 //! | `intent`    | whether a sync is under way; if the next sync finds it set, the leader of this one died        |
 //! | `erase`     | the slots (a bit each) that recovery rejected or found torn; erased before anything is written |
@@ -75,6 +76,7 @@ mod tests {
             tip,
             desc: desc(5),
             base: id(4),
+            folded: id(3),
             max_id: id(7),
             erase: vec![1, 3],
             constants,

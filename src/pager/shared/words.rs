@@ -115,6 +115,8 @@ pub(in crate::pager) struct Opening {
     pub desc: Descriptor,
     /// The base of that commit.
     pub base: CommitId,
+    /// The newest commit whose changes the space tree of that commit holds.
+    pub folded: CommitId,
     /// The highest id seen in any slot. The next commit's id is above it (I-4).
     pub max_id: CommitId,
     /// The slots to be erased before anything is written.
@@ -190,6 +192,7 @@ impl Shared {
         self.next_id().set(opening.max_id.next());
         self.visible().set(tip.id);
         self.dur_base().set(base);
+        self.listed().set(opening.folded);
         self.put_descriptor(&opening.desc, base);
         self.tip().set(tip);
         self.durable().set(tip);
@@ -250,6 +253,13 @@ impl Shared {
     /// Returns the word of the newest commit that was made with full durability.
     pub fn full_tip(&self) -> CommitWord<'_> {
         CommitWord(self.word(at::FULL_TIP))
+    }
+
+    /// Returns the word of the newest commit whose changes of dead space the newest slot may not list any more. A writer
+    /// raises it before it writes its slot. If the writer dies then, the word is higher than need be, and others learn
+    /// less from the slot than they could.
+    pub fn listed(&self) -> CommitWord<'_> {
+        CommitWord(self.word(at::LISTED))
     }
 
     /// Returns the word of the slots to be erased, with a bit for each.

@@ -12,6 +12,14 @@ pub struct Dead {
     pub death: CommitId,
 }
 
+impl Dead {
+    /// Returns whether any commit has referred to the pages. If not, they died in the commit that took them: it gave
+    /// them back unused, and nobody can need them.
+    pub(super) fn was_in_use(&self) -> bool {
+        self.extent.birth != self.death
+    }
+}
+
 /// A change that a fold makes to the space tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SpaceEdit {

@@ -66,11 +66,6 @@ impl Mirror {
         self.0.before(end).map(|(first, value)| (first, value.at(first)))
     }
 
-    /// Returns all extents, in ascending order.
-    pub fn iter(&self) -> impl Iterator<Item = (PageNo, Dead)> + '_ {
-        self.range(PageNo::default()..PageNo::END)
-    }
-
     /// Returns the extents that begin in `range`, in ascending order.
     pub fn range(&self, range: Range<PageNo>) -> impl Iterator<Item = (PageNo, Dead)> + '_ {
         let found = self.0.range(range);

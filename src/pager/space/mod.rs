@@ -7,6 +7,8 @@
 //! - `D <= durable`: no commit that recovery could return refers to the extent.
 //! - `B <= base(durable)`: no slot that recovery could verify lists it, because slots list what was written after
 //!   their base, and bases never fall.
+//! - An extent that died in the commit that wrote it (`B = D`) was never more than taken and given back. No commit
+//!   refers to it and no slot lists it, so it may be reused at once.
 //! - Once the rule allows reuse, it always does, because new readers register at or above `durable`, or at a commit
 //!   that is held already. So an extent moves once from `waiting` (or from `blocked`, under the reader that holds it)
 //!   to the pool. Neighbours in the pool can then be joined into one extent (0, 0), since their births and deaths do
@@ -40,6 +42,10 @@ use crate::page::Extent;
 use mirror::Mirror;
 use page_map::PageMap;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+/// Up to this many changes of dead space are always worth keeping in the records.
+const FOLD_MIN: usize = 1000;
 
 /// The dead pages: all that are known, and those that may be reused.
 #[derive(Debug, Default)]
@@ -59,6 +65,9 @@ pub(in crate::pager) struct Space {
     unloaded: BTreeSet<ZoneNo>,
     /// The zones that must be loaded before the next fold.
     required: BTreeSet<ZoneNo>,
+    /// Whether another process has folded records since the space tree was loaded. All that is dead is still known, but
+    /// not as which extents the tree has it, so nothing can be folded here.
+    tree_is_other: bool,
     /// What the pool was last refreshed for. `stale` says whether extents came in since then by loading.
     seen: Horizon,
     stale: bool,
@@ -73,10 +82,6 @@ pub(in crate::pager) struct Horizon {
     pub base: CommitId,
     /// The commits that readers hold, in ascending order.
     pub held: Vec<CommitId>,
-}
-
-fn waits((page, dead): (PageNo, Dead)) -> (CommitId, PageNo) {
-    (dead.death, page)
 }
 
 /// Returns the parts into which the borders of zones divide a run.
@@ -114,9 +119,7 @@ impl Space {
         if dead > space.mirror_pages || !space.required.is_empty() {
             space.unloaded = ZoneNo::up_to(ZoneNo::of(PageNo::new(pages - 1))).collect();
         }
-        space.waiting = space.mirror.iter().map(waits).collect();
-        space.waiting.sort_unstable();
-        space.stale = true;
+        space.sort_out(PageNo::default()..PageNo::END);
         space
     }
 
@@ -157,9 +160,25 @@ impl Space {
         }
     }
 
-    /// Returns whether the records can be folded: no zone from which they took pages is still to be loaded.
+    /// Returns whether the records can be folded: the tree is known, and no zone from which they took pages is still to
+    /// be loaded.
     pub fn foldable(&self) -> bool {
-        self.required.is_empty()
+        self.required.is_empty() && !self.tree_is_other
+    }
+
+    /// Returns whether so many changes in the records are worth a fold, however much it writes.
+    pub fn is_much(&self, changes: usize) -> bool {
+        changes > FOLD_MIN.max(self.extents() / 4)
+    }
+
+    /// Notes that another process has folded records into the space tree.
+    pub fn tree_changed(&mut self) {
+        self.tree_is_other = true;
+    }
+
+    /// Returns whether it is time for a fold of so many changes, and the space tree must be loaded anew for that.
+    pub fn must_know_tree(&self, changes: usize) -> bool {
+        self.tree_is_other && self.is_much(changes)
     }
 
     /// Takes over the content of the space tree for one zone, as of the last fold, and replays `records` over it.
@@ -208,10 +227,20 @@ impl Space {
         for record in records {
             self.replay(record, Some(zone));
         }
-        self.waiting.extend(self.mirror.range(range).map(waits));
+        self.sort_out(range);
+        Some(())
+    }
+
+    /// Puts those of the extents that begin in `range` into the pool that were never in use, and lets the others wait.
+    fn sort_out(&mut self, range: Range<PageNo>) {
+        for (page, dead) in self.mirror.range(range) {
+            match dead.was_in_use() {
+                true => self.waiting.push((dead.death, page)),
+                false => self.pool.insert(dead.extent.run),
+            }
+        }
         self.waiting.sort_unstable();
         self.stale = true;
-        Some(())
     }
 
     /// Carries out a commit's changes in the mirror, in all zones or in one, without changing the lists of what
@@ -231,6 +260,10 @@ impl Space {
     pub fn apply(&mut self, record: &CommitRecord) {
         self.replay(record, None);
         for dead in deaths(record) {
+            if !dead.was_in_use() {
+                self.pool.insert(dead.extent.run);
+                continue;
+            }
             // The new entry goes behind all others, unless the file says that something dies in the future.
             let new = (dead.death, dead.extent.run.first);
             let at = self.waiting.partition_point(|other| *other < new);
@@ -252,6 +285,8 @@ impl Space {
             }
         }
         self.apply(record);
+        // Unlike what dies in a commit that is made here, this may be reusable already.
+        self.stale = true;
         true
     }
 
@@ -417,129 +452,4 @@ impl Space {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::zone::ZONE_PAGES;
-    use super::*;
-
-    fn run(first: u64, pages: u64) -> Run {
-        Run::new(PageNo::new(first), pages)
-    }
-
-    fn extent((first, pages, birth): (u64, u64, u64)) -> Extent {
-        Extent::new(run(first, pages), CommitId::new(birth))
-    }
-
-    /// Returns a record of what died in a commit (first page, pages, birth) and what it took (first page, pages).
-    fn record(id: u64, freed: &[(u64, u64, u64)], taken: &[(u64, u64)]) -> CommitRecord {
-        CommitRecord {
-            id: CommitId::new(id),
-            runs: Vec::new(),
-            freed: freed.iter().copied().map(extent).collect(),
-            taken: taken.iter().map(|&(first, pages)| run(first, pages)).collect(),
-        }
-    }
-
-    fn horizon(durable: u64, base: u64, held: &[u64]) -> Horizon {
-        Horizon {
-            durable: CommitId::new(durable),
-            base: CommitId::new(base),
-            held: held.iter().map(|id| CommitId::new(*id)).collect(),
-        }
-    }
-
-    #[test]
-    fn runs_split_at_zone_borders() {
-        let parts: Vec<_> = split(run(ZONE_PAGES - 3, ZONE_PAGES + 5)).collect();
-        assert_eq!(
-            parts,
-            [
-                run(ZONE_PAGES - 3, 3),
-                run(ZONE_PAGES, ZONE_PAGES),
-                run(2 * ZONE_PAGES, 2)
-            ]
-        );
-        assert_eq!(split(run(7, 2)).collect::<Vec<_>>(), [run(7, 2)]);
-        assert_eq!(split(run(7, 0)).next(), None);
-    }
-
-    #[test]
-    fn the_reuse_rule_waits_for_all_three() {
-        let mut space = Space::open(100, 0, std::iter::empty());
-        space.apply(&record(10, &[(20, 2, 5)], &[]));
-        space.refresh(horizon(9, 4, &[]));
-        assert_eq!(space.pool.total(), 0, "not durable");
-        space.refresh(horizon(10, 4, &[]));
-        assert_eq!(space.pool.total(), 0, "still listed by a slot");
-        space.refresh(horizon(10, 5, &[3, 7, 12]));
-        assert_eq!(space.pool.total(), 0, "held by 7");
-        space.refresh(horizon(11, 9, &[7]));
-        assert_eq!(space.pool.total(), 0, "still held by 7");
-        space.refresh(horizon(11, 9, &[4, 10]));
-        assert_eq!(space.pool.total(), 2);
-    }
-
-    #[test]
-    fn whose_pages_died_is_kept() {
-        let own = Extent {
-            own: true,
-            ..extent((20, 5, 3))
-        };
-        let mut record = record(10, &[(10, 2, 3)], &[]);
-        record.freed.push(own);
-        let mut space = Space::open(100, 0, std::iter::empty());
-        space.apply(&record);
-        space.subtract(run(21, 2));
-        let edits = space.edits();
-        let kept: Vec<(u64, bool)> = edits
-            .iter()
-            .filter_map(|edit| edit.dead.map(|dead| (edit.first.get(), dead.extent.own)))
-            .collect();
-        assert_eq!(kept, [(10, false), (20, true), (23, true)]);
-    }
-
-    #[test]
-    fn a_zone_is_loaded_under_the_records() {
-        let records = [record(5, &[(40, 1, 2)], &[(10, 3)]), record(6, &[(11, 1, 5)], &[])];
-        let mut space = Space::open(100, 8, records.iter());
-        let zone = ZoneNo::of(PageNo::new(0));
-        assert_eq!(space.wanted(false), [zone]);
-        assert!(!space.foldable());
-        let tree = [Dead {
-            extent: extent((9, 9, 1)),
-            death: CommitId::new(3),
-        }];
-        space.load(zone, &tree, 100, records.iter()).expect("load");
-        assert!(space.foldable() && space.known_pages() == 8);
-        let keys: Vec<(u64, u64)> = space
-            .edits()
-            .iter()
-            .map(|edit| (edit.first.get(), edit.dead.map_or(0, |dead| dead.extent.run.pages)))
-            .collect();
-        assert_eq!(keys, [(9, 1), (11, 1), (13, 5), (40, 1)]);
-        space.refresh(horizon(6, 6, &[]));
-        space.join();
-        assert_eq!(space.pool.total(), 8);
-        let lie = [Dead {
-            extent: extent((99, 9, 1)),
-            ..tree[0]
-        }];
-        assert!(space.load(zone, &lie, 100, records.iter()).is_none());
-    }
-
-    #[test]
-    fn neighbours_join_when_reusable() {
-        let mut space = Space::open(100, 0, std::iter::empty());
-        space.apply(&record(2, &[(10, 1, 1), (11, 2, 1), (13, 1, 2)], &[]));
-        space.refresh(horizon(2, 2, &[]));
-        space.join();
-        let joined = Dead {
-            extent: extent((10, 4, 0)),
-            death: CommitId::NONE,
-        };
-        let edits = [(10, Some(joined)), (11, None), (13, None)].map(|(first, dead)| SpaceEdit {
-            first: PageNo::new(first),
-            dead,
-        });
-        assert_eq!(space.edits(), edits);
-    }
-}
+mod space_test;

@@ -1,6 +1,6 @@
-//! The engine's `pager/shared/mod.rs` on integers whose every access is a point where a scheduler may switch threads.
+//! The engine's `pager/shared/mod.rs` and `file/sleepers.rs` on integers whose every access is a point where a scheduler may switch threads.
 //!
-//! The modules around it stand for the engine's: just what that file names.
+//! The modules around them stand for the engine's: just what those files name.
 
 #[path = "../../../src/util/bytes.rs"]
 pub mod bytes;
@@ -37,6 +37,80 @@ pub mod file {
             0
         }
     }
+
+    /// Sleeping as the system does it, but for the time limit, which is over when [`futex::end_of_time`] says so.
+    pub mod futex {
+        use crate::util::atomic::AtomicU64;
+        use shuttle::rand::Rng;
+        use shuttle::sync::{Condvar, Mutex};
+        use std::sync::atomic::Ordering::SeqCst;
+        use std::time::Duration;
+
+        #[derive(Debug, Clone, Copy)]
+        struct Sleeper {
+            number: u64,
+            word: usize,
+            marks: u32,
+        }
+
+        #[derive(Default)]
+        struct Table {
+            next: u64,
+            asleep: Vec<Sleeper>,
+        }
+
+        shuttle::lazy_static! {
+            static ref TABLE: (Mutex<Table>, Condvar) = (Mutex::new(Table::default()), Condvar::new());
+        }
+
+        fn address(word: &AtomicU64) -> usize {
+            std::ptr::from_ref(word) as usize
+        }
+
+        pub fn wait(word: &AtomicU64, seen: u64, marks: u32, _: Duration) {
+            assert!(marks != 0, "nobody could wake this sleeper");
+            let (table, awake) = &*TABLE;
+            let mut table = table.lock().expect("table");
+            if word.load(SeqCst) as u32 != seen as u32 {
+                return;
+            }
+            let number = table.next;
+            table.next += 1;
+            let word = address(word);
+            table.asleep.push(Sleeper { number, word, marks });
+            while table.asleep.iter().any(|sleeper| sleeper.number == number) {
+                table = awake.wait(table).expect("table");
+            }
+        }
+
+        /// Wakes any of them: the system has an order, on which nothing relies.
+        pub fn wake(word: &AtomicU64, most: u32, marks: u32) {
+            let (table, awake) = &*TABLE;
+            let mut table = table.lock().expect("table");
+            for _ in 0..most {
+                let fits = |sleeper: &Sleeper| sleeper.word == address(word) && sleeper.marks & marks != 0;
+                let found: Vec<usize> = (0..table.asleep.len()).filter(|i| fits(&table.asleep[*i])).collect();
+                if found.is_empty() {
+                    break;
+                }
+                let one = found[shuttle::rand::thread_rng().gen_range(0..found.len())];
+                table.asleep.swap_remove(one);
+            }
+            awake.notify_all();
+        }
+
+        /// Wakes everybody, as the time limit does after a death.
+        pub fn end_of_time() {
+            let (table, awake) = &*TABLE;
+            table.lock().expect("table").asleep.clear();
+            awake.notify_all();
+        }
+    }
+
+    #[path = "../../../../src/file/sleepers.rs"]
+    pub mod sleepers;
+
+    pub mod wake_ups;
 
     pub mod peers {
         pub const HEADER: usize = 0;

@@ -1,5 +1,6 @@
-//! Runs the models of `kv_models::pager::models`. `KV_MODEL_SCHEDULES` sets how many orders each tries (3,000).
+//! Runs the models of `kv_models`. `KV_MODEL_SCHEDULES` sets how many orders each tries (3,000).
 
+use kv_models::file::wake_ups::{self, syncs, writers};
 use kv_models::pager::models::{commits, readers, Fault};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -12,7 +13,7 @@ fn schedules() -> usize {
 }
 
 /// The model in so many orders: half random, half with few but well-placed switches.
-fn check(model: fn(Fault), fault: Fault, schedules: usize) {
+fn check<F: Copy + Send + Sync + 'static>(model: fn(F), fault: F, schedules: usize) {
     let counted = move || {
         TRIED.fetch_add(1, SeqCst);
         model(fault);
@@ -21,9 +22,12 @@ fn check(model: fn(Fault), fault: Fault, schedules: usize) {
     shuttle::check_pct(counted, schedules / 2, 3);
 }
 
-fn caught(model: fn(Fault), fault: Fault) -> bool {
-    let found = catch_unwind(AssertUnwindSafe(|| check(model, fault, schedules().max(40_000))));
-    found.is_err()
+fn caught<F: Copy + Send + Sync + 'static>(model: fn(F), fault: F) -> bool {
+    !holds(model, fault, schedules().max(40_000))
+}
+
+fn holds<F: Copy + Send + Sync + 'static>(model: fn(F), fault: F, schedules: usize) -> bool {
+    catch_unwind(AssertUnwindSafe(|| check(model, fault, schedules))).is_ok()
 }
 
 #[test]
@@ -39,10 +43,10 @@ fn models_hold_and_their_twins_do_not() {
     };
     // A failure here prints the schedule that shows it.
     for (name, model) in [("readers", readers as fn(Fault)), ("commits", commits)] {
-        count(
-            name,
-            catch_unwind(AssertUnwindSafe(|| check(model, Fault::None, schedules()))).is_ok(),
-        );
+        count(name, holds(model, Fault::None, schedules()));
+    }
+    for (name, model) in [("writers", writers as fn(wake_ups::Fault)), ("syncs", syncs)] {
+        count(name, holds(model, wake_ups::Fault::None, schedules()));
     }
     for fault in [Fault::NoSecondLook, Fault::ReadersFirst] {
         count(&format!("{fault:?} goes unnoticed"), caught(readers, fault));
@@ -53,9 +57,17 @@ fn models_hold_and_their_twins_do_not() {
         Fault::NoSecondTip,
         Fault::ShownEarly,
         Fault::IdLate,
+        Fault::ListedLate,
     ];
     for fault in wrong {
         count(&format!("{fault:?} goes unnoticed"), caught(commits, fault));
+    }
+    use wake_ups::Fault::{KeepWakeUp, NoLook, WakeAnyOne, WakeDoneOnly, WakeEarly};
+    for fault in [WakeEarly, NoLook, KeepWakeUp] {
+        count(&format!("{fault:?} goes unnoticed"), caught(writers, fault));
+    }
+    for fault in [NoLook, WakeAnyOne, WakeDoneOnly] {
+        count(&format!("{fault:?} goes unnoticed"), caught(syncs, fault));
     }
     println!(
         "models: {passed} passed, {failed} failed ({} schedules)",

@@ -35,6 +35,8 @@ pub enum Fault {
     ShownEarly,
     /// The id is used up after the slot was written.
     IdLate,
+    /// What the slot lists is told after it has become the tip's.
+    ListedLate,
 }
 
 const SLOTS: usize = 4;
@@ -62,6 +64,7 @@ fn shared() -> (Arc<Shared>, Arc<Shared>) {
         tip: CommitSlot { id: first, slot: 0 },
         desc: desc(first),
         base: first,
+        folded: first,
         max_id: first,
         erase: Vec::new(),
         constants,
@@ -155,6 +158,8 @@ struct World {
     writing: Mutex<()>,
     syncing: Mutex<()>,
     ids: Mutex<Vec<CommitId>>,
+    /// The commits and up to which commit their slots do not list changes, which the next writer must know.
+    listed: Mutex<Vec<(CommitId, CommitId)>>,
     /// Commits that were the tip: what a killed writer left in a slot proves nothing.
     published: Mutex<Vec<CommitId>>,
     fault: Fault,
@@ -216,9 +221,15 @@ impl World {
         if self.fault != Fault::IdLate {
             shared.next_id().set(id.next());
         }
+        self.look_at_listed();
         let slot = self.slot();
         if dies_at == 1 {
             return None;
+        }
+        let listed = CommitId::new(id.get() - 1);
+        self.listed.lock().expect("listed").push((id, listed));
+        if self.fault != Fault::ListedLate {
+            shared.listed().set(listed);
         }
         self.write(slot, id);
         self.ids.lock().expect("ids").push(id);
@@ -235,10 +246,27 @@ impl World {
         }
         self.published.lock().expect("published").push(id);
         shared.tip().set(CommitSlot { id, slot });
+        if self.fault == Fault::ListedLate {
+            if shuttle::rand::thread_rng().gen_bool(0.1) {
+                return None;
+            }
+            shared.listed().set(listed);
+        }
         if self.fault == Fault::ShownEarly {
             shared.make_visible(id);
         }
         Some(id)
+    }
+
+    /// A writer that has the lock relies on this when it follows what others have committed.
+    fn look_at_listed(&self) {
+        let (tip, told) = (self.shared.tip().get().id, self.shared.listed().get());
+        let listed = self.listed.lock().expect("listed");
+        let of_tip = listed.iter().find(|(id, _)| *id == tip);
+        assert!(
+            of_tip.is_none_or(|(_, listed)| told >= *listed),
+            "the newest slot lists less than is told"
+        );
     }
 
     /// Does what `Pager::sync_to` does.
@@ -307,6 +335,7 @@ pub fn commits(fault: Fault) {
         writing: Mutex::new(()),
         syncing: Mutex::new(()),
         ids: Mutex::new(vec![first]),
+        listed: Mutex::default(),
         published: Mutex::new(vec![first]),
         fault,
     });
