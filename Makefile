@@ -196,6 +196,13 @@ soak:                                ## all of these SOAK (10) times as large, w
 	  KV_SEVERAL=$(SOAK)00 KV_POWER_CUTS=$(SOAK)00 KV_FULL_DISKS=$(SOAK)00 SANITIZE="address thread inside" \
 	    $(MAKE) --no-print-directory crash-sim fault bit-rot fuzz kill isolation models sanitize power-cut full-disk || exit 1; done
 
+# Makes a root with Debian trixie below TARGETS_DIR, and keeps it. ALL=1 also runs tests of Rust: on i386 all of them.
+TARGETS     ?= i386 s390x arm64 armhf ppc64el riscv64
+TARGETS_DIR ?= $(B)/targets
+test-targets: $(B)/libkv.a           ## the oldest Rust, and other machines (root; TARGETS="i386 s390x" chooses)
+	@B=$(abspath $(B)) KV_TARGETS=$(abspath $(TARGETS_DIR)) CARGO="$(CARGO)" ALL=$(or $(ALL),0) \
+	  sh scripts/test-targets.sh $(TARGETS)
+
 # ---- the sources -------------------------------------------------------------------------------------------
 
 header:                              ## regenerate include/kv.h from capi/
