@@ -92,6 +92,10 @@ demo: $(B)/examples/kvfiles          ## import /usr/include and /usr/share/doc, 
 
 # ---- tests --------------------------------------------------------------------------------------------------
 
+# Nothing but this installs anything: a test that lacks a program says so.
+deps:                                ## what the tests use besides, and what is missing of it; DO=1 installs that (root)
+	@DO=$(or $(DO),0) FOR=$(or $(FOR),tests) sh scripts/deps.sh
+
 # Two jobs at a time where one leaves a processor idle: the library is compiled and linked in one piece, and half of what
 # the later tests do takes one thread. What they print comes when each has ended.
 test:                                ## everything below but soak
@@ -160,18 +164,17 @@ isolation:                           ## 8 processes with 2 threads each on one f
 	@$(TRIAL) isolation "--test isolation --test processes -- --nocapture"
 
 files: all                           ## links, renamed and foreign files, descriptors, permissions
-	@NEEDS="setpriv:util-linux" $(TRIAL) files "--test files -- --nocapture"
+	@$(TRIAL) files "--test files -- --nocapture"
 
 models:                              ## orders of accesses to the shared words, tried by a scheduler
 	@CARGO_TARGET_DIR=$(abspath $(CARGO_TARGET_DIR))/models \
 	  $(TRIAL) models "--release --manifest-path tests/models/Cargo.toml -- --nocapture"
 
 power-cut:                           ## power cuts on ext4, ext4 with fast_commit, xfs (root)
-	@MOUNTS=1 NEEDS="mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs" \
-	  $(TRIAL) power-cut "--test power_cut -- --include-ignored --nocapture"
+	@MOUNTS=1 $(TRIAL) power-cut "--test power_cut -- --include-ignored --nocapture"
 
 full-disk:                           ## disks that run full at many sizes, size limits, read-only file systems (root)
-	@MOUNTS=1 NEEDS="mkfs.ext4:e2fsprogs" $(TRIAL) full-disk "--test full_disk -- --include-ignored --nocapture"
+	@MOUNTS=1 $(TRIAL) full-disk "--test full_disk -- --include-ignored --nocapture"
 
 fault-kernel: all $(B)/tests/workload ## each system call of a workload fails, once and for ever (strace)
 	@sh scripts/test-faults.sh $(abspath $(B))
