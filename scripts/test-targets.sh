@@ -4,9 +4,10 @@
 # Makes a root directory with Debian trixie, whose rustc 1.85.1 is the oldest that builds the library, and keeps it in
 # KV_TARGETS for the next time. In it, the library is checked with that compiler and then built and tested for each
 # target by scripts/test-target.sh: i386 on this processor, the others under qemu's user mode. Needs mmdebstrap, the rights
-# of root and Debian's mirrors; says so where it lacks one. ALL=1 tests more for each target and takes longer.
+# of root and Debian's mirrors; says so where it lacks one. What is fetched has to be there within MINUTES, for each target
+# again. ALL=1 tests more for each target and takes longer.
 set -u
-: "${B:?}" "${KV_TARGETS:=$B/targets}" "${CARGO:=cargo}" "${ALL:=0}"
+: "${B:?}" "${KV_TARGETS:=$B/targets}" "${CARGO:=cargo}" "${ALL:=0}" "${MINUTES:=5}"
 suite=trixie
 here=$(cd "$(dirname "$0")/.." && pwd)
 . "$here/scripts/targets.sh"
@@ -27,13 +28,17 @@ root=$KV_TARGETS/root
 [ "$(id -u)" = 0 ] || skip "only root can make and enter another root"
 unshare -m --propagation private true 2>/dev/null || skip "mounts are not allowed here"
 
+# The settings of tests (docs/testing.md), for those in the root.
+settings=$(env | sed -n 's/^\(KV_[A-Z_]*=[^ ]*\)$/\1/p' | grep -v '^KV_TARGETS=\|^KV_LIB=\|^KV_TMP=')
+
 # inside COMMAND...: in the root. The mounts end with the command.
+# shellcheck disable=SC2086
 inside() {
     unshare -m --propagation private sh -c '
         root=$1; shift
         mount --rbind /proc "$root/proc" && mount --rbind /dev "$root/dev" || exit 1
         cd "$root" && exec chroot "$root" "$@"' sh "$root" env -i HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
-        PATH=/usr/sbin:/usr/bin:/sbin:/bin CARGO_HOME=/src/cargo CARGO_TARGET_DIR=/src/target ALL="$ALL" "$@"
+        PATH=/usr/sbin:/usr/bin:/sbin:/bin CARGO_HOME=/src/cargo CARGO_TARGET_DIR=/src/target ALL="$ALL" $settings "$@"
 }
 
 # ---- the root ------------------------------------------------------------------------------------------------
@@ -45,7 +50,7 @@ if [ ! -d "$root/src" ]; then
     command -v mmdebstrap >/dev/null 2>&1 || skip "no mmdebstrap (make deps)"
     echo "making $root"
     rm -rf "$root" "$root.new"
-    mmdebstrap --variant=apt --include=ca-certificates,build-essential,cargo,rustc,qemu-user,python3-minimal \
+    timeout "${MINUTES}m" mmdebstrap --variant=apt --include=ca-certificates,build-essential,cargo,rustc,qemu-user,python3-minimal \
         "$suite" "$root.new" >"$log" 2>&1 || { tail -5 "$log"; skip "mmdebstrap could not make a root of $suite"; }
     mkdir -p "$root.new/src/have" "$root.new/src/cargo" && mv "$root.new" "$root" || exit 1
     printf '[source.crates-io]\nreplace-with = "vendored"\n[source.vendored]\ndirectory = "/src/vendor"\n' \
@@ -60,7 +65,7 @@ add() {
     echo "adding $1"
     packages="gcc-$(echo "$gnu" | tr _ -) libc6-dev-$debian-cross"
     [ "$1" = i386 ] && packages="$packages libc6:i386 libgcc-s1:i386"
-    inside sh -ec '
+    inside timeout "${MINUTES}m" sh -ec '
         dpkg --add-architecture "$1"
         apt-get update -q
         shift
