@@ -50,7 +50,7 @@ if [ ! -d "$root/src" ]; then
     command -v mmdebstrap >/dev/null 2>&1 || skip "no mmdebstrap (make deps)"
     echo "making $root"
     rm -rf "$root" "$root.new"
-    timeout "${MINUTES}m" mmdebstrap --variant=apt --include=ca-certificates,build-essential,cargo,rustc,qemu-user,python3-minimal \
+    timeout "${MINUTES}m" mmdebstrap --variant=apt --include=ca-certificates,build-essential,cargo,rustc,qemu-user \
         "$suite" "$root.new" >"$log" 2>&1 || { tail -5 "$log"; skip "mmdebstrap could not make a root of $suite"; }
     mkdir -p "$root.new/src/have" "$root.new/src/cargo" && mv "$root.new" "$root" || exit 1
     printf '[source.crates-io]\nreplace-with = "vendored"\n[source.vendored]\ndirectory = "/src/vendor"\n' \
@@ -64,7 +64,7 @@ add() {
     [ -e "$root/src/have/$1" ] && return
     echo "adding $1"
     packages="gcc-$(echo "$gnu" | tr _ -) libc6-dev-$debian-cross"
-    [ "$1" = i386 ] && packages="$packages libc6:i386 libgcc-s1:i386"
+    [ "$1" = i386 ] && packages="$packages g++-i686-linux-gnu libc6:i386 libgcc-s1:i386 libstdc++6:i386"
     inside timeout "${MINUTES}m" sh -ec '
         dpkg --add-architecture "$1"
         apt-get update -q
@@ -74,7 +74,8 @@ add() {
         version=$(dpkg-query -W -f "\${Version}" rustc)
         apt-get download -q "libstd-rust-dev:$1=$version"
         dpkg -x libstd-rust-dev_*.deb /
-        rm -rf /tmp/rust' sh "$debian" "$debian" "$packages" </dev/null >"$log" 2>&1 && touch "$root/src/have/$1"
+        rm -rf /tmp/rust
+        apt-get clean' sh "$debian" "$debian" "$packages" </dev/null >"$log" 2>&1 && touch "$root/src/have/$1"
 }
 
 for name in "$@"; do
