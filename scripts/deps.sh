@@ -33,6 +33,9 @@ tests)
     need util-linux setpriv "files: other users"
     need e2fsprogs mkfs.ext4 "power-cut, full-disk"
     need xfsprogs mkfs.xfs "power-cut"
+    need btrfs-progs mkfs.btrfs "files: another file system"
+    need f2fs-tools mkfs.f2fs "files: another file system"
+    need bindfs bindfs "files: another file system"
     need mmdebstrap mmdebstrap "test-targets"
     ;;
 bench)
