@@ -22,8 +22,13 @@ VALGRIND   ?= valgrind
 CFLAGS     ?= -O2 -g
 CXXFLAGS   ?= -O2 -g
 LDFLAGS    ?=
-# What the Rust standard library needs from the system (rustc --print native-static-libs).
-PRIVLIBS   ?= -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc
+# What the Rust standard library needs from the system (rustc --print native-static-libs), but for the unwinder: the
+# compiler adds its own, the shared one or for `-static` the other.
+PRIVLIBS   ?= -lutil -lrt -lpthread -lm -ldl -lc
+# The symbols and their versions.
+MAP        ?= kv.map
+# 0: libkv.so is installed as it was linked, for packagers whose tools take the debug information out.
+SPLIT_DEBUG ?= 1
 
 CARGO_TARGET_DIR ?= target
 export CARGO_TARGET_DIR
@@ -32,6 +37,9 @@ RUSTLIB    := $(CARGO_TARGET_DIR)/$(if $(CARGO_BUILD_TARGET),$(CARGO_BUILD_TARGE
 
 B          := build
 SO         := $(B)/libkv.so.$(VERSION)
+# The same for users: without its debug information, which lies in a file beside it, where debuggers look for it.
+STRIPPED   := $(B)/stripped/libkv.so.$(VERSION)
+DEBUGFILE  := $(B)/stripped/.debug/libkv.so.$(VERSION).debug
 WARN       := -Wall -Wextra -Wpedantic
 CSTD       := -std=c99 $(WARN) -Wstrict-prototypes -D_GNU_SOURCE
 
@@ -40,44 +48,79 @@ CTESTS     := $(patsubst tests/c/%.c,%,$(wildcard tests/c/*.c))
 
 .DEFAULT_GOAL := all
 .PHONY: all help examples demo test test-programs test-rust test-c test-system crash-sim seeded-bugs fault bit-rot fuzz kill isolation files models \
-  power-cut full-disk fault-kernel sanitize soak check-symbols header check-header lint bench bench-all micro count install uninstall clean FORCE
+  power-cut full-disk fault-kernel sanitize soak deps test-targets test-install test-reproducible check-symbols header check-header lint bench bench-all micro count install uninstall clean FORCE
 FORCE:
 
-all: $(SO) $(B)/libkv.a $(B)/kv.pc   ## build/libkv.so, build/libkv.a, build/kv.pc
+all: $(SO) $(STRIPPED) $(B)/libkv.a $(B)/kv.pc   ## build/libkv.so, build/libkv.a, build/kv.pc
 
 help:                                ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
 	@echo
 	@echo "  Variables: PREFIX LIBDIR INCLUDEDIR DESTDIR CC CXX CFLAGS LDFLAGS CARGO CARGOFLAGS PROFILE CARGO_TARGET_DIR"
 
-# Cargo knows what is out of date. Only the static library: the shared one is linked from it below.
-$(RUSTLIB): FORCE
-	$(CARGO) rustc $(CARGOFLAGS) --profile $(PROFILE) -p kv-capi --lib --crate-type staticlib
+# Names instead of this machine's directories, so that the same sources give the same library in whatever directory.
+CARGO_HOME ?= $(HOME)/.cargo
+SOURCE_DIR := /usr/src/kv-$(VERSION)
+REMAP      := --remap-path-prefix=$(CARGO_HOME)/registry/src=/usr/src/cargo \
+  --remap-path-prefix=$(abspath $(CARGO_TARGET_DIR))=$(SOURCE_DIR)/target --remap-path-prefix=$(CURDIR)=$(SOURCE_DIR)
+
+# Cargo is asked only when a source or a setting has changed, so that `sudo make install` needs no cargo. Installing does
+# not look at the settings: root has others.
+RUST_SOURCES := Cargo.toml Cargo.lock capi/Cargo.toml build.rs rust-toolchain.toml $(wildcard .cargo/config.toml) \
+  $(shell find src capi/src -type d -o -name '*.rs')
+SETTINGS   := $(CARGOFLAGS) --profile $(PROFILE) $(RUSTFLAGS) \
+  $(shell env | grep '^CARGO_PROFILE_\|^CARGO_ENCODED_RUSTFLAGS=' | LC_ALL=C sort)
+INSTALLING := $(and $(MAKECMDGOALS),$(if $(filter-out install uninstall,$(MAKECMDGOALS)),,yes))
+
+$(RUSTLIB).settings: FORCE
+	@if [ -z "$(INSTALLING)" ] || [ ! -e $@ ]; then \
+	  mkdir -p $(dir $@) && echo '$(subst ','\'',$(SETTINGS))' | cmp -s - $@ || echo '$(subst ','\'',$(SETTINGS))' >$@; fi
+
+# Only the static library: the shared one is linked from it below. The stamp is as old as the beginning of the compilation,
+# so that a source that is changed meanwhile is newer; the library's own time is cargo's.
+$(RUSTLIB).built: $(RUST_SOURCES) $(RUSTLIB).settings $(if $(wildcard $(RUSTLIB)),,FORCE)
+	@command -v $(firstword $(CARGO)) >/dev/null || { echo "The sources are newer than the library, and there is no" \
+	  "$(firstword $(CARGO)) to compile them with: run make as the user who has it." >&2; exit 1; }
+	@touch $@.begun
+	RUSTFLAGS="$(RUSTFLAGS) $(REMAP)" $(CARGO) rustc $(CARGOFLAGS) --profile $(PROFILE) -p kv-capi --lib \
+	  --crate-type staticlib
+	@mv $@.begun $@
+
+$(RUSTLIB): $(RUSTLIB).built
+	@:
 
 # Linked by the C compiler, so that our version script applies: rustc gives cdylibs an anonymous one of its own, which
 # wins in lld (symbols stay without a version, silently) and is an error in GNU ld.
-$(SO): $(RUSTLIB) kv.map
+$(SO): $(RUSTLIB) $(MAP)
 	@mkdir -p $(B)
-	$(CC) -shared -o $@ -Wl,-soname,libkv.so.$(ABI) -Wl,--version-script=kv.map \
+	$(CC) -shared -o $@ -Wl,-soname,libkv.so.$(ABI) -Wl,--version-script=$(MAP) \
 	  -Wl,--whole-archive $< -Wl,--no-whole-archive \
-	  -Wl,--gc-sections -Wl,-z,relro -Wl,-z,now -Wl,-z,defs -Wl,-z,noexecstack \
+	  -Wl,--gc-sections -Wl,-z,relro -Wl,-z,now -Wl,-z,defs -Wl,-z,noexecstack -Wl,--build-id=sha1 \
 	  $(LDFLAGS) -Wl,--as-needed $(PRIVLIBS)
 	ln -sf libkv.so.$(VERSION) $(B)/libkv.so.$(ABI)
 	ln -sf libkv.so.$(VERSION) $(B)/libkv.so
 
+$(STRIPPED): $(SO)
+	@mkdir -p $(dir $(DEBUGFILE))
+	$(OBJCOPY) --only-keep-debug $(SO) $(DEBUGFILE)
+	@chmod 644 $(DEBUGFILE)
+	$(OBJCOPY) --strip-unneeded --add-gnu-debuglink=$(DEBUGFILE) $(SO) $@
+
 # One object with every symbol but kv_* made local, so that two Rust libraries can be linked into one program.
-$(B)/libkv.a: $(RUSTLIB) kv.map
+$(B)/libkv.a: $(RUSTLIB) $(MAP)
 	@mkdir -p $(B)
 	$(LD) -r --gc-sections --force-group-allocation \
-	  $(shell sed -n 's/^ *\(kv_[a-z0-9_]*\);/-u \1/p' kv.map) -o $(B)/kv.o $<
+	  $(shell sed -n 's/^ *\(kv_[a-z0-9_]*\);/-u \1/p' $(MAP) | sort -u) -o $(B)/kv.o $<
 	$(OBJCOPY) --wildcard --keep-global-symbol='kv_*' -R .llvmbc -R .llvmcmd $(B)/kv.o
 	rm -f $@
 	$(AR) rcsD $@ $(B)/kv.o
 
-$(B)/kv.pc: kv.pc.in capi/Cargo.toml FORCE
+KV_PC = sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
+  -e 's|@VERSION@|$(VERSION)|' -e 's|@PRIVLIBS@|$(PRIVLIBS)|' kv.pc.in
+
+$(B)/kv.pc: FORCE
 	@mkdir -p $(B)
-	@sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
-	     -e 's|@VERSION@|$(VERSION)|' -e 's|@PRIVLIBS@|$(PRIVLIBS)|' $< > $@
+	@$(KV_PC) >$@
 
 # ---- examples -----------------------------------------------------------------------------------------------
 
@@ -91,6 +134,10 @@ demo: $(B)/examples/kvfiles          ## import /usr/include and /usr/share/doc, 
 	sh scripts/demo.sh $(abspath $(B))
 
 # ---- tests --------------------------------------------------------------------------------------------------
+
+# Nothing but this installs anything: a test that lacks a program says so.
+deps:                                ## what the tests use besides, and what is missing of it; DO=1 installs that (root)
+	@DO=$(or $(DO),0) FOR=$(or $(FOR),tests) sh scripts/deps.sh
 
 # Two jobs at a time where one leaves a processor idle: the library is compiled and linked in one piece, and half of what
 # the later tests do takes one thread. What they print comes when each has ended.
@@ -109,7 +156,7 @@ test-c: all examples $(CTESTS:%=$(B)/tests/%) $(CTESTS:%=$(B)/tests/%-static) $(
 	B=$(abspath $(B)) PYTHON="$(PYTHON)" VALGRIND="$(VALGRIND)" sh scripts/test-c.sh $(CTESTS)
 
 # What cargo test leaves out, since it needs another build, other programs or the rights of root.
-test-system: seeded-bugs models count sanitize fault-kernel full-disk power-cut  ## what cargo test leaves out
+test-system: seeded-bugs models count sanitize test-install fault-kernel full-disk power-cut  ## what cargo test leaves out
 
 $(B)/tests/%: tests/c/%.c tests/c/check.h include/kv.h $(SO)
 	@mkdir -p $(B)/tests
@@ -123,13 +170,18 @@ $(B)/tests/cpp: tests/c/cpp.cpp include/kv.h $(SO)
 	@mkdir -p $(B)/tests
 	$(CXX) -std=c++11 $(WARN) -Werror $(CXXFLAGS) -Iinclude -o $@ $< -L$(B) -lkv -Wl,-rpath,$(abspath $(B))
 
-# Exported by the library = listed in kv.map = declared in kv.h, and each with its version.
+# Exported by the library = listed in kv.map, with the version of its node = declared in kv.h. A name that stands in two
+# nodes is exported twice; the later is what new programs get.
 check-symbols: $(SO)                 ## compare libkv.so, kv.map and kv.h
 	@$(NM) -D --defined-only $(SO) | awk '$$2 == "T" { print $$3 }' | LC_ALL=C sort > $(B)/so.sym
-	@sed -n 's/^ *\(kv_[a-z0-9_]*\);/\1/p' kv.map | LC_ALL=C sort > $(B)/map.sym
+	@awk '$$1 ~ /^KV_[0-9]+$$/ { node = $$1 } \
+	  $$1 ~ /^kv_[a-z0-9_]+;$$/ { name = substr($$1, 1, length($$1) - 1); \
+	    if (name in last) print name "@" last[name]; last[name] = node } \
+	  END { for (name in last) print name "@@" last[name] }' $(MAP) | LC_ALL=C sort > $(B)/versions.sym
+	@sed 's/@.*//' $(B)/versions.sym | LC_ALL=C sort -u > $(B)/map.sym
 	@sed -n 's/^KV_API.*[ *]\(kv_[a-z0-9_]*\)(.*/\1/p' include/kv.h | LC_ALL=C sort > $(B)/header.sym
-	@diff $(B)/map.sym $(B)/header.sym || { echo "kv.map and include/kv.h differ"; exit 1; }
-	@sed 's/$$/@@KV_$(ABI)/' $(B)/map.sym | diff - $(B)/so.sym || { echo "kv.map and libkv.so differ"; exit 1; }
+	@diff $(B)/map.sym $(B)/header.sym || { echo "$(MAP) and include/kv.h differ"; exit 1; }
+	@diff $(B)/versions.sym $(B)/so.sym || { echo "$(MAP) and libkv.so differ"; exit 1; }
 	@echo "ok: $$(wc -l < $(B)/map.sym) symbols"
 
 # ---- tests of one kind ----------------------------------------------------------------------------------------
@@ -160,18 +212,17 @@ isolation:                           ## 8 processes with 2 threads each on one f
 	@$(TRIAL) isolation "--test isolation --test processes -- --nocapture"
 
 files: all                           ## links, renamed and foreign files, descriptors, permissions
-	@NEEDS="setpriv:util-linux" $(TRIAL) files "--test files -- --nocapture"
+	@$(TRIAL) files "--test files -- --nocapture"
 
 models:                              ## orders of accesses to the shared words, tried by a scheduler
 	@CARGO_TARGET_DIR=$(abspath $(CARGO_TARGET_DIR))/models \
 	  $(TRIAL) models "--release --manifest-path tests/models/Cargo.toml -- --nocapture"
 
 power-cut:                           ## power cuts on ext4, ext4 with fast_commit, xfs (root)
-	@MOUNTS=1 NEEDS="mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs" \
-	  $(TRIAL) power-cut "--test power_cut -- --include-ignored --nocapture"
+	@MOUNTS=1 $(TRIAL) power-cut "--test power_cut -- --include-ignored --nocapture"
 
 full-disk:                           ## disks that run full at many sizes, size limits, read-only file systems (root)
-	@MOUNTS=1 NEEDS="mkfs.ext4:e2fsprogs" $(TRIAL) full-disk "--test full_disk -- --include-ignored --nocapture"
+	@MOUNTS=1 $(TRIAL) full-disk "--test full_disk -- --include-ignored --nocapture"
 
 fault-kernel: all $(B)/tests/workload ## each system call of a workload fails, once and for ever (strace)
 	@sh scripts/test-faults.sh $(abspath $(B))
@@ -194,7 +245,21 @@ soak:                                ## all of these SOAK (10) times as large, w
 	  KV_FUZZ_SECONDS=$$((60 * $(SOAK))) KV_KILLS=$(SOAK)000 KV_WRITE_LOCKS=$$((20 * $(SOAK))) \
 	  KV_ISOLATION_SECONDS=$$((60 * $(SOAK))) KV_MODEL_SCHEDULES=$$((3000 * $(SOAK))) \
 	  KV_SEVERAL=$(SOAK)00 KV_POWER_CUTS=$(SOAK)00 KV_FULL_DISKS=$(SOAK)00 SANITIZE="address thread inside" \
-	    $(MAKE) --no-print-directory crash-sim fault bit-rot fuzz kill isolation models sanitize power-cut full-disk || exit 1; done
+	    $(MAKE) --no-print-directory crash-sim fault bit-rot fuzz kill isolation models sanitize power-cut full-disk \
+	      test-reproducible || exit 1; done
+
+test-install: all                    ## what is installed, and programs that use it, as README tells
+	@B=$(abspath $(B)) CC="$(CC)" MAKE="$(MAKE)" sh scripts/test-install.sh
+
+test-reproducible:                   ## two builds in two directories are the same, byte for byte (minutes)
+	@B=$(abspath $(B)) MAKE="$(MAKE)" sh scripts/test-reproducible.sh
+
+# Makes a root with Debian trixie below TARGETS_DIR, and keeps it. ALL=1 also runs tests of Rust: on i386 all of them.
+TARGETS     ?= i386 s390x arm64 armhf ppc64el riscv64
+TARGETS_DIR ?= $(B)/targets
+test-targets: $(B)/libkv.a           ## the oldest Rust, and other machines (root; TARGETS="i386 s390x" chooses)
+	@B=$(abspath $(B)) KV_TARGETS=$(abspath $(TARGETS_DIR)) CARGO="$(CARGO)" ALL=$(or $(ALL),0) \
+	  sh scripts/test-targets.sh $(TARGETS)
 
 # ---- the sources -------------------------------------------------------------------------------------------
 
@@ -230,18 +295,29 @@ $(B)/bench/count: bench/count.c include/kv.h $(SO)
 
 # ---- installing ---------------------------------------------------------------------------------------------
 
-install: all                         ## into DESTDIR, PREFIX, LIBDIR
+# Writes nothing but what is installed: who installs may be root, whose files the next `make` could not replace.
+install: $(SO) $(STRIPPED) $(B)/libkv.a ## into DESTDIR, PREFIX, LIBDIR
 	$(INSTALL) -d $(DESTDIR)$(LIBDIR) $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(PCDIR)
+ifeq ($(SPLIT_DEBUG),0)
 	$(INSTALL) -m 0755 $(SO) $(DESTDIR)$(LIBDIR)/
+else
+	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/.debug
+	$(INSTALL) -m 0755 $(STRIPPED) $(DESTDIR)$(LIBDIR)/
+	$(INSTALL) -m 0644 $(DEBUGFILE) $(DESTDIR)$(LIBDIR)/.debug/
+endif
 	ln -sf libkv.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libkv.so.$(ABI)
 	ln -sf libkv.so.$(ABI) $(DESTDIR)$(LIBDIR)/libkv.so
 	$(INSTALL) -m 0644 $(B)/libkv.a $(DESTDIR)$(LIBDIR)/
 	$(INSTALL) -m 0644 include/kv.h $(DESTDIR)$(INCLUDEDIR)/
-	$(INSTALL) -m 0644 $(B)/kv.pc $(DESTDIR)$(PCDIR)/
+	$(KV_PC) >$(DESTDIR)$(PCDIR)/kv.pc && chmod 644 $(DESTDIR)$(PCDIR)/kv.pc
+	@[ -n "$(DESTDIR)" ] || echo "So that programs find libkv.so.$(ABI) in $(LIBDIR): run ldconfig as root, if the loader" \
+	  "looks there; otherwise link them with -Wl,-rpath,$(LIBDIR)."
 
 uninstall:                           ## what install installed
 	rm -f $(DESTDIR)$(LIBDIR)/libkv.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libkv.so.$(ABI) $(DESTDIR)$(LIBDIR)/libkv.so \
-	  $(DESTDIR)$(LIBDIR)/libkv.a $(DESTDIR)$(INCLUDEDIR)/kv.h $(DESTDIR)$(PCDIR)/kv.pc
+	  $(DESTDIR)$(LIBDIR)/libkv.a $(DESTDIR)$(INCLUDEDIR)/kv.h $(DESTDIR)$(PCDIR)/kv.pc \
+	  $(DESTDIR)$(LIBDIR)/.debug/libkv.so.$(VERSION).debug
+	[ ! -d $(DESTDIR)$(LIBDIR)/.debug ] || rmdir --ignore-fail-on-non-empty $(DESTDIR)$(LIBDIR)/.debug
 
 clean:                               ## remove build/ and cargo's output
 	rm -rf $(B)

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds the benchmark with every engine that can be had here. What is missing is installed from Debian's packages if that
-# is possible (as root, with apt-get), and otherwise named and left out. CARGO and CC come from the Makefile.
+# Builds the benchmark with every engine that can be had here. What is missing is named and left out; `make deps FOR=bench`
+# tells which packages have it. CARGO and CC come from the Makefile.
 set -u
 cd "$(dirname "$0")" || exit 1
 
@@ -8,29 +8,6 @@ cd "$(dirname "$0")" || exit 1
 loadable() {
 	ldconfig -p 2>/dev/null | grep -q "$1"
 }
-
-# Headers of the compiler that libmdbx's bindings are made with.
-clang_headers() {
-	ls /usr/lib/llvm-*/lib/clang/*/include/stdarg.h >/dev/null 2>&1 || ls /usr/lib/clang/*/include/stdarg.h >/dev/null 2>&1
-}
-
-wanted=
-loadable 'librocksdb\.so' || wanted="$wanted librocksdb7.8"
-loadable 'libsqlite3\.so' || wanted="$wanted libsqlite3-0"
-test -e /usr/include/db.h || wanted="$wanted libdb5.3-dev"
-loadable 'libclang' && clang_headers || wanted="$wanted libclang1-14 libclang-common-14-dev"
-if [ -n "$wanted" ]; then
-	echo "peers: installing$wanted"
-	if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-		apt-get update -q >/dev/null 2>&1
-		for package in $wanted; do
-			apt-get install -q -y --no-install-recommends "$package" >/dev/null 2>&1 ||
-				echo "peers: MISSING $package cannot be installed"
-		done
-	else
-		echo "peers: MISSING$wanted (not root, or no apt-get)"
-	fi
-fi
 
 features=rocksdb,sqlite,bdb
 loadable 'librocksdb\.so' || echo "peers: WITHOUT RocksDB: there is no librocksdb"

@@ -6,8 +6,7 @@
 #
 # What a test counts it prints as "WHAT: N passed, M failed (figures)"; where none of an argument's tests does, the tests
 # themselves are counted. "COUNT what: figures" adds figures, "SKIPPED: what: why" tells what cannot be done here. With
-# MOUNTS=1 the tests run in a mount namespace of their own, so that no mount can outlive them, however they end. NEEDS
-# lists program:package pairs that are installed if that is possible.
+# MOUNTS=1 the tests run in a mount namespace of their own, so that no mount can outlive them, however they end.
 set -u
 : "${CARGO:=cargo}" "${CARGOFLAGS:=--locked}"
 title=$1
@@ -15,11 +14,6 @@ shift
 log=$(mktemp "${TMPDIR:-/tmp}/kv-$title.XXXXXX") || exit 1
 trap 'rm -f "$log"' EXIT
 
-for program in ${NEEDS:-}; do
-    if ! command -v "${program%%:*}" >/dev/null 2>&1 && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-        (apt-get update && apt-get install -y --no-install-recommends "${program##*:}") >/dev/null 2>&1
-    fi
-done
 alone=
 if [ "${MOUNTS:-0}" = 1 ] && unshare -m --propagation private true 2>/dev/null; then
     alone="unshare -m --propagation private"

@@ -210,3 +210,28 @@ fn a_circle_is_found_and_named() {
     let found = circles(&made(&three));
     assert_eq!((found.files, found.shortest.len()), (3, 1));
 }
+
+/// A port to another system changes `src/file/`, and nothing else of the engine: no other room calls the system or asks
+/// which one it is. (Numbers of errors are the same names on every Unix.)
+#[test]
+fn one_room_calls_the_system() {
+    let mut calls = Vec::new();
+    let mut errors = 0;
+    for source in sources::below("src") {
+        if source.name.starts_with("src/file/") {
+            continue;
+        }
+        let source = source.without_tests();
+        let words = sources::tokens(&source.code);
+        for (i, word) in words.iter().enumerate() {
+            let of_libc = i > 1 && words[i - 1].text == "::" && words[i - 2].text == "libc";
+            let is_error = word.text.starts_with('E') && word.text.chars().all(|c| c.is_ascii_uppercase());
+            errors += usize::from(of_libc && is_error);
+            if of_libc && !is_error || word.text == "target_os" || word.text == "asm" {
+                calls.push(format!("{}:{}: {}", source.name, source.line(word.at), word.text));
+            }
+        }
+    }
+    assert!(errors > 0, "the test sees no use of libc at all");
+    assert!(calls.is_empty(), "belongs into src/file/:\n{}", calls.join("\n"));
+}

@@ -263,12 +263,14 @@ fn identifiers_use_the_words_of_the_glossary() {
 
 // ---- documents ----------------------------------------------------------------------------------------------
 
-const DOCUMENTS: [&str; 6] = [
+const DOCUMENTS: [&str; 8] = [
     "README.md",
     "CONTRIBUTING.md",
     "docs/design.md",
     "docs/format.md",
+    "docs/packaging.md",
     "docs/performance.md",
+    "docs/porting.md",
     "docs/testing.md",
 ];
 
@@ -355,10 +357,12 @@ fn the_glossary_names_what_is_there() {
 }
 
 /// Where variables of the tests are read that are not the engine's or the library's.
-const READ_VARIABLES: [&str; 4] = [
+const READ_VARIABLES: [&str; 6] = [
     "Makefile",
+    "kv.map",
     "scripts/test-c.sh",
     "scripts/test-faults.sh",
+    "scripts/test-targets.sh",
     "tests/c/check.h",
 ];
 
@@ -406,6 +410,40 @@ fn documents_name_what_the_header_has() {
         "names that neither the header nor a test has:\n{}",
         unknown.join("\n")
     );
+}
+
+// ---- scripts ------------------------------------------------------------------------------------------------
+
+/// Scripts that install packages: because somebody asked for just that, or into a root directory of their own.
+const INSTALLERS: [&str; 2] = ["scripts/deps.sh", "scripts/test-targets.sh"];
+
+/// Whoever builds or tests the library gets no package that he did not ask for.
+#[test]
+fn nothing_is_installed_unasked() {
+    let mut files: Vec<String> = ["Makefile", ".ci/run", "bench/Makefile", "build.rs"]
+        .map(String::from)
+        .to_vec();
+    for folder in ["scripts", "bench"] {
+        let entries = std::fs::read_dir(root().join(folder)).expect("a folder");
+        let names = entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"));
+        files.extend(
+            names
+                .filter(|name| name.ends_with(".sh"))
+                .map(|name| format!("{folder}/{name}")),
+        );
+    }
+    let mut unasked = Vec::new();
+    for file in &files {
+        let text = read(file);
+        let installs = ["apt-get", "pip install", "cargo install", "rustup "]
+            .iter()
+            .any(|word| text.contains(word));
+        if installs && !INSTALLERS.contains(&file.as_str()) {
+            unasked.push(file.clone());
+        }
+    }
+    assert!(files.len() > 12, "only {} scripts are found", files.len());
+    assert!(unasked.is_empty(), "these install packages unasked: {unasked:?}");
 }
 
 // ---- tables of files ----------------------------------------------------------------------------------------

@@ -57,7 +57,7 @@ fn owned((key, value): (&Shared, &Shared)) -> Entry {
 }
 
 /// A reading operation.
-pub fn read(txn: &mut dyn Reads, state: &State, cursors: &mut Cursors, op: &Read) {
+pub fn read<T: Reads + ?Sized>(txn: &mut T, state: &State, cursors: &mut Cursors, op: &Read) {
     let value = |table: TableId, key: &Blob| state.map(table).get(&key.0);
     match op {
         Read::Get(table, key) => {
@@ -154,7 +154,7 @@ pub fn read(txn: &mut dyn Reads, state: &State, cursors: &mut Cursors, op: &Read
     }
 }
 
-fn list(txn: &mut dyn Reads, state: &State) {
+fn list<T: Reads + ?Sized>(txn: &mut T, state: &State) {
     let want: Vec<Entry> = state
         .names
         .iter()
@@ -169,7 +169,7 @@ fn list(txn: &mut dyn Reads, state: &State) {
 }
 
 /// Everything a snapshot sees, entry by entry.
-pub fn verify(txn: &mut dyn Reads, state: &State) {
+pub fn verify<T: Reads + ?Sized>(txn: &mut T, state: &State) {
     list(txn, state);
     for (table, map) in &state.data {
         let got = txn.scan(*table, &Span::all(), map.len() + 1);

@@ -1,0 +1,77 @@
+#!/bin/sh
+# The programs that tests use where they are there: `make deps` lists them and says how to install what is missing,
+# `make deps DO=1` installs it with apt-get. Nothing else installs anything: a test that lacks a program says that it is
+# skipped. FOR=bench is about the engines that the benchmarks compare with.
+set -u
+: "${DO:=0}" "${FOR:=tests}"
+missing=
+
+# need PACKAGE WHAT FOR-WHAT: WHAT is a program, a file, or a library that the loader knows.
+need() {
+    case $2 in
+    /*) test -e "$2" ;;
+    lib*) ldconfig -p 2>/dev/null | grep -qF "$2" ;;
+    *) command -v "$2" >/dev/null 2>&1 ;;
+    esac
+    if [ $? = 0 ]; then
+        state=there
+    else
+        state=MISSING
+        missing="$missing $1"
+    fi
+    [ "$DO" != 0 ] || printf '%-8s %-14s %-26s %s\n' "$state" "$2" "$1" "$3"
+}
+
+case $FOR in
+tests)
+    need build-essential c++ "test-c: the header in C++"
+    need python3 python3 "test-c: the library through ctypes"
+    need pkg-config pkg-config "test-install: kv.pc"
+    need valgrind valgrind "test-c, count"
+    need strace strace "fault-kernel"
+    need util-linux unshare "power-cut, full-disk, test-targets: mounts of their own"
+    need util-linux setpriv "files: other users"
+    need e2fsprogs mkfs.ext4 "power-cut, full-disk"
+    need xfsprogs mkfs.xfs "power-cut"
+    need btrfs-progs mkfs.btrfs "files: another file system"
+    need f2fs-tools mkfs.f2fs "files: another file system"
+    need bindfs bindfs "files: another file system"
+    need mmdebstrap mmdebstrap "test-targets"
+    ;;
+bench)
+    need librocksdb7.8 librocksdb.so "RocksDB"
+    need libsqlite3-0 libsqlite3.so "SQLite"
+    need libdb5.3-dev /usr/include/db.h "Berkeley DB"
+    need libclang1-14 libclang "libmdbx: its bindings are generated"
+    need libclang-common-14-dev /usr/lib/llvm-14/lib/clang "libmdbx: the headers of that generator"
+    ;;
+*)
+    echo "FOR=$FOR? There are tests and bench."
+    exit 1
+    ;;
+esac
+
+[ -n "$missing" ] || exit 0
+if [ "$DO" = 0 ]; then
+    echo
+    echo "Missing:$missing"
+    echo "make deps DO=1 runs, as root: apt-get update; apt-get install --no-install-recommends$missing"
+    exit 0
+fi
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+    echo "deps: MISSING$missing: this needs root and apt-get"
+    exit 1
+fi
+echo "deps: installing$missing"
+log=$(mktemp "${TMPDIR:-/tmp}/kv-deps.XXXXXX") || exit 1
+trap 'rm -f "$log"' EXIT
+# One by one: a package that cannot be had does not cost the others.
+apt-get update -q >"$log" 2>&1 || tail -3 "$log"
+failed=
+for package in $missing; do
+    DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$package" >"$log" 2>&1 || {
+        tail -3 "$log"
+        failed="$failed $package"
+    }
+done
+[ -z "$failed" ] || { echo "deps: MISSING$failed: not installed"; exit 1; }

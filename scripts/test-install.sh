@@ -1,0 +1,147 @@
+#!/bin/sh
+# What `make install` installs, and programs that use it, as README.md tells: `make test-install` calls it when all is built.
+#
+# Installs into directories of its own, without cargo, compiles the first program of README.md against each, and looks at
+# the library: what it exports, needs and contains. Ends with one line.
+set -u
+: "${B:?}" "${CC:=cc}" "${MAKE:=make}" "${OBJCOPY:=objcopy}"
+root=$(cd "$(dirname "$0")/.." && pwd)
+cd "$root" || exit 1
+passed=0 failed=0 skipped=0
+work=$(mktemp -d "$B/install.XXXXXX") || exit 1
+trap 'rm -rf "$work"' EXIT
+
+# run WHAT COMMAND...: what the command says is shown if it fails.
+run() {
+    what=$1
+    shift
+    if "$@" >"$work/log" 2>&1; then
+        echo "ok      $what"
+        passed=$((passed + 1))
+    else
+        echo "FAILED  $what (status $?)"
+        sed 's/^/        /' "$work/log" | tail -20
+        failed=$((failed + 1))
+    fi
+}
+
+skip() {
+    echo "SKIPPED: $1"
+    skipped=$((skipped + 1))
+}
+
+# As root would: what this make was called with is not passed on, and there is no cargo.
+plain_make() {
+    env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL "$MAKE" --no-print-directory "B=$B" CARGO=no-cargo "$@"
+}
+
+# ---- installing --------------------------------------------------------------------------------------------------
+
+prefix=$work/prefix
+touch "$work/before"
+run "install needs no cargo" plain_make install "PREFIX=$prefix"
+# Other tests may be at work in the same directory: these are the files that it could write.
+run "install writes nothing into the tree" sh -c '
+    new=$(find "$1"/libkv.* "$1/kv.o" "$1/kv.pc" "$1/stripped" "${CARGO_TARGET_DIR:-target}"/release/libkv.* \
+        src capi include Cargo.lock -newer "$2")
+    [ -z "$new" ] || { echo "$new"; exit 1; }' sh "$B" "$work/before"
+run "install does not install what is older than its source" sh -c '
+    ! "$@" >"$0" 2>&1 && grep -q "no-cargo" "$0"' "$work/refused" \
+    env -u MAKEFLAGS "$MAKE" "B=$B" CARGO=no-cargo -W src/lib.rs install "PREFIX=$work/other"
+version=$(sed -n 's/^#define KV_VERSION "\(.*\)"/\1/p' include/kv.h)
+cat >"$work/expected" <<EOF
+include/kv.h
+lib/.debug/libkv.so.$version.debug
+lib/libkv.a
+lib/libkv.so
+lib/libkv.so.0
+lib/libkv.so.$version
+lib/pkgconfig/kv.pc
+EOF
+run "these files are installed" sh -c '
+    (cd "$1" && find . ! -type d | sed "s|^\./||" | LC_ALL=C sort) | diff "$2" -' sh "$prefix" "$work/expected"
+run "install into a staging directory" plain_make install "DESTDIR=$work/stage" PREFIX=/usr LIBDIR=/usr/lib/here SPLIT_DEBUG=0
+run "which kv.pc does not name" sh -c '
+    ! grep -F "$1" "$1/usr/lib/here/pkgconfig/kv.pc" && grep -qx "libdir=/usr/lib/here" "$1/usr/lib/here/pkgconfig/kv.pc"' \
+    sh "$work/stage"
+
+# ---- programs ----------------------------------------------------------------------------------------------------
+
+# The first C program of README.md.
+awk '/^```c$/ { on = 1; next } /^```$/ && on { exit } on' README.md >"$work/fruit.c"
+cd "$work" || exit 1
+if command -v pkg-config >/dev/null 2>&1; then
+    export PKG_CONFIG_PATH="$prefix/lib/pkgconfig"
+    fruit() {
+        rm -f fruit fruit.kv
+        # shellcheck disable=SC2046
+        "$CC" fruit.c "$@" -o fruit && [ "$(./fruit)" = "apple is red" ]
+    }
+    # shellcheck disable=SC2046
+    run "README's program, with the directory in the program" fruit $(pkg-config --cflags --libs kv) "-Wl,-rpath,$prefix/lib"
+    # shellcheck disable=SC2046
+    run "README's program, with the directory in the loader's list" \
+        env LD_LIBRARY_PATH="$prefix/lib" sh -c '"$@" -o fruit && rm -f fruit.kv && [ "$(./fruit)" = "apple is red" ]' sh \
+        "$CC" fruit.c $(pkg-config --cflags --libs kv)
+    if echo 'int main(void) { return 0; }' | "$CC" -static -x c - -o none 2>/dev/null; then
+        # shellcheck disable=SC2046
+        run "README's program, static" fruit -static $(pkg-config --static --cflags --libs kv)
+        run "it needs no other file" sh -c 'readelf -d fruit >elf && ! grep NEEDED elf'
+    else
+        skip "a static program: no static C library"
+    fi
+else
+    skip "programs: no pkg-config (make deps)"
+fi
+cd "$root" || exit 1
+
+# ---- the library -------------------------------------------------------------------------------------------------
+
+lib=$prefix/lib/libkv.so.$version
+debug=$prefix/lib/.debug/libkv.so.$version.debug
+id() {
+    readelf -n "$1" | sed -n 's/.*Build ID: //p'
+}
+run "the library is stripped" sh -c '
+    readelf -SW "$1" >"$2" && ! grep "\.symtab\|\.debug_info\|\.debug_line" "$2"' sh "$lib" "$work/elf"
+run "its debug information is beside it" sh -c '
+    readelf --string-dump=.gnu_debuglink "$1" | grep -qF "$(basename "$2")" && readelf -SW "$2" | grep -q "\.debug_line"' \
+    sh "$lib" "$debug"
+run "and is of the same build" [ -n "$(id "$lib")" -a "$(id "$lib")" = "$(id "$debug")" ]
+if command -v gdb >/dev/null 2>&1; then
+    run "a debugger finds it" sh -c 'gdb -nx -batch -ex "info line kv_open" "$1" 2>&1 | grep "capi/src/db\.rs"' sh "$lib"
+else
+    skip "a debugger: no gdb"
+fi
+run "SPLIT_DEBUG=0 installs the library as it was linked" sh -c '
+    readelf -SW "$1" | grep -q "\.debug_line" && [ ! -e "$(dirname "$1")/.debug" ]' sh "$work/stage/usr/lib/here/libkv.so.$version"
+run "its name is libkv.so.0" sh -c 'readelf -d "$1" | grep -q "SONAME.*\[libkv\.so\.0\]"' sh "$lib"
+run "relocations are read-only and bound at the start, there is no run path" sh -c '
+    readelf -dW "$1" >"$2" && readelf -lW "$1" >>"$2" && grep -q "BIND_NOW\|FLAGS.* NOW" "$2" && grep -q GNU_RELRO "$2" &&
+    ! grep "TEXTREL\|RPATH\|RUNPATH" "$2"' sh "$lib" "$work/elf"
+run "no memory is both written and executed" sh -c 'readelf -lW "$1" >"$2" && ! grep " RWE " "$2"' sh "$lib" "$work/elf"
+run "no directory of this machine is in the libraries" sh -c '
+    for file in "$3/libkv.so" "$4" "$3/libkv.a"; do
+        [ -f "$file" ] && ! grep -qaF "$1" "$file" && ! grep -qaF "$2" "$file" || { echo "$file"; exit 1; }
+    done' sh "$root/" "${CARGO_HOME:-$HOME/.cargo}/" "$prefix/lib" "$debug"
+
+# ---- versions of symbols -------------------------------------------------------------------------------------------
+
+# A later release, in which one function is new.
+awk '/^ *kv_writer_write;/ { next } { print } END { print "KV_1 {\n  global:\n    kv_writer_write;\n} KV_0;" }' kv.map >"$work/kv.map"
+map() {
+    env -u MAKEFLAGS "$MAKE" --no-print-directory "B=$work/map" "MAP=$work/kv.map" CARGO=no-cargo check-symbols
+}
+run "a function in a new node of kv.map has its version" map
+run "which the library shows" sh -c 'nm -D "$1/libkv.so" | grep -q " kv_writer_write@@KV_1$"' sh "$work/map"
+grep -v '^ *kv_writer_write;' kv.map >"$work/kv.map"
+run "a function that is missing in kv.map is noticed" sh -c '! "$@" >"$0" 2>&1 && grep -q "kv.h differ" "$0"' "$work/refused" \
+    env -u MAKEFLAGS "$MAKE" "B=$work/map" "MAP=$work/kv.map" CARGO=no-cargo check-symbols
+
+# ---- uninstalling ------------------------------------------------------------------------------------------------
+
+run "uninstall" plain_make uninstall "PREFIX=$prefix"
+run "leaves no file" sh -c 'left=$(find "$1" ! -type d; ls -d "$1/lib/.debug" 2>/dev/null); [ -z "$left" ] || { echo "$left"; exit 1; }' sh "$prefix"
+
+echo "test-install: $passed passed, $failed failed, $skipped skipped ()"
+[ "$failed" -eq 0 ]
