@@ -51,19 +51,28 @@ struct Published {
     backlog: bool,
 }
 
+/// Returns what a failed sync means to a commit that was published before it. If there was no lock for the sync, a later
+/// one makes the commit durable all the same.
+fn in_doubt(error: Error) -> Error {
+    match error {
+        Error::NoLocks(why) => Error::InDoubt(format!("it is not synced yet: {why}")),
+        other => other,
+    }
+}
+
 impl PageWriter {
     /// Publishes the commit, and waits until it is what `durability` says. Everything that was placed must be written
     /// already.
     ///
     /// # Errors
-    /// `NoSpace`, `Io`, `Corrupt`, `Limit`: the commit is undone, and the database is as before. `InDoubt`,
+    /// `NoSpace`, `Io`, `Corrupt`, `Limit`, `NoLocks`: the commit is undone, and the database is as before. `InDoubt`,
     /// `Poisoned`: see [`crate::Error`].
     pub fn commit(self, roots: Roots, durability: Durability) -> Result<CommitId> {
         let pager = self.pager.clone();
         let published = self.publish(roots, durability)?;
         // This is step 17.
         if published.unsynced || published.backlog {
-            pager.sync_to(published.id)?;
+            pager.sync_to(published.id).map_err(in_doubt)?;
         }
         Ok(published.id)
     }
@@ -72,13 +81,13 @@ impl PageWriter {
     /// is a full one ([`Pager::wait_durable`](crate::pager::Pager::wait_durable)).
     ///
     /// # Errors
-    /// `NoSpace`, `Io`, `Corrupt`, `Limit`: the commit is undone, and the database is as before. `InDoubt`,
+    /// `NoSpace`, `Io`, `Corrupt`, `Limit`, `NoLocks`: the commit is undone, and the database is as before. `InDoubt`,
     /// `Poisoned`: see [`crate::Error`].
     pub fn commit_async(self, roots: Roots, durability: Durability) -> Result<CommitId> {
         let pager = self.pager.clone();
         let published = self.publish(roots, durability)?;
         if published.backlog {
-            pager.sync_to(published.id)?;
+            pager.sync_to(published.id).map_err(in_doubt)?;
         }
         Ok(published.id)
     }
@@ -129,8 +138,11 @@ impl PageWriter {
             true if lag >= RING - RING_SPARE => self.pager.sync_to(self.state.tip.id),
             true => Ok(()),
         };
-        // Nothing of this commit is in doubt yet.
-        synced.map_err(|_| Error::Poisoned)
+        // Nothing of this commit is in doubt yet. Without a lock, no sync was tried, and nothing is poisoned.
+        synced.map_err(|error| match error {
+            Error::NoLocks(_) => error,
+            _ => Error::Poisoned,
+        })
     }
 
     /// Chooses a slot (step 10, I-1).
