@@ -158,11 +158,11 @@ test-c: all examples $(CTESTS:%=$(B)/tests/%) $(CTESTS:%=$(B)/tests/%-static) $(
 # What cargo test leaves out, since it needs another build, other programs or the rights of root.
 test-system: seeded-bugs models count sanitize test-install fault-kernel full-disk power-cut  ## what cargo test leaves out
 
-$(B)/tests/%: tests/c/%.c tests/c/check.h include/kv.h $(SO)
+$(B)/tests/%: tests/c/%.c $(wildcard tests/c/*.h) include/kv.h $(SO)
 	@mkdir -p $(B)/tests
 	$(CC) $(CSTD) -Werror $(CFLAGS) -Iinclude -o $@ $< -L$(B) -lkv -Wl,-rpath,$(abspath $(B)) -lpthread
 
-$(B)/tests/%-static: tests/c/%.c tests/c/check.h include/kv.h $(B)/libkv.a
+$(B)/tests/%-static: tests/c/%.c $(wildcard tests/c/*.h) include/kv.h $(B)/libkv.a
 	@mkdir -p $(B)/tests
 	$(CC) $(CSTD) -Werror $(CFLAGS) -Iinclude -o $@ $< $(B)/libkv.a $(PRIVLIBS)
 

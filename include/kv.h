@@ -426,7 +426,7 @@ typedef struct kv_options {
  * @param db       Gets the handle, to be closed by kv_close(); NULL after a failure.
  * @return KV_OK; KV_NO_FILE, KV_EXISTS (see the flags); KV_BUSY (a process has it alone, since NAME-shm could not be
  *         made, or reads it without permission to write); KV_POISONED (a sync failed, and not every process has closed
- *         it yet); KV_ACCESS, KV_READ_ONLY; KV_NOT_A_DATABASE, KV_TOO_NEW, KV_TOO_OLD, KV_CORRUPT (what is in the file);
+ *         it yet); KV_ACCESS; KV_NOT_A_DATABASE, KV_TOO_NEW, KV_TOO_OLD, KV_CORRUPT (what is in the file);
  *         KV_NO_LOCKS (network file systems without locks); KV_IO, KV_NO_SPACE, KV_NO_MEMORY; KV_LIMIT (too
  *         many handles); KV_INVALID (options).
  */
@@ -441,7 +441,7 @@ KV_API KV_MUST_CHECK kv_status kv_open(const char *path, const kv_options *optio
  *
  * @param db  Released whatever is answered, except after KV_BUSY. NULL is KV_OK.
  * @return KV_OK; KV_BAD_HANDLE; KV_FORKED; KV_BUSY (called inside a callback of the library: nothing was done);
- *         KV_IO, KV_NO_SPACE, KV_IN_DOUBT, KV_POISONED (lazy commits did not become durable).
+ *         KV_IN_DOUBT, KV_POISONED, KV_NO_LOCKS (lazy commits did not become durable).
  */
 KV_API kv_status kv_close(kv_db *db);
 
@@ -456,7 +456,7 @@ KV_API void kv_interrupt(kv_db *db);
 /**
  * Makes every commit durable.
  *
- * @return KV_OK; KV_BAD_HANDLE, KV_FORKED; KV_READ_ONLY; KV_IO, KV_NO_SPACE, KV_IN_DOUBT, KV_POISONED.
+ * @return KV_OK; KV_BAD_HANDLE, KV_FORKED; KV_IN_DOUBT, KV_POISONED (a sync failed); KV_NO_LOCKS.
  */
 KV_API KV_MUST_CHECK kv_status kv_sync(kv_db *db);
 
@@ -475,8 +475,8 @@ KV_API kv_status kv_newest_commit(kv_db *db, uint64_t *visible, uint64_t *durabl
  * @param buffer  Gets the value; may be NULL if size is 0.
  * @param size    Bytes of the buffer.
  * @param len     Gets the length of the value, also after KV_TOO_SMALL; may be NULL.
- * @return KV_OK; KV_NOTFOUND; KV_TOO_SMALL (nothing was copied); KV_NO_TABLE; KV_BAD_HANDLE, KV_FORKED; KV_CORRUPT,
- *         KV_IO; KV_LIMIT (too many readers); KV_POISONED.
+ * @return KV_OK; KV_NOTFOUND; KV_TOO_SMALL (nothing was copied); KV_NO_TABLE; KV_INVALID; KV_BAD_HANDLE, KV_FORKED;
+ *         KV_CORRUPT, KV_IO; KV_LIMIT (too many readers); KV_POISONED.
  */
 KV_API kv_status kv_db_get(kv_db *db, kv_table table, const void *key, size_t klen, void *buffer, size_t size,
     size_t *len);
@@ -485,7 +485,8 @@ KV_API kv_status kv_db_get(kv_db *db, kv_table table, const void *key, size_t kl
  * Puts one entry in a transaction of its own.
  *
  * @param flags  0 or one of KV_NO_OVERWRITE, KV_NO_INSERT, KV_APPEND.
- * @return KV_OK; what kv_put(), kv_txn_begin() with KV_WRITE and kv_txn_commit() answer.
+ * @return KV_OK; what kv_put(), kv_txn_begin() with KV_WRITE and kv_txn_commit() answer; never KV_CHILD_OPEN,
+ *         KV_TXN_FAILED.
  */
 KV_API kv_status kv_db_put(kv_db *db, kv_table table, const void *key, size_t klen, const void *value, size_t vlen,
     uint32_t flags);
@@ -495,7 +496,7 @@ KV_API kv_status kv_db_put(kv_db *db, kv_table table, const void *key, size_t kl
  *
  * @param flags  0 or KV_BLIND.
  * @return KV_OK; KV_NOTFOUND (nothing was written); what kv_delete(), kv_txn_begin() with KV_WRITE and kv_txn_commit()
- *         answer.
+ *         answer; never KV_CHILD_OPEN, KV_TXN_FAILED.
  */
 KV_API kv_status kv_db_delete(kv_db *db, kv_table table, const void *key, size_t klen, uint32_t flags);
 
@@ -552,7 +553,8 @@ typedef struct kv_txn_options {
  * @param txn      Gets the handle, to be ended by kv_txn_commit() or kv_txn_abort(); NULL after a failure.
  * @return KV_OK; KV_BUSY (the wait is over); KV_CANCELLED (kv_interrupt, kv_close); KV_DEADLOCK (this thread used the open
  *         write transaction last, so it would wait for itself); KV_READ_ONLY; KV_LIMIT (too many readers or handles);
- *         KV_POISONED; KV_IO; KV_INVALID; KV_BAD_HANDLE, KV_FORKED.
+ *         KV_POISONED; KV_IO, KV_NO_SPACE (it writes first if a crash left torn commits); KV_NO_LOCKS; KV_INVALID;
+ *         KV_BAD_HANDLE, KV_FORKED.
  */
 KV_API KV_MUST_CHECK kv_status kv_txn_begin(kv_db *db, uint32_t kind, const kv_txn_options *options, kv_txn **txn);
 
@@ -564,8 +566,8 @@ KV_API KV_MUST_CHECK kv_status kv_txn_begin(kv_db *db, uint32_t kind, const kv_t
  * @param txn        Released whatever is answered.
  * @param commit_id  Gets the number of the commit (a transaction that changed nothing: of the one it read); may be NULL.
  * @return KV_OK: visible, and durable if that is its durability; KV_CHILD_OPEN, KV_TXN_FAILED (aborted); KV_NO_SPACE,
- *         KV_IO, KV_NO_MEMORY (aborted, the database is as before); KV_IN_DOUBT (may or may not survive), KV_POISONED;
- *         KV_BAD_HANDLE, KV_FORKED.
+ *         KV_IO, KV_CORRUPT, KV_NO_LOCKS, KV_NO_MEMORY (aborted, the database is as before); KV_IN_DOUBT (may or may not
+ *         survive), KV_POISONED; KV_BAD_HANDLE, KV_FORKED.
  */
 KV_API KV_MUST_CHECK kv_status kv_txn_commit(kv_txn *txn, uint64_t *commit_id);
 
@@ -601,7 +603,8 @@ KV_API kv_status kv_txn_refresh(kv_txn *txn);
 /**
  * Number of the commit a transaction reads; of a writer: the one it builds upon.
  *
- * @return KV_OK; KV_BAD_HANDLE, KV_FORKED; KV_BUSY (a writer in use by another thread); KV_INVALID (id is NULL).
+ * @return KV_OK; KV_BAD_HANDLE, KV_FORKED; KV_BUSY (a writer in use by another thread); KV_INVALID (id is NULL);
+ *         KV_TXN_FAILED.
  */
 KV_API kv_status kv_txn_id(const kv_txn *txn, uint64_t *id);
 
@@ -620,7 +623,7 @@ KV_API kv_status kv_txn_id(const kv_txn *txn, uint64_t *id);
  * @param id  Number of the commit.
  * @param ms  0: only looks. Anything else waits until the sync is done, which cannot be broken off.
  * @return KV_OK: durable; KV_BUSY (ms is 0: not yet); KV_INVALID (no commit has this number yet); KV_IN_DOUBT,
- *         KV_POISONED; KV_BAD_HANDLE, KV_FORKED.
+ *         KV_POISONED; KV_NO_LOCKS; KV_BAD_HANDLE, KV_FORKED.
  */
 KV_API KV_MUST_CHECK kv_status kv_wait_durable(kv_db *db, uint64_t id, int64_t ms);
 
@@ -685,7 +688,8 @@ KV_API kv_status kv_table_create(kv_txn *txn, const void *name, size_t len, cons
 /**
  * Gives a table another name; its number stays. A table that has this name already is dropped: replacing is atomic.
  *
- * @return KV_OK; KV_NO_TABLE; KV_INVALID (KV_MAIN has no name to change); otherwise as kv_table_create().
+ * @return KV_OK; KV_NO_TABLE; KV_INVALID (KV_MAIN has no name to change); otherwise as kv_table_create();
+ *         never KV_EXISTS.
  */
 KV_API kv_status kv_table_rename(kv_txn *txn, kv_table table, const void *name, size_t len);
 
@@ -725,7 +729,7 @@ KV_API kv_status kv_table_note(const kv_txn *txn, kv_table table, kv_slice *note
 /**
  * Attaches a note to a table, in place of the one it has; an empty one removes it.
  *
- * @return KV_OK; KV_TOO_BIG; otherwise as kv_table_clear().
+ * @return KV_OK; KV_TOO_BIG; KV_INVALID (KV_MAIN has no note); otherwise as kv_table_clear().
  */
 KV_API kv_status kv_table_set_note(kv_txn *txn, kv_table table, const void *note, size_t len);
 
@@ -812,7 +816,7 @@ KV_API kv_status kv_reserve(kv_txn *txn, kv_table table, const void *key, size_t
  * Deletes an entry.
  *
  * @param flags  0, or KV_BLIND: do not ask whether it exists.
- * @return KV_OK; KV_NOTFOUND (never with KV_BLIND); otherwise as kv_put().
+ * @return KV_OK; KV_NOTFOUND (never with KV_BLIND); otherwise as kv_put(); never KV_EXISTS, KV_ORDER.
  */
 KV_API kv_status kv_delete(kv_txn *txn, kv_table table, const void *key, size_t klen, uint32_t flags);
 
@@ -820,7 +824,7 @@ KV_API kv_status kv_delete(kv_txn *txn, kv_table table, const void *key, size_t 
  * Deletes an entry and answers its value.
  *
  * @param value  Gets the value, valid until the next write of the transaction.
- * @return KV_OK; KV_NOTFOUND; otherwise as kv_put().
+ * @return KV_OK; KV_NOTFOUND; otherwise as kv_put(); never KV_EXISTS, KV_ORDER.
  */
 KV_API kv_status kv_take(kv_txn *txn, kv_table table, const void *key, size_t klen, kv_slice *value);
 
@@ -830,7 +834,7 @@ KV_API kv_status kv_take(kv_txn *txn, kv_table table, const void *key, size_t kl
  * @param range  NULL = the whole table.
  * @param key    Gets the key, valid until the next write of the transaction; may be NULL.
  * @param value  Gets the value, valid as long; may be NULL.
- * @return KV_OK; KV_NOTFOUND (the range is empty); otherwise as kv_put().
+ * @return KV_OK; KV_NOTFOUND (the range is empty); otherwise as kv_put(); never KV_EXISTS, KV_ORDER.
  */
 KV_API kv_status kv_take_first(kv_txn *txn, kv_table table, const kv_range *range, kv_slice *key, kv_slice *value);
 
@@ -839,7 +843,8 @@ KV_API kv_status kv_take_first(kv_txn *txn, kv_table table, const kv_range *rang
  *
  * @param range    With at least one bound or a prefix; for a whole table there is kv_table_clear().
  * @param deleted  Gets the number of entries deleted; may be NULL.
- * @return KV_OK (also if there was none); KV_INVALID (range without a bound); otherwise as kv_put().
+ * @return KV_OK (also if there was none); KV_INVALID (range without a bound); otherwise as kv_put(); never KV_NOTFOUND,
+ *         KV_EXISTS, KV_ORDER.
  */
 KV_API kv_status kv_delete_range(kv_txn *txn, kv_table table, const kv_range *range, uint64_t *deleted);
 
@@ -867,15 +872,15 @@ typedef struct kv_cursor kv_cursor;
 /**
  * Entries of the cursor's range, without moving it.
  *
- * @return KV_OK; otherwise as kv_cursor_first().
+ * @return KV_OK; KV_INVALID (count is NULL); otherwise as kv_cursor_first(); never KV_NOTFOUND.
  */
 KV_API kv_status kv_cursor_count(kv_cursor *cursor, uint64_t *count);
 
 /**
  * Entries of the range before the cursor's current one, in the cursor's direction: kv_cursor_nth() with this number
- * returns to it.
+ * returns to it. Of a cursor that stands on no entry: those before the place where it stands.
  *
- * @return KV_OK; KV_NOTFOUND (the cursor stands on no entry); otherwise as kv_cursor_first().
+ * @return KV_OK; KV_INVALID (rank is NULL); otherwise as kv_cursor_first(); never KV_NOTFOUND.
  */
 KV_API kv_status kv_cursor_rank(kv_cursor *cursor, uint64_t *rank);
 
@@ -883,7 +888,8 @@ KV_API kv_status kv_cursor_rank(kv_cursor *cursor, uint64_t *rank);
  * Entries within a range.
  *
  * @param range  NULL = the whole table.
- * @return KV_OK; KV_NO_TABLE; KV_INVALID; KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED; KV_CORRUPT, KV_IO.
+ * @return KV_OK; KV_NO_TABLE; KV_INVALID; KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED; KV_CORRUPT; KV_IO, KV_NO_SPACE
+ *         (in a write transaction: what it has collected is applied first, and may be written).
  */
 KV_API kv_status kv_count(const kv_txn *txn, kv_table table, const kv_range *range, uint64_t *count);
 
@@ -905,7 +911,7 @@ KV_API kv_status kv_rank(const kv_txn *txn, kv_table table, const void *key, siz
  * @param cursor  Gets the handle, to be closed by kv_cursor_close(); the end of the transaction closes it, too. NULL after
  *                a failure.
  * @return KV_OK; KV_NO_TABLE; KV_INVALID; KV_LIMIT; KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED; KV_CORRUPT, KV_IO,
- *         KV_NO_MEMORY.
+ *         KV_NO_SPACE, KV_NO_MEMORY.
  */
 KV_API kv_status kv_cursor_open(const kv_txn *txn, kv_table table, const kv_range *range, kv_cursor **cursor);
 
@@ -921,8 +927,9 @@ KV_API void kv_cursor_close(kv_cursor *cursor);
  * @param value  Gets the value, valid until the transaction ends, in a write transaction until its next write. NULL does
  *               not touch it, which for long values saves reading them.
  * @return KV_OK; KV_NOTFOUND (no entry there); KV_BAD_HANDLE (also: the transaction has ended), KV_FORKED; KV_BUSY (cursor
- *         or write transaction in use by another thread); KV_TXN_FAILED; KV_NO_TABLE (dropped meanwhile); KV_CORRUPT,
- *         KV_IO, KV_NO_MEMORY.
+ *         or write transaction in use by another thread); KV_TXN_FAILED; KV_NO_TABLE (dropped meanwhile); KV_CORRUPT;
+ *         KV_IO, KV_NO_SPACE (in a write transaction: what it has collected is applied first, and may be written);
+ *         KV_NO_MEMORY.
  */
 KV_API kv_status kv_cursor_first(kv_cursor *cursor, kv_slice *key, kv_slice *value);
 
@@ -968,14 +975,15 @@ KV_API kv_status kv_cursor_seek(kv_cursor *cursor, const void *seek_key, size_t 
  * Replaces the value of the current entry.
  *
  * @param value  May be bytes that this library returned.
- * @return KV_OK; KV_NOTFOUND (the cursor stands on no entry); otherwise as kv_put().
+ * @return KV_OK; KV_NOTFOUND (the cursor stands on no entry); otherwise as kv_put(); never KV_EXISTS, KV_ORDER.
  */
 KV_API kv_status kv_cursor_put(kv_cursor *cursor, const void *value, size_t vlen);
 
 /**
  * Deletes the current entry; the cursor stays between its neighbours.
  *
- * @return KV_OK; KV_NOTFOUND (the cursor stands on no entry); otherwise as kv_put().
+ * @return KV_OK; KV_NOTFOUND (the cursor stands on no entry); otherwise as kv_put(); never KV_EXISTS, KV_ORDER,
+ *         KV_INVALID, KV_TOO_BIG.
  */
 KV_API kv_status kv_cursor_delete(kv_cursor *cursor);
 
@@ -1085,7 +1093,7 @@ typedef struct kv_batch {
  * @param values  Gets n values in the order of the keys; the data of one that is not there is NULL. Valid as those of
  *                kv_get(). After a failure the first of them may have been written.
  * @param found   Gets how many are there; may be NULL.
- * @return KV_OK, also if none is there; otherwise as kv_get().
+ * @return KV_OK, also if none is there; KV_NO_SPACE; otherwise as kv_get(); never KV_NOTFOUND.
  */
 KV_API kv_status kv_get_many(const kv_txn *txn, kv_table table, const kv_slice *keys, size_t n, kv_slice *values,
     size_t *found);
@@ -1125,7 +1133,7 @@ KV_API kv_status kv_cursor_fill(kv_cursor *cursor, kv_batch *batch);
  * the range KV_RANGE_AFTER the last key.
  *
  * @param range  NULL = the whole table.
- * @return As kv_cursor_fill() and kv_cursor_open().
+ * @return As kv_cursor_fill() and kv_cursor_open(); never KV_LIMIT.
  */
 KV_API kv_status kv_scan(const kv_txn *txn, kv_table table, const kv_range *range, kv_batch *batch);
 
@@ -1136,7 +1144,8 @@ KV_API kv_status kv_scan(const kv_txn *txn, kv_table table, const kv_range *rang
  * @param values  Gets one string for each key, in their order, empty if there is none; `kinds`, if given, tells the two
  *                apart. Without room for all, `count` tells how many were answered and `at_end` is 0: call again with
  *                keys->skip advanced by it.
- * @return KV_OK; KV_TOO_SMALL (not one answer has room); KV_INVALID (batches); otherwise as kv_get().
+ * @return KV_OK; KV_TOO_SMALL (not one answer has room); KV_INVALID (batches); KV_NO_SPACE; otherwise as kv_get();
+ *         never KV_NOTFOUND.
  */
 KV_API kv_status kv_get_packed(const kv_txn *txn, kv_table table, const kv_batch *keys, kv_batch *values);
 
@@ -1245,7 +1254,7 @@ KV_API kv_status kv_writer_open(kv_txn *txn, kv_table table, const void *key, si
 /**
  * Appends bytes to the value.
  *
- * @return KV_OK; KV_TOO_BIG; KV_INVALID (an earlier call on this writer failed); KV_BAD_HANDLE, KV_FORKED; KV_BUSY (writer
+ * @return KV_OK; KV_TOO_BIG; KV_INVALID; KV_BAD_HANDLE, KV_FORKED; KV_BUSY (writer
  *         or transaction in use by another thread); KV_TXN_FAILED; KV_NO_SPACE, KV_IO, KV_NO_MEMORY (these spoil the
  *         transaction).
  */
@@ -1255,7 +1264,8 @@ KV_API kv_status kv_writer_write(kv_writer *writer, const void *data, size_t len
  * Puts the entry with the value written.
  *
  * @param writer  Released whatever is answered.
- * @return KV_OK; KV_EXISTS, KV_NOTFOUND, KV_ORDER (as the flags say; nothing was put); otherwise as kv_writer_write().
+ * @return KV_OK; KV_EXISTS, KV_NOTFOUND, KV_ORDER (as the flags say; nothing was put); KV_NO_TABLE (dropped
+ *         meanwhile); KV_CORRUPT; otherwise as kv_writer_write(); never KV_INVALID.
  */
 KV_API kv_status kv_writer_finish(kv_writer *writer);
 
@@ -1463,15 +1473,16 @@ KV_API kv_status kv_db_check(kv_db *db, const kv_job_options *options, kv_fault_
  * @param path     The new file; its directory must be there.
  * @param options  KV_JOB_COMPACT, KV_JOB_OVERWRITE, progress; NULL = all defaults.
  * @return KV_OK; KV_EXISTS (without KV_JOB_OVERWRITE); KV_CORRUPT: a page is damaged, kv_error_detail() tells which;
- *         KV_CANCELLED; KV_NO_FILE (the directory), KV_ACCESS, KV_NO_SPACE, KV_IO, KV_NO_MEMORY; KV_INVALID (a write
- *         transaction; the path is that of the database itself); KV_BAD_HANDLE, KV_FORKED.
+ *         KV_CANCELLED; KV_NO_FILE (the directory), KV_ACCESS, KV_NO_SPACE, KV_IO, KV_NO_LOCKS, KV_NO_MEMORY; KV_INVALID (a write
+ *         transaction; the path is that of the database itself); KV_BUSY (a write transaction in use by another
+ *         thread); KV_BAD_HANDLE, KV_FORKED.
  */
 KV_API kv_status kv_backup(const kv_txn *txn, const char *path, const kv_job_options *options);
 
 /**
  * As kv_backup(), of the newest commit, in a read transaction of its own.
  *
- * @return As kv_backup() and kv_txn_begin() with KV_READ.
+ * @return As kv_backup() and kv_txn_begin() with KV_READ; never KV_BUSY.
  */
 KV_API kv_status kv_db_backup(kv_db *db, const char *path, const kv_job_options *options);
 
@@ -1484,7 +1495,7 @@ KV_API kv_status kv_db_backup(kv_db *db, const char *path, const kv_job_options 
  * @param write    Takes the bytes; kv_fd_write() writes them to a descriptor.
  * @param ctx      Handed to write.
  * @param options  KV_JOB_COMPACT, progress; NULL = all defaults.
- * @return As kv_backup(); KV_IO, KV_NO_SPACE with the errno that write answered.
+ * @return As kv_backup(); KV_IO, KV_NO_SPACE with the errno that write answered; never KV_EXISTS.
  */
 KV_API kv_status kv_backup_stream(const kv_txn *txn, kv_write_fn write, void *ctx, const kv_job_options *options);
 
@@ -1512,7 +1523,7 @@ KV_API int32_t kv_fd_write(void *ctx, const void *data, size_t len);
  * @param report    Filled after KV_OK; may be NULL. Its struct_size is set by the caller.
  * @return KV_OK: look at the report; KV_NO_FILE, KV_ACCESS; KV_NOT_A_DATABASE (nothing in it looks like one), KV_TOO_NEW,
  *         KV_TOO_OLD; KV_EXISTS (the target, without KV_JOB_OVERWRITE); KV_CANCELLED; KV_NO_SPACE, KV_IO, KV_NO_MEMORY;
- *         KV_INVALID.
+ *         KV_NO_LOCKS; KV_INVALID.
  */
 KV_API kv_status kv_salvage(const char *damaged, const char *target, const kv_job_options *options,
     kv_fault_fn on_fault, void *ctx, kv_salvage_report *report);
@@ -1661,7 +1672,7 @@ KV_API kv_status kv_reader_at(kv_db *db, uint32_t index, kv_reader_info *info);
  * @param level  0 = the whole table; 1 = its leaves, up to `height` = its root.
  * @param stat   Its struct_size is set by the caller; the rest is filled.
  * @return KV_OK; KV_NOTFOUND (no such level); KV_NO_TABLE; KV_INVALID; KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED;
- *         KV_CORRUPT, KV_IO.
+ *         KV_CORRUPT, KV_IO, KV_NO_SPACE.
  */
 KV_API kv_status kv_stat_table(const kv_txn *txn, kv_table table, uint32_t level, kv_table_stat *stat);
 

@@ -10,6 +10,8 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 passed=0 failed=0 skipped=0
 work=$(mktemp -d "$B/test-c.XXXXXX") || exit 1
 trap 'rm -rf "$work"' EXIT
+# Each answer that a test sees is recorded here, for the table of statuses.
+export KV_PAIRS="$work/pairs"
 
 # run NAME COMMAND...: in an empty directory; its output is shown if it fails.
 run() {
@@ -33,8 +35,8 @@ skip() {
 
 # shellcheck disable=SC2086
 for test in "$@"; do
-    run "$test" timeout 120 $RUN "$B/tests/$test"
-    run "$test (libkv.a)" timeout 120 $RUN "$B/tests/$test-static"
+    run "$test" timeout 300 $RUN "$B/tests/$test"
+    run "$test (libkv.a)" timeout 300 $RUN "$B/tests/$test-static"
 done
 if [ -e "$B/tests/cpp" ]; then
     run "cpp" timeout 300 "$B/tests/cpp"
@@ -65,6 +67,16 @@ if command -v "$PYTHON" >/dev/null 2>&1; then
     run "python" env KV_LIBRARY="$B/libkv.so.0" timeout 300 "$PYTHON" "$root/tests/python/smoke.py"
 else
     skip "python: not installed, or not for this machine (make deps)"
+fi
+
+if ! command -v "$PYTHON" >/dev/null 2>&1; then
+    skip "table of statuses: no $PYTHON"
+elif [ $# -ne "$(ls "$root"/tests/c/*.c | wc -l)" ]; then
+    skip "table of statuses: not every test of tests/c was run"
+else
+    run "table of statuses" "$PYTHON" "$root/scripts/status-table.py" "$root/include/kv.h" "$KV_PAIRS" \
+        "$root/tests/c/unprovoked.txt" "$B/status-table.txt"
+    sed -n '1s/^/        /p' "$work/log"
 fi
 
 echo "$passed passed, $failed failed, $skipped skipped"

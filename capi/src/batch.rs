@@ -37,7 +37,7 @@ pub struct kv_op {
 /// @param values  Gets n values in the order of the keys; the data of one that is not there is NULL. Valid as those of
 ///                kv_get(). After a failure the first of them may have been written.
 /// @param found   Gets how many are there; may be NULL.
-/// @return KV_OK, also if none is there; otherwise as kv_get().
+/// @return KV_OK, also if none is there; KV_NO_SPACE; otherwise as kv_get(); never KV_NOTFOUND.
 /// @ingroup kv_batches
 #[no_mangle]
 pub unsafe extern "C" fn kv_get_many(

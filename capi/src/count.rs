@@ -10,7 +10,7 @@ use std::ffi::c_void;
 
 /// Entries of the cursor's range, without moving it.
 ///
-/// @return KV_OK; otherwise as kv_cursor_first().
+/// @return KV_OK; KV_INVALID (count is NULL); otherwise as kv_cursor_first(); never KV_NOTFOUND.
 /// @ingroup kv_cursors
 #[no_mangle]
 pub unsafe extern "C" fn kv_cursor_count(cursor: *mut kv_cursor, count: *mut u64) -> kv_status {
@@ -28,9 +28,9 @@ pub unsafe extern "C" fn kv_cursor_count(cursor: *mut kv_cursor, count: *mut u64
 }
 
 /// Entries of the range before the cursor's current one, in the cursor's direction: kv_cursor_nth() with this number
-/// returns to it.
+/// returns to it. Of a cursor that stands on no entry: those before the place where it stands.
 ///
-/// @return KV_OK; KV_NOTFOUND (the cursor stands on no entry); otherwise as kv_cursor_first().
+/// @return KV_OK; KV_INVALID (rank is NULL); otherwise as kv_cursor_first(); never KV_NOTFOUND.
 /// @ingroup kv_cursors
 #[no_mangle]
 pub unsafe extern "C" fn kv_cursor_rank(cursor: *mut kv_cursor, rank: *mut u64) -> kv_status {
@@ -50,7 +50,8 @@ pub unsafe extern "C" fn kv_cursor_rank(cursor: *mut kv_cursor, rank: *mut u64) 
 /// Entries within a range.
 ///
 /// @param range  NULL = the whole table.
-/// @return KV_OK; KV_NO_TABLE; KV_INVALID; KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED; KV_CORRUPT, KV_IO.
+/// @return KV_OK; KV_NO_TABLE; KV_INVALID; KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED; KV_CORRUPT; KV_IO, KV_NO_SPACE
+///         (in a write transaction: what it has collected is applied first, and may be written).
 /// @ingroup kv_cursors
 #[no_mangle]
 pub unsafe extern "C" fn kv_count(

@@ -39,7 +39,7 @@ enum Target<'a> {
 /// @param cursor  Gets the handle, to be closed by kv_cursor_close(); the end of the transaction closes it, too. NULL after
 ///                a failure.
 /// @return KV_OK; KV_NO_TABLE; KV_INVALID; KV_LIMIT; KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED; KV_CORRUPT, KV_IO,
-///         KV_NO_MEMORY.
+///         KV_NO_SPACE, KV_NO_MEMORY.
 /// @ingroup kv_cursors
 #[no_mangle]
 pub unsafe extern "C" fn kv_cursor_open(
@@ -191,8 +191,9 @@ fn move_in(handle: &mut CursorHandle, txn: CursorTxn<'_>, target: Target<'_>, ou
 /// @param value  Gets the value, valid until the transaction ends, in a write transaction until its next write. NULL does
 ///               not touch it, which for long values saves reading them.
 /// @return KV_OK; KV_NOTFOUND (no entry there); KV_BAD_HANDLE (also: the transaction has ended), KV_FORKED; KV_BUSY (cursor
-///         or write transaction in use by another thread); KV_TXN_FAILED; KV_NO_TABLE (dropped meanwhile); KV_CORRUPT,
-///         KV_IO, KV_NO_MEMORY.
+///         or write transaction in use by another thread); KV_TXN_FAILED; KV_NO_TABLE (dropped meanwhile); KV_CORRUPT;
+///         KV_IO, KV_NO_SPACE (in a write transaction: what it has collected is applied first, and may be written);
+///         KV_NO_MEMORY.
 /// @ingroup kv_cursors
 #[no_mangle]
 pub unsafe extern "C" fn kv_cursor_first(
@@ -298,7 +299,7 @@ pub unsafe extern "C" fn kv_cursor_seek(
 /// Replaces the value of the current entry.
 ///
 /// @param value  May be bytes that this library returned.
-/// @return KV_OK; KV_NOTFOUND (the cursor stands on no entry); otherwise as kv_put().
+/// @return KV_OK; KV_NOTFOUND (the cursor stands on no entry); otherwise as kv_put(); never KV_EXISTS, KV_ORDER.
 /// @ingroup kv_cursors
 #[no_mangle]
 pub unsafe extern "C" fn kv_cursor_put(cursor: *mut kv_cursor, value: *const c_void, vlen: usize) -> kv_status {
@@ -314,7 +315,8 @@ pub unsafe extern "C" fn kv_cursor_put(cursor: *mut kv_cursor, value: *const c_v
 
 /// Deletes the current entry; the cursor stays between its neighbours.
 ///
-/// @return KV_OK; KV_NOTFOUND (the cursor stands on no entry); otherwise as kv_put().
+/// @return KV_OK; KV_NOTFOUND (the cursor stands on no entry); otherwise as kv_put(); never KV_EXISTS, KV_ORDER,
+///         KV_INVALID, KV_TOO_BIG.
 /// @ingroup kv_cursors
 #[no_mangle]
 pub unsafe extern "C" fn kv_cursor_delete(cursor: *mut kv_cursor) -> kv_status {

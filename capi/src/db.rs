@@ -115,7 +115,7 @@ fn file_number(path: &Path, memory: bool) -> u64 {
 /// @param db       Gets the handle, to be closed by kv_close(); NULL after a failure.
 /// @return KV_OK; KV_NO_FILE, KV_EXISTS (see the flags); KV_BUSY (a process has it alone, since NAME-shm could not be
 ///         made, or reads it without permission to write); KV_POISONED (a sync failed, and not every process has closed
-///         it yet); KV_ACCESS, KV_READ_ONLY; KV_NOT_A_DATABASE, KV_TOO_NEW, KV_TOO_OLD, KV_CORRUPT (what is in the file);
+///         it yet); KV_ACCESS; KV_NOT_A_DATABASE, KV_TOO_NEW, KV_TOO_OLD, KV_CORRUPT (what is in the file);
 ///         KV_NO_LOCKS (network file systems without locks); KV_IO, KV_NO_SPACE, KV_NO_MEMORY; KV_LIMIT (too
 ///         many handles); KV_INVALID (options).
 /// @ingroup kv_database
@@ -162,7 +162,7 @@ pub unsafe extern "C" fn kv_open(path: *const c_char, options: *const kv_options
 ///
 /// @param db  Released whatever is answered, except after KV_BUSY. NULL is KV_OK.
 /// @return KV_OK; KV_BAD_HANDLE; KV_FORKED; KV_BUSY (called inside a callback of the library: nothing was done);
-///         KV_IO, KV_NO_SPACE, KV_IN_DOUBT, KV_POISONED (lazy commits did not become durable).
+///         KV_IN_DOUBT, KV_POISONED, KV_NO_LOCKS (lazy commits did not become durable).
 /// @ingroup kv_database
 #[no_mangle]
 pub unsafe extern "C" fn kv_close(db: *mut kv_db) -> kv_status {
@@ -211,7 +211,7 @@ pub unsafe extern "C" fn kv_interrupt(db: *mut kv_db) {
 
 /// Makes every commit durable.
 ///
-/// @return KV_OK; KV_BAD_HANDLE, KV_FORKED; KV_READ_ONLY; KV_IO, KV_NO_SPACE, KV_IN_DOUBT, KV_POISONED.
+/// @return KV_OK; KV_BAD_HANDLE, KV_FORKED; KV_IN_DOUBT, KV_POISONED (a sync failed); KV_NO_LOCKS.
 /// @ingroup kv_database
 #[no_mangle]
 #[must_use]
@@ -246,8 +246,8 @@ pub unsafe extern "C" fn kv_newest_commit(db: *mut kv_db, visible: *mut u64, dur
 /// @param buffer  Gets the value; may be NULL if size is 0.
 /// @param size    Bytes of the buffer.
 /// @param len     Gets the length of the value, also after KV_TOO_SMALL; may be NULL.
-/// @return KV_OK; KV_NOTFOUND; KV_TOO_SMALL (nothing was copied); KV_NO_TABLE; KV_BAD_HANDLE, KV_FORKED; KV_CORRUPT,
-///         KV_IO; KV_LIMIT (too many readers); KV_POISONED.
+/// @return KV_OK; KV_NOTFOUND; KV_TOO_SMALL (nothing was copied); KV_NO_TABLE; KV_INVALID; KV_BAD_HANDLE, KV_FORKED;
+///         KV_CORRUPT, KV_IO; KV_LIMIT (too many readers); KV_POISONED.
 /// @ingroup kv_database
 #[no_mangle]
 pub unsafe extern "C" fn kv_db_get(
@@ -278,7 +278,8 @@ pub unsafe extern "C" fn kv_db_get(
 /// Puts one entry in a transaction of its own.
 ///
 /// @param flags  0 or one of KV_NO_OVERWRITE, KV_NO_INSERT, KV_APPEND.
-/// @return KV_OK; what kv_put(), kv_txn_begin() with KV_WRITE and kv_txn_commit() answer.
+/// @return KV_OK; what kv_put(), kv_txn_begin() with KV_WRITE and kv_txn_commit() answer; never KV_CHILD_OPEN,
+///         KV_TXN_FAILED.
 /// @ingroup kv_database
 #[no_mangle]
 pub unsafe extern "C" fn kv_db_put(
@@ -306,7 +307,7 @@ pub unsafe extern "C" fn kv_db_put(
 ///
 /// @param flags  0 or KV_BLIND.
 /// @return KV_OK; KV_NOTFOUND (nothing was written); what kv_delete(), kv_txn_begin() with KV_WRITE and kv_txn_commit()
-///         answer.
+///         answer; never KV_CHILD_OPEN, KV_TXN_FAILED.
 /// @ingroup kv_database
 #[no_mangle]
 pub unsafe extern "C" fn kv_db_delete(

@@ -217,7 +217,7 @@ pub unsafe extern "C" fn kv_reserve(
 /// Deletes an entry.
 ///
 /// @param flags  0, or KV_BLIND: do not ask whether it exists.
-/// @return KV_OK; KV_NOTFOUND (never with KV_BLIND); otherwise as kv_put().
+/// @return KV_OK; KV_NOTFOUND (never with KV_BLIND); otherwise as kv_put(); never KV_EXISTS, KV_ORDER.
 /// @ingroup kv_entries
 #[no_mangle]
 pub unsafe extern "C" fn kv_delete(
@@ -244,7 +244,7 @@ pub unsafe extern "C" fn kv_delete(
 /// Deletes an entry and answers its value.
 ///
 /// @param value  Gets the value, valid until the next write of the transaction.
-/// @return KV_OK; KV_NOTFOUND; otherwise as kv_put().
+/// @return KV_OK; KV_NOTFOUND; otherwise as kv_put(); never KV_EXISTS, KV_ORDER.
 /// @ingroup kv_entries
 #[no_mangle]
 pub unsafe extern "C" fn kv_take(
@@ -268,7 +268,7 @@ pub unsafe extern "C" fn kv_take(
 /// @param range  NULL = the whole table.
 /// @param key    Gets the key, valid until the next write of the transaction; may be NULL.
 /// @param value  Gets the value, valid as long; may be NULL.
-/// @return KV_OK; KV_NOTFOUND (the range is empty); otherwise as kv_put().
+/// @return KV_OK; KV_NOTFOUND (the range is empty); otherwise as kv_put(); never KV_EXISTS, KV_ORDER.
 /// @ingroup kv_entries
 #[no_mangle]
 pub unsafe extern "C" fn kv_take_first(
@@ -301,7 +301,8 @@ pub unsafe extern "C" fn kv_take_first(
 ///
 /// @param range    With at least one bound or a prefix; for a whole table there is kv_table_clear().
 /// @param deleted  Gets the number of entries deleted; may be NULL.
-/// @return KV_OK (also if there was none); KV_INVALID (range without a bound); otherwise as kv_put().
+/// @return KV_OK (also if there was none); KV_INVALID (range without a bound); otherwise as kv_put(); never KV_NOTFOUND,
+///         KV_EXISTS, KV_ORDER.
 /// @ingroup kv_entries
 #[no_mangle]
 pub unsafe extern "C" fn kv_delete_range(

@@ -245,8 +245,9 @@ fn backup_options(given: &kv_job_options) -> BackupOptions {
 /// @param path     The new file; its directory must be there.
 /// @param options  KV_JOB_COMPACT, KV_JOB_OVERWRITE, progress; NULL = all defaults.
 /// @return KV_OK; KV_EXISTS (without KV_JOB_OVERWRITE); KV_CORRUPT: a page is damaged, kv_error_detail() tells which;
-///         KV_CANCELLED; KV_NO_FILE (the directory), KV_ACCESS, KV_NO_SPACE, KV_IO, KV_NO_MEMORY; KV_INVALID (a write
-///         transaction; the path is that of the database itself); KV_BAD_HANDLE, KV_FORKED.
+///         KV_CANCELLED; KV_NO_FILE (the directory), KV_ACCESS, KV_NO_SPACE, KV_IO, KV_NO_LOCKS, KV_NO_MEMORY; KV_INVALID (a write
+///         transaction; the path is that of the database itself); KV_BUSY (a write transaction in use by another
+///         thread); KV_BAD_HANDLE, KV_FORKED.
 /// @ingroup kv_maintenance
 #[no_mangle]
 pub unsafe extern "C" fn kv_backup(
@@ -267,7 +268,7 @@ pub unsafe extern "C" fn kv_backup(
 
 /// As kv_backup(), of the newest commit, in a read transaction of its own.
 ///
-/// @return As kv_backup() and kv_txn_begin() with KV_READ.
+/// @return As kv_backup() and kv_txn_begin() with KV_READ; never KV_BUSY.
 /// @ingroup kv_maintenance
 #[no_mangle]
 pub unsafe extern "C" fn kv_db_backup(
@@ -298,7 +299,7 @@ pub type kv_write_fn = Option<unsafe extern "C" fn(ctx: *mut c_void, data: *cons
 /// @param write    Takes the bytes; kv_fd_write() writes them to a descriptor.
 /// @param ctx      Handed to write.
 /// @param options  KV_JOB_COMPACT, progress; NULL = all defaults.
-/// @return As kv_backup(); KV_IO, KV_NO_SPACE with the errno that write answered.
+/// @return As kv_backup(); KV_IO, KV_NO_SPACE with the errno that write answered; never KV_EXISTS.
 /// @ingroup kv_maintenance
 #[no_mangle]
 pub unsafe extern "C" fn kv_backup_stream(
@@ -408,7 +409,7 @@ unsafe impl Growing for kv_salvage_report {}
 /// @param report    Filled after KV_OK; may be NULL. Its struct_size is set by the caller.
 /// @return KV_OK: look at the report; KV_NO_FILE, KV_ACCESS; KV_NOT_A_DATABASE (nothing in it looks like one), KV_TOO_NEW,
 ///         KV_TOO_OLD; KV_EXISTS (the target, without KV_JOB_OVERWRITE); KV_CANCELLED; KV_NO_SPACE, KV_IO, KV_NO_MEMORY;
-///         KV_INVALID.
+///         KV_NO_LOCKS; KV_INVALID.
 /// @ingroup kv_maintenance
 #[no_mangle]
 pub unsafe extern "C" fn kv_salvage(

@@ -279,7 +279,7 @@ pub unsafe extern "C" fn kv_cursor_fill(cursor: *mut kv_cursor, batch: *mut kv_b
 /// the range KV_RANGE_AFTER the last key.
 ///
 /// @param range  NULL = the whole table.
-/// @return As kv_cursor_fill() and kv_cursor_open().
+/// @return As kv_cursor_fill() and kv_cursor_open(); never KV_LIMIT.
 /// @ingroup kv_batches
 #[no_mangle]
 pub unsafe extern "C" fn kv_scan(
@@ -305,7 +305,8 @@ pub unsafe extern "C" fn kv_scan(
 /// @param values  Gets one string for each key, in their order, empty if there is none; `kinds`, if given, tells the two
 ///                apart. Without room for all, `count` tells how many were answered and `at_end` is 0: call again with
 ///                keys->skip advanced by it.
-/// @return KV_OK; KV_TOO_SMALL (not one answer has room); KV_INVALID (batches); otherwise as kv_get().
+/// @return KV_OK; KV_TOO_SMALL (not one answer has room); KV_INVALID (batches); KV_NO_SPACE; otherwise as kv_get();
+///         never KV_NOTFOUND.
 /// @ingroup kv_batches
 #[no_mangle]
 pub unsafe extern "C" fn kv_get_packed(

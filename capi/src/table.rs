@@ -84,7 +84,8 @@ const NAME_COPIED: usize = 1024;
 
 /// Gives a table another name; its number stays. A table that has this name already is dropped: replacing is atomic.
 ///
-/// @return KV_OK; KV_NO_TABLE; KV_INVALID (KV_MAIN has no name to change); otherwise as kv_table_create().
+/// @return KV_OK; KV_NO_TABLE; KV_INVALID (KV_MAIN has no name to change); otherwise as kv_table_create();
+///         never KV_EXISTS.
 /// @ingroup kv_tables
 #[no_mangle]
 pub unsafe extern "C" fn kv_table_rename(
@@ -194,7 +195,7 @@ fn keep_note(notes: &mut Notes, table: u64, bytes: Vec<u8>) -> kv_slice {
 
 /// Attaches a note to a table, in place of the one it has; an empty one removes it.
 ///
-/// @return KV_OK; KV_TOO_BIG; otherwise as kv_table_clear().
+/// @return KV_OK; KV_TOO_BIG; KV_INVALID (KV_MAIN has no note); otherwise as kv_table_clear().
 /// @ingroup kv_tables
 #[no_mangle]
 pub unsafe extern "C" fn kv_table_set_note(

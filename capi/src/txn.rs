@@ -104,7 +104,8 @@ pub(crate) fn not_waiting_for_itself(database: &DbHandle) -> Outcome {
 /// @param txn      Gets the handle, to be ended by kv_txn_commit() or kv_txn_abort(); NULL after a failure.
 /// @return KV_OK; KV_BUSY (the wait is over); KV_CANCELLED (kv_interrupt, kv_close); KV_DEADLOCK (this thread used the open
 ///         write transaction last, so it would wait for itself); KV_READ_ONLY; KV_LIMIT (too many readers or handles);
-///         KV_POISONED; KV_IO; KV_INVALID; KV_BAD_HANDLE, KV_FORKED.
+///         KV_POISONED; KV_IO, KV_NO_SPACE (it writes first if a crash left torn commits); KV_NO_LOCKS; KV_INVALID;
+///         KV_BAD_HANDLE, KV_FORKED.
 /// @ingroup kv_transactions
 #[no_mangle]
 #[must_use]
@@ -150,8 +151,8 @@ pub unsafe extern "C" fn kv_txn_begin(
 /// @param txn        Released whatever is answered.
 /// @param commit_id  Gets the number of the commit (a transaction that changed nothing: of the one it read); may be NULL.
 /// @return KV_OK: visible, and durable if that is its durability; KV_CHILD_OPEN, KV_TXN_FAILED (aborted); KV_NO_SPACE,
-///         KV_IO, KV_NO_MEMORY (aborted, the database is as before); KV_IN_DOUBT (may or may not survive), KV_POISONED;
-///         KV_BAD_HANDLE, KV_FORKED.
+///         KV_IO, KV_CORRUPT, KV_NO_LOCKS, KV_NO_MEMORY (aborted, the database is as before); KV_IN_DOUBT (may or may not
+///         survive), KV_POISONED; KV_BAD_HANDLE, KV_FORKED.
 /// @ingroup kv_transactions
 #[no_mangle]
 #[must_use]
@@ -270,7 +271,8 @@ pub unsafe extern "C" fn kv_txn_refresh(txn: *mut kv_txn) -> kv_status {
 
 /// Number of the commit a transaction reads; of a writer: the one it builds upon.
 ///
-/// @return KV_OK; KV_BAD_HANDLE, KV_FORKED; KV_BUSY (a writer in use by another thread); KV_INVALID (id is NULL).
+/// @return KV_OK; KV_BAD_HANDLE, KV_FORKED; KV_BUSY (a writer in use by another thread); KV_INVALID (id is NULL);
+///         KV_TXN_FAILED.
 /// @ingroup kv_transactions
 #[no_mangle]
 pub unsafe extern "C" fn kv_txn_id(txn: *const kv_txn, id: *mut u64) -> kv_status {

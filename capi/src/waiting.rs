@@ -24,7 +24,7 @@ fn wait_of(ms: i64) -> Wait {
 /// @param id  Number of the commit.
 /// @param ms  0: only looks. Anything else waits until the sync is done, which cannot be broken off.
 /// @return KV_OK: durable; KV_BUSY (ms is 0: not yet); KV_INVALID (no commit has this number yet); KV_IN_DOUBT,
-///         KV_POISONED; KV_BAD_HANDLE, KV_FORKED.
+///         KV_POISONED; KV_NO_LOCKS; KV_BAD_HANDLE, KV_FORKED.
 /// @ingroup kv_waiting
 #[no_mangle]
 #[must_use]

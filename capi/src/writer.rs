@@ -52,7 +52,7 @@ fn ended() -> Failure {
 
 /// Appends bytes to the value.
 ///
-/// @return KV_OK; KV_TOO_BIG; KV_INVALID (an earlier call on this writer failed); KV_BAD_HANDLE, KV_FORKED; KV_BUSY (writer
+/// @return KV_OK; KV_TOO_BIG; KV_INVALID; KV_BAD_HANDLE, KV_FORKED; KV_BUSY (writer
 ///         or transaction in use by another thread); KV_TXN_FAILED; KV_NO_SPACE, KV_IO, KV_NO_MEMORY (these spoil the
 ///         transaction).
 /// @ingroup kv_values
@@ -71,7 +71,8 @@ pub unsafe extern "C" fn kv_writer_write(writer: *mut kv_writer, data: *const c_
 /// Puts the entry with the value written.
 ///
 /// @param writer  Released whatever is answered.
-/// @return KV_OK; KV_EXISTS, KV_NOTFOUND, KV_ORDER (as the flags say; nothing was put); otherwise as kv_writer_write().
+/// @return KV_OK; KV_EXISTS, KV_NOTFOUND, KV_ORDER (as the flags say; nothing was put); KV_NO_TABLE (dropped
+///         meanwhile); KV_CORRUPT; otherwise as kv_writer_write(); never KV_INVALID.
 /// @ingroup kv_values
 #[no_mangle]
 pub unsafe extern "C" fn kv_writer_finish(writer: *mut kv_writer) -> kv_status {

@@ -1,16 +1,62 @@
 /*
- * A small harness: CHECK(condition), OK(call), IS(call, status). A failure prints where and what, and ends the program.
- * DONE at the end of main prints "ok".
+ * A small harness: CHECK(condition), OK(call), IS(call, status). A failure prints where and what, and ends the
+ * program. DONE at the end of main prints "ok".
+ *
+ * If the environment variable KV_PAIRS names a file, each answer that IS has seen is appended to it, as a line
+ * "function STATUS". scripts/status-table.py compares these lines with what kv.h documents.
  */
 #ifndef CHECK_H
 #define CHECK_H
 
 #include <kv.h>
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+/*
+ * Records that a function has answered with something. A thread writes each line once; the line of another thread or
+ * of a forked child may be the same, which does no harm. A line goes out in one write, so that no two are mixed.
+ */
+static inline void saw(const char *function, size_t len, const char *answer)
+{
+    static __thread uint64_t known[2048];
+    const char *path = getenv("KV_PAIRS");
+    uint64_t hash = UINT64_C(14695981039346656037);
+    char line[128];
+    size_t at;
+    int n, fd;
+    if (path == NULL) return;
+    n = snprintf(line, sizeof line, "%.*s %s\n", (int)len, function, answer);
+    for (at = 0; at < (size_t)n; at++)
+        hash = (hash ^ (unsigned char)line[at]) * UINT64_C(1099511628211);
+    for (at = hash % 2048; known[at] != 0; at = (at + 1) % 2048)
+        if (known[at] == hash) return;
+    known[at] = hash;
+    fd = open(path, O_WRONLY | O_APPEND | O_CREAT, 0666);
+    if (fd < 0 || write(fd, line, (size_t)n) != n) {
+        fprintf(stderr, "cannot write to %s\n", path);
+        exit(1);
+    }
+    close(fd);
+}
+
+/*
+ * Records what a call has answered, given the text of the call. If that calls a function of the test, a failure is
+ * that of the last function of the library, and it is not known which one succeeded. Asking for the detail does not
+ * change it.
+ */
+static inline void saw_call(const char *call, kv_status status)
+{
+    kv_error detail = KV_ERROR_INIT;
+    if (strncmp(call, "kv_", 3) == 0) {
+        saw(call, strcspn(call, "("), kv_status_name(status));
+    } else if (status != KV_OK && kv_error_detail(&detail) == KV_OK && detail.status == status) {
+        saw(detail.function, strlen(detail.function), kv_status_name(status));
+    }
+}
 
 #define CHECK(condition)                                                                  \
     do {                                                                                  \
@@ -23,6 +69,7 @@
 #define IS(call, status)                                                                          \
     do {                                                                                          \
         kv_status answered_ = (call);                                                             \
+        saw_call(#call, answered_);                                                               \
         if (answered_ != (status)) {                                                              \
             fprintf(stderr, "%s:%d: %s: %s (%s) instead of %s\n", __FILE__, __LINE__, #call,      \
                 kv_status_name(answered_), kv_error_message(), kv_status_name(status));           \

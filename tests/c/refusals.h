@@ -1,0 +1,125 @@
+/*
+ * System calls that fail when a test wants them to: the program's own definitions stand before those of the C library,
+ * for libkv.so as for libkv.a. A test sets `refuse` before a call and clears it behind it.
+ */
+#ifndef REFUSALS_H
+#define REFUSALS_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+/* The errno with which each kind of call fails; 0: it works. */
+static struct {
+    int writes, syncs, lengths, locks, opens, opens_to_write, facts, rooms, reads;
+    /* How many writes still work before they fail. */
+    int later;
+} refuse;
+
+/* Writes of this thread wait until the test lets them go on, or half a second; `waits` says that one does. */
+static struct {
+    volatile int on, waits;
+    pthread_t thread;
+} hold;
+
+static long answer(long result, int error)
+{
+    if (error == 0) return result;
+    errno = error;
+    return -1;
+}
+
+static int write_refused(void)
+{
+    if (hold.on && pthread_equal(hold.thread, pthread_self())) {
+        int i;
+        hold.waits = 1;
+        for (i = 0; i < 5000 && hold.on; i++)
+            usleep(100);
+        hold.on = 0;
+    }
+    if (refuse.writes == 0) return 0;
+    if (refuse.later > 0) {
+        refuse.later--;
+        return 0;
+    }
+    return refuse.writes;
+}
+
+/* By their names for the linker: the C library may have macros or inline functions of these names. */
+#define SHIM(type, name, parameters) \
+    type shim_##name parameters __asm__(#name); \
+    type shim_##name parameters
+
+SHIM(ssize_t, pwritev, (int fd, const struct iovec *parts, int n, off_t at))
+{
+    int error = write_refused();
+    return error ? answer(0, error) : syscall(SYS_pwritev, fd, parts, n, at, 0);
+}
+
+/* Functions with offsets have two names, of which the libraries use one or the other. */
+#define BOTH(type, name, parameters, body) \
+    SHIM(type, name, parameters) body      \
+    SHIM(type, name##64, parameters) body
+
+BOTH(ssize_t, pwrite, (int fd, const void *data, size_t len, off_t at), {
+    int error = write_refused();
+    return error ? answer(0, error) : syscall(SYS_pwrite64, fd, data, len, at);
+})
+
+SHIM(ssize_t, write, (int fd, const void *data, size_t len))
+{
+    int error = write_refused();
+    return error ? answer(0, error) : syscall(SYS_write, fd, data, len);
+}
+
+/* Nothing is made durable: no power is cut here, and syncs would take most of the time. */
+SHIM(int, fdatasync, (int fd)) { return (void)fd, (int)answer(0, refuse.syncs); }
+SHIM(int, fsync, (int fd)) { return (void)fd, (int)answer(0, refuse.syncs); }
+
+BOTH(ssize_t, pread, (int fd, void *data, size_t len, off_t at), {
+    return refuse.reads ? answer(0, refuse.reads) : syscall(SYS_pread64, fd, data, len, at);
+})
+
+BOTH(int, ftruncate, (int fd, off_t len), {
+    return (int)(refuse.lengths ? answer(0, refuse.lengths) : syscall(SYS_ftruncate, fd, len));
+})
+
+SHIM(int, posix_fallocate, (int fd, off_t at, off_t len))
+{
+    if (refuse.rooms) return refuse.rooms;
+    return syscall(SYS_fallocate, fd, 0, at, len) == 0 ? 0 : errno;
+}
+
+SHIM(int, fcntl, (int fd, int command, ...))
+{
+    va_list rest;
+    void *argument;
+    va_start(rest, command);
+    argument = va_arg(rest, void *);
+    va_end(rest);
+    if (refuse.locks && (command == F_OFD_SETLK || command == F_OFD_SETLKW || command == F_OFD_GETLK))
+        return (int)answer(0, refuse.locks);
+    return (int)syscall(SYS_fcntl, fd, command, argument);
+}
+
+BOTH(int, open, (const char *path, int flags, ...), {
+    va_list rest;
+    mode_t mode;
+    va_start(rest, flags);
+    mode = va_arg(rest, mode_t);
+    va_end(rest);
+    if (refuse.opens_to_write && (flags & O_ACCMODE) != O_RDONLY) return (int)answer(0, refuse.opens_to_write);
+    return (int)(refuse.opens ? answer(0, refuse.opens) : syscall(SYS_openat, AT_FDCWD, path, flags, mode));
+})
+
+SHIM(int, statx, (int fd, const char *path, int flags, unsigned mask, void *facts))
+{
+    return (int)(refuse.facts ? answer(0, refuse.facts) : syscall(SYS_statx, fd, path, flags, mask, facts));
+}
+
+#endif
