@@ -10,7 +10,8 @@
 //!
 //! *Fences.* When a child vanishes, the neighbour before it (the one behind, if it was the first) takes over its
 //! interval. Pages on that edge of the neighbour may then receive keys without their prefix. They are marked with
-//! `CHECK_PREFIX` until they are next rebuilt.
+//! `CHECK_PREFIX` until they are next rebuilt. The leaf on that edge is copied in any case (I-28), so that its birth says
+//! that its interval is another one.
 
 use super::apply::{is_underfull, Apply, ChildChange, Fill, NewPage, OpenBranch, Reply};
 use super::branch_cut::BranchCutter;
@@ -220,8 +221,9 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         Ok(())
     }
 
-    /// Marks the pages on one edge of the subtree at `ptr`, whose interval has grown to `fences`, where keys without
-    /// their prefix may come. Returns the pointer to the subtree.
+    /// Makes the leaf on one edge of the subtree at `ptr`, whose interval has grown to `fences`, a leaf of this commit
+    /// (I-28), and marks the pages on the edge where keys without their prefix may come. Returns the pointer to the
+    /// subtree.
     fn widen(&mut self, ptr: Ptr, level: u8, fences: &Fences, edge: Edge) -> Result<Ptr> {
         let mut node = self.open(ptr, level)?;
         let too_long = header::prefix_len(&node.bytes) > fences.prefix_len();
@@ -237,6 +239,10 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             if new != child {
                 replace_ptr(self.make_private(&mut node), at, &new);
             }
+        }
+        if level == 1 && node.ptr.birth != self.sink.birth() {
+            // I-28: a leaf whose interval grew is a new leaf, though its entries are the same.
+            self.make_private(&mut node);
         }
         if too_long && header::flags(&node.bytes) & CHECK_PREFIX == 0 {
             mark_check_prefix(self.make_private(&mut node));

@@ -40,4 +40,6 @@ mod node;
 mod ownership;
 pub mod range;
 mod sorted;
+#[cfg(test)]
+mod test_tree;
 pub mod values;
