@@ -17,7 +17,7 @@ use super::apply::{is_underfull, Apply, ChildChange, Fill, NewPage, OpenBranch, 
 use super::branch_cut::BranchCutter;
 use super::fences::Fences;
 use super::node::{branch_in, Node};
-use super::values::{is_long, release_rest, write_rest, LongKey};
+use super::values::{is_long_separator, release_rest, write_rest, LongKey};
 use crate::error::Result;
 use crate::page::branch::Branch;
 use crate::page::branch_build::{self, replace_ptr, Child};
@@ -160,7 +160,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         replace_ptr(page, at, &first.ptr);
         // A page whose fences grew may not share its prefix with a new separator, and a long one needs pages of its
         // own.
-        if is_long(&second.separator, page.len()) || header::flags(page) & CHECK_PREFIX != 0 {
+        if is_long_separator(&second.separator, page.len()) || header::flags(page) & CHECK_PREFIX != 0 {
             return false;
         }
         let suffix = second.separator.get(header::prefix_len(page)..);
@@ -294,7 +294,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         let mut written = Vec::new();
         for child in children.iter().skip(1) {
             if let Separator::New(bytes) = &child.separator {
-                if is_long(bytes, size) {
+                if is_long_separator(bytes, size) {
                     written.push(write_rest(bytes, common, size, self.sink)?);
                 }
             }
@@ -337,7 +337,7 @@ fn as_children<'k>(
         let separator = match &child.separator {
             _ if i == 0 => Suffix::of(&[]),
             Separator::Old(suffix) => Suffix { lead, ..*suffix },
-            Separator::New(bytes) => match is_long(bytes, page_size).then(|| long.next()).flatten() {
+            Separator::New(bytes) => match is_long_separator(bytes, page_size).then(|| long.next()).flatten() {
                 Some(written) => written.suffix(),
                 None => Suffix::of(bytes.get(common..).unwrap_or(&[])),
             },

@@ -9,7 +9,7 @@ use super::arena::Arena;
 use super::branches::{BranchDraft, Separator};
 use super::fences::Fences;
 use super::node::{branch_in, leaf_in};
-use super::values::{is_long, release_rest, write_rest};
+use super::values::{is_long_separator, release_rest, write_rest};
 use crate::error::Result;
 use crate::ids::U48_MAX;
 use crate::page::branch_build::{branch_size, build_branch, children_of};
@@ -144,7 +144,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         // The first child of the right page had no separator; the parent had it.
         children[x.len()].separator = Suffix::of(between.get(common..).unwrap_or(&[]));
         let long;
-        if is_long(between, size) {
+        if is_long_separator(between, size) {
             // The rest is written only if the two pages would fit without the part of the separator that stays in the
             // page.
             if branch_size(&children, 0, plen) > limit + between.len() {

@@ -17,7 +17,7 @@ use super::fences::Fences;
 use super::merge::{LeafEdits, EDITS_IN_PLACE, PART};
 use super::node::{Node, NodeBytes};
 use super::sorted::EditSlice;
-use super::values::{is_long, release_value};
+use super::values::{is_long_key, release_value};
 use crate::error::{Error, Result};
 use crate::page::header::{self, CHECK_PREFIX};
 use crate::page::layout::leaf::ENTRY;
@@ -142,7 +142,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         let (at, size) = (node.ptr.page, node.size());
         // A long key needs pages of its own. In a page whose fences grew, the key may lack the prefix: a rebuild puts
         // that right.
-        if is_long(key, size) || header::flags(&node.bytes) & CHECK_PREFIX != 0 {
+        if is_long_key(key, size) || header::flags(&node.bytes) & CHECK_PREFIX != 0 {
             return Ok(false);
         }
         let leaf = node.leaf()?;
