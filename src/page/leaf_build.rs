@@ -75,7 +75,7 @@ pub fn dense_shape(entries: &[Entry<'_>], drop: usize) -> Option<DenseShape> {
             && !e.value.is_chain()
             && e.value.bytes().len() == value
     };
-    let shape = DenseShape::of(len, value)?;
+    let shape = DenseShape::worth_it(len, value)?;
     (!rest.is_empty() && entries.iter().all(fits)).then_some(shape)
 }
 
@@ -181,7 +181,7 @@ impl Tally {
     fn shape(&self) -> Option<DenseShape> {
         let (key, value) = self.first;
         match self.uniform && self.count > 1 {
-            true => DenseShape::of(key.checked_sub(self.prefix)?, value),
+            true => DenseShape::worth_it(key.checked_sub(self.prefix)?, value),
             false => None,
         }
     }

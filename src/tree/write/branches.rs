@@ -13,7 +13,7 @@
 //! `CHECK_PREFIX` until they are next rebuilt. The leaf on that edge is copied in any case (I-28), so that its birth says
 //! that its interval is another one.
 
-use super::apply::{is_underfull, Apply, ChildChange, Fill, NewPage, OpenBranch, Reply};
+use super::apply::{are_two_of_three, is_half_empty, Apply, ChildChange, Fill, NewPage, OpenBranch, Reply};
 use super::branch_cut::BranchCutter;
 use super::fences::Fences;
 use super::node::{branch_in, Node};
@@ -60,7 +60,7 @@ pub(super) enum Separator<'p> {
 }
 
 impl<'p> DraftChild<'p> {
-    fn new(separator: Separator<'p>, ptr: Ptr, underfull: bool) -> DraftChild<'p> {
+    pub fn new(separator: Separator<'p>, ptr: Ptr, underfull: bool) -> DraftChild<'p> {
         DraftChild {
             separator,
             ptr,
@@ -116,7 +116,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             reply: Reply::Many(new_pages),
         }] = changes.as_slice()
         {
-            if self.split_in_place(&mut node, *at, new_pages) {
+            if !self.has_room_beside(&node, level, *at, new_pages)? && self.split_in_place(&mut node, *at, new_pages) {
                 let ptr = self.close(node);
                 return Ok(Reply::One { ptr, underfull: false });
             }
@@ -141,13 +141,32 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         let joined = self.join_underfull(&mut draft)?;
         if only_underfull && !joined {
             // The page can stay as it is, because it has all new pointers already.
-            let underfull = is_underfull(draft.old.used(), bytes.len()) && node.is_private();
+            let underfull = is_half_empty(draft.old.used(), bytes.len()) && node.is_private();
             let ptr = self.close(node);
             return Ok(Reply::One { ptr, underfull });
         }
         let new_pages = self.rebuild(&draft, fill)?;
         self.discard(node);
         Ok(Reply::of(new_pages))
+    }
+
+    /// Returns whether a leaf that was split, child `at` of the branch, has a neighbour with which its entries could
+    /// share two leaves.
+    fn has_room_beside(&self, node: &Node<'a>, level: u8, at: usize, new_pages: &[NewPage]) -> Result<bool> {
+        let [first, second] = new_pages else {
+            return Ok(false);
+        };
+        if level != 2 || !first.underfull || !second.underfull {
+            return Ok(false);
+        }
+        let branch = node.branch()?;
+        let both = self.used(&first.ptr)? + self.used(&second.ptr)?;
+        for neighbour in [at.checked_sub(1), Some(at + 1)].into_iter().flatten() {
+            if neighbour < branch.len() && are_two_of_three(both + self.used(&branch.ptr(neighbour))?, node.size()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Replaces child `at` by two new pages, if the page takes them as it is. Returns false if it does not; it has then
@@ -216,6 +235,11 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             for edge in grown.into_iter().flatten() {
                 let fences = draft.fences_of(i..i + 1, &self.source)?;
                 draft.children[i].ptr = self.widen(draft.children[i].ptr, draft.level - 1, &fences, edge)?;
+                if draft.level == 2 {
+                    // It is a new page anyway.
+                    let used = self.used(&draft.children[i].ptr)?;
+                    draft.children[i].underfull |= is_half_empty(used, draft.page_size());
+                }
             }
         }
         Ok(())

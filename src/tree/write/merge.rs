@@ -242,8 +242,9 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         let leaf = node.leaf()?;
         for i in 0..edits.len() {
             let key = edits.key(i);
-            let new =
-                is_long_key(key, size) && matches!(edits.op(i), Op::Put(_)) && leaf.position(key, &self.source)?.is_err();
+            let new = is_long_key(key, size)
+                && matches!(edits.op(i), Op::Put(_))
+                && leaf.position(key, &self.source)?.is_err();
             if new {
                 written.push(write_rest(key, common, size, self.sink)?);
             }

@@ -29,6 +29,8 @@ mod branches;
 pub mod edits;
 pub mod emit;
 mod fences;
+#[cfg(test)]
+mod fill_test;
 mod groups;
 mod join;
 mod leaf_cut;

@@ -80,6 +80,33 @@ fn one_leaf_takes_thousands_of_edits() {
     }
 }
 
+/// The kind of keys whose lengths lie around those at which something changes in pages of a size.
+const ALL_LENGTHS: u32 = 6;
+
+/// Returns a key of any such length, most of them with a long common beginning.
+fn key_of_any_length(size: usize, rnd: &mut Rnd) -> Vec<u8> {
+    let size = size as u64;
+    let at = match rnd.below(8) {
+        // The largest keys and separators that are kept whole.
+        0 => size / 8,
+        1 | 2 => (size - 307).min(16_383),
+        3 => 288,
+        // As many records as fill a page.
+        4 | 5 => size / (1 + rnd.below(5)) - 40,
+        6 => rnd.below(size + 4000),
+        _ => 12,
+    };
+    let len = (at + rnd.below(5)).saturating_sub(2).min(20_000) as usize;
+    let mut key = vec![b'k'; len];
+    let shared = [0, 0, 1, 200, 300, 600, 2000][rnd.below(7) as usize];
+    for at in shared..shared + 3 {
+        if let Some(byte) = key.get_mut(at) {
+            *byte = b'a' + rnd.below(16) as u8;
+        }
+    }
+    key
+}
+
 fn run(kind: u32, size: usize, seed: u64, rounds: u32) {
     let mut rnd = Rnd(seed);
     let mut tree = TestTree::new(size);
@@ -87,7 +114,9 @@ fn run(kind: u32, size: usize, seed: u64, rounds: u32) {
         for flush in 0..1 + rnd.below(3) {
             tree.at = format!("kind {kind} seed {seed} round {round} flush {flush}");
             let deletes = rnd.below(5);
-            let batch = [1, 2, 5, 30, 300, 3000, 9000][rnd.below(7) as usize];
+            // Keys of any length are large: thousands of them take long.
+            let most = if kind == ALL_LENGTHS { 5 } else { 7 };
+            let batch = [1, 2, 5, 30, 300, 3000, 9000][rnd.below(most) as usize];
             let ranged = rnd.below(6) == 0;
             if rnd.below(4) == 0 {
                 tree.arena.freeze();
@@ -95,6 +124,15 @@ fn run(kind: u32, size: usize, seed: u64, rounds: u32) {
             // Nothing is placed while bytes are pinned.
             tree.places_pages = rnd.below(2) == 0 && !tree.arena.is_frozen();
             for _ in 0..if ranged { 0 } else { batch } {
+                if kind == ALL_LENGTHS {
+                    let k = key_of_any_length(size, &mut rnd);
+                    let len = [0, 8, 8, 100, 272, size / 4, size / 4 + 1, size / 2 - 800][rnd.below(8) as usize];
+                    match rnd.below(5) < deletes {
+                        true => tree.delete(&k),
+                        false => tree.put_anywhere(&k, &vec![rnd.below(256) as u8; len]),
+                    }
+                    continue;
+                }
                 let k = key(kind, &mut rnd);
                 if rnd.below(5) < deletes {
                     tree.delete(&k);
@@ -109,7 +147,11 @@ fn run(kind: u32, size: usize, seed: u64, rounds: u32) {
             }
             tree.flush();
             if ranged {
-                let (a, b) = (key(kind, &mut rnd), key(kind, &mut rnd));
+                let mut bound = || match kind {
+                    ALL_LENGTHS => key_of_any_length(size, &mut rnd),
+                    _ => key(kind, &mut rnd),
+                };
+                let (a, b) = (bound(), bound());
                 let (from, to) = (a.clone().min(b.clone()), a.max(b));
                 let (from, to) = ((rnd.below(5) > 0).then_some(from), (rnd.below(5) > 0).then_some(to));
                 tree.remove_range(from.as_deref(), to.as_deref());
@@ -129,6 +171,9 @@ fn apply_equals_a_map() {
         }
     }
     run(1, 65536, 5, 20);
+    for (size, seeds) in [(4096, 12), (8192, 5), (16384, 3), (32768, 2), (65536, 2)] {
+        (1..=seeds).for_each(|seed| run(ALL_LENGTHS, size, seed * 31, 25));
+    }
     run(0, 16384, 6, 20);
 }
 

@@ -8,13 +8,16 @@ use super::arena::Arena;
 use super::edits::{EditLog, Op};
 use super::emit::Emitter;
 use super::range::KeyRange;
-use super::values::{release_value, write_chain};
+use super::values::{is_long_key, release_value, write_chain};
 use crate::error::{Error, Result};
 use crate::ids::{CommitId, PageNo, PageRef, Run, TableId};
 use crate::page::branch::Branch;
 use crate::page::chain::Chain;
 use crate::page::header;
+use crate::page::layout::record::REST;
 use crate::page::leaf::{Leaf, Stored};
+use crate::page::leaf_build::is_value_inline;
+use crate::page::suffix::KEEP;
 use crate::page::{Extent, Lifetime, PageSink, PageSource, Prefetch, Ptr, Root};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -257,6 +260,19 @@ impl TestTree {
     pub fn put(&mut self, key: &[u8], value: &[u8]) {
         self.log.push(key, Op::Put(Stored::Inline(value))).expect("memory");
         self.model.insert(key.to_vec(), value.to_vec());
+    }
+
+    /// Puts an entry with its value wherever a transaction would keep it.
+    pub fn put_anywhere(&mut self, key: &[u8], value: &[u8]) {
+        let size = self.disk.size;
+        let kept = match is_long_key(key, size) {
+            true => KEEP + REST,
+            false => key.len(),
+        };
+        match is_value_inline(kept, value.len(), size) {
+            true => self.put(key, value),
+            false => self.put_chain(key, value),
+        }
     }
 
     /// Puts an entry with its value outside the leaf.
