@@ -284,6 +284,9 @@ impl<'f> Checker<'f> {
         if s.long && header::flags(page) & HEAD2 != 0 {
             self.fault(ptr.page, "a long separator in a branch with second heads");
         }
+        if !s.long && branch.prefix().len() + s.len > separator_max(page.len()) {
+            self.fault(ptr.page, "a separator too long for its page");
+        }
     }
 
     fn leaf<'s, S: PageSource<'s> + ?Sized>(
@@ -373,6 +376,9 @@ impl<'f> Checker<'f> {
             prefix: header::prefix_len(leaf.bytes()),
             whole_max: leaf_key_max(leaf.bytes().len()),
         };
+        if !of.suffix.long && of.prefix + of.suffix.len > of.whole_max {
+            self.fault(ptr.page, "a key too long for its page");
+        }
         let sound = self.key_part(t, &of, ptr);
         if let Stored::Chain(description) = record.value() {
             self.chain(t, description, ptr);
@@ -380,12 +386,9 @@ impl<'f> Checker<'f> {
         Ok((Some((record.at, record.size())), sound))
     }
 
-    /// Checks the length of a key or separator, and the pages of its rest. Returns whether it may be read.
+    /// Checks the length of a long key or separator, and the pages of its rest. Returns whether it may be read.
     fn key_part<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &Tree<'_, S>, of: &KeyPart<'_>, ptr: &Ptr) -> bool {
         let inline = of.prefix + of.suffix.len;
-        if !of.suffix.long && inline > of.whole_max {
-            self.fault(ptr.page, "a key too long for its page");
-        }
         match of.suffix.rest() {
             Ok(None) => true,
             Ok(Some(rest)) => {

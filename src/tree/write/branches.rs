@@ -319,6 +319,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         for child in children.iter().skip(1) {
             if let Separator::New(bytes) = &child.separator {
                 if is_long_separator(bytes, size) {
+                    self.has_long = true;
                     written.push(write_rest(bytes, common, size, self.sink)?);
                 }
             }

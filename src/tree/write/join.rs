@@ -259,6 +259,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             if branch_size(&children, 0, plen) > limit + between.len() {
                 return Ok(None);
             }
+            self.has_long = true;
             long = write_rest(between, common, size, self.sink)?;
             children[x.len()].separator = long.suffix();
         }
