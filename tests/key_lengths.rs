@@ -68,7 +68,7 @@ impl Row {
         assert_eq!(report.entries, count as u64);
         let read = db.begin_read()?;
         for key in keys.iter().step_by(7) {
-            assert!((&read).get(TableId::MAIN, key)?.is_some());
+            assert!(read.get(TableId::MAIN, key)?.is_some());
         }
         let stat = (&read).table_stat(TableId::MAIN)?;
         let pages = stat.leaf_pages + stat.branch_pages + stat.chain_pages;
