@@ -17,7 +17,13 @@ pub fn wait(word: &AtomicU64, seen: u64, most: Duration) {
         };
         // SAFETY: `word` is aligned, has the 32 bits that are compared, and outlives the call; `time` is complete.
         unsafe {
-            libc::syscall(libc::SYS_futex, low_half(word), libc::FUTEX_WAIT, seen as u32, &time);
+            libc::syscall(
+                libc::SYS_futex,
+                low_half(word),
+                libc::FUTEX_WAIT,
+                (seen & 0xFFFF_FFFF) as u32,
+                &time,
+            );
         }
     }
     #[cfg(not(target_os = "linux"))]

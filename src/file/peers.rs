@@ -15,6 +15,26 @@ pub const HEADER: usize = 64;
 /// The number of members there can be. Each has an index below this.
 pub const PROCESSES: usize = 1024;
 
+/// What a process does that has the right to sync.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activity {
+    /// It syncs, or is just about to.
+    Syncs,
+    /// No sync was begun, and the process cannot be seen.
+    Unknown,
+    /// It does not sync: it is stopped, or has taken the right without being one of the members.
+    Nothing,
+}
+
+/// A process that has the right to sync.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Syncer {
+    /// Its number and name, where the system tells them.
+    pub name: String,
+    /// What it does.
+    pub does: Activity,
+}
+
 /// Those who share a database, as one of them sees it. The locks exclude processes from each other; the threads of a
 /// process exclude each other before they use them.
 pub trait Peers: Send + Sync {
@@ -51,14 +71,34 @@ pub trait Peers: Send + Sync {
     /// Makes the waiters of all processes look again.
     fn wake(&self);
 
-    /// Takes the right to sync, and waits until it is free.
+    /// Describes the process that has the right to write, for a message. To `look` for it is slow; otherwise this is
+    /// what members have noted.
+    fn writer(&self, look: bool) -> String {
+        let _ = look;
+        "another process".to_string()
+    }
+
+    /// Takes the right to sync, or returns `false` if another process has it.
     ///
     /// # Errors
     /// `NoLocks`.
-    fn lock_sync(&self) -> Result<()>;
+    fn try_lock_sync(&self) -> Result<bool>;
 
-    /// Releases the right to sync.
+    /// Waits until the right to sync may be free, for about `most`.
+    fn wait_sync(&self, most: Duration);
+
+    /// Releases the right to sync, and wakes those who wait for it.
     fn unlock_sync(&self);
+
+    /// Describes the process that has the right to sync, and what it does with it. `begun` says whether some process
+    /// has begun a sync and not ended it. This is slow.
+    fn syncer(&self, begun: bool) -> Syncer {
+        let _ = begun;
+        Syncer {
+            name: "another process".to_string(),
+            does: Activity::Syncs,
+        }
+    }
 
     /// Runs `clear` if the member `index` is dead. Nobody can take this index meanwhile.
     ///
@@ -111,9 +151,11 @@ impl Peers for Alone {
 
     fn wake(&self) {}
 
-    fn lock_sync(&self) -> Result<()> {
-        Ok(())
+    fn try_lock_sync(&self) -> Result<bool> {
+        Ok(true)
     }
+
+    fn wait_sync(&self, _: Duration) {}
 
     fn unlock_sync(&self) {}
 

@@ -201,7 +201,7 @@ impl Storage for Disk {
     fn read_only(&self) -> bool {
         false
     }
-    fn peers(&self, words: usize) -> Result<Arc<dyn Peers>> {
+    fn peers(&self, words: usize, _: Duration) -> Result<Arc<dyn Peers>> {
         let mut state = self.0.machine.lock();
         let first = state.alive.len() == 1;
         if first {
@@ -260,9 +260,12 @@ impl Peers for Occupant {
         self.give_back(WRITE);
     }
     fn wake(&self) {}
-    fn lock_sync(&self) -> Result<()> {
+    fn try_lock_sync(&self) -> Result<bool> {
         assert!(self.take(SYNC), "the right to sync is taken although nobody syncs");
-        Ok(())
+        Ok(true)
+    }
+    fn wait_sync(&self, _: Duration) {
+        panic!("the right to sync is taken although nobody syncs");
     }
     fn unlock_sync(&self) {
         self.give_back(SYNC);

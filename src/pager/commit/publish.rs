@@ -85,6 +85,7 @@ impl PageWriter {
 
     /// Carries out steps 8 to 16.
     fn publish(mut self, roots: Roots, durability: Durability) -> Result<Published> {
+        self.pager.check_fork()?;
         self.check_freed()?;
         self.check_roots(&roots)?;
         self.sync_first()?;
@@ -292,7 +293,7 @@ impl PageWriter {
             if pager.storage.len()? < need {
                 pager.storage.set_len(need)?;
             }
-            pager.file_pages.fetch_max(end.get(), SeqCst);
+            pager.learn_pages(end.get())?;
         }
         Ok(())
     }

@@ -6,7 +6,7 @@
 
 use super::verify::is_on_disk;
 use crate::error::{Error, Result};
-use crate::file::peers::Peers;
+use crate::file::peers::{Activity, Peers, Syncer};
 use crate::ids::CommitId;
 use crate::page::meta::META_PAGE;
 use crate::pager::core::Pager;
@@ -14,6 +14,7 @@ use crate::pager::options::Wait;
 use crate::pager::shared::SyncClaim;
 use crate::util::seeded::{self, Bug};
 use std::sync::atomic::Ordering::SeqCst;
+use std::time::{Duration, Instant};
 
 /// What a caller wants to be durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +65,7 @@ impl Pager {
         }
         match wait {
             Wait::Try if self.is_poisoned() => Err(Error::Poisoned),
-            Wait::Try => Err(Error::Busy("the commit is not durable yet")),
+            Wait::Try => Err(Error::Busy("the commit is not durable yet".into())),
             _ => self.sync_to(id),
         }
     }
@@ -100,8 +101,8 @@ impl Pager {
                 continue;
             };
             // 2. Exclude other processes, and look again, because one of them may have synced meanwhile.
-            let _right = SyncRight::take(&*self.peers)?;
-            if is_done() {
+            let right = self.take_sync_right(&is_done)?;
+            if right.is_none() || is_done() {
                 turn.covered = shared.durable().get().id;
                 break;
             }
@@ -180,9 +181,56 @@ impl Drop for Pager {
 /// The right to sync, which one thread in all processes has.
 struct SyncRight<'a>(&'a dyn Peers);
 
-impl SyncRight<'_> {
-    fn take(peers: &dyn Peers) -> Result<SyncRight<'_>> {
-        peers.lock_sync().map(|()| SyncRight(peers))
+/// How often a waiter checks whether the process that has the right died without a word.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// How long a process may have the right and be known not to sync, unless the database was opened with another wait.
+const IDLE: Duration = Duration::from_secs(60);
+/// The least such time. A process may be about to note that it has the right, or to sync, when the machine is busy.
+const IDLE_MIN: Duration = Duration::from_secs(1);
+/// The least such time for a process that cannot be seen.
+const UNKNOWN_MIN: Duration = Duration::from_secs(10);
+/// How long a process may have the right and sync. Even a slow disk that has much to write is done by then.
+const SYNCING: Duration = Duration::from_secs(600);
+
+impl Pager {
+    /// Waits until this process has the right to sync, or until `is_done`, which returns `None`. A process that has
+    /// the right and does nothing with it, because it is stopped or is no member, is not waited for without end.
+    fn take_sync_right(&self, is_done: &dyn Fn() -> bool) -> Result<Option<SyncRight<'_>>> {
+        let peers = &*self.peers;
+        let idle = self.wait.unwrap_or(IDLE).clamp(IDLE_MIN, SYNCING);
+        let (mut since, mut durable) = (Instant::now(), self.shared.durable().get().id);
+        let mut look_at = since + idle;
+        while !peers.try_lock_sync()? {
+            if is_done() {
+                return Ok(None);
+            }
+            if self.is_poisoned() {
+                return Err(Error::InDoubt("another sync failed".into()));
+            }
+            let (now, newest) = (Instant::now(), self.shared.durable().get().id);
+            if newest > durable {
+                // Others sync, and it is only a matter of time.
+                (durable, since, look_at) = (newest, now, now + idle);
+            }
+            if now >= look_at {
+                let Syncer { name, does } = peers.syncer(self.shared.is_syncing());
+                let limit = match does {
+                    Activity::Nothing => idle,
+                    Activity::Unknown => idle.max(UNKNOWN_MIN),
+                    Activity::Syncs => SYNCING,
+                };
+                let waited = now - since;
+                if waited >= limit {
+                    let ms = waited.as_millis();
+                    return Err(Error::InDoubt(format!(
+                        "{name} had the right to sync for {ms} ms, and nothing was synced"
+                    )));
+                }
+                look_at = now + IDLE_MIN;
+            }
+            peers.wait_sync(LOOK_AGAIN);
+        }
+        Ok(Some(SyncRight(peers)))
     }
 }
 
