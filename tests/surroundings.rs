@@ -7,7 +7,7 @@ mod common;
 
 use common::another::{play, put, role, say, told, wait, Another, Start};
 use common::tmp::TempDir;
-use kv::{BackupOptions, Db, Error, Job, Options, Reader, TableId};
+use kv::{BackupOptions, Db, Error, Job, Options, PutMode, Reader, TableId, WriteOptions};
 use std::fs::{self, File, Permissions};
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -419,6 +419,13 @@ fn lock_role(role: &str, path: &Path) {
     std::process::exit(0);
 }
 
+/// Puts an entry that is too large for recovery to check it, and commits.
+fn put_large(db: &Db, key: &[u8]) -> kv::Result<()> {
+    let mut txn = db.begin_write(WriteOptions::default())?;
+    txn.put(TableId::MAIN, key, &vec![1; 8 << 20], PutMode::Set)?;
+    txn.commit().map(|_| ())
+}
+
 #[test]
 fn who_holds_a_lock_is_named_and_not_waited_for_without_end() {
     const TEST: &str = "who_holds_a_lock_is_named_and_not_waited_for_without_end";
@@ -466,9 +473,13 @@ fn who_holds_a_lock_is_named_and_not_waited_for_without_end() {
         }
         let refused = timed("sync", &other, &mut || put(&db, b"c"));
         assert!(refused.starts_with("InDoubt"), "{refused}");
+        // What is too large to be listed for recovery must be synced before it is published.
+        let refused = timed("sync first", &other, &mut || put_large(&db, b"large"));
+        assert!(refused.starts_with("Io"), "{refused}");
         drop(other);
         put(&db, b"d").expect("free again, and nothing is poisoned");
         let read = db.begin_read().expect("read");
+        assert!(read.get(TableId::MAIN, b"large").expect("get").is_none(), "undone");
         assert!(
             read.get(TableId::MAIN, b"c").expect("get").is_some(),
             "made durable by the next"

@@ -176,7 +176,7 @@ pub(super) fn limit(limit: Limit) -> Option<u64> {
 
 /// Fails if a file of this process must not reach to `end`. To write beyond the limit brings a signal that ends most
 /// processes, so nothing is written there at all.
-pub(super) fn may_reach(end: u64) -> io::Result<()> {
+pub(super) fn may_extend_to(end: u64) -> io::Result<()> {
     match limit(Limit::FileSize) {
         Some(limit) if end > limit => Err(io::Error::from_raw_os_error(libc::EFBIG)),
         _ => Ok(()),

@@ -1,7 +1,7 @@
 //! A file that is written under a temporary name in the directory of its target and renamed when it is complete. So a
 //! new database, or a copy of one, is there as a whole or not at all.
 
-use super::calls::may_reach;
+use super::calls::may_extend_to;
 use super::names::{above_standard, at_path, name_it};
 use super::Identity;
 use crate::error::{Error, Result};
@@ -141,7 +141,7 @@ impl FreshFile {
     /// `NoSpace`, `Io`.
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
         let end = self.at + bytes.len() as u64;
-        let written = may_reach(end).and_then(|()| self.file.write_all_at(bytes, self.at));
+        let written = may_extend_to(end).and_then(|()| self.file.write_all_at(bytes, self.at));
         self.at = end;
         written.map_err(|e| Error::io("write the new file", e))
     }
@@ -156,7 +156,7 @@ impl FreshFile {
     /// # Errors
     /// `NoSpace`, `Io`.
     pub fn finish(self) -> Result<()> {
-        let sized = may_reach(self.at).and_then(|()| self.file.set_len(self.at));
+        let sized = may_extend_to(self.at).and_then(|()| self.file.set_len(self.at));
         let sized = sized.and_then(|()| self.file.sync_all());
         sized.map_err(|e| Error::io("sync the new file", e))
     }

@@ -76,7 +76,7 @@ fn claim_and_rename(from: &Path, to: &Path) -> io::Result<()> {
 
 /// Allocates `bytes` bytes of a new file on disk, so that storing into its mapping cannot fail.
 pub(super) fn allocate(file: &File, bytes: u64) -> Result<()> {
-    let allocated = calls::may_reach(bytes).and_then(|()| match calls::allocate(file, bytes) {
+    let allocated = calls::may_extend_to(bytes).and_then(|()| match calls::allocate(file, bytes) {
         Err(error) if is_missing(&error) => write_zeros(file, bytes),
         done => done,
     });

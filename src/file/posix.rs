@@ -162,7 +162,7 @@ impl Candidate {
         }
         let (first, rest) = image.split_at(SECTOR.min(image.len()));
         let write = |bytes: &[u8], at: usize| {
-            calls::may_reach((at + bytes.len()) as u64)?;
+            calls::may_extend_to((at + bytes.len()) as u64)?;
             self.file.write_all_at(bytes, at as u64)?;
             self.file.sync_all()
         };
@@ -282,7 +282,7 @@ impl Storage for PosixFile {
         let bytes: u64 = parts.iter().map(|part| part.len() as u64).sum();
         let end = at.checked_add(bytes).filter(|end| *end <= self.map.reserved());
         let end = end.ok_or_else(|| self.outgrown())?;
-        let written = calls::may_reach(end).and_then(|()| match parts {
+        let written = calls::may_extend_to(end).and_then(|()| match parts {
             [one] if at % CALL + bytes <= CALL => self.file.write_all_at(one, at),
             _ => write_fully(at, parts, |at, slices| calls::write_slices(&self.file, at, slices)),
         });
@@ -304,13 +304,13 @@ impl Storage for PosixFile {
         if len > self.map.reserved() {
             return Err(self.outgrown());
         }
-        let sized = calls::may_reach(len).and_then(|()| self.file.set_len(len));
+        let sized = calls::may_extend_to(len).and_then(|()| self.file.set_len(len));
         sized.map_err(|e| Error::io("set the file length", e))
     }
 
     fn fill(&self, from: u64, to: u64) -> Result<u64> {
         let mut at = from;
-        calls::may_reach(to).map_err(|e| Error::io("write ahead", e))?;
+        calls::may_extend_to(to).map_err(|e| Error::io("write ahead", e))?;
         while at < to && to <= self.map.reserved() {
             let bytes = to_usize((CALL - at % CALL).min(to - at));
             match self.file.write_at(&super::ZEROS[..bytes], at) {
