@@ -394,7 +394,12 @@ typedef struct kv_options {
     uint32_t verify;
     /** Zero. */
     uint32_t reserved;
-    /** Milliseconds that kv_txn_begin() waits for the write transaction of another: 0 or less = for ever. */
+    /**
+     * Milliseconds that kv_txn_begin() waits for the write transaction of another: 0 or less = for ever. Other waits
+     * for processes that hold a lock and do nothing with it end after this time, too, and by themselves otherwise:
+     * kv_open() waits 10 s at most, and a commit 60 s for another process that should sync and is stopped. (The first
+     * handle of a file in a process decides about commits.)
+     */
     int64_t wait_ms;
     /**
      * Bytes of edits that a write transaction collects before it applies them; 0 = a 32nd of the
@@ -417,18 +422,21 @@ typedef struct kv_options {
  *
  * Any number of processes may have it open at once. A process may open the same file several times; its handles then
  * share one environment. While a file is open, NAME-shm lies beside it, which holds nothing that would be missed.
- * A new file gets the permissions that the process's umask leaves of 0666; NAME-shm gets owner and permissions of the
+ * A new file gets the permissions that the process's umask leaves of 0666; NAME-shm gets group and permissions of the
  * database, and is never a link. Who may write the database must be trusted by all who open it.
  * Opening after a crash repairs nothing by guessing: it finds the last complete commit.
+ * An empty file becomes a database, as if it were not there; with KV_OPEN_EXISTING or KV_OPEN_READ_ONLY it is refused,
+ * because a file that was cut may be empty. A link that leads nowhere is followed, except with KV_OPEN_NEW.
+ * Messages name the file, and the process or the limit that stands in the way.
  *
  * @param path     File name, in the encoding of the file system; NULL only with KV_OPEN_MEMORY.
  * @param options  NULL = all defaults. Copied.
  * @param db       Gets the handle, to be closed by kv_close(); NULL after a failure.
  * @return KV_OK; KV_NO_FILE, KV_EXISTS (see the flags); KV_BUSY (a process has it alone, since NAME-shm could not be
- *         made, or reads it without permission to write); KV_POISONED (a sync failed, and not every process has closed
- *         it yet); KV_ACCESS; KV_NOT_A_DATABASE, KV_TOO_NEW, KV_TOO_OLD, KV_CORRUPT (what is in the file);
- *         KV_NO_LOCKS (network file systems without locks); KV_IO, KV_NO_SPACE, KV_NO_MEMORY; KV_LIMIT (too
- *         many handles); KV_INVALID (options).
+ *         made, or reads it without permission to write, or is of another version; or the file is mounted by itself);
+ *         KV_POISONED (a sync failed, and not every process has closed it yet); KV_ACCESS; KV_NOT_A_DATABASE,
+ *         KV_TOO_NEW, KV_TOO_OLD, KV_CORRUPT (what is in the file); KV_NO_LOCKS (network file systems without locks);
+ *         KV_IO, KV_NO_SPACE, KV_NO_MEMORY; KV_LIMIT (too many handles); KV_INVALID (options).
  */
 KV_API KV_MUST_CHECK kv_status kv_open(const char *path, const kv_options *options, kv_db **db);
 

@@ -7,6 +7,7 @@
 use crate::ids::{PageNo, TableId};
 use std::borrow::Cow;
 use std::io;
+use std::path::Path;
 
 /// The result of every engine call that can fail.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -17,16 +18,19 @@ pub enum Error {
     /// There is no entry with this key.
     #[error("not found")]
     NotFound,
-    /// The key, the name or the file exists already.
+    /// The key or the name exists already.
     #[error("exists already")]
     Exists,
+    /// The file exists already.
+    #[error("the file exists already: {0}")]
+    FileExists(String),
     /// The snapshot has no table of this number or name: it was dropped, was never created, or belongs to another
     /// database.
     #[error("no such table: {0}")]
     NoTable(String),
     /// The wait ended before what was waited for came about: a free lock, a newer commit, a durable one.
     #[error("busy: {0}")]
-    Busy(&'static str),
+    Busy(Cow<'static, str>),
     /// The caller's buffer is too small.
     #[error("buffer too small: {needed} bytes are needed")]
     TooSmall {
@@ -70,23 +74,26 @@ pub enum Error {
     /// The operating system reported an error.
     #[error("{op}: {source}")]
     Io {
-        /// What was being done.
-        op: &'static str,
+        /// What was being done, and to which file where that is known.
+        op: Cow<'static, str>,
         /// What the system said.
         source: io::Error,
     },
     /// The disk is full, or a quota or the limit of file sizes is reached. The database is as it was before the
     /// transaction.
-    #[error("no space: {op}: {source}; free space and repeat the transaction")]
+    #[error("no space: {op}: {source}; {} and repeat the transaction", more_space(.source))]
     NoSpace {
-        /// What was being done.
-        op: &'static str,
+        /// What was being done, and to which file where that is known.
+        op: Cow<'static, str>,
         /// What the system said.
         source: io::Error,
     },
     /// The memory could not be allocated.
     #[error("out of memory: {0}")]
     NoMemory(&'static str),
+    /// Memory or addresses could not be had, because of a limit that the message names.
+    #[error("out of memory: {0}")]
+    NoMemoryFor(String),
     /// The operating system denied access.
     #[error("no access: {0}")]
     Access(String),
@@ -99,6 +106,15 @@ pub enum Error {
     /// A limit of the format, of this build or of this process was reached.
     #[error("limit reached: {0}")]
     Limit(&'static str),
+    /// The file would outgrow the addresses that were reserved when it was opened.
+    #[error(
+        "limit reached: while it is open, this database can grow to {reserved} bytes, for which addresses were reserved \
+         when it was opened; close it everywhere in this process and open it again"
+    )]
+    Outgrown {
+        /// How many bytes can be mapped.
+        reserved: u64,
+    },
     /// A sync failed earlier, so it is unknown what became of commits that were not durable then. Close the database
     /// and open it again.
     #[error("poisoned: an earlier sync failed; close every handle of this database and open it again")]
@@ -121,6 +137,15 @@ pub enum Error {
     /// A panic was caught, which means a bug in the library. The transaction cannot go on, and the file is untouched.
     #[error("internal error: {0}")]
     Panic(String),
+}
+
+/// Returns what makes room where there was none.
+fn more_space(source: &io::Error) -> &'static str {
+    match source.raw_os_error() {
+        Some(libc::EFBIG) => "raise the limit on the length of files (RLIMIT_FSIZE, `ulimit -f`)",
+        Some(libc::EDQUOT) => "free space or raise the quota",
+        _ => "free space",
+    }
 }
 
 /// Where damage was found.
@@ -179,11 +204,47 @@ impl Error {
     /// Maps an error of the operating system: a lack of space becomes [`Error::NoSpace`], a lack of memory
     /// [`Error::NoMemory`], and any other error [`Error::Io`].
     #[cold]
-    pub fn io(op: &'static str, source: io::Error) -> Error {
-        match source.raw_os_error() {
-            Some(libc::ENOSPC | libc::EDQUOT | libc::EFBIG) => Error::NoSpace { op, source },
-            Some(libc::ENOMEM) => Error::NoMemory(op),
-            _ => Error::Io { op, source },
+    pub fn io(op: impl Into<Cow<'static, str>>, source: io::Error) -> Error {
+        match (source.raw_os_error(), op.into()) {
+            (Some(libc::ENOSPC | libc::EDQUOT | libc::EFBIG), op) => Error::NoSpace { op, source },
+            (Some(libc::ENOMEM), Cow::Borrowed(op)) => Error::NoMemory(op),
+            (Some(libc::ENOMEM), Cow::Owned(op)) => Error::NoMemoryFor(op),
+            (_, op) => Error::Io { op, source },
+        }
+    }
+
+    /// Puts the name of the file in front of what went wrong, where the error does not name it yet.
+    #[cold]
+    #[doc(hidden)]
+    pub fn of_file(self, path: &Path) -> Error {
+        let path = path.display().to_string();
+        let named = |text: &str| match text.contains(&path) {
+            true => text.to_string(),
+            false => format!("{path}: {text}"),
+        };
+        match self {
+            Error::Busy(what) => Error::Busy(named(&what).into()),
+            Error::NoLocks(what) => Error::NoLocks(named(&what)),
+            Error::NoFile(what) => Error::NoFile(named(&what)),
+            Error::Access(what) => Error::Access(named(&what)),
+            Error::NoMemory(what) => Error::NoMemoryFor(named(what)),
+            Error::NoMemoryFor(what) => Error::NoMemoryFor(named(&what)),
+            Error::NotADatabase(what) => Error::NotADatabase(named(&what)),
+            Error::TooNew(what) => Error::TooNew(named(&what)),
+            Error::TooOld(what) => Error::TooOld(named(&what)),
+            Error::Io { op, source } => Error::Io {
+                op: named(&op).into(),
+                source,
+            },
+            Error::NoSpace { op, source } => Error::NoSpace {
+                op: named(&op).into(),
+                source,
+            },
+            Error::Corrupt(mut damage) => {
+                damage.what = named(&damage.what).into();
+                Error::Corrupt(damage)
+            }
+            other => other,
         }
     }
 
@@ -195,7 +256,9 @@ impl Error {
             Error::Io { .. }
                 | Error::NoSpace { .. }
                 | Error::NoMemory(_)
+                | Error::NoMemoryFor(_)
                 | Error::Limit(_)
+                | Error::Outgrown { .. }
                 | Error::Corrupt(_)
                 | Error::Poisoned
                 | Error::InDoubt(_)

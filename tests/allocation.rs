@@ -107,7 +107,7 @@ fn workload(path: &Path, for_ever: bool, mut acknowledged: impl FnMut(u64)) -> R
     let open = || loop {
         match Db::open(path, &Options::default()) {
             Ok(db) => return Some(db),
-            Err(Error::NoMemory(_)) if !for_ever => {}
+            Err(Error::NoMemory(_) | Error::NoMemoryFor(_)) if !for_ever => {}
             Err(_) => return None,
         }
     };
@@ -122,8 +122,8 @@ fn workload(path: &Path, for_ever: bool, mut acknowledged: impl FnMut(u64)) -> R
                     acknowledged(n);
                     break;
                 }
-                Err(Stop::Error(Error::NoMemory(_) | Error::TxnFailed(_))) if !for_ever => {}
-                Err(Stop::Error(Error::NoMemory(_) | Error::TxnFailed(_))) => return Ok(()),
+                Err(Stop::Error(Error::NoMemory(_) | Error::NoMemoryFor(_) | Error::TxnFailed(_))) if !for_ever => {}
+                Err(Stop::Error(Error::NoMemory(_) | Error::NoMemoryFor(_) | Error::TxnFailed(_))) => return Ok(()),
                 Err(Stop::Error(error)) => return Err(format!("transaction {n}: {error}")),
                 Err(Stop::Wrong(what)) => return Err(format!("transaction {n}: {what}")),
             }

@@ -71,7 +71,7 @@ fn opening_says_what_it_found_and_refuses_what_the_options_forbid() {
         ..Options::default()
     };
     let db = Db::open(&path, &options).expect("create");
-    assert!(matches!(Db::open(&path, &options), Err(Error::Exists)));
+    assert!(matches!(Db::open(&path, &options), Err(Error::FileExists(_))));
     let id = commit(&db, |txn| txn.put(MAIN, b"k", b"v", PutMode::Set));
     db.sync().expect("sync");
     let stat: FileStat = db.stat();

@@ -486,7 +486,7 @@ fn opening_as_told() -> Result<()> {
     let db = Db::open(&path, &options(false, true, false))?;
     assert!(matches!(
         Db::open(&path, &options(false, true, false)),
-        Err(Error::Exists)
+        Err(Error::FileExists(_))
     ));
     let mut txn = write(&db);
     txn.put(TableId::MAIN, b"k", b"v", PutMode::Set)?;

@@ -24,6 +24,7 @@ fn options() -> PagerOptions {
         page_size: 4096,
         read_only: false,
         verify: Verify::Once,
+        ..PagerOptions::default()
     }
 }
 

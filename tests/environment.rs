@@ -16,6 +16,7 @@ fn options(page_size: usize) -> PagerOptions {
         page_size,
         read_only: false,
         verify: Verify::Once,
+        ..PagerOptions::default()
     }
 }
 
@@ -50,7 +51,7 @@ fn creation_and_refusal() {
     assert!(matches!(open(&path, CreateMode::Open), Err(Error::NoFile(_))));
     drop(open(&path, CreateMode::New).expect("create"));
     assert!(std::fs::metadata(&path).expect("facts").len() <= 32 << 10);
-    assert!(matches!(open(&path, CreateMode::New), Err(Error::Exists)));
+    assert!(matches!(open(&path, CreateMode::New), Err(Error::FileExists(_))));
     drop(open(&path, CreateMode::OpenOrCreate).expect("open"));
     drop(open(&directory.file("b.kv"), CreateMode::OpenOrCreate).expect("create"));
     for (name, content) in [("empty", &b""[..]), ("text", &[b'x'; 20_000]), ("short", &[0x89; 100])] {

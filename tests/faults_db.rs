@@ -350,7 +350,7 @@ fn a_file_that_cannot_grow_fails_the_transaction() {
             let key = [b"x", key].concat();
             txn.put(TableId::MAIN, &key, value, PutMode::Set).err()
         });
-        assert!(matches!(met, Some(Error::Limit(_))), "{met:?}");
+        assert!(matches!(met, Some(Error::Outgrown { .. })), "{met:?}");
         let answer = txn.commit();
         assert!(
             matches!(answer, Err(Error::TxnFailed(_))),

@@ -237,7 +237,7 @@ fn a_present_target_is_refused_or_replaced_and_never_the_database_itself() {
     let read = db.begin_read().expect("read");
     std::fs::write(dir.file("b.kv"), b"precious").expect("write");
     let refused = read.backup(&dir.file("b.kv"), IMAGE, &Job::silent());
-    assert!(matches!(refused, Err(Error::Exists)), "{refused:?}");
+    assert!(matches!(refused, Err(Error::FileExists(_))), "{refused:?}");
     assert_eq!(std::fs::read(dir.file("b.kv")).expect("read"), b"precious");
     let replacing = BackupOptions {
         overwrite: true,

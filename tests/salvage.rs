@@ -317,7 +317,7 @@ fn a_cut_file_gives_what_is_left_and_what_is_no_database_is_refused() {
     assert!(matches!(onto_itself, Err(Error::Invalid(_))), "{onto_itself:?}");
     std::fs::write(&to, b"precious").expect("write");
     let present = salvage(&from, &to, false, &Job::silent(), &mut |_| true);
-    assert!(matches!(present, Err(Error::Exists)), "{present:?}");
+    assert!(matches!(present, Err(Error::FileExists(_))), "{present:?}");
     // Also while somebody has it open.
     let db = Db::open(&from, &Options::default()).expect("open");
     assert!(salvage(&from, &to, true, &Job::silent(), &mut |_| true).is_ok());

@@ -70,6 +70,7 @@ fn open(machine: &Arc<Machine>) -> (Arc<Process>, Arc<Pager>) {
         page_size: PAGE,
         read_only: false,
         verify: Verify::Once,
+        ..PagerOptions::default()
     };
     let opened = Pager::open(Arc::new(Disk(process.clone())), &options);
     (process, opened.expect("open").0)

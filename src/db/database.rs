@@ -263,5 +263,6 @@ fn pager_options(options: &Options) -> Result<PagerOptions> {
         page_size,
         read_only: options.read_only,
         verify: options.verify,
+        wait: options.wait,
     })
 }

@@ -1,13 +1,19 @@
 //! A file that is written under a temporary name in the directory of its target and renamed when it is complete. So a
 //! new database, or a copy of one, is there as a whole or not at all.
 
+use super::calls::may_extend_to;
 use super::names::{above_standard, at_path, name_it};
 use super::Identity;
 use crate::error::{Error, Result};
 use std::fs::{File, OpenOptions};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Temporary names that contain the target's are shorter than this, so that `-shm` fits behind them everywhere.
+const SHORT_NAME: usize = 140;
 
 /// A file that has not got its name yet. Dropping it before then removes the file.
 #[derive(Debug)]
@@ -32,20 +38,36 @@ impl Fresh {
     /// target.
     ///
     /// # Errors
-    /// `Exists`: the target exists, and `overwrite` is false. `Invalid`: the path names no file.
+    /// `FileExists`: the target exists, and `overwrite` is false. `NoFile`, `Access`: there is no such directory.
+    /// `Invalid`, `NotADatabase`: the path names no file.
     pub fn new(target: &Path, overwrite: bool) -> Result<Fresh> {
-        static COUNTER: AtomicU64 = AtomicU64::new(0);
         let name = target.file_name().ok_or(Error::Invalid("the path names no file"))?;
-        if !overwrite && std::fs::symlink_metadata(target).is_ok() {
-            return Err(Error::Exists);
+        if target.as_os_str().as_bytes().ends_with(b"/") || target.ends_with(".") {
+            return Err(Error::NotADatabase(format!(
+                "{} is the name of a directory",
+                target.display()
+            )));
         }
-        let mut temporary = std::ffi::OsString::from(".");
-        temporary.push(name);
-        temporary.push(format!(
-            ".part-{}-{}",
+        if !overwrite && std::fs::symlink_metadata(target).is_ok() {
+            return Err(Error::FileExists(target.display().to_string()));
+        }
+        let folder = std::fs::metadata(directory(target)).map_err(|e| at_path("create", target, e))?;
+        if !folder.is_dir() {
+            return Err(at_path("create", target, io::Error::from_raw_os_error(libc::ENOTDIR)));
+        }
+        // The process number alone is not enough, because processes of different containers may have the same.
+        let unique = format!(
+            ".part-{}-{:016x}",
             std::process::id(),
-            COUNTER.fetch_add(1, Relaxed)
-        ));
+            RandomState::new().build_hasher().finish()
+        );
+        let mut temporary = std::ffi::OsString::from(".");
+        // A name that is as long as names can be leaves no room for more.
+        match name.len() + unique.len() < SHORT_NAME {
+            true => temporary.push(name),
+            false => temporary.push("kv"),
+        }
+        temporary.push(unique);
         Ok(Fresh {
             temporary: directory(target).join(temporary),
             target: target.to_path_buf(),
@@ -66,14 +88,15 @@ impl Fresh {
     pub fn create(&self) -> Result<FreshFile> {
         let mut options = OpenOptions::new();
         let made = options.write(true).create_new(true).open(&self.temporary);
-        let file = above_standard(made.map_err(|e| at_path("create", &self.temporary, e))?)?;
+        // Nobody has heard of the temporary name.
+        let file = above_standard(made.map_err(|e| at_path("create", &self.target, e))?)?;
         Ok(FreshFile { file, at: 0 })
     }
 
     /// Gives the file its name, and makes the name durable. The content of the file must be durable already.
     ///
     /// # Errors
-    /// `Exists`: without `overwrite`, the target was created meanwhile. `Access`, `NoSpace`, `Io`.
+    /// `FileExists`: without `overwrite`, the target was created meanwhile. `Access`, `NoSpace`, `Io`.
     pub fn publish(mut self) -> Result<()> {
         if self.overwrite {
             let moved = std::fs::rename(&self.temporary, &self.target);
@@ -117,8 +140,9 @@ impl FreshFile {
     /// # Errors
     /// `NoSpace`, `Io`.
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        let written = self.file.write_all_at(bytes, self.at);
-        self.at += bytes.len() as u64;
+        let end = self.at + bytes.len() as u64;
+        let written = may_extend_to(end).and_then(|()| self.file.write_all_at(bytes, self.at));
+        self.at = end;
         written.map_err(|e| Error::io("write the new file", e))
     }
 
@@ -132,7 +156,8 @@ impl FreshFile {
     /// # Errors
     /// `NoSpace`, `Io`.
     pub fn finish(self) -> Result<()> {
-        let sized = self.file.set_len(self.at).and_then(|()| self.file.sync_all());
+        let sized = may_extend_to(self.at).and_then(|()| self.file.set_len(self.at));
+        let sized = sized.and_then(|()| self.file.sync_all());
         sized.map_err(|e| Error::io("sync the new file", e))
     }
 }
@@ -155,7 +180,7 @@ mod tests {
             fresh.publish()
         };
         make(&path, false, b"hello").expect("create");
-        assert!(matches!(make(&path, false, b"other"), Err(Error::Exists)));
+        assert!(matches!(make(&path, false, b"other"), Err(Error::FileExists(_))));
         assert_eq!(std::fs::read(&path).expect("read"), b"hello\0\0");
         make(&path, true, b"other").expect("replace");
         assert_eq!(std::fs::read(&path).expect("read"), b"other\0\0");
@@ -164,7 +189,7 @@ mod tests {
         let late = Fresh::new(&dir.join("c"), false).expect("c");
         late.create().expect("create").finish().expect("finish");
         std::fs::write(dir.join("c"), b"first").expect("write");
-        assert!(matches!(late.publish(), Err(Error::Exists)));
+        assert!(matches!(late.publish(), Err(Error::FileExists(_))));
         assert_eq!(std::fs::read_dir(&dir).expect("list").count(), 2);
         assert!(matches!(make(&dir.join("no/such"), false, b""), Err(Error::NoFile(_))));
         std::fs::remove_dir_all(&dir).expect("remove");

@@ -18,7 +18,7 @@ pub fn wait(word: &AtomicU64, seen: u64, marks: u32, most: Duration) {
         let mut end = libc::timespec { tv_sec: 0, tv_nsec: 0 };
         // SAFETY: `end` is a complete structure that the call fills.
         unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut end) };
-        let nanoseconds = end.tv_nsec as u32 + most.subsec_nanos();
+        let nanoseconds = u32::try_from(end.tv_nsec).unwrap_or(0) + most.subsec_nanos();
         end.tv_sec += (most.as_secs().min(3600) + u64::from(nanoseconds / 1_000_000_000)) as libc::time_t;
         end.tv_nsec = (nanoseconds % 1_000_000_000) as _;
         let (operation, unused) = (libc::FUTEX_WAIT_BITSET, std::ptr::null::<u32>());
@@ -28,7 +28,7 @@ pub fn wait(word: &AtomicU64, seen: u64, marks: u32, most: Duration) {
                 libc::SYS_futex,
                 low_half(word),
                 operation,
-                seen as u32,
+                (seen & 0xFFFF_FFFF) as u32,
                 &end,
                 unused,
                 marks,

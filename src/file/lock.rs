@@ -13,12 +13,13 @@
 //! closes another descriptor of the same file, and it ends with the process in whatever way that ends. The locks are
 //! on the data file itself, so no deleted or replaced file beside it can let two writers in.
 
-#![allow(unsafe_code)]
-
+use super::calls;
+use super::holder::Holder;
+use super::Identity;
 use crate::error::{Error, Result};
 use crate::ids::ProcessIndex;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 
 /// A byte that can be locked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +68,7 @@ impl Byte {
 /// `NoLocks`: the file system has no locks.
 pub fn try_lock(file: BorrowedFd<'_>, byte: Byte, mode: Mode) -> Result<bool> {
     loop {
-        match control(file, libc::F_OFD_SETLK, kind(mode), byte) {
+        match calls::lock(file, libc::F_OFD_SETLK, kind(mode), byte.offset()) {
             Ok(_) => return Ok(true),
             Err(error) => match error.raw_os_error() {
                 Some(libc::EINTR) => {}
@@ -81,7 +82,7 @@ pub fn try_lock(file: BorrowedFd<'_>, byte: Byte, mode: Mode) -> Result<bool> {
 /// Releases the byte. This cannot fail for a byte that is locked.
 pub fn unlock(file: BorrowedFd<'_>, byte: Byte) {
     // The kernel refuses only if it lacks memory to split a lock, and a lock of a single byte is never split.
-    let _ = control(file, libc::F_OFD_SETLK, libc::F_UNLCK, byte);
+    let _ = calls::lock(file, libc::F_OFD_SETLK, libc::F_UNLCK, byte.offset());
 }
 
 /// Returns whether another description has any lock on the byte.
@@ -89,8 +90,17 @@ pub fn unlock(file: BorrowedFd<'_>, byte: Byte) {
 /// # Errors
 /// `NoLocks`: the file system has no locks.
 pub fn is_locked(file: BorrowedFd<'_>, byte: Byte) -> Result<bool> {
-    let found = control(file, libc::F_OFD_GETLK, libc::F_WRLCK, byte).map_err(|e| no_locks(&e))?;
-    Ok(found != libc::F_UNLCK as libc::c_short)
+    let found = calls::lock(file, libc::F_OFD_GETLK, libc::F_WRLCK, byte.offset()).map_err(|e| no_locks(&e))?;
+    Ok(found.kind != libc::F_UNLCK)
+}
+
+/// Returns another process that has a lock on the byte of this file, if the system tells which. This is slow.
+pub(super) fn holder(file: BorrowedFd<'_>, of: Identity, byte: Byte) -> Option<Holder> {
+    match calls::lock(file, libc::F_OFD_GETLK, libc::F_WRLCK, byte.offset()) {
+        Ok(found) if found.kind == libc::F_UNLCK => None,
+        Ok(found) if found.pid > 0 => u32::try_from(found.pid).ok().map(Holder::of),
+        _ => Holder::find(of, byte.offset()),
+    }
 }
 
 fn kind(mode: Mode) -> libc::c_int {
@@ -102,20 +112,6 @@ fn kind(mode: Mode) -> libc::c_int {
 
 fn no_locks(error: &io::Error) -> Error {
     Error::NoLocks(format!("{error}; put the database on a file system with locks"))
-}
-
-fn control(file: BorrowedFd<'_>, command: libc::c_int, kind: libc::c_int, byte: Byte) -> io::Result<libc::c_short> {
-    // SAFETY: `flock` may be all zeros; every field that matters is set below.
-    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
-    lock.l_type = kind as libc::c_short;
-    lock.l_whence = libc::SEEK_SET as libc::c_short;
-    lock.l_start = byte.offset() as libc::off_t;
-    lock.l_len = 1;
-    // SAFETY: The descriptor is open, and `lock` is a complete structure.
-    match unsafe { libc::fcntl(file.as_raw_fd(), command, &mut lock) } {
-        -1 => Err(io::Error::last_os_error()),
-        _ => Ok(lock.l_type),
-    }
 }
 
 #[cfg(test)]

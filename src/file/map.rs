@@ -9,17 +9,32 @@
 
 #![allow(unsafe_code)]
 
+use super::calls::{self, Limit};
+use super::wish::{no_addresses, Wish};
 use crate::error::{Error, Result};
+use crate::util::bytes::to_usize;
+use parking_lot::Mutex;
 use std::marker::PhantomData;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU16, AtomicU64};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize};
 
-/// The length of the range that is asked for first. It is halved while the system refuses (limits of address space,
-/// valgrind).
-const RESERVE: u64 = 1 << 40;
-/// The least room to grow that is asked for.
-const RESERVE_MIN: u64 = 1 << 30;
+/// How many large ranges this process has.
+static LARGE: AtomicUsize = AtomicUsize::new(0);
+
+/// How the memory of a range is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Use {
+    /// The only copy of what users store. If they lock their memory, so that it never gets to a disk, they mean this.
+    Content,
+    /// Anything else.
+    Other,
+}
+
+/// In how large parts memory that is only reserved is made usable.
+const PART: usize = 128 << 10;
+
 /// Returns how many bytes a page of memory has.
 fn memory_page() -> usize {
     // SAFETY: This call has no conditions.
@@ -53,10 +68,19 @@ impl Mapped {
 }
 
 /// A mapping that this process owns. It is unmapped when dropped.
+///
+/// Where a process locks all its memory (`mlockall`), the system would lock and fill a range of any size. So a range
+/// is mapped without any access first and unlocked, and only then made accessible. A core dump would contain it as
+/// well, so it is left out there.
 #[derive(Debug)]
 pub struct Reservation {
     base: *mut u8,
     len: usize,
+    /// How many bytes at the beginning can be accessed.
+    usable: AtomicUsize,
+    extend: Mutex<()>,
+    protection: i32,
+    large: bool,
 }
 
 // SAFETY: The mapping is plain memory that stays where it is until it is dropped.
@@ -70,37 +94,63 @@ impl Reservation {
     ///
     /// # Errors
     /// `NoMemory`.
+    #[cfg(any(test, feature = "internals"))]
     pub fn anonymous(len: u64) -> Result<Reservation> {
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_NORESERVE;
-        Reservation::map(len, libc::PROT_READ | libc::PROT_WRITE, flags, -1)
+        let range = Reservation::reserved_only(len, Use::Other)?;
+        range.extend(range.len)?;
+        Ok(range)
     }
 
-    /// Maps the largest range of anonymous memory that the system grants, up to 1 TiB.
+    /// Reserves `len` bytes of zeroed memory, none of which can be used before [`Reservation::extend`].
+    fn reserved_only(len: u64, usage: Use) -> Result<Reservation> {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_NORESERVE;
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        let range = Reservation::map(len, protection, flags, -1)?;
+        if usage == Use::Content && new_memory_is_locked() {
+            // What becomes usable later is locked when it is touched. This is refused only where too little may be
+            // locked.
+            range.lock_on_touch();
+        }
+        Ok(range)
+    }
+
+    /// Reserves the largest range of anonymous memory that the system grants, up to 1 TiB. Its bytes can be used after
+    /// [`Reservation::extend`].
     ///
     /// # Errors
     /// `NoMemory`.
     pub fn anonymous_large() -> Result<Reservation> {
-        shrinking(RESERVE, RESERVE_MIN, Reservation::anonymous)
+        let range = Reservation::large(0, |len| Reservation::reserved_only(len, Use::Content));
+        range.map_err(|error| no_addresses(0, error))
     }
 
     /// Maps `file`, which now has `file_len` bytes, with room to grow: the range is 1 TiB or four times the file,
-    /// whichever is larger. If the system refuses, the range is halved, down to 1 GiB more than the file.
+    /// whichever is larger. If this process has many databases open, or the system refuses, the range is smaller, down
+    /// to 64 MiB more than the file.
     ///
     /// # Errors
     /// `NoMemory`, `Io`.
     pub fn of_file(file: BorrowedFd<'_>, file_len: u64) -> Result<Reservation> {
-        let least = file_len
-            .checked_add(RESERVE_MIN)
-            .ok_or(Error::Limit("the file is too long to be mapped"))?;
-        let most = RESERVE.max(file_len.saturating_mul(4)).max(least);
         let flags = libc::MAP_SHARED | libc::MAP_NORESERVE;
-        let map = shrinking(most, least, |len| {
-            Reservation::map(len, libc::PROT_READ, flags, file.as_raw_fd())
-        })?;
+        let map = Reservation::large(file_len, |len| {
+            let range = Reservation::map(len, libc::PROT_READ, flags, file.as_raw_fd())?;
+            range.extend(range.len)?;
+            Ok(range)
+        });
+        let map = map.map_err(|error| no_addresses(file_len, error))?;
         // A tree is read in scattered places, so what the system would read around each page (8 MiB on some disks) is
         // of no use. Callers that read many pages in a row ask for them (`will_need`).
         map.advise(0, map.len as u64, libc::MADV_RANDOM);
         Ok(map)
+    }
+
+    fn large(file_len: u64, map: impl Fn(u64) -> Result<Reservation>) -> Result<Reservation> {
+        let wish = Wish::new(file_len, LARGE.load(Relaxed), usize::BITS);
+        let wish = wish.ok_or(Error::Limit("the file is too long to be mapped"))?;
+        let mut range = wish.grant(map)?;
+        LARGE.fetch_add(1, Relaxed);
+        range.large = true;
+        Ok(range)
     }
 
     /// Tells the system that a range of a mapped file will be read soon.
@@ -109,8 +159,9 @@ impl Reservation {
     }
 
     fn advise(&self, at: u64, len: u64, advice: i32) {
-        let from = at as usize & !(memory_page() - 1);
-        let Some(len) = (at as usize).checked_add(len as usize).map(|end| end - from) else {
+        let (at, len) = (to_usize(at), to_usize(len));
+        let from = at & !(memory_page() - 1);
+        let Some(len) = at.checked_add(len).map(|end| end - from) else {
             return;
         };
         if from < self.len && len <= self.len - from {
@@ -121,7 +172,7 @@ impl Reservation {
 
     /// Returns whether the page of memory at `at` is in memory. If the system does not tell, the answer is yes.
     pub fn is_resident(&self, at: u64) -> bool {
-        let from = at as usize & !(memory_page() - 1);
+        let from = to_usize(at) & !(memory_page() - 1);
         let mut answer = 1u8;
         if from < self.len {
             // SAFETY: The range is one page inside the mapping, and `answer` has the one byte that this needs.
@@ -130,17 +181,82 @@ impl Reservation {
         answer & 1 != 0
     }
 
+    /// Maps a range to which there is no access before [`Reservation::extend`].
     fn map(len: u64, protection: i32, flags: i32, fd: i32) -> Result<Reservation> {
-        let len = usize::try_from(len).map_err(|_| Error::NoMemory("reserve address space"))?;
+        let len = usize::try_from(len)
+            .map_err(|_| Error::NoMemory("reserve address space"))?
+            .max(1);
         // SAFETY: The system chooses the address of the new mapping, so it overlaps nothing that exists.
-        let base = unsafe { libc::mmap(std::ptr::null_mut(), len.max(1), protection, flags, fd, 0) };
+        let base = unsafe { libc::mmap(std::ptr::null_mut(), len, libc::PROT_NONE, flags, fd, 0) };
         if base == libc::MAP_FAILED {
             return Err(Error::io("map memory", std::io::Error::last_os_error()));
         }
+        // SAFETY: The range was mapped above, and nobody else knows it. Neither call changes its content.
+        unsafe {
+            libc::munlock(base, len);
+            #[cfg(target_os = "linux")]
+            libc::madvise(base, len, libc::MADV_DONTDUMP);
+        }
         Ok(Reservation {
             base: base.cast(),
-            len: len.max(1),
+            len,
+            usable: AtomicUsize::new(0),
+            extend: Mutex::new(()),
+            protection,
+            large: false,
         })
+    }
+
+    /// Makes the first `len` bytes usable, and some more.
+    ///
+    /// # Errors
+    /// `NoMemory`: the system refuses, or the range is shorter.
+    pub fn extend(&self, len: usize) -> Result<()> {
+        if len <= self.usable.load(Acquire) {
+            return Ok(());
+        }
+        let _one = self.extend.lock();
+        let usable = self.usable.load(Acquire);
+        if len > self.len {
+            return Err(Error::NoMemory("use memory behind the reserved range"));
+        }
+        if len <= usable {
+            return Ok(());
+        }
+        // Doubling makes these calls few. What the limit on data refuses is tried without anything to spare.
+        let roomy = len
+            .max(usable.saturating_mul(2))
+            .max(PART)
+            .next_multiple_of(memory_page())
+            .min(self.len);
+        let tight = len.next_multiple_of(memory_page()).min(self.len);
+        for end in [roomy, tight] {
+            // SAFETY: The range is whole pages inside the mapping (the last one may be cut by the end of the range),
+            // and nobody accesses what was not usable.
+            let done = unsafe { libc::mprotect(self.base.wrapping_add(usable).cast(), end - usable, self.protection) };
+            if done == 0 {
+                self.usable.store(end, Release);
+                return Ok(());
+            }
+        }
+        let error = std::io::Error::last_os_error();
+        Err(match calls::limit(Limit::Data) {
+            Some(data) if error.raw_os_error() == Some(libc::ENOMEM) => Error::NoMemoryFor(format!(
+                "this process may have {} MiB of data (RLIMIT_DATA, `ulimit -d`), and {} bytes more are needed",
+                data >> 20,
+                len - usable
+            )),
+            _ => Error::io("make memory usable", error),
+        })
+    }
+
+    /// Lets the system lock each page when it is touched.
+    fn lock_on_touch(&self) {
+        #[cfg(target_os = "linux")]
+        // SAFETY: The range belongs to `self`. Locking it changes no content.
+        unsafe {
+            libc::syscall(libc::SYS_mlock2, self.base, self.len, libc::MLOCK_ONFAULT);
+        }
     }
 
     /// Returns how many bytes are reserved.
@@ -162,12 +278,12 @@ impl Reservation {
     /// The range must be anonymous, and nobody may hold a reference to the bytes written.
     ///
     /// # Panics
-    /// Panics if the bytes do not fit into the range.
+    /// Panics if the bytes do not fit into what is usable.
     pub unsafe fn write(&self, at: u64, bytes: &[u8]) {
-        let at = at as usize;
+        let (at, usable) = (to_usize(at), self.usable.load(Acquire));
         assert!(
-            at <= self.len && bytes.len() <= self.len - at,
-            "write beyond the reserved range"
+            at <= usable && bytes.len() <= usable - at,
+            "write beyond the usable range"
         );
         // SAFETY: The bytes lie inside the mapping, as was checked above. The caller ensures the rest.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.base.add(at), bytes.len()) }
@@ -179,12 +295,12 @@ impl Reservation {
     /// The bytes must be readable (in a mapped file: below its end), and nobody may write them meanwhile.
     ///
     /// # Panics
-    /// Panics if the bytes do not all lie in the range.
+    /// Panics if the bytes do not all lie in what is usable.
     pub unsafe fn read(&self, at: u64, into: &mut [u8]) {
-        let at = at as usize;
+        let (at, usable) = (to_usize(at), self.usable.load(Acquire));
         assert!(
-            at <= self.len && into.len() <= self.len - at,
-            "read beyond the reserved range"
+            at <= usable && into.len() <= usable - at,
+            "read beyond the usable range"
         );
         // SAFETY: The bytes lie inside the mapping, as was checked above. The caller ensures the rest.
         unsafe { std::ptr::copy_nonoverlapping(self.base.add(at), into.as_mut_ptr(), into.len()) }
@@ -197,6 +313,22 @@ impl Reservation {
             libc::madvise(self.base.cast(), self.len, libc::MADV_DONTNEED);
         }
     }
+}
+
+/// Returns whether the system locks and fills memory when it is mapped, as a process can ask for.
+fn new_memory_is_locked() -> bool {
+    let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANON);
+    let mut resident = 0u8;
+    // SAFETY: The system chooses the address of one page, which is looked at and unmapped; `resident` has the one byte
+    // that this needs.
+    unsafe {
+        let page = libc::mmap(std::ptr::null_mut(), 1, protection, flags, -1, 0);
+        if page != libc::MAP_FAILED {
+            libc::mincore(page, 1, &mut resident);
+            libc::munmap(page, 1);
+        }
+    }
+    resident & 1 != 0
 }
 
 /// An integer type of which any bytes are a value and zero bytes are zero, and which threads and processes can share.
@@ -214,7 +346,10 @@ unsafe impl Atomic for AtomicU64 {}
 #[derive(Debug)]
 pub struct Atomics<T: Atomic> {
     range: Reservation,
-    count: usize,
+    /// How many can be used.
+    count: AtomicUsize,
+    /// How many there can be.
+    most: usize,
     kind: PhantomData<T>,
 }
 
@@ -224,13 +359,47 @@ impl<T: Atomic> Atomics<T> {
     /// # Errors
     /// `NoMemory`.
     pub fn new(count: u64) -> Result<Atomics<T>> {
-        let bytes = count.checked_mul(size_of::<T>() as u64);
+        let all = Atomics::growing(count)?;
+        all.grow(count)?;
+        Ok(all)
+    }
+
+    /// Reserves addresses for `most` integers, none of which can be used before [`Atomics::grow`].
+    ///
+    /// # Errors
+    /// `NoMemory`.
+    pub fn growing(most: u64) -> Result<Atomics<T>> {
+        let bytes = most.checked_mul(size_of::<T>() as u64);
         let bytes = bytes.ok_or(Error::NoMemory("reserve address space"))?;
         Ok(Atomics {
-            range: Reservation::anonymous(bytes)?,
-            count: count as usize,
+            range: Reservation::reserved_only(bytes, Use::Other)?,
+            count: AtomicUsize::new(0),
+            most: to_usize(most),
             kind: PhantomData,
         })
+    }
+
+    /// Makes sure that at least `count` integers can be used. There may be more then.
+    ///
+    /// # Errors
+    /// `NoMemory`: the system refuses, or there can be no more.
+    #[inline]
+    pub fn grow(&self, count: u64) -> Result<()> {
+        match to_usize(count) <= self.count.load(Acquire) {
+            true => Ok(()),
+            false => self.use_more(to_usize(count)),
+        }
+    }
+
+    #[cold]
+    fn use_more(&self, count: usize) -> Result<()> {
+        if count > self.most {
+            return Err(Error::NoMemory("use memory behind the reserved range"));
+        }
+        self.range.extend(count * size_of::<T>())?;
+        let usable = self.range.usable.load(Acquire) / size_of::<T>();
+        self.count.fetch_max(usable.min(self.most), AcqRel);
+        Ok(())
     }
 
     /// Maps `count` integers at the head of `file`, shared with every process that maps them. The file must have that
@@ -242,19 +411,23 @@ impl<T: Atomic> Atomics<T> {
         let bytes = count.checked_mul(size_of::<T>() as u64);
         let bytes = bytes.ok_or(Error::NoMemory("map memory"))?;
         let protection = libc::PROT_READ | libc::PROT_WRITE;
+        let range = Reservation::map(bytes, protection, libc::MAP_SHARED, file.as_raw_fd())?;
+        range.extend(range.len)?;
         Ok(Atomics {
-            range: Reservation::map(bytes, protection, libc::MAP_SHARED, file.as_raw_fd())?,
-            count: count as usize,
+            range,
+            count: AtomicUsize::new(to_usize(count)),
+            most: to_usize(count),
             kind: PhantomData,
         })
     }
 
-    /// Returns all the integers.
+    /// Returns all the integers that can be used.
     #[inline(always)]
     pub fn all(&self) -> &[T] {
-        // SAFETY: The memory is zeroed or shared, is aligned to a page and lives as long as `self`. It is accessed
-        // through atomics only, by other processes as well, and any bytes are a valid value of an `Atomic`.
-        unsafe { std::slice::from_raw_parts(self.range.base.cast::<T>(), self.count) }
+        // SAFETY: So much of the memory is usable. It is zeroed or shared, is aligned to a page and lives as long as
+        // `self`. It is accessed through atomics only, by other processes as well, and any bytes are a valid value of
+        // an `Atomic`.
+        unsafe { std::slice::from_raw_parts(self.range.base.cast::<T>(), self.count.load(Acquire)) }
     }
 
     /// Sets all the integers to zero.
@@ -263,21 +436,14 @@ impl<T: Atomic> Atomics<T> {
     }
 }
 
-fn shrinking(most: u64, least: u64, mut map: impl FnMut(u64) -> Result<Reservation>) -> Result<Reservation> {
-    let mut len = most;
-    loop {
-        match map(len) {
-            Err(_) if len > least => len = (len / 2).max(least),
-            done => return done,
-        }
-    }
-}
-
 impl Drop for Reservation {
     fn drop(&mut self) {
         // SAFETY: `map` made the mapping, it is unmapped once, and whoever reads through it borrows the owner.
         unsafe {
             libc::munmap(self.base.cast(), self.len);
+        }
+        if self.large {
+            LARGE.fetch_sub(1, Relaxed);
         }
     }
 }
@@ -311,18 +477,15 @@ mod tests {
     }
 
     #[test]
-    fn reservation_halves_until_granted() {
-        let mut lengths = Vec::new();
-        let got = shrinking(1 << 40, 1 << 33, |len| {
-            lengths.push(len);
-            if len > 1 << 33 {
-                Err(Error::NoMemory("test"))
-            } else {
-                Reservation::anonymous(4096)
-            }
-        });
-        assert!(got.is_ok());
-        assert_eq!(lengths.last(), Some(&(1 << 33)));
-        assert!(shrinking(1 << 20, 1 << 19, |_| Err(Error::NoMemory("test"))).is_err());
+    fn memory_becomes_usable_in_parts() {
+        let tags = Atomics::<AtomicU16>::growing(1 << 30).expect("reserve");
+        assert!(tags.all().is_empty());
+        for count in [1, 1000, 70_000, 1 << 20] {
+            tags.grow(count).expect("grow");
+            let all = tags.all();
+            assert!(all.len() as u64 >= count && all.len() < 1 << 22);
+            assert_eq!(all[all.len() - 1].load(Relaxed), 0);
+        }
+        assert!(tags.grow((1 << 30) + 1).is_err());
     }
 }

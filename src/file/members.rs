@@ -12,27 +12,26 @@
 //! was in use proves nothing either.
 //!
 //! Two kinds of openers have no shared memory. Where the `-shm` file cannot be made (no permission in the directory,
-//! no space), the first opener is *alone*: it keeps `ALIVE` exclusively, and others are refused. An opener that may
-//! only read the data file is an *observer*. It cannot exclude anybody, so it is refused while there are members, and
-//! members are refused while there are observers.
+//! no space, something foreign under its name), the first opener is *alone*: it keeps `ALIVE` exclusively, and others
+//! are refused. An opener that may only read the data file is an *observer*. It cannot exclude anybody, so it is
+//! refused while there are members, and members are refused while there are observers.
 
-use super::fork;
+use super::beside::{self, Refusal, Site};
 use super::lock::{self, Byte, Mode};
 use super::map::Atomics;
-use super::names;
-use super::peers::{Peers, HEADER, PROCESSES};
+use super::peers::{Activity, Peers, Syncer, HEADER, PROCESSES};
 use super::sleepers::{Marks, Sleepers};
-use super::Identity;
+use super::{calls, fork, names, Identity};
 use crate::error::{Error, Result};
 use crate::ids::{CommitId, ProcessIndex};
+use parking_lot::Mutex;
 use std::fs::{File, OpenOptions};
 use std::hash::{BuildHasher, Hasher};
-use std::io;
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -50,12 +49,12 @@ const OWN_INODE: usize = 6;
 /// The signal for those who sleep until the right to write may be free, and their number.
 const WRITE_SIGNAL: usize = 16;
 const WRITE_SLEEPERS: usize = 17;
+/// The system's number of the process that last took the right to write, for messages.
+const WRITER: usize = 20;
 /// The same for the right to sync. Those who write do not touch this cache line.
 const SYNC_SIGNAL: usize = 24;
 const SYNC_SLEEPERS: usize = 25;
-
-/// How long an opener waits for another one that is recovering or leaving.
-const PATIENCE: Duration = Duration::from_secs(10);
+const SYNCER: usize = 26;
 
 /// What this opener is to the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,11 +72,12 @@ pub struct Member {
     role: Role,
     first: bool,
     /// The memory that was prepared and gets its name when others are admitted.
-    prepared: Option<Prepared>,
-    admitted: AtomicBool,
+    prepared: Mutex<Option<Prepared>>,
     /// The name of the memory. Its `identity` says which file that is.
     name: PathBuf,
     identity: Option<Identity>,
+    /// The data file.
+    of: Identity,
     forks: u32,
 }
 
@@ -97,42 +97,56 @@ fn identity(facts: &std::fs::Metadata) -> Identity {
     }
 }
 
-/// Returns the name of the memory beside `path`.
-fn name_beside(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push("-shm");
-    PathBuf::from(name)
+/// What an opener brings along.
+#[derive(Debug)]
+pub struct Opener<'a> {
+    /// The data file.
+    pub file: Arc<File>,
+    /// Where it was found.
+    pub path: &'a Path,
+    /// Whether its descriptor can be written to.
+    pub writable: bool,
+    /// The number of words of shared memory.
+    pub words: usize,
 }
 
 impl Member {
-    /// Joins those who have `file` open. `path` is where it was found, `writable` says whether its descriptor can be
-    /// written to, and `words` is the number of words of shared memory.
+    /// Joins those who have the file open. If one of them must go first, this waits for at most `patience`.
     ///
     /// # Errors
     /// `Busy` (see the module), `Access`, `NoLocks`, `NoMemory`, `Limit` (too many processes), `Io`.
-    pub fn join(file: Arc<File>, path: &Path, writable: bool, words: usize) -> Result<Member> {
-        let facts = file.metadata().map_err(|e| Error::io("look at the file", e))?;
+    pub fn join(opener: &Opener<'_>, patience: Duration) -> Result<Member> {
+        let facts = opener.file.metadata().map_err(|e| Error::io("look at the file", e))?;
         // All processes must use the same name, whatever symbolic link led here.
-        let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let path = std::fs::canonicalize(opener.path).unwrap_or_else(|_| opener.path.to_owned());
         let door = Door {
-            file,
-            name: name_beside(&real),
+            file: opener.file.clone(),
+            name: beside::name(&path, &*opener.file),
+            path,
             of: identity(&facts),
             facts,
-            words,
+            words: opener.words,
         };
-        let (end, mut pause) = (Instant::now() + PATIENCE, Duration::from_micros(200));
+        let (end, mut pause) = (Instant::now() + patience, Duration::from_micros(200));
         loop {
-            let refusal = match if writable { door.enter() } else { door.observe() }? {
+            let entered = if opener.writable { door.enter() } else { door.observe() };
+            let refusal = match entered? {
                 Ok(member) => return Ok(member),
                 Err(refusal) => refusal,
             };
-            if Instant::now() >= end {
-                return Err(Error::Busy(refusal));
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(Error::Busy(door.site().explain(refusal).into()));
             }
-            std::thread::sleep(pause);
+            std::thread::sleep(pause.min(left));
             pause = (pause * 2).min(Duration::from_millis(10));
         }
+    }
+
+    /// Returns whether this process is the one that joined, and not a child of it, which must leave alone what it
+    /// inherited.
+    fn is_here(&self) -> bool {
+        fork::count() == self.forks
     }
 
     fn word(&self, at: usize) -> &AtomicU64 {
@@ -153,29 +167,45 @@ impl Member {
         Sleepers::new(self.word(SYNC_SIGNAL), self.word(SYNC_SLEEPERS))
     }
 
-    fn try_lock(&self, byte: Byte) -> Result<bool> {
-        match self.role {
-            Role::Member(_) => lock::try_lock(self.fd(), byte, Mode::Exclusive),
-            Role::Alone | Role::Observer => Ok(true),
+    /// Locks the byte exclusively if it is free, and notes which process did that.
+    fn take(&self, byte: Byte, note: usize) -> Result<bool> {
+        let Role::Member(_) = self.role else {
+            return Ok(true);
+        };
+        let free = lock::try_lock(self.fd(), byte, Mode::Exclusive)?;
+        if free {
+            self.word(note).store(u64::from(std::process::id()), Relaxed);
         }
+        Ok(free)
     }
 
     /// Returns whether another process has the lock. If the system does not tell, the answer is yes.
     fn is_taken(&self, byte: Byte) -> bool {
         lock::is_locked(self.fd(), byte).unwrap_or(true)
     }
+
+    /// Describes the process that a word names. The number may be that of another container, and the process may be
+    /// gone, so no more is said of it.
+    fn noted(&self, word: usize) -> String {
+        match self.word(word).load(Relaxed) {
+            0 => "another process".to_string(),
+            pid => format!("another process (the last one known is {pid})"),
+        }
+    }
 }
 
 /// What an opener knows before it is a member.
 struct Door {
     file: Arc<File>,
+    /// The real name of the data file, and that of the memory.
+    path: PathBuf,
     name: PathBuf,
     of: Identity,
     facts: std::fs::Metadata,
     words: usize,
 }
 
-type Entry = std::result::Result<Member, &'static str>;
+type Entry = std::result::Result<Member, Refusal>;
 
 impl Door {
     fn member(&self, memory: Atomics<AtomicU64>, role: Role, first: bool) -> Member {
@@ -184,11 +214,20 @@ impl Door {
             memory: Arc::new(memory),
             role,
             first,
-            prepared: None,
-            admitted: AtomicBool::new(false),
+            prepared: Mutex::new(None),
             name: self.name.clone(),
             identity: None,
+            of: self.of,
             forks: fork::count(),
+        }
+    }
+
+    fn site(&self) -> Site<'_> {
+        Site {
+            file: self.file.as_fd(),
+            of: self.of,
+            path: &self.path,
+            name: &self.name,
         }
     }
 
@@ -197,9 +236,7 @@ impl Door {
         let fd = self.file.as_fd();
         if !lock::try_lock(fd, Byte::Observe, Mode::Shared)? || lock::is_locked(fd, Byte::Alive)? {
             lock::unlock(fd, Byte::Observe);
-            return Ok(Err(
-                "a process that may write has this database open; to read beside it, write permission is needed",
-            ));
+            return Ok(Err(Refusal::Members));
         }
         let memory = Atomics::new(self.words as u64)?;
         Ok(Ok(self.member(memory, Role::Observer, true)))
@@ -211,17 +248,12 @@ impl Door {
         if lock::try_lock(fd, Byte::Alive, Mode::Exclusive)? {
             if lock::is_locked(fd, Byte::Observe)? {
                 lock::unlock(fd, Byte::Alive);
-                return Ok(Err(
-                    "a process without permission to write reads this database; it must close it first",
-                ));
+                return Ok(Err(Refusal::Observers));
             }
             return self.be_first().map(Ok);
         }
         if !lock::try_lock(fd, Byte::Alive, Mode::Shared)? {
-            return Ok(Err(
-                "another process has this database open alone (it could not make the -shm file beside it), or is \
-                 recovering it",
-            ));
+            return Ok(Err(Refusal::Alone));
         }
         let joined = self.join_era();
         if !matches!(joined, Ok(Ok(_))) {
@@ -231,17 +263,15 @@ impl Door {
     }
 
     fn be_first(&self) -> Result<Member> {
-        match self.prepare() {
-            Ok(member) => Ok(member),
-            Err(Error::Access(_) | Error::NoSpace { .. } | Error::NoFile(_)) => {
-                let memory = Atomics::new(self.words as u64)?;
-                Ok(self.member(memory, Role::Alone, true))
-            }
-            Err(error) => {
-                lock::unlock(self.file.as_fd(), Byte::Alive);
+        let member = match self.prepare() {
+            // These are not about the file of the memory.
+            Err(error @ (Error::NoLocks(_) | Error::Limit(_) | Error::NoMemory(_) | Error::NoMemoryFor(_))) => {
                 Err(error)
             }
-        }
+            Err(_) => Atomics::new(self.words as u64).map(|memory| self.member(memory, Role::Alone, true)),
+            prepared => prepared,
+        };
+        member.inspect_err(|_| lock::unlock(self.file.as_fd(), Byte::Alive))
     }
 
     /// Prepares new memory. It is allocated on disk, because a store into a hole would kill the process if the disk
@@ -262,7 +292,7 @@ impl Door {
         let (memory, index) = filled?;
         let facts = shm.metadata().map_err(|e| Error::io("look at the -shm file", e))?;
         let mut member = self.member(memory, Role::Member(index), true);
-        member.prepared = Some(named.map_or(Prepared::Unnamed(shm), Prepared::Named));
+        member.prepared = Mutex::new(Some(named.map_or(Prepared::Unnamed(shm), Prepared::Named)));
         member.identity = Some(identity(&facts));
         Ok(member)
     }
@@ -270,9 +300,13 @@ impl Door {
     /// Creates a file under a temporary name.
     fn temporary(&self) -> Result<(File, PathBuf)> {
         static COUNTER: AtomicU32 = AtomicU32::new(0);
-        let mut temporary = self.name.clone().into_os_string();
-        temporary.push(format!(".{}-{}", std::process::id(), COUNTER.fetch_add(1, Relaxed)));
-        let temporary = PathBuf::from(temporary);
+        let mut name = self.name.file_name().unwrap_or_default().to_owned();
+        let unique = format!(".{}-{}", std::process::id(), COUNTER.fetch_add(1, Relaxed));
+        if name.len() + unique.len() > names::longest_name(self.file.as_fd()) {
+            name = format!(".kv-{:x}-{:x}", self.of.device, self.of.inode).into();
+        }
+        name.push(unique);
+        let temporary = self.name.with_file_name(name);
         // A process that had this number may have died here and left its file over.
         let _ = std::fs::remove_file(&temporary);
         let made = OpenOptions::new()
@@ -288,14 +322,10 @@ impl Door {
 
     fn fill(&self, shm: &File) -> Result<(Atomics<AtomicU64>, ProcessIndex)> {
         let io = |e| Error::io("make the -shm file", e);
-        // Those who may open the database may open this file, and nobody else may.
         let mine = shm.metadata().map_err(io)?;
-        if (mine.uid(), mine.gid()) != (self.facts.uid(), self.facts.gid()) {
-            // Only root can change the owner. For anybody else this fails, and the file stays their own.
-            let _ = std::os::unix::fs::fchown(shm, Some(self.facts.uid()), Some(self.facts.gid()));
-        }
-        let mode = std::fs::Permissions::from_mode(self.facts.mode() & 0o666);
-        shm.set_permissions(mode).map_err(io)?;
+        self.hand_over(shm, &mine);
+        // The file is empty still, as this needs.
+        calls::write_in_place(shm);
         names::allocate(shm, self.words as u64 * 8)?;
         let memory = Atomics::<AtomicU64>::of_file(shm.as_fd(), self.words as u64)?;
         let own = identity(&mine);
@@ -315,11 +345,31 @@ impl Door {
         Ok((memory, index))
     }
 
+    /// Lets those who may open the database open the memory, and nobody else.
+    ///
+    /// Only root can give a file away, and others can give it to a group of theirs, so each is tried by itself. A file
+    /// system may have no owners and no modes; then it treats both files alike.
+    fn hand_over(&self, shm: &File, mine: &std::fs::Metadata) {
+        let fchown = |owner, group| std::os::unix::fs::fchown(shm, owner, group).is_ok();
+        let (owner, group) = (self.facts.uid(), self.facts.gid());
+        let has_group = mine.gid() == group || fchown(None, Some(group));
+        if mine.uid() != owner {
+            fchown(Some(owner), None);
+        }
+        let mode = match (self.facts.mode() & 0o666, has_group) {
+            (mode, true) => mode,
+            // Those of a foreign group get no more than everybody.
+            (mode, false) => (mode & 0o606) | (mode & (mode & 0o006) << 3),
+        };
+        let _ = shm.set_permissions(std::fs::Permissions::from_mode(mode));
+    }
+
     /// Locks the era, and an index that is free, which it returns.
     fn take_index(&self, era: u64) -> Result<ProcessIndex> {
         let fd = self.file.as_fd();
         lock::try_lock(fd, Byte::Era(era), Mode::Shared)?;
-        for index in (0..PROCESSES as u16).map(ProcessIndex::new) {
+        let indices = (0..PROCESSES).filter_map(|index| u16::try_from(index).ok());
+        for index in indices.map(ProcessIndex::new) {
             if lock::try_lock(fd, Byte::Process(index), Mode::Exclusive)? {
                 return Ok(index);
             }
@@ -329,8 +379,6 @@ impl Door {
     }
 
     fn join_era(&self) -> Result<Entry> {
-        const LOST: &str = "the -shm file beside the open database was removed or replaced, or the database is open \
-                            under another name (a hard link); close it everywhere";
         let opened = OpenOptions::new()
             .read(true)
             .write(true)
@@ -341,27 +389,27 @@ impl Door {
             Err(error) if error.raw_os_error() == Some(libc::EACCES) => {
                 return Err(names::at_path("open", &self.name, error))
             }
-            Err(_) => return Ok(Err(LOST)),
+            Err(_) => return Ok(Err(Refusal::Lost)),
         };
         let facts = shm.metadata().map_err(|e| Error::io("look at the -shm file", e))?;
         if !facts.is_file() || facts.len() < HEADER as u64 * 8 {
-            return Ok(Err(LOST));
+            return Ok(Err(Refusal::Lost));
         }
         let memory = Atomics::<AtomicU64>::of_file(shm.as_fd(), facts.len() / 8)?;
         let word = |at: usize| memory.all()[at].load(SeqCst);
         if word(0) & MAGIC_MASK != MAGIC & MAGIC_MASK || (word(DEVICE), word(INODE)) != (self.of.device, self.of.inode)
         {
-            return Ok(Err(LOST));
+            return Ok(Err(Refusal::Lost));
         }
         let own = identity(&facts);
         if (word(OWN_DEVICE), word(OWN_INODE)) != (own.device, own.inode) {
-            return Ok(Err(LOST));
+            return Ok(Err(Refusal::Lost));
         }
         if !lock::is_locked(self.file.as_fd(), Byte::Era(word(ERA)))? {
-            return Ok(Err(LOST));
+            return Ok(Err(Refusal::Lost));
         }
         if word(0) != MAGIC || word(LENGTH) != self.words as u64 || facts.len() != self.words as u64 * 8 {
-            return Ok(Err("a process with another version of libkv has this database open"));
+            return Ok(Err(Refusal::OtherVersion));
         }
         let index = self.take_index(word(ERA))?;
         let mut member = self.member(memory, Role::Member(index), false);
@@ -380,16 +428,20 @@ impl Peers for Member {
     }
 
     fn admit(&self) -> Result<()> {
-        let Some(prepared) = &self.prepared else {
+        let mut prepared = self.prepared.lock();
+        let Some(unnamed) = &*prepared else {
             return Ok(());
         };
-        let io = |e: io::Error| Error::io("give the -shm file its name", e);
-        match prepared {
-            Prepared::Named(temporary) => std::fs::rename(temporary, &self.name).map_err(io)?,
+        let named = match unnamed {
+            Prepared::Named(temporary) => std::fs::rename(temporary, &self.name),
             // Nobody looks for the name while `ALIVE` is locked exclusively.
-            Prepared::Unnamed(shm) => names::link_over(shm, &self.name).map_err(io)?,
+            Prepared::Unnamed(shm) => names::link_over(shm, &self.name),
+        };
+        if named.is_err() {
+            // Something that is not ours has the name. So this process keeps the database for itself.
+            return Ok(());
         }
-        self.admitted.store(true, SeqCst);
+        *prepared = None;
         lock::try_lock(self.fd(), Byte::Alive, Mode::Shared).map(|_| ())
     }
 
@@ -401,7 +453,7 @@ impl Peers for Member {
     }
 
     fn try_lock_write(&self) -> Result<bool> {
-        self.try_lock(Byte::Write)
+        self.take(Byte::Write, WRITER)
     }
 
     fn wait_write(&self, most: Duration, look: &mut dyn FnMut() -> bool) {
@@ -410,7 +462,7 @@ impl Peers for Member {
     }
 
     fn unlock_write(&self) {
-        if let Role::Member(_) = self.role {
+        if let (Role::Member(_), true) = (self.role, self.is_here()) {
             lock::unlock(self.fd(), Byte::Write);
             self.writers().wake_one();
         }
@@ -424,8 +476,17 @@ impl Peers for Member {
         self.writers().wake_all();
     }
 
+    fn writer(&self, look: bool) -> String {
+        let found = if look {
+            lock::holder(self.fd(), self.of, Byte::Write)
+        } else {
+            None
+        };
+        found.map_or_else(|| self.noted(WRITER), |process| process.to_string())
+    }
+
     fn try_lock_sync(&self) -> Result<bool> {
-        self.try_lock(Byte::Sync)
+        self.take(Byte::Sync, SYNCER)
     }
 
     fn wait_sync(&self, id: CommitId, most: Duration, look: &mut dyn FnMut() -> bool) {
@@ -433,10 +494,31 @@ impl Peers for Member {
         self.syncers().sleep(Marks::of(id), most, is_taken);
     }
 
+    fn stop_waiting_to_sync(&self) {
+        self.syncers().pass_on();
+    }
+
     fn unlock_sync(&self, durable: &Range<CommitId>) {
-        if let Role::Member(_) = self.role {
+        if let (Role::Member(_), true) = (self.role, self.is_here()) {
             lock::unlock(self.fd(), Byte::Sync);
             self.syncers().wake_next_and(durable);
+        }
+    }
+
+    fn syncer(&self, begun: bool) -> Syncer {
+        let noted = self.word(SYNCER).load(SeqCst);
+        match lock::holder(self.fd(), self.of, Byte::Sync) {
+            Some(process) => Syncer {
+                does: match process.stopped || u64::from(process.pid) != noted {
+                    true => Activity::Nothing,
+                    false => Activity::Syncs,
+                },
+                name: process.to_string(),
+            },
+            None => Syncer {
+                name: self.noted(SYNCER),
+                does: if begun { Activity::Syncs } else { Activity::Unknown },
+            },
         }
     }
 
@@ -454,7 +536,7 @@ impl Peers for Member {
     fn is_last(&self) -> bool {
         match self.role {
             Role::Member(_) => {
-                fork::count() == self.forks && lock::try_lock(self.fd(), Byte::Alive, Mode::Exclusive).unwrap_or(false)
+                self.is_here() && lock::try_lock(self.fd(), Byte::Alive, Mode::Exclusive).unwrap_or(false)
             }
             Role::Alone | Role::Observer => true,
         }
@@ -463,11 +545,11 @@ impl Peers for Member {
 
 impl Drop for Member {
     fn drop(&mut self) {
-        if fork::count() != self.forks {
+        if !self.is_here() {
             return;
         }
-        if let (Some(prepared), false) = (&self.prepared, self.admitted.load(SeqCst)) {
-            if let Prepared::Named(temporary) = prepared {
+        if let Some(unnamed) = self.prepared.get_mut().take() {
+            if let Prepared::Named(temporary) = unnamed {
                 let _ = std::fs::remove_file(temporary);
             }
         } else if matches!(self.role, Role::Member(_)) && self.is_last() {

@@ -5,6 +5,7 @@
 use super::map::{Mapped, Reservation};
 use super::{Identity, Storage};
 use crate::error::{Error, Result};
+use crate::util::bytes::to_usize;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 /// Anonymous memory as a [`Storage`].
@@ -24,6 +25,12 @@ impl Memory {
             range: Reservation::anonymous_large()?,
             len: AtomicU64::new(0),
         })
+    }
+
+    fn outgrown(&self) -> Error {
+        Error::Outgrown {
+            reserved: self.range.reserved(),
+        }
     }
 }
 
@@ -45,7 +52,8 @@ impl Storage for Memory {
     fn writev_at(&self, at: u64, parts: &[&[u8]]) -> Result<()> {
         let bytes: u64 = parts.iter().map(|part| part.len() as u64).sum();
         let end = at.checked_add(bytes).filter(|end| *end <= self.range.reserved());
-        let end = end.ok_or(Error::Limit("the address range reserved for this database is full"))?;
+        let end = end.ok_or_else(|| self.outgrown())?;
+        self.range.extend(to_usize(end))?;
         let mut to = at;
         for part in parts {
             // SAFETY: The memory is anonymous, and the pager writes only pages that no view was given (reuse rule,
@@ -63,8 +71,9 @@ impl Storage for Memory {
 
     fn set_len(&self, len: u64) -> Result<()> {
         if len > self.range.reserved() {
-            return Err(Error::Limit("the address range reserved for this database is full"));
+            return Err(self.outgrown());
         }
+        self.range.extend(to_usize(len))?;
         self.len.store(len, SeqCst);
         Ok(())
     }

@@ -4,14 +4,18 @@
 //! |----------|-------------------------------------------------------------------------------------|
 //! | `posix`  | a regular file: reads past the cache, writes, sync                                    |
 //! | `names`  | descriptors and names of files                                                        |
+//! | `calls`  | system calls whose offsets have 64 bits everywhere, limits of this process            |
 //! | `map`    | reserved address ranges: the mapped file, anonymous memory                            |
+//! | `wish`   | how large such a range is, and which limit is in the way                              |
 //! | `memory` | a database without a file                                                             |
 //! | `fresh`  | a file that gets its name when it is whole                                            |
 //! | `raw`    | a file that is only looked at, damaged maybe                                           |
 //! | `sim`    | a simulated disk that loses power, tears writes and fails on command (for tests)      |
 //! | `peers`  | those who have the same database open: shared memory, the right to write and to sync    |
 //! | `members` | a process among others: who is first, who joins, the file of shared memory            |
+//! | `beside` | the name of the file of shared memory, and what can be in its way                     |
 //! | `lock`   | locks on bytes of the data file                                                       |
+//! | `holder` | who holds a lock, for messages                                                        |
 //! | `futex`  | waiting for a word in shared memory                                                   |
 //! | `sleepers` | sleeping until a lock may be free: who is woken, and that no wake-up is lost         |
 //! | `clock`  | a clock that processes share                                                           |
@@ -22,10 +26,15 @@
 //! read where it lies. Only recovery reads through [`Storage::read_at`], because it must see the disk and not the
 //! cache.
 
+#![cfg_attr(not(test), deny(clippy::cast_possible_truncation))]
+
+mod beside;
+mod calls;
 pub mod clock;
 pub mod fork;
 pub mod fresh;
 pub mod futex;
+mod holder;
 pub mod lock;
 pub mod machine;
 pub mod map;
@@ -35,17 +44,21 @@ mod names;
 pub mod peers;
 pub mod posix;
 pub mod raw;
+#[allow(clippy::cast_possible_truncation)] // A simulated disk is small enough for any machine.
 #[cfg(any(test, feature = "internals"))]
 pub mod sim;
 #[cfg(test)]
 mod sim_test;
 pub mod sleepers;
+mod wish;
 
 use crate::error::Result;
+use crate::util::bytes::to_usize;
 pub use map::Mapped;
 use peers::{Alone, Peers};
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
@@ -147,7 +160,7 @@ pub trait Storage: Send + Sync {
     /// `NoSpace`, `Io`, `Limit`: the file may have grown by any part of the range.
     fn fill(&self, from: u64, to: u64) -> Result<u64> {
         (from..to).step_by(ZEROS.len()).try_for_each(|at| {
-            let bytes = ZEROS.len().min((to - at) as usize);
+            let bytes = ZEROS.len().min(to_usize(to - at));
             self.write_at(at, &ZEROS[..bytes])
         })?;
         Ok(to)
@@ -163,11 +176,13 @@ pub trait Storage: Send + Sync {
     /// Returns whether writing is impossible.
     fn read_only(&self) -> bool;
 
-    /// Joins those who have the same file open and share `words` words of memory with them.
+    /// Joins those who have the same file open and share `words` words of memory with them. If one of them must go
+    /// first, this waits for at most `patience`.
     ///
     /// # Errors
     /// `Busy`, `Access`, `NoLocks`, `NoMemory`, `Limit`, `Io` (see [`members`]).
-    fn peers(&self, words: usize) -> Result<Arc<dyn Peers>> {
+    fn peers(&self, words: usize, patience: Duration) -> Result<Arc<dyn Peers>> {
+        let _ = patience;
         Ok(Arc::new(Alone::new(words)?))
     }
 }

@@ -2,52 +2,102 @@
 
 #![allow(unsafe_code)]
 
+use super::{calls, lock};
 use crate::error::{Error, Result};
+use crate::util::bytes::to_usize;
+use std::ffi::CString;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
-/// Gives a file its final name unless that name exists.
-pub(super) fn name_it(from: &Path, to: &Path) -> Result<()> {
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    {
-        let text = |path: &Path| {
-            std::ffi::CString::new(path.as_os_str().as_bytes()).map_err(|_| Error::Invalid("the path contains a zero"))
-        };
-        let (old, new) = (text(from)?, text(to)?);
-        // SAFETY: Both strings end in a zero and outlive the call.
-        let answer = unsafe {
-            libc::renameat2(
-                libc::AT_FDCWD,
-                old.as_ptr(),
-                libc::AT_FDCWD,
-                new.as_ptr(),
-                libc::RENAME_NOREPLACE,
-            )
-        };
-        if answer == 0 {
-            return Ok(());
-        }
-        let error = io::Error::last_os_error();
-        if !matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EINVAL)) {
-            return Err(at_path("create", to, error));
-        }
-    }
-    // Where the call is missing, a hard link is used, which refuses an existing name everywhere.
-    std::fs::hard_link(from, to).map_err(|e| at_path("create", to, e))?;
-    std::fs::remove_file(from).map_err(|e| at_path("create", from, e))
+fn text(path: &Path) -> io::Result<CString> {
+    CString::new(path.as_os_str().as_bytes()).map_err(|_| io::ErrorKind::InvalidInput.into())
 }
 
-/// Allocates `bytes` bytes of the file on disk, so that storing into its mapping cannot fail.
-pub(super) fn allocate(file: &File, bytes: u64) -> Result<()> {
-    // SAFETY: The descriptor is open.
-    match unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, bytes as libc::off_t) } {
-        0 => Ok(()),
-        error => Err(Error::io("allocate", io::Error::from_raw_os_error(error))),
+/// Gives a file its final name unless that name exists. There are three ways to do this, of which some file systems
+/// lack one or two.
+pub(super) fn name_it(from: &Path, to: &Path) -> Result<()> {
+    let done = rename_to_new(from, to).or_else(|error| match is_missing(&error) {
+        true => link_to_new(from, to),
+        false => Err(error),
+    });
+    let done = done.or_else(|error| match is_missing(&error) {
+        true => claim_and_rename(from, to),
+        false => Err(error),
+    });
+    done.map_err(|e| at_path("create", to, e))
+}
+
+/// Returns whether the file system lacks a call, or a rule of the process forbids it.
+fn is_missing(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::ENOSYS | libc::EINVAL | libc::EPERM | libc::EOPNOTSUPP | libc::EMLINK | libc::ENOTTY)
+    )
+}
+
+fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        let (old, new) = (text(from)?, text(to)?);
+        let (here, flags) = (libc::AT_FDCWD, libc::RENAME_NOREPLACE);
+        // SAFETY: Both strings end in a zero and outlive the call.
+        match unsafe { libc::syscall(libc::SYS_renameat2, here, old.as_ptr(), here, new.as_ptr(), flags) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
     }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    Err(io::Error::from_raw_os_error(libc::ENOSYS))
+}
+
+/// A hard link refuses an existing name everywhere.
+fn link_to_new(from: &Path, to: &Path) -> io::Result<()> {
+    std::fs::hard_link(from, to)?;
+    std::fs::remove_file(from)
+}
+
+/// Creates an empty file under the name, which refuses an existing one, and replaces it. Who opens the empty file
+/// meanwhile would make a database of it; the lock keeps him waiting, and then he finds another file under the name.
+fn claim_and_rename(from: &Path, to: &Path) -> io::Result<()> {
+    let claim = OpenOptions::new().read(true).write(true).create_new(true).open(to)?;
+    let locked = lock::try_lock(claim.as_fd(), lock::Byte::Alive, lock::Mode::Exclusive);
+    if matches!(locked, Ok(false)) {
+        // Somebody was faster and makes a database of the empty file.
+        return Err(io::Error::from_raw_os_error(libc::EEXIST));
+    }
+    std::fs::rename(from, to).inspect_err(|_| {
+        let _ = std::fs::remove_file(to);
+    })
+}
+
+/// Allocates `bytes` bytes of a new file on disk, so that storing into its mapping cannot fail.
+pub(super) fn allocate(file: &File, bytes: u64) -> Result<()> {
+    let allocated = calls::may_extend_to(bytes).and_then(|()| match calls::allocate(file, bytes) {
+        Err(error) if is_missing(&error) => write_zeros(file, bytes),
+        done => done,
+    });
+    allocated.map_err(|e| Error::io("allocate", e))
+}
+
+fn write_zeros(file: &File, bytes: u64) -> io::Result<()> {
+    let mut at = 0;
+    while at < bytes {
+        let part = to_usize(bytes - at).min(super::ZEROS.len());
+        file.write_all_at(&super::ZEROS[..part], at)?;
+        at += part as u64;
+    }
+    Ok(())
+}
+
+/// Returns how long the names of files may be where `file` is.
+pub(super) fn longest_name(file: BorrowedFd<'_>) -> usize {
+    // SAFETY: The descriptor is open.
+    let most = unsafe { libc::fpathconf(file.as_raw_fd(), libc::_PC_NAME_MAX) };
+    usize::try_from(most).unwrap_or(255)
 }
 
 /// Returns a new file in `directory` that has no name, or `None` if such a file cannot be made or could not be named
@@ -60,7 +110,17 @@ pub(super) fn unnamed(directory: &Path) -> Option<File> {
         .custom_flags(libc::O_TMPFILE)
         .open(directory);
     let file = above_standard(made.ok()?).ok()?;
-    std::fs::symlink_metadata(by_descriptor(&file)).is_ok().then_some(file)
+    let can_be_named = std::fs::symlink_metadata(by_descriptor(&file)).is_ok() && links_are_allowed();
+    can_be_named.then_some(file)
+}
+
+/// Returns whether the process may make hard links at all. A filter of system calls refuses them before it looks at
+/// the names, of which these are none.
+fn links_are_allowed() -> bool {
+    let none = c"";
+    // SAFETY: Both strings end in a zero and outlive the call.
+    unsafe { libc::linkat(libc::AT_FDCWD, none.as_ptr(), libc::AT_FDCWD, none.as_ptr(), 0) };
+    io::Error::last_os_error().raw_os_error() == Some(libc::ENOENT)
 }
 
 fn by_descriptor(file: &File) -> String {
@@ -73,11 +133,7 @@ pub(super) fn link_over(file: &File, name: &Path) -> io::Result<()> {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
         _ => {}
     }
-    let text = |bytes: &[u8]| std::ffi::CString::new(bytes).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput));
-    let (from, to) = (
-        text(by_descriptor(file).as_bytes())?,
-        text(name.as_os_str().as_bytes())?,
-    );
+    let (from, to) = (text(by_descriptor(file).as_ref())?, text(name)?);
     let follow = libc::AT_SYMLINK_FOLLOW;
     // SAFETY: Both strings end in a zero and outlive the call.
     match unsafe { libc::linkat(libc::AT_FDCWD, from.as_ptr(), libc::AT_FDCWD, to.as_ptr(), follow) } {
@@ -103,10 +159,10 @@ pub(super) fn above_standard(file: File) -> Result<File> {
 /// Makes an error of `error` that names the file.
 pub(super) fn at_path(op: &'static str, path: &Path, error: io::Error) -> Error {
     match error.raw_os_error() {
-        Some(libc::ENOENT | libc::ENOTDIR) => Error::NoFile(path.display().to_string()),
+        Some(libc::ENOENT | libc::ENOTDIR | libc::ELOOP) => Error::NoFile(format!("{}: {error}", path.display())),
         Some(libc::EACCES | libc::EPERM | libc::EROFS) => Error::Access(format!("{}: {error}", path.display())),
-        Some(libc::EEXIST) => Error::Exists,
+        Some(libc::EEXIST) => Error::FileExists(path.display().to_string()),
         Some(libc::EISDIR) => Error::NotADatabase(format!("{} is a directory", path.display())),
-        _ => Error::io(op, error),
+        _ => Error::io(format!("{op} {}", path.display()), error),
     }
 }

@@ -16,6 +16,26 @@ pub const HEADER: usize = 64;
 /// The number of members there can be. Each has an index below this.
 pub const PROCESSES: usize = 1024;
 
+/// What a process does that has the right to sync.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activity {
+    /// It syncs, or is just about to.
+    Syncs,
+    /// No sync was begun, and the process cannot be seen.
+    Unknown,
+    /// It does not sync: it is stopped, or has taken the right without being one of the members.
+    Nothing,
+}
+
+/// A process that has the right to sync.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Syncer {
+    /// Its number and name, where the system tells them.
+    pub name: String,
+    /// What it does.
+    pub does: Activity,
+}
+
 /// Those who share a database, as one of them sees it. The locks exclude processes from each other; the threads of a
 /// process exclude each other before they use them.
 pub trait Peers: Send + Sync {
@@ -56,6 +76,13 @@ pub trait Peers: Send + Sync {
     /// Makes the waiters of all processes look again.
     fn wake(&self);
 
+    /// Describes the process that has the right to write, for a message. To `look` for it is slow; otherwise this is
+    /// what members have noted.
+    fn writer(&self, look: bool) -> String {
+        let _ = look;
+        "another process".to_string()
+    }
+
     /// Takes the right to sync, or returns `false` if another process has it.
     ///
     /// # Errors
@@ -66,8 +93,21 @@ pub trait Peers: Send + Sync {
     /// is called once after this waiter is registered; if it returns `false`, this returns at once.
     fn wait_sync(&self, id: CommitId, most: Duration, look: &mut dyn FnMut() -> bool);
 
+    /// Tells that a waiter for the right to sync has given up. Another one is woken in its place.
+    fn stop_waiting_to_sync(&self) {}
+
     /// Releases the right to sync. All who wait for the commits `durable`, and one of the others, are woken.
     fn unlock_sync(&self, durable: &Range<CommitId>);
+
+    /// Describes the process that has the right to sync, and what it does with it. `begun` says whether some process
+    /// has begun a sync and not ended it. This is slow.
+    fn syncer(&self, begun: bool) -> Syncer {
+        let _ = begun;
+        Syncer {
+            name: "another process".to_string(),
+            does: Activity::Syncs,
+        }
+    }
 
     /// Runs `clear` if the member `index` is dead. Nobody can take this index meanwhile.
     ///

@@ -8,19 +8,25 @@
 
 #![allow(unsafe_code)]
 
+use super::calls;
 use super::fork::{self, Watch};
+use super::fresh::identity_of;
 use super::map::{Mapped, Reservation};
-use super::members::Member;
+use super::members::{Member, Opener};
 use super::names::{above_standard, at_path};
 use super::peers::Peers;
-use super::{Identity, Storage};
+use super::{lock, Identity, Storage};
 use crate::error::{Error, Result};
+use crate::util::bytes::to_usize;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// The most slices that are handed to the system in one call.
 const SLICES_MAX: usize = 1024;
@@ -28,6 +34,9 @@ const SLICES_MAX: usize = 1024;
 /// of memory, and later work on all of that piece when a single page in it is written or synced again. In pieces of 1
 /// MiB, a page costs three to ten times as much as in pieces of this size, and writing them is no faster.
 const CALL: u64 = 32 << 10;
+
+/// What a medium writes whole or not at all.
+const SECTOR: usize = 512;
 
 /// A regular file that is mapped.
 #[derive(Debug)]
@@ -90,6 +99,79 @@ impl Candidate {
         self.identity
     }
 
+    /// Returns whether the file has no bytes, or nothing but a few zeros.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn is_empty(&self) -> Result<bool> {
+        self.is_unfilled(&[0; 16 << 10])
+    }
+
+    /// Returns whether the file has no content: it has no bytes, or only what a call of [`Candidate::fill`] with an
+    /// image like this one leaves that a power cut ended.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn is_unfilled(&self, image: &[u8]) -> Result<bool> {
+        let look = |e| Error::io("look at the file", e);
+        let len = self.file.metadata().map_err(look)?.len();
+        if len == 0 || len > image.len() as u64 {
+            return Ok(len == 0);
+        }
+        let mut bytes = vec![0; to_usize(len)];
+        self.file.read_exact_at(&mut bytes, 0).map_err(look)?;
+        let has_content = |part: &[u8]| part.iter().any(|byte| *byte != 0);
+        let words = bytes.chunks(8).zip(image.chunks(8)).enumerate();
+        let is_left_over = |at: usize, image: &[u8]| at * 8 >= SECTOR && has_content(image);
+        Ok(words
+            .into_iter()
+            .all(|(at, (found, image))| !has_content(found) || is_left_over(at, image)))
+    }
+
+    /// Makes `image` the content of a file that has none, and makes it durable. If others do the same, one of them
+    /// does it. Returns `false` if the file was replaced meanwhile, so that its path must be opened again.
+    ///
+    /// All but the first sector is written first, and what is written then is one sector. So after a power cut the
+    /// file is a database, or has no content still.
+    ///
+    /// # Errors
+    /// `Busy`: somebody has the file open; `ReadOnly`; `NoLocks`, `NoSpace`, `Io`.
+    pub fn fill(&self, image: &[u8], patience: Duration) -> Result<bool> {
+        if !self.writable {
+            return Err(Error::ReadOnly("the file is empty and must not be written"));
+        }
+        let end = Instant::now() + patience;
+        while !lock::try_lock(self.file.as_fd(), lock::Byte::Alive, lock::Mode::Exclusive)? {
+            if Instant::now() >= end {
+                return Err(Error::Busy("somebody has the file open, which is empty".into()));
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let filled = self.fill_locked(image);
+        lock::unlock(self.file.as_fd(), lock::Byte::Alive);
+        filled
+    }
+
+    fn fill_locked(&self, image: &[u8]) -> Result<bool> {
+        if identity_of(&self.path) != Some(self.identity) {
+            return Ok(false);
+        }
+        if !self.is_unfilled(image)? {
+            // Somebody else was faster.
+            return Ok(true);
+        }
+        let (first, rest) = image.split_at(SECTOR.min(image.len()));
+        let write = |bytes: &[u8], at: usize| {
+            calls::may_extend_to((at + bytes.len()) as u64)?;
+            self.file.write_all_at(bytes, at as u64)?;
+            self.file.sync_all()
+        };
+        let written = write(rest, first.len()).and_then(|()| write(first, 0));
+        written
+            .map_err(|e| Error::io("write the new database", e))
+            .map(|()| true)
+    }
+
     /// Maps the file.
     ///
     /// # Errors
@@ -125,7 +207,7 @@ fn write_fully(
             continue;
         }
         slices.clear();
-        let mut room = (CALL - to % CALL) as usize;
+        let mut room = to_usize(CALL - to % CALL);
         let first = std::iter::once(&parts[part][skip..]);
         for bytes in first.chain(parts[part + 1..].iter().copied()).take(SLICES_MAX) {
             let here = bytes.len().min(room);
@@ -154,13 +236,16 @@ fn write_fully(
     Ok(())
 }
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
 impl PosixFile {
-    fn advise(&self, at: u64, len: u64, advice: i32) {
-        // SAFETY: This is advice about an open descriptor, and no failure of it matters.
-        unsafe {
-            libc::posix_fadvise(self.file.as_raw_fd(), at as libc::off_t, len as libc::off_t, advice);
+    fn outgrown(&self) -> Error {
+        Error::Outgrown {
+            reserved: self.map.reserved(),
         }
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn advise(&self, at: u64, len: u64, advice: i32) {
+        calls::advise(&self.file, at, len, advice);
     }
 }
 
@@ -195,24 +280,12 @@ impl Storage for PosixFile {
 
     fn writev_at(&self, at: u64, parts: &[&[u8]]) -> Result<()> {
         let bytes: u64 = parts.iter().map(|part| part.len() as u64).sum();
-        if at.checked_add(bytes).is_none_or(|end| end > self.map.reserved()) {
-            return Err(Error::Limit("the address range reserved for this database is full"));
-        }
-        let written = match parts {
+        let end = at.checked_add(bytes).filter(|end| *end <= self.map.reserved());
+        let end = end.ok_or_else(|| self.outgrown())?;
+        let written = calls::may_extend_to(end).and_then(|()| match parts {
             [one] if at % CALL + bytes <= CALL => self.file.write_all_at(one, at),
-            _ => write_fully(at, parts, |at, slices| {
-                // SAFETY: `IoSlice` has the layout of `iovec`, and the slices outlive the call.
-                let n = unsafe {
-                    libc::pwritev(
-                        self.file.as_raw_fd(),
-                        slices.as_ptr().cast(),
-                        slices.len() as libc::c_int,
-                        at as libc::off_t,
-                    )
-                };
-                usize::try_from(n).map_err(|_| io::Error::last_os_error())
-            }),
-        };
+            _ => write_fully(at, parts, |at, slices| calls::write_slices(&self.file, at, slices)),
+        });
         written.map_err(|e| Error::io("write", e))
     }
 
@@ -229,15 +302,17 @@ impl Storage for PosixFile {
 
     fn set_len(&self, len: u64) -> Result<()> {
         if len > self.map.reserved() {
-            return Err(Error::Limit("the address range reserved for this database is full"));
+            return Err(self.outgrown());
         }
-        self.file.set_len(len).map_err(|e| Error::io("set the file length", e))
+        let sized = calls::may_extend_to(len).and_then(|()| self.file.set_len(len));
+        sized.map_err(|e| Error::io("set the file length", e))
     }
 
     fn fill(&self, from: u64, to: u64) -> Result<u64> {
         let mut at = from;
+        calls::may_extend_to(to).map_err(|e| Error::io("write ahead", e))?;
         while at < to && to <= self.map.reserved() {
-            let bytes = (CALL - at % CALL).min(to - at) as usize;
+            let bytes = to_usize((CALL - at % CALL).min(to - at));
             match self.file.write_at(&super::ZEROS[..bytes], at) {
                 Ok(n) if n == bytes => at += n as u64,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -269,8 +344,14 @@ impl Storage for PosixFile {
         self.map.will_need(at, len);
     }
 
-    fn peers(&self, words: usize) -> Result<Arc<dyn Peers>> {
-        let member = Member::join(self.file.clone(), &self.path, self.writable, words)?;
+    fn peers(&self, words: usize, patience: Duration) -> Result<Arc<dyn Peers>> {
+        let opener = Opener {
+            file: self.file.clone(),
+            path: &self.path,
+            writable: self.writable,
+            words,
+        };
+        let member = Member::join(&opener, patience)?;
         Ok(Arc::new(member))
     }
 }

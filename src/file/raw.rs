@@ -3,6 +3,7 @@
 use super::names::{above_standard, at_path};
 use super::{lock, Identity};
 use crate::error::{Error, Result};
+use crate::util::bytes::to_usize;
 use std::fs::{File, OpenOptions};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
@@ -67,7 +68,7 @@ impl Raw {
         if at.checked_add(len).is_none_or(|end| end > self.len) {
             return Err(Error::io("read", std::io::ErrorKind::UnexpectedEof.into()));
         }
-        let mut bytes = vec![0; len as usize].into_boxed_slice();
+        let mut bytes = vec![0; to_usize(len)].into_boxed_slice();
         let read = self.file.read_exact_at(&mut bytes, at);
         read.map_err(|e| Error::io("read", e))?;
         Ok(bytes)

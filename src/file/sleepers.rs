@@ -41,7 +41,8 @@ impl Marks {
     fn of_all(ids: &Range<CommitId>) -> Marks {
         let count = ids.end.checked_sub(ids.start).unwrap_or(0);
         match count {
-            0..32 => Marks((((1u64 << count) - 1) as u32).rotate_left((ids.start.get() % 32) as u32)),
+            0 => Marks(0),
+            1..32 => Marks((u32::MAX >> (32 - count)).rotate_left((ids.start.get() % 32) as u32)),
             _ => Marks::ANY,
         }
     }

@@ -106,7 +106,7 @@ impl ReadTxn {
             }
             snapshot.refresh()?;
         }
-        Err(Error::Busy("commits come too fast to check one; repeat"))
+        Err(Error::Busy("commits come too fast to check one; repeat".into()))
     }
 }
 

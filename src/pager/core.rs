@@ -19,6 +19,7 @@ use crate::page::meta_pages;
 use parking_lot::{Condvar, Mutex};
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering::SeqCst};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Figures of the file.
 #[derive(Debug, Clone, Copy, Default)]
@@ -49,11 +50,14 @@ pub struct Pager {
     pub(super) write_state_returned: Condvar,
     pub(super) sync_turns: SyncTurns,
     pub(super) memory: Mapped,
+    /// The tags of the pages that the file is known to hold, and of some more.
     pub(super) tags: Atomics<AtomicU16>,
     /// The number of pages that the file is known to hold. It never falls.
     pub(super) file_pages: AtomicU64,
     pub(super) page_size: usize,
     pub(super) verify: Verify,
+    /// How long other processes are waited for, unless a call says otherwise.
+    pub(super) wait: Option<Duration>,
     pub(super) read_only: bool,
     pub(super) uuid: [u8; 16],
     /// The random number that all commits of the file have.
@@ -127,6 +131,23 @@ impl Pager {
         match fork::count() == self.forks {
             true => Ok(()),
             false => Err(Error::Forked),
+        }
+    }
+
+    /// Learns that the file holds at least `pages` pages. Their tags are there before anybody looks at them.
+    ///
+    /// # Errors
+    /// `NoMemory`: there is no room for the tags.
+    pub(super) fn learn_pages(&self, pages: u64) -> Result<()> {
+        self.tags.grow(pages)?;
+        self.file_pages.fetch_max(pages, SeqCst);
+        Ok(())
+    }
+
+    /// Returns the answer if the file would have to be longer than it can be mapped.
+    pub(super) fn outgrown(&self) -> Error {
+        Error::Outgrown {
+            reserved: self.memory.reserved(),
         }
     }
 

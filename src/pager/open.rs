@@ -23,10 +23,16 @@ use crate::page::{meta_pages, PAGE_MAX, PAGE_MIN};
 use crate::util::seeded::{self, Bug};
 use parking_lot::{Condvar, Mutex};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
+
+/// How long an opener waits for another process that is recovering or leaving, unless it wants to wait for a shorter
+/// time.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How many links are followed to a file that is to be created, as the system does it.
+const LINKS: usize = 40;
 
 /// What opening has found and done.
 #[derive(Debug, Clone, Copy, Default)]
@@ -123,24 +129,35 @@ impl Drop for Registration {
 /// whatever the options.
 ///
 /// # Errors
-/// `NoFile`, `Exists`, `Access`, `Busy` (another process has it alone, or this one has it read-only), `NoLocks`,
+/// `NoFile`, `FileExists`, `Access`, `Busy` (another process has it alone, or this one has it read-only), `NoLocks`,
 /// `Poisoned` (it is open and poisoned), `NotADatabase`, `TooNew`, `Corrupt`, `Io`, `NoSpace`, `ReadOnly`.
 pub fn open_file(path: &Path, create: CreateMode, options: &PagerOptions) -> Result<(Arc<Pager>, Recovery)> {
+    fork::enter();
+    open_or_create(path, create, options).map_err(|error| error.of_file(path))
+}
+
+fn open_or_create(path: &Path, create: CreateMode, options: &PagerOptions) -> Result<(Arc<Pager>, Recovery)> {
     if create != CreateMode::Open && !options.read_only {
         let image = new_image(options)?;
         // A file may vanish or appear between the calls. Then they are tried again, a few times.
         for _ in 0..8 {
             if create == CreateMode::OpenOrCreate {
-                match open_existing(path, options) {
+                match open_existing(path, options, Some(&image)) {
                     Err(Error::NoFile(_)) => {}
-                    opened => return opened,
+                    Ok(None) => continue,
+                    opened => return opened.and_then(|opened| opened.ok_or_else(replaced)),
                 }
             }
-            match create_file(path, &image) {
-                Err(Error::Exists) if create == CreateMode::OpenOrCreate => {}
+            // Only a name that must be new is not followed if it is a link.
+            let target = match create {
+                CreateMode::New => path.to_owned(),
+                _ => end_of_links(path),
+            };
+            match create_file(&target, &image) {
+                Err(Error::FileExists(_)) if create == CreateMode::OpenOrCreate => {}
                 created => {
                     created?;
-                    return open_existing(path, options);
+                    return open_existing(path, options, Some(&image))?.ok_or_else(replaced);
                 }
             }
         }
@@ -148,7 +165,25 @@ pub fn open_file(path: &Path, create: CreateMode, options: &PagerOptions) -> Res
     if create == CreateMode::New {
         return Err(Error::ReadOnly("a new database cannot be created read-only"));
     }
-    open_existing(path, options)
+    open_existing(path, options, None)?.ok_or_else(replaced)
+}
+
+/// The answer if a file is replaced again and again while it is opened.
+fn replaced() -> Error {
+    Error::Busy("the file is replaced all the time".into())
+}
+
+/// Follows links to a file that may not exist, as the system does when it creates one.
+fn end_of_links(path: &Path) -> PathBuf {
+    let mut end = path.to_owned();
+    for _ in 0..LINKS {
+        match std::fs::read_link(&end) {
+            // An absolute link replaces all.
+            Ok(to) => end = end.parent().unwrap_or(Path::new("")).join(to),
+            Err(_) => break,
+        }
+    }
+    end
 }
 
 /// Creates `path` with this content, which is durable when this returns. It never replaces anything.
@@ -160,26 +195,42 @@ fn create_file(path: &Path, content: &[u8]) -> Result<()> {
     fresh.publish()
 }
 
-fn open_existing(path: &Path, options: &PagerOptions) -> Result<(Arc<Pager>, Recovery)> {
+/// Opens an existing file. If it has no content, it is filled with `image`, or refused without one. Returns `None` if
+/// it was replaced meanwhile.
+fn open_existing(path: &Path, options: &PagerOptions, image: Option<&[u8]>) -> Result<Option<(Arc<Pager>, Recovery)>> {
     let candidate = Candidate::open(path, options.read_only)?;
     match Registration::claim(candidate.identity()) {
         Ok(pager) if pager.is_poisoned() => Err(Error::Poisoned),
         Ok(pager) if pager.read_only && !options.read_only => Err(Error::Busy(
-            "this process has the database open without permission to write; close it first",
+            "this process has the database open without permission to write; close it first".into(),
         )),
         Ok(pager) => {
             refuse_unknown(pager.features, options.read_only)?;
             let recovery = pager.found_open();
-            Ok((pager, recovery))
+            Ok(Some((pager, recovery)))
         }
         Err(registration) => {
+            if let Some(image) = image {
+                if candidate.is_unfilled(image)? && !candidate.fill(image, patience(options))? {
+                    return Ok(None);
+                }
+            } else if candidate.is_empty()? {
+                return Err(Error::NotADatabase(
+                    "the file is empty; it can become a database if it is opened to be created".into(),
+                ));
+            }
             let storage = Arc::new(candidate.map()?);
             let key = registration.0;
             let (pager, recovery) = Pager::start(storage, options, Some(registration))?;
             Registration::publish(key, &pager);
-            Ok((pager, recovery))
+            Ok(Some((pager, recovery)))
         }
     }
+}
+
+/// Returns how long other processes are waited for.
+fn patience(options: &PagerOptions) -> Duration {
+    options.wait.map_or(PATIENCE, |wait| wait.min(PATIENCE))
 }
 
 /// Creates a database in memory, which ends with its last handle.
@@ -241,8 +292,8 @@ impl Pager {
         options: &PagerOptions,
         registration: Option<Registration>,
     ) -> Result<(Arc<Pager>, Recovery)> {
-        let forks = fork::count();
-        let peers = storage.peers(shared::WORDS)?;
+        let forks = fork::enter();
+        let peers = storage.peers(shared::WORDS, patience(options))?;
         let shared = Shared::new(peers.memory(), peers.index());
         let recovery = if peers.first() {
             Some(Pager::recover(&*storage, options, &shared)?)
@@ -263,11 +314,12 @@ impl Pager {
             write_state: Mutex::new(Some(Box::default())),
             write_state_returned: Condvar::new(),
             sync_turns: SyncTurns::default(),
-            tags: Atomics::new(memory.reserved() / page_size as u64)?,
+            tags: Atomics::growing(memory.reserved() / page_size as u64)?,
             memory,
-            file_pages: AtomicU64::new((storage.len()? / page_size as u64).max(meta_pages(page_size))),
+            file_pages: AtomicU64::new(0),
             page_size,
             verify: options.verify,
+            wait: options.wait,
             read_only,
             uuid: constants.uuid,
             timeline: constants.timeline,
@@ -281,6 +333,7 @@ impl Pager {
             storage,
             _registration: registration.map(|entry| Box::new(entry) as Box<dyn Send + Sync>),
         };
+        pager.learn_pages((pager.storage.len()? / page_size as u64).max(meta_pages(page_size)))?;
         if pager.peers.first() {
             // What recovery has just read is still at hand. Other processes load it when they write.
             pager.load_write_state()?;

@@ -24,7 +24,7 @@ pub enum Durability {
 }
 
 /// How a database is opened or created.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct PagerOptions {
     /// The page size of a new file.
     pub page_size: usize,
@@ -32,6 +32,9 @@ pub struct PagerOptions {
     pub read_only: bool,
     /// When pages are verified against their checksums.
     pub verify: Verify,
+    /// How long other processes are waited for that must do something first: that leave, recover or sync. `None`
+    /// stands for as long as is usual for them.
+    pub wait: Option<Duration>,
 }
 
 /// When pages are verified against their checksums.

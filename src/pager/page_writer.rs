@@ -318,9 +318,7 @@ impl PageWriter {
                 self.end = self.end.max(end);
                 Ok(self.claim(run))
             }
-            _ => Err(Error::Limit(
-                "the file would outgrow the address range reserved for it; open it again",
-            )),
+            _ => Err(self.pager.outgrown()),
         }
     }
 
@@ -330,6 +328,8 @@ impl PageWriter {
         if !self.taken.contains(run) {
             return Err(Error::Panic("a page was written that was not taken".into()));
         }
+        self.pager.check_fork()?;
+        self.pager.tags.grow(end)?;
         for tag in &self.pager.tags.all()[run.first.get() as usize..end as usize] {
             tag.store(0, Relaxed);
         }
@@ -367,7 +367,8 @@ impl PageWriter {
             false if to > pager.memory.reserved() => return,
             false => pager.storage.fill(from, to).unwrap_or(0),
         };
-        pager.file_pages.fetch_max(there / size, SeqCst);
+        // Where there is no room for the tags, the write itself reports it.
+        let _ = pager.learn_pages((there / size).min(pager.memory.reserved() / size));
     }
 
     /// Cuts off what the newest commit does not need of the file. Only the last one who has it open may do so.

@@ -122,12 +122,11 @@ impl Pager {
     fn learn_file_length(&self, pages: u64) -> Result<()> {
         let size = self.page_size as u64;
         if pages > self.memory.reserved() / size {
-            return Err(Error::Limit(
-                "another process let the file outgrow the address range reserved for it here; open it again",
-            ));
+            return Err(self.outgrown());
         }
         let there = self.storage.len()? / size;
-        self.file_pages.fetch_max(there, SeqCst);
+        // The file may have been made longer than can be mapped here.
+        self.learn_pages(there.min(self.memory.reserved() / size))?;
         match there >= pages {
             true => Ok(()),
             false => Err(Error::corrupt(None, "the file is shorter than its newest commit says")),

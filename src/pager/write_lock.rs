@@ -35,14 +35,14 @@ struct WaitLimits<'a> {
 }
 
 impl WaitLimits<'_> {
-    /// Returns what is left of the wait.
-    fn left(&self) -> Result<Duration> {
+    /// Returns what is left of the wait for `writer`.
+    fn left(&self, writer: impl Fn() -> String) -> Result<Duration> {
         match (self.wait, self.deadline) {
-            (Wait::Try, _) => Err(Error::Busy("another transaction is writing")),
+            (Wait::Try, _) => Err(Error::Busy(format!("{} is writing", writer()).into())),
             (_, Some(deadline)) => {
                 let left = deadline.saturating_duration_since(Instant::now());
                 if left.is_zero() {
-                    return Err(Error::Busy("another transaction is writing; the wait ended"));
+                    return Err(Error::Busy(format!("{} is writing; the wait ended", writer()).into()));
                 }
                 Ok(left)
             }
@@ -90,7 +90,8 @@ impl Pager {
             if let Some(state) = state.take() {
                 return Ok(state);
             }
-            let most = limits.left()?.min(LOOK_FOR_POISON);
+            let writer = || "another transaction of this process".to_string();
+            let most = limits.left(writer)?.min(LOOK_FOR_POISON);
             self.write_state_returned.wait_for(&mut state, most);
         }
     }
@@ -117,7 +118,9 @@ impl Pager {
     /// again. `slept` tells whether it waited at all.
     fn wait_among_processes(&self, limits: &WaitLimits<'_>, slept: &mut bool) -> Result<()> {
         while !self.peers.try_lock_write()? {
-            let most = limits.left()?.min(LOOK_AGAIN);
+            let most = limits
+                .left(|| self.peers.writer(limits.wait != Wait::Try))?
+                .min(LOOK_AGAIN);
             if limits.cancel.load(SeqCst) {
                 return Err(Error::Cancelled);
             }

@@ -52,6 +52,7 @@ fn pager() -> Arc<Pager> {
         page_size: 4096,
         read_only: false,
         verify: Verify::Once,
+        ..PagerOptions::default()
     };
     open_memory(&options).expect("a pager in memory").0
 }

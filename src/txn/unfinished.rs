@@ -74,7 +74,7 @@ impl UnfinishedValue {
             let more = next_extent(self.chain.len(), self.expected);
             match self.chain.reserve(more, pages) {
                 // Perhaps there is room for what is there, though not for what may come.
-                Err(Error::Limit(_)) if more > PIECE => self.chain.reserve(PIECE, pages)?,
+                Err(Error::Limit(_) | Error::Outgrown { .. }) if more > PIECE => self.chain.reserve(PIECE, pages)?,
                 reserved => reserved?,
             }
         }

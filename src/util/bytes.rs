@@ -5,6 +5,13 @@
 
 use std::cmp::Ordering;
 
+/// Returns a number of bytes or of things in memory as an index. On a machine whose addresses are shorter, one that is
+/// too large becomes the largest there is, which lies behind everything.
+#[inline(always)]
+pub fn to_usize(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
 /// Reads 2 bytes at `at`.
 #[inline(always)]
 pub fn get_u16(b: &[u8], at: usize) -> u16 {

@@ -55,16 +55,15 @@ static int write_refused(void)
     type shim_##name parameters __asm__(#name); \
     type shim_##name parameters
 
-SHIM(ssize_t, pwritev, (int fd, const struct iovec *parts, int n, off_t at))
-{
-    int error = write_refused();
-    return error ? answer(0, error) : syscall(SYS_pwritev, fd, parts, n, at, 0);
-}
-
 /* Functions with offsets have two names, of which the libraries use one or the other. */
 #define BOTH(type, name, parameters, body) \
     SHIM(type, name, parameters) body      \
     SHIM(type, name##64, parameters) body
+
+BOTH(ssize_t, pwritev, (int fd, const struct iovec *parts, int n, off_t at), {
+    int error = write_refused();
+    return error ? answer(0, error) : syscall(SYS_pwritev, fd, parts, n, at, 0);
+})
 
 BOTH(ssize_t, pwrite, (int fd, const void *data, size_t len, off_t at), {
     int error = write_refused();
@@ -89,11 +88,10 @@ BOTH(int, ftruncate, (int fd, off_t len), {
     return (int)(refuse.lengths ? answer(0, refuse.lengths) : syscall(SYS_ftruncate, fd, len));
 })
 
-SHIM(int, posix_fallocate, (int fd, off_t at, off_t len))
-{
+BOTH(int, posix_fallocate, (int fd, off_t at, off_t len), {
     if (refuse.rooms) return refuse.rooms;
     return syscall(SYS_fallocate, fd, 0, at, len) == 0 ? 0 : errno;
-}
+})
 
 SHIM(int, fcntl, (int fd, int command, ...))
 {

@@ -252,7 +252,7 @@ pub fn options(setup: &Setup) -> Options {
 pub fn fail(error: Error) -> Fail {
     let status = match &error {
         Error::NotFound => status::NOTFOUND,
-        Error::Exists => status::EXISTS,
+        Error::Exists | Error::FileExists(_) => status::EXISTS,
         Error::NoTable(_) => status::NO_TABLE,
         Error::Busy(_) => status::BUSY,
         Error::TooSmall { .. } => -7,
@@ -266,11 +266,11 @@ pub fn fail(error: Error) -> Fail {
         Error::Unsupported(_) => -29,
         Error::Io { .. } => -40,
         Error::NoSpace { .. } => -41,
-        Error::NoMemory(_) => -42,
+        Error::NoMemory(_) | Error::NoMemoryFor(_) => -42,
         Error::Access(_) => -43,
         Error::NoFile(_) => -44,
         Error::NoLocks(_) => -45,
-        Error::Limit(_) => -46,
+        Error::Limit(_) | Error::Outgrown { .. } => -46,
         Error::Poisoned => -47,
         Error::InDoubt(_) => -48,
         Error::Corrupt(_) => -60,

@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub mod abi;
+pub mod another;
 pub mod api;
 pub mod capi;
 pub mod child;

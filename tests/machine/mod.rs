@@ -205,7 +205,7 @@ impl Storage for Disk {
     fn read_only(&self) -> bool {
         false
     }
-    fn peers(&self, words: usize) -> Result<Arc<dyn Peers>> {
+    fn peers(&self, words: usize, _: Duration) -> Result<Arc<dyn Peers>> {
         let mut state = self.0.machine.lock();
         let first = state.alive.len() == 1;
         if first {

@@ -245,7 +245,7 @@ impl Failure {
 pub(crate) fn status_of(error: &Error) -> kv_status {
     match error {
         Error::NotFound => KV_NOTFOUND,
-        Error::Exists => KV_EXISTS,
+        Error::Exists | Error::FileExists(_) => KV_EXISTS,
         Error::NoTable(_) => KV_NO_TABLE,
         Error::Busy(_) => KV_BUSY,
         Error::TooSmall { .. } => KV_TOO_SMALL,
@@ -260,11 +260,11 @@ pub(crate) fn status_of(error: &Error) -> kv_status {
         Error::Unsupported(_) => KV_UNSUPPORTED,
         Error::Io { .. } => KV_IO,
         Error::NoSpace { .. } => KV_NO_SPACE,
-        Error::NoMemory(_) => KV_NO_MEMORY,
+        Error::NoMemory(_) | Error::NoMemoryFor(_) => KV_NO_MEMORY,
         Error::Access(_) => KV_ACCESS,
         Error::NoFile(_) => KV_NO_FILE,
         Error::NoLocks(_) => KV_NO_LOCKS,
-        Error::Limit(_) => KV_LIMIT,
+        Error::Limit(_) | Error::Outgrown { .. } => KV_LIMIT,
         Error::Poisoned => KV_POISONED,
         Error::InDoubt(_) => KV_IN_DOUBT,
         Error::Corrupt(_) => KV_CORRUPT,

@@ -28,6 +28,7 @@ use crate::pager::shared::{CommitSlot, FreeSlot, RING};
 use crate::pager::write_state::Unsynced;
 use crate::util::crc32c;
 use crate::util::seeded::{self, Bug};
+use std::io;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::Arc;
 
@@ -96,6 +97,7 @@ impl PageWriter {
 
     /// Carries out steps 8 to 16.
     fn publish(mut self, roots: Roots, durability: Durability) -> Result<Published> {
+        self.pager.check_fork()?;
         self.check_freed()?;
         self.check_roots(&roots)?;
         self.sync_first()?;
@@ -141,7 +143,9 @@ impl PageWriter {
         };
         synced.map_err(|error| match error {
             // Earlier commits are in doubt. Nothing of this one is.
-            Error::InDoubt(_) => Error::Poisoned,
+            Error::InDoubt(_) if self.pager.is_poisoned() => Error::Poisoned,
+            // Another process holds the right to sync and does not sync. The next sync can succeed.
+            Error::InDoubt(why) => Error::io("sync earlier commits", io::Error::new(io::ErrorKind::TimedOut, why)),
             other => other,
         })
     }
@@ -320,7 +324,7 @@ impl PageWriter {
             if pager.storage.len()? < need {
                 pager.storage.set_len(need)?;
             }
-            pager.file_pages.fetch_max(end.get(), SeqCst);
+            pager.learn_pages(end.get())?;
         }
         Ok(())
     }

@@ -6,7 +6,7 @@
 
 use super::verify::is_on_disk;
 use crate::error::{Error, Result};
-use crate::file::peers::Peers;
+use crate::file::peers::{Activity, Peers, Syncer};
 use crate::ids::CommitId;
 use crate::page::meta::META_PAGE;
 use crate::pager::core::Pager;
@@ -15,10 +15,18 @@ use crate::pager::shared::SyncClaim;
 use crate::util::seeded::{self, Bug};
 use std::ops::Range;
 use std::sync::atomic::Ordering::SeqCst;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// How often a waiter checks whether the process that syncs died without a word.
+/// How often a waiter checks whether the process that has the right died without a word.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// How long a process may have the right and be known not to sync, unless the database was opened with another wait.
+const IDLE: Duration = Duration::from_secs(60);
+/// The least such time. A process may be about to note that it has the right, or to sync, when the machine is busy.
+const IDLE_MIN: Duration = Duration::from_secs(1);
+/// The least such time for a process that cannot be seen.
+const UNKNOWN_MIN: Duration = Duration::from_secs(10);
+/// How long a process may have the right and sync. Even a slow disk that has much to write is done by then.
+const SYNCING: Duration = Duration::from_secs(600);
 
 /// What a caller wants to be durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +77,7 @@ impl Pager {
         }
         match wait {
             Wait::Try if self.is_poisoned() => Err(Error::Poisoned),
-            Wait::Try => Err(Error::Busy("the commit is not durable yet")),
+            Wait::Try => Err(Error::Busy("the commit is not durable yet".into())),
             _ => self.sync_to(id),
         }
     }
@@ -116,7 +124,7 @@ impl Pager {
                 continue;
             };
             // 2. Exclude other processes, and look again, because one of them may have synced meanwhile.
-            let right = SyncRight::take(&*self.peers, waits_for, &is_done)?;
+            let right = SyncRight::take(self, waits_for, &is_done)?;
             let Some(mut right) = right.filter(|_| !is_done()) else {
                 turn.covered = shared.durable().get().id;
                 break;
@@ -204,19 +212,83 @@ struct SyncRight<'a> {
 
 impl<'a> SyncRight<'a> {
     /// Waits for the right. Returns `None` if that is not necessary any more, because another process has made commit
-    /// `id` durable.
-    fn take(peers: &'a dyn Peers, id: CommitId, is_done: &dyn Fn() -> bool) -> Result<Option<SyncRight<'a>>> {
+    /// `id` durable. A process that has the right and does nothing with it, because it is stopped or is no member, is
+    /// not waited for without end.
+    fn take(pager: &'a Pager, id: CommitId, is_done: &dyn Fn() -> bool) -> Result<Option<SyncRight<'a>>> {
+        let peers = &*pager.peers;
+        let mut limit = SyncWait::new(pager);
         while !peers.try_lock_sync()? {
             if is_done() {
                 return Ok(None);
             }
-            peers.wait_sync(id, LOOK_AGAIN, &mut || !is_done());
+            if pager.is_poisoned() {
+                return Err(Error::InDoubt("another sync failed".into()));
+            }
+            if let Err(error) = limit.check(pager) {
+                // A wake-up meant for another must not be lost with a waiter that leaves.
+                peers.stop_waiting_to_sync();
+                return Err(error);
+            }
+            peers.wait_sync(id, LOOK_AGAIN, &mut || !is_done() && !pager.is_poisoned());
             if is_done() {
                 return Ok(None);
             }
         }
         let durable = CommitId::NONE..CommitId::NONE;
         Ok(Some(SyncRight { peers, durable }))
+    }
+}
+
+/// How long the right to sync is waited for.
+struct SyncWait {
+    /// How long a process that does not sync is waited for.
+    idle: Duration,
+    /// Since when nothing became durable, and what was durable then.
+    since: Instant,
+    durable: CommitId,
+    /// When it is time to look at what the process does that has the right.
+    look_at: Instant,
+}
+
+impl SyncWait {
+    fn new(pager: &Pager) -> SyncWait {
+        let (since, idle) = (Instant::now(), pager.wait.unwrap_or(IDLE).clamp(IDLE_MIN, SYNCING));
+        SyncWait {
+            idle,
+            since,
+            durable: pager.shared.durable().get().id,
+            look_at: since + idle,
+        }
+    }
+
+    /// Fails if the process that has the right was waited for long enough.
+    ///
+    /// # Errors
+    /// `InDoubt`. Nothing is poisoned.
+    fn check(&mut self, pager: &Pager) -> Result<()> {
+        let (now, newest) = (Instant::now(), pager.shared.durable().get().id);
+        if newest > self.durable {
+            // Others sync, and it is only a matter of time.
+            (self.durable, self.since, self.look_at) = (newest, now, now + self.idle);
+        }
+        if now < self.look_at {
+            return Ok(());
+        }
+        let Syncer { name, does } = pager.peers.syncer(pager.shared.is_syncing());
+        let limit = match does {
+            Activity::Nothing => self.idle,
+            Activity::Unknown => self.idle.max(UNKNOWN_MIN),
+            Activity::Syncs => SYNCING,
+        };
+        let waited = now - self.since;
+        if waited >= limit {
+            let ms = waited.as_millis();
+            return Err(Error::InDoubt(format!(
+                "{name} had the right to sync for {ms} ms, and nothing was synced"
+            )));
+        }
+        self.look_at = now + IDLE_MIN;
+        Ok(())
     }
 }
 

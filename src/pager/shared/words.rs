@@ -283,6 +283,11 @@ impl Shared {
         self.word(at::INTENT).swap(1, SeqCst) != 0
     }
 
+    /// Returns whether a sync was begun and not ended, as far as is noted.
+    pub fn is_syncing(&self) -> bool {
+        self.word(at::INTENT).load(SeqCst) != 0
+    }
+
     /// Notes that the sync has ended and that its outcome is known.
     pub fn end_sync(&self) {
         self.word(at::INTENT).store(0, SeqCst);

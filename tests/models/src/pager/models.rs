@@ -57,6 +57,7 @@ fn shared() -> (Arc<Shared>, Arc<Shared>) {
     let constants = Constants {
         page_size: 4096,
         uuid: [0; 16],
+        timeline: 1,
         features: Features::default(),
     };
     let first = CommitId::new(1);

@@ -1,0 +1,440 @@
+//! A database in a process with little: little address space, data, memory that may be locked, short files, no `/dev`;
+//! and what a child has that was made behind the library's back.
+#![allow(unsafe_code)]
+
+mod common;
+
+use common::another::{play, put, role, say, told, wait, Start};
+use common::tmp::TempDir;
+use kv::{Db, Error, Options, PutMode, TableId, WriteOptions};
+use std::fs;
+use std::path::Path;
+
+const MIB: u64 = 1 << 20;
+
+fn existing() -> Options {
+    Options {
+        existing: true,
+        ..Options::default()
+    }
+}
+
+fn memory() -> Options {
+    Options {
+        memory: true,
+        ..Options::default()
+    }
+}
+
+/// Sets a limit of this process.
+fn limit(resource: libc::__rlimit_resource_t, bytes: u64) {
+    let limit = libc::rlimit64 {
+        rlim_cur: bytes,
+        rlim_max: bytes,
+    };
+    // SAFETY: a complete structure.
+    let answer = unsafe { libc::setrlimit64(resource, &limit) };
+    assert_eq!(answer, 0, "{}", std::io::Error::last_os_error());
+}
+
+/// A figure of /proc/self/status, in KiB.
+fn status(name: &str) -> u64 {
+    let text = fs::read_to_string("/proc/self/status").expect("status");
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name))
+        .expect("a line of this name");
+    line.trim_start_matches(':')
+        .trim()
+        .split(' ')
+        .next()
+        .and_then(|n| n.parse().ok())
+        .expect("number")
+}
+
+/// Opens `count` new databases, writes to each, and keeps them open.
+fn many(path: &Path, count: usize, options: &Options) -> Result<Vec<Db>, String> {
+    let mut open = Vec::new();
+    for i in 0..count {
+        let path = path.with_extension(format!("{i}.kv"));
+        let db = Db::open(&path, options).map_err(|e| format!("{i} are open: {}", told(&e)))?;
+        put(&db, b"a").map_err(|e| format!("{i}: {}", told(&e)))?;
+        open.push(db);
+    }
+    Ok(open)
+}
+
+fn answer<T>(what: Result<T, String>) {
+    say(&what.err().unwrap_or_else(|| "done".to_string()));
+}
+
+/// Writes more than `mib`, in commits of 1 MiB, and reads it.
+fn grow(db: &Db, mib: u64) -> Result<(), String> {
+    for i in 0..mib {
+        let mut txn = db.begin_write(WriteOptions::default()).map_err(|e| told(&e))?;
+        for j in 0..4u64 {
+            let key = (i * 4 + j).to_be_bytes();
+            txn.put(TableId::MAIN, &key, &vec![j as u8; 256 << 10], PutMode::Set)
+                .map_err(|e| told(&e))?;
+        }
+        txn.commit().map_err(|e| told(&e))?;
+    }
+    db.check(true, &mut |fault| panic!("{fault:?}")).map_err(|e| told(&e))?;
+    Ok(())
+}
+
+#[test]
+fn hundreds_of_databases_fit_into_one_process() {
+    const TEST: &str = "hundreds_of_databases_fit_into_one_process";
+    if let Some((role, path)) = role() {
+        limit(libc::RLIMIT_NOFILE, 4096);
+        match role.as_str() {
+            "files" => {
+                let open = many(&path, 400, &Options::default());
+                // Each of them has room to grow, and so has the next.
+                if let Some(db) = open.as_ref().ok().and_then(|open| open.last()) {
+                    answer(grow(db, 100));
+                } else {
+                    answer(open);
+                }
+            }
+            "memory" => answer(many(&path, 400, &memory())),
+            "descriptors" => {
+                let count = || fs::read_dir("/proc/self/fd").expect("list").count();
+                let before = count();
+                let _open = many(&path, 50, &Options::default());
+                say(&format!("{}", count() - before));
+            }
+            "4 GiB" => {
+                limit(libc::RLIMIT_AS, 4096 * MIB);
+                answer(many(&path, 20, &Options::default()).and_then(|open| grow(&open[19], 40)));
+            }
+            _ => {
+                limit(libc::RLIMIT_AS, 400 * MIB);
+                let open = many(&path, 100, &Options::default());
+                say(&open.err().unwrap_or_else(|| "done".to_string()));
+            }
+        }
+        std::process::exit(0);
+    }
+    for role in ["files", "memory", "4 GiB"] {
+        let dir = TempDir::new("many");
+        assert_eq!(Start::plain(TEST).answer(role, &dir.file("a")), "done", "{role}");
+    }
+    let dir = TempDir::new("many");
+    assert_eq!(
+        Start::plain(TEST).answer("descriptors", &dir.file("a")),
+        "50",
+        "one descriptor each"
+    );
+    let refused = Start::plain(TEST).answer("400 MiB", &dir.file("b"));
+    assert!(
+        refused.contains("NoMemory") && refused.contains("address space"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn the_data_of_a_process_may_be_limited() {
+    const TEST: &str = "the_data_of_a_process_may_be_limited";
+    if let Some((_, path)) = role() {
+        limit(libc::RLIMIT_DATA, 256 * MIB);
+        answer(many(&path, 10, &Options::default()).and_then(|open| grow(&open[9], 300)));
+        std::process::exit(0);
+    }
+    let dir = TempDir::new("data");
+    assert_eq!(Start::plain(TEST).answer("data", &dir.file("a")), "done");
+}
+
+#[test]
+fn memory_that_is_locked_is_not_that_of_databases() {
+    const TEST: &str = "memory_that_is_locked_is_not_that_of_databases";
+    if let Some((role, path)) = role() {
+        if role == "user" {
+            limit(libc::RLIMIT_MEMLOCK, 64 * 1024);
+        }
+        // SAFETY: a system call about this process.
+        if unsafe { libc::mlockall(libc::MCL_FUTURE) } != 0 {
+            say("SKIPPED");
+            std::process::exit(0);
+        }
+        let before = status("VmRSS");
+        let opened = match role.as_str() {
+            "memory" => Db::open(&path, &memory()),
+            _ => Db::open(&path, &Options::default()),
+        };
+        let done = opened.map_err(|e| told(&e)).and_then(|db| grow(&db, 64));
+        let more = (status("VmRSS") - before) >> 10;
+        say(&done
+            .err()
+            .unwrap_or_else(|| format!("done, {}", if more < 300 { "small" } else { "large" })));
+        std::process::exit(0);
+    }
+    let dir = TempDir::new("locked");
+    for role in ["file", "memory"] {
+        let said = Start::plain(TEST).answer(role, &dir.file("a.kv"));
+        if said == "SKIPPED" {
+            return println!("SKIPPED: {TEST}: memory must not be locked here");
+        }
+        assert_eq!(said, "done, small", "{role}");
+    }
+    fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).expect("mode");
+    if let Some(user) = Start::user(TEST, 61_001, 61_001, "") {
+        let said = user.answer("user", &dir.file("b.kv"));
+        assert!(said.starts_with("NoMemory") && said.contains("mlockall"), "{said}");
+    }
+}
+
+#[test]
+fn core_dumps_leave_out_what_is_only_reserved() {
+    const TEST: &str = "core_dumps_leave_out_what_is_only_reserved";
+    if let Some((_, path)) = role() {
+        let file = Db::open(&path, &Options::default()).expect("open");
+        let in_memory = Db::open(&path, &memory()).expect("open");
+        put(&file, b"a").expect("put");
+        put(&in_memory, b"a").expect("put");
+        let maps = fs::read_to_string("/proc/self/smaps").expect("maps");
+        let (mut head, mut size, mut dumped) = ("", 0u64, 0);
+        for line in maps.lines() {
+            if let Some(kib) = line.strip_prefix("Size:") {
+                size = kib.trim().trim_end_matches(" kB").parse().expect("number");
+            } else if let Some(flags) = line.strip_prefix("VmFlags:") {
+                let readable = flags.contains(" rd");
+                if readable && !flags.split(' ').any(|flag| flag == "dd") && size > 16 << 10 {
+                    eprintln!("{head}: {size} KiB");
+                    dumped += size;
+                }
+            } else if line.starts_with(|c: char| c.is_ascii_hexdigit()) && line.contains('-') {
+                head = line;
+            }
+        }
+        say(&format!("{dumped}"));
+        std::process::exit(0);
+    }
+    let dir = TempDir::new("dump");
+    let dumped: u64 = Start::plain(TEST)
+        .answer("dump", &dir.file("a.kv"))
+        .parse()
+        .expect("KiB");
+    assert!(dumped < 128 << 10, "{dumped} KiB");
+}
+
+#[test]
+fn a_limit_on_the_length_of_files_is_an_answer_and_no_signal() {
+    const TEST: &str = "a_limit_on_the_length_of_files_is_an_answer_and_no_signal";
+    if let Some((role, path)) = role() {
+        let full = |done: Result<(), String>| done.err().unwrap_or_else(|| "no limit".to_string());
+        let said = match role.as_str() {
+            "create" => {
+                limit(libc::RLIMIT_FSIZE, 8 << 10);
+                full(Db::open(&path, &Options::default()).map(|_| ()).map_err(|e| told(&e)))
+            }
+            "memory beside" => {
+                let db = Db::open(&path, &Options::default()).expect("open");
+                drop(db);
+                limit(libc::RLIMIT_FSIZE, 64 << 10);
+                full(
+                    Db::open(&path, &existing())
+                        .and_then(|db| put(&db, b"b"))
+                        .map_err(|e| told(&e)),
+                )
+            }
+            "backup" => {
+                let db = Db::open(&path, &Options::default()).expect("open");
+                grow(&db, 4).expect("grow");
+                limit(libc::RLIMIT_FSIZE, 2 * MIB);
+                let read = db.begin_read().expect("read");
+                let copy = path.with_extension("copy");
+                full(
+                    read.backup(&copy, kv::BackupOptions::default(), &kv::Job::silent())
+                        .map_err(|e| told(&e)),
+                )
+            }
+            _ => {
+                limit(libc::RLIMIT_FSIZE, 4 * MIB);
+                let db = Db::open(&path, &Options::default()).expect("open");
+                put(&db, b"before").expect("put");
+                let refused = full(grow(&db, 8));
+                let read = db.begin_read().expect("read");
+                assert!(read.get(TableId::MAIN, b"before").expect("get").is_some());
+                drop(read);
+                let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+                txn.table_clear(TableId::MAIN).expect("clear");
+                txn.commit().expect("there is room to make room");
+                put(&db, b"after").expect("put");
+                refused
+            }
+        };
+        say(&said);
+        std::process::exit(0);
+    }
+    for role in ["create", "memory beside", "backup", "grow"] {
+        let dir = TempDir::new("short");
+        let (status, said) = Start::plain(TEST).role(role, &dir.file("a.kv")).ended();
+        assert!(status.success(), "{role}: {status:?}, {said}");
+        if role == "memory beside" {
+            assert_eq!(said, "no limit", "the database is open alone then");
+            continue;
+        }
+        assert!(
+            said.starts_with("NoSpace") && said.contains("RLIMIT_FSIZE"),
+            "{role}: {said}"
+        );
+        let left = fs::read_dir(dir.path()).expect("list").count();
+        assert_eq!(left, usize::from(role != "create"), "{role}: files are left over");
+    }
+}
+
+/// Makes a child without any of the handlers of `fork`, which ends with what `child` returns.
+fn raw_child(child: impl FnOnce() -> i32) -> i32 {
+    // SAFETY: the child runs `child` and ends; no other thread of this process has a lock that it needs.
+    unsafe {
+        let pid = libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) as i32;
+        if pid == 0 {
+            // A child that hangs must not outlive the test.
+            libc::alarm(30);
+            libc::_exit(child());
+        }
+        let mut status = 0;
+        assert_eq!(libc::waitpid(pid, &mut status, 0), pid);
+        if libc::WIFEXITED(status) {
+            libc::WEXITSTATUS(status)
+        } else {
+            1000 + libc::WTERMSIG(status)
+        }
+    }
+}
+
+#[test]
+fn a_child_made_without_handlers_is_a_child() {
+    const TEST: &str = "a_child_made_without_handlers_is_a_child";
+    if let Some((_, path)) = role() {
+        let db = Db::open(&path, &Options::default()).expect("open");
+        put(&db, b"a").expect("put");
+        let read = db.begin_read().expect("read");
+        let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+        txn.put(TableId::MAIN, b"b", b"value", PutMode::Set).expect("put");
+        let mut txn = Some(txn);
+        let in_child = raw_child(|| {
+            let mut bad = 0;
+            bad += i32::from(!matches!(db.begin_read(), Err(Error::Forked)));
+            bad += 2 * i32::from(!matches!(db.begin_write(WriteOptions::default()), Err(Error::Forked)));
+            let commit = txn.take().expect("a transaction").commit();
+            bad += 4 * i32::from(!matches!(commit, Err(Error::Forked)));
+            bad += 8 * i32::from(!matches!(db.sync(), Err(Error::Forked)));
+            // It opens the file for itself, and the parent's transaction is still open.
+            let mine = Db::open(
+                &path,
+                &Options {
+                    existing: true,
+                    wait: Some(std::time::Duration::ZERO),
+                    ..Options::default()
+                },
+            );
+            let mine = mine.map_err(|e| eprintln!("{e}")).ok();
+            let tried = mine.as_ref().map(|db| {
+                db.begin_write(WriteOptions {
+                    wait: Some(kv::Wait::Try),
+                    ..WriteOptions::default()
+                })
+                .map(|_| ())
+            });
+            bad += 16 * i32::from(!matches!(tried, Some(Err(Error::Busy(_)))));
+            let found = mine
+                .as_ref()
+                .and_then(|db| db.begin_read().ok()?.get(TableId::MAIN, b"a").ok()?.map(|_| ()));
+            bad += 32 * i32::from(found.is_none());
+            bad
+        });
+        let committed = txn
+            .take()
+            .expect("the parent has its own")
+            .commit()
+            .map_err(|e| told(&e));
+        assert!(read.get(TableId::MAIN, b"b").expect("get").is_none());
+        drop(read);
+        put(&db, b"c").expect("put");
+        say(&format!("{in_child} {committed:?}"));
+        drop(db);
+        std::process::exit(0);
+    }
+    let dir = TempDir::new("clone");
+    let said = Start::plain(TEST).answer("clone", &dir.file("a.kv"));
+    assert!(said.starts_with("0 Ok("), "{said}");
+    let db = Db::open(&dir.file("a.kv"), &existing()).expect("open");
+    db.check(true, &mut |fault| panic!("{fault:?}")).expect("check");
+}
+
+#[test]
+fn a_child_loses_its_descriptors_without_dev_null() {
+    const TEST: &str = "a_child_loses_its_descriptors_without_dev_null";
+    if let Some((role, path)) = role() {
+        if role == "write" {
+            play(&role, &path);
+        }
+        let folder = path.parent().expect("folder").to_owned();
+        let name = std::ffi::CString::new(folder.as_os_str().as_encoded_bytes()).expect("name");
+        let db = Db::open(&path, &Options::default()).expect("open");
+        put(&db, b"a").expect("put");
+        let ours = |fd: &i32| fs::read_link(format!("/proc/self/fd/{fd}")).is_ok_and(|to| to.starts_with(&folder));
+        let descriptors: Vec<i32> = (3..200).filter(ours).collect();
+        let facts = |fd: i32| {
+            // SAFETY: a place for the answer, and a question about a descriptor.
+            unsafe {
+                let mut facts: libc::stat = std::mem::zeroed();
+                (libc::fstat(fd, &mut facts) == 0).then_some((
+                    facts.st_dev,
+                    facts.st_ino,
+                    libc::fcntl(fd, libc::F_GETFD),
+                ))
+            }
+        };
+        let before: Vec<_> = descriptors.iter().map(|fd| facts(*fd)).collect();
+        // SAFETY: a path that ends in a zero; then a child that looks at its descriptors and ends.
+        let status = unsafe {
+            if libc::chroot(name.as_ptr()) != 0 {
+                say("SKIPPED");
+                std::process::exit(0);
+            }
+            if role == "full" {
+                limit(libc::RLIMIT_NOFILE, 64);
+                while libc::dup(0) >= 0 {}
+            }
+            let child = libc::fork();
+            if child == 0 {
+                libc::alarm(30);
+                let good = descriptors
+                    .iter()
+                    .zip(&before)
+                    .all(|(fd, before)| match (facts(*fd), before) {
+                        (Some(now), Some(before)) => {
+                            (now.0, now.1) != (before.0, before.1) && now.2 & libc::FD_CLOEXEC != 0
+                        }
+                        _ => false,
+                    });
+                libc::_exit(i32::from(good));
+            }
+            let mut status = 0;
+            assert_eq!(libc::waitpid(child, &mut status, 0), child);
+            status
+        };
+        say(&format!(
+            "{} descriptors, {}",
+            descriptors.len().min(1),
+            libc::WEXITSTATUS(status)
+        ));
+        wait();
+        std::process::exit(0);
+    }
+    for role in ["empty", "full"] {
+        let dir = TempDir::new("null");
+        let said = Start::plain(TEST).answer(role, &dir.file("a.kv"));
+        if said == "SKIPPED" {
+            return println!("SKIPPED: {TEST}: only root may change its root directory");
+        }
+        assert_eq!(
+            said, "1 descriptors, 1",
+            "{role}: they are open, others, and closed on exec"
+        );
+    }
+}
