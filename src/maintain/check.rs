@@ -148,7 +148,7 @@ fn run(
         check.account(view, &space, &mut reached);
     }
     if check.stopped || job.is_stopped() {
-        return Err(Error::Cancelled);
+        return Err(job.end());
     }
     check.report.lost_slots = snapshot.pager().lost_slots();
     let report = check.report;

@@ -28,6 +28,9 @@ use crate::util::bytes::get_u32;
 use std::iter::Peekable;
 use std::sync::Arc;
 
+/// More bytes than an entry of a list takes: three numbers, a kind and a checksum.
+const ENTRY_MAX: usize = 40;
+
 /// A run of pages that a commit wrote, and its checksum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::pager) struct WrittenRun {
@@ -61,6 +64,15 @@ impl CommitRecord {
     /// Returns the number of pages that the commit wrote and that the record lists.
     pub fn written_pages(&self) -> u64 {
         self.runs.iter().map(|written| written.run.pages).sum()
+    }
+
+    /// Makes room for the record in `out`.
+    ///
+    /// # Errors
+    /// `NoMemory`.
+    pub fn room(&self, out: &mut Vec<u8>) -> Result<()> {
+        let entries = 4 + self.runs.len() + self.freed.len() + self.taken.len();
+        Error::or_room(out, entries * ENTRY_MAX, "the record of a commit")
     }
 
     /// Appends the record to `out`, with its runs if it is above `base` and its changes if it is above `listed`.
