@@ -131,7 +131,7 @@ impl ReadTxn {
         let size = view.page_size() as u64;
         // Each page counts twice: once when it is verified, and once when it is copied.
         job.expect(2 * desc.pages);
-        let CommitTrees { all: trees, faults } = CommitTrees::of(&view, &desc);
+        let CommitTrees { all: trees, faults } = CommitTrees::of(&view, &desc)?;
         if let Some((table, what)) = faults.into_iter().next() {
             return Err(Error::corrupt(None, what).in_table(table));
         }

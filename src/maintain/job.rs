@@ -70,7 +70,7 @@ impl<'f> Job<'f> {
             return Err(self.end());
         }
         if Error::if_memory_is_short("").is_err() {
-            self.lacks_memory.set(true);
+            self.lack_memory();
             return Err(self.end());
         }
         // A job without a callback needs no clock.
@@ -101,6 +101,11 @@ impl<'f> Job<'f> {
     /// Returns whether the job has ended early: the callback cancelled it, or memory is short.
     pub(crate) fn is_stopped(&self) -> bool {
         self.stopped.get() || self.lacks_memory.get()
+    }
+
+    /// Ends the job, because there is no memory for what it does.
+    pub(crate) fn lack_memory(&self) {
+        self.lacks_memory.set(true);
     }
 
     /// Returns the error of a job that has ended early.
