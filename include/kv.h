@@ -71,6 +71,9 @@
  * 10. Memory. A call that cannot have the memory it needs answers KV_NO_MEMORY and has done nothing; no call ends the
  *     process. For that the library keeps a reserve of 16 MiB of address space, which is touched only when the system
  *     refuses memory. While it is being used up, calls answer KV_NO_MEMORY at once, and those that end something work.
+ *     One case is out of its hands: where the library was loaded by dlopen(), glibc allocates a thread's storage for it
+ *     when the thread first needs it, and ends the process if there is no memory for that. Programs that are linked
+ *     with the library get this storage when the thread is made.
  *
  * Limits: a key has at most 2 MiB, a value 2^38 bytes (256 GiB) if the disk has room, a table name 512 bytes, a note
  * 1024 bytes, an array 2^31 - 1 elements, the bytes of an input batch 2^32 - 1.
