@@ -161,7 +161,7 @@ pub(crate) fn write_bytes<T, const N: usize>(
     let mut rooms = [const { Vec::new() }; N];
     let mut used = given;
     for (room, bytes) in rooms.iter_mut().zip(&mut used) {
-        *bytes = write.apart(*bytes, room)?;
+        *bytes = write.apart(bytes, room)?;
     }
     write.work(|txn| verb(txn, used))
 }
