@@ -114,8 +114,8 @@ impl<V: Copy + Default> PageMap<V> {
         let (number, at) = locate(page);
         let block = match self.blocks.entry(number) {
             Entry::Occupied(block) => block.into_mut(),
-            Entry::Vacant(place) => match self.spare.pop().or_else(Block::new) {
-                Some(block) => place.insert(block),
+            Entry::Vacant(vacant) => match self.spare.pop().or_else(Block::new) {
+                Some(block) => vacant.insert(block),
                 None => {
                     self.incomplete = true;
                     return;
