@@ -47,7 +47,7 @@ EXAMPLES   := $(patsubst examples-c/%.c,$(B)/examples/%,$(wildcard examples-c/*.
 CTESTS     := $(patsubst tests/c/%.c,%,$(wildcard tests/c/*.c))
 
 .DEFAULT_GOAL := all
-.PHONY: all help examples demo test test-programs test-rust test-c test-system crash-sim seeded-bugs fault bit-rot fuzz kill isolation files models \
+.PHONY: all help examples demo test test-programs test-rust test-c test-system crash-sim seeded-bugs fault bit-rot fuzz kill isolation files models memory \
   power-cut full-disk fault-kernel sanitize soak deps test-targets test-install test-reproducible check-symbols header check-header lint bench bench-all micro count install uninstall clean FORCE
 FORCE:
 
@@ -156,7 +156,7 @@ test-c: all examples $(CTESTS:%=$(B)/tests/%) $(CTESTS:%=$(B)/tests/%-static) $(
 	B=$(abspath $(B)) PYTHON="$(PYTHON)" VALGRIND="$(VALGRIND)" sh scripts/test-c.sh $(CTESTS)
 
 # What cargo test leaves out, since it needs another build, other programs or the rights of root.
-test-system: seeded-bugs models count sanitize test-install fault-kernel full-disk power-cut  ## what cargo test leaves out
+test-system: seeded-bugs models count sanitize test-install fault-kernel memory full-disk power-cut  ## what cargo test leaves out
 
 $(B)/tests/%: tests/c/%.c $(wildcard tests/c/*.h) include/kv.h $(SO)
 	@mkdir -p $(B)/tests
@@ -226,6 +226,13 @@ full-disk:                           ## disks that run full at many sizes, size 
 
 fault-kernel: all $(B)/tests/workload ## each system call of a workload fails, once and for ever (strace)
 	@sh scripts/test-faults.sh $(abspath $(B))
+
+memory: all $(B)/tests/memory        ## memory that the system refuses: every function, single requests and all
+	@sh scripts/test-memory.sh $(abspath $(B))
+
+$(B)/tests/memory: tests/faults/memory.c include/kv.h $(SO)
+	@mkdir -p $(B)/tests
+	$(CC) $(CSTD) -Werror $(CFLAGS) -Iinclude -o $@ $< -L$(B) -lkv -Wl,-rpath,$(abspath $(B)) -lpthread
 
 $(B)/tests/workload: tests/faults/workload.c include/kv.h $(SO)
 	@mkdir -p $(B)/tests

@@ -42,9 +42,11 @@
  *  2. Outputs are written last, and only if the call answers KV_OK. After a failure, an output that is a handle is
  *     NULL. The pointer to an output may be NULL only if the function says so.
  *  3. Bytes go in as (pointer, length), where (NULL, 0) is the empty string, and come out as a kv_slice, whose data is
- *     never NULL for something found, also when it is empty.
+ *     never NULL for something found, also when it is empty. A length beyond the limits below answers KV_TOO_BIG before
+ *     a byte is read; NULL with another length answers KV_INVALID. The message names the argument.
  *  4. Lifetimes. A value is valid until its transaction ends, and in a write transaction until the next write. A key
- *     from a cursor is valid until the next call on that cursor. Whatever is valid may be given to any call as input.
+ *     from a cursor is valid until the next call on that cursor. Whatever is valid may be given to any call as input,
+ *     to each step of a batch as well, and so may the bytes of kv_reserve() to the next call.
  *  5. Handles (kv_db, kv_txn, kv_cursor, kv_writer, kv_buf) are numbers in the shape of a pointer: never dereference
  *     them. A handle that is NULL, closed or foreign answers KV_BAD_HANDLE and does no harm. Handles are all that a
  *     program has to release, in any order. A function that ends work (kv_close, kv_txn_commit, kv_writer_finish)
@@ -52,15 +54,29 @@
  *     with it.
  *  6. Threads. Any threads may use a kv_db or a kv_buf at once. Any threads may use a read transaction at once through
  *     functions that take a `const kv_txn *`. Everything else is used by one thread at a time, not always the same one;
- *     a second one is told KV_BUSY. After fork(), handles of the parent answer KV_FORKED in the child.
+ *     a second one is told KV_BUSY. After fork(), handles of the parent answer KV_FORKED in the child. A thread may be
+ *     cancelled (pthread_cancel), but never inside a call or a callback: that is finished first. Threads with
+ *     asynchronous cancellation must disable it themselves. Calls may be made while a thread ends, in the destructors
+ *     of its thread-specific data.
  *  7. Structs that may grow begin with their size: start from KV_..._INIT, or pass NULL for all defaults. Zero is
  *     always the default. Unknown flags answer KV_INVALID.
  *  8. Loops. A call that reaches the end answers KV_NOTFOUND, and a call that fails answers something else. A loop must
  *     tell the two apart, or it shows a damaged table as a short one. KV_EACH does.
  *  9. Callbacks run on the thread of the call, and only during it; one that returns anything but 0 ends the call with
- *     KV_CANCELLED.
+ *     KV_CANCELLED. They may use the library, but cannot end or move what is in use below them: kv_close(),
+ *     kv_txn_commit(), kv_txn_abort() and kv_txn_refresh() on it answer KV_BUSY (kv_txn_abort() stores it) and do
+ *     nothing, so end it after the call. They must not wait for another thread that does so, and they must return:
+ *     a longjmp() out of one leaves what was in use in use for ever, and a C++ exception that leaves one ends the
+ *     process.
+ * 10. Memory. A call that cannot have the memory it needs answers KV_NO_MEMORY and has done nothing; no call ends the
+ *     process. For that the library keeps a reserve of 16 MiB of address space, which is touched only when the system
+ *     refuses memory. While it is being used up, calls answer KV_NO_MEMORY at once, and those that end something work.
+ *     One case is out of its hands: where the library was loaded by dlopen(), glibc allocates a thread's storage for it
+ *     when the thread first needs it, and ends the process if there is no memory for that. Programs that are linked
+ *     with the library get this storage when the thread is made.
  *
- * Limits: a key has at most 2 MiB, a value 2^38 bytes (256 GiB) if the disk has room, a table name 512 bytes.
+ * Limits: a key has at most 2 MiB, a value 2^38 bytes (256 GiB) if the disk has room, a table name 512 bytes, a note
+ * 1024 bytes, an array 2^31 - 1 elements, the bytes of an input batch 2^32 - 1.
  *
  * Generated from capi/ by `make header`; what is not generated is in include/kv.h.in. Do not edit.
  */
@@ -571,11 +587,12 @@ KV_API KV_MUST_CHECK kv_status kv_txn_begin(kv_db *db, uint32_t kind, const kv_t
  *
  * Cursors of the transaction are closed. If a writer (kv_writer_open) is neither finished nor closed, nothing is committed.
  *
- * @param txn        Released whatever is answered.
+ * @param txn        Released whatever is answered, except after KV_BUSY.
  * @param commit_id  Gets the number of the commit (a transaction that changed nothing: of the one it read); may be NULL.
  * @return KV_OK: visible, and durable if that is its durability; KV_CHILD_OPEN, KV_TXN_FAILED (aborted); KV_NO_SPACE,
  *         KV_IO, KV_CORRUPT, KV_NO_LOCKS, KV_NO_MEMORY (aborted, the database is as before); KV_IN_DOUBT (may or may not
- *         survive), KV_POISONED; KV_BAD_HANDLE, KV_FORKED.
+ *         survive), KV_POISONED; KV_PANIC (nothing was committed); KV_BUSY (inside a callback of a call that reads it:
+ *         nothing was done); KV_BAD_HANDLE, KV_FORKED.
  */
 KV_API KV_MUST_CHECK kv_status kv_txn_commit(kv_txn *txn, uint64_t *commit_id);
 
@@ -586,7 +603,7 @@ KV_API KV_MUST_CHECK kv_status kv_txn_commit(kv_txn *txn, uint64_t *commit_id);
  * KV_DURABILITY_LAZY is visible at once. No thread works behind the caller's back: the commit becomes durable by
  * kv_wait_durable(), by any later full commit or kv_sync(), or by kv_close(), so that one sync can serve many commits.
  *
- * @param txn        Released whatever is answered.
+ * @param txn        Released whatever is answered, except after KV_BUSY.
  * @param commit_id  Gets the number to hand to kv_wait_durable(); may be NULL.
  * @return As kv_txn_commit().
  */
@@ -595,7 +612,8 @@ KV_API KV_MUST_CHECK kv_status kv_txn_commit_async(kv_txn *txn, uint64_t *commit
 /**
  * Ends a transaction and undoes what it wrote. Its cursors and writers are closed, bytes it returned are no longer valid.
  *
- * A handle that is NULL or ended already is ignored, so that one exit path serves success and failure.
+ * A handle that is NULL or ended already is ignored, so that one exit path serves success and failure. Inside a callback of
+ * a call that reads the transaction nothing is done, and kv_error_detail() tells KV_BUSY.
  */
 KV_API void kv_txn_abort(kv_txn *txn);
 

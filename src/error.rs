@@ -5,6 +5,7 @@
 //! `kv_status`.
 
 use crate::ids::{PageNo, TableId};
+use crate::util::memory;
 use std::borrow::Cow;
 use std::io;
 use std::path::Path;
@@ -134,7 +135,7 @@ pub enum Error {
     /// The file has a format that this library no longer reads, or never did.
     #[error("made by an older version: {0}; read it with an older libkv")]
     TooOld(String),
-    /// A panic was caught, which means a bug in the library. The transaction cannot go on, and the file is untouched.
+    /// A panic was caught, which means a bug in the library. The transaction cannot go on, and nothing of it was committed.
     #[error("internal error: {0}")]
     Panic(String),
 }
@@ -246,6 +247,30 @@ impl Error {
             }
             other => other,
         }
+    }
+
+    /// Ends long work while memory is short, see [`set_memory_short`](crate::set_memory_short). Whatever goes on for long
+    /// calls this between its steps.
+    ///
+    /// # Errors
+    /// `NoMemory`, with `what` the memory is for.
+    #[inline]
+    #[doc(hidden)]
+    pub fn if_memory_is_short(what: &'static str) -> Result<()> {
+        match memory::is_short() {
+            true => Err(Error::NoMemory(what)),
+            false => Ok(()),
+        }
+    }
+
+    /// Makes room for `more` entries in a list whose length grows with the user's data.
+    ///
+    /// # Errors
+    /// `NoMemory`, with `what` the list is.
+    #[inline]
+    #[doc(hidden)]
+    pub fn or_room<T>(list: &mut Vec<T>, more: usize, what: &'static str) -> Result<()> {
+        list.try_reserve(more).map_err(|_| Error::NoMemory(what))
     }
 
     /// Returns whether this error, if it occurs while writing, leaves the transaction unusable. Other errors are

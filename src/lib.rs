@@ -68,6 +68,14 @@
 //! | `db`        | what the user holds: database, transactions, cursors, statistics                      |
 //! | `maintain`  | check, backup, salvage                                                                |
 //!
+//! # Memory
+//!
+//! What grows with the data of a transaction is allocated in such a way that a refusal is answered by
+//! [`Error::NoMemory`]: lists of edits, copies of values, pages. The many small allocations besides are ordinary Rust,
+//! which ends the process if one of them fails. A program that must live with that needs a global allocator that keeps a
+//! reserve for allocations of up to 32 KiB; [`set_memory_short`] is how it makes long work end before the reserve is used
+//! up. The C library has one (`capi/src/border/memory.rs`).
+//!
 //! The rooms are private. The cargo feature `internals` makes them public for the project's own tests and
 //! micro-benchmarks; what it shows is no part of the API and changes without notice.
 
@@ -118,6 +126,7 @@ mod util;
 #[cfg(feature = "internals")]
 pub mod util;
 
+pub use catalogue::{NAME_MAX, NOTE_MAX};
 pub use db::{Cursor, Db, Options, Range, ReadTxn, Reader, Seek, WriteOptions, WriteTxn};
 pub use db::{Durability, FileStat, LevelStat, PutMode, ReaderInfo, Recovery, TableStat, Verify, Wait, WriteStat};
 pub use db::{FileRange, Identity, ValueInfo, ValuePiece, ValueWriter};
@@ -127,3 +136,6 @@ pub use maintain::{salvage, BackupOptions, CheckReport, Fault, Job, OnBytes, OnP
 // The parts of what `Cursor::next_many` returns.
 pub use page::key::{KeyBuf, PADDED};
 pub use page::leaf::Stored;
+pub use page::KEY_MAX;
+pub use tree::write::values::VALUE_MAX;
+pub use util::memory::set_memory_short;

@@ -2,6 +2,7 @@
 //! once. Whoever changes this test changes the API.
 
 use kv::{salvage, BackupOptions, CheckReport, Fault, Job, OnBytes, OnProgress, SalvageReport};
+use kv::{set_memory_short, KEY_MAX, NAME_MAX, NOTE_MAX, VALUE_MAX};
 use kv::{CommitId, Corruption, Error, PageNo, Result, TableId};
 use kv::{Cursor, Db, Options, Range, ReadTxn, Reader, Seek, WriteOptions, WriteTxn};
 use kv::{Durability, FileStat, LevelStat, PutMode, ReaderInfo, Recovery, TableStat, Verify, Wait, WriteStat};
@@ -50,6 +51,23 @@ fn commit(db: &Db, write: impl FnOnce(&mut WriteTxn) -> Result<()>) -> CommitId 
 
 fn slice(bytes: &[u8]) -> Option<&[u8]> {
     Some(bytes)
+}
+
+#[test]
+fn what_is_longer_than_a_limit_is_refused() {
+    // Other tests of this process run meanwhile, so memory is never short here; tests/short_memory.rs tries that.
+    set_memory_short(false);
+    let db = in_memory();
+    let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+    let long = vec![b'x'; KEY_MAX + 1];
+    let too_big = |answer: Result<()>| matches!(answer, Err(Error::TooBig { limit, .. }) if limit < VALUE_MAX);
+    assert!(too_big(txn.put(MAIN, &long, b"", PutMode::Set)));
+    assert!(too_big(txn.table_create(&long[..=NAME_MAX], true).map(drop)));
+    let table = txn.table_create(&long[..NAME_MAX], true).expect("create");
+    assert!(too_big(txn.table_set_note(table, &long[..=NOTE_MAX])));
+    txn.table_set_note(table, &long[..NOTE_MAX]).expect("note");
+    txn.put(MAIN, &long[..KEY_MAX], b"", PutMode::Set).expect("put");
+    txn.commit().expect("commit");
 }
 
 #[test]

@@ -352,11 +352,12 @@ fn the_glossary_names_what_is_there() {
 }
 
 /// Where variables of the tests are read that are not the engine's or the library's.
-const READ_VARIABLES: [&str; 6] = [
+const READ_VARIABLES: [&str; 7] = [
     "Makefile",
     "kv.map",
     "scripts/test-c.sh",
     "scripts/test-faults.sh",
+    "scripts/test-memory.sh",
     "scripts/test-targets.sh",
     "tests/c/check.h",
 ];

@@ -254,7 +254,7 @@ fn a_panic_after_the_slot_was_written_leaves_the_database_in_doubt_and_not_damag
     let db = Db::open_storage(disk.clone(), &Options::default()).expect("create");
     let first = put(&db, b"a").expect("commit");
     let on = On::new(Some(Bug::PanicAfterSlot));
-    assert!(catch_unwind(AssertUnwindSafe(|| put(&db, b"b"))).is_err());
+    assert!(matches!(put(&db, b"b"), Err(Error::InDoubt(why)) if why.contains("seeded")));
     drop(on);
     // The slot names pages that the writer would otherwise give to the next commit.
     assert!(matches!(put(&db, b"c"), Err(Error::Poisoned)));
@@ -266,4 +266,29 @@ fn a_panic_after_the_slot_was_written_leaves_the_database_in_doubt_and_not_damag
     assert_eq!(found, [true, true, false], "the whole commit, since nothing crashed");
     drop(read);
     assert!(put(&db, b"d").expect("commit") > first.next());
+}
+
+#[test]
+fn a_panic_after_publishing_is_a_commit_in_doubt_and_one_before_it_is_none() {
+    let disk = Arc::new(SimDisk::new(1).expect("disk"));
+    let put = |db: &Db, key: &[u8]| -> kv::Result<CommitId> {
+        let mut txn = db.begin_write(WriteOptions::default())?;
+        txn.put(TableId::MAIN, key, b"v", PutMode::Set)?;
+        txn.commit()
+    };
+    let db = Db::open_storage(disk.clone(), &Options::default()).expect("create");
+    put(&db, b"a").expect("commit");
+    let on = On::new(Some(Bug::PanicInPut));
+    assert!(catch_unwind(AssertUnwindSafe(|| put(&db, b"b"))).is_err());
+    seeded::set(Some(Bug::PanicAfterPublish));
+    assert!(matches!(put(&db, b"c"), Err(Error::InDoubt(_))));
+    drop(on);
+    // It was published, so the next commit builds on it, and the sync of that one is its own, too.
+    put(&db, b"d").expect("commit");
+    drop(db);
+    let db = Db::open_storage(disk, &Options::default()).expect("open");
+    assert_eq!(db.check(true, &mut |_| true).expect("check").faults, 0);
+    let read = db.begin_read().expect("read");
+    let found = [&b"a"[..], b"b", b"c", b"d"].map(|key| read.get(TableId::MAIN, key).expect("get").is_some());
+    assert_eq!(found, [true, false, true, true]);
 }

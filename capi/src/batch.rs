@@ -1,12 +1,12 @@
 //! Chapter "batches": arrays of slices, for programs in C.
 
-use crate::border::arg::{array, maybe, out, out_array, OutArray};
+use crate::border::arg::{array, maybe, out, out_array, Given, Out, OutArray};
 use crate::border::error::guard;
 use crate::border::flags::{known, no_choice, KV_BLIND, KV_OP_DELETE, KV_OP_PUT};
-use crate::border::status::{kv_status, Failure};
+use crate::border::status::{kv_status, Failure, Outcome};
 use crate::border::types::{kv_cursor, kv_entry, kv_slice, kv_table, kv_txn, put_mode};
 use crate::handle::in_use::{self, CursorTxn, CursorUse, TxnUse};
-use crate::handle::objects::CursorHandle;
+use crate::handle::objects::{CursorHandle, WriteHandle};
 use kv_engine::{Error, PutMode, Reader, TableId};
 
 /// How many keys are looked up in one go.
@@ -50,14 +50,15 @@ pub unsafe extern "C" fn kv_get_many(
 ) -> kv_status {
     guard(c"kv_get_many", || {
         // SAFETY: pointers of the caller, as described above; the keys span readable bytes.
-        let (keys, mut values, found) = unsafe { (array(keys, n)?, out_array(values, n)?, maybe(found)) };
+        let (keys, mut values, found) =
+            unsafe { (array(keys, n, "keys")?, out_array(values, n, "values")?, maybe(found)) };
         let (mut given, mut there) = (0, 0);
         let mut usage = TxnUse::of(txn)?;
         for some in keys.chunks(TOGETHER) {
             let mut sought: [&[u8]; TOGETHER] = [&[]; TOGETHER];
             for (sought, key) in sought.iter_mut().zip(some) {
                 // SAFETY: the keys of the caller span readable bytes.
-                *sought = unsafe { key.bytes()? };
+                *sought = unsafe { key.bytes(Given::KEY)? };
             }
             usage.read(|txn| {
                 txn.get_each(TableId::new(table), &sought[..some.len()], &mut |value| {
@@ -82,14 +83,21 @@ fn next_many<R: Reader + ?Sized>(
 ) -> Result<usize, Error> {
     let (cursor, keys) = (&mut handle.cursor, &mut handle.keys);
     keys.clear();
-    let mut got = 0;
+    let (mut got, mut lacking) = (0, false);
     cursor.read_many(txn, entries.len as u64, &mut |key, value| {
-        let (key, value) = (keys.keep(key), kv_slice::of(value));
+        let Some(key) = keys.keep(key) else {
+            lacking = true;
+            return false;
+        };
+        let value = kv_slice::of(value);
         entries.set(got, kv_entry { key, value });
         got += 1;
         true
     })?;
-    Ok(got)
+    match lacking && got == 0 {
+        true => Err(Error::NoMemory("keys of a cursor")),
+        false => Ok(got),
+    }
 }
 
 /// Moves over the next entries and answers them, up to n at a time. The cursor stands on the last one.
@@ -108,7 +116,7 @@ pub unsafe extern "C" fn kv_cursor_next_many(
 ) -> kv_status {
     guard(c"kv_cursor_next_many", || {
         // SAFETY: pointers of the caller, as described above.
-        let (mut entries, got) = unsafe { (out_array(entries, n)?, out(got)?) };
+        let (mut entries, got) = unsafe { (out_array(entries, n, "entries")?, out(got)?) };
         if n == 0 {
             return Err(Failure::invalid("next_many: room for no entry"));
         }
@@ -137,39 +145,47 @@ pub unsafe extern "C" fn kv_cursor_next_many(
 pub unsafe extern "C" fn kv_write_batch(txn: *mut kv_txn, ops: *const kv_op, n: usize, done: *mut usize) -> kv_status {
     guard(c"kv_write_batch", || {
         // SAFETY: pointers of the caller, as described above.
-        let (ops, done) = unsafe { (array(ops, n)?, maybe(done)) };
+        let (ops, done) = unsafe { (array(ops, n, "ops")?, maybe(done)) };
         if let Some(done) = &done {
             done.set(0);
         }
         let mut write = in_use::WriteUse::of(txn)?;
-        let write = write.get()?;
-        for (at, op) in ops.iter().enumerate() {
-            // SAFETY: the slices of an operation span readable bytes.
-            let key = unsafe { op.key.bytes()? };
-            match op.op {
-                KV_OP_PUT => {
-                    // SAFETY: as above.
-                    let value = unsafe { op.value.bytes()? };
-                    let mode: PutMode = put_mode(op.flags)?;
-                    write.work(|txn| txn.put(TableId::new(op.table), key, value, mode))?;
-                }
-                KV_OP_DELETE => {
-                    known(op.flags, KV_BLIND)?;
-                    let blind = op.flags & KV_BLIND != 0;
-                    let there = write.work(|txn| match blind {
-                        true => txn.delete_blind(TableId::new(op.table), key).map(|()| true),
-                        false => txn.delete(TableId::new(op.table), key),
-                    })?;
-                    if !there {
-                        return Err(Failure::NOTFOUND);
-                    }
-                }
-                other => return Err(no_choice("kv_op.op", other, &[KV_OP_PUT, KV_OP_DELETE])),
-            }
-            if let Some(done) = &done {
-                done.set(at + 1);
-            }
-        }
-        Ok(())
+        // SAFETY: as above; the slices of an operation span readable bytes.
+        write.get()?.batch(|write| unsafe { carry_out(write, ops, done) })
     })
+}
+
+/// Carries out operations, and counts them in `done`.
+///
+/// # Safety
+/// The slices of the operations span readable bytes.
+unsafe fn carry_out(write: &mut WriteHandle, ops: &[kv_op], done: Option<Out<usize>>) -> Outcome {
+    for (at, op) in ops.iter().enumerate() {
+        // SAFETY: the slices of an operation span readable bytes.
+        let key = unsafe { op.key.bytes(Given::KEY)? };
+        match op.op {
+            KV_OP_PUT => {
+                // SAFETY: as above.
+                let value = unsafe { op.value.bytes(Given::VALUE)? };
+                let mode: PutMode = put_mode(op.flags)?;
+                write.work(|txn| txn.put(TableId::new(op.table), key, value, mode))?;
+            }
+            KV_OP_DELETE => {
+                known(op.flags, KV_BLIND)?;
+                let blind = op.flags & KV_BLIND != 0;
+                let there = write.work(|txn| match blind {
+                    true => txn.delete_blind(TableId::new(op.table), key).map(|()| true),
+                    false => txn.delete(TableId::new(op.table), key),
+                })?;
+                if !there {
+                    return Err(Failure::NOTFOUND);
+                }
+            }
+            other => return Err(no_choice("kv_op.op", other, &[KV_OP_PUT, KV_OP_DELETE])),
+        }
+        if let Some(done) = &done {
+            done.set(at + 1);
+        }
+    }
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! Chapter "cursors": counting. All of it in time that grows with the height of the tree, not with the entries.
 
-use crate::border::arg::{bytes, out};
+use crate::border::arg::{self, out};
 use crate::border::error::guard;
 use crate::border::status::kv_status;
 use crate::border::types::{self, kv_cursor, kv_range, kv_table, kv_txn};
@@ -82,7 +82,7 @@ pub unsafe extern "C" fn kv_rank(
 ) -> kv_status {
     guard(c"kv_rank", || {
         // SAFETY: pointers of the caller, as described above.
-        let (key, rank) = unsafe { (bytes(key, klen)?, out(rank)?) };
+        let (key, rank) = unsafe { (arg::key(key, klen)?, out(rank)?) };
         rank.set(TxnUse::of(txn)?.read(|txn| txn.rank(TableId::new(table), key))?);
         Ok(())
     })

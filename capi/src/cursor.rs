@@ -1,6 +1,6 @@
 //! Chapter "cursors": walking through a table.
 
-use crate::border::arg::{bytes, handle_out, maybe, Out};
+use crate::border::arg::{self, handle_out, maybe, Out};
 use crate::border::error::{guard, guard_void};
 use crate::border::flags::{no_choice, KV_SEEK_EQ, KV_SEEK_GE, KV_SEEK_GT, KV_SEEK_LE, KV_SEEK_LT};
 use crate::border::status::{kv_status, Failure, Outcome, KV_OK};
@@ -8,11 +8,10 @@ use crate::border::types::{self, kv_cursor, kv_range, kv_slice, kv_table, kv_txn
 use crate::handle::children::{close_child, publish_child};
 use crate::handle::in_use::{CursorTxn, CursorUse, TxnUse};
 use crate::handle::keys::Keys;
-use crate::handle::objects::{CursorHandle, Object};
+use crate::handle::objects::{copy, CursorHandle, Object};
 use crate::handle::token::{Kind, Kinds, Token};
 use kv_engine::Error;
 use kv_engine::{Cursor, Reader, Seek, TableId};
-use std::borrow::Cow;
 use std::ffi::{c_void, CStr};
 
 /// Where a cursor is to go.
@@ -252,11 +251,10 @@ pub unsafe extern "C" fn kv_cursor_get(cursor: *mut kv_cursor, key: *mut kv_slic
 }
 
 /// The caller's bytes, copied if they lie in the cursor's own key, which the call is about to rebuild.
-fn apart<'a>(handle: &CursorHandle, bytes: &'a [u8]) -> Cow<'a, [u8]> {
-    if handle.cursor.overlaps_key(bytes) {
-        Cow::Owned(bytes.to_vec())
-    } else {
-        Cow::Borrowed(bytes)
+fn apart<'b>(handle: &CursorHandle, bytes: &'b [u8], room: &'b mut Vec<u8>) -> Outcome<&'b [u8]> {
+    match handle.cursor.overlaps_key(bytes) {
+        true => copy(bytes, room),
+        false => Ok(bytes),
     }
 }
 
@@ -288,11 +286,12 @@ pub unsafe extern "C" fn kv_cursor_seek(
             }
         };
         // SAFETY: pointers of the caller, as described above.
-        let (sought, outputs) = unsafe { (bytes(seek_key, klen)?, (maybe(key), maybe(value))) };
+        let (sought, outputs) = unsafe { (arg::key(seek_key, klen)?, (maybe(key), maybe(value))) };
         let mut usage = CursorUse::of(cursor)?;
         let (handle, txn) = usage.parts()?;
-        let sought = apart(handle, sought);
-        move_in(handle, txn, Target::Seek(&sought, how), outputs)
+        let mut room = Vec::new();
+        let sought = apart(handle, sought, &mut room)?;
+        move_in(handle, txn, Target::Seek(sought, how), outputs)
     })
 }
 
@@ -305,11 +304,14 @@ pub unsafe extern "C" fn kv_cursor_seek(
 pub unsafe extern "C" fn kv_cursor_put(cursor: *mut kv_cursor, value: *const c_void, vlen: usize) -> kv_status {
     guard(c"kv_cursor_put", || {
         // SAFETY: bytes of the caller.
-        let value = unsafe { bytes(value, vlen)? };
+        let value = unsafe { arg::value(value, vlen)? };
         let mut usage = CursorUse::of(cursor)?;
         let (handle, mut write) = usage.for_write()?;
-        let value = apart(handle, value);
-        write.get()?.work(|txn| handle.cursor.put(txn, &value))
+        let (mut room, mut other) = (Vec::new(), Vec::new());
+        let value = apart(handle, value, &mut room)?;
+        let write = write.get()?;
+        let value = write.apart(value, &mut other)?;
+        write.work(|txn| handle.cursor.put(txn, value))
     })
 }
 

@@ -1,12 +1,12 @@
 //! Chapter "database": open, close, sync, and the calls that are a transaction of their own.
 
 use crate::border::arg::{self, handle_out, maybe, Growing};
-use crate::border::error::guard;
+use crate::border::error::{guard, guard_end};
 use crate::border::flags::{
     known, no_choice, KV_BLIND, KV_OPEN_EXISTING, KV_OPEN_MEMORY, KV_OPEN_NEW, KV_OPEN_READ_ONLY, KV_VERIFY_ALWAYS,
     KV_VERIFY_DEFAULT, KV_VERIFY_NEVER, KV_VERIFY_ONCE,
 };
-use crate::border::process;
+use crate::border::process::{self, Uncancelled};
 use crate::border::status::{kv_status, Failure, Outcome, KV_BUSY};
 use crate::border::types::{durability, kv_db, kv_table, put_mode};
 use crate::handle::end::{abort_writers, end_transactions};
@@ -129,7 +129,7 @@ fn file_number(path: &Path, memory: bool) -> u64 {
 #[must_use]
 pub unsafe extern "C" fn kv_open(path: *const c_char, options: *const kv_options, db: *mut *mut kv_db) -> kv_status {
     guard(c"kv_open", || {
-        process::prepare(orphan_all);
+        process::prepare(orphan_all)?;
         // SAFETY: pointers of the caller, as described above.
         let (db, given) = unsafe { (handle_out(db)?, arg::options(options)?) };
         let options = engine_options(&given)?;
@@ -172,7 +172,7 @@ pub unsafe extern "C" fn kv_open(path: *const c_char, options: *const kv_options
 /// @ingroup kv_database
 #[no_mangle]
 pub unsafe extern "C" fn kv_close(db: *mut kv_db) -> kv_status {
-    guard(c"kv_close", || {
+    guard_end(c"kv_close", || {
         if db.is_null() {
             return Ok(());
         }
@@ -206,6 +206,7 @@ pub unsafe extern "C" fn kv_close(db: *mut kv_db) -> kv_status {
 #[no_mangle]
 pub unsafe extern "C" fn kv_interrupt(db: *mut kv_db) {
     // Not guarded as the others are: it answers nothing, so it leaves the thread's message alone.
+    let _uncancelled = Uncancelled::new();
     let _ = std::panic::catch_unwind(|| {
         if let Ok(db) = DbUse::of(db) {
             if let Ok(db) = db.get() {
@@ -267,7 +268,7 @@ pub unsafe extern "C" fn kv_db_get(
 ) -> kv_status {
     guard(c"kv_db_get", || {
         // SAFETY: pointers of the caller, as described above.
-        let (key, mut buffer, len) = unsafe { (arg::bytes(key, klen)?, arg::buffer(buffer, size)?, maybe(len)) };
+        let (key, mut buffer, len) = unsafe { (arg::key(key, klen)?, arg::buffer(buffer, size)?, maybe(len)) };
         let db = DbUse::of(db)?;
         let txn = db.get()?.db.begin_read()?;
         let value = txn.get(TableId::new(table), key)?.ok_or(Failure::NOTFOUND)?;
@@ -299,7 +300,7 @@ pub unsafe extern "C" fn kv_db_put(
 ) -> kv_status {
     guard(c"kv_db_put", || {
         // SAFETY: pointers of the caller, as described above.
-        let (key, value) = unsafe { (arg::bytes(key, klen)?, arg::bytes(value, vlen)?) };
+        let (key, value) = unsafe { (arg::key(key, klen)?, arg::value(value, vlen)?) };
         let mode = put_mode(flags)?;
         let db = DbUse::of(db)?;
         let mut txn = crate::txn::begin_write(db.get()?, WriteOptions::default())?;
@@ -325,7 +326,7 @@ pub unsafe extern "C" fn kv_db_delete(
 ) -> kv_status {
     guard(c"kv_db_delete", || {
         // SAFETY: pointers of the caller, as described above.
-        let key = unsafe { arg::bytes(key, klen)? };
+        let key = unsafe { arg::key(key, klen)? };
         known(flags, KV_BLIND)?;
         let db = DbUse::of(db)?;
         let mut txn = crate::txn::begin_write(db.get()?, WriteOptions::default())?;

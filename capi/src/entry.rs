@@ -1,8 +1,9 @@
 //! Chapter "entries": get, put, delete.
 
-use crate::border::arg::{self, bytes, maybe, out, Out};
-use crate::border::error::guard;
+use crate::border::arg::{self, maybe, out, Given, Out};
+use crate::border::error::{guard, guard_fast};
 use crate::border::flags::{known, KV_BLIND};
+use crate::border::process::Uncancelled;
 use crate::border::status::{kv_status, Failure, Outcome, KV_EXISTS};
 use crate::border::types::{self, kv_range, kv_slice, kv_table, kv_txn, put_mode};
 use crate::handle::in_use::{self, ReadUse, TxnUse};
@@ -25,9 +26,9 @@ pub unsafe extern "C" fn kv_get(
     klen: usize,
     value: *mut kv_slice,
 ) -> kv_status {
-    guard(c"kv_get", move || {
+    guard_fast(c"kv_get", move || {
         // SAFETY: pointers of the caller, as described above.
-        let (key, value) = unsafe { (bytes(key, klen)?, maybe(value)) };
+        let (key, value) = unsafe { (arg::key(key, klen)?, maybe(value)) };
         if let (Some(value), Some(read)) = (&value, ReadUse::uncontended(txn)) {
             let found = read.get()?.txn.get(TableId::new(table), key)?;
             value.set(kv_slice::of(found.ok_or(Failure::NOTFOUND)?));
@@ -41,6 +42,7 @@ pub unsafe extern "C" fn kv_get(
 /// because its many errors would burden the common case.
 #[inline(never)]
 fn get_otherwise(txn: *const kv_txn, table: kv_table, key: &[u8], value: Option<Out<kv_slice>>) -> Outcome {
+    let _uncancelled = Uncancelled::new();
     let mut txn = TxnUse::of(txn)?;
     let Some(value) = value else {
         let there = txn.read(|txn| txn.contains(TableId::new(table), key))?;
@@ -75,7 +77,7 @@ pub unsafe extern "C" fn kv_get_copy(
 ) -> kv_status {
     guard(c"kv_get_copy", || {
         // SAFETY: pointers of the caller, as described above.
-        let (key, mut buffer, len) = unsafe { (bytes(key, klen)?, arg::buffer(buffer, size)?, maybe(len)) };
+        let (key, mut buffer, len) = unsafe { (arg::key(key, klen)?, arg::buffer(buffer, size)?, maybe(len)) };
         let needed = TxnUse::of(txn)?.read(|txn| {
             Ok(match txn.get(TableId::new(table), key)? {
                 None => None,
@@ -111,9 +113,11 @@ pub unsafe extern "C" fn kv_put(
 ) -> kv_status {
     guard(c"kv_put", move || {
         // SAFETY: pointers of the caller, as described above.
-        let (key, value) = unsafe { (bytes(key, klen)?, bytes(value, vlen)?) };
+        let (key, value) = unsafe { (arg::key(key, klen)?, arg::value(value, vlen)?) };
         let mode = put_mode(flags)?;
-        in_use::write(txn, |txn| txn.put(TableId::new(table), key, value, mode))
+        in_use::write_bytes(txn, [key, value], |txn, [key, value]| {
+            txn.put(TableId::new(table), key, value, mode)
+        })
     })
 }
 
@@ -134,13 +138,13 @@ pub unsafe extern "C" fn kv_insert(
 ) -> kv_status {
     guard(c"kv_insert", || {
         // SAFETY: pointers of the caller, as described above.
-        let (key, value, existing) = unsafe { (bytes(key, klen)?, bytes(value, vlen)?, maybe(existing)) };
+        let (key, value, existing) = unsafe { (arg::key(key, klen)?, arg::value(value, vlen)?, maybe(existing)) };
         let Some(existing) = existing else {
-            return in_use::write(txn, |txn| {
+            return in_use::write_bytes(txn, [key, value], |txn, [key, value]| {
                 txn.put(TableId::new(table), key, value, PutMode::NoOverwrite)
             });
         };
-        match in_use::write(txn, |txn| {
+        match in_use::write_bytes(txn, [key, value], |txn, [key, value]| {
             Ok(txn.insert(TableId::new(table), key, value)?.map(kv_slice::of))
         })? {
             None => Ok(()),
@@ -171,9 +175,9 @@ pub unsafe extern "C" fn kv_replace(
 ) -> kv_status {
     guard(c"kv_replace", || {
         // SAFETY: pointers of the caller, as described above.
-        let (key, value, old) = unsafe { (bytes(key, klen)?, bytes(value, vlen)?, out(old)?) };
+        let (key, value, old) = unsafe { (arg::key(key, klen)?, arg::value(value, vlen)?, out(old)?) };
         let mode = put_mode(flags)?;
-        old.set(in_use::write(txn, |txn| {
+        old.set(in_use::write_bytes(txn, [key, value], |txn, [key, value]| {
             Ok(kv_slice::of_option(txn.replace(
                 TableId::new(table),
                 key,
@@ -204,9 +208,10 @@ pub unsafe extern "C" fn kv_reserve(
 ) -> kv_status {
     guard(c"kv_reserve", || {
         // SAFETY: pointers of the caller, as described above.
-        let (key, data) = unsafe { (bytes(key, klen)?, out(data)?) };
+        let (key, data) = unsafe { (arg::key(key, klen)?, out(data)?) };
+        Given::VALUE.check_len(vlen)?;
         let mode = put_mode(flags)?;
-        let reserved = in_use::write(txn, |txn| {
+        let reserved = in_use::write_bytes(txn, [key], |txn, [key]| {
             Ok(txn.reserve(TableId::new(table), key, vlen, mode)?.as_mut_ptr())
         })?;
         data.set(reserved.cast());
@@ -229,12 +234,12 @@ pub unsafe extern "C" fn kv_delete(
 ) -> kv_status {
     guard(c"kv_delete", move || {
         // SAFETY: pointers of the caller, as described above.
-        let key = unsafe { bytes(key, klen)? };
+        let key = unsafe { arg::key(key, klen)? };
         known(flags, KV_BLIND)?;
         if flags & KV_BLIND != 0 {
-            return in_use::write(txn, |txn| txn.delete_blind(TableId::new(table), key));
+            return in_use::write_bytes(txn, [key], |txn, [key]| txn.delete_blind(TableId::new(table), key));
         }
-        match in_use::write(txn, |txn| txn.delete(TableId::new(table), key))? {
+        match in_use::write_bytes(txn, [key], |txn, [key]| txn.delete(TableId::new(table), key))? {
             true => Ok(()),
             false => Err(Failure::NOTFOUND),
         }
@@ -256,8 +261,10 @@ pub unsafe extern "C" fn kv_take(
 ) -> kv_status {
     guard(c"kv_take", || {
         // SAFETY: pointers of the caller, as described above.
-        let (key, value) = unsafe { (bytes(key, klen)?, out(value)?) };
-        let taken = in_use::write(txn, |txn| Ok(txn.take(TableId::new(table), key)?.map(kv_slice::of)))?;
+        let (key, value) = unsafe { (arg::key(key, klen)?, out(value)?) };
+        let taken = in_use::write_bytes(txn, [key], |txn, [key]| {
+            Ok(txn.take(TableId::new(table), key)?.map(kv_slice::of))
+        })?;
         value.set(taken.ok_or(Failure::NOTFOUND)?);
         Ok(())
     })

@@ -1,6 +1,6 @@
 //! Chapter "maintenance": proving that a database is sound, copying it, saving what is left of a damaged one.
 
-use crate::border::arg::{self, Growing};
+use crate::border::arg::{self, Given, Growing};
 use crate::border::error::guard;
 use crate::border::flags::{known, KV_JOB_CHECK_SPACE, KV_JOB_COMPACT, KV_JOB_OVERWRITE};
 use crate::border::process;
@@ -8,6 +8,7 @@ use crate::border::status::{kv_status, Failure, Outcome, KV_CANCELLED, KV_CORRUP
 use crate::border::types::{kv_db, kv_txn, KV_NONE};
 use crate::handle::in_use::{DbUse, ReadUse};
 use crate::handle::objects::orphan_all;
+use crate::handle::token::Token;
 use crate::txn::not_waiting_for_itself;
 use kv_engine::{BackupOptions, Fault, Job, PageNo, ReadTxn, TableId};
 use std::ffi::{c_char, c_int, c_void, CString};
@@ -18,7 +19,7 @@ use std::path::Path;
 /// done, of at most how many. Answers 0 to go on; anything else ends the job with KV_CANCELLED.
 ///
 /// @ingroup kv_maintenance
-pub type kv_progress_fn = Option<unsafe extern "C" fn(ctx: *mut c_void, done: u64, total: u64) -> i32>;
+pub type kv_progress_fn = Option<unsafe extern "C-unwind" fn(ctx: *mut c_void, done: u64, total: u64) -> i32>;
 
 /// How a long job is done; start from KV_JOB_OPTIONS_INIT.
 ///
@@ -60,7 +61,7 @@ pub struct kv_fault {
 /// job with KV_CANCELLED. It must not close the database.
 ///
 /// @ingroup kv_maintenance
-pub type kv_fault_fn = Option<unsafe extern "C" fn(ctx: *mut c_void, fault: *const kv_fault) -> i32>;
+pub type kv_fault_fn = Option<unsafe extern "C-unwind" fn(ctx: *mut c_void, fault: *const kv_fault) -> i32>;
 
 /// What kv_check() counted; start from KV_CHECK_REPORT_INIT.
 ///
@@ -93,14 +94,15 @@ pub struct kv_check_report {
 // SAFETY: repr(C), struct_size first, integers only.
 unsafe impl Growing for kv_check_report {}
 
-/// Runs a job that tells its progress as the caller wants.
-fn run<T>(given: &kv_job_options, body: impl FnOnce(&Job<'_>) -> Outcome<T>) -> Outcome<T> {
+/// Runs a job that tells its progress as the caller wants. `in_use` is the transaction that it reads.
+fn run<T>(given: &kv_job_options, in_use: Token, body: impl FnOnce(&Job<'_>) -> Outcome<T>) -> Outcome<T> {
     let Some(progress) = given.progress else {
         return body(&Job::silent());
     };
     let ctx = given.ctx;
     // SAFETY: the caller's function, called as its type says.
-    let mut tell = |done: u64, total: u64| process::call_back(|| unsafe { progress(ctx, done, total) }) == 0;
+    let mut tell =
+        |done: u64, total: u64| process::call_back(in_use.bits(), || unsafe { progress(ctx, done, total) }) == 0;
     body(&Job::new(&mut tell))
 }
 
@@ -112,6 +114,9 @@ unsafe fn required_path<'a>(pointer: *const c_char) -> Outcome<&'a Path> {
     // SAFETY: passed on.
     unsafe { arg::path(pointer) }.ok_or_else(|| Failure::invalid("the path is NULL"))
 }
+
+/// What a check reads: a snapshot, and the caller's transaction, if it is that one's.
+struct Read<'t>(&'t ReadTxn, Token);
 
 /// Reads everything a snapshot reaches and verifies it: checksums, order of keys, counts, shapes of trees. Others read and
 /// write meanwhile.
@@ -148,7 +153,15 @@ pub unsafe extern "C" fn kv_check(
             not_waiting_for_itself(db.get()?)?;
         }
         // SAFETY: pointers of the caller, as described above.
-        unsafe { check(&snapshot.get()?.txn, &given, on_fault, ctx, report) }
+        unsafe {
+            check(
+                Read(&snapshot.get()?.txn, Token::of(txn)),
+                &given,
+                on_fault,
+                ctx,
+                report,
+            )
+        }
     })
 }
 
@@ -174,7 +187,7 @@ pub unsafe extern "C" fn kv_db_check(
             not_waiting_for_itself(db)?;
         }
         // SAFETY: pointers of the caller, as described above.
-        unsafe { check(&db.db.begin_read()?, &given, on_fault, ctx, report) }
+        unsafe { check(Read(&db.db.begin_read()?, Token::NONE), &given, on_fault, ctx, report) }
     })
 }
 
@@ -183,17 +196,17 @@ pub unsafe extern "C" fn kv_db_check(
 /// # Safety
 /// `on_fault` keeps to the contract of [`kv_fault_fn`]; `report` is NULL or a struct of at least the size it states.
 unsafe fn check(
-    txn: &ReadTxn,
+    Read(txn, token): Read<'_>,
     given: &kv_job_options,
     on_fault: kv_fault_fn,
     ctx: *mut c_void,
     report: *mut kv_check_report,
 ) -> Outcome {
     let mut stopped = false;
-    let counted = run(given, |job| {
+    let counted = run(given, token, |job| {
         let mut tell = |fault: &Fault| {
             // SAFETY: the caller's function, called as its type says.
-            stopped |= on_fault.is_some_and(|tell| unsafe { tell_fault(tell, ctx, fault) } != 0);
+            stopped |= on_fault.is_some_and(|tell| unsafe { tell_fault(tell, ctx, token, fault) } != 0);
             !stopped
         };
         Ok(txn.check(given.flags & KV_JOB_CHECK_SPACE != 0, job, &mut tell)?)
@@ -260,7 +273,7 @@ pub unsafe extern "C" fn kv_backup(
         let (given, path) = unsafe { (arg::options(options)?, required_path(path)?) };
         known(given.flags, KV_JOB_COMPACT | KV_JOB_OVERWRITE)?;
         let snapshot = ReadUse::of_long(txn)?;
-        run(&given, |job| {
+        run(&given, Token::of(txn), |job| {
             Ok(snapshot.get()?.txn.backup(path, backup_options(&given), job)?)
         })
     })
@@ -282,14 +295,16 @@ pub unsafe extern "C" fn kv_db_backup(
         known(given.flags, KV_JOB_COMPACT | KV_JOB_OVERWRITE)?;
         let db = DbUse::of(db)?;
         let txn = db.get()?.db.begin_read()?;
-        run(&given, |job| Ok(txn.backup(path, backup_options(&given), job)?))
+        run(&given, Token::NONE, |job| {
+            Ok(txn.backup(path, backup_options(&given), job)?)
+        })
     })
 }
 
 /// Takes bytes of a stream, all of them. Answers 0, or an errno, which ends the job with KV_IO (or KV_NO_SPACE).
 ///
 /// @ingroup kv_maintenance
-pub type kv_write_fn = Option<unsafe extern "C" fn(ctx: *mut c_void, data: *const c_void, len: usize) -> i32>;
+pub type kv_write_fn = Option<unsafe extern "C-unwind" fn(ctx: *mut c_void, data: *const c_void, len: usize) -> i32>;
 
 /// As kv_backup(), but hands the copy to a function, from its first byte to its last: for pipes, sockets, compressors.
 /// The bytes in a file are the database; who writes them must also make them durable. What the snapshot does not use
@@ -316,7 +331,9 @@ pub unsafe extern "C" fn kv_backup_stream(
         let snapshot = ReadUse::of_long(txn)?;
         let mut put = |bytes: &[u8]| {
             // SAFETY: the caller's function, called as its type says.
-            match process::call_back(|| unsafe { write(ctx, bytes.as_ptr().cast(), bytes.len()) }) {
+            match process::call_back(Token::of(txn).bits(), || unsafe {
+                write(ctx, bytes.as_ptr().cast(), bytes.len())
+            }) {
                 0 => Ok(()),
                 errno => Err(kv_engine::Error::io(
                     "the stream's function",
@@ -324,7 +341,7 @@ pub unsafe extern "C" fn kv_backup_stream(
                 )),
             }
         };
-        run(&given, |job| {
+        run(&given, Token::of(txn), |job| {
             Ok(snapshot.get()?.txn.backup_to(backup_options(&given), job, &mut put)?)
         })
     })
@@ -340,7 +357,7 @@ pub unsafe extern "C" fn kv_fd_write(ctx: *mut c_void, data: *const c_void, len:
     let given = unsafe {
         (
             arg::input(ctx.cast::<c_int>(), "the descriptor is NULL"),
-            arg::bytes(data, len),
+            arg::bytes(data, len, Given::BUFFER),
         )
     };
     let (Ok(fd), Ok(bytes)) = given else {
@@ -421,15 +438,16 @@ pub unsafe extern "C" fn kv_salvage(
     report: *mut kv_salvage_report,
 ) -> kv_status {
     guard(c"kv_salvage", || {
-        process::prepare(orphan_all);
+        process::prepare(orphan_all)?;
         // SAFETY: pointers of the caller, as described above.
         let (given, damaged, target) =
             unsafe { (arg::options(options)?, required_path(damaged)?, required_path(target)?) };
         known(given.flags, KV_JOB_OVERWRITE)?;
         let overwrite = given.flags & KV_JOB_OVERWRITE != 0;
-        let counted = run(&given, |job| {
+        let counted = run(&given, Token::NONE, |job| {
             // SAFETY: the caller's function, called as its type says.
-            let mut tell = |fault: &Fault| on_fault.is_none_or(|tell| unsafe { tell_fault(tell, ctx, fault) } == 0);
+            let mut tell =
+                |fault: &Fault| on_fault.is_none_or(|tell| unsafe { tell_fault(tell, ctx, Token::NONE, fault) } == 0);
             Ok(kv_engine::salvage(damaged, target, overwrite, job, &mut tell)?)
         })?;
         if report.is_null() {
@@ -457,8 +475,9 @@ pub unsafe extern "C" fn kv_salvage(
 /// # Safety
 /// `tell` keeps to the contract of [`kv_fault_fn`].
 unsafe fn tell_fault(
-    tell: unsafe extern "C" fn(*mut c_void, *const kv_fault) -> i32,
+    tell: unsafe extern "C-unwind" fn(*mut c_void, *const kv_fault) -> i32,
     ctx: *mut c_void,
+    in_use: Token,
     fault: &Fault,
 ) -> i32 {
     let mut text = fault.what.clone().into_bytes();
@@ -472,5 +491,5 @@ unsafe fn tell_fault(
         message: text.as_ptr(),
     };
     // SAFETY: passed on.
-    process::call_back(|| unsafe { tell(ctx, &fault) })
+    process::call_back(in_use.bits(), || unsafe { tell(ctx, &fault) })
 }

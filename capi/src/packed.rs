@@ -3,7 +3,7 @@
 //! A call from a script language costs a microsecond, and so does every pointer it has to build; a packed batch costs
 //! one call for thousands of entries, and no pointer.
 
-use crate::border::arg::{self, array, maybe, out, out_array, Buffer, Out, OutArray};
+use crate::border::arg::{self, array, maybe, out, out_array, Buffer, Given, Out, OutArray};
 use crate::border::error::guard;
 use crate::border::flags::{known, KV_BATCH_KEYS, KV_BATCH_VALUES, KV_BLIND};
 use crate::border::status::{kv_status, Failure, Outcome};
@@ -85,12 +85,17 @@ impl Packer {
         let room = given.bytes_size.min(u32::MAX as usize);
         let limit = if given.limit == 0 { usize::MAX } else { given.limit };
         // SAFETY: buffers of the caller with the room that the batch states.
-        let (bytes, ends) = unsafe { (arg::buffer(given.bytes, room)?, out_array(given.ends, given.ends_size)?) };
+        let (bytes, ends) = unsafe {
+            (
+                arg::buffer(given.bytes, room)?,
+                out_array(given.ends, given.ends_size, "batch: `ends`")?,
+            )
+        };
         let kinds = if given.kinds.is_null() {
             None
         } else {
             // SAFETY: as above.
-            Some(unsafe { out_array(given.kinds, given.ends_size)? })
+            Some(unsafe { out_array(given.kinds, given.ends_size, "batch: `kinds`")? })
         };
         let only = given.flags & (KV_BATCH_KEYS | KV_BATCH_VALUES);
         if only == KV_BATCH_KEYS | KV_BATCH_VALUES {
@@ -205,6 +210,8 @@ unsafe fn strings<'a>(batch: *const kv_batch, per_entry: usize) -> Outcome<Vec<&
     // SAFETY: passed on.
     let batch = unsafe { read(batch)? };
     known(batch.flags, 0)?;
+    Given::array("batch: `count`", size_of::<u32>()).check_len(batch.count)?;
+    Given::array("batch: `ends`", size_of::<u32>()).check_len(batch.ends_size)?;
     let total = batch
         .count
         .checked_mul(per_entry)
@@ -215,16 +222,22 @@ unsafe fn strings<'a>(batch: *const kv_batch, per_entry: usize) -> Outcome<Vec<&
     // SAFETY: bytes and ends are readable as far as the batch states.
     let (bytes, ends) = unsafe {
         (
-            arg::bytes(batch.bytes, batch.bytes_size)?,
-            array(batch.ends.cast_const(), total)?,
+            arg::bytes(batch.bytes, batch.bytes_size, Given::BATCH)?,
+            array(batch.ends.cast_const(), total, "batch: `ends`")?,
         )
     };
     let skip = (batch.skip as usize).saturating_mul(per_entry).min(total);
     let mut start = if skip == 0 { 0 } else { ends[skip - 1] as usize };
-    let mut found = Vec::with_capacity(total - skip);
-    for end in &ends[skip..] {
+    let mut found = Vec::new();
+    let room = found.try_reserve_exact(total - skip);
+    room.map_err(|_| Failure::Engine(Error::NoMemory("the strings of a batch")))?;
+    for (at, end) in ends[skip..].iter().enumerate() {
         let string = bytes.get(start..*end as usize);
-        found.push(string.ok_or(Failure::invalid("batch: `ends` are not ascending, or beyond the bytes"))?);
+        let string = string.ok_or_else(|| Failure::invalid("batch: `ends` are not ascending, or beyond the bytes"))?;
+        if at % per_entry == 0 {
+            Given::KEY.check_len(string.len())?;
+        }
+        found.push(string);
         start = *end as usize;
     }
     Ok(found)
@@ -389,14 +402,15 @@ pub unsafe extern "C" fn kv_put_packed(
         let (done, strings) = unsafe { (start(done), strings(batch, 2)?) };
         let mode = put_mode(flags)?;
         let mut write = in_use::WriteUse::of(txn)?;
-        let write = write.get()?;
-        for (at, entry) in strings.chunks_exact(2).enumerate() {
-            write.work(|txn| txn.put(TableId::new(table), entry[0], entry[1], mode))?;
-            if let Some(done) = &done {
-                done.set(at + 1);
+        write.get()?.batch(|write| {
+            for (at, entry) in strings.chunks_exact(2).enumerate() {
+                write.work(|txn| txn.put(TableId::new(table), entry[0], entry[1], mode))?;
+                if let Some(done) = &done {
+                    done.set(at + 1);
+                }
             }
-        }
-        Ok(())
+            Ok(())
+        })
     })
 }
 
@@ -421,19 +435,20 @@ pub unsafe extern "C" fn kv_delete_packed(
         known(flags, KV_BLIND)?;
         let blind = flags & KV_BLIND != 0;
         let mut write = in_use::WriteUse::of(txn)?;
-        let write = write.get()?;
-        for (at, key) in keys.iter().enumerate() {
-            let there = write.work(|txn| match blind {
-                true => txn.delete_blind(TableId::new(table), key).map(|()| true),
-                false => txn.delete(TableId::new(table), key),
-            })?;
-            if !there {
-                return Err(Failure::NOTFOUND);
+        write.get()?.batch(|write| {
+            for (at, key) in keys.iter().enumerate() {
+                let there = write.work(|txn| match blind {
+                    true => txn.delete_blind(TableId::new(table), key).map(|()| true),
+                    false => txn.delete(TableId::new(table), key),
+                })?;
+                if !there {
+                    return Err(Failure::NOTFOUND);
+                }
+                if let Some(done) = &done {
+                    done.set(at + 1);
+                }
             }
-            if let Some(done) = &done {
-                done.set(at + 1);
-            }
-        }
-        Ok(())
+            Ok(())
+        })
     })
 }

@@ -1,6 +1,6 @@
 //! Chapter "retained values": bytes with a count of references.
 
-use crate::border::arg::{bytes, handle_out, out};
+use crate::border::arg::{self, handle_out, out};
 use crate::border::error::{guard, guard_void};
 use crate::border::status::{kv_status, Failure};
 use crate::border::types::{kv_buf, kv_slice, kv_table, kv_txn};
@@ -34,7 +34,7 @@ pub unsafe extern "C" fn kv_get_buf(
 ) -> kv_status {
     guard(c"kv_get_buf", || {
         // SAFETY: pointers of the caller, as described above.
-        let (key, value, buffer) = unsafe { (bytes(key, klen)?, out(value)?, handle_out(buffer)?) };
+        let (key, value, buffer) = unsafe { (arg::key(key, klen)?, out(value)?, handle_out(buffer)?) };
         let mut usage = TxnUse::of(txn)?;
         let kept = match &usage {
             TxnUse::Read(read) => {

@@ -1,6 +1,6 @@
 //! Chapter "tables".
 
-use crate::border::arg::{self, bytes, out, Growing};
+use crate::border::arg::{self, out, Given, Growing};
 use crate::border::error::guard;
 use crate::border::flags::{known, KV_TABLE_NEW};
 use crate::border::status::{kv_status, Outcome};
@@ -48,7 +48,7 @@ pub unsafe extern "C" fn kv_table_open(
 ) -> kv_status {
     guard(c"kv_table_open", || {
         // SAFETY: pointers of the caller, as described above.
-        let (name, table) = unsafe { (bytes(name, len)?, out(table)?) };
+        let (name, table) = unsafe { (arg::bytes(name, len, Given::NAME)?, out(table)?) };
         table.set(TxnUse::of(txn)?.read(|txn| txn.table(name))?.get());
         Ok(())
     })
@@ -72,15 +72,16 @@ pub unsafe extern "C" fn kv_table_create(
 ) -> kv_status {
     guard(c"kv_table_create", || {
         // SAFETY: pointers of the caller, as described above.
-        let (name, given, table) = unsafe { (bytes(name, len)?, arg::options(options)?, out(table)?) };
+        let (name, given, table) =
+            unsafe { (arg::bytes(name, len, Given::NAME)?, arg::options(options)?, out(table)?) };
         known(given.flags, KV_TABLE_NEW)?;
-        table.set(in_use::write(txn, |txn| txn.table_create(name, given.flags & KV_TABLE_NEW != 0))?.get());
+        let created = in_use::write_bytes(txn, [name], |txn, [name]| {
+            txn.table_create(name, given.flags & KV_TABLE_NEW != 0)
+        })?;
+        table.set(created.get());
         Ok(())
     })
 }
-
-/// The length in bytes up to which a new name is copied. It is more than any table's name may have.
-const NAME_COPIED: usize = 1024;
 
 /// Gives a table another name; its number stays. A table that has this name already is dropped: replacing is atomic.
 ///
@@ -96,13 +97,8 @@ pub unsafe extern "C" fn kv_table_rename(
 ) -> kv_status {
     guard(c"kv_table_rename", || {
         // SAFETY: pointers of the caller, as described above.
-        let name = unsafe { bytes(name, len)? };
-        // The name may be bytes that this transaction has returned, and renaming lets go of those before its last step. A
-        // copy made inside the engine would not do: bytes that a function was given must be valid until it returns, and
-        // the compiler reads them instead of the copy. What is too long for a name is refused at once.
-        let copy = (name.len() <= NAME_COPIED).then(|| name.to_vec());
-        let name = copy.as_deref().unwrap_or(name);
-        in_use::write(txn, |txn| txn.table_rename(TableId::new(table), name))
+        let name = unsafe { arg::bytes(name, len, Given::NAME)? };
+        in_use::write_bytes(txn, [name], |txn, [name]| txn.table_rename(TableId::new(table), name))
     })
 }
 
@@ -206,7 +202,7 @@ pub unsafe extern "C" fn kv_table_set_note(
 ) -> kv_status {
     guard(c"kv_table_set_note", || {
         // SAFETY: pointers of the caller, as described above.
-        let note = unsafe { bytes(note, len)? };
-        in_use::write(txn, |txn| txn.table_set_note(TableId::new(table), note))
+        let note = unsafe { arg::bytes(note, len, Given::NOTE)? };
+        in_use::write_bytes(txn, [note], |txn, [note]| txn.table_set_note(TableId::new(table), note))
     })
 }

@@ -1,7 +1,7 @@
 //! Chapter "transactions".
 
 use crate::border::arg::{self, handle_out, maybe, out, Growing};
-use crate::border::error::{guard, guard_void};
+use crate::border::error::{guard, guard_end, guard_void};
 use crate::border::flags::{known, no_choice, KV_READ, KV_TXN_NOWAIT, KV_WRITE};
 use crate::border::status::{kv_status, Failure, Outcome, KV_BUSY, KV_CHILD_OPEN, KV_DEADLOCK};
 use crate::border::types::{durability, kv_db, kv_txn};
@@ -148,16 +148,17 @@ pub unsafe extern "C" fn kv_txn_begin(
 ///
 /// Cursors of the transaction are closed. If a writer (kv_writer_open) is neither finished nor closed, nothing is committed.
 ///
-/// @param txn        Released whatever is answered.
+/// @param txn        Released whatever is answered, except after KV_BUSY.
 /// @param commit_id  Gets the number of the commit (a transaction that changed nothing: of the one it read); may be NULL.
 /// @return KV_OK: visible, and durable if that is its durability; KV_CHILD_OPEN, KV_TXN_FAILED (aborted); KV_NO_SPACE,
 ///         KV_IO, KV_CORRUPT, KV_NO_LOCKS, KV_NO_MEMORY (aborted, the database is as before); KV_IN_DOUBT (may or may not
-///         survive), KV_POISONED; KV_BAD_HANDLE, KV_FORKED.
+///         survive), KV_POISONED; KV_PANIC (nothing was committed); KV_BUSY (inside a callback of a call that reads it:
+///         nothing was done); KV_BAD_HANDLE, KV_FORKED.
 /// @ingroup kv_transactions
 #[no_mangle]
 #[must_use]
 pub unsafe extern "C" fn kv_txn_commit(txn: *mut kv_txn, commit_id: *mut u64) -> kv_status {
-    guard(c"kv_txn_commit", || {
+    guard_end(c"kv_txn_commit", || {
         // SAFETY: passed on.
         unsafe { commit(txn, commit_id, WriteTxn::commit) }
     })
@@ -169,14 +170,14 @@ pub unsafe extern "C" fn kv_txn_commit(txn: *mut kv_txn, commit_id: *mut u64) ->
 /// KV_DURABILITY_LAZY is visible at once. No thread works behind the caller's back: the commit becomes durable by
 /// kv_wait_durable(), by any later full commit or kv_sync(), or by kv_close(), so that one sync can serve many commits.
 ///
-/// @param txn        Released whatever is answered.
+/// @param txn        Released whatever is answered, except after KV_BUSY.
 /// @param commit_id  Gets the number to hand to kv_wait_durable(); may be NULL.
 /// @return As kv_txn_commit().
 /// @ingroup kv_transactions
 #[no_mangle]
 #[must_use]
 pub unsafe extern "C" fn kv_txn_commit_async(txn: *mut kv_txn, commit_id: *mut u64) -> kv_status {
-    guard(c"kv_txn_commit_async", || {
+    guard_end(c"kv_txn_commit_async", || {
         // SAFETY: passed on.
         unsafe { commit(txn, commit_id, WriteTxn::commit_async) }
     })
@@ -228,7 +229,8 @@ unsafe fn commit(
 
 /// Ends a transaction and undoes what it wrote. Its cursors and writers are closed, bytes it returned are no longer valid.
 ///
-/// A handle that is NULL or ended already is ignored, so that one exit path serves success and failure.
+/// A handle that is NULL or ended already is ignored, so that one exit path serves success and failure. Inside a callback of
+/// a call that reads the transaction nothing is done, and kv_error_detail() tells KV_BUSY.
 ///
 /// @ingroup kv_transactions
 #[no_mangle]

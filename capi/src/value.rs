@@ -1,6 +1,6 @@
 //! Chapter "long values": looking at a value, reading a part of it.
 
-use crate::border::arg::{self, bytes, out, out_array, Growing};
+use crate::border::arg::{self, out, out_array, Growing};
 use crate::border::error::guard;
 use crate::border::status::{kv_status, Failure};
 use crate::border::types::{kv_table, kv_txn, KV_NONE};
@@ -53,7 +53,7 @@ pub unsafe extern "C" fn kv_stat_value(
 ) -> kv_status {
     guard(c"kv_stat_value", || {
         // SAFETY: bytes of the caller.
-        let key = unsafe { bytes(key, klen)? };
+        let key = unsafe { arg::key(key, klen)? };
         let found = TxnUse::of(txn)?
             .read(|txn| txn.value_info(TableId::new(table), key))?
             .ok_or(Failure::NOTFOUND)?;
@@ -94,7 +94,7 @@ pub unsafe extern "C" fn kv_value_read(
 ) -> kv_status {
     guard(c"kv_value_read", || {
         // SAFETY: pointers of the caller, as described above.
-        let (key, mut buffer, got) = unsafe { (bytes(key, klen)?, arg::buffer(buffer, size)?, out(got)?) };
+        let (key, mut buffer, got) = unsafe { (arg::key(key, klen)?, arg::buffer(buffer, size)?, out(got)?) };
         // Zeroing more than there is to read would cost more than the read.
         let mut usage = TxnUse::of(txn)?;
         if size > 4096 {
@@ -131,7 +131,7 @@ pub unsafe extern "C" fn kv_value_extents(
 ) -> kv_status {
     guard(c"kv_value_extents", || {
         // SAFETY: pointers of the caller, as described above.
-        let (key, mut extents, n) = unsafe { (bytes(key, klen)?, out_array(extents, size)?, out(n)?) };
+        let (key, mut extents, n) = unsafe { (arg::key(key, klen)?, out_array(extents, size, "extents")?, out(n)?) };
         let pieces = TxnUse::of(txn)?.read(|txn| {
             let found = txn.value_pieces(TableId::new(table), key)?;
             let piece = |piece: ValuePiece<'_>| kv_extent {

@@ -1,7 +1,7 @@
 //! Chapter "long values": writing a value in parts.
 
-use crate::border::arg::{bytes, handle_out};
-use crate::border::error::{guard, guard_void};
+use crate::border::arg::{self, handle_out};
+use crate::border::error::{guard, guard_end, guard_void};
 use crate::border::status::{kv_status, Failure};
 use crate::border::types::{kv_table, kv_txn, kv_writer, put_mode};
 use crate::handle::children::{close_child, publish_child};
@@ -33,7 +33,7 @@ pub unsafe extern "C" fn kv_writer_open(
 ) -> kv_status {
     guard(c"kv_writer_open", || {
         // SAFETY: pointers of the caller, as described above.
-        let (key, writer) = unsafe { (bytes(key, klen)?, handle_out(writer)?) };
+        let (key, writer) = unsafe { (arg::key(key, klen)?, handle_out(writer)?) };
         let mode = put_mode(flags)?;
         let mut write = WriteUse::of(txn)?;
         let begun = write
@@ -60,7 +60,7 @@ fn ended() -> Failure {
 pub unsafe extern "C" fn kv_writer_write(writer: *mut kv_writer, data: *const c_void, len: usize) -> kv_status {
     guard(c"kv_writer_write", || {
         // SAFETY: bytes of the caller.
-        let data = unsafe { bytes(data, len)? };
+        let data = unsafe { arg::value(data, len)? };
         let mut usage = WriterUse::of(writer)?;
         let (handle, write) = usage.parts()?;
         let current = handle.writer.as_mut().ok_or_else(ended)?;
@@ -76,7 +76,7 @@ pub unsafe extern "C" fn kv_writer_write(writer: *mut kv_writer, data: *const c_
 /// @ingroup kv_values
 #[no_mangle]
 pub unsafe extern "C" fn kv_writer_finish(writer: *mut kv_writer) -> kv_status {
-    guard(c"kv_writer_finish", || {
+    guard_end(c"kv_writer_finish", || {
         let finished = WriterUse::of(writer).and_then(|mut usage| {
             let (handle, write) = usage.parts()?;
             let current = handle.writer.take().ok_or_else(ended)?;

@@ -95,6 +95,9 @@ impl WriteTxn {
                 is_greatest: reserved.is_greatest,
             };
             self.draft.put(reserved.at, entry, &mut self.pages)?;
+            // The value that the caller has filled may be what this call is given.
+            self.draft.pin();
+            self.draft.pin_copy(reserved.value.into_boxed_slice());
         }
         Ok(())
     }
@@ -106,6 +109,29 @@ impl WriteTxn {
     #[inline(always)]
     pub fn check_usable(&self) -> Result<()> {
         self.draft.check_usable()
+    }
+
+    /// Returns whether a write of this transaction may free these bytes, or change them, before it ends. Whoever was given
+    /// them as a plain pointer, which the borrow checker does not watch, must copy them for a call that writes.
+    #[doc(hidden)]
+    #[inline(always)]
+    pub fn may_free(&self, bytes: &[u8]) -> bool {
+        let reserved = self.reserved.as_ref();
+        let reserved = reserved.is_some_and(|r| r.value.as_ptr_range().contains(&bytes.as_ptr()));
+        reserved || self.draft.may_free(bytes)
+    }
+
+    /// Begins several writes of which all may use bytes that the transaction has returned before: these stay valid until
+    /// [`WriteTxn::release_pinned`].
+    #[doc(hidden)]
+    pub fn hold_pinned(&mut self) {
+        self.draft.hold_pinned();
+    }
+
+    /// Ends what [`WriteTxn::hold_pinned`] has begun.
+    #[doc(hidden)]
+    pub fn release_pinned(&mut self) {
+        self.draft.release_pinned();
     }
 
     /// Makes the transaction unusable. This is for callers who catch panics, because nobody knows what a panic has left

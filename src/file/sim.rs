@@ -24,7 +24,7 @@
 use super::map::{Mapped, Reservation};
 use super::{Identity, Storage};
 use crate::error::{Error, Result};
-use parking_lot::{Mutex, MutexGuard};
+use crate::util::lock::{Mutex, MutexGuard};
 use std::io;
 
 /// The unit in which a disk tears writes.

@@ -21,7 +21,7 @@ use crate::pager::{Durability, Image, View};
 use crate::tree::read::check::{Checker, PageSet, Reached};
 use crate::util::crc32c;
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The options of a backup.
@@ -100,13 +100,13 @@ impl ReadTxn {
 
     fn stream(&self, job: &Job<'_>, write: OnBytes<'_>) -> Result<()> {
         let reached = self.snapshot_pages(job)?;
-        let zeros = vec![0; PIECE as usize];
+        let zeros = [0; ZEROS];
         self.image(&reached, job, &mut |part| match part {
             Part::Bytes(bytes) => write(bytes),
             Part::Zeros(pages) => {
                 let mut left = pages * reached.page_size;
                 while left > 0 {
-                    let n = left.min(PIECE);
+                    let n = left.min(ZEROS as u64);
                     write(&zeros[..n as usize])?;
                     job.advance(0)?;
                     left -= n;
@@ -131,13 +131,13 @@ impl ReadTxn {
         let size = view.page_size() as u64;
         // Each page counts twice: once when it is verified, and once when it is copied.
         job.expect(2 * desc.pages);
-        let CommitTrees { all: trees, faults } = CommitTrees::of(&view, &desc);
+        let CommitTrees { all: trees, faults } = CommitTrees::of(&view, &desc)?;
         if let Some((table, what)) = faults.into_iter().next() {
             return Err(Error::corrupt(None, what).in_table(table));
         }
         let mut reached = SnapshotPages {
             pages: PageSet::new(),
-            sums: HashMap::new(),
+            sums: BTreeMap::new(),
             end: PageNo::new(meta_pages(size as usize)),
             page_size: size,
         };
@@ -164,7 +164,7 @@ impl ReadTxn {
             }
         }
         if job.is_stopped() {
-            return Err(Error::Cancelled);
+            return Err(job.end());
         }
         match failed.or(damage) {
             Some(error) => Err(error),
@@ -177,7 +177,7 @@ impl ReadTxn {
         let snapshot = self.snapshot();
         let first = PageNo::new(meta_pages(reached.page_size as usize));
         let size = reached.page_size;
-        let dead = reached.dead(first);
+        let dead = reached.dead(first)?;
         let Image { head, end } = snapshot.pager().image(snapshot.desc(), reached.end, &dead)?;
         put(Part::Bytes(&head))?;
         let view = snapshot.view();
@@ -229,6 +229,7 @@ impl ReadTxn {
                 txn.table_restore(number, &record)?;
             }
             if number > TableId::NAMES {
+                Error::or_room(&mut tables, 1, "the list of tables")?;
                 tables.push((number, record.root));
             }
             Ok(())
@@ -257,7 +258,7 @@ impl ReadTxn {
         };
         Checker::new(true, &mut on_fault, &mut on_run).tree(&self.job_pages(job), root, table);
         match damage {
-            _ if job.is_stopped() => Err(Error::Cancelled),
+            _ if job.is_stopped() => Err(job.end()),
             Some(error) => Err(error),
             None => Ok(()),
         }
@@ -284,7 +285,10 @@ fn copy_table<R: Reader + ?Sized>(from: &mut R, table: TableId, to: &mut WriteTx
             let mut writer = to.writer(table, &key, len, PutMode::Set)?;
             let mut at = 0;
             while at < len {
-                buffer.resize((len - at).min(PIECE) as usize, 0);
+                let part = (len - at).min(PIECE) as usize;
+                let lacking = part.saturating_sub(buffer.len());
+                Error::or_room(&mut buffer, lacking, "a part of a value")?;
+                buffer.resize(part, 0);
                 from.read_value(table, &key, at, &mut buffer)?;
                 writer.write(to, &buffer)?;
                 at += buffer.len() as u64;
@@ -304,6 +308,8 @@ enum Part<'a> {
     Zeros(u64),
 }
 
+/// The number of zeros that are handed to a stream at once.
+const ZEROS: usize = 16 << 10;
 /// The number of pages whose sums are kept in one array.
 const GROUP: u64 = 1024;
 
@@ -315,7 +321,7 @@ fn group_of(page: PageNo) -> (u64, usize) {
 /// The pages that a snapshot reaches, and their sums: a bit and four bytes per page.
 struct SnapshotPages {
     pages: PageSet,
-    sums: HashMap<u64, Box<[u32; GROUP as usize]>>,
+    sums: BTreeMap<u64, Box<[u32; GROUP as usize]>>,
     /// The page behind the last one that is reached.
     end: PageNo,
     page_size: u64,
@@ -340,15 +346,18 @@ impl SnapshotPages {
     }
 
     /// Returns the runs between `first` and the end that are not reached, in ascending order.
-    fn dead(&self, first: PageNo) -> Vec<Run> {
+    fn dead(&self, first: PageNo) -> Result<Vec<Run>> {
         let mut dead: Vec<Run> = Vec::new();
         let pages = Run::new(first, self.end - first);
         for page in pages.iter().filter(|page| !self.pages.contains(*page)) {
             match dead.last_mut() {
                 Some(run) if run.end() == page => run.pages += 1,
-                _ => dead.push(Run::new(page, 1)),
+                _ => {
+                    Error::or_room(&mut dead, 1, "the list of unused pages")?;
+                    dead.push(Run::new(page, 1));
+                }
             }
         }
-        dead
+        Ok(dead)
     }
 }

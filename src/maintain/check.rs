@@ -148,7 +148,7 @@ fn run(
         check.account(view, &space, &mut reached);
     }
     if check.stopped || job.is_stopped() {
-        return Err(Error::Cancelled);
+        return Err(job.end());
     }
     check.report.lost_slots = snapshot.pager().lost_slots();
     let report = check.report;
@@ -180,6 +180,14 @@ impl Check<'_, '_> {
         !self.stopped
     }
 
+    /// Notes why something in a table could not be read. That memory is short ends the job, and is no fault of the file.
+    fn failed(&mut self, table: TableId, error: &Error) {
+        match error {
+            Error::NoMemory(_) => self.job.lack_memory(),
+            other => drop(self.fault(None, table, &other.to_string())),
+        }
+    }
+
     /// Checks every tree of the commit.
     fn trees(
         &mut self,
@@ -188,10 +196,10 @@ impl Check<'_, '_> {
         space: Option<&Accounting>,
         reached: &mut PageSet,
     ) {
-        let CommitTrees {
-            all: mut tables,
-            faults,
-        } = CommitTrees::of(&view, desc);
+        let (mut tables, faults) = match CommitTrees::of(&view, desc) {
+            Ok(CommitTrees { all, faults }) => (all, faults),
+            Err(error) => return self.failed(TableId::CATALOGUE, &error),
+        };
         for (table, what) in faults {
             self.fault(None, table, &what);
         }
@@ -236,17 +244,12 @@ impl Check<'_, '_> {
         let end = PageNo::new(self.report.pages);
         let dead = match dead_extents(&view, &space.desc.roots.space, &space.changes) {
             Ok(dead) => dead,
-            Err(error) => {
-                self.fault(None, TableId::SPACE, &error.to_string());
-                return;
-            }
+            Err(error) => return self.failed(TableId::SPACE, &error),
         };
-        let contradiction = match dead_fault(&view, &space.desc, &space.changes) {
-            Ok(fault) => fault.map(|(page, what)| (Some(page), what.to_string())),
-            Err(error) => Some((None, error.to_string())),
-        };
-        if let Some((page, what)) = contradiction {
-            self.fault(page, TableId::SPACE, &what);
+        match dead_fault(&view, &space.desc, &space.changes) {
+            Ok(Some((page, what))) => drop(self.fault(Some(page), TableId::SPACE, what)),
+            Ok(None) => {}
+            Err(error) => self.failed(TableId::SPACE, &error),
         }
         let spilled = space.spilled.iter().map(|run| (*run, "space bookkeeping"));
         let dead = dead.values().map(|d| (d.extent.run, "dead"));

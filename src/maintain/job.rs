@@ -23,6 +23,8 @@ pub struct Job<'f> {
     total: Cell<u64>,
     next: Cell<Instant>,
     stopped: Cell<bool>,
+    /// Whether memory was short at a step. The job has ended then.
+    lacks_memory: Cell<bool>,
 }
 
 impl std::fmt::Debug for Job<'_> {
@@ -48,6 +50,7 @@ impl<'f> Job<'f> {
             total: Cell::new(0),
             next: Cell::new(Instant::now() + EVERY),
             stopped: Cell::new(false),
+            lacks_memory: Cell::new(false),
         }
     }
 
@@ -60,11 +63,15 @@ impl<'f> Job<'f> {
     /// time.
     ///
     /// # Errors
-    /// `Cancelled`: the callback cancelled the job.
+    /// `Cancelled`: the callback cancelled the job. `NoMemory`: memory is short.
     pub(crate) fn advance(&self, pages: u64) -> Result<()> {
         self.done.set(self.done.get().saturating_add(pages));
-        if self.stopped.get() {
-            return Err(Error::Cancelled);
+        if self.is_stopped() {
+            return Err(self.end());
+        }
+        if Error::if_memory_is_short("").is_err() {
+            self.lack_memory();
+            return Err(self.end());
         }
         // A job without a callback needs no clock.
         match self.tell.try_borrow() {
@@ -85,15 +92,28 @@ impl<'f> Job<'f> {
     /// # Errors
     /// `Cancelled`: the callback cancelled the job.
     pub(crate) fn finish(&self) -> Result<()> {
-        if self.stopped.get() {
-            return Err(Error::Cancelled);
+        if self.is_stopped() {
+            return Err(self.end());
         }
         self.tell(self.total.get())
     }
 
-    /// Returns whether the callback cancelled the job.
+    /// Returns whether the job has ended early: the callback cancelled it, or memory is short.
     pub(crate) fn is_stopped(&self) -> bool {
-        self.stopped.get()
+        self.stopped.get() || self.lacks_memory.get()
+    }
+
+    /// Ends the job, because there is no memory for what it does.
+    pub(crate) fn lack_memory(&self) {
+        self.lacks_memory.set(true);
+    }
+
+    /// Returns the error of a job that has ended early.
+    pub(crate) fn end(&self) -> Error {
+        match self.lacks_memory.get() {
+            true => Error::NoMemory("a long job"),
+            false => Error::Cancelled,
+        }
     }
 
     fn tell(&self, done: u64) -> Result<()> {

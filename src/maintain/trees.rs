@@ -1,6 +1,7 @@
 //! The trees of a commit as its slot and its catalogue name them, and what is wrong with the catalogue.
 
 use crate::catalogue;
+use crate::error::{Error, Result};
 use crate::ids::{PageNo, TableId};
 use crate::page::{meta_pages, PageSource, Root};
 use crate::pager::Descriptor;
@@ -18,7 +19,10 @@ pub(super) struct CommitTrees {
 impl CommitTrees {
     /// Returns the trees of a commit. Roots that no tree can have are faults, and their trees are left out. The trees
     /// themselves are not checked here.
-    pub fn of<'s, S: PageSource<'s>>(source: &S, desc: &Descriptor) -> CommitTrees {
+    ///
+    /// # Errors
+    /// `NoMemory`, which is no fault of the file.
+    pub fn of<'s, S: PageSource<'s>>(source: &S, desc: &Descriptor) -> Result<CommitTrees> {
         let mut trees = CommitTrees {
             all: vec![(TableId::MAIN, desc.roots.main)],
             faults: Vec::new(),
@@ -39,6 +43,8 @@ impl CommitTrees {
                 trees.fault(table, "a root in the catalogue that no tree can have");
                 return Ok(());
             }
+            // This leaves room for the catalogue and for the space tree.
+            Error::or_room(&mut trees.all, 3, "the list of tables")?;
             trees.all.push((table, record.root));
             if table == TableId::NAMES {
                 list = record.root;
@@ -48,11 +54,12 @@ impl CommitTrees {
             Ok(())
         });
         match read {
-            Ok(()) => trees.check_names(source, &list, &names),
+            Ok(()) => trees.check_names(source, &list, &names)?,
+            Err(error @ Error::NoMemory(_)) => return Err(error),
             Err(error) => trees.fault(TableId::CATALOGUE, &error.to_string()),
         }
         trees.all.push((TableId::CATALOGUE, root));
-        trees
+        Ok(trees)
     }
 
     fn fault(&mut self, table: TableId, what: &str) {
@@ -61,7 +68,12 @@ impl CommitTrees {
 
     /// Checks that the list of names has the names of the catalogue and no others. Both are sorted, and the first
     /// difference ends the reading.
-    fn check_names<'s, S: PageSource<'s>>(&mut self, source: &S, list: &Root, names: &BTreeMap<Vec<u8>, TableId>) {
+    fn check_names<'s, S: PageSource<'s>>(
+        &mut self,
+        source: &S,
+        list: &Root,
+        names: &BTreeMap<Vec<u8>, TableId>,
+    ) -> Result<()> {
         let mut wanted = names.iter();
         let mut agree = true;
         let read = scan(source, list, &[], |name, number| {
@@ -69,10 +81,14 @@ impl CommitTrees {
             agree = wanted.next() == Some((&name.to_vec(), &number));
             Ok(agree)
         });
-        if let Err(error) = read {
-            self.fault(TableId::NAMES, &error.to_string());
-        } else if !agree || wanted.next().is_some() {
-            self.fault(TableId::NAMES, "the list of names differs from the catalogue");
+        match read {
+            Err(error @ Error::NoMemory(_)) => return Err(error),
+            Err(error) => self.fault(TableId::NAMES, &error.to_string()),
+            Ok(()) if !agree || wanted.next().is_some() => {
+                self.fault(TableId::NAMES, "the list of names differs from the catalogue");
+            }
+            Ok(()) => {}
         }
+        Ok(())
     }
 }

@@ -16,7 +16,7 @@ use crate::ids::{CommitId, PageNo};
 use crate::page::features::Features;
 use crate::page::hint::leaf::LeafHints;
 use crate::page::meta_pages;
-use parking_lot::{Condvar, Mutex};
+use crate::util::lock::{Condvar, Mutex};
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering::SeqCst};
 use std::sync::Arc;
 use std::time::Duration;

@@ -20,8 +20,8 @@ use crate::page::features::Features;
 use crate::page::hint::branch::BRANCHES;
 use crate::page::hint::leaf::LeafHints;
 use crate::page::{meta_pages, PAGE_MAX, PAGE_MIN};
+use crate::util::lock::{Condvar, Mutex};
 use crate::util::seeded::{self, Bug};
-use parking_lot::{Condvar, Mutex};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -100,7 +100,7 @@ impl Registration {
         loop {
             match open.get(&key).map(Weak::upgrade) {
                 Some(Some(pager)) => return Ok(pager),
-                Some(None) => registry.changed.wait(&mut open),
+                Some(None) => open = registry.changed.wait(open),
                 None => {
                     open.insert(key, Weak::new());
                     return Err(Registration(key));

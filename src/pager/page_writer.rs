@@ -14,6 +14,7 @@ use super::options::Wait;
 use super::shared::share_entry;
 use super::space::{Dead, RunSet, Space, SpaceEdit, ZoneNo};
 use super::view::View;
+use super::write_lock::complete;
 use super::write_state::WriteState;
 use super::written::WrittenPages;
 use crate::error::{Error, Result};
@@ -63,6 +64,8 @@ pub struct PageWriter {
     pub(super) taken: RunSet,
     /// The extents of earlier commits to which this one does not refer any more.
     pub(super) freed: Vec<Extent>,
+    /// Whether there was no memory for one of them. The transaction can then not be committed.
+    freed_incomplete: bool,
     pub(super) written: WrittenPages,
     /// The number of bytes written.
     pub(super) bytes: u64,
@@ -132,6 +135,7 @@ impl PageWriter {
             taken: std::mem::take(&mut state.taken),
             state,
             freed: Vec::new(),
+            freed_incomplete: false,
             written: WrittenPages::default(),
             bytes: 0,
             synced_alone: false,
@@ -151,6 +155,7 @@ impl PageWriter {
         if state.space.must_know_tree(state.changes) {
             state.space = Space::open(state.tip.pages, state.dead, state.records.above(state.folded));
         }
+        complete(&self.state)?;
         self.end = self.tip_end();
         // Writers that were killed left gaps in the ids. The tip's descriptor must not be overwritten before another
         // is there.
@@ -257,21 +262,24 @@ impl PageWriter {
     ///
     /// It is time to fold when many changes have collected, or when the slot is nearly full and little would be
     /// written.
-    pub fn fold(&mut self) -> Option<Vec<SpaceEdit>> {
+    ///
+    /// # Errors
+    /// `NoMemory`.
+    pub fn fold(&mut self) -> Result<Option<Vec<SpaceEdit>>> {
         let state = &mut self.state;
         if !state.space.foldable() {
-            return None;
+            return Ok(None);
         }
         let much = state.space.is_much(state.changes + self.freed.len());
         let records = &state.records;
         let full = !records.spilled.is_empty() || records.inline_bytes.bytes.len() * 4 > RECORDS_MAX * 3;
         if !(much || full && state.space.changes() <= FOLD_SMALL) {
-            return None;
+            return Ok(None);
         }
         state.space.join();
-        let edits = state.space.edits();
+        let edits = state.space.edits()?;
         self.folding = !edits.is_empty();
-        self.folding.then_some(edits)
+        Ok(self.folding.then_some(edits))
     }
 
     /// Tells, before pages are taken, whether a sync follows the commit at once.
@@ -297,10 +305,13 @@ impl PageWriter {
         large || (self.end.get() + want) * 2 > kept * 3
     }
 
-    fn claim(&mut self, run: Run) -> Run {
+    fn claim(&mut self, run: Run) -> Result<Run> {
         self.state.space.pool.remove(run);
         self.taken.insert(run);
-        run
+        match self.taken.is_incomplete() {
+            true => Err(Error::NoMemory("the list of pages taken")),
+            false => Ok(run),
+        }
     }
 
     /// Takes pages at the end of the file, beginning with free ones that already lie there.
@@ -316,7 +327,7 @@ impl PageWriter {
         match (end, bytes) {
             (Some(end), Some(bytes)) if bytes <= self.pager.memory.reserved() => {
                 self.end = self.end.max(end);
-                Ok(self.claim(run))
+                self.claim(run)
             }
             _ => Err(self.pager.outgrown()),
         }
@@ -387,8 +398,13 @@ impl PageWriter {
         Ok(())
     }
 
-    /// Refuses a commit that releases pages that cannot have been in use, because its trees were damaged.
+    /// Refuses a commit that releases pages that cannot have been in use, because its trees were damaged, and one of whose
+    /// pages not all are known, because there was no memory for the list.
     pub(super) fn check_freed(&mut self) -> Result<()> {
+        complete(&self.state)?;
+        if self.freed_incomplete || self.taken.is_incomplete() {
+            return Err(Error::NoMemory("the pages that a transaction takes and frees"));
+        }
         self.freed.sort_unstable();
         let mut end = self.pager.first_page();
         for Extent { run, birth, .. } in &self.freed {
@@ -421,11 +437,11 @@ impl PageSink for PageWriter {
         }
         let pool = &self.state.space.pool;
         if let Some(hole) = pool.best_fit(want) {
-            return Ok(self.claim(Run::new(hole.first, want)));
+            return self.claim(Run::new(hole.first, want));
         }
         if let Some(hole) = pool.largest() {
             if self.hole_will_do(hole.pages, want, lifetime) {
-                return Ok(self.claim(hole));
+                return self.claim(hole);
             }
         }
         self.grow(want)
@@ -436,7 +452,7 @@ impl PageSink for PageWriter {
             return Err(Error::Invalid("no pages were asked for"));
         }
         match self.state.space.pool.best_fit(pages) {
-            Some(hole) => Ok(self.claim(Run::new(hole.first, pages))),
+            Some(hole) => self.claim(Run::new(hole.first, pages)),
             None => self.grow(pages),
         }
     }
@@ -473,7 +489,10 @@ impl PageSink for PageWriter {
             return;
         }
         if extent.birth != self.id {
-            self.freed.push(extent);
+            match self.freed.try_reserve(1) {
+                Ok(()) => self.freed.push(extent),
+                Err(_) => self.freed_incomplete = true,
+            }
         } else if self.taken.contains(run) {
             self.taken.remove(run);
             self.written.forget(run);
@@ -501,6 +520,10 @@ impl Drop for PageWriter {
             // A panic ended the commit half-way: the file has it, and the shared words do not (I-8).
             Progress::SlotWritten => self.pager.poison(),
             Progress::Published => {}
+        }
+        if self.taken.is_incomplete() {
+            // Nobody knows all pages that are to be given back.
+            *state = WriteState::default();
         }
         self.taken.clear();
         state.taken = std::mem::take(&mut self.taken);

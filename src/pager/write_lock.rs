@@ -92,7 +92,7 @@ impl Pager {
             }
             let writer = || "another transaction of this process".to_string();
             let most = limits.left(writer)?.min(LOOK_FOR_POISON);
-            self.write_state_returned.wait_for(&mut state, most);
+            state = self.write_state_returned.wait_for(state, most);
         }
     }
 
@@ -134,8 +134,12 @@ impl Pager {
         Ok(())
     }
 
-    /// Puts the writer's state back, and lets the next writer in.
-    pub(super) fn release_write_lock(&self, state: Box<WriteState>) {
+    /// Puts the writer's state back, and lets the next writer in. A state that is incomplete is forgotten, so that the next
+    /// writer loads what it needs.
+    pub(super) fn release_write_lock(&self, mut state: Box<WriteState>) {
+        if state.is_incomplete() {
+            *state = WriteState::default();
+        }
         let free = state.space.pool.total();
         self.free_pages.store(free, SeqCst);
         self.pending_pages
@@ -181,6 +185,7 @@ impl Pager {
     pub(super) fn load_write_state(&self) -> Result<()> {
         let mut state = Box::<WriteState>::default();
         self.catch_up(&mut state)?;
+        complete(&state)?;
         // Nobody else has the database open.
         state.foreign = CommitId::NONE;
         self.pending_pages.store(state.space.known_pages(), SeqCst);
@@ -254,8 +259,21 @@ impl Pager {
     pub fn accounting(&self) -> Result<Accounting> {
         let mut state = self.acquire_write_lock(Wait::Try, &AtomicBool::new(false))?;
         let caught_up = self.catch_up(&mut state);
-        let answer = caught_up.map(|()| state.accounting());
+        let answer = caught_up
+            .and_then(|()| complete(&state))
+            .and_then(|()| state.accounting());
         self.release_write_lock(state);
         answer
+    }
+}
+
+/// Refuses to work with a state in which something is missing.
+///
+/// # Errors
+/// `NoMemory`.
+pub(super) fn complete(state: &WriteState) -> Result<()> {
+    match state.is_incomplete() {
+        true => Err(Error::NoMemory("what is known of free pages")),
+        false => Ok(()),
     }
 }

@@ -3,6 +3,7 @@
 use super::commit::{CommitRecord, SlotRecords, SpaceChange};
 use super::descriptor::Descriptor;
 use super::space::{RunSet, Space};
+use crate::error::Result;
 use crate::ids::{CommitId, Run};
 use crate::page::meta::SLOT_BYTES;
 
@@ -56,19 +57,24 @@ pub struct Accounting {
 }
 
 impl WriteState {
+    /// Returns whether something is missing here, because there was no memory for it.
+    pub fn is_incomplete(&self) -> bool {
+        self.space.is_incomplete() || self.taken.is_incomplete()
+    }
+
     /// Returns how many changes a fold would carry from these records to the space tree.
     pub fn count_changes(records: &SlotRecords, folded: CommitId) -> usize {
         records.above(folded).map(CommitRecord::changes).sum()
     }
 
     /// Returns what the accounting check needs of this commit.
-    pub fn accounting(&self) -> Accounting {
+    pub fn accounting(&self) -> Result<Accounting> {
         let spilled = self.records.spilled.iter().map(|s| s.spill.extent.run);
-        Accounting {
+        Ok(Accounting {
             desc: self.tip,
-            changes: self.records.changes(self.folded),
+            changes: self.records.changes(self.folded)?,
             spilled: spilled.collect(),
             dead: self.dead,
-        }
+        })
     }
 }

@@ -22,7 +22,7 @@ use super::table::{DraftTable, DraftTree};
 use super::unfinished::UnfinishedValues;
 use super::write_set::WriteSet;
 use crate::catalogue;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ids::{CommitId, TableId};
 use crate::page::leaf::Stored;
 use crate::page::{Root, Roots};
@@ -48,6 +48,7 @@ impl Draft {
     /// committed. `InDoubt`, `Poisoned`: see [`crate::Error`].
     pub fn commit(mut self, mut pages: PageWriter, unfinished: UnfinishedValues, mode: CommitMode) -> Result<CommitId> {
         self.check_usable()?;
+        Error::if_memory_is_short("a commit")?;
         debug_assert_eq!(
             pages.tip().id,
             self.base().id,
@@ -146,7 +147,7 @@ impl Draft {
         // This takes over nothing but memory, because every write set was flushed in step 2.
         space.edits = std::mem::take(&mut self.tables[0].tree.edits);
         debug_assert!(space.edits.is_empty(), "the default table was flushed in step 2");
-        if let Some(changes) = pages.fold() {
+        if let Some(changes) = pages.fold()? {
             for SpaceEdit { first, dead } in changes {
                 let key = encode_key(first);
                 match dead {

@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::ids::TableId;
 use crate::page::hint::leaf::LeafHints;
 use crate::page::leaf::Stored;
+use crate::page::PAGE_MAX;
 use crate::pager::{Descriptor, Pager};
 use crate::tree::read::lookup;
 use crate::tree::write::edits::{Op, RecordPos};
@@ -352,6 +353,30 @@ impl Draft {
         self.builder.pin();
     }
 
+    /// Returns whether a write may free these bytes, or change them, before it ends: whether they may be pinned bytes of
+    /// memory. Values in the file never are; others are short, or have memory of their own.
+    #[inline(always)]
+    pub fn may_free(&self, bytes: &[u8]) -> bool {
+        (self.builder.is_pinned() || !self.pinned_values.is_empty()) && self.may_free_pinned(bytes)
+    }
+
+    #[inline(never)]
+    fn may_free_pinned(&self, bytes: &[u8]) -> bool {
+        bytes.len() <= PAGE_MAX || self.pinned_values.holds(bytes)
+    }
+
+    /// Keeps pinned what is pinned, until [`Draft::release_pinned`]: the edits of a batch may all come from pinned bytes.
+    pub fn hold_pinned(&mut self) {
+        self.builder.held = true;
+    }
+
+    /// Ends what [`Draft::hold_pinned`] has begun, and unpins everything.
+    pub fn release_pinned(&mut self) {
+        self.builder.held = false;
+        self.pinned_values.clear();
+        self.builder.unpin();
+    }
+
     /// Takes a copy that is returned to the caller, and pins it.
     pub fn pin_copy(&self, copy: Box<[u8]>) -> &[u8] {
         self.pinned_values.pin(copy)
@@ -368,7 +393,9 @@ impl Draft {
             return Err(self.fail(error));
         }
         // This must come after the edit was recorded, because its bytes may be those of a pinned value.
-        self.pinned_values.clear();
+        if !self.builder.held {
+            self.pinned_values.clear();
+        }
         let kept = self.builder.keep_budget(&mut table.tree, pages);
         kept.map_err(|e| self.fail(e))
     }
@@ -384,7 +411,9 @@ impl Draft {
     pub fn remove_range<P: DraftPages>(&mut self, at: TableIndex, keys: KeyRange<'_>, pages: &mut P) -> Result<u64> {
         let table = &mut self.tables[at.0];
         table.last_is_greatest = false;
-        self.pinned_values.clear();
+        if !self.builder.held {
+            self.pinned_values.clear();
+        }
         let removed = self.builder.remove_range(&mut table.tree, keys, pages);
         removed.map_err(|e| self.fail(e))
     }

@@ -102,6 +102,8 @@ pub(super) struct TreeBuilder {
     /// Whether bytes of private pages or logs were returned to the caller since the last write. They are pinned until
     /// the next one.
     pinned: bool,
+    /// Whether what is pinned stays pinned although the transaction writes.
+    pub(super) held: bool,
     /// The memory of logs that were flushed while bytes were pinned.
     pinned_logs: Vec<Vec<Vec<u8>>>,
     /// A number that rises whenever a tree may have changed.
@@ -123,6 +125,7 @@ impl TreeBuilder {
             budget,
             collected: 0,
             pinned: false,
+            held: false,
             pinned_logs: Vec::new(),
             version: 1,
             changed: false,
@@ -164,10 +167,16 @@ impl TreeBuilder {
         self.pinned = true;
     }
 
-    /// Releases what was pinned.
+    /// Returns whether anything is pinned.
     #[inline(always)]
-    fn unpin(&mut self) {
-        if self.pinned {
+    pub(super) fn is_pinned(&self) -> bool {
+        self.pinned
+    }
+
+    /// Releases what was pinned, unless it is held.
+    #[inline(always)]
+    pub(super) fn unpin(&mut self) {
+        if self.pinned && !self.held {
             self.unpin_all();
         }
     }
@@ -212,6 +221,11 @@ impl TreeBuilder {
 
     #[cold]
     fn flush_over_budget<P: DraftPages>(&mut self, tree: &mut DraftTree, ordered: bool, pages: &mut P) -> Result<()> {
+        if self.pinned {
+            // Only a batch gets here with pinned bytes, see `Draft::hold_pinned`. Applying its edits could give back pages
+            // in which they lie, so that waits for an edit behind the batch.
+            return Ok(());
+        }
         let placing = ordered || self.is_large(tree);
         self.apply_edits(tree, placing, pages)
     }

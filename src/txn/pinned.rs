@@ -37,6 +37,25 @@ impl PinnedBytes {
         }
     }
 
+    /// Returns whether `bytes` are, or lie in, bytes that are kept here.
+    pub fn holds(&self, bytes: &[u8]) -> bool {
+        let (first, mut next) = (bytes.as_ptr().addr(), self.head.get());
+        while let Some(node) = next {
+            let from = node.bytes.as_ptr().addr();
+            if (from..from + node.bytes.len()).contains(&first) {
+                return true;
+            }
+            next = node.next.get();
+        }
+        false
+    }
+
+    /// Returns whether there are none.
+    #[inline(always)]
+    pub fn is_empty(&self) -> bool {
+        self.head.get().is_none()
+    }
+
     /// Takes the bytes and returns where they lie from now on.
     pub fn pin(&self, bytes: Box<[u8]>) -> &[u8] {
         let mut node = Box::new(Node {
@@ -71,6 +90,7 @@ impl PinnedBytes {
         if let Some(bytes) = chain.in_place(source)? {
             return Ok(bytes);
         }
+        Error::if_memory_is_short("a long value in several extents")?;
         let mut bytes = Vec::new();
         let len = usize::try_from(chain.len).map_err(|_| Error::NoMemory("a long value"))?;
         // Nobody has verified the extents yet. They must lie in the file before memory is taken for them, so that a

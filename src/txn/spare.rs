@@ -4,8 +4,9 @@
 use super::write_set::WriteSet;
 use crate::tree::write::arena::Arena;
 use crate::tree::write::emit::Emitter;
+use crate::util::lock::Mutex;
 
-static SPARE: parking_lot::Mutex<Vec<Spare>> = parking_lot::Mutex::new(Vec::new());
+static SPARE: Mutex<Vec<Spare>> = Mutex::new(Vec::new());
 /// How many transactions' memory is kept: that of the one that writes, and that of another one that may be between two
 /// commits at the same time.
 const SPARE_MAX: usize = 2;

@@ -5,6 +5,8 @@
 //! | `atomic`   | the atomic integers that processes share                                   |
 //! | `bytes`    | little-endian integers inside byte slices, and comparisons of byte strings |
 //! | `hash`     | the hash of a key                                                          |
+//! | `lock`     | locks that a panic does not poison, and that allocate nothing              |
+//! | `memory`   | whether memory is short                                                    |
 //! | `prefetch` | hints to the processor: what will be read soon                             |
 //! | `seeded`   | the switch for bugs that are put in on purpose                             |
 //! | `short`    | byte strings that lie on the stack as long as they are short               |
@@ -12,6 +14,8 @@
 pub mod atomic;
 pub mod bytes;
 pub mod hash;
+pub mod lock;
+pub mod memory;
 pub mod prefetch;
 pub mod seeded;
 pub mod short;

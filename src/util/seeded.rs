@@ -42,6 +42,8 @@ pub enum Bug {
     PanicInPut,
     /// A commit panics between the write of its slot and its publication.
     PanicAfterSlot,
+    /// A commit panics after its publication, before its sync.
+    PanicAfterPublish,
 }
 
 #[cfg(feature = "seeded-bugs")]

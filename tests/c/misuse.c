@@ -412,7 +412,7 @@ static void bad_arguments(void)
     txn = begin(db, KV_WRITE);
     IS(kv_put(txn, KV_MAIN, NULL, 3, S("v"), 0), KV_INVALID);
     IS(kv_put(txn, KV_MAIN, S("k"), NULL, 3, 0), KV_INVALID);
-    IS(kv_put(txn, KV_MAIN, S("k"), "v", (size_t)-1, 0), KV_INVALID);
+    IS(kv_put(txn, KV_MAIN, S("k"), "v", (size_t)-1, 0), KV_TOO_BIG);
     IS(kv_put(txn, KV_MAIN, S("k"), S("v"), KV_BLIND), KV_INVALID);
     IS(kv_delete(txn, KV_MAIN, S("k"), KV_APPEND), KV_INVALID);
     IS(kv_replace(txn, KV_MAIN, S("k"), S("v"), 0, NULL), KV_INVALID);

@@ -151,6 +151,65 @@ static void outliving(kv_db *db, const unsigned char *bytes)
     kv_buf_release(NULL);
 }
 
+/* Bytes that a transaction has returned are good input for its next call, also for all steps of a batch. */
+static void returned_bytes_as_input(void)
+{
+    kv_db *db = fresh("returned.kv");
+    kv_txn *txn = begin(db, KV_WRITE);
+    kv_slice key, value, got;
+    kv_op ops[4];
+    kv_range range = KV_RANGE_INIT;
+    char large[3000], name[8];
+    void *place;
+    size_t done;
+    int i;
+    memset(large, 'x', sizeof large);
+
+    /* What was reserved, filled and not yet put. */
+    OK(kv_reserve(txn, KV_MAIN, S("reserved"), sizeof large, 0, &place));
+    memset(place, 'r', sizeof large);
+    OK(kv_put(txn, KV_MAIN, S("copy"), place, sizeof large, 0));
+    OK(kv_get(txn, KV_MAIN, S("copy"), &got));
+    CHECK(got.len == sizeof large && memchr(got.data, 'x', got.len) == NULL && *(const char *)got.data == 'r');
+    OK(kv_get(txn, KV_MAIN, S("reserved"), &value));
+    CHECK(value.len == got.len && memcmp(value.data, got.data, got.len) == 0);
+    OK(kv_reserve(txn, KV_MAIN, S("a key"), 5, 0, &place));
+    memcpy(place, "a key", 5);
+    OK(kv_get(txn, KV_MAIN, place, 5, &got));
+    CHECK(same(got, "a key"));
+
+    /* Key and value of an entry that was taken, in every step of a batch. */
+    for (i = 0; i < 10; i++) {
+        snprintf(name, sizeof name, "q%d", i);
+        OK(kv_put(txn, KV_MAIN, name, 2, large, sizeof large, 0));
+    }
+    range.flags = KV_RANGE_PREFIX;
+    range.prefix = slice("q");
+    OK(kv_take_first(txn, KV_MAIN, &range, &key, &value));
+    memset(ops, 0, sizeof ops);
+    for (i = 0; i < 4; i++) {
+        ops[i].op = i == 3 ? KV_OP_DELETE : KV_OP_PUT;
+        ops[i].key = i == 1 ? slice("other") : key;
+        ops[i].value = value;
+    }
+    OK(kv_write_batch(txn, ops, 4, &done));
+    CHECK(done == 4);
+    IS(kv_get(txn, KV_MAIN, S("q0"), &got), KV_NOTFOUND);
+    OK(kv_get(txn, KV_MAIN, S("other"), &got));
+    CHECK(got.len == sizeof large && memcmp(got.data, large, sizeof large) == 0);
+
+    /* One after the other: each call lets go of the bytes that it was given. */
+    OK(kv_take_first(txn, KV_MAIN, &range, &key, &value));
+    OK(kv_put(txn, KV_MAIN, key.data, key.len, value.data, value.len, 0));
+    OK(kv_take(txn, KV_MAIN, S("q1"), &value));
+    OK(kv_replace(txn, KV_MAIN, S("q2"), value.data, value.len, 0, &got));
+    OK(kv_insert(txn, KV_MAIN, S("q1"), got.data, got.len, NULL));
+    OK(kv_take(txn, KV_MAIN, S("q3"), &value));
+    OK(kv_delete(txn, KV_MAIN, value.data, value.len, KV_BLIND));
+    commit(txn);
+    OK(kv_close(db));
+}
+
 int main(void)
 {
     unsigned char *bytes = pattern();
@@ -159,5 +218,6 @@ int main(void)
     looked_at(db, bytes);
     outliving(db, bytes);
     free(bytes);
+    returned_bytes_as_input();
     DONE;
 }

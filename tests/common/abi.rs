@@ -168,6 +168,16 @@ pub struct kv_batch {
     pub skip: u32,
 }
 
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct kv_op {
+    pub op: u32,
+    pub flags: u32,
+    pub table: u64,
+    pub key: kv_slice,
+    pub value: kv_slice,
+}
+
 pub const KV_OPEN_EXISTING: u32 = 0x1000;
 pub const KV_OPEN_MEMORY: u32 = 0x8000;
 pub const KV_DURABILITY_FULL: u32 = 64;
@@ -260,6 +270,7 @@ library! {
     fn kv_cursor_next_many(Handle, *mut kv_entry, usize, *mut usize) -> i32;
     fn kv_cursor_fill(Handle, *mut kv_batch) -> i32;
     fn kv_scan(Handle, u64, *const kv_range, *mut kv_batch) -> i32;
+    fn kv_delete_packed(Handle, u64, *const kv_batch, u32, *mut usize) -> i32;
     fn kv_count(Handle, u64, *const kv_range, *mut u64) -> i32;
     fn kv_rank(Handle, u64, Bytes, usize, *mut u64) -> i32;
     fn kv_get_many(Handle, u64, *const Key, usize, *mut kv_slice, *mut usize) -> i32;

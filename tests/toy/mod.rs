@@ -316,7 +316,7 @@ fn change(writing: &mut PageWriter, random: &mut Random, mut model: Model, chang
     };
     let mut space = tip.roots.space;
     let ask = random.one_in(FOLD_ONE_IN.get());
-    if let Some(edits) = ask.then(|| writing.fold()).flatten() {
+    if let Some(edits) = ask.then(|| writing.fold()).transpose()?.flatten() {
         let (mut map, pages) = read_space(&pager.view_all(), &space)?;
         for edit in edits {
             match edit.dead {

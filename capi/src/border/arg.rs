@@ -1,34 +1,122 @@
 //! Pointers of the caller -> slices, paths, outputs, options and reports.
 //!
 //! A caller's pointer is dereferenced here and in `types`, and nowhere else. Everything is checked that can be: NULL where
-//! something is needed, lengths beyond the address space, sizes of structs from older and newer programs.
+//! something is needed, lengths beyond the limits, sizes of structs from older and newer programs.
 
-use crate::border::status::{Failure, Outcome};
+use crate::border::status::{Failure, Outcome, KV_INVALID};
+use kv_engine::Error;
 use std::ffi::{c_char, c_void, CStr, OsStr};
 use std::mem::size_of;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr::NonNull;
 
+/// What a caller gives with a length, for the one check of lengths that there is: its name in messages, and how much of it
+/// there may be at most.
+#[derive(Clone, Copy)]
+pub(crate) struct Given {
+    name: &'static str,
+    most: usize,
+}
+
+impl Given {
+    pub(crate) const KEY: Given = Given::bytes("key", kv_engine::KEY_MAX as u64);
+    pub(crate) const VALUE: Given = Given::bytes("value", kv_engine::VALUE_MAX);
+    pub(crate) const NAME: Given = Given::bytes("name", kv_engine::NAME_MAX as u64);
+    pub(crate) const NOTE: Given = Given::bytes("note", kv_engine::NOTE_MAX as u64);
+    pub(crate) const FROM: Given = Given::bytes("range: key `from`", kv_engine::KEY_MAX as u64);
+    pub(crate) const TO: Given = Given::bytes("range: key `to`", kv_engine::KEY_MAX as u64);
+    pub(crate) const PREFIX: Given = Given::bytes("range: key `prefix`", kv_engine::KEY_MAX as u64);
+    pub(crate) const BATCH: Given = Given::bytes("batch: `bytes`", u32::MAX as u64);
+    /// What is only written to, as far as there is something to write.
+    pub(crate) const BUFFER: Given = Given::bytes("buffer", u64::MAX);
+
+    const fn bytes(name: &'static str, most: u64) -> Given {
+        // No object of the caller is larger than half of the address space, whatever the limit of the database is.
+        let most = if most < isize::MAX as u64 {
+            most as usize
+        } else {
+            isize::MAX as usize
+        };
+        Given { name, most }
+    }
+
+    /// An array of so many elements of this size.
+    pub(crate) const fn array(name: &'static str, size: usize) -> Given {
+        let most = isize::MAX as usize / if size == 0 { 1 } else { size };
+        Given {
+            name,
+            most: if most < ARRAY_MAX { most } else { ARRAY_MAX },
+        }
+    }
+
+    /// Checks pointer and length, before anything is read: `KV_TOO_BIG`, or `KV_INVALID` for a length without a pointer.
+    #[inline(always)]
+    pub(crate) fn check<T>(self, data: *const T, len: usize) -> Outcome {
+        if len > self.most || (data.is_null() && len != 0) {
+            return Err(self.refuse(len));
+        }
+        Ok(())
+    }
+
+    /// Checks a length that comes without a pointer.
+    pub(crate) fn check_len(self, len: usize) -> Outcome {
+        match len > self.most {
+            true => Err(self.refuse(len)),
+            false => Ok(()),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn refuse(self, len: usize) -> Failure {
+        if len > self.most {
+            return Failure::Engine(Error::TooBig {
+                what: self.name,
+                size: len as u64,
+                limit: self.most as u64,
+            });
+        }
+        let message = format!("{}: the pointer is NULL but the length is not 0", self.name);
+        Failure::Here(KV_INVALID, message.into())
+    }
+}
+
+/// How many elements an array may have.
+const ARRAY_MAX: usize = i32::MAX as usize;
+
 /// Returns bytes of the caller. (NULL, 0) is an empty string.
 ///
 /// # Safety
 /// `data` is NULL or spans `len` bytes that nobody changes while the call runs.
 #[inline(always)]
-pub(crate) unsafe fn bytes<'a>(data: *const c_void, len: usize) -> Outcome<&'a [u8]> {
+pub(crate) unsafe fn bytes<'a>(data: *const c_void, len: usize, given: Given) -> Outcome<&'a [u8]> {
+    given.check(data, len)?;
     if data.is_null() {
-        if len == 0 {
-            return Ok(&[]);
-        }
-        return Err(Failure::invalid("bytes: the pointer is NULL but the length is not 0"));
-    }
-    if len > isize::MAX as usize {
-        return Err(Failure::invalid(
-            "bytes: the length is beyond the address space (a negative number?)",
-        ));
+        return Ok(&[]);
     }
     // SAFETY: not NULL, length in range; the caller promises the rest.
     Ok(unsafe { std::slice::from_raw_parts(data.cast(), len) })
+}
+
+/// Returns a key of the caller.
+///
+/// # Safety
+/// As [`bytes`].
+#[inline(always)]
+pub(crate) unsafe fn key<'a>(data: *const c_void, len: usize) -> Outcome<&'a [u8]> {
+    // SAFETY: passed on.
+    unsafe { bytes(data, len, Given::KEY) }
+}
+
+/// Returns a value of the caller.
+///
+/// # Safety
+/// As [`bytes`].
+#[inline(always)]
+pub(crate) unsafe fn value<'a>(data: *const c_void, len: usize) -> Outcome<&'a [u8]> {
+    // SAFETY: passed on.
+    unsafe { bytes(data, len, Given::VALUE) }
 }
 
 /// Returns a path of the caller; `None` for NULL.
@@ -69,14 +157,7 @@ pub(crate) struct Buffer {
 /// # Safety
 /// `data` is NULL or spans `len` writable bytes that nothing else uses while the call runs.
 pub(crate) unsafe fn buffer(data: *mut c_void, len: usize) -> Outcome<Buffer> {
-    if data.is_null() && len != 0 {
-        return Err(Failure::invalid("buffer: the pointer is NULL but the size is not 0"));
-    }
-    if len > isize::MAX as usize {
-        return Err(Failure::invalid(
-            "buffer: the size is beyond the address space (a negative number?)",
-        ));
-    }
+    Given::BUFFER.check(data, len)?;
     Ok(Buffer { data: data.cast(), len })
 }
 
@@ -251,17 +332,10 @@ pub(crate) unsafe fn report<T: Growing>(pointer: *mut T, value: T) -> Outcome {
 ///
 /// # Safety
 /// `data` is NULL or points to `len` initialised elements that nobody changes while the call runs.
-pub(crate) unsafe fn array<'a, T>(data: *const T, len: usize) -> Outcome<&'a [T]> {
+pub(crate) unsafe fn array<'a, T>(data: *const T, len: usize, name: &'static str) -> Outcome<&'a [T]> {
+    Given::array(name, size_of::<T>()).check(data, len)?;
     if data.is_null() {
-        if len == 0 {
-            return Ok(&[]);
-        }
-        return Err(Failure::invalid("array: the pointer is NULL but the length is not 0"));
-    }
-    if len > isize::MAX as usize / size_of::<T>().max(1) {
-        return Err(Failure::invalid(
-            "array: the length is beyond the address space (a negative number?)",
-        ));
+        return Ok(&[]);
     }
     // SAFETY: not NULL, length in range; the caller promises the rest.
     Ok(unsafe { std::slice::from_raw_parts(data, len) })
@@ -288,14 +362,7 @@ impl<T> OutArray<T> {
 ///
 /// # Safety
 /// `data` is NULL or points to `len` writable elements.
-pub(crate) unsafe fn out_array<T>(data: *mut T, len: usize) -> Outcome<OutArray<T>> {
-    if data.is_null() && len != 0 {
-        return Err(Failure::invalid("array: the pointer is NULL but the length is not 0"));
-    }
-    if len > isize::MAX as usize / size_of::<T>().max(1) {
-        return Err(Failure::invalid(
-            "array: the length is beyond the address space (a negative number?)",
-        ));
-    }
+pub(crate) unsafe fn out_array<T>(data: *mut T, len: usize, name: &'static str) -> Outcome<OutArray<T>> {
+    Given::array(name, size_of::<T>()).check(data, len)?;
     Ok(OutArray { data, len })
 }

@@ -4,12 +4,14 @@
 //! it, so that a message printed after them is not that of an older failure.
 
 use crate::border::arg;
-use crate::border::process;
-use crate::border::status::{kv_status, sentence, Failure, Outcome, KV_NOTFOUND, KV_OK, KV_PANIC, KV_TOO_SMALL};
+use crate::border::memory;
+use crate::border::process::{self, Uncancelled};
+use crate::border::status::{kv_status, sentence, Failure, Outcome, KV_OK, KV_PANIC};
+use crate::border::text::Text;
 use crate::border::types::KV_NONE;
 use kv_engine::{Error, PageNo, TableId};
 use std::cell::RefCell;
-use std::ffi::{c_char, CStr, CString};
+use std::ffi::{c_char, CStr};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
 /// Detail of a thread's last failure, filled by kv_error_detail().
@@ -49,9 +51,14 @@ struct Last {
     table: u64,
     needed: u64,
     function: &'static CStr,
-    /// `None`: the status's own sentence says it all.
-    message: Option<CString>,
+    /// Empty: the status's own sentence says it all.
+    message: Text<MESSAGE>,
 }
+
+/// Bytes of room for a message: enough for a long path and what is said about it.
+const MESSAGE: usize = 1024;
+
+// Nothing of it needs a destructor, so that it is there as long as its thread runs, and needs no memory.
 
 thread_local! {
     static LAST: RefCell<Last> = const {
@@ -62,14 +69,49 @@ thread_local! {
             table: KV_NONE,
             needed: 0,
             function: c"",
-            message: None,
+            message: Text::new(),
         })
     };
 }
 
-/// Runs the body of an exported function: stores a failure for `kv_error_message`, catches a panic, answers the status.
+/// Runs the body of an exported function: refuses it while memory is short, keeps the thread from being cancelled, stores a
+/// failure for `kv_error_message`, catches a panic, and answers the status.
 #[inline(always)]
 pub(crate) fn guard(function: &'static CStr, body: impl FnOnce() -> Outcome) -> kv_status {
+    if memory::is_short() {
+        return short(function);
+    }
+    guard_end(function, body)
+}
+
+/// Does as [`guard`] for functions that end something: they give memory back, so they run even if it is short.
+#[inline(always)]
+pub(crate) fn guard_end(function: &'static CStr, body: impl FnOnce() -> Outcome) -> kv_status {
+    let _uncancelled = Uncancelled::new();
+    catch(function, body)
+}
+
+/// Does as [`guard`] for functions that need no memory and meet nothing at which a thread can be cancelled, as far as
+/// `body` does not see to that itself.
+#[inline(always)]
+pub(crate) fn guard_fast(function: &'static CStr, body: impl FnOnce() -> Outcome) -> kv_status {
+    catch(function, body)
+}
+
+/// Answers for a call that did not begin.
+#[cold]
+#[inline(never)]
+fn short(function: &'static CStr) -> kv_status {
+    store(
+        function,
+        &Failure::Engine(Error::NoMemory(
+            "the system refuses it; end transactions, or close databases",
+        )),
+    )
+}
+
+#[inline(always)]
+fn catch(function: &'static CStr, body: impl FnOnce() -> Outcome) -> kv_status {
     // What leaves the closure leaves through memory: a status is less than an outcome.
     let status = move || match body() {
         Ok(()) => KV_OK,
@@ -82,9 +124,9 @@ pub(crate) fn guard(function: &'static CStr, body: impl FnOnce() -> Outcome) -> 
     }
 }
 
-/// Does as [`guard`] for functions that return nothing: a failure is stored, and nobody is told.
+/// Does as [`guard_end`] for functions that return nothing: a failure is stored, and nobody is told.
 pub(crate) fn guard_void(function: &'static CStr, body: impl FnOnce() -> Outcome) {
-    let _ = guard(function, body);
+    let _ = guard_end(function, body);
 }
 
 /// Stores an answer that is its number and nothing else.
@@ -92,9 +134,10 @@ pub(crate) fn guard_void(function: &'static CStr, body: impl FnOnce() -> Outcome
 fn plain(function: &'static CStr, status: kv_status) -> kv_status {
     let _ = LAST.try_with(|last| {
         if let Ok(mut last) = last.try_borrow_mut() {
-            last.status = status;
-            last.function = function;
-            last.needed = 0;
+            let last = &mut *last;
+            (last.status, last.function) = (status, function);
+            (last.errno, last.page, last.table, last.needed) = (0, KV_NONE, KV_NONE, 0);
+            last.message.clear();
         }
     });
     status
@@ -104,48 +147,36 @@ fn plain(function: &'static CStr, status: kv_status) -> kv_status {
 #[inline(never)]
 fn store(function: &'static CStr, failure: &Failure) -> kv_status {
     let status = failure.status();
-    let mut last = Last {
-        status,
-        errno: 0,
-        page: KV_NONE,
-        table: KV_NONE,
-        needed: 0,
-        function,
-        message: None,
-    };
-    match failure {
-        Failure::Plain(_) => {}
-        Failure::Here(_, message) => last.message = text(message.as_bytes().to_vec()),
-        Failure::Engine(error) => {
-            match error {
-                Error::TooSmall { needed } => last.needed = *needed,
-                Error::Io { source, .. } | Error::NoSpace { source, .. } => {
-                    last.errno = source.raw_os_error().unwrap_or(0);
-                }
-                Error::Corrupt(damage) => {
-                    last.page = damage.page.map_or(KV_NONE, PageNo::get);
-                    last.table = damage.table.map_or(KV_NONE, TableId::get);
-                }
-                _ => {}
-            }
-            if status != KV_TOO_SMALL {
-                last.message = text(error.to_string().into_bytes());
-            }
-        }
-    }
-    // While a thread ends its storage may be gone already: then only the number remains.
-    let _ = LAST.try_with(|cell| {
-        if let Ok(mut cell) = cell.try_borrow_mut() {
-            *cell = last;
+    let _ = LAST.try_with(|last| {
+        let Ok(mut last) = last.try_borrow_mut() else { return };
+        let last = &mut *last;
+        (last.status, last.function) = (status, function);
+        (last.errno, last.page, last.table, last.needed) = (0, KV_NONE, KV_NONE, 0);
+        last.message.clear();
+        match failure {
+            Failure::Plain(_) => {}
+            Failure::Here(_, message) => last.message.set(message),
+            Failure::Engine(error) => store_error(last, error),
         }
     });
     status
 }
 
-/// Makes a text for C. A NUL inside would cut it, so it is left out.
-fn text(mut bytes: Vec<u8>) -> Option<CString> {
-    bytes.retain(|b| *b != 0);
-    CString::new(bytes).ok()
+/// Stores what an error of the engine says.
+fn store_error(last: &mut Last, error: &Error) {
+    match error {
+        Error::TooSmall { needed } => {
+            last.needed = *needed;
+            return;
+        }
+        Error::Io { source, .. } | Error::NoSpace { source, .. } => last.errno = source.raw_os_error().unwrap_or(0),
+        Error::Corrupt(damage) => {
+            last.page = damage.page.map_or(KV_NONE, PageNo::get);
+            last.table = damage.table.map_or(KV_NONE, TableId::get);
+        }
+        _ => {}
+    }
+    last.message.set(error);
 }
 
 /// Message about the last call on this thread that did not answer KV_OK: what happened, where, and what to do next.
@@ -157,10 +188,8 @@ fn text(mut bytes: Vec<u8>) -> Option<CString> {
 #[no_mangle]
 pub extern "C" fn kv_error_message() -> *const c_char {
     LAST.try_with(|last| match last.try_borrow() {
-        Ok(last) => match (&last.message, last.status) {
-            (_, KV_NOTFOUND) | (None, _) => sentence(last.status).as_ptr(),
-            (Some(message), _) => message.as_ptr(),
-        },
+        Ok(last) if last.message.is_empty() => sentence(last.status).as_ptr(),
+        Ok(last) => last.message.as_c().as_ptr(),
         Err(_) => sentence(KV_PANIC).as_ptr(),
     })
     .unwrap_or(sentence(KV_PANIC).as_ptr())
@@ -177,14 +206,13 @@ pub unsafe extern "C" fn kv_error_detail(detail: *mut kv_error) -> kv_status {
     let filled = LAST.try_with(|last| {
         let last = last.try_borrow().ok();
         let last = last.as_deref();
-        let bare = last.is_none_or(|l| matches!(l.status, KV_NOTFOUND));
         kv_error {
             struct_size: 0,
             status: last.map_or(KV_PANIC, |l| l.status),
-            sys_errno: last.map_or(0, |l| if bare { 0 } else { l.errno }),
+            sys_errno: last.map_or(0, |l| l.errno),
             reserved: 0,
-            page: last.map_or(KV_NONE, |l| if bare { KV_NONE } else { l.page }),
-            table: last.map_or(KV_NONE, |l| if bare { KV_NONE } else { l.table }),
+            page: last.map_or(KV_NONE, |l| l.page),
+            table: last.map_or(KV_NONE, |l| l.table),
             needed: last.map_or(0, |l| l.needed),
             function: last.map_or(c"", |l| l.function).as_ptr(),
             message: kv_error_message(),

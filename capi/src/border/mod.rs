@@ -5,15 +5,19 @@
 //! | `arg`     | pointers of the caller as slices, paths, outputs and options                  |
 //! | `error`   | the last failure on this thread, and the guard around every exported function |
 //! | `flags`   | the flags of every call, and what is said about a wrong one                   |
-//! | `process` | fork and panics, which concern the whole process                              |
+//! | `memory`  | the allocator, and the reserve behind it                                      |
+//! | `process` | fork, panics, cancelled threads, callbacks                                    |
 //! | `status`  | the status numbers, and how an engine error becomes one                       |
+//! | `text`    | text for C that needs no memory                                               |
 //! | `types`   | the structs that cross the border, and what is checked about them             |
 //! | `version` | which library this is                                                         |
 
 pub(crate) mod arg;
 pub mod error;
 pub(crate) mod flags;
+pub(crate) mod memory;
 pub(crate) mod process;
 pub mod status;
+pub(crate) mod text;
 pub mod types;
 pub mod version;

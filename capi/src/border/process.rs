@@ -1,62 +1,158 @@
-//! What concerns the whole process: fork and panics.
+//! What concerns the whole process: fork, panics, cancelled threads, callbacks of the caller.
 //!
-//! Nothing here runs before the first `kv_open`: no constructor, no thread, no signal handler.
+//! Nothing here runs before the first `kv_open`: no constructor, no thread, no signal handler. What is kept for each
+//! thread needs neither memory nor a destructor.
 
+use crate::border::status::{Failure, Outcome};
+use crate::border::text::Text;
+use kv_engine::Error;
 use std::cell::{Cell, RefCell};
-use std::sync::Once;
+#[cfg(target_os = "linux")]
+use std::ffi::c_int;
+use std::sync::{Mutex, PoisonError};
 
-static PREPARE: Once = Once::new();
+/// Bytes of room for what a panic says.
+const PANIC_TEXT: usize = 300;
+/// How many callbacks that run inside each other are told apart.
+const NESTED: usize = 16;
 
 thread_local! {
-    static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
-    static CALLBACKS: Cell<u32> = const { Cell::new(0) };
+    static PANIC: RefCell<Text<PANIC_TEXT>> = const { RefCell::new(Text::new()) };
+    static CALLBACKS: Callbacks = const {
+        Callbacks {
+            depth: Cell::new(0),
+            in_use: [const { Cell::new(0) }; NESTED],
+        }
+    };
 }
 
-/// Prepares the process for panics and forks. Every `kv_open` calls it, and the first call does the work. `after_fork` runs in
-/// children and touches atomics only, as a child of a process with threads must.
-pub(crate) fn prepare(after_fork: extern "C" fn()) {
-    PREPARE.call_once(|| {
-        // The standard library is private to libkv, and so is its panic hook: the host's own is not touched. The
-        // message belongs into kv_error_message(), not onto the host's stderr.
-        std::panic::set_hook(Box::new(|info| {
-            let text = info.to_string();
-            let _ = PANIC.try_with(|panic| {
-                if let Ok(mut panic) = panic.try_borrow_mut() {
-                    *panic = text;
-                }
-            });
-        }));
-        // SAFETY: a plain function, made for this.
-        unsafe { libc::pthread_atfork(None, None, Some(after_fork)) };
-    });
+/// Prepares the process for panics and forks. Every `kv_open` calls it, and the first call that succeeds does the work.
+/// `after_fork` runs in children and touches atomics only, as a child of a process with threads must.
+pub(crate) fn prepare(after_fork: extern "C" fn()) -> Outcome {
+    static PREPARED: Mutex<bool> = Mutex::new(false);
+    let mut prepared = PREPARED.lock().unwrap_or_else(PoisonError::into_inner);
+    if *prepared {
+        return Ok(());
+    }
+    // SAFETY: a plain function, made for this.
+    if unsafe { libc::pthread_atfork(None, None, Some(after_fork)) } != 0 {
+        // Without the handler a child could use its parent's handles.
+        return Err(Failure::Engine(Error::NoMemory("a handler for fork()")));
+    }
+    // The standard library is private to libkv, and so is its panic hook: the host's own is not touched. The message
+    // belongs into kv_error_message(), not onto the host's stderr.
+    std::panic::set_hook(Box::new(|info| {
+        let _ = PANIC.try_with(|panic| {
+            if let Ok(mut panic) = panic.try_borrow_mut() {
+                panic.set(info);
+            }
+        });
+    }));
+    *prepared = true;
+    Ok(())
 }
 
 /// Takes the message of the panic just caught on this thread.
 pub(crate) fn take_panic() -> String {
-    PANIC
-        .try_with(|panic| {
-            panic
-                .try_borrow_mut()
-                .map(|mut p| std::mem::take(&mut *p))
-                .unwrap_or_default()
-        })
-        .unwrap_or_default()
+    let taken = PANIC.try_with(|panic| {
+        let mut panic = panic.try_borrow_mut().ok()?;
+        let text = panic.as_str().to_owned();
+        panic.clear();
+        Some(text)
+    });
+    taken.ok().flatten().unwrap_or_default()
 }
 
-/// Runs a callback of the caller. Functions that it calls can learn from [`in_callback`] that they are inside one.
-pub(crate) fn call_back<T>(callback: impl FnOnce() -> T) -> T {
+// ---- cancelled threads
+
+/// Keeps this thread from being cancelled until it is dropped. A thread is cancelled inside the system call that it
+/// waits in, by unwinding the stack from there; that would skip the end of a call that others wait for.
+pub(crate) struct Uncancelled {
+    #[cfg(target_os = "linux")]
+    before: c_int,
+}
+
+#[cfg(target_os = "linux")]
+mod cancel {
+    use std::ffi::c_int;
+
+    pub(super) const DISABLE: c_int = 1;
+
+    extern "C" {
+        pub(super) fn pthread_setcancelstate(state: c_int, before: *mut c_int) -> c_int;
+    }
+}
+
+impl Uncancelled {
+    #[inline(always)]
+    pub(crate) fn new() -> Uncancelled {
+        #[cfg(target_os = "linux")]
+        {
+            let mut before = 0;
+            // SAFETY: the state is one that there is, and the place of the former one is writable.
+            unsafe { cancel::pthread_setcancelstate(cancel::DISABLE, &mut before) };
+            Uncancelled { before }
+        }
+        #[cfg(not(target_os = "linux"))]
+        Uncancelled {}
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for Uncancelled {
+    #[inline(always)]
+    fn drop(&mut self) {
+        let mut ignored = 0;
+        // SAFETY: the state is what this thread had before.
+        unsafe { cancel::pthread_setcancelstate(self.before, &mut ignored) };
+    }
+}
+
+// ---- callbacks
+
+/// The callbacks that this thread is in, and what the calls that made them have in use.
+struct Callbacks {
+    depth: Cell<usize>,
+    /// The bits of the token of a transaction, 0 for none, by depth.
+    in_use: [Cell<usize>; NESTED],
+}
+
+/// Runs a callback of the caller. `in_use` are the bits of the token of the transaction that the call reads, 0 if it
+/// reads none. Functions that the callback calls can learn of it from [`in_callback`] and [`in_use_below`].
+///
+/// The end of the callback is noted in a destructor, but a `longjmp` out of it runs none. The thread then counts as
+/// being inside a callback from then on, and what was in use stays in use.
+pub(crate) fn call_back<T>(in_use: usize, callback: impl FnOnce() -> T) -> T {
     struct Leave;
     impl Drop for Leave {
         fn drop(&mut self) {
-            CALLBACKS.set(CALLBACKS.get() - 1);
+            CALLBACKS.with(|callbacks| callbacks.depth.set(callbacks.depth.get() - 1));
         }
     }
-    CALLBACKS.set(CALLBACKS.get() + 1);
+    CALLBACKS.with(|callbacks| {
+        let depth = callbacks.depth.get();
+        if let Some(slot) = callbacks.in_use.get(depth) {
+            slot.set(in_use);
+        }
+        callbacks.depth.set(depth + 1);
+    });
     let _leave = Leave;
     callback()
 }
 
 /// Tells whether this thread is inside a callback of the caller.
 pub(crate) fn in_callback() -> bool {
-    CALLBACKS.get() != 0
+    CALLBACKS.with(|callbacks| callbacks.depth.get()) != 0
+}
+
+/// Tells whether this thread is inside a callback of a call that reads the transaction with this token. Waiting for that
+/// call would be waiting for itself. Where callbacks are nested too deep to tell, everything counts as in use.
+pub(crate) fn in_use_below(token: usize) -> bool {
+    CALLBACKS.with(|callbacks| {
+        let depth = callbacks.depth.get();
+        depth > NESTED
+            || callbacks.in_use[..depth]
+                .iter()
+                .any(|in_use| token != 0 && in_use.get() == token)
+    })
 }

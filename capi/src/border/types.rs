@@ -1,6 +1,6 @@
 //! The structs that cross the border, and what is checked about them.
 
-use crate::border::arg;
+use crate::border::arg::{self, Given};
 use crate::border::flags::{
     no_choice, unknown, KV_APPEND, KV_DURABILITY_DEFAULT, KV_DURABILITY_FULL, KV_DURABILITY_LAZY, KV_NO_INSERT,
     KV_NO_OVERWRITE, KV_RANGE_AFTER, KV_RANGE_BEFORE, KV_RANGE_FROM, KV_RANGE_PREFIX, KV_RANGE_REVERSE,
@@ -126,9 +126,9 @@ impl kv_slice {
     ///
     /// # Safety
     /// As `arg::bytes`.
-    pub(crate) unsafe fn bytes<'a>(&self) -> Outcome<&'a [u8]> {
+    pub(crate) unsafe fn bytes<'a>(&self, given: Given) -> Outcome<&'a [u8]> {
         // SAFETY: passed on.
-        unsafe { arg::bytes(self.data, self.len) }
+        unsafe { arg::bytes(self.data, self.len, given) }
     }
 
     fn unused(&self) -> bool {
@@ -157,7 +157,13 @@ pub(crate) unsafe fn range<'a>(range: *const kv_range) -> Outcome<Range<'a>> {
         ));
     }
     // SAFETY: the caller promises that the slices of a range span readable bytes.
-    let (from, to, prefix) = unsafe { (range.from.bytes()?, range.to.bytes()?, range.prefix.bytes()?) };
+    let (from, to, prefix) = unsafe {
+        (
+            range.from.bytes(Given::FROM)?,
+            range.to.bytes(Given::TO)?,
+            range.prefix.bytes(Given::PREFIX)?,
+        )
+    };
     let from = match flags & (KV_RANGE_FROM | KV_RANGE_AFTER) {
         0 if range.from.unused() => Bound::Unbounded,
         KV_RANGE_FROM => Bound::Included(from),

@@ -5,17 +5,22 @@
 //! closes it to new calls and then takes its children one by one, and it waits for a call that works on one of them. So no
 //! two of these waits form a circle.
 
-use crate::border::status::Outcome;
+use crate::border::status::{Failure, Outcome};
 use crate::handle::chunks::Children;
 use crate::handle::objects::{mixed_up, Exclusive, Object, Slot, HANDLES};
 use crate::handle::token::{Kind, Kinds, Token};
+use kv_engine::Error;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::MutexGuard;
 
+const NO_MEMORY: Failure = Failure::Engine(Error::NoMemory("the list of a transaction's cursors"));
+
 /// Gives a child of the transaction `parent`, which is in `slot`, a handle. The caller has the parent in use.
 pub(crate) fn publish_child(kind: Kind, object: Object, parent: Token, slot: &'static Slot) -> Outcome<Token> {
-    let (token, child) = HANDLES.publish(kind, parent, |vacant| Ok(vacant.fill(object)))?;
     let mut children = slot.children();
+    let room = children.tokens.try_reserve(1);
+    room.map_err(|_| NO_MEMORY)?;
+    let (token, child) = HANDLES.publish(kind, parent, |vacant| Ok(vacant.fill(object)))?;
     slot.child_count.fetch_add(1, Relaxed);
     child.index_in_parent.store(children.tokens.len() as u32, Relaxed);
     children.tokens.push(token);
@@ -76,8 +81,12 @@ pub(super) fn close_children(parent: &Slot) -> usize {
 
 /// Retires the cursors of a reader whose database is closed: they are refused from now on, but their keys stay.
 pub(super) fn retire_children(parent: &Slot) {
-    let tokens = parent.children().tokens.clone();
-    for token in tokens {
+    // From the end on: a cursor that its owner closes meanwhile is replaced by one that was retired already.
+    let many = parent.children().tokens.len();
+    for at in (0..many).rev() {
+        let Some(token) = parent.children().tokens.get(at).copied() else {
+            continue;
+        };
         if let Ok(child) = HANDLES.close(token, Kinds::of(&[Kind::Cursor])) {
             child.retire(Kind::RetiredCursor);
         }
@@ -103,7 +112,9 @@ pub(crate) fn lock_children(parent: &'static Slot) -> Outcome<Option<LockedChild
 #[inline(never)]
 fn lock_all(parent: &'static Slot) -> Outcome<LockedChildren> {
     let list = parent.children();
-    let mut children = Vec::with_capacity(list.tokens.len());
+    let mut children = Vec::new();
+    let room = children.try_reserve_exact(list.tokens.len());
+    room.map_err(|_| NO_MEMORY)?;
     for token in &list.tokens {
         children.push(HANDLES.lock(*token, Kind::Cursor)?);
     }

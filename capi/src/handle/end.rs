@@ -1,6 +1,7 @@
 //! Ending transactions: one by its handle, or all of a database that is being closed.
 
-use crate::border::status::Outcome;
+use crate::border::process;
+use crate::border::status::{Failure, Outcome, KV_BUSY};
 use crate::handle::children::{close_children, retire_children};
 use crate::handle::objects::{mixed_up, Closing, Object, WriteHandle, HANDLES};
 use crate::handle::slots::Backoff;
@@ -16,8 +17,15 @@ pub(crate) enum Ended {
     Read,
 }
 
-/// Takes a transaction out of use, children first.
+/// Takes a transaction out of use, children first. `KV_BUSY` if this thread is inside a callback of a call that uses it:
+/// waiting for that call would be waiting for itself.
 pub(crate) fn end(token: Token) -> Outcome<Ended> {
+    if process::in_use_below(token.bits()) {
+        return Err(Failure::here(
+            KV_BUSY,
+            "the call whose callback this is reads this transaction; end it after that call has returned",
+        ));
+    }
     let mut closing = HANDLES.close(token, Kinds::of(&[Kind::Read, Kind::Write, Kind::RetiredRead]))?;
     let writers = close_children(closing.slot);
     match closing.object() {
@@ -55,10 +63,9 @@ pub(crate) fn end_transactions(db: Token) {
         let open = HANDLES.search(Kinds::of(&[Kind::Read, Kind::Write, Kind::Closing]), |slot| {
             slot.parent() == db
         });
-        if open.is_empty() {
-            return;
-        }
+        let mut any = false;
         for token in open {
+            any = true;
             if HANDLES.is(token, Kind::Read) {
                 if let Ok(reader) = HANDLES.close(token, Kinds::of(&[Kind::Read])) {
                     retire_children(reader.slot);
@@ -69,6 +76,9 @@ pub(crate) fn end_transactions(db: Token) {
             } else {
                 backoff.wait();
             }
+        }
+        if !any {
+            return;
         }
     }
 }

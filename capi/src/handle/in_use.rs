@@ -149,6 +149,23 @@ pub(crate) fn write<T>(handle: *mut kv_txn, verb: impl FnOnce(&mut WriteTxn) -> 
     WriteUse::of(handle)?.get()?.work(verb)
 }
 
+/// Does as [`write`] with bytes of the caller, which may be bytes that the transaction has returned.
+#[inline(always)]
+pub(crate) fn write_bytes<T, const N: usize>(
+    handle: *mut kv_txn,
+    given: [&[u8]; N],
+    verb: impl FnOnce(&mut WriteTxn, [&[u8]; N]) -> Result<T, Error>,
+) -> Outcome<T> {
+    let mut usage = WriteUse::of(handle)?;
+    let write = usage.get()?;
+    let mut rooms = [const { Vec::new() }; N];
+    let mut used = given;
+    for (room, bytes) in rooms.iter_mut().zip(&mut used) {
+        *bytes = write.apart(bytes, room)?;
+    }
+    write.work(|txn| verb(txn, used))
+}
+
 /// A cursor in use by this call, with its transaction.
 pub(crate) struct CursorUse(Exclusive);
 

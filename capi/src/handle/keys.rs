@@ -19,15 +19,15 @@ impl Keys {
         self.used = 0;
     }
 
-    /// Keeps a key and returns where it lies. A short one is copied as a block of fixed size, which needs no call.
+    /// Keeps a key and returns where it lies, or `None` if there is no memory for it. A short one is copied as a block of fixed size, which needs no call.
     #[inline(always)]
-    pub(crate) fn keep(&mut self, key: &KeyBuf) -> kv_slice {
+    pub(crate) fn keep(&mut self, key: &KeyBuf) -> Option<kv_slice> {
         let len = key.as_slice().len();
         if let (Some(padded), Some(room)) = (key.padded(), self.bytes.get_mut(self.used..)) {
             if let Some(block) = room.first_chunk_mut() {
                 *block = *padded;
                 self.used += len;
-                return kv_slice::of(&room[..len]);
+                return Some(kv_slice::of(&room[..len]));
             }
         }
         self.keep_long(key)
@@ -35,16 +35,19 @@ impl Keys {
 
     /// Does as [`Keys::keep`], for a key of any length.
     #[inline(never)]
-    fn keep_long(&mut self, key: &[u8]) -> kv_slice {
+    fn keep_long(&mut self, key: &[u8]) -> Option<kv_slice> {
         if self.bytes.len() - self.used < key.len() + PADDED {
             let more = (2 * self.bytes.len()).max(key.len() + 4096);
-            let full = std::mem::replace(&mut self.bytes, vec![0; more]);
-            self.full.push(full);
+            let mut bytes = Vec::new();
+            bytes.try_reserve_exact(more).ok()?;
+            bytes.resize(more, 0);
+            self.full.try_reserve(1).ok()?;
+            self.full.push(std::mem::replace(&mut self.bytes, bytes));
             self.used = 0;
         }
         let room = &mut self.bytes[self.used..self.used + key.len()];
         room.copy_from_slice(key);
         self.used += key.len();
-        kv_slice::of(room)
+        Some(kv_slice::of(room))
     }
 }

@@ -200,10 +200,39 @@ impl WriteHandle {
         Ok(answer?)
     }
 
+    /// Returns bytes of the caller as a call that writes may use them: a copy in `room`, if they may be bytes that this
+    /// transaction has returned, and which the call lets go of. A copy made inside the engine would not do: bytes that a
+    /// function was given must be valid until it returns, and the compiler relies on that.
+    #[inline(always)]
+    pub(crate) fn apart<'b>(&self, bytes: &'b [u8], room: &'b mut Vec<u8>) -> Outcome<&'b [u8]> {
+        match self.txn.may_free(bytes) {
+            true => copy(bytes, room),
+            false => Ok(bytes),
+        }
+    }
+
+    /// Runs a batch of writes, all of which may use bytes that the transaction has returned before.
+    pub(crate) fn batch(&mut self, writes: impl FnOnce(&mut WriteHandle) -> Outcome) -> Outcome {
+        self.txn.hold_pinned();
+        let answer = writes(self);
+        self.txn.release_pinned();
+        answer
+    }
+
     /// Gives up the engine's transaction, to be committed.
     pub(crate) fn into_txn(self) -> WriteTxn {
         self.txn
     }
+}
+
+/// Copies bytes into `room`.
+#[inline(never)]
+pub(crate) fn copy<'b>(bytes: &[u8], room: &'b mut Vec<u8>) -> Outcome<&'b [u8]> {
+    room.clear();
+    let reserved = room.try_reserve_exact(bytes.len());
+    reserved.map_err(|_| Failure::Engine(Error::NoMemory("a copy of bytes that are written")))?;
+    room.extend_from_slice(bytes);
+    Ok(room)
 }
 
 /// What stands behind a `kv_cursor`.

@@ -453,16 +453,16 @@ impl<T: Default> Table<T> {
         Ok((Token::new(index, generation), slot))
     }
 
-    /// Finds the live slots of `kinds` that `wanted` accepts; returns their tokens.
-    pub(crate) fn search(&self, kinds: Kinds, wanted: impl Fn(&Slot<T>) -> bool) -> Vec<Token> {
-        let mut found = Vec::new();
-        for (index, slot) in self.all() {
+    /// Finds the live slots of `kinds` that `wanted` accepts, and returns their tokens one by one, as they are then.
+    pub(crate) fn search<'a>(
+        &'a self,
+        kinds: Kinds,
+        wanted: impl Fn(&Slot<T>) -> bool + 'a,
+    ) -> impl Iterator<Item = Token> + 'a {
+        self.all().filter_map(move |(index, slot)| {
             let state = slot.state.load(Acquire);
-            if kinds.has(state) && wanted(slot) {
-                found.push(Token::new(index, generation(state)));
-            }
-        }
-        found
+            (kinds.has(state) && wanted(slot)).then(|| Token::new(index, generation(state)))
+        })
     }
 
     /// Marks every handle as one of the parent process. It touches atomics only, as the child of a process with threads

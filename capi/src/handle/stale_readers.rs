@@ -42,7 +42,7 @@ pub(crate) fn reader_info(reader: &ReaderInfo) -> kv_reader_info {
 /// answers is ignored. It must not close the database.
 ///
 /// @ingroup kv_database
-pub type kv_reader_fn = Option<unsafe extern "C" fn(ctx: *mut c_void, reader: *const kv_reader_info)>;
+pub type kv_reader_fn = Option<unsafe extern "C-unwind" fn(ctx: *mut c_void, reader: *const kv_reader_info)>;
 
 /// How often readers are looked at, at most.
 const EVERY: Duration = Duration::from_millis(500);
@@ -51,7 +51,7 @@ const STALE_MS: u64 = 60_000;
 
 /// Whom to tell of stale readers, and which were told.
 pub(crate) struct StaleReaders {
-    tell: unsafe extern "C" fn(*mut c_void, *const kv_reader_info),
+    tell: unsafe extern "C-unwind" fn(*mut c_void, *const kv_reader_info),
     ctx: *mut c_void,
     age_ms: u64,
     told: Mutex<Told>,
@@ -86,7 +86,7 @@ impl StaleReaders {
         for reader in self.fresh(db) {
             let info = reader_info(&reader);
             // SAFETY: the caller's function, called as its type says.
-            process::call_back(|| unsafe { (self.tell)(self.ctx, &info) });
+            process::call_back(0, || unsafe { (self.tell)(self.ctx, &info) });
         }
     }
 

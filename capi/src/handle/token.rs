@@ -60,7 +60,7 @@ impl Token {
         (self.0 & TOP != 0).then_some((self.0 & (SLOTS - 1), ((self.0 & !TOP) >> SLOT_BITS) as u64))
     }
 
-    pub(super) fn bits(self) -> usize {
+    pub(crate) fn bits(self) -> usize {
         self.0
     }
 

@@ -15,7 +15,7 @@
 use super::pages::{entry, hints, leaf_is_sound, DamagedFile, Scope};
 use super::saver::{Found, Gap, OnEntry, Saver};
 use crate::catalogue::{self, TableRecord};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ids::{CommitId, PageNo, PageRef, Run, TableId};
 use crate::page::header;
 use crate::page::leaf::Leaf;
@@ -62,6 +62,8 @@ impl<'d> Saver<'d, '_, '_> {
                 continue;
             };
             for ptr in hints(&bytes) {
+                let room = births.try_reserve(1);
+                room.map_err(|_| Error::NoMemory("the births of pages"))?;
                 births.insert((ptr.page, ptr.checksum), ptr.birth);
             }
             if self.seen.contains(page) || dead.is_some_and(|dead| dead.contains(page)) {

@@ -12,7 +12,7 @@ use crate::page::chain::{pieces, Chain};
 use crate::page::leaf::Stored;
 use crate::page::KEY_MAX;
 use crate::tree::read::check::PageSet;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The keys of a table that no pointer leads to any more: from `low` on and below `high`.
 #[derive(Debug, Clone)]
@@ -50,7 +50,7 @@ pub(super) struct Saver<'d, 'j, 'f> {
     /// The pages of trees that were reached and are right.
     pub seen: PageSet,
     /// The pages that pointers lead to and that cannot be read or whose checksums differ.
-    pub bad: HashSet<PageNo>,
+    pub bad: BTreeSet<PageNo>,
     pub gaps: Vec<Gap>,
     /// The named tables that were restored, with their records.
     pub tables: BTreeMap<TableId, TableRecord>,
@@ -76,7 +76,7 @@ impl<'d, 'j, 'f> Saver<'d, 'j, 'f> {
             txn,
             report: SalvageReport::default(),
             seen: PageSet::new(),
-            bad: HashSet::new(),
+            bad: BTreeSet::new(),
             gaps: Vec::new(),
             tables: BTreeMap::new(),
             rootless: BTreeSet::from([TableId::NAMES]),

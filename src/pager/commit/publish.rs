@@ -28,7 +28,9 @@ use crate::pager::shared::{CommitSlot, FreeSlot, RING};
 use crate::pager::write_state::Unsynced;
 use crate::util::crc32c;
 use crate::util::seeded::{self, Bug};
+use std::cell::Cell;
 use std::io;
+use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::Arc;
 
@@ -53,6 +55,8 @@ const RING_SPARE: u64 = 4;
 /// The spare bytes of an extent that is asked for to hold records, because taking it changes the commit's own record
 /// by an entry or two.
 const SPILL_SPARE: u64 = 128;
+/// What memory is lacking for, if it is.
+const RECORDS: &str = "the record of a commit";
 
 /// A commit that was written to its slot.
 struct Published {
@@ -63,6 +67,25 @@ struct Published {
     backlog: bool,
 }
 
+/// Makes a commit, and answers for a panic in it, which means a mistake in libkv. As long as the slot is not written,
+/// dropping the page writer has undone everything, and the panic goes on to whoever catches it. From then on the commit
+/// may survive, so its outcome is in doubt, and saying that it failed would be wrong.
+fn in_doubt_after_panic(commit: impl FnOnce(&Cell<bool>) -> Result<CommitId>) -> Result<CommitId> {
+    let written = Cell::new(false);
+    match catch_unwind(AssertUnwindSafe(|| commit(&written))) {
+        Ok(answer) => answer,
+        Err(panic) if !written.get() => resume_unwind(panic),
+        Err(panic) => {
+            let text = panic.downcast_ref::<&str>().copied();
+            let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+            Err(Error::InDoubt(format!(
+                "a mistake in libkv ended the commit after its slot was written: {}",
+                text.unwrap_or("no message")
+            )))
+        }
+    }
+}
+
 impl PageWriter {
     /// Publishes the commit, and waits until it is what `durability` says. Everything that was placed must be written
     /// already.
@@ -71,13 +94,16 @@ impl PageWriter {
     /// `NoSpace`, `Io`, `Corrupt`, `Limit`: the commit is undone, and the database is as before. `InDoubt`,
     /// `Poisoned`: see [`crate::Error`].
     pub fn commit(self, roots: Roots, durability: Durability) -> Result<CommitId> {
-        let pager = self.pager.clone();
-        let published = self.publish(roots, durability)?;
-        // This is step 17.
-        if published.unsynced || published.backlog {
-            pager.sync_published(published.id)?;
-        }
-        Ok(published.id)
+        in_doubt_after_panic(|written| {
+            let pager = self.pager.clone();
+            let published = self.publish(roots, durability, written)?;
+            // This is step 17.
+            if published.unsynced || published.backlog {
+                assert!(!seeded::on(Bug::PanicAfterPublish), "seeded");
+                pager.sync_published(published.id)?;
+            }
+            Ok(published.id)
+        })
     }
 
     /// Publishes the commit, and leaves waiting to others. A later sync makes the commit durable, and visible if it
@@ -87,16 +113,19 @@ impl PageWriter {
     /// `NoSpace`, `Io`, `Corrupt`, `Limit`: the commit is undone, and the database is as before. `InDoubt`,
     /// `Poisoned`: see [`crate::Error`].
     pub fn commit_async(self, roots: Roots, durability: Durability) -> Result<CommitId> {
-        let pager = self.pager.clone();
-        let published = self.publish(roots, durability)?;
-        if published.backlog {
-            pager.sync_published(published.id)?;
-        }
-        Ok(published.id)
+        in_doubt_after_panic(|written| {
+            let pager = self.pager.clone();
+            let published = self.publish(roots, durability, written)?;
+            if published.backlog {
+                pager.sync_published(published.id)?;
+            }
+            Ok(published.id)
+        })
     }
 
-    /// Carries out steps 8 to 16.
-    fn publish(mut self, roots: Roots, durability: Durability) -> Result<Published> {
+    /// Carries out steps 8 to 16. `written` is set as soon as the slot is written, after which the commit cannot be
+    /// undone.
+    fn publish(mut self, roots: Roots, durability: Durability, written: &Cell<bool>) -> Result<Published> {
         self.pager.check_fork()?;
         self.check_freed()?;
         self.check_roots(&roots)?;
@@ -109,7 +138,7 @@ impl PageWriter {
         let meta = self.meta(base, folded, roots, &mut records);
         self.pager.shared.listed().set(listed);
         self.state.listed = listed;
-        self.write_slot(slot, &meta)?;
+        self.write_slot(slot, &meta, written)?;
         let desc = Descriptor::of(&meta);
         let backlog = self.adopt(meta, records);
         let unsynced = !self.show(desc, CommitSlot { id: desc.id, slot }, base, durability);
@@ -190,7 +219,8 @@ impl PageWriter {
         let records = &mut self.state.records;
         let needed = records.needed(base, listed);
         let mut inline_bytes = records.encode_inline(needed.unneeded_inline, base, listed);
-        let own = self.record(&needed.unneeded);
+        let own = self.record(&needed.unneeded)?;
+        own.room(&mut inline_bytes.bytes)?;
         own.encode(base, listed, &mut inline_bytes.bytes);
         if spill_bytes(&needed.spilled) + inline_bytes.bytes.len() <= RECORDS_MAX {
             return Ok(NextRecords {
@@ -221,10 +251,15 @@ impl PageWriter {
             moved.splice(0..0, old.iter().flat_map(|s| s.records.iter().cloned()));
         }
         let mut bytes = Vec::new();
-        moved.iter().for_each(|r| r.encode(base, listed, &mut bytes));
+        for record in &moved {
+            record.room(&mut bytes)?;
+            record.encode(base, listed, &mut bytes);
+        }
         let (extent, own) = self.take_for_records(&unneeded, &mut bytes, base, listed)?;
         let length = u32::try_from(bytes.len()).map_err(|_| Error::Limit("too many pages freed in one transaction"))?;
         let checksum = crc32c(&bytes);
+        let padding = PageNo::new(extent.run.pages).offset(self.pager.page_size) as usize - bytes.len();
+        Error::or_room(&mut bytes, padding, RECORDS)?;
         bytes.resize(PageNo::new(extent.run.pages).offset(self.pager.page_size) as usize, 0);
         self.write(extent.run, &[&bytes])?;
         let own = Arc::new(own);
@@ -255,12 +290,15 @@ impl PageWriter {
     ) -> Result<(Extent, CommitRecord)> {
         let size = self.pager.page_size as u64;
         let before = bytes.len();
-        self.record(unneeded).encode(base, listed, bytes);
+        let own = self.record(unneeded)?;
+        own.room(bytes)?;
+        own.encode(base, listed, bytes);
         let mut pages = (bytes.len() as u64 + SPILL_SPARE).div_ceil(size);
         loop {
             let extent = Extent::new(self.take_exact(pages)?, self.id);
-            let own = self.record(unneeded);
+            let own = self.record(unneeded)?;
             bytes.truncate(before);
+            own.room(bytes)?;
             own.encode(base, listed, bytes);
             if bytes.len() as u64 <= pages * size {
                 return Ok((extent, own));
@@ -272,9 +310,12 @@ impl PageWriter {
 
     /// Returns this commit's record as things stand, where the extents `unneeded` die because their records are not
     /// needed.
-    fn record(&self, unneeded: &[Spill]) -> CommitRecord {
+    fn record(&self, unneeded: &[Spill]) -> Result<CommitRecord> {
         let old_end = self.tip_end();
-        let mut freed = self.freed.clone();
+        let mut freed = Vec::new();
+        let taken = self.taken.iter().count();
+        Error::or_room(&mut freed, self.freed.len() + unneeded.len() + taken, RECORDS)?;
+        freed.extend_from_slice(&self.freed);
         freed.extend(unneeded.iter().map(|spill| Extent {
             own: true,
             ..spill.extent
@@ -304,14 +345,15 @@ impl PageWriter {
             "what died is disjoint"
         );
         let reused = self.taken.iter().filter(|taken| taken.first < old_end);
-        CommitRecord {
+        let mut list = Vec::new();
+        Error::or_room(&mut list, taken, RECORDS)?;
+        list.extend(reused.map(|run| Run::new(run.first, run.pages.min(old_end - run.first))));
+        Ok(CommitRecord {
             id: self.id,
             runs: self.written.runs(),
             freed,
-            taken: reused
-                .map(|run| Run::new(run.first, run.pages.min(old_end - run.first)))
-                .collect(),
-        }
+            taken: list,
+        })
     }
 
     /// Makes the file as long as the commit says (step 12, I-9). It may be longer, because it grows ahead of what is
@@ -361,7 +403,7 @@ impl PageWriter {
 
     /// Writes the slot (step 13). The id is used up first (I-4): if this process dies here, nobody knows what the
     /// slot holds, and another commit with this id could make it whole.
-    fn write_slot(&mut self, slot: usize, meta: &Meta) -> Result<()> {
+    fn write_slot(&mut self, slot: usize, meta: &Meta, written: &Cell<bool>) -> Result<()> {
         let pager = &self.pager;
         debug_assert!(
             pager.shared.next_id().get() <= meta.id,
@@ -376,6 +418,7 @@ impl PageWriter {
         }
         // From here on, dropping the writer undoes nothing.
         self.progress = Progress::SlotWritten;
+        written.set(true);
         assert!(!seeded::on(Bug::PanicAfterSlot), "seeded");
         Ok(())
     }

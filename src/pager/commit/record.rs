@@ -28,6 +28,11 @@ use crate::util::bytes::get_u32;
 use std::iter::Peekable;
 use std::sync::Arc;
 
+/// More bytes than an entry of a list takes: three numbers, a kind and a checksum.
+const ENTRY_MAX: usize = 40;
+/// What memory is lacking for, if it is.
+const RECORD: &str = "the record of a commit";
+
 /// A run of pages that a commit wrote, and its checksum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::pager) struct WrittenRun {
@@ -61,6 +66,15 @@ impl CommitRecord {
     /// Returns the number of pages that the commit wrote and that the record lists.
     pub fn written_pages(&self) -> u64 {
         self.runs.iter().map(|written| written.run.pages).sum()
+    }
+
+    /// Makes room for the record in `out`.
+    ///
+    /// # Errors
+    /// `NoMemory`.
+    pub fn room(&self, out: &mut Vec<u8>) -> Result<()> {
+        let entries = 4 + self.runs.len() + self.freed.len() + self.taken.len();
+        Error::or_room(out, entries * ENTRY_MAX, RECORD)
     }
 
     /// Appends the record to `out`, with its runs if it is above `base` and its changes if it is above `listed`.
@@ -125,7 +139,7 @@ pub(super) struct Decoded {
 /// `known`, whose ids ascend as well, are taken from there.
 ///
 /// # Errors
-/// `Corrupt`: a record cannot be read, or its id is out of order.
+/// `Corrupt`: a record cannot be read, or its id is out of order. `NoMemory`.
 pub(super) fn decode<'k>(
     bytes: &[u8],
     bounds: Bounds,
@@ -143,8 +157,10 @@ pub(super) fn decode<'k>(
         while known.next_if(|record| record.id < id).is_some() {}
         let record = match known.next_if(|record| record.id == id) {
             Some(record) => input.skip_record().map(|()| record.clone()),
-            None => input.record(id).map(Arc::new),
+            None => input.record(id)?.map(Arc::new),
         };
+        Error::or_room(&mut decoded.records, 1, RECORD)?;
+        Error::or_room(&mut decoded.ends, 1, RECORD)?;
         decoded.records.push(record.ok_or_else(unreadable)?);
         decoded.ends.push(bytes.len() - input.bytes.len());
         after = id;
@@ -246,38 +262,46 @@ impl Input<'_> {
         Some(())
     }
 
-    /// Reads the rest of the record of commit `id`.
-    fn record(&mut self, id: CommitId) -> Option<CommitRecord> {
-        let mut record = CommitRecord {
-            id,
-            ..CommitRecord::default()
+    /// Reads the rest of the record of commit `id`. Returns `None` if it cannot be read.
+    ///
+    /// # Errors
+    /// `NoMemory`.
+    fn record(&mut self, id: CommitId) -> Result<Option<CommitRecord>> {
+        let mut ends = [PageNo::default(); 3];
+        let runs = self.list(|input| input.written(&mut ends[0]))?;
+        let Some(runs) = runs else { return Ok(None) };
+        let freed = self.list(|input| input.freed(&mut ends[1], id))?;
+        let Some(freed) = freed else { return Ok(None) };
+        let taken = self.list(|input| input.run(&mut ends[2]))?;
+        Ok(taken.map(|taken| CommitRecord { id, runs, freed, taken }))
+    }
+
+    /// Reads a list: the number of its entries, and what `entry` reads of each.
+    fn list<T>(&mut self, mut entry: impl FnMut(&mut Self) -> Option<T>) -> Result<Option<Vec<T>>> {
+        let mut list = Vec::new();
+        let Some(count) = self.number() else { return Ok(None) };
+        for _ in 0..count {
+            let Some(entry) = entry(self) else { return Ok(None) };
+            Error::or_room(&mut list, 1, RECORD)?;
+            list.push(entry);
+        }
+        Ok(Some(list))
+    }
+
+    /// Reads a run that was written, as [`Input::run`] reads a run.
+    fn written(&mut self, end: &mut PageNo) -> Option<WrittenRun> {
+        let run = self.run(end)?;
+        let piece = match self.byte()? {
+            0 => 0,
+            1 => self.number().filter(|bytes| *bytes > 0)?,
+            _ => return None,
         };
-        let mut end = PageNo::default();
-        for _ in 0..self.number()? {
-            let run = self.run(&mut end)?;
-            let piece = match self.byte()? {
-                0 => 0,
-                1 => self.number().filter(|bytes| *bytes > 0)?,
-                _ => return None,
-            };
-            if piece > PIECE.min(run.pages * self.bounds.page_size as u64) {
-                return None;
-            }
-            let checksum = get_u32(self.bytes.get(..4)?, 0);
-            self.bytes = &self.bytes[4..];
-            record.runs.push(WrittenRun { run, piece, checksum });
+        if piece > PIECE.min(run.pages * self.bounds.page_size as u64) {
+            return None;
         }
-        end = PageNo::default();
-        for _ in 0..self.number()? {
-            let freed = self.freed(&mut end, record.id)?;
-            record.freed.push(freed);
-        }
-        end = PageNo::default();
-        for _ in 0..self.number()? {
-            let taken = self.run(&mut end)?;
-            record.taken.push(taken);
-        }
-        Some(record)
+        let checksum = get_u32(self.bytes.get(..4)?, 0);
+        self.bytes = &self.bytes[4..];
+        Some(WrittenRun { run, piece, checksum })
     }
 }
 

@@ -120,7 +120,7 @@ impl NoRecords {
 /// `Corrupt`: the records are damaged. `NoMemory`. Also what `read` returns.
 pub fn dead_changes(meta: &Meta, read: impl Fn(u64, &mut [u8]) -> Result<()>) -> Result<Vec<SpaceChange>> {
     match SlotRecords::read(meta, read) {
-        Ok(records) => Ok(records.changes(meta.folded)),
+        Ok(records) => records.changes(meta.folded),
         Err(reason) => Err(reason.into_error("records differ from their checksum")),
     }
 }
@@ -195,9 +195,13 @@ impl SlotRecords {
     }
 
     /// Returns the changes above `folded` to the content of the space tree, in order.
-    pub fn changes(&self, folded: CommitId) -> Vec<SpaceChange> {
+    ///
+    /// # Errors
+    /// `NoMemory`.
+    pub fn changes(&self, folded: CommitId) -> Result<Vec<SpaceChange>> {
         let mut changes = Vec::new();
         for record in self.above(folded) {
+            Error::or_room(&mut changes, record.changes(), "changes of free space")?;
             changes.extend(record.taken.iter().map(|taken| SpaceChange::Taken(*taken)));
             changes.extend(record.freed.iter().map(|freed| {
                 SpaceChange::Died(Dead {
@@ -206,7 +210,7 @@ impl SlotRecords {
                 })
             }));
         }
-        changes
+        Ok(changes)
     }
 
     /// Returns every record, the oldest first.

@@ -2,19 +2,21 @@
 //!
 //! After a sync, the thread that made it gives the turn to the first waiter whose commit came too late for it, and
 //! only then wakes those whose commits are durable, so that the disk is at work again while they wake up. Each waiter
-//! waits for a word of its own, and no lock is passed from one to the next.
+//! waits for a word of its own, and no lock is passed from one to the next. Nothing here asks the standard library which
+//! thread this is: a thread that ends may still commit in a destructor, when its thread-local storage is gone.
 
 use crate::ids::CommitId;
-use parking_lot::Mutex;
-use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
+use crate::util::lock::{Condvar, Mutex};
 use std::sync::Arc;
-use std::thread::{self, Thread};
 
-const WAIT: u8 = 0;
-/// The waiter has got the turn.
-const YOURS: u8 = 1;
-/// The waiter's commit is durable, or a sync failed, so the waiter must look.
-const LOOK: u8 = 2;
+/// Why a waiter is woken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wake {
+    /// It has got the turn.
+    Yours,
+    /// Its commit is durable, or a sync failed, so it must look.
+    Look,
+}
 
 /// The sync turn of a process, and those who wait for it.
 #[derive(Debug, Default)]
@@ -29,14 +31,30 @@ struct Queue {
 #[derive(Debug)]
 struct Waiter {
     id: CommitId,
-    thread: Thread,
-    word: Arc<AtomicU8>,
+    word: Arc<Word>,
 }
 
-impl Waiter {
-    fn wake(&self, why: u8) {
-        self.word.store(why, SeqCst);
-        self.thread.unpark();
+/// What one waiter waits for.
+#[derive(Debug, Default)]
+struct Word {
+    woken: Mutex<Option<Wake>>,
+    changed: Condvar,
+}
+
+impl Word {
+    fn wake(&self, why: Wake) {
+        *self.woken.lock() = Some(why);
+        self.changed.notify_one();
+    }
+
+    fn wait(&self) -> Wake {
+        let mut woken = self.woken.lock();
+        loop {
+            match *woken {
+                Some(why) => return why,
+                None => woken = self.changed.wait(woken),
+            }
+        }
     }
 }
 
@@ -63,20 +81,14 @@ impl SyncTurns {
                 queue.taken = true;
                 return Some(turn());
             }
-            let word = Arc::new(AtomicU8::new(WAIT));
-            queue.waiting.push(Waiter {
-                id,
-                thread: thread::current(),
-                word: word.clone(),
-            });
+            let word = Arc::<Word>::default();
+            let waiter = word.clone();
+            queue.waiting.push(Waiter { id, word: waiter });
             word
         };
-        loop {
-            match word.load(SeqCst) {
-                WAIT => thread::park(),
-                YOURS => return Some(turn()),
-                _ => return None,
-            }
+        match word.wait() {
+            Wake::Yours => Some(turn()),
+            Wake::Look => None,
         }
     }
 }
@@ -90,15 +102,16 @@ impl Drop for SyncTurn<'_> {
         let next = (!late.is_empty()).then(|| late.remove(0));
         queue.waiting = late;
         drop(queue);
-        next.iter().for_each(|w| w.wake(YOURS));
-        covered.iter().for_each(|w| w.wake(LOOK));
+        next.iter().for_each(|w| w.word.wake(Wake::Yours));
+        covered.iter().for_each(|w| w.word.wake(Wake::Look));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::AtomicU64;
+    use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+    use std::thread;
 
     #[test]
     fn everybody_is_served_by_few_turns() {

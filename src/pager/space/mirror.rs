@@ -36,6 +36,11 @@ impl Value {
 pub(super) struct Mirror(PageMap<Value>);
 
 impl Mirror {
+    /// Returns whether extents are missing, because there was no memory when they were put in.
+    pub fn is_incomplete(&self) -> bool {
+        self.0.is_incomplete()
+    }
+
     /// Returns the number of extents.
     pub fn len(&self) -> usize {
         self.0.len()

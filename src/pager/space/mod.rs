@@ -37,6 +37,7 @@ pub(in crate::pager) use runs::RunSet;
 pub use zone::ZoneNo;
 
 use super::commit::CommitRecord;
+use crate::error::{Error, Result};
 use crate::ids::{CommitId, PageNo, Run};
 use crate::page::Extent;
 use mirror::Mirror;
@@ -71,6 +72,8 @@ pub(in crate::pager) struct Space {
     /// What the pool was last refreshed for. `stale` says whether extents came in since then by loading.
     seen: Horizon,
     stale: bool,
+    /// Whether a list lacks entries, because there was no memory for them.
+    lists_incomplete: bool,
 }
 
 /// What the reuse rule (I-3) depends on. The fields must have been read in their order.
@@ -121,6 +124,18 @@ impl Space {
         }
         space.sort_out(PageNo::default()..PageNo::END);
         space
+    }
+
+    /// Returns whether something is missing here, because there was no memory for it. Nothing must be committed then, and
+    /// what is known must be dropped and loaded anew.
+    pub fn is_incomplete(&self) -> bool {
+        let maps = self.mirror.is_incomplete() || self.changed.is_incomplete() || self.pool.is_incomplete();
+        maps || self.lists_incomplete
+    }
+
+    /// Returns the first extent of the mirror that begins in `range`.
+    fn first_in(&self, range: &Range<PageNo>) -> Option<(PageNo, Dead)> {
+        self.mirror.range(range.clone()).next()
     }
 
     /// Returns the number of dead pages that are known.
@@ -212,14 +227,15 @@ impl Space {
                 .sum::<u64>();
             list.retain(|page| !range.contains(page));
         }
-        let old: Vec<(PageNo, Dead)> = self.mirror.range(range.clone()).collect();
-        for (page, dead) in old {
+        while let Some((page, dead)) = self.first_in(&range) {
             self.mirror.remove(page);
             self.mirror_pages -= dead.extent.run.pages;
         }
         self.waiting.retain(|(_, page)| !range.contains(page));
-        let old: Vec<PageNo> = self.changed.range(range.clone()).map(|(page, ())| page).collect();
-        old.into_iter().for_each(|page| self.changed.remove(page));
+        let changed = |changed: &PageMap<()>| changed.range(range.clone()).next();
+        while let Some((page, ())) = changed(&self.changed) {
+            self.changed.remove(page);
+        }
         self.pool.remove(zone.run());
         for dead in content {
             self.keep(*dead);
@@ -233,6 +249,11 @@ impl Space {
 
     /// Puts those of the extents that begin in `range` into the pool that were never in use, and lets the others wait.
     fn sort_out(&mut self, range: Range<PageNo>) {
+        let found = self.mirror.range(range.clone()).count();
+        if self.waiting.try_reserve(found).is_err() {
+            self.lists_incomplete = true;
+            return;
+        }
         for (page, dead) in self.mirror.range(range) {
             match dead.was_in_use() {
                 true => self.waiting.push((dead.death, page)),
@@ -267,7 +288,10 @@ impl Space {
             // The new entry goes behind all others, unless the file says that something dies in the future.
             let new = (dead.death, dead.extent.run.first);
             let at = self.waiting.partition_point(|other| *other < new);
-            self.waiting.insert(at, new);
+            match self.waiting.try_reserve(1) {
+                Ok(()) => self.waiting.insert(at, new),
+                Err(_) => self.lists_incomplete = true,
+            }
         }
     }
 
@@ -381,14 +405,12 @@ impl Space {
             .filter(|h| now.held.binary_search(h).is_err())
             .copied()
             .collect();
-        for page in ended
-            .iter()
-            .flat_map(|h| self.blocked.remove(h).unwrap_or_default())
-            .collect::<Vec<PageNo>>()
-        {
-            if let Some(dead) = self.mirror.get(page) {
-                self.blocked_pages -= dead.extent.run.pages;
-                self.release(dead, &now.held);
+        for h in ended {
+            for page in self.blocked.remove(&h).unwrap_or_default() {
+                if let Some(dead) = self.mirror.get(page) {
+                    self.blocked_pages -= dead.extent.run.pages;
+                    self.release(dead, &now.held);
+                }
             }
         }
         self.seen = now;
@@ -401,7 +423,11 @@ impl Space {
         match held[..below].last() {
             Some(&h) if h >= dead.extent.birth => {
                 self.blocked_pages += run.pages;
-                self.blocked.entry(h).or_default().push(run.first);
+                let list = self.blocked.entry(h).or_default();
+                match list.try_reserve(1) {
+                    Ok(()) => list.push(run.first),
+                    Err(_) => self.lists_incomplete = true,
+                }
             }
             _ => self.pool.insert(run),
         }
@@ -413,20 +439,30 @@ impl Space {
         let mut runs: Vec<Run> = Vec::new();
         for (page, ()) in self.changed.iter() {
             if runs.last().is_none_or(|run| run.end() <= page) {
+                // Joining is of use and not needed, so it may do without memory.
+                if runs.try_reserve(1).is_err() {
+                    break;
+                }
                 runs.extend(self.pool.run_of(page));
             }
         }
-        for part in runs.into_iter().flat_map(split).collect::<Vec<_>>() {
+        for part in runs.into_iter().flat_map(split) {
             let inside = self.mirror.range(part.first..part.end());
-            let inside: Vec<Run> = inside
+            let inside = inside
                 .map(|(_, dead)| dead.extent.run)
-                .filter(|run| run.end() <= part.end())
-                .collect();
-            let (Some(first), Some(last)) = (inside.first(), inside.last()) else {
+                .filter(|run| run.end() <= part.end());
+            // The runs from the first to the last, as one, if none is missing between them.
+            let mut joined: Option<Run> = None;
+            let (mut count, mut touching) = (0, true);
+            for run in inside {
+                count += 1;
+                touching &= joined.is_none_or(|joined| joined.end() == run.first);
+                joined = Some(joined.map_or(run, |joined| Run::new(joined.first, run.end() - joined.first)));
+            }
+            let Some(run) = joined else {
                 continue;
             };
-            if inside.len() > 1 && inside.windows(2).all(|w| w[0].end() == w[1].first) {
-                let run = Run::new(first.first, last.end() - first.first);
+            if count > 1 && touching {
                 self.subtract(run);
                 self.put(Dead {
                     extent: Extent::new(run, CommitId::NONE),
@@ -437,12 +473,17 @@ impl Space {
     }
 
     /// Returns every change since the last fold, in ascending order of pages.
-    pub fn edits(&self) -> Vec<SpaceEdit> {
-        let edits = self.changed.iter().map(|(first, ())| SpaceEdit {
+    ///
+    /// # Errors
+    /// `NoMemory`.
+    pub fn edits(&self) -> Result<Vec<SpaceEdit>> {
+        let mut edits = Vec::new();
+        Error::or_room(&mut edits, self.changed.len(), "changes of free space")?;
+        edits.extend(self.changed.iter().map(|(first, ())| SpaceEdit {
             first,
             dead: self.mirror.get(first),
-        });
-        edits.collect()
+        }));
+        Ok(edits)
     }
 
     /// Forgets which keys changed, because the edits are in the space tree.

@@ -6,7 +6,8 @@
 //! arithmetic.
 
 use crate::ids::PageNo;
-use std::collections::BTreeMap;
+use crate::util::memory;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::ops::Range;
 
 /// The number of pages of a block.
@@ -22,6 +23,8 @@ pub(in crate::pager) struct PageMap<V> {
     blocks: BTreeMap<u64, Block<V>>,
     len: usize,
     spare: Vec<Block<V>>,
+    /// Whether a page was not put in, because there was no memory for it.
+    incomplete: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -37,6 +40,19 @@ fn locate(page: PageNo) -> (u64, usize) {
 
 fn bit(at: usize) -> u64 {
     1 << (at % 64)
+}
+
+impl<V: Copy + Default> Block<V> {
+    /// Returns an empty block, or `None` if there is no memory for it.
+    fn new() -> Option<Block<V>> {
+        let mut values = Vec::new();
+        if memory::is_short() || values.try_reserve_exact(BLOCK as usize).is_err() {
+            return None;
+        }
+        values.resize(BLOCK as usize, V::default());
+        let bits = [0; WORDS];
+        Some(Block { bits, values })
+    }
 }
 
 impl<V> Block<V> {
@@ -69,6 +85,7 @@ impl<V> Default for PageMap<V> {
             blocks: BTreeMap::new(),
             len: 0,
             spare: Vec::new(),
+            incomplete: false,
         }
     }
 }
@@ -87,15 +104,24 @@ impl<V: Copy + Default> PageMap<V> {
         there.then(|| block.values[at])
     }
 
-    /// Puts `page` in, or gives it another value.
+    /// Returns whether pages are missing, because there was no memory when they were put in.
+    pub fn is_incomplete(&self) -> bool {
+        self.incomplete
+    }
+
+    /// Puts `page` in, or gives it another value. Where there is no memory for it, the map is incomplete from then on.
     pub fn insert(&mut self, page: PageNo, value: V) {
         let (number, at) = locate(page);
-        let new = || Block {
-            bits: [0; WORDS],
-            values: vec![V::default(); BLOCK as usize],
+        let block = match self.blocks.entry(number) {
+            Entry::Occupied(block) => block.into_mut(),
+            Entry::Vacant(vacant) => match self.spare.pop().or_else(Block::new) {
+                Some(block) => vacant.insert(block),
+                None => {
+                    self.incomplete = true;
+                    return;
+                }
+            },
         };
-        let block = self.blocks.entry(number);
-        let block = block.or_insert_with(|| self.spare.pop().unwrap_or_else(new));
         let bits = &mut block.bits[at / 64];
         self.len += usize::from(*bits & bit(at) == 0);
         *bits |= bit(at);
@@ -127,6 +153,7 @@ impl<V: Copy + Default> PageMap<V> {
             self.spare.push(block);
         }
         self.len = 0;
+        self.incomplete = false;
     }
 
     /// Returns the last page before `end`.

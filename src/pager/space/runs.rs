@@ -24,6 +24,11 @@ fn run((first, pages): (PageNo, u64)) -> Run {
 }
 
 impl RunSet {
+    /// Returns whether runs are missing, because there was no memory when they were put in.
+    pub fn is_incomplete(&self) -> bool {
+        self.by_page.is_incomplete() || self.short.iter().any(PageMap::is_incomplete)
+    }
+
     /// Returns the number of pages in the set.
     pub fn total(&self) -> u64 {
         self.total

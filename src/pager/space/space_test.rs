@@ -94,7 +94,7 @@ fn whose_pages_died_is_kept() {
     let mut space = Space::open(100, 0, std::iter::empty());
     space.apply(&record);
     space.subtract(run(21, 2));
-    let edits = space.edits();
+    let edits = space.edits().expect("memory");
     let kept: Vec<(u64, bool)> = edits
         .iter()
         .filter_map(|edit| edit.dead.map(|dead| (edit.first.get(), dead.extent.own)))
@@ -117,6 +117,7 @@ fn a_zone_is_loaded_under_the_records() {
     assert!(space.foldable() && space.known_pages() == 8);
     let keys: Vec<(u64, u64)> = space
         .edits()
+        .expect("memory")
         .iter()
         .map(|edit| (edit.first.get(), edit.dead.map_or(0, |dead| dead.extent.run.pages)))
         .collect();
@@ -145,7 +146,7 @@ fn neighbours_join_when_reusable() {
         first: PageNo::new(first),
         dead,
     });
-    assert_eq!(space.edits(), edits);
+    assert_eq!(space.edits().expect("memory"), edits);
 }
 
 #[test]
@@ -177,7 +178,7 @@ fn a_fold_of_another_process_leaves_all_that_is_known_but_the_tree() {
     }
     folder.refresh(horizon(11, 10, &[]));
     folder.join();
-    assert!(folder.foldable() && !folder.edits().is_empty());
+    assert!(folder.foldable() && !folder.edits().expect("memory").is_empty());
     folder.forget_changes();
     other.tree_changed();
     assert!(!other.foldable(), "how the tree has these extents is not known here");

@@ -16,15 +16,16 @@ use crate::page::roots::HEIGHT_MAX;
 use crate::page::search::Key;
 use crate::page::suffix::{leaf_key_max, separator_max, Suffix, KEEP};
 use crate::page::{Extent, PageSource, Ptr, Root};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// The number of pages per piece of a [`PageSet`].
 const PIECE_PAGES: u64 = 4096;
 
-/// A set of page numbers: one bit for each, in pieces that exist only where a page was inserted.
+/// A set of page numbers: one bit for each, in pieces that exist only where a page was inserted. All of its allocations are
+/// small, whatever the size of the file.
 #[derive(Debug, Clone, Default)]
 pub struct PageSet {
-    pieces: HashMap<u64, Box<[u64; PIECE_PAGES as usize / 64]>>,
+    pieces: BTreeMap<u64, Box<[u64; PIECE_PAGES as usize / 64]>>,
 }
 
 impl PageSet {

@@ -191,6 +191,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             if start.at == 0 && !entries.iter().all(|e| e.key().starts_with(prefix)) {
                 return Err(Error::corrupt(node.ptr.page, "a leaf's keys are not within its bounds"));
             }
+            self.arena.prepare()?;
             let mut memory = self.arena.memory();
             let Some(used) = build_plain_leaf(&mut memory, self.table, prefix, entries, &tally) else {
                 return Err(Error::corrupt(node.ptr.page, "an entry larger than a page"));

@@ -7,6 +7,7 @@
 //! that existed at the freeze may be changed or have its memory used again. Such a page is copied instead, and its
 //! memory is kept until the thaw.
 
+use crate::error::{Error, Result};
 use crate::ids::{PageRef, PrivatePage};
 use crate::page::{header, Ptr};
 
@@ -31,6 +32,9 @@ pub struct Arena {
 
 /// The most pages of memory that are kept for reuse (8 MiB of 4 KiB pages).
 const SPARE_MAX: usize = 2048;
+/// The number of pages that are made after one [`Arena::prepare`] at most, and before the next.
+const PREPARED: usize = 4;
+const NO_MEMORY: &str = "pages of a transaction";
 
 impl Arena {
     /// Returns an empty arena.
@@ -84,6 +88,46 @@ impl Arena {
     #[inline(always)]
     pub fn is_editable(&self, page: PrivatePage) -> bool {
         !self.frozen || self.fresh.get(page.slot()).copied().unwrap_or(false)
+    }
+
+    /// Gets memory for a few pages and for the lists of them, so that what is done to one page of a tree need not ask
+    /// for any. Whoever makes pages calls this before, as often as it makes some.
+    ///
+    /// # Errors
+    /// `NoMemory`.
+    #[inline]
+    pub fn prepare(&mut self) -> Result<()> {
+        let lists = self.slots.len() + PREPARED;
+        let ready = self.spare.len() >= PREPARED
+            && self.slots.capacity() >= lists
+            && self.vacant.capacity() >= lists
+            && (!self.frozen || self.fresh.capacity() >= lists && self.pinned.capacity() >= lists);
+        match ready {
+            true => Error::if_memory_is_short(NO_MEMORY),
+            false => self.get_memory(),
+        }
+    }
+
+    #[cold]
+    fn get_memory(&mut self) -> Result<()> {
+        Error::if_memory_is_short(NO_MEMORY)?;
+        let lists = self.slots.len() + PREPARED;
+        Error::or_room(&mut self.slots, PREPARED, NO_MEMORY)?;
+        let vacant = self.vacant.len();
+        Error::or_room(&mut self.vacant, lists - vacant, NO_MEMORY)?;
+        if self.frozen {
+            let (fresh, pinned) = (self.fresh.len(), self.pinned.len());
+            Error::or_room(&mut self.fresh, lists.saturating_sub(fresh), NO_MEMORY)?;
+            Error::or_room(&mut self.pinned, lists.saturating_sub(pinned).max(PREPARED), NO_MEMORY)?;
+        }
+        Error::or_room(&mut self.spare, PREPARED, NO_MEMORY)?;
+        while self.spare.len() < PREPARED {
+            let mut page = Vec::new();
+            Error::or_room(&mut page, self.page_size, NO_MEMORY)?;
+            page.resize(self.page_size, 0);
+            self.spare.push(page.into_boxed_slice());
+        }
+        Ok(())
     }
 
     /// Returns memory for a page. Its content is arbitrary.

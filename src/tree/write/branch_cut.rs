@@ -96,6 +96,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             let end = cutter.cut(to, &self.source)?;
             let plen = cutter.prefix_len(&start, &end);
             let group = &children[from..to];
+            self.arena.prepare()?;
             let mut memory = self.arena.memory();
             let prefix = NewPrefix::of(fences.prefix_from(&start, plen), common.len());
             build_branch(&mut memory, level, self.table, prefix, group);

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::page::leaf::Stored;
 use crate::page::leaf_build::PlainEntry;
 use crate::util::bytes::{common_prefix, get_u64, less};
+use crate::util::memory;
 
 /// The bytes of the largest chunk of records, unless one record needs more. The first chunk is small, because most
 /// transactions are.
@@ -184,6 +185,9 @@ impl EditLog {
     #[cold]
     #[inline(never)]
     fn take_memory(&mut self, size: usize) -> Result<()> {
+        if memory::is_short() {
+            return Err(NO_MEMORY);
+        }
         self.entries.try_reserve(1).map_err(|_| NO_MEMORY)?;
         if self.chunks.last().is_none_or(|c| c.capacity() - self.used < size) {
             self.chunks.try_reserve(1).map_err(|_| NO_MEMORY)?;

@@ -267,6 +267,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             release_rest(&children[x.len()].separator, left.page, size, self.sink)?;
             return Ok(None);
         }
+        self.arena.prepare()?;
         let mut memory = self.arena.memory();
         let prefix = NewPrefix::of(&fences.low[..plen], common);
         build_branch(&mut memory, level, self.table, prefix, &children);

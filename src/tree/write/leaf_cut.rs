@@ -41,6 +41,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         );
         // More entries than a page has bytes never fit it, so their size need not be computed.
         if entries.len() <= size && leaf_size(entries, plen - common.len(), plen) <= size {
+            self.arena.prepare()?;
             let NewPage { ptr, underfull, .. } =
                 self.build_new_page(entries, common.len(), &fences.low[..plen], Vec::new());
             return Ok(Reply::One { ptr, underfull });
@@ -55,6 +56,8 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             let end = Cut { at, separator };
             let plen = fences.prefix_between(&start, &end, entries.len());
             let prefix = fences.prefix_from(&start, plen).to_vec();
+            self.arena.prepare()?;
+            Error::or_room(&mut new_pages, 1, "pages of a transaction")?;
             new_pages.push(self.build_new_page(&entries[start.at..at], common.len(), &prefix, start.separator));
             if early {
                 self.emit_last_but_one(&mut new_pages)?;

@@ -120,6 +120,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
                 return Ok(Reply::of(new_pages));
             }
             rest = others;
+            self.arena.prepare()?;
             (low, node) = match new_pages.pop() {
                 Some(last) => (last.separator, self.open(last.ptr, 1)?),
                 // The part left no entry, so the next one begins with an empty leaf.
@@ -216,6 +217,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
 
     /// Builds the leaves of a tree that had none.
     pub(super) fn fill_empty(&mut self, edits: EditSlice<'_>, fences: &Fences) -> Result<Reply> {
+        self.arena.prepare()?;
         let node = self.empty_leaf();
         if edits.is_plain(node.size()) {
             return self.append(node, &CopiedEntries::default(), edits, fences);

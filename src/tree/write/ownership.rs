@@ -19,6 +19,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     /// Opens the page behind `ptr`, which is to be of this level: levels fall by one on each step down, so a damaged
     /// tree whose pointers form a circle ends in an error.
     pub(super) fn open(&mut self, ptr: Ptr, level: u8) -> Result<Node<'a>> {
+        self.arena.prepare()?;
         let bytes = match ptr.page.as_private() {
             // The arena gives the page itself, or a copy if its bytes may be pinned.
             Some(page) => NodeBytes::Private(self.arena.take(page).ok_or_else(not_ours)?),

@@ -1,0 +1,141 @@
+/*
+ * Threads that end in the middle of things: cancelled inside a call, and committing in the destructors of their own
+ * thread-specific data, when most of what a thread has is gone.
+ */
+#include "check.h"
+
+#include <pthread.h>
+
+static kv_db *db;
+static pthread_barrier_t barrier;
+
+/* ---- cancelled threads ---- */
+
+static int beats;
+
+static void drop(void *txn)
+{
+    kv_txn_abort(*(kv_txn **)txn);
+}
+
+/* Everything in here that waits is a point at which a thread can be cancelled. */
+static void *work(void *ignored)
+{
+    uint32_t i;
+    (void)ignored;
+    for (i = 0;; i++) {
+        kv_txn *txn = NULL;
+        pthread_cleanup_push(drop, &txn);
+        if (kv_txn_begin(db, KV_WRITE, NULL, &txn) == KV_OK) {
+            kv_txn *ended = txn;
+            OK(kv_put(txn, KV_MAIN, &i, sizeof i, S("x"), 0));
+            txn = NULL;
+            OK(kv_txn_commit(ended, NULL));
+        }
+        OK(kv_db_put(db, KV_MAIN, S("same"), S("v"), 0));
+        __atomic_add_fetch(&beats, 1, __ATOMIC_RELAXED);
+        pthread_testcancel();
+        pthread_cleanup_pop(0);
+    }
+    return NULL;
+}
+
+/* A thread that is cancelled ends between two calls, and the next writer can write. */
+static void cancelled(void)
+{
+    int round, rounds = quick() ? 3 : 40;
+    db = fresh("cancelled.kv");
+    for (round = 0; round < rounds; round++) {
+        pthread_t threads[2];
+        void *answer;
+        int i, before = __atomic_load_n(&beats, __ATOMIC_RELAXED), state = -1;
+        kv_txn_options options = KV_TXN_OPTIONS_INIT;
+        kv_txn *txn;
+        for (i = 0; i < 2; i++) CHECK(pthread_create(&threads[i], NULL, work, NULL) == 0);
+        while (__atomic_load_n(&beats, __ATOMIC_RELAXED) < before + 3) usleep(100);
+        usleep((useconds_t)(round * 97 % 3000));
+        for (i = 0; i < 2; i++) CHECK(pthread_cancel(threads[i]) == 0);
+        for (i = 0; i < 2; i++) {
+            CHECK(pthread_join(threads[i], &answer) == 0);
+            CHECK(answer == PTHREAD_CANCELED);
+        }
+        options.wait_ms = 5000;
+        OK(kv_txn_begin(db, KV_WRITE, &options, &txn));
+        OK(kv_put(txn, KV_MAIN, S("k"), S("v"), 0));
+        commit(txn);
+        /* A call leaves the state of its thread as it was. */
+        CHECK(pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state) == 0 && state == PTHREAD_CANCEL_ENABLE);
+        OK(kv_sync(db));
+        CHECK(pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &state) == 0 && state == PTHREAD_CANCEL_DISABLE);
+    }
+    OK(kv_close(db));
+}
+
+/* ---- destructors ---- */
+
+enum { THREADS = 8, EARLIER = 20 };
+
+static pthread_key_t key;
+static int rounds_of[THREADS];
+static kv_status answers[THREADS];
+
+/* Other libraries set their values again in destructors; POSIX runs up to four rounds, and this is the last. */
+static void destroy(void *value)
+{
+    int i = (int)(long)value - 1;
+    char k = (char)('a' + i);
+    if (++rounds_of[i] < 4) {
+        pthread_setspecific(key, value);
+        return;
+    }
+    pthread_barrier_wait(&barrier);
+    answers[i] = kv_db_put(db, KV_MAIN, &k, 1, S("v"), 0);
+    if (answers[i] != KV_OK) fprintf(stderr, "%c: %s\n", k, kv_error_message());
+    /* Errors are kept for this thread to the end. */
+    IS(kv_db_get(db, KV_MAIN, S("missing"), NULL, 0, NULL), KV_NOTFOUND);
+    CHECK(strcmp(kv_error_message(), "not found") == 0);
+    IS(kv_db_get(NULL, KV_MAIN, S("missing"), NULL, 0, NULL), KV_BAD_HANDLE);
+    CHECK(strstr(kv_error_message(), "handle") != NULL);
+}
+
+/* Threads that commit side by side, as those of a server do. */
+static void *commits(void *value)
+{
+    char k = (char)(0x40 + (long)value);
+    int i;
+    for (i = 0; i < EARLIER; i++) {
+        pthread_barrier_wait(&barrier);
+        OK(kv_db_put(db, KV_MAIN, &k, 1, S("0"), 0));
+    }
+    pthread_setspecific(key, value);
+    return NULL;
+}
+
+static void destructors(void)
+{
+    pthread_t threads[THREADS];
+    int round, rounds = quick() ? 1 : 10;
+    long i;
+    CHECK(pthread_barrier_init(&barrier, NULL, THREADS) == 0 && pthread_key_create(&key, destroy) == 0);
+    for (round = 0; round < rounds; round++) {
+        db = fresh("destructors.kv");
+        memset(rounds_of, 0, sizeof rounds_of);
+        for (i = 0; i < THREADS; i++) CHECK(pthread_create(&threads[i], NULL, commits, (void *)(i + 1)) == 0);
+        for (i = 0; i < THREADS; i++) CHECK(pthread_join(threads[i], NULL) == 0);
+        for (i = 0; i < THREADS; i++) {
+            char k = (char)('a' + i), value;
+            CHECK(rounds_of[i] == 4);
+            CHECK(answers[i] == KV_OK);
+            OK(kv_db_get(db, KV_MAIN, &k, 1, &value, 1, NULL));
+        }
+        OK(kv_close(db));
+    }
+}
+
+int main(void)
+{
+    alarm(100);
+    cancelled();
+    destructors();
+    DONE;
+}
