@@ -13,7 +13,7 @@ use super::calls::{self, Limit};
 use super::wish::{no_addresses, Wish};
 use crate::error::{Error, Result};
 use crate::util::bytes::to_usize;
-use parking_lot::Mutex;
+use crate::util::lock::Mutex;
 use std::marker::PhantomData;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::NonNull;

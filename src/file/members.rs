@@ -24,7 +24,7 @@ use super::sleepers::{Marks, Sleepers};
 use super::{calls, fork, names, Identity};
 use crate::error::{Error, Result};
 use crate::ids::{CommitId, ProcessIndex};
-use parking_lot::Mutex;
+use crate::util::lock::Mutex;
 use std::fs::{File, OpenOptions};
 use std::hash::{BuildHasher, Hasher};
 use std::ops::Range;

@@ -27,7 +27,6 @@ impl<T> Mutex<T> {
     }
 
     /// Returns what the lock protects, which nobody else can have.
-    #[cfg(any(test, feature = "internals"))]
     pub fn get_mut(&mut self) -> &mut T {
         self.0.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
