@@ -39,7 +39,7 @@ fn build(path: &Path, bytes: u64, seed: u64) -> (Map, Vec<u8>, Vec<u8>) {
         for _ in 0..(bytes / 2000).max(200) {
             let mut key = format!("key {}", rng.below(bytes / 100)).into_bytes();
             if rng.one_in(100) {
-                key.resize(700 + rng.index(3000), b'k');
+                key.resize(700 + rng.index(6000), b'k');
             }
             if rng.one_in(5) {
                 txn.delete(TableId::MAIN, &key).expect("delete");

@@ -341,7 +341,7 @@ fn a_file_that_cannot_grow_fails_the_transaction() {
         };
         let mut txn = db.begin_write(options).expect("begin");
         let met = (0..100_000u32).find_map(|n| {
-            let key = [&n.to_be_bytes()[..], &[9; 3000]].concat();
+            let key = [&n.to_be_bytes()[..], &[9; 5000]].concat();
             let (key, value) = if long_keys {
                 (&key[..], &b"v"[..])
             } else {

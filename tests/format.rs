@@ -37,10 +37,12 @@ fn content(page_size: u32) -> Entries {
         let len = rng.index(20);
         entries.insert(rng.bytes(len), b"short".to_vec());
     }
-    for i in 0..2u8 {
-        let mut key = vec![b'l'; 1000 + 9000 * usize::from(i)];
+    for (i, len) in (0u8..).zip([1000, 3000, 10_000, 20_000]) {
+        let mut key = vec![b'l'; len];
         key.push(i);
         entries.insert(key, vec![i; 10]);
+    }
+    for i in 0..2u8 {
         // Compressible to the eye of git, and each block different.
         let value = (0..20_000u32).map(|j| (j / 64) as u8 ^ i).collect();
         entries.insert(format!("long value {i}").into_bytes(), value);

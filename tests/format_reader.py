@@ -343,7 +343,8 @@ class File:
                 need(len(key) == KEEP, "inline bytes of a long key")
                 key += self.rest(data[behind : behind + 24])
                 behind += 24
-            need((len(key) > self.size // 8) == bool(s & LONG), "length of a key")
+            whole = min(self.size - 307, 16383)
+            need((len(key) > whole) == bool(s & LONG), "length of a key")
             need(data[HEADER + 4 * n + i] == fingerprint(key), "fingerprint")
             stored = data[behind : behind + (z & 0x7FFF)]
             need(len(stored) == z & 0x7FFF, "a value beyond its page")

@@ -52,7 +52,7 @@ fn a_foreign_file_is_told_from_a_damaged_one() {
     foreign.resize(100_000, 1);
     let error = open_bytes(&path, &foreign);
     assert!(matches!(error, Error::NotADatabase(_)), "{error}");
-    says(&error, &["53, 51, 4c"]);
+    says(&error, &["an SQLite database"]);
     let error = open_bytes(&path, &[0; 65536]);
     assert!(matches!(error, Error::NotADatabase(_)), "{error}");
     let error = open_bytes(&path, b"hello");

@@ -74,11 +74,6 @@ const MANY_WITH_REASON: &[(&str, &str, &str)] = &[
         "many",
         "steps a cursor and compares it with a model: both, the tree, and what to do",
     ),
-    (
-        "src/tree/write/model_test.rs",
-        "verify",
-        "compares everything that a tree test has: pages, arena, emitter, root, model, sink, and where it was",
-    ),
 ];
 /// Most entries of that list.
 const MANY_WITH_REASON_MAX: usize = 10;

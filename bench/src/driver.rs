@@ -45,6 +45,19 @@ pub trait Store: Sized + Sync {
     fn finish_background_work(&self) {}
 }
 
+/// What a database takes, in bytes.
+pub struct Taken {
+    /// Pages that are in use: those of trees and values, and what the engine needs to find free ones.
+    pub in_use: u64,
+    /// All pages of the file.
+    pub file: u64,
+}
+
+/// An engine that tells what it takes.
+pub trait Tells: Store {
+    fn taken(&self) -> Taken;
+}
+
 /// A thread's access to a database.
 pub trait Session {
     type Read<'a>: Read

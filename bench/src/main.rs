@@ -10,11 +10,17 @@ mod engine;
 mod keys;
 mod machine;
 mod outcome;
+#[path = "../../tests/common/patterns.rs"]
+mod patterns;
 mod plot;
 mod race;
 mod report;
 mod results;
+#[allow(dead_code, reason = "the tests use more of it")]
+#[path = "../../tests/common/rng.rs"]
+mod rng;
 mod rows;
+mod space;
 mod text;
 mod threads;
 mod variables;
@@ -57,8 +63,12 @@ fn main() {
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => race::race(&engines()),
         ["report", docs] => report::report(&variables::results_path(), Path::new(docs), &engines()),
+        ["space", dir] => space::space(Path::new(dir)),
         _ => {
-            eprintln!("kv-bench: runs the benchmarks; kv-bench report DIRECTORY: writes benchmarks.md there");
+            eprintln!(
+                "kv-bench: runs the benchmarks; kv-bench report DIRECTORY: writes benchmarks.md there; \
+                 kv-bench space DIRECTORY: what files take for what is in them, made in the directory"
+            );
             std::process::exit(2);
         }
     }

@@ -263,6 +263,17 @@ impl DenseShape {
         (1..=DenseShape::SUFFIX_MAX).contains(&suffix).then_some(shape)
     }
 
+    /// Returns the shape of suffixes and values of these lengths if a leaf of them is better dense than slotted, else
+    /// `None`.
+    ///
+    /// A dense leaf whose values cease to have one length becomes slotted, and then some of its entries do not fit it
+    /// any more. Where a dense leaf holds few entries more than a slotted one, that is not worth it.
+    #[inline(always)]
+    pub fn worth_it(suffix: usize, value: usize) -> Option<DenseShape> {
+        let slotted = leaf::ENTRY + record::LENGTHS + suffix.saturating_sub(HEAD_BYTES) + value;
+        DenseShape::of(suffix, value).filter(|shape| 8 * shape.entry() <= 7 * slotted)
+    }
+
     /// Returns the two arrays.
     pub const fn arrays(self) -> [Strides; 2] {
         let (before, width) = (0, self.element);

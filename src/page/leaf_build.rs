@@ -46,10 +46,20 @@ pub fn has_gap(page: &[u8]) -> bool {
     header::kind(page) == LEAF && header::heap(page) + header::prefix_len(page) + arrays + FRONT < page.len()
 }
 
-/// Returns the size of the largest record (lengths, remainder, value) that a page may hold. Two always fit beside the
-/// longest prefix.
-pub fn record_max(page_size: usize) -> usize {
+/// Returns the size of the largest record (lengths, whole key, value) of which two always fit a leaf, beside the longest
+/// prefix.
+fn record_of_two(page_size: usize) -> usize {
     (page_size - HEADER - header::PREFIX_MAX - 2 * ENTRY) / 2
+}
+
+/// Returns whether a value of `value` bytes is kept in its record, beside a key of which the leaf keeps `key` bytes.
+///
+/// A leaf takes at least two of the records with large values. A value of up to a quarter of a page stays beside its
+/// key as long as one such record fits: outside, it would take a page of its own.
+#[inline(always)]
+pub fn is_value_inline(key: usize, value: usize, page_size: usize) -> bool {
+    let record = LENGTHS + key + value;
+    record <= record_of_two(page_size) || value <= page_size / 4 && record <= page_size - HEADER - ENTRY
 }
 
 /// Returns the shape of the dense leaf that these entries could form, or `None` if they cannot.
@@ -65,7 +75,7 @@ pub fn dense_shape(entries: &[Entry<'_>], drop: usize) -> Option<DenseShape> {
             && !e.value.is_chain()
             && e.value.bytes().len() == value
     };
-    let shape = DenseShape::of(len, value)?;
+    let shape = DenseShape::worth_it(len, value)?;
     (!rest.is_empty() && entries.iter().all(fits)).then_some(shape)
 }
 
@@ -171,7 +181,7 @@ impl Tally {
     fn shape(&self) -> Option<DenseShape> {
         let (key, value) = self.first;
         match self.uniform && self.count > 1 {
-            true => DenseShape::of(key.checked_sub(self.prefix)?, value),
+            true => DenseShape::worth_it(key.checked_sub(self.prefix)?, value),
             false => None,
         }
     }

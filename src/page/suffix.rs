@@ -1,8 +1,8 @@
 //! The part of a key that a page stores: what follows the page's prefix.
 //!
 //! A record keeps the first 4 bytes of it in the head array and only the rest beside the value. A *long* key (more than
-//! [`key_inline_max`]) keeps its first [`KEEP`] bytes in the page and the rest in an extent, described by the last
-//! [`REST`] bytes of its remainder:
+//! [`leaf_key_max`] in a leaf, more than [`separator_max`] in a branch) keeps its first [`KEEP`] bytes in the page and
+//! the rest in an extent, described by the last [`REST`] bytes of its remainder:
 //!
 //! ```text
 //!  0  u32  length of the whole key
@@ -11,10 +11,15 @@
 //! 16  u32  CRC-32C of the first MiB of the rest
 //! 20  u32  CRC-32C of what follows it (0 if nothing)
 //! ```
+//!
+//! The rest of a key takes a page at least. So a key becomes long only where the record would not fit a leaf at all:
+//! one record in a leaf of its own takes no more. A branch must have many children, or the tree would be tall, so its
+//! separators become long earlier. There is one for each leaf, so their rests take as many pages as the leaves at most.
 
 use super::header::Damage;
-use super::layout::record::{self, REST};
-use super::layout::HEAD_BYTES;
+use super::layout::leaf::ENTRY;
+use super::layout::record::{self, LENGTHS, REST};
+use super::layout::{HEADER, HEAD_BYTES};
 use super::search::head;
 use super::{Extent, PageSource, KEY_MAX, PIECE};
 use crate::error::{Error, Result};
@@ -33,9 +38,20 @@ mod field {
     pub const CHECKSUMS: [usize; 2] = [16, 20];
 }
 
-/// Returns the length of the longest key that is kept whole inside pages of this size. Longer ones are long keys.
+/// The largest length of a suffix. It leaves bit 14 of the stored length free.
+const LENGTH_MAX: usize = (1 << 14) - 1;
+/// The room that a leaf with one record has beside the key for the value: enough for the largest description of a chain.
+const VALUE_ROOM: usize = 272;
+
+/// Returns the length of the longest key that leaves of this size keep whole. Longer ones are long keys.
 #[inline(always)]
-pub fn key_inline_max(page_size: usize) -> usize {
+pub fn leaf_key_max(page_size: usize) -> usize {
+    (page_size - HEADER - ENTRY - LENGTHS - VALUE_ROOM).min(LENGTH_MAX)
+}
+
+/// Returns the length of the longest separator that branches of this size keep whole.
+#[inline(always)]
+pub fn separator_max(page_size: usize) -> usize {
     page_size / 8
 }
 

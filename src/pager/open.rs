@@ -206,7 +206,7 @@ fn open_existing(path: &Path, options: &PagerOptions, image: Option<&[u8]>) -> R
         )),
         Ok(pager) => {
             refuse_unknown(pager.features, options.read_only)?;
-            let recovery = pager.found_open()?;
+            let recovery = pager.found_open();
             Ok(Some((pager, recovery)))
         }
         Err(registration) => {
@@ -341,38 +341,35 @@ impl Pager {
         }
         let recovery = match recovery {
             Some(recovery) => recovery,
-            None => pager.found_open()?,
+            None => pager.found_open(),
         };
         Ok((Arc::new(pager), recovery))
     }
 
     /// Returns what opening finds in a file that others have open already.
-    fn found_open(&self) -> Result<Recovery> {
-        Ok(Recovery {
+    fn found_open(&self) -> Recovery {
+        Recovery {
             id: self.newest().id,
             discarded: 0,
-            lost_slots: self.lost_slots()?,
+            lost_slots: self.lost_slots(),
             closed_properly: true,
-        })
+        }
     }
 
     /// Returns a bit for each meta slot that cannot be read, or that is missing. A slot that is being written looks so
     /// for a moment, so it is looked at several times, unless recovery has found it lost already.
-    ///
-    /// # Errors
-    /// `Corrupt`: a slot says what cannot be; `Io`.
-    pub fn lost_slots(&self) -> Result<u32> {
+    pub fn lost_slots(&self) -> u32 {
         let mut lost = u32::MAX;
         for look in 0..LOOKS {
             if look > 0 {
                 std::thread::sleep(BETWEEN_LOOKS);
             }
-            lost &= lost_slots(|at, bytes| self.storage.read_cached(at, bytes))?;
+            lost &= lost_slots(|at, bytes| self.storage.read_cached(at, bytes));
             if u64::from(lost) & !self.shared.erase().load(SeqCst) == 0 {
                 break;
             }
         }
-        Ok(lost)
+        lost
     }
 
     /// Finds the newest whole commit, and tells all processes about it in `shared`.

@@ -228,9 +228,11 @@ impl<'a> PageSource<'a> for &'a Frozen {
 
     #[inline(always)]
     fn raw(&self, page: PageNo, len: u64) -> Result<&'a [u8]> {
-        let at = page.offset(self.size) as usize;
-        self.bytes
-            .get(at..at + len as usize)
+        // A damaged number may lead beyond what an address can say.
+        let from = page.offset(self.size);
+        let (from, to) = (usize::try_from(from).ok(), usize::try_from(from + len).ok());
+        from.zip(to)
+            .and_then(|(from, to)| self.bytes.get(from..to))
             .ok_or_else(|| Error::corrupt(page, "outside"))
     }
 }

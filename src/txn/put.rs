@@ -4,14 +4,14 @@ use super::draft::{Draft, TableIndex};
 use super::flush::{DraftPages, Edit};
 use crate::error::{Error, Result};
 use crate::ids::TableId;
-use crate::page::layout::record::{LENGTHS, REST};
+use crate::page::layout::record::REST;
 use crate::page::leaf::Stored;
-use crate::page::leaf_build::record_max;
+use crate::page::leaf_build::is_value_inline;
 use crate::page::suffix::KEEP;
 use crate::page::KEY_MAX;
 use crate::tree::read::scan;
 use crate::tree::write::edits::Op;
-use crate::tree::write::values::{is_long, write_chain, VALUE_MAX};
+use crate::tree::write::values::{is_long_key, write_chain, VALUE_MAX};
 use crate::util::bytes::less;
 
 /// How a put treats a key that has an entry already, or that has none.
@@ -165,11 +165,11 @@ impl Draft {
     #[inline(always)]
     pub fn is_inline(&self, key: &[u8], len: usize) -> bool {
         let page_size = self.page_size();
-        let kept = if is_long(key, page_size) {
+        let kept = if is_long_key(key, page_size) {
             KEEP + REST
         } else {
             key.len()
         };
-        LENGTHS + kept + len <= record_max(page_size)
+        is_value_inline(kept, len, page_size)
     }
 }

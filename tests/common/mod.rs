@@ -15,6 +15,7 @@ pub mod image;
 pub mod ledger;
 pub mod model;
 pub mod mount;
+pub mod patterns;
 pub mod rng;
 pub mod tmp;
 

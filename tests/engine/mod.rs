@@ -86,11 +86,11 @@ const KEYS: u64 = 90;
 /// Names of tables.
 const NAMES: u64 = 4;
 
-/// The bytes of key `n`: ordered as the numbers are, every eleventh too long for its page.
+/// The bytes of key `n`: ordered as the numbers are, every eleventh fills a leaf by itself or is too long for one.
 pub fn key(n: u32) -> Vec<u8> {
     let mut key = n.to_be_bytes().to_vec();
     if n % 11 == 5 {
-        key.resize(2600, n as u8);
+        key.resize(if n % 2 == 0 { 2600 } else { 4600 }, n as u8);
     }
     key
 }

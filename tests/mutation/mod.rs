@@ -69,7 +69,7 @@ fn build() -> Result<Image> {
         )?;
     }
     for i in 0..4u8 {
-        let key = [&[b'l'; 700][..], &[i; 300]].concat();
+        let key = [&[b'l'; 3700][..], &[i; 300]].concat();
         txn.put(TableId::MAIN, &key, &[i; 10], PutMode::Set)?;
     }
     for i in 0..LONG_VALUES {

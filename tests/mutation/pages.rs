@@ -154,7 +154,7 @@ pub const LEAVES: &[Mutation] = &[
         Check("padded"),
     ),
     (
-        "A key or separator is **long** if it is longer than P / 8 bytes",
+        "A key in a leaf is **long** if it is longer than P - 307 bytes",
         |i| i.rest(0, &[0x40, 1, 0]),
         Check("length of a long key"),
     ),

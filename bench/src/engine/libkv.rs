@@ -1,10 +1,10 @@
 //! libkv, through `kv.h`.
 
 use crate::abi::{
-    kv_entry, kv_range, kv_slice, library, Handle, Library, KV_APPEND, KV_DURABILITY_FULL, KV_DURABILITY_LAZY,
-    KV_RANGE_BEFORE, KV_RANGE_FROM, KV_READ, KV_WRITE,
+    kv_db_stat, kv_entry, kv_range, kv_slice, library, Handle, Library, KV_APPEND, KV_DURABILITY_FULL,
+    KV_DURABILITY_LAZY, KV_RANGE_BEFORE, KV_RANGE_FROM, KV_READ, KV_WRITE,
 };
-use crate::driver::{Read, Session, Settings, Store, Way, Write};
+use crate::driver::{Read, Session, Settings, Store, Taken, Tells, Way, Write};
 use std::ffi::{CStr, CString};
 use std::path::Path;
 use std::ptr::{addr_of, null, null_mut};
@@ -192,6 +192,22 @@ impl Session for KvSession<'_> {
             // SAFETY: a read transaction.
             ok(read.lib, unsafe { (read.lib.kv_txn_refresh)(read.txn) });
             get(read.lib, read.txn, key, &mut *see);
+        }
+    }
+}
+
+impl Tells for Kv {
+    fn taken(&self) -> Taken {
+        let mut stat = kv_db_stat {
+            struct_size: size_of::<kv_db_stat>() as u32,
+            ..kv_db_stat::default()
+        };
+        // SAFETY: an open database, a struct of this size to be filled.
+        ok(self.lib, unsafe { (self.lib.kv_stat_db)(self.db, &mut stat) });
+        let size = u64::from(stat.page_size);
+        Taken {
+            in_use: (stat.pages - stat.free_pages - stat.pending_pages) * size,
+            file: stat.pages * size,
         }
     }
 }

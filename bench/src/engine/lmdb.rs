@@ -1,12 +1,12 @@
 //! LMDB, through `lmdb.h`. Default flags: a commit is durable when it returns.
 
-use crate::driver::{Read, Session, Settings, Store, Way, Write};
+use crate::driver::{Read, Session, Settings, Store, Taken, Tells, Way, Write};
 use lmdb_master_sys::{
     mdb_cursor_close, mdb_cursor_del, mdb_cursor_get, mdb_cursor_open, mdb_dbi_open, mdb_del, mdb_env_close,
-    mdb_env_create, mdb_env_open, mdb_env_set_flags, mdb_env_set_mapsize, mdb_get, mdb_put, mdb_stat, mdb_strerror,
-    mdb_txn_abort, mdb_txn_begin, mdb_txn_commit, mdb_txn_renew, mdb_txn_reset, mdb_version, MDB_cursor, MDB_dbi,
-    MDB_env, MDB_stat, MDB_txn, MDB_val, MDB_APPEND, MDB_FIRST, MDB_LAST, MDB_NEXT, MDB_NORDAHEAD, MDB_NOSUBDIR,
-    MDB_NOSYNC, MDB_NOTFOUND, MDB_PREV, MDB_RDONLY, MDB_SET_RANGE, MDB_SUCCESS,
+    mdb_env_create, mdb_env_info, mdb_env_open, mdb_env_set_flags, mdb_env_set_mapsize, mdb_get, mdb_put, mdb_stat,
+    mdb_strerror, mdb_txn_abort, mdb_txn_begin, mdb_txn_commit, mdb_txn_renew, mdb_txn_reset, mdb_version, MDB_cursor,
+    MDB_dbi, MDB_env, MDB_envinfo, MDB_stat, MDB_txn, MDB_val, MDB_APPEND, MDB_FIRST, MDB_LAST, MDB_NEXT,
+    MDB_NORDAHEAD, MDB_NOSUBDIR, MDB_NOSYNC, MDB_NOTFOUND, MDB_PREV, MDB_RDONLY, MDB_SET_RANGE, MDB_SUCCESS,
 };
 use std::ffi::{CStr, CString};
 use std::marker::PhantomData;
@@ -202,6 +202,30 @@ impl Session for LmdbSession<'_> {
                 ok(mdb_txn_renew(read.txn));
             }
             get(read.txn, read.dbi, key, &mut *see);
+        }
+    }
+}
+
+impl Tells for Lmdb {
+    fn taken(&self) -> Taken {
+        let mut info = std::mem::MaybeUninit::<MDB_envinfo>::zeroed();
+        let (mut pages, mut size) = (2, 0);
+        let read = self.session().begin();
+        // SAFETY: an open environment and a read transaction, outputs to be filled. Database 0 is that of free pages.
+        let last = unsafe {
+            ok(mdb_env_info(self.env, info.as_mut_ptr()));
+            for dbi in [0, self.dbi] {
+                let mut stat = std::mem::MaybeUninit::<MDB_stat>::zeroed();
+                ok(mdb_stat(read.txn, dbi, stat.as_mut_ptr()));
+                let stat = stat.assume_init();
+                pages += stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages;
+                size = u64::from(stat.ms_psize);
+            }
+            info.assume_init().me_last_pgno
+        };
+        Taken {
+            in_use: pages as u64 * size,
+            file: (last as u64 + 1) * size,
         }
     }
 }

@@ -132,8 +132,9 @@ pub(in crate::pager) fn recover(storage: &dyn Storage) -> Result<Recovered> {
 }
 
 /// The slots of a file.
+#[derive(Default)]
 struct Slots {
-    /// The slots that hold a commit, with their numbers, the newest first. There is at least one.
+    /// The slots that hold a commit, with their numbers, the newest first.
     whole: Vec<(usize, Meta)>,
     /// The slots that hold something else, such as torn ones.
     unreadable: Vec<usize>,
@@ -142,42 +143,50 @@ struct Slots {
 }
 
 impl Slots {
+    fn add(&mut self, slot: usize, found: Slot) {
+        match found {
+            Slot::Valid(meta) => {
+                let at = self.whole.partition_point(|(_, newer)| newer.id > meta.id);
+                self.whole.insert(at, (slot, *meta));
+            }
+            Slot::Torn | Slot::Foreign => self.unreadable.push(slot),
+            Slot::Empty => self.empty.push(slot),
+        }
+    }
+
     /// Returns a bit for each slot that cannot be read, or that is missing: closing leaves the slot of the base of its
     /// commit beside its own, so if the newest commit says that it closed the database, its base must be there.
     fn lost(&self) -> u32 {
         let unreadable = self.unreadable.iter().fold(0, |bits, slot| bits | 1 << slot);
-        let (_, newest) = &self.whole[0];
-        let is_alone = newest.base > CommitId::NONE && self.whole.iter().all(|(_, meta)| meta.id != newest.base);
-        match self.empty.first() {
-            Some(slot) if unreadable == 0 && newest.closed && is_alone => 1 << slot,
+        let is_alone = |(_, newest): &&(usize, Meta)| {
+            let is_base = |(_, meta): &(usize, Meta)| meta.id == newest.base;
+            newest.closed && newest.base > CommitId::NONE && !self.whole.iter().any(is_base)
+        };
+        match (self.empty.first(), self.whole.first().filter(is_alone)) {
+            (Some(slot), Some(_)) if unreadable == 0 => 1 << slot,
             _ => unreadable,
         }
     }
 }
 
 /// Returns a bit for each slot that cannot be read, or that is missing. `read` fills a buffer from an offset on.
-pub(in crate::pager) fn lost_slots(read: impl Fn(u64, &mut [u8]) -> Result<()>) -> Result<u32> {
-    read_slots(read).map(|slots| slots.lost())
+pub(in crate::pager) fn lost_slots(read: impl Fn(u64, &mut [u8]) -> Result<()>) -> u32 {
+    let (mut slots, mut bytes) = (Slots::default(), [0; SLOT_BYTES]);
+    for slot in 0..SLOTS {
+        let found = read((slot * SLOT_BYTES) as u64, &mut bytes).and_then(|()| Meta::decode(&bytes));
+        slots.add(slot, found.unwrap_or(Slot::Foreign));
+    }
+    slots.lost()
 }
 
-/// Reads the slots (step 2).
+/// Reads the slots (step 2). There is at least one that holds a commit.
 fn read_slots(read: impl Fn(u64, &mut [u8]) -> Result<()>) -> Result<Slots> {
-    let mut slots = Slots {
-        whole: Vec::new(),
-        unreadable: Vec::new(),
-        empty: Vec::new(),
-    };
-    let (mut is_ours, mut bytes) = (false, [0; SLOT_BYTES]);
+    let (mut slots, mut is_ours, mut bytes) = (Slots::default(), false, [0; SLOT_BYTES]);
     for slot in 0..SLOTS {
         read((slot * SLOT_BYTES) as u64, &mut bytes)?;
         is_ours |= bytes.starts_with(&MAGIC);
-        match Meta::decode(&bytes)? {
-            Slot::Valid(meta) => slots.whole.push((slot, *meta)),
-            Slot::Torn | Slot::Foreign => slots.unreadable.push(slot),
-            Slot::Empty => slots.empty.push(slot),
-        }
+        slots.add(slot, Meta::decode(&bytes)?);
     }
-    slots.whole.sort_by_key(|(_, meta)| std::cmp::Reverse(meta.id));
     if !slots.whole.is_empty() {
         return Ok(slots);
     }

@@ -14,7 +14,7 @@ use crate::page::header::{self, CHECK_PREFIX, HEAD2};
 use crate::page::leaf::{Leaf, Stored};
 use crate::page::roots::HEIGHT_MAX;
 use crate::page::search::Key;
-use crate::page::suffix::{key_inline_max, Suffix, KEEP};
+use crate::page::suffix::{leaf_key_max, separator_max, Suffix, KEEP};
 use crate::page::{Extent, PageSource, Ptr, Root};
 use std::collections::HashMap;
 
@@ -92,6 +92,15 @@ pub struct Checker<'f> {
 struct Tree<'t, S: ?Sized> {
     source: &'t S,
     table: TableId,
+}
+
+/// What a page stores of a key or separator.
+struct KeyPart<'p> {
+    suffix: Suffix<'p>,
+    /// The length of the page's prefix.
+    prefix: usize,
+    /// The length up to which such a page keeps it whole.
+    whole_max: usize,
 }
 
 impl<'f> Checker<'f> {
@@ -207,7 +216,12 @@ impl<'f> Checker<'f> {
                 Ok(s) => {
                     self.separator(branch, ptr, i, &s);
                     spans.extend(branch.record_span(i, &s));
-                    sound &= self.rest(t, &s, branch.prefix().len(), ptr);
+                    let of = KeyPart {
+                        suffix: s,
+                        prefix: branch.prefix().len(),
+                        whole_max: separator_max(branch.bytes().len()),
+                    };
+                    sound &= self.key_part(t, &of, ptr);
                 }
                 Err(e) => {
                     self.error(ptr.page, &e);
@@ -270,7 +284,7 @@ impl<'f> Checker<'f> {
         if s.long && header::flags(page) & HEAD2 != 0 {
             self.fault(ptr.page, "a long separator in a branch with second heads");
         }
-        if !s.long && branch.prefix().len() + s.len > key_inline_max(page.len()) {
+        if !s.long && branch.prefix().len() + s.len > separator_max(page.len()) {
             self.fault(ptr.page, "a separator too long for its page");
         }
     }
@@ -357,30 +371,29 @@ impl<'f> Checker<'f> {
         if !suffix.is_padded() {
             self.fault(ptr.page, "a head that is not padded with zeros");
         }
-        let inline = header::prefix_len(leaf.bytes()) + suffix.len;
-        if !suffix.long && inline > key_inline_max(leaf.bytes().len()) {
+        let of = KeyPart {
+            suffix,
+            prefix: header::prefix_len(leaf.bytes()),
+            whole_max: leaf_key_max(leaf.bytes().len()),
+        };
+        if !of.suffix.long && of.prefix + of.suffix.len > of.whole_max {
             self.fault(ptr.page, "a key too long for its page");
         }
-        let sound = self.rest(t, &suffix, header::prefix_len(leaf.bytes()), ptr);
+        let sound = self.key_part(t, &of, ptr);
         if let Stored::Chain(description) = record.value() {
             self.chain(t, description, ptr);
         }
         Ok((Some((record.at, record.size())), sound))
     }
 
-    /// Checks the rest of a long key or separator: its length and its pages. Returns whether it may be read.
-    fn rest<'s, S: PageSource<'s> + ?Sized>(
-        &mut self,
-        t: &Tree<'_, S>,
-        suffix: &Suffix<'_>,
-        prefix: usize,
-        ptr: &Ptr,
-    ) -> bool {
-        match suffix.rest() {
+    /// Checks the length of a long key or separator, and the pages of its rest. Returns whether it may be read.
+    fn key_part<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &Tree<'_, S>, of: &KeyPart<'_>, ptr: &Ptr) -> bool {
+        let inline = of.prefix + of.suffix.len;
+        match of.suffix.rest() {
             Ok(None) => true,
             Ok(Some(rest)) => {
                 let size = t.source.page_size();
-                if prefix + suffix.len != KEEP || rest.key_len <= key_inline_max(size) {
+                if inline != KEEP || rest.key_len <= of.whole_max {
                     self.fault(ptr.page, "bad length of a long key");
                 }
                 self.extent(t, &rest.extent(size), ptr)

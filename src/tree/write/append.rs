@@ -17,9 +17,13 @@ use crate::util::bytes::common_prefix;
 /// Where pages are filled with room, one in this many of the entries that would fit is left out.
 const ROOM: usize = 16;
 
-/// Returns how many of the entries that fill a page go into it if some room is to be left.
+/// Returns how many of the entries that fill a page go into it if some room is to be left. Of few large entries none is
+/// left out: without one of two, half of the page would be empty.
 pub(super) fn with_room(full: usize) -> usize {
-    full.saturating_sub((full / ROOM).max(1)).max(1)
+    match full < ROOM / 2 {
+        true => full,
+        false => full - (full / ROOM).max(1),
+    }
 }
 
 /// Copies of a leaf's entries with whole keys, because the leaf's own bytes lack the prefix.

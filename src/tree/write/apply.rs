@@ -42,6 +42,7 @@ use super::sorted::{EditSlice, Sorted};
 use crate::error::{Error, Result};
 use crate::ids::{TableId, U48_MAX};
 use crate::page::branch_build::replace_ptr;
+use crate::page::header::HEADER;
 use crate::page::roots::HEIGHT_MAX;
 use crate::page::{PageSink, PageSource, Ptr, Root};
 
@@ -51,7 +52,7 @@ pub(super) struct NewPage {
     /// that it replaces.
     pub separator: Vec<u8>,
     pub ptr: Ptr,
-    /// Whether the page is less than a quarter full, so that it is joined with a neighbour if both fit one page.
+    /// Whether the page has so much room that it is to be joined with neighbours if they have room, too.
     pub underfull: bool,
 }
 
@@ -89,9 +90,28 @@ impl Reply {
     }
 }
 
-/// Returns whether a page of this size is to be joined with a neighbour if it uses `used` bytes.
+/// Returns whether a leaf that was built anew is to be joined with neighbours if it uses `used` bytes of its page. The
+/// two halves of a page that was split are among those.
 pub(super) fn is_underfull(used: usize, page_size: usize) -> bool {
+    used < page_size / 8 * 5
+}
+
+/// Returns whether a page is to be joined with neighbours if entries in it went or shrank.
+pub(super) fn is_half_empty(used: usize, page_size: usize) -> bool {
+    used < page_size / 2
+}
+
+/// Returns whether a page is so small that it is joined with a neighbour even if the two fill a page.
+pub(super) fn is_nearly_empty(used: usize, page_size: usize) -> bool {
     used < page_size / 4
+}
+
+/// The most that three leaves may hold together, in eighths of a page, if two are to take it.
+const TWO_OF_THREE: usize = 14;
+
+/// Returns whether two leaves are to take what three have, which use `used` bytes together.
+pub(super) fn are_two_of_three(used: usize, page_size: usize) -> bool {
+    used - 2 * HEADER <= page_size / 8 * TWO_OF_THREE
 }
 
 /// How full pages are made.

@@ -3,7 +3,7 @@
 //! As for leaves, a page's prefix and with it what it may take depends on where it ends. The separator at a cut moves
 //! up into the parent: the page behind it needs none before its first child.
 
-use super::apply::{is_underfull, Apply, Fill, NewPage};
+use super::apply::{is_half_empty, Apply, Fill, NewPage};
 use super::arena::Arena;
 use super::fences::{Cut, Fences};
 use super::values::release_rest;
@@ -107,7 +107,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
                 .iter()
                 .fold(0u64, |sum, child| sum.saturating_add(child.ptr.entries))
                 .min(U48_MAX);
-            let underfull = is_underfull(branch_size(group, prefix.drop, plen), page_size);
+            let underfull = is_half_empty(branch_size(group, prefix.drop, plen), page_size);
             new_pages.push(NewPage {
                 separator: start.separator,
                 ptr: Arena::ptr(self.arena.insert(memory), entries),

@@ -10,13 +10,14 @@
 //!
 //! *Fences.* When a child vanishes, the neighbour before it (the one behind, if it was the first) takes over its
 //! interval. Pages on that edge of the neighbour may then receive keys without their prefix. They are marked with
-//! `CHECK_PREFIX` until they are next rebuilt.
+//! `CHECK_PREFIX` until they are next rebuilt. The leaf on that edge is copied in any case (I-28), so that its birth says
+//! that its interval is another one.
 
-use super::apply::{is_underfull, Apply, ChildChange, Fill, NewPage, OpenBranch, Reply};
+use super::apply::{are_two_of_three, is_half_empty, Apply, ChildChange, Fill, NewPage, OpenBranch, Reply};
 use super::branch_cut::BranchCutter;
 use super::fences::Fences;
 use super::node::{branch_in, Node};
-use super::values::{is_long, release_rest, write_rest, LongKey};
+use super::values::{is_long_separator, release_rest, write_rest, LongKey};
 use crate::error::Result;
 use crate::page::branch::Branch;
 use crate::page::branch_build::{self, replace_ptr, Child};
@@ -59,7 +60,7 @@ pub(super) enum Separator<'p> {
 }
 
 impl<'p> DraftChild<'p> {
-    fn new(separator: Separator<'p>, ptr: Ptr, underfull: bool) -> DraftChild<'p> {
+    pub fn new(separator: Separator<'p>, ptr: Ptr, underfull: bool) -> DraftChild<'p> {
         DraftChild {
             separator,
             ptr,
@@ -115,7 +116,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             reply: Reply::Many(new_pages),
         }] = changes.as_slice()
         {
-            if self.split_in_place(&mut node, *at, new_pages) {
+            if !self.has_room_beside(&node, level, *at, new_pages)? && self.split_in_place(&mut node, *at, new_pages) {
                 let ptr = self.close(node);
                 return Ok(Reply::One { ptr, underfull: false });
             }
@@ -140,13 +141,32 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         let joined = self.join_underfull(&mut draft)?;
         if only_underfull && !joined {
             // The page can stay as it is, because it has all new pointers already.
-            let underfull = is_underfull(draft.old.used(), bytes.len()) && node.is_private();
+            let underfull = is_half_empty(draft.old.used(), bytes.len()) && node.is_private();
             let ptr = self.close(node);
             return Ok(Reply::One { ptr, underfull });
         }
         let new_pages = self.rebuild(&draft, fill)?;
         self.discard(node);
         Ok(Reply::of(new_pages))
+    }
+
+    /// Returns whether a leaf that was split, child `at` of the branch, has a neighbour with which its entries could
+    /// share two leaves.
+    fn has_room_beside(&self, node: &Node<'a>, level: u8, at: usize, new_pages: &[NewPage]) -> Result<bool> {
+        let [first, second] = new_pages else {
+            return Ok(false);
+        };
+        if level != 2 || !first.underfull || !second.underfull {
+            return Ok(false);
+        }
+        let branch = node.branch()?;
+        let both = self.used(&first.ptr)? + self.used(&second.ptr)?;
+        for neighbour in [at.checked_sub(1), Some(at + 1)].into_iter().flatten() {
+            if neighbour < branch.len() && are_two_of_three(both + self.used(&branch.ptr(neighbour))?, node.size()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Replaces child `at` by two new pages, if the page takes them as it is. Returns false if it does not; it has then
@@ -159,7 +179,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         replace_ptr(page, at, &first.ptr);
         // A page whose fences grew may not share its prefix with a new separator, and a long one needs pages of its
         // own.
-        if is_long(&second.separator, page.len()) || header::flags(page) & CHECK_PREFIX != 0 {
+        if is_long_separator(&second.separator, page.len()) || header::flags(page) & CHECK_PREFIX != 0 {
             return false;
         }
         let suffix = second.separator.get(header::prefix_len(page)..);
@@ -215,13 +235,19 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             for edge in grown.into_iter().flatten() {
                 let fences = draft.fences_of(i..i + 1, &self.source)?;
                 draft.children[i].ptr = self.widen(draft.children[i].ptr, draft.level - 1, &fences, edge)?;
+                if draft.level == 2 {
+                    // It is a new page anyway.
+                    let used = self.used(&draft.children[i].ptr)?;
+                    draft.children[i].underfull |= is_half_empty(used, draft.page_size());
+                }
             }
         }
         Ok(())
     }
 
-    /// Marks the pages on one edge of the subtree at `ptr`, whose interval has grown to `fences`, where keys without
-    /// their prefix may come. Returns the pointer to the subtree.
+    /// Makes the leaf on one edge of the subtree at `ptr`, whose interval has grown to `fences`, a leaf of this commit
+    /// (I-28), and marks the pages on the edge where keys without their prefix may come. Returns the pointer to the
+    /// subtree.
     fn widen(&mut self, ptr: Ptr, level: u8, fences: &Fences, edge: Edge) -> Result<Ptr> {
         let mut node = self.open(ptr, level)?;
         let too_long = header::prefix_len(&node.bytes) > fences.prefix_len();
@@ -237,6 +263,10 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             if new != child {
                 replace_ptr(self.make_private(&mut node), at, &new);
             }
+        }
+        if level == 1 && node.ptr.birth != self.sink.birth() {
+            // I-28: a leaf whose interval grew is a new leaf, though its entries are the same.
+            self.make_private(&mut node);
         }
         if too_long && header::flags(&node.bytes) & CHECK_PREFIX == 0 {
             mark_check_prefix(self.make_private(&mut node));
@@ -288,7 +318,8 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         let mut written = Vec::new();
         for child in children.iter().skip(1) {
             if let Separator::New(bytes) = &child.separator {
-                if is_long(bytes, size) {
+                if is_long_separator(bytes, size) {
+                    self.has_long = true;
                     written.push(write_rest(bytes, common, size, self.sink)?);
                 }
             }
@@ -331,7 +362,7 @@ fn as_children<'k>(
         let separator = match &child.separator {
             _ if i == 0 => Suffix::of(&[]),
             Separator::Old(suffix) => Suffix { lead, ..*suffix },
-            Separator::New(bytes) => match is_long(bytes, page_size).then(|| long.next()).flatten() {
+            Separator::New(bytes) => match is_long_separator(bytes, page_size).then(|| long.next()).flatten() {
                 Some(written) => written.suffix(),
                 None => Suffix::of(bytes.get(common..).unwrap_or(&[])),
             },

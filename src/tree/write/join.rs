@@ -1,39 +1,56 @@
-//! Joining an underfull page with a neighbour below the same branch, where both fit one page.
+//! Joining a page that has much room with its neighbours below the same branch: two pages become one, or three leaves
+//! become two.
 //!
-//! The joined page may be 15/16 full: with less room to spare the next puts would split it again. Joining can shorten
-//! the prefix, since the fences of two pages together share less than those of each, and entries grow by what it loses.
-//! So sizes are computed under the new prefix before the join is decided.
+//! A page is looked at when it changed and is left with much room ([`is_underfull`](super::apply::is_underfull)): when entries went or shrank, or when
+//! it was split. Two pages are joined if there is room to spare in the page that they become, or if one of them is
+//! nearly empty. Where they do not fit one page, three leaves share two. So if a page stays half empty, its neighbours
+//! are full: three leaves side by side hold more than [`are_two_of_three`] allows.
+//!
+//! *Not again and again.* A page of these is built with so much room that it takes many more entries before it is split,
+//! and so full that it loses many before it is looked at again: each time costs three pages at most, and comes after a
+//! change of an eighth of a page at least.
+//!
+//! Joining can shorten the prefix, since the fences of two pages together share less than those of each, and entries
+//! grow by what it loses. A dense leaf may become a slotted one, whose entries take more. So sizes are computed under
+//! the new prefix before the join is decided.
 
-use super::apply::{is_underfull, Apply};
+use super::apply::{are_two_of_three, is_half_empty, is_nearly_empty, Apply, Fill, NewPage, Reply};
 use super::arena::Arena;
-use super::branches::{BranchDraft, Separator};
+use super::branches::{BranchDraft, DraftChild, Separator};
 use super::fences::Fences;
+use super::merge::check_prefix;
 use super::node::{branch_in, leaf_in};
-use super::values::{is_long, release_rest, write_rest};
+use super::values::{is_long_separator, release_rest, write_rest};
 use crate::error::Result;
 use crate::ids::U48_MAX;
 use crate::page::branch_build::{branch_size, build_branch, children_of};
 use crate::page::header::{self, HEADER};
-use crate::page::leaf_build::{build_leaf, dense_bytes, entries_of, leaf_size};
+use crate::page::leaf::Leaf;
+use crate::page::leaf_build::{dense_bytes, entries_of, leaf_size, Entry};
 use crate::page::suffix::{NewPrefix, Suffix};
 use crate::page::{PageSink, PageSource, Ptr};
+use std::ops::Range;
 
-/// Two pages that lie side by side.
+/// Two branches that lie side by side.
 struct Neighbours {
     left: Ptr,
     right: Ptr,
     /// The fences of both together.
     fences: Fences,
+    /// The most bytes that one page of both may use.
+    limit: usize,
 }
 
-/// Returns the most bytes that a joined page may use.
-fn limit(page_size: usize) -> usize {
-    page_size / 16 * 15
+/// Returns the most bytes that the page may use which takes the place of two.
+fn limit(less_used: usize, page_size: usize) -> usize {
+    match is_nearly_empty(less_used, page_size) {
+        true => page_size / 16 * 15,
+        false => page_size / 16 * 13,
+    }
 }
 
 impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
-    /// Joins the underfull children of a branch with a neighbour each, the one behind if possible. Returns whether any
-    /// was joined.
+    /// Joins the children of a branch that have much room with neighbours. Returns whether any was joined.
     pub(super) fn join_underfull(&mut self, draft: &mut BranchDraft<'_>) -> Result<bool> {
         let mut any = false;
         let mut i = 0;
@@ -42,89 +59,181 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
                 i += 1;
                 continue;
             }
-            let mut joined = None;
-            for left in [Some(i), i.checked_sub(1)].into_iter().flatten() {
-                if left + 1 >= draft.children.len() {
-                    continue;
-                }
-                let both = Neighbours {
-                    left: draft.children[left].ptr,
-                    right: draft.children[left + 1].ptr,
-                    fences: draft.fences_of(left..left + 2, &self.source)?,
-                };
-                let page = if draft.level == 2 {
-                    self.join_leaves(&both)?
-                } else {
-                    let between = draft.separator(left + 1, &self.source)?;
-                    self.join_branches(&both, &between, draft.level - 1)?
-                };
-                if let Some(ptr) = page {
-                    joined = Some((left, ptr));
-                    break;
-                }
+            let joined = match draft.level {
+                2 => self.join_leaf(draft, i)?,
+                _ => self.join_branch(draft, i)?,
+            };
+            match joined {
+                // What was joined may still have much room, so it is looked at once more.
+                Some(first) => i = first,
+                None => i += 1,
             }
-            let Some((left, ptr)) = joined else {
-                i += 1;
+            any |= joined.is_some();
+        }
+        Ok(any)
+    }
+
+    /// Returns the bytes in use in a page, as far as joining is concerned: a leaf that was placed while its neighbours
+    /// were built, and that waits to be written, counts as full. It nearly is, and need not be written early for a look.
+    pub(super) fn used(&self, ptr: &Ptr) -> Result<usize> {
+        if self.emitter.is_queued(ptr.page) {
+            return Ok(self.source.page_size());
+        }
+        let page = self.bytes(ptr)?;
+        Ok(match header::kind(page) {
+            header::BRANCH => branch_in(page, ptr)?.used(),
+            _ => leaf_in(page, ptr)?.used(),
+        })
+    }
+
+    /// Joins leaf `i` of a branch with one neighbour, or with two so that one less is left. Returns the first leaf of
+    /// what was joined.
+    fn join_leaf(&mut self, draft: &mut BranchDraft<'_>, i: usize) -> Result<Option<usize>> {
+        let (count, size) = (draft.children.len(), draft.page_size());
+        let mut used = [0; 3];
+        // The leaf and those before and behind it. Of leaves that are not there, nothing is used.
+        for (k, used) in used.iter_mut().enumerate() {
+            if let Some(child) = (i + k).checked_sub(1).and_then(|at| draft.children.get(at)) {
+                let ptr = child.ptr;
+                *used = self.used(&ptr)?;
+            }
+        }
+        let [before, own, behind] = used;
+        for (first, other) in [(Some(i), behind), (i.checked_sub(1), before)] {
+            let limit = limit(own.min(other), size);
+            let Some(first) = first.filter(|_| other > 0 && own + other - HEADER <= limit) else {
+                continue;
+            };
+            if self.repack(draft, first..first + 2, limit)? {
+                return Ok(Some(first));
+            }
+        }
+        if count < 3 {
+            return Ok(None);
+        }
+        // At an edge, the third leaf is the next but one.
+        let first = i.saturating_sub(1).min(count - 3);
+        let third = match i {
+            0 => self.used(&draft.children[2].ptr)?,
+            _ if i + 1 == count => self.used(&draft.children[count - 3].ptr)?,
+            _ => 0,
+        };
+        let fits = are_two_of_three(used.iter().sum::<usize>() + third, size);
+        Ok((fits && self.repack(draft, first..first + 3, size)?).then_some(first))
+    }
+
+    /// Builds one leaf less than there are from some leaves of a branch, if that works. If it is one leaf, it uses at
+    /// most `limit` bytes. Returns false and changes nothing if it does not.
+    fn repack(&mut self, draft: &mut BranchDraft<'_>, at: Range<usize>, limit: usize) -> Result<bool> {
+        let fences = draft.fences_of(at.clone(), &self.source)?;
+        let old: Vec<Ptr> = draft.children[at.clone()].iter().map(|child| child.ptr).collect();
+        // Entries are borrowed of copies, because private pages are built meanwhile.
+        let mut copies = Vec::with_capacity(old.len());
+        for ptr in &old {
+            self.make_readable(ptr)?;
+            copies.push(self.bytes(ptr)?.to_vec());
+        }
+        let mut leaves = Vec::with_capacity(old.len());
+        for (copy, ptr) in copies.iter().zip(&old) {
+            leaves.push(leaf_in(copy, ptr)?);
+        }
+        let Some(new_pages) = self.pack_fewer(&leaves, &fences, limit)? else {
+            return Ok(false);
+        };
+        old.iter().for_each(|ptr| self.release(ptr));
+        let size = draft.page_size();
+        for child in draft.children.drain(at.start + 1..at.end) {
+            // Other separators stand between the new leaves.
+            if let Separator::Old(separator) = child.separator {
+                release_rest(&separator, draft.ptr.page, size, self.sink)?;
+            }
+        }
+        let mut new_pages = new_pages.into_iter();
+        if let Some(first) = new_pages.next() {
+            let child = &mut draft.children[at.start];
+            (child.ptr, child.underfull) = (first.ptr, first.underfull);
+        }
+        let behind = at.start + 1;
+        let others = new_pages.map(|new| DraftChild::new(Separator::New(new.separator), new.ptr, new.underfull));
+        draft.children.splice(behind..behind, others);
+        Ok(true)
+    }
+
+    /// Builds fewer leaves from the entries of these, which lie side by side between `fences`. Returns `None` if they
+    /// do not fit.
+    fn pack_fewer(&mut self, leaves: &[Leaf<'_>], fences: &Fences, limit: usize) -> Result<Option<Vec<NewPage>>> {
+        let plen = fences.prefix_len();
+        let shortest = leaves.iter().map(|leaf| leaf.prefix().len()).min().unwrap_or(0);
+        let common = shortest.min(plen);
+        let dense: Vec<Vec<u8>> = leaves.iter().map(dense_bytes).collect();
+        let mut entries: Vec<Entry<'_>> = Vec::with_capacity(leaves.iter().map(Leaf::len).sum());
+        for (leaf, dense) in leaves.iter().zip(&dense) {
+            check_prefix(leaf.at(), &leaf.prefix()[..common], fences)?;
+            entries_of(leaf, 0..leaf.len(), dense, &leaf.prefix()[common..], &mut entries)?;
+        }
+        if leaves.len() == 2 && leaf_size(&entries, plen - common, plen) > limit {
+            return Ok(None);
+        }
+        let new_pages = match self.pack_leaves(&entries, &fences.low[..common], fences, Fill::WithRoom)? {
+            Reply::One { ptr, underfull } => vec![NewPage {
+                separator: Vec::new(),
+                ptr,
+                underfull,
+            }],
+            Reply::Many(new_pages) => new_pages,
+        };
+        if new_pages.len() < leaves.len() {
+            return Ok(Some(new_pages));
+        }
+        new_pages.iter().for_each(|new_page| self.release(&new_page.ptr));
+        Ok(None)
+    }
+
+    /// Joins branch `i` below a branch with a neighbour, the one behind if possible. Returns the page of both.
+    fn join_branch(&mut self, draft: &mut BranchDraft<'_>, i: usize) -> Result<Option<usize>> {
+        for left in [Some(i), i.checked_sub(1)].into_iter().flatten() {
+            if left + 1 >= draft.children.len() {
+                continue;
+            }
+            let [a, b] = [left, left + 1].map(|at| draft.children[at].ptr);
+            let used = [self.used(&a)?, self.used(&b)?];
+            // Most neighbours are too full, which can be seen without a look at their bounds.
+            let limit = limit(used[0].min(used[1]), draft.page_size());
+            if used[0] + used[1] - HEADER > limit {
+                continue;
+            }
+            let both = Neighbours {
+                left: a,
+                right: b,
+                fences: draft.fences_of(left..left + 2, &self.source)?,
+                limit,
+            };
+            let between = draft.separator(left + 1, &self.source)?;
+            let Some(ptr) = self.join_branches(&both, &between, draft.level - 1)? else {
                 continue;
             };
             if let Separator::Old(separator) = draft.children.remove(left + 1).separator {
                 release_rest(&separator, draft.ptr.page, draft.page_size(), self.sink)?;
             }
-            draft.children[left].ptr = ptr;
-            // The joined page may still be underfull, so it is looked at once more.
-            draft.children[left].underfull = self.has_become_underfull(&ptr)?;
-            any = true;
-            i = left;
+            let underfull = is_half_empty(self.used(&ptr)?, draft.page_size());
+            let child = &mut draft.children[left];
+            (child.ptr, child.underfull) = (ptr, underfull);
+            return Ok(Some(left));
         }
-        Ok(any)
-    }
-
-    fn has_become_underfull(&self, ptr: &Ptr) -> Result<bool> {
-        let page = self.bytes(ptr)?;
-        let used = match header::kind(page) {
-            header::BRANCH => branch_in(page, ptr)?.used(),
-            _ => leaf_in(page, ptr)?.used(),
-        };
-        Ok(is_underfull(used, page.len()))
-    }
-
-    /// Joins two leaves into one page if they fit.
-    fn join_leaves(&mut self, both: &Neighbours) -> Result<Option<Ptr>> {
-        let Neighbours { left, right, fences } = both;
-        let (a, b) = self.bytes_of_both(left, right)?;
-        let limit = limit(a.len());
-        // Most neighbours are too full, which can be seen without a look at their entries.
-        if leaf_in(a, left)?.used() + leaf_in(b, right)?.used() - HEADER > limit {
-            return Ok(None);
-        }
-        let mut memory = self.arena.memory();
-        let (a, b) = (self.bytes(left)?, self.bytes(right)?);
-        let (x, y) = (leaf_in(a, left)?, leaf_in(b, right)?);
-        let plen = fences.prefix_len();
-        let common = header::prefix_len(a).min(header::prefix_len(b)).min(plen);
-        let (dense_x, dense_y) = (dense_bytes(&x), dense_bytes(&y));
-        let mut joined = Vec::with_capacity(x.len() + y.len());
-        entries_of(&x, 0..x.len(), &dense_x, &x.prefix()[common..], &mut joined)?;
-        entries_of(&y, 0..y.len(), &dense_y, &y.prefix()[common..], &mut joined)?;
-        if leaf_size(&joined, plen - common, plen) > limit {
-            self.arena.recycle(memory);
-            return Ok(None);
-        }
-        let prefix = NewPrefix::of(&fences.low[..plen], common);
-        build_leaf(&mut memory, self.table, prefix, &joined);
-        let entries = joined.len() as u64;
-        self.release(left);
-        self.release(right);
-        Ok(Some(Arena::ptr(self.arena.insert(memory), entries)))
+        Ok(None)
     }
 
     /// Joins two branches of this level, between which the separator `between` stands, into one page if they fit.
     fn join_branches(&mut self, both: &Neighbours, between: &[u8], level: u8) -> Result<Option<Ptr>> {
-        let Neighbours { left, right, fences } = both;
-        let plen = fences.prefix_len();
+        let Neighbours {
+            left,
+            right,
+            fences,
+            limit,
+        } = both;
+        let (plen, limit) = (fences.prefix_len(), *limit);
         let (a, b) = self.bytes_of_both(left, right)?;
         let size = a.len();
-        let limit = limit(size);
         if branch_in(a, left)?.used() + branch_in(b, right)?.used() + between.len().min(size) - HEADER > limit {
             return Ok(None);
         }
@@ -144,12 +253,13 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         // The first child of the right page had no separator; the parent had it.
         children[x.len()].separator = Suffix::of(between.get(common..).unwrap_or(&[]));
         let long;
-        if is_long(between, size) {
+        if is_long_separator(between, size) {
             // The rest is written only if the two pages would fit without the part of the separator that stays in the
             // page.
             if branch_size(&children, 0, plen) > limit + between.len() {
                 return Ok(None);
             }
+            self.has_long = true;
             long = write_rest(between, common, size, self.sink)?;
             children[x.len()].separator = long.suffix();
         }

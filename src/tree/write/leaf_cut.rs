@@ -184,7 +184,7 @@ impl<'e> LeafCutter<'e> {
         if let Some(uniform) = &self.uniform {
             // This is what `leaf_size` computes, without a look at each entry.
             let width = uniform.suffix.saturating_sub(drop);
-            let each = match DenseShape::of(width, uniform.value) {
+            let each = match DenseShape::worth_it(width, uniform.value) {
                 Some(shape) if n > 1 => shape.entry(),
                 _ => ENTRY + LENGTHS + width.saturating_sub(HEAD_BYTES) + uniform.value,
             };

@@ -11,13 +11,13 @@
 //! counts its entries.
 
 use super::append::CopiedEntries;
-use super::apply::{is_underfull, Apply, Fill, NewPage, Reply};
+use super::apply::{is_half_empty, is_nearly_empty, Apply, Fill, NewPage, Reply};
 use super::edits::Op;
 use super::fences::Fences;
 use super::merge::{LeafEdits, EDITS_IN_PLACE, PART};
 use super::node::{Node, NodeBytes};
 use super::sorted::EditSlice;
-use super::values::{is_long, release_value};
+use super::values::{is_long_key, release_value};
 use crate::error::{Error, Result};
 use crate::page::header::{self, CHECK_PREFIX};
 use crate::page::layout::leaf::ENTRY;
@@ -33,12 +33,13 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         let mut node = self.open(ptr, 1)?;
         let mut edits = edits;
         if edits.len() <= EDITS_IN_PLACE {
+            let before = node.leaf()?.used();
             // Edits are done in place up to the first that cannot be, and only the others are merged.
             while !edits.is_empty() && self.edit_in_place(&mut node, edits.key(0), edits.op(0))? {
                 (_, edits) = edits.split_at(1);
             }
             if edits.is_empty() {
-                return self.finish_leaf(node);
+                return self.finish_leaf(node, before);
             }
         }
         let behind_all = self.is_behind_all(&node, edits.key(0), fences)?;
@@ -142,7 +143,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         let (at, size) = (node.ptr.page, node.size());
         // A long key needs pages of its own. In a page whose fences grew, the key may lack the prefix: a rebuild puts
         // that right.
-        if is_long(key, size) || header::flags(&node.bytes) & CHECK_PREFIX != 0 {
+        if is_long_key(key, size) || header::flags(&node.bytes) & CHECK_PREFIX != 0 {
             return Ok(false);
         }
         let leaf = node.leaf()?;
@@ -195,8 +196,8 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         self.has_long |= value.is_chain();
     }
 
-    /// Ends work on a leaf that was edited in place.
-    fn finish_leaf(&mut self, mut node: Node<'a>) -> Result<Reply> {
+    /// Ends work on a leaf that was edited in place, and that used `before` bytes before.
+    fn finish_leaf(&mut self, mut node: Node<'a>, before: usize) -> Result<Reply> {
         let leaf = node.leaf()?;
         let (entries, used) = (leaf.len() as u64, leaf.used());
         if entries == 0 {
@@ -204,7 +205,10 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             return Ok(Reply::none());
         }
         // A page that was small before and did not change is left alone: joining it would change its neighbour as well.
-        let underfull = is_underfull(used, node.size()) && node.is_private();
+        // If it is not smaller than before, its neighbours were found to be too full, or become smaller themselves.
+        let size = node.size();
+        let underfull =
+            node.is_private() && is_half_empty(used, size) && (used < before || is_nearly_empty(used, size));
         node.ptr.entries = entries;
         let ptr = self.close(node);
         Ok(Reply::One { ptr, underfull })

@@ -15,7 +15,7 @@ use super::groups::{Group, Groups};
 use super::leaf_cut::room_for;
 use super::node::{leaf_in, Node};
 use super::sorted::{EditSlice, RECORDS_AHEAD};
-use super::values::{is_long, release_rest, release_value, write_rest, LongKey};
+use super::values::{is_long_key, release_rest, release_value, write_rest, LongKey};
 use crate::error::{Error, Result};
 use crate::ids::PageRef;
 use crate::page::header;
@@ -23,7 +23,7 @@ use crate::page::layout::leaf::ENTRY;
 use crate::page::layout::record::LENGTHS;
 use crate::page::leaf::Leaf;
 use crate::page::leaf_build::{dense_bytes, entries_of, Entry};
-use crate::page::suffix::{key_inline_max, Suffix};
+use crate::page::suffix::{leaf_key_max, Suffix};
 use crate::page::{PageSink, PageSource, Ptr};
 use crate::util::hash::fingerprint;
 
@@ -215,7 +215,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
                     let suffix = match old_suffix {
                         // The key is the same, so the rest of it that lies outside the page stays.
                         Some(old) if old.long => Suffix { lead, ..old },
-                        _ if is_long(key, size) => {
+                        _ if is_long_key(key, size) => {
                             self.has_long = true;
                             next_long.next().ok_or(Error::Invalid("long key not written"))?.suffix()
                         }
@@ -236,14 +236,15 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     fn write_long_keys(&mut self, node: &Node<'a>, edits: EditSlice<'_>, common: usize) -> Result<Vec<LongKey>> {
         let size = node.size();
         let mut written = Vec::new();
-        if edits.longest_key() <= key_inline_max(size) {
+        if edits.longest_key() <= leaf_key_max(size) {
             return Ok(written);
         }
         let leaf = node.leaf()?;
         for i in 0..edits.len() {
             let key = edits.key(i);
-            let new =
-                is_long(key, size) && matches!(edits.op(i), Op::Put(_)) && leaf.position(key, &self.source)?.is_err();
+            let new = is_long_key(key, size)
+                && matches!(edits.op(i), Op::Put(_))
+                && leaf.position(key, &self.source)?.is_err();
             if new {
                 written.push(write_rest(key, common, size, self.sink)?);
             }

@@ -29,6 +29,8 @@ mod branches;
 pub mod edits;
 pub mod emit;
 mod fences;
+#[cfg(test)]
+mod fill_test;
 mod groups;
 mod join;
 mod leaf_cut;
@@ -40,4 +42,6 @@ mod node;
 mod ownership;
 pub mod range;
 mod sorted;
+#[cfg(test)]
+mod test_tree;
 pub mod values;

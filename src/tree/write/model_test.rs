@@ -1,109 +1,7 @@
-//! `apply` against a `BTreeMap`, over pages in a map: every shape of key, every size of batch, with pages
-//! placed at once and later. The structure and the accounting of pages are checked after each batch.
+//! `apply` against a `BTreeMap`, over pages in a map: every shape of key, every size of batch, with pages placed at once
+//! and later. The structure and the accounting of pages are checked after each batch.
 
-use super::apply::Apply;
-use super::arena::Arena;
-use super::edits::{EditLog, Op};
-use super::emit::Emitter;
-use super::range::KeyRange;
-use super::values::write_chain;
-use crate::error::{Error, Result};
-use crate::ids::{CommitId, PageNo, PageRef, Run, TableId};
-use crate::page::branch::Branch;
-use crate::page::chain::Chain;
-use crate::page::header;
-use crate::page::leaf::{Leaf, Stored};
-use crate::page::{Extent, Lifetime, PageSink, PageSource, Prefetch, Ptr, Root};
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
-
-/// Pages ever written, by number. Leaked: a test's worth of memory.
-struct Disk {
-    size: usize,
-    pages: Mutex<BTreeMap<PageNo, &'static [u8]>>,
-}
-
-impl Prefetch for &'static Disk {
-    fn page_size(&self) -> usize {
-        self.size
-    }
-}
-
-impl PageSource<'static> for &'static Disk {
-    fn page(&self, ptr: &Ptr) -> Result<&'static [u8]> {
-        let page = self.pages.lock().unwrap().get(&ptr.page.number()).copied();
-        let page = page.ok_or_else(|| Error::corrupt(ptr.page, "never written"))?;
-        assert_eq!(crate::util::crc32c(page), ptr.checksum, "page {:?}", ptr.page);
-        Ok(page)
-    }
-
-    fn piece(&self, page: PageNo, len: usize, checksum: u32) -> Result<&'static [u8]> {
-        let bytes = self.raw(page, len as u64)?;
-        assert_eq!(crate::util::crc32c(bytes), checksum);
-        Ok(bytes)
-    }
-
-    fn raw(&self, page: PageNo, len: u64) -> Result<&'static [u8]> {
-        let pages = self.pages.lock().unwrap();
-        let mut out = Vec::new();
-        for i in 0..len.div_ceil(self.size as u64) {
-            out.extend_from_slice(pages.get(&(page + i)).expect("written"));
-        }
-        out.truncate(len as usize);
-        Ok(out.leak())
-    }
-}
-
-/// Allocates from the end, and remembers which pages are in use.
-struct Fake {
-    disk: &'static Disk,
-    birth: CommitId,
-    next: PageNo,
-    used: BTreeMap<PageNo, CommitId>,
-}
-
-impl PageSink for Fake {
-    fn birth(&self) -> CommitId {
-        self.birth
-    }
-    fn take(&mut self, want: u64, _: Lifetime) -> Result<Run> {
-        self.take_exact(want.clamp(1, 7))
-    }
-    fn take_exact(&mut self, pages: u64) -> Result<Run> {
-        let run = Run::new(self.next, pages);
-        self.next += pages + 1;
-        pages_of(run).for_each(|p| assert!(self.used.insert(p, self.birth).is_none()));
-        Ok(run)
-    }
-    fn write_pages(&mut self, page: PageNo, parts: &[&[u8]], sums: &[u32]) -> Result<()> {
-        for (i, (part, sum)) in parts.iter().zip(sums).enumerate() {
-            assert_eq!(crate::util::crc32c(part), *sum);
-            assert!(self.used.contains_key(&(page + i as u64)));
-            self.disk
-                .pages
-                .lock()
-                .unwrap()
-                .insert(page + i as u64, part.to_vec().leak());
-        }
-        Ok(())
-    }
-    fn write_piece(&mut self, page: PageNo, bytes: &[u8], _: u32) -> Result<()> {
-        for (i, part) in bytes.chunks(self.disk.size).enumerate() {
-            let mut part = part.to_vec();
-            part.resize(self.disk.size, 0);
-            self.disk.pages.lock().unwrap().insert(page + i as u64, part.leak());
-        }
-        Ok(())
-    }
-    fn release(&mut self, extent: Extent) {
-        let birth = Some(extent.birth);
-        pages_of(extent.run).for_each(|p| assert_eq!(self.used.remove(&p), birth, "release of {p}"));
-    }
-}
-
-fn pages_of(run: Run) -> impl Iterator<Item = PageNo> {
-    (0..run.pages).map(move |i| run.first + i)
-}
+use super::test_tree::TestTree;
 
 struct Rnd(u64);
 
@@ -149,112 +47,14 @@ fn key(kind: u32, rnd: &mut Rnd) -> Vec<u8> {
     }
 }
 
-/// The expected content; chains by what was put.
-type Model = BTreeMap<Vec<u8>, Vec<u8>>;
-
-struct Walk<'w> {
-    disk: &'static Disk,
-    arena: &'w Arena,
-    reached: BTreeSet<PageNo>,
-    found: Vec<(Vec<u8>, Vec<u8>)>,
-    private: usize,
-}
-
-impl Walk<'_> {
-    fn bytes(&mut self, ptr: &Ptr) -> Vec<u8> {
-        if let Some(page) = ptr.page.as_private() {
-            self.private += 1;
-            return self.arena.get(page).expect("private page").to_vec();
-        }
-        let page = ptr.page.number();
-        assert!(self.reached.insert(page), "page {page} reached twice");
-        self.disk.page(ptr).unwrap().to_vec()
-    }
-
-    fn extent(&mut self, run: Run) {
-        pages_of(run).for_each(|p| assert!(self.reached.insert(p)));
-    }
-
-    fn tree(&mut self, ptr: &Ptr, level: u8, low: &[u8], high: Option<&[u8]>) {
-        let page = self.bytes(ptr);
-        assert_eq!(header::level(&page), level);
-        let checked = header::flags(&page) & header::CHECK_PREFIX != 0;
-        assert!(checked || high.is_none_or(|h| h.starts_with(header::prefix(&page))));
-        if level == 1 {
-            let leaf = Leaf::new(&page, PageRef::UNKNOWN).unwrap();
-            assert!(!leaf.is_empty());
-            assert_eq!(leaf.len() as u64, ptr.entries);
-            for i in 0..leaf.len() {
-                let mut k = Vec::new();
-                leaf.key(i, &self.disk, &mut k).unwrap();
-                assert!(
-                    k.as_slice() >= low && high.is_none_or(|h| k.as_slice() < h),
-                    "{k:?} in {low:?}..{high:?}"
-                );
-                if !leaf.is_dense() {
-                    assert_eq!(leaf.fingerprint(i), crate::util::hash::fingerprint(&k));
-                    if let Some(rest) = leaf.slotted_suffix(i).unwrap().rest().unwrap() {
-                        self.extent(rest.extent(page.len()).run);
-                    }
-                }
-                let v = match leaf.value(i).unwrap() {
-                    Stored::Inline(v) => v.to_vec(),
-                    Stored::Chain(d) => {
-                        let chain = Chain::decode(d, page.len()).unwrap();
-                        chain.all_extents().for_each(|e| self.extent(e.run));
-                        chain.in_place(&self.disk).unwrap().unwrap().to_vec()
-                    }
-                };
-                self.found.push((k, v));
-            }
-            return;
-        }
-        let branch = Branch::new(&page, PageRef::UNKNOWN).unwrap();
-        let mut entries = 0;
-        let separators: Vec<Vec<u8>> = (0..branch.len())
-            .map(|i| {
-                let mut s = Vec::new();
-                if i == 0 {
-                    return low.to_vec();
-                }
-                branch.write_separator(i, &self.disk, &mut s).unwrap();
-                if let Some(rest) = branch.separator(i).unwrap().rest().unwrap() {
-                    self.extent(rest.extent(page.len()).run);
-                }
-                s
-            })
-            .collect();
-        for i in 0..branch.len() {
-            assert!(i == 0 || separators[i - 1] < separators[i]);
-            let up = separators.get(i + 1).map(|s| s.as_slice()).or(high);
-            self.tree(&branch.ptr(i), level - 1, &separators[i], up);
-            entries += branch.entries(i);
-        }
-        assert_eq!(entries, ptr.entries);
-    }
-}
-
 /// One leaf that gets thousands of edits at once, merged in parts: entries of the leaf before, between and behind them.
 #[test]
 fn one_leaf_takes_thousands_of_edits() {
     for seed in 1..60u64 {
-        let disk: &'static Disk = Box::leak(Box::new(Disk {
-            size: 4096,
-            pages: Mutex::new(BTreeMap::new()),
-        }));
         let mut rnd = Rnd(seed * 7777);
-        let mut sink = Fake {
-            disk,
-            birth: CommitId::new(1),
-            next: PageNo::new(4),
-            used: BTreeMap::new(),
-        };
-        let (mut root, mut model) = (Root::default(), Model::new());
-        let mut arena = Arena::new(4096);
-        let mut emitter = Emitter::new();
+        let mut tree = TestTree::new(4096);
         let few = 1 + rnd.below(20);
         for (flush, edits) in [few, 3000 + rnd.below(9000), 3000].into_iter().enumerate() {
-            let mut log = EditLog::default();
             let deletes = if flush == 0 { 0 } else { rnd.below(100) };
             let long = rnd.below(3) * 600;
             let first = rnd.below(3) as u8;
@@ -267,172 +67,99 @@ fn one_leaf_takes_thousands_of_edits() {
                 } else {
                     section == b'b' && flush > 0
                 };
-                if mixed {
-                    log.push(&key, Op::Delete).expect("memory");
-                    model.remove(&key);
-                } else {
-                    let value = vec![b'v'; (rnd.below(90) + long) as usize];
-                    log.push(&key, Op::Put(Stored::Inline(&value))).expect("memory");
-                    model.insert(key, value);
+                match mixed {
+                    true => tree.delete(&key),
+                    false => tree.put(&key, &vec![b'v'; (rnd.below(90) + long) as usize]),
                 }
             }
-            let sorted = log.sorted(|_| {}).expect("memory");
-            let mut apply = Apply {
-                source: disk,
-                arena: &mut arena,
-                sink: &mut sink,
-                emitter: &mut emitter,
-                places_pages: rnd.below(2) == 0,
-                table: TableId::new(7),
-                has_long: false,
-                drop_budget: 1 << 20,
-                life: std::marker::PhantomData,
-            };
-            root = apply.apply(root, &sorted).unwrap();
-            verify(disk, &arena, &emitter, &root, &model, None, (9, seed, 0, flush as u64));
+            tree.at = format!("seed {seed} flush {flush}");
+            tree.places_pages = rnd.below(2) == 0;
+            tree.flush();
+            tree.verify();
         }
     }
+}
+
+/// The kind of keys whose lengths lie around those at which something changes in pages of a size.
+const ALL_LENGTHS: u32 = 6;
+
+/// Returns a key of any such length, most of them with a long common beginning.
+fn key_of_any_length(size: usize, rnd: &mut Rnd) -> Vec<u8> {
+    let size = size as u64;
+    let at = match rnd.below(8) {
+        // The largest keys and separators that are kept whole.
+        0 => size / 8,
+        1 | 2 => (size - 307).min(16_383),
+        3 => 288,
+        // As many records as fill a page.
+        4 | 5 => size / (1 + rnd.below(5)) - 40,
+        6 => rnd.below(size + 4000),
+        _ => 12,
+    };
+    let len = (at + rnd.below(5)).saturating_sub(2).min(20_000) as usize;
+    let mut key = vec![b'k'; len];
+    let shared = [0, 0, 1, 200, 300, 600, 2000][rnd.below(7) as usize];
+    for at in shared..shared + 3 {
+        if let Some(byte) = key.get_mut(at) {
+            *byte = b'a' + rnd.below(16) as u8;
+        }
+    }
+    key
 }
 
 fn run(kind: u32, size: usize, seed: u64, rounds: u32) {
-    let disk: &'static Disk = Box::leak(Box::new(Disk {
-        size,
-        pages: Mutex::new(BTreeMap::new()),
-    }));
     let mut rnd = Rnd(seed);
-    let mut sink = Fake {
-        disk,
-        birth: CommitId::new(1),
-        next: PageNo::new(4),
-        used: BTreeMap::new(),
-    };
-    let (mut root, mut model) = (Root::default(), Model::new());
+    let mut tree = TestTree::new(size);
     for round in 0..rounds {
-        let mut arena = Arena::new(size);
-        let mut emitter = Emitter::new();
-        sink.birth = CommitId::new(1 + round as u64);
         for flush in 0..1 + rnd.below(3) {
-            let mut log = EditLog::default();
+            tree.at = format!("kind {kind} seed {seed} round {round} flush {flush}");
             let deletes = rnd.below(5);
-            let batch = [1, 2, 5, 30, 300, 3000, 9000][rnd.below(7) as usize];
+            // Keys of any length are large: thousands of them take long.
+            let most = if kind == ALL_LENGTHS { 5 } else { 7 };
+            let batch = [1, 2, 5, 30, 300, 3000, 9000][rnd.below(most) as usize];
             let ranged = rnd.below(6) == 0;
             if rnd.below(4) == 0 {
-                arena.freeze();
+                tree.arena.freeze();
             }
             // Nothing is placed while bytes are pinned.
-            let places_pages = rnd.below(2) == 0 && !arena.is_frozen();
+            tree.places_pages = rnd.below(2) == 0 && !tree.arena.is_frozen();
             for _ in 0..if ranged { 0 } else { batch } {
+                if kind == ALL_LENGTHS {
+                    let k = key_of_any_length(size, &mut rnd);
+                    let len = [0, 8, 8, 100, 272, size / 4, size / 4 + 1, size / 2 - 800][rnd.below(8) as usize];
+                    match rnd.below(5) < deletes {
+                        true => tree.delete(&k),
+                        false => tree.put_anywhere(&k, &vec![rnd.below(256) as u8; len]),
+                    }
+                    continue;
+                }
                 let k = key(kind, &mut rnd);
                 if rnd.below(5) < deletes {
-                    log.push(&k, Op::Delete).expect("memory");
-                    model.remove(&k);
-                } else {
-                    let len = [8, 8, 8, 0, 50, 150, 900, 5000][rnd.below(if kind == 0 { 3 } else { 8 }) as usize];
-                    let v = vec![rnd.below(256) as u8; len];
-                    if len > 1000 {
-                        let chain = write_chain(&v, size, &mut sink).unwrap();
-                        log.push(&k, Op::Put(Stored::Chain(&chain))).expect("memory");
-                    } else {
-                        log.push(&k, Op::Put(Stored::Inline(&v))).expect("memory");
-                    }
-                    model.insert(k, v);
+                    tree.delete(&k);
+                    continue;
+                }
+                let len = [8, 8, 8, 0, 50, 150, 900, 5000][rnd.below(if kind == 0 { 3 } else { 8 }) as usize];
+                let v = vec![rnd.below(256) as u8; len];
+                match len > 1000 {
+                    true => tree.put_chain(&k, &v),
+                    false => tree.put(&k, &v),
                 }
             }
-            let sorted = log
-                .sorted(|op| {
-                    if let Op::Put(value) = op {
-                        super::values::release_value(&value, None, size, &mut sink).unwrap();
-                    }
-                })
-                .expect("memory");
-            let mut apply = Apply {
-                source: disk,
-                arena: &mut arena,
-                sink: &mut sink,
-                emitter: &mut emitter,
-                places_pages,
-                table: TableId::new(7),
-                has_long: false,
-                drop_budget: 1 << 20,
-                life: std::marker::PhantomData,
-            };
-            root = apply.apply(root, &sorted).unwrap();
+            tree.flush();
             if ranged {
-                let (a, b) = (key(kind, &mut rnd), key(kind, &mut rnd));
+                let mut bound = || match kind {
+                    ALL_LENGTHS => key_of_any_length(size, &mut rnd),
+                    _ => key(kind, &mut rnd),
+                };
+                let (a, b) = (bound(), bound());
                 let (from, to) = (a.clone().min(b.clone()), a.max(b));
                 let (from, to) = ((rnd.below(5) > 0).then_some(from), (rnd.below(5) > 0).then_some(to));
-                let keys = KeyRange {
-                    from: from.as_deref(),
-                    to: to.as_deref(),
-                };
-                root = apply.remove_range(root, keys).unwrap();
-                model.retain(|k, _| from.as_ref().is_some_and(|f| k < f) || to.as_ref().is_some_and(|t| k >= t));
+                tree.remove_range(from.as_deref(), to.as_deref());
             }
-            verify(disk, &arena, &emitter, &root, &model, None, (kind, seed, round, flush));
+            tree.verify();
         }
-        arena.thaw();
-        let mut apply = Apply {
-            source: disk,
-            arena: &mut arena,
-            sink: &mut sink,
-            emitter: &mut emitter,
-            places_pages: true,
-            table: TableId::new(7),
-            has_long: false,
-            drop_budget: 1 << 20,
-            life: std::marker::PhantomData,
-        };
-        root = apply.place_root(root).unwrap();
-        emitter.finish(&mut arena, &mut sink).unwrap();
-        assert!(
-            arena.is_empty(),
-            "private pages left: kind {kind} seed {seed} round {round}"
-        );
-        verify(
-            disk,
-            &arena,
-            &emitter,
-            &root,
-            &model,
-            Some(&sink),
-            (kind, seed, round, 99),
-        );
-    }
-}
-
-fn verify(
-    disk: &'static Disk,
-    arena: &Arena,
-    emitter: &Emitter,
-    root: &Root,
-    model: &Model,
-    sink: Option<&Fake>,
-    at: (u32, u64, u32, u64),
-) {
-    assert!(!emitter.is_busy());
-    let mut walk = Walk {
-        disk,
-        arena,
-        reached: BTreeSet::new(),
-        found: Vec::new(),
-        private: 0,
-    };
-    if root.height > 0 {
-        walk.tree(&root.ptr, root.height, &[], None);
-    }
-    if let Some(wrong) = walk.found.iter().zip(model).position(|(f, m)| (&f.0, &f.1) != m) {
-        let found = String::from_utf8_lossy(&walk.found[wrong].0);
-        let want = String::from_utf8_lossy(model.keys().nth(wrong).expect("an entry"));
-        panic!("entry {wrong} at {at:?}: found {found}, expected {want}");
-    }
-    assert_eq!(root.ptr.entries, model.len() as u64, "{at:?}");
-    assert!(
-        walk.found.iter().map(|(k, v)| (k, v)).eq(model.iter()),
-        "content differs at {at:?}"
-    );
-    assert_eq!(walk.private, arena.len(), "private pages out of reach at {at:?}");
-    if let Some(sink) = sink {
-        assert!(walk.reached.iter().eq(sink.used.keys()), "pages leaked at {at:?}");
+        tree.at = format!("kind {kind} seed {seed} round {round}");
+        tree.commit();
     }
 }
 
@@ -444,5 +171,78 @@ fn apply_equals_a_map() {
         }
     }
     run(1, 65536, 5, 20);
+    for (size, seeds) in [(4096, 12), (8192, 5), (16384, 3), (32768, 2), (65536, 2)] {
+        (1..=seeds).for_each(|seed| run(ALL_LENGTHS, size, seed * 31, 25));
+    }
     run(0, 16384, 6, 20);
+}
+
+/// A tree of three levels, whose leaves have some entries each.
+fn tall_tree() -> TestTree {
+    let mut tree = TestTree::new(4096);
+    for i in 0..10_000u32 {
+        tree.put(format!("{:06}", i * 2).as_bytes(), &[i as u8; 100]);
+    }
+    tree.commit();
+    assert!(tree.root.height >= 3, "a tree of {} levels", tree.root.height);
+    tree
+}
+
+/// Which leaves have lost their neighbour.
+#[derive(Debug, Clone, Copy)]
+enum Gone {
+    /// This leaf of the tree.
+    Leaf(usize),
+    /// All leaves before this one.
+    Before(usize),
+    /// All leaves from this one on.
+    From(usize),
+}
+
+/// A leaf that takes over the interval of a vanished neighbour is of the commit in which it does, wherever the two lie
+/// and however the neighbour went. (`TestTree::commit` proves the rest of I-28.)
+#[test]
+fn a_leaf_whose_interval_grew_is_a_new_leaf() {
+    let leaves = tall_tree().commit().1.len();
+    let middle = leaves / 2;
+    let mut all: Vec<Gone> = [0, 1, middle, leaves - 1].map(Gone::Leaf).to_vec();
+    // Each edge of the first branches of level 2, and whole branches.
+    all.extend((middle - 80..middle + 60).step_by(13).map(Gone::Leaf));
+    all.extend([1, 50, middle].map(Gone::Before));
+    all.extend([leaves - 1, leaves - 50, middle].map(Gone::From));
+    for gone in all {
+        for by_range in [false, true] {
+            let mut tree = tall_tree();
+            let (before, found) = tree.commit();
+            tree.at = format!("{gone:?}, by range: {by_range}");
+            let (from, to) = match gone {
+                Gone::Leaf(i) => (i, i + 1),
+                Gone::Before(i) => (0, i),
+                Gone::From(i) => (i, leaves),
+            };
+            let low = (from > 0).then(|| found[from].low.clone());
+            let high = (to < leaves).then(|| found[to].low.clone());
+            match by_range {
+                true => tree.remove_range(low.as_deref(), high.as_deref()),
+                false => {
+                    let keys: Vec<_> = tree.model.keys().cloned().collect();
+                    keys[found[from].entries.start..found[to - 1].entries.end]
+                        .iter()
+                        .for_each(|key| tree.delete(key));
+                }
+            }
+            let (now, left) = tree.commit();
+            let grown: Vec<_> = left
+                .iter()
+                .filter(|leaf| {
+                    let was = found.iter().find(|old| old.low == leaf.low);
+                    was.is_none_or(|old| old.high != leaf.high)
+                })
+                .collect();
+            assert_eq!(grown.len(), 1, "{}", tree.at);
+            assert!(grown[0].birth == now && now > before, "{}", tree.at);
+            // The others are as they were.
+            assert!(left.iter().filter(|leaf| leaf.birth == now).count() <= 2, "{}", tree.at);
+        }
+    }
 }

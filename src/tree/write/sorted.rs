@@ -7,7 +7,7 @@
 use super::edits::{EditLog, Op, RecordPos, NO_MEMORY};
 use crate::error::Result;
 use crate::page::leaf_build::PlainEntry;
-use crate::page::suffix::key_inline_max;
+use crate::page::suffix::leaf_key_max;
 use crate::util::prefetch::prefetch;
 
 /// The cache lines of a record that are prefetched: a key and a value of some 200 bytes.
@@ -275,7 +275,7 @@ impl<'e> EditSlice<'e> {
 
     /// Returns whether the log only puts keys and values that stay in leaves of pages of this size.
     pub fn is_plain(&self, page_size: usize) -> bool {
-        self.edits.log.marks == 0 && self.edits.log.longest_key <= key_inline_max(page_size)
+        self.edits.log.marks == 0 && self.edits.log.longest_key <= leaf_key_max(page_size)
     }
 
     /// Adds key and value of the edits, which are plain, to `list`.

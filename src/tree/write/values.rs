@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::ids::{PageNo, Run, U48_MAX};
 use crate::page::chain::{needs_index, Chain, Sums, EXTENTS_MAX};
 use crate::page::leaf::Stored;
-use crate::page::suffix::{key_inline_max, Rest, Suffix, KEEP};
+use crate::page::suffix::{leaf_key_max, separator_max, Rest, Suffix, KEEP};
 use crate::page::{Extent, PageSink, PIECE};
 use crate::util::crc32c;
 
@@ -186,9 +186,14 @@ pub fn release_rest<P: PageSink>(
     Ok(())
 }
 
-/// Returns whether a key is so long that its rest is kept outside the page.
-pub fn is_long(key: &[u8], page_size: usize) -> bool {
-    key.len() > key_inline_max(page_size)
+/// Returns whether a key is so long that its rest is kept outside its leaf.
+pub fn is_long_key(key: &[u8], page_size: usize) -> bool {
+    key.len() > leaf_key_max(page_size)
+}
+
+/// Returns whether a separator is so long that its rest is kept outside its branch.
+pub fn is_long_separator(separator: &[u8], page_size: usize) -> bool {
+    separator.len() > separator_max(page_size)
 }
 
 /// Writes the rest of a long key. Returns what stays in the page, counted from key byte `from` on.

@@ -1,0 +1,71 @@
+//! What a file takes for what is in it, after thousands of small commits: pages in use, and the whole file, over the
+//! bytes of keys and values. `KV_GROWTH_COMMITS` is the number of commits, and `kv-bench space` compares with LMDB.
+
+mod common;
+
+use common::env_number;
+use common::patterns::{Edit, Kind, Pattern};
+use kv::Result;
+use kv::{Db, Options, PutMode, TableId, WriteOptions};
+use std::path::Path;
+
+const PAGE: u64 = 4096;
+
+fn commit(db: &Db, edits: Vec<Edit>) -> Result<()> {
+    let mut txn = db.begin_write(WriteOptions::default())?;
+    for edit in edits {
+        match edit {
+            Edit::Put(key, value) => txn.put(TableId::MAIN, &key, &value, PutMode::Set)?,
+            Edit::Delete(key) => assert!(txn.delete(TableId::MAIN, &key)?),
+        };
+    }
+    txn.commit()?;
+    Ok(())
+}
+
+/// The bytes of pages in use, and of the file.
+fn sizes(db: &Db) -> (u64, u64) {
+    let stat = db.stat();
+    let in_use = stat.pages - stat.free_pages - stat.pending_pages;
+    (in_use * PAGE, stat.pages * PAGE)
+}
+
+#[test]
+fn files_stay_small_for_what_is_in_them() -> Result<()> {
+    let commits = env_number("KV_GROWTH_COMMITS", 1000);
+    for kind in Kind::ALL {
+        let options = Options {
+            memory: true,
+            ..Options::default()
+        };
+        let db = Db::open(Path::new(""), &options)?;
+        let mut pattern = Pattern::new(kind);
+        commit(&db, pattern.load())?;
+        let mut done = 0;
+        // A pattern that has an end is done to its end.
+        while done < commits || !kind.is_constant() {
+            let Some(edits) = pattern.commit(done) else { break };
+            commit(&db, edits)?;
+            done += 1;
+        }
+        let report = db.check(true, &mut |fault| panic!("{kind:?}: {fault:?}"))?;
+        assert_eq!(report.entries, pattern.entries(), "{kind:?}");
+        let ((in_use, file), live) = (sizes(&db), pattern.bytes());
+        let over = |bytes: u64| bytes as f64 / live.max(1) as f64;
+        println!(
+            "{kind:?}: {done} commits, {live} bytes live; pages in use {in_use} ({:.2}), file {file} ({:.2})",
+            over(in_use),
+            over(file)
+        );
+        match kind {
+            Kind::DeleteAll => assert!(in_use <= 64 << 10, "{in_use} bytes in use for nothing"),
+            Kind::Thinning => assert!(over(in_use) < 2.0, "{in_use} bytes in use for {live}"),
+            _ => assert!(
+                file <= 2 * pattern.most_bytes,
+                "{kind:?}: a file of {file} bytes for {} at most",
+                pattern.most_bytes
+            ),
+        }
+    }
+    Ok(())
+}
