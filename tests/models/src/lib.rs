@@ -57,6 +57,8 @@ pub mod file {
         struct Table {
             next: u64,
             asleep: Vec<Sleeper>,
+            /// Whether a process has died, so that nobody can rely on being woken.
+            ended: bool,
         }
 
         shuttle::lazy_static! {
@@ -72,6 +74,11 @@ pub mod file {
             let (table, awake) = &*TABLE;
             let mut table = table.lock().expect("table");
             if word.load(SeqCst) as u32 != seen as u32 {
+                return;
+            }
+            if table.ended {
+                drop(table);
+                shuttle::thread::yield_now();
                 return;
             }
             let number = table.next;
@@ -99,10 +106,13 @@ pub mod file {
             awake.notify_all();
         }
 
-        /// Wakes everybody, as the time limit does after a death.
+        /// Wakes everybody, as the time limit does after a death. One who looked before the death may go to sleep only
+        /// after this, so from now on nobody sleeps until woken: all look again and again.
         pub fn end_of_time() {
             let (table, awake) = &*TABLE;
-            table.lock().expect("table").asleep.clear();
+            let mut table = table.lock().expect("table");
+            table.asleep.clear();
+            table.ended = true;
             awake.notify_all();
         }
     }
