@@ -11,7 +11,10 @@ mod common;
 use common::abi::{kv_batch, kv_op, kv_range, kv_slice, library};
 use common::abi::{KV_BLIND, KV_RANGE_BEFORE, KV_RANGE_FROM, KV_RANGE_PREFIX, KV_WRITE};
 use std::ffi::{c_void, CStr, CString};
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 use std::ptr::{null, null_mut};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 const KV_OP_PUT: u32 = 48;
 const KV_SEEK_EQ: u32 = 32;
@@ -154,12 +157,14 @@ impl World {
             edge: edge(),
             symbols: null_mut(),
         };
-        let path = CString::new(format!("/tmp/kv-lengths-{}.kv", std::process::id())).expect("a path");
+        // Each test has a database of its own, since each keeps a write transaction open.
+        static WORLDS: AtomicU32 = AtomicU32::new(0);
+        let folder = std::env::var_os("KV_TMP").map_or_else(std::env::temp_dir, PathBuf::from);
+        let world_no = WORLDS.fetch_add(1, Relaxed);
+        let path = folder.join(format!("kv-lengths-{}-{world_no}.kv", std::process::id()));
+        let path = CString::new(path.into_os_string().into_vec()).expect("a path");
         // SAFETY: the calls of kv.h with what they need.
         unsafe {
-            let path = std::env::var_os("KV_TMP").map_or(path, |folder| {
-                CString::new(format!("{}/kv-lengths.kv", folder.to_string_lossy())).expect("a path")
-            });
             assert_eq!((kv.kv_open)(path.as_ptr(), null(), &mut world.db), 0);
             libc::unlink(path.as_ptr());
             assert_eq!((kv.kv_txn_begin)(world.db, KV_WRITE, null(), &mut world.txn), 0);
@@ -273,6 +278,17 @@ impl World {
             let call: Function = std::mem::transmute(address);
             let [a, b, c, d, e, f, g, h] = arguments;
             call(a, b, c, d, e, f, g, h)
+        }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let kv = library();
+        // SAFETY: whatever a call has done to these handles, they may be closed once more.
+        unsafe {
+            (kv.kv_txn_abort)(self.txn);
+            let _ = (kv.kv_close)(self.db);
         }
     }
 }
