@@ -37,8 +37,8 @@ enum Target<'a> {
 /// @param range   NULL = the whole table, upwards. Copied, its direction included.
 /// @param cursor  Gets the handle, to be closed by kv_cursor_close(); the end of the transaction closes it, too. NULL after
 ///                a failure.
-/// @return KV_OK; KV_NO_TABLE; KV_INVALID; KV_LIMIT; KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED; KV_CORRUPT, KV_IO,
-///         KV_NO_SPACE, KV_NO_MEMORY.
+/// @return KV_OK; KV_NO_TABLE; KV_INVALID; KV_TOO_BIG (a bound); KV_LIMIT; KV_BAD_HANDLE, KV_FORKED, KV_BUSY;
+///         KV_TXN_FAILED; KV_CORRUPT, KV_IO, KV_NO_SPACE, KV_NO_MEMORY.
 /// @ingroup kv_cursors
 #[no_mangle]
 pub unsafe extern "C" fn kv_cursor_open(

@@ -253,8 +253,8 @@ pub unsafe extern "C" fn kv_newest_commit(db: *mut kv_db, visible: *mut u64, dur
 /// @param buffer  Gets the value; may be NULL if size is 0.
 /// @param size    Bytes of the buffer.
 /// @param len     Gets the length of the value, also after KV_TOO_SMALL; may be NULL.
-/// @return KV_OK; KV_NOTFOUND; KV_TOO_SMALL (nothing was copied); KV_NO_TABLE; KV_INVALID; KV_BAD_HANDLE, KV_FORKED;
-///         KV_CORRUPT, KV_IO; KV_LIMIT (too many readers); KV_POISONED.
+/// @return KV_OK; KV_NOTFOUND; KV_TOO_SMALL (nothing was copied); KV_NO_TABLE; KV_INVALID; KV_TOO_BIG (key); KV_BAD_HANDLE,
+///         KV_FORKED; KV_CORRUPT, KV_IO; KV_LIMIT (too many readers); KV_POISONED.
 /// @ingroup kv_database
 #[no_mangle]
 pub unsafe extern "C" fn kv_db_get(

@@ -586,7 +586,7 @@ int main(void)
     interrupts = 1;
     only = " kv_txn_begin kv_db_put kv_db_delete kv_wait_commit ";
     RUN(for_ever, other_writes, other_wrote);
-    only = " kv_close kv_txn_refresh kv_txn_id kv_get kv_sync ";
+    only = " kv_close kv_txn_refresh kv_txn_commit kv_txn_commit_async kv_txn_abort kv_txn_id kv_get kv_sync ";
     RUN(usual, inside_callback, NULL);
     only = NULL;
     limits();
