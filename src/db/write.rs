@@ -111,6 +111,13 @@ impl WriteTxn {
         self.draft.check_usable()
     }
 
+    /// Returns whether there are bytes at all for which [`WriteTxn::may_free`] can say yes.
+    #[doc(hidden)]
+    #[inline(always)]
+    pub fn has_returned(&self) -> bool {
+        self.reserved.is_some() || self.draft.has_pinned()
+    }
+
     /// Returns whether a write of this transaction may free these bytes, or change them, before it ends. Whoever was given
     /// them as a plain pointer, which the borrow checker does not watch, must copy them for a call that writes.
     #[doc(hidden)]

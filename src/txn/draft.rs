@@ -353,11 +353,17 @@ impl Draft {
         self.builder.pin();
     }
 
+    /// Returns whether anything is pinned.
+    #[inline(always)]
+    pub fn has_pinned(&self) -> bool {
+        self.builder.is_pinned() || !self.pinned_values.is_empty()
+    }
+
     /// Returns whether a write may free these bytes, or change them, before it ends: whether they may be pinned bytes of
     /// memory. Values in the file never are; others are short, or have memory of their own.
     #[inline(always)]
     pub fn may_free(&self, bytes: &[u8]) -> bool {
-        (self.builder.is_pinned() || !self.pinned_values.is_empty()) && self.may_free_pinned(bytes)
+        self.has_pinned() && self.may_free_pinned(bytes)
     }
 
     #[inline(never)]

@@ -59,6 +59,13 @@ impl Given {
         Ok(())
     }
 
+    /// Returns the empty string for (NULL, 0), and refuses everything else.
+    #[cold]
+    #[inline(never)]
+    fn none<'a>(self, data: *const c_void, len: usize) -> Outcome<&'a [u8]> {
+        self.check(data, len).map(|()| [].as_slice())
+    }
+
     /// Checks a length that comes without a pointer.
     pub(crate) fn check_len(self, len: usize) -> Outcome {
         match len > self.most {
@@ -91,9 +98,8 @@ const ARRAY_MAX: usize = i32::MAX as usize;
 /// `data` is NULL or spans `len` bytes that nobody changes while the call runs.
 #[inline(always)]
 pub(crate) unsafe fn bytes<'a>(data: *const c_void, len: usize, given: Given) -> Outcome<&'a [u8]> {
-    given.check(data, len)?;
-    if data.is_null() {
-        return Ok(&[]);
+    if len > given.most || data.is_null() {
+        return given.none(data, len);
     }
     // SAFETY: not NULL, length in range; the caller promises the rest.
     Ok(unsafe { std::slice::from_raw_parts(data.cast(), len) })

@@ -200,6 +200,12 @@ impl WriteHandle {
         Ok(answer?)
     }
 
+    /// Returns whether the transaction has returned bytes of which a write may let go.
+    #[inline(always)]
+    pub(crate) fn has_returned(&self) -> bool {
+        self.txn.has_returned()
+    }
+
     /// Returns bytes of the caller as a call that writes may use them: a copy in `room`, if they may be bytes that this
     /// transaction has returned, and which the call lets go of. A copy made inside the engine would not do: bytes that a
     /// function was given must be valid until it returns, and the compiler relies on that.
