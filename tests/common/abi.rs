@@ -180,6 +180,11 @@ pub struct kv_op {
 
 pub const KV_OPEN_EXISTING: u32 = 0x1000;
 pub const KV_OPEN_MEMORY: u32 = 0x8000;
+pub const KV_SEEK_EQ: u32 = 32;
+pub const KV_SEEK_GE: u32 = 33;
+pub const KV_SEEK_GT: u32 = 34;
+pub const KV_SEEK_LE: u32 = 35;
+pub const KV_SEEK_LT: u32 = 36;
 pub const KV_DURABILITY_FULL: u32 = 64;
 pub const KV_DURABILITY_LAZY: u32 = 65;
 pub const KV_READ: u32 = 16;

@@ -449,11 +449,11 @@ impl Reads for CTxn {
             Move::Get => call!(kv_cursor_get(cursor, k, v)),
             Move::Seek(key, how) => {
                 let how = match how {
-                    Seek::Eq => 0,
-                    Seek::Ge => 1,
-                    Seek::Gt => 2,
-                    Seek::Le => 3,
-                    Seek::Lt => 4,
+                    Seek::Eq => KV_SEEK_EQ,
+                    Seek::Ge => KV_SEEK_GE,
+                    Seek::Gt => KV_SEEK_GT,
+                    Seek::Le => KV_SEEK_LE,
+                    Seek::Lt => KV_SEEK_LT,
                 };
                 call!(kv_cursor_seek(cursor, at(key), key.len(), how, k, v))
             }

@@ -2,7 +2,7 @@
 
 use crate::abi::{
     kv_db_stat, kv_entry, kv_range, kv_slice, library, Handle, Library, KV_APPEND, KV_DURABILITY_FULL,
-    KV_DURABILITY_LAZY, KV_RANGE_BEFORE, KV_RANGE_FROM, KV_READ, KV_WRITE,
+    KV_DURABILITY_LAZY, KV_RANGE_BEFORE, KV_RANGE_FROM, KV_READ, KV_SEEK_GE, KV_WRITE,
 };
 use crate::driver::{Read, Session, Settings, Store, Taken, Tells, Way, Write};
 use std::ffi::{CStr, CString};
@@ -11,7 +11,6 @@ use std::ptr::{addr_of, null, null_mut};
 
 const MAIN: u64 = 0;
 const NOTFOUND: i32 = -1;
-const SEEK_GE: u32 = 1;
 /// Entries per call of `kv_cursor_next_many`.
 const MANY: usize = 256;
 
@@ -341,7 +340,7 @@ impl Read for KvRead {
         let (mut key, mut value) = (kv_slice::NONE, kv_slice::NONE);
         // SAFETY: a cursor, a key, slices to be filled.
         let mut status =
-            unsafe { (lib.kv_cursor_seek)(cursor, from.as_ptr().cast(), from.len(), SEEK_GE, &mut key, &mut value) };
+            unsafe { (lib.kv_cursor_seek)(cursor, from.as_ptr().cast(), from.len(), KV_SEEK_GE, &mut key, &mut value) };
         for i in 0..n {
             if !found(lib, status) {
                 break;

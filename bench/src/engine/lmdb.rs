@@ -210,7 +210,8 @@ impl Tells for Lmdb {
     fn taken(&self) -> Taken {
         let mut info = std::mem::MaybeUninit::<MDB_envinfo>::zeroed();
         let (mut pages, mut size) = (2, 0);
-        let read = self.session().begin();
+        let session = self.session();
+        let read = session.begin();
         // SAFETY: an open environment and a read transaction, outputs to be filled. Database 0 is that of free pages.
         let last = unsafe {
             ok(mdb_env_info(self.env, info.as_mut_ptr()));
