@@ -339,8 +339,16 @@ impl Read for KvRead {
         let (lib, cursor) = (self.lib, self.cursor());
         let (mut key, mut value) = (kv_slice::NONE, kv_slice::NONE);
         // SAFETY: a cursor, a key, slices to be filled.
-        let mut status =
-            unsafe { (lib.kv_cursor_seek)(cursor, from.as_ptr().cast(), from.len(), KV_SEEK_GE, &mut key, &mut value) };
+        let mut status = unsafe {
+            (lib.kv_cursor_seek)(
+                cursor,
+                from.as_ptr().cast(),
+                from.len(),
+                KV_SEEK_GE,
+                &mut key,
+                &mut value,
+            )
+        };
         for i in 0..n {
             if !found(lib, status) {
                 break;
