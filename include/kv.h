@@ -499,8 +499,8 @@ KV_API kv_status kv_newest_commit(kv_db *db, uint64_t *visible, uint64_t *durabl
  * @param buffer  Gets the value; may be NULL if size is 0.
  * @param size    Bytes of the buffer.
  * @param len     Gets the length of the value, also after KV_TOO_SMALL; may be NULL.
- * @return KV_OK; KV_NOTFOUND; KV_TOO_SMALL (nothing was copied); KV_NO_TABLE; KV_INVALID; KV_BAD_HANDLE, KV_FORKED;
- *         KV_CORRUPT, KV_IO; KV_LIMIT (too many readers); KV_POISONED.
+ * @return KV_OK; KV_NOTFOUND; KV_TOO_SMALL (nothing was copied); KV_NO_TABLE; KV_INVALID; KV_TOO_BIG (key); KV_BAD_HANDLE,
+ *         KV_FORKED; KV_CORRUPT, KV_IO; KV_LIMIT (too many readers); KV_POISONED.
  */
 KV_API kv_status kv_db_get(kv_db *db, kv_table table, const void *key, size_t klen, void *buffer, size_t size,
     size_t *len);
@@ -914,8 +914,8 @@ KV_API kv_status kv_cursor_rank(kv_cursor *cursor, uint64_t *rank);
  * Entries within a range.
  *
  * @param range  NULL = the whole table.
- * @return KV_OK; KV_NO_TABLE; KV_INVALID; KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED; KV_CORRUPT; KV_IO, KV_NO_SPACE
- *         (in a write transaction: what it has collected is applied first, and may be written).
+ * @return KV_OK; KV_NO_TABLE; KV_INVALID; KV_TOO_BIG (a bound); KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED; KV_CORRUPT;
+ *         KV_IO, KV_NO_SPACE (in a write transaction: what it has collected is applied first, and may be written).
  */
 KV_API kv_status kv_count(const kv_txn *txn, kv_table table, const kv_range *range, uint64_t *count);
 
@@ -936,8 +936,8 @@ KV_API kv_status kv_rank(const kv_txn *txn, kv_table table, const void *key, siz
  * @param range   NULL = the whole table, upwards. Copied, its direction included.
  * @param cursor  Gets the handle, to be closed by kv_cursor_close(); the end of the transaction closes it, too. NULL after
  *                a failure.
- * @return KV_OK; KV_NO_TABLE; KV_INVALID; KV_LIMIT; KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED; KV_CORRUPT, KV_IO,
- *         KV_NO_SPACE, KV_NO_MEMORY.
+ * @return KV_OK; KV_NO_TABLE; KV_INVALID; KV_TOO_BIG (a bound); KV_LIMIT; KV_BAD_HANDLE, KV_FORKED, KV_BUSY;
+ *         KV_TXN_FAILED; KV_CORRUPT, KV_IO, KV_NO_SPACE, KV_NO_MEMORY.
  */
 KV_API kv_status kv_cursor_open(const kv_txn *txn, kv_table table, const kv_range *range, kv_cursor **cursor);
 

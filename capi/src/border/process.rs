@@ -102,9 +102,9 @@ impl Uncancelled {
 impl Drop for Uncancelled {
     #[inline(always)]
     fn drop(&mut self) {
-        let mut ignored = 0;
-        // SAFETY: the state is what this thread had before.
-        unsafe { cancel::pthread_setcancelstate(self.before, &mut ignored) };
+        // SAFETY: the state is what this thread had before. Nobody wants the one of now, and the C libraries of Linux take
+        // NULL for that.
+        unsafe { cancel::pthread_setcancelstate(self.before, std::ptr::null_mut()) };
     }
 }
 

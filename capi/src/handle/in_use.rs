@@ -158,23 +158,12 @@ pub(crate) fn write_bytes<T, const N: usize>(
 ) -> Outcome<T> {
     let mut usage = WriteUse::of(handle)?;
     let write = usage.get()?;
-    if !write.has_returned() {
-        return write.work(|txn| verb(txn, given));
-    }
-    write_apart(write, given, verb)
-}
-
-/// Does as [`write_bytes`] where the transaction has returned bytes since the last write.
-#[inline(never)]
-fn write_apart<T, const N: usize>(
-    write: &mut WriteHandle,
-    given: [&[u8]; N],
-    verb: impl FnOnce(&mut WriteTxn, [&[u8]; N]) -> Result<T, Error>,
-) -> Outcome<T> {
-    let mut rooms = [const { Vec::new() }; N];
-    let mut used = given;
-    for (room, bytes) in rooms.iter_mut().zip(&mut used) {
-        *bytes = write.apart(bytes, room)?;
+    let (mut rooms, mut used) = (None, given);
+    if write.has_returned() {
+        let rooms = rooms.insert([const { Vec::new() }; N]);
+        for (room, bytes) in rooms.iter_mut().zip(&mut used) {
+            *bytes = write.apart(bytes, room)?;
+        }
     }
     write.work(|txn| verb(txn, used))
 }
