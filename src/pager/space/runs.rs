@@ -17,6 +17,8 @@ pub(in crate::pager) struct RunSet {
     /// The longer runs, as their number of pages and their first page.
     long: BTreeSet<(u64, PageNo)>,
     total: u64,
+    /// Whether runs are missing in one of the maps. It is kept here, because commits ask often.
+    incomplete: bool,
 }
 
 fn run((first, pages): (PageNo, u64)) -> Run {
@@ -26,7 +28,7 @@ fn run((first, pages): (PageNo, u64)) -> Run {
 impl RunSet {
     /// Returns whether runs are missing, because there was no memory when they were put in.
     pub fn is_incomplete(&self) -> bool {
-        self.by_page.is_incomplete() || self.short.iter().any(PageMap::is_incomplete)
+        self.incomplete
     }
 
     /// Returns the number of pages in the set.
@@ -45,6 +47,7 @@ impl RunSet {
         self.short.iter_mut().for_each(PageMap::clear);
         self.long.clear();
         self.total = 0;
+        self.incomplete = false;
     }
 
     /// Adds pages. Those that are in the set already stay.
@@ -117,9 +120,13 @@ impl RunSet {
     fn put_in(&mut self, run: Run) {
         self.by_page.insert(run.first, run.pages);
         match self.short.get_mut(run.pages as usize) {
-            Some(runs) => runs.insert(run.first, ()),
+            Some(runs) => {
+                runs.insert(run.first, ());
+                self.incomplete |= runs.is_incomplete();
+            }
             None => drop(self.long.insert((run.pages, run.first))),
         }
+        self.incomplete |= self.by_page.is_incomplete();
         self.total += run.pages;
     }
 
