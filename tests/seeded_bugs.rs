@@ -19,14 +19,19 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 static TURN: Mutex<()> = Mutex::new(());
 
+/// Keeps other tests waiting until it is dropped. A bug is on for the whole process, so what a test does while none of
+/// its own is on must not meet that of another test either.
+fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(|e| e.into_inner())
+}
+
 /// Keeps a bug on until dropped.
-struct On(#[allow(dead_code)] MutexGuard<'static, ()>);
+struct On;
 
 impl On {
     fn new(bug: Option<Bug>) -> On {
-        let turn = TURN.lock().unwrap_or_else(|e| e.into_inner());
         seeded::set(bug);
-        On(turn)
+        On
     }
 }
 
@@ -69,6 +74,7 @@ fn search() -> Option<(u64, String)> {
 
 #[test]
 fn every_bug_of_the_protocol_is_caught() {
+    let _turn = turn();
     let none = On::new(None);
     assert_eq!(
         toy_run::run(1, ROUNDS, false).1,
@@ -109,6 +115,7 @@ fn every_bug_of_the_protocol_is_caught() {
 
 #[test]
 fn bugs_among_processes_are_caught() {
+    let _turn = turn();
     let bugs = [
         None,
         Some(Bug::BelieveAfterDeath),
@@ -148,6 +155,7 @@ fn two_commits() -> (Arc<SimDisk>, CommitId, [PageNo; 2]) {
 
 #[test]
 fn going_back_below_what_was_durable_is_caught() {
+    let _turn = turn();
     let open = |bug| {
         let _on = On::new(bug);
         let (disk, newest, roots) = two_commits();
@@ -166,6 +174,7 @@ fn going_back_below_what_was_durable_is_caught() {
 
 #[test]
 fn a_forgotten_failure_of_a_sync_is_caught() {
+    let _turn = turn();
     // A commit acknowledged although its sync failed is not there after a power cut.
     let lost = |bug| {
         let _on = On::new(bug);
@@ -189,6 +198,7 @@ fn a_forgotten_failure_of_a_sync_is_caught() {
 
 #[test]
 fn a_commit_after_a_call_that_failed_is_caught() {
+    let _turn = turn();
     let commit = |bug| {
         let _on = On::new(bug);
         let disk = Arc::new(SimDisk::new(1).expect("disk"));
@@ -207,6 +217,7 @@ fn a_commit_after_a_call_that_failed_is_caught() {
 
 #[test]
 fn a_panic_in_a_call_ends_the_transaction_and_nothing_else() {
+    let _turn = turn();
     let disk = Arc::new(SimDisk::new(1).expect("disk"));
     let db = Db::open_storage(disk, &Options::default()).expect("create");
     let put = |key: &[u8]| -> kv::Result<CommitId> {
@@ -245,6 +256,7 @@ fn a_panic_in_a_call_ends_the_transaction_and_nothing_else() {
 
 #[test]
 fn a_panic_after_the_slot_was_written_leaves_the_database_in_doubt_and_not_damaged() {
+    let _turn = turn();
     let disk = Arc::new(SimDisk::new(1).expect("disk"));
     let put = |db: &Db, key: &[u8]| -> kv::Result<CommitId> {
         let mut txn = db.begin_write(WriteOptions::default())?;
@@ -270,6 +282,7 @@ fn a_panic_after_the_slot_was_written_leaves_the_database_in_doubt_and_not_damag
 
 #[test]
 fn a_panic_after_publishing_is_a_commit_in_doubt_and_one_before_it_is_none() {
+    let _turn = turn();
     let disk = Arc::new(SimDisk::new(1).expect("disk"));
     let put = |db: &Db, key: &[u8]| -> kv::Result<CommitId> {
         let mut txn = db.begin_write(WriteOptions::default())?;
