@@ -28,7 +28,7 @@ sanitized() {
     fi
     # shellcheck disable=SC2086
     CARGO_TARGET_DIR="$CARGO_TARGET_DIR/$name" RUSTC_BOOTSTRAP=1 \
-        RUSTFLAGS="-Zsanitizer=$name -Cunsafe-allow-abi-mismatch=sanitizer" \
+        RUSTFLAGS="-Zsanitizer=$name -Cunsafe-allow-abi-mismatch=sanitizer --cfg kv_${name}_sanitizer" \
         ASAN_OPTIONS="detect_leaks=${LEAKS:-1}:detect_stack_use_after_return=1" \
         TSAN_OPTIONS="suppressions=$root/tests/thread-sanitizer.supp:history_size=4" \
         $CARGO test $CARGOFLAGS --target "$target" "$@" >"$log" 2>&1

@@ -68,6 +68,12 @@ impl Lock {
     }
 }
 
+/// Whether a process is killed here. Not where a fault is to be noticed: after a death nobody sleeps for long, and a
+/// wake-up that is lost then does no harm.
+fn dies(fault: Fault) -> bool {
+    fault == Fault::None && one_in(12)
+}
+
 fn one_in(n: u32) -> bool {
     shuttle::rand::thread_rng().gen_range(0..n) == 0
 }
@@ -100,7 +106,7 @@ impl World {
             }
             let is_taken = &mut || fault == Fault::NoLook || self.lock.is_taken();
             self.sleepers().sleep(Marks::ANY, TIME, is_taken);
-            if one_in(12) {
+            if dies(fault) {
                 self.lock.end(process);
                 return false;
             }
@@ -115,7 +121,7 @@ impl World {
             self.sleepers().wake_one();
         }
         self.lock.unlock(process);
-        if one_in(12) {
+        if dies(fault) {
             self.lock.end(process);
         } else if fault != Fault::WakeEarly {
             self.sleepers().wake_one();
@@ -129,7 +135,7 @@ impl World {
             if !self.lock.try_lock(process) {
                 let is_taken = &mut || !is_done() && (fault == Fault::NoLook || self.lock.is_taken());
                 self.sleepers().sleep(Marks::of(CommitId::new(id)), TIME, is_taken);
-                if one_in(12) {
+                if dies(fault) {
                     self.lock.end(process);
                     return false;
                 }
@@ -139,7 +145,7 @@ impl World {
             let mut done = CommitId::NONE..CommitId::NONE;
             if !is_done() {
                 thread::yield_now();
-                if one_in(12) {
+                if dies(fault) {
                     self.lock.end(process);
                     return false;
                 }
@@ -147,7 +153,7 @@ impl World {
                 done = CommitId::new(before + 1)..CommitId::new(tip + 1);
             }
             self.lock.unlock(process);
-            if one_in(12) {
+            if dies(fault) {
                 self.lock.end(process);
                 return false;
             }
@@ -191,7 +197,7 @@ pub fn writers(fault: Fault) {
                 continue;
             }
             thread::yield_now();
-            if one_in(12) {
+            if dies(fault) {
                 world.lock.end(process);
                 return;
             }
