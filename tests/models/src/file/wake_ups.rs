@@ -27,8 +27,6 @@ pub enum Fault {
     WakeEarly,
     /// A waiter sleeps without looking once more.
     NoLook,
-    /// A waiter that gives up does not wake another.
-    KeepWakeUp,
     /// A sync wakes one waiter, whichever it is.
     WakeAnyOne,
     /// A sync wakes those whose commits are durable, and nobody else.
@@ -99,9 +97,7 @@ impl World {
         }
         loop {
             if one_in(6) {
-                if fault != Fault::KeepWakeUp {
-                    self.sleepers().pass_on();
-                }
+                self.sleepers().pass_on();
                 return false;
             }
             let is_taken = &mut || fault == Fault::NoLook || self.lock.is_taken();
