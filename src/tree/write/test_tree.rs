@@ -23,10 +23,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Mutex;
 
-/// Pages ever written, by number. They are leaked, which a test can afford.
+/// Pages ever written, by number. They are leaked, which a test can afford. No number is given twice, so what was read
+/// as contiguous bytes stays right, and is kept: the rests of long keys are read again and again.
 struct Disk {
     size: usize,
     pages: Mutex<BTreeMap<PageNo, &'static [u8]>>,
+    joined: Mutex<BTreeMap<(PageNo, u64), &'static [u8]>>,
 }
 
 impl Prefetch for &'static Disk {
@@ -51,12 +53,19 @@ impl PageSource<'static> for &'static Disk {
 
     fn raw(&self, page: PageNo, len: u64) -> Result<&'static [u8]> {
         let pages = self.pages.lock().unwrap();
-        let mut out = Vec::new();
-        for i in 0..len.div_ceil(self.size as u64) {
-            out.extend_from_slice(pages.get(&(page + i)).expect("written"));
+        let one = pages.get(&page).and_then(|bytes| bytes.get(..len as usize));
+        if let Some(bytes) = one {
+            return Ok(bytes);
         }
-        out.truncate(len as usize);
-        Ok(out.leak())
+        let mut joined = self.joined.lock().unwrap();
+        Ok(joined.entry((page, len)).or_insert_with(|| {
+            let mut out = Vec::new();
+            for i in 0..len.div_ceil(self.size as u64) {
+                out.extend_from_slice(pages.get(&(page + i)).expect("written"));
+            }
+            out.truncate(len as usize);
+            out.leak()
+        }))
     }
 }
 
@@ -236,6 +245,7 @@ impl TestTree {
         let disk: &'static Disk = Box::leak(Box::new(Disk {
             size,
             pages: Mutex::new(BTreeMap::new()),
+            joined: Mutex::default(),
         }));
         TestTree {
             disk,
