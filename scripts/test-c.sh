@@ -52,11 +52,6 @@ printf '#!/bin/sh\nexec %s "%s" "$@"\n' "$RUN" "$B/examples/kvfiles" >"$work/kvf
 run "example kvfiles" sh "$root/scripts/test-kvfiles.sh" "$work/kvfiles" "$root"
 
 for test in "$@"; do
-    # Memcheck marks every page of the addresses that a database reserves, which takes minutes for each test.
-    if [ "${KV_MEMCHECK:-0}" != 1 ]; then
-        skip "valgrind (all tests): minutes each; KV_MEMCHECK=1 runs them"
-        break
-    fi
     if ! command -v "$VALGRIND" >/dev/null 2>&1; then
         skip "valgrind (all tests): not installed (make deps)"
         break

@@ -133,9 +133,7 @@ impl Reservation {
     pub fn of_file(file: BorrowedFd<'_>, file_len: u64) -> Result<Reservation> {
         let flags = libc::MAP_SHARED | libc::MAP_NORESERVE;
         let map = Reservation::large(file_len, |len| {
-            let range = Reservation::map(len, libc::PROT_READ, flags, file.as_raw_fd())?;
-            range.extend(range.len)?;
-            Ok(range)
+            Reservation::map_usable(len, libc::PROT_READ, flags, file.as_raw_fd())
         });
         let map = map.map_err(|error| no_addresses(file_len, error))?;
         // A tree is read in scattered places, so what the system would read around each page (8 MiB on some disks) is
@@ -183,11 +181,29 @@ impl Reservation {
 
     /// Maps a range to which there is no access before [`Reservation::extend`].
     fn map(len: u64, protection: i32, flags: i32, fd: i32) -> Result<Reservation> {
+        Reservation::map_as(libc::PROT_NONE, len, protection, flags, fd)
+    }
+
+    /// Maps a range all of which can be used. Only where new memory is locked is access given afterwards: memcheck looks
+    /// at each byte to which access is given later, and a map of a file has 10^12 of them.
+    fn map_usable(len: u64, protection: i32, flags: i32, fd: i32) -> Result<Reservation> {
+        if !new_memory_is_locked() {
+            let mut range = Reservation::map_as(protection, len, protection, flags, fd)?;
+            *range.usable.get_mut() = range.len;
+            return Ok(range);
+        }
+        let range = Reservation::map(len, protection, flags, fd)?;
+        range.extend(range.len)?;
+        Ok(range)
+    }
+
+    /// Maps a range that has the access `first` at first and `protection` in the end.
+    fn map_as(first: i32, len: u64, protection: i32, flags: i32, fd: i32) -> Result<Reservation> {
         let len = usize::try_from(len)
             .map_err(|_| Error::NoMemory("reserve address space"))?
             .max(1);
         // SAFETY: The system chooses the address of the new mapping, so it overlaps nothing that exists.
-        let base = unsafe { libc::mmap(std::ptr::null_mut(), len, libc::PROT_NONE, flags, fd, 0) };
+        let base = unsafe { libc::mmap(std::ptr::null_mut(), len, first, flags, fd, 0) };
         if base == libc::MAP_FAILED {
             return Err(Error::io("map memory", std::io::Error::last_os_error()));
         }
@@ -411,8 +427,7 @@ impl<T: Atomic> Atomics<T> {
         let bytes = count.checked_mul(size_of::<T>() as u64);
         let bytes = bytes.ok_or(Error::NoMemory("map memory"))?;
         let protection = libc::PROT_READ | libc::PROT_WRITE;
-        let range = Reservation::map(bytes, protection, libc::MAP_SHARED, file.as_raw_fd())?;
-        range.extend(range.len)?;
+        let range = Reservation::map_usable(bytes, protection, libc::MAP_SHARED, file.as_raw_fd())?;
         Ok(Atomics {
             range,
             count: AtomicUsize::new(to_usize(count)),
