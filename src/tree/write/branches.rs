@@ -161,12 +161,13 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         }
         let branch = node.branch()?;
         let both = self.used(&first.ptr)? + self.used(&second.ptr)?;
-        for neighbour in [at.checked_sub(1), Some(at + 1)].into_iter().flatten() {
-            if neighbour < branch.len() && are_two_of_three(both + self.used(&branch.ptr(neighbour))?, node.size()) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        let neighbours = [at.checked_sub(1), Some(at + 1)].into_iter().flatten();
+        let mut neighbours = neighbours.filter(|neighbour| *neighbour < branch.len());
+        // A neighbour that cannot be read is of no use here, and no reason to refuse the edit.
+        Ok(neighbours.any(|neighbour| {
+            let used = self.used(&branch.ptr(neighbour));
+            used.is_ok_and(|used| are_two_of_three(both + used, node.size()))
+        }))
     }
 
     /// Replaces child `at` by two new pages, if the page takes them as it is. Returns false if it does not; it has then

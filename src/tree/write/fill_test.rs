@@ -105,3 +105,36 @@ fn updates_at_constant_size_write_no_neighbours() {
         assert_eq!(written, 1, "round {round}");
     }
 }
+
+/// Three small dense leaves that do not fit two because their entries would grow: nothing of the attempt is left, and
+/// nothing of it is written. Their entries are so many that leaves are placed while others are still being built.
+#[test]
+fn leaves_that_cannot_be_joined_stay_as_they_are() {
+    for seed in 0..40u32 {
+        let mut tree = TestTree::new(4096);
+        // Keys of a few clusters: the shared beginning of a leaf is long within one, and short across two.
+        let key = |i: u32| {
+            let cluster = number(seed) as u64 % 7 + u64::from(i / 3000) * 0x0101;
+            let mut key = [0; 8];
+            key[..6].copy_from_slice(&cluster.to_be_bytes()[2..]);
+            key[6..].copy_from_slice(&((i % 3000) as u16).to_be_bytes());
+            key
+        };
+        (0..12_000).for_each(|i| tree.put(&key(i), &[]));
+        tree.flush();
+        tree.commit();
+        for round in 0..6u32 {
+            tree.at = format!("seed {seed} round {round}");
+            tree.places_pages = true;
+            for i in 0..12_000 {
+                let at = i / (250 + 100 * (seed % 7));
+                if number(at * 31 + round + seed) % 5 == 0 && number(i + round) % 3 != 0 {
+                    tree.delete(&key(i));
+                }
+            }
+            tree.flush();
+            tree.verify();
+            tree.commit();
+        }
+    }
+}

@@ -174,7 +174,12 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         if leaves.len() == 2 && leaf_size(&entries, plen - common, plen) > limit {
             return Ok(None);
         }
-        let new_pages = match self.pack_leaves(&entries, &fences.low[..common], fences, Fill::WithRoom)? {
+        // None of the new leaves is placed before it is clear that all of them are wanted: a page that waits to be written
+        // cannot be given back.
+        let places_pages = std::mem::replace(&mut self.places_pages, false);
+        let packed = self.pack_leaves(&entries, &fences.low[..common], fences, Fill::WithRoom);
+        self.places_pages = places_pages;
+        let new_pages = match packed? {
             Reply::One { ptr, underfull } => vec![NewPage {
                 separator: Vec::new(),
                 ptr,
