@@ -13,11 +13,11 @@ use crashes::setting;
 use kv::file::sim::SimDisk;
 use kv::ids::CommitId;
 use kv::page::{Extent, Lifetime, PageSink, Roots};
-use kv::pager::{Durability, Pager, PagerOptions, Verify, Wait};
+use kv::pager::{Durability, Pager, PagerOptions, SpaceChange, Verify, Wait};
 use kv::util::crc32c;
 use kv::{Error, Result};
 use machine::world::{run, Counts};
-use machine::{Disk, Machine, Process};
+use machine::{Death, Disk, Machine, Process};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::Arc;
 
@@ -149,4 +149,43 @@ fn what_is_spilled_does_not_hide_what_waits_for_a_sync() {
     let id = write(&pager, 1023, &dead, Durability::Lazy).expect("commit");
     assert!(id > first);
     assert_eq!(pager.stat().durable, id, "so much does not wait for a sync");
+}
+
+/// A writer that folds is killed before its commit is published. The next writer, which knows an older commit, lists what
+/// the space tree does not hold, though the dead one had said that others need not.
+#[test]
+fn a_killed_fold_lets_nobody_forget_what_is_not_folded() {
+    // The first call is the write of the slot.
+    for death in [Death::Before, Death::Half, Death::After] {
+        let machine = machine();
+        let [(process, a), (_, b)] = [open(&machine), open(&machine)];
+        let mut writer = a.lock_write(Wait::Try, &AtomicBool::new(false)).expect("write lock");
+        let run = writer.take(4000, Lifetime::UntilEdited).expect("take");
+        let birth = writer.birth();
+        writer.commit(Roots::default(), Durability::Full).expect("commit");
+        write(&b, 1, &[], Durability::Full).expect("commit");
+        let dead: Vec<Extent> = (0..1200)
+            .map(|i| Extent::new(kv::ids::Run::new(run.first + 2 * i, 1), birth))
+            .collect();
+        write(&a, 1, &dead, Durability::Full).expect("commit");
+
+        process.dies_after(0, death);
+        let lived = process.act(move || {
+            let mut writer = a.lock_write(Wait::Try, &AtomicBool::new(false)).expect("write lock");
+            assert!(writer.fold().expect("fold").is_some());
+            let _ = writer.commit(Roots::default(), Durability::Full);
+        });
+        assert!(lived.is_none(), "the commit was not killed");
+        write(&b, 1, &[], Durability::Full).expect("commit");
+        let found = b.accounting().expect("accounting");
+        let listed = found.changes.iter().map(|change| match change {
+            SpaceChange::Died(dead) => dead.extent.run.pages as i64,
+            SpaceChange::Taken(run) => -(run.pages as i64),
+        });
+        assert_eq!(
+            listed.sum::<i64>(),
+            found.dead as i64,
+            "killed {death:?} the slot was written: the records do not tell of all dead pages"
+        );
+    }
 }

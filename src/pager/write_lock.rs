@@ -212,7 +212,9 @@ impl Pager {
             Slot::Valid(meta) if meta.id == tip.id => *meta,
             _ => return Err(Error::corrupt(META_PAGE, "the newest meta slot is damaged")),
         };
-        let listed = self.shared.listed().get().max(state.listed);
+        // A writer that was killed before its commit was published may have raised the word further than the newest slot
+        // goes, which lists all changes that are not folded.
+        let listed = self.shared.listed().get().max(state.listed).min(meta.folded);
         let records = SlotRecords::read_after(&state.records, &meta, listed, |at, into| {
             self.storage.read_cached(at, into)
         })

@@ -133,6 +133,10 @@ impl PageWriter {
         let FreeSlot { slot, base } = self.choose_slot()?;
         let folded = self.folded_up_to();
         let listed = self.listed_above(folded);
+        debug_assert!(
+            listed <= folded,
+            "the slot lists every change that the space tree does not hold"
+        );
         let mut records = self.list_records(base, listed)?;
         self.extend_file()?;
         let meta = self.meta(base, folded, roots, &mut records);
@@ -210,7 +214,7 @@ impl PageWriter {
             true => state.listed.max(state.records.before_newest(FOLLOWED_BYTES)),
             false => state.listed,
         };
-        folded.min(before(FOLLOWED)).max(least)
+        folded.min(before(FOLLOWED).max(least))
     }
 
     /// Lists the records of the slot and the extents that hold records (step 11, I-2). Those above `listed` tell their
