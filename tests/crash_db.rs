@@ -68,12 +68,19 @@ impl Run {
     }
 
     fn round(&mut self, crash_at: u64) -> Result<(), String> {
+        let closed = closed_with(&*self.disk).map_err(|e| e.to_string())?;
         self.disk.crash_after(crash_at);
         self.recovering = true;
         match Db::open_storage(self.disk.clone(), &self.options) {
             Ok(db) => {
                 self.recovering = false;
                 self.counts.discarded += u64::from(db.recovery().discarded);
+                let found = db.recovery().id;
+                if closed.is_some_and(|id| id != found) {
+                    return Err(format!(
+                        "the newest slot says that the database was closed with it, {found} was found"
+                    ));
+                }
                 self.check(&db)?;
                 self.work(&db)?;
                 // Closing commits the same once more.
@@ -215,6 +222,22 @@ impl Run {
         self.counts.deep += u64::from(self.depth >= 2);
         self.counts.other += u64::from(self.unknown.is_some());
     }
+}
+
+/// The newest commit whose slot counts, if the slot says that the database was closed with it. Readers may then take that
+/// commit without looking at its records, so all that these list must be on the disk.
+fn closed_with(disk: &SimDisk) -> kv::Result<Option<CommitId>> {
+    let mut newest = (0, false);
+    for slot in 0..4 {
+        let mut bytes = [0; 4096];
+        disk.read_at(slot * 4096, &mut bytes)?;
+        let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("4 bytes"));
+        if bytes[..8] == *b"\x89kvfile\n" && word(4092) == crc32c::crc32c(&bytes[..4092]) {
+            let id = u64::from(word(48)) | u64::from(word(52)) << 32;
+            newest = newest.max((id, word(152) & 1 != 0));
+        }
+    }
+    Ok(newest.1.then_some(CommitId::new(newest.0)))
 }
 
 /// A random transaction on top of `model`; `None`: it was aborted on purpose, or could not even begin.

@@ -4,7 +4,7 @@
 //! The steps here go on from there; `docs/design.md` 6 describes all of them under the same numbers.
 //!
 //! 8. Check what was freed, and the roots: damaged trees must not be committed.
-//! 9. Sync first if the commit is too large to be listed, or before the ring of descriptors is full.
+//! 9. Sync first if the commit is too large to be listed, closes the database, or before the ring of descriptors is full.
 //! 10. Choose a slot that nobody needs (I-1). What is durable now is the commit's base.
 //! 11. List the records that the slot needs, this commit's own among them (I-2). What does not fit is spilled.
 //! 12. Make the file as long as the commit says (I-9).
@@ -20,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::ids::{CommitId, PageNo, Run};
 use crate::page::meta::{Meta, Spill, RECORDS_MAX, SLOTS, SLOT_BYTES};
 use crate::page::{Extent, PageSink, Roots};
+use crate::pager::core::Pager;
 use crate::pager::descriptor::Descriptor;
 use crate::pager::identity::now;
 use crate::pager::options::Durability;
@@ -39,7 +40,8 @@ const LAZY_BYTES: u64 = 3 << 20;
 /// In a small file less may be unsynced: the part of the bytes that live in it that this number names, because what
 /// lazy commits replace waits for two syncs before it is reused.
 const LAZY_PART: u64 = 4;
-/// So many pages may always be unsynced, because a sync costs as much as some twenty small lazy commits.
+/// So many pages may always be unsynced, up to [`LAZY_BYTES`], because a sync costs as much as some twenty small lazy
+/// commits.
 const LAZY_PAGES: u64 = 256;
 /// A lazy commit syncs if more commits than this are unsynced.
 const LAZY_COMMITS: usize = 256;
@@ -139,6 +141,9 @@ impl PageWriter {
         );
         let mut records = self.list_records(base, listed)?;
         self.extend_file()?;
+        if self.closing && self.bytes > 0 {
+            self.sync_before(Pager::sync_written)?;
+        }
         let meta = self.meta(base, folded, roots, &mut records);
         self.pager.shared.listed().set(listed);
         self.state.listed = listed;
@@ -165,16 +170,23 @@ impl PageWriter {
     /// Syncs if that must come first (step 9). What is not listed for recovery must be durable before a slot refers
     /// to it (I-2). The ring must not overwrite the descriptor of the visible commit, which lags behind where full
     /// commits are published one after the other and nobody waits for them. A backlog of lazy commits has its own
-    /// bound (step 17).
+    /// bound (step 17). A slot that says that the database was closed with it is taken without a look at what it
+    /// lists, so all of that must be durable; records that are spilled for it are synced in step 12.
     fn sync_first(&self) -> Result<()> {
         let visible = self.pager.shared.visible().get();
         let lag = self.id.checked_sub(visible).unwrap_or(0);
-        let synced = match self.written.is_listed() {
-            false => self.pager.sync_written(),
-            true if lag >= RING - RING_SPARE => self.pager.sync_to(self.state.tip.id),
+        match self.written.is_listed() {
+            false => self.sync_before(Pager::sync_written),
+            true if self.closing || lag >= RING - RING_SPARE => {
+                self.sync_before(|pager| pager.sync_to(self.state.tip.id))
+            }
             true => Ok(()),
-        };
-        synced.map_err(|error| match error {
+        }
+    }
+
+    /// Syncs before the slot is written.
+    fn sync_before(&self, sync: impl FnOnce(&Pager) -> Result<()>) -> Result<()> {
+        sync(&self.pager).map_err(|error| match error {
             // Earlier commits are in doubt. Nothing of this one is.
             Error::InDoubt(_) if self.pager.is_poisoned() => Error::Poisoned,
             // Another process holds the right to sync and does not sync. The next sync can succeed.
