@@ -100,6 +100,55 @@ fn tables() {
     try_all(tables::TABLES);
 }
 
+/// The birth of a table's root is bounded by that of the leaf that its record is in, not by that of the whole catalogue.
+#[test]
+fn a_record_is_not_older_than_the_root_in_it() -> Result<()> {
+    const TABLES: usize = 200;
+    let dir = TempDir::new("births");
+    let path = dir.file("a.kv");
+    let name = |i: usize| format!("the table of this test with number {i:03}");
+    let db = Db::open(&path, &Options::default())?;
+    let mut txn = db.begin_write(WriteOptions::default())?;
+    let tables = (0..TABLES).map(|i| txn.table_create(name(i).as_bytes(), true));
+    let tables = tables.collect::<Result<Vec<TableId>>>()?;
+    for table in &tables {
+        txn.put(*table, b"key", b"value", PutMode::Set)?;
+    }
+    txn.commit()?;
+    let mut txn = db.begin_write(WriteOptions::default())?;
+    txn.put(tables[0], b"key", b"another value", PutMode::Set)?;
+    let newer = txn.commit()?;
+    drop(db);
+
+    let mut image = Image {
+        bytes: std::fs::read(&path).expect("read"),
+    };
+    // The record of a table, and its leaf: the root comes 30 bytes before the name, the length of the name 6 before it.
+    let records = |i: usize| {
+        let name = name(i).into_bytes();
+        let at = |at: &usize| image.bytes[*at..].starts_with(&name) && usize::from(image.bytes[*at - 6]) == name.len();
+        let found: Vec<usize> = (4 * 4096..image.bytes.len() - name.len()).filter(at).collect();
+        found
+    };
+    let leaves_of_newer: Vec<usize> = records(0).iter().map(|at| at / 4096).collect();
+    let elsewhere = (1..TABLES).map(records).find(|found| {
+        let [at] = found[..] else { return false };
+        !leaves_of_newer.contains(&(at / 4096))
+    });
+    let at = elsewhere.expect("the catalogue has several leaves")[0] - 30;
+    let birth = &mut image.bytes[at + 6..at + 12];
+    assert!(birth[0] < newer.get() as u8);
+    birth[0] = newer.get() as u8;
+    image.repair();
+    let (error, faults) = answers(&image);
+    assert!(error.is_none(), "{error:?}");
+    assert!(
+        faults.iter().any(|fault| fault.contains("no tree can have")),
+        "{faults:?}"
+    );
+    Ok(())
+}
+
 // ---- what may be ignored ----------------------------------------------------------------------------------------
 
 fn opened(image: &Image, read_only: bool) -> (TempDir, Result<Db>) {

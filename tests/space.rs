@@ -212,8 +212,9 @@ fn dead_in(path: &std::path::Path) -> Result<Vec<kv::pager::Dead>> {
         into.copy_from_slice(&image.0[at as usize..][..into.len()]);
         Ok(())
     })?;
-    let dead = kv::txn::dead_extents(&&image, &newest.roots.space, &changes)?;
-    Ok(dead.into_values().collect())
+    let dead = kv::txn::DeadExtents::of(&&image, &newest.roots.space, newest.id, &changes)?;
+    assert_eq!(dead.fault, None);
+    Ok(dead.extents.into_values().collect())
 }
 
 #[test]

@@ -18,12 +18,12 @@
 //! undone what belongs to a change.
 
 use crate::error::{Error, Result};
-use crate::ids::TableId;
+use crate::ids::{CommitId, TableId};
 use crate::page::leaf::Stored;
 use crate::page::roots::RootLayout;
 use crate::page::{PageSource, Root};
 use crate::tree::read::lookup;
-use crate::tree::read::scan::scan;
+use crate::tree::read::scan::scan_leaves;
 use crate::util::bytes::{get_u16, put_u16};
 
 /// The largest length of a table's name in bytes.
@@ -192,7 +192,8 @@ pub fn table_of_key(key: &[u8]) -> Result<TableId> {
     }
 }
 
-/// Gives every table of the catalogue and its record to `f`, in the order of their numbers.
+/// Gives every table of the catalogue and its record to `f`, in the order of their numbers, and the birth of the leaf that
+/// the record is in.
 ///
 /// # Errors
 /// Those that `f` returns. `Corrupt`, `Io`: the catalogue cannot be read any further; `f` has got the tables before
@@ -200,14 +201,14 @@ pub fn table_of_key(key: &[u8]) -> Result<TableId> {
 pub fn each_table<'s, S: PageSource<'s>>(
     source: &S,
     catalogue: &Root,
-    mut f: impl FnMut(TableId, TableRecord) -> Result<()>,
+    mut f: impl FnMut(TableId, TableRecord, CommitId) -> Result<()>,
 ) -> Result<()> {
-    scan(source, catalogue, &[], |key, value| {
+    scan_leaves(source, catalogue, &[], |leaf, key, value| {
         let Stored::Inline(value) = value else {
             return Err(bad());
         };
         let record = TableRecord::decode(value)?;
-        f(table_of_key(key)?, record)?;
+        f(table_of_key(key)?, record, leaf.birth)?;
         Ok(true)
     })
 }

@@ -223,7 +223,7 @@ impl ReadTxn {
         let db = Db::open(path, &options)?;
         let mut txn = db.begin_write(WriteOptions::default())?;
         let mut tables: Vec<(TableId, Root)> = vec![(TableId::MAIN, desc.roots.main)];
-        let read = catalogue::each_table(&view, &desc.roots.catalogue, |number, record| {
+        let read = catalogue::each_table(&view, &desc.roots.catalogue, |number, record, _| {
             // The list of names is made anew.
             if number != TableId::NAMES {
                 txn.table_restore(number, &record)?;

@@ -10,7 +10,7 @@ use crate::ids::{CommitId, PageNo, Run, TableId};
 use crate::page::{meta_pages, Extent, Prefetch, Root};
 use crate::pager::{Accounting, Descriptor, Snapshot, View, Wait};
 use crate::tree::read::check::{Checker, PageSet, Reached};
-use crate::txn::{dead_extents, dead_fault};
+use crate::txn::DeadExtents;
 use std::sync::atomic::AtomicBool;
 
 /// How often a check tries to get the newest commit before another commit replaces it.
@@ -242,17 +242,16 @@ impl Check<'_, '_> {
     fn account(&mut self, view: JobView<'_, '_, '_>, space: &Accounting, reached: &mut PageSet) {
         let first = PageNo::new(meta_pages(view.page_size()));
         let end = PageNo::new(self.report.pages);
-        let dead = match dead_extents(&view, &space.desc.roots.space, &space.changes) {
+        let desc = &space.desc;
+        let dead = match DeadExtents::of(&view, &desc.roots.space, desc.id, &space.changes) {
             Ok(dead) => dead,
             Err(error) => return self.failed(TableId::SPACE, &error),
         };
-        match dead_fault(&view, &space.desc, &space.changes) {
-            Ok(Some((page, what))) => drop(self.fault(Some(page), TableId::SPACE, what)),
-            Ok(None) => {}
-            Err(error) => self.failed(TableId::SPACE, &error),
+        if let Some((page, what)) = dead.fault {
+            self.fault(Some(page), TableId::SPACE, what);
         }
         let spilled = space.spilled.iter().map(|run| (*run, "space bookkeeping"));
-        let dead = dead.values().map(|d| (d.extent.run, "dead"));
+        let dead = dead.extents.values().map(|d| (d.extent.run, "dead"));
         let mut counted = first.get() + self.report.tree_pages + self.report.chain_pages;
         for (run, what) in dead.chain(spilled) {
             if run.first < first || run.checked_end().is_none_or(|behind| behind > end) {

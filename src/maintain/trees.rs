@@ -31,7 +31,7 @@ impl CommitTrees {
         let root = desc.roots.catalogue;
         let mut names: BTreeMap<Vec<u8>, TableId> = BTreeMap::new();
         let mut list = Root::default();
-        let read = catalogue::each_table(source, &root, |table, record| {
+        let read = catalogue::each_table(source, &root, |table, record, born| {
             if let Some(what) = record.fault(table) {
                 trees.fault(table, what);
             }
@@ -39,10 +39,11 @@ impl CommitTrees {
                 return Ok(());
             }
             // The leaf with the record was written by the commit that wrote the root of its tree, or later.
-            if !record.root.is_possible(&file, root.ptr.birth) {
+            if !record.root.is_possible(&file, born) {
                 trees.fault(table, "a root in the catalogue that no tree can have");
                 return Ok(());
             }
+            Error::if_memory_is_short("the list of tables")?;
             // This leaves room for the catalogue and for the space tree.
             Error::or_room(&mut trees.all, 3, "the list of tables")?;
             trees.all.push((table, record.root));

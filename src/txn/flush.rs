@@ -14,7 +14,7 @@ use super::space_tree::read_zone;
 use super::spare::Spare;
 use super::table::DraftTree;
 use super::write_set::WriteSet;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::page::leaf::Stored;
 use crate::page::PageSink;
 use crate::pager::{Descriptor, Durability, PageWriter, Pager, View};
@@ -289,11 +289,16 @@ impl TreeBuilder {
         // A long value that a later edit of its key has replaced will never be in the tree, so its pages are given
         // back.
         let mut replaced: Vec<Vec<u8>> = Vec::new();
+        let mut noted = Ok(());
         let sorted = tree.edits.log().sorted(|op| {
             if let Op::Put(Stored::Chain(description)) = op {
-                replaced.push(description.to_vec());
+                match Error::or_room(&mut replaced, 1, "the long values that were replaced") {
+                    Ok(()) => replaced.push(description.to_vec()),
+                    Err(error) => noted = Err(error),
+                }
             }
         })?;
+        noted?;
         for description in &replaced {
             release_value(&Stored::Chain(description), None, self.page_size(), pages)?;
         }

@@ -35,6 +35,6 @@ pub use flush::Edit;
 pub use pages::{Pages, SnapshotSource, TreeRef};
 pub use pinned::PinnedBytes;
 pub use put::{Entry, PutMode};
-pub use space_tree::{dead_extents, dead_fault};
+pub use space_tree::DeadExtents;
 pub use table::DraftTable;
 pub use unfinished::{UnfinishedValue, UnfinishedValues};

@@ -9,7 +9,7 @@
 use crate::error::{Error, Result};
 use crate::ids::{CommitId, PageNo, Run};
 use crate::page::{Extent, PageSource, Root};
-use crate::pager::{Dead, Descriptor, SpaceChange, ZoneNo};
+use crate::pager::{Dead, SpaceChange, ZoneNo};
 use crate::tree::read::scan::scan;
 use crate::util::bytes::{get_u32, get_u48, put_u32, put_u48};
 use std::collections::BTreeMap;
@@ -69,6 +69,7 @@ pub fn read_zone<'s, S: PageSource<'s>>(source: &S, root: &Root, zone: ZoneNo) -
         let d = decode_dead(key, value.bytes())?;
         let inside = d.extent.run.first < zone.end();
         if inside {
+            Error::or_room(&mut dead, 1, "the list of dead pages")?;
             dead.push(d);
         }
         Ok(inside)
@@ -76,80 +77,74 @@ pub fn read_zone<'s, S: PageSource<'s>>(source: &S, root: &Root, zone: ZoneNo) -
     Ok(dead)
 }
 
-/// Returns every dead extent of a commit, by first page: those that its space tree lists, with the changes made by the
-/// commits whose records are not folded into it yet.
-pub fn dead_extents<'s, S: PageSource<'s>>(
-    source: &S,
-    space: &Root,
-    changes: &[SpaceChange],
-) -> Result<BTreeMap<PageNo, Dead>> {
-    let mut dead = BTreeMap::new();
-    scan(source, space, &[], |key, value| {
-        let d = decode_dead(key, value.bytes())?;
-        dead.insert(d.extent.run.first, d);
-        Ok(true)
-    })?;
-    for change in changes {
-        match change {
-            SpaceChange::Died(d) => {
-                dead.insert(d.extent.run.first, *d);
-            }
-            SpaceChange::Taken(run) => {
-                remove(&mut dead, *run);
-            }
-        }
-    }
-    Ok(dead)
+/// The dead extents of a commit.
+#[derive(Debug, Clone, Default)]
+pub struct DeadExtents {
+    /// The extents by first page.
+    pub extents: BTreeMap<PageNo, Dead>,
+    /// The first contradiction in what the commit says of them, if there is one, and at which page it is.
+    pub fault: Option<(PageNo, &'static str)>,
 }
 
-/// Returns the first contradiction in what a commit says of its dead pages, if there is one, and where it is: in its space
-/// tree, or in the changes that its records make to that.
-pub fn dead_fault<'s, S: PageSource<'s>>(
-    source: &S,
-    desc: &Descriptor,
-    changes: &[SpaceChange],
-) -> Result<Option<(PageNo, &'static str)>> {
-    let mut dead: BTreeMap<PageNo, Dead> = BTreeMap::new();
-    let (mut end, mut fault) = (PageNo::default(), None);
-    scan(source, &desc.roots.space, &[], |key, value| {
-        let d = decode_dead(key, value.bytes())?;
-        let run = d.extent.run;
-        let crosses = run.pages == 0 || run.end() > ZoneNo::of(run.first).end();
-        let what = if run.first < end {
-            Some("extents of dead pages overlap")
-        } else if crosses {
-            Some("an extent of dead pages is empty, or crosses the border of a zone")
-        } else if d.extent.birth > d.death || d.death > desc.id {
-            Some("pages died before they were written, or will die later")
-        } else {
-            None
-        };
-        fault = what.map(|what| (run.first, what));
-        end = run.end();
-        dead.insert(run.first, d);
-        Ok(fault.is_none())
-    })?;
-    for change in changes {
-        let run = match change {
-            SpaceChange::Died(d) => d.extent.run,
-            SpaceChange::Taken(run) => *run,
-        };
-        let before = remove(&mut dead, run);
-        let expected = match change {
-            SpaceChange::Died(_) => 0,
-            SpaceChange::Taken(run) => run.pages,
-        };
-        if before != expected {
-            fault = fault.or(Some((
-                run.first,
-                "a record frees dead pages, or takes pages that are not dead",
-            )));
+impl DeadExtents {
+    /// Reads those that the space tree of commit `id` lists, with the changes made by the commits whose records are not
+    /// folded into it yet.
+    ///
+    /// # Errors
+    /// `NoMemory`; `Corrupt`: an entry cannot be read; those of `source`.
+    pub fn of<'s, S: PageSource<'s>>(
+        source: &S,
+        space: &Root,
+        id: CommitId,
+        changes: &[SpaceChange],
+    ) -> Result<DeadExtents> {
+        let mut dead = DeadExtents::default();
+        let mut end = PageNo::default();
+        scan(source, space, &[], |key, value| {
+            let d = decode_dead(key, value.bytes())?;
+            let run = d.extent.run;
+            let crosses = run.pages == 0 || run.end() > ZoneNo::of(run.first).end();
+            let what = if run.first < end {
+                Some("extents of dead pages overlap")
+            } else if crosses {
+                Some("an extent of dead pages is empty, or crosses the border of a zone")
+            } else if d.extent.birth > d.death || d.death > id {
+                Some("pages died before they were written, or will die later")
+            } else {
+                None
+            };
+            dead.note(run, what);
+            end = run.end();
+            dead.put(d)?;
+            Ok(true)
+        })?;
+        for change in changes {
+            let (run, died) = match change {
+                SpaceChange::Died(d) => (d.extent.run, Some(d)),
+                SpaceChange::Taken(run) => (*run, None),
+            };
+            let expected = if died.is_some() { 0 } else { run.pages };
+            let wrong = remove(&mut dead.extents, run) != expected;
+            dead.note(
+                run,
+                wrong.then_some("a record frees dead pages, or takes pages that are not dead"),
+            );
+            if let Some(d) = died {
+                dead.put(*d)?;
+            }
         }
-        if let SpaceChange::Died(d) = change {
-            dead.insert(run.first, *d);
-        }
+        Ok(dead)
     }
-    Ok(fault)
+
+    fn note(&mut self, run: Run, what: Option<&'static str>) {
+        self.fault = self.fault.or(what.map(|what| (run.first, what)));
+    }
+
+    fn put(&mut self, dead: Dead) -> Result<()> {
+        Error::if_memory_is_short("the list of dead pages")?;
+        self.extents.insert(dead.extent.run.first, dead);
+        Ok(())
+    }
 }
 
 /// Removes the pages of `taken` from the extents, and returns how many they had. What an extent has on either side of

@@ -31,7 +31,7 @@ use crate::page::meta::Meta;
 use crate::page::Root;
 use crate::pager::dead_changes;
 use crate::tree::read::check::PageSet;
-use crate::txn::dead_extents;
+use crate::txn::DeadExtents;
 use orphans::Orphans;
 use pages::{DamagedFile, Scope};
 use saver::{Found, Gap, Saver};
@@ -274,9 +274,9 @@ impl<'d> Saver<'d, '_, '_> {
             into.copy_from_slice(&damaged.raw.read(at, into.len() as u64)?);
             Ok(())
         });
-        let listed = dead_extents(&&scope, &meta.roots.space, &changes.ok()?).ok()?;
+        let listed = DeadExtents::of(&&scope, &meta.roots.space, meta.id, &changes.ok()?).ok()?;
         let mut dead = PageSet::new();
-        for extent in listed.values() {
+        for extent in listed.extents.values() {
             let run = extent.extent.run;
             let end = run.checked_end().map_or(damaged.end(), |end| end.min(damaged.end()));
             if let Some(pages) = end.checked_sub(run.first) {

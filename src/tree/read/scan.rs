@@ -3,7 +3,7 @@
 use super::path::Position;
 use crate::error::Result;
 use crate::page::leaf::Stored;
-use crate::page::{PageSource, Root};
+use crate::page::{PageSource, Ptr, Root};
 
 /// Calls `f` with each entry from `from` on, in order, until it returns false.
 pub fn scan<'s, S: PageSource<'s>>(
@@ -12,13 +12,23 @@ pub fn scan<'s, S: PageSource<'s>>(
     from: &[u8],
     mut f: impl FnMut(&[u8], Stored<'s>) -> Result<bool>,
 ) -> Result<()> {
+    scan_leaves(source, root, from, |_, key, value| f(key, value))
+}
+
+/// Does as [`scan`], and tells of each entry in which leaf it is.
+pub fn scan_leaves<'s, S: PageSource<'s>>(
+    source: &S,
+    root: &Root,
+    from: &[u8],
+    mut f: impl FnMut(&Ptr, &[u8], Stored<'s>) -> Result<bool>,
+) -> Result<()> {
     let mut position = Position::new();
     let mut key = Vec::new();
     position.seek(source, root, from)?;
     while position.is_valid() {
         key.clear();
         position.key(source, &mut key)?;
-        if !f(&key, position.value(source)?)? {
+        if !f(position.leaf_ptr(), &key, position.value(source)?)? {
             break;
         }
         position.next(source)?;
