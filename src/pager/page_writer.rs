@@ -308,7 +308,7 @@ impl PageWriter {
     fn claim(&mut self, run: Run) -> Result<Run> {
         self.state.space.pool.remove(run);
         self.taken.insert(run);
-        match self.taken.is_incomplete() {
+        match self.taken.is_incomplete() || self.state.space.pool.is_incomplete() {
             true => Err(Error::NoMemory("the list of pages taken")),
             false => Ok(run),
         }

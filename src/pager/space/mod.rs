@@ -186,12 +186,15 @@ impl Space {
         changes > FOLD_MIN.max(self.extents() / 4)
     }
 
-    /// Notes that another process has folded records into the space tree.
+    /// Notes that another process has folded records into the space tree. Which keys differ from it is not known from
+    /// then on, and not noted.
     pub fn tree_changed(&mut self) {
         self.tree_is_other = true;
+        self.forget_changes();
     }
 
-    /// Returns whether it is time for a fold of so many changes, and the space tree must be loaded anew for that.
+    /// Returns whether it is time for a fold of so many changes, and the space tree must be loaded anew for that. A slot
+    /// that is nearly full is no reason to load it: records that do not fit are spilled.
     pub fn must_know_tree(&self, changes: usize) -> bool {
         self.tree_is_other && self.is_much(changes)
     }
@@ -334,7 +337,14 @@ impl Space {
             self.subtract(dead.extent.run);
         }
         self.keep(dead);
-        self.changed.insert(dead.extent.run.first, ());
+        self.note_change(dead.extent.run.first);
+    }
+
+    /// Notes that the space tree's entry of an extent differs from the mirror's.
+    fn note_change(&mut self, first: PageNo) {
+        if !self.tree_is_other {
+            self.changed.insert(first, ());
+        }
     }
 
     fn keep(&mut self, dead: Dead) {
@@ -353,7 +363,7 @@ impl Space {
             }
             self.mirror.remove(first);
             self.mirror_pages -= extent.run.pages;
-            self.changed.insert(first, ());
+            self.note_change(first);
             let part = |first, end: PageNo| Dead {
                 extent: Extent {
                     run: Run::new(first, end - first),
@@ -363,7 +373,7 @@ impl Space {
             };
             if extent.run.end() > end {
                 self.keep(part(end, extent.run.end()));
-                self.changed.insert(end, ());
+                self.note_change(end);
             }
             if first < run.first {
                 self.keep(part(first, run.first));
@@ -372,9 +382,10 @@ impl Space {
         }
     }
 
-    /// Moves to the pool what the reuse rule (I-3) allows.
+    /// Moves to the pool what the reuse rule (I-3) allows. What was never in use is there already.
     pub fn refresh(&mut self, now: Horizon) {
-        // Extents that came in by commits died after the durable commit, so nothing can be moved before it rises.
+        // Extents that came in by commits made here died after the durable commit, so nothing can be moved before it
+        // rises.
         if !self.stale && self.seen == now {
             return;
         }

@@ -182,10 +182,15 @@ fn a_fold_of_another_process_leaves_all_that_is_known_but_the_tree() {
     folder.forget_changes();
     other.tree_changed();
     assert!(!other.foldable(), "how the tree has these extents is not known here");
+    assert_eq!(other.changes(), 0);
     let last = record(12, &[(60, 1, 3)], &[(21, 2), (50, 1)]);
     other.refresh(horizon(11, 10, &[]));
     folder.apply(&last);
     assert!(other.follow(&last));
     assert_eq!(folder.known_pages(), other.known_pages());
+    assert!(
+        folder.changes() > 0 && other.changes() == 0,
+        "what is never written is not collected"
+    );
     assert!(!other.must_know_tree(FOLD_MIN) && other.must_know_tree(FOLD_MIN + 1));
 }

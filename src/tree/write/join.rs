@@ -1,10 +1,11 @@
 //! Joining a page that has much room with its neighbours below the same branch: two pages become one, or three leaves
 //! become two.
 //!
-//! A page is looked at when it changed and is left with much room ([`is_underfull`](super::apply::is_underfull)): when entries went or shrank, or when
-//! it was split. Two pages are joined if there is room to spare in the page that they become, or if one of them is
-//! nearly empty. Where they do not fit one page, three leaves share two. So if a page stays half empty, its neighbours
-//! are full: three leaves side by side hold more than [`are_two_of_three`] allows.
+//! A page that changed is looked at if it is left with much room: a leaf that was built anew below five eighths of a page
+//! ([`is_underfull`](super::apply::is_underfull)), any other page below half ([`is_half_empty`]). Two pages are joined
+//! if there is room to spare in the page that they become, or if one of them is nearly empty. Where two leaves do not fit
+//! one page, three of them share two if they hold no more than [`are_two_of_three`] allows. So a leaf below half whose
+//! neighbours could be read stays so only between leaves that are full.
 //!
 //! *Not again and again.* A page of these is built with so much room that it takes many more entries before it is split,
 //! and so full that it loses many before it is looked at again: each time costs three pages at most, and comes after a
