@@ -312,6 +312,7 @@ fn a_child_made_without_handlers_is_a_child() {
         let db = Db::open(&path, &Options::default()).expect("open");
         put(&db, b"a").expect("put");
         let read = db.begin_read().expect("read");
+        assert!(read.get(TableId::MAIN, b"a").expect("get").is_some());
         let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
         txn.put(TableId::MAIN, b"b", b"value", PutMode::Set).expect("put");
         let mut txn = Some(txn);
@@ -322,6 +323,8 @@ fn a_child_made_without_handlers_is_a_child() {
             let commit = txn.take().expect("a transaction").commit();
             bad += 4 * i32::from(!matches!(commit, Err(Error::Forked)));
             bad += 8 * i32::from(!matches!(db.sync(), Err(Error::Forked)));
+            // Nobody keeps what its parent's transactions see.
+            bad += 128 * i32::from(!matches!(read.get(TableId::MAIN, b"a"), Err(Error::Forked)));
             // It opens the file for itself, and the parent's transaction is still open.
             let mine = Db::open(
                 &path,

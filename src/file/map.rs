@@ -449,6 +449,12 @@ impl<T: Atomic> Atomics<T> {
     pub fn clear(&self) {
         self.range.clear();
     }
+
+    /// Lets the system set all the integers to zero in every child of this process, however it is made.
+    pub fn forget_in_children(&self) {
+        #[cfg(target_os = "linux")]
+        self.range.advise(0, self.range.len as u64, libc::MADV_WIPEONFORK);
+    }
 }
 
 impl Drop for Reservation {

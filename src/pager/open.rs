@@ -307,6 +307,9 @@ impl Pager {
         let read_only = storage.read_only();
         refuse_unknown(constants.features, read_only || options.read_only)?;
         let memory = storage.memory();
+        let tags = Atomics::growing(memory.reserved() / page_size as u64)?;
+        // A child made without handlers verifies each page that it reads through what it inherited, and is refused then.
+        tags.forget_in_children();
         let pager = Pager {
             shared,
             pending_pages: AtomicU64::new(0),
@@ -314,7 +317,7 @@ impl Pager {
             write_state: Mutex::new(Some(Box::default())),
             write_state_returned: Condvar::new(),
             sync_turns: SyncTurns::default(),
-            tags: Atomics::growing(memory.reserved() / page_size as u64)?,
+            tags,
             memory,
             file_pages: AtomicU64::new(0),
             page_size,

@@ -131,10 +131,12 @@ impl<'a> View<'a> {
         self.first + self.tags.len() as u64
     }
 
-    /// Compares bytes with their checksum, unless the options say never to.
+    /// Compares bytes with their checksum, unless the options say never to. A child of the process that opened the
+    /// database has no tags and gets here with each page. It holds no commit, so what it reads may be overwritten.
     #[cold]
     #[inline(never)]
     fn verify(&self, bytes: &[u8], page: PageNo, checksum: u32, tag: &AtomicU16) -> Result<()> {
+        self.pager.check_fork()?;
         if self.pager.verify != Verify::Never && crc32c(bytes) != checksum {
             if self.pager.is_poisoned() {
                 return Err(Error::Poisoned);
