@@ -203,7 +203,7 @@ pub fn each_table<'s, S: PageSource<'s>>(
     catalogue: &Root,
     mut f: impl FnMut(TableId, TableRecord, CommitId) -> Result<()>,
 ) -> Result<()> {
-    scan_leaves(source, catalogue, &[], |leaf, key, value| {
+    scan_leaves(source, catalogue, |leaf, key, value| {
         let Stored::Inline(value) = value else {
             return Err(bad());
         };

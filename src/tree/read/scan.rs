@@ -12,19 +12,29 @@ pub fn scan<'s, S: PageSource<'s>>(
     from: &[u8],
     mut f: impl FnMut(&[u8], Stored<'s>) -> Result<bool>,
 ) -> Result<()> {
-    scan_leaves(source, root, from, |_, key, value| f(key, value))
+    let mut position = Position::new();
+    position.seek(source, root, from)?;
+    go_on(source, position, |_, key, value| f(key, value))
 }
 
-/// Does as [`scan`], and tells of each entry in which leaf it is.
+/// Calls `f` with each entry in order, and with the pointer to its leaf, until it returns false.
 pub fn scan_leaves<'s, S: PageSource<'s>>(
     source: &S,
     root: &Root,
-    from: &[u8],
-    mut f: impl FnMut(&Ptr, &[u8], Stored<'s>) -> Result<bool>,
+    f: impl FnMut(&Ptr, &[u8], Stored<'s>) -> Result<bool>,
 ) -> Result<()> {
     let mut position = Position::new();
+    // A search by key does not look at all that a pointer says.
+    position.go_to_first(source, root)?;
+    go_on(source, position, f)
+}
+
+fn go_on<'s, S: PageSource<'s>>(
+    source: &S,
+    mut position: Position,
+    mut f: impl FnMut(&Ptr, &[u8], Stored<'s>) -> Result<bool>,
+) -> Result<()> {
     let mut key = Vec::new();
-    position.seek(source, root, from)?;
     while position.is_valid() {
         key.clear();
         position.key(source, &mut key)?;
