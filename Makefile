@@ -47,7 +47,7 @@ EXAMPLES   := $(patsubst examples-c/%.c,$(B)/examples/%,$(wildcard examples-c/*.
 CTESTS     := $(patsubst tests/c/%.c,%,$(wildcard tests/c/*.c))
 
 .DEFAULT_GOAL := all
-.PHONY: all help examples demo test test-programs test-rust test-c test-system crash-sim seeded-bugs fault bit-rot fuzz kill isolation files models memory \
+.PHONY: all help examples demo test test-programs test-rust test-c test-system crash-sim seeded-bugs fault bit-rot fuzz kill isolation files models memory images \
   power-cut full-disk fault-kernel sanitize soak deps test-targets test-install test-reproducible check-symbols header check-header lint bench bench-all micro count install uninstall clean FORCE
 FORCE:
 
@@ -156,7 +156,7 @@ test-c: all examples $(CTESTS:%=$(B)/tests/%) $(CTESTS:%=$(B)/tests/%-static) $(
 	B=$(abspath $(B)) PYTHON="$(PYTHON)" VALGRIND="$(VALGRIND)" sh scripts/test-c.sh $(CTESTS)
 
 # What cargo test leaves out, since it needs another build, other programs or the rights of root.
-test-system: seeded-bugs models count sanitize test-install fault-kernel memory full-disk power-cut  ## what cargo test leaves out
+test-system: seeded-bugs models count sanitize test-install fault-kernel memory images full-disk power-cut  ## what cargo test leaves out
 
 $(B)/tests/%: tests/c/%.c $(wildcard tests/c/*.h) include/kv.h $(SO)
 	@mkdir -p $(B)/tests
@@ -234,7 +234,10 @@ $(B)/tests/memory: tests/faults/memory.c include/kv.h $(SO)
 	@mkdir -p $(B)/tests
 	$(CC) $(CSTD) -Werror $(CFLAGS) -Iinclude -o $@ $< -L$(B) -lkv -Wl,-rpath,$(abspath $(B)) -lpthread
 
-$(B)/tests/workload: tests/faults/workload.c include/kv.h $(SO)
+images: all $(B)/tests/images        ## images of what power cuts leave of the shipped library's database
+	@sh scripts/test-images.sh $(abspath $(B))
+
+$(B)/tests/workload $(B)/tests/images: $(B)/tests/%: tests/faults/%.c include/kv.h $(SO)
 	@mkdir -p $(B)/tests
 	$(CC) $(CSTD) -Werror $(CFLAGS) -Iinclude -o $@ $< -L$(B) -lkv -Wl,-rpath,$(abspath $(B)) -lpthread
 
@@ -251,8 +254,8 @@ soak:                                ## all of these SOAK (10) times as large, w
 	  KV_ALLOCATIONS=$$((150 * $(SOAK))) KV_ROT_BYTES=$(SOAK)0000000 KV_ROT_RUNS=$(SOAK)000 \
 	  KV_FUZZ_SECONDS=$$((60 * $(SOAK))) KV_KILLS=$(SOAK)000 KV_WRITE_LOCKS=$$((20 * $(SOAK))) \
 	  KV_ISOLATION_SECONDS=$$((60 * $(SOAK))) KV_MODEL_SCHEDULES=$$((3000 * $(SOAK))) \
-	  KV_SEVERAL=$(SOAK)00 KV_POWER_CUTS=$(SOAK)00 KV_FULL_DISKS=$(SOAK)00 SANITIZE="address thread inside" \
-	    $(MAKE) --no-print-directory crash-sim fault bit-rot fuzz kill isolation models sanitize power-cut full-disk \
+	  KV_SEVERAL=$(SOAK)00 KV_IMAGES=$(SOAK)0000 KV_POWER_CUTS=$(SOAK)00 KV_FULL_DISKS=$(SOAK)00 SANITIZE="address thread inside" \
+	    $(MAKE) --no-print-directory crash-sim fault bit-rot fuzz kill isolation models images sanitize power-cut full-disk \
 	      test-reproducible || exit 1; done
 
 test-install: all                    ## what is installed, and programs that use it, as README tells
