@@ -206,6 +206,37 @@ pub fn put(db: &Db, key: &[u8]) -> kv::Result<()> {
     txn.commit().map(|_| ())
 }
 
+/// Lets these system calls answer these errors in this thread and in those that it starts.
+#[cfg(target_arch = "x86_64")]
+pub fn refuse_calls(refused: &[(i64, i32)]) {
+    let op = |code: u32, jt: u8, jf: u8, k: u32| libc::sock_filter {
+        code: code as u16,
+        jt,
+        jf,
+        k,
+    };
+    let mut program = vec![op(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0)];
+    for (call, errno) in refused {
+        program.push(op(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, *call as u32));
+        program.push(op(
+            libc::BPF_RET | libc::BPF_K,
+            0,
+            0,
+            libc::SECCOMP_RET_ERRNO | *errno as u32,
+        ));
+    }
+    program.push(op(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW));
+    let filter = libc::sock_fprog {
+        len: program.len() as u16,
+        filter: program.as_mut_ptr(),
+    };
+    // SAFETY: the filter is complete and outlives the calls.
+    unsafe {
+        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+        assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &filter), 0);
+    }
+}
+
 /// Plays the roles that need nothing special: "write" opens, writes an entry and says "wrote" or its error; "hold" does
 /// the same, and then keeps the database open until the test goes on.
 pub fn play(role: &str, path: &Path) -> ! {
