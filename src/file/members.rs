@@ -136,8 +136,7 @@ impl Member {
     /// `Busy` (see the module), `Access`, `NoLocks`, `NoMemory`, `Limit` (too many processes), `Io`.
     pub fn join(opener: &Opener<'_>, patience: Duration) -> Result<Member> {
         let facts = opener.file.metadata().map_err(|e| Error::io("look at the file", e))?;
-        // All processes must use the same name, whatever symbolic link led here.
-        let path = std::fs::canonicalize(opener.path).unwrap_or_else(|_| opener.path.to_owned());
+        let path = names::real_path(&opener.file, identity(&facts), opener.path);
         let door = Door {
             file: opener.file.clone(),
             name: beside::name(&path, &*opener.file),

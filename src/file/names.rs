@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)]
 
-use super::{calls, lock};
+use super::{calls, lock, Identity};
 use crate::error::{Error, Result};
 use crate::util::bytes::to_usize;
 use std::ffi::CString;
@@ -10,8 +10,8 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::Path;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 fn text(path: &Path) -> io::Result<CString> {
     CString::new(path.as_os_str().as_bytes()).map_err(|_| io::ErrorKind::InvalidInput.into())
@@ -124,6 +124,16 @@ fn links_are_allowed() -> bool {
     // SAFETY: Both strings end in a zero and outlive the call.
     unsafe { libc::linkat(libc::AT_FDCWD, none.as_ptr(), libc::AT_FDCWD, none.as_ptr(), 0) };
     io::Error::last_os_error().raw_os_error() == Some(libc::ENOENT)
+}
+
+/// Returns the real path of a file that was opened as `path`, whatever symbolic link led there: all processes must find
+/// the same names beside it. The system is asked for the path of the descriptor, because a relative path may lead
+/// elsewhere by now, if another thread has changed the working directory.
+pub(super) fn real_path(file: &File, identity: Identity, path: &Path) -> PathBuf {
+    let is_it = |facts: &std::fs::Metadata| (facts.dev(), facts.ino()) == (identity.device, identity.inode);
+    let leads_there = |path: &PathBuf| std::fs::metadata(path).is_ok_and(|facts| is_it(&facts));
+    let opened = std::fs::read_link(by_descriptor(file)).ok().filter(leads_there);
+    opened.unwrap_or_else(|| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()))
 }
 
 fn by_descriptor(file: &File) -> String {
