@@ -93,7 +93,7 @@ pub fn is_locked(file: BorrowedFd<'_>, byte: Byte) -> Result<bool> {
 pub(super) fn holder(file: BorrowedFd<'_>, of: Identity, byte: Byte) -> Option<Holder> {
     match calls::lock(file, libc::F_OFD_GETLK, libc::F_WRLCK, byte.offset()) {
         Ok(found) if found.kind == libc::F_UNLCK => None,
-        Ok(found) if found.pid > 0 => u32::try_from(found.pid).ok().map(Holder::of),
+        Ok(found) if found.pid > 0 => u32::try_from(found.pid).ok().map(Holder::told),
         _ => Holder::find(of, byte.offset()),
     }
 }

@@ -526,7 +526,8 @@ impl Peers for Member {
         let noted = self.word(SYNCER).load(SeqCst);
         match lock::holder(self.fd(), self.of, Byte::Sync) {
             Some(process) => Syncer {
-                does: match process.stopped || u64::from(process.pid) != noted {
+                // The process has noted the number that it has where it lives.
+                does: match process.stopped || u64::from(process.inner) != noted {
                     true => Activity::Nothing,
                     false => Activity::Syncs,
                 },
