@@ -331,20 +331,22 @@ impl Reservation {
     }
 }
 
-/// Returns whether the system locks and fills memory when it is mapped, as a process can ask for.
+/// Returns whether the system locks memory that is mapped, at once or when it is touched, as a process can ask for.
 fn new_memory_is_locked() -> bool {
     let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANON);
-    let mut resident = 0u8;
-    // SAFETY: The system chooses the address of one page, which is looked at and unmapped; `resident` has the one byte
-    // that this needs.
+    // SAFETY: The system chooses the address of one page, which is unmapped before anybody uses it. There is nothing to
+    // be written back from it; the call refuses with this error, and for no other reason, if the page is locked, whether
+    // it is in memory already or not.
     unsafe {
         let page = libc::mmap(std::ptr::null_mut(), 1, protection, flags, -1, 0);
-        if page != libc::MAP_FAILED {
-            libc::mincore(page, 1, &mut resident);
-            libc::munmap(page, 1);
+        if page == libc::MAP_FAILED {
+            return false;
         }
+        let refused = libc::msync(page, 1, libc::MS_ASYNC | libc::MS_INVALIDATE) != 0;
+        let error = std::io::Error::last_os_error().raw_os_error();
+        libc::munmap(page, 1);
+        refused && error == Some(libc::EBUSY)
     }
-    resident & 1 != 0
 }
 
 /// An integer type of which any bytes are a value and zero bytes are zero, and which threads and processes can share.
