@@ -160,7 +160,7 @@ impl Candidate {
     }
 
     fn fill_locked(&self, image: &[u8]) -> Result<bool> {
-        if identity_of(&self.path) != Some(self.identity) {
+        if identity_of(&self.path)? != Some(self.identity) {
             return Ok(false);
         }
         if !self.is_unfilled(image)? {

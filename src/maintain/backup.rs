@@ -62,7 +62,7 @@ impl ReadTxn {
     /// ```
     pub fn backup(&self, target: &Path, options: BackupOptions, job: &Job<'_>) -> Result<()> {
         let own = self.snapshot().pager().identity();
-        if own.is_some() && own == identity_of(target) {
+        if own.is_some() && own == identity_of(target)? {
             return Err(Error::Invalid("the target of a backup is the database itself"));
         }
         let fresh = Fresh::new(target, options.overwrite)?;

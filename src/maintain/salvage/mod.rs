@@ -76,7 +76,7 @@ pub fn salvage(
     on_fault: &mut dyn FnMut(&Fault) -> bool,
 ) -> Result<SalvageReport> {
     let raw = Raw::open(damaged)?;
-    if identity_of(target) == Some(raw.identity()) {
+    if identity_of(target)? == Some(raw.identity()) {
         return Err(Error::Invalid("the target of a salvage is the damaged file itself"));
     }
     let fresh = Fresh::new(target, overwrite)?;
