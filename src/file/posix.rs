@@ -150,7 +150,9 @@ impl Candidate {
         let end = Instant::now() + patience;
         while !lock::try_lock(self.file.as_fd(), lock::Byte::Alive, lock::Mode::Exclusive)? {
             if Instant::now() >= end {
-                return Err(Error::Busy("somebody has the file open, which is empty".into()));
+                return Err(Error::Busy(
+                    "the file is empty, and another process has it open, which may be making a database of it".into(),
+                ));
             }
             std::thread::sleep(Duration::from_millis(1));
         }

@@ -42,7 +42,7 @@ impl ReadTxn {
     /// and write meanwhile.
     ///
     /// # Errors
-    /// `Exists`: there is a file already, and `overwrite` is not set; `NoFile`: there is no such directory; `Access`;
+    /// `FileExists`: there is a file already, and `overwrite` is not set; `NoFile`: there is no such directory; `Access`;
     /// `NoSpace`; `Io`; `Cancelled`; `Corrupt`: a page is damaged, and no copy is made; `Invalid`: the target is the
     /// database itself; `TooNew`: a newer version uses the file in a way that only a compact copy is possible.
     ///

@@ -42,7 +42,7 @@ use std::path::Path;
 /// doubtful, and returns whether to go on.
 ///
 /// # Errors
-/// `NoFile`, `Access`; `NotADatabase`: nothing in the file looks like a database; `TooNew`, `TooOld`; `Exists`,
+/// `NoFile`, `Access`; `NotADatabase`: nothing in the file looks like a database; `TooNew`, `TooOld`; `FileExists`,
 /// `NoSpace`, `Io`: the target cannot be written; `Invalid`: the target is the damaged file; `Cancelled`: `on_fault` or
 /// the job ended the salvage.
 ///
