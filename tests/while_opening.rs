@@ -4,9 +4,9 @@
 
 mod common;
 
-#[cfg(target_arch = "x86_64")]
-use common::another::refuse_calls;
 use common::another::{play, put, role, say, told, wait, Start};
+#[cfg(target_arch = "x86_64")]
+use common::another::{refuse_calls, refuse_to_open_for_writing};
 use common::tmp::TempDir;
 use kv::{Db, Options};
 use std::fs::{self, File};
@@ -154,6 +154,36 @@ fn a_call_that_fails_is_an_error_and_no_reason_to_be_alone() {
         assert!(said.starts_with(answer), "{name}: {said}");
         let left = fs::read_dir(dir.path()).expect("list").count();
         assert_eq!(left, 1, "{name}: a file is left over");
+    }
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn only_who_may_not_write_reads_as_one_who_may_not() {
+    const TEST: &str = "only_who_may_not_write_reads_as_one_who_may_not";
+    let cases = [
+        ("no descriptors", libc::EMFILE, "Io"),
+        ("a failing disk", libc::EIO, "Io"),
+        ("no permission", libc::EACCES, "read"),
+        ("a system to read from", libc::EROFS, "read"),
+    ];
+    if let Some((role, path)) = role() {
+        let (_, errno, _) = cases.iter().find(|(name, ..)| *name == role).expect("a case");
+        refuse_to_open_for_writing(*errno);
+        let options = Options {
+            read_only: true,
+            ..Options::default()
+        };
+        let opened = Db::open(&path, &options).and_then(|db| db.begin_read().map(|_| ()));
+        say(&opened.map_or_else(|e| told(&e), |()| "read".to_string()));
+        std::process::exit(0);
+    }
+    let dir = TempDir::new("denied");
+    let path = dir.file("a.kv");
+    drop(Db::open(&path, &Options::default()).expect("create"));
+    for (name, _, answer) in cases {
+        let said = Start::plain(TEST).answer(name, &path);
+        assert!(said.starts_with(answer), "{name}: {said}");
     }
 }
 
