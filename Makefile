@@ -212,7 +212,7 @@ isolation:                           ## 8 processes with 2 threads each on one f
 	@$(TRIAL) isolation "--test isolation --test processes -- --nocapture"
 
 files: all                           ## links, renamed and foreign files, descriptors, permissions, users, limits, mounts
-	@$(TRIAL) files "--test files --test surroundings --test limits --test mounts -- --nocapture"
+	@$(TRIAL) files "--test files --test surroundings --test limits --test mounts --test while_opening -- --nocapture"
 
 models:                              ## orders of accesses to the shared words, tried by a scheduler
 	@CARGO_TARGET_DIR=$(abspath $(CARGO_TARGET_DIR))/models \

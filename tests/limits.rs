@@ -186,6 +186,52 @@ fn memory_that_is_locked_is_not_that_of_databases() {
 }
 
 #[test]
+fn memory_that_is_locked_when_it_is_touched_is_that_of_databases_in_memory() {
+    const TEST: &str = "memory_that_is_locked_when_it_is_touched_is_that_of_databases_in_memory";
+    if let Some((_, path)) = role() {
+        const WHEN_TOUCHED: i32 = 4;
+        // SAFETY: a system call about this process.
+        if unsafe { libc::mlockall(libc::MCL_FUTURE | WHEN_TOUCHED) } != 0 {
+            say("SKIPPED");
+            std::process::exit(0);
+        }
+        let opened = [(&path, &memory()), (&path, &Options::default())].map(|(path, options)| {
+            let db = Db::open(path, options).expect("open");
+            put(&db, b"a").expect("put");
+            db
+        });
+        let maps = fs::read_to_string("/proc/self/smaps").expect("maps");
+        // Of the large ranges: how many there are of files and of others, and how many are locked.
+        let (mut head, mut size, mut found) = ("", 0u64, [[0; 2]; 2]);
+        for line in maps.lines() {
+            if let Some(kib) = line.strip_prefix("Size:") {
+                size = kib.trim().trim_end_matches(" kB").parse().expect("number");
+            } else if let Some(flags) = line.strip_prefix("VmFlags:") {
+                let (of_file, locked) = (head.ends_with("a.kv"), flags.split(' ').any(|flag| flag == "lo"));
+                if size > 2 << 20 {
+                    found[usize::from(of_file)][usize::from(locked)] += 1;
+                }
+            } else if line.starts_with(|c: char| c.is_ascii_hexdigit()) && line.contains('-') {
+                head = line;
+            }
+        }
+        let [[free, locked], [free_files, locked_files]] = found;
+        say(&format!(
+            "memory {free} free, {} locked; file {free_files} free, {locked_files} locked",
+            locked.min(1)
+        ));
+        drop(opened);
+        std::process::exit(0);
+    }
+    let dir = TempDir::new("touched");
+    let said = Start::plain(TEST).answer("memory", &dir.file("a.kv"));
+    if said == "SKIPPED" {
+        return println!("SKIPPED: {TEST}: memory must not be locked here");
+    }
+    assert_eq!(said, "memory 0 free, 1 locked; file 1 free, 0 locked");
+}
+
+#[test]
 fn core_dumps_leave_out_what_is_only_reserved() {
     const TEST: &str = "core_dumps_leave_out_what_is_only_reserved";
     if let Some((_, path)) = role() {

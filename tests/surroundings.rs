@@ -5,6 +5,8 @@
 
 mod common;
 
+#[cfg(target_arch = "x86_64")]
+use common::another::refuse_calls;
 use common::another::{play, put, role, say, told, wait, Another, Start};
 use common::tmp::TempDir;
 use kv::{BackupOptions, Db, Error, Job, Options, PutMode, Reader, TableId, WriteOptions};
@@ -117,37 +119,6 @@ fn what_lies_in_the_way_of_the_memory_locks_nobody_out() {
 
 fn owner_again(test: &str) -> Start<'_> {
     Start::user(test, OWNER, OWNER, "").expect("as before")
-}
-
-/// Lets these system calls answer these errors in this thread and in those that it starts.
-#[cfg(target_arch = "x86_64")]
-fn refuse_calls(refused: &[(i64, i32)]) {
-    let op = |code: u32, jt: u8, jf: u8, k: u32| libc::sock_filter {
-        code: code as u16,
-        jt,
-        jf,
-        k,
-    };
-    let mut program = vec![op(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0)];
-    for (call, errno) in refused {
-        program.push(op(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, *call as u32));
-        program.push(op(
-            libc::BPF_RET | libc::BPF_K,
-            0,
-            0,
-            libc::SECCOMP_RET_ERRNO | *errno as u32,
-        ));
-    }
-    program.push(op(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW));
-    let filter = libc::sock_fprog {
-        len: program.len() as u16,
-        filter: program.as_mut_ptr(),
-    };
-    // SAFETY: the filter is complete and outlives the calls.
-    unsafe {
-        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-        assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &filter), 0);
-    }
 }
 
 #[test]

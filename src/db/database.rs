@@ -5,6 +5,7 @@ use super::read::ReadTxn;
 use super::types::Identity;
 use super::write::WriteTxn;
 use crate::error::{Error, Result};
+use crate::file::fresh::identity_of;
 #[cfg(feature = "internals")]
 use crate::file::Storage;
 use crate::ids::CommitId;
@@ -99,7 +100,7 @@ impl Db {
     /// to the same database.
     ///
     /// # Errors
-    /// `NoFile`, `Exists`: the options require a file that is missing, or forbid one that is there; `Access`; `Busy`:
+    /// `NoFile`, `FileExists`: the options require a file that is missing, or forbid one that is there; `Access`; `Busy`:
     /// another program is opening or repairing it; `NoLocks`; `NotADatabase`, `TooNew`, `TooOld`, `Corrupt`; `Invalid`:
     /// a page size that does not exist, or options that contradict each other; `Poisoned`: a sync failed, and not every
     /// process has closed the database since; `ReadOnly`: a database was to be created read-only; `Io`, `NoSpace`,
@@ -107,6 +108,12 @@ impl Db {
     pub fn open(path: &Path, options: &Options) -> Result<Db> {
         let begun = Instant::now();
         let pager_options = pager_options(options)?;
+        // The program may change its working directory later, or while this waits for others.
+        let full_path = || std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+        let before = match options.memory {
+            true => PathBuf::new(),
+            false => full_path(),
+        };
         let opened = if options.memory {
             open_memory(&pager_options)
         } else {
@@ -118,12 +125,13 @@ impl Db {
             };
             open_file(path, mode, &pager_options)
         };
-        // A program may change its working directory later.
+        let (pager, recovery) = opened?;
+        let is_it = |path: &Path| identity_of(path).is_ok_and(|found| found == pager.identity());
         let path = match options.memory {
-            true => PathBuf::new(),
-            false => std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()),
+            false if !is_it(&before) => Some(full_path()).filter(|after| is_it(after)),
+            _ => None,
         };
-        Ok(Db::with(opened?, path, options, begun))
+        Ok(Db::with((pager, recovery), path.unwrap_or(before), options, begun))
     }
 
     /// Opens a database on a given storage, such as memory or a simulated disk.

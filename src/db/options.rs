@@ -12,7 +12,7 @@ pub struct Options {
     pub page_size: u32,
     /// If set, opening fails with `NoFile` if there is no file, and nothing is created.
     pub existing: bool,
-    /// If set, opening fails with `Exists` if there is a file already.
+    /// If set, opening fails with `FileExists` if there is a file already.
     pub new: bool,
     /// If set, the database is never written to, and the file may be read-only.
     pub read_only: bool,

@@ -32,13 +32,27 @@ pub(super) fn lock(file: BorrowedFd<'_>, command: libc::c_int, kind: libc::c_int
     lock.l_whence = short(libc::SEEK_SET)?;
     lock.l_start = offset;
     lock.l_len = 1;
-    // SAFETY: The descriptor is open, and `lock` is a complete structure of the kind that the call takes.
-    match unsafe { control(file, command, &mut lock) } {
-        -1 => Err(io::Error::last_os_error()),
-        _ => Ok(Found {
-            kind: lock.l_type.into(),
-            pid: lock.l_pid,
-        }),
+    again(|| {
+        // SAFETY: The descriptor is open, and `lock` is a complete structure of the kind that the call takes.
+        match unsafe { control(file, command, &mut lock) } {
+            -1 => Err(io::Error::last_os_error()),
+            _ => Ok(()),
+        }
+    })?;
+    Ok(Found {
+        kind: lock.l_type.into(),
+        pid: lock.l_pid,
+    })
+}
+
+/// Makes a call until no signal interrupts it. File systems in user space, and those of a network, can be interrupted
+/// in any call.
+pub(super) fn again<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
     }
 }
 
@@ -118,16 +132,18 @@ pub(super) fn advise(file: &File, at: u64, len: u64, advice: libc::c_int) {
 /// Allocates the first `bytes` bytes of the file on disk.
 pub(super) fn allocate(file: &File, bytes: u64) -> io::Result<()> {
     let bytes = offset(bytes)?;
-    // SAFETY: The descriptor is open.
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    let error = unsafe { libc::posix_fallocate64(file.as_raw_fd(), 0, bytes) };
-    // SAFETY: The descriptor is open.
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    let error = unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, bytes) };
-    match error {
-        0 => Ok(()),
-        error => Err(io::Error::from_raw_os_error(error)),
-    }
+    again(|| {
+        // SAFETY: The descriptor is open.
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        let error = unsafe { libc::posix_fallocate64(file.as_raw_fd(), 0, bytes) };
+        // SAFETY: The descriptor is open.
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        let error = unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, bytes) };
+        match error {
+            0 => Ok(()),
+            error => Err(io::Error::from_raw_os_error(error)),
+        }
+    })
 }
 
 /// A limit that the system sets to a process.

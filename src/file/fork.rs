@@ -6,16 +6,19 @@
 //! something that is no file in the place of every registered descriptor, and counts the fork. An object that remembers
 //! the count of its creation can see that it is in another process.
 //!
+//! What a child got before it was registered cannot be put away. So a file is opened once more if a fork was under way
+//! meanwhile ([`watched`]): locks are taken through the second description, of which the child has no part.
+//!
 //! A child that was made without handlers, by `_Fork` or by the system call itself, is noticed as well: the count lies
 //! in a page that the system wipes in every child. Its descriptors are replaced when it opens a database for itself.
 
 #![allow(unsafe_code)]
 
+use crate::error::{Error, Result};
 use std::fs::File;
 use std::os::fd::{AsRawFd, RawFd};
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, Ordering::Relaxed, Ordering::SeqCst};
-use std::sync::Once;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, Ordering::Relaxed, Ordering::SeqCst};
 
 /// How many descriptors a block of the list has room for.
 const BLOCK: usize = 1024;
@@ -69,6 +72,11 @@ static UNPREPARED: AtomicU32 = AtomicU32::new(0);
 /// The count: one more than `FORKS`, or 0 in a child that has not noticed yet.
 static COUNT: AtomicPtr<AtomicU32> = AtomicPtr::new((&raw const UNPREPARED).cast_mut());
 static DESCRIPTORS: Block = Block::new();
+/// The forks of this process that have begun, and those that have ended.
+static BEGUN: AtomicU32 = AtomicU32::new(0);
+static ENDED: AtomicU32 = AtomicU32::new(0);
+/// How often a file is opened, in a process that forks all the time.
+const TRIES: usize = 8;
 
 #[inline(always)]
 fn count_word() -> &'static AtomicU32 {
@@ -84,28 +92,45 @@ pub fn count() -> u32 {
 
 /// Does what [`count`] does, after making sure that forks are counted, and that this process has lost what it
 /// inherited. Every process begins with this.
-pub fn enter() -> u32 {
-    static PREPARE: Once = Once::new();
-    PREPARE.call_once(|| {
-        let page = wiped_page();
-        let word = if page.is_null() {
-            count_word()
-        } else {
-            // SAFETY: The page is aligned, zeroed and never unmapped.
-            unsafe { &*page }
-        };
-        word.store(FORKS.load(SeqCst) + 1, SeqCst);
-        COUNT.store(std::ptr::from_ref(word).cast_mut(), SeqCst);
-        // SAFETY: `in_child` calls only functions that a child of a process with threads may call.
-        unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
-    });
+///
+/// # Errors
+/// `NoMemory`: the system takes no handler, without which a child would keep the locks of its parent.
+pub fn enter() -> Result<u32> {
+    prepare()?;
     loop {
         match count_word().compare_exchange(0, PREPARING, SeqCst, SeqCst) {
             Ok(_) => in_child(),
             Err(PREPARING) => std::thread::yield_now(),
-            Err(count) => return count,
+            Err(count) => return Ok(count),
         }
     }
+}
+
+/// Makes sure that forks are counted. Threads that come here at once all do the work and do not wait for each other:
+/// another thread may fork while one is here, and in the child there would be nobody to wait for.
+fn prepare() -> Result<()> {
+    static PREPARED: AtomicBool = AtomicBool::new(false);
+    if PREPARED.load(SeqCst) {
+        return Ok(());
+    }
+    let (first, page) = ((&raw const UNPREPARED).cast_mut(), wiped_page());
+    if page.is_null() {
+        let _ = UNPREPARED.compare_exchange(0, FORKS.load(SeqCst) + 1, SeqCst, SeqCst);
+    } else {
+        // SAFETY: The page is aligned and zeroed, and nobody else knows it yet.
+        unsafe { &*page }.store(FORKS.load(SeqCst) + 1, SeqCst);
+        if COUNT.compare_exchange(first, page, SeqCst, SeqCst).is_err() {
+            // SAFETY: The page was mapped above. Another one was faster, so nobody learns of this one.
+            unsafe { libc::munmap(page.cast(), size_of::<AtomicU32>()) };
+        }
+    }
+    // If several threads register the handler, it runs as often in each child, and only the count gets larger by that.
+    // SAFETY: `in_child` calls only functions that a child of a process with threads may call, and the others none.
+    if unsafe { libc::pthread_atfork(Some(before_fork), Some(in_parent), Some(in_child)) } != 0 {
+        return Err(Error::NoMemory("a handler for fork()"));
+    }
+    PREPARED.store(true, SeqCst);
+    Ok(())
 }
 
 /// Returns a page that the system fills with zeros in every child, or null if it has none.
@@ -129,8 +154,29 @@ fn wiped_page() -> *mut AtomicU32 {
 #[derive(Debug)]
 pub struct Watch(&'static AtomicI32);
 
-/// Registers `file`, so that children of this process lose it.
-pub fn watch(file: &File) -> Watch {
+/// Returns the file that `open` opens, registered, so that children of this process lose it. No child has a part in the
+/// locks that are taken through it, but for those that are made past the handlers.
+///
+/// # Errors
+/// Those of `open`.
+pub fn watched(mut open: impl FnMut() -> Result<File>) -> Result<(File, Watch)> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let (ended, begun) = (ENDED.load(SeqCst), BEGUN.load(SeqCst));
+        let file = open()?;
+        let watch = watch(&file);
+        if (ended == begun && BEGUN.load(SeqCst) == begun) || tries == TRIES {
+            return Ok((file, watch));
+        }
+        // The registration ends before the file is closed and its number can be that of another.
+        drop(watch);
+        drop(file);
+        std::thread::yield_now();
+    }
+}
+
+fn watch(file: &File) -> Watch {
     let fd = file.as_raw_fd();
     let mut block = &DESCRIPTORS;
     loop {
@@ -162,7 +208,17 @@ fn no_file() -> RawFd {
     }
 }
 
+extern "C" fn before_fork() {
+    BEGUN.fetch_add(1, SeqCst);
+}
+
+extern "C" fn in_parent() {
+    ENDED.fetch_add(1, SeqCst);
+}
+
 extern "C" fn in_child() {
+    // The threads that were about to fork are not here.
+    ENDED.store(BEGUN.load(SeqCst), SeqCst);
     let forks = FORKS.fetch_add(1, SeqCst) + 1;
     let mut other = no_file();
     let mut block = Some(&DESCRIPTORS);
@@ -203,4 +259,42 @@ extern "C" fn in_child() {
 fn replacement_of(kept: RawFd) -> RawFd {
     // SAFETY: The descriptor is open.
     unsafe { libc::fcntl(kept, libc::F_DUPFD_CLOEXEC, 3) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_opened_during_a_fork_is_opened_again() {
+        // No other test of this program forks.
+        let opened = |at_call: &dyn Fn(usize)| {
+            let mut calls = 0;
+            let opened = watched(|| {
+                calls += 1;
+                at_call(calls);
+                File::open("/dev/null").map_err(|e| Error::io("open", e))
+            });
+            let (file, watch) = opened.expect("open");
+            assert_eq!(watch.0.load(SeqCst), file.as_raw_fd());
+            calls
+        };
+        assert_eq!(opened(&|_| {}), 1);
+        let begins_and_ends = |call| {
+            if call < 3 {
+                before_fork();
+                in_parent();
+            }
+        };
+        assert_eq!(opened(&begins_and_ends), 3);
+        before_fork();
+        let ends = |call| {
+            if call == 2 {
+                in_parent();
+            }
+        };
+        assert_eq!(opened(&ends), 3, "a fork that was under way");
+        assert_eq!(opened(&|_| before_fork()), TRIES, "forks without end");
+        ENDED.store(BEGUN.load(SeqCst), SeqCst);
+    }
 }

@@ -25,12 +25,18 @@ pub struct Fresh {
 }
 
 /// Returns device and inode of the file that `path` names, or `None` if there is none.
-pub fn identity_of(path: &Path) -> Option<Identity> {
-    let facts = std::fs::metadata(path).ok()?;
-    Some(Identity {
-        device: facts.dev(),
-        inode: facts.ino(),
-    })
+///
+/// # Errors
+/// `Access`, `Io`: the system does not tell.
+pub fn identity_of(path: &Path) -> Result<Option<Identity>> {
+    match std::fs::metadata(path).map_err(|e| at_path("look at", path, e)) {
+        Ok(facts) => Ok(Some(Identity {
+            device: facts.dev(),
+            inode: facts.ino(),
+        })),
+        Err(Error::NoFile(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 impl Fresh {
@@ -42,7 +48,9 @@ impl Fresh {
     /// `Invalid`, `NotADatabase`: the path names no file.
     pub fn new(target: &Path, overwrite: bool) -> Result<Fresh> {
         let name = target.file_name().ok_or(Error::Invalid("the path names no file"))?;
-        if target.as_os_str().as_bytes().ends_with(b"/") || target.ends_with(".") {
+        // A path does not show its last slash or dot among its parts.
+        let text = target.as_os_str().as_bytes();
+        if text.ends_with(b"/") || text.ends_with(b"/.") {
             return Err(Error::NotADatabase(format!(
                 "{} is the name of a directory",
                 target.display()
@@ -192,6 +200,13 @@ mod tests {
         assert!(matches!(late.publish(), Err(Error::FileExists(_))));
         assert_eq!(std::fs::read_dir(&dir).expect("list").count(), 2);
         assert!(matches!(make(&dir.join("no/such"), false, b""), Err(Error::NoFile(_))));
+        for folder in ["d/", "d/.", "d/./", "d//."] {
+            let refused = Fresh::new(&dir.join(folder), true);
+            assert!(matches!(refused, Err(Error::NotADatabase(_))), "{folder}: {refused:?}");
+        }
+        assert_eq!(identity_of(&dir.join("d")).expect("nothing is there"), None);
+        assert_eq!(identity_of(&path.join("d")).expect("nothing can be there"), None);
+        assert!(identity_of(&dir.join("d".repeat(300))).is_err());
         std::fs::remove_dir_all(&dir).expect("remove");
     }
 }

@@ -67,15 +67,10 @@ impl Byte {
 /// # Errors
 /// `NoLocks`: the file system has no locks.
 pub fn try_lock(file: BorrowedFd<'_>, byte: Byte, mode: Mode) -> Result<bool> {
-    loop {
-        match calls::lock(file, libc::F_OFD_SETLK, kind(mode), byte.offset()) {
-            Ok(_) => return Ok(true),
-            Err(error) => match error.raw_os_error() {
-                Some(libc::EINTR) => {}
-                Some(libc::EAGAIN | libc::EACCES) => return Ok(false),
-                _ => return Err(no_locks(&error)),
-            },
-        }
+    match calls::lock(file, libc::F_OFD_SETLK, kind(mode), byte.offset()) {
+        Ok(_) => Ok(true),
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => Ok(false),
+        Err(error) => Err(no_locks(&error)),
     }
 }
 
@@ -98,7 +93,7 @@ pub fn is_locked(file: BorrowedFd<'_>, byte: Byte) -> Result<bool> {
 pub(super) fn holder(file: BorrowedFd<'_>, of: Identity, byte: Byte) -> Option<Holder> {
     match calls::lock(file, libc::F_OFD_GETLK, libc::F_WRLCK, byte.offset()) {
         Ok(found) if found.kind == libc::F_UNLCK => None,
-        Ok(found) if found.pid > 0 => u32::try_from(found.pid).ok().map(Holder::of),
+        Ok(found) if found.pid > 0 => u32::try_from(found.pid).ok().map(Holder::told),
         _ => Holder::find(of, byte.offset()),
     }
 }

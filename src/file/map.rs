@@ -145,10 +145,25 @@ impl Reservation {
     fn large(file_len: u64, map: impl Fn(u64) -> Result<Reservation>) -> Result<Reservation> {
         let wish = Wish::new(file_len, LARGE.load(Relaxed), usize::BITS);
         let wish = wish.ok_or(Error::Limit("the file is too long to be mapped"))?;
-        let mut range = wish.grant(map)?;
+        let mut range = wish.grant(map, Reservation::shrink)?;
         LARGE.fetch_add(1, Relaxed);
         range.large = true;
         Ok(range)
+    }
+
+    /// Gives back the addresses behind the first `len` bytes. If the system refuses, the range stays as it is.
+    fn shrink(&mut self, len: u64) {
+        let len = to_usize(len);
+        let kept = len.next_multiple_of(memory_page());
+        if kept >= self.len {
+            return;
+        }
+        // SAFETY: These are whole pages at the end of the mapping, which nobody else knows yet.
+        if unsafe { libc::munmap(self.base.wrapping_add(kept).cast(), self.len - kept) } == 0 {
+            self.len = len;
+            let usable = self.usable.get_mut();
+            *usable = len.min(*usable);
+        }
     }
 
     /// Tells the system that a range of a mapped file will be read soon.
@@ -331,20 +346,22 @@ impl Reservation {
     }
 }
 
-/// Returns whether the system locks and fills memory when it is mapped, as a process can ask for.
+/// Returns whether the system locks memory that is mapped, at once or when it is touched, as a process can ask for.
 fn new_memory_is_locked() -> bool {
     let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANON);
-    let mut resident = 0u8;
-    // SAFETY: The system chooses the address of one page, which is looked at and unmapped; `resident` has the one byte
-    // that this needs.
+    // SAFETY: The system chooses the address of one page, which is unmapped before anybody uses it. There is nothing to
+    // be written back from it; the call refuses with this error, and for no other reason, if the page is locked, whether
+    // it is in memory already or not.
     unsafe {
         let page = libc::mmap(std::ptr::null_mut(), 1, protection, flags, -1, 0);
-        if page != libc::MAP_FAILED {
-            libc::mincore(page, 1, &mut resident);
-            libc::munmap(page, 1);
+        if page == libc::MAP_FAILED {
+            return false;
         }
+        let refused = libc::msync(page, 1, libc::MS_ASYNC | libc::MS_INVALIDATE) != 0;
+        let error = std::io::Error::last_os_error().raw_os_error();
+        libc::munmap(page, 1);
+        refused && error == Some(libc::EBUSY)
     }
-    resident & 1 != 0
 }
 
 /// An integer type of which any bytes are a value and zero bytes are zero, and which threads and processes can share.
@@ -495,6 +512,26 @@ mod tests {
         tags.all()[77].store(5, Relaxed);
         tags.clear();
         assert_eq!(tags.all()[77].load(Relaxed), 0);
+    }
+
+    #[test]
+    fn a_range_that_became_shorter_is_usable_up_to_its_new_end() {
+        let page = memory_page() as u64;
+        let mut range = Reservation::anonymous(16 * page).expect("memory");
+        // The last page is kept whole.
+        range.shrink(2 * page + 1);
+        assert_eq!(range.reserved(), 2 * page + 1);
+        // SAFETY: The range is anonymous, and nobody else knows it.
+        let read = unsafe {
+            range.write(2 * page, b"x");
+            let mut read = [0];
+            range.read(2 * page, &mut read);
+            read
+        };
+        assert_eq!(&read, b"x");
+        assert!(range.extend(to_usize(3 * page)).is_err(), "there is no more");
+        range.shrink(5 * page);
+        assert_eq!(range.reserved(), 2 * page + 1, "it becomes no longer");
     }
 
     #[test]

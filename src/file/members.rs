@@ -13,7 +13,9 @@
 //!
 //! Two kinds of openers have no shared memory. Where the `-shm` file cannot be made (no permission in the directory,
 //! no space, something foreign under its name), the first opener is *alone*: it keeps `ALIVE` exclusively, and others
-//! are refused. An opener that may only read the data file is an *observer*. It cannot exclude anybody, so it is
+//! are refused. That lock is on the data file itself, so no two processes are ever alone, nor one beside members,
+//! whatever happens to the `-shm` file. But who is alone keeps all others out for as long as it lives. So an error of
+//! the moment (no descriptors, no memory, a disk that fails) is an error of opening and no reason to be alone. An opener that may only read the data file is an *observer*. It cannot exclude anybody, so it is
 //! refused while there are members, and members are refused while there are observers.
 
 use super::beside::{self, Refusal, Site};
@@ -97,6 +99,23 @@ fn identity(facts: &std::fs::Metadata) -> Identity {
     }
 }
 
+/// Returns whether an error of opening the memory says that something else has its name, or nothing. (No permission
+/// does not: waiting would not help.)
+fn is_foreign(error: &std::io::Error) -> bool {
+    let answers = [
+        libc::ENOENT,
+        libc::ENOTDIR,
+        libc::ELOOP,
+        libc::EISDIR,
+        libc::ENXIO,
+        libc::ENODEV,
+        libc::EPERM,
+        libc::EROFS,
+        libc::ETXTBSY,
+    ];
+    error.raw_os_error().is_some_and(|errno| answers.contains(&errno))
+}
+
 /// What an opener brings along.
 #[derive(Debug)]
 pub struct Opener<'a> {
@@ -117,8 +136,7 @@ impl Member {
     /// `Busy` (see the module), `Access`, `NoLocks`, `NoMemory`, `Limit` (too many processes), `Io`.
     pub fn join(opener: &Opener<'_>, patience: Duration) -> Result<Member> {
         let facts = opener.file.metadata().map_err(|e| Error::io("look at the file", e))?;
-        // All processes must use the same name, whatever symbolic link led here.
-        let path = std::fs::canonicalize(opener.path).unwrap_or_else(|_| opener.path.to_owned());
+        let path = names::real_path(&opener.file, identity(&facts), opener.path);
         let door = Door {
             file: opener.file.clone(),
             name: beside::name(&path, &*opener.file),
@@ -264,11 +282,9 @@ impl Door {
 
     fn be_first(&self) -> Result<Member> {
         let member = match self.prepare() {
-            // These are not about the file of the memory.
-            Err(error @ (Error::NoLocks(_) | Error::Limit(_) | Error::NoMemory(_) | Error::NoMemoryFor(_))) => {
-                Err(error)
+            Err(error) if names::cannot_be_there(&error) => {
+                Atomics::new(self.words as u64).map(|memory| self.member(memory, Role::Alone, true))
             }
-            Err(_) => Atomics::new(self.words as u64).map(|memory| self.member(memory, Role::Alone, true)),
             prepared => prepared,
         };
         member.inspect_err(|_| lock::unlock(self.file.as_fd(), Byte::Alive))
@@ -307,7 +323,8 @@ impl Door {
         }
         name.push(unique);
         let temporary = self.name.with_file_name(name);
-        // A process that had this number may have died here and left its file over.
+        // A process that had this number may have died here and left its file over. No living one has it, because only
+        // who has locked `ALIVE` exclusively makes such a file.
         let _ = std::fs::remove_file(&temporary);
         let made = OpenOptions::new()
             .read(true)
@@ -316,7 +333,7 @@ impl Door {
             .mode(0o600)
             .custom_flags(libc::O_NOFOLLOW)
             .open(&temporary);
-        let shm = names::above_standard(made.map_err(|e| names::at_path("create", &temporary, e))?)?;
+        let shm = names::above_standard(made.map_err(|e| names::at_path("create", &self.name, e))?)?;
         Ok((shm, temporary))
     }
 
@@ -386,10 +403,8 @@ impl Door {
             .open(&self.name);
         let shm = match opened {
             Ok(shm) => shm,
-            Err(error) if error.raw_os_error() == Some(libc::EACCES) => {
-                return Err(names::at_path("open", &self.name, error))
-            }
-            Err(_) => return Ok(Err(Refusal::Lost)),
+            Err(error) if is_foreign(&error) => return Ok(Err(Refusal::Lost)),
+            Err(error) => return Err(names::at_path("open", &self.name, error)),
         };
         let facts = shm.metadata().map_err(|e| Error::io("look at the -shm file", e))?;
         if !facts.is_file() || facts.len() < HEADER as u64 * 8 {
@@ -433,13 +448,15 @@ impl Peers for Member {
             return Ok(());
         };
         let named = match unnamed {
-            Prepared::Named(temporary) => std::fs::rename(temporary, &self.name),
+            Prepared::Named(temporary) => calls::again(|| std::fs::rename(temporary, &self.name)),
             // Nobody looks for the name while `ALIVE` is locked exclusively.
             Prepared::Unnamed(shm) => names::link_over(shm, &self.name),
         };
-        if named.is_err() {
+        match named.map_err(|e| names::at_path("name", &self.name, e)) {
+            Ok(()) => {}
             // Something that is not ours has the name. So this process keeps the database for itself.
-            return Ok(());
+            Err(error) if names::cannot_be_there(&error) => return Ok(()),
+            Err(error) => return Err(error),
         }
         *prepared = None;
         lock::try_lock(self.fd(), Byte::Alive, Mode::Shared).map(|_| ())
@@ -509,7 +526,8 @@ impl Peers for Member {
         let noted = self.word(SYNCER).load(SeqCst);
         match lock::holder(self.fd(), self.of, Byte::Sync) {
             Some(process) => Syncer {
-                does: match process.stopped || u64::from(process.pid) != noted {
+                // The process has noted the number that it has where it lives.
+                does: match process.stopped || u64::from(process.inner) != noted {
                     true => Activity::Nothing,
                     false => Activity::Syncs,
                 },

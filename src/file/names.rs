@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)]
 
-use super::{calls, lock};
+use super::{calls, lock, Identity};
 use crate::error::{Error, Result};
 use crate::util::bytes::to_usize;
 use std::ffi::CString;
@@ -10,8 +10,8 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::Path;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 fn text(path: &Path) -> io::Result<CString> {
     CString::new(path.as_os_str().as_bytes()).map_err(|_| io::ErrorKind::InvalidInput.into())
@@ -44,11 +44,14 @@ fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
     {
         let (old, new) = (text(from)?, text(to)?);
         let (here, flags) = (libc::AT_FDCWD, libc::RENAME_NOREPLACE);
-        // SAFETY: Both strings end in a zero and outlive the call.
-        match unsafe { libc::syscall(libc::SYS_renameat2, here, old.as_ptr(), here, new.as_ptr(), flags) } {
-            0 => Ok(()),
-            _ => Err(io::Error::last_os_error()),
-        }
+        let rename = || {
+            // SAFETY: Both strings end in a zero and outlive the call.
+            match unsafe { libc::syscall(libc::SYS_renameat2, here, old.as_ptr(), here, new.as_ptr(), flags) } {
+                0 => Ok(()),
+                _ => Err(io::Error::last_os_error()),
+            }
+        };
+        calls::again(rename)
     }
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     Err(io::Error::from_raw_os_error(libc::ENOSYS))
@@ -123,23 +126,36 @@ fn links_are_allowed() -> bool {
     io::Error::last_os_error().raw_os_error() == Some(libc::ENOENT)
 }
 
+/// Returns the real path of a file that was opened as `path`, whatever symbolic link led there: all processes must find
+/// the same names beside it. The system is asked for the path of the descriptor, because a relative path may lead
+/// elsewhere by now, if another thread has changed the working directory.
+pub(super) fn real_path(file: &File, identity: Identity, path: &Path) -> PathBuf {
+    let is_it = |facts: &std::fs::Metadata| (facts.dev(), facts.ino()) == (identity.device, identity.inode);
+    let leads_there = |path: &PathBuf| std::fs::metadata(path).is_ok_and(|facts| is_it(&facts));
+    let opened = std::fs::read_link(by_descriptor(file)).ok().filter(leads_there);
+    opened.unwrap_or_else(|| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()))
+}
+
 fn by_descriptor(file: &File) -> String {
     format!("/proc/self/fd/{}", file.as_raw_fd())
 }
 
 /// Gives a file that [`unnamed`] made the name `name`, and removes the file that has this name.
 pub(super) fn link_over(file: &File, name: &Path) -> io::Result<()> {
-    match std::fs::remove_file(name) {
+    match calls::again(|| std::fs::remove_file(name)) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
         _ => {}
     }
     let (from, to) = (text(by_descriptor(file).as_ref())?, text(name)?);
     let follow = libc::AT_SYMLINK_FOLLOW;
-    // SAFETY: Both strings end in a zero and outlive the call.
-    match unsafe { libc::linkat(libc::AT_FDCWD, from.as_ptr(), libc::AT_FDCWD, to.as_ptr(), follow) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
+    let link = || {
+        // SAFETY: Both strings end in a zero and outlive the call.
+        match unsafe { libc::linkat(libc::AT_FDCWD, from.as_ptr(), libc::AT_FDCWD, to.as_ptr(), follow) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    };
+    calls::again(link)
 }
 
 /// Moves a file whose descriptor is 0, 1 or 2 to a higher descriptor.
@@ -154,6 +170,29 @@ pub(super) fn above_standard(file: File) -> Result<File> {
     }
     // SAFETY: The descriptor is new, and nobody else owns it.
     Ok(unsafe { File::from_raw_fd(fd) })
+}
+
+/// Returns whether an error says that a file cannot be where it was to be made or named, and could not be a moment
+/// later either: there is no permission, no space, no such directory, something foreign has the name, or the file
+/// system lacks a call. Errors of the moment are none of these: no descriptors, no memory, a disk that fails.
+pub(super) fn cannot_be_there(error: &Error) -> bool {
+    match error {
+        Error::Access(_) | Error::NoFile(_) | Error::FileExists(_) | Error::NotADatabase(_) | Error::NoSpace { .. } => {
+            true
+        }
+        Error::Io { source, .. } => {
+            let foreign = [
+                libc::EACCES,
+                libc::EBUSY,
+                libc::ENOTEMPTY,
+                libc::EXDEV,
+                libc::ENAMETOOLONG,
+                libc::ENODEV,
+            ];
+            is_missing(source) || source.raw_os_error().is_some_and(|errno| foreign.contains(&errno))
+        }
+        _ => false,
+    }
 }
 
 /// Makes an error of `error` that names the file.

@@ -53,6 +53,8 @@ pub struct PosixFile {
 /// A file that was opened but is not mapped yet. This is enough to learn which file it is.
 #[derive(Debug)]
 pub struct Candidate {
+    /// This is dropped before the file, or a child could lose another descriptor that has got the file's number.
+    watch: Watch,
     file: File,
     path: PathBuf,
     identity: Identity,
@@ -73,11 +75,15 @@ impl Candidate {
                 .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
                 .open(path)
         };
-        let (opened, writable) = match open(true) {
-            Err(error) if read_only && error.raw_os_error() != Some(libc::ENOENT) => (open(false), false),
-            opened => (opened, true),
-        };
-        let file = above_standard(opened.map_err(|e| at_path("open", path, e))?)?;
+        let mut writable = false;
+        let (file, watch) = fork::watched(|| {
+            let mut opened = open(true);
+            writable = !matches!(&opened, Err(error) if read_only && denies_writing(error));
+            if !writable {
+                opened = open(false);
+            }
+            above_standard(opened.map_err(|e| at_path("open", path, e))?)
+        })?;
         let facts = file.metadata().map_err(|e| Error::io("look at the file", e))?;
         if !facts.is_file() {
             return Err(Error::NotADatabase(format!("{} is not a regular file", path.display())));
@@ -87,6 +93,7 @@ impl Candidate {
             inode: facts.ino(),
         };
         Ok(Candidate {
+            watch,
             file,
             path: path.to_owned(),
             identity,
@@ -143,7 +150,9 @@ impl Candidate {
         let end = Instant::now() + patience;
         while !lock::try_lock(self.file.as_fd(), lock::Byte::Alive, lock::Mode::Exclusive)? {
             if Instant::now() >= end {
-                return Err(Error::Busy("somebody has the file open, which is empty".into()));
+                return Err(Error::Busy(
+                    "the file is empty, and another process has it open, which may be making a database of it".into(),
+                ));
             }
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -153,7 +162,7 @@ impl Candidate {
     }
 
     fn fill_locked(&self, image: &[u8]) -> Result<bool> {
-        if identity_of(&self.path) != Some(self.identity) {
+        if identity_of(&self.path)? != Some(self.identity) {
             return Ok(false);
         }
         if !self.is_unfilled(image)? {
@@ -184,13 +193,20 @@ impl Candidate {
             .len();
         Ok(PosixFile {
             map: Reservation::of_file(self.file.as_fd(), len)?,
-            _watch: fork::watch(&self.file),
+            _watch: self.watch,
             file: Arc::new(self.file),
             path: self.path,
             identity: self.identity,
             writable: self.writable,
         })
     }
+}
+
+/// Returns whether a file may be there that can be read but not be written. Any other error is that of opening it: who
+/// has permission to write and reads as one without it would keep writers away.
+fn denies_writing(error: &io::Error) -> bool {
+    let denials = [libc::EACCES, libc::EPERM, libc::EROFS, libc::ETXTBSY];
+    error.raw_os_error().is_some_and(|errno| denials.contains(&errno))
 }
 
 /// Writes all `parts` from offset `at` on through `write`, which may write less than it was given or be interrupted.

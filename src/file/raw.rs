@@ -1,5 +1,6 @@
 //! A file that is only read, and that may be damaged or lie on a dying disk.
 
+use super::fork::{self, Watch};
 use super::names::{above_standard, at_path};
 use super::{lock, Identity};
 use crate::error::{Error, Result};
@@ -13,6 +14,8 @@ use std::path::Path;
 /// SIGBUS.
 #[derive(Debug)]
 pub struct Raw {
+    /// This is dropped before the file, or a child could lose another descriptor that has got the file's number.
+    _watch: Watch,
     file: File,
     len: u64,
     identity: Identity,
@@ -23,18 +26,23 @@ impl Raw {
     /// the file is read nevertheless.
     ///
     /// # Errors
-    /// `NoFile`, `Access`, `NotADatabase` (not a regular file), `Io`.
+    /// `NoFile`, `Access`, `NotADatabase` (not a regular file), `Io`, `NoMemory`.
     pub fn open(path: &Path) -> Result<Raw> {
+        fork::enter()?;
         let mut options = OpenOptions::new();
-        let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
-        let opened = options.read(true).custom_flags(flags).open(path);
-        let file = above_standard(opened.map_err(|e| at_path("open", path, e))?)?;
+        options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+        // A child would keep the lock.
+        let (file, watch) = fork::watched(|| {
+            let opened = options.open(path).map_err(|e| at_path("open", path, e));
+            above_standard(opened?)
+        })?;
         let facts = file.metadata().map_err(|e| Error::io("look at the file", e))?;
         if !facts.is_file() {
             return Err(Error::NotADatabase(format!("{} is not a regular file", path.display())));
         }
         let _ = lock::try_lock(file.as_fd(), lock::Byte::Observe, lock::Mode::Shared);
         Ok(Raw {
+            _watch: watch,
             len: facts.len(),
             identity: Identity {
                 device: facts.dev(),

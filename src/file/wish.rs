@@ -33,19 +33,19 @@ impl Wish {
     }
 
     /// Maps as much as the system grants. If that is less than what was asked for at first, addresses are scarce, and
-    /// an eighth of them is enough, so that there are some for the next one.
-    pub fn grant<T>(self, map: impl Fn(u64) -> Result<T>) -> Result<T> {
+    /// an eighth of them is enough, so that there are some for the next one: the range is made shorter with `shrink`. It
+    /// is never given up for that, because another thread could have the addresses before they are asked for again.
+    pub fn grant<T>(self, map: impl Fn(u64) -> Result<T>, shrink: impl Fn(&mut T, u64)) -> Result<T> {
         let mut len = self.most;
         loop {
             match map(len) {
                 Err(_) if len > self.least => len = (len / 2).max(self.least),
-                Ok(range) if len < self.most => {
+                Ok(mut range) if len < self.most => {
                     let share = (len / 8).max(self.least);
-                    if share >= len {
-                        return Ok(range);
+                    if share < len {
+                        shrink(&mut range, share);
                     }
-                    drop(range);
-                    return map(share);
+                    return Ok(range);
                 }
                 done => return done,
             }
@@ -83,17 +83,17 @@ mod tests {
 
     #[test]
     fn little_is_taken_where_there_is_little() {
-        let lengths = std::cell::RefCell::new(Vec::new());
         let grant = |most: u64, least: u64, there: u64| {
-            lengths.borrow_mut().clear();
-            let range = Wish { most, least }.grant(|len| {
-                lengths.borrow_mut().push(len);
-                match len > there {
-                    true => Err(Error::NoMemory("test")),
-                    false => Ok(()),
+            // Once a range is granted, others take all that is left.
+            let left = std::cell::Cell::new(there);
+            let map = |len| match len > left.get() {
+                true => Err(Error::NoMemory("test")),
+                false => {
+                    left.set(0);
+                    Ok(len)
                 }
-            });
-            range.map(|_| lengths.borrow().last().copied().unwrap_or(0)).ok()
+            };
+            Wish { most, least }.grant(map, |len, share| *len = share).ok()
         };
         assert_eq!(grant(1 << 40, 1 << 20, 1 << 40), Some(1 << 40));
         assert_eq!(

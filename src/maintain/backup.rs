@@ -42,7 +42,7 @@ impl ReadTxn {
     /// and write meanwhile.
     ///
     /// # Errors
-    /// `Exists`: there is a file already, and `overwrite` is not set; `NoFile`: there is no such directory; `Access`;
+    /// `FileExists`: there is a file already, and `overwrite` is not set; `NoFile`: there is no such directory; `Access`;
     /// `NoSpace`; `Io`; `Cancelled`; `Corrupt`: a page is damaged, and no copy is made; `Invalid`: the target is the
     /// database itself; `TooNew`: a newer version uses the file in a way that only a compact copy is possible.
     ///
@@ -62,7 +62,7 @@ impl ReadTxn {
     /// ```
     pub fn backup(&self, target: &Path, options: BackupOptions, job: &Job<'_>) -> Result<()> {
         let own = self.snapshot().pager().identity();
-        if own.is_some() && own == identity_of(target) {
+        if own.is_some() && own == identity_of(target)? {
             return Err(Error::Invalid("the target of a backup is the database itself"));
         }
         let fresh = Fresh::new(target, options.overwrite)?;

@@ -132,7 +132,7 @@ impl Drop for Registration {
 /// `NoFile`, `FileExists`, `Access`, `Busy` (another process has it alone, or this one has it read-only), `NoLocks`,
 /// `Poisoned` (it is open and poisoned), `NotADatabase`, `TooNew`, `Corrupt`, `Io`, `NoSpace`, `ReadOnly`.
 pub fn open_file(path: &Path, create: CreateMode, options: &PagerOptions) -> Result<(Arc<Pager>, Recovery)> {
-    fork::enter();
+    fork::enter()?;
     open_or_create(path, create, options).map_err(|error| error.of_file(path))
 }
 
@@ -292,7 +292,7 @@ impl Pager {
         options: &PagerOptions,
         registration: Option<Registration>,
     ) -> Result<(Arc<Pager>, Recovery)> {
-        let forks = fork::enter();
+        let forks = fork::enter()?;
         let peers = storage.peers(shared::WORDS, patience(options))?;
         let shared = Shared::new(peers.memory(), peers.index());
         let recovery = if peers.first() {

@@ -206,6 +206,73 @@ pub fn put(db: &Db, key: &[u8]) -> kv::Result<()> {
     txn.commit().map(|_| ())
 }
 
+#[cfg(target_arch = "x86_64")]
+fn op(code: u32, jt: u8, jf: u8, k: u32) -> libc::sock_filter {
+    let code = code as u16;
+    libc::sock_filter { code, jt, jf, k }
+}
+
+/// Begins a filter: the number of the system call is loaded.
+#[cfg(target_arch = "x86_64")]
+fn number() -> libc::sock_filter {
+    op(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0)
+}
+
+/// Ends a filter, or a way through it.
+#[cfg(target_arch = "x86_64")]
+fn answer(errno: Option<i32>) -> libc::sock_filter {
+    let what = errno.map_or(libc::SECCOMP_RET_ALLOW, |errno| libc::SECCOMP_RET_ERRNO | errno as u32);
+    op(libc::BPF_RET | libc::BPF_K, 0, 0, what)
+}
+
+/// Lets a filter decide about the system calls of this thread and of those that it starts.
+#[cfg(target_arch = "x86_64")]
+fn filter(mut program: Vec<libc::sock_filter>) {
+    let filter = libc::sock_fprog {
+        len: program.len() as u16,
+        filter: program.as_mut_ptr(),
+    };
+    // SAFETY: the filter is complete and outlives the calls.
+    unsafe {
+        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+        assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &filter), 0);
+    }
+}
+
+/// Lets these system calls answer these errors in this thread and in those that it starts.
+#[cfg(target_arch = "x86_64")]
+pub fn refuse_calls(refused: &[(i64, i32)]) {
+    let mut program = vec![number()];
+    for (call, errno) in refused {
+        program.push(op(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, *call as u32));
+        program.push(answer(Some(*errno)));
+    }
+    program.push(answer(None));
+    filter(program);
+}
+
+/// Lets this error answer whoever opens a file for reading and writing.
+#[cfg(target_arch = "x86_64")]
+pub fn refuse_to_open_for_writing(errno: i32) {
+    /// Where the low half of the third argument lies.
+    const FLAGS: u32 = 16 + 2 * 8;
+    let equal = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+    filter(vec![
+        number(),
+        op(equal, 0, 4, libc::SYS_openat as u32),
+        op(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, FLAGS),
+        op(
+            libc::BPF_ALU | libc::BPF_AND | libc::BPF_K,
+            0,
+            0,
+            libc::O_ACCMODE as u32,
+        ),
+        op(equal, 0, 1, libc::O_RDWR as u32),
+        answer(Some(errno)),
+        answer(None),
+    ]);
+}
+
 /// Plays the roles that need nothing special: "write" opens, writes an entry and says "wrote" or its error; "hold" does
 /// the same, and then keeps the database open until the test goes on.
 pub fn play(role: &str, path: &Path) -> ! {

@@ -42,7 +42,7 @@ use std::path::Path;
 /// doubtful, and returns whether to go on.
 ///
 /// # Errors
-/// `NoFile`, `Access`; `NotADatabase`: nothing in the file looks like a database; `TooNew`, `TooOld`; `Exists`,
+/// `NoFile`, `Access`; `NotADatabase`: nothing in the file looks like a database; `TooNew`, `TooOld`; `FileExists`,
 /// `NoSpace`, `Io`: the target cannot be written; `Invalid`: the target is the damaged file; `Cancelled`: `on_fault` or
 /// the job ended the salvage.
 ///
@@ -76,7 +76,7 @@ pub fn salvage(
     on_fault: &mut dyn FnMut(&Fault) -> bool,
 ) -> Result<SalvageReport> {
     let raw = Raw::open(damaged)?;
-    if identity_of(target) == Some(raw.identity()) {
+    if identity_of(target)? == Some(raw.identity()) {
         return Err(Error::Invalid("the target of a salvage is the damaged file itself"));
     }
     let fresh = Fresh::new(target, overwrite)?;
