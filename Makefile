@@ -230,7 +230,7 @@ fault-kernel: all $(B)/tests/workload ## each system call of a workload fails, o
 memory: all $(B)/tests/memory        ## memory that the system refuses: every function, single requests and all
 	@sh scripts/test-memory.sh $(abspath $(B))
 
-$(B)/tests/memory: tests/faults/memory.c include/kv.h $(SO)
+$(B)/tests/memory: tests/faults/memory.c $(wildcard tests/faults/*.h) include/kv.h $(SO)
 	@mkdir -p $(B)/tests
 	$(CC) $(CSTD) -Werror $(CFLAGS) -Iinclude -o $@ $< -L$(B) -lkv -Wl,-rpath,$(abspath $(B)) -lpthread
 

@@ -12,10 +12,10 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 # No function is left out.
 missing=
 for function in $(sed -n 's/^ *\(kv_[a-z0-9_]*\);/\1/p' "$root/kv.map"); do
-    grep -qw "$function" "$root/tests/faults/memory.c" || missing="$missing $function"
+    grep -qw "$function" "$root"/tests/faults/memory.c "$root"/tests/faults/steps*.h || missing="$missing $function"
 done
 if [ -n "$missing" ]; then
-    echo "FAILED  tests/faults/memory.c does not call:$missing"
+    echo "FAILED  tests/faults/memory.c and its steps do not call:$missing"
     exit 1
 fi
 
