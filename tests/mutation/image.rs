@@ -559,6 +559,12 @@ impl Image {
         self.set(list + 12, 6, self.number(list + 12, 6) - 1);
     }
 
+    /// Makes the list of names a table of a kind that this version does not know.
+    pub fn list_of_a_newer_version(&mut self) {
+        let at = self.record_of_list() + 26;
+        self.put(at, &[1]);
+    }
+
     /// Where the record of the list of names is: that without a name whose tree is not empty.
     fn record_of_list(&self) -> usize {
         let leaf = self.catalogue();
