@@ -78,7 +78,7 @@ thread_local! {
 /// failure for `kv_error_message`, catches a panic, and answers the status.
 #[inline(always)]
 pub(crate) fn guard(function: &'static CStr, body: impl FnOnce() -> Outcome) -> kv_status {
-    if memory::is_short() {
+    if memory::is_short() && !memory::is_back() {
         return short(function);
     }
     guard_end(function, body)
