@@ -6,6 +6,8 @@
  *
  *   memory FOLDER RUNS     refuses RUNS requests, evenly spread, once each and from then on; 0: every one
  *   memory FOLDER RUNS N   only request number N
+ *
+ * With KV_SEED the first of the requests is another one, and so are all of them.
  */
 #include "refusing.h"
 #include "steps.h"
@@ -52,6 +54,8 @@ static const struct {
     {"maintenance", step_maintenance},
     {"salvage", step_salvage},
 };
+
+#include "shortages.h"
 
 /* After a refusal a step can be repeated, and then succeeds; if every request is refused, everything can be ended. */
 static void workload(void)
@@ -110,7 +114,26 @@ struct end {
     int told, died;
 };
 
-static struct end run(long at, int ever)
+/* Runs the workload and looks at what it has left. */
+static void workload_and_verify(struct end *end)
+{
+    workload();
+    end->requests = requests;
+    end->told = told;
+    refuse_at = 0;
+    verify();
+}
+
+/* Runs the threads of shortages.h, which look by themselves. */
+static void threads(struct end *end)
+{
+    step_name = "threads";
+    refused_in_threads();
+    end->requests = requests;
+    end->told = told;
+}
+
+static struct end run(void (*work)(struct end *), long at, int ever)
 {
     struct end end = {0, 0, 0};
     int pipes[2], status;
@@ -123,11 +146,7 @@ static struct end run(long at, int ever)
         refuse_at = at;
         for_ever = ever;
         alarm(120);
-        workload();
-        end.requests = requests;
-        end.told = told;
-        refuse_at = 0;
-        verify();
+        work(&end);
         if (write(pipes[1], &end, sizeof end) != sizeof end) _exit(3);
         _exit(0);
     }
@@ -137,17 +156,62 @@ static struct end run(long at, int ever)
     if (waitpid(child, &status, 0) != child) exit(3);
     if (status != 0) {
         end.died = 1;
-        fprintf(stderr, "FAILED  request %ld%s: status %d, signal %d\n", at, ever ? " and all later ones" : "",
+        fprintf(stderr, "FAILED  request %ld%s%s: status %d, signal %d\n", at, ever ? " and all later ones" : "",
+            work == threads ? " of the threads" : "",
             WIFEXITED(status) ? WEXITSTATUS(status) : -1, WIFSIGNALED(status) ? WTERMSIG(status) : 0);
     }
     return end;
 }
 
+/* Runs a shortage that lasts. Returns whether it failed. */
+static int run_shortage(size_t at)
+{
+    int status;
+    pid_t child = fork();
+    if (child < 0) exit(3);
+    if (child == 0) {
+        step_name = SHORTAGES[at].name;
+        alarm(120);
+        SHORTAGES[at].run();
+        _exit(0);
+    }
+    if (waitpid(child, &status, 0) != child) exit(3);
+    if (status == 0) return 0;
+    fprintf(stderr, "FAILED  %s: status %d, signal %d\n", SHORTAGES[at].name, WIFEXITED(status) ? WEXITSTATUS(status) : -1,
+        WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+    return 1;
+}
+
+static long done, failed, answered;
+
+/* Refuses `runs` of all requests of some work in turn, from then on and, if `once`, alone. Returns how many there are. */
+static long refuse_each(void (*work)(struct end *), long runs, int once, long only)
+{
+    const char *seed = getenv("KV_SEED");
+    struct end all = run(work, 0, 0);
+    long each, i, shift;
+    int ever;
+    if (all.died || all.told) exit(1);
+    each = runs > 0 && runs < all.requests ? runs : all.requests;
+    shift = seed != NULL ? atol(seed) % (all.requests / each) : 0;
+    for (i = 0; i < each; i++) {
+        long number = only > 0 ? only : 1 + shift + i * all.requests / each;
+        for (ever = !once; ever < 2; ever++) {
+            struct end one = run(work, number, ever);
+            done++;
+            failed += one.died;
+            answered += one.told > 0;
+        }
+        if (only > 0) break;
+    }
+    return all.requests;
+}
+
 int main(int argc, char **argv)
 {
     static const uint32_t PAGE_SIZES[] = {4096, 65536};
-    long runs, i, done = 0, failed = 0, answered = 0;
-    size_t size, at;
+    long runs, only;
+    size_t at;
     if (argc < 3) {
         fprintf(stderr, "usage: memory FOLDER RUNS [N]\n");
         return 64;
@@ -157,26 +221,16 @@ int main(int argc, char **argv)
     snprintf(saved, sizeof saved, "%s/saved.kv", argv[1]);
     for (at = 0; at < sizeof big; at++) big[at] = (char)(at * 31 % 251);
     runs = atol(argv[2]);
-    for (size = 0; size < sizeof PAGE_SIZES / sizeof *PAGE_SIZES; size++) {
-        struct end all;
-        long each;
-        int ever;
-        page_size = PAGE_SIZES[size];
-        all = run(0, 0);
-        if (all.died || all.told) return 1;
-        each = runs > 0 && runs < all.requests ? runs : all.requests;
-        for (i = 0; i < each; i++) {
-            long number = argc > 3 ? atol(argv[3]) : 1 + i * all.requests / each;
-            for (ever = 0; ever < 2; ever++) {
-                struct end one = run(number, ever);
-                done++;
-                failed += one.died;
-                answered += one.told > 0;
-            }
-            if (argc > 3) break;
-        }
-        printf("pages of %u bytes: %ld requests\n", page_size, all.requests);
+    only = argc > 3 ? atol(argv[3]) : 0;
+    for (at = 0; only == 0 && at < sizeof SHORTAGES / sizeof *SHORTAGES; at++) {
+        done++;
+        failed += run_shortage(at);
     }
+    for (at = 0; at < sizeof PAGE_SIZES / sizeof *PAGE_SIZES; at++) {
+        page_size = PAGE_SIZES[at];
+        printf("pages of %u bytes: %ld requests\n", page_size, refuse_each(workload_and_verify, runs, 1, only));
+    }
+    if (only == 0) printf("4 threads: %ld requests\n", refuse_each(threads, runs, 0, 0));
     printf("memory: %ld passed, %ld failed, 0 skipped (in %ld runs KV_NO_MEMORY was answered)\n", done - failed, failed,
         answered);
     return failed != 0;
