@@ -215,6 +215,26 @@ static void everything_refused_in_threads(void)
     long_keys(THREADS_MAX, 300000);
 }
 
+/* While calls are refused when they begin, the handles that they do not open are NULL. */
+static void no_handles(kv_txn *txn)
+{
+    kv_db *other = db;
+    kv_txn *another = txn;
+    kv_cursor *cursor = (kv_cursor *)txn;
+    kv_writer *writer = (kv_writer *)txn;
+    kv_buf *buffer = (kv_buf *)txn;
+    kv_slice value;
+    if (kv_open(path, NULL, &other) != KV_NO_MEMORY || other != NULL) wrong(__LINE__, "kv_open", KV_OK);
+    if (kv_txn_begin(db, KV_READ, NULL, &another) != KV_NO_MEMORY || another != NULL)
+        wrong(__LINE__, "kv_txn_begin", KV_OK);
+    if (kv_cursor_open(txn, KV_MAIN, NULL, &cursor) != KV_NO_MEMORY || cursor != NULL)
+        wrong(__LINE__, "kv_cursor_open", KV_OK);
+    if (kv_writer_open(txn, KV_MAIN, S("k"), 0, 0, &writer) != KV_NO_MEMORY || writer != NULL)
+        wrong(__LINE__, "kv_writer_open", KV_OK);
+    if (kv_get_buf(txn, KV_MAIN, S("k"), &value, &buffer) != KV_NO_MEMORY || buffer != NULL)
+        wrong(__LINE__, "kv_get_buf", KV_OK);
+}
+
 /* Cursors that were opened while memory was short live on when there is some again, and calls are no longer refused. */
 static void memory_comes_back(void)
 {
@@ -238,6 +258,7 @@ static void memory_comes_back(void)
         refuse_at = for_ever = armed = 1;
         while (i < MOST && (status = kv_cursor_open(txn, KV_MAIN, &range, &cursors[i])) == KV_OK) i++;
         if (status != KV_NO_MEMORY || i == before) wrong(__LINE__, "kv_cursor_open", status);
+        no_handles(txn);
         armed = 0;
         if ((status = kv_get(txn, KV_MAIN, S("k"), &value)) != KV_OK) wrong(__LINE__, "kv_get", status);
         if ((status = kv_db_put(db, KV_MAIN, S("k"), S("w"), 0)) != KV_OK) wrong(__LINE__, "kv_db_put", status);
