@@ -76,7 +76,7 @@ impl Image {
         self.bytes[at..at + bytes].copy_from_slice(&value.to_le_bytes()[..bytes]);
     }
 
-    fn put(&mut self, at: usize, bytes: &[u8]) {
+    pub fn put(&mut self, at: usize, bytes: &[u8]) {
         self.bytes[at..at + bytes.len()].copy_from_slice(bytes);
     }
 
@@ -559,14 +559,8 @@ impl Image {
         self.set(list + 12, 6, self.number(list + 12, 6) - 1);
     }
 
-    /// Makes the list of names a table of a kind that this version does not know.
-    pub fn list_of_a_newer_version(&mut self) {
-        let at = self.record_of_list() + 26;
-        self.put(at, &[1]);
-    }
-
     /// Where the record of the list of names is: that without a name whose tree is not empty.
-    fn record_of_list(&self) -> usize {
+    pub fn record_of_list(&self) -> usize {
         let leaf = self.catalogue();
         let mut records = (0..self.count(leaf)).map(|i| self.record(leaf, i).value);
         let is_list = |at: &usize| self.number(at + 24, 2) == 0 && self.number(at + HEIGHT, 1) > 0;

@@ -61,7 +61,7 @@ struct Allocator {
     /// Bytes in use.
     in_use: AtomicUsize,
     /// Those of them that do not count as a shortage: they were in use when the system had memory again.
-    settled: AtomicUsize,
+    lasting: AtomicUsize,
     /// Whether the others are so many that memory is short.
     short: AtomicBool,
 }
@@ -99,7 +99,7 @@ impl Allocator {
             taken: UnsafeCell::new([0; GRAINS / 64]),
             locked: AtomicBool::new(false),
             in_use: AtomicUsize::new(0),
-            settled: AtomicUsize::new(0),
+            lasting: AtomicUsize::new(0),
             short: AtomicBool::new(false),
         }
     }
@@ -193,10 +193,10 @@ impl Allocator {
 
     /// Notes how many bytes are in use, and tells all others whether memory is short. The caller has the lock.
     fn count(&self, bytes: usize) {
-        let settled = self.settled.load(Relaxed).min(bytes);
-        self.settled.store(settled, Relaxed);
+        let lasting = self.lasting.load(Relaxed).min(bytes);
+        self.lasting.store(lasting, Relaxed);
         self.in_use.store(bytes, Relaxed);
-        let short = bytes > SHORT + settled;
+        let short = bytes > SHORT + lasting;
         self.short.store(short, Relaxed);
         kv_engine::set_memory_short(short);
     }
@@ -217,7 +217,7 @@ impl Allocator {
         let back = self.with_grains(|_| {
             let in_use = self.in_use.load(Relaxed);
             if in_use <= BACK {
-                self.settled.store(in_use, Relaxed);
+                self.lasting.store(in_use, Relaxed);
                 self.count(in_use);
             }
             in_use <= BACK

@@ -454,10 +454,7 @@ impl TreeCursor {
         self.look(t)?;
         while taken < limit {
             let before = self.state;
-            let gap = match before {
-                CursorState::InGap => Some(self.key.copy()?),
-                _ => None,
-            };
+            let gap = (before == CursorState::InGap).then(|| self.key.copy()).transpose()?;
             if !(if reverse { self.backward(t)? } else { self.forward(t)? }) {
                 break;
             }

@@ -15,6 +15,9 @@ pub struct Limits {
     pub upper: Bound<Vec<u8>>,
 }
 
+/// The first key of a range and the first one behind it, where `None` stands for no bound.
+pub type HalfOpen = (Option<Vec<u8>>, Option<Vec<u8>>);
+
 impl Default for Limits {
     fn default() -> Self {
         Limits::all()
@@ -111,11 +114,11 @@ impl Limits {
         !self.is_before(key) && !self.is_behind(key)
     }
 
-    /// Returns the bounds as "from this key on" and "below this key", where `None` stands for no bound.
+    /// Returns the bounds as "from this key on" and "below this key".
     ///
     /// # Errors
     /// `NoMemory`.
-    pub fn half_open(self) -> Result<(Option<Vec<u8>>, Option<Vec<u8>>)> {
+    pub fn half_open(self) -> Result<HalfOpen> {
         // The least key behind `k` is `k` and a zero byte.
         let next = |mut k: Vec<u8>| {
             Error::or_room(&mut k, 1, BOUNDS)?;
