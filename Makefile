@@ -230,7 +230,7 @@ fault-kernel: all $(B)/tests/workload ## each system call of a workload fails, o
 memory: all $(B)/tests/memory        ## memory that the system refuses: every function, single requests and all
 	@sh scripts/test-memory.sh $(abspath $(B))
 
-$(B)/tests/memory: tests/faults/memory.c include/kv.h $(SO)
+$(B)/tests/memory: tests/faults/memory.c $(wildcard tests/faults/*.h) include/kv.h $(SO)
 	@mkdir -p $(B)/tests
 	$(CC) $(CSTD) -Werror $(CFLAGS) -Iinclude -o $@ $< -L$(B) -lkv -Wl,-rpath,$(abspath $(B)) -lpthread
 
@@ -254,8 +254,9 @@ soak:                                ## all of these SOAK (10) times as large, w
 	  KV_ALLOCATIONS=$$((150 * $(SOAK))) KV_ROT_BYTES=$(SOAK)0000000 KV_ROT_RUNS=$(SOAK)000 \
 	  KV_FUZZ_SECONDS=$$((60 * $(SOAK))) KV_KILLS=$(SOAK)000 KV_WRITE_LOCKS=$$((20 * $(SOAK))) \
 	  KV_ISOLATION_SECONDS=$$((60 * $(SOAK))) KV_MODEL_SCHEDULES=$$((3000 * $(SOAK))) \
-	  KV_SEVERAL=$(SOAK)00 KV_IMAGES=$(SOAK)0000 KV_POWER_CUTS=$(SOAK)00 KV_FULL_DISKS=$(SOAK)00 SANITIZE="address thread inside" \
-	    $(MAKE) --no-print-directory crash-sim fault bit-rot fuzz kill isolation models images sanitize power-cut full-disk \
+	  KV_SEVERAL=$(SOAK)00 KV_IMAGES=$(SOAK)0000 KV_POWER_CUTS=$(SOAK)00 KV_FULL_DISKS=$(SOAK)00 \
+	  KV_REFUSALS=$$((30 * $(SOAK))) SANITIZE="address thread inside" \
+	    $(MAKE) --no-print-directory crash-sim fault bit-rot fuzz kill isolation models images sanitize power-cut full-disk memory \
 	      test-reproducible || exit 1; done
 
 test-install: all                    ## what is installed, and programs that use it, as README tells

@@ -36,9 +36,9 @@
  *
  *  1. Status. Calls answer KV_OK or a negative number: answers that programs expect (-1 to -19), usage errors (from
  *     -20 down), errors of the environment (-40), of the contents of the file (-60), and bugs (-90).
- *     kv_error_message() has the words for the last one on this thread. KV_IO, KV_NO_SPACE, KV_NO_MEMORY, KV_CORRUPT
- *     and KV_PANIC while writing spoil the transaction: later calls answer KV_TXN_FAILED. Answers and usage errors
- *     never spoil it.
+ *     kv_error_message() has the words for the last one on this thread. Errors of the environment, errors of the
+ *     contents, and bugs can leave a call on a write transaction half done. They spoil the transaction then: later
+ *     calls answer KV_TXN_FAILED, and it can only be aborted. Answers and usage errors never spoil it.
  *  2. Outputs are written last, and only if the call answers KV_OK. After a failure, an output that is a handle is
  *     NULL. The pointer to an output may be NULL only if the function says so.
  *  3. Bytes go in as (pointer, length), where (NULL, 0) is the empty string, and come out as a kv_slice, whose data is
@@ -50,8 +50,8 @@
  *  5. Handles (kv_db, kv_txn, kv_cursor, kv_writer, kv_buf) are numbers in the shape of a pointer: never dereference
  *     them. A handle that is NULL, closed or foreign answers KV_BAD_HANDLE and does no harm. Handles are all that a
  *     program has to release, in any order. A function that ends work (kv_close, kv_txn_commit, kv_writer_finish)
- *     releases its handle whatever it answers; kv_txn_abort() after a commit is harmless. What belongs to a handle ends
- *     with it.
+ *     releases its handle whatever it answers, with one exception: after KV_BUSY from kv_close() or kv_txn_commit()
+ *     nothing was done. kv_txn_abort() after a commit is harmless. What belongs to a handle ends with it.
  *  6. Threads. Any threads may use a kv_db or a kv_buf at once. Any threads may use a read transaction at once through
  *     functions that take a `const kv_txn *`. Everything else is used by one thread at a time, not always the same one;
  *     a second one is told KV_BUSY. After fork(), handles of the parent answer KV_FORKED in the child. A thread may be
@@ -63,14 +63,15 @@
  *  8. Loops. A call that reaches the end answers KV_NOTFOUND, and a call that fails answers something else. A loop must
  *     tell the two apart, or it shows a damaged table as a short one. KV_EACH does.
  *  9. Callbacks run on the thread of the call, and only during it; one that returns anything but 0 ends the call with
- *     KV_CANCELLED. They may use the library, but cannot end or move what is in use below them: kv_close(),
- *     kv_txn_commit(), kv_txn_abort() and kv_txn_refresh() on it answer KV_BUSY (kv_txn_abort() stores it) and do
- *     nothing, so end it after the call. They must not wait for another thread that does so, and they must return:
- *     a longjmp() out of one leaves what was in use in use for ever, and a C++ exception that leaves one ends the
- *     process.
- * 10. Memory. A call that cannot have the memory it needs answers KV_NO_MEMORY and has done nothing; no call ends the
- *     process. For that the library keeps a reserve of 16 MiB of address space, which is touched only when the system
- *     refuses memory. While it is being used up, calls answer KV_NO_MEMORY at once, and those that end something work.
+ *     KV_CANCELLED. They may use the library, but cannot end or move what is in use below them: kv_txn_commit(),
+ *     kv_txn_abort() and kv_txn_refresh() on it, and kv_close() on any database, answer KV_BUSY (kv_txn_abort() stores
+ *     it) and do nothing, so end it after the call. They must not wait for another thread that does so, and they must
+ *     return: a longjmp() out of one leaves what was in use in use for ever, and a C++ exception that leaves one ends
+ *     the process.
+ * 10. Memory. A call that cannot have the memory it needs answers KV_NO_MEMORY. It has changed nothing in the database,
+ *     but may have spoiled its write transaction (1), and a handle that it ends has ended (5). No call ends the process:
+ *     for that the library keeps a reserve of 16 MiB of address space, which is touched only when the system refuses
+ *     memory. While it is being used up, calls answer KV_NO_MEMORY at once and spoil nothing, and those that end something work.
  *     One case is out of its hands: where the library was loaded by dlopen(), glibc allocates a thread's storage for it
  *     when the thread first needs it, and ends the process if there is no memory for that. Programs that are linked
  *     with the library get this storage when the thread is made.

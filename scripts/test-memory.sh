@@ -2,8 +2,8 @@
 # Memory that the system refuses to the shipped library (tests/faults/memory.c): a workload calls every function of kv.h
 # while single requests are refused, or all from one on. `make memory` calls this with the build directory.
 #
-# KV_REFUSALS (default 30) says how many requests are refused for each page size, evenly spread; 0: every one, which takes
-# hours.
+# KV_REFUSALS (default 30) says how many requests are refused of each workload, evenly spread; 0: every one, which takes a
+# day. KV_SEED chooses others.
 set -u
 build=$1
 : "${KV_REFUSALS:=30}"
@@ -12,10 +12,10 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 # No function is left out.
 missing=
 for function in $(sed -n 's/^ *\(kv_[a-z0-9_]*\);/\1/p' "$root/kv.map"); do
-    grep -qw "$function" "$root/tests/faults/memory.c" || missing="$missing $function"
+    grep -qw "$function" "$root"/tests/faults/memory.c "$root"/tests/faults/steps*.h || missing="$missing $function"
 done
 if [ -n "$missing" ]; then
-    echo "FAILED  tests/faults/memory.c does not call:$missing"
+    echo "FAILED  tests/faults/memory.c and its steps do not call:$missing"
     exit 1
 fi
 

@@ -273,6 +273,19 @@ impl Error {
         list.try_reserve(more).map_err(|_| Error::NoMemory(what))
     }
 
+    /// Returns a copy of bytes that may be as many as a key or a value has.
+    ///
+    /// # Errors
+    /// `NoMemory`, with `what` the copy is for.
+    #[inline]
+    #[doc(hidden)]
+    pub fn or_copy(bytes: &[u8], what: &'static str) -> Result<Vec<u8>> {
+        let mut copy = Vec::new();
+        copy.try_reserve_exact(bytes.len()).map_err(|_| Error::NoMemory(what))?;
+        copy.extend_from_slice(bytes);
+        Ok(copy)
+    }
+
     /// Returns whether this error, if it occurs while writing, leaves the transaction unusable. Other errors are
     /// ordinary answers or mistakes in how the call was used.
     pub fn spoils(&self) -> bool {

@@ -366,6 +366,38 @@ fn a_table_of_a_newer_version_is_read_and_not_changed() -> Result<()> {
 }
 
 #[test]
+fn without_a_list_of_names_that_can_be_changed_tables_are_neither_made_nor_dropped() -> Result<()> {
+    let mut image = base();
+    // The list of names is of a kind that this version does not know.
+    image.put(image.record_of_list() + 26, &[1]);
+    image.repair();
+    let (_dir, db) = opened(&image, false);
+    let db = db?;
+    let entries = reads(&db)?;
+    let [first, second] = [MAIN_TABLES[1], MAIN_TABLES[2]];
+    let mut txn = db.begin_write(WriteOptions::default())?;
+    let table = txn.table(first)?;
+    let refused: [Result<()>; 4] = [
+        txn.table_create(b"newest", true).map(drop),
+        txn.table_rename(table, b"another"),
+        txn.table_rename(table, second),
+        txn.table_drop(table),
+    ];
+    for answer in refused {
+        assert!(matches!(answer, Err(Error::Unsupported(_))), "{answer:?}");
+    }
+    // Nothing was changed: the transaction goes on, and what it commits is sound.
+    txn.put(table, b"new", b"value", PutMode::Set)?;
+    txn.commit()?;
+    assert_eq!(reads(&db)?, entries + 1);
+    db.check(true, &mut |fault| panic!("{fault:?}"))?;
+    let read = db.begin_read()?;
+    assert_eq!((&read).table(first)?, table);
+    assert_eq!((&read).table_name(table)?, first);
+    (&read).table(second).map(drop)
+}
+
+#[test]
 fn the_default_table_may_have_a_record_and_later_versions_tables() -> Result<()> {
     // The record of a named table becomes that of the default table: key 0, no root, no name.
     for (kind, changeable) in [(0, true), (1, false)] {

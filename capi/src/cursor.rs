@@ -1,7 +1,7 @@
 //! Chapter "cursors": walking through a table.
 
 use crate::border::arg::{self, handle_out, maybe, Out};
-use crate::border::error::{guard, guard_void};
+use crate::border::error::{guard, guard_open, guard_void};
 use crate::border::flags::{no_choice, KV_SEEK_EQ, KV_SEEK_GE, KV_SEEK_GT, KV_SEEK_LE, KV_SEEK_LT};
 use crate::border::status::{kv_status, Failure, Outcome, KV_OK};
 use crate::border::types::{self, kv_cursor, kv_range, kv_slice, kv_table, kv_txn};
@@ -47,9 +47,11 @@ pub unsafe extern "C" fn kv_cursor_open(
     range: *const kv_range,
     cursor: *mut *mut kv_cursor,
 ) -> kv_status {
-    guard(c"kv_cursor_open", || {
+    // SAFETY: NULL or writable, as described above.
+    let handle = unsafe { maybe(cursor) };
+    guard_open(c"kv_cursor_open", handle, || {
         // SAFETY: pointers of the caller, as described above.
-        let (range, cursor) = unsafe { (types::range(range)?, handle_out(cursor)?) };
+        let (cursor, range) = unsafe { (handle_out(cursor)?, types::range(range)?) };
         let mut usage = TxnUse::of(txn)?;
         let opened = usage.read(|txn| Cursor::new(txn, TableId::new(table), &range))?;
         let object = Object::Cursor(Box::new(CursorHandle {

@@ -1,7 +1,7 @@
 //! Chapter "database": open, close, sync, and the calls that are a transaction of their own.
 
 use crate::border::arg::{self, handle_out, maybe, Growing};
-use crate::border::error::{guard, guard_end};
+use crate::border::error::{guard, guard_end, guard_open};
 use crate::border::flags::{
     known, no_choice, KV_BLIND, KV_OPEN_EXISTING, KV_OPEN_MEMORY, KV_OPEN_NEW, KV_OPEN_READ_ONLY, KV_VERIFY_ALWAYS,
     KV_VERIFY_DEFAULT, KV_VERIFY_NEVER, KV_VERIFY_ONCE,
@@ -128,10 +128,12 @@ fn file_number(path: &Path, memory: bool) -> u64 {
 #[no_mangle]
 #[must_use]
 pub unsafe extern "C" fn kv_open(path: *const c_char, options: *const kv_options, db: *mut *mut kv_db) -> kv_status {
-    guard(c"kv_open", || {
-        process::prepare(orphan_all)?;
+    // SAFETY: NULL or writable, as described above.
+    let handle = unsafe { maybe(db) };
+    guard_open(c"kv_open", handle, || {
         // SAFETY: pointers of the caller, as described above.
         let (db, given) = unsafe { (handle_out(db)?, arg::options(options)?) };
+        process::prepare(orphan_all)?;
         let options = engine_options(&given)?;
         // SAFETY: NULL or a C string, as described above.
         let path = match unsafe { arg::path(path) } {

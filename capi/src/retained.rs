@@ -1,7 +1,7 @@
 //! Chapter "retained values": bytes with a count of references.
 
-use crate::border::arg::{self, handle_out, out};
-use crate::border::error::{guard, guard_void};
+use crate::border::arg::{self, handle_out, maybe, out};
+use crate::border::error::{guard, guard_open, guard_void};
 use crate::border::status::{kv_status, Failure};
 use crate::border::types::{kv_buf, kv_slice, kv_table, kv_txn};
 use crate::handle::in_use::TxnUse;
@@ -32,9 +32,11 @@ pub unsafe extern "C" fn kv_get_buf(
     value: *mut kv_slice,
     buffer: *mut *mut kv_buf,
 ) -> kv_status {
-    guard(c"kv_get_buf", || {
+    // SAFETY: NULL or writable, as described above.
+    let handle = unsafe { maybe(buffer) };
+    guard_open(c"kv_get_buf", handle, || {
         // SAFETY: pointers of the caller, as described above.
-        let (key, value, buffer) = unsafe { (arg::key(key, klen)?, out(value)?, handle_out(buffer)?) };
+        let (buffer, key, value) = unsafe { (handle_out(buffer)?, arg::key(key, klen)?, out(value)?) };
         let mut usage = TxnUse::of(txn)?;
         let kept = match &usage {
             TxnUse::Read(read) => {

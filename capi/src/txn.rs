@@ -1,7 +1,7 @@
 //! Chapter "transactions".
 
 use crate::border::arg::{self, handle_out, maybe, out, Growing};
-use crate::border::error::{guard, guard_end, guard_void};
+use crate::border::error::{guard, guard_end, guard_open, guard_void};
 use crate::border::flags::{known, no_choice, KV_READ, KV_TXN_NOWAIT, KV_WRITE};
 use crate::border::status::{kv_status, Failure, Outcome, KV_BUSY, KV_CHILD_OPEN, KV_DEADLOCK};
 use crate::border::types::{durability, kv_db, kv_txn};
@@ -115,7 +115,9 @@ pub unsafe extern "C" fn kv_txn_begin(
     options: *const kv_txn_options,
     txn: *mut *mut kv_txn,
 ) -> kv_status {
-    guard(c"kv_txn_begin", || {
+    // SAFETY: NULL or writable, as described above.
+    let handle = unsafe { maybe(txn) };
+    guard_open(c"kv_txn_begin", handle, || {
         // SAFETY: pointers of the caller, as described above.
         let txn = unsafe { handle_out(txn)? };
         let database = DbUse::of(db)?;

@@ -1,7 +1,7 @@
 //! Chapter "long values": writing a value in parts.
 
-use crate::border::arg::{self, handle_out};
-use crate::border::error::{guard, guard_end, guard_void};
+use crate::border::arg::{self, handle_out, maybe};
+use crate::border::error::{guard, guard_end, guard_open, guard_void};
 use crate::border::status::{kv_status, Failure};
 use crate::border::types::{kv_table, kv_txn, kv_writer, put_mode};
 use crate::handle::children::{close_child, publish_child};
@@ -31,9 +31,11 @@ pub unsafe extern "C" fn kv_writer_open(
     flags: u32,
     writer: *mut *mut kv_writer,
 ) -> kv_status {
-    guard(c"kv_writer_open", || {
+    // SAFETY: NULL or writable, as described above.
+    let handle = unsafe { maybe(writer) };
+    guard_open(c"kv_writer_open", handle, || {
         // SAFETY: pointers of the caller, as described above.
-        let (key, writer) = unsafe { (arg::key(key, klen)?, handle_out(writer)?) };
+        let (writer, key) = unsafe { (handle_out(writer)?, arg::key(key, klen)?) };
         let mode = put_mode(flags)?;
         let mut write = WriteUse::of(txn)?;
         let begun = write

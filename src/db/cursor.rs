@@ -68,7 +68,7 @@ impl Cursor {
     /// `NoMemory`, and in a write transaction that has failed `TxnFailed`.
     pub fn new<R: Reader + ?Sized>(txn: &mut R, table: TableId, range: &Range<'_>) -> Result<Cursor> {
         txn.tree(table)?;
-        let mut position = TreeCursor::new(range.limits());
+        let mut position = TreeCursor::new(range.limits()?);
         if range.reverse {
             position.park(CursorState::AfterLast);
         }

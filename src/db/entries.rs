@@ -6,6 +6,7 @@ use super::Cursor;
 use crate::error::{Error, Result};
 use crate::ids::TableId;
 use crate::page::KEY_MAX;
+use crate::tree::read::limits::Limits;
 use crate::tree::write::range::KeyRange;
 use crate::txn::{Entry, PutMode, TableIndex};
 use crate::util::seeded::{self, Bug};
@@ -96,6 +97,7 @@ impl WriteTxn {
     pub fn reserve(&mut self, table: TableId, key: &[u8], len: usize, mode: PutMode) -> Result<&mut [u8]> {
         let at = self.open_to_write(table)?;
         self.draft.check_mode(at, key, mode, &mut self.pages)?;
+        let key = Error::or_copy(key, "the key of a reserved value").map_err(|e| self.draft.fail(e))?;
         let mut zeros = Vec::new();
         let room = zeros.try_reserve_exact(len);
         room.map_err(|_| self.draft.fail(Error::NoMemory("a reserved value")))?;
@@ -104,7 +106,7 @@ impl WriteTxn {
         // up.
         let reserved = self.reserved.insert(Reserved {
             at,
-            key: key.to_vec(),
+            key,
             value: zeros,
             is_greatest: mode == PutMode::Append,
         });
@@ -176,7 +178,8 @@ impl WriteTxn {
     /// Those of [`WriteTxn::put`].
     pub fn delete_range(&mut self, table: TableId, range: &Range<'_>) -> Result<u64> {
         let at = self.open_to_write(table)?;
-        let (from, to) = range.limits().half_open();
+        let bounds = range.limits().and_then(Limits::half_open);
+        let (from, to) = bounds.map_err(|e| self.draft.fail(e))?;
         // A range that ends before it begins has no entries.
         let none = |from: &Vec<u8>| to.as_ref().is_some_and(|to| to <= from);
         if from.as_ref().map_or(to.as_ref().is_some_and(|to| to.is_empty()), none) {
@@ -192,9 +195,5 @@ impl WriteTxn {
 
 /// Returns a copy of bytes, or `NoMemory` if they are too many.
 fn copy(bytes: &[u8]) -> Result<Box<[u8]>> {
-    let mut copy = Vec::new();
-    copy.try_reserve_exact(bytes.len())
-        .map_err(|_| Error::NoMemory("a copy of a value"))?;
-    copy.extend_from_slice(bytes);
-    Ok(copy.into_boxed_slice())
+    Ok(Error::or_copy(bytes, "a copy of a value")?.into_boxed_slice())
 }

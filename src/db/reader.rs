@@ -213,7 +213,9 @@ pub trait Reader: Trees {
         if range.is_whole() {
             return Ok(tree.root.ptr.entries);
         }
-        let counted = count::count(&tree.source, &tree.root, &range.limits());
+        let counted = range
+            .limits()
+            .and_then(|limits| count::count(&tree.source, &tree.root, &limits));
         counted.map_err(|e| self.failed(table, e))
     }
 

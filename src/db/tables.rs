@@ -24,6 +24,7 @@ impl WriteTxn {
             let number = catalogue::decode_number(number).map_err(|e| self.draft.fail(e))?;
             return if new { Err(Error::Exists) } else { Ok(number) };
         }
+        let names = self.names()?;
         // The number is random and may be taken, although that is improbable.
         let number = loop {
             let number = catalogue::new_number();
@@ -37,7 +38,7 @@ impl WriteTxn {
             ..TableRecord::default()
         };
         self.draft.adopt(DraftTable::created(number, record));
-        self.set_name(name, Some(number))?;
+        self.set_name(names, name, Some(number))?;
         Ok(number)
     }
 
@@ -72,12 +73,13 @@ impl WriteTxn {
             Ok(_) => return Err(Error::Exists),
             Err(error) => return Err(error),
         }
+        let names = named.then(|| self.names()).transpose()?;
         let name = record.name.clone();
         self.draft.adopt(DraftTable::created(number, record));
         self.draft.mark_changed();
-        match named {
-            true => self.set_name(&name, Some(number)),
-            false => Ok(()),
+        match names {
+            Some(names) => self.set_name(names, &name, Some(number)),
+            None => Ok(()),
         }
     }
 
@@ -92,6 +94,7 @@ impl WriteTxn {
         if self.draft.table(at).name == name {
             return Ok(());
         }
+        let names = self.names()?;
         if let Some(number) = Reader::get(self, TableId::NAMES, name)? {
             let other = catalogue::decode_number(number).map_err(|e| self.draft.fail(e))?;
             self.table_drop(other)?;
@@ -99,8 +102,8 @@ impl WriteTxn {
         let open = self.draft.table_mut(at);
         let old = std::mem::replace(&mut open.name, name.to_vec());
         open.record_changed = true;
-        self.set_name(&old, None)?;
-        self.set_name(name, Some(table))
+        self.set_name(names, &old, None)?;
+        self.set_name(names, name, Some(table))
     }
 
     /// Deletes every entry of a table.
@@ -118,11 +121,12 @@ impl WriteTxn {
     /// `NoTable`; `Invalid`: the default table cannot be dropped; those of [`WriteTxn::put`].
     pub fn table_drop(&mut self, table: TableId) -> Result<()> {
         let at = self.open_named(table)?;
+        let names = self.names()?;
         self.draft.clear(at, &mut self.pages)?;
         let open = self.draft.table_mut(at);
         open.dropped = true;
         let name = std::mem::take(&mut open.name);
-        self.set_name(&name, None)
+        self.set_name(names, &name, None)
     }
 
     /// Attaches a note to a table, in place of the one it has. Notes have at most 1024 bytes.
@@ -155,10 +159,15 @@ impl WriteTxn {
         Ok(at)
     }
 
+    /// Opens the list of names to change it. That it cannot be changed must be known before anything else is.
+    fn names(&mut self) -> Result<TableIndex> {
+        let names = self.draft.open(TableId::NAMES)?;
+        self.draft.check_changeable(names)?;
+        Ok(names)
+    }
+
     /// Puts or removes an entry of the list of names.
-    fn set_name(&mut self, name: &[u8], number: Option<TableId>) -> Result<()> {
-        let at = self.draft.open(TableId::NAMES)?;
-        self.draft.check_changeable(at)?;
+    fn set_name(&mut self, names: TableIndex, name: &[u8], number: Option<TableId>) -> Result<()> {
         let number = number.map(catalogue::encode_number);
         let op = match &number {
             Some(bytes) => Op::Put(Stored::Inline(bytes)),
@@ -169,6 +178,6 @@ impl WriteTxn {
             op,
             is_greatest: false,
         };
-        self.draft.push(at, edit, &mut self.pages)
+        self.draft.push(names, edit, &mut self.pages)
     }
 }

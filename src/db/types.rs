@@ -1,5 +1,6 @@
 //! Plain values that calls take and return: ranges of keys, seeks, statistics of tables, and places of values.
 
+use crate::error::Result;
 use crate::tree::read::limits::Limits;
 use std::ops::Bound;
 use std::path::PathBuf;
@@ -31,7 +32,10 @@ pub struct Range<'a> {
 
 impl Range<'_> {
     /// Returns the bounds with the prefix folded into them.
-    pub(crate) fn limits(&self) -> Limits {
+    ///
+    /// # Errors
+    /// `NoMemory`.
+    pub(crate) fn limits(&self) -> Result<Limits> {
         Limits::new(self.from, self.to, self.prefix)
     }
 

@@ -71,14 +71,16 @@ impl Raw {
     /// Reads `len` bytes from offset `at` on.
     ///
     /// # Errors
-    /// `Io`: a read failed, or the file ends before.
+    /// `Io`: a read failed, or the file ends before; `NoMemory`.
     pub fn read(&self, at: u64, len: u64) -> Result<Box<[u8]>> {
         if at.checked_add(len).is_none_or(|end| end > self.len) {
             return Err(Error::io("read", std::io::ErrorKind::UnexpectedEof.into()));
         }
-        let mut bytes = vec![0; to_usize(len)].into_boxed_slice();
+        let mut bytes = Vec::new();
+        Error::or_room(&mut bytes, to_usize(len), "a part of a damaged file")?;
+        bytes.resize(to_usize(len), 0);
         let read = self.file.read_exact_at(&mut bytes, at);
         read.map_err(|e| Error::io("read", e))?;
-        Ok(bytes)
+        Ok(bytes.into_boxed_slice())
     }
 }

@@ -163,6 +163,9 @@ impl ReadTxn {
                 break;
             }
         }
+        if checker.lacks_memory() {
+            job.lack_memory();
+        }
         if job.is_stopped() {
             return Err(job.end());
         }
@@ -256,7 +259,11 @@ impl ReadTxn {
             // The result can be ignored: once the job is cancelled, the next page is not read.
             let _ = job.advance(extent.run.pages);
         };
-        Checker::new(true, &mut on_fault, &mut on_run).tree(&self.job_pages(job), root, table);
+        let mut checker = Checker::new(true, &mut on_fault, &mut on_run);
+        checker.tree(&self.job_pages(job), root, table);
+        if checker.lacks_memory() {
+            job.lack_memory();
+        }
         match damage {
             _ if job.is_stopped() => Err(job.end()),
             Some(error) => Err(error),
@@ -277,7 +284,7 @@ fn copy_table<R: Reader + ?Sized>(from: &mut R, table: TableId, to: &mut WriteTx
     let mut cursor = Cursor::new(from, table, &Range::default())?;
     let mut buffer = Vec::new();
     while cursor.next(from)? {
-        let key = cursor.key().to_vec();
+        let key = Error::or_copy(cursor.key(), "a copy of a key")?;
         let len = from.value_info(table, &key)?.map_or(0, |info| info.len);
         if len <= PIECE {
             to.put(table, &key, cursor.value(from)?, PutMode::Set)?;

@@ -234,6 +234,9 @@ impl Check<'_, '_> {
                 break;
             }
         }
+        if checker.lacks_memory() {
+            job.lack_memory();
+        }
         self.report.tree_pages = tree_pages;
         self.report.chain_pages = chain_pages;
     }

@@ -10,7 +10,7 @@ use super::layout::record::{Lengths, LENGTHS};
 use super::layout::{DenseShape, HEADS, HEAD_BYTES};
 use super::leaf::{Leaf, Stored};
 use super::PageSource;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::util::prefetch::prefetch;
 
 /// Bytes behind a key that may be overwritten while it is put together.
@@ -56,22 +56,40 @@ impl KeyBuf {
     }
 
     /// Makes this a copy of `key`.
-    pub fn set(&mut self, key: &[u8]) {
-        self.ensure(key.len());
+    ///
+    /// # Errors
+    /// `NoMemory`: it is as it was.
+    pub fn set(&mut self, key: &[u8]) -> Result<()> {
+        self.ensure(key.len())?;
         self.bytes[..key.len()].copy_from_slice(key);
         self.len = key.len();
+        Ok(())
+    }
+
+    /// Returns a copy of the key.
+    ///
+    /// # Errors
+    /// `NoMemory`.
+    pub fn copy(&self) -> Result<KeyBuf> {
+        let mut copy = KeyBuf::new();
+        copy.set(self)?;
+        Ok(copy)
     }
 
     #[inline(always)]
-    fn ensure(&mut self, len: usize) {
+    fn ensure(&mut self, len: usize) -> Result<()> {
         if self.bytes.len() < len + SPARE {
-            self.grow(len);
+            return self.grow(len);
         }
+        Ok(())
     }
 
     #[cold]
-    fn grow(&mut self, len: usize) {
+    fn grow(&mut self, len: usize) -> Result<()> {
+        let more = (len + 2 * SPARE).saturating_sub(self.bytes.len());
+        Error::or_room(&mut self.bytes, more, "the key of a cursor")?;
         self.bytes.resize(len + 2 * SPARE, 0);
+        Ok(())
     }
 }
 
@@ -111,10 +129,13 @@ pub struct LeafShape {
 
 impl LeafShape {
     /// Returns the shape of `leaf`, and puts the leaf's prefix into `key`, where [`LeafShape::entry`] relies on it.
+    ///
+    /// # Errors
+    /// `NoMemory`.
     #[inline]
-    pub fn of(leaf: &Leaf<'_>, key: &mut KeyBuf) -> LeafShape {
+    pub fn of(leaf: &Leaf<'_>, key: &mut KeyBuf) -> Result<LeafShape> {
         let prefix = leaf.prefix();
-        key.ensure(prefix.len());
+        key.ensure(prefix.len())?;
         key.bytes[..prefix.len()].copy_from_slice(prefix);
         let mut stem = [0; 8];
         let last = &prefix[prefix.len() & !7..];
@@ -124,7 +145,7 @@ impl LeafShape {
             true => dense.value_at(leaf.len(), 0),
             false => OFFSETS.at(leaf.len(), 0),
         };
-        LeafShape {
+        Ok(LeafShape {
             prefix: prefix.len() as u16,
             word: (prefix.len() & !7) as u16,
             shift: 8 * (prefix.len() & 7) as u8,
@@ -133,7 +154,7 @@ impl LeafShape {
             suffix: dense.suffix as u8,
             value: dense.value as u16,
             stem: u64::from_be_bytes(stem),
-        }
+        })
     }
 
     /// Puts key `i` of the leaf into `key`, which holds the leaf's prefix, and returns its value. Returns `None` and
@@ -269,7 +290,7 @@ impl<'a> Leaf<'a> {
         key.len = 0;
         self.key(i, source, &mut key.bytes)?;
         key.len = key.bytes.len();
-        key.ensure(key.len);
+        key.ensure(key.len)?;
         self.value(i)
     }
 }

@@ -274,7 +274,9 @@ impl<'a> Suffix<'a> {
     ) -> Result<()> {
         self.write_to(out);
         if let Some(rest) = self.rest().map_err(|d| d.at(page))? {
-            out.extend_from_slice(rest.read(source)?);
+            let rest = rest.read(source)?;
+            Error::or_room(out, rest.len(), "a long key")?;
+            out.extend_from_slice(rest);
         }
         Ok(())
     }

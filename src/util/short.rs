@@ -1,12 +1,12 @@
 //! A byte string that lies on the stack as long as it is short. Fences and separators are kept in such strings on the
 //! way down a tree.
 
+use std::collections::TryReserveError;
 use std::ops::Deref;
 
 const INLINE: usize = 64;
 
 /// A byte string of which up to 64 bytes are stored inline; a longer one lies on the heap.
-#[derive(Clone)]
 pub struct Short {
     len: usize,
     inline: [u8; INLINE],
@@ -25,25 +25,32 @@ impl Short {
     }
 
     /// Returns a copy of `bytes`.
+    ///
+    /// # Errors
+    /// `TryReserveError`: there is no memory for it.
     #[inline]
-    pub fn of(bytes: &[u8]) -> Short {
+    pub fn of(bytes: &[u8]) -> Result<Short, TryReserveError> {
         let mut s = Short::new();
-        s.push(bytes);
-        s
+        s.push(bytes)?;
+        Ok(s)
     }
 
     /// Appends `bytes`.
+    ///
+    /// # Errors
+    /// `TryReserveError`: there is no memory for them.
     #[inline]
-    pub fn push(&mut self, bytes: &[u8]) {
+    pub fn push(&mut self, bytes: &[u8]) -> Result<(), TryReserveError> {
         if self.len + bytes.len() <= INLINE {
             self.inline[self.len..self.len + bytes.len()].copy_from_slice(bytes);
         } else {
-            if self.len <= INLINE {
-                self.heap.extend_from_slice(&self.inline[..self.len]);
-            }
+            let inline = if self.len <= INLINE { self.len } else { 0 };
+            self.heap.try_reserve(inline + bytes.len())?;
+            self.heap.extend_from_slice(&self.inline[..inline]);
             self.heap.extend_from_slice(bytes);
         }
         self.len += bytes.len();
+        Ok(())
     }
 }
 

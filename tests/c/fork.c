@@ -4,12 +4,32 @@
  */
 #include "check.h"
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
 
 #define PATH "fork.kv"
+
+#ifdef __GLIBC__
+/* What pthread_atfork calls. While `held_up` is set, a thread stays in it until that is no longer set. */
+int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void), void *object);
+
+static int held_up, is_inside;
+
+int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void), void *object)
+{
+    int (*real)(void (*)(void), void (*)(void), void (*)(void), void *);
+    void *found = dlsym(RTLD_NEXT, "__register_atfork");
+    memcpy(&real, &found, sizeof real);
+    while (__atomic_load_n(&held_up, __ATOMIC_SEQ_CST)) {
+        __atomic_store_n(&is_inside, 1, __ATOMIC_SEQ_CST);
+        usleep(1000);
+    }
+    return real(prepare, parent, child, object);
+}
+#endif
 
 /* A child that hangs must not hang the test. */
 static pid_t start(void)
@@ -90,6 +110,43 @@ static kv_status other(const char *key)
     CHECK(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 40);
     return WEXITSTATUS(status) == 0 ? KV_OK : KV_BUSY;
 }
+
+#ifdef __GLIBC__
+static void *opens_and_closes(void *unused)
+{
+    kv_db *db = NULL;
+    kv_options options = KV_OPTIONS_INIT;
+    options.flags = KV_OPEN_MEMORY;
+    OK(kv_open(NULL, &options, &db));
+    OK(kv_db_put(db, KV_MAIN, S("k"), S("v"), 0));
+    OK(kv_close(db));
+    return unused;
+}
+
+/* A child is made while another thread is in the first kv_open of the process: it can open for itself all the same. */
+static void during_the_first_open(void)
+{
+    pid_t child = start(), grandchild;
+    pthread_t thread;
+    if (child == 0) {
+        held_up = 1;
+        CHECK(pthread_create(&thread, NULL, opens_and_closes, NULL) == 0);
+        while (!__atomic_load_n(&is_inside, __ATOMIC_SEQ_CST)) usleep(1000);
+        grandchild = start();
+        if (grandchild == 0) {
+            alarm(10);
+            held_up = 0;
+            opens_and_closes(NULL);
+            _exit(0);
+        }
+        ended(grandchild, 0);
+        __atomic_store_n(&held_up, 0, __ATOMIC_SEQ_CST);
+        CHECK(pthread_join(thread, NULL) == 0);
+        _exit(0);
+    }
+    ended(child, 0);
+}
+#endif
 
 /* The ways of a child to end; the parent goes on in the middle of a read and a write transaction. */
 static void ends_in_every_way(void)
@@ -297,6 +354,9 @@ static void while_threads_work(void)
 
 int main(void)
 {
+#ifdef __GLIBC__
+    during_the_first_open();
+#endif
     ends_in_every_way();
     opens_for_itself();
     stays();

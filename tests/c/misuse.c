@@ -467,6 +467,32 @@ static void forked(void)
     OK(kv_close(db));
 }
 
+/* Whatever else is wrong with a call, the handle that it did not open is NULL. */
+static void no_handle_after_a_failure(void)
+{
+    kv_db *db = fresh("handles.kv"), *other = db;
+    kv_txn *txn = begin(db, KV_WRITE), *another = txn;
+    kv_cursor *cursor = (kv_cursor *)txn;
+    kv_writer *writer = (kv_writer *)txn;
+    kv_buf *buffer = (kv_buf *)txn;
+    kv_options options = KV_OPTIONS_INIT;
+    kv_range range = KV_RANGE_INIT;
+    kv_slice value;
+    options.flags = range.flags = 1u << 31;
+    IS(kv_open("handles.kv", &options, &other), KV_INVALID);
+    CHECK(other == NULL);
+    IS(kv_txn_begin(db, 77, NULL, &another), KV_INVALID);
+    CHECK(another == NULL);
+    IS(kv_cursor_open(txn, KV_MAIN, &range, &cursor), KV_INVALID);
+    CHECK(cursor == NULL);
+    IS(kv_writer_open(txn, KV_MAIN, "k", (size_t)-1, 0, 0, &writer), KV_TOO_BIG);
+    CHECK(writer == NULL);
+    IS(kv_get_buf(txn, KV_MAIN, "k", (size_t)-1, &value, &buffer), KV_TOO_BIG);
+    CHECK(buffer == NULL);
+    kv_txn_abort(txn);
+    OK(kv_close(db));
+}
+
 int main(void)
 {
     null_and_foreign();
@@ -475,6 +501,7 @@ int main(void)
     any_order();
     stale();
     bad_arguments();
+    no_handle_after_a_failure();
     forked();
     DONE;
 }

@@ -76,7 +76,7 @@ impl Image {
         self.bytes[at..at + bytes].copy_from_slice(&value.to_le_bytes()[..bytes]);
     }
 
-    fn put(&mut self, at: usize, bytes: &[u8]) {
+    pub fn put(&mut self, at: usize, bytes: &[u8]) {
         self.bytes[at..at + bytes.len()].copy_from_slice(bytes);
     }
 
@@ -560,7 +560,7 @@ impl Image {
     }
 
     /// Where the record of the list of names is: that without a name whose tree is not empty.
-    fn record_of_list(&self) -> usize {
+    pub fn record_of_list(&self) -> usize {
         let leaf = self.catalogue();
         let mut records = (0..self.count(leaf)).map(|i| self.record(leaf, i).value);
         let is_list = |at: &usize| self.number(at + 24, 2) == 0 && self.number(at + HEIGHT, 1) > 0;

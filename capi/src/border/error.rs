@@ -3,7 +3,7 @@
 //! `KV_NOTFOUND` and `KV_TOO_SMALL` happen in loops: they store their number and nothing is formatted. But they do store
 //! it, so that a message printed after them is not that of an older failure.
 
-use crate::border::arg;
+use crate::border::arg::{self, Out};
 use crate::border::memory;
 use crate::border::process::{self, Uncancelled};
 use crate::border::status::{kv_status, sentence, Failure, Outcome, KV_OK, KV_PANIC};
@@ -78,7 +78,23 @@ thread_local! {
 /// failure for `kv_error_message`, catches a panic, and answers the status.
 #[inline(always)]
 pub(crate) fn guard(function: &'static CStr, body: impl FnOnce() -> Outcome) -> kv_status {
-    if memory::is_short() {
+    if memory::is_short() && !memory::is_back() {
+        return short(function);
+    }
+    guard_end(function, body)
+}
+
+/// Does as [`guard`] for functions that open something: the handle is NULL if the body does not run.
+#[inline(always)]
+pub(crate) fn guard_open<T>(
+    function: &'static CStr,
+    handle: Option<Out<*mut T>>,
+    body: impl FnOnce() -> Outcome,
+) -> kv_status {
+    if memory::is_short() && !memory::is_back() {
+        if let Some(handle) = handle {
+            handle.set(std::ptr::null_mut());
+        }
         return short(function);
     }
     guard_end(function, body)

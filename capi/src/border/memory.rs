@@ -7,15 +7,20 @@
 //!
 //! The reserve must never be used up. As soon as a part of it is in use ([`SHORT`]), memory counts as short: calls are
 //! refused when they begin ([`guard`](crate::border::error::guard)), except those that end something and give memory
-//! back, and the engine ends those under way at their next page or edit. What is left serves them until then. Blocks
-//! larger than [`SMALL`], for long keys for example, get only one half of it, so that a few of them cannot take what the
-//! small ones need. If very many threads used up the reserve all the same, an allocation would wait for the others to
-//! give something back before it fails.
+//! back, and the engine ends those under way at their next page or edit. What is left serves them until then. Keys,
+//! values and lists of the caller's length are not its business: the engine lives with a refusal of those, so nothing
+//! above [`LARGEST`] is served, and what is larger than [`SMALL`], for pages and their lists, gets only one half of it. If
+//! very many threads used up the reserve all the same, an allocation would wait for the others to give something back
+//! before it fails.
+//!
+//! What was served may live long after the shortage, as a handle does. So the reserve asks the system again when a call
+//! is to be refused ([`is_back`]): if there is memory, what is in use by then no longer counts, and the call begins.
 //!
 //! The reserve is zeroed memory of the library's image. It takes address space and nothing else until it is used, needs
-//! no preparation, and is there however little memory the process may map. A set of bits says which grains of it are in
-//! use. All of this is slow and simple, since it is hardly ever needed; what every allocation pays is one comparison,
-//! and so does every release.
+//! no preparation, and is there however little memory the process may map. Mapped at the first need it might be refused;
+//! mapped before, it would count towards `RLIMIT_DATA` as it does now, and be locked by `mlockall` as it is now. A set of
+//! bits says which grains of it are in use. All of this is slow and simple, since it is hardly ever needed; what every
+//! allocation pays is one comparison, and so does every release.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::UnsafeCell;
@@ -26,13 +31,14 @@ use std::time::Duration;
 
 /// Bytes of the reserve.
 const RESERVE: usize = 16 << 20;
-/// Bytes in use from which memory counts as short.
+/// Bytes in use from which memory counts as short, besides those that were in use when the system had memory again.
 const SHORT: usize = 1 << 20;
+/// The most bytes that may be in use when memory counts as back.
+const BACK: usize = RESERVE / 4;
 /// The largest allocation that is served as long as anything is left.
 const SMALL: usize = 32 << 10;
-/// The largest allocation that is served at all: two of the longest keys, and as many bytes as are used when memory
-/// begins to be short.
-const LARGEST: usize = 5 << 20;
+/// The largest allocation that is served at all: what a list of all entries of a page takes.
+const LARGEST: usize = 1 << 20;
 /// Bytes in use up to which larger allocations than [`SMALL`] are served.
 const FOR_LARGE: usize = RESERVE / 2;
 /// The unit in which the reserve is given out, and the alignment of each unit.
@@ -43,12 +49,7 @@ const TRIES: u32 = 200;
 const PAUSE: Duration = Duration::from_millis(5);
 
 #[global_allocator]
-static ALLOCATOR: Allocator = Allocator {
-    bytes: Region(UnsafeCell::new([0; RESERVE])),
-    taken: UnsafeCell::new([0; GRAINS / 64]),
-    locked: AtomicBool::new(false),
-    in_use: AtomicUsize::new(0),
-};
+static ALLOCATOR: Allocator = Allocator::new();
 
 /// The system's allocator with a reserve behind it.
 struct Allocator {
@@ -59,6 +60,10 @@ struct Allocator {
     locked: AtomicBool,
     /// Bytes in use.
     in_use: AtomicUsize,
+    /// Those of them that do not count as a shortage: they were in use when the system had memory again.
+    lasting: AtomicUsize,
+    /// Whether the others are so many that memory is short.
+    short: AtomicBool,
 }
 
 /// The bytes of the reserve. Layouts that want more than this alignment are not served.
@@ -71,10 +76,34 @@ unsafe impl Sync for Allocator {}
 /// Returns whether memory is short: whether so much of the reserve is in use that calls must not begin.
 #[inline(always)]
 pub(crate) fn is_short() -> bool {
-    ALLOCATOR.in_use.load(Relaxed) > SHORT
+    ALLOCATOR.short.load(Relaxed)
+}
+
+/// Asks the system, when memory is short, whether it has some again. If it has, memory is no longer short.
+#[cold]
+#[inline(never)]
+pub(crate) fn is_back() -> bool {
+    ALLOCATOR.is_back()
+}
+
+/// Frees the lock of the reserve in the child of a fork, where the thread that held it is not. What that thread was
+/// about to take or give back may be lost to the child, which is a block at most, and is nobody else's.
+pub(crate) fn after_fork() {
+    ALLOCATOR.locked.store(false, Release);
 }
 
 impl Allocator {
+    const fn new() -> Allocator {
+        Allocator {
+            bytes: Region(UnsafeCell::new([0; RESERVE])),
+            taken: UnsafeCell::new([0; GRAINS / 64]),
+            locked: AtomicBool::new(false),
+            in_use: AtomicUsize::new(0),
+            lasting: AtomicUsize::new(0),
+            short: AtomicBool::new(false),
+        }
+    }
+
     fn base(&self) -> *mut u8 {
         self.bytes.0.get().cast()
     }
@@ -84,8 +113,9 @@ impl Allocator {
         at.addr().wrapping_sub(self.base().addr()) < RESERVE
     }
 
-    /// Runs `work` on the set of grains in use. In the child of a fork the lock may be held for ever by a thread that is
-    /// not there; then this gives up and returns `None`.
+    /// Runs `work` on the set of grains in use. In a child that was made by `vfork` or a bare system call, in which
+    /// [`after_fork`] does not run, the lock may be held for ever by a thread that is not there; then this gives up and
+    /// returns `None`. Nothing is served there, and what is given back is lost.
     fn with_grains<T>(&self, work: impl FnOnce(&mut [u64; GRAINS / 64]) -> T) -> Option<T> {
         let mut spins = 0u32;
         while self.locked.swap(true, Acquire) {
@@ -110,14 +140,11 @@ impl Allocator {
         if layout.align() > align_of::<Region>() || layout.size() > LARGEST {
             return null_mut();
         }
-        if layout.size() > SMALL {
-            return match self.in_use.load(Relaxed) + layout.size() <= FOR_LARGE {
+        for _ in 0..TRIES {
+            let at = match layout.size() <= SMALL || self.in_use.load(Relaxed) + layout.size() <= FOR_LARGE {
                 true => self.take(layout),
                 false => null_mut(),
             };
-        }
-        for _ in 0..TRIES {
-            let at = self.take(layout);
             if !at.is_null() {
                 return at;
             }
@@ -151,18 +178,51 @@ impl Allocator {
     #[cold]
     #[inline(never)]
     fn give_back(&self, at: *mut u8, layout: Layout) {
+        self.give_back_behind(at, layout, 0);
+    }
+
+    /// Gives the grains of a block back that its first `size` bytes do not need.
+    fn give_back_behind(&self, at: *mut u8, layout: Layout, size: usize) {
         let first = (at.addr() - self.base().addr()) / GRAIN;
-        let count = layout.size().div_ceil(GRAIN);
+        let (kept, count) = (size.div_ceil(GRAIN), layout.size().div_ceil(GRAIN));
         self.with_grains(|taken| {
-            (first..first + count).for_each(|grain| taken[grain / 64] &= !(1 << (grain % 64)));
-            self.count(self.in_use.load(Relaxed) - count * GRAIN);
+            (first + kept..first + count).for_each(|grain| taken[grain / 64] &= !(1 << (grain % 64)));
+            self.count(self.in_use.load(Relaxed) - (count - kept) * GRAIN);
         });
     }
 
-    /// Notes how many bytes are in use, and tells the engine whether memory is short. The caller has the lock.
+    /// Notes how many bytes are in use, and tells all others whether memory is short. The caller has the lock.
     fn count(&self, bytes: usize) {
+        let lasting = self.lasting.load(Relaxed).min(bytes);
+        self.lasting.store(lasting, Relaxed);
         self.in_use.store(bytes, Relaxed);
-        kv_engine::set_memory_short(bytes > SHORT);
+        let short = bytes > SHORT + lasting;
+        self.short.store(short, Relaxed);
+        kv_engine::set_memory_short(short);
+    }
+
+    /// Does the work of [`is_back`]. As much as makes memory short must be there at once, so that a call that begins
+    /// has some.
+    fn is_back(&self) -> bool {
+        let Ok(probe) = Layout::from_size_align(SHORT, GRAIN) else {
+            return false;
+        };
+        // SAFETY: the layout is of more than 0 bytes.
+        let at = unsafe { System.alloc(probe) };
+        if at.is_null() {
+            return false;
+        }
+        // SAFETY: it was just allocated with this layout.
+        unsafe { System.dealloc(at, probe) };
+        let back = self.with_grains(|_| {
+            let in_use = self.in_use.load(Relaxed);
+            if in_use <= BACK {
+                self.lasting.store(in_use, Relaxed);
+                self.count(in_use);
+            }
+            in_use <= BACK
+        });
+        back == Some(true)
     }
 
     /// Moves what lies at `at` into other memory of `size` bytes.
@@ -243,7 +303,12 @@ unsafe impl GlobalAlloc for Allocator {
     #[inline]
     unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         if self.owns(at) {
-            // SAFETY: as the caller promised. What grows or shrinks leaves the reserve if the system has memory again.
+            if size <= layout.size() {
+                // Whoever makes a block smaller does not expect a refusal.
+                self.give_back_behind(at, layout, size);
+                return at;
+            }
+            // SAFETY: as the caller promised. What grows leaves the reserve if the system has memory again.
             return unsafe { self.move_to(at, layout, size) };
         }
         // SAFETY: as the caller promised; what is not in the reserve came from the system.
@@ -257,5 +322,55 @@ unsafe impl GlobalAlloc for Allocator {
         }
         // SAFETY: as the caller promised.
         unsafe { self.move_to(at, layout, size) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns how many grains of a reserve are in use.
+    fn grains(of: &Allocator) -> usize {
+        let taken = of.with_grains(|taken| taken.iter().map(|bits| bits.count_ones()).sum::<u32>());
+        assert_eq!(of.in_use.load(Relaxed), taken.unwrap() as usize * GRAIN);
+        taken.unwrap() as usize
+    }
+
+    #[test]
+    fn a_block_is_made_smaller_where_it_is() {
+        static OWN: Allocator = Allocator::new();
+        let layout = |size| Layout::from_size_align(size, 8).unwrap();
+        let large = OWN.serve(layout(100 * GRAIN));
+        assert!(OWN.owns(large));
+        // SAFETY: blocks of this allocator, with the layouts that they have.
+        unsafe {
+            large.add(10 * GRAIN).write(7);
+            for (from, to, kept) in [(100 * GRAIN, 10 * GRAIN + 1, 11), (10 * GRAIN + 1, 9, 1), (9, 9, 1)] {
+                assert_eq!(OWN.realloc(large, layout(from), to), large, "{from} {to}");
+                assert_eq!(grains(&OWN), kept);
+            }
+            OWN.dealloc(large, layout(9));
+        }
+        assert_eq!(grains(&OWN), 0);
+    }
+
+    #[test]
+    fn a_child_is_served_although_the_lock_was_held() {
+        // In the child of a fork, and not in this process, whose other tests go on.
+        let layout = Layout::new::<u64>();
+        ALLOCATOR.locked.store(true, Release);
+        // SAFETY: the child calls the allocator and ends.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            after_fork();
+            let served = !ALLOCATOR.take(layout).is_null();
+            // SAFETY: it ends the child.
+            unsafe { libc::_exit(i32::from(!served)) };
+        }
+        ALLOCATOR.locked.store(false, Release);
+        let mut status = 0;
+        // SAFETY: the place of the status is writable.
+        assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+        assert_eq!(status, 0);
     }
 }

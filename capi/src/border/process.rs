@@ -9,7 +9,8 @@ use kv_engine::Error;
 use std::cell::{Cell, RefCell};
 #[cfg(target_os = "linux")]
 use std::ffi::c_int;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
 
 /// Bytes of room for what a panic says.
 const PANIC_TEXT: usize = 300;
@@ -26,29 +27,35 @@ thread_local! {
     };
 }
 
-/// Prepares the process for panics and forks. Every `kv_open` calls it, and the first call that succeeds does the work.
-/// `after_fork` runs in children and touches atomics only, as a child of a process with threads must.
+/// Prepares the process for panics and forks. Every `kv_open` calls it. `after_fork` runs in children and touches atomics
+/// only, as a child of a process with threads must; it may run several times.
+///
+/// Nobody waits here for another thread: a child may have been made while one of its parent's threads was at work here, and
+/// that thread is not in the child.
 pub(crate) fn prepare(after_fork: extern "C" fn()) -> Outcome {
-    static PREPARED: Mutex<bool> = Mutex::new(false);
-    let mut prepared = PREPARED.lock().unwrap_or_else(PoisonError::into_inner);
-    if *prepared {
-        return Ok(());
-    }
-    // SAFETY: a plain function, made for this.
-    if unsafe { libc::pthread_atfork(None, None, Some(after_fork)) } != 0 {
-        // Without the handler a child could use its parent's handles.
-        return Err(Failure::Engine(Error::NoMemory("a handler for fork()")));
+    static HANDLED: AtomicBool = AtomicBool::new(false);
+    static HOOKED: AtomicBool = AtomicBool::new(false);
+    if !HANDLED.load(Acquire) {
+        // Two threads may do this at once. The handler then runs twice in each child, which does no harm.
+        // SAFETY: a plain function, made for this.
+        if unsafe { libc::pthread_atfork(None, None, Some(after_fork)) } != 0 {
+            // Without the handler a child could use its parent's handles.
+            return Err(Failure::Engine(Error::NoMemory("a handler for fork()")));
+        }
+        HANDLED.store(true, Release);
     }
     // The standard library is private to libkv, and so is its panic hook: the host's own is not touched. The message
-    // belongs into kv_error_message(), not onto the host's stderr.
-    std::panic::set_hook(Box::new(|info| {
-        let _ = PANIC.try_with(|panic| {
-            if let Ok(mut panic) = panic.try_borrow_mut() {
-                panic.set(info);
-            }
-        });
-    }));
-    *prepared = true;
+    // belongs into kv_error_message(), not onto the host's stderr. Whoever comes while another thread sets the hook goes
+    // on without it, since setting it takes a lock; until it is there, a panic would be caught, but not described.
+    if !HOOKED.swap(true, AcqRel) {
+        std::panic::set_hook(Box::new(|info| {
+            let _ = PANIC.try_with(|panic| {
+                if let Ok(mut panic) = panic.try_borrow_mut() {
+                    panic.set(info);
+                }
+            });
+        }));
+    }
     Ok(())
 }
 

@@ -44,7 +44,7 @@ impl<const N: usize> Text<N> {
         CStr::from_bytes_until_nul(&self.bytes).unwrap_or(c"")
     }
 
-    /// Returns the text. It is not UTF-8 only if it is empty.
+    /// Returns the text. It is UTF-8, since it is written and cut in whole characters.
     pub(crate) fn as_str(&self) -> &str {
         std::str::from_utf8(&self.bytes[..self.len]).unwrap_or("")
     }

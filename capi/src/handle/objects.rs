@@ -1,5 +1,6 @@
 //! What stands behind a handle.
 
+use crate::border::memory;
 use crate::border::status::{Failure, Outcome, KV_BAD_HANDLE};
 use crate::handle::keys::Keys;
 use crate::handle::stale_readers::StaleReaders;
@@ -20,6 +21,7 @@ pub(crate) type Closing = slots::Closing<Object>;
 /// Marks every handle as one of the parent process; runs in the child after fork.
 pub(crate) extern "C" fn orphan_all() {
     HANDLES.orphan_all();
+    memory::after_fork();
 }
 
 /// The object in a slot.

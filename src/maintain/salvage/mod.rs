@@ -91,6 +91,10 @@ pub fn salvage(
     let mut saver = Saver::new(&damaged, txn, job, on_fault);
     job.expect(damaged.pages());
     saver.run()?;
+    if damaged.lacks_memory() {
+        job.lack_memory();
+        return Err(job.end());
+    }
     let Saver { txn, mut report, .. } = saver;
     report.tables += 1;
     txn.commit()?;

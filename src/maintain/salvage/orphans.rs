@@ -166,7 +166,7 @@ fn looks_like_a_leaf(page: &[u8], number: PageNo, scope: &Scope<'_>) -> Option<(
     for i in 0..leaf.len() {
         // A long key whose rest is lost is no reason to doubt the other keys.
         let mut key = Vec::new();
-        if leaf.key(i, &scope, &mut key).is_err() {
+        if scope.noted(leaf.key(i, &scope, &mut key)).is_err() {
             continue;
         }
         match &first {

@@ -11,6 +11,7 @@ use crate::page::{PageSource, Prefetch, Ptr, PAGE_MAX, PAGE_MIN};
 use crate::txn::PinnedBytes;
 use crate::util::bytes::get_u32;
 use crate::util::crc32c;
+use std::cell::Cell;
 
 /// The number of pages that are looked at to determine the page size.
 const SAMPLE: u64 = 2000;
@@ -21,6 +22,8 @@ pub(super) struct DamagedFile {
     pub page_size: usize,
     /// The slots that are whole, the newest first.
     pub slots: Vec<Meta>,
+    /// Whether something could not be read for lack of memory: then nothing was lost, and the salvage fails.
+    lacks_memory: Cell<bool>,
 }
 
 impl DamagedFile {
@@ -52,7 +55,25 @@ impl DamagedFile {
                 .ok_or_else(|| Error::NotADatabase("nothing in it looks like a slot or a page of one".into()))?,
         };
         slots.retain(|meta| meta.page_size as usize == page_size);
-        Ok(DamagedFile { raw, page_size, slots })
+        Ok(DamagedFile {
+            raw,
+            page_size,
+            slots,
+            lacks_memory: Cell::new(false),
+        })
+    }
+
+    /// Returns whether something could not be read for lack of memory.
+    pub fn lacks_memory(&self) -> bool {
+        self.lacks_memory.get()
+    }
+
+    /// Takes note of what was read, if there was no memory for it.
+    pub fn noted<T>(&self, read: Result<T>) -> Result<T> {
+        if matches!(read, Err(Error::NoMemory(_) | Error::NoMemoryFor(_))) {
+            self.lacks_memory.set(true);
+        }
+        read
     }
 
     /// Returns how many pages are whole, that is, not cut off by the end of the file.
@@ -68,7 +89,7 @@ impl DamagedFile {
     /// Returns the bytes of a page without verifying them.
     pub fn read(&self, page: PageNo) -> Result<Box<[u8]>> {
         let size = self.page_size as u64;
-        self.raw.read(page.get().saturating_mul(size), size)
+        self.noted(self.raw.read(page.get().saturating_mul(size), size))
     }
 }
 
@@ -148,7 +169,7 @@ impl<'d> Scope<'d> {
 
     fn bytes(&self, page: PageNo, len: u64) -> Result<&[u8]> {
         let at = page.get().saturating_mul(self.damaged.page_size as u64);
-        match self.damaged.raw.read(at, len) {
+        match self.damaged.noted(self.damaged.raw.read(at, len)) {
             Ok(bytes) => Ok(self.kept.pin(bytes)),
             Err(error) => Err(Error::corrupt(page, error.to_string())),
         }
@@ -160,6 +181,11 @@ impl<'d> Scope<'d> {
             return Err(Error::corrupt(page, "its checksum differs"));
         }
         Ok(bytes)
+    }
+
+    /// Does as [`DamagedFile::noted`].
+    pub fn noted<T>(&self, read: Result<T>) -> Result<T> {
+        self.damaged.noted(read)
     }
 
     /// Keeps a page that was read without a pointer as long as this value lives.
@@ -191,7 +217,7 @@ impl<'a> PageSource<'a> for &'a Scope<'_> {
 /// Returns the key and the value of entry `i`, if they can be read.
 pub(super) fn entry<'a>(leaf: &Leaf<'a>, i: usize, scope: &'a Scope<'_>) -> Result<(Vec<u8>, Stored<'a>)> {
     let mut key = Vec::new();
-    leaf.key(i, &scope, &mut key)?;
+    scope.noted(leaf.key(i, &scope, &mut key))?;
     let value = leaf.value(i)?;
     Ok((key, value))
 }

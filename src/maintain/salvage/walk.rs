@@ -112,7 +112,7 @@ impl<'d> Saver<'d, '_, '_> {
         let separators: Vec<Option<Vec<u8>>> = (0..branch.len())
             .map(|i| {
                 let mut separator = Vec::new();
-                let written = branch.write_separator(i, &scope, &mut separator);
+                let written = scope.noted(branch.write_separator(i, &scope, &mut separator));
                 written.is_ok().then_some(separator)
             })
             .collect();

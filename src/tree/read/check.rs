@@ -87,6 +87,8 @@ pub struct Checker<'f> {
     /// Whether the tree has values or keys outside its leaves.
     has_long: bool,
     stopped: bool,
+    /// Whether a key or a bound could not be read for lack of memory, which is no fault of the tree. It ends the check.
+    lacks_memory: bool,
 }
 
 /// What is the same for all pages of one tree.
@@ -114,12 +116,18 @@ impl<'f> Checker<'f> {
             values,
             has_long: false,
             stopped: false,
+            lacks_memory: false,
         }
     }
 
-    /// Returns whether the callback stopped the check.
+    /// Returns whether the check ended early: the callback stopped it, or there was no memory for it.
     pub fn is_stopped(&self) -> bool {
         self.stopped
+    }
+
+    /// Returns whether the check ended because there was no memory for it.
+    pub fn lacks_memory(&self) -> bool {
+        self.lacks_memory
     }
 
     /// Checks the tree of `table`. A page that an earlier tree of this check reached is a fault.
@@ -145,6 +153,7 @@ impl<'f> Checker<'f> {
     fn error(&mut self, page: PageRef, e: &Error) {
         match e {
             Error::Corrupt(c) => self.fault(c.page.map_or(page, PageRef::placed), &c.what),
+            Error::NoMemory(_) | Error::NoMemoryFor(_) => (self.lacks_memory, self.stopped) = (true, true),
             e => self.fault(page, &e.to_string()),
         }
     }
@@ -179,7 +188,10 @@ impl<'f> Checker<'f> {
         }
         let prefix = header::prefix(page);
         if header::flags(page) & CHECK_PREFIX == 0 && !prefix.is_empty() {
-            let behind = behind_prefix(prefix);
+            let behind = match behind_prefix(prefix) {
+                Ok(behind) => behind,
+                Err(e) => return self.error(ptr.page, &e),
+            };
             let above = behind.is_none() || high.is_some_and(|h| behind.as_deref().is_some_and(|b| h <= b));
             if !low.starts_with(prefix) || !above {
                 self.fault(ptr.page, "keys without the page's prefix are routed to it");
@@ -241,7 +253,10 @@ impl<'f> Checker<'f> {
         if !second_heads_are_right(branch) {
             self.fault(ptr.page, "second heads that differ from their separators");
         }
-        let mut from = low.to_vec();
+        let mut from = match Error::or_copy(low, "the bounds of a page") {
+            Ok(from) => from,
+            Err(e) => return self.error(ptr.page, &e),
+        };
         let mut to = Vec::new();
         for i in 0..branch.len() {
             if self.stopped {

@@ -188,7 +188,7 @@ impl TreeCursor {
         {
             return Ok(true);
         }
-        self.key.set(key);
+        self.key.set(key)?;
         self.state = CursorState::InGap;
         (self.version, self.fresh) = (t.version, true);
         Ok(false)
@@ -358,7 +358,7 @@ impl TreeCursor {
             let (index, len) = self.position.in_leaf();
             (self.low, self.high) = self.window(&leaf, len, t.source)?;
             if index >= self.low && index < self.high {
-                self.shape = LeafShape::of(&leaf, &mut self.key);
+                self.shape = LeafShape::of(&leaf, &mut self.key)?;
                 self.look_ahead(t, leaf.bytes(), otherwise == CursorState::BeforeFirst)?;
                 self.load(t, &leaf)?;
                 self.state = CursorState::OnEntry;
@@ -454,7 +454,7 @@ impl TreeCursor {
         self.look(t)?;
         while taken < limit {
             let before = self.state;
-            let gap = (before == CursorState::InGap).then(|| self.key.clone());
+            let gap = (before == CursorState::InGap).then(|| self.key.copy()).transpose()?;
             if !(if reverse { self.backward(t)? } else { self.forward(t)? }) {
                 break;
             }

@@ -1,6 +1,10 @@
 //! A range of keys, owned: two bounds into which a prefix has been folded.
 
+use crate::error::{Error, Result};
 use std::ops::Bound;
+
+/// What the bounds of a range are called where memory for them is lacking.
+const BOUNDS: &str = "the bounds of a range";
 
 /// The lower and the upper bound of a range.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +15,9 @@ pub struct Limits {
     pub upper: Bound<Vec<u8>>,
 }
 
+/// The first key of a range and the first one behind it, where `None` stands for no bound.
+pub type HalfOpen = (Option<Vec<u8>>, Option<Vec<u8>>);
+
 impl Default for Limits {
     fn default() -> Self {
         Limits::all()
@@ -19,11 +26,25 @@ impl Default for Limits {
 
 /// Returns the least key greater than every key that begins with `prefix`, or `None` if there is none because `prefix`
 /// is empty or all 0xFF.
-pub fn behind_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
-    let last = prefix.iter().rposition(|b| *b != 0xFF)?;
-    let mut end = prefix[..=last].to_vec();
+///
+/// # Errors
+/// `NoMemory`.
+pub fn behind_prefix(prefix: &[u8]) -> Result<Option<Vec<u8>>> {
+    let Some(last) = prefix.iter().rposition(|b| *b != 0xFF) else {
+        return Ok(None);
+    };
+    let mut end = Error::or_copy(&prefix[..=last], BOUNDS)?;
     end[last] += 1;
-    Some(end)
+    Ok(Some(end))
+}
+
+/// Returns a copy of a bound.
+fn copy_of(bound: Bound<&[u8]>) -> Result<Bound<Vec<u8>>> {
+    Ok(match bound {
+        Bound::Unbounded => Bound::Unbounded,
+        Bound::Included(key) => Bound::Included(Error::or_copy(key, BOUNDS)?),
+        Bound::Excluded(key) => Bound::Excluded(Error::or_copy(key, BOUNDS)?),
+    })
 }
 
 impl Limits {
@@ -36,16 +57,19 @@ impl Limits {
     }
 
     /// Returns the limits of the keys between the bounds that begin with `prefix`.
-    pub fn new(from: Bound<&[u8]>, to: Bound<&[u8]>, prefix: Option<&[u8]>) -> Limits {
+    ///
+    /// # Errors
+    /// `NoMemory`.
+    pub fn new(from: Bound<&[u8]>, to: Bound<&[u8]>, prefix: Option<&[u8]>) -> Result<Limits> {
         let mut limits = Limits {
-            lower: from.map(<[u8]>::to_vec),
-            upper: to.map(<[u8]>::to_vec),
+            lower: copy_of(from)?,
+            upper: copy_of(to)?,
         };
         if let Some(prefix) = prefix {
             if !limits.is_below_lower_or_at(prefix) && !prefix.is_empty() {
-                limits.lower = Bound::Included(prefix.to_vec());
+                limits.lower = Bound::Included(Error::or_copy(prefix, BOUNDS)?);
             }
-            if let Some(end) = behind_prefix(prefix) {
+            if let Some(end) = behind_prefix(prefix)? {
                 let inside = match &limits.upper {
                     Bound::Unbounded => false,
                     Bound::Included(u) => *u < end,
@@ -56,7 +80,7 @@ impl Limits {
                 }
             }
         }
-        limits
+        Ok(limits)
     }
 
     /// Returns whether the lower bound is at least as strict as "not less than `key`".
@@ -90,21 +114,28 @@ impl Limits {
         !self.is_before(key) && !self.is_behind(key)
     }
 
-    /// Returns the bounds as "from this key on" and "below this key", where `None` stands for no bound.
-    pub fn half_open(&self) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
+    /// Returns the bounds as "from this key on" and "below this key".
+    ///
+    /// # Errors
+    /// `NoMemory`.
+    pub fn half_open(self) -> Result<HalfOpen> {
         // The least key behind `k` is `k` and a zero byte.
-        let next = |k: &Vec<u8>| [k.as_slice(), &[0]].concat();
-        let from = match &self.lower {
-            Bound::Unbounded => None,
-            Bound::Included(l) => Some(l.clone()),
-            Bound::Excluded(l) => Some(next(l)),
+        let next = |mut k: Vec<u8>| {
+            Error::or_room(&mut k, 1, BOUNDS)?;
+            k.push(0);
+            Ok(k)
         };
-        let to = match &self.upper {
+        let from = match self.lower {
             Bound::Unbounded => None,
-            Bound::Included(u) => Some(next(u)),
-            Bound::Excluded(u) => Some(u.clone()),
+            Bound::Included(l) => Some(l),
+            Bound::Excluded(l) => Some(next(l)?),
         };
-        (from, to)
+        let to = match self.upper {
+            Bound::Unbounded => None,
+            Bound::Included(u) => Some(next(u)?),
+            Bound::Excluded(u) => Some(u),
+        };
+        Ok((from, to))
     }
 }
 
@@ -132,8 +163,8 @@ mod tests {
         for prefix in &keys {
             for from in [&b"a"[..], b"ab", b"\xFF\xFF"].into_iter().flat_map(bounds) {
                 for to in [&b"a"[..], b"ab", b"b", b"\xFF\xFF"].into_iter().flat_map(bounds) {
-                    let limits = Limits::new(from, to, Some(prefix));
-                    let (low, high) = limits.half_open();
+                    let limits = Limits::new(from, to, Some(prefix)).unwrap();
+                    let (low, high) = limits.clone().half_open().unwrap();
                     for k in &keys {
                         let plain = std::ops::RangeBounds::<[u8]>::contains(&(from, to), k.as_slice());
                         assert_eq!(limits.contains(k), plain && k.starts_with(prefix), "{limits:?} {k:?}");

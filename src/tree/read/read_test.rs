@@ -42,7 +42,7 @@ impl Position {
     /// Puts the key of the entry into `key` and answers its value.
     fn entry<'s, S: PageSource<'s> + ?Sized>(&self, source: &S, key: &mut KeyBuf) -> crate::Result<Stored<'s>> {
         let leaf = self.leaf(source)?;
-        match LeafShape::of(&leaf, key).entry(leaf.bytes(), self.index, key) {
+        match LeafShape::of(&leaf, key).unwrap().entry(leaf.bytes(), self.index, key) {
             Some(value) => Ok(Stored::Inline(value)),
             None => leaf.entry(self.index, source, key),
         }
@@ -217,7 +217,7 @@ pub(super) fn limits(probes: &[Vec<u8>], rnd: &mut Rnd) -> Limits {
     let (from, to) = (any(rnd), any(rnd));
     let prefix = &probes[rnd.below(probes.len() as u64) as usize];
     let len = prefix.len().min(rnd.below(12) as usize);
-    Limits::new(from, to, (rnd.below(4) == 0).then_some(&prefix[..len]))
+    Limits::new(from, to, (rnd.below(4) == 0).then_some(&prefix[..len])).unwrap()
 }
 
 #[test]

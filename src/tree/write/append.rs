@@ -152,6 +152,9 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
                 return Ok(None);
             }
             let from = copied.bytes.len();
+            // Together the keys are longer than a page, which has their prefix only once.
+            let most = leaf.prefix().len() + node.size();
+            Error::or_room(&mut copied.bytes, most, "entries on their way into a leaf")?;
             leaf.key(i, &self.source, &mut copied.bytes)?;
             let key_len = copied.bytes.len() - from;
             copied.bytes.extend_from_slice(value);

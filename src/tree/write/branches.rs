@@ -15,17 +15,16 @@
 
 use super::apply::{are_two_of_three, is_half_empty, Apply, ChildChange, Fill, NewPage, OpenBranch, Reply};
 use super::branch_cut::BranchCutter;
-use super::fences::Fences;
+use super::fences::{self, Fences};
 use super::node::{branch_in, Node};
 use super::values::{is_long_separator, release_rest, write_rest, LongKey};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::page::branch::Branch;
 use crate::page::branch_build::{self, replace_ptr, Child};
 use crate::page::header::{self, CHECK_PREFIX};
 use crate::page::leaf_build::mark_check_prefix;
 use crate::page::suffix::Suffix;
 use crate::page::{PageSink, PageSource, Ptr};
-use crate::util::short::Short;
 use std::ops::Range;
 
 /// A branch on its way into new pages: the list of its children.
@@ -80,7 +79,7 @@ impl BranchDraft<'_> {
     /// Returns the separator before child `i`, whole.
     pub fn separator<'s, S: PageSource<'s>>(&self, i: usize, source: &S) -> Result<Vec<u8>> {
         match &self.children[i].separator {
-            Separator::New(bytes) => Ok(bytes.clone()),
+            Separator::New(bytes) => Error::or_copy(bytes, "a separator"),
             Separator::Old(suffix) => {
                 let mut out = self.old.prefix().to_vec();
                 suffix.write_whole(source, &mut out, None)?;
@@ -92,12 +91,12 @@ impl BranchDraft<'_> {
     /// Returns the fences of some children together.
     pub fn fences_of<'s, S: PageSource<'s>>(&self, children: Range<usize>, source: &S) -> Result<Fences> {
         let low = match children.start {
-            0 => self.fences.low.clone(),
-            start => Short::of(&self.separator(start, source)?),
+            0 => fences::copy(&self.fences.low)?,
+            start => fences::copy(&self.separator(start, source)?)?,
         };
         let high = match children.end < self.children.len() {
-            true => Some(Short::of(&self.separator(children.end, source)?)),
-            false => self.fences.high.clone(),
+            true => Some(fences::copy(&self.separator(children.end, source)?)?),
+            false => self.fences.high.as_deref().map(fences::copy).transpose()?,
         };
         Ok(Fences { low, high })
     }

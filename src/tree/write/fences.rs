@@ -5,13 +5,14 @@
 //! because a neighbour vanished, the page on that edge is told (`Apply::widen`).
 
 use super::node::Node;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::page::branch::Branch;
 use crate::page::header::PREFIX_MAX;
 use crate::page::layout::HEAD_BYTES;
 use crate::page::{PageSource, Ptr};
 use crate::util::bytes::common_prefix;
 use crate::util::short::Short;
+use std::collections::TryReserveError;
 
 /// The bounds of a page's interval of keys: `low <= key < high`.
 pub(super) struct Fences {
@@ -43,12 +44,12 @@ impl Fences {
     pub fn of_child<'s, S: PageSource<'s>>(&self, node: &Node<'_>, i: usize, source: &S) -> Result<Fences> {
         let branch = node.branch()?;
         let low = match i {
-            0 => self.low.clone(),
+            0 => copy(&self.low)?,
             _ => separator(&branch, i, &node.ptr, source)?,
         };
         let high = match i + 1 < branch.len() {
             true => Some(separator(&branch, i + 1, &node.ptr, source)?),
-            false => self.high.clone(),
+            false => self.high.as_deref().map(copy).transpose()?,
         };
         Ok(Fences { low, high })
     }
@@ -87,14 +88,27 @@ pub(super) fn prefix_len(low: &[u8], high: &[u8]) -> usize {
     common_prefix(low, high).min(PREFIX_MAX)
 }
 
+/// Returns a copy of a fence, which may be as long as a key.
+///
+/// # Errors
+/// `NoMemory`.
+pub(super) fn copy(fence: &[u8]) -> Result<Short> {
+    Short::of(fence).map_err(no_memory)
+}
+
+fn no_memory(_: TryReserveError) -> Error {
+    Error::NoMemory("the bounds of a page")
+}
+
 /// Returns separator `i` with the prefix of its branch.
 fn separator<'s, S: PageSource<'s>>(branch: &Branch<'_>, i: usize, ptr: &Ptr, source: &S) -> Result<Short> {
     let s = branch.separator(i)?;
-    let mut out = Short::of(branch.prefix());
-    out.push(&s.head.to_be_bytes()[..s.len.min(HEAD_BYTES)]);
-    out.push(s.inline_remainder());
+    let mut out = copy(branch.prefix())?;
+    out.push(&s.head.to_be_bytes()[..s.len.min(HEAD_BYTES)])
+        .map_err(no_memory)?;
+    out.push(s.inline_remainder()).map_err(no_memory)?;
     if let Some(rest) = s.rest().map_err(|d| d.at(ptr.page))? {
-        out.push(rest.read(source)?);
+        out.push(rest.read(source)?).map_err(no_memory)?;
     }
     Ok(out)
 }

@@ -19,6 +19,7 @@ use super::apply::{are_two_of_three, is_half_empty, is_nearly_empty, Apply, Fill
 use super::arena::Arena;
 use super::branches::{BranchDraft, DraftChild, Separator};
 use super::fences::Fences;
+use super::leaf_cut::room_for;
 use super::merge::check_prefix;
 use super::node::{branch_in, leaf_in};
 use super::values::{is_long_separator, release_rest, write_rest};
@@ -167,7 +168,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         let shortest = leaves.iter().map(|leaf| leaf.prefix().len()).min().unwrap_or(0);
         let common = shortest.min(plen);
         let dense: Vec<Vec<u8>> = leaves.iter().map(dense_bytes).collect();
-        let mut entries: Vec<Entry<'_>> = Vec::with_capacity(leaves.iter().map(Leaf::len).sum());
+        let mut entries: Vec<Entry<'_>> = room_for(leaves.iter().map(Leaf::len).sum())?;
         for (leaf, dense) in leaves.iter().zip(&dense) {
             check_prefix(leaf.at(), &leaf.prefix()[..common], fences)?;
             entries_of(leaf, 0..leaf.len(), dense, &leaf.prefix()[common..], &mut entries)?;

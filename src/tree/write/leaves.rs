@@ -13,7 +13,7 @@
 use super::append::CopiedEntries;
 use super::apply::{is_half_empty, is_nearly_empty, Apply, Fill, NewPage, Reply};
 use super::edits::Op;
-use super::fences::Fences;
+use super::fences::{self, Fences};
 use super::merge::{LeafEdits, EDITS_IN_PLACE, PART};
 use super::node::{Node, NodeBytes};
 use super::sorted::EditSlice;
@@ -25,7 +25,6 @@ use crate::page::layout::record::LENGTHS;
 use crate::page::suffix::Suffix;
 use crate::page::{leaf_edit, PageSink, PageSource, Ptr};
 use crate::util::hash::fingerprint;
-use crate::util::short::Short;
 
 impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     /// Applies `edits`, all of them within `fences`, to the leaf at `ptr`.
@@ -93,10 +92,10 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             let (part, others) = rest.split_at(usual.max(std::mem::take(&mut at_least)));
             let part_fences = Fences {
                 low: match new_pages.is_empty() {
-                    true => fences.low.clone(),
-                    false => Short::of(&low),
+                    true => fences::copy(&fences.low)?,
+                    false => fences::copy(&low)?,
                 },
-                high: fences.high.clone(),
+                high: fences.high.as_deref().map(fences::copy).transpose()?,
             };
             // All pages but the last are filled if more edits come, because those go behind them.
             let fill = match !others.is_empty() || self.is_behind_all(&node, part.key(0), fences)? {

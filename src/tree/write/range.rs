@@ -6,6 +6,7 @@
 
 use super::apply::{Apply, Fill, OpenBranch, Reply};
 use super::fences::Fences;
+use super::leaf_cut::room_for;
 use super::merge::check_prefix;
 use super::values::{release_rest, release_value};
 use crate::error::{Error, Result};
@@ -103,7 +104,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         let (prefix, lead) = leaf.prefix().split_at(common);
         check_prefix(ptr.page, prefix, fences)?;
         let dense = dense_bytes(&leaf);
-        let mut kept = Vec::with_capacity(leaf.len());
+        let mut kept = room_for(leaf.len())?;
         entries_of(&leaf, 0..first, &dense, lead, &mut kept)?;
         entries_of(&leaf, end..leaf.len(), &dense, lead, &mut kept)?;
         let reply = self.pack_leaves(&kept, prefix, fences, Fill::WithRoom);
