@@ -4,7 +4,8 @@
  * answers KV_NO_MEMORY and has done nothing, or it succeeds because it could do without. Afterwards every handle can be
  * closed, what was acknowledged is there, and every page of the file is accounted for.
  *
- *   memory FOLDER RUNS     refuses RUNS requests, evenly spread, once each and from then on; 0: every one
+ *   memory FOLDER RUNS     refuses RUNS requests, evenly spread, once each and from then on; 0: every one. Runs the
+ *                          workload RUNS times more while many requests are refused at random
  *   memory FOLDER RUNS N   only request number N
  *
  * With KV_SEED the first of the requests is another one, and so are all of them.
@@ -57,23 +58,30 @@ static const struct {
 
 #include "shortages.h"
 
-/* After a refusal a step can be repeated, and then succeeds; if every request is refused, everything can be ended. */
+/*
+ * After a refusal a step can be repeated, and then succeeds; if every request is refused, everything can be ended. Where
+ * requests are refused at random, they become fewer each time that a step is repeated.
+ */
 static void workload(void)
 {
+    long often = one_in;
     size_t i;
     armed = 1;
     for (i = 0; i < sizeof STEPS / sizeof *STEPS; i++) {
         int tries = 0;
         step_name = STEPS[i].name;
+        one_in = often;
         while (!STEPS[i].run()) {
             if (for_ever) break;
-            if (++tries > 2) {
+            one_in *= 2;
+            if (++tries > (often ? 30 : 2)) {
                 fprintf(stderr, "%s: refused again, though only request %ld was\n", step_name, refuse_at);
                 _exit(2);
             }
         }
         if (for_ever && db == NULL) break;
     }
+    one_in = often;
     step_name = "close";
     if (db != NULL) {
         kv_status status = kv_close(db);
@@ -110,7 +118,7 @@ static void verify(void)
 
 /* How a run ended. */
 struct end {
-    long requests;
+    long requests, refusals;
     int told, died;
 };
 
@@ -119,6 +127,7 @@ static void workload_and_verify(struct end *end)
 {
     workload();
     end->requests = requests;
+    end->refusals = refusals;
     end->told = told;
     refuse_at = 0;
     verify();
@@ -135,7 +144,7 @@ static void threads(struct end *end)
 
 static struct end run(void (*work)(struct end *), long at, int ever)
 {
-    struct end end = {0, 0, 0};
+    struct end end = {0, 0, 0, 0};
     int pipes[2], status;
     pid_t child;
     unlink(path);
@@ -156,7 +165,7 @@ static struct end run(void (*work)(struct end *), long at, int ever)
     if (waitpid(child, &status, 0) != child) exit(3);
     if (status != 0) {
         end.died = 1;
-        fprintf(stderr, "FAILED  request %ld%s%s: status %d, signal %d\n", at, ever ? " and all later ones" : "",
+        fprintf(stderr, "FAILED  request %ld, one in %ld of chance %lu%s%s: status %d, signal %d\n", at, one_in, chance, ever ? " and all later ones" : "",
             work == threads ? " of the threads" : "",
             WIFEXITED(status) ? WEXITSTATUS(status) : -1, WIFSIGNALED(status) ? WTERMSIG(status) : 0);
     }
@@ -207,6 +216,26 @@ static long refuse_each(void (*work)(struct end *), long runs, int once, long on
     return all.requests;
 }
 
+/* Runs the workload while one in so many requests is refused. Returns how many were. */
+static long refuse_at_random(long runs)
+{
+    static const long OFTEN[] = {20, 100, 500};
+    const char *seed = getenv("KV_SEED");
+    long i, all = 0;
+    for (i = 0; i < runs; i++) {
+        struct end one;
+        one_in = OFTEN[i % 3];
+        chance = (unsigned long)i + 1 + (seed != NULL ? strtoul(seed, NULL, 10) : 0);
+        one = run(workload_and_verify, 0, 0);
+        done++;
+        failed += one.died;
+        answered += one.told > 0;
+        all += one.refusals;
+    }
+    one_in = 0;
+    return all;
+}
+
 int main(int argc, char **argv)
 {
     static const uint32_t PAGE_SIZES[] = {4096, 65536};
@@ -229,6 +258,7 @@ int main(int argc, char **argv)
     for (at = 0; at < sizeof PAGE_SIZES / sizeof *PAGE_SIZES; at++) {
         page_size = PAGE_SIZES[at];
         printf("pages of %u bytes: %ld requests\n", page_size, refuse_each(workload_and_verify, runs, 1, only));
+        if (only == 0) printf("at random: %ld requests were refused\n", refuse_at_random(runs));
     }
     if (only == 0) printf("4 threads: %ld requests\n", refuse_each(threads, runs, 0, 0));
     printf("memory: %ld passed, %ld failed, 0 skipped (in %ld runs KV_NO_MEMORY was answered)\n", done - failed, failed,

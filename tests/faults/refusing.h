@@ -1,6 +1,6 @@
 /*
  * The allocator of a program that refuses memory to the library: malloc and the others count requests while `armed`, and
- * refuse number `refuse_at`, or all from it on, and large ones.
+ * refuse number `refuse_at`, or all from it on, and large ones, or one in `one_in`, at random.
  */
 #ifndef REFUSING_H
 #define REFUSING_H
@@ -15,7 +15,16 @@ void *__libc_memalign(size_t, size_t);
 
 static long refuse_at, requests; /* 0: none is refused */
 static size_t refuse_above;      /* requests of more bytes are refused; 0: of any size are granted */
+static long one_in, refusals;    /* 0: none is refused at random; those that were */
+static unsigned long chance;     /* another number: others are refused */
 static int for_ever, armed;
+
+static int is_unlucky(long n)
+{
+    unsigned long mixed = ((unsigned long)n + chance * 1000003) * 0x9E3779B97F4A7C15u;
+    mixed = (mixed ^ mixed >> 29) * 0xBF58476D1CE4E5B9u;
+    return one_in != 0 && (mixed >> 20) % (unsigned long)one_in == 0;
+}
 
 static int refused(size_t size)
 {
@@ -26,6 +35,11 @@ static int refused(size_t size)
         return 1;
     }
     n = __atomic_add_fetch(&requests, 1, __ATOMIC_RELAXED);
+    if (is_unlucky(n)) {
+        __atomic_add_fetch(&refusals, 1, __ATOMIC_RELAXED);
+        errno = ENOMEM;
+        return 1;
+    }
     if (refuse_at == 0 || n < refuse_at || (n > refuse_at && !for_ever)) return 0;
     errno = ENOMEM;
     return 1;
