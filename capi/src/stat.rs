@@ -3,8 +3,9 @@
 use crate::border::arg::{self, Growing};
 use crate::border::error::guard;
 use crate::border::flags::{KV_READ, KV_WRITE};
-use crate::border::status::{kv_status, Failure};
+use crate::border::status::{kv_status, not_found};
 use crate::border::types::{kv_db, kv_table, kv_txn};
+use crate::handle::about::about;
 use crate::handle::in_use::{DbUse, TxnUse};
 use crate::handle::stale_readers::{kv_reader_info, reader_info};
 
@@ -60,7 +61,7 @@ unsafe impl Growing for kv_db_stat {}
 /// @ingroup kv_statistics
 #[no_mangle]
 pub unsafe extern "C" fn kv_stat_db(db: *mut kv_db, stat: *mut kv_db_stat) -> kv_status {
-    guard(c"kv_stat_db", || {
+    guard(c"kv_stat_db", about(db), || {
         let db = DbUse::of(db)?;
         let db = &db.get()?.db;
         let figures = db.stat();
@@ -110,7 +111,7 @@ unsafe impl Growing for kv_identity {}
 /// @ingroup kv_statistics
 #[no_mangle]
 pub unsafe extern "C" fn kv_db_identity(db: *mut kv_db, identity: *mut kv_identity) -> kv_status {
-    guard(c"kv_db_identity", || {
+    guard(c"kv_db_identity", about(db), || {
         let db = DbUse::of(db)?;
         let db = db.get()?;
         let known = db.db.identity();
@@ -137,10 +138,10 @@ pub unsafe extern "C" fn kv_db_identity(db: *mut kv_db, identity: *mut kv_identi
 /// @ingroup kv_statistics
 #[no_mangle]
 pub unsafe extern "C" fn kv_reader_at(db: *mut kv_db, index: u32, info: *mut kv_reader_info) -> kv_status {
-    guard(c"kv_reader_at", || {
+    guard(c"kv_reader_at", about(db), || {
         let db = DbUse::of(db)?;
         let readers = db.get()?.db.readers();
-        let reader = readers.get(index as usize).ok_or(Failure::NOTFOUND)?;
+        let reader = readers.get(index as usize).ok_or_else(not_found)?;
         // SAFETY: NULL or a struct of at least the size it states.
         unsafe { arg::report(info, reader_info(reader)) }
     })
@@ -186,7 +187,7 @@ pub unsafe extern "C" fn kv_stat_table(
     level: u32,
     stat: *mut kv_table_stat,
 ) -> kv_status {
-    guard(c"kv_stat_table", || {
+    guard(c"kv_stat_table", about(txn), || {
         let mut usage = TxnUse::of(txn)?;
         let whole = usage.read(|txn| txn.table_stat(TableId::new(table)))?;
         let mut filled = kv_table_stat {
@@ -203,7 +204,7 @@ pub unsafe extern "C" fn kv_stat_table(
             let level = u8::try_from(level)
                 .ok()
                 .filter(|level| *level <= whole.height)
-                .ok_or(Failure::NOTFOUND)?;
+                .ok_or_else(not_found)?;
             let one = usage.read(|txn| txn.level_stat(TableId::new(table), level))?;
             filled.branch_pages = if level == 1 { 0 } else { one.pages };
             filled.leaf_pages = if level == 1 { one.pages } else { 0 };
@@ -245,7 +246,7 @@ unsafe impl Growing for kv_txn_stat {}
 /// @ingroup kv_statistics
 #[no_mangle]
 pub unsafe extern "C" fn kv_stat_txn(txn: *const kv_txn, stat: *mut kv_txn_stat) -> kv_status {
-    guard(c"kv_stat_txn", || {
+    guard(c"kv_stat_txn", about(txn), || {
         let mut usage = TxnUse::of(txn)?;
         let id = usage.read(|txn| Ok(txn.id()))?;
         let (kind, collected) = match &mut usage {

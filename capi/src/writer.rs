@@ -4,6 +4,7 @@ use crate::border::arg::{self, handle_out};
 use crate::border::error::{guard, guard_end, guard_void};
 use crate::border::status::{kv_status, Failure};
 use crate::border::types::{kv_table, kv_txn, kv_writer, put_mode};
+use crate::handle::about::{about, about_database_of};
 use crate::handle::children::{close_child, publish_child};
 use crate::handle::in_use::{WriteUse, WriterUse};
 use crate::handle::objects::{Object, WriterHandle};
@@ -31,9 +32,9 @@ pub unsafe extern "C" fn kv_writer_open(
     flags: u32,
     writer: *mut *mut kv_writer,
 ) -> kv_status {
-    guard(c"kv_writer_open", || {
+    guard(c"kv_writer_open", about(txn), || {
         // SAFETY: pointers of the caller, as described above.
-        let (key, writer) = unsafe { (arg::key(key, klen)?, handle_out(writer)?) };
+        let (key, writer) = unsafe { (arg::key(key, klen)?, handle_out(writer, "writer")?) };
         let mode = put_mode(flags)?;
         let mut write = WriteUse::of(txn)?;
         let begun = write
@@ -58,7 +59,7 @@ fn ended() -> Failure {
 /// @ingroup kv_values
 #[no_mangle]
 pub unsafe extern "C" fn kv_writer_write(writer: *mut kv_writer, data: *const c_void, len: usize) -> kv_status {
-    guard(c"kv_writer_write", || {
+    guard(c"kv_writer_write", about(writer), || {
         // SAFETY: bytes of the caller.
         let data = unsafe { arg::value(data, len)? };
         let mut usage = WriterUse::of(writer)?;
@@ -76,7 +77,7 @@ pub unsafe extern "C" fn kv_writer_write(writer: *mut kv_writer, data: *const c_
 /// @ingroup kv_values
 #[no_mangle]
 pub unsafe extern "C" fn kv_writer_finish(writer: *mut kv_writer) -> kv_status {
-    guard_end(c"kv_writer_finish", || {
+    guard_end(c"kv_writer_finish", about_database_of(writer), || {
         let finished = WriterUse::of(writer).and_then(|mut usage| {
             let (handle, write) = usage.parts()?;
             let current = handle.writer.take().ok_or_else(ended)?;
@@ -93,7 +94,7 @@ pub unsafe extern "C" fn kv_writer_finish(writer: *mut kv_writer) -> kv_status {
 #[no_mangle]
 pub unsafe extern "C" fn kv_writer_close(writer: *mut kv_writer) {
     if !writer.is_null() {
-        guard_void(c"kv_writer_close", || {
+        guard_void(c"kv_writer_close", about(writer), || {
             // Its pages go back at once if the transaction is free; else when that ends.
             if let Ok(mut usage) = WriterUse::of(writer) {
                 let (handle, write) = usage.parts()?;

@@ -48,7 +48,7 @@ impl Db {
                 return Err(Error::Poisoned);
             }
             if wait == Wait::Try || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                return Err(Error::Busy("no newer commit yet".into()));
+                return Err(Error::Busy("no newer commit yet; repeat, or wait for longer".into()));
             }
             std::thread::sleep(nap);
             nap = (nap * 2).min(NAPS.1);

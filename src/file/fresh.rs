@@ -4,7 +4,7 @@
 use super::calls::may_extend_to;
 use super::names::{above_standard, at_path, name_it};
 use super::Identity;
-use crate::error::{Error, Result};
+use crate::error::{Detail, Error, Result};
 use std::fs::{File, OpenOptions};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
@@ -43,13 +43,14 @@ impl Fresh {
     pub fn new(target: &Path, overwrite: bool) -> Result<Fresh> {
         let name = target.file_name().ok_or(Error::Invalid("the path names no file"))?;
         if target.as_os_str().as_bytes().ends_with(b"/") || target.ends_with(".") {
-            return Err(Error::NotADatabase(format!(
-                "{} is the name of a directory",
-                target.display()
+            return Err(Error::NotADatabase(Detail::of_file(
+                "it is the name of a directory",
+                target,
+                None,
             )));
         }
         if !overwrite && std::fs::symlink_metadata(target).is_ok() {
-            return Err(Error::FileExists(target.display().to_string()));
+            return Err(Error::FileExists(Detail::of_file("", target, None)));
         }
         let folder = std::fs::metadata(directory(target)).map_err(|e| at_path("create", target, e))?;
         if !folder.is_dir() {
@@ -107,7 +108,8 @@ impl Fresh {
         self.named = true;
         let directory = directory(&self.target);
         let opened = File::open(directory).map_err(|e| at_path("open", directory, e))?;
-        opened.sync_all().map_err(|e| Error::io("sync the directory", e))
+        let synced = opened.sync_all();
+        synced.map_err(|e| Error::io("sync the directory", e).of_file(directory))
     }
 }
 

@@ -3,7 +3,7 @@
 #![allow(unsafe_code)]
 
 use super::{calls, lock};
-use crate::error::{Error, Result};
+use crate::error::{Detail, Error, Result};
 use crate::util::bytes::to_usize;
 use std::ffi::CString;
 use std::fs::{File, OpenOptions};
@@ -159,10 +159,10 @@ pub(super) fn above_standard(file: File) -> Result<File> {
 /// Makes an error of `error` that names the file.
 pub(super) fn at_path(op: &'static str, path: &Path, error: io::Error) -> Error {
     match error.raw_os_error() {
-        Some(libc::ENOENT | libc::ENOTDIR | libc::ELOOP) => Error::NoFile(format!("{}: {error}", path.display())),
-        Some(libc::EACCES | libc::EPERM | libc::EROFS) => Error::Access(format!("{}: {error}", path.display())),
-        Some(libc::EEXIST) => Error::FileExists(path.display().to_string()),
-        Some(libc::EISDIR) => Error::NotADatabase(format!("{} is a directory", path.display())),
-        _ => Error::io(format!("{op} {}", path.display()), error),
+        Some(libc::ENOENT | libc::ENOTDIR | libc::ELOOP) => Error::NoFile(Detail::of_file("", path, Some(error))),
+        Some(libc::EACCES | libc::EPERM | libc::EROFS) => Error::Access(Detail::of_file("", path, Some(error))),
+        Some(libc::EEXIST) => Error::FileExists(Detail::of_file("", path, Some(error))),
+        Some(libc::EISDIR) => Error::NotADatabase(Detail::of_file("", path, Some(error))),
+        _ => Error::io(op, error).of_file(path),
     }
 }

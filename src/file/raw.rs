@@ -2,7 +2,7 @@
 
 use super::names::{above_standard, at_path};
 use super::{lock, Identity};
-use crate::error::{Error, Result};
+use crate::error::{Detail, Error, Result};
 use crate::util::bytes::to_usize;
 use std::fs::{File, OpenOptions};
 use std::os::fd::AsFd;
@@ -29,9 +29,15 @@ impl Raw {
         let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
         let opened = options.read(true).custom_flags(flags).open(path);
         let file = above_standard(opened.map_err(|e| at_path("open", path, e))?)?;
-        let facts = file.metadata().map_err(|e| Error::io("look at the file", e))?;
+        let facts = file
+            .metadata()
+            .map_err(|e| Error::io("look at the file", e).of_file(path))?;
         if !facts.is_file() {
-            return Err(Error::NotADatabase(format!("{} is not a regular file", path.display())));
+            return Err(Error::NotADatabase(Detail::of_file(
+                "it is not a regular file",
+                path,
+                None,
+            )));
         }
         let _ = lock::try_lock(file.as_fd(), lock::Byte::Observe, lock::Mode::Shared);
         Ok(Raw {

@@ -38,11 +38,15 @@ impl WaitLimits<'_> {
     /// Returns what is left of the wait for `writer`.
     fn left(&self, writer: impl Fn() -> String) -> Result<Duration> {
         match (self.wait, self.deadline) {
-            (Wait::Try, _) => Err(Error::Busy(format!("{} is writing", writer()).into())),
+            (Wait::Try, _) => Err(Error::Busy(
+                format!("{}; repeat the call later, or wait for it", writer()).into(),
+            )),
             (_, Some(deadline)) => {
                 let left = deadline.saturating_duration_since(Instant::now());
                 if left.is_zero() {
-                    return Err(Error::Busy(format!("{} is writing; the wait ended", writer()).into()));
+                    return Err(Error::Busy(
+                        format!("{}; the wait ended: wait for longer, or end that one", writer()).into(),
+                    ));
                 }
                 Ok(left)
             }
@@ -90,9 +94,18 @@ impl Pager {
             if let Some(state) = state.take() {
                 return Ok(state);
             }
-            let writer = || "another transaction of this process".to_string();
+            let writer = || self.writing("another transaction of this process");
             let most = limits.left(writer)?.min(LOOK_FOR_POISON);
             state = self.write_state_returned.wait_for(state, most);
+        }
+    }
+
+    /// Says in a message that `who` writes, and for how long.
+    fn writing(&self, who: &str) -> String {
+        match self.peers.last_writer().map(|writer| writer.age_ms) {
+            None => format!("{who} is writing"),
+            Some(ms @ ..10_000) => format!("{who} is writing, for {ms} ms now"),
+            Some(ms) => format!("{who} is writing, for {} s now", ms / 1000),
         }
     }
 
@@ -119,7 +132,7 @@ impl Pager {
     fn wait_among_processes(&self, limits: &WaitLimits<'_>, slept: &mut bool) -> Result<()> {
         while !self.peers.try_lock_write()? {
             let most = limits
-                .left(|| self.peers.writer(limits.wait != Wait::Try))?
+                .left(|| self.writing(&self.peers.writer(limits.wait != Wait::Try)))?
                 .min(LOOK_AGAIN);
             if limits.cancel.load(SeqCst) {
                 return Err(Error::Cancelled);
