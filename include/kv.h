@@ -1611,6 +1611,14 @@ typedef struct kv_db_stat {
      * one copy less leads to the newest commit. The next commits write it anew.
      */
     uint32_t lost_slots;
+    /**
+     * Process that has the write transaction open at this moment, 0 if none has: its number (pid) as it sees itself.
+     */
+    uint32_t writer;
+    /** Zero. */
+    uint32_t reserved;
+    /** Milliseconds since that process began this write transaction. */
+    uint64_t writer_ms;
 } kv_db_stat;
 
 #define KV_DB_STAT_INIT \

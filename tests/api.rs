@@ -6,7 +6,7 @@ use kv::{set_memory_short, KEY_MAX, NAME_MAX, NOTE_MAX, VALUE_MAX};
 use kv::{CommitId, Corruption, Detail, Error, PageNo, Result, TableId};
 use kv::{Cursor, Db, Options, Range, ReadTxn, Reader, Seek, WriteOptions, WriteTxn};
 use kv::{Durability, FileStat, LevelStat, PutMode, ReaderInfo, Recovery, TableStat, Verify, Wait, WriteStat};
-use kv::{FileRange, Identity, ValueInfo, ValuePiece, ValueWriter};
+use kv::{FileRange, Identity, ValueInfo, ValuePiece, ValueWriter, Writer};
 use kv::{KeyBuf, Stored, PADDED};
 use std::ops::Bound;
 use std::path::PathBuf;
@@ -434,8 +434,11 @@ fn commits_are_waited_for_and_readers_seen() -> Result<()> {
         ..options
     };
     assert!(matches!(db.begin_write(again), Err(Error::Busy(_))));
+    let writer: Option<Writer> = db.writer();
+    assert!(writer.is_some_and(|writer| writer.pid == std::process::id() && writer.age_ms < 60_000));
     let id = txn.commit_async()?;
     assert!(id > before && id > CommitId::NONE);
+    assert_eq!(db.writer(), None);
     db.wait_durable(id, Wait::Forever)?;
     assert_eq!(db.wait_commit(before, Wait::Forever)?, id);
     assert!(matches!(db.wait_commit(id, Wait::Try), Err(Error::Busy(_))));

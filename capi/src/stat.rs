@@ -50,6 +50,12 @@ pub struct kv_db_stat {
     /// four (1 = the first); 0 = none. One that a crash tore is among them. Any other was damaged: nothing is lost, but
     /// one copy less leads to the newest commit. The next commits write it anew.
     pub lost_slots: u32,
+    /// Process that has the write transaction open at this moment, 0 if none has: its number (pid) as it sees itself.
+    pub writer: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// Milliseconds since that process began this write transaction.
+    pub writer_ms: u64,
 }
 // SAFETY: repr(C), struct_size first, integers only.
 unsafe impl Growing for kv_db_stat {}
@@ -64,7 +70,7 @@ pub unsafe extern "C" fn kv_stat_db(db: *mut kv_db, stat: *mut kv_db_stat) -> kv
     guard(c"kv_stat_db", about(db), || {
         let db = DbUse::of(db)?;
         let db = &db.get()?.db;
-        let figures = db.stat();
+        let (figures, writer) = (db.stat(), db.writer());
         let filled = kv_db_stat {
             struct_size: 0,
             page_size: figures.page_size,
@@ -80,6 +86,9 @@ pub unsafe extern "C" fn kv_stat_db(db: *mut kv_db, stat: *mut kv_db_stat) -> kv
             opening_ns: u64::try_from(db.opening_time().as_nanos()).unwrap_or(u64::MAX),
             closed_properly: db.recovery().closed_properly.into(),
             lost_slots: db.recovery().lost_slots,
+            writer: writer.map_or(0, |writer| writer.pid),
+            reserved: 0,
+            writer_ms: writer.map_or(0, |writer| writer.age_ms),
         };
         // SAFETY: NULL or a struct of at least the size it states.
         unsafe { arg::report(stat, filled) }

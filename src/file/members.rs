@@ -484,6 +484,10 @@ impl Peers for Member {
         Writer::of_note(self.word(WRITER).load(Relaxed))
     }
 
+    fn others_write(&self) -> bool {
+        matches!(self.role, Role::Member(_)) && lock::is_locked(self.fd(), Byte::Write).unwrap_or(false)
+    }
+
     fn writer(&self, look: bool) -> String {
         let found = if look {
             lock::holder(self.fd(), self.of, Byte::Write)

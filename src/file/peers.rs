@@ -115,6 +115,11 @@ pub trait Peers: Send + Sync {
         None
     }
 
+    /// Returns whether another process has the right to write.
+    fn others_write(&self) -> bool {
+        false
+    }
+
     /// Describes the process that has the right to write, for a message. To `look` for it is slow; otherwise this is
     /// what members have noted.
     fn writer(&self, look: bool) -> String {

@@ -16,6 +16,7 @@ use super::options::Wait;
 use super::space::{Horizon, Space};
 use super::write_state::{Accounting, Unsynced, WriteState};
 use crate::error::{Error, Result};
+use crate::file::peers::Writer;
 use crate::ids::CommitId;
 use crate::page::meta::{Meta, Slot, META_PAGE, SLOT_BYTES};
 use crate::util::seeded::{self, Bug};
@@ -107,6 +108,22 @@ impl Pager {
             Some(ms @ ..10_000) => format!("{who} is writing, for {ms} ms now"),
             Some(ms) => format!("{who} is writing, for {} s now", ms / 1000),
         }
+    }
+
+    /// Returns who has the write transaction, in whatever process. It may end at the same moment.
+    pub fn writer(&self) -> Option<Writer> {
+        if self.peers.others_write() {
+            return self.peers.last_writer();
+        }
+        let here = self.write_state.lock().is_none();
+        let this = std::process::id();
+        let unknown = Writer { pid: this, age_ms: 0 };
+        here.then(|| {
+            self.peers
+                .last_writer()
+                .filter(|writer| writer.pid == this)
+                .unwrap_or(unknown)
+        })
     }
 
     /// Takes the lock that excludes other processes.

@@ -363,6 +363,7 @@ static void writers(void)
 {
     kv_db *db = reopened("a", 0, 0), *second = reopened("a", 0, 0);
     kv_txn_options now = KV_TXN_OPTIONS_INIT;
+    kv_db_stat stat = KV_DB_STAT_INIT;
     kv_txn *txn = begin(db, KV_WRITE), *other;
     char text[64];
     int told[2], goes_on[2], status;
@@ -370,7 +371,11 @@ static void writers(void)
     now.flags = KV_TXN_NOWAIT;
     SAYS(kv_txn_begin(second, KV_WRITE, &now, &other), KV_BUSY, at("a"), "another transaction of this process is writing, for ",
         " ms now; ");
+    OK(kv_stat_db(second, &stat));
+    CHECK(stat.writer == (uint32_t)getpid() && stat.writer_ms < 60000 && stat.reserved == 0);
     kv_txn_abort(txn);
+    OK(kv_stat_db(db, &stat));
+    CHECK(stat.writer == 0 && stat.writer_ms == 0);
     OK(kv_close(second));
     OK(kv_close(db));
 
@@ -395,8 +400,12 @@ static void writers(void)
         exit(1);
     }
     CHECK(strstr(kv_error_message(), at("a")) == kv_error_message() && strstr(kv_error_message(), "writing, for ") != NULL);
+    OK(kv_stat_db(db, &stat));
+    CHECK(stat.writer == (uint32_t)child && stat.writer_ms >= 10);
     CHECK(write(goes_on[1], "g", 1) == 1);
     CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    OK(kv_stat_db(db, &stat));
+    CHECK(stat.writer == 0);
 
     /* A handle of the parent names its file in the child. */
     child = fork();
