@@ -193,7 +193,10 @@ typedef struct kv_error {
     uint32_t struct_size;
     /** The status that was answered; KV_OK if no call of this thread failed yet. */
     kv_status status;
-    /** errno of the system call that failed, 0 if none did. */
+    /**
+     * errno of the system call that failed, with KV_IO, KV_NO_SPACE, KV_ACCESS, KV_NO_FILE and every other status; 0 if
+     * no system call failed.
+     */
     int32_t sys_errno;
     /** Zero. */
     uint32_t reserved;
@@ -289,7 +292,14 @@ typedef struct kv_error {
 #define KV_PANIC (-90)
 
 /**
- * Message about the last call on this thread that did not answer KV_OK: what happened, where, and what to do next.
+ * Message about the last call on this thread that did not answer KV_OK, in one line:
+ * `PATH: what happened [at page P] [in table "NAME" (number N)]; what to do next`.
+ *
+ * PATH is the absolute path of the file in question: of the database, or of the file that is opened, written or saved from.
+ * It is missing where no file is in question or where the handle is not open. Names, keys and paths are printable: line
+ * breaks and the like are shown as \n, \t, \0 or \u{1b}, bytes that are no UTF-8 as \xNN, and a backslash as two. Of long
+ * ones only a part is shown. The words may change in later versions; programs look at the status and at kv_error_detail().
+ * KV_NOTFOUND has no message of its own, since it happens in loops.
  *
  * Bindings whose tasks move between threads must read it before they give up the thread.
  *
@@ -1602,10 +1612,18 @@ typedef struct kv_db_stat {
      * one copy less leads to the newest commit. The next commits write it anew.
      */
     uint32_t lost_slots;
+    /**
+     * Process that has the write transaction open at this moment, 0 if none has: its number (pid) as it sees itself.
+     */
+    uint32_t writer;
+    /** Zero. */
+    uint32_t reserved;
+    /** Milliseconds since that process began this write transaction. */
+    uint64_t writer_ms;
 } kv_db_stat;
 
 #define KV_DB_STAT_INIT \
-    {sizeof(kv_db_stat), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+    {sizeof(kv_db_stat), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /** Which database a handle stands for, filled by kv_db_identity(); start from KV_IDENTITY_INIT. */
 typedef struct kv_identity {

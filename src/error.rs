@@ -3,11 +3,18 @@
 //! The engine returns an ordinary answer that a caller expects ("no such key") as an `Option`. Such answers are listed
 //! here as well, because a few calls must say *which* answer it was, and because `capi` maps this enum one to one onto
 //! `kv_status`.
+//!
+//! The text of an error has the form `PATH: what happened, and where; what to do next`. The path comes first if the error
+//! knows its file: opening a file, copying into one and saving from one say which it was. What is done with an open
+//! database does not repeat its path; the caller knows which database it used.
 
 use crate::ids::{PageNo, TableId};
 use crate::util::memory;
+use crate::util::shown::{Quoted, ShownPath};
 use std::borrow::Cow;
+use std::fmt::{self, Display, Formatter};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// The result of every engine call that can fail.
@@ -19,28 +26,22 @@ pub enum Error {
     /// There is no entry with this key.
     #[error("not found")]
     NotFound,
-    /// The key or the name exists already.
-    #[error("exists already")]
-    Exists,
+    /// The key or the name, which the text names, exists already.
+    #[error("{0} exists already")]
+    Exists(String),
     /// The file exists already.
-    #[error("the file exists already: {0}")]
-    FileExists(String),
+    #[error("{file}the file exists already", file = .0.prefix())]
+    FileExists(Box<Detail>),
     /// The snapshot has no table of this number or name: it was dropped, was never created, or belongs to another
     /// database.
     #[error("no such table: {0}")]
     NoTable(String),
     /// The wait ended before what was waited for came about: a free lock, a newer commit, a durable one.
-    #[error("busy: {0}")]
-    Busy(Cow<'static, str>),
-    /// The caller's buffer is too small.
-    #[error("buffer too small: {needed} bytes are needed")]
-    TooSmall {
-        /// The number of bytes that the caller must offer.
-        needed: u64,
-    },
-    /// A key that was to be appended is not greater than the last key of the table.
-    #[error("append out of order: the key is not greater than the last key of the table")]
-    Order,
+    #[error("{file}busy: {0}", file = .0.prefix())]
+    Busy(Box<Detail>),
+    /// A key that was to be appended is not greater than the last key of the table. The text names both.
+    #[error("append out of order: {0}")]
+    Order(String),
     /// A callback, `Db::interrupt` or `kv_interrupt` asked to stop.
     #[error("cancelled")]
     Cancelled,
@@ -73,37 +74,27 @@ pub enum Error {
     #[error("unsupported: {0}")]
     Unsupported(&'static str),
     /// The operating system reported an error.
-    #[error("{op}: {source}")]
-    Io {
-        /// What was being done, and to which file where that is known.
-        op: Cow<'static, str>,
-        /// What the system said.
-        source: io::Error,
-    },
+    #[error("{file}{0}", file = .0.prefix())]
+    Io(Box<Detail>),
     /// The disk is full, or a quota or the limit of file sizes is reached. The database is as it was before the
     /// transaction.
-    #[error("no space: {op}: {source}; {} and repeat the transaction", more_space(.source))]
-    NoSpace {
-        /// What was being done, and to which file where that is known.
-        op: Cow<'static, str>,
-        /// What the system said.
-        source: io::Error,
-    },
+    #[error("{file}no space: {0}; {room} and repeat", file = .0.prefix(), room = more_space(.0))]
+    NoSpace(Box<Detail>),
     /// The memory could not be allocated.
     #[error("out of memory: {0}")]
     NoMemory(&'static str),
-    /// Memory or addresses could not be had, because of a limit that the message names.
-    #[error("out of memory: {0}")]
-    NoMemoryFor(String),
+    /// The system refused memory or addresses, because of a limit that the text names if it is known.
+    #[error("{file}out of memory: {0}", file = .0.prefix())]
+    NoMemoryFor(Box<Detail>),
     /// The operating system denied access.
-    #[error("no access: {0}")]
-    Access(String),
+    #[error("{file}no access: {0}", file = .0.prefix())]
+    Access(Box<Detail>),
     /// The file does not exist.
-    #[error("no such file: {0}")]
-    NoFile(String),
+    #[error("{file}no such file: {0}", file = .0.prefix())]
+    NoFile(Box<Detail>),
     /// The file system does not support locks.
-    #[error("locks are not available: {0}")]
-    NoLocks(String),
+    #[error("{file}locks are not available: {0}; put the database on a file system with locks", file = .0.prefix())]
+    NoLocks(Box<Detail>),
     /// A limit of the format, of this build or of this process was reached.
     #[error("limit reached: {0}")]
     Limit(&'static str),
@@ -121,28 +112,141 @@ pub enum Error {
     #[error("poisoned: an earlier sync failed; close every handle of this database and open it again")]
     Poisoned,
     /// The commit may or may not be durable, because its sync or the write of its slot failed.
-    #[error("in doubt: the commit may or may not survive ({0}); close and open again to learn which")]
-    InDoubt(String),
+    #[error("{file}in doubt: the commit may or may not survive ({0}); close and open again to learn which", file = .0.prefix())]
+    InDoubt(Box<Detail>),
     /// The bytes on disk are not those that were written.
     #[error("{0}")]
     Corrupt(Box<Corruption>),
     /// The file is not a database.
-    #[error("not a kv database: {0}")]
-    NotADatabase(String),
+    #[error("{file}not a kv database: {0}", file = .0.prefix())]
+    NotADatabase(Box<Detail>),
     /// The file needs a newer version of this library.
-    #[error("made by a newer version: {0}; use a newer libkv")]
-    TooNew(String),
+    #[error("{file}made by a newer version: {0}; use a newer libkv", file = .0.prefix())]
+    TooNew(Box<Detail>),
     /// The file has a format that this library no longer reads, or never did.
-    #[error("made by an older version: {0}; read it with an older libkv")]
-    TooOld(String),
+    #[error("{file}made by an older version: {0}; read it with an older libkv", file = .0.prefix())]
+    TooOld(Box<Detail>),
     /// A panic was caught, which means a bug in the library. The transaction cannot go on, and nothing of it was committed.
     #[error("internal error: {0}")]
     Panic(String),
 }
 
+/// The circumstances of a failure: what was being done or is wrong, with which file, and what the system said.
+#[derive(Debug)]
+pub struct Detail {
+    what: Cow<'static, str>,
+    file: Option<Box<Path>>,
+    source: Option<io::Error>,
+}
+
+impl Detail {
+    /// Returns what is wrong with `file`.
+    #[cold]
+    pub(crate) fn of_file(what: impl Into<Cow<'static, str>>, file: &Path, source: Option<io::Error>) -> Box<Detail> {
+        Box::new(Detail {
+            what: what.into(),
+            file: Some(absolute(file)),
+            source,
+        })
+    }
+
+    /// Returns what the system said, and `what` about it.
+    #[cold]
+    pub(crate) fn system(what: impl Into<Cow<'static, str>>, source: io::Error) -> Box<Detail> {
+        Box::new(Detail {
+            what: what.into(),
+            file: None,
+            source: Some(source),
+        })
+    }
+
+    /// Returns what happened because of another error.
+    #[cold]
+    pub(crate) fn because(what: &str, error: Error) -> Box<Detail> {
+        match error {
+            Error::Io(cause) | Error::NoSpace(cause) => cause.after(what),
+            Error::NoLocks(cause) => cause.after("locks are not available").after(what),
+            other => format!("{what}: {other}").into(),
+        }
+    }
+
+    /// Returns the same circumstances, seen as the reason for something else.
+    #[cold]
+    pub(crate) fn after(mut self: Box<Self>, what: &str) -> Box<Detail> {
+        self.what = match self.what.is_empty() {
+            true => what.to_string().into(),
+            false => format!("{what}: {}", self.what).into(),
+        };
+        self
+    }
+
+    /// Returns the file in question with a colon behind it, as messages begin; nothing if it is not known.
+    fn prefix(&self) -> impl Display + '_ {
+        Prefix(self.file.as_deref())
+    }
+
+    /// Returns what the system said, if it was asked.
+    pub fn system_error(&self) -> Option<&io::Error> {
+        self.source.as_ref()
+    }
+}
+
+/// What happened, without the file.
+impl Display for Detail {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match &self.source {
+            Some(source) if self.what.is_empty() => source.fmt(f),
+            Some(source) => write!(f, "{}: {source}", self.what),
+            None => f.write_str(&self.what),
+        }
+    }
+}
+
+impl std::ops::Deref for Detail {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.what
+    }
+}
+
+impl From<&'static str> for Box<Detail> {
+    fn from(what: &'static str) -> Box<Detail> {
+        Cow::Borrowed(what).into()
+    }
+}
+
+impl From<String> for Box<Detail> {
+    fn from(what: String) -> Box<Detail> {
+        Cow::<'static, str>::Owned(what).into()
+    }
+}
+
+impl From<Cow<'static, str>> for Box<Detail> {
+    fn from(what: Cow<'static, str>) -> Box<Detail> {
+        Box::new(Detail {
+            what,
+            file: None,
+            source: None,
+        })
+    }
+}
+
+/// The beginning of a message about a file.
+struct Prefix<'a>(Option<&'a Path>);
+
+impl Display for Prefix<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(path) => write!(f, "{}: ", ShownPath(path.as_os_str().as_bytes())),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Returns what makes room where there was none.
-fn more_space(source: &io::Error) -> &'static str {
-    match source.raw_os_error() {
+fn more_space(detail: &Detail) -> &'static str {
+    match detail.source.as_ref().and_then(io::Error::raw_os_error) {
         Some(libc::EFBIG) => "raise the limit on the length of files (RLIMIT_FSIZE, `ulimit -f`)",
         Some(libc::EDQUOT) => "free space or raise the quota",
         _ => "free space",
@@ -156,27 +260,85 @@ pub struct Corruption {
     pub page: Option<PageNo>,
     /// The table whose tree led to it, or `None` if that is not known.
     pub table: Option<TableId>,
+    /// The name of that table; empty if it has none, or if it is not known.
+    pub table_name: Box<[u8]>,
     /// What is wrong.
     pub what: Cow<'static, str>,
+    file: Option<Box<Path>>,
 }
 
-impl std::fmt::Display for Corruption {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "corrupt: {}", self.what)?;
-        if let Some(page) = self.page {
+/// Where the damage is and what it is, without advice.
+#[derive(Debug, Clone, Copy)]
+pub struct Damage<'a>(&'a Corruption);
+
+impl Display for Damage<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Damage(found) = self;
+        write!(f, "{}corrupt: {}", Prefix(found.file.as_deref()), found.what)?;
+        if let Some(page) = found.page {
             write!(f, " at page {page}")?;
         }
-        match self.table {
-            Some(TableId::CATALOGUE) => f.write_str(" in the catalogue")?,
-            Some(TableId::SPACE) => f.write_str(" in the tree of dead pages")?,
-            Some(table) => write!(f, " in table {table}")?,
-            None => {}
+        match found.table {
+            Some(table) => write!(f, " in {}", table_called(table, &found.table_name)),
+            None => Ok(()),
         }
+    }
+}
+
+impl Corruption {
+    /// Returns where the damage is and what it is, to be shown without advice.
+    #[doc(hidden)]
+    pub fn damage(&self) -> Damage<'_> {
+        Damage(self)
+    }
+}
+
+impl Display for Corruption {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "; run kv_check, restore from a backup or save what is left with kv_salvage"
+            "{}; restore a backup, or save what is left with `salvage`",
+            self.damage()
         )
     }
+}
+
+/// Returns what messages call a table.
+#[cold]
+#[doc(hidden)]
+pub fn table_called(table: TableId, name: &[u8]) -> impl Display + '_ {
+    struct Called<'a>(TableId, &'a [u8]);
+    impl Display for Called<'_> {
+        fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+            match *self {
+                Called(TableId::MAIN, _) => f.write_str("the default table"),
+                Called(TableId::NAMES, _) => f.write_str("the list of tables"),
+                Called(TableId::CATALOGUE, _) => f.write_str("the catalogue"),
+                Called(TableId::SPACE, _) => f.write_str("the tree of dead pages"),
+                Called(table, []) => write!(f, "table {table}"),
+                Called(table, name) => write!(f, "table {} (number {table})", Quoted(name)),
+            }
+        }
+    }
+    Called(table, name)
+}
+
+/// The errors that have circumstances, as a pattern.
+macro_rules! with_detail {
+    ($detail:ident) => {
+        Error::FileExists($detail)
+            | Error::Busy($detail)
+            | Error::Io($detail)
+            | Error::NoSpace($detail)
+            | Error::NoMemoryFor($detail)
+            | Error::Access($detail)
+            | Error::NoFile($detail)
+            | Error::NoLocks($detail)
+            | Error::InDoubt($detail)
+            | Error::NotADatabase($detail)
+            | Error::TooNew($detail)
+            | Error::TooOld($detail)
+    };
 }
 
 impl Error {
@@ -188,7 +350,9 @@ impl Error {
         Error::Corrupt(Box::new(Corruption {
             page: page.into(),
             table: None,
+            table_name: Box::default(),
             what: what.into(),
+            file: None,
         }))
     }
 
@@ -202,50 +366,127 @@ impl Error {
         self
     }
 
-    /// Maps an error of the operating system: a lack of space becomes [`Error::NoSpace`], a lack of memory
-    /// [`Error::NoMemory`], and any other error [`Error::Io`].
-    #[cold]
-    pub fn io(op: impl Into<Cow<'static, str>>, source: io::Error) -> Error {
-        match (source.raw_os_error(), op.into()) {
-            (Some(libc::ENOSPC | libc::EDQUOT | libc::EFBIG), op) => Error::NoSpace { op, source },
-            (Some(libc::ENOMEM), Cow::Borrowed(op)) => Error::NoMemory(op),
-            (Some(libc::ENOMEM), Cow::Owned(op)) => Error::NoMemoryFor(op),
-            (_, op) => Error::Io { op, source },
+    /// Returns what a report of faults says of this error: the page, and what is wrong there. Advice is left out.
+    pub(crate) fn as_fault(&self) -> (Option<PageNo>, String) {
+        match self {
+            Error::Corrupt(found) => (found.page, found.what.to_string()),
+            other => (None, other.to_string()),
         }
     }
 
-    /// Puts the name of the file in front of what went wrong, where the error does not name it yet.
+    /// Returns the table in which damage was found, if its name is not known yet though it has one.
+    #[doc(hidden)]
+    pub fn unnamed_table(&self) -> Option<TableId> {
+        match self {
+            Error::Corrupt(c) if c.table_name.is_empty() => c.table,
+            _ => None,
+        }
+    }
+
+    /// Gives the table of a corruption error its name. Other errors pass unchanged.
     #[cold]
     #[doc(hidden)]
-    pub fn of_file(self, path: &Path) -> Error {
-        let path = path.display().to_string();
-        let named = |text: &str| match text.contains(&path) {
-            true => text.to_string(),
-            false => format!("{path}: {text}"),
-        };
+    pub fn in_table_called(mut self, name: &[u8]) -> Error {
+        if let Error::Corrupt(c) = &mut self {
+            c.table_name = name.into();
+        }
+        self
+    }
+
+    /// Maps an error of the operating system: a lack of space becomes [`Error::NoSpace`], a lack of memory
+    /// [`Error::NoMemoryFor`], and any other error [`Error::Io`].
+    #[cold]
+    pub fn io(op: impl Into<Cow<'static, str>>, source: io::Error) -> Error {
+        let errno = source.raw_os_error();
+        let detail = Detail::system(op, source);
+        match errno {
+            Some(libc::ENOSPC | libc::EDQUOT | libc::EFBIG) => Error::NoSpace(detail),
+            Some(libc::ENOMEM) => Error::NoMemoryFor(detail),
+            _ => Error::Io(detail),
+        }
+    }
+
+    /// Returns the circumstances, if the error has any.
+    fn detail(&self) -> Option<&Detail> {
         match self {
-            Error::Busy(what) => Error::Busy(named(&what).into()),
-            Error::NoLocks(what) => Error::NoLocks(named(&what)),
-            Error::NoFile(what) => Error::NoFile(named(&what)),
-            Error::Access(what) => Error::Access(named(&what)),
-            Error::NoMemory(what) => Error::NoMemoryFor(named(what)),
-            Error::NoMemoryFor(what) => Error::NoMemoryFor(named(&what)),
-            Error::NotADatabase(what) => Error::NotADatabase(named(&what)),
-            Error::TooNew(what) => Error::TooNew(named(&what)),
-            Error::TooOld(what) => Error::TooOld(named(&what)),
-            Error::Io { op, source } => Error::Io {
-                op: named(&op).into(),
-                source,
-            },
-            Error::NoSpace { op, source } => Error::NoSpace {
-                op: named(&op).into(),
-                source,
-            },
-            Error::Corrupt(mut damage) => {
-                damage.what = named(&damage.what).into();
-                Error::Corrupt(damage)
+            with_detail!(detail) => Some(detail),
+            _ => None,
+        }
+    }
+
+    fn detail_mut(&mut self) -> Option<&mut Detail> {
+        match self {
+            with_detail!(detail) => Some(detail),
+            _ => None,
+        }
+    }
+
+    /// Returns where the error keeps the name of its file, if it has room for one.
+    fn file_mut(&mut self) -> Option<&mut Option<Box<Path>>> {
+        match self {
+            Error::Corrupt(damage) => Some(&mut damage.file),
+            other => other.detail_mut().map(|detail| &mut detail.file),
+        }
+    }
+
+    /// Notes that the file in question was reached through the link `path`, which is what the user knows.
+    #[cold]
+    pub(crate) fn through_link(mut self, path: &Path) -> Error {
+        let path = absolute(path);
+        if let Some(detail) = self.detail_mut() {
+            if let Some(target) = detail.file.take().filter(|file| *file != path) {
+                let target = ShownPath(target.as_os_str().as_bytes()).to_string();
+                let what = format!("the link leads to {target}");
+                detail.what = match detail.what.is_empty() {
+                    true => what.into(),
+                    false => format!("{what}: {}", detail.what).into(),
+                };
             }
-            other => other,
+            detail.file = Some(path);
+        }
+        self
+    }
+
+    /// Returns the file in question, if the error knows it. Its text begins with this.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Error::Corrupt(damage) => damage.file.as_deref(),
+            other => other.detail()?.file.as_deref(),
+        }
+    }
+
+    /// Returns the number of the system's error (`errno`), if the error comes from a system call.
+    pub fn raw_os_error(&self) -> Option<i32> {
+        self.detail()?.source.as_ref()?.raw_os_error()
+    }
+
+    /// Notes that the error is about `path`, if it does not know its file yet. The path is made absolute, because a
+    /// program may change its working directory before somebody reads the message.
+    #[cold]
+    #[doc(hidden)]
+    pub fn of_file(mut self, path: &Path) -> Error {
+        if let Error::NoMemory(what) = self {
+            self = Error::NoMemoryFor(what.into());
+        }
+        if let Some(file @ None) = self.file_mut() {
+            *file = Some(absolute(path));
+        }
+        self
+    }
+
+    /// Notes that the error is about `path`, although it occurred with `other`, a temporary file of which nobody has heard.
+    /// Damage that does not name its file is not there: a new file has none.
+    #[cold]
+    #[doc(hidden)]
+    pub fn of_file_instead(mut self, other: &Path, path: &Path) -> Error {
+        let was_other = self.file().is_some_and(|file| absolute(file) == absolute(other));
+        match self.file_mut() {
+            Some(file) if was_other => *file = None,
+            _ => {}
+        }
+        match (&self, was_other) {
+            (Error::Corrupt(_), false) => self,
+            _ => self.of_file(path),
         }
     }
 
@@ -291,8 +532,8 @@ impl Error {
     pub fn spoils(&self) -> bool {
         matches!(
             self,
-            Error::Io { .. }
-                | Error::NoSpace { .. }
+            Error::Io(_)
+                | Error::NoSpace(_)
                 | Error::NoMemory(_)
                 | Error::NoMemoryFor(_)
                 | Error::Limit(_)
@@ -302,5 +543,70 @@ impl Error {
                 | Error::InDoubt(_)
                 | Error::Panic(_)
         )
+    }
+}
+
+/// Returns a path that does not depend on the working directory.
+fn absolute(path: &Path) -> Box<Path> {
+    match path.as_os_str().is_empty() {
+        true => path.into(),
+        false => std::path::absolute(path).map_or_else(|_| path.into(), Into::into),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::OsStr;
+
+    #[test]
+    fn an_error_names_its_file_once_and_in_one_line() {
+        // A short path, which is part of nearly any text.
+        let error = Error::io("open a file", io::Error::from_raw_os_error(libc::EIO)).of_file(Path::new("/a"));
+        assert_eq!(error.to_string(), "/a: open a file: Input/output error (os error 5)");
+        assert_eq!(error.of_file(Path::new("/b")).file(), Some(Path::new("/a")));
+        let path = Path::new(OsStr::from_bytes(b"/line\nbreak\xff"));
+        let error = Error::NotADatabase("it is a cake".into()).of_file(path);
+        assert_eq!(error.to_string(), r"/line\nbreak\xff: not a kv database: it is a cake");
+        let temporary = Error::corrupt(None, "bad").of_file(Path::new("/x/.part-1"));
+        assert_eq!(
+            temporary
+                .of_file_instead(Path::new("/x/.part-1"), Path::new("/x/y"))
+                .file(),
+            Some(Path::new("/x/y"))
+        );
+        let here = Error::corrupt(None, "bad").of_file(Path::new("a"));
+        assert!(here
+            .file()
+            .is_some_and(|file| file.is_absolute() && file.ends_with("a")));
+    }
+
+    #[test]
+    fn what_the_system_said_stays_known() {
+        let refused = || io::Error::from_raw_os_error(libc::EACCES);
+        let access = Error::Access(Detail::of_file("", Path::new("/a"), Some(refused())));
+        assert_eq!(access.to_string(), "/a: no access: Permission denied (os error 13)");
+        assert_eq!(access.raw_os_error(), Some(libc::EACCES));
+        let doubt = Error::InDoubt(Detail::because("its sync failed", Error::io("sync", refused())));
+        assert_eq!(doubt.raw_os_error(), Some(libc::EACCES));
+        assert!(
+            doubt.to_string().contains("(its sync failed: sync: Permission denied"),
+            "{doubt}"
+        );
+        let memory = Error::io("map", io::Error::from_raw_os_error(libc::ENOMEM));
+        assert!(matches!(memory, Error::NoMemoryFor(_)) && memory.raw_os_error() == Some(libc::ENOMEM));
+    }
+
+    #[test]
+    fn damage_is_told_with_page_and_table() {
+        let error = Error::corrupt(PageNo::new(7), "bad sum").in_table(TableId::new(300));
+        assert_eq!(error.unnamed_table(), Some(TableId::new(300)));
+        let error = error.in_table_called(b"us\ners");
+        assert_eq!(
+            error.to_string(),
+            r#"corrupt: bad sum at page 7 in table "us\ners" (number 300); "#.to_string()
+                + "restore a backup, or save what is left with `salvage`"
+        );
+        assert_eq!(error.unnamed_table(), None);
     }
 }

@@ -129,8 +129,8 @@ pub mod util;
 pub use catalogue::{NAME_MAX, NOTE_MAX};
 pub use db::{Cursor, Db, Options, Range, ReadTxn, Reader, Seek, WriteOptions, WriteTxn};
 pub use db::{Durability, FileStat, LevelStat, PutMode, ReaderInfo, Recovery, TableStat, Verify, Wait, WriteStat};
-pub use db::{FileRange, Identity, ValueInfo, ValuePiece, ValueWriter};
-pub use error::{Corruption, Error, Result};
+pub use db::{FileRange, Identity, ValueInfo, ValuePiece, ValueWriter, Writer};
+pub use error::{Corruption, Detail, Error, Result};
 pub use ids::{CommitId, PageNo, TableId};
 pub use maintain::{salvage, BackupOptions, CheckReport, Fault, Job, OnBytes, OnProgress, SalvageReport};
 // The parts of what `Cursor::next_many` returns.
@@ -139,3 +139,5 @@ pub use page::leaf::Stored;
 pub use page::KEY_MAX;
 pub use tree::write::values::VALUE_MAX;
 pub use util::memory::set_memory_short;
+#[doc(hidden)]
+pub use util::shown::ShownPath;

@@ -3,10 +3,10 @@
 
 use kv::{salvage, BackupOptions, CheckReport, Fault, Job, OnBytes, OnProgress, SalvageReport};
 use kv::{set_memory_short, KEY_MAX, NAME_MAX, NOTE_MAX, VALUE_MAX};
-use kv::{CommitId, Corruption, Error, PageNo, Result, TableId};
+use kv::{CommitId, Corruption, Detail, Error, PageNo, Result, TableId};
 use kv::{Cursor, Db, Options, Range, ReadTxn, Reader, Seek, WriteOptions, WriteTxn};
 use kv::{Durability, FileStat, LevelStat, PutMode, ReaderInfo, Recovery, TableStat, Verify, Wait, WriteStat};
-use kv::{FileRange, Identity, ValueInfo, ValuePiece, ValueWriter};
+use kv::{FileRange, Identity, ValueInfo, ValuePiece, ValueWriter, Writer};
 use kv::{KeyBuf, Stored, PADDED};
 use std::ops::Bound;
 use std::path::PathBuf;
@@ -89,7 +89,12 @@ fn opening_says_what_it_found_and_refuses_what_the_options_forbid() {
         ..Options::default()
     };
     let db = Db::open(&path, &options).expect("create");
-    assert!(matches!(Db::open(&path, &options), Err(Error::FileExists(_))));
+    let exists = Db::open(&path, &options).expect_err("the file is there");
+    assert!(matches!(exists, Error::FileExists(_)) && exists.file() == Some(&path));
+    assert_eq!(
+        exists.to_string(),
+        format!("{}: the file exists already", path.display())
+    );
     let id = commit(&db, |txn| txn.put(MAIN, b"k", b"v", PutMode::Set));
     db.sync().expect("sync");
     let stat: FileStat = db.stat();
@@ -119,6 +124,18 @@ fn opening_says_what_it_found_and_refuses_what_the_options_forbid() {
         Db::open(&folder.file("text"), &existing),
         Err(Error::NotADatabase(_))
     ));
+    let none = Db::open(&folder.file("none"), &existing).expect_err("there is no such file");
+    assert!(none.raw_os_error().is_some());
+    match none {
+        Error::NoFile(detail) => {
+            let detail: Box<Detail> = detail;
+            assert_eq!(
+                detail.system_error().map(std::io::Error::kind),
+                Some(std::io::ErrorKind::NotFound)
+            );
+        }
+        other => panic!("{other}"),
+    }
 }
 
 #[test]
@@ -128,14 +145,17 @@ fn modes_and_deletes_answer_what_was_there() -> Result<()> {
     txn.put(MAIN, b"a", b"1", PutMode::default())?;
     assert!(matches!(
         txn.put(MAIN, b"a", b"2", PutMode::NoOverwrite),
-        Err(Error::Exists)
+        Err(Error::Exists(_))
     ));
     assert!(matches!(
         txn.put(MAIN, b"b", b"2", PutMode::NoInsert),
         Err(Error::NotFound)
     ));
     txn.put(MAIN, b"z", b"26", PutMode::Append)?;
-    assert!(matches!(txn.put(MAIN, b"y", b"25", PutMode::Append), Err(Error::Order)));
+    assert!(matches!(
+        txn.put(MAIN, b"y", b"25", PutMode::Append),
+        Err(Error::Order(_))
+    ));
     assert_eq!(txn.insert(MAIN, b"a", b"3")?, slice(b"1"));
     assert_eq!(txn.insert(MAIN, b"c", b"3")?, None);
     assert_eq!(txn.replace(MAIN, b"a", b"one", PutMode::Set)?, slice(b"1"));
@@ -165,7 +185,7 @@ fn tables_have_numbers_names_and_notes() -> Result<()> {
     let db = in_memory();
     let mut txn = db.begin_write(WriteOptions::default())?;
     let fruit = txn.table_create(b"fruit", true)?;
-    assert!(matches!(txn.table_create(b"fruit", true), Err(Error::Exists)));
+    assert!(matches!(txn.table_create(b"fruit", true), Err(Error::Exists(_))));
     assert_eq!(txn.table_create(b"fruit", false)?, fruit);
     assert!(fruit >= TableId::FIRST_NAMED && TableId::new(fruit.get()) == fruit);
     txn.table_set_note(fruit, b"v1")?;
@@ -414,8 +434,11 @@ fn commits_are_waited_for_and_readers_seen() -> Result<()> {
         ..options
     };
     assert!(matches!(db.begin_write(again), Err(Error::Busy(_))));
+    let writer: Option<Writer> = db.writer();
+    assert!(writer.is_some_and(|writer| writer.pid == std::process::id() && writer.age_ms < 60_000));
     let id = txn.commit_async()?;
     assert!(id > before && id > CommitId::NONE);
+    assert_eq!(db.writer(), None);
     db.wait_durable(id, Wait::Forever)?;
     assert_eq!(db.wait_commit(before, Wait::Forever)?, id);
     assert!(matches!(db.wait_commit(id, Wait::Try), Err(Error::Busy(_))));

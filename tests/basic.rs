@@ -100,7 +100,7 @@ fn put_modes_refuse_what_they_say() -> Result<()> {
     let mut txn = write(&db);
     assert!(matches!(
         txn.put(TableId::MAIN, b"b", b"x", PutMode::NoOverwrite),
-        Err(Error::Exists)
+        Err(Error::Exists(_))
     ));
     assert!(matches!(
         txn.put(TableId::MAIN, b"x", b"x", PutMode::NoInsert),
@@ -108,11 +108,11 @@ fn put_modes_refuse_what_they_say() -> Result<()> {
     ));
     assert!(matches!(
         txn.put(TableId::MAIN, b"c", b"x", PutMode::Append),
-        Err(Error::Order)
+        Err(Error::Order(_))
     ));
     assert!(matches!(
         txn.put(TableId::MAIN, b"b", b"x", PutMode::Append),
-        Err(Error::Order)
+        Err(Error::Order(_))
     ));
     assert_eq!(txn.get(TableId::MAIN, b"b")?, Some(&b"2"[..]));
     txn.put(TableId::MAIN, b"d", b"4", PutMode::NoOverwrite)?;
@@ -130,28 +130,28 @@ fn an_append_is_compared_with_whatever_came_before() -> Result<()> {
     txn.put(TableId::MAIN, b"d", b"4", PutMode::Append)?;
     assert!(matches!(
         txn.put(TableId::MAIN, b"d", b"x", PutMode::Append),
-        Err(Error::Order)
+        Err(Error::Order(_))
     ));
     txn.put(TableId::MAIN, b"e", b"5", PutMode::Append)?;
     // What another put or a delete did in between counts, too.
     txn.put(TableId::MAIN, b"g", b"7", PutMode::Set)?;
     assert!(matches!(
         txn.put(TableId::MAIN, b"f", b"6", PutMode::Append),
-        Err(Error::Order)
+        Err(Error::Order(_))
     ));
     txn.delete(TableId::MAIN, b"g")?;
     txn.put(TableId::MAIN, b"f", b"6", PutMode::Append)?;
     txn.put(TableId::MAIN, b"a", b"0", PutMode::Set)?;
     assert!(matches!(
         txn.put(TableId::MAIN, b"f", b"x", PutMode::Append),
-        Err(Error::Order)
+        Err(Error::Order(_))
     ));
     txn.put(TableId::MAIN, b"h", b"8", PutMode::Append)?;
     assert_eq!(txn.count(TableId::MAIN, &Range::default())?, 7);
     // What is applied already is looked up.
     assert!(matches!(
         txn.put(TableId::MAIN, b"h", b"x", PutMode::Append),
-        Err(Error::Order)
+        Err(Error::Order(_))
     ));
     txn.put(TableId::MAIN, b"i", b"9", PutMode::Append)?;
     assert_eq!(txn.get(TableId::MAIN, b"i")?, Some(&b"9"[..]));
@@ -169,7 +169,7 @@ fn insert_answers_what_is_there_and_replace_what_was() -> Result<()> {
     assert_eq!(txn.replace(TableId::MAIN, b"m", b"z", PutMode::Set)?, None);
     assert!(matches!(
         txn.replace(TableId::MAIN, b"m", b"z", PutMode::NoOverwrite),
-        Err(Error::Exists)
+        Err(Error::Exists(_))
     ));
     assert_eq!(txn.get(TableId::MAIN, b"a")?, Some(&b"y"[..]));
     Ok(())
@@ -324,7 +324,7 @@ fn a_value_written_in_parts_appears_when_it_is_finished() -> Result<()> {
     cancelled.cancel(&mut txn);
     assert!(matches!(
         txn.writer(TableId::MAIN, b"a", 0, PutMode::NoOverwrite),
-        Err(Error::Exists)
+        Err(Error::Exists(_))
     ));
     txn.commit()?;
     let read = db.begin_read()?;
@@ -339,7 +339,7 @@ fn tables() -> Result<()> {
     let mut txn = write(&db);
     let red = txn.table_create(b"red", false)?;
     assert_eq!(txn.table_create(b"red", false)?, red);
-    assert!(matches!(txn.table_create(b"red", true), Err(Error::Exists)));
+    assert!(matches!(txn.table_create(b"red", true), Err(Error::Exists(_))));
     let blue = txn.table_create(b"blue", true)?;
     assert_ne!(red, blue);
     txn.put(red, b"k", b"red", PutMode::Set)?;

@@ -66,7 +66,7 @@ fn a_foreign_file_is_told_from_a_damaged_one() {
         matches!(&error, Error::Corrupt(c) if c.page == Some(PageNo::new(0))),
         "{error}"
     );
-    says(&error, &["no meta slot", "kv_salvage"]);
+    says(&error, &["no meta slot", "salvage"]);
 }
 
 #[test]

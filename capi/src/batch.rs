@@ -5,6 +5,7 @@ use crate::border::error::guard;
 use crate::border::flags::{known, no_choice, KV_BLIND, KV_OP_DELETE, KV_OP_PUT};
 use crate::border::status::{kv_status, Failure, Outcome};
 use crate::border::types::{kv_cursor, kv_entry, kv_slice, kv_table, kv_txn, put_mode};
+use crate::handle::about::about;
 use crate::handle::in_use::{self, CursorTxn, CursorUse, TxnUse};
 use crate::handle::objects::{CursorHandle, WriteHandle};
 use kv_engine::{Error, PutMode, Reader, TableId};
@@ -48,7 +49,7 @@ pub unsafe extern "C" fn kv_get_many(
     values: *mut kv_slice,
     found: *mut usize,
 ) -> kv_status {
-    guard(c"kv_get_many", || {
+    guard(c"kv_get_many", about(txn), || {
         // SAFETY: pointers of the caller, as described above; the keys span readable bytes.
         let (keys, mut values, found) =
             unsafe { (array(keys, n, "keys")?, out_array(values, n, "values")?, maybe(found)) };
@@ -114,11 +115,11 @@ pub unsafe extern "C" fn kv_cursor_next_many(
     n: usize,
     got: *mut usize,
 ) -> kv_status {
-    guard(c"kv_cursor_next_many", || {
+    guard(c"kv_cursor_next_many", about(cursor), || {
         // SAFETY: pointers of the caller, as described above.
-        let (mut entries, got) = unsafe { (out_array(entries, n, "entries")?, out(got)?) };
+        let (mut entries, got) = unsafe { (out_array(entries, n, "entries")?, out(got, "got")?) };
         if n == 0 {
-            return Err(Failure::invalid("next_many: room for no entry"));
+            return Err(Failure::invalid("next_many: `n` is 0; give room for an entry"));
         }
         let mut usage = CursorUse::of(cursor)?;
         let (handle, txn) = usage.parts()?;
@@ -143,7 +144,7 @@ pub unsafe extern "C" fn kv_cursor_next_many(
 /// @ingroup kv_batches
 #[no_mangle]
 pub unsafe extern "C" fn kv_write_batch(txn: *mut kv_txn, ops: *const kv_op, n: usize, done: *mut usize) -> kv_status {
-    guard(c"kv_write_batch", || {
+    guard(c"kv_write_batch", about(txn), || {
         // SAFETY: pointers of the caller, as described above.
         let (ops, done) = unsafe { (array(ops, n, "ops")?, maybe(done)) };
         if let Some(done) = &done {

@@ -4,6 +4,7 @@ use crate::border::arg::{self, out};
 use crate::border::error::guard;
 use crate::border::status::kv_status;
 use crate::border::types::{self, kv_cursor, kv_range, kv_table, kv_txn};
+use crate::handle::about::about;
 use crate::handle::in_use::{CursorTxn, CursorUse, TxnUse};
 use kv_engine::TableId;
 use std::ffi::c_void;
@@ -14,9 +15,9 @@ use std::ffi::c_void;
 /// @ingroup kv_cursors
 #[no_mangle]
 pub unsafe extern "C" fn kv_cursor_count(cursor: *mut kv_cursor, count: *mut u64) -> kv_status {
-    guard(c"kv_cursor_count", || {
+    guard(c"kv_cursor_count", about(cursor), || {
         // SAFETY: NULL or writable.
-        let count = unsafe { out(count)? };
+        let count = unsafe { out(count, "count")? };
         let mut usage = CursorUse::of(cursor)?;
         let (handle, txn) = usage.parts()?;
         count.set(match txn {
@@ -34,9 +35,9 @@ pub unsafe extern "C" fn kv_cursor_count(cursor: *mut kv_cursor, count: *mut u64
 /// @ingroup kv_cursors
 #[no_mangle]
 pub unsafe extern "C" fn kv_cursor_rank(cursor: *mut kv_cursor, rank: *mut u64) -> kv_status {
-    guard(c"kv_cursor_rank", || {
+    guard(c"kv_cursor_rank", about(cursor), || {
         // SAFETY: NULL or writable.
-        let rank = unsafe { out(rank)? };
+        let rank = unsafe { out(rank, "rank")? };
         let mut usage = CursorUse::of(cursor)?;
         let (handle, txn) = usage.parts()?;
         rank.set(match txn {
@@ -60,9 +61,9 @@ pub unsafe extern "C" fn kv_count(
     range: *const kv_range,
     count: *mut u64,
 ) -> kv_status {
-    guard(c"kv_count", || {
+    guard(c"kv_count", about(txn), || {
         // SAFETY: pointers of the caller, as described above.
-        let (range, count) = unsafe { (types::range(range)?, out(count)?) };
+        let (range, count) = unsafe { (types::range(range)?, out(count, "count")?) };
         count.set(TxnUse::of(txn)?.read(|txn| txn.count(TableId::new(table), &range))?);
         Ok(())
     })
@@ -80,9 +81,9 @@ pub unsafe extern "C" fn kv_rank(
     klen: usize,
     rank: *mut u64,
 ) -> kv_status {
-    guard(c"kv_rank", || {
+    guard(c"kv_rank", about(txn), || {
         // SAFETY: pointers of the caller, as described above.
-        let (key, rank) = unsafe { (arg::key(key, klen)?, out(rank)?) };
+        let (key, rank) = unsafe { (arg::key(key, klen)?, out(rank, "rank")?) };
         rank.set(TxnUse::of(txn)?.read(|txn| txn.rank(TableId::new(table), key))?);
         Ok(())
     })

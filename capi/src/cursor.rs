@@ -5,6 +5,7 @@ use crate::border::error::{guard, guard_open, guard_void};
 use crate::border::flags::{no_choice, KV_SEEK_EQ, KV_SEEK_GE, KV_SEEK_GT, KV_SEEK_LE, KV_SEEK_LT};
 use crate::border::status::{kv_status, Failure, Outcome, KV_OK};
 use crate::border::types::{self, kv_cursor, kv_range, kv_slice, kv_table, kv_txn};
+use crate::handle::about::about;
 use crate::handle::children::{close_child, publish_child};
 use crate::handle::in_use::{CursorTxn, CursorUse, TxnUse};
 use crate::handle::keys::Keys;
@@ -49,9 +50,9 @@ pub unsafe extern "C" fn kv_cursor_open(
 ) -> kv_status {
     // SAFETY: NULL or writable, as described above.
     let handle = unsafe { maybe(cursor) };
-    guard_open(c"kv_cursor_open", handle, || {
+    guard_open(c"kv_cursor_open", about(txn), handle, || {
         // SAFETY: pointers of the caller, as described above.
-        let (cursor, range) = unsafe { (handle_out(cursor)?, types::range(range)?) };
+        let (cursor, range) = unsafe { (handle_out(cursor, "cursor")?, types::range(range)?) };
         let mut usage = TxnUse::of(txn)?;
         let opened = usage.read(|txn| Cursor::new(txn, TableId::new(table), &range))?;
         let object = Object::Cursor(Box::new(CursorHandle {
@@ -72,7 +73,7 @@ pub unsafe extern "C" fn kv_cursor_open(
 #[no_mangle]
 pub unsafe extern "C" fn kv_cursor_close(cursor: *mut kv_cursor) {
     if !cursor.is_null() {
-        guard_void(c"kv_cursor_close", || {
+        guard_void(c"kv_cursor_close", about(cursor), || {
             close_child(Token::of(cursor), Kinds::of(&[Kind::Cursor, Kind::RetiredCursor]))
         });
     }
@@ -156,7 +157,9 @@ unsafe fn step_guarded(
 ) -> kv_status {
     let target = if back { Target::Prev } else { Target::Next };
     // SAFETY: as in `step`.
-    guard(function, move || unsafe { move_cursor(cursor, target, key, value) })
+    guard(function, about(cursor), move || unsafe {
+        move_cursor(cursor, target, key, value)
+    })
 }
 
 /// Answers the entry that the cursor stands on.
@@ -203,7 +206,7 @@ pub unsafe extern "C" fn kv_cursor_first(
     value: *mut kv_slice,
 ) -> kv_status {
     // SAFETY: outputs of the caller, NULL or writable.
-    guard(c"kv_cursor_first", || unsafe {
+    guard(c"kv_cursor_first", about(cursor), || unsafe {
         move_cursor(cursor, Target::First, key, value)
     })
 }
@@ -215,7 +218,7 @@ pub unsafe extern "C" fn kv_cursor_first(
 #[no_mangle]
 pub unsafe extern "C" fn kv_cursor_last(cursor: *mut kv_cursor, key: *mut kv_slice, value: *mut kv_slice) -> kv_status {
     // SAFETY: outputs of the caller, NULL or writable.
-    guard(c"kv_cursor_last", || unsafe {
+    guard(c"kv_cursor_last", about(cursor), || unsafe {
         move_cursor(cursor, Target::Last, key, value)
     })
 }
@@ -247,7 +250,7 @@ pub unsafe extern "C" fn kv_cursor_prev(cursor: *mut kv_cursor, key: *mut kv_sli
 #[no_mangle]
 pub unsafe extern "C" fn kv_cursor_get(cursor: *mut kv_cursor, key: *mut kv_slice, value: *mut kv_slice) -> kv_status {
     // SAFETY: outputs of the caller, NULL or writable.
-    guard(c"kv_cursor_get", || unsafe {
+    guard(c"kv_cursor_get", about(cursor), || unsafe {
         move_cursor(cursor, Target::Here, key, value)
     })
 }
@@ -275,7 +278,7 @@ pub unsafe extern "C" fn kv_cursor_seek(
     key: *mut kv_slice,
     value: *mut kv_slice,
 ) -> kv_status {
-    guard(c"kv_cursor_seek", || {
+    guard(c"kv_cursor_seek", about(cursor), || {
         let how = match how {
             KV_SEEK_EQ => Seek::Eq,
             KV_SEEK_GE => Seek::Ge,
@@ -304,7 +307,7 @@ pub unsafe extern "C" fn kv_cursor_seek(
 /// @ingroup kv_cursors
 #[no_mangle]
 pub unsafe extern "C" fn kv_cursor_put(cursor: *mut kv_cursor, value: *const c_void, vlen: usize) -> kv_status {
-    guard(c"kv_cursor_put", || {
+    guard(c"kv_cursor_put", about(cursor), || {
         // SAFETY: bytes of the caller.
         let value = unsafe { arg::value(value, vlen)? };
         let mut usage = CursorUse::of(cursor)?;
@@ -324,7 +327,7 @@ pub unsafe extern "C" fn kv_cursor_put(cursor: *mut kv_cursor, value: *const c_v
 /// @ingroup kv_cursors
 #[no_mangle]
 pub unsafe extern "C" fn kv_cursor_delete(cursor: *mut kv_cursor) -> kv_status {
-    guard(c"kv_cursor_delete", || {
+    guard(c"kv_cursor_delete", about(cursor), || {
         let mut usage = CursorUse::of(cursor)?;
         let (handle, mut write) = usage.for_write()?;
         write.get()?.work(|txn| handle.cursor.delete(txn))
@@ -344,7 +347,7 @@ pub unsafe extern "C" fn kv_cursor_nth(
     value: *mut kv_slice,
 ) -> kv_status {
     // SAFETY: outputs of the caller, NULL or writable.
-    guard(c"kv_cursor_nth", || unsafe {
+    guard(c"kv_cursor_nth", about(cursor), || unsafe {
         move_cursor(cursor, Target::Nth(n), key, value)
     })
 }
@@ -362,7 +365,7 @@ pub unsafe extern "C" fn kv_cursor_percentile(
     key: *mut kv_slice,
     value: *mut kv_slice,
 ) -> kv_status {
-    guard(c"kv_cursor_percentile", || {
+    guard(c"kv_cursor_percentile", about(cursor), || {
         if !(0.0..=100.0).contains(&percent) {
             return Err(Failure::invalid("percentile: not between 0 and 100"));
         }
@@ -382,7 +385,7 @@ pub unsafe extern "C" fn kv_cursor_random(
     value: *mut kv_slice,
 ) -> kv_status {
     // SAFETY: outputs of the caller, NULL or writable.
-    guard(c"kv_cursor_random", || unsafe {
+    guard(c"kv_cursor_random", about(cursor), || unsafe {
         move_cursor(cursor, Target::Random, key, value)
     })
 }

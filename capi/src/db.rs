@@ -1,14 +1,15 @@
 //! Chapter "database": open, close, sync, and the calls that are a transaction of their own.
 
 use crate::border::arg::{self, handle_out, maybe, Growing};
-use crate::border::error::{guard, guard_end, guard_open};
+use crate::border::error::{guard, guard_end, guard_open, AboutPath};
 use crate::border::flags::{
     known, no_choice, KV_BLIND, KV_OPEN_EXISTING, KV_OPEN_MEMORY, KV_OPEN_NEW, KV_OPEN_READ_ONLY, KV_VERIFY_ALWAYS,
     KV_VERIFY_DEFAULT, KV_VERIFY_NEVER, KV_VERIFY_ONCE,
 };
 use crate::border::process::{self, Uncancelled};
-use crate::border::status::{kv_status, Failure, Outcome, KV_BUSY};
+use crate::border::status::{kv_status, not_found, Failure, Outcome, KV_BUSY};
 use crate::border::types::{durability, kv_db, kv_table, put_mode};
+use crate::handle::about::about;
 use crate::handle::end::{abort_writers, end_transactions};
 use crate::handle::in_use::DbUse;
 use crate::handle::objects::{orphan_all, DbHandle, Object, HANDLES};
@@ -130,9 +131,9 @@ fn file_number(path: &Path, memory: bool) -> u64 {
 pub unsafe extern "C" fn kv_open(path: *const c_char, options: *const kv_options, db: *mut *mut kv_db) -> kv_status {
     // SAFETY: NULL or writable, as described above.
     let handle = unsafe { maybe(db) };
-    guard_open(c"kv_open", handle, || {
+    guard_open(c"kv_open", AboutPath(path), handle, || {
         // SAFETY: pointers of the caller, as described above.
-        let (db, given) = unsafe { (handle_out(db)?, arg::options(options)?) };
+        let (db, given) = unsafe { (handle_out(db, "db")?, arg::options(options)?) };
         process::prepare(orphan_all)?;
         let options = engine_options(&given)?;
         // SAFETY: NULL or a C string, as described above.
@@ -174,7 +175,7 @@ pub unsafe extern "C" fn kv_open(path: *const c_char, options: *const kv_options
 /// @ingroup kv_database
 #[no_mangle]
 pub unsafe extern "C" fn kv_close(db: *mut kv_db) -> kv_status {
-    guard_end(c"kv_close", || {
+    guard_end(c"kv_close", about(db), || {
         if db.is_null() {
             return Ok(());
         }
@@ -193,7 +194,10 @@ pub unsafe extern "C" fn kv_close(db: *mut kv_db) -> kv_status {
         })?;
         end_transactions(token);
         match closing.object() {
-            Object::Db(database) if !database.read_only => Ok(database.db.sync()?),
+            Object::Db(database) if !database.read_only => {
+                let synced = database.db.sync();
+                synced.map_err(|error| Failure::OfFile(Box::new((database.path.clone(), error.into()))))
+            }
             _ => Ok(()),
         }
     })
@@ -225,7 +229,7 @@ pub unsafe extern "C" fn kv_interrupt(db: *mut kv_db) {
 #[no_mangle]
 #[must_use]
 pub unsafe extern "C" fn kv_sync(db: *mut kv_db) -> kv_status {
-    guard(c"kv_sync", || Ok(DbUse::of(db)?.get()?.db.sync()?))
+    guard(c"kv_sync", about(db), || Ok(DbUse::of(db)?.get()?.db.sync()?))
 }
 
 /// Answers the newest commits, whoever made them.
@@ -236,7 +240,7 @@ pub unsafe extern "C" fn kv_sync(db: *mut kv_db) -> kv_status {
 /// @ingroup kv_database
 #[no_mangle]
 pub unsafe extern "C" fn kv_newest_commit(db: *mut kv_db, visible: *mut u64, durable: *mut u64) -> kv_status {
-    guard(c"kv_newest_commit", || {
+    guard(c"kv_newest_commit", about(db), || {
         // SAFETY: pointers of the caller, NULL or writable.
         let (visible, durable) = unsafe { (maybe(visible), maybe(durable)) };
         let stat = DbUse::of(db)?.get()?.db.stat();
@@ -268,17 +272,17 @@ pub unsafe extern "C" fn kv_db_get(
     size: usize,
     len: *mut usize,
 ) -> kv_status {
-    guard(c"kv_db_get", || {
+    guard(c"kv_db_get", about(db), || {
         // SAFETY: pointers of the caller, as described above.
         let (key, mut buffer, len) = unsafe { (arg::key(key, klen)?, arg::buffer(buffer, size)?, maybe(len)) };
         let db = DbUse::of(db)?;
         let txn = db.get()?.db.begin_read()?;
-        let value = txn.get(TableId::new(table), key)?.ok_or(Failure::NOTFOUND)?;
+        let value = txn.get(TableId::new(table), key)?.ok_or_else(not_found)?;
         if let Some(len) = len {
             len.set(value.len());
         }
         if value.len() > size {
-            return Err(Failure::too_small(value.len() as u64));
+            return Err(Failure::too_small(value.len(), size));
         }
         buffer.put(0, value)
     })
@@ -300,7 +304,7 @@ pub unsafe extern "C" fn kv_db_put(
     vlen: usize,
     flags: u32,
 ) -> kv_status {
-    guard(c"kv_db_put", || {
+    guard(c"kv_db_put", about(db), || {
         // SAFETY: pointers of the caller, as described above.
         let (key, value) = unsafe { (arg::key(key, klen)?, arg::value(value, vlen)?) };
         let mode = put_mode(flags)?;
@@ -326,7 +330,7 @@ pub unsafe extern "C" fn kv_db_delete(
     klen: usize,
     flags: u32,
 ) -> kv_status {
-    guard(c"kv_db_delete", || {
+    guard(c"kv_db_delete", about(db), || {
         // SAFETY: pointers of the caller, as described above.
         let key = unsafe { arg::key(key, klen)? };
         known(flags, KV_BLIND)?;

@@ -4,8 +4,9 @@ use crate::border::arg::{self, maybe, out, Given, Out};
 use crate::border::error::{guard, guard_fast};
 use crate::border::flags::{known, KV_BLIND};
 use crate::border::process::Uncancelled;
-use crate::border::status::{kv_status, Failure, Outcome, KV_EXISTS};
+use crate::border::status::{kv_status, not_found, Failure, Outcome, KV_EXISTS};
 use crate::border::types::{self, kv_range, kv_slice, kv_table, kv_txn, put_mode};
+use crate::handle::about::about;
 use crate::handle::in_use::{self, ReadUse, TxnUse};
 use kv_engine::{PutMode, Reader, TableId};
 use std::ffi::c_void;
@@ -26,12 +27,12 @@ pub unsafe extern "C" fn kv_get(
     klen: usize,
     value: *mut kv_slice,
 ) -> kv_status {
-    guard_fast(c"kv_get", move || {
+    guard_fast(c"kv_get", about(txn), move || {
         // SAFETY: pointers of the caller, as described above.
         let (key, value) = unsafe { (arg::key(key, klen)?, maybe(value)) };
         if let (Some(value), Some(read)) = (&value, ReadUse::uncontended(txn)) {
             let found = read.get()?.txn.get(TableId::new(table), key)?;
-            value.set(kv_slice::of(found.ok_or(Failure::NOTFOUND)?));
+            value.set(kv_slice::of(found.ok_or_else(not_found)?));
             return Ok(());
         }
         get_otherwise(txn, table, key, value)
@@ -54,7 +55,7 @@ fn get_otherwise(txn: *const kv_txn, table: kv_table, key: &[u8], value: Option<
             .get()?
             .work(|txn| Ok(Reader::get(txn, TableId::new(table), key)?.map(kv_slice::of)))?,
     };
-    value.set(found.ok_or(Failure::NOTFOUND)?);
+    value.set(found.ok_or_else(not_found)?);
     Ok(())
 }
 
@@ -75,17 +76,17 @@ pub unsafe extern "C" fn kv_get_copy(
     size: usize,
     len: *mut usize,
 ) -> kv_status {
-    guard(c"kv_get_copy", || {
+    guard(c"kv_get_copy", about(txn), || {
         // SAFETY: pointers of the caller, as described above.
         let (key, mut buffer, len) = unsafe { (arg::key(key, klen)?, arg::buffer(buffer, size)?, maybe(len)) };
         let needed = TxnUse::of(txn)?.read(|txn| {
             Ok(match txn.get(TableId::new(table), key)? {
                 None => None,
-                Some(value) if value.len() > size => Some((value.len(), Err(Failure::too_small(value.len() as u64)))),
+                Some(value) if value.len() > size => Some((value.len(), Err(Failure::too_small(value.len(), size)))),
                 Some(value) => Some((value.len(), buffer.put(0, value))),
             })
         })?;
-        let (length, copied) = needed.ok_or(Failure::NOTFOUND)?;
+        let (length, copied) = needed.ok_or_else(not_found)?;
         if let Some(len) = len {
             len.set(length);
         }
@@ -111,7 +112,7 @@ pub unsafe extern "C" fn kv_put(
     vlen: usize,
     flags: u32,
 ) -> kv_status {
-    guard(c"kv_put", move || {
+    guard(c"kv_put", about(txn), move || {
         // SAFETY: pointers of the caller, as described above.
         let (key, value) = unsafe { (arg::key(key, klen)?, arg::value(value, vlen)?) };
         let mode = put_mode(flags)?;
@@ -136,7 +137,7 @@ pub unsafe extern "C" fn kv_insert(
     vlen: usize,
     existing: *mut kv_slice,
 ) -> kv_status {
-    guard(c"kv_insert", || {
+    guard(c"kv_insert", about(txn), || {
         // SAFETY: pointers of the caller, as described above.
         let (key, value, existing) = unsafe { (arg::key(key, klen)?, arg::value(value, vlen)?, maybe(existing)) };
         let Some(existing) = existing else {
@@ -150,7 +151,10 @@ pub unsafe extern "C" fn kv_insert(
             None => Ok(()),
             Some(present) => {
                 existing.set(present);
-                Err(Failure::Plain(KV_EXISTS))
+                Err(Failure::here(
+                    KV_EXISTS,
+                    "the key exists already; its value was answered, kv_put replaces it",
+                ))
             }
         }
     })
@@ -173,9 +177,9 @@ pub unsafe extern "C" fn kv_replace(
     flags: u32,
     old: *mut kv_slice,
 ) -> kv_status {
-    guard(c"kv_replace", || {
+    guard(c"kv_replace", about(txn), || {
         // SAFETY: pointers of the caller, as described above.
-        let (key, value, old) = unsafe { (arg::key(key, klen)?, arg::value(value, vlen)?, out(old)?) };
+        let (key, value, old) = unsafe { (arg::key(key, klen)?, arg::value(value, vlen)?, out(old, "old")?) };
         let mode = put_mode(flags)?;
         old.set(in_use::write_bytes(txn, [key, value], |txn, [key, value]| {
             Ok(kv_slice::of_option(txn.replace(
@@ -206,9 +210,9 @@ pub unsafe extern "C" fn kv_reserve(
     flags: u32,
     data: *mut *mut c_void,
 ) -> kv_status {
-    guard(c"kv_reserve", || {
+    guard(c"kv_reserve", about(txn), || {
         // SAFETY: pointers of the caller, as described above.
-        let (key, data) = unsafe { (arg::key(key, klen)?, out(data)?) };
+        let (key, data) = unsafe { (arg::key(key, klen)?, out(data, "data")?) };
         Given::VALUE.check_len(vlen)?;
         let mode = put_mode(flags)?;
         let reserved = in_use::write_bytes(txn, [key], |txn, [key]| {
@@ -232,7 +236,7 @@ pub unsafe extern "C" fn kv_delete(
     klen: usize,
     flags: u32,
 ) -> kv_status {
-    guard(c"kv_delete", move || {
+    guard(c"kv_delete", about(txn), move || {
         // SAFETY: pointers of the caller, as described above.
         let key = unsafe { arg::key(key, klen)? };
         known(flags, KV_BLIND)?;
@@ -259,13 +263,13 @@ pub unsafe extern "C" fn kv_take(
     klen: usize,
     value: *mut kv_slice,
 ) -> kv_status {
-    guard(c"kv_take", || {
+    guard(c"kv_take", about(txn), || {
         // SAFETY: pointers of the caller, as described above.
-        let (key, value) = unsafe { (arg::key(key, klen)?, out(value)?) };
+        let (key, value) = unsafe { (arg::key(key, klen)?, out(value, "value")?) };
         let taken = in_use::write_bytes(txn, [key], |txn, [key]| {
             Ok(txn.take(TableId::new(table), key)?.map(kv_slice::of))
         })?;
-        value.set(taken.ok_or(Failure::NOTFOUND)?);
+        value.set(taken.ok_or_else(not_found)?);
         Ok(())
     })
 }
@@ -285,7 +289,7 @@ pub unsafe extern "C" fn kv_take_first(
     key: *mut kv_slice,
     value: *mut kv_slice,
 ) -> kv_status {
-    guard(c"kv_take_first", || {
+    guard(c"kv_take_first", about(txn), || {
         // SAFETY: pointers of the caller, as described above.
         let (range, key, value) = unsafe { (types::range(range)?, maybe(key), maybe(value)) };
         let taken = in_use::write(txn, |txn| {
@@ -293,7 +297,7 @@ pub unsafe extern "C" fn kv_take_first(
                 .take_first(TableId::new(table), &range)?
                 .map(|(key, value)| (kv_slice::of(key), kv_slice::of(value))))
         })?;
-        let (taken_key, taken_value) = taken.ok_or(Failure::NOTFOUND)?;
+        let (taken_key, taken_value) = taken.ok_or_else(not_found)?;
         if let Some(key) = key {
             key.set(taken_key);
         }
@@ -318,7 +322,7 @@ pub unsafe extern "C" fn kv_delete_range(
     range: *const kv_range,
     deleted: *mut u64,
 ) -> kv_status {
-    guard(c"kv_delete_range", || {
+    guard(c"kv_delete_range", about(txn), || {
         // SAFETY: pointers of the caller, as described above.
         let (range, deleted) = unsafe { (types::range(range)?, maybe(deleted)) };
         if matches!(

@@ -1,11 +1,12 @@
 //! Chapter "maintenance": proving that a database is sound, copying it, saving what is left of a damaged one.
 
 use crate::border::arg::{self, Given, Growing};
-use crate::border::error::guard;
+use crate::border::error::{guard, AboutPath};
 use crate::border::flags::{known, KV_JOB_CHECK_SPACE, KV_JOB_COMPACT, KV_JOB_OVERWRITE};
 use crate::border::process;
-use crate::border::status::{kv_status, Failure, Outcome, KV_CANCELLED, KV_CORRUPT};
+use crate::border::status::{kv_status, Failure, Outcome, KV_CANCELLED, KV_CORRUPT, KV_INVALID};
 use crate::border::types::{kv_db, kv_txn, KV_NONE};
+use crate::handle::about::about;
 use crate::handle::in_use::{DbUse, ReadUse};
 use crate::handle::objects::orphan_all;
 use crate::handle::token::Token;
@@ -110,9 +111,10 @@ fn run<T>(given: &kv_job_options, in_use: Token, body: impl FnOnce(&Job<'_>) -> 
 ///
 /// # Safety
 /// As [`arg::path`].
-unsafe fn required_path<'a>(pointer: *const c_char) -> Outcome<&'a Path> {
+unsafe fn required_path<'a>(pointer: *const c_char, name: &str) -> Outcome<&'a Path> {
     // SAFETY: passed on.
-    unsafe { arg::path(pointer) }.ok_or_else(|| Failure::invalid("the path is NULL"))
+    unsafe { arg::path(pointer) }
+        .ok_or_else(|| Failure::Here(KV_INVALID, format!("`{name}` is NULL; give the name of a file").into()))
 }
 
 /// What a check reads: a snapshot, and the caller's transaction, if it is that one's.
@@ -139,7 +141,7 @@ pub unsafe extern "C" fn kv_check(
     ctx: *mut c_void,
     report: *mut kv_check_report,
 ) -> kv_status {
-    guard(c"kv_check", || {
+    guard(c"kv_check", about(txn), || {
         // SAFETY: NULL or a struct of at least the size it states.
         let given = unsafe { arg::options(options)? };
         known(given.flags, KV_JOB_CHECK_SPACE)?;
@@ -177,7 +179,7 @@ pub unsafe extern "C" fn kv_db_check(
     ctx: *mut c_void,
     report: *mut kv_check_report,
 ) -> kv_status {
-    guard(c"kv_db_check", || {
+    guard(c"kv_db_check", about(db), || {
         // SAFETY: NULL or a struct of at least the size it states.
         let given = unsafe { arg::options(options)? };
         known(given.flags, KV_JOB_CHECK_SPACE)?;
@@ -212,7 +214,10 @@ unsafe fn check(
         Ok(txn.check(given.flags & KV_JOB_CHECK_SPACE != 0, job, &mut tell)?)
     });
     if stopped {
-        return Err(Failure::here(KV_CANCELLED, "check: the callback asked to stop"));
+        return Err(Failure::here(
+            KV_CANCELLED,
+            "cancelled: `on_fault` asked to stop; nothing was changed",
+        ));
     }
     let counted = counted?;
     if !report.is_null() {
@@ -232,10 +237,11 @@ unsafe fn check(
         unsafe { arg::report(report, filled)? };
     }
     if counted.faults != 0 {
-        return Err(Failure::here(
-            KV_CORRUPT,
-            "check: faults were found; restore from a backup or save what is left with kv_salvage",
-        ));
+        let message = format!(
+            "corrupt: faults were found: {} (`on_fault` is told each); restore a backup, or save what is left with kv_salvage",
+            counted.faults
+        );
+        return Err(Failure::Here(KV_CORRUPT, message.into()));
     }
     Ok(())
 }
@@ -268,9 +274,9 @@ pub unsafe extern "C" fn kv_backup(
     path: *const c_char,
     options: *const kv_job_options,
 ) -> kv_status {
-    guard(c"kv_backup", || {
+    guard(c"kv_backup", about(txn), || {
         // SAFETY: pointers of the caller, as described above.
-        let (given, path) = unsafe { (arg::options(options)?, required_path(path)?) };
+        let (given, path) = unsafe { (arg::options(options)?, required_path(path, "path")?) };
         known(given.flags, KV_JOB_COMPACT | KV_JOB_OVERWRITE)?;
         let snapshot = ReadUse::of_long(txn)?;
         run(&given, Token::of(txn), |job| {
@@ -289,9 +295,9 @@ pub unsafe extern "C" fn kv_db_backup(
     path: *const c_char,
     options: *const kv_job_options,
 ) -> kv_status {
-    guard(c"kv_db_backup", || {
+    guard(c"kv_db_backup", about(db), || {
         // SAFETY: pointers of the caller, as described above.
-        let (given, path) = unsafe { (arg::options(options)?, required_path(path)?) };
+        let (given, path) = unsafe { (arg::options(options)?, required_path(path, "path")?) };
         known(given.flags, KV_JOB_COMPACT | KV_JOB_OVERWRITE)?;
         let db = DbUse::of(db)?;
         let txn = db.get()?.db.begin_read()?;
@@ -323,11 +329,13 @@ pub unsafe extern "C" fn kv_backup_stream(
     ctx: *mut c_void,
     options: *const kv_job_options,
 ) -> kv_status {
-    guard(c"kv_backup_stream", || {
+    guard(c"kv_backup_stream", about(txn), || {
         // SAFETY: NULL or a struct of at least the size it states.
         let given = unsafe { arg::options(options)? };
         known(given.flags, KV_JOB_COMPACT)?;
-        let write = write.ok_or_else(|| Failure::invalid("backup: there is no function to write with"))?;
+        let write = write.ok_or_else(|| {
+            Failure::invalid("backup: `write` is NULL; give a function that takes the bytes, such as kv_fd_write")
+        })?;
         let snapshot = ReadUse::of_long(txn)?;
         let mut put = |bytes: &[u8]| {
             // SAFETY: the caller's function, called as its type says.
@@ -437,11 +445,16 @@ pub unsafe extern "C" fn kv_salvage(
     ctx: *mut c_void,
     report: *mut kv_salvage_report,
 ) -> kv_status {
-    guard(c"kv_salvage", || {
+    guard(c"kv_salvage", AboutPath(damaged), || {
         process::prepare(orphan_all)?;
         // SAFETY: pointers of the caller, as described above.
-        let (given, damaged, target) =
-            unsafe { (arg::options(options)?, required_path(damaged)?, required_path(target)?) };
+        let (given, damaged, target) = unsafe {
+            (
+                arg::options(options)?,
+                required_path(damaged, "damaged")?,
+                required_path(target, "target")?,
+            )
+        };
         known(given.flags, KV_JOB_OVERWRITE)?;
         let overwrite = given.flags & KV_JOB_OVERWRITE != 0;
         let counted = run(&given, Token::NONE, |job| {

@@ -8,6 +8,7 @@ use crate::border::error::guard;
 use crate::border::flags::{known, KV_BATCH_KEYS, KV_BATCH_VALUES, KV_BLIND};
 use crate::border::status::{kv_status, Failure, Outcome};
 use crate::border::types::{self, kv_cursor, kv_range, kv_table, kv_txn, put_mode};
+use crate::handle::about::about;
 use crate::handle::in_use::{self, CursorTxn, CursorUse, TxnUse};
 use kv_engine::Error;
 use kv_engine::PADDED;
@@ -80,7 +81,7 @@ impl Packer {
     /// `batch` is NULL or a batch whose buffers have the room it states.
     unsafe fn new(batch: *mut kv_batch) -> Outcome<Packer> {
         // SAFETY: passed on.
-        let (given, batch) = unsafe { (read(batch)?, out(batch)?) };
+        let (given, batch) = unsafe { (read(batch)?, out(batch, "batch")?) };
         known(given.flags, KV_BATCH_KEYS | KV_BATCH_VALUES)?;
         let room = given.bytes_size.min(u32::MAX as usize);
         let limit = if given.limit == 0 { usize::MAX } else { given.limit };
@@ -182,7 +183,7 @@ impl Packer {
             ..self.given
         });
         match needed {
-            Some(bytes) if self.count == 0 => Err(Failure::too_small(bytes as u64)),
+            Some(bytes) if self.count == 0 => Err(Failure::too_small(bytes, self.bytes.len)),
             None if self.count == 0 && at_end => Err(Failure::NOTFOUND),
             _ => Ok(()),
         }
@@ -193,7 +194,12 @@ impl Packer {
 /// `batch` is NULL or readable.
 unsafe fn read(batch: *const kv_batch) -> Outcome<kv_batch> {
     // SAFETY: passed on.
-    let batch = unsafe { arg::input(batch, "batch: it is NULL")? };
+    let batch = unsafe {
+        arg::input(
+            batch,
+            "batch: it is NULL; give the address of one (start from KV_BATCH_INIT)",
+        )?
+    };
     if batch.struct_size as usize != size_of::<kv_batch>() {
         return Err(Failure::invalid(
             "batch: struct_size is not set (start from KV_BATCH_INIT)",
@@ -275,7 +281,7 @@ fn fill<R: Reader + ?Sized>(
 /// @ingroup kv_batches
 #[no_mangle]
 pub unsafe extern "C" fn kv_cursor_fill(cursor: *mut kv_cursor, batch: *mut kv_batch) -> kv_status {
-    guard(c"kv_cursor_fill", || {
+    guard(c"kv_cursor_fill", about(cursor), || {
         // SAFETY: a batch of the caller, as described above.
         let mut packer = unsafe { Packer::new(batch)? };
         let mut usage = CursorUse::of(cursor)?;
@@ -301,7 +307,7 @@ pub unsafe extern "C" fn kv_scan(
     range: *const kv_range,
     batch: *mut kv_batch,
 ) -> kv_status {
-    guard(c"kv_scan", || {
+    guard(c"kv_scan", about(txn), || {
         // SAFETY: pointers of the caller, as described above.
         let (range, mut packer) = unsafe { (types::range(range)?, Packer::new(batch)?) };
         let (at_end, needed) = TxnUse::of(txn)?.read(|txn| {
@@ -330,7 +336,7 @@ pub unsafe extern "C" fn kv_get_packed(
 ) -> kv_status {
     /// Keys looked up together: enough to overlap their memory accesses, few enough for a small answer buffer.
     const TOGETHER: usize = 256;
-    guard(c"kv_get_packed", || {
+    guard(c"kv_get_packed", about(txn), || {
         // SAFETY: batches of the caller, as described above.
         let (keys, mut packer) = unsafe { (strings(keys, 1)?, Packer::new(values)?) };
         if keys.is_empty() {
@@ -397,7 +403,7 @@ pub unsafe extern "C" fn kv_put_packed(
     flags: u32,
     done: *mut usize,
 ) -> kv_status {
-    guard(c"kv_put_packed", || {
+    guard(c"kv_put_packed", about(txn), || {
         // SAFETY: pointers of the caller, as described above.
         let (done, strings) = unsafe { (start(done), strings(batch, 2)?) };
         let mode = put_mode(flags)?;
@@ -429,7 +435,7 @@ pub unsafe extern "C" fn kv_delete_packed(
     flags: u32,
     done: *mut usize,
 ) -> kv_status {
-    guard(c"kv_delete_packed", || {
+    guard(c"kv_delete_packed", about(txn), || {
         // SAFETY: pointers of the caller, as described above.
         let (done, keys) = unsafe { (start(done), strings(batch, 1)?) };
         known(flags, KV_BLIND)?;

@@ -2,8 +2,9 @@
 
 use crate::border::arg::{self, handle_out, maybe, out};
 use crate::border::error::{guard, guard_open, guard_void};
-use crate::border::status::{kv_status, Failure};
+use crate::border::status::{kv_status, not_found, Failure};
 use crate::border::types::{kv_buf, kv_slice, kv_table, kv_txn};
+use crate::handle::about::about;
 use crate::handle::in_use::TxnUse;
 use crate::handle::objects::{BufBytes, BufHandle, Object, HANDLES};
 use crate::handle::token::{Kind, Kinds, Token};
@@ -34,14 +35,20 @@ pub unsafe extern "C" fn kv_get_buf(
 ) -> kv_status {
     // SAFETY: NULL or writable, as described above.
     let handle = unsafe { maybe(buffer) };
-    guard_open(c"kv_get_buf", handle, || {
+    guard_open(c"kv_get_buf", about(txn), handle, || {
         // SAFETY: pointers of the caller, as described above.
-        let (buffer, key, value) = unsafe { (handle_out(buffer)?, arg::key(key, klen)?, out(value)?) };
+        let (buffer, key, value) = unsafe {
+            (
+                handle_out(buffer, "buffer")?,
+                arg::key(key, klen)?,
+                out(value, "value")?,
+            )
+        };
         let mut usage = TxnUse::of(txn)?;
         let kept = match &usage {
             TxnUse::Read(read) => {
                 let read = read.get()?;
-                let found = read.txn.get(TableId::new(table), key)?.ok_or(Failure::NOTFOUND)?;
+                let found = read.txn.get(TableId::new(table), key)?.ok_or_else(not_found)?;
                 (found.len() > COPIED_MAX).then(|| {
                     let mut extras = read.extras.lock().unwrap_or_else(PoisonError::into_inner);
                     let snapshot = Arc::clone(extras.kept.get_or_insert_default());
@@ -55,7 +62,7 @@ pub unsafe extern "C" fn kv_get_buf(
             None => {
                 let copy: Box<[u8]> = usage
                     .read(|txn| Ok(txn.get(TableId::new(table), key)?.map(Box::from)))?
-                    .ok_or(Failure::NOTFOUND)?;
+                    .ok_or_else(not_found)?;
                 (kv_slice::of(&copy), BufBytes::Copied(copy))
             }
         };
@@ -73,7 +80,7 @@ pub unsafe extern "C" fn kv_get_buf(
 /// @ingroup kv_retained
 #[no_mangle]
 pub unsafe extern "C" fn kv_buf_retain(buffer: *mut kv_buf) -> kv_status {
-    guard(c"kv_buf_retain", || {
+    guard(c"kv_buf_retain", about(buffer), || {
         let mut locked = HANDLES.lock_waiting(Token::of(buffer), Kind::Buf)?;
         let buf = locked.object().buf()?;
         let more = buf.references.checked_add(1);
@@ -88,7 +95,7 @@ pub unsafe extern "C" fn kv_buf_retain(buffer: *mut kv_buf) -> kv_status {
 #[no_mangle]
 pub unsafe extern "C" fn kv_buf_release(buffer: *mut kv_buf) {
     if !buffer.is_null() {
-        guard_void(c"kv_buf_release", || {
+        guard_void(c"kv_buf_release", about(buffer), || {
             let token = Token::of(buffer);
             let mut locked = HANDLES.lock_waiting(token, Kind::Buf)?;
             let buf = locked.object().buf()?;

@@ -3,8 +3,9 @@
 use crate::border::arg::{self, Growing};
 use crate::border::error::guard;
 use crate::border::flags::{KV_READ, KV_WRITE};
-use crate::border::status::{kv_status, Failure};
+use crate::border::status::{kv_status, not_found};
 use crate::border::types::{kv_db, kv_table, kv_txn};
+use crate::handle::about::about;
 use crate::handle::in_use::{DbUse, TxnUse};
 use crate::handle::stale_readers::{kv_reader_info, reader_info};
 
@@ -49,6 +50,12 @@ pub struct kv_db_stat {
     /// four (1 = the first); 0 = none. One that a crash tore is among them. Any other was damaged: nothing is lost, but
     /// one copy less leads to the newest commit. The next commits write it anew.
     pub lost_slots: u32,
+    /// Process that has the write transaction open at this moment, 0 if none has: its number (pid) as it sees itself.
+    pub writer: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// Milliseconds since that process began this write transaction.
+    pub writer_ms: u64,
 }
 // SAFETY: repr(C), struct_size first, integers only.
 unsafe impl Growing for kv_db_stat {}
@@ -60,10 +67,10 @@ unsafe impl Growing for kv_db_stat {}
 /// @ingroup kv_statistics
 #[no_mangle]
 pub unsafe extern "C" fn kv_stat_db(db: *mut kv_db, stat: *mut kv_db_stat) -> kv_status {
-    guard(c"kv_stat_db", || {
+    guard(c"kv_stat_db", about(db), || {
         let db = DbUse::of(db)?;
         let db = &db.get()?.db;
-        let figures = db.stat();
+        let (figures, writer) = (db.stat(), db.writer());
         let filled = kv_db_stat {
             struct_size: 0,
             page_size: figures.page_size,
@@ -79,6 +86,9 @@ pub unsafe extern "C" fn kv_stat_db(db: *mut kv_db, stat: *mut kv_db_stat) -> kv
             opening_ns: u64::try_from(db.opening_time().as_nanos()).unwrap_or(u64::MAX),
             closed_properly: db.recovery().closed_properly.into(),
             lost_slots: db.recovery().lost_slots,
+            writer: writer.map_or(0, |writer| writer.pid),
+            reserved: 0,
+            writer_ms: writer.map_or(0, |writer| writer.age_ms),
         };
         // SAFETY: NULL or a struct of at least the size it states.
         unsafe { arg::report(stat, filled) }
@@ -110,7 +120,7 @@ unsafe impl Growing for kv_identity {}
 /// @ingroup kv_statistics
 #[no_mangle]
 pub unsafe extern "C" fn kv_db_identity(db: *mut kv_db, identity: *mut kv_identity) -> kv_status {
-    guard(c"kv_db_identity", || {
+    guard(c"kv_db_identity", about(db), || {
         let db = DbUse::of(db)?;
         let db = db.get()?;
         let known = db.db.identity();
@@ -137,10 +147,10 @@ pub unsafe extern "C" fn kv_db_identity(db: *mut kv_db, identity: *mut kv_identi
 /// @ingroup kv_statistics
 #[no_mangle]
 pub unsafe extern "C" fn kv_reader_at(db: *mut kv_db, index: u32, info: *mut kv_reader_info) -> kv_status {
-    guard(c"kv_reader_at", || {
+    guard(c"kv_reader_at", about(db), || {
         let db = DbUse::of(db)?;
         let readers = db.get()?.db.readers();
-        let reader = readers.get(index as usize).ok_or(Failure::NOTFOUND)?;
+        let reader = readers.get(index as usize).ok_or_else(not_found)?;
         // SAFETY: NULL or a struct of at least the size it states.
         unsafe { arg::report(info, reader_info(reader)) }
     })
@@ -186,7 +196,7 @@ pub unsafe extern "C" fn kv_stat_table(
     level: u32,
     stat: *mut kv_table_stat,
 ) -> kv_status {
-    guard(c"kv_stat_table", || {
+    guard(c"kv_stat_table", about(txn), || {
         let mut usage = TxnUse::of(txn)?;
         let whole = usage.read(|txn| txn.table_stat(TableId::new(table)))?;
         let mut filled = kv_table_stat {
@@ -203,7 +213,7 @@ pub unsafe extern "C" fn kv_stat_table(
             let level = u8::try_from(level)
                 .ok()
                 .filter(|level| *level <= whole.height)
-                .ok_or(Failure::NOTFOUND)?;
+                .ok_or_else(not_found)?;
             let one = usage.read(|txn| txn.level_stat(TableId::new(table), level))?;
             filled.branch_pages = if level == 1 { 0 } else { one.pages };
             filled.leaf_pages = if level == 1 { one.pages } else { 0 };
@@ -245,7 +255,7 @@ unsafe impl Growing for kv_txn_stat {}
 /// @ingroup kv_statistics
 #[no_mangle]
 pub unsafe extern "C" fn kv_stat_txn(txn: *const kv_txn, stat: *mut kv_txn_stat) -> kv_status {
-    guard(c"kv_stat_txn", || {
+    guard(c"kv_stat_txn", about(txn), || {
         let mut usage = TxnUse::of(txn)?;
         let id = usage.read(|txn| Ok(txn.id()))?;
         let (kind, collected) = match &mut usage {

@@ -5,6 +5,7 @@ use crate::border::error::guard;
 use crate::border::flags::{known, KV_TABLE_NEW};
 use crate::border::status::{kv_status, Outcome};
 use crate::border::types::{kv_slice, kv_table, kv_txn};
+use crate::handle::about::about;
 use crate::handle::in_use::{self, TxnUse};
 use crate::handle::objects::Notes;
 use kv_engine::{Reader, TableId};
@@ -46,9 +47,9 @@ pub unsafe extern "C" fn kv_table_open(
     len: usize,
     table: *mut kv_table,
 ) -> kv_status {
-    guard(c"kv_table_open", || {
+    guard(c"kv_table_open", about(txn), || {
         // SAFETY: pointers of the caller, as described above.
-        let (name, table) = unsafe { (arg::bytes(name, len, Given::NAME)?, out(table)?) };
+        let (name, table) = unsafe { (arg::bytes(name, len, Given::NAME)?, out(table, "table")?) };
         table.set(TxnUse::of(txn)?.read(|txn| txn.table(name))?.get());
         Ok(())
     })
@@ -70,10 +71,15 @@ pub unsafe extern "C" fn kv_table_create(
     options: *const kv_table_options,
     table: *mut kv_table,
 ) -> kv_status {
-    guard(c"kv_table_create", || {
+    guard(c"kv_table_create", about(txn), || {
         // SAFETY: pointers of the caller, as described above.
-        let (name, given, table) =
-            unsafe { (arg::bytes(name, len, Given::NAME)?, arg::options(options)?, out(table)?) };
+        let (name, given, table) = unsafe {
+            (
+                arg::bytes(name, len, Given::NAME)?,
+                arg::options(options)?,
+                out(table, "table")?,
+            )
+        };
         known(given.flags, KV_TABLE_NEW)?;
         let created = in_use::write_bytes(txn, [name], |txn, [name]| {
             txn.table_create(name, given.flags & KV_TABLE_NEW != 0)
@@ -95,7 +101,7 @@ pub unsafe extern "C" fn kv_table_rename(
     name: *const c_void,
     len: usize,
 ) -> kv_status {
-    guard(c"kv_table_rename", || {
+    guard(c"kv_table_rename", about(txn), || {
         // SAFETY: pointers of the caller, as described above.
         let name = unsafe { arg::bytes(name, len, Given::NAME)? };
         in_use::write_bytes(txn, [name], |txn, [name]| txn.table_rename(TableId::new(table), name))
@@ -109,7 +115,7 @@ pub unsafe extern "C" fn kv_table_rename(
 /// @ingroup kv_tables
 #[no_mangle]
 pub unsafe extern "C" fn kv_table_clear(txn: *mut kv_txn, table: kv_table) -> kv_status {
-    guard(c"kv_table_clear", || {
+    guard(c"kv_table_clear", about(txn), || {
         in_use::write(txn, |txn| txn.table_clear(TableId::new(table)))
     })
 }
@@ -120,7 +126,7 @@ pub unsafe extern "C" fn kv_table_clear(txn: *mut kv_txn, table: kv_table) -> kv
 /// @ingroup kv_tables
 #[no_mangle]
 pub unsafe extern "C" fn kv_table_drop(txn: *mut kv_txn, table: kv_table) -> kv_status {
-    guard(c"kv_table_drop", || {
+    guard(c"kv_table_drop", about(txn), || {
         in_use::write(txn, |txn| txn.table_drop(TableId::new(table)))
     })
 }
@@ -133,9 +139,9 @@ pub unsafe extern "C" fn kv_table_drop(txn: *mut kv_txn, table: kv_table) -> kv_
 /// @ingroup kv_tables
 #[no_mangle]
 pub unsafe extern "C" fn kv_table_name(txn: *const kv_txn, table: kv_table, name: *mut kv_slice) -> kv_status {
-    guard(c"kv_table_name", || {
+    guard(c"kv_table_name", about(txn), || {
         // SAFETY: NULL or writable.
-        let name = unsafe { out(name)? };
+        let name = unsafe { out(name, "name")? };
         name.set(kept(txn, table, |txn| txn.table_name(TableId::new(table)))?);
         Ok(())
     })
@@ -149,9 +155,9 @@ pub unsafe extern "C" fn kv_table_name(txn: *const kv_txn, table: kv_table, name
 /// @ingroup kv_tables
 #[no_mangle]
 pub unsafe extern "C" fn kv_table_note(txn: *const kv_txn, table: kv_table, note: *mut kv_slice) -> kv_status {
-    guard(c"kv_table_note", || {
+    guard(c"kv_table_note", about(txn), || {
         // SAFETY: NULL or writable.
-        let note = unsafe { out(note)? };
+        let note = unsafe { out(note, "note")? };
         note.set(kept(txn, table, |txn| txn.table_note(TableId::new(table)))?);
         Ok(())
     })
@@ -200,7 +206,7 @@ pub unsafe extern "C" fn kv_table_set_note(
     note: *const c_void,
     len: usize,
 ) -> kv_status {
-    guard(c"kv_table_set_note", || {
+    guard(c"kv_table_set_note", about(txn), || {
         // SAFETY: pointers of the caller, as described above.
         let note = unsafe { arg::bytes(note, len, Given::NOTE)? };
         in_use::write_bytes(txn, [note], |txn, [note]| txn.table_set_note(TableId::new(table), note))

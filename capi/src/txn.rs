@@ -5,6 +5,7 @@ use crate::border::error::{guard, guard_end, guard_open, guard_void};
 use crate::border::flags::{known, no_choice, KV_READ, KV_TXN_NOWAIT, KV_WRITE};
 use crate::border::status::{kv_status, Failure, Outcome, KV_BUSY, KV_CHILD_OPEN, KV_DEADLOCK};
 use crate::border::types::{durability, kv_db, kv_txn};
+use crate::handle::about::{about, of_database};
 use crate::handle::children::lock_children;
 use crate::handle::end::{end, Ended};
 use crate::handle::in_use::{this_thread, DbUse, TxnUse};
@@ -117,9 +118,9 @@ pub unsafe extern "C" fn kv_txn_begin(
 ) -> kv_status {
     // SAFETY: NULL or writable, as described above.
     let handle = unsafe { maybe(txn) };
-    guard_open(c"kv_txn_begin", handle, || {
+    guard_open(c"kv_txn_begin", about(db), handle, || {
         // SAFETY: pointers of the caller, as described above.
-        let txn = unsafe { handle_out(txn)? };
+        let txn = unsafe { handle_out(txn, "txn")? };
         let database = DbUse::of(db)?;
         let database = database.get()?;
         // SAFETY: NULL or a struct of at least the size it states.
@@ -160,7 +161,7 @@ pub unsafe extern "C" fn kv_txn_begin(
 #[no_mangle]
 #[must_use]
 pub unsafe extern "C" fn kv_txn_commit(txn: *mut kv_txn, commit_id: *mut u64) -> kv_status {
-    guard_end(c"kv_txn_commit", || {
+    guard_end(c"kv_txn_commit", about(txn), || {
         // SAFETY: passed on.
         unsafe { commit(txn, commit_id, WriteTxn::commit) }
     })
@@ -179,7 +180,7 @@ pub unsafe extern "C" fn kv_txn_commit(txn: *mut kv_txn, commit_id: *mut u64) ->
 #[no_mangle]
 #[must_use]
 pub unsafe extern "C" fn kv_txn_commit_async(txn: *mut kv_txn, commit_id: *mut u64) -> kv_status {
-    guard_end(c"kv_txn_commit_async", || {
+    guard_end(c"kv_txn_commit_async", about(txn), || {
         // SAFETY: passed on.
         unsafe { commit(txn, commit_id, WriteTxn::commit_async) }
     })
@@ -204,14 +205,18 @@ unsafe fn commit(
     } else {
         match end(token)? {
             Ended::Write(mut write, unfinished, closing) => {
-                write.usable()?;
-                if unfinished != 0 {
-                    return Err(Failure::here(
-                        KV_CHILD_OPEN,
-                        "a writer was neither finished nor closed; the transaction was aborted",
-                    ));
-                }
-                let id = finish(write.into_txn())?;
+                let finish = || {
+                    write.usable()?;
+                    if unfinished != 0 {
+                        return Err(Failure::here(
+                            KV_CHILD_OPEN,
+                            "a writer was neither finished nor closed; the transaction was aborted",
+                        ));
+                    }
+                    Ok(finish(write.into_txn())?)
+                };
+                // The handle leads nowhere afterwards, so the file is named here.
+                let id = finish().map_err(|failure| of_database(failure, closing.slot.parent()))?;
                 drop(closing);
                 id
             }
@@ -238,7 +243,7 @@ unsafe fn commit(
 #[no_mangle]
 pub unsafe extern "C" fn kv_txn_abort(txn: *mut kv_txn) {
     if !txn.is_null() {
-        guard_void(c"kv_txn_abort", || end(Token::of(txn)).map(drop));
+        guard_void(c"kv_txn_abort", about(txn), || end(Token::of(txn)).map(drop));
     }
 }
 
@@ -250,7 +255,7 @@ pub unsafe extern "C" fn kv_txn_abort(txn: *mut kv_txn) {
 /// @ingroup kv_transactions
 #[no_mangle]
 pub unsafe extern "C" fn kv_txn_refresh(txn: *mut kv_txn) -> kv_status {
-    guard(c"kv_txn_refresh", || {
+    guard(c"kv_txn_refresh", about(txn), || {
         let token = Token::of(txn);
         let mut locked = HANDLES
             .lock(token, Kind::Read)
@@ -280,9 +285,9 @@ pub unsafe extern "C" fn kv_txn_refresh(txn: *mut kv_txn) -> kv_status {
 /// @ingroup kv_transactions
 #[no_mangle]
 pub unsafe extern "C" fn kv_txn_id(txn: *const kv_txn, id: *mut u64) -> kv_status {
-    guard(c"kv_txn_id", || {
+    guard(c"kv_txn_id", about(txn), || {
         // SAFETY: NULL or writable.
-        let id = unsafe { out(id)? };
+        let id = unsafe { out(id, "id")? };
         id.set(TxnUse::of(txn)?.read(|txn| Ok(txn.id()))?.get());
         Ok(())
     })

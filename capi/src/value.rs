@@ -2,8 +2,9 @@
 
 use crate::border::arg::{self, out, out_array, Growing};
 use crate::border::error::guard;
-use crate::border::status::{kv_status, Failure};
+use crate::border::status::{kv_status, not_found, Failure};
 use crate::border::types::{kv_table, kv_txn, KV_NONE};
+use crate::handle::about::about;
 use crate::handle::in_use::TxnUse;
 use kv_engine::{TableId, ValuePiece};
 use std::ffi::c_void;
@@ -51,12 +52,12 @@ pub unsafe extern "C" fn kv_stat_value(
     klen: usize,
     stat: *mut kv_value_stat,
 ) -> kv_status {
-    guard(c"kv_stat_value", || {
+    guard(c"kv_stat_value", about(txn), || {
         // SAFETY: bytes of the caller.
         let key = unsafe { arg::key(key, klen)? };
         let found = TxnUse::of(txn)?
             .read(|txn| txn.value_info(TableId::new(table), key))?
-            .ok_or(Failure::NOTFOUND)?;
+            .ok_or_else(not_found)?;
         let extents = u32::try_from(found.extents.len()).unwrap_or(u32::MAX);
         // SAFETY: NULL or a struct of at least the size it states.
         unsafe {
@@ -92,20 +93,20 @@ pub unsafe extern "C" fn kv_value_read(
     size: usize,
     got: *mut usize,
 ) -> kv_status {
-    guard(c"kv_value_read", || {
+    guard(c"kv_value_read", about(txn), || {
         // SAFETY: pointers of the caller, as described above.
-        let (key, mut buffer, got) = unsafe { (arg::key(key, klen)?, arg::buffer(buffer, size)?, out(got)?) };
+        let (key, mut buffer, got) = unsafe { (arg::key(key, klen)?, arg::buffer(buffer, size)?, out(got, "got")?) };
         // Zeroing more than there is to read would cost more than the read.
         let mut usage = TxnUse::of(txn)?;
         if size > 4096 {
             let len = usage
                 .read(|txn| txn.value_info(TableId::new(table), key))?
-                .ok_or(Failure::NOTFOUND)?
+                .ok_or_else(not_found)?
                 .len;
             buffer.len = size.min(usize::try_from(len.saturating_sub(offset)).unwrap_or(usize::MAX));
         }
         let read = usage.read(|txn| txn.read_value(TableId::new(table), key, offset, buffer.zeroed()))?;
-        got.set(read.ok_or(Failure::NOTFOUND)?);
+        got.set(read.ok_or_else(not_found)?);
         Ok(())
     })
 }
@@ -129,9 +130,10 @@ pub unsafe extern "C" fn kv_value_extents(
     size: usize,
     n: *mut usize,
 ) -> kv_status {
-    guard(c"kv_value_extents", || {
+    guard(c"kv_value_extents", about(txn), || {
         // SAFETY: pointers of the caller, as described above.
-        let (key, mut extents, n) = unsafe { (arg::key(key, klen)?, out_array(extents, size, "extents")?, out(n)?) };
+        let (key, mut extents, n) =
+            unsafe { (arg::key(key, klen)?, out_array(extents, size, "extents")?, out(n, "n")?) };
         let pieces = TxnUse::of(txn)?.read(|txn| {
             let found = txn.value_pieces(TableId::new(table), key)?;
             let piece = |piece: ValuePiece<'_>| kv_extent {
@@ -141,10 +143,13 @@ pub unsafe extern "C" fn kv_value_extents(
             };
             Ok(found.map(|pieces| pieces.into_iter().map(piece).collect::<Vec<kv_extent>>()))
         })?;
-        let pieces = pieces.ok_or(Failure::NOTFOUND)?;
+        let pieces = pieces.ok_or_else(not_found)?;
         n.set(pieces.len());
         if pieces.len() > size {
-            return Err(Failure::too_small((pieces.len() * size_of::<kv_extent>()) as u64));
+            return Err(Failure::too_small(
+                pieces.len() * size_of::<kv_extent>(),
+                size * size_of::<kv_extent>(),
+            ));
         }
         for (at, piece) in pieces.iter().enumerate() {
             extents.set(at, *piece);

@@ -4,6 +4,7 @@ use crate::border::arg::maybe;
 use crate::border::error::guard;
 use crate::border::status::kv_status;
 use crate::border::types::kv_db;
+use crate::handle::about::about;
 use crate::handle::in_use::DbUse;
 use kv_engine::{CommitId, Wait};
 use std::time::Duration;
@@ -29,7 +30,7 @@ fn wait_of(ms: i64) -> Wait {
 #[no_mangle]
 #[must_use]
 pub unsafe extern "C" fn kv_wait_durable(db: *mut kv_db, id: u64, ms: i64) -> kv_status {
-    guard(c"kv_wait_durable", || {
+    guard(c"kv_wait_durable", about(db), || {
         Ok(DbUse::of(db)?.get()?.db.wait_durable(CommitId::new(id), wait_of(ms))?)
     })
 }
@@ -44,7 +45,7 @@ pub unsafe extern "C" fn kv_wait_durable(db: *mut kv_db, id: u64, ms: i64) -> kv
 #[no_mangle]
 #[must_use]
 pub unsafe extern "C" fn kv_wait_commit(db: *mut kv_db, after: u64, ms: i64, newest: *mut u64) -> kv_status {
-    guard(c"kv_wait_commit", || {
+    guard(c"kv_wait_commit", about(db), || {
         // SAFETY: NULL or writable.
         let newest = unsafe { maybe(newest) };
         let id = DbUse::of(db)?

@@ -4,6 +4,7 @@ use crate::border::arg::{self, handle_out, maybe};
 use crate::border::error::{guard, guard_end, guard_open, guard_void};
 use crate::border::status::{kv_status, Failure};
 use crate::border::types::{kv_table, kv_txn, kv_writer, put_mode};
+use crate::handle::about::{about, about_database_of};
 use crate::handle::children::{close_child, publish_child};
 use crate::handle::in_use::{WriteUse, WriterUse};
 use crate::handle::objects::{Object, WriterHandle};
@@ -33,9 +34,9 @@ pub unsafe extern "C" fn kv_writer_open(
 ) -> kv_status {
     // SAFETY: NULL or writable, as described above.
     let handle = unsafe { maybe(writer) };
-    guard_open(c"kv_writer_open", handle, || {
+    guard_open(c"kv_writer_open", about(txn), handle, || {
         // SAFETY: pointers of the caller, as described above.
-        let (writer, key) = unsafe { (handle_out(writer)?, arg::key(key, klen)?) };
+        let (writer, key) = unsafe { (handle_out(writer, "writer")?, arg::key(key, klen)?) };
         let mode = put_mode(flags)?;
         let mut write = WriteUse::of(txn)?;
         let begun = write
@@ -60,7 +61,7 @@ fn ended() -> Failure {
 /// @ingroup kv_values
 #[no_mangle]
 pub unsafe extern "C" fn kv_writer_write(writer: *mut kv_writer, data: *const c_void, len: usize) -> kv_status {
-    guard(c"kv_writer_write", || {
+    guard(c"kv_writer_write", about(writer), || {
         // SAFETY: bytes of the caller.
         let data = unsafe { arg::value(data, len)? };
         let mut usage = WriterUse::of(writer)?;
@@ -78,7 +79,7 @@ pub unsafe extern "C" fn kv_writer_write(writer: *mut kv_writer, data: *const c_
 /// @ingroup kv_values
 #[no_mangle]
 pub unsafe extern "C" fn kv_writer_finish(writer: *mut kv_writer) -> kv_status {
-    guard_end(c"kv_writer_finish", || {
+    guard_end(c"kv_writer_finish", about_database_of(writer), || {
         let finished = WriterUse::of(writer).and_then(|mut usage| {
             let (handle, write) = usage.parts()?;
             let current = handle.writer.take().ok_or_else(ended)?;
@@ -95,7 +96,7 @@ pub unsafe extern "C" fn kv_writer_finish(writer: *mut kv_writer) -> kv_status {
 #[no_mangle]
 pub unsafe extern "C" fn kv_writer_close(writer: *mut kv_writer) {
     if !writer.is_null() {
-        guard_void(c"kv_writer_close", || {
+        guard_void(c"kv_writer_close", about(writer), || {
             // Its pages go back at once if the transaction is free; else when that ends.
             if let Ok(mut usage) = WriterUse::of(writer) {
                 let (handle, write) = usage.parts()?;

@@ -25,6 +25,7 @@ use crate::page::{PageSource, Root};
 use crate::tree::read::lookup;
 use crate::tree::read::scan::scan_leaves;
 use crate::util::bytes::{get_u16, put_u16};
+use crate::util::shown::Quoted;
 
 /// The largest length of a table's name in bytes.
 pub const NAME_MAX: usize = 512;
@@ -215,7 +216,8 @@ pub fn each_table<'s, S: PageSource<'s>>(
 
 /// Returns the bytes of the record of `table`, or `None` if there is no such table.
 pub fn find<'s, S: PageSource<'s>>(source: &S, catalogue: &Root, table: TableId) -> Result<Option<&'s [u8]>> {
-    match lookup::get(source, catalogue, &record_key(table))? {
+    let found = lookup::get(source, catalogue, &record_key(table));
+    match found.map_err(|e| e.in_table(TableId::CATALOGUE))? {
         None => Ok(None),
         Some(Stored::Inline(b)) => Ok(Some(b)),
         Some(Stored::Chain(_)) => Err(bad()),
@@ -251,7 +253,10 @@ pub fn decode_number(bytes: &[u8]) -> Result<TableId> {
 /// Returns the error for a name that no table has.
 #[cold]
 pub fn unknown_name(name: &[u8]) -> Error {
-    Error::NoTable(format!("'{}'; create it first", name.escape_ascii()))
+    Error::NoTable(format!(
+        "{}; create it (kv_table_create), or look whether the name and the file are right",
+        Quoted(name)
+    ))
 }
 
 /// Returns the error for a number that no table has.
@@ -278,7 +283,9 @@ pub fn is_named(table: TableId) -> bool {
 /// [`NAME_MAX`].
 pub fn check_new_name(name: &[u8]) -> Result<()> {
     if name.first() == Some(&0) {
-        return Err(Error::Invalid("a table's name must not begin with a byte 0"));
+        return Err(Error::Invalid(
+            "a table's name must not begin with a byte 0; such names are those of later versions",
+        ));
     }
     check_name(name)
 }
@@ -289,7 +296,9 @@ pub fn check_new_name(name: &[u8]) -> Result<()> {
 /// `Invalid`: it is empty; `TooBig`: it is longer than [`NAME_MAX`].
 pub fn check_name(name: &[u8]) -> Result<()> {
     if name.is_empty() {
-        return Err(Error::Invalid("a table's name must not be empty"));
+        return Err(Error::Invalid(
+            "a table's name must not be empty; the table without a name is KV_MAIN",
+        ));
     }
     if name.len() > NAME_MAX {
         return Err(Error::TooBig {

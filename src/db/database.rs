@@ -210,7 +210,9 @@ impl Db {
     pub fn begin_write(&self, options: WriteOptions) -> Result<WriteTxn> {
         let handle = &*self.handle;
         if handle.options.read_only {
-            return Err(Error::ReadOnly("the database was opened read-only"));
+            return Err(Error::ReadOnly(
+                "the database was opened read-only; open it without that option (KV_OPEN_READ_ONLY)",
+            ));
         }
         let default = handle.options.wait.map_or(Wait::Forever, Wait::For);
         let wait = options.wait.unwrap_or(default);
@@ -265,7 +267,7 @@ fn pager_options(options: &Options) -> Result<PagerOptions> {
         bytes => bytes as usize,
     };
     if !page_size.is_power_of_two() || !(PAGE_MIN..=PAGE_MAX).contains(&page_size) {
-        return Err(Error::Invalid("page size: 4096, 8192, 16384, 32768 or 65536"));
+        return Err(Error::Invalid("page_size: it can be 4096, 8192, 16384, 32768 or 65536"));
     }
     Ok(PagerOptions {
         page_size,

@@ -26,7 +26,7 @@ mod value_writer;
 mod waiting;
 mod write;
 
-pub use crate::pager::{Durability, FileStat, ReaderInfo, Recovery, Verify, Wait};
+pub use crate::pager::{Durability, FileStat, ReaderInfo, Recovery, Verify, Wait, Writer};
 pub use crate::txn::{PutMode, WriteStat};
 pub use cursor::Cursor;
 pub use database::Db;

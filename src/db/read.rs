@@ -2,7 +2,7 @@
 
 use super::reader::{Reader, Trees};
 use crate::catalogue::{self, TableRecord};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ids::{CommitId, TableId};
 use crate::page::hint::leaf::LeafHints;
 use crate::page::leaf::Stored;
@@ -215,7 +215,24 @@ impl ReadTxn {
     fn resolve_found<'a>(&'a self, table: TableId, found: Result<Option<Stored<'a>>>) -> Result<Option<&'a [u8]>> {
         let resolve = |stored| self.pinned.resolve(stored, &self.source());
         let resolved = found.and_then(|found| found.map(resolve).transpose());
-        resolved.map_err(|e| e.in_table(table))
+        resolved.map_err(|e| self.in_table(e, table))
+    }
+
+    /// Names the table in an error about damage in its tree.
+    #[cold]
+    #[inline(never)]
+    fn in_table(&self, error: Error, table: TableId) -> Error {
+        self.with_table_name(error.in_table(table))
+    }
+
+    /// Adds the name of the table to an error about damage that has its number alone.
+    #[cold]
+    pub(crate) fn with_table_name(&self, error: Error) -> Error {
+        // The catalogue may be damaged as well, and then the number is all that can be said.
+        match error.unnamed_table().and_then(|table| self.record(table).ok()) {
+            Some(record) => error.in_table_called(&record.name),
+            None => error,
+        }
     }
 
     /// Moves to the newest commit. Slices that were returned before cannot be used any more, which the borrow checker
@@ -252,7 +269,7 @@ impl Trees for &ReadTxn {
 
     fn stored(&mut self, table: TableId, key: &[u8]) -> Result<Option<Stored<'_>>> {
         let root = self.root(table)?;
-        lookup::get(&self.source(), &root, key).map_err(|e| e.in_table(table))
+        lookup::get(&self.source(), &root, key).map_err(|e| self.in_table(e, table))
     }
 
     #[inline(always)]
@@ -266,6 +283,10 @@ impl Trees for &ReadTxn {
 
     fn pages(&self) -> Pages<'_> {
         self.source()
+    }
+
+    fn failed(&self, table: TableId, error: Error) -> Error {
+        self.in_table(error, table)
     }
 }
 
@@ -291,7 +312,7 @@ impl Reader for &ReadTxn {
 
     fn contains(&mut self, table: TableId, key: &[u8]) -> Result<bool> {
         let root = self.root(table)?;
-        lookup::contains(&self.lookup_source(), &root, key).map_err(|e| e.in_table(table))
+        lookup::contains(&self.lookup_source(), &root, key).map_err(|e| self.in_table(e, table))
     }
 
     fn get(&mut self, table: TableId, key: &[u8]) -> Result<Option<&[u8]>> {

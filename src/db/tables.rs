@@ -3,12 +3,13 @@
 use super::reader::Reader;
 use super::write::WriteTxn;
 use crate::catalogue::{self, TableRecord, NOTE_MAX};
-use crate::error::{Error, Result};
+use crate::error::{table_called, Error, Result};
 use crate::ids::TableId;
 use crate::page::leaf::Stored;
 use crate::page::Root;
 use crate::tree::write::edits::Op;
 use crate::txn::{DraftTable, Edit, TableIndex};
+use crate::util::shown::Quoted;
 
 impl WriteTxn {
     /// Creates the table called `name`, or opens the one that is there, and returns its number. Names have 1 to 512
@@ -22,7 +23,10 @@ impl WriteTxn {
         catalogue::check_new_name(name)?;
         if let Some(number) = Reader::get(self, TableId::NAMES, name)? {
             let number = catalogue::decode_number(number).map_err(|e| self.draft.fail(e))?;
-            return if new { Err(Error::Exists) } else { Ok(number) };
+            return match new {
+                true => Err(Error::Exists(format!("the table {}", Quoted(name)))),
+                false => Ok(number),
+            };
         }
         let names = self.names()?;
         // The number is random and may be taken, although that is improbable.
@@ -70,7 +74,7 @@ impl WriteTxn {
         }
         match self.draft.open(number) {
             Err(Error::NoTable(_)) => {}
-            Ok(_) => return Err(Error::Exists),
+            Ok(_) => return Err(Error::Exists(table_called(number, &record.name).to_string())),
             Err(error) => return Err(error),
         }
         let names = named.then(|| self.names()).transpose()?;

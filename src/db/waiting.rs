@@ -3,7 +3,7 @@
 use super::database::Db;
 use crate::error::{Error, Result};
 use crate::ids::CommitId;
-use crate::pager::{ReaderInfo, Wait};
+use crate::pager::{ReaderInfo, Wait, Writer};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
@@ -48,11 +48,17 @@ impl Db {
                 return Err(Error::Poisoned);
             }
             if wait == Wait::Try || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                return Err(Error::Busy("no newer commit yet".into()));
+                return Err(Error::Busy("no newer commit yet; repeat, or wait for longer".into()));
             }
             std::thread::sleep(nap);
             nap = (nap * 2).min(NAPS.1);
         }
+    }
+
+    /// Returns the process that has the write transaction now, in whatever process, or `None` if nobody writes. This
+    /// asks the system who has a lock, and is a picture of that moment.
+    pub fn writer(&self) -> Option<Writer> {
+        self.handle.pager.writer()
     }
 
     /// Returns every reader of the database, in all processes. The one with the oldest snapshot comes first.

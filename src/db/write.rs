@@ -153,7 +153,7 @@ impl WriteTxn {
         self.ready()?;
         if table == TableId::NAMES {
             return Err(Error::ReadOnly(
-                "the list of tables changes by creating, renaming and dropping them",
+                "the list of tables changes by creating, renaming and dropping them (kv_table_create and the like)",
             ));
         }
         let at = self.draft.open(table)?;

@@ -60,7 +60,6 @@ pub(super) struct Site<'a> {
 impl Site<'_> {
     /// Puts a refusal into words, with the process that is to blame if the system tells which. This is slow.
     pub fn explain(&self, refusal: Refusal) -> String {
-        let path = self.path.display();
         let byte = match refusal {
             Refusal::Observers => Byte::Observe,
             _ => Byte::Alive,
@@ -71,26 +70,26 @@ impl Site<'_> {
         };
         match refusal {
             Refusal::Members => {
-                format!("{path}: {who} has it open for writing; to read beside it, write permission is needed")
+                format!("{who} has it open for writing; to read beside it, write permission is needed")
             }
             Refusal::Observers => {
-                format!("{path}: {who} reads it and has no permission to write; it must close it first")
+                format!("{who} reads it and has no permission to write; it must close it first")
             }
             Refusal::Alone => format!(
-                "{path}: {who} has it open alone, because it could not make the shared memory beside it, or is still \
+                "{who} has it open alone, because it could not make the shared memory beside it, or is still \
                  recovering it ({})",
                 in_the_way(self.name)
             ),
             Refusal::OtherVersion => {
-                format!("{path}: {who} has it open with another version of libkv, which shares memory of another form")
+                format!("{who} has it open with another version of libkv, which shares memory of another form")
             }
             Refusal::Lost if is_mount_point(self.path) => format!(
-                "{path} is mounted by itself, and {who} has the same file open elsewhere, with {} where it cannot be \
+                "it is mounted by itself, and {who} has the same file open elsewhere, with {} where it cannot be \
                  found from here; mount its directory instead of the single file",
                 self.shm_name()
             ),
             Refusal::Lost => format!(
-                "{path}: {who} has it open, and its shared memory is not {}: that was removed or replaced, or the \
+                "{who} has it open, and its shared memory is not {}: that was removed or replaced, or the \
                  database was opened through a hard link or a mount of the single file; close it everywhere",
                 self.name.display()
             ),

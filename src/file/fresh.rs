@@ -4,7 +4,7 @@
 use super::calls::may_extend_to;
 use super::names::{above_standard, at_path, name_it};
 use super::Identity;
-use crate::error::{Error, Result};
+use crate::error::{Detail, Error, Result};
 use std::fs::{File, OpenOptions};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
@@ -51,13 +51,14 @@ impl Fresh {
         // A path does not show its last slash or dot among its parts.
         let text = target.as_os_str().as_bytes();
         if text.ends_with(b"/") || text.ends_with(b"/.") {
-            return Err(Error::NotADatabase(format!(
-                "{} is the name of a directory",
-                target.display()
+            return Err(Error::NotADatabase(Detail::of_file(
+                "it is the name of a directory",
+                target,
+                None,
             )));
         }
         if !overwrite && std::fs::symlink_metadata(target).is_ok() {
-            return Err(Error::FileExists(target.display().to_string()));
+            return Err(Error::FileExists(Detail::of_file("", target, None)));
         }
         let folder = std::fs::metadata(directory(target)).map_err(|e| at_path("create", target, e))?;
         if !folder.is_dir() {
@@ -115,7 +116,8 @@ impl Fresh {
         self.named = true;
         let directory = directory(&self.target);
         let opened = File::open(directory).map_err(|e| at_path("open", directory, e))?;
-        opened.sync_all().map_err(|e| Error::io("sync the directory", e))
+        let synced = opened.sync_all();
+        synced.map_err(|e| Error::io("sync the directory", e).of_file(directory))
     }
 }
 

@@ -16,7 +16,7 @@
 use super::calls;
 use super::holder::Holder;
 use super::Identity;
-use crate::error::{Error, Result};
+use crate::error::{Detail, Error, Result};
 use crate::ids::ProcessIndex;
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -70,7 +70,7 @@ pub fn try_lock(file: BorrowedFd<'_>, byte: Byte, mode: Mode) -> Result<bool> {
     match calls::lock(file, libc::F_OFD_SETLK, kind(mode), byte.offset()) {
         Ok(_) => Ok(true),
         Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => Ok(false),
-        Err(error) => Err(no_locks(&error)),
+        Err(error) => Err(no_locks(error)),
     }
 }
 
@@ -85,7 +85,7 @@ pub fn unlock(file: BorrowedFd<'_>, byte: Byte) {
 /// # Errors
 /// `NoLocks`: the file system has no locks.
 pub fn is_locked(file: BorrowedFd<'_>, byte: Byte) -> Result<bool> {
-    let found = calls::lock(file, libc::F_OFD_GETLK, libc::F_WRLCK, byte.offset()).map_err(|e| no_locks(&e))?;
+    let found = calls::lock(file, libc::F_OFD_GETLK, libc::F_WRLCK, byte.offset()).map_err(no_locks)?;
     Ok(found.kind != libc::F_UNLCK)
 }
 
@@ -105,8 +105,8 @@ fn kind(mode: Mode) -> libc::c_int {
     }
 }
 
-fn no_locks(error: &io::Error) -> Error {
-    Error::NoLocks(format!("{error}; put the database on a file system with locks"))
+fn no_locks(error: io::Error) -> Error {
+    Error::NoLocks(Detail::system("", error))
 }
 
 #[cfg(test)]

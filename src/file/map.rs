@@ -144,7 +144,9 @@ impl Reservation {
 
     fn large(file_len: u64, map: impl Fn(u64) -> Result<Reservation>) -> Result<Reservation> {
         let wish = Wish::new(file_len, LARGE.load(Relaxed), usize::BITS);
-        let wish = wish.ok_or(Error::Limit("the file is too long to be mapped"))?;
+        let wish = wish.ok_or(Error::Limit(
+            "the file is too long to be mapped; open it on a machine of 64 bits",
+        ))?;
         let mut range = wish.grant(map, Reservation::shrink)?;
         LARGE.fetch_add(1, Relaxed);
         range.large = true;
@@ -272,11 +274,14 @@ impl Reservation {
         }
         let error = std::io::Error::last_os_error();
         Err(match calls::limit(Limit::Data) {
-            Some(data) if error.raw_os_error() == Some(libc::ENOMEM) => Error::NoMemoryFor(format!(
-                "this process may have {} MiB of data (RLIMIT_DATA, `ulimit -d`), and {} bytes more are needed",
-                data >> 20,
-                len - usable
-            )),
+            Some(data) if error.raw_os_error() == Some(libc::ENOMEM) => Error::NoMemoryFor(
+                format!(
+                    "this process may have {} MiB of data (RLIMIT_DATA, `ulimit -d`), and {} bytes more are needed",
+                    data >> 20,
+                    len - usable
+                )
+                .into(),
+            ),
             _ => Error::io("make memory usable", error),
         })
     }

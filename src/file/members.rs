@@ -22,10 +22,10 @@
 use super::beside::{self, Refusal, Site};
 use super::lock::{self, Byte, Mode};
 use super::map::Atomics;
-use super::peers::{Activity, Peers, Syncer, HEADER, PROCESSES};
+use super::peers::{Activity, Peers, Syncer, Writer, HEADER, PROCESSES};
 use super::sleepers::{Marks, Sleepers};
 use super::{calls, fork, names, Identity};
-use crate::error::{Error, Result};
+use crate::error::{Detail, Error, Result};
 use crate::ids::{CommitId, ProcessIndex};
 use crate::util::lock::Mutex;
 use std::fs::{File, OpenOptions};
@@ -52,7 +52,7 @@ const OWN_INODE: usize = 6;
 /// The signal for those who sleep until the right to write may be free, and their number.
 const WRITE_SIGNAL: usize = 16;
 const WRITE_SLEEPERS: usize = 17;
-/// The system's number of the process that last took the right to write, for messages.
+/// Which process took the right to write last, and when, for messages.
 const WRITER: usize = 20;
 /// The same for the right to sync. Those who write do not touch this cache line.
 const SYNC_SIGNAL: usize = 24;
@@ -155,7 +155,11 @@ impl Member {
             };
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(Error::Busy(door.site().explain(refusal).into()));
+                return Err(Error::Busy(Detail::of_file(
+                    door.site().explain(refusal),
+                    &door.path,
+                    None,
+                )));
             }
             std::thread::sleep(pause.min(left));
             pause = (pause * 2).min(Duration::from_millis(10));
@@ -188,12 +192,12 @@ impl Member {
 
     /// Locks the byte exclusively if it is free, and notes which process did that.
     fn take(&self, byte: Byte, note: usize) -> Result<bool> {
-        let Role::Member(_) = self.role else {
-            return Ok(true);
+        let free = match self.role {
+            Role::Member(_) => lock::try_lock(self.fd(), byte, Mode::Exclusive)?,
+            Role::Alone | Role::Observer => true,
         };
-        let free = lock::try_lock(self.fd(), byte, Mode::Exclusive)?;
         if free {
-            self.word(note).store(u64::from(std::process::id()), Relaxed);
+            self.word(note).store(Writer::note(), Relaxed);
         }
         Ok(free)
     }
@@ -206,7 +210,7 @@ impl Member {
     /// Describes the process that a word names. The number may be that of another container, and the process may be
     /// gone, so no more is said of it.
     fn noted(&self, word: usize) -> String {
-        match self.word(word).load(Relaxed) {
+        match Writer::pid_of(self.word(word).load(Relaxed)) {
             0 => "another process".to_string(),
             pid => format!("another process (the last one known is {pid})"),
         }
@@ -393,7 +397,7 @@ impl Door {
             }
         }
         lock::unlock(fd, Byte::Era(era));
-        Err(Error::Limit("1024 processes have this database open"))
+        Err(Error::Limit("1024 processes have this database open; close it in some"))
     }
 
     fn join_era(&self) -> Result<Entry> {
@@ -494,6 +498,14 @@ impl Peers for Member {
         self.writers().wake_all();
     }
 
+    fn last_writer(&self) -> Option<Writer> {
+        Writer::of_note(self.word(WRITER).load(Relaxed))
+    }
+
+    fn others_write(&self) -> bool {
+        matches!(self.role, Role::Member(_)) && lock::is_locked(self.fd(), Byte::Write).unwrap_or(false)
+    }
+
     fn writer(&self, look: bool) -> String {
         let found = if look {
             lock::holder(self.fd(), self.of, Byte::Write)
@@ -524,7 +536,7 @@ impl Peers for Member {
     }
 
     fn syncer(&self, begun: bool) -> Syncer {
-        let noted = self.word(SYNCER).load(SeqCst);
+        let noted = Writer::pid_of(self.word(SYNCER).load(SeqCst));
         match lock::holder(self.fd(), self.of, Byte::Sync) {
             Some(process) => Syncer {
                 // The process has noted the number that it has where it lives.

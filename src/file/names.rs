@@ -3,7 +3,7 @@
 #![allow(unsafe_code)]
 
 use super::{calls, lock, Identity};
-use crate::error::{Error, Result};
+use crate::error::{Detail, Error, Result};
 use crate::util::bytes::to_usize;
 use std::ffi::CString;
 use std::fs::{File, OpenOptions};
@@ -33,9 +33,13 @@ pub(super) fn name_it(from: &Path, to: &Path) -> Result<()> {
 
 /// Returns whether the file system lacks a call, or a rule of the process forbids it.
 fn is_missing(error: &io::Error) -> bool {
+    error.raw_os_error().is_some_and(says_missing)
+}
+
+fn says_missing(errno: i32) -> bool {
     matches!(
-        error.raw_os_error(),
-        Some(libc::ENOSYS | libc::EINVAL | libc::EPERM | libc::EOPNOTSUPP | libc::EMLINK | libc::ENOTTY)
+        errno,
+        libc::ENOSYS | libc::EINVAL | libc::EPERM | libc::EOPNOTSUPP | libc::EMLINK | libc::ENOTTY
     )
 }
 
@@ -177,10 +181,10 @@ pub(super) fn above_standard(file: File) -> Result<File> {
 /// system lacks a call. Errors of the moment are none of these: no descriptors, no memory, a disk that fails.
 pub(super) fn cannot_be_there(error: &Error) -> bool {
     match error {
-        Error::Access(_) | Error::NoFile(_) | Error::FileExists(_) | Error::NotADatabase(_) | Error::NoSpace { .. } => {
+        Error::Access(_) | Error::NoFile(_) | Error::FileExists(_) | Error::NotADatabase(_) | Error::NoSpace(_) => {
             true
         }
-        Error::Io { source, .. } => {
+        Error::Io(_) => {
             let foreign = [
                 libc::EACCES,
                 libc::EBUSY,
@@ -189,7 +193,8 @@ pub(super) fn cannot_be_there(error: &Error) -> bool {
                 libc::ENAMETOOLONG,
                 libc::ENODEV,
             ];
-            is_missing(source) || source.raw_os_error().is_some_and(|errno| foreign.contains(&errno))
+            let errno = error.raw_os_error();
+            errno.is_some_and(|errno| says_missing(errno) || foreign.contains(&errno))
         }
         _ => false,
     }
@@ -198,10 +203,10 @@ pub(super) fn cannot_be_there(error: &Error) -> bool {
 /// Makes an error of `error` that names the file.
 pub(super) fn at_path(op: &'static str, path: &Path, error: io::Error) -> Error {
     match error.raw_os_error() {
-        Some(libc::ENOENT | libc::ENOTDIR | libc::ELOOP) => Error::NoFile(format!("{}: {error}", path.display())),
-        Some(libc::EACCES | libc::EPERM | libc::EROFS) => Error::Access(format!("{}: {error}", path.display())),
-        Some(libc::EEXIST) => Error::FileExists(path.display().to_string()),
-        Some(libc::EISDIR) => Error::NotADatabase(format!("{} is a directory", path.display())),
-        _ => Error::io(format!("{op} {}", path.display()), error),
+        Some(libc::ENOENT | libc::ENOTDIR | libc::ELOOP) => Error::NoFile(Detail::of_file("", path, Some(error))),
+        Some(libc::EACCES | libc::EPERM | libc::EROFS) => Error::Access(Detail::of_file("", path, Some(error))),
+        Some(libc::EEXIST) => Error::FileExists(Detail::of_file("", path, Some(error))),
+        Some(libc::EISDIR) => Error::NotADatabase(Detail::of_file("", path, Some(error))),
+        _ => Error::io(op, error).of_file(path),
     }
 }

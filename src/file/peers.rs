@@ -3,6 +3,7 @@
 //! The pager knows its peers through [`Peers`] only. [`Alone`] stands for having none: a database in memory, or a
 //! file that nobody else may open. [`super::members::Member`] is a process among others.
 
+use super::clock;
 use super::map::Atomics;
 use crate::error::Result;
 use crate::ids::{CommitId, ProcessIndex};
@@ -34,6 +35,39 @@ pub struct Syncer {
     pub name: String,
     /// What it does.
     pub does: Activity,
+}
+
+/// A process that has the right to write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Writer {
+    /// The system's number of the process, as it sees itself: one in another container may have the same.
+    pub pid: u32,
+    /// For how many milliseconds it has had the right.
+    pub age_ms: u64,
+}
+
+impl Writer {
+    /// How many bits of a note are the number of the process; the others are the time. Linux has no greater numbers.
+    const PID_BITS: u32 = 24;
+
+    /// Returns a note that this process has taken the right now.
+    pub(super) fn note() -> u64 {
+        clock::coarse_ms() << Writer::PID_BITS | Writer::pid_of(u64::from(std::process::id()))
+    }
+
+    /// Returns the number of the process in a note; 0 if nobody has noted anything.
+    pub(super) fn pid_of(note: u64) -> u64 {
+        note & ((1 << Writer::PID_BITS) - 1)
+    }
+
+    /// Reads a note.
+    pub(super) fn of_note(note: u64) -> Option<Writer> {
+        let pid = u32::try_from(Writer::pid_of(note)).ok()?;
+        (pid != 0).then(|| Writer {
+            pid,
+            age_ms: clock::coarse_ms().saturating_sub(note >> Writer::PID_BITS),
+        })
+    }
 }
 
 /// Those who share a database, as one of them sees it. The locks exclude processes from each other; the threads of a
@@ -75,6 +109,16 @@ pub trait Peers: Send + Sync {
 
     /// Makes the waiters of all processes look again.
     fn wake(&self);
+
+    /// Returns the process that took the right to write last, as it noted itself.
+    fn last_writer(&self) -> Option<Writer> {
+        None
+    }
+
+    /// Returns whether another process has the right to write.
+    fn others_write(&self) -> bool {
+        false
+    }
 
     /// Describes the process that has the right to write, for a message. To `look` for it is slow; otherwise this is
     /// what members have noted.

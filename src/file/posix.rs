@@ -16,7 +16,7 @@ use super::members::{Member, Opener};
 use super::names::{above_standard, at_path};
 use super::peers::Peers;
 use super::{lock, Identity, Storage};
-use crate::error::{Error, Result};
+use crate::error::{Detail, Error, Result};
 use crate::util::bytes::to_usize;
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -84,9 +84,15 @@ impl Candidate {
             }
             above_standard(opened.map_err(|e| at_path("open", path, e))?)
         })?;
-        let facts = file.metadata().map_err(|e| Error::io("look at the file", e))?;
+        let facts = file
+            .metadata()
+            .map_err(|e| Error::io("look at the file", e).of_file(path))?;
         if !facts.is_file() {
-            return Err(Error::NotADatabase(format!("{} is not a regular file", path.display())));
+            return Err(Error::NotADatabase(Detail::of_file(
+                "it is not a regular file",
+                path,
+                None,
+            )));
         }
         let identity = Identity {
             device: facts.dev(),

@@ -3,7 +3,7 @@
 use super::fork::{self, Watch};
 use super::names::{above_standard, at_path};
 use super::{lock, Identity};
-use crate::error::{Error, Result};
+use crate::error::{Detail, Error, Result};
 use crate::util::bytes::to_usize;
 use std::fs::{File, OpenOptions};
 use std::os::fd::AsFd;
@@ -36,9 +36,15 @@ impl Raw {
             let opened = options.open(path).map_err(|e| at_path("open", path, e));
             above_standard(opened?)
         })?;
-        let facts = file.metadata().map_err(|e| Error::io("look at the file", e))?;
+        let facts = file
+            .metadata()
+            .map_err(|e| Error::io("look at the file", e).of_file(path))?;
         if !facts.is_file() {
-            return Err(Error::NotADatabase(format!("{} is not a regular file", path.display())));
+            return Err(Error::NotADatabase(Detail::of_file(
+                "it is not a regular file",
+                path,
+                None,
+            )));
         }
         let _ = lock::try_lock(file.as_fd(), lock::Byte::Observe, lock::Mode::Shared);
         Ok(Raw {

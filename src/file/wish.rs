@@ -56,9 +56,8 @@ impl Wish {
 /// Says which limit stands in the way of a large range.
 pub(super) fn no_addresses(file_len: u64, error: Error) -> Error {
     let source = match &error {
-        Error::Io { source, .. } => source.raw_os_error(),
         Error::NoMemory(_) => Some(libc::ENOMEM),
-        _ => None,
+        other => other.raw_os_error(),
     };
     let need = format!("address space for {} MiB is needed", (file_len + Wish::ROOM) >> 20);
     let mib = |limit: Limit| calls::limit(limit).map(|bytes| bytes >> 20);
@@ -66,13 +65,13 @@ pub(super) fn no_addresses(file_len: u64, error: Error) -> Error {
         (Some(libc::EAGAIN), Some(locked), _) => Error::NoMemoryFor(format!(
             "{need}, and this process locks all its memory (mlockall), of which it may lock {locked} MiB \
              (RLIMIT_MEMLOCK, `ulimit -l`)"
-        )),
+        ).into()),
         (Some(libc::ENOMEM), _, Some(most)) => Error::NoMemoryFor(format!(
             "{need}, and this process may have {most} MiB of it (RLIMIT_AS, `ulimit -v`)"
-        )),
+        ).into()),
         (Some(libc::ENOMEM), ..) => Error::NoMemoryFor(format!(
             "{need}, and this process has no more addresses or no more mappings (vm.max_map_count); close other databases"
-        )),
+        ).into()),
         _ => error,
     }
 }

@@ -63,22 +63,30 @@ impl ReadTxn {
     pub fn backup(&self, target: &Path, options: BackupOptions, job: &Job<'_>) -> Result<()> {
         let own = self.snapshot().pager().identity();
         if own.is_some() && own == identity_of(target)? {
-            return Err(Error::Invalid("the target of a backup is the database itself"));
+            return Err(Error::Invalid(
+                "the target of a backup is the database itself; give another name",
+            ));
         }
+        let copied = self.copy_to(target, options, job);
+        copied.map_err(|e| self.with_table_name(e))
+    }
+
+    fn copy_to(&self, target: &Path, options: BackupOptions, job: &Job<'_>) -> Result<()> {
         let fresh = Fresh::new(target, options.overwrite)?;
         if options.compact {
-            self.rebuild(fresh.path(), job)?;
+            let rebuilt = self.rebuild(fresh.path(), job);
+            rebuilt.map_err(|e| e.of_file_instead(fresh.path(), target))?;
         } else {
             let mut file = fresh.create()?;
             let reached = self.snapshot_pages(job)?;
             self.image(&reached, job, &mut |part| match part {
-                Part::Bytes(bytes) => file.write(bytes),
+                Part::Bytes(bytes) => file.write(bytes).map_err(|e| e.of_file(target)),
                 Part::Zeros(pages) => {
                     file.zeros(pages * reached.page_size);
                     Ok(())
                 }
             })?;
-            file.finish()?;
+            file.finish().map_err(|e| e.of_file(target))?;
         }
         job.finish()?;
         fresh.publish()
@@ -90,12 +98,17 @@ impl ReadTxn {
     /// Those of [`ReadTxn::backup`], and those that `write` returns.
     pub fn backup_to(&self, options: BackupOptions, job: &Job<'_>, write: OnBytes<'_>) -> Result<()> {
         if options.compact {
-            let fresh = Fresh::new(&std::env::temp_dir().join("kv-backup"), true)?;
-            self.rebuild(fresh.path(), job)?;
-            let db = Db::open(fresh.path(), &existing())?;
+            // The temporary file gets no name that anybody hears of, so messages are about its directory.
+            let folder = std::env::temp_dir();
+            let fresh = Fresh::new(&folder.join("kv-backup"), true)
+                .map_err(|e| e.of_file_instead(&folder.join("kv-backup"), &folder))?;
+            let rebuilt = self.rebuild(fresh.path(), job);
+            let rebuilt = rebuilt.and_then(|()| Db::open(fresh.path(), &existing()));
+            let db = rebuilt.map_err(|e| self.with_table_name(e.of_file_instead(fresh.path(), &folder)))?;
             return db.begin_read()?.stream(job, write);
         }
-        self.stream(job, write)
+        let copied = self.stream(job, write);
+        copied.map_err(|e| self.with_table_name(e))
     }
 
     fn stream(&self, job: &Job<'_>, write: OnBytes<'_>) -> Result<()> {
@@ -132,8 +145,8 @@ impl ReadTxn {
         // Each page counts twice: once when it is verified, and once when it is copied.
         job.expect(2 * desc.pages);
         let CommitTrees { all: trees, faults } = CommitTrees::of(&view, &desc)?;
-        if let Some((table, what)) = faults.into_iter().next() {
-            return Err(Error::corrupt(None, what).in_table(table));
+        if let Some((table, page, what)) = faults.into_iter().next() {
+            return Err(Error::corrupt(page, what).in_table(table));
         }
         let mut reached = SnapshotPages {
             pages: PageSet::new(),

@@ -106,7 +106,9 @@ impl ReadTxn {
             }
             snapshot.refresh()?;
         }
-        Err(Error::Busy("commits come too fast to check one; repeat".into()))
+        Err(Error::Busy(
+            "commits come too fast to check one; repeat when there are fewer".into(),
+        ))
     }
 }
 
@@ -183,8 +185,11 @@ impl Check<'_, '_> {
     /// Notes why something in a table could not be read. That memory is short ends the job, and is no fault of the file.
     fn failed(&mut self, table: TableId, error: &Error) {
         match error {
-            Error::NoMemory(_) => self.job.lack_memory(),
-            other => drop(self.fault(None, table, &other.to_string())),
+            Error::NoMemory(_) | Error::NoMemoryFor(_) => self.job.lack_memory(),
+            other => {
+                let (page, what) = other.as_fault();
+                self.fault(page, table, &what);
+            }
         }
     }
 
@@ -200,8 +205,8 @@ impl Check<'_, '_> {
             Ok(CommitTrees { all, faults }) => (all, faults),
             Err(error) => return self.failed(TableId::CATALOGUE, &error),
         };
-        for (table, what) in faults {
-            self.fault(None, table, &what);
+        for (table, page, what) in faults {
+            self.fault(page, table, &what);
         }
         let of_users = |(table, _): &&(TableId, Root)| *table == TableId::MAIN || catalogue::is_named(*table);
         self.report.tables = tables.iter().filter(of_users).count() as u64;

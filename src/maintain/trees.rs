@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 pub(super) struct CommitTrees {
     /// The table of each tree and its root. The catalogue comes last.
     pub all: Vec<(TableId, Root)>,
-    /// What is wrong: in which table, and what.
-    pub faults: Vec<(TableId, String)>,
+    /// What is wrong: in which table, at which page if it is one, and what.
+    pub faults: Vec<(TableId, Option<PageNo>, String)>,
 }
 
 impl CommitTrees {
@@ -56,15 +56,21 @@ impl CommitTrees {
         });
         match read {
             Ok(()) => trees.check_names(source, &list, &names)?,
-            Err(error @ Error::NoMemory(_)) => return Err(error),
-            Err(error) => trees.fault(TableId::CATALOGUE, &error.to_string()),
+            Err(error @ (Error::NoMemory(_) | Error::NoMemoryFor(_))) => return Err(error),
+            Err(error) => trees.unreadable(TableId::CATALOGUE, &error),
         }
         trees.all.push((TableId::CATALOGUE, root));
         Ok(trees)
     }
 
     fn fault(&mut self, table: TableId, what: &str) {
-        self.faults.push((table, what.to_string()));
+        self.faults.push((table, None, what.to_string()));
+    }
+
+    /// Notes why a tree could not be read.
+    fn unreadable(&mut self, table: TableId, error: &Error) {
+        let (page, what) = error.as_fault();
+        self.faults.push((table, page, what));
     }
 
     /// Checks that the list of names has the names of the catalogue and no others. Both are sorted, and the first
@@ -83,8 +89,8 @@ impl CommitTrees {
             Ok(agree)
         });
         match read {
-            Err(error @ Error::NoMemory(_)) => return Err(error),
-            Err(error) => self.fault(TableId::NAMES, &error.to_string()),
+            Err(error @ (Error::NoMemory(_) | Error::NoMemoryFor(_))) => return Err(error),
+            Err(error) => self.unreadable(TableId::NAMES, &error),
             Ok(()) if !agree || wanted.next().is_some() => {
                 self.fault(TableId::NAMES, "the list of names differs from the catalogue");
             }

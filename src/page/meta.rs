@@ -276,14 +276,14 @@ impl Meta {
         }
         let version = get_u32(b, field::VERSION);
         if version < VERSION {
-            return Err(Error::TooOld(format!(
-                "file format {version}, this library reads {VERSION}"
-            )));
+            return Err(Error::TooOld(
+                format!("file format {version}, this library reads {VERSION}").into(),
+            ));
         }
         if version > VERSION {
-            return Err(Error::TooNew(format!(
-                "file format {version}, this library reads {VERSION}"
-            )));
+            return Err(Error::TooNew(
+                format!("file format {version}, this library reads {VERSION}").into(),
+            ));
         }
         let spilled = usize::from(get_u16(b, field::SPILLED));
         if spilled == 0 {
@@ -299,16 +299,16 @@ impl Meta {
             slot_flags: flags & FLAGS_OF_WRITERS & !CLOSED,
         };
         if features.read != 0 {
-            return Err(Error::TooNew(format!("unknown features {:#x}", features.read)));
+            return Err(Error::TooNew(format!("unknown features {:#x}", features.read).into()));
         }
         let (kind, width) = (b[field::CHECKSUM_KIND], b[field::CHECKSUM_WIDTH]);
         if (kind, width) != CRC_32C {
-            return Err(Error::TooNew(format!("checksum kind {kind} of {width} bytes")));
+            return Err(Error::TooNew(format!("checksum kind {kind} of {width} bytes").into()));
         }
         let later = &b[field::OF_LATER_VERSIONS];
         if let Some(i) = later.iter().position(|byte| *byte != 0) {
             let what = ["size of blocks", "trailer of pages", "cipher", "key derivation"][i];
-            return Err(Error::TooNew(format!("unknown {what} {}", later[i])));
+            return Err(Error::TooNew(format!("unknown {what} {}", later[i]).into()));
         }
         check_zeros(b, spilled, &features)?;
         let roots = ROOTS.get_all(&b[field::ROOTS..]);

@@ -50,6 +50,7 @@ mod write_state;
 mod written;
 
 pub use self::core::{FileStat, Pager};
+pub use crate::file::peers::Writer;
 pub use commit::{dead_changes, Image, SpaceChange};
 pub use descriptor::Descriptor;
 pub use open::{open_file, open_memory, CreateMode, Recovery};

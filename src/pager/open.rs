@@ -156,14 +156,16 @@ fn open_or_create(path: &Path, create: CreateMode, options: &PagerOptions) -> Re
             match create_file(&target, &image) {
                 Err(Error::FileExists(_)) if create == CreateMode::OpenOrCreate => {}
                 created => {
-                    created?;
+                    created.map_err(|error| error.through_link(path))?;
                     return open_existing(path, options, Some(&image))?.ok_or_else(replaced);
                 }
             }
         }
     }
     if create == CreateMode::New {
-        return Err(Error::ReadOnly("a new database cannot be created read-only"));
+        return Err(Error::ReadOnly(
+            "a new database cannot be created read-only; open it without that option (KV_OPEN_READ_ONLY)",
+        ));
     }
     open_existing(path, options, None)?.ok_or_else(replaced)
 }
@@ -254,9 +256,9 @@ fn refuse_unknown(features: Features, read_only: bool) -> Result<()> {
         0 => ("flags of a slot", features.slot_flags),
         bits => ("features", bits),
     };
-    Err(Error::TooNew(format!(
-        "unknown {what} {bits:#x} forbid writing; open it read-only"
-    )))
+    Err(Error::TooNew(
+        format!("unknown {what} {bits:#x} forbid writing; open it read-only").into(),
+    ))
 }
 
 /// Returns the content of a new database file.

@@ -115,7 +115,9 @@ impl Pager {
     /// newest slot cannot be read, or rejected slots cannot be erased.
     pub fn lock_write(self: &Arc<Self>, wait: Wait, cancel: &AtomicBool) -> Result<PageWriter> {
         if self.read_only {
-            return Err(Error::ReadOnly("the database was opened read-only"));
+            return Err(Error::ReadOnly(
+                "the database was opened read-only; open it without that option (KV_OPEN_READ_ONLY)",
+            ));
         }
         let state = self.acquire_write_lock(wait, cancel)?;
         // From here on, dropping the writer releases the lock.

@@ -16,6 +16,7 @@ use super::options::Wait;
 use super::space::{Horizon, Space};
 use super::write_state::{Accounting, Unsynced, WriteState};
 use crate::error::{Error, Result};
+use crate::file::peers::Writer;
 use crate::ids::CommitId;
 use crate::page::meta::{Meta, Slot, META_PAGE, SLOT_BYTES};
 use crate::util::seeded::{self, Bug};
@@ -38,11 +39,15 @@ impl WaitLimits<'_> {
     /// Returns what is left of the wait for `writer`.
     fn left(&self, writer: impl Fn() -> String) -> Result<Duration> {
         match (self.wait, self.deadline) {
-            (Wait::Try, _) => Err(Error::Busy(format!("{} is writing", writer()).into())),
+            (Wait::Try, _) => Err(Error::Busy(
+                format!("{}; repeat the call later, or wait for it", writer()).into(),
+            )),
             (_, Some(deadline)) => {
                 let left = deadline.saturating_duration_since(Instant::now());
                 if left.is_zero() {
-                    return Err(Error::Busy(format!("{} is writing; the wait ended", writer()).into()));
+                    return Err(Error::Busy(
+                        format!("{}; the wait ended: wait for longer, or end that one", writer()).into(),
+                    ));
                 }
                 Ok(left)
             }
@@ -90,10 +95,35 @@ impl Pager {
             if let Some(state) = state.take() {
                 return Ok(state);
             }
-            let writer = || "another transaction of this process".to_string();
+            let writer = || self.writing("another transaction of this process");
             let most = limits.left(writer)?.min(LOOK_FOR_POISON);
             state = self.write_state_returned.wait_for(state, most);
         }
+    }
+
+    /// Says in a message that `who` writes, and for how long.
+    fn writing(&self, who: &str) -> String {
+        match self.peers.last_writer().map(|writer| writer.age_ms) {
+            None => format!("{who} is writing"),
+            Some(ms @ ..10_000) => format!("{who} is writing, for {ms} ms now"),
+            Some(ms) => format!("{who} is writing, for {} s now", ms / 1000),
+        }
+    }
+
+    /// Returns who has the write transaction, in whatever process. It may end at the same moment.
+    pub fn writer(&self) -> Option<Writer> {
+        if self.peers.others_write() {
+            return self.peers.last_writer();
+        }
+        let here = self.write_state.lock().is_none();
+        let this = std::process::id();
+        let unknown = Writer { pid: this, age_ms: 0 };
+        here.then(|| {
+            self.peers
+                .last_writer()
+                .filter(|writer| writer.pid == this)
+                .unwrap_or(unknown)
+        })
     }
 
     /// Takes the lock that excludes other processes.
@@ -119,7 +149,7 @@ impl Pager {
     fn wait_among_processes(&self, limits: &WaitLimits<'_>, slept: &mut bool) -> Result<()> {
         while !self.peers.try_lock_write()? {
             let most = limits
-                .left(|| self.peers.writer(limits.wait != Wait::Try))?
+                .left(|| self.writing(&self.peers.writer(limits.wait != Wait::Try)))?
                 .min(LOOK_AGAIN);
             if limits.cancel.load(SeqCst) {
                 return Err(Error::Cancelled);

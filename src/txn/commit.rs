@@ -85,7 +85,8 @@ impl Draft {
     /// pages of small ones stay private, so that step 3 can count them.
     fn flush_tables(&mut self, pages: &mut PageWriter) -> Result<()> {
         for table in self.tables.iter_mut().filter(|t| !t.dropped) {
-            self.builder.flush_last(&mut table.tree, pages)?;
+            let flushed = self.builder.flush_last(&mut table.tree, pages);
+            flushed.map_err(|e| e.in_table_called(&table.name))?;
         }
         Ok(())
     }
@@ -106,7 +107,8 @@ impl Draft {
     /// Step 4: places the trees of the tables, so that their roots are known.
     fn place_tables(&mut self, pages: &mut PageWriter) -> Result<()> {
         for table in self.tables.iter_mut().filter(|t| !t.dropped) {
-            self.builder.place_tree(&mut table.tree, pages)?;
+            let placed = self.builder.place_tree(&mut table.tree, pages);
+            placed.map_err(|e| e.in_table_called(&table.name))?;
         }
         Ok(())
     }

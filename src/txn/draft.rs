@@ -119,10 +119,20 @@ impl Draft {
     /// Remembers the error if it leaves the draft unusable, and returns it in every case.
     #[cold]
     pub fn fail(&self, error: Error) -> Error {
+        let error = self.with_name(error);
         if error.spoils() && !seeded::on(Bug::CommitFailed) {
             self.failure.get_or_init(|| error.to_string());
         }
         error
+    }
+
+    /// Names the table in an error about damage, if the draft knows its name.
+    fn with_name(&self, error: Error) -> Error {
+        let number = error.unnamed_table();
+        match number.and_then(|number| self.by_number.get(&number)) {
+            Some(at) => error.in_table_called(&self.table(*at).name),
+            None => error,
+        }
     }
 
     /// Makes the draft unusable after a panic was caught in one of its calls, because nobody knows what the panic left

@@ -177,9 +177,12 @@ fn modes_and_appends_are_checked_over_flushed_and_pending_edits() {
     let (mut draft, mut pages) = draft_on(&snapshot, 1 << 20);
     let main = draft.open(TableId::MAIN).expect("the default table");
     let mut check = |draft: &mut Draft, n: u32, mode| draft.check_mode(main, &numbered(n).0, mode, &mut pages);
-    assert!(matches!(check(&mut draft, 3, PutMode::NoOverwrite), Err(Error::Exists)));
+    assert!(matches!(
+        check(&mut draft, 3, PutMode::NoOverwrite),
+        Err(Error::Exists(_))
+    ));
     assert!(matches!(check(&mut draft, 30, PutMode::NoInsert), Err(Error::NotFound)));
-    assert!(matches!(check(&mut draft, 9, PutMode::Append), Err(Error::Order)));
+    assert!(matches!(check(&mut draft, 9, PutMode::Append), Err(Error::Order(_))));
     check(&mut draft, 10, PutMode::Append).expect("behind the last");
     let (key, value) = numbered(10);
     let edit = Edit {

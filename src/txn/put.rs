@@ -2,7 +2,7 @@
 
 use super::draft::{Draft, TableIndex};
 use super::flush::{DraftPages, Edit};
-use crate::error::{Error, Result};
+use crate::error::{table_called, Error, Result};
 use crate::ids::TableId;
 use crate::page::layout::record::REST;
 use crate::page::leaf::Stored;
@@ -13,6 +13,8 @@ use crate::tree::read::scan;
 use crate::tree::write::edits::Op;
 use crate::tree::write::values::{is_long_key, write_chain, VALUE_MAX};
 use crate::util::bytes::less;
+use crate::util::shown::Quoted;
+use std::fmt::Display;
 
 /// How a put treats a key that has an entry already, or that has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -67,7 +69,7 @@ impl Draft {
     #[inline(never)]
     fn check_present(&mut self, at: TableIndex, key: &[u8], mode: PutMode) -> Result<()> {
         match (self.exists(at, key)?, mode) {
-            (true, PutMode::NoOverwrite) => Err(Error::Exists),
+            (true, PutMode::NoOverwrite) => Err(self.is_there(at, key)),
             (false, PutMode::NoInsert) => Err(Error::NotFound),
             _ => Ok(()),
         }
@@ -78,7 +80,7 @@ impl Draft {
         let table = self.table(at);
         match table.tree.edits.log().last_key() {
             Some(last) if table.last_is_greatest && less(last, key) => Ok(()),
-            Some(_) if table.last_is_greatest => Err(Error::Order),
+            Some(last) if table.last_is_greatest => Err(self.out_of_order(at, key, last)),
             _ => self.check_last(at, key, pages),
         }
     }
@@ -90,9 +92,32 @@ impl Draft {
         let tree = &self.table(at).tree;
         let last = scan::last_key(&self.pages(), &tree.root);
         match last.map_err(|e| self.fail(e.in_table(tree.table)))? {
-            Some(last) if key <= last.as_slice() => Err(Error::Order),
+            Some(last) if key <= last.as_slice() => Err(self.out_of_order(at, key, &last)),
             _ => Ok(()),
         }
+    }
+
+    /// Returns the answer for a key that must not be there and is.
+    #[cold]
+    fn is_there(&self, at: TableIndex, key: &[u8]) -> Error {
+        Error::Exists(format!("the key {} in {}", Quoted(key), self.called(at)))
+    }
+
+    /// Returns the answer for the append of a key that is not behind the last one.
+    #[cold]
+    fn out_of_order(&self, at: TableIndex, key: &[u8], last: &[u8]) -> Error {
+        Error::Order(format!(
+            "the key {} is not greater than {}, the last one of {}; append in order, or put without that flag",
+            Quoted(key),
+            Quoted(last),
+            self.called(at)
+        ))
+    }
+
+    /// Returns what messages call a table.
+    fn called(&self, at: TableIndex) -> impl Display + '_ {
+        let table = self.table(at);
+        table_called(table.tree.table, &table.name)
     }
 
     /// Returns the table if it is the one used last and an append of `key` to it comes right behind another append.

@@ -10,6 +10,7 @@
 //! | `prefetch` | hints to the processor: what will be read soon                             |
 //! | `seeded`   | the switch for bugs that are put in on purpose                             |
 //! | `short`    | byte strings that lie on the stack as long as they are short               |
+//! | `shown`    | names, paths and keys as messages show them                                |
 
 pub mod atomic;
 pub mod bytes;
@@ -19,6 +20,7 @@ pub mod memory;
 pub mod prefetch;
 pub mod seeded;
 pub mod short;
+pub mod shown;
 
 /// Returns the CRC-32C (Castagnoli) of `bytes`, which is the checksum of every page, chain piece and meta slot.
 pub fn crc32c(bytes: &[u8]) -> u32 {

@@ -3,7 +3,8 @@
  * program. DONE at the end of main prints "ok".
  *
  * If the environment variable KV_PAIRS names a file, each answer that IS has seen is appended to it, as a line
- * "function STATUS". scripts/status-table.py compares these lines with what kv.h documents.
+ * "function STATUS". scripts/status-table.py compares these lines with what kv.h documents. If KV_MESSAGES names a file,
+ * each message is appended to it, to be read by whoever wants to know what users read.
  */
 #ifndef CHECK_H
 #define CHECK_H
@@ -16,31 +17,64 @@
 #include <string.h>
 #include <unistd.h>
 
+/* What holds for each message, whatever it says: it is one line without names that nobody outside knows. */
+static inline void check_message(const kv_error *detail)
+{
+    static const char *const inner[] = {".part-", "kv_engine", "Err(", "Error::", "Some(", "capi/", "src/"};
+    const char *c;
+    size_t i;
+    if (detail->message == NULL || *detail->message == 0) goto bad;
+    for (c = detail->message; *c != 0; c++)
+        if ((unsigned char)*c < ' ' || *c == 127) goto bad;
+    for (i = 0; i < sizeof inner / sizeof *inner; i++)
+        if (detail->status != KV_PANIC && strstr(detail->message, inner[i]) != NULL) goto bad;
+    return;
+bad:
+    fprintf(stderr, "%s: %s: a bad message: %s\n", detail->function, kv_status_name(detail->status), detail->message);
+    exit(1);
+}
+
 /*
  * Records that a function has answered with something. A thread writes each line once; the line of another thread or
  * of a forked child may be the same, which does no harm. A line goes out in one write, so that no two are mixed.
  */
-static inline void saw(const char *function, size_t len, const char *answer)
+static inline void saw_line(const char *path, const char *line, size_t n)
 {
-    static __thread uint64_t known[2048];
-    const char *path = getenv("KV_PAIRS");
+    static __thread uint64_t known[1 << 14];
     uint64_t hash = UINT64_C(14695981039346656037);
-    char line[128];
     size_t at;
-    int n, fd;
-    if (path == NULL) return;
-    n = snprintf(line, sizeof line, "%.*s %s\n", (int)len, function, answer);
-    for (at = 0; at < (size_t)n; at++)
+    int fd;
+    for (at = 0; at < n; at++)
         hash = (hash ^ (unsigned char)line[at]) * UINT64_C(1099511628211);
-    for (at = hash % 2048; known[at] != 0; at = (at + 1) % 2048)
+    for (at = hash % (1 << 14); known[at] != 0; at = (at + 1) % (1 << 14))
         if (known[at] == hash) return;
     known[at] = hash;
     fd = open(path, O_WRONLY | O_APPEND | O_CREAT, 0666);
-    if (fd < 0 || write(fd, line, (size_t)n) != n) {
+    if (fd < 0 || write(fd, line, n) != (ssize_t)n) {
         fprintf(stderr, "cannot write to %s\n", path);
         exit(1);
     }
     close(fd);
+}
+
+static inline void saw(const char *function, size_t len, const char *answer)
+{
+    const char *pairs = getenv("KV_PAIRS"), *messages = getenv("KV_MESSAGES");
+    char line[2048];
+    kv_error detail = KV_ERROR_INIT;
+    int n;
+    if (pairs != NULL) {
+        n = snprintf(line, sizeof line, "%.*s %s\n", (int)len, function, answer);
+        saw_line(pairs, line, (size_t)n);
+    }
+    if (kv_error_detail(&detail) != KV_OK || strlen(detail.function) != len ||
+        strncmp(detail.function, function, len) != 0 || strcmp(kv_status_name(detail.status), answer) != 0)
+        return;
+    check_message(&detail);
+    if (messages != NULL) {
+        n = snprintf(line, sizeof line, "%s %s: %s\n", detail.function, answer, detail.message);
+        saw_line(messages, line, (size_t)n);
+    }
 }
 
 /*

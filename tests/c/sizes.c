@@ -34,7 +34,7 @@ static void structs(void)
     SIZE(kv_value_stat, 16);
     SIZE(kv_check_report, 72);
     SIZE(kv_salvage_report, 72);
-    SIZE(kv_db_stat, 88);
+    SIZE(kv_db_stat, 104);
     SIZE(kv_table_stat, 56);
     SIZE(kv_txn_stat, 40);
     SIZE(kv_reader_info, 32);

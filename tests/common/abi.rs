@@ -128,6 +128,9 @@ pub struct kv_db_stat {
     pub opening_ns: u64,
     pub closed_properly: u32,
     pub lost_slots: u32,
+    pub writer: u32,
+    pub reserved: u32,
+    pub writer_ms: u64,
 }
 
 #[repr(C)]

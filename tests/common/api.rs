@@ -252,11 +252,10 @@ pub fn options(setup: &Setup) -> Options {
 pub fn fail(error: Error) -> Fail {
     let status = match &error {
         Error::NotFound => status::NOTFOUND,
-        Error::Exists | Error::FileExists(_) => status::EXISTS,
+        Error::Exists(_) | Error::FileExists(_) => status::EXISTS,
         Error::NoTable(_) => status::NO_TABLE,
         Error::Busy(_) => status::BUSY,
-        Error::TooSmall { .. } => -7,
-        Error::Order => status::ORDER,
+        Error::Order(_) => status::ORDER,
         Error::Cancelled => -9,
         Error::Invalid(_) => status::INVALID,
         Error::BadHandle(_) => -21,

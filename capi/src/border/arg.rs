@@ -84,7 +84,10 @@ impl Given {
                 limit: self.most as u64,
             });
         }
-        let message = format!("{}: the pointer is NULL but the length is not 0", self.name);
+        let message = format!(
+            "{}: the pointer is NULL but the length is not 0; (NULL, 0) is the empty string",
+            self.name
+        );
         Failure::Here(KV_INVALID, message.into())
     }
 }
@@ -174,7 +177,7 @@ impl Buffer {
         if self.copy_in(at, bytes) {
             Ok(())
         } else {
-            Err(Failure::too_small((at + bytes.len()) as u64))
+            Err(Failure::too_small(at + bytes.len(), self.len))
         }
     }
 
@@ -236,16 +239,22 @@ impl<T> Out<T> {
     }
 }
 
-/// Returns an output that must be given.
+/// Returns an output that must be given. `name` is that of the parameter.
 ///
 /// # Safety
 /// `pointer` is NULL or writable until the call ends.
 #[inline(always)]
-pub(crate) unsafe fn out<T>(pointer: *mut T) -> Outcome<Out<T>> {
+pub(crate) unsafe fn out<T>(pointer: *mut T, name: &'static str) -> Outcome<Out<T>> {
     match NonNull::new(pointer) {
         Some(pointer) => Ok(Out(pointer)),
-        None => Err(Failure::invalid("an output that this call needs is NULL")),
+        None => Err(no_output(name)),
     }
+}
+
+#[cold]
+fn no_output(name: &str) -> Failure {
+    let message = format!("the output `{name}` is NULL; give it the address of a variable");
+    Failure::Here(KV_INVALID, message.into())
 }
 
 /// Returns an output that may be NULL.
@@ -261,9 +270,9 @@ pub(crate) unsafe fn maybe<T>(pointer: *mut T) -> Option<Out<T>> {
 ///
 /// # Safety
 /// As [`out`].
-pub(crate) unsafe fn handle_out<T>(pointer: *mut *mut T) -> Outcome<Out<*mut T>> {
+pub(crate) unsafe fn handle_out<T>(pointer: *mut *mut T, name: &'static str) -> Outcome<Out<*mut T>> {
     // SAFETY: passed on from the caller.
-    let handle = unsafe { out(pointer)? };
+    let handle = unsafe { out(pointer, name)? };
     handle.set(std::ptr::null_mut());
     Ok(handle)
 }
@@ -315,7 +324,9 @@ pub(crate) unsafe fn options<T: Growing>(pointer: *const T) -> Outcome<T> {
 /// `pointer` is NULL or points to as many writable bytes as its first field says.
 pub(crate) unsafe fn report<T: Growing>(pointer: *mut T, value: T) -> Outcome {
     if pointer.is_null() {
-        return Err(Failure::invalid("the report to be filled is NULL"));
+        return Err(Failure::invalid(
+            "the report to be filled is NULL; give it the address of a struct",
+        ));
     }
     // SAFETY: not NULL, and every Growing struct starts with its size.
     let size = unsafe { pointer.cast::<u32>().read() } as usize;

@@ -1,17 +1,25 @@
 //! What the last failure on this thread was, and the guard around every exported function.
 //!
-//! `KV_NOTFOUND` and `KV_TOO_SMALL` happen in loops: they store their number and nothing is formatted. But they do store
-//! it, so that a message printed after them is not that of an older failure.
+//! A message has the form `PATH: what happened, and where; what to do next`. The guard knows the handle that the function
+//! was called with, and finds the path by it, after the failure: a call that succeeds pays for none of this.
+//!
+//! `KV_NOTFOUND` and `KV_TOO_SMALL` happen in loops: they store their numbers and nothing is formatted. But they do store
+//! them, so that a message printed after them is not that of an older failure. What is said of a buffer that is too small
+//! is formatted when somebody asks.
 
+use crate::border::advice;
 use crate::border::arg::{self, Out};
 use crate::border::memory;
 use crate::border::process::{self, Uncancelled};
-use crate::border::status::{kv_status, sentence, Failure, Outcome, KV_OK, KV_PANIC};
+use crate::border::status::{kv_status, sentence, Failure, Outcome, KV_OK, KV_PANIC, KV_TOO_SMALL};
 use crate::border::text::Text;
 use crate::border::types::KV_NONE;
-use kv_engine::{Error, PageNo, TableId};
+use kv_engine::{Error, PageNo, ShownPath, TableId};
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::ffi::{c_char, CStr};
+use std::mem::ManuallyDrop;
+use std::os::unix::ffi::OsStrExt;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
 /// Detail of a thread's last failure, filled by kv_error_detail().
@@ -24,7 +32,8 @@ pub struct kv_error {
     pub struct_size: u32,
     /// The status that was answered; KV_OK if no call of this thread failed yet.
     pub status: kv_status,
-    /// errno of the system call that failed, 0 if none did.
+    /// errno of the system call that failed, with KV_IO, KV_NO_SPACE, KV_ACCESS, KV_NO_FILE and every other status; 0 if
+    /// no system call failed.
     pub sys_errno: i32,
     /// Zero.
     pub reserved: u32,
@@ -50,8 +59,10 @@ struct Last {
     page: u64,
     table: u64,
     needed: u64,
+    /// After KV_TOO_SMALL: how many bytes the caller has offered.
+    offered: u64,
     function: &'static CStr,
-    /// Empty: the status's own sentence says it all.
+    /// Empty: the status's own sentence says it all, or the message is made of `needed` and `offered`.
     message: Text<MESSAGE>,
 }
 
@@ -68,26 +79,59 @@ thread_local! {
             page: KV_NONE,
             table: KV_NONE,
             needed: 0,
+            offered: 0,
             function: c"",
             message: Text::new(),
         })
     };
 }
 
+/// What a call was about, to be named in the message if it fails. It is asked after the failure, and a call that succeeds
+/// pays for nothing but keeping it.
+pub(crate) trait About: Copy {
+    /// Gives the path of the file in question to `write`, if it can be had without waiting.
+    fn with_path(self, write: &mut dyn FnMut(&[u8]));
+
+    /// Says why a handle was refused, given the number of the kind that was wanted.
+    fn why_refused(self, handle: usize, wanted: u8) -> Cow<'static, str>;
+}
+
+/// A call with a path, which is a C string or NULL until the call returns.
+#[derive(Clone, Copy)]
+pub(crate) struct AboutPath(pub(crate) *const c_char);
+
+impl About for AboutPath {
+    fn with_path(self, write: &mut dyn FnMut(&[u8])) {
+        // SAFETY: NULL or a C string, as whoever calls the exported function promises.
+        match unsafe { arg::path(self.0) } {
+            Some(path) if !path.as_os_str().is_empty() => {
+                let absolute = std::path::absolute(path);
+                write(absolute.as_deref().unwrap_or(path).as_os_str().as_bytes());
+            }
+            _ => {}
+        }
+    }
+
+    fn why_refused(self, _: usize, _: u8) -> Cow<'static, str> {
+        Cow::Borrowed("bad handle")
+    }
+}
+
 /// Runs the body of an exported function: refuses it while memory is short, keeps the thread from being cancelled, stores a
 /// failure for `kv_error_message`, catches a panic, and answers the status.
 #[inline(always)]
-pub(crate) fn guard(function: &'static CStr, body: impl FnOnce() -> Outcome) -> kv_status {
+pub(crate) fn guard(function: &'static CStr, about: impl About, body: impl FnOnce() -> Outcome) -> kv_status {
     if memory::is_short() && !memory::is_back() {
-        return short(function);
+        return short(function, about);
     }
-    guard_end(function, body)
+    guard_end(function, about, body)
 }
 
 /// Does as [`guard`] for functions that open something: the handle is NULL if the body does not run.
 #[inline(always)]
 pub(crate) fn guard_open<T>(
     function: &'static CStr,
+    about: impl About,
     handle: Option<Out<*mut T>>,
     body: impl FnOnce() -> Outcome,
 ) -> kv_status {
@@ -95,54 +139,59 @@ pub(crate) fn guard_open<T>(
         if let Some(handle) = handle {
             handle.set(std::ptr::null_mut());
         }
-        return short(function);
+        return short(function, about);
     }
-    guard_end(function, body)
+    guard_end(function, about, body)
 }
 
 /// Does as [`guard`] for functions that end something: they give memory back, so they run even if it is short.
 #[inline(always)]
-pub(crate) fn guard_end(function: &'static CStr, body: impl FnOnce() -> Outcome) -> kv_status {
+pub(crate) fn guard_end(function: &'static CStr, about: impl About, body: impl FnOnce() -> Outcome) -> kv_status {
     let _uncancelled = Uncancelled::new();
-    catch(function, body)
+    catch(function, about, body)
 }
 
 /// Does as [`guard`] for functions that need no memory and meet nothing at which a thread can be cancelled, as far as
 /// `body` does not see to that itself.
 #[inline(always)]
-pub(crate) fn guard_fast(function: &'static CStr, body: impl FnOnce() -> Outcome) -> kv_status {
-    catch(function, body)
+pub(crate) fn guard_fast(function: &'static CStr, about: impl About, body: impl FnOnce() -> Outcome) -> kv_status {
+    catch(function, about, body)
 }
 
 /// Answers for a call that did not begin.
 #[cold]
 #[inline(never)]
-fn short(function: &'static CStr) -> kv_status {
+fn short(function: &'static CStr, about: impl About) -> kv_status {
     store(
         function,
-        &Failure::Engine(Error::NoMemory(
-            "the system refuses it; end transactions, or close databases",
-        )),
+        about,
+        Failure::Engine(Error::NoMemory("the system refuses it")),
     )
 }
 
 #[inline(always)]
-fn catch(function: &'static CStr, body: impl FnOnce() -> Outcome) -> kv_status {
+fn catch(function: &'static CStr, about: impl About, body: impl FnOnce() -> Outcome) -> kv_status {
     // What leaves the closure leaves through memory: a status is less than an outcome.
     let status = move || match body() {
         Ok(()) => KV_OK,
-        Err(Failure::Plain(status)) => plain(function, status),
-        Err(failure) => store(function, &failure),
+        Err(failure) => {
+            // Nothing of it is dropped here, which is known to the compiler only if it is told.
+            let failure = ManuallyDrop::new(failure);
+            match *failure {
+                Failure::Plain(status) => plain(function, status),
+                _ => store(function, about, ManuallyDrop::into_inner(failure)),
+            }
+        }
     };
     match catch_unwind(AssertUnwindSafe(status)) {
         Ok(status) => status,
-        Err(_) => store(function, &Failure::Engine(Error::Panic(process::take_panic()))),
+        Err(_) => store(function, about, Failure::Engine(Error::Panic(process::take_panic()))),
     }
 }
 
 /// Does as [`guard_end`] for functions that return nothing: a failure is stored, and nobody is told.
-pub(crate) fn guard_void(function: &'static CStr, body: impl FnOnce() -> Outcome) {
-    let _ = guard_end(function, body);
+pub(crate) fn guard_void(function: &'static CStr, about: impl About, body: impl FnOnce() -> Outcome) {
+    let _ = guard_end(function, about, body);
 }
 
 /// Stores an answer that is its number and nothing else.
@@ -150,10 +199,7 @@ pub(crate) fn guard_void(function: &'static CStr, body: impl FnOnce() -> Outcome
 fn plain(function: &'static CStr, status: kv_status) -> kv_status {
     let _ = LAST.try_with(|last| {
         if let Ok(mut last) = last.try_borrow_mut() {
-            let last = &mut *last;
-            (last.status, last.function) = (status, function);
-            (last.errno, last.page, last.table, last.needed) = (0, KV_NONE, KV_NONE, 0);
-            last.message.clear();
+            last.begin(function, status);
         }
     });
     status
@@ -161,41 +207,114 @@ fn plain(function: &'static CStr, status: kv_status) -> kv_status {
 
 #[cold]
 #[inline(never)]
-fn store(function: &'static CStr, failure: &Failure) -> kv_status {
+fn store(function: &'static CStr, about: impl About, failure: Failure) -> kv_status {
     let status = failure.status();
     let _ = LAST.try_with(|last| {
-        let Ok(mut last) = last.try_borrow_mut() else { return };
-        let last = &mut *last;
-        (last.status, last.function) = (status, function);
-        (last.errno, last.page, last.table, last.needed) = (0, KV_NONE, KV_NONE, 0);
-        last.message.clear();
-        match failure {
-            Failure::Plain(_) => {}
-            Failure::Here(_, message) => last.message.set(message),
-            Failure::Engine(error) => store_error(last, error),
+        if let Ok(mut last) = last.try_borrow_mut() {
+            last.begin(function, status);
+            last.tell(about, &failure);
         }
     });
     status
 }
 
-/// Stores what an error of the engine says.
-fn store_error(last: &mut Last, error: &Error) {
-    match error {
-        Error::TooSmall { needed } => {
-            last.needed = *needed;
+impl Last {
+    /// Forgets the failure before.
+    #[inline]
+    fn begin(&mut self, function: &'static CStr, status: kv_status) {
+        (self.status, self.function) = (status, function);
+        (self.errno, self.page, self.table) = (0, KV_NONE, KV_NONE);
+        (self.needed, self.offered) = (0, 0);
+        self.message.clear();
+    }
+
+    /// Stores what a failure says.
+    fn tell(&mut self, about: impl About, failure: &Failure) {
+        match failure {
+            Failure::Plain(_) => {}
+            Failure::Here(_, message) => {
+                self.name_file(about);
+                self.message.add(format_args!("{message}"));
+            }
+            Failure::Refused(handle, wanted) => {
+                let why = about.why_refused(*handle, *wanted);
+                self.message.add(format_args!("{why}"));
+            }
+            Failure::TooSmall { needed, offered } => (self.needed, self.offered) = (*needed, *offered),
+            Failure::Engine(error) => {
+                if error.file().is_none() {
+                    self.name_file(about);
+                }
+                self.tell_error(error);
+            }
+            Failure::OfFile(both) => {
+                let (path, failure) = &**both;
+                if !matches!(failure, Failure::Engine(error) if error.file().is_some()) {
+                    self.name(path.to_bytes());
+                }
+                match failure {
+                    Failure::Engine(error) => self.tell_error(error),
+                    Failure::Here(_, message) => self.message.add(format_args!("{message}")),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// Begins the message with the file in question, if that can be found out.
+    fn name_file(&mut self, about: impl About) {
+        about.with_path(&mut |path| self.name(path));
+    }
+
+    fn name(&mut self, path: &[u8]) {
+        if !path.is_empty() {
+            self.message.add(format_args!("{}: ", ShownPath(path)));
+        }
+    }
+
+    /// Stores what an error of the engine says.
+    fn tell_error(&mut self, error: &Error) {
+        self.errno = error.raw_os_error().unwrap_or(0);
+        let advice = advice::after(self.function, error);
+        match error {
+            Error::Corrupt(found) => {
+                self.page = found.page.map_or(KV_NONE, PageNo::get);
+                self.table = found.table.map_or(KV_NONE, TableId::get);
+                self.message.add(format_args!("{}", found.damage()));
+            }
+            other => self.message.add(format_args!("{other}")),
+        }
+        if !advice.is_empty() {
+            self.message.add(format_args!("; {advice}"));
+        }
+    }
+
+    /// Makes the message of a failure that has none but its numbers.
+    fn complete(&mut self) {
+        let Last { needed, offered, .. } = *self;
+        if self.status != KV_TOO_SMALL || !self.message.is_empty() {
             return;
         }
-        Error::Io { source, .. } | Error::NoSpace { source, .. } => last.errno = source.raw_os_error().unwrap_or(0),
-        Error::Corrupt(damage) => {
-            last.page = damage.page.map_or(KV_NONE, PageNo::get);
-            last.table = damage.table.map_or(KV_NONE, TableId::get);
+        match needed > offered {
+            true => self.message.add(format_args!(
+                "buffer too small: {needed} bytes are needed, {offered} were offered; offer as many and repeat"
+            )),
+            // What is lacking is room in the other array of a batch.
+            false => self.message.add(format_args!(
+                "buffer too small: the {needed} bytes of the next entry fit, but `ends` has no room for it; give it more"
+            )),
         }
-        _ => {}
     }
-    last.message.set(error);
 }
 
-/// Message about the last call on this thread that did not answer KV_OK: what happened, where, and what to do next.
+/// Message about the last call on this thread that did not answer KV_OK, in one line:
+/// `PATH: what happened [at page P] [in table "NAME" (number N)]; what to do next`.
+///
+/// PATH is the absolute path of the file in question: of the database, or of the file that is opened, written or saved from.
+/// It is missing where no file is in question or where the handle is not open. Names, keys and paths are printable: line
+/// breaks and the like are shown as \n, \t, \0 or \u{1b}, bytes that are no UTF-8 as \xNN, and a backslash as two. Of long
+/// ones only a part is shown. The words may change in later versions; programs look at the status and at kv_error_detail().
+/// KV_NOTFOUND has no message of its own, since it happens in loops.
 ///
 /// Bindings whose tasks move between threads must read it before they give up the thread.
 ///
@@ -203,9 +322,14 @@ fn store_error(last: &mut Last, error: &Error) {
 /// @ingroup kv_errors
 #[no_mangle]
 pub extern "C" fn kv_error_message() -> *const c_char {
-    LAST.try_with(|last| match last.try_borrow() {
-        Ok(last) if last.message.is_empty() => sentence(last.status).as_ptr(),
-        Ok(last) => last.message.as_c().as_ptr(),
+    LAST.try_with(|last| match last.try_borrow_mut() {
+        Ok(mut last) => {
+            last.complete();
+            match last.message.is_empty() {
+                true => sentence(last.status).as_ptr(),
+                false => last.message.as_c().as_ptr(),
+            }
+        }
         Err(_) => sentence(KV_PANIC).as_ptr(),
     })
     .unwrap_or(sentence(KV_PANIC).as_ptr())
@@ -219,6 +343,7 @@ pub extern "C" fn kv_error_message() -> *const c_char {
 #[no_mangle]
 pub unsafe extern "C" fn kv_error_detail(detail: *mut kv_error) -> kv_status {
     // Not guarded as the others are: a failure here must not overwrite what is being asked for.
+    let message = kv_error_message();
     let filled = LAST.try_with(|last| {
         let last = last.try_borrow().ok();
         let last = last.as_deref();
@@ -231,7 +356,7 @@ pub unsafe extern "C" fn kv_error_detail(detail: *mut kv_error) -> kv_status {
             table: last.map_or(KV_NONE, |l| l.table),
             needed: last.map_or(0, |l| l.needed),
             function: last.map_or(c"", |l| l.function).as_ptr(),
-            message: kv_error_message(),
+            message,
         }
     });
     let Ok(filled) = filled else { return KV_PANIC };

@@ -2,6 +2,7 @@
 //!
 //! | file      | subject                                                                       |
 //! |-----------|-------------------------------------------------------------------------------|
+//! | `advice`  | what a message tells to do next                                               |
 //! | `arg`     | pointers of the caller as slices, paths, outputs and options                  |
 //! | `error`   | the last failure on this thread, and the guard around every exported function |
 //! | `flags`   | the flags of every call, and what is said about a wrong one                   |
@@ -12,6 +13,7 @@
 //! | `types`   | the structs that cross the border, and what is checked about them             |
 //! | `version` | which library this is                                                         |
 
+mod advice;
 pub(crate) mod arg;
 pub mod error;
 pub(crate) mod flags;

@@ -5,7 +5,7 @@
 
 use kv_engine::Error;
 use std::borrow::Cow;
-use std::ffi::{c_char, CStr};
+use std::ffi::{c_char, CStr, CString};
 
 /// What every call answers: KV_OK or one of the negative numbers below.
 ///
@@ -196,6 +196,17 @@ pub(crate) enum Failure {
     Here(kv_status, Cow<'static, str>),
     /// What the engine said.
     Engine(Error),
+    /// A failure that concerns the file with this path, which cannot be found by the handle of the call any more.
+    OfFile(Box<(CString, Failure)>),
+    /// A buffer of the caller is too small. That happens in loops, so nothing is formatted unless somebody asks.
+    TooSmall {
+        /// How many bytes are needed.
+        needed: u64,
+        /// How many the caller has offered.
+        offered: u64,
+    },
+    /// A handle is refused: its bits, and the number of the kind that was wanted.
+    Refused(usize, u8),
 }
 
 /// What the body of an exported function answers.
@@ -226,10 +237,13 @@ impl Failure {
         Failure::Here(status, Cow::Borrowed(message))
     }
 
-    /// Makes a `KV_TOO_SMALL`; the number of bytes goes into the error detail.
+    /// Makes a `KV_TOO_SMALL`.
     #[cold]
-    pub(crate) fn too_small(needed: u64) -> Failure {
-        Failure::Engine(Error::TooSmall { needed })
+    pub(crate) fn too_small(needed: usize, offered: usize) -> Failure {
+        Failure::TooSmall {
+            needed: needed as u64,
+            offered: offered as u64,
+        }
     }
 
     /// Returns the number that the caller gets.
@@ -237,19 +251,28 @@ impl Failure {
         match self {
             Failure::Plain(status) | Failure::Here(status, _) => *status,
             Failure::Engine(error) => status_of(error),
+            Failure::OfFile(both) => both.1.status(),
+            Failure::TooSmall { .. } => KV_TOO_SMALL,
+            Failure::Refused(..) => KV_BAD_HANDLE,
         }
     }
+}
+
+/// Makes the answer that there is no such entry. A function and not the constant, which would have to be dropped where it is
+/// not needed.
+#[inline(always)]
+pub(crate) fn not_found() -> Failure {
+    Failure::NOTFOUND
 }
 
 /// Maps an engine error to its number. This is the only such mapping.
 pub(crate) fn status_of(error: &Error) -> kv_status {
     match error {
         Error::NotFound => KV_NOTFOUND,
-        Error::Exists | Error::FileExists(_) => KV_EXISTS,
+        Error::Exists(_) | Error::FileExists(_) => KV_EXISTS,
         Error::NoTable(_) => KV_NO_TABLE,
         Error::Busy(_) => KV_BUSY,
-        Error::TooSmall { .. } => KV_TOO_SMALL,
-        Error::Order => KV_ORDER,
+        Error::Order(_) => KV_ORDER,
         Error::Cancelled => KV_CANCELLED,
         Error::Invalid(_) => KV_INVALID,
         Error::BadHandle(_) => KV_BAD_HANDLE,
@@ -258,8 +281,8 @@ pub(crate) fn status_of(error: &Error) -> kv_status {
         Error::TooBig { .. } => KV_TOO_BIG,
         Error::Forked => KV_FORKED,
         Error::Unsupported(_) => KV_UNSUPPORTED,
-        Error::Io { .. } => KV_IO,
-        Error::NoSpace { .. } => KV_NO_SPACE,
+        Error::Io(_) => KV_IO,
+        Error::NoSpace(_) => KV_NO_SPACE,
         Error::NoMemory(_) | Error::NoMemoryFor(_) => KV_NO_MEMORY,
         Error::Access(_) => KV_ACCESS,
         Error::NoFile(_) => KV_NO_FILE,

@@ -28,6 +28,12 @@ impl<const N: usize> Text<N> {
         let _ = write!(self, "{shown}");
     }
 
+    /// Adds something behind the text that is there.
+    pub(crate) fn add(&mut self, shown: fmt::Arguments<'_>) {
+        // An error means that the text is full, and then it was cut.
+        let _ = self.write_fmt(shown);
+    }
+
     /// Forgets the text.
     pub(crate) fn clear(&mut self) {
         self.len = 0;

@@ -86,7 +86,9 @@ impl ReadUse {
             .map(ReadUse)
             .or_else(|failure| {
                 TxnUse::of_write(handle, failure)?;
-                Err(Failure::invalid("a write transaction; begin one with KV_READ for this"))
+                Err(Failure::invalid(
+                    "this is a write transaction; begin one with KV_READ for this",
+                ))
             })
     }
 

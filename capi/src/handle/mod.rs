@@ -10,10 +10,12 @@
 //! | `objects`       | what stands behind a handle: databases, transactions, cursors, writers, buffers    |
 //! | `children`      | cursors and writers of a transaction                                               |
 //! | `end`           | ending transactions                                                                |
+//! | `about`         | what messages say of handles: the file in question, and why one is refused         |
 //! | `in_use`        | from the caller's handle to the object, for the time of one call                   |
 //!
 //! A file uses those above it in this table, and none below.
 
+pub(crate) mod about;
 pub(crate) mod children;
 pub(crate) mod chunks;
 pub(crate) mod end;

@@ -19,22 +19,35 @@
 //! to one of eight counters picked by the thread's stack address, so that threads which share a reader do not share a
 //! cache line.
 
-use crate::border::status::{Failure, Outcome, KV_BAD_HANDLE, KV_BUSY, KV_FORKED};
+use crate::border::status::{Failure, Outcome, KV_BUSY, KV_FORKED};
 use crate::handle::chunks::{Slot, Table};
 use crate::handle::token::{generation, next_generation, state, Kind, Kinds, Token, BUSY, COUNTED, FORKED};
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 
-/// Tells why a handle is refused. `state` is that of its slot, if only FORKED differs from what was wanted.
+/// Answers for a handle that is not one of the kind `wanted`. Why that is so is found out if somebody is told: a call that
+/// takes handles of two kinds comes here with each of the second.
 #[cold]
-fn refuse(state: Option<u64>) -> Failure {
-    match state {
-        Some(state) if state & FORKED != 0 => Failure::here(
-            KV_FORKED,
-            "this handle was opened before fork(); open the database again in the child",
-        ),
-        _ => Failure::here(KV_BAD_HANDLE, "the handle is NULL, closed, foreign or of another kind"),
+fn refuse(token: Token, wanted: Kind) -> Failure {
+    Failure::Refused(token.bits(), wanted as u8)
+}
+
+/// Answers for a slot in a `state` that differs from `want` by more than that calls use it.
+#[cold]
+fn refuse_in(state: u64, token: Token, want: u64) -> Failure {
+    match state & !(BUSY | COUNTED | FORKED) == want & !COUNTED && state & FORKED != 0 {
+        true => forked(),
+        false => refuse(token, Kind::in_state(want)),
     }
+}
+
+/// Answers for a handle that only FORKED makes another than what was wanted.
+#[cold]
+fn forked() -> Failure {
+    Failure::here(
+        KV_FORKED,
+        "this handle was opened before fork(); open the database again in the child",
+    )
 }
 
 /// Answers for an object that is in use.
@@ -42,7 +55,7 @@ fn refuse(state: Option<u64>) -> Failure {
 fn busy() -> Failure {
     Failure::here(
         KV_BUSY,
-        "the handle is in use by another thread, or by the call whose callback this is",
+        "busy: the handle is in use by another thread, or by the call whose callback this is; use it when that call has returned",
     )
 }
 
@@ -135,12 +148,12 @@ fn share_counted<T>(slot: &'static Slot<T>, want: u64) -> Option<Shared<T>> {
 
 /// Shares an object that another call uses, or whose uses are counted. A `long` call never keeps others waiting.
 #[inline(never)]
-fn share_slow<T>(slot: &'static Slot<T>, want: u64, long: bool) -> Outcome<Shared<T>> {
+fn share_slow<T>(slot: &'static Slot<T>, token: Token, want: u64, long: bool) -> Outcome<Shared<T>> {
     let mut backoff = Backoff::default();
     loop {
         let state = slot.state.load(Acquire);
         if state & !(BUSY | COUNTED) != want {
-            return Err(refuse((state & !(BUSY | COUNTED | FORKED) == want).then_some(state)));
+            return Err(refuse_in(state, token, want));
         }
         if state & COUNTED != 0 {
             if let Some(shared) = share_counted(slot, want) {
@@ -170,9 +183,9 @@ fn share_slow<T>(slot: &'static Slot<T>, want: u64, long: bool) -> Outcome<Share
 
 /// Locks an object whose slot was in another `state` than wanted; only one whose uses are counted can be free all the same.
 #[inline(never)]
-fn lock_slow<T>(slot: &'static Slot<T>, want: u64, state: u64) -> Outcome<Exclusive<T>> {
+fn lock_slow<T>(slot: &'static Slot<T>, token: Token, want: u64, state: u64) -> Outcome<Exclusive<T>> {
     if state & !(BUSY | COUNTED) != want {
-        return Err(refuse((state & !(BUSY | COUNTED | FORKED) == want).then_some(state)));
+        return Err(refuse_in(state, token, want));
     }
     if state == want | COUNTED
         && slot
@@ -272,7 +285,7 @@ impl<T: Default> Table<T> {
     #[inline(always)]
     pub(crate) fn share(&self, token: Token, kind: Kind) -> Outcome<Shared<T>> {
         let Some((slot, want)) = self.wanted(token, kind) else {
-            return Err(refuse(None));
+            return Err(refuse(token, kind));
         };
         if slot.state.compare_exchange(want, want | BUSY, Acquire, Relaxed).is_ok() {
             return Ok(Shared {
@@ -281,15 +294,15 @@ impl<T: Default> Table<T> {
                 back: want,
             });
         }
-        share_slow(slot, want, false)
+        share_slow(slot, token, want, false)
     }
 
     /// Does as [`Table::share`], for a call that takes long: others who use the object do not wait for it.
     pub(crate) fn share_long(&self, token: Token, kind: Kind) -> Outcome<Shared<T>> {
         let Some((slot, want)) = self.wanted(token, kind) else {
-            return Err(refuse(None));
+            return Err(refuse(token, kind));
         };
-        share_slow(slot, want, true)
+        share_slow(slot, token, want, true)
     }
 
     /// Does as [`Table::share`] if no other call uses the object; `None` says nothing about why.
@@ -310,25 +323,25 @@ impl<T: Default> Table<T> {
     #[inline(always)]
     pub(crate) fn share_counted(&self, token: Token, kind: Kind) -> Outcome<Shared<T>> {
         let Some((slot, want)) = self.wanted(token, kind) else {
-            return Err(refuse(None));
+            return Err(refuse(token, kind));
         };
         if slot.state.load(Acquire) == want | COUNTED {
             if let Some(shared) = share_counted(slot, want) {
                 return Ok(shared);
             }
         }
-        share_slow(slot, want, false)
+        share_slow(slot, token, want, false)
     }
 
     /// Takes the object behind a token for this call alone; `KV_BUSY` if another call uses it.
     #[inline(always)]
     pub(crate) fn lock(&self, token: Token, kind: Kind) -> Outcome<Exclusive<T>> {
         let Some((slot, want)) = self.wanted(token, kind) else {
-            return Err(refuse(None));
+            return Err(refuse(token, kind));
         };
         match slot.state.compare_exchange(want, want | BUSY, Acquire, Relaxed) {
             Ok(_) => Ok(Exclusive { slot, back: want }),
-            Err(state) => lock_slow(slot, want, state),
+            Err(state) => lock_slow(slot, token, want, state),
         }
     }
 
@@ -356,17 +369,17 @@ impl<T: Default> Table<T> {
     /// Takes a slot out of use: later calls answer `KV_BAD_HANDLE`, calls in flight are waited for.
     pub(crate) fn close(&'static self, token: Token, kinds: Kinds) -> Outcome<Closing<T>> {
         let Some((index, slot, of_token)) = self.named(token) else {
-            return Err(refuse(None));
+            return Err(refuse(token, kinds.first()));
         };
         let closing = state(of_token, Kind::Closing) | BUSY;
         let mut backoff = Backoff::default();
         loop {
             let state = slot.state.load(Acquire);
             if generation(state) != of_token || !kinds.has(state) {
-                return Err(refuse(None));
+                return Err(refuse(token, kinds.first()));
             }
             if state & FORKED != 0 {
-                return Err(refuse(Some(state)));
+                return Err(forked());
             }
             if state & BUSY == 0 && slot.state.compare_exchange(state, closing, SeqCst, Relaxed).is_ok() {
                 while state & COUNTED != 0 && !slot.idle() {
@@ -387,12 +400,12 @@ impl<T: Default> Table<T> {
     /// database interrupts its waiters).
     pub(crate) fn close_nudging(&'static self, token: Token, kind: Kind, nudge: impl Fn(&T)) -> Outcome<Closing<T>> {
         let Some((index, slot, of_token)) = self.named(token) else {
-            return Err(refuse(None));
+            return Err(refuse(token, kind));
         };
         let want = state(of_token, kind) | COUNTED;
         let closing = state(of_token, Kind::Closing) | BUSY;
         if slot.state.compare_exchange(want, closing, SeqCst, Relaxed).is_err() {
-            return Err(refuse(Some(slot.state.load(Relaxed))));
+            return Err(refuse_in(slot.state.load(Relaxed), token, want));
         }
         let mut backoff = Backoff::default();
         while !slot.idle() {
@@ -411,6 +424,51 @@ impl<T: Default> Table<T> {
     /// Returns the slot of a token that is, or was, live.
     pub(crate) fn find(&self, token: Token) -> Option<&'static Slot<T>> {
         self.named(token).map(|(_, slot, _)| slot)
+    }
+
+    /// Returns the kind of a token's object. The error tells whether the token was a handle once.
+    pub(crate) fn kind_of(&self, token: Token) -> Result<Kind, bool> {
+        let (_, slot, of_token) = self.named(token).ok_or(false)?;
+        let state = slot.state.load(Acquire);
+        match generation(state) == of_token && Kind::in_state(state) != Kind::Free {
+            true => Ok(Kind::in_state(state)),
+            // The slot has had every generation before its own.
+            false => Err(of_token != 0 && of_token < generation(state)),
+        }
+    }
+
+    /// Returns the token of the database that a handle belongs to; `NONE` if it belongs to none, or is none.
+    #[inline]
+    pub(crate) fn root(&self, token: Token) -> Token {
+        let mut at = token;
+        // A cursor has a transaction, and that a database.
+        for _ in 0..3 {
+            match self.named(at) {
+                Some((_, slot, of_token)) if generation(slot.state.load(Relaxed)) == of_token => match slot.parent() {
+                    Token::NONE => return at,
+                    parent => at = parent,
+                },
+                _ => break,
+            }
+        }
+        Token::NONE
+    }
+
+    /// Does as [`Table::share_counted`] if that can be done at once, without waiting for anybody.
+    pub(crate) fn share_counted_at_once(&self, token: Token, kind: Kind) -> Option<Shared<T>> {
+        let (slot, want) = self.wanted(token, kind)?;
+        match slot.state.load(Acquire) == want | COUNTED {
+            true => share_counted(slot, want),
+            false => None,
+        }
+    }
+
+    /// Returns the object behind a handle of the parent process, in a child, for looking at it.
+    pub(crate) fn of_parent_process(&self, token: Token, kind: Kind) -> Option<&T> {
+        let (slot, want) = self.wanted(token, kind)?;
+        // SAFETY: in this state nobody had the object for itself when the process was forked, and nobody gets it
+        // afterwards: every call refuses what is FORKED.
+        (slot.state.load(Acquire) == want | COUNTED | FORKED).then(|| unsafe { &*slot.object.get() })
     }
 
     /// Tells whether a token is a live handle of this kind.

@@ -64,7 +64,7 @@ impl Token {
         self.0
     }
 
-    pub(super) fn from_bits(bits: usize) -> Token {
+    pub(crate) fn from_bits(bits: usize) -> Token {
         Token(bits)
     }
 }
@@ -87,6 +87,44 @@ pub(crate) enum Kind {
     Closing = 9,
 }
 
+impl Kind {
+    const ALL: [Kind; 10] = [
+        Kind::Free,
+        Kind::Db,
+        Kind::Read,
+        Kind::Write,
+        Kind::Cursor,
+        Kind::Writer,
+        Kind::Buf,
+        Kind::RetiredRead,
+        Kind::RetiredCursor,
+        Kind::Closing,
+    ];
+
+    /// Returns the kind with this number; `Free` if there is none.
+    pub(super) fn from_number(number: u8) -> Kind {
+        let found = Kind::ALL.iter().find(|kind| **kind as u8 == number);
+        found.copied().unwrap_or(Kind::Free)
+    }
+
+    /// Returns the kind in the state of a slot.
+    pub(super) fn in_state(state: u64) -> Kind {
+        Kind::from_number((state >> KIND_SHIFT) as u8 & 15)
+    }
+
+    /// Returns what the header calls a handle of this kind, and the function that makes one.
+    pub(super) fn type_and_maker(self) -> (&'static str, &'static str) {
+        match self {
+            Kind::Db => ("kv_db", "kv_open"),
+            Kind::Read | Kind::Write | Kind::RetiredRead => ("kv_txn", "kv_txn_begin"),
+            Kind::Cursor | Kind::RetiredCursor => ("kv_cursor", "kv_cursor_open"),
+            Kind::Writer => ("kv_writer", "kv_writer_open"),
+            Kind::Buf => ("kv_buf", "kv_get_buf"),
+            Kind::Free | Kind::Closing => ("handle", "kv_open"),
+        }
+    }
+}
+
 /// A set of kinds.
 #[derive(Clone, Copy)]
 pub(crate) struct Kinds(u16);
@@ -100,6 +138,11 @@ impl Kinds {
             i += 1;
         }
         Kinds(set)
+    }
+
+    /// Returns the one with the least number, for messages.
+    pub(super) fn first(self) -> Kind {
+        Kind::from_number(self.0.trailing_zeros() as u8)
     }
 
     /// Tells whether a slot in this state holds one of them.

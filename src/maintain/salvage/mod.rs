@@ -75,12 +75,28 @@ pub fn salvage(
     job: &Job<'_>,
     on_fault: &mut dyn FnMut(&Fault) -> bool,
 ) -> Result<SalvageReport> {
-    let raw = Raw::open(damaged)?;
+    let (source, raw) = (damaged, Raw::open(damaged)?);
     if identity_of(target)? == Some(raw.identity()) {
-        return Err(Error::Invalid("the target of a salvage is the damaged file itself"));
+        return Err(Error::Invalid(
+            "the target of a salvage is the damaged file itself; give another name",
+        ));
     }
     let fresh = Fresh::new(target, overwrite)?;
-    let damaged = DamagedFile::new(raw)?;
+    let damaged = DamagedFile::new(raw).map_err(|e| e.of_file(source))?;
+    // What goes wrong from here on concerns the new file, which has a temporary name as yet. Damage is no error here.
+    let saved = save(&damaged, &fresh, job, on_fault);
+    let report = saved.map_err(|e| e.of_file_instead(fresh.path(), target))?;
+    fresh.publish()?;
+    Ok(report)
+}
+
+/// Saves what is left into a new database under the temporary name.
+fn save(
+    damaged: &DamagedFile,
+    fresh: &Fresh,
+    job: &Job<'_>,
+    on_fault: &mut dyn FnMut(&Fault) -> bool,
+) -> Result<SalvageReport> {
     let options = Options {
         page_size: damaged.page_size as u32,
         new: true,
@@ -88,7 +104,7 @@ pub fn salvage(
     };
     let db = Db::open(fresh.path(), &options)?;
     let txn = db.begin_write(WriteOptions::default())?;
-    let mut saver = Saver::new(&damaged, txn, job, on_fault);
+    let mut saver = Saver::new(damaged, txn, job, on_fault);
     job.expect(damaged.pages());
     saver.run()?;
     if damaged.lacks_memory() {
@@ -100,7 +116,6 @@ pub fn salvage(
     txn.commit()?;
     drop(db);
     job.finish()?;
-    fresh.publish()?;
     Ok(report)
 }
 
@@ -216,7 +231,7 @@ impl<'d> Saver<'d, '_, '_> {
             made.name = format!("lost-{table}").into_bytes();
         }
         match self.txn.table_restore(table, &made) {
-            Err(Error::Corrupt(_) | Error::Exists) => {
+            Err(Error::Corrupt(_) | Error::Exists(_)) => {
                 return self.fault(None, table, "a table that cannot be made again".into());
             }
             made => made?,

@@ -171,7 +171,7 @@ impl<'d> Scope<'d> {
         let at = page.get().saturating_mul(self.damaged.page_size as u64);
         match self.damaged.noted(self.damaged.raw.read(at, len)) {
             Ok(bytes) => Ok(self.kept.pin(bytes)),
-            Err(error) => Err(Error::corrupt(page, error.to_string())),
+            Err(error) => Err(Error::corrupt(page, error.as_fault().1)),
         }
     }
 

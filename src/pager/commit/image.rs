@@ -39,7 +39,9 @@ impl Pager {
     pub fn image(&self, snapshot: &Descriptor, end: PageNo, dead: &[Run]) -> Result<Image> {
         let id = snapshot.id;
         if id >= CommitId::MAX {
-            return Err(Error::Limit("commit ids are used up"));
+            return Err(Error::Limit(
+                "commit ids are used up; copy the database into a new file",
+            ));
         }
         if self.features.forbid_writing() {
             // What is in the pages of these features is not reached, and would be missing in the copy.
@@ -70,7 +72,8 @@ impl Pager {
         let inline = if bytes.len() + OWN <= RECORDS_MAX {
             bytes
         } else {
-            let long = u32::try_from(bytes.len()).map_err(|_| Error::Limit("too many pieces of free space"))?;
+            let long = u32::try_from(bytes.len())
+                .map_err(|_| Error::Limit("too many pieces of free space; copy the database into a new file"))?;
             behind = bytes;
             let checksum = crc32c(&behind);
             behind.resize(behind.len().next_multiple_of(size), 0);

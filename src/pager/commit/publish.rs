@@ -16,7 +16,7 @@
 
 use super::record::{CommitRecord, FREED_PAGES_MAX};
 use super::records::{spill_bytes, NeededRecords, NextRecords, SpilledRecords};
-use crate::error::{Error, Result};
+use crate::error::{Detail, Error, Result};
 use crate::ids::{CommitId, PageNo, Run};
 use crate::page::meta::{Meta, Spill, RECORDS_MAX, SLOTS, SLOT_BYTES};
 use crate::page::{Extent, PageSink, Roots};
@@ -30,7 +30,6 @@ use crate::pager::write_state::Unsynced;
 use crate::util::crc32c;
 use crate::util::seeded::{self, Bug};
 use std::cell::Cell;
-use std::io;
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::Arc;
@@ -80,10 +79,13 @@ fn in_doubt_after_panic(commit: impl FnOnce(&Cell<bool>) -> Result<CommitId>) ->
         Err(panic) => {
             let text = panic.downcast_ref::<&str>().copied();
             let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-            Err(Error::InDoubt(format!(
-                "a mistake in libkv ended the commit after its slot was written: {}",
-                text.unwrap_or("no message")
-            )))
+            Err(Error::InDoubt(
+                format!(
+                    "a mistake in libkv ended the commit after its slot was written: {}",
+                    text.unwrap_or("no message")
+                )
+                .into(),
+            ))
         }
     }
 }
@@ -190,7 +192,7 @@ impl PageWriter {
             // Earlier commits are in doubt. Nothing of this one is.
             Error::InDoubt(_) if self.pager.is_poisoned() => Error::Poisoned,
             // Another process holds the right to sync and does not sync. The next sync can succeed.
-            Error::InDoubt(why) => Error::io("sync earlier commits", io::Error::new(io::ErrorKind::TimedOut, why)),
+            Error::InDoubt(why) => Error::Io(why.after("earlier commits could not be synced")),
             other => other,
         })
     }
@@ -272,7 +274,8 @@ impl PageWriter {
             record.encode(base, listed, &mut bytes);
         }
         let (extent, own) = self.take_for_records(&unneeded, &mut bytes, base, listed)?;
-        let length = u32::try_from(bytes.len()).map_err(|_| Error::Limit("too many pages freed in one transaction"))?;
+        let length = u32::try_from(bytes.len())
+            .map_err(|_| Error::Limit("too many pages freed in one transaction; do it in several"))?;
         let checksum = crc32c(&bytes);
         let padding = PageNo::new(extent.run.pages).offset(self.pager.page_size) as usize - bytes.len();
         Error::or_room(&mut bytes, padding, RECORDS)?;
@@ -430,7 +433,7 @@ impl PageWriter {
         pager.shared.next_id().set(meta.id.next());
         if let Err(error) = pager.storage.write_at((slot * SLOT_BYTES) as u64, &bytes[..]) {
             pager.poison();
-            return Err(Error::InDoubt(format!("writing its meta slot failed: {error}")));
+            return Err(Error::InDoubt(Detail::because("writing its meta slot failed", error)));
         }
         // From here on, dropping the writer undoes nothing.
         self.progress = Progress::SlotWritten;

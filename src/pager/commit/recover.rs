@@ -195,9 +195,8 @@ fn read_slots(read: impl Fn(u64, &mut [u8]) -> Result<()>) -> Result<Slots> {
     }
     let begin = read_begin(read, META_BYTES)?;
     let other = other_format(&begin);
-    Err(Error::NotADatabase(other.unwrap_or_else(|| {
-        format!("it begins with the bytes {:02x?}", &begin[..8])
-    })))
+    let what = other.unwrap_or_else(|| format!("it begins with the bytes {:02x?}", &begin[..8]));
+    Err(Error::NotADatabase(what.into()))
 }
 
 /// The number of bytes by which other formats are recognised.
@@ -220,7 +219,7 @@ const OTHERS: [(usize, &[u8], &str); 9] = [
 /// Says what a file is, if it begins as one of another format does.
 fn other_format(begin: &[u8; BEGIN]) -> Option<String> {
     let found = OTHERS.iter().find(|(at, magic, _)| begin[*at..].starts_with(magic));
-    found.map(|(_, _, what)| format!("the file is {what}"))
+    found.map(|(_, _, what)| format!("it is {what}"))
 }
 
 /// Reads the first bytes of a file. Those that it does not have are zero.
@@ -239,9 +238,8 @@ fn too_short(storage: &dyn Storage, len: u64) -> Result<Error> {
         return Ok(Error::corrupt(None, what));
     }
     let other = other_format(&begin);
-    Ok(Error::NotADatabase(
-        other.unwrap_or_else(|| format!("{len} bytes are too short for one")),
-    ))
+    let what = other.unwrap_or_else(|| format!("{len} bytes are too short for one"));
+    Ok(Error::NotADatabase(what.into()))
 }
 
 /// Checks that the slots of a file agree on what never changes, and that no id is in two of them.

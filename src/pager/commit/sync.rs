@@ -5,7 +5,7 @@
 //! free during a sync.
 
 use super::verify::is_on_disk;
-use crate::error::{Error, Result};
+use crate::error::{Detail, Error, Result};
 use crate::file::peers::{Activity, Peers, Syncer};
 use crate::ids::CommitId;
 use crate::page::meta::META_PAGE;
@@ -73,11 +73,15 @@ impl Pager {
             return Ok(());
         }
         if id > self.shared.tip().get().id {
-            return Err(Error::Invalid("no commit has this number yet"));
+            return Err(Error::Invalid(
+                "no commit has this number yet; give one that a commit answered",
+            ));
         }
         match wait {
             Wait::Try if self.is_poisoned() => Err(Error::Poisoned),
-            Wait::Try => Err(Error::Busy("the commit is not durable yet".into())),
+            Wait::Try => Err(Error::Busy(
+                "the commit is not durable yet; wait for it, or sync".into(),
+            )),
             _ => self.sync_to(id),
         }
     }
@@ -97,7 +101,7 @@ impl Pager {
     pub(super) fn sync_published(&self, id: CommitId) -> Result<()> {
         self.sync_to(id).map_err(|error| match error {
             Error::InDoubt(_) => error,
-            other => Error::InDoubt(format!("it could not be synced: {other}")),
+            other => Error::InDoubt(Detail::because("it could not be synced", other)),
         })
     }
 
@@ -148,7 +152,7 @@ impl Pager {
             //    (I-8).
             if let Err(error) = synced.or_else(|e| seeded::on(Bug::ForgetFailedSync).then_some(()).ok_or(e)) {
                 self.poison();
-                return Err(Error::InDoubt(format!("its sync failed: {error}")));
+                return Err(Error::InDoubt(Detail::because("its sync failed", error)));
             }
             shared.end_sync();
             let before = shared.durable().get().id;
@@ -283,9 +287,9 @@ impl SyncWait {
         let waited = now - self.since;
         if waited >= limit {
             let ms = waited.as_millis();
-            return Err(Error::InDoubt(format!(
-                "{name} had the right to sync for {ms} ms, and nothing was synced"
-            )));
+            return Err(Error::InDoubt(
+                format!("{name} had the right to sync for {ms} ms, and nothing was synced").into(),
+            ));
         }
         self.look_at = now + IDLE_MIN;
         Ok(())

@@ -58,7 +58,9 @@ impl ChainWriter {
         }
         let pages = bytes.div_ceil(self.page_size as u64);
         if pages > u32::MAX as u64 {
-            return Err(Error::Limit("a value's extent is too long"));
+            return Err(Error::Limit(
+                "a value's extent is too long; write the value in smaller parts",
+            ));
         }
         let run = sink.take_exact(pages)?;
         self.left = pages;
@@ -70,7 +72,9 @@ impl ChainWriter {
             _ if full => {
                 sink.release(Extent::new(run, birth));
                 self.left = 0;
-                return Err(Error::Limit("too many extents for one value"));
+                return Err(Error::Limit(
+                    "too many extents for one value; make room, so that the value lies in fewer, or split it",
+                ));
             }
             _ => self.extents.push(Extent::new(run, birth)),
         }

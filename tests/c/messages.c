@@ -1,0 +1,448 @@
+/*
+ * What messages say: the file, the table by its name, the page, the key, and what to do next; and kv_error_detail() beside
+ * them. That every message is one line without internal names is checked for all functions in all situations by check.h.
+ */
+#include "calls.h"
+#include "refusals.h"
+
+#include <limits.h>
+#include <sys/wait.h>
+
+#define PAGE 4096
+/* A table's name that must not reach a terminal as it is, and how it is shown. */
+#define NAME "us\ners\x1b[31m \"\\ \xff"
+#define SHOWN_NAME "us\\ners\\u{1b}[31m \\\"\\\\ \\xff"
+
+static char folder[PATH_MAX], big[100000];
+static kv_table named;
+
+/* The absolute path of a file of the test. */
+static const char *at(const char *name)
+{
+    static char path[2][PATH_MAX + 256];
+    static int turn;
+    turn = !turn;
+    snprintf(path[turn], sizeof path[turn], "%s/%s", folder, name);
+    return path[turn];
+}
+
+/*
+ * The message of the last failure begins with the path of a file (NULL: with no path of any), which is there once, and
+ * contains all these texts, up to NULL.
+ */
+static void says(int line, kv_status answered, kv_status status, const char *path, const char *const *texts)
+{
+    kv_error detail = KV_ERROR_INIT;
+    const char *message;
+    const int writes = refuse.writes, opens = refuse.opens;
+    CHECK(kv_error_detail(&detail) == KV_OK);
+    message = detail.message;
+    refuse.writes = refuse.opens = 0; /* what is recorded is written */
+    if (answered != status || detail.status != status) {
+        fprintf(stderr, "line %d: %s (%s)\n", line, kv_status_name(answered), message);
+        exit(1);
+    }
+    check_message(&detail);
+    saw(detail.function, strlen(detail.function), kv_status_name(status));
+    if (path == NULL ? strstr(message, folder) != NULL
+                     : strncmp(message, path, strlen(path)) != 0 || strncmp(message + strlen(path), ": ", 2) != 0 ||
+                           strstr(message + 1, path) != NULL) {
+        fprintf(stderr, "line %d: not the path %s: %s\n", line, path ? path : "(none)", message);
+        exit(1);
+    }
+    for (; *texts != NULL; texts++)
+        if (strstr(message, *texts) == NULL) {
+            fprintf(stderr, "line %d: no \"%s\" in: %s\n", line, *texts, message);
+            exit(1);
+        }
+    refuse.writes = writes, refuse.opens = opens;
+}
+
+#define SAYS(call, status, path, ...)                                \
+    do {                                                             \
+        static const char *const texts_[] = {__VA_ARGS__, NULL};     \
+        kv_status status_ = (call);                                  \
+        says(__LINE__, status_, status, path, texts_);               \
+    } while (0)
+
+static int system_error(void)
+{
+    kv_error detail = KV_ERROR_INIT;
+    CHECK(kv_error_detail(&detail) == KV_OK);
+    return detail.sys_errno;
+}
+
+static kv_db *reopened(const char *name, uint32_t flags, uint32_t verify)
+{
+    kv_options options = KV_OPTIONS_INIT;
+    kv_db *db;
+    options.flags = flags;
+    options.verify = verify;
+    options.wait_ms = 20;
+    OK(kv_open(name, &options, &db));
+    return db;
+}
+
+/* A database whose path is short, with a table of a strange name. */
+static void make(void)
+{
+    kv_db *db = fresh("a");
+    kv_txn *txn = begin(db, KV_WRITE);
+    char key[16];
+    int i;
+    OK(kv_table_create(txn, S(NAME), NULL, &named));
+    for (i = 0; i < 400; i++) {
+        snprintf(key, sizeof key, "key %05d", i);
+        OK(kv_put(txn, named, key, strlen(key), S("VICTIM: a value"), 0));
+    }
+    OK(kv_put(txn, KV_MAIN, S("k"), S("v"), 0));
+    OK(kv_put(txn, KV_MAIN, S("kk"), S("vv"), 0));
+    commit(txn);
+    for (i = 0; i < 3; i++) /* later commits, so that opening verifies little */
+        OK(kv_db_put(db, KV_MAIN, S("k"), S("v"), 0));
+    OK(kv_close(db));
+}
+
+/* Copies a file and flips a byte behind each `mark`; a mark of NULL damages the slots. */
+static void damaged_copy(const char *from, const char *to, const char *mark)
+{
+    int in = open(from, O_RDONLY), out = open(to, O_RDWR | O_CREAT | O_TRUNC, 0644);
+    static char page[PAGE];
+    off_t at_page;
+    CHECK(in >= 0 && out >= 0);
+    for (at_page = 0; pread(in, page, PAGE, at_page) == PAGE; at_page += PAGE) {
+        if (mark == NULL && at_page < 4 * PAGE) page[600] ^= 1;
+        if (mark != NULL && memmem(page, PAGE, mark, strlen(mark)) != NULL)
+            ((char *)memmem(page, PAGE, mark, strlen(mark)))[0] ^= 1;
+        CHECK(pwrite(out, page, PAGE, at_page) == PAGE);
+    }
+    CHECK(close(in) == 0 && close(out) == 0);
+}
+
+static int32_t take_all(void *ctx, const void *data, size_t len) { return (void)ctx, (void)data, (void)len, 0; }
+
+/* Damage is told with path, page and the name of the table, and with advice that fits the function. */
+static void damage(void)
+{
+    static const char in_table[] = " in table \"" SHOWN_NAME "\" (number ";
+    kv_db *db;
+    kv_txn *read, *write;
+    kv_cursor *cursor;
+    kv_slice value;
+    kv_error detail = KV_ERROR_INIT;
+    kv_check_report report = KV_CHECK_REPORT_INIT;
+    kv_job_options compact = KV_JOB_OPTIONS_INIT;
+    uint64_t count;
+    damaged_copy("a", "d", "VICTIM");
+    db = reopened("d", 0, KV_VERIFY_ALWAYS);
+    read = begin(db, KV_READ);
+    SAYS(kv_get(read, named, S("key 00007"), &value), KV_CORRUPT, at("d"), "corrupt: ", " at page ", in_table,
+        "; run kv_check", "kv_salvage", "backup");
+    OK(kv_error_detail(&detail));
+    CHECK(detail.table == named && detail.page != KV_NONE && detail.sys_errno == 0);
+    SAYS(kv_get(read, named, S("key 00007"), NULL), KV_CORRUPT, at("d"), in_table);
+    SAYS(kv_db_get(db, named, S("key 00007"), NULL, 0, NULL), KV_CORRUPT, at("d"), in_table);
+    OK(kv_cursor_open(read, named, NULL, &cursor));
+    SAYS(kv_cursor_next(cursor, NULL, &value), KV_CORRUPT, at("d"), " at page ", in_table);
+    SAYS(kv_cursor_seek(cursor, S("key 00100"), KV_SEEK_GE, NULL, &value), KV_CORRUPT, at("d"), in_table);
+    SAYS(kv_rank(read, named, S("key 00100"), &count), KV_CORRUPT, at("d"), in_table);
+    SAYS(kv_check(read, NULL, NULL, NULL, &report), KV_CORRUPT, at("d"), "kv_salvage", "faults");
+    CHECK(strstr(kv_error_message(), "run kv_check") == NULL);
+    SAYS(kv_backup(read, "copy", NULL), KV_CORRUPT, at("d"), " at page ", in_table, "kv_salvage");
+    compact.flags = KV_JOB_COMPACT;
+    SAYS(kv_backup(read, "copy", &compact), KV_CORRUPT, at("d"), " at page ", in_table);
+    SAYS(kv_backup_stream(read, take_all, NULL, NULL), KV_CORRUPT, at("d"), " at page ", in_table);
+    kv_txn_abort(read);
+
+    write = begin(db, KV_WRITE);
+    SAYS(kv_put(write, named, S("key 00007"), S("v"), KV_NO_OVERWRITE), KV_CORRUPT, at("d"), " at page ", in_table);
+    SAYS(kv_put(write, KV_MAIN, S("x"), S("v"), 0), KV_TXN_FAILED, at("d"), "earlier", in_table, "; abort it");
+    SAYS(kv_txn_commit(write, NULL), KV_TXN_FAILED, at("d"), in_table, "; abort it");
+    write = begin(db, KV_WRITE);
+    OK(kv_put(write, named, S("key 00007"), S("w"), 0));
+    SAYS(kv_txn_commit(write, NULL), KV_CORRUPT, at("d"), " at page ", in_table, "run kv_check");
+    /* The default table has no name. */
+    OK(kv_close(db));
+    damaged_copy("a", "d", "kk");
+    db = reopened("d", 0, KV_VERIFY_ALWAYS);
+    SAYS(kv_db_get(db, KV_MAIN, S("k"), NULL, 0, NULL), KV_CORRUPT, at("d"), " in the default table");
+    OK(kv_close(db));
+
+    /* What cannot be opened cannot be checked. */
+    damaged_copy("a", "d", NULL);
+    SAYS(kv_open("d", NULL, &db), KV_CORRUPT, at("d"), "cannot be opened", "kv_salvage", "backup");
+    CHECK(strstr(kv_error_message(), "kv_check") == NULL);
+}
+
+/* What is not there, there already, or something else. */
+static void files(void)
+{
+    kv_options options = KV_OPTIONS_INIT;
+    kv_job_options job = KV_JOB_OPTIONS_INIT;
+    kv_db *db;
+    kv_txn *read;
+    int fd;
+    options.flags = KV_OPEN_EXISTING;
+    SAYS(kv_open("no/such", &options, &db), KV_NO_FILE, at("no/such"), "; look whether", "KV_OPEN_EXISTING");
+    CHECK(system_error() == ENOENT);
+    SAYS(kv_open("a/b", NULL, &db), KV_NO_FILE, at("a/b"), "; look whether");
+    CHECK(system_error() == ENOTDIR);
+    options.flags = KV_OPEN_NEW;
+    SAYS(kv_open("a", &options, &db), KV_EXISTS, at("a"), "exists already", "KV_OPEN_NEW");
+    SAYS(kv_open(".", NULL, &db), KV_NOT_A_DATABASE, folder, "directory", "; look whether");
+    CHECK(system_error() == EISDIR);
+    fd = open("other", O_CREAT | O_WRONLY, 0644);
+    CHECK(write(fd, "SQLite format 3", 16) == 16 && ftruncate(fd, 100000) == 0 && close(fd) == 0);
+    SAYS(kv_open("other", NULL, &db), KV_NOT_A_DATABASE, at("other"), "SQLite", "; look whether");
+    fd = open("empty", O_CREAT | O_WRONLY, 0644);
+    CHECK(close(fd) == 0);
+    options.flags = KV_OPEN_EXISTING;
+    SAYS(kv_open("empty", &options, &db), KV_NOT_A_DATABASE, at("empty"), "empty");
+    SAYS(kv_open(NULL, NULL, &db), KV_INVALID, NULL, "path", "NULL");
+    options.flags = KV_OPEN_NEW | KV_OPEN_EXISTING;
+    SAYS(kv_open("a", &options, &db), KV_INVALID, at("a"), "KV_OPEN_NEW", "KV_OPEN_EXISTING");
+
+    refuse.opens = EACCES;
+    SAYS(kv_open("a", NULL, &db), KV_ACCESS, at("a"), "Permission denied", "; look at the permissions");
+    CHECK(system_error() == EACCES);
+    refuse.opens = EMFILE;
+    SAYS(kv_open("a", NULL, &db), KV_IO, at("a"), "open", "Too many open files");
+    CHECK(system_error() == EMFILE);
+    refuse.opens = 0, refuse.locks = ENOLCK;
+    SAYS(kv_open("a", NULL, &db), KV_NO_LOCKS, at("a"), "No locks available", "put the database on a file system with locks");
+    CHECK(system_error() == ENOLCK);
+    refuse.locks = 0, refuse.writes = ENOSPC;
+    SAYS(kv_open("new", NULL, &db), KV_NO_SPACE, at("new"), "No space left", "free space");
+    CHECK(system_error() == ENOSPC);
+    refuse.writes = 0;
+
+    db = reopened("a", 0, 0);
+    read = begin(db, KV_READ);
+    SAYS(kv_backup(read, "other", NULL), KV_EXISTS, at("other"), "exists already", "KV_JOB_OVERWRITE");
+    SAYS(kv_backup(read, "no/such", NULL), KV_NO_FILE, at("no/such"), "; look whether");
+    CHECK(system_error() == ENOENT);
+    SAYS(kv_backup(read, "a", NULL), KV_INVALID, at("a"), "the database itself");
+    for (job.flags = 0; job.flags <= KV_JOB_COMPACT; job.flags += KV_JOB_COMPACT) {
+        refuse.writes = ENOSPC;
+        SAYS(kv_backup(read, "copy", &job), KV_NO_SPACE, at("copy"), "No space left", "free space");
+        CHECK(system_error() == ENOSPC);
+        refuse.writes = 0, refuse.syncs = EIO;
+        (void)kv_backup(read, "copy", &job);
+        CHECK(strstr(kv_error_message(), at("copy")) == kv_error_message() && system_error() == EIO);
+        refuse.syncs = 0;
+    }
+    kv_txn_abort(read);
+    SAYS(kv_salvage("no/such", "copy", NULL, NULL, NULL, NULL), KV_NO_FILE, at("no/such"), "; look whether");
+    SAYS(kv_salvage("other", "copy", NULL, NULL, NULL, NULL), KV_NOT_A_DATABASE, at("other"), "; look whether");
+    SAYS(kv_salvage("d", "other", NULL, NULL, NULL, NULL), KV_EXISTS, at("other"), "KV_JOB_OVERWRITE");
+    refuse.writes = ENOSPC;
+    SAYS(kv_salvage("d", "copy", NULL, NULL, NULL, NULL), KV_NO_SPACE, at("copy"), "No space left");
+    refuse.writes = 0;
+    SAYS(kv_salvage("d", "d", NULL, NULL, NULL, NULL), KV_INVALID, at("d"), "damaged file itself");
+    OK(kv_close(db));
+
+    /* Line breaks and bytes of any kind in a path. */
+    options.flags = KV_OPEN_EXISTING;
+    SAYS(kv_open("b\nc\x1b\xff", &options, &db), KV_NO_FILE, at("b\\nc\\u{1b}\\xff"), "; look whether");
+}
+
+/* Disks that fail under an open database. */
+static void disks(void)
+{
+    kv_db *db = reopened("a", 0, 0);
+    kv_txn *txn = begin(db, KV_WRITE);
+    OK(kv_put(txn, KV_MAIN, S("big"), big, sizeof big, 0));
+    refuse.writes = refuse.lengths = ENOSPC;
+    SAYS(kv_txn_commit(txn, NULL), KV_NO_SPACE, at("a"), "No space left", "; free space and repeat");
+    CHECK(system_error() == ENOSPC);
+    refuse.writes = refuse.lengths = EFBIG;
+    SAYS(kv_db_put(db, KV_MAIN, S("big"), big, sizeof big, 0), KV_NO_SPACE, at("a"), "File too large", "ulimit -f");
+    CHECK(system_error() == EFBIG);
+    refuse.writes = refuse.lengths = EIO;
+    SAYS(kv_db_put(db, KV_MAIN, S("big"), big, sizeof big, 0), KV_IO, at("a"), "Input/output error", "; look at the disk");
+    CHECK(system_error() == EIO);
+    refuse.writes = refuse.lengths = 0, refuse.syncs = EIO;
+    SAYS(kv_db_put(db, KV_MAIN, S("k"), S("v"), 0), KV_IN_DOUBT, at("a"), "in doubt", "Input/output error", "; close and open");
+    CHECK(system_error() == EIO);
+    refuse.syncs = 0;
+    SAYS(kv_sync(db), KV_POISONED, at("a"), "sync failed", "; close every handle");
+    SAYS(kv_close(db), KV_POISONED, at("a"), "sync failed", "; close every handle");
+
+    /* Also closing names the file, although the handle is gone by then. */
+    damaged_copy("a", "e", "no such text");
+    db = reopened("e", 0, 0);
+    txn = begin(db, KV_WRITE);
+    kv_txn_abort(txn);
+    OK(kv_close(db));
+}
+
+/* Ordinary answers name what they are about. */
+static void answers(void)
+{
+    static char long_key[3000];
+    kv_db *db = reopened("a", 0, 0), *none;
+    kv_txn *txn = begin(db, KV_WRITE), *read = begin(db, KV_READ);
+    kv_table_options fresh_table = KV_TABLE_OPTIONS_INIT;
+    kv_table table;
+    kv_slice value;
+    size_t len;
+    char buffer[4];
+    kv_extent extents[1];
+    memset(long_key, 'l', sizeof long_key);
+    SAYS(kv_put(txn, named, S("key 00007"), S("v"), KV_NO_OVERWRITE), KV_EXISTS, at("a"),
+        "the key \"key 00007\" in table \"" SHOWN_NAME "\" (number ", "exists already", "; put without KV_NO_OVERWRITE");
+    OK(kv_put(txn, KV_MAIN, long_key, sizeof long_key, S("v"), 0));
+    SAYS(kv_put(txn, KV_MAIN, long_key, sizeof long_key, S("v"), KV_NO_OVERWRITE), KV_EXISTS, at("a"),
+        "lll...\" (3000 bytes) in the default table");
+    SAYS(kv_put(txn, named, S("a\0\n"), S("v"), KV_APPEND), KV_ORDER, at("a"), "the key \"a\\0\\n\"", "\"key 00399\"",
+        "in order");
+    fresh_table.flags = KV_TABLE_NEW;
+    SAYS(kv_table_create(txn, S(NAME), &fresh_table, &table), KV_EXISTS, at("a"), "the table \"" SHOWN_NAME "\"",
+        "KV_TABLE_NEW");
+    SAYS(kv_table_open(txn, S("no\nne"), &table), KV_NO_TABLE, at("a"), "\"no\\nne\"", "; create it");
+    SAYS(kv_get(read, 123456789, S("k"), NULL), KV_NO_TABLE, at("a"), "123456789", "; open it again by name");
+    SAYS(kv_put(read, KV_MAIN, S("k"), S("v"), 0), KV_READ_ONLY, at("a"), "; begin one with KV_WRITE");
+    SAYS(kv_put(txn, KV_TABLES, S("k"), S("v"), 0), KV_READ_ONLY, at("a"), "kv_table_create");
+    SAYS(kv_put(txn, KV_MAIN, long_key, (size_t)1 << 30, S("v"), 0), KV_TOO_BIG, at("a"), "key of 1073741824 bytes", "; ");
+    IS(kv_get(read, KV_MAIN, S("none"), &value), KV_NOTFOUND);
+    CHECK(strcmp(kv_error_message(), "not found") == 0);
+
+    IS(kv_get_copy(read, KV_MAIN, S("kk"), NULL, 0, &len), KV_TOO_SMALL);
+    SAYS(kv_get_copy(read, named, S("key 00001"), buffer, sizeof buffer, &len), KV_TOO_SMALL, NULL, "15 bytes are needed",
+        "4 were offered", "; ");
+    SAYS(kv_value_extents(read, named, S("key 00001"), extents, 0, &len), KV_TOO_SMALL, NULL, "24 bytes are needed",
+        "0 were offered");
+
+    /* Arguments are called by their names. */
+    SAYS(kv_put(txn, KV_MAIN, NULL, 3, S("v"), 0), KV_INVALID, at("a"), "key", "NULL");
+    SAYS(kv_put(txn, KV_MAIN, S("k"), NULL, 3, 0), KV_INVALID, at("a"), "value", "NULL");
+    SAYS(kv_table_open(txn, NULL, 3, &table), KV_INVALID, at("a"), "name", "NULL");
+    SAYS(kv_table_open(txn, S("t"), NULL), KV_INVALID, at("a"), "`table`", "NULL");
+    SAYS(kv_put(txn, KV_MAIN, S("k"), S("v"), KV_BLIND), KV_INVALID, at("a"), "KV_BLIND");
+    SAYS(kv_txn_begin(db, KV_SEEK_EQ, NULL, &txn), KV_INVALID, at("a"), "KV_SEEK_EQ", "KV_READ, KV_WRITE");
+    CHECK(txn == NULL);
+    SAYS(kv_txn_refresh(NULL), KV_BAD_HANDLE, NULL, "NULL", "kv_txn", "kv_txn_begin()");
+    kv_txn_abort(read);
+    (void)kv_close(db);
+
+    {
+        kv_options options = KV_OPTIONS_INIT;
+        options.flags = KV_OPEN_MEMORY;
+        OK(kv_open(NULL, &options, &none));
+        SAYS(kv_db_put(none, 12345, S("k"), S("v"), 0), KV_NO_TABLE, "(database in memory)", "12345");
+        OK(kv_close(none));
+    }
+}
+
+/* A handle that is refused: which of the ways of being wrong it is. */
+static void handles(void)
+{
+    kv_db *db = reopened("a", 0, 0);
+    kv_txn *txn = begin(db, KV_READ), *ended = begin(db, KV_READ);
+    kv_cursor *cursor;
+    int here;
+    kv_txn_abort(ended);
+    OK(kv_cursor_open(txn, KV_MAIN, NULL, &cursor));
+    SAYS(kv_txn_id(NULL, (uint64_t *)big), KV_BAD_HANDLE, NULL, "it is NULL", "give the kv_txn that kv_txn_begin() answered");
+    SAYS(kv_txn_id(ended, (uint64_t *)big), KV_BAD_HANDLE, NULL, "it was closed, or has ended");
+    SAYS(kv_txn_id((kv_txn *)&here, (uint64_t *)big), KV_BAD_HANDLE, NULL, "no handle of this library", "kv_txn_begin()");
+    SAYS(kv_txn_id((kv_txn *)db, (uint64_t *)big), KV_BAD_HANDLE, NULL, "it is a kv_db; give a kv_txn");
+    SAYS(kv_txn_id((kv_txn *)cursor, (uint64_t *)big), KV_BAD_HANDLE, NULL, "it is a kv_cursor; give a kv_txn");
+    SAYS(kv_cursor_next((kv_cursor *)txn, NULL, NULL), KV_BAD_HANDLE, NULL, "it is a kv_txn; give a kv_cursor");
+    SAYS(kv_sync((kv_db *)txn), KV_BAD_HANDLE, NULL, "it is a kv_txn; give a kv_db");
+    SAYS(kv_txn_commit((kv_txn *)db, NULL), KV_BAD_HANDLE, NULL, "it is a kv_db; give a kv_txn");
+    OK(kv_close(db));
+    SAYS(kv_get(txn, KV_MAIN, S("k"), NULL), KV_BAD_HANDLE, NULL, "the database of this kv_txn was closed", "end the transaction");
+    SAYS(kv_cursor_next(cursor, NULL, NULL), KV_BAD_HANDLE, NULL, "the database of this kv_cursor was closed");
+    SAYS(kv_close(db), KV_BAD_HANDLE, NULL, "it was closed");
+    kv_txn_abort(txn);
+}
+
+/* Who writes: in this process, and in another. */
+static void writers(void)
+{
+    kv_db *db = reopened("a", 0, 0), *second = reopened("a", 0, 0);
+    kv_txn_options now = KV_TXN_OPTIONS_INIT;
+    kv_db_stat stat = KV_DB_STAT_INIT;
+    kv_txn *txn = begin(db, KV_WRITE), *other;
+    char text[64];
+    int told[2], goes_on[2], status;
+    pid_t child;
+    now.flags = KV_TXN_NOWAIT;
+    SAYS(kv_txn_begin(second, KV_WRITE, &now, &other), KV_BUSY, at("a"), "another transaction of this process is writing, for ",
+        " ms now; ");
+    OK(kv_stat_db(second, &stat));
+    CHECK(stat.writer == (uint32_t)getpid() && stat.writer_ms < 60000 && stat.reserved == 0);
+    kv_txn_abort(txn);
+    OK(kv_stat_db(db, &stat));
+    CHECK(stat.writer == 0 && stat.writer_ms == 0);
+    OK(kv_close(second));
+    OK(kv_close(db));
+
+    CHECK(pipe(told) == 0 && pipe(goes_on) == 0);
+    child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        db = reopened("a", 0, 0);
+        txn = begin(db, KV_WRITE);
+        CHECK(write(told[1], "w", 1) == 1 && read(goes_on[0], text, 1) == 1);
+        kv_txn_abort(txn);
+        OK(kv_close(db));
+        _exit(0);
+    }
+    CHECK(read(told[0], text, 1) == 1);
+    usleep(20000);
+    db = reopened("a", 0, 0);
+    snprintf(text, sizeof text, "process %d", (int)child);
+    CHECK(kv_txn_begin(db, KV_WRITE, NULL, &txn) == KV_BUSY);
+    if (strstr(kv_error_message(), text) == NULL && strstr(kv_error_message(), "the last one known is") == NULL) {
+        fprintf(stderr, "no %s in: %s\n", text, kv_error_message());
+        exit(1);
+    }
+    CHECK(strstr(kv_error_message(), at("a")) == kv_error_message() && strstr(kv_error_message(), "writing, for ") != NULL);
+    OK(kv_stat_db(db, &stat));
+    CHECK(stat.writer == (uint32_t)child && stat.writer_ms >= 10);
+    CHECK(write(goes_on[1], "g", 1) == 1);
+    CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    OK(kv_stat_db(db, &stat));
+    CHECK(stat.writer == 0);
+
+    /* A handle of the parent names its file in the child. */
+    child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        SAYS(kv_sync(db), KV_FORKED, at("a"), "before fork()", "; open the database again");
+        _exit(0);
+    }
+    CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    OK(kv_close(db));
+}
+
+/* A path as long as paths can be does not push out what is said about it. */
+static void long_paths(void)
+{
+    char path[4000];
+    kv_options options = KV_OPTIONS_INIT;
+    kv_db *db;
+    size_t i;
+    options.flags = KV_OPEN_EXISTING;
+    for (i = 0; i + 1 < sizeof path; i++)
+        path[i] = i % 100 == 99 ? '/' : '\n';
+    path[i] = 0;
+    IS(kv_open(path, &options, &db), KV_NO_FILE);
+    CHECK(strncmp(kv_error_message(), "/", 1) == 0 && strstr(kv_error_message(), "; look whether") != NULL);
+}
+
+int main(void)
+{
+    CHECK(getcwd(folder, sizeof folder) != NULL);
+    make();
+    damage();
+    files();
+    answers();
+    handles();
+    writers();
+    long_paths();
+    disks();
+    DONE;
+}
