@@ -238,13 +238,13 @@ $(B)/tests/workload: tests/faults/workload.c include/kv.h $(SO)
 	@mkdir -p $(B)/tests
 	$(CC) $(CSTD) -Werror $(CFLAGS) -Iinclude -o $@ $< -L$(B) -lkv -Wl,-rpath,$(abspath $(B)) -lpthread
 
-sanitize:                            ## the tests under the address and the thread sanitizer
+sanitize: all                        ## the tests under the address and the thread sanitizer
 	@CARGO="$(CARGO)" CARGOFLAGS="$(CARGOFLAGS)" sh scripts/test-sanitizers.sh $(SANITIZE)
 
 # Another seed each time; those of a failure are printed. SOAK=10 is some hours, and for ever with ROUNDS=0.
 SOAK   ?= 10
 ROUNDS ?= 1
-soak:                                ## all of these SOAK (10) times as large, with other seeds, ROUNDS (1) times
+soak: all                            ## all of these SOAK (10) times as large, with other seeds, ROUNDS (1) times
 	n=0; while [ $(ROUNDS) = 0 ] || [ "$$n" -lt $(ROUNDS) ]; do \
 	  n=$$((n + 1)); seed=$$(date +%s); echo "round $$n, KV_SEED=$$seed"; \
 	  KV_SEED=$$seed KV_CRASH_SEED=$$seed KV_CRASH_POINTS=$(SOAK)000000 KV_FAULT_SEEDS=$(SOAK) \
@@ -259,6 +259,7 @@ test-install: all                    ## what is installed, and programs that use
 	@B=$(abspath $(B)) CC="$(CC)" MAKE="$(MAKE)" sh scripts/test-install.sh
 
 test-reproducible:                   ## two builds in two directories are the same, byte for byte (minutes)
+	@mkdir -p $(B)
 	@B=$(abspath $(B)) MAKE="$(MAKE)" sh scripts/test-reproducible.sh
 
 # Makes a root with Debian trixie below TARGETS_DIR, and keeps it. ALL=1 also runs tests of Rust: on i386 all of them.
