@@ -1,39 +1,25 @@
 #!/bin/sh
 # One target of scripts/test-targets.sh, which runs this in its root: test-target.sh NAME, where NAME is
 #
-#   minimum  the sources, tests included, compile with the oldest compiler
+#   minimum  the sources compile with the oldest compiler; works outside of the root too, where SRC/kv has the sources
 #   x86-64   the library that was built outside makes the file that others are compared with
 #   others   the library is built for the target, and tested
 #
 # The optimizer is held back: emulated programs take a second each, and building is what takes time.
 set -u
+: "${SRC:=/src}" "${ALL:=0}"
 name=$1
-cd /src/kv || exit 1
+cd "$SRC/kv" || exit 1
+. scripts/common.sh
 . scripts/targets.sh
 export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_DEBUG=0 \
     CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_TEST_OPT_LEVEL=1
-passed=0 failed=0 skipped=0
-B=/src/build/$name
-mkdir -p "$B" /src/files || exit 1
+B=$SRC/build/$name before="$name: "
+mkdir -p "$B" "$SRC/files" || exit 1
 log=$B/log
 
-# run WHAT COMMAND...: what the command says is shown if it fails.
-run() {
-    what=$1
-    shift
-    if "$@" >"$log" 2>&1; then
-        echo "ok      $name: $what"
-        passed=$((passed + 1))
-    else
-        echo "FAILED  $name: $what (status $?)"
-        sed 's/^/        /' "$log" | tail -40
-        failed=$((failed + 1))
-        return 1
-    fi
-}
-
 end() {
-    echo "$passed $failed $skipped $name" >"/src/results/$name"
+    echo "$passed $failed $skipped $name" >"$SRC/results/$name"
     [ "$failed" -eq 0 ]
     exit
 }
@@ -86,8 +72,7 @@ if [ -z "$machine" ]; then
     programs=$B/tests/cpp
 else
     tests=$(echo "$tests" | grep -vx 'fork\|misuse\|waiting')
-    echo "SKIPPED: $name: fork, misuse and waiting are not run under an emulator"
-    skipped=$((skipped + 1))
+    skip "fork, misuse and waiting are not run under an emulator"
 fi
 for test in $tests; do
     programs="$programs $B/tests/$test $B/tests/$test-static"
