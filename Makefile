@@ -253,7 +253,8 @@ soak: all                            ## all of these SOAK (10) times as large, w
 	  KV_ISOLATION_SECONDS=$$((60 * $(SOAK))) KV_MODEL_SCHEDULES=$$((3000 * $(SOAK))) \
 	  KV_SEVERAL=$(SOAK)00 KV_POWER_CUTS=$(SOAK)00 KV_FULL_DISKS=$(SOAK)00 SANITIZE="address thread inside" \
 	    $(MAKE) --no-print-directory crash-sim fault bit-rot fuzz kill isolation models sanitize power-cut full-disk \
-	      test-reproducible || exit 1; done
+	      test-reproducible || exit 1; \
+	  $(MAKE) --no-print-directory test-targets ALL=1 || exit 1; done
 
 test-install: all                    ## what is installed, and programs that use it, as README tells
 	@B=$(abspath $(B)) CC="$(CC)" MAKE="$(MAKE)" sh scripts/test-install.sh
