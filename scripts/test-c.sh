@@ -39,7 +39,7 @@ run "example kvfiles" alone sh "$root/scripts/test-kvfiles.sh" "$work/kvfiles" "
 
 for test in "$@"; do
     if ! command -v "$VALGRIND" >/dev/null 2>&1; then
-        skip "valgrind (all tests): not installed (make deps)"
+        skip "valgrind (all tests): not installed, or not for this machine (make deps)"
         break
     fi
     # A child of a program with threads has lost what only they pointed to.
@@ -56,7 +56,7 @@ else
 fi
 
 if ! command -v "$PYTHON" >/dev/null 2>&1; then
-    skip "table of statuses: no $PYTHON"
+    skip "table of statuses: no Python"
 elif [ $# -ne "$(ls "$root"/tests/c/*.c | wc -l)" ]; then
     skip "table of statuses: not every test of tests/c was run"
 else
