@@ -73,6 +73,8 @@ if [ -z "$machine" ]; then
 else
     tests=$(echo "$tests" | grep -vx 'fork\|misuse\|waiting')
     skip "fork, misuse and waiting are not run under an emulator"
+    # As under valgrind: some do in more than five minutes what takes a processor seconds.
+    export KV_TEST_QUICK=1
 fi
 for test in $tests; do
     programs="$programs $B/tests/$test $B/tests/$test-static"
