@@ -241,13 +241,13 @@ $(B)/tests/workload $(B)/tests/images: $(B)/tests/%: tests/faults/%.c include/kv
 	@mkdir -p $(B)/tests
 	$(CC) $(CSTD) -Werror $(CFLAGS) -Iinclude -o $@ $< -L$(B) -lkv -Wl,-rpath,$(abspath $(B)) -lpthread
 
-sanitize:                            ## the tests under the address and the thread sanitizer
+sanitize: all                        ## the tests under the address and the thread sanitizer
 	@CARGO="$(CARGO)" CARGOFLAGS="$(CARGOFLAGS)" sh scripts/test-sanitizers.sh $(SANITIZE)
 
 # Another seed each time; those of a failure are printed. SOAK=10 is some hours, and for ever with ROUNDS=0.
 SOAK   ?= 10
 ROUNDS ?= 1
-soak:                                ## all of these SOAK (10) times as large, with other seeds, ROUNDS (1) times
+soak: all                            ## all of these SOAK (10) times as large, with other seeds, ROUNDS (1) times
 	n=0; while [ $(ROUNDS) = 0 ] || [ "$$n" -lt $(ROUNDS) ]; do \
 	  n=$$((n + 1)); seed=$$(date +%s); echo "round $$n, KV_SEED=$$seed"; \
 	  KV_SEED=$$seed KV_CRASH_SEED=$$seed KV_CRASH_POINTS=$(SOAK)000000 KV_FAULT_SEEDS=$(SOAK) \
@@ -257,12 +257,14 @@ soak:                                ## all of these SOAK (10) times as large, w
 	  KV_SEVERAL=$(SOAK)00 KV_IMAGES=$(SOAK)0000 KV_POWER_CUTS=$(SOAK)00 KV_FULL_DISKS=$(SOAK)00 \
 	  KV_REFUSALS=$$((30 * $(SOAK))) SANITIZE="address thread inside" \
 	    $(MAKE) --no-print-directory crash-sim fault bit-rot fuzz kill isolation models images sanitize power-cut full-disk memory \
-	      test-reproducible || exit 1; done
+	      test-reproducible || exit 1; \
+	  $(MAKE) --no-print-directory test-targets ALL=1 || exit 1; done
 
 test-install: all                    ## what is installed, and programs that use it, as README tells
 	@B=$(abspath $(B)) CC="$(CC)" MAKE="$(MAKE)" sh scripts/test-install.sh
 
 test-reproducible:                   ## two builds in two directories are the same, byte for byte (minutes)
+	@mkdir -p $(B)
 	@B=$(abspath $(B)) MAKE="$(MAKE)" sh scripts/test-reproducible.sh
 
 # Makes a root with Debian trixie below TARGETS_DIR, and keeps it. ALL=1 also runs tests of Rust: on i386 all of them.

@@ -7,76 +7,62 @@
 set -u
 : "${B:?}" "${PYTHON:=python3}" "${VALGRIND:=valgrind}" "${RUN:=}"
 root=$(cd "$(dirname "$0")/.." && pwd)
-passed=0 failed=0 skipped=0
+. "$root/scripts/common.sh"
 work=$(mktemp -d "$B/test-c.XXXXXX") || exit 1
 trap 'rm -rf "$work"' EXIT
+log=$work/log
 # Each answer that a test sees is recorded here, for the table of statuses.
 export KV_PAIRS="$work/pairs"
 
-# run NAME COMMAND...: in an empty directory; its output is shown if it fails.
-run() {
-    name=$1
-    shift
-    rm -rf "$work/dir" && mkdir "$work/dir"
-    if (cd "$work/dir" && "$@") >"$work/log" 2>&1; then
-        echo "ok      $name"
-        passed=$((passed + 1))
-    else
-        echo "FAILED  $name (status $?)"
-        sed 's/^/        /' "$work/log" | tail -40
-        failed=$((failed + 1))
-    fi
-}
-
-skip() {
-    echo "SKIPPED: $1"
-    skipped=$((skipped + 1))
+# alone COMMAND...: in an empty directory, for five minutes at most.
+alone() {
+    rm -rf "$work/dir" && mkdir "$work/dir" && (cd "$work/dir" && timeout 300 "$@")
 }
 
 # shellcheck disable=SC2086
 for test in "$@"; do
-    run "$test" timeout 300 $RUN "$B/tests/$test"
-    run "$test (libkv.a)" timeout 300 $RUN "$B/tests/$test-static"
+    run "$test" alone $RUN "$B/tests/$test"
+    run "$test (libkv.a)" alone $RUN "$B/tests/$test-static"
 done
 if [ -e "$B/tests/cpp" ]; then
-    run "cpp" timeout 300 "$B/tests/cpp"
+    run "cpp" alone "$B/tests/cpp"
 else
     skip "cpp: no C++ compiler for this machine"
 fi
 
 # shellcheck disable=SC2086
 for example in "$B"/examples/0*; do
-    run "example $(basename "$example")" timeout 300 $RUN "$example"
+    run "example $(basename "$example")" alone $RUN "$example"
 done
 printf '#!/bin/sh\nexec %s "%s" "$@"\n' "$RUN" "$B/examples/kvfiles" >"$work/kvfiles" && chmod +x "$work/kvfiles"
-run "example kvfiles" sh "$root/scripts/test-kvfiles.sh" "$work/kvfiles" "$root"
+run "example kvfiles" alone sh "$root/scripts/test-kvfiles.sh" "$work/kvfiles" "$root"
 
 for test in "$@"; do
     if ! command -v "$VALGRIND" >/dev/null 2>&1; then
-        skip "valgrind (all tests): not installed (make deps)"
+        skip "valgrind (all tests): not installed, or not for this machine (make deps)"
         break
     fi
     # A child of a program with threads has lost what only they pointed to.
     leaks=full
     [ "$test" = fork ] && leaks=no
-    run "$test (valgrind)" env KV_TEST_QUICK=1 timeout 300 "$VALGRIND" -q --fair-sched=try --error-exitcode=99 --leak-check=$leaks \
+    run "$test (valgrind)" alone env KV_TEST_QUICK=1 "$VALGRIND" -q --fair-sched=try --error-exitcode=99 --leak-check=$leaks \
         --suppressions="$root/tests/c/valgrind.supp" --show-leak-kinds=definite --errors-for-leak-kinds=definite "$B/tests/$test"
 done
 
 if command -v "$PYTHON" >/dev/null 2>&1; then
-    run "python" env KV_LIBRARY="$B/libkv.so.0" timeout 300 "$PYTHON" "$root/tests/python/smoke.py"
+    run "python" alone env KV_LIBRARY="$B/libkv.so.0" "$PYTHON" "$root/tests/python/smoke.py"
 else
     skip "python: not installed, or not for this machine (make deps)"
 fi
 
 if ! command -v "$PYTHON" >/dev/null 2>&1; then
-    skip "table of statuses: no $PYTHON"
+    skip "table of statuses: no Python"
 elif [ $# -ne "$(ls "$root"/tests/c/*.c | wc -l)" ]; then
     skip "table of statuses: not every test of tests/c was run"
 else
-    run "table of statuses" "$PYTHON" "$root/scripts/status-table.py" "$root/include/kv.h" "$KV_PAIRS" \
+    run "table of statuses" alone "$PYTHON" "$root/scripts/status-table.py" "$root/include/kv.h" "$KV_PAIRS" \
         "$root/tests/c/unprovoked.txt" "$B/status-table.txt"
-    sed -n '1s/^/        /p' "$work/log"
+    sed -n '1s/^/        /p' "$log"
 fi
 
 echo "$passed passed, $failed failed, $skipped skipped"

@@ -7,28 +7,10 @@ set -u
 : "${B:?}" "${CC:=cc}" "${MAKE:=make}" "${OBJCOPY:=objcopy}"
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root" || exit 1
-passed=0 failed=0 skipped=0
+. scripts/common.sh
 work=$(mktemp -d "$B/install.XXXXXX") || exit 1
 trap 'rm -rf "$work"' EXIT
-
-# run WHAT COMMAND...: what the command says is shown if it fails.
-run() {
-    what=$1
-    shift
-    if "$@" >"$work/log" 2>&1; then
-        echo "ok      $what"
-        passed=$((passed + 1))
-    else
-        echo "FAILED  $what (status $?)"
-        sed 's/^/        /' "$work/log" | tail -20
-        failed=$((failed + 1))
-    fi
-}
-
-skip() {
-    echo "SKIPPED: $1"
-    skipped=$((skipped + 1))
-}
+log=$work/log
 
 # As root would: what this make was called with is not passed on, and there is no cargo.
 plain_make() {

@@ -8,25 +8,50 @@
 # again. ALL=1 tests more for each target and takes longer.
 set -u
 : "${B:?}" "${KV_TARGETS:=$B/targets}" "${CARGO:=cargo}" "${ALL:=0}" "${MINUTES:=5}"
-suite=trixie
+suite=trixie mirror=http://deb.debian.org/debian
 here=$(cd "$(dirname "$0")/.." && pwd)
+. "$here/scripts/common.sh"
 . "$here/scripts/targets.sh"
-
-skip() {
-    echo "SKIPPED: other machines: $1"
-    echo "test-targets: 0 passed, 0 failed, 1 skipped ()"
-    exit 0
-}
 
 for name in "$@"; do
     target "$name" || { echo "what is $name?"; exit 1; }
 done
 mkdir -p "$KV_TARGETS" || exit 1
 KV_TARGETS=$(cd "$KV_TARGETS" && pwd)
-root=$KV_TARGETS/root
-[ "$(uname -m)" = x86_64 ] || skip "the root is made on x86-64 only"
-[ "$(id -u)" = 0 ] || skip "only root can make and enter another root"
-unshare -m --propagation private true 2>/dev/null || skip "mounts are not allowed here"
+root=$KV_TARGETS/root log=$KV_TARGETS/log
+: >"$log"
+
+# end FOLDER: sums up what was found here, and what the scripts in FOLDER have found.
+end() {
+    echo "$passed $failed $skipped" | cat - "$1"/results/* 2>/dev/null | awk '
+        { passed += $1; failed += $2; skipped += $3; $1 = $2 = $3 = ""; sub(/^ */, "") }
+        NR > 1 { told = told (told == "" ? "" : "; ") $0 }
+        END {
+            printf "test-targets: %d passed, %d failed, %d skipped (%s)\n", passed, failed, skipped, told
+            exit failed > 0
+        }'
+    exit
+}
+
+# without_root WHY: no other machine can be tested. The oldest compiler comes from rustup then, if that can fetch it.
+without_root() {
+    skip "other machines: $1"
+    oldest=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$here/Cargo.toml")
+    export RUSTUP_HOME="$KV_TARGETS/rustup" RUSTUP_TOOLCHAIN="$oldest"
+    if timeout "${MINUTES}m" rustup toolchain install "$oldest" --profile minimal --no-self-update >"$log" 2>&1; then
+        rm -rf "$KV_TARGETS/here" && mkdir -p "$KV_TARGETS/here/results" && ln -s "$here" "$KV_TARGETS/here/kv" || exit 1
+        export CARGO_TARGET_DIR="$KV_TARGETS/here/target"
+        SRC=$KV_TARGETS/here ALL=$ALL sh "$here/scripts/test-target.sh" minimum </dev/null
+    else
+        tail -5 "$log"
+        skip "the oldest compiler: rustup cannot fetch Rust $oldest"
+    fi
+    end "$KV_TARGETS/here"
+}
+
+[ "$(uname -m)" = x86_64 ] || without_root "the root is made on x86-64 only"
+[ "$(id -u)" = 0 ] || without_root "only root can make and enter another root"
+unshare -m --propagation private true 2>/dev/null || without_root "mounts are not allowed here"
 
 # The settings of tests (docs/testing.md), for those in the root.
 settings=$(env | sed -n 's/^\(KV_[A-Z_]*=[^ ]*\)$/\1/p' | grep -v '^KV_TARGETS=\|^KV_LIB=\|^KV_TMP=')
@@ -43,15 +68,15 @@ inside() {
 
 # ---- the root ------------------------------------------------------------------------------------------------
 
-log=$KV_TARGETS/log
-: >"$log"
 trap 'rm -rf "$root.new"' EXIT
 if [ ! -d "$root/src" ]; then
-    command -v mmdebstrap >/dev/null 2>&1 || skip "no mmdebstrap (make deps)"
+    command -v mmdebstrap >/dev/null 2>&1 || without_root "no mmdebstrap (make deps)"
     echo "making $root"
     rm -rf "$root" "$root.new"
+    # Only the release itself: updates change daily, and machines that have different versions cannot be installed together.
     timeout "${MINUTES}m" mmdebstrap --variant=apt --include=ca-certificates,build-essential,cargo,rustc,qemu-user \
-        "$suite" "$root.new" >"$log" 2>&1 || { tail -5 "$log"; skip "mmdebstrap could not make a root of $suite"; }
+        --aptopt='Acquire::Languages "none"' --aptopt='Acquire::Retries "3"' "$suite" "$root.new" "$mirror" \
+        >"$log" 2>&1 || { tail -5 "$log"; without_root "mmdebstrap could not make a root of $suite"; }
     mkdir -p "$root.new/src/have" "$root.new/src/cargo" && mv "$root.new" "$root" || exit 1
     printf '[source.crates-io]\nreplace-with = "vendored"\n[source.vendored]\ndirectory = "/src/vendor"\n' \
         >"$root/src/cargo/config.toml"
@@ -78,16 +103,21 @@ add() {
         apt-get clean' sh "$debian" "$debian" "$packages" </dev/null >"$log" 2>&1 && touch "$root/src/have/$1"
 }
 
+targets=
 for name in "$@"; do
-    add "$name" || { tail -5 "$log"; skip "the packages for $name could not be installed in $root"; }
+    if add "$name"; then
+        targets="$targets $name"
+    else
+        tail -5 "$log"
+        skip "$name: its packages could not be installed in $root"
+    fi
 done
 
 # ---- what is tested ------------------------------------------------------------------------------------------
 
-# The sources anew, so that none stays that is gone here; times are kept, by which cargo knows what has changed.
-rm -rf "$root/src/kv" "$root/src/x86-64" && mkdir -p "$root/src/kv" "$root/src/x86-64" || exit 1
-(cd "$here" && tar -cf - --exclude=./target --exclude=./build --exclude=./bench/target --exclude=./micro/target \
-    --exclude=./.git .) | tar -xf - -C "$root/src/kv" || exit 1
+# The sources anew, so that none stays that is gone here.
+rm -rf "$root/src/kv" "$root/src/x86-64" && mkdir -p "$root/src/x86-64" || exit 1
+copy_sources "$here" "$root/src/kv" || exit 1
 cp "$B/libkv.a" "$root/src/x86-64/" || exit 1
 if ! cmp -s "$here/Cargo.lock" "$root/src/vendor.lock"; then
     rm -rf "$root/src/vendor"
@@ -97,14 +127,9 @@ fi
 # Of a run that was ended.
 rm -rf "$root/src/results" && mkdir "$root/src/results" || exit 1
 
-for name in minimum x86-64 "$@"; do
+for name in minimum x86-64 $targets; do
     inside sh /src/kv/scripts/test-target.sh "$name" </dev/null
     # A script that ended early has told no result.
     [ -s "$root/src/results/$name" ] || echo "0 1 0 $name ended early" >"$root/src/results/$name"
 done
-cat "$root/src/results/"* | awk '
-    { passed += $1; failed += $2; skipped += $3; $1 = $2 = $3 = ""; sub(/^ */, ""); told = told (told == "" ? "" : "; ") $0 }
-    END {
-        printf "test-targets: %d passed, %d failed, %d skipped (%s)\n", passed, failed, skipped, told
-        exit failed > 0
-    }'
+end "$root/src"

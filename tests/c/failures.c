@@ -29,7 +29,7 @@ static void damage(int what)
         if ((leaf && what & 1) || (branch && what & 2) || (!leaf && !branch && what & 4)) {
             page[PAGE / 2] ^= 0x55;
             page[100] ^= 0x55;
-            CHECK(syscall(SYS_pwrite64, fd, page, sizeof page, at) == PAGE);
+            CHECK(write_anyway(fd, page, sizeof page, at) == PAGE);
         }
     }
     close(fd);

@@ -5,10 +5,12 @@
 #ifndef REFUSALS_H
 #define REFUSALS_H
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -55,19 +57,34 @@ static int write_refused(void)
     type shim_##name parameters __asm__(#name); \
     type shim_##name parameters
 
-/* Functions with offsets have two names, of which the libraries use one or the other. */
+/* Functions with offsets have two names, of which the libraries use one or the other. With 32 bits they use the name whose
+ * offsets have 64; the other's are of another type, and are left alone. */
+#if UINTPTR_MAX > UINT32_MAX
 #define BOTH(type, name, parameters, body) \
     SHIM(type, name, parameters) body      \
     SHIM(type, name##64, parameters) body
+#else
+#define BOTH(type, name, parameters, body) SHIM(type, name##64, parameters) body
+#endif
 
-BOTH(ssize_t, pwritev, (int fd, const struct iovec *parts, int n, off_t at), {
+/* What these call has a name that nobody else uses, and passes offsets as each machine wants them. */
+BOTH(ssize_t, pwritev, (int fd, const struct iovec *parts, int n, off64_t at), {
     int error = write_refused();
-    return error ? answer(0, error) : syscall(SYS_pwritev, fd, parts, n, at, 0);
+    return error ? answer(0, error) : pwritev64v2(fd, parts, n, at, 0);
 })
 
-BOTH(ssize_t, pwrite, (int fd, const void *data, size_t len, off_t at), {
+/* Writes, whatever is refused. */
+static inline ssize_t write_anyway(int fd, const void *data, size_t len, off64_t at)
+{
+    struct iovec part;
+    part.iov_base = (void *)(uintptr_t)data;
+    part.iov_len = len;
+    return pwritev64v2(fd, &part, 1, at, 0);
+}
+
+BOTH(ssize_t, pwrite, (int fd, const void *data, size_t len, off64_t at), {
     int error = write_refused();
-    return error ? answer(0, error) : syscall(SYS_pwrite64, fd, data, len, at);
+    return error ? answer(0, error) : write_anyway(fd, data, len, at);
 })
 
 SHIM(ssize_t, write, (int fd, const void *data, size_t len))
@@ -80,18 +97,28 @@ SHIM(ssize_t, write, (int fd, const void *data, size_t len))
 SHIM(int, fdatasync, (int fd)) { return (void)fd, (int)answer(0, refuse.syncs); }
 SHIM(int, fsync, (int fd)) { return (void)fd, (int)answer(0, refuse.syncs); }
 
-BOTH(ssize_t, pread, (int fd, void *data, size_t len, off_t at), {
-    return refuse.reads ? answer(0, refuse.reads) : syscall(SYS_pread64, fd, data, len, at);
+BOTH(ssize_t, pread, (int fd, void *data, size_t len, off64_t at), {
+    struct iovec part;
+    part.iov_base = data;
+    part.iov_len = len;
+    return refuse.reads ? answer(0, refuse.reads) : preadv64v2(fd, &part, 1, at, 0);
 })
 
-BOTH(int, ftruncate, (int fd, off_t len), {
-    return (int)(refuse.lengths ? answer(0, refuse.lengths) : syscall(SYS_ftruncate, fd, len));
+BOTH(int, ftruncate, (int fd, off64_t len), {
+    static int (*next)(int, off64_t);
+    if (next == NULL) *(void **)&next = dlsym(RTLD_NEXT, "ftruncate64");
+    return refuse.lengths ? (int)answer(0, refuse.lengths) : next(fd, len);
 })
 
-BOTH(int, posix_fallocate, (int fd, off_t at, off_t len), {
+BOTH(int, posix_fallocate, (int fd, off64_t at, off64_t len), {
     if (refuse.rooms) return refuse.rooms;
-    return syscall(SYS_fallocate, fd, 0, at, len) == 0 ? 0 : errno;
+    return fallocate64(fd, 0, at, len) == 0 ? 0 : errno;
 })
+
+static int is_lock(long command)
+{
+    return command == F_OFD_SETLK || command == F_OFD_SETLKW || command == F_OFD_GETLK;
+}
 
 SHIM(int, fcntl, (int fd, int command, ...))
 {
@@ -100,10 +127,20 @@ SHIM(int, fcntl, (int fd, int command, ...))
     va_start(rest, command);
     argument = va_arg(rest, void *);
     va_end(rest);
-    if (refuse.locks && (command == F_OFD_SETLK || command == F_OFD_SETLKW || command == F_OFD_GETLK))
-        return (int)answer(0, refuse.locks);
+    if (refuse.locks && is_lock(command)) return (int)answer(0, refuse.locks);
     return (int)syscall(SYS_fcntl, fd, command, argument);
 }
+
+/* Locks whose offsets have 64 bits are asked for by number where there are 32. */
+#ifdef SYS_fcntl64
+SHIM(long, syscall, (long number, long a, long b, long c, long d, long e, long f))
+{
+    static long (*next)(long, ...);
+    if (next == NULL) *(void **)&next = dlsym(RTLD_NEXT, "syscall");
+    if (refuse.locks && number == SYS_fcntl64 && is_lock(b)) return answer(0, refuse.locks);
+    return next(number, a, b, c, d, e, f);
+}
+#endif
 
 BOTH(int, open, (const char *path, int flags, ...), {
     va_list rest;
@@ -112,7 +149,7 @@ BOTH(int, open, (const char *path, int flags, ...), {
     mode = va_arg(rest, mode_t);
     va_end(rest);
     if (refuse.opens_to_write && (flags & O_ACCMODE) != O_RDONLY) return (int)answer(0, refuse.opens_to_write);
-    return (int)(refuse.opens ? answer(0, refuse.opens) : syscall(SYS_openat, AT_FDCWD, path, flags, mode));
+    return (int)(refuse.opens ? answer(0, refuse.opens) : syscall(SYS_openat, AT_FDCWD, path, flags | O_LARGEFILE, mode));
 })
 
 SHIM(int, statx, (int fd, const char *path, int flags, unsigned mask, void *facts))

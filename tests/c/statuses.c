@@ -188,7 +188,8 @@ static void longest(struct world *w) { inputs(w, big, KEY_MAX); }
 static void too_long_value(struct world *w)
 {
     w->a.value = &w; /* on the stack, behind everything else */
-    w->a.vlen = ((size_t)1 << 38) + 1;
+    /* With 32 bits no memory is too long, and this is a length of 1: only the hint is too great. */
+    w->a.vlen = (size_t)((UINT64_C(1) << 38) + 1);
     w->a.hint = UINT64_MAX;
 }
 
