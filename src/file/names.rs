@@ -181,9 +181,7 @@ pub(super) fn above_standard(file: File) -> Result<File> {
 /// system lacks a call. Errors of the moment are none of these: no descriptors, no memory, a disk that fails.
 pub(super) fn cannot_be_there(error: &Error) -> bool {
     match error {
-        Error::Access(_) | Error::NoFile(_) | Error::FileExists(_) | Error::NotADatabase(_) | Error::NoSpace(_) => {
-            true
-        }
+        Error::Access(_) | Error::NoFile(_) | Error::FileExists(_) | Error::NotADatabase(_) | Error::NoSpace(_) => true,
         Error::Io(_) => {
             let foreign = [
                 libc::EACCES,
