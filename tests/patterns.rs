@@ -30,13 +30,24 @@ fn sizes(db: &Db) -> (u64, u64) {
     (in_use * PAGE, stat.pages * PAGE)
 }
 
-/// How many times as long as the most bytes that were live a file may be. Twice is what is wanted; more stands where it
-/// is not reached yet. Random sizes leave the leaves two thirds full, and so do random keys beside others that are in
-/// order; bursts need room for the next one while the one before is still in use.
+/// How many times as long as the most bytes that were live a file may be. Bursts have a little more: the number of their
+/// entries is not constant, and room for the next burst is needed while the one before is still in use.
 fn most_over(kind: Kind) -> f64 {
     match kind {
-        Kind::Bursts | Kind::Ttl | Kind::RandomSizes => 2.5,
+        Kind::Bursts => 2.1,
         _ => 2.0,
+    }
+}
+
+/// How many times the bytes that are live the pages in use may take. LMDB takes 1.2 times for a queue and 2 to 3 times
+/// for what comes in any order (`kv-bench space`).
+fn most_in_use(kind: Kind) -> f64 {
+    match kind {
+        Kind::Queue | Kind::LargeValues | Kind::Shrinking => 1.15,
+        Kind::SharedPrefixes => 0.5,
+        Kind::Bursts => 1.45,
+        Kind::Thinning => 2.0,
+        _ => 1.38,
     }
 }
 
@@ -69,12 +80,17 @@ fn files_stay_small_for_what_is_in_them() -> Result<()> {
         );
         match kind {
             Kind::DeleteAll => assert!(in_use <= 64 << 10, "{in_use} bytes in use for nothing"),
-            Kind::Thinning => assert!(over(in_use) < 2.0, "{in_use} bytes in use for {live}"),
             _ => assert!(
+                over(in_use) <= most_in_use(kind),
+                "{kind:?}: {in_use} bytes in use for {live}"
+            ),
+        }
+        if kind.is_constant() {
+            assert!(
                 file as f64 <= pattern.most_bytes as f64 * most_over(kind),
                 "{kind:?}: a file of {file} bytes for {} at most",
                 pattern.most_bytes
-            ),
+            );
         }
     }
     Ok(())

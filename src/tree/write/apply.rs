@@ -101,17 +101,23 @@ pub(super) fn is_half_empty(used: usize, page_size: usize) -> bool {
     used < page_size / 2
 }
 
+/// Returns whether a leaf that entries have left, or in which they shrank, is to be joined with neighbours: if it is less
+/// than half full, and before that each time that it has lost another eighth of its size and is less than three quarters
+/// full. Its neighbours are then looked at once for several entries that go.
+pub(super) fn has_lost_much(before: usize, used: usize, page_size: usize) -> bool {
+    let eighth = page_size / 8;
+    used < before && (is_half_empty(used, page_size) || used < 6 * eighth && used / eighth < before / eighth)
+}
+
 /// Returns whether a page is so small that it is joined with a neighbour even if the two fill a page.
 pub(super) fn is_nearly_empty(used: usize, page_size: usize) -> bool {
     used < page_size / 4
 }
 
-/// The most that three leaves may hold together, in eighths of a page, if two are to take it.
-const TWO_OF_THREE: usize = 14;
-
-/// Returns whether two leaves are to take what three have, which use `used` bytes together.
-pub(super) fn are_two_of_three(used: usize, page_size: usize) -> bool {
-    used - 2 * HEADER <= page_size / 8 * TWO_OF_THREE
+/// Returns whether one leaf less is to take what so many leaves have, which use `used` bytes together. A sixteenth of
+/// each stays free for what comes.
+pub(super) fn does_one_less(leaves: usize, used: usize, page_size: usize) -> bool {
+    used - HEADER <= (leaves - 1) * (page_size / 16 * 15)
 }
 
 /// How full pages are made.

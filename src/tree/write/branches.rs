@@ -13,7 +13,7 @@
 //! `CHECK_PREFIX` until they are next rebuilt. The leaf on that edge is copied in any case (I-28), so that its birth says
 //! that its interval is another one.
 
-use super::apply::{are_two_of_three, is_half_empty, Apply, ChildChange, Fill, NewPage, OpenBranch, Reply};
+use super::apply::{does_one_less, is_half_empty, Apply, ChildChange, Fill, NewPage, OpenBranch, Reply};
 use super::branch_cut::BranchCutter;
 use super::fences::{self, Fences};
 use super::node::{branch_in, Node};
@@ -120,8 +120,12 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
                 return Ok(Reply::One { ptr, underfull: false });
             }
         }
-        let fill = fill_of(&changes, &node, fences);
         let only_underfull = changes.iter().all(|change| matches!(change.reply, Reply::One { .. }));
+        if level == 2 && only_underfull && !self.is_any_joinable(&node, &changes)? {
+            // The page can stay as it is, because it has all new pointers already.
+            return self.stay(node);
+        }
+        let fill = fill_of(&changes, &node, fences);
         // Separators are borrowed of a copy of the page, because other private pages are changed meanwhile.
         let bytes = node.bytes.to_vec();
         let mut draft = BranchDraft {
@@ -139,14 +143,29 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         self.widen_grown(&mut draft)?;
         let joined = self.join_underfull(&mut draft)?;
         if only_underfull && !joined {
-            // The page can stay as it is, because it has all new pointers already.
-            let underfull = is_half_empty(draft.old.used(), bytes.len()) && node.is_private();
-            let ptr = self.close(node);
-            return Ok(Reply::One { ptr, underfull });
+            return self.stay(node);
         }
         let new_pages = self.rebuild(&draft, fill)?;
         self.discard(node);
         Ok(Reply::of(new_pages))
+    }
+
+    /// Returns whether any leaf that has much room may be joined with leaves beside it.
+    fn is_any_joinable(&self, node: &Node<'a>, changes: &[ChildChange]) -> Result<bool> {
+        let branch = node.branch()?;
+        for change in changes {
+            if self.is_joinable(&branch, change.at, node.size())? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Leaves a branch as it is, with its new pointers.
+    fn stay(&mut self, node: Node<'a>) -> Result<Reply> {
+        let underfull = is_half_empty(node.branch()?.used(), node.size()) && node.is_private();
+        let ptr = self.close(node);
+        Ok(Reply::One { ptr, underfull })
     }
 
     /// Returns whether a leaf that was split, child `at` of the branch, has a neighbour with which its entries could
@@ -165,7 +184,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         // A neighbour that cannot be read is of no use here, and no reason to refuse the edit.
         Ok(neighbours.any(|neighbour| {
             let used = self.used(&branch.ptr(neighbour));
-            used.is_ok_and(|used| are_two_of_three(both + used, node.size()))
+            used.is_ok_and(|used| does_one_less(3, both + used, node.size()))
         }))
     }
 

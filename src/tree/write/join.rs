@@ -1,21 +1,23 @@
-//! Joining a page that has much room with its neighbours below the same branch: two pages become one, or three leaves
-//! become two.
+//! Joining a page that has much room with its neighbours below the same branch: two pages become one, three leaves become
+//! two, or four become three.
 //!
 //! A page that changed is looked at if it is left with much room: a leaf that was built anew below five eighths of a page
-//! ([`is_underfull`](super::apply::is_underfull)), any other page below half ([`is_half_empty`]). Two pages are joined
-//! if there is room to spare in the page that they become, or if one of them is nearly empty. Where two leaves do not fit
-//! one page, three of them share two if they hold no more than [`are_two_of_three`] allows. So a leaf below half whose
-//! neighbours could be read stays so only between leaves that are full.
+//! ([`is_underfull`](super::apply::is_underfull)), a leaf that lost entries or bytes of them if
+//! [`has_lost_much`](super::apply::has_lost_much) says so, a branch below half ([`is_half_empty`]). Two pages are joined
+//! if there is room to spare in the page that they become, or if one of them is nearly empty. Where they do not fit one
+//! page, three leaves share two, or four share three, if they hold no more than [`does_one_less`] allows. So a leaf below
+//! half whose neighbours could be read stays so only between leaves that are full.
 //!
-//! *Not again and again.* A page of these is built with so much room that it takes many more entries before it is split,
-//! and so full that it loses many before it is looked at again: each time costs three pages at most, and comes after a
-//! change of an eighth of a page at least.
+//! *Not again and again.* A sixteenth of each leaf that three or four become stays free, so a leaf beside others that are
+//! as full is split by the next few entries. That costs less than it saves where entries go as often as they come. A
+//! leaf that is more than half full is looked at once for each eighth of a page that it loses. The look itself reads up
+//! to four neighbours and writes none.
 //!
 //! Joining can shorten the prefix, since the fences of two pages together share less than those of each, and entries
 //! grow by what it loses. A dense leaf may become a slotted one, whose entries take more. So sizes are computed under
 //! the new prefix before the join is decided.
 
-use super::apply::{are_two_of_three, is_half_empty, is_nearly_empty, Apply, Fill, NewPage, Reply};
+use super::apply::{does_one_less, is_half_empty, is_nearly_empty, Apply, Fill, NewPage, Reply};
 use super::arena::Arena;
 use super::branches::{BranchDraft, DraftChild, Separator};
 use super::fences::Fences;
@@ -25,6 +27,7 @@ use super::node::{branch_in, leaf_in};
 use super::values::{is_long_separator, release_rest, write_rest};
 use crate::error::Result;
 use crate::ids::U48_MAX;
+use crate::page::branch::Branch;
 use crate::page::branch_build::{branch_size, build_branch, children_of};
 use crate::page::header::{self, HEADER};
 use crate::page::leaf::Leaf;
@@ -41,6 +44,40 @@ struct Neighbours {
     fences: Fences,
     /// The most bytes that one page of both may use.
     limit: usize,
+}
+
+/// The most leaves of which one less is made.
+const MOST: usize = 4;
+/// The same for the halves of a leaf that was split. Four leaves that become three are one more to write, and a tree that
+/// grows has no lasting gain from it: commits of 1000 puts of new keys would write a tenth more pages.
+const MOST_OF_SPLIT: usize = 3;
+
+/// Returns the leaves, leaf `i` of `count` and some beside it, that may become one less: two to `most`.
+fn ways(i: usize, count: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
+    // How many leaves, and how many of them lie before leaf `i`. At an edge, others take the place of missing ones.
+    let ways = [(2, 0), (2, 1), (3, 1), (4, 1), (4, 2)].into_iter();
+    ways.filter(move |(leaves, _)| *leaves <= most.min(count))
+        .map(move |(leaves, before)| {
+            let first = i.saturating_sub(before).min(count - leaves);
+            first..first + leaves
+        })
+}
+
+/// Returns the most bytes that a leaf may use if one leaf less takes what these have, or `None` if they stay. `used`
+/// returns the bytes that one of them uses.
+fn one_less(leaves: Range<usize>, page_size: usize, used: impl Fn(usize) -> Result<usize>) -> Result<Option<usize>> {
+    let count = leaves.len();
+    let (mut all, mut least) = (0, page_size);
+    for at in leaves {
+        let used = used(at)?;
+        (all, least) = (all + used, least.min(used));
+    }
+    let limit = if count == 2 { limit(least, page_size) } else { page_size };
+    let fit = match count {
+        2 => all - HEADER <= limit,
+        _ => does_one_less(count, all, page_size),
+    };
+    Ok(fit.then_some(limit))
 }
 
 /// Returns the most bytes that the page may use which takes the place of two.
@@ -88,40 +125,33 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         })
     }
 
-    /// Joins leaf `i` of a branch with one neighbour, or with two so that one less is left. Returns the first leaf of
-    /// what was joined.
+    /// Returns whether leaf `i` of a branch may be joined with leaves beside it.
+    pub(super) fn is_joinable(&self, branch: &Branch<'_>, i: usize, page_size: usize) -> Result<bool> {
+        for way in ways(i, branch.len(), MOST) {
+            if one_less(way, page_size, |at| self.used(&branch.ptr(at)))?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Joins leaf `i` of a branch with leaves beside it, so that one less is left. Returns the first leaf of what was
+    /// joined.
     fn join_leaf(&mut self, draft: &mut BranchDraft<'_>, i: usize) -> Result<Option<usize>> {
+        // A new separator stands between the two halves of a leaf that was split, and between leaves that were joined.
+        let is_new = |child: &DraftChild<'_>| matches!(child.separator, Separator::New(_));
+        let was_split = draft.children[i..].iter().take(2).any(is_new);
+        let most = if was_split { MOST_OF_SPLIT } else { MOST };
         let (count, size) = (draft.children.len(), draft.page_size());
-        let mut used = [0; 3];
-        // The leaf and those before and behind it. Of leaves that are not there, nothing is used.
-        for (k, used) in used.iter_mut().enumerate() {
-            if let Some(child) = (i + k).checked_sub(1).and_then(|at| draft.children.get(at)) {
-                let ptr = child.ptr;
-                *used = self.used(&ptr)?;
+        for way in ways(i, count, most) {
+            let limit = one_less(way.clone(), size, |at| self.used(&draft.children[at].ptr))?;
+            if let Some(limit) = limit {
+                if self.repack(draft, way.clone(), limit)? {
+                    return Ok(Some(way.start));
+                }
             }
         }
-        let [before, own, behind] = used;
-        for (first, other) in [(Some(i), behind), (i.checked_sub(1), before)] {
-            let limit = limit(own.min(other), size);
-            let Some(first) = first.filter(|_| other > 0 && own + other - HEADER <= limit) else {
-                continue;
-            };
-            if self.repack(draft, first..first + 2, limit)? {
-                return Ok(Some(first));
-            }
-        }
-        if count < 3 {
-            return Ok(None);
-        }
-        // At an edge, the third leaf is the next but one.
-        let first = i.saturating_sub(1).min(count - 3);
-        let third = match i {
-            0 => self.used(&draft.children[2].ptr)?,
-            _ if i + 1 == count => self.used(&draft.children[count - 3].ptr)?,
-            _ => 0,
-        };
-        let fits = are_two_of_three(used.iter().sum::<usize>() + third, size);
-        Ok((fits && self.repack(draft, first..first + 3, size)?).then_some(first))
+        Ok(None)
     }
 
     /// Builds one leaf less than there are from some leaves of a branch, if that works. If it is one leaf, it uses at

@@ -11,7 +11,7 @@
 //! counts its entries.
 
 use super::append::CopiedEntries;
-use super::apply::{is_half_empty, is_nearly_empty, Apply, Fill, NewPage, Reply};
+use super::apply::{has_lost_much, is_nearly_empty, Apply, Fill, NewPage, Reply};
 use super::edits::Op;
 use super::fences::{self, Fences};
 use super::merge::{LeafEdits, EDITS_IN_PLACE, PART};
@@ -207,8 +207,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         // A page that was small before and did not change is left alone: joining it would change its neighbour as well.
         // If it is not smaller than before, its neighbours were found to be too full, or become smaller themselves.
         let size = node.size();
-        let underfull =
-            node.is_private() && is_half_empty(used, size) && (used < before || is_nearly_empty(used, size));
+        let underfull = node.is_private() && (has_lost_much(before, used, size) || is_nearly_empty(used, size));
         node.ptr.entries = entries;
         let ptr = self.close(node);
         Ok(Reply::One { ptr, underfull })
