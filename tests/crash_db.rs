@@ -68,7 +68,7 @@ impl Run {
     }
 
     fn round(&mut self, crash_at: u64) -> Result<(), String> {
-        let closed = closed_with(&*self.disk).map_err(|e| e.to_string())?;
+        let closed = closed_with(&self.disk).map_err(|e| e.to_string())?;
         self.disk.crash_after(crash_at);
         self.recovering = true;
         match Db::open_storage(self.disk.clone(), &self.options) {

@@ -6,7 +6,7 @@ mod common;
 
 use common::another::{play, put, role, say, told, wait, Start};
 use common::tmp::TempDir;
-use kv::{Db, Error, Options, PutMode, TableId, WriteOptions};
+use kv::{CommitId, Db, Durability, Error, Options, PutMode, Range, Reader, TableId, WriteOptions};
 use std::fs;
 use std::path::Path;
 
@@ -328,6 +328,80 @@ fn a_limit_on_the_length_of_files_is_an_answer_and_no_signal() {
         );
         let left = fs::read_dir(dir.path()).expect("list").count();
         assert_eq!(left, usize::from(role != "create"), "{role}: files are left over");
+    }
+}
+
+/// Puts or deletes entries until a commit fails or all are done. Returns how many were done, and why it ended. What is
+/// full is emptied one by one at first: a commit needs some free pages.
+fn each(db: &Db, keys: std::ops::Range<u32>, durability: Durability, puts: bool) -> (u32, Option<Error>) {
+    let mut done = keys.start;
+    while done < keys.end {
+        let step = if puts || done > keys.end / 4 { 20 } else { 1 };
+        let part = done..keys.end.min(done + step);
+        let commit = || -> kv::Result<CommitId> {
+            let options = WriteOptions {
+                durability: Some(durability),
+                ..WriteOptions::default()
+            };
+            let mut txn = db.begin_write(options)?;
+            for key in part.clone() {
+                // In another order than that of the keys, so that commits write to many leaves.
+                let key = key.wrapping_mul(0x9E37_79B1).to_be_bytes();
+                if puts {
+                    txn.put(TableId::MAIN, &key, &[7; 700], PutMode::Set)?;
+                } else {
+                    assert!(txn.delete(TableId::MAIN, &key)?);
+                }
+            }
+            txn.commit()
+        };
+        // What fails is repeated once, as the message says: what waited for syncs is free then.
+        if let Err(error) = commit().or_else(|_| commit()) {
+            return (done, Some(error));
+        }
+        done = part.end;
+    }
+    (done, None)
+}
+
+#[test]
+fn what_is_full_can_be_emptied_and_filled_again() {
+    const TEST: &str = "what_is_full_can_be_emptied_and_filled_again";
+    const MANY: u32 = 100_000;
+    if let Some((role, path)) = role() {
+        let durability = match role.as_str() {
+            "lazy" => Durability::Lazy,
+            _ => Durability::Full,
+        };
+        limit(libc::RLIMIT_FSIZE, MIB);
+        let mut db = Db::open(&path, &Options::default()).expect("open");
+        for round in 0..3 {
+            let (count, why) = each(&db, 0..MANY, durability, true);
+            assert!(count > 400, "{role} {round}: {count} {:?} {why:?}", db.stat());
+            assert!(matches!(why, Some(Error::NoSpace(_))), "{why:?}");
+            if round == 1 {
+                drop(db);
+                db = Db::open(&path, &existing()).expect("open again");
+            }
+            let (deleted, why) = each(&db, 0..count, durability, false);
+            assert!(deleted == count && why.is_none(), "{deleted} of {count}: {why:?}");
+            assert_eq!(
+                (&db.begin_read().expect("read"))
+                    .count(TableId::MAIN, &Range::default())
+                    .expect("count"),
+                0
+            );
+        }
+        db.check(true, &mut |fault| panic!("{fault:?}")).expect("check");
+        say("done");
+        drop(db);
+        std::process::exit(0);
+    }
+    for role in ["full", "lazy"] {
+        let dir = TempDir::new("emptied");
+        let (status, said) = Start::plain(TEST).role(role, &dir.file("a.kv")).ended();
+        assert!(status.success(), "{role}: {status:?}, {said}");
+        assert_eq!(said, "done", "{role}");
     }
 }
 

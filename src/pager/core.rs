@@ -66,6 +66,8 @@ pub struct Pager {
     pub(super) features: Features,
     /// Whether the tags were cleared after the poisoning.
     pub(super) poison_seen: AtomicBool,
+    /// Whether the file could not be made longer when that was last tried. Writers then use what holes there are.
+    pub(super) is_full: AtomicBool,
     /// The number of forks before this was opened. A child must not touch the pager.
     pub(super) forks: u32,
     /// Whether the pages that were to be read soon were in memory when they were last looked for.

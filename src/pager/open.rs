@@ -330,6 +330,7 @@ impl Pager {
             timeline: constants.timeline,
             features: constants.features,
             poison_seen: AtomicBool::new(false),
+            is_full: AtomicBool::new(false),
             resident: AtomicBool::new(false),
             leaf_hints: LeafHints::default(),
             branch_hints: Atomics::new(BRANCHES as u64)?,

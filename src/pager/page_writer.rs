@@ -5,12 +5,13 @@
 //!
 //! Pages come from the smallest hole that fits; else, if the file is small for what lives in it, from its end; else
 //! from the largest hole. Overwriting at random in an aged file at 1.5 times its live size needs half the writes that
-//! it needs at 1.2 times, so growing up to there is preferred to many small holes.
+//! it needs at 1.2 times, so growing up to there is preferred to many small holes. Where the disk is full, any hole is
+//! used, and what waits for syncs is waited for, so that a full database can be changed as long as pages are free.
 
 use super::commit::FREED_PAGES_MAX;
 use super::core::Pager;
 use super::descriptor::Descriptor;
-use super::options::Wait;
+use super::options::{Durability, Wait};
 use super::shared::share_entry;
 use super::space::{Dead, RunSet, Space, SpaceEdit, ZoneNo};
 use super::view::View;
@@ -47,6 +48,8 @@ const WHOLE_MAX: u64 = 32;
 /// Up to this many pages that live long are better written into separate holes than behind the end, if a sync
 /// follows. They leave such holes behind, and zeros ahead of the end cost a small commit as much as two more places.
 const PIECES_MAX: u64 = 8;
+/// On a full disk, a transaction that begins with fewer free pages than this gets those that wait for syncs.
+const ROOM_WANTED: u64 = 256;
 /// If a fold would write no more entries of the space tree than this, it is made as soon as a slot is nearly full.
 const FOLD_SMALL: usize = 150;
 
@@ -119,11 +122,20 @@ impl Pager {
                 "the database was opened read-only; open it without that option (KV_OPEN_READ_ONLY)",
             ));
         }
-        let state = self.acquire_write_lock(wait, cancel)?;
-        // From here on, dropping the writer releases the lock.
-        let mut writer = PageWriter::new(self, state);
-        writer.begin()?;
-        Ok(writer)
+        let begin = || {
+            let state = self.acquire_write_lock(wait, cancel)?;
+            // From here on, dropping the writer releases the lock.
+            let mut writer = PageWriter::new(self, state);
+            writer.begin()?;
+            Ok(writer)
+        };
+        let writer: PageWriter = begin()?;
+        if !writer.lacks_room() {
+            return Ok(writer);
+        }
+        // What this fails with, the transaction meets again.
+        let _ = writer.make_dead_pages_free();
+        begin()
     }
 }
 
@@ -173,6 +185,21 @@ impl PageWriter {
         }
         self.refresh();
         Ok(())
+    }
+
+    /// Returns whether the disk is full, few pages are free, and so many more would be after syncs that it is worth them.
+    fn lacks_room(&self) -> bool {
+        let space = &self.state.space;
+        let free = space.pool.total();
+        self.pager.is_full.load(Relaxed) && free < ROOM_WANTED && space.waiting_pages() > free / 4
+    }
+
+    /// Makes what waits for syncs reusable, if it does not wait for a reader as well: makes the newest commit durable, and
+    /// another one with the same content, which has that one for its base (I-3). It needs no page.
+    fn make_dead_pages_free(self) -> Result<CommitId> {
+        self.pager.sync()?;
+        let roots = self.tip().roots;
+        self.commit(roots, Durability::Full)
     }
 
     /// Erases the slots that recovery rejected. A rejected commit could become valid when later ones rewrite its
@@ -317,6 +344,9 @@ impl PageWriter {
     }
 
     /// Takes pages at the end of the file, beginning with free ones that already lie there.
+    ///
+    /// # Errors
+    /// `NoSpace`: the disk has no room for them, as far as that is looked at; `Outgrown`.
     fn grow(&mut self, want: u64) -> Result<Run> {
         let pool = &self.state.space.pool;
         let first = match pool.last() {
@@ -328,6 +358,7 @@ impl PageWriter {
         let bytes = end.and_then(|end| end.get().checked_mul(self.pager.page_size as u64));
         match (end, bytes) {
             (Some(end), Some(bytes)) if bytes <= self.pager.memory.reserved() => {
+                self.make_room(run)?;
                 self.end = self.end.max(end);
                 self.claim(run)
             }
@@ -346,10 +377,11 @@ impl PageWriter {
         for tag in &self.pager.tags.all()[run.first.get() as usize..end as usize] {
             tag.store(0, Relaxed);
         }
-        self.grow_ahead(run);
-        self.pager
+        let written = self
+            .pager
             .storage
-            .writev_at(run.first.offset(self.pager.page_size), parts)?;
+            .writev_at(run.first.offset(self.pager.page_size), parts);
+        written.inspect_err(|error| self.note_room(error))?;
         self.pager.file_pages.fetch_max(end, SeqCst);
         let before = self.bytes;
         self.bytes += run.pages * self.pager.page_size as u64;
@@ -362,26 +394,54 @@ impl PageWriter {
         Ok(())
     }
 
-    /// Makes the file longer than it needs to be if a small write reaches behind its end. Nothing depends on this:
-    /// where there is no room, the write itself reports it. The small writes at the end of a large transaction do not
-    /// count.
-    fn grow_ahead(&self, run: Run) {
-        let (pager, size) = (&*self.pager, self.pager.page_size as u64);
-        let end = run.end();
-        if end.get() <= pager.file_pages.load(SeqCst) || self.bytes + run.pages * size > AHEAD_WRITE {
-            return;
+    /// Makes the file longer than it needs to be if few pages are taken behind its end. Nothing depends on this, and the
+    /// small parts at the end of a large transaction do not count. But if there is no room for that, or was none before,
+    /// the pages that were taken are filled, so that a disk without room for them is noticed while other pages can be
+    /// taken instead.
+    ///
+    /// # Errors
+    /// `NoSpace`.
+    fn make_room(&self, run: Run) -> Result<()> {
+        let (pager, page, end) = (&*self.pager, self.pager.page_size, run.end());
+        if end.get() <= pager.file_pages.load(SeqCst) {
+            return Ok(());
         }
-        // Another process may have made the file longer already.
-        let there = pager.storage.len().unwrap_or(0);
-        let from = self.end.max(end).offset(pager.page_size);
+        let was_full = pager.is_full.load(Relaxed);
+        let from = self.end.max(end).offset(page);
         let to = (from + (from / 8).clamp(AHEAD_MIN, AHEAD_MAX)).next_multiple_of(AHEAD_MIN);
-        let there = match there >= end.offset(pager.page_size) {
-            true => there,
-            false if to > pager.memory.reserved() => return,
-            false => pager.storage.fill(from, to).unwrap_or(0),
+        if !was_full && self.bytes + run.pages * page as u64 > AHEAD_WRITE || to > pager.memory.reserved() {
+            return Ok(());
+        }
+        // 1. Fill what lies ahead. Another process may have made the file longer already.
+        let there = pager.storage.len().unwrap_or(0);
+        let filled = match !was_full && there >= end.offset(page) {
+            true => Ok(there),
+            false => pager.storage.fill(from, to),
         };
-        // Where there is no room for the tags, the write itself reports it.
-        let _ = pager.learn_pages((there / size).min(pager.memory.reserved() / size));
+        if let Err(error @ Error::NoSpace(_)) = &filled {
+            self.note_room(error);
+        } else {
+            pager.is_full.store(false, Relaxed);
+            // Where there is no room for the tags, the write itself reports it.
+            let bytes = filled.unwrap_or(0).min(pager.memory.reserved());
+            let _ = pager.learn_pages(bytes / page as u64);
+            if !was_full {
+                return Ok(());
+            }
+        }
+        // 2. If that was not possible, now or before, fill the pages themselves. Nobody needs them: they are behind the
+        //    end, or free. The write itself reports any error but this.
+        match pager.storage.fill(run.first.offset(page), end.offset(page)) {
+            Err(error @ Error::NoSpace(_)) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes that the disk is full, if the error says so.
+    fn note_room(&self, error: &Error) {
+        if matches!(error, Error::NoSpace(_)) {
+            self.pager.is_full.store(true, Relaxed);
+        }
     }
 
     /// Cuts off what the newest commit does not need of the file. Only the last one who has it open may do so.
@@ -441,12 +501,16 @@ impl PageSink for PageWriter {
         if let Some(hole) = pool.best_fit(want) {
             return self.claim(Run::new(hole.first, want));
         }
-        if let Some(hole) = pool.largest() {
-            if self.hole_will_do(hole.pages, want, lifetime) {
-                return self.claim(hole);
-            }
+        let Some(hole) = pool.largest() else {
+            return self.grow(want);
+        };
+        if self.pager.is_full.load(Relaxed) || self.hole_will_do(hole.pages, want, lifetime) {
+            return self.claim(hole);
         }
-        self.grow(want)
+        match self.grow(want) {
+            Err(Error::NoSpace(_) | Error::Outgrown { .. }) => self.claim(hole),
+            grown => grown,
+        }
     }
 
     fn take_exact(&mut self, pages: u64) -> Result<Run> {

@@ -270,7 +270,7 @@ mod tests {
                 bytes[at..at + magic.len()].copy_from_slice(magic);
                 file.write_at(0, &bytes).expect("write");
                 let error = recover(&file).expect_err("no database");
-                assert_eq!(error.to_string(), format!("not a kv database: the file is {what}"));
+                assert_eq!(error.to_string(), format!("not a kv database: it is {what}"));
             }
         }
     }

@@ -143,6 +143,12 @@ impl Space {
         self.mirror_pages
     }
 
+    /// Returns the number of known dead pages that wait for syncs and not for readers.
+    pub fn waiting_pages(&self) -> u64 {
+        let others = self.blocked_pages + self.pool.total();
+        self.mirror_pages.saturating_sub(others)
+    }
+
     /// Returns the number of known dead pages that a reader still sees.
     pub fn held_pages(&self) -> u64 {
         self.blocked_pages
