@@ -1,10 +1,11 @@
 /*
  * kv.h: an embedded, transactional, ordered key-value store in one file.
  *
- * Keys and values are bytes; keys are kept in the order of memcmp. One file holds any number of tables. Any number of
- * threads and processes use it at once: readers see a snapshot and never wait; writers take turns; a commit is durable
- * when it returns (unless asked otherwise) and whole or absent after a crash. The library needs no configuration, no
- * server and no map size to choose, and it starts no thread. Link with -lkv (pkg-config --libs kv).
+ * Keys and values are bytes, and keys are kept in the order of memcmp(). One file holds any number of tables. Any
+ * number of threads and many processes use it at once: read transactions see a snapshot and never wait, and write
+ * transactions take turns. A commit is durable when it returns (unless asked otherwise), and whole or absent after a
+ * crash. The library needs no configuration, no server and no size to choose in advance, and it starts no thread.
+ * Link with -lkv (pkg-config --libs kv).
  *
  *     #include <kv.h>
  *     #include <stdio.h>
@@ -32,52 +33,67 @@
  *         return 1;
  *     }
  *
+ * Words. A commit is a state of the whole database and has a number; later commits have greater numbers. It is
+ * visible when a new read transaction sees it, and durable when it survives a power cut. A reader sees one commit,
+ * its snapshot: it is a read transaction, or a buffer of kv_get_buf() that keeps the snapshot of one. A write is a
+ * call that may change the database: it puts, deletes, changes tables or writes a part of a long value. A page is the
+ * unit of the file, of 4096 bytes if nothing else was chosen.
+ *
  * Conventions, valid for every function unless it says otherwise:
  *
- *  1. Status. Calls answer KV_OK or a negative number: answers that programs expect (-1 to -19), usage errors (from
- *     -20 down), errors of the environment (-40), of the contents of the file (-60), and bugs (-90).
- *     kv_error_message() has the words for the last one on this thread. Errors of the environment, errors of the
- *     contents, and bugs can leave a call on a write transaction half done. They spoil the transaction then: later
- *     calls answer KV_TXN_FAILED, and it can only be aborted. Answers and usage errors never spoil it.
- *  2. Outputs are written last, and only if the call answers KV_OK. After a failure, an output that is a handle is
- *     NULL. The pointer to an output may be NULL only if the function says so.
- *  3. Bytes go in as (pointer, length), where (NULL, 0) is the empty string, and come out as a kv_slice, whose data is
- *     never NULL for something found, also when it is empty. A length beyond the limits below answers KV_TOO_BIG before
- *     a byte is read; NULL with another length answers KV_INVALID. The message names the argument.
- *  4. Lifetimes. A value is valid until its transaction ends, and in a write transaction until the next write. A key
- *     from a cursor is valid until the next call on that cursor. Whatever is valid may be given to any call as input,
- *     to each step of a batch as well, and so may the bytes of kv_reserve() to the next call.
+ *  1. Status. Functions return KV_OK (0) or a negative number. The numbers are of these kinds: expected (-1 to -19),
+ *     usage errors (-20 to -39), errors of the environment (-40 to -59), errors of the contents of the file (-60 to
+ *     -79), and bugs in the library (-90). kv_error_message() describes the last one on this thread. KV_NO_MEMORY
+ *     (see 10) and KV_PANIC can come from nearly every function, whether or not its comment names them. Errors of the
+ *     environment or the contents, and bugs, can leave a call on a write transaction half done. They spoil the
+ *     transaction then: later calls return KV_TXN_FAILED, and it can only be aborted. Expected statuses and usage
+ *     errors never spoil it.
+ *  2. Outputs are written last, and only if the function returns KV_OK. After a failure, an output that is a handle
+ *     is NULL. The pointer to an output may be NULL only if the function says so; elsewhere, NULL returns KV_INVALID.
+ *  3. Bytes go in as a pointer and a length, where (NULL, 0) is the empty string, and come out as a kv_slice, whose
+ *     data is never NULL for something that was found, even if it is empty. Lengths and sizes are in bytes. A length
+ *     beyond the limits below returns KV_TOO_BIG before a byte is read, and NULL with a length other than 0 returns
+ *     KV_INVALID; the message names the argument. A function keeps no pointer to its inputs.
+ *  4. Lifetimes. A value is valid until its transaction ends or is refreshed, and in a write transaction only until
+ *     the next write. A key from a cursor is valid until the next call on that cursor. Bytes that are valid may be
+ *     the input of any call, even of the one that ends their lifetime, and of each step of a batch. So may the bytes
+ *     of kv_reserve() be the input of the next call.
  *  5. Handles (kv_db, kv_txn, kv_cursor, kv_writer, kv_buf) are numbers in the shape of a pointer: never dereference
- *     them. A handle that is NULL, closed or foreign answers KV_BAD_HANDLE and does no harm. Handles are all that a
- *     program has to release, in any order. A function that ends work (kv_close, kv_txn_commit, kv_writer_finish)
- *     releases its handle whatever it answers, with one exception: after KV_BUSY from kv_close() or kv_txn_commit()
- *     nothing was done. kv_txn_abort() after a commit is harmless. What belongs to a handle ends with it.
- *  6. Threads. Any threads may use a kv_db or a kv_buf at once. Any threads may use a read transaction at once through
- *     functions that take a `const kv_txn *`. Everything else is used by one thread at a time, not always the same one;
- *     a second one is told KV_BUSY. After fork(), handles of the parent answer KV_FORKED in the child. A thread may be
- *     cancelled (pthread_cancel), but never inside a call or a callback: that is finished first. Threads with
- *     asynchronous cancellation must disable it themselves. Calls may be made while a thread ends, in the destructors
- *     of its thread-specific data.
- *  7. Structs that may grow begin with their size: start from KV_..._INIT, or pass NULL for all defaults. Zero is
- *     always the default. Unknown flags answer KV_INVALID.
- *  8. Loops. A call that reaches the end answers KV_NOTFOUND, and a call that fails answers something else. A loop must
- *     tell the two apart, or it shows a damaged table as a short one. KV_EACH does.
- *  9. Callbacks run on the thread of the call, and only during it; one that returns anything but 0 ends the call with
- *     KV_CANCELLED. They may use the library, but cannot end or move what is in use below them: kv_txn_commit(),
- *     kv_txn_abort() and kv_txn_refresh() on it, and kv_close() on any database, answer KV_BUSY (kv_txn_abort() stores
- *     it) and do nothing, so end it after the call. They must not wait for another thread that does so, and they must
- *     return: a longjmp() out of one leaves what was in use in use for ever, and a C++ exception that leaves one ends
- *     the process.
- * 10. Memory. A call that cannot have the memory it needs answers KV_NO_MEMORY. It has changed nothing in the database,
- *     but may have spoiled its write transaction (1), and a handle that it ends has ended (5). No call ends the process:
- *     for that the library keeps a reserve of 16 MiB of address space, which is touched only when the system refuses
- *     memory. While it is being used up, calls answer KV_NO_MEMORY at once and spoil nothing, and those that end something work.
- *     One case is out of its hands: where the library was loaded by dlopen(), glibc allocates a thread's storage for it
- *     when the thread first needs it, and ends the process if there is no memory for that. Programs that are linked
- *     with the library get this storage when the thread is made.
+ *     them. A handle that is NULL, closed or foreign returns KV_BAD_HANDLE and does no harm. Handles are all that a
+ *     program has to release, and it may release them in any order. Cursors and writers end with their transaction. A
+ *     function that ends work (kv_close, kv_txn_commit, kv_txn_commit_async, kv_writer_finish) releases its handle
+ *     whatever it returns, with one exception: after KV_BUSY from kv_close(), kv_txn_commit() or
+ *     kv_txn_commit_async(), nothing was done. kv_txn_abort() after a commit is harmless.
+ *  6. Threads. Any number of threads may use a kv_db or a kv_buf at once, and a read transaction through functions
+ *     that take a `const kv_txn *`. Everything else is used by one thread at a time, though not always by the same
+ *     one: while one thread uses it, a call of another returns KV_BUSY. A function that closes a handle or ends a
+ *     transaction, however, waits for the calls of other threads on it. After fork(), handles of the parent return
+ *     KV_FORKED in the child. A thread may be cancelled (pthread_cancel), but never inside a call or a callback: that
+ *     is finished first. Threads with asynchronous cancellation must disable it themselves. Functions may be called
+ *     while a thread ends, in the destructors of its thread-specific data.
+ *  7. Structs that may grow begin with their size: start from KV_..._INIT, which sets it. A pointer to options may be
+ *     NULL for all defaults, and 0 is the default of every field of options. Fields called `reserved` must stay 0.
+ *     Flags that a function does not take, or that exclude each other, return KV_INVALID.
+ *  8. Loops. A call that reaches the end returns KV_NOTFOUND, and a call that fails returns something else. A loop
+ *     must tell the two apart, or it shows a damaged table as a short one. KV_EACH does.
+ *  9. Callbacks run on the thread of the call, and only during it. They return 0 to go on; anything else ends the
+ *     call, with KV_CANCELLED unless the callback's type says otherwise. They may use the library, but they cannot
+ *     end or move what the call is using: kv_txn_commit(), kv_txn_commit_async(), kv_txn_abort() and kv_txn_refresh()
+ *     of its transaction, and kv_close() of any database, do nothing and return KV_BUSY (which kv_error_detail()
+ *     tells after kv_txn_abort()); call them when the call has returned. Callbacks must not wait for another thread
+ *     that calls one of these, and they must return: a longjmp() out of a callback leaves what was in use in use for
+ *     ever, and a C++ exception that leaves it ends the process.
+ * 10. Memory. A function that cannot have the memory it needs returns KV_NO_MEMORY. It has changed nothing in the
+ *     database, but it may have spoiled its write transaction (see 1), and a handle that it ends has ended (see 5).
+ *     No call ends the process: for that, the library keeps a reserve of 16 MiB of address space, which is touched
+ *     only when the system refuses memory. While more than 1 MiB of it is in use and the system still refuses memory,
+ *     functions return KV_NO_MEMORY at once and spoil nothing, except those that end something, which work. One case
+ *     is out of its hands: if the library was loaded by dlopen(), glibc allocates a thread's storage for it when the
+ *     thread first needs it, and ends the process if there is no memory for that. In programs that are linked with
+ *     the library, a thread gets this storage when it is made.
  *
  * Limits: a key has at most 2 MiB, a value 2^38 bytes (256 GiB) if the disk has room, a table name 512 bytes, a note
- * 1024 bytes, an array 2^31 - 1 elements, the bytes of an input batch 2^32 - 1.
+ * 1024 bytes, an array 2^31 - 1 elements, the buffer of an input batch 2^32 - 1 bytes.
  *
  * Generated from capi/ by `make header`; what is not generated is in include/kv.h.in. Do not edit.
  */
@@ -88,19 +104,19 @@
 #include <stdint.h>
 #include <string.h>
 
-/** The version of this header; kv_version() returns that of the library. */
+/** The version of this header, "major.minor.patch"; kv_version() returns that of the library. */
 #define KV_VERSION "0.1.0"
 #define KV_VERSION_MAJOR 0
 #define KV_VERSION_MINOR 1
 #define KV_VERSION_PATCH 0
-/** major * 1000000 + minor * 1000 + patch */
+/** The version of this header as a number: major * 1000000 + minor * 1000 + patch */
 #define KV_VERSION_NUMBER (KV_VERSION_MAJOR * 1000000 + KV_VERSION_MINOR * 1000 + KV_VERSION_PATCH)
 
 #ifndef KV_API
 #define KV_API
 #endif
 
-/* Put in front of functions whose answer must not be ignored. */
+/* Stands in front of functions whose status must not be ignored. */
 #if defined(__GNUC__) || defined(__clang__)
 #define KV_MUST_CHECK __attribute__((warn_unused_result))
 #else
@@ -1736,7 +1752,9 @@ KV_API kv_status kv_stat_txn(const kv_txn *txn, kv_txn_stat *stat);
 /** @defgroup kv_macros Macros
  * @{ */
 
-/** A C string where a function takes a pointer and a length: kv_put(txn, KV_MAIN, KV_STR("apple"), KV_STR("red"), 0). */
+/**
+ * A C string where a function takes a pointer and a length: kv_put(txn, KV_MAIN, KV_STR("apple"), KV_STR("red"), 0).
+ */
 #define KV_STR(text) (text), strlen(text)
 
 /**
@@ -1747,8 +1765,8 @@ KV_API kv_status kv_stat_txn(const kv_txn *txn, kv_txn_stat *stat);
     {KV_RANGE_PREFIX, 0, {NULL, 0}, {NULL, 0}, {__VA_ARGS__}}
 
 /**
- * A loop over the entries that lie ahead of a cursor. Behind the loop, `status` is KV_OK if the loop came to the end of
- * the range or was left with `break`, and otherwise it is the failure that ended the loop:
+ * A loop over the entries ahead of a cursor. After the loop, `status` is KV_OK if the loop came to the end of the range
+ * or was left with `break`; otherwise it is the failure that ended the loop:
  *
  *     KV_EACH (status, cursor, &key, &value)
  *         use(key, value);
