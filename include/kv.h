@@ -132,53 +132,59 @@ extern "C" {
 /** @defgroup kv_basics Basics: bytes, ranges, entries
  * @{ */
 
-/** kv_range.flags: keys greater than or equal to `from`. */
+/** kv_range.flags: only keys greater than or equal to `from`. */
 #define KV_RANGE_FROM 0x100000
-/** kv_range.flags: keys greater than `from`. */
+/** kv_range.flags: only keys greater than `from`. */
 #define KV_RANGE_AFTER 0x200000
-/** kv_range.flags: keys less than `to`. */
+/** kv_range.flags: only keys less than `to`. */
 #define KV_RANGE_BEFORE 0x400000
-/** kv_range.flags: keys less than or equal to `to`. */
+/** kv_range.flags: only keys less than or equal to `to`. */
 #define KV_RANGE_THROUGH 0x800000
-/** kv_range.flags: keys that begin with `prefix`. */
+/** kv_range.flags: only keys that begin with `prefix`. */
 #define KV_RANGE_PREFIX 0x1000000
-/** kv_range.flags: from the greatest key down: first is the greatest, next goes down. */
+
+/**
+ * kv_range.flags: from the greatest key down. The first entry is the one with the greatest key; the next has a lesser
+ * one.
+ */
 #define KV_RANGE_REVERSE 0x2000000
+
 /** "None" where a number is expected: no page, no table, no place in the file. */
 #define KV_NONE UINT64_MAX
 
 /**
- * Number of a table: the same in every transaction and every process, and for ever; a dropped table's number is not
- * given again. Below 2^53.
+ * The number of a table. It is the same in every transaction and in every process, and it never changes. The number of
+ * a dropped table is not given to another one. Numbers are below 2^53.
  */
 typedef uint64_t kv_table;
 
 /**
- * Bytes. As a result: data is never NULL for something that was found, also when it is empty. As an input, (NULL, 0) is
+ * Bytes. In a result, data is never NULL for something that was found, even if it is empty. As an input, (NULL, 0) is
  * the empty string.
  */
 typedef struct kv_slice {
-    /** First byte. */
+    /** The first byte. */
     const void *data;
-    /** Number of bytes. */
+    /** Length in bytes. */
     size_t len;
 } kv_slice;
 
 /**
- * A range of keys. The flags say which fields count, and they combine: a prefix with a bound is a page within the
- * prefix. Bytes in a field without its flag are KV_INVALID, so that a forgotten flag (or an empty string that happens
- * to be NULL) never means "everything". NULL instead of a range means the whole table, upwards. Copied by every call.
+ * A range of keys; start from KV_RANGE_INIT, which is the whole table in ascending order, as is NULL instead of a
+ * range. The flags say which of the fields count, and they can be combined: a prefix with a bound is a part of what
+ * has the prefix. Bytes in a field without its flag return KV_INVALID, so that a forgotten flag never means
+ * "everything". Every call copies the range.
  */
 typedef struct kv_range {
     /** KV_RANGE_... flags. */
     uint32_t flags;
     /** Zero. */
     uint32_t reserved;
-    /** Lower bound, with KV_RANGE_FROM or KV_RANGE_AFTER. */
+    /** The lower bound, with KV_RANGE_FROM or KV_RANGE_AFTER. */
     kv_slice from;
-    /** Upper bound, with KV_RANGE_BEFORE or KV_RANGE_THROUGH. */
+    /** The upper bound, with KV_RANGE_BEFORE or KV_RANGE_THROUGH. */
     kv_slice to;
-    /** Beginning of the keys, with KV_RANGE_PREFIX. */
+    /** What the keys begin with, with KV_RANGE_PREFIX. */
     kv_slice prefix;
 } kv_range;
 
@@ -200,85 +206,82 @@ typedef struct kv_entry {
 /** @defgroup kv_errors Errors and version
  * @{ */
 
-/** What every call answers: KV_OK or one of the negative numbers below. */
+/** What a function returns: KV_OK or one of the negative numbers below. */
 typedef int32_t kv_status;
 
-/** Detail of a thread's last failure, filled by kv_error_detail(). */
+/** What is known of a thread's last failure, filled by kv_error_detail(); start from KV_ERROR_INIT. */
 typedef struct kv_error {
-    /** sizeof(kv_error), set by the caller. */
+    /** sizeof(kv_error), set by KV_ERROR_INIT. */
     uint32_t struct_size;
-    /** The status that was answered; KV_OK if no call of this thread failed yet. */
+    /** The status that was returned; KV_OK if no call on this thread has failed yet. */
     kv_status status;
-    /**
-     * errno of the system call that failed, with KV_IO, KV_NO_SPACE, KV_ACCESS, KV_NO_FILE and every other status; 0 if
-     * no system call failed.
-     */
+    /** The errno of the system call that failed, whatever the status is; 0 if no system call failed. */
     int32_t sys_errno;
     /** Zero. */
     uint32_t reserved;
-    /** Page that is damaged, KV_NONE if no page is to blame. */
+    /** Number of the damaged page; KV_NONE if there is none or it is not known. */
     uint64_t page;
-    /** Table in question, KV_NONE if unknown. */
+    /** Number of the table that the damaged page belongs to; KV_NONE if there is none or it is not known. */
     uint64_t table;
-    /** After KV_TOO_SMALL: bytes that are needed. Otherwise 0. */
+    /** After KV_TOO_SMALL: how many bytes are needed. Otherwise 0. */
     uint64_t needed;
-    /** Name of the function that failed, "" if none did. Static. */
+    /** Name of the function that failed, "" if none did. Static text. */
     const char *function;
-    /** What kv_error_message() returns; valid as long as that. */
+    /** What kv_error_message() returns, valid as long as that. */
     const char *message;
 } kv_error;
 
 #define KV_ERROR_INIT \
     {sizeof(kv_error), 0, 0, 0, 0, 0, 0, NULL, NULL}
 
-/** Done. */
+/** Success. */
 #define KV_OK 0
-/** Answer: no such entry, no entry there, or the end of the range. */
+/** Expected: there is no such entry, no entry at this place, or no further one in the range. */
 #define KV_NOTFOUND (-1)
-/** Answer: the key, name or file exists already. */
+/** Expected: the key, name or file exists already. */
 #define KV_EXISTS (-2)
-/** Answer: no table of this name or number (dropped, never created, or of another database). */
+/** Expected: there is no table of this name or number (dropped, never created, or of another database). */
 #define KV_NO_TABLE (-3)
-/** Answer: another commit changed what was read. Reserved: no function of this version answers it. */
+/** Expected: another commit changed what was read. Reserved: no function of this version returns it. */
 #define KV_CONFLICT (-4)
-/** Answer: the wait is over, or the handle is in use by another call. */
+/** Expected: the time to wait is over, or another call is using the handle. */
 #define KV_BUSY (-5)
-/** Answer: the value is not the expected one. Reserved: no function of this version answers it. */
+/** Expected: the value is not the expected one. Reserved: no function of this version returns it. */
 #define KV_MISMATCH (-6)
-/** Answer: the buffer is too small; kv_error_detail() tells the bytes needed. */
+/** Expected: the buffer is too small; kv_error_detail() tells how many bytes are needed. */
 #define KV_TOO_SMALL (-7)
-/** Answer: KV_APPEND of a key that is not behind the last one. */
+/** Expected: with KV_APPEND, the key is not greater than every key of the table. */
 #define KV_ORDER (-8)
-/** Answer: a callback or kv_interrupt() asked to stop. */
+/** Expected: a callback, kv_interrupt() or kv_close() ended the call. */
 #define KV_CANCELLED (-9)
-/** Usage: an argument that no database could make right. */
+/** Usage: an argument is wrong, whatever the database contains. */
 #define KV_INVALID (-20)
-/** Usage: a handle that is NULL, closed, foreign or of another kind. */
+/** Usage: the handle is NULL, closed, foreign or of another kind. */
 #define KV_BAD_HANDLE (-21)
-/** Usage: a write through a read transaction, a read-only database or a read-only table. */
+/** Usage: a write through a read transaction, to a read-only database or to a read-only table. */
 #define KV_READ_ONLY (-22)
-/** Usage: commit while a child (an unfinished writer) was open; all was aborted. */
+/** Usage: a kv_writer was unfinished when its transaction was committed; the transaction was aborted. */
 #define KV_CHILD_OPEN (-23)
 /** Usage: an earlier failure spoiled this transaction; abort it. */
 #define KV_TXN_FAILED (-24)
-/** Usage: key, value or name beyond its limit. */
+/** Usage: a key, value, name, note, array or batch is beyond its limit. */
 #define KV_TOO_BIG (-25)
-/** Usage: the value is of another type. Reserved: no function of this version answers it. */
+/** Usage: the value is of another type. Reserved: no function of this version returns it. */
 #define KV_WRONG_TYPE (-26)
-/** Usage: this thread waits for a lock that it holds itself. */
+/** Usage: this thread would wait for a write transaction of its own. */
 #define KV_DEADLOCK (-27)
-/** Usage: the handle was opened before fork(); open again in the child. */
+/** Usage: the handle was opened before fork(); open the database again in the child. */
 #define KV_FORKED (-28)
 
 /**
- * Usage: not possible in this build, or for this table: a newer version made it, so this one only reads it. Nothing was
- * changed, and the transaction goes on.
+ * Usage: not possible in this build, or not for this table, which a newer version made and this one can only read.
+ * Nothing was changed, and the transaction goes on.
  */
 #define KV_UNSUPPORTED (-29)
 
-/** Environment: the operating system answered an error; kv_error_detail() has its errno. */
+/** Environment: the operating system returned an error; kv_error_detail() has its errno. */
 #define KV_IO (-40)
-/** Environment: disk, quota or file size limit is full; the database is as before. */
+/** Environment: the disk or a quota is full, or a file size limit is reached; the database is as before. */
 #define KV_NO_SPACE (-41)
 /** Environment: memory could not be allocated. */
 #define KV_NO_MEMORY (-42)
@@ -286,78 +289,79 @@ typedef struct kv_error {
 #define KV_ACCESS (-43)
 /** Environment: the file does not exist. */
 #define KV_NO_FILE (-44)
-/** Environment: the file system gives no locks. */
+/** Environment: the file system does not provide the locks that are needed. */
 #define KV_NO_LOCKS (-45)
 /** Environment: a limit of this build or process is reached. */
 #define KV_LIMIT (-46)
-/** Environment: an earlier sync failed; close every handle of the database and open again. */
+/** Environment: an earlier sync failed; close every handle of the database and open it again. */
 #define KV_POISONED (-47)
-/** Environment: the commit may or may not survive; close and open again to learn which. */
+/** Environment: the commit may or may not survive; close the database and open it again to learn which. */
 #define KV_IN_DOUBT (-48)
-/** Contents: bytes on disk are not what was written. */
+/** Contents: bytes in the file are not what was written. */
 #define KV_CORRUPT (-60)
 /** Contents: the file is something else. */
 #define KV_NOT_A_DATABASE (-61)
-/** Contents: made by a newer version of the library. */
+/** Contents: a newer version of the library made the file. */
 #define KV_TOO_NEW (-62)
-/** Contents: made by a version too old to be read. */
+/** Contents: a version of the library made the file that is too old to be read. */
 #define KV_TOO_OLD (-63)
-/** Contents: made against another base. Reserved: no function of this version answers it. */
+/** Contents: made against another base. Reserved: no function of this version returns it. */
 #define KV_WRONG_BASE (-64)
-/** Internal: a bug in the library, caught; please report the message. */
+/** Internal: a bug in the library, which was caught; please report the message. */
 #define KV_PANIC (-90)
 
 /**
- * Message about the last call on this thread that did not answer KV_OK, in one line:
- * `PATH: what happened [at page P] [in table "NAME" (number N)]; what to do next`.
+ * Describes the last call on this thread that did not return KV_OK, in one line: `PATH: what happened [at page P] [in
+ * table "NAME" (number N)]; what to do next`.
  *
- * PATH is the absolute path of the file in question: of the database, or of the file that is opened, written or saved from.
- * It is missing where no file is in question or where the handle is not open. Names, keys and paths are printable: line
- * breaks and the like are shown as \n, \t, \0 or \u{1b}, bytes that are no UTF-8 as \xNN, and a backslash as two. Of long
- * ones only a part is shown. The words may change in later versions; programs look at the status and at kv_error_detail().
- * KV_NOTFOUND has no message of its own, since it happens in loops.
+ * PATH is the absolute path of the file in question: the database, or the file that is opened, copied to or salvaged.
+ * It is missing if no file is in question or if the handle is not open. Names, keys and paths are printable: line
+ * breaks and the like are shown as \n, \t, \0 or \u{1b}, bytes that are not UTF-8 as \xNN, and a backslash as two; of
+ * long ones only a part is shown. The words may change in later versions, so programs look at the status and at
+ * kv_error_detail(). KV_NOTFOUND has no message of its own, because it happens in loops.
  *
- * Bindings whose tasks move between threads must read it before they give up the thread.
+ * Bindings whose tasks move between threads must read the message before they give up the thread.
  *
- * @return Text valid until the next call of this library on this thread; never NULL; "done" if nothing failed yet.
+ * @return Text that is valid until the next call of this library on this thread. Never NULL; "done" if no call has
+ *         failed yet.
  */
 KV_API const char *kv_error_message(void);
 
 /**
- * Detail about the last call on this thread that did not answer KV_OK.
+ * Tells what is known of the last call on this thread that did not return KV_OK. A failure of this function itself is
+ * not stored.
  *
- * @param detail  Its struct_size is set by the caller; the rest is filled.
- * @return KV_OK; KV_INVALID if detail is NULL or its struct_size is not plausible.
+ * @param detail  Receives the detail; start from KV_ERROR_INIT.
+ * @return KV_OK; KV_INVALID (detail is NULL, or its struct_size is not set).
  */
 KV_API kv_status kv_error_detail(kv_error *detail);
 
 /**
- * Name of a status: "KV_NOTFOUND".
+ * Returns the name of a status, such as "KV_NOTFOUND".
  *
- * @return Static text, never NULL; "KV_?" for a number this version does not know.
+ * @return Static text, never NULL; "KV_?" for a number that this version does not know.
  */
 KV_API const char *kv_status_name(kv_status status);
 
 /**
- * A status in words, without any detail: "not found".
+ * Returns a status in words and without any detail, such as "not found".
  *
- * @return Static text, never NULL; "unknown status" for a number this version does not know.
+ * @return Static text, never NULL; "unknown status" for a number that this version does not know.
  */
 KV_API const char *kv_strerror(kv_status status);
 
 /**
- * Version of the library at run time, "major.minor.patch".
+ * Returns the version of the library at run time, "major.minor.patch". KV_VERSION is the version of the header that a
+ * program was compiled with.
  *
- * Compare with KV_VERSION, the version of the header a program was compiled with.
- *
- * @return Static text.
+ * @return Static text, never NULL.
  */
 KV_API const char *kv_version(void);
 
 /**
- * Version of the library at run time as a number: major * 1000000 + minor * 1000 + patch.
+ * Returns the version of the library at run time as a number, as KV_VERSION_NUMBER is that of the header.
  *
- * @return As KV_VERSION_NUMBER.
+ * @return major * 1000000 + minor * 1000 + patch.
  */
 KV_API uint32_t kv_version_number(void);
 
@@ -368,35 +372,37 @@ KV_API uint32_t kv_version_number(void);
 /** @defgroup kv_database Database
  * @{ */
 
-/** Durability: the database's; of a database: KV_DURABILITY_FULL. */
+/** Durability: of a transaction, as the database was opened; of a database, KV_DURABILITY_FULL. */
 #define KV_DURABILITY_DEFAULT 0
-/** Durability: a commit is visible and acknowledged once it is durable. */
+/** Durability: a commit becomes visible when it is durable, and kv_txn_commit() returns then. */
 #define KV_DURABILITY_FULL 64
 
 /**
- * Durability: a commit is visible at once and survives a killed process; it becomes durable by kv_sync(), by a later full
- * commit, by kv_close(), or when up to 3 MiB or 256 commits wait. A power cut may take the last ones, never consistency.
+ * Durability: a commit is visible at once and survives a killed process. It becomes durable by kv_sync(), by
+ * kv_wait_durable(), by a later full commit, by kv_close(), or by a later lazy commit when much waits: more than 256
+ * commits, or more than a quarter of the database (at least 256 pages, at most 3 MiB). A power cut may take the newest
+ * lazy commits, but never an older one without the newer ones.
  */
 #define KV_DURABILITY_LAZY 65
 
 /** Verification: KV_VERIFY_ONCE. */
 #define KV_VERIFY_DEFAULT 0
-/** Verification: each page against its checksum when it is first touched after it was written. */
+/** Verification: each page is compared with its checksum when it is first touched after it was written. */
 #define KV_VERIFY_ONCE 72
-/** Verification: on every access. */
+/** Verification: each page is compared with its checksum on every access. */
 #define KV_VERIFY_ALWAYS 73
-/** Verification: never, except by kv_check(). */
+/** Verification: pages are compared with their checksums only by kv_check() and kv_backup(). */
 #define KV_VERIFY_NEVER 74
-/** Open flag: the file must be there already, else KV_NO_FILE. */
+/** Open flag: the file must exist, or kv_open() returns KV_NO_FILE. */
 #define KV_OPEN_EXISTING 0x1000
-/** Open flag: there must be no such file yet, else KV_EXISTS. */
+/** Open flag: the file must not exist yet, or kv_open() returns KV_EXISTS. */
 #define KV_OPEN_NEW 0x2000
-/** Open flag: never write; the file may be read-only. Implies KV_OPEN_EXISTING. */
+/** Open flag: the database is never written, so the file may be read-only. Implies KV_OPEN_EXISTING. */
 #define KV_OPEN_READ_ONLY 0x4000
-/** Open flag: keep everything in memory; the path may be NULL and is ignored. */
+/** Open flag: the database is in memory only. The path is ignored and may be NULL. */
 #define KV_OPEN_MEMORY 0x8000
 
-/** An open database. Any thread may use it. */
+/** An open database. Any number of threads may use it at once. */
 typedef struct kv_db kv_db;
 
 /** A reader, filled by kv_reader_at(); start from KV_READER_INFO_INIT. */
@@ -558,16 +564,16 @@ KV_API kv_status kv_db_delete(kv_db *db, kv_table table, const void *key, size_t
 /** @defgroup kv_transactions Transactions
  * @{ */
 
-/** Kind of transaction: reads one snapshot; never waits and is never waited for. */
+/** Kind of transaction: it reads one snapshot. It never waits for others, and others never wait for it. */
 #define KV_READ 16
-/** Kind of transaction: reads and writes; one at a time. */
+/** Kind of transaction: it reads and writes. Only one of a database is open at a time. */
 #define KV_WRITE 17
-/** kv_txn_options.flags: if another write transaction is open, answer KV_BUSY at once. */
+/** kv_txn_options.flags: if another write transaction is open, kv_txn_begin() returns KV_BUSY at once. */
 #define KV_TXN_NOWAIT 0x10000
 
 /**
- * A transaction. One that reads may be used by any threads at once through functions that take `const kv_txn *`; one
- * that writes by one thread at a time, not bound to a thread.
+ * A transaction. Any number of threads may use a read transaction at once, through functions that take a
+ * `const kv_txn *`. A write transaction is used by one thread at a time, though not always by the same one.
  */
 typedef struct kv_txn kv_txn;
 
@@ -697,7 +703,7 @@ KV_API KV_MUST_CHECK kv_status kv_wait_commit(kv_db *db, uint64_t after, int64_t
 /** @defgroup kv_tables Tables
  * @{ */
 
-/** kv_table_options.flags: there must be no table of this name yet, else KV_EXISTS. */
+/** kv_table_options.flags: there must be no table of this name yet, or kv_table_create() returns KV_EXISTS. */
 #define KV_TABLE_NEW 0x20000
 
 /** How to create a table; start from KV_TABLE_OPTIONS_INIT. */
@@ -793,13 +799,13 @@ KV_API kv_status kv_table_set_note(kv_txn *txn, kv_table table, const void *note
 /** @defgroup kv_entries Entries
  * @{ */
 
-/** Put flag: only if there is no such key, else KV_EXISTS. */
+/** Put flag: only if the key does not exist, or the call returns KV_EXISTS. */
 #define KV_NO_OVERWRITE 0x100
-/** Put flag: only if there is such a key, else KV_NOTFOUND. */
+/** Put flag: only if the key exists, or the call returns KV_NOTFOUND. */
 #define KV_NO_INSERT 0x200
-/** Put flag: the key is greater than every key of the table, else KV_ORDER. */
+/** Put flag: only if the key is greater than every key of the table, or the call returns KV_ORDER. */
 #define KV_APPEND 0x400
-/** Delete flag: do not ask whether the entry exists; the answer is KV_OK either way. */
+/** Delete flag: do not look whether the entry exists; the call returns KV_OK either way. */
 #define KV_BLIND 0x800
 
 /**
@@ -908,18 +914,18 @@ KV_API kv_status kv_delete_range(kv_txn *txn, kv_table table, const kv_range *ra
 /** @defgroup kv_cursors Cursors and counting
  * @{ */
 
-/** Seek: exactly this key. */
+/** Seek: the entry with exactly this key. */
 #define KV_SEEK_EQ 32
-/** Seek: this key, or the next greater. */
+/** Seek: the entry with this key, or else with the next greater one. */
 #define KV_SEEK_GE 33
-/** Seek: the next greater key. */
+/** Seek: the entry with the next greater key. */
 #define KV_SEEK_GT 34
-/** Seek: this key, or the next less. */
+/** Seek: the entry with this key, or else with the next lesser one. */
 #define KV_SEEK_LE 35
-/** Seek: the next less key. */
+/** Seek: the entry with the next lesser key. */
 #define KV_SEEK_LT 36
 
-/** A place in a table. One thread at a time, not bound to a thread. */
+/** A position in a table. A cursor is used by one thread at a time, though not always by the same one. */
 typedef struct kv_cursor kv_cursor;
 
 /**
@@ -1071,11 +1077,11 @@ KV_API kv_status kv_cursor_random(kv_cursor *cursor, kv_slice *key, kv_slice *va
 /** @defgroup kv_batches Batches
  * @{ */
 
-/** kv_op.op: put key and value; flags as for kv_put(). */
+/** kv_op.op: put key and value; the flags are those of kv_put(). */
 #define KV_OP_PUT 48
-/** kv_op.op: delete key; flags as for kv_delete(). The value is ignored. */
+/** kv_op.op: delete the key; the flags are those of kv_delete(). The value is ignored. */
 #define KV_OP_DELETE 49
-/** kv_batch.flags: an entry is its key alone; values are not touched. */
+/** kv_batch.flags: an entry is its key alone; values are not read. */
 #define KV_BATCH_KEYS 0x40000
 /** kv_batch.flags: an entry is its value alone. */
 #define KV_BATCH_VALUES 0x80000
@@ -1229,7 +1235,10 @@ KV_API kv_status kv_delete_packed(kv_txn *txn, kv_table table, const kv_batch *b
 /** @defgroup kv_values Long values
  * @{ */
 
-/** A long value being written in parts. One thread at a time. */
+/**
+ * A value that is being written in parts. A kv_writer is used by one thread at a time, though not always by the same
+ * one.
+ */
 typedef struct kv_writer kv_writer;
 
 /** What kv_stat_value() tells; start from KV_VALUE_STAT_INIT. */
@@ -1334,7 +1343,7 @@ KV_API void kv_writer_close(kv_writer *writer);
 /** @defgroup kv_retained Retained values
  * @{ */
 
-/** Bytes that outlive their transaction, with a count of references. Any thread may use it. */
+/** Bytes that outlive their transaction, with a count of references. Any number of threads may use it at once. */
 typedef struct kv_buf kv_buf;
 
 /**
@@ -1371,18 +1380,18 @@ KV_API void kv_buf_release(kv_buf *buffer);
 
 /**
  * kv_job_options.flags of kv_check(): also prove that every page of the file is exactly one of used, held, free or
- * bookkeeping. That can be said of the newest commit only, so that one is checked instead of the transaction's; an open
- * write transaction is waited for.
+ * bookkeeping. This can only be said of the newest commit, so that one is checked instead of the transaction's, and an
+ * open write transaction is waited for.
  */
 #define KV_JOB_CHECK_SPACE 0x4000000
 
 /**
- * kv_job_options.flags of kv_backup(): put the entries into a new database in order, full pages and no free ones,
- * instead of copying pages.
+ * kv_job_options.flags of kv_backup() and kv_backup_stream(): put the entries into a new database in order, with full
+ * pages and no free ones, instead of copying pages.
  */
 #define KV_JOB_COMPACT 0x8000000
 
-/** kv_job_options.flags of kv_backup(), kv_salvage(): replace a file that is there already. */
+/** kv_job_options.flags of kv_backup() and kv_salvage(): replace a file that exists already. */
 #define KV_JOB_OVERWRITE 0x10000000
 
 /**
