@@ -409,13 +409,13 @@ typedef struct kv_db kv_db;
 typedef struct kv_reader_info {
     /** sizeof(kv_reader_info), set by KV_READER_INFO_INIT. */
     uint32_t struct_size;
-    /** Number of its process. */
+    /** Its process id. */
     uint32_t pid;
-    /** Commit that it sees. */
+    /** The commit that it sees. */
     uint64_t commit;
-    /** Milliseconds since it began, or was last refreshed. */
+    /** Milliseconds since it began or was last refreshed. */
     uint64_t age_ms;
-    /** Pages kept for it that nobody else needs, as far as this process knows: it learns them when it writes. */
+    /** Pages that are kept for this reader alone, as far as this process knows: it learns of them when it writes. */
     uint64_t kept_pages;
 } kv_reader_info;
 
@@ -423,43 +423,45 @@ typedef struct kv_reader_info {
     {sizeof(kv_reader_info), 0, 0, 0, 0}
 
 /**
- * Is told of a reader, of whatever process, that has not ended for long while newer commits were made: once for each
- * such reader and handle, on a thread that begins a write transaction through the handle, before it waits. What it
- * answers is ignored. It must not close the database.
+ * Called for a reader of any process that has been open for long while newer commits were made. Each such reader is
+ * reported once to each handle, on a thread that begins a write transaction through the handle, before it waits. The
+ * callback returns nothing and so cannot end that call.
  */
 typedef void (*kv_reader_fn)(void *ctx, const kv_reader_info *reader);
 
-/** How to open a database; start from KV_OPTIONS_INIT. Zero is the default everywhere. */
+/** How to open a database; start from KV_OPTIONS_INIT. */
 typedef struct kv_options {
     /** sizeof(kv_options), set by KV_OPTIONS_INIT. */
     uint32_t struct_size;
-    /** KV_OPEN_... flags. */
+    /** KV_OPEN_... flags; 0 = open the file, and create it if it does not exist. */
     uint32_t flags;
-    /** Bytes of a page of a new file: 4096 (default), 8192, 16384, 32768 or 65536. Of a present file: ignored. */
+    /** Bytes of a page of a new file: 4096, 8192, 16384, 32768 or 65536; 0 = 4096. Ignored for a file that exists. */
     uint32_t page_size;
-    /** KV_DURABILITY_...: of transactions that do not say otherwise. */
+    /** KV_DURABILITY_...: of transactions that do not choose their own; 0 = KV_DURABILITY_FULL. */
     uint32_t durability;
-    /** KV_VERIFY_...: when pages are verified. */
+    /** KV_VERIFY_...: when pages are verified; 0 = KV_VERIFY_ONCE. */
     uint32_t verify;
     /** Zero. */
     uint32_t reserved;
     /**
-     * Milliseconds that kv_txn_begin() waits for the write transaction of another: 0 or less = for ever. Other waits
-     * for processes that hold a lock and do nothing with it end after this time, too, and by themselves otherwise:
-     * kv_open() waits 10 s at most, and a commit 60 s for another process that should sync and is stopped. (The first
-     * handle of a file in a process decides about commits.)
+     * Milliseconds that kv_txn_begin() waits for another write transaction to end; 0 or less = for ever.
+     *
+     * It also bounds the wait for a process that holds a lock and does nothing with it, because it is stopped for
+     * example: kv_open() waits this long, but at most 10 s; a commit or a sync waits this long, but at least 1 s (10 s
+     * if that process cannot be seen), or 60 s if this is 0 or less. For commits and syncs, the handle that opened the
+     * file first in its process decides.
      */
     int64_t wait_ms;
     /**
-     * Bytes of edits that a write transaction collects before it applies them; 0 = a 32nd of the
-     * memory (what the machine has, or what its control group leaves the process), 16 to 512 MiB.
+     * Bytes of edits that a write transaction collects before it applies them to its pages; 0 = a 32nd of the memory
+     * that the machine has, or that its control group leaves the process, but at least 16 MiB and at most 512 MiB.
      */
     uint64_t write_memory;
-    /** Is told of readers that hold back space for long; NULL = nobody is. */
+    /** Called for readers that hold back space for long; NULL = none. */
     kv_reader_fn stale_reader;
-    /** Handed to stale_reader. */
+    /** Handed to stale_reader as ctx. */
     void *stale_reader_ctx;
-    /** Age in milliseconds from which a reader of an old commit is reported; 0 = a minute. */
+    /** Age in milliseconds from which a reader of an old commit is reported; 0 = 60,000. */
     uint64_t stale_reader_ms;
 } kv_options;
 
@@ -467,93 +469,97 @@ typedef struct kv_options {
     {sizeof(kv_options), 0, 0, 0, 0, 0, 0, 0, NULL, NULL, 0}
 
 /**
- * Opens a database, and creates it if there is none (unless KV_OPEN_EXISTING or KV_OPEN_READ_ONLY).
+ * Opens a database, and creates it if it does not exist (unless KV_OPEN_EXISTING or KV_OPEN_READ_ONLY is set).
  *
- * Any number of processes may have it open at once. A process may open the same file several times; its handles then
- * share one environment. While a file is open, NAME-shm lies beside it, which holds nothing that would be missed.
- * A new file gets the permissions that the process's umask leaves of 0666; NAME-shm gets group and permissions of the
- * database, and is never a link. Who may write the database must be trusted by all who open it.
- * Opening after a crash repairs nothing by guessing: it finds the last complete commit.
- * An empty file becomes a database, as if it were not there; with KV_OPEN_EXISTING or KV_OPEN_READ_ONLY it is refused,
- * because a file that was cut may be empty. A link that leads nowhere is followed, except with KV_OPEN_NEW.
- * Messages name the file, and the process or the limit that stands in the way.
+ * Any number of threads and up to 1024 processes may have it open at once. A process may open the same file several
+ * times. While a file is open, a file NAME-shm lies beside it, with which nothing is lost. After a crash, nothing is
+ * repaired by guessing: the newest complete commit is found.
  *
- * @param path     File name, in the encoding of the file system; NULL only with KV_OPEN_MEMORY.
+ * A new file gets the permissions that the process's umask leaves of 0666. NAME-shm gets the group and the permissions
+ * of the database and is never a link. All who open a database must trust those who may write it.
+ *
+ * An empty file becomes a database, as if it did not exist. With KV_OPEN_EXISTING or KV_OPEN_READ_ONLY it is refused,
+ * because it may be a database that was cut. A link that leads nowhere is followed, except with KV_OPEN_NEW. Messages
+ * name the file, and the process or the limit that stands in the way.
+ *
+ * @param path     Name of the file, in the encoding of the file system. NULL only with KV_OPEN_MEMORY.
  * @param options  NULL = all defaults. Copied.
- * @param db       Gets the handle, to be closed by kv_close(); NULL after a failure.
- * @return KV_OK; KV_NO_FILE, KV_EXISTS (see the flags); KV_BUSY (a process has it alone, since NAME-shm could not be
- *         made, or reads it without permission to write, or is of another version; or the file is mounted by itself);
- *         KV_POISONED (a sync failed, and not every process has closed it yet); KV_ACCESS; KV_NOT_A_DATABASE,
- *         KV_TOO_NEW, KV_TOO_OLD, KV_CORRUPT (what is in the file); KV_NO_LOCKS (network file systems without locks);
- *         KV_IO, KV_NO_SPACE, KV_NO_MEMORY; KV_LIMIT (too many handles); KV_INVALID (options).
+ * @param db       Receives the handle, which kv_close() releases.
+ * @return KV_OK; KV_NO_FILE, KV_EXISTS (see the flags); KV_BUSY (another process has the database alone, because
+ *         NAME-shm could not be made, or reads it without permission to write, or is of another version; or the file
+ *         is mounted by itself); KV_POISONED (a sync failed, and not every process has closed the database since);
+ *         KV_ACCESS; KV_NOT_A_DATABASE, KV_TOO_NEW, KV_TOO_OLD, KV_CORRUPT (what is in the file); KV_NO_LOCKS (a
+ *         network file system without locks); KV_IO, KV_NO_SPACE, KV_NO_MEMORY; KV_LIMIT (too many handles);
+ *         KV_INVALID (options).
  */
 KV_API KV_MUST_CHECK kv_status kv_open(const char *path, const kv_options *options, kv_db **db);
 
 /**
  * Closes a database. Lazy commits become durable here, so look at the status.
  *
- * Calls in flight on other threads are waited for; those that wait for the write transaction answer KV_CANCELLED. Write
- * transactions of this handle are aborted. Its read transactions answer KV_BAD_HANDLE from now on, but bytes they
- * returned stay valid until kv_txn_abort() releases them.
+ * Its write transactions are aborted. Its read transactions return KV_BAD_HANDLE from now on, but bytes that they
+ * returned stay valid until kv_txn_abort() releases them. Calls of other threads on the handle are waited for, and
+ * those that wait for something return KV_CANCELLED.
  *
- * @param db  Released whatever is answered, except after KV_BUSY. NULL is KV_OK.
- * @return KV_OK; KV_BAD_HANDLE; KV_FORKED; KV_BUSY (called inside a callback of the library: nothing was done);
+ * @param db  Released whatever is returned, except after KV_BUSY. NULL returns KV_OK.
+ * @return KV_OK; KV_BAD_HANDLE; KV_FORKED; KV_BUSY (called in a callback of the library: nothing was done);
  *         KV_IN_DOUBT, KV_POISONED, KV_NO_LOCKS (lazy commits did not become durable).
  */
 KV_API kv_status kv_close(kv_db *db);
 
 /**
- * Ends every wait for the write transaction or for a newer commit (kv_wait_commit) through this handle; those calls
- * answer KV_CANCELLED. To interrupt only some of them, let those wait through a second handle of the database. This
- * function may be called on any thread, but not in a signal handler, because it takes a lock to wake those who wait. A
- * handle that is not open is ignored.
+ * Ends every wait through this handle for a write transaction to end or for a newer commit. Calls that wait so, such
+ * as kv_txn_begin(), kv_db_put() and kv_wait_commit(), return KV_CANCELLED. A handle that is not open is ignored.
+ *
+ * Any thread may call this function, but not a signal handler, because it takes a lock to wake those who wait. To
+ * interrupt only some waits, let those be made through a second handle of the database.
  */
 KV_API void kv_interrupt(kv_db *db);
 
 /**
- * Makes every commit durable.
+ * Makes every commit durable that was made before the call, by any process.
  *
  * @return KV_OK; KV_BAD_HANDLE, KV_FORKED; KV_IN_DOUBT, KV_POISONED (a sync failed); KV_NO_LOCKS.
  */
 KV_API KV_MUST_CHECK kv_status kv_sync(kv_db *db);
 
 /**
- * Answers the newest commits, whoever made them.
+ * Tells the newest commits, whichever process made them.
  *
- * @param visible  Gets the newest commit that a reader sees; may be NULL.
- * @param durable  Gets the newest commit that survives a power cut; may be NULL.
+ * @param visible  Receives the number of the newest visible commit; may be NULL.
+ * @param durable  Receives the number of the newest durable commit; may be NULL.
  * @return KV_OK; KV_BAD_HANDLE, KV_FORKED.
  */
 KV_API kv_status kv_newest_commit(kv_db *db, uint64_t *visible, uint64_t *durable);
 
 /**
- * Reads one value in a transaction of its own, into a buffer of the caller.
+ * Copies one value into a buffer of the caller, in a read transaction of its own.
  *
- * @param buffer  Gets the value; may be NULL if size is 0.
+ * @param buffer  Receives the value; may be NULL if size is 0.
  * @param size    Bytes of the buffer.
- * @param len     Gets the length of the value, also after KV_TOO_SMALL; may be NULL.
- * @return KV_OK; KV_NOTFOUND; KV_TOO_SMALL (nothing was copied); KV_NO_TABLE; KV_INVALID; KV_TOO_BIG (key); KV_BAD_HANDLE,
- *         KV_FORKED; KV_CORRUPT, KV_IO; KV_LIMIT (too many readers); KV_POISONED.
+ * @param len     Receives the length of the value in bytes, also after KV_TOO_SMALL; may be NULL.
+ * @return KV_OK; KV_NOTFOUND; KV_TOO_SMALL (nothing was copied); KV_NO_TABLE; KV_INVALID; KV_TOO_BIG (key);
+ *         KV_BAD_HANDLE, KV_FORKED; KV_CORRUPT, KV_IO; KV_LIMIT (too many readers); KV_POISONED.
  */
 KV_API kv_status kv_db_get(kv_db *db, kv_table table, const void *key, size_t klen, void *buffer, size_t size,
     size_t *len);
 
 /**
- * Puts one entry in a transaction of its own.
+ * Puts one entry, in a write transaction of its own, which is committed.
  *
  * @param flags  0 or one of KV_NO_OVERWRITE, KV_NO_INSERT, KV_APPEND.
- * @return KV_OK; what kv_put(), kv_txn_begin() with KV_WRITE and kv_txn_commit() answer; never KV_CHILD_OPEN,
+ * @return KV_OK; what kv_put(), kv_txn_begin() with KV_WRITE and kv_txn_commit() return; never KV_CHILD_OPEN,
  *         KV_TXN_FAILED.
  */
 KV_API kv_status kv_db_put(kv_db *db, kv_table table, const void *key, size_t klen, const void *value, size_t vlen,
     uint32_t flags);
 
 /**
- * Deletes one entry in a transaction of its own.
+ * Deletes one entry, in a write transaction of its own, which is committed.
  *
  * @param flags  0 or KV_BLIND.
  * @return KV_OK; KV_NOTFOUND (nothing was written); what kv_delete(), kv_txn_begin() with KV_WRITE and kv_txn_commit()
- *         answer; never KV_CHILD_OPEN, KV_TXN_FAILED.
+ *         return; never KV_CHILD_OPEN, KV_TXN_FAILED.
  */
 KV_API kv_status kv_db_delete(kv_db *db, kv_table table, const void *key, size_t klen, uint32_t flags);
 
@@ -578,19 +584,22 @@ KV_API kv_status kv_db_delete(kv_db *db, kv_table table, const void *key, size_t
 typedef struct kv_txn kv_txn;
 
 /**
- * How to begin a transaction; start from KV_TXN_OPTIONS_INIT. Zero is the default everywhere. For readers nothing of it
- * counts yet.
+ * How to begin a transaction; start from KV_TXN_OPTIONS_INIT. In this version, they change nothing about read
+ * transactions.
  */
 typedef struct kv_txn_options {
     /** sizeof(kv_txn_options), set by KV_TXN_OPTIONS_INIT. */
     uint32_t struct_size;
-    /** KV_TXN_... flags. */
+    /** KV_TXN_... flags; 0 = none. */
     uint32_t flags;
-    /** KV_DURABILITY_...: of the commit. */
+    /** KV_DURABILITY_...: of the commit; 0 = as the database was opened. */
     uint32_t durability;
     /** Zero. */
     uint32_t reserved;
-    /** Milliseconds to wait for another write transaction to end: 0 = as the database was opened, less = for ever. */
+    /**
+     * Milliseconds to wait for another write transaction to end; 0 = as the database was opened, less than 0 = for
+     * ever.
+     */
     int64_t wait_ms;
     /** Bytes of edits that are collected before they are applied; 0 = as the database was opened. */
     uint64_t write_memory;
@@ -602,68 +611,75 @@ typedef struct kv_txn_options {
 /**
  * Begins a transaction.
  *
- * A reader sees the newest commit and goes on seeing exactly that. A writer sees it too, and what it writes itself; it
- * waits until no other write transaction of the file is open.
+ * A read transaction sees the newest visible commit, and goes on seeing exactly that. A write transaction sees the
+ * newest commit and what it writes itself. It waits until no other write transaction of the database is open, in any
+ * process.
  *
  * @param kind     KV_READ or KV_WRITE.
  * @param options  NULL = all defaults. Copied.
- * @param txn      Gets the handle, to be ended by kv_txn_commit() or kv_txn_abort(); NULL after a failure.
- * @return KV_OK; KV_BUSY (the wait is over); KV_CANCELLED (kv_interrupt, kv_close); KV_DEADLOCK (this thread used the open
- *         write transaction last, so it would wait for itself); KV_READ_ONLY; KV_LIMIT (too many readers or handles);
- *         KV_POISONED; KV_IO, KV_NO_SPACE (it writes first if a crash left torn commits); KV_NO_LOCKS; KV_INVALID;
- *         KV_BAD_HANDLE, KV_FORKED.
+ * @param txn      Receives the handle, which kv_txn_commit(), kv_txn_commit_async() or kv_txn_abort() releases.
+ * @return KV_OK; KV_BUSY (the time to wait is over); KV_CANCELLED (kv_interrupt, kv_close); KV_DEADLOCK (this thread
+ *         was the last to use the open write transaction, so it would wait for itself); KV_READ_ONLY; KV_LIMIT (too
+ *         many readers or handles); KV_POISONED; KV_IO, KV_NO_SPACE (it writes first if a crash left torn commits);
+ *         KV_NO_LOCKS; KV_INVALID; KV_BAD_HANDLE, KV_FORKED.
  */
 KV_API KV_MUST_CHECK kv_status kv_txn_begin(kv_db *db, uint32_t kind, const kv_txn_options *options, kv_txn **txn);
 
 /**
- * Commits and ends a transaction. Ends a reader, too.
+ * Commits a transaction and ends it. It ends a read transaction as well, which has nothing to commit.
  *
- * Cursors of the transaction are closed. If a writer (kv_writer_open) is neither finished nor closed, nothing is committed.
+ * The cursors of the transaction are closed, and bytes that it returned are no longer valid. If a kv_writer of the
+ * transaction is neither finished nor closed, nothing is committed.
  *
- * @param txn        Released whatever is answered, except after KV_BUSY.
- * @param commit_id  Gets the number of the commit (a transaction that changed nothing: of the one it read); may be NULL.
- * @return KV_OK: visible, and durable if that is its durability; KV_CHILD_OPEN, KV_TXN_FAILED (aborted); KV_NO_SPACE,
- *         KV_IO, KV_CORRUPT, KV_NO_LOCKS, KV_NO_MEMORY (aborted, the database is as before); KV_IN_DOUBT (may or may not
- *         survive), KV_POISONED; KV_PANIC (nothing was committed); KV_BUSY (inside a callback of a call that reads it:
+ * @param txn        Released whatever is returned, except after KV_BUSY.
+ * @param commit_id  Receives the number of the commit; of a transaction that changed nothing, the number of the one
+ *                   that it read. May be NULL.
+ * @return KV_OK: the commit is visible, and durable if that is its durability; KV_CHILD_OPEN, KV_TXN_FAILED (the
+ *         transaction was aborted); KV_NO_SPACE, KV_IO, KV_CORRUPT, KV_NO_LOCKS, KV_NO_MEMORY (the transaction was
+ *         aborted, and the database is as before); KV_IN_DOUBT (the commit may or may not survive), KV_POISONED;
+ *         KV_PANIC (nothing was committed); KV_BUSY (called in a callback of a call that reads the transaction:
  *         nothing was done); KV_BAD_HANDLE, KV_FORKED.
  */
 KV_API KV_MUST_CHECK kv_status kv_txn_commit(kv_txn *txn, uint64_t *commit_id);
 
 /**
- * Commits and ends a transaction without waiting until it is durable.
+ * Commits a transaction and ends it, without waiting until the commit is durable.
  *
- * A commit with KV_DURABILITY_FULL is seen by nobody, not even by the one who made it, before it is durable; one with
- * KV_DURABILITY_LAZY is visible at once. No thread works behind the caller's back: the commit becomes durable by
- * kv_wait_durable(), by any later full commit or kv_sync(), or by kv_close(), so that one sync can serve many commits.
+ * A commit with KV_DURABILITY_FULL is visible to nobody, not even to the one who made it, before it is durable. One
+ * with KV_DURABILITY_LAZY is visible at once. No thread works behind the caller's back: the commit becomes durable by
+ * kv_wait_durable(), by a later full commit, by kv_sync() or by kv_close(), so that one sync can serve many commits.
  *
- * @param txn        Released whatever is answered, except after KV_BUSY.
- * @param commit_id  Gets the number to hand to kv_wait_durable(); may be NULL.
+ * @param txn        Released whatever is returned, except after KV_BUSY.
+ * @param commit_id  Receives the number of the commit, for kv_wait_durable(); may be NULL.
  * @return As kv_txn_commit().
  */
 KV_API KV_MUST_CHECK kv_status kv_txn_commit_async(kv_txn *txn, uint64_t *commit_id);
 
 /**
- * Ends a transaction and undoes what it wrote. Its cursors and writers are closed, bytes it returned are no longer valid.
+ * Ends a transaction and undoes what it wrote. Its cursors and writers are closed, and bytes that it returned are no
+ * longer valid.
  *
- * A handle that is NULL or ended already is ignored, so that one exit path serves success and failure. Inside a callback of
- * a call that reads the transaction nothing is done, and kv_error_detail() tells KV_BUSY.
+ * A handle that is NULL or ended already is ignored, so that one exit path serves success and failure. In a callback
+ * of a call that reads the transaction, nothing is done, and kv_error_detail() tells KV_BUSY.
  */
 KV_API void kv_txn_abort(kv_txn *txn);
 
 /**
- * Moves a read transaction to the newest commit. Its cursors stay at their keys; bytes it returned are no longer valid.
+ * Moves a read transaction to the newest visible commit. Its cursors stay at their keys. Bytes that it returned are no
+ * longer valid.
  *
- * @return KV_OK; KV_BUSY (another call uses the transaction or a cursor of it, or buffers of kv_get_buf() still hold
- *         this snapshot); KV_INVALID (a write transaction); KV_POISONED, KV_IO, KV_LIMIT (it goes on with
+ * @return KV_OK; KV_BUSY (another call uses the transaction or a cursor of it, or buffers of kv_get_buf() still keep
+ *         this snapshot); KV_INVALID (a write transaction); KV_POISONED, KV_IO, KV_LIMIT (the transaction goes on with
  *         its commit, or with one that was made during the call); KV_BAD_HANDLE, KV_FORKED.
  */
 KV_API kv_status kv_txn_refresh(kv_txn *txn);
 
 /**
- * Number of the commit a transaction reads; of a writer: the one it builds upon.
+ * Tells which commit a transaction reads; of a write transaction, the one that it builds upon.
  *
- * @return KV_OK; KV_BAD_HANDLE, KV_FORKED; KV_BUSY (a writer in use by another thread); KV_INVALID (id is NULL);
- *         KV_TXN_FAILED.
+ * @param id  Receives the number of the commit.
+ * @return KV_OK; KV_BAD_HANDLE, KV_FORKED; KV_BUSY (a write transaction in use by another thread); KV_INVALID (id is
+ *         NULL); KV_TXN_FAILED.
  */
 KV_API kv_status kv_txn_id(const kv_txn *txn, uint64_t *id);
 
@@ -675,24 +691,25 @@ KV_API kv_status kv_txn_id(const kv_txn *txn, uint64_t *id);
  * @{ */
 
 /**
- * Waits until a commit survives a power cut: the sequel of kv_txn_commit_async(), and of lazy commits.
+ * Waits until a commit is durable, after kv_txn_commit_async() or a lazy commit.
  *
- * If no sync is under way the calling thread does it, for everything committed until then in all processes.
+ * If no sync is under way, the calling thread syncs everything that was committed until then, in all processes.
  *
  * @param id  Number of the commit.
- * @param ms  0: only looks. Anything else waits until the sync is done, which cannot be broken off.
- * @return KV_OK: durable; KV_BUSY (ms is 0: not yet); KV_INVALID (no commit has this number yet); KV_IN_DOUBT,
- *         KV_POISONED; KV_NO_LOCKS; KV_BAD_HANDLE, KV_FORKED.
+ * @param ms  0 only looks. Anything else waits until the sync is done, which cannot be broken off.
+ * @return KV_OK: the commit is durable; KV_BUSY (ms is 0 and it is not durable yet); KV_INVALID (no commit has this
+ *         number yet); KV_IN_DOUBT, KV_POISONED; KV_NO_LOCKS; KV_BAD_HANDLE, KV_FORKED.
  */
 KV_API KV_MUST_CHECK kv_status kv_wait_durable(kv_db *db, uint64_t id, int64_t ms);
 
 /**
- * Waits until a commit newer than one is visible, whoever makes it, in whatever process.
+ * Waits until a commit that is newer than a given one is visible, whichever process makes it.
  *
- * @param after   Number of a commit, as kv_txn_id(), kv_newest_commit() or this function answered it.
- * @param ms      Milliseconds: 0 only looks, a negative number waits for ever.
- * @param newest  Gets the number of the newest visible commit; may be NULL.
- * @return KV_OK; KV_BUSY (time over); KV_CANCELLED (kv_interrupt, kv_close); KV_POISONED; KV_BAD_HANDLE, KV_FORKED.
+ * @param after   Number of a commit, from kv_txn_id(), kv_newest_commit() or this function for example.
+ * @param ms      Milliseconds to wait: 0 only looks, less than 0 = for ever.
+ * @param newest  Receives the number of the newest visible commit; may be NULL.
+ * @return KV_OK; KV_BUSY (the time to wait is over); KV_CANCELLED (kv_interrupt, kv_close); KV_POISONED;
+ *         KV_BAD_HANDLE, KV_FORKED.
  */
 KV_API KV_MUST_CHECK kv_status kv_wait_commit(kv_db *db, uint64_t after, int64_t ms, uint64_t *newest);
 
