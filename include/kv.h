@@ -727,50 +727,56 @@ KV_API KV_MUST_CHECK kv_status kv_wait_commit(kv_db *db, uint64_t after, int64_t
 typedef struct kv_table_options {
     /** sizeof(kv_table_options), set by KV_TABLE_OPTIONS_INIT. */
     uint32_t struct_size;
-    /** KV_TABLE_... flags. */
+    /** KV_TABLE_... flags; 0 = open the table if it exists. */
     uint32_t flags;
 } kv_table_options;
 
 #define KV_TABLE_OPTIONS_INIT \
     {sizeof(kv_table_options), 0}
 
-/** The default table: it needs no name and always exists. */
+/** The main table: it needs no name and always exists. */
 #define KV_MAIN 0
-/** Read-only list of the named tables, name -> number (8 bytes, little-endian): read it as any table. */
+/** The read-only list of the named tables: name -> number (8 bytes, little-endian). It is read like any table. */
 #define KV_TABLES 1
 
 /**
- * Number of the table called `name`.
+ * Finds the number of the table that has a name. There is nothing to close.
  *
- * @param name   1 to 512 bytes of any kind, of which the first is not 0.
- * @param table  Gets the number.
+ * @param name   1 to 512 bytes of any kind, the first of which is not 0.
+ * @param len    Bytes of the name.
+ * @param table  Receives the number.
  * @return KV_OK; KV_NO_TABLE; KV_INVALID; KV_TOO_BIG (name); KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_CORRUPT, KV_IO;
  *         KV_TXN_FAILED.
  */
 KV_API kv_status kv_table_open(const kv_txn *txn, const void *name, size_t len, kv_table *table);
 
 /**
- * Creates a table, or opens a present one (unless KV_TABLE_NEW). It exists for others once the transaction is committed.
+ * Creates a table, or finds the one that has this name already (unless KV_TABLE_NEW is set). Others see the table when
+ * the transaction is committed.
  *
- * @param name     1 to 512 bytes of any kind, of which the first is not 0.
+ * @param name     1 to 512 bytes of any kind, the first of which is not 0.
+ * @param len      Bytes of the name.
  * @param options  NULL = all defaults. Copied.
- * @param table    Gets the number.
+ * @param table    Receives the number.
  * @return KV_OK; KV_EXISTS (with KV_TABLE_NEW); KV_INVALID; KV_TOO_BIG (name); KV_READ_ONLY; KV_BAD_HANDLE, KV_FORKED,
- *         KV_BUSY; KV_TXN_FAILED; KV_CORRUPT, KV_IO, KV_NO_MEMORY (these spoil the transaction).
+ *         KV_BUSY; KV_TXN_FAILED; KV_CORRUPT, KV_IO, KV_NO_MEMORY (these can spoil the transaction).
  */
 KV_API kv_status kv_table_create(kv_txn *txn, const void *name, size_t len, const kv_table_options *options,
     kv_table *table);
 
 /**
- * Gives a table another name; its number stays. A table that has this name already is dropped: replacing is atomic.
+ * Gives a table another name; its number stays. If another table has this name already, it is dropped, so that a table
+ * can be replaced by another one in one step.
  *
- * @return KV_OK; KV_NO_TABLE; KV_INVALID (KV_MAIN has no name to change); otherwise as kv_table_create();
- *         never KV_EXISTS.
+ * @param name  1 to 512 bytes of any kind, the first of which is not 0.
+ * @param len   Bytes of the name.
+ * @return KV_OK; KV_NO_TABLE; KV_INVALID (KV_MAIN has no name to change); otherwise as kv_table_create(); never
+ *         KV_EXISTS.
  */
 KV_API kv_status kv_table_rename(kv_txn *txn, kv_table table, const void *name, size_t len);
 
 /**
- * Removes every entry of a table, in time that does not depend on their sizes.
+ * Deletes every entry of a table, in time that does not depend on their number and sizes.
  *
  * @return KV_OK; KV_NO_TABLE; KV_READ_ONLY; KV_UNSUPPORTED (a newer version made the table); KV_BAD_HANDLE, KV_FORKED,
  *         KV_BUSY; KV_TXN_FAILED; KV_CORRUPT, KV_IO.
@@ -778,33 +784,37 @@ KV_API kv_status kv_table_rename(kv_txn *txn, kv_table table, const void *name, 
 KV_API kv_status kv_table_clear(kv_txn *txn, kv_table table);
 
 /**
- * Removes a table with all its entries. Its number is not given again.
+ * Drops a table with all its entries. Its number is not given to another one.
  *
- * @return As kv_table_clear(); KV_INVALID for KV_MAIN, KV_READ_ONLY for KV_TABLES.
+ * @return As kv_table_clear(); KV_INVALID (KV_MAIN), KV_READ_ONLY (KV_TABLES).
  */
 KV_API kv_status kv_table_drop(kv_txn *txn, kv_table table);
 
 /**
- * The name of a table. To list the tables, read KV_TABLES as any table: its keys are the names.
+ * Tells the name of a table. To list all tables, read KV_TABLES, whose keys are the names.
  *
- * @param name  Gets the bytes, valid until the transaction ends; empty for KV_MAIN and KV_TABLES, which have no name.
+ * @param name  Receives the name, valid until the transaction ends or is refreshed, also after writes; empty for
+ *              KV_MAIN and KV_TABLES, which have none.
  * @return KV_OK; KV_NO_TABLE; KV_INVALID (name is NULL); KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_CORRUPT, KV_IO;
  *         KV_TXN_FAILED.
  */
 KV_API kv_status kv_table_name(const kv_txn *txn, kv_table table, kv_slice *name);
 
 /**
- * The note of a named table: bytes that the program attached to it (a schema, a version); empty at first.
+ * Tells the note of a table: bytes that the program attached to it, such as a schema or a version. It is empty at
+ * first.
  *
- * @param note  Gets the bytes, valid until the transaction ends.
+ * @param note  Receives the note, valid until the transaction ends or is refreshed, also after writes.
  * @return KV_OK; KV_NO_TABLE; KV_INVALID (note is NULL); KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_CORRUPT, KV_IO;
  *         KV_TXN_FAILED.
  */
 KV_API kv_status kv_table_note(const kv_txn *txn, kv_table table, kv_slice *note);
 
 /**
- * Attaches a note to a table, in place of the one it has; an empty one removes it.
+ * Attaches a note to a table, in place of the one that it has.
  *
+ * @param note  0 to 1024 bytes; an empty note is the same as none.
+ * @param len   Bytes of the note.
  * @return KV_OK; KV_TOO_BIG; KV_INVALID (KV_MAIN has no note); otherwise as kv_table_clear().
  */
 KV_API kv_status kv_table_set_note(kv_txn *txn, kv_table table, const void *note, size_t len);
@@ -826,10 +836,10 @@ KV_API kv_status kv_table_set_note(kv_txn *txn, kv_table table, const void *note
 #define KV_BLIND 0x800
 
 /**
- * Reads the value of a key, in place.
+ * Reads the value of a key in place, without a copy.
  *
- * @param value  Gets the value: valid until the transaction ends, in a write transaction until its next write. NULL only
- *               asks whether the key is there, and never touches a long value.
+ * @param value  Receives the value, valid until the transaction ends or is refreshed, and in a write transaction only
+ *               until its next write. NULL only asks whether the key exists, and never reads a long value.
  * @return KV_OK; KV_NOTFOUND; KV_NO_TABLE; KV_INVALID; KV_TOO_BIG (key); KV_BAD_HANDLE, KV_FORKED; KV_BUSY (a write
  *         transaction in use by another thread); KV_TXN_FAILED; KV_CORRUPT, KV_IO, KV_NO_MEMORY.
  */
@@ -838,51 +848,55 @@ KV_API kv_status kv_get(const kv_txn *txn, kv_table table, const void *key, size
 /**
  * Copies the value of a key into a buffer of the caller.
  *
- * @param buffer  Gets the value; may be NULL if size is 0.
+ * @param buffer  Receives the value; may be NULL if size is 0.
  * @param size    Bytes of the buffer.
- * @param len     Gets the length of the value, also after KV_TOO_SMALL; may be NULL.
+ * @param len     Receives the length of the value in bytes, also after KV_TOO_SMALL; may be NULL.
  * @return As kv_get(); KV_TOO_SMALL (nothing was copied).
  */
 KV_API kv_status kv_get_copy(const kv_txn *txn, kv_table table, const void *key, size_t klen, void *buffer,
     size_t size, size_t *len);
 
 /**
- * Puts an entry. Key and value are copied before anything else, so they may be bytes that this library returned.
+ * Puts an entry: inserts it, or replaces the value if the key exists.
  *
- * @param flags  0: insert or replace; or one of KV_NO_OVERWRITE, KV_NO_INSERT, KV_APPEND.
+ * @param flags  0, or one of KV_NO_OVERWRITE, KV_NO_INSERT, KV_APPEND.
  * @return KV_OK; KV_EXISTS, KV_NOTFOUND, KV_ORDER (as the flags say; nothing was written); KV_NO_TABLE; KV_READ_ONLY
- *         (a reader, or KV_TABLES); KV_UNSUPPORTED (a newer version made the table); KV_TOO_BIG; KV_INVALID;
- *         KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED; KV_NO_SPACE, KV_IO, KV_CORRUPT, KV_NO_MEMORY (these spoil
- *         the transaction).
+ *         (a read transaction, or KV_TABLES); KV_UNSUPPORTED (a newer version made the table); KV_TOO_BIG; KV_INVALID;
+ *         KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED; KV_NO_SPACE, KV_IO, KV_CORRUPT, KV_NO_MEMORY (these can
+ *         spoil the transaction).
  */
 KV_API kv_status kv_put(kv_txn *txn, kv_table table, const void *key, size_t klen, const void *value, size_t vlen,
     uint32_t flags);
 
 /**
- * Puts an entry if there is none with this key; else answers KV_EXISTS and the value that is there.
+ * Puts an entry if its key does not exist; otherwise returns KV_EXISTS and hands out the value that is there.
  *
- * @param existing  After KV_EXISTS gets the present value, valid until the next write of the transaction; may be NULL.
+ * @param existing  Receives the value that is there after KV_EXISTS, valid until the next write or the end of the
+ *                  transaction; may be NULL.
  * @return As kv_put() with KV_NO_OVERWRITE.
  */
 KV_API kv_status kv_insert(kv_txn *txn, kv_table table, const void *key, size_t klen, const void *value,
     size_t vlen, kv_slice *existing);
 
 /**
- * Puts an entry and answers the value it replaces.
+ * Puts an entry and hands out the value that it replaces.
  *
  * @param flags  As for kv_put().
- * @param old    Gets the former value, valid until the next write of the transaction; its data is NULL if there was none.
+ * @param old    Receives the former value, valid until the next write or the end of the transaction; its data is NULL
+ *               if there was none.
  * @return As kv_put().
  */
 KV_API kv_status kv_replace(kv_txn *txn, kv_table table, const void *key, size_t klen, const void *value,
     size_t vlen, uint32_t flags, kv_slice *old);
 
 /**
- * Puts an entry of `vlen` zero bytes and answers where they lie, to be filled before the next call on this transaction. That
- * saves a copy of what is computed anyway.
+ * Puts an entry whose value is `vlen` zero bytes, and tells where they lie, so that the caller can fill them before
+ * the next call on this transaction. That saves a copy of a value that is computed anyway.
  *
+ * @param vlen   Bytes of the value.
  * @param flags  As for kv_put().
- * @param data   Gets the address of vlen writable bytes; never NULL.
+ * @param data   Receives the address of vlen writable bytes, never NULL; valid until the next call on this
+ *               transaction.
  * @return As kv_put().
  */
 KV_API kv_status kv_reserve(kv_txn *txn, kv_table table, const void *key, size_t klen, size_t vlen, uint32_t flags,
@@ -891,36 +905,37 @@ KV_API kv_status kv_reserve(kv_txn *txn, kv_table table, const void *key, size_t
 /**
  * Deletes an entry.
  *
- * @param flags  0, or KV_BLIND: do not ask whether it exists.
- * @return KV_OK; KV_NOTFOUND (never with KV_BLIND); otherwise as kv_put(); never KV_EXISTS, KV_ORDER.
+ * @param flags  0, or KV_BLIND.
+ * @return KV_OK; KV_NOTFOUND (without KV_BLIND); otherwise as kv_put(); never KV_EXISTS, KV_ORDER.
  */
 KV_API kv_status kv_delete(kv_txn *txn, kv_table table, const void *key, size_t klen, uint32_t flags);
 
 /**
- * Deletes an entry and answers its value.
+ * Deletes an entry and hands out its value.
  *
- * @param value  Gets the value, valid until the next write of the transaction.
+ * @param value  Receives the value, valid until the next write or the end of the transaction.
  * @return KV_OK; KV_NOTFOUND; otherwise as kv_put(); never KV_EXISTS, KV_ORDER.
  */
 KV_API kv_status kv_take(kv_txn *txn, kv_table table, const void *key, size_t klen, kv_slice *value);
 
 /**
- * Deletes the first entry of a range (with KV_RANGE_REVERSE the last) and answers it: the step of a queue.
+ * Deletes the first entry of a range (with KV_RANGE_REVERSE, the one with the greatest key) and hands it out: the step
+ * of a queue.
  *
  * @param range  NULL = the whole table.
- * @param key    Gets the key, valid until the next write of the transaction; may be NULL.
- * @param value  Gets the value, valid as long; may be NULL.
+ * @param key    Receives the key, valid until the next write or the end of the transaction; may be NULL.
+ * @param value  Receives the value, valid as long as the key; may be NULL.
  * @return KV_OK; KV_NOTFOUND (the range is empty); otherwise as kv_put(); never KV_EXISTS, KV_ORDER.
  */
 KV_API kv_status kv_take_first(kv_txn *txn, kv_table table, const kv_range *range, kv_slice *key, kv_slice *value);
 
 /**
- * Deletes every entry of a range, in time that depends on the pages touched and not on the entries.
+ * Deletes every entry of a range, in time that depends on the pages touched and not on the number of entries.
  *
- * @param range    With at least one bound or a prefix; for a whole table there is kv_table_clear().
- * @param deleted  Gets the number of entries deleted; may be NULL.
- * @return KV_OK (also if there was none); KV_INVALID (range without a bound); otherwise as kv_put(); never KV_NOTFOUND,
- *         KV_EXISTS, KV_ORDER.
+ * @param range    With at least one bound or a prefix. For a whole table there is kv_table_clear().
+ * @param deleted  Receives the number of entries that were deleted; may be NULL.
+ * @return KV_OK (also if the range was empty); KV_INVALID (a range without a bound); otherwise as kv_put(); never
+ *         KV_NOTFOUND, KV_EXISTS, KV_ORDER.
  */
 KV_API kv_status kv_delete_range(kv_txn *txn, kv_table table, const kv_range *range, uint64_t *deleted);
 
