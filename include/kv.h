@@ -961,32 +961,37 @@ KV_API kv_status kv_delete_range(kv_txn *txn, kv_table table, const kv_range *ra
 typedef struct kv_cursor kv_cursor;
 
 /**
- * Entries of the cursor's range, without moving it.
+ * Counts the entries of the cursor's range, without moving the cursor.
  *
+ * @param count  Receives the number of entries.
  * @return KV_OK; KV_INVALID (count is NULL); otherwise as kv_cursor_first(); never KV_NOTFOUND.
  */
 KV_API kv_status kv_cursor_count(kv_cursor *cursor, uint64_t *count);
 
 /**
- * Entries of the range before the cursor's current one, in the cursor's direction: kv_cursor_nth() with this number
- * returns to it. Of a cursor that stands on no entry: those before the place where it stands.
+ * Counts the entries of the range before the current one, in the cursor's direction; kv_cursor_nth() with this number
+ * returns to the current entry. If the cursor stands on no entry, those before the place where it stands are counted.
  *
+ * @param rank  Receives the number of entries.
  * @return KV_OK; KV_INVALID (rank is NULL); otherwise as kv_cursor_first(); never KV_NOTFOUND.
  */
 KV_API kv_status kv_cursor_rank(kv_cursor *cursor, uint64_t *rank);
 
 /**
- * Entries within a range.
+ * Counts the entries of a range, in time that grows only with the height of the tree.
  *
  * @param range  NULL = the whole table.
- * @return KV_OK; KV_NO_TABLE; KV_INVALID; KV_TOO_BIG (a bound); KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED; KV_CORRUPT;
- *         KV_IO, KV_NO_SPACE (in a write transaction: what it has collected is applied first, and may be written).
+ * @param count  Receives the number of entries.
+ * @return KV_OK; KV_NO_TABLE; KV_INVALID; KV_TOO_BIG (a bound); KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED;
+ *         KV_CORRUPT; KV_IO, KV_NO_SPACE (in a write transaction: what it has collected is applied first, and may be
+ *         written).
  */
 KV_API kv_status kv_count(const kv_txn *txn, kv_table table, const kv_range *range, uint64_t *count);
 
 /**
- * Entries with keys less than `key`, which need not exist.
+ * Counts the entries whose keys are less than `key`, which need not exist.
  *
+ * @param rank  Receives the number of entries.
  * @return As kv_count(); KV_TOO_BIG (key).
  */
 KV_API kv_status kv_rank(const kv_txn *txn, kv_table table, const void *key, size_t klen, uint64_t *rank);
@@ -994,69 +999,71 @@ KV_API kv_status kv_rank(const kv_txn *txn, kv_table table, const void *key, siz
 /**
  * Opens a cursor before the first entry of a range.
  *
- * Position: before the first entry at first, so a loop with KV_EACH sees them all; behind the last
- * after KV_NOTFOUND, and prev returns to it; between its neighbours after its entry was deleted (get answers KV_NOTFOUND,
- * next the successor, prev the predecessor). A cursor of a write transaction sees what the transaction writes.
+ * A new cursor stands before the first entry, so that a loop with KV_EACH sees them all. After the end was reached
+ * (KV_NOTFOUND) it stands after the last entry, and kv_cursor_prev() moves to that. After its entry was deleted it
+ * stands between the neighbours: kv_cursor_get() returns KV_NOTFOUND, kv_cursor_next() moves to the successor and
+ * kv_cursor_prev() to the predecessor. A cursor of a write transaction sees what the transaction writes.
  *
- * @param range   NULL = the whole table, upwards. Copied, its direction included.
- * @param cursor  Gets the handle, to be closed by kv_cursor_close(); the end of the transaction closes it, too. NULL after
- *                a failure.
+ * @param range   NULL = the whole table, in ascending order. Copied, its direction included.
+ * @param cursor  Receives the handle, which kv_cursor_close() releases, or the end of the transaction.
  * @return KV_OK; KV_NO_TABLE; KV_INVALID; KV_TOO_BIG (a bound); KV_LIMIT; KV_BAD_HANDLE, KV_FORKED, KV_BUSY;
  *         KV_TXN_FAILED; KV_CORRUPT, KV_IO, KV_NO_SPACE, KV_NO_MEMORY.
  */
 KV_API kv_status kv_cursor_open(const kv_txn *txn, kv_table table, const kv_range *range, kv_cursor **cursor);
 
-/** Closes a cursor. NULL, closed ones and those whose transaction has ended are ignored. */
+/** Closes a cursor. One that is NULL or closed, or whose transaction has ended, is ignored. */
 KV_API void kv_cursor_close(kv_cursor *cursor);
 
 /**
- * Moves to the first entry of the range (with KV_RANGE_REVERSE: the one with the greatest key).
+ * Moves to the first entry of the range (with KV_RANGE_REVERSE, the one with the greatest key).
  *
- * Valid for all kv_cursor_... calls with these outputs:
+ * What is said of the outputs here is valid for every kv_cursor_... function that has them:
  *
- * @param key    Gets the key, valid until the next call on this cursor; may be NULL.
- * @param value  Gets the value, valid until the transaction ends, in a write transaction until its next write. NULL does
- *               not touch it, which for long values saves reading them.
- * @return KV_OK; KV_NOTFOUND (no entry there); KV_BAD_HANDLE (also: the transaction has ended), KV_FORKED; KV_BUSY (cursor
- *         or write transaction in use by another thread); KV_TXN_FAILED; KV_NO_TABLE (dropped meanwhile); KV_CORRUPT;
- *         KV_IO, KV_NO_SPACE (in a write transaction: what it has collected is applied first, and may be written);
- *         KV_NO_MEMORY.
+ * @param key    Receives the key, valid until the next call on this cursor; may be NULL.
+ * @param value  Receives the value, valid until the transaction ends or is refreshed, and in a write transaction only
+ *               until its next write. May be NULL, which saves reading a long value.
+ * @return KV_OK; KV_NOTFOUND (there is no entry); KV_BAD_HANDLE (also if the transaction has ended), KV_FORKED;
+ *         KV_BUSY (cursor or write transaction in use by another thread); KV_TXN_FAILED; KV_NO_TABLE (dropped
+ *         meanwhile); KV_CORRUPT; KV_IO, KV_NO_SPACE (in a write transaction: what it has collected is applied first,
+ *         and may be written); KV_NO_MEMORY.
  */
 KV_API kv_status kv_cursor_first(kv_cursor *cursor, kv_slice *key, kv_slice *value);
 
 /**
- * Moves to the last entry of the range.
+ * Moves to the last entry of the range, in the cursor's direction.
  *
  * @return As kv_cursor_first().
  */
 KV_API kv_status kv_cursor_last(kv_cursor *cursor, kv_slice *key, kv_slice *value);
 
 /**
- * Moves to the next entry of the range, in its direction; before the first call: to the first.
+ * Moves to the next entry of the range, in the cursor's direction; a new cursor moves to the first.
  *
- * @return As kv_cursor_first(); KV_NOTFOUND at the end.
+ * @return As kv_cursor_first(); KV_NOTFOUND (the end of the range).
  */
 KV_API kv_status kv_cursor_next(kv_cursor *cursor, kv_slice *key, kv_slice *value);
 
 /**
- * Moves to the previous entry of the range.
+ * Moves to the previous entry of the range, in the cursor's direction.
  *
- * @return As kv_cursor_first(); KV_NOTFOUND at the beginning.
+ * @return As kv_cursor_first(); KV_NOTFOUND (the beginning of the range).
  */
 KV_API kv_status kv_cursor_prev(kv_cursor *cursor, kv_slice *key, kv_slice *value);
 
 /**
- * Reads the current entry again.
+ * Reads the current entry again, without moving the cursor.
  *
- * @return As kv_cursor_first(); KV_NOTFOUND if the cursor stands on none (not moved yet, at an end, entry deleted).
+ * @return As kv_cursor_first(); KV_NOTFOUND (the cursor stands on no entry: it is new, at an end, or its entry was
+ *         deleted).
  */
 KV_API kv_status kv_cursor_get(kv_cursor *cursor, kv_slice *key, kv_slice *value);
 
 /**
- * Moves to an entry by its key. Without such an entry the cursor stands where it would be.
+ * Moves to an entry by its key. If there is no such entry, the cursor stands where it would be.
  *
- * @param seek_key  The key that is looked for; it may be one that this cursor returned.
- * @param how       KV_SEEK_...; greater and less are meant by key order also in a reverse range.
+ * @param seek_key  The key to look for, which may be one that this cursor returned.
+ * @param klen      Bytes of seek_key.
+ * @param how       KV_SEEK_...; greater and less are meant in the order of keys, also in a reverse range.
  * @return As kv_cursor_first(); KV_INVALID; KV_TOO_BIG (key).
  */
 KV_API kv_status kv_cursor_seek(kv_cursor *cursor, const void *seek_key, size_t klen, uint32_t how, kv_slice *key,
@@ -1065,13 +1072,12 @@ KV_API kv_status kv_cursor_seek(kv_cursor *cursor, const void *seek_key, size_t 
 /**
  * Replaces the value of the current entry.
  *
- * @param value  May be bytes that this library returned.
  * @return KV_OK; KV_NOTFOUND (the cursor stands on no entry); otherwise as kv_put(); never KV_EXISTS, KV_ORDER.
  */
 KV_API kv_status kv_cursor_put(kv_cursor *cursor, const void *value, size_t vlen);
 
 /**
- * Deletes the current entry; the cursor stays between its neighbours.
+ * Deletes the current entry. The cursor then stands between its neighbours.
  *
  * @return KV_OK; KV_NOTFOUND (the cursor stands on no entry); otherwise as kv_put(); never KV_EXISTS, KV_ORDER,
  *         KV_INVALID, KV_TOO_BIG.
@@ -1079,26 +1085,26 @@ KV_API kv_status kv_cursor_put(kv_cursor *cursor, const void *value, size_t vlen
 KV_API kv_status kv_cursor_delete(kv_cursor *cursor);
 
 /**
- * Moves to the n-th entry of the range, in time that grows with the height of the tree only.
+ * Moves to the n-th entry of the range, in time that grows only with the height of the tree.
  *
- * @param n  0 = the first in the cursor's direction.
- * @return As kv_cursor_first(); KV_NOTFOUND if there are fewer.
+ * @param n  0 = the first entry in the cursor's direction.
+ * @return As kv_cursor_first(); KV_NOTFOUND (there are fewer entries).
  */
 KV_API kv_status kv_cursor_nth(kv_cursor *cursor, uint64_t n, kv_slice *key, kv_slice *value);
 
 /**
- * Moves to the entry at a percentile of the range by the nearest-rank method: 50 is the median, 0 the first entry, 100
- * the last.
+ * Moves to the entry at a percentile of the range, by the nearest-rank method: 50 is the median, 0 the first entry,
+ * 100 the last.
  *
  * @param percent  0 to 100.
- * @return As kv_cursor_first(); KV_NOTFOUND if the range is empty; KV_INVALID (percent).
+ * @return As kv_cursor_first(); KV_NOTFOUND (the range is empty); KV_INVALID (percent).
  */
 KV_API kv_status kv_cursor_percentile(kv_cursor *cursor, double percent, kv_slice *key, kv_slice *value);
 
 /**
- * Moves to a random entry of the range, each equally likely.
+ * Moves to a random entry of the range, each of which is equally likely.
  *
- * @return As kv_cursor_first(); KV_NOTFOUND if the range is empty.
+ * @return As kv_cursor_first(); KV_NOTFOUND (the range is empty).
  */
 KV_API kv_status kv_cursor_random(kv_cursor *cursor, kv_slice *key, kv_slice *value);
 
