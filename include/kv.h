@@ -1123,18 +1123,18 @@ KV_API kv_status kv_cursor_random(kv_cursor *cursor, kv_slice *key, kv_slice *va
 #define KV_BATCH_KEYS 0x40000
 /** kv_batch.flags: an entry is its value alone. */
 #define KV_BATCH_VALUES 0x80000
-/** kv_batch.kinds: the string is there. */
+/** kv_batch.kinds: the key exists, and the string is what was asked for. */
 #define KV_KIND_PRESENT 1
-/** kv_batch.kinds: there is no such key; the string is empty. */
+/** kv_batch.kinds: the key does not exist, and the string is empty. */
 #define KV_KIND_ABSENT 0
 
-/** One step of kv_write_batch(). */
+/** One operation of kv_write_batch(). */
 typedef struct kv_op {
     /** KV_OP_... */
     uint32_t op;
     /** Flags of that operation. */
     uint32_t flags;
-    /** The table. */
+    /** Number of the table. */
     kv_table table;
     /** The key. */
     kv_slice key;
@@ -1143,39 +1143,42 @@ typedef struct kv_op {
 } kv_op;
 
 /**
- * Many strings in one buffer: string i is bytes[ends[i-1]] up to ends[i] (string 0 begins at 0). An entry is a key and a
- * value behind it, two strings, unless the function or a flag says otherwise. Allocated once by the program and used again
- * and again; start from KV_BATCH_INIT.
+ * Many strings in one buffer: string i lies from bytes[ends[i-1]] up to bytes[ends[i]], and string 0 begins at
+ * bytes[0]. An entry is two strings, a key and its value, unless the function or a flag says otherwise. The
+ * program allocates the arrays once and uses them again and again; start from KV_BATCH_INIT.
  *
- * As a result, `count`, `used`, `needed` and `at_end` are filled. As an input, `count` entries are given, of which the
- * first `skip` are passed over, so that a call which stopped half-way can go on where it was.
+ * A function that fills a batch sets `count`, `used`, `needed` and `at_end`, also when it returns KV_NOTFOUND or
+ * KV_TOO_SMALL. An input batch has no flags; its `count` entries are in `bytes` and `ends`, and the first `skip` of
+ * them are passed over, so that a call that stopped half-way can be continued.
  */
 typedef struct kv_batch {
-    /** sizeof(kv_batch), set by KV_BATCH_INIT; exactly this. */
+    /** Exactly sizeof(kv_batch), set by KV_BATCH_INIT. */
     uint32_t struct_size;
-    /** KV_BATCH_... flags. */
+    /** KV_BATCH_... flags; 0 in an input batch. */
     uint32_t flags;
-    /** The strings, one behind the other. */
+    /** The strings, one after the other. */
     void *bytes;
-    /** Bytes of room (at most 4 GiB - 1 are used). */
+    /** Bytes of room in `bytes`, of which at most 2^32 - 1 are used; an input batch must not have more. */
     size_t bytes_size;
-    /** Where each string ends. */
+    /** Where each string ends, in bytes from the beginning of `bytes`. */
     uint32_t *ends;
     /** Room in `ends`, in strings. */
     size_t ends_size;
-    /** For kv_get_packed(): KV_KIND_... of each answer, with room for ends_size; may be NULL. */
+    /** KV_KIND_... of each string, with room for ends_size; used by kv_get_packed(). May be NULL. */
     uint8_t *kinds;
-    /** Entries wanted at most; 0 = as many as there is room for. */
+    /** How many entries are wanted at most; 0 = as many as there is room for. */
     size_t limit;
-    /** Entries in the batch. */
+    /** How many entries are in the batch. */
     size_t count;
-    /** Bytes in the batch. */
+    /** How many bytes are in the batch. */
     size_t used;
-    /** After KV_TOO_SMALL: bytes of room that the next entry needs. */
+    /** Result: bytes that the next entry needs if there was no room for it; otherwise 0. */
     size_t needed;
-    /** Result: 1 if nothing is left behind these entries. */
+    /**
+     * Result: 1 if the end was reached. 0 if there may be more: there was no more room, or `limit` entries were found.
+     */
     uint32_t at_end;
-    /** Input: entries to skip. */
+    /** Input: how many entries to pass over. */
     uint32_t skip;
 } kv_batch;
 
@@ -1183,86 +1186,92 @@ typedef struct kv_batch {
     {sizeof(kv_batch), 0, NULL, 0, NULL, 0, NULL, 0, 0, 0, 0, 0, 0}
 
 /**
- * Reads the values of many keys at once, which is much faster than one after the other: while one is fetched from
- * memory, the next are looked for.
+ * Reads the values of many keys at once. This is much faster than reading one after the other, because the next keys
+ * are looked for while memory is waited for.
  *
  * @param keys    n keys in any order.
- * @param values  Gets n values in the order of the keys; the data of one that is not there is NULL. Valid as those of
- *                kv_get(). After a failure the first of them may have been written.
- * @param found   Gets how many are there; may be NULL.
- * @return KV_OK, also if none is there; KV_NO_SPACE; otherwise as kv_get(); never KV_NOTFOUND.
+ * @param n       Number of keys.
+ * @param values  Receives n values in the order of the keys, valid as those of kv_get(); the data of one that does not
+ *                exist is NULL. After a failure, the first of them may have been written.
+ * @param found   Receives how many of the keys exist; may be NULL.
+ * @return KV_OK, also if none exists; KV_NO_SPACE; otherwise as kv_get(); never KV_NOTFOUND.
  */
 KV_API kv_status kv_get_many(const kv_txn *txn, kv_table table, const kv_slice *keys, size_t n, kv_slice *values,
     size_t *found);
 
 /**
- * Moves over the next entries and answers them, up to n at a time. The cursor stands on the last one.
+ * Moves over the next entries and hands them out, up to n at a time. The cursor stands on the last of them.
  *
- * @param entries  Gets up to n entries. Their keys are valid until the next call on this cursor, their values as those of
- *                 kv_cursor_next(). After a failure the first of them may have been written.
- * @param got      Gets how many; less than n at the end of the range.
+ * @param entries  Receives up to n entries. Their keys are valid until the next call on this cursor, and their values
+ *                 as those of kv_cursor_next(). After a failure, the first of them may have been written.
+ * @param n        Room in `entries`, at least 1.
+ * @param got      Receives how many entries there are: less than n at the end of the range.
  * @return KV_OK; KV_NOTFOUND (at the end; got is 0); KV_INVALID (n is 0); otherwise as kv_cursor_first().
  */
 KV_API kv_status kv_cursor_next_many(kv_cursor *cursor, kv_entry *entries, size_t n, size_t *got);
 
 /**
- * Carries out puts and deletes of any tables, in their order. Stops at the first that does not answer KV_OK; those before
- * it stay done.
+ * Carries out puts and deletes in any tables, in their order. It stops at the first that does not return KV_OK; those
+ * before it stay done.
  *
  * @param ops   n operations.
- * @param done  Gets how many were carried out, also after a failure; may be NULL.
- * @return KV_OK; what kv_put() or kv_delete() answered for operation number `done`.
+ * @param n     Number of operations.
+ * @param done  Receives how many were carried out, also after a failure; may be NULL.
+ * @return KV_OK; what kv_put() or kv_delete() returned for operation number `done`, counted from 0.
  */
 KV_API kv_status kv_write_batch(kv_txn *txn, const kv_op *ops, size_t n, size_t *done);
 
 /**
- * Fills a batch with the entries behind the cursor, as many as there is room for; the cursor stands on the last of them,
- * so that the next call goes on. `batch->at_end` is 1 if there is nothing behind them.
+ * Fills a batch with the entries ahead of the cursor, as many as there is room for. The cursor then stands on the last
+ * of them, so that the next call continues there.
  *
- * @param batch  Gets entries: key, value, key, value ... (KV_BATCH_KEYS, KV_BATCH_VALUES: one string each).
- * @return KV_OK; KV_NOTFOUND (no entry is left; count is 0 and at_end 1); KV_TOO_SMALL (not one entry has room; `needed`
- *         tells the bytes, and `ends` needs room for its strings); KV_INVALID (batch); otherwise as kv_cursor_first().
+ * @param batch  Receives key, value, key, value ... (with KV_BATCH_KEYS or KV_BATCH_VALUES: one string for each
+ *               entry).
+ * @return KV_OK; KV_NOTFOUND (no entry is left; `count` is 0 and `at_end` 1); KV_TOO_SMALL (there is no room for a
+ *         single entry: `needed` tells its bytes, and `ends` needs room for its strings); KV_INVALID (batch);
+ *         otherwise as kv_cursor_first().
  */
 KV_API kv_status kv_cursor_fill(kv_cursor *cursor, kv_batch *batch);
 
 /**
- * Fills a batch with the first entries of a range: open a cursor, kv_cursor_fill(), close, in one call. To go on, ask for
- * the range KV_RANGE_AFTER the last key.
+ * Fills a batch with the first entries of a range: kv_cursor_open(), kv_cursor_fill() and kv_cursor_close() in one
+ * call. To continue, ask for the range KV_RANGE_AFTER the last key (with KV_RANGE_REVERSE: KV_RANGE_BEFORE).
  *
  * @param range  NULL = the whole table.
+ * @param batch  As for kv_cursor_fill().
  * @return As kv_cursor_fill() and kv_cursor_open(); never KV_LIMIT.
  */
 KV_API kv_status kv_scan(const kv_txn *txn, kv_table table, const kv_range *range, kv_batch *batch);
 
 /**
- * Reads the values of many keys, packed in and out.
+ * Copies the values of many keys, packed in and out.
  *
- * @param keys    An input batch of keys (one string an entry).
- * @param values  Gets one string for each key, in their order, empty if there is none; `kinds`, if given, tells the two
- *                apart. Without room for all, `count` tells how many were answered and `at_end` is 0: call again with
- *                keys->skip advanced by it.
- * @return KV_OK; KV_TOO_SMALL (not one answer has room); KV_INVALID (batches); KV_NO_SPACE; otherwise as kv_get();
- *         never KV_NOTFOUND.
+ * @param keys    An input batch of keys (one string for each entry).
+ * @param values  Receives one string for each key, in their order; it is empty if the key does not exist, and `kinds`,
+ *                if it is given, tells whether it does. If there is no room for all, `at_end` is 0 and `count` tells
+ *                how many keys were answered: add it to keys->skip and call again.
+ * @return KV_OK; KV_TOO_SMALL (there is no room for a single value); KV_INVALID (batches); KV_NO_SPACE; otherwise as
+ *         kv_get(); never KV_NOTFOUND.
  */
 KV_API kv_status kv_get_packed(const kv_txn *txn, kv_table table, const kv_batch *keys, kv_batch *values);
 
 /**
- * Puts many entries, in their order. Stops at the first that does not answer KV_OK; those before it stay done.
+ * Puts many entries, in their order. It stops at the first that does not return KV_OK; those before it stay done.
  *
  * @param batch  An input batch of key, value, key, value ...
  * @param flags  As for kv_put().
- * @param done   Gets how many were put (not counting those skipped), also after a failure; may be NULL.
- * @return KV_OK; KV_INVALID (batch); what kv_put() answered for the entry that stopped it.
+ * @param done   Receives how many entries were put, without those skipped, also after a failure; may be NULL.
+ * @return KV_OK; KV_INVALID (batch); what kv_put() returned for the entry that stopped it.
  */
 KV_API kv_status kv_put_packed(kv_txn *txn, kv_table table, const kv_batch *batch, uint32_t flags, size_t *done);
 
 /**
- * Deletes many entries, in their order. Stops at the first that does not answer KV_OK; those before it stay done.
+ * Deletes many entries, in their order. It stops at the first that does not return KV_OK; those before it stay done.
  *
- * @param batch  An input batch of keys (one string an entry).
- * @param flags  As for kv_delete(); without KV_BLIND a key that is not there stops it with KV_NOTFOUND.
- * @param done   Gets how many were deleted (not counting those skipped), also after a failure; may be NULL.
- * @return KV_OK; KV_INVALID (batch); what kv_delete() answered for the entry that stopped it.
+ * @param batch  An input batch of keys (one string for each entry).
+ * @param flags  As for kv_delete(). Without KV_BLIND, a key that does not exist stops it with KV_NOTFOUND.
+ * @param done   Receives how many entries were deleted, without those skipped, also after a failure; may be NULL.
+ * @return KV_OK; KV_INVALID (batch); what kv_delete() returned for the entry that stopped it.
  */
 KV_API kv_status kv_delete_packed(kv_txn *txn, kv_table table, const kv_batch *batch, uint32_t flags, size_t *done);
 
