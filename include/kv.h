@@ -1288,13 +1288,13 @@ KV_API kv_status kv_delete_packed(kv_txn *txn, kv_table table, const kv_batch *b
  */
 typedef struct kv_writer kv_writer;
 
-/** What kv_stat_value() tells; start from KV_VALUE_STAT_INIT. */
+/** Figures of a value, filled by kv_stat_value(); start from KV_VALUE_STAT_INIT. */
 typedef struct kv_value_stat {
     /** sizeof(kv_value_stat), set by KV_VALUE_STAT_INIT. */
     uint32_t struct_size;
-    /** Pieces of the file it lies in; 0 = beside its key, or not written yet. */
+    /** Number of contiguous pieces of the file that hold it; 0 = it lies beside its key, or is not written yet. */
     uint32_t extents;
-    /** Bytes of the value. */
+    /** Length of the value in bytes. */
     uint64_t len;
 } kv_value_stat;
 
@@ -1305,56 +1305,55 @@ typedef struct kv_value_stat {
 typedef struct kv_extent {
     /** Its bytes, valid as a value of kv_get(). */
     const void *data;
-    /** How many. */
+    /** Its length in bytes. */
     size_t len;
-    /** Where they lie in the file; KV_NONE if they have no place of their own there. */
+    /** Where it begins in the file, in bytes; KV_NONE if it has no place of its own there. */
     uint64_t file_offset;
 } kv_extent;
 
 /**
- * Length and shape of a value, without touching the value.
+ * Tells the length and the shape of a value, without reading the value.
  *
- * @param stat  Its struct_size is set by the caller; the rest is filled.
+ * @param stat  Receives the figures; start from KV_VALUE_STAT_INIT.
  * @return As kv_get().
  */
 KV_API kv_status kv_stat_value(const kv_txn *txn, kv_table table, const void *key, size_t klen,
     kv_value_stat *stat);
 
 /**
- * Reads a part of a value into a buffer of the caller. Only that part is read from disk and verified, so a value much
- * larger than memory can be read piece by piece; no handle is needed for it.
+ * Copies a part of a value into a buffer of the caller. Only that part is read from disk and verified, so a value that
+ * is much larger than memory can be read piece by piece.
  *
- * @param offset  First byte wanted; at or behind the end nothing is read.
- * @param buffer  Gets the bytes.
- * @param size    Bytes wanted.
- * @param got     Gets how many were read: less than size at the end of the value.
+ * @param offset  The first byte that is wanted. At or beyond the end of the value, nothing is read.
+ * @param buffer  Receives the bytes.
+ * @param size    Number of bytes that are wanted.
+ * @param got     Receives how many bytes were read: less than size at the end of the value.
  * @return As kv_get().
  */
 KV_API kv_status kv_value_read(const kv_txn *txn, kv_table table, const void *key, size_t klen, uint64_t offset,
     void *buffer, size_t size, size_t *got);
 
 /**
- * Where a value lies, as contiguous pieces: to hand it to writev, sendfile or a device without a copy. Answers from the
- * description of the value and does not touch a long value's bytes, so they are not verified either: kv_value_read()
- * and kv_get() do that.
+ * Tells where a value lies, as contiguous pieces, so that it can be handed to writev(), sendfile() or a device without
+ * a copy. The bytes of a long value are not read, and so not verified either; kv_value_read() and kv_get() do that.
  *
- * @param extents  Gets the pieces, in order.
- * @param size     Room for how many.
- * @param n        Gets how many there are, also after KV_TOO_SMALL. An empty value has none.
- * @return As kv_get(); KV_TOO_SMALL (nothing else was written).
+ * @param extents  Receives the pieces, in order.
+ * @param size     Room in `extents`, in pieces.
+ * @param n        Receives how many pieces there are, also after KV_TOO_SMALL; 0 for an empty value.
+ * @return As kv_get(); KV_TOO_SMALL (nothing but n was written).
  */
 KV_API kv_status kv_value_extents(const kv_txn *txn, kv_table table, const void *key, size_t klen,
     kv_extent *extents, size_t size, size_t *n);
 
 /**
- * Begins a value that is written in parts: of unknown length, or larger than memory. The entry appears when
- * kv_writer_finish() answers KV_OK; until then the transaction sees what was there before.
+ * Begins a value that is written in parts, because its length is not known or because it is larger than memory.
  *
+ * The entry appears when kv_writer_finish() returns KV_OK; until then the transaction sees what was there before.
  * Other calls on the transaction may come between the parts.
  *
- * @param size_hint  Expected length, 0 = unknown; a good guess lets the value lie in one piece.
- * @param flags      As for kv_put(); what they demand is looked at here and again by kv_writer_finish().
- * @param writer     Gets the handle, to be ended by kv_writer_finish() or kv_writer_close(); NULL after a failure.
+ * @param size_hint  Expected length in bytes; 0 = unknown. A good guess lets the value lie in one piece.
+ * @param flags      As for kv_put(). What they demand is checked here and again by kv_writer_finish().
+ * @param writer     Receives the handle, which kv_writer_finish() or kv_writer_close() releases.
  * @return As kv_put(); KV_LIMIT.
  */
 KV_API kv_status kv_writer_open(kv_txn *txn, kv_table table, const void *key, size_t klen, uint64_t size_hint,
@@ -1363,23 +1362,23 @@ KV_API kv_status kv_writer_open(kv_txn *txn, kv_table table, const void *key, si
 /**
  * Appends bytes to the value.
  *
- * @return KV_OK; KV_TOO_BIG; KV_INVALID; KV_BAD_HANDLE, KV_FORKED; KV_BUSY (writer
- *         or transaction in use by another thread); KV_TXN_FAILED; KV_NO_SPACE, KV_IO, KV_NO_MEMORY (these spoil the
- *         transaction).
+ * @return KV_OK; KV_TOO_BIG; KV_INVALID; KV_BAD_HANDLE, KV_FORKED; KV_BUSY (writer or transaction in use by another
+ *         thread); KV_TXN_FAILED; KV_NO_SPACE, KV_IO, KV_NO_MEMORY (these can spoil the transaction).
  */
 KV_API kv_status kv_writer_write(kv_writer *writer, const void *data, size_t len);
 
 /**
- * Puts the entry with the value written.
+ * Puts the entry with the value that was written.
  *
- * @param writer  Released whatever is answered.
+ * @param writer  Released whatever is returned. After a failure, the value is given up.
  * @return KV_OK; KV_EXISTS, KV_NOTFOUND, KV_ORDER (as the flags say; nothing was put); KV_NO_TABLE (dropped
  *         meanwhile); KV_CORRUPT; otherwise as kv_writer_write(); never KV_INVALID.
  */
 KV_API kv_status kv_writer_finish(kv_writer *writer);
 
 /**
- * Gives up a value that was not finished. NULL, finished writers and those whose transaction has ended are ignored.
+ * Gives up a value that was not finished. A writer that is NULL or finished, or whose transaction has ended, is
+ * ignored.
  */
 KV_API void kv_writer_close(kv_writer *writer);
 
@@ -1394,13 +1393,14 @@ KV_API void kv_writer_close(kv_writer *writer);
 typedef struct kv_buf kv_buf;
 
 /**
- * Reads a value that shall outlive its transaction, and even kv_close(): until its buffer is released.
+ * Reads a value that outlives its transaction, and even kv_close(), until its buffer is released.
  *
- * Short values are copied. A long one of a read transaction is not: its buffer keeps the snapshot, as an open reader
- * would, so do not keep it for ever.
+ * A value of at most 64 KiB is copied, and so is every value of a write transaction. A longer one of a read
+ * transaction is not copied: its buffer keeps the snapshot, as an open read transaction would, so do not keep it for
+ * ever.
  *
- * @param value   Gets the bytes, valid until the last reference to the buffer is released.
- * @param buffer  Gets the handle, with one reference, for kv_buf_release(); NULL after a failure.
+ * @param value   Receives the value, valid until the last reference to the buffer is released.
+ * @param buffer  Receives the handle, with one reference, which kv_buf_release() takes.
  * @return As kv_get(); KV_LIMIT.
  */
 KV_API kv_status kv_get_buf(const kv_txn *txn, kv_table table, const void *key, size_t klen, kv_slice *value,
@@ -1414,7 +1414,8 @@ KV_API kv_status kv_get_buf(const kv_txn *txn, kv_table table, const void *key, 
 KV_API kv_status kv_buf_retain(kv_buf *buffer);
 
 /**
- * Takes a reference from a buffer; with the last one its bytes are no longer valid. NULL and released ones are ignored.
+ * Takes a reference from a buffer. With the last one, the buffer is released and its bytes are no longer valid. A
+ * buffer that is NULL or released already is ignored.
  */
 KV_API void kv_buf_release(kv_buf *buffer);
 
