@@ -1443,18 +1443,18 @@ KV_API void kv_buf_release(kv_buf *buffer);
 #define KV_JOB_OVERWRITE 0x10000000
 
 /**
- * Is told the progress of a long job, on the thread that called it, at most every 100 ms and once at the end: pages
- * done, of at most how many. Answers 0 to go on; anything else ends the job with KV_CANCELLED.
+ * Called with the progress of a long job, at most every 100 ms and once at the end: how many pages are done, of at
+ * most how many. Returns 0 to go on; anything else ends the job with KV_CANCELLED.
  */
 typedef int32_t (*kv_progress_fn)(void *ctx, uint64_t done, uint64_t total);
 
-/** How a long job is done; start from KV_JOB_OPTIONS_INIT. */
+/** How to do a long job; start from KV_JOB_OPTIONS_INIT. */
 typedef struct kv_job_options {
     /** sizeof(kv_job_options), set by KV_JOB_OPTIONS_INIT. */
     uint32_t struct_size;
-    /** KV_JOB_... flags. */
+    /** KV_JOB_... flags; 0 = none. */
     uint32_t flags;
-    /** Is told the progress; may be NULL. */
+    /** Called with the progress; NULL = nobody is told. */
     kv_progress_fn progress;
     /** Handed to progress. */
     void *ctx;
@@ -1463,15 +1463,15 @@ typedef struct kv_job_options {
 #define KV_JOB_OPTIONS_INIT \
     {sizeof(kv_job_options), 0, NULL, NULL}
 
-/** A fault that a check found; valid during the callback. */
+/** A fault that kv_check() or kv_salvage() found, valid during the callback. */
 typedef struct kv_fault {
     /** sizeof(kv_fault). */
     uint32_t struct_size;
-    /** What kind of fault: KV_CORRUPT. */
+    /** What kind of fault it is: KV_CORRUPT. */
     kv_status status;
-    /** The page, or KV_NONE. */
+    /** Number of the page, or KV_NONE. */
     uint64_t page;
-    /** The table, or KV_NONE. */
+    /** Number of the table, or KV_NONE. */
     uint64_t table;
     /** What is wrong, in words. */
     const char *message;
@@ -1481,8 +1481,8 @@ typedef struct kv_fault {
     {sizeof(kv_fault), 0, 0, 0, NULL}
 
 /**
- * Is told each fault, on the thread that called kv_check() or kv_salvage(). Answers 0 to go on; anything else ends the
- * job with KV_CANCELLED. It must not close the database.
+ * Called for each fault that kv_check() or kv_salvage() finds. Returns 0 to go on; anything else ends the job with
+ * KV_CANCELLED.
  */
 typedef int32_t (*kv_fault_fn)(void *ctx, const kv_fault *fault);
 
@@ -1491,15 +1491,15 @@ typedef struct kv_check_report {
     /** sizeof(kv_check_report), set by KV_CHECK_REPORT_INIT. */
     uint32_t struct_size;
     /**
-     * The meta slots that cannot be read, or that are missing, a bit for each of the four (1 = the first): see
-     * kv_db_stat. That is no fault, because another slot leads to the commit.
+     * The meta slots that are missing or cannot be read, as in kv_db_stat.lost_slots. They are no fault, because
+     * another slot leads to the commit.
      */
     uint32_t lost_slots;
-    /** The commit that was checked. */
+    /** Number of the commit that was checked. */
     uint64_t commit;
-    /** Tables, KV_MAIN included. */
+    /** Number of tables, KV_MAIN included. */
     uint64_t tables;
-    /** Entries of all tables. */
+    /** Number of entries of all tables. */
     uint64_t entries;
     /** Pages of the file. */
     uint64_t pages;
@@ -1507,16 +1507,19 @@ typedef struct kv_check_report {
     uint64_t tree_pages;
     /** Pages of long values and keys. */
     uint64_t overflow_pages;
-    /** Pages that nobody needs now, or soon. */
+    /** Pages that nobody needs now, or that nobody will need soon. */
     uint64_t dead_pages;
-    /** Faults found. */
+    /** Number of faults that were found. */
     uint64_t faults;
 } kv_check_report;
 
 #define KV_CHECK_REPORT_INIT \
     {sizeof(kv_check_report), 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
-/** Takes bytes of a stream, all of them. Answers 0, or an errno, which ends the job with KV_IO (or KV_NO_SPACE). */
+/**
+ * Takes the next bytes of a stream, all of them. Returns 0, or an errno, which ends the job with KV_IO (or
+ * KV_NO_SPACE).
+ */
 typedef int32_t (*kv_write_fn)(void *ctx, const void *data, size_t len);
 
 /** What kv_salvage() counted; start from KV_SALVAGE_REPORT_INIT. */
@@ -1525,21 +1528,24 @@ typedef struct kv_salvage_report {
     uint32_t struct_size;
     /** Zero. */
     uint32_t reserved;
-    /** The commit that was saved; 0 = not known, no slot of the file can be read. */
+    /** Number of the commit that was saved; 0 = not known, because no slot of the file can be read. */
     uint64_t commit;
-    /** Tables saved, KV_MAIN included. */
+    /** Number of tables that were saved, KV_MAIN included. */
     uint64_t tables;
-    /** Entries saved, the uncertain ones included. */
+    /** Number of entries that were saved, including the uncertain ones. */
     uint64_t entries;
-    /** Of them: found without a pointer that leads there. They may be older than what was lost, or deleted since. */
+    /**
+     * How many of them were found without a pointer that leads there. They may be older than what was lost, or deleted
+     * since.
+     */
     uint64_t uncertain;
-    /** Entries lost, as far as their number is known. */
+    /** Number of entries that were lost, as far as it is known. */
     uint64_t lost_entries;
     /** Pages in use that could not be read or differ from their checksum. */
     uint64_t damaged_pages;
-    /** Subtrees that could not be reached. */
+    /** Number of subtrees that could not be reached. */
     uint64_t lost_subtrees;
-    /** Leaves that look right and were not used: nothing tells whether they are the newest. */
+    /** Leaf pages that look right and were not used, because nothing tells whether they are the newest. */
     uint64_t ambiguous_pages;
 } kv_salvage_report;
 
@@ -1547,24 +1553,24 @@ typedef struct kv_salvage_report {
     {sizeof(kv_salvage_report), 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /**
- * Reads everything a snapshot reaches and verifies it: checksums, order of keys, counts, shapes of trees. Others read and
- * write meanwhile.
+ * Reads everything that a snapshot reaches and verifies it: checksums, order of keys, counts, shapes of trees. Others
+ * read and write meanwhile.
  *
  * @param txn       A read transaction.
  * @param options   KV_JOB_CHECK_SPACE, progress; NULL = all defaults.
- * @param on_fault  Is told each fault; may be NULL.
+ * @param on_fault  Called for each fault; may be NULL.
  * @param ctx       Handed to on_fault.
- * @param report    Filled after KV_OK and KV_CORRUPT; may be NULL. Its struct_size is set by the caller.
- * @return KV_OK: no fault; KV_CORRUPT: faults were found; KV_CANCELLED; with KV_JOB_CHECK_SPACE: KV_BUSY (commits come too
- *         fast), KV_DEADLOCK (this thread has a write transaction open), KV_TOO_NEW (a newer version uses pages of the
- *         file for what this one does not know); KV_IO, KV_NO_MEMORY, KV_LIMIT, KV_POISONED;
+ * @param report    Filled after KV_OK and KV_CORRUPT; start from KV_CHECK_REPORT_INIT. May be NULL.
+ * @return KV_OK: no fault was found; KV_CORRUPT: faults were found; KV_CANCELLED; with KV_JOB_CHECK_SPACE: KV_BUSY
+ *         (commits come too fast), KV_DEADLOCK (this thread has a write transaction open), KV_TOO_NEW (a newer version
+ *         uses pages of the file for what this one does not know); KV_IO, KV_NO_MEMORY, KV_LIMIT, KV_POISONED;
  *         KV_INVALID (a write transaction); KV_BAD_HANDLE, KV_FORKED.
  */
 KV_API kv_status kv_check(const kv_txn *txn, const kv_job_options *options, kv_fault_fn on_fault, void *ctx,
     kv_check_report *report);
 
 /**
- * As kv_check(), of the newest commit, in a read transaction of its own.
+ * Does as kv_check() with the newest visible commit, in a read transaction of its own.
  *
  * @return As kv_check() and kv_txn_begin() with KV_READ.
  */
@@ -1572,45 +1578,48 @@ KV_API kv_status kv_db_check(kv_db *db, const kv_job_options *options, kv_fault_
     kv_check_report *report);
 
 /**
- * Copies a snapshot into a new file, a database like any other, while others read and write. Every page is compared with
- * its checksum on the way. The file appears under its name when it is whole and durable; after a failure there is none.
+ * Copies a snapshot into a new file, which is a database like any other, while others read and write. Every page is
+ * compared with its checksum on the way. The file appears under its name when it is whole and durable; after a failure
+ * there is no new file.
  *
- * What is copied is the open file, whatever its path names by now. The copy has the same tables under the same numbers;
- * it is a database of its own and not the same one. To restore, put the copy where the database was while nobody has
- * either open.
+ * What is copied is the open file, whatever its path names by now. The copy has the same tables under the same
+ * numbers, but it is a database of its own and has another UUID. To restore it, put the copy where the database was,
+ * while nobody has either of them open.
  *
  * @param txn      A read transaction.
- * @param path     The new file; its directory must be there.
+ * @param path     The new file, in a directory that exists.
  * @param options  KV_JOB_COMPACT, KV_JOB_OVERWRITE, progress; NULL = all defaults.
  * @return KV_OK; KV_EXISTS (without KV_JOB_OVERWRITE); KV_CORRUPT: a page is damaged, kv_error_detail() tells which;
- *         KV_CANCELLED; KV_NO_FILE (the directory), KV_ACCESS, KV_NO_SPACE, KV_IO, KV_NO_LOCKS, KV_NO_MEMORY; KV_INVALID (a write
- *         transaction; the path is that of the database itself); KV_BUSY (a write transaction in use by another
- *         thread); KV_BAD_HANDLE, KV_FORKED.
+ *         KV_CANCELLED; KV_NO_FILE (the directory), KV_ACCESS, KV_NO_SPACE, KV_IO, KV_NO_LOCKS, KV_NO_MEMORY;
+ *         KV_INVALID (a write transaction; the path is that of the database itself); KV_BUSY (a write transaction in
+ *         use by another thread); KV_BAD_HANDLE, KV_FORKED.
  */
 KV_API kv_status kv_backup(const kv_txn *txn, const char *path, const kv_job_options *options);
 
 /**
- * As kv_backup(), of the newest commit, in a read transaction of its own.
+ * Does as kv_backup() with the newest visible commit, in a read transaction of its own.
  *
  * @return As kv_backup() and kv_txn_begin() with KV_READ; never KV_BUSY.
  */
 KV_API kv_status kv_db_backup(kv_db *db, const char *path, const kv_job_options *options);
 
 /**
- * As kv_backup(), but hands the copy to a function, from its first byte to its last: for pipes, sockets, compressors.
- * The bytes in a file are the database; who writes them must also make them durable. What the snapshot does not use
- * comes as zeros. With KV_JOB_COMPACT the copy is made in a temporary file first.
+ * Does as kv_backup(), but hands the copy to a function, from its first byte to its last: for pipes, sockets,
+ * compressors.
+ *
+ * The bytes in a file are the database, and whoever writes them there must also make them durable. What the snapshot
+ * does not use comes as zeros. With KV_JOB_COMPACT the copy is made in a temporary file first.
  *
  * @param txn      A read transaction.
- * @param write    Takes the bytes; kv_fd_write() writes them to a descriptor.
+ * @param write    Takes the bytes; kv_fd_write() writes them to a file descriptor.
  * @param ctx      Handed to write.
  * @param options  KV_JOB_COMPACT, progress; NULL = all defaults.
- * @return As kv_backup(); KV_IO, KV_NO_SPACE with the errno that write answered; never KV_EXISTS.
+ * @return As kv_backup(); KV_IO, KV_NO_SPACE with the errno that write returned; never KV_EXISTS.
  */
 KV_API kv_status kv_backup_stream(const kv_txn *txn, kv_write_fn write, void *ctx, const kv_job_options *options);
 
 /**
- * Writes bytes to a file descriptor, all of them: a kv_write_fn whose ctx is an `int *`.
+ * Writes bytes to a file descriptor, all of them: a kv_write_fn whose ctx is an `int *` to the descriptor.
  *
  * @return 0, or an errno.
  */
@@ -1619,21 +1628,22 @@ KV_API int32_t kv_fd_write(void *ctx, const void *data, size_t len);
 /**
  * Saves what can be read of a damaged database into a new one, and tells what is lost.
  *
- * The damaged file is only read; it need not be possible to open it, nor to lock it. Its newest readable commit is walked
- * and damage stepped over. Only where that leaves gaps, leaves to which nothing leads are looked for in the whole file
- * and used if they can be told from older versions; those entries are counted as uncertain. Values whose checksum differs
- * are never saved. Tables keep their numbers; one whose name is lost is called "lost-" and its number.
+ * The damaged file is only read; it need not be possible to open it as a database, nor to lock it. Its newest readable
+ * commit is read, and damage is stepped over. Only where that leaves gaps, the whole file is searched for leaf pages
+ * to which nothing leads. They are used if they can be told from older versions, and their entries are counted as
+ * uncertain. Values that differ from their checksum are never saved. Tables keep their numbers; one whose name is lost
+ * is called "lost-" and its number.
  *
  * @param damaged   The damaged file.
  * @param target    The new file, which appears when it is whole and durable.
  * @param options   KV_JOB_OVERWRITE, progress; NULL = all defaults.
- * @param on_fault  Is told what is lost or doubtful: page, table, and in words how many entries and which keys; may be
- *                  NULL.
+ * @param on_fault  Called for what is lost or doubtful: page, table, and in words how many entries and which keys. May
+ *                  be NULL.
  * @param ctx       Handed to on_fault.
- * @param report    Filled after KV_OK; may be NULL. Its struct_size is set by the caller.
- * @return KV_OK: look at the report; KV_NO_FILE, KV_ACCESS; KV_NOT_A_DATABASE (nothing in it looks like one), KV_TOO_NEW,
- *         KV_TOO_OLD; KV_EXISTS (the target, without KV_JOB_OVERWRITE); KV_CANCELLED; KV_NO_SPACE, KV_IO, KV_NO_MEMORY;
- *         KV_NO_LOCKS; KV_INVALID.
+ * @param report    Filled after KV_OK; start from KV_SALVAGE_REPORT_INIT. May be NULL.
+ * @return KV_OK: look at the report; KV_NO_FILE, KV_ACCESS; KV_NOT_A_DATABASE (nothing in it looks like one),
+ *         KV_TOO_NEW, KV_TOO_OLD; KV_EXISTS (the target, without KV_JOB_OVERWRITE); KV_CANCELLED; KV_NO_SPACE, KV_IO,
+ *         KV_NO_MEMORY; KV_NO_LOCKS; KV_INVALID.
  */
 KV_API kv_status kv_salvage(const char *damaged, const char *target, const kv_job_options *options,
     kv_fault_fn on_fault, void *ctx, kv_salvage_report *report);
@@ -1645,53 +1655,55 @@ KV_API kv_status kv_salvage(const char *damaged, const char *target, const kv_jo
 /** @defgroup kv_statistics Statistics
  * @{ */
 
-/** Figures of a database file, filled by kv_stat_db(); start from KV_DB_STAT_INIT. */
+/** Figures of a database, filled by kv_stat_db(); start from KV_DB_STAT_INIT. */
 typedef struct kv_db_stat {
     /** sizeof(kv_db_stat), set by KV_DB_STAT_INIT. */
     uint32_t struct_size;
     /** Bytes of a page. */
     uint32_t page_size;
-    /** Pages of the file at the newest commit; times page_size: its bytes. */
+    /** Pages of the file at the newest visible commit; times page_size, its bytes. */
     uint64_t pages;
-    /** Pages that nobody needs, as far as known without reading all bookkeeping. */
+    /** Pages that nobody needs, as far as it is known without reading all bookkeeping. */
     uint64_t free_pages;
-    /** Pages that died but are still seen by a reader or needed until the next sync, as far as known. */
+    /** Pages that died but are still needed by a reader or until the next sync, as far as it is known. */
     uint64_t pending_pages;
-    /** Newest commit that a reader sees. */
+    /** Number of the newest visible commit. */
     uint64_t visible;
-    /** Newest commit that survives a power cut. */
+    /** Number of the newest durable commit. */
     uint64_t durable;
-    /** Oldest commit held by a reader; `visible` if there is none. */
+    /** Number of the oldest commit that a reader sees; `visible` if there is no reader. */
     uint64_t oldest;
-    /** Readers. */
+    /** Number of readers, in all processes. */
     uint32_t readers;
-    /** Incomplete commits that were discarded when this handle opened the file after a crash. */
+    /** Number of incomplete commits that were discarded when this handle opened the file after a crash. */
     uint32_t discarded;
     /**
-     * The commit that opening this handle found: the newest whole one then. If `discarded` is not 0, what it fell back to.
+     * Number of the commit that opening this handle found, which was the newest complete one then. If `discarded` is
+     * not 0, it is the one that was fallen back to.
      */
     uint64_t opened_commit;
     /** Nanoseconds that opening this handle took, recovery included. */
     uint64_t opening_ns;
     /**
-     * 1 if the database had been closed properly when this handle opened it, or others had it open; 0 if the last process
-     * was killed or the power failed, or if a meta slot could not be read, so that nobody knows. It stays 0 for later
-     * handles until a commit is made and the database is closed.
+     * 1 if the database had been closed properly when this handle opened it, or if others had it open. 0 if the last
+     * process was killed or the power failed, or if it is not known, because a meta slot could not be read. It stays 0
+     * for later handles until a commit is made and the database is closed.
      */
     uint32_t closed_properly;
     /**
-     * The meta slots that could not be read when this handle opened the file, or that were missing, a bit for each of the
-     * four (1 = the first); 0 = none. One that a crash tore is among them. Any other was damaged: nothing is lost, but
-     * one copy less leads to the newest commit. The next commits write it anew.
+     * The meta slots that were missing or could not be read when this handle opened the file, with a bit for each of
+     * the four (1 = the first); 0 = none. Each slot is a place at the head of the file that leads to a commit. One
+     * that a crash tore is among them. Any other was damaged: nothing is lost, but one copy less leads to the newest
+     * commit. The next commits write it anew.
      */
     uint32_t lost_slots;
     /**
-     * Process that has the write transaction open at this moment, 0 if none has: its number (pid) as it sees itself.
+     * Id of the process that has the write transaction open at this moment, as that process sees it; 0 if none has.
      */
     uint32_t writer;
     /** Zero. */
     uint32_t reserved;
-    /** Milliseconds since that process began this write transaction. */
+    /** Milliseconds since that process began the write transaction. */
     uint64_t writer_ms;
 } kv_db_stat;
 
@@ -1704,9 +1716,9 @@ typedef struct kv_identity {
     uint32_t struct_size;
     /** Version of the file format. */
     uint32_t format_version;
-    /** UUID of the file. A copy made by kv_backup() has one of its own. */
+    /** UUID of the database. A copy made by kv_backup() has one of its own. */
     uint8_t uuid[16];
-    /** Absolute path under which this handle was opened, valid until kv_close(); "" for a database in memory. */
+    /** Absolute path under which this handle opened the file, valid until kv_close(); "" for a database in memory. */
     const char *path;
 } kv_identity;
 
@@ -1717,19 +1729,19 @@ typedef struct kv_identity {
 typedef struct kv_table_stat {
     /** sizeof(kv_table_stat), set by KV_TABLE_STAT_INIT. */
     uint32_t struct_size;
-    /** Levels of the tree; 0 = the table is empty. */
+    /** Levels of the table's tree; 0 = the table is empty. */
     uint32_t height;
-    /** Entries of the table. */
+    /** Number of entries of the table. */
     uint64_t entries;
-    /** Branch pages: of the table, or of the level. */
+    /** Branch pages of the table, or of the level. */
     uint64_t branch_pages;
-    /** Leaf pages: of the table, or of the level. */
+    /** Leaf pages of the table, or of the level. */
     uint64_t leaf_pages;
-    /** Pages of long values and keys; 0 when a level is asked for. */
+    /** Pages of long values and keys of the table; 0 for a level. */
     uint64_t overflow_pages;
-    /** Children or entries in the pages of the level; 0 when the table is asked for. */
+    /** Number of children or entries in the pages of the level; 0 for the whole table. */
     uint64_t items;
-    /** Bytes used in these branch and leaf pages. */
+    /** Bytes that are used in these branch and leaf pages. */
     uint64_t used_bytes;
 } kv_table_stat;
 
@@ -1742,13 +1754,13 @@ typedef struct kv_txn_stat {
     uint32_t struct_size;
     /** KV_READ or KV_WRITE. */
     uint32_t kind;
-    /** The commit it reads; of a writer: the one it builds upon. */
+    /** Number of the commit that it reads; of a write transaction, the one that it builds upon. */
     uint64_t id;
-    /** Edits collected and not yet applied. */
+    /** Number of edits that are collected and not applied yet. */
     uint64_t edits;
-    /** Bytes of them. */
+    /** Bytes of these edits. */
     uint64_t edit_bytes;
-    /** Pages it has made so far. */
+    /** Pages that it has made so far. */
     uint64_t private_pages;
 } kv_txn_stat;
 
@@ -1756,9 +1768,9 @@ typedef struct kv_txn_stat {
     {sizeof(kv_txn_stat), 0, 0, 0, 0, 0}
 
 /**
- * Figures of the file and its readers.
+ * Tells figures of a database and its readers.
  *
- * @param stat  Its struct_size is set by the caller; the rest is filled.
+ * @param stat  Receives the figures; start from KV_DB_STAT_INIT.
  * @return KV_OK; KV_BAD_HANDLE, KV_FORKED; KV_INVALID (struct_size).
  */
 KV_API kv_status kv_stat_db(kv_db *db, kv_db_stat *stat);
@@ -1766,38 +1778,38 @@ KV_API kv_status kv_stat_db(kv_db *db, kv_db_stat *stat);
 /**
  * Tells which database a handle stands for.
  *
- * @param identity  Its struct_size is set by the caller; the rest is filled.
+ * @param identity  Receives the identity; start from KV_IDENTITY_INIT.
  * @return KV_OK; KV_BAD_HANDLE, KV_FORKED; KV_INVALID (struct_size).
  */
 KV_API kv_status kv_db_identity(kv_db *db, kv_identity *identity);
 
 /**
- * One of the readers that hold commits, in whatever process, the oldest snapshot first: read transactions, and buffers
- * of kv_get_buf().
+ * Tells one of the readers of a database: the read transactions and the buffers of kv_get_buf() that keep commits, in
+ * all processes, the one with the oldest commit first.
  *
- * Readers come and go meanwhile, so a loop over the indexes is a picture, not an inventory. A process that died has no
- * readers.
+ * Readers come and go meanwhile, so a loop over the indexes gives a picture and not an inventory. A process that died
+ * has no readers.
  *
- * @param index  From 0 up.
- * @param info   Its struct_size is set by the caller; the rest is filled.
+ * @param index  0 = the first.
+ * @param info   Receives the reader; start from KV_READER_INFO_INIT.
  * @return KV_OK; KV_NOTFOUND (there are not so many); KV_INVALID (struct_size); KV_BAD_HANDLE, KV_FORKED.
  */
 KV_API kv_status kv_reader_at(kv_db *db, uint32_t index, kv_reader_info *info);
 
 /**
- * Figures of a table, or of one level of its tree. Reads the branch pages of the table.
+ * Tells figures of a table, or of one level of its tree. It reads the branch pages of the table.
  *
- * @param level  0 = the whole table; 1 = its leaves, up to `height` = its root.
- * @param stat   Its struct_size is set by the caller; the rest is filled.
- * @return KV_OK; KV_NOTFOUND (no such level); KV_NO_TABLE; KV_INVALID; KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED;
- *         KV_CORRUPT, KV_IO, KV_NO_SPACE.
+ * @param level  0 = the whole table; 1 = its leaves, and so on up to `height` = its root.
+ * @param stat   Receives the figures; start from KV_TABLE_STAT_INIT.
+ * @return KV_OK; KV_NOTFOUND (no such level); KV_NO_TABLE; KV_INVALID; KV_BAD_HANDLE, KV_FORKED, KV_BUSY;
+ *         KV_TXN_FAILED; KV_CORRUPT, KV_IO, KV_NO_SPACE.
  */
 KV_API kv_status kv_stat_table(const kv_txn *txn, kv_table table, uint32_t level, kv_table_stat *stat);
 
 /**
- * Figures of a transaction.
+ * Tells figures of a transaction.
  *
- * @param stat  Its struct_size is set by the caller; the rest is filled.
+ * @param stat  Receives the figures; start from KV_TXN_STAT_INIT.
  * @return KV_OK; KV_INVALID; KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED.
  */
 KV_API kv_status kv_stat_txn(const kv_txn *txn, kv_txn_stat *stat);
