@@ -776,7 +776,8 @@ KV_API kv_status kv_table_create(kv_txn *txn, const void *name, size_t len, cons
 KV_API kv_status kv_table_rename(kv_txn *txn, kv_table table, const void *name, size_t len);
 
 /**
- * Deletes every entry of a table, in time that does not depend on their number and sizes.
+ * Deletes every entry of a table. The time grows with the number of pages of its tree, and not with the sizes of its
+ * values; leaf pages are read only if the table has long keys or values.
  *
  * @return KV_OK; KV_NO_TABLE; KV_READ_ONLY; KV_UNSUPPORTED (a newer version made the table); KV_BAD_HANDLE, KV_FORKED,
  *         KV_BUSY; KV_TXN_FAILED; KV_CORRUPT, KV_IO.
@@ -784,7 +785,8 @@ KV_API kv_status kv_table_rename(kv_txn *txn, kv_table table, const void *name, 
 KV_API kv_status kv_table_clear(kv_txn *txn, kv_table table);
 
 /**
- * Drops a table with all its entries. Its number is not given to another one.
+ * Drops a table with all its entries, which are deleted as by kv_table_clear(). The number of the table is not given
+ * to another one.
  *
  * @return As kv_table_clear(); KV_INVALID (KV_MAIN), KV_READ_ONLY (KV_TABLES).
  */
@@ -930,7 +932,8 @@ KV_API kv_status kv_take(kv_txn *txn, kv_table table, const void *key, size_t kl
 KV_API kv_status kv_take_first(kv_txn *txn, kv_table table, const kv_range *range, kv_slice *key, kv_slice *value);
 
 /**
- * Deletes every entry of a range, in time that depends on the pages touched and not on the number of entries.
+ * Deletes every entry of a range. The time grows with the number of pages in the range, and not with the number or the
+ * sizes of its entries; leaf pages that lie wholly within it are read only if the table has long keys or values.
  *
  * @param range    With at least one bound or a prefix. For a whole table there is kv_table_clear().
  * @param deleted  Receives the number of entries that were deleted; may be NULL.
@@ -1797,7 +1800,8 @@ KV_API kv_status kv_db_identity(kv_db *db, kv_identity *identity);
 KV_API kv_status kv_reader_at(kv_db *db, uint32_t index, kv_reader_info *info);
 
 /**
- * Tells figures of a table, or of one level of its tree. It reads the branch pages of the table.
+ * Tells figures of a table, or of one level of its tree. It reads every page of the tree, but not the long values; to
+ * count the entries alone, kv_count() is much faster.
  *
  * @param level  0 = the whole table; 1 = its leaves, and so on up to `height` = its root.
  * @param stat   Receives the figures; start from KV_TABLE_STAT_INIT.

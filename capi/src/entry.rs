@@ -313,7 +313,8 @@ pub unsafe extern "C" fn kv_take_first(
     })
 }
 
-/// Deletes every entry of a range, in time that depends on the pages touched and not on the number of entries.
+/// Deletes every entry of a range. The time grows with the number of pages in the range, and not with the number or the
+/// sizes of its entries; leaf pages that lie wholly within it are read only if the table has long keys or values.
 ///
 /// @param range    With at least one bound or a prefix. For a whole table there is kv_table_clear().
 /// @param deleted  Receives the number of entries that were deleted; may be NULL.

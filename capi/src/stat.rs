@@ -184,7 +184,8 @@ pub struct kv_table_stat {
 // SAFETY: repr(C), struct_size first, integers only.
 unsafe impl Growing for kv_table_stat {}
 
-/// Tells figures of a table, or of one level of its tree. It reads the branch pages of the table.
+/// Tells figures of a table, or of one level of its tree. It reads every page of the tree, but not the long values; to
+/// count the entries alone, kv_count() is much faster.
 ///
 /// @param level  0 = the whole table; 1 = its leaves, and so on up to `height` = its root.
 /// @param stat   Receives the figures; start from KV_TABLE_STAT_INIT.

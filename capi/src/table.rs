@@ -115,7 +115,8 @@ pub unsafe extern "C" fn kv_table_rename(
     })
 }
 
-/// Deletes every entry of a table, in time that does not depend on their number and sizes.
+/// Deletes every entry of a table. The time grows with the number of pages of its tree, and not with the sizes of its
+/// values; leaf pages are read only if the table has long keys or values.
 ///
 /// @return KV_OK; KV_NO_TABLE; KV_READ_ONLY; KV_UNSUPPORTED (a newer version made the table); KV_BAD_HANDLE, KV_FORKED,
 ///         KV_BUSY; KV_TXN_FAILED; KV_CORRUPT, KV_IO.
@@ -127,7 +128,8 @@ pub unsafe extern "C" fn kv_table_clear(txn: *mut kv_txn, table: kv_table) -> kv
     })
 }
 
-/// Drops a table with all its entries. Its number is not given to another one.
+/// Drops a table with all its entries, which are deleted as by kv_table_clear(). The number of the table is not given
+/// to another one.
 ///
 /// @return As kv_table_clear(); KV_INVALID (KV_MAIN), KV_READ_ONLY (KV_TABLES).
 /// @ingroup kv_tables
