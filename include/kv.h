@@ -291,8 +291,13 @@ typedef struct kv_error {
 #define KV_NO_FILE (-44)
 /** Environment: the file system does not provide the locks that are needed. */
 #define KV_NO_LOCKS (-45)
-/** Environment: a limit of this build or process is reached. */
+
+/**
+ * Environment: a limit of this build or process is reached: handles, readers, or the addresses that a file can grow
+ * into.
+ */
 #define KV_LIMIT (-46)
+
 /** Environment: an earlier sync failed; close every handle of the database and open it again. */
 #define KV_POISONED (-47)
 /** Environment: the commit may or may not survive; close the database and open it again to learn which. */
@@ -635,10 +640,10 @@ KV_API KV_MUST_CHECK kv_status kv_txn_begin(kv_db *db, uint32_t kind, const kv_t
  * @param commit_id  Receives the number of the commit; of a transaction that changed nothing, the number of the one
  *                   that it read. May be NULL.
  * @return KV_OK: the commit is visible, and durable if that is its durability; KV_CHILD_OPEN, KV_TXN_FAILED (the
- *         transaction was aborted); KV_NO_SPACE, KV_IO, KV_CORRUPT, KV_NO_LOCKS, KV_NO_MEMORY (the transaction was
- *         aborted, and the database is as before); KV_IN_DOUBT (the commit may or may not survive), KV_POISONED;
- *         KV_PANIC (nothing was committed); KV_BUSY (called in a callback of a call that reads the transaction:
- *         nothing was done); KV_BAD_HANDLE, KV_FORKED.
+ *         transaction was aborted); KV_NO_SPACE, KV_IO, KV_CORRUPT, KV_NO_LOCKS, KV_NO_MEMORY, KV_LIMIT (the
+ *         transaction was aborted, and the database is as before); KV_IN_DOUBT (the commit may or may not survive),
+ *         KV_POISONED; KV_PANIC (nothing was committed); KV_BUSY (called in a callback of a call that reads the
+ *         transaction: nothing was done); KV_BAD_HANDLE, KV_FORKED.
  */
 KV_API KV_MUST_CHECK kv_status kv_txn_commit(kv_txn *txn, uint64_t *commit_id);
 
@@ -864,8 +869,8 @@ KV_API kv_status kv_get_copy(const kv_txn *txn, kv_table table, const void *key,
  * @param flags  0, or one of KV_NO_OVERWRITE, KV_NO_INSERT, KV_APPEND.
  * @return KV_OK; KV_EXISTS, KV_NOTFOUND, KV_ORDER (as the flags say; nothing was written); KV_NO_TABLE; KV_READ_ONLY
  *         (a read transaction, or KV_TABLES); KV_UNSUPPORTED (a newer version made the table); KV_TOO_BIG; KV_INVALID;
- *         KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED; KV_NO_SPACE, KV_IO, KV_CORRUPT, KV_NO_MEMORY (these can
- *         spoil the transaction).
+ *         KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED; KV_NO_SPACE, KV_IO, KV_CORRUPT, KV_NO_MEMORY, KV_LIMIT
+ *         (the file cannot grow further; these can spoil the transaction).
  */
 KV_API kv_status kv_put(kv_txn *txn, kv_table table, const void *key, size_t klen, const void *value, size_t vlen,
     uint32_t flags);
@@ -986,8 +991,8 @@ KV_API kv_status kv_cursor_rank(kv_cursor *cursor, uint64_t *rank);
  * @param range  NULL = the whole table.
  * @param count  Receives the number of entries.
  * @return KV_OK; KV_NO_TABLE; KV_INVALID; KV_TOO_BIG (a bound); KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED;
- *         KV_CORRUPT; KV_IO, KV_NO_SPACE (in a write transaction: what it has collected is applied first, and may be
- *         written).
+ *         KV_CORRUPT; KV_IO, KV_NO_SPACE, KV_LIMIT (in a write transaction: what it has collected is applied first,
+ *         and may be written).
  */
 KV_API kv_status kv_count(const kv_txn *txn, kv_table table, const kv_range *range, uint64_t *count);
 
@@ -1027,8 +1032,8 @@ KV_API void kv_cursor_close(kv_cursor *cursor);
  *               until its next write. May be NULL, which saves reading a long value.
  * @return KV_OK; KV_NOTFOUND (there is no entry); KV_BAD_HANDLE (also if the transaction has ended), KV_FORKED;
  *         KV_BUSY (cursor or write transaction in use by another thread); KV_TXN_FAILED; KV_NO_TABLE (dropped
- *         meanwhile); KV_CORRUPT; KV_IO, KV_NO_SPACE (in a write transaction: what it has collected is applied first,
- *         and may be written); KV_NO_MEMORY.
+ *         meanwhile); KV_CORRUPT; KV_IO, KV_NO_SPACE, KV_LIMIT (in a write transaction: what it has collected is
+ *         applied first, and may be written); KV_NO_MEMORY.
  */
 KV_API kv_status kv_cursor_first(kv_cursor *cursor, kv_slice *key, kv_slice *value);
 
@@ -1197,7 +1202,8 @@ typedef struct kv_batch {
  * @param values  Receives n values in the order of the keys, valid as those of kv_get(); the data of one that does not
  *                exist is NULL. After a failure, the first of them may have been written.
  * @param found   Receives how many of the keys exist; may be NULL.
- * @return KV_OK, also if none exists; KV_NO_SPACE; otherwise as kv_get(); never KV_NOTFOUND.
+ * @return KV_OK, also if none exists; KV_NO_SPACE, KV_LIMIT (in a write transaction, as kv_count); otherwise as
+ *         kv_get(); never KV_NOTFOUND.
  */
 KV_API kv_status kv_get_many(const kv_txn *txn, kv_table table, const kv_slice *keys, size_t n, kv_slice *values,
     size_t *found);
@@ -1242,7 +1248,7 @@ KV_API kv_status kv_cursor_fill(kv_cursor *cursor, kv_batch *batch);
  *
  * @param range  NULL = the whole table.
  * @param batch  As for kv_cursor_fill().
- * @return As kv_cursor_fill() and kv_cursor_open(); never KV_LIMIT.
+ * @return As kv_cursor_fill() and kv_cursor_open().
  */
 KV_API kv_status kv_scan(const kv_txn *txn, kv_table table, const kv_range *range, kv_batch *batch);
 
@@ -1253,8 +1259,8 @@ KV_API kv_status kv_scan(const kv_txn *txn, kv_table table, const kv_range *rang
  * @param values  Receives one string for each key, in their order; it is empty if the key does not exist, and `kinds`,
  *                if it is given, tells whether it does. If there is no room for all, `at_end` is 0 and `count` tells
  *                how many keys were answered: add it to keys->skip and call again.
- * @return KV_OK; KV_TOO_SMALL (there is no room for a single value); KV_INVALID (batches); KV_NO_SPACE; otherwise as
- *         kv_get(); never KV_NOTFOUND.
+ * @return KV_OK; KV_TOO_SMALL (there is no room for a single value); KV_INVALID (batches); KV_NO_SPACE, KV_LIMIT (in a
+ *         write transaction, as kv_count); otherwise as kv_get(); never KV_NOTFOUND.
  */
 KV_API kv_status kv_get_packed(const kv_txn *txn, kv_table table, const kv_batch *keys, kv_batch *values);
 
@@ -1366,7 +1372,8 @@ KV_API kv_status kv_writer_open(kv_txn *txn, kv_table table, const void *key, si
  * Appends bytes to the value.
  *
  * @return KV_OK; KV_TOO_BIG; KV_INVALID; KV_BAD_HANDLE, KV_FORKED; KV_BUSY (writer or transaction in use by another
- *         thread); KV_TXN_FAILED; KV_NO_SPACE, KV_IO, KV_NO_MEMORY (these can spoil the transaction).
+ *         thread); KV_TXN_FAILED; KV_NO_SPACE, KV_IO, KV_NO_MEMORY, KV_LIMIT (the file cannot grow further; these can
+ *         spoil the transaction).
  */
 KV_API kv_status kv_writer_write(kv_writer *writer, const void *data, size_t len);
 
@@ -1806,7 +1813,7 @@ KV_API kv_status kv_reader_at(kv_db *db, uint32_t index, kv_reader_info *info);
  * @param level  0 = the whole table; 1 = its leaves, and so on up to `height` = its root.
  * @param stat   Receives the figures; start from KV_TABLE_STAT_INIT.
  * @return KV_OK; KV_NOTFOUND (no such level); KV_NO_TABLE; KV_INVALID; KV_BAD_HANDLE, KV_FORKED, KV_BUSY;
- *         KV_TXN_FAILED; KV_CORRUPT, KV_IO, KV_NO_SPACE.
+ *         KV_TXN_FAILED; KV_CORRUPT, KV_IO, KV_NO_SPACE, KV_LIMIT.
  */
 KV_API kv_status kv_stat_table(const kv_txn *txn, kv_table table, uint32_t level, kv_table_stat *stat);
 

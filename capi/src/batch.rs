@@ -39,7 +39,8 @@ pub struct kv_op {
 /// @param values  Receives n values in the order of the keys, valid as those of kv_get(); the data of one that does not
 ///                exist is NULL. After a failure, the first of them may have been written.
 /// @param found   Receives how many of the keys exist; may be NULL.
-/// @return KV_OK, also if none exists; KV_NO_SPACE; otherwise as kv_get(); never KV_NOTFOUND.
+/// @return KV_OK, also if none exists; KV_NO_SPACE, KV_LIMIT (in a write transaction, as kv_count); otherwise as
+///         kv_get(); never KV_NOTFOUND.
 /// @ingroup kv_batches
 #[no_mangle]
 pub unsafe extern "C" fn kv_get_many(

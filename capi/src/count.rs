@@ -55,8 +55,8 @@ pub unsafe extern "C" fn kv_cursor_rank(cursor: *mut kv_cursor, rank: *mut u64) 
 /// @param range  NULL = the whole table.
 /// @param count  Receives the number of entries.
 /// @return KV_OK; KV_NO_TABLE; KV_INVALID; KV_TOO_BIG (a bound); KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED;
-///         KV_CORRUPT; KV_IO, KV_NO_SPACE (in a write transaction: what it has collected is applied first, and may be
-///         written).
+///         KV_CORRUPT; KV_IO, KV_NO_SPACE, KV_LIMIT (in a write transaction: what it has collected is applied first,
+///         and may be written).
 /// @ingroup kv_cursors
 #[no_mangle]
 pub unsafe extern "C" fn kv_count(

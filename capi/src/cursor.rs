@@ -196,8 +196,8 @@ fn move_in(handle: &mut CursorHandle, txn: CursorTxn<'_>, target: Target<'_>, ou
 ///               until its next write. May be NULL, which saves reading a long value.
 /// @return KV_OK; KV_NOTFOUND (there is no entry); KV_BAD_HANDLE (also if the transaction has ended), KV_FORKED;
 ///         KV_BUSY (cursor or write transaction in use by another thread); KV_TXN_FAILED; KV_NO_TABLE (dropped
-///         meanwhile); KV_CORRUPT; KV_IO, KV_NO_SPACE (in a write transaction: what it has collected is applied first,
-///         and may be written); KV_NO_MEMORY.
+///         meanwhile); KV_CORRUPT; KV_IO, KV_NO_SPACE, KV_LIMIT (in a write transaction: what it has collected is
+///         applied first, and may be written); KV_NO_MEMORY.
 /// @ingroup kv_cursors
 #[no_mangle]
 pub unsafe extern "C" fn kv_cursor_first(

@@ -99,8 +99,8 @@ pub unsafe extern "C" fn kv_get_copy(
 /// @param flags  0, or one of KV_NO_OVERWRITE, KV_NO_INSERT, KV_APPEND.
 /// @return KV_OK; KV_EXISTS, KV_NOTFOUND, KV_ORDER (as the flags say; nothing was written); KV_NO_TABLE; KV_READ_ONLY
 ///         (a read transaction, or KV_TABLES); KV_UNSUPPORTED (a newer version made the table); KV_TOO_BIG; KV_INVALID;
-///         KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED; KV_NO_SPACE, KV_IO, KV_CORRUPT, KV_NO_MEMORY (these can
-///         spoil the transaction).
+///         KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED; KV_NO_SPACE, KV_IO, KV_CORRUPT, KV_NO_MEMORY, KV_LIMIT
+///         (the file cannot grow further; these can spoil the transaction).
 /// @ingroup kv_entries
 #[no_mangle]
 pub unsafe extern "C" fn kv_put(

@@ -302,7 +302,7 @@ pub unsafe extern "C" fn kv_cursor_fill(cursor: *mut kv_cursor, batch: *mut kv_b
 ///
 /// @param range  NULL = the whole table.
 /// @param batch  As for kv_cursor_fill().
-/// @return As kv_cursor_fill() and kv_cursor_open(); never KV_LIMIT.
+/// @return As kv_cursor_fill() and kv_cursor_open().
 /// @ingroup kv_batches
 #[no_mangle]
 pub unsafe extern "C" fn kv_scan(
@@ -328,8 +328,8 @@ pub unsafe extern "C" fn kv_scan(
 /// @param values  Receives one string for each key, in their order; it is empty if the key does not exist, and `kinds`,
 ///                if it is given, tells whether it does. If there is no room for all, `at_end` is 0 and `count` tells
 ///                how many keys were answered: add it to keys->skip and call again.
-/// @return KV_OK; KV_TOO_SMALL (there is no room for a single value); KV_INVALID (batches); KV_NO_SPACE; otherwise as
-///         kv_get(); never KV_NOTFOUND.
+/// @return KV_OK; KV_TOO_SMALL (there is no room for a single value); KV_INVALID (batches); KV_NO_SPACE, KV_LIMIT (in a
+///         write transaction, as kv_count); otherwise as kv_get(); never KV_NOTFOUND.
 /// @ingroup kv_batches
 #[no_mangle]
 pub unsafe extern "C" fn kv_get_packed(

@@ -190,7 +190,7 @@ unsafe impl Growing for kv_table_stat {}
 /// @param level  0 = the whole table; 1 = its leaves, and so on up to `height` = its root.
 /// @param stat   Receives the figures; start from KV_TABLE_STAT_INIT.
 /// @return KV_OK; KV_NOTFOUND (no such level); KV_NO_TABLE; KV_INVALID; KV_BAD_HANDLE, KV_FORKED, KV_BUSY;
-///         KV_TXN_FAILED; KV_CORRUPT, KV_IO, KV_NO_SPACE.
+///         KV_TXN_FAILED; KV_CORRUPT, KV_IO, KV_NO_SPACE, KV_LIMIT.
 /// @ingroup kv_statistics
 #[no_mangle]
 pub unsafe extern "C" fn kv_stat_table(

@@ -158,10 +158,10 @@ pub unsafe extern "C" fn kv_txn_begin(
 /// @param commit_id  Receives the number of the commit; of a transaction that changed nothing, the number of the one
 ///                   that it read. May be NULL.
 /// @return KV_OK: the commit is visible, and durable if that is its durability; KV_CHILD_OPEN, KV_TXN_FAILED (the
-///         transaction was aborted); KV_NO_SPACE, KV_IO, KV_CORRUPT, KV_NO_LOCKS, KV_NO_MEMORY (the transaction was
-///         aborted, and the database is as before); KV_IN_DOUBT (the commit may or may not survive), KV_POISONED;
-///         KV_PANIC (nothing was committed); KV_BUSY (called in a callback of a call that reads the transaction:
-///         nothing was done); KV_BAD_HANDLE, KV_FORKED.
+///         transaction was aborted); KV_NO_SPACE, KV_IO, KV_CORRUPT, KV_NO_LOCKS, KV_NO_MEMORY, KV_LIMIT (the
+///         transaction was aborted, and the database is as before); KV_IN_DOUBT (the commit may or may not survive),
+///         KV_POISONED; KV_PANIC (nothing was committed); KV_BUSY (called in a callback of a call that reads the
+///         transaction: nothing was done); KV_BAD_HANDLE, KV_FORKED.
 /// @ingroup kv_transactions
 #[no_mangle]
 #[must_use]

@@ -56,7 +56,8 @@ fn ended() -> Failure {
 /// Appends bytes to the value.
 ///
 /// @return KV_OK; KV_TOO_BIG; KV_INVALID; KV_BAD_HANDLE, KV_FORKED; KV_BUSY (writer or transaction in use by another
-///         thread); KV_TXN_FAILED; KV_NO_SPACE, KV_IO, KV_NO_MEMORY (these can spoil the transaction).
+///         thread); KV_TXN_FAILED; KV_NO_SPACE, KV_IO, KV_NO_MEMORY, KV_LIMIT (the file cannot grow further; these can
+///         spoil the transaction).
 /// @ingroup kv_values
 #[no_mangle]
 pub unsafe extern "C" fn kv_writer_write(writer: *mut kv_writer, data: *const c_void, len: usize) -> kv_status {

@@ -72,7 +72,8 @@ pub const KV_ACCESS: kv_status = -43;
 pub const KV_NO_FILE: kv_status = -44;
 /// Environment: the file system does not provide the locks that are needed. @ingroup kv_errors
 pub const KV_NO_LOCKS: kv_status = -45;
-/// Environment: a limit of this build or process is reached. @ingroup kv_errors
+/// Environment: a limit of this build or process is reached: handles, readers, or the addresses that a file can grow
+/// into. @ingroup kv_errors
 pub const KV_LIMIT: kv_status = -46;
 /// Environment: an earlier sync failed; close every handle of the database and open it again. @ingroup kv_errors
 pub const KV_POISONED: kv_status = -47;
