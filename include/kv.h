@@ -418,9 +418,12 @@ typedef struct kv_reader_info {
     uint32_t pid;
     /** The commit that it sees. */
     uint64_t commit;
-    /** Milliseconds since it began or was last refreshed. */
+    /** Milliseconds since it began, or since kv_txn_refresh() moved it to this commit. */
     uint64_t age_ms;
-    /** Pages that are kept for this reader alone, as far as this process knows: it learns of them when it writes. */
+    /**
+     * Pages that are kept for this reader alone, as far as this process knows, which learns of them when it writes; 0
+     * while it writes.
+     */
     uint64_t kept_pages;
 } kv_reader_info;
 

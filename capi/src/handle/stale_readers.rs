@@ -19,9 +19,10 @@ pub struct kv_reader_info {
     pub pid: u32,
     /// The commit that it sees.
     pub commit: u64,
-    /// Milliseconds since it began or was last refreshed.
+    /// Milliseconds since it began, or since kv_txn_refresh() moved it to this commit.
     pub age_ms: u64,
-    /// Pages that are kept for this reader alone, as far as this process knows: it learns of them when it writes.
+    /// Pages that are kept for this reader alone, as far as this process knows, which learns of them when it writes; 0
+    /// while it writes.
     pub kept_pages: u64,
 }
 // SAFETY: repr(C), struct_size first, integers only.
