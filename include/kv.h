@@ -1,10 +1,11 @@
 /*
  * kv.h: an embedded, transactional, ordered key-value store in one file.
  *
- * Keys and values are bytes; keys are kept in the order of memcmp. One file holds any number of tables. Any number of
- * threads and processes use it at once: readers see a snapshot and never wait; writers take turns; a commit is durable
- * when it returns (unless asked otherwise) and whole or absent after a crash. The library needs no configuration, no
- * server and no map size to choose, and it starts no thread. Link with -lkv (pkg-config --libs kv).
+ * Keys and values are bytes, and keys are kept in the order of memcmp(). One file holds any number of tables. Any
+ * number of threads and many processes use it at once: read transactions see a snapshot and never wait, and write
+ * transactions take turns. A commit is durable when it returns (unless asked otherwise), and whole or absent after a
+ * crash. The library needs no configuration, no server and no size to choose in advance, and it starts no thread.
+ * Link with -lkv (pkg-config --libs kv).
  *
  *     #include <kv.h>
  *     #include <stdio.h>
@@ -32,52 +33,67 @@
  *         return 1;
  *     }
  *
+ * Words. A commit is a state of the whole database and has a number; later commits have greater numbers. It is
+ * visible when a new read transaction sees it, and durable when it survives a power cut. A reader sees one commit,
+ * its snapshot: it is a read transaction, or a buffer of kv_get_buf() that keeps the snapshot of one. A write is a
+ * call that may change the database: it puts, deletes, changes tables or writes a part of a long value. A page is the
+ * unit of the file, of 4096 bytes if nothing else was chosen.
+ *
  * Conventions, valid for every function unless it says otherwise:
  *
- *  1. Status. Calls answer KV_OK or a negative number: answers that programs expect (-1 to -19), usage errors (from
- *     -20 down), errors of the environment (-40), of the contents of the file (-60), and bugs (-90).
- *     kv_error_message() has the words for the last one on this thread. Errors of the environment, errors of the
- *     contents, and bugs can leave a call on a write transaction half done. They spoil the transaction then: later
- *     calls answer KV_TXN_FAILED, and it can only be aborted. Answers and usage errors never spoil it.
- *  2. Outputs are written last, and only if the call answers KV_OK. After a failure, an output that is a handle is
- *     NULL. The pointer to an output may be NULL only if the function says so.
- *  3. Bytes go in as (pointer, length), where (NULL, 0) is the empty string, and come out as a kv_slice, whose data is
- *     never NULL for something found, also when it is empty. A length beyond the limits below answers KV_TOO_BIG before
- *     a byte is read; NULL with another length answers KV_INVALID. The message names the argument.
- *  4. Lifetimes. A value is valid until its transaction ends, and in a write transaction until the next write. A key
- *     from a cursor is valid until the next call on that cursor. Whatever is valid may be given to any call as input,
- *     to each step of a batch as well, and so may the bytes of kv_reserve() to the next call.
+ *  1. Status. Functions return KV_OK (0) or a negative number. The numbers are of these kinds: expected (-1 to -19),
+ *     usage errors (-20 to -39), errors of the environment (-40 to -59), errors of the contents of the file (-60 to
+ *     -79), and bugs in the library (-90). kv_error_message() describes the last one on this thread. KV_NO_MEMORY
+ *     (see 10) and KV_PANIC can come from nearly every function, whether or not its comment names them. Errors of the
+ *     environment or the contents, and bugs, can leave a call on a write transaction half done. They spoil the
+ *     transaction then: later calls return KV_TXN_FAILED, and it can only be aborted. Expected statuses and usage
+ *     errors never spoil it.
+ *  2. Outputs are written last, and only if the function returns KV_OK. After a failure, an output that is a handle
+ *     is NULL. The pointer to an output may be NULL only if the function says so; elsewhere, NULL returns KV_INVALID.
+ *  3. Bytes go in as a pointer and a length, where (NULL, 0) is the empty string, and come out as a kv_slice, whose
+ *     data is never NULL for something that was found, even if it is empty. Lengths and sizes are in bytes. A length
+ *     beyond the limits below returns KV_TOO_BIG before a byte is read, and NULL with a length other than 0 returns
+ *     KV_INVALID; the message names the argument. A function keeps no pointer to its inputs.
+ *  4. Lifetimes. A value is valid until its transaction ends or is refreshed, and in a write transaction only until
+ *     the next write. A key from a cursor is valid until the next call on that cursor. Bytes that are valid may be
+ *     the input of any call, even of the one that ends their lifetime, and of each step of a batch. So may the bytes
+ *     of kv_reserve() be the input of the next call.
  *  5. Handles (kv_db, kv_txn, kv_cursor, kv_writer, kv_buf) are numbers in the shape of a pointer: never dereference
- *     them. A handle that is NULL, closed or foreign answers KV_BAD_HANDLE and does no harm. Handles are all that a
- *     program has to release, in any order. A function that ends work (kv_close, kv_txn_commit, kv_writer_finish)
- *     releases its handle whatever it answers, with one exception: after KV_BUSY from kv_close() or kv_txn_commit()
- *     nothing was done. kv_txn_abort() after a commit is harmless. What belongs to a handle ends with it.
- *  6. Threads. Any threads may use a kv_db or a kv_buf at once. Any threads may use a read transaction at once through
- *     functions that take a `const kv_txn *`. Everything else is used by one thread at a time, not always the same one;
- *     a second one is told KV_BUSY. After fork(), handles of the parent answer KV_FORKED in the child. A thread may be
- *     cancelled (pthread_cancel), but never inside a call or a callback: that is finished first. Threads with
- *     asynchronous cancellation must disable it themselves. Calls may be made while a thread ends, in the destructors
- *     of its thread-specific data.
- *  7. Structs that may grow begin with their size: start from KV_..._INIT, or pass NULL for all defaults. Zero is
- *     always the default. Unknown flags answer KV_INVALID.
- *  8. Loops. A call that reaches the end answers KV_NOTFOUND, and a call that fails answers something else. A loop must
- *     tell the two apart, or it shows a damaged table as a short one. KV_EACH does.
- *  9. Callbacks run on the thread of the call, and only during it; one that returns anything but 0 ends the call with
- *     KV_CANCELLED. They may use the library, but cannot end or move what is in use below them: kv_txn_commit(),
- *     kv_txn_abort() and kv_txn_refresh() on it, and kv_close() on any database, answer KV_BUSY (kv_txn_abort() stores
- *     it) and do nothing, so end it after the call. They must not wait for another thread that does so, and they must
- *     return: a longjmp() out of one leaves what was in use in use for ever, and a C++ exception that leaves one ends
- *     the process.
- * 10. Memory. A call that cannot have the memory it needs answers KV_NO_MEMORY. It has changed nothing in the database,
- *     but may have spoiled its write transaction (1), and a handle that it ends has ended (5). No call ends the process:
- *     for that the library keeps a reserve of 16 MiB of address space, which is touched only when the system refuses
- *     memory. While it is being used up, calls answer KV_NO_MEMORY at once and spoil nothing, and those that end something work.
- *     One case is out of its hands: where the library was loaded by dlopen(), glibc allocates a thread's storage for it
- *     when the thread first needs it, and ends the process if there is no memory for that. Programs that are linked
- *     with the library get this storage when the thread is made.
+ *     them. A handle that is NULL, closed or foreign returns KV_BAD_HANDLE and does no harm. Handles are all that a
+ *     program has to release, and it may release them in any order. Cursors and writers end with their transaction. A
+ *     function that ends work (kv_close, kv_txn_commit, kv_txn_commit_async, kv_writer_finish) releases its handle
+ *     whatever it returns, with one exception: after KV_BUSY from kv_close(), kv_txn_commit() or
+ *     kv_txn_commit_async(), nothing was done. kv_txn_abort() after a commit is harmless.
+ *  6. Threads. Any number of threads may use a kv_db or a kv_buf at once, and a read transaction through functions
+ *     that take a `const kv_txn *`. Everything else is used by one thread at a time, though not always by the same
+ *     one: while one thread uses it, a call of another returns KV_BUSY. A function that closes a handle or ends a
+ *     transaction, however, waits for the calls of other threads on it. After fork(), handles of the parent return
+ *     KV_FORKED in the child. A thread may be cancelled (pthread_cancel), but never inside a call or a callback: that
+ *     is finished first. Threads with asynchronous cancellation must disable it themselves. Functions may be called
+ *     while a thread ends, in the destructors of its thread-specific data.
+ *  7. Structs that may grow begin with their size: start from KV_..._INIT, which sets it. A pointer to options may be
+ *     NULL for all defaults, and 0 is the default of every field of options. Fields called `reserved` must stay 0.
+ *     Flags that a function does not take, or that exclude each other, return KV_INVALID.
+ *  8. Loops. A call that reaches the end returns KV_NOTFOUND, and a call that fails returns something else. A loop
+ *     must tell the two apart, or it shows a damaged table as a short one. KV_EACH does.
+ *  9. Callbacks run on the thread of the call, and only during it. They return 0 to go on; anything else ends the
+ *     call, with KV_CANCELLED unless the callback's type says otherwise. They may use the library, but they cannot
+ *     end or move what the call is using: kv_txn_commit(), kv_txn_commit_async(), kv_txn_abort() and kv_txn_refresh()
+ *     of its transaction, and kv_close() of any database, do nothing and return KV_BUSY (which kv_error_detail()
+ *     tells after kv_txn_abort()); call them when the call has returned. Callbacks must not wait for another thread
+ *     that calls one of these, and they must return: a longjmp() out of a callback leaves what was in use in use for
+ *     ever, and a C++ exception that leaves it ends the process.
+ * 10. Memory. A function that cannot have the memory it needs returns KV_NO_MEMORY. It has changed nothing in the
+ *     database, but it may have spoiled its write transaction (see 1), and a handle that it ends has ended (see 5).
+ *     No call ends the process: for that, the library keeps a reserve of 16 MiB of address space, which is touched
+ *     only when the system refuses memory. While more than 1 MiB of it is in use and the system still refuses memory,
+ *     functions return KV_NO_MEMORY at once and spoil nothing, except those that end something, which work. One case
+ *     is out of its hands: if the library was loaded by dlopen(), glibc allocates a thread's storage for it when the
+ *     thread first needs it, and ends the process if there is no memory for that. In programs that are linked with
+ *     the library, a thread gets this storage when it is made.
  *
  * Limits: a key has at most 2 MiB, a value 2^38 bytes (256 GiB) if the disk has room, a table name 512 bytes, a note
- * 1024 bytes, an array 2^31 - 1 elements, the bytes of an input batch 2^32 - 1.
+ * 1024 bytes, an array 2^31 - 1 elements, the buffer of an input batch 2^32 - 1 bytes.
  *
  * Generated from capi/ by `make header`; what is not generated is in include/kv.h.in. Do not edit.
  */
@@ -88,19 +104,19 @@
 #include <stdint.h>
 #include <string.h>
 
-/** The version of this header; kv_version() returns that of the library. */
+/** The version of this header, "major.minor.patch"; kv_version() returns that of the library. */
 #define KV_VERSION "0.1.0"
 #define KV_VERSION_MAJOR 0
 #define KV_VERSION_MINOR 1
 #define KV_VERSION_PATCH 0
-/** major * 1000000 + minor * 1000 + patch */
+/** The version of this header as a number: major * 1000000 + minor * 1000 + patch */
 #define KV_VERSION_NUMBER (KV_VERSION_MAJOR * 1000000 + KV_VERSION_MINOR * 1000 + KV_VERSION_PATCH)
 
 #ifndef KV_API
 #define KV_API
 #endif
 
-/* Put in front of functions whose answer must not be ignored. */
+/* Stands in front of functions whose status must not be ignored. */
 #if defined(__GNUC__) || defined(__clang__)
 #define KV_MUST_CHECK __attribute__((warn_unused_result))
 #else
@@ -116,53 +132,59 @@ extern "C" {
 /** @defgroup kv_basics Basics: bytes, ranges, entries
  * @{ */
 
-/** kv_range.flags: keys greater than or equal to `from`. */
+/** kv_range.flags: only keys greater than or equal to `from`. */
 #define KV_RANGE_FROM 0x100000
-/** kv_range.flags: keys greater than `from`. */
+/** kv_range.flags: only keys greater than `from`. */
 #define KV_RANGE_AFTER 0x200000
-/** kv_range.flags: keys less than `to`. */
+/** kv_range.flags: only keys less than `to`. */
 #define KV_RANGE_BEFORE 0x400000
-/** kv_range.flags: keys less than or equal to `to`. */
+/** kv_range.flags: only keys less than or equal to `to`. */
 #define KV_RANGE_THROUGH 0x800000
-/** kv_range.flags: keys that begin with `prefix`. */
+/** kv_range.flags: only keys that begin with `prefix`. */
 #define KV_RANGE_PREFIX 0x1000000
-/** kv_range.flags: from the greatest key down: first is the greatest, next goes down. */
+
+/**
+ * kv_range.flags: from the greatest key down. The first entry is the one with the greatest key; the next has a lesser
+ * one.
+ */
 #define KV_RANGE_REVERSE 0x2000000
+
 /** "None" where a number is expected: no page, no table, no place in the file. */
 #define KV_NONE UINT64_MAX
 
 /**
- * Number of a table: the same in every transaction and every process, and for ever; a dropped table's number is not
- * given again. Below 2^53.
+ * The number of a table. It is the same in every transaction and in every process, and it never changes. The number of
+ * a dropped table is not given to another one. Numbers are below 2^53.
  */
 typedef uint64_t kv_table;
 
 /**
- * Bytes. As a result: data is never NULL for something that was found, also when it is empty. As an input, (NULL, 0) is
+ * Bytes. In a result, data is never NULL for something that was found, even if it is empty. As an input, (NULL, 0) is
  * the empty string.
  */
 typedef struct kv_slice {
-    /** First byte. */
+    /** The first byte. */
     const void *data;
-    /** Number of bytes. */
+    /** Length in bytes. */
     size_t len;
 } kv_slice;
 
 /**
- * A range of keys. The flags say which fields count, and they combine: a prefix with a bound is a page within the
- * prefix. Bytes in a field without its flag are KV_INVALID, so that a forgotten flag (or an empty string that happens
- * to be NULL) never means "everything". NULL instead of a range means the whole table, upwards. Copied by every call.
+ * A range of keys; start from KV_RANGE_INIT, which is the whole table in ascending order, as is NULL instead of a
+ * range. The flags say which of the fields count, and they can be combined: a prefix with a bound is a part of what
+ * has the prefix. Bytes in a field without its flag return KV_INVALID, so that a forgotten flag never means
+ * "everything". Every call copies the range.
  */
 typedef struct kv_range {
     /** KV_RANGE_... flags. */
     uint32_t flags;
     /** Zero. */
     uint32_t reserved;
-    /** Lower bound, with KV_RANGE_FROM or KV_RANGE_AFTER. */
+    /** The lower bound, with KV_RANGE_FROM or KV_RANGE_AFTER. */
     kv_slice from;
-    /** Upper bound, with KV_RANGE_BEFORE or KV_RANGE_THROUGH. */
+    /** The upper bound, with KV_RANGE_BEFORE or KV_RANGE_THROUGH. */
     kv_slice to;
-    /** Beginning of the keys, with KV_RANGE_PREFIX. */
+    /** What the keys begin with, with KV_RANGE_PREFIX. */
     kv_slice prefix;
 } kv_range;
 
@@ -184,85 +206,82 @@ typedef struct kv_entry {
 /** @defgroup kv_errors Errors and version
  * @{ */
 
-/** What every call answers: KV_OK or one of the negative numbers below. */
+/** What a function returns: KV_OK or one of the negative numbers below. */
 typedef int32_t kv_status;
 
-/** Detail of a thread's last failure, filled by kv_error_detail(). */
+/** What is known of a thread's last failure, filled by kv_error_detail(); start from KV_ERROR_INIT. */
 typedef struct kv_error {
-    /** sizeof(kv_error), set by the caller. */
+    /** sizeof(kv_error), set by KV_ERROR_INIT. */
     uint32_t struct_size;
-    /** The status that was answered; KV_OK if no call of this thread failed yet. */
+    /** The status that was returned; KV_OK if no call on this thread has failed yet. */
     kv_status status;
-    /**
-     * errno of the system call that failed, with KV_IO, KV_NO_SPACE, KV_ACCESS, KV_NO_FILE and every other status; 0 if
-     * no system call failed.
-     */
+    /** The errno of the system call that failed, whatever the status is; 0 if no system call failed. */
     int32_t sys_errno;
     /** Zero. */
     uint32_t reserved;
-    /** Page that is damaged, KV_NONE if no page is to blame. */
+    /** Number of the damaged page; KV_NONE if there is none or it is not known. */
     uint64_t page;
-    /** Table in question, KV_NONE if unknown. */
+    /** Number of the table that the damaged page belongs to; KV_NONE if there is none or it is not known. */
     uint64_t table;
-    /** After KV_TOO_SMALL: bytes that are needed. Otherwise 0. */
+    /** After KV_TOO_SMALL: how many bytes are needed. Otherwise 0. */
     uint64_t needed;
-    /** Name of the function that failed, "" if none did. Static. */
+    /** Name of the function that failed, "" if none did. Static text. */
     const char *function;
-    /** What kv_error_message() returns; valid as long as that. */
+    /** What kv_error_message() returns, valid as long as that. */
     const char *message;
 } kv_error;
 
 #define KV_ERROR_INIT \
     {sizeof(kv_error), 0, 0, 0, 0, 0, 0, NULL, NULL}
 
-/** Done. */
+/** Success. */
 #define KV_OK 0
-/** Answer: no such entry, no entry there, or the end of the range. */
+/** Expected: there is no such entry, no entry at this place, or no further one in the range. */
 #define KV_NOTFOUND (-1)
-/** Answer: the key, name or file exists already. */
+/** Expected: the key, name or file exists already. */
 #define KV_EXISTS (-2)
-/** Answer: no table of this name or number (dropped, never created, or of another database). */
+/** Expected: there is no table of this name or number (dropped, never created, or of another database). */
 #define KV_NO_TABLE (-3)
-/** Answer: another commit changed what was read. Reserved: no function of this version answers it. */
+/** Expected: another commit changed what was read. Reserved: no function of this version returns it. */
 #define KV_CONFLICT (-4)
-/** Answer: the wait is over, or the handle is in use by another call. */
+/** Expected: the time to wait is over, or another call is using the handle. */
 #define KV_BUSY (-5)
-/** Answer: the value is not the expected one. Reserved: no function of this version answers it. */
+/** Expected: the value is not the expected one. Reserved: no function of this version returns it. */
 #define KV_MISMATCH (-6)
-/** Answer: the buffer is too small; kv_error_detail() tells the bytes needed. */
+/** Expected: the buffer is too small; kv_error_detail() tells how many bytes are needed. */
 #define KV_TOO_SMALL (-7)
-/** Answer: KV_APPEND of a key that is not behind the last one. */
+/** Expected: with KV_APPEND, the key is not greater than every key of the table. */
 #define KV_ORDER (-8)
-/** Answer: a callback or kv_interrupt() asked to stop. */
+/** Expected: a callback, kv_interrupt() or kv_close() ended the call. */
 #define KV_CANCELLED (-9)
-/** Usage: an argument that no database could make right. */
+/** Usage: an argument is wrong, whatever the database contains. */
 #define KV_INVALID (-20)
-/** Usage: a handle that is NULL, closed, foreign or of another kind. */
+/** Usage: the handle is NULL, closed, foreign or of another kind. */
 #define KV_BAD_HANDLE (-21)
-/** Usage: a write through a read transaction, a read-only database or a read-only table. */
+/** Usage: a write through a read transaction, to a read-only database or to a read-only table. */
 #define KV_READ_ONLY (-22)
-/** Usage: commit while a child (an unfinished writer) was open; all was aborted. */
+/** Usage: a kv_writer was unfinished when its transaction was committed; the transaction was aborted. */
 #define KV_CHILD_OPEN (-23)
 /** Usage: an earlier failure spoiled this transaction; abort it. */
 #define KV_TXN_FAILED (-24)
-/** Usage: key, value or name beyond its limit. */
+/** Usage: a key, value, name, note, array or batch is beyond its limit. */
 #define KV_TOO_BIG (-25)
-/** Usage: the value is of another type. Reserved: no function of this version answers it. */
+/** Usage: the value is of another type. Reserved: no function of this version returns it. */
 #define KV_WRONG_TYPE (-26)
-/** Usage: this thread waits for a lock that it holds itself. */
+/** Usage: this thread would wait for a write transaction of its own. */
 #define KV_DEADLOCK (-27)
-/** Usage: the handle was opened before fork(); open again in the child. */
+/** Usage: the handle was opened before fork(); open the database again in the child. */
 #define KV_FORKED (-28)
 
 /**
- * Usage: not possible in this build, or for this table: a newer version made it, so this one only reads it. Nothing was
- * changed, and the transaction goes on.
+ * Usage: not possible in this build, or not for this table, which a newer version made and this one can only read.
+ * Nothing was changed, and the transaction goes on.
  */
 #define KV_UNSUPPORTED (-29)
 
-/** Environment: the operating system answered an error; kv_error_detail() has its errno. */
+/** Environment: the operating system returned an error; kv_error_detail() has its errno. */
 #define KV_IO (-40)
-/** Environment: disk, quota or file size limit is full; the database is as before. */
+/** Environment: the disk or a quota is full, or a file size limit is reached; the database is as before. */
 #define KV_NO_SPACE (-41)
 /** Environment: memory could not be allocated. */
 #define KV_NO_MEMORY (-42)
@@ -270,78 +289,84 @@ typedef struct kv_error {
 #define KV_ACCESS (-43)
 /** Environment: the file does not exist. */
 #define KV_NO_FILE (-44)
-/** Environment: the file system gives no locks. */
+/** Environment: the file system does not provide the locks that are needed. */
 #define KV_NO_LOCKS (-45)
-/** Environment: a limit of this build or process is reached. */
+
+/**
+ * Environment: a limit of this build or process is reached: handles, readers, or the addresses that a file can grow
+ * into.
+ */
 #define KV_LIMIT (-46)
-/** Environment: an earlier sync failed; close every handle of the database and open again. */
+
+/** Environment: an earlier sync failed; close every handle of the database and open it again. */
 #define KV_POISONED (-47)
-/** Environment: the commit may or may not survive; close and open again to learn which. */
+/** Environment: the commit may or may not survive; close the database and open it again to learn which. */
 #define KV_IN_DOUBT (-48)
-/** Contents: bytes on disk are not what was written. */
+/** Contents: bytes in the file are not what was written. */
 #define KV_CORRUPT (-60)
 /** Contents: the file is something else. */
 #define KV_NOT_A_DATABASE (-61)
-/** Contents: made by a newer version of the library. */
+/** Contents: a newer version of the library made the file. */
 #define KV_TOO_NEW (-62)
-/** Contents: made by a version too old to be read. */
+/** Contents: a version of the library made the file that is too old to be read. */
 #define KV_TOO_OLD (-63)
-/** Contents: made against another base. Reserved: no function of this version answers it. */
+/** Contents: made against another base. Reserved: no function of this version returns it. */
 #define KV_WRONG_BASE (-64)
-/** Internal: a bug in the library, caught; please report the message. */
+/** Internal: a bug in the library, which was caught; please report the message. */
 #define KV_PANIC (-90)
 
 /**
- * Message about the last call on this thread that did not answer KV_OK, in one line:
- * `PATH: what happened [at page P] [in table "NAME" (number N)]; what to do next`.
+ * Describes the last call on this thread that did not return KV_OK, in one line: `PATH: what happened [at page P] [in
+ * table "NAME" (number N)]; what to do next`.
  *
- * PATH is the absolute path of the file in question: of the database, or of the file that is opened, written or saved from.
- * It is missing where no file is in question or where the handle is not open. Names, keys and paths are printable: line
- * breaks and the like are shown as \n, \t, \0 or \u{1b}, bytes that are no UTF-8 as \xNN, and a backslash as two. Of long
- * ones only a part is shown. The words may change in later versions; programs look at the status and at kv_error_detail().
- * KV_NOTFOUND has no message of its own, since it happens in loops.
+ * PATH is the absolute path of the file in question: the database, or the file that is opened, copied to or salvaged.
+ * It is missing if no file is in question or if the handle is not open. Names, keys and paths are printable: line
+ * breaks and the like are shown as \n, \t, \0 or \u{1b}, bytes that are not UTF-8 as \xNN, and a backslash as two; of
+ * long ones only a part is shown. The words may change in later versions, so programs look at the status and at
+ * kv_error_detail(). KV_NOTFOUND has no message of its own, because it happens in loops.
  *
- * Bindings whose tasks move between threads must read it before they give up the thread.
+ * Bindings whose tasks move between threads must read the message before they give up the thread.
  *
- * @return Text valid until the next call of this library on this thread; never NULL; "done" if nothing failed yet.
+ * @return Text that is valid until the next call of this library on this thread. Never NULL; "done" if no call has
+ *         failed yet.
  */
 KV_API const char *kv_error_message(void);
 
 /**
- * Detail about the last call on this thread that did not answer KV_OK.
+ * Tells what is known of the last call on this thread that did not return KV_OK. A failure of this function itself is
+ * not stored.
  *
- * @param detail  Its struct_size is set by the caller; the rest is filled.
- * @return KV_OK; KV_INVALID if detail is NULL or its struct_size is not plausible.
+ * @param detail  Receives the detail; start from KV_ERROR_INIT.
+ * @return KV_OK; KV_INVALID (detail is NULL, or its struct_size is not set).
  */
 KV_API kv_status kv_error_detail(kv_error *detail);
 
 /**
- * Name of a status: "KV_NOTFOUND".
+ * Returns the name of a status, such as "KV_NOTFOUND".
  *
- * @return Static text, never NULL; "KV_?" for a number this version does not know.
+ * @return Static text, never NULL; "KV_?" for a number that this version does not know.
  */
 KV_API const char *kv_status_name(kv_status status);
 
 /**
- * A status in words, without any detail: "not found".
+ * Returns a status in words and without any detail, such as "not found".
  *
- * @return Static text, never NULL; "unknown status" for a number this version does not know.
+ * @return Static text, never NULL; "unknown status" for a number that this version does not know.
  */
 KV_API const char *kv_strerror(kv_status status);
 
 /**
- * Version of the library at run time, "major.minor.patch".
+ * Returns the version of the library at run time, "major.minor.patch". KV_VERSION is the version of the header that a
+ * program was compiled with.
  *
- * Compare with KV_VERSION, the version of the header a program was compiled with.
- *
- * @return Static text.
+ * @return Static text, never NULL.
  */
 KV_API const char *kv_version(void);
 
 /**
- * Version of the library at run time as a number: major * 1000000 + minor * 1000 + patch.
+ * Returns the version of the library at run time as a number, as KV_VERSION_NUMBER is that of the header.
  *
- * @return As KV_VERSION_NUMBER.
+ * @return major * 1000000 + minor * 1000 + patch.
  */
 KV_API uint32_t kv_version_number(void);
 
@@ -352,48 +377,53 @@ KV_API uint32_t kv_version_number(void);
 /** @defgroup kv_database Database
  * @{ */
 
-/** Durability: the database's; of a database: KV_DURABILITY_FULL. */
+/** Durability: of a transaction, as the database was opened; of a database, KV_DURABILITY_FULL. */
 #define KV_DURABILITY_DEFAULT 0
-/** Durability: a commit is visible and acknowledged once it is durable. */
+/** Durability: a commit becomes visible when it is durable, and kv_txn_commit() returns then. */
 #define KV_DURABILITY_FULL 64
 
 /**
- * Durability: a commit is visible at once and survives a killed process; it becomes durable by kv_sync(), by a later full
- * commit, by kv_close(), or when up to 3 MiB or 256 commits wait. A power cut may take the last ones, never consistency.
+ * Durability: a commit is visible at once and survives a killed process. It becomes durable by kv_sync(), by
+ * kv_wait_durable(), by a later full commit, by kv_close(), or by a later lazy commit when much waits: more than 256
+ * commits, or more than a quarter of the database (at least 256 pages, at most 3 MiB). A power cut may take the newest
+ * lazy commits, but never an older one without the newer ones.
  */
 #define KV_DURABILITY_LAZY 65
 
 /** Verification: KV_VERIFY_ONCE. */
 #define KV_VERIFY_DEFAULT 0
-/** Verification: each page against its checksum when it is first touched after it was written. */
+/** Verification: each page is compared with its checksum when it is first touched after it was written. */
 #define KV_VERIFY_ONCE 72
-/** Verification: on every access. */
+/** Verification: each page is compared with its checksum on every access. */
 #define KV_VERIFY_ALWAYS 73
-/** Verification: never, except by kv_check(). */
+/** Verification: pages are compared with their checksums only by kv_check() and kv_backup(). */
 #define KV_VERIFY_NEVER 74
-/** Open flag: the file must be there already, else KV_NO_FILE. */
+/** Open flag: the file must exist, or kv_open() returns KV_NO_FILE. */
 #define KV_OPEN_EXISTING 0x1000
-/** Open flag: there must be no such file yet, else KV_EXISTS. */
+/** Open flag: the file must not exist yet, or kv_open() returns KV_EXISTS. */
 #define KV_OPEN_NEW 0x2000
-/** Open flag: never write; the file may be read-only. Implies KV_OPEN_EXISTING. */
+/** Open flag: the database is never written, so the file may be read-only. Implies KV_OPEN_EXISTING. */
 #define KV_OPEN_READ_ONLY 0x4000
-/** Open flag: keep everything in memory; the path may be NULL and is ignored. */
+/** Open flag: the database is in memory only. The path is ignored and may be NULL. */
 #define KV_OPEN_MEMORY 0x8000
 
-/** An open database. Any thread may use it. */
+/** An open database. Any number of threads may use it at once. */
 typedef struct kv_db kv_db;
 
 /** A reader, filled by kv_reader_at(); start from KV_READER_INFO_INIT. */
 typedef struct kv_reader_info {
     /** sizeof(kv_reader_info), set by KV_READER_INFO_INIT. */
     uint32_t struct_size;
-    /** Number of its process. */
+    /** Its process id. */
     uint32_t pid;
-    /** Commit that it sees. */
+    /** The commit that it sees. */
     uint64_t commit;
-    /** Milliseconds since it began, or was last refreshed. */
+    /** Milliseconds since it began, or since kv_txn_refresh() moved it to this commit. */
     uint64_t age_ms;
-    /** Pages kept for it that nobody else needs, as far as this process knows: it learns them when it writes. */
+    /**
+     * Pages that are kept for this reader alone, as far as this process knows, which learns of them when it writes; 0
+     * while it writes.
+     */
     uint64_t kept_pages;
 } kv_reader_info;
 
@@ -401,43 +431,45 @@ typedef struct kv_reader_info {
     {sizeof(kv_reader_info), 0, 0, 0, 0}
 
 /**
- * Is told of a reader, of whatever process, that has not ended for long while newer commits were made: once for each
- * such reader and handle, on a thread that begins a write transaction through the handle, before it waits. What it
- * answers is ignored. It must not close the database.
+ * Called for a reader of any process that has been open for long while newer commits were made. Each such reader is
+ * reported once to each handle, on a thread that begins a write transaction through the handle, before it waits. The
+ * callback returns nothing and so cannot end that call.
  */
 typedef void (*kv_reader_fn)(void *ctx, const kv_reader_info *reader);
 
-/** How to open a database; start from KV_OPTIONS_INIT. Zero is the default everywhere. */
+/** How to open a database; start from KV_OPTIONS_INIT. */
 typedef struct kv_options {
     /** sizeof(kv_options), set by KV_OPTIONS_INIT. */
     uint32_t struct_size;
-    /** KV_OPEN_... flags. */
+    /** KV_OPEN_... flags; 0 = open the file, and create it if it does not exist. */
     uint32_t flags;
-    /** Bytes of a page of a new file: 4096 (default), 8192, 16384, 32768 or 65536. Of a present file: ignored. */
+    /** Bytes of a page of a new file: 4096, 8192, 16384, 32768 or 65536; 0 = 4096. Ignored for a file that exists. */
     uint32_t page_size;
-    /** KV_DURABILITY_...: of transactions that do not say otherwise. */
+    /** KV_DURABILITY_...: of transactions that do not choose their own; 0 = KV_DURABILITY_FULL. */
     uint32_t durability;
-    /** KV_VERIFY_...: when pages are verified. */
+    /** KV_VERIFY_...: when pages are verified; 0 = KV_VERIFY_ONCE. */
     uint32_t verify;
     /** Zero. */
     uint32_t reserved;
     /**
-     * Milliseconds that kv_txn_begin() waits for the write transaction of another: 0 or less = for ever. Other waits
-     * for processes that hold a lock and do nothing with it end after this time, too, and by themselves otherwise:
-     * kv_open() waits 10 s at most, and a commit 60 s for another process that should sync and is stopped. (The first
-     * handle of a file in a process decides about commits.)
+     * Milliseconds that kv_txn_begin() waits for another write transaction to end; 0 or less = for ever.
+     *
+     * It also bounds the wait for a process that holds a lock and does nothing with it, because it is stopped for
+     * example: kv_open() waits this long, but at most 10 s; a commit or a sync waits this long, but at least 1 s (10 s
+     * if that process cannot be seen), or 60 s if this is 0 or less. For commits and syncs, the handle that opened the
+     * file first in its process decides.
      */
     int64_t wait_ms;
     /**
-     * Bytes of edits that a write transaction collects before it applies them; 0 = a 32nd of the
-     * memory (what the machine has, or what its control group leaves the process), 16 to 512 MiB.
+     * Bytes of edits that a write transaction collects before it applies them to its pages; 0 = a 32nd of the memory
+     * that the machine has, or that its control group leaves the process, but at least 16 MiB and at most 512 MiB.
      */
     uint64_t write_memory;
-    /** Is told of readers that hold back space for long; NULL = nobody is. */
+    /** Called for readers that hold back space for long; NULL = none. */
     kv_reader_fn stale_reader;
-    /** Handed to stale_reader. */
+    /** Handed to stale_reader as ctx. */
     void *stale_reader_ctx;
-    /** Age in milliseconds from which a reader of an old commit is reported; 0 = a minute. */
+    /** Age in milliseconds from which a reader of an old commit is reported; 0 = 60,000. */
     uint64_t stale_reader_ms;
 } kv_options;
 
@@ -445,93 +477,97 @@ typedef struct kv_options {
     {sizeof(kv_options), 0, 0, 0, 0, 0, 0, 0, NULL, NULL, 0}
 
 /**
- * Opens a database, and creates it if there is none (unless KV_OPEN_EXISTING or KV_OPEN_READ_ONLY).
+ * Opens a database, and creates it if it does not exist (unless KV_OPEN_EXISTING or KV_OPEN_READ_ONLY is set).
  *
- * Any number of processes may have it open at once. A process may open the same file several times; its handles then
- * share one environment. While a file is open, NAME-shm lies beside it, which holds nothing that would be missed.
- * A new file gets the permissions that the process's umask leaves of 0666; NAME-shm gets group and permissions of the
- * database, and is never a link. Who may write the database must be trusted by all who open it.
- * Opening after a crash repairs nothing by guessing: it finds the last complete commit.
- * An empty file becomes a database, as if it were not there; with KV_OPEN_EXISTING or KV_OPEN_READ_ONLY it is refused,
- * because a file that was cut may be empty. A link that leads nowhere is followed, except with KV_OPEN_NEW.
- * Messages name the file, and the process or the limit that stands in the way.
+ * Any number of threads and up to 1024 processes may have it open at once. A process may open the same file several
+ * times. While a file is open, a file NAME-shm lies beside it, with which nothing is lost. After a crash, nothing is
+ * repaired by guessing: the newest complete commit is found.
  *
- * @param path     File name, in the encoding of the file system; NULL only with KV_OPEN_MEMORY.
+ * A new file gets the permissions that the process's umask leaves of 0666. NAME-shm gets the group and the permissions
+ * of the database and is never a link. All who open a database must trust those who may write it.
+ *
+ * An empty file becomes a database, as if it did not exist. With KV_OPEN_EXISTING or KV_OPEN_READ_ONLY it is refused,
+ * because it may be a database that was cut. A link that leads nowhere is followed, except with KV_OPEN_NEW. Messages
+ * name the file, and the process or the limit that stands in the way.
+ *
+ * @param path     Name of the file, in the encoding of the file system. NULL only with KV_OPEN_MEMORY.
  * @param options  NULL = all defaults. Copied.
- * @param db       Gets the handle, to be closed by kv_close(); NULL after a failure.
- * @return KV_OK; KV_NO_FILE, KV_EXISTS (see the flags); KV_BUSY (a process has it alone, since NAME-shm could not be
- *         made, or reads it without permission to write, or is of another version; or the file is mounted by itself);
- *         KV_POISONED (a sync failed, and not every process has closed it yet); KV_ACCESS; KV_NOT_A_DATABASE,
- *         KV_TOO_NEW, KV_TOO_OLD, KV_CORRUPT (what is in the file); KV_NO_LOCKS (network file systems without locks);
- *         KV_IO, KV_NO_SPACE, KV_NO_MEMORY; KV_LIMIT (too many handles); KV_INVALID (options).
+ * @param db       Receives the handle, which kv_close() releases.
+ * @return KV_OK; KV_NO_FILE, KV_EXISTS (see the flags); KV_BUSY (another process has the database alone, because
+ *         NAME-shm could not be made, or reads it without permission to write, or is of another version; or the file
+ *         is mounted by itself); KV_POISONED (a sync failed, and not every process has closed the database since);
+ *         KV_ACCESS; KV_NOT_A_DATABASE, KV_TOO_NEW, KV_TOO_OLD, KV_CORRUPT (what is in the file); KV_NO_LOCKS (a
+ *         network file system without locks); KV_IO, KV_NO_SPACE, KV_NO_MEMORY; KV_LIMIT (too many handles);
+ *         KV_INVALID (options).
  */
 KV_API KV_MUST_CHECK kv_status kv_open(const char *path, const kv_options *options, kv_db **db);
 
 /**
  * Closes a database. Lazy commits become durable here, so look at the status.
  *
- * Calls in flight on other threads are waited for; those that wait for the write transaction answer KV_CANCELLED. Write
- * transactions of this handle are aborted. Its read transactions answer KV_BAD_HANDLE from now on, but bytes they
- * returned stay valid until kv_txn_abort() releases them.
+ * Its write transactions are aborted. Its read transactions return KV_BAD_HANDLE from now on, but bytes that they
+ * returned stay valid until kv_txn_abort() releases them. Calls of other threads on the handle are waited for, and
+ * those that wait for something return KV_CANCELLED.
  *
- * @param db  Released whatever is answered, except after KV_BUSY. NULL is KV_OK.
- * @return KV_OK; KV_BAD_HANDLE; KV_FORKED; KV_BUSY (called inside a callback of the library: nothing was done);
+ * @param db  Released whatever is returned, except after KV_BUSY. NULL returns KV_OK.
+ * @return KV_OK; KV_BAD_HANDLE; KV_FORKED; KV_BUSY (called in a callback of the library: nothing was done);
  *         KV_IN_DOUBT, KV_POISONED, KV_NO_LOCKS (lazy commits did not become durable).
  */
 KV_API kv_status kv_close(kv_db *db);
 
 /**
- * Ends every wait for the write transaction or for a newer commit (kv_wait_commit) through this handle; those calls
- * answer KV_CANCELLED. To interrupt only some of them, let those wait through a second handle of the database. This
- * function may be called on any thread, but not in a signal handler, because it takes a lock to wake those who wait. A
- * handle that is not open is ignored.
+ * Ends every wait through this handle for a write transaction to end or for a newer commit. Calls that wait so, such
+ * as kv_txn_begin(), kv_db_put() and kv_wait_commit(), return KV_CANCELLED. A handle that is not open is ignored.
+ *
+ * Any thread may call this function, but not a signal handler, because it takes a lock to wake those who wait. To
+ * interrupt only some waits, let those be made through a second handle of the database.
  */
 KV_API void kv_interrupt(kv_db *db);
 
 /**
- * Makes every commit durable.
+ * Makes every commit durable that was made before the call, by any process.
  *
  * @return KV_OK; KV_BAD_HANDLE, KV_FORKED; KV_IN_DOUBT, KV_POISONED (a sync failed); KV_NO_LOCKS.
  */
 KV_API KV_MUST_CHECK kv_status kv_sync(kv_db *db);
 
 /**
- * Answers the newest commits, whoever made them.
+ * Tells the newest commits, whichever process made them.
  *
- * @param visible  Gets the newest commit that a reader sees; may be NULL.
- * @param durable  Gets the newest commit that survives a power cut; may be NULL.
+ * @param visible  Receives the number of the newest visible commit; may be NULL.
+ * @param durable  Receives the number of the newest durable commit; may be NULL.
  * @return KV_OK; KV_BAD_HANDLE, KV_FORKED.
  */
 KV_API kv_status kv_newest_commit(kv_db *db, uint64_t *visible, uint64_t *durable);
 
 /**
- * Reads one value in a transaction of its own, into a buffer of the caller.
+ * Copies one value into a buffer of the caller, in a read transaction of its own.
  *
- * @param buffer  Gets the value; may be NULL if size is 0.
+ * @param buffer  Receives the value; may be NULL if size is 0.
  * @param size    Bytes of the buffer.
- * @param len     Gets the length of the value, also after KV_TOO_SMALL; may be NULL.
- * @return KV_OK; KV_NOTFOUND; KV_TOO_SMALL (nothing was copied); KV_NO_TABLE; KV_INVALID; KV_TOO_BIG (key); KV_BAD_HANDLE,
- *         KV_FORKED; KV_CORRUPT, KV_IO; KV_LIMIT (too many readers); KV_POISONED.
+ * @param len     Receives the length of the value in bytes, also after KV_TOO_SMALL; may be NULL.
+ * @return KV_OK; KV_NOTFOUND; KV_TOO_SMALL (nothing was copied); KV_NO_TABLE; KV_INVALID; KV_TOO_BIG (key);
+ *         KV_BAD_HANDLE, KV_FORKED; KV_CORRUPT, KV_IO; KV_LIMIT (too many readers); KV_POISONED.
  */
 KV_API kv_status kv_db_get(kv_db *db, kv_table table, const void *key, size_t klen, void *buffer, size_t size,
     size_t *len);
 
 /**
- * Puts one entry in a transaction of its own.
+ * Puts one entry, in a write transaction of its own, which is committed.
  *
  * @param flags  0 or one of KV_NO_OVERWRITE, KV_NO_INSERT, KV_APPEND.
- * @return KV_OK; what kv_put(), kv_txn_begin() with KV_WRITE and kv_txn_commit() answer; never KV_CHILD_OPEN,
+ * @return KV_OK; what kv_put(), kv_txn_begin() with KV_WRITE and kv_txn_commit() return; never KV_CHILD_OPEN,
  *         KV_TXN_FAILED.
  */
 KV_API kv_status kv_db_put(kv_db *db, kv_table table, const void *key, size_t klen, const void *value, size_t vlen,
     uint32_t flags);
 
 /**
- * Deletes one entry in a transaction of its own.
+ * Deletes one entry, in a write transaction of its own, which is committed.
  *
  * @param flags  0 or KV_BLIND.
  * @return KV_OK; KV_NOTFOUND (nothing was written); what kv_delete(), kv_txn_begin() with KV_WRITE and kv_txn_commit()
- *         answer; never KV_CHILD_OPEN, KV_TXN_FAILED.
+ *         return; never KV_CHILD_OPEN, KV_TXN_FAILED.
  */
 KV_API kv_status kv_db_delete(kv_db *db, kv_table table, const void *key, size_t klen, uint32_t flags);
 
@@ -542,33 +578,36 @@ KV_API kv_status kv_db_delete(kv_db *db, kv_table table, const void *key, size_t
 /** @defgroup kv_transactions Transactions
  * @{ */
 
-/** Kind of transaction: reads one snapshot; never waits and is never waited for. */
+/** Kind of transaction: it reads one snapshot. It never waits for others, and others never wait for it. */
 #define KV_READ 16
-/** Kind of transaction: reads and writes; one at a time. */
+/** Kind of transaction: it reads and writes. Only one of a database is open at a time. */
 #define KV_WRITE 17
-/** kv_txn_options.flags: if another write transaction is open, answer KV_BUSY at once. */
+/** kv_txn_options.flags: if another write transaction is open, kv_txn_begin() returns KV_BUSY at once. */
 #define KV_TXN_NOWAIT 0x10000
 
 /**
- * A transaction. One that reads may be used by any threads at once through functions that take `const kv_txn *`; one
- * that writes by one thread at a time, not bound to a thread.
+ * A transaction. Any number of threads may use a read transaction at once, through functions that take a
+ * `const kv_txn *`. A write transaction is used by one thread at a time, though not always by the same one.
  */
 typedef struct kv_txn kv_txn;
 
 /**
- * How to begin a transaction; start from KV_TXN_OPTIONS_INIT. Zero is the default everywhere. For readers nothing of it
- * counts yet.
+ * How to begin a transaction; start from KV_TXN_OPTIONS_INIT. In this version, they change nothing about read
+ * transactions.
  */
 typedef struct kv_txn_options {
     /** sizeof(kv_txn_options), set by KV_TXN_OPTIONS_INIT. */
     uint32_t struct_size;
-    /** KV_TXN_... flags. */
+    /** KV_TXN_... flags; 0 = none. */
     uint32_t flags;
-    /** KV_DURABILITY_...: of the commit. */
+    /** KV_DURABILITY_...: of the commit; 0 = as the database was opened. */
     uint32_t durability;
     /** Zero. */
     uint32_t reserved;
-    /** Milliseconds to wait for another write transaction to end: 0 = as the database was opened, less = for ever. */
+    /**
+     * Milliseconds to wait for another write transaction to end; 0 = as the database was opened, less than 0 = for
+     * ever.
+     */
     int64_t wait_ms;
     /** Bytes of edits that are collected before they are applied; 0 = as the database was opened. */
     uint64_t write_memory;
@@ -580,68 +619,75 @@ typedef struct kv_txn_options {
 /**
  * Begins a transaction.
  *
- * A reader sees the newest commit and goes on seeing exactly that. A writer sees it too, and what it writes itself; it
- * waits until no other write transaction of the file is open.
+ * A read transaction sees the newest visible commit, and goes on seeing exactly that. A write transaction sees the
+ * newest commit and what it writes itself. It waits until no other write transaction of the database is open, in any
+ * process.
  *
  * @param kind     KV_READ or KV_WRITE.
  * @param options  NULL = all defaults. Copied.
- * @param txn      Gets the handle, to be ended by kv_txn_commit() or kv_txn_abort(); NULL after a failure.
- * @return KV_OK; KV_BUSY (the wait is over); KV_CANCELLED (kv_interrupt, kv_close); KV_DEADLOCK (this thread used the open
- *         write transaction last, so it would wait for itself); KV_READ_ONLY; KV_LIMIT (too many readers or handles);
- *         KV_POISONED; KV_IO, KV_NO_SPACE (it writes first if a crash left torn commits); KV_NO_LOCKS; KV_INVALID;
- *         KV_BAD_HANDLE, KV_FORKED.
+ * @param txn      Receives the handle, which kv_txn_commit(), kv_txn_commit_async() or kv_txn_abort() releases.
+ * @return KV_OK; KV_BUSY (the time to wait is over); KV_CANCELLED (kv_interrupt, kv_close); KV_DEADLOCK (this thread
+ *         was the last to use the open write transaction, so it would wait for itself); KV_READ_ONLY; KV_LIMIT (too
+ *         many readers or handles); KV_POISONED; KV_IO, KV_NO_SPACE (it writes first if a crash left torn commits);
+ *         KV_NO_LOCKS; KV_INVALID; KV_BAD_HANDLE, KV_FORKED.
  */
 KV_API KV_MUST_CHECK kv_status kv_txn_begin(kv_db *db, uint32_t kind, const kv_txn_options *options, kv_txn **txn);
 
 /**
- * Commits and ends a transaction. Ends a reader, too.
+ * Commits a transaction and ends it. It ends a read transaction as well, which has nothing to commit.
  *
- * Cursors of the transaction are closed. If a writer (kv_writer_open) is neither finished nor closed, nothing is committed.
+ * The cursors of the transaction are closed, and bytes that it returned are no longer valid. If a kv_writer of the
+ * transaction is neither finished nor closed, nothing is committed.
  *
- * @param txn        Released whatever is answered, except after KV_BUSY.
- * @param commit_id  Gets the number of the commit (a transaction that changed nothing: of the one it read); may be NULL.
- * @return KV_OK: visible, and durable if that is its durability; KV_CHILD_OPEN, KV_TXN_FAILED (aborted); KV_NO_SPACE,
- *         KV_IO, KV_CORRUPT, KV_NO_LOCKS, KV_NO_MEMORY (aborted, the database is as before); KV_IN_DOUBT (may or may not
- *         survive), KV_POISONED; KV_PANIC (nothing was committed); KV_BUSY (inside a callback of a call that reads it:
- *         nothing was done); KV_BAD_HANDLE, KV_FORKED.
+ * @param txn        Released whatever is returned, except after KV_BUSY.
+ * @param commit_id  Receives the number of the commit; of a transaction that changed nothing, the number of the one
+ *                   that it read. May be NULL.
+ * @return KV_OK: the commit is visible, and durable if that is its durability; KV_CHILD_OPEN, KV_TXN_FAILED (the
+ *         transaction was aborted); KV_NO_SPACE, KV_IO, KV_CORRUPT, KV_NO_LOCKS, KV_NO_MEMORY, KV_LIMIT (the
+ *         transaction was aborted, and the database is as before); KV_IN_DOUBT (the commit may or may not survive),
+ *         KV_POISONED; KV_PANIC (nothing was committed); KV_BUSY (called in a callback of a call that reads the
+ *         transaction: nothing was done); KV_BAD_HANDLE, KV_FORKED.
  */
 KV_API KV_MUST_CHECK kv_status kv_txn_commit(kv_txn *txn, uint64_t *commit_id);
 
 /**
- * Commits and ends a transaction without waiting until it is durable.
+ * Commits a transaction and ends it, without waiting until the commit is durable.
  *
- * A commit with KV_DURABILITY_FULL is seen by nobody, not even by the one who made it, before it is durable; one with
- * KV_DURABILITY_LAZY is visible at once. No thread works behind the caller's back: the commit becomes durable by
- * kv_wait_durable(), by any later full commit or kv_sync(), or by kv_close(), so that one sync can serve many commits.
+ * A commit with KV_DURABILITY_FULL is visible to nobody, not even to the one who made it, before it is durable. One
+ * with KV_DURABILITY_LAZY is visible at once. No thread works behind the caller's back: the commit becomes durable by
+ * kv_wait_durable(), by a later full commit, by kv_sync() or by kv_close(), so that one sync can serve many commits.
  *
- * @param txn        Released whatever is answered, except after KV_BUSY.
- * @param commit_id  Gets the number to hand to kv_wait_durable(); may be NULL.
+ * @param txn        Released whatever is returned, except after KV_BUSY.
+ * @param commit_id  Receives the number of the commit, for kv_wait_durable(); may be NULL.
  * @return As kv_txn_commit().
  */
 KV_API KV_MUST_CHECK kv_status kv_txn_commit_async(kv_txn *txn, uint64_t *commit_id);
 
 /**
- * Ends a transaction and undoes what it wrote. Its cursors and writers are closed, bytes it returned are no longer valid.
+ * Ends a transaction and undoes what it wrote. Its cursors and writers are closed, and bytes that it returned are no
+ * longer valid.
  *
- * A handle that is NULL or ended already is ignored, so that one exit path serves success and failure. Inside a callback of
- * a call that reads the transaction nothing is done, and kv_error_detail() tells KV_BUSY.
+ * A handle that is NULL or ended already is ignored, so that one exit path serves success and failure. In a callback
+ * of a call that reads the transaction, nothing is done, and kv_error_detail() tells KV_BUSY.
  */
 KV_API void kv_txn_abort(kv_txn *txn);
 
 /**
- * Moves a read transaction to the newest commit. Its cursors stay at their keys; bytes it returned are no longer valid.
+ * Moves a read transaction to the newest visible commit. Its cursors stay at their keys. Bytes that it returned are no
+ * longer valid.
  *
- * @return KV_OK; KV_BUSY (another call uses the transaction or a cursor of it, or buffers of kv_get_buf() still hold
- *         this snapshot); KV_INVALID (a write transaction); KV_POISONED, KV_IO, KV_LIMIT (it goes on with
+ * @return KV_OK; KV_BUSY (another call uses the transaction or a cursor of it, or buffers of kv_get_buf() still keep
+ *         this snapshot); KV_INVALID (a write transaction); KV_POISONED, KV_IO, KV_LIMIT (the transaction goes on with
  *         its commit, or with one that was made during the call); KV_BAD_HANDLE, KV_FORKED.
  */
 KV_API kv_status kv_txn_refresh(kv_txn *txn);
 
 /**
- * Number of the commit a transaction reads; of a writer: the one it builds upon.
+ * Tells which commit a transaction reads; of a write transaction, the one that it builds upon.
  *
- * @return KV_OK; KV_BAD_HANDLE, KV_FORKED; KV_BUSY (a writer in use by another thread); KV_INVALID (id is NULL);
- *         KV_TXN_FAILED.
+ * @param id  Receives the number of the commit.
+ * @return KV_OK; KV_BAD_HANDLE, KV_FORKED; KV_BUSY (a write transaction in use by another thread); KV_INVALID (id is
+ *         NULL); KV_TXN_FAILED.
  */
 KV_API kv_status kv_txn_id(const kv_txn *txn, uint64_t *id);
 
@@ -653,24 +699,25 @@ KV_API kv_status kv_txn_id(const kv_txn *txn, uint64_t *id);
  * @{ */
 
 /**
- * Waits until a commit survives a power cut: the sequel of kv_txn_commit_async(), and of lazy commits.
+ * Waits until a commit is durable, after kv_txn_commit_async() or a lazy commit.
  *
- * If no sync is under way the calling thread does it, for everything committed until then in all processes.
+ * If no sync is under way, the calling thread syncs everything that was committed until then, in all processes.
  *
  * @param id  Number of the commit.
- * @param ms  0: only looks. Anything else waits until the sync is done, which cannot be broken off.
- * @return KV_OK: durable; KV_BUSY (ms is 0: not yet); KV_INVALID (no commit has this number yet); KV_IN_DOUBT,
- *         KV_POISONED; KV_NO_LOCKS; KV_BAD_HANDLE, KV_FORKED.
+ * @param ms  0 only looks. Anything else waits until the sync is done, which cannot be broken off.
+ * @return KV_OK: the commit is durable; KV_BUSY (ms is 0 and it is not durable yet); KV_INVALID (no commit has this
+ *         number yet); KV_IN_DOUBT, KV_POISONED; KV_NO_LOCKS; KV_BAD_HANDLE, KV_FORKED.
  */
 KV_API KV_MUST_CHECK kv_status kv_wait_durable(kv_db *db, uint64_t id, int64_t ms);
 
 /**
- * Waits until a commit newer than one is visible, whoever makes it, in whatever process.
+ * Waits until a commit that is newer than a given one is visible, whichever process makes it.
  *
- * @param after   Number of a commit, as kv_txn_id(), kv_newest_commit() or this function answered it.
- * @param ms      Milliseconds: 0 only looks, a negative number waits for ever.
- * @param newest  Gets the number of the newest visible commit; may be NULL.
- * @return KV_OK; KV_BUSY (time over); KV_CANCELLED (kv_interrupt, kv_close); KV_POISONED; KV_BAD_HANDLE, KV_FORKED.
+ * @param after   Number of a commit, from kv_txn_id(), kv_newest_commit() or this function for example.
+ * @param ms      Milliseconds to wait: 0 only looks, less than 0 = for ever.
+ * @param newest  Receives the number of the newest visible commit; may be NULL.
+ * @return KV_OK; KV_BUSY (the time to wait is over); KV_CANCELLED (kv_interrupt, kv_close); KV_POISONED;
+ *         KV_BAD_HANDLE, KV_FORKED.
  */
 KV_API KV_MUST_CHECK kv_status kv_wait_commit(kv_db *db, uint64_t after, int64_t ms, uint64_t *newest);
 
@@ -681,57 +728,64 @@ KV_API KV_MUST_CHECK kv_status kv_wait_commit(kv_db *db, uint64_t after, int64_t
 /** @defgroup kv_tables Tables
  * @{ */
 
-/** kv_table_options.flags: there must be no table of this name yet, else KV_EXISTS. */
+/** kv_table_options.flags: there must be no table of this name yet, or kv_table_create() returns KV_EXISTS. */
 #define KV_TABLE_NEW 0x20000
 
 /** How to create a table; start from KV_TABLE_OPTIONS_INIT. */
 typedef struct kv_table_options {
     /** sizeof(kv_table_options), set by KV_TABLE_OPTIONS_INIT. */
     uint32_t struct_size;
-    /** KV_TABLE_... flags. */
+    /** KV_TABLE_... flags; 0 = open the table if it exists. */
     uint32_t flags;
 } kv_table_options;
 
 #define KV_TABLE_OPTIONS_INIT \
     {sizeof(kv_table_options), 0}
 
-/** The default table: it needs no name and always exists. */
+/** The main table: it needs no name and always exists. */
 #define KV_MAIN 0
-/** Read-only list of the named tables, name -> number (8 bytes, little-endian): read it as any table. */
+/** The read-only list of the named tables: name -> number (8 bytes, little-endian). It is read like any table. */
 #define KV_TABLES 1
 
 /**
- * Number of the table called `name`.
+ * Finds the number of the table that has a name. There is nothing to close.
  *
- * @param name   1 to 512 bytes of any kind, of which the first is not 0.
- * @param table  Gets the number.
+ * @param name   1 to 512 bytes of any kind, the first of which is not 0.
+ * @param len    Bytes of the name.
+ * @param table  Receives the number.
  * @return KV_OK; KV_NO_TABLE; KV_INVALID; KV_TOO_BIG (name); KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_CORRUPT, KV_IO;
  *         KV_TXN_FAILED.
  */
 KV_API kv_status kv_table_open(const kv_txn *txn, const void *name, size_t len, kv_table *table);
 
 /**
- * Creates a table, or opens a present one (unless KV_TABLE_NEW). It exists for others once the transaction is committed.
+ * Creates a table, or finds the one that has this name already (unless KV_TABLE_NEW is set). Others see the table when
+ * the transaction is committed.
  *
- * @param name     1 to 512 bytes of any kind, of which the first is not 0.
+ * @param name     1 to 512 bytes of any kind, the first of which is not 0.
+ * @param len      Bytes of the name.
  * @param options  NULL = all defaults. Copied.
- * @param table    Gets the number.
+ * @param table    Receives the number.
  * @return KV_OK; KV_EXISTS (with KV_TABLE_NEW); KV_INVALID; KV_TOO_BIG (name); KV_READ_ONLY; KV_BAD_HANDLE, KV_FORKED,
- *         KV_BUSY; KV_TXN_FAILED; KV_CORRUPT, KV_IO, KV_NO_MEMORY (these spoil the transaction).
+ *         KV_BUSY; KV_TXN_FAILED; KV_CORRUPT, KV_IO, KV_NO_MEMORY (these can spoil the transaction).
  */
 KV_API kv_status kv_table_create(kv_txn *txn, const void *name, size_t len, const kv_table_options *options,
     kv_table *table);
 
 /**
- * Gives a table another name; its number stays. A table that has this name already is dropped: replacing is atomic.
+ * Gives a table another name; its number stays. If another table has this name already, it is dropped, so that a table
+ * can be replaced by another one in one step.
  *
- * @return KV_OK; KV_NO_TABLE; KV_INVALID (KV_MAIN has no name to change); otherwise as kv_table_create();
- *         never KV_EXISTS.
+ * @param name  1 to 512 bytes of any kind, the first of which is not 0.
+ * @param len   Bytes of the name.
+ * @return KV_OK; KV_NO_TABLE; KV_INVALID (KV_MAIN has no name to change); otherwise as kv_table_create(); never
+ *         KV_EXISTS.
  */
 KV_API kv_status kv_table_rename(kv_txn *txn, kv_table table, const void *name, size_t len);
 
 /**
- * Removes every entry of a table, in time that does not depend on their sizes.
+ * Deletes every entry of a table. The time grows with the number of pages of its tree, and not with the sizes of its
+ * values; leaf pages are read only if the table has long keys or values.
  *
  * @return KV_OK; KV_NO_TABLE; KV_READ_ONLY; KV_UNSUPPORTED (a newer version made the table); KV_BAD_HANDLE, KV_FORKED,
  *         KV_BUSY; KV_TXN_FAILED; KV_CORRUPT, KV_IO.
@@ -739,33 +793,38 @@ KV_API kv_status kv_table_rename(kv_txn *txn, kv_table table, const void *name, 
 KV_API kv_status kv_table_clear(kv_txn *txn, kv_table table);
 
 /**
- * Removes a table with all its entries. Its number is not given again.
+ * Drops a table with all its entries, which are deleted as by kv_table_clear(). The number of the table is not given
+ * to another one.
  *
- * @return As kv_table_clear(); KV_INVALID for KV_MAIN, KV_READ_ONLY for KV_TABLES.
+ * @return As kv_table_clear(); KV_INVALID (KV_MAIN), KV_READ_ONLY (KV_TABLES).
  */
 KV_API kv_status kv_table_drop(kv_txn *txn, kv_table table);
 
 /**
- * The name of a table. To list the tables, read KV_TABLES as any table: its keys are the names.
+ * Tells the name of a table. To list all tables, read KV_TABLES, whose keys are the names.
  *
- * @param name  Gets the bytes, valid until the transaction ends; empty for KV_MAIN and KV_TABLES, which have no name.
+ * @param name  Receives the name, valid until the transaction ends or is refreshed, also after writes; empty for
+ *              KV_MAIN and KV_TABLES, which have none.
  * @return KV_OK; KV_NO_TABLE; KV_INVALID (name is NULL); KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_CORRUPT, KV_IO;
  *         KV_TXN_FAILED.
  */
 KV_API kv_status kv_table_name(const kv_txn *txn, kv_table table, kv_slice *name);
 
 /**
- * The note of a named table: bytes that the program attached to it (a schema, a version); empty at first.
+ * Tells the note of a table: bytes that the program attached to it, such as a schema or a version. It is empty at
+ * first.
  *
- * @param note  Gets the bytes, valid until the transaction ends.
+ * @param note  Receives the note, valid until the transaction ends or is refreshed, also after writes.
  * @return KV_OK; KV_NO_TABLE; KV_INVALID (note is NULL); KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_CORRUPT, KV_IO;
  *         KV_TXN_FAILED.
  */
 KV_API kv_status kv_table_note(const kv_txn *txn, kv_table table, kv_slice *note);
 
 /**
- * Attaches a note to a table, in place of the one it has; an empty one removes it.
+ * Attaches a note to a table, in place of the one that it has.
  *
+ * @param note  0 to 1024 bytes; an empty note is the same as none.
+ * @param len   Bytes of the note.
  * @return KV_OK; KV_TOO_BIG; KV_INVALID (KV_MAIN has no note); otherwise as kv_table_clear().
  */
 KV_API kv_status kv_table_set_note(kv_txn *txn, kv_table table, const void *note, size_t len);
@@ -777,20 +836,20 @@ KV_API kv_status kv_table_set_note(kv_txn *txn, kv_table table, const void *note
 /** @defgroup kv_entries Entries
  * @{ */
 
-/** Put flag: only if there is no such key, else KV_EXISTS. */
+/** Put flag: only if the key does not exist, or the call returns KV_EXISTS. */
 #define KV_NO_OVERWRITE 0x100
-/** Put flag: only if there is such a key, else KV_NOTFOUND. */
+/** Put flag: only if the key exists, or the call returns KV_NOTFOUND. */
 #define KV_NO_INSERT 0x200
-/** Put flag: the key is greater than every key of the table, else KV_ORDER. */
+/** Put flag: only if the key is greater than every key of the table, or the call returns KV_ORDER. */
 #define KV_APPEND 0x400
-/** Delete flag: do not ask whether the entry exists; the answer is KV_OK either way. */
+/** Delete flag: do not look whether the entry exists; the call returns KV_OK either way. */
 #define KV_BLIND 0x800
 
 /**
- * Reads the value of a key, in place.
+ * Reads the value of a key in place, without a copy.
  *
- * @param value  Gets the value: valid until the transaction ends, in a write transaction until its next write. NULL only
- *               asks whether the key is there, and never touches a long value.
+ * @param value  Receives the value, valid until the transaction ends or is refreshed, and in a write transaction only
+ *               until its next write. NULL only asks whether the key exists, and never reads a long value.
  * @return KV_OK; KV_NOTFOUND; KV_NO_TABLE; KV_INVALID; KV_TOO_BIG (key); KV_BAD_HANDLE, KV_FORKED; KV_BUSY (a write
  *         transaction in use by another thread); KV_TXN_FAILED; KV_CORRUPT, KV_IO, KV_NO_MEMORY.
  */
@@ -799,51 +858,55 @@ KV_API kv_status kv_get(const kv_txn *txn, kv_table table, const void *key, size
 /**
  * Copies the value of a key into a buffer of the caller.
  *
- * @param buffer  Gets the value; may be NULL if size is 0.
+ * @param buffer  Receives the value; may be NULL if size is 0.
  * @param size    Bytes of the buffer.
- * @param len     Gets the length of the value, also after KV_TOO_SMALL; may be NULL.
+ * @param len     Receives the length of the value in bytes, also after KV_TOO_SMALL; may be NULL.
  * @return As kv_get(); KV_TOO_SMALL (nothing was copied).
  */
 KV_API kv_status kv_get_copy(const kv_txn *txn, kv_table table, const void *key, size_t klen, void *buffer,
     size_t size, size_t *len);
 
 /**
- * Puts an entry. Key and value are copied before anything else, so they may be bytes that this library returned.
+ * Puts an entry: inserts it, or replaces the value if the key exists.
  *
- * @param flags  0: insert or replace; or one of KV_NO_OVERWRITE, KV_NO_INSERT, KV_APPEND.
+ * @param flags  0, or one of KV_NO_OVERWRITE, KV_NO_INSERT, KV_APPEND.
  * @return KV_OK; KV_EXISTS, KV_NOTFOUND, KV_ORDER (as the flags say; nothing was written); KV_NO_TABLE; KV_READ_ONLY
- *         (a reader, or KV_TABLES); KV_UNSUPPORTED (a newer version made the table); KV_TOO_BIG; KV_INVALID;
- *         KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED; KV_NO_SPACE, KV_IO, KV_CORRUPT, KV_NO_MEMORY (these spoil
- *         the transaction).
+ *         (a read transaction, or KV_TABLES); KV_UNSUPPORTED (a newer version made the table); KV_TOO_BIG; KV_INVALID;
+ *         KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED; KV_NO_SPACE, KV_IO, KV_CORRUPT, KV_NO_MEMORY, KV_LIMIT
+ *         (the file cannot grow further; these can spoil the transaction).
  */
 KV_API kv_status kv_put(kv_txn *txn, kv_table table, const void *key, size_t klen, const void *value, size_t vlen,
     uint32_t flags);
 
 /**
- * Puts an entry if there is none with this key; else answers KV_EXISTS and the value that is there.
+ * Puts an entry if its key does not exist; otherwise returns KV_EXISTS and hands out the value that is there.
  *
- * @param existing  After KV_EXISTS gets the present value, valid until the next write of the transaction; may be NULL.
+ * @param existing  Receives the value that is there after KV_EXISTS, valid until the next write or the end of the
+ *                  transaction; may be NULL.
  * @return As kv_put() with KV_NO_OVERWRITE.
  */
 KV_API kv_status kv_insert(kv_txn *txn, kv_table table, const void *key, size_t klen, const void *value,
     size_t vlen, kv_slice *existing);
 
 /**
- * Puts an entry and answers the value it replaces.
+ * Puts an entry and hands out the value that it replaces.
  *
  * @param flags  As for kv_put().
- * @param old    Gets the former value, valid until the next write of the transaction; its data is NULL if there was none.
+ * @param old    Receives the former value, valid until the next write or the end of the transaction; its data is NULL
+ *               if there was none.
  * @return As kv_put().
  */
 KV_API kv_status kv_replace(kv_txn *txn, kv_table table, const void *key, size_t klen, const void *value,
     size_t vlen, uint32_t flags, kv_slice *old);
 
 /**
- * Puts an entry of `vlen` zero bytes and answers where they lie, to be filled before the next call on this transaction. That
- * saves a copy of what is computed anyway.
+ * Puts an entry whose value is `vlen` zero bytes, and tells where they lie, so that the caller can fill them before
+ * the next call on this transaction. That saves a copy of a value that is computed anyway.
  *
+ * @param vlen   Bytes of the value.
  * @param flags  As for kv_put().
- * @param data   Gets the address of vlen writable bytes; never NULL.
+ * @param data   Receives the address of vlen writable bytes, never NULL; valid until the next call on this
+ *               transaction.
  * @return As kv_put().
  */
 KV_API kv_status kv_reserve(kv_txn *txn, kv_table table, const void *key, size_t klen, size_t vlen, uint32_t flags,
@@ -852,36 +915,38 @@ KV_API kv_status kv_reserve(kv_txn *txn, kv_table table, const void *key, size_t
 /**
  * Deletes an entry.
  *
- * @param flags  0, or KV_BLIND: do not ask whether it exists.
- * @return KV_OK; KV_NOTFOUND (never with KV_BLIND); otherwise as kv_put(); never KV_EXISTS, KV_ORDER.
+ * @param flags  0, or KV_BLIND.
+ * @return KV_OK; KV_NOTFOUND (without KV_BLIND); otherwise as kv_put(); never KV_EXISTS, KV_ORDER.
  */
 KV_API kv_status kv_delete(kv_txn *txn, kv_table table, const void *key, size_t klen, uint32_t flags);
 
 /**
- * Deletes an entry and answers its value.
+ * Deletes an entry and hands out its value.
  *
- * @param value  Gets the value, valid until the next write of the transaction.
+ * @param value  Receives the value, valid until the next write or the end of the transaction.
  * @return KV_OK; KV_NOTFOUND; otherwise as kv_put(); never KV_EXISTS, KV_ORDER.
  */
 KV_API kv_status kv_take(kv_txn *txn, kv_table table, const void *key, size_t klen, kv_slice *value);
 
 /**
- * Deletes the first entry of a range (with KV_RANGE_REVERSE the last) and answers it: the step of a queue.
+ * Deletes the first entry of a range (with KV_RANGE_REVERSE, the one with the greatest key) and hands it out: the step
+ * of a queue.
  *
  * @param range  NULL = the whole table.
- * @param key    Gets the key, valid until the next write of the transaction; may be NULL.
- * @param value  Gets the value, valid as long; may be NULL.
+ * @param key    Receives the key, valid until the next write or the end of the transaction; may be NULL.
+ * @param value  Receives the value, valid as long as the key; may be NULL.
  * @return KV_OK; KV_NOTFOUND (the range is empty); otherwise as kv_put(); never KV_EXISTS, KV_ORDER.
  */
 KV_API kv_status kv_take_first(kv_txn *txn, kv_table table, const kv_range *range, kv_slice *key, kv_slice *value);
 
 /**
- * Deletes every entry of a range, in time that depends on the pages touched and not on the entries.
+ * Deletes every entry of a range. The time grows with the number of pages in the range, and not with the number or the
+ * sizes of its entries; leaf pages that lie wholly within it are read only if the table has long keys or values.
  *
- * @param range    With at least one bound or a prefix; for a whole table there is kv_table_clear().
- * @param deleted  Gets the number of entries deleted; may be NULL.
- * @return KV_OK (also if there was none); KV_INVALID (range without a bound); otherwise as kv_put(); never KV_NOTFOUND,
- *         KV_EXISTS, KV_ORDER.
+ * @param range    With at least one bound or a prefix. For a whole table there is kv_table_clear().
+ * @param deleted  Receives the number of entries that were deleted; may be NULL.
+ * @return KV_OK (also if the range was empty); KV_INVALID (a range without a bound); otherwise as kv_put(); never
+ *         KV_NOTFOUND, KV_EXISTS, KV_ORDER.
  */
 KV_API kv_status kv_delete_range(kv_txn *txn, kv_table table, const kv_range *range, uint64_t *deleted);
 
@@ -892,47 +957,52 @@ KV_API kv_status kv_delete_range(kv_txn *txn, kv_table table, const kv_range *ra
 /** @defgroup kv_cursors Cursors and counting
  * @{ */
 
-/** Seek: exactly this key. */
+/** Seek: the entry with exactly this key. */
 #define KV_SEEK_EQ 32
-/** Seek: this key, or the next greater. */
+/** Seek: the entry with this key, or else with the next greater one. */
 #define KV_SEEK_GE 33
-/** Seek: the next greater key. */
+/** Seek: the entry with the next greater key. */
 #define KV_SEEK_GT 34
-/** Seek: this key, or the next less. */
+/** Seek: the entry with this key, or else with the next lesser one. */
 #define KV_SEEK_LE 35
-/** Seek: the next less key. */
+/** Seek: the entry with the next lesser key. */
 #define KV_SEEK_LT 36
 
-/** A place in a table. One thread at a time, not bound to a thread. */
+/** A position in a table. A cursor is used by one thread at a time, though not always by the same one. */
 typedef struct kv_cursor kv_cursor;
 
 /**
- * Entries of the cursor's range, without moving it.
+ * Counts the entries of the cursor's range, without moving the cursor.
  *
+ * @param count  Receives the number of entries.
  * @return KV_OK; KV_INVALID (count is NULL); otherwise as kv_cursor_first(); never KV_NOTFOUND.
  */
 KV_API kv_status kv_cursor_count(kv_cursor *cursor, uint64_t *count);
 
 /**
- * Entries of the range before the cursor's current one, in the cursor's direction: kv_cursor_nth() with this number
- * returns to it. Of a cursor that stands on no entry: those before the place where it stands.
+ * Counts the entries of the range before the current one, in the cursor's direction; kv_cursor_nth() with this number
+ * returns to the current entry. If the cursor stands on no entry, those before the place where it stands are counted.
  *
+ * @param rank  Receives the number of entries.
  * @return KV_OK; KV_INVALID (rank is NULL); otherwise as kv_cursor_first(); never KV_NOTFOUND.
  */
 KV_API kv_status kv_cursor_rank(kv_cursor *cursor, uint64_t *rank);
 
 /**
- * Entries within a range.
+ * Counts the entries of a range, in time that grows only with the height of the tree.
  *
  * @param range  NULL = the whole table.
- * @return KV_OK; KV_NO_TABLE; KV_INVALID; KV_TOO_BIG (a bound); KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED; KV_CORRUPT;
- *         KV_IO, KV_NO_SPACE (in a write transaction: what it has collected is applied first, and may be written).
+ * @param count  Receives the number of entries.
+ * @return KV_OK; KV_NO_TABLE; KV_INVALID; KV_TOO_BIG (a bound); KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED;
+ *         KV_CORRUPT; KV_IO, KV_NO_SPACE, KV_LIMIT (in a write transaction: what it has collected is applied first,
+ *         and may be written).
  */
 KV_API kv_status kv_count(const kv_txn *txn, kv_table table, const kv_range *range, uint64_t *count);
 
 /**
- * Entries with keys less than `key`, which need not exist.
+ * Counts the entries whose keys are less than `key`, which need not exist.
  *
+ * @param rank  Receives the number of entries.
  * @return As kv_count(); KV_TOO_BIG (key).
  */
 KV_API kv_status kv_rank(const kv_txn *txn, kv_table table, const void *key, size_t klen, uint64_t *rank);
@@ -940,69 +1010,71 @@ KV_API kv_status kv_rank(const kv_txn *txn, kv_table table, const void *key, siz
 /**
  * Opens a cursor before the first entry of a range.
  *
- * Position: before the first entry at first, so a loop with KV_EACH sees them all; behind the last
- * after KV_NOTFOUND, and prev returns to it; between its neighbours after its entry was deleted (get answers KV_NOTFOUND,
- * next the successor, prev the predecessor). A cursor of a write transaction sees what the transaction writes.
+ * A new cursor stands before the first entry, so that a loop with KV_EACH sees them all. After the end was reached
+ * (KV_NOTFOUND) it stands after the last entry, and kv_cursor_prev() moves to that. After its entry was deleted it
+ * stands between the neighbours: kv_cursor_get() returns KV_NOTFOUND, kv_cursor_next() moves to the successor and
+ * kv_cursor_prev() to the predecessor. A cursor of a write transaction sees what the transaction writes.
  *
- * @param range   NULL = the whole table, upwards. Copied, its direction included.
- * @param cursor  Gets the handle, to be closed by kv_cursor_close(); the end of the transaction closes it, too. NULL after
- *                a failure.
+ * @param range   NULL = the whole table, in ascending order. Copied, its direction included.
+ * @param cursor  Receives the handle, which kv_cursor_close() releases, or the end of the transaction.
  * @return KV_OK; KV_NO_TABLE; KV_INVALID; KV_TOO_BIG (a bound); KV_LIMIT; KV_BAD_HANDLE, KV_FORKED, KV_BUSY;
  *         KV_TXN_FAILED; KV_CORRUPT, KV_IO, KV_NO_SPACE, KV_NO_MEMORY.
  */
 KV_API kv_status kv_cursor_open(const kv_txn *txn, kv_table table, const kv_range *range, kv_cursor **cursor);
 
-/** Closes a cursor. NULL, closed ones and those whose transaction has ended are ignored. */
+/** Closes a cursor. One that is NULL or closed, or whose transaction has ended, is ignored. */
 KV_API void kv_cursor_close(kv_cursor *cursor);
 
 /**
- * Moves to the first entry of the range (with KV_RANGE_REVERSE: the one with the greatest key).
+ * Moves to the first entry of the range (with KV_RANGE_REVERSE, the one with the greatest key).
  *
- * Valid for all kv_cursor_... calls with these outputs:
+ * What is said of the outputs here is valid for every kv_cursor_... function that has them:
  *
- * @param key    Gets the key, valid until the next call on this cursor; may be NULL.
- * @param value  Gets the value, valid until the transaction ends, in a write transaction until its next write. NULL does
- *               not touch it, which for long values saves reading them.
- * @return KV_OK; KV_NOTFOUND (no entry there); KV_BAD_HANDLE (also: the transaction has ended), KV_FORKED; KV_BUSY (cursor
- *         or write transaction in use by another thread); KV_TXN_FAILED; KV_NO_TABLE (dropped meanwhile); KV_CORRUPT;
- *         KV_IO, KV_NO_SPACE (in a write transaction: what it has collected is applied first, and may be written);
- *         KV_NO_MEMORY.
+ * @param key    Receives the key, valid until the next call on this cursor; may be NULL.
+ * @param value  Receives the value, valid until the transaction ends or is refreshed, and in a write transaction only
+ *               until its next write. May be NULL, which saves reading a long value.
+ * @return KV_OK; KV_NOTFOUND (there is no entry); KV_BAD_HANDLE (also if the transaction has ended), KV_FORKED;
+ *         KV_BUSY (cursor or write transaction in use by another thread); KV_TXN_FAILED; KV_NO_TABLE (dropped
+ *         meanwhile); KV_CORRUPT; KV_IO, KV_NO_SPACE, KV_LIMIT (in a write transaction: what it has collected is
+ *         applied first, and may be written); KV_NO_MEMORY.
  */
 KV_API kv_status kv_cursor_first(kv_cursor *cursor, kv_slice *key, kv_slice *value);
 
 /**
- * Moves to the last entry of the range.
+ * Moves to the last entry of the range, in the cursor's direction.
  *
  * @return As kv_cursor_first().
  */
 KV_API kv_status kv_cursor_last(kv_cursor *cursor, kv_slice *key, kv_slice *value);
 
 /**
- * Moves to the next entry of the range, in its direction; before the first call: to the first.
+ * Moves to the next entry of the range, in the cursor's direction; a new cursor moves to the first.
  *
- * @return As kv_cursor_first(); KV_NOTFOUND at the end.
+ * @return As kv_cursor_first(); KV_NOTFOUND (the end of the range).
  */
 KV_API kv_status kv_cursor_next(kv_cursor *cursor, kv_slice *key, kv_slice *value);
 
 /**
- * Moves to the previous entry of the range.
+ * Moves to the previous entry of the range, in the cursor's direction.
  *
- * @return As kv_cursor_first(); KV_NOTFOUND at the beginning.
+ * @return As kv_cursor_first(); KV_NOTFOUND (the beginning of the range).
  */
 KV_API kv_status kv_cursor_prev(kv_cursor *cursor, kv_slice *key, kv_slice *value);
 
 /**
- * Reads the current entry again.
+ * Reads the current entry again, without moving the cursor.
  *
- * @return As kv_cursor_first(); KV_NOTFOUND if the cursor stands on none (not moved yet, at an end, entry deleted).
+ * @return As kv_cursor_first(); KV_NOTFOUND (the cursor stands on no entry: it is new, at an end, or its entry was
+ *         deleted).
  */
 KV_API kv_status kv_cursor_get(kv_cursor *cursor, kv_slice *key, kv_slice *value);
 
 /**
- * Moves to an entry by its key. Without such an entry the cursor stands where it would be.
+ * Moves to an entry by its key. If there is no such entry, the cursor stands where it would be.
  *
- * @param seek_key  The key that is looked for; it may be one that this cursor returned.
- * @param how       KV_SEEK_...; greater and less are meant by key order also in a reverse range.
+ * @param seek_key  The key to look for, which may be one that this cursor returned.
+ * @param klen      Bytes of seek_key.
+ * @param how       KV_SEEK_...; greater and less are meant in the order of keys, also in a reverse range.
  * @return As kv_cursor_first(); KV_INVALID; KV_TOO_BIG (key).
  */
 KV_API kv_status kv_cursor_seek(kv_cursor *cursor, const void *seek_key, size_t klen, uint32_t how, kv_slice *key,
@@ -1011,13 +1083,12 @@ KV_API kv_status kv_cursor_seek(kv_cursor *cursor, const void *seek_key, size_t 
 /**
  * Replaces the value of the current entry.
  *
- * @param value  May be bytes that this library returned.
  * @return KV_OK; KV_NOTFOUND (the cursor stands on no entry); otherwise as kv_put(); never KV_EXISTS, KV_ORDER.
  */
 KV_API kv_status kv_cursor_put(kv_cursor *cursor, const void *value, size_t vlen);
 
 /**
- * Deletes the current entry; the cursor stays between its neighbours.
+ * Deletes the current entry. The cursor then stands between its neighbours.
  *
  * @return KV_OK; KV_NOTFOUND (the cursor stands on no entry); otherwise as kv_put(); never KV_EXISTS, KV_ORDER,
  *         KV_INVALID, KV_TOO_BIG.
@@ -1025,26 +1096,26 @@ KV_API kv_status kv_cursor_put(kv_cursor *cursor, const void *value, size_t vlen
 KV_API kv_status kv_cursor_delete(kv_cursor *cursor);
 
 /**
- * Moves to the n-th entry of the range, in time that grows with the height of the tree only.
+ * Moves to the n-th entry of the range, in time that grows only with the height of the tree.
  *
- * @param n  0 = the first in the cursor's direction.
- * @return As kv_cursor_first(); KV_NOTFOUND if there are fewer.
+ * @param n  0 = the first entry in the cursor's direction.
+ * @return As kv_cursor_first(); KV_NOTFOUND (there are fewer entries).
  */
 KV_API kv_status kv_cursor_nth(kv_cursor *cursor, uint64_t n, kv_slice *key, kv_slice *value);
 
 /**
- * Moves to the entry at a percentile of the range by the nearest-rank method: 50 is the median, 0 the first entry, 100
- * the last.
+ * Moves to the entry at a percentile of the range, by the nearest-rank method: 50 is the median, 0 the first entry,
+ * 100 the last.
  *
  * @param percent  0 to 100.
- * @return As kv_cursor_first(); KV_NOTFOUND if the range is empty; KV_INVALID (percent).
+ * @return As kv_cursor_first(); KV_NOTFOUND (the range is empty); KV_INVALID (percent).
  */
 KV_API kv_status kv_cursor_percentile(kv_cursor *cursor, double percent, kv_slice *key, kv_slice *value);
 
 /**
- * Moves to a random entry of the range, each equally likely.
+ * Moves to a random entry of the range, each of which is equally likely.
  *
- * @return As kv_cursor_first(); KV_NOTFOUND if the range is empty.
+ * @return As kv_cursor_first(); KV_NOTFOUND (the range is empty).
  */
 KV_API kv_status kv_cursor_random(kv_cursor *cursor, kv_slice *key, kv_slice *value);
 
@@ -1055,26 +1126,26 @@ KV_API kv_status kv_cursor_random(kv_cursor *cursor, kv_slice *key, kv_slice *va
 /** @defgroup kv_batches Batches
  * @{ */
 
-/** kv_op.op: put key and value; flags as for kv_put(). */
+/** kv_op.op: put key and value; the flags are those of kv_put(). */
 #define KV_OP_PUT 48
-/** kv_op.op: delete key; flags as for kv_delete(). The value is ignored. */
+/** kv_op.op: delete the key; the flags are those of kv_delete(). The value is ignored. */
 #define KV_OP_DELETE 49
-/** kv_batch.flags: an entry is its key alone; values are not touched. */
+/** kv_batch.flags: an entry is its key alone; values are not read. */
 #define KV_BATCH_KEYS 0x40000
 /** kv_batch.flags: an entry is its value alone. */
 #define KV_BATCH_VALUES 0x80000
-/** kv_batch.kinds: the string is there. */
+/** kv_batch.kinds: the key exists, and the string is what was asked for. */
 #define KV_KIND_PRESENT 1
-/** kv_batch.kinds: there is no such key; the string is empty. */
+/** kv_batch.kinds: the key does not exist, and the string is empty. */
 #define KV_KIND_ABSENT 0
 
-/** One step of kv_write_batch(). */
+/** One operation of kv_write_batch(). */
 typedef struct kv_op {
     /** KV_OP_... */
     uint32_t op;
     /** Flags of that operation. */
     uint32_t flags;
-    /** The table. */
+    /** Number of the table. */
     kv_table table;
     /** The key. */
     kv_slice key;
@@ -1083,39 +1154,42 @@ typedef struct kv_op {
 } kv_op;
 
 /**
- * Many strings in one buffer: string i is bytes[ends[i-1]] up to ends[i] (string 0 begins at 0). An entry is a key and a
- * value behind it, two strings, unless the function or a flag says otherwise. Allocated once by the program and used again
- * and again; start from KV_BATCH_INIT.
+ * Many strings in one buffer: string i lies from bytes[ends[i-1]] up to bytes[ends[i]], and string 0 begins at
+ * bytes[0]. An entry is two strings, a key and its value, unless the function or a flag says otherwise. The
+ * program allocates the arrays once and uses them again and again; start from KV_BATCH_INIT.
  *
- * As a result, `count`, `used`, `needed` and `at_end` are filled. As an input, `count` entries are given, of which the
- * first `skip` are passed over, so that a call which stopped half-way can go on where it was.
+ * A function that fills a batch sets `count`, `used`, `needed` and `at_end`, also when it returns KV_NOTFOUND or
+ * KV_TOO_SMALL. An input batch has no flags; its `count` entries are in `bytes` and `ends`, and the first `skip` of
+ * them are passed over, so that a call that stopped half-way can be continued.
  */
 typedef struct kv_batch {
-    /** sizeof(kv_batch), set by KV_BATCH_INIT; exactly this. */
+    /** Exactly sizeof(kv_batch), set by KV_BATCH_INIT. */
     uint32_t struct_size;
-    /** KV_BATCH_... flags. */
+    /** KV_BATCH_... flags; 0 in an input batch. */
     uint32_t flags;
-    /** The strings, one behind the other. */
+    /** The strings, one after the other. */
     void *bytes;
-    /** Bytes of room (at most 4 GiB - 1 are used). */
+    /** Bytes of room in `bytes`, of which at most 2^32 - 1 are used; an input batch must not have more. */
     size_t bytes_size;
-    /** Where each string ends. */
+    /** Where each string ends, in bytes from the beginning of `bytes`. */
     uint32_t *ends;
     /** Room in `ends`, in strings. */
     size_t ends_size;
-    /** For kv_get_packed(): KV_KIND_... of each answer, with room for ends_size; may be NULL. */
+    /** KV_KIND_... of each string, with room for ends_size; used by kv_get_packed(). May be NULL. */
     uint8_t *kinds;
-    /** Entries wanted at most; 0 = as many as there is room for. */
+    /** How many entries are wanted at most; 0 = as many as there is room for. */
     size_t limit;
-    /** Entries in the batch. */
+    /** How many entries are in the batch. */
     size_t count;
-    /** Bytes in the batch. */
+    /** How many bytes are in the batch. */
     size_t used;
-    /** After KV_TOO_SMALL: bytes of room that the next entry needs. */
+    /** Result: bytes that the next entry needs if there was no room for it; otherwise 0. */
     size_t needed;
-    /** Result: 1 if nothing is left behind these entries. */
+    /**
+     * Result: 1 if the end was reached. 0 if there may be more: there was no more room, or `limit` entries were found.
+     */
     uint32_t at_end;
-    /** Input: entries to skip. */
+    /** Input: how many entries to pass over. */
     uint32_t skip;
 } kv_batch;
 
@@ -1123,86 +1197,93 @@ typedef struct kv_batch {
     {sizeof(kv_batch), 0, NULL, 0, NULL, 0, NULL, 0, 0, 0, 0, 0, 0}
 
 /**
- * Reads the values of many keys at once, which is much faster than one after the other: while one is fetched from
- * memory, the next are looked for.
+ * Reads the values of many keys at once. This is much faster than reading one after the other, because the next keys
+ * are looked for while memory is waited for.
  *
  * @param keys    n keys in any order.
- * @param values  Gets n values in the order of the keys; the data of one that is not there is NULL. Valid as those of
- *                kv_get(). After a failure the first of them may have been written.
- * @param found   Gets how many are there; may be NULL.
- * @return KV_OK, also if none is there; KV_NO_SPACE; otherwise as kv_get(); never KV_NOTFOUND.
+ * @param n       Number of keys.
+ * @param values  Receives n values in the order of the keys, valid as those of kv_get(); the data of one that does not
+ *                exist is NULL. After a failure, the first of them may have been written.
+ * @param found   Receives how many of the keys exist; may be NULL.
+ * @return KV_OK, also if none exists; KV_NO_SPACE, KV_LIMIT (in a write transaction, as kv_count); otherwise as
+ *         kv_get(); never KV_NOTFOUND.
  */
 KV_API kv_status kv_get_many(const kv_txn *txn, kv_table table, const kv_slice *keys, size_t n, kv_slice *values,
     size_t *found);
 
 /**
- * Moves over the next entries and answers them, up to n at a time. The cursor stands on the last one.
+ * Moves over the next entries and hands them out, up to n at a time. The cursor stands on the last of them.
  *
- * @param entries  Gets up to n entries. Their keys are valid until the next call on this cursor, their values as those of
- *                 kv_cursor_next(). After a failure the first of them may have been written.
- * @param got      Gets how many; less than n at the end of the range.
+ * @param entries  Receives up to n entries. Their keys are valid until the next call on this cursor, and their values
+ *                 as those of kv_cursor_next(). After a failure, the first of them may have been written.
+ * @param n        Room in `entries`, at least 1.
+ * @param got      Receives how many entries there are: less than n at the end of the range.
  * @return KV_OK; KV_NOTFOUND (at the end; got is 0); KV_INVALID (n is 0); otherwise as kv_cursor_first().
  */
 KV_API kv_status kv_cursor_next_many(kv_cursor *cursor, kv_entry *entries, size_t n, size_t *got);
 
 /**
- * Carries out puts and deletes of any tables, in their order. Stops at the first that does not answer KV_OK; those before
- * it stay done.
+ * Carries out puts and deletes in any tables, in their order. It stops at the first that does not return KV_OK; those
+ * before it stay done.
  *
  * @param ops   n operations.
- * @param done  Gets how many were carried out, also after a failure; may be NULL.
- * @return KV_OK; what kv_put() or kv_delete() answered for operation number `done`.
+ * @param n     Number of operations.
+ * @param done  Receives how many were carried out, also after a failure; may be NULL.
+ * @return KV_OK; what kv_put() or kv_delete() returned for operation number `done`, counted from 0.
  */
 KV_API kv_status kv_write_batch(kv_txn *txn, const kv_op *ops, size_t n, size_t *done);
 
 /**
- * Fills a batch with the entries behind the cursor, as many as there is room for; the cursor stands on the last of them,
- * so that the next call goes on. `batch->at_end` is 1 if there is nothing behind them.
+ * Fills a batch with the entries ahead of the cursor, as many as there is room for. The cursor then stands on the last
+ * of them, so that the next call continues there.
  *
- * @param batch  Gets entries: key, value, key, value ... (KV_BATCH_KEYS, KV_BATCH_VALUES: one string each).
- * @return KV_OK; KV_NOTFOUND (no entry is left; count is 0 and at_end 1); KV_TOO_SMALL (not one entry has room; `needed`
- *         tells the bytes, and `ends` needs room for its strings); KV_INVALID (batch); otherwise as kv_cursor_first().
+ * @param batch  Receives key, value, key, value ... (with KV_BATCH_KEYS or KV_BATCH_VALUES: one string for each
+ *               entry).
+ * @return KV_OK; KV_NOTFOUND (no entry is left; `count` is 0 and `at_end` 1); KV_TOO_SMALL (there is no room for a
+ *         single entry: `needed` tells its bytes, and `ends` needs room for its strings); KV_INVALID (batch);
+ *         otherwise as kv_cursor_first().
  */
 KV_API kv_status kv_cursor_fill(kv_cursor *cursor, kv_batch *batch);
 
 /**
- * Fills a batch with the first entries of a range: open a cursor, kv_cursor_fill(), close, in one call. To go on, ask for
- * the range KV_RANGE_AFTER the last key.
+ * Fills a batch with the first entries of a range: kv_cursor_open(), kv_cursor_fill() and kv_cursor_close() in one
+ * call. To continue, ask for the range KV_RANGE_AFTER the last key (with KV_RANGE_REVERSE: KV_RANGE_BEFORE).
  *
  * @param range  NULL = the whole table.
- * @return As kv_cursor_fill() and kv_cursor_open(); never KV_LIMIT.
+ * @param batch  As for kv_cursor_fill().
+ * @return As kv_cursor_fill() and kv_cursor_open().
  */
 KV_API kv_status kv_scan(const kv_txn *txn, kv_table table, const kv_range *range, kv_batch *batch);
 
 /**
- * Reads the values of many keys, packed in and out.
+ * Copies the values of many keys, packed in and out.
  *
- * @param keys    An input batch of keys (one string an entry).
- * @param values  Gets one string for each key, in their order, empty if there is none; `kinds`, if given, tells the two
- *                apart. Without room for all, `count` tells how many were answered and `at_end` is 0: call again with
- *                keys->skip advanced by it.
- * @return KV_OK; KV_TOO_SMALL (not one answer has room); KV_INVALID (batches); KV_NO_SPACE; otherwise as kv_get();
- *         never KV_NOTFOUND.
+ * @param keys    An input batch of keys (one string for each entry).
+ * @param values  Receives one string for each key, in their order; it is empty if the key does not exist, and `kinds`,
+ *                if it is given, tells whether it does. If there is no room for all, `at_end` is 0 and `count` tells
+ *                how many keys were answered: add it to keys->skip and call again.
+ * @return KV_OK; KV_TOO_SMALL (there is no room for a single value); KV_INVALID (batches); KV_NO_SPACE, KV_LIMIT (in a
+ *         write transaction, as kv_count); otherwise as kv_get(); never KV_NOTFOUND.
  */
 KV_API kv_status kv_get_packed(const kv_txn *txn, kv_table table, const kv_batch *keys, kv_batch *values);
 
 /**
- * Puts many entries, in their order. Stops at the first that does not answer KV_OK; those before it stay done.
+ * Puts many entries, in their order. It stops at the first that does not return KV_OK; those before it stay done.
  *
  * @param batch  An input batch of key, value, key, value ...
  * @param flags  As for kv_put().
- * @param done   Gets how many were put (not counting those skipped), also after a failure; may be NULL.
- * @return KV_OK; KV_INVALID (batch); what kv_put() answered for the entry that stopped it.
+ * @param done   Receives how many entries were put, without those skipped, also after a failure; may be NULL.
+ * @return KV_OK; KV_INVALID (batch); what kv_put() returned for the entry that stopped it.
  */
 KV_API kv_status kv_put_packed(kv_txn *txn, kv_table table, const kv_batch *batch, uint32_t flags, size_t *done);
 
 /**
- * Deletes many entries, in their order. Stops at the first that does not answer KV_OK; those before it stay done.
+ * Deletes many entries, in their order. It stops at the first that does not return KV_OK; those before it stay done.
  *
- * @param batch  An input batch of keys (one string an entry).
- * @param flags  As for kv_delete(); without KV_BLIND a key that is not there stops it with KV_NOTFOUND.
- * @param done   Gets how many were deleted (not counting those skipped), also after a failure; may be NULL.
- * @return KV_OK; KV_INVALID (batch); what kv_delete() answered for the entry that stopped it.
+ * @param batch  An input batch of keys (one string for each entry).
+ * @param flags  As for kv_delete(). Without KV_BLIND, a key that does not exist stops it with KV_NOTFOUND.
+ * @param done   Receives how many entries were deleted, without those skipped, also after a failure; may be NULL.
+ * @return KV_OK; KV_INVALID (batch); what kv_delete() returned for the entry that stopped it.
  */
 KV_API kv_status kv_delete_packed(kv_txn *txn, kv_table table, const kv_batch *batch, uint32_t flags, size_t *done);
 
@@ -1213,16 +1294,19 @@ KV_API kv_status kv_delete_packed(kv_txn *txn, kv_table table, const kv_batch *b
 /** @defgroup kv_values Long values
  * @{ */
 
-/** A long value being written in parts. One thread at a time. */
+/**
+ * A value that is being written in parts. A kv_writer is used by one thread at a time, though not always by the same
+ * one.
+ */
 typedef struct kv_writer kv_writer;
 
-/** What kv_stat_value() tells; start from KV_VALUE_STAT_INIT. */
+/** Figures of a value, filled by kv_stat_value(); start from KV_VALUE_STAT_INIT. */
 typedef struct kv_value_stat {
     /** sizeof(kv_value_stat), set by KV_VALUE_STAT_INIT. */
     uint32_t struct_size;
-    /** Pieces of the file it lies in; 0 = beside its key, or not written yet. */
+    /** Number of contiguous pieces of the file that hold it; 0 = it lies beside its key, or is not written yet. */
     uint32_t extents;
-    /** Bytes of the value. */
+    /** Length of the value in bytes. */
     uint64_t len;
 } kv_value_stat;
 
@@ -1233,56 +1317,55 @@ typedef struct kv_value_stat {
 typedef struct kv_extent {
     /** Its bytes, valid as a value of kv_get(). */
     const void *data;
-    /** How many. */
+    /** Its length in bytes. */
     size_t len;
-    /** Where they lie in the file; KV_NONE if they have no place of their own there. */
+    /** Where it begins in the file, in bytes; KV_NONE if it has no place of its own there. */
     uint64_t file_offset;
 } kv_extent;
 
 /**
- * Length and shape of a value, without touching the value.
+ * Tells the length and the shape of a value, without reading the value.
  *
- * @param stat  Its struct_size is set by the caller; the rest is filled.
+ * @param stat  Receives the figures; start from KV_VALUE_STAT_INIT.
  * @return As kv_get().
  */
 KV_API kv_status kv_stat_value(const kv_txn *txn, kv_table table, const void *key, size_t klen,
     kv_value_stat *stat);
 
 /**
- * Reads a part of a value into a buffer of the caller. Only that part is read from disk and verified, so a value much
- * larger than memory can be read piece by piece; no handle is needed for it.
+ * Copies a part of a value into a buffer of the caller. Only that part is read from disk and verified, so a value that
+ * is much larger than memory can be read piece by piece.
  *
- * @param offset  First byte wanted; at or behind the end nothing is read.
- * @param buffer  Gets the bytes.
- * @param size    Bytes wanted.
- * @param got     Gets how many were read: less than size at the end of the value.
+ * @param offset  The first byte that is wanted. At or beyond the end of the value, nothing is read.
+ * @param buffer  Receives the bytes.
+ * @param size    Number of bytes that are wanted.
+ * @param got     Receives how many bytes were read: less than size at the end of the value.
  * @return As kv_get().
  */
 KV_API kv_status kv_value_read(const kv_txn *txn, kv_table table, const void *key, size_t klen, uint64_t offset,
     void *buffer, size_t size, size_t *got);
 
 /**
- * Where a value lies, as contiguous pieces: to hand it to writev, sendfile or a device without a copy. Answers from the
- * description of the value and does not touch a long value's bytes, so they are not verified either: kv_value_read()
- * and kv_get() do that.
+ * Tells where a value lies, as contiguous pieces, so that it can be handed to writev(), sendfile() or a device without
+ * a copy. The bytes of a long value are not read, and so not verified either; kv_value_read() and kv_get() do that.
  *
- * @param extents  Gets the pieces, in order.
- * @param size     Room for how many.
- * @param n        Gets how many there are, also after KV_TOO_SMALL. An empty value has none.
- * @return As kv_get(); KV_TOO_SMALL (nothing else was written).
+ * @param extents  Receives the pieces, in order.
+ * @param size     Room in `extents`, in pieces.
+ * @param n        Receives how many pieces there are, also after KV_TOO_SMALL; 0 for an empty value.
+ * @return As kv_get(); KV_TOO_SMALL (nothing but n was written).
  */
 KV_API kv_status kv_value_extents(const kv_txn *txn, kv_table table, const void *key, size_t klen,
     kv_extent *extents, size_t size, size_t *n);
 
 /**
- * Begins a value that is written in parts: of unknown length, or larger than memory. The entry appears when
- * kv_writer_finish() answers KV_OK; until then the transaction sees what was there before.
+ * Begins a value that is written in parts, because its length is not known or because it is larger than memory.
  *
+ * The entry appears when kv_writer_finish() returns KV_OK; until then the transaction sees what was there before.
  * Other calls on the transaction may come between the parts.
  *
- * @param size_hint  Expected length, 0 = unknown; a good guess lets the value lie in one piece.
- * @param flags      As for kv_put(); what they demand is looked at here and again by kv_writer_finish().
- * @param writer     Gets the handle, to be ended by kv_writer_finish() or kv_writer_close(); NULL after a failure.
+ * @param size_hint  Expected length in bytes; 0 = unknown. A good guess lets the value lie in one piece.
+ * @param flags      As for kv_put(). What they demand is checked here and again by kv_writer_finish().
+ * @param writer     Receives the handle, which kv_writer_finish() or kv_writer_close() releases.
  * @return As kv_put(); KV_LIMIT.
  */
 KV_API kv_status kv_writer_open(kv_txn *txn, kv_table table, const void *key, size_t klen, uint64_t size_hint,
@@ -1291,23 +1374,24 @@ KV_API kv_status kv_writer_open(kv_txn *txn, kv_table table, const void *key, si
 /**
  * Appends bytes to the value.
  *
- * @return KV_OK; KV_TOO_BIG; KV_INVALID; KV_BAD_HANDLE, KV_FORKED; KV_BUSY (writer
- *         or transaction in use by another thread); KV_TXN_FAILED; KV_NO_SPACE, KV_IO, KV_NO_MEMORY (these spoil the
- *         transaction).
+ * @return KV_OK; KV_TOO_BIG; KV_INVALID; KV_BAD_HANDLE, KV_FORKED; KV_BUSY (writer or transaction in use by another
+ *         thread); KV_TXN_FAILED; KV_NO_SPACE, KV_IO, KV_NO_MEMORY, KV_LIMIT (the file cannot grow further; these can
+ *         spoil the transaction).
  */
 KV_API kv_status kv_writer_write(kv_writer *writer, const void *data, size_t len);
 
 /**
- * Puts the entry with the value written.
+ * Puts the entry with the value that was written.
  *
- * @param writer  Released whatever is answered.
+ * @param writer  Released whatever is returned. After a failure, the value is given up.
  * @return KV_OK; KV_EXISTS, KV_NOTFOUND, KV_ORDER (as the flags say; nothing was put); KV_NO_TABLE (dropped
  *         meanwhile); KV_CORRUPT; otherwise as kv_writer_write(); never KV_INVALID.
  */
 KV_API kv_status kv_writer_finish(kv_writer *writer);
 
 /**
- * Gives up a value that was not finished. NULL, finished writers and those whose transaction has ended are ignored.
+ * Gives up a value that was not finished. A writer that is NULL or finished, or whose transaction has ended, is
+ * ignored.
  */
 KV_API void kv_writer_close(kv_writer *writer);
 
@@ -1318,17 +1402,18 @@ KV_API void kv_writer_close(kv_writer *writer);
 /** @defgroup kv_retained Retained values
  * @{ */
 
-/** Bytes that outlive their transaction, with a count of references. Any thread may use it. */
+/** Bytes that outlive their transaction, with a count of references. Any number of threads may use it at once. */
 typedef struct kv_buf kv_buf;
 
 /**
- * Reads a value that shall outlive its transaction, and even kv_close(): until its buffer is released.
+ * Reads a value that outlives its transaction, and even kv_close(), until its buffer is released.
  *
- * Short values are copied. A long one of a read transaction is not: its buffer keeps the snapshot, as an open reader
- * would, so do not keep it for ever.
+ * A value of at most 64 KiB is copied, and so is every value of a write transaction. A longer one of a read
+ * transaction is not copied: its buffer keeps the snapshot, as an open read transaction would, so do not keep it for
+ * ever.
  *
- * @param value   Gets the bytes, valid until the last reference to the buffer is released.
- * @param buffer  Gets the handle, with one reference, for kv_buf_release(); NULL after a failure.
+ * @param value   Receives the value, valid until the last reference to the buffer is released.
+ * @param buffer  Receives the handle, with one reference, which kv_buf_release() takes.
  * @return As kv_get(); KV_LIMIT.
  */
 KV_API kv_status kv_get_buf(const kv_txn *txn, kv_table table, const void *key, size_t klen, kv_slice *value,
@@ -1342,7 +1427,8 @@ KV_API kv_status kv_get_buf(const kv_txn *txn, kv_table table, const void *key, 
 KV_API kv_status kv_buf_retain(kv_buf *buffer);
 
 /**
- * Takes a reference from a buffer; with the last one its bytes are no longer valid. NULL and released ones are ignored.
+ * Takes a reference from a buffer. With the last one, the buffer is released and its bytes are no longer valid. A
+ * buffer that is NULL or released already is ignored.
  */
 KV_API void kv_buf_release(kv_buf *buffer);
 
@@ -1355,33 +1441,33 @@ KV_API void kv_buf_release(kv_buf *buffer);
 
 /**
  * kv_job_options.flags of kv_check(): also prove that every page of the file is exactly one of used, held, free or
- * bookkeeping. That can be said of the newest commit only, so that one is checked instead of the transaction's; an open
- * write transaction is waited for.
+ * bookkeeping. This can only be said of the newest commit, so that one is checked instead of the transaction's, and an
+ * open write transaction is waited for.
  */
 #define KV_JOB_CHECK_SPACE 0x4000000
 
 /**
- * kv_job_options.flags of kv_backup(): put the entries into a new database in order, full pages and no free ones,
- * instead of copying pages.
+ * kv_job_options.flags of kv_backup() and kv_backup_stream(): put the entries into a new database in order, with full
+ * pages and no free ones, instead of copying pages.
  */
 #define KV_JOB_COMPACT 0x8000000
 
-/** kv_job_options.flags of kv_backup(), kv_salvage(): replace a file that is there already. */
+/** kv_job_options.flags of kv_backup() and kv_salvage(): replace a file that exists already. */
 #define KV_JOB_OVERWRITE 0x10000000
 
 /**
- * Is told the progress of a long job, on the thread that called it, at most every 100 ms and once at the end: pages
- * done, of at most how many. Answers 0 to go on; anything else ends the job with KV_CANCELLED.
+ * Called with the progress of a long job, at most every 100 ms and once at the end: how many pages are done, of at
+ * most how many. Returns 0 to go on; anything else ends the job with KV_CANCELLED.
  */
 typedef int32_t (*kv_progress_fn)(void *ctx, uint64_t done, uint64_t total);
 
-/** How a long job is done; start from KV_JOB_OPTIONS_INIT. */
+/** How to do a long job; start from KV_JOB_OPTIONS_INIT. */
 typedef struct kv_job_options {
     /** sizeof(kv_job_options), set by KV_JOB_OPTIONS_INIT. */
     uint32_t struct_size;
-    /** KV_JOB_... flags. */
+    /** KV_JOB_... flags; 0 = none. */
     uint32_t flags;
-    /** Is told the progress; may be NULL. */
+    /** Called with the progress; NULL = nobody is told. */
     kv_progress_fn progress;
     /** Handed to progress. */
     void *ctx;
@@ -1390,15 +1476,15 @@ typedef struct kv_job_options {
 #define KV_JOB_OPTIONS_INIT \
     {sizeof(kv_job_options), 0, NULL, NULL}
 
-/** A fault that a check found; valid during the callback. */
+/** A fault that kv_check() or kv_salvage() found, valid during the callback. */
 typedef struct kv_fault {
     /** sizeof(kv_fault). */
     uint32_t struct_size;
-    /** What kind of fault: KV_CORRUPT. */
+    /** What kind of fault it is: KV_CORRUPT. */
     kv_status status;
-    /** The page, or KV_NONE. */
+    /** Number of the page, or KV_NONE. */
     uint64_t page;
-    /** The table, or KV_NONE. */
+    /** Number of the table, or KV_NONE. */
     uint64_t table;
     /** What is wrong, in words. */
     const char *message;
@@ -1408,8 +1494,8 @@ typedef struct kv_fault {
     {sizeof(kv_fault), 0, 0, 0, NULL}
 
 /**
- * Is told each fault, on the thread that called kv_check() or kv_salvage(). Answers 0 to go on; anything else ends the
- * job with KV_CANCELLED. It must not close the database.
+ * Called for each fault that kv_check() or kv_salvage() finds. Returns 0 to go on; anything else ends the job with
+ * KV_CANCELLED.
  */
 typedef int32_t (*kv_fault_fn)(void *ctx, const kv_fault *fault);
 
@@ -1418,15 +1504,15 @@ typedef struct kv_check_report {
     /** sizeof(kv_check_report), set by KV_CHECK_REPORT_INIT. */
     uint32_t struct_size;
     /**
-     * The meta slots that cannot be read, or that are missing, a bit for each of the four (1 = the first): see
-     * kv_db_stat. That is no fault, because another slot leads to the commit.
+     * The meta slots that are missing or cannot be read, as in kv_db_stat.lost_slots. They are no fault, because
+     * another slot leads to the commit.
      */
     uint32_t lost_slots;
-    /** The commit that was checked. */
+    /** Number of the commit that was checked. */
     uint64_t commit;
-    /** Tables, KV_MAIN included. */
+    /** Number of tables, KV_MAIN included. */
     uint64_t tables;
-    /** Entries of all tables. */
+    /** Number of entries of all tables. */
     uint64_t entries;
     /** Pages of the file. */
     uint64_t pages;
@@ -1434,16 +1520,19 @@ typedef struct kv_check_report {
     uint64_t tree_pages;
     /** Pages of long values and keys. */
     uint64_t overflow_pages;
-    /** Pages that nobody needs now, or soon. */
+    /** Pages that nobody needs now, or that nobody will need soon. */
     uint64_t dead_pages;
-    /** Faults found. */
+    /** Number of faults that were found. */
     uint64_t faults;
 } kv_check_report;
 
 #define KV_CHECK_REPORT_INIT \
     {sizeof(kv_check_report), 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
-/** Takes bytes of a stream, all of them. Answers 0, or an errno, which ends the job with KV_IO (or KV_NO_SPACE). */
+/**
+ * Takes the next bytes of a stream, all of them. Returns 0, or an errno, which ends the job with KV_IO (or
+ * KV_NO_SPACE).
+ */
 typedef int32_t (*kv_write_fn)(void *ctx, const void *data, size_t len);
 
 /** What kv_salvage() counted; start from KV_SALVAGE_REPORT_INIT. */
@@ -1452,21 +1541,24 @@ typedef struct kv_salvage_report {
     uint32_t struct_size;
     /** Zero. */
     uint32_t reserved;
-    /** The commit that was saved; 0 = not known, no slot of the file can be read. */
+    /** Number of the commit that was saved; 0 = not known, because no slot of the file can be read. */
     uint64_t commit;
-    /** Tables saved, KV_MAIN included. */
+    /** Number of tables that were saved, KV_MAIN included. */
     uint64_t tables;
-    /** Entries saved, the uncertain ones included. */
+    /** Number of entries that were saved, including the uncertain ones. */
     uint64_t entries;
-    /** Of them: found without a pointer that leads there. They may be older than what was lost, or deleted since. */
+    /**
+     * How many of them were found without a pointer that leads there. They may be older than what was lost, or deleted
+     * since.
+     */
     uint64_t uncertain;
-    /** Entries lost, as far as their number is known. */
+    /** Number of entries that were lost, as far as it is known. */
     uint64_t lost_entries;
     /** Pages in use that could not be read or differ from their checksum. */
     uint64_t damaged_pages;
-    /** Subtrees that could not be reached. */
+    /** Number of subtrees that could not be reached. */
     uint64_t lost_subtrees;
-    /** Leaves that look right and were not used: nothing tells whether they are the newest. */
+    /** Leaf pages that look right and were not used, because nothing tells whether they are the newest. */
     uint64_t ambiguous_pages;
 } kv_salvage_report;
 
@@ -1474,24 +1566,24 @@ typedef struct kv_salvage_report {
     {sizeof(kv_salvage_report), 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /**
- * Reads everything a snapshot reaches and verifies it: checksums, order of keys, counts, shapes of trees. Others read and
- * write meanwhile.
+ * Reads everything that a snapshot reaches and verifies it: checksums, order of keys, counts, shapes of trees. Others
+ * read and write meanwhile.
  *
  * @param txn       A read transaction.
  * @param options   KV_JOB_CHECK_SPACE, progress; NULL = all defaults.
- * @param on_fault  Is told each fault; may be NULL.
+ * @param on_fault  Called for each fault; may be NULL.
  * @param ctx       Handed to on_fault.
- * @param report    Filled after KV_OK and KV_CORRUPT; may be NULL. Its struct_size is set by the caller.
- * @return KV_OK: no fault; KV_CORRUPT: faults were found; KV_CANCELLED; with KV_JOB_CHECK_SPACE: KV_BUSY (commits come too
- *         fast), KV_DEADLOCK (this thread has a write transaction open), KV_TOO_NEW (a newer version uses pages of the
- *         file for what this one does not know); KV_IO, KV_NO_MEMORY, KV_LIMIT, KV_POISONED;
+ * @param report    Filled after KV_OK and KV_CORRUPT; start from KV_CHECK_REPORT_INIT. May be NULL.
+ * @return KV_OK: no fault was found; KV_CORRUPT: faults were found; KV_CANCELLED; with KV_JOB_CHECK_SPACE: KV_BUSY
+ *         (commits come too fast), KV_DEADLOCK (this thread has a write transaction open), KV_TOO_NEW (a newer version
+ *         uses pages of the file for what this one does not know); KV_IO, KV_NO_MEMORY, KV_LIMIT, KV_POISONED;
  *         KV_INVALID (a write transaction); KV_BAD_HANDLE, KV_FORKED.
  */
 KV_API kv_status kv_check(const kv_txn *txn, const kv_job_options *options, kv_fault_fn on_fault, void *ctx,
     kv_check_report *report);
 
 /**
- * As kv_check(), of the newest commit, in a read transaction of its own.
+ * Does as kv_check() with the newest visible commit, in a read transaction of its own.
  *
  * @return As kv_check() and kv_txn_begin() with KV_READ.
  */
@@ -1499,45 +1591,48 @@ KV_API kv_status kv_db_check(kv_db *db, const kv_job_options *options, kv_fault_
     kv_check_report *report);
 
 /**
- * Copies a snapshot into a new file, a database like any other, while others read and write. Every page is compared with
- * its checksum on the way. The file appears under its name when it is whole and durable; after a failure there is none.
+ * Copies a snapshot into a new file, which is a database like any other, while others read and write. Every page is
+ * compared with its checksum on the way. The file appears under its name when it is whole and durable; after a failure
+ * there is no new file.
  *
- * What is copied is the open file, whatever its path names by now. The copy has the same tables under the same numbers;
- * it is a database of its own and not the same one. To restore, put the copy where the database was while nobody has
- * either open.
+ * What is copied is the open file, whatever its path names by now. The copy has the same tables under the same
+ * numbers, but it is a database of its own and has another UUID. To restore it, put the copy where the database was,
+ * while nobody has either of them open.
  *
  * @param txn      A read transaction.
- * @param path     The new file; its directory must be there.
+ * @param path     The new file, in a directory that exists.
  * @param options  KV_JOB_COMPACT, KV_JOB_OVERWRITE, progress; NULL = all defaults.
  * @return KV_OK; KV_EXISTS (without KV_JOB_OVERWRITE); KV_CORRUPT: a page is damaged, kv_error_detail() tells which;
- *         KV_CANCELLED; KV_NO_FILE (the directory), KV_ACCESS, KV_NO_SPACE, KV_IO, KV_NO_LOCKS, KV_NO_MEMORY; KV_INVALID (a write
- *         transaction; the path is that of the database itself); KV_BUSY (a write transaction in use by another
- *         thread); KV_BAD_HANDLE, KV_FORKED.
+ *         KV_CANCELLED; KV_NO_FILE (the directory), KV_ACCESS, KV_NO_SPACE, KV_IO, KV_NO_LOCKS, KV_NO_MEMORY;
+ *         KV_INVALID (a write transaction; the path is that of the database itself); KV_BUSY (a write transaction in
+ *         use by another thread); KV_BAD_HANDLE, KV_FORKED.
  */
 KV_API kv_status kv_backup(const kv_txn *txn, const char *path, const kv_job_options *options);
 
 /**
- * As kv_backup(), of the newest commit, in a read transaction of its own.
+ * Does as kv_backup() with the newest visible commit, in a read transaction of its own.
  *
  * @return As kv_backup() and kv_txn_begin() with KV_READ; never KV_BUSY.
  */
 KV_API kv_status kv_db_backup(kv_db *db, const char *path, const kv_job_options *options);
 
 /**
- * As kv_backup(), but hands the copy to a function, from its first byte to its last: for pipes, sockets, compressors.
- * The bytes in a file are the database; who writes them must also make them durable. What the snapshot does not use
- * comes as zeros. With KV_JOB_COMPACT the copy is made in a temporary file first.
+ * Does as kv_backup(), but hands the copy to a function, from its first byte to its last: for pipes, sockets,
+ * compressors.
+ *
+ * The bytes in a file are the database, and whoever writes them there must also make them durable. What the snapshot
+ * does not use comes as zeros. With KV_JOB_COMPACT the copy is made in a temporary file first.
  *
  * @param txn      A read transaction.
- * @param write    Takes the bytes; kv_fd_write() writes them to a descriptor.
+ * @param write    Takes the bytes; kv_fd_write() writes them to a file descriptor.
  * @param ctx      Handed to write.
  * @param options  KV_JOB_COMPACT, progress; NULL = all defaults.
- * @return As kv_backup(); KV_IO, KV_NO_SPACE with the errno that write answered; never KV_EXISTS.
+ * @return As kv_backup(); KV_IO, KV_NO_SPACE with the errno that write returned; never KV_EXISTS.
  */
 KV_API kv_status kv_backup_stream(const kv_txn *txn, kv_write_fn write, void *ctx, const kv_job_options *options);
 
 /**
- * Writes bytes to a file descriptor, all of them: a kv_write_fn whose ctx is an `int *`.
+ * Writes bytes to a file descriptor, all of them: a kv_write_fn whose ctx is an `int *` to the descriptor.
  *
  * @return 0, or an errno.
  */
@@ -1546,21 +1641,22 @@ KV_API int32_t kv_fd_write(void *ctx, const void *data, size_t len);
 /**
  * Saves what can be read of a damaged database into a new one, and tells what is lost.
  *
- * The damaged file is only read; it need not be possible to open it, nor to lock it. Its newest readable commit is walked
- * and damage stepped over. Only where that leaves gaps, leaves to which nothing leads are looked for in the whole file
- * and used if they can be told from older versions; those entries are counted as uncertain. Values whose checksum differs
- * are never saved. Tables keep their numbers; one whose name is lost is called "lost-" and its number.
+ * The damaged file is only read; it need not be possible to open it as a database, nor to lock it. Its newest readable
+ * commit is read, and damage is stepped over. Only where that leaves gaps, the whole file is searched for leaf pages
+ * to which nothing leads. They are used if they can be told from older versions, and their entries are counted as
+ * uncertain. Values that differ from their checksum are never saved. Tables keep their numbers; one whose name is lost
+ * is called "lost-" and its number.
  *
  * @param damaged   The damaged file.
  * @param target    The new file, which appears when it is whole and durable.
  * @param options   KV_JOB_OVERWRITE, progress; NULL = all defaults.
- * @param on_fault  Is told what is lost or doubtful: page, table, and in words how many entries and which keys; may be
- *                  NULL.
+ * @param on_fault  Called for what is lost or doubtful: page, table, and in words how many entries and which keys. May
+ *                  be NULL.
  * @param ctx       Handed to on_fault.
- * @param report    Filled after KV_OK; may be NULL. Its struct_size is set by the caller.
- * @return KV_OK: look at the report; KV_NO_FILE, KV_ACCESS; KV_NOT_A_DATABASE (nothing in it looks like one), KV_TOO_NEW,
- *         KV_TOO_OLD; KV_EXISTS (the target, without KV_JOB_OVERWRITE); KV_CANCELLED; KV_NO_SPACE, KV_IO, KV_NO_MEMORY;
- *         KV_NO_LOCKS; KV_INVALID.
+ * @param report    Filled after KV_OK; start from KV_SALVAGE_REPORT_INIT. May be NULL.
+ * @return KV_OK: look at the report; KV_NO_FILE, KV_ACCESS; KV_NOT_A_DATABASE (nothing in it looks like one),
+ *         KV_TOO_NEW, KV_TOO_OLD; KV_EXISTS (the target, without KV_JOB_OVERWRITE); KV_CANCELLED; KV_NO_SPACE, KV_IO,
+ *         KV_NO_MEMORY; KV_NO_LOCKS; KV_INVALID.
  */
 KV_API kv_status kv_salvage(const char *damaged, const char *target, const kv_job_options *options,
     kv_fault_fn on_fault, void *ctx, kv_salvage_report *report);
@@ -1572,53 +1668,55 @@ KV_API kv_status kv_salvage(const char *damaged, const char *target, const kv_jo
 /** @defgroup kv_statistics Statistics
  * @{ */
 
-/** Figures of a database file, filled by kv_stat_db(); start from KV_DB_STAT_INIT. */
+/** Figures of a database, filled by kv_stat_db(); start from KV_DB_STAT_INIT. */
 typedef struct kv_db_stat {
     /** sizeof(kv_db_stat), set by KV_DB_STAT_INIT. */
     uint32_t struct_size;
     /** Bytes of a page. */
     uint32_t page_size;
-    /** Pages of the file at the newest commit; times page_size: its bytes. */
+    /** Pages of the file at the newest visible commit; times page_size, its bytes. */
     uint64_t pages;
-    /** Pages that nobody needs, as far as known without reading all bookkeeping. */
+    /** Pages that nobody needs, as far as it is known without reading all bookkeeping. */
     uint64_t free_pages;
-    /** Pages that died but are still seen by a reader or needed until the next sync, as far as known. */
+    /** Pages that died but are still needed by a reader or until the next sync, as far as it is known. */
     uint64_t pending_pages;
-    /** Newest commit that a reader sees. */
+    /** Number of the newest visible commit. */
     uint64_t visible;
-    /** Newest commit that survives a power cut. */
+    /** Number of the newest durable commit. */
     uint64_t durable;
-    /** Oldest commit held by a reader; `visible` if there is none. */
+    /** Number of the oldest commit that a reader sees; `visible` if there is no reader. */
     uint64_t oldest;
-    /** Readers. */
+    /** Number of readers, in all processes. */
     uint32_t readers;
-    /** Incomplete commits that were discarded when this handle opened the file after a crash. */
+    /** Number of incomplete commits that were discarded when this handle opened the file after a crash. */
     uint32_t discarded;
     /**
-     * The commit that opening this handle found: the newest whole one then. If `discarded` is not 0, what it fell back to.
+     * Number of the commit that opening this handle found, which was the newest complete one then. If `discarded` is
+     * not 0, it is the one that was fallen back to.
      */
     uint64_t opened_commit;
     /** Nanoseconds that opening this handle took, recovery included. */
     uint64_t opening_ns;
     /**
-     * 1 if the database had been closed properly when this handle opened it, or others had it open; 0 if the last process
-     * was killed or the power failed, or if a meta slot could not be read, so that nobody knows. It stays 0 for later
-     * handles until a commit is made and the database is closed.
+     * 1 if the database had been closed properly when this handle opened it, or if others had it open. 0 if the last
+     * process was killed or the power failed, or if it is not known, because a meta slot could not be read. It stays 0
+     * for later handles until a commit is made and the database is closed.
      */
     uint32_t closed_properly;
     /**
-     * The meta slots that could not be read when this handle opened the file, or that were missing, a bit for each of the
-     * four (1 = the first); 0 = none. One that a crash tore is among them. Any other was damaged: nothing is lost, but
-     * one copy less leads to the newest commit. The next commits write it anew.
+     * The meta slots that were missing or could not be read when this handle opened the file, with a bit for each of
+     * the four (1 = the first); 0 = none. Each slot is a place at the head of the file that leads to a commit. One
+     * that a crash tore is among them. Any other was damaged: nothing is lost, but one copy less leads to the newest
+     * commit. The next commits write it anew.
      */
     uint32_t lost_slots;
     /**
-     * Process that has the write transaction open at this moment, 0 if none has: its number (pid) as it sees itself.
+     * Id of the process that has the write transaction open at this moment, as that process sees it; 0 if none has.
      */
     uint32_t writer;
     /** Zero. */
     uint32_t reserved;
-    /** Milliseconds since that process began this write transaction. */
+    /** Milliseconds since that process began the write transaction. */
     uint64_t writer_ms;
 } kv_db_stat;
 
@@ -1631,9 +1729,9 @@ typedef struct kv_identity {
     uint32_t struct_size;
     /** Version of the file format. */
     uint32_t format_version;
-    /** UUID of the file. A copy made by kv_backup() has one of its own. */
+    /** UUID of the database. A copy made by kv_backup() has one of its own. */
     uint8_t uuid[16];
-    /** Absolute path under which this handle was opened, valid until kv_close(); "" for a database in memory. */
+    /** Absolute path under which this handle opened the file, valid until kv_close(); "" for a database in memory. */
     const char *path;
 } kv_identity;
 
@@ -1644,19 +1742,19 @@ typedef struct kv_identity {
 typedef struct kv_table_stat {
     /** sizeof(kv_table_stat), set by KV_TABLE_STAT_INIT. */
     uint32_t struct_size;
-    /** Levels of the tree; 0 = the table is empty. */
+    /** Levels of the table's tree; 0 = the table is empty. */
     uint32_t height;
-    /** Entries of the table. */
+    /** Number of entries of the table. */
     uint64_t entries;
-    /** Branch pages: of the table, or of the level. */
+    /** Branch pages of the table, or of the level. */
     uint64_t branch_pages;
-    /** Leaf pages: of the table, or of the level. */
+    /** Leaf pages of the table, or of the level. */
     uint64_t leaf_pages;
-    /** Pages of long values and keys; 0 when a level is asked for. */
+    /** Pages of long values and keys of the table; 0 for a level. */
     uint64_t overflow_pages;
-    /** Children or entries in the pages of the level; 0 when the table is asked for. */
+    /** Number of children or entries in the pages of the level; 0 for the whole table. */
     uint64_t items;
-    /** Bytes used in these branch and leaf pages. */
+    /** Bytes that are used in these branch and leaf pages. */
     uint64_t used_bytes;
 } kv_table_stat;
 
@@ -1669,13 +1767,13 @@ typedef struct kv_txn_stat {
     uint32_t struct_size;
     /** KV_READ or KV_WRITE. */
     uint32_t kind;
-    /** The commit it reads; of a writer: the one it builds upon. */
+    /** Number of the commit that it reads; of a write transaction, the one that it builds upon. */
     uint64_t id;
-    /** Edits collected and not yet applied. */
+    /** Number of edits that are collected and not applied yet. */
     uint64_t edits;
-    /** Bytes of them. */
+    /** Bytes of these edits. */
     uint64_t edit_bytes;
-    /** Pages it has made so far. */
+    /** Pages that it has made so far. */
     uint64_t private_pages;
 } kv_txn_stat;
 
@@ -1683,9 +1781,9 @@ typedef struct kv_txn_stat {
     {sizeof(kv_txn_stat), 0, 0, 0, 0, 0}
 
 /**
- * Figures of the file and its readers.
+ * Tells figures of a database and its readers.
  *
- * @param stat  Its struct_size is set by the caller; the rest is filled.
+ * @param stat  Receives the figures; start from KV_DB_STAT_INIT.
  * @return KV_OK; KV_BAD_HANDLE, KV_FORKED; KV_INVALID (struct_size).
  */
 KV_API kv_status kv_stat_db(kv_db *db, kv_db_stat *stat);
@@ -1693,38 +1791,39 @@ KV_API kv_status kv_stat_db(kv_db *db, kv_db_stat *stat);
 /**
  * Tells which database a handle stands for.
  *
- * @param identity  Its struct_size is set by the caller; the rest is filled.
+ * @param identity  Receives the identity; start from KV_IDENTITY_INIT.
  * @return KV_OK; KV_BAD_HANDLE, KV_FORKED; KV_INVALID (struct_size).
  */
 KV_API kv_status kv_db_identity(kv_db *db, kv_identity *identity);
 
 /**
- * One of the readers that hold commits, in whatever process, the oldest snapshot first: read transactions, and buffers
- * of kv_get_buf().
+ * Tells one of the readers of a database: the read transactions and the buffers of kv_get_buf() that keep commits, in
+ * all processes, the one with the oldest commit first.
  *
- * Readers come and go meanwhile, so a loop over the indexes is a picture, not an inventory. A process that died has no
- * readers.
+ * Readers come and go meanwhile, so a loop over the indexes gives a picture and not an inventory. A process that died
+ * has no readers.
  *
- * @param index  From 0 up.
- * @param info   Its struct_size is set by the caller; the rest is filled.
+ * @param index  0 = the first.
+ * @param info   Receives the reader; start from KV_READER_INFO_INIT.
  * @return KV_OK; KV_NOTFOUND (there are not so many); KV_INVALID (struct_size); KV_BAD_HANDLE, KV_FORKED.
  */
 KV_API kv_status kv_reader_at(kv_db *db, uint32_t index, kv_reader_info *info);
 
 /**
- * Figures of a table, or of one level of its tree. Reads the branch pages of the table.
+ * Tells figures of a table, or of one level of its tree. It reads every page of the tree, but not the long values; to
+ * count the entries alone, kv_count() is much faster.
  *
- * @param level  0 = the whole table; 1 = its leaves, up to `height` = its root.
- * @param stat   Its struct_size is set by the caller; the rest is filled.
- * @return KV_OK; KV_NOTFOUND (no such level); KV_NO_TABLE; KV_INVALID; KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED;
- *         KV_CORRUPT, KV_IO, KV_NO_SPACE.
+ * @param level  0 = the whole table; 1 = its leaves, and so on up to `height` = its root.
+ * @param stat   Receives the figures; start from KV_TABLE_STAT_INIT.
+ * @return KV_OK; KV_NOTFOUND (no such level); KV_NO_TABLE; KV_INVALID; KV_BAD_HANDLE, KV_FORKED, KV_BUSY;
+ *         KV_TXN_FAILED; KV_CORRUPT, KV_IO, KV_NO_SPACE, KV_LIMIT.
  */
 KV_API kv_status kv_stat_table(const kv_txn *txn, kv_table table, uint32_t level, kv_table_stat *stat);
 
 /**
- * Figures of a transaction.
+ * Tells figures of a transaction.
  *
- * @param stat  Its struct_size is set by the caller; the rest is filled.
+ * @param stat  Receives the figures; start from KV_TXN_STAT_INIT.
  * @return KV_OK; KV_INVALID; KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED.
  */
 KV_API kv_status kv_stat_txn(const kv_txn *txn, kv_txn_stat *stat);
@@ -1736,7 +1835,9 @@ KV_API kv_status kv_stat_txn(const kv_txn *txn, kv_txn_stat *stat);
 /** @defgroup kv_macros Macros
  * @{ */
 
-/** A C string where a function takes a pointer and a length: kv_put(txn, KV_MAIN, KV_STR("apple"), KV_STR("red"), 0). */
+/**
+ * A C string where a function takes a pointer and a length: kv_put(txn, KV_MAIN, KV_STR("apple"), KV_STR("red"), 0).
+ */
 #define KV_STR(text) (text), strlen(text)
 
 /**
@@ -1747,8 +1848,8 @@ KV_API kv_status kv_stat_txn(const kv_txn *txn, kv_txn_stat *stat);
     {KV_RANGE_PREFIX, 0, {NULL, 0}, {NULL, 0}, {__VA_ARGS__}}
 
 /**
- * A loop over the entries that lie ahead of a cursor. Behind the loop, `status` is KV_OK if the loop came to the end of
- * the range or was left with `break`, and otherwise it is the failure that ended the loop:
+ * A loop over the entries ahead of a cursor. After the loop, `status` is KV_OK if the loop came to the end of the range
+ * or was left with `break`; otherwise it is the failure that ended the loop:
  *
  *     KV_EACH (status, cursor, &key, &value)
  *         use(key, value);

@@ -13,7 +13,7 @@ use kv_engine::{Error, PutMode, Reader, TableId};
 /// How many keys are looked up in one go.
 const TOGETHER: usize = 64;
 
-/// One step of kv_write_batch().
+/// One operation of kv_write_batch().
 ///
 /// @ingroup kv_batches
 #[repr(C)]
@@ -23,7 +23,7 @@ pub struct kv_op {
     pub op: u32,
     /// Flags of that operation.
     pub flags: u32,
-    /// The table.
+    /// Number of the table.
     pub table: kv_table,
     /// The key.
     pub key: kv_slice,
@@ -31,14 +31,16 @@ pub struct kv_op {
     pub value: kv_slice,
 }
 
-/// Reads the values of many keys at once, which is much faster than one after the other: while one is fetched from
-/// memory, the next are looked for.
+/// Reads the values of many keys at once. This is much faster than reading one after the other, because the next keys
+/// are looked for while memory is waited for.
 ///
 /// @param keys    n keys in any order.
-/// @param values  Gets n values in the order of the keys; the data of one that is not there is NULL. Valid as those of
-///                kv_get(). After a failure the first of them may have been written.
-/// @param found   Gets how many are there; may be NULL.
-/// @return KV_OK, also if none is there; KV_NO_SPACE; otherwise as kv_get(); never KV_NOTFOUND.
+/// @param n       Number of keys.
+/// @param values  Receives n values in the order of the keys, valid as those of kv_get(); the data of one that does not
+///                exist is NULL. After a failure, the first of them may have been written.
+/// @param found   Receives how many of the keys exist; may be NULL.
+/// @return KV_OK, also if none exists; KV_NO_SPACE, KV_LIMIT (in a write transaction, as kv_count); otherwise as
+///         kv_get(); never KV_NOTFOUND.
 /// @ingroup kv_batches
 #[no_mangle]
 pub unsafe extern "C" fn kv_get_many(
@@ -101,11 +103,12 @@ fn next_many<R: Reader + ?Sized>(
     }
 }
 
-/// Moves over the next entries and answers them, up to n at a time. The cursor stands on the last one.
+/// Moves over the next entries and hands them out, up to n at a time. The cursor stands on the last of them.
 ///
-/// @param entries  Gets up to n entries. Their keys are valid until the next call on this cursor, their values as those of
-///                 kv_cursor_next(). After a failure the first of them may have been written.
-/// @param got      Gets how many; less than n at the end of the range.
+/// @param entries  Receives up to n entries. Their keys are valid until the next call on this cursor, and their values
+///                 as those of kv_cursor_next(). After a failure, the first of them may have been written.
+/// @param n        Room in `entries`, at least 1.
+/// @param got      Receives how many entries there are: less than n at the end of the range.
 /// @return KV_OK; KV_NOTFOUND (at the end; got is 0); KV_INVALID (n is 0); otherwise as kv_cursor_first().
 /// @ingroup kv_batches
 #[no_mangle]
@@ -135,12 +138,13 @@ pub unsafe extern "C" fn kv_cursor_next_many(
     })
 }
 
-/// Carries out puts and deletes of any tables, in their order. Stops at the first that does not answer KV_OK; those before
-/// it stay done.
+/// Carries out puts and deletes in any tables, in their order. It stops at the first that does not return KV_OK; those
+/// before it stay done.
 ///
 /// @param ops   n operations.
-/// @param done  Gets how many were carried out, also after a failure; may be NULL.
-/// @return KV_OK; what kv_put() or kv_delete() answered for operation number `done`.
+/// @param n     Number of operations.
+/// @param done  Receives how many were carried out, also after a failure; may be NULL.
+/// @return KV_OK; what kv_put() or kv_delete() returned for operation number `done`, counted from 0.
 /// @ingroup kv_batches
 #[no_mangle]
 pub unsafe extern "C" fn kv_write_batch(txn: *mut kv_txn, ops: *const kv_op, n: usize, done: *mut usize) -> kv_status {

@@ -9,8 +9,9 @@ use crate::handle::in_use::{CursorTxn, CursorUse, TxnUse};
 use kv_engine::TableId;
 use std::ffi::c_void;
 
-/// Entries of the cursor's range, without moving it.
+/// Counts the entries of the cursor's range, without moving the cursor.
 ///
+/// @param count  Receives the number of entries.
 /// @return KV_OK; KV_INVALID (count is NULL); otherwise as kv_cursor_first(); never KV_NOTFOUND.
 /// @ingroup kv_cursors
 #[no_mangle]
@@ -28,9 +29,10 @@ pub unsafe extern "C" fn kv_cursor_count(cursor: *mut kv_cursor, count: *mut u64
     })
 }
 
-/// Entries of the range before the cursor's current one, in the cursor's direction: kv_cursor_nth() with this number
-/// returns to it. Of a cursor that stands on no entry: those before the place where it stands.
+/// Counts the entries of the range before the current one, in the cursor's direction; kv_cursor_nth() with this number
+/// returns to the current entry. If the cursor stands on no entry, those before the place where it stands are counted.
 ///
+/// @param rank  Receives the number of entries.
 /// @return KV_OK; KV_INVALID (rank is NULL); otherwise as kv_cursor_first(); never KV_NOTFOUND.
 /// @ingroup kv_cursors
 #[no_mangle]
@@ -48,11 +50,13 @@ pub unsafe extern "C" fn kv_cursor_rank(cursor: *mut kv_cursor, rank: *mut u64) 
     })
 }
 
-/// Entries within a range.
+/// Counts the entries of a range, in time that grows only with the height of the tree.
 ///
 /// @param range  NULL = the whole table.
-/// @return KV_OK; KV_NO_TABLE; KV_INVALID; KV_TOO_BIG (a bound); KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED; KV_CORRUPT;
-///         KV_IO, KV_NO_SPACE (in a write transaction: what it has collected is applied first, and may be written).
+/// @param count  Receives the number of entries.
+/// @return KV_OK; KV_NO_TABLE; KV_INVALID; KV_TOO_BIG (a bound); KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED;
+///         KV_CORRUPT; KV_IO, KV_NO_SPACE, KV_LIMIT (in a write transaction: what it has collected is applied first,
+///         and may be written).
 /// @ingroup kv_cursors
 #[no_mangle]
 pub unsafe extern "C" fn kv_count(
@@ -69,8 +73,9 @@ pub unsafe extern "C" fn kv_count(
     })
 }
 
-/// Entries with keys less than `key`, which need not exist.
+/// Counts the entries whose keys are less than `key`, which need not exist.
 ///
+/// @param rank  Receives the number of entries.
 /// @return As kv_count(); KV_TOO_BIG (key).
 /// @ingroup kv_cursors
 #[no_mangle]

@@ -31,13 +31,13 @@ enum Target<'a> {
 
 /// Opens a cursor before the first entry of a range.
 ///
-/// Position: before the first entry at first, so a loop with KV_EACH sees them all; behind the last
-/// after KV_NOTFOUND, and prev returns to it; between its neighbours after its entry was deleted (get answers KV_NOTFOUND,
-/// next the successor, prev the predecessor). A cursor of a write transaction sees what the transaction writes.
+/// A new cursor stands before the first entry, so that a loop with KV_EACH sees them all. After the end was reached
+/// (KV_NOTFOUND) it stands after the last entry, and kv_cursor_prev() moves to that. After its entry was deleted it
+/// stands between the neighbours: kv_cursor_get() returns KV_NOTFOUND, kv_cursor_next() moves to the successor and
+/// kv_cursor_prev() to the predecessor. A cursor of a write transaction sees what the transaction writes.
 ///
-/// @param range   NULL = the whole table, upwards. Copied, its direction included.
-/// @param cursor  Gets the handle, to be closed by kv_cursor_close(); the end of the transaction closes it, too. NULL after
-///                a failure.
+/// @param range   NULL = the whole table, in ascending order. Copied, its direction included.
+/// @param cursor  Receives the handle, which kv_cursor_close() releases, or the end of the transaction.
 /// @return KV_OK; KV_NO_TABLE; KV_INVALID; KV_TOO_BIG (a bound); KV_LIMIT; KV_BAD_HANDLE, KV_FORKED, KV_BUSY;
 ///         KV_TXN_FAILED; KV_CORRUPT, KV_IO, KV_NO_SPACE, KV_NO_MEMORY.
 /// @ingroup kv_cursors
@@ -67,7 +67,7 @@ pub unsafe extern "C" fn kv_cursor_open(
     })
 }
 
-/// Closes a cursor. NULL, closed ones and those whose transaction has ended are ignored.
+/// Closes a cursor. One that is NULL or closed, or whose transaction has ended, is ignored.
 ///
 /// @ingroup kv_cursors
 #[no_mangle]
@@ -187,17 +187,17 @@ fn move_in(handle: &mut CursorHandle, txn: CursorTxn<'_>, target: Target<'_>, ou
     }
 }
 
-/// Moves to the first entry of the range (with KV_RANGE_REVERSE: the one with the greatest key).
+/// Moves to the first entry of the range (with KV_RANGE_REVERSE, the one with the greatest key).
 ///
-/// Valid for all kv_cursor_... calls with these outputs:
+/// What is said of the outputs here is valid for every kv_cursor_... function that has them:
 ///
-/// @param key    Gets the key, valid until the next call on this cursor; may be NULL.
-/// @param value  Gets the value, valid until the transaction ends, in a write transaction until its next write. NULL does
-///               not touch it, which for long values saves reading them.
-/// @return KV_OK; KV_NOTFOUND (no entry there); KV_BAD_HANDLE (also: the transaction has ended), KV_FORKED; KV_BUSY (cursor
-///         or write transaction in use by another thread); KV_TXN_FAILED; KV_NO_TABLE (dropped meanwhile); KV_CORRUPT;
-///         KV_IO, KV_NO_SPACE (in a write transaction: what it has collected is applied first, and may be written);
-///         KV_NO_MEMORY.
+/// @param key    Receives the key, valid until the next call on this cursor; may be NULL.
+/// @param value  Receives the value, valid until the transaction ends or is refreshed, and in a write transaction only
+///               until its next write. May be NULL, which saves reading a long value.
+/// @return KV_OK; KV_NOTFOUND (there is no entry); KV_BAD_HANDLE (also if the transaction has ended), KV_FORKED;
+///         KV_BUSY (cursor or write transaction in use by another thread); KV_TXN_FAILED; KV_NO_TABLE (dropped
+///         meanwhile); KV_CORRUPT; KV_IO, KV_NO_SPACE, KV_LIMIT (in a write transaction: what it has collected is
+///         applied first, and may be written); KV_NO_MEMORY.
 /// @ingroup kv_cursors
 #[no_mangle]
 pub unsafe extern "C" fn kv_cursor_first(
@@ -211,7 +211,7 @@ pub unsafe extern "C" fn kv_cursor_first(
     })
 }
 
-/// Moves to the last entry of the range.
+/// Moves to the last entry of the range, in the cursor's direction.
 ///
 /// @return As kv_cursor_first().
 /// @ingroup kv_cursors
@@ -223,9 +223,9 @@ pub unsafe extern "C" fn kv_cursor_last(cursor: *mut kv_cursor, key: *mut kv_sli
     })
 }
 
-/// Moves to the next entry of the range, in its direction; before the first call: to the first.
+/// Moves to the next entry of the range, in the cursor's direction; a new cursor moves to the first.
 ///
-/// @return As kv_cursor_first(); KV_NOTFOUND at the end.
+/// @return As kv_cursor_first(); KV_NOTFOUND (the end of the range).
 /// @ingroup kv_cursors
 #[no_mangle]
 pub unsafe extern "C" fn kv_cursor_next(cursor: *mut kv_cursor, key: *mut kv_slice, value: *mut kv_slice) -> kv_status {
@@ -233,9 +233,9 @@ pub unsafe extern "C" fn kv_cursor_next(cursor: *mut kv_cursor, key: *mut kv_sli
     unsafe { step(c"kv_cursor_next", cursor, false, key, value) }
 }
 
-/// Moves to the previous entry of the range.
+/// Moves to the previous entry of the range, in the cursor's direction.
 ///
-/// @return As kv_cursor_first(); KV_NOTFOUND at the beginning.
+/// @return As kv_cursor_first(); KV_NOTFOUND (the beginning of the range).
 /// @ingroup kv_cursors
 #[no_mangle]
 pub unsafe extern "C" fn kv_cursor_prev(cursor: *mut kv_cursor, key: *mut kv_slice, value: *mut kv_slice) -> kv_status {
@@ -243,9 +243,10 @@ pub unsafe extern "C" fn kv_cursor_prev(cursor: *mut kv_cursor, key: *mut kv_sli
     unsafe { step(c"kv_cursor_prev", cursor, true, key, value) }
 }
 
-/// Reads the current entry again.
+/// Reads the current entry again, without moving the cursor.
 ///
-/// @return As kv_cursor_first(); KV_NOTFOUND if the cursor stands on none (not moved yet, at an end, entry deleted).
+/// @return As kv_cursor_first(); KV_NOTFOUND (the cursor stands on no entry: it is new, at an end, or its entry was
+///         deleted).
 /// @ingroup kv_cursors
 #[no_mangle]
 pub unsafe extern "C" fn kv_cursor_get(cursor: *mut kv_cursor, key: *mut kv_slice, value: *mut kv_slice) -> kv_status {
@@ -263,10 +264,11 @@ fn apart<'b>(handle: &CursorHandle, bytes: &'b [u8], room: &'b mut Vec<u8>) -> O
     }
 }
 
-/// Moves to an entry by its key. Without such an entry the cursor stands where it would be.
+/// Moves to an entry by its key. If there is no such entry, the cursor stands where it would be.
 ///
-/// @param seek_key  The key that is looked for; it may be one that this cursor returned.
-/// @param how       KV_SEEK_...; greater and less are meant by key order also in a reverse range.
+/// @param seek_key  The key to look for, which may be one that this cursor returned.
+/// @param klen      Bytes of seek_key.
+/// @param how       KV_SEEK_...; greater and less are meant in the order of keys, also in a reverse range.
 /// @return As kv_cursor_first(); KV_INVALID; KV_TOO_BIG (key).
 /// @ingroup kv_cursors
 #[no_mangle]
@@ -302,7 +304,6 @@ pub unsafe extern "C" fn kv_cursor_seek(
 
 /// Replaces the value of the current entry.
 ///
-/// @param value  May be bytes that this library returned.
 /// @return KV_OK; KV_NOTFOUND (the cursor stands on no entry); otherwise as kv_put(); never KV_EXISTS, KV_ORDER.
 /// @ingroup kv_cursors
 #[no_mangle]
@@ -320,7 +321,7 @@ pub unsafe extern "C" fn kv_cursor_put(cursor: *mut kv_cursor, value: *const c_v
     })
 }
 
-/// Deletes the current entry; the cursor stays between its neighbours.
+/// Deletes the current entry. The cursor then stands between its neighbours.
 ///
 /// @return KV_OK; KV_NOTFOUND (the cursor stands on no entry); otherwise as kv_put(); never KV_EXISTS, KV_ORDER,
 ///         KV_INVALID, KV_TOO_BIG.
@@ -334,10 +335,10 @@ pub unsafe extern "C" fn kv_cursor_delete(cursor: *mut kv_cursor) -> kv_status {
     })
 }
 
-/// Moves to the n-th entry of the range, in time that grows with the height of the tree only.
+/// Moves to the n-th entry of the range, in time that grows only with the height of the tree.
 ///
-/// @param n  0 = the first in the cursor's direction.
-/// @return As kv_cursor_first(); KV_NOTFOUND if there are fewer.
+/// @param n  0 = the first entry in the cursor's direction.
+/// @return As kv_cursor_first(); KV_NOTFOUND (there are fewer entries).
 /// @ingroup kv_cursors
 #[no_mangle]
 pub unsafe extern "C" fn kv_cursor_nth(
@@ -352,11 +353,11 @@ pub unsafe extern "C" fn kv_cursor_nth(
     })
 }
 
-/// Moves to the entry at a percentile of the range by the nearest-rank method: 50 is the median, 0 the first entry, 100
-/// the last.
+/// Moves to the entry at a percentile of the range, by the nearest-rank method: 50 is the median, 0 the first entry,
+/// 100 the last.
 ///
 /// @param percent  0 to 100.
-/// @return As kv_cursor_first(); KV_NOTFOUND if the range is empty; KV_INVALID (percent).
+/// @return As kv_cursor_first(); KV_NOTFOUND (the range is empty); KV_INVALID (percent).
 /// @ingroup kv_cursors
 #[no_mangle]
 pub unsafe extern "C" fn kv_cursor_percentile(
@@ -374,9 +375,9 @@ pub unsafe extern "C" fn kv_cursor_percentile(
     })
 }
 
-/// Moves to a random entry of the range, each equally likely.
+/// Moves to a random entry of the range, each of which is equally likely.
 ///
-/// @return As kv_cursor_first(); KV_NOTFOUND if the range is empty.
+/// @return As kv_cursor_first(); KV_NOTFOUND (the range is empty).
 /// @ingroup kv_cursors
 #[no_mangle]
 pub unsafe extern "C" fn kv_cursor_random(

@@ -23,7 +23,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-/// How to open a database; start from KV_OPTIONS_INIT. Zero is the default everywhere.
+/// How to open a database; start from KV_OPTIONS_INIT.
 ///
 /// @ingroup kv_database
 #[repr(C)]
@@ -31,29 +31,31 @@ use std::time::Duration;
 pub struct kv_options {
     /// sizeof(kv_options), set by KV_OPTIONS_INIT.
     pub struct_size: u32,
-    /// KV_OPEN_... flags.
+    /// KV_OPEN_... flags; 0 = open the file, and create it if it does not exist.
     pub flags: u32,
-    /// Bytes of a page of a new file: 4096 (default), 8192, 16384, 32768 or 65536. Of a present file: ignored.
+    /// Bytes of a page of a new file: 4096, 8192, 16384, 32768 or 65536; 0 = 4096. Ignored for a file that exists.
     pub page_size: u32,
-    /// KV_DURABILITY_...: of transactions that do not say otherwise.
+    /// KV_DURABILITY_...: of transactions that do not choose their own; 0 = KV_DURABILITY_FULL.
     pub durability: u32,
-    /// KV_VERIFY_...: when pages are verified.
+    /// KV_VERIFY_...: when pages are verified; 0 = KV_VERIFY_ONCE.
     pub verify: u32,
     /// Zero.
     pub reserved: u32,
-    /// Milliseconds that kv_txn_begin() waits for the write transaction of another: 0 or less = for ever. Other waits
-    /// for processes that hold a lock and do nothing with it end after this time, too, and by themselves otherwise:
-    /// kv_open() waits 10 s at most, and a commit 60 s for another process that should sync and is stopped. (The first
-    /// handle of a file in a process decides about commits.)
+    /// Milliseconds that kv_txn_begin() waits for another write transaction to end; 0 or less = for ever.
+    ///
+    /// It also bounds the wait for a process that holds a lock and does nothing with it, because it is stopped for
+    /// example: kv_open() waits this long, but at most 10 s; a commit or a sync waits this long, but at least 1 s (10 s
+    /// if that process cannot be seen), or 60 s if this is 0 or less. For commits and syncs, the handle that opened the
+    /// file first in its process decides.
     pub wait_ms: i64,
-    /// Bytes of edits that a write transaction collects before it applies them; 0 = a 32nd of the
-    /// memory (what the machine has, or what its control group leaves the process), 16 to 512 MiB.
+    /// Bytes of edits that a write transaction collects before it applies them to its pages; 0 = a 32nd of the memory
+    /// that the machine has, or that its control group leaves the process, but at least 16 MiB and at most 512 MiB.
     pub write_memory: u64,
-    /// Is told of readers that hold back space for long; NULL = nobody is.
+    /// Called for readers that hold back space for long; NULL = none.
     pub stale_reader: kv_reader_fn,
-    /// Handed to stale_reader.
+    /// Handed to stale_reader as ctx.
     pub stale_reader_ctx: *mut c_void,
-    /// Age in milliseconds from which a reader of an old commit is reported; 0 = a minute.
+    /// Age in milliseconds from which a reader of an old commit is reported; 0 = 60,000.
     pub stale_reader_ms: u64,
 }
 // SAFETY: repr(C), struct_size first; integers, and pointers for which zero is NULL.
@@ -106,25 +108,28 @@ fn file_number(path: &Path, memory: bool) -> u64 {
     }
 }
 
-/// Opens a database, and creates it if there is none (unless KV_OPEN_EXISTING or KV_OPEN_READ_ONLY).
+/// Opens a database, and creates it if it does not exist (unless KV_OPEN_EXISTING or KV_OPEN_READ_ONLY is set).
 ///
-/// Any number of processes may have it open at once. A process may open the same file several times; its handles then
-/// share one environment. While a file is open, NAME-shm lies beside it, which holds nothing that would be missed.
-/// A new file gets the permissions that the process's umask leaves of 0666; NAME-shm gets group and permissions of the
-/// database, and is never a link. Who may write the database must be trusted by all who open it.
-/// Opening after a crash repairs nothing by guessing: it finds the last complete commit.
-/// An empty file becomes a database, as if it were not there; with KV_OPEN_EXISTING or KV_OPEN_READ_ONLY it is refused,
-/// because a file that was cut may be empty. A link that leads nowhere is followed, except with KV_OPEN_NEW.
-/// Messages name the file, and the process or the limit that stands in the way.
+/// Any number of threads and up to 1024 processes may have it open at once. A process may open the same file several
+/// times. While a file is open, a file NAME-shm lies beside it, with which nothing is lost. After a crash, nothing is
+/// repaired by guessing: the newest complete commit is found.
 ///
-/// @param path     File name, in the encoding of the file system; NULL only with KV_OPEN_MEMORY.
+/// A new file gets the permissions that the process's umask leaves of 0666. NAME-shm gets the group and the permissions
+/// of the database and is never a link. All who open a database must trust those who may write it.
+///
+/// An empty file becomes a database, as if it did not exist. With KV_OPEN_EXISTING or KV_OPEN_READ_ONLY it is refused,
+/// because it may be a database that was cut. A link that leads nowhere is followed, except with KV_OPEN_NEW. Messages
+/// name the file, and the process or the limit that stands in the way.
+///
+/// @param path     Name of the file, in the encoding of the file system. NULL only with KV_OPEN_MEMORY.
 /// @param options  NULL = all defaults. Copied.
-/// @param db       Gets the handle, to be closed by kv_close(); NULL after a failure.
-/// @return KV_OK; KV_NO_FILE, KV_EXISTS (see the flags); KV_BUSY (a process has it alone, since NAME-shm could not be
-///         made, or reads it without permission to write, or is of another version; or the file is mounted by itself);
-///         KV_POISONED (a sync failed, and not every process has closed it yet); KV_ACCESS; KV_NOT_A_DATABASE,
-///         KV_TOO_NEW, KV_TOO_OLD, KV_CORRUPT (what is in the file); KV_NO_LOCKS (network file systems without locks);
-///         KV_IO, KV_NO_SPACE, KV_NO_MEMORY; KV_LIMIT (too many handles); KV_INVALID (options).
+/// @param db       Receives the handle, which kv_close() releases.
+/// @return KV_OK; KV_NO_FILE, KV_EXISTS (see the flags); KV_BUSY (another process has the database alone, because
+///         NAME-shm could not be made, or reads it without permission to write, or is of another version; or the file
+///         is mounted by itself); KV_POISONED (a sync failed, and not every process has closed the database since);
+///         KV_ACCESS; KV_NOT_A_DATABASE, KV_TOO_NEW, KV_TOO_OLD, KV_CORRUPT (what is in the file); KV_NO_LOCKS (a
+///         network file system without locks); KV_IO, KV_NO_SPACE, KV_NO_MEMORY; KV_LIMIT (too many handles);
+///         KV_INVALID (options).
 /// @ingroup kv_database
 #[no_mangle]
 #[must_use]
@@ -165,12 +170,12 @@ pub unsafe extern "C" fn kv_open(path: *const c_char, options: *const kv_options
 
 /// Closes a database. Lazy commits become durable here, so look at the status.
 ///
-/// Calls in flight on other threads are waited for; those that wait for the write transaction answer KV_CANCELLED. Write
-/// transactions of this handle are aborted. Its read transactions answer KV_BAD_HANDLE from now on, but bytes they
-/// returned stay valid until kv_txn_abort() releases them.
+/// Its write transactions are aborted. Its read transactions return KV_BAD_HANDLE from now on, but bytes that they
+/// returned stay valid until kv_txn_abort() releases them. Calls of other threads on the handle are waited for, and
+/// those that wait for something return KV_CANCELLED.
 ///
-/// @param db  Released whatever is answered, except after KV_BUSY. NULL is KV_OK.
-/// @return KV_OK; KV_BAD_HANDLE; KV_FORKED; KV_BUSY (called inside a callback of the library: nothing was done);
+/// @param db  Released whatever is returned, except after KV_BUSY. NULL returns KV_OK.
+/// @return KV_OK; KV_BAD_HANDLE; KV_FORKED; KV_BUSY (called in a callback of the library: nothing was done);
 ///         KV_IN_DOUBT, KV_POISONED, KV_NO_LOCKS (lazy commits did not become durable).
 /// @ingroup kv_database
 #[no_mangle]
@@ -203,10 +208,11 @@ pub unsafe extern "C" fn kv_close(db: *mut kv_db) -> kv_status {
     })
 }
 
-/// Ends every wait for the write transaction or for a newer commit (kv_wait_commit) through this handle; those calls
-/// answer KV_CANCELLED. To interrupt only some of them, let those wait through a second handle of the database. This
-/// function may be called on any thread, but not in a signal handler, because it takes a lock to wake those who wait. A
-/// handle that is not open is ignored.
+/// Ends every wait through this handle for a write transaction to end or for a newer commit. Calls that wait so, such
+/// as kv_txn_begin(), kv_db_put() and kv_wait_commit(), return KV_CANCELLED. A handle that is not open is ignored.
+///
+/// Any thread may call this function, but not a signal handler, because it takes a lock to wake those who wait. To
+/// interrupt only some waits, let those be made through a second handle of the database.
 ///
 /// @ingroup kv_database
 #[no_mangle]
@@ -222,7 +228,7 @@ pub unsafe extern "C" fn kv_interrupt(db: *mut kv_db) {
     });
 }
 
-/// Makes every commit durable.
+/// Makes every commit durable that was made before the call, by any process.
 ///
 /// @return KV_OK; KV_BAD_HANDLE, KV_FORKED; KV_IN_DOUBT, KV_POISONED (a sync failed); KV_NO_LOCKS.
 /// @ingroup kv_database
@@ -232,10 +238,10 @@ pub unsafe extern "C" fn kv_sync(db: *mut kv_db) -> kv_status {
     guard(c"kv_sync", about(db), || Ok(DbUse::of(db)?.get()?.db.sync()?))
 }
 
-/// Answers the newest commits, whoever made them.
+/// Tells the newest commits, whichever process made them.
 ///
-/// @param visible  Gets the newest commit that a reader sees; may be NULL.
-/// @param durable  Gets the newest commit that survives a power cut; may be NULL.
+/// @param visible  Receives the number of the newest visible commit; may be NULL.
+/// @param durable  Receives the number of the newest durable commit; may be NULL.
 /// @return KV_OK; KV_BAD_HANDLE, KV_FORKED.
 /// @ingroup kv_database
 #[no_mangle]
@@ -254,13 +260,13 @@ pub unsafe extern "C" fn kv_newest_commit(db: *mut kv_db, visible: *mut u64, dur
     })
 }
 
-/// Reads one value in a transaction of its own, into a buffer of the caller.
+/// Copies one value into a buffer of the caller, in a read transaction of its own.
 ///
-/// @param buffer  Gets the value; may be NULL if size is 0.
+/// @param buffer  Receives the value; may be NULL if size is 0.
 /// @param size    Bytes of the buffer.
-/// @param len     Gets the length of the value, also after KV_TOO_SMALL; may be NULL.
-/// @return KV_OK; KV_NOTFOUND; KV_TOO_SMALL (nothing was copied); KV_NO_TABLE; KV_INVALID; KV_TOO_BIG (key); KV_BAD_HANDLE,
-///         KV_FORKED; KV_CORRUPT, KV_IO; KV_LIMIT (too many readers); KV_POISONED.
+/// @param len     Receives the length of the value in bytes, also after KV_TOO_SMALL; may be NULL.
+/// @return KV_OK; KV_NOTFOUND; KV_TOO_SMALL (nothing was copied); KV_NO_TABLE; KV_INVALID; KV_TOO_BIG (key);
+///         KV_BAD_HANDLE, KV_FORKED; KV_CORRUPT, KV_IO; KV_LIMIT (too many readers); KV_POISONED.
 /// @ingroup kv_database
 #[no_mangle]
 pub unsafe extern "C" fn kv_db_get(
@@ -288,10 +294,10 @@ pub unsafe extern "C" fn kv_db_get(
     })
 }
 
-/// Puts one entry in a transaction of its own.
+/// Puts one entry, in a write transaction of its own, which is committed.
 ///
 /// @param flags  0 or one of KV_NO_OVERWRITE, KV_NO_INSERT, KV_APPEND.
-/// @return KV_OK; what kv_put(), kv_txn_begin() with KV_WRITE and kv_txn_commit() answer; never KV_CHILD_OPEN,
+/// @return KV_OK; what kv_put(), kv_txn_begin() with KV_WRITE and kv_txn_commit() return; never KV_CHILD_OPEN,
 ///         KV_TXN_FAILED.
 /// @ingroup kv_database
 #[no_mangle]
@@ -316,11 +322,11 @@ pub unsafe extern "C" fn kv_db_put(
     })
 }
 
-/// Deletes one entry in a transaction of its own.
+/// Deletes one entry, in a write transaction of its own, which is committed.
 ///
 /// @param flags  0 or KV_BLIND.
 /// @return KV_OK; KV_NOTFOUND (nothing was written); what kv_delete(), kv_txn_begin() with KV_WRITE and kv_txn_commit()
-///         answer; never KV_CHILD_OPEN, KV_TXN_FAILED.
+///         return; never KV_CHILD_OPEN, KV_TXN_FAILED.
 /// @ingroup kv_database
 #[no_mangle]
 pub unsafe extern "C" fn kv_db_delete(

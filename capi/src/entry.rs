@@ -12,10 +12,10 @@ use kv_engine::{PutMode, Reader, TableId};
 use std::ffi::c_void;
 use std::ops::Bound;
 
-/// Reads the value of a key, in place.
+/// Reads the value of a key in place, without a copy.
 ///
-/// @param value  Gets the value: valid until the transaction ends, in a write transaction until its next write. NULL only
-///               asks whether the key is there, and never touches a long value.
+/// @param value  Receives the value, valid until the transaction ends or is refreshed, and in a write transaction only
+///               until its next write. NULL only asks whether the key exists, and never reads a long value.
 /// @return KV_OK; KV_NOTFOUND; KV_NO_TABLE; KV_INVALID; KV_TOO_BIG (key); KV_BAD_HANDLE, KV_FORKED; KV_BUSY (a write
 ///         transaction in use by another thread); KV_TXN_FAILED; KV_CORRUPT, KV_IO, KV_NO_MEMORY.
 /// @ingroup kv_entries
@@ -61,9 +61,9 @@ fn get_otherwise(txn: *const kv_txn, table: kv_table, key: &[u8], value: Option<
 
 /// Copies the value of a key into a buffer of the caller.
 ///
-/// @param buffer  Gets the value; may be NULL if size is 0.
+/// @param buffer  Receives the value; may be NULL if size is 0.
 /// @param size    Bytes of the buffer.
-/// @param len     Gets the length of the value, also after KV_TOO_SMALL; may be NULL.
+/// @param len     Receives the length of the value in bytes, also after KV_TOO_SMALL; may be NULL.
 /// @return As kv_get(); KV_TOO_SMALL (nothing was copied).
 /// @ingroup kv_entries
 #[no_mangle]
@@ -94,13 +94,13 @@ pub unsafe extern "C" fn kv_get_copy(
     })
 }
 
-/// Puts an entry. Key and value are copied before anything else, so they may be bytes that this library returned.
+/// Puts an entry: inserts it, or replaces the value if the key exists.
 ///
-/// @param flags  0: insert or replace; or one of KV_NO_OVERWRITE, KV_NO_INSERT, KV_APPEND.
+/// @param flags  0, or one of KV_NO_OVERWRITE, KV_NO_INSERT, KV_APPEND.
 /// @return KV_OK; KV_EXISTS, KV_NOTFOUND, KV_ORDER (as the flags say; nothing was written); KV_NO_TABLE; KV_READ_ONLY
-///         (a reader, or KV_TABLES); KV_UNSUPPORTED (a newer version made the table); KV_TOO_BIG; KV_INVALID;
-///         KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED; KV_NO_SPACE, KV_IO, KV_CORRUPT, KV_NO_MEMORY (these spoil
-///         the transaction).
+///         (a read transaction, or KV_TABLES); KV_UNSUPPORTED (a newer version made the table); KV_TOO_BIG; KV_INVALID;
+///         KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED; KV_NO_SPACE, KV_IO, KV_CORRUPT, KV_NO_MEMORY, KV_LIMIT
+///         (the file cannot grow further; these can spoil the transaction).
 /// @ingroup kv_entries
 #[no_mangle]
 pub unsafe extern "C" fn kv_put(
@@ -122,9 +122,10 @@ pub unsafe extern "C" fn kv_put(
     })
 }
 
-/// Puts an entry if there is none with this key; else answers KV_EXISTS and the value that is there.
+/// Puts an entry if its key does not exist; otherwise returns KV_EXISTS and hands out the value that is there.
 ///
-/// @param existing  After KV_EXISTS gets the present value, valid until the next write of the transaction; may be NULL.
+/// @param existing  Receives the value that is there after KV_EXISTS, valid until the next write or the end of the
+///                  transaction; may be NULL.
 /// @return As kv_put() with KV_NO_OVERWRITE.
 /// @ingroup kv_entries
 #[no_mangle]
@@ -160,10 +161,11 @@ pub unsafe extern "C" fn kv_insert(
     })
 }
 
-/// Puts an entry and answers the value it replaces.
+/// Puts an entry and hands out the value that it replaces.
 ///
 /// @param flags  As for kv_put().
-/// @param old    Gets the former value, valid until the next write of the transaction; its data is NULL if there was none.
+/// @param old    Receives the former value, valid until the next write or the end of the transaction; its data is NULL
+///               if there was none.
 /// @return As kv_put().
 /// @ingroup kv_entries
 #[no_mangle]
@@ -193,11 +195,13 @@ pub unsafe extern "C" fn kv_replace(
     })
 }
 
-/// Puts an entry of `vlen` zero bytes and answers where they lie, to be filled before the next call on this transaction. That
-/// saves a copy of what is computed anyway.
+/// Puts an entry whose value is `vlen` zero bytes, and tells where they lie, so that the caller can fill them before
+/// the next call on this transaction. That saves a copy of a value that is computed anyway.
 ///
+/// @param vlen   Bytes of the value.
 /// @param flags  As for kv_put().
-/// @param data   Gets the address of vlen writable bytes; never NULL.
+/// @param data   Receives the address of vlen writable bytes, never NULL; valid until the next call on this
+///               transaction.
 /// @return As kv_put().
 /// @ingroup kv_entries
 #[no_mangle]
@@ -225,8 +229,8 @@ pub unsafe extern "C" fn kv_reserve(
 
 /// Deletes an entry.
 ///
-/// @param flags  0, or KV_BLIND: do not ask whether it exists.
-/// @return KV_OK; KV_NOTFOUND (never with KV_BLIND); otherwise as kv_put(); never KV_EXISTS, KV_ORDER.
+/// @param flags  0, or KV_BLIND.
+/// @return KV_OK; KV_NOTFOUND (without KV_BLIND); otherwise as kv_put(); never KV_EXISTS, KV_ORDER.
 /// @ingroup kv_entries
 #[no_mangle]
 pub unsafe extern "C" fn kv_delete(
@@ -250,9 +254,9 @@ pub unsafe extern "C" fn kv_delete(
     })
 }
 
-/// Deletes an entry and answers its value.
+/// Deletes an entry and hands out its value.
 ///
-/// @param value  Gets the value, valid until the next write of the transaction.
+/// @param value  Receives the value, valid until the next write or the end of the transaction.
 /// @return KV_OK; KV_NOTFOUND; otherwise as kv_put(); never KV_EXISTS, KV_ORDER.
 /// @ingroup kv_entries
 #[no_mangle]
@@ -274,11 +278,12 @@ pub unsafe extern "C" fn kv_take(
     })
 }
 
-/// Deletes the first entry of a range (with KV_RANGE_REVERSE the last) and answers it: the step of a queue.
+/// Deletes the first entry of a range (with KV_RANGE_REVERSE, the one with the greatest key) and hands it out: the step
+/// of a queue.
 ///
 /// @param range  NULL = the whole table.
-/// @param key    Gets the key, valid until the next write of the transaction; may be NULL.
-/// @param value  Gets the value, valid as long; may be NULL.
+/// @param key    Receives the key, valid until the next write or the end of the transaction; may be NULL.
+/// @param value  Receives the value, valid as long as the key; may be NULL.
 /// @return KV_OK; KV_NOTFOUND (the range is empty); otherwise as kv_put(); never KV_EXISTS, KV_ORDER.
 /// @ingroup kv_entries
 #[no_mangle]
@@ -308,12 +313,13 @@ pub unsafe extern "C" fn kv_take_first(
     })
 }
 
-/// Deletes every entry of a range, in time that depends on the pages touched and not on the entries.
+/// Deletes every entry of a range. The time grows with the number of pages in the range, and not with the number or the
+/// sizes of its entries; leaf pages that lie wholly within it are read only if the table has long keys or values.
 ///
-/// @param range    With at least one bound or a prefix; for a whole table there is kv_table_clear().
-/// @param deleted  Gets the number of entries deleted; may be NULL.
-/// @return KV_OK (also if there was none); KV_INVALID (range without a bound); otherwise as kv_put(); never KV_NOTFOUND,
-///         KV_EXISTS, KV_ORDER.
+/// @param range    With at least one bound or a prefix. For a whole table there is kv_table_clear().
+/// @param deleted  Receives the number of entries that were deleted; may be NULL.
+/// @return KV_OK (also if the range was empty); KV_INVALID (a range without a bound); otherwise as kv_put(); never
+///         KV_NOTFOUND, KV_EXISTS, KV_ORDER.
 /// @ingroup kv_entries
 #[no_mangle]
 pub unsafe extern "C" fn kv_delete_range(

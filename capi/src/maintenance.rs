@@ -16,13 +16,13 @@ use std::ffi::{c_char, c_int, c_void, CString};
 use std::io;
 use std::path::Path;
 
-/// Is told the progress of a long job, on the thread that called it, at most every 100 ms and once at the end: pages
-/// done, of at most how many. Answers 0 to go on; anything else ends the job with KV_CANCELLED.
+/// Called with the progress of a long job, at most every 100 ms and once at the end: how many pages are done, of at
+/// most how many. Returns 0 to go on; anything else ends the job with KV_CANCELLED.
 ///
 /// @ingroup kv_maintenance
 pub type kv_progress_fn = Option<unsafe extern "C-unwind" fn(ctx: *mut c_void, done: u64, total: u64) -> i32>;
 
-/// How a long job is done; start from KV_JOB_OPTIONS_INIT.
+/// How to do a long job; start from KV_JOB_OPTIONS_INIT.
 ///
 /// @ingroup kv_maintenance
 #[repr(C)]
@@ -30,9 +30,9 @@ pub type kv_progress_fn = Option<unsafe extern "C-unwind" fn(ctx: *mut c_void, d
 pub struct kv_job_options {
     /// sizeof(kv_job_options), set by KV_JOB_OPTIONS_INIT.
     pub struct_size: u32,
-    /// KV_JOB_... flags.
+    /// KV_JOB_... flags; 0 = none.
     pub flags: u32,
-    /// Is told the progress; may be NULL.
+    /// Called with the progress; NULL = nobody is told.
     pub progress: kv_progress_fn,
     /// Handed to progress.
     pub ctx: *mut c_void,
@@ -40,7 +40,7 @@ pub struct kv_job_options {
 // SAFETY: repr(C), struct_size first; zero is a value of integers and pointers alike.
 unsafe impl Growing for kv_job_options {}
 
-/// A fault that a check found; valid during the callback.
+/// A fault that kv_check() or kv_salvage() found, valid during the callback.
 ///
 /// @ingroup kv_maintenance
 #[repr(C)]
@@ -48,18 +48,18 @@ unsafe impl Growing for kv_job_options {}
 pub struct kv_fault {
     /// sizeof(kv_fault).
     pub struct_size: u32,
-    /// What kind of fault: KV_CORRUPT.
+    /// What kind of fault it is: KV_CORRUPT.
     pub status: kv_status,
-    /// The page, or KV_NONE.
+    /// Number of the page, or KV_NONE.
     pub page: u64,
-    /// The table, or KV_NONE.
+    /// Number of the table, or KV_NONE.
     pub table: u64,
     /// What is wrong, in words.
     pub message: *const c_char,
 }
 
-/// Is told each fault, on the thread that called kv_check() or kv_salvage(). Answers 0 to go on; anything else ends the
-/// job with KV_CANCELLED. It must not close the database.
+/// Called for each fault that kv_check() or kv_salvage() finds. Returns 0 to go on; anything else ends the job with
+/// KV_CANCELLED.
 ///
 /// @ingroup kv_maintenance
 pub type kv_fault_fn = Option<unsafe extern "C-unwind" fn(ctx: *mut c_void, fault: *const kv_fault) -> i32>;
@@ -72,14 +72,14 @@ pub type kv_fault_fn = Option<unsafe extern "C-unwind" fn(ctx: *mut c_void, faul
 pub struct kv_check_report {
     /// sizeof(kv_check_report), set by KV_CHECK_REPORT_INIT.
     pub struct_size: u32,
-    /// The meta slots that cannot be read, or that are missing, a bit for each of the four (1 = the first): see
-    /// kv_db_stat. That is no fault, because another slot leads to the commit.
+    /// The meta slots that are missing or cannot be read, as in kv_db_stat.lost_slots. They are no fault, because
+    /// another slot leads to the commit.
     pub lost_slots: u32,
-    /// The commit that was checked.
+    /// Number of the commit that was checked.
     pub commit: u64,
-    /// Tables, KV_MAIN included.
+    /// Number of tables, KV_MAIN included.
     pub tables: u64,
-    /// Entries of all tables.
+    /// Number of entries of all tables.
     pub entries: u64,
     /// Pages of the file.
     pub pages: u64,
@@ -87,9 +87,9 @@ pub struct kv_check_report {
     pub tree_pages: u64,
     /// Pages of long values and keys.
     pub overflow_pages: u64,
-    /// Pages that nobody needs now, or soon.
+    /// Pages that nobody needs now, or that nobody will need soon.
     pub dead_pages: u64,
-    /// Faults found.
+    /// Number of faults that were found.
     pub faults: u64,
 }
 // SAFETY: repr(C), struct_size first, integers only.
@@ -120,17 +120,17 @@ unsafe fn required_path<'a>(pointer: *const c_char, name: &str) -> Outcome<&'a P
 /// What a check reads: a snapshot, and the caller's transaction, if it is that one's.
 struct Read<'t>(&'t ReadTxn, Token);
 
-/// Reads everything a snapshot reaches and verifies it: checksums, order of keys, counts, shapes of trees. Others read and
-/// write meanwhile.
+/// Reads everything that a snapshot reaches and verifies it: checksums, order of keys, counts, shapes of trees. Others
+/// read and write meanwhile.
 ///
 /// @param txn       A read transaction.
 /// @param options   KV_JOB_CHECK_SPACE, progress; NULL = all defaults.
-/// @param on_fault  Is told each fault; may be NULL.
+/// @param on_fault  Called for each fault; may be NULL.
 /// @param ctx       Handed to on_fault.
-/// @param report    Filled after KV_OK and KV_CORRUPT; may be NULL. Its struct_size is set by the caller.
-/// @return KV_OK: no fault; KV_CORRUPT: faults were found; KV_CANCELLED; with KV_JOB_CHECK_SPACE: KV_BUSY (commits come too
-///         fast), KV_DEADLOCK (this thread has a write transaction open), KV_TOO_NEW (a newer version uses pages of the
-///         file for what this one does not know); KV_IO, KV_NO_MEMORY, KV_LIMIT, KV_POISONED;
+/// @param report    Filled after KV_OK and KV_CORRUPT; start from KV_CHECK_REPORT_INIT. May be NULL.
+/// @return KV_OK: no fault was found; KV_CORRUPT: faults were found; KV_CANCELLED; with KV_JOB_CHECK_SPACE: KV_BUSY
+///         (commits come too fast), KV_DEADLOCK (this thread has a write transaction open), KV_TOO_NEW (a newer version
+///         uses pages of the file for what this one does not know); KV_IO, KV_NO_MEMORY, KV_LIMIT, KV_POISONED;
 ///         KV_INVALID (a write transaction); KV_BAD_HANDLE, KV_FORKED.
 /// @ingroup kv_maintenance
 #[no_mangle]
@@ -167,7 +167,7 @@ pub unsafe extern "C" fn kv_check(
     })
 }
 
-/// As kv_check(), of the newest commit, in a read transaction of its own.
+/// Does as kv_check() with the newest visible commit, in a read transaction of its own.
 ///
 /// @return As kv_check() and kv_txn_begin() with KV_READ.
 /// @ingroup kv_maintenance
@@ -253,20 +253,21 @@ fn backup_options(given: &kv_job_options) -> BackupOptions {
     }
 }
 
-/// Copies a snapshot into a new file, a database like any other, while others read and write. Every page is compared with
-/// its checksum on the way. The file appears under its name when it is whole and durable; after a failure there is none.
+/// Copies a snapshot into a new file, which is a database like any other, while others read and write. Every page is
+/// compared with its checksum on the way. The file appears under its name when it is whole and durable; after a failure
+/// there is no new file.
 ///
-/// What is copied is the open file, whatever its path names by now. The copy has the same tables under the same numbers;
-/// it is a database of its own and not the same one. To restore, put the copy where the database was while nobody has
-/// either open.
+/// What is copied is the open file, whatever its path names by now. The copy has the same tables under the same
+/// numbers, but it is a database of its own and has another UUID. To restore it, put the copy where the database was,
+/// while nobody has either of them open.
 ///
 /// @param txn      A read transaction.
-/// @param path     The new file; its directory must be there.
+/// @param path     The new file, in a directory that exists.
 /// @param options  KV_JOB_COMPACT, KV_JOB_OVERWRITE, progress; NULL = all defaults.
 /// @return KV_OK; KV_EXISTS (without KV_JOB_OVERWRITE); KV_CORRUPT: a page is damaged, kv_error_detail() tells which;
-///         KV_CANCELLED; KV_NO_FILE (the directory), KV_ACCESS, KV_NO_SPACE, KV_IO, KV_NO_LOCKS, KV_NO_MEMORY; KV_INVALID (a write
-///         transaction; the path is that of the database itself); KV_BUSY (a write transaction in use by another
-///         thread); KV_BAD_HANDLE, KV_FORKED.
+///         KV_CANCELLED; KV_NO_FILE (the directory), KV_ACCESS, KV_NO_SPACE, KV_IO, KV_NO_LOCKS, KV_NO_MEMORY;
+///         KV_INVALID (a write transaction; the path is that of the database itself); KV_BUSY (a write transaction in
+///         use by another thread); KV_BAD_HANDLE, KV_FORKED.
 /// @ingroup kv_maintenance
 #[no_mangle]
 pub unsafe extern "C" fn kv_backup(
@@ -285,7 +286,7 @@ pub unsafe extern "C" fn kv_backup(
     })
 }
 
-/// As kv_backup(), of the newest commit, in a read transaction of its own.
+/// Does as kv_backup() with the newest visible commit, in a read transaction of its own.
 ///
 /// @return As kv_backup() and kv_txn_begin() with KV_READ; never KV_BUSY.
 /// @ingroup kv_maintenance
@@ -307,20 +308,23 @@ pub unsafe extern "C" fn kv_db_backup(
     })
 }
 
-/// Takes bytes of a stream, all of them. Answers 0, or an errno, which ends the job with KV_IO (or KV_NO_SPACE).
+/// Takes the next bytes of a stream, all of them. Returns 0, or an errno, which ends the job with KV_IO (or
+/// KV_NO_SPACE).
 ///
 /// @ingroup kv_maintenance
 pub type kv_write_fn = Option<unsafe extern "C-unwind" fn(ctx: *mut c_void, data: *const c_void, len: usize) -> i32>;
 
-/// As kv_backup(), but hands the copy to a function, from its first byte to its last: for pipes, sockets, compressors.
-/// The bytes in a file are the database; who writes them must also make them durable. What the snapshot does not use
-/// comes as zeros. With KV_JOB_COMPACT the copy is made in a temporary file first.
+/// Does as kv_backup(), but hands the copy to a function, from its first byte to its last: for pipes, sockets,
+/// compressors.
+///
+/// The bytes in a file are the database, and whoever writes them there must also make them durable. What the snapshot
+/// does not use comes as zeros. With KV_JOB_COMPACT the copy is made in a temporary file first.
 ///
 /// @param txn      A read transaction.
-/// @param write    Takes the bytes; kv_fd_write() writes them to a descriptor.
+/// @param write    Takes the bytes; kv_fd_write() writes them to a file descriptor.
 /// @param ctx      Handed to write.
 /// @param options  KV_JOB_COMPACT, progress; NULL = all defaults.
-/// @return As kv_backup(); KV_IO, KV_NO_SPACE with the errno that write answered; never KV_EXISTS.
+/// @return As kv_backup(); KV_IO, KV_NO_SPACE with the errno that write returned; never KV_EXISTS.
 /// @ingroup kv_maintenance
 #[no_mangle]
 pub unsafe extern "C" fn kv_backup_stream(
@@ -355,7 +359,7 @@ pub unsafe extern "C" fn kv_backup_stream(
     })
 }
 
-/// Writes bytes to a file descriptor, all of them: a kv_write_fn whose ctx is an `int *`.
+/// Writes bytes to a file descriptor, all of them: a kv_write_fn whose ctx is an `int *` to the descriptor.
 ///
 /// @return 0, or an errno.
 /// @ingroup kv_maintenance
@@ -398,21 +402,22 @@ pub struct kv_salvage_report {
     pub struct_size: u32,
     /// Zero.
     pub reserved: u32,
-    /// The commit that was saved; 0 = not known, no slot of the file can be read.
+    /// Number of the commit that was saved; 0 = not known, because no slot of the file can be read.
     pub commit: u64,
-    /// Tables saved, KV_MAIN included.
+    /// Number of tables that were saved, KV_MAIN included.
     pub tables: u64,
-    /// Entries saved, the uncertain ones included.
+    /// Number of entries that were saved, including the uncertain ones.
     pub entries: u64,
-    /// Of them: found without a pointer that leads there. They may be older than what was lost, or deleted since.
+    /// How many of them were found without a pointer that leads there. They may be older than what was lost, or deleted
+    /// since.
     pub uncertain: u64,
-    /// Entries lost, as far as their number is known.
+    /// Number of entries that were lost, as far as it is known.
     pub lost_entries: u64,
     /// Pages in use that could not be read or differ from their checksum.
     pub damaged_pages: u64,
-    /// Subtrees that could not be reached.
+    /// Number of subtrees that could not be reached.
     pub lost_subtrees: u64,
-    /// Leaves that look right and were not used: nothing tells whether they are the newest.
+    /// Leaf pages that look right and were not used, because nothing tells whether they are the newest.
     pub ambiguous_pages: u64,
 }
 // SAFETY: repr(C), struct_size first, integers only.
@@ -420,21 +425,22 @@ unsafe impl Growing for kv_salvage_report {}
 
 /// Saves what can be read of a damaged database into a new one, and tells what is lost.
 ///
-/// The damaged file is only read; it need not be possible to open it, nor to lock it. Its newest readable commit is walked
-/// and damage stepped over. Only where that leaves gaps, leaves to which nothing leads are looked for in the whole file
-/// and used if they can be told from older versions; those entries are counted as uncertain. Values whose checksum differs
-/// are never saved. Tables keep their numbers; one whose name is lost is called "lost-" and its number.
+/// The damaged file is only read; it need not be possible to open it as a database, nor to lock it. Its newest readable
+/// commit is read, and damage is stepped over. Only where that leaves gaps, the whole file is searched for leaf pages
+/// to which nothing leads. They are used if they can be told from older versions, and their entries are counted as
+/// uncertain. Values that differ from their checksum are never saved. Tables keep their numbers; one whose name is lost
+/// is called "lost-" and its number.
 ///
 /// @param damaged   The damaged file.
 /// @param target    The new file, which appears when it is whole and durable.
 /// @param options   KV_JOB_OVERWRITE, progress; NULL = all defaults.
-/// @param on_fault  Is told what is lost or doubtful: page, table, and in words how many entries and which keys; may be
-///                  NULL.
+/// @param on_fault  Called for what is lost or doubtful: page, table, and in words how many entries and which keys. May
+///                  be NULL.
 /// @param ctx       Handed to on_fault.
-/// @param report    Filled after KV_OK; may be NULL. Its struct_size is set by the caller.
-/// @return KV_OK: look at the report; KV_NO_FILE, KV_ACCESS; KV_NOT_A_DATABASE (nothing in it looks like one), KV_TOO_NEW,
-///         KV_TOO_OLD; KV_EXISTS (the target, without KV_JOB_OVERWRITE); KV_CANCELLED; KV_NO_SPACE, KV_IO, KV_NO_MEMORY;
-///         KV_NO_LOCKS; KV_INVALID.
+/// @param report    Filled after KV_OK; start from KV_SALVAGE_REPORT_INIT. May be NULL.
+/// @return KV_OK: look at the report; KV_NO_FILE, KV_ACCESS; KV_NOT_A_DATABASE (nothing in it looks like one),
+///         KV_TOO_NEW, KV_TOO_OLD; KV_EXISTS (the target, without KV_JOB_OVERWRITE); KV_CANCELLED; KV_NO_SPACE, KV_IO,
+///         KV_NO_MEMORY; KV_NO_LOCKS; KV_INVALID.
 /// @ingroup kv_maintenance
 #[no_mangle]
 pub unsafe extern "C" fn kv_salvage(

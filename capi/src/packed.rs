@@ -16,47 +16,48 @@ use kv_engine::{Cursor, Reader, TableId};
 use std::ffi::c_void;
 use std::mem::size_of;
 
-/// kv_batch.kinds: the string is there. @ingroup kv_batches
+/// kv_batch.kinds: the key exists, and the string is what was asked for. @ingroup kv_batches
 pub const KV_KIND_PRESENT: u8 = 1;
-/// kv_batch.kinds: there is no such key; the string is empty. @ingroup kv_batches
+/// kv_batch.kinds: the key does not exist, and the string is empty. @ingroup kv_batches
 pub const KV_KIND_ABSENT: u8 = 0;
 
-/// Many strings in one buffer: string i is bytes[ends[i-1]] up to ends[i] (string 0 begins at 0). An entry is a key and a
-/// value behind it, two strings, unless the function or a flag says otherwise. Allocated once by the program and used again
-/// and again; start from KV_BATCH_INIT.
+/// Many strings in one buffer: string i lies from bytes[ends[i-1]] up to bytes[ends[i]], and string 0 begins at
+/// bytes[0]. An entry is two strings, a key and its value, unless the function or a flag says otherwise. The
+/// program allocates the arrays once and uses them again and again; start from KV_BATCH_INIT.
 ///
-/// As a result, `count`, `used`, `needed` and `at_end` are filled. As an input, `count` entries are given, of which the
-/// first `skip` are passed over, so that a call which stopped half-way can go on where it was.
+/// A function that fills a batch sets `count`, `used`, `needed` and `at_end`, also when it returns KV_NOTFOUND or
+/// KV_TOO_SMALL. An input batch has no flags; its `count` entries are in `bytes` and `ends`, and the first `skip` of
+/// them are passed over, so that a call that stopped half-way can be continued.
 ///
 /// @ingroup kv_batches
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct kv_batch {
-    /// sizeof(kv_batch), set by KV_BATCH_INIT; exactly this.
+    /// Exactly sizeof(kv_batch), set by KV_BATCH_INIT.
     pub struct_size: u32,
-    /// KV_BATCH_... flags.
+    /// KV_BATCH_... flags; 0 in an input batch.
     pub flags: u32,
-    /// The strings, one behind the other.
+    /// The strings, one after the other.
     pub bytes: *mut c_void,
-    /// Bytes of room (at most 4 GiB - 1 are used).
+    /// Bytes of room in `bytes`, of which at most 2^32 - 1 are used; an input batch must not have more.
     pub bytes_size: usize,
-    /// Where each string ends.
+    /// Where each string ends, in bytes from the beginning of `bytes`.
     pub ends: *mut u32,
     /// Room in `ends`, in strings.
     pub ends_size: usize,
-    /// For kv_get_packed(): KV_KIND_... of each answer, with room for ends_size; may be NULL.
+    /// KV_KIND_... of each string, with room for ends_size; used by kv_get_packed(). May be NULL.
     pub kinds: *mut u8,
-    /// Entries wanted at most; 0 = as many as there is room for.
+    /// How many entries are wanted at most; 0 = as many as there is room for.
     pub limit: usize,
-    /// Entries in the batch.
+    /// How many entries are in the batch.
     pub count: usize,
-    /// Bytes in the batch.
+    /// How many bytes are in the batch.
     pub used: usize,
-    /// After KV_TOO_SMALL: bytes of room that the next entry needs.
+    /// Result: bytes that the next entry needs if there was no room for it; otherwise 0.
     pub needed: usize,
-    /// Result: 1 if nothing is left behind these entries.
+    /// Result: 1 if the end was reached. 0 if there may be more: there was no more room, or `limit` entries were found.
     pub at_end: u32,
-    /// Input: entries to skip.
+    /// Input: how many entries to pass over.
     pub skip: u32,
 }
 
@@ -272,12 +273,14 @@ fn fill<R: Reader + ?Sized>(
     Ok((needed.is_none() && !packer.full(), needed))
 }
 
-/// Fills a batch with the entries behind the cursor, as many as there is room for; the cursor stands on the last of them,
-/// so that the next call goes on. `batch->at_end` is 1 if there is nothing behind them.
+/// Fills a batch with the entries ahead of the cursor, as many as there is room for. The cursor then stands on the last
+/// of them, so that the next call continues there.
 ///
-/// @param batch  Gets entries: key, value, key, value ... (KV_BATCH_KEYS, KV_BATCH_VALUES: one string each).
-/// @return KV_OK; KV_NOTFOUND (no entry is left; count is 0 and at_end 1); KV_TOO_SMALL (not one entry has room; `needed`
-///         tells the bytes, and `ends` needs room for its strings); KV_INVALID (batch); otherwise as kv_cursor_first().
+/// @param batch  Receives key, value, key, value ... (with KV_BATCH_KEYS or KV_BATCH_VALUES: one string for each
+///               entry).
+/// @return KV_OK; KV_NOTFOUND (no entry is left; `count` is 0 and `at_end` 1); KV_TOO_SMALL (there is no room for a
+///         single entry: `needed` tells its bytes, and `ends` needs room for its strings); KV_INVALID (batch);
+///         otherwise as kv_cursor_first().
 /// @ingroup kv_batches
 #[no_mangle]
 pub unsafe extern "C" fn kv_cursor_fill(cursor: *mut kv_cursor, batch: *mut kv_batch) -> kv_status {
@@ -294,11 +297,12 @@ pub unsafe extern "C" fn kv_cursor_fill(cursor: *mut kv_cursor, batch: *mut kv_b
     })
 }
 
-/// Fills a batch with the first entries of a range: open a cursor, kv_cursor_fill(), close, in one call. To go on, ask for
-/// the range KV_RANGE_AFTER the last key.
+/// Fills a batch with the first entries of a range: kv_cursor_open(), kv_cursor_fill() and kv_cursor_close() in one
+/// call. To continue, ask for the range KV_RANGE_AFTER the last key (with KV_RANGE_REVERSE: KV_RANGE_BEFORE).
 ///
 /// @param range  NULL = the whole table.
-/// @return As kv_cursor_fill() and kv_cursor_open(); never KV_LIMIT.
+/// @param batch  As for kv_cursor_fill().
+/// @return As kv_cursor_fill() and kv_cursor_open().
 /// @ingroup kv_batches
 #[no_mangle]
 pub unsafe extern "C" fn kv_scan(
@@ -318,14 +322,14 @@ pub unsafe extern "C" fn kv_scan(
     })
 }
 
-/// Reads the values of many keys, packed in and out.
+/// Copies the values of many keys, packed in and out.
 ///
-/// @param keys    An input batch of keys (one string an entry).
-/// @param values  Gets one string for each key, in their order, empty if there is none; `kinds`, if given, tells the two
-///                apart. Without room for all, `count` tells how many were answered and `at_end` is 0: call again with
-///                keys->skip advanced by it.
-/// @return KV_OK; KV_TOO_SMALL (not one answer has room); KV_INVALID (batches); KV_NO_SPACE; otherwise as kv_get();
-///         never KV_NOTFOUND.
+/// @param keys    An input batch of keys (one string for each entry).
+/// @param values  Receives one string for each key, in their order; it is empty if the key does not exist, and `kinds`,
+///                if it is given, tells whether it does. If there is no room for all, `at_end` is 0 and `count` tells
+///                how many keys were answered: add it to keys->skip and call again.
+/// @return KV_OK; KV_TOO_SMALL (there is no room for a single value); KV_INVALID (batches); KV_NO_SPACE, KV_LIMIT (in a
+///         write transaction, as kv_count); otherwise as kv_get(); never KV_NOTFOUND.
 /// @ingroup kv_batches
 #[no_mangle]
 pub unsafe extern "C" fn kv_get_packed(
@@ -388,12 +392,12 @@ unsafe fn start(done: *mut usize) -> Option<Out<usize>> {
     done
 }
 
-/// Puts many entries, in their order. Stops at the first that does not answer KV_OK; those before it stay done.
+/// Puts many entries, in their order. It stops at the first that does not return KV_OK; those before it stay done.
 ///
 /// @param batch  An input batch of key, value, key, value ...
 /// @param flags  As for kv_put().
-/// @param done   Gets how many were put (not counting those skipped), also after a failure; may be NULL.
-/// @return KV_OK; KV_INVALID (batch); what kv_put() answered for the entry that stopped it.
+/// @param done   Receives how many entries were put, without those skipped, also after a failure; may be NULL.
+/// @return KV_OK; KV_INVALID (batch); what kv_put() returned for the entry that stopped it.
 /// @ingroup kv_batches
 #[no_mangle]
 pub unsafe extern "C" fn kv_put_packed(
@@ -420,12 +424,12 @@ pub unsafe extern "C" fn kv_put_packed(
     })
 }
 
-/// Deletes many entries, in their order. Stops at the first that does not answer KV_OK; those before it stay done.
+/// Deletes many entries, in their order. It stops at the first that does not return KV_OK; those before it stay done.
 ///
-/// @param batch  An input batch of keys (one string an entry).
-/// @param flags  As for kv_delete(); without KV_BLIND a key that is not there stops it with KV_NOTFOUND.
-/// @param done   Gets how many were deleted (not counting those skipped), also after a failure; may be NULL.
-/// @return KV_OK; KV_INVALID (batch); what kv_delete() answered for the entry that stopped it.
+/// @param batch  An input batch of keys (one string for each entry).
+/// @param flags  As for kv_delete(). Without KV_BLIND, a key that does not exist stops it with KV_NOTFOUND.
+/// @param done   Receives how many entries were deleted, without those skipped, also after a failure; may be NULL.
+/// @return KV_OK; KV_INVALID (batch); what kv_delete() returned for the entry that stopped it.
 /// @ingroup kv_batches
 #[no_mangle]
 pub unsafe extern "C" fn kv_delete_packed(

@@ -15,13 +15,14 @@ use std::sync::{Arc, PoisonError};
 /// Values up to this many bytes are copied: cheaper than keeping a snapshot for them.
 const COPIED_MAX: usize = 64 << 10;
 
-/// Reads a value that shall outlive its transaction, and even kv_close(): until its buffer is released.
+/// Reads a value that outlives its transaction, and even kv_close(), until its buffer is released.
 ///
-/// Short values are copied. A long one of a read transaction is not: its buffer keeps the snapshot, as an open reader
-/// would, so do not keep it for ever.
+/// A value of at most 64 KiB is copied, and so is every value of a write transaction. A longer one of a read
+/// transaction is not copied: its buffer keeps the snapshot, as an open read transaction would, so do not keep it for
+/// ever.
 ///
-/// @param value   Gets the bytes, valid until the last reference to the buffer is released.
-/// @param buffer  Gets the handle, with one reference, for kv_buf_release(); NULL after a failure.
+/// @param value   Receives the value, valid until the last reference to the buffer is released.
+/// @param buffer  Receives the handle, with one reference, which kv_buf_release() takes.
 /// @return As kv_get(); KV_LIMIT.
 /// @ingroup kv_retained
 #[no_mangle]
@@ -89,7 +90,8 @@ pub unsafe extern "C" fn kv_buf_retain(buffer: *mut kv_buf) -> kv_status {
     })
 }
 
-/// Takes a reference from a buffer; with the last one its bytes are no longer valid. NULL and released ones are ignored.
+/// Takes a reference from a buffer. With the last one, the buffer is released and its bytes are no longer valid. A
+/// buffer that is NULL or released already is ignored.
 ///
 /// @ingroup kv_retained
 #[no_mangle]

@@ -12,7 +12,7 @@ use crate::handle::stale_readers::{kv_reader_info, reader_info};
 use kv_engine::TableId;
 use std::ffi::c_char;
 
-/// Figures of a database file, filled by kv_stat_db(); start from KV_DB_STAT_INIT.
+/// Figures of a database, filled by kv_stat_db(); start from KV_DB_STAT_INIT.
 ///
 /// @ingroup kv_statistics
 #[repr(C)]
@@ -22,47 +22,49 @@ pub struct kv_db_stat {
     pub struct_size: u32,
     /// Bytes of a page.
     pub page_size: u32,
-    /// Pages of the file at the newest commit; times page_size: its bytes.
+    /// Pages of the file at the newest visible commit; times page_size, its bytes.
     pub pages: u64,
-    /// Pages that nobody needs, as far as known without reading all bookkeeping.
+    /// Pages that nobody needs, as far as it is known without reading all bookkeeping.
     pub free_pages: u64,
-    /// Pages that died but are still seen by a reader or needed until the next sync, as far as known.
+    /// Pages that died but are still needed by a reader or until the next sync, as far as it is known.
     pub pending_pages: u64,
-    /// Newest commit that a reader sees.
+    /// Number of the newest visible commit.
     pub visible: u64,
-    /// Newest commit that survives a power cut.
+    /// Number of the newest durable commit.
     pub durable: u64,
-    /// Oldest commit held by a reader; `visible` if there is none.
+    /// Number of the oldest commit that a reader sees; `visible` if there is no reader.
     pub oldest: u64,
-    /// Readers.
+    /// Number of readers, in all processes.
     pub readers: u32,
-    /// Incomplete commits that were discarded when this handle opened the file after a crash.
+    /// Number of incomplete commits that were discarded when this handle opened the file after a crash.
     pub discarded: u32,
-    /// The commit that opening this handle found: the newest whole one then. If `discarded` is not 0, what it fell back to.
+    /// Number of the commit that opening this handle found, which was the newest complete one then. If `discarded` is
+    /// not 0, it is the one that was fallen back to.
     pub opened_commit: u64,
     /// Nanoseconds that opening this handle took, recovery included.
     pub opening_ns: u64,
-    /// 1 if the database had been closed properly when this handle opened it, or others had it open; 0 if the last process
-    /// was killed or the power failed, or if a meta slot could not be read, so that nobody knows. It stays 0 for later
-    /// handles until a commit is made and the database is closed.
+    /// 1 if the database had been closed properly when this handle opened it, or if others had it open. 0 if the last
+    /// process was killed or the power failed, or if it is not known, because a meta slot could not be read. It stays 0
+    /// for later handles until a commit is made and the database is closed.
     pub closed_properly: u32,
-    /// The meta slots that could not be read when this handle opened the file, or that were missing, a bit for each of the
-    /// four (1 = the first); 0 = none. One that a crash tore is among them. Any other was damaged: nothing is lost, but
-    /// one copy less leads to the newest commit. The next commits write it anew.
+    /// The meta slots that were missing or could not be read when this handle opened the file, with a bit for each of
+    /// the four (1 = the first); 0 = none. Each slot is a place at the head of the file that leads to a commit. One
+    /// that a crash tore is among them. Any other was damaged: nothing is lost, but one copy less leads to the newest
+    /// commit. The next commits write it anew.
     pub lost_slots: u32,
-    /// Process that has the write transaction open at this moment, 0 if none has: its number (pid) as it sees itself.
+    /// Id of the process that has the write transaction open at this moment, as that process sees it; 0 if none has.
     pub writer: u32,
     /// Zero.
     pub reserved: u32,
-    /// Milliseconds since that process began this write transaction.
+    /// Milliseconds since that process began the write transaction.
     pub writer_ms: u64,
 }
 // SAFETY: repr(C), struct_size first, integers only.
 unsafe impl Growing for kv_db_stat {}
 
-/// Figures of the file and its readers.
+/// Tells figures of a database and its readers.
 ///
-/// @param stat  Its struct_size is set by the caller; the rest is filled.
+/// @param stat  Receives the figures; start from KV_DB_STAT_INIT.
 /// @return KV_OK; KV_BAD_HANDLE, KV_FORKED; KV_INVALID (struct_size).
 /// @ingroup kv_statistics
 #[no_mangle]
@@ -105,9 +107,9 @@ pub struct kv_identity {
     pub struct_size: u32,
     /// Version of the file format.
     pub format_version: u32,
-    /// UUID of the file. A copy made by kv_backup() has one of its own.
+    /// UUID of the database. A copy made by kv_backup() has one of its own.
     pub uuid: [u8; 16],
-    /// Absolute path under which this handle was opened, valid until kv_close(); "" for a database in memory.
+    /// Absolute path under which this handle opened the file, valid until kv_close(); "" for a database in memory.
     pub path: *const c_char,
 }
 // SAFETY: repr(C), struct_size first; zero is a value of integers and pointers alike.
@@ -115,7 +117,7 @@ unsafe impl Growing for kv_identity {}
 
 /// Tells which database a handle stands for.
 ///
-/// @param identity  Its struct_size is set by the caller; the rest is filled.
+/// @param identity  Receives the identity; start from KV_IDENTITY_INIT.
 /// @return KV_OK; KV_BAD_HANDLE, KV_FORKED; KV_INVALID (struct_size).
 /// @ingroup kv_statistics
 #[no_mangle]
@@ -135,14 +137,14 @@ pub unsafe extern "C" fn kv_db_identity(db: *mut kv_db, identity: *mut kv_identi
     })
 }
 
-/// One of the readers that hold commits, in whatever process, the oldest snapshot first: read transactions, and buffers
-/// of kv_get_buf().
+/// Tells one of the readers of a database: the read transactions and the buffers of kv_get_buf() that keep commits, in
+/// all processes, the one with the oldest commit first.
 ///
-/// Readers come and go meanwhile, so a loop over the indexes is a picture, not an inventory. A process that died has no
-/// readers.
+/// Readers come and go meanwhile, so a loop over the indexes gives a picture and not an inventory. A process that died
+/// has no readers.
 ///
-/// @param index  From 0 up.
-/// @param info   Its struct_size is set by the caller; the rest is filled.
+/// @param index  0 = the first.
+/// @param info   Receives the reader; start from KV_READER_INFO_INIT.
 /// @return KV_OK; KV_NOTFOUND (there are not so many); KV_INVALID (struct_size); KV_BAD_HANDLE, KV_FORKED.
 /// @ingroup kv_statistics
 #[no_mangle]
@@ -164,30 +166,31 @@ pub unsafe extern "C" fn kv_reader_at(db: *mut kv_db, index: u32, info: *mut kv_
 pub struct kv_table_stat {
     /// sizeof(kv_table_stat), set by KV_TABLE_STAT_INIT.
     pub struct_size: u32,
-    /// Levels of the tree; 0 = the table is empty.
+    /// Levels of the table's tree; 0 = the table is empty.
     pub height: u32,
-    /// Entries of the table.
+    /// Number of entries of the table.
     pub entries: u64,
-    /// Branch pages: of the table, or of the level.
+    /// Branch pages of the table, or of the level.
     pub branch_pages: u64,
-    /// Leaf pages: of the table, or of the level.
+    /// Leaf pages of the table, or of the level.
     pub leaf_pages: u64,
-    /// Pages of long values and keys; 0 when a level is asked for.
+    /// Pages of long values and keys of the table; 0 for a level.
     pub overflow_pages: u64,
-    /// Children or entries in the pages of the level; 0 when the table is asked for.
+    /// Number of children or entries in the pages of the level; 0 for the whole table.
     pub items: u64,
-    /// Bytes used in these branch and leaf pages.
+    /// Bytes that are used in these branch and leaf pages.
     pub used_bytes: u64,
 }
 // SAFETY: repr(C), struct_size first, integers only.
 unsafe impl Growing for kv_table_stat {}
 
-/// Figures of a table, or of one level of its tree. Reads the branch pages of the table.
+/// Tells figures of a table, or of one level of its tree. It reads every page of the tree, but not the long values; to
+/// count the entries alone, kv_count() is much faster.
 ///
-/// @param level  0 = the whole table; 1 = its leaves, up to `height` = its root.
-/// @param stat   Its struct_size is set by the caller; the rest is filled.
-/// @return KV_OK; KV_NOTFOUND (no such level); KV_NO_TABLE; KV_INVALID; KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED;
-///         KV_CORRUPT, KV_IO, KV_NO_SPACE.
+/// @param level  0 = the whole table; 1 = its leaves, and so on up to `height` = its root.
+/// @param stat   Receives the figures; start from KV_TABLE_STAT_INIT.
+/// @return KV_OK; KV_NOTFOUND (no such level); KV_NO_TABLE; KV_INVALID; KV_BAD_HANDLE, KV_FORKED, KV_BUSY;
+///         KV_TXN_FAILED; KV_CORRUPT, KV_IO, KV_NO_SPACE, KV_LIMIT.
 /// @ingroup kv_statistics
 #[no_mangle]
 pub unsafe extern "C" fn kv_stat_table(
@@ -236,21 +239,21 @@ pub struct kv_txn_stat {
     pub struct_size: u32,
     /// KV_READ or KV_WRITE.
     pub kind: u32,
-    /// The commit it reads; of a writer: the one it builds upon.
+    /// Number of the commit that it reads; of a write transaction, the one that it builds upon.
     pub id: u64,
-    /// Edits collected and not yet applied.
+    /// Number of edits that are collected and not applied yet.
     pub edits: u64,
-    /// Bytes of them.
+    /// Bytes of these edits.
     pub edit_bytes: u64,
-    /// Pages it has made so far.
+    /// Pages that it has made so far.
     pub private_pages: u64,
 }
 // SAFETY: repr(C), struct_size first, integers only.
 unsafe impl Growing for kv_txn_stat {}
 
-/// Figures of a transaction.
+/// Tells figures of a transaction.
 ///
-/// @param stat  Its struct_size is set by the caller; the rest is filled.
+/// @param stat  Receives the figures; start from KV_TXN_STAT_INIT.
 /// @return KV_OK; KV_INVALID; KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED.
 /// @ingroup kv_statistics
 #[no_mangle]

@@ -12,9 +12,10 @@ use kv_engine::{Reader, TableId};
 use std::ffi::c_void;
 use std::sync::PoisonError;
 
-/// The default table: it needs no name and always exists. @ingroup kv_tables
+/// The main table: it needs no name and always exists. @ingroup kv_tables
 pub const KV_MAIN: kv_table = 0;
-/// Read-only list of the named tables, name -> number (8 bytes, little-endian): read it as any table. @ingroup kv_tables
+/// The read-only list of the named tables: name -> number (8 bytes, little-endian). It is read like any table.
+/// @ingroup kv_tables
 pub const KV_TABLES: kv_table = 1;
 
 const _: () = assert!(KV_MAIN == TableId::MAIN.get() && KV_TABLES == TableId::NAMES.get());
@@ -27,16 +28,17 @@ const _: () = assert!(KV_MAIN == TableId::MAIN.get() && KV_TABLES == TableId::NA
 pub struct kv_table_options {
     /// sizeof(kv_table_options), set by KV_TABLE_OPTIONS_INIT.
     pub struct_size: u32,
-    /// KV_TABLE_... flags.
+    /// KV_TABLE_... flags; 0 = open the table if it exists.
     pub flags: u32,
 }
 // SAFETY: repr(C), struct_size first, integers only.
 unsafe impl Growing for kv_table_options {}
 
-/// Number of the table called `name`.
+/// Finds the number of the table that has a name. There is nothing to close.
 ///
-/// @param name   1 to 512 bytes of any kind, of which the first is not 0.
-/// @param table  Gets the number.
+/// @param name   1 to 512 bytes of any kind, the first of which is not 0.
+/// @param len    Bytes of the name.
+/// @param table  Receives the number.
 /// @return KV_OK; KV_NO_TABLE; KV_INVALID; KV_TOO_BIG (name); KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_CORRUPT, KV_IO;
 ///         KV_TXN_FAILED.
 /// @ingroup kv_tables
@@ -55,13 +57,15 @@ pub unsafe extern "C" fn kv_table_open(
     })
 }
 
-/// Creates a table, or opens a present one (unless KV_TABLE_NEW). It exists for others once the transaction is committed.
+/// Creates a table, or finds the one that has this name already (unless KV_TABLE_NEW is set). Others see the table when
+/// the transaction is committed.
 ///
-/// @param name     1 to 512 bytes of any kind, of which the first is not 0.
+/// @param name     1 to 512 bytes of any kind, the first of which is not 0.
+/// @param len      Bytes of the name.
 /// @param options  NULL = all defaults. Copied.
-/// @param table    Gets the number.
+/// @param table    Receives the number.
 /// @return KV_OK; KV_EXISTS (with KV_TABLE_NEW); KV_INVALID; KV_TOO_BIG (name); KV_READ_ONLY; KV_BAD_HANDLE, KV_FORKED,
-///         KV_BUSY; KV_TXN_FAILED; KV_CORRUPT, KV_IO, KV_NO_MEMORY (these spoil the transaction).
+///         KV_BUSY; KV_TXN_FAILED; KV_CORRUPT, KV_IO, KV_NO_MEMORY (these can spoil the transaction).
 /// @ingroup kv_tables
 #[no_mangle]
 pub unsafe extern "C" fn kv_table_create(
@@ -89,10 +93,13 @@ pub unsafe extern "C" fn kv_table_create(
     })
 }
 
-/// Gives a table another name; its number stays. A table that has this name already is dropped: replacing is atomic.
+/// Gives a table another name; its number stays. If another table has this name already, it is dropped, so that a table
+/// can be replaced by another one in one step.
 ///
-/// @return KV_OK; KV_NO_TABLE; KV_INVALID (KV_MAIN has no name to change); otherwise as kv_table_create();
-///         never KV_EXISTS.
+/// @param name  1 to 512 bytes of any kind, the first of which is not 0.
+/// @param len   Bytes of the name.
+/// @return KV_OK; KV_NO_TABLE; KV_INVALID (KV_MAIN has no name to change); otherwise as kv_table_create(); never
+///         KV_EXISTS.
 /// @ingroup kv_tables
 #[no_mangle]
 pub unsafe extern "C" fn kv_table_rename(
@@ -108,7 +115,8 @@ pub unsafe extern "C" fn kv_table_rename(
     })
 }
 
-/// Removes every entry of a table, in time that does not depend on their sizes.
+/// Deletes every entry of a table. The time grows with the number of pages of its tree, and not with the sizes of its
+/// values; leaf pages are read only if the table has long keys or values.
 ///
 /// @return KV_OK; KV_NO_TABLE; KV_READ_ONLY; KV_UNSUPPORTED (a newer version made the table); KV_BAD_HANDLE, KV_FORKED,
 ///         KV_BUSY; KV_TXN_FAILED; KV_CORRUPT, KV_IO.
@@ -120,9 +128,10 @@ pub unsafe extern "C" fn kv_table_clear(txn: *mut kv_txn, table: kv_table) -> kv
     })
 }
 
-/// Removes a table with all its entries. Its number is not given again.
+/// Drops a table with all its entries, which are deleted as by kv_table_clear(). The number of the table is not given
+/// to another one.
 ///
-/// @return As kv_table_clear(); KV_INVALID for KV_MAIN, KV_READ_ONLY for KV_TABLES.
+/// @return As kv_table_clear(); KV_INVALID (KV_MAIN), KV_READ_ONLY (KV_TABLES).
 /// @ingroup kv_tables
 #[no_mangle]
 pub unsafe extern "C" fn kv_table_drop(txn: *mut kv_txn, table: kv_table) -> kv_status {
@@ -131,9 +140,10 @@ pub unsafe extern "C" fn kv_table_drop(txn: *mut kv_txn, table: kv_table) -> kv_
     })
 }
 
-/// The name of a table. To list the tables, read KV_TABLES as any table: its keys are the names.
+/// Tells the name of a table. To list all tables, read KV_TABLES, whose keys are the names.
 ///
-/// @param name  Gets the bytes, valid until the transaction ends; empty for KV_MAIN and KV_TABLES, which have no name.
+/// @param name  Receives the name, valid until the transaction ends or is refreshed, also after writes; empty for
+///              KV_MAIN and KV_TABLES, which have none.
 /// @return KV_OK; KV_NO_TABLE; KV_INVALID (name is NULL); KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_CORRUPT, KV_IO;
 ///         KV_TXN_FAILED.
 /// @ingroup kv_tables
@@ -147,9 +157,10 @@ pub unsafe extern "C" fn kv_table_name(txn: *const kv_txn, table: kv_table, name
     })
 }
 
-/// The note of a named table: bytes that the program attached to it (a schema, a version); empty at first.
+/// Tells the note of a table: bytes that the program attached to it, such as a schema or a version. It is empty at
+/// first.
 ///
-/// @param note  Gets the bytes, valid until the transaction ends.
+/// @param note  Receives the note, valid until the transaction ends or is refreshed, also after writes.
 /// @return KV_OK; KV_NO_TABLE; KV_INVALID (note is NULL); KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_CORRUPT, KV_IO;
 ///         KV_TXN_FAILED.
 /// @ingroup kv_tables
@@ -195,8 +206,10 @@ fn keep_note(notes: &mut Notes, table: u64, bytes: Vec<u8>) -> kv_slice {
     answer
 }
 
-/// Attaches a note to a table, in place of the one it has; an empty one removes it.
+/// Attaches a note to a table, in place of the one that it has.
 ///
+/// @param note  0 to 1024 bytes; an empty note is the same as none.
+/// @param len   Bytes of the note.
 /// @return KV_OK; KV_TOO_BIG; KV_INVALID (KV_MAIN has no note); otherwise as kv_table_clear().
 /// @ingroup kv_tables
 #[no_mangle]

@@ -16,8 +16,8 @@ use kv_engine::{CommitId, Wait, WriteOptions, WriteTxn};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-/// How to begin a transaction; start from KV_TXN_OPTIONS_INIT. Zero is the default everywhere. For readers nothing of it
-/// counts yet.
+/// How to begin a transaction; start from KV_TXN_OPTIONS_INIT. In this version, they change nothing about read
+/// transactions.
 ///
 /// @ingroup kv_transactions
 #[repr(C)]
@@ -25,13 +25,14 @@ use std::time::Duration;
 pub struct kv_txn_options {
     /// sizeof(kv_txn_options), set by KV_TXN_OPTIONS_INIT.
     pub struct_size: u32,
-    /// KV_TXN_... flags.
+    /// KV_TXN_... flags; 0 = none.
     pub flags: u32,
-    /// KV_DURABILITY_...: of the commit.
+    /// KV_DURABILITY_...: of the commit; 0 = as the database was opened.
     pub durability: u32,
     /// Zero.
     pub reserved: u32,
-    /// Milliseconds to wait for another write transaction to end: 0 = as the database was opened, less = for ever.
+    /// Milliseconds to wait for another write transaction to end; 0 = as the database was opened, less than 0 = for
+    /// ever.
     pub wait_ms: i64,
     /// Bytes of edits that are collected before they are applied; 0 = as the database was opened.
     pub write_memory: u64,
@@ -97,16 +98,17 @@ pub(crate) fn not_waiting_for_itself(database: &DbHandle) -> Outcome {
 
 /// Begins a transaction.
 ///
-/// A reader sees the newest commit and goes on seeing exactly that. A writer sees it too, and what it writes itself; it
-/// waits until no other write transaction of the file is open.
+/// A read transaction sees the newest visible commit, and goes on seeing exactly that. A write transaction sees the
+/// newest commit and what it writes itself. It waits until no other write transaction of the database is open, in any
+/// process.
 ///
 /// @param kind     KV_READ or KV_WRITE.
 /// @param options  NULL = all defaults. Copied.
-/// @param txn      Gets the handle, to be ended by kv_txn_commit() or kv_txn_abort(); NULL after a failure.
-/// @return KV_OK; KV_BUSY (the wait is over); KV_CANCELLED (kv_interrupt, kv_close); KV_DEADLOCK (this thread used the open
-///         write transaction last, so it would wait for itself); KV_READ_ONLY; KV_LIMIT (too many readers or handles);
-///         KV_POISONED; KV_IO, KV_NO_SPACE (it writes first if a crash left torn commits); KV_NO_LOCKS; KV_INVALID;
-///         KV_BAD_HANDLE, KV_FORKED.
+/// @param txn      Receives the handle, which kv_txn_commit(), kv_txn_commit_async() or kv_txn_abort() releases.
+/// @return KV_OK; KV_BUSY (the time to wait is over); KV_CANCELLED (kv_interrupt, kv_close); KV_DEADLOCK (this thread
+///         was the last to use the open write transaction, so it would wait for itself); KV_READ_ONLY; KV_LIMIT (too
+///         many readers or handles); KV_POISONED; KV_IO, KV_NO_SPACE (it writes first if a crash left torn commits);
+///         KV_NO_LOCKS; KV_INVALID; KV_BAD_HANDLE, KV_FORKED.
 /// @ingroup kv_transactions
 #[no_mangle]
 #[must_use]
@@ -147,16 +149,19 @@ pub unsafe extern "C" fn kv_txn_begin(
     })
 }
 
-/// Commits and ends a transaction. Ends a reader, too.
+/// Commits a transaction and ends it. It ends a read transaction as well, which has nothing to commit.
 ///
-/// Cursors of the transaction are closed. If a writer (kv_writer_open) is neither finished nor closed, nothing is committed.
+/// The cursors of the transaction are closed, and bytes that it returned are no longer valid. If a kv_writer of the
+/// transaction is neither finished nor closed, nothing is committed.
 ///
-/// @param txn        Released whatever is answered, except after KV_BUSY.
-/// @param commit_id  Gets the number of the commit (a transaction that changed nothing: of the one it read); may be NULL.
-/// @return KV_OK: visible, and durable if that is its durability; KV_CHILD_OPEN, KV_TXN_FAILED (aborted); KV_NO_SPACE,
-///         KV_IO, KV_CORRUPT, KV_NO_LOCKS, KV_NO_MEMORY (aborted, the database is as before); KV_IN_DOUBT (may or may not
-///         survive), KV_POISONED; KV_PANIC (nothing was committed); KV_BUSY (inside a callback of a call that reads it:
-///         nothing was done); KV_BAD_HANDLE, KV_FORKED.
+/// @param txn        Released whatever is returned, except after KV_BUSY.
+/// @param commit_id  Receives the number of the commit; of a transaction that changed nothing, the number of the one
+///                   that it read. May be NULL.
+/// @return KV_OK: the commit is visible, and durable if that is its durability; KV_CHILD_OPEN, KV_TXN_FAILED (the
+///         transaction was aborted); KV_NO_SPACE, KV_IO, KV_CORRUPT, KV_NO_LOCKS, KV_NO_MEMORY, KV_LIMIT (the
+///         transaction was aborted, and the database is as before); KV_IN_DOUBT (the commit may or may not survive),
+///         KV_POISONED; KV_PANIC (nothing was committed); KV_BUSY (called in a callback of a call that reads the
+///         transaction: nothing was done); KV_BAD_HANDLE, KV_FORKED.
 /// @ingroup kv_transactions
 #[no_mangle]
 #[must_use]
@@ -167,14 +172,14 @@ pub unsafe extern "C" fn kv_txn_commit(txn: *mut kv_txn, commit_id: *mut u64) ->
     })
 }
 
-/// Commits and ends a transaction without waiting until it is durable.
+/// Commits a transaction and ends it, without waiting until the commit is durable.
 ///
-/// A commit with KV_DURABILITY_FULL is seen by nobody, not even by the one who made it, before it is durable; one with
-/// KV_DURABILITY_LAZY is visible at once. No thread works behind the caller's back: the commit becomes durable by
-/// kv_wait_durable(), by any later full commit or kv_sync(), or by kv_close(), so that one sync can serve many commits.
+/// A commit with KV_DURABILITY_FULL is visible to nobody, not even to the one who made it, before it is durable. One
+/// with KV_DURABILITY_LAZY is visible at once. No thread works behind the caller's back: the commit becomes durable by
+/// kv_wait_durable(), by a later full commit, by kv_sync() or by kv_close(), so that one sync can serve many commits.
 ///
-/// @param txn        Released whatever is answered, except after KV_BUSY.
-/// @param commit_id  Gets the number to hand to kv_wait_durable(); may be NULL.
+/// @param txn        Released whatever is returned, except after KV_BUSY.
+/// @param commit_id  Receives the number of the commit, for kv_wait_durable(); may be NULL.
 /// @return As kv_txn_commit().
 /// @ingroup kv_transactions
 #[no_mangle]
@@ -234,10 +239,11 @@ unsafe fn commit(
     Ok(())
 }
 
-/// Ends a transaction and undoes what it wrote. Its cursors and writers are closed, bytes it returned are no longer valid.
+/// Ends a transaction and undoes what it wrote. Its cursors and writers are closed, and bytes that it returned are no
+/// longer valid.
 ///
-/// A handle that is NULL or ended already is ignored, so that one exit path serves success and failure. Inside a callback of
-/// a call that reads the transaction nothing is done, and kv_error_detail() tells KV_BUSY.
+/// A handle that is NULL or ended already is ignored, so that one exit path serves success and failure. In a callback
+/// of a call that reads the transaction, nothing is done, and kv_error_detail() tells KV_BUSY.
 ///
 /// @ingroup kv_transactions
 #[no_mangle]
@@ -247,10 +253,11 @@ pub unsafe extern "C" fn kv_txn_abort(txn: *mut kv_txn) {
     }
 }
 
-/// Moves a read transaction to the newest commit. Its cursors stay at their keys; bytes it returned are no longer valid.
+/// Moves a read transaction to the newest visible commit. Its cursors stay at their keys. Bytes that it returned are no
+/// longer valid.
 ///
-/// @return KV_OK; KV_BUSY (another call uses the transaction or a cursor of it, or buffers of kv_get_buf() still hold
-///         this snapshot); KV_INVALID (a write transaction); KV_POISONED, KV_IO, KV_LIMIT (it goes on with
+/// @return KV_OK; KV_BUSY (another call uses the transaction or a cursor of it, or buffers of kv_get_buf() still keep
+///         this snapshot); KV_INVALID (a write transaction); KV_POISONED, KV_IO, KV_LIMIT (the transaction goes on with
 ///         its commit, or with one that was made during the call); KV_BAD_HANDLE, KV_FORKED.
 /// @ingroup kv_transactions
 #[no_mangle]
@@ -278,10 +285,11 @@ pub unsafe extern "C" fn kv_txn_refresh(txn: *mut kv_txn) -> kv_status {
     })
 }
 
-/// Number of the commit a transaction reads; of a writer: the one it builds upon.
+/// Tells which commit a transaction reads; of a write transaction, the one that it builds upon.
 ///
-/// @return KV_OK; KV_BAD_HANDLE, KV_FORKED; KV_BUSY (a writer in use by another thread); KV_INVALID (id is NULL);
-///         KV_TXN_FAILED.
+/// @param id  Receives the number of the commit.
+/// @return KV_OK; KV_BAD_HANDLE, KV_FORKED; KV_BUSY (a write transaction in use by another thread); KV_INVALID (id is
+///         NULL); KV_TXN_FAILED.
 /// @ingroup kv_transactions
 #[no_mangle]
 pub unsafe extern "C" fn kv_txn_id(txn: *const kv_txn, id: *mut u64) -> kv_status {

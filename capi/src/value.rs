@@ -9,7 +9,7 @@ use crate::handle::in_use::TxnUse;
 use kv_engine::{TableId, ValuePiece};
 use std::ffi::c_void;
 
-/// What kv_stat_value() tells; start from KV_VALUE_STAT_INIT.
+/// Figures of a value, filled by kv_stat_value(); start from KV_VALUE_STAT_INIT.
 ///
 /// @ingroup kv_values
 #[repr(C)]
@@ -17,9 +17,9 @@ use std::ffi::c_void;
 pub struct kv_value_stat {
     /// sizeof(kv_value_stat), set by KV_VALUE_STAT_INIT.
     pub struct_size: u32,
-    /// Pieces of the file it lies in; 0 = beside its key, or not written yet.
+    /// Number of contiguous pieces of the file that hold it; 0 = it lies beside its key, or is not written yet.
     pub extents: u32,
-    /// Bytes of the value.
+    /// Length of the value in bytes.
     pub len: u64,
 }
 // SAFETY: repr(C), struct_size first, integers only.
@@ -33,15 +33,15 @@ unsafe impl Growing for kv_value_stat {}
 pub struct kv_extent {
     /// Its bytes, valid as a value of kv_get().
     pub data: *const c_void,
-    /// How many.
+    /// Its length in bytes.
     pub len: usize,
-    /// Where they lie in the file; KV_NONE if they have no place of their own there.
+    /// Where it begins in the file, in bytes; KV_NONE if it has no place of its own there.
     pub file_offset: u64,
 }
 
-/// Length and shape of a value, without touching the value.
+/// Tells the length and the shape of a value, without reading the value.
 ///
-/// @param stat  Its struct_size is set by the caller; the rest is filled.
+/// @param stat  Receives the figures; start from KV_VALUE_STAT_INIT.
 /// @return As kv_get().
 /// @ingroup kv_values
 #[no_mangle]
@@ -73,13 +73,13 @@ pub unsafe extern "C" fn kv_stat_value(
     })
 }
 
-/// Reads a part of a value into a buffer of the caller. Only that part is read from disk and verified, so a value much
-/// larger than memory can be read piece by piece; no handle is needed for it.
+/// Copies a part of a value into a buffer of the caller. Only that part is read from disk and verified, so a value that
+/// is much larger than memory can be read piece by piece.
 ///
-/// @param offset  First byte wanted; at or behind the end nothing is read.
-/// @param buffer  Gets the bytes.
-/// @param size    Bytes wanted.
-/// @param got     Gets how many were read: less than size at the end of the value.
+/// @param offset  The first byte that is wanted. At or beyond the end of the value, nothing is read.
+/// @param buffer  Receives the bytes.
+/// @param size    Number of bytes that are wanted.
+/// @param got     Receives how many bytes were read: less than size at the end of the value.
 /// @return As kv_get().
 /// @ingroup kv_values
 #[no_mangle]
@@ -111,14 +111,13 @@ pub unsafe extern "C" fn kv_value_read(
     })
 }
 
-/// Where a value lies, as contiguous pieces: to hand it to writev, sendfile or a device without a copy. Answers from the
-/// description of the value and does not touch a long value's bytes, so they are not verified either: kv_value_read()
-/// and kv_get() do that.
+/// Tells where a value lies, as contiguous pieces, so that it can be handed to writev(), sendfile() or a device without
+/// a copy. The bytes of a long value are not read, and so not verified either; kv_value_read() and kv_get() do that.
 ///
-/// @param extents  Gets the pieces, in order.
-/// @param size     Room for how many.
-/// @param n        Gets how many there are, also after KV_TOO_SMALL. An empty value has none.
-/// @return As kv_get(); KV_TOO_SMALL (nothing else was written).
+/// @param extents  Receives the pieces, in order.
+/// @param size     Room in `extents`, in pieces.
+/// @param n        Receives how many pieces there are, also after KV_TOO_SMALL; 0 for an empty value.
+/// @return As kv_get(); KV_TOO_SMALL (nothing but n was written).
 /// @ingroup kv_values
 #[no_mangle]
 pub unsafe extern "C" fn kv_value_extents(

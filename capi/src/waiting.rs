@@ -18,14 +18,14 @@ fn wait_of(ms: i64) -> Wait {
     }
 }
 
-/// Waits until a commit survives a power cut: the sequel of kv_txn_commit_async(), and of lazy commits.
+/// Waits until a commit is durable, after kv_txn_commit_async() or a lazy commit.
 ///
-/// If no sync is under way the calling thread does it, for everything committed until then in all processes.
+/// If no sync is under way, the calling thread syncs everything that was committed until then, in all processes.
 ///
 /// @param id  Number of the commit.
-/// @param ms  0: only looks. Anything else waits until the sync is done, which cannot be broken off.
-/// @return KV_OK: durable; KV_BUSY (ms is 0: not yet); KV_INVALID (no commit has this number yet); KV_IN_DOUBT,
-///         KV_POISONED; KV_NO_LOCKS; KV_BAD_HANDLE, KV_FORKED.
+/// @param ms  0 only looks. Anything else waits until the sync is done, which cannot be broken off.
+/// @return KV_OK: the commit is durable; KV_BUSY (ms is 0 and it is not durable yet); KV_INVALID (no commit has this
+///         number yet); KV_IN_DOUBT, KV_POISONED; KV_NO_LOCKS; KV_BAD_HANDLE, KV_FORKED.
 /// @ingroup kv_waiting
 #[no_mangle]
 #[must_use]
@@ -35,12 +35,13 @@ pub unsafe extern "C" fn kv_wait_durable(db: *mut kv_db, id: u64, ms: i64) -> kv
     })
 }
 
-/// Waits until a commit newer than one is visible, whoever makes it, in whatever process.
+/// Waits until a commit that is newer than a given one is visible, whichever process makes it.
 ///
-/// @param after   Number of a commit, as kv_txn_id(), kv_newest_commit() or this function answered it.
-/// @param ms      Milliseconds: 0 only looks, a negative number waits for ever.
-/// @param newest  Gets the number of the newest visible commit; may be NULL.
-/// @return KV_OK; KV_BUSY (time over); KV_CANCELLED (kv_interrupt, kv_close); KV_POISONED; KV_BAD_HANDLE, KV_FORKED.
+/// @param after   Number of a commit, from kv_txn_id(), kv_newest_commit() or this function for example.
+/// @param ms      Milliseconds to wait: 0 only looks, less than 0 = for ever.
+/// @param newest  Receives the number of the newest visible commit; may be NULL.
+/// @return KV_OK; KV_BUSY (the time to wait is over); KV_CANCELLED (kv_interrupt, kv_close); KV_POISONED;
+///         KV_BAD_HANDLE, KV_FORKED.
 /// @ingroup kv_waiting
 #[no_mangle]
 #[must_use]

@@ -12,14 +12,14 @@ use crate::handle::token::{Kind, Kinds, Token};
 use kv_engine::TableId;
 use std::ffi::c_void;
 
-/// Begins a value that is written in parts: of unknown length, or larger than memory. The entry appears when
-/// kv_writer_finish() answers KV_OK; until then the transaction sees what was there before.
+/// Begins a value that is written in parts, because its length is not known or because it is larger than memory.
 ///
+/// The entry appears when kv_writer_finish() returns KV_OK; until then the transaction sees what was there before.
 /// Other calls on the transaction may come between the parts.
 ///
-/// @param size_hint  Expected length, 0 = unknown; a good guess lets the value lie in one piece.
-/// @param flags      As for kv_put(); what they demand is looked at here and again by kv_writer_finish().
-/// @param writer     Gets the handle, to be ended by kv_writer_finish() or kv_writer_close(); NULL after a failure.
+/// @param size_hint  Expected length in bytes; 0 = unknown. A good guess lets the value lie in one piece.
+/// @param flags      As for kv_put(). What they demand is checked here and again by kv_writer_finish().
+/// @param writer     Receives the handle, which kv_writer_finish() or kv_writer_close() releases.
 /// @return As kv_put(); KV_LIMIT.
 /// @ingroup kv_values
 #[no_mangle]
@@ -55,9 +55,9 @@ fn ended() -> Failure {
 
 /// Appends bytes to the value.
 ///
-/// @return KV_OK; KV_TOO_BIG; KV_INVALID; KV_BAD_HANDLE, KV_FORKED; KV_BUSY (writer
-///         or transaction in use by another thread); KV_TXN_FAILED; KV_NO_SPACE, KV_IO, KV_NO_MEMORY (these spoil the
-///         transaction).
+/// @return KV_OK; KV_TOO_BIG; KV_INVALID; KV_BAD_HANDLE, KV_FORKED; KV_BUSY (writer or transaction in use by another
+///         thread); KV_TXN_FAILED; KV_NO_SPACE, KV_IO, KV_NO_MEMORY, KV_LIMIT (the file cannot grow further; these can
+///         spoil the transaction).
 /// @ingroup kv_values
 #[no_mangle]
 pub unsafe extern "C" fn kv_writer_write(writer: *mut kv_writer, data: *const c_void, len: usize) -> kv_status {
@@ -71,9 +71,9 @@ pub unsafe extern "C" fn kv_writer_write(writer: *mut kv_writer, data: *const c_
     })
 }
 
-/// Puts the entry with the value written.
+/// Puts the entry with the value that was written.
 ///
-/// @param writer  Released whatever is answered.
+/// @param writer  Released whatever is returned. After a failure, the value is given up.
 /// @return KV_OK; KV_EXISTS, KV_NOTFOUND, KV_ORDER (as the flags say; nothing was put); KV_NO_TABLE (dropped
 ///         meanwhile); KV_CORRUPT; otherwise as kv_writer_write(); never KV_INVALID.
 /// @ingroup kv_values
@@ -90,7 +90,8 @@ pub unsafe extern "C" fn kv_writer_finish(writer: *mut kv_writer) -> kv_status {
     })
 }
 
-/// Gives up a value that was not finished. NULL, finished writers and those whose transaction has ended are ignored.
+/// Gives up a value that was not finished. A writer that is NULL or finished, or whose transaction has ended, is
+/// ignored.
 ///
 /// @ingroup kv_values
 #[no_mangle]

@@ -130,7 +130,7 @@ static void tables(void)
     kv_txn *txn = begin(db, KV_WRITE);
     kv_table birds, fish, found;
     kv_table_options options = KV_TABLE_OPTIONS_INIT;
-    kv_slice value, key;
+    kv_slice value, key, name;
     kv_cursor *list;
     uint64_t n;
 
@@ -152,7 +152,12 @@ static void tables(void)
     CHECK(value.data != NULL && value.len == 0);
     OK(kv_table_set_note(txn, birds, S("schema 1")));
     OK(kv_table_note(txn, birds, &value));
-    CHECK(same(value, "schema 1"));
+    OK(kv_table_name(txn, birds, &name));
+    OK(kv_table_set_note(txn, birds, S("schema 2")));
+    OK(kv_table_rename(txn, birds, S("fowl")));
+    CHECK(same(value, "schema 1") && same(name, "birds")); /* valid after writes */
+    OK(kv_table_rename(txn, birds, S("birds")));
+    OK(kv_table_set_note(txn, birds, S("schema 1")));
     commit(txn);
 
     txn = begin(db, KV_READ);

@@ -152,8 +152,12 @@ static void packed(kv_txn *txn)
     range.flags = KV_RANGE_FROM | KV_RANGE_REVERSE;
     range.from = slice("key00490");
     batch.flags = KV_BATCH_KEYS;
+    batch.limit = 10; /* whether that is the end is not looked at */
     OK(kv_scan(txn, KV_MAIN, &range, &batch));
-    CHECK(batch.count == 10 && batch.used == 80 && batch.at_end == 1);
+    CHECK(batch.count == 10 && batch.at_end == 0);
+    batch.limit = 0;
+    OK(kv_scan(txn, KV_MAIN, &range, &batch));
+    CHECK(batch.count == 10 && batch.used == 80 && batch.needed == 0 && batch.at_end == 1);
     CHECK(memcmp(batch.bytes, "key00499", 8) == 0);
 
     /* These keys, and one that is not there, as input. */
@@ -172,7 +176,7 @@ static void packed(kv_txn *txn)
     CHECK(len == 0);
     values.bytes_size = 1000; /* room for two of them */
     OK(kv_get_packed(txn, KV_MAIN, &batch, &values));
-    CHECK(values.count == 3 && values.at_end == 0);
+    CHECK(values.count == 3 && values.at_end == 0 && values.needed == 496);
     batch.skip = 3;
     OK(kv_get_packed(txn, KV_MAIN, &batch, &values));
     CHECK(values.count == 2);

@@ -5,6 +5,8 @@
  */
 #include "world.h"
 
+#include <sys/resource.h>
+
 static void spoiled(struct world *w)
 {
     kv_status status;
@@ -429,6 +431,58 @@ static void limits(void)
     }
 }
 
+/* Edits that are not applied before the commit, of keys that are new each time. */
+static kv_txn *txn_with_edits(kv_db *db)
+{
+    static int number;
+    kv_txn *txn = begin(db, KV_WRITE);
+    int i;
+    for (i = 0; i < 2000; i++)
+        edit(txn, number++, 1);
+    return txn;
+}
+
+/* A file that has grown to the end of the addresses reserved for it, in a child that gets few of them. */
+static void outgrown(void)
+{
+    static struct world w;
+    const struct rlimit addresses = {3 << 29, 3 << 29};
+    int status;
+    pid_t child;
+    if (quick()) return; /* valgrind and emulators need addresses of their own */
+    child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        size_t f;
+        CHECK(setrlimit(RLIMIT_AS, &addresses) == 0);
+        alarm(60);
+        opened(&w, &FUNCTIONS[0], 0, &lazy);
+        do {
+            status = kv_txn_commit(txn_with_edits(w.db), NULL);
+        } while (status == KV_OK);
+        CHECK(status == KV_LIMIT);
+        w.a.value = big;
+        w.a.vlen = 2 << 20;
+        only = " kv_db_put ";
+        run_wanted(&w.a);
+        w.a.table = named;
+        w.a.key = "new";
+        w.a.klen = 3;
+        only = " kv_put kv_insert kv_replace kv_put_packed kv_write_batch kv_writer_write "
+               " kv_txn_commit kv_txn_commit_async ";
+        for (f = 0; f < N_FUNCTIONS; f++) {
+            if (!wanted(FUNCTIONS[f].name)) continue;
+            w.a.txn = txn_with_edits(w.db);
+            if (FUNCTIONS[f].call == call_kv_writer_write)
+                OK(kv_writer_open(w.a.txn, KV_MAIN, S("parts"), 0, 0, &w.a.parts));
+            record(&FUNCTIONS[f], FUNCTIONS[f].call(&w.a));
+            kv_txn_abort(w.a.txn);
+        }
+        _exit(0);
+    }
+    CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 /* A commit that is published and cannot be synced for want of a lock is in doubt; what is not published is aborted. */
 static void commits_without_locks(void)
 {
@@ -536,6 +590,7 @@ int main(void)
 {
     int errors[] = {EIO, ENOSPC}, e;
     enter_memory();
+    outgrown(); /* first, while this process uses few addresses */
     RUN(usual, spoiled, NULL);
     RUN(always, damaged_trees, NULL);
     RUN(always, damaged_catalogue, NULL);

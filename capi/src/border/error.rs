@@ -22,30 +22,29 @@ use std::mem::ManuallyDrop;
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
-/// Detail of a thread's last failure, filled by kv_error_detail().
+/// What is known of a thread's last failure, filled by kv_error_detail(); start from KV_ERROR_INIT.
 ///
 /// @ingroup kv_errors
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct kv_error {
-    /// sizeof(kv_error), set by the caller.
+    /// sizeof(kv_error), set by KV_ERROR_INIT.
     pub struct_size: u32,
-    /// The status that was answered; KV_OK if no call of this thread failed yet.
+    /// The status that was returned; KV_OK if no call on this thread has failed yet.
     pub status: kv_status,
-    /// errno of the system call that failed, with KV_IO, KV_NO_SPACE, KV_ACCESS, KV_NO_FILE and every other status; 0 if
-    /// no system call failed.
+    /// The errno of the system call that failed, whatever the status is; 0 if no system call failed.
     pub sys_errno: i32,
     /// Zero.
     pub reserved: u32,
-    /// Page that is damaged, KV_NONE if no page is to blame.
+    /// Number of the damaged page; KV_NONE if there is none or it is not known.
     pub page: u64,
-    /// Table in question, KV_NONE if unknown.
+    /// Number of the table that the damaged page belongs to; KV_NONE if there is none or it is not known.
     pub table: u64,
-    /// After KV_TOO_SMALL: bytes that are needed. Otherwise 0.
+    /// After KV_TOO_SMALL: how many bytes are needed. Otherwise 0.
     pub needed: u64,
-    /// Name of the function that failed, "" if none did. Static.
+    /// Name of the function that failed, "" if none did. Static text.
     pub function: *const c_char,
-    /// What kv_error_message() returns; valid as long as that.
+    /// What kv_error_message() returns, valid as long as that.
     pub message: *const c_char,
 }
 
@@ -307,18 +306,19 @@ impl Last {
     }
 }
 
-/// Message about the last call on this thread that did not answer KV_OK, in one line:
-/// `PATH: what happened [at page P] [in table "NAME" (number N)]; what to do next`.
+/// Describes the last call on this thread that did not return KV_OK, in one line: `PATH: what happened [at page P] [in
+/// table "NAME" (number N)]; what to do next`.
 ///
-/// PATH is the absolute path of the file in question: of the database, or of the file that is opened, written or saved from.
-/// It is missing where no file is in question or where the handle is not open. Names, keys and paths are printable: line
-/// breaks and the like are shown as \n, \t, \0 or \u{1b}, bytes that are no UTF-8 as \xNN, and a backslash as two. Of long
-/// ones only a part is shown. The words may change in later versions; programs look at the status and at kv_error_detail().
-/// KV_NOTFOUND has no message of its own, since it happens in loops.
+/// PATH is the absolute path of the file in question: the database, or the file that is opened, copied to or salvaged.
+/// It is missing if no file is in question or if the handle is not open. Names, keys and paths are printable: line
+/// breaks and the like are shown as \n, \t, \0 or \u{1b}, bytes that are not UTF-8 as \xNN, and a backslash as two; of
+/// long ones only a part is shown. The words may change in later versions, so programs look at the status and at
+/// kv_error_detail(). KV_NOTFOUND has no message of its own, because it happens in loops.
 ///
-/// Bindings whose tasks move between threads must read it before they give up the thread.
+/// Bindings whose tasks move between threads must read the message before they give up the thread.
 ///
-/// @return Text valid until the next call of this library on this thread; never NULL; "done" if nothing failed yet.
+/// @return Text that is valid until the next call of this library on this thread. Never NULL; "done" if no call has
+///         failed yet.
 /// @ingroup kv_errors
 #[no_mangle]
 pub extern "C" fn kv_error_message() -> *const c_char {
@@ -335,10 +335,11 @@ pub extern "C" fn kv_error_message() -> *const c_char {
     .unwrap_or(sentence(KV_PANIC).as_ptr())
 }
 
-/// Detail about the last call on this thread that did not answer KV_OK.
+/// Tells what is known of the last call on this thread that did not return KV_OK. A failure of this function itself is
+/// not stored.
 ///
-/// @param detail  Its struct_size is set by the caller; the rest is filled.
-/// @return KV_OK; KV_INVALID if detail is NULL or its struct_size is not plausible.
+/// @param detail  Receives the detail; start from KV_ERROR_INIT.
+/// @return KV_OK; KV_INVALID (detail is NULL, or its struct_size is not set).
 /// @ingroup kv_errors
 #[no_mangle]
 pub unsafe extern "C" fn kv_error_detail(detail: *mut kv_error) -> kv_status {

@@ -5,94 +5,102 @@
 
 use crate::border::status::{Failure, Outcome, KV_INVALID};
 
-/// Kind of transaction: reads one snapshot; never waits and is never waited for. @ingroup kv_transactions
+/// Kind of transaction: it reads one snapshot. It never waits for others, and others never wait for it.
+/// @ingroup kv_transactions
 pub const KV_READ: u32 = 16;
-/// Kind of transaction: reads and writes; one at a time. @ingroup kv_transactions
+/// Kind of transaction: it reads and writes. Only one of a database is open at a time. @ingroup kv_transactions
 pub const KV_WRITE: u32 = 17;
 
-/// Seek: exactly this key. @ingroup kv_cursors
+/// Seek: the entry with exactly this key. @ingroup kv_cursors
 pub const KV_SEEK_EQ: u32 = 32;
-/// Seek: this key, or the next greater. @ingroup kv_cursors
+/// Seek: the entry with this key, or else with the next greater one. @ingroup kv_cursors
 pub const KV_SEEK_GE: u32 = 33;
-/// Seek: the next greater key. @ingroup kv_cursors
+/// Seek: the entry with the next greater key. @ingroup kv_cursors
 pub const KV_SEEK_GT: u32 = 34;
-/// Seek: this key, or the next less. @ingroup kv_cursors
+/// Seek: the entry with this key, or else with the next lesser one. @ingroup kv_cursors
 pub const KV_SEEK_LE: u32 = 35;
-/// Seek: the next less key. @ingroup kv_cursors
+/// Seek: the entry with the next lesser key. @ingroup kv_cursors
 pub const KV_SEEK_LT: u32 = 36;
 
-/// kv_op.op: put key and value; flags as for kv_put(). @ingroup kv_batches
+/// kv_op.op: put key and value; the flags are those of kv_put(). @ingroup kv_batches
 pub const KV_OP_PUT: u32 = 48;
-/// kv_op.op: delete key; flags as for kv_delete(). The value is ignored. @ingroup kv_batches
+/// kv_op.op: delete the key; the flags are those of kv_delete(). The value is ignored. @ingroup kv_batches
 pub const KV_OP_DELETE: u32 = 49;
 
-/// Durability: the database's; of a database: KV_DURABILITY_FULL. @ingroup kv_database
+/// Durability: of a transaction, as the database was opened; of a database, KV_DURABILITY_FULL. @ingroup kv_database
 pub const KV_DURABILITY_DEFAULT: u32 = 0;
-/// Durability: a commit is visible and acknowledged once it is durable. @ingroup kv_database
+/// Durability: a commit becomes visible when it is durable, and kv_txn_commit() returns then. @ingroup kv_database
 pub const KV_DURABILITY_FULL: u32 = 64;
-/// Durability: a commit is visible at once and survives a killed process; it becomes durable by kv_sync(), by a later full
-/// commit, by kv_close(), or when up to 3 MiB or 256 commits wait. A power cut may take the last ones, never consistency. @ingroup kv_database
+/// Durability: a commit is visible at once and survives a killed process. It becomes durable by kv_sync(), by
+/// kv_wait_durable(), by a later full commit, by kv_close(), or by a later lazy commit when much waits: more than 256
+/// commits, or more than a quarter of the database (at least 256 pages, at most 3 MiB). A power cut may take the newest
+/// lazy commits, but never an older one without the newer ones. @ingroup kv_database
 pub const KV_DURABILITY_LAZY: u32 = 65;
 
 /// Verification: KV_VERIFY_ONCE. @ingroup kv_database
 pub const KV_VERIFY_DEFAULT: u32 = 0;
-/// Verification: each page against its checksum when it is first touched after it was written. @ingroup kv_database
+/// Verification: each page is compared with its checksum when it is first touched after it was written.
+/// @ingroup kv_database
 pub const KV_VERIFY_ONCE: u32 = 72;
-/// Verification: on every access. @ingroup kv_database
+/// Verification: each page is compared with its checksum on every access. @ingroup kv_database
 pub const KV_VERIFY_ALWAYS: u32 = 73;
-/// Verification: never, except by kv_check(). @ingroup kv_database
+/// Verification: pages are compared with their checksums only by kv_check() and kv_backup(). @ingroup kv_database
 pub const KV_VERIFY_NEVER: u32 = 74;
 
-/// Put flag: only if there is no such key, else KV_EXISTS. @ingroup kv_entries
+/// Put flag: only if the key does not exist, or the call returns KV_EXISTS. @ingroup kv_entries
 pub const KV_NO_OVERWRITE: u32 = 0x100;
-/// Put flag: only if there is such a key, else KV_NOTFOUND. @ingroup kv_entries
+/// Put flag: only if the key exists, or the call returns KV_NOTFOUND. @ingroup kv_entries
 pub const KV_NO_INSERT: u32 = 0x200;
-/// Put flag: the key is greater than every key of the table, else KV_ORDER. @ingroup kv_entries
+/// Put flag: only if the key is greater than every key of the table, or the call returns KV_ORDER. @ingroup kv_entries
 pub const KV_APPEND: u32 = 0x400;
-/// Delete flag: do not ask whether the entry exists; the answer is KV_OK either way. @ingroup kv_entries
+/// Delete flag: do not look whether the entry exists; the call returns KV_OK either way. @ingroup kv_entries
 pub const KV_BLIND: u32 = 0x800;
 
-/// Open flag: the file must be there already, else KV_NO_FILE. @ingroup kv_database
+/// Open flag: the file must exist, or kv_open() returns KV_NO_FILE. @ingroup kv_database
 pub const KV_OPEN_EXISTING: u32 = 0x1000;
-/// Open flag: there must be no such file yet, else KV_EXISTS. @ingroup kv_database
+/// Open flag: the file must not exist yet, or kv_open() returns KV_EXISTS. @ingroup kv_database
 pub const KV_OPEN_NEW: u32 = 0x2000;
-/// Open flag: never write; the file may be read-only. Implies KV_OPEN_EXISTING. @ingroup kv_database
+/// Open flag: the database is never written, so the file may be read-only. Implies KV_OPEN_EXISTING.
+/// @ingroup kv_database
 pub const KV_OPEN_READ_ONLY: u32 = 0x4000;
-/// Open flag: keep everything in memory; the path may be NULL and is ignored. @ingroup kv_database
+/// Open flag: the database is in memory only. The path is ignored and may be NULL. @ingroup kv_database
 pub const KV_OPEN_MEMORY: u32 = 0x8000;
 
-/// kv_txn_options.flags: if another write transaction is open, answer KV_BUSY at once. @ingroup kv_transactions
+/// kv_txn_options.flags: if another write transaction is open, kv_txn_begin() returns KV_BUSY at once.
+/// @ingroup kv_transactions
 pub const KV_TXN_NOWAIT: u32 = 0x10000;
 
-/// kv_table_options.flags: there must be no table of this name yet, else KV_EXISTS. @ingroup kv_tables
+/// kv_table_options.flags: there must be no table of this name yet, or kv_table_create() returns KV_EXISTS.
+/// @ingroup kv_tables
 pub const KV_TABLE_NEW: u32 = 0x20000;
 
-/// kv_batch.flags: an entry is its key alone; values are not touched. @ingroup kv_batches
+/// kv_batch.flags: an entry is its key alone; values are not read. @ingroup kv_batches
 pub const KV_BATCH_KEYS: u32 = 0x40000;
 /// kv_batch.flags: an entry is its value alone. @ingroup kv_batches
 pub const KV_BATCH_VALUES: u32 = 0x80000;
 
-/// kv_range.flags: keys greater than or equal to `from`. @ingroup kv_basics
+/// kv_range.flags: only keys greater than or equal to `from`. @ingroup kv_basics
 pub const KV_RANGE_FROM: u32 = 0x0010_0000;
-/// kv_range.flags: keys greater than `from`. @ingroup kv_basics
+/// kv_range.flags: only keys greater than `from`. @ingroup kv_basics
 pub const KV_RANGE_AFTER: u32 = 0x0020_0000;
-/// kv_range.flags: keys less than `to`. @ingroup kv_basics
+/// kv_range.flags: only keys less than `to`. @ingroup kv_basics
 pub const KV_RANGE_BEFORE: u32 = 0x0040_0000;
-/// kv_range.flags: keys less than or equal to `to`. @ingroup kv_basics
+/// kv_range.flags: only keys less than or equal to `to`. @ingroup kv_basics
 pub const KV_RANGE_THROUGH: u32 = 0x0080_0000;
-/// kv_range.flags: keys that begin with `prefix`. @ingroup kv_basics
+/// kv_range.flags: only keys that begin with `prefix`. @ingroup kv_basics
 pub const KV_RANGE_PREFIX: u32 = 0x0100_0000;
-/// kv_range.flags: from the greatest key down: first is the greatest, next goes down. @ingroup kv_basics
+/// kv_range.flags: from the greatest key down. The first entry is the one with the greatest key; the next has a lesser
+/// one. @ingroup kv_basics
 pub const KV_RANGE_REVERSE: u32 = 0x0200_0000;
 
 /// kv_job_options.flags of kv_check(): also prove that every page of the file is exactly one of used, held, free or
-/// bookkeeping. That can be said of the newest commit only, so that one is checked instead of the transaction's; an open
-/// write transaction is waited for. @ingroup kv_maintenance
+/// bookkeeping. This can only be said of the newest commit, so that one is checked instead of the transaction's, and an
+/// open write transaction is waited for. @ingroup kv_maintenance
 pub const KV_JOB_CHECK_SPACE: u32 = 0x0400_0000;
-/// kv_job_options.flags of kv_backup(): put the entries into a new database in order, full pages and no free ones,
-/// instead of copying pages. @ingroup kv_maintenance
+/// kv_job_options.flags of kv_backup() and kv_backup_stream(): put the entries into a new database in order, with full
+/// pages and no free ones, instead of copying pages. @ingroup kv_maintenance
 pub const KV_JOB_COMPACT: u32 = 0x0800_0000;
-/// kv_job_options.flags of kv_backup(), kv_salvage(): replace a file that is there already. @ingroup kv_maintenance
+/// kv_job_options.flags of kv_backup() and kv_salvage(): replace a file that exists already. @ingroup kv_maintenance
 pub const KV_JOB_OVERWRITE: u32 = 0x1000_0000;
 
 /// Makes a table of constants and their names.

@@ -7,58 +7,62 @@ use kv_engine::Error;
 use std::borrow::Cow;
 use std::ffi::{c_char, CStr, CString};
 
-/// What every call answers: KV_OK or one of the negative numbers below.
+/// What a function returns: KV_OK or one of the negative numbers below.
 ///
 /// @ingroup kv_errors
 pub type kv_status = i32;
 
-/// Done. @ingroup kv_errors
+/// Success. @ingroup kv_errors
 pub const KV_OK: kv_status = 0;
 
-/// Answer: no such entry, no entry there, or the end of the range. @ingroup kv_errors
+/// Expected: there is no such entry, no entry at this place, or no further one in the range. @ingroup kv_errors
 pub const KV_NOTFOUND: kv_status = -1;
-/// Answer: the key, name or file exists already. @ingroup kv_errors
+/// Expected: the key, name or file exists already. @ingroup kv_errors
 pub const KV_EXISTS: kv_status = -2;
-/// Answer: no table of this name or number (dropped, never created, or of another database). @ingroup kv_errors
+/// Expected: there is no table of this name or number (dropped, never created, or of another database).
+/// @ingroup kv_errors
 pub const KV_NO_TABLE: kv_status = -3;
-/// Answer: another commit changed what was read. Reserved: no function of this version answers it. @ingroup kv_errors
+/// Expected: another commit changed what was read. Reserved: no function of this version returns it. @ingroup kv_errors
 pub const KV_CONFLICT: kv_status = -4;
-/// Answer: the wait is over, or the handle is in use by another call. @ingroup kv_errors
+/// Expected: the time to wait is over, or another call is using the handle. @ingroup kv_errors
 pub const KV_BUSY: kv_status = -5;
-/// Answer: the value is not the expected one. Reserved: no function of this version answers it. @ingroup kv_errors
+/// Expected: the value is not the expected one. Reserved: no function of this version returns it. @ingroup kv_errors
 pub const KV_MISMATCH: kv_status = -6;
-/// Answer: the buffer is too small; kv_error_detail() tells the bytes needed. @ingroup kv_errors
+/// Expected: the buffer is too small; kv_error_detail() tells how many bytes are needed. @ingroup kv_errors
 pub const KV_TOO_SMALL: kv_status = -7;
-/// Answer: KV_APPEND of a key that is not behind the last one. @ingroup kv_errors
+/// Expected: with KV_APPEND, the key is not greater than every key of the table. @ingroup kv_errors
 pub const KV_ORDER: kv_status = -8;
-/// Answer: a callback or kv_interrupt() asked to stop. @ingroup kv_errors
+/// Expected: a callback, kv_interrupt() or kv_close() ended the call. @ingroup kv_errors
 pub const KV_CANCELLED: kv_status = -9;
 
-/// Usage: an argument that no database could make right. @ingroup kv_errors
+/// Usage: an argument is wrong, whatever the database contains. @ingroup kv_errors
 pub const KV_INVALID: kv_status = -20;
-/// Usage: a handle that is NULL, closed, foreign or of another kind. @ingroup kv_errors
+/// Usage: the handle is NULL, closed, foreign or of another kind. @ingroup kv_errors
 pub const KV_BAD_HANDLE: kv_status = -21;
-/// Usage: a write through a read transaction, a read-only database or a read-only table. @ingroup kv_errors
+/// Usage: a write through a read transaction, to a read-only database or to a read-only table. @ingroup kv_errors
 pub const KV_READ_ONLY: kv_status = -22;
-/// Usage: commit while a child (an unfinished writer) was open; all was aborted. @ingroup kv_errors
+/// Usage: a kv_writer was unfinished when its transaction was committed; the transaction was aborted.
+/// @ingroup kv_errors
 pub const KV_CHILD_OPEN: kv_status = -23;
 /// Usage: an earlier failure spoiled this transaction; abort it. @ingroup kv_errors
 pub const KV_TXN_FAILED: kv_status = -24;
-/// Usage: key, value or name beyond its limit. @ingroup kv_errors
+/// Usage: a key, value, name, note, array or batch is beyond its limit. @ingroup kv_errors
 pub const KV_TOO_BIG: kv_status = -25;
-/// Usage: the value is of another type. Reserved: no function of this version answers it. @ingroup kv_errors
+/// Usage: the value is of another type. Reserved: no function of this version returns it. @ingroup kv_errors
 pub const KV_WRONG_TYPE: kv_status = -26;
-/// Usage: this thread waits for a lock that it holds itself. @ingroup kv_errors
+/// Usage: this thread would wait for a write transaction of its own. @ingroup kv_errors
 pub const KV_DEADLOCK: kv_status = -27;
-/// Usage: the handle was opened before fork(); open again in the child. @ingroup kv_errors
+/// Usage: the handle was opened before fork(); open the database again in the child. @ingroup kv_errors
 pub const KV_FORKED: kv_status = -28;
-/// Usage: not possible in this build, or for this table: a newer version made it, so this one only reads it. Nothing was
-/// changed, and the transaction goes on. @ingroup kv_errors
+/// Usage: not possible in this build, or not for this table, which a newer version made and this one can only read.
+/// Nothing was changed, and the transaction goes on. @ingroup kv_errors
 pub const KV_UNSUPPORTED: kv_status = -29;
 
-/// Environment: the operating system answered an error; kv_error_detail() has its errno. @ingroup kv_errors
+/// Environment: the operating system returned an error; kv_error_detail() has its errno. @ingroup kv_errors
 pub const KV_IO: kv_status = -40;
-/// Environment: disk, quota or file size limit is full; the database is as before. @ingroup kv_errors
+/// Environment: the disk or a quota is full, or a file size limit is reached; the database is as before.
+///
+/// @ingroup kv_errors
 pub const KV_NO_SPACE: kv_status = -41;
 /// Environment: memory could not be allocated. @ingroup kv_errors
 pub const KV_NO_MEMORY: kv_status = -42;
@@ -66,27 +70,29 @@ pub const KV_NO_MEMORY: kv_status = -42;
 pub const KV_ACCESS: kv_status = -43;
 /// Environment: the file does not exist. @ingroup kv_errors
 pub const KV_NO_FILE: kv_status = -44;
-/// Environment: the file system gives no locks. @ingroup kv_errors
+/// Environment: the file system does not provide the locks that are needed. @ingroup kv_errors
 pub const KV_NO_LOCKS: kv_status = -45;
-/// Environment: a limit of this build or process is reached. @ingroup kv_errors
+/// Environment: a limit of this build or process is reached: handles, readers, or the addresses that a file can grow
+/// into. @ingroup kv_errors
 pub const KV_LIMIT: kv_status = -46;
-/// Environment: an earlier sync failed; close every handle of the database and open again. @ingroup kv_errors
+/// Environment: an earlier sync failed; close every handle of the database and open it again. @ingroup kv_errors
 pub const KV_POISONED: kv_status = -47;
-/// Environment: the commit may or may not survive; close and open again to learn which. @ingroup kv_errors
+/// Environment: the commit may or may not survive; close the database and open it again to learn which.
+/// @ingroup kv_errors
 pub const KV_IN_DOUBT: kv_status = -48;
 
-/// Contents: bytes on disk are not what was written. @ingroup kv_errors
+/// Contents: bytes in the file are not what was written. @ingroup kv_errors
 pub const KV_CORRUPT: kv_status = -60;
 /// Contents: the file is something else. @ingroup kv_errors
 pub const KV_NOT_A_DATABASE: kv_status = -61;
-/// Contents: made by a newer version of the library. @ingroup kv_errors
+/// Contents: a newer version of the library made the file. @ingroup kv_errors
 pub const KV_TOO_NEW: kv_status = -62;
-/// Contents: made by a version too old to be read. @ingroup kv_errors
+/// Contents: a version of the library made the file that is too old to be read. @ingroup kv_errors
 pub const KV_TOO_OLD: kv_status = -63;
-/// Contents: made against another base. Reserved: no function of this version answers it. @ingroup kv_errors
+/// Contents: made against another base. Reserved: no function of this version returns it. @ingroup kv_errors
 pub const KV_WRONG_BASE: kv_status = -64;
 
-/// Internal: a bug in the library, caught; please report the message. @ingroup kv_errors
+/// Internal: a bug in the library, which was caught; please report the message. @ingroup kv_errors
 pub const KV_PANIC: kv_status = -90;
 
 /// Every number with its name and a sentence: one table for `kv_status_name`, `kv_strerror` and the tests.
@@ -169,18 +175,18 @@ pub(crate) fn sentence(status: kv_status) -> &'static CStr {
     entry(status).map_or(c"unknown status", |e| e.2)
 }
 
-/// Name of a status: "KV_NOTFOUND".
+/// Returns the name of a status, such as "KV_NOTFOUND".
 ///
-/// @return Static text, never NULL; "KV_?" for a number this version does not know.
+/// @return Static text, never NULL; "KV_?" for a number that this version does not know.
 /// @ingroup kv_errors
 #[no_mangle]
 pub extern "C" fn kv_status_name(status: kv_status) -> *const c_char {
     entry(status).map_or(c"KV_?", |e| e.1).as_ptr()
 }
 
-/// A status in words, without any detail: "not found".
+/// Returns a status in words and without any detail, such as "not found".
 ///
-/// @return Static text, never NULL; "unknown status" for a number this version does not know.
+/// @return Static text, never NULL; "unknown status" for a number that this version does not know.
 /// @ingroup kv_errors
 #[no_mangle]
 pub extern "C" fn kv_strerror(status: kv_status) -> *const c_char {

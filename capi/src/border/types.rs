@@ -11,44 +11,45 @@ use kv_engine::{Durability, PutMode, Range};
 use std::ffi::c_void;
 use std::ops::Bound;
 
-/// An open database. Any thread may use it.
+/// An open database. Any number of threads may use it at once.
 ///
 /// @ingroup kv_database
 pub struct kv_db {
     _private: [u8; 0],
 }
 
-/// A transaction. One that reads may be used by any threads at once through functions that take `const kv_txn *`; one
-/// that writes by one thread at a time, not bound to a thread.
+/// A transaction. Any number of threads may use a read transaction at once, through functions that take a
+/// `const kv_txn *`. A write transaction is used by one thread at a time, though not always by the same one.
 ///
 /// @ingroup kv_transactions
 pub struct kv_txn {
     _private: [u8; 0],
 }
 
-/// A place in a table. One thread at a time, not bound to a thread.
+/// A position in a table. A cursor is used by one thread at a time, though not always by the same one.
 ///
 /// @ingroup kv_cursors
 pub struct kv_cursor {
     _private: [u8; 0],
 }
 
-/// A long value being written in parts. One thread at a time.
+/// A value that is being written in parts. A kv_writer is used by one thread at a time, though not always by the same
+/// one.
 ///
 /// @ingroup kv_values
 pub struct kv_writer {
     _private: [u8; 0],
 }
 
-/// Bytes that outlive their transaction, with a count of references. Any thread may use it.
+/// Bytes that outlive their transaction, with a count of references. Any number of threads may use it at once.
 ///
 /// @ingroup kv_retained
 pub struct kv_buf {
     _private: [u8; 0],
 }
 
-/// Number of a table: the same in every transaction and every process, and for ever; a dropped table's number is not
-/// given again. Below 2^53.
+/// The number of a table. It is the same in every transaction and in every process, and it never changes. The number of
+/// a dropped table is not given to another one. Numbers are below 2^53.
 ///
 /// @ingroup kv_basics
 pub type kv_table = u64;
@@ -56,16 +57,16 @@ pub type kv_table = u64;
 /// "None" where a number is expected: no page, no table, no place in the file. @ingroup kv_basics
 pub const KV_NONE: u64 = u64::MAX;
 
-/// Bytes. As a result: data is never NULL for something that was found, also when it is empty. As an input, (NULL, 0) is
+/// Bytes. In a result, data is never NULL for something that was found, even if it is empty. As an input, (NULL, 0) is
 /// the empty string.
 ///
 /// @ingroup kv_basics
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct kv_slice {
-    /// First byte.
+    /// The first byte.
     pub data: *const c_void,
-    /// Number of bytes.
+    /// Length in bytes.
     pub len: usize,
 }
 
@@ -81,9 +82,10 @@ pub struct kv_entry {
     pub value: kv_slice,
 }
 
-/// A range of keys. The flags say which fields count, and they combine: a prefix with a bound is a page within the
-/// prefix. Bytes in a field without its flag are KV_INVALID, so that a forgotten flag (or an empty string that happens
-/// to be NULL) never means "everything". NULL instead of a range means the whole table, upwards. Copied by every call.
+/// A range of keys; start from KV_RANGE_INIT, which is the whole table in ascending order, as is NULL instead of a
+/// range. The flags say which of the fields count, and they can be combined: a prefix with a bound is a part of what
+/// has the prefix. Bytes in a field without its flag return KV_INVALID, so that a forgotten flag never means
+/// "everything". Every call copies the range.
 ///
 /// @ingroup kv_basics
 #[repr(C)]
@@ -93,11 +95,11 @@ pub struct kv_range {
     pub flags: u32,
     /// Zero.
     pub reserved: u32,
-    /// Lower bound, with KV_RANGE_FROM or KV_RANGE_AFTER.
+    /// The lower bound, with KV_RANGE_FROM or KV_RANGE_AFTER.
     pub from: kv_slice,
-    /// Upper bound, with KV_RANGE_BEFORE or KV_RANGE_THROUGH.
+    /// The upper bound, with KV_RANGE_BEFORE or KV_RANGE_THROUGH.
     pub to: kv_slice,
-    /// Beginning of the keys, with KV_RANGE_PREFIX.
+    /// What the keys begin with, with KV_RANGE_PREFIX.
     pub prefix: kv_slice,
 }
 

@@ -19,11 +19,10 @@ const fn number(text: &str, part: usize) -> u32 {
     value
 }
 
-/// Version of the library at run time, "major.minor.patch".
+/// Returns the version of the library at run time, "major.minor.patch". KV_VERSION is the version of the header that a
+/// program was compiled with.
 ///
-/// Compare with KV_VERSION, the version of the header a program was compiled with.
-///
-/// @return Static text.
+/// @return Static text, never NULL.
 /// @ingroup kv_errors
 #[no_mangle]
 pub extern "C" fn kv_version() -> *const c_char {
@@ -31,9 +30,9 @@ pub extern "C" fn kv_version() -> *const c_char {
     TEXT.as_ptr().cast()
 }
 
-/// Version of the library at run time as a number: major * 1000000 + minor * 1000 + patch.
+/// Returns the version of the library at run time as a number, as KV_VERSION_NUMBER is that of the header.
 ///
-/// @return As KV_VERSION_NUMBER.
+/// @return major * 1000000 + minor * 1000 + patch.
 /// @ingroup kv_errors
 #[no_mangle]
 pub extern "C" fn kv_version_number() -> u32 {

@@ -15,13 +15,14 @@ use std::time::{Duration, Instant};
 pub struct kv_reader_info {
     /// sizeof(kv_reader_info), set by KV_READER_INFO_INIT.
     pub struct_size: u32,
-    /// Number of its process.
+    /// Its process id.
     pub pid: u32,
-    /// Commit that it sees.
+    /// The commit that it sees.
     pub commit: u64,
-    /// Milliseconds since it began, or was last refreshed.
+    /// Milliseconds since it began, or since kv_txn_refresh() moved it to this commit.
     pub age_ms: u64,
-    /// Pages kept for it that nobody else needs, as far as this process knows: it learns them when it writes.
+    /// Pages that are kept for this reader alone, as far as this process knows, which learns of them when it writes; 0
+    /// while it writes.
     pub kept_pages: u64,
 }
 // SAFETY: repr(C), struct_size first, integers only.
@@ -37,9 +38,9 @@ pub(crate) fn reader_info(reader: &ReaderInfo) -> kv_reader_info {
     }
 }
 
-/// Is told of a reader, of whatever process, that has not ended for long while newer commits were made: once for each
-/// such reader and handle, on a thread that begins a write transaction through the handle, before it waits. What it
-/// answers is ignored. It must not close the database.
+/// Called for a reader of any process that has been open for long while newer commits were made. Each such reader is
+/// reported once to each handle, on a thread that begins a write transaction through the handle, before it waits. The
+/// callback returns nothing and so cannot end that call.
 ///
 /// @ingroup kv_database
 pub type kv_reader_fn = Option<unsafe extern "C-unwind" fn(ctx: *mut c_void, reader: *const kv_reader_info)>;
