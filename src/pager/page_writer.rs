@@ -69,6 +69,10 @@ pub struct PageWriter {
     pub(super) freed: Vec<Extent>,
     /// Whether there was no memory for one of them. The transaction can then not be committed.
     freed_incomplete: bool,
+    /// The pages that this transaction took and does not need any more, but that are not taken again yet.
+    kept: Vec<Run>,
+    /// Whether what is released now is kept.
+    keeping: bool,
     pub(super) written: WrittenPages,
     /// The number of bytes written.
     pub(super) bytes: u64,
@@ -150,6 +154,8 @@ impl PageWriter {
             state,
             freed: Vec::new(),
             freed_incomplete: false,
+            kept: Vec::new(),
+            keeping: false,
             written: WrittenPages::default(),
             bytes: 0,
             synced_alone: false,
@@ -334,6 +340,31 @@ impl PageWriter {
         large || (self.end.get() + want) * 2 > kept * 3
     }
 
+    /// Says whether pages of this transaction that it releases are kept for now. Those that were kept are given back as
+    /// soon as none are kept any more.
+    pub fn keep_released(&mut self, keep: bool) {
+        self.keeping = keep;
+        if !keep {
+            for run in std::mem::take(&mut self.kept) {
+                self.give_back(run);
+            }
+        }
+    }
+
+    /// Gives pages back that this transaction took.
+    fn give_back(&mut self, run: Run) {
+        if !self.taken.contains(run) {
+            self.damage = Some(TreeDamage::at(
+                run.first,
+                "a page was released that this transaction did not take",
+            ));
+            return;
+        }
+        self.taken.remove(run);
+        self.written.forget(run);
+        self.state.space.pool.insert(run);
+    }
+
     fn claim(&mut self, run: Run) -> Result<Run> {
         self.state.space.pool.remove(run);
         self.taken.insert(run);
@@ -463,6 +494,7 @@ impl PageWriter {
     /// Refuses a commit that releases pages that cannot have been in use, because its trees were damaged, and one of whose
     /// pages not all are known, because there was no memory for the list.
     pub(super) fn check_freed(&mut self) -> Result<()> {
+        self.keep_released(false);
         complete(&self.state)?;
         if self.freed_incomplete || self.taken.is_incomplete() {
             return Err(Error::NoMemory("the pages that a transaction takes and frees"));
@@ -559,15 +591,13 @@ impl PageSink for PageWriter {
                 Ok(()) => self.freed.push(extent),
                 Err(_) => self.freed_incomplete = true,
             }
-        } else if self.taken.contains(run) {
-            self.taken.remove(run);
-            self.written.forget(run);
-            self.state.space.pool.insert(run);
+        } else if !self.keeping {
+            self.give_back(run);
         } else {
-            self.damage = Some(TreeDamage::at(
-                run.first,
-                "a page was released that this transaction did not take",
-            ));
+            match self.kept.try_reserve(1) {
+                Ok(()) => self.kept.push(run),
+                Err(_) => self.freed_incomplete = true,
+            }
         }
     }
 }

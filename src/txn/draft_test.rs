@@ -45,6 +45,7 @@ impl DraftPages for NoPages {
     fn living_pages(&self) -> u64 {
         0
     }
+    fn keep_released(&mut self, _: bool) {}
 }
 
 fn pager() -> Arc<Pager> {

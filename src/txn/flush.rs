@@ -60,6 +60,10 @@ pub trait DraftPages: PageSink {
 
     /// Returns how many pages live in the commit that the draft builds on, as far as that is known.
     fn living_pages(&self) -> u64;
+
+    /// Says whether bytes of pages that this transaction wrote may be with the caller. As long as they may, pages that it
+    /// releases are not taken again.
+    fn keep_released(&mut self, keep: bool);
 }
 
 impl DraftPages for PageWriter {
@@ -75,6 +79,10 @@ impl DraftPages for PageWriter {
 
     fn living_pages(&self) -> u64 {
         PageWriter::living_pages(self)
+    }
+
+    fn keep_released(&mut self, keep: bool) {
+        PageWriter::keep_released(self, keep);
     }
 }
 
@@ -193,6 +201,8 @@ impl TreeBuilder {
     pub(super) fn record(&mut self, tree: &mut DraftTree, edit: Edit<'_>) -> Result<()> {
         match edit.is_greatest {
             true => tree.edits.push_behind(edit.key, edit.op),
+            // Later edits of a batch may come from the bytes that this one replaces.
+            false if self.held && self.pinned => tree.edits.push_beside(edit.key, edit.op),
             false => tree.edits.push(edit.key, edit.op),
         }?;
         self.changed = true;
@@ -236,8 +246,7 @@ impl TreeBuilder {
             return Ok(());
         }
         if self.pinned {
-            // While bytes are pinned, no pages are placed either: placing would reuse pages that this transaction
-            // placed before and gives back now, and pinned bytes may lie there.
+            // While bytes are pinned, no pages are placed either, which would only keep more of them.
             self.arena.freeze();
         }
         let placing = !self.pinned && self.is_large(tree);
@@ -285,6 +294,8 @@ impl TreeBuilder {
             return Ok(());
         }
         let placing = placing && pages.prepare_to_place()?;
+        // Pinned bytes may lie in pages that this transaction placed before and gives back now.
+        pages.keep_released(self.pinned);
         self.version += 1;
         // A long value that a later edit of its key has replaced will never be in the tree, so its pages are given
         // back.

@@ -39,7 +39,7 @@ impl WriteSet {
     #[inline(always)]
     pub fn push_behind(&mut self, key: &[u8], op: Op<'_>) -> Result<()> {
         match self.indexed {
-            true => self.push_indexed(key, op),
+            true => self.push_indexed(key, op, true),
             false => self.log.push_behind(key, op).map(|_| ()),
         }
     }
@@ -51,15 +51,27 @@ impl WriteSet {
     #[inline(always)]
     pub fn push(&mut self, key: &[u8], op: Op<'_>) -> Result<()> {
         match self.indexed {
-            true => self.push_indexed(key, op),
+            true => self.push_indexed(key, op, true),
             false => self.log.push(key, op).map(|_| ()),
         }
     }
 
-    /// Records an edit and indexes it. An inline put that replaces one of the same size overwrites it in the log. Any
-    /// other edit that is replaced stays in the log until sorting drops it.
+    /// Records an edit as [`WriteSet::push`] does, without a change of the records that are there.
+    ///
+    /// # Errors
+    /// `NoMemory`: the edit was not recorded.
+    #[cold]
+    pub fn push_beside(&mut self, key: &[u8], op: Op<'_>) -> Result<()> {
+        match self.indexed {
+            true => self.push_indexed(key, op, false),
+            false => self.log.push(key, op).map(|_| ()),
+        }
+    }
+
+    /// Records an edit and indexes it. With `in_place`, an inline put that replaces one of the same size overwrites it in
+    /// the log. Any other edit that is replaced stays in the log until sorting drops it.
     #[inline(never)]
-    fn push_indexed(&mut self, key: &[u8], op: Op<'_>) -> Result<()> {
+    fn push_indexed(&mut self, key: &[u8], op: Op<'_>, in_place: bool) -> Result<()> {
         let Self { log, index, .. } = self;
         let room = index.try_reserve(1, |(h, _)| spread(*h));
         room.map_err(|_| NO_MEMORY)?;
@@ -69,7 +81,7 @@ impl WriteSet {
         match found {
             Some((_, at)) => {
                 if let (Op::Put(Stored::Inline(new)), Op::Put(Stored::Inline(old))) = (op, log.op(*at)) {
-                    if new.len() == old.len() {
+                    if in_place && new.len() == old.len() {
                         log.value_mut(*at).copy_from_slice(new);
                         return Ok(());
                     }
