@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::Duration;
 
 const COMPACT: BackupOptions = BackupOptions {
     compact: true,
@@ -374,6 +375,37 @@ fn a_check_on_a_snapshot_is_not_disturbed_by_writers() {
         stop.store(true, SeqCst);
     });
     assert!(content(&old) == want);
+}
+
+#[test]
+fn a_check_of_space_waits_for_a_writer_as_the_database_was_opened_and_can_be_interrupted() {
+    let dir = TempDir::new("maintenance-wait");
+    let path = dir.file("a.kv");
+    let writing = Db::open(&path, &Options::default()).expect("create");
+    let open = |wait| {
+        let options = Options {
+            wait,
+            ..Options::default()
+        };
+        Db::open(&path, &options).expect("open")
+    };
+    let (impatient, patient) = (open(Some(Duration::from_millis(20))), open(None));
+    let writer = writing.begin_write(WriteOptions::default()).expect("write");
+    let busy = impatient.check(true, &mut |fault| panic!("{fault:?}"));
+    let says_who = matches!(&busy, Err(Error::Busy(why)) if why.contains("another transaction of this process is writing"));
+    assert!(says_who, "{busy:?}");
+    std::thread::scope(|scope| {
+        let check = scope.spawn(|| patient.check(true, &mut |fault| panic!("{fault:?}")));
+        // An interrupt that comes before the wait begins is not meant for it.
+        while !check.is_finished() {
+            patient.interrupt();
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let ended = check.join().expect("no panic");
+        assert!(matches!(ended, Err(Error::Cancelled)), "{ended:?}");
+    });
+    drop(writer);
+    impatient.check(true, &mut |fault| panic!("{fault:?}")).expect("check");
 }
 
 #[test]

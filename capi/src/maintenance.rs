@@ -11,7 +11,7 @@ use crate::handle::in_use::{DbUse, ReadUse};
 use crate::handle::objects::orphan_all;
 use crate::handle::token::Token;
 use crate::txn::not_waiting_for_itself;
-use kv_engine::{BackupOptions, Fault, Job, PageNo, ReadTxn, TableId};
+use kv_engine::{BackupOptions, Db, Fault, Job, PageNo, ReadTxn, TableId};
 use std::ffi::{c_char, c_int, c_void, CString};
 use std::io;
 use std::path::Path;
@@ -117,8 +117,14 @@ unsafe fn required_path<'a>(pointer: *const c_char, name: &str) -> Outcome<&'a P
         .ok_or_else(|| Failure::Here(KV_INVALID, format!("`{name}` is NULL; give the name of a file").into()))
 }
 
-/// What a check reads: a snapshot, and the caller's transaction, if it is that one's.
-struct Read<'t>(&'t ReadTxn, Token);
+/// What a check reads.
+#[derive(Clone, Copy)]
+enum Checked<'t> {
+    /// What a transaction sees.
+    Snapshot(&'t ReadTxn),
+    /// The newest commit.
+    Newest(&'t Db),
+}
 
 /// Reads everything a snapshot reaches and verifies it: checksums, order of keys, counts, shapes of trees. Others read and
 /// write meanwhile.
@@ -128,8 +134,8 @@ struct Read<'t>(&'t ReadTxn, Token);
 /// @param on_fault  Is told each fault; may be NULL.
 /// @param ctx       Handed to on_fault.
 /// @param report    Filled after KV_OK and KV_CORRUPT; may be NULL. Its struct_size is set by the caller.
-/// @return KV_OK: no fault; KV_CORRUPT: faults were found; KV_CANCELLED; with KV_JOB_CHECK_SPACE: KV_BUSY (commits come too
-///         fast), KV_DEADLOCK (this thread has a write transaction open), KV_TOO_NEW (a newer version uses pages of the
+/// @return KV_OK: no fault; KV_CORRUPT: faults were found; KV_CANCELLED; with KV_JOB_CHECK_SPACE: KV_BUSY (a writer did not
+///         end within the wait_ms of kv_open(), or commits come too fast), KV_DEADLOCK (this thread has a write transaction open), KV_TOO_NEW (a newer version uses pages of the
 ///         file for what this one does not know); KV_IO, KV_NO_MEMORY, KV_LIMIT, KV_POISONED;
 ///         KV_INVALID (a write transaction); KV_BAD_HANDLE, KV_FORKED.
 /// @ingroup kv_maintenance
@@ -151,19 +157,15 @@ pub unsafe extern "C" fn kv_check(
             0 => None,
             _ => Some(DbUse::of(snapshot.db())?),
         };
-        if let Some(db) = &db {
-            not_waiting_for_itself(db.get()?)?;
-        }
+        let checked = match &db {
+            None => Checked::Snapshot(&snapshot.get()?.txn),
+            Some(db) => {
+                not_waiting_for_itself(db.get()?)?;
+                Checked::Newest(&db.get()?.db)
+            }
+        };
         // SAFETY: pointers of the caller, as described above.
-        unsafe {
-            check(
-                Read(&snapshot.get()?.txn, Token::of(txn)),
-                &given,
-                on_fault,
-                ctx,
-                report,
-            )
-        }
+        unsafe { check((checked, Token::of(txn)), &given, on_fault, ctx, report) }
     })
 }
 
@@ -189,16 +191,17 @@ pub unsafe extern "C" fn kv_db_check(
             not_waiting_for_itself(db)?;
         }
         // SAFETY: pointers of the caller, as described above.
-        unsafe { check(Read(&db.db.begin_read()?, Token::NONE), &given, on_fault, ctx, report) }
+        unsafe { check((Checked::Newest(&db.db), Token::NONE), &given, on_fault, ctx, report) }
     })
 }
 
-/// Checks what a transaction sees, and fills the caller's report.
+/// Checks what there is to check, and fills the caller's report. The caller's transaction, if it gave one, is in use
+/// meanwhile.
 ///
 /// # Safety
 /// `on_fault` keeps to the contract of [`kv_fault_fn`]; `report` is NULL or a struct of at least the size it states.
 unsafe fn check(
-    Read(txn, token): Read<'_>,
+    (checked, token): (Checked<'_>, Token),
     given: &kv_job_options,
     on_fault: kv_fault_fn,
     ctx: *mut c_void,
@@ -211,7 +214,11 @@ unsafe fn check(
             stopped |= on_fault.is_some_and(|tell| unsafe { tell_fault(tell, ctx, token, fault) } != 0);
             !stopped
         };
-        Ok(txn.check(given.flags & KV_JOB_CHECK_SPACE != 0, job, &mut tell)?)
+        let space = given.flags & KV_JOB_CHECK_SPACE != 0;
+        Ok(match checked {
+            Checked::Snapshot(txn) => txn.check(space, job, &mut tell)?,
+            Checked::Newest(db) => db.check_reporting(space, job, &mut tell)?,
+        })
     });
     if stopped {
         return Err(Failure::here(

@@ -364,6 +364,7 @@ static void writers(void)
     kv_db *db = reopened("a", 0, 0), *second = reopened("a", 0, 0);
     kv_txn_options now = KV_TXN_OPTIONS_INIT;
     kv_db_stat stat = KV_DB_STAT_INIT;
+    kv_job_options space = KV_JOB_OPTIONS_INIT;
     kv_txn *txn = begin(db, KV_WRITE), *other;
     char text[64];
     int told[2], goes_on[2], status;
@@ -400,6 +401,11 @@ static void writers(void)
         exit(1);
     }
     CHECK(strstr(kv_error_message(), at("a")) == kv_error_message() && strstr(kv_error_message(), "writing, for ") != NULL);
+    space.flags = KV_JOB_CHECK_SPACE;
+    SAYS(kv_db_check(db, &space, NULL, NULL, NULL), KV_BUSY, at("a"), "writing, for ", "wait for longer");
+    OK(kv_txn_begin(db, KV_READ, NULL, &txn));
+    SAYS(kv_check(txn, &space, NULL, NULL, NULL), KV_BUSY, at("a"), "writing, for ", "wait for longer");
+    kv_txn_abort(txn);
     OK(kv_stat_db(db, &stat));
     CHECK(stat.writer == (uint32_t)child && stat.writer_ms >= 10);
     CHECK(write(goes_on[1], "g", 1) == 1);
