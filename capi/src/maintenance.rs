@@ -5,13 +5,13 @@ use crate::border::error::{guard, AboutPath};
 use crate::border::flags::{known, KV_JOB_CHECK_SPACE, KV_JOB_COMPACT, KV_JOB_OVERWRITE};
 use crate::border::process;
 use crate::border::status::{kv_status, Failure, Outcome, KV_CANCELLED, KV_CORRUPT, KV_INVALID};
-use crate::border::types::{kv_db, kv_txn, KV_NONE};
+use crate::border::types::{kv_db, kv_txn, table_in_question, KV_NONE};
 use crate::handle::about::about;
 use crate::handle::in_use::{DbUse, ReadUse};
 use crate::handle::objects::orphan_all;
 use crate::handle::token::Token;
 use crate::txn::not_waiting_for_itself;
-use kv_engine::{BackupOptions, Db, Fault, Job, PageNo, ReadTxn, TableId};
+use kv_engine::{table_called, BackupOptions, Db, Fault, Job, PageNo, ReadTxn};
 use std::ffi::{c_char, c_int, c_void, CString};
 use std::io;
 use std::path::Path;
@@ -500,14 +500,19 @@ unsafe fn tell_fault(
     in_use: Token,
     fault: &Fault,
 ) -> i32 {
-    let mut text = fault.what.clone().into_bytes();
+    // A tree that has no number to be used is named in words.
+    let mut text = match fault.table.filter(|table| table.is_internal()) {
+        Some(table) => format!("{}, in {}", fault.what, table_called(table, b"")),
+        None => fault.what.clone(),
+    }
+    .into_bytes();
     text.retain(|byte| *byte != 0);
     let text = CString::new(text).unwrap_or_default();
     let fault = kv_fault {
         struct_size: size_of::<kv_fault>() as u32,
         status: KV_CORRUPT,
         page: fault.page.map_or(KV_NONE, PageNo::get),
-        table: fault.table.map_or(KV_NONE, TableId::get),
+        table: table_in_question(fault.table),
         message: text.as_ptr(),
     };
     // SAFETY: passed on.

@@ -121,6 +121,53 @@ static void damaged_copy(const char *from, const char *to, const char *mark)
 
 static int32_t take_all(void *ctx, const void *data, size_t len) { return (void)ctx, (void)data, (void)len, 0; }
 
+/* Where faults were found: the pages, and whether the words name the catalogue. */
+struct found {
+    uint64_t pages[32];
+    int count, of_catalogue, unknown_number;
+};
+
+static int32_t note_fault(void *ctx, const kv_fault *fault)
+{
+    struct found *found = ctx;
+    CHECK(found->count < 32 && (fault->table == KV_NONE || fault->table < (uint64_t)1 << 53));
+    found->of_catalogue += strstr(fault->message, "in the catalogue") != NULL && fault->table == KV_NONE;
+    found->unknown_number += strstr(fault->message, "how many entries are lost with them is not known") != NULL;
+    found->pages[found->count++] = fault->page;
+    return 0;
+}
+
+/* The catalogue has no number that a program could use, its records are no entries, and damage to it is found once. */
+static void damaged_catalogue(void)
+{
+    kv_check_report checked = KV_CHECK_REPORT_INIT;
+    kv_salvage_report saved = KV_SALVAGE_REPORT_INIT;
+    kv_error detail = KV_ERROR_INIT;
+    struct found found = {{0}, 0, 0, 0};
+    kv_job_options again = KV_JOB_OPTIONS_INIT;
+    kv_db *db;
+    kv_txn *read;
+    int i, k;
+    damaged_copy("a", "f", "us\ners");
+    db = reopened("f", 0, 0);
+    read = begin(db, KV_READ);
+    SAYS(kv_get(read, named, S("k"), NULL), KV_CORRUPT, at("f"), " at page ", " in the catalogue");
+    OK(kv_error_detail(&detail));
+    CHECK(detail.table == KV_NONE && detail.page != KV_NONE);
+    SAYS(kv_check(read, NULL, note_fault, &found, &checked), KV_CORRUPT, at("f"), "faults");
+    CHECK(found.of_catalogue == 1 && checked.faults == (uint64_t)found.count);
+    for (i = 0; i < found.count; i++)
+        for (k = 0; k < i; k++)
+            CHECK(found.pages[i] != found.pages[k]);
+    kv_txn_abort(read);
+    OK(kv_close(db));
+    found.count = found.of_catalogue = 0;
+    again.flags = KV_JOB_OVERWRITE;
+    OK(kv_salvage("f", "saved", &again, note_fault, &found, &saved));
+    CHECK(found.of_catalogue > 0 && found.unknown_number == 1 && saved.lost_entries == 0 && saved.damaged_pages == 1);
+    CHECK(unlink("saved") == 0);
+}
+
 /* Damage is told with path, page and the name of the table, and with advice that fits the function. */
 static void damage(void)
 {
@@ -444,6 +491,7 @@ int main(void)
     CHECK(getcwd(folder, sizeof folder) != NULL);
     make();
     damage();
+    damaged_catalogue();
     files();
     answers();
     handles();

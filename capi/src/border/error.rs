@@ -13,8 +13,8 @@ use crate::border::memory;
 use crate::border::process::{self, Uncancelled};
 use crate::border::status::{kv_status, sentence, Failure, Outcome, KV_OK, KV_PANIC, KV_TOO_SMALL};
 use crate::border::text::Text;
-use crate::border::types::KV_NONE;
-use kv_engine::{Error, PageNo, ShownPath, TableId};
+use crate::border::types::{table_in_question, KV_NONE};
+use kv_engine::{Error, PageNo, ShownPath};
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::ffi::{c_char, CStr};
@@ -279,7 +279,7 @@ impl Last {
         match error {
             Error::Corrupt(found) => {
                 self.page = found.page.map_or(KV_NONE, PageNo::get);
-                self.table = found.table.map_or(KV_NONE, TableId::get);
+                self.table = table_in_question(found.table);
                 self.message.add(format_args!("{}", found.damage()));
             }
             other => self.message.add(format_args!("{other}")),

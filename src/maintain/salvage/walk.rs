@@ -55,17 +55,25 @@ impl<'d> Saver<'d, '_, '_> {
     fn lose(&mut self, lost: &Subtree<'_>, why: &str) -> Result<()> {
         let entries = lost.ptr.entries;
         self.report.lost_subtrees += 1;
-        self.report.lost_entries = self.report.lost_entries.saturating_add(entries);
+        let of_catalogue = lost.table == TableId::CATALOGUE;
+        if !of_catalogue {
+            self.report.lost_entries = self.report.lost_entries.saturating_add(entries);
+        }
         self.gaps.push(Gap {
             table: lost.table,
             low: lost.low.to_vec(),
             high: lost.high.map(<[u8]>::to_vec),
         });
-        let what = format!(
-            "{why}: {entries} entries are lost here, keys from {} {}",
-            show(lost.low),
-            lost.high.map_or("on".into(), |high| format!("to below {}", show(high)))
-        );
+        let what = match of_catalogue {
+            false => format!(
+                "{why}: {entries} entries are lost here, keys from {} {}",
+                show(lost.low),
+                lost.high.map_or("on".into(), |high| format!("to below {}", show(high)))
+            ),
+            true => format!(
+                "{why}: records of tables are lost here ({entries}); how many entries are lost with them is not known"
+            ),
+        };
         self.fault(lost.ptr.page, lost.table, what)
     }
 
