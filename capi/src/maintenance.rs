@@ -244,8 +244,13 @@ unsafe fn check(
         unsafe { arg::report(report, filled)? };
     }
     if counted.faults != 0 {
+        let hidden = match counted.unaccounted_pages {
+            0 => String::new(),
+            pages => format!(", and {pages} pages could not be accounted for, because what leads to them is damaged"),
+        };
         let message = format!(
-            "corrupt: faults were found: {} (`on_fault` is told each); restore a backup, or save what is left with kv_salvage",
+            "corrupt: faults were found: {} (`on_fault` is told each){hidden}; restore a backup, or save what is left with \
+             kv_salvage",
             counted.faults
         );
         return Err(Failure::Here(KV_CORRUPT, message.into()));
