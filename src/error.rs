@@ -35,7 +35,7 @@ pub enum Error {
     /// The snapshot has no table of this number or name: it was dropped, was never created, or belongs to another
     /// database.
     #[error("no such table: {0}")]
-    NoTable(String),
+    NoTable(Box<MissingTable>),
     /// The wait ended before what was waited for came about: a free lock, a newer commit, a durable one.
     #[error("{file}busy: {0}", file = .0.prefix())]
     Busy(Box<Detail>),
@@ -241,6 +241,29 @@ impl Display for Prefix<'_> {
             Some(path) => write!(f, "{}: ", ShownPath(path.as_os_str().as_bytes())),
             None => Ok(()),
         }
+    }
+}
+
+/// A table that is not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingTable {
+    /// Its number, if it was sought by that.
+    pub table: Option<TableId>,
+    what: String,
+}
+
+impl MissingTable {
+    /// Returns the error for a table that was sought by its number, or by a name if `table` is `None`. `what` says which
+    /// table it is, why it may be missing and what to do next.
+    #[cold]
+    pub(crate) fn error(table: Option<TableId>, what: String) -> Error {
+        Error::NoTable(Box::new(MissingTable { table, what }))
+    }
+}
+
+impl Display for MissingTable {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
     }
 }
 

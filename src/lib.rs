@@ -132,7 +132,7 @@ pub use db::{Durability, FileStat, LevelStat, PutMode, ReaderInfo, Recovery, Tab
 pub use db::{FileRange, Identity, ValueInfo, ValuePiece, ValueWriter, Writer};
 #[doc(hidden)]
 pub use error::table_called;
-pub use error::{Corruption, Detail, Error, Result};
+pub use error::{Corruption, Detail, Error, MissingTable, Result};
 pub use ids::{CommitId, PageNo, TableId};
 pub use maintain::{salvage, BackupOptions, CheckReport, Fault, Job, OnBytes, OnProgress, SalvageReport};
 // The parts of what `Cursor::next_many` returns.

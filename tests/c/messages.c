@@ -72,6 +72,13 @@ static int system_error(void)
     return detail.sys_errno;
 }
 
+static uint64_t table_in_question(void)
+{
+    kv_error detail = KV_ERROR_INIT;
+    CHECK(kv_error_detail(&detail) == KV_OK);
+    return detail.table;
+}
+
 static kv_db *reopened(const char *name, uint32_t flags, uint32_t verify)
 {
     kv_options options = KV_OPTIONS_INIT;
@@ -347,7 +354,14 @@ static void answers(void)
     SAYS(kv_table_create(txn, S(NAME), &fresh_table, &table), KV_EXISTS, at("a"), "the table \"" SHOWN_NAME "\"",
         "KV_TABLE_NEW");
     SAYS(kv_table_open(txn, S("no\nne"), &table), KV_NO_TABLE, at("a"), "\"no\\nne\"", "; create it");
-    SAYS(kv_get(read, 123456789, S("k"), NULL), KV_NO_TABLE, at("a"), "123456789", "; open it again by name");
+    SAYS(kv_get(read, 123456789, S("k"), NULL), KV_NO_TABLE, at("a"), "123456789 in commit ", "which this transaction sees",
+        "made later", "kv_txn_refresh", "open it again by name");
+    CHECK(table_in_question() == 123456789);
+    SAYS(kv_get(txn, 123456789, S("k"), NULL), KV_NO_TABLE, at("a"), "123456789", "never committed", "; open it again by name");
+    CHECK(table_in_question() == 123456789);
+    /* Whoever reads cannot create it. */
+    SAYS(kv_table_open(read, S("no\nne"), &table), KV_NO_TABLE, at("a"), "\"no\\nne\" in commit ", "kv_txn_refresh");
+    CHECK(strstr(kv_error_message(), "kv_table_create") == NULL && table_in_question() == KV_NONE);
     SAYS(kv_put(read, KV_MAIN, S("k"), S("v"), 0), KV_READ_ONLY, at("a"), "; begin one with KV_WRITE");
     SAYS(kv_put(txn, KV_TABLES, S("k"), S("v"), 0), KV_READ_ONLY, at("a"), "kv_table_create");
     SAYS(kv_put(txn, KV_MAIN, long_key, (size_t)1 << 30, S("v"), 0), KV_TOO_BIG, at("a"), "key of 1073741824 bytes", "; ");

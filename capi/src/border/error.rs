@@ -14,7 +14,7 @@ use crate::border::process::{self, Uncancelled};
 use crate::border::status::{kv_status, sentence, Failure, Outcome, KV_OK, KV_PANIC, KV_TOO_SMALL};
 use crate::border::text::Text;
 use crate::border::types::{table_in_question, KV_NONE};
-use kv_engine::{Error, PageNo, ShownPath};
+use kv_engine::{Error, PageNo, ShownPath, TableId};
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::ffi::{c_char, CStr};
@@ -282,7 +282,12 @@ impl Last {
                 self.table = table_in_question(found.table);
                 self.message.add(format_args!("{}", found.damage()));
             }
-            other => self.message.add(format_args!("{other}")),
+            other => {
+                if let Error::NoTable(missing) = other {
+                    self.table = missing.table.map_or(KV_NONE, TableId::get);
+                }
+                self.message.add(format_args!("{other}"));
+            }
         }
         if !advice.is_empty() {
             self.message.add(format_args!("; {advice}"));
