@@ -55,7 +55,7 @@ pub enum Error {
     #[error("read only: {0}")]
     ReadOnly(&'static str),
     /// An earlier failure left this transaction unusable; abort it.
-    #[error("the transaction failed earlier ({0}); abort it and begin another")]
+    #[error("the transaction failed earlier ({}); abort it and begin another", without_advice(.0))]
     TxnFailed(String),
     /// A key, value, name or note is longer than its limit.
     #[error("too big: {what} of {size} bytes, at most {limit} are possible")]
@@ -90,7 +90,7 @@ pub enum Error {
     #[error("{file}no access: {0}", file = .0.prefix())]
     Access(Box<Detail>),
     /// The file does not exist.
-    #[error("{file}no such file: {0}", file = .0.prefix())]
+    #[error("{file}no such file{why}", file = .0.prefix(), why = Missing(.0))]
     NoFile(Box<Detail>),
     /// The file system does not support locks.
     #[error("{file}locks are not available: {0}; put the database on a file system with locks", file = .0.prefix())]
@@ -267,12 +267,64 @@ impl Display for MissingTable {
     }
 }
 
+/// Why a file is not there, unless "no such file" says it all.
+struct Missing<'a>(&'a Detail);
+
+impl Display for Missing<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Missing(detail) = self;
+        match detail.source.as_ref().and_then(io::Error::raw_os_error) {
+            Some(libc::ENOENT | libc::ELOOP) if detail.what.is_empty() => Ok(()),
+            Some(libc::ENOENT | libc::ELOOP) => write!(f, ": {}", detail.what),
+            _ => write!(f, ": {detail}"),
+        }
+    }
+}
+
+/// Each way to make room where there was none.
+const MORE_SPACE: [&str; 3] = [
+    "free space",
+    "free space or raise the quota",
+    "raise the limit on the length of files (RLIMIT_FSIZE, `ulimit -f`)",
+];
+
 /// Returns what makes room where there was none.
 fn more_space(detail: &Detail) -> &'static str {
     match detail.source.as_ref().and_then(io::Error::raw_os_error) {
-        Some(libc::EFBIG) => "raise the limit on the length of files (RLIMIT_FSIZE, `ulimit -f`)",
-        Some(libc::EDQUOT) => "free space or raise the quota",
-        _ => "free space",
+        Some(libc::EFBIG) => MORE_SPACE[2],
+        Some(libc::EDQUOT) => MORE_SPACE[1],
+        _ => MORE_SPACE[0],
+    }
+}
+
+/// What to do about damage.
+const AFTER_DAMAGE: &str = "; restore a backup, or save what is left with kv_salvage";
+
+/// Takes the advice off the text of an error, which is not to be followed where the text is the reason for another error.
+fn without_advice(text: &str) -> &str {
+    if let Some(brief) = text.strip_suffix(AFTER_DAMAGE) {
+        return brief;
+    }
+    let and_repeat = text.strip_suffix(" and repeat");
+    let rooms = MORE_SPACE.iter();
+    rooms
+        .filter_map(|room| and_repeat?.strip_suffix(room)?.strip_suffix("; "))
+        .next()
+        .unwrap_or(text)
+}
+
+/// What happened, without advice, as [`Error::brief`] returns it.
+#[derive(Debug, Clone, Copy)]
+pub struct Brief<'a>(&'a Error);
+
+impl Display for Brief<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Error::Corrupt(found) => found.damage().fmt(f),
+            Error::NoSpace(detail) => write!(f, "{}no space: {detail}", detail.prefix()),
+            Error::TxnFailed(why) => write!(f, "the transaction failed earlier ({})", without_advice(why)),
+            other => other.fmt(f),
+        }
     }
 }
 
@@ -292,7 +344,7 @@ pub struct Corruption {
 
 /// Where the damage is and what it is, without advice.
 #[derive(Debug, Clone, Copy)]
-pub struct Damage<'a>(&'a Corruption);
+struct Damage<'a>(&'a Corruption);
 
 impl Display for Damage<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -310,19 +362,14 @@ impl Display for Damage<'_> {
 
 impl Corruption {
     /// Returns where the damage is and what it is, to be shown without advice.
-    #[doc(hidden)]
-    pub fn damage(&self) -> Damage<'_> {
+    fn damage(&self) -> Damage<'_> {
         Damage(self)
     }
 }
 
 impl Display for Corruption {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}; restore a backup, or save what is left with `salvage`",
-            self.damage()
-        )
+        write!(f, "{}{AFTER_DAMAGE}", self.damage())
     }
 }
 
@@ -365,6 +412,21 @@ macro_rules! with_detail {
 }
 
 impl Error {
+    /// Returns what happened, to be shown without advice: what to do next depends on the call.
+    #[doc(hidden)]
+    pub fn brief(&self) -> Brief<'_> {
+        Brief(self)
+    }
+
+    /// Returns what makes room, if there was none.
+    #[doc(hidden)]
+    pub fn room(&self) -> Option<&'static str> {
+        match self {
+            Error::NoSpace(detail) => Some(more_space(detail)),
+            _ => None,
+        }
+    }
+
     /// Returns an error about damage at `page`, or at no page in particular if it is `None`. The table is not known
     /// yet.
     #[cold]
@@ -621,6 +683,30 @@ mod tests {
     }
 
     #[test]
+    fn the_reason_of_a_failed_transaction_is_told_without_its_advice() {
+        let damage = Error::corrupt(PageNo::new(7), "bad; sum");
+        let full = |errno| Error::io("write", io::Error::from_raw_os_error(errno));
+        for why in [
+            damage,
+            full(libc::ENOSPC),
+            full(libc::EDQUOT),
+            full(libc::EFBIG),
+            Error::Poisoned,
+        ] {
+            let failed = Error::TxnFailed(why.to_string()).to_string();
+            let want = format!(
+                "the transaction failed earlier ({}); abort it and begin another",
+                why.brief()
+            );
+            assert_eq!(failed, want);
+        }
+        assert!(!full(libc::EDQUOT).brief().to_string().contains("quota;"));
+        assert!(full(libc::EDQUOT)
+            .to_string()
+            .ends_with("; free space or raise the quota and repeat"));
+    }
+
+    #[test]
     fn damage_is_told_with_page_and_table() {
         let error = Error::corrupt(PageNo::new(7), "bad sum").in_table(TableId::new(300));
         assert_eq!(error.unnamed_table(), Some(TableId::new(300)));
@@ -628,7 +714,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             r#"corrupt: bad sum at page 7 in table "us\ners" (number 300); "#.to_string()
-                + "restore a backup, or save what is left with `salvage`"
+                + "restore a backup, or save what is left with kv_salvage"
         );
         assert_eq!(error.unnamed_table(), None);
     }

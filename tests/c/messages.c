@@ -210,8 +210,9 @@ static void damage(void)
 
     write = begin(db, KV_WRITE);
     SAYS(kv_put(write, named, S("key 00007"), S("v"), KV_NO_OVERWRITE), KV_CORRUPT, at("d"), " at page ", in_table);
-    SAYS(kv_put(write, KV_MAIN, S("x"), S("v"), 0), KV_TXN_FAILED, at("d"), "earlier", in_table, "; abort it");
-    SAYS(kv_txn_commit(write, NULL), KV_TXN_FAILED, at("d"), in_table, "; abort it");
+    SAYS(kv_put(write, KV_MAIN, S("x"), S("v"), 0), KV_TXN_FAILED, at("d"), "earlier", in_table, "); abort it");
+    CHECK(strstr(kv_error_message(), "restore") == NULL);
+    SAYS(kv_txn_commit(write, NULL), KV_TXN_FAILED, at("d"), in_table, "); it was aborted");
     write = begin(db, KV_WRITE);
     OK(kv_put(write, named, S("key 00007"), S("w"), 0));
     SAYS(kv_txn_commit(write, NULL), KV_CORRUPT, at("d"), " at page ", in_table, "run kv_check");
@@ -237,8 +238,13 @@ static void files(void)
     kv_txn *read;
     int fd;
     options.flags = KV_OPEN_EXISTING;
-    SAYS(kv_open("no/such", &options, &db), KV_NO_FILE, at("no/such"), "; look whether", "KV_OPEN_EXISTING");
-    CHECK(system_error() == ENOENT);
+    SAYS(kv_open("no/such", &options, &db), KV_NO_FILE, at("no/such"), ": no such file: its directory ", "/no is not there",
+        "; look whether");
+    CHECK(system_error() == ENOENT && strstr(kv_error_message(), "No such file") == NULL);
+    SAYS(kv_open("none", &options, &db), KV_NO_FILE, at("none"), ": no such file; look whether", "KV_OPEN_EXISTING");
+    CHECK(symlink("circle", "circle") == 0);
+    SAYS(kv_open("circle", NULL, &db), KV_NO_FILE, at("circle"), "leads in a circle", "; look whether");
+    CHECK(system_error() == ELOOP && unlink("circle") == 0);
     SAYS(kv_open("a/b", NULL, &db), KV_NO_FILE, at("a/b"), "; look whether");
     CHECK(system_error() == ENOTDIR);
     options.flags = KV_OPEN_NEW;
@@ -251,14 +257,23 @@ static void files(void)
     fd = open("empty", O_CREAT | O_WRONLY, 0644);
     CHECK(close(fd) == 0);
     options.flags = KV_OPEN_EXISTING;
-    SAYS(kv_open("empty", &options, &db), KV_NOT_A_DATABASE, at("empty"), "empty");
+    SAYS(kv_open("empty", &options, &db), KV_NOT_A_DATABASE, at("empty"), "empty", "; look whether");
+    CHECK(strstr(kv_error_message(), "changes nothing") == NULL);
+    damaged_copy("a", "headless", "no such text");
+    fd = open("headless", O_WRONLY);
+    CHECK(pwrite(fd, big, 4 * PAGE, 0) == 4 * PAGE && close(fd) == 0);
+    SAYS(kv_open("headless", NULL, &db), KV_NOT_A_DATABASE, at("headless"), "if it was a database", "kv_salvage");
     SAYS(kv_open(NULL, NULL, &db), KV_INVALID, NULL, "path", "NULL");
     options.flags = KV_OPEN_NEW | KV_OPEN_EXISTING;
     SAYS(kv_open("a", &options, &db), KV_INVALID, at("a"), "KV_OPEN_NEW", "KV_OPEN_EXISTING");
 
     refuse.opens = EACCES;
-    SAYS(kv_open("a", NULL, &db), KV_ACCESS, at("a"), "Permission denied", "; look at the permissions");
+    SAYS(kv_open("a", NULL, &db), KV_ACCESS, at("a"), "Permission denied", "; look at the permissions",
+        "KV_OPEN_READ_ONLY");
     CHECK(system_error() == EACCES);
+    /* That would not help where there is nothing to be read. */
+    SAYS(kv_open("none", NULL, &db), KV_ACCESS, at("none"), "Permission denied", "; look at the permissions");
+    CHECK(strstr(kv_error_message(), "KV_OPEN_READ_ONLY") == NULL);
     refuse.opens = EMFILE;
     SAYS(kv_open("a", NULL, &db), KV_IO, at("a"), "open", "Too many open files");
     CHECK(system_error() == EMFILE);
@@ -300,15 +315,36 @@ static void files(void)
     SAYS(kv_open("b\nc\x1b\xff", &options, &db), KV_NO_FILE, at("b\\nc\\u{1b}\\xff"), "; look whether");
 }
 
+/* Puts until something fails. */
+static kv_status put_many(kv_txn *txn)
+{
+    uint32_t i;
+    kv_status status = KV_OK;
+    for (i = 0; i < 1000 && status == KV_OK; i++)
+        status = kv_put(txn, KV_MAIN, &i, sizeof i, big, sizeof big, 0);
+    return status;
+}
+
 /* Disks that fail under an open database. */
 static void disks(void)
 {
     kv_db *db = reopened("a", 0, 0);
     kv_txn *txn = begin(db, KV_WRITE);
+    kv_txn_options small = KV_TXN_OPTIONS_INIT;
     OK(kv_put(txn, KV_MAIN, S("big"), big, sizeof big, 0));
     refuse.writes = refuse.lengths = ENOSPC;
-    SAYS(kv_txn_commit(txn, NULL), KV_NO_SPACE, at("a"), "No space left", "; free space and repeat");
+    SAYS(kv_txn_commit(txn, NULL), KV_NO_SPACE, at("a"), "No space left",
+        "; nothing was committed: free space and begin again");
     CHECK(system_error() == ENOSPC);
+    SAYS(kv_db_put(db, KV_MAIN, S("big"), big, sizeof big, 0), KV_NO_SPACE, at("a"), "; free space and repeat");
+    /* A transaction that has met this cannot be repeated in part. */
+    refuse.writes = refuse.lengths = 0;
+    small.write_memory = 1 << 20;
+    OK(kv_txn_begin(db, KV_WRITE, &small, &txn));
+    refuse.writes = refuse.lengths = ENOSPC;
+    SAYS(put_many(txn), KV_NO_SPACE, at("a"), "; abort this transaction, free space, and begin again");
+    SAYS(kv_put(txn, KV_MAIN, S("k"), S("v"), 0), KV_TXN_FAILED, at("a"), "No space left on device (os error 28)); abort it");
+    kv_txn_abort(txn);
     refuse.writes = refuse.lengths = EFBIG;
     SAYS(kv_db_put(db, KV_MAIN, S("big"), big, sizeof big, 0), KV_NO_SPACE, at("a"), "File too large", "ulimit -f");
     CHECK(system_error() == EFBIG);

@@ -52,6 +52,9 @@ pub struct kv_error {
 // SAFETY: repr(C), struct_size first; zero is a value of integers and pointers alike.
 unsafe impl arg::Growing for kv_error {}
 
+/// The size of an element of what kv_value_extents() fills.
+pub(crate) const PIECE_BYTES: usize = size_of::<(*const u8, usize, u64)>();
+
 /// A thread's last failure.
 struct Last {
     status: kv_status,
@@ -280,15 +283,11 @@ impl Last {
             Error::Corrupt(found) => {
                 self.page = found.page.map_or(KV_NONE, PageNo::get);
                 self.table = table_in_question(found.table);
-                self.message.add(format_args!("{}", found.damage()));
             }
-            other => {
-                if let Error::NoTable(missing) = other {
-                    self.table = missing.table.map_or(KV_NONE, TableId::get);
-                }
-                self.message.add(format_args!("{other}"));
-            }
+            Error::NoTable(missing) => self.table = missing.table.map_or(KV_NONE, TableId::get),
+            _ => {}
         }
+        self.message.add(format_args!("{}", error.brief()));
         if !advice.is_empty() {
             self.message.add(format_args!("; {advice}"));
         }
@@ -300,9 +299,20 @@ impl Last {
         if self.status != KV_TOO_SMALL || !self.message.is_empty() {
             return;
         }
+        // The array of kv_value_extents() is counted in its elements, as its parameter is.
+        let (unit, size) = match self.function == c"kv_value_extents" {
+            true => ("piece", PIECE_BYTES as u64),
+            false => ("byte", 1),
+        };
+        let are = match needed / size {
+            1 => " is",
+            _ => "s are",
+        };
         match needed > offered {
             true => self.message.add(format_args!(
-                "buffer too small: {needed} bytes are needed, {offered} were offered; offer as many and repeat"
+                "buffer too small: {} {unit}{are} needed, there is room for {}; give room for as many and repeat",
+                needed / size,
+                offered / size
             )),
             // What is lacking is room in the other array of a batch.
             false => self.message.add(format_args!(
