@@ -271,11 +271,20 @@ pub fn unknown_name_in(commit: CommitId, name: &[u8]) -> Error {
     MissingTable::error(None, what)
 }
 
+/// Returns what messages call the number of a table that is not there.
+fn numbered(table: TableId) -> String {
+    match table.get() {
+        u64::MAX => "KV_NONE".into(),
+        number => format!("number {number}"),
+    }
+}
+
 /// Returns the error for a number that no table has.
 #[cold]
 pub fn no_table(table: TableId) -> Error {
     let what = format!(
-        "number {table} (it was never committed, was dropped, or is of another database); open it again by name"
+        "{} (it was never committed, was dropped, or is of another database); open it again by name",
+        numbered(table)
     );
     MissingTable::error(Some(table), what)
 }
@@ -284,8 +293,9 @@ pub fn no_table(table: TableId) -> Error {
 #[cold]
 pub fn no_table_in(commit: CommitId, table: TableId) -> Error {
     let what = format!(
-        "number {table} in commit {commit}, which this transaction sees (it was made later, never committed, dropped, or \
-         is of another database); refresh the transaction (kv_txn_refresh), or open it again by name"
+        "{} in commit {commit}, which this transaction sees (it was made later, never committed, dropped, or \
+         is of another database); refresh the transaction (kv_txn_refresh), or open it again by name",
+        numbered(table)
     );
     MissingTable::error(Some(table), what)
 }

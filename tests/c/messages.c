@@ -378,6 +378,8 @@ static void answers(void)
     size_t len;
     char buffer[4];
     kv_extent extents[1];
+    kv_db_stat nothing = {0};
+    kv_options odd = KV_OPTIONS_INIT;
     memset(long_key, 'l', sizeof long_key);
     SAYS(kv_put(txn, named, S("key 00007"), S("v"), KV_NO_OVERWRITE), KV_EXISTS, at("a"),
         "the key \"key 00007\" in table \"" SHOWN_NAME "\" (number ", "exists already", "; put without KV_NO_OVERWRITE");
@@ -406,9 +408,13 @@ static void answers(void)
 
     IS(kv_get_copy(read, KV_MAIN, S("kk"), NULL, 0, &len), KV_TOO_SMALL);
     SAYS(kv_get_copy(read, named, S("key 00001"), buffer, sizeof buffer, &len), KV_TOO_SMALL, NULL, "15 bytes are needed",
-        "4 were offered", "; ");
-    SAYS(kv_value_extents(read, named, S("key 00001"), extents, 0, &len), KV_TOO_SMALL, NULL, "24 bytes are needed",
-        "0 were offered");
+        "there is room for 4", "; ");
+    SAYS(kv_value_extents(read, named, S("key 00001"), extents, 0, &len), KV_TOO_SMALL, NULL, "1 piece is needed",
+        "there is room for 0");
+    SAYS(kv_get(read, KV_NONE, S("k"), NULL), KV_NO_TABLE, at("a"), "KV_NONE");
+    SAYS(kv_stat_db(db, &nothing), KV_INVALID, at("a"), "kv_db_stat: struct_size", "KV_DB_STAT_INIT");
+    odd.struct_size = 9;
+    SAYS(kv_open("a", &odd, &none), KV_INVALID, at("a"), "kv_options: struct_size", "KV_OPTIONS_INIT");
 
     /* Arguments are called by their names. */
     SAYS(kv_put(txn, KV_MAIN, NULL, 3, S("v"), 0), KV_INVALID, at("a"), "key", "NULL");
