@@ -302,8 +302,8 @@ const AFTER_DAMAGE: &str = "; restore a backup, or save what is left with kv_sal
 
 /// Takes the advice off the text of an error, which is not to be followed where the text is the reason for another error.
 fn without_advice(text: &str) -> &str {
-    if let Some(brief) = text.strip_suffix(AFTER_DAMAGE) {
-        return brief;
+    if let Some(bare) = text.strip_suffix(AFTER_DAMAGE) {
+        return bare;
     }
     let and_repeat = text.strip_suffix(" and repeat");
     let rooms = MORE_SPACE.iter();
@@ -313,11 +313,11 @@ fn without_advice(text: &str) -> &str {
         .unwrap_or(text)
 }
 
-/// What happened, without advice, as [`Error::brief`] returns it.
+/// What happened, without advice, as [`Error::bare`] returns it.
 #[derive(Debug, Clone, Copy)]
-pub struct Brief<'a>(&'a Error);
+pub struct Bare<'a>(&'a Error);
 
-impl Display for Brief<'_> {
+impl Display for Bare<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self.0 {
             Error::Corrupt(found) => found.damage().fmt(f),
@@ -414,8 +414,8 @@ macro_rules! with_detail {
 impl Error {
     /// Returns what happened, to be shown without advice: what to do next depends on the call.
     #[doc(hidden)]
-    pub fn brief(&self) -> Brief<'_> {
-        Brief(self)
+    pub fn bare(&self) -> Bare<'_> {
+        Bare(self)
     }
 
     /// Returns what makes room, if there was none.
@@ -696,11 +696,11 @@ mod tests {
             let failed = Error::TxnFailed(why.to_string()).to_string();
             let want = format!(
                 "the transaction failed earlier ({}); abort it and begin another",
-                why.brief()
+                why.bare()
             );
             assert_eq!(failed, want);
         }
-        assert!(!full(libc::EDQUOT).brief().to_string().contains("quota;"));
+        assert!(!full(libc::EDQUOT).bare().to_string().contains("quota;"));
         assert!(full(libc::EDQUOT)
             .to_string()
             .ends_with("; free space or raise the quota and repeat"));

@@ -134,10 +134,10 @@ enum Checked<'t> {
 /// @param on_fault  Is told each fault; may be NULL.
 /// @param ctx       Handed to on_fault.
 /// @param report    Filled after KV_OK and KV_CORRUPT; may be NULL. Its struct_size is set by the caller.
-/// @return KV_OK: no fault; KV_CORRUPT: faults were found; KV_CANCELLED; with KV_JOB_CHECK_SPACE: KV_BUSY (a writer did not
-///         end within the wait_ms of kv_open(), or commits come too fast), KV_DEADLOCK (this thread has a write transaction open), KV_TOO_NEW (a newer version uses pages of the
-///         file for what this one does not know); KV_IO, KV_NO_MEMORY, KV_LIMIT, KV_POISONED;
-///         KV_INVALID (a write transaction); KV_BAD_HANDLE, KV_FORKED.
+/// @return KV_OK: no fault; KV_CORRUPT: faults were found; KV_CANCELLED; with KV_JOB_CHECK_SPACE: KV_BUSY (the wait_ms of
+///         the database ended before the write transaction, or commits come too fast), KV_DEADLOCK (this thread has a
+///         write transaction open), KV_TOO_NEW (a newer version uses pages of the file for what this one does not know);
+///         KV_IO, KV_NO_MEMORY, KV_LIMIT, KV_POISONED; KV_INVALID (a write transaction); KV_BAD_HANDLE, KV_FORKED.
 /// @ingroup kv_maintenance
 #[no_mangle]
 pub unsafe extern "C" fn kv_check(

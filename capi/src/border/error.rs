@@ -287,7 +287,7 @@ impl Last {
             Error::NoTable(missing) => self.table = missing.table.map_or(KV_NONE, TableId::get),
             _ => {}
         }
-        self.message.add(format_args!("{}", error.brief()));
+        self.message.add(format_args!("{}", error.bare()));
         if !advice.is_empty() {
             self.message.add(format_args!("; {advice}"));
         }
