@@ -17,7 +17,7 @@
 //! A table of a later version ([`TableKind`]) is read as bytes. It is not changed by this version, which would leave
 //! undone what belongs to a change.
 
-use crate::error::{Error, MissingTable, Result};
+use crate::error::{Error, Result};
 use crate::ids::{CommitId, TableId};
 use crate::page::leaf::Stored;
 use crate::page::roots::RootLayout;
@@ -257,7 +257,7 @@ pub fn unknown_name(name: &[u8]) -> Error {
         "{}; create it (kv_table_create), or look whether the name and the file are right",
         Quoted(name)
     );
-    MissingTable::error(None, what)
+    Error::no_table(None, what)
 }
 
 /// Returns the error for a name that no table has in the commit that a read transaction sees.
@@ -268,7 +268,7 @@ pub fn unknown_name_in(commit: CommitId, name: &[u8]) -> Error {
          was made later (kv_txn_refresh)",
         Quoted(name)
     );
-    MissingTable::error(None, what)
+    Error::no_table(None, what)
 }
 
 /// Returns what messages call the number of a table that is not there.
@@ -286,7 +286,7 @@ pub fn no_table(table: TableId) -> Error {
         "{} (it was never committed, was dropped, or is of another database); open it again by name",
         numbered(table)
     );
-    MissingTable::error(Some(table), what)
+    Error::no_table(Some(table), what)
 }
 
 /// Returns the error for a number that no table has in the commit that a read transaction sees.
@@ -297,7 +297,7 @@ pub fn no_table_in(commit: CommitId, table: TableId) -> Error {
          is of another database); refresh the transaction (kv_txn_refresh), or open it again by name",
         numbered(table)
     );
-    MissingTable::error(Some(table), what)
+    Error::no_table(Some(table), what)
 }
 
 /// The number of bits in a named table's number. A floating-point number has room for that many, so any language can

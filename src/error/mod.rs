@@ -8,9 +8,16 @@
 //! knows its file: opening a file, copying into one and saving from one say which it was. What is done with an open
 //! database does not repeat its path; the caller knows which database it used.
 
+mod advice;
+mod damage;
+
+pub use damage::{table_called, Corruption, MissingTable};
+
 use crate::ids::{PageNo, TableId};
 use crate::util::memory;
-use crate::util::shown::{Quoted, ShownPath};
+use crate::util::shown::ShownPath;
+use advice::{more_space, without_advice};
+use damage::{absolute, Prefix};
 use std::borrow::Cow;
 use std::fmt::{self, Display, Formatter};
 use std::io;
@@ -78,7 +85,7 @@ pub enum Error {
     Io(Box<Detail>),
     /// The disk is full, or a quota or the limit of file sizes is reached. The database is as it was before the
     /// transaction.
-    #[error("{file}no space: {0}; {room} and repeat", file = .0.prefix(), room = more_space(.0))]
+    #[error("{file}no space: {0}; {room} and repeat", file = .0.prefix(), room = more_space(.0.errno()))]
     NoSpace(Box<Detail>),
     /// The memory could not be allocated.
     #[error("out of memory: {0}")]
@@ -185,6 +192,11 @@ impl Detail {
         Prefix(self.file.as_deref())
     }
 
+    /// Returns the number of what the system said.
+    fn errno(&self) -> Option<i32> {
+        self.source.as_ref()?.raw_os_error()
+    }
+
     /// Returns what the system said, if it was asked.
     pub fn system_error(&self) -> Option<&io::Error> {
         self.source.as_ref()
@@ -232,85 +244,18 @@ impl From<Cow<'static, str>> for Box<Detail> {
     }
 }
 
-/// The beginning of a message about a file.
-struct Prefix<'a>(Option<&'a Path>);
-
-impl Display for Prefix<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(path) => write!(f, "{}: ", ShownPath(path.as_os_str().as_bytes())),
-            None => Ok(()),
-        }
-    }
-}
-
-/// A table that is not there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MissingTable {
-    /// Its number, if it was sought by that.
-    pub table: Option<TableId>,
-    what: String,
-}
-
-impl MissingTable {
-    /// Returns the error for a table that was sought by its number, or by a name if `table` is `None`. `what` says which
-    /// table it is, why it may be missing and what to do next.
-    #[cold]
-    pub(crate) fn error(table: Option<TableId>, what: String) -> Error {
-        Error::NoTable(Box::new(MissingTable { table, what }))
-    }
-}
-
-impl Display for MissingTable {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.what)
-    }
-}
-
 /// Why a file is not there, unless "no such file" says it all.
 struct Missing<'a>(&'a Detail);
 
 impl Display for Missing<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Missing(detail) = self;
-        match detail.source.as_ref().and_then(io::Error::raw_os_error) {
+        match detail.errno() {
             Some(libc::ENOENT | libc::ELOOP) if detail.what.is_empty() => Ok(()),
             Some(libc::ENOENT | libc::ELOOP) => write!(f, ": {}", detail.what),
             _ => write!(f, ": {detail}"),
         }
     }
-}
-
-/// Each way to make room where there was none.
-const MORE_SPACE: [&str; 3] = [
-    "free space",
-    "free space or raise the quota",
-    "raise the limit on the length of files (RLIMIT_FSIZE, `ulimit -f`)",
-];
-
-/// Returns what makes room where there was none.
-fn more_space(detail: &Detail) -> &'static str {
-    match detail.source.as_ref().and_then(io::Error::raw_os_error) {
-        Some(libc::EFBIG) => MORE_SPACE[2],
-        Some(libc::EDQUOT) => MORE_SPACE[1],
-        _ => MORE_SPACE[0],
-    }
-}
-
-/// What to do about damage.
-const AFTER_DAMAGE: &str = "; restore a backup, or save what is left with kv_salvage";
-
-/// Takes the advice off the text of an error, which is not to be followed where the text is the reason for another error.
-fn without_advice(text: &str) -> &str {
-    if let Some(bare) = text.strip_suffix(AFTER_DAMAGE) {
-        return bare;
-    }
-    let and_repeat = text.strip_suffix(" and repeat");
-    let rooms = MORE_SPACE.iter();
-    rooms
-        .filter_map(|room| and_repeat?.strip_suffix(room)?.strip_suffix("; "))
-        .next()
-        .unwrap_or(text)
 }
 
 /// What happened, without advice, as [`Error::bare`] returns it.
@@ -326,71 +271,6 @@ impl Display for Bare<'_> {
             other => other.fmt(f),
         }
     }
-}
-
-/// Where damage was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Corruption {
-    /// The damaged page, or `None` if no single page of the file is to blame.
-    pub page: Option<PageNo>,
-    /// The table whose tree led to it, or `None` if that is not known.
-    pub table: Option<TableId>,
-    /// The name of that table; empty if it has none, or if it is not known.
-    pub table_name: Box<[u8]>,
-    /// What is wrong.
-    pub what: Cow<'static, str>,
-    file: Option<Box<Path>>,
-}
-
-/// Where the damage is and what it is, without advice.
-#[derive(Debug, Clone, Copy)]
-struct Damage<'a>(&'a Corruption);
-
-impl Display for Damage<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Damage(found) = self;
-        write!(f, "{}corrupt: {}", Prefix(found.file.as_deref()), found.what)?;
-        if let Some(page) = found.page {
-            write!(f, " at page {page}")?;
-        }
-        match found.table {
-            Some(table) => write!(f, " in {}", table_called(table, &found.table_name)),
-            None => Ok(()),
-        }
-    }
-}
-
-impl Corruption {
-    /// Returns where the damage is and what it is, to be shown without advice.
-    fn damage(&self) -> Damage<'_> {
-        Damage(self)
-    }
-}
-
-impl Display for Corruption {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{AFTER_DAMAGE}", self.damage())
-    }
-}
-
-/// Returns what messages call a table.
-#[cold]
-#[doc(hidden)]
-pub fn table_called(table: TableId, name: &[u8]) -> impl Display + '_ {
-    struct Called<'a>(TableId, &'a [u8]);
-    impl Display for Called<'_> {
-        fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-            match *self {
-                Called(TableId::MAIN, _) => f.write_str("the default table"),
-                Called(TableId::NAMES, _) => f.write_str("the list of tables"),
-                Called(TableId::CATALOGUE, _) => f.write_str("the catalogue"),
-                Called(TableId::SPACE, _) => f.write_str("the tree of dead pages"),
-                Called(table, []) => write!(f, "table {table}"),
-                Called(table, name) => write!(f, "table {} (number {table})", Quoted(name)),
-            }
-        }
-    }
-    Called(table, name)
 }
 
 /// The errors that have circumstances, as a pattern.
@@ -412,6 +292,13 @@ macro_rules! with_detail {
 }
 
 impl Error {
+    /// Returns the error for a table that was sought by its number, or by a name if `table` is `None`. `what` says which
+    /// table it is, why it may be missing and what to do next.
+    #[cold]
+    pub(crate) fn no_table(table: Option<TableId>, what: String) -> Error {
+        Error::NoTable(Box::new(MissingTable::new(table, what)))
+    }
+
     /// Returns what happened, to be shown without advice: what to do next depends on the call.
     #[doc(hidden)]
     pub fn bare(&self) -> Bare<'_> {
@@ -422,7 +309,7 @@ impl Error {
     #[doc(hidden)]
     pub fn room(&self) -> Option<&'static str> {
         match self {
-            Error::NoSpace(detail) => Some(more_space(detail)),
+            Error::NoSpace(detail) => Some(more_space(detail.errno())),
             _ => None,
         }
     }
@@ -628,14 +515,6 @@ impl Error {
                 | Error::InDoubt(_)
                 | Error::Panic(_)
         )
-    }
-}
-
-/// Returns a path that does not depend on the working directory.
-fn absolute(path: &Path) -> Box<Path> {
-    match path.as_os_str().is_empty() {
-        true => path.into(),
-        false => std::path::absolute(path).map_or_else(|_| path.into(), Into::into),
     }
 }
 
