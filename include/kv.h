@@ -1482,10 +1482,10 @@ typedef struct kv_salvage_report {
  * @param on_fault  Is told each fault; may be NULL.
  * @param ctx       Handed to on_fault.
  * @param report    Filled after KV_OK and KV_CORRUPT; may be NULL. Its struct_size is set by the caller.
- * @return KV_OK: no fault; KV_CORRUPT: faults were found; KV_CANCELLED; with KV_JOB_CHECK_SPACE: KV_BUSY (a writer did not
- *         end within the wait_ms of kv_open(), or commits come too fast), KV_DEADLOCK (this thread has a write transaction open), KV_TOO_NEW (a newer version uses pages of the
- *         file for what this one does not know); KV_IO, KV_NO_MEMORY, KV_LIMIT, KV_POISONED;
- *         KV_INVALID (a write transaction); KV_BAD_HANDLE, KV_FORKED.
+ * @return KV_OK: no fault; KV_CORRUPT: faults were found; KV_CANCELLED; with KV_JOB_CHECK_SPACE: KV_BUSY (the wait_ms of
+ *         the database ended before the write transaction, or commits come too fast), KV_DEADLOCK (this thread has a
+ *         write transaction open), KV_TOO_NEW (a newer version uses pages of the file for what this one does not know);
+ *         KV_IO, KV_NO_MEMORY, KV_LIMIT, KV_POISONED; KV_INVALID (a write transaction); KV_BAD_HANDLE, KV_FORKED.
  */
 KV_API kv_status kv_check(const kv_txn *txn, const kv_job_options *options, kv_fault_fn on_fault, void *ctx,
     kv_check_report *report);
