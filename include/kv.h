@@ -654,8 +654,9 @@ KV_API KV_MUST_CHECK kv_status kv_txn_commit(kv_txn *txn, uint64_t *commit_id);
  * Commits a transaction and ends it, without waiting until the commit is durable.
  *
  * A commit with KV_DURABILITY_FULL is visible to nobody, not even to the one who made it, before it is durable. One
- * with KV_DURABILITY_LAZY is visible at once. No thread works behind the caller's back: the commit becomes durable by
- * kv_wait_durable(), by a later full commit, by kv_sync() or by kv_close(), so that one sync can serve many commits.
+ * with KV_DURABILITY_LAZY is visible at once, unless one with KV_DURABILITY_FULL on which it builds is not durable yet.
+ * No thread works behind the caller's back: the commit becomes durable by kv_wait_durable(), by a later full commit, by
+ * kv_sync() or by kv_close(), so that one sync can serve many commits.
  *
  * @param txn        Released whatever is returned, except after KV_BUSY.
  * @param commit_id  Receives the number of the commit, for kv_wait_durable(); may be NULL.
@@ -1574,10 +1575,11 @@ typedef struct kv_salvage_report {
  * @param on_fault  Called for each fault; may be NULL.
  * @param ctx       Handed to on_fault.
  * @param report    Filled after KV_OK and KV_CORRUPT; start from KV_CHECK_REPORT_INIT. May be NULL.
- * @return KV_OK: no fault was found; KV_CORRUPT: faults were found; KV_CANCELLED; with KV_JOB_CHECK_SPACE: KV_BUSY
- *         (commits come too fast), KV_DEADLOCK (this thread has a write transaction open), KV_TOO_NEW (a newer version
- *         uses pages of the file for what this one does not know); KV_IO, KV_NO_MEMORY, KV_LIMIT, KV_POISONED;
- *         KV_INVALID (a write transaction); KV_BAD_HANDLE, KV_FORKED.
+ * @return KV_OK: no fault was found; KV_CORRUPT: faults were found; KV_CANCELLED; with KV_JOB_CHECK_SPACE: KV_BUSY (the
+ *         wait_ms of the database ended before the write transaction, or commits come too fast), KV_DEADLOCK (this
+ *         thread has a write transaction open), KV_TOO_NEW (a newer version uses pages of the file for what this one
+ *         does not know); KV_IO, KV_NO_MEMORY, KV_LIMIT, KV_POISONED; KV_INVALID (a write transaction); KV_BAD_HANDLE,
+ *         KV_FORKED.
  */
 KV_API kv_status kv_check(const kv_txn *txn, const kv_job_options *options, kv_fault_fn on_fault, void *ctx,
     kv_check_report *report);

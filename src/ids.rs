@@ -158,6 +158,13 @@ impl TableId {
     /// The number that the pages of the space tree carry in their headers.
     pub const SPACE: TableId = TableId(u64::MAX);
 
+    /// Returns whether this is the number of no table, but of a tree that only the library uses. The numbers of tables are
+    /// below 2^53.
+    #[doc(hidden)]
+    pub const fn is_internal(self) -> bool {
+        self.0 >= 1 << 53
+    }
+
     /// Returns the table with this number.
     #[inline(always)]
     pub const fn new(number: u64) -> TableId {

@@ -130,7 +130,9 @@ pub use catalogue::{NAME_MAX, NOTE_MAX};
 pub use db::{Cursor, Db, Options, Range, ReadTxn, Reader, Seek, WriteOptions, WriteTxn};
 pub use db::{Durability, FileStat, LevelStat, PutMode, ReaderInfo, Recovery, TableStat, Verify, Wait, WriteStat};
 pub use db::{FileRange, Identity, ValueInfo, ValuePiece, ValueWriter, Writer};
-pub use error::{Corruption, Detail, Error, Result};
+#[doc(hidden)]
+pub use error::table_called;
+pub use error::{Corruption, Detail, Error, MissingTable, Result};
 pub use ids::{CommitId, PageNo, TableId};
 pub use maintain::{salvage, BackupOptions, CheckReport, Fault, Job, OnBytes, OnProgress, SalvageReport};
 // The parts of what `Cursor::next_many` returns.

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::Duration;
 
 const COMPACT: BackupOptions = BackupOptions {
     compact: true,
@@ -340,6 +341,43 @@ fn damage_in_use_is_found_again_and_nothing_damaged_is_copied() {
 }
 
 #[test]
+fn pages_below_a_damaged_branch_are_no_fault_of_their_own() {
+    let dir = TempDir::new("maintenance-branch");
+    let path = dir.file("a.kv");
+    let db = Db::open(&path, &Options::default()).expect("create");
+    let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+    for i in 0..4000u32 {
+        txn.put(TableId::MAIN, &i.to_be_bytes(), &[1; 60], PutMode::Set)
+            .expect("put");
+    }
+    txn.commit().expect("commit");
+    let sound = db.check(true, &mut |fault| panic!("{fault:?}")).expect("check");
+    assert_eq!(sound.unaccounted_pages, 0);
+    let bytes = std::fs::read(&path).expect("read");
+    // The first byte of a branch is 3, and the second its level.
+    let branch = (4..)
+        .map(|page| page * 4096)
+        .find(|at| matches!(bytes[*at..*at + 2], [3, 2]));
+    let at = branch.expect("a branch") as u64;
+    rot(&path, at + 100);
+    let mut found = Vec::new();
+    let report = db.check(true, &mut |fault| {
+        found.push(fault.clone());
+        true
+    });
+    let report = report.expect("check");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!((report.faults, found[0].page), (1, Some(PageNo::new(at / 4096))));
+    // The branch itself is one of them.
+    assert_eq!(
+        report.unaccounted_pages,
+        sound.tree_pages - report.tree_pages,
+        "{report:?}"
+    );
+    assert!(report.unaccounted_pages > 50, "{report:?}");
+}
+
+#[test]
 fn a_check_on_a_snapshot_is_not_disturbed_by_writers() {
     let dir = TempDir::new("maintenance-online");
     let db = Db::open(&dir.file("a.kv"), &Options::default()).expect("create");
@@ -374,6 +412,38 @@ fn a_check_on_a_snapshot_is_not_disturbed_by_writers() {
         stop.store(true, SeqCst);
     });
     assert!(content(&old) == want);
+}
+
+#[test]
+fn a_check_of_space_waits_for_a_writer_as_the_database_was_opened_and_can_be_interrupted() {
+    let dir = TempDir::new("maintenance-wait");
+    let path = dir.file("a.kv");
+    let writing = Db::open(&path, &Options::default()).expect("create");
+    let open = |wait| {
+        let options = Options {
+            wait,
+            ..Options::default()
+        };
+        Db::open(&path, &options).expect("open")
+    };
+    let (impatient, patient) = (open(Some(Duration::from_millis(20))), open(None));
+    let writer = writing.begin_write(WriteOptions::default()).expect("write");
+    let busy = impatient.check(true, &mut |fault| panic!("{fault:?}"));
+    let says_who =
+        matches!(&busy, Err(Error::Busy(why)) if why.contains("another transaction of this process is writing"));
+    assert!(says_who, "{busy:?}");
+    std::thread::scope(|scope| {
+        let check = scope.spawn(|| patient.check(true, &mut |fault| panic!("{fault:?}")));
+        // An interrupt that comes before the wait begins is not meant for it.
+        while !check.is_finished() {
+            patient.interrupt();
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let ended = check.join().expect("no panic");
+        assert!(matches!(ended, Err(Error::Cancelled)), "{ended:?}");
+    });
+    drop(writer);
+    impatient.check(true, &mut |fault| panic!("{fault:?}")).expect("check");
 }
 
 #[test]

@@ -326,3 +326,53 @@ fn a_cut_file_gives_what_is_left_and_what_is_no_database_is_refused() {
     let cancelled = salvage(&from, &to, true, &Job::new(&mut never), &mut |_| true);
     assert!(matches!(cancelled, Err(Error::Cancelled)), "{cancelled:?}");
 }
+
+#[test]
+fn a_damaged_long_value_or_key_is_told_where_a_check_finds_it() {
+    let dir = TempDir::new("salvage-long");
+    let path = dir.file("a.kv");
+    let db = Db::open(&path, &Options::default()).expect("create");
+    let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+    let long_key = [b'K'; 9000];
+    txn.put(TableId::MAIN, b"long", &[b'V'; 3 << 20], PutMode::Set)
+        .expect("put");
+    txn.put(TableId::MAIN, &long_key, b"short", PutMode::Set).expect("put");
+    txn.commit().expect("commit");
+    drop(db);
+    let image = std::fs::read(&path).expect("read");
+    // Their extents have no headers, so they fill pages; the keys of the leaf do not.
+    let last_of = |byte: u8| {
+        let filled = |page: &[u8]| page.iter().all(|b| *b == byte);
+        4096 * image.chunks(4096).rposition(filled).expect("it is there")
+    };
+    for (at, says) in [
+        (last_of(b'V'), "the long value of key \"long\": "),
+        (last_of(b'K'), "a long key: "),
+    ] {
+        let mut damaged = image.clone();
+        damaged[at] ^= 1;
+        std::fs::write(dir.file("b.kv"), &damaged).expect("write");
+        let mut checked = Vec::new();
+        let db = Db::open(&dir.file("b.kv"), &Options::default()).expect("open");
+        db.check(false, &mut |fault| {
+            checked.push(fault.page);
+            true
+        })
+        .expect("check");
+        drop(db);
+        let saved = save(&dir, &damaged).expect("salvage");
+        let [fault] = &saved.faults[..] else {
+            panic!("{:?}", saved.faults)
+        };
+        assert!(fault.what.starts_with(says), "{fault:?}");
+        assert!(
+            fault.page.is_some() && checked.contains(&fault.page),
+            "{fault:?}, {checked:?}"
+        );
+        assert_eq!(
+            (saved.report.damaged_pages, saved.report.lost_entries),
+            (1, 1),
+            "{says}"
+        );
+    }
+}

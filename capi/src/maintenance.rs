@@ -4,14 +4,15 @@ use crate::border::arg::{self, Given, Growing};
 use crate::border::error::{guard, AboutPath};
 use crate::border::flags::{known, KV_JOB_CHECK_SPACE, KV_JOB_COMPACT, KV_JOB_OVERWRITE};
 use crate::border::process;
+use crate::border::signals::NoWriteSignals;
 use crate::border::status::{kv_status, Failure, Outcome, KV_CANCELLED, KV_CORRUPT, KV_INVALID};
-use crate::border::types::{kv_db, kv_txn, KV_NONE};
+use crate::border::types::{kv_db, kv_txn, table_in_question, KV_NONE};
 use crate::handle::about::about;
 use crate::handle::in_use::{DbUse, ReadUse};
 use crate::handle::objects::orphan_all;
 use crate::handle::token::Token;
 use crate::txn::not_waiting_for_itself;
-use kv_engine::{BackupOptions, Fault, Job, PageNo, ReadTxn, TableId};
+use kv_engine::{table_called, BackupOptions, Db, Fault, Job, PageNo, ReadTxn};
 use std::ffi::{c_char, c_int, c_void, CString};
 use std::io;
 use std::path::Path;
@@ -117,8 +118,14 @@ unsafe fn required_path<'a>(pointer: *const c_char, name: &str) -> Outcome<&'a P
         .ok_or_else(|| Failure::Here(KV_INVALID, format!("`{name}` is NULL; give the name of a file").into()))
 }
 
-/// What a check reads: a snapshot, and the caller's transaction, if it is that one's.
-struct Read<'t>(&'t ReadTxn, Token);
+/// What a check reads.
+#[derive(Clone, Copy)]
+enum Checked<'t> {
+    /// What a transaction sees.
+    Snapshot(&'t ReadTxn),
+    /// The newest commit.
+    Newest(&'t Db),
+}
 
 /// Reads everything that a snapshot reaches and verifies it: checksums, order of keys, counts, shapes of trees. Others
 /// read and write meanwhile.
@@ -128,10 +135,11 @@ struct Read<'t>(&'t ReadTxn, Token);
 /// @param on_fault  Called for each fault; may be NULL.
 /// @param ctx       Handed to on_fault.
 /// @param report    Filled after KV_OK and KV_CORRUPT; start from KV_CHECK_REPORT_INIT. May be NULL.
-/// @return KV_OK: no fault was found; KV_CORRUPT: faults were found; KV_CANCELLED; with KV_JOB_CHECK_SPACE: KV_BUSY
-///         (commits come too fast), KV_DEADLOCK (this thread has a write transaction open), KV_TOO_NEW (a newer version
-///         uses pages of the file for what this one does not know); KV_IO, KV_NO_MEMORY, KV_LIMIT, KV_POISONED;
-///         KV_INVALID (a write transaction); KV_BAD_HANDLE, KV_FORKED.
+/// @return KV_OK: no fault was found; KV_CORRUPT: faults were found; KV_CANCELLED; with KV_JOB_CHECK_SPACE: KV_BUSY (the
+///         wait_ms of the database ended before the write transaction, or commits come too fast), KV_DEADLOCK (this
+///         thread has a write transaction open), KV_TOO_NEW (a newer version uses pages of the file for what this one
+///         does not know); KV_IO, KV_NO_MEMORY, KV_LIMIT, KV_POISONED; KV_INVALID (a write transaction); KV_BAD_HANDLE,
+///         KV_FORKED.
 /// @ingroup kv_maintenance
 #[no_mangle]
 pub unsafe extern "C" fn kv_check(
@@ -151,19 +159,15 @@ pub unsafe extern "C" fn kv_check(
             0 => None,
             _ => Some(DbUse::of(snapshot.db())?),
         };
-        if let Some(db) = &db {
-            not_waiting_for_itself(db.get()?)?;
-        }
+        let checked = match &db {
+            None => Checked::Snapshot(&snapshot.get()?.txn),
+            Some(db) => {
+                not_waiting_for_itself(db.get()?)?;
+                Checked::Newest(&db.get()?.db)
+            }
+        };
         // SAFETY: pointers of the caller, as described above.
-        unsafe {
-            check(
-                Read(&snapshot.get()?.txn, Token::of(txn)),
-                &given,
-                on_fault,
-                ctx,
-                report,
-            )
-        }
+        unsafe { check((checked, Token::of(txn)), &given, on_fault, ctx, report) }
     })
 }
 
@@ -189,16 +193,17 @@ pub unsafe extern "C" fn kv_db_check(
             not_waiting_for_itself(db)?;
         }
         // SAFETY: pointers of the caller, as described above.
-        unsafe { check(Read(&db.db.begin_read()?, Token::NONE), &given, on_fault, ctx, report) }
+        unsafe { check((Checked::Newest(&db.db), Token::NONE), &given, on_fault, ctx, report) }
     })
 }
 
-/// Checks what a transaction sees, and fills the caller's report.
+/// Checks what there is to check, and fills the caller's report. The caller's transaction, if it gave one, is in use
+/// meanwhile.
 ///
 /// # Safety
 /// `on_fault` keeps to the contract of [`kv_fault_fn`]; `report` is NULL or a struct of at least the size it states.
 unsafe fn check(
-    Read(txn, token): Read<'_>,
+    (checked, token): (Checked<'_>, Token),
     given: &kv_job_options,
     on_fault: kv_fault_fn,
     ctx: *mut c_void,
@@ -211,7 +216,11 @@ unsafe fn check(
             stopped |= on_fault.is_some_and(|tell| unsafe { tell_fault(tell, ctx, token, fault) } != 0);
             !stopped
         };
-        Ok(txn.check(given.flags & KV_JOB_CHECK_SPACE != 0, job, &mut tell)?)
+        let space = given.flags & KV_JOB_CHECK_SPACE != 0;
+        Ok(match checked {
+            Checked::Snapshot(txn) => txn.check(space, job, &mut tell)?,
+            Checked::Newest(db) => db.check_reporting(space, job, &mut tell)?,
+        })
     });
     if stopped {
         return Err(Failure::here(
@@ -237,8 +246,13 @@ unsafe fn check(
         unsafe { arg::report(report, filled)? };
     }
     if counted.faults != 0 {
+        let hidden = match counted.unaccounted_pages {
+            0 => String::new(),
+            pages => format!(", and {pages} pages could not be accounted for, because what leads to them is damaged"),
+        };
         let message = format!(
-            "corrupt: faults were found: {} (`on_fault` is told each); restore a backup, or save what is left with kv_salvage",
+            "corrupt: faults were found: {} (`on_fault` is told each){hidden}; restore a backup, or save what is left with \
+             kv_salvage",
             counted.faults
         );
         return Err(Failure::Here(KV_CORRUPT, message.into()));
@@ -375,6 +389,8 @@ pub unsafe extern "C" fn kv_fd_write(ctx: *mut c_void, data: *const c_void, len:
     let (Ok(fd), Ok(bytes)) = given else {
         return libc::EINVAL;
     };
+    // No call ends the process.
+    let _no_signals = NoWriteSignals::new();
     let mut done = 0;
     while done < len {
         let left = &bytes[done..];
@@ -499,14 +515,19 @@ unsafe fn tell_fault(
     in_use: Token,
     fault: &Fault,
 ) -> i32 {
-    let mut text = fault.what.clone().into_bytes();
+    // A tree that has no number to be used is named in words.
+    let mut text = match fault.table.filter(|table| table.is_internal()) {
+        Some(table) => format!("{}, in {}", fault.what, table_called(table, b"")),
+        None => fault.what.clone(),
+    }
+    .into_bytes();
     text.retain(|byte| *byte != 0);
     let text = CString::new(text).unwrap_or_default();
     let fault = kv_fault {
         struct_size: size_of::<kv_fault>() as u32,
         status: KV_CORRUPT,
         page: fault.page.map_or(KV_NONE, PageNo::get),
-        table: fault.table.map_or(KV_NONE, TableId::get),
+        table: table_in_question(fault.table),
         message: text.as_ptr(),
     };
     // SAFETY: passed on.

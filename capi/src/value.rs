@@ -1,7 +1,7 @@
 //! Chapter "long values": looking at a value, reading a part of it.
 
 use crate::border::arg::{self, out, out_array, Growing};
-use crate::border::error::guard;
+use crate::border::error::{guard, PIECE_BYTES};
 use crate::border::status::{kv_status, not_found, Failure};
 use crate::border::types::{kv_table, kv_txn, KV_NONE};
 use crate::handle::about::about;
@@ -38,6 +38,7 @@ pub struct kv_extent {
     /// Where it begins in the file, in bytes; KV_NONE if it has no place of its own there.
     pub file_offset: u64,
 }
+const _: () = assert!(size_of::<kv_extent>() == PIECE_BYTES, "messages count in elements");
 
 /// Tells the length and the shape of a value, without reading the value.
 ///

@@ -253,18 +253,51 @@ pub fn decode_number(bytes: &[u8]) -> Result<TableId> {
 /// Returns the error for a name that no table has.
 #[cold]
 pub fn unknown_name(name: &[u8]) -> Error {
-    Error::NoTable(format!(
+    let what = format!(
         "{}; create it (kv_table_create), or look whether the name and the file are right",
         Quoted(name)
-    ))
+    );
+    Error::no_table(None, what)
+}
+
+/// Returns the error for a name that no table has in the commit that a read transaction sees.
+#[cold]
+pub fn unknown_name_in(commit: CommitId, name: &[u8]) -> Error {
+    let what = format!(
+        "{} in commit {commit}, which this transaction sees; look whether the name and the file are right, and whether it \
+         was made later (kv_txn_refresh)",
+        Quoted(name)
+    );
+    Error::no_table(None, what)
+}
+
+/// Returns what messages call the number of a table that is not there.
+fn numbered(table: TableId) -> String {
+    match table.get() {
+        u64::MAX => "KV_NONE".into(),
+        number => format!("number {number}"),
+    }
 }
 
 /// Returns the error for a number that no table has.
 #[cold]
 pub fn no_table(table: TableId) -> Error {
-    Error::NoTable(format!(
-        "number {table} (it was dropped, or is of another database); open it again by name"
-    ))
+    let what = format!(
+        "{} (it was never committed, was dropped, or is of another database); open it again by name",
+        numbered(table)
+    );
+    Error::no_table(Some(table), what)
+}
+
+/// Returns the error for a number that no table has in the commit that a read transaction sees.
+#[cold]
+pub fn no_table_in(commit: CommitId, table: TableId) -> Error {
+    let what = format!(
+        "{} in commit {commit}, which this transaction sees (it was made later, never committed, dropped, or \
+         is of another database); refresh the transaction (kv_txn_refresh), or open it again by name",
+        numbered(table)
+    );
+    Error::no_table(Some(table), what)
 }
 
 /// The number of bits in a named table's number. A floating-point number has room for that many, so any language can

@@ -11,7 +11,9 @@ use crate::file::Storage;
 use crate::ids::CommitId;
 use crate::page::meta::VERSION;
 use crate::page::{PAGE_MAX, PAGE_MIN};
-use crate::pager::{open_file, open_memory, CreateMode, Durability, FileStat, Pager, PagerOptions, Recovery, Wait};
+use crate::pager::{
+    open_file, open_memory, CreateMode, Durability, FileStat, PageWriter, Pager, PagerOptions, Recovery, Wait,
+};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::Arc;
@@ -214,12 +216,26 @@ impl Db {
                 "the database was opened read-only; open it without that option (KV_OPEN_READ_ONLY)",
             ));
         }
-        let default = handle.options.wait.map_or(Wait::Forever, Wait::For);
-        let wait = options.wait.unwrap_or(default);
-        let pages = handle.cancellable(|cancel| handle.pager.lock_write(wait, cancel))?;
+        let pages = self.lock_write(options.wait.unwrap_or_else(|| self.wait_limit()))?;
         let budget = options.write_memory.unwrap_or_else(|| handle.options.budget());
         let durability = options.durability.unwrap_or(handle.options.durability);
         Ok(WriteTxn::new(pages, budget, durability))
+    }
+
+    /// Returns how long calls wait for the write lock that do not say otherwise.
+    pub(crate) fn wait_limit(&self) -> Wait {
+        self.handle.options.wait.map_or(Wait::Forever, Wait::For)
+    }
+
+    /// Takes the write lock. [`Db::interrupt`] ends the wait for it.
+    pub(crate) fn lock_write(&self, wait: Wait) -> Result<PageWriter> {
+        let handle = &*self.handle;
+        handle.cancellable(|cancel| handle.pager.lock_write(wait, cancel))
+    }
+
+    /// Returns the pager.
+    pub(crate) fn pager(&self) -> &Arc<Pager> {
+        &self.handle.pager
     }
 
     /// Makes every commit durable that was made before the call.

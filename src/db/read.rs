@@ -159,7 +159,11 @@ impl ReadTxn {
         if let Some(root) = self.roots.get(table) {
             return Ok(*root);
         }
-        let root = catalogue::root_of(&self.source(), &self.snapshot.desc().roots.catalogue, table)?;
+        let found = catalogue::root_of(&self.source(), &self.snapshot.desc().roots.catalogue, table);
+        let root = found.map_err(|error| match error {
+            Error::NoTable(_) => catalogue::no_table_in(self.id(), table),
+            other => other,
+        })?;
         self.roots.keep(table, root);
         Ok(root)
     }
@@ -170,7 +174,7 @@ impl ReadTxn {
         match catalogue::find(&self.source(), &self.snapshot.desc().roots.catalogue, table)? {
             Some(record) => TableRecord::decode(record),
             None if table <= TableId::NAMES => Ok(TableRecord::default()),
-            None => Err(catalogue::no_table(table)),
+            None => Err(catalogue::no_table_in(self.id(), table)),
         }
     }
 
@@ -298,7 +302,7 @@ impl Reader for &ReadTxn {
     fn table(&mut self, name: &[u8]) -> Result<TableId> {
         match ReadTxn::get(self, TableId::NAMES, name)? {
             Some(number) => catalogue::decode_number(number),
-            None => Err(catalogue::unknown_name(name)),
+            None => Err(catalogue::unknown_name_in(self.id(), name)),
         }
     }
 

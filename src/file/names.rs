@@ -5,6 +5,7 @@
 use super::{calls, lock, Identity};
 use crate::error::{Detail, Error, Result};
 use crate::util::bytes::to_usize;
+use crate::util::shown::ShownPath;
 use std::ffi::CString;
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -198,10 +199,27 @@ pub(super) fn cannot_be_there(error: &Error) -> bool {
     }
 }
 
+/// Says that the directory of a file is not there, if that is so. A long name is left out: the message has it already.
+fn missing_directory(path: &Path) -> String {
+    let full = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    let missing = full.parent().filter(|directory| !directory.exists());
+    match missing.map(|directory| directory.as_os_str().as_bytes()) {
+        None => String::new(),
+        Some(name) if name.len() > 200 => "its directory is not there".into(),
+        Some(name) => format!("its directory {} is not there", ShownPath(name)),
+    }
+}
+
 /// Makes an error of `error` that names the file.
 pub(super) fn at_path(op: &'static str, path: &Path, error: io::Error) -> Error {
     match error.raw_os_error() {
-        Some(libc::ENOENT | libc::ENOTDIR | libc::ELOOP) => Error::NoFile(Detail::of_file("", path, Some(error))),
+        Some(libc::ENOENT) => Error::NoFile(Detail::of_file(missing_directory(path), path, Some(error))),
+        Some(libc::ELOOP) => Error::NoFile(Detail::of_file(
+            "the link leads in a circle, or through too many others",
+            path,
+            Some(error),
+        )),
+        Some(libc::ENOTDIR) => Error::NoFile(Detail::of_file("", path, Some(error))),
         Some(libc::EACCES | libc::EPERM | libc::EROFS) => Error::Access(Detail::of_file("", path, Some(error))),
         Some(libc::EEXIST) => Error::FileExists(Detail::of_file("", path, Some(error))),
         Some(libc::EISDIR) => Error::NotADatabase(Detail::of_file("", path, Some(error))),

@@ -8,10 +8,13 @@ use crate::db::{Db, ReadTxn};
 use crate::error::{Error, Result};
 use crate::ids::{CommitId, PageNo, Run, TableId};
 use crate::page::{meta_pages, Extent, Prefetch, Root};
-use crate::pager::{Accounting, Descriptor, Snapshot, View, Wait};
+use crate::pager::{Accounting, Descriptor, PageWriter, Pager, Snapshot, View, Wait};
 use crate::tree::read::check::{Checker, PageSet, Reached};
 use crate::txn::DeadExtents;
+use std::collections::HashSet;
 use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
+use std::time::Instant;
 
 /// How often a check tries to get the newest commit before another commit replaces it.
 const TRIES: usize = 1000;
@@ -47,6 +50,9 @@ pub struct CheckReport {
     pub dead_pages: u64,
     /// The number of faults that were found.
     pub faults: u64,
+    /// The number of pages that are neither in use nor dead as far as is known, because the pages that would lead to them
+    /// are damaged. Only a check with accounting counts them, and they are no faults of their own.
+    pub unaccounted_pages: u64,
     /// A bit for each of the four meta slots (1 for the first) that cannot be read, or that is missing: see
     /// [`Recovery::lost_slots`](crate::Recovery). That is no fault of the commit, because another slot leads to it.
     pub lost_slots: u32,
@@ -58,7 +64,8 @@ impl ReadTxn {
     /// With `accounting` the check also proves that every page of the file is exactly one of meta, reachable, dead
     /// (free, or pending for a reader or the next sync), or space bookkeeping. That is true of the newest commit only,
     /// so this is the commit that is then checked, whichever this transaction sees; the report names it. To get hold of
-    /// it, the check waits for an open write transaction to end.
+    /// it, the check waits for an open write transaction to end, however long that takes; [`Db::check_reporting`] waits
+    /// no longer than the database was opened to wait.
     ///
     /// `on_fault` is given each fault, and returns whether to go on.
     ///
@@ -90,25 +97,8 @@ impl ReadTxn {
             return run(self.snapshot(), None, job, on_fault);
         }
         let pager = self.snapshot().pager();
-        if pager.has_unknown_features() {
-            return Err(Error::TooNew(
-                "unknown features use pages in ways that this version cannot account for; check without that".into(),
-            ));
-        }
-        let mut snapshot = pager.begin_read()?;
-        for _ in 0..TRIES {
-            match pager.accounting() {
-                Ok(space) if space.desc.id == snapshot.desc().id => return run(&snapshot, Some(space), job, on_fault),
-                Ok(_) => {}
-                // Another transaction has the write lock, so wait until it ends.
-                Err(Error::Busy(_)) => drop(pager.lock_write(Wait::Forever, &AtomicBool::new(false))?),
-                Err(error) => return Err(error),
-            }
-            snapshot.refresh()?;
-        }
-        Err(Error::Busy(
-            "commits come too fast to check one; repeat when there are fewer".into(),
-        ))
+        let mut wait = || drop_lock(pager.lock_write(Wait::Forever, &AtomicBool::new(false)));
+        account_newest(pager, &mut wait, job, on_fault)
     }
 }
 
@@ -116,10 +106,71 @@ impl Db {
     /// Checks the newest commit, as [`ReadTxn::check`] does, without reporting progress.
     ///
     /// # Errors
-    /// Those of [`ReadTxn::check`]; `Limit`: every reader slot is taken.
+    /// Those of [`Db::check_reporting`].
     pub fn check(&self, accounting: bool, on_fault: &mut dyn FnMut(&Fault) -> bool) -> Result<CheckReport> {
-        self.begin_read()?.check(accounting, &Job::silent(), on_fault)
+        self.check_reporting(accounting, &Job::silent(), on_fault)
     }
+
+    /// Checks the newest commit, as [`ReadTxn::check`] does. With `accounting` it waits for an open write transaction as
+    /// the options of the database say.
+    ///
+    /// # Errors
+    /// Those of [`ReadTxn::check`]; `Busy`: the wait for the write transaction ended first; `Cancelled`:
+    /// [`Db::interrupt`] ended that wait; `Limit`: every reader slot is taken.
+    pub fn check_reporting(
+        &self,
+        accounting: bool,
+        job: &Job<'_>,
+        on_fault: &mut dyn FnMut(&Fault) -> bool,
+    ) -> Result<CheckReport> {
+        if !accounting {
+            return self.begin_read()?.check(false, job, on_fault);
+        }
+        let wait = self.wait_limit();
+        let deadline = match wait {
+            Wait::For(time) => Instant::now().checked_add(time),
+            Wait::Try | Wait::Forever => None,
+        };
+        // All waits of the check together last no longer than one may.
+        let mut wait_for_writer = || {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            drop_lock(self.lock_write(left.map_or(wait, Wait::For)))
+        };
+        account_newest(self.pager(), &mut wait_for_writer, job, on_fault)
+    }
+}
+
+/// Gives a write lock back that was only waited for.
+fn drop_lock(lock: Result<PageWriter>) -> Result<()> {
+    lock.map(drop)
+}
+
+/// Checks the newest commit and accounts for the pages of the file. `wait_for_writer` returns when an open write
+/// transaction has ended.
+fn account_newest(
+    pager: &Arc<Pager>,
+    wait_for_writer: &mut dyn FnMut() -> Result<()>,
+    job: &Job<'_>,
+    on_fault: &mut dyn FnMut(&Fault) -> bool,
+) -> Result<CheckReport> {
+    if pager.has_unknown_features() {
+        return Err(Error::TooNew(
+            "unknown features use pages in ways that this version cannot account for; check without that".into(),
+        ));
+    }
+    let mut snapshot = pager.begin_read()?;
+    for _ in 0..TRIES {
+        match pager.accounting() {
+            Ok(space) if space.desc.id == snapshot.desc().id => return run(&snapshot, Some(space), job, on_fault),
+            Ok(_) => {}
+            Err(Error::Busy(_)) => wait_for_writer()?,
+            Err(error) => return Err(error),
+        }
+        snapshot.refresh()?;
+    }
+    Err(Error::Busy(
+        "commits come too fast to check one; repeat when there are fewer".into(),
+    ))
 }
 
 fn run(
@@ -205,6 +256,11 @@ impl Check<'_, '_> {
             Ok(CommitTrees { all, faults }) => (all, faults),
             Err(error) => return self.failed(TableId::CATALOGUE, &error),
         };
+        // The catalogue was read once to learn the trees, and is read again as a tree below.
+        let told: HashSet<(PageNo, TableId, String)> = faults
+            .iter()
+            .filter_map(|(table, page, what)| page.map(|page| (page, *table, what.clone())))
+            .collect();
         for (table, page, what) in faults {
             self.fault(page, table, &what);
         }
@@ -220,7 +276,10 @@ impl Check<'_, '_> {
         let (mut tree_pages, mut chain_pages) = (0, 0);
         let current = std::cell::Cell::new(TableId::MAIN);
         let job = self.job;
-        let mut on_fault = |page: PageNo, what: &str| self.fault(Some(page), current.get(), what);
+        let mut on_fault = |page: PageNo, what: &str| match told.is_empty() {
+            false if told.contains(&(page, current.get(), what.to_string())) => !self.stopped,
+            _ => self.fault(Some(page), current.get(), what),
+        };
         let mut on_run = |extent: Extent, what: Reached| {
             reached.insert_run(extent.run);
             let pages = extent.run.pages;
@@ -258,6 +317,7 @@ impl Check<'_, '_> {
         if let Some((page, what)) = dead.fault {
             self.fault(Some(page), TableId::SPACE, what);
         }
+        let is_hidden = self.report.faults > 0;
         let spilled = space.spilled.iter().map(|run| (*run, "space bookkeeping"));
         let dead = dead.extents.values().map(|d| (d.extent.run, "dead"));
         let mut counted = first.get() + self.report.tree_pages + self.report.chain_pages;
@@ -287,14 +347,15 @@ impl Check<'_, '_> {
                 "the meta slot counts other dead pages than are listed",
             );
         }
-        if counted < self.report.pages {
+        let unaccounted = self.report.pages.saturating_sub(counted);
+        if is_hidden {
+            // They may be in use below a page that cannot be read, which has been told.
+            self.report.unaccounted_pages = unaccounted;
+        } else if unaccounted > 0 {
             let lost = Run::new(first, end - first)
                 .iter()
                 .find(|page| !reached.contains(*page));
-            let what = format!(
-                "{} pages are neither in use nor dead, this is the first",
-                self.report.pages - counted
-            );
+            let what = format!("{unaccounted} pages are neither in use nor dead, this is the first");
             self.fault(lost, TableId::SPACE, &what);
         }
     }

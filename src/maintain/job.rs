@@ -127,6 +127,10 @@ impl<'f> Job<'f> {
     }
 }
 
+/// What checks and salvages say of a page, and of a long value or key.
+pub(super) const DAMAGED_PAGE: &str = "the page is damaged: its checksum does not match";
+pub(super) const DAMAGED_VALUE: &str = "a long value or key is damaged: its checksum does not match";
+
 /// The page source of a long job. Every checksum is computed anew, whatever was verified earlier and however the
 /// database was opened. Between two pages the job may report its progress or end with `Cancelled`.
 #[derive(Clone, Copy)]
@@ -146,10 +150,7 @@ impl<'s, S: PageSource<'s>> PageSource<'s> for JobPages<'_, '_, S> {
         self.job.advance(0)?;
         let bytes = self.source.raw(ptr.page.number(), self.page_size() as u64)?;
         if crc32c(bytes) != ptr.checksum {
-            return Err(Error::corrupt(
-                ptr.page,
-                "checksum of a page differs from its pointer's",
-            ));
+            return Err(Error::corrupt(ptr.page, DAMAGED_PAGE));
         }
         Ok(bytes)
     }
@@ -162,7 +163,7 @@ impl<'s, S: PageSource<'s>> PageSource<'s> for JobPages<'_, '_, S> {
         )));
         let bytes = self.source.raw(page, len as u64)?;
         if crc32c(bytes) != checksum {
-            return Err(Error::corrupt(page, "checksum of a long value or key differs"));
+            return Err(Error::corrupt(page, DAMAGED_VALUE));
         }
         Ok(bytes)
     }

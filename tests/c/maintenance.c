@@ -1,6 +1,7 @@
 /* Checking, copying and saving databases as a program does it. */
 #include "check.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/stat.h>
@@ -79,6 +80,19 @@ static void *writing(void *unused)
     return NULL;
 }
 
+/* A pipe that nobody reads is an error and no signal, neither now nor later. */
+static void to_nobody(void)
+{
+    kv_txn *txn = begin(db, KV_READ);
+    kv_error detail = KV_ERROR_INIT;
+    int ends[2];
+    CHECK(pipe(ends) == 0 && close(ends[0]) == 0);
+    IS(kv_backup_stream(txn, kv_fd_write, &ends[1], NULL), KV_IO);
+    OK(kv_error_detail(&detail));
+    CHECK(detail.sys_errno == EPIPE && close(ends[1]) == 0);
+    kv_txn_abort(txn);
+}
+
 static void copies(void)
 {
     kv_job_options job = KV_JOB_OPTIONS_INIT;
@@ -101,6 +115,7 @@ static void copies(void)
     CHECK(pthread_join(writer, NULL) == 0);
     CHECK(entries("copy.kv", 2) == 8000);
 
+    to_nobody();
     fd = open("stream.kv", O_WRONLY | O_CREAT | O_EXCL, 0600);
     CHECK(fd >= 0);
     OK(kv_backup_stream(txn, kv_fd_write, &fd, NULL));

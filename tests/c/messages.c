@@ -72,6 +72,13 @@ static int system_error(void)
     return detail.sys_errno;
 }
 
+static uint64_t table_in_question(void)
+{
+    kv_error detail = KV_ERROR_INIT;
+    CHECK(kv_error_detail(&detail) == KV_OK);
+    return detail.table;
+}
+
 static kv_db *reopened(const char *name, uint32_t flags, uint32_t verify)
 {
     kv_options options = KV_OPTIONS_INIT;
@@ -121,6 +128,53 @@ static void damaged_copy(const char *from, const char *to, const char *mark)
 
 static int32_t take_all(void *ctx, const void *data, size_t len) { return (void)ctx, (void)data, (void)len, 0; }
 
+/* Where faults were found: the pages, and whether the words name the catalogue. */
+struct found {
+    uint64_t pages[32];
+    int count, of_catalogue, unknown_number;
+};
+
+static int32_t note_fault(void *ctx, const kv_fault *fault)
+{
+    struct found *found = ctx;
+    CHECK(found->count < 32 && (fault->table == KV_NONE || fault->table < (uint64_t)1 << 53));
+    found->of_catalogue += strstr(fault->message, "in the catalogue") != NULL && fault->table == KV_NONE;
+    found->unknown_number += strstr(fault->message, "how many entries are lost with them is not known") != NULL;
+    found->pages[found->count++] = fault->page;
+    return 0;
+}
+
+/* The catalogue has no number that a program could use, its records are no entries, and damage to it is found once. */
+static void damaged_catalogue(void)
+{
+    kv_check_report checked = KV_CHECK_REPORT_INIT;
+    kv_salvage_report saved = KV_SALVAGE_REPORT_INIT;
+    kv_error detail = KV_ERROR_INIT;
+    struct found found = {{0}, 0, 0, 0};
+    kv_job_options again = KV_JOB_OPTIONS_INIT;
+    kv_db *db;
+    kv_txn *read;
+    int i, k;
+    damaged_copy("a", "f", "us\ners");
+    db = reopened("f", 0, 0);
+    read = begin(db, KV_READ);
+    SAYS(kv_get(read, named, S("k"), NULL), KV_CORRUPT, at("f"), " at page ", " in the catalogue");
+    OK(kv_error_detail(&detail));
+    CHECK(detail.table == KV_NONE && detail.page != KV_NONE);
+    SAYS(kv_check(read, NULL, note_fault, &found, &checked), KV_CORRUPT, at("f"), "faults");
+    CHECK(found.of_catalogue == 1 && checked.faults == (uint64_t)found.count);
+    for (i = 0; i < found.count; i++)
+        for (k = 0; k < i; k++)
+            CHECK(found.pages[i] != found.pages[k]);
+    kv_txn_abort(read);
+    OK(kv_close(db));
+    found.count = found.of_catalogue = 0;
+    again.flags = KV_JOB_OVERWRITE;
+    OK(kv_salvage("f", "saved", &again, note_fault, &found, &saved));
+    CHECK(found.of_catalogue > 0 && found.unknown_number == 1 && saved.lost_entries == 0 && saved.damaged_pages == 1);
+    CHECK(unlink("saved") == 0);
+}
+
 /* Damage is told with path, page and the name of the table, and with advice that fits the function. */
 static void damage(void)
 {
@@ -156,8 +210,9 @@ static void damage(void)
 
     write = begin(db, KV_WRITE);
     SAYS(kv_put(write, named, S("key 00007"), S("v"), KV_NO_OVERWRITE), KV_CORRUPT, at("d"), " at page ", in_table);
-    SAYS(kv_put(write, KV_MAIN, S("x"), S("v"), 0), KV_TXN_FAILED, at("d"), "earlier", in_table, "; abort it");
-    SAYS(kv_txn_commit(write, NULL), KV_TXN_FAILED, at("d"), in_table, "; abort it");
+    SAYS(kv_put(write, KV_MAIN, S("x"), S("v"), 0), KV_TXN_FAILED, at("d"), "earlier", in_table, "); abort it");
+    CHECK(strstr(kv_error_message(), "restore") == NULL);
+    SAYS(kv_txn_commit(write, NULL), KV_TXN_FAILED, at("d"), in_table, "); it was aborted");
     write = begin(db, KV_WRITE);
     OK(kv_put(write, named, S("key 00007"), S("w"), 0));
     SAYS(kv_txn_commit(write, NULL), KV_CORRUPT, at("d"), " at page ", in_table, "run kv_check");
@@ -183,8 +238,13 @@ static void files(void)
     kv_txn *read;
     int fd;
     options.flags = KV_OPEN_EXISTING;
-    SAYS(kv_open("no/such", &options, &db), KV_NO_FILE, at("no/such"), "; look whether", "KV_OPEN_EXISTING");
-    CHECK(system_error() == ENOENT);
+    SAYS(kv_open("no/such", &options, &db), KV_NO_FILE, at("no/such"), ": no such file: its directory ", "/no is not there",
+        "; look whether");
+    CHECK(system_error() == ENOENT && strstr(kv_error_message(), "No such file") == NULL);
+    SAYS(kv_open("none", &options, &db), KV_NO_FILE, at("none"), ": no such file; look whether", "KV_OPEN_EXISTING");
+    CHECK(symlink("circle", "circle") == 0);
+    SAYS(kv_open("circle", NULL, &db), KV_NO_FILE, at("circle"), "leads in a circle", "; look whether");
+    CHECK(system_error() == ELOOP && unlink("circle") == 0);
     SAYS(kv_open("a/b", NULL, &db), KV_NO_FILE, at("a/b"), "; look whether");
     CHECK(system_error() == ENOTDIR);
     options.flags = KV_OPEN_NEW;
@@ -197,14 +257,23 @@ static void files(void)
     fd = open("empty", O_CREAT | O_WRONLY, 0644);
     CHECK(close(fd) == 0);
     options.flags = KV_OPEN_EXISTING;
-    SAYS(kv_open("empty", &options, &db), KV_NOT_A_DATABASE, at("empty"), "empty");
+    SAYS(kv_open("empty", &options, &db), KV_NOT_A_DATABASE, at("empty"), "empty", "; look whether");
+    CHECK(strstr(kv_error_message(), "changes nothing") == NULL);
+    damaged_copy("a", "headless", "no such text");
+    fd = open("headless", O_WRONLY);
+    CHECK(pwrite(fd, big, 4 * PAGE, 0) == 4 * PAGE && close(fd) == 0);
+    SAYS(kv_open("headless", NULL, &db), KV_NOT_A_DATABASE, at("headless"), "if it was a database", "kv_salvage");
     SAYS(kv_open(NULL, NULL, &db), KV_INVALID, NULL, "path", "NULL");
     options.flags = KV_OPEN_NEW | KV_OPEN_EXISTING;
     SAYS(kv_open("a", &options, &db), KV_INVALID, at("a"), "KV_OPEN_NEW", "KV_OPEN_EXISTING");
 
     refuse.opens = EACCES;
-    SAYS(kv_open("a", NULL, &db), KV_ACCESS, at("a"), "Permission denied", "; look at the permissions");
+    SAYS(kv_open("a", NULL, &db), KV_ACCESS, at("a"), "Permission denied", "; look at the permissions",
+        "KV_OPEN_READ_ONLY");
     CHECK(system_error() == EACCES);
+    /* That would not help where there is nothing to be read. */
+    SAYS(kv_open("none", NULL, &db), KV_ACCESS, at("none"), "Permission denied", "; look at the permissions");
+    CHECK(strstr(kv_error_message(), "KV_OPEN_READ_ONLY") == NULL);
     refuse.opens = EMFILE;
     SAYS(kv_open("a", NULL, &db), KV_IO, at("a"), "open", "Too many open files");
     CHECK(system_error() == EMFILE);
@@ -246,15 +315,36 @@ static void files(void)
     SAYS(kv_open("b\nc\x1b\xff", &options, &db), KV_NO_FILE, at("b\\nc\\u{1b}\\xff"), "; look whether");
 }
 
+/* Puts until something fails. */
+static kv_status put_many(kv_txn *txn)
+{
+    uint32_t i;
+    kv_status status = KV_OK;
+    for (i = 0; i < 1000 && status == KV_OK; i++)
+        status = kv_put(txn, KV_MAIN, &i, sizeof i, big, sizeof big, 0);
+    return status;
+}
+
 /* Disks that fail under an open database. */
 static void disks(void)
 {
     kv_db *db = reopened("a", 0, 0);
     kv_txn *txn = begin(db, KV_WRITE);
+    kv_txn_options small = KV_TXN_OPTIONS_INIT;
     OK(kv_put(txn, KV_MAIN, S("big"), big, sizeof big, 0));
     refuse.writes = refuse.lengths = ENOSPC;
-    SAYS(kv_txn_commit(txn, NULL), KV_NO_SPACE, at("a"), "No space left", "; free space and repeat");
+    SAYS(kv_txn_commit(txn, NULL), KV_NO_SPACE, at("a"), "No space left",
+        "; nothing was committed: free space and begin again");
     CHECK(system_error() == ENOSPC);
+    SAYS(kv_db_put(db, KV_MAIN, S("big"), big, sizeof big, 0), KV_NO_SPACE, at("a"), "; free space and repeat");
+    /* A transaction that has met this cannot be repeated in part. */
+    refuse.writes = refuse.lengths = 0;
+    small.write_memory = 1 << 20;
+    OK(kv_txn_begin(db, KV_WRITE, &small, &txn));
+    refuse.writes = refuse.lengths = ENOSPC;
+    SAYS(put_many(txn), KV_NO_SPACE, at("a"), "; abort this transaction, free space, and begin again");
+    SAYS(kv_put(txn, KV_MAIN, S("k"), S("v"), 0), KV_TXN_FAILED, at("a"), "No space left on device (os error 28)); abort it");
+    kv_txn_abort(txn);
     refuse.writes = refuse.lengths = EFBIG;
     SAYS(kv_db_put(db, KV_MAIN, S("big"), big, sizeof big, 0), KV_NO_SPACE, at("a"), "File too large", "ulimit -f");
     CHECK(system_error() == EFBIG);
@@ -288,6 +378,8 @@ static void answers(void)
     size_t len;
     char buffer[4];
     kv_extent extents[1];
+    kv_db_stat nothing = {0};
+    kv_options odd = KV_OPTIONS_INIT;
     memset(long_key, 'l', sizeof long_key);
     SAYS(kv_put(txn, named, S("key 00007"), S("v"), KV_NO_OVERWRITE), KV_EXISTS, at("a"),
         "the key \"key 00007\" in table \"" SHOWN_NAME "\" (number ", "exists already", "; put without KV_NO_OVERWRITE");
@@ -300,7 +392,14 @@ static void answers(void)
     SAYS(kv_table_create(txn, S(NAME), &fresh_table, &table), KV_EXISTS, at("a"), "the table \"" SHOWN_NAME "\"",
         "KV_TABLE_NEW");
     SAYS(kv_table_open(txn, S("no\nne"), &table), KV_NO_TABLE, at("a"), "\"no\\nne\"", "; create it");
-    SAYS(kv_get(read, 123456789, S("k"), NULL), KV_NO_TABLE, at("a"), "123456789", "; open it again by name");
+    SAYS(kv_get(read, 123456789, S("k"), NULL), KV_NO_TABLE, at("a"), "123456789 in commit ", "which this transaction sees",
+        "made later", "kv_txn_refresh", "open it again by name");
+    CHECK(table_in_question() == 123456789);
+    SAYS(kv_get(txn, 123456789, S("k"), NULL), KV_NO_TABLE, at("a"), "123456789", "never committed", "; open it again by name");
+    CHECK(table_in_question() == 123456789);
+    /* Whoever reads cannot create it. */
+    SAYS(kv_table_open(read, S("no\nne"), &table), KV_NO_TABLE, at("a"), "\"no\\nne\" in commit ", "kv_txn_refresh");
+    CHECK(strstr(kv_error_message(), "kv_table_create") == NULL && table_in_question() == KV_NONE);
     SAYS(kv_put(read, KV_MAIN, S("k"), S("v"), 0), KV_READ_ONLY, at("a"), "; begin one with KV_WRITE");
     SAYS(kv_put(txn, KV_TABLES, S("k"), S("v"), 0), KV_READ_ONLY, at("a"), "kv_table_create");
     SAYS(kv_put(txn, KV_MAIN, long_key, (size_t)1 << 30, S("v"), 0), KV_TOO_BIG, at("a"), "key of 1073741824 bytes", "; ");
@@ -309,9 +408,13 @@ static void answers(void)
 
     IS(kv_get_copy(read, KV_MAIN, S("kk"), NULL, 0, &len), KV_TOO_SMALL);
     SAYS(kv_get_copy(read, named, S("key 00001"), buffer, sizeof buffer, &len), KV_TOO_SMALL, NULL, "15 bytes are needed",
-        "4 were offered", "; ");
-    SAYS(kv_value_extents(read, named, S("key 00001"), extents, 0, &len), KV_TOO_SMALL, NULL, "24 bytes are needed",
-        "0 were offered");
+        "there is room for 4", "; ");
+    SAYS(kv_value_extents(read, named, S("key 00001"), extents, 0, &len), KV_TOO_SMALL, NULL, "1 piece is needed",
+        "there is room for 0");
+    SAYS(kv_get(read, KV_NONE, S("k"), NULL), KV_NO_TABLE, at("a"), "KV_NONE");
+    SAYS(kv_stat_db(db, &nothing), KV_INVALID, at("a"), "kv_db_stat: struct_size", "KV_DB_STAT_INIT");
+    odd.struct_size = 9;
+    SAYS(kv_open("a", &odd, &none), KV_INVALID, at("a"), "kv_options: struct_size", "KV_OPTIONS_INIT");
 
     /* Arguments are called by their names. */
     SAYS(kv_put(txn, KV_MAIN, NULL, 3, S("v"), 0), KV_INVALID, at("a"), "key", "NULL");
@@ -364,6 +467,7 @@ static void writers(void)
     kv_db *db = reopened("a", 0, 0), *second = reopened("a", 0, 0);
     kv_txn_options now = KV_TXN_OPTIONS_INIT;
     kv_db_stat stat = KV_DB_STAT_INIT;
+    kv_job_options space = KV_JOB_OPTIONS_INIT;
     kv_txn *txn = begin(db, KV_WRITE), *other;
     char text[64];
     int told[2], goes_on[2], status;
@@ -400,6 +504,11 @@ static void writers(void)
         exit(1);
     }
     CHECK(strstr(kv_error_message(), at("a")) == kv_error_message() && strstr(kv_error_message(), "writing, for ") != NULL);
+    space.flags = KV_JOB_CHECK_SPACE;
+    SAYS(kv_db_check(db, &space, NULL, NULL, NULL), KV_BUSY, at("a"), "writing, for ", "wait for longer");
+    OK(kv_txn_begin(db, KV_READ, NULL, &txn));
+    SAYS(kv_check(txn, &space, NULL, NULL, NULL), KV_BUSY, at("a"), "writing, for ", "wait for longer");
+    kv_txn_abort(txn);
     OK(kv_stat_db(db, &stat));
     CHECK(stat.writer == (uint32_t)child && stat.writer_ms >= 10);
     CHECK(write(goes_on[1], "g", 1) == 1);
@@ -438,6 +547,7 @@ int main(void)
     CHECK(getcwd(folder, sizeof folder) != NULL);
     make();
     damage();
+    damaged_catalogue();
     files();
     answers();
     handles();

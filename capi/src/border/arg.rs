@@ -85,7 +85,7 @@ impl Given {
             });
         }
         let message = format!(
-            "{}: the pointer is NULL but the length is not 0; (NULL, 0) is the empty string",
+            "{}: the pointer is NULL but the length is not 0; (NULL, 0) is empty",
             self.name
         );
         Failure::Here(KV_INVALID, message.into())
@@ -286,6 +286,20 @@ pub(crate) unsafe trait Growing: Copy {}
 /// Most bytes of a struct. What claims to be larger is garbage.
 const LARGEST: usize = 4096;
 
+/// Returns whether a struct of some version can have this size. Each has fields of 4 and of 8 bytes.
+fn is_plausible(size: usize, least: usize) -> bool {
+    (least..=LARGEST).contains(&size) && size % 4 == 0
+}
+
+/// Refuses a struct whose size cannot be right, and says by which constant it is set. The types are called as in C.
+#[cold]
+fn no_size<T>() -> Failure {
+    let path = std::any::type_name::<T>();
+    let name = path.rsplit("::").next().unwrap_or(path);
+    let message = format!("{name}: struct_size is not set (use {}_INIT)", name.to_uppercase());
+    Failure::Here(KV_INVALID, message.into())
+}
+
 /// Returns options of the caller. NULL means all defaults. A smaller (older) struct is completed with zeros; a larger (newer)
 /// one is accepted only if what this library does not know is zero.
 ///
@@ -299,10 +313,8 @@ pub(crate) unsafe fn options<T: Growing>(pointer: *const T) -> Outcome<T> {
     }
     // SAFETY: not NULL, and every Growing struct starts with its size.
     let size = unsafe { pointer.cast::<u32>().read() } as usize;
-    if !(4..=LARGEST).contains(&size) {
-        return Err(Failure::invalid(
-            "options: struct_size is not set (use the KV_..._INIT constant)",
-        ));
+    if !is_plausible(size, 4) {
+        return Err(no_size::<T>());
     }
     let known = size.min(size_of::<T>());
     // SAFETY: the caller's struct has `size` bytes, ours size_of::<T>(); `known` is the lesser.
@@ -330,10 +342,8 @@ pub(crate) unsafe fn report<T: Growing>(pointer: *mut T, value: T) -> Outcome {
     }
     // SAFETY: not NULL, and every Growing struct starts with its size.
     let size = unsafe { pointer.cast::<u32>().read() } as usize;
-    if !(8..=LARGEST).contains(&size) {
-        return Err(Failure::invalid(
-            "report: struct_size is not set (use the KV_..._INIT constant)",
-        ));
+    if !is_plausible(size, 8) {
+        return Err(no_size::<T>());
     }
     let known = size.min(size_of::<T>());
     // SAFETY: both structs span `known` bytes and the caller's spans `size`; the size field itself is left alone.

@@ -13,7 +13,7 @@ use crate::border::memory;
 use crate::border::process::{self, Uncancelled};
 use crate::border::status::{kv_status, sentence, Failure, Outcome, KV_OK, KV_PANIC, KV_TOO_SMALL};
 use crate::border::text::Text;
-use crate::border::types::KV_NONE;
+use crate::border::types::{table_in_question, KV_NONE};
 use kv_engine::{Error, PageNo, ShownPath, TableId};
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -50,6 +50,9 @@ pub struct kv_error {
 
 // SAFETY: repr(C), struct_size first; zero is a value of integers and pointers alike.
 unsafe impl arg::Growing for kv_error {}
+
+/// The size of an element of what kv_value_extents() fills.
+pub(crate) const PIECE_BYTES: usize = size_of::<(*const u8, usize, u64)>();
 
 /// A thread's last failure.
 struct Last {
@@ -278,11 +281,12 @@ impl Last {
         match error {
             Error::Corrupt(found) => {
                 self.page = found.page.map_or(KV_NONE, PageNo::get);
-                self.table = found.table.map_or(KV_NONE, TableId::get);
-                self.message.add(format_args!("{}", found.damage()));
+                self.table = table_in_question(found.table);
             }
-            other => self.message.add(format_args!("{other}")),
+            Error::NoTable(missing) => self.table = missing.table.map_or(KV_NONE, TableId::get),
+            _ => {}
         }
+        self.message.add(format_args!("{}", error.bare()));
         if !advice.is_empty() {
             self.message.add(format_args!("; {advice}"));
         }
@@ -294,9 +298,20 @@ impl Last {
         if self.status != KV_TOO_SMALL || !self.message.is_empty() {
             return;
         }
+        // The array of kv_value_extents() is counted in its elements, as its parameter is.
+        let (unit, size) = match self.function == c"kv_value_extents" {
+            true => ("piece", PIECE_BYTES as u64),
+            false => ("byte", 1),
+        };
+        let are = match needed / size {
+            1 => " is",
+            _ => "s are",
+        };
         match needed > offered {
             true => self.message.add(format_args!(
-                "buffer too small: {needed} bytes are needed, {offered} were offered; offer as many and repeat"
+                "buffer too small: {} {unit}{are} needed, there is room for {}; give room for as many and repeat",
+                needed / size,
+                offered / size
             )),
             // What is lacking is room in the other array of a batch.
             false => self.message.add(format_args!(

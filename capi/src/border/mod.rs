@@ -8,6 +8,7 @@
 //! | `flags`   | the flags of every call, and what is said about a wrong one                   |
 //! | `memory`  | the allocator, and the reserve behind it                                      |
 //! | `process` | fork, panics, cancelled threads, callbacks                                    |
+//! | `signals` | signals of writes that fail                                                   |
 //! | `status`  | the status numbers, and how an engine error becomes one                       |
 //! | `text`    | text for C that needs no memory                                               |
 //! | `types`   | the structs that cross the border, and what is checked about them             |
@@ -19,6 +20,7 @@ pub mod error;
 pub(crate) mod flags;
 pub(crate) mod memory;
 pub(crate) mod process;
+pub(crate) mod signals;
 pub mod status;
 pub(crate) mod text;
 pub mod types;

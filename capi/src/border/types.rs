@@ -7,7 +7,7 @@ use crate::border::flags::{
     KV_RANGE_THROUGH,
 };
 use crate::border::status::{Failure, Outcome};
-use kv_engine::{Durability, PutMode, Range};
+use kv_engine::{Durability, PutMode, Range, TableId};
 use std::ffi::c_void;
 use std::ops::Bound;
 
@@ -56,6 +56,11 @@ pub type kv_table = u64;
 
 /// "None" where a number is expected: no page, no table, no place in the file. @ingroup kv_basics
 pub const KV_NONE: u64 = u64::MAX;
+
+/// Returns what a report says of the table in question: KV_NONE for trees of the library that have no number to be used.
+pub(crate) fn table_in_question(table: Option<TableId>) -> u64 {
+    table.filter(|table| !table.is_internal()).map_or(KV_NONE, TableId::get)
+}
 
 /// Bytes. In a result, data is never NULL for something that was found, even if it is empty. As an input, (NULL, 0) is
 /// the empty string.

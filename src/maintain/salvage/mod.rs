@@ -158,7 +158,10 @@ impl<'d> Saver<'d, '_, '_> {
                     let saved = u64::from(saver.put(table, found)?);
                     saver.report.entries += saved;
                     saver.report.uncertain += saved;
-                    saver.report.lost_entries = saver.report.lost_entries.saturating_sub(saved);
+                    // Of a table without a root, nothing was counted as lost.
+                    if !saver.rootless.contains(&table) {
+                        saver.report.lost_entries = saver.report.lost_entries.saturating_sub(saved);
+                    }
                     Ok(())
                 })?;
             }

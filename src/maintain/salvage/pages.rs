@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::file::raw::Raw;
 use crate::ids::{PageNo, PageRef};
+use crate::maintain::job::DAMAGED_PAGE;
 use crate::page::branch::Branch;
 use crate::page::header;
 use crate::page::leaf::{Leaf, Stored};
@@ -175,10 +176,10 @@ impl<'d> Scope<'d> {
         }
     }
 
-    fn verified(&self, page: PageNo, len: u64, checksum: u32) -> Result<&[u8]> {
+    fn verified(&self, page: PageNo, len: u64, checksum: u32, damaged: &'static str) -> Result<&[u8]> {
         let bytes = self.bytes(page, len)?;
         if crc32c(bytes) != checksum {
-            return Err(Error::corrupt(page, "its checksum differs"));
+            return Err(Error::corrupt(page, damaged));
         }
         Ok(bytes)
     }
@@ -202,11 +203,16 @@ impl Prefetch for &Scope<'_> {
 
 impl<'a> PageSource<'a> for &'a Scope<'_> {
     fn page(&self, ptr: &Ptr) -> Result<&'a [u8]> {
-        self.verified(ptr.page.number(), self.damaged.page_size as u64, ptr.checksum)
+        self.verified(
+            ptr.page.number(),
+            self.damaged.page_size as u64,
+            ptr.checksum,
+            DAMAGED_PAGE,
+        )
     }
 
     fn piece(&self, page: PageNo, len: usize, checksum: u32) -> Result<&'a [u8]> {
-        self.verified(page, len as u64, checksum)
+        self.verified(page, len as u64, checksum, "its checksum does not match")
     }
 
     fn raw(&self, page: PageNo, len: u64) -> Result<&'a [u8]> {

@@ -12,6 +12,7 @@ use crate::page::chain::{pieces, Chain};
 use crate::page::leaf::Stored;
 use crate::page::KEY_MAX;
 use crate::tree::read::check::PageSet;
+use crate::util::shown::Quoted;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The keys of a table that no pointer leads to any more: from `low` on and below `high`.
@@ -106,10 +107,17 @@ impl<'d, 'j, 'f> Saver<'d, 'j, 'f> {
         }
     }
 
-    /// Counts and reports an entry that cannot be saved.
+    /// Counts and reports an entry that cannot be saved. The record of a table is no entry.
     pub fn lose_entry(&mut self, page: PageNo, table: TableId, what: &str) -> Result<()> {
-        self.report.lost_entries = self.report.lost_entries.saturating_add(1);
+        let entries = u64::from(table != TableId::CATALOGUE);
+        self.report.lost_entries = self.report.lost_entries.saturating_add(entries);
         self.fault(page, table, what.to_string())
+    }
+
+    /// Counts a page that is damaged, unless it was counted before.
+    pub fn note_damaged(&mut self, page: Option<PageNo>) {
+        let is_new = page.is_some_and(|page| self.bad.insert(page));
+        self.report.damaged_pages += u64::from(is_new);
     }
 
     /// Returns whether tables may exist of which no record was found.
@@ -159,8 +167,10 @@ impl<'d, 'j, 'f> Saver<'d, 'j, 'f> {
                 Ok(bytes) => writer.write(&mut self.txn, bytes)?,
                 Err(error) => {
                     writer.cancel(&mut self.txn);
-                    let what = format!("the long value of key {}: {}", show(found.key), words(&error));
-                    self.lose_entry(found.page, table, &what)?;
+                    let (page, what) = error.as_fault();
+                    self.note_damaged(page);
+                    let what = format!("the long value of key {}: {what}; the entry is lost", Quoted(found.key));
+                    self.lose_entry(page.unwrap_or(found.page), table, &what)?;
                     return Ok(false);
                 }
             }
@@ -179,15 +189,4 @@ pub(super) fn words(error: &Error) -> String {
         },
         other => other.to_string(),
     }
-}
-
-/// Returns a key in a readable form, shortened.
-pub(super) fn show(key: &[u8]) -> String {
-    let text: String = key
-        .iter()
-        .take(32)
-        .flat_map(|b| std::ascii::escape_default(*b))
-        .map(char::from)
-        .collect();
-    format!("'{text}'{}", if key.len() > 32 { "..." } else { "" })
 }

@@ -2,7 +2,7 @@
 //! confirmed and steps over it.
 
 use super::pages::{entry, Scope};
-use super::saver::{show, words, Found, Gap, OnEntry, Saver};
+use super::saver::{words, Found, Gap, OnEntry, Saver};
 use crate::error::Result;
 use crate::ids::TableId;
 use crate::page::branch::Branch;
@@ -10,6 +10,7 @@ use crate::page::header;
 use crate::page::leaf::Leaf;
 use crate::page::roots::HEIGHT_MAX;
 use crate::page::{PageSource, Ptr, Root};
+use crate::util::shown::Quoted;
 
 /// A subtree on the way down.
 #[derive(Clone, Copy)]
@@ -55,17 +56,26 @@ impl<'d> Saver<'d, '_, '_> {
     fn lose(&mut self, lost: &Subtree<'_>, why: &str) -> Result<()> {
         let entries = lost.ptr.entries;
         self.report.lost_subtrees += 1;
-        self.report.lost_entries = self.report.lost_entries.saturating_add(entries);
+        let of_catalogue = lost.table == TableId::CATALOGUE;
+        if !of_catalogue {
+            self.report.lost_entries = self.report.lost_entries.saturating_add(entries);
+        }
         self.gaps.push(Gap {
             table: lost.table,
             low: lost.low.to_vec(),
             high: lost.high.map(<[u8]>::to_vec),
         });
-        let what = format!(
-            "{why}: {entries} entries are lost here, keys from {} {}",
-            show(lost.low),
-            lost.high.map_or("on".into(), |high| format!("to below {}", show(high)))
-        );
+        let what = match of_catalogue {
+            false => format!(
+                "{why}: {entries} entries are lost here, keys from {} {}",
+                Quoted(lost.low),
+                lost.high
+                    .map_or("on".into(), |high| format!("to below {}", Quoted(high)))
+            ),
+            true => format!(
+                "{why}: records of tables are lost here ({entries}); how many entries are lost with them is not known"
+            ),
+        };
         self.fault(lost.ptr.page, lost.table, what)
     }
 
@@ -76,8 +86,7 @@ impl<'d> Saver<'d, '_, '_> {
         let page = match (&scope).page(&tree.ptr) {
             Ok(page) => page,
             Err(error) => {
-                self.report.damaged_pages += 1;
-                self.bad.insert(tree.ptr.page.number());
+                self.note_damaged(Some(tree.ptr.page.number()));
                 return self.lose(tree, &words(&error));
             }
         };
@@ -143,7 +152,13 @@ impl<'d> Saver<'d, '_, '_> {
                     save(self, Found { key, value, page })?;
                 }
                 Ok(_) => self.lose_entry(page, tree.table, "an entry outside its page's bounds")?,
-                Err(error) => self.lose_entry(page, tree.table, &format!("a long key: {}", words(&error)))?,
+                Err(error) => {
+                    let (at, what) = error.as_fault();
+                    let at = at.filter(|at| *at != page);
+                    self.note_damaged(at);
+                    let what = format!("a long key: {what}; the entry is lost");
+                    self.lose_entry(at.unwrap_or(page), tree.table, &what)?;
+                }
             }
         }
         Ok(())

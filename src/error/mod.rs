@@ -8,9 +8,16 @@
 //! knows its file: opening a file, copying into one and saving from one say which it was. What is done with an open
 //! database does not repeat its path; the caller knows which database it used.
 
+mod advice;
+mod damage;
+
+pub use damage::{table_called, Corruption, MissingTable};
+
 use crate::ids::{PageNo, TableId};
 use crate::util::memory;
-use crate::util::shown::{Quoted, ShownPath};
+use crate::util::shown::ShownPath;
+use advice::{more_space, without_advice};
+use damage::{absolute, Prefix};
 use std::borrow::Cow;
 use std::fmt::{self, Display, Formatter};
 use std::io;
@@ -35,7 +42,7 @@ pub enum Error {
     /// The snapshot has no table of this number or name: it was dropped, was never created, or belongs to another
     /// database.
     #[error("no such table: {0}")]
-    NoTable(String),
+    NoTable(Box<MissingTable>),
     /// The wait ended before what was waited for came about: a free lock, a newer commit, a durable one.
     #[error("{file}busy: {0}", file = .0.prefix())]
     Busy(Box<Detail>),
@@ -55,7 +62,7 @@ pub enum Error {
     #[error("read only: {0}")]
     ReadOnly(&'static str),
     /// An earlier failure left this transaction unusable; abort it.
-    #[error("the transaction failed earlier ({0}); abort it and begin another")]
+    #[error("the transaction failed earlier ({}); abort it and begin another", without_advice(.0))]
     TxnFailed(String),
     /// A key, value, name or note is longer than its limit.
     #[error("too big: {what} of {size} bytes, at most {limit} are possible")]
@@ -78,7 +85,7 @@ pub enum Error {
     Io(Box<Detail>),
     /// The disk is full, or a quota or the limit of file sizes is reached. The database is as it was before the
     /// transaction.
-    #[error("{file}no space: {0}; {room} and repeat", file = .0.prefix(), room = more_space(.0))]
+    #[error("{file}no space: {0}; {room} and repeat", file = .0.prefix(), room = more_space(.0.errno()))]
     NoSpace(Box<Detail>),
     /// The memory could not be allocated.
     #[error("out of memory: {0}")]
@@ -90,7 +97,7 @@ pub enum Error {
     #[error("{file}no access: {0}", file = .0.prefix())]
     Access(Box<Detail>),
     /// The file does not exist.
-    #[error("{file}no such file: {0}", file = .0.prefix())]
+    #[error("{file}no such file{why}", file = .0.prefix(), why = Missing(.0))]
     NoFile(Box<Detail>),
     /// The file system does not support locks.
     #[error("{file}locks are not available: {0}; put the database on a file system with locks", file = .0.prefix())]
@@ -185,6 +192,11 @@ impl Detail {
         Prefix(self.file.as_deref())
     }
 
+    /// Returns the number of what the system said.
+    fn errno(&self) -> Option<i32> {
+        self.source.as_ref()?.raw_os_error()
+    }
+
     /// Returns what the system said, if it was asked.
     pub fn system_error(&self) -> Option<&io::Error> {
         self.source.as_ref()
@@ -232,95 +244,33 @@ impl From<Cow<'static, str>> for Box<Detail> {
     }
 }
 
-/// The beginning of a message about a file.
-struct Prefix<'a>(Option<&'a Path>);
+/// Why a file is not there, unless "no such file" says it all.
+struct Missing<'a>(&'a Detail);
 
-impl Display for Prefix<'_> {
+impl Display for Missing<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Missing(detail) = self;
+        match detail.errno() {
+            Some(libc::ENOENT | libc::ELOOP) if detail.what.is_empty() => Ok(()),
+            Some(libc::ENOENT | libc::ELOOP) => write!(f, ": {}", detail.what),
+            _ => write!(f, ": {detail}"),
+        }
+    }
+}
+
+/// What happened, without advice, as [`Error::bare`] returns it.
+#[derive(Debug, Clone, Copy)]
+pub struct Bare<'a>(&'a Error);
+
+impl Display for Bare<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Some(path) => write!(f, "{}: ", ShownPath(path.as_os_str().as_bytes())),
-            None => Ok(()),
+            Error::Corrupt(found) => found.damage().fmt(f),
+            Error::NoSpace(detail) => write!(f, "{}no space: {detail}", detail.prefix()),
+            Error::TxnFailed(why) => write!(f, "the transaction failed earlier ({})", without_advice(why)),
+            other => other.fmt(f),
         }
     }
-}
-
-/// Returns what makes room where there was none.
-fn more_space(detail: &Detail) -> &'static str {
-    match detail.source.as_ref().and_then(io::Error::raw_os_error) {
-        Some(libc::EFBIG) => "raise the limit on the length of files (RLIMIT_FSIZE, `ulimit -f`)",
-        Some(libc::EDQUOT) => "free space or raise the quota",
-        _ => "free space",
-    }
-}
-
-/// Where damage was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Corruption {
-    /// The damaged page, or `None` if no single page of the file is to blame.
-    pub page: Option<PageNo>,
-    /// The table whose tree led to it, or `None` if that is not known.
-    pub table: Option<TableId>,
-    /// The name of that table; empty if it has none, or if it is not known.
-    pub table_name: Box<[u8]>,
-    /// What is wrong.
-    pub what: Cow<'static, str>,
-    file: Option<Box<Path>>,
-}
-
-/// Where the damage is and what it is, without advice.
-#[derive(Debug, Clone, Copy)]
-pub struct Damage<'a>(&'a Corruption);
-
-impl Display for Damage<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Damage(found) = self;
-        write!(f, "{}corrupt: {}", Prefix(found.file.as_deref()), found.what)?;
-        if let Some(page) = found.page {
-            write!(f, " at page {page}")?;
-        }
-        match found.table {
-            Some(table) => write!(f, " in {}", table_called(table, &found.table_name)),
-            None => Ok(()),
-        }
-    }
-}
-
-impl Corruption {
-    /// Returns where the damage is and what it is, to be shown without advice.
-    #[doc(hidden)]
-    pub fn damage(&self) -> Damage<'_> {
-        Damage(self)
-    }
-}
-
-impl Display for Corruption {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}; restore a backup, or save what is left with `salvage`",
-            self.damage()
-        )
-    }
-}
-
-/// Returns what messages call a table.
-#[cold]
-#[doc(hidden)]
-pub fn table_called(table: TableId, name: &[u8]) -> impl Display + '_ {
-    struct Called<'a>(TableId, &'a [u8]);
-    impl Display for Called<'_> {
-        fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-            match *self {
-                Called(TableId::MAIN, _) => f.write_str("the default table"),
-                Called(TableId::NAMES, _) => f.write_str("the list of tables"),
-                Called(TableId::CATALOGUE, _) => f.write_str("the catalogue"),
-                Called(TableId::SPACE, _) => f.write_str("the tree of dead pages"),
-                Called(table, []) => write!(f, "table {table}"),
-                Called(table, name) => write!(f, "table {} (number {table})", Quoted(name)),
-            }
-        }
-    }
-    Called(table, name)
 }
 
 /// The errors that have circumstances, as a pattern.
@@ -342,6 +292,28 @@ macro_rules! with_detail {
 }
 
 impl Error {
+    /// Returns the error for a table that was sought by its number, or by a name if `table` is `None`. `what` says which
+    /// table it is, why it may be missing and what to do next.
+    #[cold]
+    pub(crate) fn no_table(table: Option<TableId>, what: String) -> Error {
+        Error::NoTable(Box::new(MissingTable::new(table, what)))
+    }
+
+    /// Returns what happened, to be shown without advice: what to do next depends on the call.
+    #[doc(hidden)]
+    pub fn bare(&self) -> Bare<'_> {
+        Bare(self)
+    }
+
+    /// Returns what makes room, if there was none.
+    #[doc(hidden)]
+    pub fn room(&self) -> Option<&'static str> {
+        match self {
+            Error::NoSpace(detail) => Some(more_space(detail.errno())),
+            _ => None,
+        }
+    }
+
     /// Returns an error about damage at `page`, or at no page in particular if it is `None`. The table is not known
     /// yet.
     #[cold]
@@ -546,14 +518,6 @@ impl Error {
     }
 }
 
-/// Returns a path that does not depend on the working directory.
-fn absolute(path: &Path) -> Box<Path> {
-    match path.as_os_str().is_empty() {
-        true => path.into(),
-        false => std::path::absolute(path).map_or_else(|_| path.into(), Into::into),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -598,6 +562,30 @@ mod tests {
     }
 
     #[test]
+    fn the_reason_of_a_failed_transaction_is_told_without_its_advice() {
+        let damage = Error::corrupt(PageNo::new(7), "bad; sum");
+        let full = |errno| Error::io("write", io::Error::from_raw_os_error(errno));
+        for why in [
+            damage,
+            full(libc::ENOSPC),
+            full(libc::EDQUOT),
+            full(libc::EFBIG),
+            Error::Poisoned,
+        ] {
+            let failed = Error::TxnFailed(why.to_string()).to_string();
+            let want = format!(
+                "the transaction failed earlier ({}); abort it and begin another",
+                why.bare()
+            );
+            assert_eq!(failed, want);
+        }
+        assert!(!full(libc::EDQUOT).bare().to_string().contains("quota;"));
+        assert!(full(libc::EDQUOT)
+            .to_string()
+            .ends_with("; free space or raise the quota and repeat"));
+    }
+
+    #[test]
     fn damage_is_told_with_page_and_table() {
         let error = Error::corrupt(PageNo::new(7), "bad sum").in_table(TableId::new(300));
         assert_eq!(error.unnamed_table(), Some(TableId::new(300)));
@@ -605,7 +593,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             r#"corrupt: bad sum at page 7 in table "us\ners" (number 300); "#.to_string()
-                + "restore a backup, or save what is left with `salvage`"
+                + "restore a backup, or save what is left with kv_salvage"
         );
         assert_eq!(error.unnamed_table(), None);
     }
