@@ -12,6 +12,7 @@
 //! | `write_lock`  | one writer at a time: waiting, catching up with what others committed            |
 //! | `write_state` | what a writer knows of the newest commit, and what it derives from that          |
 //! | `page_writer` | what a writer does before its commit: pages taken, written, released             |
+//! | `room`        | room for the file to grow, and a disk that is full                               |
 //! | `written`     | the pages that a transaction wrote, for the record of its commit                 |
 //! | `commit`      | publishing, syncing, recovering; the record that each commit leaves              |
 //! | `space`       | dead pages: the reuse rule, the mirror of the space tree                         |
@@ -41,6 +42,7 @@ mod identity;
 mod open;
 mod options;
 mod page_writer;
+mod room;
 mod shared;
 mod snapshot;
 mod space;

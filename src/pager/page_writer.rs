@@ -11,7 +11,7 @@
 use super::commit::FREED_PAGES_MAX;
 use super::core::Pager;
 use super::descriptor::Descriptor;
-use super::options::{Durability, Wait};
+use super::options::Wait;
 use super::shared::share_entry;
 use super::space::{Dead, RunSet, Space, SpaceEdit, ZoneNo};
 use super::view::View;
@@ -21,7 +21,7 @@ use super::written::WrittenPages;
 use crate::error::{Error, Result};
 use crate::ids::{CommitId, PageNo, Run};
 use crate::page::meta::{RECORDS_MAX, SECTOR, SLOTS, SLOT_BYTES};
-use crate::page::{Extent, Lifetime, PageSink, META_BYTES, PAGE_MAX, PIECE};
+use crate::page::{Extent, Lifetime, PageSink, PAGE_MAX, PIECE};
 use crate::util::seeded::{self, Bug};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::Arc;
@@ -36,20 +36,12 @@ const BEGIN_SYNC: u64 = 4 << 20;
 const FREE_WANTED: u64 = 1024;
 /// A hole of this many pages is good enough, however many were asked for.
 const HOLE_GOOD: u64 = 64;
-/// The file grows ahead of small commits: by an eighth, between these bounds, in zeros. A sync of what is written
-/// there later has no metadata to write, which on ext4 would be half of the time of a small commit.
-const AHEAD_MIN: u64 = 64 << 10;
-const AHEAD_MAX: u64 = 1 << 20;
-/// A write of more bytes than this gains less from zeros ahead of it than they cost.
-const AHEAD_WRITE: u64 = 64 << 10;
 /// Up to this many pages are better written behind the end than in two places, because each place costs a small
 /// commit as much as 20 pages.
 const WHOLE_MAX: u64 = 32;
 /// Up to this many pages that live long are better written into separate holes than behind the end, if a sync
 /// follows. They leave such holes behind, and zeros ahead of the end cost a small commit as much as two more places.
 const PIECES_MAX: u64 = 8;
-/// On a full disk, a transaction that begins with fewer free pages than this gets those that wait for syncs.
-const ROOM_WANTED: u64 = 256;
 /// If a fold would write no more entries of the space tree than this, it is made as soon as a slot is nearly full.
 const FOLD_SMALL: usize = 150;
 
@@ -191,21 +183,6 @@ impl PageWriter {
         }
         self.refresh();
         Ok(())
-    }
-
-    /// Returns whether the disk is full, few pages are free, and so many more would be after syncs that it is worth them.
-    fn lacks_room(&self) -> bool {
-        let space = &self.state.space;
-        let free = space.pool.total();
-        self.pager.is_full.load(Relaxed) && free < ROOM_WANTED && space.waiting_pages() > free / 4
-    }
-
-    /// Makes what waits for syncs reusable, if it does not wait for a reader as well: makes the newest commit durable, and
-    /// another one with the same content, which has that one for its base (I-3). It needs no page.
-    fn make_dead_pages_free(self) -> Result<CommitId> {
-        self.pager.sync()?;
-        let roots = self.tip().roots;
-        self.commit(roots, Durability::Full)
     }
 
     /// Erases the slots that recovery rejected. A rejected commit could become valid when later ones rewrite its
@@ -421,72 +398,6 @@ impl PageWriter {
         }
         if self.bytes > LISTED_MAX {
             self.written.unlist();
-        }
-        Ok(())
-    }
-
-    /// Makes the file longer than it needs to be if few pages are taken behind its end. Nothing depends on this, and the
-    /// small parts at the end of a large transaction do not count. But if there is no room for that, or was none before,
-    /// the pages that were taken are filled, so that a disk without room for them is noticed while other pages can be
-    /// taken instead.
-    ///
-    /// # Errors
-    /// `NoSpace`.
-    fn make_room(&self, run: Run) -> Result<()> {
-        let (pager, page, end) = (&*self.pager, self.pager.page_size, run.end());
-        if end.get() <= pager.file_pages.load(SeqCst) {
-            return Ok(());
-        }
-        let was_full = pager.is_full.load(Relaxed);
-        let from = self.end.max(end).offset(page);
-        let to = (from + (from / 8).clamp(AHEAD_MIN, AHEAD_MAX)).next_multiple_of(AHEAD_MIN);
-        if !was_full && self.bytes + run.pages * page as u64 > AHEAD_WRITE || to > pager.memory.reserved() {
-            return Ok(());
-        }
-        // 1. Fill what lies ahead. Another process may have made the file longer already.
-        let there = pager.storage.len().unwrap_or(0);
-        let filled = match !was_full && there >= end.offset(page) {
-            true => Ok(there),
-            false => pager.storage.fill(from, to),
-        };
-        if let Err(error @ Error::NoSpace(_)) = &filled {
-            self.note_room(error);
-        } else {
-            pager.is_full.store(false, Relaxed);
-            // Where there is no room for the tags, the write itself reports it.
-            let bytes = filled.unwrap_or(0).min(pager.memory.reserved());
-            let _ = pager.learn_pages(bytes / page as u64);
-            if !was_full {
-                return Ok(());
-            }
-        }
-        // 2. If that was not possible, now or before, fill the pages themselves. Nobody needs them: they are behind the
-        //    end, or free. The write itself reports any error but this.
-        match pager.storage.fill(run.first.offset(page), end.offset(page)) {
-            Err(error @ Error::NoSpace(_)) => Err(error),
-            _ => Ok(()),
-        }
-    }
-
-    /// Notes that the disk is full, if the error says so.
-    fn note_room(&self, error: &Error) {
-        if matches!(error, Error::NoSpace(_)) {
-            self.pager.is_full.store(true, Relaxed);
-        }
-    }
-
-    /// Cuts off what the newest commit does not need of the file. Only the last one who has it open may do so.
-    pub fn trim(&self) -> Result<()> {
-        let (pager, end) = (&*self.pager, self.tip_end());
-        let need = if end > pager.first_page() {
-            end.offset(pager.page_size)
-        } else {
-            META_BYTES
-        };
-        if pager.storage.len()? > need {
-            // This comes first, because a view must not reach what is gone.
-            pager.file_pages.store(end.get(), SeqCst);
-            pager.storage.set_len(need)?;
         }
         Ok(())
     }
