@@ -20,7 +20,7 @@
 /* What holds for each message, whatever it says: it is one line without names that nobody outside knows. */
 static inline void check_message(const kv_error *detail)
 {
-    static const char *const inner[] = {".part-", "kv_engine", "Err(", "Error::", "Some(", "capi/", "src/"};
+    static const char *const inner[] = {".part-", "kv_engine", "Err(", "Error::", "Some(", ".rs:"};
     const char *c;
     size_t i;
     if (detail->message == NULL || *detail->message == 0) goto bad;
