@@ -4,20 +4,13 @@
 
 mod common;
 
-use common::another::{play, put, role, say, told, wait, Start};
+use common::another::{existing, play, put, role, say, told, wait, Start};
 use common::tmp::TempDir;
 use kv::{CommitId, Db, Durability, Error, Options, PutMode, Range, Reader, TableId, WriteOptions};
 use std::fs;
 use std::path::Path;
 
 const MIB: u64 = 1 << 20;
-
-fn existing() -> Options {
-    Options {
-        existing: true,
-        ..Options::default()
-    }
-}
 
 fn memory() -> Options {
     Options {
@@ -28,9 +21,14 @@ fn memory() -> Options {
 
 /// Sets a limit of this process.
 fn limit(resource: libc::__rlimit_resource_t, bytes: u64) {
+    limit_for_now(resource, bytes, bytes);
+}
+
+/// Sets a limit of this process that it can raise again, up to `most`.
+fn limit_for_now(resource: libc::__rlimit_resource_t, bytes: u64, most: u64) {
     let limit = libc::rlimit64 {
         rlim_cur: bytes,
-        rlim_max: bytes,
+        rlim_max: most,
     };
     // SAFETY: a complete structure.
     let answer = unsafe { libc::setrlimit64(resource, &limit) };
@@ -373,7 +371,7 @@ fn what_is_full_can_be_emptied_and_filled_again() {
             "lazy" => Durability::Lazy,
             _ => Durability::Full,
         };
-        limit(libc::RLIMIT_FSIZE, MIB);
+        limit_for_now(libc::RLIMIT_FSIZE, MIB, 8 * MIB);
         let mut db = Db::open(&path, &Options::default()).expect("open");
         for round in 0..3 {
             let (count, why) = each(&db, 0..MANY, durability, true);
@@ -392,6 +390,16 @@ fn what_is_full_can_be_emptied_and_filled_again() {
                 0
             );
         }
+        // Room that others make is used, by large transactions as well.
+        let (count, why) = each(&db, 0..300, durability, true);
+        assert!(count == 300 && why.is_none(), "{count}: {why:?}");
+        limit(libc::RLIMIT_FSIZE, 8 * MIB);
+        let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+        for key in 0..3000u32 {
+            let key = (1 << 40 | u64::from(key)).to_be_bytes();
+            txn.put(TableId::MAIN, &key, &[8; 700], PutMode::Set).expect("put");
+        }
+        txn.commit().expect("there is room again");
         db.check(true, &mut |fault| panic!("{fault:?}")).expect("check");
         say("done");
         drop(db);

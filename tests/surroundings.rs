@@ -7,7 +7,7 @@ mod common;
 
 #[cfg(target_arch = "x86_64")]
 use common::another::refuse_calls;
-use common::another::{play, put, role, say, told, wait, Another, Start};
+use common::another::{existing, play, put, role, say, shm, told, wait, Another, Start};
 use common::tmp::TempDir;
 use kv::{BackupOptions, Db, Error, Job, Options, PutMode, Reader, TableId, WriteOptions};
 use std::fs::{self, File, Permissions};
@@ -22,19 +22,6 @@ const FRIEND: u32 = 61_002;
 const GROUP: u32 = 61_100;
 /// Where the bytes begin that are locked.
 const LOCKS: i64 = 1 << 61;
-
-fn existing() -> Options {
-    Options {
-        existing: true,
-        ..Options::default()
-    }
-}
-
-fn shm(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push("-shm");
-    PathBuf::from(name)
-}
 
 /// A directory in which everybody may create files, and a database in it that belongs to `OWNER`.
 fn shared_database(test: &str, mode: u32) -> (TempDir, PathBuf) {

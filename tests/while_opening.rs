@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::another::{play, put, role, say, told, wait, Start};
+use common::another::{existing, play, put, role, say, shm, told, wait, Start};
 #[cfg(target_arch = "x86_64")]
 use common::another::{refuse_calls, refuse_to_open_for_writing};
 use common::tmp::TempDir;
@@ -12,26 +12,13 @@ use kv::{Db, Options};
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Where the bytes begin that are locked: that of all who have the database open. The right to sync is three behind it.
 const ALIVE: i64 = 1 << 61;
 const SYNC: i64 = ALIVE + 3;
-
-fn existing() -> Options {
-    Options {
-        existing: true,
-        ..Options::default()
-    }
-}
-
-fn shm(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push("-shm");
-    PathBuf::from(name)
-}
 
 /// Opens the file and locks a byte of it exclusively. The lock ends with what is returned.
 fn locked(path: &Path, offset: i64) -> File {

@@ -169,6 +169,7 @@ impl PageWriter {
         }
         complete(&self.state)?;
         self.end = self.tip_end();
+        self.look_for_room();
         // Writers that were killed left gaps in the ids. The tip's descriptor must not be overwritten before another
         // is there.
         let next = pager.shared.next_id().get();

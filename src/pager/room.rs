@@ -1,7 +1,8 @@
 //! How the file gets room: ahead of what is written, and on a disk that is full.
 //!
 //! A disk is noticed to be full while pages are taken, as far as that costs little, or when a write fails. From then on
-//! writers use any hole ([`PageWriter::take`](crate::page::PageSink::take)), until the file can be made longer again.
+//! writers use any hole ([`PageWriter::take`](crate::page::PageSink::take)), until the file can be made longer again: each
+//! transaction looks for that when it begins.
 
 use super::options::Durability;
 use super::page_writer::PageWriter;
@@ -20,6 +21,21 @@ const AHEAD_WRITE: u64 = 64 << 10;
 const ROOM_WANTED: u64 = 256;
 
 impl PageWriter {
+    /// Looks whether a disk that was full has room again, which others may have made.
+    pub(super) fn look_for_room(&self) {
+        let pager = &*self.pager;
+        if !pager.is_full.load(Relaxed) {
+            return;
+        }
+        let Ok(from) = pager.storage.len() else {
+            return;
+        };
+        let to = from + AHEAD_MIN;
+        if to <= pager.memory.reserved() && pager.storage.fill(from, to).is_ok() {
+            pager.is_full.store(false, Relaxed);
+        }
+    }
+
     /// Returns whether the disk is full, few pages are free, and so many more would be after syncs that it is worth them.
     pub(super) fn lacks_room(&self) -> bool {
         let space = &self.state.space;

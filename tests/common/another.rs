@@ -16,6 +16,21 @@ const MARK: &str = "> ";
 /// A process that says nothing for so long is taken for hanging.
 pub const HANGS: Duration = Duration::from_secs(60);
 
+/// Options that create no file.
+pub fn existing() -> Options {
+    Options {
+        existing: true,
+        ..Options::default()
+    }
+}
+
+/// The name of the shared memory of a database.
+pub fn shm(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-shm");
+    PathBuf::from(name)
+}
+
 /// How another process is to be started.
 pub struct Start<'a> {
     /// The test that starts it.
