@@ -25,7 +25,7 @@ use super::leaf_cut::room_for;
 use super::merge::check_prefix;
 use super::node::{branch_in, leaf_in};
 use super::values::{is_long_separator, release_rest, write_rest};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ids::U48_MAX;
 use crate::page::branch::Branch;
 use crate::page::branch_build::{branch_size, build_branch, children_of};
@@ -64,12 +64,15 @@ fn ways(i: usize, count: usize, most: usize) -> impl Iterator<Item = Range<usize
 }
 
 /// Returns the most bytes that a leaf may use if one leaf less takes what these have, or `None` if they stay. `used`
-/// returns the bytes that one of them uses.
+/// returns the bytes that one of them uses. Leaves beside a damaged one stay: that is no reason to refuse an edit.
 fn one_less(leaves: Range<usize>, page_size: usize, used: impl Fn(usize) -> Result<usize>) -> Result<Option<usize>> {
     let count = leaves.len();
     let (mut all, mut least) = (0, page_size);
     for at in leaves {
-        let used = used(at)?;
+        let used = match used(at) {
+            Err(Error::Corrupt(_)) => return Ok(None),
+            used => used?,
+        };
         (all, least) = (all + used, least.min(used));
     }
     let limit = if count == 2 { limit(least, page_size) } else { page_size };
