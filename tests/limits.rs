@@ -444,8 +444,15 @@ fn a_child_made_without_handlers_is_a_child() {
         let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
         txn.put(TableId::MAIN, b"b", b"value", PutMode::Set).expect("put");
         let mut txn = Some(txn);
+        let length = || fs::metadata(&path).expect("the file").len();
+        let before = length();
         let in_child = raw_child(|| {
             let mut bad = 0;
+            // A long value is written at once, and what is behind the end here can be in the parent's pages.
+            let long = txn
+                .as_mut()
+                .map(|txn| txn.put(TableId::MAIN, b"long", &[1; 60_000], PutMode::Set));
+            bad += 64 * i32::from(!matches!(long, Some(Err(Error::Forked))) || length() != before);
             bad += i32::from(!matches!(db.begin_read(), Err(Error::Forked)));
             bad += 2 * i32::from(!matches!(db.begin_write(WriteOptions::default()), Err(Error::Forked)));
             let commit = txn.take().expect("a transaction").commit();

@@ -216,7 +216,7 @@ impl Db {
                 "the database was opened read-only; open it without that option (KV_OPEN_READ_ONLY)",
             ));
         }
-        let pages = self.lock_write(options.wait.unwrap_or_else(|| self.wait_limit()))?;
+        let pages = self.lock_write_with_room(options.wait.unwrap_or_else(|| self.wait_limit()))?;
         let budget = options.write_memory.unwrap_or_else(|| handle.options.budget());
         let durability = options.durability.unwrap_or(handle.options.durability);
         Ok(WriteTxn::new(pages, budget, durability))
@@ -225,6 +225,23 @@ impl Db {
     /// Returns how long calls wait for the write lock that do not say otherwise.
     pub(crate) fn wait_limit(&self) -> Wait {
         self.handle.options.wait.map_or(Wait::Forever, Wait::For)
+    }
+
+    /// Takes the write lock for a transaction. If the disk is full, dead pages that wait for syncs are made free first,
+    /// with a commit that changes nothing, and the lock is taken once more.
+    fn lock_write_with_room(&self, wait: Wait) -> Result<PageWriter> {
+        let deadline = match wait {
+            Wait::For(time) => Instant::now().checked_add(time),
+            Wait::Try | Wait::Forever => None,
+        };
+        let pages = self.lock_write(wait)?;
+        if !pages.lacks_room() {
+            return Ok(pages);
+        }
+        // Without more room, the transaction may still do with what there is.
+        let _ = pages.make_dead_pages_free();
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        self.lock_write(left.map_or(wait, Wait::For))
     }
 
     /// Takes the write lock. [`Db::interrupt`] ends the wait for it.

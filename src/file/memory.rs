@@ -78,9 +78,12 @@ impl Storage for Memory {
         Ok(())
     }
 
-    fn fill(&self, _from: u64, _to: u64) -> Result<u64> {
-        // Memory has no metadata that filling could save from changing.
-        Ok(0)
+    fn fill(&self, from: u64, to: u64) -> Result<u64> {
+        // What was never written is zero, and takes no memory.
+        let end = to.min(self.range.reserved());
+        self.range.extend(to_usize(end))?;
+        self.len.fetch_max(end, SeqCst);
+        Ok(end.max(from))
     }
 
     fn memory(&self) -> Mapped {

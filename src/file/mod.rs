@@ -52,7 +52,7 @@ mod sim_test;
 pub mod sleepers;
 mod wish;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::util::bytes::to_usize;
 pub use map::Mapped;
 use peers::{Alone, Peers};
@@ -152,17 +152,20 @@ pub trait Storage: Send + Sync {
         let _ = (at, len);
     }
 
-    /// Writes zeros from `from` to `to`, where the file has no bytes or none that matter, and returns how long the
-    /// file is known to be then. What is written there later changes no metadata of the file, so that a sync of it is
-    /// cheap.
+    /// Writes zeros from `from` to `to`, where the file has no bytes or none that matter, and returns up to where it has
+    /// written them: less than `to` if there is no more room. What is written there later changes no metadata of the
+    /// file, so that a sync of it is cheap.
     ///
     /// # Errors
-    /// `NoSpace`, `Io`, `Limit`: the file may have grown by any part of the range.
+    /// `Io`, `NoMemory`: the file may have grown by any part of the range.
     fn fill(&self, from: u64, to: u64) -> Result<u64> {
-        (from..to).step_by(ZEROS.len()).try_for_each(|at| {
+        for at in (from..to).step_by(ZEROS.len()) {
             let bytes = ZEROS.len().min(to_usize(to - at));
-            self.write_at(at, &ZEROS[..bytes])
-        })?;
+            match self.write_at(at, &ZEROS[..bytes]) {
+                Err(Error::NoSpace(_)) => return Ok(at),
+                written => written?,
+            }
+        }
         Ok(to)
     }
 

@@ -8,7 +8,7 @@
 
 #![allow(unsafe_code)]
 
-use super::calls;
+use super::calls::{self, Limit};
 use super::fork::{self, Watch};
 use super::fresh::identity_of;
 use super::map::{Mapped, Reservation};
@@ -331,16 +331,20 @@ impl Storage for PosixFile {
     }
 
     fn fill(&self, from: u64, to: u64) -> Result<u64> {
-        let mut at = from;
-        calls::may_extend_to(to).map_err(|e| Error::io("write ahead", e))?;
-        while at < to && to <= self.map.reserved() {
-            let bytes = to_usize((CALL - at % CALL).min(to - at));
+        // To write beyond a limit on the length of files would bring a signal.
+        let most = calls::limit(Limit::FileSize).unwrap_or(u64::MAX);
+        let (mut at, end) = (from, to.min(most).min(self.map.reserved()));
+        while at < end {
+            let bytes = to_usize((CALL - at % CALL).min(end - at));
             match self.file.write_at(&super::ZEROS[..bytes], at) {
-                Ok(n) if n == bytes => at += n as u64,
+                Ok(0) => break,
+                // A write that meets the end of the space stops there, and only the next one says why.
+                Ok(n) => at += n as u64,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                // The write has met a limit on the length of files, and going on would bring a signal.
-                Ok(_) => return Err(Error::io("write ahead", io::ErrorKind::WriteZero.into())),
-                Err(e) => return Err(Error::io("write ahead", e)),
+                Err(e) => match Error::io("write ahead", e) {
+                    Error::NoSpace(_) => break,
+                    error => return Err(error),
+                },
             }
         }
         Ok(at)

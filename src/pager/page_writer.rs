@@ -6,7 +6,8 @@
 //! Pages come from the smallest hole that fits; else, if the file is small for what lives in it, from its end; else
 //! from the largest hole. Overwriting at random in an aged file at 1.5 times its live size needs half the writes that
 //! it needs at 1.2 times, so growing up to there is preferred to many small holes. Where the disk is full, any hole is
-//! used, and what waits for syncs is waited for, so that a full database can be changed as long as pages are free.
+//! used for tree pages, and what waits for syncs is waited for, so that a full database can be changed as long as pages are
+//! free.
 
 use super::commit::FREED_PAGES_MAX;
 use super::core::Pager;
@@ -118,20 +119,11 @@ impl Pager {
                 "the database was opened read-only; open it without that option (KV_OPEN_READ_ONLY)",
             ));
         }
-        let begin = || {
-            let state = self.acquire_write_lock(wait, cancel)?;
-            // From here on, dropping the writer releases the lock.
-            let mut writer = PageWriter::new(self, state);
-            writer.begin()?;
-            Ok(writer)
-        };
-        let writer: PageWriter = begin()?;
-        if !writer.lacks_room() {
-            return Ok(writer);
-        }
-        // What this fails with, the transaction meets again.
-        let _ = writer.make_dead_pages_free();
-        begin()
+        let state = self.acquire_write_lock(wait, cancel)?;
+        // From here on, dropping the writer releases the lock.
+        let mut writer = PageWriter::new(self, state);
+        writer.begin()?;
+        Ok(writer)
     }
 }
 
@@ -352,11 +344,11 @@ impl PageWriter {
         }
     }
 
-    /// Takes pages at the end of the file, beginning with free ones that already lie there.
+    /// Returns a run at the end of the file, which begins with free pages that already lie there.
     ///
     /// # Errors
-    /// `NoSpace`: the disk has no room for them, as far as that is looked at; `Outgrown`.
-    fn grow(&mut self, want: u64) -> Result<Run> {
+    /// `Outgrown`.
+    fn run_at_end(&self, want: u64) -> Result<Run> {
         let pool = &self.state.space.pool;
         let first = match pool.last() {
             Some(last) if last.end() == self.end => last.first,
@@ -365,14 +357,23 @@ impl PageWriter {
         let run = Run::new(first, want);
         let end = run.checked_end().filter(|end| *end < PageNo::END);
         let bytes = end.and_then(|end| end.get().checked_mul(self.pager.page_size as u64));
-        match (end, bytes) {
-            (Some(end), Some(bytes)) if bytes <= self.pager.memory.reserved() => {
-                self.make_room(run)?;
-                self.end = self.end.max(end);
-                self.claim(run)
-            }
+        match bytes {
+            Some(bytes) if bytes <= self.pager.memory.reserved() => Ok(run),
             _ => Err(self.pager.outgrown()),
         }
+    }
+
+    /// Takes a run at the end of the file.
+    fn grow(&mut self, run: Run) -> Result<Run> {
+        self.end = self.end.max(run.end());
+        self.claim(run)
+    }
+
+    /// Takes pages at the end of the file because there are no others, whether it has room for them or not.
+    fn must_grow(&mut self, want: u64) -> Result<Run> {
+        let run = self.run_at_end(want)?;
+        self.make_room(run);
+        self.grow(run)
     }
 
     /// Writes into pages that this transaction took (I-10).
@@ -446,14 +447,14 @@ impl PageSink for PageWriter {
             return self.claim(Run::new(hole.first, want));
         }
         let Some(hole) = pool.largest() else {
-            return self.grow(want);
+            return self.must_grow(want);
         };
         if self.pager.is_full.load(Relaxed) || self.hole_will_do(hole.pages, want, lifetime) {
             return self.claim(hole);
         }
-        match self.grow(want) {
-            Err(Error::NoSpace(_) | Error::Outgrown { .. }) => self.claim(hole),
-            grown => grown,
+        match self.run_at_end(want) {
+            Ok(run) if self.make_room(run) => self.grow(run),
+            _ => self.claim(hole),
         }
     }
 
@@ -463,7 +464,7 @@ impl PageSink for PageWriter {
         }
         match self.state.space.pool.best_fit(pages) {
             Some(hole) => self.claim(Run::new(hole.first, pages)),
-            None => self.grow(pages),
+            None => self.must_grow(pages),
         }
     }
 

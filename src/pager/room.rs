@@ -27,71 +27,71 @@ impl PageWriter {
         if !pager.is_full.load(Relaxed) {
             return;
         }
-        let Ok(from) = pager.storage.len() else {
-            return;
-        };
-        let to = from + AHEAD_MIN;
-        if to <= pager.memory.reserved() && pager.storage.fill(from, to).is_ok() {
-            pager.is_full.store(false, Relaxed);
+        if let Ok(from) = pager.storage.len() {
+            let _ = self.fill(from, from + AHEAD_MIN);
         }
     }
 
     /// Returns whether the disk is full, few pages are free, and so many more would be after syncs that it is worth them.
-    pub(super) fn lacks_room(&self) -> bool {
+    pub fn lacks_room(&self) -> bool {
         let space = &self.state.space;
         let free = space.pool.total();
         self.pager.is_full.load(Relaxed) && free < ROOM_WANTED && space.waiting_pages() > free / 4
     }
 
     /// Makes what waits for syncs reusable, if it does not wait for a reader as well: makes the newest commit durable, and
-    /// another one with the same content, which has that one for its base (I-3). It needs no page.
-    pub(super) fn make_dead_pages_free(self) -> Result<CommitId> {
+    /// another one with the same content, which has that one for its base (I-3). That one needs pages only if its records
+    /// do not fit into the slot.
+    ///
+    /// # Errors
+    /// Those of a commit.
+    pub fn make_dead_pages_free(self) -> Result<CommitId> {
         self.pager.sync()?;
         let roots = self.tip().roots;
         self.commit(roots, Durability::Full)
     }
 
-    /// Makes the file longer than it needs to be if few pages are taken behind its end. Nothing depends on this, and the
-    /// small parts at the end of a large transaction do not count. But if there is no room for that, or was none before,
-    /// the pages that were taken are filled, so that a disk without room for them is noticed while other pages can be
-    /// taken instead.
-    ///
-    /// # Errors
-    /// `NoSpace`.
-    pub(super) fn make_room(&self, run: Run) -> Result<()> {
+    /// Returns whether pages that are to be taken behind the end of the file have room on the disk, as far as that is
+    /// looked at: if they are few, or if there was none before. They are filled for that with zeros, and so is a part of
+    /// what lies ahead of them, in one go, so that no gap without room is left in between. Nobody needs what is there:
+    /// it is behind the end, or free.
+    pub(super) fn make_room(&self, run: Run) -> bool {
         let (pager, page, end) = (&*self.pager, self.pager.page_size, run.end());
-        if end.get() <= pager.file_pages.load(SeqCst) {
-            return Ok(());
+        // What a child of the process that opened the database would write here could lie in the parent's pages.
+        if end.get() <= pager.file_pages.load(SeqCst) || pager.check_fork().is_err() {
+            return true;
         }
-        let was_full = pager.is_full.load(Relaxed);
-        let from = self.end.max(end).offset(page);
-        let to = (from + (from / 8).clamp(AHEAD_MIN, AHEAD_MAX)).next_multiple_of(AHEAD_MIN);
-        if !was_full && self.bytes + run.pages * page as u64 > AHEAD_WRITE || to > pager.memory.reserved() {
-            return Ok(());
-        }
-        // 1. Fill what lies ahead. Another process may have made the file longer already.
-        let there = pager.storage.len().unwrap_or(0);
-        let filled = match !was_full && there >= end.offset(page) {
-            true => Ok(there),
-            false => pager.storage.fill(from, to),
-        };
-        if let Err(error @ Error::NoSpace(_)) = &filled {
-            self.note_room(error);
-        } else {
-            pager.is_full.store(false, Relaxed);
-            // Where there is no room for the tags, the write itself reports it.
-            let bytes = filled.unwrap_or(0).min(pager.memory.reserved());
-            let _ = pager.learn_pages(bytes / page as u64);
-            if !was_full {
-                return Ok(());
+        if !pager.is_full.load(Relaxed) {
+            if self.bytes + run.pages * page as u64 > AHEAD_WRITE {
+                return true;
+            }
+            // Another process may have made the file longer already.
+            let there = pager.storage.len().unwrap_or(0);
+            if there >= end.offset(page) {
+                self.learn(there);
+                return true;
             }
         }
-        // 2. If that was not possible, now or before, fill the pages themselves. Nobody needs them: they are behind the
-        //    end, or free. The write itself reports any error but this.
-        match pager.storage.fill(run.first.offset(page), end.offset(page)) {
-            Err(error @ Error::NoSpace(_)) => Err(error),
-            _ => Ok(()),
-        }
+        let behind = self.end.max(end).offset(page);
+        let ahead = (behind + (behind / 8).clamp(AHEAD_MIN, AHEAD_MAX)).next_multiple_of(AHEAD_MIN);
+        // The write itself reports any error.
+        self.fill(run.first.offset(page), ahead.min(pager.memory.reserved()))
+            .map_or(true, |filled| filled >= end.offset(page))
+    }
+
+    /// Fills a part of the file that nobody needs, as far as there is room, and returns how far that is.
+    fn fill(&self, from: u64, to: u64) -> Result<u64> {
+        self.pager.check_fork()?;
+        let filled = self.pager.storage.fill(from, to)?;
+        self.pager.is_full.store(filled < to, Relaxed);
+        self.learn(filled);
+        Ok(filled)
+    }
+
+    /// Notes that the file has so many bytes. Where there is no room for the tags, the write itself reports it.
+    fn learn(&self, bytes: u64) {
+        let pages = bytes.min(self.pager.memory.reserved()) / self.pager.page_size as u64;
+        let _ = self.pager.learn_pages(pages);
     }
 
     /// Notes that the disk is full, if the error says so.

@@ -95,7 +95,11 @@ impl Pager {
             if let Some(state) = state.take() {
                 return Ok(state);
             }
-            let writer = || self.writing("another transaction of this process");
+            // The thread of this process that is first may wait itself.
+            let writer = || match self.peers.others_write() {
+                true => self.writing(&self.peers.writer(false)),
+                false => self.writing("another transaction of this process"),
+            };
             let most = limits.left(writer)?.min(LOOK_FOR_POISON);
             state = self.write_state_returned.wait_for(state, most);
         }

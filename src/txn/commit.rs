@@ -38,6 +38,15 @@ pub struct CommitMode {
     pub wait: bool,
 }
 
+/// Names a table in an error about damage that was found in its tree.
+#[cold]
+fn named(error: Error, table: &DraftTable) -> Error {
+    match error.unnamed_table() == Some(table.tree.table) {
+        true => error.in_table_called(&table.name),
+        false => error,
+    }
+}
+
 impl Draft {
     /// Commits the draft through the page writer, whose tip must be the commit that the draft builds on, and returns
     /// the id of the commit. A draft that changed nothing makes no commit, and the id of the commit that it builds on
@@ -86,7 +95,7 @@ impl Draft {
     fn flush_tables(&mut self, pages: &mut PageWriter) -> Result<()> {
         for table in self.tables.iter_mut().filter(|t| !t.dropped) {
             let flushed = self.builder.flush_last(&mut table.tree, pages);
-            flushed.map_err(|e| e.in_table_called(&table.name))?;
+            flushed.map_err(|e| named(e, table))?;
         }
         Ok(())
     }
@@ -108,7 +117,7 @@ impl Draft {
     fn place_tables(&mut self, pages: &mut PageWriter) -> Result<()> {
         for table in self.tables.iter_mut().filter(|t| !t.dropped) {
             let placed = self.builder.place_tree(&mut table.tree, pages);
-            placed.map_err(|e| e.in_table_called(&table.name))?;
+            placed.map_err(|e| named(e, table))?;
         }
         Ok(())
     }

@@ -15,6 +15,7 @@ use super::spare::Spare;
 use super::table::DraftTree;
 use super::write_set::WriteSet;
 use crate::error::{Error, Result};
+use crate::ids::TableId;
 use crate::page::leaf::Stored;
 use crate::page::PageSink;
 use crate::pager::{Descriptor, Durability, PageWriter, Pager, View};
@@ -71,7 +72,7 @@ impl DraftPages for PageWriter {
     fn prepare_to_place(&mut self) -> Result<bool> {
         for zone in self.zones_wanted() {
             let root = self.tip().roots.space;
-            let dead = read_zone(&self.view(), &root, zone)?;
+            let dead = read_zone(&self.view(), &root, zone).map_err(|e| e.in_table(TableId::SPACE))?;
             self.zone_loaded(zone, dead);
         }
         Ok(true)
