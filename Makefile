@@ -1,6 +1,6 @@
 # kv: build, test and install the C library. GNU make, POSIX sh, a C compiler, Rust. `make help` lists the targets.
 
-VERSION    := $(shell sed -n 's/^version *= *"\([^"]*\)".*/\1/p' capi/Cargo.toml | head -1)
+VERSION    := $(shell sed -n 's/^version *= *"\([^"]*\)".*/\1/p' Cargo.toml | head -1)
 ABI        := 0
 PREFIX     ?= /usr/local
 LIBDIR     ?= $(PREFIX)/lib
