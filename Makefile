@@ -48,7 +48,7 @@ CTESTS     := $(patsubst tests/c/%.c,%,$(wildcard tests/c/*.c))
 
 .DEFAULT_GOAL := all
 .PHONY: all help examples demo test test-programs test-rust test-c test-system crash-sim seeded-bugs fault bit-rot fuzz kill isolation files models memory images \
-  power-cut full-disk fault-kernel sanitize soak deps test-targets test-install test-reproducible check-symbols header check-header lint bench bench-all micro count install uninstall clean FORCE
+  power-cut full-disk fault-kernel sanitize soak deps test-targets test-install test-reproducible check-symbols header check-header lint dist test-dist bench bench-all micro count install uninstall clean FORCE
 FORCE:
 
 all: $(SO) $(STRIPPED) $(B)/libkv.a $(B)/kv.pc   ## build/libkv.so, build/libkv.a, build/kv.pc
@@ -288,6 +288,14 @@ lint:                                ## rustfmt, clippy, rustdoc: all without a 
 	# As others build it: without the feature that shows the rooms to the tests.
 	$(CARGO) clippy $(CARGOFLAGS) -p kv-capi -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(CARGOFLAGS) --workspace --no-deps
+
+# ---- releasing ----------------------------------------------------------------------------------------------
+
+dist:                                ## archives of a release, with and without the crates, and their checksums
+	B=$(B) CARGO="$(CARGO)" sh scripts/release.sh
+
+test-dist:                           ## both archives can be made, are the same twice, and build without a network
+	B=$(abspath $(B)) CARGO="$(CARGO)" MAKE="$(MAKE)" sh scripts/test-dist.sh
 
 bench: all                           ## libkv and LMDB side by side (bench/README.md); BENCH_SCALE=0.1 is quick
 	$(MAKE) -C bench
