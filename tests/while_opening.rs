@@ -467,7 +467,10 @@ fn closing_waits_once_for_a_lock_on_the_right_to_sync() {
     let in_the_way = stranger();
     let begin = Instant::now();
     let refused = db.sync().map_err(|e| told(&e));
-    assert!(refused.as_ref().is_err_and(|why| why.starts_with("InDoubt")), "{refused:?}");
+    assert!(
+        refused.as_ref().is_err_and(|why| why.starts_with("InDoubt")),
+        "{refused:?}"
+    );
     let waited = begin.elapsed();
     drop(db);
     let more = begin.elapsed() - waited;

@@ -42,8 +42,8 @@ enum Goal {
 enum Patience {
     /// As long as the options say.
     Usual,
-    /// The same, but not at all if the last wait was in vain. Closing syncs in several places, and its caller is to wait
-    /// once.
+    /// The same, but not at all if the last wait was in vain. Closing syncs in several places, and its caller is to
+    /// wait once.
     Once,
 }
 
@@ -71,8 +71,8 @@ impl Pager {
         self.sync_leaving(self.shared.tip().get().id)
     }
 
-    /// Makes commit `id` durable for somebody who closes the database, and who waits only once for a process that has the
-    /// right to sync and does not sync.
+    /// Makes commit `id` durable for somebody who closes the database, and who waits only once for a process that has
+    /// the right to sync and does not sync.
     ///
     /// # Errors
     /// `InDoubt`, `NoLocks`.
