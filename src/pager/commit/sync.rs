@@ -93,7 +93,7 @@ impl Pager {
         }
         if id > self.shared.tip().get().id {
             return Err(Error::Invalid(
-                "no commit has this number yet; give one that a commit answered",
+                "no commit has this number yet; give one that a commit returned",
             ));
         }
         match wait {
