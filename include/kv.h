@@ -33,11 +33,14 @@
  *         return 1;
  *     }
  *
- * Words. A commit is a state of the whole database and has a number; later commits have greater numbers. It is
- * visible when a new read transaction sees it, and durable when it survives a power cut. A reader sees one commit,
- * its snapshot: it is a read transaction, or a buffer of kv_get_buf() that keeps the snapshot of one. A write is a
- * call that may change the database: it puts, deletes, changes tables or writes a part of a long value. A page is the
- * unit of the file, of 4096 bytes if nothing else was chosen.
+ * KV_STR gives a string as a pointer and its length.
+ *
+ * Words. A table maps keys to values; the one called KV_MAIN always exists. A commit is a state of the whole
+ * database and has a number; later commits have greater numbers. It is visible when a new read transaction sees it,
+ * and durable when it survives a power cut. A reader sees one commit, its snapshot: it is a read transaction, or a
+ * buffer of kv_get_buf() that keeps the snapshot of one. A write is a call that may change the database: it puts,
+ * deletes, changes tables or writes a part of a long value. A page is the unit of the file, of 4096 bytes if nothing
+ * else was chosen.
  *
  * Conventions, valid for every function unless it says otherwise:
  *
@@ -76,8 +79,8 @@
  *     call; what callbacks need comes on top of that.
  *  7. Structs that may grow begin with their size: start from KV_..._INIT, which sets it. A pointer to options may be
  *     NULL for all defaults, and 0 is the default of every field of options. Fields called `reserved` must stay 0.
- *     Flags that a function does not take, or that exclude each other, return KV_INVALID. In C99, initial
- *     values can also stand in a call, as in kv_open("fruit.kv", &(kv_options)KV_OPTIONS_INIT, &db), and for a range
+ *     Flags that a function does not take, or that exclude each other, return KV_INVALID. In C99, initial values can
+ *     also stand in a call, as in kv_open("fruit.kv", &(kv_options)KV_OPTIONS_INIT, &db), and for a range
  *     &(kv_range)KV_PREFIX(KV_STR("user/")). C++ has no such literals: there, a variable comes first, as in
  *     kv_options options = KV_OPTIONS_INIT;
  *  8. Loops. A call that reaches the end returns KV_NOTFOUND, and a call that fails returns something else. A loop
@@ -490,10 +493,9 @@ typedef struct kv_options {
     /**
      * Milliseconds that kv_txn_begin() waits for another write transaction to end; 0 or less = for ever.
      *
-     * It also bounds the wait for a process that holds a lock and does nothing with it, because it is stopped for
-     * example: kv_open() waits this long, but at most 10 s; a commit or a sync waits this long, but at least 1 s (10 s
-     * if that process cannot be seen), or 60 s if this is 0 or less. For commits and syncs, the handle that opened the
-     * file first in its process decides.
+     * It also bounds how long kv_open(), commits and syncs wait for a process that holds a lock and does nothing with
+     * it, because it is stopped for example: see the table of waits at the head. For commits and syncs, the handle
+     * that opened the file first in its process decides.
      */
     int64_t wait_ms;
     /**

@@ -43,10 +43,9 @@ pub struct kv_options {
     pub reserved: u32,
     /// Milliseconds that kv_txn_begin() waits for another write transaction to end; 0 or less = for ever.
     ///
-    /// It also bounds the wait for a process that holds a lock and does nothing with it, because it is stopped for
-    /// example: kv_open() waits this long, but at most 10 s; a commit or a sync waits this long, but at least 1 s (10 s
-    /// if that process cannot be seen), or 60 s if this is 0 or less. For commits and syncs, the handle that opened the
-    /// file first in its process decides.
+    /// It also bounds how long kv_open(), commits and syncs wait for a process that holds a lock and does nothing with
+    /// it, because it is stopped for example: see the table of waits at the head. For commits and syncs, the handle
+    /// that opened the file first in its process decides.
     pub wait_ms: i64,
     /// Bytes of edits that a write transaction collects before it applies them to its pages; 0 = a 32nd of the memory
     /// that the machine has, or that its control group leaves the process, but at least 16 MiB and at most 512 MiB.
