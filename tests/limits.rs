@@ -5,6 +5,7 @@
 mod common;
 
 use common::another::{existing, play, put, role, say, told, wait, Start};
+use common::fork::{in_child, in_child_without_handlers};
 use common::tmp::TempDir;
 use kv::{CommitId, Db, Durability, Error, Options, PutMode, Range, Reader, TableId, WriteOptions};
 use std::fs;
@@ -413,26 +414,6 @@ fn what_is_full_can_be_emptied_and_filled_again() {
     }
 }
 
-/// Makes a child without any of the handlers of `fork`, which ends with what `child` returns.
-fn raw_child(child: impl FnOnce() -> i32) -> i32 {
-    // SAFETY: the child runs `child` and ends; no other thread of this process has a lock that it needs.
-    unsafe {
-        let pid = libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) as i32;
-        if pid == 0 {
-            // A child that hangs must not outlive the test.
-            libc::alarm(30);
-            libc::_exit(child());
-        }
-        let mut status = 0;
-        assert_eq!(libc::waitpid(pid, &mut status, 0), pid);
-        if libc::WIFEXITED(status) {
-            libc::WEXITSTATUS(status)
-        } else {
-            1000 + libc::WTERMSIG(status)
-        }
-    }
-}
-
 #[test]
 fn a_child_made_without_handlers_is_a_child() {
     const TEST: &str = "a_child_made_without_handlers_is_a_child";
@@ -446,7 +427,7 @@ fn a_child_made_without_handlers_is_a_child() {
         let mut txn = Some(txn);
         let length = || fs::metadata(&path).expect("the file").len();
         let before = length();
-        let in_child = raw_child(|| {
+        let in_child = in_child_without_handlers(|| {
             let mut bad = 0;
             // A long value is written at once, and what is behind the end here can be in the parent's pages.
             let long = txn
@@ -528,39 +509,27 @@ fn a_child_loses_its_descriptors_without_dev_null() {
             }
         };
         let before: Vec<_> = descriptors.iter().map(|fd| facts(*fd)).collect();
-        // SAFETY: a path that ends in a zero; then a child that looks at its descriptors and ends.
-        let status = unsafe {
-            if libc::chroot(name.as_ptr()) != 0 {
-                say("SKIPPED");
-                std::process::exit(0);
-            }
-            if role == "full" {
-                limit(libc::RLIMIT_NOFILE, 64);
-                while libc::dup(0) >= 0 {}
-            }
-            let child = libc::fork();
-            if child == 0 {
-                libc::alarm(30);
-                let good = descriptors
-                    .iter()
-                    .zip(&before)
-                    .all(|(fd, before)| match (facts(*fd), before) {
-                        (Some(now), Some(before)) => {
-                            (now.0, now.1) != (before.0, before.1) && now.2 & libc::FD_CLOEXEC != 0
-                        }
-                        _ => false,
-                    });
-                libc::_exit(i32::from(good));
-            }
-            let mut status = 0;
-            assert_eq!(libc::waitpid(child, &mut status, 0), child);
-            status
-        };
-        say(&format!(
-            "{} descriptors, {}",
-            descriptors.len().min(1),
-            libc::WEXITSTATUS(status)
-        ));
+        // SAFETY: a path that ends in a zero.
+        if unsafe { libc::chroot(name.as_ptr()) } != 0 {
+            say("SKIPPED");
+            std::process::exit(0);
+        }
+        if role == "full" {
+            limit(libc::RLIMIT_NOFILE, 64);
+            // SAFETY: a system call about a descriptor that is open.
+            while unsafe { libc::dup(0) } >= 0 {}
+        }
+        let good = in_child(|| {
+            let is_another = |(fd, before): (&i32, &Option<_>)| match (facts(*fd), before) {
+                (Some(now), Some(before)) => {
+                    let before: &(u64, u64, i32) = before;
+                    (now.0, now.1) != (before.0, before.1) && now.2 & libc::FD_CLOEXEC != 0
+                }
+                _ => false,
+            };
+            i32::from(descriptors.iter().zip(&before).all(is_another))
+        });
+        say(&format!("{} descriptors, {good}", descriptors.len().min(1)));
         wait();
         std::process::exit(0);
     }
