@@ -19,6 +19,7 @@ pub mod model;
 pub mod mount;
 pub mod patterns;
 pub mod rng;
+pub mod small_disk;
 pub mod tmp;
 
 /// Reads a number from the environment, so that CI and long soaks run the same tests at different sizes.
