@@ -282,6 +282,61 @@ fn a_disk_that_stops_writes_short_can_be_full_and_larger_again() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn a_full_disk_is_noticed_and_so_is_that_it_has_room_again() -> Result<()> {
+    const PAGES: u64 = 800;
+    let disk = Arc::new(SmallDisk::new(1, PAGES * 8 + 3));
+    let put = |db: &Db, keys: std::ops::Range<u32>, len: usize| -> Result<CommitId> {
+        let mut txn = db.begin_write(WriteOptions::default())?;
+        for key in keys {
+            txn.put(TableId::MAIN, &key.to_be_bytes(), &vec![key as u8; len], PutMode::Set)?;
+        }
+        txn.commit()
+    };
+    // Each of these values takes a page of its own. Every fifth one goes, which leaves holes of a page.
+    let db = Db::open_storage(disk.clone(), &Options::default())?;
+    let mut count = 0;
+    let one = |db: &Db, key| put(db, key..key + 1, 4000);
+    while one(&db, count).or_else(|_| one(&db, count)).is_ok() {
+        count += 1;
+    }
+    assert!(u64::from(count) > PAGES * 9 / 10, "{count} values of {PAGES} pages");
+    for key in (0..count).step_by(5) {
+        let mut txn = db.begin_write(WriteOptions::default())?;
+        assert!(txn.delete(TableId::MAIN, &key.to_be_bytes())?);
+        txn.commit().expect("pages are free");
+    }
+    let full = db.stat();
+    assert!(full.free_pages > PAGES / 6, "{full:?}");
+    // These entries take more leaves than are ever spread over holes while there is room behind the end.
+    let leaves = |from: u32| from..from + 60;
+    put(&db, leaves(1_000_000), 700).expect("pages are free");
+    assert_eq!(db.stat().pages, full.pages);
+
+    // Who opens the database does not know that the disk is full. A few pages are taken behind the end only if there is
+    // room for them.
+    drop(db);
+    let db = Db::open_storage(disk.clone(), &Options::default())?;
+    put(&db, leaves(2_000_000), 700).expect("the disk is asked before anything is refused");
+    assert!(db.stat().pages <= full.pages);
+    // Whether there is room for many is found out by writing them, once.
+    drop(db);
+    let db = Db::open_storage(disk.clone(), &Options::default())?;
+    let refused = put(&db, 3_000_000..3_000_200, 700);
+    assert!(matches!(refused, Err(Error::NoSpace(_))), "{refused:?}");
+    put(&db, 3_000_000..3_000_200, 700).expect("pages are free");
+    assert!(db.stat().pages <= full.pages);
+
+    // There is room again, and holes are left, over which nothing need be spread any more.
+    disk.grow(2000);
+    let before = db.stat();
+    assert!(before.free_pages > 20, "{before:?}");
+    put(&db, leaves(4_000_000), 700).expect("there is room");
+    assert!(db.stat().pages >= before.pages + 10, "{before:?}, {:?}", db.stat());
+    sound(&db, u64::from(count - count.div_ceil(5)) + 3 * 60 + 200);
+    Ok(())
+}
+
 fn key(random: &mut Random) -> [u8; 24] {
     let mut key = [0; 24];
     key.chunks_mut(8)
