@@ -2,9 +2,11 @@
 //! every operation. Then the transaction is committed **anyway**: whatever failed half-way must have made that
 //! impossible. After closing and opening nothing acknowledged is lost, and every page is accounted for.
 
+mod common;
 mod crashes;
 mod engine;
 
+use common::small_disk::SmallDisk;
 use engine::{account, compare, step, Model, Step, Stop, STEPS};
 use kv::file::sim::{Cut, Fault, Random, SimDisk};
 use kv::file::Storage;
@@ -24,8 +26,8 @@ fn text(stop: Stop) -> String {
 }
 
 /// A workload under a fault: what it knows.
-struct Sweep {
-    disk: Arc<SimDisk>,
+struct Sweep<D> {
+    disk: Arc<D>,
     tried: BTreeMap<CommitId, Arc<Model>>,
     unknown: Option<(CommitId, Arc<Model>)>,
     tip: (CommitId, Arc<Model>),
@@ -36,9 +38,9 @@ struct Sweep {
     is_full: bool,
 }
 
-impl Sweep {
-    fn new(seed: u64) -> Sweep {
-        let disk = Arc::new(SimDisk::new(seed).expect("disk"));
+impl<D: Storage + 'static> Sweep<D> {
+    fn new(disk: D) -> Sweep<D> {
+        let disk = Arc::new(disk);
         drop(Db::open_storage(disk.clone(), &Options::default()).expect("create"));
         disk.sync().expect("sync");
         let empty = Arc::new(Model::default());
@@ -171,7 +173,7 @@ impl Sweep {
 
 /// Runs the workload with call `n` failing; whether it was reached, and the step it ended.
 fn sweep(seed: u64, n: u64, fault: Fault, for_ever: bool) -> Result<(bool, Vec<Step>), String> {
-    let mut sweep = Sweep::new(seed);
+    let mut sweep = Sweep::new(SimDisk::new(seed).expect("disk"));
     sweep.is_full = fault == Fault::NoSpace;
     let calls = sweep.disk.counts().2;
     sweep.disk.fail_after(n, fault, for_ever);
@@ -220,6 +222,34 @@ fn every_call(for_ever: bool) {
     for step in ["LongPut", "Put", "Stream", "Reserve"] {
         assert!(ended.contains_key(step), "no fault ended a {step}");
     }
+}
+
+#[test]
+fn a_disk_of_any_size_is_full_under_the_whole_engine() {
+    let (mut full, mut short) = (0, 0);
+    for size in 0..60u64 {
+        // The first is hardly larger than an empty database, and the last holds the whole workload.
+        let disk = SmallDisk::new(size, 200 + size * 30);
+        let mut sweep = Sweep::new(disk);
+        let done = sweep.work(size).and_then(|()| {
+            full += u64::from(!sweep.ended.is_empty());
+            short += sweep.disk.short_writes();
+            sweep.check()?;
+            // With more room, the same workload goes on from there, and nothing of it is refused.
+            sweep.disk.grow(100_000);
+            sweep.ended.clear();
+            sweep.promised = sweep.promised.max(sweep.tip.0);
+            sweep.work(size + 1000)?;
+            sweep.check()
+        });
+        done.unwrap_or_else(|what| panic!("size {size}: {what}"));
+        assert_eq!(sweep.ended, [], "size {size}: there is room");
+    }
+    println!("fault: 60 passed, 0 failed ({full} sizes were full, {short} writes stopped short)");
+    assert!(
+        full > 20 && short > 20,
+        "{full} sizes were full, {short} writes stopped short"
+    );
 }
 
 #[test]

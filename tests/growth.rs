@@ -3,6 +3,7 @@
 
 mod common;
 
+use common::small_disk::SmallDisk;
 use common::tmp::TempDir;
 use kv::file::sim::{Cut, Random, SimDisk};
 use kv::pager::Durability;
@@ -142,6 +143,197 @@ fn no_room_to_grow_ahead_is_no_error() -> Result<()> {
         }
     }
     assert!(absorbed > 20, "{absorbed} of 59");
+    Ok(())
+}
+
+/// What a database on a small disk holds: what was acknowledged, of which a full commit is durable.
+struct OnSmallDisk {
+    disk: Arc<SmallDisk>,
+    db: Db,
+    acknowledged: BTreeMap<u32, Vec<u8>>,
+    durability: Durability,
+}
+
+impl OnSmallDisk {
+    fn open(disk: Arc<SmallDisk>, acknowledged: BTreeMap<u32, Vec<u8>>, durability: Durability) -> Result<OnSmallDisk> {
+        let db = Db::open_storage(disk.clone(), &Options::default())?;
+        Ok(OnSmallDisk {
+            disk,
+            db,
+            acknowledged,
+            durability,
+        })
+    }
+
+    /// Puts or deletes an entry. What is refused because the disk is full is tried once more, as the message says.
+    fn change(&mut self, key: u32, value: Option<Vec<u8>>) -> Result<()> {
+        let options = || WriteOptions {
+            durability: Some(self.durability),
+            ..WriteOptions::default()
+        };
+        let once = || -> Result<CommitId> {
+            let mut txn = self.db.begin_write(options())?;
+            match &value {
+                Some(value) => txn.put(TableId::MAIN, &key.to_be_bytes(), value, PutMode::Set)?,
+                None => assert!(txn.delete(TableId::MAIN, &key.to_be_bytes())?),
+            }
+            txn.commit()
+        };
+        match once() {
+            Err(Error::NoSpace(_)) => once()?,
+            done => done?,
+        };
+        match value {
+            Some(value) => self.acknowledged.insert(key, value),
+            None => self.acknowledged.remove(&key),
+        };
+        Ok(())
+    }
+
+    /// Puts entries until the disk is full or there are so many. Returns how many were put.
+    fn fill(&mut self, random: &mut Random, most: u32) -> Result<u32> {
+        let first = self.acknowledged.last_key_value().map_or(0, |(key, _)| key + 1);
+        for key in first..first + most {
+            // Some of them lie in pages of their own, and fill more than one.
+            let len = if random.one_in(8) {
+                3000 + random.below(30_000)
+            } else {
+                random.below(900)
+            };
+            match self.change(key, Some(vec![key as u8; len as usize])) {
+                Ok(()) => {}
+                Err(Error::NoSpace(_)) => return Ok(key - first),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(most)
+    }
+
+    /// Compares the database with what was acknowledged, and every page with its checksum.
+    fn compare(&self, when: &str) -> Result<()> {
+        let read = self.db.begin_read()?;
+        let mut cursor = Cursor::new(&mut &read, TableId::MAIN, &Range::default())?;
+        for (key, value) in &self.acknowledged {
+            assert!(cursor.next(&mut &read)?, "{when}: there is nothing from {key} on");
+            assert_eq!(cursor.key(), key.to_be_bytes(), "{when}");
+            assert_eq!(cursor.value(&mut &read)?, &value[..], "{when}: {key}");
+        }
+        assert!(!cursor.next(&mut &read)?, "{when}: there is more");
+        sound(&self.db, self.acknowledged.len() as u64);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_disk_that_stops_writes_short_can_be_full_and_larger_again() -> Result<()> {
+    let mut short = 0;
+    for seed in 0..60u64 {
+        let durability = [Durability::Full, Durability::Lazy][seed as usize % 2];
+        let mut random = Random::new(seed);
+        // Sizes are no multiples of a page, so that the last page that there is room for is half a page.
+        let disk = Arc::new(SmallDisk::new(seed, 400 + random.below(3000)));
+        let mut on = OnSmallDisk::open(disk, BTreeMap::new(), durability)?;
+        let filled = on.fill(&mut random, 100_000)?;
+        assert!(filled > 10, "seed {seed}: {filled}");
+        on.compare("full")?;
+
+        // As long as pages are free, a full database can be changed: entries are deleted and put again one by one.
+        let keys: Vec<u32> = on.acknowledged.keys().copied().collect();
+        for key in keys.iter().filter(|key| *key % 3 != 0) {
+            on.change(*key, None)?;
+        }
+        on.compare("emptied")?;
+        for key in keys.iter().filter(|key| *key % 6 == 1) {
+            on.change(*key, Some(vec![1; 300]))?;
+        }
+        on.compare("changed")?;
+        let free_before = on.disk.free();
+        let refilled = on.fill(&mut random, 100_000)?;
+        assert!(refilled * 4 > filled, "seed {seed}: {filled} entries, then {refilled}");
+        on.compare("full again")?;
+
+        // The power fails on the full disk.
+        on.db.sync()?;
+        let cut = [Cut::AllLost, Cut::AllKept, Cut::Writes, Cut::Sectors][random.below(4) as usize];
+        let disk = Arc::new(on.disk.crash(seed, cut));
+        let mut on = OnSmallDisk::open(disk, on.acknowledged, durability)?;
+        on.compare("after a power cut")?;
+
+        // A larger disk is used, by the process that has the database open.
+        let pages = on.db.stat().pages;
+        let _ = on.fill(&mut random, 100_000)?;
+        on.disk.grow(1500);
+        let more = on.fill(&mut random, 100_000)?;
+        assert!(
+            more > 5 && on.db.stat().pages > pages + 100 && on.disk.free() < 500,
+            "seed {seed}: {more} entries, {pages} pages, then {}, and {} of 1500 sectors left ({free_before})",
+            on.db.stat().pages,
+            on.disk.free()
+        );
+        on.compare("on a larger disk")?;
+        short += on.disk.short_writes();
+        let OnSmallDisk {
+            disk, acknowledged, db, ..
+        } = on;
+        drop(db);
+        OnSmallDisk::open(disk, acknowledged, durability)?.compare("opened again")?;
+    }
+    assert!(short > 10, "only {short} writes stopped short");
+    Ok(())
+}
+
+#[test]
+fn a_full_disk_is_noticed_and_so_is_that_it_has_room_again() -> Result<()> {
+    const PAGES: u64 = 800;
+    let disk = Arc::new(SmallDisk::new(1, PAGES * 8 + 3));
+    let put = |db: &Db, keys: std::ops::Range<u32>, len: usize| -> Result<CommitId> {
+        let mut txn = db.begin_write(WriteOptions::default())?;
+        for key in keys {
+            txn.put(TableId::MAIN, &key.to_be_bytes(), &vec![key as u8; len], PutMode::Set)?;
+        }
+        txn.commit()
+    };
+    // Each of these values takes a page of its own. Every fifth one goes, which leaves holes of a page.
+    let db = Db::open_storage(disk.clone(), &Options::default())?;
+    let mut count = 0;
+    let one = |db: &Db, key| put(db, key..key + 1, 4000);
+    while one(&db, count).or_else(|_| one(&db, count)).is_ok() {
+        count += 1;
+    }
+    assert!(u64::from(count) > PAGES * 9 / 10, "{count} values of {PAGES} pages");
+    for key in (0..count).step_by(5) {
+        let mut txn = db.begin_write(WriteOptions::default())?;
+        assert!(txn.delete(TableId::MAIN, &key.to_be_bytes())?);
+        txn.commit().expect("pages are free");
+    }
+    let full = db.stat();
+    assert!(full.free_pages > PAGES / 6, "{full:?}");
+    // These entries take more leaves than are ever spread over holes while there is room behind the end.
+    let leaves = |from: u32| from..from + 60;
+    put(&db, leaves(1_000_000), 700).expect("pages are free");
+    assert_eq!(db.stat().pages, full.pages);
+
+    // Who opens the database does not know that the disk is full. A few pages are taken behind the end only if there is
+    // room for them.
+    drop(db);
+    let db = Db::open_storage(disk.clone(), &Options::default())?;
+    put(&db, leaves(2_000_000), 700).expect("the disk is asked before anything is refused");
+    assert!(db.stat().pages <= full.pages);
+    // Whether there is room for many is found out by writing them, once.
+    drop(db);
+    let db = Db::open_storage(disk.clone(), &Options::default())?;
+    let refused = put(&db, 3_000_000..3_000_200, 700);
+    assert!(matches!(refused, Err(Error::NoSpace(_))), "{refused:?}");
+    put(&db, 3_000_000..3_000_200, 700).expect("pages are free");
+    assert!(db.stat().pages <= full.pages);
+
+    // There is room again, and holes are left, over which nothing need be spread any more.
+    disk.grow(2000);
+    let before = db.stat();
+    assert!(before.free_pages > 20, "{before:?}");
+    put(&db, leaves(4_000_000), 700).expect("there is room");
+    assert!(db.stat().pages >= before.pages + 10, "{before:?}, {:?}", db.stat());
+    sound(&db, u64::from(count - count.div_ceil(5)) + 3 * 60 + 200);
     Ok(())
 }
 

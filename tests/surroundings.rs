@@ -8,10 +8,10 @@ mod common;
 #[cfg(target_arch = "x86_64")]
 use common::another::refuse_calls;
 use common::another::{existing, play, put, role, say, shm, told, wait, Another, Start};
+use common::locks::{locked, Mode, ALIVE};
 use common::tmp::TempDir;
 use kv::{BackupOptions, Db, Error, Job, Options, PutMode, Reader, TableId, WriteOptions};
 use std::fs::{self, File, Permissions};
-use std::os::fd::AsRawFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{chown, symlink, FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -20,8 +20,6 @@ use std::time::{Duration, Instant};
 const OWNER: u32 = 61_001;
 const FRIEND: u32 = 61_002;
 const GROUP: u32 = 61_100;
-/// Where the bytes begin that are locked.
-const LOCKS: i64 = 1 << 61;
 
 /// A directory in which everybody may create files, and a database in it that belongs to `OWNER`.
 fn shared_database(test: &str, mode: u32) -> (TempDir, PathBuf) {
@@ -348,30 +346,16 @@ fn an_empty_file_becomes_a_database_where_one_may_be_created() {
 
 // ---- locks --------------------------------------------------------------------------------------------------
 
-/// Locks a byte of the file, as somebody can who may only read it.
-fn lock_byte(file: &File, offset: i64, kind: i32) {
-    // SAFETY: zeros are a lock; the fields that matter are set below.
-    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
-    lock.l_type = kind as libc::c_short;
-    lock.l_whence = libc::SEEK_SET as libc::c_short;
-    lock.l_start = offset;
-    lock.l_len = 1;
-    // SAFETY: a live descriptor and a complete lock.
-    let answer = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &lock) };
-    assert_eq!(answer, 0, "{}", std::io::Error::last_os_error());
-}
-
 /// Locks the byte whose number the role ends in, says so, and holds it until the test goes on.
 fn lock_role(role: &str, path: &Path) {
     let Some((kind, byte)) = role.split_once(' ') else {
         return;
     };
-    let file = match kind {
-        "share" => File::open(path).expect("open"),
-        _ => File::options().read(true).write(true).open(path).expect("open"),
+    let mode = match kind {
+        "share" => Mode::Shared,
+        _ => Mode::Exclusive,
     };
-    let kind = if kind == "share" { libc::F_RDLCK } else { libc::F_WRLCK };
-    lock_byte(&file, LOCKS + byte.parse::<i64>().expect("number"), kind);
+    let _lock = locked(path, ALIVE + byte.parse::<i64>().expect("number"), mode);
     say("locked");
     wait();
     std::process::exit(0);

@@ -4,9 +4,11 @@
 
 mod common;
 
-use common::another::{existing, play, put, role, say, shm, told, wait, Start};
+use common::another::{existing, play, put, role, say, shm, told, wait, Start, HANGS};
 #[cfg(target_arch = "x86_64")]
 use common::another::{refuse_calls, refuse_to_open_for_writing};
+use common::fork::in_child;
+use common::locks::{locked, Mode, ALIVE, SYNC};
 use common::tmp::TempDir;
 use kv::{Db, Durability, Options};
 use std::fs::{self, File};
@@ -15,25 +17,6 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-
-/// Where the bytes begin that are locked: that of all who have the database open. The right to sync is three behind it.
-const ALIVE: i64 = 1 << 61;
-const SYNC: i64 = ALIVE + 3;
-
-/// Opens the file and locks a byte of it exclusively. The lock ends with what is returned.
-fn locked(path: &Path, offset: i64) -> File {
-    let file = File::options().read(true).write(true).open(path).expect("open");
-    // SAFETY: zeros are a lock; the fields that matter are set below.
-    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
-    lock.l_type = libc::F_WRLCK as libc::c_short;
-    lock.l_whence = libc::SEEK_SET as libc::c_short;
-    lock.l_start = offset;
-    lock.l_len = 1;
-    // SAFETY: a live descriptor and a complete lock.
-    let answer = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &lock) };
-    assert_eq!(answer, 0, "{}", std::io::Error::last_os_error());
-    file
-}
 
 /// What opening answered, and whether others could come now.
 fn opened(path: &Path) -> String {
@@ -48,6 +31,30 @@ fn opened(path: &Path) -> String {
         true => said,
         false => format!("slowly: {said}"),
     }
+}
+
+/// The number of descriptors of this file, but one.
+fn descriptors_of(inode: u64, but: i32) -> i32 {
+    let is_it = |fd: &i32| {
+        // SAFETY: a place for the answer, and a question about a descriptor.
+        unsafe {
+            let mut facts: libc::stat = std::mem::zeroed();
+            libc::fstat(*fd, &mut facts) == 0 && facts.st_ino == inode
+        }
+    };
+    (3..100).filter(|fd| *fd != but && is_it(fd)).count() as i32
+}
+
+/// Waits until a thread of this process has opened the file of which a byte is `locked`, and waits for the lock.
+fn wait_for_opener(locked: &File) {
+    let inode = locked.metadata().expect("facts").ino();
+    let begin = Instant::now();
+    while descriptors_of(inode, locked.as_raw_fd()) == 0 {
+        assert!(begin.elapsed() < HANGS, "nobody opens the file");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    // It comes to the lock soon after.
+    std::thread::sleep(Duration::from_millis(300));
 }
 
 // ---- errors that are no reason to be alone ------------------------------------------------------------------
@@ -181,9 +188,9 @@ fn a_working_directory_may_change_meanwhile() {
     const TEST: &str = "a_working_directory_may_change_meanwhile";
     if let Some((role, path)) = role() {
         std::env::set_current_dir(path.parent().expect("folder")).expect("change");
-        let lock = locked(&path, ALIVE);
+        let lock = locked(&path, ALIVE, Mode::Exclusive);
         let opening = std::thread::spawn(|| Db::open(Path::new("a.kv"), &Options::default()));
-        std::thread::sleep(Duration::from_millis(500));
+        wait_for_opener(&lock);
         let elsewhere = path.with_file_name("elsewhere");
         std::env::set_current_dir(&elsewhere).expect("change");
         assert!(!opening.is_finished(), "it waits for the lock");
@@ -214,48 +221,18 @@ fn a_working_directory_may_change_meanwhile() {
 
 // ---- children -----------------------------------------------------------------------------------------------
 
-/// Runs `child` in a child, which ends with what it returns, or is ended after a while.
-fn in_child(child: impl FnOnce() -> i32) -> i32 {
-    // SAFETY: the child does what a child of a process with threads can do with the C library of GNU, and ends.
-    unsafe {
-        let pid = libc::fork();
-        if pid == 0 {
-            libc::alarm(10);
-            libc::_exit(child());
-        }
-        let mut status = 0;
-        assert_eq!(libc::waitpid(pid, &mut status, 0), pid);
-        match libc::WIFEXITED(status) {
-            true => libc::WEXITSTATUS(status),
-            false => 1000 + libc::WTERMSIG(status),
-        }
-    }
-}
-
-/// The number of descriptors of this file, but one.
-fn descriptors_of(inode: u64, but: i32) -> i32 {
-    let is_it = |fd: &i32| {
-        // SAFETY: a place for the answer, and a question about a descriptor.
-        unsafe {
-            let mut facts: libc::stat = std::mem::zeroed();
-            libc::fstat(*fd, &mut facts) == 0 && facts.st_ino == inode
-        }
-    };
-    (3..100).filter(|fd| *fd != but && is_it(fd)).count() as i32
-}
-
 #[test]
 fn a_child_made_while_a_file_is_opened_has_no_part_in_its_locks() {
     const TEST: &str = "a_child_made_while_a_file_is_opened_has_no_part_in_its_locks";
     if let Some((_, path)) = role() {
         // An empty file is filled under a lock, for which the opener waits.
         fs::write(&path, b"").expect("write");
-        let lock = locked(&path, ALIVE);
+        let lock = locked(&path, ALIVE, Mode::Exclusive);
         let opening = {
             let path = path.clone();
             std::thread::spawn(move || Db::open(&path, &Options::default()))
         };
-        std::thread::sleep(Duration::from_millis(500));
+        wait_for_opener(&lock);
         let number = fs::metadata(&path).expect("facts").ino();
         let own = lock.as_raw_fd();
         let count = || descriptors_of(number, own);
@@ -307,12 +284,16 @@ fn a_child_made_during_a_salvage_has_no_part_in_its_lock() {
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod handlers {
     use std::ffi::{c_int, c_void};
-    use std::sync::atomic::{AtomicI32, AtomicU64, Ordering::SeqCst};
+    use std::sync::atomic::{AtomicBool, AtomicI32, Ordering::SeqCst};
+    use std::time::Duration;
 
     type Handler = Option<unsafe extern "C" fn()>;
 
-    /// How long a registration takes, in milliseconds, and the error with which it ends.
-    pub static TAKES: AtomicU64 = AtomicU64::new(0);
+    /// While this is set, whoever registers handlers stays there.
+    pub static HELD: AtomicBool = AtomicBool::new(false);
+    /// Whether somebody was held there.
+    pub static IS_INSIDE: AtomicBool = AtomicBool::new(false);
+    /// The error with which a registration ends.
     pub static FAILS: AtomicI32 = AtomicI32::new(0);
 
     extern "C" {
@@ -321,7 +302,10 @@ mod handlers {
 
     #[no_mangle]
     extern "C" fn pthread_atfork(before: Handler, parent: Handler, child: Handler) -> c_int {
-        std::thread::sleep(std::time::Duration::from_millis(TAKES.load(SeqCst)));
+        while HELD.load(SeqCst) {
+            IS_INSIDE.store(true, SeqCst);
+            std::thread::sleep(Duration::from_millis(1));
+        }
         match FAILS.load(SeqCst) {
             // SAFETY: what the C library does itself. The program is never unloaded.
             0 => unsafe { __register_atfork(before, parent, child, std::ptr::null_mut()) },
@@ -336,14 +320,17 @@ fn a_child_made_while_the_library_is_prepared_can_open() {
     use std::sync::atomic::Ordering::SeqCst;
     const TEST: &str = "a_child_made_while_the_library_is_prepared_can_open";
     if let Some((_, path)) = role() {
-        handlers::TAKES.store(1500, SeqCst);
+        handlers::HELD.store(true, SeqCst);
         let opening = {
             let path = path.clone();
             std::thread::spawn(move || Db::open(&path, &Options::default()))
         };
-        std::thread::sleep(Duration::from_millis(500));
-        handlers::TAKES.store(0, SeqCst);
+        while !handlers::IS_INSIDE.load(SeqCst) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         let child = in_child(|| {
+            // The child has a copy of this, and nobody in it holds the opener up.
+            handlers::HELD.store(false, SeqCst);
             let db = Db::open(&path, &Options::default());
             let wrote = db.as_ref().map(|db| put(db, b"child"));
             // Its own children are told apart.
@@ -351,6 +338,11 @@ fn a_child_made_while_the_library_is_prepared_can_open() {
                 in_child(|| i32::from(matches!(db.as_ref().map(Db::begin_read), Ok(Err(kv::Error::Forked)))));
             i32::from(matches!(wrote, Ok(Ok(())))) + 2 * grandchild
         });
+        assert!(
+            !opening.is_finished(),
+            "the child was made and ended while the opener was held"
+        );
+        handlers::HELD.store(false, SeqCst);
         let db = opening.join().expect("join").expect("open");
         let here = in_child(|| i32::from(matches!(db.begin_read(), Err(kv::Error::Forked))));
         say(&format!(
@@ -397,7 +389,7 @@ fn a_process_of_another_container_that_syncs_is_waited_for() {
         let db = Db::open(&path, &existing()).expect("open");
         put(&db, b"inside").expect("put");
         // From here on it looks as if this member made a sync that takes long.
-        let lock = locked(&path, SYNC);
+        let lock = locked(&path, SYNC, Mode::Exclusive);
         say(&format!("locked, number {}", std::process::id()));
         std::thread::sleep(Duration::from_secs(4));
         drop(lock);
@@ -514,7 +506,7 @@ fn a_file_system_that_does_not_answer_holds_up_no_message() {
     if let Some((role, path)) = role() {
         let _file = match role.as_str() {
             "look" => File::open(&path).expect("open"),
-            "lock" => locked(&path, ALIVE),
+            "lock" => locked(&path, ALIVE, Mode::Exclusive),
             _ => play(&role, &path),
         };
         say("open");

@@ -258,7 +258,7 @@ pub unsafe extern "C" fn kv_newest_commit(db: *mut kv_db, visible: *mut u64, dur
     guard(c"kv_newest_commit", about(db), || {
         // SAFETY: pointers of the caller, NULL or writable.
         let (visible, durable) = unsafe { (maybe(visible), maybe(durable)) };
-        let stat = DbUse::of(db)?.get()?.db.stat();
+        let stat = DbUse::of(db)?.for_figures()?.db.stat();
         if let Some(visible) = visible {
             visible.set(stat.visible.get());
         }

@@ -71,7 +71,7 @@ unsafe impl Growing for kv_db_stat {}
 pub unsafe extern "C" fn kv_stat_db(db: *mut kv_db, stat: *mut kv_db_stat) -> kv_status {
     guard(c"kv_stat_db", about(db), || {
         let db = DbUse::of(db)?;
-        let db = &db.get()?.db;
+        let db = &db.for_figures()?.db;
         let (figures, writer) = (db.stat(), db.writer());
         let filled = kv_db_stat {
             struct_size: 0,
@@ -124,7 +124,7 @@ unsafe impl Growing for kv_identity {}
 pub unsafe extern "C" fn kv_db_identity(db: *mut kv_db, identity: *mut kv_identity) -> kv_status {
     guard(c"kv_db_identity", about(db), || {
         let db = DbUse::of(db)?;
-        let db = db.get()?;
+        let db = db.for_figures()?;
         let known = db.db.identity();
         let filled = kv_identity {
             struct_size: 0,
@@ -151,7 +151,7 @@ pub unsafe extern "C" fn kv_db_identity(db: *mut kv_db, identity: *mut kv_identi
 pub unsafe extern "C" fn kv_reader_at(db: *mut kv_db, index: u32, info: *mut kv_reader_info) -> kv_status {
     guard(c"kv_reader_at", about(db), || {
         let db = DbUse::of(db)?;
-        let readers = db.get()?.db.readers();
+        let readers = db.for_figures()?.db.readers();
         let reader = readers.get(index as usize).ok_or_else(not_found)?;
         // SAFETY: NULL or a struct of at least the size it states.
         unsafe { arg::report(info, reader_info(reader)) }

@@ -273,6 +273,14 @@ impl Db {
         self.handle.pager.wake_waiters();
     }
 
+    /// Checks that this process has opened the database. Calls that only tell figures do not look.
+    ///
+    /// # Errors
+    /// `Forked`: its parent has opened it.
+    pub fn check_fork(&self) -> Result<()> {
+        self.handle.pager.check_fork()
+    }
+
     /// Returns figures of the file.
     pub fn stat(&self) -> FileStat {
         self.handle.pager.stat()

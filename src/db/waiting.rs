@@ -15,7 +15,8 @@ impl Db {
     /// whether it is durable; with any other value it takes as long as the sync.
     ///
     /// # Errors
-    /// `Busy`: the commit is not durable yet; `Invalid`: there is no such commit; `InDoubt`, `Poisoned`: a sync failed.
+    /// `Busy`: the commit is not durable yet; `Invalid`: there is no such commit; `InDoubt`, `Poisoned`: a sync failed;
+    /// `Forked`.
     pub fn wait_durable(&self, id: CommitId, wait: Wait) -> Result<()> {
         self.handle.pager.wait_durable(id, wait)
     }
@@ -23,7 +24,7 @@ impl Db {
     /// Waits until a commit newer than `after` is visible, whoever makes it, and returns the id of the newest one.
     ///
     /// # Errors
-    /// `Busy`: the wait ended first; `Cancelled`: [`Db::interrupt`] ended the wait; `Poisoned`: a sync failed.
+    /// `Busy`: the wait ended first; `Cancelled`: [`Db::interrupt`] ended the wait; `Poisoned`: a sync failed; `Forked`.
     pub fn wait_commit(&self, after: CommitId, wait: Wait) -> Result<CommitId> {
         self.handle
             .cancellable(|cancel| self.look_for_commit(after, wait, cancel))
@@ -35,6 +36,7 @@ impl Db {
             Wait::For(time) => Instant::now().checked_add(time),
             Wait::Try | Wait::Forever => None,
         };
+        pager.check_fork()?;
         let mut nap = NAPS.0;
         loop {
             let newest = pager.newest().id;

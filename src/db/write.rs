@@ -175,7 +175,8 @@ impl WriteTxn {
     /// # Errors
     /// `NoSpace`, `Io`, `Corrupt`, `Limit`, `NoMemory`: nothing was committed, and the database is as before.
     /// `TxnFailed`: an earlier error had made the transaction unusable. `InDoubt`: the commit may or may not survive;
-    /// `Poisoned`: a sync failed. After either of these two, every handle of the database must be closed.
+    /// `Poisoned`: a sync failed. After either of these two, every handle of the database must be closed. `Forked`: the
+    /// transaction is that of the parent process.
     pub fn commit(self) -> Result<CommitId> {
         self.finish(true)
     }
@@ -190,6 +191,8 @@ impl WriteTxn {
     }
 
     fn finish(mut self, wait: bool) -> Result<CommitId> {
+        // This comes before anything is read: what a child finds in its parent's pages would look like damage.
+        self.pages.pager().check_fork()?;
         self.ready()?;
         let mode = CommitMode {
             durability: self.durability,

@@ -130,8 +130,11 @@ impl Pager {
     }
 
     /// Fails with `Forked` if this process is a child of the one that opened the database.
+    ///
+    /// # Errors
+    /// `Forked`.
     #[inline(always)]
-    pub(super) fn check_fork(&self) -> Result<()> {
+    pub fn check_fork(&self) -> Result<()> {
         match fork::count() == self.forks {
             true => Ok(()),
             false => Err(Error::Forked),

@@ -294,6 +294,8 @@ impl TreeBuilder {
         if tree.edits.is_empty() {
             return Ok(());
         }
+        // `Forked` leaves a draft usable, so that every call answers it. Nothing may be half-done then.
+        self.pager.check_fork()?;
         let placing = placing && pages.prepare_to_place()?;
         // Pinned bytes may lie in pages that this transaction placed before and gives back now.
         pages.keep_released(self.pinned);
@@ -363,6 +365,7 @@ impl TreeBuilder {
         keys: KeyRange<'_>,
         pages: &mut P,
     ) -> Result<u64> {
+        self.pager.check_fork()?;
         self.flush(tree, pages)?;
         let before = tree.root.ptr.entries;
         let removed = self.apply(tree, false, pages).remove_range(tree.root, keys);
@@ -376,6 +379,7 @@ impl TreeBuilder {
     /// Forgets the tree's edits without applying them, and gives back the pages of the long values that they would have
     /// put.
     pub(super) fn forget_edits<P: DraftPages>(&mut self, tree: &mut DraftTree, pages: &mut P) -> Result<()> {
+        self.pager.check_fork()?;
         let size = self.page_size();
         let log = tree.edits.log();
         for at in log.entries() {

@@ -95,16 +95,21 @@ static size_t count;
 
 static void read_all(kv_txn *txn)
 {
+    kv_status status;
     char key[8];
     int table, i;
     count = 0;
     for (table = 0; table < 2; table++)
         for (i = 0; i < KEYS; i++) {
             snprintf(key, sizeof key, "k%03d", i);
-            if (kv_get(txn, tables[table], key, 4, &values[count]) != KV_OK) continue;
+            status = kv_get(txn, tables[table], key, 4, &values[count]);
+            if (status == KV_NOTFOUND) continue;
+            OK(status);
             memcpy(copies[count], values[count].data, values[count].len);
             count++;
         }
+    /* A quarter of the 200 edits at least, however many of them hit a key again or delete one. */
+    CHECK(count > 100);
 }
 
 static int all_are_there(void)
@@ -140,6 +145,7 @@ static void values_stay(unsigned round)
     static char many[60000];
     kv_txn_options options = KV_TXN_OPTIONS_INIT;
     kv_txn *txn;
+    kv_status status;
     kv_op ops[16];
     uint64_t n;
     static char keys[6][LONG_KEY];
@@ -151,7 +157,11 @@ static void values_stay(unsigned round)
     OK(kv_txn_begin(db, KV_WRITE, &options, &txn));
     write_much(txn, round % 2);
     /* Something is returned, so a batch collects and applies nothing. */
-    if (kv_get(txn, KV_MAIN, "k000", 4, &values[0]) == KV_OK) OK(kv_count(txn, KV_MAIN, NULL, &n));
+    status = kv_get(txn, KV_MAIN, "k000", 4, &values[0]);
+    if (status == KV_OK)
+        OK(kv_count(txn, KV_MAIN, NULL, &n));
+    else
+        IS(status, KV_NOTFOUND);
     for (i = 0; i < 6; i++) {
         memset(keys[i], 'K', sizeof keys[i]);
         snprintf(names[i], sizeof names[i], "k%03u", chance(KEYS));

@@ -10,13 +10,16 @@ pub mod capi;
 pub mod child;
 pub mod compare;
 pub mod drive;
+pub mod fork;
 pub mod gen;
 pub mod image;
 pub mod ledger;
+pub mod locks;
 pub mod model;
 pub mod mount;
 pub mod patterns;
 pub mod rng;
+pub mod small_disk;
 pub mod tmp;
 
 /// Reads a number from the environment, so that CI and long soaks run the same tests at different sizes.

@@ -73,6 +73,28 @@ static size_t key_of(char *key, unsigned n)
     return 6;
 }
 
+/* Makes a batch that is to be filled, in buffers in which nothing is left of what was there before. */
+static kv_batch empty_batch(char *bytes, size_t size, uint32_t *ends, size_t strings)
+{
+    kv_batch batch = KV_BATCH_INIT;
+    memset(bytes, '#', size);
+    memset(ends, 0xff, strings * sizeof *ends);
+    batch.bytes = bytes;
+    batch.bytes_size = size;
+    batch.ends = ends;
+    batch.ends_size = strings;
+    return batch;
+}
+
+/* Whether a batch holds entries, of so many strings each, and they are as long as it says. */
+static int is_filled(const kv_batch *batch, size_t strings)
+{
+    size_t i, count = batch->count * strings;
+    for (i = 1; i < count; i++)
+        if (batch->ends[i] < batch->ends[i - 1]) return 0;
+    return count > 0 && batch->used > 0 && batch->ends[count - 1] == batch->used;
+}
+
 /* How many steps the database has seen. */
 static kv_status steps_of(kv_txn *txn, uint64_t *steps)
 {

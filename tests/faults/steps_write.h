@@ -252,7 +252,9 @@ static int step_single(void)
 {
     size_t len;
     TRY(kv_db_put(db, KV_MAIN, S("~single"), S("v"), 0));
+    memset(room, '#', 10);
     TRY(kv_db_get(db, KV_MAIN, S("~single"), room, 10, &len));
+    CHECK(len == 1 && room[0] == 'v' && room[1] == '#');
     TRY(kv_db_delete(db, KV_MAIN, S("~single"), KV_BLIND));
     TRY(kv_sync(db));
     return 1;

@@ -22,6 +22,14 @@ impl DbUse {
     pub(crate) fn get(&self) -> Outcome<&DbHandle> {
         self.0.object().db()
     }
+
+    /// Returns what stands behind the handle, for a call that only tells figures: the engine does not look then whether
+    /// this is a child that was made past the handlers of `fork()`, in which no handle is marked.
+    pub(crate) fn for_figures(&self) -> Outcome<&DbHandle> {
+        let db = self.get()?;
+        db.db.check_fork()?;
+        Ok(db)
+    }
 }
 
 /// A transaction in use by this call.
