@@ -79,8 +79,9 @@ fn why_refused(handle: usize, wanted: u8) -> Cow<'static, str> {
         }
         Err(false) => {
             return format!(
-                "bad handle: {handle:#x} is no handle of this library; give the {name} that {maker}() answered"
-            )
+            "bad handle: {handle:#x} is no handle of this library, or one of another copy of it in this process; give \
+                 the {name} that {maker}() answered"
+        )
             .into()
         }
     };
