@@ -1,7 +1,6 @@
 //! The circumstances of a failure: what was being done, with which file, and what the system said.
 
 use super::damage::{absolute, Prefix};
-use super::Error;
 use std::borrow::Cow;
 use std::fmt::{self, Display, Formatter};
 use std::io;
@@ -13,6 +12,21 @@ pub struct Detail {
     pub(super) what: Cow<'static, str>,
     pub(super) file: Option<Box<Path>>,
     source: Option<io::Error>,
+    pub(super) foreign: Foreign,
+}
+
+/// What a file is that is no database, as far as what to do next depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Foreign {
+    /// Something else, whatever that is.
+    #[default]
+    Other,
+    /// A file without content, which can become a database.
+    Empty,
+    /// A file whose head tells nothing. It may have been a database.
+    Headless,
+    /// The shared memory that lies beside a database while that is open.
+    Memory,
 }
 
 impl Detail {
@@ -23,6 +37,7 @@ impl Detail {
             what: what.into(),
             file: Some(absolute(file)),
             source,
+            foreign: Foreign::Other,
         })
     }
 
@@ -33,17 +48,16 @@ impl Detail {
             what: what.into(),
             file: None,
             source: Some(source),
+            foreign: Foreign::Other,
         })
     }
 
-    /// Returns what happened because of another error.
+    /// Returns what a file is that is no database.
     #[cold]
-    pub(crate) fn because(what: &str, error: Error) -> Box<Detail> {
-        match error {
-            Error::Io(cause) | Error::NoSpace(cause) => cause.after(what),
-            Error::NoLocks(cause) => cause.after("locks are not available").after(what),
-            other => format!("{what}: {other}").into(),
-        }
+    pub(crate) fn foreign(what: impl Into<Cow<'static, str>>, foreign: Foreign) -> Box<Detail> {
+        let mut detail: Box<Detail> = what.into().into();
+        detail.foreign = foreign;
+        detail
     }
 
     /// Returns the same circumstances, seen as the reason for something else.
@@ -109,6 +123,7 @@ impl From<Cow<'static, str>> for Box<Detail> {
             what,
             file: None,
             source: None,
+            foreign: Foreign::Other,
         })
     }
 }

@@ -11,15 +11,15 @@
 //! | file     | subject                                                                        |
 //! |----------|--------------------------------------------------------------------------------|
 //! | `advice` | what texts tell to do next, so that it can be left out                         |
-//! | `damage` | damage and missing tables: where they were found                               |
+//! | `damage` | damage, missing tables, and what is in the way of a put: where they were found |
 //! | `detail` | what was being done, with which file, and what the system said                 |
 
 mod advice;
 mod damage;
 mod detail;
 
-pub use damage::{table_called, Corruption, MissingTable};
-pub use detail::Detail;
+pub use damage::{table_called, Conflict, Corruption, MissingTable};
+pub use detail::{Detail, Foreign};
 
 use crate::ids::{PageNo, TableId};
 use crate::util::memory;
@@ -44,7 +44,7 @@ pub enum Error {
     NotFound,
     /// The key or the name, which the text names, exists already.
     #[error("{0} exists already")]
-    Exists(String),
+    Exists(Box<Conflict>),
     /// The file exists already.
     #[error("{file}the file exists already", file = .0.prefix())]
     FileExists(Box<Detail>),
@@ -57,7 +57,7 @@ pub enum Error {
     Busy(Box<Detail>),
     /// A key that was to be appended is not greater than the last key of the table. The text names both.
     #[error("append out of order: {0}")]
-    Order(String),
+    Order(Box<Conflict>),
     /// A callback, `Db::interrupt` or `kv_interrupt` asked to stop.
     #[error("cancelled")]
     Cancelled,
@@ -113,7 +113,7 @@ pub enum Error {
     NoLocks(Box<Detail>),
     /// A limit of the format, of this build or of this process was reached.
     #[error("limit reached: {0}")]
-    Limit(&'static str),
+    Limit(Cow<'static, str>),
     /// The file would outgrow the addresses that were reserved when it was opened.
     #[error(
         "limit reached: while it is open, this database can grow to {reserved} bytes, for which addresses were reserved \
@@ -162,6 +162,18 @@ impl Display for Bare<'_> {
     }
 }
 
+impl Detail {
+    /// Returns what happened because of another error.
+    #[cold]
+    pub(crate) fn because(what: &str, error: Error) -> Box<Detail> {
+        match error {
+            Error::Io(cause) | Error::NoSpace(cause) => cause.after(what),
+            Error::NoLocks(cause) => cause.after("locks are not available").after(what),
+            other => format!("{what}: {other}").into(),
+        }
+    }
+}
+
 /// The errors that have circumstances, as a pattern.
 macro_rules! with_detail {
     ($detail:ident) => {
@@ -201,6 +213,20 @@ impl Error {
             Error::NoSpace(detail) => Some(more_space(detail.errno())),
             _ => None,
         }
+    }
+
+    /// Returns what a file is that is no database, as far as what to do next depends on it; `None` for every other error.
+    #[doc(hidden)]
+    pub fn foreign(&self) -> Option<Foreign> {
+        match self {
+            Error::NotADatabase(detail) => Some(detail.foreign),
+            _ => None,
+        }
+    }
+
+    /// Returns whether memory or addresses were refused.
+    pub fn is_no_memory(&self) -> bool {
+        matches!(self, Error::NoMemory(_) | Error::NoMemoryFor(_))
     }
 
     /// Returns an error about damage at `page`, or at no page in particular if it is `None`. The table is not known
