@@ -353,7 +353,7 @@ impl Reservation {
 /// Returns whether the system locks memory that is mapped, at once or when it is touched, as a process can ask for.
 fn new_memory_is_locked() -> bool {
     let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANON);
-    // Only Linux tells by this error, and other systems lock nothing that was not asked for page by page.
+    // Only Linux is known to tell by this error. Elsewhere new memory counts as memory that is not locked.
     if !cfg!(any(target_os = "linux", target_os = "android")) {
         return false;
     }
