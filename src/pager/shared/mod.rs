@@ -109,7 +109,7 @@ mod tests {
         assert!(matches!(shared.register(), Err(Error::Limit(_))));
         // Whoever is refused learns who has most of them.
         let text = neighbour.register().expect_err("none is free").to_string();
-        let who = format!("; process {} has {} of them", std::process::id(), READERS - 1);
+        let who = format!("; process {} has {READERS} of them", std::process::id());
         assert!(text.contains(&who), "{text}");
         shared.unregister(all[77]);
         assert!(shared.register().is_ok());
