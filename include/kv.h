@@ -260,7 +260,11 @@ typedef struct kv_error {
     uint32_t reserved;
     /** Number of the damaged page; KV_NONE if there is none or it is not known. */
     uint64_t page;
-    /** Number of the table that the damaged page belongs to; KV_NONE if there is none or it is not known. */
+    /**
+     * Number of the table in question: the one that the damaged page belongs to, that has the key or the name which must
+     * not be there (KV_EXISTS, KV_ORDER), or that was looked for by its number (KV_NO_TABLE). KV_NONE otherwise, if it
+     * is not known, and for a table that was looked for by its name.
+     */
     uint64_t table;
     /** After KV_TOO_SMALL: how many bytes are needed. Otherwise 0. */
     uint64_t needed;
@@ -1590,10 +1594,15 @@ typedef struct kv_check_report {
     uint64_t dead_pages;
     /** Number of faults that were found. */
     uint64_t faults;
+    /**
+     * With KV_JOB_CHECK_SPACE: pages of which it is not known whether they are in use, because the pages that would lead
+     * to them are damaged. They are no faults of their own.
+     */
+    uint64_t unaccounted_pages;
 } kv_check_report;
 
 #define KV_CHECK_REPORT_INIT \
-    {sizeof(kv_check_report), 0, 0, 0, 0, 0, 0, 0, 0, 0}
+    {sizeof(kv_check_report), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /**
  * Takes the next bytes of a stream, all of them. Returns 0, or an errno, which ends the job with KV_IO (or

@@ -39,7 +39,7 @@
 //! | go through a range of keys   | [`Cursor`], [`Range`], [`Seek`]                             |
 //! | keep several tables          | [`WriteTxn::table_create`], [`Reader::table`], [`TableId`]  |
 //! | write a very long value      | [`ValueWriter`], [`Reader::read_value`]                     |
-//! | prove that a file is whole   | [`Db::check`], [`ReadTxn::check`], [`CheckReport`]          |
+//! | prove that a file is whole   | [`Db::check`], [`Db::check_reporting`], [`CheckReport`]     |
 //! | copy a database in use       | [`ReadTxn::backup`], [`ReadTxn::backup_to`]                 |
 //! | save what a damaged file has | [`salvage()`]                                               |
 //! | know why a call failed       | [`Error`]                                                   |
@@ -132,7 +132,7 @@ pub use db::{Durability, FileStat, LevelStat, PutMode, ReaderInfo, Recovery, Tab
 pub use db::{FileRange, Identity, ValueInfo, ValuePiece, ValueWriter, Writer};
 #[doc(hidden)]
 pub use error::table_called;
-pub use error::{Corruption, Detail, Error, MissingTable, Result};
+pub use error::{Conflict, Corruption, Detail, Error, Foreign, MissingTable, Result};
 pub use ids::{CommitId, PageNo, TableId};
 pub use maintain::{salvage, BackupOptions, CheckReport, Fault, Job, OnBytes, OnProgress, SalvageReport};
 // The parts of what `Cursor::next_many` returns.
@@ -142,4 +142,4 @@ pub use page::KEY_MAX;
 pub use tree::write::values::VALUE_MAX;
 pub use util::memory::set_memory_short;
 #[doc(hidden)]
-pub use util::shown::ShownPath;
+pub use util::shown::{plural, ShownPath};

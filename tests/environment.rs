@@ -409,6 +409,12 @@ fn there_is_room_for_eight_thousand_readers() {
         }
     };
     assert!(matches!(refused, Error::Limit(_)), "{refused}");
+    let text = refused.to_string();
+    assert!(
+        text.contains("8192 read transactions are open")
+            && text.contains("; this process has 8192 of them, so end some"),
+        "{text}"
+    );
     assert_eq!(snapshots.len(), 8192);
     let readers = pager.readers();
     assert_eq!(readers.len(), 8192);

@@ -490,7 +490,7 @@ fn jobs_tell_their_progress_and_can_be_cancelled() {
     let full = read.backup_to(IMAGE, &Job::silent(), &mut |bytes| {
         written += bytes.len();
         if written > 100_000 {
-            return Err(Error::Limit("no more"));
+            return Err(Error::Limit("no more".into()));
         }
         Ok(())
     });

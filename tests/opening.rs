@@ -55,9 +55,16 @@ fn a_foreign_file_is_told_from_a_damaged_one() {
     says(&error, &["an SQLite database"]);
     let error = open_bytes(&path, &[0; 65536]);
     assert!(matches!(error, Error::NotADatabase(_)), "{error}");
+    says(&error, &["its first 16384 bytes are zeros"]);
     let error = open_bytes(&path, b"hello");
     assert!(matches!(error, Error::NotADatabase(_)), "{error}");
-    says(&error, &["5 bytes"]);
+    says(&error, &["5 bytes are too short"]);
+    says(&open_bytes(&path, b"h"), &["1 byte is too short"]);
+    // The beginning of the first slot.
+    says(
+        &open_bytes(&path, &good(&dir.file("c.kv"), 1)[..1]),
+        &["it has 1 byte,"],
+    );
     // All four slots damaged, but it was a database: the magic is there.
     let mut bytes = good(&dir.file("b.kv"), 1);
     (0..4).for_each(|slot| bytes[slot * 4096 + 100] ^= 1);
@@ -86,7 +93,7 @@ fn a_cut_file_says_how_much_is_missing() {
     for cut in [1, 7, 8, 4096, 16383] {
         let error = open_bytes(&path, &bytes[..cut]);
         assert!(matches!(error, Error::Corrupt(_)), "{error}");
-        says(&error, &["was cut", &format!("{cut} bytes"), "16384"]);
+        says(&error, &["was cut", &format!("it has {cut} byte"), "16384"]);
     }
 }
 

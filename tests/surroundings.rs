@@ -326,9 +326,15 @@ fn an_empty_file_becomes_a_database_where_one_may_be_created() {
         "it is the same file"
     );
     // What a creation that was cut short leaves is empty, too.
-    for len in [1, 4096, 16 << 10] {
+    for (len, what) in [
+        (1, "holds only a zero;"),
+        (4096, "holds only zeros, 4096 bytes of them;"),
+        (16 << 10, "holds only zeros, 16384 bytes of them;"),
+    ] {
         fs::write(&path, vec![0; len]).expect("write");
-        assert!(matches!(Db::open(&path, &existing()), Err(Error::NotADatabase(_))));
+        let refused = Db::open(&path, &existing()).expect_err("no database");
+        assert!(matches!(refused, Error::NotADatabase(_)), "{refused}");
+        assert!(refused.to_string().contains(what), "{refused}");
         assert_eq!(counted(&path, &Options::default()), 1);
     }
     // Many at once: one of them fills it, and each commit counts.
@@ -428,6 +434,115 @@ fn who_holds_a_lock_is_named_and_not_waited_for_without_end() {
         );
     }
 }
+
+// ---- what is no file ------------------------------------------------------------------------------------------
+
+/// Makes a pipe and a socket in a directory, and returns them and what else machines have that is no file of a disk. A
+/// library that took any of these for a file would do no harm by it.
+fn no_files(dir: &TempDir) -> Vec<PathBuf> {
+    let (fifo, socket) = (dir.file("fifo"), dir.file("socket"));
+    let name = std::ffi::CString::new(fifo.as_os_str().as_bytes()).expect("name");
+    // SAFETY: a path that ends in a zero.
+    assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+    drop(std::os::unix::net::UnixListener::bind(&socket).expect("socket"));
+    symlink("/dev/zero", dir.file("link")).expect("link");
+    let mut all = vec![dir.path().to_owned(), fifo, socket, dir.file("link")];
+    let of_system = [
+        "/",
+        "/dev/null",
+        "/dev/zero",
+        "/dev/full",
+        "/dev/random",
+        "/dev/tty",
+        "/dev/fd",
+        "/proc/self",
+        "/proc/self/mem",
+        "/proc/self/maps",
+        "/proc/self/status",
+        "/proc/self/comm",
+        "/proc/self/oom_score_adj",
+        "/proc/self/environ",
+        "/proc/self/ns/mnt",
+        "/proc/kmsg",
+        "/proc/kcore",
+        "/proc/version",
+        "/sys/kernel/uevent_seqnum",
+        "/sys/kernel/tracing/trace_pipe",
+    ];
+    all.extend(of_system.iter().map(PathBuf::from).filter(|path| path.exists()));
+    all
+}
+
+#[test]
+fn what_is_no_file_is_refused_at_once_and_left_alone() {
+    let dir = TempDir::new("no-files");
+    let target = dir.file("saved");
+    let read_only = Options {
+        read_only: true,
+        ..existing()
+    };
+    let ways = [
+        ("create", Options::default()),
+        ("open", existing()),
+        ("read", read_only),
+    ];
+    // Whoever writes a database there gives the process another name.
+    let name = || fs::read("/proc/self/comm").expect("its name");
+    let before = name();
+    for path in no_files(&dir) {
+        let begin = Instant::now();
+        let mut answers: Vec<(&str, Option<Error>)> = Vec::new();
+        for (way, options) in &ways {
+            answers.push((way, Db::open(&path, options).err()));
+        }
+        let saved = kv::salvage(&path, &target, false, &Job::silent(), &mut |_| true);
+        answers.push(("salvage", saved.err()));
+        assert!(
+            begin.elapsed() < Duration::from_secs(5),
+            "{path:?}: {:?}",
+            begin.elapsed()
+        );
+        for (way, refused) in answers {
+            let refused = refused.unwrap_or_else(|| panic!("{way} takes {path:?} for a file"));
+            // The system lets not everybody open everything.
+            let is_clear = match &refused {
+                Error::NotADatabase(_) => true,
+                Error::Access(_) => refused.raw_os_error().is_some(),
+                _ => false,
+            };
+            assert!(is_clear, "{way} {path:?}: {refused:?}");
+            assert!(!refused.to_string().contains("empty"), "{way} {path:?}: {refused}");
+        }
+        assert_eq!(name(), before, "{path:?} was written to");
+    }
+    assert!(!target.exists());
+    let left: Vec<_> = fs::read_dir(dir.path()).expect("list").collect();
+    assert_eq!(left.len(), 3, "{left:?}");
+}
+
+#[test]
+fn the_shared_memory_is_no_database_and_says_which_file_is() {
+    let dir = TempDir::new("memory-opened");
+    let path = dir.file("a.kv");
+    let db = Db::open(&path, &Options::default()).expect("create");
+    put(&db, b"k").expect("put");
+    let memory = shm(&path);
+    let saved = kv::salvage(&memory, &dir.file("saved"), false, &Job::silent(), &mut |_| true);
+    for refused in [
+        Db::open(&memory, &Options::default()).expect_err("no database"),
+        saved.map(drop).expect_err("no database"),
+    ] {
+        assert!(matches!(refused, Error::NotADatabase(_)), "{refused}");
+        let text = refused.to_string();
+        assert!(
+            text.contains("shared memory") && text.contains("without \"-shm\""),
+            "{text}"
+        );
+    }
+    put(&db, b"l").expect("nobody is disturbed");
+}
+
+// ---- versions -------------------------------------------------------------------------------------------------
 
 #[test]
 fn another_version_that_has_it_open_is_named_in_time() {

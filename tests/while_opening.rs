@@ -431,7 +431,7 @@ fn a_process_of_another_container_that_syncs_is_waited_for() {
 fn closing_waits_once_for_a_lock_on_the_right_to_sync() {
     const TEST: &str = "closing_waits_once_for_a_lock_on_the_right_to_sync";
     if let Some((_, path)) = role() {
-        let _lock = locked(&path, SYNC);
+        let _lock = locked(&path, SYNC, Mode::Exclusive);
         say("locked");
         wait();
         std::process::exit(0);

@@ -3,7 +3,7 @@
 use crate::border::arg::{self, Given, Growing};
 use crate::border::error::{guard, AboutPath};
 use crate::border::flags::{known, KV_JOB_CHECK_SPACE, KV_JOB_COMPACT, KV_JOB_OVERWRITE};
-use crate::border::process;
+use crate::border::process::{self, Uncancelled};
 use crate::border::signals::NoWriteSignals;
 use crate::border::status::{kv_status, Failure, Outcome, KV_CANCELLED, KV_CORRUPT, KV_INVALID};
 use crate::border::types::{kv_db, kv_txn, table_in_question, KV_NONE};
@@ -12,7 +12,7 @@ use crate::handle::in_use::{DbUse, ReadUse};
 use crate::handle::objects::orphan_all;
 use crate::handle::token::Token;
 use crate::txn::not_waiting_for_itself;
-use kv_engine::{table_called, BackupOptions, Db, Fault, Job, PageNo, ReadTxn};
+use kv_engine::{plural, table_called, BackupOptions, Db, Fault, Job, PageNo, ReadTxn};
 use std::ffi::{c_char, c_int, c_void, CString};
 use std::io;
 use std::path::Path;
@@ -92,6 +92,9 @@ pub struct kv_check_report {
     pub dead_pages: u64,
     /// Number of faults that were found.
     pub faults: u64,
+    /// With KV_JOB_CHECK_SPACE: pages of which it is not known whether they are in use, because the pages that would lead
+    /// to them are damaged. They are no faults of their own.
+    pub unaccounted_pages: u64,
 }
 // SAFETY: repr(C), struct_size first, integers only.
 unsafe impl Growing for kv_check_report {}
@@ -241,6 +244,7 @@ unsafe fn check(
             overflow_pages: counted.chain_pages,
             dead_pages: counted.dead_pages,
             faults: counted.faults,
+            unaccounted_pages: counted.unaccounted_pages,
         };
         // SAFETY: a struct of at least the size it states.
         unsafe { arg::report(report, filled)? };
@@ -248,7 +252,10 @@ unsafe fn check(
     if counted.faults != 0 {
         let hidden = match counted.unaccounted_pages {
             0 => String::new(),
-            pages => format!(", and {pages} pages could not be accounted for, because what leads to them is damaged"),
+            pages => format!(
+                ", and {pages} {} could not be accounted for, because what leads there is damaged",
+                plural(pages, "page", "pages")
+            ),
         };
         let message = format!(
             "corrupt: faults were found: {} (`on_fault` is told each){hidden}; restore a backup, or save what is left with \
@@ -389,7 +396,8 @@ pub unsafe extern "C" fn kv_fd_write(ctx: *mut c_void, data: *const c_void, len:
     let (Ok(fd), Ok(bytes)) = given else {
         return libc::EINVAL;
     };
-    // No call ends the process.
+    // No call ends the process, and no thread ends inside a call.
+    let _uncancelled = Uncancelled::new();
     let _no_signals = NoWriteSignals::new();
     let mut done = 0;
     while done < len {

@@ -85,7 +85,10 @@ pub unsafe extern "C" fn kv_buf_retain(buffer: *mut kv_buf) -> kv_status {
         let mut locked = HANDLES.lock_waiting(Token::of(buffer), Kind::Buf)?;
         let buf = locked.object().buf()?;
         let more = buf.references.checked_add(1);
-        buf.references = more.ok_or(Failure::Engine(kv_engine::Error::Limit("references")))?;
+        buf.references = more.ok_or_else(|| {
+            let what = "this kv_buf has as many references as can be counted; release some";
+            Failure::Engine(kv_engine::Error::Limit(what.into()))
+        })?;
         Ok(())
     })
 }

@@ -1,9 +1,9 @@
 //! Chapter "long values": looking at a value, reading a part of it.
 
 use crate::border::arg::{self, out, out_array, Growing};
-use crate::border::error::{guard, PIECE_BYTES};
+use crate::border::error::guard;
 use crate::border::status::{kv_status, not_found, Failure};
-use crate::border::types::{kv_table, kv_txn, KV_NONE};
+use crate::border::types::{kv_extent, kv_table, kv_txn, KV_NONE};
 use crate::handle::about::about;
 use crate::handle::in_use::TxnUse;
 use kv_engine::{TableId, ValuePiece};
@@ -24,21 +24,6 @@ pub struct kv_value_stat {
 }
 // SAFETY: repr(C), struct_size first, integers only.
 unsafe impl Growing for kv_value_stat {}
-
-/// A contiguous piece of a value.
-///
-/// @ingroup kv_values
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct kv_extent {
-    /// Its bytes, valid as a value of kv_get().
-    pub data: *const c_void,
-    /// Its length in bytes.
-    pub len: usize,
-    /// Where it begins in the file, in bytes; KV_NONE if it has no place of its own there.
-    pub file_offset: u64,
-}
-const _: () = assert!(size_of::<kv_extent>() == PIECE_BYTES, "messages count in elements");
 
 /// Tells the length and the shape of a value, without reading the value.
 ///

@@ -3,7 +3,7 @@
 use super::reader::Reader;
 use super::write::WriteTxn;
 use crate::catalogue::{self, TableRecord, NOTE_MAX};
-use crate::error::{table_called, Error, Result};
+use crate::error::{table_called, Conflict, Error, Result};
 use crate::ids::TableId;
 use crate::page::leaf::Stored;
 use crate::page::Root;
@@ -24,7 +24,10 @@ impl WriteTxn {
         if let Some(number) = Reader::get(self, TableId::NAMES, name)? {
             let number = catalogue::decode_number(number).map_err(|e| self.draft.fail(e))?;
             return match new {
-                true => Err(Error::Exists(format!("the table {}", Quoted(name)))),
+                true => Err(Error::Exists(Conflict::new(
+                    number,
+                    format!("the table {}", Quoted(name)),
+                ))),
                 false => Ok(number),
             };
         }
@@ -74,7 +77,10 @@ impl WriteTxn {
         }
         match self.draft.open(number) {
             Err(Error::NoTable(_)) => {}
-            Ok(_) => return Err(Error::Exists(table_called(number, &record.name).to_string())),
+            Ok(_) => {
+                let what = table_called(number, &record.name).to_string();
+                return Err(Error::Exists(Conflict::new(number, what)));
+            }
             Err(error) => return Err(error),
         }
         let names = named.then(|| self.names()).transpose()?;

@@ -1,4 +1,5 @@
-//! Damage and missing tables: where they were found, and what messages call the places: files and tables.
+//! Damage, missing tables, and what is in the way of a put: where they were found, and what messages call the places:
+//! files and tables.
 
 use super::advice::AFTER_DAMAGE;
 use crate::ids::{PageNo, TableId};
@@ -102,6 +103,28 @@ impl MissingTable {
 }
 
 impl Display for MissingTable {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+/// What a put or a new table met and was not to meet: a key or a name that is there, or a key that is not the last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conflict {
+    /// The table in which the key is, or which has the name.
+    pub table: TableId,
+    what: String,
+}
+
+impl Conflict {
+    /// Returns what is in the way in `table`. `what` names it.
+    #[cold]
+    pub(crate) fn new(table: TableId, what: String) -> Box<Conflict> {
+        Box::new(Conflict { table, what })
+    }
+}
+
+impl Display for Conflict {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(&self.what)
     }

@@ -7,17 +7,26 @@
 //! The text of an error has the form `PATH: what happened, and where; what to do next`. The path comes first if the error
 //! knows its file: opening a file, copying into one and saving from one say which it was. What is done with an open
 //! database does not repeat its path; the caller knows which database it used.
+//!
+//! | file     | subject                                                                        |
+//! |----------|--------------------------------------------------------------------------------|
+//! | `advice` | what texts tell to do next, so that it can be left out                         |
+//! | `damage` | damage, missing tables, and what is in the way of a put: where they were found |
+//! | `detail` | what was being done, with which file, and what the system said                 |
 
 mod advice;
 mod damage;
+mod detail;
 
-pub use damage::{table_called, Corruption, MissingTable};
+pub use damage::{table_called, Conflict, Corruption, MissingTable};
+pub use detail::{Detail, Foreign};
 
 use crate::ids::{PageNo, TableId};
 use crate::util::memory;
 use crate::util::shown::ShownPath;
 use advice::{more_space, without_advice};
-use damage::{absolute, Prefix};
+use damage::absolute;
+use detail::Missing;
 use std::borrow::Cow;
 use std::fmt::{self, Display, Formatter};
 use std::io;
@@ -35,7 +44,7 @@ pub enum Error {
     NotFound,
     /// The key or the name, which the text names, exists already.
     #[error("{0} exists already")]
-    Exists(String),
+    Exists(Box<Conflict>),
     /// The file exists already.
     #[error("{file}the file exists already", file = .0.prefix())]
     FileExists(Box<Detail>),
@@ -48,7 +57,7 @@ pub enum Error {
     Busy(Box<Detail>),
     /// A key that was to be appended is not greater than the last key of the table. The text names both.
     #[error("append out of order: {0}")]
-    Order(String),
+    Order(Box<Conflict>),
     /// A callback, `Db::interrupt` or `kv_interrupt` asked to stop.
     #[error("cancelled")]
     Cancelled,
@@ -104,7 +113,7 @@ pub enum Error {
     NoLocks(Box<Detail>),
     /// A limit of the format, of this build or of this process was reached.
     #[error("limit reached: {0}")]
-    Limit(&'static str),
+    Limit(Cow<'static, str>),
     /// The file would outgrow the addresses that were reserved when it was opened.
     #[error(
         "limit reached: while it is open, this database can grow to {reserved} bytes, for which addresses were reserved \
@@ -138,126 +147,6 @@ pub enum Error {
     Panic(String),
 }
 
-/// The circumstances of a failure: what was being done or is wrong, with which file, and what the system said.
-#[derive(Debug)]
-pub struct Detail {
-    what: Cow<'static, str>,
-    file: Option<Box<Path>>,
-    source: Option<io::Error>,
-}
-
-impl Detail {
-    /// Returns what is wrong with `file`.
-    #[cold]
-    pub(crate) fn of_file(what: impl Into<Cow<'static, str>>, file: &Path, source: Option<io::Error>) -> Box<Detail> {
-        Box::new(Detail {
-            what: what.into(),
-            file: Some(absolute(file)),
-            source,
-        })
-    }
-
-    /// Returns what the system said, and `what` about it.
-    #[cold]
-    pub(crate) fn system(what: impl Into<Cow<'static, str>>, source: io::Error) -> Box<Detail> {
-        Box::new(Detail {
-            what: what.into(),
-            file: None,
-            source: Some(source),
-        })
-    }
-
-    /// Returns what happened because of another error.
-    #[cold]
-    pub(crate) fn because(what: &str, error: Error) -> Box<Detail> {
-        match error {
-            Error::Io(cause) | Error::NoSpace(cause) => cause.after(what),
-            Error::NoLocks(cause) => cause.after("locks are not available").after(what),
-            other => format!("{what}: {other}").into(),
-        }
-    }
-
-    /// Returns the same circumstances, seen as the reason for something else.
-    #[cold]
-    pub(crate) fn after(mut self: Box<Self>, what: &str) -> Box<Detail> {
-        self.what = match self.what.is_empty() {
-            true => what.to_string().into(),
-            false => format!("{what}: {}", self.what).into(),
-        };
-        self
-    }
-
-    /// Returns the file in question with a colon behind it, as messages begin; nothing if it is not known.
-    fn prefix(&self) -> impl Display + '_ {
-        Prefix(self.file.as_deref())
-    }
-
-    /// Returns the number of what the system said.
-    fn errno(&self) -> Option<i32> {
-        self.source.as_ref()?.raw_os_error()
-    }
-
-    /// Returns what the system said, if it was asked.
-    pub fn system_error(&self) -> Option<&io::Error> {
-        self.source.as_ref()
-    }
-}
-
-/// What happened, without the file.
-impl Display for Detail {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match &self.source {
-            Some(source) if self.what.is_empty() => source.fmt(f),
-            Some(source) => write!(f, "{}: {source}", self.what),
-            None => f.write_str(&self.what),
-        }
-    }
-}
-
-impl std::ops::Deref for Detail {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        &self.what
-    }
-}
-
-impl From<&'static str> for Box<Detail> {
-    fn from(what: &'static str) -> Box<Detail> {
-        Cow::Borrowed(what).into()
-    }
-}
-
-impl From<String> for Box<Detail> {
-    fn from(what: String) -> Box<Detail> {
-        Cow::<'static, str>::Owned(what).into()
-    }
-}
-
-impl From<Cow<'static, str>> for Box<Detail> {
-    fn from(what: Cow<'static, str>) -> Box<Detail> {
-        Box::new(Detail {
-            what,
-            file: None,
-            source: None,
-        })
-    }
-}
-
-/// Why a file is not there, unless "no such file" says it all.
-struct Missing<'a>(&'a Detail);
-
-impl Display for Missing<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Missing(detail) = self;
-        match detail.errno() {
-            Some(libc::ENOENT | libc::ELOOP) if detail.what.is_empty() => Ok(()),
-            Some(libc::ENOENT | libc::ELOOP) => write!(f, ": {}", detail.what),
-            _ => write!(f, ": {detail}"),
-        }
-    }
-}
-
 /// What happened, without advice, as [`Error::bare`] returns it.
 #[derive(Debug, Clone, Copy)]
 pub struct Bare<'a>(&'a Error);
@@ -269,6 +158,18 @@ impl Display for Bare<'_> {
             Error::NoSpace(detail) => write!(f, "{}no space: {detail}", detail.prefix()),
             Error::TxnFailed(why) => write!(f, "the transaction failed earlier ({})", without_advice(why)),
             other => other.fmt(f),
+        }
+    }
+}
+
+impl Detail {
+    /// Returns what happened because of another error.
+    #[cold]
+    pub(crate) fn because(what: &str, error: Error) -> Box<Detail> {
+        match error {
+            Error::Io(cause) | Error::NoSpace(cause) => cause.after(what),
+            Error::NoLocks(cause) => cause.after("locks are not available").after(what),
+            other => format!("{what}: {other}").into(),
         }
     }
 }
@@ -312,6 +213,20 @@ impl Error {
             Error::NoSpace(detail) => Some(more_space(detail.errno())),
             _ => None,
         }
+    }
+
+    /// Returns what a file is that is no database, as far as what to do next depends on it; `None` for every other error.
+    #[doc(hidden)]
+    pub fn foreign(&self) -> Option<Foreign> {
+        match self {
+            Error::NotADatabase(detail) => Some(detail.foreign),
+            _ => None,
+        }
+    }
+
+    /// Returns whether memory or addresses were refused.
+    pub fn is_no_memory(&self) -> bool {
+        matches!(self, Error::NoMemory(_) | Error::NoMemoryFor(_))
     }
 
     /// Returns an error about damage at `page`, or at no page in particular if it is `None`. The table is not known
@@ -429,7 +344,7 @@ impl Error {
 
     /// Returns the number of the system's error (`errno`), if the error comes from a system call.
     pub fn raw_os_error(&self) -> Option<i32> {
-        self.detail()?.source.as_ref()?.raw_os_error()
+        self.detail()?.errno()
     }
 
     /// Notes that the error is about `path`, if it does not know its file yet. The path is made absolute, because a

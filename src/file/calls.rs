@@ -146,6 +146,26 @@ pub(super) fn allocate(file: &File, bytes: u64) -> io::Result<()> {
     })
 }
 
+/// Returns the number of the kind of file system that a file is on, if the system tells.
+pub(super) fn file_system(file: &File) -> Option<u64> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        let mut facts = std::mem::MaybeUninit::<libc::statfs64>::uninit();
+        // SAFETY: The descriptor is open, and the call fills the structure if it succeeds.
+        match unsafe { libc::fstatfs64(file.as_raw_fd(), facts.as_mut_ptr()) } {
+            // The number has 32 bits, whatever type has room for it.
+            // SAFETY: The call has succeeded.
+            0 => Some(unsafe { facts.assume_init() }.f_type as u64 & u64::from(u32::MAX)),
+            _ => None,
+        }
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    {
+        let _ = file;
+        None
+    }
+}
+
 /// A limit that the system sets to a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Limit {

@@ -142,9 +142,14 @@ fn wiped_page() -> *mut AtomicU32 {
         // about that mapping.
         unsafe {
             let page = libc::mmap(null_mut(), size_of::<AtomicU32>(), protection, flags, -1, 0);
-            if page != libc::MAP_FAILED && libc::madvise(page, size_of::<AtomicU32>(), libc::MADV_WIPEONFORK) == 0 {
+            if page == libc::MAP_FAILED {
+                return null_mut();
+            }
+            if libc::madvise(page, size_of::<AtomicU32>(), libc::MADV_WIPEONFORK) == 0 {
                 return page.cast();
             }
+            // Systems before Linux 4.14 do not know the advice.
+            libc::munmap(page, size_of::<AtomicU32>());
         }
     }
     null_mut()

@@ -11,7 +11,7 @@
 
 use super::calls::{self, Limit};
 use super::wish::{no_addresses, Wish};
-use crate::error::{Error, Result};
+use crate::error::{Detail, Error, Result};
 use crate::util::bytes::to_usize;
 use crate::util::lock::Mutex;
 use std::marker::PhantomData;
@@ -144,9 +144,8 @@ impl Reservation {
 
     fn large(file_len: u64, map: impl Fn(u64) -> Result<Reservation>) -> Result<Reservation> {
         let wish = Wish::new(file_len, LARGE.load(Relaxed), usize::BITS);
-        let wish = wish.ok_or(Error::Limit(
-            "the file is too long to be mapped; open it on a machine of 64 bits",
-        ))?;
+        let wish = wish
+            .ok_or_else(|| Error::Limit("the file is too long to be mapped; open it on a machine of 64 bits".into()))?;
         let mut range = wish.grant(map, Reservation::shrink)?;
         LARGE.fetch_add(1, Relaxed);
         range.large = true;
@@ -274,14 +273,14 @@ impl Reservation {
         }
         let error = std::io::Error::last_os_error();
         Err(match calls::limit(Limit::Data) {
-            Some(data) if error.raw_os_error() == Some(libc::ENOMEM) => Error::NoMemoryFor(
+            Some(data) if error.raw_os_error() == Some(libc::ENOMEM) => Error::NoMemoryFor(Detail::system(
                 format!(
-                    "this process may have {} MiB of data (RLIMIT_DATA, `ulimit -d`), and {} bytes more are needed",
+                    "this process may have {} MiB of data (RLIMIT_DATA, `ulimit -d`), and needs {} KiB more",
                     data >> 20,
-                    len - usable
-                )
-                .into(),
-            ),
+                    (len - usable).div_ceil(1 << 10)
+                ),
+                error,
+            )),
             _ => Error::io("make memory usable", error),
         })
     }
@@ -354,6 +353,10 @@ impl Reservation {
 /// Returns whether the system locks memory that is mapped, at once or when it is touched, as a process can ask for.
 fn new_memory_is_locked() -> bool {
     let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANON);
+    // Only Linux is known to tell by this error. Elsewhere new memory counts as memory that is not locked.
+    if !cfg!(any(target_os = "linux", target_os = "android")) {
+        return false;
+    }
     // SAFETY: The system chooses the address of one page, which is unmapped before anybody uses it. There is nothing to
     // be written back from it; the call refuses with this error, and for no other reason, if the page is locked, whether
     // it is in memory already or not.

@@ -22,7 +22,7 @@
 use super::beside::{self, Refusal, Site};
 use super::lock::{self, Byte, Mode};
 use super::map::Atomics;
-use super::peers::{Activity, Peers, Syncer, Writer, HEADER, PROCESSES};
+use super::peers::{is_memory, Activity, Peers, Syncer, Writer, HEADER, MAGIC, PROCESSES};
 use super::sleepers::{Marks, Sleepers};
 use super::{calls, fork, names, Identity};
 use crate::error::{Detail, Error, Result};
@@ -38,9 +38,6 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCs
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The first word of the memory: a name and the version of the layout.
-const MAGIC: u64 = u64::from_le_bytes(*b"kv-shm\x02\0");
-const MAGIC_MASK: u64 = 0x0000_FFFF_FFFF_FFFF;
 /// The indices of words in the header: the era, the data file's device and inode, the number of words.
 const ERA: usize = 1;
 const DEVICE: usize = 2;
@@ -397,7 +394,9 @@ impl Door {
             }
         }
         lock::unlock(fd, Byte::Era(era));
-        Err(Error::Limit("1024 processes have this database open; close it in some"))
+        Err(Error::Limit(
+            "1024 processes have this database open; close it in some".into(),
+        ))
     }
 
     fn join_era(&self) -> Result<Entry> {
@@ -417,8 +416,7 @@ impl Door {
         }
         let memory = Atomics::<AtomicU64>::of_file(shm.as_fd(), facts.len() / 8)?;
         let word = |at: usize| memory.all()[at].load(SeqCst);
-        if word(0) & MAGIC_MASK != MAGIC & MAGIC_MASK || (word(DEVICE), word(INODE)) != (self.of.device, self.of.inode)
-        {
+        if !is_memory(&word(0).to_ne_bytes()) || (word(DEVICE), word(INODE)) != (self.of.device, self.of.inode) {
             return Ok(Err(Refusal::Lost));
         }
         let own = identity(&facts);

@@ -9,6 +9,7 @@
 //! | `wish`   | how large such a range is, and which limit is in the way                              |
 //! | `memory` | a database without a file                                                             |
 //! | `fresh`  | a file that gets its name when it is whole                                            |
+//! | `special` | what has the name of a file and cannot hold a database                                 |
 //! | `raw`    | a file that is only looked at, damaged maybe                                           |
 //! | `sim`    | a simulated disk that loses power, tears writes and fails on command (for tests)      |
 //! | `peers`  | those who have the same database open: shared memory, the right to write and to sync    |
@@ -50,6 +51,7 @@ pub mod sim;
 #[cfg(test)]
 mod sim_test;
 pub mod sleepers;
+mod special;
 mod wish;
 
 use crate::error::{Error, Result};

@@ -12,6 +12,23 @@ use std::sync::atomic::AtomicU64;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// The first word of the memory: a name and the version of the layout. Version 3 has in the words of those who write and
+/// sync since when they do so.
+pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"kv-shm\x03\0");
+/// The part of that word that is the name.
+const NAME: u64 = 0x0000_FFFF_FFFF_FFFF;
+
+/// What the memory is to those who take it for a database.
+pub const MEMORY: &str =
+    "it is the shared memory that lies beside a database while that is open; open the database, whose \
+                          name is the same without \"-shm\" at its end";
+
+/// Returns whether the file that begins with these bytes is shared memory, of whatever version.
+pub fn is_memory(begin: &[u8]) -> bool {
+    let word = begin.first_chunk().map(|word| u64::from_ne_bytes(*word));
+    word.is_some_and(|word| word & NAME == MAGIC & NAME)
+}
+
 /// The number of words at the head of the shared memory that are not the pager's.
 pub const HEADER: usize = 64;
 /// The number of members there can be. Each has an index below this.

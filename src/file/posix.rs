@@ -15,8 +15,8 @@ use super::map::{Mapped, Reservation};
 use super::members::{Member, Opener};
 use super::names::{above_standard, at_path};
 use super::peers::Peers;
-use super::{lock, Identity, Storage};
-use crate::error::{Detail, Error, Result};
+use super::{lock, special, Identity, Storage};
+use crate::error::{Error, Result};
 use crate::util::bytes::to_usize;
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -75,6 +75,7 @@ impl Candidate {
                 .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
                 .open(path)
         };
+        special::refuse_by_name(path)?;
         let mut writable = false;
         let (file, watch) = fork::watched(|| {
             let mut opened = open(true);
@@ -84,16 +85,7 @@ impl Candidate {
             }
             above_standard(opened.map_err(|e| at_path("open", path, e))?)
         })?;
-        let facts = file
-            .metadata()
-            .map_err(|e| Error::io("look at the file", e).of_file(path))?;
-        if !facts.is_file() {
-            return Err(Error::NotADatabase(Detail::of_file(
-                "it is not a regular file",
-                path,
-                None,
-            )));
-        }
+        let facts = special::regular(&file, path)?;
         let identity = Identity {
             device: facts.dev(),
             inode: facts.ino(),
@@ -112,6 +104,15 @@ impl Candidate {
         self.identity
     }
 
+    /// Returns how many bytes the file has.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn len(&self) -> Result<u64> {
+        let facts = self.file.metadata().map_err(|e| Error::io("look at the file", e))?;
+        Ok(facts.len())
+    }
+
     /// Returns whether the file has no bytes, or nothing but a few zeros.
     ///
     /// # Errors
@@ -126,13 +127,13 @@ impl Candidate {
     /// # Errors
     /// `Io`.
     pub fn is_unfilled(&self, image: &[u8]) -> Result<bool> {
-        let look = |e| Error::io("look at the file", e);
-        let len = self.file.metadata().map_err(look)?.len();
+        let len = self.len()?;
         if len == 0 || len > image.len() as u64 {
             return Ok(len == 0);
         }
         let mut bytes = vec![0; to_usize(len)];
-        self.file.read_exact_at(&mut bytes, 0).map_err(look)?;
+        let read = self.file.read_exact_at(&mut bytes, 0);
+        read.map_err(|e| Error::io("look at the file", e))?;
         let has_content = |part: &[u8]| part.iter().any(|byte| *byte != 0);
         let words = bytes.chunks(8).zip(image.chunks(8)).enumerate();
         let is_left_over = |at: usize, image: &[u8]| at * 8 >= SECTOR && has_content(image);
@@ -192,11 +193,7 @@ impl Candidate {
     /// # Errors
     /// `NoMemory`, `Io`.
     pub fn map(self) -> Result<PosixFile> {
-        let len = self
-            .file
-            .metadata()
-            .map_err(|e| Error::io("look at the file", e))?
-            .len();
+        let len = self.len()?;
         Ok(PosixFile {
             map: Reservation::of_file(self.file.as_fd(), len)?,
             _watch: self.watch,

@@ -2,8 +2,8 @@
 
 use super::fork::{self, Watch};
 use super::names::{above_standard, at_path};
-use super::{lock, Identity};
-use crate::error::{Detail, Error, Result};
+use super::{lock, special, Identity};
+use crate::error::{Error, Result};
 use crate::util::bytes::to_usize;
 use std::fs::{File, OpenOptions};
 use std::os::fd::AsFd;
@@ -29,6 +29,7 @@ impl Raw {
     /// `NoFile`, `Access`, `NotADatabase` (not a regular file), `Io`, `NoMemory`.
     pub fn open(path: &Path) -> Result<Raw> {
         fork::enter()?;
+        special::refuse_by_name(path)?;
         let mut options = OpenOptions::new();
         options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
         // A child would keep the lock.
@@ -36,16 +37,7 @@ impl Raw {
             let opened = options.open(path).map_err(|e| at_path("open", path, e));
             above_standard(opened?)
         })?;
-        let facts = file
-            .metadata()
-            .map_err(|e| Error::io("look at the file", e).of_file(path))?;
-        if !facts.is_file() {
-            return Err(Error::NotADatabase(Detail::of_file(
-                "it is not a regular file",
-                path,
-                None,
-            )));
-        }
+        let facts = special::regular(&file, path)?;
         let _ = lock::try_lock(file.as_fd(), lock::Byte::Observe, lock::Mode::Shared);
         Ok(Raw {
             _watch: watch,

@@ -159,7 +159,7 @@ impl SimDisk {
 
     fn make(cached: &[u8], disk: Vec<u8>, log: Vec<Op>, seed: u64) -> Result<SimDisk> {
         if cached.len() as u64 > CAPACITY {
-            return Err(Error::Limit("the simulated disk is full"));
+            return Err(Error::Limit("the simulated disk is full".into()));
         }
         let cache = Reservation::anonymous(CAPACITY)?;
         // SAFETY: The cache is new, and nobody reads it yet.
@@ -506,7 +506,7 @@ impl Storage for SimDisk {
         state.writes += 1;
         let mut bytes = parts.concat();
         if at.checked_add(bytes.len() as u64).is_none_or(|end| end > CAPACITY) {
-            return Err(Error::Limit("the simulated disk is full"));
+            return Err(Error::Limit("the simulated disk is full".into()));
         }
         if let Some(fault) = fault {
             if fault == Fault::Short || fault == Fault::NoSpace {
@@ -570,7 +570,7 @@ impl Storage for SimDisk {
             return Err(failure("set the file length", fault));
         }
         if len > CAPACITY {
-            return Err(Error::Limit("the simulated disk is full"));
+            return Err(Error::Limit("the simulated disk is full".into()));
         }
         if len < state.len {
             let zeros = vec![0; (state.len - len) as usize];

@@ -1,7 +1,8 @@
 //! How large a range of addresses is asked for, and which limit was in the way if none could be had.
 
 use super::calls::{self, Limit};
-use crate::error::{Error, Result};
+use crate::error::{Detail, Error, Result};
+use std::io;
 
 /// How much is asked for at first, for a file of this length in a process that has so many large ranges already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,19 +62,20 @@ pub(super) fn no_addresses(file_len: u64, error: Error) -> Error {
     };
     let need = format!("address space for {} MiB is needed", (file_len + Wish::ROOM) >> 20);
     let mib = |limit: Limit| calls::limit(limit).map(|bytes| bytes >> 20);
-    match (source, mib(Limit::Locked), mib(Limit::Addresses)) {
-        (Some(libc::EAGAIN), Some(locked), _) => Error::NoMemoryFor(format!(
-            "{need}, and this process locks all its memory (mlockall), of which it may lock {locked} MiB \
-             (RLIMIT_MEMLOCK, `ulimit -l`)"
-        ).into()),
-        (Some(libc::ENOMEM), _, Some(most)) => Error::NoMemoryFor(format!(
-            "{need}, and this process may have {most} MiB of it (RLIMIT_AS, `ulimit -v`)"
-        ).into()),
-        (Some(libc::ENOMEM), ..) => Error::NoMemoryFor(format!(
-            "{need}, and this process has no more addresses or no more mappings (vm.max_map_count); close other databases"
-        ).into()),
-        _ => error,
-    }
+    let why = match (source, mib(Limit::Locked), mib(Limit::Addresses)) {
+        (Some(libc::EAGAIN), Some(locked), _) => format!(
+            "this process locks all its memory (mlockall), of which it may lock {locked} MiB (RLIMIT_MEMLOCK, `ulimit -l`)"
+        ),
+        (Some(libc::ENOMEM), _, Some(most)) => {
+            format!("this process may have {most} MiB of it (RLIMIT_AS, `ulimit -v`)")
+        }
+        (Some(libc::ENOMEM), ..) => {
+            "this process has no more addresses or no more mappings (vm.max_map_count; close other databases)".to_string()
+        }
+        _ => return error,
+    };
+    let system = io::Error::from_raw_os_error(source.unwrap_or(libc::ENOMEM));
+    Error::NoMemoryFor(Detail::system(format!("{need}, and {why}"), system))
 }
 
 #[cfg(test)]
@@ -102,6 +104,14 @@ mod tests {
         );
         assert_eq!(grant(1 << 40, 3 << 30, 1 << 33), Some(3 << 30), "but enough");
         assert_eq!(grant(1 << 20, 1 << 19, 1 << 18), None);
+    }
+
+    #[test]
+    fn what_the_system_said_is_kept() {
+        for errno in [libc::ENOMEM, libc::EAGAIN] {
+            let error = no_addresses(0, Error::io("map memory", io::Error::from_raw_os_error(errno)));
+            assert_eq!(error.raw_os_error(), Some(errno), "{error}");
+        }
     }
 
     #[test]

@@ -8,9 +8,10 @@ use crate::db::{Db, ReadTxn};
 use crate::error::{Error, Result};
 use crate::ids::{CommitId, PageNo, Run, TableId};
 use crate::page::{meta_pages, Extent, Prefetch, Root};
-use crate::pager::{Accounting, Descriptor, PageWriter, Pager, Snapshot, View, Wait};
+use crate::pager::{Accounting, Descriptor, Pager, Snapshot, View, Wait};
 use crate::tree::read::check::{Checker, PageSet, Reached};
 use crate::txn::DeadExtents;
+use crate::util::shown::plural;
 use std::collections::HashSet;
 use std::sync::atomic::AtomicBool;
 use std::sync::Arc;
@@ -97,7 +98,8 @@ impl ReadTxn {
             return run(self.snapshot(), None, job, on_fault);
         }
         let pager = self.snapshot().pager();
-        let mut wait = || drop_lock(pager.lock_write(Wait::Forever, &AtomicBool::new(false)));
+        // The lock was only waited for, and is given back.
+        let mut wait = || pager.lock_write(Wait::Forever, &AtomicBool::new(false)).map(drop);
         account_newest(pager, &mut wait, job, on_fault)
     }
 }
@@ -134,15 +136,10 @@ impl Db {
         // All waits of the check together last no longer than one may.
         let mut wait_for_writer = || {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            drop_lock(self.lock_write(left.map_or(wait, Wait::For)))
+            self.lock_write(left.map_or(wait, Wait::For)).map(drop)
         };
         account_newest(self.pager(), &mut wait_for_writer, job, on_fault)
     }
-}
-
-/// Gives a write lock back that was only waited for.
-fn drop_lock(lock: Result<PageWriter>) -> Result<()> {
-    lock.map(drop)
 }
 
 /// Checks the newest commit and accounts for the pages of the file. `wait_for_writer` returns when an open write
@@ -235,13 +232,11 @@ impl Check<'_, '_> {
 
     /// Notes why something in a table could not be read. That memory is short ends the job, and is no fault of the file.
     fn failed(&mut self, table: TableId, error: &Error) {
-        match error {
-            Error::NoMemory(_) | Error::NoMemoryFor(_) => self.job.lack_memory(),
-            other => {
-                let (page, what) = other.as_fault();
-                self.fault(page, table, &what);
-            }
+        if error.is_no_memory() {
+            return self.job.lack_memory();
         }
+        let (page, what) = error.as_fault();
+        self.fault(page, table, &what);
     }
 
     /// Checks every tree of the commit.
@@ -355,7 +350,8 @@ impl Check<'_, '_> {
             let lost = Run::new(first, end - first)
                 .iter()
                 .find(|page| !reached.contains(*page));
-            let what = format!("{unaccounted} pages are neither in use nor dead, this is the first");
+            let are = plural(unaccounted, "page is", "pages are");
+            let what = format!("{unaccounted} {are} neither in use nor dead; this is the first");
             self.fault(lost, TableId::SPACE, &what);
         }
     }

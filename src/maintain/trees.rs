@@ -56,7 +56,7 @@ impl CommitTrees {
         });
         match read {
             Ok(()) => trees.check_names(source, &list, &names)?,
-            Err(error @ (Error::NoMemory(_) | Error::NoMemoryFor(_))) => return Err(error),
+            Err(error) if error.is_no_memory() => return Err(error),
             Err(error) => trees.unreadable(TableId::CATALOGUE, &error),
         }
         trees.all.push((TableId::CATALOGUE, root));
@@ -89,7 +89,7 @@ impl CommitTrees {
             Ok(agree)
         });
         match read {
-            Err(error @ (Error::NoMemory(_) | Error::NoMemoryFor(_))) => return Err(error),
+            Err(error) if error.is_no_memory() => return Err(error),
             Err(error) => self.unreadable(TableId::NAMES, &error),
             Ok(()) if !agree || wanted.next().is_some() => {
                 self.fault(TableId::NAMES, "the list of names differs from the catalogue");

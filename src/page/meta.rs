@@ -303,7 +303,9 @@ impl Meta {
         }
         let (kind, width) = (b[field::CHECKSUM_KIND], b[field::CHECKSUM_WIDTH]);
         if (kind, width) != CRC_32C {
-            return Err(Error::TooNew(format!("checksum kind {kind} of {width} bytes").into()));
+            return Err(Error::TooNew(
+                format!("a checksum of kind {kind} and width {width}").into(),
+            ));
         }
         let later = &b[field::OF_LATER_VERSIONS];
         if let Some(i) = later.iter().position(|byte| *byte != 0) {

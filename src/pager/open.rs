@@ -9,7 +9,7 @@ use super::core::Pager;
 use super::descriptor::Descriptor;
 use super::options::PagerOptions;
 use super::shared::{self, CommitSlot, Constants, Opening, Shared};
-use crate::error::{Error, Result};
+use crate::error::{Detail, Error, Foreign, Result};
 use crate::file::fresh::Fresh;
 use crate::file::map::Atomics;
 use crate::file::memory::Memory;
@@ -217,9 +217,13 @@ fn open_existing(path: &Path, options: &PagerOptions, image: Option<&[u8]>) -> R
                     return Ok(None);
                 }
             } else if candidate.is_empty()? {
-                return Err(Error::NotADatabase(
-                    "the file is empty; it can become a database if it is opened to be created".into(),
-                ));
+                let what = match candidate.len()? {
+                    0 => "the file is empty".to_string(),
+                    1 => "the file holds only a zero".to_string(),
+                    len => format!("the file holds only zeros, {len} bytes of them"),
+                };
+                let what = format!("{what}; it can become a database if it is opened to be created");
+                return Err(Error::NotADatabase(Detail::foreign(what, Foreign::Empty)));
             }
             let storage = Arc::new(candidate.map()?);
             let key = registration.0;

@@ -171,7 +171,7 @@ impl PageWriter {
         };
         if self.id > CommitId::MAX {
             return Err(Error::Limit(
-                "commit ids are used up; copy the database into a new file",
+                "commit ids are used up; copy the database into a new file".into(),
             ));
         }
         self.refresh();

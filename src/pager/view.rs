@@ -141,7 +141,7 @@ impl<'a> View<'a> {
             if self.pager.is_poisoned() {
                 return Err(Error::Poisoned);
             }
-            return Err(Error::corrupt(page, "checksum of a page differs from its pointer's"));
+            return Err(Error::corrupt(page, "the checksum differs from that in its pointer"));
         }
         // A tag that is never set makes every access verify the page.
         if self.pager.verify != Verify::Always {

@@ -2,7 +2,7 @@
 
 use super::draft::{Draft, TableIndex};
 use super::flush::{DraftPages, Edit};
-use crate::error::{table_called, Error, Result};
+use crate::error::{table_called, Conflict, Error, Result};
 use crate::ids::TableId;
 use crate::page::layout::record::REST;
 use crate::page::leaf::Stored;
@@ -100,18 +100,20 @@ impl Draft {
     /// Returns the answer for a key that must not be there and is.
     #[cold]
     fn is_there(&self, at: TableIndex, key: &[u8]) -> Error {
-        Error::Exists(format!("the key {} in {}", Quoted(key), self.called(at)))
+        let what = format!("the key {} in {}", Quoted(key), self.called(at));
+        Error::Exists(Conflict::new(self.table(at).tree.table, what))
     }
 
     /// Returns the answer for the append of a key that is not behind the last one.
     #[cold]
     fn out_of_order(&self, at: TableIndex, key: &[u8], last: &[u8]) -> Error {
-        Error::Order(format!(
+        let what = format!(
             "the key {} is not greater than {}, the last one of {}; append in order, or put without that flag",
             Quoted(key),
             Quoted(last),
             self.called(at)
-        ))
+        );
+        Error::Order(Conflict::new(self.table(at).tree.table, what))
     }
 
     /// Returns what messages call a table.

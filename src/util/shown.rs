@@ -51,6 +51,15 @@ impl Display for Quoted<'_> {
     }
 }
 
+/// Returns the words behind a number: `one` behind 1, and else `many`.
+#[doc(hidden)]
+pub fn plural(number: u64, one: &'static str, many: &'static str) -> &'static str {
+    match number {
+        1 => one,
+        _ => many,
+    }
+}
+
 /// A path to be shown. Of a very long one the middle is left out, so that it leaves room for what happened.
 #[derive(Debug, Clone, Copy)]
 pub struct ShownPath<'a>(pub &'a [u8]);

@@ -71,6 +71,39 @@ static void cancelled(void)
     OK(kv_close(db));
 }
 
+static int full[2];
+static volatile int filled, answer_of_write = -1;
+static char much[1 << 20];
+
+static void *write_much(void *ignored)
+{
+    filled = 1;
+    answer_of_write = kv_fd_write(&full[1], much, sizeof much);
+    pthread_testcancel();
+    return ignored;
+}
+
+/* A thread that is cancelled while it writes to a pipe that nobody empties yet ends behind the call, too. */
+static void cancelled_while_writing(void)
+{
+    static char part[1 << 16];
+    pthread_t thread;
+    void *answer;
+    size_t got = 0;
+    CHECK(pipe(full) == 0);
+    CHECK(pthread_create(&thread, NULL, write_much, NULL) == 0);
+    while (!filled) usleep(100);
+    usleep(50000); /* it waits for room in the pipe by now */
+    CHECK(pthread_cancel(thread) == 0);
+    while (got < sizeof much) {
+        ssize_t n = read(full[0], part, sizeof part);
+        CHECK(n > 0);
+        got += (size_t)n;
+    }
+    CHECK(pthread_join(thread, &answer) == 0 && answer == PTHREAD_CANCELED && answer_of_write == 0);
+    CHECK(close(full[0]) == 0 && close(full[1]) == 0);
+}
+
 /* ---- destructors ---- */
 
 enum { THREADS = 8, EARLIER = 20 };
@@ -136,6 +169,7 @@ int main(void)
 {
     alarm(100);
     cancelled();
+    cancelled_while_writing();
     destructors();
     DONE;
 }

@@ -173,6 +173,11 @@ static void damage(void)
     txn = begin(damaged, KV_READ);
     IS(kv_check(txn, NULL, count, &faults, &checked), KV_CORRUPT);
     CHECK(faults >= 1 && checked.faults == (uint64_t)faults);
+    CHECK(checked.unaccounted_pages == 0);
+    /* The leaf that cannot be read may have led to others. */
+    job.flags = KV_JOB_CHECK_SPACE;
+    IS(kv_check(txn, &job, NULL, NULL, &checked), KV_CORRUPT);
+    CHECK(checked.unaccounted_pages >= 1 && strstr(kv_error_message(), "could not be accounted for") != NULL);
     IS(kv_check(txn, NULL, refuse_fault, NULL, NULL), KV_CANCELLED);
     IS(kv_backup(txn, "other.kv", NULL), KV_CORRUPT);
     error.struct_size = sizeof error;

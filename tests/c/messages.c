@@ -7,6 +7,7 @@
 
 #include <ctype.h>
 #include <limits.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #define PAGE 4096
@@ -235,7 +236,7 @@ static void files(void)
 {
     kv_options options = KV_OPTIONS_INIT;
     kv_job_options job = KV_JOB_OPTIONS_INIT;
-    kv_db *db;
+    kv_db *db, *none;
     kv_txn *read;
     int fd;
     options.flags = KV_OPEN_EXISTING;
@@ -260,6 +261,17 @@ static void files(void)
     options.flags = KV_OPEN_EXISTING;
     SAYS(kv_open("empty", &options, &db), KV_NOT_A_DATABASE, at("empty"), "empty", "; look whether");
     CHECK(strstr(kv_error_message(), "changes nothing") == NULL);
+    CHECK(truncate("empty", 16384) == 0);
+    SAYS(kv_open("empty", &options, &db), KV_NOT_A_DATABASE, at("empty"), "holds only zeros, 16384 bytes",
+        "open it without KV_OPEN_EXISTING");
+    CHECK(truncate("empty", 1) == 0);
+    SAYS(kv_open("empty", &options, &db), KV_NOT_A_DATABASE, at("empty"), "holds only a zero", "without KV_OPEN_EXISTING");
+    db = reopened("a", 0, 0);
+    SAYS(kv_open("a-shm", &options, &none), KV_NOT_A_DATABASE, at("a-shm"), "shared memory", "; open the database, whose name");
+    CHECK(strstr(kv_error_message(), "whether the path") == NULL);
+    OK(kv_close(db));
+    SAYS(kv_open("/proc/self/mem", NULL, &db), KV_NOT_A_DATABASE, "/proc/self/mem", "on no disk", "; look whether");
+    SAYS(kv_open("/dev/zero", NULL, &db), KV_NOT_A_DATABASE, "/dev/zero", "a character device", "; look whether");
     damaged_copy("a", "headless", "no such text");
     fd = open("headless", O_WRONLY);
     CHECK(pwrite(fd, big, 4 * PAGE, 0) == 4 * PAGE && close(fd) == 0);
@@ -373,6 +385,26 @@ static void disks(void)
     SAYS(kv_close(db), KV_BAD_HANDLE, NULL, "it was closed");
 }
 
+/*
+ * Advice is for the user who opens files, and not for the one who has started the program: this user may not read the
+ * file. Only root can become another user.
+ */
+static void other_users(void)
+{
+    kv_db *db;
+    kv_status answer;
+    int fd;
+    if (geteuid() != 0) return;
+    fd = open("mine", O_CREAT | O_WRONLY, 0600);
+    CHECK(fd >= 0 && close(fd) == 0 && chmod(".", 0755) == 0);
+    /* The folders above need not let others in, and the message is the same then. */
+    CHECK(seteuid(65534) == 0);
+    answer = kv_open("mine", NULL, &db);
+    CHECK(seteuid(0) == 0 && unlink("mine") == 0); /* what is recorded is written as root */
+    SAYS(answer, KV_ACCESS, at("mine"), "Permission denied", "; look at the permissions");
+    CHECK(strstr(kv_error_message(), "KV_OPEN_READ_ONLY") == NULL);
+}
+
 /* Ordinary answers name what they are about. */
 static void answers(void)
 {
@@ -390,15 +422,19 @@ static void answers(void)
     memset(long_key, 'l', sizeof long_key);
     SAYS(kv_put(txn, named, S("key 00007"), S("v"), KV_NO_OVERWRITE), KV_EXISTS, at("a"),
         "the key \"key 00007\" in table \"" SHOWN_NAME "\" (number ", "exists already", "; put without KV_NO_OVERWRITE");
+    CHECK(table_in_question() == named);
     OK(kv_put(txn, KV_MAIN, long_key, sizeof long_key, S("v"), 0));
     SAYS(kv_put(txn, KV_MAIN, long_key, sizeof long_key, S("v"), KV_NO_OVERWRITE), KV_EXISTS, at("a"),
         "lll...\" (3000 bytes) in the default table");
     SAYS(kv_put(txn, named, S("a\0\n"), S("v"), KV_APPEND), KV_ORDER, at("a"), "the key \"a\\0\\n\"", "\"key 00399\"",
         "in order");
+    CHECK(table_in_question() == named);
     fresh_table.flags = KV_TABLE_NEW;
     SAYS(kv_table_create(txn, S(NAME), &fresh_table, &table), KV_EXISTS, at("a"), "the table \"" SHOWN_NAME "\"",
         "KV_TABLE_NEW");
+    CHECK(table_in_question() == named);
     SAYS(kv_table_open(txn, S("no\nne"), &table), KV_NO_TABLE, at("a"), "\"no\\nne\"", "; create it");
+    CHECK(table_in_question() == KV_NONE);
     SAYS(kv_get(read, 123456789, S("k"), NULL), KV_NO_TABLE, at("a"), "123456789 in commit ", "which this transaction sees",
         "made later", "kv_txn_refresh", "open it again by name");
     CHECK(table_in_question() == 123456789);
@@ -414,9 +450,9 @@ static void answers(void)
     CHECK(strcmp(kv_error_message(), "not found") == 0);
 
     IS(kv_get_copy(read, KV_MAIN, S("kk"), NULL, 0, &len), KV_TOO_SMALL);
-    SAYS(kv_get_copy(read, named, S("key 00001"), buffer, sizeof buffer, &len), KV_TOO_SMALL, NULL, "15 bytes are needed",
+    SAYS(kv_get_copy(read, named, S("key 00001"), buffer, sizeof buffer, &len), KV_TOO_SMALL, at("a"), "15 bytes are needed",
         "there is room for 4", "; ");
-    SAYS(kv_value_extents(read, named, S("key 00001"), extents, 0, &len), KV_TOO_SMALL, NULL, "1 piece is needed",
+    SAYS(kv_value_extents(read, named, S("key 00001"), extents, 0, &len), KV_TOO_SMALL, at("a"), "1 piece is needed",
         "there is room for 0");
     SAYS(kv_get(read, KV_NONE, S("k"), NULL), KV_NO_TABLE, at("a"), "KV_NONE");
     SAYS(kv_stat_db(db, &nothing), KV_INVALID, at("a"), "kv_db_stat: struct_size", "KV_DB_STAT_INIT");
@@ -559,6 +595,7 @@ int main(void)
     damage();
     damaged_catalogue();
     files();
+    other_users();
     answers();
     handles();
     writers();

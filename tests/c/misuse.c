@@ -4,6 +4,7 @@
  */
 #include "check.h"
 
+#include <dlfcn.h>
 #include <sys/wait.h>
 
 /* Calls every function that takes this kind of handle; the status must be `expected`. */
@@ -493,6 +494,67 @@ static void no_handle_after_a_failure(void)
     OK(kv_close(db));
 }
 
+/*
+ * A process may have two copies of the library, as if a plugin brought its own along. Neither takes the handles of the
+ * other for its own, although both number theirs from the beginning.
+ */
+static void two_copies(void)
+{
+    char path[4096], part[65536];
+    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 32), copied = 0;
+    kv_options options = KV_OPTIONS_INIT;
+    kv_db *db, *theirs;
+    kv_txn *txn, *their_txn;
+    kv_status (*their_open)(const char *, const kv_options *, kv_db **);
+    kv_status (*their_begin)(kv_db *, uint32_t, const kv_txn_options *, kv_txn **);
+    kv_status (*their_close)(kv_db *);
+    void (*their_abort)(kv_txn *);
+    const char *(*their_message)(void);
+    void *library, *symbol;
+    int from, to;
+    if (n <= 0) return;
+    path[n] = 0;
+    *strrchr(path, '/') = 0;
+    strcat(path, "/../libkv.so");
+    from = open(path, O_RDONLY);
+    if (from < 0) return; /* not where it was built */
+    to = open("copy.so", O_WRONLY | O_CREAT | O_TRUNC, 0755);
+    while ((n = read(from, part, sizeof part)) > 0) {
+        CHECK(write(to, part, (size_t)n) == n);
+        copied += n;
+    }
+    CHECK(n == 0 && copied > 0 && close(from) == 0 && close(to) == 0);
+    library = dlopen("./copy.so", RTLD_NOW | RTLD_LOCAL);
+    if (library == NULL) return; /* no program of this kind can load one */
+#define THEIRS(pointer, name) (symbol = dlsym(library, name), CHECK_SYMBOL(symbol), memcpy(&pointer, &symbol, sizeof pointer))
+#define CHECK_SYMBOL(symbol) ((symbol) != NULL ? 0 : (fprintf(stderr, "no symbol\n"), exit(1), 0))
+    THEIRS(their_open, "kv_open");
+    THEIRS(their_begin, "kv_txn_begin");
+    THEIRS(their_close, "kv_close");
+    THEIRS(their_abort, "kv_txn_abort");
+    THEIRS(their_message, "kv_error_message");
+    CHECK((void *)their_message() != (void *)kv_error_message());
+    options.flags = KV_OPEN_MEMORY;
+    OK(kv_open(NULL, &options, &db));
+    CHECK(their_open(NULL, &options, &theirs) == KV_OK);
+    txn = begin(db, KV_READ);
+    CHECK(their_begin(theirs, KV_READ, NULL, &their_txn) == KV_OK);
+    CHECK(theirs != db && their_txn != txn);
+    IS(kv_sync(theirs), KV_BAD_HANDLE);
+    CHECK(strstr(kv_error_message(), "another copy of it in this process") != NULL);
+    IS(kv_get(their_txn, KV_MAIN, S("k"), NULL), KV_BAD_HANDLE);
+    IS(kv_close(theirs), KV_BAD_HANDLE);
+    CHECK(their_close(db) == KV_BAD_HANDLE && strstr(their_message(), "another copy") != NULL);
+    kv_txn_abort(their_txn);
+    their_abort(txn);
+    IS(kv_get(txn, KV_MAIN, S("k"), NULL), KV_NOTFOUND);
+    their_abort(their_txn);
+    kv_txn_abort(txn);
+    CHECK(their_close(theirs) == KV_OK);
+    OK(kv_close(db));
+    CHECK(unlink("copy.so") == 0);
+}
+
 int main(void)
 {
     null_and_foreign();
@@ -502,6 +564,7 @@ int main(void)
     stale();
     bad_arguments();
     no_handle_after_a_failure();
+    two_copies();
     forked();
     DONE;
 }

@@ -32,7 +32,7 @@ static void structs(void)
     SIZE(kv_txn_options, 32);
     SIZE(kv_table_options, 8);
     SIZE(kv_value_stat, 16);
-    SIZE(kv_check_report, 72);
+    SIZE(kv_check_report, 80);
     SIZE(kv_salvage_report, 72);
     SIZE(kv_db_stat, 104);
     SIZE(kv_table_stat, 56);

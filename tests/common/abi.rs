@@ -109,6 +109,7 @@ pub struct kv_check_report {
     pub overflow_pages: u64,
     pub dead_pages: u64,
     pub faults: u64,
+    pub unaccounted_pages: u64,
 }
 
 #[repr(C)]

@@ -1,7 +1,7 @@
 //! What a message tells to do next. It depends on the function that failed: whoever cannot open a file cannot check it,
 //! and whoever has just checked one need not be told to.
 
-use kv_engine::Error;
+use kv_engine::{Error, Foreign};
 use std::borrow::Cow;
 use std::ffi::{CStr, CString};
 use std::os::unix::ffi::OsStrExt;
@@ -60,13 +60,17 @@ fn after_other(name: &[u8], error: &Error) -> &'static str {
         Error::Access(_) => {
             "look at the permissions of the file and of its directory, and whether the file system is mounted read-only"
         }
-        Error::NotADatabase(what) if opens && what.starts_with("it begins with") => {
-            "look whether the path is right; if it was a database, its head is destroyed: try kv_salvage"
-        }
-        Error::NotADatabase(what) if what.starts_with("the file is empty") => {
-            "look whether the path is right, or open it without KV_OPEN_EXISTING and KV_OPEN_READ_ONLY"
-        }
-        Error::NotADatabase(_) => "look whether the path is right; libkv changes nothing in it",
+        Error::NotADatabase(_) => match error.foreign() {
+            // The text says it.
+            Some(Foreign::Memory) => "",
+            Some(Foreign::Headless) if opens => {
+                "look whether the path is right; if it was a database, its head is destroyed: try kv_salvage"
+            }
+            Some(Foreign::Empty) => {
+                "look whether the path is right, or open it without KV_OPEN_EXISTING and KV_OPEN_READ_ONLY"
+            }
+            _ => "look whether the path is right; libkv changes nothing in it",
+        },
         Error::Io(_) => match error.raw_os_error() {
             _ if name == b"kv_backup_stream" => "if `write` answered this errno, look there; otherwise look at the disk",
             Some(libc::EIO) => "look at the disk and at the log of the system (dmesg), then repeat",
@@ -97,6 +101,8 @@ fn may_be_read(error: &Error) -> bool {
     let path = error
         .file()
         .and_then(|path| CString::new(path.as_os_str().as_bytes()).ok());
+    // As the user who opens files, who is another than the one who started a set-user-ID program.
+    let (here, who) = (libc::AT_FDCWD, libc::AT_EACCESS);
     // SAFETY: a C string that lives as long as the call.
-    path.is_some_and(|path| unsafe { libc::access(path.as_ptr(), libc::R_OK) } == 0)
+    path.is_some_and(|path| unsafe { libc::faccessat(here, path.as_ptr(), libc::R_OK, who) } == 0)
 }

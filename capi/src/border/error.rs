@@ -13,8 +13,8 @@ use crate::border::memory;
 use crate::border::process::{self, Uncancelled};
 use crate::border::status::{kv_status, sentence, Failure, Outcome, KV_OK, KV_PANIC, KV_TOO_SMALL};
 use crate::border::text::Text;
-use crate::border::types::{table_in_question, KV_NONE};
-use kv_engine::{Error, PageNo, ShownPath, TableId};
+use crate::border::types::{kv_extent, table_in_question, KV_NONE};
+use kv_engine::{plural, Error, PageNo, ShownPath, TableId};
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::ffi::{c_char, CStr};
@@ -38,7 +38,9 @@ pub struct kv_error {
     pub reserved: u32,
     /// Number of the damaged page; KV_NONE if there is none or it is not known.
     pub page: u64,
-    /// Number of the table that the damaged page belongs to; KV_NONE if there is none or it is not known.
+    /// Number of the table in question: the one that the damaged page belongs to, that has the key or the name which must
+    /// not be there (KV_EXISTS, KV_ORDER), or that was looked for by its number (KV_NO_TABLE). KV_NONE otherwise, if it
+    /// is not known, and for a table that was looked for by its name.
     pub table: u64,
     /// After KV_TOO_SMALL: how many bytes are needed. Otherwise 0.
     pub needed: u64,
@@ -51,9 +53,6 @@ pub struct kv_error {
 // SAFETY: repr(C), struct_size first; zero is a value of integers and pointers alike.
 unsafe impl arg::Growing for kv_error {}
 
-/// The size of an element of what kv_value_extents() fills.
-pub(crate) const PIECE_BYTES: usize = size_of::<(*const u8, usize, u64)>();
-
 /// A thread's last failure.
 struct Last {
     status: kv_status,
@@ -63,6 +62,8 @@ struct Last {
     needed: u64,
     /// After KV_TOO_SMALL: how many bytes the caller has offered.
     offered: u64,
+    /// After KV_TOO_SMALL: what the call was about.
+    about: Option<Remembered>,
     function: &'static CStr,
     /// Empty: the status's own sentence says it all, or the message is made of `needed` and `offered`.
     message: Text<MESSAGE>,
@@ -82,6 +83,7 @@ thread_local! {
             table: KV_NONE,
             needed: 0,
             offered: 0,
+            about: None,
             function: c"",
             message: Text::new(),
         })
@@ -94,8 +96,22 @@ pub(crate) trait About: Copy {
     /// Gives the path of the file in question to `write`, if it can be had without waiting.
     fn with_path(self, write: &mut dyn FnMut(&[u8]));
 
+    /// Returns what finds the path later, when somebody asks for the message; `None` if that is not possible.
+    fn remembered(self) -> Option<Remembered>;
+
     /// Says why a handle was refused, given the number of the kind that was wanted.
     fn why_refused(self, handle: usize, wanted: u8) -> Cow<'static, str>;
+}
+
+/// What gives the path of the file behind a handle to a function, if it can be had without waiting.
+type WithPath = fn(usize, &mut dyn FnMut(&[u8]));
+
+/// What a call was about, kept until somebody asks for the message: the bits of a handle, and what finds the path by them
+/// as long as the handle is open.
+#[derive(Clone, Copy)]
+pub(crate) struct Remembered {
+    pub(crate) handle: usize,
+    pub(crate) with_path: WithPath,
 }
 
 /// A call with a path, which is a C string or NULL until the call returns.
@@ -112,6 +128,11 @@ impl About for AboutPath {
             }
             _ => {}
         }
+    }
+
+    /// The path is the caller's, and is there until the call returns.
+    fn remembered(self) -> Option<Remembered> {
+        None
     }
 
     fn why_refused(self, _: usize, _: u8) -> Cow<'static, str> {
@@ -164,11 +185,9 @@ pub(crate) fn guard_fast(function: &'static CStr, about: impl About, body: impl 
 #[cold]
 #[inline(never)]
 fn short(function: &'static CStr, about: impl About) -> kv_status {
-    store(
-        function,
-        about,
-        Failure::Engine(Error::NoMemory("the system refuses it")),
-    )
+    store_caught(function, about, || {
+        Failure::Engine(Error::NoMemory("the system refuses it"))
+    })
 }
 
 #[inline(always)]
@@ -187,7 +206,23 @@ fn catch(function: &'static CStr, about: impl About, body: impl FnOnce() -> Outc
     };
     match catch_unwind(AssertUnwindSafe(status)) {
         Ok(status) => status,
-        Err(_) => store(function, about, Failure::Engine(Error::Panic(process::take_panic()))),
+        Err(_) => panicked(function, about),
+    }
+}
+
+/// Stores that a panic was caught, and what it said.
+#[cold]
+#[inline(never)]
+fn panicked(function: &'static CStr, about: impl About) -> kv_status {
+    store_caught(function, about, || Failure::Engine(Error::Panic(process::take_panic())))
+}
+
+/// Stores a failure outside of what [`catch`] runs. If that panics in turn, the number is all that is told: nothing unwinds
+/// into the caller.
+fn store_caught(function: &'static CStr, about: impl About, failure: impl FnOnce() -> Failure) -> kv_status {
+    match catch_unwind(AssertUnwindSafe(|| store(function, about, failure()))) {
+        Ok(status) => status,
+        Err(_) => plain(function, KV_PANIC),
     }
 }
 
@@ -226,7 +261,7 @@ impl Last {
     fn begin(&mut self, function: &'static CStr, status: kv_status) {
         (self.status, self.function) = (status, function);
         (self.errno, self.page, self.table) = (0, KV_NONE, KV_NONE);
-        (self.needed, self.offered) = (0, 0);
+        (self.needed, self.offered, self.about) = (0, 0, None);
         self.message.clear();
     }
 
@@ -242,7 +277,9 @@ impl Last {
                 let why = about.why_refused(*handle, *wanted);
                 self.message.add(format_args!("{why}"));
             }
-            Failure::TooSmall { needed, offered } => (self.needed, self.offered) = (*needed, *offered),
+            Failure::TooSmall { needed, offered } => {
+                (self.needed, self.offered, self.about) = (*needed, *offered, about.remembered());
+            }
             Failure::Engine(error) => {
                 if error.file().is_none() {
                     self.name_file(about);
@@ -283,6 +320,7 @@ impl Last {
                 self.page = found.page.map_or(KV_NONE, PageNo::get);
                 self.table = table_in_question(found.table);
             }
+            Error::Exists(found) | Error::Order(found) => self.table = table_in_question(Some(found.table)),
             Error::NoTable(missing) => self.table = missing.table.map_or(KV_NONE, TableId::get),
             _ => {}
         }
@@ -298,9 +336,12 @@ impl Last {
         if self.status != KV_TOO_SMALL || !self.message.is_empty() {
             return;
         }
+        if let Some(about) = self.about {
+            (about.with_path)(about.handle, &mut |path| self.name(path));
+        }
         // The array of kv_value_extents() is counted in its elements, as its parameter is.
         let (unit, size) = match self.function == c"kv_value_extents" {
-            true => ("piece", PIECE_BYTES as u64),
+            true => ("piece", size_of::<kv_extent>() as u64),
             false => ("byte", 1),
         };
         let are = match needed / size {
@@ -315,7 +356,8 @@ impl Last {
             )),
             // What is lacking is room in the other array of a batch.
             false => self.message.add(format_args!(
-                "buffer too small: the {needed} bytes of the next entry fit, but `ends` has no room for it; give it more"
+                "buffer too small: the next entry takes {needed} {unit}{}, which fit, but `ends` has no room for it; give it more",
+                plural(needed, "", "s")
             )),
         }
     }
@@ -380,5 +422,41 @@ pub unsafe extern "C" fn kv_error_detail(detail: *mut kv_error) -> kv_status {
     match unsafe { arg::report(detail, filled) } {
         Ok(()) => KV_OK,
         Err(failure) => failure.status(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Something that cannot be named.
+    #[derive(Clone, Copy)]
+    struct Unnameable;
+
+    impl About for Unnameable {
+        fn with_path(self, _: &mut dyn FnMut(&[u8])) {
+            panic!("a mistake in what tells of failures")
+        }
+
+        fn remembered(self) -> Option<Remembered> {
+            None
+        }
+
+        fn why_refused(self, _: usize, _: u8) -> Cow<'static, str> {
+            panic!("the same")
+        }
+    }
+
+    #[test]
+    fn a_panic_in_what_tells_of_a_failure_stays_inside() {
+        for _ in 0..2 {
+            let answer = guard_end(c"kv_test", Unnameable, || Err(Failure::invalid("wrong")));
+            assert_eq!(answer, KV_PANIC);
+            // SAFETY: text of the library.
+            let message = unsafe { CStr::from_ptr(kv_error_message()) };
+            assert_eq!(message, sentence(KV_PANIC));
+        }
+        assert_eq!(short(c"kv_test", Unnameable), KV_PANIC);
+        assert_eq!(guard_end(c"kv_test", Unnameable, || Ok(())), KV_OK);
     }
 }

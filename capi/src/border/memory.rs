@@ -33,8 +33,8 @@ use std::time::Duration;
 const RESERVE: usize = 16 << 20;
 /// Bytes in use from which memory counts as short, besides those that were in use when the system had memory again.
 const SHORT: usize = 1 << 20;
-/// The most bytes that may be in use when memory counts as back.
-const BACK: usize = RESERVE / 4;
+/// The most bytes that may be in use when memory counts as back: the other half is left for the next shortage.
+const BACK: usize = RESERVE / 2;
 /// The largest allocation that is served as long as anything is left.
 const SMALL: usize = 32 << 10;
 /// The largest allocation that is served at all: what a list of all entries of a page takes.
@@ -113,9 +113,9 @@ impl Allocator {
         at.addr().wrapping_sub(self.base().addr()) < RESERVE
     }
 
-    /// Runs `work` on the set of grains in use. In a child that was made by `vfork` or a bare system call, in which
-    /// [`after_fork`] does not run, the lock may be held for ever by a thread that is not there; then this gives up and
-    /// returns `None`. Nothing is served there, and what is given back is lost.
+    /// Runs `work` on the set of grains in use. In a child that was made past the handlers, by `_Fork` or by the system
+    /// call itself, [`after_fork`] has not run, and the lock may be held for ever by a thread that is not there. So this
+    /// gives up after some thousand tries and returns `None`: nothing is served then, and what is given back is lost.
     fn with_grains<T>(&self, work: impl FnOnce(&mut [u64; GRAINS / 64]) -> T) -> Option<T> {
         let mut spins = 0u32;
         while self.locked.swap(true, Acquire) {

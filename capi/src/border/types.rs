@@ -87,6 +87,20 @@ pub struct kv_entry {
     pub value: kv_slice,
 }
 
+/// A contiguous piece of a value.
+///
+/// @ingroup kv_values
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct kv_extent {
+    /// Its bytes, valid as a value of kv_get().
+    pub data: *const c_void,
+    /// Its length in bytes.
+    pub len: usize,
+    /// Where it begins in the file, in bytes; KV_NONE if it has no place of its own there.
+    pub file_offset: u64,
+}
+
 /// A range of keys; start from KV_RANGE_INIT, which is the whole table in ascending order, as is NULL instead of a
 /// range. The flags say which of the fields count, and they can be combined: a prefix with a bound is a part of what
 /// has the prefix. Bytes in a field without its flag return KV_INVALID, so that a forgotten flag never means

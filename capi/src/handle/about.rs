@@ -4,7 +4,7 @@
 //! another thread. So nothing here waits, locks or changes anything: what cannot be seen at once is left out of the
 //! message.
 
-use crate::border::error::About;
+use crate::border::error::{About, Remembered};
 use crate::border::status::Failure;
 use crate::handle::objects::{DbHandle, Object, HANDLES};
 use crate::handle::token::{Kind, Token};
@@ -18,6 +18,13 @@ pub(crate) struct AboutHandle(Token);
 impl About for AboutHandle {
     fn with_path(self, write: &mut dyn FnMut(&[u8])) {
         with_path(self.0, write);
+    }
+
+    fn remembered(self) -> Option<Remembered> {
+        Some(Remembered {
+            handle: self.0.bits(),
+            with_path: |handle, write| with_path(Token::from_bits(handle), write),
+        })
     }
 
     fn why_refused(self, handle: usize, wanted: u8) -> Cow<'static, str> {
@@ -79,8 +86,9 @@ fn why_refused(handle: usize, wanted: u8) -> Cow<'static, str> {
         }
         Err(false) => {
             return format!(
-                "bad handle: {handle:#x} is no handle of this library; give the {name} that {maker}() answered"
-            )
+            "bad handle: {handle:#x} is no handle of this library, or one of another copy of it in this process; give \
+                 the {name} that {maker}() answered"
+        )
             .into()
         }
     };

@@ -1,7 +1,7 @@
 //! Where slots lie: a table of chunks that are never freed, and its lists of free slots.
 
 use crate::border::status::{Failure, Outcome, KV_LIMIT};
-use crate::handle::token::{state, Kind, Token, SLOTS};
+use crate::handle::token::{first_generation, state, Kind, Token, SLOTS};
 use std::cell::UnsafeCell;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, SeqCst};
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize};
@@ -75,7 +75,7 @@ fn stripe() -> usize {
 impl<T> Slot<T> {
     fn new(index: usize, object: T) -> Slot<T> {
         Slot {
-            state: AtomicU64::new(state(1, Kind::Free)),
+            state: AtomicU64::new(state(first_generation(), Kind::Free)),
             object: UnsafeCell::new(object),
             parent: AtomicUsize::new(0),
             thread: AtomicUsize::new(0),

@@ -21,7 +21,7 @@
 
 use crate::border::status::{Failure, Outcome, KV_BUSY, KV_FORKED};
 use crate::handle::chunks::{Slot, Table};
-use crate::handle::token::{generation, next_generation, state, Kind, Kinds, Token, BUSY, COUNTED, FORKED};
+use crate::handle::token::{generation, next_generation, state, was_before, Kind, Kinds, Token, BUSY, COUNTED, FORKED};
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 
@@ -432,8 +432,8 @@ impl<T: Default> Table<T> {
         let state = slot.state.load(Acquire);
         match generation(state) == of_token && Kind::in_state(state) != Kind::Free {
             true => Ok(Kind::in_state(state)),
-            // The slot has had every generation before its own.
-            false => Err(of_token != 0 && of_token < generation(state)),
+            // The slot has had every generation since the first.
+            false => Err(was_before(of_token, generation(state))),
         }
     }
 

@@ -6,7 +6,11 @@
 //! ```
 //!
 //! The top bit of a token is set, which no user address has: a foreign pointer is refused. A slot gets another generation
-//! with each object, which tells a token that is stale.
+//! with each object, which tells a token that is stale. The first generation is a random number of this copy of the
+//! library: a process may have two copies, and neither takes the other's handles for its own.
+
+use std::hash::{BuildHasher, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Bits of a token that number the slot.
 const SLOT_BITS: u32 = if usize::BITS == 64 { 20 } else { 12 };
@@ -161,6 +165,31 @@ pub(super) const fn state(generation: u64, kind: Kind) -> u64 {
 #[inline(always)]
 pub(super) const fn generation(state: u64) -> u64 {
     state >> GENERATION_SHIFT
+}
+
+/// The generation with which all slots begin; 0 before it was chosen.
+static FIRST: AtomicU64 = AtomicU64::new(0);
+
+/// Returns the generation with which all slots begin. A child of this process has the same, because it has the slots.
+#[cold]
+pub(super) fn first_generation() -> u64 {
+    let first = FIRST.load(Relaxed);
+    if first != 0 {
+        return first;
+    }
+    let mut hasher = std::hash::RandomState::new().build_hasher();
+    // Where this copy lies, which alone tells it from those beside it.
+    hasher.write_usize((&raw const FIRST).addr());
+    let new = (hasher.finish() & GENERATION_MAX).max(1);
+    FIRST
+        .compare_exchange(0, new, Relaxed, Relaxed)
+        .map_or_else(|other| other, |_| new)
+}
+
+/// Returns whether a slot that has generation `now` has had this `generation` before.
+pub(super) fn was_before(generation: u64, now: u64) -> bool {
+    let since_first = |generation: u64| generation.wrapping_sub(FIRST.load(Relaxed)) & GENERATION_MAX;
+    generation != 0 && since_first(generation) < since_first(now)
 }
 
 /// Returns the generation after this one. 0 is left out, so that no token is the top bit and an index alone.

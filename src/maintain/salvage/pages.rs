@@ -1,6 +1,7 @@
 //! The pages of a damaged file. They are either read where a pointer says, or judged by what they look like.
 
-use crate::error::{Error, Result};
+use crate::error::{Detail, Error, Foreign, Result};
+use crate::file::peers::{is_memory, MEMORY};
 use crate::file::raw::Raw;
 use crate::ids::{PageNo, PageRef};
 use crate::maintain::job::DAMAGED_PAGE;
@@ -52,6 +53,9 @@ impl DamagedFile {
         slots.sort_by_key(|meta| std::cmp::Reverse(meta.id));
         let page_size = match slots.first() {
             Some(meta) => meta.page_size as usize,
+            None if raw.read(0, 8).is_ok_and(|begin| is_memory(&begin)) => {
+                return Err(Error::NotADatabase(Detail::foreign(MEMORY, Foreign::Memory)));
+            }
             None => likely_page_size(&raw, &sizes)
                 .ok_or_else(|| Error::NotADatabase("nothing in it looks like a slot or a page of one".into()))?,
         };
@@ -71,7 +75,7 @@ impl DamagedFile {
 
     /// Takes note of what was read, if there was no memory for it.
     pub fn noted<T>(&self, read: Result<T>) -> Result<T> {
-        if matches!(read, Err(Error::NoMemory(_) | Error::NoMemoryFor(_))) {
+        if matches!(&read, Err(error) if error.is_no_memory()) {
             self.lacks_memory.set(true);
         }
         read

@@ -10,7 +10,7 @@ use crate::page::header;
 use crate::page::leaf::Leaf;
 use crate::page::roots::HEIGHT_MAX;
 use crate::page::{PageSource, Ptr, Root};
-use crate::util::shown::Quoted;
+use crate::util::shown::{plural, Quoted};
 
 /// A subtree on the way down.
 #[derive(Clone, Copy)]
@@ -67,7 +67,8 @@ impl<'d> Saver<'d, '_, '_> {
         });
         let what = match of_catalogue {
             false => format!(
-                "{why}: {entries} entries are lost here, keys from {} {}",
+                "{why}: {entries} {} lost here, keys from {} {}",
+                plural(entries, "entry is", "entries are"),
                 Quoted(lost.low),
                 lost.high
                     .map_or("on".into(), |high| format!("to below {}", Quoted(high)))

@@ -40,7 +40,7 @@ impl Pager {
         let id = snapshot.id;
         if id >= CommitId::MAX {
             return Err(Error::Limit(
-                "commit ids are used up; copy the database into a new file",
+                "commit ids are used up; copy the database into a new file".into(),
             ));
         }
         if self.features.forbid_writing() {
@@ -73,7 +73,7 @@ impl Pager {
             bytes
         } else {
             let long = u32::try_from(bytes.len())
-                .map_err(|_| Error::Limit("too many pieces of free space; copy the database into a new file"))?;
+                .map_err(|_| Error::Limit("too many pieces of free space; copy the database into a new file".into()))?;
             behind = bytes;
             let checksum = crc32c(&behind);
             behind.resize(behind.len().next_multiple_of(size), 0);

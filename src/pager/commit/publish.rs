@@ -274,7 +274,7 @@ impl PageWriter {
         }
         let (extent, own) = self.take_for_records(&unneeded, &mut bytes, base, listed)?;
         let length = u32::try_from(bytes.len())
-            .map_err(|_| Error::Limit("too many pages freed in one transaction; do it in several"))?;
+            .map_err(|_| Error::Limit("too many pages freed in one transaction; do it in several".into()))?;
         let checksum = crc32c(&bytes);
         let padding = PageNo::new(extent.run.pages).offset(self.pager.page_size) as usize - bytes.len();
         Error::or_room(&mut bytes, padding, RECORDS)?;
@@ -382,7 +382,7 @@ impl PageWriter {
             let need = end.offset(pager.page_size);
             // Others may have made the file longer than is known here.
             if pager.storage.len()? < need {
-                pager.storage.set_len(need)?;
+                pager.storage.set_len(need).inspect_err(|error| self.note_room(error))?;
             }
             pager.learn_pages(end.get())?;
         }

@@ -14,7 +14,8 @@
 
 use super::record::CommitRecord;
 use super::verify::missing;
-use crate::error::{Error, Result};
+use crate::error::{Detail, Error, Foreign, Result};
+use crate::file::peers::{is_memory, MEMORY};
 use crate::file::Storage;
 use crate::ids::CommitId;
 use crate::page::meta::{Meta, Slot, MAGIC, META_PAGE, SLOTS, SLOT_BYTES};
@@ -22,6 +23,7 @@ use crate::page::{meta_pages, META_BYTES};
 use crate::pager::descriptor::Descriptor;
 use crate::pager::identity::{new_timeline, new_uuid, now};
 use crate::util::seeded::{self, Bug};
+use crate::util::shown::plural;
 
 /// What recovery has found.
 #[derive(Debug)]
@@ -194,9 +196,14 @@ fn read_slots(read: impl Fn(u64, &mut [u8]) -> Result<()>) -> Result<Slots> {
         return Err(Error::corrupt(META_PAGE, "no meta slot can be read"));
     }
     let begin = read_begin(read, META_BYTES)?;
-    let other = other_format(&begin);
-    let what = other.unwrap_or_else(|| format!("it begins with the bytes {:02x?}", &begin[..8]));
-    Err(Error::NotADatabase(what.into()))
+    let other = other_format(&begin).unwrap_or_else(|| {
+        let what = match slots.empty.len() {
+            SLOTS => format!("its first {META_BYTES} bytes are zeros"),
+            _ => format!("it begins with the bytes {:02x?}", &begin[..8]),
+        };
+        Detail::foreign(what, Foreign::Headless)
+    });
+    Err(Error::NotADatabase(other))
 }
 
 /// The number of bytes by which other formats are recognised.
@@ -217,9 +224,12 @@ const OTHERS: [(usize, &[u8], &str); 9] = [
 ];
 
 /// Says what a file is, if it begins as one of another format does.
-fn other_format(begin: &[u8; BEGIN]) -> Option<String> {
+fn other_format(begin: &[u8; BEGIN]) -> Option<Box<Detail>> {
+    if is_memory(begin) {
+        return Some(Detail::foreign(MEMORY, Foreign::Memory));
+    }
     let found = OTHERS.iter().find(|(at, magic, _)| begin[*at..].starts_with(magic));
-    found.map(|(_, _, what)| format!("it is {what}"))
+    found.map(|(_, _, what)| format!("it is {what}").into())
 }
 
 /// Reads the first bytes of a file. Those that it does not have are zero.
@@ -234,12 +244,15 @@ fn too_short(storage: &dyn Storage, len: u64) -> Result<Error> {
     let begin = read_begin(|at, bytes| storage.read_at(at, bytes), len)?;
     let known = MAGIC.len().min(len as usize);
     if known > 0 && MAGIC.starts_with(&begin[..known]) {
-        let what = format!("the file was cut: it has {len} bytes, and its head alone takes {META_BYTES}");
+        let bytes = plural(len, "byte", "bytes");
+        let what = format!("the file was cut: it has {len} {bytes}, and its head alone takes {META_BYTES}");
         return Ok(Error::corrupt(None, what));
     }
-    let other = other_format(&begin);
-    let what = other.unwrap_or_else(|| format!("{len} bytes are too short for one"));
-    Ok(Error::NotADatabase(what.into()))
+    let other = other_format(&begin).unwrap_or_else(|| {
+        let bytes = plural(len, "byte is", "bytes are");
+        format!("{len} {bytes} too short for one").into()
+    });
+    Ok(Error::NotADatabase(other))
 }
 
 /// Checks that the slots of a file agree on what never changes, and that no id is in two of them.

@@ -107,6 +107,10 @@ mod tests {
         let all: Vec<ReaderSlot> = std::iter::from_fn(|| shared.register().ok().map(|r| r.0)).collect();
         assert_eq!(all.len(), READERS - 1);
         assert!(matches!(shared.register(), Err(Error::Limit(_))));
+        // Whoever is refused learns who has most of them.
+        let text = neighbour.register().expect_err("none is free").to_string();
+        let who = format!("; process {} has {READERS} of them", std::process::id());
+        assert!(text.contains(&who), "{text}");
         shared.unregister(all[77]);
         assert!(shared.register().is_ok());
     }

@@ -123,7 +123,31 @@ impl Shared {
                 return Ok(slot);
             }
         }
-        Err(Error::Limit("too many read transactions at once; end some"))
+        Err(self.no_slot())
+    }
+
+    /// Returns the answer if every slot is taken: it says who could end some of the readers.
+    #[cold]
+    #[inline(never)]
+    fn no_slot(&self) -> Error {
+        let mut counts = vec![0u32; PROCESSES];
+        for (_, claim) in self.claims() {
+            counts[usize::from(claim.process.get()) % PROCESSES] += 1;
+        }
+        let all: u32 = counts.iter().sum();
+        let of = |index: &u16| counts[usize::from(*index)];
+        let most = (0..PROCESSES as u16).max_by_key(of).unwrap_or(0);
+        let (count, most) = (of(&most), ProcessIndex::new(most));
+        let who = match self.process_number(most).load(SeqCst) {
+            _ if most == self.process => "this process".to_string(),
+            0 => "another process".to_string(),
+            pid => format!("process {pid}"),
+        };
+        let what = format!(
+            "{all} read transactions are open in all processes together, and there can be {READERS}; {who} has {count} of \
+             them, so end some there"
+        );
+        Error::Limit(what.into())
     }
 
     /// Returns what a reader of this process that sees commit `id` writes into its word.

@@ -153,7 +153,7 @@ impl<'f> Checker<'f> {
     fn error(&mut self, page: PageRef, e: &Error) {
         match e {
             Error::Corrupt(c) => self.fault(c.page.map_or(page, PageRef::placed), &c.what),
-            Error::NoMemory(_) | Error::NoMemoryFor(_) => (self.lacks_memory, self.stopped) = (true, true),
+            e if e.is_no_memory() => (self.lacks_memory, self.stopped) = (true, true),
             e => self.fault(page, &e.to_string()),
         }
     }

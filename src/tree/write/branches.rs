@@ -13,7 +13,7 @@
 //! `CHECK_PREFIX` until they are next rebuilt. The leaf on that edge is copied in any case (I-28), so that its birth says
 //! that its interval is another one.
 
-use super::apply::{does_one_less, is_half_empty, Apply, ChildChange, Fill, NewPage, OpenBranch, Reply};
+use super::apply::{is_half_empty, Apply, ChildChange, Fill, NewPage, OpenBranch, Reply};
 use super::branch_cut::BranchCutter;
 use super::fences::{self, Fences};
 use super::node::{branch_in, Node};
@@ -177,15 +177,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         if level != 2 || !first.underfull || !second.underfull {
             return Ok(false);
         }
-        let branch = node.branch()?;
-        let both = self.used(&first.ptr)? + self.used(&second.ptr)?;
-        let neighbours = [at.checked_sub(1), Some(at + 1)].into_iter().flatten();
-        let mut neighbours = neighbours.filter(|neighbour| *neighbour < branch.len());
-        // A neighbour that cannot be read is of no use here, and no reason to refuse the edit.
-        Ok(neighbours.any(|neighbour| {
-            let used = self.used(&branch.ptr(neighbour));
-            used.is_ok_and(|used| does_one_less(3, both + used, node.size()))
-        }))
+        self.is_half_joinable(&node.branch()?, at, [&first.ptr, &second.ptr], node.size())
     }
 
     /// Replaces child `at` by two new pages, if the page takes them as it is. Returns false if it does not; it has then

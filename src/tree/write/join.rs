@@ -10,8 +10,8 @@
 //!
 //! *Not again and again.* A sixteenth of each leaf that three or four become stays free, so a leaf beside others that are
 //! as full is split by the next few entries. That costs less than it saves where entries go as often as they come. A
-//! leaf that is more than half full is looked at once for each eighth of a page that it loses. The look itself reads up
-//! to four neighbours and writes none.
+//! leaf that is more than half full is looked at when it falls below three quarters and below five eighths of a page, and
+//! not in between. The look itself reads up to four neighbours and writes none.
 //!
 //! Joining can shorten the prefix, since the fences of two pages together share less than those of each, and entries
 //! grow by what it loses. A dense leaf may become a slotted one, whose entries take more. So sizes are computed under
@@ -52,15 +52,41 @@ const MOST: usize = 4;
 /// grows has no lasting gain from it: commits of 1000 puts of new keys would write a tenth more pages.
 const MOST_OF_SPLIT: usize = 3;
 
-/// Returns the leaves, leaf `i` of `count` and some beside it, that may become one less: two to `most`.
-fn ways(i: usize, count: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
-    // How many leaves, and how many of them lie before leaf `i`. At an edge, others take the place of missing ones.
-    let ways = [(2, 0), (2, 1), (3, 1), (4, 1), (4, 2)].into_iter();
-    ways.filter(move |(leaves, _)| *leaves <= most.min(count))
-        .map(move |(leaves, before)| {
-            let first = i.saturating_sub(before).min(count - leaves);
-            first..first + leaves
-        })
+/// Leaves below one branch that are looked at: how many there are, how large pages are, and what returns the bytes that
+/// one of them uses.
+struct Row<U> {
+    count: usize,
+    page_size: usize,
+    used: U,
+}
+
+/// How many leaves become one less, and how many of them lie before the one that has much room, in the order in which this
+/// is tried. At an edge, others take the place of missing ones.
+const WAYS: [(usize, usize); 5] = [(2, 0), (2, 1), (3, 1), (4, 1), (4, 2)];
+
+impl<U: Fn(usize) -> Result<usize>> Row<U> {
+    /// Returns the leaves, leaf `i` and some beside it, that may become one less in this of the [`WAYS`] if it takes no
+    /// more than `most`, and the most bytes that a leaf may use if it takes the place of two.
+    fn joinable(&self, way: (usize, usize), i: usize, most: usize) -> Result<Option<(Range<usize>, usize)>> {
+        let (leaves, before) = way;
+        if leaves > most.min(self.count) {
+            return Ok(None);
+        }
+        let first = i.saturating_sub(before).min(self.count - leaves);
+        let leaves = first..first + leaves;
+        let limit = one_less(leaves.clone(), self.page_size, &self.used)?;
+        Ok(limit.map(|limit| (leaves, limit)))
+    }
+
+    /// Returns whether leaf `i` may be joined in any way.
+    fn has_way(&self, i: usize, most: usize) -> Result<bool> {
+        for way in WAYS {
+            if self.joinable(way, i, most)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
 }
 
 /// Returns the most bytes that a leaf may use if one leaf less takes what these have, or `None` if they stay. `used`
@@ -130,12 +156,32 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
 
     /// Returns whether leaf `i` of a branch may be joined with leaves beside it.
     pub(super) fn is_joinable(&self, branch: &Branch<'_>, i: usize, page_size: usize) -> Result<bool> {
-        for way in ways(i, branch.len(), MOST) {
-            if one_less(way, page_size, |at| self.used(&branch.ptr(at)))?.is_some() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        let row = Row {
+            count: branch.len(),
+            page_size,
+            used: |at: usize| self.used(&branch.ptr(at)),
+        };
+        row.has_way(i, MOST)
+    }
+
+    /// Returns whether one of the `halves` of leaf `i`, which was split, may be joined with leaves beside it.
+    pub(super) fn is_half_joinable(
+        &self,
+        branch: &Branch<'_>,
+        i: usize,
+        halves: [&Ptr; 2],
+        page_size: usize,
+    ) -> Result<bool> {
+        let row = Row {
+            count: branch.len() + 1,
+            page_size,
+            used: |at: usize| match at.checked_sub(i) {
+                None => self.used(&branch.ptr(at)),
+                Some(half @ (0 | 1)) => self.used(halves[half]),
+                Some(_) => self.used(&branch.ptr(at - 1)),
+            },
+        };
+        Ok(row.has_way(i, MOST_OF_SPLIT)? || row.has_way(i + 1, MOST_OF_SPLIT)?)
     }
 
     /// Joins leaf `i` of a branch with leaves beside it, so that one less is left. Returns the first leaf of what was
@@ -145,12 +191,15 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         let is_new = |child: &DraftChild<'_>| matches!(child.separator, Separator::New(_));
         let was_split = draft.children[i..].iter().take(2).any(is_new);
         let most = if was_split { MOST_OF_SPLIT } else { MOST };
-        let (count, size) = (draft.children.len(), draft.page_size());
-        for way in ways(i, count, most) {
-            let limit = one_less(way.clone(), size, |at| self.used(&draft.children[at].ptr))?;
-            if let Some(limit) = limit {
-                if self.repack(draft, way.clone(), limit)? {
-                    return Ok(Some(way.start));
+        for way in WAYS {
+            let row = Row {
+                count: draft.children.len(),
+                page_size: draft.page_size(),
+                used: |at: usize| self.used(&draft.children[at].ptr),
+            };
+            if let Some((leaves, limit)) = row.joinable(way, i, most)? {
+                if self.repack(draft, leaves.clone(), limit)? {
+                    return Ok(Some(leaves.start));
                 }
             }
         }

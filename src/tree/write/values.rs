@@ -59,7 +59,7 @@ impl ChainWriter {
         let pages = bytes.div_ceil(self.page_size as u64);
         if pages > u32::MAX as u64 {
             return Err(Error::Limit(
-                "a value's extent is too long; write the value in smaller parts",
+                "a value's extent is too long; write the value in smaller parts".into(),
             ));
         }
         let run = sink.take_exact(pages)?;
@@ -73,7 +73,7 @@ impl ChainWriter {
                 sink.release(Extent::new(run, birth));
                 self.left = 0;
                 return Err(Error::Limit(
-                    "too many extents for one value; make room, so that the value lies in fewer, or split it",
+                    "too many extents for one value; make room, so that the value lies in fewer, or split it".into(),
                 ));
             }
             _ => self.extents.push(Extent::new(run, birth)),
