@@ -43,7 +43,12 @@ DEBUGFILE  := $(B)/stripped/.debug/libkv.so.$(VERSION).debug
 WARN       := -Wall -Wextra -Wpedantic
 CSTD       := -std=c99 $(WARN) -Wstrict-prototypes -D_GNU_SOURCE
 
-EXAMPLES   := $(patsubst examples-c/%.c,$(B)/examples/%,$(wildcard examples-c/*.c))
+# For C++: CXX= leaves out what needs a compiler of it.
+CXXWARN    := $(WARN) -Wshadow -Wconversion
+CXXTESTS   := $(if $(CXX),cpp hpp-17 hpp-20)
+
+EXAMPLES   := $(patsubst examples-c/%.c,$(B)/examples/%,$(wildcard examples-c/*.c)) \
+  $(if $(CXX),$(patsubst examples-c/%.cpp,$(B)/examples/%,$(wildcard examples-c/*.cpp)))
 CTESTS     := $(patsubst tests/c/%.c,%,$(wildcard tests/c/*.c))
 
 .DEFAULT_GOAL := all
@@ -130,6 +135,15 @@ $(B)/examples/%: examples-c/%.c include/kv.h $(SO)
 	@mkdir -p $(B)/examples
 	$(CC) $(CSTD) $(CFLAGS) -Iinclude -o $@ $< -L$(B) -lkv -Wl,-rpath,$(abspath $(B)) -lpthread
 
+$(B)/examples/%: examples-c/%.cpp include/kv.hpp include/kv.h $(SO)
+	@mkdir -p $(B)/examples
+	$(CXX) -std=c++17 $(CXXWARN) $(CXXFLAGS) -Iinclude -o $@ $< -L$(B) -lkv -Wl,-rpath,$(abspath $(B))
+
+# It is not linked with the library, and finds it where the others do.
+$(B)/examples/08_dlopen: examples-c/08_dlopen.c include/kv.h $(SO)
+	@mkdir -p $(B)/examples
+	$(CC) $(CSTD) $(CFLAGS) -Iinclude -o $@ $< -Wl,-rpath,$(abspath $(B)) -ldl
+
 demo: $(B)/examples/kvfiles          ## import /usr/include and /usr/share/doc, verify, kill an import half-way
 	sh scripts/demo.sh $(abspath $(B))
 
@@ -152,7 +166,7 @@ test-programs:
 test-rust: all                       ## cargo test (some tests load build/libkv.so)
 	$(CARGO) test $(CARGOFLAGS) --workspace
 
-test-c: all examples $(CTESTS:%=$(B)/tests/%) $(CTESTS:%=$(B)/tests/%-static) $(B)/tests/cpp check-symbols  ## the C side
+test-c: all examples $(CTESTS:%=$(B)/tests/%) $(CTESTS:%=$(B)/tests/%-static) $(CXXTESTS:%=$(B)/tests/%) check-symbols  ## the C side
 	B=$(abspath $(B)) PYTHON="$(PYTHON)" VALGRIND="$(VALGRIND)" sh scripts/test-c.sh $(CTESTS)
 
 # What cargo test leaves out, since it needs another build, other programs or the rights of root.
@@ -169,6 +183,10 @@ $(B)/tests/%-static: tests/c/%.c $(wildcard tests/c/*.h) include/kv.h $(B)/libkv
 $(B)/tests/cpp: tests/c/cpp.cpp include/kv.h $(SO)
 	@mkdir -p $(B)/tests
 	$(CXX) -std=c++11 $(WARN) -Werror $(CXXFLAGS) -Iinclude -o $@ $< -L$(B) -lkv -Wl,-rpath,$(abspath $(B))
+
+$(B)/tests/hpp-%: tests/c/hpp.cpp include/kv.hpp include/kv.h $(SO)
+	@mkdir -p $(B)/tests
+	$(CXX) -std=c++$* $(CXXWARN) -Werror $(CXXFLAGS) -Iinclude -o $@ $< -L$(B) -lkv -Wl,-rpath,$(abspath $(B)) -lpthread
 
 # Exported by the library = listed in kv.map, with the version of its node = declared in kv.h. A name that stands in two
 # nodes is exported twice; the later is what new programs get.

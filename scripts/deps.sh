@@ -25,6 +25,7 @@ need() {
 case $FOR in
 tests)
     need build-essential c++ "test-c: the header in C++"
+    need clang clang++ "test-c: kv.hpp with another compiler"
     need python3 python3 "test-c: the library through ctypes"
     need pkg-config pkg-config "test-install: kv.pc"
     need valgrind valgrind "test-c, count"
