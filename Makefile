@@ -53,7 +53,7 @@ CTESTS     := $(patsubst tests/c/%.c,%,$(wildcard tests/c/*.c))
 
 .DEFAULT_GOAL := all
 .PHONY: all help examples demo test test-programs test-rust test-c test-system crash-sim seeded-bugs fault bit-rot fuzz kill isolation files models memory images \
-  power-cut full-disk fault-kernel sanitize soak deps test-targets test-install test-reproducible check-symbols header check-header lint bench bench-all micro count install uninstall clean FORCE
+  power-cut full-disk fault-kernel sanitize soak deps test-targets test-install test-ruby test-reproducible check-symbols header check-header lint bench bench-all micro count install uninstall clean FORCE
 FORCE:
 
 all: $(SO) $(STRIPPED) $(B)/libkv.a $(B)/kv.pc   ## build/libkv.so, build/libkv.a, build/kv.pc
@@ -170,7 +170,7 @@ test-c: all examples $(CTESTS:%=$(B)/tests/%) $(CTESTS:%=$(B)/tests/%-static) $(
 	B=$(abspath $(B)) PYTHON="$(PYTHON)" VALGRIND="$(VALGRIND)" sh scripts/test-c.sh $(CTESTS)
 
 # What cargo test leaves out, since it needs another build, other programs or the rights of root.
-test-system: seeded-bugs models count sanitize test-install fault-kernel memory images full-disk power-cut  ## what cargo test leaves out
+test-system: seeded-bugs models count sanitize test-install test-ruby fault-kernel memory images full-disk power-cut  ## what cargo test leaves out
 
 $(B)/tests/%: tests/c/%.c $(wildcard tests/c/*.h) include/kv.h $(SO)
 	@mkdir -p $(B)/tests
@@ -280,6 +280,9 @@ soak: all                            ## all of these SOAK (10) times as large, w
 
 test-install: all                    ## what is installed, and programs that use it, as README tells
 	@B=$(abspath $(B)) CC="$(CC)" MAKE="$(MAKE)" sh scripts/test-install.sh
+
+test-ruby: all                       ## the gem of bindings/ruby: its tests, rubocop, and the gem as it is installed
+	@B=$(abspath $(B)) sh scripts/test-ruby.sh
 
 test-reproducible:                   ## two builds in two directories are the same, byte for byte (minutes)
 	@mkdir -p $(B)
