@@ -6,6 +6,7 @@ PREFIX     ?= /usr/local
 LIBDIR     ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 PCDIR      ?= $(LIBDIR)/pkgconfig
+CMAKEDIR   ?= $(LIBDIR)/cmake/kv
 DESTDIR    ?=
 CARGO      ?= cargo
 CARGOFLAGS ?= --locked
@@ -120,12 +121,15 @@ $(B)/libkv.a: $(RUSTLIB) $(MAP)
 	rm -f $@
 	$(AR) rcsD $@ $(B)/kv.o
 
-KV_PC = sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
-  -e 's|@VERSION@|$(VERSION)|' -e 's|@PRIVLIBS@|$(PRIVLIBS)|' kv.pc.in
+# What is told to pkg-config and CMake.
+EMPTY      :=
+FILL_IN = sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|g' \
+  -e 's|@VERSION@|$(VERSION)|g' -e 's|@ABI@|$(ABI)|g' -e 's|@PRIVLIBS@|$(PRIVLIBS)|g' \
+  -e 's|@PRIVLIST@|$(subst $(EMPTY) $(EMPTY),;,$(strip $(PRIVLIBS)))|g'
 
 $(B)/kv.pc: FORCE
 	@mkdir -p $(B)
-	@$(KV_PC) >$@
+	@$(FILL_IN) kv.pc.in >$@
 
 # ---- examples -----------------------------------------------------------------------------------------------
 
@@ -331,7 +335,7 @@ $(B)/bench/count: bench/count.c include/kv.h $(SO)
 
 # Writes nothing but what is installed: who installs may be root, whose files the next `make` could not replace.
 install: $(SO) $(STRIPPED) $(B)/libkv.a ## into DESTDIR, PREFIX, LIBDIR
-	$(INSTALL) -d $(DESTDIR)$(LIBDIR) $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(PCDIR)
+	$(INSTALL) -d $(DESTDIR)$(LIBDIR) $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(PCDIR) $(DESTDIR)$(CMAKEDIR)
 ifeq ($(SPLIT_DEBUG),0)
 	$(INSTALL) -m 0755 $(SO) $(DESTDIR)$(LIBDIR)/
 else
@@ -342,16 +346,20 @@ endif
 	ln -sf libkv.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libkv.so.$(ABI)
 	ln -sf libkv.so.$(ABI) $(DESTDIR)$(LIBDIR)/libkv.so
 	$(INSTALL) -m 0644 $(B)/libkv.a $(DESTDIR)$(LIBDIR)/
-	$(INSTALL) -m 0644 include/kv.h $(DESTDIR)$(INCLUDEDIR)/
-	$(KV_PC) >$(DESTDIR)$(PCDIR)/kv.pc && chmod 644 $(DESTDIR)$(PCDIR)/kv.pc
+	$(INSTALL) -m 0644 include/kv.h include/kv.hpp $(DESTDIR)$(INCLUDEDIR)/
+	$(FILL_IN) kv.pc.in >$(DESTDIR)$(PCDIR)/kv.pc && chmod 644 $(DESTDIR)$(PCDIR)/kv.pc
+	for file in kv-config.cmake kv-config-version.cmake; do \
+	  $(FILL_IN) cmake/$$file.in >$(DESTDIR)$(CMAKEDIR)/$$file && chmod 644 $(DESTDIR)$(CMAKEDIR)/$$file || exit 1; done
 	@[ -n "$(DESTDIR)" ] || echo "So that programs find libkv.so.$(ABI) in $(LIBDIR): run ldconfig as root, if the loader" \
 	  "looks there; otherwise link them with -Wl,-rpath,$(LIBDIR)."
 
 uninstall:                           ## what install installed
 	rm -f $(DESTDIR)$(LIBDIR)/libkv.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libkv.so.$(ABI) $(DESTDIR)$(LIBDIR)/libkv.so \
-	  $(DESTDIR)$(LIBDIR)/libkv.a $(DESTDIR)$(INCLUDEDIR)/kv.h $(DESTDIR)$(PCDIR)/kv.pc \
+	  $(DESTDIR)$(LIBDIR)/libkv.a $(DESTDIR)$(INCLUDEDIR)/kv.h $(DESTDIR)$(INCLUDEDIR)/kv.hpp $(DESTDIR)$(PCDIR)/kv.pc \
+	  $(DESTDIR)$(CMAKEDIR)/kv-config.cmake $(DESTDIR)$(CMAKEDIR)/kv-config-version.cmake \
 	  $(DESTDIR)$(LIBDIR)/.debug/libkv.so.$(VERSION).debug
-	[ ! -d $(DESTDIR)$(LIBDIR)/.debug ] || rmdir --ignore-fail-on-non-empty $(DESTDIR)$(LIBDIR)/.debug
+	for dir in $(DESTDIR)$(LIBDIR)/.debug $(DESTDIR)$(CMAKEDIR); do \
+	  [ ! -d $$dir ] || rmdir --ignore-fail-on-non-empty $$dir || exit 1; done
 
 clean:                               ## remove build/ and cargo's output
 	rm -rf $(B)

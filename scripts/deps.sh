@@ -6,7 +6,8 @@ set -u
 : "${DO:=0}" "${FOR:=tests}"
 missing=
 
-# need PACKAGE WHAT FOR-WHAT: WHAT is a program, a file, a library that the loader knows, or ruby: and a library of Ruby.
+# need PACKAGE WHAT FOR-WHAT: WHAT is a program, a file, a library that the loader knows, or "ruby:" and what Ruby can
+# require.
 need() {
     case $2 in
     /*) test -e "$2" ;;
@@ -29,6 +30,7 @@ tests)
     need clang clang++ "test-c: kv.hpp with another compiler"
     need python3 python3 "test-c: the library through ctypes"
     need pkg-config pkg-config "test-install: kv.pc"
+    need cmake cmake "test-install: the package for CMake"
     need ruby ruby "test-ruby"
     need ruby-ffi ruby:ffi "test-ruby: how the gem calls the library"
     need ruby-minitest ruby:minitest "test-ruby"

@@ -1,8 +1,8 @@
 #!/bin/sh
 # The gem of bindings/ruby: `make test-ruby` calls it when the library is built.
 #
-# Runs the gem's tests with the library that was built, rubocop, and a program that uses the gem as it is installed. Writes
-# only into a directory of its own. Ends with one line.
+# Runs the gem's tests with the library that was built, rubocop, and a program that uses the gem as it is installed.
+# Writes only into a directory of its own. Ends with one line.
 set -u
 : "${B:?}" "${RUBY:=ruby}"
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -57,10 +57,11 @@ puts File.readlines("/proc/self/maps").grep(/libkv/).map { |line| line.split.las
 EOR
 run "and used with the library beside it" sh -c '
     env -u KEELKV_LIBRARY GEM_HOME="$1/home" "$2" use.rb >used && grep -qx "an apple is red" used &&
-    grep -q "^$1/home/gems/keelkv-.*/lib/keelkv.rb$" used && grep -q "^$1/home/gems/keelkv-.*/lib/keelkv/libkv.so.0$" used ||
-    { cat used; exit 1; }' sh "$work" "$RUBY"
+    grep -q "^$1/home/gems/keelkv-.*/lib/keelkv.rb$" used &&
+    grep -q "^$1/home/gems/keelkv-.*/lib/keelkv/libkv.so.0$" used || { cat used; exit 1; }' sh "$work" "$RUBY"
 run "KEELKV_LIBRARY goes before it" sh -c '
-    env GEM_HOME="$1/home" "$2" use.rb >used && grep "^$(realpath "$KEELKV_LIBRARY")$" used || { cat used; exit 1; }' sh "$work" "$RUBY"
+    env GEM_HOME="$1/home" "$2" use.rb >used && grep "^$(realpath "$KEELKV_LIBRARY")$" used ||
+    { cat used; exit 1; }' sh "$work" "$RUBY"
 rm -f "$work"/home/gems/keelkv-*/lib/keelkv/libkv.so.0
 run "without either, the loader's is used" sh -c '
     env -u KEELKV_LIBRARY LD_LIBRARY_PATH="$(dirname "$KEELKV_LIBRARY")" GEM_HOME="$1/home" "$2" use.rb >used &&
