@@ -28,6 +28,8 @@ LDFLAGS    ?=
 PRIVLIBS   ?= -lutil -lrt -lpthread -lm -ldl -lc
 # The symbols and their versions.
 MAP        ?= kv.map
+# The header whose functions check-symbols compares with it.
+HEADER     ?= include/kv.h
 # 0: libkv.so is installed as it was linked, for packagers whose tools take the debug information out.
 SPLIT_DEBUG ?= 1
 
@@ -54,7 +56,7 @@ CTESTS     := $(patsubst tests/c/%.c,%,$(wildcard tests/c/*.c))
 
 .DEFAULT_GOAL := all
 .PHONY: all help examples demo test test-programs test-rust test-c test-system crash-sim seeded-bugs fault bit-rot fuzz kill isolation files models memory images \
-  power-cut full-disk fault-kernel sanitize soak deps test-targets test-install test-ruby test-reproducible check-symbols header check-header lint bench bench-all micro count install uninstall clean FORCE
+  power-cut full-disk fault-kernel sanitize soak deps test-targets test-install test-ruby test-reproducible check-symbols header check-header check-abi abi test-abi lint bench bench-all micro count install uninstall clean FORCE
 FORCE:
 
 all: $(SO) $(STRIPPED) $(B)/libkv.a $(B)/kv.pc   ## build/libkv.so, build/libkv.a, build/kv.pc
@@ -201,8 +203,8 @@ check-symbols: $(SO)                 ## compare libkv.so, kv.map and kv.h
 	    if (name in last) print name "@" last[name]; last[name] = node } \
 	  END { for (name in last) print name "@@" last[name] }' $(MAP) | LC_ALL=C sort > $(B)/versions.sym
 	@sed 's/@.*//' $(B)/versions.sym | LC_ALL=C sort -u > $(B)/map.sym
-	@sed -n 's/^KV_API.*[ *]\(kv_[a-z0-9_]*\)(.*/\1/p' include/kv.h | LC_ALL=C sort > $(B)/header.sym
-	@diff $(B)/map.sym $(B)/header.sym || { echo "$(MAP) and include/kv.h differ"; exit 1; }
+	@sed -n 's/^KV_API.*[ *]\(kv_[a-z0-9_]*\)(.*/\1/p' $(HEADER) | LC_ALL=C sort > $(B)/header.sym
+	@diff $(B)/map.sym $(B)/header.sym || { echo "$(MAP) and $(HEADER) differ"; exit 1; }
 	@diff $(B)/versions.sym $(B)/so.sym || { echo "$(MAP) and libkv.so differ"; exit 1; }
 	@echo "ok: $$(wc -l < $(B)/map.sym) symbols"
 
@@ -306,6 +308,21 @@ header:                              ## regenerate include/kv.h from capi/
 
 check-header:                        ## fail if include/kv.h is not what capi/ says
 	KV_HEADER=check $(CARGO) check $(CARGOFLAGS) -p kv-capi --features header
+
+# Types are told by full debug information; without the optimizer the build takes a minute.
+ABI_BUILD := CARGO_PROFILE_RELEASE_DEBUG=2 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=0 \
+  CARGO_PROFILE_RELEASE_CODEGEN_UNITS=64
+check-abi abi:                       ## compare the binary interface with abi/libkv.abi; `make abi` records it there
+	@command -v abidw >/dev/null && command -v abidiff >/dev/null || { \
+	  echo "$@: there is no abidw or abidiff (make deps)" >&2; exit 1; }
+	$(ABI_BUILD) $(MAKE) --no-print-directory B=$(B)/abi CARGO_TARGET_DIR=$(abspath $(CARGO_TARGET_DIR))/abi \
+	  $(B)/abi/libkv.so.$(VERSION)
+	@LIB=$(abspath $(B))/abi/libkv.so.$(VERSION) ABI_DO=$(if $(filter abi,$@),record,check) PYTHON="$(PYTHON)" \
+	  sh scripts/check-abi.sh
+
+test-abi:                            ## what check-abi finds, in a copy of the sources (minutes)
+	@mkdir -p $(B)
+	@B=$(abspath $(B)) MAKE="$(MAKE)" sh scripts/test-abi.sh
 
 lint:                                ## rustfmt, clippy, rustdoc: all without a warning
 	$(CARGO) fmt --all --check

@@ -37,6 +37,7 @@ tests)
     need rake rake "bindings/ruby: the tests alone"
     need rubocop rubocop "test-ruby: the gem's style"
     need valgrind valgrind "test-c, count"
+    need abigail-tools abidw "check-abi"
     need strace strace "fault-kernel"
     need util-linux unshare "power-cut, full-disk, test-targets: mounts of their own"
     need util-linux setpriv "files: other users"

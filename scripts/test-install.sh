@@ -175,13 +175,39 @@ run "no directory of this machine is in the libraries" sh -c '
 
 # ---- versions of symbols -------------------------------------------------------------------------------------------
 
-# A later release, in which one function is new.
-awk '/^ *kv_writer_write;/ { next } { print } END { print "KV_1 {\n  global:\n    kv_writer_write;\n} KV_0;" }' kv.map >"$work/kv.map"
-map() {
-    env -u MAKEFLAGS "$MAKE" --no-print-directory "B=$work/map" "MAP=$work/kv.map" CARGO=no-cargo check-symbols
+# A later release, in which one function is new: it stands in a node of its own.
+mkdir "$work/later" || exit 1
+(
+    cat kv.map
+    printf 'KV_1 {\n  global:\n    kv_added;\n} KV_0;\n'
+) >"$work/later/kv.map"
+sed '/^KV_API uint32_t kv_version_number/i KV_API uint32_t kv_added(void);' include/kv.h >"$work/later/kv.h"
+printf '#include <kv.h>\nuint32_t kv_added(void) { return kv_version_number() + 1; }\n' >"$work/later/added.c"
+"$CC" -fPIC -I"$work/later" -c "$work/later/added.c" -o "$work/later/added.o" || exit 1
+later() {
+    env -u MAKEFLAGS "$MAKE" --no-print-directory "B=$work/later" "MAP=$work/later/kv.map" "HEADER=$work/later/kv.h" \
+        "LDFLAGS=$work/later/added.o" CARGO=no-cargo check-symbols
 }
-run "a function in a new node of kv.map has its version" map
-run "which the library shows" sh -c 'nm -D "$1/libkv.so" | grep -q " kv_writer_write@@KV_1$"' sh "$work/map"
+run "a function in a new node of kv.map passes check-symbols" later
+run "the library shows its version, and the old ones of the others" sh -c '
+    nm -D "$1/libkv.so" >"$1/nm" && grep -q " kv_added@@KV_1$" "$1/nm" && grep -q " kv_open@@KV_0$" "$1/nm"' sh "$work/later"
+cat >"$work/later/new.c" <<'EOC'
+#include <kv.h>
+int main(void) { return kv_added() != KV_VERSION_NUMBER + 1; }
+EOC
+echo '#include <kv.h>
+int main(void) { return kv_version_number() != KV_VERSION_NUMBER; }' >"$work/later/old.c"
+for name in new old; do
+    "$CC" -I"$work/later" "$work/later/$name.c" -o "$work/later/$name" -L"$work/later" -lkv || exit 1
+done
+with() {
+    env "LD_LIBRARY_PATH=$1" "$work/later/$2"
+}
+run "a program that uses it runs with the later library" with "$work/later" new
+run "and says with the earlier one what it lacks" sh -c '
+    ! env "LD_LIBRARY_PATH=$1" "$2/new" >"$2/out" 2>&1 && grep "version .KV_1. not found" "$2/out"' sh "$prefix/lib" "$work/later"
+run "a program that does not use it runs with either" sh -c '
+    LD_LIBRARY_PATH="$1" "$2/old" && LD_LIBRARY_PATH="$2" "$2/old"' sh "$prefix/lib" "$work/later"
 grep -v '^ *kv_writer_write;' kv.map >"$work/kv.map"
 run "a function that is missing in kv.map is noticed" sh -c '! "$@" >"$0" 2>&1 && grep -q "kv.h differ" "$0"' "$work/refused" \
     env -u MAKEFLAGS "$MAKE" "B=$work/map" "MAP=$work/kv.map" CARGO=no-cargo check-symbols
