@@ -309,16 +309,9 @@ header:                              ## regenerate include/kv.h from capi/
 check-header:                        ## fail if include/kv.h is not what capi/ says
 	KV_HEADER=check $(CARGO) check $(CARGOFLAGS) -p kv-capi --features header
 
-# Types are told by full debug information; without the optimizer the build takes a minute.
-ABI_BUILD := CARGO_PROFILE_RELEASE_DEBUG=2 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=0 \
-  CARGO_PROFILE_RELEASE_CODEGEN_UNITS=64
 check-abi abi:                       ## compare the binary interface with abi/libkv.abi; `make abi` records it there
-	@command -v abidw >/dev/null && command -v abidiff >/dev/null || { \
-	  echo "$@: there is no abidw or abidiff (make deps)" >&2; exit 1; }
-	$(ABI_BUILD) $(MAKE) --no-print-directory B=$(B)/abi CARGO_TARGET_DIR=$(abspath $(CARGO_TARGET_DIR))/abi \
-	  $(B)/abi/libkv.so.$(VERSION)
-	@LIB=$(abspath $(B))/abi/libkv.so.$(VERSION) ABI_DO=$(if $(filter abi,$@),record,check) PYTHON="$(PYTHON)" \
-	  sh scripts/check-abi.sh
+	@B=$(abspath $(B)) MAKE="$(MAKE)" VERSION=$(VERSION) PYTHON="$(PYTHON)" TARGET_DIR=$(abspath $(CARGO_TARGET_DIR))/abi \
+	  ABI_DO=$(if $(filter abi,$@),record,check) sh scripts/check-abi.sh
 
 test-abi:                            ## what check-abi finds, in a copy of the sources (minutes)
 	@mkdir -p $(B)

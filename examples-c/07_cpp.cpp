@@ -52,8 +52,7 @@ int main()
 
         std::cout << txn.get("country/at") << '\n';
     } catch (const kv::error &error) {
-        std::cout << error.status_name() << " in " << error.path().substr(error.path().rfind('/') + 1) << ": "
-                  << error.function() << '\n';
+        std::cout << error.status_name() << ": " << error.what() << '\n';
         return error.status() == KV_NOTFOUND ? 0 : 1;
     }
     return 1;

@@ -224,6 +224,32 @@ inline bool ok_or(kv_status no, kv_status status, kv_db *db)
     return true;
 }
 
+/** Bytes as text in a message: what cannot be printed as \xNN, and of long ones only the beginning. */
+inline std::string shown(std::string_view bytes)
+{
+    static const char digits[] = "0123456789abcdef";
+    std::string text;
+    for (char c : bytes.substr(0, 64)) {
+        unsigned char byte = static_cast<unsigned char>(c);
+        if (byte >= ' ' && byte < 127 && c != '\\' && c != '"') {
+            text += c;
+        } else {
+            text += {'\\', 'x', digits[byte / 16], digits[byte % 16]};
+        }
+    }
+    return '"' + text + (bytes.size() > 64 ? "\"..." : "\"");
+}
+
+/** Throws KV_NOTFOUND for a key, of which kv.h has no message, because it happens in loops. */
+[[noreturn]] inline void missing(kv_db *db, kv_table table, std::string_view key)
+{
+    kv_identity identity = KV_IDENTITY_INIT;
+    std::string path = kv_db_identity(db, &identity) == KV_OK ? identity.path : "";
+    std::string where = path.empty() ? "a database in memory" : path;
+    throw error(error(KV_NOTFOUND, where + ": there is no key " + shown(key) + " in table number " +
+        std::to_string(table) + "; where a key may be missing, use try_get"), path);
+}
+
 /** A path as a C string, which a byte 0 would cut. */
 inline const char *path(const std::string &name)
 {
@@ -565,9 +591,11 @@ public:
     /** The value of a key, read in place. Throws KV_NOTFOUND if there is none. */
     std::string_view get(std::string_view key) const
     {
-        kv_slice value;
-        ok(kv_get(txn_, number_, key.data(), key.size(), &value));
-        return kv::view(value);
+        std::optional<std::string_view> value = try_get(key);
+        if (!value) {
+            detail::missing(db_, number_, key);
+        }
+        return *value;
     }
     /** The value of a key, read in place; nothing if there is none. Throws every other error. */
     std::optional<std::string_view> try_get(std::string_view key) const
@@ -1088,7 +1116,7 @@ public:
     {
         std::optional<std::string> value = try_get(key, table);
         if (!value) {
-            detail::fail(KV_NOTFOUND, handle_);
+            detail::missing(handle_, table, key);
         }
         return *std::move(value);
     }

@@ -1,24 +1,43 @@
 #!/bin/sh
-# The binary interface of the library beside the one that is recorded in abi/libkv.abi: `make check-abi` compares them, and
-# `make abi` records (ABI_DO=record).
+# The binary interface of the library beside the one that is recorded in abi/libkv.abi: `make check-abi` compares them,
+# and `make abi` records (ABI_DO=record).
 #
-# The library is built with full debug information, which tells its types, and without optimisation, which does not change
-# them and takes minutes; B and CARGO_TARGET_DIR are directories of its own. LIB is the library of that build.
+# Builds the library into directories of its own, with full debug information, which tells its types, and without the
+# optimizer, which does not change them and takes minutes.
 set -u
-: "${LIB:?}" "${ABI_DO:=check}" "${ABIDW:=abidw}" "${ABIDIFF:=abidiff}" "${PYTHON:=python3}" "${BASELINE:=abi/libkv.abi}"
+: "${B:?}" "${VERSION:?}" "${TARGET_DIR:?}" "${MAKE:=make}" "${PYTHON:=python3}" "${ABI_DO:=check}"
 root=$(cd "$(dirname "$0")/.." && pwd)
-new=$(dirname "$LIB")/libkv.abi
+cd "$root" || exit 1
+recorded=abi/libkv.abi
+library=$B/abi/libkv.so.$VERSION
+found=$B/abi/libkv.abi
 
-"$ABIDW" --headers-dir "$root/include" --drop-private-types --no-show-locs --no-comp-dir-path --no-corpus-path \
-    --out-file "$new" "$LIB" || exit 1
-"$PYTHON" "$root/scripts/trim-abi.py" "$new" || exit 1
-if [ "$ABI_DO" = record ]; then
-    cp "$new" "$BASELINE" && echo "$BASELINE: $(grep -c elf-symbol-id "$BASELINE") functions recorded"
+for program in abidw abidiff "$PYTHON"; do
+    if ! command -v "$program" >/dev/null 2>&1; then
+        echo "SKIPPED: $ABI_DO of the binary interface: there is no $program (make deps)"
+        [ "$ABI_DO" = check ]
+        exit
+    fi
+done
+if [ "$(uname -m)" != x86_64 ]; then
+    echo "SKIPPED: $ABI_DO of the binary interface: what is recorded is that of x86-64"
+    [ "$ABI_DO" = check ]
     exit
 fi
-"$ABIDIFF" "$BASELINE" "$new" || {
-    echo "check-abi: the binary interface differs from $BASELINE. If programs that are linked with the library shall not" \
-        "notice, undo the change. If it is meant (docs/packaging.md tells when it may be), run make abi and commit the file." >&2
+
+env CARGO_PROFILE_RELEASE_DEBUG=2 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=0 \
+    CARGO_PROFILE_RELEASE_CODEGEN_UNITS=64 "$MAKE" --no-print-directory "B=$B/abi" "CARGO_TARGET_DIR=$TARGET_DIR" \
+    "$library" || exit 1
+abidw --headers-dir include --drop-private-types --no-show-locs --no-comp-dir-path --no-corpus-path \
+    --out-file "$found" "$library" && "$PYTHON" scripts/trim-abi.py "$found" || exit 1
+if [ "$ABI_DO" = record ]; then
+    cp "$found" "$recorded" && echo "$recorded: $(grep -c elf-symbol-id "$recorded") functions are recorded"
+    exit
+fi
+abidiff "$recorded" "$found" || {
+    echo "check-abi: the binary interface differs from $recorded. Undo the change if programs that are linked with the" \
+        "library shall not notice it; if it is meant (docs/packaging.md tells when it may be), run make abi and commit" \
+        "the file." >&2
     exit 1
 }
-echo "ok: the binary interface is that of $BASELINE"
+echo "ok: the binary interface is that of $recorded"

@@ -64,6 +64,10 @@ for test in "$@"; do
         --suppressions="$root/tests/c/valgrind.supp" --show-leak-kinds=definite --errors-for-leak-kinds=definite "$B/tests/$test"
 done
 
+if [ -e "$B/tests/hpp-17" ] && command -v "$VALGRIND" >/dev/null 2>&1; then
+    run "hpp-17 (valgrind)" alone "$VALGRIND" -q --fair-sched=try --error-exitcode=99 --leak-check=full "$B/tests/hpp-17"
+fi
+
 if command -v "$PYTHON" >/dev/null 2>&1; then
     run "python" alone env KV_LIBRARY="$B/libkv.so.0" "$PYTHON" "$root/tests/python/smoke.py"
 else
