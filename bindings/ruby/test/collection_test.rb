@@ -136,6 +136,8 @@ class CollectionTest < DatabaseTest
       assert_equal ["v", nil], kv.values_at(number(1), "none")
       assert_equal({ number(1) => "v" }, kv.slice(number(1), "none"))
       assert_equal [], kv.get_many([])
+      assert_equal 2, kv.delete_many([number(1), "none", number(2), number(1)])
+      assert_equal [nil, nil], kv.values_at(number(1), number(2))
     end
   end
 

@@ -10,6 +10,7 @@ class MisuseTest < DatabaseTest
     ->(kv) { kv.delete("a") }, ->(kv) { kv.each { nil } }, ->(kv) { kv.keys }, ->(kv) { kv.size },
     ->(kv) { kv.get_many(["a"]) }, ->(kv) { kv.rank("a") }, ->(kv) { kv.nth(0) }, ->(kv) { kv.percentile(1) },
     ->(kv) { kv.sample }, ->(kv) { kv.last }, ->(kv) { kv.update("a" => "1") }, ->(kv) { kv.clear },
+    ->(kv) { kv.delete_many(["a"]) },
     ->(kv) { kv.take_first }, ->(kv) { kv.delete_range(prefix: "a") }, ->(kv) { kv.insert("a", "1") },
     ->(kv) { kv.replace("a", "1") }, ->(kv) { kv.write_value("a") { nil } }, ->(kv) { kv.read_value("a", 0, 1) },
     ->(kv) { kv.stat_value("a") }, ->(kv) { kv.stat_table }, ->(kv) { kv.stat }, ->(kv) { kv.cursor(&:next) }
@@ -226,7 +227,7 @@ class MisuseTest < DatabaseTest
     missing = names - KV::Native.singleton_methods.map(&:to_s)
     # What Ruby does in another way: its strings are copies, and batches are packed.
     assert_equal %w[kv_buf_release kv_buf_retain kv_cursor_next_many kv_db_backup kv_db_check kv_db_delete kv_db_put
-                    kv_delete_packed kv_error_message kv_fd_write kv_get_buf kv_get_copy kv_get_many kv_reserve
+                    kv_delete_packed kv_error_message kv_fd_write kv_get_buf kv_get_copy kv_get_many kv_reserve kv_scan
                     kv_value_extents kv_version_number kv_write_batch], missing.sort
   end
 end

@@ -27,10 +27,8 @@ module KV
       raise LoadError, "keelkv cannot load libkv: #{e.message.strip}; install libkv, or set KEELKV_LIBRARY to its file"
     end
 
-    OK = 0
     NOTFOUND = -1
     EXISTS = -2
-    NO_TABLE = -3
     BUSY = -5
     TOO_SMALL = -7
     CORRUPT = -60
@@ -131,7 +129,6 @@ module KV
       kv_table_drop: %i[pointer uint64],
       kv_delete_range: %i[pointer uint64 pointer pointer],
       kv_cursor_fill: %i[pointer pointer],
-      kv_scan: %i[pointer uint64 pointer pointer],
       kv_get_packed: %i[pointer uint64 pointer pointer],
       kv_put_packed: %i[pointer uint64 pointer uint32 pointer],
       kv_value_read: %i[pointer uint64 pointer size_t uint64 pointer size_t pointer],

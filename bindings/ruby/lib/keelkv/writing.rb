@@ -89,6 +89,16 @@ module KV
       yield key if block_given?
     end
 
+    # Deletes the entries of many keys in one transaction, and returns how many there were.
+    def delete_many(keys)
+      source.writing do |txn|
+        keys.count do |key|
+          bytes = Bounds.bytes(key)
+          found(Native.kv_delete(txn, number, bytes, bytes.bytesize, 0))
+        end
+      end
+    end
+
     # Deletes every entry within the bounds, of which there must be one, and returns how many there were. #clear deletes
     # all.
     def delete_range(**bounds)
