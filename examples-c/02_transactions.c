@@ -58,7 +58,8 @@ int main(void)
     if (!ok(kv_open("bank.kv", NULL, &db)) || !ok(kv_txn_begin(db, KV_WRITE, NULL, &txn)))
         return 1;
     good = ok(kv_table_create(txn, KV_STR("accounts"), NULL, &accounts)) &&
-           ok(set_balance(txn, accounts, "alice", 100)) && ok(set_balance(txn, accounts, "bob", 20)) && ok(kv_txn_commit(txn, NULL));
+           ok(set_balance(txn, accounts, "alice", 100)) && ok(set_balance(txn, accounts, "bob", 20)) &&
+           ok(kv_txn_commit(txn, NULL));
 
     good = good && ok(kv_txn_begin(db, KV_READ, NULL, &before));
     good = good && transfer(db, accounts, "alice", "bob", 30) && !transfer(db, accounts, "bob", "alice", 1000);

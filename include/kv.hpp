@@ -120,7 +120,7 @@ inline kv_slice slice(std::string_view bytes) noexcept
     return kv_slice{bytes.data(), bytes.size()};
 }
 
-/** A key and its value. Conventions 3 says how long they are valid. */
+/** A key and its value. Convention 3 says how long they are valid. */
 struct entry {
     std::string_view key;
     std::string_view value;

@@ -35,9 +35,9 @@ if [ "$ABI_DO" = record ]; then
     exit
 fi
 abidiff "$recorded" "$found" || {
-    echo "check-abi: the binary interface differs from $recorded. Undo the change if programs that are linked with the" \
-        "library shall not notice it; if it is meant (docs/packaging.md tells when it may be), run make abi and commit" \
-        "the file." >&2
+    echo "check-abi: the binary interface differs from $recorded. Undo the change if programs that are linked with" \
+        "the library shall not notice it; if it is meant (docs/packaging.md tells when it may be), run make abi and" \
+        "commit the file." >&2
     exit 1
 }
 echo "ok: the binary interface is that of $recorded"

@@ -1,6 +1,6 @@
 #!/bin/sh
-# What check-abi finds: `make test-abi` calls it. Builds the library with changes in a copy of the sources: one that programs
-# notice is found, and one that they do not notice is not. Takes some minutes. Ends with one line.
+# What check-abi finds: `make test-abi` calls it. Builds the library with changes in a copy of the sources: one that
+# programs notice is found, and one that they do not notice is not. Takes some minutes. Ends with one line.
 set -u
 : "${B:?}" "${MAKE:=make}"
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -35,7 +35,7 @@ found() {
 copy_sources . "$work/sources" || exit 1
 # The struct behind a kv_cursor becomes larger.
 run "a change of what is private is none of the interface" changed src/db/cursor.rs \
-    's/^    reverse: bool,$/&\n    _unseen: [u64; 9],/; s/^            reverse: range.reverse,$/&\n            _unseen: [0; 9],/'
+    's/^    reverse: bool,$/&\n    _unseen: [u64; 9],/; s/^            reverse: range.reverse,$/&\n _unseen: [0; 9],/'
 run "the result of a function is found" found kv_version_number capi/src/border/version.rs \
     's/kv_version_number() -> u32/kv_version_number() -> u64/; s/^    number(TEXT, 0).*/    u64::from(&)/'
 run "the order of the fields of a struct is found" found kv_entry capi/src/border/types.rs \

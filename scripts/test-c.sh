@@ -65,7 +65,8 @@ for test in "$@"; do
 done
 
 if [ -e "$B/tests/hpp-17" ] && command -v "$VALGRIND" >/dev/null 2>&1; then
-    run "hpp-17 (valgrind)" alone "$VALGRIND" -q --fair-sched=try --error-exitcode=99 --leak-check=full "$B/tests/hpp-17"
+    run "hpp-17 (valgrind)" alone "$VALGRIND" -q --fair-sched=try --error-exitcode=99 --leak-check=full \
+        "$B/tests/hpp-17"
 fi
 
 if command -v "$PYTHON" >/dev/null 2>&1; then

@@ -190,7 +190,8 @@ later() {
 }
 run "a function in a new node of kv.map passes check-symbols" later
 run "the library shows its version, and the old ones of the others" sh -c '
-    nm -D "$1/libkv.so" >"$1/nm" && grep -q " kv_added@@KV_1$" "$1/nm" && grep -q " kv_open@@KV_0$" "$1/nm"' sh "$work/later"
+    nm -D "$1/libkv.so" >"$1/nm" && grep -q " kv_added@@KV_1$" "$1/nm" &&
+    grep -q " kv_open@@KV_0$" "$1/nm"' sh "$work/later"
 cat >"$work/later/new.c" <<'EOC'
 #include <kv.h>
 int main(void) { return kv_added() != KV_VERSION_NUMBER + 1; }
@@ -205,7 +206,8 @@ with() {
 }
 run "a program that uses it runs with the later library" with "$work/later" new
 run "and says with the earlier one what it lacks" sh -c '
-    ! env "LD_LIBRARY_PATH=$1" "$2/new" >"$2/out" 2>&1 && grep "version .KV_1. not found" "$2/out"' sh "$prefix/lib" "$work/later"
+    ! env "LD_LIBRARY_PATH=$1" "$2/new" >"$2/out" 2>&1 &&
+    grep "version .KV_1. not found" "$2/out"' sh "$prefix/lib" "$work/later"
 run "a program that does not use it runs with either" sh -c '
     LD_LIBRARY_PATH="$1" "$2/old" && LD_LIBRARY_PATH="$2" "$2/old"' sh "$prefix/lib" "$work/later"
 grep -v '^ *kv_writer_write;' kv.map >"$work/kv.map"

@@ -1,5 +1,5 @@
-"""Leaves in a description of an interface, as abidw writes it, what programs can see: the exported functions and the types
-that their parameters and results lead to.
+"""Leaves in a description of an interface, as abidw writes it, what programs can see: the exported functions and the
+types that their parameters and results lead to.
 
     trim-abi.py FILE
 

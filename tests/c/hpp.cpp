@@ -221,7 +221,8 @@ static void ranges()
     // The bytes of a range are gone before the loop begins.
     same(txn.scan(kv::prefix(std::string("0") + "4")), model.lower_bound("04"), model.lower_bound("05"));
     for (int i = 0; i < 200; i++) {
-        std::string low = number(static_cast<int>(random() % 100000)), high = number(static_cast<int>(random() % 100000));
+        std::string low = number(static_cast<int>(random() % 100000));
+        std::string high = number(static_cast<int>(random() % 100000));
         if (low > high)
             std::swap(low, high);
         auto from = model.lower_bound(low), after = model.upper_bound(low);
