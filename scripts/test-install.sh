@@ -115,7 +115,7 @@ else
     skip "the projects pkg-config-shared, pkg-config-static and dlopen: no pkg-config (make deps)"
 fi
 cmake_build() {
-    cmake -S . -B build "-DCMAKE_PREFIX_PATH=$prefix" "-DCMAKE_C_COMPILER=$CC" "$@" && cmake --build build
+    cmake -S . -B build "-DCMAKE_PREFIX_PATH=$prefix" "-DCMAKE_C_COMPILER=$CC" && cmake --build build
 }
 if command -v cmake >/dev/null 2>&1; then
     run "the project cmake-shared" project cmake-shared "apple is red" cmake_build
