@@ -1,6 +1,6 @@
 # kv: build, test and install the C library. GNU make, POSIX sh, a C compiler, Rust. `make help` lists the targets.
 
-VERSION    := $(shell sed -n 's/^version *= *"\([^"]*\)".*/\1/p' capi/Cargo.toml | head -1)
+VERSION    := $(shell sed -n 's/^version *= *"\([^"]*\)".*/\1/p' Cargo.toml | head -1)
 ABI        := 0
 PREFIX     ?= /usr/local
 LIBDIR     ?= $(PREFIX)/lib
@@ -56,7 +56,7 @@ CTESTS     := $(patsubst tests/c/%.c,%,$(wildcard tests/c/*.c))
 
 .DEFAULT_GOAL := all
 .PHONY: all help examples demo test test-programs test-rust test-c test-system crash-sim seeded-bugs fault bit-rot fuzz kill isolation files models memory images \
-  power-cut full-disk fault-kernel sanitize soak deps test-targets test-install test-ruby test-reproducible check-symbols header check-header check-abi abi test-abi lint bench bench-all micro count install uninstall clean FORCE
+  power-cut full-disk fault-kernel sanitize soak deps test-targets test-install test-ruby test-reproducible check-symbols header check-header check-abi abi test-abi lint dist test-dist bench bench-all micro count install uninstall clean FORCE
 FORCE:
 
 all: $(SO) $(STRIPPED) $(B)/libkv.a $(B)/kv.pc   ## build/libkv.so, build/libkv.a, build/kv.pc
@@ -323,6 +323,14 @@ lint:                                ## rustfmt, clippy, rustdoc: all without a 
 	# As others build it: without the feature that shows the rooms to the tests.
 	$(CARGO) clippy $(CARGOFLAGS) -p kv-capi -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(CARGOFLAGS) --workspace --no-deps
+
+# ---- releasing ----------------------------------------------------------------------------------------------
+
+dist:                                ## archives of a release, with and without the crates, and their checksums
+	B=$(B) CARGO="$(CARGO)" sh scripts/release.sh
+
+test-dist:                           ## both archives can be made, are the same twice, and build without a network
+	B=$(abspath $(B)) CARGO="$(CARGO)" MAKE="$(MAKE)" sh scripts/test-dist.sh
 
 bench: all                           ## libkv and LMDB side by side (bench/README.md); BENCH_SCALE=0.1 is quick
 	$(MAKE) -C bench

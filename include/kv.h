@@ -33,11 +33,14 @@
  *         return 1;
  *     }
  *
- * Words. A commit is a state of the whole database and has a number; later commits have greater numbers. It is
- * visible when a new read transaction sees it, and durable when it survives a power cut. A reader sees one commit,
- * its snapshot: it is a read transaction, or a buffer of kv_get_buf() that keeps the snapshot of one. A write is a
- * call that may change the database: it puts, deletes, changes tables or writes a part of a long value. A page is the
- * unit of the file, of 4096 bytes if nothing else was chosen.
+ * KV_STR gives a string as a pointer and its length.
+ *
+ * Words. A table maps keys to values; the one called KV_MAIN always exists. A commit is a state of the whole
+ * database and has a number; later commits have greater numbers. It is visible when a new read transaction sees it,
+ * and durable when it survives a power cut. A reader sees one commit, its snapshot: it is a read transaction, or a
+ * buffer of kv_get_buf() that keeps the snapshot of one. A write is a call that may change the database: it puts,
+ * deletes, changes tables or writes a part of a long value. A page is the unit of the file, of 4096 bytes if nothing
+ * else was chosen.
  *
  * Conventions, valid for every function unless it says otherwise:
  *
@@ -53,7 +56,9 @@
  *  3. Bytes go in as a pointer and a length, where (NULL, 0) is the empty string, and come out as a kv_slice, whose
  *     data is never NULL for something that was found, even if it is empty. Lengths and sizes are in bytes. A length
  *     beyond the limits below returns KV_TOO_BIG before a byte is read, and NULL with a length other than 0 returns
- *     KV_INVALID; the message names the argument. A function keeps no pointer to its inputs.
+ *     KV_INVALID; the message names the argument. A function keeps no pointer to its inputs. Keys are compared as
+ *     bytes, so write a number big-endian, and numbers are in order: uint32_t key = htonl(n); is such a key of 4 bytes
+ *     (with <arpa/inet.h>), and htobe64() of <endian.h> makes one of 8 bytes.
  *  4. Lifetimes. A value is valid until its transaction ends or is refreshed, and in a write transaction only until
  *     the next write. A key from a cursor is valid until the next call on that cursor. Bytes that are valid may be
  *     the input of any call, even of the one that ends their lifetime, and of each step of a batch. So may the bytes
@@ -70,10 +75,14 @@
  *     transaction, however, waits for the calls of other threads on it. After fork(), handles of the parent return
  *     KV_FORKED in the child. A thread may be cancelled (pthread_cancel), but never inside a call or a callback: that
  *     is finished first. Threads with asynchronous cancellation must disable it themselves. Functions may be called
- *     while a thread ends, in the destructors of its thread-specific data.
+ *     while a thread ends, in the destructors of its thread-specific data. A thread with 64 KiB of stack can make every
+ *     call; what callbacks need comes on top of that.
  *  7. Structs that may grow begin with their size: start from KV_..._INIT, which sets it. A pointer to options may be
  *     NULL for all defaults, and 0 is the default of every field of options. Fields called `reserved` must stay 0.
- *     Flags that a function does not take, or that exclude each other, return KV_INVALID.
+ *     Flags that a function does not take, or that exclude each other, return KV_INVALID. In C99, initial values can
+ *     also stand in a call, as in kv_open("fruit.kv", &(kv_options)KV_OPTIONS_INIT, &db), and for a range
+ *     &(kv_range)KV_PREFIX(KV_STR("user/")). C++ has no such literals: there, a variable comes first, as in
+ *     kv_options options = KV_OPTIONS_INIT;
  *  8. Loops. A call that reaches the end returns KV_NOTFOUND, and a call that fails returns something else. A loop
  *     must tell the two apart, or it shows a damaged table as a short one. KV_EACH does.
  *  9. Callbacks run on the thread of the call, and only during it. They return 0 to go on; anything else ends the
@@ -91,6 +100,36 @@
  *     is out of its hands: if the library was loaded by dlopen(), glibc allocates a thread's storage for it when the
  *     thread first needs it, and ends the process if there is no memory for that. In programs that are linked with
  *     the library, a thread gets this storage when it is made.
+ * 11. Disks that fail. A file is read through a memory map. Where the disk does not give a page that is not in memory
+ *     (a bad sector, a file that another program has cut short, a file system in a network that is gone), the system
+ *     sends SIGBUS to the thread that reads, which may be inside a call or at a value in place. No status can tell
+ *     this. The signal ends the process; what was acknowledged is not lost with it. A handler may say what happened and
+ *     end the process (_exit), but it must not return into a call nor leave one by longjmp(). Only kv_salvage() reads
+ *     without the map: it steps over what the disk does not give, and saves the rest. Writes and syncs that fail return
+ *     a status.
+ *
+ * Waits. A read transaction waits for nobody. These calls can wait:
+ *
+ *  | who waits                | for what                          | how long                           | then        |
+ *  |--------------------------|-----------------------------------|------------------------------------|-------------|
+ *  | a writer (a)             | another write transaction         | wait_ms, or for ever if that is 0  | KV_BUSY     |
+ *  | kv_wait_commit() (a)     | a newer commit                    | ms, or for ever if that is < 0     | KV_BUSY     |
+ *  | kv_open()                | a process that opens, recovers or | 10 s, or wait_ms if that is less   | KV_BUSY     |
+ *  |                          | leaves the file                   |                                    |             |
+ *  | whoever needs a sync (b) | the disk                          | as long as it takes                |             |
+ *  | the same                 | another process that syncs        | as long as it takes, but 10 min    | KV_IN_DOUBT |
+ *  |                          |                                   | if nothing becomes durable         |             |
+ *  | the same                 | another process that has the      | wait_ms, but at least 1 s (10 s if | KV_IN_DOUBT |
+ *  |                          | right to sync and does not sync   | it cannot be seen); if 0, 60 s     |             |
+ *  | what ends a handle       | calls of other threads on it      | as long as they last               |             |
+ *
+ * (a) A writer is kv_txn_begin() with KV_WRITE, kv_db_put(), kv_db_delete(), and kv_check() and kv_db_check() with
+ * KV_JOB_CHECK_SPACE. kv_interrupt() ends these waits, and so does kv_close() on another thread; they return
+ * KV_CANCELLED. KV_TXN_NOWAIT does not wait at all. Nothing ends the other waits early.
+ *
+ * (b) kv_txn_commit(), kv_db_put(), kv_db_delete(), kv_sync(), kv_wait_durable() and kv_close() need a sync if not
+ * everything is durable. Lazy commits and kv_txn_commit_async() need one only if much is not durable yet, and
+ * kv_txn_begin() with KV_WRITE only if the disk is full. Here, wait_ms is that of kv_options.
  *
  * Limits: a key has at most 2 MiB, a value 2^38 bytes (256 GiB) if the disk has room, a table name 512 bytes, a note
  * 1024 bytes, an array 2^31 - 1 elements, the buffer of an input batch 2^32 - 1 bytes.
@@ -454,10 +493,9 @@ typedef struct kv_options {
     /**
      * Milliseconds that kv_txn_begin() waits for another write transaction to end; 0 or less = for ever.
      *
-     * It also bounds the wait for a process that holds a lock and does nothing with it, because it is stopped for
-     * example: kv_open() waits this long, but at most 10 s; a commit or a sync waits this long, but at least 1 s (10 s
-     * if that process cannot be seen), or 60 s if this is 0 or less. For commits and syncs, the handle that opened the
-     * file first in its process decides.
+     * It also bounds how long kv_open(), commits and syncs wait for a process that holds a lock and does nothing with
+     * it, because it is stopped for example: see the table of waits at the head. For commits and syncs, the handle
+     * that opened the file first in its process decides.
      */
     int64_t wait_ms;
     /**
@@ -486,6 +524,12 @@ typedef struct kv_options {
  * A new file gets the permissions that the process's umask leaves of 0666. NAME-shm gets the group and the permissions
  * of the database and is never a link. All who open a database must trust those who may write it.
  *
+ * A handle stands for the file and not for its name. A file that is renamed or removed while it is open is used on,
+ * and what is written to a removed one is gone with the last handle. kv_backup() still copies it. Another file may take
+ * the name, and is another database. While a renamed file is open, other processes that open it by its new name get
+ * KV_BUSY, because NAME-shm does not lie there. Do not write into an open file by other means, do not cut it, and do
+ * not replace its contents; to restore a copy, close the file everywhere first.
+ *
  * An empty file becomes a database, as if it did not exist. With KV_OPEN_EXISTING or KV_OPEN_READ_ONLY it is refused,
  * because it may be a database that was cut. A link that leads nowhere is followed, except with KV_OPEN_NEW. Messages
  * name the file, and the process or the limit that stands in the way.
@@ -508,6 +552,10 @@ KV_API KV_MUST_CHECK kv_status kv_open(const char *path, const kv_options *optio
  * Its write transactions are aborted. Its read transactions return KV_BAD_HANDLE from now on, but bytes that they
  * returned stay valid until kv_txn_abort() releases them. Calls of other threads on the handle are waited for, and
  * those that wait for something return KV_CANCELLED.
+ *
+ * A read transaction that is not released, or a buffer of kv_get_buf() that keeps a snapshot, keeps the file open until
+ * it is released or the process ends: the descriptor, NAME-shm and the snapshot stay, and the pages of the snapshot are
+ * not reused. Nothing is lost by that, but the file then counts as not closed properly (kv_db_stat.closed_properly).
  *
  * @param db  Released whatever is returned, except after KV_BUSY. NULL returns KV_OK.
  * @return KV_OK; KV_BAD_HANDLE; KV_FORKED; KV_BUSY (called in a callback of the library: nothing was done);
@@ -621,7 +669,8 @@ typedef struct kv_txn_options {
  *
  * A read transaction sees the newest visible commit, and goes on seeing exactly that. A write transaction sees the
  * newest commit and what it writes itself. It waits until no other write transaction of the database is open, in any
- * process.
+ * process. If the disk is full and few pages are free, beginning one first makes pages free that only wait for a sync:
+ * it syncs, and makes and syncs a commit that changes nothing.
  *
  * @param kind     KV_READ or KV_WRITE.
  * @param options  NULL = all defaults. Copied.
@@ -973,48 +1022,28 @@ KV_API kv_status kv_delete_range(kv_txn *txn, kv_table table, const kv_range *ra
 typedef struct kv_cursor kv_cursor;
 
 /**
- * Counts the entries of the cursor's range, without moving the cursor.
- *
- * @param count  Receives the number of entries.
- * @return KV_OK; KV_INVALID (count is NULL); otherwise as kv_cursor_first(); never KV_NOTFOUND.
- */
-KV_API kv_status kv_cursor_count(kv_cursor *cursor, uint64_t *count);
-
-/**
- * Counts the entries of the range before the current one, in the cursor's direction; kv_cursor_nth() with this number
- * returns to the current entry. If the cursor stands on no entry, those before the place where it stands are counted.
- *
- * @param rank  Receives the number of entries.
- * @return KV_OK; KV_INVALID (rank is NULL); otherwise as kv_cursor_first(); never KV_NOTFOUND.
- */
-KV_API kv_status kv_cursor_rank(kv_cursor *cursor, uint64_t *rank);
-
-/**
- * Counts the entries of a range, in time that grows only with the height of the tree.
- *
- * @param range  NULL = the whole table.
- * @param count  Receives the number of entries.
- * @return KV_OK; KV_NO_TABLE; KV_INVALID; KV_TOO_BIG (a bound); KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED;
- *         KV_CORRUPT; KV_IO, KV_NO_SPACE, KV_LIMIT (in a write transaction: what it has collected is applied first,
- *         and may be written).
- */
-KV_API kv_status kv_count(const kv_txn *txn, kv_table table, const kv_range *range, uint64_t *count);
-
-/**
- * Counts the entries whose keys are less than `key`, which need not exist.
- *
- * @param rank  Receives the number of entries.
- * @return As kv_count(); KV_TOO_BIG (key).
- */
-KV_API kv_status kv_rank(const kv_txn *txn, kv_table table, const void *key, size_t klen, uint64_t *rank);
-
-/**
  * Opens a cursor before the first entry of a range.
  *
  * A new cursor stands before the first entry, so that a loop with KV_EACH sees them all. After the end was reached
  * (KV_NOTFOUND) it stands after the last entry, and kv_cursor_prev() moves to that. After its entry was deleted it
  * stands between the neighbours: kv_cursor_get() returns KV_NOTFOUND, kv_cursor_next() moves to the successor and
  * kv_cursor_prev() to the predecessor. A cursor of a write transaction sees what the transaction writes.
+ *
+ * After KV_CORRUPT, and after any other failure, the cursor stands where it stood before, and the next step meets the
+ * same damage: no entry is left out unseen. (kv_cursor_next_many() and kv_cursor_fill() have then moved over entries
+ * that they did not hand out. Go back to the last one that you have got by kv_cursor_seek(), and step from there.) In a
+ * read transaction, this passes the damage, and tells how many entries lie in it:
+ *
+ *     kv_status past_damage(kv_cursor *cursor, uint64_t *lost, kv_slice *key, kv_slice *value)
+ *     {
+ *         uint64_t here;
+ *         kv_status status = kv_cursor_rank(cursor, &here);
+ *         *lost = 0;
+ *         if (status != KV_OK) return status;
+ *         if (kv_cursor_get(cursor, NULL, NULL) == KV_OK) here++;
+ *         while ((status = kv_cursor_nth(cursor, here + *lost, key, value)) == KV_CORRUPT) ++*lost;
+ *         return status;
+ *     }
  *
  * @param range   NULL = the whole table, in ascending order. Copied, its direction included.
  * @param cursor  Receives the handle, which kv_cursor_close() releases, or the end of the transaction.
@@ -1119,6 +1148,42 @@ KV_API kv_status kv_cursor_percentile(kv_cursor *cursor, double percent, kv_slic
  * @return As kv_cursor_first(); KV_NOTFOUND (the range is empty).
  */
 KV_API kv_status kv_cursor_random(kv_cursor *cursor, kv_slice *key, kv_slice *value);
+
+/**
+ * Counts the entries of the cursor's range, without moving the cursor.
+ *
+ * @param count  Receives the number of entries.
+ * @return KV_OK; KV_INVALID (count is NULL); otherwise as kv_cursor_first(); never KV_NOTFOUND.
+ */
+KV_API kv_status kv_cursor_count(kv_cursor *cursor, uint64_t *count);
+
+/**
+ * Counts the entries of the range before the current one, in the cursor's direction; kv_cursor_nth() with this number
+ * returns to the current entry. If the cursor stands on no entry, those before the place where it stands are counted.
+ *
+ * @param rank  Receives the number of entries.
+ * @return KV_OK; KV_INVALID (rank is NULL); otherwise as kv_cursor_first(); never KV_NOTFOUND.
+ */
+KV_API kv_status kv_cursor_rank(kv_cursor *cursor, uint64_t *rank);
+
+/**
+ * Counts the entries of a range, in time that grows only with the height of the tree.
+ *
+ * @param range  NULL = the whole table.
+ * @param count  Receives the number of entries.
+ * @return KV_OK; KV_NO_TABLE; KV_INVALID; KV_TOO_BIG (a bound); KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED;
+ *         KV_CORRUPT; KV_IO, KV_NO_SPACE, KV_LIMIT (in a write transaction: what it has collected is applied first,
+ *         and may be written).
+ */
+KV_API kv_status kv_count(const kv_txn *txn, kv_table table, const kv_range *range, uint64_t *count);
+
+/**
+ * Counts the entries whose keys are less than `key`, which need not exist.
+ *
+ * @param rank  Receives the number of entries.
+ * @return As kv_count(); KV_TOO_BIG (key).
+ */
+KV_API kv_status kv_rank(const kv_txn *txn, kv_table table, const void *key, size_t klen, uint64_t *rank);
 
 /** @} */
 
@@ -1262,7 +1327,7 @@ KV_API kv_status kv_scan(const kv_txn *txn, kv_table table, const kv_range *rang
  * @param keys    An input batch of keys (one string for each entry).
  * @param values  Receives one string for each key, in their order; it is empty if the key does not exist, and `kinds`,
  *                if it is given, tells whether it does. If there is no room for all, `at_end` is 0 and `count` tells
- *                how many keys were answered: add it to keys->skip and call again.
+ *                how many keys were looked up: add it to keys->skip and call again.
  * @return KV_OK; KV_TOO_SMALL (there is no room for a single value); KV_INVALID (batches); KV_NO_SPACE, KV_LIMIT (in a
  *         write transaction, as kv_count); otherwise as kv_get(); never KV_NOTFOUND.
  */
@@ -1644,8 +1709,9 @@ KV_API int32_t kv_fd_write(void *ctx, const void *data, size_t len);
  * Saves what can be read of a damaged database into a new one, and tells what is lost.
  *
  * The damaged file is only read; it need not be possible to open it as a database, nor to lock it. Its newest readable
- * commit is read, and damage is stepped over. Only where that leaves gaps, the whole file is searched for leaf pages
- * to which nothing leads. They are used if they can be told from older versions, and their entries are counted as
+ * commit is read, and damage is stepped over, and so are sectors that the disk does not give, because the file is not
+ * mapped for this (see 11 at the head). Only where that leaves gaps, the whole file is searched for leaf pages to
+ * which nothing leads. They are used if they can be told from older versions, and their entries are counted as
  * uncertain. Values that differ from their checksum are never saved. Tables keep their numbers; one whose name is lost
  * is called "lost-" and its number.
  *
@@ -1839,6 +1905,7 @@ KV_API kv_status kv_stat_txn(const kv_txn *txn, kv_txn_stat *stat);
 
 /**
  * A C string where a function takes a pointer and a length: kv_put(txn, KV_MAIN, KV_STR("apple"), KV_STR("red"), 0).
+ * The argument is evaluated twice, so it must have no side effect: no KV_STR(next_name()) and no KV_STR(*p++).
  */
 #define KV_STR(text) (text), strlen(text)
 

@@ -56,7 +56,15 @@ run "which no file names" sh -c '
 
 # The first C program of README.md.
 awk '/^```c$/ { on = 1; next } /^```$/ && on { exit } on' README.md >"$work/fruit.c"
+# And the one in Python.
+awk '/^```python$/ { on = 1; next } /^```$/ && on { exit } on' README.md >"$work/fruit.py"
 cd "$work" || exit 1
+if command -v "${PYTHON:=python3}" >/dev/null 2>&1; then
+    run "README's program in Python" env LD_LIBRARY_PATH="$prefix/lib" \
+        sh -c 'rm -f fruit.kv && [ "$("$1" fruit.py)" = "apple is red" ]' sh "$PYTHON"
+else
+    skip "README's program in Python: not installed (make deps)"
+fi
 if command -v pkg-config >/dev/null 2>&1; then
     export PKG_CONFIG_PATH="$prefix/lib/pkgconfig"
     fruit() {

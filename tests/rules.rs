@@ -258,7 +258,7 @@ fn identifiers_use_the_words_of_the_glossary() {
 
 // ---- documents ----------------------------------------------------------------------------------------------
 
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 10] = [
     "README.md",
     "CONTRIBUTING.md",
     "docs/design.md",
@@ -266,7 +266,9 @@ const DOCUMENTS: [&str; 8] = [
     "docs/packaging.md",
     "docs/performance.md",
     "docs/porting.md",
+    "docs/stability.md",
     "docs/testing.md",
+    "SECURITY.md",
 ];
 
 fn root() -> &'static Path {

@@ -8,7 +8,7 @@ use common::another::{existing, play, put, role, say, shm, told, wait, Start};
 #[cfg(target_arch = "x86_64")]
 use common::another::{refuse_calls, refuse_to_open_for_writing};
 use common::tmp::TempDir;
-use kv::{Db, Options};
+use kv::{Db, Durability, Options};
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
@@ -431,6 +431,68 @@ fn a_process_of_another_container_that_syncs_is_waited_for() {
     assert!(begin.elapsed() > Duration::from_secs(2), "{:?}", begin.elapsed());
     assert_eq!(other.says(), "released");
     assert_eq!(other.ended().1, "nothing");
+}
+
+// ---- a lock that nobody gives back --------------------------------------------------------------------------
+
+#[test]
+fn closing_waits_once_for_a_lock_on_the_right_to_sync() {
+    const TEST: &str = "closing_waits_once_for_a_lock_on_the_right_to_sync";
+    if let Some((_, path)) = role() {
+        let _lock = locked(&path, SYNC);
+        say("locked");
+        wait();
+        std::process::exit(0);
+    }
+    let dir = TempDir::new("closing");
+    let path = dir.file("a.kv");
+    let open = || {
+        let options = Options {
+            wait: Some(Duration::from_millis(100)),
+            durability: Durability::Lazy,
+            ..Options::default()
+        };
+        let db = Db::open(&path, &options).expect("open");
+        put(&db, b"lazy").expect("put");
+        db
+    };
+    let stranger = || {
+        let mut stranger = Start::plain(TEST).role("lock", &path);
+        assert_eq!(stranger.says(), "locked");
+        stranger
+    };
+
+    // This is what kv_close does: it syncs, to tell whether that succeeds, and lets the database go.
+    let db = open();
+    let in_the_way = stranger();
+    let begin = Instant::now();
+    let refused = db.sync().map_err(|e| told(&e));
+    assert!(
+        refused.as_ref().is_err_and(|why| why.starts_with("InDoubt")),
+        "{refused:?}"
+    );
+    let waited = begin.elapsed();
+    drop(db);
+    let more = begin.elapsed() - waited;
+    assert!(more < waited / 2, "{waited:?}, and {more:?} more");
+    drop(in_the_way);
+
+    // Who has not waited yet waits once.
+    let db = open();
+    let in_the_way = stranger();
+    let begin = Instant::now();
+    drop(db);
+    let once = begin.elapsed();
+    assert!(once > waited / 2 && once < waited * 3 / 2, "{once:?} beside {waited:?}");
+    drop(in_the_way);
+
+    // Nobody remembers a wait when the lock is free.
+    let db = open();
+    let in_the_way = stranger();
+    assert!(db.sync().is_err());
+    drop(in_the_way);
+    drop(db);
+    assert!(Db::open(&path, &existing()).expect("open").recovery().closed_properly);
 }
 
 // ---- a file system that does not answer ---------------------------------------------------------------------

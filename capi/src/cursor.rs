@@ -36,6 +36,22 @@ enum Target<'a> {
 /// stands between the neighbours: kv_cursor_get() returns KV_NOTFOUND, kv_cursor_next() moves to the successor and
 /// kv_cursor_prev() to the predecessor. A cursor of a write transaction sees what the transaction writes.
 ///
+/// After KV_CORRUPT, and after any other failure, the cursor stands where it stood before, and the next step meets the
+/// same damage: no entry is left out unseen. (kv_cursor_next_many() and kv_cursor_fill() have then moved over entries
+/// that they did not hand out. Go back to the last one that you have got by kv_cursor_seek(), and step from there.) In a
+/// read transaction, this passes the damage, and tells how many entries lie in it:
+///
+///     kv_status past_damage(kv_cursor *cursor, uint64_t *lost, kv_slice *key, kv_slice *value)
+///     {
+///         uint64_t here;
+///         kv_status status = kv_cursor_rank(cursor, &here);
+///         *lost = 0;
+///         if (status != KV_OK) return status;
+///         if (kv_cursor_get(cursor, NULL, NULL) == KV_OK) here++;
+///         while ((status = kv_cursor_nth(cursor, here + *lost, key, value)) == KV_CORRUPT) ++*lost;
+///         return status;
+///     }
+///
 /// @param range   NULL = the whole table, in ascending order. Copied, its direction included.
 /// @param cursor  Receives the handle, which kv_cursor_close() releases, or the end of the transaction.
 /// @return KV_OK; KV_NO_TABLE; KV_INVALID; KV_TOO_BIG (a bound); KV_LIMIT; KV_BAD_HANDLE, KV_FORKED, KV_BUSY;

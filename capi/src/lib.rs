@@ -45,8 +45,9 @@ pub mod table;
 
 pub mod entry;
 
-pub mod count;
 pub mod cursor;
+
+pub mod count;
 
 pub mod batch;
 pub mod packed;

@@ -442,8 +442,9 @@ unsafe impl Growing for kv_salvage_report {}
 /// Saves what can be read of a damaged database into a new one, and tells what is lost.
 ///
 /// The damaged file is only read; it need not be possible to open it as a database, nor to lock it. Its newest readable
-/// commit is read, and damage is stepped over. Only where that leaves gaps, the whole file is searched for leaf pages
-/// to which nothing leads. They are used if they can be told from older versions, and their entries are counted as
+/// commit is read, and damage is stepped over, and so are sectors that the disk does not give, because the file is not
+/// mapped for this (see 11 at the head). Only where that leaves gaps, the whole file is searched for leaf pages to
+/// which nothing leads. They are used if they can be told from older versions, and their entries are counted as
 /// uncertain. Values that differ from their checksum are never saved. Tables keep their numbers; one whose name is lost
 /// is called "lost-" and its number.
 ///

@@ -327,7 +327,7 @@ pub unsafe extern "C" fn kv_scan(
 /// @param keys    An input batch of keys (one string for each entry).
 /// @param values  Receives one string for each key, in their order; it is empty if the key does not exist, and `kinds`,
 ///                if it is given, tells whether it does. If there is no room for all, `at_end` is 0 and `count` tells
-///                how many keys were answered: add it to keys->skip and call again.
+///                how many keys were looked up: add it to keys->skip and call again.
 /// @return KV_OK; KV_TOO_SMALL (there is no room for a single value); KV_INVALID (batches); KV_NO_SPACE, KV_LIMIT (in a
 ///         write transaction, as kv_count); otherwise as kv_get(); never KV_NOTFOUND.
 /// @ingroup kv_batches

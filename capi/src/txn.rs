@@ -100,7 +100,8 @@ pub(crate) fn not_waiting_for_itself(database: &DbHandle) -> Outcome {
 ///
 /// A read transaction sees the newest visible commit, and goes on seeing exactly that. A write transaction sees the
 /// newest commit and what it writes itself. It waits until no other write transaction of the database is open, in any
-/// process.
+/// process. If the disk is full and few pages are free, beginning one first makes pages free that only wait for a sync:
+/// it syncs, and makes and syncs a commit that changes nothing.
 ///
 /// @param kind     KV_READ or KV_WRITE.
 /// @param options  NULL = all defaults. Copied.

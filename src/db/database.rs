@@ -73,9 +73,9 @@ pub(super) struct Handle {
 
 impl Drop for Handle {
     /// Seals what was written. A second meta slot then describes the same trees, so that no commit is lost if one of
-    /// the two is damaged, and says that the database was closed properly. After that the file gives back the space by which it has grown ahead. Only the last process
-    /// to close the database does this. A process that is killed leaves one slot, as after any commit, and does not
-    /// shorten the file.
+    /// the two is damaged, and says that the database was closed properly. After that the file gives back the space by
+    /// which it has grown ahead. Only the last process to close the database does this. A process that is killed leaves
+    /// one slot, as after any commit, and does not shorten the file.
     fn drop(&mut self) {
         // Nothing is to be done if others in this process still use the file, or if nothing was written.
         let here = Arc::strong_count(&self.pager) == 1 && !self.options.memory && !self.options.read_only;
@@ -205,6 +205,9 @@ impl Db {
 
     /// Begins the write transaction. There is one at a time in all processes, and the call waits for the one before to
     /// end, for as long as the options say.
+    ///
+    /// If the disk is full and few pages are free, the call first makes dead pages free that only wait for a sync. For
+    /// that it syncs what was committed, and makes and syncs a commit that changes nothing.
     ///
     /// # Errors
     /// `Busy`: the wait ended first; `Cancelled`: [`Db::interrupt`] ended the wait; `ReadOnly`: the database was opened

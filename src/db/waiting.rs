@@ -55,8 +55,8 @@ impl Db {
         }
     }
 
-    /// Returns the process that has the write transaction now, in whatever process, or `None` if nobody writes. This
-    /// asks the system who has a lock, and is a picture of that moment.
+    /// Returns which process has the write transaction open, or `None` if none has. It asks the system at the moment of
+    /// the call who has the lock, so what it returns may be out of date when the caller looks at it.
     pub fn writer(&self) -> Option<Writer> {
         self.handle.pager.writer()
     }

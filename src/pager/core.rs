@@ -68,6 +68,8 @@ pub struct Pager {
     pub(super) poison_seen: AtomicBool,
     /// Whether the file could not be made longer when that was last tried. Writers then use what holes there are.
     pub(super) is_full: AtomicBool,
+    /// Whether the right to sync was waited for in vain when that was last tried.
+    pub(super) sync_in_vain: AtomicBool,
     /// The number of forks before this was opened. A child must not touch the pager.
     pub(super) forks: u32,
     /// Whether the pages that were to be read soon were in memory when they were last looked for.

@@ -34,19 +34,22 @@ bad:
     exit(1);
 }
 
+/* How many different lines a thread may write. */
+enum { LINES_KNOWN = 1 << 14 };
+
 /*
- * Records that a function has answered with something. A thread writes each line once; the line of another thread or
+ * Records that a function has returned something. A thread writes each line once; the line of another thread or
  * of a forked child may be the same, which does no harm. A line goes out in one write, so that no two are mixed.
  */
 static inline void saw_line(const char *path, const char *line, size_t n)
 {
-    static __thread uint64_t known[1 << 14];
+    static __thread uint64_t known[LINES_KNOWN];
     uint64_t hash = UINT64_C(14695981039346656037);
     size_t at;
     int fd;
     for (at = 0; at < n; at++)
         hash = (hash ^ (unsigned char)line[at]) * UINT64_C(1099511628211);
-    for (at = hash % (1 << 14); known[at] != 0; at = (at + 1) % (1 << 14))
+    for (at = hash % LINES_KNOWN; known[at] != 0; at = (at + 1) % LINES_KNOWN)
         if (known[at] == hash) return;
     known[at] = hash;
     fd = open(path, O_WRONLY | O_APPEND | O_CREAT, 0666);

@@ -179,9 +179,8 @@ impl PageWriter {
         let lag = self.id.checked_sub(visible).unwrap_or(0);
         match self.written.is_listed() {
             false => self.sync_before(Pager::sync_written),
-            true if self.closing || lag >= RING - RING_SPARE => {
-                self.sync_before(|pager| pager.sync_to(self.state.tip.id))
-            }
+            true if self.closing => self.sync_before(|pager| pager.sync_leaving(self.state.tip.id)),
+            true if lag >= RING - RING_SPARE => self.sync_before(|pager| pager.sync_to(self.state.tip.id)),
             true => Ok(()),
         }
     }

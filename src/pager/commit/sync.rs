@@ -37,6 +37,16 @@ enum Goal {
     Written,
 }
 
+/// How a caller waits for a process that has the right to sync and does not sync.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    /// As long as the options say.
+    Usual,
+    /// The same, but not at all if the last wait was in vain. Closing syncs in several places, and its caller is to
+    /// wait once.
+    Once,
+}
+
 impl Pager {
     /// Makes every published commit durable.
     ///
@@ -58,7 +68,16 @@ impl Pager {
         if self.read_only || self.is_poisoned() || self.check_fork().is_err() {
             return Ok(());
         }
-        self.sync()
+        self.sync_leaving(self.shared.tip().get().id)
+    }
+
+    /// Makes commit `id` durable for somebody who closes the database, and who waits only once for a process that has
+    /// the right to sync and does not sync.
+    ///
+    /// # Errors
+    /// `InDoubt`, `NoLocks`.
+    pub(super) fn sync_leaving(&self, id: CommitId) -> Result<()> {
+        self.sync_for(Goal::Commit(id), Patience::Once)
     }
 
     /// Makes commit `id` durable if it is not yet, together with whatever was published meanwhile. With `Wait::Try`
@@ -74,7 +93,7 @@ impl Pager {
         }
         if id > self.shared.tip().get().id {
             return Err(Error::Invalid(
-                "no commit has this number yet; give one that a commit answered",
+                "no commit has this number yet; give one that a commit returned",
             ));
         }
         match wait {
@@ -91,7 +110,7 @@ impl Pager {
     /// # Errors
     /// `InDoubt`, `NoLocks`.
     pub(super) fn sync_to(&self, id: CommitId) -> Result<()> {
-        self.sync_for(Goal::Commit(id))
+        self.sync_for(Goal::Commit(id), Patience::Usual)
     }
 
     /// Makes commit `id` durable, which was just published. Whatever is in the way, the commit can survive.
@@ -110,10 +129,10 @@ impl Pager {
     /// # Errors
     /// `InDoubt`, `NoLocks`.
     pub(super) fn sync_written(&self) -> Result<()> {
-        self.sync_for(Goal::Written)
+        self.sync_for(Goal::Written, Patience::Usual)
     }
 
-    fn sync_for(&self, goal: Goal) -> Result<()> {
+    fn sync_for(&self, goal: Goal, patience: Patience) -> Result<()> {
         let shared = &self.shared;
         let is_done = || matches!(goal, Goal::Commit(id) if shared.durable().get().id >= id);
         // A sync that others make never covers what belongs to no commit. Whoever needs that waits for a turn.
@@ -128,7 +147,7 @@ impl Pager {
                 continue;
             };
             // 2. Exclude other processes, and look again, because one of them may have synced meanwhile.
-            let right = SyncRight::take(self, waits_for, &is_done)?;
+            let right = SyncRight::take(self, waits_for, patience, &is_done)?;
             let Some(mut right) = right.filter(|_| !is_done()) else {
                 turn.covered = shared.durable().get().id;
                 break;
@@ -218,9 +237,14 @@ impl<'a> SyncRight<'a> {
     /// Waits for the right. Returns `None` if that is not necessary any more, because another process has made commit
     /// `id` durable. A process that has the right and does nothing with it, because it is stopped or is no member, is
     /// not waited for without end.
-    fn take(pager: &'a Pager, id: CommitId, is_done: &dyn Fn() -> bool) -> Result<Option<SyncRight<'a>>> {
+    fn take(
+        pager: &'a Pager,
+        id: CommitId,
+        patience: Patience,
+        is_done: &dyn Fn() -> bool,
+    ) -> Result<Option<SyncRight<'a>>> {
         let peers = &*pager.peers;
-        let mut limit = SyncWait::new(pager);
+        let mut limit = SyncWait::new(pager, patience);
         while !peers.try_lock_sync()? {
             if is_done() {
                 return Ok(None);
@@ -231,6 +255,7 @@ impl<'a> SyncRight<'a> {
             if let Err(error) = limit.check(pager) {
                 // A wake-up meant for another must not be lost with a waiter that leaves.
                 peers.stop_waiting_to_sync();
+                pager.sync_in_vain.store(true, SeqCst);
                 return Err(error);
             }
             peers.wait_sync(id, LOOK_AGAIN, &mut || !is_done() && !pager.is_poisoned());
@@ -238,6 +263,7 @@ impl<'a> SyncRight<'a> {
                 return Ok(None);
             }
         }
+        pager.sync_in_vain.store(false, SeqCst);
         let durable = CommitId::NONE..CommitId::NONE;
         Ok(Some(SyncRight { peers, durable }))
     }
@@ -245,6 +271,8 @@ impl<'a> SyncRight<'a> {
 
 /// How long the right to sync is waited for.
 struct SyncWait {
+    /// Whether nobody is waited for.
+    no_wait: bool,
     /// How long a process that does not sync is waited for.
     idle: Duration,
     /// Since when nothing became durable, and what was durable then.
@@ -255,9 +283,15 @@ struct SyncWait {
 }
 
 impl SyncWait {
-    fn new(pager: &Pager) -> SyncWait {
-        let (since, idle) = (Instant::now(), pager.wait.unwrap_or(IDLE).clamp(IDLE_MIN, SYNCING));
+    fn new(pager: &Pager, patience: Patience) -> SyncWait {
+        let no_wait = patience == Patience::Once && pager.sync_in_vain.load(SeqCst);
+        let idle = match no_wait {
+            true => Duration::ZERO,
+            false => pager.wait.unwrap_or(IDLE).clamp(IDLE_MIN, SYNCING),
+        };
+        let since = Instant::now();
         SyncWait {
+            no_wait,
             idle,
             since,
             durable: pager.shared.durable().get().id,
@@ -280,6 +314,7 @@ impl SyncWait {
         }
         let Syncer { name, does } = pager.peers.syncer(pager.shared.is_syncing());
         let limit = match does {
+            _ if self.no_wait => Duration::ZERO,
             Activity::Nothing => self.idle,
             Activity::Unknown => self.idle.max(UNKNOWN_MIN),
             Activity::Syncs => SYNCING,
