@@ -6,6 +6,7 @@ PREFIX     ?= /usr/local
 LIBDIR     ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 PCDIR      ?= $(LIBDIR)/pkgconfig
+CMAKEDIR   ?= $(LIBDIR)/cmake/kv
 DESTDIR    ?=
 CARGO      ?= cargo
 CARGOFLAGS ?= --locked
@@ -27,6 +28,8 @@ LDFLAGS    ?=
 PRIVLIBS   ?= -lutil -lrt -lpthread -lm -ldl -lc
 # The symbols and their versions.
 MAP        ?= kv.map
+# The header whose functions check-symbols compares with it.
+HEADER     ?= include/kv.h
 # 0: libkv.so is installed as it was linked, for packagers whose tools take the debug information out.
 SPLIT_DEBUG ?= 1
 
@@ -43,12 +46,17 @@ DEBUGFILE  := $(B)/stripped/.debug/libkv.so.$(VERSION).debug
 WARN       := -Wall -Wextra -Wpedantic
 CSTD       := -std=c99 $(WARN) -Wstrict-prototypes -D_GNU_SOURCE
 
-EXAMPLES   := $(patsubst examples-c/%.c,$(B)/examples/%,$(wildcard examples-c/*.c))
+# For C++: CXX= leaves out what needs a compiler of it.
+CXXWARN    := $(WARN) -Wshadow -Wconversion
+CXXTESTS   := $(if $(CXX),cpp hpp-17 hpp-20)
+
+EXAMPLES   := $(patsubst examples-c/%.c,$(B)/examples/%,$(wildcard examples-c/*.c)) \
+  $(if $(CXX),$(patsubst examples-c/%.cpp,$(B)/examples/%,$(wildcard examples-c/*.cpp)))
 CTESTS     := $(patsubst tests/c/%.c,%,$(wildcard tests/c/*.c))
 
 .DEFAULT_GOAL := all
 .PHONY: all help examples demo test test-programs test-rust test-c test-system crash-sim seeded-bugs fault bit-rot fuzz kill isolation files models memory images \
-  power-cut full-disk fault-kernel sanitize soak deps test-targets test-install test-reproducible check-symbols header check-header lint dist test-dist bench bench-all micro count install uninstall clean FORCE
+  power-cut full-disk fault-kernel sanitize soak deps test-targets test-install test-ruby test-reproducible check-symbols header check-header check-abi abi test-abi lint dist test-dist bench bench-all micro count install uninstall clean FORCE
 FORCE:
 
 all: $(SO) $(STRIPPED) $(B)/libkv.a $(B)/kv.pc   ## build/libkv.so, build/libkv.a, build/kv.pc
@@ -115,12 +123,15 @@ $(B)/libkv.a: $(RUSTLIB) $(MAP)
 	rm -f $@
 	$(AR) rcsD $@ $(B)/kv.o
 
-KV_PC = sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
-  -e 's|@VERSION@|$(VERSION)|' -e 's|@PRIVLIBS@|$(PRIVLIBS)|' kv.pc.in
+# What is told to pkg-config and CMake.
+EMPTY      :=
+FILL_IN = sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|g' \
+  -e 's|@VERSION@|$(VERSION)|g' -e 's|@ABI@|$(ABI)|g' -e 's|@PRIVLIBS@|$(PRIVLIBS)|g' \
+  -e 's|@PRIVLIST@|$(subst $(EMPTY) $(EMPTY),;,$(strip $(PRIVLIBS)))|g'
 
 $(B)/kv.pc: FORCE
 	@mkdir -p $(B)
-	@$(KV_PC) >$@
+	@$(FILL_IN) kv.pc.in >$@
 
 # ---- examples -----------------------------------------------------------------------------------------------
 
@@ -129,6 +140,15 @@ examples: $(EXAMPLES)                ## build/examples/*: the programs of exampl
 $(B)/examples/%: examples-c/%.c include/kv.h $(SO)
 	@mkdir -p $(B)/examples
 	$(CC) $(CSTD) $(CFLAGS) -Iinclude -o $@ $< -L$(B) -lkv -Wl,-rpath,$(abspath $(B)) -lpthread
+
+$(B)/examples/%: examples-c/%.cpp include/kv.hpp include/kv.h $(SO)
+	@mkdir -p $(B)/examples
+	$(CXX) -std=c++17 $(CXXWARN) $(CXXFLAGS) -Iinclude -o $@ $< -L$(B) -lkv -Wl,-rpath,$(abspath $(B))
+
+# It is not linked with the library, and finds it where the others do.
+$(B)/examples/08_dlopen: examples-c/08_dlopen.c include/kv.h $(SO)
+	@mkdir -p $(B)/examples
+	$(CC) $(CSTD) $(CFLAGS) -Iinclude -o $@ $< -Wl,-rpath,$(abspath $(B)) -ldl
 
 demo: $(B)/examples/kvfiles          ## import /usr/include and /usr/share/doc, verify, kill an import half-way
 	sh scripts/demo.sh $(abspath $(B))
@@ -152,11 +172,11 @@ test-programs:
 test-rust: all                       ## cargo test (some tests load build/libkv.so)
 	$(CARGO) test $(CARGOFLAGS) --workspace
 
-test-c: all examples $(CTESTS:%=$(B)/tests/%) $(CTESTS:%=$(B)/tests/%-static) $(B)/tests/cpp check-symbols  ## the C side
+test-c: all examples $(CTESTS:%=$(B)/tests/%) $(CTESTS:%=$(B)/tests/%-static) $(CXXTESTS:%=$(B)/tests/%) check-symbols  ## the C side
 	B=$(abspath $(B)) PYTHON="$(PYTHON)" VALGRIND="$(VALGRIND)" sh scripts/test-c.sh $(CTESTS)
 
 # What cargo test leaves out, since it needs another build, other programs or the rights of root.
-test-system: seeded-bugs models count sanitize test-install fault-kernel memory images full-disk power-cut  ## what cargo test leaves out
+test-system: seeded-bugs models count sanitize test-install test-ruby fault-kernel memory images full-disk power-cut  ## what cargo test leaves out
 
 $(B)/tests/%: tests/c/%.c $(wildcard tests/c/*.h) include/kv.h $(SO)
 	@mkdir -p $(B)/tests
@@ -170,6 +190,10 @@ $(B)/tests/cpp: tests/c/cpp.cpp include/kv.h $(SO)
 	@mkdir -p $(B)/tests
 	$(CXX) -std=c++11 $(WARN) -Werror $(CXXFLAGS) -Iinclude -o $@ $< -L$(B) -lkv -Wl,-rpath,$(abspath $(B))
 
+$(B)/tests/hpp-%: tests/c/hpp.cpp include/kv.hpp include/kv.h $(SO)
+	@mkdir -p $(B)/tests
+	$(CXX) -std=c++$* $(CXXWARN) -Werror $(CXXFLAGS) -Iinclude -o $@ $< -L$(B) -lkv -Wl,-rpath,$(abspath $(B)) -lpthread
+
 # Exported by the library = listed in kv.map, with the version of its node = declared in kv.h. A name that stands in two
 # nodes is exported twice; the later is what new programs get.
 check-symbols: $(SO)                 ## compare libkv.so, kv.map and kv.h
@@ -179,8 +203,8 @@ check-symbols: $(SO)                 ## compare libkv.so, kv.map and kv.h
 	    if (name in last) print name "@" last[name]; last[name] = node } \
 	  END { for (name in last) print name "@@" last[name] }' $(MAP) | LC_ALL=C sort > $(B)/versions.sym
 	@sed 's/@.*//' $(B)/versions.sym | LC_ALL=C sort -u > $(B)/map.sym
-	@sed -n 's/^KV_API.*[ *]\(kv_[a-z0-9_]*\)(.*/\1/p' include/kv.h | LC_ALL=C sort > $(B)/header.sym
-	@diff $(B)/map.sym $(B)/header.sym || { echo "$(MAP) and include/kv.h differ"; exit 1; }
+	@sed -n 's/^KV_API.*[ *]\(kv_[a-z0-9_]*\)(.*/\1/p' $(HEADER) | LC_ALL=C sort > $(B)/header.sym
+	@diff $(B)/map.sym $(B)/header.sym || { echo "$(MAP) and $(HEADER) differ"; exit 1; }
 	@diff $(B)/versions.sym $(B)/so.sym || { echo "$(MAP) and libkv.so differ"; exit 1; }
 	@echo "ok: $$(wc -l < $(B)/map.sym) symbols"
 
@@ -263,6 +287,9 @@ soak: all                            ## all of these SOAK (10) times as large, w
 test-install: all                    ## what is installed, and programs that use it, as README tells
 	@B=$(abspath $(B)) CC="$(CC)" MAKE="$(MAKE)" sh scripts/test-install.sh
 
+test-ruby: all                       ## the gem of bindings/ruby: its tests, rubocop, and the gem as it is installed
+	@B=$(abspath $(B)) sh scripts/test-ruby.sh
+
 test-reproducible:                   ## two builds in two directories are the same, byte for byte (minutes)
 	@mkdir -p $(B)
 	@B=$(abspath $(B)) MAKE="$(MAKE)" sh scripts/test-reproducible.sh
@@ -281,6 +308,14 @@ header:                              ## regenerate include/kv.h from capi/
 
 check-header:                        ## fail if include/kv.h is not what capi/ says
 	KV_HEADER=check $(CARGO) check $(CARGOFLAGS) -p kv-capi --features header
+
+check-abi abi:                       ## compare the binary interface with abi/libkv.abi; `make abi` records it there
+	@B=$(abspath $(B)) MAKE="$(MAKE)" VERSION=$(VERSION) PYTHON="$(PYTHON)" TARGET_DIR=$(abspath $(CARGO_TARGET_DIR))/abi \
+	  ABI_DO=$(if $(filter abi,$@),record,check) sh scripts/check-abi.sh
+
+test-abi:                            ## what check-abi finds, in a copy of the sources (minutes)
+	@mkdir -p $(B)
+	@B=$(abspath $(B)) MAKE="$(MAKE)" sh scripts/test-abi.sh
 
 lint:                                ## rustfmt, clippy, rustdoc: all without a warning
 	$(CARGO) fmt --all --check
@@ -318,7 +353,7 @@ $(B)/bench/count: bench/count.c include/kv.h $(SO)
 
 # Writes nothing but what is installed: who installs may be root, whose files the next `make` could not replace.
 install: $(SO) $(STRIPPED) $(B)/libkv.a ## into DESTDIR, PREFIX, LIBDIR
-	$(INSTALL) -d $(DESTDIR)$(LIBDIR) $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(PCDIR)
+	$(INSTALL) -d $(DESTDIR)$(LIBDIR) $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(PCDIR) $(DESTDIR)$(CMAKEDIR)
 ifeq ($(SPLIT_DEBUG),0)
 	$(INSTALL) -m 0755 $(SO) $(DESTDIR)$(LIBDIR)/
 else
@@ -329,16 +364,20 @@ endif
 	ln -sf libkv.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libkv.so.$(ABI)
 	ln -sf libkv.so.$(ABI) $(DESTDIR)$(LIBDIR)/libkv.so
 	$(INSTALL) -m 0644 $(B)/libkv.a $(DESTDIR)$(LIBDIR)/
-	$(INSTALL) -m 0644 include/kv.h $(DESTDIR)$(INCLUDEDIR)/
-	$(KV_PC) >$(DESTDIR)$(PCDIR)/kv.pc && chmod 644 $(DESTDIR)$(PCDIR)/kv.pc
+	$(INSTALL) -m 0644 include/kv.h include/kv.hpp $(DESTDIR)$(INCLUDEDIR)/
+	$(FILL_IN) kv.pc.in >$(DESTDIR)$(PCDIR)/kv.pc && chmod 644 $(DESTDIR)$(PCDIR)/kv.pc
+	for file in kv-config.cmake kv-config-version.cmake; do \
+	  $(FILL_IN) cmake/$$file.in >$(DESTDIR)$(CMAKEDIR)/$$file && chmod 644 $(DESTDIR)$(CMAKEDIR)/$$file || exit 1; done
 	@[ -n "$(DESTDIR)" ] || echo "So that programs find libkv.so.$(ABI) in $(LIBDIR): run ldconfig as root, if the loader" \
 	  "looks there; otherwise link them with -Wl,-rpath,$(LIBDIR)."
 
 uninstall:                           ## what install installed
 	rm -f $(DESTDIR)$(LIBDIR)/libkv.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libkv.so.$(ABI) $(DESTDIR)$(LIBDIR)/libkv.so \
-	  $(DESTDIR)$(LIBDIR)/libkv.a $(DESTDIR)$(INCLUDEDIR)/kv.h $(DESTDIR)$(PCDIR)/kv.pc \
+	  $(DESTDIR)$(LIBDIR)/libkv.a $(DESTDIR)$(INCLUDEDIR)/kv.h $(DESTDIR)$(INCLUDEDIR)/kv.hpp $(DESTDIR)$(PCDIR)/kv.pc \
+	  $(DESTDIR)$(CMAKEDIR)/kv-config.cmake $(DESTDIR)$(CMAKEDIR)/kv-config-version.cmake \
 	  $(DESTDIR)$(LIBDIR)/.debug/libkv.so.$(VERSION).debug
-	[ ! -d $(DESTDIR)$(LIBDIR)/.debug ] || rmdir --ignore-fail-on-non-empty $(DESTDIR)$(LIBDIR)/.debug
+	for dir in $(DESTDIR)$(LIBDIR)/.debug $(DESTDIR)$(CMAKEDIR); do \
+	  [ ! -d $$dir ] || rmdir --ignore-fail-on-non-empty $$dir || exit 1; done
 
 clean:                               ## remove build/ and cargo's output
 	rm -rf $(B)

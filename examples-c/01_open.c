@@ -19,21 +19,21 @@ int main(void)
     /* Whatever is written is written in a transaction: all of it or nothing. */
     if (kv_txn_begin(db, KV_WRITE, NULL, &txn) != KV_OK)
         goto out;
-    if (kv_put(txn, KV_MAIN, "apple", 5, "red", 3, 0) != KV_OK)
+    if (kv_put(txn, KV_MAIN, KV_STR("apple"), KV_STR("red"), 0) != KV_OK)
         goto out;
-    if (kv_put(txn, KV_MAIN, "banana", 6, "yellow", 6, 0) != KV_OK)
+    if (kv_put(txn, KV_MAIN, KV_STR("banana"), KV_STR("yellow"), 0) != KV_OK)
         goto out;
     if (kv_txn_commit(txn, NULL) != KV_OK) /* durable when it returns */
         goto out;
 
     if (kv_txn_begin(db, KV_READ, NULL, &txn) != KV_OK)
         goto out;
-    if (kv_get(txn, KV_MAIN, "banana", 6, &value) != KV_OK)
+    if (kv_get(txn, KV_MAIN, KV_STR("banana"), &value) != KV_OK)
         goto out;
     /* The bytes lie in the database itself and are valid until the transaction ends. */
     printf("a banana is %.*s\n", (int)value.len, (const char *)value.data);
 
-    if (kv_get(txn, KV_MAIN, "cherry", 6, &value) == KV_NOTFOUND)
+    if (kv_get(txn, KV_MAIN, KV_STR("cherry"), &value) == KV_NOTFOUND)
         printf("and of cherries nothing is known\n");
     failed = 0;
 

@@ -19,12 +19,12 @@ static kv_status balance(const kv_txn *txn, kv_table accounts, const char *name,
 {
     size_t len;
     *amount = 0;
-    return kv_get_copy(txn, accounts, name, strlen(name), amount, sizeof *amount, &len);
+    return kv_get_copy(txn, accounts, KV_STR(name), amount, sizeof *amount, &len);
 }
 
 static kv_status set_balance(kv_txn *txn, kv_table accounts, const char *name, int64_t amount)
 {
-    return kv_put(txn, accounts, name, strlen(name), &amount, sizeof amount, 0);
+    return kv_put(txn, accounts, KV_STR(name), &amount, sizeof amount, 0);
 }
 
 /* Moves an amount, or nothing. */
@@ -57,8 +57,9 @@ int main(void)
 
     if (!ok(kv_open("bank.kv", NULL, &db)) || !ok(kv_txn_begin(db, KV_WRITE, NULL, &txn)))
         return 1;
-    good = ok(kv_table_create(txn, "accounts", 8, NULL, &accounts)) && ok(set_balance(txn, accounts, "alice", 100)) &&
-           ok(set_balance(txn, accounts, "bob", 20)) && ok(kv_txn_commit(txn, NULL));
+    good = ok(kv_table_create(txn, KV_STR("accounts"), NULL, &accounts)) &&
+           ok(set_balance(txn, accounts, "alice", 100)) && ok(set_balance(txn, accounts, "bob", 20)) &&
+           ok(kv_txn_commit(txn, NULL));
 
     good = good && ok(kv_txn_begin(db, KV_READ, NULL, &before));
     good = good && transfer(db, accounts, "alice", "bob", 30) && !transfer(db, accounts, "bob", "alice", 1000);

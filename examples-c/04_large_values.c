@@ -39,7 +39,7 @@ int main(void)
     ok(kv_open("film.kv", NULL, &db));
     ok(kv_txn_begin(db, KV_WRITE, NULL, &txn));
     /* Memory for one part is enough, however long it gets. The hint is optional; it lets the value lie in one piece. */
-    ok(kv_writer_open(txn, KV_MAIN, "film", 4, (uint64_t)PART * PARTS, 0, &writer));
+    ok(kv_writer_open(txn, KV_MAIN, KV_STR("film"), (uint64_t)PART * PARTS, 0, &writer));
     for (i = 0; i < PARTS; i++) {
         make_part(part, i);
         ok(kv_writer_write(writer, part, PART));
@@ -48,21 +48,21 @@ int main(void)
     ok(kv_txn_commit(txn, NULL));
 
     ok(kv_txn_begin(db, KV_READ, NULL, &txn));
-    ok(kv_stat_value(txn, KV_MAIN, "film", 4, &info)); /* its length, without touching it */
+    ok(kv_stat_value(txn, KV_MAIN, KV_STR("film"), &info)); /* its length, without touching it */
     printf("%.1f MB in %u piece(s)\n", (double)info.len / 1e6, info.extents);
 
     /* Read from the middle: only that part is fetched and verified. */
-    ok(kv_value_read(txn, KV_MAIN, "film", 4, (uint64_t)PART * 100, read, PART, &got));
+    ok(kv_value_read(txn, KV_MAIN, KV_STR("film"), (uint64_t)PART * 100, read, PART, &got));
     make_part(part, 100);
     printf("part 100 is %s\n", got == PART && memcmp(part, read, PART) == 0 ? "right" : "wrong");
 
     /* Or all of it at once, in place: no copy is made. */
-    ok(kv_get(txn, KV_MAIN, "film", 4, &value));
+    ok(kv_get(txn, KV_MAIN, KV_STR("film"), &value));
     printf("first bytes: %d %d %d\n", ((const unsigned char *)value.data)[0], ((const unsigned char *)value.data)[1],
         ((const unsigned char *)value.data)[2]);
 
     /* Bytes that are needed after the transaction are held by a buffer of their own. */
-    ok(kv_get_buf(txn, KV_MAIN, "film", 4, &value, &kept));
+    ok(kv_get_buf(txn, KV_MAIN, KV_STR("film"), &value, &kept));
     kv_txn_abort(txn);
     ok(kv_close(db));
     make_part(part, PARTS - 1);

@@ -37,21 +37,21 @@ int main(void)
         return 1;
 
     /* Answers: part of normal life, they spoil nothing. */
-    tell("put", kv_put(txn, KV_MAIN, "key", 3, "value", 5, 0));
-    tell("put what must be new", kv_put(txn, KV_MAIN, "key", 3, "other", 5, KV_NO_OVERWRITE));
-    tell("get what is not there", kv_get(txn, KV_MAIN, "none", 4, &value));
-    tell("get into a small buffer", kv_get_copy(txn, KV_MAIN, "key", 3, small, sizeof small, NULL));
+    tell("put", kv_put(txn, KV_MAIN, KV_STR("key"), KV_STR("value"), 0));
+    tell("put what must be new", kv_put(txn, KV_MAIN, KV_STR("key"), KV_STR("other"), KV_NO_OVERWRITE));
+    tell("get what is not there", kv_get(txn, KV_MAIN, KV_STR("none"), &value));
+    tell("get into a small buffer", kv_get_copy(txn, KV_MAIN, KV_STR("key"), small, sizeof small, NULL));
     now.flags = KV_TXN_NOWAIT;
     tell("begin a second writer", kv_txn_begin(db, KV_WRITE, &now, &second));
 
     /* Mistakes: told as well, and nothing bad happens. */
     tell("wait for oneself", kv_txn_begin(db, KV_WRITE, NULL, &second));
-    tell("a table that is none", kv_get(txn, 12345, "key", 3, &value));
-    tell("flags that are none", kv_put(txn, KV_MAIN, "key", 3, "value", 5, 1u << 20));
+    tell("a table that is none", kv_get(txn, 12345, KV_STR("key"), &value));
+    tell("flags that are none", kv_put(txn, KV_MAIN, KV_STR("key"), KV_STR("value"), 1u << 20));
     tell("commit", kv_txn_commit(txn, NULL));
-    tell("use after the end", kv_get(txn, KV_MAIN, "key", 3, &value));
+    tell("use after the end", kv_get(txn, KV_MAIN, KV_STR("key"), &value));
     kv_txn_abort(txn); /* after a commit: ignored, so one exit path serves all */
-    tell("a handle of another kind", kv_get((kv_txn *)db, KV_MAIN, "key", 3, &value));
+    tell("a handle of another kind", kv_get((kv_txn *)db, KV_MAIN, KV_STR("key"), &value));
     tell("close", kv_close(db));
     tell("close again", kv_close(db));
     return 0;

@@ -21,7 +21,7 @@ int main(void)
 
     if (kv_open("maintenance.kv", NULL, &db) != KV_OK)
         goto out;
-    if (kv_db_put(db, KV_MAIN, "apple", 5, "red", 3, 0) != KV_OK)
+    if (kv_db_put(db, KV_MAIN, KV_STR("apple"), KV_STR("red"), 0) != KV_OK)
         goto out;
 
     /* A snapshot is checked and copied while others read and write. */

@@ -120,7 +120,7 @@ static void import_file(const char *path)
         }
         got += more;
         if (got < BUFFER || more == 0) {
-            ok(kv_put(run.txn, KV_MAIN, path, strlen(path), buffer, (size_t)got, 0), path);
+            ok(kv_put(run.txn, KV_MAIN, KV_STR(path), buffer, (size_t)got, 0), path);
             length = (uint64_t)got;
             got = 0;
         }
@@ -129,7 +129,7 @@ static void import_file(const char *path)
         struct stat info;
         kv_writer *writer;
         uint64_t hint = fstat(fd, &info) == 0 && info.st_size > 0 ? (uint64_t)info.st_size : 0;
-        ok(kv_writer_open(run.txn, KV_MAIN, path, strlen(path), hint, 0, &writer), path);
+        ok(kv_writer_open(run.txn, KV_MAIN, KV_STR(path), hint, 0, &writer), path);
         do {
             ok(kv_writer_write(writer, buffer, (size_t)got), path);
             length += (uint64_t)got;
@@ -206,7 +206,7 @@ static void verify_entries(const char *below)
 
 static void is_stored(const char *path)
 {
-    if (kv_get(run.txn, KV_MAIN, path, strlen(path), NULL) == KV_OK || access(path, R_OK) != 0)
+    if (kv_get(run.txn, KV_MAIN, KV_STR(path), NULL) == KV_OK || access(path, R_OK) != 0)
         return;
     fprintf(stderr, "kvfiles: %s: not stored\n", path);
     run.wrong++;
@@ -329,7 +329,7 @@ static int cat(const char *path)
     uint64_t at = 0;
     size_t got;
     do {
-        ok(kv_value_read(run.txn, KV_MAIN, path, strlen(path), at, buffer, BUFFER, &got), path);
+        ok(kv_value_read(run.txn, KV_MAIN, KV_STR(path), at, buffer, BUFFER, &got), path);
         if (fwrite(buffer, 1, got, stdout) != got)
             return 2;
         at += got;

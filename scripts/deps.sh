@@ -6,10 +6,12 @@ set -u
 : "${DO:=0}" "${FOR:=tests}"
 missing=
 
-# need PACKAGE WHAT FOR-WHAT: WHAT is a program, a file, or a library that the loader knows.
+# need PACKAGE WHAT FOR-WHAT: WHAT is a program, a file, a library that the loader knows, or "ruby:" and what Ruby can
+# require.
 need() {
     case $2 in
     /*) test -e "$2" ;;
+    ruby:*) ruby "-r${2#ruby:}" -e 1 2>/dev/null ;;
     lib*) ldconfig -p 2>/dev/null | grep -qF "$2" ;;
     *) command -v "$2" >/dev/null 2>&1 ;;
     esac
@@ -25,9 +27,17 @@ need() {
 case $FOR in
 tests)
     need build-essential c++ "test-c: the header in C++"
+    need clang clang++ "test-c: kv.hpp with another compiler"
     need python3 python3 "test-c: the library through ctypes"
     need pkg-config pkg-config "test-install: kv.pc"
+    need cmake cmake "test-install: the package for CMake"
+    need ruby ruby "test-ruby"
+    need ruby-ffi ruby:ffi "test-ruby: how the gem calls the library"
+    need ruby-minitest ruby:minitest "test-ruby"
+    need rake rake "bindings/ruby: the tests alone"
+    need rubocop rubocop "test-ruby: the gem's style"
     need valgrind valgrind "test-c, count"
+    need abigail-tools abidw "check-abi"
     need strace strace "fault-kernel"
     need util-linux unshare "power-cut, full-disk, test-targets: mounts of their own"
     need util-linux setpriv "files: other users"

@@ -24,11 +24,26 @@ for test in "$@"; do
     run "$test" alone $RUN "$B/tests/$test"
     run "$test (libkv.a)" alone $RUN "$B/tests/$test-static"
 done
-if [ -e "$B/tests/cpp" ]; then
-    run "cpp" alone "$B/tests/cpp"
+for test in cpp hpp-17 hpp-20; do
+    if [ -e "$B/tests/$test" ]; then
+        run "$test" alone "$B/tests/$test"
+    else
+        skip "$test: no C++ compiler for this machine"
+    fi
+done
+if command -v clang++ >/dev/null 2>&1; then
+    for standard in 17 20; do
+        run "kv.hpp has no warning of clang in C++$standard" clang++ "-std=c++$standard" -fsyntax-only -Wall -Wextra \
+            -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Werror "-I$root/include" "$root/tests/c/hpp.cpp"
+    done
 else
-    skip "cpp: no C++ compiler for this machine"
+    skip "kv.hpp with another compiler: no clang (make deps)"
 fi
+run "kv.hpp calls every function of kv.h" alone sh -c '
+    sed "s|//.*||; /^ *\/\?\*/d" "$1/kv.hpp" >code
+    sed -n "s/^KV_API.*[ *]\(kv_[a-z0-9_]*\)(.*/\1/p" "$1/kv.h" >functions
+    [ -s functions ] && ! while read -r name; do grep -qw "$name" code || echo "$name"; done <functions | grep .' \
+    sh "$root/include"
 
 # shellcheck disable=SC2086
 for example in "$B"/examples/0*; do
@@ -48,6 +63,11 @@ for test in "$@"; do
     run "$test (valgrind)" alone env KV_TEST_QUICK=1 "$VALGRIND" -q --fair-sched=try --error-exitcode=99 --leak-check=$leaks \
         --suppressions="$root/tests/c/valgrind.supp" --show-leak-kinds=definite --errors-for-leak-kinds=definite "$B/tests/$test"
 done
+
+if [ -e "$B/tests/hpp-17" ] && command -v "$VALGRIND" >/dev/null 2>&1; then
+    run "hpp-17 (valgrind)" alone "$VALGRIND" -q --fair-sched=try --error-exitcode=99 --leak-check=full \
+        "$B/tests/hpp-17"
+fi
 
 if command -v "$PYTHON" >/dev/null 2>&1; then
     run "python" alone env KV_LIBRARY="$B/libkv.so.0" "$PYTHON" "$root/tests/python/smoke.py"

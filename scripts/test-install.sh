@@ -33,7 +33,10 @@ run "install does not install what is older than its source" sh -c '
 version=$(sed -n 's/^#define KV_VERSION "\(.*\)"/\1/p' include/kv.h)
 cat >"$work/expected" <<EOF
 include/kv.h
+include/kv.hpp
 lib/.debug/libkv.so.$version.debug
+lib/cmake/kv/kv-config-version.cmake
+lib/cmake/kv/kv-config.cmake
 lib/libkv.a
 lib/libkv.so
 lib/libkv.so.0
@@ -43,8 +46,10 @@ EOF
 run "these files are installed" sh -c '
     (cd "$1" && find . ! -type d | sed "s|^\./||" | LC_ALL=C sort) | diff "$2" -' sh "$prefix" "$work/expected"
 run "install into a staging directory" plain_make install "DESTDIR=$work/stage" PREFIX=/usr LIBDIR=/usr/lib/here SPLIT_DEBUG=0
-run "which kv.pc does not name" sh -c '
-    ! grep -F "$1" "$1/usr/lib/here/pkgconfig/kv.pc" && grep -qx "libdir=/usr/lib/here" "$1/usr/lib/here/pkgconfig/kv.pc"' \
+run "which no file names" sh -c '
+    ! grep -F "$1" "$1"/usr/lib/here/pkgconfig/kv.pc "$1"/usr/lib/here/cmake/kv/* &&
+    grep -qx "libdir=/usr/lib/here" "$1/usr/lib/here/pkgconfig/kv.pc" &&
+    grep -q "\"/usr/lib/here/libkv.so.0\"" "$1/usr/lib/here/cmake/kv/kv-config.cmake"' \
     sh "$work/stage"
 
 # ---- programs ----------------------------------------------------------------------------------------------------
@@ -83,6 +88,67 @@ if command -v pkg-config >/dev/null 2>&1; then
 else
     skip "programs: no pkg-config (make deps)"
 fi
+
+# ---- projects ----------------------------------------------------------------------------------------------------
+
+mkdir "$work/examples-c" && cp "$root"/examples-c/08_dlopen.c "$work/examples-c" &&
+    cp -R "$root/examples-c/projects" "$work/examples-c" || exit 1
+cd "$work/examples-c/projects" || exit 1
+# project FOLDER ANSWER COMMAND...: builds the project with the command and runs its program, which prints the answer.
+project() {
+    (
+        folder=$1 answer=$2
+        shift 2
+        cd "$folder" && "$@" && if [ -e build/fruit ]; then build/fruit; else ./fruit; fi >answer 2>&1
+        cat answer && grep -qx "$answer" answer
+    )
+}
+mk() {
+    env -u MAKEFLAGS -u MAKELEVEL "$MAKE" CC="$CC" "$@"
+}
+if command -v pkg-config >/dev/null 2>&1; then
+    run "the project pkg-config-shared" project pkg-config-shared "apple is red" mk "RPATH=$prefix/lib"
+    run "needs libkv.so.0" sh -c 'readelf -d pkg-config-shared/fruit | grep -q "NEEDED.*libkv\.so\.0"'
+    if [ -e "$work/none" ]; then
+        run "the project pkg-config-static" project pkg-config-static "apple is red" mk
+    else
+        skip "the project pkg-config-static: no static C library"
+    fi
+    export LD_LIBRARY_PATH="$prefix/lib"
+    run "the project dlopen" project dlopen "fruit/apple is red" mk
+    run "does not need the library to start" sh -c 'readelf -d dlopen/fruit >elf && ! grep "NEEDED.*kv" elf'
+    unset LD_LIBRARY_PATH
+    run "and tells what is missing without it" sh -c '! dlopen/fruit >out 2>&1 && grep -q "libkv.so.0: cannot open" out'
+else
+    skip "the projects pkg-config-shared, pkg-config-static and dlopen: no pkg-config (make deps)"
+fi
+cmake_build() {
+    cmake -S . -B build "-DCMAKE_PREFIX_PATH=$prefix" "-DCMAKE_C_COMPILER=$CC" && cmake --build build
+}
+if command -v cmake >/dev/null 2>&1; then
+    run "the project cmake-shared" project cmake-shared "apple is red" cmake_build
+    run "needs libkv.so.0" sh -c 'readelf -d cmake-shared/build/fruit | grep -q "NEEDED.*libkv\.so\.0"'
+    run "the project cmake-static" project cmake-static "apple is red" cmake_build
+    run "does not need it" sh -c 'readelf -d cmake-static/build/fruit >elf && ! grep "NEEDED.*kv" elf'
+    # wanted VERSION: whether CMake finds a version that a program asks for.
+    wanted() {
+        rm -rf wanted && mkdir wanted && (
+            cd wanted && printf '%s\n' 'cmake_minimum_required(VERSION 3.13)' 'project(wanted C)' \
+                "find_package(kv $1 REQUIRED)" >CMakeLists.txt && cmake_build
+        )
+    }
+    refused() {
+        ! wanted "$1" >refused 2>&1 && grep -q "compatible" refused
+    }
+    for want in "" "$version" "${version%.*}" "$version EXACT"; do
+        run "CMake finds kv $want" wanted "$want"
+    done
+    for want in 0.0.1 "${version%.*}.999" 1.0; do
+        run "CMake refuses kv $want" refused "$want"
+    done
+else
+    skip "the projects cmake-shared and cmake-static: no cmake (make deps)"
+fi
 cd "$root" || exit 1
 
 # ---- the library -------------------------------------------------------------------------------------------------
@@ -117,13 +183,41 @@ run "no directory of this machine is in the libraries" sh -c '
 
 # ---- versions of symbols -------------------------------------------------------------------------------------------
 
-# A later release, in which one function is new.
-awk '/^ *kv_writer_write;/ { next } { print } END { print "KV_1 {\n  global:\n    kv_writer_write;\n} KV_0;" }' kv.map >"$work/kv.map"
-map() {
-    env -u MAKEFLAGS "$MAKE" --no-print-directory "B=$work/map" "MAP=$work/kv.map" CARGO=no-cargo check-symbols
+# A later release, in which one function is new: it stands in a node of its own.
+mkdir "$work/later" || exit 1
+(
+    cat kv.map
+    printf 'KV_1 {\n  global:\n    kv_added;\n} KV_0;\n'
+) >"$work/later/kv.map"
+sed '/^KV_API uint32_t kv_version_number/i KV_API uint32_t kv_added(void);' include/kv.h >"$work/later/kv.h"
+printf '#include <kv.h>\nuint32_t kv_added(void) { return kv_version_number() + 1; }\n' >"$work/later/added.c"
+"$CC" -fPIC -I"$work/later" -c "$work/later/added.c" -o "$work/later/added.o" || exit 1
+later() {
+    env -u MAKEFLAGS "$MAKE" --no-print-directory "B=$work/later" "MAP=$work/later/kv.map" "HEADER=$work/later/kv.h" \
+        "LDFLAGS=$work/later/added.o" CARGO=no-cargo check-symbols
 }
-run "a function in a new node of kv.map has its version" map
-run "which the library shows" sh -c 'nm -D "$1/libkv.so" | grep -q " kv_writer_write@@KV_1$"' sh "$work/map"
+run "a function in a new node of kv.map passes check-symbols" later
+run "the library shows its version, and the old ones of the others" sh -c '
+    nm -D "$1/libkv.so" >"$1/nm" && grep -q " kv_added@@KV_1$" "$1/nm" &&
+    grep -q " kv_open@@KV_0$" "$1/nm"' sh "$work/later"
+cat >"$work/later/new.c" <<'EOC'
+#include <kv.h>
+int main(void) { return kv_added() != KV_VERSION_NUMBER + 1; }
+EOC
+echo '#include <kv.h>
+int main(void) { return kv_version_number() != KV_VERSION_NUMBER; }' >"$work/later/old.c"
+for name in new old; do
+    "$CC" -I"$work/later" "$work/later/$name.c" -o "$work/later/$name" -L"$work/later" -lkv || exit 1
+done
+with() {
+    env "LD_LIBRARY_PATH=$1" "$work/later/$2"
+}
+run "a program that uses it runs with the later library" with "$work/later" new
+run "and says with the earlier one what it lacks" sh -c '
+    ! env "LD_LIBRARY_PATH=$1" "$2/new" >"$2/out" 2>&1 &&
+    grep "version .KV_1. not found" "$2/out"' sh "$prefix/lib" "$work/later"
+run "a program that does not use it runs with either" sh -c '
+    LD_LIBRARY_PATH="$1" "$2/old" && LD_LIBRARY_PATH="$2" "$2/old"' sh "$prefix/lib" "$work/later"
 grep -v '^ *kv_writer_write;' kv.map >"$work/kv.map"
 run "a function that is missing in kv.map is noticed" sh -c '! "$@" >"$0" 2>&1 && grep -q "kv.h differ" "$0"' "$work/refused" \
     env -u MAKEFLAGS "$MAKE" "B=$work/map" "MAP=$work/kv.map" CARGO=no-cargo check-symbols

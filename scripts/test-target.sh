@@ -69,8 +69,9 @@ tests=$(ls tests/c/*.c | sed 's|.*/||; s|\.c$||')
 programs=
 if [ -z "$machine" ]; then
     tools="$tools CXX=$gnu-g++"
-    programs=$B/tests/cpp
+    programs="$B/tests/cpp $B/tests/hpp-17 $B/tests/hpp-20"
 else
+    tools="$tools CXX="
     tests=$(echo "$tests" | grep -vx 'fork\|misuse\|waiting')
     skip "fork, misuse and waiting are not run under an emulator"
     # As under valgrind: some do in more than five minutes what takes a processor seconds.

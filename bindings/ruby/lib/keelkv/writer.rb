@@ -1,0 +1,45 @@
+# frozen_string_literal: true
+
+module KV
+  # A value that is written in parts, for IO.copy_stream for example. Writing#write_value yields one.
+  class Writer
+    def initialize(txn, number, key, size_hint, flags)
+      @txn = txn
+      memory = FFI::MemoryPointer.new(:pointer)
+      ok(Native.kv_writer_open(txn, number, key, key.bytesize, size_hint, flags, memory))
+      @handle = Handle.new(self, memory.read_pointer, :kv_writer_close)
+    end
+
+    # Appends strings to the value and returns how many bytes they are.
+    def write(*strings)
+      strings.sum do |string|
+        bytes = Bounds.bytes(string)
+        ok(Native.kv_writer_write(@handle, bytes, bytes.bytesize))
+        bytes.bytesize
+      end
+    end
+
+    # Appends a string to the value; returns self.
+    def <<(string)
+      write(string)
+      self
+    end
+
+    # Puts the entry with the value that was written.
+    def finish
+      @handle.ended
+      ok(Native.kv_writer_finish(@handle))
+    end
+
+    # Gives the value up, unless it is finished.
+    def close
+      @handle.release
+    end
+
+    private
+
+    def ok(status)
+      Error.check(status, @txn.path)
+    end
+  end
+end

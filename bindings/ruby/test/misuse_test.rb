@@ -1,0 +1,233 @@
+# frozen_string_literal: true
+
+require_relative "helper"
+require "objspace"
+
+# What is closed, shared, forked, collected or interrupted raises or waits, and never crashes.
+class MisuseTest < DatabaseTest
+  USES = [
+    ->(kv) { kv["a"] }, ->(kv) { kv["a"] = "1" }, ->(kv) { kv.fetch("a", 1) }, ->(kv) { kv.key?("a") },
+    ->(kv) { kv.delete("a") }, ->(kv) { kv.each { nil } }, ->(kv) { kv.keys }, ->(kv) { kv.size },
+    ->(kv) { kv.get_many(["a"]) }, ->(kv) { kv.rank("a") }, ->(kv) { kv.nth(0) }, ->(kv) { kv.percentile(1) },
+    ->(kv) { kv.sample }, ->(kv) { kv.last }, ->(kv) { kv.update("a" => "1") }, ->(kv) { kv.clear },
+    ->(kv) { kv.delete_many(["a"]) },
+    ->(kv) { kv.take_first }, ->(kv) { kv.delete_range(prefix: "a") }, ->(kv) { kv.insert("a", "1") },
+    ->(kv) { kv.replace("a", "1") }, ->(kv) { kv.write_value("a") { nil } }, ->(kv) { kv.read_value("a", 0, 1) },
+    ->(kv) { kv.stat_value("a") }, ->(kv) { kv.stat_table }, ->(kv) { kv.stat }, ->(kv) { kv.cursor(&:next) }
+  ].freeze
+  DATABASE_USES = [
+    :transaction, :snapshot, :sync, :newest_commit, :check, :identity, :readers, :tables,
+    ->(db) { db.backup("x.kv") }, ->(db) { db.backup_to(StringIO.new) }, ->(db) { db.table("t") },
+    ->(db) { db.create_table("t") }, ->(db) { db.wait_durable(1) }, ->(db) { db.wait_commit(0, wait: 0) }
+  ].freeze
+
+  def test_what_is_closed_raises
+    db = KV.open("a.kv")
+    table = db.create_table("t")
+    snapshot = db.snapshot
+    txn = db.transaction
+    cursor = snapshot.cursor
+    of_txn = txn.table("t")
+    txn.commit
+    enumerator = db.each
+    [txn, of_txn].each { |kv| USES.each { |use| assert_raises(KV::BadHandle) { use.call(kv) } } }
+    assert_raises(KV::BadHandle) { txn.commit }
+    txn.abort
+    db.close
+    [db, table, snapshot].each { |kv| USES.each { |use| assert_raises(KV::BadHandle) { use.call(kv) } } }
+    DATABASE_USES.each { |use| assert_raises(KV::BadHandle) { use.to_proc.call(db) } }
+    assert_raises(KV::BadHandle) { cursor.next }
+    assert_raises(KV::BadHandle) { enumerator.next }
+    assert_raises(IOError) { db["a"] }
+    assert_match(/closed/, assert_raises(KV::BadHandle) { snapshot.refresh }.message)
+    db.interrupt
+    snapshot.close
+    assert_match(/closed/, [db, table, txn].map(&:inspect).join)
+  end
+
+  def test_threads_share_a_database
+    KV.open("a.kv") do |db|
+      threads = Array.new(8) do |thread|
+        Thread.new do
+          50.times do |index|
+            db["#{thread}/#{index}"] = index.to_s
+            db.transaction { |txn| txn["sum"] = (txn.fetch("sum", "0").to_i + 1).to_s }
+            assert_equal index + 1, db.count(prefix: "#{thread}/")
+          end
+        end
+      end
+      threads.each(&:join)
+      assert_equal [401, "400"], [db.size, db["sum"]]
+    end
+  end
+
+  def test_threads_share_a_snapshot
+    KV.open("a.kv") do |db|
+      db.update((0...2000).to_h { |index| [number(index), index.to_s] })
+      db.snapshot do |snapshot|
+        expected = snapshot.to_h
+        Array.new(4) { Thread.new { 5.times { assert_equal expected, snapshot.to_h } } }.each(&:join)
+      end
+    end
+  end
+
+  def test_others_run_while_a_thread_waits
+    KV.open("a.kv") do |db|
+      txn = db.transaction
+      waiting = Thread.new { db["b"] = "waited" }
+      Thread.pass until waiting.status == "sleep" || waiting.stop? || waiting.join(0.05).nil?
+      txn["a"] = "1"
+      txn.commit
+      waiting.join
+      assert_equal({ "a" => "1", "b" => "waited" }, db.to_h)
+    end
+  end
+
+  def test_a_thread_that_is_killed_leaves_no_transaction
+    KV.open("a.kv") do |db|
+      100.times do |round|
+        thread = Thread.new do
+          Thread.current.report_on_exception = false
+          loop { db.transaction(durability: :lazy) { |txn| txn["a"] = round.to_s } }
+        end
+        sleep 0.001 * (round % 5)
+        round.even? ? thread.kill : thread.raise("out")
+        GC.disable
+        begin
+          thread.join
+        rescue RuntimeError => e
+          assert_equal "out", e.message
+        end
+        db.transaction(wait: 5) { |txn| txn["b"] = "1" }
+      ensure
+        GC.enable
+      end
+      assert_empty db.readers
+    end
+  end
+
+  def test_a_child_opens_for_itself
+    db = KV.open("a.kv")
+    db["a"] = "1"
+    snapshot = db.snapshot
+    txn = db.transaction
+    txn["b"] = "2"
+    reader, writer = IO.pipe
+    child = fork do
+      [db, snapshot, txn].each do |kv|
+        # A snapshot refuses to write before it looks whose it is.
+        USES.each { |use| assert_raises(KV::Forked, KV::ReadOnly) { use.call(kv) } }
+        assert_raises(KV::Forked) { kv["a"] }
+      end
+      DATABASE_USES.each { |use| assert_raises(KV::Forked) { use.to_proc.call(db) } }
+      snapshot.close
+      txn.abort
+      db.close
+      KV.open("a.kv") { |own| writer.write(own["a"]) }
+      GC.start
+      exit!(0)
+    rescue Exception => e # rubocop:disable Lint/RescueException -- the parent is to see it
+      writer.write(e.full_message)
+      exit!(1)
+    end
+    writer.close
+    assert_equal "1", reader.read
+    assert_predicate Process.wait2(child)[1], :success?
+    # What the child did to its copies is nothing to the parent.
+    txn.commit
+    assert_equal %w[1 2], [snapshot["a"], db["b"]]
+    snapshot.close
+    db.close
+  end
+
+  def test_a_child_that_ends_normally_disturbs_nobody
+    output, status = ruby(<<~RUBY)
+      KV.open("a.kv") do |db|
+        db["a"] = "1"
+        txn = db.transaction
+        txn["b"] = "2"
+        cursor = txn.cursor
+        if fork
+          Process.wait
+          abort "child" unless $?.success?
+          txn.commit
+          print db.to_h
+        else
+          exit
+        end
+      end
+    RUBY
+    assert_predicate status, :success?, output
+    assert_equal '{"a"=>"1", "b"=>"2"}', output
+  end
+
+  def test_a_program_may_end_with_everything_open
+    output, status = ruby(<<~RUBY)
+      $kept = []
+      def use(name)
+        db = KV.open(name, durability: :lazy)
+        db["a"] = "1"
+        snapshot = db.snapshot
+        $kept << [snapshot.each.tap(&:next), snapshot.cursor.tap(&:next), db.transaction.tap { |txn| txn["b"] = "2" }]
+      end
+      use("a.kv")
+      3.times { |index| Thread.new { use("t\#{index}.kv") }.join }
+      Thread.new { KV.open("s.kv").transaction { sleep } }
+      Thread.new { KV.open("s.kv").transaction { sleep } }
+      sleep 0.1
+      at_exit { print "ok" }
+    RUBY
+    assert_predicate status, :success?, output
+    assert_equal "ok", output
+    KV.open("a.kv") { |db| assert_equal({ "a" => "1" }, db.to_h) }
+  end
+
+  def test_what_is_forgotten_is_released
+    KV.open("a.kv") do |db|
+      50.times { forget(db) }
+      deadline = Time.now + 20
+      until db.readers.size < 25 || Time.now > deadline
+        GC.start
+        sleep 0.01
+      end
+      assert_operator db.readers.size, :<, 25
+    end
+    1000.times { |index| KV.open("b.kv", memory: true)["a"] = index.to_s }
+  end
+
+  # In a frame of its own, so that no reference stays on the stack.
+  def forget(database)
+    database.snapshot.cursor.next
+    nil
+  end
+
+  def test_every_status_has_a_class
+    header = File.expand_path("../../../include/kv.h", __dir__)
+    statuses = File.read(header).scan(/^#define KV_[A-Z_]+ \((-\d+)\)$/).flatten.map(&:to_i)
+    assert_equal statuses.sort, KV::Error::CLASSES.keys.sort
+    KV::Error::CLASSES.each do |status, kind|
+      error = KV::Error.last(status)
+      assert_instance_of kind, error
+      assert_kind_of KV::Error, error
+      assert_kind_of StandardError, error
+      name = KV::Native.kv_status_name(status).delete_prefix("KV_").downcase.delete("_")
+      assert_equal name, kind.name.delete_prefix("KV::").downcase
+    end
+  end
+
+  def test_structs_and_constants_are_those_of_the_header
+    header = File.read(File.expand_path("../../../include/kv.h", __dir__))
+    KV::Native.constants.grep(/\A[A-Z_]+\z/).each do |name|
+      value = KV::Native.const_get(name)
+      next unless value.is_a?(Integer) && header =~ /^#define KV_#{name} \(?(-?\d\w*)\)?$/
+
+      assert_equal Integer(Regexp.last_match(1)), value, name
+    end
+    names = header.scan(/^KV_API.*?[ *](kv_\w+)\(/).flatten
+    missing = names - KV::Native.singleton_methods.map(&:to_s)
+    # What Ruby does in another way: its strings are copies, and batches are packed.
+    assert_equal %w[kv_buf_release kv_buf_retain kv_cursor_next_many kv_db_backup kv_db_check kv_db_delete kv_db_put
+                    kv_delete_packed kv_error_message kv_fd_write kv_get_buf kv_get_copy kv_get_many kv_reserve kv_scan
+                    kv_value_extents kv_version_number kv_write_batch], missing.sort
+  end
+end
