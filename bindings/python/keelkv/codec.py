@@ -10,7 +10,7 @@ from __future__ import annotations
 import json as _json
 import pickle as _pickle
 from types import ModuleType
-from typing import Any, Callable, Generic, Optional, Tuple, Type, TypeVar, Union, cast
+from typing import Any, Callable, Dict, Generic, Optional, Tuple, Type, TypeVar, Union, cast
 
 __all__ = ["BYTES", "INT", "JSON", "PICKLE", "STR", "Codec", "CodecLike"]
 
@@ -95,7 +95,9 @@ JSON: Codec[Any] = Codec(_encode_json, _decode_json, "JSON")
 #: What the module `pickle` can write. Whoever can write the database can run code in those who read it.
 PICKLE: Codec[Any] = Codec(_pickle.dumps, _pickle.loads, "PICKLE")
 
-_BY_NAME = {id(bytes): BYTES, id(str): STR, id(int): INT, id(_json): JSON, id(_pickle): PICKLE}
+_BY_NAME: Dict[int, Codec[Any]] = {
+    id(bytes): BYTES, id(str): STR, id(int): INT, id(_json): JSON, id(_pickle): PICKLE,
+}
 
 
 def _of_module(module: ModuleType) -> Codec[Any]:

@@ -32,7 +32,6 @@ from ._constants import (
     JOB_CHECK_SPACE,
     JOB_COMPACT,
     JOB_OVERWRITE,
-    MAIN,
     OPEN_EXISTING,
     OPEN_MEMORY,
     OPEN_NEW,
@@ -266,7 +265,7 @@ class Database(DatabaseCore[K, V], MutableMapping[K, V]):
         with self.write() as t:
             return t.popitem()
 
-    def setdefault(self, key: K, default: Optional[V] = None) -> V:  # type: ignore[override]
+    def setdefault(self, key: K, default: Optional[V] = None) -> V:
         """The value of a key, which is `default` from now on if the key did not exist."""
         with self.write() as t:
             return t.setdefault(key, default)
@@ -332,6 +331,10 @@ class Database(DatabaseCore[K, V], MutableMapping[K, V]):
 
 
 _opened: Dict[int, "weakref.ref[Database[Any, Any]]"] = {}
+
+
+def _forget(number: int) -> None:
+    _opened.pop(number, None)
 
 
 def _close_all() -> None:
@@ -408,7 +411,8 @@ def open(
         b"" if path is None else file_name(path), flags, page_size, _choice("durability", durability, DURABILITY),
         _choice("verify", verify, VERIFY), database._wait_ms, write_memory, name, codec,
     )
-    _opened[id(database)] = weakref.ref(database, lambda _, number=id(database): _opened.pop(number, None))
+    number = id(database)
+    _opened[number] = weakref.ref(database, lambda _: _forget(number))
     return database
 
 

@@ -250,7 +250,7 @@ class Table(EntriesCore[K, V], MutableMapping[K, V]):
         """Puts an entry and returns the value that it replaces, or None."""
         return self._swap(key, value, False)
 
-    def setdefault(self, key: K, default: Optional[V] = None) -> V:  # type: ignore[override]
+    def setdefault(self, key: K, default: Optional[V] = None) -> V:
         """The value of a key, which is `default` from now on if the key did not exist."""
         former = self._swap(key, cast(V, default), True)
         if former is not None:
