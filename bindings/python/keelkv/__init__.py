@@ -13,6 +13,9 @@
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from . import codec
 from ._backend import BACKEND as backend
 from ._backend import version as library_version
@@ -63,6 +66,9 @@ from .database import Database, DatabaseStat, Identity, Reader, SalvageReport, o
 from .iteration import Items, Keys, Values
 from .transaction import CheckReport, Fault, Table, TableStat, Transaction, TransactionStat
 
+if TYPE_CHECKING:
+    from . import aio, dbm, lmdb, shelve
+
 __version__ = "0.1.0"
 
 __all__ = [
@@ -74,6 +80,13 @@ __all__ = [
     "NoSpaceError", "NoTableError", "NotADatabaseError", "NotFoundError", "OrderError", "PanicError", "PoisonedError",
     "ReadOnlyError", "Reader", "SalvageReport", "SystemFailure", "Table", "TableStat", "TooBigError", "TooNewError",
     "TooOldError", "TooSmallError", "Transaction", "TransactionFailedError", "TransactionStat", "UnsupportedError",
-    "UsageError", "Values", "WrongBaseError", "WrongTypeError", "backend", "codec", "library_version", "open",
-    "salvage",
+    "UsageError", "Values", "WrongBaseError", "WrongTypeError", "aio", "backend", "codec", "dbm", "library_version",
+    "lmdb", "open", "salvage", "shelve",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # The fronts are imported when they are first used, as most programs use none.
+    if name in ("aio", "dbm", "lmdb", "shelve"):
+        return importlib.import_module("." + name, __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,7 +1,7 @@
 """libkv by way of ctypes: where it is, its structs and its functions.
 
-Short functions keep the GIL, so that no other thread ends a transaction during a call; those that may wait, or that call
-back, release it.
+Short functions keep the GIL, so that no other thread ends a transaction during a call; those that may wait, or that
+call back, release it.
 """
 
 from __future__ import annotations
