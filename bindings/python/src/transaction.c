@@ -218,10 +218,12 @@ static PyObject *txn_table_open(Txn *self, PyObject *args)
     Py_ssize_t len;
     kv_table table = 0;
     kv_txn *handle;
+    kv_status status;
 
     if (!PyArg_ParseTuple(args, "y#", &name, &len) || (handle = keelkv_txn_handle(self)) == NULL)
         return NULL;
-    return number_or_error(self, kv_table_open(handle, name, (size_t)len, &table), table);
+    status = kv_table_open(handle, name, (size_t)len, &table);
+    return number_or_error(self, status, table);
 }
 
 static PyObject *txn_table_create(Txn *self, PyObject *args)
