@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes as C
 import threading
+from operator import index
 from typing import Any, Generic, Optional, Tuple, TypeVar, cast
 
 from . import _jobs
@@ -106,11 +107,11 @@ class DatabaseCore(Generic[K, V]):
         return visible.value, durable.value
 
     def _wait_durable(self, commit: int, ms: int) -> None:
-        self._answer(kv.kv_wait_durable(self._live(), commit, ms))
+        self._answer(kv.kv_wait_durable(self._live(), index(commit), ms))
 
     def _wait_commit(self, after: int, ms: int) -> int:
         newest = C.c_uint64()
-        self._answer(kv.kv_wait_commit(self._live(), after, ms, C.byref(newest)))
+        self._answer(kv.kv_wait_commit(self._live(), index(after), ms, C.byref(newest)))
         return newest.value
 
     def _lookup(self, key: K) -> Optional[bytes]:
@@ -206,6 +207,8 @@ class TxnCore:
         write_memory: int = 0,
     ) -> None:
         self._handle: Optional[int] = None
+        if not isinstance(db, DatabaseCore):
+            raise TypeError(f"a transaction needs a database, and this is {type(db).__name__}")
         self._db = db
         self.writes = kind == WRITE
         self.changes = 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes as C
 import weakref
+from operator import index
 from typing import Any, Generic, Iterable, Iterator, List, Optional, Tuple, TypeVar, Union, cast
 
 from ._constants import BLIND, NO_OVERWRITE, RANGE_REVERSE, SCAN_ITEMS, SCAN_KEYS, SEEK_GE, SEEK_LE, RawRange
@@ -30,6 +31,10 @@ class EntriesCore(Generic[K, V]):
     __slots__ = ("_number", "_parts", "_txn")
 
     def __init__(self, txn: TxnCore, number: int, codec: RawCodec) -> None:
+        if not isinstance(txn, TxnCore):
+            raise TypeError(f"a table needs a transaction, and this is {type(txn).__name__}")
+        if not 0 <= number < 2**64:
+            raise OverflowError(f"a table has no number such as {number}")
         self._txn = txn
         self._number = number
         self._parts: Tuple[Any, ...] = codec or (None,) * 4
@@ -135,7 +140,7 @@ class EntriesCore(Generic[K, V]):
     def put(self, key: K, value: V, flags: int = 0) -> None:
         """Puts an entry; flags are NO_OVERWRITE, NO_INSERT or APPEND."""
         k, v = self._key(key), as_bytes(self._parts[2], value, "value")
-        status = kv.kv_put(self._writable(), self._number, k, len(k), v, len(v), flags)
+        status = kv.kv_put(self._writable(), self._number, k, len(k), v, len(v), index(flags))
         if status == NOTFOUND:
             raise NotFoundError(key)
         self._txn.answer(status)
@@ -146,7 +151,7 @@ class EntriesCore(Generic[K, V]):
     def delete(self, key: K, flags: int = 0) -> bool:
         """Deletes an entry and tells whether there was one."""
         data = self._key(key)
-        status = kv.kv_delete(self._writable(), self._number, data, len(data), flags)
+        status = kv.kv_delete(self._writable(), self._number, data, len(data), index(flags))
         if status == NOTFOUND:
             return False
         self._txn.answer(status)
@@ -305,7 +310,7 @@ class CursorCore(Generic[K, V]):
         return self._moved(kv.kv_cursor_nth(self._live(), number, None, None))
 
     def percentile(self, percent: float) -> Optional[Tuple[K, V]]:
-        return self._moved(kv.kv_cursor_percentile(self._live(), percent, None, None))
+        return self._moved(kv.kv_cursor_percentile(self._live(), 0.0 + percent, None, None))
 
     def _number(self, function: Any) -> int:
         number = C.c_uint64()

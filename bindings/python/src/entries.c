@@ -24,10 +24,10 @@ static void entries_dealloc(Entries *self)
 
 static int entries_init(Entries *self, PyObject *args, PyObject *Py_UNUSED(kwds))
 {
-    PyObject *txn, *codec, *former;
-    unsigned long long table;
+    PyObject *txn, *number, *codec, *former;
+    kv_table table = 0;
 
-    if (!PyArg_ParseTuple(args, "O!KO", keelkv_txn_type, &txn, &table, &codec) ||
+    if (!PyArg_ParseTuple(args, "O!OO", keelkv_txn_type, &txn, &number, &codec) || keelkv_u64(number, &table) < 0 ||
         keelkv_codec_set(&self->codec, codec) < 0)
         return -1;
     former = (PyObject *)self->txn;
