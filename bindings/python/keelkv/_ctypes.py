@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import cast
 
 from ._ctypes_database import DatabaseCore, TxnCore
-from ._ctypes_entries import CursorCore, EntriesCore
+from ._ctypes_entries import CursorCore, EntriesCore, TransactionCore
 from ._jobs import salvage
 from ._library import kv
 
-__all__ = ["CursorCore", "DatabaseCore", "EntriesCore", "TxnCore", "salvage", "version"]
+__all__ = ["CursorCore", "DatabaseCore", "EntriesCore", "TransactionCore", "TxnCore", "salvage", "version"]
 
 
 def version() -> str:

@@ -9,15 +9,20 @@ from __future__ import annotations
 import ctypes as C
 import weakref
 from operator import index
-from typing import Any, Generic, Iterable, Iterator, List, Optional, Tuple, TypeVar, Union, cast
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, Iterable, Iterator, List, Optional, Tuple, Type, TypeVar, Union, cast
 
-from ._constants import BLIND, NO_OVERWRITE, RANGE_REVERSE, SCAN_ITEMS, SCAN_KEYS, SEEK_GE, SEEK_LE, RawRange
+from ._constants import BLIND, MAIN, NO_OVERWRITE, RANGE_REVERSE, SCAN_ITEMS, SCAN_KEYS, SEEK_GE, SEEK_LE
+from ._constants import RawRange
 from ._ctypes_bytes import BUFFER, Page, as_bytes, as_range, copied
-from ._ctypes_database import TxnCore
+from ._ctypes_database import DatabaseCore, TxnCore
 from ._errors import BadHandleError, NotFoundError
 from ._jobs import NOTFOUND, OK, failure
 from ._library import Handle, Slice, ValueStat, kv, sized
 from .codec import RawCodec
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -38,6 +43,10 @@ class EntriesCore(Generic[K, V]):
         self._txn = txn
         self._number = number
         self._parts: Tuple[Any, ...] = codec or (None,) * 4
+
+    @property
+    def _codec(self) -> RawCodec:
+        return None if all(part is None for part in self._parts) else self._parts
 
     def _key(self, key: Any) -> bytes:
         return as_bytes(self._parts[0], key, "key")
@@ -230,6 +239,31 @@ class EntriesCore(Generic[K, V]):
 
     def _cursor(self, *bounds: Any) -> "CursorCore[K, V]":
         return CursorCore(self, cast(RawRange, bounds))
+
+
+class TransactionCore(EntriesCore[K, V]):
+    """The main table of a transaction that begins with it and ends with its block."""
+
+    __slots__ = ()
+
+    def __init__(
+        self, db: DatabaseCore[K, V], kind: int, flags: int = 0, durability: int = 0, wait_ms: int = -1,
+        write_memory: int = 0,
+    ) -> None:
+        super().__init__(TxnCore(db, kind, flags, durability, wait_ms, write_memory), MAIN, db._parts)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        """Commits, or aborts after an exception."""
+        txn = self._txn
+        if kind is not None or not txn.writes:
+            txn.abort()
+        elif not txn.ended:
+            txn.commit()
 
 
 class CursorCore(Generic[K, V]):

@@ -24,7 +24,7 @@ from typing import (
     overload,
 )
 
-from ._backend import DatabaseCore, TxnCore
+from ._backend import DatabaseCore
 from ._backend import salvage as _salvage
 from ._constants import (
     DURABILITY,
@@ -44,7 +44,7 @@ from ._constants import (
     VERIFY,
     WRITE,
 )
-from .codec import Codec, RawCodec, raw
+from .codec import Codec, raw
 from .iteration import Items, Keys, Values, encode_range
 from .transaction import CheckReport, Fault, Progress, Transaction, file_name, on_fault
 
@@ -142,7 +142,6 @@ class Database(DatabaseCore[K, V], MutableMapping[K, V]):
     committed when it returns, which takes as long as the disk needs. Many writes belong in one `write` transaction.
     """
 
-    _codec: RawCodec
     _encode_key: Optional[Callable[[Any], bytes]]
     _wait_ms: int
 
@@ -167,7 +166,7 @@ class Database(DatabaseCore[K, V], MutableMapping[K, V]):
 
     def read(self) -> Transaction[K, V]:
         """Begins a read transaction: one snapshot of the whole database. It never waits and nobody waits for it."""
-        return Transaction(TxnCore(self, READ), self._codec)
+        return Transaction(self, READ)
 
     def write(
         self, *, timeout: Optional[float] = None, nowait: bool = False, durability: Optional[str] = None,
@@ -182,8 +181,7 @@ class Database(DatabaseCore[K, V], MutableMapping[K, V]):
         if timeout is not None and timeout <= 0:
             nowait = True
         how = 0 if durability is None else _choice("durability", durability, DURABILITY)
-        txn = TxnCore(self, WRITE, TXN_NOWAIT if nowait else 0, how, wait_ms, write_memory)
-        return Transaction(txn, self._codec)
+        return Transaction(self, WRITE, TXN_NOWAIT if nowait else 0, how, wait_ms, write_memory)
 
     def interrupt(self) -> None:
         """Ends every wait of other threads through this object; those calls raise `CancelledError`."""
@@ -402,7 +400,6 @@ def open(
         flags |= OPEN_MEMORY
     codec = raw(key, value)
     database: Database[Any, Any] = Database()
-    database._codec = codec
     database._encode_key = None if codec is None else codec[0]
     database._wait_ms = milliseconds(timeout)
     name = None if path is None else os.fsdecode(path)

@@ -12,7 +12,19 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Optional, Tuple, Type, Union
 
 from . import _errors, database
-from ._constants import APPEND, EVERYTHING, MAIN, NO_OVERWRITE, SEEK_EQ, SEEK_GE
+from ._constants import (
+    APPEND,
+    EVERYTHING,
+    MAIN,
+    NO_OVERWRITE,
+    RANGE_AFTER,
+    RANGE_BEFORE,
+    RANGE_REVERSE,
+    SCAN_ITEMS,
+    SEEK_EQ,
+    SEEK_GE,
+    UNLIMITED,
+)
 from ._lmdb_errors import (
     BadTxnError,
     BadValsizeError,
@@ -363,6 +375,8 @@ class Cursor:
         except _errors.Error as error:
             raise translated(error) from error
         self._item: Optional[Tuple[Any, Any]] = None
+        self._behind = False  # whether the cursor below is not where `_item` is, because an iterator went on
+        self._edge = 0  # 1: a step beyond the last entry was tried; -1: one before the first
 
     def __enter__(self) -> Self:
         return self
@@ -397,10 +411,19 @@ class Cursor:
 
     def _move(self, how: Any, *arguments: Any) -> bool:
         try:
+            self._follow()
+            self._edge = 0
             self._item = how(*arguments)
         except _errors.Error as error:
             raise translated(error) from error
         return self._item is not None
+
+    def _follow(self) -> None:
+        """Moves the cursor below to where an iterator went; if that entry is gone, to where it was."""
+        if self._behind:
+            self._behind = False
+            if self._item is not None:
+                self._cursor.seek(self._item[0], SEEK_EQ)
 
     def first(self) -> bool:
         """Moves to the first entry; False if there is none."""
@@ -412,13 +435,21 @@ class Cursor:
 
     def next(self) -> bool:
         """Moves to the next entry, or to the first; False at the end."""
-        return self._move(self._cursor.next)
+        if self._edge < 0:  # as LMDB, whose cursor stayed on the first entry
+            self.first()
+        moved = self._move(self._cursor.next)
+        self._edge = 0 if moved else 1
+        return moved
 
     def prev(self) -> bool:
         """Moves to the previous entry, or to the last; False at the beginning."""
-        if self._item is None:
-            return self._move(self._cursor.last)
-        return self._move(self._cursor.prev)
+        if self._edge > 0:  # as LMDB, whose cursor stayed on the last entry
+            self.last()
+        elif self._item is None and self._edge == 0:
+            return self.last()
+        moved = self._move(self._cursor.prev)
+        self._edge = 0 if moved else -1
+        return moved
 
     next_nodup = next
     prev_nodup = prev
@@ -445,8 +476,8 @@ class Cursor:
         return [(self._shown(key), self._shown(value)) for key, value in zip(wanted, values) if value is not None]
 
     def count(self) -> int:
-        """How many values the current key has: 1."""
-        return 1
+        """Is refused, as LMDB does without `dupsort`."""
+        raise IncompatibleError("a key has one value, so there is nothing to count")
 
     def put(
         self, key: Buffer, value: Buffer, dupdata: bool = True, overwrite: bool = True, append: bool = False
@@ -486,27 +517,52 @@ class Cursor:
         if self._item is None:
             return False
         try:
+            self._follow()
             deleted = self._cursor.delete()
         except _errors.Error as error:
             raise translated(error) from error
         self.next()
         return deleted
 
-    def _iterate(self, start: Any, step: Any, keys: bool, values: bool) -> Iterator[Any]:
+    def _ahead(self, reverse: bool) -> Iterator[Tuple[Any, Any]]:
+        """The entries ahead of the current one."""
+        assert self._item is not None
+        key = self._item[0]
+        if reverse:
+            return self._table._scan(SCAN_ITEMS, RANGE_REVERSE | RANGE_BEFORE, None, key, None, UNLIMITED)
+        return self._table._scan(SCAN_ITEMS, RANGE_AFTER, key, None, None, UNLIMITED)
+
+    def _iterate(self, reverse: bool, keys: bool, values: bool) -> Iterator[Any]:
+        """Reads many entries at a time, and looks after each whether the program has moved the cursor."""
+        start, step = (self.last, self.prev) if reverse else (self.first, self.next)
         if self._item is None and not start():
             return
+        plain = keys and values and not self.txn._buffers
         while True:
+            item = self._item
             yield self.item() if keys and values else self.key() if keys else self.value()
-            if not step():
+            if self._item is item:
+                try:
+                    for item in self._ahead(reverse):
+                        self._item, self._behind = item, True
+                        yield item if plain else self.item() if keys and values else self.key() if keys else self.value()
+                        if self._item is not item:
+                            break
+                    else:
+                        self._item, self._behind, self._edge = None, False, -1 if reverse else 1
+                        return
+                except _errors.Error as error:
+                    raise translated(error) from error
+            if self._item is None or not step():
                 return
 
     def iternext(self, keys: bool = True, values: bool = True) -> Iterator[Any]:
         """Iterates from the current entry, or from the first, to the last."""
-        return self._iterate(self.first, self.next, keys, values)
+        return self._iterate(False, keys, values)
 
     def iterprev(self, keys: bool = True, values: bool = True) -> Iterator[Any]:
         """Iterates from the current entry, or from the last, down to the first."""
-        return self._iterate(self.last, self.prev, keys, values)
+        return self._iterate(True, keys, values)
 
     iternext_nodup = iternext
     iterprev_nodup = iterprev

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from types import TracebackType
 from typing import (
-    TYPE_CHECKING,
     Any,
     Callable,
     Iterable,
@@ -16,19 +14,17 @@ from typing import (
     NamedTuple,
     Optional,
     Tuple,
-    Type,
     TypeVar,
     Union,
     cast,
 )
 
-from ._backend import CursorCore, EntriesCore, TxnCore
+from ._backend import CursorCore, EntriesCore, TransactionCore
 from ._constants import (
     EVERYTHING,
     JOB_CHECK_SPACE,
     JOB_COMPACT,
     JOB_OVERWRITE,
-    MAIN,
     NO_OVERWRITE,
     RANGE_REVERSE,
     SCAN_KEYS,
@@ -37,16 +33,11 @@ from ._constants import (
     UNLIMITED,
 )
 from ._errors import ExistsError
-from .codec import CodecLike, RawCodec, raw
+from .codec import CodecLike, raw
 from .iteration import Items, Keys, Values, encode_range
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 K = TypeVar("K")
 V = TypeVar("V")
-K2 = TypeVar("K2")
-V2 = TypeVar("V2")
 
 #: Called with (pages done, pages in all). Something true ends the job with `CancelledError`.
 Progress = Callable[[int, int], object]
@@ -131,15 +122,12 @@ class Table(EntriesCore[K, V], MutableMapping[K, V]):
     Made by `Transaction.table`. It can be used until the transaction ends; then it raises `BadHandleError`.
     """
 
-    __slots__ = ("__weakref__", "_codec", "_encode_key")
+    __slots__ = ("__weakref__",)
 
-    _codec: RawCodec
-    _encode_key: Optional[Callable[[Any], bytes]]
-
-    def __init__(self, txn: TxnCore, number: int, codec: RawCodec) -> None:
-        super().__init__(txn, number, codec)
-        self._codec = codec
-        self._encode_key = None if codec is None else codec[0]
+    @property
+    def _encode_key(self) -> Optional[Callable[[Any], bytes]]:
+        codec = self._codec
+        return None if codec is None else codec[0]
 
     def __repr__(self) -> str:
         return f"<keelkv.{type(self).__name__} {self._number}>"
@@ -332,7 +320,7 @@ def _table_name(name: Union[str, bytes]) -> bytes:
     return name.encode() if isinstance(name, str) else name
 
 
-class Transaction(Table[K, V]):
+class Transaction(TransactionCore[K, V], Table[K, V]):
     """A transaction, and the main table as it sees it.
 
     Made by `Database.read` and `Database.write`. As a context manager, one that writes commits at the end of the block,
@@ -341,24 +329,9 @@ class Transaction(Table[K, V]):
 
     __slots__ = ()
 
-    def __init__(self, txn: TxnCore, codec: RawCodec) -> None:
-        super().__init__(txn, MAIN, codec)
-
     def __repr__(self) -> str:
         txn = self._txn
         return f"<keelkv.Transaction {'writes' if txn.writes else 'reads'}{', ended' if txn.ended else ''}>"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
-    ) -> None:
-        txn = self._txn
-        if kind is not None or not txn.writes:
-            txn.abort()
-        elif not txn.ended:
-            txn.commit()
 
     # ---- the transaction itself
 

@@ -539,10 +539,13 @@ static PyObject *entries_cursor(Entries *self, PyObject *const *args, Py_ssize_t
 
 static PyObject *entries_txn(Entries *self, void *Py_UNUSED(closure))
 {
-    if (keelkv_entries_handle(self) == NULL && self->txn == NULL)
-        return NULL;
-    PyErr_Clear();
-    return Py_NewRef((PyObject *)self->txn);
+    return self->txn != NULL ? Py_NewRef((PyObject *)self->txn)
+                             : keelkv_raise_closed("this table was made without a transaction");
+}
+
+static PyObject *entries_codec(Entries *self, void *Py_UNUSED(closure))
+{
+    return keelkv_codec_get(&self->codec);
 }
 
 static PyObject *entries_number(Entries *self, void *Py_UNUSED(closure))
@@ -581,6 +584,7 @@ static PyMethodDef entries_methods[] = {
 static PyGetSetDef entries_getset[] = {
     {"_txn", (getter)entries_txn, NULL, NULL, NULL},
     {"_number", (getter)entries_number, NULL, NULL, NULL},
+    {"_codec", (getter)entries_codec, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 

@@ -44,6 +44,18 @@ void keelkv_codec_clear(Codec *codec)
     Py_CLEAR(codec->value_decode);
 }
 
+PyObject *keelkv_codec_get(const Codec *codec)
+{
+    PyObject *parts[4] = {codec->key_encode, codec->key_decode, codec->value_encode, codec->value_decode};
+
+    if (parts[0] == NULL && parts[1] == NULL && parts[2] == NULL && parts[3] == NULL)
+        Py_RETURN_NONE;
+    for (int i = 0; i < 4; i++)
+        if (parts[i] == NULL)
+            parts[i] = Py_None;
+    return PyTuple_Pack(4, parts[0], parts[1], parts[2], parts[3]);
+}
+
 int keelkv_codec_traverse(const Codec *codec, visitproc visit, void *arg)
 {
     Py_VISIT(codec->key_encode);

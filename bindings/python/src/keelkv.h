@@ -68,6 +68,7 @@ typedef struct Input {
 extern PyTypeObject *keelkv_database_type;
 extern PyTypeObject *keelkv_txn_type;
 extern PyTypeObject *keelkv_entries_type;
+extern PyTypeObject *keelkv_transaction_type;
 extern PyTypeObject *keelkv_cursor_type;
 extern PyTypeObject *keelkv_scan_type;
 extern PyTypeObject *keelkv_buffer_type;
@@ -89,6 +90,8 @@ PyObject *keelkv_raise_closed(const char *what);
 int keelkv_codec_set(Codec *codec, PyObject *object);
 void keelkv_codec_copy(Codec *to, const Codec *from);
 void keelkv_codec_clear(Codec *codec);
+/* A new reference to what keelkv_codec_set() takes. */
+PyObject *keelkv_codec_get(const Codec *codec);
 int keelkv_codec_traverse(const Codec *codec, visitproc visit, void *arg);
 
 /* Converts a key or a value. Returns -1 with an exception, and then nothing is to be released. */
@@ -137,6 +140,10 @@ kv_txn *keelkv_entries_handle(Entries *entries);
 /* The same for a call that writes: iterators will notice. */
 kv_txn *keelkv_entries_writable(Entries *entries);
 
+/* Commits, or commits without waiting until the commit is durable. The number of the commit, or NULL. */
+PyObject *keelkv_txn_finish(Txn *txn, int durable);
+PyObject *keelkv_txn_abort(Txn *txn);
+
 PyObject *keelkv_scan_new(Entries *entries, PyObject *const *args);
 PyObject *keelkv_cursor_new(Entries *entries, PyObject *const *args);
 PyObject *keelkv_view(Entries *entries, PyObject *key);
@@ -147,7 +154,7 @@ PyObject *keelkv_check(kv_db *db, kv_txn *txn, PyObject *path, PyObject *const *
 PyObject *keelkv_backup(kv_db *db, kv_txn *txn, PyObject *path, PyObject *const *args);
 PyObject *keelkv_salvage(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
 
-extern PyType_Spec keelkv_database_spec, keelkv_txn_spec, keelkv_entries_spec, keelkv_cursor_spec, keelkv_scan_spec,
-    keelkv_buffer_spec;
+extern PyType_Spec keelkv_database_spec, keelkv_txn_spec, keelkv_entries_spec, keelkv_transaction_spec,
+    keelkv_cursor_spec, keelkv_scan_spec, keelkv_buffer_spec;
 
 #endif

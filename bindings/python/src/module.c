@@ -4,6 +4,7 @@
 PyTypeObject *keelkv_database_type;
 PyTypeObject *keelkv_txn_type;
 PyTypeObject *keelkv_entries_type;
+PyTypeObject *keelkv_transaction_type;
 PyTypeObject *keelkv_cursor_type;
 PyTypeObject *keelkv_scan_type;
 PyTypeObject *keelkv_buffer_type;
@@ -27,9 +28,10 @@ static struct PyModuleDef definition = {
     .m_methods = functions,
 };
 
-static int add_type(PyObject *module, PyTypeObject **type, PyType_Spec *spec, const char *name)
+/* Makes a type, with a base or (NULL) without one. */
+static int add_type(PyObject *module, PyTypeObject **type, PyType_Spec *spec, PyTypeObject *base, const char *name)
 {
-    *type = (PyTypeObject *)PyType_FromSpec(spec);
+    *type = (PyTypeObject *)PyType_FromSpecWithBases(spec, (PyObject *)base);
     return *type == NULL ? -1 : PyModule_AddObjectRef(module, name, (PyObject *)*type);
 }
 
@@ -54,12 +56,14 @@ PyMODINIT_FUNC PyInit__keelkv(void)
     if (module == NULL)
         return NULL;
     if (keelkv_errors_init() < 0 || find_main_thread() < 0 ||
-        add_type(module, &keelkv_database_type, &keelkv_database_spec, "DatabaseCore") < 0 ||
-        add_type(module, &keelkv_txn_type, &keelkv_txn_spec, "TxnCore") < 0 ||
-        add_type(module, &keelkv_entries_type, &keelkv_entries_spec, "EntriesCore") < 0 ||
-        add_type(module, &keelkv_cursor_type, &keelkv_cursor_spec, "CursorCore") < 0 ||
-        add_type(module, &keelkv_scan_type, &keelkv_scan_spec, "Scan") < 0 ||
-        add_type(module, &keelkv_buffer_type, &keelkv_buffer_spec, "Buffer") < 0) {
+        add_type(module, &keelkv_database_type, &keelkv_database_spec, NULL, "DatabaseCore") < 0 ||
+        add_type(module, &keelkv_txn_type, &keelkv_txn_spec, NULL, "TxnCore") < 0 ||
+        add_type(module, &keelkv_entries_type, &keelkv_entries_spec, NULL, "EntriesCore") < 0 ||
+        add_type(module, &keelkv_transaction_type, &keelkv_transaction_spec, keelkv_entries_type, "TransactionCore") <
+            0 ||
+        add_type(module, &keelkv_cursor_type, &keelkv_cursor_spec, NULL, "CursorCore") < 0 ||
+        add_type(module, &keelkv_scan_type, &keelkv_scan_spec, NULL, "Scan") < 0 ||
+        add_type(module, &keelkv_buffer_type, &keelkv_buffer_spec, NULL, "Buffer") < 0) {
         Py_DECREF(module);
         return NULL;
     }

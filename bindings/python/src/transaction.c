@@ -114,7 +114,7 @@ static int txn_init(Txn *self, PyObject *args, PyObject *Py_UNUSED(kwds))
 
 /* ---- the end ---- */
 
-static PyObject *finish(Txn *self, int durable)
+PyObject *keelkv_txn_finish(Txn *self, int durable)
 {
     kv_txn *handle = keelkv_txn_handle(self);
     uint64_t id = 0;
@@ -136,15 +136,15 @@ static PyObject *finish(Txn *self, int durable)
 
 static PyObject *txn_commit(Txn *self, PyObject *Py_UNUSED(ignored))
 {
-    return finish(self, 1);
+    return keelkv_txn_finish(self, 1);
 }
 
 static PyObject *txn_commit_async(Txn *self, PyObject *Py_UNUSED(ignored))
 {
-    return finish(self, 0);
+    return keelkv_txn_finish(self, 0);
 }
 
-static PyObject *txn_abort(Txn *self, PyObject *Py_UNUSED(ignored))
+PyObject *keelkv_txn_abort(Txn *self)
 {
     kv_txn *handle = self->handle;
     uint64_t id;
@@ -154,6 +154,11 @@ static PyObject *txn_abort(Txn *self, PyObject *Py_UNUSED(ignored))
     if (handle != NULL && self->db->handle != NULL && kv_txn_id(handle, &id) == KV_OK)
         self->handle = handle;
     Py_RETURN_NONE;
+}
+
+static PyObject *txn_abort(Txn *self, PyObject *Py_UNUSED(ignored))
+{
+    return keelkv_txn_abort(self);
 }
 
 static PyObject *txn_refresh(Txn *self, PyObject *Py_UNUSED(ignored))

@@ -72,13 +72,31 @@ def cursors(module, path):
             seen += [c.set_range(b"900"), c.set_range(b""), c.item(), c.get(b"020"), c.get(b"021"), c.get(b"021", b"d")]
             seen += [c.set_range(b"090"), list(c.iternext()), list(c.iternext(values=False))[:3]]
             seen += [c.set_range(b"006"), list(c.iterprev()), list(c.iterprev(keys=False))[:3]]
-            seen += [c.set_range(b"096"), list(c), c.count() if c.first() else None]
+            seen += [c.set_range(b"096"), list(c)]
             seen += [c.put(b"007", b"x"), c.item(), c.put(b"007", b"y", overwrite=False), c.item(), c.next(), c.item()]
             seen += [c.replace(b"007", b"z"), c.item(), c.replace(b"0071", b"q"), c.pop(b"0071"), c.pop(b"none")]
             seen += [c.set_key(b"020"), c.delete(), c.item(), c.next(), c.item(), c.set_key(b"098"), c.delete(), c.key()]
             seen += [c.delete(), c.getmulti([b"000", b"none", b"002"])]
             seen += [c.putmulti([(b"p1", b"1"), (b"p2", b"2"), (b"000", b"no")], overwrite=False)]
             seen += [c.last(), c.key(), c.first(), c.next(), c.key()]
+        c = txn.cursor()
+        c.set_range(b"030")
+        for key, value in c:
+            seen.append((key, value, c.item()))
+            if key == b"034":
+                seen += [c.next(), c.next(), c.key()]  # moves the iterator as well
+            if key == b"050":
+                break
+        seen += [c.item(), c.next(), c.item(), c.prev(), c.item()]
+        for key, _ in c.iterprev():
+            if key == b"040":
+                txn.delete(b"038")
+                txn.put(b"037", b"new")
+            if key == b"034":
+                break
+        seen += [c.item(), c.prev(), c.item()]
+        seen += [len(list(c)), c.key(), c.prev(), c.key()]
+        seen += [len(list(c.iterprev())), c.key(), c.next(), c.key()]
         c = txn.cursor()
         seen += [c.next(), c.key()]
         c = txn.cursor()
