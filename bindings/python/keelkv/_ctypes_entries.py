@@ -7,6 +7,7 @@ meanwhile.
 from __future__ import annotations
 
 import ctypes as C
+import threading
 import weakref
 from operator import index
 from types import TracebackType
@@ -235,10 +236,24 @@ class EntriesCore(Generic[K, V]):
     def _scan(self, what: int, *arguments: Any) -> Iterator[Any]:
         *bounds, limit = arguments
         cursor: CursorCore[K, V] = self._cursor(*bounds)
-        return cursor._entries(what, limit)
+        return Scan(cursor._entries(what, limit))
 
     def _cursor(self, *bounds: Any) -> "CursorCore[K, V]":
         return CursorCore(self, cast(RawRange, bounds))
+
+
+class Scan(Iterator[Any]):
+    """An iterator that threads can share, which a generator is not."""
+
+    __slots__ = ("_lock", "_steps")
+
+    def __init__(self, steps: Iterator[Any]) -> None:
+        self._lock = threading.RLock()
+        self._steps = steps
+
+    def __next__(self) -> Any:
+        with self._lock:
+            return next(self._steps)
 
 
 class TransactionCore(EntriesCore[K, V]):
