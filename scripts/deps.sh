@@ -26,6 +26,7 @@ case $FOR in
 tests)
     need build-essential c++ "test-c: the header in C++"
     need python3 python3 "test-c: the library through ctypes"
+    need python3-dev python3-config "python: the extension of the Python package"
     need pkg-config pkg-config "test-install: kv.pc"
     need valgrind valgrind "test-c, count"
     need strace strace "fault-kernel"

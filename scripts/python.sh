@@ -8,6 +8,13 @@ set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 package=$root/bindings/python
 
+skip() {
+    echo "skipped  $1"
+    exit 0
+}
+
+command -v "$PYTHON" >/dev/null 2>&1 || skip "python: not installed (make deps)"
+
 case ${1:-} in
 wheel)
     rm -rf "$B/python"
@@ -18,13 +25,18 @@ wheel)
             echo "python: no extension, as $PYTHON is older than 3.11; the wheel for ctypes is built"
             continue
         fi
+        header=$("$PYTHON" -c 'import sysconfig; print(sysconfig.get_paths()["include"] + "/Python.h")')
+        if [ $kind = static ] && [ ! -e "$header" ]; then
+            echo "skipped  the extension: there is no $header (make deps)"
+            continue
+        fi
         KEELKV_LIBKV='' KEELKV_BUILD=$kind "$PYTHON" "$package/build_backend.py" wheel "$B/python"
     done
     ;;
 test)
     work=$(mktemp -d "$B/test-python.XXXXXX")
     trap 'rm -rf "$work"' EXIT
-    "$PYTHON" -m venv "$work/venv"
+    "$PYTHON" -m venv "$work/venv" || skip "test-python: no virtual environment can be made (python3-venv)"
     python=$work/venv/bin/python
     "$python" -m pip --quiet --disable-pip-version-check install --no-index --find-links "$B/python" keelkv
     cd "$work"

@@ -24,6 +24,7 @@ from typing import (
     overload,
 )
 
+from . import _ending
 from ._backend import DatabaseCore
 from ._backend import salvage as _salvage
 from ._constants import (
@@ -314,7 +315,9 @@ class Database(DatabaseCore[K, V], MutableMapping[K, V]):
         answer of either ends the check with `CancelledError`. With `space`, the bookkeeping of free pages is proved as
         well, for which an open write transaction is waited for.
         """
-        return CheckReport(*self._check(JOB_CHECK_SPACE if space else 0, progress, on_fault(fault)))
+        flags = JOB_CHECK_SPACE if space else 0
+        with _ending.job():
+            return CheckReport(*self._check(flags, _ending.progress(progress), on_fault(fault)))
 
     def backup(
         self, path: Path, *, compact: bool = False, overwrite: bool = False, progress: Optional[Progress] = None
@@ -325,7 +328,8 @@ class Database(DatabaseCore[K, V], MutableMapping[K, V]):
         that exists raises `ExistsError`, unless `overwrite` is set. `progress` is as for `check`.
         """
         flags = (JOB_COMPACT if compact else 0) | (JOB_OVERWRITE if overwrite else 0)
-        self._backup(file_name(path), flags, progress, os.fsdecode(path))
+        with _ending.job():
+            self._backup(file_name(path), flags, _ending.progress(progress), os.fsdecode(path))
 
 
 _opened: Dict[int, "weakref.ref[Database[Any, Any]]"] = {}
@@ -337,6 +341,7 @@ def _forget(number: int) -> None:
 
 def _close_all() -> None:
     """Closes what is still open when the interpreter ends, so that lazy commits become durable."""
+    _ending.end()
     for reference in list(_opened.values()):
         database = reference()
         if database is not None:
@@ -422,7 +427,9 @@ def salvage(
     `fault` is called for what is lost or doubtful; `progress` and `overwrite` are as for `Database.backup`.
     """
     flags = JOB_OVERWRITE if overwrite else 0
-    report = _salvage(
-        file_name(damaged), file_name(target), flags, progress, on_fault(fault), os.fsdecode(target)
-    )
+    with _ending.job():
+        report = _salvage(
+            file_name(damaged), file_name(target), flags, _ending.progress(progress), on_fault(fault),
+            os.fsdecode(target),
+        )
     return SalvageReport(*report)

@@ -19,6 +19,7 @@ from typing import (
     cast,
 )
 
+from . import _ending
 from ._backend import CursorCore, EntriesCore, TransactionCore
 from ._constants import (
     EVERYTHING,
@@ -403,7 +404,9 @@ class Transaction(TransactionCore[K, V], Table[K, V]):
         fault: Optional[Callable[[Fault], object]] = None,
     ) -> CheckReport:
         """Verifies everything that this snapshot reaches; see `Database.check`."""
-        return CheckReport(*self._txn.check(JOB_CHECK_SPACE if space else 0, progress, on_fault(fault)))
+        flags = JOB_CHECK_SPACE if space else 0
+        with _ending.job():
+            return CheckReport(*self._txn.check(flags, _ending.progress(progress), on_fault(fault)))
 
     def backup(
         self, path: Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"], *, compact: bool = False,
@@ -411,4 +414,5 @@ class Transaction(TransactionCore[K, V], Table[K, V]):
     ) -> None:
         """Copies this snapshot into a new file; see `Database.backup`."""
         flags = (JOB_COMPACT if compact else 0) | (JOB_OVERWRITE if overwrite else 0)
-        self._txn.backup(file_name(path), flags, progress, os.fsdecode(path))
+        with _ending.job():
+            self._txn.backup(file_name(path), flags, _ending.progress(progress), os.fsdecode(path))

@@ -2,6 +2,7 @@
 
 import gc
 import itertools
+import os
 import random
 import sys
 import tracemalloc
@@ -227,6 +228,36 @@ class Misuse(Case):
             with self.open() as db:
                 self.assertEqual(dict(db).get(b"b"), None)
             self.assertEqual(out, "b'1'\n")
+
+    def test_the_end_of_the_interpreter_ends_jobs(self):
+        with self.open() as db:
+            db.update((os.urandom(16), b"v" * 200) for _ in range(30_000))
+        for job in ("keelkv.salvage(sys.argv[1], sys.argv[1] + '.saved', progress=slow)",
+                    "keelkv.open(sys.argv[1]).check(progress=slow)",
+                    "keelkv.open(sys.argv[1]).read().backup(sys.argv[1] + '.copy', progress=slow)"):
+            self.program(f"""
+                import sys, threading, time
+                import keelkv
+                begun = threading.Event()
+
+                def slow(done, total, sleep=time.sleep):
+                    begun.set()
+                    sleep(0.3)
+
+                def run():
+                    try:
+                        {job}
+                    except keelkv.CancelledError:
+                        pass
+
+                class Late:
+                    def __del__(self, sleep=time.sleep):
+                        sleep(0.6)
+
+                threading.Thread(target=run, daemon=True).start()
+                begun.wait()
+                sys.late = Late()
+            """, self.path)
 
     def test_references_are_counted(self):
         """Every call gives back what it took, also when it fails."""
