@@ -371,8 +371,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     names = [kind.name for kind in ENGINES]
-    print(f"keelkv {keelkv.__version__} ({keelkv.backend}), Python {sys.version.split()[0]}, {options.entries} entries, "
-          f"{options.rounds} rounds; ns of CPU time for each entry")
+    print(f"keelkv {keelkv.__version__} ({keelkv.backend}), Python {sys.version.split()[0]}, "
+          f"{options.entries} entries, {options.rounds} rounds; ns of CPU time for each entry")
     print()
     header = ["", *names, "ratio"]
     print("| " + " | ".join(header) + " |")

@@ -82,11 +82,17 @@ class Page:
         self.batch.limit = limit
         while True:
             status: int = kv.kv_cursor_fill(cursor, C.byref(self.batch))
-            if status != TOO_SMALL or self.batch.needed <= self.batch.bytes_size:
+            if status != TOO_SMALL or not self.grow():
                 return status
-            size = self.batch.needed
-            self.memory = C.create_string_buffer(size)
-            self.batch.bytes, self.batch.bytes_size = C.addressof(self.memory), size
+
+    def grow(self) -> bool:
+        """Makes room for the entry that had none; False if room is not what was missing."""
+        size = self.batch.needed
+        if size <= self.batch.bytes_size:
+            return False
+        self.memory = C.create_string_buffer(size)
+        self.batch.bytes, self.batch.bytes_size = C.addressof(self.memory), size
+        return True
 
     def take(self) -> List[bytes]:
         """The strings in the buffer."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes as C
 import threading
 import weakref
+from itertools import accumulate
 from operator import index
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Iterable, Iterator, List, Optional, Tuple, Type, TypeVar, Union, cast
@@ -18,8 +19,8 @@ from ._constants import RawRange
 from ._ctypes_bytes import BUFFER, Page, as_bytes, as_range, copied
 from ._ctypes_database import DatabaseCore, TxnCore
 from ._errors import BadHandleError, NotFoundError
-from ._jobs import NOTFOUND, OK, failure
-from ._library import Handle, Slice, ValueStat, kv, sized
+from ._jobs import NOTFOUND, OK, TOO_SMALL, failure
+from ._library import Batch, Handle, Slice, ValueStat, kv, sized
 from .codec import RawCodec
 
 if TYPE_CHECKING:
@@ -29,6 +30,27 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 _NO_DEFAULT: Any = object()
+
+
+def packed_values(txn: TxnCore, number: int, keys: List[bytes]) -> List[Optional[bytes]]:
+    """The values of many keys, in as few calls as the buffer allows."""
+    ends = (C.c_uint32 * len(keys))(*accumulate(map(len, keys)))
+    data = b"".join(keys)
+    pointer = C.c_char_p(data)
+    batch = sized(Batch, bytes=C.cast(pointer, C.c_void_p), bytes_size=len(data), ends=C.addressof(ends),
+                  ends_size=len(keys), count=len(keys))
+    page = Page(1, 65536, len(keys))
+    found: List[Optional[bytes]] = []
+    kinds = (C.c_uint8 * len(keys))()
+    page.batch.flags, page.batch.kinds = 0, C.addressof(kinds)
+    while len(found) < len(keys):
+        batch.skip = len(found)
+        status = kv.kv_get_packed(txn.live(), number, C.byref(batch), C.byref(page.batch))
+        if status == TOO_SMALL and page.grow():
+            continue
+        txn.answer(status)
+        found += [value if kind else None for value, kind in zip(page.take(), kinds)]
+    return found
 
 
 class EntriesCore(Generic[K, V]):
@@ -128,7 +150,7 @@ class EntriesCore(Generic[K, V]):
 
     def get_many(self, keys: Iterable[K]) -> List[Optional[V]]:
         """The values of many keys, with None for those that do not exist."""
-        found = [self._lookup(data) for data in [self._key(key) for key in keys]]
+        found = packed_values(self._txn, self._number, [self._key(key) for key in keys])
         return [None if value is None else self._decoded(value) for value in found]
 
     def view(self, key: K) -> memoryview:

@@ -182,6 +182,7 @@ _SHORT: Dict[str, List[Any]] = {
     "kv_count": [*_TABLE, C.POINTER(Range), C.POINTER(C.c_uint64)],
     "kv_rank": [*_KEY, C.POINTER(C.c_uint64)],
     "kv_scan": [*_TABLE, C.POINTER(Range), C.POINTER(Batch)],
+    "kv_get_packed": [*_TABLE, C.POINTER(Batch), C.POINTER(Batch)],
     "kv_stat_value": [*_KEY, C.POINTER(ValueStat)],
     "kv_value_read": [*_KEY, C.c_uint64, C.c_void_p, C.c_size_t, C.POINTER(C.c_size_t)],
     "kv_cursor_open": [*_TABLE, C.POINTER(Range), C.POINTER(Handle)],

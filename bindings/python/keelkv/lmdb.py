@@ -524,6 +524,10 @@ class Cursor:
         self.next()
         return deleted
 
+    def _part(self, keys: bool, values: bool) -> Any:
+        """What an iterator shows of the current entry."""
+        return self.item() if keys and values else self.key() if keys else self.value()
+
     def _ahead(self, reverse: bool) -> Iterator[Tuple[Any, Any]]:
         """The entries ahead of the current one."""
         assert self._item is not None
@@ -540,12 +544,12 @@ class Cursor:
         plain = keys and values and not self.txn._buffers
         while True:
             item = self._item
-            yield self.item() if keys and values else self.key() if keys else self.value()
+            yield self._part(keys, values)
             if self._item is item:
                 try:
                     for item in self._ahead(reverse):
                         self._item, self._behind = item, True
-                        yield item if plain else self.item() if keys and values else self.key() if keys else self.value()
+                        yield item if plain else self._part(keys, values)
                         if self._item is not item:
                             break
                     else:

@@ -242,14 +242,9 @@ done:
     return answer;
 }
 
-static PyObject *entries_view(Entries *self, PyObject *key)
-{
-    return keelkv_view(self, key);
-}
-
 /* ---- writing ---- */
 
-static int store(Entries *self, PyObject *key, PyObject *value, uint32_t flags)
+int keelkv_store(Entries *self, PyObject *key, PyObject *value, uint32_t flags)
 {
     Input k, v;
     kv_txn *handle;
@@ -299,7 +294,7 @@ static int entries_ass_subscript(Entries *self, PyObject *key, PyObject *value)
     int deleted;
 
     if (value != NULL)
-        return store(self, key, value, 0);
+        return keelkv_store(self, key, value, 0);
     deleted = discard(self, key, 0);
     if (deleted == 0)
         keelkv_raise_key(key);
@@ -311,7 +306,7 @@ static PyObject *entries_put(Entries *self, PyObject *const *args, Py_ssize_t na
     uint32_t flags = 0;
 
     if (keelkv_arity("put", nargs, 2, 3) < 0 || (nargs == 3 && keelkv_u32(args[2], &flags) < 0) ||
-        store(self, args[0], args[1], flags) < 0)
+        keelkv_store(self, args[0], args[1], flags) < 0)
         return NULL;
     Py_RETURN_NONE;
 }
@@ -432,99 +427,21 @@ static PyObject *entries_delete_range(Entries *self, PyObject *const *args, Py_s
     return answer;
 }
 
-/* ---- many entries ---- */
+/* ---- what other files have ---- */
 
-/* The values of a sequence of keys, with None for those that do not exist. */
 static PyObject *entries_get_many(Entries *self, PyObject *keys)
 {
-    PyObject *items = PySequence_Tuple(keys), *values = NULL;
-    Py_ssize_t n = 0, made = 0;
-    Input *inputs = NULL;
-    kv_slice *slices = NULL;
-    kv_txn *handle;
-    kv_status status;
-
-    if (items == NULL)
-        return NULL;
-    n = PyTuple_Size(items);
-    /* The list is made first: making an object that is collected may run code. */
-    values = PyList_New(n);
-    inputs = PyMem_Calloc((size_t)n + 1, sizeof(*inputs));
-    slices = PyMem_Calloc(2 * (size_t)n + 1, sizeof(*slices));
-    if (values == NULL || inputs == NULL || slices == NULL) {
-        if (values != NULL)
-            PyErr_NoMemory();
-        goto failed;
-    }
-    for (; made < n; made++) {
-        PyObject *key = PyTuple_GetItem(items, made);
-        if (key == NULL || keelkv_input_key(&self->codec, key, &inputs[made]) < 0)
-            goto failed;
-        slices[made].data = inputs[made].data;
-        slices[made].len = inputs[made].len;
-    }
-    if ((handle = keelkv_entries_handle(self)) == NULL)
-        goto failed;
-    status = kv_get_many(handle, self->table, slices, (size_t)n, slices + n, NULL);
-    if (status != KV_OK) {
-        raise_status(self, status);
-        goto failed;
-    }
-    for (Py_ssize_t i = 0; i < n; i++) {
-        PyObject *value = slices[n + i].data == NULL ? Py_NewRef(Py_None) : keelkv_bytes(slices[n + i]);
-        if (value == NULL)
-            goto failed;
-        PyList_SetItem(values, i, value);
-    }
-    for (Py_ssize_t i = 0; self->codec.value_decode != NULL && i < n; i++) {
-        PyObject *value = PyList_GetItem(values, i);
-        if (value == NULL)
-            goto failed;
-        if (value == Py_None)
-            continue;
-        value = keelkv_decode_value(&self->codec, Py_NewRef(value));
-        if (value == NULL)
-            goto failed;
-        PyList_SetItem(values, i, value);
-    }
-    goto done;
-failed:
-    Py_CLEAR(values);
-done:
-    for (Py_ssize_t i = 0; i < made; i++)
-        keelkv_input_release(&inputs[i]);
-    PyMem_Free(inputs);
-    PyMem_Free(slices);
-    Py_DECREF(items);
-    return values;
+    return keelkv_get_many(self, keys);
 }
 
-/* Puts the pairs of an iterable and answers their number: (pairs, flags). */
 static PyObject *entries_put_many(Entries *self, PyObject *const *args, Py_ssize_t nargs)
 {
-    PyObject *iterator, *pair;
-    uint32_t flags = 0;
-    unsigned long long done = 0;
-    int failed = 0;
+    return keelkv_arity("_put_many", nargs, 2, 2) < 0 ? NULL : keelkv_put_many(self, args);
+}
 
-    if (keelkv_arity("_put_many", nargs, 2, 2) < 0 || keelkv_u32(args[1], &flags) < 0 ||
-        (iterator = PyObject_GetIter(args[0])) == NULL)
-        return NULL;
-    while (!failed && (pair = PyIter_Next(iterator)) != NULL) {
-        PyObject *both = PyTuple_Check(pair) ? Py_NewRef(pair) : PySequence_Tuple(pair);
-        if (both == NULL || PyTuple_Size(both) != 2) {
-            if (both != NULL)
-                PyErr_SetString(PyExc_ValueError, "an item is not a pair of a key and a value");
-            failed = 1;
-        } else {
-            failed = store(self, PyTuple_GetItem(both, 0), PyTuple_GetItem(both, 1), flags) < 0;
-        }
-        done += !failed;
-        Py_XDECREF(both);
-        Py_DECREF(pair);
-    }
-    Py_DECREF(iterator);
-    return PyErr_Occurred() ? NULL : PyLong_FromUnsignedLongLong(done);
+static PyObject *entries_view(Entries *self, PyObject *key)
+{
+    return keelkv_view(self, key);
 }
 
 static PyObject *entries_scan(Entries *self, PyObject *const *args, Py_ssize_t nargs)

@@ -147,6 +147,10 @@ PyObject *keelkv_txn_abort(Txn *txn);
 PyObject *keelkv_scan_new(Entries *entries, PyObject *const *args);
 PyObject *keelkv_cursor_new(Entries *entries, PyObject *const *args);
 PyObject *keelkv_view(Entries *entries, PyObject *key);
+/* Puts an entry. Returns -1 with an exception. */
+int keelkv_store(Entries *entries, PyObject *key, PyObject *value, uint32_t flags);
+PyObject *keelkv_get_many(Entries *entries, PyObject *keys);
+PyObject *keelkv_put_many(Entries *entries, PyObject *const *args);
 
 /* ---- maintenance.c: methods of databases and transactions ---- */
 
