@@ -6,10 +6,12 @@ from typing import cast
 
 from ._ctypes_database import DatabaseCore, TxnCore
 from ._ctypes_entries import CursorCore, EntriesCore, TransactionCore
+from ._ctypes_writer import WriterCore
 from ._jobs import salvage
 from ._library import kv
 
-__all__ = ["CursorCore", "DatabaseCore", "EntriesCore", "TransactionCore", "TxnCore", "salvage", "version"]
+__all__ = ["CursorCore", "DatabaseCore", "EntriesCore", "TransactionCore", "TxnCore", "WriterCore", "salvage",
+           "version"]
 
 
 def version() -> str:

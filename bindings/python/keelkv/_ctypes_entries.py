@@ -18,6 +18,7 @@ from ._constants import BLIND, MAIN, NO_OVERWRITE, RANGE_REVERSE, SCAN_ITEMS, SC
 from ._constants import RawRange
 from ._ctypes_bytes import BUFFER, Page, as_bytes, as_range, copied
 from ._ctypes_database import DatabaseCore, TxnCore
+from ._ctypes_writer import WriterCore
 from ._errors import BadHandleError, NotFoundError
 from ._jobs import NOTFOUND, OK, TOO_SMALL, failure
 from ._library import Batch, Handle, Slice, ValueStat, kv, sized
@@ -259,6 +260,9 @@ class EntriesCore(Generic[K, V]):
         *bounds, limit = arguments
         cursor: CursorCore[K, V] = self._cursor(*bounds)
         return Scan(cursor._entries(what, limit))
+
+    def _writer(self, key: K, size_hint: int, flags: int) -> WriterCore:
+        return WriterCore(self._txn, self._number, self._key(key), key, size_hint, flags)
 
     def _cursor(self, *bounds: Any) -> "CursorCore[K, V]":
         return CursorCore(self, cast(RawRange, bounds))

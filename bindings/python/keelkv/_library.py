@@ -199,6 +199,8 @@ _SHORT: Dict[str, List[Any]] = {
     "kv_cursor_rank": [Handle, C.POINTER(C.c_uint64)],
     "kv_cursor_put": [Handle, *_BYTES],
     "kv_cursor_delete": [Handle],
+    "kv_writer_open": [*_KEY, C.c_uint64, C.c_uint32, C.POINTER(Handle)],
+    "kv_writer_finish": [Handle],
 }
 
 _LONG: Dict[str, List[Any]] = {
@@ -210,6 +212,7 @@ _LONG: Dict[str, List[Any]] = {
     "kv_txn_begin": [Handle, C.c_uint32, C.POINTER(TxnOptions), C.POINTER(Handle)],
     "kv_txn_commit": [Handle, C.POINTER(C.c_uint64)],
     "kv_txn_commit_async": [Handle, C.POINTER(C.c_uint64)],
+    "kv_writer_write": [Handle, *_BYTES],
     "kv_check": [Handle, C.POINTER(JobOptions), FAULT, C.c_void_p, C.POINTER(CheckReport)],
     "kv_db_check": [Handle, C.POINTER(JobOptions), FAULT, C.c_void_p, C.POINTER(CheckReport)],
     "kv_backup": [Handle, C.c_char_p, C.POINTER(JobOptions)],
@@ -220,7 +223,7 @@ _LONG: Dict[str, List[Any]] = {
 #: Functions that return nothing. An abort waits for calls of other threads, so it is one of the long ones.
 _NOTHING: Dict[str, Any] = {
     "kv_txn_abort": _releases_gil, "kv_interrupt": _releases_gil, "kv_cursor_close": _keeps_gil,
-    "kv_buf_release": _keeps_gil,
+    "kv_buf_release": _keeps_gil, "kv_writer_close": _releases_gil,
 }
 
 

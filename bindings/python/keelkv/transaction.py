@@ -20,7 +20,7 @@ from typing import (
 )
 
 from . import _ending
-from ._backend import CursorCore, EntriesCore, TransactionCore
+from ._backend import CursorCore, EntriesCore, TransactionCore, WriterCore
 from ._constants import (
     EVERYTHING,
     JOB_CHECK_SPACE,
@@ -226,6 +226,14 @@ class Table(EntriesCore[K, V], MutableMapping[K, V]):
         return self._value_read(key, offset, max(0, min(size, length - offset)))
 
     # ---- writing
+
+    def writer(self, key: K, size_hint: int = 0, flags: int = 0) -> WriterCore:
+        """Begins a value that is written in parts, because it is long: ``with t.writer(key) as w: w.write(part)``.
+
+        The parts are bytes, whatever the codec. The entry appears at the end of the block; an exception gives it up.
+        A good `size_hint`, in bytes, lets the value lie in one piece of the file. `flags` are those of `put`.
+        """
+        return self._writer(key, size_hint, flags)
 
     def insert(self, key: K, value: V) -> bool:
         """Puts an entry if the key does not exist, and tells whether it did."""

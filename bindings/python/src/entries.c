@@ -454,6 +454,11 @@ static PyObject *entries_cursor(Entries *self, PyObject *const *args, Py_ssize_t
     return keelkv_arity("_cursor", nargs, 4, 4) < 0 ? NULL : keelkv_cursor_new(self, args);
 }
 
+static PyObject *entries_writer(Entries *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    return keelkv_arity("_writer", nargs, 3, 3) < 0 ? NULL : keelkv_writer_new(self, args);
+}
+
 static PyObject *entries_txn(Entries *self, void *Py_UNUSED(closure))
 {
     return self->txn != NULL ? Py_NewRef((PyObject *)self->txn)
@@ -494,6 +499,7 @@ static PyMethodDef entries_methods[] = {
     {"_value_read", FAST(entries_value_read), METH_FASTCALL, NULL},
     {"_scan", FAST(entries_scan), METH_FASTCALL, NULL},
     {"_cursor", FAST(entries_cursor), METH_FASTCALL, NULL},
+    {"_writer", FAST(entries_writer), METH_FASTCALL, NULL},
     {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, NULL},
     {NULL, NULL, 0, NULL},
 };

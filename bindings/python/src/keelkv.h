@@ -72,6 +72,7 @@ extern PyTypeObject *keelkv_transaction_type;
 extern PyTypeObject *keelkv_cursor_type;
 extern PyTypeObject *keelkv_scan_type;
 extern PyTypeObject *keelkv_buffer_type;
+extern PyTypeObject *keelkv_writer_type;
 
 /* ---- errors.c ---- */
 
@@ -146,6 +147,7 @@ PyObject *keelkv_txn_abort(Txn *txn);
 
 PyObject *keelkv_scan_new(Entries *entries, PyObject *const *args);
 PyObject *keelkv_cursor_new(Entries *entries, PyObject *const *args);
+PyObject *keelkv_writer_new(Entries *entries, PyObject *const *args);
 PyObject *keelkv_view(Entries *entries, PyObject *key);
 /* Puts an entry. Returns -1 with an exception. */
 int keelkv_store(Entries *entries, PyObject *key, PyObject *value, uint32_t flags);
@@ -159,6 +161,6 @@ PyObject *keelkv_backup(kv_db *db, kv_txn *txn, PyObject *path, PyObject *const 
 PyObject *keelkv_salvage(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
 
 extern PyType_Spec keelkv_database_spec, keelkv_txn_spec, keelkv_entries_spec, keelkv_transaction_spec,
-    keelkv_cursor_spec, keelkv_scan_spec, keelkv_buffer_spec;
+    keelkv_cursor_spec, keelkv_scan_spec, keelkv_buffer_spec, keelkv_writer_spec;
 
 #endif

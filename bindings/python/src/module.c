@@ -8,6 +8,7 @@ PyTypeObject *keelkv_transaction_type;
 PyTypeObject *keelkv_cursor_type;
 PyTypeObject *keelkv_scan_type;
 PyTypeObject *keelkv_buffer_type;
+PyTypeObject *keelkv_writer_type;
 
 static PyObject *version(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 {
@@ -63,7 +64,8 @@ PyMODINIT_FUNC PyInit__keelkv(void)
             0 ||
         add_type(module, &keelkv_cursor_type, &keelkv_cursor_spec, NULL, "CursorCore") < 0 ||
         add_type(module, &keelkv_scan_type, &keelkv_scan_spec, NULL, "Scan") < 0 ||
-        add_type(module, &keelkv_buffer_type, &keelkv_buffer_spec, NULL, "Buffer") < 0) {
+        add_type(module, &keelkv_buffer_type, &keelkv_buffer_spec, NULL, "Buffer") < 0 ||
+        add_type(module, &keelkv_writer_type, &keelkv_writer_spec, NULL, "WriterCore") < 0) {
         Py_DECREF(module);
         return NULL;
     }

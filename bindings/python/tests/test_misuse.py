@@ -285,6 +285,8 @@ class Misuse(Case):
                     lambda: t.put_many([(key, value)]), lambda: t.put_many([(key, value), 5]), lambda: list(t.items()),
                     lambda: list(t.keys(start=key, stop=other)), lambda: list(t.values()), lambda: t.first(prefix=key),
                     lambda: t.cursor().seek(key, 33), lambda: t.view(key), lambda: t.view(b"none"),
+                    lambda: t.writer(key).write(value), lambda: t.writer(5), lambda: t.writer(key).finish(),
+                    lambda: t.writer(key).write(5), lambda: t.writer(key, flags=keelkv.NO_OVERWRITE),
                     lambda: t.rank(key), lambda: t.size(key), lambda: t.read(key, 0, 3), lambda: t.delete(key),
                     lambda: t.pop_first(prefix=key), lambda: t.delete_range(start=key),
                     lambda: next(iter(t.items()), None),
