@@ -2,7 +2,8 @@
 # The Python package: `make python` calls this with `wheel`, `make test-python` with `test`.
 #
 # The tests run in a fresh virtual environment, in which the wheel is installed and nothing else, once with each back
-# end. They compare with py-lmdb if KEELKV_LMDB names a directory that has it. Nothing is fetched.
+# end. They compare with py-lmdb if KEELKV_LMDB names a directory that has it, and types are checked if there is mypy
+# (MYPY names it). Nothing is fetched.
 set -eu
 : "${B:?}" "${PYTHON:=python3}"
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -40,7 +41,11 @@ test)
     python=$work/venv/bin/python
     "$python" -m pip --quiet --disable-pip-version-check install --no-index --find-links "$B/python" keelkv
     cd "$work"
-    export PYTHONPATH="${KEELKV_LMDB:-}" PYTHONDONTWRITEBYTECODE=1 TMPDIR="$work"
+    # Behind the packages of the environment, so that the keelkv that was installed is the one that is tested.
+    [ -z "${KEELKV_LMDB:-}" ] ||
+        echo "$KEELKV_LMDB" >"$("$python" -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')/lmdb.pth"
+    export PYTHONDONTWRITEBYTECODE=1 TMPDIR="$work"
+    unset PYTHONPATH
     for backend in c ctypes; do
         if [ $backend = c ] && ! "$python" -c 'import keelkv._keelkv' 2>/dev/null; then
             echo "skipped  the extension: this wheel has none"
@@ -49,6 +54,13 @@ test)
         echo "keelkv with KEELKV_BACKEND=$backend, $("$python" -V)"
         KEELKV_BACKEND=$backend "$python" -X dev -W error -m unittest discover -s "$package/tests" -t "$package/tests"
     done
+    if command -v "${MYPY:-mypy}" >/dev/null 2>&1; then
+        cd "$package"
+        "${MYPY:-mypy}" --cache-dir "$work/mypy" --strict -p keelkv
+        "${MYPY:-mypy}" --cache-dir "$work/mypy" --strict tests/typed.py
+    else
+        echo "skipped  types: mypy is not installed"
+    fi
     ;;
 *)
     echo "usage: python.sh wheel|test" >&2

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import atexit
 import os
+import threading
+import time
 import weakref
 from types import ModuleType, TracebackType
 from typing import (
@@ -45,6 +47,7 @@ from ._constants import (
     VERIFY,
     WRITE,
 )
+from ._errors import BusyError
 from .codec import Codec, raw
 from .iteration import Items, Keys, Values, encode_range
 from .transaction import CheckReport, Fault, Progress, Transaction, file_name, on_fault
@@ -69,6 +72,10 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 Path = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
+
+
+#: Seconds after which the main thread looks whether a signal has come.
+_SIGNALS = 0.1
 
 
 class DatabaseStat(NamedTuple):
@@ -208,7 +215,19 @@ class Database(DatabaseCore[K, V], MutableMapping[K, V]):
 
     def wait_commit(self, after: int, timeout: Optional[float] = None) -> int:
         """Waits for a commit that is newer than number `after`, and returns the newest; `BusyError` after `timeout`."""
-        return self._wait_commit(after, 0 if timeout is not None and timeout <= 0 else milliseconds(timeout))
+        end = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = None if end is None else end - time.monotonic()
+            if left is not None and left <= 0:
+                return self._wait_commit(after, 0)
+            step = left
+            if threading.current_thread() is threading.main_thread():
+                # Python runs signal handlers on the main thread, between two calls.
+                step = _SIGNALS if left is None else min(left, _SIGNALS)
+            try:
+                return self._wait_commit(after, milliseconds(step))
+            except BusyError:
+                pass
 
     # ---- the mapping, in transactions of its own
 

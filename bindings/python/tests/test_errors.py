@@ -239,7 +239,8 @@ class Provoked(Case):
 
         former = signal.signal(signal.SIGALRM, handler)
         self.addCleanup(signal.signal, signal.SIGALRM, former)
-        for write in (db.write, lambda: db.__setitem__(b"a", b"1")):
+        for write in (db.write, lambda: db.__setitem__(b"a", b"1"), lambda: db.wait_commit(db.visible),
+                      lambda: db.wait_commit(db.visible, timeout=60)):
             signal.setitimer(signal.ITIMER_REAL, 0.2)
             with self.assertRaises(InterruptedError):
                 write()
