@@ -1,8 +1,8 @@
 //! `kv scan`: entries of a range.
 
-use crate::app::Global;
 use crate::database::Database;
 use crate::exit::{About, Exit, Outcome};
+use crate::global::Global;
 use crate::input::args::{HexArg, RangeArgs, TableArg};
 use crate::interrupt;
 use crate::output::entries::EntryForm;
