@@ -246,24 +246,44 @@ fn mdb_load_reads_what_is_dumped_and_mdb_dump_is_loaded() {
         // LMDB has no empty keys.
         tables.values_mut().for_each(|table| drop(table.remove(&Vec::new())));
         write(&folder.file("db"), &tables);
-        for (format, flag) in [("mdb", None), ("mdb-print", Some("-p"))] {
+        let want = folder.kv(&["dump", "db"]).ends_with(0).out;
+        for format in ["mdb", "mdb-print"] {
             let text = folder.kv(&["dump", "db", "-f", format]).ends_with(0).out;
             let _ = std::fs::remove_file(folder.file("lmdb"));
             if lmdb("mdb_load", &["-n", "lmdb"], &folder, &text).is_none() {
                 return;
             }
-            let mut args = vec!["-n"];
-            args.extend(flag);
-            args.push("lmdb");
-            let back = lmdb("mdb_dump", &args, &folder, b"").expect("mdb_dump is beside mdb_load");
-            // A backslash has two spellings, of which mdb_load reads only one in all of its versions.
-            let spelled = without_sizes(&back).replace(r"\\", r"\5c");
-            assert!(spelled == without_sizes(&text), "seed {seed}, {format}:\n{spelled}");
+            let back = lmdb("mdb_dump", &["-n", "lmdb"], &folder, b"").expect("mdb_dump is beside mdb_load");
+            assert!(without_sizes(&back) == without_sizes(&want), "seed {seed}, {format}");
             let _ = std::fs::remove_file(folder.file("back"));
             folder.kv_with(&["load", "-c", "back"], &back).ends_with(0);
             assert_eq!(shown(&folder, "back"), shown(&folder, "db"), "seed {seed}, {format}");
         }
     }
+}
+
+#[test]
+fn text_of_mdb_dump_is_loaded() {
+    let folder = Folder::new("text");
+    let mut rng = Rng(200);
+    let mut tables = random_tables(&mut rng, &[]);
+    // Some versions of mdb_dump do not mark a backslash.
+    let clean = |bytes: Vec<u8>| bytes.into_iter().filter(|byte| *byte != b'\\').collect::<Vec<u8>>();
+    for table in tables.values_mut() {
+        let entries = std::mem::take(table)
+            .into_iter()
+            .map(|(key, value)| (clean(key), clean(value)));
+        table.extend(entries.filter(|(key, _)| !key.is_empty()));
+    }
+    write(&folder.file("db"), &tables);
+    let text = folder.kv(&["dump", "db", "-f", "mdb-print"]).ends_with(0).out;
+    if lmdb("mdb_load", &["-n", "lmdb"], &folder, &text).is_none() {
+        return;
+    }
+    let back = lmdb("mdb_dump", &["-n", "-p", "lmdb"], &folder, b"").expect("mdb_dump is beside mdb_load");
+    assert!(without_sizes(&back) == without_sizes(&text));
+    folder.kv_with(&["load", "-c", "back"], &back).ends_with(0);
+    assert_eq!(shown(&folder, "back"), shown(&folder, "db"));
 }
 
 #[test]
