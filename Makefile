@@ -328,7 +328,7 @@ lint:                                ## rustfmt, clippy, rustdoc: all without a 
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(CARGOFLAGS) --workspace --all-targets -- -D warnings
 	# As others build it: without the feature that shows the rooms to the tests.
-	$(CARGO) clippy $(CARGOFLAGS) -p kv-capi -- -D warnings
+	$(CARGO) clippy $(CARGOFLAGS) -p kv-capi -p keelkv-cli -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(CARGOFLAGS) --workspace --no-deps
 
 bench: all                           ## libkv and LMDB side by side (bench/README.md); BENCH_SCALE=0.1 is quick

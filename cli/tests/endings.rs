@@ -154,6 +154,47 @@ fn a_closed_pipe_ends_the_command_quietly() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("standard output"));
 }
 
+/// Runs the command on a terminal. Both of its outputs come as one text.
+fn on_a_terminal(folder: &Folder, args: &str, no_color: &str) -> Option<String> {
+    let mut command = Command::new("script");
+    command
+        .args(["-qec", &format!("'{KV}' {args}"), "/dev/null"])
+        .current_dir(folder.path());
+    command
+        .env("NO_COLOR", no_color)
+        .env("LC_ALL", "C.UTF-8")
+        .env("TERM", "xterm")
+        .stdin(Stdio::null());
+    match command.output() {
+        Ok(output) => Some(String::from_utf8_lossy(&output.stdout).into_owned()),
+        Err(_) => {
+            eprintln!("SKIPPED: progress on a terminal: no program script");
+            None
+        }
+    }
+}
+
+#[test]
+fn progress_and_colours_are_for_terminals() {
+    let folder = Folder::new("terminal");
+    large(&folder);
+    let quiet = folder.kv(&["check", "db"]).ends_with(0);
+    assert!(quiet.err.is_empty(), "{quiet:?}");
+    let Some(shown) = on_a_terminal(&folder, "check db", "") else {
+        return;
+    };
+    assert!(shown.contains("checking [") && shown.contains("damaged"), "{shown:?}");
+    let quiet = on_a_terminal(&folder, "-q check db", "").expect("script is there");
+    assert!(!quiet.contains("checking") && quiet.contains("damaged"), "{quiet:?}");
+    let coloured = on_a_terminal(&folder, "-q map db", "").expect("script is there");
+    assert!(coloured.contains("\x1b[32m"), "{coloured:?}");
+    let plain = on_a_terminal(&folder, "-q map db", "1").expect("script is there");
+    assert!(!plain.contains("\x1b[3") && plain.contains('█'), "{plain:?}");
+    // A backup is not written to a terminal.
+    let refused = on_a_terminal(&folder, "backup db -", "").expect("script is there");
+    assert!(refused.contains("terminal"), "{refused:?}");
+}
+
 #[test]
 fn a_busy_file_is_waited_for_and_the_message_says_for_whom() {
     let folder = Folder::new("busy");
