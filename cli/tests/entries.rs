@@ -139,6 +139,11 @@ fn values_come_from_pipes_and_files_and_may_be_long() {
         .ends_with(2)
         .says("hexadecimal");
     folder.kv(&["put", "db", "k", "@none"]).ends_with(5).says("none: open");
+    folder.kv(&["put", "-c", "new", "k", "@none"]).ends_with(5);
+    assert!(
+        !folder.file("new").exists(),
+        "a name that is wrong is told before anything is done"
+    );
     folder
         .kv(&["put", "db", "k", "-", "l", "-"])
         .ends_with(2)

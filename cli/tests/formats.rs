@@ -53,11 +53,13 @@ fn every_format_brings_back_what_was_dumped() {
         let folder = Folder::new("round");
         let mut rng = Rng(seed);
         let mut tables = random_tables(&mut rng, &[b"users", b"a,b\"c", b"\xff\xfe"]);
+        // Once is enough for a value that is long in each format.
+        let long = if seed == 0 { 1 << 20 } else { 5000 };
         tables.entry(None).or_default().insert(Vec::new(), Vec::new());
         tables
             .entry(None)
             .or_default()
-            .insert(b"long".to_vec(), rng.odd_bytes(1 << 20));
+            .insert(b"long".to_vec(), rng.odd_bytes(long));
         write(&folder.file("from"), &tables);
         let want = shown(&folder, "from");
         for (format, more) in [

@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 pub enum Value {
     /// It was typed.
     Typed(Vec<u8>),
-    /// It is what a file has.
-    File(PathBuf),
+    /// It is what a file has. It is open already, so that a name that is wrong is told before anything is done.
+    File(PathBuf, File),
     /// It is what comes through standard input.
     Input,
 }
@@ -30,7 +30,11 @@ impl Value {
     pub fn of(typed: &OsStr, syntax: Syntax) -> Outcome<Value> {
         match typed.as_bytes() {
             b"-" => Ok(Value::Input),
-            [b'@', name @ ..] if !name.is_empty() => Ok(Value::File(OsStr::from_bytes(name).into())),
+            [b'@', name @ ..] if !name.is_empty() => {
+                let path = PathBuf::from(OsStr::from_bytes(name));
+                let file = File::open(&path).map_err(|e| Failure::file(&path, "open", &e))?;
+                Ok(Value::File(path, file))
+            }
             _ => Ok(Value::Typed(syntax.read(typed)?)),
         }
     }
@@ -46,8 +50,7 @@ impl Value {
                 &mut io::stdin().lock(),
                 (Path::new("standard input"), 0),
             ),
-            Value::File(path) => {
-                let mut file = File::open(&path).map_err(|e| Failure::file(&path, "open", &e))?;
+            Value::File(path, mut file) => {
                 // A hint is enough: a file may change while it is read, and pipes have no length.
                 let len = file.metadata().map_or(0, |facts| facts.len());
                 from_stream(txn, at, syntax, &mut file, (&path, len))
