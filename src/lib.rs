@@ -47,9 +47,9 @@
 //!
 //! # How the crate is built
 //!
-//! This crate is the engine; `capi/` puts the C interface of `include/kv.h` in front of it, and `docs/design.md` tells
-//! how it works. The modules of the crate root are called rooms. Imports between rooms point in one direction only,
-//! which `tests/layers.rs` checks:
+//! This crate is the engine; `capi/` puts the C interface of `include/kv.h` in front of it, `cli/` is the command `kv`,
+//! and `docs/design.md` tells how it works. The modules of the crate root are called rooms. Imports between rooms point
+//! in one direction only, which `tests/layers.rs` checks:
 //!
 //! ```text
 //! error, ids, util <- file <- page <- { pager | tree } <- catalogue <- txn <- db <- maintain
