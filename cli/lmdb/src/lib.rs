@@ -1,7 +1,8 @@
 //! A reader of the files of LMDB 0.9 and 1.0 that needs no LMDB.
 //!
 //! [`Environment::open`] opens a file, [`Environment::databases`] lists the databases in it, and
-//! [`Environment::entries`] goes through the entries of one, in LMDB's order.
+//! [`Environment::entries`] goes through the entries of one, in LMDB's order. [`composite`] joins a key and one of its
+//! values to a single key, for stores that keep one value per key.
 //!
 //! The reader trusts nothing in the file. Whatever the file holds, it answers with entries or with an [`Error`] that
 //! names the page, it reads no page twice for one list of entries, and its memory does not depend on what the file
@@ -118,6 +119,8 @@ mod page;
 mod pages;
 mod source;
 mod tree;
+
+pub mod composite;
 
 pub use database::{Database, Flags, Rule};
 pub use entries::{Entries, Entry};
