@@ -20,6 +20,8 @@ pub const READABLE: &[&str] = &[
     "pages-256-1.0",
     "pages-65536-1.0",
     "checksums-1.0",
+    "x86-0.9",
+    "x86-1.0",
 ];
 
 /// Unpacks a file of tests/files.
