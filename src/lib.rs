@@ -42,6 +42,7 @@
 //! | prove that a file is whole   | [`Db::check`], [`ReadTxn::check`], [`CheckReport`]          |
 //! | copy a database in use       | [`ReadTxn::backup`], [`ReadTxn::backup_to`]                 |
 //! | save what a damaged file has | [`salvage()`]                                               |
+//! | see what pages are used for  | [`Db::page_uses`]                                           |
 //! | know why a call failed       | [`Error`]                                                   |
 //!
 //! # How the crate is built
@@ -135,6 +136,7 @@ pub use error::table_called;
 pub use error::{Corruption, Detail, Error, MissingTable, Result};
 pub use ids::{CommitId, PageNo, TableId};
 pub use maintain::{salvage, BackupOptions, CheckReport, Fault, Job, OnBytes, OnProgress, SalvageReport};
+pub use maintain::{PageRun, PageUse, PageUses};
 // The parts of what `Cursor::next_many` returns.
 pub use page::key::{KeyBuf, PADDED};
 pub use page::leaf::Stored;
