@@ -161,19 +161,19 @@ def kinds(writer, long_key):
     lengths = [0, 1, 2, 3, 500, 1000, 1900, 2000, 2010, 2020, 2030, 2040, 2100, 4079, 4080, 4081, 8176, 8177, 20000]
     pairs = [(b"k" * (i % 9 + 1) + b"%d" % i, bytes([i]) * length) for i, length in enumerate(lengths)]
     writer.fill(b"plain", 0, pairs)
-    writer.fill(b"many", 0, [(b"%x" % (i * 7919 % 100003), b"value %d" % i) for i in range(420)])
+    writer.fill(b"many", 0, [(b"%x" % (i * 7919 % 100003), b"value %d" % i) for i in range(300)])
     writer.fill(b"long keys", 0, [(bytes([i]) * (long_key - i % 7), b"%d" % i) for i in range(1, 25)])
     pairs = [(b"one", b"value"), (b"two", b"y"), (b"two", b"x"), (b"\0", b"\0"), (b"\0", b"\0\0"), (b"\0\0", b"z")]
     pairs += [(b"several", b"value %d" % i) for i in range(30)]
-    pairs += [(b"tree", b"%d" % i * 5) for i in range(400)]
+    pairs += [(b"tree", b"%d" % i * 5) for i in range(230)]
     pairs += [(b"long", bytes([i]) * (long_key - i % 3)) for i in range(12)]
     writer.fill(b"dupsort", DUPSORT, pairs)
     pairs = [(b"one", b"1234567")] + [(b"several", b"%07d" % (i * 37 % 101)) for i in range(50)]
-    pairs += [(b"tree", b"%07d" % (i * 7919 % 10007)) for i in range(750)]
+    pairs += [(b"tree", b"%07d" % (i * 7919 % 10007)) for i in range(500)]
     writer.fill(b"dupfixed", DUPSORT | DUPFIXED, pairs)
-    writer.fill(b"integers", INTEGERKEY, [(number(i * i * i), b"%d" % i) for i in range(300)])
-    writer.fill(b"integers of 4", INTEGERKEY, [(number(i * i, 4), b"%d" % i) for i in range(300)])
-    pairs = [(b"key %d" % (i % 3), number(i * 7919 % 65537)) for i in range(400)] + [(b"one", number(7))]
+    writer.fill(b"integers", INTEGERKEY, [(number(i * i * i), b"%d" % i) for i in range(120)])
+    writer.fill(b"integers of 4", INTEGERKEY, [(number(i * i, 4), b"%d" % i) for i in range(120)])
+    pairs = [(b"tree" if i % 9 else b"key", number(i * 7919 % 65537)) for i in range(310)] + [(b"one", number(7))]
     writer.fill(b"integerdup", DUPSORT | DUPFIXED | INTEGERDUP, pairs)
     pairs = [(number(i % 5, 4), number(i * 77, 4)) for i in range(50)]
     writer.fill(b"both", INTEGERKEY | DUPSORT | DUPFIXED | INTEGERDUP, pairs)
@@ -185,7 +185,7 @@ def kinds(writer, long_key):
     # Pages that are free, trees that have shrunk, values that come from trees back to one.
     txn = writer.begin()
     dbi = writer.database(txn, b"many", 0)
-    for i in range(0, 420, 3):
+    for i in range(0, 300, 3):
         writer.delete(txn, dbi, b"%x" % (i * 7919 % 100003))
     dbi = writer.database(txn, b"dupsort", DUPSORT)
     for i in range(28):
@@ -196,9 +196,9 @@ def kinds(writer, long_key):
 
 def several_levels(writer):
     """Trees of many levels, also of values: for small pages."""
-    writer.fill(b"tall", 0, [(b"key %05d" % (i * 7919 % 4001), b"v%d" % i) for i in range(600)])
-    writer.fill(b"tall values", DUPSORT, [(b"key", b"value %05d" % (i * 7919 % 4001)) for i in range(500)])
-    writer.fill(b"tall fixed", DUPSORT | DUPFIXED, [(b"key", b"%05d" % (i * 7919 % 4001)) for i in range(800)])
+    writer.fill(b"tall", 0, [(b"key %05d" % (i * 7919 % 4001), b"v%d" % i) for i in range(420)])
+    writer.fill(b"tall values", DUPSORT, [(b"key", b"value %05d" % (i * 7919 % 4001)) for i in range(350)])
+    writer.fill(b"tall fixed", DUPSORT | DUPFIXED, [(b"key", b"%05d" % (i * 7919 % 4001)) for i in range(600)])
     writer.fill(b"long", 0, [(b"%d" % i, b"x" * (i * 11)) for i in range(60)])
 
 
@@ -296,13 +296,13 @@ def foreign(program, page_size, path):
         head = file.read(6)
     word, order = (4, 8)[head[4] - 1], ("little", "big")[head[5] - 1]
     chance = random.Random(2)
-    pairs = [(b"several", b"value %d" % i) for i in range(9)] + [(b"tree", b"%d" % (i * 37)) for i in range(220)]
-    fixed = [(b"several", b"%04d" % i) for i in range(9)] + [(b"tree", b"%04d" % (i * 7)) for i in range(600)]
-    integers = [(number(i * i * 300, word, order), b"%d" % i) for i in range(100)]
-    dups = [(b"key", number(i * 311, word, order)) for i in range(100)]
+    pairs = [(b"several", b"value %d" % i) for i in range(9)] + [(b"tree", b"%d" % (i * 37)) for i in range(180)]
+    fixed = [(b"several", b"%04d" % i) for i in range(9)] + [(b"tree", b"%04d" % (i * 7)) for i in range(520)]
+    integers = [(number(i * i * 300, word, order), b"%d" % i) for i in range(50)]
+    dups = [(b"key", number(i * 311, word, order)) for i in range(50)]
     databases = [
         (b"plain", 0, [(b"k" * i, chance.randbytes(1) * (i * i * 9)) for i in range(1, 26)]),
-        (b"many", 0, [(b"%x" % (i * 7919 % 100003), b"%d" % i) for i in range(130)]),
+        (b"many", 0, [(b"%x" % (i * 7919 % 100003), b"%d" % i) for i in range(110)]),
         (b"dupsort", DUPSORT, pairs),
         (b"dupfixed", DUPSORT | DUPFIXED, fixed),
         (b"integers", INTEGERKEY, integers),

@@ -3,6 +3,11 @@
  * with a dot before them.
  *
  *     make_foreign FILE PAGE-SIZE <INPUT >FILE.jsonl
+ *
+ * The fixtures were made with the C compiler of Zig, the sources of LMDB that the package lmdb 3.0 has, and qemu:
+ *
+ *     zig cc -O1 -target s390x-linux-musl -I LMDB make_foreign.c LMDB/mdb.c LMDB/midl.c -lpthread -o foreign
+ *     make_files.py foreign ./foreign 512 files/s390x-1.0.mdb qemu-s390x
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -83,6 +83,36 @@ fn a_folder_is_opened_by_its_data_file() {
 }
 
 #[test]
+fn files_of_other_machines_are_told_apart() {
+    for (machine, order, bits) in [
+        ("x86", ByteOrder::Little, 32),
+        ("s390x", ByteOrder::Big, 64),
+        ("powerpc", ByteOrder::Big, 32),
+    ] {
+        for (number, version) in [("0.9", Version::V0_9), ("1.0", Version::V1_0)] {
+            let name = format!("{machine}-{number}");
+            let environment = Environment::of(fixture(&name), &name).expect("an environment");
+            assert_eq!(
+                (environment.byte_order(), environment.word_bits()),
+                (order, bits),
+                "{name}"
+            );
+            assert_eq!(environment.version(), version, "{name}");
+            // The keys are integers in the order of the machine, and LMDB has sorted them.
+            let integers = environment.database(Some(b"integers")).expect("a database");
+            let sortable = environment.entries(&integers).map(|entry| {
+                let key = entry.expect("an entry").key;
+                assert_eq!(key.len() as u32, bits / 8);
+                integers.flags().key_rule().sortable(&key, order).into_owned()
+            });
+            let sortable: Vec<Vec<u8>> = sortable.collect();
+            assert_eq!(sortable.len(), 50);
+            assert!(sortable.is_sorted(), "{name}");
+        }
+    }
+}
+
+#[test]
 fn a_database_is_found_by_its_name() {
     let environment = Environment::of(fixture("kinds-0.9"), "kinds").expect("an environment");
     let database = environment.database(Some(b"name with\n\xff")).expect("a database");

@@ -22,6 +22,10 @@ pub const READABLE: &[&str] = &[
     "checksums-1.0",
     "x86-0.9",
     "x86-1.0",
+    "s390x-0.9",
+    "s390x-1.0",
+    "powerpc-0.9",
+    "powerpc-1.0",
 ];
 
 /// Unpacks a file of tests/files.
