@@ -1,7 +1,7 @@
 //! Opening databases, beginning transactions and finding tables, with messages for people at a terminal.
 
-use crate::app::Global;
 use crate::exit::{shown, About, Exit, Failure, Outcome};
+use crate::global::Global;
 use crate::output::text::Quoted;
 use kv_engine::{Cursor, Db, Durability, Error, Options, Range, ReadTxn, Reader, TableId, WriteOptions, WriteTxn};
 use std::path::{Path, PathBuf};

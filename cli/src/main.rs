@@ -2,10 +2,11 @@
 //!
 //! | file        | subject                                                            |
 //! |-------------|--------------------------------------------------------------------|
-//! | `app`       | the command line: options of all commands, help                    |
+//! | `app`       | the command line as a whole, and its help                          |
 //! | `commands`  | what each command does, one file each                              |
 //! | `database`  | opening databases, transactions and tables, as commands need them  |
 //! | `exit`      | how the program ends: codes and messages                           |
+//! | `global`    | the options that all commands have                                 |
 //! | `input`     | what people type: keys, values, ranges                             |
 //! | `interrupt` | Ctrl-C during long work                                            |
 //! | `output`    | what people and programs read: entries, figures, progress          |
@@ -18,15 +19,17 @@ mod commands;
 mod database;
 mod exit;
 mod formats;
+mod global;
 mod input;
 mod interrupt;
 mod output;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let app::Kv { command, global } = app::Kv::parse();
+    let app::Kv { command, mut global } = app::Kv::parse();
+    global.whole = app::Kv::command;
     match command.run(&global) {
         Ok(exit) => exit.into(),
         Err(failure) => failure.tell(),

@@ -1,8 +1,8 @@
 //! `kv backup`: copying a database in use.
 
-use crate::app::Global;
 use crate::database::Database;
 use crate::exit::{shown, Exit, Failure, Outcome};
+use crate::global::Global;
 use crate::output::progress::{Progress, Unit};
 use clap::Args;
 use kv_engine::{BackupOptions, Error, Job};

@@ -1,8 +1,8 @@
 //! `kv bench`: quick figures of this disk and this data.
 
-use crate::app::Global;
 use crate::database::Database;
 use crate::exit::{About, Exit, Failure, Outcome};
+use crate::global::Global;
 use crate::interrupt;
 use crate::output::figures::{self, Figure, Record};
 use crate::output::stream::Out;

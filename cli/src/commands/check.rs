@@ -1,9 +1,9 @@
 //! `kv check`: proving that a file is whole.
 
 use super::findings;
-use crate::app::Global;
 use crate::database::Database;
 use crate::exit::{Exit, Outcome};
+use crate::global::Global;
 use crate::output::figures::{self, Figure, Record};
 use crate::output::progress::{Progress, Unit};
 use crate::output::stream::Out;

@@ -1,9 +1,9 @@
 //! `kv completions`: what shells need to complete commands and options.
 
-use crate::app::{Global, Kv};
 use crate::exit::{Exit, Outcome};
+use crate::global::Global;
 use crate::output::stream::Out;
-use clap::{Args, CommandFactory};
+use clap::Args;
 use clap_complete::{generate, Shell};
 
 /// Writes what a shell needs to complete commands and options.
@@ -15,9 +15,9 @@ pub struct Completions {
 
 impl Completions {
     /// Writes it.
-    pub fn run(self, _: &Global) -> Outcome {
+    pub fn run(self, global: &Global) -> Outcome {
         let mut text = Vec::new();
-        generate(self.shell, &mut Kv::command(), "kv", &mut text);
+        generate(self.shell, &mut (global.whole)(), "kv", &mut text);
         let mut out = Out::open()?;
         out.bytes(&text)?;
         out.finish()?;

@@ -1,8 +1,8 @@
 //! `kv count`: how many entries a range has.
 
-use crate::app::Global;
 use crate::database::Database;
 use crate::exit::{About, Exit, Outcome};
+use crate::global::Global;
 use crate::input::args::{HexArg, RangeArgs, TableArg};
 use crate::output::json::Object;
 use crate::output::stream::Out;

@@ -1,8 +1,8 @@
 //! `kv del`: deleting entries, ranges and tables.
 
-use crate::app::Global;
 use crate::database::{Database, Writing};
 use crate::exit::{About, Exit, Failure, Outcome};
+use crate::global::Global;
 use crate::input::args::{HexArg, RangeArgs, TableArg};
 use clap::Args;
 use kv_engine::TableId;

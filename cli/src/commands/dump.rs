@@ -1,9 +1,9 @@
 //! `kv dump`: writing tables as text.
 
-use crate::app::Global;
 use crate::database::Database;
 use crate::exit::{About, Exit, Outcome};
 use crate::formats::{csv, json, mdb, sink, Format};
+use crate::global::Global;
 use crate::input::args::{HexArg, RangeArgs, TableArg};
 use crate::output::progress::{Progress, Unit};
 use crate::output::stream::Out;

@@ -1,8 +1,8 @@
 //! `kv get`: values by their keys.
 
-use crate::app::Global;
 use crate::database::Database;
 use crate::exit::{About, Exit, Outcome};
+use crate::global::Global;
 use crate::input::args::{HexArg, TableArg};
 use crate::input::bytes::Syntax;
 use crate::output::entries::EntryForm;

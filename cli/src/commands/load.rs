@@ -1,11 +1,11 @@
 //! `kv load`: reading tables from text.
 
 use super::put::{table_to_write, CreateArgs};
-use crate::app::Global;
 use crate::database::{Database, Writing};
 use crate::exit::{shown, About, Exit, Outcome};
 use crate::formats::sink::{Sink, TableName};
 use crate::formats::{csv, json, mdb, Format};
+use crate::global::Global;
 use crate::input::args::{HexArg, TableArg};
 use crate::input::lines::Lines;
 use crate::output::progress::{Progress, Unit};

@@ -1,9 +1,9 @@
 //! `kv map`: a picture of what the pages are used for, and figures of how fragmented the file is.
 
 use super::picture::{kind_of, Picture, Style, KINDS};
-use crate::app::Global;
 use crate::database::Database;
 use crate::exit::{About, Exit, Outcome};
+use crate::global::Global;
 use crate::output::figures::{self, Figure, Record};
 use crate::output::progress::{Progress, Unit};
 use crate::output::stream::Out;

@@ -49,8 +49,8 @@ mod scan;
 mod stat;
 mod tables;
 
-use crate::app::Global;
 use crate::exit::Outcome;
+use crate::global::Global;
 use clap::Subcommand;
 
 /// Declares the commands: the name of each, and the struct with its options, which has a method `run`.

@@ -1,8 +1,8 @@
 //! `kv put`: putting entries.
 
-use crate::app::Global;
 use crate::database::{Database, Writing};
 use crate::exit::{shown, About, Exit, Failure, Outcome};
+use crate::global::Global;
 use crate::input::args::{HexArg, TableArg};
 use crate::input::values::{Target, Value};
 use crate::output::text::Quoted;

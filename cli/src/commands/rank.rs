@@ -1,9 +1,9 @@
 //! `kv rank`: how many entries come before a key, and the entry at a rank.
 
 use super::count::number;
-use crate::app::Global;
 use crate::database::Database;
 use crate::exit::{shown, About, Exit, Failure, Outcome};
+use crate::global::Global;
 use crate::input::args::{HexArg, RangeArgs, TableArg};
 use crate::output::entries::EntryForm;
 use crate::output::stream::Out;

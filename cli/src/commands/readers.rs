@@ -1,8 +1,8 @@
 //! `kv readers`: which processes read and write.
 
-use crate::app::Global;
 use crate::database::{Database, Writing};
 use crate::exit::{Exit, Outcome};
+use crate::global::Global;
 use crate::output::figures::{self, Figure, Record};
 use crate::output::stream::Out;
 use crate::output::FormArg;

@@ -1,8 +1,8 @@
 //! `kv restore`: making a database of a backup.
 
-use crate::app::Global;
 use crate::database::Database;
 use crate::exit::{shown, Exit, Failure, Outcome};
+use crate::global::Global;
 use crate::interrupt;
 use crate::output::progress::{Progress, Unit};
 use clap::Args;
@@ -91,7 +91,8 @@ impl Received {
         loop {
             interrupt::check()?;
             match from.read(&mut part) {
-                Ok(0) => return Ok(()),
+                // A pipe also ends because what fills it was interrupted.
+                Ok(0) => return interrupt::check(),
                 Ok(n) => {
                     file.write_all(&part[..n])
                         .map_err(|e| Failure::file(&self.path, "write", &e))?;

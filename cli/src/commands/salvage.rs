@@ -1,8 +1,8 @@
 //! `kv salvage`: saving what a damaged file has.
 
 use super::check::finding;
-use crate::app::Global;
 use crate::exit::{shown, About, Exit, Outcome};
+use crate::global::Global;
 use crate::output::figures::{self, Figure};
 use crate::output::progress::{Progress, Unit};
 use crate::output::stream::Out;

@@ -1,10 +1,9 @@
 //! `kv scan`: entries of a range.
 
-use crate::app::Global;
 use crate::database::Database;
 use crate::exit::{About, Exit, Outcome};
+use crate::global::Global;
 use crate::input::args::{HexArg, RangeArgs, TableArg};
-use crate::interrupt;
 use crate::output::entries::EntryForm;
 use crate::output::stream::Out;
 use crate::output::FormArg;
@@ -78,7 +77,6 @@ impl Scan {
                 out.finish()?;
             }
             is_there = next.about(&self.file)?;
-            interrupt::check()?;
         }
         out.finish()?;
         Ok(Exit::Done)

@@ -1,8 +1,8 @@
 //! `kv stat`: figures of the file or of a table.
 
-use crate::app::Global;
 use crate::database::Database;
 use crate::exit::{About, Exit, Failure, Outcome};
+use crate::global::Global;
 use crate::input::args::TableArg;
 use crate::output::figures::{self, Figure, Record};
 use crate::output::stream::Out;

@@ -1,8 +1,8 @@
 //! `kv tables`: which tables there are.
 
-use crate::app::Global;
 use crate::database::Database;
 use crate::exit::{About, Exit, Outcome};
+use crate::global::Global;
 use crate::output::figures::{self, Figure, Record};
 use crate::output::stream::Out;
 use crate::output::FormArg;

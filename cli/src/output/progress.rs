@@ -1,6 +1,6 @@
 //! How far long work is: a line on standard error with rate and time left, on a terminal only. It has no colours.
 
-use crate::app::Global;
+use crate::global::Global;
 use crate::interrupt;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::time::Duration;
