@@ -1,8 +1,8 @@
 //! `kv import-lmdb`: making tables of the databases of an LMDB file.
 
-use crate::app::Global;
 use crate::database::{Database, Writing};
 use crate::exit::{shown, About, Exit, Failure, Outcome};
+use crate::global::Global;
 use crate::input::bytes::Syntax;
 use crate::output::progress::{Progress, Unit};
 use crate::output::text::Quoted;
@@ -78,7 +78,10 @@ impl ImportLmdb {
             ));
         }
         let databases = self.chosen(&environment)?;
-        let total = databases.iter().map(keelkv_lmdb::Database::entries).sum();
+        // What a damaged file claims may be more than a number holds.
+        let total = databases
+            .iter()
+            .fold(0, |total: u64, database| total.saturating_add(database.entries()));
         let writing = Writing {
             create: true,
             page_size: self.page_size,
@@ -152,7 +155,7 @@ impl Imported {
             out.push_str(", each a key joined with a value");
         }
         if self.has_other_keys {
-            out.push_str(", keys in an order of bytes");
+            out.push_str(", keys changed so that they sort as bytes");
         }
         if self.dropped > 0 {
             let which = match duplicates {
