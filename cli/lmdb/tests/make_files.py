@@ -8,7 +8,7 @@
                                              a fixture of another machine; see make_foreign.c
 
 Needs the package lmdb 3.0 (pip install lmdb), which carries both versions of LMDB. Its own interface chooses one by
-lib_version=9 or 10 when a file is made, but it has neither page sizes, checksums, encryption nor reversed values. So
+lib_version=0 or 1 when a file is made, but it has neither page sizes, checksums, encryption nor reversed values. So
 the files are written through the C functions in its extension module, and read through py-lmdb.
 
 What is in FILE is in FILE.jsonl: a line for the file, then for each database a line of its own and one for each entry
