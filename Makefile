@@ -139,7 +139,8 @@ $(B)/libkv.a: $(RUSTLIB) $(MAP)
 
 # ---- the command ----------------------------------------------------------------------------------------------
 
-CLI_SOURCES := $(RUST_SOURCES) cli/Cargo.toml $(shell find cli/src -type d -o -name '*.rs')
+CLI_SOURCES := $(RUST_SOURCES) cli/Cargo.toml cli/lmdb/Cargo.toml \
+  $(shell find cli/src cli/lmdb/src -type d -o -name '*.rs')
 
 # The engine is compiled for the library first, and taken from there.
 $(RUSTCLI).built: $(CLI_SOURCES) $(RUSTLIB).settings $(if $(wildcard $(RUSTCLI)),,FORCE) | $(RUSTLIB).built

@@ -9,7 +9,7 @@ use sources::{allow, below, tokens, Source, Token};
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
-const FOLDERS: [&str; 7] = ["src", "tests", "capi/src", "cli/src", "cli/tests", "bench/src", "micro"];
+const FOLDERS: [&str; 6] = ["src", "tests", "capi/src", "cli", "bench/src", "micro"];
 
 // ---- sizes --------------------------------------------------------------------------------------------------
 
@@ -124,7 +124,7 @@ fn parameters(words: &[Token]) -> usize {
 fn few_functions_have_many_parameters() {
     let mut unlisted = Vec::new();
     let mut listed = Vec::new();
-    for source in ["src", "capi/src", "cli/src"].iter().flat_map(|folder| below(folder)) {
+    for source in ["src", "capi/src", "cli"].iter().flat_map(|folder| below(folder)) {
         for (line, name, count) in functions(&source) {
             if count < MANY_PARAMETERS {
                 continue;

@@ -21,6 +21,7 @@
 //! | `restore`     | making a database of a backup                             |
 //! | `dump`        | writing tables as text                                    |
 //! | `load`        | reading tables from text                                  |
+//! | `import_lmdb` | making tables of the databases of an LMDB file            |
 //! | `bench`       | quick figures of this disk and this data                  |
 //! | `completions` | what shells need to complete commands                     |
 //! | `man`         | man pages                                                 |
@@ -34,6 +35,7 @@ mod del;
 mod dump;
 mod findings;
 mod get;
+mod import_lmdb;
 mod load;
 mod man;
 mod map;
@@ -90,6 +92,7 @@ commands! {
     Restore(restore::Restore),
     Dump(dump::Dump),
     Load(load::Load),
+    ImportLmdb(import_lmdb::ImportLmdb),
     Bench(bench::Bench),
     #[command(hide = true)]
     Completions(completions::Completions),
