@@ -54,6 +54,9 @@ test)
         echo "keelkv with KEELKV_BACKEND=$backend, $("$python" -V)"
         KEELKV_BACKEND=$backend "$python" -X dev -W error -m unittest discover -s "$package/tests" -t "$package/tests"
     done
+    awk '/^```py$/ { on = 1; next } /^```$/ && on { exit } on' "$package/../../README.md" >fruit.py
+    [ "$("$python" fruit.py)" = "apple is red" ] || { echo "README's program in Python FAILED"; exit 1; }
+    echo "README's program in Python: ok"
     if command -v "${MYPY:-mypy}" >/dev/null 2>&1; then
         cd "$package"
         "${MYPY:-mypy}" --cache-dir "$work/mypy" --strict -p keelkv

@@ -55,6 +55,9 @@ run "these files are installed, and a man page for each command" sh -c '
     done' sh "$prefix" "$work/expected"
 run "the command works where it is installed" sh -c '
     "$1/bin/kv" put --create "$2" apple red && [ "$("$1/bin/kv" get "$2" apple)" = red ]' sh "$prefix" "$work/fruit.kv"
+awk '/^```bash$/ { on = 1; next } /^```$/ && on { exit } on' README.md >"$work/fruit.sh"
+run "README's lines for a shell" sh -c '
+    cd "$2" && rm -f fruit.kv && [ "$(PATH="$1/bin:$PATH" sh -e fruit.sh)" = "apple is red" ]' sh "$prefix" "$work"
 run "CLI=0 leaves the command out" sh -c '
     folder=$1; shift
     "$@" >"$0" 2>&1 && [ -e "$folder/lib" ] && [ ! -e "$folder/bin" ] && [ ! -e "$folder/share" ]' "$work/refused" \

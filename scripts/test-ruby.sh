@@ -55,6 +55,9 @@ KV.open("used.kv") do |db|
 end
 puts File.readlines("/proc/self/maps").grep(/libkv/).map { |line| line.split.last }.uniq
 EOR
+awk '/^```rb$/ { on = 1; next } /^```$/ && on { exit } on' "$root/README.md" >fruit.rb
+run "README's program in Ruby" sh -c '
+    [ "$(env GEM_HOME="$1/home" "$2" fruit.rb)" = "apple is red" ]' sh "$work" "$RUBY"
 run "and used with the library beside it" sh -c '
     env -u KEELKV_LIBRARY GEM_HOME="$1/home" "$2" use.rb >used && grep -qx "an apple is red" used &&
     grep -q "^$1/home/gems/keelkv-.*/lib/keelkv.rb$" used &&
