@@ -258,7 +258,10 @@ typedef struct kv_error {
     int32_t sys_errno;
     /** Zero. */
     uint32_t reserved;
-    /** Number of the damaged page; KV_NONE if there is none or it is not known. */
+    /**
+     * Number of the damaged page; KV_NONE if there is none or it is not known. Of a long value, each piece of at most
+     * 1 MiB has one checksum, so the number is that of the first page of the damaged piece.
+     */
     uint64_t page;
     /**
      * Number of the table in question: the one that the damaged page belongs to, that has the key or the name which must
