@@ -201,14 +201,14 @@ impl Cursor {
         go: impl FnOnce(&mut Cursor, &mut R) -> Result<bool>,
         read: impl FnOnce(&[u8]) -> T,
     ) -> Result<Option<T>> {
-        let place = self.position.place()?;
+        let standing = self.position.standing()?;
         if !go(self, txn)? {
             return Ok(None);
         }
         match self.value(txn) {
             Ok(value) => Ok(Some(read(value))),
             Err(error) => {
-                self.position.return_to(place);
+                self.position.return_to(standing);
                 Err(error)
             }
         }

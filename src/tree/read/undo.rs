@@ -5,7 +5,7 @@ use crate::error::Result;
 
 /// Where a tree cursor stood before a move.
 #[derive(Debug)]
-pub struct Place(CursorState);
+pub struct Standing(CursorState);
 
 impl TreeCursor {
     /// Notes where the cursor stands, for [`TreeCursor::return_to`] after the next move. The key is put where a search for
@@ -13,14 +13,14 @@ impl TreeCursor {
     ///
     /// # Errors
     /// `NoMemory`.
-    pub fn place(&mut self) -> Result<Place> {
+    pub fn standing(&mut self) -> Result<Standing> {
         self.spare.set(self.key.as_slice())?;
-        Ok(Place(self.state))
+        Ok(Standing(self.state))
     }
 
-    /// Undoes the one move that was made since `place` was noted. The move must have found an entry.
-    pub fn return_to(&mut self, place: Place) {
+    /// Undoes the one move that was made since `standing` was noted. The move must have found an entry.
+    pub fn return_to(&mut self, standing: Standing) {
         std::mem::swap(&mut self.key, &mut self.spare);
-        self.park(place.0);
+        self.park(standing.0);
     }
 }
