@@ -258,7 +258,10 @@ typedef struct kv_error {
     int32_t sys_errno;
     /** Zero. */
     uint32_t reserved;
-    /** Number of the damaged page; KV_NONE if there is none or it is not known. */
+    /**
+     * Number of the damaged page; KV_NONE if there is none or it is not known. Of a long value, each piece of at most
+     * 1 MiB has one checksum, so the number is that of the first page of the damaged piece.
+     */
     uint64_t page;
     /**
      * Number of the table in question: the one that the damaged page belongs to, that has the key or the name which must
@@ -1522,7 +1525,10 @@ KV_API void kv_buf_release(kv_buf *buffer);
  */
 #define KV_JOB_COMPACT 0x8000000
 
-/** kv_job_options.flags of kv_backup() and kv_salvage(): replace a file that exists already. */
+/**
+ * kv_job_options.flags of kv_backup() and kv_salvage(): replace a file that exists already. A link to a file is replaced
+ * itself; devices, pipes, directories and the like never are.
+ */
 #define KV_JOB_OVERWRITE 0x10000000
 
 /**
@@ -1680,8 +1686,9 @@ KV_API kv_status kv_db_check(kv_db *db, const kv_job_options *options, kv_fault_
  * @param options  KV_JOB_COMPACT, KV_JOB_OVERWRITE, progress; NULL = all defaults.
  * @return KV_OK; KV_EXISTS (without KV_JOB_OVERWRITE); KV_CORRUPT: a page is damaged, kv_error_detail() tells which;
  *         KV_CANCELLED; KV_NO_FILE (the directory), KV_ACCESS, KV_NO_SPACE, KV_IO, KV_NO_LOCKS, KV_NO_MEMORY;
- *         KV_INVALID (a write transaction; the path is that of the database itself); KV_BUSY (a write transaction in
- *         use by another thread); KV_BAD_HANDLE, KV_FORKED.
+ *         KV_NOT_A_DATABASE (the path is that of a device, a pipe, a directory or the like); KV_INVALID (a write
+ *         transaction; the path is that of the database itself); KV_BUSY (a write transaction in use by another
+ *         thread); KV_BAD_HANDLE, KV_FORKED.
  */
 KV_API kv_status kv_backup(const kv_txn *txn, const char *path, const kv_job_options *options);
 
@@ -1703,7 +1710,7 @@ KV_API kv_status kv_db_backup(kv_db *db, const char *path, const kv_job_options 
  * @param write    Takes the bytes; kv_fd_write() writes them to a file descriptor.
  * @param ctx      Handed to write.
  * @param options  KV_JOB_COMPACT, progress; NULL = all defaults.
- * @return As kv_backup(); KV_IO, KV_NO_SPACE with the errno that write returned; never KV_EXISTS.
+ * @return As kv_backup(); KV_IO, KV_NO_SPACE with the errno that write returned; never KV_EXISTS, KV_NOT_A_DATABASE.
  */
 KV_API kv_status kv_backup_stream(const kv_txn *txn, kv_write_fn write, void *ctx, const kv_job_options *options);
 
@@ -1731,8 +1738,8 @@ KV_API int32_t kv_fd_write(void *ctx, const void *data, size_t len);
  *                  be NULL.
  * @param ctx       Handed to on_fault.
  * @param report    Filled after KV_OK; start from KV_SALVAGE_REPORT_INIT. May be NULL.
- * @return KV_OK: look at the report; KV_NO_FILE, KV_ACCESS; KV_NOT_A_DATABASE (nothing in it looks like one),
- *         KV_TOO_NEW, KV_TOO_OLD; KV_EXISTS (the target, without KV_JOB_OVERWRITE); KV_CANCELLED; KV_NO_SPACE, KV_IO,
+ * @return KV_OK: look at the report; KV_NO_FILE, KV_ACCESS; KV_NOT_A_DATABASE (nothing in it looks like one, or the
+ *         target is a device, a pipe, a directory or the like), KV_TOO_NEW, KV_TOO_OLD; KV_EXISTS (the target, without KV_JOB_OVERWRITE); KV_CANCELLED; KV_NO_SPACE, KV_IO,
  *         KV_NO_MEMORY; KV_NO_LOCKS; KV_INVALID.
  */
 KV_API kv_status kv_salvage(const char *damaged, const char *target, const kv_job_options *options,

@@ -242,6 +242,39 @@ fn ext4() {
     });
 }
 
+/// What a killed process leaves beside a database on a full disk takes the room that the next one needs for the same. That
+/// one is not alone for this reason, and cleans up.
+#[test]
+#[ignore = "mounts file systems: make full-disk"]
+fn memory_is_made_anew_in_the_room_of_what_was_left() {
+    let dir = TempDir::new("left-over");
+    let disk = match Mount::tmpfs(dir.path(), 2) {
+        Ok(disk) => disk,
+        Err(why) => return println!("SKIPPED: left-over memory: {why}"),
+    };
+    let path = disk.dir().join("a.kv");
+    let memory = disk.dir().join("a.kv-shm");
+    let db = Db::open(&path, &options()).expect("create");
+    ledger::commit(&db, 1, Durability::Full, Wait::Forever).expect("commit");
+    let bytes = fs::read(&memory).expect("memory");
+    drop(db);
+    fs::write(&memory, &bytes).expect("as a killed process leaves it");
+    fill(&disk.dir().join("filler"), 0).expect("fill");
+    let db = Db::open(&path, &options()).expect("open");
+    assert_ne!(fs::read(&memory).expect("memory"), bytes, "of another era");
+    drop(db);
+    assert!(!memory.exists(), "whoever is alone leaves what is not its own");
+    // What is of another file is left alone, and does not keep anybody out.
+    let mut other = bytes;
+    other[8 * 3] ^= 1;
+    fs::write(&memory, &other).expect("memory of another file");
+    fill(&disk.dir().join("filler2"), 0).expect("fill");
+    let db = Db::open(&path, &options()).expect("open");
+    ledger::read(&db.begin_read().expect("read")).expect("whole");
+    drop(db);
+    assert_eq!(fs::read(&memory).expect("memory"), other);
+}
+
 #[test]
 #[ignore = "mounts file systems: make full-disk"]
 fn read_only_file_system() {

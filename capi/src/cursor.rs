@@ -104,28 +104,32 @@ fn move_to<R: Reader + ?Sized>(
     outputs: Outputs,
 ) -> Result<bool, Error> {
     let cursor = &mut handle.cursor;
-    let found = match target {
-        Target::First => cursor.first(txn)?,
-        Target::Last => cursor.last(txn)?,
-        Target::Next => cursor.next(txn)?,
-        Target::Prev => cursor.prev(txn)?,
-        Target::Here => cursor.get(txn)?,
-        Target::Seek(key, how) => cursor.seek(txn, key, how)?,
-        Target::Nth(n) => cursor.nth(txn, n)?,
-        Target::Percentile(percent) => cursor.percentile(txn, percent)?,
-        Target::Random => cursor.random(txn)?,
+    let go = |cursor: &mut Cursor, txn: &mut R| match target {
+        Target::First => cursor.first(txn),
+        Target::Last => cursor.last(txn),
+        Target::Next => cursor.next(txn),
+        Target::Prev => cursor.prev(txn),
+        Target::Here => cursor.get(txn),
+        Target::Seek(key, how) => cursor.seek(txn, key, how),
+        Target::Nth(n) => cursor.nth(txn, n),
+        Target::Percentile(percent) => cursor.percentile(txn, percent),
+        Target::Random => cursor.random(txn),
     };
-    if !found {
-        return Ok(false);
-    }
     // The value first: asking for it is a call on the cursor, and the key must be the last thing it answered.
-    if let Some(value) = outputs.1 {
-        value.set(kv_slice::of(cursor.value(txn)?));
-    }
-    if let Some(key) = outputs.0 {
+    let found = match outputs.1 {
+        Some(value) => match cursor.go_and_read(txn, go, kv_slice::of)? {
+            Some(found) => {
+                value.set(found);
+                true
+            }
+            None => false,
+        },
+        None => go(cursor, txn)?,
+    };
+    if let (true, Some(key)) = (found, outputs.0) {
         key.set(kv_slice::of(cursor.key()));
     }
-    Ok(true)
+    Ok(found)
 }
 
 /// Where key and value go; what is not wanted is not touched.

@@ -287,8 +287,9 @@ fn backup_options(given: &kv_job_options) -> BackupOptions {
 /// @param options  KV_JOB_COMPACT, KV_JOB_OVERWRITE, progress; NULL = all defaults.
 /// @return KV_OK; KV_EXISTS (without KV_JOB_OVERWRITE); KV_CORRUPT: a page is damaged, kv_error_detail() tells which;
 ///         KV_CANCELLED; KV_NO_FILE (the directory), KV_ACCESS, KV_NO_SPACE, KV_IO, KV_NO_LOCKS, KV_NO_MEMORY;
-///         KV_INVALID (a write transaction; the path is that of the database itself); KV_BUSY (a write transaction in
-///         use by another thread); KV_BAD_HANDLE, KV_FORKED.
+///         KV_NOT_A_DATABASE (the path is that of a device, a pipe, a directory or the like); KV_INVALID (a write
+///         transaction; the path is that of the database itself); KV_BUSY (a write transaction in use by another
+///         thread); KV_BAD_HANDLE, KV_FORKED.
 /// @ingroup kv_maintenance
 #[no_mangle]
 pub unsafe extern "C" fn kv_backup(
@@ -345,7 +346,7 @@ pub type kv_write_fn = Option<unsafe extern "C-unwind" fn(ctx: *mut c_void, data
 /// @param write    Takes the bytes; kv_fd_write() writes them to a file descriptor.
 /// @param ctx      Handed to write.
 /// @param options  KV_JOB_COMPACT, progress; NULL = all defaults.
-/// @return As kv_backup(); KV_IO, KV_NO_SPACE with the errno that write returned; never KV_EXISTS.
+/// @return As kv_backup(); KV_IO, KV_NO_SPACE with the errno that write returned; never KV_EXISTS, KV_NOT_A_DATABASE.
 /// @ingroup kv_maintenance
 #[no_mangle]
 pub unsafe extern "C" fn kv_backup_stream(
@@ -463,8 +464,8 @@ unsafe impl Growing for kv_salvage_report {}
 ///                  be NULL.
 /// @param ctx       Handed to on_fault.
 /// @param report    Filled after KV_OK; start from KV_SALVAGE_REPORT_INIT. May be NULL.
-/// @return KV_OK: look at the report; KV_NO_FILE, KV_ACCESS; KV_NOT_A_DATABASE (nothing in it looks like one),
-///         KV_TOO_NEW, KV_TOO_OLD; KV_EXISTS (the target, without KV_JOB_OVERWRITE); KV_CANCELLED; KV_NO_SPACE, KV_IO,
+/// @return KV_OK: look at the report; KV_NO_FILE, KV_ACCESS; KV_NOT_A_DATABASE (nothing in it looks like one, or the
+///         target is a device, a pipe, a directory or the like), KV_TOO_NEW, KV_TOO_OLD; KV_EXISTS (the target, without KV_JOB_OVERWRITE); KV_CANCELLED; KV_NO_SPACE, KV_IO,
 ///         KV_NO_MEMORY; KV_NO_LOCKS; KV_INVALID.
 /// @ingroup kv_maintenance
 #[no_mangle]

@@ -192,6 +192,28 @@ impl Cursor {
         }
     }
 
+    /// Moves the cursor by `go` and returns what `read` makes of the value of the entry that it comes to, or `None` if there
+    /// is none. If the value cannot be read, the cursor stands where it stood before, so that the next step meets it again.
+    #[inline]
+    pub fn go_and_read<R: Reader + ?Sized, T>(
+        &mut self,
+        txn: &mut R,
+        go: impl FnOnce(&mut Cursor, &mut R) -> Result<bool>,
+        read: impl FnOnce(&[u8]) -> T,
+    ) -> Result<Option<T>> {
+        let standing = self.position.standing()?;
+        if !go(self, txn)? {
+            return Ok(None);
+        }
+        match self.value(txn) {
+            Ok(value) => Ok(Some(read(value))),
+            Err(error) => {
+                self.position.return_to(standing);
+                Err(error)
+            }
+        }
+    }
+
     /// Replaces the value of the entry.
     ///
     /// # Errors

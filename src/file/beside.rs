@@ -1,12 +1,13 @@
 //! The file of shared memory beside a database: its name, and why it may not be found there.
 
 use super::lock::{self, Byte};
+use super::peers::{is_memory, DEVICE, HEADER, INODE};
 use super::Identity;
 use std::ffi::{OsStr, OsString};
-use std::fs::{read_to_string, symlink_metadata};
+use std::fs::{read_to_string, remove_file, symlink_metadata, File};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// What is put behind the name of the database.
@@ -29,6 +30,18 @@ pub(super) fn name(path: &Path, file: &impl AsFd) -> PathBuf {
 fn hash(name: &OsStr) -> u64 {
     let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
     name.as_bytes().iter().fold(0xcbf2_9ce4_8422_2325, step)
+}
+
+/// Removes the memory that was left over for the data file `of`. Nobody may be using that file. Returns false if there is
+/// none, or if it cannot be removed; what is not memory of that file is left alone.
+pub(super) fn remove_left_over(name: &Path, of: Identity) -> bool {
+    let mut options = File::options();
+    options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    let mut head = [0; 8 * HEADER];
+    let read = options.open(name).and_then(|file| file.read_exact_at(&mut head, 0));
+    let is_word = |at: usize, value: u64| head[8 * at..].starts_with(&value.to_ne_bytes());
+    let is_left_over = is_memory(&head) && is_word(DEVICE, of.device) && is_word(INODE, of.inode);
+    read.is_ok() && is_left_over && remove_file(name).is_ok()
 }
 
 /// Why somebody must stay outside for now.

@@ -3,7 +3,7 @@
 
 use super::calls::may_extend_to;
 use super::names::{above_standard, at_path, name_it};
-use super::Identity;
+use super::{special, Identity};
 use crate::error::{Detail, Error, Result};
 use std::fs::{File, OpenOptions};
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -83,6 +83,17 @@ impl Fresh {
             overwrite,
             named: false,
         })
+    }
+
+    /// Chooses a temporary name for a target that the caller did not make. As [`Fresh::new`], but what has the name of the
+    /// target and is no file is not replaced.
+    ///
+    /// # Errors
+    /// Those of [`Fresh::new`]; `NotADatabase`: the target is a device, a pipe, a directory or the like.
+    pub fn given(target: &Path, overwrite: bool) -> Result<Fresh> {
+        let fresh = Fresh::new(target, overwrite)?;
+        special::refuse_to_replace(target)?;
+        Ok(fresh)
     }
 
     /// Returns the temporary name, for callers who create the file themselves.

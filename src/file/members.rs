@@ -22,7 +22,7 @@
 use super::beside::{self, Refusal, Site};
 use super::lock::{self, Byte, Mode};
 use super::map::Atomics;
-use super::peers::{is_memory, Activity, Peers, Syncer, Writer, HEADER, MAGIC, PROCESSES};
+use super::peers::{is_memory, Activity, Peers, Syncer, Writer, DEVICE, HEADER, INODE, MAGIC, PROCESSES};
 use super::sleepers::{Marks, Sleepers};
 use super::{calls, fork, names, Identity};
 use crate::error::{Detail, Error, Result};
@@ -38,10 +38,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCs
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The indices of words in the header: the era, the data file's device and inode, the number of words.
+/// The indices of further words in the header: the era, the number of words.
 const ERA: usize = 1;
-const DEVICE: usize = 2;
-const INODE: usize = 3;
 const LENGTH: usize = 4;
 /// The device and inode of the memory's own file, in which a copy of the file differs.
 const OWN_DEVICE: usize = 5;
@@ -283,7 +281,12 @@ impl Door {
     }
 
     fn be_first(&self) -> Result<Member> {
-        let member = match self.prepare() {
+        let prepared = match self.prepare() {
+            // On a full disk, there may be no room but that of the memory which a killed process has left.
+            Err(Error::NoSpace(_)) if beside::remove_left_over(&self.name, self.of) => self.prepare(),
+            prepared => prepared,
+        };
+        let member = match prepared {
             Err(error) if names::cannot_be_there(&error) => {
                 Atomics::new(self.words as u64).map(|memory| self.member(memory, Role::Alone, true))
             }

@@ -29,6 +29,10 @@ pub fn is_memory(begin: &[u8]) -> bool {
     word.is_some_and(|word| word & NAME == MAGIC & NAME)
 }
 
+/// The index of the word that has the device of the data file.
+pub const DEVICE: usize = 2;
+/// The index of the word that has the inode of the data file.
+pub const INODE: usize = 3;
 /// The number of words at the head of the shared memory that are not the pager's.
 pub const HEADER: usize = 64;
 /// The number of members there can be. Each has an index below this.

@@ -46,6 +46,18 @@ pub(super) fn refuse_by_name(path: &Path) -> Result<()> {
     }
 }
 
+/// Refuses a name that a new file cannot take from what has it: a device that is replaced by a file is lost to the whole
+/// machine. A link counts as what it leads to; one that leads nowhere can be replaced.
+///
+/// # Errors
+/// `NotADatabase`.
+pub(super) fn refuse_to_replace(path: &Path) -> Result<()> {
+    match std::fs::metadata(path) {
+        Ok(facts) if !facts.is_file() => Err(special(&facts, path)),
+        _ => Ok(()),
+    }
+}
+
 /// Returns the facts of a file that was opened, if it is one that can hold data.
 ///
 /// # Errors

@@ -44,7 +44,8 @@ impl ReadTxn {
     /// # Errors
     /// `FileExists`: there is a file already, and `overwrite` is not set; `NoFile`: there is no such directory; `Access`;
     /// `NoSpace`; `Io`; `Cancelled`; `Corrupt`: a page is damaged, and no copy is made; `Invalid`: the target is the
-    /// database itself; `TooNew`: a newer version uses the file in a way that only a compact copy is possible.
+    /// database itself; `NotADatabase`: the target is a device, a pipe, a directory or the like; `TooNew`: a newer version
+    /// uses the file in a way that only a compact copy is possible.
     ///
     /// # Examples
     ///
@@ -72,7 +73,7 @@ impl ReadTxn {
     }
 
     fn copy_to(&self, target: &Path, options: BackupOptions, job: &Job<'_>) -> Result<()> {
-        let fresh = Fresh::new(target, options.overwrite)?;
+        let fresh = Fresh::given(target, options.overwrite)?;
         if options.compact {
             let rebuilt = self.rebuild(fresh.path(), job);
             rebuilt.map_err(|e| e.of_file_instead(fresh.path(), target))?;

@@ -133,6 +133,85 @@ static void many(const kv_txn *txn)
     kv_cursor_close(cursor);
 }
 
+/* A long value that is damaged, with the key "3" of "0" to "5": every way to it leaves the cursor where it stood. */
+static void long_value(void)
+{
+    static char value[30000];
+    static const uint32_t ways[] = {0, KV_RANGE_REVERSE};
+    kv_db *db = fresh("long.kv");
+    kv_range range = KV_RANGE_INIT;
+    kv_cursor *cursor = NULL;
+    kv_extent extent;
+    kv_slice key, found;
+    kv_txn *txn;
+    uint64_t lost, rank;
+    size_t n, way, times;
+    int fd;
+    for (n = 0; n < 6; n++)
+        OK(kv_db_put(db, KV_MAIN, &"012345"[n], 1, value, n == 3 ? sizeof value : 5, 0));
+    txn = begin(db, KV_READ);
+    OK(kv_value_extents(txn, KV_MAIN, S("3"), &extent, 1, &n));
+    kv_txn_abort(txn);
+    OK(kv_close(db));
+    fd = open("long.kv", O_RDWR);
+    CHECK(fd >= 0 && pwrite(fd, "damage", 6, (off_t)extent.file_offset + 9000) == 6 && close(fd) == 0);
+
+    OK(kv_open("long.kv", NULL, &db));
+    txn = begin(db, KV_READ);
+    for (way = 0; way < 2; way++) {
+        uint64_t before = way == 0 ? 3 : 2;
+        const char *last = way == 0 ? "2" : "4", *next = way == 0 ? "4" : "2";
+        range.flags = ways[way];
+        OK(kv_cursor_open(txn, KV_MAIN, &range, &cursor));
+        for (n = 0; n < before; n++)
+            OK(kv_cursor_next(cursor, &key, &found));
+        for (times = 0; times < 4; times++) {
+            if (times == 0) IS(kv_cursor_nth(cursor, before, &key, &found), KV_CORRUPT);
+            if (times == 1) IS(kv_cursor_seek(cursor, S("3"), KV_SEEK_EQ, &key, &found), KV_CORRUPT);
+            if (times >= 2) IS(kv_cursor_next(cursor, &key, &found), KV_CORRUPT);
+            OK(kv_cursor_rank(cursor, &rank));
+            CHECK(rank == before - 1);
+            OK(kv_cursor_get(cursor, &key, &found));
+            CHECK(key.len == 1 && *(const char *)key.data == *last);
+        }
+        OK(past_damage(cursor, &lost, &key, &found));
+        CHECK(lost == 1 && *(const char *)key.data == *next);
+        IS(kv_cursor_prev(cursor, &key, &found), KV_CORRUPT);
+        OK(kv_cursor_get(cursor, &key, &found));
+        CHECK(*(const char *)key.data == *next);
+        /* Its key is not damaged. */
+        OK(kv_cursor_prev(cursor, &key, NULL));
+        CHECK(*(const char *)key.data == '3');
+        IS(kv_cursor_get(cursor, &key, &found), KV_CORRUPT);
+        OK(kv_cursor_get(cursor, &key, NULL));
+        CHECK(*(const char *)key.data == '3');
+        kv_cursor_close(cursor);
+    }
+    /* At the ends of a range, and from a gap. */
+    range.flags = KV_RANGE_PREFIX;
+    range.prefix.data = "3";
+    range.prefix.len = 1;
+    OK(kv_cursor_open(txn, KV_MAIN, &range, &cursor));
+    IS(kv_cursor_next(cursor, &key, &found), KV_CORRUPT);
+    IS(kv_cursor_get(cursor, &key, NULL), KV_NOTFOUND);
+    OK(kv_cursor_rank(cursor, &rank));
+    CHECK(rank == 0);
+    OK(kv_cursor_next(cursor, &key, NULL));
+    IS(kv_cursor_next(cursor, &key, &found), KV_NOTFOUND);
+    IS(kv_cursor_first(cursor, &key, &found), KV_CORRUPT);
+    OK(kv_cursor_rank(cursor, &rank));
+    CHECK(rank == 1);
+    kv_cursor_close(cursor);
+    OK(kv_cursor_open(txn, KV_MAIN, NULL, &cursor));
+    IS(kv_cursor_seek(cursor, S("2x"), KV_SEEK_EQ, &key, &found), KV_NOTFOUND);
+    IS(kv_cursor_next(cursor, &key, &found), KV_CORRUPT);
+    IS(kv_cursor_get(cursor, &key, NULL), KV_NOTFOUND);
+    OK(kv_cursor_prev(cursor, &key, &found));
+    CHECK(*(const char *)key.data == '2');
+    kv_txn_abort(txn);
+    OK(kv_close(db));
+}
+
 int main(void)
 {
     kv_db *db = NULL;
@@ -145,5 +224,6 @@ int main(void)
     many(txn);
     kv_txn_abort(txn);
     OK(kv_close(db));
+    long_value();
     DONE;
 }

@@ -80,6 +80,33 @@ static void *writing(void *unused)
     return NULL;
 }
 
+/* Nothing but a file is replaced, whether it is named itself or by a link. */
+static void onto_no_file(void)
+{
+    kv_job_options job = KV_JOB_OPTIONS_INIT;
+    kv_txn *txn = begin(db, KV_READ);
+    struct stat facts;
+    size_t i;
+    static const char *const names[] = {"pipe", "link-to-pipe", "folder", "link-to-folder"};
+    CHECK(mkfifo("pipe", 0600) == 0 && symlink("pipe", "link-to-pipe") == 0);
+    CHECK(mkdir("folder", 0700) == 0 && symlink("folder", "link-to-folder") == 0);
+    for (i = 0; i < sizeof names / sizeof *names; i++) {
+        job.flags = KV_JOB_OVERWRITE;
+        IS(kv_backup(txn, names[i], &job), KV_NOT_A_DATABASE);
+        IS(kv_salvage("db.kv", names[i], &job, NULL, NULL, NULL), KV_NOT_A_DATABASE);
+        job.flags |= KV_JOB_COMPACT;
+        IS(kv_db_backup(db, names[i], &job), KV_NOT_A_DATABASE);
+        IS(kv_backup(txn, names[i], NULL), KV_EXISTS);
+        CHECK(lstat(names[i], &facts) == 0 && !S_ISREG(facts.st_mode));
+    }
+    /* A link that leads to a file is replaced, and so is one that leads nowhere. */
+    job.flags = KV_JOB_OVERWRITE;
+    CHECK(symlink("nowhere", "link") == 0);
+    OK(kv_backup(txn, "link", &job));
+    CHECK(lstat("link", &facts) == 0 && S_ISREG(facts.st_mode) && access("nowhere", F_OK) != 0);
+    kv_txn_abort(txn);
+}
+
 /* A pipe that nobody reads is an error and no signal, neither now nor later. */
 static void to_nobody(void)
 {
@@ -204,6 +231,7 @@ int main(void)
 {
     db = fresh("db.kv");
     copies();
+    onto_no_file();
     damage();
     OK(kv_close(db));
     DONE;

@@ -36,7 +36,8 @@ pub struct kv_error {
     pub sys_errno: i32,
     /// Zero.
     pub reserved: u32,
-    /// Number of the damaged page; KV_NONE if there is none or it is not known.
+    /// Number of the damaged page; KV_NONE if there is none or it is not known. Of a long value, each piece of at most
+    /// 1 MiB has one checksum, so the number is that of the first page of the damaged piece.
     pub page: u64,
     /// Number of the table in question: the one that the damaged page belongs to, that has the key or the name which must
     /// not be there (KV_EXISTS, KV_ORDER), or that was looked for by its number (KV_NO_TABLE). KV_NONE otherwise, if it

@@ -42,9 +42,9 @@ use std::path::Path;
 /// doubtful, and returns whether to go on.
 ///
 /// # Errors
-/// `NoFile`, `Access`; `NotADatabase`: nothing in the file looks like a database; `TooNew`, `TooOld`; `FileExists`,
-/// `NoSpace`, `Io`: the target cannot be written; `Invalid`: the target is the damaged file; `Cancelled`: `on_fault` or
-/// the job ended the salvage.
+/// `NoFile`, `Access`; `NotADatabase`: nothing in the file looks like a database, or the target is a device, a pipe, a
+/// directory or the like; `TooNew`, `TooOld`; `FileExists`, `NoSpace`, `Io`: the target cannot be written; `Invalid`:
+/// the target is the damaged file; `Cancelled`: `on_fault` or the job ended the salvage.
 ///
 /// # Examples
 ///
@@ -81,7 +81,7 @@ pub fn salvage(
             "the target of a salvage is the damaged file itself; give another name",
         ));
     }
-    let fresh = Fresh::new(target, overwrite)?;
+    let fresh = Fresh::given(target, overwrite)?;
     let damaged = DamagedFile::new(raw).map_err(|e| e.of_file(source))?;
     // What goes wrong from here on concerns the new file, which has a temporary name as yet. Damage is no error here.
     let saved = save(&damaged, &fresh, job, on_fault);

@@ -46,9 +46,9 @@ pub enum CursorState {
 pub struct TreeCursor {
     limits: Limits,
     position: Position,
-    state: CursorState,
-    key: KeyBuf,
-    spare: KeyBuf,
+    pub(super) state: CursorState,
+    pub(super) key: KeyBuf,
+    pub(super) spare: KeyBuf,
     version: u64,
     /// Whether the position belongs to `version`. If not, only the key counts.
     fresh: bool,

@@ -8,6 +8,7 @@
 //! | `path`       | a position in a tree: the path to an entry, and the steps to its neighbours               |
 //! | `limits`     | a range of keys, into which a prefix has been folded                                      |
 //! | `cursor`     | a position that keeps within limits and finds its key again after changes                 |
+//! | `undo`       | where a cursor stood, and the way back if what it came to cannot be read                  |
 //! | `count`      | ranks, the n-th entry and counts of ranges, from the entry counts in pointers             |
 //! | `scan`       | small readings with a position: the entries from a key on, the last key                   |
 //! | `stat`       | pages, items and bytes of a level or of a whole tree                                      |
@@ -27,3 +28,4 @@ pub mod path;
 pub(super) mod read_test;
 pub mod scan;
 pub mod stat;
+mod undo;
