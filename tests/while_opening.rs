@@ -430,7 +430,12 @@ fn a_process_of_another_container_that_syncs_is_waited_for() {
 #[test]
 fn closing_waits_once_for_a_lock_on_the_right_to_sync() {
     const TEST: &str = "closing_waits_once_for_a_lock_on_the_right_to_sync";
-    if let Some((_, path)) = role() {
+    if let Some((role, path)) = role() {
+        if role == "put" {
+            let answer = Db::open(&path, &existing()).and_then(|db| put(&db, b"durable"));
+            say(&format!("{answer:?}"));
+            std::process::exit(0);
+        }
         let _lock = locked(&path, SYNC, Mode::Exclusive);
         say("locked");
         wait();
@@ -469,6 +474,16 @@ fn closing_waits_once_for_a_lock_on_the_right_to_sync() {
     assert!(more < waited / 2, "{waited:?}, and {more:?} more");
     drop(in_the_way);
 
+    // Threads wait at the same time.
+    let db = open();
+    let in_the_way = stranger();
+    let begin = Instant::now();
+    std::thread::scope(|threads| (0..3).for_each(|_| drop(threads.spawn(|| assert!(db.sync().is_err())))));
+    let all = begin.elapsed();
+    assert!(all < waited * 2, "{all:?} beside {waited:?}");
+    drop(in_the_way);
+    drop(db);
+
     // Who has not waited yet waits once.
     let db = open();
     let in_the_way = stranger();
@@ -484,6 +499,20 @@ fn closing_waits_once_for_a_lock_on_the_right_to_sync() {
     assert!(db.sync().is_err());
     drop(in_the_way);
     drop(db);
+    assert!(Db::open(&path, &existing()).expect("open").recovery().closed_properly);
+
+    // Nor when others have synced since: somebody who syncs just now is waited for.
+    let db = open();
+    let in_the_way = stranger();
+    assert!(db.sync().is_err());
+    drop(in_the_way);
+    assert_eq!(Start::plain(TEST).answer("put", &path), "Ok(())");
+    put(&db, b"lazy").expect("put");
+    let in_the_way = stranger();
+    let closing = std::thread::spawn(move || drop(db));
+    std::thread::sleep(Duration::from_millis(100));
+    drop(in_the_way);
+    closing.join().expect("closing");
     assert!(Db::open(&path, &existing()).expect("open").recovery().closed_properly);
 }
 

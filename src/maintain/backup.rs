@@ -45,7 +45,8 @@ impl ReadTxn {
     /// `FileExists`: there is a file already, and `overwrite` is not set; `NoFile`: there is no such directory; `Access`;
     /// `NoSpace`; `Io`; `Cancelled`; `Corrupt`: a page is damaged, and no copy is made; `Invalid`: the target is the
     /// database itself; `NotADatabase`: the target is a device, a pipe, a directory or the like; `TooNew`: a newer version
-    /// uses the file in a way that only a compact copy is possible.
+    /// uses the file in a way that only a compact copy is possible;
+    /// `Forked`.
     ///
     /// # Examples
     ///
@@ -73,6 +74,7 @@ impl ReadTxn {
     }
 
     fn copy_to(&self, target: &Path, options: BackupOptions, job: &Job<'_>) -> Result<()> {
+        self.snapshot().pager().check_fork()?;
         let fresh = Fresh::given(target, options.overwrite)?;
         if options.compact {
             let rebuilt = self.rebuild(fresh.path(), job);
@@ -98,6 +100,7 @@ impl ReadTxn {
     /// # Errors
     /// Those of [`ReadTxn::backup`], and those that `write` returns.
     pub fn backup_to(&self, options: BackupOptions, job: &Job<'_>, write: OnBytes<'_>) -> Result<()> {
+        self.snapshot().pager().check_fork()?;
         if options.compact {
             // The temporary file gets no name that anybody hears of, so messages are about its directory.
             let folder = std::env::temp_dir();

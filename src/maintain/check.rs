@@ -73,7 +73,7 @@ impl ReadTxn {
     /// # Errors
     /// `Cancelled`: `on_fault` or the job ended the check; `Poisoned`; `Io`; `Busy`: other transactions commit so fast
     /// that no commit could be caught; `TooNew`: with `accounting`, a newer version uses pages of the file for what this
-    /// one does not know. Damage is reported as faults, not as an error.
+    /// one does not know; `Forked`. Damage is reported as faults, not as an error.
     ///
     /// # Examples
     ///
@@ -94,10 +94,12 @@ impl ReadTxn {
         job: &Job<'_>,
         on_fault: &mut dyn FnMut(&Fault) -> bool,
     ) -> Result<CheckReport> {
+        let pager = self.snapshot().pager();
+        // In a child, pages of the parent's snapshot may be overwritten, which would look like damage.
+        pager.check_fork()?;
         if !accounting {
             return run(self.snapshot(), None, job, on_fault);
         }
-        let pager = self.snapshot().pager();
         // The lock was only waited for, and is given back.
         let mut wait = || pager.lock_write(Wait::Forever, &AtomicBool::new(false)).map(drop);
         account_newest(pager, &mut wait, job, on_fault)

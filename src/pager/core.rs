@@ -3,7 +3,7 @@
 //! This file only says what a pager consists of. The files named after its activities say what it does: opening,
 //! viewing, registering readers, writing, committing, syncing.
 
-use super::commit::SyncTurns;
+use super::commit::{SyncTurns, WaitInVain};
 use super::descriptor::Descriptor;
 use super::options::Verify;
 use super::shared::Shared;
@@ -68,8 +68,8 @@ pub struct Pager {
     pub(super) poison_seen: AtomicBool,
     /// Whether the file could not be made longer when that was last tried. Writers then use what holes there are.
     pub(super) is_full: AtomicBool,
-    /// Whether the right to sync was waited for in vain when that was last tried.
-    pub(super) sync_in_vain: AtomicBool,
+    /// The last wait for the right to sync, if it was in vain.
+    pub(super) sync_in_vain: Mutex<Option<WaitInVain>>,
     /// The number of forks before this was opened. A child must not touch the pager.
     pub(super) forks: u32,
     /// Whether the pages that were to be read soon were in memory when they were last looked for.

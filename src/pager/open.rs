@@ -335,7 +335,7 @@ impl Pager {
             features: constants.features,
             poison_seen: AtomicBool::new(false),
             is_full: AtomicBool::new(false),
-            sync_in_vain: AtomicBool::new(false),
+            sync_in_vain: Mutex::new(None),
             resident: AtomicBool::new(false),
             leaf_hints: LeafHints::default(),
             branch_hints: Atomics::new(BRANCHES as u64)?,

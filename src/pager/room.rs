@@ -28,7 +28,7 @@ impl PageWriter {
             return;
         }
         if let Ok(from) = pager.storage.len() {
-            let _ = self.fill(from, from + AHEAD_MIN);
+            let _ = self.fill(from, (from + AHEAD_MIN).min(pager.memory.reserved()));
         }
     }
 
@@ -84,7 +84,10 @@ impl PageWriter {
         self.pager.check_fork()?;
         let filled = self.pager.storage.fill(from, to)?;
         self.pager.is_full.store(filled < to, Relaxed);
-        self.learn(filled);
+        // If nothing was filled, the file may end before `from`: pages that were taken and are not written lie between.
+        if filled > from {
+            self.learn(filled);
+        }
         Ok(filled)
     }
 
@@ -115,5 +118,65 @@ impl PageWriter {
             pager.storage.set_len(need)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::error::Result;
+    use crate::file::memory::Memory;
+    use crate::file::{Identity, Mapped, Storage};
+    use crate::page::{Lifetime, PageSink};
+    use crate::pager::{Pager, PagerOptions, Wait};
+    use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+    use std::sync::Arc;
+
+    /// Memory that has no room for zeros ahead of what is written.
+    struct Full(Memory);
+
+    impl Storage for Full {
+        fn len(&self) -> Result<u64> {
+            self.0.len()
+        }
+        fn read_at(&self, at: u64, into: &mut [u8]) -> Result<()> {
+            self.0.read_at(at, into)
+        }
+        fn writev_at(&self, at: u64, parts: &[&[u8]]) -> Result<()> {
+            self.0.writev_at(at, parts)
+        }
+        fn sync(&self) -> Result<()> {
+            self.0.sync()
+        }
+        fn set_len(&self, len: u64) -> Result<()> {
+            self.0.set_len(len)
+        }
+        fn fill(&self, from: u64, _to: u64) -> Result<u64> {
+            Ok(from)
+        }
+        fn memory(&self) -> Mapped {
+            self.0.memory()
+        }
+        fn identity(&self) -> Option<Identity> {
+            None
+        }
+        fn read_only(&self) -> bool {
+            false
+        }
+    }
+
+    #[test]
+    fn a_file_is_not_taken_for_longer_than_it_is_where_nothing_can_be_filled() {
+        let storage = Arc::new(Full(Memory::new().expect("memory")));
+        let options = PagerOptions {
+            page_size: 4096,
+            ..PagerOptions::default()
+        };
+        let (pager, _) = Pager::open(storage.clone(), &options).expect("open");
+        let mut pages = pager.lock_write(Wait::Try, &AtomicBool::new(false)).expect("the lock");
+        // These are too many to be filled, and nothing is written into them yet.
+        pages.take_exact(100).expect("pages behind the end");
+        pages.take(1, Lifetime::UntilEdited).expect("a page behind them");
+        let there = storage.len().expect("length") / 4096;
+        assert!(pager.file_pages.load(SeqCst) <= there, "{there}");
     }
 }

@@ -463,6 +463,9 @@ static void refused_in_child(kv_db *db, kv_txn *reader)
     IS(kv_db_delete(db, KV_MAIN, S("k"), KV_BLIND), KV_FORKED);
     IS(kv_db_check(db, NULL, NULL, NULL, NULL), KV_FORKED);
     IS(kv_db_backup(db, "copy", NULL), KV_FORKED);
+    IS(kv_check(reader, NULL, NULL, NULL, NULL), KV_FORKED);
+    IS(kv_backup(reader, "copy", NULL), KV_FORKED);
+    IS(kv_backup_stream(reader, kv_fd_write, NULL, NULL), KV_FORKED);
     IS(kv_get(reader, KV_MAIN, S("k"), &value), KV_FORKED);
     IS(kv_txn_refresh(reader), KV_FORKED);
     kv_interrupt(db);

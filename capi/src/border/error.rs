@@ -382,7 +382,10 @@ impl Last {
 pub extern "C" fn kv_error_message() -> *const c_char {
     LAST.try_with(|last| match last.try_borrow_mut() {
         Ok(mut last) => {
-            last.complete();
+            // Nothing unwinds into the caller. Without the numbers, the status's own sentence is the message.
+            if catch_unwind(AssertUnwindSafe(|| last.complete())).is_err() {
+                last.message.clear();
+            }
             match last.message.is_empty() {
                 true => sentence(last.status).as_ptr(),
                 false => last.message.as_c().as_ptr(),
@@ -440,7 +443,10 @@ mod tests {
         }
 
         fn remembered(self) -> Option<Remembered> {
-            None
+            Some(Remembered {
+                handle: 0,
+                with_path: |_, _| panic!("the same"),
+            })
         }
 
         fn why_refused(self, _: usize, _: u8) -> Cow<'static, str> {
@@ -457,6 +463,11 @@ mod tests {
             let message = unsafe { CStr::from_ptr(kv_error_message()) };
             assert_eq!(message, sentence(KV_PANIC));
         }
+        let answer = guard_end(c"kv_test", Unnameable, || Err(Failure::too_small(8, 4)));
+        assert_eq!(answer, KV_TOO_SMALL);
+        // SAFETY: text of the library.
+        let message = unsafe { CStr::from_ptr(kv_error_message()) };
+        assert_eq!(message, sentence(KV_TOO_SMALL));
         assert_eq!(short(c"kv_test", Unnameable), KV_PANIC);
         assert_eq!(guard_end(c"kv_test", Unnameable, || Ok(())), KV_OK);
     }

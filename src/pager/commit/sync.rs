@@ -4,6 +4,7 @@
 //! the sync wait, and one of them then syncs for all of them ([`sync_turn`](super::sync_turn)). The write lock is
 //! free during a sync.
 
+use super::sync_turn::WaitInVain;
 use super::verify::is_on_disk;
 use crate::error::{Detail, Error, Result};
 use crate::file::peers::{Activity, Peers, Syncer};
@@ -42,8 +43,8 @@ enum Goal {
 enum Patience {
     /// As long as the options say.
     Usual,
-    /// The same, but not at all if the last wait was in vain. Closing syncs in several places, and its caller is to
-    /// wait once.
+    /// The same, but not at all if the last wait was in vain and nothing became durable since, which would show that
+    /// somebody syncs again. Closing syncs in several places, and its caller is to wait once.
     Once,
 }
 
@@ -140,6 +141,7 @@ impl Pager {
             Goal::Commit(id) => id,
             Goal::Written => CommitId::MAX,
         };
+        let begun = Instant::now();
         while !is_done() {
             // 1. Wait for the turn among the threads of this process, or until another thread's sync is over; then
             //    look again.
@@ -147,7 +149,7 @@ impl Pager {
                 continue;
             };
             // 2. Exclude other processes, and look again, because one of them may have synced meanwhile.
-            let right = SyncRight::take(self, waits_for, patience, &is_done)?;
+            let right = SyncRight::take(self, waits_for, SyncWait::new(self, patience, begun), &is_done)?;
             let Some(mut right) = right.filter(|_| !is_done()) else {
                 turn.covered = shared.durable().get().id;
                 break;
@@ -240,11 +242,10 @@ impl<'a> SyncRight<'a> {
     fn take(
         pager: &'a Pager,
         id: CommitId,
-        patience: Patience,
+        mut limit: SyncWait,
         is_done: &dyn Fn() -> bool,
     ) -> Result<Option<SyncRight<'a>>> {
         let peers = &*pager.peers;
-        let mut limit = SyncWait::new(pager, patience);
         while !peers.try_lock_sync()? {
             if is_done() {
                 return Ok(None);
@@ -255,7 +256,8 @@ impl<'a> SyncRight<'a> {
             if let Err(error) = limit.check(pager) {
                 // A wake-up meant for another must not be lost with a waiter that leaves.
                 peers.stop_waiting_to_sync();
-                pager.sync_in_vain.store(true, SeqCst);
+                let (durable, since, until) = (limit.durable, limit.since, Instant::now());
+                *pager.sync_in_vain.lock() = Some(WaitInVain { durable, since, until });
                 return Err(error);
             }
             peers.wait_sync(id, LOOK_AGAIN, &mut || !is_done() && !pager.is_poisoned());
@@ -263,7 +265,7 @@ impl<'a> SyncRight<'a> {
                 return Ok(None);
             }
         }
-        pager.sync_in_vain.store(false, SeqCst);
+        *pager.sync_in_vain.lock() = None;
         let durable = CommitId::NONE..CommitId::NONE;
         Ok(Some(SyncRight { peers, durable }))
     }
@@ -283,19 +285,24 @@ struct SyncWait {
 }
 
 impl SyncWait {
-    fn new(pager: &Pager, patience: Patience) -> SyncWait {
-        let no_wait = patience == Patience::Once && pager.sync_in_vain.load(SeqCst);
-        let idle = match no_wait {
-            true => Duration::ZERO,
-            false => pager.wait.unwrap_or(IDLE).clamp(IDLE_MIN, SYNCING),
+    /// Returns the limits of a wait that has just come to the right to sync. It has `begun` before, with waiting for
+    /// other threads of this process. If these waited in vain for the same right, they did so for this one as well:
+    /// threads wait at the same time, and not one after the other.
+    fn new(pager: &Pager, patience: Patience, begun: Instant) -> SyncWait {
+        let durable = pager.shared.durable().get().id;
+        let in_vain = pager.sync_in_vain.lock().filter(|last| last.durable == durable);
+        let idle = pager.wait.unwrap_or(IDLE).clamp(IDLE_MIN, SYNCING);
+        let no_wait = patience == Patience::Once && in_vain.is_some();
+        let since = match in_vain {
+            Some(last) if last.until > begun => last.since.max(begun),
+            _ => Instant::now(),
         };
-        let since = Instant::now();
         SyncWait {
             no_wait,
             idle,
             since,
-            durable: pager.shared.durable().get().id,
-            look_at: since + idle,
+            durable,
+            look_at: if no_wait { since } else { since + idle },
         }
     }
 
@@ -308,6 +315,7 @@ impl SyncWait {
         if newest > self.durable {
             // Others sync, and it is only a matter of time.
             (self.durable, self.since, self.look_at) = (newest, now, now + self.idle);
+            self.no_wait = false;
         }
         if now < self.look_at {
             return Ok(());

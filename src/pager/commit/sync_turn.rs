@@ -8,6 +8,7 @@
 use crate::ids::CommitId;
 use crate::util::lock::{Condvar, Mutex};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Why a waiter is woken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +17,15 @@ enum Wake {
     Yours,
     /// Its commit is durable, or a sync failed, so it must look.
     Look,
+}
+
+/// The last wait of a thread of this process for the right to sync, which was in vain.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::pager) struct WaitInVain {
+    /// What was durable all the while.
+    pub durable: CommitId,
+    pub since: Instant,
+    pub until: Instant,
 }
 
 /// The sync turn of a process, and those who wait for it.
