@@ -56,7 +56,7 @@ CTESTS     := $(patsubst tests/c/%.c,%,$(wildcard tests/c/*.c))
 
 .DEFAULT_GOAL := all
 .PHONY: all help examples demo test test-programs test-rust test-c test-system crash-sim seeded-bugs fault bit-rot fuzz kill isolation files models memory images \
-  power-cut full-disk fault-kernel sanitize soak deps test-targets test-install test-ruby book man test-book test-reproducible check-symbols header check-header check-abi abi test-abi lint dist test-dist bench bench-all micro count install uninstall clean FORCE
+  power-cut full-disk fault-kernel sanitize soak deps test-targets test-install test-ruby test-python python book man test-book test-reproducible check-symbols header check-header check-abi abi test-abi lint dist test-dist bench bench-all micro count install uninstall clean FORCE
 FORCE:
 
 all: $(SO) $(STRIPPED) $(B)/libkv.a $(B)/kv.pc   ## build/libkv.so, build/libkv.a, build/kv.pc
@@ -176,7 +176,7 @@ test-c: all examples $(CTESTS:%=$(B)/tests/%) $(CTESTS:%=$(B)/tests/%-static) $(
 	B=$(abspath $(B)) PYTHON="$(PYTHON)" VALGRIND="$(VALGRIND)" sh scripts/test-c.sh $(CTESTS)
 
 # What cargo test leaves out, since it needs another build, other programs or the rights of root.
-test-system: seeded-bugs models count sanitize test-install test-ruby test-book fault-kernel memory images full-disk power-cut  ## what cargo test leaves out
+test-system: seeded-bugs models count sanitize test-install test-ruby test-python test-book fault-kernel memory images full-disk power-cut  ## what cargo test leaves out
 
 $(B)/tests/%: tests/c/%.c $(wildcard tests/c/*.h) include/kv.h $(SO)
 	@mkdir -p $(B)/tests
@@ -283,6 +283,12 @@ soak: all                            ## all of these SOAK (10) times as large, w
 	    $(MAKE) --no-print-directory crash-sim fault bit-rot fuzz kill isolation models images sanitize power-cut full-disk memory \
 	      test-reproducible || exit 1; \
 	  $(MAKE) --no-print-directory test-targets ALL=1 || exit 1; done
+
+python: all                          ## the wheels of the Python package, bindings/python, in build/python
+	@B=$(abspath $(B)) PYTHON="$(PYTHON)" CC="$(CC)" sh scripts/python.sh wheel
+
+test-python: python                  ## install a wheel into a fresh environment and test it with both back ends
+	@B=$(abspath $(B)) PYTHON="$(PYTHON)" sh scripts/python.sh test
 
 test-install: all                    ## what is installed, and programs that use it, as README tells
 	@B=$(abspath $(B)) CC="$(CC)" MAKE="$(MAKE)" sh scripts/test-install.sh

@@ -29,6 +29,7 @@ tests)
     need build-essential c++ "test-c: the header in C++"
     need clang clang++ "test-c: kv.hpp with another compiler"
     need python3 python3 "test-c: the library through ctypes"
+    need python3-dev python3-config "python: the extension of the Python package"
     need pkg-config pkg-config "test-install: kv.pc"
     need cmake cmake "test-install: the package for CMake"
     need ruby ruby "test-ruby"
