@@ -60,7 +60,7 @@ mistake() {
 }
 
 # The wheel is unpacked rather than installed: it needs nothing else.
-wheel=$(ls "$B"/python/keelkv-*-abi3-*.whl 2>/dev/null | head -1)
+wheel=$(ls "$B"/python/keelkv-*.whl 2>/dev/null | head -1)
 if [ -n "$wheel" ] && ! lacks "$PYTHON"; then
     "$PYTHON" -m zipfile -e "$wheel" "$work/python" && PYTHONPATH=$work/python && export PYTHONPATH
 fi

@@ -11,14 +11,18 @@ def push(db, job):
 
 def work(db):
     with db.write() as txn:
-        job = txn.table("jobs").pop_first()
-        print("working on", job[1].decode())
+        entry = txn.table("jobs").pop_first()
+        if entry is None:
+            return False
+        number, job = entry
+        print("working on", job.decode())
         # The transaction commits here. If the work raises an exception, the job stays in the queue.
+    return True
 
 
 with keelkv.open("queue.kv") as db:
     for job in [b"letter 1", b"letter 2", b"letter 3"]:
         push(db, job)
-    while len(db.table("jobs")):
-        work(db)
+    while work(db):
+        pass
     print("the queue is empty")
