@@ -47,6 +47,7 @@ class Reference:
 
     def __init__(self):
         self.head, self.chapters = header_text.read(HEADER)
+        self.statuses = statuses()
         self.page_of = {
             item.name: f"reference/{chapter.group}.md" for chapter in self.chapters for item in chapter.items
         }
@@ -66,6 +67,9 @@ class Reference:
         """A name, as a link if it is described."""
         page = self.page_of.get(match[1])
         shown = f"`{match[1]}{match[2] or ''}`"
+        if match[1] in self.statuses:
+            # errors.md has a heading "KV_BUSY (-5)" for each.
+            return f"[{shown}](../errors.md#{match[1].lower()}-{abs(self.statuses[match[1]])})"
         return f"[{shown}]({os.path.basename(page)}#{match[1].lower()})" if page else match[0]
 
     def text(self, text):

@@ -21,7 +21,7 @@ if [ ! -x "$tools/bin/mkdocs" ]; then
     if ! { "$PYTHON" -m venv "$tools" && "$tools/bin/pip" install --quiet "mkdocs==$mkdocs_version"; } \
         >"$B/book-tools.log" 2>&1; then
         rm -rf "$tools"
-        echo "SKIPPED: the book: pip cannot install MkDocs $mkdocs_version (no network?)." \
+        echo "SKIPPED: the book: pip cannot install MkDocs $mkdocs_version (no network, or no python3-venv?)." \
             "$B/book-tools.log has what it said. The pages are in $B/book-pages/docs."
         exit 0
     fi
