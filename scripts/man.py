@@ -47,6 +47,7 @@ def inline(text):
         for m, piece in enumerate(part.split("**")):
             piece = escape(piece)
             piece = re.sub(r"\b(kv_\w+)\(\)", r"\\fB\1\\fP()", piece)
+            piece = re.sub(r"(?<![\w*])\*([^*\s][^*]*)\*(?!\w)", r"\\fI\1\\fP", piece)
             out.append("\\fB" + piece + "\\fP" if m % 2 else piece)
     return "".join(out)
 
