@@ -53,6 +53,7 @@ tests)
     need f2fs-tools mkfs.f2fs "files: another file system"
     need bindfs bindfs "files: another file system"
     need mmdebstrap mmdebstrap "test-targets"
+    need lmdb-utils mdb_load "cli: kv dump and kv load beside LMDB's own programs"
     ;;
 bench)
     need librocksdb7.8 librocksdb.so "RocksDB"
