@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """The pages of the book: `book.py pages FOLDER` writes them, and `book.py check FOLDER` says what is wrong with them.
 
-Pages are docs/book/*.md, in which a line `--8<-- NAME` stands for the file docs/book/snippets/NAME. Limits and the file
-format are those of docs/, and the reference is made from include/kv.h, one page for each chapter. mkdocs.yml is written
-beside the pages, with the pages of the reference in its list.
+Pages are docs/book/*.md, in which a line `--8<-- NAME` stands for the file docs/book/snippets/NAME. Limits, the
+command kv and the file format are those of docs/, and the reference is made from include/kv.h, one page for each
+chapter. mkdocs.yml is written beside the pages, with the pages of the reference in its list.
 """
 
 import os
@@ -18,7 +18,7 @@ SNIPPETS = os.path.join(BOOK, "snippets")
 HEADER = os.path.join(ROOT, "include", "kv.h")
 MARKER = re.compile(r"^--8<-- (\S+)$", re.M)
 # Documents that are pages of the book as well.
-INCLUDED = {"limits.md": "docs/limits.md", "format.md": "docs/format.md"}
+INCLUDED = {"limits.md": "docs/limits.md", "command.md": "docs/command.md", "format.md": "docs/format.md"}
 
 
 def read(path):
