@@ -70,7 +70,7 @@ CTESTS     := $(patsubst tests/c/%.c,%,$(wildcard tests/c/*.c))
 
 .DEFAULT_GOAL := all
 .PHONY: all help examples demo test test-programs test-rust test-c test-system crash-sim seeded-bugs fault bit-rot fuzz kill isolation files models memory images \
-  power-cut full-disk fault-kernel sanitize soak deps test-targets test-install test-ruby test-python python test-reproducible check-symbols header check-header check-abi abi test-abi lint dist test-dist bench bench-all micro count install uninstall clean FORCE
+  power-cut full-disk fault-kernel sanitize soak deps test-targets test-install test-ruby test-python python book man test-book test-reproducible check-symbols header check-header check-abi abi test-abi lint dist test-dist bench bench-all micro count install uninstall clean FORCE
 FORCE:
 
 all: $(SO) $(STRIPPED) $(B)/libkv.a $(B)/kv.pc $(COMMAND)   ## build/libkv.so, build/libkv.a, build/kv.pc, build/kv
@@ -219,7 +219,7 @@ test-c: all examples $(CTESTS:%=$(B)/tests/%) $(CTESTS:%=$(B)/tests/%-static) $(
 	B=$(abspath $(B)) PYTHON="$(PYTHON)" VALGRIND="$(VALGRIND)" sh scripts/test-c.sh $(CTESTS)
 
 # What cargo test leaves out, since it needs another build, other programs or the rights of root.
-test-system: seeded-bugs models count sanitize test-install test-ruby test-python fault-kernel memory images full-disk power-cut  ## what cargo test leaves out
+test-system: seeded-bugs models count sanitize test-install test-ruby test-python test-book fault-kernel memory images full-disk power-cut  ## what cargo test leaves out
 
 $(B)/tests/%: tests/c/%.c $(wildcard tests/c/*.h) include/kv.h $(SO)
 	@mkdir -p $(B)/tests
@@ -338,6 +338,16 @@ test-install: all                    ## what is installed, and programs that use
 
 test-ruby: all                       ## the gem of bindings/ruby: its tests, rubocop, and the gem as it is installed
 	@B=$(abspath $(B)) sh scripts/test-ruby.sh
+
+book:                                ## the book of docs/book, into build/book (with MkDocs, which pip fetches)
+	@mkdir -p $(B)
+	@B=$(abspath $(B)) PYTHON="$(PYTHON)" sh scripts/book.sh
+
+man:                                 ## man pages of every function of kv.h and of the file format, into build/man
+	@rm -rf $(B)/man && $(PYTHON) scripts/man.py $(B)/man && echo "man -l $(B)/man/man3/kv.3"
+
+test-book: python                    ## every snippet of the book, its list of statuses, its links; man pages
+	@B=$(abspath $(B)) CC="$(CC)" CXX="$(CXX)" PYTHON="$(PYTHON)" sh scripts/test-book.sh
 
 test-reproducible:                   ## two builds in two directories are the same, byte for byte (minutes)
 	@mkdir -p $(B)

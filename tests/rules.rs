@@ -258,21 +258,20 @@ fn identifiers_use_the_words_of_the_glossary() {
 
 // ---- documents ----------------------------------------------------------------------------------------------
 
-const DOCUMENTS: [&str; 13] = [
-    "README.md",
-    "CONTRIBUTING.md",
-    "docs/command.md",
-    "docs/design.md",
-    "docs/format.md",
-    "docs/guarantees.md",
-    "docs/packaging.md",
-    "docs/performance.md",
-    "docs/porting.md",
-    "docs/source.md",
-    "docs/stability.md",
-    "docs/testing.md",
-    "SECURITY.md",
-];
+/// The documents, and the pages of the book.
+fn documents() -> Vec<String> {
+    let mut all = ["README.md", "CONTRIBUTING.md", "SECURITY.md"]
+        .map(String::from)
+        .to_vec();
+    for folder in ["docs", "docs/book"] {
+        let entries = std::fs::read_dir(root().join(folder)).expect("a folder of documents");
+        let names = entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"));
+        let names = names.filter(|name| name.ends_with(".md"));
+        all.extend(names.map(|name| format!("{folder}/{name}")));
+    }
+    assert!(all.len() > 15, "only {} documents are found", all.len());
+    all
+}
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -294,7 +293,7 @@ fn documents_name_files_and_tests_that_exist() {
         "docs/",
     ];
     let mut named = 0;
-    for document in DOCUMENTS {
+    for document in &documents() {
         // `tests/file.rs`, `scripts/file.sh`, `room/file.rs` of `src/`, each maybe with `::test`.
         for word in read(document).split('`').skip(1).step_by(2) {
             let (path, test) = word.split_once("::").unwrap_or((word, ""));
@@ -317,7 +316,7 @@ fn documents_name_files_and_tests_that_exist() {
 
 #[test]
 fn links_of_documents_lead_somewhere() {
-    for document in DOCUMENTS {
+    for document in &documents() {
         let text = read(document);
         for link in text
             .split("](")
@@ -325,8 +324,10 @@ fn links_of_documents_lead_somewhere() {
             .filter_map(|rest| rest.split([')', '#']).next())
         {
             let target = root().join(document).with_file_name(link);
+            // The reference of the book is made from the header.
+            let is_made = document.starts_with("docs/book/") && link.starts_with("reference/");
             assert!(
-                link.is_empty() || link.contains("://") || target.exists(),
+                link.is_empty() || link.contains("://") || is_made || target.exists(),
                 "{document} links to {link}, which is not there"
             );
         }
@@ -405,7 +406,7 @@ fn documents_name_what_the_header_has() {
         known.extend(kv_names(&read(file)).into_iter().map(String::from));
     }
     let mut unknown = Vec::new();
-    for document in DOCUMENTS {
+    for document in &documents() {
         let text = without_earlier_words(document);
         for name in kv_names(&text) {
             let is_stem = name.ends_with('_') && known.iter().any(|known| known.starts_with(name));
@@ -423,8 +424,8 @@ fn documents_name_what_the_header_has() {
 
 // ---- scripts ------------------------------------------------------------------------------------------------
 
-/// Scripts that install packages: because somebody asked for just that, or into a root directory of their own.
-const INSTALLERS: [&str; 2] = ["scripts/deps.sh", "scripts/test-targets.sh"];
+/// Scripts that install packages: because somebody asked for just that, or into a directory of their own.
+const INSTALLERS: [&str; 3] = ["scripts/book.sh", "scripts/deps.sh", "scripts/test-targets.sh"];
 
 /// Whoever builds or tests the library gets no package that he did not ask for.
 #[test]
