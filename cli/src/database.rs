@@ -95,7 +95,7 @@ impl Database {
     }
 
     /// Returns the table that the user named, or the main table if he named none.
-    pub fn table<R: Reader>(&self, txn: &mut R, name: Option<&[u8]>) -> Outcome<TableId> {
+    pub fn table<R: Reader + ?Sized>(&self, txn: &mut R, name: Option<&[u8]>) -> Outcome<TableId> {
         let Some(name) = name else {
             return Ok(TableId::MAIN);
         };
@@ -130,10 +130,10 @@ impl Database {
     }
 
     /// Returns the named tables, in the order of their names.
-    pub fn named_tables(&self, mut txn: &ReadTxn) -> Outcome<Vec<(Vec<u8>, TableId)>> {
+    pub fn named_tables<R: Reader + ?Sized>(&self, txn: &mut R) -> Outcome<Vec<(Vec<u8>, TableId)>> {
         let mut names = Vec::new();
-        let mut cursor = Cursor::new(&mut txn, TableId::NAMES, &Range::default()).about(&self.path)?;
-        while cursor.next(&mut txn).about(&self.path)? {
+        let mut cursor = Cursor::new(txn, TableId::NAMES, &Range::default()).about(&self.path)?;
+        while cursor.next(txn).about(&self.path)? {
             names.push(cursor.key().to_vec());
         }
         let find = |name: Vec<u8>| {

@@ -11,6 +11,7 @@
 //! | `interrupt` | Ctrl-C during long work                                            |
 //! | `output`    | what people and programs read: entries, figures, progress          |
 //! | `formats`   | text formats of whole tables: LMDB's, JSON lines, CSV              |
+//! | `report`    | a page of HTML about a database                                    |
 //!
 //! Data goes to standard output; what is said about the work goes to standard error.
 
@@ -23,6 +24,7 @@ mod global;
 mod input;
 mod interrupt;
 mod output;
+mod report;
 
 use clap::{CommandFactory, Parser};
 use std::process::ExitCode;

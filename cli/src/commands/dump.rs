@@ -87,7 +87,7 @@ impl Dump {
         }
         let mut tables = vec![(None, TableId::MAIN)];
         if !self.main {
-            let named = database.named_tables(txn)?.into_iter();
+            let named = database.named_tables(&mut txn)?.into_iter();
             tables.extend(named.map(|(name, number)| (Some(name), number)));
         }
         Ok(tables)

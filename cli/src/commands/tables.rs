@@ -31,7 +31,7 @@ impl Tables {
         let database = Database::to_read(&self.file, global)?;
         let txn = database.read()?;
         let mut tables = vec![(Vec::new(), TableId::MAIN)];
-        tables.extend(database.named_tables(&txn)?);
+        tables.extend(database.named_tables(&mut &txn)?);
         let mut rows: Vec<Record> = Vec::new();
         for (name, number) in tables {
             let mut reader = &txn;
