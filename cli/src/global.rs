@@ -1,6 +1,8 @@
 //! The options that all commands have, and what is said besides the data.
 
+use crate::session::Session;
 use clap::Args;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// The options that all commands have.
@@ -15,6 +17,9 @@ pub struct Global {
     /// Returns the whole command line, for those commands that describe it.
     #[arg(skip = clap::Command::default as fn() -> clap::Command)]
     pub whole: fn() -> clap::Command,
+    /// What the shell keeps from one command to the next, if the command is one of a shell.
+    #[arg(skip)]
+    pub session: Option<Rc<Session>>,
 }
 
 /// Reads a number of seconds, which may have a fraction.

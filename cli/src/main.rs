@@ -12,6 +12,8 @@
 //! | `output`    | what people and programs read: entries, figures, progress          |
 //! | `formats`   | text formats of whole tables: LMDB's, JSON lines, CSV              |
 //! | `report`    | a page of HTML about a database                                    |
+//! | `session`   | what a shell keeps from one command to the next                    |
+//! | `shell`     | lines: their words, what becomes of them, completion               |
 //!
 //! Data goes to standard output; what is said about the work goes to standard error.
 
@@ -25,6 +27,8 @@ mod input;
 mod interrupt;
 mod output;
 mod report;
+mod session;
+mod shell;
 
 use clap::{CommandFactory, Parser};
 use std::process::ExitCode;

@@ -24,6 +24,7 @@
 //! | `load`        | reading tables from text                                  |
 //! | `import_lmdb` | making tables of the databases of an LMDB file            |
 //! | `bench`       | quick figures of this disk and this data                  |
+//! | `shell`       | commands on one file, line by line                        |
 //! | `completions` | what shells need to complete commands                     |
 //! | `man`         | man pages                                                 |
 
@@ -48,6 +49,7 @@ mod report;
 mod restore;
 mod salvage;
 mod scan;
+mod shell;
 pub mod stat;
 mod tables;
 
@@ -97,6 +99,7 @@ commands! {
     Load(load::Load),
     ImportLmdb(import_lmdb::ImportLmdb),
     Bench(bench::Bench),
+    Shell(shell::Shell),
     #[command(hide = true)]
     Completions(completions::Completions),
     #[command(hide = true)]

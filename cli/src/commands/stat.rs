@@ -36,10 +36,11 @@ impl Stat {
         let name = self.table.name()?;
         let is_alone = is_alone(&self.file);
         let database = Database::to_read(&self.file, global)?;
-        let txn = database.read()?;
+        let mut txn = database.reading()?;
+        let mut reader = txn.reader();
         let record = match name.is_some() || self.main {
-            true => of_table(&database, &mut &txn, name.as_deref())?,
-            false => of_file(&database, &mut &txn, is_alone)?,
+            true => of_table(&database, &mut *reader, name.as_deref())?,
+            false => of_file(&database, &mut *reader, is_alone)?,
         };
         let mut out = Out::open()?;
         figures::record(&mut out, self.form.form, &record)?;

@@ -1,14 +1,53 @@
 //! Standard output. What is written is collected, so that a scan does not make a system call for each entry, and an error
 //! is told, but for a pipe whose reader has gone.
 
+use super::pager::Paged;
 use crate::exit::{Failure, Outcome};
+use crate::interrupt;
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+/// Whether long output on a terminal goes through a pager.
+static PAGES: AtomicBool = AtomicBool::new(false);
+
+/// From now on, long output on a terminal goes through a pager.
+pub fn page() {
+    PAGES.store(true, Relaxed);
+}
+
+/// Where output goes.
+enum Target {
+    /// Standard output as it is.
+    Plain(File),
+    /// A terminal with a pager.
+    Paged(Paged),
+}
+
+impl Write for Target {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // In a shell, Ctrl-C does not end the process. Output that is written without a look at it ends here.
+        if interrupt::was_interrupted() {
+            return Err(io::Error::other("interrupted"));
+        }
+        match self {
+            Target::Plain(file) => file.write(bytes),
+            Target::Paged(paged) => paged.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Target::Plain(file) => file.flush(),
+            Target::Paged(paged) => paged.flush(),
+        }
+    }
+}
 
 /// Standard output, or a file in its place.
 pub struct Out {
-    to: BufWriter<File>,
+    to: BufWriter<Target>,
     /// Whether somebody looks at it while it is written.
     is_terminal: bool,
 }
@@ -18,9 +57,16 @@ impl Out {
     pub fn open() -> Outcome<Out> {
         let stdout = io::stdout();
         let copy = stdout.as_fd().try_clone_to_owned().map_err(|e| Failure::output(&e))?;
+        let is_terminal = stdout.is_terminal();
+        let rows = terminal_size::terminal_size_of(&stdout).map(|(_, rows)| usize::from(rows.0));
+        let target = match rows.filter(|rows| is_terminal && *rows > 1 && PAGES.load(Relaxed)) {
+            // A row is left for the prompt.
+            Some(rows) => Target::Paged(Paged::new(File::from(copy), rows - 1)),
+            None => Target::Plain(File::from(copy)),
+        };
         Ok(Out {
-            to: BufWriter::with_capacity(1 << 16, File::from(copy)),
-            is_terminal: stdout.is_terminal(),
+            to: BufWriter::with_capacity(1 << 16, target),
+            is_terminal,
         })
     }
 

@@ -87,6 +87,9 @@ mod tests {
         let mut lengths = Lengths::default();
         [1, 9].into_iter().for_each(|length| lengths.add(length));
         let counts: Vec<u64> = lengths.buckets().iter().map(|bucket| bucket.count).collect();
-        assert_eq!((counts, lengths.mean(), lengths.longest), (vec![1, 0, 0, 1], Some(5.0), 9));
+        assert_eq!(
+            (counts, lengths.mean(), lengths.longest),
+            (vec![1, 0, 0, 1], Some(5.0), 9)
+        );
     }
 }

@@ -70,6 +70,7 @@ pub fn bytes(bytes: u64) -> String {
         unit += 1;
     }
     match value {
+        _ if value == value.trunc() => format!("{value} {}", UNITS[unit]),
         _ if value < 9.95 => format!("{value:.1} {}", UNITS[unit]),
         _ => format!("{value:.0} {}", UNITS[unit]),
     }
@@ -102,7 +103,11 @@ pub fn date(seconds: u64) -> String {
     let day = day_of_year - (153 * shifted + 2) / 5 + 1;
     let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
     let year = year_of_era + days / 146_097 * 400 + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02} {:02}:{:02} UTC", rest / 3600, rest / 60 % 60)
+    format!(
+        "{year:04}-{month:02}-{day:02} {:02}:{:02} UTC",
+        rest / 3600,
+        rest / 60 % 60
+    )
 }
 
 #[cfg(test)]
@@ -122,10 +127,18 @@ mod tests {
     fn numbers_are_written_as_people_read_them() {
         let numbers = [0, 7, 999, 1000, 65_536, 12_345_678].map(number);
         assert_eq!(numbers, ["0", "7", "999", "1,000", "65,536", "12,345,678"]);
-        let sizes = [0, 1, 1023, 1024, 10_239, 1 << 20, 5 << 30].map(bytes);
+        let sizes = [0, 1, 1023, 1024, 10_239, 3 << 19, 5 << 30].map(bytes);
         assert_eq!(
             sizes,
-            ["0 bytes", "1 byte", "1,023 bytes", "1.0 KiB", "10 KiB", "1.0 MiB", "5.0 GiB"]
+            [
+                "0 bytes",
+                "1 byte",
+                "1,023 bytes",
+                "1 KiB",
+                "10 KiB",
+                "1.5 MiB",
+                "5 GiB"
+            ]
         );
         let times = [1500, 59_999, 60_000, 5_400_000, 200_000_000].map(duration);
         assert_eq!(times, ["1.5 s", "60.0 s", "1 min", "1.5 h", "2 days"]);

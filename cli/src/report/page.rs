@@ -18,9 +18,10 @@ const FIRST: usize = 20;
 /// Returns the whole page.
 pub fn page(facts: &Facts) -> String {
     let path = facts.path.as_path();
-    let name = path.file_name().map_or_else(|| shown(path).to_string(), |name| {
-        shown(std::path::Path::new(name)).to_string()
-    });
+    let name = path.file_name().map_or_else(
+        || shown(path).to_string(),
+        |name| shown(std::path::Path::new(name)).to_string(),
+    );
     let name = safe(name).to_string();
     let mut out = format!(
         "<!DOCTYPE html>\n<html lang=\"en\" xmlns=\"http://www.w3.org/1999/xhtml\">\n<head>\n<meta charset=\"utf-8\"/>\n\
@@ -47,7 +48,9 @@ fn section(out: &mut String, title: &str, body: &str) {
 }
 
 fn head(out: &mut String, facts: &Facts, name: &str) {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |now| now.as_secs());
     let path = facts.stat.iter().find_map(|(name, figure)| match figure {
         Figure::Bytes(bytes, _) if *name == "path" => Some(safe(crate::output::text::escaped(bytes)).to_string()),
         _ => None,
@@ -67,9 +70,17 @@ fn head(out: &mut String, facts: &Facts, name: &str) {
     let dead = counts.pages[kind_of(PageUse::Dead)];
     out.push_str("<div class=\"tiles\">\n");
     for (label, value, more) in [
-        ("Size", bytes(facts.file_bytes), format!("{} bytes", number(facts.file_bytes))),
+        (
+            "Size",
+            bytes(facts.file_bytes),
+            format!("{} bytes", number(facts.file_bytes)),
+        ),
         ("Entries", number(facts.entries()), "in all tables".to_string()),
-        ("Tables", number(facts.tables.len() as u64), "with the main one".to_string()),
+        (
+            "Tables",
+            number(facts.tables.len() as u64),
+            "with the main one".to_string(),
+        ),
         ("Pages", number(*pages), format!("of {}", bytes(facts.page_size))),
         (
             "Dead pages",
@@ -136,15 +147,15 @@ fn tables(facts: &Facts) -> String {
     let most = sorted.first().map_or(0, |table| table.pages());
     let rows = |tables: &[&Table]| {
         let mut out = String::from(
-            "<div class=\"scroll\"><table>\n<thead><tr><th>Table</th><th class=\"n\">Entries</th><th class=\"n\">Levels</th>\
-             <th class=\"n\">Pages</th><th class=\"n\">Size</th><th>Share</th></tr></thead>\n<tbody>\n",
+            "<div class=\"scroll\"><table>\n<thead><tr><th>Table</th><th class=\"n\">Entries</th><th class=\"n wide\">Levels</th>\
+             <th class=\"n wide\">Pages</th><th class=\"n\">Size</th><th>Share</th></tr></thead>\n<tbody>\n",
         );
         for table in tables {
             let pages = table.pages();
             let _ = writeln!(
                 out,
-                "<tr data-entries=\"{}\"><td class=\"name\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>\
-                 <td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"share\">{}<span>{:.1} %</span></td></tr>",
+                "<tr data-entries=\"{}\"><td class=\"name\">{}</td><td class=\"n\">{}</td><td class=\"n wide\">{}</td>\
+                 <td class=\"n wide\">{}</td><td class=\"n\">{}</td><td class=\"share\">{}<span>{:.1} %</span></td></tr>",
                 table.stat.entries,
                 table_name(&table.name),
                 number(table.stat.entries),
@@ -180,7 +191,7 @@ fn levels(facts: &Facts) -> String {
     }
     let mut out = String::from(
         "<div class=\"scroll\"><table>\n<thead><tr><th>Level</th><th class=\"n\">Pages</th>\
-         <th class=\"n\">Entries or children</th><th>Fill</th></tr></thead>\n<tbody>\n",
+         <th class=\"n wide\">Entries or children</th><th>Fill</th></tr></thead>\n<tbody>\n",
     );
     for (at, level) in facts.levels.iter().enumerate().rev() {
         let fill = percent(level.used_bytes, level.pages * facts.page_size);
@@ -190,7 +201,7 @@ fn levels(facts: &Facts) -> String {
         };
         let _ = writeln!(
             out,
-            "<tr><td>{name}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"share\">{}<span>{fill:.1} \
+            "<tr><td>{name}</td><td class=\"n\">{}</td><td class=\"n wide\">{}</td><td class=\"share\">{}<span>{fill:.1} \
              %</span></td></tr>",
             number(level.pages),
             number(level.items),

@@ -33,7 +33,7 @@ section p { margin: 12px 0 0; }
 .tile .value { font-size: 22px; font-weight: 600; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 .findings { list-style: none; margin: 0; padding: 0; display: grid; gap: 10px; }
 .findings li { display: flex; gap: 12px; border-left: 4px solid; padding: 2px 0 2px 12px; }
-.findings b { flex: 0 0 68px; }
+.findings b { flex: 0 0 72px; }
 .findings span { min-width: 0; overflow-wrap: anywhere; }
 .findings .good { border-color: var(--good); } .good b { color: var(--good); }
 .findings .notice { border-color: var(--notice); } .notice b { color: var(--notice); }
@@ -90,7 +90,7 @@ dd { margin: 0; min-width: 0; overflow-wrap: anywhere; font-variant-numeric: tab
   main { padding: 18px 10px 32px; } section { padding: 14px; }
   .findings li { flex-direction: column; gap: 0; } .findings b { flex: none; }
   .tiles { grid-template-columns: 1fr 1fr; gap: 8px; }
-  th, td { padding-right: 10px; }
+  th, td { padding-right: 10px; } .wide { display: none; } .name { min-width: 84px; } .share { min-width: 104px; }
   dl, .legend { grid-template-columns: 1fr; }
 }
 @media print { body { background: none; } section { break-inside: avoid; } }
