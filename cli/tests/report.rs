@@ -84,7 +84,7 @@ const HOSTILE: [&[u8]; 5] = [
     b"<script>alert(1)</script>",
     b"\"><img src=x onerror=alert(1)>'",
     b"&lt;]]>&#x0;",
-    b"\0\x01\xff\xfe\x1b[31m",
+    b"\x01\0\xff\xfe\x1b[31m",
     "\u{202e}\u{ffff}\u{fffe}é雪".as_bytes(),
 ];
 
@@ -168,7 +168,7 @@ fn names_are_text_whatever_they_are() {
         "<script>alert(1)</script>",
         "\"><img src=x onerror=alert(1)>'",
         "&lt;]]>&#x0;",
-        "\\x00\\x01\\xff\\xfe\\x1b[31m",
+        "\\x01\\x00\\xff\\xfe\\x1b[31m",
         "\\xe2\\x80\\xae\\xef\\xbf\\xbf\\xef\\xbf\\xbeé雪",
         "<b>&'\"",
     ] {

@@ -61,7 +61,7 @@ fn the_first_error_ends_a_script_with_its_status() {
         ("commit", 2),
         ("abort", 2),
         ("put --no-overwrite apple green", 6),
-        ("backup db", 6),
+        ("backup db", 2),
     ] {
         let lines = format!("get apple\n{line}\nget banana\n");
         let answer = script(&folder, &[], &lines);
@@ -183,13 +183,13 @@ fn others_are_waited_for_as_long_as_is_said() {
 fn help_lists_what_there_is() {
     let folder = fruits("shell-help");
     let help = script(&folder, &[], "help\n").ends_with(0);
-    for name in ["get", "scan", "report", "salvage", "begin", "snapshot", "quit"] {
+    for name in ["get", "scan", "report", "backup", "begin", "snapshot", "quit"] {
         assert!(
             help.text().lines().any(|line| line.trim_start().starts_with(name)),
             "{name}: {help:?}"
         );
     }
-    for name in ["restore", "import-lmdb", "shell", "man"] {
+    for name in ["restore", "salvage", "import-lmdb", "shell", "man"] {
         assert!(
             !help.text().lines().any(|line| line.trim_start().starts_with(name)),
             "{name}: {help:?}"

@@ -1,7 +1,7 @@
 //! `kv shell`: commands on one file, line by line.
 
 use crate::database::Database;
-use crate::exit::{Exit, Failure, Outcome};
+use crate::exit::{shown, Exit, Failure, Outcome};
 use crate::global::Global;
 use crate::input::bytes::from_text;
 use crate::interrupt;
@@ -13,7 +13,7 @@ use crate::shell::history;
 use crate::shell::verbs::{Next, Shell as Lines};
 use clap::Args;
 use rustyline::error::ReadlineError;
-use rustyline::history::FileHistory;
+use rustyline::history::{FileHistory, History};
 use rustyline::{CompletionType, Config, Editor};
 use std::io::{self, BufRead, IsTerminal};
 use std::path::PathBuf;
@@ -79,7 +79,7 @@ impl Shell {
             if worst == Exit::Done {
                 worst = exit;
             }
-            let shown = Quoted(line.trim_ascii()).to_string();
+            let text = Quoted(line.trim_ascii()).to_string();
             if !self.keep_going {
                 let undone = match lines.session.state() {
                     State::None => "",
@@ -87,12 +87,12 @@ impl Shell {
                 };
                 return Err(Failure::new(
                     exit,
-                    format!("line {number} of the script failed: {shown}; nothing after it was done{undone}"),
+                    format!("line {number} of the script failed: {text}; nothing after it was done{undone}"),
                 ));
             }
             lines
                 .global
-                .say(format_args!("line {number} of the script failed: {shown}"));
+                .say(format_args!("line {number} of the script failed: {text}"));
         }
         if lines.session.state() != State::None {
             return Err(Failure::usage(
@@ -113,27 +113,27 @@ impl Shell {
             .max_history_size(history::LINES)
             .map_err(|e| terminal(&e))?
             .build();
-        let mut editor: Editor<Help, FileHistory> = Editor::with_config(config).map_err(|e| terminal(&e))?;
         let kept = history::file().filter(|_| !self.no_history);
+        let mut history = FileHistory::with_config(config);
         if let Some(kept) = kept.as_ref().filter(|kept| kept.exists()) {
-            if let Err(error) = editor.load_history(kept) {
+            if let Err(error) = history.load(kept) {
+                let kept = shown(kept);
                 lines
                     .global
-                    .say(format_args!("{}: the history cannot be read: {error}", kept.display()));
+                    .say(format_args!("{kept}: the history cannot be read: {error}"));
             }
         }
         loop {
-            editor.set_helper(Some(Help {
-                file: lines.file().to_path_buf(),
-                global: lines.global.clone(),
-                table: lines.table.clone().map(std::os::unix::ffi::OsStringExt::into_vec),
-            }));
-            let line = match editor.readline(&prompt(lines)) {
+            let line = match read(lines, &config, &mut history) {
                 Ok(line) => line,
                 Err(ReadlineError::Interrupted) => continue,
                 Err(ReadlineError::Eof) => break,
                 Err(error) => return Err(terminal(&error)),
             };
+            if let Some(kept) = &kept {
+                // A line that cannot be kept is no reason to disturb.
+                let _ = history.append(kept);
+            }
             interrupt::forget();
             match lines.run(line.as_bytes()) {
                 Ok(Next::End) => break,
@@ -141,16 +141,26 @@ impl Shell {
                 Err(failure) => drop(failure.tell()),
             }
             interrupt::forget();
-            if let Some(kept) = &kept {
-                // A line that cannot be kept is no reason to disturb.
-                let _ = editor.append_history(kept);
-            }
         }
         if lines.session.state() == State::Open {
             lines.global.say("the transaction was not committed, and is undone");
         }
         Ok(Exit::Done)
     }
+}
+
+/// Reads a line from the terminal. The editor takes Ctrl-C to itself as long as there is one, so it lives for one line
+/// only, and gives the history back.
+fn read(lines: &Lines, config: &Config, history: &mut FileHistory) -> rustyline::Result<String> {
+    let mut editor = Editor::with_history(*config, std::mem::take(history))?;
+    editor.set_helper(Some(Help {
+        file: lines.file().to_path_buf(),
+        global: lines.global.clone(),
+        table: lines.table.clone().map(std::os::unix::ffi::OsStringExt::into_vec),
+    }));
+    let line = editor.readline(&prompt(lines));
+    *history = std::mem::take(editor.history_mut());
+    line
 }
 
 /// Returns what is shown before a line: the file, the table, the transaction, the snapshot.

@@ -50,7 +50,7 @@ pub fn typed(escaped: &str) -> String {
         match c {
             ' ' => out.push_str("\\x20"),
             '"' | '\'' => out.extend(['\\', c]),
-            '-' | '@' | '#' if out.is_empty() && c != '#' => out.extend(['\\', c]),
+            '-' | '@' if out.is_empty() => out.extend(['\\', c]),
             '#' if out.is_empty() => out.push_str("\\x23"),
             _ => out.push(c),
         }
