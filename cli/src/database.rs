@@ -83,7 +83,7 @@ impl Database {
 
     /// Returns what is to be read: what the shell keeps, or a snapshot of its own.
     pub fn reading(&self) -> Outcome<Reading> {
-        Reading::of(self)
+        Reading::of(self.session.as_ref(), || self.read())
     }
 
     /// Returns what is to be written with: what the shell keeps, or a transaction of its own.

@@ -2,7 +2,6 @@
 //!
 //! A message has one form, `kv: PATH: what happened; what to do next`.
 
-use crate::interrupt;
 use kv_engine::{Error, ShownPath};
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -72,7 +71,6 @@ impl Failure {
     pub fn output(error: &io::Error) -> Failure {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Failure::closed_pipe(),
-            _ if interrupt::was_interrupted() => Failure::new(Exit::Interrupted, "interrupted"),
             _ => Failure::new(Exit::System, format!("standard output: {error}")),
         }
     }

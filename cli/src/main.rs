@@ -30,14 +30,30 @@ mod report;
 mod session;
 mod shell;
 
-use clap::{CommandFactory, Parser};
+use crate::exit::Outcome;
+use crate::global::Global;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let app::Kv { command, mut global } = app::Kv::parse();
-    global.whole = app::Kv::command;
+    (global.whole, global.run) = (app::Kv::command, run);
     match command.run(&global) {
         Ok(exit) => exit.into(),
         Err(failure) => failure.tell(),
     }
+}
+
+/// Runs a line of a shell, whose options hold where the line has none of its own.
+fn run(line: &ArgMatches, shell: &Global) -> Result<Outcome, clap::Error> {
+    let app::Kv { command, global } = app::Kv::from_arg_matches(line)?;
+    let options = line.subcommand().map(|(_, options)| options);
+    let has_wait = options.is_some_and(|line| line.value_source("wait") == Some(ValueSource::CommandLine));
+    let global = Global {
+        quiet: global.quiet || shell.quiet,
+        wait: if has_wait { global.wait } else { shell.wait },
+        ..shell.clone()
+    };
+    Ok(command.run(&global))
 }

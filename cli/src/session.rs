@@ -5,7 +5,6 @@
 //! command that fails while it writes may have done a part of its work, so the write transaction fails with it, and
 //! stays failed until the user says `abort`: the commands behind it must not be committed one by one.
 
-use crate::database::Database;
 use crate::exit::{About, Exit, Failure, Outcome};
 use kv_engine::{CommitId, Db, ReadTxn, Reader, WriteTxn};
 use std::cell::{Ref, RefCell};
@@ -69,13 +68,11 @@ impl Session {
     }
 
     /// Keeps a snapshot of a database, in place of the one before.
-    pub fn keep(&self, database: &Database) -> Outcome<()> {
-        let txn = database.db.begin_read().about(&database.path)?;
+    pub fn keep(&self, txn: ReadTxn, db: Db) {
         *self.snapshot.borrow_mut() = Some(Snapshot {
             txn: Rc::new(txn),
-            _db: database.db.clone(),
+            _db: db,
         });
-        Ok(())
     }
 
     /// Lets the snapshot go.
@@ -132,9 +129,9 @@ pub enum Reading {
 }
 
 impl Reading {
-    /// Returns what is to be read of a database.
-    pub fn of(database: &Database) -> Outcome<Reading> {
-        if let Some(session) = &database.session {
+    /// Returns what the shell keeps, if it keeps something; otherwise a snapshot that `begin` begins.
+    pub fn of(session: Option<&Rc<Session>>, begin: impl FnOnce() -> Outcome<ReadTxn>) -> Outcome<Reading> {
+        if let Some(session) = session {
             if let Some(open) = session.lend()? {
                 return Ok(Reading::Written(Some(open), session.clone()));
             }
@@ -142,7 +139,7 @@ impl Reading {
                 return Ok(Reading::Kept(snapshot.txn.clone()));
             }
         }
-        Ok(Reading::Own(Box::new(database.read()?)))
+        Ok(Reading::Own(Box::new(begin()?)))
     }
 
     /// Returns the calls that read.

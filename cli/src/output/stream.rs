@@ -2,7 +2,7 @@
 //! is told, but for a pipe whose reader has gone.
 
 use super::pager::Paged;
-use crate::exit::{Failure, Outcome};
+use crate::exit::{Exit, Failure, Outcome};
 use crate::interrupt;
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
@@ -52,11 +52,19 @@ pub struct Out {
     is_terminal: bool,
 }
 
+/// Returns why something could not be written.
+fn failed(error: &io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::Other if interrupt::was_interrupted() => Failure::new(Exit::Interrupted, "interrupted"),
+        _ => Failure::output(error),
+    }
+}
+
 impl Out {
     /// Opens standard output.
     pub fn open() -> Outcome<Out> {
         let stdout = io::stdout();
-        let copy = stdout.as_fd().try_clone_to_owned().map_err(|e| Failure::output(&e))?;
+        let copy = stdout.as_fd().try_clone_to_owned().map_err(|e| failed(&e))?;
         let is_terminal = stdout.is_terminal();
         let rows = terminal_size::terminal_size_of(&stdout).map(|(_, rows)| usize::from(rows.0));
         let target = match rows.filter(|rows| is_terminal && *rows > 1 && PAGES.load(Relaxed)) {
@@ -77,22 +85,22 @@ impl Out {
 
     /// Writes bytes.
     pub fn bytes(&mut self, bytes: &[u8]) -> Outcome<()> {
-        self.to.write_all(bytes).map_err(|e| Failure::output(&e))
+        self.to.write_all(bytes).map_err(|e| failed(&e))
     }
 
     /// Writes what is formatted.
     pub fn text(&mut self, text: impl std::fmt::Display) -> Outcome<()> {
-        write!(self.to, "{text}").map_err(|e| Failure::output(&e))
+        write!(self.to, "{text}").map_err(|e| failed(&e))
     }
 
     /// Writes what is formatted, and ends the line.
     pub fn line(&mut self, text: impl std::fmt::Display) -> Outcome<()> {
-        writeln!(self.to, "{text}").map_err(|e| Failure::output(&e))
+        writeln!(self.to, "{text}").map_err(|e| failed(&e))
     }
 
     /// Writes out what was collected. A command that has written ends with this, because only then errors are known.
     pub fn finish(&mut self) -> Outcome<()> {
-        self.to.flush().map_err(|e| Failure::output(&e))
+        self.to.flush().map_err(|e| failed(&e))
     }
 }
 

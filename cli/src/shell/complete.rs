@@ -2,13 +2,11 @@
 
 use super::verbs::{names, OWN};
 use super::words::{self, Word};
-use crate::app::Kv;
 use crate::database::Database;
 use crate::exit::Outcome;
 use crate::global::Global;
 use crate::input::bytes::{from_hex, from_text};
 use crate::output::text::{escaped, hex};
-use clap::CommandFactory;
 use kv_engine::{Cursor, Range};
 use rustyline::completion::Completer;
 use rustyline::highlight::Highlighter;
@@ -65,7 +63,10 @@ impl Help {
         let begin = String::from_utf8_lossy(&last.bytes).into_owned();
         let Some(verb) = before.first() else {
             let own = OWN.iter().map(|(name, _)| (*name).to_string());
-            return Ok(beginning_with(names().into_iter().chain(own), &begin));
+            return Ok(beginning_with(
+                names(&(self.global.whole)()).into_iter().chain(own),
+                &begin,
+            ));
         };
         let verb = String::from_utf8_lossy(&verb.bytes).into_owned();
         let previous = before.last().map_or(&b""[..], |word| &word.bytes);
@@ -77,8 +78,8 @@ impl Help {
             "help" if before.len() == 1 => return self.candidates(std::slice::from_ref(last)),
             _ => {}
         }
-        let kv = Kv::command();
-        let Some(command) = names().contains(&verb).then(|| kv.find_subcommand(&verb)).flatten() else {
+        let kv = (self.global.whole)();
+        let Some(command) = names(&kv).contains(&verb).then(|| kv.find_subcommand(&verb)).flatten() else {
             return Ok(Vec::new());
         };
         let has = |id: &str| command.get_arguments().any(|argument| argument.get_id() == id);

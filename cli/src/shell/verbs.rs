@@ -1,7 +1,6 @@
 //! Which commands a shell has, and what becomes of a line.
 
 use super::words;
-use crate::app::Kv;
 use crate::database::{Database, Writing};
 use crate::exit::{shown, Exit, Failure, Outcome};
 use crate::global::Global;
@@ -10,7 +9,7 @@ use crate::output::stream::Out;
 use crate::output::text::Quoted;
 use crate::session::{Session, State};
 use clap::parser::ValueSource;
-use clap::{ArgMatches, CommandFactory, FromArgMatches};
+use clap::ArgMatches;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -58,12 +57,11 @@ pub struct Shell {
 
 /// Returns the names of the commands of `kv` that work in a shell: those whose first argument is an argument `file` that
 /// must be given. Those that make one file of another are left out by that.
-pub fn names() -> Vec<String> {
+pub fn names(kv: &clap::Command) -> Vec<String> {
     let takes_file = |command: &clap::Command| {
         let first = command.get_positionals().next();
         first.is_some_and(|argument| argument.get_id() == "file" && argument.is_required_set())
     };
-    let kv = Kv::command();
     let commands = kv.get_subcommands().filter(|command| takes_file(command));
     let names = commands.map(|command| command.get_name().to_string());
     names.filter(|name| name != "shell").collect()
@@ -116,7 +114,8 @@ impl Shell {
             (b"table", []) => self.table = None,
             (b"table", [name]) => self.choose(name)?,
             (b"snapshot", [word]) if word == "on" => {
-                self.session.keep(&Database::to_read(&self.file, &self.global)?)?;
+                let database = Database::to_read(&self.file, &self.global)?;
+                self.session.keep(database.read()?, database.db);
             }
             (b"snapshot", [word]) if word == "off" => self.session.let_go(),
             (b"snapshot", _) => return Err(Failure::usage("snapshot: say snapshot on, or snapshot off")),
@@ -178,8 +177,8 @@ impl Shell {
     fn help(&self) -> Outcome<()> {
         let mut out = Out::open()?;
         out.line("A line is a command of kv without the file:\n")?;
-        let kv = Kv::command();
-        for name in names() {
+        let kv = (self.global.whole)();
+        for name in names(&kv) {
             let about = kv.find_subcommand(&name).and_then(|command| command.get_about());
             out.line(format_args!(
                 "  {name:<10} {}",
@@ -209,7 +208,9 @@ impl Shell {
 
     /// Runs a command of `kv`, with the file put in.
     fn command(&self, verb: &OsStr, rest: &[OsString]) -> Outcome<Exit> {
-        let name = verb.to_str().filter(|name| names().iter().any(|known| known == name));
+        let name = verb
+            .to_str()
+            .filter(|name| names(&(self.global.whole)()).iter().any(|known| known == name));
         let Some(name) = name else {
             return Err(Failure::usage(format!(
                 "{}: a shell has no such command; help lists them",
@@ -218,7 +219,7 @@ impl Shell {
         };
         let mut line: Vec<OsString> = vec!["kv".into(), name.into(), self.file.clone().into()];
         line.extend_from_slice(rest);
-        let mut matches = match Kv::command().try_get_matches_from(&line) {
+        let mut matches = match (self.global.whole)().try_get_matches_from(&line) {
             Ok(matches) => matches,
             Err(error) => return told(&error),
         };
@@ -236,22 +237,15 @@ impl Shell {
             let mut option = OsString::from("--table=");
             option.push(table);
             line.insert(3, option);
-            matches = match Kv::command().try_get_matches_from(&line) {
+            matches = match (self.global.whole)().try_get_matches_from(&line) {
                 Ok(matches) => matches,
                 Err(error) => return told(&error),
             };
         }
-        let Kv { command, mut global } = match Kv::from_arg_matches(&matches) {
-            Ok(parsed) => parsed,
-            Err(error) => return told(&error),
-        };
-        global.whole = self.global.whole;
-        global.session = Some(self.session.clone());
-        global.quiet |= self.global.quiet;
-        if !typed(&options, "wait") {
-            global.wait = self.global.wait;
+        match (self.global.run)(&matches, &self.global) {
+            Ok(outcome) => outcome,
+            Err(error) => told(&error),
         }
-        command.run(&global)
     }
 
     /// Refuses what would wait for the shell itself.
