@@ -2,9 +2,15 @@
 
 use crate::exit::{shown, About, Exit, Failure, Outcome};
 use crate::global::Global;
+use crate::interrupt;
 use crate::output::text::Quoted;
-use kv_engine::{Cursor, Db, Durability, Error, Options, Range, ReadTxn, Reader, TableId, WriteOptions, WriteTxn};
+use crate::session::{Reading, Session, Work};
+use kv_engine::{
+    Cursor, Db, Durability, Error, Options, Range, ReadTxn, Reader, TableId, Wait, WriteOptions, WriteTxn,
+};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 /// An open database and the name that the user gave it.
 pub struct Database {
@@ -12,6 +18,9 @@ pub struct Database {
     pub db: Db,
     /// The name.
     pub path: PathBuf,
+    /// What the shell keeps, if the command is one of a shell.
+    pub session: Option<Rc<Session>>,
+    wait: Duration,
 }
 
 /// What a command that writes may do besides.
@@ -30,6 +39,7 @@ impl Database {
     pub fn to_read(path: &Path, global: &Global) -> Outcome<Database> {
         Database::open(
             path,
+            global,
             &Options {
                 read_only: true,
                 wait: Some(global.wait),
@@ -51,16 +61,18 @@ impl Database {
             ..Options::default()
         };
         let missing = !writing.create && !path.exists();
-        Database::open(path, &options).map_err(|failure| match missing {
+        Database::open(path, global, &options).map_err(|failure| match missing {
             true => failure.advise("add --create to make a new database"),
             false => failure,
         })
     }
 
-    fn open(path: &Path, options: &Options) -> Outcome<Database> {
+    fn open(path: &Path, global: &Global, options: &Options) -> Outcome<Database> {
         Ok(Database {
             db: Db::open(path, options).about(path)?,
             path: path.to_path_buf(),
+            session: global.session.clone(),
+            wait: global.wait,
         })
     }
 
@@ -69,9 +81,19 @@ impl Database {
         self.db.begin_read().about(&self.path)
     }
 
-    /// Begins the write transaction. If others have it for too long, the message says who.
-    pub fn write(&self) -> Outcome<WriteTxn> {
-        self.db.begin_write(WriteOptions::default()).map_err(|error| {
+    /// Returns what is to be read: what the shell keeps, or a snapshot of its own.
+    pub fn reading(&self) -> Outcome<Reading> {
+        Reading::of(self.session.as_ref(), || self.read())
+    }
+
+    /// Returns what is to be written with: what the shell keeps, or a transaction of its own.
+    pub fn write(&self) -> Outcome<Work> {
+        Work::of(self.session.as_ref(), || self.begin_write())
+    }
+
+    /// Begins a write transaction. If others have it for too long, the message says who.
+    pub fn begin_write(&self) -> Outcome<WriteTxn> {
+        self.wait_to_write().map_err(|error| {
             let writer = self.db.writer().filter(|_| matches!(error, Error::Busy(_)));
             match writer {
                 Some(writer) => Failure::new(
@@ -89,13 +111,34 @@ impl Database {
         })
     }
 
+    /// Waits for the right to write. In a shell, Ctrl-C ends the waiting.
+    fn wait_to_write(&self) -> kv_engine::Result<WriteTxn> {
+        const STEP: Duration = Duration::from_millis(100);
+        if self.session.is_none() {
+            return self.db.begin_write(WriteOptions::default());
+        }
+        let end = Instant::now().checked_add(self.wait);
+        loop {
+            let left = end.map_or(STEP, |end| end.saturating_duration_since(Instant::now()));
+            let options = WriteOptions {
+                wait: Some(Wait::For(left.min(STEP))),
+                ..WriteOptions::default()
+            };
+            match self.db.begin_write(options) {
+                Err(Error::Busy(_)) if interrupt::was_interrupted() => return Err(Error::Cancelled),
+                Err(Error::Busy(_)) if left > STEP => {}
+                other => return other,
+            }
+        }
+    }
+
     /// Returns what an error of the engine means, with the name of the file.
     pub fn fail(&self, error: Error) -> Failure {
         Failure::of(&self.path, error)
     }
 
     /// Returns the table that the user named, or the main table if he named none.
-    pub fn table<R: Reader>(&self, txn: &mut R, name: Option<&[u8]>) -> Outcome<TableId> {
+    pub fn table<R: Reader + ?Sized>(&self, txn: &mut R, name: Option<&[u8]>) -> Outcome<TableId> {
         let Some(name) = name else {
             return Ok(TableId::MAIN);
         };
@@ -130,10 +173,10 @@ impl Database {
     }
 
     /// Returns the named tables, in the order of their names.
-    pub fn named_tables(&self, mut txn: &ReadTxn) -> Outcome<Vec<(Vec<u8>, TableId)>> {
+    pub fn named_tables<R: Reader + ?Sized>(&self, txn: &mut R) -> Outcome<Vec<(Vec<u8>, TableId)>> {
         let mut names = Vec::new();
-        let mut cursor = Cursor::new(&mut txn, TableId::NAMES, &Range::default()).about(&self.path)?;
-        while cursor.next(&mut txn).about(&self.path)? {
+        let mut cursor = Cursor::new(txn, TableId::NAMES, &Range::default()).about(&self.path)?;
+        while cursor.next(txn).about(&self.path)? {
             names.push(cursor.key().to_vec());
         }
         let find = |name: Vec<u8>| {

@@ -1,7 +1,17 @@
 //! The options that all commands have, and what is said besides the data.
 
-use clap::Args;
+use crate::exit::{Exit, Outcome};
+use crate::session::Session;
+use clap::{ArgMatches, Args};
+use std::rc::Rc;
 use std::time::Duration;
+
+/// Runs a command line that was parsed, or tells what is wrong with it.
+pub type Run = fn(&ArgMatches, &Global) -> Result<Outcome, clap::Error>;
+
+fn nothing(_: &ArgMatches, _: &Global) -> Result<Outcome, clap::Error> {
+    Ok(Ok(Exit::Done))
+}
 
 /// The options that all commands have.
 #[derive(Debug, Clone, Args)]
@@ -15,6 +25,12 @@ pub struct Global {
     /// Returns the whole command line, for those commands that describe it.
     #[arg(skip = clap::Command::default as fn() -> clap::Command)]
     pub whole: fn() -> clap::Command,
+    /// Runs the command of a line that was parsed, with the options of the shell given.
+    #[arg(skip = nothing as Run)]
+    pub run: Run,
+    /// What the shell keeps from one command to the next, if the command is one of a shell.
+    #[arg(skip)]
+    pub session: Option<Rc<Session>>,
 }
 
 /// Reads a number of seconds, which may have a fraction.

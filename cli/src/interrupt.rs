@@ -20,6 +20,23 @@ pub fn watch() {
     });
 }
 
+/// From now on, Ctrl-C is noted and ends the work, and never the process. A shell wants this.
+pub fn outlive() {
+    WAS_INTERRUPTED.get_or_init(|| {
+        let flag = Arc::new(AtomicBool::new(false));
+        // If the system refuses a handler, Ctrl-C ends the shell as it always did.
+        let _ = signal_hook::flag::register(signal_hook::consts::SIGINT, flag.clone());
+        flag
+    });
+}
+
+/// Forgets a Ctrl-C: the work that it ended has ended.
+pub fn forget() {
+    if let Some(flag) = WAS_INTERRUPTED.get() {
+        flag.store(false, SeqCst);
+    }
+}
+
 /// Returns whether the user wants the work to end.
 pub fn was_interrupted() -> bool {
     WAS_INTERRUPTED.get().is_some_and(|flag| flag.load(SeqCst))

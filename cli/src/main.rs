@@ -11,6 +11,9 @@
 //! | `interrupt` | Ctrl-C during long work                                            |
 //! | `output`    | what people and programs read: entries, figures, progress          |
 //! | `formats`   | text formats of whole tables: LMDB's, JSON lines, CSV              |
+//! | `report`    | a page of HTML about a database                                    |
+//! | `session`   | what a shell keeps from one command to the next                    |
+//! | `shell`     | lines: their words, what becomes of them, completion               |
 //!
 //! Data goes to standard output; what is said about the work goes to standard error.
 
@@ -23,15 +26,34 @@ mod global;
 mod input;
 mod interrupt;
 mod output;
+mod report;
+mod session;
+mod shell;
 
-use clap::{CommandFactory, Parser};
+use crate::exit::Outcome;
+use crate::global::Global;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let app::Kv { command, mut global } = app::Kv::parse();
-    global.whole = app::Kv::command;
+    (global.whole, global.run) = (app::Kv::command, run);
     match command.run(&global) {
         Ok(exit) => exit.into(),
         Err(failure) => failure.tell(),
     }
+}
+
+/// Runs a line of a shell, whose options hold where the line has none of its own.
+fn run(line: &ArgMatches, shell: &Global) -> Result<Outcome, clap::Error> {
+    let app::Kv { command, global } = app::Kv::from_arg_matches(line)?;
+    let options = line.subcommand().map(|(_, options)| options);
+    let has_wait = options.is_some_and(|line| line.value_source("wait") == Some(ValueSource::CommandLine));
+    let global = Global {
+        quiet: global.quiet || shell.quiet,
+        wait: if has_wait { global.wait } else { shell.wait },
+        ..shell.clone()
+    };
+    Ok(command.run(&global))
 }

@@ -117,7 +117,7 @@ impl Bench {
         let txn = database.read()?;
         let mut reader = &txn;
         let mut tables = vec![TableId::MAIN];
-        tables.extend(database.named_tables(&txn)?.into_iter().map(|(_, number)| number));
+        tables.extend(database.named_tables(&mut &txn)?.into_iter().map(|(_, number)| number));
         let path = &database.path;
         let mut largest = (0, TableId::MAIN);
         for table in tables {

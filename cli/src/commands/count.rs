@@ -8,7 +8,6 @@ use crate::output::json::Object;
 use crate::output::stream::Out;
 use crate::output::{Form, FormArg};
 use clap::Args;
-use kv_engine::Reader;
 use std::path::PathBuf;
 
 /// Counts the entries of a range, without reading them.
@@ -32,9 +31,10 @@ impl Count {
         let name = self.table.name()?;
         let range = self.range.read(self.hex.syntax())?;
         let database = Database::to_read(&self.file, global)?;
-        let txn = database.read()?;
-        let table = database.table(&mut &txn, name.as_deref())?;
-        let count = (&txn).count(table, &range.range(false)).about(&self.file)?;
+        let mut txn = database.reading()?;
+        let mut reader = txn.reader();
+        let table = database.table(&mut *reader, name.as_deref())?;
+        let count = reader.count(table, &range.range(false)).about(&self.file)?;
         number(self.form.form, "count", count)
     }
 }

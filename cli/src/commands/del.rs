@@ -59,7 +59,7 @@ impl Del {
         }
         let database = Database::to_write(&self.file, global, writing)?;
         let mut txn = database.write()?;
-        let table = database.table(&mut txn, name.as_deref())?;
+        let table = database.table(&mut *txn, name.as_deref())?;
         let mut exit = Exit::Done;
         if self.drop && table != TableId::MAIN {
             txn.table_drop(table).about(&self.file)?;

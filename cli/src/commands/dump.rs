@@ -8,7 +8,7 @@ use crate::input::args::{HexArg, RangeArgs, TableArg};
 use crate::output::progress::{Progress, Unit};
 use crate::output::stream::Out;
 use clap::Args;
-use kv_engine::{Cursor, ReadTxn, Reader, TableId};
+use kv_engine::{Cursor, Reader, TableId};
 use std::path::PathBuf;
 
 /// Writes all tables, or one of them, as text that kv load reads.
@@ -41,8 +41,9 @@ impl Dump {
     pub fn run(self, global: &Global) -> Outcome {
         let name = self.table.name()?;
         let database = Database::to_read(&self.file, global)?;
-        let txn = database.read()?;
-        let tables = self.tables(&database, &txn, name)?;
+        let mut txn = database.reading()?;
+        let mut txn = txn.reader();
+        let tables = self.tables(&database, &mut *txn, name)?;
         let stat = database.db.stat();
         let map_size = (stat.pages * u64::from(stat.page_size)).saturating_mul(4);
         let mut out = Out::open()?;
@@ -58,16 +59,16 @@ impl Dump {
                     style,
                     map_size: map_size.clamp(MAP_SIZES.0, MAP_SIZES.1),
                 };
-                self.write(&database, &txn, &tables, (global, &mut writer))?;
+                self.write(&database, &mut *txn, &tables, (global, &mut writer))?;
             }
             Format::Json => {
                 let mut writer = json::Writer::new(&mut out, syntax);
-                self.write(&database, &txn, &tables, (global, &mut writer))?;
+                self.write(&database, &mut *txn, &tables, (global, &mut writer))?;
             }
             Format::Csv => {
                 let names_tables = tables.iter().any(|(name, _)| name.is_some());
                 let mut writer = csv::Writer::new(&mut out, syntax, names_tables)?;
-                self.write(&database, &txn, &tables, (global, &mut writer))?;
+                self.write(&database, &mut *txn, &tables, (global, &mut writer))?;
             }
         }
         out.finish()?;
@@ -78,11 +79,11 @@ impl Dump {
     fn tables(
         &self,
         database: &Database,
-        mut txn: &ReadTxn,
+        txn: &mut dyn Reader,
         name: Option<Vec<u8>>,
     ) -> Outcome<Vec<(Option<Vec<u8>>, TableId)>> {
         if name.is_some() {
-            let number = database.table(&mut txn, name.as_deref())?;
+            let number = database.table(txn, name.as_deref())?;
             return Ok(vec![(name, number)]);
         }
         let mut tables = vec![(None, TableId::MAIN)];
@@ -96,13 +97,12 @@ impl Dump {
     fn write(
         &self,
         database: &Database,
-        txn: &ReadTxn,
+        reader: &mut dyn Reader,
         tables: &[(Option<Vec<u8>>, TableId)],
         (global, to): (&Global, &mut dyn sink::Format),
     ) -> Outcome<()> {
         let range = self.range.read(self.hex.syntax())?;
         let path = &database.path;
-        let mut reader = txn;
         let mut total = 0;
         for (_, number) in tables {
             total += reader.count(*number, &range.range(false)).about(path)?;
@@ -110,9 +110,9 @@ impl Dump {
         let mut progress = Progress::new(global, "writing", Unit::Entries, Some(total));
         for (name, number) in tables {
             to.begin(name.as_deref())?;
-            let mut cursor = Cursor::new(&mut reader, *number, &range.range(false)).about(path)?;
-            while cursor.next(&mut reader).about(path)? {
-                let value = cursor.value(&mut reader).about(path)?;
+            let mut cursor = Cursor::new(reader, *number, &range.range(false)).about(path)?;
+            while cursor.next(reader).about(path)? {
+                let value = cursor.value(reader).about(path)?;
                 to.entry(cursor.key(), value)?;
                 progress.more(1)?;
             }

@@ -9,7 +9,7 @@ use crate::output::entries::EntryForm;
 use crate::output::stream::Out;
 use crate::output::{Form, FormArg};
 use clap::Args;
-use kv_engine::{ReadTxn, Reader, TableId};
+use kv_engine::{Reader, TableId};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -42,8 +42,9 @@ impl Get {
         let name = self.table.name()?;
         let keys: Vec<Vec<u8>> = self.keys.iter().map(|key| syntax.read(key)).collect::<Outcome<_>>()?;
         let database = Database::to_read(&self.file, global)?;
-        let txn = database.read()?;
-        let table = database.table(&mut &txn, name.as_deref())?;
+        let mut txn = database.reading()?;
+        let mut txn = txn.reader();
+        let table = database.table(&mut *txn, name.as_deref())?;
         let mut out = Out::open()?;
         let form = EntryForm {
             form: self.form.form,
@@ -52,7 +53,7 @@ impl Get {
         let mut exit = Exit::Done;
         for key in keys {
             if form.form == Form::Raw && syntax == Syntax::Text {
-                if raw(&database, &txn, table, &key, &mut out)? {
+                if raw(&database, &mut *txn, table, &key, &mut out)? {
                     continue;
                 }
             } else if let Some(value) = txn.get(table, &key).about(&self.file)? {
@@ -70,8 +71,7 @@ impl Get {
 }
 
 /// Writes a value as it is, in parts, so that it need not fit into memory. Returns false if there is none.
-fn raw(database: &Database, txn: &ReadTxn, table: TableId, key: &[u8], out: &mut Out) -> Outcome<bool> {
-    let mut reader = txn;
+fn raw(database: &Database, reader: &mut dyn Reader, table: TableId, key: &[u8], out: &mut Out) -> Outcome<bool> {
     let Some(info) = reader.value_info(table, key).about(&database.path)? else {
         return Ok(false);
     };

@@ -6,6 +6,7 @@ use crate::global::Global;
 use crate::input::bytes::Syntax;
 use crate::output::progress::{Progress, Unit};
 use crate::output::text::Quoted;
+use crate::session::Work;
 use clap::{Args, ValueEnum};
 use keelkv_lmdb::composite::Composite;
 use keelkv_lmdb::{Environment, Rule};
@@ -185,7 +186,7 @@ struct Import<'i> {
     environment: &'i Environment,
     database: &'i Database,
     /// The transaction; there is none between two batches.
-    txn: Option<WriteTxn>,
+    txn: Option<Work>,
     in_batch: u64,
     progress: Progress,
 }

@@ -9,6 +9,7 @@ use crate::global::Global;
 use crate::input::args::{HexArg, TableArg};
 use crate::input::lines::Lines;
 use crate::output::progress::{Progress, Unit};
+use crate::session::Work;
 use clap::Args;
 use kv_engine::{Error, PutMode, TableId, WriteTxn};
 use std::path::PathBuf;
@@ -100,7 +101,7 @@ impl Load {
 struct Loader<'d> {
     database: &'d Database,
     /// The transaction; there is none between two batches.
-    txn: Option<WriteTxn>,
+    txn: Option<Work>,
     table: TableId,
     name: Option<Vec<u8>>,
     has_table: bool,

@@ -33,10 +33,13 @@ pub struct Map {
 
 /// What was counted.
 #[derive(Debug, Default)]
-struct Counts {
-    pages: [u64; KINDS.len()],
-    dead_runs: u64,
-    largest_dead_run: u64,
+pub struct Counts {
+    /// How many pages of each kind there are.
+    pub pages: [u64; KINDS.len()],
+    /// How many runs of dead pages there are.
+    pub dead_runs: u64,
+    /// How many pages the largest of them has.
+    pub largest_dead_run: u64,
     /// Leaves that have a leaf before them in their table, and how many of these lie right behind it.
     followers: (u64, u64),
     last: Option<PageRun>,
@@ -46,7 +49,8 @@ struct Counts {
 }
 
 impl Counts {
-    fn add(&mut self, run: PageRun) {
+    /// Counts pages that are used for the same.
+    pub fn add(&mut self, run: PageRun) {
         self.pages[kind_of(run.usage)] += run.pages;
         match run.usage {
             PageUse::Leaf => {
@@ -70,7 +74,8 @@ impl Counts {
         }
     }
 
-    fn in_order(&self) -> Figure {
+    /// Returns how many percent of the leaves lie right behind the one before them.
+    pub fn in_order(&self) -> Figure {
         match self.followers {
             (0, _) => Figure::None("none"),
             (all, behind) => Figure::Real(behind as f64 * 100.0 / all as f64, 1),
@@ -132,7 +137,7 @@ impl Map {
 }
 
 /// Adds a run to a list, as a part of the last one where it continues that.
-fn join(runs: &mut Vec<PageRun>, run: PageRun) {
+pub fn join(runs: &mut Vec<PageRun>, run: PageRun) {
     match runs.last_mut() {
         Some(last) if last.usage == run.usage && last.first + last.pages == run.first => last.pages += run.pages,
         _ => runs.push(run),

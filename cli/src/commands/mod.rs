@@ -13,6 +13,7 @@
 //! | `stat`        | figures of the file or of a table                         |
 //! | `map`         | a picture of what the pages are used for                  |
 //! | `picture`     | drawing that picture                                      |
+//! | `report`      | a page of HTML about a database                           |
 //! | `readers`     | which processes read and write                            |
 //! | `check`       | proving that a file is whole                              |
 //! | `findings`    | what a fault means, and what to do about it               |
@@ -23,6 +24,7 @@
 //! | `load`        | reading tables from text                                  |
 //! | `import_lmdb` | making tables of the databases of an LMDB file            |
 //! | `bench`       | quick figures of this disk and this data                  |
+//! | `shell`       | commands on one file, line by line                        |
 //! | `completions` | what shells need to complete commands                     |
 //! | `man`         | man pages                                                 |
 
@@ -38,15 +40,17 @@ mod get;
 mod import_lmdb;
 mod load;
 mod man;
-mod map;
-mod picture;
+pub mod map;
+pub mod picture;
 mod put;
 mod rank;
-mod readers;
+pub mod readers;
+mod report;
 mod restore;
 mod salvage;
 mod scan;
-mod stat;
+mod shell;
+pub mod stat;
 mod tables;
 
 use crate::exit::Outcome;
@@ -85,6 +89,7 @@ commands! {
     Tables(tables::Tables),
     Stat(stat::Stat),
     Map(map::Map),
+    Report(report::Report),
     Readers(readers::Readers),
     Check(check::Check),
     Salvage(salvage::Salvage),
@@ -94,6 +99,7 @@ commands! {
     Load(load::Load),
     ImportLmdb(import_lmdb::ImportLmdb),
     Bench(bench::Bench),
+    Shell(shell::Shell),
     #[command(hide = true)]
     Completions(completions::Completions),
     #[command(hide = true)]

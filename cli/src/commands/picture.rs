@@ -67,17 +67,18 @@ impl Picture {
         }
     }
 
+    /// Returns the kind of which each cell has most pages.
+    pub fn kinds(&self) -> impl Iterator<Item = usize> + '_ {
+        self.cells.iter().map(most)
+    }
+
     /// Returns the rows. A cell shows the kind of which it has most pages.
     pub fn rows(&self, style: Style) -> Vec<String> {
         let row = |cells: &[[u64; KINDS.len()]]| {
             let mut text = String::new();
             let mut colour = None;
             for cell in cells {
-                let most = (0..KINDS.len())
-                    .rev()
-                    .max_by_key(|kind| cell[*kind])
-                    .unwrap_or_default();
-                let (_, _, block, letter, number) = KINDS[most];
+                let (_, _, block, letter, number) = KINDS[most(cell)];
                 if style.colour && colour != Some(number) {
                     text.push_str(&format!("\x1b[{number}m"));
                     colour = Some(number);
@@ -91,6 +92,14 @@ impl Picture {
         };
         self.cells.chunks(self.width).map(row).collect()
     }
+}
+
+/// Returns the kind of which there are most pages; among equals the first of the legend.
+fn most(cell: &[u64; KINDS.len()]) -> usize {
+    (0..KINDS.len())
+        .rev()
+        .max_by_key(|kind| cell[*kind])
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::output::entries::EntryForm;
 use crate::output::stream::Out;
 use crate::output::FormArg;
 use clap::Args;
-use kv_engine::{Cursor, Reader};
+use kv_engine::Cursor;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -47,17 +47,17 @@ impl Rank {
         let range = self.range.read(syntax)?;
         let key = self.key.as_deref().map(|key| syntax.read(key)).transpose()?;
         let database = Database::to_read(&self.file, global)?;
-        let txn = database.read()?;
-        let mut reader = &txn;
-        let table = database.table(&mut reader, name.as_deref())?;
+        let mut txn = database.reading()?;
+        let mut reader = txn.reader();
+        let table = database.table(&mut *reader, name.as_deref())?;
         if let Some(key) = key {
             let rank = reader.rank(table, &key).about(&self.file)?;
             return number(self.form.form, "rank", rank);
         }
         let nth = self.nth.unwrap_or(0);
-        let mut cursor = Cursor::new(&mut reader, table, &range.range(self.reverse)).about(&self.file)?;
-        if !cursor.nth(&mut reader, nth).about(&self.file)? {
-            let count = cursor.count(&mut reader).about(&self.file)?;
+        let mut cursor = Cursor::new(&mut *reader, table, &range.range(self.reverse)).about(&self.file)?;
+        if !cursor.nth(&mut *reader, nth).about(&self.file)? {
+            let count = cursor.count(&mut *reader).about(&self.file)?;
             let path = shown(&self.file);
             let what = format!("{path}: no entry has the rank {nth}; the range has {count} entries, from rank 0 on");
             return Err(Failure::new(Exit::NotFound, what));
@@ -67,7 +67,7 @@ impl Rank {
             syntax,
         };
         let mut out = Out::open()?;
-        let value = cursor.value(&mut reader).about(&self.file)?;
+        let value = cursor.value(&mut *reader).about(&self.file)?;
         form.entry(&mut out, cursor.key(), Some(value))?;
         out.finish()?;
         Ok(Exit::Done)

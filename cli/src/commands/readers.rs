@@ -7,8 +7,8 @@ use crate::output::figures::{self, Figure, Record};
 use crate::output::stream::Out;
 use crate::output::FormArg;
 use clap::Args;
-use kv_engine::{Wait, WriteOptions};
-use std::path::PathBuf;
+use kv_engine::{ReaderInfo, Wait, WriteOptions};
+use std::path::{Path, PathBuf};
 
 /// Lists the processes that read or write now, the oldest snapshot first.
 ///
@@ -25,24 +25,9 @@ pub struct Readers {
 impl Readers {
     /// Lists the readers and the writer.
     pub fn run(self, global: &Global) -> Outcome {
-        let mut database = Database::to_read(&self.file, global)?;
-        let mut knows_pages = false;
-        // What is kept for a reader is known to those who write. The right to write is taken for a moment, if it is free
-        // and there are readers; nothing is written.
-        if !database.db.readers().is_empty() {
-            drop(database);
-            database = match Database::to_write(&self.file, global, Writing::default()) {
-                Ok(database) => database,
-                Err(_) => Database::to_read(&self.file, global)?,
-            };
-            let options = WriteOptions {
-                wait: Some(Wait::Try),
-                ..WriteOptions::default()
-            };
-            knows_pages = database.db.begin_write(options).is_ok();
-        }
+        let (database, readers, knows_pages) = now(&self.file, global)?;
         let mut rows: Vec<Record> = Vec::new();
-        for reader in database.db.readers() {
+        for reader in readers {
             rows.push(vec![
                 ("process", u64::from(reader.pid).into()),
                 ("name", name_of(reader.pid)),
@@ -76,8 +61,30 @@ impl Readers {
     }
 }
 
+/// Opens a database, and returns who reads it, and whether it is known how many pages are kept for them.
+pub fn now(path: &Path, global: &Global) -> Outcome<(Database, Vec<ReaderInfo>, bool)> {
+    let mut database = Database::to_read(path, global)?;
+    let mut knows_pages = false;
+    // What is kept for a reader is known to those who write. The right to write is taken for a moment, if it is free and
+    // there are readers; nothing is written.
+    if !database.db.readers().is_empty() {
+        drop(database);
+        database = match Database::to_write(path, global, Writing::default()) {
+            Ok(database) => database,
+            Err(_) => Database::to_read(path, global)?,
+        };
+        let options = WriteOptions {
+            wait: Some(Wait::Try),
+            ..WriteOptions::default()
+        };
+        knows_pages = database.db.begin_write(options).is_ok();
+    }
+    let readers = database.db.readers();
+    Ok((database, readers, knows_pages))
+}
+
 /// Returns the name of a process, which is not known if it belongs to another container.
-fn name_of(pid: u32) -> Figure {
+pub fn name_of(pid: u32) -> Figure {
     match std::fs::read_to_string(format!("/proc/{pid}/comm")) {
         Ok(name) => Figure::Text(name.trim_end().to_string()),
         Err(_) => Figure::None("?"),

@@ -47,22 +47,22 @@ impl Scan {
         let name = self.table.name()?;
         let range = self.range.read(syntax)?;
         let database = Database::to_read(&self.file, global)?;
-        let txn = database.read()?;
-        let mut reader = &txn;
-        let table = database.table(&mut reader, name.as_deref())?;
+        let mut txn = database.reading()?;
+        let mut reader = txn.reader();
+        let table = database.table(&mut *reader, name.as_deref())?;
         let form = EntryForm {
             form: self.form.form,
             syntax,
         };
         let mut out = Out::open()?;
-        let mut cursor = Cursor::new(&mut reader, table, &range.range(self.reverse)).about(&self.file)?;
-        let mut is_there = cursor.nth(&mut reader, self.skip).about(&self.file)?;
+        let mut cursor = Cursor::new(&mut *reader, table, &range.range(self.reverse)).about(&self.file)?;
+        let mut is_there = cursor.nth(&mut *reader, self.skip).about(&self.file)?;
         let mut left = self.limit.unwrap_or(u64::MAX);
         while is_there && left > 0 {
             let value = match self.keys_only {
                 true => None,
                 false => {
-                    let value = cursor.value(&mut reader);
+                    let value = cursor.value(&mut *reader);
                     // What was found before the damage is shown.
                     if value.is_err() {
                         out.finish()?;
@@ -72,7 +72,7 @@ impl Scan {
             };
             form.entry(&mut out, cursor.key(), value)?;
             left -= 1;
-            let next = cursor.next(&mut reader);
+            let next = cursor.next(&mut *reader);
             if next.is_err() {
                 out.finish()?;
             }

@@ -9,9 +9,9 @@ use crate::output::stream::Out;
 use crate::output::text::hex;
 use crate::output::FormArg;
 use clap::Args;
-use kv_engine::{Range, ReadTxn, Reader};
+use kv_engine::{Range, Reader};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Shows figures of the file, or with --table those of one table.
 ///
@@ -34,15 +34,13 @@ impl Stat {
     /// Shows the figures.
     pub fn run(self, global: &Global) -> Outcome {
         let name = self.table.name()?;
-        // Others that have the file open have this one beside it.
-        let mut beside = self.file.clone().into_os_string();
-        beside.push("-shm");
-        let is_alone = !PathBuf::from(beside).exists();
+        let is_alone = is_alone(&self.file);
         let database = Database::to_read(&self.file, global)?;
-        let txn = database.read()?;
+        let mut txn = database.reading()?;
+        let mut reader = txn.reader();
         let record = match name.is_some() || self.main {
-            true => of_table(&database, &txn, name.as_deref())?,
-            false => of_file(&database, &txn, is_alone)?,
+            true => of_table(&database, &mut *reader, name.as_deref())?,
+            false => of_file(&database, &mut *reader, is_alone)?,
         };
         let mut out = Out::open()?;
         figures::record(&mut out, self.form.form, &record)?;
@@ -51,8 +49,15 @@ impl Stat {
     }
 }
 
+/// Returns whether nobody has the file open. Those who have it open have a file of shared memory beside it.
+pub fn is_alone(path: &Path) -> bool {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push("-shm");
+    !Path::new(&beside).exists()
+}
+
 /// Returns the figures of the file.
-fn of_file(database: &Database, mut txn: &ReadTxn, is_alone: bool) -> Outcome<Record> {
+pub fn of_file(database: &Database, txn: &mut dyn Reader, is_alone: bool) -> Outcome<Record> {
     let path = &database.path;
     let facts = std::fs::metadata(path).map_err(|e| Failure::file(path, "look at", &e))?;
     let identity = database.db.identity();
@@ -100,9 +105,9 @@ fn of_file(database: &Database, mut txn: &ReadTxn, is_alone: bool) -> Outcome<Re
 }
 
 /// Returns the figures of a table.
-fn of_table(database: &Database, mut txn: &ReadTxn, name: Option<&[u8]>) -> Outcome<Record> {
+fn of_table(database: &Database, txn: &mut dyn Reader, name: Option<&[u8]>) -> Outcome<Record> {
     let path = &database.path;
-    let table = database.table(&mut txn, name)?;
+    let table = database.table(txn, name)?;
     let stat = txn.table_stat(table).about(path)?;
     let note = txn.table_note(table).about(path)?;
     let pages = stat.branch_pages + stat.leaf_pages;

@@ -7,7 +7,7 @@ use crate::output::figures::{self, Figure, Record};
 use crate::output::stream::Out;
 use crate::output::FormArg;
 use clap::Args;
-use kv_engine::{Range, Reader, TableId};
+use kv_engine::{Range, TableId};
 use std::path::PathBuf;
 
 /// Lists the tables: names, entries, pages and bytes.
@@ -29,12 +29,12 @@ impl Tables {
     /// Lists the tables.
     pub fn run(self, global: &Global) -> Outcome {
         let database = Database::to_read(&self.file, global)?;
-        let txn = database.read()?;
+        let mut txn = database.reading()?;
+        let mut reader = txn.reader();
         let mut tables = vec![(Vec::new(), TableId::MAIN)];
-        tables.extend(database.named_tables(&txn)?);
+        tables.extend(database.named_tables(&mut *reader)?);
         let mut rows: Vec<Record> = Vec::new();
         for (name, number) in tables {
-            let mut reader = &txn;
             let entries = reader.count(number, &Range::default()).about(&self.file)?;
             let mut row: Record = vec![("table", Figure::Bytes(name, "(main)")), ("entries", entries.into())];
             if !self.quick {

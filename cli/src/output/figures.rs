@@ -34,7 +34,7 @@ impl From<u64> for Figure {
 
 impl Figure {
     /// Returns the figure as people read it.
-    fn for_people(&self) -> String {
+    pub fn for_people(&self) -> String {
         match self {
             Figure::Number(number) => number.to_string(),
             Figure::Real(number, digits) => format!("{number:.digits$}"),

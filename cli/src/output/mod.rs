@@ -5,6 +5,7 @@
 //! | `text`     | bytes as text: escapes, hexadecimal digits                     |
 //! | `json`     | JSON objects, one a line                                       |
 //! | `stream`   | standard output                                                |
+//! | `pager`    | long output on a terminal                                      |
 //! | `entries`  | keys and values in each form                                   |
 //! | `figures`  | figures in each form: one record, or a table of them           |
 //! | `progress` | how far long work is, on standard error                        |
@@ -12,6 +13,7 @@
 pub mod entries;
 pub mod figures;
 pub mod json;
+mod pager;
 pub mod progress;
 pub mod stream;
 pub mod text;

@@ -1,26 +1,80 @@
 //! Standard output. What is written is collected, so that a scan does not make a system call for each entry, and an error
 //! is told, but for a pipe whose reader has gone.
 
-use crate::exit::{Failure, Outcome};
+use super::pager::Paged;
+use crate::exit::{Exit, Failure, Outcome};
+use crate::interrupt;
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+/// Whether long output on a terminal goes through a pager.
+static PAGES: AtomicBool = AtomicBool::new(false);
+
+/// From now on, long output on a terminal goes through a pager.
+pub fn page() {
+    PAGES.store(true, Relaxed);
+}
+
+/// Where output goes.
+enum Target {
+    /// Standard output as it is.
+    Plain(File),
+    /// A terminal with a pager.
+    Paged(Paged),
+}
+
+impl Write for Target {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // In a shell, Ctrl-C does not end the process. Output that is written without a look at it ends here.
+        if interrupt::was_interrupted() {
+            return Err(io::Error::other("interrupted"));
+        }
+        match self {
+            Target::Plain(file) => file.write(bytes),
+            Target::Paged(paged) => paged.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Target::Plain(file) => file.flush(),
+            Target::Paged(paged) => paged.flush(),
+        }
+    }
+}
 
 /// Standard output, or a file in its place.
 pub struct Out {
-    to: BufWriter<File>,
+    to: BufWriter<Target>,
     /// Whether somebody looks at it while it is written.
     is_terminal: bool,
+}
+
+/// Returns why something could not be written.
+fn failed(error: &io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::Other if interrupt::was_interrupted() => Failure::new(Exit::Interrupted, "interrupted"),
+        _ => Failure::output(error),
+    }
 }
 
 impl Out {
     /// Opens standard output.
     pub fn open() -> Outcome<Out> {
         let stdout = io::stdout();
-        let copy = stdout.as_fd().try_clone_to_owned().map_err(|e| Failure::output(&e))?;
+        let copy = stdout.as_fd().try_clone_to_owned().map_err(|e| failed(&e))?;
+        let is_terminal = stdout.is_terminal();
+        let rows = terminal_size::terminal_size_of(&stdout).map(|(_, rows)| usize::from(rows.0));
+        let target = match rows.filter(|rows| is_terminal && *rows > 1 && PAGES.load(Relaxed)) {
+            // A row is left for the prompt.
+            Some(rows) => Target::Paged(Paged::new(File::from(copy), rows - 1)),
+            None => Target::Plain(File::from(copy)),
+        };
         Ok(Out {
-            to: BufWriter::with_capacity(1 << 16, File::from(copy)),
-            is_terminal: stdout.is_terminal(),
+            to: BufWriter::with_capacity(1 << 16, target),
+            is_terminal,
         })
     }
 
@@ -31,22 +85,22 @@ impl Out {
 
     /// Writes bytes.
     pub fn bytes(&mut self, bytes: &[u8]) -> Outcome<()> {
-        self.to.write_all(bytes).map_err(|e| Failure::output(&e))
+        self.to.write_all(bytes).map_err(|e| failed(&e))
     }
 
     /// Writes what is formatted.
     pub fn text(&mut self, text: impl std::fmt::Display) -> Outcome<()> {
-        write!(self.to, "{text}").map_err(|e| Failure::output(&e))
+        write!(self.to, "{text}").map_err(|e| failed(&e))
     }
 
     /// Writes what is formatted, and ends the line.
     pub fn line(&mut self, text: impl std::fmt::Display) -> Outcome<()> {
-        writeln!(self.to, "{text}").map_err(|e| Failure::output(&e))
+        writeln!(self.to, "{text}").map_err(|e| failed(&e))
     }
 
     /// Writes out what was collected. A command that has written ends with this, because only then errors are known.
     pub fn finish(&mut self) -> Outcome<()> {
-        self.to.flush().map_err(|e| Failure::output(&e))
+        self.to.flush().map_err(|e| failed(&e))
     }
 }
 

@@ -1,0 +1,190 @@
+//! `kv shell`: commands on one file, line by line.
+
+use crate::database::Database;
+use crate::exit::{shown, Exit, Failure, Outcome};
+use crate::global::Global;
+use crate::input::bytes::from_text;
+use crate::interrupt;
+use crate::output::stream;
+use crate::output::text::{escaped, Quoted};
+use crate::session::State;
+use crate::shell::complete::Help;
+use crate::shell::history;
+use crate::shell::verbs::{Next, Shell as Lines};
+use clap::Args;
+use rustyline::error::ReadlineError;
+use rustyline::history::{FileHistory, History};
+use rustyline::{CompletionType, Config, Editor};
+use std::io::{self, BufRead, IsTerminal};
+use std::path::PathBuf;
+
+/// Runs commands on one file, line by line.
+///
+/// A line is a command of kv with the file left out: get KEY, scan --prefix a, put KEY VALUE. Besides, begin, commit
+/// and abort make one transaction of several lines, table NAME changes the table in which commands work, snapshot on
+/// keeps what is there now in sight, and help and quit do what they say.
+///
+/// On a terminal, the shell completes commands, options, tables and keys with the tabulator, remembers its lines,
+/// shows long output with $PAGER, and Ctrl-C ends the command, not the shell. Lines that begin with a blank are not
+/// remembered. Lines can also come from a pipe or a file; then the first error ends the shell with the exit status of
+/// that command.
+#[derive(Debug, Args)]
+pub struct Shell {
+    /// The database.
+    file: PathBuf,
+    /// Goes on after an error in a script. The exit status is that of the first one.
+    #[arg(long)]
+    keep_going: bool,
+    /// Neither reads nor writes the history ($XDG_STATE_HOME/kv/history, else ~/.local/state/kv/history).
+    #[arg(long)]
+    no_history: bool,
+}
+
+impl Shell {
+    /// Runs the lines.
+    pub fn run(self, global: &Global) -> Outcome {
+        // What is wrong with the file is told at once.
+        drop(Database::to_read(&self.file, global)?);
+        let mut lines = Lines::new(&self.file, global);
+        match io::stdin().is_terminal() {
+            true => self.talk(&mut lines),
+            false => self.script(&mut lines),
+        }
+    }
+
+    /// Runs the lines of a script.
+    fn script(&self, lines: &mut Lines) -> Outcome {
+        let mut input = io::stdin().lock();
+        let (mut line, mut number, mut worst) = (Vec::new(), 0u64, Exit::Done);
+        loop {
+            interrupt::check()?;
+            line.clear();
+            let read = input.read_until(b'\n', &mut line);
+            if read.map_err(|e| Failure::new(Exit::System, format!("standard input: {e}")))? == 0 {
+                break;
+            }
+            number += 1;
+            let exit = match lines.run(&line) {
+                Ok(Next::End) => break,
+                Ok(Next::Line(exit)) => exit,
+                Err(failure) => {
+                    let exit = failure.exit();
+                    failure.tell();
+                    exit
+                }
+            };
+            if exit == Exit::Done {
+                continue;
+            }
+            if worst == Exit::Done {
+                worst = exit;
+            }
+            let text = Quoted(line.trim_ascii()).to_string();
+            if !self.keep_going {
+                let undone = match lines.session.state() {
+                    State::None => "",
+                    _ => ", and the transaction is undone",
+                };
+                return Err(Failure::new(
+                    exit,
+                    format!("line {number} of the script failed: {text}; nothing after it was done{undone}"),
+                ));
+            }
+            lines
+                .global
+                .say(format_args!("line {number} of the script failed: {text}"));
+        }
+        if lines.session.state() != State::None {
+            return Err(Failure::usage(
+                "the script ends within a transaction, which is undone; end it with commit",
+            ));
+        }
+        Ok(worst)
+    }
+
+    /// Runs the lines that somebody types.
+    fn talk(&self, lines: &mut Lines) -> Outcome {
+        interrupt::outlive();
+        stream::page();
+        let config = Config::builder()
+            .completion_type(CompletionType::List)
+            .history_ignore_space(true)
+            .auto_add_history(true)
+            .max_history_size(history::LINES)
+            .map_err(|e| terminal(&e))?
+            .build();
+        let kept = history::file().filter(|_| !self.no_history);
+        let mut history = FileHistory::with_config(config);
+        if let Some(kept) = kept.as_ref().filter(|kept| kept.exists()) {
+            if let Err(error) = history.load(kept) {
+                let kept = shown(kept);
+                lines
+                    .global
+                    .say(format_args!("{kept}: the history cannot be read: {error}"));
+            }
+        }
+        loop {
+            let line = match read(lines, &config, &mut history) {
+                Ok(line) => line,
+                Err(ReadlineError::Interrupted) => continue,
+                Err(ReadlineError::Eof) => break,
+                Err(error) => return Err(terminal(&error)),
+            };
+            if let Some(kept) = &kept {
+                // A line that cannot be kept is no reason to disturb.
+                let _ = history.append(kept);
+            }
+            interrupt::forget();
+            match lines.run(line.as_bytes()) {
+                Ok(Next::End) => break,
+                Ok(Next::Line(_)) => {}
+                Err(failure) => drop(failure.tell()),
+            }
+            interrupt::forget();
+        }
+        if lines.session.state() == State::Open {
+            lines.global.say("the transaction was not committed, and is undone");
+        }
+        Ok(Exit::Done)
+    }
+}
+
+/// Reads a line from the terminal. The editor takes Ctrl-C to itself as long as there is one, so it lives for one line
+/// only, and gives the history back.
+fn read(lines: &Lines, config: &Config, history: &mut FileHistory) -> rustyline::Result<String> {
+    let mut editor = Editor::with_history(*config, std::mem::take(history))?;
+    editor.set_helper(Some(Help {
+        file: lines.file().to_path_buf(),
+        global: lines.global.clone(),
+        table: lines.table.clone().map(std::os::unix::ffi::OsStringExt::into_vec),
+    }));
+    let line = editor.readline(&prompt(lines));
+    *history = std::mem::take(editor.history_mut());
+    line
+}
+
+/// Returns what is shown before a line: the file, the table, the transaction, the snapshot.
+fn prompt(lines: &Lines) -> String {
+    use std::os::unix::ffi::OsStrExt;
+    let name = lines.file().file_name().unwrap_or(lines.file().as_os_str());
+    let mut text = escaped(name.as_bytes()).to_string();
+    if let Some(table) = &lines.table {
+        // It was read when it was chosen.
+        let name = from_text(table.as_bytes()).unwrap_or_default();
+        text.push_str(&format!(" {}", escaped(&name)));
+    }
+    match lines.session.state() {
+        State::None => {}
+        State::Open => text.push_str(" [transaction]"),
+        State::Failed => text.push_str(" [failed transaction]"),
+    }
+    if let Some(commit) = lines.session.snapshot() {
+        text.push_str(&format!(" [snapshot {commit}]"));
+    }
+    text.push_str("> ");
+    text
+}
+
+fn terminal(error: &ReadlineError) -> Failure {
+    Failure::new(Exit::System, format!("the terminal: {error}"))
+}

@@ -1,0 +1,179 @@
+//! What somebody should know about a database, in plain words, and what to do about it.
+
+use super::facts::Facts;
+use super::markup::{bytes, counted, duration, number, percent};
+use crate::commands::picture::kind_of;
+use crate::commands::readers::name_of;
+use crate::exit::shown;
+use crate::output::figures::Figure;
+use kv_engine::PageUse;
+
+/// How much a finding matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weight {
+    /// Nothing needs to be done.
+    Good,
+    /// It may be worth doing something.
+    Notice,
+    /// Something should be done.
+    Warning,
+}
+
+/// One finding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// How much it matters.
+    pub weight: Weight,
+    /// What was found and what to do, as plain text.
+    pub text: String,
+}
+
+/// The least pages that are worth a word: a small file has nothing to win.
+const WORTH: u64 = 64;
+
+/// Returns what was found, never nothing.
+pub fn findings(facts: &Facts) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let mut add = |weight, text: String| found.push(Finding { weight, text });
+    if facts.recovery.1 > 0 {
+        add(
+            Weight::Warning,
+            format!(
+                "{} of a commit cannot be read. Others take their place; run kv check to see whether more is damaged.",
+                counted(u64::from(facts.recovery.1), "description", "descriptions")
+            ),
+        );
+    }
+    readers(facts, &mut add);
+    if let Some(writer) = facts.writer.filter(|writer| writer.age_ms >= 10_000) {
+        add(
+            Weight::Warning,
+            format!(
+                "Process {}{} has had the write transaction for {}. Nobody else can write until it ends.",
+                writer.pid,
+                called(writer.pid),
+                duration(writer.age_ms)
+            ),
+        );
+    }
+    space(facts, &mut add);
+    if facts.commits.1 < facts.commits.0 {
+        add(
+            Weight::Notice,
+            format!(
+                "Commit {} is the newest, but only commit {} is durable. A power cut now would lose what came after it; a \
+                 sync or a full commit keeps it.",
+                facts.commits.0, facts.commits.1
+            ),
+        );
+    }
+    if !facts.recovery.0 {
+        add(
+            Weight::Notice,
+            "The file was not closed: it is in use, or a process that had it open was killed. Nothing that was \
+             committed is lost by that."
+                .to_string(),
+        );
+    }
+    if !found.iter().any(|finding| finding.weight != Weight::Good) {
+        let text = match facts.entries() {
+            0 => "The database has no entries yet.",
+            _ => "Nothing needs attention: no reader holds pages back, and a compact copy would not be much smaller.",
+        };
+        found.push(Finding {
+            weight: Weight::Good,
+            text: text.to_string(),
+        });
+    }
+    found
+}
+
+/// Adds what is found about readers.
+fn readers(facts: &Facts, add: &mut impl FnMut(Weight, String)) {
+    let (readers, knows_pages) = &facts.readers;
+    for reader in readers {
+        let who = format!("Process {}{}", reader.pid, called(reader.pid));
+        let since = format!("has read commit {} for {}", reader.id, duration(reader.age_ms));
+        if *knows_pages && reader.kept_pages >= WORTH {
+            add(
+                Weight::Warning,
+                format!(
+                    "{who} {since}, and keeps {} ({}) from being reused. They are free as soon as it ends its \
+                     transaction, or begins a new one.",
+                    counted(reader.kept_pages, "page", "pages"),
+                    bytes(reader.kept_pages * facts.page_size)
+                ),
+            );
+        } else if reader.age_ms >= 60_000 {
+            add(
+                Weight::Notice,
+                format!("{who} {since}. What is replaced meanwhile cannot be reused before it ends."),
+            );
+        }
+    }
+}
+
+/// Adds what is found about space and order.
+fn space(facts: &Facts, add: &mut impl FnMut(Weight, String)) {
+    let (counts, _, pages) = &facts.uses;
+    let dead = counts.pages[kind_of(PageUse::Dead)];
+    let path = shown(&facts.path);
+    if dead >= WORTH && dead * 4 >= *pages {
+        add(
+            Weight::Notice,
+            format!(
+                "{:.0} % of the file are dead pages ({}), which new entries will fill. If there will be none, kv backup \
+                 --compact {path} COPY makes a copy of about {}.",
+                percent(dead, *pages),
+                bytes(dead * facts.page_size),
+                bytes((pages - dead) * facts.page_size)
+            ),
+        );
+    }
+    if let Some(leaves) = facts.levels.first().filter(|leaves| leaves.pages >= WORTH) {
+        let fill = percent(leaves.used_bytes, leaves.pages * facts.page_size);
+        if fill < 60.0 {
+            add(
+                Weight::Notice,
+                format!(
+                    "Leaves are {fill:.0} % full on average. They fill up as entries are added; kv backup --compact {path} \
+                     COPY makes a dense copy."
+                ),
+            );
+        }
+    }
+    if let Figure::Real(in_order, _) = counts.in_order() {
+        if in_order < 50.0 && counts.pages[kind_of(PageUse::Leaf)] >= 16 * WORTH {
+            add(
+                Weight::Notice,
+                format!(
+                    "{in_order:.0} % of the leaves lie right behind the leaf before them, so a scan of a file that is not in \
+                     memory jumps. kv backup --compact {path} COPY lays them in order."
+                ),
+            );
+        }
+    }
+    let most = facts.tables.iter().max_by_key(|table| table.pages());
+    if let Some(table) = most.filter(|table| facts.tables.len() > 2 && table.pages() >= WORTH) {
+        let share = percent(table.pages(), facts.tables.iter().map(|table| table.pages()).sum());
+        if share >= 80.0 {
+            let name = match table.name.is_empty() {
+                true => "The main table".to_string(),
+                false => format!("Table {}", crate::output::text::Quoted(&table.name)),
+            };
+            let others = number(facts.tables.len() as u64 - 1);
+            add(
+                Weight::Good,
+                format!("{name} has {share:.0} % of all pages of tables; {others} other tables share the rest."),
+            );
+        }
+    }
+}
+
+/// Returns the name of a process in parentheses, if it is known.
+pub fn called(pid: u32) -> String {
+    match name_of(pid) {
+        Figure::Text(name) => format!(" ({name})"),
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,159 @@
+//! Text and numbers as HTML that is XML as well.
+
+use crate::output::text::escaped;
+use std::fmt::{self, Display, Formatter, Write};
+
+struct Safe<T>(T);
+
+/// Shows text so that no part of it is markup, neither between tags nor in an attribute between quotation marks.
+pub fn safe(text: impl Display) -> impl Display {
+    Safe(text)
+}
+
+impl<T: Display> Display for Safe<T> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(Filter(f), "{}", self.0)
+    }
+}
+
+struct Filter<'a, 'b>(&'a mut Formatter<'b>);
+
+impl Write for Filter<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        text.chars().try_for_each(|c| match c {
+            '<' => self.0.write_str("&lt;"),
+            '>' => self.0.write_str("&gt;"),
+            '&' => self.0.write_str("&amp;"),
+            '"' => self.0.write_str("&quot;"),
+            '\'' => self.0.write_str("&#39;"),
+            _ => self.0.write_char(c),
+        })
+    }
+}
+
+/// Shows the name of a table: the bytes that cannot be seen as escapes, and nothing of it as markup.
+pub fn table_name(name: &[u8]) -> String {
+    match name.is_empty() {
+        true => "<i>(main)</i>".to_string(),
+        false => safe(escaped(name)).to_string(),
+    }
+}
+
+/// Returns a number with its digits in groups of three.
+pub fn number(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// Returns a number with its unit, which is "1 page" and "2 pages".
+pub fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{} {}", number(count), if count == 1 { one } else { many })
+}
+
+/// Returns a number of bytes with three digits or so, in units of 1024.
+pub fn bytes(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if bytes < 1024 {
+        return counted(bytes, "byte", "bytes");
+    }
+    let mut value = bytes as f64 / 1024.0;
+    let mut unit = 0;
+    while value >= 999.5 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    match value {
+        _ if value == value.trunc() => format!("{value} {}", UNITS[unit]),
+        _ if value < 9.95 => format!("{value:.1} {}", UNITS[unit]),
+        _ => format!("{value:.0} {}", UNITS[unit]),
+    }
+}
+
+/// Returns which part of a whole something is, from 0 to 100. Nothing is no part of nothing.
+pub fn percent(part: u64, whole: u64) -> f64 {
+    part as f64 * 100.0 / whole.max(1) as f64
+}
+
+/// Returns a time in its greatest unit.
+pub fn duration(milliseconds: u64) -> String {
+    let seconds = milliseconds / 1000;
+    match seconds {
+        0..60 => format!("{:.1} s", milliseconds as f64 / 1000.0),
+        60..3600 => format!("{} min", seconds / 60),
+        3600..172_800 => format!("{:.1} h", seconds as f64 / 3600.0),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+/// Returns a time of the clock, given in seconds since 1970, as people write it, in UTC.
+pub fn date(seconds: u64) -> String {
+    // Howard Hinnant's way: years begin in March, so that the leap day is the last of its year.
+    let (days, rest) = (seconds / 86_400 + 719_468, seconds % 86_400);
+    let era_day = days % 146_097;
+    let year_of_era = (era_day - era_day / 1460 + era_day / 36_524 - era_day / 146_096) / 365;
+    let day_of_year = era_day - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let year = year_of_era + days / 146_097 * 400 + u64::from(month <= 2);
+    format!(
+        "{year:04}-{month:02}-{day:02} {:02}:{:02} UTC",
+        rest / 3600,
+        rest / 60 % 60
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn markup_and_bytes_that_cannot_be_seen_are_escaped() {
+        assert_eq!(
+            table_name(b"<script>alert('\"&')</script>\0\xff"),
+            "&lt;script&gt;alert(&#39;&quot;&amp;&#39;)&lt;/script&gt;\\x00\\xff"
+        );
+        assert_eq!(table_name(b""), "<i>(main)</i>");
+    }
+
+    #[test]
+    fn numbers_are_written_as_people_read_them() {
+        let numbers = [0, 7, 999, 1000, 65_536, 12_345_678].map(number);
+        assert_eq!(numbers, ["0", "7", "999", "1,000", "65,536", "12,345,678"]);
+        let sizes = [0, 1, 1023, 1024, 10_239, 3 << 19, 5 << 30].map(bytes);
+        assert_eq!(
+            sizes,
+            [
+                "0 bytes",
+                "1 byte",
+                "1,023 bytes",
+                "1 KiB",
+                "10 KiB",
+                "1.5 MiB",
+                "5 GiB"
+            ]
+        );
+        let times = [1500, 59_999, 60_000, 5_400_000, 200_000_000].map(duration);
+        assert_eq!(times, ["1.5 s", "60.0 s", "1 min", "1.5 h", "2 days"]);
+    }
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        for (seconds, text) in [
+            (0, "1970-01-01 00:00 UTC"),
+            (951_782_399, "2000-02-28 23:59 UTC"),
+            (951_782_400, "2000-02-29 00:00 UTC"),
+            (1_709_251_200, "2024-03-01 00:00 UTC"),
+            (4_107_542_399, "2100-02-28 23:59 UTC"),
+        ] {
+            assert_eq!(date(seconds), text);
+        }
+    }
+}
