@@ -7,6 +7,11 @@ LIBDIR     ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 PCDIR      ?= $(LIBDIR)/pkgconfig
 CMAKEDIR   ?= $(LIBDIR)/cmake/kv
+BINDIR     ?= $(PREFIX)/bin
+MANDIR     ?= $(PREFIX)/share/man
+BASHDIR    ?= $(PREFIX)/share/bash-completion/completions
+ZSHDIR     ?= $(PREFIX)/share/zsh/site-functions
+FISHDIR    ?= $(PREFIX)/share/fish/vendor_completions.d
 DESTDIR    ?=
 CARGO      ?= cargo
 CARGOFLAGS ?= --locked
@@ -33,6 +38,11 @@ HEADER     ?= include/kv.h
 # 0: libkv.so is installed as it was linked, for packagers whose tools take the debug information out.
 SPLIT_DEBUG ?= 1
 
+# 0: the command kv is neither built nor installed, for those who want the library alone.
+CLI        ?= 1
+# What runs the command to write its man pages, if it was built for another machine: RUN="qemu-aarch64 -L /usr/...".
+RUN        ?=
+
 CARGO_TARGET_DIR ?= target
 export CARGO_TARGET_DIR
 # Cross builds: make CARGO_BUILD_TARGET=aarch64-unknown-linux-gnu CC=aarch64-linux-gnu-gcc LD=... OBJCOPY=... AR=...
@@ -46,6 +56,10 @@ DEBUGFILE  := $(B)/stripped/.debug/libkv.so.$(VERSION).debug
 WARN       := -Wall -Wextra -Wpedantic
 CSTD       := -std=c99 $(WARN) -Wstrict-prototypes -D_GNU_SOURCE
 
+# The command as cargo builds it, and what is installed: without its debug information, man pages, completions.
+RUSTCLI    := $(dir $(RUSTLIB))kv
+COMMAND    := $(if $(filter-out 0,$(CLI)),$(B)/kv $(B)/share/made)
+
 # For C++: CXX= leaves out what needs a compiler of it.
 CXXWARN    := $(WARN) -Wshadow -Wconversion
 CXXTESTS   := $(if $(CXX),cpp hpp-17 hpp-20)
@@ -56,15 +70,15 @@ CTESTS     := $(patsubst tests/c/%.c,%,$(wildcard tests/c/*.c))
 
 .DEFAULT_GOAL := all
 .PHONY: all help examples demo test test-programs test-rust test-c test-system crash-sim seeded-bugs fault bit-rot fuzz kill isolation files models memory images \
-  power-cut full-disk fault-kernel sanitize soak deps test-targets test-install test-ruby test-reproducible check-symbols header check-header check-abi abi test-abi lint dist test-dist deb deb-copyright test-deb bench bench-all micro count install uninstall clean FORCE
+  power-cut full-disk fault-kernel sanitize soak deps test-targets test-install test-ruby test-python python test-reproducible check-symbols header check-header check-abi abi test-abi lint dist test-dist deb deb-copyright test-deb bench bench-all micro count install uninstall clean FORCE
 FORCE:
 
-all: $(SO) $(STRIPPED) $(B)/libkv.a $(B)/kv.pc   ## build/libkv.so, build/libkv.a, build/kv.pc
+all: $(SO) $(STRIPPED) $(B)/libkv.a $(B)/kv.pc $(COMMAND)   ## build/libkv.so, build/libkv.a, build/kv.pc, build/kv
 
 help:                                ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
 	@echo
-	@echo "  Variables: PREFIX LIBDIR INCLUDEDIR DESTDIR CC CXX CFLAGS LDFLAGS CARGO CARGOFLAGS PROFILE CARGO_TARGET_DIR"
+	@echo "  Variables: PREFIX LIBDIR INCLUDEDIR DESTDIR CC CXX CFLAGS LDFLAGS CARGO CARGOFLAGS PROFILE CARGO_TARGET_DIR CLI"
 
 # Names instead of this machine's directories, so that the same sources give the same library in whatever directory.
 CARGO_HOME ?= $(HOME)/.cargo
@@ -123,6 +137,35 @@ $(B)/libkv.a: $(RUSTLIB) $(MAP)
 	rm -f $@
 	$(AR) rcsD $@ $(B)/kv.o
 
+# ---- the command ----------------------------------------------------------------------------------------------
+
+CLI_SOURCES := $(RUST_SOURCES) cli/Cargo.toml cli/lmdb/Cargo.toml \
+  $(shell find cli/src cli/lmdb/src -type d -o -name '*.rs')
+
+# The engine is compiled for the library first, and taken from there.
+$(RUSTCLI).built: $(CLI_SOURCES) $(RUSTLIB).settings $(if $(wildcard $(RUSTCLI)),,FORCE) | $(RUSTLIB).built
+	@command -v $(firstword $(CARGO)) >/dev/null || { echo "The sources are newer than the command kv, and there is no" \
+	  "$(firstword $(CARGO)) to compile them with: run make as the user who has it." >&2; exit 1; }
+	@touch $@.begun
+	RUSTFLAGS="$(RUSTFLAGS) $(REMAP)" $(CARGO) build $(CARGOFLAGS) --profile $(PROFILE) -p keelkv-cli --bin kv
+	@mv $@.begun $@
+
+$(RUSTCLI): $(RUSTCLI).built
+	@:
+
+$(B)/kv: $(RUSTCLI)
+	@mkdir -p $(B)
+	$(OBJCOPY) --strip-all $< $@
+
+# Written by the command itself, from the texts of its help.
+$(B)/share/made: $(B)/kv
+	@rm -rf $(B)/share && mkdir -p $(B)/share/man1
+	$(RUN) $(B)/kv man $(B)/share/man1
+	$(RUN) $(B)/kv completions bash >$(B)/share/kv
+	$(RUN) $(B)/kv completions zsh >$(B)/share/_kv
+	$(RUN) $(B)/kv completions fish >$(B)/share/kv.fish
+	@touch $@
+
 # What is told to pkg-config and CMake.
 EMPTY      :=
 FILL_IN = sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|g' \
@@ -176,7 +219,7 @@ test-c: all examples $(CTESTS:%=$(B)/tests/%) $(CTESTS:%=$(B)/tests/%-static) $(
 	B=$(abspath $(B)) PYTHON="$(PYTHON)" VALGRIND="$(VALGRIND)" sh scripts/test-c.sh $(CTESTS)
 
 # What cargo test leaves out, since it needs another build, other programs or the rights of root.
-test-system: seeded-bugs models count sanitize test-install test-ruby fault-kernel memory images full-disk power-cut  ## what cargo test leaves out
+test-system: seeded-bugs models count sanitize test-install test-ruby test-python fault-kernel memory images full-disk power-cut  ## what cargo test leaves out
 
 $(B)/tests/%: tests/c/%.c $(wildcard tests/c/*.h) include/kv.h $(SO)
 	@mkdir -p $(B)/tests
@@ -284,6 +327,12 @@ soak: all                            ## all of these SOAK (10) times as large, w
 	      test-reproducible || exit 1; \
 	  $(MAKE) --no-print-directory test-targets ALL=1 || exit 1; done
 
+python: all                          ## the wheels of the Python package, bindings/python, in build/python
+	@B=$(abspath $(B)) PYTHON="$(PYTHON)" CC="$(CC)" sh scripts/python.sh wheel
+
+test-python: python                  ## install a wheel into a fresh environment and test it with both back ends
+	@B=$(abspath $(B)) PYTHON="$(PYTHON)" sh scripts/python.sh test
+
 test-install: all                    ## what is installed, and programs that use it, as README tells
 	@B=$(abspath $(B)) CC="$(CC)" MAKE="$(MAKE)" sh scripts/test-install.sh
 
@@ -321,7 +370,7 @@ lint:                                ## rustfmt, clippy, rustdoc: all without a 
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(CARGOFLAGS) --workspace --all-targets -- -D warnings
 	# As others build it: without the feature that shows the rooms to the tests.
-	$(CARGO) clippy $(CARGOFLAGS) -p kv-capi -- -D warnings
+	$(CARGO) clippy $(CARGOFLAGS) -p kv-capi -p keelkv-cli -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(CARGOFLAGS) --workspace --no-deps
 
 # ---- releasing ----------------------------------------------------------------------------------------------
@@ -364,7 +413,7 @@ $(B)/bench/count: bench/count.c include/kv.h $(SO)
 # ---- installing ---------------------------------------------------------------------------------------------
 
 # Writes nothing but what is installed: who installs may be root, whose files the next `make` could not replace.
-install: $(SO) $(STRIPPED) $(B)/libkv.a ## into DESTDIR, PREFIX, LIBDIR
+install: $(SO) $(STRIPPED) $(B)/libkv.a $(COMMAND) ## into DESTDIR, PREFIX, LIBDIR
 	$(INSTALL) -d $(DESTDIR)$(LIBDIR) $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(PCDIR) $(DESTDIR)$(CMAKEDIR)
 ifeq ($(SPLIT_DEBUG),0)
 	$(INSTALL) -m 0755 $(SO) $(DESTDIR)$(LIBDIR)/
@@ -380,6 +429,14 @@ endif
 	$(FILL_IN) kv.pc.in >$(DESTDIR)$(PCDIR)/kv.pc && chmod 644 $(DESTDIR)$(PCDIR)/kv.pc
 	for file in kv-config.cmake kv-config-version.cmake; do \
 	  $(FILL_IN) cmake/$$file.in >$(DESTDIR)$(CMAKEDIR)/$$file && chmod 644 $(DESTDIR)$(CMAKEDIR)/$$file || exit 1; done
+ifneq ($(COMMAND),)
+	$(INSTALL) -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(BASHDIR) $(DESTDIR)$(ZSHDIR) $(DESTDIR)$(FISHDIR)
+	$(INSTALL) -m 0755 $(if $(filter 0,$(SPLIT_DEBUG)),$(RUSTCLI),$(B)/kv) $(DESTDIR)$(BINDIR)/kv
+	$(INSTALL) -m 0644 $(B)/share/man1/*.1 $(DESTDIR)$(MANDIR)/man1/
+	$(INSTALL) -m 0644 $(B)/share/kv $(DESTDIR)$(BASHDIR)/
+	$(INSTALL) -m 0644 $(B)/share/_kv $(DESTDIR)$(ZSHDIR)/
+	$(INSTALL) -m 0644 $(B)/share/kv.fish $(DESTDIR)$(FISHDIR)/
+endif
 	@[ -n "$(DESTDIR)" ] || echo "So that programs find libkv.so.$(ABI) in $(LIBDIR): run ldconfig as root, if the loader" \
 	  "looks there; otherwise link them with -Wl,-rpath,$(LIBDIR)."
 
@@ -388,6 +445,8 @@ uninstall:                           ## what install installed
 	  $(DESTDIR)$(LIBDIR)/libkv.a $(DESTDIR)$(INCLUDEDIR)/kv.h $(DESTDIR)$(INCLUDEDIR)/kv.hpp $(DESTDIR)$(PCDIR)/kv.pc \
 	  $(DESTDIR)$(CMAKEDIR)/kv-config.cmake $(DESTDIR)$(CMAKEDIR)/kv-config-version.cmake \
 	  $(DESTDIR)$(LIBDIR)/.debug/libkv.so.$(VERSION).debug
+	rm -f $(DESTDIR)$(BINDIR)/kv $(DESTDIR)$(BASHDIR)/kv $(DESTDIR)$(ZSHDIR)/_kv $(DESTDIR)$(FISHDIR)/kv.fish \
+	  $(patsubst %,$(DESTDIR)$(MANDIR)/man1/%,$(notdir $(wildcard $(B)/share/man1/*.1)))
 	for dir in $(DESTDIR)$(LIBDIR)/.debug $(DESTDIR)$(CMAKEDIR); do \
 	  [ ! -d $$dir ] || rmdir --ignore-fail-on-non-empty $$dir || exit 1; done
 

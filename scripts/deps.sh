@@ -29,6 +29,7 @@ tests)
     need build-essential c++ "test-c: the header in C++"
     need clang clang++ "test-c: kv.hpp with another compiler"
     need python3 python3 "test-c: the library through ctypes"
+    need python3-dev python3-config "python: the extension of the Python package"
     need pkg-config pkg-config "test-install: kv.pc"
     need cmake cmake "test-install: the package for CMake"
     need ruby ruby "test-ruby"
@@ -47,6 +48,7 @@ tests)
     need f2fs-tools mkfs.f2fs "files: another file system"
     need bindfs bindfs "files: another file system"
     need mmdebstrap mmdebstrap "test-targets"
+    need lmdb-utils mdb_load "cli: kv dump and kv load beside LMDB's own programs"
     ;;
 bench)
     need librocksdb7.8 librocksdb.so "RocksDB"

@@ -25,13 +25,14 @@ run "install needs no cargo" plain_make install "PREFIX=$prefix"
 # Other tests may be at work in the same directory: these are the files that it could write.
 run "install writes nothing into the tree" sh -c '
     new=$(find "$1"/libkv.* "$1/kv.o" "$1/kv.pc" "$1/stripped" "${CARGO_TARGET_DIR:-target}"/release/libkv.* \
-        src capi include Cargo.lock -newer "$2")
+        "$1/kv" "$1/share" "${CARGO_TARGET_DIR:-target}"/release/kv src capi cli include Cargo.lock -newer "$2")
     [ -z "$new" ] || { echo "$new"; exit 1; }' sh "$B" "$work/before"
 run "install does not install what is older than its source" sh -c '
     ! "$@" >"$0" 2>&1 && grep -q "no-cargo" "$0"' "$work/refused" \
     env -u MAKEFLAGS "$MAKE" "B=$B" CARGO=no-cargo -W src/lib.rs install "PREFIX=$work/other"
 version=$(sed -n 's/^#define KV_VERSION "\(.*\)"/\1/p' include/kv.h)
 cat >"$work/expected" <<EOF
+bin/kv
 include/kv.h
 include/kv.hpp
 lib/.debug/libkv.so.$version.debug
@@ -42,9 +43,22 @@ lib/libkv.so
 lib/libkv.so.0
 lib/libkv.so.$version
 lib/pkgconfig/kv.pc
+share/bash-completion/completions/kv
+share/fish/vendor_completions.d/kv.fish
+share/man/man1/kv.1
+share/zsh/site-functions/_kv
 EOF
-run "these files are installed" sh -c '
-    (cd "$1" && find . ! -type d | sed "s|^\./||" | LC_ALL=C sort) | diff "$2" -' sh "$prefix" "$work/expected"
+run "these files are installed, and a man page for each command" sh -c '
+    (cd "$1" && find . ! -type d ! -name "kv-*.1" | sed "s|^\./||" | LC_ALL=C sort) | diff "$2" - &&
+    for command in $("$1/bin/kv" --help | sed -n "/^Commands:/,/^$/ s/^  \([a-z-][a-z-]*\) .*/\1/p" | grep -vx help); do
+        [ -s "$1/share/man/man1/kv-$command.1" ] || { echo "$command"; exit 1; }
+    done' sh "$prefix" "$work/expected"
+run "the command works where it is installed" sh -c '
+    "$1/bin/kv" put --create "$2" apple red && [ "$("$1/bin/kv" get "$2" apple)" = red ]' sh "$prefix" "$work/fruit.kv"
+run "CLI=0 leaves the command out" sh -c '
+    folder=$1; shift
+    "$@" >"$0" 2>&1 && [ -e "$folder/lib" ] && [ ! -e "$folder/bin" ] && [ ! -e "$folder/share" ]' "$work/refused" \
+    "$work/alone" env -u MAKEFLAGS "$MAKE" "B=$B" CARGO=no-cargo CLI=0 install "PREFIX=$work/alone"
 run "install into a staging directory" plain_make install "DESTDIR=$work/stage" PREFIX=/usr LIBDIR=/usr/lib/here SPLIT_DEBUG=0
 run "which no file names" sh -c '
     ! grep -F "$1" "$1"/usr/lib/here/pkgconfig/kv.pc "$1"/usr/lib/here/cmake/kv/* &&
@@ -176,8 +190,8 @@ run "relocations are read-only and bound at the start, there is no run path" sh 
     readelf -dW "$1" >"$2" && readelf -lW "$1" >>"$2" && grep -q "BIND_NOW\|FLAGS.* NOW" "$2" && grep -q GNU_RELRO "$2" &&
     ! grep "TEXTREL\|RPATH\|RUNPATH" "$2"' sh "$lib" "$work/elf"
 run "no memory is both written and executed" sh -c 'readelf -lW "$1" >"$2" && ! grep " RWE " "$2"' sh "$lib" "$work/elf"
-run "no directory of this machine is in the libraries" sh -c '
-    for file in "$3/libkv.so" "$4" "$3/libkv.a"; do
+run "no directory of this machine is in the libraries and the command" sh -c '
+    for file in "$3/libkv.so" "$4" "$3/libkv.a" "$3/../bin/kv"; do
         [ -f "$file" ] && ! grep -qaF "$1" "$file" && ! grep -qaF "$2" "$file" || { echo "$file"; exit 1; }
     done' sh "$root/" "${CARGO_HOME:-$HOME/.cargo}/" "$prefix/lib" "$debug"
 

@@ -42,13 +42,14 @@
 //! | prove that a file is whole   | [`Db::check`], [`Db::check_reporting`], [`CheckReport`]     |
 //! | copy a database in use       | [`ReadTxn::backup`], [`ReadTxn::backup_to`]                 |
 //! | save what a damaged file has | [`salvage()`]                                               |
+//! | see what pages are used for  | [`Db::page_uses`]                                           |
 //! | know why a call failed       | [`Error`]                                                   |
 //!
 //! # How the crate is built
 //!
-//! This crate is the engine; `capi/` puts the C interface of `include/kv.h` in front of it, and `docs/design.md` tells
-//! how it works. The modules of the crate root are called rooms. Imports between rooms point in one direction only,
-//! which `tests/layers.rs` checks:
+//! This crate is the engine; `capi/` puts the C interface of `include/kv.h` in front of it, `cli/` is the command `kv`,
+//! and `docs/design.md` tells how it works. The modules of the crate root are called rooms. Imports between rooms point
+//! in one direction only, which `tests/layers.rs` checks:
 //!
 //! ```text
 //! error, ids, util <- file <- page <- { pager | tree } <- catalogue <- txn <- db <- maintain
@@ -135,6 +136,7 @@ pub use error::table_called;
 pub use error::{Conflict, Corruption, Detail, Error, Foreign, MissingTable, Result};
 pub use ids::{CommitId, PageNo, TableId};
 pub use maintain::{salvage, BackupOptions, CheckReport, Fault, Job, OnBytes, OnProgress, SalvageReport};
+pub use maintain::{PageRun, PageUse, PageUses};
 // The parts of what `Cursor::next_many` returns.
 pub use page::key::{KeyBuf, PADDED};
 pub use page::leaf::Stored;

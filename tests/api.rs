@@ -8,6 +8,7 @@ use kv::{Cursor, Db, Options, Range, ReadTxn, Reader, Seek, WriteOptions, WriteT
 use kv::{Durability, FileStat, LevelStat, PutMode, ReaderInfo, Recovery, TableStat, Verify, Wait, WriteStat};
 use kv::{FileRange, Identity, ValueInfo, ValuePiece, ValueWriter, Writer};
 use kv::{KeyBuf, Stored, PADDED};
+use kv::{PageRun, PageUse, PageUses};
 use std::ops::Bound;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -464,6 +465,11 @@ fn maintenance_checks_copies_and_saves() -> Result<()> {
     });
     let report: CheckReport = db.check(true, &mut |_| true)?;
     assert_eq!((report.faults, report.entries), (0, 5000));
+    let mut told = 0;
+    let uses: PageUses = db.page_uses(&Job::silent(), &mut |run: PageRun| {
+        told += u64::from(run.usage != PageUse::Dead) * run.pages;
+    })?;
+    assert!(uses.id == report.id && told + report.dead_pages == uses.pages);
 
     let read = db.begin_read()?;
     read.backup(&copy, BackupOptions::default(), &Job::silent())?;

@@ -150,6 +150,20 @@ fn account_newest(
     job: &Job<'_>,
     on_fault: &mut dyn FnMut(&Fault) -> bool,
 ) -> Result<CheckReport> {
+    let (snapshot, space) = newest_accounting(pager, wait_for_writer)?;
+    run(&snapshot, Some(space), job, on_fault)
+}
+
+/// Returns the newest commit, held, and what is known of the pages that no tree of its tables reaches. `wait_for_writer`
+/// returns when an open write transaction has ended.
+///
+/// # Errors
+/// `TooNew`; `Busy`: other transactions commit so fast that no commit could be caught; those of `wait_for_writer`;
+/// `Poisoned`, `Limit`, `Corrupt`, `Io`.
+pub(super) fn newest_accounting(
+    pager: &Arc<Pager>,
+    wait_for_writer: &mut dyn FnMut() -> Result<()>,
+) -> Result<(Snapshot, Accounting)> {
     if pager.has_unknown_features() {
         return Err(Error::TooNew(
             "unknown features use pages in ways that this version cannot account for; check without that".into(),
@@ -158,7 +172,7 @@ fn account_newest(
     let mut snapshot = pager.begin_read()?;
     for _ in 0..TRIES {
         match pager.accounting() {
-            Ok(space) if space.desc.id == snapshot.desc().id => return run(&snapshot, Some(space), job, on_fault),
+            Ok(space) if space.desc.id == snapshot.desc().id => return Ok((snapshot, space)),
             Ok(_) => {}
             Err(Error::Busy(_)) => wait_for_writer()?,
             Err(error) => return Err(error),
@@ -166,7 +180,7 @@ fn account_newest(
         snapshot.refresh()?;
     }
     Err(Error::Busy(
-        "commits come too fast to check one; repeat when there are fewer".into(),
+        "commits come too fast to catch one; repeat when there are fewer".into(),
     ))
 }
 

@@ -6,6 +6,7 @@
 //! | `trees`   | the trees of a commit, and what is wrong with the catalogue |
 //! | `check`   | proof that a database is whole                              |
 //! | `backup`  | a copy of a snapshot                                        |
+//! | `uses`    | what each page of the file is used for                      |
 //! | `salvage` | saving what can be read of a damaged file into a new one    |
 
 mod backup;
@@ -13,8 +14,10 @@ mod check;
 mod job;
 mod salvage;
 mod trees;
+mod uses;
 
 pub use backup::{BackupOptions, OnBytes};
 pub use check::{CheckReport, Fault};
 pub use job::{Job, OnProgress};
 pub use salvage::{salvage, SalvageReport};
+pub use uses::{PageRun, PageUse, PageUses};

@@ -1,0 +1,356 @@
+"""Databases and transactions of the ctypes back end.
+
+Who ends a transaction or closes a database takes the handle out of its object first, below the lock of the database, so
+that no other thread begins to read bytes that are about to go.
+"""
+
+from __future__ import annotations
+
+import ctypes as C
+import threading
+from operator import index
+from typing import Any, Generic, Optional, Tuple, TypeVar, cast
+
+from . import _jobs
+from ._constants import MAIN, TXN_NOWAIT, WRITE
+from ._ctypes_bytes import as_bytes, copied
+from ._errors import BadHandleError, NotFoundError
+from ._jobs import BUSY, FORKED, NOTFOUND, OK, TOO_SMALL, Callback, failure
+from ._library import (
+    DatabaseStat,
+    Handle,
+    Identity,
+    Options,
+    ReaderInfo,
+    Slice,
+    TableOptions,
+    TableStat,
+    TxnOptions,
+    TxnStat,
+    counts,
+    kv,
+    sized,
+)
+from .codec import RawCodec
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+#: Milliseconds after which the main thread looks whether a signal has come.
+_SIGNALS_MS = 100
+
+
+class DatabaseCore(Generic[K, V]):
+    """An open database, with reads and writes of single entries in transactions of their own."""
+
+    def __init__(self) -> None:
+        self._handle: Optional[int] = None
+        self._path: Optional[str] = None
+        self._parts: Tuple[Any, ...] = (None,) * 4
+        self._begin_ms = -1
+        self._lock = threading.RLock()
+
+    def __del__(self) -> None:
+        if getattr(self, "_handle", None) is not None:
+            try:
+                DatabaseCore._close(self)
+            except TypeError:
+                pass  # the interpreter has ended, and with it this module
+
+    def _live(self) -> int:
+        if self._handle is None:
+            raise BadHandleError("the database is closed; open it again with keelkv.open()")
+        return self._handle
+
+    def _answer(self, status: int) -> None:
+        if status != OK:
+            raise failure(status, self._path)
+
+    def _open(
+        self, path: bytes, flags: int, page_size: int, durability: int, verify: int, wait_ms: int, write_memory: int,
+        name: Optional[str], codec: RawCodec,
+    ) -> None:
+        self._path, self._parts = name, codec or (None,) * 4
+        self._begin_ms = wait_ms if wait_ms > 0 else -1
+        options = sized(Options, flags=flags, page_size=page_size, durability=durability, verify=verify,
+                        wait_ms=wait_ms, write_memory=write_memory)
+        handle = Handle()
+        self._answer(kv.kv_open(path, C.byref(options), C.byref(handle)))
+        self._handle = handle.value
+
+    def _close(self) -> None:
+        with self._lock:
+            handle, self._handle = self._handle, None
+        if handle is None:
+            return
+        status = kv.kv_close(handle)
+        if status == BUSY:
+            self._handle = handle
+        # What a parent opened is not open here, so there was nothing to close.
+        if status != FORKED:
+            self._answer(status)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the database is closed."""
+        return self._handle is None
+
+    def _interrupt(self) -> None:
+        kv.kv_interrupt(self._handle)
+
+    def _sync(self) -> None:
+        self._answer(kv.kv_sync(self._live()))
+
+    def _newest(self) -> Tuple[int, int]:
+        visible, durable = C.c_uint64(), C.c_uint64()
+        self._answer(kv.kv_newest_commit(self._live(), C.byref(visible), C.byref(durable)))
+        return visible.value, durable.value
+
+    def _wait_durable(self, commit: int, ms: int) -> None:
+        self._answer(kv.kv_wait_durable(self._live(), index(commit), ms))
+
+    def _wait_commit(self, after: int, ms: int) -> int:
+        newest = C.c_uint64()
+        self._answer(kv.kv_wait_commit(self._live(), index(after), ms, C.byref(newest)))
+        return newest.value
+
+    def _lookup(self, key: K) -> Optional[bytes]:
+        data = as_bytes(self._parts[0], key, "key")
+        handle = self._live()
+        status, value = copied(lambda *room: kv.kv_db_get(handle, MAIN, data, len(data), *room))
+        if status == NOTFOUND:
+            return None
+        self._answer(status)
+        return value
+
+    def _decoded(self, value: bytes) -> V:
+        decode = self._parts[3]
+        return cast(V, value if decode is None else decode(value))
+
+    def __getitem__(self, key: K) -> V:
+        value = self._lookup(key)
+        if value is None:
+            raise NotFoundError(key)
+        return self._decoded(value)
+
+    def get(self, key: K, default: Any = None) -> Any:
+        """The value of a key, or the default."""
+        value = self._lookup(key)
+        return default if value is None else self._decoded(value)
+
+    def __contains__(self, key: object) -> bool:
+        data = as_bytes(self._parts[0], key, "key")
+        status = kv.kv_db_get(self._live(), MAIN, data, len(data), None, 0, None)
+        if status not in (OK, NOTFOUND, TOO_SMALL):
+            raise failure(status, self._path)
+        return bool(status != NOTFOUND)
+
+    def _write(self, key: K, function: Any, *arguments: Any) -> None:
+        """Does one write in a transaction of its own."""
+        txn = TxnCore(self, WRITE, 0, 0, self._begin_ms, 0)
+        try:
+            status = function(txn.live(), MAIN, *arguments)
+            if status == NOTFOUND:
+                raise NotFoundError(key)
+            txn.answer(status)
+        except BaseException:
+            txn.abort()
+            raise
+        txn.commit()
+
+    def _put(self, key: K, value: V, flags: int) -> None:
+        k, v = as_bytes(self._parts[0], key, "key"), as_bytes(self._parts[2], value, "value")
+        self._write(key, kv.kv_put, k, len(k), v, len(v), flags)
+
+    def __setitem__(self, key: K, value: V) -> None:
+        self._put(key, value, 0)
+
+    def __delitem__(self, key: K) -> None:
+        data = as_bytes(self._parts[0], key, "key")
+        self._write(key, kv.kv_delete, data, len(data), 0)
+
+    def _stat(self) -> Tuple[int, ...]:
+        stat = sized(DatabaseStat)
+        self._answer(kv.kv_stat_db(self._live(), C.byref(stat)))
+        names = [name for name, _ in DatabaseStat._fields_ if name not in ("struct_size", "reserved")]
+        return counts(stat, names)
+
+    def _identity(self) -> Tuple[int, bytes, bytes]:
+        identity = sized(Identity)
+        with self._lock:
+            self._answer(kv.kv_db_identity(self._live(), C.byref(identity)))
+            return identity.format_version, bytes(identity.uuid), identity.path
+
+    def _reader_at(self, index: int) -> Optional[Tuple[int, ...]]:
+        info = sized(ReaderInfo)
+        status = kv.kv_reader_at(self._live(), index, C.byref(info))
+        if status == NOTFOUND:
+            return None
+        self._answer(status)
+        return counts(info, ("pid", "commit", "age_ms", "kept_pages"))
+
+    def _check(self, flags: int, progress: Callback, on_fault: Callback) -> Tuple[Any, ...]:
+        return _jobs.check(kv.kv_db_check, self._live(), self._path, flags, progress, on_fault)
+
+    def _backup(self, target: bytes, flags: int, progress: Callback, name: str) -> None:
+        _jobs.backup(kv.kv_db_backup, self._live(), target, flags, progress, name)
+
+
+# ---- transactions
+
+
+class TxnCore:
+    """A transaction: its beginning and end, and the tables that it sees."""
+
+    def __init__(
+        self, db: DatabaseCore[Any, Any], kind: int, flags: int = 0, durability: int = 0, wait_ms: int = -1,
+        write_memory: int = 0,
+    ) -> None:
+        self._handle: Optional[int] = None
+        if not isinstance(db, DatabaseCore):
+            raise TypeError(f"a transaction needs a database, and this is {type(db).__name__}")
+        self._db = db
+        self.writes = kind == WRITE
+        self.changes = 0
+        options = sized(TxnOptions, flags=flags, durability=durability, write_memory=write_memory)
+        self._begin(kind, options, wait_ms)
+
+    def _begin(self, kind: int, options: Any, wait_ms: int) -> None:
+        handle = Handle()
+        # Python runs signal handlers on the main thread, between two calls.
+        main = threading.current_thread() is threading.main_thread()
+        listens = self.writes and main and not options.flags & TXN_NOWAIT
+        while True:
+            options.wait_ms = wait_ms
+            if listens and (wait_ms < 0 or wait_ms > _SIGNALS_MS):
+                options.wait_ms = _SIGNALS_MS
+            status = kv.kv_txn_begin(self._db._live(), kind, C.byref(options), C.byref(handle))
+            if wait_ms >= 0:
+                wait_ms -= options.wait_ms
+            if status != BUSY or not listens or wait_ms == 0:
+                break
+        self._db._answer(status)
+        self._handle = handle.value
+
+    def __del__(self) -> None:
+        if getattr(self, "_handle", None) is not None:
+            try:
+                self.abort()
+            except TypeError:
+                pass  # the interpreter has ended, and with it this module
+
+    def live(self) -> int:
+        """The handle of the transaction; an exception if it has ended."""
+        if self._handle is None:
+            raise BadHandleError("the transaction has ended; begin another one")
+        if self._db._handle is None:
+            raise BadHandleError(
+                "the database of this transaction is closed; open it again with keelkv.open()"
+            )
+        return self._handle
+
+    def answer(self, status: int) -> None:
+        """Raises what a status means."""
+        if status != OK:
+            raise failure(status, self._db._path)
+
+    @property
+    def ended(self) -> bool:
+        return self._handle is None or self._db._handle is None
+
+    def _take(self) -> int:
+        """The handle, which nobody gets any more."""
+        with self._db._lock:
+            handle = self.live()
+            self._handle = None
+            self.changes += 1
+        return handle
+
+    def _finish(self, function: Any) -> int:
+        handle, commit = self._take(), C.c_uint64()
+        status = function(handle, C.byref(commit))
+        if status == BUSY:
+            self._handle = handle  # nothing was done
+        self.answer(status)
+        return commit.value
+
+    def commit(self) -> int:
+        return self._finish(kv.kv_txn_commit)
+
+    def commit_async(self) -> int:
+        return self._finish(kv.kv_txn_commit_async)
+
+    def abort(self) -> None:
+        with self._db._lock:
+            handle, self._handle = self._handle, None
+            self.changes += 1
+        if handle is None:
+            return
+        kv.kv_txn_abort(handle)
+        # In a callback of a call that uses the transaction, kv_txn_abort() does nothing.
+        if self._db._handle is not None and kv.kv_txn_id(handle, C.byref(C.c_uint64())) == OK:
+            self._handle = handle
+
+    def refresh(self) -> None:
+        self.answer(kv.kv_txn_refresh(self.live()))
+        self.changes += 1
+
+    def id(self) -> int:
+        commit = C.c_uint64()
+        self.answer(kv.kv_txn_id(self.live(), C.byref(commit)))
+        return commit.value
+
+    def stat(self) -> Tuple[Any, ...]:
+        stat = sized(TxnStat)
+        self.answer(kv.kv_stat_txn(self.live(), C.byref(stat)))
+        return (self.writes, *counts(stat, ("id", "edits", "edit_bytes", "private_pages")))
+
+    def table_open(self, name: bytes) -> int:
+        table = C.c_uint64()
+        self.answer(kv.kv_table_open(self.live(), name, len(name), C.byref(table)))
+        return table.value
+
+    def table_create(self, name: bytes, flags: int) -> int:
+        table, options = C.c_uint64(), sized(TableOptions, flags=flags)
+        self.changes += 1
+        self.answer(kv.kv_table_create(self.live(), name, len(name), C.byref(options), C.byref(table)))
+        return table.value
+
+    def table_rename(self, table: int, name: bytes) -> None:
+        self.changes += 1
+        self.answer(kv.kv_table_rename(self.live(), table, name, len(name)))
+
+    def table_clear(self, table: int) -> None:
+        self.changes += 1
+        self.answer(kv.kv_table_clear(self.live(), table))
+
+    def table_drop(self, table: int) -> None:
+        self.changes += 1
+        self.answer(kv.kv_table_drop(self.live(), table))
+
+    def _text(self, function: Any, table: int) -> bytes:
+        text = Slice()
+        with self._db._lock:  # as these are not copied by the library
+            self.answer(function(self.live(), table, C.byref(text)))
+            return C.string_at(text.data, text.len)
+
+    def table_name(self, table: int) -> bytes:
+        return self._text(kv.kv_table_name, table)
+
+    def table_note(self, table: int) -> bytes:
+        return self._text(kv.kv_table_note, table)
+
+    def table_set_note(self, table: int, note: bytes) -> None:
+        self.answer(kv.kv_table_set_note(self.live(), table, note, len(note)))
+
+    def table_stat(self, table: int, level: int) -> Tuple[int, ...]:
+        stat = sized(TableStat)
+        self.answer(kv.kv_stat_table(self.live(), table, level, C.byref(stat)))
+        return counts(stat, ("height", "entries", "branch_pages", "leaf_pages", "overflow_pages", "items",
+                             "used_bytes"))
+
+    def check(self, flags: int, progress: Callback, on_fault: Callback) -> Tuple[Any, ...]:
+        return _jobs.check(kv.kv_check, self.live(), self._db._path, flags, progress, on_fault)
+
+    def backup(self, target: bytes, flags: int, progress: Callback, name: str) -> None:
+        _jobs.backup(kv.kv_backup, self.live(), target, flags, progress, name)

@@ -1,0 +1,426 @@
+"""Transactions, and the tables that they see."""
+
+from __future__ import annotations
+
+import os
+from typing import (
+    Any,
+    Callable,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    MutableMapping,
+    NamedTuple,
+    Optional,
+    Tuple,
+    TypeVar,
+    Union,
+    cast,
+)
+
+from . import _ending
+from ._backend import CursorCore, EntriesCore, TransactionCore, WriterCore
+from ._constants import (
+    EVERYTHING,
+    JOB_CHECK_SPACE,
+    JOB_COMPACT,
+    JOB_OVERWRITE,
+    NO_OVERWRITE,
+    RANGE_REVERSE,
+    SCAN_KEYS,
+    TABLE_NEW,
+    TABLES,
+    UNLIMITED,
+)
+from ._errors import ExistsError
+from .codec import CodecLike, raw
+from .iteration import Items, Keys, Values, encode_range
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+#: Called with (pages done, pages in all). Something true ends the job with `CancelledError`.
+Progress = Callable[[int, int], object]
+
+
+class Fault(NamedTuple):
+    """A fault that a check or a salvage found."""
+
+    status: int
+    #: The number of the page, or None.
+    page: Optional[int]
+    #: The number of the table, or None.
+    table: Optional[int]
+    #: What is wrong, in words.
+    message: str
+
+
+class CheckReport(NamedTuple):
+    """What a check counted."""
+
+    #: Faults that were found; 0 = the database is sound.
+    faults: int
+    commit: int
+    tables: int
+    entries: int
+    pages: int
+    tree_pages: int
+    overflow_pages: int
+    dead_pages: int
+    #: A bit for each meta slot that cannot be read. They are no fault, because another slot leads to the commit.
+    lost_slots: int
+
+    @property
+    def ok(self) -> bool:
+        """Whether no fault was found."""
+        return self.faults == 0
+
+
+class TableStat(NamedTuple):
+    """Figures of a table, or of one level of its tree."""
+
+    height: int
+    entries: int
+    branch_pages: int
+    leaf_pages: int
+    overflow_pages: int
+    items: int
+    used_bytes: int
+
+
+class TransactionStat(NamedTuple):
+    """Figures of a transaction."""
+
+    writes: bool
+    commit: int
+    edits: int
+    edit_bytes: int
+    private_pages: int
+
+
+def on_fault(function: Optional[Callable[[Fault], object]]) -> Optional[Callable[[int, int, int, str], object]]:
+    """What the back ends call for a fault."""
+    if function is None:
+        return None
+    none = UNLIMITED
+    return lambda status, page, table, message: function(
+        Fault(status, None if page == none else page, None if table == none else table, message)
+    )
+
+
+def file_name(path: Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]) -> bytes:
+    """A path in the encoding of the file system."""
+    name = os.fsencode(path)
+    if b"\0" in name:
+        raise ValueError(f"a path has no zero bytes, and this one has: {path!r}")
+    return name
+
+
+class Table(EntriesCore[K, V], MutableMapping[K, V]):
+    """One table as one transaction sees it: an ordered mapping.
+
+    Made by `Transaction.table`. It can be used until the transaction ends; then it raises `BadHandleError`.
+    """
+
+    __slots__ = ("__weakref__",)
+
+    @property
+    def _encode_key(self) -> Optional[Callable[[Any], bytes]]:
+        codec = self._codec
+        return None if codec is None else codec[0]
+
+    def __repr__(self) -> str:
+        return f"<keelkv.{type(self).__name__} {self._number}>"
+
+    # ---- reading
+
+    def __iter__(self) -> Iterator[K]:
+        return self._scan(SCAN_KEYS, *EVERYTHING, UNLIMITED)
+
+    def __reversed__(self) -> Iterator[K]:
+        return self._scan(SCAN_KEYS, RANGE_REVERSE, None, None, None, UNLIMITED)
+
+    def keys(
+        self, *, prefix: Optional[K] = None, start: Optional[K] = None, stop: Optional[K] = None,
+        reverse: bool = False, limit: Optional[int] = None,
+    ) -> Keys[K]:
+        """The keys of a range; see `items`."""
+        return Keys(self, encode_range(self._encode_key, prefix, start, stop, reverse), limit)
+
+    def values(
+        self, *, prefix: Optional[K] = None, start: Optional[K] = None, stop: Optional[K] = None,
+        reverse: bool = False, limit: Optional[int] = None,
+    ) -> Values[V]:
+        """The values of a range; see `items`."""
+        return Values(self, encode_range(self._encode_key, prefix, start, stop, reverse), limit)
+
+    def items(
+        self, *, prefix: Optional[K] = None, start: Optional[K] = None, stop: Optional[K] = None,
+        reverse: bool = False, limit: Optional[int] = None,
+    ) -> Items[K, V]:
+        """The entries whose keys begin with `prefix`, are `start` or greater, and are less than `stop`.
+
+        They come in the order of their keys, with `reverse` from the greatest down, and at most `limit` of them. What
+        a transaction writes while it iterates is seen if it lies ahead.
+        """
+        return Items(self, encode_range(self._encode_key, prefix, start, stop, reverse), limit)
+
+    def count(self, *, prefix: Optional[K] = None, start: Optional[K] = None, stop: Optional[K] = None) -> int:
+        """How many entries a range has, without reading them."""
+        return self._count(*encode_range(self._encode_key, prefix, start, stop))
+
+    def rank(self, key: K) -> int:
+        """How many keys are less than `key`, which need not exist."""
+        return self._rank(key)
+
+    def nth(
+        self, n: int, *, prefix: Optional[K] = None, start: Optional[K] = None, stop: Optional[K] = None,
+    ) -> Optional[Tuple[K, V]]:
+        """Entry number `n` of a range, counted from 0, or with -1 from its end; None if there are fewer."""
+        cursor = self._cursor(*encode_range(self._encode_key, prefix, start, stop, n < 0))
+        return cursor.nth(n if n >= 0 else -n - 1)
+
+    def percentile(
+        self, percent: float, *, prefix: Optional[K] = None, start: Optional[K] = None, stop: Optional[K] = None,
+    ) -> Optional[Tuple[K, V]]:
+        """The entry at a percentile of a range: 50 is the median, 0 the first, 100 the last; None if it is empty."""
+        return self._cursor(*encode_range(self._encode_key, prefix, start, stop)).percentile(percent)
+
+    def first(
+        self, *, prefix: Optional[K] = None, start: Optional[K] = None, stop: Optional[K] = None,
+    ) -> Optional[Tuple[K, V]]:
+        """The entry with the least key of a range; None if it is empty."""
+        return self._cursor(*encode_range(self._encode_key, prefix, start, stop)).first()
+
+    def last(
+        self, *, prefix: Optional[K] = None, start: Optional[K] = None, stop: Optional[K] = None,
+    ) -> Optional[Tuple[K, V]]:
+        """The entry with the greatest key of a range; None if it is empty."""
+        return self._cursor(*encode_range(self._encode_key, prefix, start, stop)).last()
+
+    def random(
+        self, *, prefix: Optional[K] = None, start: Optional[K] = None, stop: Optional[K] = None,
+    ) -> Optional[Tuple[K, V]]:
+        """A random entry of a range, each of which is equally likely; None if it is empty."""
+        return self._cursor(*encode_range(self._encode_key, prefix, start, stop)).random()
+
+    def cursor(
+        self, *, prefix: Optional[K] = None, start: Optional[K] = None, stop: Optional[K] = None,
+        reverse: bool = False,
+    ) -> CursorCore[K, V]:
+        """A cursor before the first entry of a range, for programs that move back and forth."""
+        return self._cursor(*encode_range(self._encode_key, prefix, start, stop, reverse))
+
+    def size(self, key: K) -> Optional[int]:
+        """The length of a value in bytes, without reading it; None if the key does not exist."""
+        return self._value_len(key)
+
+    def read(self, key: K, offset: int, size: int) -> Optional[bytes]:
+        """A part of the bytes of a value, of which only that part is read; None if the key does not exist."""
+        if offset < 0 or size < 0:
+            raise ValueError(f"offset and size are 0 or more, and these are {offset} and {size}")
+        length = self._value_len(key)
+        if length is None:
+            return None
+        return self._value_read(key, offset, max(0, min(size, length - offset)))
+
+    # ---- writing
+
+    def writer(self, key: K, size_hint: int = 0, flags: int = 0) -> WriterCore:
+        """Begins a value that is written in parts, because it is long: ``with t.writer(key) as w: w.write(part)``.
+
+        The parts are bytes, whatever the codec. The entry appears at the end of the block; an exception gives it up.
+        A good `size_hint`, in bytes, lets the value lie in one piece of the file. `flags` are those of `put`.
+        """
+        return self._writer(key, size_hint, flags)
+
+    def insert(self, key: K, value: V) -> bool:
+        """Puts an entry if the key does not exist, and tells whether it did."""
+        try:
+            self.put(key, value, NO_OVERWRITE)
+        except ExistsError:
+            return False
+        return True
+
+    def replace(self, key: K, value: V) -> Optional[V]:
+        """Puts an entry and returns the value that it replaces, or None."""
+        return self._swap(key, value, False)
+
+    def setdefault(self, key: K, default: Optional[V] = None) -> V:
+        """The value of a key, which is `default` from now on if the key did not exist."""
+        former = self._swap(key, cast(V, default), True)
+        if former is not None:
+            return former
+        # A codec may turn None into a value, and a value into None.
+        return cast(V, default) if self._codec is None else self[key]
+
+    def put_many(self, items: Iterable[Tuple[K, V]], flags: int = 0) -> int:
+        """Puts many entries, in their order, and returns their number. It stops at the first that fails."""
+        return self._put_many(items, flags)
+
+    def update(self, other: Any = (), /, **more: Any) -> None:
+        """Puts the entries of a mapping or of an iterable of pairs."""
+        if isinstance(other, Mapping):
+            other = other.items()
+        elif hasattr(other, "keys"):
+            other = [(key, other[key]) for key in other.keys()]
+        self._put_many(other, 0)
+        if more:
+            self._put_many(cast(Any, more.items()), 0)
+
+    def pop_first(
+        self, *, prefix: Optional[K] = None, start: Optional[K] = None, stop: Optional[K] = None,
+        reverse: bool = False,
+    ) -> Optional[Tuple[K, V]]:
+        """Deletes the first entry of a range and returns it; None if it is empty. The step of a queue."""
+        return self._take_first(*encode_range(self._encode_key, prefix, start, stop, reverse))
+
+    def popitem(self) -> Tuple[K, V]:
+        """Deletes the entry with the least key and returns it; raises `KeyError` if there is none."""
+        item = self._take_first(*EVERYTHING)
+        if item is None:
+            raise KeyError("popitem(): the table is empty")
+        return item
+
+    def delete_range(self, *, prefix: Optional[K] = None, start: Optional[K] = None, stop: Optional[K] = None) -> int:
+        """Deletes every entry of a range and returns their number. For a whole table there is `clear`."""
+        return self._delete_range(*encode_range(self._encode_key, prefix, start, stop))
+
+    def clear(self) -> None:
+        """Deletes every entry, in time that grows with the number of pages only."""
+        self._txn.table_clear(self._number)
+
+    # ---- the table itself
+
+    @property
+    def number(self) -> int:
+        """The number of the table, which never changes."""
+        return self._number
+
+    @property
+    def name(self) -> bytes:
+        """The name of the table; empty for the main table."""
+        return self._txn.table_name(self._number)
+
+    @property
+    def note(self) -> bytes:
+        """Bytes that the program attached to the table; empty at first, at most 1024."""
+        return self._txn.table_note(self._number)
+
+    @note.setter
+    def note(self, note: bytes) -> None:
+        self._txn.table_set_note(self._number, note)
+
+    def rename(self, name: Union[str, bytes]) -> None:
+        """Gives the table another name. A table that has this name already is dropped."""
+        self._txn.table_rename(self._number, _table_name(name))
+
+    def drop(self) -> None:
+        """Drops the table with all its entries."""
+        self._txn.table_drop(self._number)
+
+    def table_stat(self, level: int = 0) -> TableStat:
+        """Figures of the table's tree, or of one level of it: 1 = its leaves. Every page of it is read."""
+        return TableStat(*self._txn.table_stat(self._number, level))
+
+
+def _table_name(name: Union[str, bytes]) -> bytes:
+    return name.encode() if isinstance(name, str) else name
+
+
+class Transaction(TransactionCore[K, V], Table[K, V]):
+    """A transaction, and the main table as it sees it.
+
+    Made by `Database.read` and `Database.write`. As a context manager, one that writes commits at the end of the block,
+    or aborts if the block raises an exception.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        txn = self._txn
+        return f"<keelkv.Transaction {'writes' if txn.writes else 'reads'}{', ended' if txn.ended else ''}>"
+
+    # ---- the transaction itself
+
+    @property
+    def ended(self) -> bool:
+        """Whether the transaction has ended."""
+        return self._txn.ended
+
+    @property
+    def writes(self) -> bool:
+        """Whether this is a write transaction."""
+        return self._txn.writes
+
+    @property
+    def commit_id(self) -> int:
+        """The number of the commit that the transaction reads or builds upon."""
+        return self._txn.id()
+
+    def commit(self) -> int:
+        """Commits and ends the transaction, and returns the number of the commit."""
+        return self._txn.commit()
+
+    def commit_async(self) -> int:
+        """Commits without waiting until the commit is durable; `Database.wait_durable` takes the number."""
+        return self._txn.commit_async()
+
+    def abort(self) -> None:
+        """Ends the transaction and undoes what it wrote. One that has ended already is left alone."""
+        self._txn.abort()
+
+    def refresh(self) -> None:
+        """Moves a read transaction to the newest commit. Its iterators go on behind the keys where they are."""
+        self._txn.refresh()
+
+    def stat(self) -> TransactionStat:
+        """Figures of the transaction."""
+        return TransactionStat(*self._txn.stat())
+
+    # ---- tables
+
+    def table(
+        self, name: Union[str, bytes], *, create: bool = False, new: bool = False,
+        key: Optional[CodecLike[Any]] = None, value: Optional[CodecLike[Any]] = None,
+    ) -> "Table[Any, Any]":
+        """The table of a name; `NoTableError` if there is none, unless `create` makes it.
+
+        With `new` there must be none yet. The codecs are those of the database, unless `key` or `value` is given.
+        """
+        data = _table_name(name)
+        if create or new:
+            number = self._txn.table_create(data, TABLE_NEW if new else 0)
+        else:
+            number = self._txn.table_open(data)
+        codec = self._codec
+        if key is not None or value is not None:
+            own = raw(key, value) or (None,) * 4
+            theirs = codec or (None,) * 4
+            codec = (own if key is not None else theirs)[:2] + (own if value is not None else theirs)[2:]
+        return Table(self._txn, number, codec)
+
+    def tables(self) -> List[bytes]:
+        """The names of all tables, in order."""
+        return list(Table(self._txn, TABLES, None))
+
+    # ---- maintenance
+
+    def check(
+        self, *, space: bool = False, progress: Optional[Progress] = None,
+        fault: Optional[Callable[[Fault], object]] = None,
+    ) -> CheckReport:
+        """Verifies everything that this snapshot reaches; see `Database.check`."""
+        flags = JOB_CHECK_SPACE if space else 0
+        with _ending.job():
+            return CheckReport(*self._txn.check(flags, _ending.progress(progress), on_fault(fault)))
+
+    def backup(
+        self, path: Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"], *, compact: bool = False,
+        overwrite: bool = False, progress: Optional[Progress] = None,
+    ) -> None:
+        """Copies this snapshot into a new file; see `Database.backup`."""
+        flags = (JOB_COMPACT if compact else 0) | (JOB_OVERWRITE if overwrite else 0)
+        with _ending.job():
+            self._txn.backup(file_name(path), flags, _ending.progress(progress), os.fsdecode(path))

@@ -1,0 +1,138 @@
+/* maintenance.c: checks, backups and salvage, which run without the GIL and take it back for their callbacks. */
+#include "keelkv.h"
+
+/* What the callbacks of a job need. An exception that one raises stays set on the thread and is raised at the end. */
+typedef struct Job {
+    PyThreadState *thread; /* of the caller, while the GIL is released */
+    PyObject *progress;    /* called with (done, total); NULL = nobody */
+    PyObject *on_fault;    /* called with (status, page, table, message); NULL = nobody */
+} Job;
+
+/* Takes the reference of a callback's result. A true result of `progress` cancels; so does an exception. */
+static int32_t verdict(PyObject *result, int may_cancel)
+{
+    int stop = result == NULL ? 1 : may_cancel ? PyObject_IsTrue(result) : 0;
+
+    Py_XDECREF(result);
+    if (stop == 0 && PyErr_CheckSignals() < 0)
+        stop = 1;
+    return stop != 0;
+}
+
+static int32_t on_progress(void *ctx, uint64_t done, uint64_t total)
+{
+    Job *job = ctx;
+    int32_t stop;
+    PyObject *result;
+
+    PyEval_RestoreThread(job->thread);
+    result = job->progress == NULL ? Py_NewRef(Py_None)
+                                   : PyObject_CallFunction(job->progress, "KK", (unsigned long long)done,
+                                         (unsigned long long)total);
+    stop = verdict(result, 1);
+    job->thread = PyEval_SaveThread();
+    return stop;
+}
+
+static int32_t on_fault(void *ctx, const kv_fault *fault)
+{
+    Job *job = ctx;
+    int32_t stop;
+    PyObject *message, *result = NULL;
+
+    if (job->on_fault == NULL)
+        return 0;
+    PyEval_RestoreThread(job->thread);
+    message = PyUnicode_DecodeUTF8(fault->message, (Py_ssize_t)strlen(fault->message), "replace");
+    if (message != NULL) {
+        result = PyObject_CallFunction(job->on_fault, "iKKO", (int)fault->status, (unsigned long long)fault->page,
+            (unsigned long long)fault->table, message);
+        Py_DECREF(message);
+    }
+    stop = verdict(result, 1);
+    job->thread = PyEval_SaveThread();
+    return stop;
+}
+
+static PyObject *callable(PyObject *object)
+{
+    return object == Py_None ? NULL : object;
+}
+
+/* (flags, progress, on_fault) -> (sound, counts ...) */
+PyObject *keelkv_check(kv_db *db, kv_txn *txn, PyObject *path, PyObject *const *args)
+{
+    Job job = {NULL, callable(args[1]), callable(args[2])};
+    kv_job_options options = KV_JOB_OPTIONS_INIT;
+    kv_check_report r = KV_CHECK_REPORT_INIT;
+    kv_status status;
+
+    if (keelkv_u32(args[0], &options.flags) < 0)
+        return NULL;
+    options.progress = on_progress; /* always, as it is where signals are noticed */
+    options.ctx = &job;
+    job.thread = PyEval_SaveThread();
+    status = txn != NULL ? kv_check(txn, &options, on_fault, &job, &r) : kv_db_check(db, &options, on_fault, &job, &r);
+    PyEval_RestoreThread(job.thread);
+    if (PyErr_Occurred())
+        return NULL;
+    /* A fault that was found is what a check is for; one that it did not count is a failure. */
+    if (status != KV_OK && !(status == KV_CORRUPT && r.faults > 0))
+        return keelkv_raise(status, path);
+    return Py_BuildValue("KKKKKKKKI", (unsigned long long)r.faults, (unsigned long long)r.commit,
+        (unsigned long long)r.tables, (unsigned long long)r.entries, (unsigned long long)r.pages,
+        (unsigned long long)r.tree_pages, (unsigned long long)r.overflow_pages, (unsigned long long)r.dead_pages,
+        r.lost_slots);
+}
+
+/* (target, flags, progress, name of the target) */
+PyObject *keelkv_backup(kv_db *db, kv_txn *txn, PyObject *path, PyObject *const *args)
+{
+    Job job = {NULL, callable(args[2]), NULL};
+    kv_job_options options = KV_JOB_OPTIONS_INIT;
+    const char *target = PyBytes_AsString(args[0]);
+    kv_status status;
+
+    (void)path;
+    if (target == NULL || keelkv_u32(args[1], &options.flags) < 0)
+        return NULL;
+    options.progress = on_progress;
+    options.ctx = &job;
+    job.thread = PyEval_SaveThread();
+    status = txn != NULL ? kv_backup(txn, target, &options) : kv_db_backup(db, target, &options);
+    PyEval_RestoreThread(job.thread);
+    if (PyErr_Occurred())
+        return NULL;
+    if (status != KV_OK)
+        return keelkv_raise(status, args[3]);
+    Py_RETURN_NONE;
+}
+
+/* (damaged, target, flags, progress, on_fault, name of the target) -> counts */
+PyObject *keelkv_salvage(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs)
+{
+    Job job = {NULL, NULL, NULL};
+    kv_job_options options = KV_JOB_OPTIONS_INIT;
+    kv_salvage_report r = KV_SALVAGE_REPORT_INIT;
+    const char *damaged, *target;
+    kv_status status;
+
+    if (keelkv_arity("salvage", nargs, 6, 6) < 0 || (damaged = PyBytes_AsString(args[0])) == NULL ||
+        (target = PyBytes_AsString(args[1])) == NULL || keelkv_u32(args[2], &options.flags) < 0)
+        return NULL;
+    job.progress = callable(args[3]);
+    job.on_fault = callable(args[4]);
+    options.progress = on_progress;
+    options.ctx = &job;
+    job.thread = PyEval_SaveThread();
+    status = kv_salvage(damaged, target, &options, on_fault, &job, &r);
+    PyEval_RestoreThread(job.thread);
+    if (PyErr_Occurred())
+        return NULL;
+    if (status != KV_OK)
+        return keelkv_raise(status, args[5]);
+    return Py_BuildValue("KKKKKKKK", (unsigned long long)r.commit, (unsigned long long)r.tables,
+        (unsigned long long)r.entries, (unsigned long long)r.uncertain, (unsigned long long)r.lost_entries,
+        (unsigned long long)r.damaged_pages, (unsigned long long)r.lost_subtrees,
+        (unsigned long long)r.ambiguous_pages);
+}

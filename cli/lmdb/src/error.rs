@@ -1,0 +1,148 @@
+//! What can go wrong.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The result of a call that reads a file.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why a file, or the rest of it, was not read. Each message names the file and says what to do.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The system could not open or read the file.
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// This is not a file of LMDB.
+    NotLmdb {
+        /// The file.
+        path: PathBuf,
+        /// What shows it.
+        why: String,
+    },
+    /// LMDB wrote the file, in a form that this reader does not know.
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// What is not known.
+        what: String,
+    },
+    /// The file contradicts itself.
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The page that shows it.
+        page: u64,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A database has another number of entries than its record says. All that were found have been returned.
+    Count {
+        /// The file.
+        path: PathBuf,
+        /// The number that the record says.
+        recorded: u64,
+        /// The number that was found.
+        found: u64,
+    },
+    /// Somebody has committed to the file since it was opened, so what was read may be mixed from several commits.
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file has no database of this name.
+    NoDatabase {
+        /// The file.
+        path: PathBuf,
+        /// The name.
+        name: Vec<u8>,
+    },
+    /// There is no memory for a value.
+    NoMemory {
+        /// The file.
+        path: PathBuf,
+        /// The bytes that the value has.
+        bytes: u64,
+    },
+}
+
+impl Error {
+    /// The file that the error is about.
+    pub fn path(&self) -> &Path {
+        match self {
+            Error::Io { path, .. }
+            | Error::NotLmdb { path, .. }
+            | Error::Unsupported { path, .. }
+            | Error::Damaged { path, .. }
+            | Error::Count { path, .. }
+            | Error::Changed { path }
+            | Error::NoDatabase { path, .. }
+            | Error::NoMemory { path, .. } => path,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.path().display())?;
+        match self {
+            Error::Io { source, .. } => {
+                write!(
+                    f,
+                    "cannot be read: {source}; name a folder with data.mdb or a file, and check its permissions"
+                )
+            }
+            Error::NotLmdb { why, .. } => {
+                write!(
+                    f,
+                    "this is not a file of LMDB: {why}; name a folder with data.mdb or the file itself"
+                )
+            }
+            Error::Unsupported { what, .. } => {
+                write!(
+                    f,
+                    "{what}; export it with the program that wrote it, or with its mdb_dump"
+                )
+            }
+            Error::Damaged { page, what, .. } => {
+                write!(f, "page {page} is damaged: {what}; restore the file from a copy")
+            }
+            Error::Count { recorded, found, .. } => {
+                write!(
+                    f,
+                    "{found} entries were found where the file says {recorded}; compare with mdb_stat"
+                )
+            }
+            Error::Changed { .. } => f.write_str(
+                "a program committed to the file while it was read; stop it, or read a copy made by mdb_copy",
+            ),
+            Error::NoDatabase { name, .. } => {
+                write!(
+                    f,
+                    "there is no database {}; choose one that the file has",
+                    name.escape_ascii()
+                )
+            }
+            Error::NoMemory { bytes, .. } => {
+                write!(
+                    f,
+                    "there is no memory for a value of {bytes} bytes; read the file where there is more"
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::Io { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}

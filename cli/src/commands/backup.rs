@@ -1,0 +1,75 @@
+//! `kv backup`: copying a database in use.
+
+use crate::database::Database;
+use crate::exit::{shown, Exit, Failure, Outcome};
+use crate::global::Global;
+use crate::output::progress::{Progress, Unit};
+use clap::Args;
+use kv_engine::{BackupOptions, Error, Job};
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+/// Copies the database as it is now into a new file, or to standard output (-).
+///
+/// Others can read and write meanwhile. Every page is verified on the way, so a damaged database gives no backup (exit
+/// status 3). The file appears under its name when it is whole and durable. A backup is a database: kv restore, or cp,
+/// makes it one to work with.
+#[derive(Debug, Args)]
+pub struct Backup {
+    /// The database.
+    file: PathBuf,
+    /// The new file, or - for standard output.
+    target: PathBuf,
+    /// Puts all entries into new pages, so that the copy is as small as can be.
+    #[arg(long)]
+    compact: bool,
+    /// Replaces the target if it is there already.
+    #[arg(long)]
+    overwrite: bool,
+}
+
+impl Backup {
+    /// Copies.
+    pub fn run(self, global: &Global) -> Outcome {
+        let database = Database::to_read(&self.file, global)?;
+        let txn = database.read()?;
+        let options = BackupOptions {
+            compact: self.compact,
+            overwrite: self.overwrite,
+        };
+        let mut bytes = 0;
+        let copied = {
+            let mut progress = Progress::new(global, "copying", Unit::Pages, Some(database.db.stat().pages));
+            let mut tell = |done, total| progress.tell(done, total);
+            let job = Job::new(&mut tell);
+            match self.target == Path::new("-") {
+                true => {
+                    if io::stdout().is_terminal() {
+                        return Err(Failure::usage(
+                            "standard output is a terminal; send the backup into a file or a pipe",
+                        ));
+                    }
+                    let mut out = io::stdout().lock();
+                    txn.backup_to(options, &job, &mut |part| {
+                        bytes += part.len();
+                        // A pipe that is closed early is an error here: the backup is not whole.
+                        out.write_all(part)
+                            .map_err(|e| Error::io("write to standard output", e))
+                    })
+                    .and_then(|()| out.flush().map_err(|e| Error::io("write to standard output", e)))
+                }
+                false => txn.backup(&self.target, options, &job),
+            }
+        };
+        copied.map_err(|error| database.fail(error))?;
+        if let Ok(facts) = std::fs::metadata(&self.target) {
+            bytes = facts.len() as usize;
+        }
+        let commit = txn.id();
+        global.say(format_args!(
+            "{}: commit {commit} was copied, {bytes} bytes",
+            shown(&self.file)
+        ));
+        Ok(Exit::Done)
+    }
+}

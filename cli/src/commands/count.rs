@@ -1,0 +1,51 @@
+//! `kv count`: how many entries a range has.
+
+use crate::database::Database;
+use crate::exit::{About, Exit, Outcome};
+use crate::global::Global;
+use crate::input::args::{HexArg, RangeArgs, TableArg};
+use crate::output::json::Object;
+use crate::output::stream::Out;
+use crate::output::{Form, FormArg};
+use clap::Args;
+use kv_engine::Reader;
+use std::path::PathBuf;
+
+/// Counts the entries of a range, without reading them.
+#[derive(Debug, Args)]
+pub struct Count {
+    /// The database.
+    file: PathBuf,
+    #[command(flatten)]
+    range: RangeArgs,
+    #[command(flatten)]
+    table: TableArg,
+    #[command(flatten)]
+    form: FormArg,
+    #[command(flatten)]
+    hex: HexArg,
+}
+
+impl Count {
+    /// Counts.
+    pub fn run(self, global: &Global) -> Outcome {
+        let name = self.table.name()?;
+        let range = self.range.read(self.hex.syntax())?;
+        let database = Database::to_read(&self.file, global)?;
+        let txn = database.read()?;
+        let table = database.table(&mut &txn, name.as_deref())?;
+        let count = (&txn).count(table, &range.range(false)).about(&self.file)?;
+        number(self.form.form, "count", count)
+    }
+}
+
+/// Writes one number.
+pub fn number(form: Form, name: &str, number: u64) -> Outcome {
+    let mut out = Out::open()?;
+    match form {
+        Form::Json => out.bytes(&Object::new().plain(name, number).line())?,
+        Form::Table | Form::Raw => out.line(number)?,
+    }
+    out.finish()?;
+    Ok(Exit::Done)
+}

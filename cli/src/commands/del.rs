@@ -1,0 +1,79 @@
+//! `kv del`: deleting entries, ranges and tables.
+
+use crate::database::{Database, Writing};
+use crate::exit::{About, Exit, Failure, Outcome};
+use crate::global::Global;
+use crate::input::args::{HexArg, RangeArgs, TableArg};
+use clap::Args;
+use kv_engine::TableId;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Deletes entries, in one transaction.
+///
+/// If a key is not there, the others are deleted nevertheless, and the exit status is 1.
+#[derive(Debug, Args)]
+pub struct Del {
+    /// The database.
+    file: PathBuf,
+    /// The keys.
+    #[arg(conflicts_with_all = ["prefix", "from", "to", "all", "drop"])]
+    keys: Vec<OsString>,
+    #[command(flatten)]
+    range: RangeArgs,
+    /// Deletes every entry of the table.
+    #[arg(long, conflicts_with_all = ["prefix", "from", "to", "drop"])]
+    all: bool,
+    /// Removes the table with all its entries.
+    #[arg(long, requires = "table", conflicts_with_all = ["prefix", "from", "to"])]
+    drop: bool,
+    #[command(flatten)]
+    table: TableArg,
+    #[command(flatten)]
+    hex: HexArg,
+    /// Does not wait until the commit is durable.
+    #[arg(long)]
+    lazy: bool,
+}
+
+impl Del {
+    /// Deletes.
+    pub fn run(self, global: &Global) -> Outcome {
+        let syntax = self.hex.syntax();
+        let name = self.table.name()?;
+        let keys: Vec<Vec<u8>> = self.keys.iter().map(|key| syntax.read(key)).collect::<Outcome<_>>()?;
+        let range = self.range.read(syntax)?;
+        let deletes_range = !self.range.is_whole() || self.all;
+        if keys.is_empty() && !deletes_range && !self.drop {
+            return Err(Failure::usage(
+                "nothing to delete is named; give keys, --prefix, --from, --to, --all or --drop",
+            ));
+        }
+        let writing = Writing {
+            lazy: self.lazy,
+            ..Writing::default()
+        };
+        // A file that is missing has nothing to delete, so there is no advice to create it.
+        if !self.file.exists() {
+            Database::to_read(&self.file, global)?;
+        }
+        let database = Database::to_write(&self.file, global, writing)?;
+        let mut txn = database.write()?;
+        let table = database.table(&mut txn, name.as_deref())?;
+        let mut exit = Exit::Done;
+        if self.drop && table != TableId::MAIN {
+            txn.table_drop(table).about(&self.file)?;
+        } else if deletes_range {
+            let deleted = txn.delete_range(table, &range.range(false)).about(&self.file)?;
+            global.say(format_args!("{deleted} entries were deleted"));
+        }
+        for key in keys {
+            if !txn.delete(table, &key).about(&self.file)? {
+                database.no_key(name.as_deref(), &key).tell();
+                exit = Exit::NotFound;
+            }
+        }
+        txn.commit().about(&self.file)?;
+        Ok(exit)
+    }
+}

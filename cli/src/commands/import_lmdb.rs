@@ -1,0 +1,348 @@
+//! `kv import-lmdb`: making tables of the databases of an LMDB file.
+
+use crate::database::{Database, Writing};
+use crate::exit::{shown, About, Exit, Failure, Outcome};
+use crate::global::Global;
+use crate::input::bytes::Syntax;
+use crate::output::progress::{Progress, Unit};
+use crate::output::text::Quoted;
+use clap::{Args, ValueEnum};
+use keelkv_lmdb::composite::Composite;
+use keelkv_lmdb::{Environment, Rule};
+use kv_engine::{Error, PutMode, Range, Reader, TableId, WriteTxn};
+use std::ffi::OsString;
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+
+/// Makes tables of the databases of LMDB 0.9 and 1.0, all of them or nothing.
+///
+/// The main database goes into the main table, and each named one into a table of its name, which must have no entries
+/// yet. LMDB is not needed. Nobody may write to the source meanwhile: stop the programs that do, or import a copy made by
+/// mdb_copy. If somebody commits nevertheless, the import fails (exit status 4).
+#[derive(Debug, Args)]
+pub struct ImportLmdb {
+    /// The file of LMDB, or the folder with data.mdb.
+    source: PathBuf,
+    /// The database, which is created if it is missing.
+    file: PathBuf,
+    /// Only this database, by its name with escapes; several if repeated. The empty name stands for the main database.
+    #[arg(long, short, value_name = "NAME")]
+    database: Vec<OsString>,
+    /// What becomes of keys with several values (MDB_DUPSORT), since a table keeps one value per key.
+    #[arg(long, value_enum, value_name = "HOW", default_value_t)]
+    duplicates: Duplicates,
+    /// Which bytes keys have that LMDB does not compare as bytes from the first on (MDB_INTEGERKEY, MDB_REVERSEKEY).
+    #[arg(long, value_enum, value_name = "FORM", default_value_t)]
+    keys: Keys,
+    /// Commits after each so many entries. What was imported before an error stays.
+    #[arg(long, value_name = "ENTRIES")]
+    batch: Option<NonZeroU64>,
+    /// The page size of a new file: 4096, 8192, 16384, 32768 or 65536 bytes.
+    #[arg(long, value_name = "BYTES", default_value_t = 4096)]
+    page_size: u32,
+}
+
+/// What becomes of keys with several values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum Duplicates {
+    /// Nothing is imported if a key has several.
+    #[default]
+    Refuse,
+    /// The first one stays.
+    First,
+    /// The last one stays.
+    Last,
+    /// Each pair of a database with MDB_DUPSORT becomes a key (the key with each byte 00 as 00 ff, then 00 00, then the
+    /// value) with an empty value. The order stays.
+    Composite,
+}
+
+/// Which bytes keys have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum Keys {
+    /// Integers become big-endian, and reversed keys are turned round, so that the order stays.
+    #[default]
+    Sorted,
+    /// They stay as they are, and their order changes.
+    AsIs,
+}
+
+impl ImportLmdb {
+    /// Imports.
+    pub fn run(self, global: &Global) -> Outcome {
+        let environment = Environment::open(&self.source).map_err(fail)?;
+        let source = shown(environment.path());
+        if let Some((page, what)) = environment.lost_meta() {
+            global.say(format_args!(
+                "{source}: meta page {page} cannot be used ({what}), so the newest commit may be missing"
+            ));
+        }
+        let databases = self.chosen(&environment)?;
+        // What a damaged file claims may be more than a number holds.
+        let total = databases
+            .iter()
+            .fold(0, |total: u64, database| total.saturating_add(database.entries()));
+        let writing = Writing {
+            create: true,
+            page_size: self.page_size,
+            lazy: false,
+        };
+        let database = Database::to_write(&self.file, global, writing)?;
+        let mut import = Import {
+            options: &self,
+            environment: &environment,
+            database: &database,
+            txn: None,
+            in_batch: 0,
+            progress: Progress::new(global, "importing", Unit::Entries, Some(total)),
+        };
+        let mut tables = Vec::new();
+        for database in &databases {
+            tables.push(import.one(database)?);
+        }
+        // The file of LMDB may have changed where no list of entries ends.
+        environment.check_unchanged().map_err(fail)?;
+        import.commit()?;
+        drop(import);
+        for table in &tables {
+            global.say(table.summary(self.duplicates));
+        }
+        let entries: u64 = tables.iter().map(|table| table.put).sum();
+        global.say(format_args!(
+            "{}: {entries} entries in {} tables were imported from LMDB {}, and counted",
+            shown(&self.file),
+            tables.len(),
+            environment.version(),
+        ));
+        Ok(Exit::Done)
+    }
+
+    /// The databases to import.
+    fn chosen(&self, environment: &Environment) -> Outcome<Vec<keelkv_lmdb::Database>> {
+        if self.database.is_empty() {
+            return environment.databases().map_err(fail);
+        }
+        let mut chosen: Vec<keelkv_lmdb::Database> = Vec::new();
+        for name in &self.database {
+            let name = Syntax::Text.read(name)?;
+            let name = Some(&name[..]).filter(|name| !name.is_empty());
+            let database = environment.database(name).map_err(fail)?;
+            if !chosen.contains(&database) {
+                chosen.push(database);
+            }
+        }
+        Ok(chosen)
+    }
+}
+
+/// What was imported into a table.
+struct Imported {
+    name: Option<Vec<u8>>,
+    /// Entries of the table.
+    put: u64,
+    /// Values that are left out or were replaced, because their key has another one.
+    dropped: u64,
+    /// Whether keys have other bytes than in the source.
+    has_other_keys: bool,
+    /// Whether keys and values were joined.
+    is_joined: bool,
+}
+
+impl Imported {
+    fn summary(&self, duplicates: Duplicates) -> String {
+        let mut out = format!("{}: {} entries", table_name(self.name.as_deref()), self.put);
+        if self.is_joined {
+            out.push_str(", each a key joined with a value");
+        }
+        if self.has_other_keys {
+            out.push_str(", keys changed so that they sort as bytes");
+        }
+        if self.dropped > 0 {
+            let which = match duplicates {
+                Duplicates::Last => "last",
+                _ => "first",
+            };
+            out.push_str(&format!(
+                ", {} values left out that are not the {which} of their key",
+                self.dropped
+            ));
+        }
+        out
+    }
+}
+
+/// What messages call a table or database.
+fn table_name(name: Option<&[u8]>) -> String {
+    match name {
+        Some(name) => format!("table {}", Quoted(name)),
+        None => "main table".to_string(),
+    }
+}
+
+/// An import at work.
+struct Import<'i> {
+    options: &'i ImportLmdb,
+    environment: &'i Environment,
+    database: &'i Database,
+    /// The transaction; there is none between two batches.
+    txn: Option<WriteTxn>,
+    in_batch: u64,
+    progress: Progress,
+}
+
+impl Import<'_> {
+    /// Returns the transaction, and begins it if there is none.
+    fn txn(&mut self) -> Outcome<&mut WriteTxn> {
+        if self.txn.is_none() {
+            self.txn = Some(self.database.write()?);
+        }
+        Ok(self.txn.as_mut().expect("it was just begun"))
+    }
+
+    fn commit(&mut self) -> Outcome<()> {
+        self.in_batch = 0;
+        match self.txn.take() {
+            Some(txn) => txn.commit().about(&self.database.path).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Imports one database.
+    fn one(&mut self, from: &keelkv_lmdb::Database) -> Outcome<Imported> {
+        let name = from.name();
+        let table = self.table(name)?;
+        let order = self.environment.byte_order();
+        let flags = from.flags();
+        let is_joined = flags.dup_sort() && self.options.duplicates == Duplicates::Composite;
+        let (key_rule, value_rule) = match self.options.keys {
+            Keys::Sorted => (flags.key_rule(), flags.value_rule()),
+            Keys::AsIs => (Rule::Bytes, Rule::Bytes),
+        };
+        let composite = Composite::of(key_rule, value_rule, order);
+        let mut imported = Imported {
+            name: name.map(<[u8]>::to_vec),
+            put: 0,
+            dropped: 0,
+            has_other_keys: false,
+            is_joined,
+        };
+        let mut before: Option<Vec<u8>> = None;
+        for entry in self.environment.entries(from) {
+            let entry = entry.map_err(fail)?;
+            self.progress.more(1)?;
+            if is_joined {
+                self.put(
+                    table,
+                    &composite.join(&entry.key, &entry.value),
+                    b"",
+                    PutMode::NoOverwrite,
+                )?;
+                imported.put += 1;
+                continue;
+            }
+            let key = key_rule.sortable(&entry.key, order);
+            imported.has_other_keys |= *key != *entry.key;
+            let is_repeated = before.as_ref() == Some(&entry.key);
+            match self.options.duplicates {
+                _ if !is_repeated => {
+                    self.put(table, &key, &entry.value, PutMode::NoOverwrite)?;
+                    imported.put += 1;
+                }
+                Duplicates::First => imported.dropped += 1,
+                Duplicates::Last => {
+                    self.put(table, &key, &entry.value, PutMode::Set)?;
+                    imported.dropped += 1;
+                }
+                Duplicates::Refuse | Duplicates::Composite => return Err(self.several(name, &entry.key)),
+            }
+            before = Some(entry.key);
+        }
+        self.verify(table, &imported)?;
+        Ok(imported)
+    }
+
+    /// Returns the table for a database, and makes it if it is missing.
+    fn table(&mut self, name: Option<&[u8]>) -> Outcome<TableId> {
+        let database = self.database;
+        let txn = self.txn()?;
+        let table = match name {
+            Some(name) => txn.table_create(name, false).about(&database.path)?,
+            None => TableId::MAIN,
+        };
+        match txn.count(table, &Range::default()).about(&database.path)? {
+            0 => Ok(table),
+            count => Err(Failure::new(
+                Exit::Refused,
+                format!(
+                    "{}: the {} has {count} entries already; import into a new file, or choose others with --database",
+                    shown(&database.path),
+                    table_name(name)
+                ),
+            )),
+        }
+    }
+
+    fn put(&mut self, table: TableId, key: &[u8], value: &[u8], mode: PutMode) -> Outcome<()> {
+        let put = self.txn()?.put(table, key, value, mode);
+        put.map_err(|error| match error {
+            // LMDB has no key twice, so the source is not what it seems to be.
+            Error::Exists(_) => Failure::new(
+                Exit::Damage,
+                format!(
+                    "{}: the key {} comes twice; rebuild the file with mdb_dump and mdb_load",
+                    shown(self.environment.path()),
+                    Quoted(key)
+                ),
+            ),
+            error => self.database.fail(error),
+        })?;
+        self.in_batch += 1;
+        if self.options.batch.is_some_and(|batch| self.in_batch >= batch.get()) {
+            self.commit()?;
+        }
+        Ok(())
+    }
+
+    /// Compares what the table has with what was put into it.
+    fn verify(&mut self, table: TableId, imported: &Imported) -> Outcome<()> {
+        let database = self.database;
+        let count = self.txn()?.count(table, &Range::default()).about(&database.path)?;
+        if count == imported.put {
+            return Ok(());
+        }
+        let what = format!(
+            "{}: the {} has {count} entries after {} were imported; see that nobody else writes into it, and repeat",
+            shown(&database.path),
+            table_name(imported.name.as_deref()),
+            imported.put
+        );
+        Err(Failure::new(Exit::Refused, what))
+    }
+
+    /// The failure of a key with several values, when they may not be dropped.
+    fn several(&self, name: Option<&[u8]>, key: &[u8]) -> Failure {
+        let database = match name {
+            Some(name) => format!("database {}", Quoted(name)),
+            None => "main database".to_string(),
+        };
+        let what = format!(
+            "{}: in the {database} the key {} has several values; choose --duplicates composite, first or last",
+            shown(self.environment.path()),
+            Quoted(key)
+        );
+        Failure::new(Exit::Refused, what)
+    }
+}
+
+/// What an error of the source means.
+fn fail(error: keelkv_lmdb::Error) -> Failure {
+    use keelkv_lmdb::Error as Source;
+    let exit = match &error {
+        Source::NotLmdb { .. } | Source::Unsupported { .. } => Exit::Refused,
+        Source::Damaged { .. } | Source::Count { .. } => Exit::Damage,
+        Source::Changed { .. } => Exit::Busy,
+        Source::NoDatabase { .. } => Exit::NotFound,
+        _ => Exit::System,
+    };
+    Failure::new(exit, error.to_string())
+}

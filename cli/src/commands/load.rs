@@ -1,0 +1,196 @@
+//! `kv load`: reading tables from text.
+
+use super::put::{table_to_write, CreateArgs};
+use crate::database::{Database, Writing};
+use crate::exit::{shown, About, Exit, Outcome};
+use crate::formats::sink::{Sink, TableName};
+use crate::formats::{csv, json, mdb, Format};
+use crate::global::Global;
+use crate::input::args::{HexArg, TableArg};
+use crate::input::lines::Lines;
+use crate::output::progress::{Progress, Unit};
+use clap::Args;
+use kv_engine::{Error, PutMode, TableId, WriteTxn};
+use std::path::PathBuf;
+
+/// Reads what kv dump, mdb_dump and others have written, all of it or nothing.
+///
+/// The format is found out by the first bytes. Tables that the input names are created. All entries are one transaction,
+/// which may be larger than memory; with --batch there are several, and what was loaded before an error stays. A file that was created stays, too.
+#[derive(Debug, Args)]
+pub struct Load {
+    /// The database.
+    file: PathBuf,
+    /// The text; - is standard input.
+    #[arg(default_value = "-")]
+    input: PathBuf,
+    /// The format.
+    #[arg(long, short, value_enum, value_name = "FORMAT")]
+    format: Option<Format>,
+    /// Where entries go that the input has in its main table.
+    #[command(flatten)]
+    table: TableArg,
+    #[command(flatten)]
+    create: CreateArgs,
+    /// Keeps what is there: entries whose keys have a value already are left out.
+    #[arg(long)]
+    no_overwrite: bool,
+    /// Commits after each so many entries.
+    #[arg(long, value_name = "ENTRIES")]
+    batch: Option<std::num::NonZeroU64>,
+    /// The first line of CSV is an entry: key,value.
+    #[arg(long)]
+    no_heading: bool,
+    /// Fields of CSV are hexadecimal digits. (The other formats say so themselves.)
+    #[command(flatten)]
+    hex: HexArg,
+}
+
+impl Load {
+    /// Reads.
+    pub fn run(self, global: &Global) -> Outcome {
+        let main = self.table.name()?;
+        let mut lines = Lines::open(&self.input)?;
+        let format = match self.format {
+            Some(format) => format,
+            None => Format::of(lines.peek()?),
+        };
+        let writing = Writing {
+            create: self.create.create,
+            page_size: self.create.page_size,
+            lazy: false,
+        };
+        let database = Database::to_write(&self.file, global, writing)?;
+        let mut loader = Loader {
+            database: &database,
+            txn: None,
+            table: TableId::MAIN,
+            name: None,
+            has_table: false,
+            main,
+            may_create: self.create.create,
+            keeps: self.no_overwrite,
+            batch: self.batch.map_or(u64::MAX, std::num::NonZeroU64::get),
+            in_batch: 0,
+            loaded: 0,
+            left_out: 0,
+            global,
+            read: 0,
+            progress: Progress::new(global, "loading", Unit::Bytes, lines.total),
+        };
+        match format {
+            Format::Mdb | Format::MdbPrint => mdb::read(&mut lines, &mut loader)?,
+            Format::Json => json::read(&mut lines, &mut loader)?,
+            Format::Csv => csv::read(lines, &mut loader, self.hex.syntax(), !self.no_heading)?,
+        }
+        loader.commit()?;
+        let Loader { loaded, left_out, .. } = loader;
+        let path = shown(&self.file);
+        match left_out {
+            0 => global.say(format_args!("{path}: {loaded} entries were loaded")),
+            _ => global.say(format_args!(
+                "{path}: {loaded} entries were loaded, {left_out} were there already"
+            )),
+        }
+        Ok(Exit::Done)
+    }
+}
+
+/// Puts what is read.
+struct Loader<'d> {
+    database: &'d Database,
+    /// The transaction; there is none between two batches.
+    txn: Option<WriteTxn>,
+    table: TableId,
+    name: Option<Vec<u8>>,
+    has_table: bool,
+    /// Where entries of the input's main table go.
+    main: Option<Vec<u8>>,
+    may_create: bool,
+    keeps: bool,
+    batch: u64,
+    in_batch: u64,
+    loaded: u64,
+    left_out: u64,
+    global: &'d Global,
+    read: u64,
+    progress: Progress,
+}
+
+impl Loader<'_> {
+    /// Returns the transaction, and begins it if there is none.
+    fn txn(&mut self) -> Outcome<&mut WriteTxn> {
+        if self.txn.is_none() {
+            self.txn = Some(self.database.write()?);
+        }
+        Ok(self.txn.as_mut().expect("it was just begun"))
+    }
+
+    fn commit(&mut self) -> Outcome<()> {
+        self.in_batch = 0;
+        match self.txn.take() {
+            Some(txn) => txn.commit().about(&self.database.path).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Puts an entry. Returns false if there is one already that is kept.
+    fn put(&mut self, key: &[u8], value: &[u8], keeps: bool) -> Outcome<bool> {
+        if !self.has_table {
+            self.table(None)?;
+        }
+        let mode = match keeps {
+            true => PutMode::NoOverwrite,
+            false => PutMode::Set,
+        };
+        let table = self.table;
+        match self.txn()?.put(table, key, value, mode) {
+            Ok(()) => {}
+            Err(Error::Exists(_)) => return Ok(false),
+            Err(error) => return Err(self.database.fail(error)),
+        }
+        self.loaded += 1;
+        self.in_batch += 1;
+        if self.in_batch >= self.batch {
+            self.commit()?;
+        }
+        Ok(true)
+    }
+}
+
+impl Sink for Loader<'_> {
+    fn table(&mut self, name: TableName<'_>) -> Outcome<()> {
+        // What the input names is created. What the user names may be a mistake.
+        let may_create = name.is_some() || self.may_create;
+        let name = name.map(<[u8]>::to_vec).or_else(|| self.main.clone());
+        if self.has_table && self.name == name {
+            return Ok(());
+        }
+        let database = self.database;
+        let table = table_to_write(database, self.txn()?, name.as_deref(), may_create)?;
+        (self.table, self.name, self.has_table) = (table, name, true);
+        Ok(())
+    }
+
+    fn entry(&mut self, key: &[u8], value: &[u8]) -> Outcome<()> {
+        let keeps = self.keeps;
+        if !self.put(key, value, keeps)? {
+            self.left_out += 1;
+        }
+        Ok(())
+    }
+
+    fn entry_once(&mut self, key: &[u8], value: &[u8]) -> Outcome<bool> {
+        self.put(key, value, true)
+    }
+
+    fn progress(&mut self, bytes: u64) -> Outcome<()> {
+        let more = bytes - self.read;
+        self.read = bytes;
+        self.progress.more(more)
+    }
+
+    fn remark(&mut self, what: &str) {
+        self.global.say(what);
+    }
+}

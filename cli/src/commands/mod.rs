@@ -1,0 +1,101 @@
+//! What each command does, one file each. A new command is a file here, its `mod` line, and its line in the list below; its
+//! options are a struct that derives `clap::Args`, whose documentation becomes the help and the man page.
+//!
+//! | file          | subject                                                   |
+//! |---------------|-----------------------------------------------------------|
+//! | `get`         | values by their keys                                      |
+//! | `put`         | putting entries                                           |
+//! | `del`         | deleting entries, ranges and tables                       |
+//! | `scan`        | entries of a range                                        |
+//! | `count`       | how many entries a range has                              |
+//! | `rank`        | how many entries come before a key, and the n-th entry    |
+//! | `tables`      | which tables there are                                    |
+//! | `stat`        | figures of the file or of a table                         |
+//! | `map`         | a picture of what the pages are used for                  |
+//! | `picture`     | drawing that picture                                      |
+//! | `readers`     | which processes read and write                            |
+//! | `check`       | proving that a file is whole                              |
+//! | `findings`    | what a fault means, and what to do about it               |
+//! | `salvage`     | saving what a damaged file has                            |
+//! | `backup`      | copying a database in use                                 |
+//! | `restore`     | making a database of a backup                             |
+//! | `dump`        | writing tables as text                                    |
+//! | `load`        | reading tables from text                                  |
+//! | `import_lmdb` | making tables of the databases of an LMDB file            |
+//! | `bench`       | quick figures of this disk and this data                  |
+//! | `completions` | what shells need to complete commands                     |
+//! | `man`         | man pages                                                 |
+
+mod backup;
+mod bench;
+mod check;
+mod completions;
+mod count;
+mod del;
+mod dump;
+mod findings;
+mod get;
+mod import_lmdb;
+mod load;
+mod man;
+mod map;
+mod picture;
+mod put;
+mod rank;
+mod readers;
+mod restore;
+mod salvage;
+mod scan;
+mod stat;
+mod tables;
+
+use crate::exit::Outcome;
+use crate::global::Global;
+use clap::Subcommand;
+
+/// Declares the commands: the name of each, and the struct with its options, which has a method `run`.
+macro_rules! commands {
+    ($($(#[$attribute:meta])* $name:ident($options:ty),)*) => {
+        /// What to do.
+        #[derive(Debug, Subcommand)]
+        #[allow(clippy::large_enum_variant, reason = "there is one, and it is used once")]
+        pub enum Command {
+            $($(#[$attribute])* #[allow(missing_docs, reason = "the struct has the help")] $name($options),)*
+        }
+
+        impl Command {
+            /// Does it.
+            pub fn run(self, global: &Global) -> Outcome {
+                match self {
+                    $(Command::$name(options) => options.run(global),)*
+                }
+            }
+        }
+    };
+}
+
+// In the order of the help.
+commands! {
+    Get(get::Get),
+    Put(put::Put),
+    Del(del::Del),
+    Scan(scan::Scan),
+    Count(count::Count),
+    Rank(rank::Rank),
+    Tables(tables::Tables),
+    Stat(stat::Stat),
+    Map(map::Map),
+    Readers(readers::Readers),
+    Check(check::Check),
+    Salvage(salvage::Salvage),
+    Backup(backup::Backup),
+    Restore(restore::Restore),
+    Dump(dump::Dump),
+    Load(load::Load),
+    ImportLmdb(import_lmdb::ImportLmdb),
+    Bench(bench::Bench),
+    #[command(hide = true)]
+    Completions(completions::Completions),
+    #[command(hide = true)]
+    Man(man::Man),
+}

@@ -1,0 +1,120 @@
+//! `kv put`: putting entries.
+
+use crate::database::{Database, Writing};
+use crate::exit::{shown, About, Exit, Failure, Outcome};
+use crate::global::Global;
+use crate::input::args::{HexArg, TableArg};
+use crate::input::values::{Target, Value};
+use crate::output::text::Quoted;
+use clap::Args;
+use kv_engine::{Error, PutMode, Reader, TableId, WriteTxn};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Puts entries, all of them or none.
+///
+/// A value is typed, or comes from standard input (-), or from a file (@NAME). A typed value that begins with - or @ is
+/// written \- or \@. All pairs are one transaction, which is durable when the command ends.
+#[derive(Debug, Args)]
+pub struct Put {
+    /// The database.
+    file: PathBuf,
+    /// Keys and values, in turns: KEY VALUE [KEY VALUE]...
+    #[arg(required = true, num_args = 2.., value_names = ["KEY", "VALUE"], allow_negative_numbers = true)]
+    pairs: Vec<OsString>,
+    #[command(flatten)]
+    table: TableArg,
+    #[command(flatten)]
+    hex: HexArg,
+    #[command(flatten)]
+    create: CreateArgs,
+    /// Keeps what is there: it is an error (exit status 6) if a key has a value already.
+    #[arg(long, conflicts_with = "only_existing")]
+    no_overwrite: bool,
+    /// Only replaces: it is an error (exit status 1) if a key has no value yet.
+    #[arg(long)]
+    only_existing: bool,
+    /// Does not wait until the commit is durable.
+    #[arg(long)]
+    lazy: bool,
+}
+
+/// What is created if it is missing.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct CreateArgs {
+    /// Creates the file and the table if they are missing.
+    #[arg(long, short)]
+    pub create: bool,
+    /// The page size of a new file: 4096, 8192, 16384, 32768 or 65536 bytes.
+    #[arg(long, value_name = "BYTES", default_value_t = 4096, requires = "create")]
+    pub page_size: u32,
+}
+
+/// Returns the table to write into, which is created if it may be.
+pub fn table_to_write(database: &Database, txn: &mut WriteTxn, name: Option<&[u8]>, create: bool) -> Outcome<TableId> {
+    let Some(name) = name else {
+        return Ok(TableId::MAIN);
+    };
+    if create {
+        return txn.table_create(name, false).about(&database.path);
+    }
+    txn.table(name).map_err(|error| match error {
+        Error::NoTable(_) => database.no_table(name).advise("--create makes it"),
+        other => database.fail(other),
+    })
+}
+
+impl Put {
+    /// Puts the entries.
+    pub fn run(self, global: &Global) -> Outcome {
+        let syntax = self.hex.syntax();
+        let name = self.table.name()?;
+        let mut pairs = Vec::new();
+        for pair in self.pairs.chunks(2) {
+            let [key, value] = pair else {
+                return Err(Failure::usage(format!(
+                    "the key {:?} has no value; give keys and values in turns",
+                    pair[0]
+                )));
+            };
+            pairs.push((syntax.read(key)?, Value::of(value, syntax)?));
+        }
+        if pairs.iter().filter(|(_, value)| matches!(value, Value::Input)).count() > 1 {
+            return Err(Failure::usage("only one value can come from standard input (-)"));
+        }
+        let writing = Writing {
+            create: self.create.create,
+            page_size: self.create.page_size,
+            lazy: self.lazy,
+        };
+        let database = Database::to_write(&self.file, global, writing)?;
+        let mut txn = database.write()?;
+        let table = table_to_write(&database, &mut txn, name.as_deref(), self.create.create)?;
+        let mode = match (self.no_overwrite, self.only_existing) {
+            (true, _) => PutMode::NoOverwrite,
+            (_, true) => PutMode::NoInsert,
+            _ => PutMode::Set,
+        };
+        for (key, value) in pairs {
+            let at = Target {
+                database: &database,
+                table,
+                key: &key,
+                mode,
+            };
+            value
+                .put(&mut txn, &at, syntax)
+                .map_err(|failure| match failure.exit() {
+                    Exit::NotFound => database.no_key(name.as_deref(), &key),
+                    Exit::Refused if mode == PutMode::NoOverwrite => Failure::new(
+                        Exit::Refused,
+                        format!("{}: the key {} has a value already", shown(&self.file), Quoted(&key)),
+                    ),
+                    _ => failure,
+                })
+                .map_err(|failure| failure.advise("nothing was put"))?;
+        }
+        txn.commit().about(&self.file)?;
+        Ok(Exit::Done)
+    }
+}

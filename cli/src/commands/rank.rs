@@ -1,0 +1,75 @@
+//! `kv rank`: how many entries come before a key, and the entry at a rank.
+
+use super::count::number;
+use crate::database::Database;
+use crate::exit::{shown, About, Exit, Failure, Outcome};
+use crate::global::Global;
+use crate::input::args::{HexArg, RangeArgs, TableArg};
+use crate::output::entries::EntryForm;
+use crate::output::stream::Out;
+use crate::output::FormArg;
+use clap::Args;
+use kv_engine::{Cursor, Reader};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Tells how many keys are less than a key, or with --nth which entry has a rank.
+///
+/// Neither reads the entries before it. The key itself need not be there.
+#[derive(Debug, Args)]
+pub struct Rank {
+    /// The database.
+    file: PathBuf,
+    /// The key.
+    #[arg(required_unless_present = "nth", conflicts_with_all = ["nth", "prefix", "from", "to"])]
+    key: Option<OsString>,
+    /// Shows the entry that has this many before it in the range.
+    #[arg(long, value_name = "RANK")]
+    nth: Option<u64>,
+    #[command(flatten)]
+    range: RangeArgs,
+    /// Counts from the greatest key.
+    #[arg(long, short, requires = "nth")]
+    reverse: bool,
+    #[command(flatten)]
+    table: TableArg,
+    #[command(flatten)]
+    form: FormArg,
+    #[command(flatten)]
+    hex: HexArg,
+}
+
+impl Rank {
+    /// Tells the rank, or shows the entry.
+    pub fn run(self, global: &Global) -> Outcome {
+        let syntax = self.hex.syntax();
+        let name = self.table.name()?;
+        let range = self.range.read(syntax)?;
+        let key = self.key.as_deref().map(|key| syntax.read(key)).transpose()?;
+        let database = Database::to_read(&self.file, global)?;
+        let txn = database.read()?;
+        let mut reader = &txn;
+        let table = database.table(&mut reader, name.as_deref())?;
+        if let Some(key) = key {
+            let rank = reader.rank(table, &key).about(&self.file)?;
+            return number(self.form.form, "rank", rank);
+        }
+        let nth = self.nth.unwrap_or(0);
+        let mut cursor = Cursor::new(&mut reader, table, &range.range(self.reverse)).about(&self.file)?;
+        if !cursor.nth(&mut reader, nth).about(&self.file)? {
+            let count = cursor.count(&mut reader).about(&self.file)?;
+            let path = shown(&self.file);
+            let what = format!("{path}: no entry has the rank {nth}; the range has {count} entries, from rank 0 on");
+            return Err(Failure::new(Exit::NotFound, what));
+        }
+        let form = EntryForm {
+            form: self.form.form,
+            syntax,
+        };
+        let mut out = Out::open()?;
+        let value = cursor.value(&mut reader).about(&self.file)?;
+        form.entry(&mut out, cursor.key(), Some(value))?;
+        out.finish()?;
+        Ok(Exit::Done)
+    }
+}

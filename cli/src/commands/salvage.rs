@@ -1,0 +1,77 @@
+//! `kv salvage`: saving what a damaged file has.
+
+use super::check::finding;
+use crate::exit::{shown, About, Exit, Outcome};
+use crate::global::Global;
+use crate::output::figures::{self, Figure};
+use crate::output::progress::{Progress, Unit};
+use crate::output::stream::Out;
+use crate::output::FormArg;
+use clap::Args;
+use kv_engine::{table_called, Fault, Job};
+use std::path::PathBuf;
+
+/// Saves what can be read of a damaged file into a new one.
+///
+/// The damaged file is only read. The new one appears when it is whole. The exit status is 0 if everything was saved, and
+/// 3 if something was lost or is uncertain; the new file is there in both cases.
+#[derive(Debug, Args)]
+pub struct Salvage {
+    /// The damaged database.
+    damaged: PathBuf,
+    /// The new file.
+    new: PathBuf,
+    /// Replaces the new file if it is there already.
+    #[arg(long)]
+    overwrite: bool,
+    #[command(flatten)]
+    form: FormArg,
+}
+
+impl Salvage {
+    /// Saves.
+    pub fn run(self, global: &Global) -> Outcome {
+        let mut out = Out::open()?;
+        let form = self.form.form;
+        let mut broken = None;
+        let report = {
+            let mut progress = Progress::new(global, "saving", Unit::Pages, Some(0));
+            let mut tell = |done, total| progress.tell(done, total);
+            let job = Job::new(&mut tell);
+            let mut on_fault = |fault: &Fault| {
+                let table = fault.table.map(|table| table_called(table, b"").to_string());
+                let told = finding(&mut out, form, fault, table).and_then(|()| out.finish());
+                broken = told.err();
+                broken.is_none()
+            };
+            kv_engine::salvage(&self.damaged, &self.new, self.overwrite, &job, &mut on_fault)
+        };
+        if let Some(failure) = broken {
+            return Err(failure);
+        }
+        let report = report.about(&self.damaged)?;
+        let lost = report.lost_entries + report.uncertain + report.lost_subtrees + report.ambiguous_pages;
+        let is_whole = lost == 0 && report.damaged_pages == 0;
+        let record = vec![
+            ("complete", Figure::Is(is_whole)),
+            ("commit", report.id.get().into()),
+            ("tables", report.tables.into()),
+            ("entries", report.entries.into()),
+            ("uncertain_entries", report.uncertain.into()),
+            ("lost_entries", report.lost_entries.into()),
+            ("damaged_pages", report.damaged_pages.into()),
+            ("lost_subtrees", report.lost_subtrees.into()),
+            ("ambiguous_pages", report.ambiguous_pages.into()),
+        ];
+        figures::record(&mut out, form, &record)?;
+        out.finish()?;
+        if is_whole {
+            return Ok(Exit::Done);
+        }
+        global.say(format_args!(
+            "{}: this has what could be saved; compare it with what you expect before you use it",
+            shown(&self.new)
+        ));
+        Ok(Exit::Damage)
+    }
+}

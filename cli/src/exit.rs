@@ -1,0 +1,160 @@
+//! How the program ends: the codes, the messages, and which error of the engine leads to which.
+//!
+//! A message has one form, `kv: PATH: what happened; what to do next`.
+
+use kv_engine::{Error, ShownPath};
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// The codes with which the program ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Everything was done.
+    Done = 0,
+    /// There is no such key or table.
+    NotFound = 1,
+    /// The command line or the input is wrong.
+    Usage = 2,
+    /// The file is damaged.
+    Damage = 3,
+    /// Others have what was waited for.
+    Busy = 4,
+    /// The system reported an error or a limit.
+    System = 5,
+    /// The database or its file does not allow it.
+    Refused = 6,
+    /// The user interrupted the work.
+    Interrupted = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// Why a command ended early.
+#[derive(Debug)]
+pub struct Failure {
+    /// The code to end with.
+    exit: Exit,
+    /// What to say; nothing if it is empty.
+    message: String,
+}
+
+/// What a command returns: how it ended, or why it ended early.
+pub type Outcome<T = Exit> = Result<T, Failure>;
+
+impl Failure {
+    /// Returns a failure with its message.
+    pub fn new(exit: Exit, message: impl Into<String>) -> Failure {
+        Failure {
+            exit,
+            message: message.into(),
+        }
+    }
+
+    /// Returns a failure because of what was typed or read.
+    pub fn usage(message: impl Into<String>) -> Failure {
+        Failure::new(Exit::Usage, message)
+    }
+
+    /// Returns the end of a program whose reader has gone. That is no error: `kv scan | head` has what it wants.
+    fn closed_pipe() -> Failure {
+        Failure::new(Exit::Done, "")
+    }
+
+    /// Returns why something could not be written to standard output.
+    pub fn output(error: &io::Error) -> Failure {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Failure::closed_pipe(),
+            _ => Failure::new(Exit::System, format!("standard output: {error}")),
+        }
+    }
+
+    /// Returns why something could not be done with a file that is no database.
+    pub fn file(path: &Path, doing: &str, error: &io::Error) -> Failure {
+        Failure::new(Exit::System, format!("{}: {doing}: {error}", shown(path)))
+    }
+
+    /// Returns what an error of the engine means for the database at `path`.
+    pub fn of(path: &Path, error: Error) -> Failure {
+        let exit = exit_of(&error);
+        let what: String = match &error {
+            Error::Corrupt(_) => format!(
+                "{}; restore a backup (kv restore), or save what is left (kv salvage)",
+                error.bare()
+            ),
+            Error::NotADatabase(_) => format!("{error}; check the name of the file"),
+            Error::Access(_) => format!("{error}; check the permissions of the file and of its folder"),
+            Error::FileExists(_) => format!("{error}; give another name, or --overwrite where the command has it"),
+            Error::Cancelled => "interrupted".to_string(),
+            _ => error.to_string(),
+        };
+        match error.file() {
+            Some(_) => Failure::new(exit, what),
+            None => Failure::new(exit, format!("{}: {what}", shown(path))),
+        }
+    }
+
+    /// Adds what to do next.
+    pub fn advise(mut self, advice: impl Display) -> Failure {
+        self.message = format!("{}; {advice}", self.message);
+        self
+    }
+
+    /// Returns the code.
+    pub fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// Says on standard error what happened, and returns the code.
+    pub fn tell(self) -> ExitCode {
+        if !self.message.is_empty() {
+            // Nobody is left to be told if standard error is closed.
+            let _ = writeln!(io::stderr(), "kv: {}", self.message);
+        }
+        self.exit.into()
+    }
+}
+
+/// Returns the code for an error of the engine.
+fn exit_of(error: &Error) -> Exit {
+    match error {
+        Error::NotFound | Error::NoTable(_) => Exit::NotFound,
+        Error::Invalid(_) => Exit::Usage,
+        Error::Corrupt(_) => Exit::Damage,
+        Error::Busy(_) => Exit::Busy,
+        Error::Cancelled => Exit::Interrupted,
+        Error::Exists(_)
+        | Error::FileExists(_)
+        | Error::Order(_)
+        | Error::ReadOnly(_)
+        | Error::TooBig { .. }
+        | Error::Unsupported(_)
+        | Error::NotADatabase(_)
+        | Error::TooNew(_)
+        | Error::TooOld(_) => Exit::Refused,
+        _ => Exit::System,
+    }
+}
+
+/// Returns a path as messages show it: in one line, and readable whatever bytes it has.
+pub fn shown(path: &Path) -> impl Display + '_ {
+    ShownPath(path.as_os_str().as_bytes())
+}
+
+/// Turns an error of the engine into a failure that names the file.
+pub trait About<T> {
+    /// Names the file in an error.
+    fn about(self, path: &Path) -> Outcome<T>;
+}
+
+impl<T> About<T> for kv_engine::Result<T> {
+    fn about(self, path: &Path) -> Outcome<T> {
+        self.map_err(|error| Failure::of(path, error))
+    }
+}

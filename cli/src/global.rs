@@ -1,0 +1,34 @@
+//! The options that all commands have, and what is said besides the data.
+
+use clap::Args;
+use std::time::Duration;
+
+/// The options that all commands have.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// Says nothing but errors: no progress, no summary.
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// How many seconds to wait for others, such as the process that has the write transaction.
+    #[arg(long, global = true, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    pub wait: Duration,
+    /// Returns the whole command line, for those commands that describe it.
+    #[arg(skip = clap::Command::default as fn() -> clap::Command)]
+    pub whole: fn() -> clap::Command,
+}
+
+/// Reads a number of seconds, which may have a fraction.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let number: f64 = text.parse().map_err(|_| "it is not a number of seconds".to_string())?;
+    Duration::try_from_secs_f64(number).map_err(|_| "it is not a time that can be waited for".to_string())
+}
+
+impl Global {
+    /// Says something on standard error, unless the user wants to hear nothing.
+    pub fn say(&self, what: impl std::fmt::Display) {
+        if !self.quiet {
+            // Who closed standard error does not listen.
+            let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("kv: {what}\n"));
+        }
+    }
+}

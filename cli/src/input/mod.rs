@@ -1,0 +1,13 @@
+//! What people type: keys, values, ranges of keys, and the options that several commands share.
+//!
+//! | file     | subject                                              |
+//! |----------|------------------------------------------------------|
+//! | `args`   | options that several commands have                   |
+//! | `bytes`  | keys and values as text: escapes, hexadecimal digits |
+//! | `values` | values from the command line, from files, from pipes |
+//! | `lines`  | lines of a file or a pipe, counted                   |
+
+pub mod args;
+pub mod bytes;
+pub mod lines;
+pub mod values;

@@ -1,0 +1,78 @@
+//! How far long work is: a line on standard error with rate and time left, on a terminal only. It has no colours.
+
+use crate::global::Global;
+use crate::interrupt;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::time::Duration;
+
+/// What is counted.
+#[derive(Debug, Clone, Copy)]
+pub enum Unit {
+    /// Pages of a file.
+    Pages,
+    /// Bytes.
+    Bytes,
+    /// Entries.
+    Entries,
+}
+
+/// Entries are counted one by one, and a look at the clock for each would take longer than the entry.
+const EVERY: u64 = 4096;
+
+/// The progress of one piece of work. While it lasts, Ctrl-C is noted and ends the work at its next step.
+pub struct Progress {
+    bar: ProgressBar,
+    done: u64,
+}
+
+impl Progress {
+    /// Begins to show progress; `total` is not always known.
+    pub fn new(global: &Global, doing: &'static str, unit: Unit, total: Option<u64>) -> Progress {
+        interrupt::watch();
+        let target = match global.quiet {
+            true => ProgressDrawTarget::hidden(),
+            false => ProgressDrawTarget::stderr_with_hz(10),
+        };
+        let bar = ProgressBar::with_draw_target(total, target);
+        let (count, rate) = match unit {
+            Unit::Pages => ("{human_pos}/{human_len} pages", "{per_sec}"),
+            Unit::Entries => ("{human_pos}/{human_len} entries", "{per_sec}"),
+            Unit::Bytes => ("{bytes}/{total_bytes}", "{bytes_per_sec}"),
+        };
+        let line = match total {
+            Some(_) => format!("{{msg}} [{{bar:24}}] {{percent}}% {count}, {rate}, {{eta}} left"),
+            None => format!("{{msg}} {}, {rate}", count.split('/').next().unwrap_or_default()),
+        };
+        // The templates above are right.
+        if let Ok(style) = ProgressStyle::with_template(&line) {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        bar.set_message(doing);
+        bar.enable_steady_tick(Duration::from_millis(500));
+        Progress { bar, done: 0 }
+    }
+
+    /// Tells how much is done, and of how much. Returns whether to go on, as jobs of the engine want it.
+    pub fn tell(&mut self, done: u64, total: u64) -> bool {
+        self.bar.set_length(total);
+        self.bar.set_position(done);
+        !interrupt::was_interrupted()
+    }
+
+    /// Tells that more is done.
+    pub fn more(&mut self, count: u64) -> crate::exit::Outcome<()> {
+        let before = self.done / EVERY;
+        self.done += count;
+        if self.done / EVERY != before {
+            self.bar.set_position(self.done);
+            interrupt::check()?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}

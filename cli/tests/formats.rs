@@ -1,0 +1,303 @@
+//! Dump and load: round trips of random data in every format, what is wrong in the input, and LMDB's own programs.
+
+mod common;
+
+use common::{Folder, Rng};
+use kv_engine::{Db, Options, PutMode, TableId, WriteOptions};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+type Tables = BTreeMap<Option<Vec<u8>>, BTreeMap<Vec<u8>, Vec<u8>>>;
+
+/// Tables with random entries. Keys are as short as LMDB's must be.
+fn random_tables(rng: &mut Rng, names: &[&[u8]]) -> Tables {
+    let mut tables = Tables::new();
+    for name in [None].into_iter().chain(names.iter().map(|name| Some(name.to_vec()))) {
+        let table = tables.entry(name).or_default();
+        for _ in 0..rng.below(60) + 1 {
+            let (key, value) = (rng.below(40) as usize, rng.below(200) as usize);
+            table.insert(rng.odd_bytes(key), rng.odd_bytes(value));
+        }
+    }
+    tables
+}
+
+fn write(path: &Path, tables: &Tables) {
+    let db = Db::open(path, &Options::default()).expect("open");
+    let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+    for (name, entries) in tables {
+        let table = match name {
+            Some(name) => txn.table_create(name, false).expect("a table"),
+            None => TableId::MAIN,
+        };
+        for (key, value) in entries {
+            txn.put(table, key, value, PutMode::Set).expect("put");
+        }
+    }
+    txn.commit().expect("commit");
+}
+
+/// What the command shows of a database, with every table.
+fn shown(folder: &Folder, db: &str) -> String {
+    folder
+        .kv(&["dump", db, "--format", "json", "--hex"])
+        .ends_with(0)
+        .text()
+        .to_string()
+}
+
+#[test]
+fn every_format_brings_back_what_was_dumped() {
+    for seed in 0..12 {
+        let folder = Folder::new("round");
+        let mut rng = Rng(seed);
+        let mut tables = random_tables(&mut rng, &[b"users", b"a,b\"c", b"\xff\xfe"]);
+        // Once is enough for a value that is long in each format.
+        let long = if seed == 0 { 1 << 20 } else { 5000 };
+        tables.entry(None).or_default().insert(Vec::new(), Vec::new());
+        tables
+            .entry(None)
+            .or_default()
+            .insert(b"long".to_vec(), rng.odd_bytes(long));
+        write(&folder.file("from"), &tables);
+        let want = shown(&folder, "from");
+        for (format, more) in [
+            ("mdb", None),
+            ("mdb-print", None),
+            ("json", None),
+            ("json", Some("--hex")),
+            ("csv", None),
+            ("csv", Some("--hex")),
+        ] {
+            let mut args = vec!["dump", "from", "--format", format];
+            args.extend(more);
+            let text = folder.kv(&args).ends_with(0).out;
+            let _ = std::fs::remove_file(folder.file("to"));
+            // The format is found out, but for hexadecimal CSV, which says nothing of itself.
+            let mut args = vec!["load", "-c", "to"];
+            args.extend(more.filter(|_| format == "csv"));
+            folder.kv_with(&args, &text).ends_with(0).says("entries were loaded");
+            assert!(shown(&folder, "to") == want, "seed {seed}, {format} {more:?}");
+        }
+    }
+}
+
+#[test]
+fn tables_and_ranges_are_chosen() {
+    let folder = Folder::new("chosen");
+    folder.kv(&["put", "-c", "db", "a", "1", "b", "2"]).is("");
+    folder.kv(&["put", "-c", "db", "-t", "t", "c", "3"]).is("");
+    folder
+        .kv(&["dump", "db", "-f", "csv", "--main"])
+        .is("key,value\na,1\nb,2\n");
+    folder
+        .kv(&["dump", "db", "-f", "csv", "-t", "t"])
+        .is("table,key,value\nt,c,3\n");
+    folder
+        .kv(&["dump", "db", "-f", "csv", "--main", "--from", "b"])
+        .is("key,value\nb,2\n");
+    folder.kv(&["dump", "db", "-f", "json"]).is(
+        "{\"key\":\"a\",\"value\":\"1\"}\n{\"key\":\"b\",\"value\":\"2\"}\n{\"table\":\"t\"}\n\
+         {\"table\":\"t\",\"key\":\"c\",\"value\":\"3\"}\n",
+    );
+    folder
+        .kv(&["dump", "db", "--main", "-f", "mdb-print"])
+        .is("VERSION=3\nformat=print\ntype=btree\nmapsize=1073741824\nHEADER=END\n a\n 1\n b\n 2\nDATA=END\n");
+    // Entries of the input's main table can go into a table, which must be there or be created.
+    folder
+        .kv_with(&["load", "db", "-t", "new"], b"key,value\nx,y\n")
+        .ends_with(1)
+        .says("--create");
+    folder
+        .kv_with(&["load", "db", "-c", "-t", "new"], b"value,key\ny,x\n")
+        .ends_with(0);
+    folder.kv(&["scan", "db", "-t", "new"]).is("x\ty\n");
+    folder
+        .kv_with(&["load", "db", "--format", "csv", "--no-heading"], b"p,q\n\"r\"\"\",\n")
+        .ends_with(0);
+    folder.kv(&["scan", "db", "--from", "p"]).is("p\tq\nr\"\t\n");
+    // An empty table leaves a trace in two formats.
+    folder.kv(&["del", "db", "-t", "t", "--all"]).ends_with(0);
+    for format in ["mdb", "json"] {
+        let text = folder.kv(&["dump", "db", "-f", format]).ends_with(0).out;
+        std::fs::write(folder.file("text"), &text).expect("a file");
+        folder.kv(&["load", "-c", &format!("db-{format}"), "text"]).ends_with(0);
+        assert_eq!(shown(&folder, &format!("db-{format}")), shown(&folder, "db"));
+    }
+}
+
+#[test]
+fn what_is_there_is_kept_or_replaced_and_batches_stay() {
+    let folder = Folder::new("keep");
+    folder.kv(&["put", "-c", "db", "a", "old"]).is("");
+    let text = b"key,value\na,new\nb,new\n";
+    folder
+        .kv_with(&["load", "db", "--no-overwrite"], text)
+        .ends_with(0)
+        .says("1 were there already");
+    folder.kv(&["scan", "db"]).is("a\told\nb\tnew\n");
+    folder.kv_with(&["load", "db", "-q"], text).ends_with(0);
+    folder.kv(&["scan", "db"]).is("a\tnew\nb\tnew\n");
+    // An error takes back everything, or all since the last batch.
+    let broken = b"{\"key\":\"1\",\"value\":\"\"}\n{\"key\":\"2\",\"value\":\"\"}\n{\"key\":\"3\",\"value\":\"\"}\n{\n";
+    folder
+        .kv_with(&["load", "db"], broken)
+        .ends_with(2)
+        .says("standard input: line 4");
+    folder.kv(&["count", "db"]).is("2\n");
+    folder.kv_with(&["load", "db", "--batch", "2"], broken).ends_with(2);
+    folder.kv(&["scan", "db", "-k"]).is("1\n2\na\nb\n");
+    folder.kv_with(&["load", "none"], text).ends_with(5).says("--create");
+    folder
+        .kv(&["load", "db", "no-input"])
+        .ends_with(5)
+        .says("no-input: open");
+    assert_eq!(folder.names(), ["db"]);
+}
+
+#[test]
+fn what_is_wrong_in_the_input_is_told_with_its_line() {
+    let folder = Folder::new("wrong");
+    folder.kv(&["put", "-c", "db", "a", "1"]).is("");
+    let head = "VERSION=3\nformat=print\nHEADER=END\n";
+    for (text, line, what) in [
+        ("VERSION=4\n", 1, "version"),
+        ("VERSION=3\ntype=hash\n", 2, "btree"),
+        ("VERSION=3\nformat=xml\n", 2, "format"),
+        ("VERSION=3\nnonsense\n", 2, "NAME=VALUE"),
+        ("VERSION=3\n", 1, "HEADER=END"),
+        (&format!("{head} k\n v\n"), 5, "DATA=END"),
+        (&format!("{head} k\nDATA=END\n"), 5, "value"),
+        (&format!("{head}k\n"), 4, "blank"),
+        (&format!("{head} k\\\n"), 4, "backslash"),
+        ("VERSION=3\nHEADER=END\n 0g\n", 3, "hexadecimal"),
+        (
+            "VERSION=3\nduplicates=1\nformat=print\nHEADER=END\n k\n 1\n k\n 2\nDATA=END\n",
+            8,
+            "several values",
+        ),
+        ("{\"key\":1,\"value\":\"\"}\n", 1, "string"),
+        ("{\"key\":\"\"}\n", 1, "both needed"),
+        ("{\"key\":\"\",\"value\":\"\",\"more\":1}\n", 1, "\"more\""),
+        ("{\"key\":\"\",\"value\":\"\"}\n[]\n", 2, "no JSON object"),
+        ("name,value\na,b\n", 1, "\"name\""),
+        ("key,value\na,b\nc\n", 3, "fields"),
+        ("key\na\n", 1, "key and value"),
+    ] {
+        let answer = folder.kv_with(&["load", "db"], text.as_bytes()).ends_with(2);
+        answer
+            .says(&format!("standard input: line {line}: "))
+            .says(what)
+            .says("nothing more was loaded");
+        folder.kv(&["scan", "db"]).is("a\t1\n");
+    }
+    // One value for each key is no contradiction, and what is not known is told and left out.
+    let text = "VERSION=3\nduplicates=1\nodd=1\nformat=print\nHEADER=END\n k\n 1\nDATA=END\n";
+    folder
+        .kv_with(&["load", "db"], text.as_bytes())
+        .ends_with(0)
+        .says("\"odd\"");
+    folder.kv(&["get", "db", "k"]).is("1\n");
+    // This name cannot be written in LMDB's format.
+    folder.kv(&["put", "-c", "db", "-t", r"a\nb", "k", "v"]).is("");
+    folder.kv(&["dump", "db"]).ends_with(6).says("--format json");
+}
+
+/// Runs one of LMDB's programs, or returns `None` if it is not installed.
+fn lmdb(program: &str, args: &[&str], folder: &Folder, input: &[u8]) -> Option<Vec<u8>> {
+    std::fs::write(folder.file("input"), input).expect("a file");
+    let file = std::fs::File::open(folder.file("input")).expect("a file");
+    let answer = Command::new(program)
+        .args(args)
+        .current_dir(folder.path())
+        .stdin(file)
+        .output();
+    let answer = match answer {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            eprintln!("SKIPPED: the formats of LMDB's own programs: no {program} (make deps)");
+            return None;
+        }
+        answer => answer.expect("an answer"),
+    };
+    assert!(
+        answer.status.success(),
+        "{program}: {}",
+        String::from_utf8_lossy(&answer.stderr)
+    );
+    Some(answer.stdout)
+}
+
+/// The text without what the two programs say differently: the size of the map, and LMDB's other figures.
+fn without_sizes(text: &[u8]) -> String {
+    let is_size = |line: &&str| {
+        !["mapsize=", "maxreaders=", "db_pagesize="]
+            .iter()
+            .any(|size| line.starts_with(size))
+    };
+    let text = String::from_utf8(text.to_vec()).expect("UTF-8");
+    text.lines().filter(is_size).map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn mdb_load_reads_what_is_dumped_and_mdb_dump_is_loaded() {
+    for seed in 0..6 {
+        let folder = Folder::new("lmdb");
+        let mut rng = Rng(100 + seed);
+        let mut tables = random_tables(&mut rng, &[]);
+        // LMDB has no empty keys.
+        tables.values_mut().for_each(|table| drop(table.remove(&Vec::new())));
+        write(&folder.file("db"), &tables);
+        let want = folder.kv(&["dump", "db"]).ends_with(0).out;
+        for format in ["mdb", "mdb-print"] {
+            let text = folder.kv(&["dump", "db", "-f", format]).ends_with(0).out;
+            let _ = std::fs::remove_file(folder.file("lmdb"));
+            if lmdb("mdb_load", &["-n", "lmdb"], &folder, &text).is_none() {
+                return;
+            }
+            let back = lmdb("mdb_dump", &["-n", "lmdb"], &folder, b"").expect("mdb_dump is beside mdb_load");
+            assert!(without_sizes(&back) == without_sizes(&want), "seed {seed}, {format}");
+            let _ = std::fs::remove_file(folder.file("back"));
+            folder.kv_with(&["load", "-c", "back"], &back).ends_with(0);
+            assert_eq!(shown(&folder, "back"), shown(&folder, "db"), "seed {seed}, {format}");
+        }
+    }
+}
+
+#[test]
+fn text_of_mdb_dump_is_loaded() {
+    let folder = Folder::new("text");
+    let mut rng = Rng(200);
+    let mut tables = random_tables(&mut rng, &[]);
+    // Some versions of mdb_dump do not mark a backslash.
+    let clean = |bytes: Vec<u8>| bytes.into_iter().filter(|byte| *byte != b'\\').collect::<Vec<u8>>();
+    for table in tables.values_mut() {
+        let entries = std::mem::take(table)
+            .into_iter()
+            .map(|(key, value)| (clean(key), clean(value)));
+        table.extend(entries.filter(|(key, _)| !key.is_empty()));
+    }
+    write(&folder.file("db"), &tables);
+    let text = folder.kv(&["dump", "db", "-f", "mdb-print"]).ends_with(0).out;
+    if lmdb("mdb_load", &["-n", "lmdb"], &folder, &text).is_none() {
+        return;
+    }
+    let back = lmdb("mdb_dump", &["-n", "-p", "lmdb"], &folder, b"").expect("mdb_dump is beside mdb_load");
+    assert!(without_sizes(&back) == without_sizes(&text));
+    folder.kv_with(&["load", "-c", "back"], &back).ends_with(0);
+    assert_eq!(shown(&folder, "back"), shown(&folder, "db"));
+}
+
+#[test]
+fn named_tables_go_through_lmdb() {
+    let folder = Folder::new("named");
+    folder.kv(&["put", "-c", "db", "-t", "one", "a", "1"]).is("");
+    folder.kv(&["put", "-c", "db", "-t", "two", "b", r"\x00\xff"]).is("");
+    let text = folder.kv(&["dump", "db"]).ends_with(0).out;
+    if lmdb("mdb_load", &["-n", "lmdb"], &folder, &text).is_none() {
+        return;
+    }
+    let back = lmdb("mdb_dump", &["-n", "-a", "lmdb"], &folder, b"").expect("mdb_dump is beside mdb_load");
+    folder.kv_with(&["load", "-c", "back"], &back).ends_with(0);
+    assert_eq!(shown(&folder, "back"), shown(&folder, "db"));
+}

@@ -1,0 +1,355 @@
+//! Commands for whole files: check, salvage, backup, restore, stat, tables, map, readers, bench; and the pages that
+//! packagers install.
+
+mod common;
+
+use common::Folder;
+use kv_engine::{Db, Options, PutMode, TableId, WriteOptions};
+use serde_json::Value;
+
+/// A database with two tables and a long value, and the page of one of its leaves.
+fn database(folder: &Folder) -> u64 {
+    let db = Db::open(&folder.file("db"), &Options::default()).expect("open");
+    let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+    let named = txn.table_create(b"named", true).expect("a table");
+    txn.put(named, b"long", &[7; 1 << 20], PutMode::Set).expect("put");
+    for n in 0..5000u32 {
+        txn.put(
+            TableId::MAIN,
+            format!("{n:06}").as_bytes(),
+            &[b'v'; 50],
+            PutMode::Append,
+        )
+        .expect("put");
+    }
+    txn.commit().expect("commit");
+    let mut leaves = Vec::new();
+    let uses = db.page_uses(&kv_engine::Job::silent(), &mut |run| {
+        if run.usage == kv_engine::PageUse::Leaf && run.table == Some(TableId::MAIN) {
+            leaves.push(run.first.get());
+        }
+    });
+    uses.expect("uses");
+    leaves[leaves.len() / 2]
+}
+
+/// Overwrites a page.
+fn damage(folder: &Folder, page: u64) {
+    let path = folder.file("db");
+    let mut bytes = std::fs::read(&path).expect("read");
+    bytes[page as usize * 4096..][..4096].fill(0xA5);
+    std::fs::write(&path, bytes).expect("write");
+}
+
+fn one(answer: &common::Answer) -> Value {
+    let mut lines = answer.json();
+    assert_eq!(lines.len(), 1, "{answer:?}");
+    lines.remove(0)
+}
+
+#[test]
+fn a_sound_file_is_checked() {
+    let folder = Folder::new("sound");
+    database(&folder);
+    let text = folder.kv(&["check", "db"]).ends_with(0);
+    assert!(text.text().starts_with("damaged            no\n"), "{}", text.text());
+    let json = one(&folder.kv(&["check", "db", "--all", "-o", "json"]).ends_with(0));
+    assert!(
+        json["damaged"] == false && json["entries"] == 5001 && json["tables"] == 2,
+        "{json}"
+    );
+    assert!(
+        json["value_pages"].as_u64() >= Some(256) && json["unaccounted_pages"] == 0,
+        "{json}"
+    );
+    let raw = folder.kv(&["check", "db", "-o", "raw"]).ends_with(0);
+    assert!(raw.text().contains("findings\t0\n"), "{}", raw.text());
+}
+
+#[test]
+fn damage_is_found_told_and_survived() {
+    let folder = Folder::new("damage");
+    let page = database(&folder);
+    damage(&folder, page);
+    let found = folder.kv(&["check", "db"]).ends_with(3);
+    assert!(found.text().contains(&format!("page {page}: ")), "{found:?}");
+    for words in [
+        "the default table",
+        "meaning: ",
+        "to do: ",
+        "kv salvage",
+        "damaged            yes",
+    ] {
+        assert!(found.text().contains(words), "{words} is not in {found:?}");
+    }
+    let lines = folder.kv(&["check", "db", "-o", "json", "--all"]).ends_with(3).json();
+    assert_eq!(lines[0]["page"], page);
+    assert!(lines[0]["finding"].is_string() && lines[0]["advice"].is_string());
+    assert_eq!(lines.last().map(|line| &line["damaged"]), Some(&Value::Bool(true)));
+    // What is before the damage is shown; then the message has the page, the table and what to do.
+    let scan = folder.kv(&["scan", "db", "-k"]).ends_with(3);
+    assert!(scan.text().starts_with("000000\n") && scan.text().lines().count() > 1000);
+    scan.says(&format!("page {page}"))
+        .says("the default table")
+        .says("kv salvage");
+    folder.kv(&["dump", "db"]).ends_with(3).says("kv salvage");
+    folder.kv(&["map", "db"]).ends_with(3);
+    folder.kv(&["tables", "db"]).ends_with(3);
+    folder.kv(&["backup", "db", "copy"]).ends_with(3);
+    assert!(!folder.file("copy").exists());
+    // The rest is saved, and the damaged file stays as it is.
+    let before = std::fs::read(folder.file("db")).expect("read");
+    let saved = folder
+        .kv(&["salvage", "db", "saved", "-o", "json"])
+        .ends_with(3)
+        .says("compare it");
+    let report = saved.json().pop().expect("a report");
+    assert!(report["complete"] == false && report["damaged_pages"] == 1, "{report}");
+    let (kept, lost) = (report["entries"].as_u64(), report["lost_entries"].as_u64());
+    assert_eq!(kept.zip(lost).map(|(kept, lost)| kept + lost), Some(5001), "{report}");
+    assert!(lost > Some(0));
+    folder.kv(&["check", "--all", "saved"]).ends_with(0);
+    folder
+        .kv(&["salvage", "db", "saved"])
+        .ends_with(6)
+        .says("saved: the file exists already")
+        .says("--overwrite");
+    folder.kv(&["salvage", "db", "saved", "--overwrite", "-q"]).ends_with(3);
+    folder
+        .kv(&["salvage", "db", "db", "--overwrite"])
+        .ends_with(2)
+        .says("another name");
+    assert_eq!(std::fs::read(folder.file("db")).expect("read"), before);
+    assert_eq!(folder.names(), ["db", "saved"]);
+}
+
+#[test]
+fn a_damaged_long_value_is_found() {
+    let folder = Folder::new("long");
+    database(&folder);
+    // The only pages that are full of sevens are those of the value.
+    let bytes = std::fs::read(folder.file("db")).expect("read");
+    let page = bytes
+        .chunks(4096)
+        .position(|page| page.iter().all(|byte| *byte == 7))
+        .expect("a page");
+    damage(&folder, page as u64 + 10);
+    let found = folder.kv(&["check", "db"]).ends_with(3);
+    assert!(
+        found.text().contains("long value") && found.text().contains("named"),
+        "{found:?}"
+    );
+    folder
+        .kv(&["get", "db", "-t", "named", "long"])
+        .ends_with(3)
+        .says("\"named\"");
+    folder
+        .kv(&["get", "db", "-t", "named", "-o", "raw", "long"])
+        .ends_with(3);
+    folder.kv(&["get", "db", "000001"]).ends_with(0);
+}
+
+#[test]
+fn a_whole_file_is_salvaged_without_loss() {
+    let folder = Folder::new("whole");
+    database(&folder);
+    let report = one(&folder.kv(&["salvage", "db", "saved", "-o", "json"]).ends_with(0));
+    assert!(report["complete"] == true && report["entries"] == 5001, "{report}");
+}
+
+#[test]
+fn backups_are_made_of_files_in_use_and_restored() {
+    let folder = Folder::new("backup");
+    database(&folder);
+    let want = folder.kv(&["dump", "db"]).ends_with(0).out;
+    let db = Db::open(&folder.file("db"), &Options::default()).expect("open");
+    let txn = db.begin_write(WriteOptions::default()).expect("begin");
+    folder.kv(&["backup", "db", "copy"]).ends_with(0).says("was copied");
+    folder.kv(&["-q", "backup", "db", "dense", "--compact"]).is("");
+    drop((txn, db));
+    folder.kv(&["backup", "db", "copy"]).ends_with(6).says("exists already");
+    folder.kv(&["backup", "db", "copy", "--overwrite"]).ends_with(0);
+    folder.kv(&["backup", "db", "db", "--overwrite"]).ends_with(2);
+    let stream = folder.kv(&["backup", "db", "-"]).ends_with(0).out;
+    folder
+        .kv_with(&["restore", "-", "streamed"], &stream)
+        .ends_with(0)
+        .says("was restored");
+    folder.kv(&["restore", "copy", "restored"]).ends_with(0);
+    for copy in ["copy", "dense", "streamed", "restored"] {
+        folder.kv(&["check", "--all", copy]).ends_with(0);
+        // The size of the map is that of the file.
+        let dump = |text: &[u8]| {
+            String::from_utf8_lossy(text)
+                .lines()
+                .filter(|l| !l.starts_with("mapsize"))
+                .count()
+        };
+        let text = folder.kv(&["dump", copy]).ends_with(0).out;
+        assert_eq!(dump(&text), dump(&want), "{copy}");
+        let json = |name: &str| folder.kv(&["dump", name, "-f", "json"]).ends_with(0).out;
+        assert!(json(copy) == json("db"), "{copy}");
+    }
+    folder
+        .kv(&["restore", "copy", "restored"])
+        .ends_with(6)
+        .says("exists already");
+    folder
+        .kv_with(&["restore", "-", "restored"], &stream)
+        .ends_with(6)
+        .says("--overwrite");
+    folder
+        .kv_with(&["restore", "-", "restored", "--overwrite"], &stream)
+        .ends_with(0);
+    // A backup that is damaged, or cut off, gives nothing.
+    let mut damaged = stream.clone();
+    let at = damaged.len() / 2;
+    damaged[at] ^= 1;
+    folder.kv_with(&["restore", "-", "new"], &damaged).ends_with(3);
+    let cut = folder.kv_with(&["restore", "-", "new"], &stream[..stream.len() / 2]);
+    assert!(matches!(cut.code, 3 | 6), "{cut:?}");
+    folder.kv_with(&["restore", "-", "new"], b"").ends_with(6);
+    let names = folder.names();
+    assert_eq!(names, ["copy", "db", "dense", "restored", "streamed"]);
+}
+
+#[test]
+fn figures_of_files_and_tables() {
+    let folder = Folder::new("figures");
+    database(&folder);
+    let text = folder.kv(&["stat", "db"]).ends_with(0);
+    assert!(text.text().contains("page size           4096\n"), "{}", text.text());
+    let stat = one(&folder.kv(&["stat", "db", "-o", "json"]).ends_with(0));
+    let path = folder.file("db");
+    assert_eq!(stat["path"].as_str(), path.to_str());
+    assert!(
+        stat["entries"] == 5001 && stat["tables"] == 2 && stat["readers"] == 0,
+        "{stat}"
+    );
+    assert!(
+        stat["writer"].is_null() && stat["closed_properly"] == true && stat["free_pages"].is_u64(),
+        "{stat}"
+    );
+    assert_eq!(
+        stat["file_bytes"].as_u64(),
+        std::fs::metadata(&path).map(|facts| facts.len()).ok()
+    );
+    let named = one(&folder.kv(&["stat", "db", "-t", "named", "-o", "json"]).ends_with(0));
+    assert!(
+        named["entries"] == 1 && named["value_pages"].as_u64() >= Some(256),
+        "{named}"
+    );
+    let main = one(&folder.kv(&["stat", "db", "--main", "-o", "json"]).ends_with(0));
+    assert!(
+        main["table"].is_null() && main["entries"] == 5000 && main["levels"].as_u64() >= Some(2),
+        "{main}"
+    );
+    let raw = folder.kv(&["stat", "db", "--main", "-o", "raw"]).ends_with(0);
+    assert!(raw.text().contains("entries\t5000\n"));
+
+    let db = Db::open(&path, &Options::default()).expect("open");
+    let read = db.begin_read().expect("begin");
+    let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+    txn.delete_range(TableId::MAIN, &kv_engine::Range::default())
+        .expect("delete");
+    txn.commit().expect("commit");
+    let stat = one(&folder.kv(&["stat", "db", "-o", "json"]).ends_with(0));
+    assert!(stat["readers"] == 1 && stat["free_pages"].is_null(), "{stat}");
+    // The pages that the reader alone sees are told: those of the table that is gone.
+    let rows = folder.kv(&["readers", "db", "-o", "json"]).ends_with(0).json();
+    assert_eq!(rows.len(), 1);
+    assert!(
+        rows[0]["process"] == std::process::id() && rows[0]["does"] == "reads",
+        "{rows:?}"
+    );
+    assert!(rows[0]["kept_pages"].as_u64() > Some(50), "{rows:?}");
+    assert!(rows[0]["name"].as_str().is_some_and(|name| !name.is_empty()));
+    let table = folder.kv(&["readers", "db"]).ends_with(0);
+    assert!(table.text().starts_with("process  name"), "{}", table.text());
+    drop(read);
+}
+
+#[test]
+fn the_map_shows_and_counts_every_page() {
+    let folder = Folder::new("map");
+    database(&folder);
+    let map = one(&folder.kv(&["map", "db", "-o", "json"]).ends_with(0));
+    let number = |name: &str| map[name].as_u64().unwrap_or_else(|| panic!("{name} in {map}"));
+    let kinds = [
+        "leaf_pages",
+        "branch_pages",
+        "value_pages",
+        "own_pages",
+        "head_pages",
+        "dead_pages",
+    ];
+    assert_eq!(kinds.iter().map(|kind| number(kind)).sum::<u64>(), number("pages"));
+    let stat = one(&folder.kv(&["stat", "db", "-o", "json"]).ends_with(0));
+    assert_eq!(stat["pages"], map["pages"]);
+    assert!(number("value_pages") >= 256 && number("leaf_pages") > 50, "{map}");
+    let ascii = folder.kv(&["map", "db", "--ascii", "--width", "50"]).ends_with(0);
+    let rows: Vec<&str> = ascii.text().lines().take_while(|line| !line.is_empty()).collect();
+    assert!(rows[0].starts_with("HHHH") && rows[0].len() == 50, "{rows:?}");
+    assert!(rows.concat().contains('#') && rows.concat().contains('='), "{rows:?}");
+    assert!(ascii.text().contains("leaves in order: "));
+    let unicode = folder.kv(&["map", "db"]).ends_with(0);
+    assert!(unicode.text().starts_with('■') && unicode.text().contains('█'));
+    assert!(!unicode.text().contains('\x1b'), "colours are for terminals");
+    let mut plain = folder.command(&["map", "db"]);
+    let plain = plain.env("LC_ALL", "C").output().expect("an answer");
+    assert!(plain.stdout.is_ascii());
+}
+
+#[test]
+fn a_bench_measures_and_leaves_nothing_behind() {
+    let folder = Folder::new("bench");
+    database(&folder);
+    let before = std::fs::read(folder.file("db")).expect("read");
+    std::fs::create_dir(folder.file("other")).expect("a folder");
+    for args in [
+        &["db"][..],
+        &["db", "--folder", "other"],
+        &["--entries", "100", "--key-bytes", "8", "--value-bytes", "0"],
+    ] {
+        let args = [&["bench", "--seconds", "0.02", "-o", "json"], args].concat();
+        let rows = folder.kv(&args).ends_with(0).json();
+        let names: Vec<_> = rows.iter().map(|row| row["what"].as_str().expect("a name")).collect();
+        assert_eq!(names, ["put", "get", "scan", "commit_durable", "commit_lazy"]);
+        assert!(rows
+            .iter()
+            .all(|row| row["count"].as_u64() > Some(0) && row["per_second"].as_f64() > Some(0.0)));
+        assert_eq!(folder.names(), ["db", "other"]);
+    }
+    assert_eq!(std::fs::read_dir(folder.file("other")).expect("a folder").count(), 0);
+    assert_eq!(std::fs::read(folder.file("db")).expect("read"), before);
+    folder.kv(&["bench", "--folder", "none"]).ends_with(5).says("none");
+}
+
+#[test]
+fn man_pages_and_completions_are_made() {
+    let folder = Folder::new("pages");
+    folder.kv(&["man", "."]).is("");
+    let names = folder.names();
+    for page in ["kv.1", "kv-get.1", "kv-dump.1", "kv-salvage.1"] {
+        assert!(names.iter().any(|name| name == page), "{page} is not in {names:?}");
+    }
+    assert!(!names
+        .iter()
+        .any(|name| name.contains("completions") || name.contains("man")));
+    let page = std::fs::read_to_string(folder.file("kv.1")).expect("a page");
+    assert!(page.contains("Exit status") && page.contains(".TH"), "{page}");
+    let page = std::fs::read_to_string(folder.file("kv-scan.1")).expect("a page");
+    assert!(page.contains("reverse") && page.contains("Exit status"), "{page}");
+    for (shell, words) in [
+        ("bash", "complete -F"),
+        ("zsh", "#compdef kv"),
+        ("fish", "complete -c kv"),
+    ] {
+        let text = folder.kv(&["completions", shell]).ends_with(0);
+        assert!(
+            text.text().contains(words) && text.text().contains("salvage"),
+            "{shell}"
+        );
+    }
+    folder.kv(&["man", "none"]).ends_with(5);
+}
