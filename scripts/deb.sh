@@ -5,7 +5,7 @@
 #                          into FOLDER; needs git, cargo and python3
 #   deb.sh build FOLDER    builds the packages there, without a network; needs debhelper and what debian/control names
 #
-# The compiler may come from rustup instead of a package.
+# The compiler may come from a package or from rustup.
 set -eu
 : "${CARGO:=cargo}"
 root=$(cd "$(dirname "$0")/.." && pwd)
