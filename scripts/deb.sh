@@ -1,8 +1,8 @@
 #!/bin/sh
 # Debian packages of what is committed: `make deb` calls both steps with build/deb.
 #
-#   deb.sh source FOLDER   puts libkv_VERSION.orig.tar.gz, the archive of a release with the crates, and what it contains
-#                          into FOLDER; needs git, cargo and python3
+#   deb.sh source FOLDER   puts libkv_VERSION.orig.tar.gz, the archive of a release with the crates, and what it
+#                          contains into FOLDER; needs git, cargo and python3
 #   deb.sh build FOLDER    builds the packages there, without a network; needs debhelper and what debian/control names
 #
 # The compiler may come from a package or from rustup.

@@ -4,9 +4,9 @@
     debian-copyright.py          writes the file to standard output
     debian-copyright.py check    ends with 1 if debian/copyright is another
 
-A Debian package is built from the sources with all these crates beside them, so it states the licence and the holders of
-the copyright of each, as the crate itself tells them. A licence that this program does not know is an error: somebody has
-to read it first. The program reads what `cargo metadata` says, and the crates where cargo has them.
+A Debian package is built from the sources with all these crates beside them, so it states the licence and the holders
+of the copyright of each, as the crate itself tells them. A licence that this program does not know is an error: somebody
+has to read it first. The program reads what `cargo metadata` says, and the crates where cargo has them.
 """
 
 import difflib
@@ -33,7 +33,8 @@ NAMES = {
 # Licences that every Debian system has, by the name of the file.
 COMMON = {"Apache-2.0": "Apache-2.0", "MPL-2.0": "MPL-2.0", "LGPL-2.1+": "LGPL-2.1"}
 # The others are copied from a crate that has them: the name of the file.
-COPIED = {"BSL-1.0": "LICENSE-BOOST", "Unicode-3.0": "LICENSE-UNICODE", "Unlicense": "UNLICENSE", "Zlib": "LICENSE-ZLIB"}
+COPIED = {"BSL-1.0": "LICENSE-BOOST", "Unicode-3.0": "LICENSE-UNICODE", "Unlicense": "UNLICENSE",
+          "Zlib": "LICENSE-ZLIB"}
 LLVM_FILE = "LICENSE-Apache-2.0_WITH_LLVM-exception"
 
 HEAD = """\
@@ -71,8 +72,8 @@ def licence(crate):
         names = []
         for name in part.strip("() ").split(" OR "):
             if name not in NAMES:
-                sys.exit(f"{crate['name']} {crate['version']} has the licence '{stated}', which {__file__} does not know:"
-                         " read it, and add it there")
+                sys.exit(f"{crate['name']} {crate['version']} has the licence '{stated}', which {__file__} does not"
+                         " know: read it, and add it there")
             names.append(NAMES[name])
         used += names
         parts.append(" or ".join(names))

@@ -1,10 +1,10 @@
 #!/bin/sh
 # The Debian packages: `make test-deb` calls it.
 #
-# Makes two root directories with Debian trixie below KV_TARGETS and keeps them for the next time: in one the packages of
-# what is committed are built and looked at by lintian, in the other they are installed, tested as debian/tests says, and
-# removed. Needs mmdebstrap, the rights of root and Debian's mirrors; says so where it lacks one. What is fetched has to be
-# there within MINUTES.
+# Makes two root directories with Debian trixie below KV_TARGETS and keeps them for the next time: in one the packages
+# of what is committed are built and looked at by lintian, in the other they are installed, tested as debian/tests says,
+# and removed. Needs mmdebstrap, the rights of root and Debian's mirrors; says so where it lacks one. What is fetched has
+# to be there within MINUTES.
 set -u
 : "${B:?}" "${KV_TARGETS:=$B/targets}" "${CARGO:=cargo}" "${MINUTES:=10}"
 suite=trixie mirror=http://deb.debian.org/debian
@@ -60,7 +60,9 @@ run "the sources with the crates, and debian/copyright that fits them" \
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$here/Cargo.toml" | head -1)
 # If debian/control names more than the root has.
 wanted() {
-    inside build sh -c "cd /deb/libkv-$version && { dpkg-checkbuilddeps || { apt-get update -q && apt-get build-dep -q -y .; }; }"
+    inside build sh -c "cd /deb/libkv-$version && {
+        dpkg-checkbuilddeps || { apt-get update -q && apt-get build-dep -q -y .; }
+    }"
 }
 run "what they are built with is there" wanted || finish
 run "the packages are built without a network" inside build sh "/deb/libkv-$version/scripts/deb.sh" build /deb || finish
@@ -78,8 +80,10 @@ run "lintian has no error and no warning" inside build sh -c '
 
 packages=$(sed -n 's/^Package: //p' "$here/debian/control" | tr '\n' ' ')
 files() {
-    (cd "$roots/use" && find etc usr var/lib ! -path 'var/lib/dpkg/*' ! -path 'var/lib/apt/*' ! -type d | LC_ALL=C sort) \
-        >"$roots/$1"
+    (
+        cd "$roots/use" &&
+            find etc usr var/lib ! -path 'var/lib/dpkg/*' ! -path 'var/lib/apt/*' ! -type d | LC_ALL=C sort
+    ) >"$roots/$1"
 }
 # Of a run that was ended.
 # shellcheck disable=SC2086
