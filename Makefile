@@ -70,7 +70,7 @@ CTESTS     := $(patsubst tests/c/%.c,%,$(wildcard tests/c/*.c))
 
 .DEFAULT_GOAL := all
 .PHONY: all help examples demo test test-programs test-rust test-c test-system crash-sim seeded-bugs fault bit-rot fuzz kill isolation files models memory images \
-  power-cut full-disk fault-kernel sanitize soak deps test-targets test-install test-ruby test-python python book man test-book test-reproducible check-symbols header check-header check-abi abi test-abi lint dist test-dist bench bench-all micro count install uninstall clean FORCE
+  power-cut full-disk fault-kernel sanitize soak deps test-targets test-install test-ruby test-python python book man test-book test-reproducible check-symbols header check-header check-abi abi test-abi lint dist test-dist bench bench-all micro count install uninstall clean deb deb-copyright test-deb FORCE
 FORCE:
 
 all: $(SO) $(STRIPPED) $(B)/libkv.a $(B)/kv.pc $(COMMAND)   ## build/libkv.so, build/libkv.a, build/kv.pc, build/kv
@@ -390,6 +390,18 @@ dist:                                ## archives of a release, with and without 
 
 test-dist:                           ## both archives can be made, are the same twice, and build without a network
 	B=$(abspath $(B)) CARGO="$(CARGO)" MAKE="$(MAKE)" sh scripts/test-dist.sh
+
+deb:                                 ## Debian packages of what is committed, in build/deb
+	@CARGO="$(CARGO)" PYTHON="$(PYTHON)" sh scripts/deb.sh source $(B)/deb
+	@sh scripts/deb.sh build $(B)/deb
+
+deb-copyright:                       ## write debian/copyright, from what the crates of Cargo.lock state
+	@CARGO="$(CARGO)" $(PYTHON) scripts/debian-copyright.py >debian/copyright.new
+	@mv debian/copyright.new debian/copyright
+
+# Makes roots with Debian trixie below TARGETS_DIR, and keeps them.
+test-deb:                            ## Debian packages are built, looked at, installed, used and removed in clean roots (root)
+	@B=$(abspath $(B)) KV_TARGETS=$(abspath $(TARGETS_DIR)) CARGO="$(CARGO)" PYTHON="$(PYTHON)" sh scripts/test-deb.sh
 
 bench: all                           ## libkv and LMDB side by side (bench/README.md); BENCH_SCALE=0.1 is quick
 	$(MAKE) -C bench

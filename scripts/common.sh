@@ -32,3 +32,14 @@ copy_sources() {
     mkdir -p "$2" && (cd "$1" && tar -cf - --exclude=./target --exclude=./build --exclude=./bench/target \
         --exclude=./micro/target --exclude=./.git .) | tar -xf - -C "$2"
 }
+
+# offline COMMAND...: without a network, where a namespace for that can be had.
+offline() {
+    for how in -n -rn; do
+        if unshare $how true 2>/dev/null; then
+            unshare $how "$@"
+            return
+        fi
+    done
+    "$@"
+}

@@ -1,7 +1,7 @@
 #!/bin/sh
 # The programs that tests use where they are there: `make deps` lists them and says how to install what is missing,
 # `make deps DO=1` installs it with apt-get. Nothing else installs anything: a test that lacks a program says that it is
-# skipped. FOR=bench is about the engines that the benchmarks compare with.
+# skipped. FOR=bench is about the engines that the benchmarks compare with, and FOR=deb about building Debian packages.
 set -u
 : "${DO:=0}" "${FOR:=tests}"
 missing=
@@ -62,8 +62,20 @@ bench)
     need libclang1-14 libclang "libmdbx: its bindings are generated"
     need libclang-common-14-dev /usr/lib/llvm-14/lib/clang "libmdbx: the headers of that generator"
     ;;
+deb)
+    need git git "deb: what is committed"
+    need dpkg-dev dpkg-buildpackage "deb"
+    need debhelper dh "deb"
+    need build-essential c++ "deb, as every package"
+    need python3 python3 "deb: debian/copyright"
+    need cmake cmake "deb: test-install"
+    need pkg-config pkg-config "deb: test-install"
+    need ruby ruby "deb: ruby-keelkv"
+    need util-linux unshare "deb: no network; test-deb: mounts of its own"
+    need mmdebstrap mmdebstrap "test-deb, which builds and tries the packages in other roots"
+    ;;
 *)
-    echo "FOR=$FOR? There are tests and bench."
+    echo "FOR=$FOR? There are tests, bench and deb."
     exit 1
     ;;
 esac

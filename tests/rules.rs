@@ -424,8 +424,13 @@ fn documents_name_what_the_header_has() {
 
 // ---- scripts ------------------------------------------------------------------------------------------------
 
-/// Scripts that install packages: because somebody asked for just that, or into a directory of their own.
-const INSTALLERS: [&str; 3] = ["scripts/book.sh", "scripts/deps.sh", "scripts/test-targets.sh"];
+/// Scripts that install packages: because somebody asked for just that, or into a root directory of their own.
+const INSTALLERS: [&str; 4] = [
+    "scripts/book.sh",
+    "scripts/deps.sh",
+    "scripts/test-deb.sh",
+    "scripts/test-targets.sh",
+];
 
 /// Whoever builds or tests the library gets no package that he did not ask for.
 #[test]
