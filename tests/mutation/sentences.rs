@@ -17,12 +17,12 @@ pub const SLOTS: &[Mutation] = &[
     (
         "checksum kind: 1 = CRC-32C",
         |i| i.slot_byte(28, 2),
-        Newer("checksum kind 2"),
+        Newer("a checksum of kind 2"),
     ),
     (
         "checksum width w in bytes: 4",
         |i| i.slot_byte(29, 16),
-        Newer("16 bytes"),
+        Newer("width 16"),
     ),
     (
         "T is 0 in files that were made before version 0.1.0 of libkv",
