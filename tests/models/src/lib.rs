@@ -27,7 +27,7 @@ pub mod error {
     #[derive(Debug, thiserror::Error)]
     pub enum Error {
         #[error("limit reached: {0}")]
-        Limit(&'static str),
+        Limit(String),
     }
 }
 
