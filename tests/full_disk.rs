@@ -14,7 +14,7 @@ use kv::{CommitId, Db, Durability, Options, PutMode, Range, TableId, Verify, Wai
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const BALLAST: &[u8] = b"ballast";
 
@@ -78,21 +78,23 @@ struct Count {
     reopened: u64,
 }
 
+/// How many bytes are free where a file is.
+fn free(path: &Path) -> u64 {
+    let name = std::ffi::CString::new(path.parent().expect("directory").as_os_str().as_encoded_bytes());
+    // SAFETY: a path that ends in a zero, and a place for the answer.
+    unsafe {
+        let mut facts: libc::statvfs = std::mem::zeroed();
+        assert_eq!(libc::statvfs(name.expect("name").as_ptr(), &mut facts), 0);
+        facts.f_bavail * facts.f_frsize
+    }
+}
+
 /// Fills the file system but for `left` bytes.
 fn fill(path: &Path, left: u64) -> std::io::Result<()> {
-    let free = || {
-        let name = std::ffi::CString::new(path.parent().expect("directory").as_os_str().as_encoded_bytes());
-        // SAFETY: a path that ends in a zero, and a place for the answer.
-        unsafe {
-            let mut facts: libc::statvfs = std::mem::zeroed();
-            assert_eq!(libc::statvfs(name.expect("name").as_ptr(), &mut facts), 0);
-            facts.f_bavail * facts.f_frsize
-        }
-    };
     let mut file = File::create(path)?;
     let block = vec![0x55; 1 << 16];
-    while free() > left {
-        let step = (free() - left).clamp(1, block.len() as u64) as usize;
+    while free(path) > left {
+        let step = (free(path) - left).clamp(1, block.len() as u64) as usize;
         match file.write_all(&block[..step]) {
             Ok(()) => file.sync_data()?,
             Err(e) if e.raw_os_error() == Some(libc::ENOSPC) => break,
@@ -108,6 +110,25 @@ fn only_full(what: &str, error: &Error) -> Result<(), String> {
         Error::NoSpace { .. } | Error::TxnFailed(_) => Ok(()),
         other => Err(format!("{what}: {other:?}")),
     }
+}
+
+/// Removes what fills the disk, and sees that its room is free then. The system may take its time for that: a process that
+/// was just being started can have the file open still.
+fn empty(filler: &Path) -> Result<(), String> {
+    let length = fs::metadata(filler).map_or(0, |facts| facts.len());
+    let wanted = free(filler) + length;
+    let _ = fs::remove_file(filler);
+    let until = Instant::now() + Duration::from_secs(30);
+    while free(filler) < wanted {
+        if Instant::now() > until {
+            return Err(format!(
+                "the disk stays full: {} of {wanted} bytes are free",
+                free(filler)
+            ));
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
 }
 
 fn compare(db: &Db, acknowledged: &mut Acknowledged) -> Result<(), String> {
@@ -164,7 +185,7 @@ fn sizes(disk: &Mount, sizes: u64, seed: u64) -> Result<Count, String> {
                 }
                 Err(e) => {
                     only_full("opening", &e)?;
-                    fs::remove_file(&filler).map_err(|e| e.to_string())?;
+                    empty(&filler)?;
                     db = Db::open(&path, &options()).map_err(|e| format!("open with space: {e:?}"))?;
                 }
             }
@@ -176,7 +197,7 @@ fn sizes(disk: &Mount, sizes: u64, seed: u64) -> Result<Count, String> {
                 Err(e) => only_full("clearing", &e)?,
             }
         }
-        let _ = fs::remove_file(&filler);
+        empty(&filler)?;
         let done = ledger::commit(&db, 1, Durability::Full, Wait::Forever);
         let done = done.map_err(|e| format!("with space again, size {size}: {e:?}"))?;
         acknowledged.add(1, done.number, done.global, true)?;
