@@ -3,6 +3,7 @@
 //! | file        | subject                                                            |
 //! |-------------|--------------------------------------------------------------------|
 //! | `app`       | the command line as a whole, and its help                          |
+//! | `batches`   | writing in one transaction or in several                           |
 //! | `commands`  | what each command does, one file each                              |
 //! | `database`  | opening databases, transactions and tables, as commands need them  |
 //! | `exit`      | how the program ends: codes and messages                           |
@@ -18,6 +19,7 @@
 //! Data goes to standard output; what is said about the work goes to standard error.
 
 mod app;
+mod batches;
 mod commands;
 mod database;
 mod exit;

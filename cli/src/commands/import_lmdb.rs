@@ -1,16 +1,16 @@
 //! `kv import-lmdb`: making tables of the databases of an LMDB file.
 
+use crate::batches::Batches;
 use crate::database::{Database, Writing};
 use crate::exit::{shown, About, Exit, Failure, Outcome};
 use crate::global::Global;
 use crate::input::bytes::Syntax;
 use crate::output::progress::{Progress, Unit};
 use crate::output::text::Quoted;
-use crate::session::Work;
 use clap::{Args, ValueEnum};
 use keelkv_lmdb::composite::Composite;
 use keelkv_lmdb::{Environment, Rule};
-use kv_engine::{Error, PutMode, Range, Reader, TableId, WriteTxn};
+use kv_engine::{Error, PutMode, Range, Reader, TableId};
 use std::ffi::OsString;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
@@ -92,9 +92,7 @@ impl ImportLmdb {
         let mut import = Import {
             options: &self,
             environment: &environment,
-            database: &database,
-            txn: None,
-            in_batch: 0,
+            batches: Batches::new(&database, self.batch),
             progress: Progress::new(global, "importing", Unit::Entries, Some(total)),
         };
         let mut tables = Vec::new();
@@ -103,7 +101,7 @@ impl ImportLmdb {
         }
         // The file of LMDB may have changed where no list of entries ends.
         environment.check_unchanged().map_err(fail)?;
-        import.commit()?;
+        import.batches.commit()?;
         drop(import);
         for table in &tables {
             global.say(table.summary(self.duplicates));
@@ -184,30 +182,11 @@ fn table_name(name: Option<&[u8]>) -> String {
 struct Import<'i> {
     options: &'i ImportLmdb,
     environment: &'i Environment,
-    database: &'i Database,
-    /// The transaction; there is none between two batches.
-    txn: Option<Work>,
-    in_batch: u64,
+    batches: Batches<'i>,
     progress: Progress,
 }
 
 impl Import<'_> {
-    /// Returns the transaction, and begins it if there is none.
-    fn txn(&mut self) -> Outcome<&mut WriteTxn> {
-        if self.txn.is_none() {
-            self.txn = Some(self.database.write()?);
-        }
-        Ok(self.txn.as_mut().expect("it was just begun"))
-    }
-
-    fn commit(&mut self) -> Outcome<()> {
-        self.in_batch = 0;
-        match self.txn.take() {
-            Some(txn) => txn.commit().about(&self.database.path).map(drop),
-            None => Ok(()),
-        }
-    }
-
     /// Imports one database.
     fn one(&mut self, from: &keelkv_lmdb::Database) -> Outcome<Imported> {
         let name = from.name();
@@ -264,8 +243,8 @@ impl Import<'_> {
 
     /// Returns the table for a database, and makes it if it is missing.
     fn table(&mut self, name: Option<&[u8]>) -> Outcome<TableId> {
-        let database = self.database;
-        let txn = self.txn()?;
+        let database = self.batches.database;
+        let txn = self.batches.txn()?;
         let table = match name {
             Some(name) => txn.table_create(name, false).about(&database.path)?,
             None => TableId::MAIN,
@@ -284,7 +263,7 @@ impl Import<'_> {
     }
 
     fn put(&mut self, table: TableId, key: &[u8], value: &[u8], mode: PutMode) -> Outcome<()> {
-        let put = self.txn()?.put(table, key, value, mode);
+        let put = self.batches.txn()?.put(table, key, value, mode);
         put.map_err(|error| match error {
             // LMDB has no key twice, so the source is not what it seems to be.
             Error::Exists(_) => Failure::new(
@@ -295,19 +274,19 @@ impl Import<'_> {
                     Quoted(key)
                 ),
             ),
-            error => self.database.fail(error),
+            error => self.batches.database.fail(error),
         })?;
-        self.in_batch += 1;
-        if self.options.batch.is_some_and(|batch| self.in_batch >= batch.get()) {
-            self.commit()?;
-        }
-        Ok(())
+        self.batches.count_entry()
     }
 
     /// Compares what the table has with what was put into it.
     fn verify(&mut self, table: TableId, imported: &Imported) -> Outcome<()> {
-        let database = self.database;
-        let count = self.txn()?.count(table, &Range::default()).about(&database.path)?;
+        let database = self.batches.database;
+        let count = self
+            .batches
+            .txn()?
+            .count(table, &Range::default())
+            .about(&database.path)?;
         if count == imported.put {
             return Ok(());
         }

@@ -1,17 +1,17 @@
 //! `kv load`: reading tables from text.
 
 use super::put::{table_to_write, CreateArgs};
+use crate::batches::Batches;
 use crate::database::{Database, Writing};
-use crate::exit::{shown, About, Exit, Outcome};
+use crate::exit::{shown, Exit, Outcome};
 use crate::formats::sink::{Sink, TableName};
 use crate::formats::{csv, json, mdb, Format};
 use crate::global::Global;
 use crate::input::args::{HexArg, TableArg};
 use crate::input::lines::Lines;
 use crate::output::progress::{Progress, Unit};
-use crate::session::Work;
 use clap::Args;
-use kv_engine::{Error, PutMode, TableId, WriteTxn};
+use kv_engine::{Error, PutMode, TableId};
 use std::path::PathBuf;
 
 /// Reads what kv dump, mdb_dump and others have written, all of it or nothing.
@@ -63,16 +63,13 @@ impl Load {
         };
         let database = Database::to_write(&self.file, global, writing)?;
         let mut loader = Loader {
-            database: &database,
-            txn: None,
+            batches: Batches::new(&database, self.batch),
             table: TableId::MAIN,
             name: None,
             has_table: false,
             main,
             may_create: self.create.create,
             keeps: self.no_overwrite,
-            batch: self.batch.map_or(u64::MAX, std::num::NonZeroU64::get),
-            in_batch: 0,
             loaded: 0,
             left_out: 0,
             global,
@@ -84,7 +81,7 @@ impl Load {
             Format::Json => json::read(&mut lines, &mut loader)?,
             Format::Csv => csv::read(lines, &mut loader, self.hex.syntax(), !self.no_heading)?,
         }
-        loader.commit()?;
+        loader.batches.commit()?;
         let Loader { loaded, left_out, .. } = loader;
         let path = shown(&self.file);
         match left_out {
@@ -99,9 +96,7 @@ impl Load {
 
 /// Puts what is read.
 struct Loader<'d> {
-    database: &'d Database,
-    /// The transaction; there is none between two batches.
-    txn: Option<Work>,
+    batches: Batches<'d>,
     table: TableId,
     name: Option<Vec<u8>>,
     has_table: bool,
@@ -109,8 +104,6 @@ struct Loader<'d> {
     main: Option<Vec<u8>>,
     may_create: bool,
     keeps: bool,
-    batch: u64,
-    in_batch: u64,
     loaded: u64,
     left_out: u64,
     global: &'d Global,
@@ -119,22 +112,6 @@ struct Loader<'d> {
 }
 
 impl Loader<'_> {
-    /// Returns the transaction, and begins it if there is none.
-    fn txn(&mut self) -> Outcome<&mut WriteTxn> {
-        if self.txn.is_none() {
-            self.txn = Some(self.database.write()?);
-        }
-        Ok(self.txn.as_mut().expect("it was just begun"))
-    }
-
-    fn commit(&mut self) -> Outcome<()> {
-        self.in_batch = 0;
-        match self.txn.take() {
-            Some(txn) => txn.commit().about(&self.database.path).map(drop),
-            None => Ok(()),
-        }
-    }
-
     /// Puts an entry. Returns false if there is one already that is kept.
     fn put(&mut self, key: &[u8], value: &[u8], keeps: bool) -> Outcome<bool> {
         if !self.has_table {
@@ -145,16 +122,13 @@ impl Loader<'_> {
             false => PutMode::Set,
         };
         let table = self.table;
-        match self.txn()?.put(table, key, value, mode) {
+        match self.batches.txn()?.put(table, key, value, mode) {
             Ok(()) => {}
             Err(Error::Exists(_)) => return Ok(false),
-            Err(error) => return Err(self.database.fail(error)),
+            Err(error) => return Err(self.batches.database.fail(error)),
         }
         self.loaded += 1;
-        self.in_batch += 1;
-        if self.in_batch >= self.batch {
-            self.commit()?;
-        }
+        self.batches.count_entry()?;
         Ok(true)
     }
 }
@@ -167,8 +141,8 @@ impl Sink for Loader<'_> {
         if self.has_table && self.name == name {
             return Ok(());
         }
-        let database = self.database;
-        let table = table_to_write(database, self.txn()?, name.as_deref(), may_create)?;
+        let database = self.batches.database;
+        let table = table_to_write(database, self.batches.txn()?, name.as_deref(), may_create)?;
         (self.table, self.name, self.has_table) = (table, name, true);
         Ok(())
     }
