@@ -70,7 +70,7 @@ CTESTS     := $(patsubst tests/c/%.c,%,$(wildcard tests/c/*.c))
 
 .DEFAULT_GOAL := all
 .PHONY: all help examples demo test test-programs test-rust test-c test-system crash-sim seeded-bugs fault bit-rot fuzz kill isolation files models memory images \
-  power-cut full-disk fault-kernel sanitize soak deps test-targets test-install test-ruby test-python python book man test-book test-reproducible check-symbols header check-header check-abi abi test-abi lint dist test-dist bench bench-all micro count install uninstall clean deb deb-copyright test-deb FORCE
+  power-cut full-disk fault-kernel sanitize soak deps test-targets test-install test-ruby test-python python book man test-book test-reproducible check-symbols header check-header check-abi abi test-abi check-api api lint dist test-dist bench bench-all micro count install uninstall clean deb deb-copyright test-deb FORCE
 FORCE:
 
 all: $(SO) $(STRIPPED) $(B)/libkv.a $(B)/kv.pc $(COMMAND)   ## build/libkv.so, build/libkv.a, build/kv.pc, build/kv
@@ -371,6 +371,10 @@ check-header:                        ## fail if include/kv.h is not what capi/ s
 check-abi abi:                       ## compare the binary interface with abi/libkv.abi; `make abi` records it there
 	@B=$(abspath $(B)) MAKE="$(MAKE)" VERSION=$(VERSION) PYTHON="$(PYTHON)" TARGET_DIR=$(abspath $(CARGO_TARGET_DIR))/abi \
 	  ABI_DO=$(if $(filter abi,$@),record,check) sh scripts/check-abi.sh
+
+check-api api:                       ## compare the public items of the crate with abi/keelkv.txt; `make api` records them
+	@B=$(abspath $(B)) CARGO="$(CARGO)" CARGOFLAGS="$(CARGOFLAGS)" TARGET_DIR=$(abspath $(CARGO_TARGET_DIR))/api \
+	  API_DO=$(if $(filter api,$@),record,check) sh scripts/check-api.sh
 
 test-abi:                            ## what check-abi finds, in a copy of the sources (minutes)
 	@mkdir -p $(B)
