@@ -60,6 +60,9 @@ CSTD       := -std=c99 $(WARN) -Wstrict-prototypes -D_GNU_SOURCE
 RUSTCLI    := $(dir $(RUSTLIB))kv
 COMMAND    := $(if $(filter-out 0,$(CLI)),$(B)/kv $(B)/share/made)
 
+# Man pages of the functions and of the file format, which a script in Python writes; without Python there are none.
+MANUALS    := $(if $(or $(shell command -v $(PYTHON) 2>/dev/null),$(wildcard $(B)/man/made)),$(B)/man/made)
+
 # For C++: CXX= leaves out what needs a compiler of it.
 CXXWARN    := $(WARN) -Wshadow -Wconversion
 CXXTESTS   := $(if $(CXX),cpp hpp-17 hpp-20)
@@ -73,7 +76,7 @@ CTESTS     := $(patsubst tests/c/%.c,%,$(wildcard tests/c/*.c))
   power-cut full-disk fault-kernel sanitize soak deps test-targets test-install test-ruby test-python python book man test-book test-reproducible check-symbols header check-header check-abi abi test-abi check-api api lint dist test-dist bench bench-all micro count install uninstall clean deb deb-copyright test-deb FORCE
 FORCE:
 
-all: $(SO) $(STRIPPED) $(B)/libkv.a $(B)/kv.pc $(COMMAND)   ## build/libkv.so, build/libkv.a, build/kv.pc, build/kv
+all: $(SO) $(STRIPPED) $(B)/libkv.a $(B)/kv.pc $(COMMAND) $(MANUALS) ## build/libkv.so, build/libkv.a, build/kv.pc, build/kv
 
 help:                                ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -343,8 +346,11 @@ book:                                ## the book of docs/book, into build/book (
 	@mkdir -p $(B)
 	@B=$(abspath $(B)) PYTHON="$(PYTHON)" sh scripts/book.sh
 
-man:                                 ## man pages of every function of kv.h and of the file format, into build/man
-	@rm -rf $(B)/man && $(PYTHON) scripts/man.py $(B)/man && echo "man -l $(B)/man/man3/kv.3"
+man: $(B)/man/made                   ## man pages of every function of kv.h and of the file format, into build/man
+	@echo "man -l $(B)/man/man3/kv.3"
+
+$(B)/man/made: scripts/man.py include/kv.h docs/format.md
+	@mkdir -p $(B) && rm -rf $(B)/man && $(PYTHON) scripts/man.py $(B)/man && touch $@
 
 test-book: python                    ## every snippet of the book, its list of statuses, its links; man pages
 	@B=$(abspath $(B)) CC="$(CC)" CXX="$(CXX)" PYTHON="$(PYTHON)" sh scripts/test-book.sh
@@ -427,7 +433,7 @@ $(B)/bench/count: bench/count.c include/kv.h $(SO)
 # ---- installing ---------------------------------------------------------------------------------------------
 
 # Writes nothing but what is installed: who installs may be root, whose files the next `make` could not replace.
-install: $(SO) $(STRIPPED) $(B)/libkv.a $(COMMAND) ## into DESTDIR, PREFIX, LIBDIR
+install: $(SO) $(STRIPPED) $(B)/libkv.a $(COMMAND) $(MANUALS) ## into DESTDIR, PREFIX, LIBDIR
 	$(INSTALL) -d $(DESTDIR)$(LIBDIR) $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(PCDIR) $(DESTDIR)$(CMAKEDIR)
 ifeq ($(SPLIT_DEBUG),0)
 	$(INSTALL) -m 0755 $(SO) $(DESTDIR)$(LIBDIR)/
@@ -451,6 +457,11 @@ ifneq ($(COMMAND),)
 	$(INSTALL) -m 0644 $(B)/share/_kv $(DESTDIR)$(ZSHDIR)/
 	$(INSTALL) -m 0644 $(B)/share/kv.fish $(DESTDIR)$(FISHDIR)/
 endif
+ifneq ($(MANUALS),)
+	$(INSTALL) -d $(DESTDIR)$(MANDIR)/man3 $(DESTDIR)$(MANDIR)/man5
+	$(INSTALL) -m 0644 $(B)/man/man3/*.3 $(DESTDIR)$(MANDIR)/man3/
+	$(INSTALL) -m 0644 $(B)/man/man5/*.5 $(DESTDIR)$(MANDIR)/man5/
+endif
 	@[ -n "$(DESTDIR)" ] || echo "So that programs find libkv.so.$(ABI) in $(LIBDIR): run ldconfig as root, if the loader" \
 	  "looks there; otherwise link them with -Wl,-rpath,$(LIBDIR)."
 
@@ -460,7 +471,8 @@ uninstall:                           ## what install installed
 	  $(DESTDIR)$(CMAKEDIR)/kv-config.cmake $(DESTDIR)$(CMAKEDIR)/kv-config-version.cmake \
 	  $(DESTDIR)$(LIBDIR)/.debug/libkv.so.$(VERSION).debug
 	rm -f $(DESTDIR)$(BINDIR)/kv $(DESTDIR)$(BASHDIR)/kv $(DESTDIR)$(ZSHDIR)/_kv $(DESTDIR)$(FISHDIR)/kv.fish \
-	  $(patsubst %,$(DESTDIR)$(MANDIR)/man1/%,$(notdir $(wildcard $(B)/share/man1/*.1)))
+	  $(patsubst %,$(DESTDIR)$(MANDIR)/man1/%,$(notdir $(wildcard $(B)/share/man1/*.1))) \
+	  $(patsubst $(B)/man/%,$(DESTDIR)$(MANDIR)/%,$(wildcard $(B)/man/man3/*.3 $(B)/man/man5/*.5))
 	for dir in $(DESTDIR)$(LIBDIR)/.debug $(DESTDIR)$(CMAKEDIR); do \
 	  [ ! -d $$dir ] || rmdir --ignore-fail-on-non-empty $$dir || exit 1; done
 

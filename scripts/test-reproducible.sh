@@ -1,5 +1,6 @@
 #!/bin/sh
-# Two builds of the same sources in two directories give the same libraries and man pages, byte for byte: `make test-reproducible`.
+# Two builds of the same sources in two directories give the same libraries, command and man pages, byte for
+# byte: `make test-reproducible`.
 set -u
 : "${B:?}" "${MAKE:=make}"
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -18,7 +19,7 @@ for copy in "$work/a" "$work/a/longer/name"; do
     # At another time, by another user's clock: files are newer, and nothing may tell.
     sleep 1
 done
-for file in libkv.a libkv.so stripped/libkv.so.* stripped/.debug/libkv.so.* share/man1/kv.1; do
+for file in kv libkv.a libkv.so stripped/libkv.so.* stripped/.debug/libkv.so.* share/man1/kv.1; do
     for name in $(cd "$work/a/kv/build" && echo $file); do
         sum=$(sha256sum <"$work/a/kv/build/$name" | cut -c1-16)
         run "$name $sum" cmp "$work/a/kv/build/$name" "$work/a/longer/name/kv/build/$name"
