@@ -79,7 +79,7 @@ FORCE:
 all: $(SO) $(STRIPPED) $(B)/libkv.a $(B)/kv.pc $(COMMAND) $(MANUALS) ## build/libkv.so, build/libkv.a, build/kv.pc, build/kv
 
 help:                                ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z][a-z -]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
 	@echo
 	@echo "  Variables: PREFIX LIBDIR INCLUDEDIR DESTDIR CC CXX CFLAGS LDFLAGS CARGO CARGOFLAGS PROFILE CARGO_TARGET_DIR CLI"
 
@@ -207,7 +207,7 @@ deps:                                ## what the tests use besides, and what is 
 
 # Two jobs at a time where one leaves a processor idle: the library is compiled and linked in one piece, and half of what
 # the later tests do takes one thread. What they print comes when each has ended.
-test:                                ## everything below but soak
+test:                                ## the tests of Rust, of C and of everything around them
 	$(MAKE) --no-print-directory -j2 all test-programs
 	$(MAKE) --no-print-directory test-rust
 	$(MAKE) --no-print-directory -j2 --output-sync=target test-c test-system
@@ -432,7 +432,7 @@ $(B)/bench/count: bench/count.c include/kv.h $(SO)
 
 # ---- installing ---------------------------------------------------------------------------------------------
 
-# Writes nothing but what is installed: who installs may be root, whose files the next `make` could not replace.
+# Writes nothing but what is installed: whoever installs may be root, whose files the next `make` could not replace.
 install: $(SO) $(STRIPPED) $(B)/libkv.a $(COMMAND) $(MANUALS) ## into DESTDIR, PREFIX, LIBDIR
 	$(INSTALL) -d $(DESTDIR)$(LIBDIR) $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(PCDIR) $(DESTDIR)$(CMAKEDIR)
 ifeq ($(SPLIT_DEBUG),0)

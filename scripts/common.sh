@@ -20,17 +20,25 @@ run() {
     fi
 }
 
-# skip WHAT: counts what cannot be done here, and tells it.
+# skip WHAT: counts what cannot be done here, and says so.
 skip() {
     echo "SKIPPED: $before$1"
     skipped=$((skipped + 1))
 }
 
+# finish NAME [COUNTS]: the last line, and the end of the script, which fails if anything has failed.
+finish() {
+    echo "$1: $passed passed, $failed failed, $skipped skipped (${2:-})"
+    [ "$failed" -eq 0 ]
+    exit
+}
+
 # copy_sources FROM TO: the sources without what was built from them. Times are kept, by which cargo and make know what has
 # changed.
 copy_sources() {
-    mkdir -p "$2" && (cd "$1" && tar -cf - --exclude=./target --exclude=./build --exclude=./bench/target \
-        --exclude=./micro/target --exclude=./.git .) | tar -xf - -C "$2"
+    # In two steps: a pipe would hide that the first one fails.
+    mkdir -p "$2" && (cd "$1" && tar -cf "$2.tar" --exclude=./target --exclude=./build --exclude=./bench/target \
+        --exclude=./micro/target --exclude=./.git .) && tar -xf "$2.tar" -C "$2" && rm "$2.tar"
 }
 
 # offline COMMAND...: without a network, where a namespace for that can be had.

@@ -3,7 +3,7 @@
 #
 # Unlike times, counts are the same on a loaded machine. Counted is what runs inside libkv.so only: what the C library
 # does for it (memcpy, malloc) depends on the processor. A call that got dearer by more than TOLERANCE per cent is a
-# failure; one that got cheaper is told, so that the new count is recorded: `make count COUNT=record`.
+# failure; one that got cheaper is shown, so that the new count is recorded: `make count COUNT=record`.
 #
 # Counts hold for one compiler and one instruction set. Where either is another than the baseline's, or valgrind is
 # missing, nothing is compared: a line says so, and the result is success.
@@ -78,6 +78,7 @@ fi
 awk -v tolerance="$TOLERANCE" '
     FNR == NR { if ($0 !~ /^#/) was[$1] = $2; next }
     !($1 in was) { printf "FAILED  %-10s %6d, not in the baseline\n", $1, $2; bad = 1; next }
+    $2 == 0 { printf "FAILED  %-10s nothing was counted\n", $1; bad = 1; next }
     {
         change = 100 * ($2 - was[$1]) / was[$1]
         word = change > tolerance ? "FAILED " : change < -tolerance ? "CHEAPER" : "ok     "

@@ -1,17 +1,19 @@
 #!/bin/sh
 # The programs that tests use where they are there: `make deps` lists them and says how to install what is missing,
-# `make deps DO=1` installs it with apt-get. Nothing else installs anything: a test that lacks a program says that it is
-# skipped. FOR=bench is about the engines that the benchmarks compare with, and FOR=deb about building Debian packages.
+# `make deps DO=1` installs it with apt-get and pip. Nothing else installs anything: a test that lacks a program says that
+# it is skipped. FOR=bench is about the engines that the benchmarks compare with, and FOR=deb about building Debian
+# packages.
 set -u
-: "${DO:=0}" "${FOR:=tests}"
+: "${DO:=0}" "${FOR:=tests}" "${PYTHON:=python3}"
 missing=
 
-# need PACKAGE WHAT FOR-WHAT: WHAT is a program, a file, a library that the loader knows, or "ruby:" and what Ruby can
-# require.
+# need PACKAGE WHAT FOR-WHAT: WHAT is a program, a file, a library that the loader knows, "ruby:" and what Ruby can
+# require, or "py:" and what Python can import. A package of Python comes from pip, with its version.
 need() {
     case $2 in
     /*) test -e "$2" ;;
     ruby:*) ruby "-r${2#ruby:}" -e 1 2>/dev/null ;;
+    py:*) "$PYTHON" -c "import ${2#py:}" 2>/dev/null ;;
     lib*) ldconfig -p 2>/dev/null | grep -qF "$2" ;;
     *) command -v "$2" >/dev/null 2>&1 ;;
     esac
@@ -30,6 +32,9 @@ tests)
     need clang clang++ "test-c: kv.hpp with another compiler"
     need python3 python3 "test-c: the library through ctypes"
     need python3-dev python3-config "python: the extension of the Python package"
+    need python3-venv /usr/share/python-wheels "test-python, book: environments of their own"
+    need mypy==2.4.1 py:mypy "test-python: types"
+    need lmdb==3.0.0 py:lmdb "test-python: the front for programs that use py-lmdb"
     need pkg-config pkg-config "test-install: kv.pc"
     need cmake cmake "test-install: the package for CMake"
     need ruby ruby "test-ruby"
@@ -84,7 +89,8 @@ esac
 if [ "$DO" = 0 ]; then
     echo
     echo "Missing:$missing"
-    echo "make deps DO=1 runs, as root: apt-get update; apt-get install --no-install-recommends$missing"
+    echo "make deps DO=1 runs, as root: apt-get update; apt-get install --no-install-recommends for each;" \
+        "$PYTHON -m pip install for those with ==."
     exit 0
 fi
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
@@ -98,6 +104,15 @@ trap 'rm -f "$log"' EXIT
 apt-get update -q >"$log" 2>&1 || tail -3 "$log"
 failed=
 for package in $missing; do
+    case $package in
+    *==*)
+        "$PYTHON" -m pip install --quiet --disable-pip-version-check "$package" >"$log" 2>&1 || {
+            tail -3 "$log"
+            failed="$failed $package"
+        }
+        continue
+        ;;
+    esac
     DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$package" >"$log" 2>&1 || {
         tail -3 "$log"
         failed="$failed $package"

@@ -47,17 +47,20 @@ out=$root/$B/dist
 rm -rf "$out"
 mkdir -p "$out"
 name=libkv-$version
-git archive --format=tar --prefix="$name/" HEAD | gzip -n9 >"$out/$name.tar.gz"
 work=$(mktemp -d "$out/work.XXXXXX")
 trap 'rm -rf "$work"' EXIT
-git archive --format=tar --prefix="$name/" HEAD | tar -xf - -C "$work"
+# Step by step, as a pipe would hide that its beginning fails.
+git archive --format=tar --prefix="$name/" -o "$work/$name.tar" HEAD
+tar -xf "$work/$name.tar" -C "$work"
+gzip -n9 <"$work/$name.tar" >"$out/$name.tar.gz"
 (
     cd "$work/$name"
     mkdir -p .cargo
     "$CARGO" vendor --locked --versioned-dirs vendor >>.cargo/config.toml 2>"$work/log" || { cat "$work/log" >&2; exit 1; }
 )
-tar -C "$work" --sort=name --mtime="@$time" --owner=0 --group=0 --numeric-owner --mode=go=rX,u+rw -cf - "$name" |
-    gzip -n9 >"$out/$name-vendored.tar.gz"
+tar -C "$work" --sort=name --mtime="@$time" --owner=0 --group=0 --numeric-owner --mode=go=rX,u+rw \
+    -cf "$work/$name-vendored.tar" "$name"
+gzip -n9 <"$work/$name-vendored.tar" >"$out/$name-vendored.tar.gz"
 (cd "$out" && sha256sum "$name.tar.gz" "$name-vendored.tar.gz" >SHA256SUMS)
 rm -rf "$work"
 (cd "$out" && ls -l "$name.tar.gz" "$name-vendored.tar.gz" && cat SHA256SUMS)

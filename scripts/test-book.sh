@@ -126,5 +126,4 @@ if [ -x "$B/book-tools/bin/mkdocs" ]; then
 else
     skip "mkdocs build --strict: make book installs MkDocs"
 fi
-echo "test-book: $passed passed, $failed failed, $skipped skipped"
-[ "$failed" -eq 0 ]
+finish test-book

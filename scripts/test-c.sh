@@ -1,9 +1,8 @@
 #!/bin/sh
 # Runs the C side of the tests: `make test-c` calls it with the names of the C tests.
 #
-# Each program runs in a directory of its own and leaves nothing behind. Prints a line per test and, last,
-# "N passed, M failed, K skipped". RUN is what runs programs of another machine; VALGRIND and PYTHON are `no` where that
-# machine has none.
+# Each program runs in a directory of its own and leaves nothing behind. RUN is what runs programs of another machine;
+# VALGRIND and PYTHON are `no` where that machine has none. Ends with one line.
 set -u
 : "${B:?}" "${PYTHON:=python3}" "${VALGRIND:=valgrind}" "${RUN:=}"
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -85,5 +84,4 @@ else
     sed -n '1s/^/        /p' "$log"
 fi
 
-echo "$passed passed, $failed failed, $skipped skipped"
-[ "$failed" -eq 0 ]
+finish test-c

@@ -15,24 +15,18 @@ roots=$(cd "$KV_TARGETS/deb" && pwd)
 log=$roots/log
 : >"$log"
 
-finish() {
-    echo "test-deb: $passed passed, $failed failed, $skipped skipped ($*)"
-    [ "$failed" -eq 0 ]
-    exit
-}
-
-[ "$(id -u)" = 0 ] || { skip "everything: only root can make and enter another root"; finish; }
-unshare -m --propagation private true 2>/dev/null || { skip "everything: mounts are not allowed here"; finish; }
+[ "$(id -u)" = 0 ] || { skip "everything: only root can make and enter another root"; finish test-deb; }
+unshare -m --propagation private true 2>/dev/null || { skip "everything: mounts are not allowed here"; finish test-deb; }
 
 # make_root NAME PACKAGES: a root directory with these packages.
 make_root() {
     [ ! -d "$roots/$1" ] || return 0
-    command -v mmdebstrap >/dev/null 2>&1 || { skip "everything: no mmdebstrap (make deps FOR=deb)"; finish; }
+    command -v mmdebstrap >/dev/null 2>&1 || { skip "everything: no mmdebstrap (make deps FOR=deb)"; finish test-deb; }
     echo "making $roots/$1"
     trap 'rm -rf "$roots"/*.new' EXIT
     timeout "${MINUTES}m" mmdebstrap --variant=apt --include="ca-certificates,$2" --aptopt='Acquire::Languages "none"' \
         --aptopt='Acquire::Retries "3"' "$suite" "$roots/$1.new" "$mirror" >"$log" 2>&1 ||
-        { tail -5 "$log"; skip "everything: mmdebstrap could not make a root of $suite"; finish; }
+        { tail -5 "$log"; skip "everything: mmdebstrap could not make a root of $suite"; finish test-deb; }
     mv "$roots/$1.new" "$roots/$1" || exit 1
 }
 
@@ -56,7 +50,7 @@ make_root use gcc,g++,libc6-dev,make,cmake,pkgconf,python3,ruby,ruby-ffi,ruby-mi
 
 rm -rf "$roots/build/deb" "$roots/use/deb" && mkdir -p "$roots/use/deb" || exit 1
 run "the sources with the crates, and debian/copyright that fits them" \
-    sh "$here/scripts/deb.sh" source "$roots/build/deb" || finish
+    sh "$here/scripts/deb.sh" source "$roots/build/deb" || finish test-deb
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$here/Cargo.toml" | head -1)
 # If debian/control names more than the root has.
 wanted() {
@@ -64,8 +58,8 @@ wanted() {
         dpkg-checkbuilddeps || { apt-get update -q && apt-get build-dep -q -y .; }
     }"
 }
-run "what they are built with is there" wanted || finish
-run "the packages are built without a network" inside build sh "/deb/libkv-$version/scripts/deb.sh" build /deb || finish
+run "what they are built with is there" wanted || finish test-deb
+run "the packages are built without a network" inside build sh "/deb/libkv-$version/scripts/deb.sh" build /deb || finish test-deb
 cp "$roots"/build/deb/*.deb "$roots/use/deb/" || exit 1
 run "these packages are made" sh -c '
     cd "$1" && for package in $(sed -n "s/^Package: //p" "$2") libkv0-dbgsym kv-tools-dbgsym; do
@@ -103,4 +97,4 @@ done
 run "they are removed" inside use dpkg --purge $packages
 files after
 run "and leave no file" diff "$roots/before" "$roots/after"
-finish "$suite"
+finish test-deb "$suite"

@@ -11,8 +11,13 @@ trap 'rm -rf "$work"' EXIT
 log=$work/log
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$root/Cargo.toml" | head -1)
 
-# A clone, as a release is made of what is committed.
-made() { git clone -q "$root" "$work/$1" && (cd "$work/$1" && UNRELEASED=1 B=build CARGO="$CARGO" sh scripts/release.sh); }
+# A clone, as a release is made of what is committed. It is unreleased also on the day of a release.
+made() (
+    git clone -q --no-tags "$root" "$work/$1" && cd "$work/$1" &&
+        sed -i "s/^## $version - .*/## $version - unreleased/" CHANGELOG.md &&
+        { git diff --quiet || git -c user.name=test -c user.email=test@invalid commit -qam "This is unreleased."; } &&
+        UNRELEASED=1 B=build CARGO="$CARGO" sh scripts/release.sh
+)
 refused() {
     (cd "$work/a" && ! B=build sh scripts/release.sh) >"$work/refusal" 2>&1 && grep -q "$1" "$work/refusal"
 }
@@ -32,5 +37,4 @@ run "an unreleased version is refused" refused "unreleased"
 run "a change that is not committed is refused" sh -c \
     'cd "$0/a" && echo >>README.md && ! UNRELEASED=1 sh scripts/release.sh 2>"$0/said" && grep -q "not committed" "$0/said"' "$work"
 run "the archive with the crates builds and installs without a network" builds
-echo "test-dist: $passed passed, $failed failed, $skipped skipped ()"
-[ "$failed" -eq 0 ]
+finish test-dist

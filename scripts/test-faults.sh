@@ -1,20 +1,20 @@
 #!/bin/sh
 # System calls of the shipped library that fail: for each call of a small workload (tests/faults/workload.c), for each
-# error, once and from then on. Whatever was acknowledged must be there afterwards, everything else must be told as an
-# error with its reason, and the file must be sound. `make fault-kernel` calls it with the build directory.
+# error, once and from then on. Whatever was acknowledged must be there afterwards, everything else must be answered by
+# an error with its reason, and the file must be sound. `make fault-kernel` calls it with the build directory.
 set -u
 build=$1
 : "${KV_FAULTS:=100}"
+. "$(dirname "$0")/common.sh"
 workload=$build/tests/workload
 work=$(mktemp -d "${TMPDIR:-/tmp}/kv-faults.XXXXXX") || exit 1
 trap 'rm -rf "$work"' EXIT
 if ! strace -o /dev/null -e inject=fsync:error=EIO true 2>/dev/null; then
-    echo "SKIPPED: failing system calls: strace is not installed (make deps) or not allowed"
-    echo "fault-kernel: 0 passed, 0 failed, 1 skipped ()"
-    exit 0
+    skip "failing system calls: strace is not installed (make deps) or not allowed"
+    finish fault-kernel
 fi
 cd "$work" || exit 1
-passed=0 failed=0 runs=0 errors=0
+runs=0 errors=0
 
 # one CALL ERROR WHEN
 one() {
@@ -37,13 +37,13 @@ one() {
 }
 
 for call in fdatasync fsync pwrite64 pwritev ftruncate fallocate linkat renameat2; do
-    # A quota that is used up is told by writes.
+    # Writes answer that a quota is used up.
     case $call in
         pwrite64 | pwritev) quota=EDQUOT ;;
         *) quota= ;;
     esac
     for error in EIO ENOSPC EINTR $quota; do
-        when=1
+        when=1 failed_before=$failed
         while [ "$when" -le "$KV_FAULTS" ] && one "$call" "$error" "$when"; do
             # From then on, for every third of them. (EINTR for ever would be waited out for ever.)
             if [ $((when % 3)) = 1 ] && [ "$error" != EINTR ]; then
@@ -51,8 +51,17 @@ for call in fdatasync fsync pwrite64 pwritev ftruncate fallocate linkat renameat
             fi
             when=$((when + 1))
         done
-        echo "ok      $call, $error: $((when - 1)) places"
+        places=$((when - 1))
+        # The library cannot keep anything without these.
+        case $call in
+        fdatasync | pwrite64) [ "$places" -gt 0 ] || failed=$((failed + 1)) ;;
+        esac
+        [ "$failed" = "$failed_before" ] && word='ok     ' || word='FAILED '
+        echo "$word $call, $error: $places places"
     done
 done
-echo "fault-kernel: $passed passed, $failed failed, 0 skipped ($runs runs, in $errors of them an error was told)"
-[ "$failed" -eq 0 ]
+if [ "$errors" = 0 ]; then
+    echo "FAILED  no run was answered by an error"
+    failed=$((failed + 1))
+fi
+finish fault-kernel "$runs runs, of which $errors were answered by an error"

@@ -252,5 +252,4 @@ run "a function that is missing in kv.map is noticed" sh -c '! "$@" >"$0" 2>&1 &
 run "uninstall" plain_make uninstall "PREFIX=$prefix"
 run "leaves no file" sh -c 'left=$(find "$1" ! -type d; ls -d "$1/lib/.debug" 2>/dev/null); [ -z "$left" ] || { echo "$left"; exit 1; }' sh "$prefix"
 
-echo "test-install: $passed passed, $failed failed, $skipped skipped ()"
-[ "$failed" -eq 0 ]
+finish test-install

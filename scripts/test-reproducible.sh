@@ -13,8 +13,8 @@ for copy in "$work/a" "$work/a/longer/name"; do
     copy_sources "$root" "$copy/kv"
     if ! (cd "$copy/kv" && env -u MAKEFLAGS -u CARGO_TARGET_DIR "$MAKE" all) >"$log" 2>&1; then
         tail -20 "$log"
-        echo "test-reproducible: 0 passed, 1 failed, 0 skipped (a build failed)"
-        exit 1
+        failed=1
+        finish test-reproducible "a build failed"
     fi
     # At another time, by another user's clock: files are newer, and nothing may tell.
     sleep 1
@@ -25,5 +25,4 @@ for file in kv libkv.a libkv.so stripped/libkv.so.* stripped/.debug/libkv.so.* s
         run "$name $sum" cmp "$work/a/kv/build/$name" "$work/a/longer/name/kv/build/$name"
     done
 done
-echo "test-reproducible: $passed passed, $failed failed, 0 skipped ()"
-[ "$failed" -eq 0 ]
+finish test-reproducible

@@ -12,19 +12,13 @@ trap 'rm -rf "$work"' EXIT
 log=$work/log
 gem=$root/bindings/ruby
 
-finish() {
-    echo "test-ruby: $passed passed, $failed failed, $skipped skipped ($*)"
-    [ "$failed" -eq 0 ]
-    exit
-}
-
 if ! command -v "$RUBY" >/dev/null 2>&1; then
     skip "everything: no Ruby (make deps)"
-    finish
+    finish test-ruby
 fi
 if ! "$RUBY" -e 'require "ffi"; require "minitest"' 2>/dev/null; then
     skip "everything: no ffi or no minitest for Ruby (make deps)"
-    finish
+    finish test-ruby
 fi
 
 cd "$gem" || exit 1
@@ -72,4 +66,4 @@ run "without either, the loader's is used" sh -c '
 run "and where there is none, the message says what to do" sh -c '
     ! env KEELKV_LIBRARY=/nowhere/libkv.so GEM_HOME="$1/home" "$2" use.rb >used 2>&1 &&
     grep -q "cannot load libkv.*/nowhere/libkv.so.*set KEELKV_LIBRARY" used || { cat used; exit 1; }' sh "$work" "$RUBY"
-finish "Ruby $("$RUBY" -e 'print RUBY_VERSION')"
+finish test-ruby "Ruby $("$RUBY" -e 'print RUBY_VERSION')"

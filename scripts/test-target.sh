@@ -89,7 +89,7 @@ run "the library, its examples and its tests are built, and export what they sho
 # shellcheck disable=SC2086
 B=$B RUN=$machine PYTHON=no VALGRIND=no sh scripts/test-c.sh $tests >"$B/c.log" 2>&1
 # shellcheck disable=SC2046
-set -- $(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed, \([0-9]*\) skipped$/\1 \2 \3/p' "$B/c.log") 0 1 0
+set -- $(sed -n 's/^test-c: \([0-9]*\) passed, \([0-9]*\) failed, \([0-9]*\) skipped .*$/\1 \2 \3/p' "$B/c.log") 0 1 0
 sed "s/^ok      /ok      $name: /; s/^FAILED  /FAILED  $name: /" "$B/c.log" | grep -v 'passed,'
 passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
 
