@@ -425,3 +425,26 @@ fn edits_scattered_over_a_larger_tree_are_what_was_asked_for() -> Result<()> {
     }
     Ok(())
 }
+
+/// On a full disk, the beginning of a transaction syncs to make room. An interrupt that comes meanwhile ends it.
+#[test]
+fn an_interrupt_while_room_is_made_ends_the_call() -> Result<()> {
+    let disk = Arc::new(SmallDisk::new(5, 2000));
+    let mut on = OnSmallDisk::open(disk, BTreeMap::new(), Durability::Lazy)?;
+    on.fill(&mut Random::new(5), 100_000)?;
+    let keys: Vec<u32> = on.acknowledged.keys().copied().collect();
+    let mut cancelled = 0;
+    for key in keys {
+        let db = on.db.clone();
+        on.disk.at_sync(Some(Box::new(move || db.interrupt())));
+        match on.db.begin_write(WriteOptions::default()) {
+            Err(Error::Cancelled) => cancelled += 1,
+            Err(error) => return Err(error),
+            Ok(txn) => drop(txn),
+        }
+        on.disk.at_sync(None);
+        on.change(key, None)?;
+    }
+    assert!(cancelled > 0, "no transaction made room");
+    on.compare("interrupted")
+}

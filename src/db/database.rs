@@ -231,20 +231,27 @@ impl Db {
     }
 
     /// Takes the write lock for a transaction. If the disk is full, dead pages that wait for syncs are made free first,
-    /// with a commit that changes nothing, and the lock is taken once more.
+    /// with a commit that changes nothing, and the lock is taken once more. [`Db::interrupt`] ends all of that.
     fn lock_write_with_room(&self, wait: Wait) -> Result<PageWriter> {
         let deadline = match wait {
             Wait::For(time) => Instant::now().checked_add(time),
             Wait::Try | Wait::Forever => None,
         };
-        let pages = self.lock_write(wait)?;
-        if !pages.lacks_room() {
-            return Ok(pages);
-        }
-        // Without more room, the transaction may still do with what there is.
-        let _ = pages.make_dead_pages_free();
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        self.lock_write(left.map_or(wait, Wait::For))
+        let pager = &self.handle.pager;
+        self.handle.cancellable(|cancel| {
+            let pages = pager.lock_write(wait, cancel)?;
+            if !pages.lacks_room() {
+                return Ok(pages);
+            }
+            // Without more room, the transaction may still do with what there is.
+            let _ = pages.make_dead_pages_free();
+            // The lock may be free, so that nothing waits that would look.
+            if cancel.load(SeqCst) {
+                return Err(Error::Cancelled);
+            }
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            pager.lock_write(left.map_or(wait, Wait::For), cancel)
+        })
     }
 
     /// Takes the write lock. [`Db::interrupt`] ends the wait for it.

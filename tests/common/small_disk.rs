@@ -25,6 +25,8 @@ struct Room {
 pub struct SmallDisk {
     disk: SimDisk,
     room: Mutex<Room>,
+    /// What a test does when the disk syncs.
+    at_sync: Mutex<Option<Box<dyn FnMut() + Send>>>,
 }
 
 impl SmallDisk {
@@ -44,7 +46,13 @@ impl SmallDisk {
         SmallDisk {
             disk,
             room: Mutex::new(room),
+            at_sync: Mutex::new(None),
         }
+    }
+
+    /// Calls `act` at each sync from now on, until there is another one or none.
+    pub fn at_sync(&self, act: Option<Box<dyn FnMut() + Send>>) {
+        *self.at_sync.lock().expect("hook") = act;
     }
 
     /// Makes the disk larger.
@@ -120,6 +128,9 @@ impl Storage for SmallDisk {
     }
 
     fn sync(&self) -> Result<()> {
+        if let Some(act) = &mut *self.at_sync.lock().expect("hook") {
+            act();
+        }
         self.disk.sync()
     }
 
