@@ -68,7 +68,7 @@ run "README's lines for a shell" sh -c '
     cd "$2" && rm -f fruit.kv && [ "$(PATH="$1/bin:$PATH" sh -e fruit.sh)" = "apple is red" ]' sh "$prefix" "$work"
 run "CLI=0 leaves the command out" sh -c '
     folder=$1; shift
-    "$@" >"$0" 2>&1 && [ -e "$folder/lib" ] && [ ! -e "$folder/bin" ] && [ ! -e "$folder/share" ]' "$work/refused" \
+    "$@" >"$0" 2>&1 && [ -e "$folder/lib" ] && [ ! -e "$folder/bin" ] && [ ! -e "$folder/share/man/man1" ]' "$work/refused" \
     "$work/alone" env -u MAKEFLAGS "$MAKE" "B=$B" CARGO=no-cargo CLI=0 install "PREFIX=$work/alone"
 run "install into a staging directory" plain_make install "DESTDIR=$work/stage" PREFIX=/usr LIBDIR=/usr/lib/here SPLIT_DEBUG=0
 run "which no file names" sh -c '
