@@ -6,7 +6,7 @@ use crate::exit::{Exit, Outcome};
 use crate::global::Global;
 use crate::output::figures::{self, Figure, Record};
 use crate::output::progress::{Progress, Unit};
-use crate::output::stream::Out;
+use crate::output::stream::{self, Out};
 use crate::output::{Form, FormArg};
 use clap::Args;
 use kv_engine::{table_called, CheckReport, Fault, Job, ReadTxn, Reader};
@@ -35,38 +35,39 @@ impl Check {
         let txn = database.read()?;
         let mut out = Out::open()?;
         let form = self.form.form;
-        let mut broken = None;
+        let mut written = Ok(());
         let report = {
             let mut progress = Progress::new(global, "checking", Unit::Pages, Some(database.db.stat().pages));
             let mut tell = |done, total| progress.tell(done, total);
             let job = Job::new(&mut tell);
             let mut on_fault = |fault: &Fault| {
                 let table = name_of(&txn, fault);
-                let told = finding(&mut out, form, fault, table).and_then(|()| out.finish());
-                broken = told.err();
-                broken.is_none()
+                // The check goes on if nobody reads what it finds: its exit status is wanted.
+                if written.is_ok() {
+                    written = finding(&mut out, form, fault, table).and_then(|()| out.finish());
+                }
+                true
             };
             match self.all {
                 true => database.db.check_reporting(true, &job, &mut on_fault),
                 false => txn.check(false, &job, &mut on_fault),
             }
         };
-        if let Some(failure) = broken {
-            return Err(failure);
-        }
         let report = report.map_err(|error| database.fail(error))?;
-        figures::record(&mut out, form, &summary(&report, self.all))?;
-        out.finish()?;
+        let written = written
+            .and_then(|()| figures::record(&mut out, form, &summary(&report, self.all)))
+            .and_then(|()| out.finish());
         if report.lost_slots > 0 {
             global.say(
                 "one of the places that describe the newest commit cannot be read; another one can, and nothing is lost; \
                  the next commit writes it anew",
             );
         }
-        match report.faults {
-            0 => Ok(Exit::Done),
-            _ => Ok(Exit::Damage),
-        }
+        let exit = match report.faults {
+            0 => Exit::Done,
+            _ => Exit::Damage,
+        };
+        stream::ended(written, exit)
     }
 }
 

@@ -5,7 +5,7 @@ use crate::exit::{shown, About, Exit, Outcome};
 use crate::global::Global;
 use crate::output::figures::{self, Figure};
 use crate::output::progress::{Progress, Unit};
-use crate::output::stream::Out;
+use crate::output::stream::{self, Out};
 use crate::output::FormArg;
 use clap::Args;
 use kv_engine::{table_called, Fault, Job};
@@ -33,22 +33,21 @@ impl Salvage {
     pub fn run(self, global: &Global) -> Outcome {
         let mut out = Out::open()?;
         let form = self.form.form;
-        let mut broken = None;
+        let mut written = Ok(());
         let report = {
             let mut progress = Progress::new(global, "saving", Unit::Pages, Some(0));
             let mut tell = |done, total| progress.tell(done, total);
             let job = Job::new(&mut tell);
             let mut on_fault = |fault: &Fault| {
                 let table = fault.table.map(|table| table_called(table, b"").to_string());
-                let told = finding(&mut out, form, fault, table).and_then(|()| out.finish());
-                broken = told.err();
-                broken.is_none()
+                // What can be saved is saved, even if nobody reads what is found.
+                if written.is_ok() {
+                    written = finding(&mut out, form, fault, table).and_then(|()| out.finish());
+                }
+                true
             };
             kv_engine::salvage(&self.damaged, &self.new, self.overwrite, &job, &mut on_fault)
         };
-        if let Some(failure) = broken {
-            return Err(failure);
-        }
         let report = report.about(&self.damaged)?;
         let lost = report.lost_entries + report.uncertain + report.lost_subtrees + report.ambiguous_pages;
         let is_whole = lost == 0 && report.damaged_pages == 0;
@@ -63,15 +62,16 @@ impl Salvage {
             ("lost_subtrees", report.lost_subtrees.into()),
             ("ambiguous_pages", report.ambiguous_pages.into()),
         ];
-        figures::record(&mut out, form, &record)?;
-        out.finish()?;
+        let written = written
+            .and_then(|()| figures::record(&mut out, form, &record))
+            .and_then(|()| out.finish());
         if is_whole {
-            return Ok(Exit::Done);
+            return stream::ended(written, Exit::Done);
         }
         global.say(format_args!(
             "{}: this has what could be saved; compare it with what you expect before you use it",
             shown(&self.new)
         ));
-        Ok(Exit::Damage)
+        stream::ended(written, Exit::Damage)
     }
 }

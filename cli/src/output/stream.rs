@@ -52,6 +52,15 @@ pub struct Out {
     is_terminal: bool,
 }
 
+/// Returns how a command ends whose work does not end with its output: by what the work found (`exit`), even if the
+/// reader of a pipe has gone (`kv check db | head`). Other failures to write are told.
+pub fn ended(written: Outcome<()>, exit: Exit) -> Outcome {
+    match written {
+        Err(failure) if failure.exit() != Exit::Done => Err(failure),
+        _ => Ok(exit),
+    }
+}
+
 /// Returns why something could not be written.
 fn failed(error: &io::Error) -> Failure {
     match error.kind() {
