@@ -1,9 +1,9 @@
 //! Writing in one transaction or in several, each of which takes so many entries.
 
 use crate::database::Database;
-use crate::exit::{About, Outcome};
-use crate::session::Work;
-use kv_engine::WriteTxn;
+use crate::exit::{About, Failure, Outcome};
+use crate::session::{State, Work};
+use kv_engine::{Error, WriteTxn};
 use std::num::NonZeroU64;
 
 /// The transactions of a command that writes much.
@@ -14,6 +14,10 @@ pub struct Batches<'d> {
     /// How many entries a transaction takes; all of them if `None`.
     most: Option<NonZeroU64>,
     entries: u64,
+    /// How many entries were committed.
+    committed: u64,
+    /// Whether a commit has failed in a way that leaves open whether it survives.
+    is_in_doubt: bool,
 }
 
 impl<'d> Batches<'d> {
@@ -23,6 +27,8 @@ impl<'d> Batches<'d> {
             txn: None,
             most,
             entries: 0,
+            committed: 0,
+            is_in_doubt: false,
         }
     }
 
@@ -44,10 +50,27 @@ impl<'d> Batches<'d> {
     }
 
     pub fn commit(&mut self) -> Outcome<()> {
-        self.entries = 0;
-        match self.txn.take() {
-            Some(txn) => txn.commit().about(&self.database.path).map(drop),
-            None => Ok(()),
+        let entries = std::mem::take(&mut self.entries);
+        let Some(txn) = self.txn.take() else { return Ok(()) };
+        let committed = txn.commit();
+        self.is_in_doubt = matches!(committed, Err(Error::InDoubt(_)));
+        committed.about(&self.database.path)?;
+        // The transaction of a shell is not committed yet, and a failure undoes all of it.
+        let session = self.database.session.as_ref();
+        if session.is_none_or(|session| session.state() != State::Open) {
+            self.committed += entries;
+        }
+        Ok(())
+    }
+
+    /// Adds to the failure that ends the command what stays of its entries. `done` is what was done with each.
+    pub fn ended_by(&self, failure: Failure, done: &str) -> Failure {
+        match self.committed {
+            // The failure says that it is not known.
+            0 if self.is_in_doubt => failure,
+            0 => failure.advise(format_args!("nothing was {done}")),
+            1 => failure.advise("1 entry before it was committed"),
+            count => failure.advise(format_args!("{count} entries before it were committed")),
         }
     }
 }

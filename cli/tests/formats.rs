@@ -146,7 +146,17 @@ fn what_is_there_is_kept_or_replaced_and_batches_stay() {
         .ends_with(2)
         .says("standard input: line 4");
     folder.kv(&["count", "db"]).is("2\n");
-    folder.kv_with(&["load", "db", "--batch", "2"], broken).ends_with(2);
+    folder
+        .kv_with(&["load", "db", "--batch", "2"], broken)
+        .ends_with(2)
+        .says("; 2 entries before it were committed");
+    // In the transaction of a shell nothing of it stays.
+    std::fs::write(folder.file("broken"), &broken[..]).expect("a file");
+    folder
+        .kv_with(&["shell", "db"], b"begin\nload --batch 1 broken\n")
+        .ends_with(2)
+        .says("; nothing was loaded");
+    std::fs::remove_file(folder.file("broken")).expect("a file");
     folder.kv(&["scan", "db", "-k"]).is("1\n2\na\nb\n");
     folder.kv_with(&["load", "none"], text).ends_with(5).says("--create");
     folder
@@ -182,16 +192,36 @@ fn what_is_wrong_in_the_input_is_told_with_its_line() {
         ("{\"key\":\"\",\"value\":\"\",\"more\":1}\n", 1, "\"more\""),
         ("{\"key\":\"\",\"value\":\"\"}\n[]\n", 2, "no JSON object"),
         ("name,value\na,b\n", 1, "\"name\""),
-        ("key,value\na,b\nc\n", 3, "fields"),
+        (
+            "key,value\na,b\nc\n",
+            3,
+            "the number of fields is 1, and that of the heading is 2",
+        ),
+        ("key,value\na,b\nc,d,e\n", 3, "the number of fields is 3"),
+        ("key,key,value\na,b,1\n", 1, "\"key\" twice"),
+        (
+            "key,value\na,\"1\nb,2\nc,3\n",
+            2,
+            "the quotation that begins in line 2 does not end",
+        ),
+        (
+            "key,value\n\"a\n\",\"1\" ,\n",
+            3,
+            "neither a comma nor a line end follows a quotation",
+        ),
         ("key\na\n", 1, "key and value"),
     ] {
         let answer = folder.kv_with(&["load", "db"], text.as_bytes()).ends_with(2);
         answer
             .says(&format!("standard input: line {line}: "))
             .says(what)
-            .says("nothing more was loaded");
+            .says("; nothing was loaded");
         folder.kv(&["scan", "db"]).is("a\t1\n");
     }
+    folder
+        .kv_with(&["load", "db", "--no-heading"], b"a,1,zzz\n")
+        .ends_with(2)
+        .says("line 1: the number of fields is 3, and without a heading it is two");
     // One value for each key is no contradiction, and what is not known is told and left out.
     let text = "VERSION=3\nduplicates=1\nodd=1\nformat=print\nHEADER=END\n k\n 1\nDATA=END\n";
     folder

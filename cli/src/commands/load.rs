@@ -54,7 +54,7 @@ impl Load {
         let mut lines = Lines::open(&self.input)?;
         let format = match self.format {
             Some(format) => format,
-            None => Format::of(lines.peek()?),
+            None => Format::of(&lines.peek(Format::SIGN)?),
         };
         let writing = Writing {
             create: self.create.create,
@@ -76,12 +76,14 @@ impl Load {
             read: 0,
             progress: Progress::new(global, "loading", Unit::Bytes, lines.total),
         };
-        match format {
-            Format::Mdb | Format::MdbPrint => mdb::read(&mut lines, &mut loader)?,
-            Format::Json => json::read(&mut lines, &mut loader)?,
-            Format::Csv => csv::read(lines, &mut loader, self.hex.syntax(), !self.no_heading)?,
+        let read = match format {
+            Format::Mdb | Format::MdbPrint => mdb::read(&mut lines, &mut loader),
+            Format::Json => json::read(&mut lines, &mut loader),
+            Format::Csv => csv::read(lines, &mut loader, self.hex.syntax(), !self.no_heading),
+        };
+        if let Err(failure) = read.and_then(|()| loader.batches.commit()) {
+            return Err(loader.batches.ended_by(failure, "loaded"));
         }
-        loader.batches.commit()?;
         let Loader { loaded, left_out, .. } = loader;
         let path = shown(&self.file);
         match left_out {

@@ -2,13 +2,15 @@
 //! name stands for the main table. Fields have the bytes as they are, quoted where they must be, or with `--hex`
 //! hexadecimal digits. A table without entries leaves no trace.
 
+use super::quotations::{Quotations, Wrong};
 use super::sink::{Format, Sink, TableName};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::input::bytes::{from_hex, Syntax};
-use crate::input::lines::{wrong_line, Lines};
+use crate::input::lines::{no_memory, wrong_line, Lines};
 use crate::output::stream::Out;
 use crate::output::text::{hex, Quoted};
 use ::csv::{ByteRecord, ReaderBuilder, WriterBuilder};
+use std::path::Path;
 
 /// Writes tables.
 pub struct Writer<'o> {
@@ -81,6 +83,9 @@ impl Writer<'_> {
 
 /// Where the columns are.
 struct Columns {
+    /// How many there are, and whether a heading says so.
+    count: usize,
+    has_heading: bool,
     table: Option<usize>,
     key: usize,
     value: usize,
@@ -90,6 +95,7 @@ impl Columns {
     /// Finds the columns by their names, in whatever order.
     fn of(heading: &ByteRecord) -> Result<Columns, String> {
         let find = |name: &[u8]| heading.iter().position(|field| field == name);
+        let count = heading.len();
         if let Some(other) = heading
             .iter()
             .find(|field| !matches!(*field, b"table" | b"key" | b"value"))
@@ -99,49 +105,93 @@ impl Columns {
                 Quoted(other)
             ));
         }
+        if let Some((_, again)) = heading.iter().enumerate().find(|(at, name)| find(name) != Some(*at)) {
+            return Err(format!("the heading has {} twice", Quoted(again)));
+        }
         match (find(b"table"), find(b"key"), find(b"value")) {
-            (table, Some(key), Some(value)) => Ok(Columns { table, key, value }),
+            (table, Some(key), Some(value)) => Ok(Columns {
+                count,
+                has_heading: true,
+                table,
+                key,
+                value,
+            }),
             _ => Err("the heading must have key and value; --no-heading says that there is none".to_string()),
         }
+    }
+
+    /// The columns of rows without a heading.
+    fn without_heading() -> Columns {
+        Columns {
+            count: 2,
+            has_heading: false,
+            table: None,
+            key: 0,
+            value: 1,
+        }
+    }
+
+    /// Fails unless a row has a field for each column, and no others.
+    fn check(&self, row: &ByteRecord) -> Result<(), String> {
+        match (row.len(), self.count) {
+            (fields, columns) if fields == columns => Ok(()),
+            (fields, columns) if self.has_heading => Err(format!(
+                "the number of fields is {fields}, and that of the heading is {columns}"
+            )),
+            (fields, _) => Err(format!(
+                "the number of fields is {fields}, and without a heading it is two: key,value"
+            )),
+        }
+    }
+}
+
+/// Returns why a row could not be read.
+fn unreadable(error: &::csv::Error, wrong: Option<Wrong>, name: &Path, line: u64) -> Failure {
+    match (wrong, error.kind()) {
+        (Some(Wrong::Endless(line)), _) => wrong_line(
+            name,
+            line,
+            format_args!("the quotation that begins in line {line} does not end"),
+        ),
+        (Some(Wrong::Behind(line)), _) => wrong_line(
+            name,
+            line,
+            "neither a comma nor a line end follows a quotation; a quotation mark within one is doubled",
+        ),
+        (Some(Wrong::TooLong(line, bytes)), _) => no_memory(name, line, bytes),
+        (None, ::csv::ErrorKind::Io(error)) => Failure::file(name, "read", error),
+        _ => wrong_line(name, line, error),
     }
 }
 
 /// Reads all rows. Without a heading they are `key,value`.
 pub fn read(lines: Lines, sink: &mut dyn Sink, syntax: Syntax, has_heading: bool) -> Outcome<()> {
     let (from, name) = lines.into_rest();
-    let mut reader = ReaderBuilder::new().has_headers(false).from_reader(from);
+    // The rule for the number of fields is that of `Columns`.
+    let mut reader = ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .from_reader(Quotations::new(from));
     let mut row = ByteRecord::new();
-    let mut columns = match has_heading {
-        true => None,
-        false => Some(Columns {
-            table: None,
-            key: 0,
-            value: 1,
-        }),
-    };
+    let mut columns = (!has_heading).then(Columns::without_heading);
     let mut current: Option<Vec<u8>> = None;
     loop {
         let read = reader.read_byte_record(&mut row);
         let line = row.position().map_or(1, ::csv::Position::line);
         let wrong = |what: String| wrong_line(&name, line, what);
-        match read.map_err(|error| match error.kind() {
-            ::csv::ErrorKind::UnequalLengths { len, expected_len, .. } => {
-                wrong(format!("there are {len} fields, and {expected_len} in the first line"))
-            }
-            _ => wrong(error.to_string()),
-        })? {
-            false => return Ok(()),
-            true if columns.is_none() => {
+        match read {
+            Err(error) => return Err(unreadable(&error, reader.get_ref().wrong(), &name, line)),
+            Ok(false) => return Ok(()),
+            Ok(true) if columns.is_none() => {
                 columns = Some(Columns::of(&row).map_err(wrong)?);
                 continue;
             }
-            true => {}
+            Ok(true) => {}
         }
         let Some(at) = &columns else { continue };
+        at.check(&row).map_err(wrong)?;
         let field = |at: usize| {
-            let field = row
-                .get(at)
-                .ok_or_else(|| wrong("there must be two fields: key,value".to_string()))?;
+            let field = row.get(at).unwrap_or_default();
             match syntax {
                 Syntax::Text => Ok(field.to_vec()),
                 Syntax::Hex => from_hex(field).map_err(|what| wrong(format!("{}: {what}", Quoted(field)))),

@@ -7,6 +7,7 @@ use crate::input::bytes::Syntax;
 use crate::input::lines::Lines;
 use crate::output::json::{bytes_of, Object};
 use crate::output::stream::Out;
+use crate::output::text::Quoted;
 use serde_json::{Map, Value};
 
 /// Writes tables.
@@ -75,7 +76,8 @@ pub fn read(lines: &mut Lines, sink: &mut dyn Sink) -> Outcome<()> {
         let known = ["table", "key", "value"];
         if let Some(other) = object.keys().find(|name| !known.contains(&name.as_str())) {
             return Err(lines.wrong(format_args!(
-                "\"{other}\" is not known; there are \"table\", \"key\" and \"value\""
+                "{} is not known; there are \"table\", \"key\" and \"value\"",
+                Quoted(other.as_bytes())
             )));
         }
         if current.as_ref() != Some(&table) {

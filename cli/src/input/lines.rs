@@ -2,8 +2,12 @@
 
 use crate::exit::{shown, Exit, Failure, Outcome};
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
+
+/// How many bytes are read at once of a line, and from how many bytes on there may be no memory for what is made of it.
+const PART: usize = 1 << 16;
+pub const LONG: usize = 1 << 20;
 
 /// Input that is read line by line.
 pub struct Lines {
@@ -40,23 +44,39 @@ impl Lines {
         })
     }
 
-    /// Returns the first bytes without taking them.
-    pub fn peek(&mut self) -> Outcome<&[u8]> {
-        let name = &self.name;
-        self.from.fill_buf().map_err(|e| Failure::file(name, "read", &e))
+    /// Returns the first bytes without taking them: so many behind blanks, or fewer if the input has no more. A pipe
+    /// may bring them in parts.
+    pub fn peek(&mut self, bytes: usize) -> Outcome<Vec<u8>> {
+        let mut begin = Vec::new();
+        while begin.trim_ascii_start().len() < bytes && begin.len() < LONG {
+            let part = match self.from.fill_buf() {
+                Ok([]) => break,
+                Ok(part) => part,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(e) => return Err(Failure::file(&self.name, "read", &e)),
+            };
+            let taken = part.len();
+            begin.extend_from_slice(part);
+            self.from.consume(taken);
+        }
+        let rest = std::mem::replace(&mut self.from, Box::new(io::empty()));
+        self.from = Box::new(io::Cursor::new(begin.clone()).chain(rest));
+        Ok(begin)
     }
 
     /// Returns the next line without its end, or `None` behind the last.
     pub fn next(&mut self) -> Outcome<Option<&[u8]>> {
-        self.line.clear();
-        let read = self.from.read_until(b'\n', &mut self.line);
-        match read.map_err(|e| Failure::file(&self.name, "read", &e))? {
-            0 => Ok(None),
-            n => {
+        match read_line(&mut self.from, &mut self.line) {
+            Ok(0) => Ok(None),
+            Ok(bytes) => {
                 self.number += 1;
-                self.bytes += n as u64;
+                self.bytes += bytes as u64;
                 Ok(Some(self.line.strip_suffix(b"\n").unwrap_or(&self.line)))
             }
+            Err(e) if e.kind() == io::ErrorKind::OutOfMemory => {
+                Err(no_memory(&self.name, self.number + 1, self.line.len()))
+            }
+            Err(e) => Err(Failure::file(&self.name, "read", &e)),
         }
     }
 
@@ -71,14 +91,49 @@ impl Lines {
     }
 }
 
+/// Reads the next line, with its end. Returns how many bytes it has: 0 at the end of the input. Input may have no line
+/// end at all, so that there is no memory for it; the standard library would end the process then.
+pub fn read_line(from: &mut dyn BufRead, line: &mut Vec<u8>) -> io::Result<usize> {
+    line.clear();
+    loop {
+        if line.try_reserve(PART).is_err() || line.len() >= LONG && !has_room(line.len()) {
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
+        let mut part = from.take(PART as u64);
+        if part.read_until(b'\n', line)? < PART || line.ends_with(b"\n") {
+            return Ok(line.len());
+        }
+    }
+}
+
 /// Returns the failure for what is wrong in a line of the input.
 pub fn wrong_line(name: &Path, number: u64, what: impl std::fmt::Display) -> Failure {
-    let name = match name == Path::new("-") {
+    Failure::new(Exit::Usage, format!("{}: line {number}: {what}", input_name(name)))
+}
+
+/// Returns whether there is memory for the copies that are made of so many bytes of input: those of a parser, of a key
+/// or value, and of a transaction.
+pub fn has_room(bytes: usize) -> bool {
+    let copies = bytes.saturating_mul(4);
+    Vec::<u8>::new().try_reserve_exact(copies).is_ok()
+}
+
+/// Returns the failure for a line that is so long that there is no memory for it.
+pub fn no_memory(name: &Path, number: u64, bytes: usize) -> Failure {
+    Failure::new(
+        Exit::System,
+        format!(
+            "{}: line {number}: there is no memory for a line of more than {bytes} bytes; see that it ends, or put its \
+             value from a file (kv put)",
+            input_name(name)
+        ),
+    )
+}
+
+/// Returns what messages call the input.
+fn input_name(name: &Path) -> String {
+    match name == Path::new("-") {
         true => "standard input".to_string(),
         false => shown(name).to_string(),
-    };
-    Failure::new(
-        Exit::Usage,
-        format!("{name}: line {number}: {what}; nothing more was loaded"),
-    )
+    }
 }
