@@ -289,3 +289,99 @@ fn a_folder_of_lmdb_is_imported() {
         .ends_with(0);
     assert_eq!(tables(&folder.file("quiet"))[&None].len(), 3);
 }
+
+/// The offsets of the records of named databases in a file of 0.9 for 64 bits, by the names. The root of the main
+/// database is a leaf.
+fn records(bytes: &[u8]) -> (usize, BTreeMap<Vec<u8>, usize>) {
+    let number = |at: usize, width: usize| {
+        let bytes = bytes[at..at + width].iter().rev();
+        bytes.fold(0usize, |number, byte| number << 8 | usize::from(*byte))
+    };
+    let meta = if number(4096 + 144, 8) > number(144, 8) {
+        4096
+    } else {
+        0
+    };
+    let leaf = number(meta + 128, 8) * 4096;
+    let mut found = BTreeMap::new();
+    for node in (leaf + 16..leaf + number(leaf + 12, 2)).step_by(2) {
+        let at = leaf + number(node, 2);
+        if number(at + 4, 2) == 2 {
+            let key = number(at + 6, 2);
+            found.insert(bytes[at + 8..at + 8 + key].to_vec(), at + 8 + key);
+        }
+    }
+    (meta, found)
+}
+
+#[test]
+fn an_older_commit_is_imported_on_request_alone() {
+    let folder = Folder::new("older");
+    source(&folder, "kinds-0.9");
+    let mut bytes = std::fs::read(folder.file("source")).expect("the source");
+    let (newest, _) = records(&bytes);
+    bytes[newest + 16] ^= 1;
+    std::fs::write(folder.file("source"), bytes).expect("a file");
+    let args = ["-q", "import-lmdb", "source", "db", "--duplicates", "first"];
+    folder
+        .kv(&args)
+        .ends_with(3)
+        .says(&format!("source: meta page {} cannot be used", newest / 4096))
+        .says("the newest commit may be missing")
+        .says("--older");
+    assert_eq!(folder.names(), ["source"]);
+    let args = ["import-lmdb", "--older", "source", "db", "--duplicates", "first"];
+    folder
+        .kv(&args)
+        .ends_with(0)
+        .says("the newest commit may be missing")
+        .says("were imported");
+}
+
+#[test]
+fn databases_that_share_pages_are_damage() {
+    let folder = Folder::new("shared");
+    source(&folder, "kinds-0.9");
+    let mut bytes = std::fs::read(folder.file("source")).expect("the source");
+    let (_, records) = records(&bytes);
+    // 48 bytes are the record of a database; the flags of both are none.
+    let is_plain = |at: &&usize| bytes[**at + 4..**at + 6] == [0, 0] && bytes[**at + 40..**at + 48] != [0xFF; 8];
+    let plain: Vec<usize> = records.values().filter(is_plain).copied().collect();
+    let [one, other, ..] = plain[..] else {
+        panic!("{records:?}")
+    };
+    bytes.copy_within(one..one + 48, other);
+    std::fs::write(folder.file("source"), bytes).expect("a file");
+    folder
+        .kv(&["import-lmdb", "source", "db", "--duplicates", "first"])
+        .ends_with(3)
+        .says("two places refer to it")
+        .says("; nothing was imported\n");
+    assert_eq!(tables(&folder.file("db")), BTreeMap::from([(None, Pairs::new())]));
+    let batches = ["import-lmdb", "source", "db", "--duplicates", "first", "--batch", "1"];
+    let answer = folder.kv(&batches).ends_with(3);
+    let tables = tables(&folder.file("db"));
+    let count: usize = tables.values().map(Vec::len).sum();
+    assert!(count > 1);
+    answer.says(&format!("; {count} entries before it were committed\n"));
+}
+
+#[test]
+fn a_number_that_lmdb_has_miscounted_is_told_as_such() {
+    let folder = Folder::new("miscounted");
+    source(&folder, "kinds-0.9");
+    let whole = std::fs::read(folder.file("source")).expect("the source");
+    let (_, records) = records(&whole);
+    for (name, is_known) in [("dupsort", true), ("plain", false)] {
+        let mut bytes = whole.clone();
+        // The number of entries.
+        bytes[records[name.as_bytes()] + 32] += 1;
+        std::fs::write(folder.file("source"), bytes).expect("a file");
+        let args = ["import-lmdb", "source", "db", "--duplicates", "composite", "-d", name];
+        let answer = folder
+            .kv(&args)
+            .ends_with(3)
+            .says("entries were found where the file says");
+        assert_eq!(answer.err.contains("LMDB before 0.9.36"), is_known, "{answer:?}");
+    }
+}

@@ -3,7 +3,7 @@
 use crate::database::{Database, Record};
 use crate::error::{Error, Result};
 use crate::page::{node, Kind, Node, Page};
-use crate::pages::{Pages, Seen};
+use crate::pages::{Pages, ReadPages};
 use crate::tree::Tree;
 
 /// A key and one of its values.
@@ -26,8 +26,8 @@ pub struct Entries<'e> {
 }
 
 impl<'e> Entries<'e> {
-    pub(crate) fn new(pages: &'e Pages, database: &Database) -> Entries<'e> {
-        let cursor = Cursor::new(&database.record);
+    pub(crate) fn new(pages: &'e Pages, database: &Database, read: ReadPages) -> Entries<'e> {
+        let cursor = Cursor::new(&database.record, read);
         Entries {
             pages,
             cursor,
@@ -35,6 +35,11 @@ impl<'e> Entries<'e> {
             found: 0,
             is_done: false,
         }
+    }
+
+    /// Ends the list, and returns the pages that were read for it and before it.
+    pub fn into_read_pages(self) -> ReadPages {
+        self.cursor.seen
     }
 
     fn step(&mut self) -> Result<Option<Entry>> {
@@ -92,17 +97,17 @@ pub(crate) struct Cursor {
     leaf: Option<(Page, usize)>,
     /// The values that are left of a key.
     values: Option<Values>,
-    seen: Seen,
+    seen: ReadPages,
 }
 
 impl Cursor {
-    /// A position in front of the first entry of a record that was checked.
-    pub fn new(record: &Record) -> Cursor {
+    /// A position in front of the first entry of a record that was checked. Pages that were read before are damage.
+    pub fn new(record: &Record, seen: ReadPages) -> Cursor {
         Cursor {
             tree: Tree::new(record),
             leaf: None,
             values: None,
-            seen: Seen::default(),
+            seen,
         }
     }
 
@@ -204,7 +209,7 @@ struct Values {
 }
 
 impl Values {
-    fn step(&mut self, pages: &Pages, seen: &mut Seen) -> Result<Option<Vec<u8>>> {
+    fn step(&mut self, pages: &Pages, seen: &mut ReadPages) -> Result<Option<Vec<u8>>> {
         loop {
             if let Some((leaf, next)) = self.leaf.as_mut().filter(|(leaf, next)| *next < leaf.count) {
                 let damaged = |what: String| pages.damaged(leaf.number, what);

@@ -4,7 +4,7 @@ use crate::database::Database;
 use crate::entries::{Cursor, Entries, Found};
 use crate::error::{Error, Result};
 use crate::layout::{ByteOrder, Version};
-use crate::pages::Pages;
+use crate::pages::{Pages, ReadPages};
 use crate::source::{self, Source};
 use std::path::{Path, PathBuf};
 
@@ -19,11 +19,11 @@ impl Environment {
     ///
     /// # Errors
     /// - [`Error::Io`]: the file is not there or cannot be read.
-    /// - [`Error::NotLmdb`]: the file is something else.
+    /// - [`Error::NotLmdb`]: the file is something else, or no regular file.
     /// - [`Error::Unsupported`]: the file is encrypted, or of another version than 0.9 and 1.0.
     /// - [`Error::Damaged`]: neither of the meta pages can be used.
     pub fn open(path: impl AsRef<Path>) -> Result<Environment> {
-        let (file, path) = source::open(path.as_ref()).map_err(|(source, path)| Error::Io { path, source })?;
+        let (file, path) = source::open(path.as_ref())?;
         Environment::of(file, path)
     }
 
@@ -118,7 +118,14 @@ impl Environment {
     /// - [`Error::NoMemory`]: a value needs more memory than there is. Values have at most 4 GiB.
     /// - [`Error::Io`]: the file cannot be read.
     pub fn entries(&self, database: &Database) -> Entries<'_> {
-        Entries::new(&self.pages, database)
+        Entries::new(&self.pages, database, ReadPages::default())
+    }
+
+    /// Does the same as [`Environment::entries`] for a list that follows others, whose pages
+    /// [`Entries::into_read_pages`] returns. LMDB gives each page to one database, so a page that an earlier list has
+    /// read is damage. Without this, each database of a damaged file could be as large as the file.
+    pub fn entries_after(&self, read: ReadPages, database: &Database) -> Entries<'_> {
+        Entries::new(&self.pages, database, read)
     }
 
     /// Answers with [`Error::Changed`] if somebody has committed since the file was opened. The end of each list of
@@ -132,7 +139,7 @@ impl Environment {
 
     /// Appends the named databases.
     fn named(&self, out: &mut Vec<Database>) -> Result<()> {
-        let mut cursor = Cursor::new(&self.pages.meta.main);
+        let mut cursor = Cursor::new(&self.pages.meta.main, ReadPages::default());
         while let Some(found) = cursor.step(&self.pages, false)? {
             if let Found::Named(name, record) = found {
                 out.push(Database {

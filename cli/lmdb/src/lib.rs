@@ -5,8 +5,9 @@
 //! values to a single key, for stores that keep one value per key.
 //!
 //! The reader trusts nothing in the file. Whatever the file holds, it answers with entries or with an [`Error`] that
-//! names the page, it reads no page twice for one list of entries, and its memory does not depend on what the file
-//! claims: it is a few pages, one bit for each page read, and the entry that is returned.
+//! names the page, it reads no page twice for one list of entries (or for several, [`Environment::entries_after`]), and
+//! its memory does not depend on what the file claims: it is a few pages, one bit for each page read, and the entry
+//! that is returned.
 //!
 //! It does not look at the order of keys, because a program may have given LMDB a comparison of its own, which the
 //! file does not name.
@@ -127,4 +128,5 @@ pub use entries::{Entries, Entry};
 pub use environment::Environment;
 pub use error::{Error, Result};
 pub use layout::{ByteOrder, Version};
+pub use pages::ReadPages;
 pub use source::Source;

@@ -1,6 +1,7 @@
 //! Where the bytes of a file come from.
 
-use std::fs::File;
+use crate::error::{Error, Result};
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -52,14 +53,26 @@ impl Source for Vec<u8> {
 }
 
 /// Opens the data file of an environment: the file itself, or `data.mdb` in a folder. Returns it with its path.
-pub(crate) fn open(path: &Path) -> Result<(File, PathBuf), (io::Error, PathBuf)> {
+///
+/// # Errors
+/// `Io`, and `NotLmdb` if it is no regular file: a pipe would be waited for, and devices have no length.
+pub(crate) fn open(path: &Path) -> Result<(File, PathBuf)> {
     let path = if path.is_dir() {
         path.join("data.mdb")
     } else {
         path.to_path_buf()
     };
-    match File::open(&path) {
-        Ok(file) => Ok((file, path)),
-        Err(error) => Err((error, path)),
+    // The first look keeps from opening what waits or acts when it is opened; the second one is at what was opened.
+    let file = fs::metadata(&path).and_then(|facts| match facts.is_file() {
+        true => File::open(&path).and_then(|file| Ok(file.metadata()?.is_file().then_some(file))),
+        false => Ok(None),
+    });
+    match file {
+        Ok(Some(file)) => Ok((file, path)),
+        Ok(None) => Err(Error::NotLmdb {
+            path,
+            why: "it is no regular file".to_string(),
+        }),
+        Err(source) => Err(Error::Io { path, source }),
     }
 }

@@ -9,7 +9,7 @@ use crate::output::progress::{Progress, Unit};
 use crate::output::text::Quoted;
 use clap::{Args, ValueEnum};
 use keelkv_lmdb::composite::Composite;
-use keelkv_lmdb::{Environment, Rule};
+use keelkv_lmdb::{Environment, Flags, ReadPages, Rule};
 use kv_engine::{Error, PutMode, Range, Reader, TableId};
 use std::ffi::OsString;
 use std::num::NonZeroU64;
@@ -35,6 +35,9 @@ pub struct ImportLmdb {
     /// Which bytes keys have that LMDB does not compare as bytes from the first on (MDB_INTEGERKEY, MDB_REVERSEKEY).
     #[arg(long, value_enum, value_name = "FORM", default_value_t)]
     keys: Keys,
+    /// Imports the commit that is left if one of LMDB's two meta pages is damaged. A newer one may be lost.
+    #[arg(long)]
+    older: bool,
     /// Commits after each so many entries. What was imported before an error stays.
     #[arg(long, value_name = "ENTRIES")]
     batch: Option<NonZeroU64>,
@@ -74,9 +77,15 @@ impl ImportLmdb {
         let environment = Environment::open(&self.source).map_err(fail)?;
         let source = shown(environment.path());
         if let Some((page, what)) = environment.lost_meta() {
-            global.say(format_args!(
-                "{source}: meta page {page} cannot be used ({what}), so the newest commit may be missing"
-            ));
+            let what =
+                format!("{source}: meta page {page} cannot be used ({what}), so the newest commit may be missing");
+            if !self.older {
+                let failure = Failure::new(Exit::Damage, what);
+                return Err(
+                    failure.advise("restore the file from a copy, or import what the other one has with --older")
+                );
+            }
+            global.say(what);
         }
         let databases = self.chosen(&environment)?;
         // What a damaged file claims may be more than a number holds.
@@ -93,15 +102,12 @@ impl ImportLmdb {
             options: &self,
             environment: &environment,
             batches: Batches::new(&database, self.batch),
+            read: ReadPages::default(),
             progress: Progress::new(global, "importing", Unit::Entries, Some(total)),
         };
-        let mut tables = Vec::new();
-        for database in &databases {
-            tables.push(import.one(database)?);
-        }
-        // The file of LMDB may have changed where no list of entries ends.
-        environment.check_unchanged().map_err(fail)?;
-        import.batches.commit()?;
+        let tables = import
+            .all(&databases)
+            .map_err(|failure| import.batches.ended_by(failure, "imported"))?;
         drop(import);
         for table in &tables {
             global.say(table.summary(self.duplicates));
@@ -183,10 +189,24 @@ struct Import<'i> {
     options: &'i ImportLmdb,
     environment: &'i Environment,
     batches: Batches<'i>,
+    /// Pages of databases that were imported, which no other one may have.
+    read: ReadPages,
     progress: Progress,
 }
 
 impl Import<'_> {
+    /// Imports databases.
+    fn all(&mut self, databases: &[keelkv_lmdb::Database]) -> Outcome<Vec<Imported>> {
+        let tables = databases
+            .iter()
+            .map(|database| self.one(database))
+            .collect::<Outcome<_>>()?;
+        // The file of LMDB may have changed where no list of entries ends.
+        self.environment.check_unchanged().map_err(fail)?;
+        self.batches.commit()?;
+        Ok(tables)
+    }
+
     /// Imports one database.
     fn one(&mut self, from: &keelkv_lmdb::Database) -> Outcome<Imported> {
         let name = from.name();
@@ -207,8 +227,9 @@ impl Import<'_> {
             is_joined,
         };
         let mut before: Option<Vec<u8>> = None;
-        for entry in self.environment.entries(from) {
-            let entry = entry.map_err(fail)?;
+        let mut entries = self.environment.entries_after(std::mem::take(&mut self.read), from);
+        for entry in &mut entries {
+            let entry = entry.map_err(|error| fail_in(flags, error))?;
             self.progress.more(1)?;
             if is_joined {
                 self.put(
@@ -237,6 +258,7 @@ impl Import<'_> {
             }
             before = Some(entry.key);
         }
+        self.read = entries.into_read_pages();
         self.verify(table, &imported)?;
         Ok(imported)
     }
@@ -311,6 +333,21 @@ impl Import<'_> {
             Quoted(key)
         );
         Failure::new(Exit::Refused, what)
+    }
+}
+
+/// What an error means in a database with these flags.
+fn fail_in(flags: Flags, error: keelkv_lmdb::Error) -> Failure {
+    use keelkv_lmdb::Error as Source;
+    let may_be_miscounted =
+        matches!(&error, Source::Count { recorded, found, .. } if flags.dup_sort() && found < recorded);
+    match may_be_miscounted {
+        // It replaces an empty value by the next one of its key, and counts both.
+        true => fail(error).advise(
+            "LMDB before 0.9.36 miscounts keys of MDB_DUPSORT that had an empty value, and then a file that is rebuilt \
+             with mdb_dump and mdb_load has the right number",
+        ),
+        false => fail(error),
     }
 }
 
