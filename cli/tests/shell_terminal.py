@@ -187,6 +187,28 @@ def pager_and_interrupt():
     assert t.end() == 0
 
 
+def bytes_that_are_no_text():
+    t = Terminal()
+    t.expect("db> ")
+    t.line("begin")
+    t.expect(r"db \[transaction\]> ")
+    t.line("put elder black")
+    t.expect(r"db \[transaction\]> ")
+    os.write(t.fd, b"put caf\xff")
+    t.expect(r"kv: the line has a byte that is not UTF-8, .* \\xHH")
+    t.expect("the rest of the line, up to Enter: ")
+    # What follows on the same line is no command.
+    t.send("commit\r")
+    t.expect(r"db \[transaction\]> ")
+    t.line("get elder")
+    t.expect("black")
+    t.expect(r"db \[transaction\]> ")
+    t.send("\x04")
+    t.expect("the transaction was not committed, and is undone")
+    assert t.end() == 0
+
+
 completion()
 history()
+bytes_that_are_no_text()
 pager_and_interrupt()

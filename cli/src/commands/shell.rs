@@ -4,6 +4,7 @@ use crate::database::Database;
 use crate::exit::{shown, Exit, Failure, Outcome};
 use crate::global::Global;
 use crate::input::bytes::from_text;
+use crate::input::lines::read_line;
 use crate::interrupt;
 use crate::output::stream;
 use crate::output::text::{escaped, Quoted};
@@ -14,8 +15,8 @@ use crate::shell::verbs::{Next, Shell as Lines};
 use clap::Args;
 use rustyline::error::ReadlineError;
 use rustyline::history::{FileHistory, History};
-use rustyline::{CompletionType, Config, Editor};
-use std::io::{self, BufRead, IsTerminal};
+use rustyline::{CompletionType, Config, DefaultEditor, Editor};
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
 /// Runs commands on one file, line by line.
@@ -58,8 +59,7 @@ impl Shell {
         let (mut line, mut number, mut worst) = (Vec::new(), 0u64, Exit::Done);
         loop {
             interrupt::check()?;
-            line.clear();
-            let read = input.read_until(b'\n', &mut line);
+            let read = read_line(&mut input, &mut line);
             if read.map_err(|e| Failure::new(Exit::System, format!("standard input: {e}")))? == 0 {
                 break;
             }
@@ -123,12 +123,21 @@ impl Shell {
                     .say(format_args!("{kept}: the history cannot be read: {error}"));
             }
         }
-        loop {
+        let end = loop {
             let line = match read(lines, &config, &mut history) {
-                Ok(line) => line,
-                Err(ReadlineError::Interrupted) => continue,
-                Err(ReadlineError::Eof) => break,
-                Err(error) => return Err(terminal(&error)),
+                Err(error) if is_no_text(&error) => {
+                    let what =
+                        "the line has a byte that is not UTF-8, so nothing of it is done; type the byte as \\xHH";
+                    Failure::usage(what).tell();
+                    pass_over_rest().map(|()| None)
+                }
+                other => other.map(Some),
+            };
+            let line = match line {
+                Ok(Some(line)) => line,
+                Ok(None) | Err(ReadlineError::Interrupted) => continue,
+                Err(ReadlineError::Eof) => break Ok(Exit::Done),
+                Err(error) => break Err(terminal(&error)),
             };
             if let Some(kept) = &kept {
                 // A line that cannot be kept is no reason to disturb.
@@ -136,16 +145,16 @@ impl Shell {
             }
             interrupt::forget();
             match lines.run(line.as_bytes()) {
-                Ok(Next::End) => break,
+                Ok(Next::End) => break Ok(Exit::Done),
                 Ok(Next::Line(_)) => {}
                 Err(failure) => drop(failure.tell()),
             }
             interrupt::forget();
-        }
+        };
         if lines.session.state() == State::Open {
             lines.global.say("the transaction was not committed, and is undone");
         }
-        Ok(Exit::Done)
+        end
     }
 }
 
@@ -161,6 +170,21 @@ fn read(lines: &Lines, config: &Config, history: &mut FileHistory) -> rustyline:
     let line = editor.readline(&prompt(lines));
     *history = std::mem::take(editor.history_mut());
     line
+}
+
+/// Returns whether a line could not be read because it has bytes that are no text.
+fn is_no_text(error: &ReadlineError) -> bool {
+    matches!(error, ReadlineError::Io(error) if error.kind() == io::ErrorKind::InvalidData)
+}
+
+/// Reads the rest of a line that cannot be read as a whole, so that it is not taken for a command of its own.
+fn pass_over_rest() -> rustyline::Result<()> {
+    loop {
+        match DefaultEditor::new()?.readline("the rest of the line, up to Enter: ") {
+            Err(error) if is_no_text(&error) => {}
+            other => return other.map(drop),
+        }
+    }
 }
 
 /// Returns what is shown before a line: the file, the table, the transaction, the snapshot.
