@@ -100,6 +100,22 @@ impl Failure {
         }
     }
 
+    /// Says of standard input what a failure says of the temporary file that has it, which is gone when the user reads
+    /// this. What the input lacks cannot be saved from that file either, so the advice is another one.
+    pub fn about_input(mut self, file: &Path) -> Failure {
+        let name = format!("{}: ", shown(Path::new(file.file_name().unwrap_or_default())));
+        if let Some((_, what)) = self.message.split_once(&name) {
+            self.message = match self.exit {
+                Exit::Damage | Exit::Refused => {
+                    let what = what.split("; ").next().unwrap_or(what);
+                    format!("standard input: {what}; send the backup again, as a whole")
+                }
+                _ => format!("standard input: {what}"),
+            };
+        }
+        self
+    }
+
     /// Adds what to do next.
     pub fn advise(mut self, advice: impl Display) -> Failure {
         self.message = format!("{}; {advice}", self.message);

@@ -42,6 +42,7 @@ impl Restore {
         let received = Received::new(&self.target)?;
         received.fill(global)?;
         self.copy(&received.path, global)
+            .map_err(|failure| failure.about_input(&received.path))
     }
 
     fn copy(&self, backup: &Path, global: &Global) -> Outcome {
