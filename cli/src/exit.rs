@@ -91,6 +91,14 @@ impl Failure {
             Error::NotADatabase(_) => format!("{error}; check the name of the file"),
             Error::Access(_) => format!("{error}; check the permissions of the file and of its folder"),
             Error::FileExists(_) => format!("{error}; give another name, or --overwrite where the command has it"),
+            Error::NoTable(missing) => match missing.table {
+                // Commands find tables by name, so this number comes from the list of names.
+                Some(table) => format!(
+                    "the list of names has table number {table}, of which the catalogue has no record; see what else \
+                     is damaged (kv check), restore a backup (kv restore), or save what is left (kv salvage)"
+                ),
+                None => error.to_string(),
+            },
             Error::Cancelled => "interrupted".to_string(),
             _ => error.to_string(),
         };
@@ -140,6 +148,7 @@ impl Failure {
 /// Returns the code for an error of the engine.
 fn exit_of(error: &Error) -> Exit {
     match error {
+        Error::NoTable(missing) if missing.table.is_some() => Exit::Damage,
         Error::NotFound | Error::NoTable(_) => Exit::NotFound,
         Error::Invalid(_) => Exit::Usage,
         Error::Corrupt(_) => Exit::Damage,
@@ -172,5 +181,32 @@ pub trait About<T> {
 impl<T> About<T> for kv_engine::Result<T> {
     fn about(self, path: &Path) -> Outcome<T> {
         self.map_err(|error| Failure::of(path, error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kv_engine::{Db, Options, Range, Reader, TableId};
+
+    #[test]
+    fn a_number_without_a_table_is_damage() {
+        let path = std::env::temp_dir().join(format!("kv-exit-{}", std::process::id()));
+        let db = Db::open(&path, &Options::default()).expect("open");
+        let txn = db.begin_read().expect("begin");
+        let error = (&txn).count(TableId::new(77), &Range::default());
+        let failure = Failure::of(Path::new("db"), error.expect_err("there is no such table"));
+        assert_eq!(failure.exit(), Exit::Damage);
+        assert!(
+            failure.message.contains("77") && failure.message.contains("kv check"),
+            "{failure:?}"
+        );
+        let failure = Failure::of(
+            Path::new("db"),
+            (&txn).table(b"none").expect_err("there is no such table"),
+        );
+        assert_eq!(failure.exit(), Exit::NotFound);
+        drop((txn, db));
+        std::fs::remove_file(&path).expect("a file");
     }
 }
