@@ -1,0 +1,208 @@
+//! Input, outputs and surroundings that are not as usual: lines without end, pipes that bring their bytes in parts or
+//! are closed early, names with control bytes, devices, signals.
+
+mod common;
+
+use common::{Folder, KV};
+use kv_engine::{Db, Job, Options, PageUse, PutMode, TableId, WriteOptions};
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Makes a database, and overwrites a leaf of its only table.
+fn damaged(folder: &Folder) {
+    let path = folder.file("db");
+    let db = Db::open(&path, &Options::default()).expect("open");
+    let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+    for n in 0..5000u32 {
+        let key = format!("{n:06}");
+        txn.put(TableId::MAIN, key.as_bytes(), &[b'v'; 50], PutMode::Append)
+            .expect("put");
+    }
+    txn.commit().expect("commit");
+    let mut leaf = 0;
+    let uses = db.page_uses(&Job::silent(), &mut |run| {
+        if run.usage == PageUse::Leaf && run.table == Some(TableId::MAIN) {
+            leaf = run.first.get() as usize;
+        }
+    });
+    uses.expect("uses");
+    drop(db);
+    let mut bytes = std::fs::read(&path).expect("read");
+    bytes[leaf * 4096..][..4096].fill(0xA5);
+    std::fs::write(&path, bytes).expect("write");
+}
+
+#[test]
+fn a_closed_pipe_ends_neither_a_check_nor_a_salvage() {
+    let folder = Folder::new("closed");
+    damaged(&folder);
+    for args in [
+        &["check", "db"][..],
+        &["check", "--all", "db"],
+        &["-q", "salvage", "db", "new"],
+    ] {
+        let mut command = folder.command(args);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = child.spawn().expect("the command");
+        drop(child.stdout.take());
+        let output = child.wait_with_output().expect("an answer");
+        assert_eq!(output.status.code(), Some(3), "{args:?}");
+        assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    folder.kv(&["check", "--all", "new"]).ends_with(0);
+    // What else is wrong with the output is told when the work is done.
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+    let mut command = folder.command(&["salvage", "db", "other"]);
+    let output = command.stdout(full.expect("/dev/full")).output().expect("an answer");
+    assert_eq!(output.status.code(), Some(5));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("standard output"));
+    folder.kv(&["check", "--all", "other"]).ends_with(0);
+}
+
+#[test]
+fn the_format_is_found_in_a_pipe_that_brings_its_bytes_in_parts() {
+    let folder = Folder::new("parts");
+    let mut command = folder.command(&["load", "-c", "db"]);
+    let child = command.stdin(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = child.spawn().expect("the command");
+    let mut pipe = child.stdin.take().expect("a pipe");
+    for part in ["\n", "V", "ERSION", "=3\nformat=print\nHEADER=END\n k\n v\nDATA=END\n"] {
+        pipe.write_all(part.as_bytes()).expect("a pipe");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    drop(pipe);
+    let output = child.wait_with_output().expect("an answer");
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    folder.kv(&["scan", "db"]).is("k\tv\n");
+    for short in ["", "{", "VERSION"] {
+        let answer = folder.kv_with(&["load", "db"], short.as_bytes());
+        assert!(matches!(answer.code, 0 | 2), "{short}: {answer:?}");
+    }
+}
+
+#[test]
+fn a_line_without_end_is_told_and_nothing_is_loaded() {
+    let folder = Folder::new("endless");
+    folder.kv(&["put", "-c", "db", "k", "v"]).is("");
+    for format in ["mdb", "json", "csv"] {
+        let line = format!("ulimit -v 400000; exec '{KV}' load db /dev/zero --format {format}");
+        let mut command = Command::new("sh");
+        let output = command.args(["-c", &line]).current_dir(folder.path()).output();
+        let output = output.expect("an answer");
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(5), "{format}: {err}");
+        assert!(
+            err.starts_with("kv: /dev/zero: line 1: there is no memory for a line of more than ")
+                && err.ends_with("; nothing was loaded\n"),
+            "{format}: {err}"
+        );
+    }
+    let mut command = Command::new("sh");
+    let line = format!("ulimit -v 400000; exec '{KV}' shell db </dev/zero");
+    let output = command.args(["-c", &line]).current_dir(folder.path()).output();
+    assert_eq!(output.expect("an answer").status.code(), Some(5));
+    folder.kv(&["scan", "db"]).is("k\tv\n");
+}
+
+#[test]
+fn messages_show_control_bytes_of_the_input_as_escapes() {
+    let folder = Folder::new("escapes");
+    folder.kv(&["put", "-c", "db", "k", "v"]).is("");
+    for (args, text) in [
+        (&["load", "db"][..], "{\"\\u001b[31m\":1}\n"),
+        (&["load", "db"], "{\"key\":\"\\u001b[31m\"}\n"),
+        (&["load", "db"], "\"\\u001b[31m\"\n"),
+        (&["load", "db", "--format", "json"], "\"\\u001b[31m\"\n"),
+        (&["load", "db"], "key,value,\u{1b}[31m\n"),
+        (&["load", "db", "--hex"], "key,value\n\u{1b}[31m,00\n"),
+        (&["load", "db"], "VERSION=\u{1b}[31m\n"),
+        (&["load", "db"], "VERSION=3\nformat=\u{1b}[31m\n"),
+    ] {
+        let answer = folder.kv_with(args, text.as_bytes()).ends_with(2);
+        assert!(!answer.err.contains('\u{1b}'), "{text:?}: {answer:?}");
+    }
+}
+
+#[test]
+fn what_is_no_regular_file_is_no_source_of_an_import() {
+    let folder = Folder::new("devices");
+    let made = Command::new("mkfifo").arg(folder.file("pipe")).status();
+    assert!(made.expect("mkfifo").success());
+    std::fs::create_dir(folder.file("env")).expect("a folder");
+    let made = Command::new("mkfifo").arg(folder.file("env/data.mdb")).status();
+    assert!(made.expect("mkfifo").success());
+    for source in ["pipe", "env", "/dev/zero"] {
+        folder
+            .kv(&["import-lmdb", source, "db"])
+            .ends_with(6)
+            .says("this is not a file of LMDB: it is no regular file");
+    }
+    assert_eq!(folder.names(), ["env", "pipe"]);
+}
+
+#[test]
+fn a_backup_that_is_cut_off_on_its_way_is_told_as_standard_input() {
+    let folder = Folder::new("cut");
+    folder.kv(&["put", "-c", "db", "k", "v"]).is("");
+    let whole = folder.kv(&["-q", "backup", "db", "-"]).ends_with(0).out;
+    let half = vec![b'x'; 100_000];
+    for (input, code) in [
+        (&whole[..whole.len() - 1], 3),
+        (&whole[..5000], 3),
+        (&half, 6),
+        (b"", 6),
+    ] {
+        let answer = folder.kv_with(&["restore", "-", "new"], input);
+        assert_eq!(answer.code, code, "{answer:?}");
+        assert!(answer.err.starts_with("kv: standard input: "), "{answer:?}");
+        assert!(
+            answer.err.ends_with("; send the backup again, as a whole\n"),
+            "{answer:?}"
+        );
+        assert!(!answer.err.contains("kv-restore"), "{answer:?}");
+        assert_eq!(folder.names(), ["db"]);
+    }
+}
+
+/// Runs `restore` until it has its handlers, sends it a signal, and ends its input. Returns its exit status.
+fn restore_gets(folder: &Folder, signal: &str, begin: &str) -> Option<i32> {
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", &format!("{begin} exec '{KV}' restore - new")])
+        .current_dir(folder.path());
+    let child = command.stdin(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = child.spawn().expect("the command");
+    let begun = Instant::now();
+    while !folder.names().iter().any(|name| name.starts_with(".kv-restore")) {
+        assert!(begun.elapsed() < Duration::from_secs(30), "the command does not begin");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let sent = Command::new("kill").args([signal, &child.id().to_string()]).status();
+    assert!(sent.expect("kill").success());
+    std::thread::sleep(Duration::from_millis(100));
+    let mut pipe = child.stdin.take().expect("a pipe");
+    // It reads the backup if it goes on.
+    let _ = pipe.write_all(&std::fs::read(folder.file("backup")).expect("a backup"));
+    drop(pipe);
+    child.wait_with_output().expect("an answer").status.code()
+}
+
+#[test]
+fn a_terminal_that_is_closed_leaves_no_file_behind() {
+    let folder = Folder::new("hangup");
+    folder.kv(&["put", "-c", "db", "k", "v"]).is("");
+    folder.kv(&["backup", "db", "backup"]).ends_with(0);
+    for signal in ["-HUP", "-TERM", "-INT"] {
+        assert_eq!(restore_gets(&folder, signal, ""), Some(130), "{signal}");
+        assert_eq!(folder.names(), ["backup", "db"], "{signal}");
+    }
+    // nohup says that it is to go on.
+    assert_eq!(restore_gets(&folder, "-HUP", "trap '' HUP;"), Some(0));
+    folder.kv(&["get", "new", "k"]).is("v\n");
+}
