@@ -147,6 +147,35 @@ fn a_record_is_not_older_than_the_root_in_it() -> Result<()> {
     Ok(())
 }
 
+/// A backup that is compacted reads the catalogue in its order, and then looks for the tables that it has.
+#[test]
+fn a_catalogue_in_which_tables_cannot_be_found_is_damage_to_a_compaction() {
+    let mut image = base();
+    // Behind the header of 24 bytes are the heads, then the fingerprints, without which a lookup finds nothing.
+    let leaf = image.catalogue();
+    let n = usize::from(image.bytes[leaf + 4]);
+    image.bytes[leaf + 24 + 4 * n..][..n]
+        .iter_mut()
+        .for_each(|byte| *byte ^= 1);
+    image.repair();
+    let (error, faults) = answers(&image);
+    assert!(
+        error.is_none() && faults.iter().any(|fault| fault.contains("fingerprint")),
+        "{faults:?}"
+    );
+    let (dir, db) = opened(&image, true);
+    let db = db.expect("open");
+    let options = BackupOptions {
+        compact: true,
+        ..BackupOptions::default()
+    };
+    let read = db.begin_read().expect("begin");
+    let compacted = read.backup(&dir.file("copy.kv"), options, &Job::silent());
+    let error = compacted.expect_err("the catalogue is damaged");
+    assert!(matches!(&error, Error::Corrupt(_)), "{error:?}");
+    assert!(error.to_string().contains("the catalogue"), "{error}");
+}
+
 // ---- what may be ignored ----------------------------------------------------------------------------------------
 
 fn opened(image: &Image, read_only: bool) -> (TempDir, Result<Db>) {

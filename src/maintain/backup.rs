@@ -242,6 +242,8 @@ impl ReadTxn {
         };
         let db = Db::open(path, &options)?;
         let mut txn = db.begin_write(WriteOptions::default())?;
+        // A cursor meets records that no lookup finds if the catalogue is damaged, so it is verified like every tree.
+        self.verify(TableId::CATALOGUE, &desc.roots.catalogue, job)?;
         let mut tables: Vec<(TableId, Root)> = vec![(TableId::MAIN, desc.roots.main)];
         let read = catalogue::each_table(&view, &desc.roots.catalogue, |number, record, _| {
             // The list of names is made anew.

@@ -445,7 +445,7 @@ impl Image {
     // ---- the catalogue and the space tree
 
     /// The leaf of the catalogue, which is its root.
-    fn catalogue(&self) -> usize {
+    pub fn catalogue(&self) -> usize {
         let root = self.slots()[0] + ROOTS[1];
         assert_eq!(self.number(root + HEIGHT, 1), 1, "the catalogue is one leaf");
         self.number(root, 6) as usize * PAGE
