@@ -343,7 +343,7 @@ class TxnCore:
     def table_set_note(self, table: int, note: bytes) -> None:
         self.answer(kv.kv_table_set_note(self.live(), table, note, len(note)))
 
-    def table_stat(self, table: int, level: int) -> Tuple[int, ...]:
+    def stat_table(self, table: int, level: int) -> Tuple[int, ...]:
         stat = sized(TableStat)
         self.answer(kv.kv_stat_table(self.live(), table, level, C.byref(stat)))
         return counts(stat, ("height", "entries", "branch_pages", "leaf_pages", "overflow_pages", "items",

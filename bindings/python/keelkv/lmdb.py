@@ -293,7 +293,7 @@ class Transaction:
     def stat(self, db: Optional[_Database] = None) -> Dict[str, int]:
         """Figures of a database."""
         try:
-            stat, page_size = self._of(db).table_stat(), self.env._database.stat().page_size
+            stat, page_size = self._of(db).stat_table(), self.env._database.stat().page_size
         except _errors.Error as error:
             raise translated(error) from error
         return {

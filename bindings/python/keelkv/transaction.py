@@ -320,9 +320,9 @@ class Table(EntriesCore[K, V], MutableMapping[K, V]):
         """Drops the table with all its entries."""
         self._txn.table_drop(self._number)
 
-    def table_stat(self, level: int = 0) -> TableStat:
+    def stat_table(self, level: int = 0) -> TableStat:
         """Figures of the table's tree, or of one level of it: 1 = its leaves. Every page of it is read."""
-        return TableStat(*self._txn.table_stat(self._number, level))
+        return TableStat(*self._txn.stat_table(self._number, level))
 
 
 def _table_name(name: Union[str, bytes]) -> bytes:

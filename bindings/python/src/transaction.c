@@ -317,7 +317,7 @@ static PyObject *txn_table_set_note(Txn *self, PyObject *args)
     return none_or_error(self, kv_table_set_note(handle, table, note, (size_t)len));
 }
 
-static PyObject *txn_table_stat(Txn *self, PyObject *args)
+static PyObject *txn_stat_table(Txn *self, PyObject *args)
 {
     kv_table_stat s = KV_TABLE_STAT_INIT;
     unsigned long long table;
@@ -378,7 +378,7 @@ static PyMethodDef txn_methods[] = {
     {"table_name", (PyCFunction)txn_table_name, METH_O, NULL},
     {"table_note", (PyCFunction)txn_table_note, METH_O, NULL},
     {"table_set_note", (PyCFunction)txn_table_set_note, METH_VARARGS, NULL},
-    {"table_stat", (PyCFunction)txn_table_stat, METH_VARARGS, NULL},
+    {"stat_table", (PyCFunction)txn_stat_table, METH_VARARGS, NULL},
     {"check", (PyCFunction)(void (*)(void))txn_check, METH_FASTCALL, NULL},
     {"backup", (PyCFunction)(void (*)(void))txn_backup, METH_FASTCALL, NULL},
     {NULL, NULL, 0, NULL},

@@ -22,7 +22,7 @@ class Maintenance(Case):
             self.assertEqual(reader.pid, os.getpid())
             self.assertEqual(reader.commit, s.commit_id)
             self.assertFalse(s.stat().writes)
-            self.assertEqual(s.table_stat().entries, 1)
+            self.assertEqual(s.stat_table().entries, 1)
         with db.write():
             self.assertEqual(db.stat().writer, os.getpid())
         self.assertRegex(keelkv.library_version(), r"^\d+\.\d+\.\d+$")
