@@ -77,7 +77,7 @@ class CollectionTest < DatabaseTest
       keys = (0...100).map { |index| number(index) }
       assert_equal keys[10..], kv.keys(from: keys[10])
       assert_equal keys[11..], kv.keys(after: keys[10])
-      assert_equal keys[..10], kv.keys(to: keys[10])
+      assert_equal keys[..10], kv.keys(through: keys[10])
       assert_equal keys[...10], kv.keys(before: keys[10])
       assert_equal keys[20...30], kv.keys(prefix: "00002")
       assert_equal keys[25...30].reverse, kv.keys(prefix: "00002", from: keys[25], reverse: true)

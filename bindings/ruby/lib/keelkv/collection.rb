@@ -14,8 +14,8 @@ module KV
   #
   # [from:]    keys greater than or equal to this one
   # [after:]   keys greater than this one
-  # [to:]      keys less than or equal to this one, as in <tt>from..to</tt>
   # [before:]  keys less than this one
+  # [through:] keys less than or equal to this one
   # [prefix:]  keys that begin with this
   # [reverse:] true: from the greatest key down
   #
