@@ -13,6 +13,7 @@ end
 require_relative "keelkv/version"
 require_relative "keelkv/native"
 require_relative "keelkv/structs"
+require_relative "keelkv/names"
 require_relative "keelkv/error"
 require_relative "keelkv/handle"
 require_relative "keelkv/bounds"

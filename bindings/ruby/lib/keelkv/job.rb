@@ -38,7 +38,7 @@ module KV
     def self.fault(pointer)
       fault = Native::Fault.new(pointer).to_hash
       fault[:status] = Native.kv_status_name(fault[:status])
-      fault[:message] = fault[:message].dup.force_encoding(Encoding::UTF_8)
+      fault[:message] = Names.in_ruby(fault[:message].dup.force_encoding(Encoding::UTF_8))
       fault
     end
 
