@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Dict, Optional, Tuple, Type
 
+from ._names import in_python
+
 _NONE = 2**64 - 1
 
 
@@ -323,12 +325,17 @@ def _leaves(kind: Type[Error]) -> Dict[int, Type[Error]]:
 #: The class of each status.
 BY_STATUS: Dict[int, Type[Error]] = _leaves(Error)
 
+# Programs know these as keelkv.Error and so on, and tracebacks show this name.
+for _class in (Error, ExpectedError, UsageError, OperatingSystemError, ContentsError, *BY_STATUS.values()):
+    _class.__module__ = "keelkv"
+
 
 def from_status(
     status: int, message: str, errno: int, page: int, table: int, needed: int, path: Optional[str]
 ) -> Error:
     """The exception of a status that a call returned, with what is known of it."""
     kind = BY_STATUS.get(status, Error)
+    message = in_python(message)
     error: Error
     if issubclass(kind, OperatingSystemError):
         error = kind(message, errno or None, path)
