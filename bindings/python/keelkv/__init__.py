@@ -62,9 +62,10 @@ from ._errors import (
     WrongTypeError,
 )
 from .codec import Codec
-from .database import Database, DatabaseStat, Identity, Reader, SalvageReport, open, salvage
+from .database import Database, open, salvage
+from .figures import CheckReport, DatabaseStat, Fault, Identity, Reader, SalvageReport, TableStat, TransactionStat
 from .iteration import Items, Keys, Values
-from .transaction import CheckReport, Fault, Table, TableStat, Transaction, TransactionStat
+from .transaction import Table, Transaction
 
 if TYPE_CHECKING:
     from . import aio, dbm, lmdb, shelve

@@ -5,8 +5,19 @@ from __future__ import annotations
 import ctypes as C
 from typing import Any, Callable, List, Optional, Tuple
 
+from . import figures
 from ._errors import from_status
-from ._library import FAULT, PROGRESS, CheckReport, ErrorDetail, JobOptions, SalvageReport, counts, kv, sized
+from ._library import (
+    FAULT,
+    PROGRESS,
+    CheckReport,
+    ErrorDetail,
+    JobOptions,
+    SalvageReport,
+    counts,
+    kv,
+    sized,
+)
 
 OK, NOTFOUND, BUSY, TOO_SMALL, FORKED, CORRUPT = 0, -1, -5, -7, -28, -60
 NONE = 2**64 - 1
@@ -63,8 +74,7 @@ def check(function: Any, handle: Any, path: Optional[str], flags: int, progress:
     # A fault that was found is what a check is for; one that it did not count is a failure.
     if status != OK and not (status == CORRUPT and report.faults > 0):
         raise failure(status, path)
-    return counts(report, ("faults", "commit", "tables", "entries", "pages", "tree_pages", "overflow_pages",
-                           "dead_pages", "lost_slots"))
+    return counts(report, figures.CheckReport._fields)
 
 
 def backup(function: Any, handle: Any, target: bytes, flags: int, progress: Callback, name: str) -> None:
@@ -83,5 +93,4 @@ def salvage(
     )
     if status != OK:
         raise failure(status, name)
-    return counts(report, ("commit", "tables", "entries", "uncertain", "lost_entries", "damaged_pages",
-                           "lost_subtrees", "ambiguous_pages"))
+    return counts(report, figures.SalvageReport._fields)

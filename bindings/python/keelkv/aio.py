@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any, Callable, Generic, List, Optional, Tuple,
 
 from . import database as _database
 from ._errors import BusyError, CancelledError
-from .transaction import CheckReport, Transaction
+from .figures import CheckReport
+from .transaction import Transaction
 
 if TYPE_CHECKING:
     from typing_extensions import Self

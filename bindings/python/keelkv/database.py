@@ -16,7 +16,6 @@ from typing import (
     Iterator,
     List,
     MutableMapping,
-    NamedTuple,
     Optional,
     Tuple,
     Type,
@@ -49,8 +48,9 @@ from ._constants import (
 )
 from ._errors import BusyError
 from .codec import Codec, raw
+from .figures import CheckReport, DatabaseStat, Fault, Identity, Reader, SalvageReport
 from .iteration import Items, Keys, Values, encode_range
-from .transaction import CheckReport, Fault, Progress, Transaction, file_name, on_fault
+from .transaction import Progress, Transaction, file_name, on_fault
 
 if TYPE_CHECKING:
     from typing_extensions import Literal, Self, TypedDict, Unpack
@@ -76,57 +76,6 @@ Path = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
 
 #: Seconds after which the main thread looks whether a signal has come.
 _SIGNALS = 0.1
-
-
-class DatabaseStat(NamedTuple):
-    """Figures of a database."""
-
-    page_size: int
-    pages: int
-    free_pages: int
-    pending_pages: int
-    visible: int
-    durable: int
-    oldest: int
-    readers: int
-    discarded: int
-    opened_commit: int
-    opening_ns: int
-    closed_properly: int
-    lost_slots: int
-    #: The id of the process that has the write transaction open; 0 = none.
-    writer: int
-    writer_ms: int
-
-
-class Identity(NamedTuple):
-    """Which database an object stands for."""
-
-    format_version: int
-    uuid: bytes
-    path: str
-
-
-class Reader(NamedTuple):
-    """A reader of a database, in any process."""
-
-    pid: int
-    commit: int
-    age_ms: int
-    kept_pages: int
-
-
-class SalvageReport(NamedTuple):
-    """What a salvage counted."""
-
-    commit: int
-    tables: int
-    entries: int
-    uncertain: int
-    lost_entries: int
-    damaged_pages: int
-    lost_subtrees: int
-    ambiguous_pages: int
 
 
 def milliseconds(seconds: Optional[float]) -> int:

@@ -11,7 +11,6 @@ from typing import (
     List,
     Mapping,
     MutableMapping,
-    NamedTuple,
     Optional,
     Tuple,
     TypeVar,
@@ -32,9 +31,12 @@ from ._constants import (
     TABLE_NEW,
     TABLES,
     UNLIMITED,
+    WRITE,
 )
 from ._errors import ExistsError
+from ._names import in_python
 from .codec import CodecLike, raw
+from .figures import CheckReport, Fault, TableStat, TransactionStat
 from .iteration import Items, Keys, Values, encode_range
 
 K = TypeVar("K")
@@ -44,68 +46,13 @@ V = TypeVar("V")
 Progress = Callable[[int, int], object]
 
 
-class Fault(NamedTuple):
-    """A fault that a check or a salvage found."""
-
-    status: int
-    #: The number of the page, or None.
-    page: Optional[int]
-    #: The number of the table, or None.
-    table: Optional[int]
-    #: What is wrong, in words.
-    message: str
-
-
-class CheckReport(NamedTuple):
-    """What a check counted."""
-
-    #: Faults that were found; 0 = the database is sound.
-    faults: int
-    commit: int
-    tables: int
-    entries: int
-    pages: int
-    tree_pages: int
-    overflow_pages: int
-    dead_pages: int
-    #: A bit for each meta slot that cannot be read. They are no fault, because another slot leads to the commit.
-    lost_slots: int
-
-    @property
-    def ok(self) -> bool:
-        """Whether no fault was found."""
-        return self.faults == 0
-
-
-class TableStat(NamedTuple):
-    """Figures of a table, or of one level of its tree."""
-
-    height: int
-    entries: int
-    branch_pages: int
-    leaf_pages: int
-    overflow_pages: int
-    items: int
-    used_bytes: int
-
-
-class TransactionStat(NamedTuple):
-    """Figures of a transaction."""
-
-    writes: bool
-    commit: int
-    edits: int
-    edit_bytes: int
-    private_pages: int
-
-
 def on_fault(function: Optional[Callable[[Fault], object]]) -> Optional[Callable[[int, int, int, str], object]]:
     """What the back ends call for a fault."""
     if function is None:
         return None
     none = UNLIMITED
     return lambda status, page, table, message: function(
-        Fault(status, None if page == none else page, None if table == none else table, message)
+        Fault(status, None if page == none else page, None if table == none else table, in_python(message))
     )
 
 
@@ -377,7 +324,8 @@ class Transaction(TransactionCore[K, V], Table[K, V]):
 
     def stat(self) -> TransactionStat:
         """Figures of the transaction."""
-        return TransactionStat(*self._txn.stat())
+        kind, *figures = self._txn.stat()
+        return TransactionStat(kind == WRITE, *figures)
 
     # ---- tables
 

@@ -198,8 +198,7 @@ static PyObject *txn_stat(Txn *self, PyObject *Py_UNUSED(ignored))
     status = kv_stat_txn(handle, &s);
     if (status != KV_OK)
         return keelkv_raise(status, self->db->path);
-    return Py_BuildValue("OKKKK", s.kind == KV_WRITE ? Py_True : Py_False, (unsigned long long)s.id,
-        (unsigned long long)s.edits, (unsigned long long)s.edit_bytes, (unsigned long long)s.private_pages);
+    return keelkv_figures(&s, keelkv_txn_stat_figures);
 }
 
 /* ---- tables ---- */
@@ -330,9 +329,7 @@ static PyObject *txn_stat_table(Txn *self, PyObject *args)
     status = kv_stat_table(handle, table, level, &s);
     if (status != KV_OK)
         return keelkv_raise(status, self->db->path);
-    return Py_BuildValue("IKKKKKK", s.height, (unsigned long long)s.entries, (unsigned long long)s.branch_pages,
-        (unsigned long long)s.leaf_pages, (unsigned long long)s.overflow_pages, (unsigned long long)s.items,
-        (unsigned long long)s.used_bytes);
+    return keelkv_figures(&s, keelkv_table_stat_figures);
 }
 
 /* ---- maintenance ---- */
@@ -350,7 +347,7 @@ static PyObject *txn_backup(Txn *self, PyObject *const *args, Py_ssize_t nargs)
     kv_txn *handle = keelkv_txn_handle(self);
     if (handle == NULL || keelkv_arity("_backup", nargs, 4, 4) < 0)
         return NULL;
-    return keelkv_backup(NULL, handle, self->db->path, args);
+    return keelkv_backup(NULL, handle, args);
 }
 
 static PyObject *txn_ended(Txn *self, void *Py_UNUSED(closure))

@@ -81,3 +81,19 @@ class Maintenance(Case):
         db.backup(os.fsencode(self.directory / "c.kv"), compact=True)
         with self.open(self.directory / "c.kv") as other:
             self.assertEqual(other, db)
+
+    def test_check_below_a_damaged_branch(self):
+        with self.open() as db:
+            db.update((b"%05d" % i, b"v" * 60) for i in range(4000))
+            sound = db.check(space=True)
+        self.assertEqual(sound.unaccounted_pages, 0)
+        data = bytearray(self.path.read_bytes())
+        # The first byte of a branch is 3, and the second its level.
+        branch = next(at for at in range(4 * 4096, len(data), 4096) if data[at:at + 2] == b"\3\2")
+        data[branch + 100] ^= 1
+        self.path.write_bytes(data)
+        with self.open() as db:
+            report = db.check(space=True)
+        self.assertEqual((report.ok, report.faults), (False, 1))
+        self.assertEqual(report.unaccounted_pages, sound.tree_pages - report.tree_pages)
+        self.assertGreater(report.unaccounted_pages, 50)
