@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes as C
 import threading
 from operator import index
-from typing import Any, Generic, Optional, Tuple, TypeVar, cast
+from typing import Any, Callable, Generic, Optional, Tuple, TypeVar, cast
 
 from . import _jobs, figures
 from ._constants import MAIN, TXN_NOWAIT, WRITE
@@ -352,3 +352,6 @@ class TxnCore:
 
     def backup(self, target: bytes, flags: int, progress: Callback, name: str) -> None:
         _jobs.backup(kv.kv_backup, self.live(), target, flags, progress, name)
+
+    def backup_stream(self, write: Callable[[bytes], object], flags: int, progress: Callback) -> None:
+        _jobs.backup_stream(self.live(), write, flags, progress, self._db._path)

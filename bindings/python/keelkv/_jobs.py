@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes as C
+import errno
 from typing import Any, Callable, List, Optional, Tuple
 
 from . import figures
@@ -10,6 +11,7 @@ from ._errors import from_status
 from ._library import (
     FAULT,
     PROGRESS,
+    WRITE,
     CheckReport,
     ErrorDetail,
     JobOptions,
@@ -60,6 +62,15 @@ class Job:
             self._raised.append(error)
             return 1
 
+    def writes(self, write: Callable[[bytes], object]) -> Any:
+        """The callback that hands bytes to a function, which lives as long as this."""
+        def call(_: Any, data: int, length: int) -> int:
+            # The exception says more than this number.
+            return errno.EIO if self._call(lambda: write(C.string_at(data, length)) and None) else 0
+
+        self._write = WRITE(call)
+        return self._write
+
     def run(self, function: Any, *arguments: Any) -> int:
         status: int = function(*arguments)
         if self._raised:
@@ -82,6 +93,14 @@ def backup(function: Any, handle: Any, target: bytes, flags: int, progress: Call
     status = job.run(function, handle, target, C.byref(job.options))
     if status != OK:
         raise failure(status, name)
+
+
+def backup_stream(handle: Any, write: Callable[[bytes], object], flags: int, progress: Callback, path: Optional[str]
+                  ) -> None:
+    job = Job(flags, progress)
+    status = job.run(kv.kv_backup_stream, handle, job.writes(write), None, C.byref(job.options))
+    if status != OK:
+        raise failure(status, path)
 
 
 def salvage(

@@ -155,6 +155,7 @@ def counts(report: C.Structure, names: Sequence[str]) -> Tuple[Any, ...]:
 
 PROGRESS = C.CFUNCTYPE(C.c_int32, C.c_void_p, C.c_uint64, C.c_uint64)
 FAULT = C.CFUNCTYPE(C.c_int32, C.c_void_p, C.POINTER(Fault))
+WRITE = C.CFUNCTYPE(C.c_int32, C.c_void_p, C.c_void_p, C.c_size_t)
 
 _BYTES = [C.c_char_p, C.c_size_t]
 _TABLE = [Handle, C.c_uint64]
@@ -223,6 +224,7 @@ _LONG: Dict[str, List[Any]] = {
     "kv_db_check": [Handle, C.POINTER(JobOptions), FAULT, C.c_void_p, C.POINTER(CheckReport)],
     "kv_backup": [Handle, C.c_char_p, C.POINTER(JobOptions)],
     "kv_db_backup": [Handle, C.c_char_p, C.POINTER(JobOptions)],
+    "kv_backup_stream": [Handle, WRITE, C.c_void_p, C.POINTER(JobOptions)],
     "kv_salvage": [C.c_char_p, C.c_char_p, C.POINTER(JobOptions), FAULT, C.c_void_p, C.POINTER(SalvageReport)],
 }
 

@@ -46,7 +46,8 @@ from ._lmdb_errors import (
     VersionMismatchError,
     translated,
 )
-from .database import Database, Path
+from .database import Database
+from .stream import Path
 from .transaction import Table
 
 if TYPE_CHECKING:

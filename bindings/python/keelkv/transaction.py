@@ -23,8 +23,6 @@ from ._backend import CursorCore, EntriesCore, TransactionCore, WriterCore
 from ._constants import (
     EVERYTHING,
     JOB_CHECK_SPACE,
-    JOB_COMPACT,
-    JOB_OVERWRITE,
     NO_OVERWRITE,
     RANGE_REVERSE,
     SCAN_KEYS,
@@ -38,6 +36,7 @@ from ._names import in_python
 from .codec import CodecLike, raw
 from .figures import CheckReport, Fault, TableStat, TransactionStat
 from .iteration import Items, Keys, Values, encode_range
+from .stream import Path, Stream, backup_flags, file_name, is_stream, write_all
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -54,14 +53,6 @@ def on_fault(function: Optional[Callable[[Fault], object]]) -> Optional[Callable
     return lambda status, page, table, message: function(
         Fault(status, None if page == none else page, None if table == none else table, in_python(message))
     )
-
-
-def file_name(path: Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]) -> bytes:
-    """A path in the encoding of the file system."""
-    name = os.fsencode(path)
-    if b"\0" in name:
-        raise ValueError(f"a path has no zero bytes, and this one has: {path!r}")
-    return name
 
 
 class Table(EntriesCore[K, V], MutableMapping[K, V]):
@@ -365,10 +356,13 @@ class Transaction(TransactionCore[K, V], Table[K, V]):
             return CheckReport(*self._txn.check(flags, _ending.progress(progress), on_fault(fault)))
 
     def backup(
-        self, path: Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"], *, compact: bool = False,
-        overwrite: bool = False, progress: Optional[Progress] = None,
+        self, target: Union[Path, Stream], *, compact: bool = False, overwrite: bool = False,
+        progress: Optional[Progress] = None,
     ) -> None:
-        """Copies this snapshot into a new file; see `Database.backup`."""
-        flags = (JOB_COMPACT if compact else 0) | (JOB_OVERWRITE if overwrite else 0)
+        """Copies this snapshot into a new file or a stream; see `Database.backup`."""
+        flags = backup_flags(target, compact, overwrite)
         with _ending.job():
-            self._txn.backup(file_name(path), flags, _ending.progress(progress), os.fsdecode(path))
+            if is_stream(target):
+                self._txn.backup_stream(write_all(target), flags, _ending.progress(progress))
+            else:
+                self._txn.backup(file_name(target), flags, _ending.progress(progress), os.fsdecode(target))

@@ -173,6 +173,7 @@ PyObject *keelkv_put_many(Entries *entries, PyObject *const *args);
 
 PyObject *keelkv_check(kv_db *db, kv_txn *txn, PyObject *path, PyObject *const *args);
 PyObject *keelkv_backup(kv_db *db, kv_txn *txn, PyObject *const *args);
+PyObject *keelkv_backup_stream(kv_txn *txn, PyObject *path, PyObject *const *args);
 PyObject *keelkv_salvage(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
 
 extern PyType_Spec keelkv_database_spec, keelkv_txn_spec, keelkv_entries_spec, keelkv_transaction_spec,

@@ -350,6 +350,14 @@ static PyObject *txn_backup(Txn *self, PyObject *const *args, Py_ssize_t nargs)
     return keelkv_backup(NULL, handle, args);
 }
 
+static PyObject *txn_backup_stream(Txn *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    kv_txn *handle = keelkv_txn_handle(self);
+    if (handle == NULL || keelkv_arity("_backup_stream", nargs, 3, 3) < 0)
+        return NULL;
+    return keelkv_backup_stream(handle, self->db->path, args);
+}
+
 static PyObject *txn_ended(Txn *self, void *Py_UNUSED(closure))
 {
     return PyBool_FromLong(self->handle == NULL || self->db->handle == NULL);
@@ -378,6 +386,7 @@ static PyMethodDef txn_methods[] = {
     {"stat_table", (PyCFunction)txn_stat_table, METH_VARARGS, NULL},
     {"check", (PyCFunction)(void (*)(void))txn_check, METH_FASTCALL, NULL},
     {"backup", (PyCFunction)(void (*)(void))txn_backup, METH_FASTCALL, NULL},
+    {"backup_stream", (PyCFunction)(void (*)(void))txn_backup_stream, METH_FASTCALL, NULL},
     {NULL, NULL, 0, NULL},
 };
 

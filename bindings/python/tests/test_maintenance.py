@@ -1,6 +1,11 @@
 """Figures, checks, backups."""
 
+import errno
+import gzip
+import io
 import os
+import threading
+import unittest
 
 import keelkv
 from common import Case
@@ -97,3 +102,99 @@ class Maintenance(Case):
         self.assertEqual((report.ok, report.faults), (False, 1))
         self.assertEqual(report.unaccounted_pages, sound.tree_pages - report.tree_pages)
         self.assertGreater(report.unaccounted_pages, 50)
+
+    def test_backup_into_a_stream(self):
+        db = self.open()
+        db.update((b"%d" % i, b"v" * 100) for i in range(1000))
+        calls = []
+        streams = {"file.kv": lambda path: open(path, "wb"), "raw.kv": lambda path: open(path, "wb", buffering=0),
+                   "packed.kv": lambda path: gzip.open(path, "wb", compresslevel=1)}
+        for name, make in streams.items():
+            for compact in (False, True):
+                with db.read() as s, make(self.directory / name) as stream:
+                    s.backup(stream, compact=compact, progress=lambda done, total: calls.append((done, total)))
+                    self.assertFalse(stream.closed)
+                self.assertEqual(calls[-1][0], calls[-1][1])
+                if name == "packed.kv":
+                    data = gzip.decompress((self.directory / name).read_bytes())
+                    (self.directory / name).write_bytes(data)
+                with self.open(self.directory / name) as copy:
+                    self.assertEqual(copy, db)
+                    self.assertTrue(copy.check(space=True).ok)
+        memory = io.BytesIO()
+        self.assertIsNone(db.backup(memory))
+        (self.directory / "memory.kv").write_bytes(memory.getvalue())
+        with self.open(self.directory / "memory.kv") as copy:
+            self.assertEqual(copy, db)
+        self.assertEqual(db.stat().readers, 0)
+
+    def test_backup_into_a_pipe(self):
+        db = self.open()
+        db.update((b"%d" % i, b"v" * 100) for i in range(10_000))
+        reading, writing = os.pipe()
+        received = []
+
+        def receive():
+            with open(reading, "rb") as pipe:
+                received.append(pipe.read())
+
+        thread = threading.Thread(target=receive)
+        thread.start()
+        with open(writing, "wb", buffering=0) as pipe:
+            db.backup(pipe)
+        thread.join()
+        (self.directory / "piped.kv").write_bytes(received[0])
+        with self.open(self.directory / "piped.kv") as copy:
+            self.assertEqual(copy, db)
+
+    def test_streams_that_take_a_part_at_a_time(self):
+        db = self.open()
+        db.update((b"%d" % i, b"v" * 100) for i in range(1000))
+
+        class Some(io.RawIOBase):
+            parts = []
+
+            def write(self, data):
+                self.parts.append(bytes(data[:1000]))
+                return len(self.parts[-1])
+
+        db.backup(Some())
+        (self.directory / "parts.kv").write_bytes(b"".join(Some.parts))
+        with self.open(self.directory / "parts.kv") as copy:
+            self.assertEqual(copy, db)
+        reading, writing = os.pipe()
+        os.set_blocking(writing, False)
+        with open(reading, "rb"), open(writing, "wb", buffering=0) as full:
+            with self.assertRaises(BlockingIOError):
+                db.backup(full)
+
+    def test_streams_that_fail(self):
+        db = self.open()
+        db[b"a"] = b"1"
+
+        class Broken:
+            def __init__(self, error):
+                self.error = error
+
+            def write(self, data):
+                raise self.error
+
+        for error in (OSError(errno.EPIPE, "the pipe is gone"), ZeroDivisionError("in write"), KeyboardInterrupt()):
+            with self.assertRaises(type(error)) as caught:
+                db.backup(Broken(error))
+            self.assertIs(caught.exception, error)
+        with self.assertRaises(TypeError):
+            db.backup(io.StringIO())
+        with self.assertRaisesRegex(ValueError, "overwrite"):
+            db.backup(io.BytesIO(), overwrite=True)
+        with self.assertRaises(keelkv.CancelledError):
+            db.backup(io.BytesIO(), progress=lambda done, total: True)
+        for wrong in (5, None, object()):
+            with self.assertRaises(TypeError):
+                db.backup(wrong)
+        self.assertEqual(db.stat().readers, 0)
+        self.assertEqual(db[b"a"], b"1")
+
+
+if __name__ == "__main__":
+    unittest.main()
