@@ -42,7 +42,7 @@ module KV
       fault
     end
 
-    # Calls a block from which nothing may leap, and whose exception has nobody to go to: it is only told.
+    # Calls a block from which nothing may leap, and whose exception has nobody to go to: it is only reported.
     def self.alone
       yield
     rescue Exception => e # rubocop:disable Lint/RescueException
