@@ -46,6 +46,7 @@ from ._lmdb_errors import (
     ReadersFullError,
     ReadonlyError,
     VersionMismatchError,
+    translated,
 )
 from .database import Database
 from .stream import Path
@@ -300,11 +301,12 @@ class Transaction:
     def get(self, key: Buffer, default: Any = None, db: Optional[_Database] = None) -> Any:
         """The value of a key, or the default."""
         table = self._table if db is None else self._of(db)
-        with TRANSLATING:
-            try:
-                return table.view(key) if self._buffers else table.get(key, default)
-            except _errors.NotFoundError:
-                return default
+        try:
+            return table.view(key) if self._buffers else table.get(key, default)
+        except _errors.NotFoundError:
+            return default
+        except _errors.Error as error:
+            raise translated(error) from error
 
     def put(
         self, key: Buffer, value: Buffer, dupdata: bool = True, overwrite: bool = True, append: bool = False,
@@ -312,12 +314,13 @@ class Transaction:
     ) -> bool:
         """Puts an entry, and tells whether it did: not if the key exists and `overwrite` is not set."""
         table = self._table if db is None else self._of(db)
-        with TRANSLATING:
-            try:
-                table.put(key, value, APPEND if append else 0 if overwrite else NO_OVERWRITE)
-            except (_errors.ExistsError, _errors.OrderError):
-                return False
-            return True
+        try:
+            table.put(key, value, APPEND if append else 0 if overwrite else NO_OVERWRITE)
+        except (_errors.ExistsError, _errors.OrderError):
+            return False
+        except _errors.Error as error:
+            raise translated(error) from error
+        return True
 
     def replace(self, key: Buffer, value: Buffer, db: Optional[_Database] = None) -> Optional[bytes]:
         """Puts an entry and returns the value that it replaces, or None."""
@@ -386,10 +389,12 @@ class Cursor:
         return self.key(), self.value()
 
     def _move(self, how: Any, *arguments: Any) -> bool:
-        with TRANSLATING:
+        try:
             self._follow()
             self._edge = 0
             self._item = how(*arguments)
+        except _errors.Error as error:
+            raise translated(error) from error
         return self._item is not None
 
     def _follow(self) -> None:

@@ -263,7 +263,8 @@ def arguments(function):
     names = [argument.arg for argument in function.args.args if argument.arg != "self"]
     defaults = [None] * (len(names) - len(function.args.defaults)) + function.args.defaults
     names += [argument.arg for argument in function.args.kwonlyargs]
-    shown = ["b''" if getattr(d, "id", "") == "EMPTY_BYTES" else d and ast.unparse(d)
+    empty = ast.dump(ast.Constant(b""))
+    shown = [empty if getattr(d, "id", "") == "EMPTY_BYTES" else d and ast.dump(d).replace(", kind=None", "")
              for d in defaults + function.args.kw_defaults]
     return dict(zip(names, shown))
 
