@@ -186,7 +186,7 @@ namespace detail {
 {
     kv_error found = KV_ERROR_INIT;
     if (kv_error_detail(&found) != KV_OK || found.status != status) {
-        throw error(status, kv_strerror(status));
+        throw error(error(status, kv_strerror(status)), path);
     }
     throw error(found, kv_error_message(), path);
 }
@@ -354,8 +354,11 @@ public:
     cursor(cursor &&other) noexcept : db_(other.db_), handle_(std::exchange(other.handle_, nullptr)) {}
     cursor &operator=(cursor &&other) noexcept
     {
-        std::swap(db_, other.db_);
-        std::swap(handle_, other.handle_);
+        if (this != &other) {
+            kv_cursor_close(handle_);
+            db_ = other.db_;
+            handle_ = std::exchange(other.handle_, nullptr);
+        }
         return *this;
     }
     ~cursor() { kv_cursor_close(handle_); }
@@ -524,8 +527,11 @@ public:
     writer(writer &&other) noexcept : db_(other.db_), handle_(std::exchange(other.handle_, nullptr)) {}
     writer &operator=(writer &&other) noexcept
     {
-        std::swap(db_, other.db_);
-        std::swap(handle_, other.handle_);
+        if (this != &other) {
+            kv_writer_close(handle_);
+            db_ = other.db_;
+            handle_ = std::exchange(other.handle_, nullptr);
+        }
         return *this;
     }
     ~writer() { kv_writer_close(handle_); }
@@ -841,10 +847,14 @@ public:
     /** Takes a handle over. */
     transaction(kv_db *db, kv_txn *handle) noexcept : table(db, handle, KV_MAIN) {}
     transaction(transaction &&other) noexcept : table(other) { other.txn_ = nullptr; }
+    /** Aborts the transaction that was here, so that its write lock and its snapshot are given back at once. */
     transaction &operator=(transaction &&other) noexcept
     {
-        std::swap(db_, other.db_);
-        std::swap(txn_, other.txn_);
+        if (this != &other) {
+            kv_txn_abort(txn_);
+            db_ = other.db_;
+            txn_ = std::exchange(other.txn_, nullptr);
+        }
         return *this;
     }
     ~transaction() { kv_txn_abort(txn_); }
@@ -1032,17 +1042,20 @@ public:
         return database(std::string(), how);
     }
     database(database &&other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+    /** Closes the database that was here, as the destructor does. */
     database &operator=(database &&other) noexcept
     {
-        std::swap(handle_, other.handle_);
+        if (this != &other) {
+            (void)kv_close(handle_);
+            handle_ = std::exchange(other.handle_, nullptr);
+        }
         return *this;
     }
-    /** Closes the database. Who commits lazily calls close() before, which tells whether all became durable. */
-    ~database()
-    {
-        // Nobody can be told here.
-        (void)kv_close(handle_);
-    }
+    /**
+     * Closes the database. A destructor cannot report a failure: programs that commit lazily call close() before, which
+     * tells whether everything became durable.
+     */
+    ~database() { (void)kv_close(handle_); }
 
     /** Closes the database; lazy commits become durable. It is closed whatever is thrown, but for KV_BUSY. */
     void close()

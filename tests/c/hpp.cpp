@@ -300,6 +300,67 @@ static void cursors()
     thrown(KV_BAD_HANDLE, [&] { entries.begin(); });
 }
 
+// What is assigned to is released at once, and what was moved from owns nothing. An assignment to itself does nothing.
+static void assignments()
+{
+    kv::database db("assigned.kv");
+    kv::transaction txn = db.write();
+    txn.put("a", "1");
+    kv::transaction reader = db.read();
+    txn = std::move(reader);
+    thrown(KV_BAD_HANDLE, [&] { reader.get("a"); });
+    CHECK(!txn.try_get("a") && db.stat_db().writer == 0 && db.try_write());
+    kv::transaction &same_txn = txn;
+    txn = std::move(same_txn);
+    CHECK(txn.count() == 0);
+    txn.abort();
+
+    txn = db.write();
+    txn.put("a", "1");
+    kv::cursor cursor = txn.open_cursor(kv::prefix("none"));
+    kv::cursor other = txn.open_cursor();
+    kv_cursor *former = cursor.handle();
+    cursor = std::move(other);
+    thrown(KV_BAD_HANDLE, [&] { other.next(); });
+    CHECK(kv_cursor_first(former, nullptr, nullptr) == KV_BAD_HANDLE && cursor.next()->key == "a");
+    kv::cursor &same_cursor = cursor;
+    cursor = std::move(same_cursor);
+    CHECK(cursor.first()->key == "a");
+    auto entries = txn.scan(kv::prefix("none"));
+    auto others = txn.scan();
+    entries = std::move(others);
+    thrown(KV_BAD_HANDLE, [&] { others.begin(); });
+    CHECK((*entries.begin()).key == "a");
+
+    kv::writer writer = txn.open_writer("given up");
+    kv::writer another = txn.open_writer("kept");
+    writer.write("x");
+    another.write("y");
+    kv_writer *given_up = writer.handle();
+    writer = std::move(another);
+    thrown(KV_BAD_HANDLE, [&] { another.write("z"); });
+    CHECK(kv_writer_write(given_up, "x", 1) == KV_BAD_HANDLE);
+    kv::writer &same_writer = writer;
+    writer = std::move(same_writer);
+    writer.write("z");
+    writer.finish();
+    CHECK(txn.get("kept") == "yz" && !txn.contains("given up"));
+    txn.commit();
+
+    kv::database memory = kv::database::in_memory();
+    kv_db *closed = memory.handle();
+    memory = std::move(db);
+    thrown(KV_BAD_HANDLE, [&] { db.sync(); });
+    CHECK(kv_sync(closed) == KV_BAD_HANDLE && memory.get("a") == "1");
+    kv::database &same_db = memory;
+    memory = std::move(same_db);
+    memory.sync();
+
+    // The path is told even where the details of an error are another one's.
+    kv::error error = thrown(KV_ACCESS, [] { kv::detail::fail(KV_ACCESS, std::string("some.kv")); });
+    CHECK(error.path() == "some.kv");
+}
+
 static void packed()
 {
     kv::database db = kv::database::in_memory();
@@ -496,6 +557,7 @@ int main()
     transactions();
     ranges();
     cursors();
+    assignments();
     packed();
     values();
     tables();
