@@ -253,6 +253,14 @@ run "a function that is missing in kv.map is noticed" sh -c '! "$@" >"$0" 2>&1 &
 
 # ---- uninstalling ------------------------------------------------------------------------------------------------
 
+# What has the name of the first part of the path must survive.
+touch "$work/pre"
+for target in install uninstall; do
+    run "$target refuses a path with a blank" sh -c '
+        ! "$@" >"$0" 2>&1 && grep -q "PREFIX is \".*/pre fix\"" "$0"' "$work/refused" \
+        env -u MAKEFLAGS "$MAKE" "B=$B" CARGO=no-cargo "$target" "PREFIX=$work/pre fix"
+done
+run "and removes nothing" test -e "$work/pre"
 run "uninstall" plain_make uninstall "PREFIX=$prefix"
 run "leaves no file" sh -c 'left=$(find "$1" ! -type d; ls -d "$1/lib/.debug" 2>/dev/null); [ -z "$left" ] || { echo "$left"; exit 1; }' sh "$prefix"
 
