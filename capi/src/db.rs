@@ -310,6 +310,7 @@ pub unsafe extern "C" fn kv_db_get(
 ///         KV_TXN_FAILED.
 /// @ingroup kv_database
 #[no_mangle]
+#[must_use]
 pub unsafe extern "C" fn kv_db_put(
     db: *mut kv_db,
     table: kv_table,
@@ -338,6 +339,7 @@ pub unsafe extern "C" fn kv_db_put(
 ///         return; never KV_CHILD_OPEN, KV_TXN_FAILED.
 /// @ingroup kv_database
 #[no_mangle]
+#[must_use]
 pub unsafe extern "C" fn kv_db_delete(
     db: *mut kv_db,
     table: kv_table,

@@ -18,7 +18,7 @@ use super::peers::Peers;
 use super::{lock, special, Identity, Storage};
 use crate::error::{Error, Result};
 use crate::util::bytes::to_usize;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io;
 use std::os::fd::AsFd;
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -371,6 +371,10 @@ impl Storage for PosixFile {
 
     fn identity(&self) -> Option<Identity> {
         Some(self.identity)
+    }
+
+    fn permissions(&self) -> Option<Permissions> {
+        self.file.metadata().ok().map(|facts| facts.permissions())
     }
 
     fn read_only(&self) -> bool {
