@@ -624,11 +624,32 @@ public:
     }
     /** The values of many keys, which is faster than one after the other. `Keys` is any container of strings. */
     template <class Keys>
-    std::vector<std::optional<std::string_view>> get_many(const Keys &keys) const
+    std::vector<std::optional<std::string_view>> get_many(Keys &&keys) const
+namespace detail {
+
+/** Whether what an iterator refers to stays where it is while the iterator goes on. */
+template <class Iterator, class = void>
+struct keeps_elements : std::false_type {};
+template <class Iterator>
+struct keeps_elements<Iterator, std::void_t<typename std::iterator_traits<Iterator>::iterator_category>>
+    : std::bool_constant<std::is_lvalue_reference_v<decltype(*std::declval<Iterator &>())> &&
+          std::is_base_of_v<std::forward_iterator_tag,
+              typename std::iterator_traits<Iterator>::iterator_category>> {};
+
+} // namespace detail
+
     {
         std::vector<kv_slice> wanted, values;
-        for (const auto &key : keys) {
-            wanted.push_back(slice(key));
+        if constexpr (detail::keeps_elements<decltype(std::begin(keys))>::value) {
+            for (const auto &key : keys) {
+                wanted.push_back(slice(key));
+            }
+        } else {
+            std::vector<std::string> copies;
+            for (auto &&key : keys) {
+                copies.emplace_back(std::string_view(key));
+            }
+            return get_many(copies);
         }
         values.resize(wanted.size());
         ok(kv_get_many(txn_, number_, wanted.data(), wanted.size(), values.data(), nullptr));

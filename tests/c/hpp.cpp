@@ -12,6 +12,7 @@
 #include <iterator>
 #include <map>
 #include <random>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <unistd.h>
@@ -63,6 +64,37 @@ static std::string number(int i)
     return text;
 }
 
+// Keys that a range makes on the way live only until its next step, so they are copied for the call.
+static void many_keys(const kv::transaction &txn)
+{
+    std::istringstream words("b none a");
+    struct {
+        std::istream_iterator<std::string> first, last;
+        auto begin() const { return first; }
+        auto end() const { return last; }
+    } stream{std::istream_iterator<std::string>(words), std::istream_iterator<std::string>()};
+    auto values = txn.get_many(stream);
+    CHECK(values.size() == 3 && values[0]->empty() && !values[1] && *values[2] == "1");
+    CHECK(txn.get_many(txn.keys()).size() == txn.count());
+    for (const auto &value : txn.get_many(txn.keys()))
+        CHECK(value);
+#if __cplusplus >= 202002L && (!defined(__clang__) || __clang_major__ >= 16)
+    kv::database db = kv::database::in_memory();
+    auto key = [](int i) { return "a rather long key, which is not kept in the object itself: " + std::to_string(i); };
+    db.update([&](kv::transaction &writing) {
+        for (int i = 0; i < 5; i++)
+            writing.put(key(i), std::to_string(i));
+    });
+    kv::transaction reading = db.read();
+    int i = 0;
+    for (const auto &value : reading.get_many(std::views::iota(0, 5) | std::views::transform(key)))
+        CHECK(value && *value == std::to_string(i++));
+    CHECK(i == 5);
+    auto even = [](int n) { return n % 2 == 0; };
+    CHECK(reading.get_many(std::views::iota(0, 5) | std::views::filter(even) | std::views::transform(key)).size() == 3);
+#endif
+}
+
 static void entries()
 {
     kv::database db("entries.kv");
@@ -95,6 +127,7 @@ static void entries()
     auto values = txn.get_many(wanted);
     CHECK(values.size() == 3 && values[0]->empty() && !values[1] && *values[2] == "1");
     CHECK(txn.get_many(std::vector<std::string>()).empty());
+    many_keys(txn);
 
     kv::error error = thrown(KV_NOTFOUND, [&] { txn.get("none"); });
     CHECK(std::string(error.status_name()) == "KV_NOTFOUND" && error.path() == db.identity().path);
