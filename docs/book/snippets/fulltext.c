@@ -36,8 +36,9 @@ static void put_text(kv_txn *txn, uint32_t number, const char *text)
 
     must(kv_put(txn, texts, &big_endian, 4, KV_STR(text), 0));
     for (at = text;; at++) {
-        if (isalpha((unsigned char)*at) && len < sizeof word) {
-            word[len++] = (char)tolower((unsigned char)*at);
+        if (isalpha((unsigned char)*at)) {
+            if (len < sizeof word) /* of longer words, the beginning is enough */
+                word[len++] = (char)tolower((unsigned char)*at);
         } else if (len > 0) {
             must(kv_put(txn, words, key, index_key(key, sizeof key, word, len, number), NULL, 0, 0));
             len = 0;
