@@ -106,7 +106,11 @@ else
     mistake index.md 's/kv_open/kv_opem/' "index.md names kv_opem, which kv.h does not have"
     mistake index.md 's/cookbook.md/cookbok.md/' "docs/book/index.md links to cookbok.md, which is not there"
     mistake tuning.md 's/#which-durability/#that-durability/' "power.md#that-durability-for-what, which is not there"
-    mistake cookbook.md '/^--8<-- queue.out$/d; /^--8<-- cache.c$/d' "no page shows the snippet cache.c"
+    mistake cookbook.md '/^<!-- snippet queue.out -->$/d; /^<!-- snippet cache.c -->$/d' \
+        "no page shows the snippet cache.c"
+    mistake cookbook.md 's/kv_take_first(txn, jobs/kv_take(txn, jobs/' \
+        "cookbook.md does not show the snippet queue.c as it is"
+    mistake cookbook.md '/^<!-- snippet cache.c -->$/G' "cookbook.md has no block below its marker of cache.c"
     run "man pages are written" "$PYTHON" "$root/scripts/man.py" "$work/man"
     if lacks man || lacks groff; then
         skip "man pages are shown without a warning: no man or no groff (make deps)"
