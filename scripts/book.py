@@ -231,7 +231,7 @@ def wrong_snippets():
             if snippet not in blocks:
                 yield f"{name} has no block below its marker of {snippet}"
             elif filled(blocks[snippet], name) != blocks[snippet]:
-                yield f"{name} does not show the snippet {snippet} as it is; run scripts/book.py fill"
+                yield f"{name} does not show the snippet {snippet} as it is; run python3 scripts/book.py fill"
     shown = set(MARKER.findall("\n".join(read(os.path.join(BOOK, name)) for name in own_pages())))
     there = {name for name in os.listdir(SNIPPETS) if not name.endswith(".out")}
     for name in sorted(there - shown):

@@ -94,6 +94,26 @@ for snippet in "$snippets"/*; do
     esac
 done
 
+# too_long SNIPPET NAME: the program refuses a name that is longer than its buffers, and writes nothing beyond them.
+too_long() {
+    long=$(printf '%0400d' 0)
+    sed "s/\"$2\"/\"$long\"/" "$snippets/$1" >"$work/long.c" && ! cmp -s "$snippets/$1" "$work/long.c" || return 1
+    rm -rf "$work/folder" && mkdir "$work/folder" || return 1
+    # shellcheck disable=SC2086
+    "$CC" -std=c99 -D_GNU_SOURCE -fsanitize=address -I"$root/include" -o "$work/program" "$work/long.c" $link ||
+        return 1
+    ! (cd "$work/folder" && timeout 60 "$work/program") >"$work/printed" 2>&1 && grep " at most " "$work/printed"
+}
+
+echo 'int main(void) { return 0; }' >"$work/nothing.c"
+if "$CC" -fsanitize=address -o "$work/program" "$work/nothing.c" 2>/dev/null && "$work/program"; then
+    for recipe in index.c:Rome several.c:green expiry.c:cid tuples.c:cellar; do
+        run "${recipe%:*} refuses a name that is too long" too_long "${recipe%:*}" "${recipe#*:}"
+    done
+else
+    skip "names that are too long: $CC has no address sanitizer"
+fi
+
 if lacks "$PYTHON"; then
     skip "pages and man pages: no $PYTHON (make deps)"
 else
