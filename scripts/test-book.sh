@@ -147,6 +147,9 @@ else
 fi
 if [ -x "$B/book-tools/bin/mkdocs" ]; then
     run "mkdocs build --strict" "$B/book-tools/bin/mkdocs" build --strict -f "$work/pages/mkdocs.yml" -d "$work/site"
+    # shellcheck disable=SC2016
+    run "the site loads nothing from other servers" sh -c '[ -e "$0/index.html" ] &&
+        ! grep -rE "<(script|img|link)[^>]*(src|href)=\"?(https?:)?//" --include="*.html" "$0"' "$work/site"
 else
     skip "mkdocs build --strict: make book installs MkDocs"
 fi

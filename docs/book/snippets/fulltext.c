@@ -57,6 +57,7 @@ static void search(const kv_txn *txn, const char *one, const char *other)
     kv_slice key, text;
     kv_status status;
     char asked[80];
+    size_t len;
     uint32_t big_endian;
 
     must(kv_count(txn, words, &of_one, &ones));
@@ -66,7 +67,8 @@ static void search(const kv_txn *txn, const char *one, const char *other)
     KV_EACH (status, cursor, &key, NULL) {
         const char *rest = ones <= others ? other : one;
         memcpy(&big_endian, (const char *)key.data + key.len - 4, 4);
-        status = kv_get(txn, words, asked, index_key(asked, sizeof asked, KV_STR(rest), be32toh(big_endian)), NULL);
+        len = index_key(asked, sizeof asked, KV_STR(rest), be32toh(big_endian));
+        status = kv_get(txn, words, asked, len, NULL);
         if (status == KV_NOTFOUND)
             continue;
         must(status);

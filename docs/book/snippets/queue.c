@@ -13,8 +13,8 @@ static void must(kv_status status)
 }
 
 /*
- * Puts a job behind all others. Numbers are big-endian, so that keys are in order. The next number has an entry of its
- * own, so that none comes twice, even after the queue has run empty.
+ * Puts a job behind all others. Numbers are big-endian, so that keys are in order. The next number has an entry
+ * of its own, so that none comes twice, even after the queue has run empty.
  */
 static void push(kv_txn *txn, kv_table jobs, const char *job)
 {

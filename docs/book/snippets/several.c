@@ -15,7 +15,8 @@ static void must(kv_status status)
  * A pair of key and value is one key here: the key, in which each byte 00 is followed by ff, then 00 00, then the
  * value. Such composites sort as pairs do, whatever bytes keys and values have.
  */
-static size_t composite(unsigned char *out, size_t size, const char *key, size_t klen, const char *value, size_t vlen)
+static size_t composite(
+    unsigned char *out, size_t size, const char *key, size_t klen, const char *value, size_t vlen)
 {
     size_t used = 0, zeros = 0, i;
 
