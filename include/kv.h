@@ -1690,9 +1690,8 @@ KV_API kv_status kv_db_check(kv_db *db, const kv_job_options *options, kv_fault_
  * @return KV_OK; KV_EXISTS (without KV_JOB_OVERWRITE); KV_CORRUPT: a page is damaged, kv_error_detail() tells which;
  *         KV_CANCELLED; KV_NO_FILE (the directory), KV_ACCESS, KV_NO_SPACE, KV_IO, KV_NO_LOCKS, KV_NO_MEMORY;
  *         KV_NOT_A_DATABASE (the path is that of a device, a pipe, a directory, the NAME-shm of a database or the
- *         like); KV_INVALID (a write
- *         transaction; the path is that of the database itself); KV_BUSY (a write transaction in use by another
- *         thread); KV_BAD_HANDLE, KV_FORKED.
+ *         like); KV_INVALID (a write transaction; the path is that of the database itself); KV_BUSY (a write
+ *         transaction in use by another thread); KV_BAD_HANDLE, KV_FORKED.
  */
 KV_API KV_MUST_CHECK kv_status kv_backup(const kv_txn *txn, const char *path, const kv_job_options *options);
 
