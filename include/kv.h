@@ -450,7 +450,11 @@ KV_API uint32_t kv_version_number(void);
 #define KV_OPEN_NEW 0x2000
 /** Open flag: the database is never written, so the file may be read-only. Implies KV_OPEN_EXISTING. */
 #define KV_OPEN_READ_ONLY 0x4000
-/** Open flag: the database is in memory only. The path is ignored and may be NULL. */
+
+/**
+ * Open flag: the database is in memory only, and empty. The path is ignored and may be NULL. Excludes KV_OPEN_EXISTING and
+ * KV_OPEN_READ_ONLY.
+ */
 #define KV_OPEN_MEMORY 0x8000
 
 /** An open database. Any number of threads may use it at once. */
