@@ -280,7 +280,7 @@ static void files(void)
     options.flags = KV_OPEN_NEW | KV_OPEN_EXISTING;
     SAYS(kv_open("a", &options, &db), KV_INVALID, at("a"), "KV_OPEN_NEW", "KV_OPEN_EXISTING");
     options.flags = KV_OPEN_MEMORY | KV_OPEN_READ_ONLY;
-    SAYS(kv_open(NULL, &options, &db), KV_INVALID, "KV_OPEN_MEMORY excludes", "KV_OPEN_READ_ONLY");
+    SAYS(kv_open("a", &options, &db), KV_INVALID, at("a"), "KV_OPEN_MEMORY excludes", "KV_OPEN_READ_ONLY");
 
     refuse.opens = EACCES;
     SAYS(kv_open("a", NULL, &db), KV_ACCESS, at("a"), "Permission denied", "; look at the permissions",
