@@ -520,7 +520,7 @@ static void writers(void)
     SAYS(kv_txn_begin(second, KV_WRITE, &now, &other), KV_BUSY, at("a"), "another transaction of this process is writing, for ",
         " ms now; ");
     OK(kv_stat_db(second, &stat));
-    CHECK(stat.writer == (uint32_t)getpid() && stat.writer_ms < 60000 && stat.reserved == 0);
+    CHECK(stat.writer == (uint32_t)getpid() && stat.writer_ms < 60000 && stat.dead_pages_known == 1);
     kv_txn_abort(txn);
     OK(kv_stat_db(db, &stat));
     CHECK(stat.writer == 0 && stat.writer_ms == 0);
@@ -557,10 +557,15 @@ static void writers(void)
     kv_txn_abort(txn);
     OK(kv_stat_db(db, &stat));
     CHECK(stat.writer == (uint32_t)child && stat.writer_ms >= 10);
+    /* This process came second and has not written: it does not know which pages are free. */
+    CHECK(stat.dead_pages_known == 0);
     CHECK(write(goes_on[1], "g", 1) == 1);
     CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
     OK(kv_stat_db(db, &stat));
-    CHECK(stat.writer == 0);
+    CHECK(stat.writer == 0 && stat.dead_pages_known == 0);
+    kv_txn_abort(begin(db, KV_WRITE));
+    OK(kv_stat_db(db, &stat));
+    CHECK(stat.dead_pages_known == 1);
 
     /* A handle of the parent names its file in the child. */
     child = fork();

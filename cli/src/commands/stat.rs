@@ -11,12 +11,12 @@ use crate::output::FormArg;
 use clap::Args;
 use kv_engine::{Range, Reader};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Shows figures of the file, or with --table those of one table.
 ///
-/// Nothing is read but what leads to the newest commit; with --table or --main, the tree of the table. Free pages are not known
-/// while other processes have the file open; kv map counts them.
+/// Nothing is read but what leads to the newest commit; with --table or --main, the tree of the table. Free pages are
+/// not known while other processes have the file open; kv map counts them.
 #[derive(Debug, Args)]
 pub struct Stat {
     /// The database.
@@ -34,13 +34,13 @@ impl Stat {
     /// Shows the figures.
     pub fn run(self, global: &Global) -> Outcome {
         let name = self.table.name()?;
-        let is_alone = is_alone(&self.file);
         let database = Database::to_read(&self.file, global)?;
         let mut txn = database.reading()?;
+        let own_snapshots = txn.snapshots();
         let mut reader = txn.reader();
         let record = match name.is_some() || self.main {
             true => of_table(&database, &mut *reader, name.as_deref())?,
-            false => of_file(&database, &mut *reader, is_alone)?,
+            false => of_file(&database, &mut *reader, own_snapshots)?,
         };
         let mut out = Out::open()?;
         figures::record(&mut out, self.form.form, &record)?;
@@ -49,15 +49,8 @@ impl Stat {
     }
 }
 
-/// Returns whether nobody has the file open. Those who have it open have a file of shared memory beside it.
-pub fn is_alone(path: &Path) -> bool {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push("-shm");
-    !Path::new(&beside).exists()
-}
-
-/// Returns the figures of the file.
-pub fn of_file(database: &Database, txn: &mut dyn Reader, is_alone: bool) -> Outcome<Record> {
+/// Returns the figures of the file. `own_snapshots` are those of this process, which does not count itself as a reader.
+pub fn of_file(database: &Database, txn: &mut dyn Reader, own_snapshots: u32) -> Outcome<Record> {
     let path = &database.path;
     let facts = std::fs::metadata(path).map_err(|e| Failure::file(path, "look at", &e))?;
     let identity = database.db.identity();
@@ -68,7 +61,7 @@ pub fn of_file(database: &Database, txn: &mut dyn Reader, is_alone: bool) -> Out
     for (_, number) in &tables {
         entries += txn.count(*number, &Range::default()).about(path)?;
     }
-    let dead = |pages: u64| match is_alone {
+    let dead = |pages: u64| match stat.dead_pages_known {
         true => Figure::Number(pages),
         false => Figure::None("not known while others have the file open"),
     };
@@ -88,8 +81,7 @@ pub fn of_file(database: &Database, txn: &mut dyn Reader, is_alone: bool) -> Out
         ("newest_commit", stat.visible.get().into()),
         ("durable_commit", stat.durable.get().into()),
         ("oldest_commit_read", stat.oldest.get().into()),
-        // This command is one of them.
-        ("readers", u64::from(stat.readers.saturating_sub(1)).into()),
+        ("readers", u64::from(stat.readers.saturating_sub(own_snapshots)).into()),
         (
             "writer",
             writer.map_or(Figure::None("none"), |w| u64::from(w.pid).into()),

@@ -63,14 +63,15 @@ const AT_ONCE: u64 = 4096;
 impl Facts {
     /// Reads them.
     pub fn gather(path: &Path, global: &Global) -> Outcome<Facts> {
-        let is_alone = stat::is_alone(path);
         // Before this command has a snapshot of its own.
         let (database, readers, knows_pages) = readers::now(path, global)?;
         let writer = database.db.writer();
         drop(database);
         let database = Database::to_read(path, global)?;
         let txn = database.db.begin_read().about(path)?;
-        let figures = stat::of_file(&database, &mut &txn, is_alone)?;
+        let kept = database.session.as_ref().and_then(|session| session.snapshot());
+        let own_snapshots = 1 + u32::from(kept.is_some());
+        let figures = stat::of_file(&database, &mut &txn, own_snapshots)?;
         let file_bytes = std::fs::metadata(path).map_or(0, |facts| facts.len());
         let mut names = vec![(Vec::new(), TableId::MAIN)];
         names.extend(database.named_tables(&mut &txn)?);
