@@ -1,11 +1,12 @@
 //! A check proves that a database is whole: it verifies every page of every tree and every checksum, and accounts for
 //! each page of the file.
 
+use super::fault::Fault;
 use super::job::{Job, JobPages};
 use super::trees::CommitTrees;
 use crate::catalogue;
 use crate::db::{Db, ReadTxn};
-use crate::error::{Error, Result};
+use crate::error::{Error, FaultKind, Result};
 use crate::ids::{CommitId, PageNo, Run, TableId};
 use crate::page::{meta_pages, Extent, Prefetch, Root};
 use crate::pager::{Accounting, Descriptor, Pager, Snapshot, View, Wait};
@@ -19,17 +20,6 @@ use std::time::Instant;
 
 /// How often a check tries to get the newest commit before another commit replaces it.
 const TRIES: usize = 1000;
-
-/// A fault that a check or a salvage found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// The damaged page, or `None` if no single page is to blame.
-    pub page: Option<PageNo>,
-    /// The table, or `None` if it is not known.
-    pub table: Option<TableId>,
-    /// What is wrong.
-    pub what: String,
-}
 
 /// The counts of a check.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -232,17 +222,18 @@ struct Check<'f, 'j> {
 }
 
 impl Check<'_, '_> {
+    /// Reports something that contradicts something else. Returns whether to go on.
     fn fault(&mut self, page: Option<PageNo>, table: TableId, what: &str) -> bool {
+        self.found(&Fault::contradiction(page, table, what))
+    }
+
+    /// Reports a fault. Returns whether to go on.
+    fn found(&mut self, fault: &Fault) -> bool {
         if self.job.is_stopped() {
             return false;
         }
         self.report.faults += 1;
-        let what = what.to_string();
-        self.stopped |= !(self.on_fault)(&Fault {
-            page,
-            table: Some(table),
-            what,
-        });
+        self.stopped |= !(self.on_fault)(fault);
         !self.stopped
     }
 
@@ -251,8 +242,7 @@ impl Check<'_, '_> {
         if error.is_no_memory() {
             return self.job.lack_memory();
         }
-        let (page, what) = error.as_fault();
-        self.fault(page, table, &what);
+        self.found(&Fault::of(error, table));
     }
 
     /// Checks every tree of the commit.
@@ -270,10 +260,10 @@ impl Check<'_, '_> {
         // The catalogue was read once to learn the trees, and is read again as a tree below.
         let told: HashSet<(PageNo, TableId, String)> = faults
             .iter()
-            .filter_map(|(table, page, what)| page.map(|page| (page, *table, what.clone())))
+            .filter_map(|fault| Some((fault.page?, fault.table?, fault.what.clone())))
             .collect();
-        for (table, page, what) in faults {
-            self.fault(page, table, &what);
+        for fault in &faults {
+            self.found(fault);
         }
         let of_users = |(table, _): &&(TableId, Root)| *table == TableId::MAIN || catalogue::is_named(*table);
         self.report.tables = tables.iter().filter(of_users).count() as u64;
@@ -287,9 +277,14 @@ impl Check<'_, '_> {
         let (mut tree_pages, mut chain_pages) = (0, 0);
         let current = std::cell::Cell::new(TableId::MAIN);
         let job = self.job;
-        let mut on_fault = |page: PageNo, what: &str| match told.is_empty() {
+        let mut on_fault = |page: PageNo, kind: FaultKind, what: &str| match told.is_empty() {
             false if told.contains(&(page, current.get(), what.to_string())) => !self.stopped,
-            _ => self.fault(Some(page), current.get(), what),
+            _ => self.found(&Fault {
+                page: Some(page),
+                table: Some(current.get()),
+                kind,
+                what: what.to_string(),
+            }),
         };
         let mut on_run = |extent: Extent, what: Reached| {
             reached.insert_run(extent.run);
