@@ -59,7 +59,7 @@ fn every_page_has_one_use_which_is_told() -> Result<()> {
     assert!(chain.clone().all(|run| run.table == Some(named)));
     assert_eq!(
         chain.map(|run| run.pages).sum::<u64>(),
-        (&read).table_stat(named)?.chain_pages
+        (&read).table_stat(named)?.overflow_pages
     );
     let report = db.check(true, &mut |_| true)?;
     assert_eq!(pages(PageUse::Dead), report.dead_pages);

@@ -209,7 +209,7 @@ pub unsafe extern "C" fn kv_stat_table(
             entries: whole.entries,
             branch_pages: whole.branch_pages,
             leaf_pages: whole.leaf_pages,
-            overflow_pages: whole.chain_pages,
+            overflow_pages: whole.overflow_pages,
             items: 0,
             used_bytes: whole.used_bytes,
         };

@@ -237,7 +237,7 @@ pub trait Reader: Trees {
             height: shape.height,
             branch_pages: shape.branch_pages,
             leaf_pages: shape.leaf_pages,
-            chain_pages: shape.chain_pages,
+            overflow_pages: shape.overflow_pages,
             used_bytes: shape.used,
         })
     }

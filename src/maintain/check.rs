@@ -36,7 +36,7 @@ pub struct CheckReport {
     /// tree).
     pub tree_pages: u64,
     /// The number of pages with long values and the rests of long keys.
-    pub chain_pages: u64,
+    pub overflow_pages: u64,
     /// The number of dead pages, whether they are free or pending. Only a check with accounting counts them.
     pub dead_pages: u64,
     /// The number of faults that were found.
@@ -274,7 +274,7 @@ impl Check<'_, '_> {
         if let Some(space) = space {
             tables.push((TableId::SPACE, space.desc.roots.space));
         }
-        let (mut tree_pages, mut chain_pages) = (0, 0);
+        let (mut tree_pages, mut overflow_pages) = (0, 0);
         let current = std::cell::Cell::new(TableId::MAIN);
         let job = self.job;
         let mut on_fault = |page: PageNo, kind: FaultKind, what: &str| match told.is_empty() {
@@ -293,7 +293,7 @@ impl Check<'_, '_> {
             let _ = job.advance(pages);
             match what {
                 Reached::Tree => tree_pages += pages,
-                Reached::Chain => chain_pages += pages,
+                Reached::Chain => overflow_pages += pages,
             }
         };
         let mut checker = Checker::new(true, &mut on_fault, &mut on_run);
@@ -308,7 +308,7 @@ impl Check<'_, '_> {
             job.lack_memory();
         }
         self.report.tree_pages = tree_pages;
-        self.report.chain_pages = chain_pages;
+        self.report.overflow_pages = overflow_pages;
     }
 
     /// Checks that every page of the file has exactly one use.
@@ -326,7 +326,7 @@ impl Check<'_, '_> {
         let is_hidden = self.report.faults > 0;
         let spilled = space.spilled.iter().map(|run| (*run, "space bookkeeping"));
         let dead = dead.extents.values().map(|d| (d.extent.run, "dead"));
-        let mut counted = first.get() + self.report.tree_pages + self.report.chain_pages;
+        let mut counted = first.get() + self.report.tree_pages + self.report.overflow_pages;
         for (run, what) in dead.chain(spilled) {
             if run.first < first || run.checked_end().is_none_or(|behind| behind > end) {
                 if !self.fault(Some(run.first), TableId::SPACE, "pages outside the file are listed") {

@@ -105,7 +105,7 @@ fn summary(report: &CheckReport, all: bool) -> Record {
         ("entries", report.entries.into()),
         ("pages", report.pages.into()),
         ("tree_pages", report.tree_pages.into()),
-        ("value_pages", report.chain_pages.into()),
+        ("value_pages", report.overflow_pages.into()),
         ("dead_pages", accounted(report.dead_pages)),
         ("unaccounted_pages", accounted(report.unaccounted_pages)),
         ("lost_slots", u64::from(report.lost_slots.count_ones()).into()),

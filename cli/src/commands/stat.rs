@@ -116,7 +116,7 @@ fn of_table(database: &Database, txn: &mut dyn Reader, name: Option<&[u8]>) -> O
         ("levels", u64::from(stat.height).into()),
         ("branch_pages", stat.branch_pages.into()),
         ("leaf_pages", stat.leaf_pages.into()),
-        ("value_pages", stat.chain_pages.into()),
+        ("value_pages", stat.overflow_pages.into()),
         ("bytes", stat.used_bytes.into()),
         ("fill_percent", fill),
     ])

@@ -40,7 +40,7 @@ impl Tables {
             if !self.quick {
                 let stat = reader.table_stat(number).about(&self.file)?;
                 row.push(("tree_pages", (stat.branch_pages + stat.leaf_pages).into()));
-                row.push(("value_pages", stat.chain_pages.into()));
+                row.push(("value_pages", stat.overflow_pages.into()));
                 row.push(("bytes", stat.used_bytes.into()));
             }
             rows.push(row);

@@ -23,7 +23,7 @@ pub struct Table {
 impl Table {
     /// Returns the number of its pages.
     pub fn pages(&self) -> u64 {
-        self.stat.branch_pages + self.stat.leaf_pages + self.stat.chain_pages
+        self.stat.branch_pages + self.stat.leaf_pages + self.stat.overflow_pages
     }
 }
 

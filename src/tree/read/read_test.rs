@@ -138,7 +138,7 @@ fn agree(kind: u32, n: usize, size: usize, seed: u64) -> u8 {
     };
     Checker::new(true, &mut |_, _, _| true, &mut on_run).tree(&source, &root, TABLE);
     assert_eq!(
-        (shape.branch_pages + shape.leaf_pages, shape.chain_pages),
+        (shape.branch_pages + shape.leaf_pages, shape.overflow_pages),
         (tree, chains)
     );
     let levels: Vec<_> = (1..=root.height)
