@@ -77,7 +77,7 @@ fn damage_is_found_told_and_survived() {
     let found = folder.kv(&["check", "db"]).ends_with(3);
     assert!(found.text().contains(&format!("page {page}: ")), "{found:?}");
     for words in [
-        "the default table",
+        "the main table",
         "meaning: ",
         "to do: ",
         "kv salvage",
@@ -93,7 +93,7 @@ fn damage_is_found_told_and_survived() {
     let scan = folder.kv(&["scan", "db", "-k"]).ends_with(3);
     assert!(scan.text().starts_with("000000\n") && scan.text().lines().count() > 1000);
     scan.says(&format!("page {page}"))
-        .says("the default table")
+        .says("the main table")
         .says("kv salvage");
     folder.kv(&["dump", "db"]).ends_with(3).says("kv salvage");
     folder.kv(&["map", "db"]).ends_with(3);

@@ -82,7 +82,7 @@ pub trait Reader: Trees {
     /// `NoTable`: there is no such table.
     fn table(&mut self, name: &[u8]) -> Result<TableId>;
 
-    /// Returns the name of a table, which is empty for the default table and for the list of names.
+    /// Returns the name of a table, which is empty for the main table and for the list of names.
     fn table_name(&mut self, table: TableId) -> Result<Vec<u8>>;
 
     /// Returns the note attached to a table, which is empty if there is none.

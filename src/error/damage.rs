@@ -90,7 +90,7 @@ pub fn table_called(table: TableId, name: &[u8]) -> impl Display + '_ {
     impl Display for Called<'_> {
         fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
             match *self {
-                Called(TableId::MAIN, _) => f.write_str("the default table"),
+                Called(TableId::MAIN, _) => f.write_str("the main table"),
                 Called(TableId::NAMES, _) => f.write_str("the list of tables"),
                 Called(TableId::CATALOGUE, _) => f.write_str("the catalogue"),
                 Called(TableId::SPACE, _) => f.write_str("the tree of dead pages"),

@@ -26,7 +26,7 @@ const TRIES: usize = 1000;
 pub struct CheckReport {
     /// The commit that was checked.
     pub id: CommitId,
-    /// The number of tables, including the default one.
+    /// The number of tables, including the main one.
     pub tables: u64,
     /// The number of entries of all tables.
     pub entries: u64,

@@ -170,7 +170,7 @@ impl<'d> Saver<'d, '_, '_> {
         Ok(())
     }
 
-    /// Saves the default table, then the catalogue, then every tree that the catalogue names.
+    /// Saves the main table, then the catalogue, then every tree that the catalogue names.
     fn trees(&mut self, meta: &Meta) -> Result<()> {
         self.report.id = meta.id;
         self.table(TableId::MAIN, &meta.roots.main, false)?;
