@@ -1855,7 +1855,7 @@ typedef struct kv_txn_stat {
     /** KV_READ or KV_WRITE. */
     uint32_t kind;
     /** Number of the commit that it reads; of a write transaction, the one that it builds upon. */
-    uint64_t id;
+    uint64_t commit;
     /** Number of edits that are collected and not applied yet. */
     uint64_t edits;
     /** Bytes of these edits. */

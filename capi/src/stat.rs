@@ -241,7 +241,7 @@ pub struct kv_txn_stat {
     /// KV_READ or KV_WRITE.
     pub kind: u32,
     /// Number of the commit that it reads; of a write transaction, the one that it builds upon.
-    pub id: u64,
+    pub commit: u64,
     /// Number of edits that are collected and not applied yet.
     pub edits: u64,
     /// Bytes of these edits.
@@ -269,7 +269,7 @@ pub unsafe extern "C" fn kv_stat_txn(txn: *const kv_txn, stat: *mut kv_txn_stat)
         let filled = kv_txn_stat {
             struct_size: 0,
             kind,
-            id: id.get(),
+            commit: id.get(),
             edits: collected.edits,
             edit_bytes: collected.bytes,
             private_pages: collected.private_pages,

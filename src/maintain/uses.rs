@@ -23,7 +23,7 @@ pub enum PageUse {
     /// The page is a leaf of a tree.
     Leaf,
     /// The page holds a part of a long value, its checksums, or the rest of a long key.
-    Chain,
+    Overflow,
     /// The page belongs to what the library keeps of dead pages: the space tree, or spilled records.
     Own,
     /// The page is dead: it is free, or becomes free when nobody can see it any more.
@@ -128,7 +128,7 @@ fn trees(view: JobView<'_, '_, '_>, space: &Accounting, on_run: &mut dyn FnMut(P
         let Run { first, pages } = extent.run;
         let usage = match (what, current.get()) {
             (_, TableId::SPACE) => Ok(PageUse::Own),
-            (Reached::Chain, _) => Ok(PageUse::Chain),
+            (Reached::Chain, _) => Ok(PageUse::Overflow),
             (Reached::Tree, _) => usage_of_tree_page(view, first),
         };
         match usage.and_then(|usage| job.advance(pages).map(|()| usage)) {

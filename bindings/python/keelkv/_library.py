@@ -131,7 +131,7 @@ class TableStat(C.Structure):
 
 
 class TxnStat(C.Structure):
-    _fields_ = _struct("struct_size:u4 kind:u4 id:u8 edits:u8 edit_bytes:u8 private_pages:u8")
+    _fields_ = _struct("struct_size:u4 kind:u4 commit:u8 edits:u8 edit_bytes:u8 private_pages:u8")
 
 
 class ValueStat(C.Structure):

@@ -152,7 +152,7 @@ fn record(counts: &Counts, commit: u64, page_size: u64) -> Record {
         ("pages", counts.pages.iter().sum::<u64>().into()),
         ("leaf_pages", pages(PageUse::Leaf)),
         ("branch_pages", pages(PageUse::Branch)),
-        ("value_pages", pages(PageUse::Chain)),
+        ("value_pages", pages(PageUse::Overflow)),
         ("own_pages", pages(PageUse::Own)),
         ("head_pages", pages(PageUse::Meta)),
         ("dead_pages", pages(PageUse::Dead)),

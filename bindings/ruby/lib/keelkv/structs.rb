@@ -107,7 +107,7 @@ module KV
     end
 
     class TxnStat < SizedStruct
-      layout :struct_size, :uint32, :kind, :uint32, :id, :uint64, :edits, :uint64, :edit_bytes, :uint64,
+      layout :struct_size, :uint32, :kind, :uint32, :commit, :uint64, :edits, :uint64, :edit_bytes, :uint64,
              :private_pages, :uint64
     end
   end
