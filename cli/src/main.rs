@@ -9,6 +9,7 @@
 //! | `exit`      | how the program ends: codes and messages                           |
 //! | `global`    | the options that all commands have                                 |
 //! | `input`     | what people type: keys, values, ranges                             |
+//! | `inspect`   | what commands and the report find out about a database             |
 //! | `interrupt` | Ctrl-C during long work                                            |
 //! | `output`    | what people and programs read: entries, figures, progress          |
 //! | `formats`   | text formats of whole tables: LMDB's, JSON lines, CSV              |
@@ -26,6 +27,7 @@ mod exit;
 mod formats;
 mod global;
 mod input;
+mod inspect;
 mod interrupt;
 mod output;
 mod report;

@@ -1,9 +1,9 @@
 //! `kv check`: proving that a file is whole.
 
-use super::findings;
 use crate::database::Database;
 use crate::exit::{Exit, Outcome};
 use crate::global::Global;
+use crate::inspect::faults;
 use crate::output::figures::{self, Figure, Record};
 use crate::output::progress::{Progress, Unit};
 use crate::output::stream::Out;
@@ -82,9 +82,9 @@ fn name_of(mut txn: &ReadTxn, fault: &Fault) -> Option<String> {
 /// Tells a finding. People get a line that they can read; programs get a record.
 pub fn finding(out: &mut Out, form: Form, fault: &Fault, table: Option<String>) -> Outcome<()> {
     if form != Form::Table {
-        return figures::table(out, form, &[], &[findings::record(fault, table)]);
+        return figures::table(out, form, &[], &[faults::record(fault, table)]);
     }
-    let meaning = findings::meaning(fault);
+    let meaning = faults::meaning(fault);
     let page = fault.page.map(|page| format!("page {page}: ")).unwrap_or_default();
     let table = table.map(|table| format!(" ({table})")).unwrap_or_default();
     out.line(format_args!("{page}{}{table}", fault.what))?;

@@ -12,11 +12,9 @@
 //! | `tables`      | which tables there are                                    |
 //! | `stat`        | figures of the file or of a table                         |
 //! | `map`         | a picture of what the pages are used for                  |
-//! | `picture`     | drawing that picture                                      |
 //! | `report`      | a page of HTML about a database                           |
 //! | `readers`     | which processes read and write                            |
 //! | `check`       | proving that a file is whole                              |
-//! | `findings`    | what a fault means, and what to do about it               |
 //! | `salvage`     | saving what a damaged file has                            |
 //! | `backup`      | copying a database in use                                 |
 //! | `restore`     | making a database of a backup                             |
@@ -35,22 +33,20 @@ mod completions;
 mod count;
 mod del;
 mod dump;
-mod findings;
 mod get;
 mod import_lmdb;
 mod load;
 mod man;
-pub mod map;
-pub mod picture;
+mod map;
 mod put;
 mod rank;
-pub mod readers;
+mod readers;
 mod report;
 mod restore;
 mod salvage;
 mod scan;
 mod shell;
-pub mod stat;
+mod stat;
 mod tables;
 
 use crate::exit::Outcome;

@@ -2,10 +2,10 @@
 //! keys and values. Everything but the page uses is of one snapshot.
 
 use super::lengths::Lengths;
-use crate::commands::{map, readers, stat};
 use crate::database::Database;
 use crate::exit::{About, Outcome};
 use crate::global::Global;
+use crate::inspect::{file, readers, uses};
 use crate::output::figures::Record;
 use crate::output::progress::{Progress, Unit};
 use kv_engine::{Cursor, Job, LevelStat, PageRun, Range, ReadTxn, Reader, ReaderInfo, TableId, TableStat, Writer};
@@ -48,7 +48,7 @@ pub struct Facts {
     /// The lengths of keys and of values.
     pub lengths: (Lengths, Lengths),
     /// What `kv map` counts, the commit of which it tells, and the pages of the file then.
-    pub uses: (map::Counts, u64, u64),
+    pub uses: (uses::Counts, u64, u64),
     /// The uses of pages, joined where they touch.
     pub runs: Vec<PageRun>,
     /// The readers, and whether it is known how many pages are kept for them.
@@ -71,7 +71,7 @@ impl Facts {
         let txn = database.db.begin_read().about(path)?;
         let kept = database.session.as_ref().and_then(|session| session.snapshot());
         let own_snapshots = 1 + u32::from(kept.is_some());
-        let figures = stat::of_file(&database, &mut &txn, own_snapshots)?;
+        let figures = file::figures(&database, &mut &txn, own_snapshots)?;
         let file_bytes = std::fs::metadata(path).map_or(0, |facts| facts.len());
         let mut names = vec![(Vec::new(), TableId::MAIN)];
         names.extend(database.named_tables(&mut &txn)?);
@@ -92,14 +92,14 @@ impl Facts {
         drop(progress);
         let state = database.db.stat();
         let recovery = database.db.recovery();
-        let (mut counts, mut runs) = (map::Counts::default(), Vec::new());
+        let (mut counts, mut runs) = (uses::Counts::default(), Vec::new());
         let mut progress = Progress::new(global, "reading pages", Unit::Pages, Some(state.pages));
         let uses = {
             let mut tell = |done, total| progress.tell(done, total);
             let job = Job::new(&mut tell);
             database.db.page_uses(&job, &mut |run| {
                 counts.add(run);
-                map::join(&mut runs, run);
+                uses::join(&mut runs, run);
             })
         };
         let uses = uses.about(path)?;
