@@ -1,8 +1,8 @@
 //! `kv check`: proving that a file is whole.
 
+use crate::context::Context;
 use crate::database::Database;
 use crate::exit::{Exit, Outcome};
-use crate::global::Global;
 use crate::inspect::faults;
 use crate::output::figures::{self, Figure, Record};
 use crate::output::progress::{Progress, Unit};
@@ -30,14 +30,14 @@ pub struct Check {
 
 impl Check {
     /// Checks.
-    pub fn run(self, global: &Global) -> Outcome {
-        let database = Database::to_read(&self.file, global)?;
+    pub fn run(self, context: &Context) -> Outcome {
+        let database = Database::to_read(&self.file, context)?;
         let txn = database.read()?;
         let mut out = Out::open()?;
         let form = self.form.form;
         let mut broken = None;
         let report = {
-            let mut progress = Progress::new(global, "checking", Unit::Pages, Some(database.db.stat().pages));
+            let mut progress = Progress::new(context, "checking", Unit::Pages, Some(database.db.stat().pages));
             let mut tell = |done, total| progress.tell(done, total);
             let job = Job::new(&mut tell);
             let mut on_fault = |fault: &Fault| {
@@ -58,7 +58,7 @@ impl Check {
         figures::record(&mut out, form, &summary(&report, self.all))?;
         out.finish()?;
         if report.lost_slots > 0 {
-            global.say(
+            context.say(
                 "one of the places that describe the newest commit cannot be read; another one can, and nothing is lost; \
                  the next commit writes it anew",
             );

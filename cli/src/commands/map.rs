@@ -1,8 +1,8 @@
 //! `kv map`: a picture of what the pages are used for, and figures of how fragmented the file is.
 
+use crate::context::Context;
 use crate::database::Database;
 use crate::exit::{About, Exit, Outcome};
-use crate::global::Global;
 use crate::inspect::picture::{kind_of, Picture, Style, KINDS};
 use crate::inspect::uses::{join, Counts};
 use crate::output::figures::{self, Figure, Record};
@@ -34,14 +34,14 @@ pub struct Map {
 
 impl Map {
     /// Draws.
-    pub fn run(self, global: &Global) -> Outcome {
-        let database = Database::to_read(&self.file, global)?;
+    pub fn run(self, context: &Context) -> Outcome {
+        let database = Database::to_read(&self.file, context)?;
         let stat = database.db.stat();
         // A commit may make the file longer meanwhile.
         let mut runs = Vec::new();
         let mut counts = Counts::default();
         let uses = {
-            let mut progress = Progress::new(global, "reading", Unit::Pages, Some(stat.pages));
+            let mut progress = Progress::new(context, "reading", Unit::Pages, Some(stat.pages));
             let mut tell = |done, total| progress.tell(done, total);
             let job = Job::new(&mut tell);
             database.db.page_uses(&job, &mut |run| {

@@ -49,8 +49,8 @@ mod shell;
 mod stat;
 mod tables;
 
+use crate::context::Context;
 use crate::exit::Outcome;
-use crate::global::Global;
 use clap::Subcommand;
 
 /// Declares the commands: the name of each, and the struct with its options, which has a method `run`.
@@ -65,9 +65,9 @@ macro_rules! commands {
 
         impl Command {
             /// Does it.
-            pub fn run(self, global: &Global) -> Outcome {
+            pub fn run(self, context: &Context) -> Outcome {
                 match self {
-                    $(Command::$name(options) => options.run(global),)*
+                    $(Command::$name(options) => options.run(context),)*
                 }
             }
         }

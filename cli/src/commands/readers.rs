@@ -1,7 +1,7 @@
 //! `kv readers`: which processes read and write.
 
+use crate::context::Context;
 use crate::exit::{Exit, Outcome};
-use crate::global::Global;
 use crate::inspect::readers::{name_of, now};
 use crate::output::figures::{self, Figure, Record};
 use crate::output::stream::Out;
@@ -23,8 +23,8 @@ pub struct Readers {
 
 impl Readers {
     /// Lists the readers and the writer.
-    pub fn run(self, global: &Global) -> Outcome {
-        let (database, readers, knows_pages) = now(&self.file, global)?;
+    pub fn run(self, context: &Context) -> Outcome {
+        let (database, readers, knows_pages) = now(&self.file, context)?;
         let mut rows: Vec<Record> = Vec::new();
         for reader in readers {
             rows.push(vec![

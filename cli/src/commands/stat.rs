@@ -1,8 +1,8 @@
 //! `kv stat`: figures of the file or of a table.
 
+use crate::context::Context;
 use crate::database::Database;
 use crate::exit::{About, Exit, Outcome};
-use crate::global::Global;
 use crate::input::args::TableArg;
 use crate::inspect::file;
 use crate::output::figures::{self, Figure, Record};
@@ -31,9 +31,9 @@ pub struct Stat {
 
 impl Stat {
     /// Shows the figures.
-    pub fn run(self, global: &Global) -> Outcome {
+    pub fn run(self, context: &Context) -> Outcome {
         let name = self.table.name()?;
-        let database = Database::to_read(&self.file, global)?;
+        let database = Database::to_read(&self.file, context)?;
         let mut txn = database.reading()?;
         let own_snapshots = txn.snapshots();
         let mut reader = txn.reader();

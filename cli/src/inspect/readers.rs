@@ -1,23 +1,23 @@
 //! Who reads a database, and what the processes are called.
 
+use crate::context::Context;
 use crate::database::{Database, Writing};
 use crate::exit::Outcome;
-use crate::global::Global;
 use crate::output::figures::Figure;
 use kv_engine::{ReaderInfo, Wait, WriteOptions};
 use std::path::Path;
 
 /// Opens a database, and returns who reads it, and whether it is known how many pages are kept for them.
-pub fn now(path: &Path, global: &Global) -> Outcome<(Database, Vec<ReaderInfo>, bool)> {
-    let mut database = Database::to_read(path, global)?;
+pub fn now(path: &Path, context: &Context) -> Outcome<(Database, Vec<ReaderInfo>, bool)> {
+    let mut database = Database::to_read(path, context)?;
     let mut knows_pages = false;
     // What is kept for a reader is known to those who write. The right to write is taken for a moment, if it is free and
     // there are readers; nothing is written.
     if !database.db.readers().is_empty() {
         drop(database);
-        database = match Database::to_write(path, global, Writing::default()) {
+        database = match Database::to_write(path, context, Writing::default()) {
             Ok(database) => database,
-            Err(_) => Database::to_read(path, global)?,
+            Err(_) => Database::to_read(path, context)?,
         };
         let options = WriteOptions {
             wait: Some(Wait::Try),

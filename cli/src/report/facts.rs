@@ -2,9 +2,9 @@
 //! keys and values. Everything but the page uses is of one snapshot.
 
 use super::lengths::Lengths;
+use crate::context::Context;
 use crate::database::Database;
 use crate::exit::{About, Outcome};
-use crate::global::Global;
 use crate::inspect::{file, readers, uses};
 use crate::output::figures::Record;
 use crate::output::progress::{Progress, Unit};
@@ -62,12 +62,12 @@ const AT_ONCE: u64 = 4096;
 
 impl Facts {
     /// Reads them.
-    pub fn gather(path: &Path, global: &Global) -> Outcome<Facts> {
+    pub fn gather(path: &Path, context: &Context) -> Outcome<Facts> {
         // Before this command has a snapshot of its own.
-        let (database, readers, knows_pages) = readers::now(path, global)?;
+        let (database, readers, knows_pages) = readers::now(path, context)?;
         let writer = database.db.writer();
         drop(database);
-        let database = Database::to_read(path, global)?;
+        let database = Database::to_read(path, context)?;
         let txn = database.db.begin_read().about(path)?;
         let kept = database.session.as_ref().and_then(|session| session.snapshot());
         let own_snapshots = 1 + u32::from(kept.is_some());
@@ -80,7 +80,7 @@ impl Facts {
         for (_, number) in &names {
             total += reader.count(*number, &Range::default()).about(path)?;
         }
-        let mut progress = Progress::new(global, "reading", Unit::Entries, Some(total));
+        let mut progress = Progress::new(context, "reading", Unit::Entries, Some(total));
         let (mut tables, mut levels) = (Vec::new(), Vec::new());
         let mut lengths = (Lengths::default(), Lengths::default());
         for (name, number) in names {
@@ -93,7 +93,7 @@ impl Facts {
         let state = database.db.stat();
         let recovery = database.db.recovery();
         let (mut counts, mut runs) = (uses::Counts::default(), Vec::new());
-        let mut progress = Progress::new(global, "reading pages", Unit::Pages, Some(state.pages));
+        let mut progress = Progress::new(context, "reading pages", Unit::Pages, Some(state.pages));
         let uses = {
             let mut tell = |done, total| progress.tell(done, total);
             let job = Job::new(&mut tell);
