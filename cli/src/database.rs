@@ -46,6 +46,7 @@ impl Database {
                 ..Options::default()
             },
         )
+        .about(path)
     }
 
     /// Opens a database to write into it.
@@ -60,16 +61,17 @@ impl Database {
             },
             ..Options::default()
         };
-        let missing = !writing.create && !path.exists();
-        Database::open(path, context, &options).map_err(|failure| match missing {
-            true => failure.advise("add --create to make a new database"),
-            false => failure,
+        Database::open(path, context, &options).map_err(|error| match error {
+            Error::NoFile(_) if !writing.create => {
+                Failure::bare(path, &error).advise("add --create to make a new database")
+            }
+            error => Failure::of(path, error),
         })
     }
 
-    fn open(path: &Path, context: &Context, options: &Options) -> Outcome<Database> {
+    fn open(path: &Path, context: &Context, options: &Options) -> kv_engine::Result<Database> {
         Ok(Database {
-            db: Db::open(path, options).about(path)?,
+            db: Db::open(path, options)?,
             path: path.to_path_buf(),
             session: context.session.clone(),
             wait: context.global.wait,

@@ -138,7 +138,10 @@ fn values_come_from_pipes_and_files_and_may_be_long() {
         .kv_with(&["put", "db", "--hex", "00", "-"], b"xx")
         .ends_with(2)
         .says("hexadecimal");
-    folder.kv(&["put", "db", "k", "@none"]).ends_with(5).says("none: open");
+    folder
+        .kv(&["put", "db", "k", "@none"])
+        .ends_with(5)
+        .says("none: cannot open: No such file or directory; check the name");
     folder.kv(&["put", "-c", "new", "k", "@none"]).ends_with(5);
     assert!(
         !folder.file("new").exists(),

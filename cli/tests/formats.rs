@@ -152,7 +152,7 @@ fn what_is_there_is_kept_or_replaced_and_batches_stay() {
     folder
         .kv(&["load", "db", "no-input"])
         .ends_with(5)
-        .says("no-input: open");
+        .says("no-input: cannot open: No such file or directory; check the name");
     assert_eq!(folder.names(), ["db"]);
 }
 

@@ -223,12 +223,12 @@ fn what_cannot_be_imported_changes_nothing() {
     folder
         .kv(&["import-lmdb", "none", "db"])
         .ends_with(5)
-        .says("none: cannot be read: No such file");
+        .says("none: cannot read: No such file or directory; check the name");
     let args = ["import-lmdb", "source", "db", "-d", "plain", "-d", "nobody"];
     folder
         .kv(&args)
         .ends_with(1)
-        .says("source: there is no database nobody;");
+        .says("source: there is no database \"nobody\"; choose one that the file has");
     nothing(&folder);
 
     // The value of a key near the end of a long database.

@@ -37,12 +37,13 @@ impl Backup {
             compact: self.compact,
             overwrite: self.overwrite,
         };
+        let to_stream = self.target == Path::new("-");
         let mut bytes = 0;
         let copied = {
             let mut progress = Progress::new(context, "copying", Unit::Pages, Some(database.db.stat().pages));
             let mut tell = |done, total| progress.tell(done, total);
             let job = Job::new(&mut tell);
-            match self.target == Path::new("-") {
+            match to_stream {
                 true => {
                     if io::stdout().is_terminal() {
                         return Err(Failure::usage(
@@ -51,7 +52,7 @@ impl Backup {
                     }
                     let mut out = io::stdout().lock();
                     txn.backup_to(options, &job, &mut |part| {
-                        bytes += part.len();
+                        bytes += part.len() as u64;
                         // A pipe that is closed early is an error here: the backup is not whole.
                         out.write_all(part)
                             .map_err(|e| Error::io("write to standard output", e))
@@ -62,8 +63,9 @@ impl Backup {
             }
         };
         copied.map_err(|error| database.fail(error))?;
-        if let Ok(facts) = std::fs::metadata(&self.target) {
-            bytes = facts.len() as usize;
+        if !to_stream {
+            // The backup is made, whatever became of the file since.
+            bytes = std::fs::metadata(&self.target).map_or(0, |facts| facts.len());
         }
         let commit = txn.id();
         context.say(format_args!(

@@ -4,6 +4,7 @@ use crate::batches::Batches;
 use crate::context::Context;
 use crate::database::{Database, Writing};
 use crate::exit::{shown, About, Exit, Failure, Outcome};
+use crate::input::args::page_size;
 use crate::input::bytes::Syntax;
 use crate::output::progress::{Progress, Unit};
 use crate::output::text::Quoted;
@@ -39,7 +40,7 @@ pub struct ImportLmdb {
     #[arg(long, value_name = "ENTRIES")]
     batch: Option<NonZeroU64>,
     /// The page size of a new file: 4096, 8192, 16384, 32768 or 65536 bytes.
-    #[arg(long, value_name = "BYTES", default_value_t = 4096)]
+    #[arg(long, value_name = "BYTES", default_value_t = 4096, value_parser = page_size)]
     page_size: u32,
 }
 
@@ -314,15 +315,21 @@ impl Import<'_> {
     }
 }
 
-/// What an error of the source means.
+/// Returns what an error of the source means.
 fn fail(error: keelkv_lmdb::Error) -> Failure {
     use keelkv_lmdb::Error as Source;
     let exit = match &error {
+        Source::Io { path, source } => return Failure::file(path, "read", source),
         Source::NotLmdb { .. } | Source::Unsupported { .. } => Exit::Refused,
         Source::Damaged { .. } | Source::Count { .. } => Exit::Damage,
         Source::Changed { .. } => Exit::Busy,
         Source::NoDatabase { .. } => Exit::NotFound,
         _ => Exit::System,
     };
-    Failure::new(exit, error.to_string())
+    let what = match &error {
+        Source::NoDatabase { name, .. } => format!("there is no database {}", Quoted(name)),
+        other => other.what().to_string(),
+    };
+    let path = shown(error.path());
+    Failure::new(exit, format!("{path}: {what}")).advise(error.advice())
 }

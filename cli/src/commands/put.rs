@@ -3,9 +3,9 @@
 use crate::context::Context;
 use crate::database::{Database, Writing};
 use crate::exit::{shown, About, Exit, Failure, Outcome};
-use crate::input::args::{HexArg, TableArg};
+use crate::input::args::{page_size, HexArg, TableArg};
 use crate::input::values::{Target, Value};
-use crate::output::text::Quoted;
+use crate::output::text::{Quoted, Typed};
 use clap::Args;
 use kv_engine::{Error, PutMode, Reader, TableId, WriteTxn};
 use std::ffi::OsString;
@@ -46,7 +46,7 @@ pub struct CreateArgs {
     #[arg(long, short)]
     pub create: bool,
     /// The page size of a new file: 4096, 8192, 16384, 32768 or 65536 bytes.
-    #[arg(long, value_name = "BYTES", default_value_t = 4096, requires = "create")]
+    #[arg(long, value_name = "BYTES", default_value_t = 4096, requires = "create", value_parser = page_size)]
     pub page_size: u32,
 }
 
@@ -73,8 +73,8 @@ impl Put {
         for pair in self.pairs.chunks(2) {
             let [key, value] = pair else {
                 return Err(Failure::usage(format!(
-                    "the key {:?} has no value; give keys and values in turns",
-                    pair[0]
+                    "the key {} has no value; give keys and values in turns",
+                    Typed(&pair[0])
                 )));
             };
             pairs.push((syntax.read(key)?, Value::of(value, syntax)?));

@@ -5,9 +5,10 @@ use crate::database::Database;
 use crate::exit::{shown, Exit, Failure, Outcome};
 use crate::interrupt;
 use crate::output::progress::{Progress, Unit};
+use crate::temporary::{folder_of, Temporary};
 use clap::Args;
 use kv_engine::{BackupOptions, Job};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -39,9 +40,10 @@ impl Restore {
             return Err(Failure::new(Exit::Refused, what));
         }
         interrupt::watch();
-        let received = Received::new(&self.target)?;
-        received.fill(context)?;
-        self.copy(&received.path, context)
+        // What came through a pipe lies beside the target until it is verified.
+        let (received, file) = Temporary::file(folder_of(&self.target), "restore")?;
+        receive(file, received.path(), context)?;
+        self.copy(received.path(), context)
     }
 
     fn copy(&self, backup: &Path, context: &Context) -> Outcome {
@@ -66,48 +68,23 @@ impl Restore {
     }
 }
 
-/// A backup that came through a pipe, in a file beside the target. It is removed in the end.
-struct Received {
-    path: PathBuf,
-}
-
-impl Received {
-    fn new(target: &Path) -> Outcome<Received> {
-        let folder = match target.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
-        let path = folder.join(format!(".kv-restore-{}", std::process::id()));
-        let made = OpenOptions::new().write(true).create_new(true).open(&path);
-        made.map_err(|e| Failure::file(&path, "create", &e))?;
-        Ok(Received { path })
-    }
-
-    fn fill(&self, context: &Context) -> Outcome<()> {
-        let mut progress = Progress::new(context, "receiving", Unit::Bytes, None);
-        let mut file = File::create(&self.path).map_err(|e| Failure::file(&self.path, "open", &e))?;
-        let mut from = io::stdin().lock();
-        let mut part = vec![0; 1 << 20];
-        loop {
-            interrupt::check()?;
-            match from.read(&mut part) {
-                // A pipe also ends because what fills it was interrupted.
-                Ok(0) => return interrupt::check(),
-                Ok(n) => {
-                    file.write_all(&part[..n])
-                        .map_err(|e| Failure::file(&self.path, "write", &e))?;
-                    progress.more(n as u64)?;
-                }
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(Failure::file(Path::new("standard input"), "read", &e)),
+/// Writes what comes from standard input into a file.
+fn receive(mut file: File, path: &Path, context: &Context) -> Outcome<()> {
+    let mut progress = Progress::new(context, "receiving", Unit::Bytes, None);
+    let mut from = io::stdin().lock();
+    let mut part = vec![0; 1 << 20];
+    loop {
+        interrupt::check()?;
+        match from.read(&mut part) {
+            // A pipe also ends because what fills it was interrupted.
+            Ok(0) => return interrupt::check(),
+            Ok(n) => {
+                file.write_all(&part[..n])
+                    .map_err(|e| Failure::file(path, "write", &e))?;
+                progress.more(n as u64)?;
             }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(Failure::input(Path::new("-"), "read", &e)),
         }
-    }
-}
-
-impl Drop for Received {
-    fn drop(&mut self) {
-        // A file that is left over wastes space but endangers nothing.
-        let _ = std::fs::remove_file(&self.path);
     }
 }

@@ -6,7 +6,7 @@ use crate::exit::{shown, Exit, Failure, Outcome};
 use crate::input::bytes::from_text;
 use crate::interrupt;
 use crate::output::stream;
-use crate::output::text::{escaped, Quoted};
+use crate::output::text::{escaped, Typed};
 use crate::session::State;
 use crate::shell::complete::Help;
 use crate::shell::history;
@@ -15,8 +15,10 @@ use clap::Args;
 use rustyline::error::ReadlineError;
 use rustyline::history::{FileHistory, History};
 use rustyline::{CompletionType, Config, Editor};
+use std::ffi::OsStr;
 use std::io::{self, BufRead, IsTerminal};
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 /// Runs commands on one file, line by line.
 ///
@@ -60,7 +62,7 @@ impl Shell {
             interrupt::check()?;
             line.clear();
             let read = input.read_until(b'\n', &mut line);
-            if read.map_err(|e| Failure::new(Exit::System, format!("standard input: {e}")))? == 0 {
+            if read.map_err(|e| Failure::input(Path::new("-"), "read", &e))? == 0 {
                 break;
             }
             number += 1;
@@ -79,7 +81,7 @@ impl Shell {
             if worst == Exit::Done {
                 worst = exit;
             }
-            let text = Quoted(line.trim_ascii()).to_string();
+            let text = Typed(OsStr::from_bytes(line.trim_ascii())).to_string();
             if !self.keep_going {
                 let undone = match lines.session.state() {
                     State::None => "",
@@ -165,7 +167,6 @@ fn read(lines: &Lines, config: &Config, history: &mut FileHistory) -> rustyline:
 
 /// Returns what is shown before a line: the file, the table, the transaction, the snapshot.
 fn prompt(lines: &Lines) -> String {
-    use std::os::unix::ffi::OsStrExt;
     let name = lines.file().file_name().unwrap_or(lines.file().as_os_str());
     let mut text = escaped(name.as_bytes()).to_string();
     if let Some(table) = &lines.table {

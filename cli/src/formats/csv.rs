@@ -42,7 +42,7 @@ impl<'o> Writer<'o> {
 fn failed(error: ::csv::Error) -> Failure {
     match error.into_kind() {
         ::csv::ErrorKind::Io(error) => Failure::output(&error),
-        other => Failure::new(Exit::System, format!("standard output: {other:?}")),
+        other => Failure::new(Exit::System, format!("standard output: cannot write CSV: {other:?}")),
     }
 }
 
@@ -128,6 +128,7 @@ pub fn read(lines: Lines, sink: &mut dyn Sink, syntax: Syntax, has_heading: bool
             ::csv::ErrorKind::UnequalLengths { len, expected_len, .. } => {
                 wrong(format!("there are {len} fields, and {expected_len} in the first line"))
             }
+            ::csv::ErrorKind::Io(error) => Failure::input(&name, "read", error),
             _ => wrong(error.to_string()),
         })? {
             false => return Ok(()),

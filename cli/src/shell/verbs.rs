@@ -6,7 +6,7 @@ use crate::database::{Database, Writing};
 use crate::exit::{shown, Exit, Failure, Outcome};
 use crate::input::bytes::from_text;
 use crate::output::stream::Out;
-use crate::output::text::Quoted;
+use crate::output::text::{Quoted, Typed};
 use crate::session::{Session, State};
 use clap::parser::ValueSource;
 use clap::ArgMatches;
@@ -157,7 +157,7 @@ impl Shell {
 
     /// Changes the current table, which need not be there yet: `put --create` makes it.
     fn choose(&mut self, name: &OsStr) -> Outcome<()> {
-        let bytes = from_text(name.as_bytes()).map_err(|what| Failure::usage(format!("{name:?}: {what}")))?;
+        let bytes = from_text(name.as_bytes()).map_err(|what| Failure::usage(format!("{}: {what}", Typed(name))))?;
         if bytes.is_empty() {
             return Err(Failure::usage(
                 "a table has no empty name; say table alone for the main table",
@@ -277,10 +277,8 @@ impl Shell {
 
 /// Shows what clap says of a line: what is wrong with it, or the help that it asks for.
 fn told(error: &clap::Error) -> Outcome<Exit> {
-    // Nobody is left to be told if the stream is closed.
-    let _ = error.print();
-    match error.use_stderr() {
-        true => Err(Failure::usage("")),
-        false => Ok(Exit::Done),
+    match Failure::command_line(error) {
+        Exit::Done => Ok(Exit::Done),
+        exit => Err(Failure::new(exit, "")),
     }
 }
