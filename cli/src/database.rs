@@ -25,7 +25,7 @@ pub struct Database {
 
 /// What a command that writes may do besides.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Writing {
+pub struct WriteAccess {
     /// Whether a file that is missing is created.
     pub create: bool,
     /// The page size of a new file; 0 stands for the usual one.
@@ -50,19 +50,19 @@ impl Database {
     }
 
     /// Opens a database to write into it.
-    pub fn to_write(path: &Path, context: &Context, writing: Writing) -> Outcome<Database> {
+    pub fn to_write(path: &Path, context: &Context, access: WriteAccess) -> Outcome<Database> {
         let options = Options {
-            existing: !writing.create,
-            page_size: writing.page_size,
+            existing: !access.create,
+            page_size: access.page_size,
             wait: Some(context.global.wait),
-            durability: match writing.lazy {
+            durability: match access.lazy {
                 true => Durability::Lazy,
                 false => Durability::Full,
             },
             ..Options::default()
         };
         Database::open(path, context, &options).map_err(|error| match error {
-            Error::NoFile(_) if !writing.create => {
+            Error::NoFile(_) if !access.create => {
                 Failure::bare(path, &error).advise("add --create to make a new database")
             }
             error => Failure::of(path, error),

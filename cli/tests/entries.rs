@@ -235,7 +235,7 @@ fn tables_are_created_used_and_dropped() {
     let json = folder.kv(&["tables", "db", "-o", "json"]).ends_with(0).json();
     assert_eq!(json.len(), 3);
     assert!(json[0]["table"].is_null() && json[1]["table"]["hex"] == "6f64640aff" && json[2]["table"] == "users");
-    assert!(json[2]["entries"] == 2 && json[2]["tree_pages"] == 1 && json[2]["bytes"].as_u64() > Some(0));
+    assert!(json[2]["entries"] == 2 && json[2]["tree_pages"] == 1 && json[2]["used_bytes"].as_u64() > Some(0));
     let raw = folder.kv(&["tables", "db", "-o", "raw", "--quick"]).ends_with(0);
     assert_eq!(raw.out, b"\t1\nodd\n\xff\t1\nusers\t2\n");
     for command in ["get", "rank"] {

@@ -3,7 +3,7 @@
 use crate::database::{Database, Record};
 use crate::error::{Error, Result};
 use crate::page::{node, Kind, Node, Page};
-use crate::pages::{Pages, Seen};
+use crate::pages::{Pages, ReadPages};
 use crate::tree::Tree;
 
 /// A key and one of its values.
@@ -92,7 +92,7 @@ pub(crate) struct Cursor {
     leaf: Option<(Page, usize)>,
     /// The values that are left of a key.
     values: Option<Values>,
-    seen: Seen,
+    seen: ReadPages,
 }
 
 impl Cursor {
@@ -102,7 +102,7 @@ impl Cursor {
             tree: Tree::new(record),
             leaf: None,
             values: None,
-            seen: Seen::default(),
+            seen: ReadPages::default(),
         }
     }
 
@@ -204,7 +204,7 @@ struct Values {
 }
 
 impl Values {
-    fn step(&mut self, pages: &Pages, seen: &mut Seen) -> Result<Option<Vec<u8>>> {
+    fn step(&mut self, pages: &Pages, seen: &mut ReadPages) -> Result<Option<Vec<u8>>> {
         loop {
             if let Some((leaf, next)) = self.leaf.as_mut().filter(|(leaf, next)| *next < leaf.count) {
                 let damaged = |what: String| pages.damaged(leaf.number, what);

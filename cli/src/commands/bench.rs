@@ -67,7 +67,7 @@ impl Bench {
             new: true,
             ..Options::default()
         };
-        let work = Work {
+        let work = Workload {
             db: Db::open(&path, &options).about(&path)?,
             path,
             entries,
@@ -192,14 +192,14 @@ impl Measured {
 }
 
 /// What is measured.
-struct Work {
+struct Workload {
     db: Db,
     path: PathBuf,
     entries: Entries,
     time: Duration,
 }
 
-impl Work {
+impl Workload {
     /// Does something again and again until the time is over. It returns how much it did.
     fn measure(&self, mut step: impl FnMut() -> kv_engine::Result<u64>) -> Outcome<Measured> {
         let begun = Instant::now();

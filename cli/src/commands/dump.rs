@@ -99,7 +99,7 @@ impl Dump {
         database: &Database,
         reader: &mut dyn Reader,
         tables: &[(Option<Vec<u8>>, TableId)],
-        (context, to): (&Context, &mut dyn sink::Format),
+        (context, to): (&Context, &mut dyn sink::TableWriter),
     ) -> Outcome<()> {
         let range = self.range.read(self.hex.syntax())?;
         let path = &database.path;

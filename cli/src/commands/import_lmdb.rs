@@ -2,7 +2,7 @@
 
 use crate::batches::Batches;
 use crate::context::Context;
-use crate::database::{Database, Writing};
+use crate::database::{Database, WriteAccess};
 use crate::exit::{shown, About, Exit, Failure, Outcome};
 use crate::input::args::page_size;
 use crate::input::bytes::Syntax;
@@ -84,12 +84,12 @@ impl ImportLmdb {
         let total = databases
             .iter()
             .fold(0, |total: u64, database| total.saturating_add(database.entries()));
-        let writing = Writing {
+        let access = WriteAccess {
             create: true,
             page_size: self.page_size,
             lazy: false,
         };
-        let database = Database::to_write(&self.file, context, writing)?;
+        let database = Database::to_write(&self.file, context, access)?;
         let mut import = Import {
             options: &self,
             environment: &environment,

@@ -3,7 +3,7 @@
 use super::put::{table_to_write, CreateArgs};
 use crate::batches::Batches;
 use crate::context::Context;
-use crate::database::{Database, Writing};
+use crate::database::{Database, WriteAccess};
 use crate::exit::{shown, Exit, Outcome};
 use crate::formats::sink::{Sink, TableName};
 use crate::formats::{csv, json, mdb, Format};
@@ -56,12 +56,12 @@ impl Load {
             Some(format) => format,
             None => Format::of(lines.peek()?),
         };
-        let writing = Writing {
+        let access = WriteAccess {
             create: self.create.create,
             page_size: self.create.page_size,
             lazy: false,
         };
-        let database = Database::to_write(&self.file, context, writing)?;
+        let database = Database::to_write(&self.file, context, access)?;
         let mut loader = Loader {
             batches: Batches::new(&database, self.batch),
             table: TableId::MAIN,

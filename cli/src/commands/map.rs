@@ -6,17 +6,18 @@ use crate::exit::{About, Exit, Outcome};
 use crate::inspect::picture::{kind_of, Picture, Style, KINDS};
 use crate::inspect::uses::{join, Counts};
 use crate::output::figures::{self, Figure, Record};
-use crate::output::progress::{Progress, Unit};
+use crate::output::progress;
 use crate::output::stream::Out;
 use crate::output::{Form, FormArg};
 use clap::Args;
-use kv_engine::{Job, PageUse};
+use kv_engine::PageUse;
 use std::path::PathBuf;
 
 /// Draws what the pages of the file are used for, in the order of the file, and counts them.
 ///
 /// A cell stands for one page or more, and shows what most of them are used for. Dead pages are free, or become free when
-/// nobody sees them any more. Leaves in order are those that lie right behind the leaf with the keys before theirs, so
+/// nobody sees them any more. Overflow pages have long values and keys, and own pages what the file knows of its free
+/// pages. Leaves in order are those that lie right behind the leaf with the keys before theirs, so
 /// that a scan reads on. Every page of every tree is read; long values are not.
 #[derive(Debug, Args)]
 pub struct Map {
@@ -40,15 +41,12 @@ impl Map {
         // A commit may make the file longer meanwhile.
         let mut runs = Vec::new();
         let mut counts = Counts::default();
-        let uses = {
-            let mut progress = Progress::new(context, "reading", Unit::Pages, Some(stat.pages));
-            let mut tell = |done, total| progress.tell(done, total);
-            let job = Job::new(&mut tell);
-            database.db.page_uses(&job, &mut |run| {
+        let uses = progress::of_job(context, "reading", stat.pages, |job| {
+            database.db.page_uses(job, &mut |run| {
                 counts.add(run);
                 join(&mut runs, run);
             })
-        };
+        });
         let uses = uses.about(&self.file)?;
         let mut out = Out::open()?;
         let page_size = u64::from(stat.page_size);
@@ -93,7 +91,7 @@ fn record(counts: &Counts, commit: u64, page_size: u64) -> Record {
         ("pages", counts.pages.iter().sum::<u64>().into()),
         ("leaf_pages", pages(PageUse::Leaf)),
         ("branch_pages", pages(PageUse::Branch)),
-        ("value_pages", pages(PageUse::Overflow)),
+        ("overflow_pages", pages(PageUse::Overflow)),
         ("own_pages", pages(PageUse::Own)),
         ("head_pages", pages(PageUse::Meta)),
         ("dead_pages", pages(PageUse::Dead)),

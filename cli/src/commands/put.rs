@@ -1,7 +1,7 @@
 //! `kv put`: putting entries.
 
 use crate::context::Context;
-use crate::database::{Database, Writing};
+use crate::database::{Database, WriteAccess};
 use crate::exit::{shown, About, Exit, Failure, Outcome};
 use crate::input::args::{page_size, HexArg, TableArg};
 use crate::input::values::{Target, Value};
@@ -82,12 +82,12 @@ impl Put {
         if pairs.iter().filter(|(_, value)| matches!(value, Value::Input)).count() > 1 {
             return Err(Failure::usage("only one value can come from standard input (-)"));
         }
-        let writing = Writing {
+        let access = WriteAccess {
             create: self.create.create,
             page_size: self.create.page_size,
             lazy: self.lazy,
         };
-        let database = Database::to_write(&self.file, context, writing)?;
+        let database = Database::to_write(&self.file, context, access)?;
         let mut txn = database.write()?;
         let table = table_to_write(&database, &mut txn, name.as_deref(), self.create.create)?;
         let mode = match (self.no_overwrite, self.only_existing) {

@@ -2,7 +2,7 @@
 
 use crate::context::Context;
 use crate::exit::{Exit, Outcome};
-use crate::inspect::readers::{name_of, now};
+use crate::inspect::readers::{now, process_name};
 use crate::output::figures::{self, Figure, Record};
 use crate::output::stream::Out;
 use crate::output::FormArg;
@@ -29,7 +29,7 @@ impl Readers {
         for reader in readers {
             rows.push(vec![
                 ("process", u64::from(reader.pid).into()),
-                ("name", name_of(reader.pid)),
+                ("name", process_name(reader.pid)),
                 ("does", Figure::Text("reads".to_string())),
                 ("seconds", Figure::Real(reader.age_ms as f64 / 1000.0, 1)),
                 ("commit", reader.id.get().into()),
@@ -45,7 +45,7 @@ impl Readers {
         if let Some(writer) = database.db.writer() {
             rows.push(vec![
                 ("process", u64::from(writer.pid).into()),
-                ("name", name_of(writer.pid)),
+                ("name", process_name(writer.pid)),
                 ("does", Figure::Text("writes".to_string())),
                 ("seconds", Figure::Real(writer.age_ms as f64 / 1000.0, 1)),
                 ("commit", Figure::None("")),

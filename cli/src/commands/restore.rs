@@ -4,10 +4,10 @@ use crate::context::Context;
 use crate::database::Database;
 use crate::exit::{shown, Exit, Failure, Outcome};
 use crate::interrupt;
-use crate::output::progress::{Progress, Unit};
+use crate::output::progress::{self, Progress, Unit};
 use crate::temporary::{folder_of, Temporary};
 use clap::Args;
-use kv_engine::{BackupOptions, Job};
+use kv_engine::BackupOptions;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -53,11 +53,9 @@ impl Restore {
             compact: false,
             overwrite: self.overwrite,
         };
-        let copied = {
-            let mut progress = Progress::new(context, "restoring", Unit::Pages, Some(database.db.stat().pages));
-            let mut tell = |done, total| progress.tell(done, total);
-            txn.backup(&self.target, options, &Job::new(&mut tell))
-        };
+        let copied = progress::of_job(context, "restoring", database.db.stat().pages, |job| {
+            txn.backup(&self.target, options, job)
+        });
         copied.map_err(|error| database.fail(error))?;
         context.say(format_args!(
             "{}: commit {} was restored",

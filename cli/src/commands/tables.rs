@@ -10,10 +10,10 @@ use clap::Args;
 use kv_engine::{Range, TableId};
 use std::path::PathBuf;
 
-/// Lists the tables: names, entries, pages and bytes.
+/// Lists the tables: names, entries, pages and used bytes.
 ///
-/// The main table has no name: it is "(main)" in the table and null in JSON. The bytes are those of keys, values and
-/// what leads to them, in the pages of the tree; long values have pages of their own.
+/// The main table has no name: it is "(main)" in the table and null in JSON. Used bytes are those of keys, values and
+/// what leads to them, in the pages of the tree; long values and keys have overflow pages.
 #[derive(Debug, Args)]
 pub struct Tables {
     /// The database.
@@ -40,12 +40,12 @@ impl Tables {
             if !self.quick {
                 let stat = reader.table_stat(number).about(&self.file)?;
                 row.push(("tree_pages", (stat.branch_pages + stat.leaf_pages).into()));
-                row.push(("value_pages", stat.overflow_pages.into()));
-                row.push(("bytes", stat.used_bytes.into()));
+                row.push(("overflow_pages", stat.overflow_pages.into()));
+                row.push(("used_bytes", stat.used_bytes.into()));
             }
             rows.push(row);
         }
-        let heading = ["table", "entries", "tree pages", "value pages", "bytes"];
+        let heading = ["table", "entries", "tree pages", "overflow pages", "used bytes"];
         let mut out = Out::open()?;
         let shown = rows.first().map_or(0, Vec::len);
         figures::table(&mut out, self.form.form, &heading[..shown], &rows)?;

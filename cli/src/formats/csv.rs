@@ -2,7 +2,7 @@
 //! name stands for the main table. Fields have the bytes as they are, quoted where they must be, or with `--hex`
 //! hexadecimal digits. A table without entries leaves no trace.
 
-use super::sink::{Format, Sink, TableName};
+use super::sink::{Sink, TableName, TableWriter};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::input::bytes::{from_hex, Syntax};
 use crate::input::lines::{wrong_line, Lines};
@@ -46,7 +46,7 @@ fn failed(error: ::csv::Error) -> Failure {
     }
 }
 
-impl Format for Writer<'_> {
+impl TableWriter for Writer<'_> {
     fn begin(&mut self, name: TableName<'_>) -> Outcome<()> {
         self.table = name.unwrap_or_default().to_vec();
         Ok(())

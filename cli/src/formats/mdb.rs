@@ -16,7 +16,7 @@
 //! backslash is such a byte here. Newer versions of `mdb_dump` double it, which is read as well. Older ones (0.9.24) write it
 //! as it is, so that what they write of a backslash cannot be told from an escape; `bytevalue` has no such trap.
 
-use super::sink::{Format, Sink, TableName};
+use super::sink::{Sink, TableName, TableWriter};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::input::bytes::from_hex;
 use crate::input::lines::Lines;
@@ -53,7 +53,7 @@ impl Writer<'_> {
     }
 }
 
-impl Format for Writer<'_> {
+impl TableWriter for Writer<'_> {
     fn begin(&mut self, name: TableName<'_>) -> Outcome<()> {
         let format = match self.style {
             Style::ByteValue => "bytevalue",

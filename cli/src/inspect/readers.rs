@@ -1,7 +1,7 @@
 //! Who reads a database, and what the processes are called.
 
 use crate::context::Context;
-use crate::database::{Database, Writing};
+use crate::database::{Database, WriteAccess};
 use crate::exit::Outcome;
 use crate::output::figures::Figure;
 use kv_engine::{ReaderInfo, Wait, WriteOptions};
@@ -15,7 +15,7 @@ pub fn now(path: &Path, context: &Context) -> Outcome<(Database, Vec<ReaderInfo>
     // there are readers; nothing is written.
     if !database.db.readers().is_empty() {
         drop(database);
-        database = match Database::to_write(path, context, Writing::default()) {
+        database = match Database::to_write(path, context, WriteAccess::default()) {
             Ok(database) => database,
             Err(_) => Database::to_read(path, context)?,
         };
@@ -30,7 +30,7 @@ pub fn now(path: &Path, context: &Context) -> Outcome<(Database, Vec<ReaderInfo>
 }
 
 /// Returns the name of a process, which is not known if it belongs to another container.
-pub fn name_of(pid: u32) -> Figure {
+pub fn process_name(pid: u32) -> Figure {
     match std::fs::read_to_string(format!("/proc/{pid}/comm")) {
         Ok(name) => Figure::Text(name.trim_end().to_string()),
         Err(_) => Figure::None("?"),

@@ -4,7 +4,7 @@ use super::facts::Facts;
 use super::markup::{bytes, counted, duration, number, percent};
 use crate::exit::shown;
 use crate::inspect::picture::kind_of;
-use crate::inspect::readers::name_of;
+use crate::inspect::readers::process_name;
 use crate::output::figures::Figure;
 use kv_engine::PageUse;
 
@@ -172,7 +172,7 @@ fn space(facts: &Facts, add: &mut impl FnMut(Weight, String)) {
 
 /// Returns the name of a process in parentheses, if it is known.
 pub fn called(pid: u32) -> String {
-    match name_of(pid) {
+    match process_name(pid) {
         Figure::Text(name) => format!(" ({name})"),
         _ => String::new(),
     }

@@ -2,7 +2,7 @@
 
 use super::words;
 use crate::context::Context;
-use crate::database::{Database, Writing};
+use crate::database::{Database, WriteAccess};
 use crate::exit::{shown, Exit, Failure, Outcome};
 use crate::input::bytes::from_text;
 use crate::output::stream::Out;
@@ -44,8 +44,8 @@ pub enum Next {
     End,
 }
 
-/// A shell on one file.
-pub struct Shell {
+/// What runs the lines of a shell on one file.
+pub struct Interpreter {
     file: PathBuf,
     /// The options of the shell, which its commands have as well.
     pub context: Context,
@@ -67,9 +67,9 @@ pub fn names(kv: &clap::Command) -> Vec<String> {
     names.filter(|name| name != "shell").collect()
 }
 
-impl Shell {
+impl Interpreter {
     /// Begins a shell on a file.
-    pub fn new(file: &Path, context: &Context) -> Shell {
+    pub fn new(file: &Path, context: &Context) -> Interpreter {
         let session = Rc::new(Session::default());
         let mut context = context.clone();
         context.session = Some(session.clone());
@@ -78,7 +78,7 @@ impl Shell {
             true => Path::new(".").join(file),
             false => file.to_path_buf(),
         };
-        Shell {
+        Interpreter {
             file,
             context,
             session,
@@ -136,7 +136,7 @@ impl Shell {
                 "there is a transaction already; commit or abort it first",
             ));
         }
-        let database = Database::to_write(&self.file, &self.context, Writing::default())?;
+        let database = Database::to_write(&self.file, &self.context, WriteAccess::default())?;
         let txn = database.begin_write()?;
         self.session.begin(txn, database.db);
         Ok(())
