@@ -3,7 +3,8 @@
 use crate::context::Context;
 use crate::exit::{shown, About, Exit, Failure, Outcome};
 use crate::interrupt;
-use crate::output::text::Quoted;
+use crate::output::figures::Figure;
+use crate::output::text::{table_called, Quoted};
 use crate::session::{Reading, Session, Work};
 use kv_engine::{
     Cursor, Db, Durability, Error, Options, Range, ReadTxn, Reader, TableId, Wait, WriteOptions, WriteTxn,
@@ -164,27 +165,46 @@ impl Database {
 
     /// Returns the failure for a key that is not there.
     pub fn no_key(&self, table: Option<&[u8]>, key: &[u8]) -> Failure {
-        let table = match table {
-            Some(name) => format!("table {}", Quoted(name)),
-            None => "the main table".to_string(),
-        };
-        Failure::new(
-            Exit::NotFound,
-            format!("{}: {table} has no key {}", shown(&self.path), Quoted(key)),
-        )
+        let (path, table) = (shown(&self.path), table_called(table));
+        Failure::new(Exit::NotFound, format!("{path}: {table} has no key {}", Quoted(key)))
     }
 
-    /// Returns the named tables, in the order of their names.
-    pub fn named_tables<R: Reader + ?Sized>(&self, txn: &mut R) -> Outcome<Vec<(Vec<u8>, TableId)>> {
+    /// Returns the tables: the main one, then the others in the order of their names.
+    pub fn tables<R: Reader + ?Sized>(&self, txn: &mut R) -> Outcome<Vec<Table>> {
         let mut names = Vec::new();
         let mut cursor = Cursor::new(txn, TableId::NAMES, &Range::default()).about(&self.path)?;
         while cursor.next(txn).about(&self.path)? {
             names.push(cursor.key().to_vec());
         }
-        let find = |name: Vec<u8>| {
-            let number = txn.table(&name).about(&self.path)?;
-            Ok((name, number))
-        };
-        names.into_iter().map(find).collect()
+        let mut tables = vec![Table::main()];
+        for name in names {
+            let id = txn.table(&name).about(&self.path)?;
+            tables.push(Table { name: Some(name), id });
+        }
+        Ok(tables)
+    }
+}
+
+/// A table of a database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    /// Its name, or `None` for the main table.
+    pub name: Option<Vec<u8>>,
+    /// Its number.
+    pub id: TableId,
+}
+
+impl Table {
+    /// Returns the main table.
+    pub fn main() -> Table {
+        Table {
+            name: None,
+            id: TableId::MAIN,
+        }
+    }
+
+    /// Returns the name as a figure.
+    pub fn figure(&self) -> Figure {
+        Figure::Bytes(self.name.clone().unwrap_or_default(), "(main)")
     }
 }

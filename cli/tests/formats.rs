@@ -301,3 +301,16 @@ fn named_tables_go_through_lmdb() {
     folder.kv_with(&["load", "-c", "back"], &back).ends_with(0);
     assert_eq!(shown(&folder, "back"), shown(&folder, "db"));
 }
+
+#[test]
+fn the_help_of_load_says_what_its_options_mean_there() {
+    let folder = Folder::new("load-help");
+    let help = folder.kv(&["load", "--help"]).ends_with(0);
+    let text = help.text().split_whitespace().collect::<Vec<_>>().join(" ");
+    for words in [
+        "The table for entries that the input has in its main table",
+        "Fields of CSV are hexadecimal digits",
+    ] {
+        assert!(text.contains(words), "{words} is not in {text}");
+    }
+}

@@ -260,7 +260,7 @@ fn what_cannot_be_imported_changes_nothing() {
     nothing(&folder);
 
     let main = ["import-lmdb", "source", "db", "-d", ""];
-    folder.kv(&main).ends_with(0).says("kv: main table: 30 entries\n");
+    folder.kv(&main).ends_with(0).says("kv: the main table: 30 entries\n");
     folder
         .kv(&main)
         .ends_with(6)
@@ -283,7 +283,7 @@ fn a_folder_of_lmdb_is_imported() {
     folder
         .kv(&args)
         .ends_with(0)
-        .says("kv: main table: 90 entries, each a key joined with a value\n");
+        .says("kv: the main table: 90 entries, each a key joined with a value\n");
     folder
         .kv(&["import-lmdb", "env", "quiet", "--duplicates", "last", "--quiet"])
         .ends_with(0);

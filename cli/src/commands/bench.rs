@@ -97,13 +97,11 @@ impl Bench {
     fn sample(&self, database: &Database) -> Outcome<Entries> {
         let txn = database.read()?;
         let mut reader = &txn;
-        let mut tables = vec![TableId::MAIN];
-        tables.extend(database.named_tables(&mut &txn)?.into_iter().map(|(_, number)| number));
         let path = &database.path;
         let mut largest = (0, TableId::MAIN);
-        for table in tables {
-            let count = reader.count(table, &Range::default()).about(path)?;
-            largest = largest.max((count, table));
+        for table in database.tables(&mut &txn)? {
+            let count = reader.count(table.id, &Range::default()).about(path)?;
+            largest = largest.max((count, table.id));
         }
         let (count, table) = largest;
         let takes_all = count <= self.entries;

@@ -12,12 +12,14 @@ use crate::input::lines::Lines;
 use crate::output::progress::{Progress, Unit};
 use clap::Args;
 use kv_engine::{Error, PutMode, TableId};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Reads what kv dump, mdb_dump and others have written, all of it or nothing.
 ///
 /// The format is found out by the first bytes. Tables that the input names are created. All entries are one transaction,
-/// which may be larger than memory; with --batch there are several, and what was loaded before an error stays. A file that was created stays, too.
+/// which may be larger than memory; with --batch there are several, and what was loaded before an error stays. A file that
+/// was created stays, too.
 #[derive(Debug, Args)]
 pub struct Load {
     /// The database.
@@ -28,9 +30,9 @@ pub struct Load {
     /// The format.
     #[arg(long, short, value_enum, value_name = "FORMAT")]
     format: Option<Format>,
-    /// Where entries go that the input has in its main table.
-    #[command(flatten)]
-    table: TableArg,
+    /// The table for entries that the input has in its main table, by its name with escapes.
+    #[arg(long, short, value_name = "NAME")]
+    table: Option<OsString>,
     #[command(flatten)]
     create: CreateArgs,
     /// Keeps what is there: entries whose keys have a value already are left out.
@@ -43,14 +45,16 @@ pub struct Load {
     #[arg(long)]
     no_heading: bool,
     /// Fields of CSV are hexadecimal digits. (The other formats say so themselves.)
-    #[command(flatten)]
-    hex: HexArg,
+    #[arg(long)]
+    hex: bool,
 }
 
 impl Load {
     /// Reads.
     pub fn run(self, context: &Context) -> Outcome {
-        let main = self.table.name()?;
+        // These two are options of their own here, since they mean something else than in other commands.
+        let main = TableArg { table: self.table }.name()?;
+        let syntax = HexArg { hex: self.hex }.syntax();
         let mut lines = Lines::open(&self.input)?;
         let format = match self.format {
             Some(format) => format,
@@ -79,7 +83,7 @@ impl Load {
         match format {
             Format::Mdb | Format::MdbPrint => mdb::read(&mut lines, &mut loader)?,
             Format::Json => json::read(&mut lines, &mut loader)?,
-            Format::Csv => csv::read(lines, &mut loader, self.hex.syntax(), !self.no_heading)?,
+            Format::Csv => csv::read(lines, &mut loader, syntax, !self.no_heading)?,
         }
         loader.batches.commit()?;
         let Loader { loaded, left_out, .. } = loader;

@@ -2,7 +2,7 @@
 
 use crate::context::Context;
 use crate::exit::{Exit, Outcome};
-use crate::inspect::readers::{now, process_name};
+use crate::inspect::readers::{process_name, CurrentReaders};
 use crate::output::figures::{self, Figure, Record};
 use crate::output::stream::Out;
 use crate::output::FormArg;
@@ -24,9 +24,13 @@ pub struct Readers {
 impl Readers {
     /// Lists the readers and the writer.
     pub fn run(self, context: &Context) -> Outcome {
-        let (database, readers, knows_pages) = now(&self.file, context)?;
+        let CurrentReaders {
+            database,
+            list,
+            knows_pages,
+        } = CurrentReaders::of(&self.file, context)?;
         let mut rows: Vec<Record> = Vec::new();
-        for reader in readers {
+        for reader in list {
             rows.push(vec![
                 ("process", u64::from(reader.pid).into()),
                 ("name", process_name(reader.pid)),

@@ -3,11 +3,11 @@
 use crate::context::Context;
 use crate::database::Database;
 use crate::exit::{About, Exit, Outcome};
-use crate::output::figures::{self, Figure, Record};
+use crate::output::figures::{self, Record};
 use crate::output::stream::Out;
 use crate::output::FormArg;
 use clap::Args;
-use kv_engine::{Range, TableId};
+use kv_engine::Range;
 use std::path::PathBuf;
 
 /// Lists the tables: names, entries, pages and used bytes.
@@ -31,14 +31,12 @@ impl Tables {
         let database = Database::to_read(&self.file, context)?;
         let mut txn = database.reading()?;
         let mut reader = txn.reader();
-        let mut tables = vec![(Vec::new(), TableId::MAIN)];
-        tables.extend(database.named_tables(&mut *reader)?);
         let mut rows: Vec<Record> = Vec::new();
-        for (name, number) in tables {
-            let entries = reader.count(number, &Range::default()).about(&self.file)?;
-            let mut row: Record = vec![("table", Figure::Bytes(name, "(main)")), ("entries", entries.into())];
+        for table in database.tables(&mut *reader)? {
+            let entries = reader.count(table.id, &Range::default()).about(&self.file)?;
+            let mut row: Record = vec![("table", table.figure()), ("entries", entries.into())];
             if !self.quick {
-                let stat = reader.table_stat(number).about(&self.file)?;
+                let stat = reader.table_stat(table.id).about(&self.file)?;
                 row.push(("tree_pages", (stat.branch_pages + stat.leaf_pages).into()));
                 row.push(("overflow_pages", stat.overflow_pages.into()));
                 row.push(("used_bytes", stat.used_bytes.into()));

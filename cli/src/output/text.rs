@@ -107,6 +107,14 @@ impl Display for Quoted<'_> {
     }
 }
 
+/// Returns what messages call a table by its name, or the main table if it has none.
+pub fn table_called(name: Option<&[u8]>) -> String {
+    match name {
+        Some(name) => format!("table {}", Quoted(name)),
+        None => "the main table".to_string(),
+    }
+}
+
 /// Shows what somebody typed between quotation marks, as messages do. Its escapes stay as they were typed.
 pub struct Typed<'a>(pub &'a OsStr);
 

@@ -103,8 +103,8 @@ impl Help {
         };
         let database = Database::to_read(&self.file, &self.context)?;
         let mut txn = database.reading()?;
-        let tables = database.named_tables(&mut *txn.reader())?;
-        let names = tables.into_iter().map(|(name, _)| name);
+        let tables = database.tables(&mut *txn.reader())?;
+        let names = tables.into_iter().filter_map(|table| table.name);
         Ok(names
             .filter(|name| name.starts_with(&begin))
             .map(|name| words::typed(&escaped(&name).to_string()))
