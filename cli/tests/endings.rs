@@ -283,7 +283,7 @@ fn a_busy_file_is_waited_for_and_the_message_says_for_whom() {
     waiting.join().expect("the writer");
 }
 
-/// Who must obey permissions: this user, or nobody if this is root.
+/// Runs the command as a user who must obey permissions: this one, or nobody if this is root.
 fn as_ordinary_user(folder: &Folder, kv: &Path, args: &[&str]) -> Answer {
     let mut command = Command::new(kv);
     command.args(args).current_dir(folder.path()).stdin(Stdio::null());

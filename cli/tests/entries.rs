@@ -145,7 +145,7 @@ fn values_come_from_pipes_and_files_and_may_be_long() {
     folder.kv(&["put", "-c", "new", "k", "@none"]).ends_with(5);
     assert!(
         !folder.file("new").exists(),
-        "a name that is wrong is told before anything is done"
+        "a name that is wrong is reported before anything is done"
     );
     folder
         .kv(&["put", "db", "k", "-", "l", "-"])

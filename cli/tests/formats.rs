@@ -192,7 +192,7 @@ fn what_is_wrong_in_the_input_is_told_with_its_line() {
             .says("nothing more was loaded");
         folder.kv(&["scan", "db"]).is("a\t1\n");
     }
-    // One value for each key is no contradiction, and what is not known is told and left out.
+    // One value for each key is no contradiction, and what is not known is reported and left out.
     let text = "VERSION=3\nduplicates=1\nodd=1\nformat=print\nHEADER=END\n k\n 1\nDATA=END\n";
     folder
         .kv_with(&["load", "db"], text.as_bytes())

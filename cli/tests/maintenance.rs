@@ -325,7 +325,7 @@ fn figures_of_files_and_tables() {
     ] {
         assert_eq!(inside(lines).as_deref(), Some("1"), "{lines:?}");
     }
-    // The pages that the reader alone sees are told: those of the table that is gone.
+    // The pages that the reader alone sees are counted: those of the table that is gone.
     let rows = folder.kv(&["readers", "db", "-o", "json"]).ends_with(0).json();
     assert_eq!(rows.len(), 1);
     assert!(

@@ -1,4 +1,4 @@
-//! `kv import-lmdb`: making tables of the databases of an LMDB file.
+//! `kv import-lmdb`: creating tables from the databases of an LMDB file.
 
 use crate::batches::Batches;
 use crate::context::Context;
@@ -16,7 +16,7 @@ use std::ffi::OsString;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 
-/// Makes tables of the databases of LMDB 0.9 and 1.0, all of them or nothing.
+/// Creates tables from the databases of LMDB 0.9 and 1.0, all of them or nothing.
 ///
 /// The main database goes into the main table, and each named one into a table of its name, which must have no entries
 /// yet. LMDB is not needed. Nobody may write to the source meanwhile: stop the programs that do, or import a copy made by

@@ -1,4 +1,4 @@
-//! `kv restore`: making a database of a backup.
+//! `kv restore`: restoring a database from a backup.
 
 use crate::context::Context;
 use crate::database::Database;
@@ -12,7 +12,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-/// Makes a database of a backup, which is a file or comes from standard input (-).
+/// Restores a database from a backup, which is a file or comes from standard input (-).
 ///
 /// Every page is verified on the way. The new file appears under its name when it is whole and durable; if the backup is
 /// damaged, the exit status is 3 and nothing appears. A backup from standard input is written beside the target first,

@@ -45,7 +45,7 @@ pub struct Shell {
 impl Shell {
     /// Runs the lines.
     pub fn run(self, context: &Context) -> Outcome {
-        // What is wrong with the file is told at once.
+        // What is wrong with the file is reported at once.
         drop(Database::to_read(&self.file, context)?);
         let mut interpreter = Interpreter::new(&self.file, context);
         match io::stdin().is_terminal() {

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 pub enum Value {
     /// It was typed.
     Typed(Vec<u8>),
-    /// It is what a file has. It is open already, so that a name that is wrong is told before anything is done.
+    /// It is what a file has. It is open already, so that a name that is wrong is reported before anything is done.
     File(PathBuf, File),
     /// It is what comes through standard input.
     Input,

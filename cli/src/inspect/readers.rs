@@ -1,4 +1,4 @@
-//! Who reads a database, and what the processes are called.
+//! The readers of a database, and what their processes are called.
 
 use crate::context::Context;
 use crate::database::{Database, WriteAccess};
@@ -7,7 +7,7 @@ use crate::output::figures::Figure;
 use kv_engine::{ReaderInfo, Wait, WriteOptions};
 use std::path::Path;
 
-/// Who reads a database at a moment.
+/// The readers of a database at a moment.
 pub struct CurrentReaders {
     /// The database, which was opened for this.
     pub database: Database,

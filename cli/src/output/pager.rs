@@ -77,7 +77,7 @@ impl Write for Paged {
 
 impl Drop for Paged {
     fn drop(&mut self) {
-        // What could not be written was told when the command finished its output.
+        // What could not be written was reported when the command finished its output.
         let _ = self.flush();
         if let Some(mut pager) = self.pager.take() {
             drop(pager.stdin.take());

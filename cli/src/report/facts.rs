@@ -42,7 +42,7 @@ pub struct Contents {
     pub values: Lengths,
 }
 
-/// Who reads and writes.
+/// The processes that read and write.
 pub struct Users {
     /// The readers.
     pub readers: Vec<ReaderInfo>,
@@ -74,7 +74,7 @@ pub struct Facts {
     pub contents: Contents,
     /// What `kv map` counts.
     pub uses: Uses,
-    /// Who reads and writes.
+    /// The processes that read and write.
     pub users: Users,
 }
 

@@ -49,7 +49,7 @@ impl Completer for Help {
                 begin: at,
             });
         }
-        // A database that cannot be read has nothing to offer. What is wrong with it is told by the next command.
+        // A database that cannot be read has nothing to offer. The next command reports what is wrong with it.
         let found = self.candidates(&words).unwrap_or_default();
         Ok((words.last().map_or(at, |word| word.begin), found))
     }
