@@ -1,5 +1,5 @@
-//! Files and folders that exist while a command works, under names of one form: `.kv-PURPOSE-PROCESS`. What is not given
-//! another name goes away with the value.
+//! Files and folders that exist while a command works, under names of one form: `.kv-PURPOSE-PROCESS`. What is not
+//! given another name goes away with the value.
 
 use crate::exit::{Failure, Outcome};
 use std::fs::{File, OpenOptions};

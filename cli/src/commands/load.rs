@@ -18,8 +18,8 @@ use std::path::PathBuf;
 /// Reads what kv dump, mdb_dump and others have written, all of it or nothing.
 ///
 /// The format is found out by the first bytes. Tables that the input names are created. All entries are one transaction,
-/// which may be larger than memory; with --batch there are several, and what was loaded before an error stays. A file that
-/// was created stays, too.
+/// which may be larger than memory; with --batch there are several, and what was loaded before an error stays. A file
+/// that was created stays, too.
 #[derive(Debug, Args)]
 pub struct Load {
     /// The database.
