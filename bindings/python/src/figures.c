@@ -19,6 +19,7 @@ const Figure keelkv_db_stat_figures[] = {
     FIGURE(kv_db_stat, closed_properly),
     FIGURE(kv_db_stat, lost_slots),
     FIGURE(kv_db_stat, writer),
+    FIGURE(kv_db_stat, dead_pages_known),
     FIGURE(kv_db_stat, writer_ms),
     NO_MORE,
 };
@@ -44,7 +45,7 @@ const Figure keelkv_table_stat_figures[] = {
 
 const Figure keelkv_txn_stat_figures[] = {
     FIGURE(kv_txn_stat, kind),
-    FIGURE(kv_txn_stat, id),
+    FIGURE(kv_txn_stat, commit),
     FIGURE(kv_txn_stat, edits),
     FIGURE(kv_txn_stat, edit_bytes),
     FIGURE(kv_txn_stat, private_pages),

@@ -1,12 +1,13 @@
-//! `kv import-lmdb`: making tables of the databases of an LMDB file.
+//! `kv import-lmdb`: creating tables from the databases of an LMDB file.
 
 use crate::batches::Batches;
-use crate::database::{Database, Writing};
+use crate::context::Context;
+use crate::database::{Database, WriteAccess};
 use crate::exit::{shown, About, Exit, Failure, Outcome};
-use crate::global::Global;
+use crate::input::args::page_size;
 use crate::input::bytes::Syntax;
 use crate::output::progress::{Progress, Unit};
-use crate::output::text::Quoted;
+use crate::output::text::{table_name, Quoted};
 use clap::{Args, ValueEnum};
 use keelkv_lmdb::composite::Composite;
 use keelkv_lmdb::{Environment, Rule};
@@ -15,7 +16,7 @@ use std::ffi::OsString;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 
-/// Makes tables of the databases of LMDB 0.9 and 1.0, all of them or nothing.
+/// Creates tables from the databases of LMDB 0.9 and 1.0, all of them or nothing.
 ///
 /// The main database goes into the main table, and each named one into a table of its name, which must have no entries
 /// yet. LMDB is not needed. Nobody may write to the source meanwhile: stop the programs that do, or import a copy made by
@@ -39,7 +40,7 @@ pub struct ImportLmdb {
     #[arg(long, value_name = "ENTRIES")]
     batch: Option<NonZeroU64>,
     /// The page size of a new file: 4096, 8192, 16384, 32768 or 65536 bytes.
-    #[arg(long, value_name = "BYTES", default_value_t = 4096)]
+    #[arg(long, value_name = "BYTES", default_value_t = 4096, value_parser = page_size)]
     page_size: u32,
 }
 
@@ -70,11 +71,11 @@ enum Keys {
 
 impl ImportLmdb {
     /// Imports.
-    pub fn run(self, global: &Global) -> Outcome {
+    pub fn run(self, context: &Context) -> Outcome {
         let environment = Environment::open(&self.source).map_err(fail)?;
         let source = shown(environment.path());
         if let Some((page, what)) = environment.lost_meta() {
-            global.say(format_args!(
+            context.say(format_args!(
                 "{source}: meta page {page} cannot be used ({what}), so the newest commit may be missing"
             ));
         }
@@ -83,17 +84,17 @@ impl ImportLmdb {
         let total = databases
             .iter()
             .fold(0, |total: u64, database| total.saturating_add(database.entries()));
-        let writing = Writing {
+        let access = WriteAccess {
             create: true,
             page_size: self.page_size,
             lazy: false,
         };
-        let database = Database::to_write(&self.file, global, writing)?;
+        let database = Database::to_write(&self.file, context, access)?;
         let mut import = Import {
             options: &self,
             environment: &environment,
             batches: Batches::new(&database, self.batch),
-            progress: Progress::new(global, "importing", Unit::Entries, Some(total)),
+            progress: Progress::new(context, "importing", Unit::Entries, Some(total)),
         };
         let mut tables = Vec::new();
         for database in &databases {
@@ -104,10 +105,10 @@ impl ImportLmdb {
         import.batches.commit()?;
         drop(import);
         for table in &tables {
-            global.say(table.summary(self.duplicates));
+            context.say(table.summary(self.duplicates));
         }
         let entries: u64 = tables.iter().map(|table| table.put).sum();
-        global.say(format_args!(
+        context.say(format_args!(
             "{}: {entries} entries in {} tables were imported from LMDB {}, and counted",
             shown(&self.file),
             tables.len(),
@@ -167,14 +168,6 @@ impl Imported {
             ));
         }
         out
-    }
-}
-
-/// What messages call a table or database.
-fn table_name(name: Option<&[u8]>) -> String {
-    match name {
-        Some(name) => format!("table {}", Quoted(name)),
-        None => "main table".to_string(),
     }
 }
 
@@ -254,7 +247,7 @@ impl Import<'_> {
             count => Err(Failure::new(
                 Exit::Refused,
                 format!(
-                    "{}: the {} has {count} entries already; import into a new file, or choose others with --database",
+                    "{}: {} has {count} entries already; import into a new file, or choose others with --database",
                     shown(&database.path),
                     table_name(name)
                 ),
@@ -291,7 +284,7 @@ impl Import<'_> {
             return Ok(());
         }
         let what = format!(
-            "{}: the {} has {count} entries after {} were imported; see that nobody else writes into it, and repeat",
+            "{}: {} has {count} entries after {} were imported; see that nobody else writes into it, and repeat",
             shown(&database.path),
             table_name(imported.name.as_deref()),
             imported.put
@@ -314,15 +307,21 @@ impl Import<'_> {
     }
 }
 
-/// What an error of the source means.
+/// Returns what an error of the source means.
 fn fail(error: keelkv_lmdb::Error) -> Failure {
     use keelkv_lmdb::Error as Source;
     let exit = match &error {
+        Source::Io { path, source } => return Failure::file(path, "read", source),
         Source::NotLmdb { .. } | Source::Unsupported { .. } => Exit::Refused,
         Source::Damaged { .. } | Source::Count { .. } => Exit::Damage,
         Source::Changed { .. } => Exit::Busy,
         Source::NoDatabase { .. } => Exit::NotFound,
         _ => Exit::System,
     };
-    Failure::new(exit, error.to_string())
+    let what = match &error {
+        Source::NoDatabase { name, .. } => format!("there is no database {}", Quoted(name)),
+        other => other.what().to_string(),
+    };
+    let path = shown(error.path());
+    Failure::new(exit, format!("{path}: {what}")).advise(error.advice())
 }

@@ -1,6 +1,6 @@
 //! Lines of a file or of a pipe, with their numbers for messages and their bytes for progress.
 
-use crate::exit::{shown, Exit, Failure, Outcome};
+use crate::exit::{input_name, Exit, Failure, Outcome};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -43,14 +43,14 @@ impl Lines {
     /// Returns the first bytes without taking them.
     pub fn peek(&mut self) -> Outcome<&[u8]> {
         let name = &self.name;
-        self.from.fill_buf().map_err(|e| Failure::file(name, "read", &e))
+        self.from.fill_buf().map_err(|e| Failure::input(name, "read", &e))
     }
 
     /// Returns the next line without its end, or `None` behind the last.
     pub fn next(&mut self) -> Outcome<Option<&[u8]>> {
         self.line.clear();
         let read = self.from.read_until(b'\n', &mut self.line);
-        match read.map_err(|e| Failure::file(&self.name, "read", &e))? {
+        match read.map_err(|e| Failure::input(&self.name, "read", &e))? {
             0 => Ok(None),
             n => {
                 self.number += 1;
@@ -73,12 +73,8 @@ impl Lines {
 
 /// Returns the failure for what is wrong in a line of the input.
 pub fn wrong_line(name: &Path, number: u64, what: impl std::fmt::Display) -> Failure {
-    let name = match name == Path::new("-") {
-        true => "standard input".to_string(),
-        false => shown(name).to_string(),
-    };
     Failure::new(
         Exit::Usage,
-        format!("{name}: line {number}: {what}; nothing more was loaded"),
+        format!("{}: line {number}: {what}; nothing more was loaded", input_name(name)),
     )
 }
