@@ -1,9 +1,10 @@
 //! Opening databases, beginning transactions and finding tables, with messages for people at a terminal.
 
+use crate::context::Context;
 use crate::exit::{shown, About, Exit, Failure, Outcome};
-use crate::global::Global;
 use crate::interrupt;
-use crate::output::text::Quoted;
+use crate::output::figures::Figure;
+use crate::output::text::{table_name, Quoted};
 use crate::session::{Reading, Session, Work};
 use kv_engine::{
     Cursor, Db, Durability, Error, Options, Range, ReadTxn, Reader, TableId, Wait, WriteOptions, WriteTxn,
@@ -25,7 +26,7 @@ pub struct Database {
 
 /// What a command that writes may do besides.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Writing {
+pub struct WriteAccess {
     /// Whether a file that is missing is created.
     pub create: bool,
     /// The page size of a new file; 0 stands for the usual one.
@@ -36,43 +37,45 @@ pub struct Writing {
 
 impl Database {
     /// Opens a database to read it. Nothing is created or changed.
-    pub fn to_read(path: &Path, global: &Global) -> Outcome<Database> {
+    pub fn to_read(path: &Path, context: &Context) -> Outcome<Database> {
         Database::open(
             path,
-            global,
+            context,
             &Options {
                 read_only: true,
-                wait: Some(global.wait),
+                wait: Some(context.global.wait),
                 ..Options::default()
             },
         )
+        .about(path)
     }
 
     /// Opens a database to write into it.
-    pub fn to_write(path: &Path, global: &Global, writing: Writing) -> Outcome<Database> {
+    pub fn to_write(path: &Path, context: &Context, access: WriteAccess) -> Outcome<Database> {
         let options = Options {
-            existing: !writing.create,
-            page_size: writing.page_size,
-            wait: Some(global.wait),
-            durability: match writing.lazy {
+            existing: !access.create,
+            page_size: access.page_size,
+            wait: Some(context.global.wait),
+            durability: match access.lazy {
                 true => Durability::Lazy,
                 false => Durability::Full,
             },
             ..Options::default()
         };
-        let missing = !writing.create && !path.exists();
-        Database::open(path, global, &options).map_err(|failure| match missing {
-            true => failure.advise("add --create to make a new database"),
-            false => failure,
+        Database::open(path, context, &options).map_err(|error| match error {
+            Error::NoFile(_) if !access.create => {
+                Failure::bare(path, &error).advise("add --create to make a new database")
+            }
+            error => Failure::of(path, error),
         })
     }
 
-    fn open(path: &Path, global: &Global, options: &Options) -> Outcome<Database> {
+    fn open(path: &Path, context: &Context, options: &Options) -> kv_engine::Result<Database> {
         Ok(Database {
-            db: Db::open(path, options).about(path)?,
+            db: Db::open(path, options)?,
             path: path.to_path_buf(),
-            session: global.session.clone(),
-            wait: global.wait,
+            session: context.session.clone(),
+            wait: context.global.wait,
         })
     }
 
@@ -162,27 +165,46 @@ impl Database {
 
     /// Returns the failure for a key that is not there.
     pub fn no_key(&self, table: Option<&[u8]>, key: &[u8]) -> Failure {
-        let table = match table {
-            Some(name) => format!("table {}", Quoted(name)),
-            None => "the main table".to_string(),
-        };
-        Failure::new(
-            Exit::NotFound,
-            format!("{}: {table} has no key {}", shown(&self.path), Quoted(key)),
-        )
+        let (path, table) = (shown(&self.path), table_name(table));
+        Failure::new(Exit::NotFound, format!("{path}: {table} has no key {}", Quoted(key)))
     }
 
-    /// Returns the named tables, in the order of their names.
-    pub fn named_tables<R: Reader + ?Sized>(&self, txn: &mut R) -> Outcome<Vec<(Vec<u8>, TableId)>> {
+    /// Returns the tables: the main one, then the others in the order of their names.
+    pub fn tables<R: Reader + ?Sized>(&self, txn: &mut R) -> Outcome<Vec<Table>> {
         let mut names = Vec::new();
         let mut cursor = Cursor::new(txn, TableId::NAMES, &Range::default()).about(&self.path)?;
         while cursor.next(txn).about(&self.path)? {
             names.push(cursor.key().to_vec());
         }
-        let find = |name: Vec<u8>| {
-            let number = txn.table(&name).about(&self.path)?;
-            Ok((name, number))
-        };
-        names.into_iter().map(find).collect()
+        let mut tables = vec![Table::main()];
+        for name in names {
+            let id = txn.table(&name).about(&self.path)?;
+            tables.push(Table { name: Some(name), id });
+        }
+        Ok(tables)
+    }
+}
+
+/// A table of a database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    /// Its name, or `None` for the main table.
+    pub name: Option<Vec<u8>>,
+    /// Its number.
+    pub id: TableId,
+}
+
+impl Table {
+    /// Returns the main table.
+    pub fn main() -> Table {
+        Table {
+            name: None,
+            id: TableId::MAIN,
+        }
+    }
+
+    /// Returns the name as a figure.
+    pub fn figure(&self) -> Figure {
+        Figure::Bytes(self.name.clone().unwrap_or_default(), "(main)")
     }
 }

@@ -75,9 +75,9 @@ impl ReadTxn {
 
     fn copy_to(&self, target: &Path, options: BackupOptions, job: &Job<'_>) -> Result<()> {
         self.snapshot().pager().check_fork()?;
-        let fresh = Fresh::given(target, options.overwrite)?;
+        let fresh = Fresh::given(target, options.overwrite, self.snapshot().pager().permissions())?;
         if options.compact {
-            let rebuilt = self.rebuild(fresh.path(), job);
+            let rebuilt = self.rebuild(&fresh, job);
             rebuilt.map_err(|e| e.of_file_instead(fresh.path(), target))?;
         } else {
             let mut file = fresh.create()?;
@@ -105,8 +105,9 @@ impl ReadTxn {
             // The temporary file gets no name that anybody hears of, so messages are about its directory.
             let folder = std::env::temp_dir();
             let fresh = Fresh::new(&folder.join("kv-backup"), true)
-                .map_err(|e| e.of_file_instead(&folder.join("kv-backup"), &folder))?;
-            let rebuilt = self.rebuild(fresh.path(), job);
+                .map_err(|e| e.of_file_instead(&folder.join("kv-backup"), &folder))?
+                .copying(self.snapshot().pager().permissions());
+            let rebuilt = self.rebuild(&fresh, job);
             let rebuilt = rebuilt.and_then(|()| Db::open(fresh.path(), &existing()));
             let db = rebuilt.map_err(|e| self.with_table_name(e.of_file_instead(fresh.path(), &folder)))?;
             return db.begin_read()?.stream(job, write);
@@ -149,8 +150,8 @@ impl ReadTxn {
         // Each page counts twice: once when it is verified, and once when it is copied.
         job.expect(2 * desc.pages);
         let CommitTrees { all: trees, faults } = CommitTrees::of(&view, &desc)?;
-        if let Some((table, page, what)) = faults.into_iter().next() {
-            return Err(Error::corrupt(page, what).in_table(table));
+        if let Some(fault) = faults.into_iter().next() {
+            return Err(fault.into_error());
         }
         let mut reached = SnapshotPages {
             pages: PageSet::new(),
@@ -160,8 +161,12 @@ impl ReadTxn {
         };
         let current = Cell::new(TableId::MAIN);
         let (mut damage, mut failed) = (None, None);
-        let mut on_fault = |page: PageNo, what: &str| {
-            damage.get_or_insert_with(|| Error::corrupt(page, what.to_string()).in_table(current.get()));
+        let mut on_fault = |page: PageNo, kind, what: &str| {
+            damage.get_or_insert_with(|| {
+                Error::corrupt(page, what.to_string())
+                    .of_kind(kind)
+                    .in_table(current.get())
+            });
             false
         };
         let mut on_run = |extent: Extent, _what: Reached| {
@@ -230,7 +235,7 @@ impl ReadTxn {
     }
 
     /// Puts every entry of every table into a new database at `path`, which is durable when this returns.
-    fn rebuild(&self, path: &Path, job: &Job<'_>) -> Result<()> {
+    fn rebuild(&self, fresh: &Fresh, job: &Job<'_>) -> Result<()> {
         let desc = *self.snapshot().desc();
         job.expect(desc.pages);
         let view = self.job_pages(job);
@@ -240,7 +245,8 @@ impl ReadTxn {
             durability: Durability::Full,
             ..Options::default()
         };
-        let db = Db::open(path, &options)?;
+        let db = Db::open(fresh.path(), &options)?;
+        fresh.set_permissions();
         let mut txn = db.begin_write(WriteOptions::default())?;
         // A cursor meets records that no lookup finds if the catalogue is damaged, so it is verified like every tree.
         self.verify(TableId::CATALOGUE, &desc.roots.catalogue, job)?;
@@ -270,8 +276,8 @@ impl ReadTxn {
 
     fn verify(&self, table: TableId, root: &Root, job: &Job<'_>) -> Result<()> {
         let mut damage = None;
-        let mut on_fault = |page: PageNo, what: &str| {
-            damage.get_or_insert_with(|| Error::corrupt(page, what.to_string()).in_table(table));
+        let mut on_fault = |page: PageNo, kind, what: &str| {
+            damage.get_or_insert_with(|| Error::corrupt(page, what.to_string()).of_kind(kind).in_table(table));
             false
         };
         let mut on_run = |extent: Extent, _: Reached| {

@@ -106,7 +106,7 @@ impl Pages {
             return Err(self.damaged(number, format!("it says that it is page {}", head.number)));
         }
         if head.kind != kind::OVERFLOW {
-            let what = format!("it is not the begin of an overflow run (flags {:#x})", head.kind);
+            let what = format!("it is not the beginning of an overflow run (flags {:#x})", head.kind);
             return Err(self.damaged(number, what));
         }
         if u64::from(head.pages) < pages {

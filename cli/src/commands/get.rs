@@ -1,15 +1,16 @@
 //! `kv get`: values by their keys.
 
+use crate::context::Context;
 use crate::database::Database;
 use crate::exit::{About, Exit, Outcome};
-use crate::global::Global;
 use crate::input::args::{HexArg, TableArg};
 use crate::input::bytes::Syntax;
 use crate::output::entries::EntryForm;
 use crate::output::stream::Out;
+use crate::output::text::Quoted;
 use crate::output::{Form, FormArg};
 use clap::Args;
-use kv_engine::{Reader, TableId};
+use kv_engine::{Error, Reader, TableId};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -37,11 +38,11 @@ const PART: usize = 1 << 20;
 
 impl Get {
     /// Shows the values.
-    pub fn run(self, global: &Global) -> Outcome {
+    pub fn run(self, context: &Context) -> Outcome {
         let syntax = self.hex.syntax();
         let name = self.table.name()?;
         let keys: Vec<Vec<u8>> = self.keys.iter().map(|key| syntax.read(key)).collect::<Outcome<_>>()?;
-        let database = Database::to_read(&self.file, global)?;
+        let database = Database::to_read(&self.file, context)?;
         let mut txn = database.reading()?;
         let mut txn = txn.reader();
         let table = database.table(&mut *txn, name.as_deref())?;
@@ -79,7 +80,11 @@ fn raw(database: &Database, reader: &mut dyn Reader, table: TableId, key: &[u8],
     let mut at = 0;
     while at < info.len {
         let read = reader.read_value(table, key, at, &mut part).about(&database.path)?;
-        let read = read.unwrap_or(0);
+        // What is read is one snapshot, so that the value does not end before its length.
+        let read = read.filter(|read| *read > 0).ok_or_else(|| {
+            let what = format!("the value of key {} ends at byte {at} of {}", Quoted(key), info.len);
+            database.fail(Error::corrupt(None, what))
+        })?;
         out.bytes(&part[..read])?;
         at += read as u64;
     }

@@ -1,12 +1,13 @@
-//! `kv import-lmdb`: making tables of the databases of an LMDB file.
+//! `kv import-lmdb`: creating tables from the databases of an LMDB file.
 
 use crate::batches::Batches;
-use crate::database::{Database, Writing};
+use crate::context::Context;
+use crate::database::{Database, WriteAccess};
 use crate::exit::{shown, About, Exit, Failure, Outcome};
-use crate::global::Global;
+use crate::input::args::page_size;
 use crate::input::bytes::Syntax;
 use crate::output::progress::{Progress, Unit};
-use crate::output::text::Quoted;
+use crate::output::text::{table_name, Quoted};
 use clap::{Args, ValueEnum};
 use keelkv_lmdb::composite::Composite;
 use keelkv_lmdb::{Environment, Flags, ReadPages, Rule};
@@ -15,7 +16,7 @@ use std::ffi::OsString;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 
-/// Makes tables of the databases of LMDB 0.9 and 1.0, all of them or nothing.
+/// Creates tables from the databases of LMDB 0.9 and 1.0, all of them or nothing.
 ///
 /// The main database goes into the main table, and each named one into a table of its name, which must have no entries
 /// yet. LMDB is not needed. Nobody may write to the source meanwhile: stop the programs that do, or import a copy made by
@@ -42,7 +43,7 @@ pub struct ImportLmdb {
     #[arg(long, value_name = "ENTRIES")]
     batch: Option<NonZeroU64>,
     /// The page size of a new file: 4096, 8192, 16384, 32768 or 65536 bytes.
-    #[arg(long, value_name = "BYTES", default_value_t = 4096)]
+    #[arg(long, value_name = "BYTES", default_value_t = 4096, value_parser = page_size)]
     page_size: u32,
 }
 
@@ -73,7 +74,7 @@ enum Keys {
 
 impl ImportLmdb {
     /// Imports.
-    pub fn run(self, global: &Global) -> Outcome {
+    pub fn run(self, context: &Context) -> Outcome {
         let environment = Environment::open(&self.source).map_err(fail)?;
         let source = shown(environment.path());
         if let Some((page, what)) = environment.lost_meta() {
@@ -85,35 +86,35 @@ impl ImportLmdb {
                     failure.advise("restore the file from a copy, or import what the other one has with --older")
                 );
             }
-            global.say(what);
+            context.say(what);
         }
         let databases = self.chosen(&environment)?;
         // What a damaged file claims may be more than a number holds.
         let total = databases
             .iter()
             .fold(0, |total: u64, database| total.saturating_add(database.entries()));
-        let writing = Writing {
+        let access = WriteAccess {
             create: true,
             page_size: self.page_size,
             lazy: false,
         };
-        let database = Database::to_write(&self.file, global, writing)?;
+        let database = Database::to_write(&self.file, context, access)?;
         let mut import = Import {
             options: &self,
             environment: &environment,
             batches: Batches::new(&database, self.batch),
             read: ReadPages::default(),
-            progress: Progress::new(global, "importing", Unit::Entries, Some(total)),
+            progress: Progress::new(context, "importing", Unit::Entries, Some(total)),
         };
         let tables = import
             .all(&databases)
             .map_err(|failure| import.batches.ended_by(failure, "imported"))?;
         drop(import);
         for table in &tables {
-            global.say(table.summary(self.duplicates));
+            context.say(table.summary(self.duplicates));
         }
         let entries: u64 = tables.iter().map(|table| table.put).sum();
-        global.say(format_args!(
+        context.say(format_args!(
             "{}: {entries} entries in {} tables were imported from LMDB {}, and counted",
             shown(&self.file),
             tables.len(),
@@ -173,14 +174,6 @@ impl Imported {
             ));
         }
         out
-    }
-}
-
-/// What messages call a table or database.
-fn table_name(name: Option<&[u8]>) -> String {
-    match name {
-        Some(name) => format!("table {}", Quoted(name)),
-        None => "main table".to_string(),
     }
 }
 
@@ -276,7 +269,7 @@ impl Import<'_> {
             count => Err(Failure::new(
                 Exit::Refused,
                 format!(
-                    "{}: the {} has {count} entries already; import into a new file, or choose others with --database",
+                    "{}: {} has {count} entries already; import into a new file, or choose others with --database",
                     shown(&database.path),
                     table_name(name)
                 ),
@@ -313,7 +306,7 @@ impl Import<'_> {
             return Ok(());
         }
         let what = format!(
-            "{}: the {} has {count} entries after {} were imported; see that nobody else writes into it, and repeat",
+            "{}: {} has {count} entries after {} were imported; see that nobody else writes into it, and repeat",
             shown(&database.path),
             table_name(imported.name.as_deref()),
             imported.put
@@ -336,7 +329,7 @@ impl Import<'_> {
     }
 }
 
-/// What an error means in a database with these flags.
+/// Returns what an error means in a database with these flags.
 fn fail_in(flags: Flags, error: keelkv_lmdb::Error) -> Failure {
     use keelkv_lmdb::Error as Source;
     let may_be_miscounted =
@@ -351,15 +344,21 @@ fn fail_in(flags: Flags, error: keelkv_lmdb::Error) -> Failure {
     }
 }
 
-/// What an error of the source means.
+/// Returns what an error of the source means.
 fn fail(error: keelkv_lmdb::Error) -> Failure {
     use keelkv_lmdb::Error as Source;
     let exit = match &error {
+        Source::Io { path, source } => return Failure::file(path, "read", source),
         Source::NotLmdb { .. } | Source::Unsupported { .. } => Exit::Refused,
         Source::Damaged { .. } | Source::Count { .. } => Exit::Damage,
         Source::Changed { .. } => Exit::Busy,
         Source::NoDatabase { .. } => Exit::NotFound,
         _ => Exit::System,
     };
-    Failure::new(exit, error.to_string())
+    let what = match &error {
+        Source::NoDatabase { name, .. } => format!("there is no database {}", Quoted(name)),
+        other => other.what().to_string(),
+    };
+    let path = shown(error.path());
+    Failure::new(exit, format!("{path}: {what}")).advise(error.advice())
 }

@@ -2,22 +2,24 @@
 
 use super::put::{table_to_write, CreateArgs};
 use crate::batches::Batches;
-use crate::database::{Database, Writing};
+use crate::context::Context;
+use crate::database::{Database, WriteAccess};
 use crate::exit::{shown, Exit, Outcome};
 use crate::formats::sink::{Sink, TableName};
 use crate::formats::{csv, json, mdb, Format};
-use crate::global::Global;
 use crate::input::args::{HexArg, TableArg};
 use crate::input::lines::Lines;
 use crate::output::progress::{Progress, Unit};
 use clap::Args;
 use kv_engine::{Error, PutMode, TableId};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Reads what kv dump, mdb_dump and others have written, all of it or nothing.
 ///
 /// The format is found out by the first bytes. Tables that the input names are created. All entries are one transaction,
-/// which may be larger than memory; with --batch there are several, and what was loaded before an error stays. A file that was created stays, too.
+/// which may be larger than memory; with --batch there are several, and what was loaded before an error stays. A file
+/// that was created stays, too.
 #[derive(Debug, Args)]
 pub struct Load {
     /// The database.
@@ -28,9 +30,9 @@ pub struct Load {
     /// The format.
     #[arg(long, short, value_enum, value_name = "FORMAT")]
     format: Option<Format>,
-    /// Where entries go that the input has in its main table.
-    #[command(flatten)]
-    table: TableArg,
+    /// The table for entries that the input has in its main table, by its name with escapes.
+    #[arg(long, short, value_name = "NAME")]
+    table: Option<OsString>,
     #[command(flatten)]
     create: CreateArgs,
     /// Keeps what is there: entries whose keys have a value already are left out.
@@ -43,25 +45,27 @@ pub struct Load {
     #[arg(long)]
     no_heading: bool,
     /// Fields of CSV are hexadecimal digits. (The other formats say so themselves.)
-    #[command(flatten)]
-    hex: HexArg,
+    #[arg(long)]
+    hex: bool,
 }
 
 impl Load {
     /// Reads.
-    pub fn run(self, global: &Global) -> Outcome {
-        let main = self.table.name()?;
+    pub fn run(self, context: &Context) -> Outcome {
+        // These two are options of their own here, since they mean something else than in other commands.
+        let main = TableArg { table: self.table }.name()?;
+        let syntax = HexArg { hex: self.hex }.syntax();
         let mut lines = Lines::open(&self.input)?;
         let format = match self.format {
             Some(format) => format,
             None => Format::of(&lines.peek(Format::SIGN)?),
         };
-        let writing = Writing {
+        let access = WriteAccess {
             create: self.create.create,
             page_size: self.create.page_size,
             lazy: false,
         };
-        let database = Database::to_write(&self.file, global, writing)?;
+        let database = Database::to_write(&self.file, context, access)?;
         let mut loader = Loader {
             batches: Batches::new(&database, self.batch),
             table: TableId::MAIN,
@@ -72,14 +76,14 @@ impl Load {
             keeps: self.no_overwrite,
             loaded: 0,
             left_out: 0,
-            global,
+            context,
             read: 0,
-            progress: Progress::new(global, "loading", Unit::Bytes, lines.total),
+            progress: Progress::new(context, "loading", Unit::Bytes, lines.total),
         };
         let read = match format {
             Format::Mdb | Format::MdbPrint => mdb::read(&mut lines, &mut loader),
             Format::Json => json::read(&mut lines, &mut loader),
-            Format::Csv => csv::read(lines, &mut loader, self.hex.syntax(), !self.no_heading),
+            Format::Csv => csv::read(lines, &mut loader, syntax, !self.no_heading),
         };
         if let Err(failure) = read.and_then(|()| loader.batches.commit()) {
             return Err(loader.batches.ended_by(failure, "loaded"));
@@ -87,8 +91,8 @@ impl Load {
         let Loader { loaded, left_out, .. } = loader;
         let path = shown(&self.file);
         match left_out {
-            0 => global.say(format_args!("{path}: {loaded} entries were loaded")),
-            _ => global.say(format_args!(
+            0 => context.say(format_args!("{path}: {loaded} entries were loaded")),
+            _ => context.say(format_args!(
                 "{path}: {loaded} entries were loaded, {left_out} were there already"
             )),
         }
@@ -108,7 +112,7 @@ struct Loader<'d> {
     keeps: bool,
     loaded: u64,
     left_out: u64,
-    global: &'d Global,
+    context: &'d Context,
     read: u64,
     progress: Progress,
 }
@@ -168,6 +172,6 @@ impl Sink for Loader<'_> {
     }
 
     fn remark(&mut self, what: &str) {
-        self.global.say(what);
+        self.context.say(what);
     }
 }

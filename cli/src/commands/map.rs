@@ -1,21 +1,22 @@
 //! `kv map`: a picture of what the pages are used for, and figures of how fragmented the file is.
 
-use super::picture::{kind_of, Picture, Style, KINDS};
+use crate::context::Context;
 use crate::database::Database;
-use crate::exit::{About, Exit, Outcome};
-use crate::global::Global;
+use crate::exit::{Exit, Outcome};
+use crate::inspect::picture::{kind_of, Picture, Style, KINDS};
+use crate::inspect::uses::Uses;
 use crate::output::figures::{self, Figure, Record};
-use crate::output::progress::{Progress, Unit};
 use crate::output::stream::Out;
 use crate::output::{Form, FormArg};
 use clap::Args;
-use kv_engine::{Job, PageRun, PageUse};
+use kv_engine::PageUse;
 use std::path::PathBuf;
 
 /// Draws what the pages of the file are used for, in the order of the file, and counts them.
 ///
 /// A cell stands for one page or more, and shows what most of them are used for. Dead pages are free, or become free when
-/// nobody sees them any more. Leaves in order are those that lie right behind the leaf with the keys before theirs, so
+/// nobody sees them any more. Overflow pages have long values and keys, and own pages what the file knows of its free
+/// pages. Leaves in order are those that lie right behind the leaf with the keys before theirs, so
 /// that a scan reads on. Every page of every tree is read; long values are not.
 #[derive(Debug, Args)]
 pub struct Map {
@@ -31,97 +32,33 @@ pub struct Map {
     form: FormArg,
 }
 
-/// What was counted.
-#[derive(Debug, Default)]
-pub struct Counts {
-    /// How many pages of each kind there are.
-    pub pages: [u64; KINDS.len()],
-    /// How many runs of dead pages there are.
-    pub dead_runs: u64,
-    /// How many pages the largest of them has.
-    pub largest_dead_run: u64,
-    /// Leaves that have a leaf before them in their table, and how many of these lie right behind it.
-    followers: (u64, u64),
-    last: Option<PageRun>,
-    /// The end of the last run of dead pages.
-    dead_end: u64,
-    dead_run: u64,
-}
-
-impl Counts {
-    /// Counts pages that are used for the same.
-    pub fn add(&mut self, run: PageRun) {
-        self.pages[kind_of(run.usage)] += run.pages;
-        match run.usage {
-            PageUse::Leaf => {
-                if let Some(last) = self.last.filter(|last| last.table == run.table) {
-                    self.followers.0 += 1;
-                    self.followers.1 += u64::from(last.first.get() + 1 == run.first.get());
-                }
-                self.last = Some(run);
-            }
-            // They come in order. Runs may touch.
-            PageUse::Dead => {
-                if self.dead_run == 0 || self.dead_end != run.first.get() {
-                    self.dead_runs += 1;
-                    self.dead_run = 0;
-                }
-                self.dead_run += run.pages;
-                self.dead_end = run.first.get() + run.pages;
-                self.largest_dead_run = self.largest_dead_run.max(self.dead_run);
-            }
-            _ => {}
-        }
-    }
-
-    /// Returns how many percent of the leaves lie right behind the one before them.
-    pub fn in_order(&self) -> Figure {
-        match self.followers {
-            (0, _) => Figure::None("none"),
-            (all, behind) => Figure::Real(behind as f64 * 100.0 / all as f64, 1),
-        }
-    }
-}
-
 impl Map {
     /// Draws.
-    pub fn run(self, global: &Global) -> Outcome {
-        let database = Database::to_read(&self.file, global)?;
-        let stat = database.db.stat();
-        // A commit may make the file longer meanwhile.
-        let mut runs = Vec::new();
-        let mut counts = Counts::default();
-        let uses = {
-            let mut progress = Progress::new(global, "reading", Unit::Pages, Some(stat.pages));
-            let mut tell = |done, total| progress.tell(done, total);
-            let job = Job::new(&mut tell);
-            database.db.page_uses(&job, &mut |run| {
-                counts.add(run);
-                join(&mut runs, run);
-            })
-        };
-        let uses = uses.about(&self.file)?;
+    pub fn run(self, context: &Context) -> Outcome {
+        let database = Database::to_read(&self.file, context)?;
+        let uses = Uses::read(&database, context, "reading")?;
+        let page_size = u64::from(database.db.stat().page_size);
         let mut out = Out::open()?;
-        let page_size = u64::from(stat.page_size);
         if self.form.form != Form::Table {
-            figures::record(&mut out, self.form.form, &record(&counts, uses.id.get(), page_size))?;
+            figures::record(&mut out, self.form.form, &record(&uses, page_size))?;
             out.finish()?;
             return Ok(Exit::Done);
         }
-        let mut picture = Picture::new(uses.pages, usize::from(self.width));
-        runs.into_iter().for_each(|run| picture.add(run));
         let style = Style {
             unicode: !self.ascii && locale_is_unicode(),
             colour: out.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
         };
+        let mut picture = Picture::new(uses.pages, usize::from(self.width));
+        uses.runs.iter().for_each(|run| picture.add(*run));
         for row in picture.rows(style) {
             out.line(row)?;
         }
         out.line(format_args!(
             "\neach cell: {} of {} pages of {page_size} bytes, in commit {}\n",
-            picture.pages_per_cell, uses.pages, uses.id
+            picture.pages_per_cell, uses.pages, uses.commit
         ))?;
-        legend(&mut out, &counts, style, (uses.pages, page_size))?;
+        legend(&mut out, &uses, style, page_size)?;
+        let counts = &uses.counts;
         out.line(format_args!(
             "\ndead pages lie in {} runs, the largest of {} pages; leaves in order: {}",
             counts.dead_runs,
@@ -136,23 +73,16 @@ impl Map {
     }
 }
 
-/// Adds a run to a list, as a part of the last one where it continues that.
-pub fn join(runs: &mut Vec<PageRun>, run: PageRun) {
-    match runs.last_mut() {
-        Some(last) if last.usage == run.usage && last.first + last.pages == run.first => last.pages += run.pages,
-        _ => runs.push(run),
-    }
-}
-
-fn record(counts: &Counts, commit: u64, page_size: u64) -> Record {
+fn record(uses: &Uses, page_size: u64) -> Record {
+    let counts = &uses.counts;
     let pages = |usage| Figure::Number(counts.pages[kind_of(usage)]);
     vec![
-        ("commit", commit.into()),
+        ("commit", uses.commit.into()),
         ("page_size", page_size.into()),
         ("pages", counts.pages.iter().sum::<u64>().into()),
         ("leaf_pages", pages(PageUse::Leaf)),
         ("branch_pages", pages(PageUse::Branch)),
-        ("value_pages", pages(PageUse::Chain)),
+        ("overflow_pages", pages(PageUse::Overflow)),
         ("own_pages", pages(PageUse::Own)),
         ("head_pages", pages(PageUse::Meta)),
         ("dead_pages", pages(PageUse::Dead)),
@@ -162,15 +92,15 @@ fn record(counts: &Counts, commit: u64, page_size: u64) -> Record {
     ]
 }
 
-fn legend(out: &mut Out, counts: &Counts, style: Style, (pages, page_size): (u64, u64)) -> Outcome<()> {
+fn legend(out: &mut Out, uses: &Uses, style: Style, page_size: u64) -> Outcome<()> {
     for (at, (_, name, block, letter, colour)) in KINDS.into_iter().enumerate() {
         let cell = if style.unicode { block } else { letter };
         let cell = match style.colour {
             true => format!("\x1b[{colour}m{cell}\x1b[0m"),
             false => cell.to_string(),
         };
-        let count = counts.pages[at];
-        let percent = count as f64 * 100.0 / pages.max(1) as f64;
+        let count = uses.counts.pages[at];
+        let percent = count as f64 * 100.0 / uses.pages.max(1) as f64;
         out.line(format_args!(
             "{cell}  {name:<12} {count:>12} pages  {percent:>5.1} %  {:>16} bytes",
             count * page_size

@@ -1,11 +1,11 @@
 //! `kv put`: putting entries.
 
-use crate::database::{Database, Writing};
+use crate::context::Context;
+use crate::database::{Database, WriteAccess};
 use crate::exit::{shown, About, Exit, Failure, Outcome};
-use crate::global::Global;
-use crate::input::args::{HexArg, TableArg};
+use crate::input::args::{page_size, HexArg, TableArg};
 use crate::input::values::{Target, Value};
-use crate::output::text::Quoted;
+use crate::output::text::{Quoted, Typed};
 use clap::Args;
 use kv_engine::{Error, PutMode, Reader, TableId, WriteTxn};
 use std::ffi::OsString;
@@ -46,7 +46,7 @@ pub struct CreateArgs {
     #[arg(long, short)]
     pub create: bool,
     /// The page size of a new file: 4096, 8192, 16384, 32768 or 65536 bytes.
-    #[arg(long, value_name = "BYTES", default_value_t = 4096, requires = "create")]
+    #[arg(long, value_name = "BYTES", default_value_t = 4096, requires = "create", value_parser = page_size)]
     pub page_size: u32,
 }
 
@@ -66,15 +66,15 @@ pub fn table_to_write(database: &Database, txn: &mut WriteTxn, name: Option<&[u8
 
 impl Put {
     /// Puts the entries.
-    pub fn run(self, global: &Global) -> Outcome {
+    pub fn run(self, context: &Context) -> Outcome {
         let syntax = self.hex.syntax();
         let name = self.table.name()?;
         let mut pairs = Vec::new();
         for pair in self.pairs.chunks(2) {
             let [key, value] = pair else {
                 return Err(Failure::usage(format!(
-                    "the key {:?} has no value; give keys and values in turns",
-                    pair[0]
+                    "the key {} has no value; give keys and values in turns",
+                    Typed(&pair[0])
                 )));
             };
             pairs.push((syntax.read(key)?, Value::of(value, syntax)?));
@@ -82,12 +82,12 @@ impl Put {
         if pairs.iter().filter(|(_, value)| matches!(value, Value::Input)).count() > 1 {
             return Err(Failure::usage("only one value can come from standard input (-)"));
         }
-        let writing = Writing {
+        let access = WriteAccess {
             create: self.create.create,
             page_size: self.create.page_size,
             lazy: self.lazy,
         };
-        let database = Database::to_write(&self.file, global, writing)?;
+        let database = Database::to_write(&self.file, context, access)?;
         let mut txn = database.write()?;
         let table = table_to_write(&database, &mut txn, name.as_deref(), self.create.create)?;
         let mode = match (self.no_overwrite, self.only_existing) {

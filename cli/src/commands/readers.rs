@@ -1,14 +1,13 @@
 //! `kv readers`: which processes read and write.
 
-use crate::database::{Database, Writing};
+use crate::context::Context;
 use crate::exit::{Exit, Outcome};
-use crate::global::Global;
+use crate::inspect::readers::{process_name, CurrentReaders};
 use crate::output::figures::{self, Figure, Record};
 use crate::output::stream::Out;
 use crate::output::FormArg;
 use clap::Args;
-use kv_engine::{ReaderInfo, Wait, WriteOptions};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Lists the processes that read or write now, the oldest snapshot first.
 ///
@@ -24,13 +23,17 @@ pub struct Readers {
 
 impl Readers {
     /// Lists the readers and the writer.
-    pub fn run(self, global: &Global) -> Outcome {
-        let (database, readers, knows_pages) = now(&self.file, global)?;
+    pub fn run(self, context: &Context) -> Outcome {
+        let CurrentReaders {
+            database,
+            list,
+            knows_pages,
+        } = CurrentReaders::of(&self.file, context)?;
         let mut rows: Vec<Record> = Vec::new();
-        for reader in readers {
+        for reader in list {
             rows.push(vec![
                 ("process", u64::from(reader.pid).into()),
-                ("name", name_of(reader.pid)),
+                ("name", process_name(reader.pid)),
                 ("does", Figure::Text("reads".to_string())),
                 ("seconds", Figure::Real(reader.age_ms as f64 / 1000.0, 1)),
                 ("commit", reader.id.get().into()),
@@ -46,7 +49,7 @@ impl Readers {
         if let Some(writer) = database.db.writer() {
             rows.push(vec![
                 ("process", u64::from(writer.pid).into()),
-                ("name", name_of(writer.pid)),
+                ("name", process_name(writer.pid)),
                 ("does", Figure::Text("writes".to_string())),
                 ("seconds", Figure::Real(writer.age_ms as f64 / 1000.0, 1)),
                 ("commit", Figure::None("")),
@@ -58,35 +61,5 @@ impl Readers {
         figures::table(&mut out, self.form.form, &heading, &rows)?;
         out.finish()?;
         Ok(Exit::Done)
-    }
-}
-
-/// Opens a database, and returns who reads it, and whether it is known how many pages are kept for them.
-pub fn now(path: &Path, global: &Global) -> Outcome<(Database, Vec<ReaderInfo>, bool)> {
-    let mut database = Database::to_read(path, global)?;
-    let mut knows_pages = false;
-    // What is kept for a reader is known to those who write. The right to write is taken for a moment, if it is free and
-    // there are readers; nothing is written.
-    if !database.db.readers().is_empty() {
-        drop(database);
-        database = match Database::to_write(path, global, Writing::default()) {
-            Ok(database) => database,
-            Err(_) => Database::to_read(path, global)?,
-        };
-        let options = WriteOptions {
-            wait: Some(Wait::Try),
-            ..WriteOptions::default()
-        };
-        knows_pages = database.db.begin_write(options).is_ok();
-    }
-    let readers = database.db.readers();
-    Ok((database, readers, knows_pages))
-}
-
-/// Returns the name of a process, which is not known if it belongs to another container.
-pub fn name_of(pid: u32) -> Figure {
-    match std::fs::read_to_string(format!("/proc/{pid}/comm")) {
-        Ok(name) => Figure::Text(name.trim_end().to_string()),
-        Err(_) => Figure::None("?"),
     }
 }

@@ -1,12 +1,13 @@
 //! `kv report`: a page of HTML about a database.
 
+use crate::context::Context;
 use crate::exit::{shown, Exit, Failure, Outcome};
-use crate::global::Global;
 use crate::output::stream::Out;
 use crate::report::{self, facts::Facts};
+use crate::temporary::Temporary;
 use clap::Args;
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 /// Writes a page of HTML that shows the state of a database, for people to look at and to send to others.
@@ -31,7 +32,7 @@ const BEGIN: &[u8] = b"<!DOCTYPE html>";
 
 impl Report {
     /// Writes the page.
-    pub fn run(self, global: &Global) -> Outcome {
+    pub fn run(self, context: &Context) -> Outcome {
         match &self.output {
             Some(to) => may_replace(to)?,
             None if Out::open()?.is_terminal() => {
@@ -41,7 +42,7 @@ impl Report {
             }
             None => {}
         }
-        let page = report::page(&Facts::gather(&self.file, global)?);
+        let page = report::page(&Facts::gather(&self.file, context)?);
         let Some(to) = &self.output else {
             let mut out = Out::open()?;
             out.bytes(page.as_bytes())?;
@@ -49,7 +50,7 @@ impl Report {
             return Ok(Exit::Done);
         };
         write(to, page.as_bytes())?;
-        global.say(format_args!("{}: the report was written", shown(to)));
+        context.say(format_args!("{}: the report was written", shown(to)));
         Ok(Exit::Done)
     }
 }
@@ -81,13 +82,7 @@ fn write(path: &Path, bytes: &[u8]) -> Outcome<()> {
     if is_special {
         return std::fs::write(path, bytes).map_err(|e| Failure::file(path, "write", &e));
     }
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{}.part", std::process::id()));
-    let part = PathBuf::from(name);
-    let written = std::fs::write(&part, bytes).and_then(|()| std::fs::rename(&part, path));
-    written.map_err(|error| {
-        // The error says what happened; that nothing is left beside it is all that can be done.
-        let _ = std::fs::remove_file(&part);
-        Failure::file(path, "write", &error)
-    })
+    let (part, mut file) = Temporary::file(path, "report")?;
+    file.write_all(bytes).map_err(|e| Failure::file(path, "write", &e))?;
+    part.keep_as(path)
 }

@@ -1,14 +1,14 @@
 //! `kv salvage`: saving what a damaged file has.
 
-use super::check::finding;
+use crate::context::Context;
 use crate::exit::{shown, About, Exit, Outcome};
-use crate::global::Global;
+use crate::inspect::faults::Faults;
 use crate::output::figures::{self, Figure};
-use crate::output::progress::{Progress, Unit};
+use crate::output::progress;
 use crate::output::stream::{self, Out};
 use crate::output::FormArg;
 use clap::Args;
-use kv_engine::{table_called, Fault, Job};
+use kv_engine::{table_called, Fault};
 use std::path::PathBuf;
 
 /// Saves what can be read of a damaged file into a new one.
@@ -30,24 +30,20 @@ pub struct Salvage {
 
 impl Salvage {
     /// Saves.
-    pub fn run(self, global: &Global) -> Outcome {
+    pub fn run(self, context: &Context) -> Outcome {
         let mut out = Out::open()?;
         let form = self.form.form;
-        let mut written = Ok(());
-        let report = {
-            let mut progress = Progress::new(global, "saving", Unit::Pages, Some(0));
-            let mut tell = |done, total| progress.tell(done, total);
-            let job = Job::new(&mut tell);
+        let mut faults = Faults::new(&mut out, form);
+        // How many pages there are is known once the file was looked at.
+        let report = progress::of_job(context, "saving", 0, |job| {
             let mut on_fault = |fault: &Fault| {
                 let table = fault.table.map(|table| table_called(table, b"").to_string());
                 // What can be saved is saved, even if nobody reads what is found.
-                if written.is_ok() {
-                    written = finding(&mut out, form, fault, table).and_then(|()| out.finish());
-                }
-                true
+                faults.show(fault, table)
             };
-            kv_engine::salvage(&self.damaged, &self.new, self.overwrite, &job, &mut on_fault)
-        };
+            kv_engine::salvage(&self.damaged, &self.new, self.overwrite, job, &mut on_fault)
+        });
+        let written = faults.end();
         let report = report.about(&self.damaged)?;
         let lost = report.lost_entries + report.uncertain + report.lost_subtrees + report.ambiguous_pages;
         let is_whole = lost == 0 && report.damaged_pages == 0;
@@ -68,7 +64,7 @@ impl Salvage {
         if is_whole {
             return stream::ended(written, Exit::Done);
         }
-        global.say(format_args!(
+        context.say(format_args!(
             "{}: this has what could be saved; compare it with what you expect before you use it",
             shown(&self.new)
         ));

@@ -3,7 +3,7 @@
 //! hexadecimal digits. A table without entries leaves no trace.
 
 use super::quotations::{Quotations, Wrong};
-use super::sink::{Format, Sink, TableName};
+use super::sink::{Sink, TableName, TableWriter};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::input::bytes::{from_hex, Syntax};
 use crate::input::lines::{no_memory, wrong_line, Lines};
@@ -44,11 +44,11 @@ impl<'o> Writer<'o> {
 fn failed(error: ::csv::Error) -> Failure {
     match error.into_kind() {
         ::csv::ErrorKind::Io(error) => Failure::output(&error),
-        other => Failure::new(Exit::System, format!("standard output: {other:?}")),
+        other => Failure::new(Exit::System, format!("standard output: cannot write CSV: {other:?}")),
     }
 }
 
-impl Format for Writer<'_> {
+impl TableWriter for Writer<'_> {
     fn begin(&mut self, name: TableName<'_>) -> Outcome<()> {
         self.table = name.unwrap_or_default().to_vec();
         Ok(())
@@ -159,7 +159,7 @@ fn unreadable(error: &::csv::Error, wrong: Option<Wrong>, name: &Path, line: u64
             "neither a comma nor a line end follows a quotation; a quotation mark within one is doubled",
         ),
         (Some(Wrong::TooLong(line, bytes)), _) => no_memory(name, line, bytes),
-        (None, ::csv::ErrorKind::Io(error)) => Failure::file(name, "read", error),
+        (None, ::csv::ErrorKind::Io(error)) => Failure::input(name, "read", error),
         _ => wrong_line(name, line, error),
     }
 }

@@ -1,6 +1,6 @@
 //! Lines of a file or of a pipe, with their numbers for messages and their bytes for progress.
 
-use crate::exit::{shown, Exit, Failure, Outcome};
+use crate::exit::{input_name, Exit, Failure, Outcome};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -53,7 +53,7 @@ impl Lines {
                 Ok([]) => break,
                 Ok(part) => part,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                Err(e) => return Err(Failure::file(&self.name, "read", &e)),
+                Err(e) => return Err(Failure::input(&self.name, "read", &e)),
             };
             let taken = part.len();
             begin.extend_from_slice(part);
@@ -76,7 +76,7 @@ impl Lines {
             Err(e) if e.kind() == io::ErrorKind::OutOfMemory => {
                 Err(no_memory(&self.name, self.number + 1, self.line.len()))
             }
-            Err(e) => Err(Failure::file(&self.name, "read", &e)),
+            Err(e) => Err(Failure::input(&self.name, "read", &e)),
         }
     }
 
@@ -128,12 +128,4 @@ pub fn no_memory(name: &Path, number: u64, bytes: usize) -> Failure {
             input_name(name)
         ),
     )
-}
-
-/// Returns what messages call the input.
-fn input_name(name: &Path) -> String {
-    match name == Path::new("-") {
-        true => "standard input".to_string(),
-        false => shown(name).to_string(),
-    }
 }

@@ -1,8 +1,9 @@
 //! How far long work is: a line on standard error with rate and time left, on a terminal only. It has no colours.
 
-use crate::global::Global;
+use crate::context::Context;
 use crate::interrupt;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use kv_engine::Job;
 use std::time::Duration;
 
 /// What is counted.
@@ -27,9 +28,9 @@ pub struct Progress {
 
 impl Progress {
     /// Begins to show progress; `total` is not always known.
-    pub fn new(global: &Global, doing: &'static str, unit: Unit, total: Option<u64>) -> Progress {
+    pub fn new(context: &Context, doing: &'static str, unit: Unit, total: Option<u64>) -> Progress {
         interrupt::watch();
-        let target = match global.quiet {
+        let target = match context.global.quiet {
             true => ProgressDrawTarget::hidden(),
             false => ProgressDrawTarget::stderr_with_hz(10),
         };
@@ -69,6 +70,13 @@ impl Progress {
         }
         Ok(())
     }
+}
+
+/// Runs a job of the engine that reads pages, at most this many, and shows how far it is.
+pub fn of_job<T>(context: &Context, doing: &'static str, pages: u64, work: impl FnOnce(&Job<'_>) -> T) -> T {
+    let mut progress = Progress::new(context, doing, Unit::Pages, Some(pages));
+    let mut tell = |done, total| progress.tell(done, total);
+    work(&Job::new(&mut tell))
 }
 
 impl Drop for Progress {

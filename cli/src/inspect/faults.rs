@@ -1,0 +1,145 @@
+//! What a fault means for people who did not write the engine, and what to do about it.
+
+use crate::exit::{Failure, Outcome};
+use crate::output::figures::{self, Figure, Record};
+use crate::output::stream::Out;
+use crate::output::Form;
+use kv_engine::{Fault, FaultKind, TableId};
+
+/// What a fault means.
+#[derive(Debug, PartialEq, Eq)]
+struct Meaning {
+    /// What it means for the data.
+    means: &'static str,
+    /// What to do.
+    advice: &'static str,
+}
+
+const UNREADABLE: Meaning = Meaning {
+    means:
+        "the bytes on disk are not those that were written; entries of this page, and what it leads to, cannot be read",
+    advice: "restore a backup (kv restore), or save what is left (kv salvage); then test the disk and the memory",
+};
+const LIST: Meaning = Meaning {
+    means: "the list of tables is damaged; a table may not be found by its name",
+    advice: "restore a backup (kv restore), or save what is there into a new file (kv salvage)",
+};
+const SPACE: Meaning = Meaning {
+    means: "what is known of free pages is wrong; entries can be read, and writing could make it worse",
+    advice: "write no more into this file; make a new one with kv backup --compact, and go on with that",
+};
+const SHAPE: Meaning = Meaning {
+    means: "the tree of the table contradicts itself; entries may be missing or cannot be found",
+    advice: "restore a backup (kv restore), or save what is left (kv salvage), and report how the file came about",
+};
+
+/// Returns what a fault means. Which table it is in says more than what kind of fault it is: entries do not depend on
+/// the tree of dead pages, whatever is wrong with that.
+fn meaning(fault: &Fault) -> Meaning {
+    match (fault.table, fault.kind) {
+        (Some(TableId::SPACE), _) => SPACE,
+        (Some(TableId::CATALOGUE | TableId::NAMES), _) => LIST,
+        (_, FaultKind::Unreadable) => UNREADABLE,
+        (_, FaultKind::Contradiction) => SHAPE,
+    }
+}
+
+/// Shows faults as they are found.
+pub struct Faults<'o> {
+    out: &'o mut Out,
+    form: Form,
+    /// Why a fault could not be shown.
+    failure: Option<Failure>,
+}
+
+impl<'o> Faults<'o> {
+    /// Begins to show faults in a form.
+    pub fn new(out: &'o mut Out, form: Form) -> Faults<'o> {
+        Faults {
+            out,
+            form,
+            failure: None,
+        }
+    }
+
+    /// Shows a fault at once, in a table of which messages have a name. Returns that the job goes on: what it finds is
+    /// wanted even if nobody reads it.
+    pub fn show(&mut self, fault: &Fault, table: Option<String>) -> bool {
+        if self.failure.is_none() {
+            let shown = self.write(fault, table).and_then(|()| self.out.finish());
+            self.failure = shown.err();
+        }
+        true
+    }
+
+    /// Returns why a fault could not be shown. Those after it were not shown either.
+    pub fn end(self) -> Outcome<()> {
+        self.failure.map_or(Ok(()), Err)
+    }
+
+    /// Writes a fault: lines that people can read, or a record for programs.
+    fn write(&mut self, fault: &Fault, table: Option<String>) -> Outcome<()> {
+        if self.form != Form::Table {
+            return figures::table(self.out, self.form, &[], &[record(fault, table)]);
+        }
+        let meaning = meaning(fault);
+        let page = fault.page.map(|page| format!("page {page}: ")).unwrap_or_default();
+        let table = table.map(|table| format!(" ({table})")).unwrap_or_default();
+        self.out.line(format_args!("{page}{}{table}", fault.what))?;
+        self.out.line(format_args!("    meaning: {}", meaning.means))?;
+        self.out.line(format_args!("    to do:   {}", meaning.advice))
+    }
+}
+
+/// Returns a fault as a record.
+fn record(fault: &Fault, table: Option<String>) -> Record {
+    let meaning = meaning(fault);
+    vec![
+        ("fault", Figure::Text(fault.what.clone())),
+        (
+            "page",
+            fault.page.map_or(Figure::None("none"), |page| page.get().into()),
+        ),
+        ("table", table.map_or(Figure::None("not known"), Figure::Text)),
+        ("means", Figure::Text(meaning.means.to_string())),
+        ("advice", Figure::Text(meaning.advice.to_string())),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_fault_has_the_meaning_of_its_table_and_kind() {
+        let [unreadable, contradiction] = [FaultKind::Unreadable, FaultKind::Contradiction];
+        for (table, kind, want) in [
+            (Some(TableId::MAIN), unreadable, UNREADABLE),
+            (Some(TableId::new(300)), unreadable, UNREADABLE),
+            (None, unreadable, UNREADABLE),
+            (Some(TableId::MAIN), contradiction, SHAPE),
+            (Some(TableId::new(300)), contradiction, SHAPE),
+            (None, contradiction, SHAPE),
+            (Some(TableId::SPACE), unreadable, SPACE),
+            (Some(TableId::SPACE), contradiction, SPACE),
+            (Some(TableId::CATALOGUE), unreadable, LIST),
+            (Some(TableId::CATALOGUE), contradiction, LIST),
+            (Some(TableId::NAMES), unreadable, LIST),
+            (Some(TableId::NAMES), contradiction, LIST),
+        ] {
+            // Whatever the text says.
+            let what = "its checksum does not match".to_string();
+            let page = None;
+            assert_eq!(
+                meaning(&Fault {
+                    page,
+                    table,
+                    kind,
+                    what
+                }),
+                want,
+                "{table:?} {kind:?}"
+            );
+        }
+    }
+}
