@@ -1798,9 +1798,12 @@ typedef struct kv_db_stat {
      * Id of the process that has the write transaction open at this moment, as that process sees it; 0 if none has.
      */
     uint32_t writer;
-    /** Zero. */
-    uint32_t reserved;
-    /** Milliseconds since that process began the write transaction. */
+    /**
+     * 1 if `free_pages` and `pending_pages` are of the newest visible commit. 0 if they are not, because another process has
+     * committed since this one last wrote, or had the database open already when this one opened it.
+     */
+    uint32_t dead_pages_known;
+    /** Milliseconds since the process `writer` began the write transaction. */
     uint64_t writer_ms;
 } kv_db_stat;
 
@@ -1852,7 +1855,7 @@ typedef struct kv_txn_stat {
     /** KV_READ or KV_WRITE. */
     uint32_t kind;
     /** Number of the commit that it reads; of a write transaction, the one that it builds upon. */
-    uint64_t id;
+    uint64_t commit;
     /** Number of edits that are collected and not applied yet. */
     uint64_t edits;
     /** Bytes of these edits. */

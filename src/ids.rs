@@ -145,7 +145,7 @@ impl fmt::Debug for CommitId {
 pub struct TableId(u64);
 
 impl TableId {
-    /// The default table, which needs no name and always exists.
+    /// The main table, which needs no name and always exists.
     pub const MAIN: TableId = TableId(0);
     /// The list of the named tables, which is a read-only table: name -> number (8 bytes, little-endian).
     pub const NAMES: TableId = TableId(1);

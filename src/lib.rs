@@ -133,7 +133,7 @@ pub use db::{Durability, FileStat, LevelStat, PutMode, ReaderInfo, Recovery, Tab
 pub use db::{FileRange, Identity, ValueInfo, ValuePiece, ValueWriter, Writer};
 #[doc(hidden)]
 pub use error::table_called;
-pub use error::{Conflict, Corruption, Detail, Error, Foreign, MissingTable, Result};
+pub use error::{Conflict, Corruption, Detail, Error, FaultKind, Foreign, MissingTable, Result};
 pub use ids::{CommitId, PageNo, TableId};
 pub use maintain::{salvage, BackupOptions, CheckReport, Fault, Job, OnBytes, OnProgress, SalvageReport};
 pub use maintain::{PageRun, PageUse, PageUses};

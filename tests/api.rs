@@ -100,6 +100,7 @@ fn opening_says_what_it_found_and_refuses_what_the_options_forbid() {
     db.sync().expect("sync");
     let stat: FileStat = db.stat();
     assert_eq!((stat.page_size, stat.visible, stat.durable), (8192, id, id));
+    assert!(stat.dead_pages_known);
     assert!(db.opening_time() < Duration::from_secs(60));
     drop(db);
     let read_only = Options {

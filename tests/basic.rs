@@ -452,13 +452,13 @@ fn statistics_tell_what_is_there() -> Result<()> {
     let mut txn = &read;
     let stat = txn.table_stat(TableId::MAIN)?;
     assert_eq!(stat.entries, 20_001);
-    assert!(stat.height >= 2 && stat.branch_pages >= 1 && stat.chain_pages >= 1_000_000 / 4096);
+    assert!(stat.height >= 2 && stat.branch_pages >= 1 && stat.overflow_pages >= 1_000_000 / 4096);
     let leaves = txn.level_stat(TableId::MAIN, 1)?;
     assert_eq!((leaves.pages, leaves.items), (stat.leaf_pages, 20_001));
     assert!(stat.used_bytes >= 20_000 * 30 && stat.used_bytes <= (stat.leaf_pages + stat.branch_pages) * 4096);
     let file = db.stat();
     assert_eq!((file.page_size, file.readers, file.oldest), (4096, 1, file.visible));
-    assert!(file.pages > stat.leaf_pages + stat.chain_pages);
+    assert!(file.pages > stat.leaf_pages + stat.overflow_pages);
     let report = db.check(true, &mut |fault| panic!("{fault:?}"))?;
     assert_eq!((report.faults, report.entries, report.tables), (0, 20_001, 1));
     assert_eq!(report.pages, file.pages);

@@ -144,7 +144,7 @@ fn walk(image: &[u8]) -> (BTreeSet<(usize, usize, u32)>, u64, Meta) {
     })
     .expect("the catalogue");
     let mut pages = 0;
-    let mut on_fault = |page: PageNo, what: &str| panic!("page {page}: {what}");
+    let mut on_fault = |page: PageNo, _, what: &str| panic!("page {page}: {what}");
     let mut on_run = |extent: Extent, _: Reached| pages += extent.run.pages;
     let mut checker = Checker::new(true, &mut on_fault, &mut on_run);
     trees

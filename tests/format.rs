@@ -177,7 +177,7 @@ fn files_of_earlier_versions_read_as_what_they_are() -> Result<()> {
         let content = content(page_size);
         assert!(
             read(&db, TableId::MAIN)? == content,
-            "default table, page size {page_size}"
+            "main table, page size {page_size}"
         );
         for name in [&b"first"[..], b"second", b"\xff\0"] {
             let table = (&db.begin_read()?).table(name)?;

@@ -282,7 +282,7 @@ fn a_page_with_unknown_fields_is_not_changed_by_a_writer_that_ignores_them() -> 
         let (_dir, db) = opened(&image, false);
         let db = db?;
         let mut txn = db.begin_write(WriteOptions::default())?;
-        // Every entry of the default table is changed, so the page is met.
+        // Every entry of the main table is changed, so the page is met.
         let keys: Vec<Vec<u8>> = mutation::main_keys(&db)?;
         let mut answer = Ok(());
         for key in &keys {
@@ -399,7 +399,7 @@ fn without_a_list_of_names_that_can_be_changed_tables_are_neither_made_nor_dropp
 
 #[test]
 fn the_default_table_may_have_a_record_and_later_versions_tables() -> Result<()> {
-    // The record of a named table becomes that of the default table: key 0, no root, no name.
+    // The record of a named table becomes that of the main table: key 0, no root, no name.
     for (kind, changeable) in [(0, true), (1, false)] {
         for number in [0, 3] {
             let mut image = base();

@@ -414,7 +414,7 @@ class File:
             name, extension, note = record[30 : 30 + a], record[30 + a : 30 + a + x], record[30 + a + x :]
             need(len(name) == a and len(extension) == x <= 256 and len(note) <= 1024, "record of the catalogue")
             need(1 <= a <= 512 if 256 <= table < 2**53 else a == 0 and table < 256 and table != 2, "name or number")
-            need(table != 0 or root.height == 0, "a root of the default table in the catalogue")
+            need(table != 0 or root.height == 0, "a root of the main table in the catalogue")
             at, last = 0, -1
             while at < x:
                 need(at + 1 < x and extension[at] > last, "tags of an extension")

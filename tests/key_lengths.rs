@@ -71,7 +71,7 @@ impl Row {
             assert!(read.get(TableId::MAIN, key)?.is_some());
         }
         let stat = (&read).table_stat(TableId::MAIN)?;
-        let pages = stat.leaf_pages + stat.branch_pages + stat.chain_pages;
+        let pages = stat.leaf_pages + stat.branch_pages + stat.overflow_pages;
         Ok((pages * u64::from(self.page_size)) as f64 / count as f64)
     }
 

@@ -95,7 +95,7 @@ fn verify(db: &Db, blocks: u64) {
 fn clean(db: &Db, entries: u64) -> u64 {
     let report = db.check(true, &mut |fault| panic!("{fault:?}")).expect("check");
     assert_eq!(report.entries, entries);
-    report.chain_pages
+    report.overflow_pages
 }
 
 /// Commits something, so that what the commit before gave back is settled.

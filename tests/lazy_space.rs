@@ -24,7 +24,7 @@ fn open(dir: &TempDir, name: &str, durability: Durability) -> Db {
 
 fn pages_of(read: &ReadTxn) -> u64 {
     let stat = (&mut &*read).table_stat(TableId::MAIN).expect("stat");
-    stat.leaf_pages + stat.branch_pages + stat.chain_pages
+    stat.leaf_pages + stat.branch_pages + stat.overflow_pages
 }
 
 /// Puts so many entries in commits of `each`, and returns the pages of the file and those that live in it.

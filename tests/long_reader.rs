@@ -67,7 +67,7 @@ fn hold_over(entries: u64) {
     txn.commit().expect("commit");
     let read = db.begin_read().expect("read");
     let stat = (&read).table_stat(TableId::MAIN).expect("stat");
-    let live = stat.leaf_pages + stat.branch_pages + stat.chain_pages;
+    let live = stat.leaf_pages + stat.branch_pages + stat.overflow_pages;
     let report = db
         .check(true, &mut |fault| panic!("KV_SEED={seed}: {fault:?}"))
         .expect("check");
@@ -81,7 +81,7 @@ fn hold_over(entries: u64) {
     // What is current may have become less dense than at load: it is measured again.
     let now = db.begin_read().expect("read");
     let stat = (&now).table_stat(TableId::MAIN).expect("stat");
-    let current = stat.leaf_pages + stat.branch_pages + stat.chain_pages;
+    let current = stat.leaf_pages + stat.branch_pages + stat.overflow_pages;
     drop(now);
     let pages = db.stat().pages;
     let limit = (live + current) * 16 / 10;

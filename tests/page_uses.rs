@@ -55,11 +55,11 @@ fn every_page_has_one_use_which_is_told() -> Result<()> {
     };
     assert_eq!(of_main(PageUse::Leaf), main.leaf_pages);
     assert_eq!(of_main(PageUse::Branch), main.branch_pages);
-    let chain = runs.iter().filter(|run| run.usage == PageUse::Chain);
+    let chain = runs.iter().filter(|run| run.usage == PageUse::Overflow);
     assert!(chain.clone().all(|run| run.table == Some(named)));
     assert_eq!(
         chain.map(|run| run.pages).sum::<u64>(),
-        (&read).table_stat(named)?.chain_pages
+        (&read).table_stat(named)?.overflow_pages
     );
     let report = db.check(true, &mut |_| true)?;
     assert_eq!(pages(PageUse::Dead), report.dead_pages);

@@ -23,7 +23,7 @@ fn entries(read: &ReadTxn, table: TableId) -> Map {
     all
 }
 
-/// A database as it is now, every value each key of the default table ever had, and its bytes.
+/// A database as it is now, every value each key of the main table ever had, and its bytes.
 struct Base {
     image: Vec<u8>,
     tables: BTreeMap<Vec<u8>, (TableId, Map)>,

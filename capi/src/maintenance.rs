@@ -241,7 +241,7 @@ unsafe fn check(
             entries: counted.entries,
             pages: counted.pages,
             tree_pages: counted.tree_pages,
-            overflow_pages: counted.chain_pages,
+            overflow_pages: counted.overflow_pages,
             dead_pages: counted.dead_pages,
             faults: counted.faults,
             unaccounted_pages: counted.unaccounted_pages,

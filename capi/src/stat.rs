@@ -54,9 +54,10 @@ pub struct kv_db_stat {
     pub lost_slots: u32,
     /// Id of the process that has the write transaction open at this moment, as that process sees it; 0 if none has.
     pub writer: u32,
-    /// Zero.
-    pub reserved: u32,
-    /// Milliseconds since that process began the write transaction.
+    /// 1 if `free_pages` and `pending_pages` are of the newest visible commit. 0 if they are not, because another process has
+    /// committed since this one last wrote, or had the database open already when this one opened it.
+    pub dead_pages_known: u32,
+    /// Milliseconds since the process `writer` began the write transaction.
     pub writer_ms: u64,
 }
 // SAFETY: repr(C), struct_size first, integers only.
@@ -89,7 +90,7 @@ pub unsafe extern "C" fn kv_stat_db(db: *mut kv_db, stat: *mut kv_db_stat) -> kv
             closed_properly: db.recovery().closed_properly.into(),
             lost_slots: db.recovery().lost_slots,
             writer: writer.map_or(0, |writer| writer.pid),
-            reserved: 0,
+            dead_pages_known: figures.dead_pages_known.into(),
             writer_ms: writer.map_or(0, |writer| writer.age_ms),
         };
         // SAFETY: NULL or a struct of at least the size it states.
@@ -208,7 +209,7 @@ pub unsafe extern "C" fn kv_stat_table(
             entries: whole.entries,
             branch_pages: whole.branch_pages,
             leaf_pages: whole.leaf_pages,
-            overflow_pages: whole.chain_pages,
+            overflow_pages: whole.overflow_pages,
             items: 0,
             used_bytes: whole.used_bytes,
         };
@@ -240,7 +241,7 @@ pub struct kv_txn_stat {
     /// KV_READ or KV_WRITE.
     pub kind: u32,
     /// Number of the commit that it reads; of a write transaction, the one that it builds upon.
-    pub id: u64,
+    pub commit: u64,
     /// Number of edits that are collected and not applied yet.
     pub edits: u64,
     /// Bytes of these edits.
@@ -268,7 +269,7 @@ pub unsafe extern "C" fn kv_stat_txn(txn: *const kv_txn, stat: *mut kv_txn_stat)
         let filled = kv_txn_stat {
             struct_size: 0,
             kind,
-            id: id.get(),
+            commit: id.get(),
             edits: collected.edits,
             edit_bytes: collected.bytes,
             private_pages: collected.private_pages,

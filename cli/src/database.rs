@@ -1,7 +1,7 @@
 //! Opening databases, beginning transactions and finding tables, with messages for people at a terminal.
 
+use crate::context::Context;
 use crate::exit::{shown, About, Exit, Failure, Outcome};
-use crate::global::Global;
 use crate::interrupt;
 use crate::output::text::Quoted;
 use crate::session::{Reading, Session, Work};
@@ -36,24 +36,24 @@ pub struct Writing {
 
 impl Database {
     /// Opens a database to read it. Nothing is created or changed.
-    pub fn to_read(path: &Path, global: &Global) -> Outcome<Database> {
+    pub fn to_read(path: &Path, context: &Context) -> Outcome<Database> {
         Database::open(
             path,
-            global,
+            context,
             &Options {
                 read_only: true,
-                wait: Some(global.wait),
+                wait: Some(context.global.wait),
                 ..Options::default()
             },
         )
     }
 
     /// Opens a database to write into it.
-    pub fn to_write(path: &Path, global: &Global, writing: Writing) -> Outcome<Database> {
+    pub fn to_write(path: &Path, context: &Context, writing: Writing) -> Outcome<Database> {
         let options = Options {
             existing: !writing.create,
             page_size: writing.page_size,
-            wait: Some(global.wait),
+            wait: Some(context.global.wait),
             durability: match writing.lazy {
                 true => Durability::Lazy,
                 false => Durability::Full,
@@ -61,18 +61,18 @@ impl Database {
             ..Options::default()
         };
         let missing = !writing.create && !path.exists();
-        Database::open(path, global, &options).map_err(|failure| match missing {
+        Database::open(path, context, &options).map_err(|failure| match missing {
             true => failure.advise("add --create to make a new database"),
             false => failure,
         })
     }
 
-    fn open(path: &Path, global: &Global, options: &Options) -> Outcome<Database> {
+    fn open(path: &Path, context: &Context, options: &Options) -> Outcome<Database> {
         Ok(Database {
             db: Db::open(path, options).about(path)?,
             path: path.to_path_buf(),
-            session: global.session.clone(),
-            wait: global.wait,
+            session: context.session.clone(),
+            wait: context.global.wait,
         })
     }
 

@@ -1,17 +1,7 @@
-//! The options that all commands have, and what is said besides the data.
+//! The options that all commands have.
 
-use crate::exit::{Exit, Outcome};
-use crate::session::Session;
-use clap::{ArgMatches, Args};
-use std::rc::Rc;
+use clap::Args;
 use std::time::Duration;
-
-/// Runs a command line that was parsed, or tells what is wrong with it.
-pub type Run = fn(&ArgMatches, &Global) -> Result<Outcome, clap::Error>;
-
-fn nothing(_: &ArgMatches, _: &Global) -> Result<Outcome, clap::Error> {
-    Ok(Ok(Exit::Done))
-}
 
 /// The options that all commands have.
 #[derive(Debug, Clone, Args)]
@@ -22,29 +12,10 @@ pub struct Global {
     /// How many seconds to wait for others, such as the process that has the write transaction.
     #[arg(long, global = true, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub wait: Duration,
-    /// Returns the whole command line, for those commands that describe it.
-    #[arg(skip = clap::Command::default as fn() -> clap::Command)]
-    pub whole: fn() -> clap::Command,
-    /// Runs the command of a line that was parsed, with the options of the shell given.
-    #[arg(skip = nothing as Run)]
-    pub run: Run,
-    /// What the shell keeps from one command to the next, if the command is one of a shell.
-    #[arg(skip)]
-    pub session: Option<Rc<Session>>,
 }
 
 /// Reads a number of seconds, which may have a fraction.
 fn seconds(text: &str) -> Result<Duration, String> {
     let number: f64 = text.parse().map_err(|_| "it is not a number of seconds".to_string())?;
     Duration::try_from_secs_f64(number).map_err(|_| "it is not a time that can be waited for".to_string())
-}
-
-impl Global {
-    /// Says something on standard error, unless the user wants to hear nothing.
-    pub fn say(&self, what: impl std::fmt::Display) {
-        if !self.quiet {
-            // Who closed standard error does not listen.
-            let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("kv: {what}\n"));
-        }
-    }
 }

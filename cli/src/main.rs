@@ -5,10 +5,12 @@
 //! | `app`       | the command line as a whole, and its help                          |
 //! | `batches`   | writing in one transaction or in several                           |
 //! | `commands`  | what each command does, one file each                              |
+//! | `context`   | what a command runs in: its options, and the shell if there is one |
 //! | `database`  | opening databases, transactions and tables, as commands need them  |
 //! | `exit`      | how the program ends: codes and messages                           |
 //! | `global`    | the options that all commands have                                 |
 //! | `input`     | what people type: keys, values, ranges                             |
+//! | `inspect`   | what commands and the report find out about a database             |
 //! | `interrupt` | Ctrl-C during long work                                            |
 //! | `output`    | what people and programs read: entries, figures, progress          |
 //! | `formats`   | text formats of whole tables: LMDB's, JSON lines, CSV              |
@@ -21,17 +23,20 @@
 mod app;
 mod batches;
 mod commands;
+mod context;
 mod database;
 mod exit;
 mod formats;
 mod global;
 mod input;
+mod inspect;
 mod interrupt;
 mod output;
 mod report;
 mod session;
 mod shell;
 
+use crate::context::Context;
 use crate::exit::Outcome;
 use crate::global::Global;
 use clap::parser::ValueSource;
@@ -39,23 +44,21 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let app::Kv { command, mut global } = app::Kv::parse();
-    (global.whole, global.run) = (app::Kv::command, run);
-    match command.run(&global) {
+    let app::Kv { command, global } = app::Kv::parse();
+    match command.run(&Context::new(global, app::Kv::command, run)) {
         Ok(exit) => exit.into(),
         Err(failure) => failure.tell(),
     }
 }
 
 /// Runs a line of a shell, whose options hold where the line has none of its own.
-fn run(line: &ArgMatches, shell: &Global) -> Result<Outcome, clap::Error> {
+fn run(line: &ArgMatches, shell: &Context) -> Result<Outcome, clap::Error> {
     let app::Kv { command, global } = app::Kv::from_arg_matches(line)?;
     let options = line.subcommand().map(|(_, options)| options);
     let has_wait = options.is_some_and(|line| line.value_source("wait") == Some(ValueSource::CommandLine));
     let global = Global {
-        quiet: global.quiet || shell.quiet,
-        wait: if has_wait { global.wait } else { shell.wait },
-        ..shell.clone()
+        quiet: global.quiet || shell.global.quiet,
+        wait: if has_wait { global.wait } else { shell.global.wait },
     };
-    Ok(command.run(&global))
+    Ok(command.run(&shell.with(global)))
 }

@@ -142,6 +142,15 @@ impl Reading {
         Ok(Reading::Own(Box::new(begin()?)))
     }
 
+    /// Returns how many snapshots this process has of the database because of this, and of what its shell keeps.
+    pub fn snapshots(&self) -> u32 {
+        match self {
+            Reading::Own(_) | Reading::Kept(_) => 1,
+            // A write transaction is no reader, but the shell may keep a snapshot besides.
+            Reading::Written(_, session) => u32::from(session.snapshot().is_some()),
+        }
+    }
+
     /// Returns the calls that read.
     pub fn reader(&mut self) -> Handle<'_> {
         match self {

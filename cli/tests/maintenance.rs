@@ -6,6 +6,9 @@ mod common;
 use common::Folder;
 use kv_engine::{Db, Options, PutMode, TableId, WriteOptions};
 use serde_json::Value;
+use std::io::Write;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 /// A database with two tables and a long value, and the page of one of its leaves.
 fn database(folder: &Folder) -> u64 {
@@ -74,7 +77,7 @@ fn damage_is_found_told_and_survived() {
     let found = folder.kv(&["check", "db"]).ends_with(3);
     assert!(found.text().contains(&format!("page {page}: ")), "{found:?}");
     for words in [
-        "the default table",
+        "the main table",
         "meaning: ",
         "to do: ",
         "kv salvage",
@@ -90,7 +93,7 @@ fn damage_is_found_told_and_survived() {
     let scan = folder.kv(&["scan", "db", "-k"]).ends_with(3);
     assert!(scan.text().starts_with("000000\n") && scan.text().lines().count() > 1000);
     scan.says(&format!("page {page}"))
-        .says("the default table")
+        .says("the main table")
         .says("kv salvage");
     folder.kv(&["dump", "db"]).ends_with(3).says("kv salvage");
     folder.kv(&["map", "db"]).ends_with(3);
@@ -255,6 +258,28 @@ fn figures_of_files_and_tables() {
     txn.commit().expect("commit");
     let stat = one(&folder.kv(&["stat", "db", "-o", "json"]).ends_with(0));
     assert!(stat["readers"] == 1 && stat["free_pages"].is_null(), "{stat}");
+    // Whatever name leads to the file, this process has it open.
+    std::os::unix::fs::symlink("db", folder.file("link")).expect("a link");
+    let link = one(&folder.kv(&["stat", "link", "-o", "json"]).ends_with(0));
+    assert!(
+        link["free_pages"].is_null() && link["pending_pages"].is_null(),
+        "{link}"
+    );
+    std::fs::remove_file(folder.file("link")).expect("a link");
+    // A shell counts the readers of others, whatever it has open itself.
+    let inside = |lines: &str| {
+        let shell = folder.kv_with(&["shell", "db"], lines.as_bytes()).ends_with(0);
+        let readers = shell.text().lines().find_map(|line| line.strip_prefix("readers"));
+        readers.map(|number| number.trim().to_string())
+    };
+    for lines in [
+        "stat\n",
+        "begin\nstat\nabort\n",
+        "snapshot on\nstat\n",
+        "snapshot on\nbegin\nstat\nabort\n",
+    ] {
+        assert_eq!(inside(lines).as_deref(), Some("1"), "{lines:?}");
+    }
     // The pages that the reader alone sees are told: those of the table that is gone.
     let rows = folder.kv(&["readers", "db", "-o", "json"]).ends_with(0).json();
     assert_eq!(rows.len(), 1);
@@ -267,6 +292,41 @@ fn figures_of_files_and_tables() {
     let table = folder.kv(&["readers", "db"]).ends_with(0);
     assert!(table.text().starts_with("process  name"), "{}", table.text());
     drop(read);
+}
+
+#[test]
+fn dead_pages_are_known_after_the_only_process_was_killed() {
+    let folder = Folder::new("killed");
+    database(&folder);
+    // A shell that waits for lines has the file open as long as it keeps a snapshot.
+    let mut child = folder.command(&["shell", "db"]);
+    let mut child = child
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("the command");
+    let mut lines = child.stdin.take().expect("a pipe");
+    lines.write_all(b"snapshot on\n").expect("a line");
+    let begun = Instant::now();
+    while !folder.file("db-shm").exists() || one(&folder.kv(&["stat", "db", "-o", "json"]))["readers"] == 0 {
+        assert!(
+            begun.elapsed() < Duration::from_secs(30),
+            "the shell does not open the file"
+        );
+    }
+    let shared = one(&folder.kv(&["stat", "db", "-o", "json"]).ends_with(0));
+    assert!(shared["free_pages"].is_null() && shared["readers"] == 1, "{shared}");
+    child.kill().expect("a kill");
+    child.wait().expect("an end");
+    assert!(
+        folder.file("db-shm").exists(),
+        "a process that is killed cleans nothing up"
+    );
+    let alone = one(&folder.kv(&["stat", "db", "-o", "json"]).ends_with(0));
+    assert!(
+        alone["free_pages"].is_u64() && alone["pending_pages"].is_u64(),
+        "{alone}"
+    );
 }
 
 #[test]

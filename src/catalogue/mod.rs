@@ -1,6 +1,6 @@
 //! Named tables. The catalogue is itself a tree: number of a table (8 bytes, big-endian) -> record. The list of names
 //! is an ordinary table with the number [`TableId::NAMES`], which users may only read: name -> number (8 bytes,
-//! little-endian). The default table has the number 0. Its root is in the meta slot, so it has a record only if something
+//! little-endian). The main table has the number 0. Its root is in the meta slot, so it has a record only if something
 //! else is said of it, and the root in that is zero.
 //!
 //! ```text
@@ -150,7 +150,7 @@ impl TableRecord {
         if !named && table >= TableId::FIRST_NAMED || table == TableId::SNAPSHOTS {
             Some("a record of the catalogue under a number that no table has")
         } else if table == TableId::MAIN && self.root != Root::default() {
-            Some("a root of the default table in the catalogue")
+            Some("a root of the main table in the catalogue")
         } else if !name.contains(&self.name.len()) {
             Some("a name of a wrong length in the catalogue")
         } else if self.note.len() > NOTE_MAX {

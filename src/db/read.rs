@@ -168,7 +168,7 @@ impl ReadTxn {
         Ok(root)
     }
 
-    /// Returns what the catalogue says of a table. The default table and the list of names may have no record; nothing
+    /// Returns what the catalogue says of a table. The main table and the list of names may have no record; nothing
     /// is said of them then.
     fn record(&self, table: TableId) -> Result<TableRecord> {
         match catalogue::find(&self.source(), &self.snapshot.desc().roots.catalogue, table)? {

@@ -82,7 +82,7 @@ pub trait Reader: Trees {
     /// `NoTable`: there is no such table.
     fn table(&mut self, name: &[u8]) -> Result<TableId>;
 
-    /// Returns the name of a table, which is empty for the default table and for the list of names.
+    /// Returns the name of a table, which is empty for the main table and for the list of names.
     fn table_name(&mut self, table: TableId) -> Result<Vec<u8>>;
 
     /// Returns the note attached to a table, which is empty if there is none.
@@ -237,7 +237,7 @@ pub trait Reader: Trees {
             height: shape.height,
             branch_pages: shape.branch_pages,
             leaf_pages: shape.leaf_pages,
-            chain_pages: shape.chain_pages,
+            overflow_pages: shape.overflow_pages,
             used_bytes: shape.used,
         })
     }

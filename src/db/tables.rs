@@ -128,7 +128,7 @@ impl WriteTxn {
     /// Removes a table with all its entries. Its number is never used again: a call that is given it returns `NoTable`.
     ///
     /// # Errors
-    /// `NoTable`; `Invalid`: the default table cannot be dropped; those of [`WriteTxn::put`].
+    /// `NoTable`; `Invalid`: the main table cannot be dropped; those of [`WriteTxn::put`].
     pub fn table_drop(&mut self, table: TableId) -> Result<()> {
         let at = self.open_named(table)?;
         let names = self.names()?;
@@ -142,7 +142,7 @@ impl WriteTxn {
     /// Attaches a note to a table, in place of the one it has. Notes have at most 1024 bytes.
     ///
     /// # Errors
-    /// `NoTable`; `Invalid`: the default table has no note; `TooBig`: the note is too long; those of [`WriteTxn::put`].
+    /// `NoTable`; `Invalid`: the main table has no note; `TooBig`: the note is too long; those of [`WriteTxn::put`].
     pub fn table_set_note(&mut self, table: TableId, note: &[u8]) -> Result<()> {
         if note.len() > NOTE_MAX {
             return Err(Error::TooBig {
@@ -163,7 +163,7 @@ impl WriteTxn {
         let at = self.open_to_write(table)?;
         if table == TableId::MAIN {
             return Err(Error::Invalid(
-                "the default table has no name, no note and cannot be dropped",
+                "the main table has no name, no note and cannot be dropped",
             ));
         }
         Ok(at)

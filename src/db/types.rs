@@ -68,7 +68,7 @@ pub struct TableStat {
     /// The number of leaf pages.
     pub leaf_pages: u64,
     /// The number of pages with long values and the rests of long keys.
-    pub chain_pages: u64,
+    pub overflow_pages: u64,
     /// The number of bytes used in the tree pages (of `(branch_pages + leaf_pages) * page_size`).
     pub used_bytes: u64,
 }

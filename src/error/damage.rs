@@ -21,6 +21,20 @@ impl Display for Prefix<'_> {
     }
 }
 
+/// What a page says of itself whose checksum does not match, in whatever call.
+pub(crate) const DAMAGED_PAGE: &str = "the page is damaged: its checksum does not match";
+/// The same of a long value, a part of one, or a long key.
+pub(crate) const DAMAGED_VALUE: &str = "a long value or key is damaged: its checksum does not match";
+
+/// What kind of damage was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FaultKind {
+    /// Bytes are not those that were written, or cannot be read.
+    Unreadable,
+    /// Bytes can be read, and what they say contradicts the format or other parts of the file.
+    Contradiction,
+}
+
 /// Where damage was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Corruption {
@@ -30,6 +44,8 @@ pub struct Corruption {
     pub table: Option<TableId>,
     /// The name of that table; empty if it has none, or if it is not known.
     pub table_name: Box<[u8]>,
+    /// What kind of damage it is.
+    pub kind: FaultKind,
     /// What is wrong.
     pub what: Cow<'static, str>,
     pub(super) file: Option<Box<Path>>,
@@ -74,7 +90,7 @@ pub fn table_called(table: TableId, name: &[u8]) -> impl Display + '_ {
     impl Display for Called<'_> {
         fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
             match *self {
-                Called(TableId::MAIN, _) => f.write_str("the default table"),
+                Called(TableId::MAIN, _) => f.write_str("the main table"),
                 Called(TableId::NAMES, _) => f.write_str("the list of tables"),
                 Called(TableId::CATALOGUE, _) => f.write_str("the catalogue"),
                 Called(TableId::SPACE, _) => f.write_str("the tree of dead pages"),

@@ -18,7 +18,8 @@ mod advice;
 mod damage;
 mod detail;
 
-pub use damage::{table_called, Conflict, Corruption, MissingTable};
+pub use damage::{table_called, Conflict, Corruption, FaultKind, MissingTable};
+pub(crate) use damage::{DAMAGED_PAGE, DAMAGED_VALUE};
 pub use detail::{Detail, Foreign};
 
 use crate::ids::{PageNo, TableId};
@@ -229,8 +230,14 @@ impl Error {
         matches!(self, Error::NoMemory(_) | Error::NoMemoryFor(_))
     }
 
-    /// Returns an error about damage at `page`, or at no page in particular if it is `None`. The table is not known
-    /// yet.
+    /// Returns an error about bytes at `page` that are not those that were written.
+    #[cold]
+    pub(crate) fn unreadable(page: impl Into<Option<PageNo>>, what: impl Into<Cow<'static, str>>) -> Error {
+        Error::corrupt(page, what).of_kind(FaultKind::Unreadable)
+    }
+
+    /// Returns an error about damage at `page`, or at no page in particular if it is `None`: a contradiction, if nothing
+    /// else is said. The table is not known yet.
     #[cold]
     #[doc(hidden)]
     pub fn corrupt(page: impl Into<Option<PageNo>>, what: impl Into<Cow<'static, str>>) -> Error {
@@ -238,9 +245,19 @@ impl Error {
             page: page.into(),
             table: None,
             table_name: Box::default(),
+            kind: FaultKind::Contradiction,
             what: what.into(),
             file: None,
         }))
+    }
+
+    /// Sets the kind of damage. Other errors pass unchanged.
+    #[cold]
+    pub(crate) fn of_kind(mut self, kind: FaultKind) -> Error {
+        if let Error::Corrupt(c) = &mut self {
+            c.kind = kind;
+        }
+        self
     }
 
     /// Names the table in a corruption error that does not name one yet. Other errors pass unchanged.
@@ -258,6 +275,14 @@ impl Error {
         match self {
             Error::Corrupt(found) => (found.page, found.what.to_string()),
             other => (None, other.to_string()),
+        }
+    }
+
+    /// Returns the kind of fault that this error is where it is met in reading a file.
+    pub(crate) fn fault_kind(&self) -> FaultKind {
+        match self {
+            Error::Corrupt(found) => found.kind,
+            _ => FaultKind::Unreadable,
         }
     }
 

@@ -149,8 +149,8 @@ impl ReadTxn {
         // Each page counts twice: once when it is verified, and once when it is copied.
         job.expect(2 * desc.pages);
         let CommitTrees { all: trees, faults } = CommitTrees::of(&view, &desc)?;
-        if let Some((table, page, what)) = faults.into_iter().next() {
-            return Err(Error::corrupt(page, what).in_table(table));
+        if let Some(fault) = faults.into_iter().next() {
+            return Err(fault.into_error());
         }
         let mut reached = SnapshotPages {
             pages: PageSet::new(),
@@ -160,8 +160,12 @@ impl ReadTxn {
         };
         let current = Cell::new(TableId::MAIN);
         let (mut damage, mut failed) = (None, None);
-        let mut on_fault = |page: PageNo, what: &str| {
-            damage.get_or_insert_with(|| Error::corrupt(page, what.to_string()).in_table(current.get()));
+        let mut on_fault = |page: PageNo, kind, what: &str| {
+            damage.get_or_insert_with(|| {
+                Error::corrupt(page, what.to_string())
+                    .of_kind(kind)
+                    .in_table(current.get())
+            });
             false
         };
         let mut on_run = |extent: Extent, _what: Reached| {
@@ -268,8 +272,8 @@ impl ReadTxn {
 
     fn verify(&self, table: TableId, root: &Root, job: &Job<'_>) -> Result<()> {
         let mut damage = None;
-        let mut on_fault = |page: PageNo, what: &str| {
-            damage.get_or_insert_with(|| Error::corrupt(page, what.to_string()).in_table(table));
+        let mut on_fault = |page: PageNo, kind, what: &str| {
+            damage.get_or_insert_with(|| Error::corrupt(page, what.to_string()).of_kind(kind).in_table(table));
             false
         };
         let mut on_run = |extent: Extent, _: Reached| {

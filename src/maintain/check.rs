@@ -1,11 +1,12 @@
 //! A check proves that a database is whole: it verifies every page of every tree and every checksum, and accounts for
 //! each page of the file.
 
+use super::fault::Fault;
 use super::job::{Job, JobPages};
 use super::trees::CommitTrees;
 use crate::catalogue;
 use crate::db::{Db, ReadTxn};
-use crate::error::{Error, Result};
+use crate::error::{Error, FaultKind, Result};
 use crate::ids::{CommitId, PageNo, Run, TableId};
 use crate::page::{meta_pages, Extent, Prefetch, Root};
 use crate::pager::{Accounting, Descriptor, Pager, Snapshot, View, Wait};
@@ -20,23 +21,12 @@ use std::time::Instant;
 /// How often a check tries to get the newest commit before another commit replaces it.
 const TRIES: usize = 1000;
 
-/// A fault that a check or a salvage found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// The damaged page, or `None` if no single page is to blame.
-    pub page: Option<PageNo>,
-    /// The table, or `None` if it is not known.
-    pub table: Option<TableId>,
-    /// What is wrong.
-    pub what: String,
-}
-
 /// The counts of a check.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CheckReport {
     /// The commit that was checked.
     pub id: CommitId,
-    /// The number of tables, including the default one.
+    /// The number of tables, including the main one.
     pub tables: u64,
     /// The number of entries of all tables.
     pub entries: u64,
@@ -46,7 +36,7 @@ pub struct CheckReport {
     /// tree).
     pub tree_pages: u64,
     /// The number of pages with long values and the rests of long keys.
-    pub chain_pages: u64,
+    pub overflow_pages: u64,
     /// The number of dead pages, whether they are free or pending. Only a check with accounting counts them.
     pub dead_pages: u64,
     /// The number of faults that were found.
@@ -232,17 +222,18 @@ struct Check<'f, 'j> {
 }
 
 impl Check<'_, '_> {
+    /// Reports something that contradicts something else. Returns whether to go on.
     fn fault(&mut self, page: Option<PageNo>, table: TableId, what: &str) -> bool {
+        self.found(&Fault::contradiction(page, table, what))
+    }
+
+    /// Reports a fault. Returns whether to go on.
+    fn found(&mut self, fault: &Fault) -> bool {
         if self.job.is_stopped() {
             return false;
         }
         self.report.faults += 1;
-        let what = what.to_string();
-        self.stopped |= !(self.on_fault)(&Fault {
-            page,
-            table: Some(table),
-            what,
-        });
+        self.stopped |= !(self.on_fault)(fault);
         !self.stopped
     }
 
@@ -251,8 +242,7 @@ impl Check<'_, '_> {
         if error.is_no_memory() {
             return self.job.lack_memory();
         }
-        let (page, what) = error.as_fault();
-        self.fault(page, table, &what);
+        self.found(&Fault::of(error, table));
     }
 
     /// Checks every tree of the commit.
@@ -270,10 +260,10 @@ impl Check<'_, '_> {
         // The catalogue was read once to learn the trees, and is read again as a tree below.
         let told: HashSet<(PageNo, TableId, String)> = faults
             .iter()
-            .filter_map(|(table, page, what)| page.map(|page| (page, *table, what.clone())))
+            .filter_map(|fault| Some((fault.page?, fault.table?, fault.what.clone())))
             .collect();
-        for (table, page, what) in faults {
-            self.fault(page, table, &what);
+        for fault in &faults {
+            self.found(fault);
         }
         let of_users = |(table, _): &&(TableId, Root)| *table == TableId::MAIN || catalogue::is_named(*table);
         self.report.tables = tables.iter().filter(of_users).count() as u64;
@@ -284,12 +274,17 @@ impl Check<'_, '_> {
         if let Some(space) = space {
             tables.push((TableId::SPACE, space.desc.roots.space));
         }
-        let (mut tree_pages, mut chain_pages) = (0, 0);
+        let (mut tree_pages, mut overflow_pages) = (0, 0);
         let current = std::cell::Cell::new(TableId::MAIN);
         let job = self.job;
-        let mut on_fault = |page: PageNo, what: &str| match told.is_empty() {
+        let mut on_fault = |page: PageNo, kind: FaultKind, what: &str| match told.is_empty() {
             false if told.contains(&(page, current.get(), what.to_string())) => !self.stopped,
-            _ => self.fault(Some(page), current.get(), what),
+            _ => self.found(&Fault {
+                page: Some(page),
+                table: Some(current.get()),
+                kind,
+                what: what.to_string(),
+            }),
         };
         let mut on_run = |extent: Extent, what: Reached| {
             reached.insert_run(extent.run);
@@ -298,7 +293,7 @@ impl Check<'_, '_> {
             let _ = job.advance(pages);
             match what {
                 Reached::Tree => tree_pages += pages,
-                Reached::Chain => chain_pages += pages,
+                Reached::Chain => overflow_pages += pages,
             }
         };
         let mut checker = Checker::new(true, &mut on_fault, &mut on_run);
@@ -313,7 +308,7 @@ impl Check<'_, '_> {
             job.lack_memory();
         }
         self.report.tree_pages = tree_pages;
-        self.report.chain_pages = chain_pages;
+        self.report.overflow_pages = overflow_pages;
     }
 
     /// Checks that every page of the file has exactly one use.
@@ -331,7 +326,7 @@ impl Check<'_, '_> {
         let is_hidden = self.report.faults > 0;
         let spilled = space.spilled.iter().map(|run| (*run, "space bookkeeping"));
         let dead = dead.extents.values().map(|d| (d.extent.run, "dead"));
-        let mut counted = first.get() + self.report.tree_pages + self.report.chain_pages;
+        let mut counted = first.get() + self.report.tree_pages + self.report.overflow_pages;
         for (run, what) in dead.chain(spilled) {
             if run.first < first || run.checked_end().is_none_or(|behind| behind > end) {
                 if !self.fault(Some(run.first), TableId::SPACE, "pages outside the file are listed") {

@@ -1,7 +1,7 @@
 //! This module says how long jobs (check, backup, salvage) report their progress, how they are cancelled, and how they
 //! read.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, DAMAGED_PAGE, DAMAGED_VALUE};
 use crate::ids::{PageNo, Run};
 use crate::page::{PageSource, Prefetch, Ptr};
 use crate::util::crc32c;
@@ -127,10 +127,6 @@ impl<'f> Job<'f> {
     }
 }
 
-/// What checks and salvages say of a page, and of a long value or key.
-pub(super) const DAMAGED_PAGE: &str = "the page is damaged: its checksum does not match";
-pub(super) const DAMAGED_VALUE: &str = "a long value or key is damaged: its checksum does not match";
-
 /// The page source of a long job. Every checksum is computed anew, whatever was verified earlier and however the
 /// database was opened. Between two pages the job may report its progress or end with `Cancelled`.
 #[derive(Clone, Copy)]
@@ -150,7 +146,7 @@ impl<'s, S: PageSource<'s>> PageSource<'s> for JobPages<'_, '_, S> {
         self.job.advance(0)?;
         let bytes = self.source.raw(ptr.page.number(), self.page_size() as u64)?;
         if crc32c(bytes) != ptr.checksum {
-            return Err(Error::corrupt(ptr.page, DAMAGED_PAGE));
+            return Err(Error::unreadable(ptr.page, DAMAGED_PAGE));
         }
         Ok(bytes)
     }
@@ -163,7 +159,7 @@ impl<'s, S: PageSource<'s>> PageSource<'s> for JobPages<'_, '_, S> {
         )));
         let bytes = self.source.raw(page, len as u64)?;
         if crc32c(bytes) != checksum {
-            return Err(Error::corrupt(page, DAMAGED_VALUE));
+            return Err(Error::unreadable(page, DAMAGED_VALUE));
         }
         Ok(bytes)
     }

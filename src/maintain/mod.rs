@@ -4,6 +4,7 @@
 //! |-----------|-------------------------------------------------------------|
 //! | `job`     | the progress and cancelling of long jobs, and how they read |
 //! | `trees`   | the trees of a commit, and what is wrong with the catalogue |
+//! | `fault`   | what checks and salvages report of a damaged file           |
 //! | `check`   | proof that a database is whole                              |
 //! | `backup`  | a copy of a snapshot                                        |
 //! | `uses`    | what each page of the file is used for                      |
@@ -11,13 +12,15 @@
 
 mod backup;
 mod check;
+mod fault;
 mod job;
 mod salvage;
 mod trees;
 mod uses;
 
 pub use backup::{BackupOptions, OnBytes};
-pub use check::{CheckReport, Fault};
+pub use check::CheckReport;
+pub use fault::Fault;
 pub use job::{Job, OnProgress};
 pub use salvage::{salvage, SalvageReport};
 pub use uses::{PageRun, PageUse, PageUses};

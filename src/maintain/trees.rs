@@ -1,5 +1,6 @@
 //! The trees of a commit as its slot and its catalogue name them, and what is wrong with the catalogue.
 
+use super::fault::Fault;
 use crate::catalogue;
 use crate::error::{Error, Result};
 use crate::ids::{PageNo, TableId};
@@ -12,8 +13,8 @@ use std::collections::BTreeMap;
 pub(super) struct CommitTrees {
     /// The table of each tree and its root. The catalogue comes last.
     pub all: Vec<(TableId, Root)>,
-    /// What is wrong: in which table, at which page if it is one, and what.
-    pub faults: Vec<(TableId, Option<PageNo>, String)>,
+    /// What is wrong with the catalogue and the list of names.
+    pub faults: Vec<Fault>,
 }
 
 impl CommitTrees {
@@ -64,13 +65,12 @@ impl CommitTrees {
     }
 
     fn fault(&mut self, table: TableId, what: &str) {
-        self.faults.push((table, None, what.to_string()));
+        self.faults.push(Fault::contradiction(None, table, what));
     }
 
     /// Notes why a tree could not be read.
     fn unreadable(&mut self, table: TableId, error: &Error) {
-        let (page, what) = error.as_fault();
-        self.faults.push((table, page, what));
+        self.faults.push(Fault::of(error, table));
     }
 
     /// Checks that the list of names has the names of the catalogue and no others. Both are sorted, and the first

@@ -23,7 +23,7 @@ pub enum PageUse {
     /// The page is a leaf of a tree.
     Leaf,
     /// The page holds a part of a long value, its checksums, or the rest of a long key.
-    Chain,
+    Overflow,
     /// The page belongs to what the library keeps of dead pages: the space tree, or spilled records.
     Own,
     /// The page is dead: it is free, or becomes free when nobody can see it any more.
@@ -109,22 +109,26 @@ impl Db {
 /// Tells the pages of all trees.
 fn trees(view: JobView<'_, '_, '_>, space: &Accounting, on_run: &mut dyn FnMut(PageRun)) -> Result<()> {
     let CommitTrees { all: mut trees, faults } = CommitTrees::of(&view, &space.desc)?;
-    if let Some((table, page, what)) = faults.into_iter().next() {
-        return Err(Error::corrupt(page, what).in_table(table));
+    if let Some(fault) = faults.into_iter().next() {
+        return Err(fault.into_error());
     }
     trees.push((TableId::SPACE, space.desc.roots.space));
     let job = view.job;
     let current = Cell::new(TableId::MAIN);
     let (mut damage, mut failed) = (None, None);
-    let mut on_fault = |page: PageNo, what: &str| {
-        damage.get_or_insert_with(|| Error::corrupt(page, what.to_string()).in_table(current.get()));
+    let mut on_fault = |page: PageNo, kind, what: &str| {
+        damage.get_or_insert_with(|| {
+            Error::corrupt(page, what.to_string())
+                .of_kind(kind)
+                .in_table(current.get())
+        });
         false
     };
     let mut on_extent = |extent: Extent, what: Reached| {
         let Run { first, pages } = extent.run;
         let usage = match (what, current.get()) {
             (_, TableId::SPACE) => Ok(PageUse::Own),
-            (Reached::Chain, _) => Ok(PageUse::Chain),
+            (Reached::Chain, _) => Ok(PageUse::Overflow),
             (Reached::Tree, _) => usage_of_tree_page(view, first),
         };
         match usage.and_then(|usage| job.advance(pages).map(|()| usage)) {

@@ -30,7 +30,7 @@
 //! | 248  | 2     | extents with spilled records, `n`                                                      |
 //! | 250  | 2     | bytes of inline records, `m`                                                           |
 //! | 252  | 4     | zero                                                                                   |
-//! | 256  | 24    | root of the default table                                                              |
+//! | 256  | 24    | root of the main table                                                                 |
 //! | 280  | 24    | root of the catalogue                                                                  |
 //! | 304  | 24    | root of the space tree                                                                 |
 //! | 328  | 24    | root of the list of snapshots, of later versions: zero                                 |

@@ -84,7 +84,7 @@ impl Root {
 /// The roots of a commit's trees, which lead to all of its data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Roots {
-    /// The tree of the default table.
+    /// The tree of the main table.
     pub main: Root,
     /// The catalogue tree, which holds the named tables.
     pub catalogue: Root,

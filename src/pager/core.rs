@@ -32,6 +32,9 @@ pub struct FileStat {
     pub free_pages: u64,
     /// The pages that died but are still needed by a reader or an undurable commit, as far as is known.
     pub pending_pages: u64,
+    /// Whether these two numbers are of the newest visible commit. They are not if another process has committed since this
+    /// one last had the write lock, or if others had the database open already when this one opened it.
+    pub dead_pages_known: bool,
     /// The newest visible commit.
     pub visible: CommitId,
     /// The newest durable commit.
@@ -80,6 +83,8 @@ pub struct Pager {
     pub(super) branch_hints: Atomics<AtomicU64>,
     pub(super) free_pages: AtomicU64,
     pub(super) pending_pages: AtomicU64,
+    /// The commit of which these two numbers tell.
+    pub(super) dead_pages_of: AtomicU64,
     /// The peers. This field comes before the storage, because who leaves says so while the file is open.
     pub(super) peers: Arc<dyn Peers>,
     pub(super) storage: Arc<dyn Storage>,
@@ -183,6 +188,8 @@ impl Pager {
             pages: visible.pages,
             free_pages: self.free_pages.load(SeqCst),
             pending_pages: self.pending_pages.load(SeqCst),
+            // A commit of this process is the newest before it is visible.
+            dead_pages_known: self.dead_pages_of.load(SeqCst) >= visible.id.get(),
             visible: visible.id,
             durable: self.shared.durable().get().id,
             readers: held.len() as u32,

@@ -320,6 +320,7 @@ impl Pager {
             shared,
             pending_pages: AtomicU64::new(0),
             free_pages: AtomicU64::new(0),
+            dead_pages_of: AtomicU64::new(CommitId::NONE.get()),
             write_state: Mutex::new(Some(Box::default())),
             write_state_returned: Condvar::new(),
             sync_turns: SyncTurns::default(),

@@ -9,7 +9,7 @@
 
 use super::core::Pager;
 use super::options::Verify;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, DAMAGED_PAGE, DAMAGED_VALUE};
 use crate::file::Mapped;
 use crate::ids::{PageNo, PageRef, Run};
 use crate::page::hint::branch::BranchHints;
@@ -70,6 +70,14 @@ impl Pager {
     pub fn view_all(&self) -> View<'_> {
         View::all(self)
     }
+}
+
+/// What bytes are compared with on first touch.
+struct Expected {
+    page: PageNo,
+    checksum: u32,
+    /// What is said of the page if the bytes are others.
+    damaged: &'static str,
 }
 
 impl<'a> View<'a> {
@@ -135,13 +143,18 @@ impl<'a> View<'a> {
     /// database has no tags and gets here with each page. It holds no commit, so what it reads may be overwritten.
     #[cold]
     #[inline(never)]
-    fn verify(&self, bytes: &[u8], page: PageNo, checksum: u32, tag: &AtomicU16) -> Result<()> {
+    fn verify(&self, bytes: &[u8], expected: &Expected, tag: &AtomicU16) -> Result<()> {
+        let &Expected {
+            page,
+            checksum,
+            damaged,
+        } = expected;
         self.pager.check_fork()?;
         if self.pager.verify != Verify::Never && crc32c(bytes) != checksum {
             if self.pager.is_poisoned() {
                 return Err(Error::Poisoned);
             }
-            return Err(Error::corrupt(page, "the checksum differs from that in its pointer"));
+            return Err(Error::unreadable(page, damaged));
         }
         // A tag that is never set makes every access verify the page.
         if self.pager.verify != Verify::Always {
@@ -304,7 +317,12 @@ impl<'a> PageSource<'a> for View<'a> {
         // SAFETY: `bytes` has the reasons, and finding the tag has checked the bounds of the page.
         let bytes = unsafe { std::slice::from_raw_parts(self.start(page), self.size()) };
         if tag.load(Relaxed) != fold(ptr.checksum) {
-            self.verify(bytes, page, ptr.checksum, tag)?;
+            let expected = Expected {
+                page,
+                checksum: ptr.checksum,
+                damaged: DAMAGED_PAGE,
+            };
+            self.verify(bytes, &expected, tag)?;
         }
         Ok(bytes)
     }
@@ -328,7 +346,12 @@ impl<'a> PageSource<'a> for View<'a> {
             )));
         }
         if !known {
-            self.verify(bytes, page, checksum, tag)?;
+            let expected = Expected {
+                page,
+                checksum,
+                damaged: DAMAGED_VALUE,
+            };
+            self.verify(bytes, &expected, tag)?;
         }
         Ok(bytes)
     }

@@ -178,6 +178,7 @@ impl Pager {
         self.free_pages.store(free, SeqCst);
         self.pending_pages
             .store(state.space.known_pages().saturating_sub(free), SeqCst);
+        self.dead_pages_of.store(state.tip.id.get(), SeqCst);
         self.peers.unlock_write();
         *self.write_state.lock() = Some(state);
         self.write_state_returned.notify_one();
@@ -223,6 +224,7 @@ impl Pager {
         // Nobody else has the database open.
         state.foreign = CommitId::NONE;
         self.pending_pages.store(state.space.known_pages(), SeqCst);
+        self.dead_pages_of.store(state.tip.id.get(), SeqCst);
         *self.write_state.lock() = Some(state);
         Ok(())
     }

@@ -157,7 +157,7 @@ impl Draft {
         let mut space = DraftTree::new(TableId::SPACE, self.base().roots.space);
         // This takes over nothing but memory, because every write set was flushed in step 2.
         space.edits = std::mem::take(&mut self.tables[0].tree.edits);
-        debug_assert!(space.edits.is_empty(), "the default table was flushed in step 2");
+        debug_assert!(space.edits.is_empty(), "the main table was flushed in step 2");
         if let Some(changes) = pages.fold()? {
             for SpaceEdit { first, dead } in changes {
                 let key = encode_key(first);

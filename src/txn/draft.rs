@@ -44,7 +44,7 @@ pub struct WriteStat {
 
 /// Edits and private pages over a snapshot.
 pub struct Draft {
-    /// The opened tables, of which the default table is the first.
+    /// The opened tables, of which the main table is the first.
     pub(super) tables: Vec<DraftTable>,
     by_number: HashMap<TableId, TableIndex>,
     /// The table that was used last.
@@ -240,7 +240,7 @@ impl Draft {
         }
     }
 
-    /// Reads what the catalogue says of the default table, unless it is known.
+    /// Reads what the catalogue says of the main table, unless it is known.
     ///
     /// # Errors
     /// `Corrupt`, `Io`: the catalogue cannot be read.

@@ -72,12 +72,12 @@ fn entry<'e>(key: &'e [u8], value: &'e [u8]) -> Entry<'e> {
     }
 }
 
-/// Commits entries of the default table in an exclusive transaction.
+/// Commits entries of the main table in an exclusive transaction.
 fn commit(pager: &Arc<Pager>, entries: impl Iterator<Item = (Vec<u8>, Vec<u8>)>) -> CommitId {
     let lock = pager.lock_write(Wait::Try, &AtomicBool::new(false));
     let mut pages = lock.expect("the write lock is free");
     let mut draft = Draft::new(pager.clone(), pages.tip(), 1 << 20);
-    let main = draft.open(TableId::MAIN).expect("the default table");
+    let main = draft.open(TableId::MAIN).expect("the main table");
     for (key, value) in entries {
         draft.put(main, entry(&key, &value), &mut pages).expect("put");
     }
@@ -102,7 +102,7 @@ fn a_draft_needs_no_lock_reads_its_own_writes_and_leaves_no_trace() {
     let before = pager.stat();
 
     let (mut draft, mut pages) = draft_on(&snapshot, 4096);
-    let main = draft.open(TableId::MAIN).expect("the default table");
+    let main = draft.open(TableId::MAIN).expect("the main table");
     let mut model: BTreeMap<Vec<u8>, Vec<u8>> = (0..1000).map(numbered).collect();
     let mut version = draft.tree_now(TableId::MAIN).expect("a tree").version;
     for n in (0..3000u32).step_by(7) {
@@ -144,7 +144,7 @@ fn what_needs_pages_fails_a_draft_without_them() {
     let pager = pager();
     let snapshot = pager.begin_read().expect("a reader");
     let (mut draft, mut pages) = draft_on(&snapshot, 1 << 20);
-    let main = draft.open(TableId::MAIN).expect("the default table");
+    let main = draft.open(TableId::MAIN).expect("the main table");
     let long = vec![1; 100_000];
     let put = draft.put(main, entry(b"long", &long), &mut pages);
     assert!(matches!(put, Err(Error::Unsupported(_))));
@@ -176,7 +176,7 @@ fn modes_and_appends_are_checked_over_flushed_and_pending_edits() {
     commit(&pager, (0..10).map(numbered));
     let snapshot = pager.begin_read().expect("a reader");
     let (mut draft, mut pages) = draft_on(&snapshot, 1 << 20);
-    let main = draft.open(TableId::MAIN).expect("the default table");
+    let main = draft.open(TableId::MAIN).expect("the main table");
     let mut check = |draft: &mut Draft, n: u32, mode| draft.check_mode(main, &numbered(n).0, mode, &mut pages);
     assert!(matches!(
         check(&mut draft, 3, PutMode::NoOverwrite),

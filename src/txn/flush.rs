@@ -123,7 +123,7 @@ pub(super) struct TreeBuilder {
 
 impl TreeBuilder {
     /// Creates a builder on the commit `base` that has built nothing yet. Returns with it an empty write set for the
-    /// edits of the default table.
+    /// edits of the main table.
     pub(super) fn new(pager: Arc<Pager>, base: Descriptor, budget: usize) -> (TreeBuilder, WriteSet) {
         let Spare { arena, emitter, edits } = Spare::take(pager.page_size());
         let builder = TreeBuilder {

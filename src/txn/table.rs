@@ -56,7 +56,7 @@ pub struct DraftTable {
 }
 
 impl DraftTable {
-    /// Creates a table from its record in the snapshot's catalogue. The default table, and the list of names in a
+    /// Creates a table from its record in the snapshot's catalogue. The main table, and the list of names in a
     /// database that never had a named table, have no record there; the caller makes one up for them.
     pub(super) fn stored(table: TableId, record: TableRecord, existed: bool) -> DraftTable {
         DraftTable {
@@ -88,19 +88,19 @@ impl DraftTable {
         }
     }
 
-    /// Takes over what the catalogue says of the default table, whose record has no root and may be absent.
+    /// Takes over what the catalogue says of the main table, whose record has no root and may be absent.
     pub(super) fn describe(&mut self, record: TableRecord) {
         self.is_changeable = record.kind.is_changeable();
         (self.kind, self.note) = (record.kind, record.note);
     }
 
-    /// Gives the default table what another file says of it. The transaction may fill it, whatever kind of table it is.
+    /// Gives the main table what another file says of it. The transaction may fill it, whatever kind of table it is.
     pub fn describe_anew(&mut self, record: TableRecord) {
         self.describe(record);
         (self.is_changeable, self.record_changed) = (true, true);
     }
 
-    /// Returns whether the catalogue has to be changed for it. The root of the default table is not in there.
+    /// Returns whether the catalogue has to be changed for it. The root of the main table is not in there.
     pub(super) fn is_changed(&self) -> bool {
         match self.dropped {
             true => self.existed,

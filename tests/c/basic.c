@@ -364,9 +364,9 @@ static void observing(void)
     CHECK(leaves.leaf_pages == table.leaf_pages && leaves.items == 3000 && leaves.branch_pages == 0);
     IS(kv_stat_table(txn, KV_MAIN, table.height + 1, &leaves), KV_NOTFOUND);
     OK(kv_stat_txn(txn, &mine));
-    CHECK(mine.kind == KV_READ && mine.id == file.visible);
+    CHECK(mine.kind == KV_READ && mine.commit == file.visible);
     OK(kv_reader_at(db, 0, &reader));
-    CHECK(reader.commit == mine.id);
+    CHECK(reader.commit == mine.commit);
     IS(kv_reader_at(db, 1, &reader), KV_NOTFOUND);
     kv_txn_abort(txn);
     IS(kv_reader_at(db, 0, &reader), KV_NOTFOUND);

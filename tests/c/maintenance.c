@@ -187,7 +187,7 @@ static void damage(void)
     char page[4096];
     int faults = 0, lost = 0, at, fd = open("stream.kv", O_RDWR);
     CHECK(fd >= 0);
-    for (at = 16384;; at += 4096) { /* a leaf of the default table */
+    for (at = 16384;; at += 4096) { /* a leaf of the main table */
         CHECK(pread(fd, page, sizeof page, at) == (ssize_t)sizeof page);
         if (page[0] == 1 && page[1] == 1 && memcmp(page + 16, "\0\0\0\0\0\0\0\0", 8) == 0)
             break;

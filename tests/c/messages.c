@@ -218,11 +218,11 @@ static void damage(void)
     write = begin(db, KV_WRITE);
     OK(kv_put(write, named, S("key 00007"), S("w"), 0));
     SAYS(kv_txn_commit(write, NULL), KV_CORRUPT, at("d"), " at page ", in_table, "run kv_check");
-    /* The default table has no name. */
+    /* The main table has no name. */
     OK(kv_close(db));
     damaged_copy("a", "d", "kk");
     db = reopened("d", 0, KV_VERIFY_ALWAYS);
-    SAYS(kv_db_get(db, KV_MAIN, S("k"), NULL, 0, NULL), KV_CORRUPT, at("d"), " in the default table");
+    SAYS(kv_db_get(db, KV_MAIN, S("k"), NULL, 0, NULL), KV_CORRUPT, at("d"), " in the main table");
     OK(kv_close(db));
 
     /* What cannot be opened cannot be checked. */
@@ -425,7 +425,7 @@ static void answers(void)
     CHECK(table_in_question() == named);
     OK(kv_put(txn, KV_MAIN, long_key, sizeof long_key, S("v"), 0));
     SAYS(kv_put(txn, KV_MAIN, long_key, sizeof long_key, S("v"), KV_NO_OVERWRITE), KV_EXISTS, at("a"),
-        "lll...\" (3000 bytes) in the default table");
+        "lll...\" (3000 bytes) in the main table");
     SAYS(kv_put(txn, named, S("a\0\n"), S("v"), KV_APPEND), KV_ORDER, at("a"), "the key \"a\\0\\n\"", "\"key 00399\"",
         "in order");
     CHECK(table_in_question() == named);
@@ -520,7 +520,7 @@ static void writers(void)
     SAYS(kv_txn_begin(second, KV_WRITE, &now, &other), KV_BUSY, at("a"), "another transaction of this process is writing, for ",
         " ms now; ");
     OK(kv_stat_db(second, &stat));
-    CHECK(stat.writer == (uint32_t)getpid() && stat.writer_ms < 60000 && stat.reserved == 0);
+    CHECK(stat.writer == (uint32_t)getpid() && stat.writer_ms < 60000 && stat.dead_pages_known == 1);
     kv_txn_abort(txn);
     OK(kv_stat_db(db, &stat));
     CHECK(stat.writer == 0 && stat.writer_ms == 0);
@@ -557,10 +557,15 @@ static void writers(void)
     kv_txn_abort(txn);
     OK(kv_stat_db(db, &stat));
     CHECK(stat.writer == (uint32_t)child && stat.writer_ms >= 10);
+    /* This process came second and has not written: it does not know which pages are free. */
+    CHECK(stat.dead_pages_known == 0);
     CHECK(write(goes_on[1], "g", 1) == 1);
     CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
     OK(kv_stat_db(db, &stat));
-    CHECK(stat.writer == 0);
+    CHECK(stat.writer == 0 && stat.dead_pages_known == 0);
+    kv_txn_abort(begin(db, KV_WRITE));
+    OK(kv_stat_db(db, &stat));
+    CHECK(stat.dead_pages_known == 1);
 
     /* A handle of the parent names its file in the child. */
     child = fork();

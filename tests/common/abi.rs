@@ -130,7 +130,7 @@ pub struct kv_db_stat {
     pub closed_properly: u32,
     pub lost_slots: u32,
     pub writer: u32,
-    pub reserved: u32,
+    pub dead_pages_known: u32,
     pub writer_ms: u64,
 }
 

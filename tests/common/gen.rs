@@ -453,7 +453,7 @@ impl Gen {
         }
     }
 
-    /// Begins a load of neighbouring keys into the default table, in one order or another.
+    /// Begins a load of neighbouring keys into the main table, in one order or another.
     fn bulk(&mut self) {
         let n = self.rng.below(self.universe.min(3000)) + 1;
         let from = self.rng.below(self.universe);

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 /// Bytes of a meta slot; there are four.
 pub const SLOT: usize = 4096;
-/// Where the roots of the default table, the catalogue and the space tree are in a slot.
+/// Where the roots of the main table, the catalogue and the space tree are in a slot.
 pub const ROOTS: [usize; 3] = [256, 280, 304];
 /// Where a slot says how many extents with records there are, and how many bytes of records, and where these begin.
 pub const SPILLS: usize = 248;

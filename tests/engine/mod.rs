@@ -18,7 +18,7 @@ pub type Value = (u64, usize);
 /// One table.
 pub type Content = BTreeMap<u32, Value>;
 
-/// What a commit holds: the default table, and named ones.
+/// What a commit holds: the main table, and named ones.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Model {
     pub main: Content,
@@ -312,7 +312,7 @@ pub fn step(txn: &mut WriteTxn, model: &mut Model, random: &mut Random, step: St
 pub fn compare(txn: &ReadTxn, model: &Model) -> Result<(), String> {
     let id = txn.id();
     let fault = |e: kv::Error| format!("commit {id}: {e}");
-    same(txn, TableId::MAIN, &model.main).map_err(|what| format!("commit {id}, default table: {what}"))?;
+    same(txn, TableId::MAIN, &model.main).map_err(|what| format!("commit {id}, main table: {what}"))?;
     let mut reader = txn;
     let names = reader.count(TableId::NAMES, &Range::default()).map_err(fault)?;
     if names != model.named.len() as u64 {

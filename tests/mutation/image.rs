@@ -191,7 +191,7 @@ impl Image {
         self.number(page + 4, 2) as usize
     }
 
-    /// The pages of the default table and of the named ones.
+    /// The pages of the main table and of the named ones.
     fn pages(&self) -> Vec<usize> {
         let mut pages = self.tree(self.slots()[0] + ROOTS[0]);
         for name in &MAIN_TABLES[1..3] {
@@ -258,7 +258,7 @@ impl Image {
         }
     }
 
-    /// The records of all slotted leaves of the default table: page, number and record.
+    /// The records of all slotted leaves of the main table: page, number and record.
     fn main_records(&self) -> Vec<(usize, usize, Record)> {
         let pages = self.tree(self.slots()[0] + ROOTS[0]);
         let leaves = pages.into_iter().filter(|page| self.bytes[*page] == 1);

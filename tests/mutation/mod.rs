@@ -135,7 +135,7 @@ fn build() -> Result<Image> {
     Ok(image)
 }
 
-/// The keys of the default table.
+/// The keys of the main table.
 pub fn main_keys(db: &Db) -> Result<Vec<Vec<u8>>> {
     let read = db.begin_read()?;
     let txn = &mut &read;

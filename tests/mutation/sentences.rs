@@ -91,7 +91,7 @@ pub const SLOTS: &[Mutation] = &[
         Open("feature that is not named"),
     ),
     (
-        "digest of the default table: zero",
+        "digest of the main table: zero",
         |i| i.slot_byte(119, 1),
         Open("feature that is not named"),
     ),

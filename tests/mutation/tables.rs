@@ -77,9 +77,9 @@ pub const TABLES: &[Mutation] = &[
         Check("a number that no table has"),
     ),
     (
-        "its root is zero, because that of the default table is in the slot",
+        "its root is zero, because that of the main table is in the slot",
         |i| i.record_key(0),
-        Check("root of the default table"),
+        Check("root of the main table"),
     ),
     (
         "empty if the number is below 256",

@@ -303,7 +303,7 @@ class TxnCore:
     def stat(self) -> Tuple[Any, ...]:
         stat = sized(TxnStat)
         self.answer(kv.kv_stat_txn(self.live(), C.byref(stat)))
-        return (self.writes, *counts(stat, ("id", "edits", "edit_bytes", "private_pages")))
+        return (self.writes, *counts(stat, ("commit", "edits", "edit_bytes", "private_pages")))
 
     def table_open(self, name: bytes) -> int:
         table = C.c_uint64()

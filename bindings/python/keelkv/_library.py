@@ -112,7 +112,7 @@ class DatabaseStat(C.Structure):
     _fields_ = _struct(
         "struct_size:u4 page_size:u4 pages:u8 free_pages:u8 pending_pages:u8 visible:u8 durable:u8 oldest:u8 "
         "readers:u4 discarded:u4 opened_commit:u8 opening_ns:u8 closed_properly:u4 lost_slots:u4 writer:u4 "
-        "reserved:u4 writer_ms:u8"
+        "dead_pages_known:u4 writer_ms:u8"
     )
 
 
@@ -131,7 +131,7 @@ class TableStat(C.Structure):
 
 
 class TxnStat(C.Structure):
-    _fields_ = _struct("struct_size:u4 kind:u4 id:u8 edits:u8 edit_bytes:u8 private_pages:u8")
+    _fields_ = _struct("struct_size:u4 kind:u4 commit:u8 edits:u8 edit_bytes:u8 private_pages:u8")
 
 
 class ValueStat(C.Structure):

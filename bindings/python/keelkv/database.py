@@ -96,6 +96,8 @@ class DatabaseStat(NamedTuple):
     lost_slots: int
     #: The id of the process that has the write transaction open; 0 = none.
     writer: int
+    #: Whether `free_pages` and `pending_pages` are of the newest visible commit; 0 = they are not.
+    dead_pages_known: int
     writer_ms: int
 
 

@@ -362,11 +362,11 @@ static PyObject *database_stat(Database *self, PyObject *Py_UNUSED(ignored))
     status = kv_stat_db(handle, &s);
     if (status != KV_OK)
         return keelkv_raise(status, self->path);
-    return Py_BuildValue("IKKKKKKIIKKIIIK", s.page_size, (unsigned long long)s.pages,
+    return Py_BuildValue("IKKKKKKIIKKIIIIK", s.page_size, (unsigned long long)s.pages,
         (unsigned long long)s.free_pages, (unsigned long long)s.pending_pages, (unsigned long long)s.visible,
         (unsigned long long)s.durable, (unsigned long long)s.oldest, s.readers, s.discarded,
         (unsigned long long)s.opened_commit, (unsigned long long)s.opening_ns, s.closed_properly, s.lost_slots,
-        s.writer, (unsigned long long)s.writer_ms);
+        s.writer, s.dead_pages_known, (unsigned long long)s.writer_ms);
 }
 
 static PyObject *database_identity(Database *self, PyObject *Py_UNUSED(ignored))

@@ -198,7 +198,7 @@ static PyObject *txn_stat(Txn *self, PyObject *Py_UNUSED(ignored))
     status = kv_stat_txn(handle, &s);
     if (status != KV_OK)
         return keelkv_raise(status, self->db->path);
-    return Py_BuildValue("OKKKK", s.kind == KV_WRITE ? Py_True : Py_False, (unsigned long long)s.id,
+    return Py_BuildValue("OKKKK", s.kind == KV_WRITE ? Py_True : Py_False, (unsigned long long)s.commit,
         (unsigned long long)s.edits, (unsigned long long)s.edit_bytes, (unsigned long long)s.private_pages);
 }
 

@@ -78,7 +78,7 @@ class OpenTest < DatabaseTest
       assert_equal [Process.pid, snapshot.commit_id], db.readers.first.values_at(:pid, :commit)
       assert_raises(KV::ReadOnly) { snapshot["a"] = "3" }
       assert_equal "2", snapshot.refresh["a"]
-      assert_equal snapshot.commit_id, snapshot.stat[:id]
+      assert_equal snapshot.commit_id, snapshot.stat[:commit]
       snapshot.close
       assert snapshot.closed?
       assert_raises(KV::BadHandle) { snapshot["a"] }

@@ -1,8 +1,8 @@
 //! `kv backup`: copying a database in use.
 
+use crate::context::Context;
 use crate::database::Database;
 use crate::exit::{shown, Exit, Failure, Outcome};
-use crate::global::Global;
 use crate::output::progress::{Progress, Unit};
 use clap::Args;
 use kv_engine::{BackupOptions, Error, Job};
@@ -30,8 +30,8 @@ pub struct Backup {
 
 impl Backup {
     /// Copies.
-    pub fn run(self, global: &Global) -> Outcome {
-        let database = Database::to_read(&self.file, global)?;
+    pub fn run(self, context: &Context) -> Outcome {
+        let database = Database::to_read(&self.file, context)?;
         let txn = database.read()?;
         let options = BackupOptions {
             compact: self.compact,
@@ -39,7 +39,7 @@ impl Backup {
         };
         let mut bytes = 0;
         let copied = {
-            let mut progress = Progress::new(global, "copying", Unit::Pages, Some(database.db.stat().pages));
+            let mut progress = Progress::new(context, "copying", Unit::Pages, Some(database.db.stat().pages));
             let mut tell = |done, total| progress.tell(done, total);
             let job = Job::new(&mut tell);
             match self.target == Path::new("-") {
@@ -66,7 +66,7 @@ impl Backup {
             bytes = facts.len() as usize;
         }
         let commit = txn.id();
-        global.say(format_args!(
+        context.say(format_args!(
             "{}: commit {commit} was copied, {bytes} bytes",
             shown(&self.file)
         ));

@@ -1,8 +1,8 @@
 //! `kv bench`: quick figures of this disk and this data.
 
+use crate::context::Context;
 use crate::database::Database;
 use crate::exit::{About, Exit, Failure, Outcome};
-use crate::global::Global;
 use crate::interrupt;
 use crate::output::figures::{self, Figure, Record};
 use crate::output::stream::Out;
@@ -66,12 +66,12 @@ impl Drop for Folder {
 
 impl Bench {
     /// Measures.
-    pub fn run(self, global: &Global) -> Outcome {
+    pub fn run(self, context: &Context) -> Outcome {
         interrupt::watch();
         let time = Duration::try_from_secs_f64(self.seconds)
             .map_err(|_| Failure::usage("--seconds must be a time that can be waited for"))?;
         let entries = match &self.file {
-            Some(file) => self.sample(&Database::to_read(file, global)?)?,
+            Some(file) => self.sample(&Database::to_read(file, context)?)?,
             None => self.made_up(),
         };
         if entries.is_empty() {
@@ -92,7 +92,7 @@ impl Bench {
             entries,
             time,
         };
-        global.say(format_args!(
+        context.say(format_args!(
             "{} entries, {} for each row",
             work.entries.len(),
             Seconds(time)

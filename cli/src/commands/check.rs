@@ -1,9 +1,9 @@
 //! `kv check`: proving that a file is whole.
 
-use super::findings;
+use crate::context::Context;
 use crate::database::Database;
 use crate::exit::{Exit, Outcome};
-use crate::global::Global;
+use crate::inspect::faults;
 use crate::output::figures::{self, Figure, Record};
 use crate::output::progress::{Progress, Unit};
 use crate::output::stream::Out;
@@ -30,14 +30,14 @@ pub struct Check {
 
 impl Check {
     /// Checks.
-    pub fn run(self, global: &Global) -> Outcome {
-        let database = Database::to_read(&self.file, global)?;
+    pub fn run(self, context: &Context) -> Outcome {
+        let database = Database::to_read(&self.file, context)?;
         let txn = database.read()?;
         let mut out = Out::open()?;
         let form = self.form.form;
         let mut broken = None;
         let report = {
-            let mut progress = Progress::new(global, "checking", Unit::Pages, Some(database.db.stat().pages));
+            let mut progress = Progress::new(context, "checking", Unit::Pages, Some(database.db.stat().pages));
             let mut tell = |done, total| progress.tell(done, total);
             let job = Job::new(&mut tell);
             let mut on_fault = |fault: &Fault| {
@@ -58,7 +58,7 @@ impl Check {
         figures::record(&mut out, form, &summary(&report, self.all))?;
         out.finish()?;
         if report.lost_slots > 0 {
-            global.say(
+            context.say(
                 "one of the places that describe the newest commit cannot be read; another one can, and nothing is lost; \
                  the next commit writes it anew",
             );
@@ -82,9 +82,9 @@ fn name_of(mut txn: &ReadTxn, fault: &Fault) -> Option<String> {
 /// Tells a finding. People get a line that they can read; programs get a record.
 pub fn finding(out: &mut Out, form: Form, fault: &Fault, table: Option<String>) -> Outcome<()> {
     if form != Form::Table {
-        return figures::table(out, form, &[], &[findings::record(fault, table)]);
+        return figures::table(out, form, &[], &[faults::record(fault, table)]);
     }
-    let meaning = findings::meaning(fault);
+    let meaning = faults::meaning(fault);
     let page = fault.page.map(|page| format!("page {page}: ")).unwrap_or_default();
     let table = table.map(|table| format!(" ({table})")).unwrap_or_default();
     out.line(format_args!("{page}{}{table}", fault.what))?;
@@ -105,7 +105,7 @@ fn summary(report: &CheckReport, all: bool) -> Record {
         ("entries", report.entries.into()),
         ("pages", report.pages.into()),
         ("tree_pages", report.tree_pages.into()),
-        ("value_pages", report.chain_pages.into()),
+        ("value_pages", report.overflow_pages.into()),
         ("dead_pages", accounted(report.dead_pages)),
         ("unaccounted_pages", accounted(report.unaccounted_pages)),
         ("lost_slots", u64::from(report.lost_slots.count_ones()).into()),

@@ -1,7 +1,7 @@
 //! `kv completions`: what shells need to complete commands and options.
 
+use crate::context::Context;
 use crate::exit::{Exit, Outcome};
-use crate::global::Global;
 use crate::output::stream::Out;
 use clap::Args;
 use clap_complete::{generate, Shell};
@@ -15,9 +15,9 @@ pub struct Completions {
 
 impl Completions {
     /// Writes it.
-    pub fn run(self, global: &Global) -> Outcome {
+    pub fn run(self, context: &Context) -> Outcome {
         let mut text = Vec::new();
-        generate(self.shell, &mut (global.whole)(), "kv", &mut text);
+        generate(self.shell, &mut context.command_line(), "kv", &mut text);
         let mut out = Out::open()?;
         out.bytes(&text)?;
         out.finish()?;

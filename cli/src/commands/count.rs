@@ -1,8 +1,8 @@
 //! `kv count`: how many entries a range has.
 
+use crate::context::Context;
 use crate::database::Database;
 use crate::exit::{About, Exit, Outcome};
-use crate::global::Global;
 use crate::input::args::{HexArg, RangeArgs, TableArg};
 use crate::output::json::Object;
 use crate::output::stream::Out;
@@ -27,10 +27,10 @@ pub struct Count {
 
 impl Count {
     /// Counts.
-    pub fn run(self, global: &Global) -> Outcome {
+    pub fn run(self, context: &Context) -> Outcome {
         let name = self.table.name()?;
         let range = self.range.read(self.hex.syntax())?;
-        let database = Database::to_read(&self.file, global)?;
+        let database = Database::to_read(&self.file, context)?;
         let mut txn = database.reading()?;
         let mut reader = txn.reader();
         let table = database.table(&mut *reader, name.as_deref())?;

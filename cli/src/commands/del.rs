@@ -1,8 +1,8 @@
 //! `kv del`: deleting entries, ranges and tables.
 
+use crate::context::Context;
 use crate::database::{Database, Writing};
 use crate::exit::{About, Exit, Failure, Outcome};
-use crate::global::Global;
 use crate::input::args::{HexArg, RangeArgs, TableArg};
 use clap::Args;
 use kv_engine::TableId;
@@ -38,7 +38,7 @@ pub struct Del {
 
 impl Del {
     /// Deletes.
-    pub fn run(self, global: &Global) -> Outcome {
+    pub fn run(self, context: &Context) -> Outcome {
         let syntax = self.hex.syntax();
         let name = self.table.name()?;
         let keys: Vec<Vec<u8>> = self.keys.iter().map(|key| syntax.read(key)).collect::<Outcome<_>>()?;
@@ -55,9 +55,9 @@ impl Del {
         };
         // A file that is missing has nothing to delete, so there is no advice to create it.
         if !self.file.exists() {
-            Database::to_read(&self.file, global)?;
+            Database::to_read(&self.file, context)?;
         }
-        let database = Database::to_write(&self.file, global, writing)?;
+        let database = Database::to_write(&self.file, context, writing)?;
         let mut txn = database.write()?;
         let table = database.table(&mut *txn, name.as_deref())?;
         let mut exit = Exit::Done;
@@ -65,7 +65,7 @@ impl Del {
             txn.table_drop(table).about(&self.file)?;
         } else if deletes_range {
             let deleted = txn.delete_range(table, &range.range(false)).about(&self.file)?;
-            global.say(format_args!("{deleted} entries were deleted"));
+            context.say(format_args!("{deleted} entries were deleted"));
         }
         for key in keys {
             if !txn.delete(table, &key).about(&self.file)? {

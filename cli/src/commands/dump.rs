@@ -1,9 +1,9 @@
 //! `kv dump`: writing tables as text.
 
+use crate::context::Context;
 use crate::database::Database;
 use crate::exit::{About, Exit, Outcome};
 use crate::formats::{csv, json, mdb, sink, Format};
-use crate::global::Global;
 use crate::input::args::{HexArg, RangeArgs, TableArg};
 use crate::output::progress::{Progress, Unit};
 use crate::output::stream::Out;
@@ -38,9 +38,9 @@ const MAP_SIZES: (u64, u64) = (1 << 30, 1 << 46);
 
 impl Dump {
     /// Writes the tables.
-    pub fn run(self, global: &Global) -> Outcome {
+    pub fn run(self, context: &Context) -> Outcome {
         let name = self.table.name()?;
-        let database = Database::to_read(&self.file, global)?;
+        let database = Database::to_read(&self.file, context)?;
         let mut txn = database.reading()?;
         let mut txn = txn.reader();
         let tables = self.tables(&database, &mut *txn, name)?;
@@ -59,16 +59,16 @@ impl Dump {
                     style,
                     map_size: map_size.clamp(MAP_SIZES.0, MAP_SIZES.1),
                 };
-                self.write(&database, &mut *txn, &tables, (global, &mut writer))?;
+                self.write(&database, &mut *txn, &tables, (context, &mut writer))?;
             }
             Format::Json => {
                 let mut writer = json::Writer::new(&mut out, syntax);
-                self.write(&database, &mut *txn, &tables, (global, &mut writer))?;
+                self.write(&database, &mut *txn, &tables, (context, &mut writer))?;
             }
             Format::Csv => {
                 let names_tables = tables.iter().any(|(name, _)| name.is_some());
                 let mut writer = csv::Writer::new(&mut out, syntax, names_tables)?;
-                self.write(&database, &mut *txn, &tables, (global, &mut writer))?;
+                self.write(&database, &mut *txn, &tables, (context, &mut writer))?;
             }
         }
         out.finish()?;
@@ -99,7 +99,7 @@ impl Dump {
         database: &Database,
         reader: &mut dyn Reader,
         tables: &[(Option<Vec<u8>>, TableId)],
-        (global, to): (&Global, &mut dyn sink::Format),
+        (context, to): (&Context, &mut dyn sink::Format),
     ) -> Outcome<()> {
         let range = self.range.read(self.hex.syntax())?;
         let path = &database.path;
@@ -107,7 +107,7 @@ impl Dump {
         for (_, number) in tables {
             total += reader.count(*number, &range.range(false)).about(path)?;
         }
-        let mut progress = Progress::new(global, "writing", Unit::Entries, Some(total));
+        let mut progress = Progress::new(context, "writing", Unit::Entries, Some(total));
         for (name, number) in tables {
             to.begin(name.as_deref())?;
             let mut cursor = Cursor::new(reader, *number, &range.range(false)).about(path)?;

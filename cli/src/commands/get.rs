@@ -1,8 +1,8 @@
 //! `kv get`: values by their keys.
 
+use crate::context::Context;
 use crate::database::Database;
 use crate::exit::{About, Exit, Outcome};
-use crate::global::Global;
 use crate::input::args::{HexArg, TableArg};
 use crate::input::bytes::Syntax;
 use crate::output::entries::EntryForm;
@@ -37,11 +37,11 @@ const PART: usize = 1 << 20;
 
 impl Get {
     /// Shows the values.
-    pub fn run(self, global: &Global) -> Outcome {
+    pub fn run(self, context: &Context) -> Outcome {
         let syntax = self.hex.syntax();
         let name = self.table.name()?;
         let keys: Vec<Vec<u8>> = self.keys.iter().map(|key| syntax.read(key)).collect::<Outcome<_>>()?;
-        let database = Database::to_read(&self.file, global)?;
+        let database = Database::to_read(&self.file, context)?;
         let mut txn = database.reading()?;
         let mut txn = txn.reader();
         let table = database.table(&mut *txn, name.as_deref())?;

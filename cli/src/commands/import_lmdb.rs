@@ -1,9 +1,9 @@
 //! `kv import-lmdb`: making tables of the databases of an LMDB file.
 
 use crate::batches::Batches;
+use crate::context::Context;
 use crate::database::{Database, Writing};
 use crate::exit::{shown, About, Exit, Failure, Outcome};
-use crate::global::Global;
 use crate::input::bytes::Syntax;
 use crate::output::progress::{Progress, Unit};
 use crate::output::text::Quoted;
@@ -70,11 +70,11 @@ enum Keys {
 
 impl ImportLmdb {
     /// Imports.
-    pub fn run(self, global: &Global) -> Outcome {
+    pub fn run(self, context: &Context) -> Outcome {
         let environment = Environment::open(&self.source).map_err(fail)?;
         let source = shown(environment.path());
         if let Some((page, what)) = environment.lost_meta() {
-            global.say(format_args!(
+            context.say(format_args!(
                 "{source}: meta page {page} cannot be used ({what}), so the newest commit may be missing"
             ));
         }
@@ -88,12 +88,12 @@ impl ImportLmdb {
             page_size: self.page_size,
             lazy: false,
         };
-        let database = Database::to_write(&self.file, global, writing)?;
+        let database = Database::to_write(&self.file, context, writing)?;
         let mut import = Import {
             options: &self,
             environment: &environment,
             batches: Batches::new(&database, self.batch),
-            progress: Progress::new(global, "importing", Unit::Entries, Some(total)),
+            progress: Progress::new(context, "importing", Unit::Entries, Some(total)),
         };
         let mut tables = Vec::new();
         for database in &databases {
@@ -104,10 +104,10 @@ impl ImportLmdb {
         import.batches.commit()?;
         drop(import);
         for table in &tables {
-            global.say(table.summary(self.duplicates));
+            context.say(table.summary(self.duplicates));
         }
         let entries: u64 = tables.iter().map(|table| table.put).sum();
-        global.say(format_args!(
+        context.say(format_args!(
             "{}: {entries} entries in {} tables were imported from LMDB {}, and counted",
             shown(&self.file),
             tables.len(),

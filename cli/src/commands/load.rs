@@ -2,11 +2,11 @@
 
 use super::put::{table_to_write, CreateArgs};
 use crate::batches::Batches;
+use crate::context::Context;
 use crate::database::{Database, Writing};
 use crate::exit::{shown, Exit, Outcome};
 use crate::formats::sink::{Sink, TableName};
 use crate::formats::{csv, json, mdb, Format};
-use crate::global::Global;
 use crate::input::args::{HexArg, TableArg};
 use crate::input::lines::Lines;
 use crate::output::progress::{Progress, Unit};
@@ -49,7 +49,7 @@ pub struct Load {
 
 impl Load {
     /// Reads.
-    pub fn run(self, global: &Global) -> Outcome {
+    pub fn run(self, context: &Context) -> Outcome {
         let main = self.table.name()?;
         let mut lines = Lines::open(&self.input)?;
         let format = match self.format {
@@ -61,7 +61,7 @@ impl Load {
             page_size: self.create.page_size,
             lazy: false,
         };
-        let database = Database::to_write(&self.file, global, writing)?;
+        let database = Database::to_write(&self.file, context, writing)?;
         let mut loader = Loader {
             batches: Batches::new(&database, self.batch),
             table: TableId::MAIN,
@@ -72,9 +72,9 @@ impl Load {
             keeps: self.no_overwrite,
             loaded: 0,
             left_out: 0,
-            global,
+            context,
             read: 0,
-            progress: Progress::new(global, "loading", Unit::Bytes, lines.total),
+            progress: Progress::new(context, "loading", Unit::Bytes, lines.total),
         };
         match format {
             Format::Mdb | Format::MdbPrint => mdb::read(&mut lines, &mut loader)?,
@@ -85,8 +85,8 @@ impl Load {
         let Loader { loaded, left_out, .. } = loader;
         let path = shown(&self.file);
         match left_out {
-            0 => global.say(format_args!("{path}: {loaded} entries were loaded")),
-            _ => global.say(format_args!(
+            0 => context.say(format_args!("{path}: {loaded} entries were loaded")),
+            _ => context.say(format_args!(
                 "{path}: {loaded} entries were loaded, {left_out} were there already"
             )),
         }
@@ -106,7 +106,7 @@ struct Loader<'d> {
     keeps: bool,
     loaded: u64,
     left_out: u64,
-    global: &'d Global,
+    context: &'d Context,
     read: u64,
     progress: Progress,
 }
@@ -166,6 +166,6 @@ impl Sink for Loader<'_> {
     }
 
     fn remark(&mut self, what: &str) {
-        self.global.say(what);
+        self.context.say(what);
     }
 }

@@ -1,7 +1,7 @@
 //! `kv man`: man pages, made of the same texts as the help.
 
+use crate::context::Context;
 use crate::exit::{Exit, Failure, Outcome};
-use crate::global::Global;
 use clap::Args;
 use clap_mangen::Man as Page;
 use std::path::PathBuf;
@@ -15,8 +15,8 @@ pub struct Man {
 
 impl Man {
     /// Writes them.
-    pub fn run(self, global: &Global) -> Outcome {
-        let mut kv = (global.whole)().disable_help_subcommand(true);
+    pub fn run(self, context: &Context) -> Outcome {
+        let mut kv = context.command_line().disable_help_subcommand(true);
         // Options that all commands have are shown with each.
         kv.build();
         let endings = kv.get_after_help().cloned().unwrap_or_default();

@@ -1,15 +1,16 @@
 //! `kv map`: a picture of what the pages are used for, and figures of how fragmented the file is.
 
-use super::picture::{kind_of, Picture, Style, KINDS};
+use crate::context::Context;
 use crate::database::Database;
 use crate::exit::{About, Exit, Outcome};
-use crate::global::Global;
+use crate::inspect::picture::{kind_of, Picture, Style, KINDS};
+use crate::inspect::uses::{join, Counts};
 use crate::output::figures::{self, Figure, Record};
 use crate::output::progress::{Progress, Unit};
 use crate::output::stream::Out;
 use crate::output::{Form, FormArg};
 use clap::Args;
-use kv_engine::{Job, PageRun, PageUse};
+use kv_engine::{Job, PageUse};
 use std::path::PathBuf;
 
 /// Draws what the pages of the file are used for, in the order of the file, and counts them.
@@ -31,68 +32,16 @@ pub struct Map {
     form: FormArg,
 }
 
-/// What was counted.
-#[derive(Debug, Default)]
-pub struct Counts {
-    /// How many pages of each kind there are.
-    pub pages: [u64; KINDS.len()],
-    /// How many runs of dead pages there are.
-    pub dead_runs: u64,
-    /// How many pages the largest of them has.
-    pub largest_dead_run: u64,
-    /// Leaves that have a leaf before them in their table, and how many of these lie right behind it.
-    followers: (u64, u64),
-    last: Option<PageRun>,
-    /// The end of the last run of dead pages.
-    dead_end: u64,
-    dead_run: u64,
-}
-
-impl Counts {
-    /// Counts pages that are used for the same.
-    pub fn add(&mut self, run: PageRun) {
-        self.pages[kind_of(run.usage)] += run.pages;
-        match run.usage {
-            PageUse::Leaf => {
-                if let Some(last) = self.last.filter(|last| last.table == run.table) {
-                    self.followers.0 += 1;
-                    self.followers.1 += u64::from(last.first.get() + 1 == run.first.get());
-                }
-                self.last = Some(run);
-            }
-            // They come in order. Runs may touch.
-            PageUse::Dead => {
-                if self.dead_run == 0 || self.dead_end != run.first.get() {
-                    self.dead_runs += 1;
-                    self.dead_run = 0;
-                }
-                self.dead_run += run.pages;
-                self.dead_end = run.first.get() + run.pages;
-                self.largest_dead_run = self.largest_dead_run.max(self.dead_run);
-            }
-            _ => {}
-        }
-    }
-
-    /// Returns how many percent of the leaves lie right behind the one before them.
-    pub fn in_order(&self) -> Figure {
-        match self.followers {
-            (0, _) => Figure::None("none"),
-            (all, behind) => Figure::Real(behind as f64 * 100.0 / all as f64, 1),
-        }
-    }
-}
-
 impl Map {
     /// Draws.
-    pub fn run(self, global: &Global) -> Outcome {
-        let database = Database::to_read(&self.file, global)?;
+    pub fn run(self, context: &Context) -> Outcome {
+        let database = Database::to_read(&self.file, context)?;
         let stat = database.db.stat();
         // A commit may make the file longer meanwhile.
         let mut runs = Vec::new();
         let mut counts = Counts::default();
         let uses = {
-            let mut progress = Progress::new(global, "reading", Unit::Pages, Some(stat.pages));
+            let mut progress = Progress::new(context, "reading", Unit::Pages, Some(stat.pages));
             let mut tell = |done, total| progress.tell(done, total);
             let job = Job::new(&mut tell);
             database.db.page_uses(&job, &mut |run| {
@@ -136,14 +85,6 @@ impl Map {
     }
 }
 
-/// Adds a run to a list, as a part of the last one where it continues that.
-pub fn join(runs: &mut Vec<PageRun>, run: PageRun) {
-    match runs.last_mut() {
-        Some(last) if last.usage == run.usage && last.first + last.pages == run.first => last.pages += run.pages,
-        _ => runs.push(run),
-    }
-}
-
 fn record(counts: &Counts, commit: u64, page_size: u64) -> Record {
     let pages = |usage| Figure::Number(counts.pages[kind_of(usage)]);
     vec![
@@ -152,7 +93,7 @@ fn record(counts: &Counts, commit: u64, page_size: u64) -> Record {
         ("pages", counts.pages.iter().sum::<u64>().into()),
         ("leaf_pages", pages(PageUse::Leaf)),
         ("branch_pages", pages(PageUse::Branch)),
-        ("value_pages", pages(PageUse::Chain)),
+        ("value_pages", pages(PageUse::Overflow)),
         ("own_pages", pages(PageUse::Own)),
         ("head_pages", pages(PageUse::Meta)),
         ("dead_pages", pages(PageUse::Dead)),

@@ -12,11 +12,9 @@
 //! | `tables`      | which tables there are                                    |
 //! | `stat`        | figures of the file or of a table                         |
 //! | `map`         | a picture of what the pages are used for                  |
-//! | `picture`     | drawing that picture                                      |
 //! | `report`      | a page of HTML about a database                           |
 //! | `readers`     | which processes read and write                            |
 //! | `check`       | proving that a file is whole                              |
-//! | `findings`    | what a fault means, and what to do about it               |
 //! | `salvage`     | saving what a damaged file has                            |
 //! | `backup`      | copying a database in use                                 |
 //! | `restore`     | making a database of a backup                             |
@@ -35,26 +33,24 @@ mod completions;
 mod count;
 mod del;
 mod dump;
-mod findings;
 mod get;
 mod import_lmdb;
 mod load;
 mod man;
-pub mod map;
-pub mod picture;
+mod map;
 mod put;
 mod rank;
-pub mod readers;
+mod readers;
 mod report;
 mod restore;
 mod salvage;
 mod scan;
 mod shell;
-pub mod stat;
+mod stat;
 mod tables;
 
+use crate::context::Context;
 use crate::exit::Outcome;
-use crate::global::Global;
 use clap::Subcommand;
 
 /// Declares the commands: the name of each, and the struct with its options, which has a method `run`.
@@ -69,9 +65,9 @@ macro_rules! commands {
 
         impl Command {
             /// Does it.
-            pub fn run(self, global: &Global) -> Outcome {
+            pub fn run(self, context: &Context) -> Outcome {
                 match self {
-                    $(Command::$name(options) => options.run(global),)*
+                    $(Command::$name(options) => options.run(context),)*
                 }
             }
         }

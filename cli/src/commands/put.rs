@@ -1,8 +1,8 @@
 //! `kv put`: putting entries.
 
+use crate::context::Context;
 use crate::database::{Database, Writing};
 use crate::exit::{shown, About, Exit, Failure, Outcome};
-use crate::global::Global;
 use crate::input::args::{HexArg, TableArg};
 use crate::input::values::{Target, Value};
 use crate::output::text::Quoted;
@@ -66,7 +66,7 @@ pub fn table_to_write(database: &Database, txn: &mut WriteTxn, name: Option<&[u8
 
 impl Put {
     /// Puts the entries.
-    pub fn run(self, global: &Global) -> Outcome {
+    pub fn run(self, context: &Context) -> Outcome {
         let syntax = self.hex.syntax();
         let name = self.table.name()?;
         let mut pairs = Vec::new();
@@ -87,7 +87,7 @@ impl Put {
             page_size: self.create.page_size,
             lazy: self.lazy,
         };
-        let database = Database::to_write(&self.file, global, writing)?;
+        let database = Database::to_write(&self.file, context, writing)?;
         let mut txn = database.write()?;
         let table = table_to_write(&database, &mut txn, name.as_deref(), self.create.create)?;
         let mode = match (self.no_overwrite, self.only_existing) {

@@ -1,9 +1,9 @@
 //! `kv rank`: how many entries come before a key, and the entry at a rank.
 
 use super::count::number;
+use crate::context::Context;
 use crate::database::Database;
 use crate::exit::{shown, About, Exit, Failure, Outcome};
-use crate::global::Global;
 use crate::input::args::{HexArg, RangeArgs, TableArg};
 use crate::output::entries::EntryForm;
 use crate::output::stream::Out;
@@ -41,12 +41,12 @@ pub struct Rank {
 
 impl Rank {
     /// Tells the rank, or shows the entry.
-    pub fn run(self, global: &Global) -> Outcome {
+    pub fn run(self, context: &Context) -> Outcome {
         let syntax = self.hex.syntax();
         let name = self.table.name()?;
         let range = self.range.read(syntax)?;
         let key = self.key.as_deref().map(|key| syntax.read(key)).transpose()?;
-        let database = Database::to_read(&self.file, global)?;
+        let database = Database::to_read(&self.file, context)?;
         let mut txn = database.reading()?;
         let mut reader = txn.reader();
         let table = database.table(&mut *reader, name.as_deref())?;

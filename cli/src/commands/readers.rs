@@ -1,14 +1,13 @@
 //! `kv readers`: which processes read and write.
 
-use crate::database::{Database, Writing};
+use crate::context::Context;
 use crate::exit::{Exit, Outcome};
-use crate::global::Global;
+use crate::inspect::readers::{name_of, now};
 use crate::output::figures::{self, Figure, Record};
 use crate::output::stream::Out;
 use crate::output::FormArg;
 use clap::Args;
-use kv_engine::{ReaderInfo, Wait, WriteOptions};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Lists the processes that read or write now, the oldest snapshot first.
 ///
@@ -24,8 +23,8 @@ pub struct Readers {
 
 impl Readers {
     /// Lists the readers and the writer.
-    pub fn run(self, global: &Global) -> Outcome {
-        let (database, readers, knows_pages) = now(&self.file, global)?;
+    pub fn run(self, context: &Context) -> Outcome {
+        let (database, readers, knows_pages) = now(&self.file, context)?;
         let mut rows: Vec<Record> = Vec::new();
         for reader in readers {
             rows.push(vec![
@@ -58,35 +57,5 @@ impl Readers {
         figures::table(&mut out, self.form.form, &heading, &rows)?;
         out.finish()?;
         Ok(Exit::Done)
-    }
-}
-
-/// Opens a database, and returns who reads it, and whether it is known how many pages are kept for them.
-pub fn now(path: &Path, global: &Global) -> Outcome<(Database, Vec<ReaderInfo>, bool)> {
-    let mut database = Database::to_read(path, global)?;
-    let mut knows_pages = false;
-    // What is kept for a reader is known to those who write. The right to write is taken for a moment, if it is free and
-    // there are readers; nothing is written.
-    if !database.db.readers().is_empty() {
-        drop(database);
-        database = match Database::to_write(path, global, Writing::default()) {
-            Ok(database) => database,
-            Err(_) => Database::to_read(path, global)?,
-        };
-        let options = WriteOptions {
-            wait: Some(Wait::Try),
-            ..WriteOptions::default()
-        };
-        knows_pages = database.db.begin_write(options).is_ok();
-    }
-    let readers = database.db.readers();
-    Ok((database, readers, knows_pages))
-}
-
-/// Returns the name of a process, which is not known if it belongs to another container.
-pub fn name_of(pid: u32) -> Figure {
-    match std::fs::read_to_string(format!("/proc/{pid}/comm")) {
-        Ok(name) => Figure::Text(name.trim_end().to_string()),
-        Err(_) => Figure::None("?"),
     }
 }

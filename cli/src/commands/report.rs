@@ -1,7 +1,7 @@
 //! `kv report`: a page of HTML about a database.
 
+use crate::context::Context;
 use crate::exit::{shown, Exit, Failure, Outcome};
-use crate::global::Global;
 use crate::output::stream::Out;
 use crate::report::{self, facts::Facts};
 use clap::Args;
@@ -31,7 +31,7 @@ const BEGIN: &[u8] = b"<!DOCTYPE html>";
 
 impl Report {
     /// Writes the page.
-    pub fn run(self, global: &Global) -> Outcome {
+    pub fn run(self, context: &Context) -> Outcome {
         match &self.output {
             Some(to) => may_replace(to)?,
             None if Out::open()?.is_terminal() => {
@@ -41,7 +41,7 @@ impl Report {
             }
             None => {}
         }
-        let page = report::page(&Facts::gather(&self.file, global)?);
+        let page = report::page(&Facts::gather(&self.file, context)?);
         let Some(to) = &self.output else {
             let mut out = Out::open()?;
             out.bytes(page.as_bytes())?;
@@ -49,7 +49,7 @@ impl Report {
             return Ok(Exit::Done);
         };
         write(to, page.as_bytes())?;
-        global.say(format_args!("{}: the report was written", shown(to)));
+        context.say(format_args!("{}: the report was written", shown(to)));
         Ok(Exit::Done)
     }
 }

@@ -1,8 +1,8 @@
 //! `kv restore`: making a database of a backup.
 
+use crate::context::Context;
 use crate::database::Database;
 use crate::exit::{shown, Exit, Failure, Outcome};
-use crate::global::Global;
 use crate::interrupt;
 use crate::output::progress::{Progress, Unit};
 use clap::Args;
@@ -29,9 +29,9 @@ pub struct Restore {
 
 impl Restore {
     /// Restores.
-    pub fn run(self, global: &Global) -> Outcome {
+    pub fn run(self, context: &Context) -> Outcome {
         if self.backup != Path::new("-") {
-            return self.copy(&self.backup, global);
+            return self.copy(&self.backup, context);
         }
         if !self.overwrite && self.target.exists() {
             let path = shown(&self.target);
@@ -40,24 +40,24 @@ impl Restore {
         }
         interrupt::watch();
         let received = Received::new(&self.target)?;
-        received.fill(global)?;
-        self.copy(&received.path, global)
+        received.fill(context)?;
+        self.copy(&received.path, context)
     }
 
-    fn copy(&self, backup: &Path, global: &Global) -> Outcome {
-        let database = Database::to_read(backup, global)?;
+    fn copy(&self, backup: &Path, context: &Context) -> Outcome {
+        let database = Database::to_read(backup, context)?;
         let txn = database.read()?;
         let options = BackupOptions {
             compact: false,
             overwrite: self.overwrite,
         };
         let copied = {
-            let mut progress = Progress::new(global, "restoring", Unit::Pages, Some(database.db.stat().pages));
+            let mut progress = Progress::new(context, "restoring", Unit::Pages, Some(database.db.stat().pages));
             let mut tell = |done, total| progress.tell(done, total);
             txn.backup(&self.target, options, &Job::new(&mut tell))
         };
         copied.map_err(|error| database.fail(error))?;
-        global.say(format_args!(
+        context.say(format_args!(
             "{}: commit {} was restored",
             shown(&self.target),
             txn.id()
@@ -83,8 +83,8 @@ impl Received {
         Ok(Received { path })
     }
 
-    fn fill(&self, global: &Global) -> Outcome<()> {
-        let mut progress = Progress::new(global, "receiving", Unit::Bytes, None);
+    fn fill(&self, context: &Context) -> Outcome<()> {
+        let mut progress = Progress::new(context, "receiving", Unit::Bytes, None);
         let mut file = File::create(&self.path).map_err(|e| Failure::file(&self.path, "open", &e))?;
         let mut from = io::stdin().lock();
         let mut part = vec![0; 1 << 20];

@@ -1,8 +1,8 @@
 //! `kv salvage`: saving what a damaged file has.
 
 use super::check::finding;
+use crate::context::Context;
 use crate::exit::{shown, About, Exit, Outcome};
-use crate::global::Global;
 use crate::output::figures::{self, Figure};
 use crate::output::progress::{Progress, Unit};
 use crate::output::stream::Out;
@@ -30,12 +30,12 @@ pub struct Salvage {
 
 impl Salvage {
     /// Saves.
-    pub fn run(self, global: &Global) -> Outcome {
+    pub fn run(self, context: &Context) -> Outcome {
         let mut out = Out::open()?;
         let form = self.form.form;
         let mut broken = None;
         let report = {
-            let mut progress = Progress::new(global, "saving", Unit::Pages, Some(0));
+            let mut progress = Progress::new(context, "saving", Unit::Pages, Some(0));
             let mut tell = |done, total| progress.tell(done, total);
             let job = Job::new(&mut tell);
             let mut on_fault = |fault: &Fault| {
@@ -68,7 +68,7 @@ impl Salvage {
         if is_whole {
             return Ok(Exit::Done);
         }
-        global.say(format_args!(
+        context.say(format_args!(
             "{}: this has what could be saved; compare it with what you expect before you use it",
             shown(&self.new)
         ));

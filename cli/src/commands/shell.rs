@@ -1,8 +1,8 @@
 //! `kv shell`: commands on one file, line by line.
 
+use crate::context::Context;
 use crate::database::Database;
 use crate::exit::{shown, Exit, Failure, Outcome};
-use crate::global::Global;
 use crate::input::bytes::from_text;
 use crate::interrupt;
 use crate::output::stream;
@@ -42,10 +42,10 @@ pub struct Shell {
 
 impl Shell {
     /// Runs the lines.
-    pub fn run(self, global: &Global) -> Outcome {
+    pub fn run(self, context: &Context) -> Outcome {
         // What is wrong with the file is told at once.
-        drop(Database::to_read(&self.file, global)?);
-        let mut lines = Lines::new(&self.file, global);
+        drop(Database::to_read(&self.file, context)?);
+        let mut lines = Lines::new(&self.file, context);
         match io::stdin().is_terminal() {
             true => self.talk(&mut lines),
             false => self.script(&mut lines),
@@ -91,7 +91,7 @@ impl Shell {
                 ));
             }
             lines
-                .global
+                .context
                 .say(format_args!("line {number} of the script failed: {text}"));
         }
         if lines.session.state() != State::None {
@@ -119,7 +119,7 @@ impl Shell {
             if let Err(error) = history.load(kept) {
                 let kept = shown(kept);
                 lines
-                    .global
+                    .context
                     .say(format_args!("{kept}: the history cannot be read: {error}"));
             }
         }
@@ -143,7 +143,7 @@ impl Shell {
             interrupt::forget();
         }
         if lines.session.state() == State::Open {
-            lines.global.say("the transaction was not committed, and is undone");
+            lines.context.say("the transaction was not committed, and is undone");
         }
         Ok(Exit::Done)
     }
@@ -155,7 +155,7 @@ fn read(lines: &Lines, config: &Config, history: &mut FileHistory) -> rustyline:
     let mut editor = Editor::with_history(*config, std::mem::take(history))?;
     editor.set_helper(Some(Help {
         file: lines.file().to_path_buf(),
-        global: lines.global.clone(),
+        context: lines.context.clone(),
         table: lines.table.clone().map(std::os::unix::ffi::OsStringExt::into_vec),
     }));
     let line = editor.readline(&prompt(lines));

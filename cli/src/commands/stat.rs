@@ -1,22 +1,21 @@
 //! `kv stat`: figures of the file or of a table.
 
+use crate::context::Context;
 use crate::database::Database;
-use crate::exit::{About, Exit, Failure, Outcome};
-use crate::global::Global;
+use crate::exit::{About, Exit, Outcome};
 use crate::input::args::TableArg;
+use crate::inspect::file;
 use crate::output::figures::{self, Figure, Record};
 use crate::output::stream::Out;
-use crate::output::text::hex;
 use crate::output::FormArg;
 use clap::Args;
-use kv_engine::{Range, Reader};
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use kv_engine::Reader;
+use std::path::PathBuf;
 
 /// Shows figures of the file, or with --table those of one table.
 ///
-/// Nothing is read but what leads to the newest commit; with --table or --main, the tree of the table. Free pages are not known
-/// while other processes have the file open; kv map counts them.
+/// Nothing is read but what leads to the newest commit; with --table or --main, the tree of the table. Free pages are
+/// not known while other processes have the file open; kv map counts them.
 #[derive(Debug, Args)]
 pub struct Stat {
     /// The database.
@@ -32,76 +31,21 @@ pub struct Stat {
 
 impl Stat {
     /// Shows the figures.
-    pub fn run(self, global: &Global) -> Outcome {
+    pub fn run(self, context: &Context) -> Outcome {
         let name = self.table.name()?;
-        let is_alone = is_alone(&self.file);
-        let database = Database::to_read(&self.file, global)?;
+        let database = Database::to_read(&self.file, context)?;
         let mut txn = database.reading()?;
+        let own_snapshots = txn.snapshots();
         let mut reader = txn.reader();
         let record = match name.is_some() || self.main {
             true => of_table(&database, &mut *reader, name.as_deref())?,
-            false => of_file(&database, &mut *reader, is_alone)?,
+            false => file::figures(&database, &mut *reader, own_snapshots)?,
         };
         let mut out = Out::open()?;
         figures::record(&mut out, self.form.form, &record)?;
         out.finish()?;
         Ok(Exit::Done)
     }
-}
-
-/// Returns whether nobody has the file open. Those who have it open have a file of shared memory beside it.
-pub fn is_alone(path: &Path) -> bool {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push("-shm");
-    !Path::new(&beside).exists()
-}
-
-/// Returns the figures of the file.
-pub fn of_file(database: &Database, txn: &mut dyn Reader, is_alone: bool) -> Outcome<Record> {
-    let path = &database.path;
-    let facts = std::fs::metadata(path).map_err(|e| Failure::file(path, "look at", &e))?;
-    let identity = database.db.identity();
-    let recovery = database.db.recovery();
-    let stat = database.db.stat();
-    let tables = database.named_tables(txn)?;
-    let mut entries = txn.count(kv_engine::TableId::MAIN, &Range::default()).about(path)?;
-    for (_, number) in &tables {
-        entries += txn.count(*number, &Range::default()).about(path)?;
-    }
-    let dead = |pages: u64| match is_alone {
-        true => Figure::Number(pages),
-        false => Figure::None("not known while others have the file open"),
-    };
-    let writer = database.db.writer();
-    let uuid = hex(&identity.uuid).to_string();
-    Ok(vec![
-        ("path", Figure::Bytes(identity.path.as_os_str().as_bytes().to_vec(), "")),
-        ("uuid", Figure::Text(uuid)),
-        ("format_version", u64::from(identity.format_version).into()),
-        ("file_bytes", facts.len().into()),
-        ("page_size", u64::from(stat.page_size).into()),
-        ("pages", stat.pages.into()),
-        ("free_pages", dead(stat.free_pages)),
-        ("pending_pages", dead(stat.pending_pages)),
-        ("tables", (tables.len() as u64 + 1).into()),
-        ("entries", entries.into()),
-        ("newest_commit", stat.visible.get().into()),
-        ("durable_commit", stat.durable.get().into()),
-        ("oldest_commit_read", stat.oldest.get().into()),
-        // This command is one of them.
-        ("readers", u64::from(stat.readers.saturating_sub(1)).into()),
-        (
-            "writer",
-            writer.map_or(Figure::None("none"), |w| u64::from(w.pid).into()),
-        ),
-        ("closed_properly", Figure::Is(recovery.closed_properly)),
-        ("discarded_commits", u64::from(recovery.discarded).into()),
-        ("lost_slots", u64::from(recovery.lost_slots.count_ones()).into()),
-        (
-            "opening_ms",
-            Figure::Real(database.db.opening_time().as_secs_f64() * 1000.0, 3),
-        ),
-    ])
 }
 
 /// Returns the figures of a table.
@@ -124,7 +68,7 @@ fn of_table(database: &Database, txn: &mut dyn Reader, name: Option<&[u8]>) -> O
         ("levels", u64::from(stat.height).into()),
         ("branch_pages", stat.branch_pages.into()),
         ("leaf_pages", stat.leaf_pages.into()),
-        ("value_pages", stat.chain_pages.into()),
+        ("value_pages", stat.overflow_pages.into()),
         ("bytes", stat.used_bytes.into()),
         ("fill_percent", fill),
     ])

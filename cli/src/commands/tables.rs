@@ -1,8 +1,8 @@
 //! `kv tables`: which tables there are.
 
+use crate::context::Context;
 use crate::database::Database;
 use crate::exit::{About, Exit, Outcome};
-use crate::global::Global;
 use crate::output::figures::{self, Figure, Record};
 use crate::output::stream::Out;
 use crate::output::FormArg;
@@ -27,8 +27,8 @@ pub struct Tables {
 
 impl Tables {
     /// Lists the tables.
-    pub fn run(self, global: &Global) -> Outcome {
-        let database = Database::to_read(&self.file, global)?;
+    pub fn run(self, context: &Context) -> Outcome {
+        let database = Database::to_read(&self.file, context)?;
         let mut txn = database.reading()?;
         let mut reader = txn.reader();
         let mut tables = vec![(Vec::new(), TableId::MAIN)];
@@ -40,7 +40,7 @@ impl Tables {
             if !self.quick {
                 let stat = reader.table_stat(number).about(&self.file)?;
                 row.push(("tree_pages", (stat.branch_pages + stat.leaf_pages).into()));
-                row.push(("value_pages", stat.chain_pages.into()));
+                row.push(("value_pages", stat.overflow_pages.into()));
                 row.push(("bytes", stat.used_bytes.into()));
             }
             rows.push(row);

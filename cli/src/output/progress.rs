@@ -1,6 +1,6 @@
 //! How far long work is: a line on standard error with rate and time left, on a terminal only. It has no colours.
 
-use crate::global::Global;
+use crate::context::Context;
 use crate::interrupt;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::time::Duration;
@@ -27,9 +27,9 @@ pub struct Progress {
 
 impl Progress {
     /// Begins to show progress; `total` is not always known.
-    pub fn new(global: &Global, doing: &'static str, unit: Unit, total: Option<u64>) -> Progress {
+    pub fn new(context: &Context, doing: &'static str, unit: Unit, total: Option<u64>) -> Progress {
         interrupt::watch();
-        let target = match global.quiet {
+        let target = match context.global.quiet {
             true => ProgressDrawTarget::hidden(),
             false => ProgressDrawTarget::stderr_with_hz(10),
         };

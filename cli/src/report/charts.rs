@@ -3,7 +3,7 @@
 
 use super::lengths::{Bucket, Lengths};
 use super::markup::{bytes, counted, number, percent};
-use crate::commands::picture::{Picture, KINDS};
+use crate::inspect::picture::{Picture, KINDS};
 use kv_engine::PageRun;
 use std::fmt::Write;
 

@@ -2,10 +2,10 @@
 //! keys and values. Everything but the page uses is of one snapshot.
 
 use super::lengths::Lengths;
-use crate::commands::{map, readers, stat};
+use crate::context::Context;
 use crate::database::Database;
 use crate::exit::{About, Outcome};
-use crate::global::Global;
+use crate::inspect::{file, readers, uses};
 use crate::output::figures::Record;
 use crate::output::progress::{Progress, Unit};
 use kv_engine::{Cursor, Job, LevelStat, PageRun, Range, ReadTxn, Reader, ReaderInfo, TableId, TableStat, Writer};
@@ -23,7 +23,7 @@ pub struct Table {
 impl Table {
     /// Returns the number of its pages.
     pub fn pages(&self) -> u64 {
-        self.stat.branch_pages + self.stat.leaf_pages + self.stat.chain_pages
+        self.stat.branch_pages + self.stat.leaf_pages + self.stat.overflow_pages
     }
 }
 
@@ -48,7 +48,7 @@ pub struct Facts {
     /// The lengths of keys and of values.
     pub lengths: (Lengths, Lengths),
     /// What `kv map` counts, the commit of which it tells, and the pages of the file then.
-    pub uses: (map::Counts, u64, u64),
+    pub uses: (uses::Counts, u64, u64),
     /// The uses of pages, joined where they touch.
     pub runs: Vec<PageRun>,
     /// The readers, and whether it is known how many pages are kept for them.
@@ -62,15 +62,16 @@ const AT_ONCE: u64 = 4096;
 
 impl Facts {
     /// Reads them.
-    pub fn gather(path: &Path, global: &Global) -> Outcome<Facts> {
-        let is_alone = stat::is_alone(path);
+    pub fn gather(path: &Path, context: &Context) -> Outcome<Facts> {
         // Before this command has a snapshot of its own.
-        let (database, readers, knows_pages) = readers::now(path, global)?;
+        let (database, readers, knows_pages) = readers::now(path, context)?;
         let writer = database.db.writer();
         drop(database);
-        let database = Database::to_read(path, global)?;
+        let database = Database::to_read(path, context)?;
         let txn = database.db.begin_read().about(path)?;
-        let figures = stat::of_file(&database, &mut &txn, is_alone)?;
+        let kept = database.session.as_ref().and_then(|session| session.snapshot());
+        let own_snapshots = 1 + u32::from(kept.is_some());
+        let figures = file::figures(&database, &mut &txn, own_snapshots)?;
         let file_bytes = std::fs::metadata(path).map_or(0, |facts| facts.len());
         let mut names = vec![(Vec::new(), TableId::MAIN)];
         names.extend(database.named_tables(&mut &txn)?);
@@ -79,7 +80,7 @@ impl Facts {
         for (_, number) in &names {
             total += reader.count(*number, &Range::default()).about(path)?;
         }
-        let mut progress = Progress::new(global, "reading", Unit::Entries, Some(total));
+        let mut progress = Progress::new(context, "reading", Unit::Entries, Some(total));
         let (mut tables, mut levels) = (Vec::new(), Vec::new());
         let mut lengths = (Lengths::default(), Lengths::default());
         for (name, number) in names {
@@ -91,14 +92,14 @@ impl Facts {
         drop(progress);
         let state = database.db.stat();
         let recovery = database.db.recovery();
-        let (mut counts, mut runs) = (map::Counts::default(), Vec::new());
-        let mut progress = Progress::new(global, "reading pages", Unit::Pages, Some(state.pages));
+        let (mut counts, mut runs) = (uses::Counts::default(), Vec::new());
+        let mut progress = Progress::new(context, "reading pages", Unit::Pages, Some(state.pages));
         let uses = {
             let mut tell = |done, total| progress.tell(done, total);
             let job = Job::new(&mut tell);
             database.db.page_uses(&job, &mut |run| {
                 counts.add(run);
-                map::join(&mut runs, run);
+                uses::join(&mut runs, run);
             })
         };
         let uses = uses.about(path)?;

@@ -2,9 +2,9 @@
 
 use super::facts::Facts;
 use super::markup::{bytes, counted, duration, number, percent};
-use crate::commands::picture::kind_of;
-use crate::commands::readers::name_of;
 use crate::exit::shown;
+use crate::inspect::picture::kind_of;
+use crate::inspect::readers::name_of;
 use crate::output::figures::Figure;
 use kv_engine::PageUse;
 

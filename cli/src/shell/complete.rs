@@ -2,9 +2,9 @@
 
 use super::verbs::{names, OWN};
 use super::words::{self, Word};
+use crate::context::Context;
 use crate::database::Database;
 use crate::exit::Outcome;
-use crate::global::Global;
 use crate::input::bytes::{from_hex, from_text};
 use crate::output::text::{escaped, hex};
 use kv_engine::{Cursor, Range};
@@ -12,7 +12,7 @@ use rustyline::completion::Completer;
 use rustyline::highlight::Highlighter;
 use rustyline::hint::Hinter;
 use rustyline::validate::Validator;
-use rustyline::{Context, Helper};
+use rustyline::Helper;
 use std::path::PathBuf;
 
 /// The most keys that are offered.
@@ -23,7 +23,7 @@ pub struct Help {
     /// The file.
     pub file: PathBuf,
     /// The options of the shell, and with them what it keeps.
-    pub global: Global,
+    pub context: Context,
     /// The current table as it was typed.
     pub table: Option<Vec<u8>>,
 }
@@ -39,7 +39,7 @@ impl Hinter for Help {
 impl Completer for Help {
     type Candidate = String;
 
-    fn complete(&self, line: &str, at: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
+    fn complete(&self, line: &str, at: usize, _: &rustyline::Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
         let (mut words, is_open) = words::split(&line.as_bytes()[..at]);
         // Behind a blank, a new word begins.
         let begins = !is_open && line[..at].ends_with(|c: char| c.is_ascii_whitespace());
@@ -64,7 +64,7 @@ impl Help {
         let Some(verb) = before.first() else {
             let own = OWN.iter().map(|(name, _)| (*name).to_string());
             return Ok(beginning_with(
-                names(&(self.global.whole)()).into_iter().chain(own),
+                names(&self.context.command_line()).into_iter().chain(own),
                 &begin,
             ));
         };
@@ -78,7 +78,7 @@ impl Help {
             "help" if before.len() == 1 => return self.candidates(std::slice::from_ref(last)),
             _ => {}
         }
-        let kv = (self.global.whole)();
+        let kv = self.context.command_line();
         let Some(command) = names(&kv).contains(&verb).then(|| kv.find_subcommand(&verb)).flatten() else {
             return Ok(Vec::new());
         };
@@ -101,7 +101,7 @@ impl Help {
         let Ok(begin) = from_text(begin) else {
             return Ok(Vec::new());
         };
-        let database = Database::to_read(&self.file, &self.global)?;
+        let database = Database::to_read(&self.file, &self.context)?;
         let mut txn = database.reading()?;
         let tables = database.named_tables(&mut *txn.reader())?;
         let names = tables.into_iter().map(|(name, _)| name);
@@ -122,7 +122,7 @@ impl Help {
             .find(|pair| matches!(&pair[0].bytes[..], b"--table" | b"-t"));
         let table = named.map(|pair| pair[1].bytes.clone()).or_else(|| self.table.clone());
         let table = table.and_then(|typed| from_text(&typed).ok());
-        let database = Database::to_read(&self.file, &self.global)?;
+        let database = Database::to_read(&self.file, &self.context)?;
         let mut txn = database.reading()?;
         let mut reader = txn.reader();
         let table = database.table(&mut *reader, table.as_deref())?;

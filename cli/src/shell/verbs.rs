@@ -1,9 +1,9 @@
 //! Which commands a shell has, and what becomes of a line.
 
 use super::words;
+use crate::context::Context;
 use crate::database::{Database, Writing};
 use crate::exit::{shown, Exit, Failure, Outcome};
-use crate::global::Global;
 use crate::input::bytes::from_text;
 use crate::output::stream::Out;
 use crate::output::text::Quoted;
@@ -48,7 +48,7 @@ pub enum Next {
 pub struct Shell {
     file: PathBuf,
     /// The options of the shell, which its commands have as well.
-    pub global: Global,
+    pub context: Context,
     /// What is kept between commands.
     pub session: Rc<Session>,
     /// The current table as it was typed; none is the main table.
@@ -69,10 +69,10 @@ pub fn names(kv: &clap::Command) -> Vec<String> {
 
 impl Shell {
     /// Begins a shell on a file.
-    pub fn new(file: &Path, global: &Global) -> Shell {
+    pub fn new(file: &Path, context: &Context) -> Shell {
         let session = Rc::new(Session::default());
-        let mut global = global.clone();
-        global.session = Some(session.clone());
+        let mut context = context.clone();
+        context.session = Some(session.clone());
         // A name that begins with a dash would be taken for an option.
         let file = match file.as_os_str().as_bytes().starts_with(b"-") {
             true => Path::new(".").join(file),
@@ -80,7 +80,7 @@ impl Shell {
         };
         Shell {
             file,
-            global,
+            context,
             session,
             table: None,
         }
@@ -114,7 +114,7 @@ impl Shell {
             (b"table", []) => self.table = None,
             (b"table", [name]) => self.choose(name)?,
             (b"snapshot", [word]) if word == "on" => {
-                let database = Database::to_read(&self.file, &self.global)?;
+                let database = Database::to_read(&self.file, &self.context)?;
                 self.session.keep(database.read()?, database.db);
             }
             (b"snapshot", [word]) if word == "off" => self.session.let_go(),
@@ -136,7 +136,7 @@ impl Shell {
                 "there is a transaction already; commit or abort it first",
             ));
         }
-        let database = Database::to_write(&self.file, &self.global, Writing::default())?;
+        let database = Database::to_write(&self.file, &self.context, Writing::default())?;
         let txn = database.begin_write()?;
         self.session.begin(txn, database.db);
         Ok(())
@@ -163,12 +163,12 @@ impl Shell {
                 "a table has no empty name; say table alone for the main table",
             ));
         }
-        let database = Database::to_read(&self.file, &self.global)?;
+        let database = Database::to_read(&self.file, &self.context)?;
         let mut txn = database.reading()?;
         self.table = Some(name.to_owned());
         if database.table(&mut *txn.reader(), Some(&bytes)).is_err() {
             let name = Quoted(&bytes);
-            self.global
+            self.context
                 .say(format_args!("there is no table {name} yet; put --create makes it"));
         }
         Ok(())
@@ -177,7 +177,7 @@ impl Shell {
     fn help(&self) -> Outcome<()> {
         let mut out = Out::open()?;
         out.line("A line is a command of kv without the file:\n")?;
-        let kv = (self.global.whole)();
+        let kv = self.context.command_line();
         for name in names(&kv) {
             let about = kv.find_subcommand(&name).and_then(|command| command.get_about());
             out.line(format_args!(
@@ -210,7 +210,7 @@ impl Shell {
     fn command(&self, verb: &OsStr, rest: &[OsString]) -> Outcome<Exit> {
         let name = verb
             .to_str()
-            .filter(|name| names(&(self.global.whole)()).iter().any(|known| known == name));
+            .filter(|name| names(&self.context.command_line()).iter().any(|known| known == name));
         let Some(name) = name else {
             return Err(Failure::usage(format!(
                 "{}: a shell has no such command; help lists them",
@@ -219,7 +219,7 @@ impl Shell {
         };
         let mut line: Vec<OsString> = vec!["kv".into(), name.into(), self.file.clone().into()];
         line.extend_from_slice(rest);
-        let mut matches = match (self.global.whole)().try_get_matches_from(&line) {
+        let mut matches = match self.context.command_line().try_get_matches_from(&line) {
             Ok(matches) => matches,
             Err(error) => return told(&error),
         };
@@ -237,12 +237,12 @@ impl Shell {
             let mut option = OsString::from("--table=");
             option.push(table);
             line.insert(3, option);
-            matches = match (self.global.whole)().try_get_matches_from(&line) {
+            matches = match self.context.command_line().try_get_matches_from(&line) {
                 Ok(matches) => matches,
                 Err(error) => return told(&error),
             };
         }
-        match (self.global.run)(&matches, &self.global) {
+        match self.context.run(&matches) {
             Ok(outcome) => outcome,
             Err(error) => told(&error),
         }

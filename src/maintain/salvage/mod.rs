@@ -21,11 +21,11 @@ pub use report::SalvageReport;
 
 use crate::catalogue::{self, TableRecord, NAME_MAX};
 use crate::db::{Db, Options, Reader, WriteOptions};
-use crate::error::{Error, Result};
+use crate::error::{Error, FaultKind, Result};
 use crate::file::fresh::{identity_of, Fresh};
 use crate::file::raw::Raw;
 use crate::ids::{PageNo, Run, TableId};
-use crate::maintain::check::Fault;
+use crate::maintain::fault::Fault;
 use crate::maintain::job::Job;
 use crate::page::meta::Meta;
 use crate::page::Root;
@@ -125,11 +125,12 @@ impl<'d> Saver<'d, '_, '_> {
         match &newest {
             Some(meta) => self.trees(meta)?,
             None => {
-                self.fault(
-                    PageNo::new(0),
-                    None,
-                    "no meta slot can be read: only leaves are left".into(),
-                )?;
+                self.fault(&Fault {
+                    page: Some(PageNo::new(0)),
+                    table: None,
+                    kind: FaultKind::Unreadable,
+                    what: "no meta slot can be read: only leaves are left".into(),
+                })?;
                 for table in [TableId::MAIN, TableId::CATALOGUE] {
                     self.gaps.push(Gap {
                         table,
@@ -169,7 +170,7 @@ impl<'d> Saver<'d, '_, '_> {
         Ok(())
     }
 
-    /// Saves the default table, then the catalogue, then every tree that the catalogue names.
+    /// Saves the main table, then the catalogue, then every tree that the catalogue names.
     fn trees(&mut self, meta: &Meta) -> Result<()> {
         self.report.id = meta.id;
         self.table(TableId::MAIN, &meta.roots.main, false)?;
@@ -177,11 +178,11 @@ impl<'d> Saver<'d, '_, '_> {
         self.walk(TableId::CATALOGUE, &meta.roots.catalogue, &mut |saver, found| {
             match decode(&found) {
                 Some(record) => records.push(record),
-                None => saver.lose_entry(
+                None => saver.lose_entry(&Fault::contradiction(
                     found.page,
                     TableId::CATALOGUE,
                     "a record of the catalogue cannot be read",
-                )?,
+                ))?,
             }
             Ok(())
         })?;
@@ -235,7 +236,7 @@ impl<'d> Saver<'d, '_, '_> {
         }
         match self.txn.table_restore(table, &made) {
             Err(Error::Corrupt(_) | Error::Exists(_)) => {
-                return self.fault(None, table, "a table that cannot be made again".into());
+                return self.fault(&Fault::contradiction(None, table, "a table that cannot be made again"));
             }
             made => made?,
         }
@@ -258,11 +259,11 @@ impl<'d> Saver<'d, '_, '_> {
             Ok(())
         })?;
         for (table, record) in records {
-            self.fault(
+            self.fault(&Fault::contradiction(
                 None,
                 table,
-                "the record of this table was found outside the catalogue".into(),
-            )?;
+                "the record of this table was found outside the catalogue",
+            ))?;
             self.restore(table, record, true)?;
         }
         self.adopt(orphans, TableId::NAMES, &mut |saver, found| {
@@ -273,11 +274,11 @@ impl<'d> Saver<'d, '_, '_> {
             if table >= TableId::FIRST_NAMED && !self.tables.contains_key(&table) {
                 let name = self.names.get(&table).cloned().unwrap_or_default();
                 self.rootless.insert(table);
-                self.fault(
+                self.fault(&Fault::contradiction(
                     None,
                     table,
-                    "the record of this table is lost; leaves of it are left".into(),
-                )?;
+                    "the record of this table is lost; leaves of it are left",
+                ))?;
                 let record = TableRecord {
                     name,
                     ..TableRecord::default()

@@ -17,6 +17,7 @@ use super::saver::{Found, Gap, OnEntry, Saver};
 use crate::catalogue::{self, TableRecord};
 use crate::error::{Error, Result};
 use crate::ids::{CommitId, PageNo, PageRef, Run, TableId};
+use crate::maintain::fault::Fault;
 use crate::page::header;
 use crate::page::leaf::Leaf;
 use crate::page::meta_pages;
@@ -112,11 +113,11 @@ impl<'d> Saver<'d, '_, '_> {
             self.job.advance(0)?;
             if leaf.birth.is_none() && !alone[at] {
                 self.report.ambiguous_pages += 1;
-                self.fault(
+                self.fault(&Fault::contradiction(
                     leaf.page,
                     table,
-                    "a leaf that may be old, and others have its keys: not used".into(),
-                )?;
+                    "a leaf that may be old, and others have its keys: not used",
+                ))?;
                 continue;
             }
             let damaged = self.damaged;

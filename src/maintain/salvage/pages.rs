@@ -1,10 +1,9 @@
 //! The pages of a damaged file. They are either read where a pointer says, or judged by what they look like.
 
-use crate::error::{Detail, Error, Foreign, Result};
+use crate::error::{Detail, Error, Foreign, Result, DAMAGED_PAGE, DAMAGED_VALUE};
 use crate::file::peers::{is_memory, MEMORY};
 use crate::file::raw::Raw;
 use crate::ids::{PageNo, PageRef};
-use crate::maintain::job::DAMAGED_PAGE;
 use crate::page::branch::Branch;
 use crate::page::header;
 use crate::page::leaf::{Leaf, Stored};
@@ -176,14 +175,14 @@ impl<'d> Scope<'d> {
         let at = page.get().saturating_mul(self.damaged.page_size as u64);
         match self.damaged.noted(self.damaged.raw.read(at, len)) {
             Ok(bytes) => Ok(self.kept.pin(bytes)),
-            Err(error) => Err(Error::corrupt(page, error.as_fault().1)),
+            Err(error) => Err(Error::unreadable(page, error.as_fault().1)),
         }
     }
 
     fn verified(&self, page: PageNo, len: u64, checksum: u32, damaged: &'static str) -> Result<&[u8]> {
         let bytes = self.bytes(page, len)?;
         if crc32c(bytes) != checksum {
-            return Err(Error::corrupt(page, damaged));
+            return Err(Error::unreadable(page, damaged));
         }
         Ok(bytes)
     }
@@ -216,7 +215,7 @@ impl<'a> PageSource<'a> for &'a Scope<'_> {
     }
 
     fn piece(&self, page: PageNo, len: usize, checksum: u32) -> Result<&'a [u8]> {
-        self.verified(page, len as u64, checksum, "its checksum does not match")
+        self.verified(page, len as u64, checksum, DAMAGED_VALUE)
     }
 
     fn raw(&self, page: PageNo, len: u64) -> Result<&'a [u8]> {

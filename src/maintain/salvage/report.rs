@@ -7,7 +7,7 @@ use crate::ids::CommitId;
 pub struct SalvageReport {
     /// The commit whose trees were walked, or [`CommitId::NONE`] if no slot could be read.
     pub id: CommitId,
-    /// The number of tables that were saved, including the default one.
+    /// The number of tables that were saved, including the main one.
     pub tables: u64,
     /// The number of entries that were saved, including the uncertain ones.
     pub entries: u64,

@@ -6,7 +6,7 @@ use crate::catalogue::TableRecord;
 use crate::db::{PutMode, Reader, WriteTxn};
 use crate::error::{Error, Result};
 use crate::ids::{PageNo, TableId};
-use crate::maintain::check::Fault;
+use crate::maintain::fault::Fault;
 use crate::maintain::job::Job;
 use crate::page::chain::{pieces, Chain};
 use crate::page::leaf::Stored;
@@ -90,28 +90,18 @@ impl<'d, 'j, 'f> Saver<'d, 'j, 'f> {
     ///
     /// # Errors
     /// `Cancelled`: the callback returned false.
-    pub fn fault(
-        &mut self,
-        page: impl Into<Option<PageNo>>,
-        table: impl Into<Option<TableId>>,
-        what: String,
-    ) -> Result<()> {
-        let fault = Fault {
-            page: page.into(),
-            table: table.into(),
-            what,
-        };
-        match (self.on_fault)(&fault) {
+    pub fn fault(&mut self, fault: &Fault) -> Result<()> {
+        match (self.on_fault)(fault) {
             true => Ok(()),
             false => Err(Error::Cancelled),
         }
     }
 
     /// Counts and reports an entry that cannot be saved. The record of a table is no entry.
-    pub fn lose_entry(&mut self, page: PageNo, table: TableId, what: &str) -> Result<()> {
-        let entries = u64::from(table != TableId::CATALOGUE);
+    pub fn lose_entry(&mut self, fault: &Fault) -> Result<()> {
+        let entries = u64::from(fault.table != Some(TableId::CATALOGUE));
         self.report.lost_entries = self.report.lost_entries.saturating_add(entries);
-        self.fault(page, table, what.to_string())
+        self.fault(fault)
     }
 
     /// Counts a page that is damaged, unless it was counted before.
@@ -147,7 +137,7 @@ impl<'d, 'j, 'f> Saver<'d, 'j, 'f> {
         let chain = match Chain::decode(description, self.damaged.page_size) {
             Ok(chain) => chain,
             Err(damage) => {
-                self.lose_entry(found.page, table, damage.0)?;
+                self.lose_entry(&Fault::contradiction(found.page, table, damage.0))?;
                 return Ok(false);
             }
         };
@@ -155,7 +145,7 @@ impl<'d, 'j, 'f> Saver<'d, 'j, 'f> {
         // file.
         self.long_bytes = self.long_bytes.saturating_add(chain.len);
         if self.long_bytes > 2 * self.damaged.raw.len() {
-            self.lose_entry(found.page, table, "long values outgrow the file")?;
+            self.lose_entry(&Fault::contradiction(found.page, table, "long values outgrow the file"))?;
             return Ok(false);
         }
         let mut writer = self.txn.writer(table, found.key, chain.len, PutMode::Set)?;
@@ -167,26 +157,20 @@ impl<'d, 'j, 'f> Saver<'d, 'j, 'f> {
                 Ok(bytes) => writer.write(&mut self.txn, bytes)?,
                 Err(error) => {
                     writer.cancel(&mut self.txn);
-                    let (page, what) = error.as_fault();
-                    self.note_damaged(page);
-                    let what = format!("the long value of key {}: {what}; the entry is lost", Quoted(found.key));
-                    self.lose_entry(page.unwrap_or(found.page), table, &what)?;
+                    let fault = Fault::of(&error, table);
+                    self.note_damaged(fault.page);
+                    let what = format!(
+                        "the long value of key {}: {}; the entry is lost",
+                        Quoted(found.key),
+                        fault.what
+                    );
+                    let page = fault.page.or(Some(found.page));
+                    self.lose_entry(&Fault { page, what, ..fault })?;
                     return Ok(false);
                 }
             }
         }
         writer.finish(&mut self.txn)?;
         Ok(true)
-    }
-}
-
-/// Returns the words of an error, for a fault that names the page and the table itself.
-pub(super) fn words(error: &Error) -> String {
-    match error {
-        Error::Corrupt(damage) => match damage.page {
-            Some(page) => format!("page {page}: {}", damage.what),
-            None => damage.what.to_string(),
-        },
-        other => other.to_string(),
     }
 }

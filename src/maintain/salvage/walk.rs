@@ -2,9 +2,10 @@
 //! confirmed and steps over it.
 
 use super::pages::{entry, Scope};
-use super::saver::{words, Found, Gap, OnEntry, Saver};
-use crate::error::Result;
+use super::saver::{Found, Gap, OnEntry, Saver};
+use crate::error::{Error, Result};
 use crate::ids::TableId;
+use crate::maintain::fault::Fault;
 use crate::page::branch::Branch;
 use crate::page::header;
 use crate::page::leaf::Leaf;
@@ -52,8 +53,26 @@ impl<'d> Saver<'d, '_, '_> {
         }
     }
 
-    /// Handles a subtree that cannot be read: it is counted, reported, and becomes a gap.
+    /// Handles a subtree that is not what its pointer says.
     fn lose(&mut self, lost: &Subtree<'_>, why: &str) -> Result<()> {
+        self.lose_because(lost, &Fault::contradiction(lost.ptr.page, lost.table, why))
+    }
+
+    /// Handles a subtree that cannot be read.
+    fn lose_unread(&mut self, lost: &Subtree<'_>, error: &Error) -> Result<()> {
+        let mut fault = Fault::of(error, lost.table);
+        let page = lost.ptr.page.number();
+        // The report is about the page of the pointer, and names another one only if that is to blame.
+        if let Some(other) = fault.page.filter(|other| *other != page) {
+            fault.what = format!("page {other}: {}", fault.what);
+        }
+        fault.page = Some(page);
+        self.lose_because(lost, &fault)
+    }
+
+    /// Handles a subtree that is lost: it is counted, reported, and becomes a gap.
+    fn lose_because(&mut self, lost: &Subtree<'_>, fault: &Fault) -> Result<()> {
+        let why = &fault.what;
         let entries = lost.ptr.entries;
         self.report.lost_subtrees += 1;
         let of_catalogue = lost.table == TableId::CATALOGUE;
@@ -77,7 +96,7 @@ impl<'d> Saver<'d, '_, '_> {
                 "{why}: records of tables are lost here ({entries}); how many entries are lost with them is not known"
             ),
         };
-        self.fault(lost.ptr.page, lost.table, what)
+        self.fault(&Fault { what, ..fault.clone() })
     }
 
     fn subtree(&mut self, tree: &Subtree<'_>, save: OnEntry<'_, 'd>) -> Result<()> {
@@ -88,7 +107,7 @@ impl<'d> Saver<'d, '_, '_> {
             Ok(page) => page,
             Err(error) => {
                 self.note_damaged(Some(tree.ptr.page.number()));
-                return self.lose(tree, &words(&error));
+                return self.lose_unread(tree, &error);
             }
         };
         if header::level(page) != tree.level || header::table(page) != tree.table {
@@ -101,12 +120,12 @@ impl<'d> Saver<'d, '_, '_> {
         if tree.level > 1 {
             return match Branch::new(page, tree.ptr.page) {
                 Ok(branch) => self.children(tree, &branch, &scope, save),
-                Err(error) => self.lose(tree, &words(&error)),
+                Err(error) => self.lose_unread(tree, &error),
             };
         }
         match Leaf::new(page, tree.ptr.page) {
             Ok(leaf) => self.leaf(tree, &leaf, &scope, save),
-            Err(error) => self.lose(tree, &words(&error)),
+            Err(error) => self.lose_unread(tree, &error),
         }
     }
 
@@ -152,13 +171,16 @@ impl<'d> Saver<'d, '_, '_> {
                     let key = &key;
                     save(self, Found { key, value, page })?;
                 }
-                Ok(_) => self.lose_entry(page, tree.table, "an entry outside its page's bounds")?,
+                Ok(_) => {
+                    let what = "an entry outside its page's bounds";
+                    self.lose_entry(&Fault::contradiction(page, tree.table, what))?;
+                }
                 Err(error) => {
-                    let (at, what) = error.as_fault();
-                    let at = at.filter(|at| *at != page);
-                    self.note_damaged(at);
-                    let what = format!("a long key: {what}; the entry is lost");
-                    self.lose_entry(at.unwrap_or(page), tree.table, &what)?;
+                    let fault = Fault::of(&error, tree.table);
+                    self.note_damaged(fault.page.filter(|at| *at != page));
+                    let what = format!("a long key: {}; the entry is lost", fault.what);
+                    let page = fault.page.or(Some(page));
+                    self.lose_entry(&Fault { page, what, ..fault })?;
                 }
             }
         }

@@ -107,7 +107,7 @@ impl NoRecords {
     /// Returns the error for a case in which no crash can be the reason.
     pub fn into_error(self, what: &'static str) -> Error {
         match self {
-            NoRecords::Torn(page) => Error::corrupt(page, what),
+            NoRecords::Torn(page) => Error::unreadable(page, what),
             NoRecords::Failed(error) => error,
         }
     }

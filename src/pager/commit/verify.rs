@@ -34,7 +34,7 @@ pub(super) fn missing(storage: &dyn Storage, len: u64, meta: &Meta) -> Result<Op
         Err(NoRecords::Failed(error)) => return Err(error),
         Err(NoRecords::Torn(page)) => {
             let what = format!("records of commit {id} differ from their checksum");
-            return Ok(Some(Error::corrupt(page, what)));
+            return Ok(Some(Error::unreadable(page, what)));
         }
     };
     let listed = records.above(meta.base);
@@ -45,7 +45,7 @@ pub(super) fn missing(storage: &dyn Storage, len: u64, meta: &Meta) -> Result<Op
     }
     Ok(differs(storage, meta.page_size as usize, runs)?.map(|page| {
         let what = format!("what commit {id}, or one before it, wrote differs from its checksum");
-        Error::corrupt(page, what)
+        Error::unreadable(page, what)
     }))
 }
 

@@ -5,7 +5,7 @@
 //! on where it can.
 
 use super::limits::behind_prefix;
-use crate::error::{Error, Result};
+use crate::error::{Error, FaultKind, Result};
 use crate::ids::{CommitId, PageNo, PageRef, Run, TableId};
 use crate::page::branch::Branch;
 use crate::page::branch_build::second_heads_are_right;
@@ -72,8 +72,9 @@ pub enum Reached {
     Chain,
 }
 
-/// A function that is called with each fault: the page, and what is wrong. If it returns false, the check stops.
-pub type OnFault<'f> = &'f mut dyn FnMut(PageNo, &str) -> bool;
+/// A function that is called with each fault: the page, the kind of fault, and what is wrong. If it returns false, the check
+/// stops.
+pub type OnFault<'f> = &'f mut dyn FnMut(PageNo, FaultKind, &str) -> bool;
 /// A function that is called with each run that was reached, and what the run holds.
 pub type OnRun<'f> = &'f mut dyn FnMut(Extent, Reached);
 
@@ -145,16 +146,20 @@ impl<'f> Checker<'f> {
     }
 
     fn fault(&mut self, page: PageRef, what: &str) {
+        self.found(page, FaultKind::Contradiction, what);
+    }
+
+    fn found(&mut self, page: PageRef, kind: FaultKind, what: &str) {
         if !self.stopped {
-            self.stopped = !(self.on_fault)(page.number(), what);
+            self.stopped = !(self.on_fault)(page.number(), kind, what);
         }
     }
 
     fn error(&mut self, page: PageRef, e: &Error) {
         match e {
-            Error::Corrupt(c) => self.fault(c.page.map_or(page, PageRef::placed), &c.what),
+            Error::Corrupt(c) => self.found(c.page.map_or(page, PageRef::placed), c.kind, &c.what),
             e if e.is_no_memory() => (self.lacks_memory, self.stopped) = (true, true),
-            e => self.fault(page, &e.to_string()),
+            e => self.found(page, e.fault_kind(), &e.to_string()),
         }
     }
 

@@ -29,7 +29,7 @@ fn whole(source: &&Frozen, stored: Stored<'_>) -> Vec<u8> {
 
 fn faults(frozen: &Frozen, root: &Root) -> Vec<(PageNo, String)> {
     let mut faults = Vec::new();
-    let mut on_fault = |page, what: &str| {
+    let mut on_fault = |page, _, what: &str| {
         faults.push((page, what.to_string()));
         faults.len() < 100
     };
@@ -136,9 +136,9 @@ fn agree(kind: u32, n: usize, size: usize, seed: u64) -> u8 {
         Reached::Tree => tree += extent.run.pages,
         Reached::Chain => chains += extent.run.pages,
     };
-    Checker::new(true, &mut |_, _| true, &mut on_run).tree(&source, &root, TABLE);
+    Checker::new(true, &mut |_, _, _| true, &mut on_run).tree(&source, &root, TABLE);
     assert_eq!(
-        (shape.branch_pages + shape.leaf_pages, shape.chain_pages),
+        (shape.branch_pages + shape.leaf_pages, shape.overflow_pages),
         (tree, chains)
     );
     let levels: Vec<_> = (1..=root.height)
@@ -332,7 +332,7 @@ fn check_finds_damage_in_long_keys_and_values() {
         let (mut frozen, root, _) = specimen(kind);
         let mut runs = Vec::new();
         let mut on_run = |extent: Extent, what| runs.push((extent.run.first, what));
-        Checker::new(true, &mut |_, _| true, &mut on_run).tree(&&frozen, &root, TABLE);
+        Checker::new(true, &mut |_, _, _| true, &mut on_run).tree(&&frozen, &root, TABLE);
         let page = runs.iter().find(|r| r.1 == Reached::Chain).unwrap().0;
         frozen.page_mut(page)[1] ^= 1;
         assert!(faults(&frozen, &root).iter().any(|f| f.1.contains("piece differs")));
@@ -373,7 +373,7 @@ fn damaged_trees_never_panic_or_hang() {
         let (good, root, path) = specimen(kind);
         let mut pages = Vec::new();
         let mut on_run = |extent: Extent, what| pages.extend((what == Reached::Tree).then_some(extent.run.first));
-        Checker::new(false, &mut |_, _| true, &mut on_run).tree(&&good, &root, TABLE);
+        Checker::new(false, &mut |_, _, _| true, &mut on_run).tree(&&good, &root, TABLE);
         pages.extend(path.iter().map(|p| p.page.number()));
         let keys: Vec<Vec<u8>> = (0..40).map(|_| key(kind, &mut rnd)).collect();
         let refs: Vec<&[u8]> = keys.iter().map(|k| k.as_slice()).collect();

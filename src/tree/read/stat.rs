@@ -30,7 +30,7 @@ pub struct Shape {
     /// The number of leaves.
     pub leaf_pages: u64,
     /// The number of pages of long values and of the rests of long keys.
-    pub chain_pages: u64,
+    pub overflow_pages: u64,
     /// The bytes used in branches and leaves.
     pub used: u64,
 }
@@ -103,7 +103,7 @@ pub fn level<'s, S: PageSource<'s> + ?Sized>(source: &S, root: &Root, level: u8)
 }
 
 /// Returns the figures of a whole tree. Reads every branch and, with `leaves`, every leaf. Without `leaves`, and if the
-/// tree has branches, `used` and `chain_pages` count only what is in branches and what branches refer to.
+/// tree has branches, `used` and `overflow_pages` count only what is in branches and what branches refer to.
 ///
 /// # Errors
 /// `Corrupt`: a page that was read is damaged, or was reached twice.
@@ -126,7 +126,7 @@ pub fn shape<'s, S: PageSource<'s> + ?Sized>(source: &S, root: &Root, leaves: bo
             for i in 1..b.len() {
                 let s = b.separator(i)?;
                 if let Some(rest) = s.rest().map_err(|d| d.at(ptr.page))? {
-                    shape.chain_pages += rest.extent(size).run.pages;
+                    shape.overflow_pages += rest.extent(size).run.pages;
                 }
             }
             return Ok(());
@@ -134,14 +134,14 @@ pub fn shape<'s, S: PageSource<'s> + ?Sized>(source: &S, root: &Root, leaves: bo
         let l = leaf(source, ptr)?;
         shape.leaf_pages += 1;
         shape.used += l.used() as u64;
-        shape.chain_pages += chain_pages(&l, size)?;
+        shape.overflow_pages += pages_of_chains(&l, size)?;
         Ok(())
     })?;
     Ok(shape)
 }
 
 /// Returns the number of pages of the long values and long keys of a leaf.
-fn chain_pages(leaf: &Leaf<'_>, size: usize) -> Result<u64> {
+fn pages_of_chains(leaf: &Leaf<'_>, size: usize) -> Result<u64> {
     let mut pages = 0;
     for i in 0..if leaf.is_dense() { 0 } else { leaf.len() } {
         if let Some(rest) = leaf.slotted_suffix(i)?.rest().map_err(|d| d.at(leaf.at()))? {

@@ -265,7 +265,7 @@ mod tests {
                 }
                 let frozen = builder.freeze();
                 let mut faults = Vec::new();
-                let mut on_fault = |page, what: &str| {
+                let mut on_fault = |page, _, what: &str| {
                     faults.push((page, what.to_string()));
                     faults.len() < 10
                 };

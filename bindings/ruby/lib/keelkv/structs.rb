@@ -94,7 +94,7 @@ module KV
       layout :struct_size, :uint32, :page_size, :uint32, :pages, :uint64, :free_pages, :uint64,
              :pending_pages, :uint64, :visible, :uint64, :durable, :uint64, :oldest, :uint64, :readers, :uint32,
              :discarded, :uint32, :opened_commit, :uint64, :opening_ns, :uint64, :closed_properly, :uint32,
-             :lost_slots, :uint32, :writer, :uint32, :reserved, :uint32, :writer_ms, :uint64
+             :lost_slots, :uint32, :writer, :uint32, :dead_pages_known, :uint32, :writer_ms, :uint64
     end
 
     class Identity < SizedStruct
@@ -107,7 +107,7 @@ module KV
     end
 
     class TxnStat < SizedStruct
-      layout :struct_size, :uint32, :kind, :uint32, :id, :uint64, :edits, :uint64, :edit_bytes, :uint64,
+      layout :struct_size, :uint32, :kind, :uint32, :commit, :uint64, :edits, :uint64, :edit_bytes, :uint64,
              :private_pages, :uint64
     end
   end

@@ -7,7 +7,7 @@ use kv_engine::{PageRun, PageUse};
 pub const KINDS: [(PageUse, &str, char, char, u8); 6] = [
     (PageUse::Leaf, "leaves", '█', '#', 32),
     (PageUse::Branch, "branches", '▒', '+', 33),
-    (PageUse::Chain, "long values", '▓', '=', 34),
+    (PageUse::Overflow, "long values", '▓', '=', 34),
     (PageUse::Own, "bookkeeping", '░', 'o', 35),
     (PageUse::Meta, "head", '■', 'H', 36),
     (PageUse::Dead, "dead", '·', '.', 90),
@@ -141,7 +141,7 @@ mod tests {
         assert_eq!(large.pages_per_cell, 10);
         large.add(run(0, 14, PageUse::Leaf));
         large.add(run(14, 6, PageUse::Dead));
-        large.add(run(20, 10 * 4 * ROWS - 20, PageUse::Chain));
+        large.add(run(20, 10 * 4 * ROWS - 20, PageUse::Overflow));
         let rows = large.rows(PLAIN);
         assert_eq!(
             (rows.len(), rows[0].as_str(), rows[1].as_str()),

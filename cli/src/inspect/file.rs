@@ -1,0 +1,55 @@
+//! The figures of a file: what `kv stat` shows and the report has.
+
+use crate::database::Database;
+use crate::exit::{About, Failure, Outcome};
+use crate::output::figures::{Figure, Record};
+use crate::output::text::hex;
+use kv_engine::{Range, Reader};
+use std::os::unix::ffi::OsStrExt;
+
+/// Returns the figures of the file. `own_snapshots` are those of this process, which does not count itself as a reader.
+pub fn figures(database: &Database, txn: &mut dyn Reader, own_snapshots: u32) -> Outcome<Record> {
+    let path = &database.path;
+    let facts = std::fs::metadata(path).map_err(|e| Failure::file(path, "look at", &e))?;
+    let identity = database.db.identity();
+    let recovery = database.db.recovery();
+    let stat = database.db.stat();
+    let tables = database.named_tables(txn)?;
+    let mut entries = txn.count(kv_engine::TableId::MAIN, &Range::default()).about(path)?;
+    for (_, number) in &tables {
+        entries += txn.count(*number, &Range::default()).about(path)?;
+    }
+    let dead = |pages: u64| match stat.dead_pages_known {
+        true => Figure::Number(pages),
+        false => Figure::None("not known while others have the file open"),
+    };
+    let writer = database.db.writer();
+    let uuid = hex(&identity.uuid).to_string();
+    Ok(vec![
+        ("path", Figure::Bytes(identity.path.as_os_str().as_bytes().to_vec(), "")),
+        ("uuid", Figure::Text(uuid)),
+        ("format_version", u64::from(identity.format_version).into()),
+        ("file_bytes", facts.len().into()),
+        ("page_size", u64::from(stat.page_size).into()),
+        ("pages", stat.pages.into()),
+        ("free_pages", dead(stat.free_pages)),
+        ("pending_pages", dead(stat.pending_pages)),
+        ("tables", (tables.len() as u64 + 1).into()),
+        ("entries", entries.into()),
+        ("newest_commit", stat.visible.get().into()),
+        ("durable_commit", stat.durable.get().into()),
+        ("oldest_commit_read", stat.oldest.get().into()),
+        ("readers", u64::from(stat.readers.saturating_sub(own_snapshots)).into()),
+        (
+            "writer",
+            writer.map_or(Figure::None("none"), |w| u64::from(w.pid).into()),
+        ),
+        ("closed_properly", Figure::Is(recovery.closed_properly)),
+        ("discarded_commits", u64::from(recovery.discarded).into()),
+        ("lost_slots", u64::from(recovery.lost_slots.count_ones()).into()),
+        (
+            "opening_ms",
+            Figure::Real(database.db.opening_time().as_secs_f64() * 1000.0, 3),
+        ),
+    ])
+}

@@ -1,0 +1,15 @@
+//! What commands and the report find out about a database. Nothing here is a command.
+//!
+//! | file      | subject                                                       |
+//! |-----------|---------------------------------------------------------------|
+//! | `file`    | the figures of a file                                         |
+//! | `uses`    | what its pages are used for, counted                          |
+//! | `picture` | drawing that                                                  |
+//! | `readers` | who reads it                                                  |
+//! | `faults`  | what a fault means, and what to do about it                   |
+
+pub mod faults;
+pub mod file;
+pub mod picture;
+pub mod readers;
+pub mod uses;

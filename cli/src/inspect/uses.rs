@@ -1,0 +1,65 @@
+//! What the pages of a file are used for: counts, and runs that are joined where they touch.
+
+use super::picture::{kind_of, KINDS};
+use crate::output::figures::Figure;
+use kv_engine::{PageRun, PageUse};
+
+/// What was counted.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// How many pages of each kind there are.
+    pub pages: [u64; KINDS.len()],
+    /// How many runs of dead pages there are.
+    pub dead_runs: u64,
+    /// How many pages the largest of them has.
+    pub largest_dead_run: u64,
+    /// Leaves that have a leaf before them in their table, and how many of these lie right behind it.
+    followers: (u64, u64),
+    last: Option<PageRun>,
+    /// The end of the last run of dead pages.
+    dead_end: u64,
+    dead_run: u64,
+}
+
+impl Counts {
+    /// Counts pages that are used for the same.
+    pub fn add(&mut self, run: PageRun) {
+        self.pages[kind_of(run.usage)] += run.pages;
+        match run.usage {
+            PageUse::Leaf => {
+                if let Some(last) = self.last.filter(|last| last.table == run.table) {
+                    self.followers.0 += 1;
+                    self.followers.1 += u64::from(last.first.get() + 1 == run.first.get());
+                }
+                self.last = Some(run);
+            }
+            // They come in order. Runs may touch.
+            PageUse::Dead => {
+                if self.dead_run == 0 || self.dead_end != run.first.get() {
+                    self.dead_runs += 1;
+                    self.dead_run = 0;
+                }
+                self.dead_run += run.pages;
+                self.dead_end = run.first.get() + run.pages;
+                self.largest_dead_run = self.largest_dead_run.max(self.dead_run);
+            }
+            _ => {}
+        }
+    }
+
+    /// Returns how many percent of the leaves lie right behind the one before them.
+    pub fn in_order(&self) -> Figure {
+        match self.followers {
+            (0, _) => Figure::None("none"),
+            (all, behind) => Figure::Real(behind as f64 * 100.0 / all as f64, 1),
+        }
+    }
+}
+
+/// Adds a run to a list, as a part of the last one where it continues that.
+pub fn join(runs: &mut Vec<PageRun>, run: PageRun) {
+    match runs.last_mut() {
+        Some(last) if last.usage == run.usage && last.first + last.pages == run.first => last.pages += run.pages,
+        _ => runs.push(run),
+    }
+}
