@@ -45,6 +45,18 @@ pub struct Failure {
     message: String,
 }
 
+/// What reading and writing fail with when the user has interrupted the work.
+#[derive(Debug)]
+pub struct Interruption;
+
+impl std::error::Error for Interruption {}
+
+impl Display for Interruption {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("interrupted")
+    }
+}
+
 /// What a command returns: how it ended, or why it ended early.
 pub type Outcome<T = Exit> = Result<T, Failure>;
 
@@ -62,6 +74,11 @@ impl Failure {
         Failure::new(Exit::Usage, message)
     }
 
+    /// Returns the end of work that the user has interrupted.
+    pub fn interrupted() -> Failure {
+        Failure::new(Exit::Interrupted, "interrupted")
+    }
+
     /// Returns the end of a program whose reader has gone. That is no error: `kv scan | head` has what it wants.
     fn closed_pipe() -> Failure {
         Failure::new(Exit::Done, "")
@@ -70,6 +87,7 @@ impl Failure {
     /// Returns why something could not be written to standard output.
     pub fn output(error: &io::Error) -> Failure {
         match error.kind() {
+            _ if is_interruption(error) => Failure::interrupted(),
             io::ErrorKind::BrokenPipe => Failure::closed_pipe(),
             _ => Failure::new(Exit::System, format!("standard output: {error}")),
         }
@@ -77,6 +95,9 @@ impl Failure {
 
     /// Returns why something could not be done with a file that is no database.
     pub fn file(path: &Path, doing: &str, error: &io::Error) -> Failure {
+        if is_interruption(error) {
+            return Failure::interrupted();
+        }
         Failure::new(Exit::System, format!("{}: {doing}: {error}", shown(path)))
     }
 
@@ -119,6 +140,11 @@ impl Failure {
         }
         self.exit.into()
     }
+}
+
+/// Returns whether reading or writing ended because the user wants that.
+pub fn is_interruption(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<Interruption>())
 }
 
 /// Returns the code for an error of the engine.

@@ -323,3 +323,47 @@ fn an_interrupted_backup_leaves_nothing_behind() {
     );
     assert!(folder.names().is_empty(), "{:?}", folder.names());
 }
+
+#[test]
+fn a_file_that_was_created_for_nothing_goes_again() {
+    let folder = Folder::new("created");
+    let text = |entries: u32| {
+        let mut text = String::from("key,value\n");
+        (0..entries).for_each(|n| text.push_str(&format!("{n:08},{}\n", "v".repeat(100))));
+        text
+    };
+    // What is wrong in the input is found behind many entries.
+    let wrong = text(10_000) + "one,two,three\n";
+    folder.kv_with(&["load", "-c", "new"], wrong.as_bytes()).ends_with(2);
+    folder.kv(&["put", "-c", "new", "key", &"@.".repeat(2)]).ends_with(5);
+    let long = "k".repeat(100);
+    folder
+        .kv(&["put", "-c", "--only-existing", "new", &long, "v"])
+        .ends_with(1);
+    assert!(folder.names().is_empty(), "{:?}", folder.names());
+    // Where there is no room, the file that takes it must not stay.
+    std::fs::write(folder.file("text"), text(100_000)).expect("a file");
+    let script = format!("trap '' XFSZ; ulimit -f 4000; exec '{KV}' load -q -c new text");
+    let mut shell = Command::new("sh");
+    let output = shell
+        .args(["-c", &script])
+        .current_dir(folder.path())
+        .output()
+        .expect("sh");
+    assert_eq!(
+        output.status.code(),
+        Some(5),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert_eq!(folder.names(), ["text"]);
+    // Batches that were committed stay, and so does what was there, and what is empty because the input is.
+    folder
+        .kv_with(&["load", "-q", "-c", "--batch", "1000", "new"], wrong.as_bytes())
+        .ends_with(2);
+    folder.kv(&["count", "new"]).is("10000\n");
+    folder.kv_with(&["load", "-c", "new"], wrong.as_bytes()).ends_with(2);
+    folder.kv(&["count", "new"]).is("10000\n");
+    folder.kv_with(&["load", "-q", "-c", "empty"], b"").is("");
+    folder.kv(&["count", "empty"]).is("0\n");
+}

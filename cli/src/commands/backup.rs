@@ -2,8 +2,9 @@
 
 use crate::context::Context;
 use crate::database::Database;
-use crate::exit::{shown, Exit, Failure, Outcome};
+use crate::exit::{is_interruption, shown, Exit, Failure, Outcome};
 use crate::output::progress::{Progress, Unit};
+use crate::output::stream::Out;
 use clap::Args;
 use kv_engine::{BackupOptions, Error, Job};
 use std::io::{self, IsTerminal, Write};
@@ -49,14 +50,17 @@ impl Backup {
                             "standard output is a terminal; send the backup into a file or a pipe",
                         ));
                     }
-                    let mut out = io::stdout().lock();
+                    let mut out = Out::open()?;
+                    let failed = |e| match is_interruption(&e) {
+                        true => Error::Cancelled,
+                        false => Error::io("write to standard output", e),
+                    };
                     txn.backup_to(options, &job, &mut |part| {
                         bytes += part.len();
                         // A pipe that is closed early is an error here: the backup is not whole.
-                        out.write_all(part)
-                            .map_err(|e| Error::io("write to standard output", e))
+                        out.write_all(part).map_err(failed)
                     })
-                    .and_then(|()| out.flush().map_err(|e| Error::io("write to standard output", e)))
+                    .and_then(|()| out.flush().map_err(failed))
                 }
                 false => txn.backup(&self.target, options, &job),
             }

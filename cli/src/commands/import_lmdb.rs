@@ -5,6 +5,7 @@ use crate::context::Context;
 use crate::database::{Database, Writing};
 use crate::exit::{shown, About, Exit, Failure, Outcome};
 use crate::input::bytes::Syntax;
+use crate::interrupt;
 use crate::output::progress::{Progress, Unit};
 use crate::output::text::Quoted;
 use clap::{Args, ValueEnum};
@@ -18,7 +19,7 @@ use std::path::PathBuf;
 /// Makes tables of the databases of LMDB 0.9 and 1.0, all of them or nothing.
 ///
 /// The main database goes into the main table, and each named one into a table of its name, which must have no entries
-/// yet. LMDB is not needed. Nobody may write to the source meanwhile: stop the programs that do, or import a copy made by
+/// yet. A file that is created goes again if nothing was committed. LMDB is not needed. Nobody may write to the source meanwhile: stop the programs that do, or import a copy made by
 /// mdb_copy. If somebody commits nevertheless, the import fails (exit status 4).
 #[derive(Debug, Args)]
 pub struct ImportLmdb {
@@ -88,6 +89,8 @@ impl ImportLmdb {
             page_size: self.page_size,
             lazy: false,
         };
+        // A file that is created must not stay if the user ends the work.
+        interrupt::watch();
         let database = Database::to_write(&self.file, context, writing)?;
         let mut import = Import {
             options: &self,
@@ -102,6 +105,7 @@ impl ImportLmdb {
         // The file of LMDB may have changed where no list of entries ends.
         environment.check_unchanged().map_err(fail)?;
         import.batches.commit()?;
+        database.keep();
         drop(import);
         for table in &tables {
             context.say(table.summary(self.duplicates));

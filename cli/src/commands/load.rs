@@ -9,6 +9,7 @@ use crate::formats::sink::{Sink, TableName};
 use crate::formats::{csv, json, mdb, Format};
 use crate::input::args::{HexArg, TableArg};
 use crate::input::lines::Lines;
+use crate::interrupt;
 use crate::output::progress::{Progress, Unit};
 use clap::Args;
 use kv_engine::{Error, PutMode, TableId};
@@ -17,7 +18,8 @@ use std::path::PathBuf;
 /// Reads what kv dump, mdb_dump and others have written, all of it or nothing.
 ///
 /// The format is found out by the first bytes. Tables that the input names are created. All entries are one transaction,
-/// which may be larger than memory; with --batch there are several, and what was loaded before an error stays. A file that was created stays, too.
+/// which may be larger than memory; with --batch there are several, and what was loaded before an error stays.
+/// A file that was created goes again if nothing was committed.
 #[derive(Debug, Args)]
 pub struct Load {
     /// The database.
@@ -61,6 +63,8 @@ impl Load {
             page_size: self.create.page_size,
             lazy: false,
         };
+        // A file that is created must not stay if the user ends the work.
+        interrupt::watch();
         let database = Database::to_write(&self.file, context, writing)?;
         let mut loader = Loader {
             batches: Batches::new(&database, self.batch),
@@ -82,6 +86,7 @@ impl Load {
             Format::Csv => csv::read(lines, &mut loader, self.hex.syntax(), !self.no_heading)?,
         }
         loader.batches.commit()?;
+        database.keep();
         let Loader { loaded, left_out, .. } = loader;
         let path = shown(&self.file);
         match left_out {

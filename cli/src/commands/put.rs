@@ -5,6 +5,7 @@ use crate::database::{Database, Writing};
 use crate::exit::{shown, About, Exit, Failure, Outcome};
 use crate::input::args::{HexArg, TableArg};
 use crate::input::values::{Target, Value};
+use crate::interrupt;
 use crate::output::text::Quoted;
 use clap::Args;
 use kv_engine::{Error, PutMode, Reader, TableId, WriteTxn};
@@ -82,6 +83,10 @@ impl Put {
         if pairs.iter().filter(|(_, value)| matches!(value, Value::Input)).count() > 1 {
             return Err(Failure::usage("only one value can come from standard input (-)"));
         }
+        if pairs.iter().any(|(_, value)| !matches!(value, Value::Typed(_))) {
+            // A pipe may let the command wait, and a file that it created must not stay if the user ends that.
+            interrupt::watch();
+        }
         let writing = Writing {
             create: self.create.create,
             page_size: self.create.page_size,
@@ -115,6 +120,7 @@ impl Put {
                 .map_err(|failure| failure.advise("nothing was put"))?;
         }
         txn.commit().about(&self.file)?;
+        database.keep();
         Ok(Exit::Done)
     }
 }

@@ -3,7 +3,7 @@
 use crate::context::Context;
 use crate::database::Database;
 use crate::exit::{shown, Exit, Failure, Outcome};
-use crate::interrupt;
+use crate::interrupt::{self, Wakeful};
 use crate::output::progress::{Progress, Unit};
 use clap::Args;
 use kv_engine::{BackupOptions, Job};
@@ -86,7 +86,7 @@ impl Received {
     fn fill(&self, context: &Context) -> Outcome<()> {
         let mut progress = Progress::new(context, "receiving", Unit::Bytes, None);
         let mut file = File::create(&self.path).map_err(|e| Failure::file(&self.path, "open", &e))?;
-        let mut from = io::stdin().lock();
+        let mut from = Wakeful::stdin().map_err(|e| Failure::file(Path::new("standard input"), "open", &e))?;
         let mut part = vec![0; 1 << 20];
         loop {
             interrupt::check()?;

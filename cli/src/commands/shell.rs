@@ -4,7 +4,7 @@ use crate::context::Context;
 use crate::database::Database;
 use crate::exit::{shown, Exit, Failure, Outcome};
 use crate::input::bytes::from_text;
-use crate::interrupt;
+use crate::interrupt::{self, Wakeful};
 use crate::output::stream;
 use crate::output::text::{escaped, Quoted};
 use crate::session::State;
@@ -15,8 +15,8 @@ use clap::Args;
 use rustyline::error::ReadlineError;
 use rustyline::history::{FileHistory, History};
 use rustyline::{CompletionType, Config, Editor};
-use std::io::{self, BufRead, IsTerminal};
-use std::path::PathBuf;
+use std::io::{self, BufRead, BufReader, IsTerminal};
+use std::path::{Path, PathBuf};
 
 /// Runs commands on one file, line by line.
 ///
@@ -54,13 +54,14 @@ impl Shell {
 
     /// Runs the lines of a script.
     fn script(&self, lines: &mut Lines) -> Outcome {
-        let mut input = io::stdin().lock();
+        let input = Wakeful::stdin().map_err(|e| Failure::file(Path::new("standard input"), "open", &e))?;
+        let mut input = BufReader::new(input);
         let (mut line, mut number, mut worst) = (Vec::new(), 0u64, Exit::Done);
         loop {
             interrupt::check()?;
             line.clear();
             let read = input.read_until(b'\n', &mut line);
-            if read.map_err(|e| Failure::new(Exit::System, format!("standard input: {e}")))? == 0 {
+            if read.map_err(|e| Failure::file(Path::new("standard input"), "read", &e))? == 0 {
                 break;
             }
             number += 1;

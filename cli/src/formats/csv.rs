@@ -128,6 +128,7 @@ pub fn read(lines: Lines, sink: &mut dyn Sink, syntax: Syntax, has_heading: bool
             ::csv::ErrorKind::UnequalLengths { len, expected_len, .. } => {
                 wrong(format!("there are {len} fields, and {expected_len} in the first line"))
             }
+            ::csv::ErrorKind::Io(error) => Failure::file(&name, "read", error),
             _ => wrong(error.to_string()),
         })? {
             false => return Ok(()),
