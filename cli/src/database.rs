@@ -3,7 +3,8 @@
 use crate::context::Context;
 use crate::exit::{shown, About, Exit, Failure, Outcome};
 use crate::interrupt;
-use crate::output::text::Quoted;
+use crate::output::figures::Figure;
+use crate::output::text::{table_called, Quoted};
 use crate::session::{Reading, Session, Work};
 use kv_engine::{
     CommitId, Cursor, Db, Durability, Error, Options, Range, ReadTxn, Reader, TableId, Wait, WriteOptions, WriteTxn,
@@ -62,7 +63,7 @@ fn beside(path: &Path) -> PathBuf {
 
 /// What a command that writes may do besides.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Writing {
+pub struct WriteAccess {
     /// Whether a file that is missing is created.
     pub create: bool,
     /// The page size of a new file; 0 stands for the usual one.
@@ -83,25 +84,27 @@ impl Database {
                 ..Options::default()
             },
         )
+        .about(path)
     }
 
     /// Opens a database to write into it.
-    pub fn to_write(path: &Path, context: &Context, writing: Writing) -> Outcome<Database> {
+    pub fn to_write(path: &Path, context: &Context, access: WriteAccess) -> Outcome<Database> {
         let options = Options {
-            existing: !writing.create,
-            page_size: writing.page_size,
+            existing: !access.create,
+            page_size: access.page_size,
             wait: Some(context.global.wait),
-            durability: match writing.lazy {
+            durability: match access.lazy {
                 true => Durability::Lazy,
                 false => Durability::Full,
             },
             ..Options::default()
         };
         let is_new = !path.exists();
-        let missing = is_new && !writing.create;
-        let mut database = Database::open(path, context, &options).map_err(|failure| match missing {
-            true => failure.advise("add --create to make a new database"),
-            false => failure,
+        let mut database = Database::open(path, context, &options).map_err(|error| match error {
+            Error::NoFile(_) if !access.create => {
+                Failure::bare(path, &error).advise("add --create to make a new database")
+            }
+            error => Failure::of(path, error),
         })?;
         if is_new {
             database.made = Some(Made {
@@ -120,9 +123,9 @@ impl Database {
         }
     }
 
-    fn open(path: &Path, context: &Context, options: &Options) -> Outcome<Database> {
+    fn open(path: &Path, context: &Context, options: &Options) -> kv_engine::Result<Database> {
         Ok(Database {
-            db: Db::open(path, options).about(path)?,
+            db: Db::open(path, options)?,
             path: path.to_path_buf(),
             session: context.session.clone(),
             wait: context.global.wait,
@@ -216,27 +219,46 @@ impl Database {
 
     /// Returns the failure for a key that is not there.
     pub fn no_key(&self, table: Option<&[u8]>, key: &[u8]) -> Failure {
-        let table = match table {
-            Some(name) => format!("table {}", Quoted(name)),
-            None => "the main table".to_string(),
-        };
-        Failure::new(
-            Exit::NotFound,
-            format!("{}: {table} has no key {}", shown(&self.path), Quoted(key)),
-        )
+        let (path, table) = (shown(&self.path), table_called(table));
+        Failure::new(Exit::NotFound, format!("{path}: {table} has no key {}", Quoted(key)))
     }
 
-    /// Returns the named tables, in the order of their names.
-    pub fn named_tables<R: Reader + ?Sized>(&self, txn: &mut R) -> Outcome<Vec<(Vec<u8>, TableId)>> {
+    /// Returns the tables: the main one, then the others in the order of their names.
+    pub fn tables<R: Reader + ?Sized>(&self, txn: &mut R) -> Outcome<Vec<Table>> {
         let mut names = Vec::new();
         let mut cursor = Cursor::new(txn, TableId::NAMES, &Range::default()).about(&self.path)?;
         while cursor.next(txn).about(&self.path)? {
             names.push(cursor.key().to_vec());
         }
-        let find = |name: Vec<u8>| {
-            let number = txn.table(&name).about(&self.path)?;
-            Ok((name, number))
-        };
-        names.into_iter().map(find).collect()
+        let mut tables = vec![Table::main()];
+        for name in names {
+            let id = txn.table(&name).about(&self.path)?;
+            tables.push(Table { name: Some(name), id });
+        }
+        Ok(tables)
+    }
+}
+
+/// A table of a database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    /// Its name, or `None` for the main table.
+    pub name: Option<Vec<u8>>,
+    /// Its number.
+    pub id: TableId,
+}
+
+impl Table {
+    /// Returns the main table.
+    pub fn main() -> Table {
+        Table {
+            name: None,
+            id: TableId::MAIN,
+        }
+    }
+
+    /// Returns the name as a figure.
+    pub fn figure(&self) -> Figure {
+        Figure::Bytes(self.name.clone().unwrap_or_default(), "(main)")
     }
 }

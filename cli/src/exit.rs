@@ -87,37 +87,85 @@ impl Failure {
     /// Returns why something could not be written to standard output.
     pub fn output(error: &io::Error) -> Failure {
         match error.kind() {
-            _ if is_interruption(error) => Failure::interrupted(),
             io::ErrorKind::BrokenPipe => Failure::closed_pipe(),
-            _ => Failure::new(Exit::System, format!("standard output: {error}")),
+            _ => Failure::of_system("standard output", "write", error),
         }
     }
 
     /// Returns why something could not be done with a file that is no database.
     pub fn file(path: &Path, doing: &str, error: &io::Error) -> Failure {
+        Failure::of_system(shown(path), doing, error)
+    }
+
+    /// Returns why input could not be read, which is standard input if the path is `-`.
+    pub fn input(path: &Path, doing: &str, error: &io::Error) -> Failure {
+        Failure::of_system(input_name(path), doing, error)
+    }
+
+    /// Returns why the system did not do something.
+    fn of_system(what: impl Display, doing: &str, error: &io::Error) -> Failure {
         if is_interruption(error) {
             return Failure::interrupted();
         }
-        Failure::new(Exit::System, format!("{}: {doing}: {error}", shown(path)))
+        let reason = error.to_string();
+        // The number is for programs, and the exit status is what they get.
+        let reason = reason.split(" (os error").next().unwrap_or_default();
+        let advice = match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => "check the name",
+            io::ErrorKind::IsADirectory => "name a file",
+            io::ErrorKind::AlreadyExists => "remove it, or give another name",
+            io::ErrorKind::PermissionDenied => "check the permissions of the file and of its folder",
+            io::ErrorKind::ReadOnlyFilesystem => "choose a place that can be written",
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room, and repeat",
+            io::ErrorKind::FileTooLarge => "raise the limit on the length of files (ulimit -f)",
+            _ => "look into the log of the system, and repeat",
+        };
+        Failure::new(Exit::System, format!("{what}: cannot {doing}: {reason}; {advice}"))
     }
 
     /// Returns what an error of the engine means for the database at `path`.
     pub fn of(path: &Path, error: Error) -> Failure {
-        let exit = exit_of(&error);
-        let what: String = match &error {
-            Error::Corrupt(_) => format!(
-                "{}; restore a backup (kv restore), or save what is left (kv salvage)",
-                error.bare()
-            ),
-            Error::NotADatabase(_) => format!("{error}; check the name of the file"),
-            Error::Access(_) => format!("{error}; check the permissions of the file and of its folder"),
-            Error::FileExists(_) => format!("{error}; give another name, or --overwrite where the command has it"),
-            Error::Cancelled => "interrupted".to_string(),
-            _ => error.to_string(),
-        };
+        match &error {
+            Error::Corrupt(_) => {
+                Failure::bare(path, &error).advise("restore a backup (kv restore), or save what is left (kv salvage)")
+            }
+            Error::NotADatabase(_) => Failure::bare(path, &error).advise("check the name of the file"),
+            Error::NoFile(_) => Failure::bare(path, &error).advise("check the name"),
+            Error::Access(_) => {
+                Failure::bare(path, &error).advise("check the permissions of the file and of its folder")
+            }
+            Error::FileExists(_) => {
+                Failure::bare(path, &error).advise("give another name, or --overwrite where the command has it")
+            }
+            Error::Cancelled => Failure::new(Exit::Interrupted, format!("{}: interrupted", shown(path))),
+            _ => Failure::about(path, &error, error.to_string()),
+        }
+    }
+
+    /// Returns what an error of the engine means, without advice: what to do next depends on the command.
+    pub fn bare(path: &Path, error: &Error) -> Failure {
+        Failure::about(path, error, error.bare().to_string())
+    }
+
+    /// Returns a failure that names the file once.
+    fn about(path: &Path, error: &Error, what: String) -> Failure {
         match error.file() {
-            Some(_) => Failure::new(exit, what),
-            None => Failure::new(exit, format!("{}: {what}", shown(path))),
+            Some(_) => Failure::new(exit_of(error), what),
+            None => Failure::new(exit_of(error), format!("{}: {what}", shown(path))),
+        }
+    }
+
+    /// Shows what clap says of a command line: what is wrong with it, or the help that it asks for.
+    pub fn command_line(error: &clap::Error) -> Exit {
+        let text = error.render().to_string();
+        // Nobody is left to be told if the stream is closed.
+        let _ = match text.strip_prefix("error: ") {
+            Some(wrong) => write!(io::stderr(), "kv: {wrong}"),
+            None => error.print(),
+        };
+        match error.use_stderr() {
+            true => Exit::Usage,
+            false => Exit::Done,
         }
     }
 
@@ -171,6 +219,14 @@ fn exit_of(error: &Error) -> Exit {
 /// Returns a path as messages show it: in one line, and readable whatever bytes it has.
 pub fn shown(path: &Path) -> impl Display + '_ {
     ShownPath(path.as_os_str().as_bytes())
+}
+
+/// Returns input as messages show it: the path, or standard input if that is `-`.
+pub fn input_name(path: &Path) -> String {
+    match path == Path::new("-") {
+        true => "standard input".to_string(),
+        false => shown(path).to_string(),
+    }
 }
 
 /// Turns an error of the engine into a failure that names the file.

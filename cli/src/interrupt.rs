@@ -10,6 +10,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, OnceLock};
 
@@ -102,8 +103,9 @@ impl Wakeful {
     }
 
     /// Returns standard input. Nothing of it may have been read in another way.
-    pub fn stdin() -> io::Result<Wakeful> {
-        let copy = io::stdin().as_fd().try_clone_to_owned()?;
+    pub fn stdin() -> Outcome<Wakeful> {
+        let copy = io::stdin().as_fd().try_clone_to_owned();
+        let copy = copy.map_err(|e| Failure::input(Path::new("-"), "open", &e))?;
         Ok(Wakeful::new(File::from(copy)))
     }
 

@@ -17,6 +17,7 @@
 //! | `report`    | a page of HTML about a database                                    |
 //! | `session`   | what a shell keeps from one command to the next                    |
 //! | `shell`     | lines: their words, what becomes of them, completion               |
+//! | `temporary` | files and folders that exist while a command works                 |
 //!
 //! Data goes to standard output; what is said about the work goes to standard error.
 
@@ -35,16 +36,20 @@ mod output;
 mod report;
 mod session;
 mod shell;
+mod temporary;
 
 use crate::context::Context;
-use crate::exit::Outcome;
+use crate::exit::{Failure, Outcome};
 use crate::global::Global;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let app::Kv { command, global } = app::Kv::parse();
+    let app::Kv { command, global } = match app::Kv::try_parse() {
+        Ok(line) => line,
+        Err(error) => return Failure::command_line(&error).into(),
+    };
     match command.run(&Context::new(global, app::Kv::command, run)) {
         Ok(exit) => exit.into(),
         Err(failure) => failure.tell(),

@@ -1,7 +1,7 @@
 //! What a shell keeps from one command to the next: a snapshot, and a write transaction over several commands.
 //!
 //! A command asks its database for something to read or to write. Outside of a shell, and in a shell that keeps
-//! nothing, it gets a transaction of its own. Otherwise it borrows what is kept, and gives it back when it ends. A
+//! nothing, it gets a transaction of its own. Otherwise it borrows what is kept until it ends. A
 //! command that fails while it writes may have done a part of its work, so the write transaction fails with it, and
 //! stays failed until the user says `abort`: the commands behind it must not be committed one by one.
 
@@ -16,7 +16,7 @@ use std::rc::Rc;
 #[derive(Debug, Default)]
 pub struct Session {
     snapshot: RefCell<Option<Snapshot>>,
-    writing: RefCell<Writing>,
+    writing: RefCell<WriteState>,
 }
 
 /// A snapshot that is kept, and the handle that it belongs to.
@@ -28,14 +28,14 @@ struct Snapshot {
 
 /// How far the write transaction is.
 #[derive(Debug, Default)]
-enum Writing {
+enum WriteState {
     /// There is none.
     #[default]
     None,
     /// It waits for the next command.
     Open(Box<(WriteTxn, Db)>),
     /// A command has it.
-    Lent,
+    Working,
     /// A command failed in it. It is aborted already.
     Failed,
 }
@@ -55,9 +55,9 @@ impl Session {
     /// Returns how far the write transaction is.
     pub fn state(&self) -> State {
         match *self.writing.borrow() {
-            Writing::None => State::None,
-            Writing::Open(_) | Writing::Lent => State::Open,
-            Writing::Failed => State::Failed,
+            WriteState::None => State::None,
+            WriteState::Open(_) | WriteState::Working => State::Open,
+            WriteState::Failed => State::Failed,
         }
     }
 
@@ -82,38 +82,39 @@ impl Session {
 
     /// Begins the write transaction.
     pub fn begin(&self, txn: WriteTxn, db: Db) {
-        *self.writing.borrow_mut() = Writing::Open(Box::new((txn, db)));
+        *self.writing.borrow_mut() = WriteState::Open(Box::new((txn, db)));
     }
 
     /// Ends the write transaction, and commits it if it is wanted and has not failed. Returns whether it was committed.
     pub fn end(&self, path: &Path, commits: bool) -> Outcome<bool> {
         match std::mem::take(&mut *self.writing.borrow_mut()) {
-            Writing::Open(open) if commits => {
+            WriteState::Open(open) if commits => {
                 let (txn, _db) = *open;
                 txn.commit().about(path)?;
                 Ok(true)
             }
-            Writing::None => Err(Failure::usage("there is no transaction to end; begin one with begin")),
+            WriteState::None => Err(Failure::usage("there is no transaction to end; begin one with begin")),
             _ => Ok(false),
         }
     }
 
-    fn lend(&self) -> Outcome<Option<Box<(WriteTxn, Db)>>> {
+    /// Returns the write transaction for a command, which puts it back; `None` if there is none to be had.
+    fn take_txn(&self) -> Outcome<Option<Box<(WriteTxn, Db)>>> {
         let mut writing = self.writing.borrow_mut();
         match *writing {
-            Writing::Open(_) => match std::mem::replace(&mut *writing, Writing::Lent) {
-                Writing::Open(open) => Ok(Some(open)),
+            WriteState::Open(_) => match std::mem::replace(&mut *writing, WriteState::Working) {
+                WriteState::Open(open) => Ok(Some(open)),
                 _ => Ok(None),
             },
-            Writing::Failed => Err(Failure::new(
+            WriteState::Failed => Err(Failure::new(
                 Exit::Refused,
                 "the transaction has failed with an earlier command, and nothing of it will be committed; say abort",
             )),
-            Writing::None | Writing::Lent => Ok(None),
+            WriteState::None | WriteState::Working => Ok(None),
         }
     }
 
-    fn give_back(&self, to: Writing) {
+    fn put_back(&self, to: WriteState) {
         *self.writing.borrow_mut() = to;
     }
 }
@@ -123,7 +124,7 @@ pub enum Reading {
     /// A snapshot of its own.
     Own(Box<ReadTxn>),
     /// The snapshot that the shell keeps.
-    Kept(Rc<ReadTxn>),
+    OfShell(Rc<ReadTxn>),
     /// The write transaction that the shell keeps.
     Written(Option<Box<(WriteTxn, Db)>>, Rc<Session>),
 }
@@ -132,11 +133,11 @@ impl Reading {
     /// Returns what the shell keeps, if it keeps something; otherwise a snapshot that `begin` begins.
     pub fn of(session: Option<&Rc<Session>>, begin: impl FnOnce() -> Outcome<ReadTxn>) -> Outcome<Reading> {
         if let Some(session) = session {
-            if let Some(open) = session.lend()? {
+            if let Some(open) = session.take_txn()? {
                 return Ok(Reading::Written(Some(open), session.clone()));
             }
             if let Some(snapshot) = &*session.snapshot.borrow() {
-                return Ok(Reading::Kept(snapshot.txn.clone()));
+                return Ok(Reading::OfShell(snapshot.txn.clone()));
             }
         }
         Ok(Reading::Own(Box::new(begin()?)))
@@ -145,20 +146,20 @@ impl Reading {
     /// Returns how many snapshots this process has of the database because of this, and of what its shell keeps.
     pub fn snapshots(&self) -> u32 {
         match self {
-            Reading::Own(_) | Reading::Kept(_) => 1,
+            Reading::Own(_) | Reading::OfShell(_) => 1,
             // A write transaction is no reader, but the shell may keep a snapshot besides.
             Reading::Written(_, session) => u32::from(session.snapshot().is_some()),
         }
     }
 
     /// Returns the calls that read.
-    pub fn reader(&mut self) -> Handle<'_> {
+    pub fn reader(&mut self) -> EitherTxn<'_> {
         match self {
-            Reading::Own(txn) => Handle::Snapshot(txn),
-            Reading::Kept(txn) => Handle::Snapshot(txn),
+            Reading::Own(txn) => EitherTxn::Snapshot(txn),
+            Reading::OfShell(txn) => EitherTxn::Snapshot(txn),
             Reading::Written(open, _) => {
                 let open = open.as_mut().expect("it is given back only at the end");
-                Handle::Written(&mut open.0)
+                EitherTxn::Written(&mut open.0)
             }
         }
     }
@@ -167,35 +168,35 @@ impl Reading {
 impl Drop for Reading {
     fn drop(&mut self) {
         if let Reading::Written(open, session) = self {
-            session.give_back(open.take().map_or(Writing::Failed, Writing::Open));
+            session.put_back(open.take().map_or(WriteState::Failed, WriteState::Open));
         }
     }
 }
 
 /// A transaction to read with, of either kind.
-pub enum Handle<'a> {
+pub enum EitherTxn<'a> {
     /// A snapshot.
     Snapshot(&'a ReadTxn),
     /// A write transaction, which sees what it wrote.
     Written(&'a mut WriteTxn),
 }
 
-impl<'a> Deref for Handle<'a> {
+impl<'a> Deref for EitherTxn<'a> {
     type Target = dyn Reader + 'a;
 
     fn deref(&self) -> &Self::Target {
         match self {
-            Handle::Snapshot(txn) => txn,
-            Handle::Written(txn) => &**txn,
+            EitherTxn::Snapshot(txn) => txn,
+            EitherTxn::Written(txn) => &**txn,
         }
     }
 }
 
-impl DerefMut for Handle<'_> {
+impl DerefMut for EitherTxn<'_> {
     fn deref_mut(&mut self) -> &mut Self::Target {
         match self {
-            Handle::Snapshot(txn) => txn,
-            Handle::Written(txn) => &mut **txn,
+            EitherTxn::Snapshot(txn) => txn,
+            EitherTxn::Written(txn) => &mut **txn,
         }
     }
 }
@@ -211,7 +212,7 @@ impl Work {
     /// Returns the shell's write transaction, if it has one; otherwise one that `begin` begins.
     pub fn of(session: Option<&Rc<Session>>, begin: impl FnOnce() -> Outcome<WriteTxn>) -> Outcome<Work> {
         if let Some(session) = session {
-            if let Some(open) = session.lend()? {
+            if let Some(open) = session.take_txn()? {
                 let (txn, db) = *open;
                 return Ok(Work {
                     txn: Some(txn),
@@ -233,7 +234,7 @@ impl Work {
             None => txn.commit(),
             Some((session, db)) => {
                 let id = txn.id();
-                session.give_back(Writing::Open(Box::new((txn, db))));
+                session.put_back(WriteState::Open(Box::new((txn, db))));
                 Ok(id)
             }
         }
@@ -243,7 +244,7 @@ impl Work {
 impl Drop for Work {
     fn drop(&mut self) {
         if let Some((session, _)) = self.home.take() {
-            session.give_back(Writing::Failed);
+            session.put_back(WriteState::Failed);
         }
     }
 }

@@ -7,8 +7,8 @@ use kv_engine::{Db, Options, PutMode, TableId, WriteOptions};
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Commands that only read, with what they need behind the name of the file.
@@ -42,10 +42,11 @@ fn reading_creates_nothing_and_says_what_is_missing() {
         folder
             .kv(&args(command, "none"))
             .ends_with(5)
-            .says("none: no such file");
+            .says("none: no such file; check the name");
     }
     for command in [&["put", "none", "k", "v"][..], &["load", "none"]] {
-        folder.kv(command).ends_with(5).says("no such file; add --create");
+        let answer = folder.kv(command).ends_with(5).says("no such file; add --create");
+        assert!(!answer.err.contains("check the name"), "{answer:?}");
     }
     folder.kv(&["del", "none", "k"]).ends_with(5).says("no such file");
     folder.kv(&["salvage", "none", "new"]).ends_with(5).says("no such file");
@@ -85,6 +86,20 @@ fn usage_is_told() {
     ] {
         folder.kv(wrong).ends_with(2);
     }
+    folder
+        .kv(&["put", "-c", "--page-size", "5000", "db", "k", "v"])
+        .ends_with(2)
+        .says("--page-size")
+        .says("it can be 4096, 8192");
+    // What was typed is shown as it was typed, in one line.
+    folder
+        .kv(&["get", "db", "a\\q\n"])
+        .ends_with(2)
+        .says("kv: \"a\\q\\n\": there is no escape \\q;");
+    folder
+        .kv(&["put", "db", "a", "b", "c\u{1b}"])
+        .ends_with(2)
+        .says("kv: the key \"c\\x1b\" has no value;");
     let help = folder.kv(&["--help"]).ends_with(0);
     for words in ["Exit status", "  3    damage", "  4    busy", "\\xHH", "salvage"] {
         assert!(help.text().contains(words), "{words} is not in the help");
@@ -92,6 +107,49 @@ fn usage_is_told() {
     // What packagers use is hidden.
     assert!(!help.text().contains("completions"));
     assert!(folder.kv(&["--version"]).ends_with(0).text().starts_with("kv "));
+}
+
+#[test]
+fn messages_about_input_and_files_have_one_form() {
+    let folder = Folder::new("messages");
+    folder.kv(&["put", "-c", "db", "k", "v"]).is("");
+    for command in [
+        &["load", "db"][..],
+        &["put", "db", "k", "-"],
+        &["put", "db", "--hex", "00", "-"],
+        &["restore", "-", "new"],
+        &["shell", "db"],
+        &["load", "db", "-f", "csv"],
+    ] {
+        // A folder can be opened and not read.
+        let input = std::fs::File::open(folder.path()).expect("the folder");
+        let output = folder.command(command).stdin(input).output().expect("an answer");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(5), "{command:?}: {error}");
+        let want = "kv: standard input: cannot read: Is a directory; name a file";
+        assert!(error.starts_with(want), "{command:?}: {error}");
+    }
+    for command in [&["load", "db", "none"][..], &["put", "db", "k", "@none"]] {
+        let answer = folder.kv(command).ends_with(5);
+        assert_eq!(
+            answer.err,
+            "kv: none: cannot open: No such file or directory; check the name\n"
+        );
+    }
+    // A name is shown in one line, whatever it is.
+    let odd = folder.kv(&["import-lmdb", "a\nb", "new"]).ends_with(5);
+    assert_eq!(
+        odd.err,
+        "kv: a\\nb: cannot read: No such file or directory; check the name\n"
+    );
+    std::fs::write(folder.file("c\nd"), vec![7; 5000]).expect("a file");
+    let odd = folder.kv(&["import-lmdb", "c\nd", "new"]).ends_with(6);
+    assert!(odd.err.starts_with("kv: c\\nd: this is not a file of LMDB: ") && odd.err.lines().count() == 1);
+    // A file that is called like the sign for standard output is not what was written there.
+    std::fs::write(folder.file("-"), b"").expect("a file");
+    let stream = folder.kv(&["backup", "db", "-"]).ends_with(0);
+    let bytes = stream.out.len();
+    stream.says(&format!("was copied, {bytes} bytes"));
 }
 
 /// A database with so many entries that they do not fit into a pipe.
@@ -225,7 +283,7 @@ fn a_busy_file_is_waited_for_and_the_message_says_for_whom() {
     waiting.join().expect("the writer");
 }
 
-/// Who must obey permissions: this user, or nobody if this is root.
+/// Runs the command as a user who must obey permissions: this one, or nobody if this is root.
 fn as_ordinary_user(folder: &Folder, kv: &Path, args: &[&str]) -> Answer {
     let mut command = Command::new(kv);
     command.args(args).current_dir(folder.path()).stdin(Stdio::null());
@@ -275,7 +333,7 @@ fn files_and_folders_that_can_only_be_read_are_read() {
 }
 
 #[test]
-fn a_full_disk_or_a_limit_is_told_and_changes_nothing() {
+fn a_key_that_is_too_big_is_refused_and_changes_nothing() {
     let folder = Folder::new("limit");
     folder.kv(&["put", "-c", "db", "k", "v"]).is("");
     let key = "k".repeat(100);
@@ -291,8 +349,96 @@ fn a_full_disk_or_a_limit_is_told_and_changes_nothing() {
     folder.kv(&["scan", "db"]).is("k\tv\n");
 }
 
+/// A file system of one MiB, which goes away with the value.
+struct Small(PathBuf);
+
+impl Small {
+    fn mount(at: PathBuf) -> Option<Small> {
+        std::fs::create_dir(&at).expect("a folder");
+        let mut mount = Command::new("mount");
+        let mounted = mount.args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(&at).output();
+        match mounted {
+            Ok(output) if output.status.success() => Some(Small(at)),
+            other => {
+                println!("SKIPPED: a full disk: no file system can be mounted: {other:?}");
+                None
+            }
+        }
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).output();
+    }
+}
+
 #[test]
-fn an_interrupted_backup_leaves_nothing_behind() {
+fn a_full_disk_is_reported_and_changes_nothing() {
+    let folder = Folder::new("full");
+    std::fs::write(folder.file("value"), vec![b'v'; 2 << 20]).expect("a value");
+    large(&folder);
+    let Some(small) = Small::mount(folder.file("small")) else {
+        return;
+    };
+    let names = || {
+        let names = std::fs::read_dir(&small.0).expect("a folder");
+        names.map(|name| name.expect("a name").file_name()).collect::<Vec<_>>()
+    };
+    folder.kv(&["put", "-c", "small/db", "k", "v"]).is("");
+    for command in [
+        &["put", "small/db", "long", "@value"][..],
+        &["backup", "db", "small/copy"],
+        &["restore", "db", "small/copy"],
+    ] {
+        folder.kv(command).ends_with(5).says("no space").says("; free space");
+        assert_eq!(names(), ["db"], "{command:?}");
+    }
+    let bytes = std::fs::read(folder.file("db")).expect("a backup");
+    folder
+        .kv_with(&["restore", "-", "small/copy"], &bytes)
+        .ends_with(5)
+        .says("cannot write: No space left on device; make room");
+    assert_eq!(names(), ["db"]);
+    folder.kv(&["scan", "small/db"]).is("k\tv\n");
+    folder.kv(&["check", "--all", "small/db"]).ends_with(0);
+}
+
+fn interrupt(child: &Child) {
+    let mut kill = Command::new("kill");
+    let status = kill.args(["-INT", &child.id().to_string()]).status().expect("kill");
+    assert!(status.success());
+}
+
+#[test]
+fn an_interrupted_backup_ends_before_its_end() {
+    let folder = Folder::new("interrupted-backup");
+    large(&folder);
+    // The command waits until somebody reads what it writes, so it can be interrupted in the middle.
+    let mut child = folder.command(&["backup", "db", "-"]);
+    let mut child = child
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command");
+    let mut copy = vec![0; 4096];
+    let mut pipe = child.stdout.take().expect("a pipe");
+    pipe.read_exact(&mut copy).expect("the first page");
+    interrupt(&child);
+    std::thread::sleep(Duration::from_millis(150));
+    pipe.read_to_end(&mut copy).expect("the rest");
+    let output = child.wait_with_output().expect("an answer");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.code() == Some(130) && error.contains("interrupted"),
+        "{error}"
+    );
+    assert!((copy.len() as u64) < std::fs::metadata(folder.file("db")).expect("the database").len());
+    assert_eq!(folder.names(), ["db"]);
+}
+
+#[test]
+fn an_interrupted_restore_leaves_nothing_behind() {
     let folder = Folder::new("interrupt");
     // The command that receives a backup waits for its input, so it can be interrupted at a known point.
     let mut child = folder.command(&["restore", "-", "new"]);
@@ -307,11 +453,7 @@ fn an_interrupted_backup_leaves_nothing_behind() {
         std::thread::sleep(Duration::from_millis(5));
     }
     // It has its handlers before it makes a file.
-    let status = Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status()
-        .expect("kill");
-    assert!(status.success());
+    interrupt(&child);
     std::thread::sleep(Duration::from_millis(100));
     drop(child.stdin.take());
     let output = child.wait_with_output().expect("an answer");

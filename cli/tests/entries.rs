@@ -138,11 +138,14 @@ fn values_come_from_pipes_and_files_and_may_be_long() {
         .kv_with(&["put", "db", "--hex", "00", "-"], b"xx")
         .ends_with(2)
         .says("hexadecimal");
-    folder.kv(&["put", "db", "k", "@none"]).ends_with(5).says("none: open");
+    folder
+        .kv(&["put", "db", "k", "@none"])
+        .ends_with(5)
+        .says("none: cannot open: No such file or directory; check the name");
     folder.kv(&["put", "-c", "new", "k", "@none"]).ends_with(5);
     assert!(
         !folder.file("new").exists(),
-        "a name that is wrong is told before anything is done"
+        "a name that is wrong is reported before anything is done"
     );
     folder
         .kv(&["put", "db", "k", "-", "l", "-"])
@@ -232,7 +235,7 @@ fn tables_are_created_used_and_dropped() {
     let json = folder.kv(&["tables", "db", "-o", "json"]).ends_with(0).json();
     assert_eq!(json.len(), 3);
     assert!(json[0]["table"].is_null() && json[1]["table"]["hex"] == "6f64640aff" && json[2]["table"] == "users");
-    assert!(json[2]["entries"] == 2 && json[2]["tree_pages"] == 1 && json[2]["bytes"].as_u64() > Some(0));
+    assert!(json[2]["entries"] == 2 && json[2]["tree_pages"] == 1 && json[2]["used_bytes"].as_u64() > Some(0));
     let raw = folder.kv(&["tables", "db", "-o", "raw", "--quick"]).ends_with(0);
     assert_eq!(raw.out, b"\t1\nodd\n\xff\t1\nusers\t2\n");
     for command in ["get", "rank"] {

@@ -152,7 +152,7 @@ fn what_is_there_is_kept_or_replaced_and_batches_stay() {
     folder
         .kv(&["load", "db", "no-input"])
         .ends_with(5)
-        .says("no-input: open");
+        .says("no-input: cannot open: No such file or directory; check the name");
     assert_eq!(folder.names(), ["db"]);
 }
 
@@ -192,7 +192,7 @@ fn what_is_wrong_in_the_input_is_told_with_its_line() {
             .says("nothing more was loaded");
         folder.kv(&["scan", "db"]).is("a\t1\n");
     }
-    // One value for each key is no contradiction, and what is not known is told and left out.
+    // One value for each key is no contradiction, and what is not known is reported and left out.
     let text = "VERSION=3\nduplicates=1\nodd=1\nformat=print\nHEADER=END\n k\n 1\nDATA=END\n";
     folder
         .kv_with(&["load", "db"], text.as_bytes())
@@ -300,4 +300,17 @@ fn named_tables_go_through_lmdb() {
     let back = lmdb("mdb_dump", &["-n", "-a", "lmdb"], &folder, b"").expect("mdb_dump is beside mdb_load");
     folder.kv_with(&["load", "-c", "back"], &back).ends_with(0);
     assert_eq!(shown(&folder, "back"), shown(&folder, "db"));
+}
+
+#[test]
+fn the_help_of_load_says_what_its_options_mean_there() {
+    let folder = Folder::new("load-help");
+    let help = folder.kv(&["load", "--help"]).ends_with(0);
+    let text = help.text().split_whitespace().collect::<Vec<_>>().join(" ");
+    for words in [
+        "The table for entries that the input has in its main table",
+        "Fields of CSV are hexadecimal digits",
+    ] {
+        assert!(text.contains(words), "{words} is not in {text}");
+    }
 }

@@ -223,12 +223,12 @@ fn what_cannot_be_imported_changes_nothing() {
     folder
         .kv(&["import-lmdb", "none", "db"])
         .ends_with(5)
-        .says("none: cannot be read: No such file");
+        .says("none: cannot read: No such file or directory; check the name");
     let args = ["import-lmdb", "source", "db", "-d", "plain", "-d", "nobody"];
     folder
         .kv(&args)
         .ends_with(1)
-        .says("source: there is no database nobody;");
+        .says("source: there is no database \"nobody\"; choose one that the file has");
     nothing(&folder);
 
     // The value of a key near the end of a long database.
@@ -260,7 +260,7 @@ fn what_cannot_be_imported_changes_nothing() {
     nothing(&folder);
 
     let main = ["import-lmdb", "source", "db", "-d", ""];
-    folder.kv(&main).ends_with(0).says("kv: main table: 30 entries\n");
+    folder.kv(&main).ends_with(0).says("kv: the main table: 30 entries\n");
     folder
         .kv(&main)
         .ends_with(6)
@@ -283,7 +283,7 @@ fn a_folder_of_lmdb_is_imported() {
     folder
         .kv(&args)
         .ends_with(0)
-        .says("kv: main table: 90 entries, each a key joined with a value\n");
+        .says("kv: the main table: 90 entries, each a key joined with a value\n");
     folder
         .kv(&["import-lmdb", "env", "quiet", "--duplicates", "last", "--quiet"])
         .ends_with(0);

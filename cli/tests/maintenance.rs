@@ -62,11 +62,11 @@ fn a_sound_file_is_checked() {
         "{json}"
     );
     assert!(
-        json["value_pages"].as_u64() >= Some(256) && json["unaccounted_pages"] == 0,
+        json["overflow_pages"].as_u64() >= Some(256) && json["unaccounted_pages"] == 0,
         "{json}"
     );
     let raw = folder.kv(&["check", "db", "-o", "raw"]).ends_with(0);
-    assert!(raw.text().contains("findings\t0\n"), "{}", raw.text());
+    assert!(raw.text().contains("faults\t0\n"), "{}", raw.text());
 }
 
 #[test]
@@ -78,8 +78,9 @@ fn damage_is_found_told_and_survived() {
     assert!(found.text().contains(&format!("page {page}: ")), "{found:?}");
     for words in [
         "the main table",
-        "meaning: ",
-        "to do: ",
+        "the page is damaged: its checksum does not match",
+        "    meaning: the bytes on disk are not those that were written; entries of this page",
+        "    to do:   restore a backup (kv restore), or save what is left (kv salvage); then test the disk",
         "kv salvage",
         "damaged            yes",
     ] {
@@ -87,14 +88,16 @@ fn damage_is_found_told_and_survived() {
     }
     let lines = folder.kv(&["check", "db", "-o", "json", "--all"]).ends_with(3).json();
     assert_eq!(lines[0]["page"], page);
-    assert!(lines[0]["finding"].is_string() && lines[0]["advice"].is_string());
+    assert!(lines[0]["fault"].is_string() && lines[0]["advice"].is_string());
     assert_eq!(lines.last().map(|line| &line["damaged"]), Some(&Value::Bool(true)));
     // What is before the damage is shown; then the message has the page, the table and what to do.
     let scan = folder.kv(&["scan", "db", "-k"]).ends_with(3);
     assert!(scan.text().starts_with("000000\n") && scan.text().lines().count() > 1000);
-    scan.says(&format!("page {page}"))
-        .says("the main table")
-        .says("kv salvage");
+    scan.says(&format!(
+        "the page is damaged: its checksum does not match at page {page} "
+    ))
+    .says("the main table")
+    .says("kv salvage");
     folder.kv(&["dump", "db"]).ends_with(3).says("kv salvage");
     folder.kv(&["map", "db"]).ends_with(3);
     folder.kv(&["tables", "db"]).ends_with(3);
@@ -107,6 +110,12 @@ fn damage_is_found_told_and_survived() {
         .ends_with(3)
         .says("compare it");
     let report = saved.json().pop().expect("a report");
+    let fault = &saved.json()[0];
+    let what = fault["fault"].as_str().expect("a text");
+    assert!(
+        fault["page"] == page && what.starts_with("the page is damaged: "),
+        "{fault}"
+    );
     assert!(report["complete"] == false && report["damaged_pages"] == 1, "{report}");
     let (kept, lost) = (report["entries"].as_u64(), report["lost_entries"].as_u64());
     assert_eq!(kept.zip(lost).map(|(kept, lost)| kept + lost), Some(5001), "{report}");
@@ -124,6 +133,42 @@ fn damage_is_found_told_and_survived() {
         .says("another name");
     assert_eq!(std::fs::read(folder.file("db")).expect("read"), before);
     assert_eq!(folder.names(), ["db", "saved"]);
+}
+
+#[test]
+fn damage_of_the_list_of_free_pages_leaves_the_entries_readable() {
+    let folder = Folder::new("space");
+    database(&folder);
+    // Each key is replaced in a commit of its own, until more died than the slots list and the space tree has a page.
+    let path = folder.file("db");
+    let db = Db::open(&path, &Options::default()).expect("open");
+    let mut own = None;
+    for n in (0..5000u32).step_by(7) {
+        let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+        let key = format!("{n:06}");
+        txn.put(TableId::MAIN, key.as_bytes(), &[b'w'; 50], PutMode::Set)
+            .expect("put");
+        txn.commit().expect("commit");
+    }
+    let uses = db.page_uses(&kv_engine::Job::silent(), &mut |run| {
+        if run.usage == kv_engine::PageUse::Own {
+            own = Some(run.first.get());
+        }
+    });
+    uses.expect("uses");
+    drop(db);
+    let page = own.expect("a page of the space tree");
+    damage(&folder, page);
+    let found = folder.kv(&["check", "--all", "db"]).ends_with(3);
+    assert!(
+        found.text().contains("entries can be read, and writing could"),
+        "{found:?}"
+    );
+    assert!(!found.text().contains("cannot be read"), "{found:?}");
+    assert_eq!(
+        folder.kv(&["scan", "db", "-k"]).ends_with(0).text().lines().count(),
+        5000
+    );
 }
 
 #[test]
@@ -239,12 +284,12 @@ fn figures_of_files_and_tables() {
     );
     let named = one(&folder.kv(&["stat", "db", "-t", "named", "-o", "json"]).ends_with(0));
     assert!(
-        named["entries"] == 1 && named["value_pages"].as_u64() >= Some(256),
+        named["entries"] == 1 && named["overflow_pages"].as_u64() >= Some(256),
         "{named}"
     );
     let main = one(&folder.kv(&["stat", "db", "--main", "-o", "json"]).ends_with(0));
     assert!(
-        main["table"].is_null() && main["entries"] == 5000 && main["levels"].as_u64() >= Some(2),
+        main["table"].is_null() && main["entries"] == 5000 && main["height"].as_u64() >= Some(2),
         "{main}"
     );
     let raw = folder.kv(&["stat", "db", "--main", "-o", "raw"]).ends_with(0);
@@ -280,7 +325,7 @@ fn figures_of_files_and_tables() {
     ] {
         assert_eq!(inside(lines).as_deref(), Some("1"), "{lines:?}");
     }
-    // The pages that the reader alone sees are told: those of the table that is gone.
+    // The pages that the reader alone sees are counted: those of the table that is gone.
     let rows = folder.kv(&["readers", "db", "-o", "json"]).ends_with(0).json();
     assert_eq!(rows.len(), 1);
     assert!(
@@ -338,7 +383,7 @@ fn the_map_shows_and_counts_every_page() {
     let kinds = [
         "leaf_pages",
         "branch_pages",
-        "value_pages",
+        "overflow_pages",
         "own_pages",
         "head_pages",
         "dead_pages",
@@ -346,7 +391,7 @@ fn the_map_shows_and_counts_every_page() {
     assert_eq!(kinds.iter().map(|kind| number(kind)).sum::<u64>(), number("pages"));
     let stat = one(&folder.kv(&["stat", "db", "-o", "json"]).ends_with(0));
     assert_eq!(stat["pages"], map["pages"]);
-    assert!(number("value_pages") >= 256 && number("leaf_pages") > 50, "{map}");
+    assert!(number("overflow_pages") >= 256 && number("leaf_pages") > 50, "{map}");
     let ascii = folder.kv(&["map", "db", "--ascii", "--width", "50"]).ends_with(0);
     let rows: Vec<&str> = ascii.text().lines().take_while(|line| !line.is_empty()).collect();
     assert!(rows[0].starts_with("HHHH") && rows[0].len() == 50, "{rows:?}");

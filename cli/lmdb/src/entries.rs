@@ -3,7 +3,7 @@
 use crate::database::{Database, Record};
 use crate::error::{Error, Result};
 use crate::page::{node, Kind, Node, Page};
-use crate::pages::{Pages, Seen};
+use crate::pages::{Pages, ReadPages};
 use crate::tree::Tree;
 
 /// A key and one of its values.
@@ -92,7 +92,7 @@ pub(crate) struct Cursor {
     leaf: Option<(Page, usize)>,
     /// The values that are left of a key.
     values: Option<Values>,
-    seen: Seen,
+    seen: ReadPages,
 }
 
 impl Cursor {
@@ -102,7 +102,7 @@ impl Cursor {
             tree: Tree::new(record),
             leaf: None,
             values: None,
-            seen: Seen::default(),
+            seen: ReadPages::default(),
         }
     }
 
@@ -110,68 +110,76 @@ impl Cursor {
     /// only the first is returned.
     pub fn step(&mut self, pages: &Pages, with_values: bool) -> Result<Option<Found>> {
         loop {
-            if let Some(values) = &mut self.values {
-                if let Some(value) = values.step(pages, &mut self.seen)? {
-                    let key = values.key.clone();
-                    if !with_values {
-                        self.values = None;
-                    }
-                    return Ok(Some(Found::Entry(Entry { key, value })));
-                }
-                self.values = None;
+            if let Some(entry) = self.next_value(pages, with_values)? {
+                return Ok(Some(Found::Entry(entry)));
             }
-            let Some((leaf, next)) = self.leaf.as_mut().filter(|(leaf, next)| *next < leaf.count) else {
+            while self.leaf.as_ref().is_none_or(|(leaf, next)| *next >= leaf.count) {
                 match self.tree.next_leaf(pages, &mut self.seen)? {
                     Some(leaf) => self.leaf = Some((leaf, 0)),
                     None => return Ok(None),
                 }
-                continue;
-            };
-            let damaged = |what: String| pages.damaged(leaf.number, what);
-            if leaf.kind != Kind::Leaf {
-                return Err(damaged("it has items without values, in a tree of entries".to_string()));
             }
-            let node = leaf.node(&pages.layout, *next).map_err(damaged)?;
-            *next += 1;
-            let key = node.key.to_vec();
-            match node.flags & node::ALL {
-                0 => {
-                    let value = node.value(node.size as usize).map_err(damaged)?.to_vec();
-                    return Ok(Some(Found::Entry(Entry { key, value })));
-                }
-                node::OVERFLOW => {
-                    let reference = node.value(pages.layout.overflow_reference()).map_err(damaged)?;
-                    let page = pages.layout.word(reference, 0).unwrap_or(0);
-                    let value = match with_values {
-                        true => pages.overflow(&mut self.seen, page, node.size)?,
-                        false => Vec::new(),
-                    };
-                    return Ok(Some(Found::Entry(Entry { key, value })));
-                }
-                node::TREE => return Ok(Some(Found::Named(pages.layout.name(key), record(pages, leaf, &node)?))),
-                node::VALUES => {
-                    let bytes = node.value(node.size as usize).map_err(damaged)?.to_vec();
-                    let page = Page::sub_page(&pages.layout, leaf.number, bytes).map_err(damaged)?;
-                    let left = page.count as u64;
-                    self.values = Some(Values {
-                        key,
-                        tree: None,
-                        leaf: Some((page, 0)),
-                        left,
-                    });
-                }
-                flags if flags == node::VALUES | node::TREE => {
-                    let record = record(pages, leaf, &node)?;
-                    let tree = Some(Tree::new(&record));
-                    self.values = Some(Values {
-                        key,
-                        tree,
-                        leaf: None,
-                        left: record.entries,
-                    });
-                }
-                flags => return Err(damaged(format!("a node has flags {flags:#x}"))),
+            if let Some(found) = self.next_node(pages, with_values)? {
+                return Ok(Some(found));
             }
+        }
+    }
+
+    /// Goes to the next of several values of a key, if there are some that are not returned yet.
+    fn next_value(&mut self, pages: &Pages, with_values: bool) -> Result<Option<Entry>> {
+        let Some(values) = &mut self.values else {
+            return Ok(None);
+        };
+        let value = values.step(pages, &mut self.seen)?;
+        let entry = value.map(|value| Entry {
+            key: values.key.clone(),
+            value,
+        });
+        if entry.is_none() || !with_values {
+            self.values = None;
+        }
+        Ok(entry)
+    }
+
+    /// Goes to the next node of the leaf, and returns what it stands for; `None` if that is several values, which come
+    /// next.
+    fn next_node(&mut self, pages: &Pages, with_values: bool) -> Result<Option<Found>> {
+        let Some((leaf, next)) = &mut self.leaf else {
+            return Ok(None);
+        };
+        let damaged = |what: String| pages.damaged(leaf.number, what);
+        if leaf.kind != Kind::Leaf {
+            return Err(damaged("it has items without values, in a tree of entries".to_string()));
+        }
+        let node = leaf.node(&pages.layout, *next).map_err(damaged)?;
+        *next += 1;
+        let key = node.key.to_vec();
+        match node.flags & node::ALL {
+            0 => {
+                let value = node.value(node.size as usize).map_err(damaged)?.to_vec();
+                Ok(Some(Found::Entry(Entry { key, value })))
+            }
+            node::OVERFLOW => {
+                let reference = node.value(pages.layout.overflow_reference()).map_err(damaged)?;
+                let page = pages.layout.word(reference, 0).unwrap_or(0);
+                let value = match with_values {
+                    true => pages.overflow(&mut self.seen, page, node.size)?,
+                    false => Vec::new(),
+                };
+                Ok(Some(Found::Entry(Entry { key, value })))
+            }
+            node::TREE => Ok(Some(Found::Named(pages.layout.name(key), record(pages, leaf, &node)?))),
+            node::VALUES => {
+                let bytes = node.value(node.size as usize).map_err(damaged)?.to_vec();
+                let page = Page::sub_page(&pages.layout, leaf.number, bytes).map_err(damaged)?;
+                self.values = Some(Values::in_page(key, page));
+                Ok(None)
+            }
+            flags if flags == node::VALUES | node::TREE => {
+                self.values = Some(Values::in_tree(key, &record(pages, leaf, &node)?));
+                Ok(None)
+            }
+            flags => Err(damaged(format!("a node has flags {flags:#x}"))),
         }
     }
 }
@@ -204,7 +212,27 @@ struct Values {
 }
 
 impl Values {
-    fn step(&mut self, pages: &Pages, seen: &mut Seen) -> Result<Option<Vec<u8>>> {
+    /// The values of a key that lie in a sub-page.
+    fn in_page(key: Vec<u8>, page: Page) -> Values {
+        Values {
+            key,
+            tree: None,
+            left: page.count as u64,
+            leaf: Some((page, 0)),
+        }
+    }
+
+    /// The values of a key that have a tree of their own, whose record was checked.
+    fn in_tree(key: Vec<u8>, record: &Record) -> Values {
+        Values {
+            key,
+            tree: Some(Tree::new(record)),
+            leaf: None,
+            left: record.entries,
+        }
+    }
+
+    fn step(&mut self, pages: &Pages, seen: &mut ReadPages) -> Result<Option<Vec<u8>>> {
         loop {
             if let Some((leaf, next)) = self.leaf.as_mut().filter(|(leaf, next)| *next < leaf.count) {
                 let damaged = |what: String| pages.damaged(leaf.number, what);

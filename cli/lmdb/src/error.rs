@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// The result of a call that reads a file.
@@ -87,54 +88,51 @@ impl Error {
     }
 }
 
+impl Error {
+    /// What happened, to be shown without the file and without advice. The name of a database is shown with escapes.
+    pub fn what(&self) -> impl fmt::Display + '_ {
+        What(self)
+    }
+
+    /// What to do next.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Error::Io { .. } => "name a folder with data.mdb or a file, and check its permissions",
+            Error::NotLmdb { .. } => "name a folder with data.mdb or the file itself",
+            Error::Unsupported { .. } => "export it with the program that wrote it, or with its mdb_dump",
+            Error::Damaged { .. } => "restore the file from a copy",
+            Error::Count { .. } => "compare with mdb_stat",
+            Error::Changed { .. } => "stop it, or read a copy made by mdb_copy",
+            Error::NoDatabase { .. } => "choose one that the file has",
+            Error::NoMemory { .. } => "read the file where there is more",
+        }
+    }
+}
+
+/// What happened.
+struct What<'e>(&'e Error);
+
+impl fmt::Display for What<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Error::Io { source, .. } => write!(f, "cannot be read: {source}"),
+            Error::NotLmdb { why, .. } => write!(f, "this is not a file of LMDB: {why}"),
+            Error::Unsupported { what, .. } => f.write_str(what),
+            Error::Damaged { page, what, .. } => write!(f, "page {page} is damaged: {what}"),
+            Error::Count { recorded, found, .. } => {
+                write!(f, "{found} entries were found where the file says {recorded}")
+            }
+            Error::Changed { .. } => f.write_str("a program committed to the file while it was read"),
+            Error::NoDatabase { name, .. } => write!(f, "there is no database \"{}\"", name.escape_ascii()),
+            Error::NoMemory { bytes, .. } => write!(f, "there is no memory for a value of {bytes} bytes"),
+        }
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.path().display())?;
-        match self {
-            Error::Io { source, .. } => {
-                write!(
-                    f,
-                    "cannot be read: {source}; name a folder with data.mdb or a file, and check its permissions"
-                )
-            }
-            Error::NotLmdb { why, .. } => {
-                write!(
-                    f,
-                    "this is not a file of LMDB: {why}; name a folder with data.mdb or the file itself"
-                )
-            }
-            Error::Unsupported { what, .. } => {
-                write!(
-                    f,
-                    "{what}; export it with the program that wrote it, or with its mdb_dump"
-                )
-            }
-            Error::Damaged { page, what, .. } => {
-                write!(f, "page {page} is damaged: {what}; restore the file from a copy")
-            }
-            Error::Count { recorded, found, .. } => {
-                write!(
-                    f,
-                    "{found} entries were found where the file says {recorded}; compare with mdb_stat"
-                )
-            }
-            Error::Changed { .. } => f.write_str(
-                "a program committed to the file while it was read; stop it, or read a copy made by mdb_copy",
-            ),
-            Error::NoDatabase { name, .. } => {
-                write!(
-                    f,
-                    "there is no database {}; choose one that the file has",
-                    name.escape_ascii()
-                )
-            }
-            Error::NoMemory { bytes, .. } => {
-                write!(
-                    f,
-                    "there is no memory for a value of {bytes} bytes; read the file where there is more"
-                )
-            }
-        }
+        let path = self.path().as_os_str().as_bytes().escape_ascii();
+        write!(f, "{path}: {}; {}", self.what(), self.advice())
     }
 }
 

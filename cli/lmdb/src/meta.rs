@@ -98,49 +98,7 @@ pub(crate) fn read_up_to(source: &dyn Source, path: &Path, offset: u64, bytes: u
 /// # Errors
 /// `NotLmdb`, `Unsupported`, `Damaged` if neither can be used, and `Io`.
 pub(crate) fn read(source: &dyn Source, path: &Path) -> Result<Head> {
-    let first = read_up_to(source, path, 0, HEAD)?;
-    let layout = layout_of(&first);
-    let zero = match layout {
-        Some(layout) => Meta::parse(&layout, &first, 0),
-        None => Err("it has no magic number and version of LMDB".to_string()),
-    };
-    let head = match (layout, zero) {
-        (Some(layout), Ok(zero)) => {
-            let second = read_up_to(source, path, u64::from(zero.page_size), HEAD)?;
-            let one = Meta::parse(&layout, &second, 1).and_then(|one| match one.page_size == zero.page_size {
-                true => Ok(one),
-                false => Err(format!("it says that pages have {} bytes", one.page_size)),
-            });
-            let (meta, lost) = match one {
-                Ok(one) if one.transaction > zero.transaction => (one, None),
-                Ok(_) => (zero, None),
-                Err(what) => (zero, Some((1, what))),
-            };
-            Head {
-                layout,
-                meta,
-                lost,
-                checksum: 0,
-            }
-        }
-        (layout, Err(what)) => match lone_second(source, path)? {
-            Some((layout, meta)) => Head {
-                layout,
-                meta,
-                lost: Some((0, what)),
-                checksum: 0,
-            },
-            None if layout.is_some() => {
-                return Err(Error::Damaged {
-                    path: path.to_path_buf(),
-                    page: 0,
-                    what,
-                })
-            }
-            None => return Err(unknown(&first, path)),
-        },
-        (None, Ok(_)) => return Err(unknown(&first, path)),
-    };
+    let head = newest(source, path)?;
     if head.meta.encrypted {
         let what = "the file is encrypted, and only the program that wrote it can read it".to_string();
         return Err(Error::Unsupported {
@@ -153,15 +111,58 @@ pub(crate) fn read(source: &dyn Source, path: &Path) -> Result<Head> {
         source,
     })?;
     if length < 2 * u64::from(head.meta.page_size) {
-        let what = "the file ends before it, or in it".to_string();
-        return Err(Error::Damaged {
-            path: path.to_path_buf(),
-            page: 1,
-            what,
-        });
+        return Err(damaged(path, 1, "the file ends before it, or in it".to_string()));
     }
     let checksum = checksum_bytes(source, path, &head)?;
     Ok(Head { checksum, ..head })
+}
+
+/// The meta page of the newest commit that can be used, without the size of checksums.
+fn newest(source: &dyn Source, path: &Path) -> Result<Head> {
+    let first = read_up_to(source, path, 0, HEAD)?;
+    let Some(layout) = layout_of(&first) else {
+        let what = "it has no magic number and version of LMDB".to_string();
+        return match lone_second(source, path, what)? {
+            Some(head) => Ok(head),
+            None => Err(unknown(&first, path)),
+        };
+    };
+    match Meta::parse(&layout, &first, 0) {
+        Ok(zero) => newer(source, path, layout, zero),
+        Err(what) => match lone_second(source, path, what.clone())? {
+            Some(head) => Ok(head),
+            None => Err(damaged(path, 0, what)),
+        },
+    }
+}
+
+/// Of page 0, which can be used, and page 1 that with the newer commit.
+fn newer(source: &dyn Source, path: &Path, layout: Layout, zero: Meta) -> Result<Head> {
+    let second = read_up_to(source, path, u64::from(zero.page_size), HEAD)?;
+    let one = Meta::parse(&layout, &second, 1).and_then(|one| match one.page_size == zero.page_size {
+        true => Ok(one),
+        false => Err(format!("it says that pages have {} bytes", one.page_size)),
+    });
+    let (meta, lost) = match one {
+        Ok(one) if one.transaction > zero.transaction => (one, None),
+        Ok(_) => (zero, None),
+        Err(what) => (zero, Some((1, what))),
+    };
+    Ok(Head {
+        layout,
+        meta,
+        lost,
+        checksum: 0,
+    })
+}
+
+/// The error of a damaged page.
+fn damaged(path: &Path, page: u64, what: String) -> Error {
+    Error::Damaged {
+        path: path.to_path_buf(),
+        page,
+        what,
+    }
 }
 
 /// The layout whose magic number and version stand where they belong.
@@ -172,15 +173,21 @@ fn layout_of(bytes: &[u8]) -> Option<Layout> {
     })
 }
 
-/// Page 1, looked for at the end of a page of each size, when page 0 says nothing.
-fn lone_second(source: &dyn Source, path: &Path) -> Result<Option<(Layout, Meta)>> {
+/// Page 1, looked for at the end of a page of each size, when page 0 cannot be used. `what` is why.
+fn lone_second(source: &dyn Source, path: &Path, what: String) -> Result<Option<Head>> {
     for size in (0..=PAGE_SIZE_BITS).map(|bits| PAGE_SIZE_MIN << bits) {
         let bytes = read_up_to(source, path, u64::from(size), HEAD)?;
         let Some(layout) = layout_of(&bytes) else { continue };
-        if let Ok(meta) = Meta::parse(&layout, &bytes, 1) {
-            if meta.page_size == size {
-                return Ok(Some((layout, meta)));
+        match Meta::parse(&layout, &bytes, 1) {
+            Ok(meta) if meta.page_size == size => {
+                return Ok(Some(Head {
+                    layout,
+                    meta,
+                    lost: Some((0, what)),
+                    checksum: 0,
+                }))
             }
+            _ => {}
         }
     }
     Ok(None)
@@ -219,12 +226,11 @@ fn checksum_bytes(source: &dyn Source, path: &Path, head: &Head) -> Result<usize
     let bytes = read_up_to(source, path, u64::from(head.meta.page_size) - 2, 2)?;
     let checksum = usize::from(head.layout.u16(&bytes, 0).unwrap_or(0));
     if checksum + head.layout.header() >= head.meta.page_size as usize {
-        let what = format!("it says that checksums have {checksum} bytes");
-        return Err(Error::Damaged {
-            path: path.to_path_buf(),
-            page: 0,
-            what,
-        });
+        return Err(damaged(
+            path,
+            0,
+            format!("it says that checksums have {checksum} bytes"),
+        ));
     }
     Ok(checksum)
 }

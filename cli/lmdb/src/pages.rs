@@ -56,7 +56,7 @@ impl Pages {
 
     /// Checks that a page was not read before, that it is in use and not a meta page, and that the file has it. The
     /// same for a run of pages. Returns where it begins.
-    fn claim(&self, seen: &mut Seen, page: u64, pages: u64) -> Result<u64> {
+    fn claim(&self, seen: &mut ReadPages, page: u64, pages: u64) -> Result<u64> {
         let last = page.checked_add(pages - 1).filter(|&last| last <= self.meta.last_page);
         let Some(last) = last.filter(|_| page > 1) else {
             let of = self.meta.last_page;
@@ -86,7 +86,7 @@ impl Pages {
     }
 
     /// Reads a page of a tree.
-    pub fn tree(&self, seen: &mut Seen, number: u64) -> Result<Page> {
+    pub fn tree(&self, seen: &mut ReadPages, number: u64) -> Result<Page> {
         let offset = self.claim(seen, number, 1)?;
         let mut bytes = vec![0; self.meta.page_size as usize - self.checksum];
         self.read(number, &mut bytes, offset)?;
@@ -94,7 +94,7 @@ impl Pages {
     }
 
     /// Reads a value that lies in an overflow run.
-    pub fn overflow(&self, seen: &mut Seen, number: u64, size: u32) -> Result<Vec<u8>> {
+    pub fn overflow(&self, seen: &mut ReadPages, number: u64, size: u32) -> Result<Vec<u8>> {
         let header = self.layout.header();
         let bytes = header as u64 + u64::from(size) + self.checksum as u64;
         let pages = bytes.div_ceil(u64::from(self.meta.page_size));
@@ -106,7 +106,7 @@ impl Pages {
             return Err(self.damaged(number, format!("it says that it is page {}", head.number)));
         }
         if head.kind != kind::OVERFLOW {
-            let what = format!("it is not the begin of an overflow run (flags {:#x})", head.kind);
+            let what = format!("it is not the beginning of an overflow run (flags {:#x})", head.kind);
             return Err(self.damaged(number, what));
         }
         if u64::from(head.pages) < pages {
@@ -142,12 +142,12 @@ impl Pages {
 
 /// The pages that were read for one list of entries.
 #[derive(Default)]
-pub(crate) struct Seen {
+pub(crate) struct ReadPages {
     /// Bits of 4096 pages each, where at least one was read.
     chunks: HashMap<u64, Box<[u64; 64]>>,
 }
 
-impl Seen {
+impl ReadPages {
     /// Notes a page. Returns whether it is new.
     fn insert(&mut self, page: u64) -> bool {
         let chunk = self.chunks.entry(page / 4096).or_insert_with(|| Box::new([0; 64]));

@@ -3,7 +3,7 @@
 use crate::database::Record;
 use crate::error::Result;
 use crate::page::{Kind, Page};
-use crate::pages::{Pages, Seen};
+use crate::pages::{Pages, ReadPages};
 
 /// A tree whose leaves are being read.
 pub(crate) struct Tree {
@@ -25,7 +25,7 @@ impl Tree {
     }
 
     /// Reads the next leaf, or returns `None` if there is none.
-    pub fn next_leaf(&mut self, pages: &Pages, seen: &mut Seen) -> Result<Option<Page>> {
+    pub fn next_leaf(&mut self, pages: &Pages, seen: &mut ReadPages) -> Result<Option<Page>> {
         loop {
             let Some(number) = self.next_page(pages)? else {
                 return Ok(None);

@@ -125,7 +125,7 @@ fn a_database_is_found_by_its_name() {
     let error = environment.database(Some(b"n\n")).expect_err("no database");
     assert_eq!(
         error.to_string(),
-        "kinds: there is no database n\\n; choose one that the file has"
+        "kinds: there is no database \"n\\n\"; choose one that the file has"
     );
 }
 

@@ -3,10 +3,10 @@
 use crate::context::Context;
 use crate::database::Database;
 use crate::exit::{is_interruption, shown, Exit, Failure, Outcome};
-use crate::output::progress::{Progress, Unit};
+use crate::output::progress;
 use crate::output::stream::Out;
 use clap::Args;
-use kv_engine::{BackupOptions, Error, Job};
+use kv_engine::{BackupOptions, Error};
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
@@ -38,36 +38,33 @@ impl Backup {
             compact: self.compact,
             overwrite: self.overwrite,
         };
+        let to_stream = self.target == Path::new("-");
+        if to_stream && io::stdout().is_terminal() {
+            return Err(Failure::usage(
+                "standard output is a terminal; send the backup into a file or a pipe",
+            ));
+        }
+        let mut out = Out::open()?;
         let mut bytes = 0;
-        let copied = {
-            let mut progress = Progress::new(context, "copying", Unit::Pages, Some(database.db.stat().pages));
-            let mut tell = |done, total| progress.tell(done, total);
-            let job = Job::new(&mut tell);
-            match self.target == Path::new("-") {
-                true => {
-                    if io::stdout().is_terminal() {
-                        return Err(Failure::usage(
-                            "standard output is a terminal; send the backup into a file or a pipe",
-                        ));
-                    }
-                    let mut out = Out::open()?;
-                    let failed = |e| match is_interruption(&e) {
-                        true => Error::Cancelled,
-                        false => Error::io("write to standard output", e),
-                    };
-                    txn.backup_to(options, &job, &mut |part| {
-                        bytes += part.len();
-                        // A pipe that is closed early is an error here: the backup is not whole.
-                        out.write_all(part).map_err(failed)
-                    })
-                    .and_then(|()| out.flush().map_err(failed))
-                }
-                false => txn.backup(&self.target, options, &job),
+        let copied = progress::of_job(context, "copying", database.db.stat().pages, |job| {
+            if !to_stream {
+                return txn.backup(&self.target, options, job);
             }
-        };
+            // A pipe that is closed early is an error here: the backup is not whole.
+            let failed = |error| match is_interruption(&error) {
+                true => Error::Cancelled,
+                false => Error::io("write to standard output", error),
+            };
+            txn.backup_to(options, job, &mut |part| {
+                bytes += part.len() as u64;
+                out.write_all(part).map_err(failed)
+            })?;
+            out.flush().map_err(failed)
+        });
         copied.map_err(|error| database.fail(error))?;
-        if let Ok(facts) = std::fs::metadata(&self.target) {
-            bytes = facts.len() as usize;
+        if !to_stream {
+            // The backup is made, whatever became of the file since.
+            bytes = std::fs::metadata(&self.target).map_or(0, |facts| facts.len());
         }
         let commit = txn.id();
         context.say(format_args!(

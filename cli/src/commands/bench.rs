@@ -7,6 +7,7 @@ use crate::interrupt;
 use crate::output::figures::{self, Figure, Record};
 use crate::output::stream::Out;
 use crate::output::FormArg;
+use crate::temporary::{folder_of, Temporary};
 use clap::Args;
 use kv_engine::{Cursor, Db, Durability, Options, PutMode, Range, Reader, TableId, WriteOptions};
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -46,24 +47,6 @@ const MOST_BYTES: usize = 256 << 20;
 
 type Entries = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// A folder that is removed in the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(within: &Path) -> Outcome<Folder> {
-        let path = within.join(format!(".kv-bench-{}", std::process::id()));
-        std::fs::create_dir(&path).map_err(|e| Failure::file(&path, "create", &e))?;
-        Ok(Folder(path))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What is left over wastes space but endangers nothing.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
 impl Bench {
     /// Measures.
     pub fn run(self, context: &Context) -> Outcome {
@@ -77,16 +60,14 @@ impl Bench {
         if entries.is_empty() {
             return Err(Failure::usage("the database has no entries to work with; leave it out"));
         }
-        let beside = self.file.as_deref().and_then(Path::parent);
-        let beside = beside.filter(|folder| !folder.as_os_str().is_empty());
-        let within = self.folder.as_deref().or(beside).unwrap_or(Path::new("."));
-        let folder = Folder::new(within)?;
-        let path = folder.0.join("bench.kv");
+        let beside = self.file.as_deref().map_or(Path::new("."), folder_of);
+        let folder = Temporary::folder(self.folder.as_deref().unwrap_or(beside), "bench")?;
+        let path = folder.path().join("bench.kv");
         let options = Options {
             new: true,
             ..Options::default()
         };
-        let work = Work {
+        let work = Workload {
             db: Db::open(&path, &options).about(&path)?,
             path,
             entries,
@@ -116,13 +97,11 @@ impl Bench {
     fn sample(&self, database: &Database) -> Outcome<Entries> {
         let txn = database.read()?;
         let mut reader = &txn;
-        let mut tables = vec![TableId::MAIN];
-        tables.extend(database.named_tables(&mut &txn)?.into_iter().map(|(_, number)| number));
         let path = &database.path;
         let mut largest = (0, TableId::MAIN);
-        for table in tables {
-            let count = reader.count(table, &Range::default()).about(path)?;
-            largest = largest.max((count, table));
+        for table in database.tables(&mut &txn)? {
+            let count = reader.count(table.id, &Range::default()).about(path)?;
+            largest = largest.max((count, table.id));
         }
         let (count, table) = largest;
         let takes_all = count <= self.entries;
@@ -211,14 +190,14 @@ impl Measured {
 }
 
 /// What is measured.
-struct Work {
+struct Workload {
     db: Db,
     path: PathBuf,
     entries: Entries,
     time: Duration,
 }
 
-impl Work {
+impl Workload {
     /// Does something again and again until the time is over. It returns how much it did.
     fn measure(&self, mut step: impl FnMut() -> kv_engine::Result<u64>) -> Outcome<Measured> {
         let begun = Instant::now();

@@ -3,20 +3,20 @@
 use crate::context::Context;
 use crate::database::Database;
 use crate::exit::{Exit, Outcome};
-use crate::inspect::faults;
+use crate::inspect::faults::Faults;
 use crate::output::figures::{self, Figure, Record};
-use crate::output::progress::{Progress, Unit};
+use crate::output::progress;
 use crate::output::stream::Out;
-use crate::output::{Form, FormArg};
+use crate::output::FormArg;
 use clap::Args;
-use kv_engine::{table_called, CheckReport, Fault, Job, ReadTxn, Reader};
+use kv_engine::{table_called, CheckReport, Fault, ReadTxn, Reader};
 use std::path::PathBuf;
 
 /// Checks that the database is whole; ends with 3 if it is damaged.
 ///
 /// Every page of every table is read and compared with its checksum, long values too, as well as the order of keys, the
 /// counts and the shapes of trees. With --all the check also proves that every page of the file has exactly one use, for
-/// which it waits until nobody writes. Each finding is told with what it means and what to do. Others can work meanwhile.
+/// which it waits until nobody writes. Each fault is shown with what it means and what to do. Others can work meanwhile.
 #[derive(Debug, Args)]
 pub struct Check {
     /// The database.
@@ -35,25 +35,15 @@ impl Check {
         let txn = database.read()?;
         let mut out = Out::open()?;
         let form = self.form.form;
-        let mut broken = None;
-        let report = {
-            let mut progress = Progress::new(context, "checking", Unit::Pages, Some(database.db.stat().pages));
-            let mut tell = |done, total| progress.tell(done, total);
-            let job = Job::new(&mut tell);
-            let mut on_fault = |fault: &Fault| {
-                let table = name_of(&txn, fault);
-                let told = finding(&mut out, form, fault, table).and_then(|()| out.finish());
-                broken = told.err();
-                broken.is_none()
-            };
+        let mut faults = Faults::new(&mut out, form);
+        let report = progress::of_job(context, "checking", database.db.stat().pages, |job| {
+            let mut on_fault = |fault: &Fault| faults.show(fault, table_of(&txn, fault));
             match self.all {
-                true => database.db.check_reporting(true, &job, &mut on_fault),
-                false => txn.check(false, &job, &mut on_fault),
+                true => database.db.check_reporting(true, job, &mut on_fault),
+                false => txn.check(false, job, &mut on_fault),
             }
-        };
-        if let Some(failure) = broken {
-            return Err(failure);
-        }
+        });
+        faults.end()?;
         let report = report.map_err(|error| database.fail(error))?;
         figures::record(&mut out, form, &summary(&report, self.all))?;
         out.finish()?;
@@ -71,25 +61,12 @@ impl Check {
 }
 
 /// Returns what messages call the table of a fault.
-fn name_of(mut txn: &ReadTxn, fault: &Fault) -> Option<String> {
+fn table_of(mut txn: &ReadTxn, fault: &Fault) -> Option<String> {
     let table = fault.table?;
     // The catalogue may be damaged as well, and then the number is all that can be said.
     let name = txn.table_name(table).unwrap_or_default();
     let called = table_called(table, &name).to_string();
     Some(called)
-}
-
-/// Tells a finding. People get a line that they can read; programs get a record.
-pub fn finding(out: &mut Out, form: Form, fault: &Fault, table: Option<String>) -> Outcome<()> {
-    if form != Form::Table {
-        return figures::table(out, form, &[], &[faults::record(fault, table)]);
-    }
-    let meaning = faults::meaning(fault);
-    let page = fault.page.map(|page| format!("page {page}: ")).unwrap_or_default();
-    let table = table.map(|table| format!(" ({table})")).unwrap_or_default();
-    out.line(format_args!("{page}{}{table}", fault.what))?;
-    out.line(format_args!("    meaning: {}", meaning.means))?;
-    out.line(format_args!("    to do:   {}", meaning.advice))
 }
 
 fn summary(report: &CheckReport, all: bool) -> Record {
@@ -99,13 +76,13 @@ fn summary(report: &CheckReport, all: bool) -> Record {
     };
     vec![
         ("damaged", Figure::Is(report.faults > 0)),
-        ("findings", report.faults.into()),
+        ("faults", report.faults.into()),
         ("commit", report.id.get().into()),
         ("tables", report.tables.into()),
         ("entries", report.entries.into()),
         ("pages", report.pages.into()),
         ("tree_pages", report.tree_pages.into()),
-        ("value_pages", report.overflow_pages.into()),
+        ("overflow_pages", report.overflow_pages.into()),
         ("dead_pages", accounted(report.dead_pages)),
         ("unaccounted_pages", accounted(report.unaccounted_pages)),
         ("lost_slots", u64::from(report.lost_slots.count_ones()).into()),

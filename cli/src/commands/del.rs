@@ -1,7 +1,7 @@
 //! `kv del`: deleting entries, ranges and tables.
 
 use crate::context::Context;
-use crate::database::{Database, Writing};
+use crate::database::{Database, WriteAccess};
 use crate::exit::{About, Exit, Failure, Outcome};
 use crate::input::args::{HexArg, RangeArgs, TableArg};
 use clap::Args;
@@ -49,15 +49,15 @@ impl Del {
                 "nothing to delete is named; give keys, --prefix, --from, --to, --all or --drop",
             ));
         }
-        let writing = Writing {
+        let access = WriteAccess {
             lazy: self.lazy,
-            ..Writing::default()
+            ..WriteAccess::default()
         };
         // A file that is missing has nothing to delete, so there is no advice to create it.
         if !self.file.exists() {
             Database::to_read(&self.file, context)?;
         }
-        let database = Database::to_write(&self.file, context, writing)?;
+        let database = Database::to_write(&self.file, context, access)?;
         let mut txn = database.write()?;
         let table = database.table(&mut *txn, name.as_deref())?;
         let mut exit = Exit::Done;

@@ -1,14 +1,15 @@
 //! `kv dump`: writing tables as text.
 
 use crate::context::Context;
-use crate::database::Database;
+use crate::database::{Database, Table};
 use crate::exit::{About, Exit, Outcome};
-use crate::formats::{csv, json, mdb, sink, Format};
+use crate::formats::sink::TableWriter;
+use crate::formats::{csv, json, mdb, Format};
 use crate::input::args::{HexArg, RangeArgs, TableArg};
 use crate::output::progress::{Progress, Unit};
 use crate::output::stream::Out;
 use clap::Args;
-use kv_engine::{Cursor, Reader, TableId};
+use kv_engine::{Cursor, Reader};
 use std::path::PathBuf;
 
 /// Writes all tables, or one of them, as text that kv load reads.
@@ -36,39 +37,39 @@ pub struct Dump {
 /// The least and the greatest size of the map that mdb_load is told to take. It is address space, and costs nothing.
 const MAP_SIZES: (u64, u64) = (1 << 30, 1 << 46);
 
+/// The tables to write, and what is read of them.
+struct Tables<'t> {
+    database: &'t Database,
+    reader: &'t mut dyn Reader,
+    range: kv_engine::Range<'t>,
+    tables: Vec<Table>,
+    context: &'t Context,
+}
+
 impl Dump {
     /// Writes the tables.
     pub fn run(self, context: &Context) -> Outcome {
+        let syntax = self.hex.syntax();
         let name = self.table.name()?;
+        let range = self.range.read(syntax)?;
         let database = Database::to_read(&self.file, context)?;
         let mut txn = database.reading()?;
-        let mut txn = txn.reader();
-        let tables = self.tables(&database, &mut *txn, name)?;
-        let stat = database.db.stat();
-        let map_size = (stat.pages * u64::from(stat.page_size)).saturating_mul(4);
-        let mut out = Out::open()?;
-        let syntax = self.hex.syntax();
-        let style = match self.format {
-            Format::MdbPrint => mdb::Style::Print,
-            _ => mdb::Style::ByteValue,
+        let mut reader = txn.reader();
+        let mut tables = Tables {
+            tables: self.tables(&database, &mut *reader, name)?,
+            database: &database,
+            reader: &mut *reader,
+            range: range.range(false),
+            context,
         };
+        let mut out = Out::open()?;
         match self.format {
-            Format::Mdb | Format::MdbPrint => {
-                let mut writer = mdb::Writer {
-                    out: &mut out,
-                    style,
-                    map_size: map_size.clamp(MAP_SIZES.0, MAP_SIZES.1),
-                };
-                self.write(&database, &mut *txn, &tables, (context, &mut writer))?;
-            }
-            Format::Json => {
-                let mut writer = json::Writer::new(&mut out, syntax);
-                self.write(&database, &mut *txn, &tables, (context, &mut writer))?;
-            }
+            Format::Mdb => tables.write(&mut mdb_writer(&mut out, mdb::Style::ByteValue, &database))?,
+            Format::MdbPrint => tables.write(&mut mdb_writer(&mut out, mdb::Style::Print, &database))?,
+            Format::Json => tables.write(&mut json::Writer::new(&mut out, syntax))?,
             Format::Csv => {
-                let names_tables = tables.iter().any(|(name, _)| name.is_some());
-                let mut writer = csv::Writer::new(&mut out, syntax, names_tables)?;
-                self.write(&database, &mut *txn, &tables, (context, &mut writer))?;
+                let names_tables = tables.tables.iter().any(|table| table.name.is_some());
+                tables.write(&mut csv::Writer::new(&mut out, syntax, names_tables)?)?;
             }
         }
         out.finish()?;
@@ -76,41 +77,39 @@ impl Dump {
     }
 
     /// Returns the tables to write, the main one first.
-    fn tables(
-        &self,
-        database: &Database,
-        txn: &mut dyn Reader,
-        name: Option<Vec<u8>>,
-    ) -> Outcome<Vec<(Option<Vec<u8>>, TableId)>> {
+    fn tables(&self, database: &Database, txn: &mut dyn Reader, name: Option<Vec<u8>>) -> Outcome<Vec<Table>> {
         if name.is_some() {
-            let number = database.table(txn, name.as_deref())?;
-            return Ok(vec![(name, number)]);
+            let id = database.table(txn, name.as_deref())?;
+            return Ok(vec![Table { name, id }]);
         }
-        let mut tables = vec![(None, TableId::MAIN)];
-        if !self.main {
-            let named = database.named_tables(txn)?.into_iter();
-            tables.extend(named.map(|(name, number)| (Some(name), number)));
+        match self.main {
+            true => Ok(vec![Table::main()]),
+            false => database.tables(txn),
         }
-        Ok(tables)
     }
+}
 
-    fn write(
-        &self,
-        database: &Database,
-        reader: &mut dyn Reader,
-        tables: &[(Option<Vec<u8>>, TableId)],
-        (context, to): (&Context, &mut dyn sink::Format),
-    ) -> Outcome<()> {
-        let range = self.range.read(self.hex.syntax())?;
-        let path = &database.path;
+fn mdb_writer<'o>(out: &'o mut Out, style: mdb::Style, database: &Database) -> mdb::Writer<'o> {
+    let stat = database.db.stat();
+    let bytes = (stat.pages * u64::from(stat.page_size)).saturating_mul(4);
+    mdb::Writer {
+        out,
+        style,
+        map_size: bytes.clamp(MAP_SIZES.0, MAP_SIZES.1),
+    }
+}
+
+impl Tables<'_> {
+    fn write(&mut self, to: &mut dyn TableWriter) -> Outcome<()> {
+        let (path, reader) = (&self.database.path, &mut *self.reader);
         let mut total = 0;
-        for (_, number) in tables {
-            total += reader.count(*number, &range.range(false)).about(path)?;
+        for table in &self.tables {
+            total += reader.count(table.id, &self.range).about(path)?;
         }
-        let mut progress = Progress::new(context, "writing", Unit::Entries, Some(total));
-        for (name, number) in tables {
-            to.begin(name.as_deref())?;
-            let mut cursor = Cursor::new(reader, *number, &range.range(false)).about(path)?;
+        let mut progress = Progress::new(self.context, "writing", Unit::Entries, Some(total));
+        for table in &self.tables {
+            to.begin(table.name.as_deref())?;
+            let mut cursor = Cursor::new(reader, table.id, &self.range).about(path)?;
             while cursor.next(reader).about(path)? {
                 let value = cursor.value(reader).about(path)?;
                 to.entry(cursor.key(), value)?;

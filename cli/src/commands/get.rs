@@ -7,9 +7,10 @@ use crate::input::args::{HexArg, TableArg};
 use crate::input::bytes::Syntax;
 use crate::output::entries::EntryForm;
 use crate::output::stream::Out;
+use crate::output::text::Quoted;
 use crate::output::{Form, FormArg};
 use clap::Args;
-use kv_engine::{Reader, TableId};
+use kv_engine::{Error, Reader, TableId};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -79,7 +80,11 @@ fn raw(database: &Database, reader: &mut dyn Reader, table: TableId, key: &[u8],
     let mut at = 0;
     while at < info.len {
         let read = reader.read_value(table, key, at, &mut part).about(&database.path)?;
-        let read = read.unwrap_or(0);
+        // What is read is one snapshot, so that the value does not end before its length.
+        let read = read.filter(|read| *read > 0).ok_or_else(|| {
+            let what = format!("the value of key {} ends at byte {at} of {}", Quoted(key), info.len);
+            database.fail(Error::corrupt(None, what))
+        })?;
         out.bytes(&part[..read])?;
         at += read as u64;
     }

@@ -1,13 +1,14 @@
-//! `kv import-lmdb`: making tables of the databases of an LMDB file.
+//! `kv import-lmdb`: creating tables from the databases of an LMDB file.
 
 use crate::batches::Batches;
 use crate::context::Context;
-use crate::database::{Database, Writing};
+use crate::database::{Database, WriteAccess};
 use crate::exit::{shown, About, Exit, Failure, Outcome};
+use crate::input::args::page_size;
 use crate::input::bytes::Syntax;
 use crate::interrupt;
 use crate::output::progress::{Progress, Unit};
-use crate::output::text::Quoted;
+use crate::output::text::{table_called, Quoted};
 use clap::{Args, ValueEnum};
 use keelkv_lmdb::composite::Composite;
 use keelkv_lmdb::{Environment, Rule};
@@ -16,11 +17,11 @@ use std::ffi::OsString;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 
-/// Makes tables of the databases of LMDB 0.9 and 1.0, all of them or nothing.
+/// Creates tables from the databases of LMDB 0.9 and 1.0, all of them or nothing.
 ///
 /// The main database goes into the main table, and each named one into a table of its name, which must have no entries
-/// yet. A file that is created goes again if nothing was committed. LMDB is not needed. Nobody may write to the source meanwhile: stop the programs that do, or import a copy made by
-/// mdb_copy. If somebody commits nevertheless, the import fails (exit status 4).
+/// yet. LMDB is not needed. A file that is created goes again if nothing was committed. Nobody may write to the source
+/// meanwhile: stop the programs that do, or import a copy made by mdb_copy. If somebody commits nevertheless, the import fails (exit status 4).
 #[derive(Debug, Args)]
 pub struct ImportLmdb {
     /// The file of LMDB, or the folder with data.mdb.
@@ -40,7 +41,7 @@ pub struct ImportLmdb {
     #[arg(long, value_name = "ENTRIES")]
     batch: Option<NonZeroU64>,
     /// The page size of a new file: 4096, 8192, 16384, 32768 or 65536 bytes.
-    #[arg(long, value_name = "BYTES", default_value_t = 4096)]
+    #[arg(long, value_name = "BYTES", default_value_t = 4096, value_parser = page_size)]
     page_size: u32,
 }
 
@@ -84,14 +85,14 @@ impl ImportLmdb {
         let total = databases
             .iter()
             .fold(0, |total: u64, database| total.saturating_add(database.entries()));
-        let writing = Writing {
+        let access = WriteAccess {
             create: true,
             page_size: self.page_size,
             lazy: false,
         };
         // A file that is created must not stay if the user ends the work.
         interrupt::watch();
-        let database = Database::to_write(&self.file, context, writing)?;
+        let database = Database::to_write(&self.file, context, access)?;
         let mut import = Import {
             options: &self,
             environment: &environment,
@@ -153,7 +154,7 @@ struct Imported {
 
 impl Imported {
     fn summary(&self, duplicates: Duplicates) -> String {
-        let mut out = format!("{}: {} entries", table_name(self.name.as_deref()), self.put);
+        let mut out = format!("{}: {} entries", table_called(self.name.as_deref()), self.put);
         if self.is_joined {
             out.push_str(", each a key joined with a value");
         }
@@ -171,14 +172,6 @@ impl Imported {
             ));
         }
         out
-    }
-}
-
-/// What messages call a table or database.
-fn table_name(name: Option<&[u8]>) -> String {
-    match name {
-        Some(name) => format!("table {}", Quoted(name)),
-        None => "main table".to_string(),
     }
 }
 
@@ -258,9 +251,9 @@ impl Import<'_> {
             count => Err(Failure::new(
                 Exit::Refused,
                 format!(
-                    "{}: the {} has {count} entries already; import into a new file, or choose others with --database",
+                    "{}: {} has {count} entries already; import into a new file, or choose others with --database",
                     shown(&database.path),
-                    table_name(name)
+                    table_called(name)
                 ),
             )),
         }
@@ -295,9 +288,9 @@ impl Import<'_> {
             return Ok(());
         }
         let what = format!(
-            "{}: the {} has {count} entries after {} were imported; see that nobody else writes into it, and repeat",
+            "{}: {} has {count} entries after {} were imported; see that nobody else writes into it, and repeat",
             shown(&database.path),
-            table_name(imported.name.as_deref()),
+            table_called(imported.name.as_deref()),
             imported.put
         );
         Err(Failure::new(Exit::Refused, what))
@@ -318,15 +311,21 @@ impl Import<'_> {
     }
 }
 
-/// What an error of the source means.
+/// Returns what an error of the source means.
 fn fail(error: keelkv_lmdb::Error) -> Failure {
     use keelkv_lmdb::Error as Source;
     let exit = match &error {
+        Source::Io { path, source } => return Failure::file(path, "read", source),
         Source::NotLmdb { .. } | Source::Unsupported { .. } => Exit::Refused,
         Source::Damaged { .. } | Source::Count { .. } => Exit::Damage,
         Source::Changed { .. } => Exit::Busy,
         Source::NoDatabase { .. } => Exit::NotFound,
         _ => Exit::System,
     };
-    Failure::new(exit, error.to_string())
+    let what = match &error {
+        Source::NoDatabase { name, .. } => format!("there is no database {}", Quoted(name)),
+        other => other.what().to_string(),
+    };
+    let path = shown(error.path());
+    Failure::new(exit, format!("{path}: {what}")).advise(error.advice())
 }

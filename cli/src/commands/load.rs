@@ -3,7 +3,7 @@
 use super::put::{table_to_write, CreateArgs};
 use crate::batches::Batches;
 use crate::context::Context;
-use crate::database::{Database, Writing};
+use crate::database::{Database, WriteAccess};
 use crate::exit::{shown, Exit, Outcome};
 use crate::formats::sink::{Sink, TableName};
 use crate::formats::{csv, json, mdb, Format};
@@ -13,13 +13,14 @@ use crate::interrupt;
 use crate::output::progress::{Progress, Unit};
 use clap::Args;
 use kv_engine::{Error, PutMode, TableId};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Reads what kv dump, mdb_dump and others have written, all of it or nothing.
 ///
 /// The format is found out by the first bytes. Tables that the input names are created. All entries are one transaction,
-/// which may be larger than memory; with --batch there are several, and what was loaded before an error stays.
-/// A file that was created goes again if nothing was committed.
+/// which may be larger than memory; with --batch there are several, and what was loaded before an error stays. A file that
+/// was created goes again if nothing was committed.
 #[derive(Debug, Args)]
 pub struct Load {
     /// The database.
@@ -30,9 +31,9 @@ pub struct Load {
     /// The format.
     #[arg(long, short, value_enum, value_name = "FORMAT")]
     format: Option<Format>,
-    /// Where entries go that the input has in its main table.
-    #[command(flatten)]
-    table: TableArg,
+    /// The table for entries that the input has in its main table, by its name with escapes.
+    #[arg(long, short, value_name = "NAME")]
+    table: Option<OsString>,
     #[command(flatten)]
     create: CreateArgs,
     /// Keeps what is there: entries whose keys have a value already are left out.
@@ -45,27 +46,29 @@ pub struct Load {
     #[arg(long)]
     no_heading: bool,
     /// Fields of CSV are hexadecimal digits. (The other formats say so themselves.)
-    #[command(flatten)]
-    hex: HexArg,
+    #[arg(long)]
+    hex: bool,
 }
 
 impl Load {
     /// Reads.
     pub fn run(self, context: &Context) -> Outcome {
-        let main = self.table.name()?;
+        // These two are options of their own here, since they mean something else than in other commands.
+        let main = TableArg { table: self.table }.name()?;
+        let syntax = HexArg { hex: self.hex }.syntax();
         let mut lines = Lines::open(&self.input)?;
         let format = match self.format {
             Some(format) => format,
             None => Format::of(lines.peek()?),
         };
-        let writing = Writing {
+        let access = WriteAccess {
             create: self.create.create,
             page_size: self.create.page_size,
             lazy: false,
         };
         // A file that is created must not stay if the user ends the work.
         interrupt::watch();
-        let database = Database::to_write(&self.file, context, writing)?;
+        let database = Database::to_write(&self.file, context, access)?;
         let mut loader = Loader {
             batches: Batches::new(&database, self.batch),
             table: TableId::MAIN,
@@ -83,7 +86,7 @@ impl Load {
         match format {
             Format::Mdb | Format::MdbPrint => mdb::read(&mut lines, &mut loader)?,
             Format::Json => json::read(&mut lines, &mut loader)?,
-            Format::Csv => csv::read(lines, &mut loader, self.hex.syntax(), !self.no_heading)?,
+            Format::Csv => csv::read(lines, &mut loader, syntax, !self.no_heading)?,
         }
         loader.batches.commit()?;
         database.keep();

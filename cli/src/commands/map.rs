@@ -2,21 +2,21 @@
 
 use crate::context::Context;
 use crate::database::Database;
-use crate::exit::{About, Exit, Outcome};
+use crate::exit::{Exit, Outcome};
 use crate::inspect::picture::{kind_of, Picture, Style, KINDS};
-use crate::inspect::uses::{join, Counts};
+use crate::inspect::uses::Uses;
 use crate::output::figures::{self, Figure, Record};
-use crate::output::progress::{Progress, Unit};
 use crate::output::stream::Out;
 use crate::output::{Form, FormArg};
 use clap::Args;
-use kv_engine::{Job, PageUse};
+use kv_engine::PageUse;
 use std::path::PathBuf;
 
 /// Draws what the pages of the file are used for, in the order of the file, and counts them.
 ///
 /// A cell stands for one page or more, and shows what most of them are used for. Dead pages are free, or become free when
-/// nobody sees them any more. Leaves in order are those that lie right behind the leaf with the keys before theirs, so
+/// nobody sees them any more. Overflow pages have long values and keys, and own pages what the file knows of its free
+/// pages. Leaves in order are those that lie right behind the leaf with the keys before theirs, so
 /// that a scan reads on. Every page of every tree is read; long values are not.
 #[derive(Debug, Args)]
 pub struct Map {
@@ -36,41 +36,29 @@ impl Map {
     /// Draws.
     pub fn run(self, context: &Context) -> Outcome {
         let database = Database::to_read(&self.file, context)?;
-        let stat = database.db.stat();
-        // A commit may make the file longer meanwhile.
-        let mut runs = Vec::new();
-        let mut counts = Counts::default();
-        let uses = {
-            let mut progress = Progress::new(context, "reading", Unit::Pages, Some(stat.pages));
-            let mut tell = |done, total| progress.tell(done, total);
-            let job = Job::new(&mut tell);
-            database.db.page_uses(&job, &mut |run| {
-                counts.add(run);
-                join(&mut runs, run);
-            })
-        };
-        let uses = uses.about(&self.file)?;
+        let uses = Uses::read(&database, context, "reading")?;
+        let page_size = u64::from(database.db.stat().page_size);
         let mut out = Out::open()?;
-        let page_size = u64::from(stat.page_size);
         if self.form.form != Form::Table {
-            figures::record(&mut out, self.form.form, &record(&counts, uses.id.get(), page_size))?;
+            figures::record(&mut out, self.form.form, &record(&uses, page_size))?;
             out.finish()?;
             return Ok(Exit::Done);
         }
-        let mut picture = Picture::new(uses.pages, usize::from(self.width));
-        runs.into_iter().for_each(|run| picture.add(run));
         let style = Style {
             unicode: !self.ascii && locale_is_unicode(),
             colour: out.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
         };
+        let mut picture = Picture::new(uses.pages, usize::from(self.width));
+        uses.runs.iter().for_each(|run| picture.add(*run));
         for row in picture.rows(style) {
             out.line(row)?;
         }
         out.line(format_args!(
             "\neach cell: {} of {} pages of {page_size} bytes, in commit {}\n",
-            picture.pages_per_cell, uses.pages, uses.id
+            picture.pages_per_cell, uses.pages, uses.commit
         ))?;
-        legend(&mut out, &counts, style, (uses.pages, page_size))?;
+        legend(&mut out, &uses, style, page_size)?;
+        let counts = &uses.counts;
         out.line(format_args!(
             "\ndead pages lie in {} runs, the largest of {} pages; leaves in order: {}",
             counts.dead_runs,
@@ -85,15 +73,16 @@ impl Map {
     }
 }
 
-fn record(counts: &Counts, commit: u64, page_size: u64) -> Record {
+fn record(uses: &Uses, page_size: u64) -> Record {
+    let counts = &uses.counts;
     let pages = |usage| Figure::Number(counts.pages[kind_of(usage)]);
     vec![
-        ("commit", commit.into()),
+        ("commit", uses.commit.into()),
         ("page_size", page_size.into()),
         ("pages", counts.pages.iter().sum::<u64>().into()),
         ("leaf_pages", pages(PageUse::Leaf)),
         ("branch_pages", pages(PageUse::Branch)),
-        ("value_pages", pages(PageUse::Overflow)),
+        ("overflow_pages", pages(PageUse::Overflow)),
         ("own_pages", pages(PageUse::Own)),
         ("head_pages", pages(PageUse::Meta)),
         ("dead_pages", pages(PageUse::Dead)),
@@ -103,15 +92,15 @@ fn record(counts: &Counts, commit: u64, page_size: u64) -> Record {
     ]
 }
 
-fn legend(out: &mut Out, counts: &Counts, style: Style, (pages, page_size): (u64, u64)) -> Outcome<()> {
+fn legend(out: &mut Out, uses: &Uses, style: Style, page_size: u64) -> Outcome<()> {
     for (at, (_, name, block, letter, colour)) in KINDS.into_iter().enumerate() {
         let cell = if style.unicode { block } else { letter };
         let cell = match style.colour {
             true => format!("\x1b[{colour}m{cell}\x1b[0m"),
             false => cell.to_string(),
         };
-        let count = counts.pages[at];
-        let percent = count as f64 * 100.0 / pages.max(1) as f64;
+        let count = uses.counts.pages[at];
+        let percent = count as f64 * 100.0 / uses.pages.max(1) as f64;
         out.line(format_args!(
             "{cell}  {name:<12} {count:>12} pages  {percent:>5.1} %  {:>16} bytes",
             count * page_size

@@ -1,30 +1,30 @@
 //! What each command does, one file each. A new command is a file here, its `mod` line, and its line in the list below; its
 //! options are a struct that derives `clap::Args`, whose documentation becomes the help and the man page.
 //!
-//! | file          | subject                                                   |
-//! |---------------|-----------------------------------------------------------|
-//! | `get`         | values by their keys                                      |
-//! | `put`         | putting entries                                           |
-//! | `del`         | deleting entries, ranges and tables                       |
-//! | `scan`        | entries of a range                                        |
-//! | `count`       | how many entries a range has                              |
-//! | `rank`        | how many entries come before a key, and the n-th entry    |
-//! | `tables`      | which tables there are                                    |
-//! | `stat`        | figures of the file or of a table                         |
-//! | `map`         | a picture of what the pages are used for                  |
-//! | `report`      | a page of HTML about a database                           |
-//! | `readers`     | which processes read and write                            |
-//! | `check`       | proving that a file is whole                              |
-//! | `salvage`     | saving what a damaged file has                            |
-//! | `backup`      | copying a database in use                                 |
-//! | `restore`     | making a database of a backup                             |
-//! | `dump`        | writing tables as text                                    |
-//! | `load`        | reading tables from text                                  |
-//! | `import_lmdb` | making tables of the databases of an LMDB file            |
-//! | `bench`       | quick figures of this disk and this data                  |
-//! | `shell`       | commands on one file, line by line                        |
-//! | `completions` | what shells need to complete commands                     |
-//! | `man`         | man pages                                                 |
+//! | file          | subject                                                |
+//! |---------------|--------------------------------------------------------|
+//! | `get`         | values by their keys                                   |
+//! | `put`         | putting entries                                        |
+//! | `del`         | deleting entries, ranges and tables                    |
+//! | `scan`        | entries of a range                                     |
+//! | `count`       | how many entries a range has                           |
+//! | `rank`        | how many entries come before a key, and the n-th entry |
+//! | `tables`      | which tables there are                                 |
+//! | `stat`        | figures of the file or of a table                      |
+//! | `map`         | a picture of what the pages are used for               |
+//! | `report`      | a page of HTML about a database                        |
+//! | `readers`     | which processes read and write                         |
+//! | `check`       | proving that a file is whole                           |
+//! | `salvage`     | saving what a damaged file has                         |
+//! | `backup`      | copying a database in use                              |
+//! | `restore`     | restoring a database from a backup                     |
+//! | `dump`        | writing tables as text                                 |
+//! | `load`        | reading tables from text                               |
+//! | `import_lmdb` | creating tables from the databases of an LMDB file     |
+//! | `bench`       | quick figures of this disk and this data               |
+//! | `shell`       | commands on one file, line by line                     |
+//! | `completions` | what shells need to complete commands                  |
+//! | `man`         | man pages                                              |
 
 mod backup;
 mod bench;

@@ -1,12 +1,12 @@
 //! `kv put`: putting entries.
 
 use crate::context::Context;
-use crate::database::{Database, Writing};
+use crate::database::{Database, WriteAccess};
 use crate::exit::{shown, About, Exit, Failure, Outcome};
-use crate::input::args::{HexArg, TableArg};
+use crate::input::args::{page_size, HexArg, TableArg};
 use crate::input::values::{Target, Value};
 use crate::interrupt;
-use crate::output::text::Quoted;
+use crate::output::text::{Quoted, Typed};
 use clap::Args;
 use kv_engine::{Error, PutMode, Reader, TableId, WriteTxn};
 use std::ffi::OsString;
@@ -47,7 +47,7 @@ pub struct CreateArgs {
     #[arg(long, short)]
     pub create: bool,
     /// The page size of a new file: 4096, 8192, 16384, 32768 or 65536 bytes.
-    #[arg(long, value_name = "BYTES", default_value_t = 4096, requires = "create")]
+    #[arg(long, value_name = "BYTES", default_value_t = 4096, requires = "create", value_parser = page_size)]
     pub page_size: u32,
 }
 
@@ -74,8 +74,8 @@ impl Put {
         for pair in self.pairs.chunks(2) {
             let [key, value] = pair else {
                 return Err(Failure::usage(format!(
-                    "the key {:?} has no value; give keys and values in turns",
-                    pair[0]
+                    "the key {} has no value; give keys and values in turns",
+                    Typed(&pair[0])
                 )));
             };
             pairs.push((syntax.read(key)?, Value::of(value, syntax)?));
@@ -87,12 +87,12 @@ impl Put {
             // A pipe may let the command wait, and a file that it created must not stay if the user ends that.
             interrupt::watch();
         }
-        let writing = Writing {
+        let access = WriteAccess {
             create: self.create.create,
             page_size: self.create.page_size,
             lazy: self.lazy,
         };
-        let database = Database::to_write(&self.file, context, writing)?;
+        let database = Database::to_write(&self.file, context, access)?;
         let mut txn = database.write()?;
         let table = table_to_write(&database, &mut txn, name.as_deref(), self.create.create)?;
         let mode = match (self.no_overwrite, self.only_existing) {

@@ -2,7 +2,7 @@
 
 use crate::context::Context;
 use crate::exit::{Exit, Outcome};
-use crate::inspect::readers::{name_of, now};
+use crate::inspect::readers::{process_name, CurrentReaders};
 use crate::output::figures::{self, Figure, Record};
 use crate::output::stream::Out;
 use crate::output::FormArg;
@@ -24,12 +24,16 @@ pub struct Readers {
 impl Readers {
     /// Lists the readers and the writer.
     pub fn run(self, context: &Context) -> Outcome {
-        let (database, readers, knows_pages) = now(&self.file, context)?;
+        let CurrentReaders {
+            database,
+            list,
+            knows_pages,
+        } = CurrentReaders::of(&self.file, context)?;
         let mut rows: Vec<Record> = Vec::new();
-        for reader in readers {
+        for reader in list {
             rows.push(vec![
                 ("process", u64::from(reader.pid).into()),
-                ("name", name_of(reader.pid)),
+                ("name", process_name(reader.pid)),
                 ("does", Figure::Text("reads".to_string())),
                 ("seconds", Figure::Real(reader.age_ms as f64 / 1000.0, 1)),
                 ("commit", reader.id.get().into()),
@@ -45,7 +49,7 @@ impl Readers {
         if let Some(writer) = database.db.writer() {
             rows.push(vec![
                 ("process", u64::from(writer.pid).into()),
-                ("name", name_of(writer.pid)),
+                ("name", process_name(writer.pid)),
                 ("does", Figure::Text("writes".to_string())),
                 ("seconds", Figure::Real(writer.age_ms as f64 / 1000.0, 1)),
                 ("commit", Figure::None("")),

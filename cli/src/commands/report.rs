@@ -4,9 +4,10 @@ use crate::context::Context;
 use crate::exit::{shown, Exit, Failure, Outcome};
 use crate::output::stream::Out;
 use crate::report::{self, facts::Facts};
+use crate::temporary::{folder_of, Temporary};
 use clap::Args;
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 /// Writes a page of HTML that shows the state of a database, for people to look at and to send to others.
@@ -81,13 +82,7 @@ fn write(path: &Path, bytes: &[u8]) -> Outcome<()> {
     if is_special {
         return std::fs::write(path, bytes).map_err(|e| Failure::file(path, "write", &e));
     }
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{}.part", std::process::id()));
-    let part = PathBuf::from(name);
-    let written = std::fs::write(&part, bytes).and_then(|()| std::fs::rename(&part, path));
-    written.map_err(|error| {
-        // The error says what happened; that nothing is left beside it is all that can be done.
-        let _ = std::fs::remove_file(&part);
-        Failure::file(path, "write", &error)
-    })
+    let (part, mut file) = Temporary::file(folder_of(path), "report")?;
+    file.write_all(bytes).map_err(|e| Failure::file(path, "write", &e))?;
+    part.keep_as(path)
 }

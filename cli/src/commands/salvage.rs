@@ -1,14 +1,14 @@
 //! `kv salvage`: saving what a damaged file has.
 
-use super::check::finding;
 use crate::context::Context;
 use crate::exit::{shown, About, Exit, Outcome};
+use crate::inspect::faults::Faults;
 use crate::output::figures::{self, Figure};
-use crate::output::progress::{Progress, Unit};
+use crate::output::progress;
 use crate::output::stream::Out;
 use crate::output::FormArg;
 use clap::Args;
-use kv_engine::{table_called, Fault, Job};
+use kv_engine::{table_called, Fault};
 use std::path::PathBuf;
 
 /// Saves what can be read of a damaged file into a new one.
@@ -33,22 +33,16 @@ impl Salvage {
     pub fn run(self, context: &Context) -> Outcome {
         let mut out = Out::open()?;
         let form = self.form.form;
-        let mut broken = None;
-        let report = {
-            let mut progress = Progress::new(context, "saving", Unit::Pages, Some(0));
-            let mut tell = |done, total| progress.tell(done, total);
-            let job = Job::new(&mut tell);
+        let mut faults = Faults::new(&mut out, form);
+        // How many pages there are is known once the file was looked at.
+        let report = progress::of_job(context, "saving", 0, |job| {
             let mut on_fault = |fault: &Fault| {
                 let table = fault.table.map(|table| table_called(table, b"").to_string());
-                let told = finding(&mut out, form, fault, table).and_then(|()| out.finish());
-                broken = told.err();
-                broken.is_none()
+                faults.show(fault, table)
             };
-            kv_engine::salvage(&self.damaged, &self.new, self.overwrite, &job, &mut on_fault)
-        };
-        if let Some(failure) = broken {
-            return Err(failure);
-        }
+            kv_engine::salvage(&self.damaged, &self.new, self.overwrite, job, &mut on_fault)
+        });
+        faults.end()?;
         let report = report.about(&self.damaged)?;
         let lost = report.lost_entries + report.uncertain + report.lost_subtrees + report.ambiguous_pages;
         let is_whole = lost == 0 && report.damaged_pages == 0;

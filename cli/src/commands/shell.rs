@@ -6,16 +6,18 @@ use crate::exit::{shown, Exit, Failure, Outcome};
 use crate::input::bytes::from_text;
 use crate::interrupt::{self, Wakeful};
 use crate::output::stream;
-use crate::output::text::{escaped, Quoted};
+use crate::output::text::{escaped, Typed};
 use crate::session::State;
 use crate::shell::complete::Help;
 use crate::shell::history;
-use crate::shell::verbs::{Next, Shell as Lines};
+use crate::shell::verbs::{Interpreter, Next};
 use clap::Args;
 use rustyline::error::ReadlineError;
 use rustyline::history::{FileHistory, History};
 use rustyline::{CompletionType, Config, Editor};
+use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader, IsTerminal};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// Runs commands on one file, line by line.
@@ -43,29 +45,28 @@ pub struct Shell {
 impl Shell {
     /// Runs the lines.
     pub fn run(self, context: &Context) -> Outcome {
-        // What is wrong with the file is told at once.
+        // What is wrong with the file is reported at once.
         drop(Database::to_read(&self.file, context)?);
-        let mut lines = Lines::new(&self.file, context);
+        let mut interpreter = Interpreter::new(&self.file, context);
         match io::stdin().is_terminal() {
-            true => self.talk(&mut lines),
-            false => self.script(&mut lines),
+            true => self.talk(&mut interpreter),
+            false => self.script(&mut interpreter),
         }
     }
 
     /// Runs the lines of a script.
-    fn script(&self, lines: &mut Lines) -> Outcome {
-        let input = Wakeful::stdin().map_err(|e| Failure::file(Path::new("standard input"), "open", &e))?;
-        let mut input = BufReader::new(input);
+    fn script(&self, interpreter: &mut Interpreter) -> Outcome {
+        let mut input = BufReader::new(Wakeful::stdin()?);
         let (mut line, mut number, mut worst) = (Vec::new(), 0u64, Exit::Done);
         loop {
             interrupt::check()?;
             line.clear();
             let read = input.read_until(b'\n', &mut line);
-            if read.map_err(|e| Failure::file(Path::new("standard input"), "read", &e))? == 0 {
+            if read.map_err(|e| Failure::input(Path::new("-"), "read", &e))? == 0 {
                 break;
             }
             number += 1;
-            let exit = match lines.run(&line) {
+            let exit = match interpreter.run(&line) {
                 Ok(Next::End) => break,
                 Ok(Next::Line(exit)) => exit,
                 Err(failure) => {
@@ -80,9 +81,9 @@ impl Shell {
             if worst == Exit::Done {
                 worst = exit;
             }
-            let text = Quoted(line.trim_ascii()).to_string();
+            let text = Typed(OsStr::from_bytes(line.trim_ascii())).to_string();
             if !self.keep_going {
-                let undone = match lines.session.state() {
+                let undone = match interpreter.session.state() {
                     State::None => "",
                     _ => ", and the transaction is undone",
                 };
@@ -91,11 +92,11 @@ impl Shell {
                     format!("line {number} of the script failed: {text}; nothing after it was done{undone}"),
                 ));
             }
-            lines
+            interpreter
                 .context
                 .say(format_args!("line {number} of the script failed: {text}"));
         }
-        if lines.session.state() != State::None {
+        if interpreter.session.state() != State::None {
             return Err(Failure::usage(
                 "the script ends within a transaction, which is undone; end it with commit",
             ));
@@ -104,7 +105,7 @@ impl Shell {
     }
 
     /// Runs the lines that somebody types.
-    fn talk(&self, lines: &mut Lines) -> Outcome {
+    fn talk(&self, interpreter: &mut Interpreter) -> Outcome {
         interrupt::outlive();
         stream::page();
         let config = Config::builder()
@@ -119,13 +120,13 @@ impl Shell {
         if let Some(kept) = kept.as_ref().filter(|kept| kept.exists()) {
             if let Err(error) = history.load(kept) {
                 let kept = shown(kept);
-                lines
+                interpreter
                     .context
                     .say(format_args!("{kept}: the history cannot be read: {error}"));
             }
         }
         loop {
-            let line = match read(lines, &config, &mut history) {
+            let line = match read(interpreter, &config, &mut history) {
                 Ok(line) => line,
                 Err(ReadlineError::Interrupted) => continue,
                 Err(ReadlineError::Eof) => break,
@@ -136,15 +137,17 @@ impl Shell {
                 let _ = history.append(kept);
             }
             interrupt::forget();
-            match lines.run(line.as_bytes()) {
+            match interpreter.run(line.as_bytes()) {
                 Ok(Next::End) => break,
                 Ok(Next::Line(_)) => {}
                 Err(failure) => drop(failure.tell()),
             }
             interrupt::forget();
         }
-        if lines.session.state() == State::Open {
-            lines.context.say("the transaction was not committed, and is undone");
+        if interpreter.session.state() == State::Open {
+            interpreter
+                .context
+                .say("the transaction was not committed, and is undone");
         }
         Ok(Exit::Done)
     }
@@ -152,34 +155,33 @@ impl Shell {
 
 /// Reads a line from the terminal. The editor takes Ctrl-C to itself as long as there is one, so it lives for one line
 /// only, and gives the history back.
-fn read(lines: &Lines, config: &Config, history: &mut FileHistory) -> rustyline::Result<String> {
+fn read(interpreter: &Interpreter, config: &Config, history: &mut FileHistory) -> rustyline::Result<String> {
     let mut editor = Editor::with_history(*config, std::mem::take(history))?;
     editor.set_helper(Some(Help {
-        file: lines.file().to_path_buf(),
-        context: lines.context.clone(),
-        table: lines.table.clone().map(std::os::unix::ffi::OsStringExt::into_vec),
+        file: interpreter.file().to_path_buf(),
+        context: interpreter.context.clone(),
+        table: interpreter.table.clone().map(std::os::unix::ffi::OsStringExt::into_vec),
     }));
-    let line = editor.readline(&prompt(lines));
+    let line = editor.readline(&prompt(interpreter));
     *history = std::mem::take(editor.history_mut());
     line
 }
 
 /// Returns what is shown before a line: the file, the table, the transaction, the snapshot.
-fn prompt(lines: &Lines) -> String {
-    use std::os::unix::ffi::OsStrExt;
-    let name = lines.file().file_name().unwrap_or(lines.file().as_os_str());
+fn prompt(interpreter: &Interpreter) -> String {
+    let name = interpreter.file().file_name().unwrap_or(interpreter.file().as_os_str());
     let mut text = escaped(name.as_bytes()).to_string();
-    if let Some(table) = &lines.table {
+    if let Some(table) = &interpreter.table {
         // It was read when it was chosen.
         let name = from_text(table.as_bytes()).unwrap_or_default();
         text.push_str(&format!(" {}", escaped(&name)));
     }
-    match lines.session.state() {
+    match interpreter.session.state() {
         State::None => {}
         State::Open => text.push_str(" [transaction]"),
         State::Failed => text.push_str(" [failed transaction]"),
     }
-    if let Some(commit) = lines.session.snapshot() {
+    if let Some(commit) = interpreter.session.snapshot() {
         text.push_str(&format!(" [snapshot {commit}]"));
     }
     text.push_str("> ");

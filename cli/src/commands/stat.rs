@@ -65,11 +65,11 @@ fn of_table(database: &Database, txn: &mut dyn Reader, name: Option<&[u8]>) -> O
         ("number", table.get().into()),
         ("note", Figure::Bytes(note, "")),
         ("entries", stat.entries.into()),
-        ("levels", u64::from(stat.height).into()),
+        ("height", u64::from(stat.height).into()),
         ("branch_pages", stat.branch_pages.into()),
         ("leaf_pages", stat.leaf_pages.into()),
-        ("value_pages", stat.overflow_pages.into()),
-        ("bytes", stat.used_bytes.into()),
+        ("overflow_pages", stat.overflow_pages.into()),
+        ("used_bytes", stat.used_bytes.into()),
         ("fill_percent", fill),
     ])
 }

@@ -2,7 +2,7 @@
 //! name stands for the main table. Fields have the bytes as they are, quoted where they must be, or with `--hex`
 //! hexadecimal digits. A table without entries leaves no trace.
 
-use super::sink::{Format, Sink, TableName};
+use super::sink::{Sink, TableName, TableWriter};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::input::bytes::{from_hex, Syntax};
 use crate::input::lines::{wrong_line, Lines};
@@ -42,11 +42,11 @@ impl<'o> Writer<'o> {
 fn failed(error: ::csv::Error) -> Failure {
     match error.into_kind() {
         ::csv::ErrorKind::Io(error) => Failure::output(&error),
-        other => Failure::new(Exit::System, format!("standard output: {other:?}")),
+        other => Failure::new(Exit::System, format!("standard output: cannot write CSV: {other:?}")),
     }
 }
 
-impl Format for Writer<'_> {
+impl TableWriter for Writer<'_> {
     fn begin(&mut self, name: TableName<'_>) -> Outcome<()> {
         self.table = name.unwrap_or_default().to_vec();
         Ok(())
@@ -128,7 +128,7 @@ pub fn read(lines: Lines, sink: &mut dyn Sink, syntax: Syntax, has_heading: bool
             ::csv::ErrorKind::UnequalLengths { len, expected_len, .. } => {
                 wrong(format!("there are {len} fields, and {expected_len} in the first line"))
             }
-            ::csv::ErrorKind::Io(error) => Failure::file(&name, "read", error),
+            ::csv::ErrorKind::Io(error) => Failure::input(&name, "read", error),
             _ => wrong(error.to_string()),
         })? {
             false => return Ok(()),

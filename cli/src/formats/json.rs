@@ -1,7 +1,7 @@
 //! JSON lines: `{"table": ..., "key": ..., "value": ...}`. The main table has no `"table"`. A line with nothing but
 //! `"table"` says that there is such a table, even if it has no entries. `output::json` has the rule for bytes.
 
-use super::sink::{Format, Sink, TableName};
+use super::sink::{Sink, TableName, TableWriter};
 use crate::exit::Outcome;
 use crate::input::bytes::Syntax;
 use crate::input::lines::Lines;
@@ -37,7 +37,7 @@ impl<'o> Writer<'o> {
     }
 }
 
-impl Format for Writer<'_> {
+impl TableWriter for Writer<'_> {
     fn begin(&mut self, name: TableName<'_>) -> Outcome<()> {
         self.table = name.map(<[u8]>::to_vec);
         match name {

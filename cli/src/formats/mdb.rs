@@ -16,7 +16,7 @@
 //! backslash is such a byte here. Newer versions of `mdb_dump` double it, which is read as well. Older ones (0.9.24) write it
 //! as it is, so that what they write of a backslash cannot be told from an escape; `bytevalue` has no such trap.
 
-use super::sink::{Format, Sink, TableName};
+use super::sink::{Sink, TableName, TableWriter};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::input::bytes::from_hex;
 use crate::input::lines::Lines;
@@ -53,7 +53,7 @@ impl Writer<'_> {
     }
 }
 
-impl Format for Writer<'_> {
+impl TableWriter for Writer<'_> {
     fn begin(&mut self, name: TableName<'_>) -> Outcome<()> {
         let format = match self.style {
             Style::ByteValue => "bytevalue",
@@ -127,6 +127,8 @@ fn from_print(text: &[u8]) -> Result<Vec<u8>, String> {
 struct Head {
     style: Style,
     has_several_values: bool,
+    /// The table; `None` is the main one.
+    name: Option<Vec<u8>>,
 }
 
 /// Reads all tables.
@@ -156,59 +158,67 @@ fn read_head(lines: &mut Lines, sink: &mut dyn Sink) -> Outcome<Option<Head>> {
     let mut head = Head {
         style: Style::ByteValue,
         has_several_values: false,
+        name: None,
     };
-    let mut name: Option<Vec<u8>> = None;
-    let mut is_first = true;
-    loop {
-        let Some(line) = lines.next()? else {
-            return match is_first {
-                true => Ok(None),
-                false => Err(lines.wrong("the input ends within a head, before HEADER=END")),
-            };
+    let Some(mut line) = first_line(lines)? else {
+        return Ok(None);
+    };
+    while line != b"HEADER=END" {
+        match head.read(&line) {
+            Ok(None) => {}
+            Ok(Some(remark)) => sink.remark(&format!("line {}: {remark}", lines.number)),
+            Err(what) => return Err(lines.wrong(what)),
+        }
+        line = match lines.next()? {
+            Some(line) => line.to_vec(),
+            None => return Err(lines.wrong("the input ends within a head, before HEADER=END")),
         };
-        let Some(at) = line.iter().position(|byte| *byte == b'=') else {
-            // Empty lines between tables do no harm.
-            if line.is_empty() && is_first {
-                continue;
-            }
-            return Err(lines.wrong("a line of a head has the form NAME=VALUE"));
-        };
-        is_first = false;
-        let (word, value) = (line[..at].to_vec(), line[at + 1..].to_vec());
-        match (word.as_slice(), value.as_slice()) {
-            (b"HEADER", b"END") => break,
-            (b"VERSION", b"1" | b"2" | b"3") | (b"type", b"btree") => {}
-            (b"VERSION", other) => return Err(lines.wrong(format_args!("version {} is not known", Quoted(other)))),
-            (b"type", other) => {
-                return Err(lines.wrong(format_args!(
-                    "a table of type {}; only btree can be loaded",
-                    Quoted(other)
-                )))
-            }
-            (b"format", b"bytevalue") => head.style = Style::ByteValue,
-            (b"format", b"print") => head.style = Style::Print,
-            (b"format", other) => {
-                return Err(lines.wrong(format_args!("format {}; there are bytevalue and print", Quoted(other))))
-            }
-            (b"database" | b"subdatabase", _) => name = Some(value),
-            (b"duplicates" | b"dupsort" | b"dupfixed" | b"integerdup" | b"reversedup", value) => {
-                head.has_several_values |= value == b"1";
-            }
-            (b"integerkey" | b"reversekey", b"1") => sink.remark(&format!(
-                "line {}: {} is set; keys are loaded as they are, and ordered as bytes",
-                lines.number,
-                Quoted(&word)
-            )),
-            (b"integerkey" | b"reversekey" | b"mapsize" | b"mapaddr" | b"maxreaders" | b"db_pagesize", _) => {}
-            _ => sink.remark(&format!(
-                "line {}: {} is not known and is left out",
-                lines.number,
-                Quoted(&word)
-            )),
+    }
+    sink.table(head.name.as_deref())?;
+    Ok(Some(head))
+}
+
+/// Returns the first line of a head, or `None` at the end of the input. Empty lines between tables do no harm.
+fn first_line(lines: &mut Lines) -> Outcome<Option<Vec<u8>>> {
+    while let Some(line) = lines.next()? {
+        if !line.is_empty() {
+            return Ok(Some(line.to_vec()));
         }
     }
-    sink.table(name.as_deref())?;
-    Ok(Some(head))
+    Ok(None)
+}
+
+impl Head {
+    /// Takes over a line, and returns what is worth a remark.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    fn read(&mut self, line: &[u8]) -> Result<Option<String>, String> {
+        let at = line.iter().position(|byte| *byte == b'=');
+        let at = at.ok_or("a line of a head has the form NAME=VALUE")?;
+        let (word, value) = (&line[..at], &line[at + 1..]);
+        match (word, value) {
+            (b"VERSION", b"1" | b"2" | b"3") | (b"type", b"btree") => {}
+            (b"VERSION", other) => return Err(format!("version {} is not known", Quoted(other))),
+            (b"type", other) => return Err(format!("a table of type {}; only btree can be loaded", Quoted(other))),
+            (b"format", b"bytevalue") => self.style = Style::ByteValue,
+            (b"format", b"print") => self.style = Style::Print,
+            (b"format", other) => return Err(format!("format {}; there are bytevalue and print", Quoted(other))),
+            (b"database" | b"subdatabase", _) => self.name = Some(value.to_vec()),
+            (b"duplicates" | b"dupsort" | b"dupfixed" | b"integerdup" | b"reversedup", value) => {
+                self.has_several_values |= value == b"1";
+            }
+            (b"integerkey" | b"reversekey", b"1") => {
+                let word = Quoted(word);
+                return Ok(Some(format!(
+                    "{word} is set; keys are loaded as they are, and ordered as bytes"
+                )));
+            }
+            (b"integerkey" | b"reversekey" | b"mapsize" | b"mapaddr" | b"maxreaders" | b"db_pagesize", _) => {}
+            _ => return Ok(Some(format!("{} is not known and is left out", Quoted(word)))),
+        }
+        Ok(None)
+    }
 }
 
 /// Reads a line with a key or a value, or `None` for `DATA=END`.

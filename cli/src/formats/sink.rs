@@ -20,7 +20,7 @@ pub trait Sink {
 }
 
 /// Writes tables in a format.
-pub trait Format {
+pub trait TableWriter {
     /// A table begins.
     fn begin(&mut self, name: TableName<'_>) -> Outcome<()>;
     /// An entry of the table.

@@ -39,6 +39,14 @@ impl HexArg {
     }
 }
 
+/// Reads the page size of a new file.
+pub fn page_size(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(bytes @ (4096 | 8192 | 16384 | 32768 | 65536)) => Ok(bytes),
+        _ => Err("it can be 4096, 8192, 16384, 32768 or 65536".to_string()),
+    }
+}
+
 /// Which keys.
 #[derive(Debug, Args)]
 pub struct RangeArgs {

@@ -3,6 +3,7 @@
 //! `output::text` writes is read back as it was.
 
 use crate::exit::{Failure, Outcome};
+use crate::output::text::Typed;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
@@ -22,7 +23,7 @@ impl Syntax {
             Syntax::Text => from_text(typed.as_bytes()),
             Syntax::Hex => from_hex(typed.as_bytes()),
         };
-        bytes.map_err(|what| Failure::usage(format!("{:?}: {what}", typed)))
+        bytes.map_err(|what| Failure::usage(format!("{}: {what}", Typed(typed))))
     }
 }
 

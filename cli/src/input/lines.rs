@@ -1,6 +1,6 @@
 //! Lines of a file or of a pipe, with their numbers for messages and their bytes for progress.
 
-use crate::exit::{shown, Exit, Failure, Outcome};
+use crate::exit::{input_name, Exit, Failure, Outcome};
 use crate::interrupt::Wakeful;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -23,7 +23,7 @@ impl Lines {
     /// Opens a file, or standard input if the name is `-`.
     pub fn open(path: &Path) -> Outcome<Lines> {
         let (from, total) = match path == Path::new("-") {
-            true => (Wakeful::stdin().map_err(|e| Failure::file(path, "open", &e))?, None),
+            true => (Wakeful::stdin()?, None),
             false => {
                 let file = File::open(path).map_err(|e| Failure::file(path, "open", &e))?;
                 let facts = file.metadata().map_err(|e| Failure::file(path, "look at", &e))?;
@@ -44,14 +44,14 @@ impl Lines {
     /// Returns the first bytes without taking them.
     pub fn peek(&mut self) -> Outcome<&[u8]> {
         let name = &self.name;
-        self.from.fill_buf().map_err(|e| Failure::file(name, "read", &e))
+        self.from.fill_buf().map_err(|e| Failure::input(name, "read", &e))
     }
 
     /// Returns the next line without its end, or `None` behind the last.
     pub fn next(&mut self) -> Outcome<Option<&[u8]>> {
         self.line.clear();
         let read = self.from.read_until(b'\n', &mut self.line);
-        match read.map_err(|e| Failure::file(&self.name, "read", &e))? {
+        match read.map_err(|e| Failure::input(&self.name, "read", &e))? {
             0 => Ok(None),
             n => {
                 self.number += 1;
@@ -74,12 +74,8 @@ impl Lines {
 
 /// Returns the failure for what is wrong in a line of the input.
 pub fn wrong_line(name: &Path, number: u64, what: impl std::fmt::Display) -> Failure {
-    let name = match name == Path::new("-") {
-        true => "standard input".to_string(),
-        false => shown(name).to_string(),
-    };
     Failure::new(
         Exit::Usage,
-        format!("{name}: line {number}: {what}; nothing more was loaded"),
+        format!("{}: line {number}: {what}; nothing more was loaded", input_name(name)),
     )
 }

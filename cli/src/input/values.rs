@@ -2,7 +2,7 @@
 //! larger than memory, and are put in parts.
 
 use crate::database::Database;
-use crate::exit::{Failure, Outcome};
+use crate::exit::{input_name, Failure, Outcome};
 use crate::input::bytes::{from_hex, Syntax};
 use crate::interrupt::Wakeful;
 use kv_engine::{PutMode, TableId, WriteTxn};
@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 pub enum Value {
     /// It was typed.
     Typed(Vec<u8>),
-    /// It is what a file has. It is open already, so that a name that is wrong is told before anything is done.
+    /// It is what a file has. It is open already, so that a name that is wrong is reported before anything is done.
     File(PathBuf, File),
     /// It is what comes through standard input.
     Input,
@@ -44,11 +44,7 @@ impl Value {
     pub fn put(self, txn: &mut WriteTxn, at: &Target<'_>, syntax: Syntax) -> Outcome<()> {
         match self {
             Value::Typed(bytes) => at.answer(txn.put(at.table, at.key, &bytes, at.mode)),
-            Value::Input => {
-                let name = Path::new("standard input");
-                let mut from = Wakeful::stdin().map_err(|e| Failure::file(name, "open", &e))?;
-                from_stream(txn, at, syntax, &mut from, (name, 0))
-            }
+            Value::Input => from_stream(txn, at, syntax, &mut Wakeful::stdin()?, (Path::new("-"), 0)),
             Value::File(path, file) => {
                 // A hint is enough: a file may change while it is read, and pipes have no length.
                 let len = file.metadata().map_or(0, |facts| facts.len());
@@ -88,9 +84,9 @@ fn from_stream(
     if syntax == Syntax::Hex {
         let mut digits = Vec::new();
         from.read_to_end(&mut digits)
-            .map_err(|e| Failure::file(name, "read", &e))?;
+            .map_err(|e| Failure::input(name, "read", &e))?;
         let digits = digits.trim_ascii_end();
-        let bytes = from_hex(digits).map_err(|what| Failure::usage(format!("{}: {what}", name.display())))?;
+        let bytes = from_hex(digits).map_err(|what| Failure::usage(format!("{}: {what}", input_name(name))))?;
         return at.answer(txn.put(at.table, at.key, &bytes, at.mode));
     }
     let mut part = vec![0; PART];
@@ -114,7 +110,7 @@ fn fill(from: &mut dyn Read, buffer: &mut [u8], name: &Path) -> Outcome<usize> {
             Ok(0) => break,
             Ok(n) => filled += n,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(Failure::file(name, "read", &e)),
+            Err(e) => return Err(Failure::input(name, "read", &e)),
         }
     }
     Ok(filled)

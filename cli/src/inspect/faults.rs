@@ -1,14 +1,18 @@
 //! What a fault means for people who did not write the engine, and what to do about it.
 
-use crate::output::figures::{Figure, Record};
-use kv_engine::{Fault, TableId};
+use crate::exit::{Failure, Outcome};
+use crate::output::figures::{self, Figure, Record};
+use crate::output::stream::Out;
+use crate::output::Form;
+use kv_engine::{Fault, FaultKind, TableId};
 
 /// What a fault means.
-pub struct Meaning {
+#[derive(Debug, PartialEq, Eq)]
+struct Meaning {
     /// What it means for the data.
-    pub means: &'static str,
+    means: &'static str,
     /// What to do.
-    pub advice: &'static str,
+    advice: &'static str,
 }
 
 const UNREADABLE: Meaning = Meaning {
@@ -18,7 +22,7 @@ const UNREADABLE: Meaning = Meaning {
 };
 const LIST: Meaning = Meaning {
     means: "the list of tables is damaged; a table may not be found by its name",
-    advice: "save what is there into a new file (kv salvage)",
+    advice: "restore a backup (kv restore), or save what is there into a new file (kv salvage)",
 };
 const SPACE: Meaning = Meaning {
     means: "what is known of free pages is wrong; entries can be read, and writing could make it worse",
@@ -29,21 +33,67 @@ const SHAPE: Meaning = Meaning {
     advice: "restore a backup (kv restore), or save what is left (kv salvage), and report how the file came about",
 };
 
-/// Returns what a fault means.
-pub fn meaning(fault: &Fault) -> Meaning {
-    match fault.table {
-        _ if fault.what.contains("checksum") => UNREADABLE,
-        Some(TableId::SPACE) => SPACE,
-        Some(TableId::CATALOGUE | TableId::NAMES) => LIST,
-        _ => SHAPE,
+/// Returns what a fault means. Which table it is in says more than what kind of fault it is: entries do not depend on the
+/// tree of dead pages, whatever is wrong with that.
+fn meaning(fault: &Fault) -> Meaning {
+    match (fault.table, fault.kind) {
+        (Some(TableId::SPACE), _) => SPACE,
+        (Some(TableId::CATALOGUE | TableId::NAMES), _) => LIST,
+        (_, FaultKind::Unreadable) => UNREADABLE,
+        (_, FaultKind::Contradiction) => SHAPE,
+    }
+}
+
+/// Shows faults as they are found.
+pub struct Faults<'o> {
+    out: &'o mut Out,
+    form: Form,
+    /// Why a fault could not be shown.
+    failure: Option<Failure>,
+}
+
+impl<'o> Faults<'o> {
+    /// Begins to show faults in a form.
+    pub fn new(out: &'o mut Out, form: Form) -> Faults<'o> {
+        Faults {
+            out,
+            form,
+            failure: None,
+        }
+    }
+
+    /// Shows a fault at once, in a table of which messages have a name. Returns whether to go on, as jobs of the engine
+    /// want it.
+    pub fn show(&mut self, fault: &Fault, table: Option<String>) -> bool {
+        let shown = self.write(fault, table).and_then(|()| self.out.finish());
+        self.failure = shown.err();
+        self.failure.is_none()
+    }
+
+    /// Returns why a fault could not be shown, if that ended the job.
+    pub fn end(self) -> Outcome<()> {
+        self.failure.map_or(Ok(()), Err)
+    }
+
+    /// Writes a fault: lines that people can read, or a record for programs.
+    fn write(&mut self, fault: &Fault, table: Option<String>) -> Outcome<()> {
+        if self.form != Form::Table {
+            return figures::table(self.out, self.form, &[], &[record(fault, table)]);
+        }
+        let meaning = meaning(fault);
+        let page = fault.page.map(|page| format!("page {page}: ")).unwrap_or_default();
+        let table = table.map(|table| format!(" ({table})")).unwrap_or_default();
+        self.out.line(format_args!("{page}{}{table}", fault.what))?;
+        self.out.line(format_args!("    meaning: {}", meaning.means))?;
+        self.out.line(format_args!("    to do:   {}", meaning.advice))
     }
 }
 
 /// Returns a fault as a record.
-pub fn record(fault: &Fault, table: Option<String>) -> Record {
+fn record(fault: &Fault, table: Option<String>) -> Record {
     let meaning = meaning(fault);
     vec![
-        ("finding", Figure::Text(fault.what.clone())),
+        ("fault", Figure::Text(fault.what.clone())),
         (
             "page",
             fault.page.map_or(Figure::None("none"), |page| page.get().into()),
@@ -52,4 +102,42 @@ pub fn record(fault: &Fault, table: Option<String>) -> Record {
         ("means", Figure::Text(meaning.means.to_string())),
         ("advice", Figure::Text(meaning.advice.to_string())),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_fault_has_the_meaning_of_its_table_and_kind() {
+        let [unreadable, contradiction] = [FaultKind::Unreadable, FaultKind::Contradiction];
+        for (table, kind, want) in [
+            (Some(TableId::MAIN), unreadable, UNREADABLE),
+            (Some(TableId::new(300)), unreadable, UNREADABLE),
+            (None, unreadable, UNREADABLE),
+            (Some(TableId::MAIN), contradiction, SHAPE),
+            (Some(TableId::new(300)), contradiction, SHAPE),
+            (None, contradiction, SHAPE),
+            (Some(TableId::SPACE), unreadable, SPACE),
+            (Some(TableId::SPACE), contradiction, SPACE),
+            (Some(TableId::CATALOGUE), unreadable, LIST),
+            (Some(TableId::CATALOGUE), contradiction, LIST),
+            (Some(TableId::NAMES), unreadable, LIST),
+            (Some(TableId::NAMES), contradiction, LIST),
+        ] {
+            // Whatever the text says.
+            let what = "its checksum does not match".to_string();
+            let page = None;
+            assert_eq!(
+                meaning(&Fault {
+                    page,
+                    table,
+                    kind,
+                    what
+                }),
+                want,
+                "{table:?} {kind:?}"
+            );
+        }
+    }
 }

@@ -14,10 +14,10 @@ pub fn figures(database: &Database, txn: &mut dyn Reader, own_snapshots: u32) ->
     let identity = database.db.identity();
     let recovery = database.db.recovery();
     let stat = database.db.stat();
-    let tables = database.named_tables(txn)?;
-    let mut entries = txn.count(kv_engine::TableId::MAIN, &Range::default()).about(path)?;
-    for (_, number) in &tables {
-        entries += txn.count(*number, &Range::default()).about(path)?;
+    let tables = database.tables(txn)?;
+    let mut entries = 0;
+    for table in &tables {
+        entries += txn.count(table.id, &Range::default()).about(path)?;
     }
     let dead = |pages: u64| match stat.dead_pages_known {
         true => Figure::Number(pages),
@@ -34,7 +34,7 @@ pub fn figures(database: &Database, txn: &mut dyn Reader, own_snapshots: u32) ->
         ("pages", stat.pages.into()),
         ("free_pages", dead(stat.free_pages)),
         ("pending_pages", dead(stat.pending_pages)),
-        ("tables", (tables.len() as u64 + 1).into()),
+        ("tables", (tables.len() as u64).into()),
         ("entries", entries.into()),
         ("newest_commit", stat.visible.get().into()),
         ("durable_commit", stat.durable.get().into()),

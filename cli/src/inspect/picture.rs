@@ -7,8 +7,8 @@ use kv_engine::{PageRun, PageUse};
 pub const KINDS: [(PageUse, &str, char, char, u8); 6] = [
     (PageUse::Leaf, "leaves", '█', '#', 32),
     (PageUse::Branch, "branches", '▒', '+', 33),
-    (PageUse::Overflow, "long values", '▓', '=', 34),
-    (PageUse::Own, "bookkeeping", '░', 'o', 35),
+    (PageUse::Overflow, "overflow", '▓', '=', 34),
+    (PageUse::Own, "own", '░', 'o', 35),
     (PageUse::Meta, "head", '■', 'H', 36),
     (PageUse::Dead, "dead", '·', '.', 90),
 ];

@@ -1,7 +1,11 @@
 //! What the pages of a file are used for: counts, and runs that are joined where they touch.
 
 use super::picture::{kind_of, KINDS};
+use crate::context::Context;
+use crate::database::Database;
+use crate::exit::{About, Outcome};
 use crate::output::figures::Figure;
+use crate::output::progress;
 use kv_engine::{PageRun, PageUse};
 
 /// What was counted.
@@ -23,7 +27,7 @@ pub struct Counts {
 
 impl Counts {
     /// Counts pages that are used for the same.
-    pub fn add(&mut self, run: PageRun) {
+    fn add(&mut self, run: PageRun) {
         self.pages[kind_of(run.usage)] += run.pages;
         match run.usage {
             PageUse::Leaf => {
@@ -56,8 +60,41 @@ impl Counts {
     }
 }
 
+/// What the pages of a file are used for.
+#[derive(Debug)]
+pub struct Uses {
+    /// How many pages there are of each kind.
+    pub counts: Counts,
+    /// The uses in the order of the file, joined where they touch.
+    pub runs: Vec<PageRun>,
+    /// The commit of which this tells.
+    pub commit: u64,
+    /// The pages of the file then.
+    pub pages: u64,
+}
+
+impl Uses {
+    /// Reads them. A commit may make the file longer meanwhile.
+    pub fn read(database: &Database, context: &Context, doing: &'static str) -> Outcome<Uses> {
+        let (mut counts, mut runs) = (Counts::default(), Vec::new());
+        let read = progress::of_job(context, doing, database.db.stat().pages, |job| {
+            database.db.page_uses(job, &mut |run| {
+                counts.add(run);
+                join(&mut runs, run);
+            })
+        });
+        let read = read.about(&database.path)?;
+        Ok(Uses {
+            counts,
+            runs,
+            commit: read.id.get(),
+            pages: read.pages,
+        })
+    }
+}
+
 /// Adds a run to a list, as a part of the last one where it continues that.
-pub fn join(runs: &mut Vec<PageRun>, run: PageRun) {
+fn join(runs: &mut Vec<PageRun>, run: PageRun) {
     match runs.last_mut() {
         Some(last) if last.usage == run.usage && last.first + last.pages == run.first => last.pages += run.pages,
         _ => runs.push(run),

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 pub struct Paged {
     terminal: File,
     /// What was written until it was too long for the screen.
-    held: Vec<u8>,
+    waiting: Vec<u8>,
     lines: usize,
     rows: usize,
     pager: Option<Child>,
@@ -19,7 +19,7 @@ impl Paged {
     pub fn new(terminal: File, rows: usize) -> Paged {
         Paged {
             terminal,
-            held: Vec::new(),
+            waiting: Vec::new(),
             lines: 0,
             rows,
             pager: None,
@@ -53,13 +53,13 @@ impl Write for Paged {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.pager.is_none() && self.lines < self.rows {
             self.lines += bytes.iter().filter(|byte| **byte == b'\n').count();
-            self.held.extend_from_slice(bytes);
+            self.waiting.extend_from_slice(bytes);
             if self.lines >= self.rows {
                 self.pager = start();
-                let held = std::mem::take(&mut self.held);
+                let waiting = std::mem::take(&mut self.waiting);
                 match self.pager.as_mut().and_then(|pager| pager.stdin.as_mut()) {
-                    Some(pager) => pager.write_all(&held)?,
-                    None => self.terminal.write_all(&held)?,
+                    Some(pager) => pager.write_all(&waiting)?,
+                    None => self.terminal.write_all(&waiting)?,
                 }
             }
             return Ok(bytes.len());
@@ -71,13 +71,13 @@ impl Write for Paged {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.terminal.write_all(&std::mem::take(&mut self.held))
+        self.terminal.write_all(&std::mem::take(&mut self.waiting))
     }
 }
 
 impl Drop for Paged {
     fn drop(&mut self) {
-        // What could not be written was told when the command finished its output.
+        // What could not be written was reported when the command finished its output.
         let _ = self.flush();
         if let Some(mut pager) = self.pager.take() {
             drop(pager.stdin.take());

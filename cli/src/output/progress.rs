@@ -3,6 +3,7 @@
 use crate::context::Context;
 use crate::interrupt;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use kv_engine::Job;
 use std::time::Duration;
 
 /// What is counted.
@@ -69,6 +70,13 @@ impl Progress {
         }
         Ok(())
     }
+}
+
+/// Runs a job of the engine that reads pages, at most this many, and shows how far it is.
+pub fn of_job<T>(context: &Context, doing: &'static str, pages: u64, work: impl FnOnce(&Job<'_>) -> T) -> T {
+    let mut progress = Progress::new(context, doing, Unit::Pages, Some(pages));
+    let mut tell = |done, total| progress.tell(done, total);
+    work(&Job::new(&mut tell))
 }
 
 impl Drop for Progress {

@@ -1,21 +1,32 @@
 //! Bytes as text in one line. What can be seen stays as it is; what would break a line, move the cursor or not be seen at
 //! all is an escape, `\n`, `\r`, `\t` or `\xHH`. A backslash is doubled. `input::bytes` reads all of it.
 
+use std::ffi::OsStr;
 use std::fmt::{self, Display, Formatter};
+use std::os::unix::ffi::OsStrExt;
 
 /// The most bytes of a name or a key that a message shows.
 const MOST: usize = 80;
 
-struct Escaped<'a>(&'a [u8]);
+/// Bytes as text with escapes.
+struct Escaped<'a> {
+    bytes: &'a [u8],
+    /// Whether a backslash is doubled, so that the text stands for the bytes.
+    doubles_backslash: bool,
+}
 
 /// Shows bytes as text with escapes.
 pub fn escaped(bytes: &[u8]) -> impl Display + '_ {
-    Escaped(bytes)
+    Escaped {
+        bytes,
+        doubles_backslash: true,
+    }
 }
 
 impl Display for Escaped<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        for chunk in self.0.utf8_chunks() {
+        let needs_escape = |c| needs_escape(c) && (self.doubles_backslash || c != '\\');
+        for chunk in self.bytes.utf8_chunks() {
             let text = chunk.valid();
             // Text that needs no escape is written at once.
             let mut written = 0;
@@ -89,10 +100,31 @@ impl Display for Quoted<'_> {
         let Quoted(bytes) = *self;
         match bytes.get(..MOST) {
             Some(begin) if bytes.len() > MOST => {
-                write!(f, "\"{}...\" ({} bytes)", Escaped(begin), bytes.len())
+                write!(f, "\"{}...\" ({} bytes)", escaped(begin), bytes.len())
             }
-            _ => write!(f, "\"{}\"", Escaped(bytes)),
+            _ => write!(f, "\"{}\"", escaped(bytes)),
         }
+    }
+}
+
+/// Returns what messages call a table by its name, or the main table if it has none.
+pub fn table_called(name: Option<&[u8]>) -> String {
+    match name {
+        Some(name) => format!("table {}", Quoted(name)),
+        None => "the main table".to_string(),
+    }
+}
+
+/// Shows what somebody typed between quotation marks, as messages do. Its escapes stay as they were typed.
+pub struct Typed<'a>(pub &'a OsStr);
+
+impl Display for Typed<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let typed = Escaped {
+            bytes: self.0.as_bytes(),
+            doubles_backslash: false,
+        };
+        write!(f, "\"{typed}\"")
     }
 }
 
@@ -108,6 +140,7 @@ mod tests {
         assert_eq!(hex(b"\0\xff").to_string(), "00ff");
         assert_eq!(hex(&[0x1a; 200]).to_string(), "1a".repeat(200));
         assert_eq!(Quoted(b"a").to_string(), "\"a\"");
+        assert_eq!(Typed(OsStr::from_bytes(b"a\\q\n\xff")).to_string(), r#""a\q\n\xff""#);
         let long = Quoted(&[b'k'; 100]).to_string();
         assert_eq!(long, format!("\"{}...\" (100 bytes)", "k".repeat(80)));
     }

@@ -8,7 +8,7 @@ use kv_engine::PageRun;
 use std::fmt::Write;
 
 /// The classes of the style sheet for the kinds of pages, in the order of [`KINDS`].
-pub const CLASSES: [&str; KINDS.len()] = ["leaf", "branch", "value", "own", "head", "dead"];
+pub const CLASSES: [&str; KINDS.len()] = ["leaf", "branch", "overflow", "own", "head", "dead"];
 
 /// How many cells a row of the page map has.
 const CELLS: usize = 64;
@@ -80,7 +80,87 @@ pub fn bar(percent: f64, class: &str) -> String {
 }
 
 /// The width and height of a histogram, and the room below it for numbers.
-const SIZE: (f64, f64, f64) = (480.0, 160.0, 22.0);
+const WIDTH: f64 = 480.0;
+const HEIGHT: f64 = 160.0;
+const BELOW: f64 = 22.0;
+/// The room above the highest column for its number.
+const ABOVE: f64 = 20.0;
+/// The part of its place that a column leaves free on either side.
+const MARGIN: f64 = 0.08;
+
+/// A column of a histogram.
+struct Column {
+    bucket: Bucket,
+    /// Where its place begins.
+    left: f64,
+    /// How broad its place is.
+    step: f64,
+    /// How tall it is.
+    tall: f64,
+}
+
+impl Column {
+    /// Returns a column whose place is number `at` of those that are `step` broad, where the tallest stands for `most`.
+    fn new(bucket: Bucket, at: usize, step: f64, most: u64) -> Column {
+        let tall = match bucket.count {
+            0 => 0.0,
+            // One among millions can still be seen.
+            count => (count as f64 / most as f64 * (HEIGHT - ABOVE)).max(1.5),
+        };
+        Column {
+            bucket,
+            left: at as f64 * step,
+            step,
+            tall,
+        }
+    }
+
+    /// Draws the column, and the place that shows its numbers when it is pointed at.
+    fn draw(&self, svg: &mut String, what: &str) {
+        let Column {
+            bucket,
+            left,
+            step,
+            tall,
+        } = self;
+        let _ = writeln!(
+            svg,
+            "<title>{}: {} {what}</title>\
+             <rect class=\"hit\" x=\"{left:.1}\" y=\"0\" width=\"{step:.1}\" height=\"{HEIGHT}\"/>\
+             <rect class=\"column\" x=\"{:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{tall:.1}\" rx=\"2\"/>",
+            range(*bucket),
+            number(bucket.count),
+            left + step * MARGIN,
+            HEIGHT - tall,
+            step * (1.0 - 2.0 * MARGIN),
+        );
+    }
+
+    /// Writes above the column how many there are. The first column has no room to its left.
+    fn write_count(&self, svg: &mut String) {
+        let (x, anchor) = match self.left > 0.0 {
+            true => (self.left + self.step / 2.0, "middle"),
+            false => (self.step * MARGIN, "start"),
+        };
+        let _ = writeln!(
+            svg,
+            "<text class=\"most\" x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{}</text>",
+            HEIGHT - self.tall - 5.0,
+            number(self.bucket.count)
+        );
+    }
+
+    /// Writes below the column with which length it begins.
+    fn write_length(&self, svg: &mut String) {
+        let _ = writeln!(
+            svg,
+            "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
+            self.left + self.step / 2.0,
+            HEIGHT + 16.0,
+            short(self.bucket.from)
+        );
+    }
+}
 
 /// Returns a histogram of lengths.
 pub fn histogram(lengths: &Lengths, what: &str) -> String {
@@ -88,60 +168,27 @@ pub fn histogram(lengths: &Lengths, what: &str) -> String {
     if buckets.is_empty() {
         return "<p class=\"dim\">There are none.</p>\n".to_string();
     }
-    let (width, height, below) = SIZE;
     let mut svg = format!(
-        "<svg class=\"histogram\" viewBox=\"0 0 {width} {}\" role=\"img\" aria-label=\"Lengths of {what}\">\n",
-        height + below
+        "<svg class=\"histogram\" viewBox=\"0 0 {WIDTH} {}\" role=\"img\" aria-label=\"Lengths of {what}\">\n",
+        HEIGHT + BELOW
     );
     let most = buckets.iter().map(|bucket| bucket.count).max().unwrap_or(1);
-    // Few bars would be as broad as walls.
-    let step = (width / buckets.len() as f64).min(60.0);
+    // Few columns would be as broad as walls, and many have no room for a number each.
+    let step = (WIDTH / buckets.len() as f64).min(60.0);
     let every = buckets.len().div_ceil(10);
-    for (at, bucket) in buckets.iter().enumerate() {
-        let left = at as f64 * step;
-        let tall = match bucket.count {
-            0 => 0.0,
-            // One among millions can still be seen.
-            count => (count as f64 / most as f64 * (height - 20.0)).max(1.5),
-        };
-        let _ = writeln!(
-            svg,
-            "<g data-from=\"{}\" data-count=\"{}\"><title>{}: {} {what}</title>\
-             <rect class=\"hit\" x=\"{left:.1}\" y=\"0\" width=\"{step:.1}\" height=\"{height}\"/>\
-             <rect class=\"column\" x=\"{:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{tall:.1}\" rx=\"2\"/>",
-            bucket.from,
-            bucket.count,
-            range(*bucket),
-            number(bucket.count),
-            left + step * 0.08,
-            height - tall,
-            step * 0.84,
-        );
+    for (at, bucket) in buckets.into_iter().enumerate() {
+        let column = Column::new(bucket, at, step, most);
+        let _ = write!(svg, "<g data-from=\"{}\" data-count=\"{}\">", bucket.from, bucket.count);
+        column.draw(&mut svg, what);
         if bucket.count == most {
-            let _ = writeln!(
-                svg,
-                "<text class=\"most\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"{}\">{}</text>",
-                match at {
-                    0 => left + step * 0.08,
-                    _ => left + step / 2.0,
-                },
-                height - tall - 5.0,
-                if at == 0 { "start" } else { "middle" },
-                number(most)
-            );
+            column.write_count(&mut svg);
         }
         if at % every == 0 {
-            let _ = writeln!(
-                svg,
-                "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
-                left + step / 2.0,
-                height + 16.0,
-                short(bucket.from)
-            );
+            column.write_length(&mut svg);
         }
         svg.push_str("</g>\n");
     }
-    let _ = writeln!(svg, "<path class=\"axis\" d=\"M0 {height}h{width}\"/>\n</svg>");
+    let _ = writeln!(svg, "<path class=\"axis\" d=\"M0 {HEIGHT}h{WIDTH}\"/>\n</svg>");
     svg
 }
 

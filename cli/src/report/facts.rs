@@ -1,21 +1,23 @@
 //! What is read of a database for its report: the figures of `stat`, `tables`, `map` and `readers`, and the lengths of all
-//! keys and values. Everything but the page uses is of one snapshot.
+//! keys and values. Everything but the page uses and the readers is of one snapshot.
 
 use super::lengths::Lengths;
 use crate::context::Context;
-use crate::database::Database;
+use crate::database::{self, Database};
 use crate::exit::{About, Outcome};
-use crate::inspect::{file, readers, uses};
+use crate::inspect::file;
+use crate::inspect::readers::CurrentReaders;
+use crate::inspect::uses::Uses;
 use crate::output::figures::Record;
 use crate::output::progress::{Progress, Unit};
-use kv_engine::{Cursor, Job, LevelStat, PageRun, Range, ReadTxn, Reader, ReaderInfo, TableId, TableStat, Writer};
+use kv_engine::{Cursor, LevelStat, Range, ReadTxn, Reader, ReaderInfo, TableId, TableStat, Writer};
 use std::path::{Path, PathBuf};
 
 /// One table.
 #[derive(Debug, Clone)]
 pub struct Table {
-    /// The name, which is empty for the main table.
-    pub name: Vec<u8>,
+    /// The name, or `None` for the main table.
+    pub name: Option<Vec<u8>>,
     /// Its shape and size.
     pub stat: TableStat,
 }
@@ -25,6 +27,29 @@ impl Table {
     pub fn pages(&self) -> u64 {
         self.stat.branch_pages + self.stat.leaf_pages + self.stat.overflow_pages
     }
+}
+
+/// What is read by going through all tables.
+#[derive(Debug, Default)]
+pub struct Contents {
+    /// The tables, the main one first.
+    pub tables: Vec<Table>,
+    /// For each level, from the leaves up, the sum over all tables.
+    pub levels: Vec<LevelStat>,
+    /// The lengths of keys.
+    pub keys: Lengths,
+    /// The lengths of values.
+    pub values: Lengths,
+}
+
+/// The processes that read and write.
+pub struct Users {
+    /// The readers.
+    pub readers: Vec<ReaderInfo>,
+    /// Whether it is known how many pages are kept for them.
+    pub knows_pages: bool,
+    /// The process that writes.
+    pub writer: Option<Writer>,
 }
 
 /// What the report tells.
@@ -37,24 +62,20 @@ pub struct Facts {
     pub page_size: u64,
     /// The size of the file in bytes.
     pub file_bytes: u64,
-    /// The newest commit and the newest durable one.
-    pub commits: (u64, u64),
-    /// Whether the file was closed properly, and how many descriptions of commits are damaged.
-    pub recovery: (bool, u32),
-    /// The tables, the main one first.
-    pub tables: Vec<Table>,
-    /// For each level, from the leaves up, the sum over all tables.
-    pub levels: Vec<LevelStat>,
-    /// The lengths of keys and of values.
-    pub lengths: (Lengths, Lengths),
-    /// What `kv map` counts, the commit of which it tells, and the pages of the file then.
-    pub uses: (uses::Counts, u64, u64),
-    /// The uses of pages, joined where they touch.
-    pub runs: Vec<PageRun>,
-    /// The readers, and whether it is known how many pages are kept for them.
-    pub readers: (Vec<ReaderInfo>, bool),
-    /// The process that writes.
-    pub writer: Option<Writer>,
+    /// The newest commit.
+    pub visible: u64,
+    /// The newest durable commit.
+    pub durable: u64,
+    /// Whether the file was closed properly.
+    pub closed_properly: bool,
+    /// How many descriptions of commits cannot be read.
+    pub lost_slots: u32,
+    /// What is in the tables.
+    pub contents: Contents,
+    /// What `kv map` counts.
+    pub uses: Uses,
+    /// The processes that read and write.
+    pub users: Users,
 }
 
 /// How many entries are walked between two looks at the clock.
@@ -63,111 +84,104 @@ const AT_ONCE: u64 = 4096;
 impl Facts {
     /// Reads them.
     pub fn gather(path: &Path, context: &Context) -> Outcome<Facts> {
-        // Before this command has a snapshot of its own.
-        let (database, readers, knows_pages) = readers::now(path, context)?;
-        let writer = database.db.writer();
-        drop(database);
+        // This comes before this command has a snapshot of its own.
+        let users = Users::now(path, context)?;
         let database = Database::to_read(path, context)?;
         let txn = database.db.begin_read().about(path)?;
         let kept = database.session.as_ref().and_then(|session| session.snapshot());
         let own_snapshots = 1 + u32::from(kept.is_some());
         let figures = file::figures(&database, &mut &txn, own_snapshots)?;
-        let file_bytes = std::fs::metadata(path).map_or(0, |facts| facts.len());
-        let mut names = vec![(Vec::new(), TableId::MAIN)];
-        names.extend(database.named_tables(&mut &txn)?);
-        let mut reader = &txn;
-        let mut total = 0;
-        for (_, number) in &names {
-            total += reader.count(*number, &Range::default()).about(path)?;
-        }
-        let mut progress = Progress::new(context, "reading", Unit::Entries, Some(total));
-        let (mut tables, mut levels) = (Vec::new(), Vec::new());
-        let mut lengths = (Lengths::default(), Lengths::default());
-        for (name, number) in names {
-            let stat = reader.table_stat(number).about(path)?;
-            add_levels(&mut levels, &txn, number, stat.height).about(path)?;
-            measure(&mut lengths, &txn, number, &mut progress, path)?;
-            tables.push(Table { name, stat });
-        }
-        drop(progress);
-        let state = database.db.stat();
-        let recovery = database.db.recovery();
-        let (mut counts, mut runs) = (uses::Counts::default(), Vec::new());
-        let mut progress = Progress::new(context, "reading pages", Unit::Pages, Some(state.pages));
-        let uses = {
-            let mut tell = |done, total| progress.tell(done, total);
-            let job = Job::new(&mut tell);
-            database.db.page_uses(&job, &mut |run| {
-                counts.add(run);
-                uses::join(&mut runs, run);
-            })
-        };
-        let uses = uses.about(path)?;
+        let contents = Contents::read(&database, &txn, context)?;
+        let uses = Uses::read(&database, context, "reading pages")?;
+        let (state, recovery) = (database.db.stat(), database.db.recovery());
         Ok(Facts {
             path: path.to_path_buf(),
             stat: figures,
             page_size: u64::from(state.page_size),
-            file_bytes,
-            commits: (state.visible.get(), state.durable.get()),
-            recovery: (recovery.closed_properly, recovery.lost_slots.count_ones()),
-            tables,
-            levels,
-            lengths,
-            uses: (counts, uses.id.get(), uses.pages),
-            runs,
-            readers: (readers, knows_pages),
-            writer,
+            file_bytes: std::fs::metadata(path).map_or(0, |facts| facts.len()),
+            visible: state.visible.get(),
+            durable: state.durable.get(),
+            closed_properly: recovery.closed_properly,
+            lost_slots: recovery.lost_slots.count_ones(),
+            contents,
+            uses,
+            users,
         })
     }
 
     /// Returns the number of entries of all tables.
     pub fn entries(&self) -> u64 {
-        self.tables.iter().map(|table| table.stat.entries).sum()
+        self.contents.tables.iter().map(|table| table.stat.entries).sum()
     }
 }
 
-/// Adds the levels of a table's tree to the sums.
-fn add_levels(sums: &mut Vec<LevelStat>, mut txn: &ReadTxn, table: TableId, height: u8) -> kv_engine::Result<()> {
-    for level in 1..=height {
-        let found = txn.level_stat(table, level)?;
-        let at = usize::from(level) - 1;
-        if sums.len() <= at {
-            sums.resize(at + 1, LevelStat::default());
+impl Users {
+    fn now(path: &Path, context: &Context) -> Outcome<Users> {
+        let current = CurrentReaders::of(path, context)?;
+        Ok(Users {
+            writer: current.database.db.writer(),
+            readers: current.list,
+            knows_pages: current.knows_pages,
+        })
+    }
+}
+
+impl Contents {
+    fn read(database: &Database, txn: &ReadTxn, context: &Context) -> Outcome<Contents> {
+        let (path, mut reader) = (&database.path, txn);
+        let tables = database.tables(&mut reader)?;
+        let mut total = 0;
+        for table in &tables {
+            total += reader.count(table.id, &Range::default()).about(path)?;
         }
-        sums[at].pages += found.pages;
-        sums[at].items += found.items;
-        sums[at].used_bytes += found.used_bytes;
+        let mut progress = Progress::new(context, "reading", Unit::Entries, Some(total));
+        let mut contents = Contents::default();
+        for database::Table { name, id } in tables {
+            let stat = reader.table_stat(id).about(path)?;
+            contents.add_levels(txn, id, stat.height).about(path)?;
+            contents.measure(txn, id, &mut progress, path)?;
+            contents.tables.push(Table { name, stat });
+        }
+        Ok(contents)
     }
-    Ok(())
-}
 
-/// Counts the lengths of the keys and values of a table. Long values are not read.
-fn measure(
-    lengths: &mut (Lengths, Lengths),
-    mut txn: &ReadTxn,
-    table: TableId,
-    progress: &mut Progress,
-    path: &Path,
-) -> Outcome<()> {
-    let mut cursor = Cursor::new(&mut txn, table, &Range::default()).about(path)?;
-    loop {
-        let mut long = Vec::new();
-        let taken = cursor.next_many(&mut txn, AT_ONCE, &mut |key, value| {
-            lengths.0.add(key.as_slice().len() as u64);
-            match value.is_chain() {
-                true => long.push(key.as_slice().to_vec()),
-                false => lengths.1.add(value.bytes().len() as u64),
+    /// Adds the levels of a table's tree to the sums.
+    fn add_levels(&mut self, mut txn: &ReadTxn, table: TableId, height: u8) -> kv_engine::Result<()> {
+        for level in 1..=height {
+            let found = txn.level_stat(table, level)?;
+            let at = usize::from(level) - 1;
+            if self.levels.len() <= at {
+                self.levels.resize(at + 1, LevelStat::default());
             }
-            true
-        });
-        let taken = taken.about(path)?;
-        for key in long {
-            let info = txn.value_info(table, &key).about(path)?;
-            lengths.1.add(info.map_or(0, |info| info.len));
+            self.levels[at].pages += found.pages;
+            self.levels[at].items += found.items;
+            self.levels[at].used_bytes += found.used_bytes;
         }
-        progress.more(taken)?;
-        if taken < AT_ONCE {
-            return Ok(());
+        Ok(())
+    }
+
+    /// Counts the lengths of the keys and values of a table. Long values are not read.
+    fn measure(&mut self, mut txn: &ReadTxn, table: TableId, progress: &mut Progress, path: &Path) -> Outcome<()> {
+        let mut cursor = Cursor::new(&mut txn, table, &Range::default()).about(path)?;
+        loop {
+            let mut long = Vec::new();
+            let taken = cursor.next_many(&mut txn, AT_ONCE, &mut |key, value| {
+                self.keys.add(key.as_slice().len() as u64);
+                match value.is_chain() {
+                    true => long.push(key.as_slice().to_vec()),
+                    false => self.values.add(value.bytes().len() as u64),
+                }
+                true
+            });
+            let taken = taken.about(path)?;
+            for key in long {
+                let info = txn.value_info(table, &key).about(path)?;
+                self.values.add(info.map_or(0, |info| info.len));
+            }
+            progress.more(taken)?;
+            if taken < AT_ONCE {
+                return Ok(());
+            }
         }
     }
 }

@@ -4,8 +4,9 @@ use super::facts::Facts;
 use super::markup::{bytes, counted, duration, number, percent};
 use crate::exit::shown;
 use crate::inspect::picture::kind_of;
-use crate::inspect::readers::name_of;
+use crate::inspect::readers::process_name;
 use crate::output::figures::Figure;
+use crate::output::text::table_called;
 use kv_engine::PageUse;
 
 /// How much a finding matters.
@@ -35,17 +36,17 @@ const WORTH: u64 = 64;
 pub fn findings(facts: &Facts) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut add = |weight, text: String| found.push(Finding { weight, text });
-    if facts.recovery.1 > 0 {
+    if facts.lost_slots > 0 {
         add(
             Weight::Warning,
             format!(
                 "{} of a commit cannot be read. Others take their place; run kv check to see whether more is damaged.",
-                counted(u64::from(facts.recovery.1), "description", "descriptions")
+                counted(u64::from(facts.lost_slots), "description", "descriptions")
             ),
         );
     }
     readers(facts, &mut add);
-    if let Some(writer) = facts.writer.filter(|writer| writer.age_ms >= 10_000) {
+    if let Some(writer) = facts.users.writer.filter(|writer| writer.age_ms >= 10_000) {
         add(
             Weight::Warning,
             format!(
@@ -57,17 +58,17 @@ pub fn findings(facts: &Facts) -> Vec<Finding> {
         );
     }
     space(facts, &mut add);
-    if facts.commits.1 < facts.commits.0 {
+    if facts.durable < facts.visible {
         add(
             Weight::Notice,
             format!(
                 "Commit {} is the newest, but only commit {} is durable. A power cut now would lose what came after it; a \
                  sync or a full commit keeps it.",
-                facts.commits.0, facts.commits.1
+                facts.visible, facts.durable
             ),
         );
     }
-    if !facts.recovery.0 {
+    if !facts.closed_properly {
         add(
             Weight::Notice,
             "The file was not closed: it is in use, or a process that had it open was killed. Nothing that was \
@@ -90,11 +91,10 @@ pub fn findings(facts: &Facts) -> Vec<Finding> {
 
 /// Adds what is found about readers.
 fn readers(facts: &Facts, add: &mut impl FnMut(Weight, String)) {
-    let (readers, knows_pages) = &facts.readers;
-    for reader in readers {
+    for reader in &facts.users.readers {
         let who = format!("Process {}{}", reader.pid, called(reader.pid));
         let since = format!("has read commit {} for {}", reader.id, duration(reader.age_ms));
-        if *knows_pages && reader.kept_pages >= WORTH {
+        if facts.users.knows_pages && reader.kept_pages >= WORTH {
             add(
                 Weight::Warning,
                 format!(
@@ -115,22 +115,22 @@ fn readers(facts: &Facts, add: &mut impl FnMut(Weight, String)) {
 
 /// Adds what is found about space and order.
 fn space(facts: &Facts, add: &mut impl FnMut(Weight, String)) {
-    let (counts, _, pages) = &facts.uses;
+    let (counts, pages) = (&facts.uses.counts, facts.uses.pages);
     let dead = counts.pages[kind_of(PageUse::Dead)];
     let path = shown(&facts.path);
-    if dead >= WORTH && dead * 4 >= *pages {
+    if dead >= WORTH && dead * 4 >= pages {
         add(
             Weight::Notice,
             format!(
                 "{:.0} % of the file are dead pages ({}), which new entries will fill. If there will be none, kv backup \
                  --compact {path} COPY makes a copy of about {}.",
-                percent(dead, *pages),
+                percent(dead, pages),
                 bytes(dead * facts.page_size),
                 bytes((pages - dead) * facts.page_size)
             ),
         );
     }
-    if let Some(leaves) = facts.levels.first().filter(|leaves| leaves.pages >= WORTH) {
+    if let Some(leaves) = facts.contents.levels.first().filter(|leaves| leaves.pages >= WORTH) {
         let fill = percent(leaves.used_bytes, leaves.pages * facts.page_size);
         if fill < 60.0 {
             add(
@@ -153,18 +153,20 @@ fn space(facts: &Facts, add: &mut impl FnMut(Weight, String)) {
             );
         }
     }
-    let most = facts.tables.iter().max_by_key(|table| table.pages());
-    if let Some(table) = most.filter(|table| facts.tables.len() > 2 && table.pages() >= WORTH) {
-        let share = percent(table.pages(), facts.tables.iter().map(|table| table.pages()).sum());
+    let most = facts.contents.tables.iter().max_by_key(|table| table.pages());
+    if let Some(table) = most.filter(|table| facts.contents.tables.len() > 2 && table.pages() >= WORTH) {
+        let share = percent(
+            table.pages(),
+            facts.contents.tables.iter().map(|table| table.pages()).sum(),
+        );
         if share >= 80.0 {
-            let name = match table.name.is_empty() {
-                true => "The main table".to_string(),
-                false => format!("Table {}", crate::output::text::Quoted(&table.name)),
-            };
-            let others = number(facts.tables.len() as u64 - 1);
+            let others = number(facts.contents.tables.len() as u64 - 1);
             add(
                 Weight::Good,
-                format!("{name} has {share:.0} % of all pages of tables; {others} other tables share the rest."),
+                format!(
+                    "Of all pages of tables, {share:.0} % are in {}; {others} other tables share the rest.",
+                    table_called(table.name.as_deref())
+                ),
             );
         }
     }
@@ -172,7 +174,7 @@ fn space(facts: &Facts, add: &mut impl FnMut(Weight, String)) {
 
 /// Returns the name of a process in parentheses, if it is known.
 pub fn called(pid: u32) -> String {
-    match name_of(pid) {
+    match process_name(pid) {
         Figure::Text(name) => format!(" ({name})"),
         _ => String::new(),
     }

@@ -31,11 +31,11 @@ impl Write for Filter<'_, '_> {
     }
 }
 
-/// Shows the name of a table: the bytes that cannot be seen as escapes, and nothing of it as markup.
-pub fn table_name(name: &[u8]) -> String {
-    match name.is_empty() {
-        true => "<i>(main)</i>".to_string(),
-        false => safe(escaped(name)).to_string(),
+/// Shows the name of a table in a cell: the bytes that cannot be seen as escapes, and nothing of it as markup.
+pub fn table_cell(name: Option<&[u8]>) -> String {
+    match name {
+        None => "<i>(main)</i>".to_string(),
+        Some(name) => safe(escaped(name)).to_string(),
     }
 }
 
@@ -117,10 +117,10 @@ mod tests {
     #[test]
     fn markup_and_bytes_that_cannot_be_seen_are_escaped() {
         assert_eq!(
-            table_name(b"<script>alert('\"&')</script>\0\xff"),
+            table_cell(Some(b"<script>alert('\"&')</script>\0\xff")),
             "&lt;script&gt;alert(&#39;&quot;&amp;&#39;)&lt;/script&gt;\\x00\\xff"
         );
-        assert_eq!(table_name(b""), "<i>(main)</i>");
+        assert_eq!(table_cell(None), "<i>(main)</i>");
     }
 
     #[test]

@@ -3,10 +3,11 @@
 use super::charts::{bar, histogram, page_map, shares};
 use super::facts::{Facts, Table};
 use super::findings::{called, findings, Weight};
-use super::markup::{bytes, counted, date, duration, number, percent, safe, table_name};
+use super::markup::{bytes, counted, date, duration, number, percent, safe, table_cell};
 use super::style::STYLE;
 use crate::exit::shown;
 use crate::inspect::picture::kind_of;
+use crate::inspect::uses::Uses;
 use crate::output::figures::Figure;
 use kv_engine::PageUse;
 use std::fmt::Write;
@@ -59,15 +60,15 @@ fn head(out: &mut String, facts: &Facts, name: &str) {
         out,
         "<header>\n<h1>{name}</h1>\n<p class=\"dim\">{}</p>\n<p class=\"dim\">commit {}{} · {}</p>\n</header>\n",
         path.unwrap_or_default(),
-        number(facts.commits.0),
-        match facts.commits.1 == facts.commits.0 {
+        number(facts.visible),
+        match facts.durable == facts.visible {
             true => ", durable".to_string(),
-            false => format!(", durable up to {}", number(facts.commits.1)),
+            false => format!(", durable up to {}", number(facts.durable)),
         },
         date(now)
     );
-    let (counts, _, pages) = &facts.uses;
-    let dead = counts.pages[kind_of(PageUse::Dead)];
+    let pages = facts.uses.pages;
+    let dead = facts.uses.counts.pages[kind_of(PageUse::Dead)];
     out.push_str("<div class=\"tiles\">\n");
     for (label, value, more) in [
         (
@@ -78,19 +79,19 @@ fn head(out: &mut String, facts: &Facts, name: &str) {
         ("Entries", number(facts.entries()), "in all tables".to_string()),
         (
             "Tables",
-            number(facts.tables.len() as u64),
+            number(facts.contents.tables.len() as u64),
             "with the main one".to_string(),
         ),
-        ("Pages", number(*pages), format!("of {}", bytes(facts.page_size))),
+        ("Pages", number(pages), format!("of {}", bytes(facts.page_size))),
         (
             "Dead pages",
-            format!("{:.0} %", percent(dead, *pages)),
+            format!("{:.0} %", percent(dead, pages)),
             bytes(dead * facts.page_size),
         ),
         (
             "Readers",
-            number(facts.readers.0.len() as u64),
-            match facts.writer {
+            number(facts.users.readers.len() as u64),
+            match facts.users.writer {
                 Some(_) => "and a writer".to_string(),
                 None => "and no writer".to_string(),
             },
@@ -121,8 +122,13 @@ fn found(facts: &Facts) -> String {
 }
 
 fn uses(facts: &Facts) -> String {
-    let (counts, commit, pages) = &facts.uses;
-    let (map, per_cell) = page_map(&facts.runs, *pages);
+    let Uses {
+        counts,
+        runs,
+        commit,
+        pages,
+    } = &facts.uses;
+    let (map, per_cell) = page_map(runs, *pages);
     let in_order = match counts.in_order() {
         Figure::Real(percent, _) => format!("{percent:.1} % of the leaves lie right behind the leaf before them."),
         _ => "There are too few leaves to be in an order.".to_string(),
@@ -140,7 +146,7 @@ fn uses(facts: &Facts) -> String {
 }
 
 fn tables(facts: &Facts) -> String {
-    let mut sorted: Vec<&Table> = facts.tables.iter().collect();
+    let mut sorted: Vec<&Table> = facts.contents.tables.iter().collect();
     // The largest first; those of the same size by their names.
     sorted.sort_by_key(|table| std::cmp::Reverse(table.pages()));
     let whole: u64 = sorted.iter().map(|table| table.pages()).sum();
@@ -157,7 +163,7 @@ fn tables(facts: &Facts) -> String {
                 "<tr data-entries=\"{}\"><td class=\"name\">{}</td><td class=\"n\">{}</td><td class=\"n wide\">{}</td>\
                  <td class=\"n wide\">{}</td><td class=\"n\">{}</td><td class=\"share\">{}<span>{:.1} %</span></td></tr>",
                 table.stat.entries,
-                table_name(&table.name),
+                table_cell(table.name.as_deref()),
                 number(table.stat.entries),
                 table.stat.height,
                 number(pages),
@@ -186,14 +192,14 @@ fn tables(facts: &Facts) -> String {
 }
 
 fn levels(facts: &Facts) -> String {
-    if facts.levels.is_empty() {
+    if facts.contents.levels.is_empty() {
         return "<p class=\"dim\">No table has a page yet.</p>\n".to_string();
     }
     let mut out = String::from(
         "<div class=\"scroll\"><table>\n<thead><tr><th>Level</th><th class=\"n\">Pages</th>\
          <th class=\"n wide\">Entries or children</th><th>Fill</th></tr></thead>\n<tbody>\n",
     );
-    for (at, level) in facts.levels.iter().enumerate().rev() {
+    for (at, level) in facts.contents.levels.iter().enumerate().rev() {
         let fill = percent(level.used_bytes, level.pages * facts.page_size);
         let (name, class) = match at {
             0 => ("1, leaves".to_string(), "leaf"),
@@ -217,7 +223,7 @@ fn levels(facts: &Facts) -> String {
 
 fn lengths(facts: &Facts) -> String {
     let mut out = String::from("<div class=\"pair\">\n");
-    for (what, lengths) in [("keys", &facts.lengths.0), ("values", &facts.lengths.1)] {
+    for (what, lengths) in [("keys", &facts.contents.keys), ("values", &facts.contents.values)] {
         let told = match lengths.mean() {
             Some(mean) => format!(
                 "{} altogether, {mean:.1} bytes on average, the longest {}.",
@@ -238,15 +244,15 @@ fn lengths(facts: &Facts) -> String {
 }
 
 fn readers(facts: &Facts) -> String {
-    let (readers, knows_pages) = &facts.readers;
-    if readers.is_empty() && facts.writer.is_none() {
+    let readers = &facts.users.readers;
+    if readers.is_empty() && facts.users.writer.is_none() {
         return "<p class=\"dim\">No other process reads or writes.</p>\n".to_string();
     }
     let mut out = String::from(
         "<div class=\"scroll\"><table>\n<thead><tr><th>Process</th><th>Does</th><th class=\"n\">For</th>\
          <th class=\"n\">Commit</th><th class=\"n\">Pages kept</th></tr></thead>\n<tbody>\n",
     );
-    let mut row = |pid: u32, does: &str, age: u64, (commit, kept): (String, String)| {
+    let mut row = |pid: u32, does: &str, age: u64, commit: String, kept: String| {
         let _ = writeln!(
             out,
             "<tr><td>{pid}{}</td><td>{does}</td><td class=\"n\">{}</td><td class=\"n\">{commit}</td>\
@@ -256,14 +262,14 @@ fn readers(facts: &Facts) -> String {
         );
     };
     for reader in readers {
-        let kept = match knows_pages {
+        let kept = match facts.users.knows_pages {
             true => number(reader.kept_pages),
             false => "not known".to_string(),
         };
-        row(reader.pid, "reads", reader.age_ms, (number(reader.id.get()), kept));
+        row(reader.pid, "reads", reader.age_ms, number(reader.id.get()), kept);
     }
-    if let Some(writer) = &facts.writer {
-        row(writer.pid, "writes", writer.age_ms, (String::new(), String::new()));
+    if let Some(writer) = &facts.users.writer {
+        row(writer.pid, "writes", writer.age_ms, String::new(), String::new());
     }
     out.push_str("</tbody>\n</table></div>\n");
     out

@@ -4,13 +4,13 @@
 pub const STYLE: &str = "
 :root {
   --ground: #f6f7f9; --card: #ffffff; --line: #e3e6eb; --text: #1b1f27; --dim: #626b7a; --track: #eceff3;
-  --leaf: #2f9e6e; --branch: #e0a100; --value: #3b7dd8; --own: #8a63d2; --head: #12a5b8; --dead: #cdd3dc;
+  --leaf: #2f9e6e; --branch: #e0a100; --overflow: #3b7dd8; --own: #8a63d2; --head: #12a5b8; --dead: #cdd3dc;
   --good: #2f9e6e; --notice: #b27b00; --warning: #c93a3a;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --ground: #12151b; --card: #1a1f28; --line: #2b323e; --text: #e6e9ef; --dim: #98a2b3; --track: #262d38;
-    --leaf: #3fb984; --branch: #e8b339; --value: #5b9cf0; --own: #a586e8; --head: #35c3d4; --dead: #3b4453;
+    --leaf: #3fb984; --branch: #e8b339; --overflow: #5b9cf0; --own: #a586e8; --head: #35c3d4; --dead: #3b4453;
     --good: #3fb984; --notice: #e8b339; --warning: #f07070;
   }
 }
@@ -50,11 +50,11 @@ section p { margin: 12px 0 0; }
 .key { width: 10px; height: 10px; border-radius: 3px; flex: none; }
 span.leaf { background: var(--leaf); } path.leaf { fill: var(--leaf); }
 span.branch { background: var(--branch); } path.branch { fill: var(--branch); }
-span.value { background: var(--value); } path.value { fill: var(--value); }
+span.overflow { background: var(--overflow); } path.overflow { fill: var(--overflow); }
 span.own { background: var(--own); } path.own { fill: var(--own); }
 span.head { background: var(--head); } path.head { fill: var(--head); }
 span.dead { background: var(--dead); } path.dead { fill: var(--dead); }
-.tile span.value { background: none; }
+.tile span.overflow { background: none; }
 svg { display: block; width: 100%; height: auto; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; }
@@ -79,7 +79,7 @@ figcaption { margin-bottom: 8px; }
 .histogram text { font-size: 12px; fill: var(--dim); }
 .histogram .most { fill: var(--text); }
 .histogram .hit { fill: transparent; }
-.histogram .column { fill: var(--value); }
+.histogram .column { fill: var(--overflow); }
 .histogram g:hover .column { fill: var(--branch); }
 .axis { stroke: var(--line); }
 dl { margin: 0; display: grid; grid-template-columns: repeat(auto-fill, minmax(300px, 1fr)); gap: 0 28px; }

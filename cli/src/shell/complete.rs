@@ -49,7 +49,7 @@ impl Completer for Help {
                 begin: at,
             });
         }
-        // A database that cannot be read has nothing to offer. What is wrong with it is told by the next command.
+        // A database that cannot be read has nothing to offer. The next command reports what is wrong with it.
         let found = self.candidates(&words).unwrap_or_default();
         Ok((words.last().map_or(at, |word| word.begin), found))
     }
@@ -103,8 +103,8 @@ impl Help {
         };
         let database = Database::to_read(&self.file, &self.context)?;
         let mut txn = database.reading()?;
-        let tables = database.named_tables(&mut *txn.reader())?;
-        let names = tables.into_iter().map(|(name, _)| name);
+        let tables = database.tables(&mut *txn.reader())?;
+        let names = tables.into_iter().filter_map(|table| table.name);
         Ok(names
             .filter(|name| name.starts_with(&begin))
             .map(|name| words::typed(&escaped(&name).to_string()))

@@ -2,11 +2,11 @@
 
 use super::words;
 use crate::context::Context;
-use crate::database::{Database, Writing};
+use crate::database::{Database, WriteAccess};
 use crate::exit::{shown, Exit, Failure, Outcome};
 use crate::input::bytes::from_text;
 use crate::output::stream::Out;
-use crate::output::text::Quoted;
+use crate::output::text::{Quoted, Typed};
 use crate::session::{Session, State};
 use clap::parser::ValueSource;
 use clap::ArgMatches;
@@ -44,8 +44,8 @@ pub enum Next {
     End,
 }
 
-/// A shell on one file.
-pub struct Shell {
+/// What runs the lines of a shell on one file.
+pub struct Interpreter {
     file: PathBuf,
     /// The options of the shell, which its commands have as well.
     pub context: Context,
@@ -67,9 +67,9 @@ pub fn names(kv: &clap::Command) -> Vec<String> {
     names.filter(|name| name != "shell").collect()
 }
 
-impl Shell {
+impl Interpreter {
     /// Begins a shell on a file.
-    pub fn new(file: &Path, context: &Context) -> Shell {
+    pub fn new(file: &Path, context: &Context) -> Interpreter {
         let session = Rc::new(Session::default());
         let mut context = context.clone();
         context.session = Some(session.clone());
@@ -78,7 +78,7 @@ impl Shell {
             true => Path::new(".").join(file),
             false => file.to_path_buf(),
         };
-        Shell {
+        Interpreter {
             file,
             context,
             session,
@@ -136,7 +136,7 @@ impl Shell {
                 "there is a transaction already; commit or abort it first",
             ));
         }
-        let database = Database::to_write(&self.file, &self.context, Writing::default())?;
+        let database = Database::to_write(&self.file, &self.context, WriteAccess::default())?;
         let txn = database.begin_write()?;
         self.session.begin(txn, database.db);
         Ok(())
@@ -157,7 +157,7 @@ impl Shell {
 
     /// Changes the current table, which need not be there yet: `put --create` makes it.
     fn choose(&mut self, name: &OsStr) -> Outcome<()> {
-        let bytes = from_text(name.as_bytes()).map_err(|what| Failure::usage(format!("{name:?}: {what}")))?;
+        let bytes = from_text(name.as_bytes()).map_err(|what| Failure::usage(format!("{}: {what}", Typed(name))))?;
         if bytes.is_empty() {
             return Err(Failure::usage(
                 "a table has no empty name; say table alone for the main table",
@@ -277,10 +277,8 @@ impl Shell {
 
 /// Shows what clap says of a line: what is wrong with it, or the help that it asks for.
 fn told(error: &clap::Error) -> Outcome<Exit> {
-    // Nobody is left to be told if the stream is closed.
-    let _ = error.print();
-    match error.use_stderr() {
-        true => Err(Failure::usage("")),
-        false => Ok(Exit::Done),
+    match Failure::command_line(error) {
+        Exit::Done => Ok(Exit::Done),
+        exit => Err(Failure::new(exit, "")),
     }
 }

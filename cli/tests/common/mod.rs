@@ -117,10 +117,7 @@ impl Answer {
     pub fn ends_with(self, code: i32) -> Answer {
         assert_eq!(self.code, code, "{self:?}");
         if !matches!(code, 0 | 3) {
-            assert!(
-                self.err.starts_with("kv: ") || self.err.starts_with("error: "),
-                "{self:?}"
-            );
+            assert!(self.err.starts_with("kv: "), "{self:?}");
         }
         self
     }
