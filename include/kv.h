@@ -1799,8 +1799,8 @@ typedef struct kv_db_stat {
      */
     uint32_t writer;
     /**
-     * 1 if `free_pages` and `pending_pages` are of the newest visible commit. 0 if they are not, because another process has
-     * committed since this one last wrote, or had the database open already when this one opened it.
+     * 1 if `free_pages` and `pending_pages` are of the newest visible commit. 0 if they are not, because another process
+     * has committed since this one last wrote, or had the database open already when this one opened it.
      */
     uint32_t dead_pages_known;
     /** Milliseconds since the process `writer` began the write transaction. */

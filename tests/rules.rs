@@ -197,8 +197,7 @@ const RETIRED: &[(&str, &str)] = &[
     ("=Walker", "TreeCursor"),
     ("=Writing", "PageWriter"),
 ];
-/// Those that the command needs in their everyday meaning, which the engine has no use for: rows and columns of what it
-/// shows, LMDB's format `print`, and its own option `--quick`.
+/// Those that the command has in their everyday meaning: rows and columns, LMDB's format `print`, `--quick`.
 const EVERYDAY: [&str; 4] = ["columns", "print", "quick", "rows"];
 /// How many identifiers still contain one, each counted once a line.
 const RETIRED_LEFT: usize = 0;
@@ -235,11 +234,8 @@ fn identifiers_use_the_words_of_the_glossary() {
     let header = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("include/kv.h"));
     let header = Source::new("include/kv.h", header.expect("the header"));
     let mut found = Vec::new();
-    for source in ["src", "capi/src", "cli/src", "cli/lmdb/src"]
-        .iter()
-        .flat_map(|folder| below(folder))
-        .chain([header])
-    {
+    let folders = ["src", "capi/src", "cli/src", "cli/lmdb/src"];
+    for source in folders.iter().flat_map(|folder| below(folder)).chain([header]) {
         let is_allowed = |old: &str| source.name.starts_with("cli/") && EVERYDAY.contains(&old);
         for word in tokens(&source.code).iter().filter(|word| word.is_word()) {
             for (old, instead) in retired(word.text).into_iter().filter(|(old, _)| !is_allowed(old)) {

@@ -54,8 +54,8 @@ pub struct kv_db_stat {
     pub lost_slots: u32,
     /// Id of the process that has the write transaction open at this moment, as that process sees it; 0 if none has.
     pub writer: u32,
-    /// 1 if `free_pages` and `pending_pages` are of the newest visible commit. 0 if they are not, because another process has
-    /// committed since this one last wrote, or had the database open already when this one opened it.
+    /// 1 if `free_pages` and `pending_pages` are of the newest visible commit. 0 if they are not, because another process
+    /// has committed since this one last wrote, or had the database open already when this one opened it.
     pub dead_pages_known: u32,
     /// Milliseconds since the process `writer` began the write transaction.
     pub writer_ms: u64,

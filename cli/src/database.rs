@@ -4,7 +4,7 @@ use crate::context::Context;
 use crate::exit::{shown, About, Exit, Failure, Outcome};
 use crate::interrupt;
 use crate::output::figures::Figure;
-use crate::output::text::{table_called, Quoted};
+use crate::output::text::{table_name, Quoted};
 use crate::session::{Reading, Session, Work};
 use kv_engine::{
     CommitId, Cursor, Db, Durability, Error, Options, Range, ReadTxn, Reader, TableId, Wait, WriteOptions, WriteTxn,
@@ -219,7 +219,7 @@ impl Database {
 
     /// Returns the failure for a key that is not there.
     pub fn no_key(&self, table: Option<&[u8]>, key: &[u8]) -> Failure {
-        let (path, table) = (shown(&self.path), table_called(table));
+        let (path, table) = (shown(&self.path), table_name(table));
         Failure::new(Exit::NotFound, format!("{path}: {table} has no key {}", Quoted(key)))
     }
 

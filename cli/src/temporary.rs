@@ -1,5 +1,5 @@
-//! Files and folders that exist while a command works, under names of one form: `.kv-PURPOSE-PROCESS`. What is not given
-//! another name goes away with the value.
+//! Files and folders that exist while a command works, under names of one form: `.kv-PURPOSE-PROCESS`. What is not
+//! given another name goes away with the value.
 
 use crate::exit::{Failure, Outcome};
 use std::fs::{File, OpenOptions};
@@ -12,18 +12,18 @@ pub struct Temporary {
 }
 
 impl Temporary {
-    /// Creates a file, open for writing.
-    pub fn file(within: &Path, purpose: &str) -> Outcome<(Temporary, File)> {
-        let path = name(within, purpose);
+    /// Creates a file beside `target`, open for writing. Messages are about `target`: the user knows of no other file.
+    pub fn file(target: &Path, purpose: &str) -> Outcome<(Temporary, File)> {
+        let path = name(folder_of(target), purpose);
         let made = OpenOptions::new().write(true).create_new(true).open(&path);
-        let file = made.map_err(|e| Failure::file(&path, "create", &e))?;
+        let file = made.map_err(|e| Failure::file(target, "create", &e))?;
         Ok((Temporary { path }, file))
     }
 
-    /// Creates a folder.
+    /// Creates a folder in another one, which messages are about.
     pub fn folder(within: &Path, purpose: &str) -> Outcome<Temporary> {
         let path = name(within, purpose);
-        std::fs::create_dir(&path).map_err(|e| Failure::file(&path, "create", &e))?;
+        std::fs::create_dir(&path).map_err(|e| Failure::file(within, "work in", &e))?;
         Ok(Temporary { path })
     }
 

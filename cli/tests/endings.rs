@@ -398,7 +398,7 @@ fn a_full_disk_is_reported_and_changes_nothing() {
     folder
         .kv_with(&["restore", "-", "small/copy"], &bytes)
         .ends_with(5)
-        .says("cannot write: No space left on device; make room");
+        .says("kv: small/copy: cannot write: No space left on device; make room");
     assert_eq!(names(), ["db"]);
     folder.kv(&["scan", "small/db"]).is("k\tv\n");
     folder.kv(&["check", "--all", "small/db"]).ends_with(0);

@@ -99,7 +99,7 @@ fn odd_bytes_and_empty_ones_come_back_in_every_form() {
         folder
             .kv(&["get", "db", wrong])
             .ends_with(2)
-            .says(&format!("{wrong:?}"));
+            .says(&format!("kv: \"{wrong}\": "));
     }
     folder.kv(&["get", "db", "--hex", "0"]).ends_with(2).says("hexadecimal");
 }

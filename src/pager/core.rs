@@ -32,8 +32,8 @@ pub struct FileStat {
     pub free_pages: u64,
     /// The pages that died but are still needed by a reader or an undurable commit, as far as is known.
     pub pending_pages: u64,
-    /// Whether these two numbers are of the newest visible commit. They are not if another process has committed since this
-    /// one last had the write lock, or if others had the database open already when this one opened it.
+    /// Whether these two numbers are of the newest visible commit. They are not if another process has committed since
+    /// this one last had the write lock, or if others had the database open already when this one opened it.
     pub dead_pages_known: bool,
     /// The newest visible commit.
     pub visible: CommitId,

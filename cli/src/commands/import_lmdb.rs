@@ -8,7 +8,7 @@ use crate::input::args::page_size;
 use crate::input::bytes::Syntax;
 use crate::interrupt;
 use crate::output::progress::{Progress, Unit};
-use crate::output::text::{table_called, Quoted};
+use crate::output::text::{table_name, Quoted};
 use clap::{Args, ValueEnum};
 use keelkv_lmdb::composite::Composite;
 use keelkv_lmdb::{Environment, Rule};
@@ -154,7 +154,7 @@ struct Imported {
 
 impl Imported {
     fn summary(&self, duplicates: Duplicates) -> String {
-        let mut out = format!("{}: {} entries", table_called(self.name.as_deref()), self.put);
+        let mut out = format!("{}: {} entries", table_name(self.name.as_deref()), self.put);
         if self.is_joined {
             out.push_str(", each a key joined with a value");
         }
@@ -253,7 +253,7 @@ impl Import<'_> {
                 format!(
                     "{}: {} has {count} entries already; import into a new file, or choose others with --database",
                     shown(&database.path),
-                    table_called(name)
+                    table_name(name)
                 ),
             )),
         }
@@ -290,7 +290,7 @@ impl Import<'_> {
         let what = format!(
             "{}: {} has {count} entries after {} were imported; see that nobody else writes into it, and repeat",
             shown(&database.path),
-            table_called(imported.name.as_deref()),
+            table_name(imported.name.as_deref()),
             imported.put
         );
         Err(Failure::new(Exit::Refused, what))

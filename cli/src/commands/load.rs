@@ -20,7 +20,7 @@ use std::path::PathBuf;
 ///
 /// The format is found out by the first bytes. Tables that the input names are created. All entries are one transaction,
 /// which may be larger than memory; with --batch there are several, and what was loaded before an error stays. A file that
-/// was created goes again if nothing was committed.
+/// was created is removed if nothing was committed.
 #[derive(Debug, Args)]
 pub struct Load {
     /// The database.

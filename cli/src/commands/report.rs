@@ -4,7 +4,7 @@ use crate::context::Context;
 use crate::exit::{shown, Exit, Failure, Outcome};
 use crate::output::stream::Out;
 use crate::report::{self, facts::Facts};
-use crate::temporary::{folder_of, Temporary};
+use crate::temporary::Temporary;
 use clap::Args;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
@@ -82,7 +82,7 @@ fn write(path: &Path, bytes: &[u8]) -> Outcome<()> {
     if is_special {
         return std::fs::write(path, bytes).map_err(|e| Failure::file(path, "write", &e));
     }
-    let (part, mut file) = Temporary::file(folder_of(path), "report")?;
+    let (part, mut file) = Temporary::file(path, "report")?;
     file.write_all(bytes).map_err(|e| Failure::file(path, "write", &e))?;
     part.keep_as(path)
 }

@@ -5,7 +5,7 @@ use crate::database::Database;
 use crate::exit::{shown, Exit, Failure, Outcome};
 use crate::interrupt::{self, Wakeful};
 use crate::output::progress::{self, Progress, Unit};
-use crate::temporary::{folder_of, Temporary};
+use crate::temporary::Temporary;
 use clap::Args;
 use kv_engine::BackupOptions;
 use std::fs::File;
@@ -41,8 +41,8 @@ impl Restore {
         }
         interrupt::watch();
         // What came through a pipe lies beside the target until it is verified.
-        let (received, file) = Temporary::file(folder_of(&self.target), "restore")?;
-        receive(file, received.path(), context)?;
+        let (received, file) = Temporary::file(&self.target, "restore")?;
+        receive(file, &self.target, context)?;
         self.copy(received.path(), context)
     }
 
@@ -66,8 +66,8 @@ impl Restore {
     }
 }
 
-/// Writes what comes from standard input into a file.
-fn receive(mut file: File, path: &Path, context: &Context) -> Outcome<()> {
+/// Writes what comes from standard input into a file. Messages are about `target`, for which that is done.
+fn receive(mut file: File, target: &Path, context: &Context) -> Outcome<()> {
     let mut progress = Progress::new(context, "receiving", Unit::Bytes, None);
     let mut from = Wakeful::stdin()?;
     let mut part = vec![0; 1 << 20];
@@ -78,7 +78,7 @@ fn receive(mut file: File, path: &Path, context: &Context) -> Outcome<()> {
             Ok(0) => return interrupt::check(),
             Ok(n) => {
                 file.write_all(&part[..n])
-                    .map_err(|e| Failure::file(path, "write", &e))?;
+                    .map_err(|e| Failure::file(target, "write", &e))?;
                 progress.more(n as u64)?;
             }
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}

@@ -33,8 +33,8 @@ const SHAPE: Meaning = Meaning {
     advice: "restore a backup (kv restore), or save what is left (kv salvage), and report how the file came about",
 };
 
-/// Returns what a fault means. Which table it is in says more than what kind of fault it is: entries do not depend on the
-/// tree of dead pages, whatever is wrong with that.
+/// Returns what a fault means. Which table it is in says more than what kind of fault it is: entries do not depend on
+/// the tree of dead pages, whatever is wrong with that.
 fn meaning(fault: &Fault) -> Meaning {
     match (fault.table, fault.kind) {
         (Some(TableId::SPACE), _) => SPACE,

@@ -108,7 +108,7 @@ impl Display for Quoted<'_> {
 }
 
 /// Returns what messages call a table by its name, or the main table if it has none.
-pub fn table_called(name: Option<&[u8]>) -> String {
+pub fn table_name(name: Option<&[u8]>) -> String {
     match name {
         Some(name) => format!("table {}", Quoted(name)),
         None => "the main table".to_string(),

@@ -6,7 +6,7 @@ use crate::exit::shown;
 use crate::inspect::picture::kind_of;
 use crate::inspect::readers::process_name;
 use crate::output::figures::Figure;
-use crate::output::text::table_called;
+use crate::output::text::table_name;
 use kv_engine::PageUse;
 
 /// How much a finding matters.
@@ -165,7 +165,7 @@ fn space(facts: &Facts, add: &mut impl FnMut(Weight, String)) {
                 Weight::Good,
                 format!(
                     "Of all pages of tables, {share:.0} % are in {}; {others} other tables share the rest.",
-                    table_called(table.name.as_deref())
+                    table_name(table.name.as_deref())
                 ),
             );
         }

@@ -72,8 +72,8 @@ pub enum Reached {
     Chain,
 }
 
-/// A function that is called with each fault: the page, the kind of fault, and what is wrong. If it returns false, the check
-/// stops.
+/// A function that is called with each fault: the page, the kind of fault, and what is wrong. If it returns false, the
+/// check stops.
 pub type OnFault<'f> = &'f mut dyn FnMut(PageNo, FaultKind, &str) -> bool;
 /// A function that is called with each run that was reached, and what the run holds.
 pub type OnRun<'f> = &'f mut dyn FnMut(Extent, Reached);
