@@ -61,6 +61,10 @@ fn beside(path: &Path) -> PathBuf {
     name.into()
 }
 
+/// How long opening waits at least. Processes that open a file at the same time wait for each other for a moment, and who
+/// does not want to wait for a writer does not mean that.
+const OPENING: Duration = Duration::from_secs(1);
+
 /// What a command that writes may do besides.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct WriteAccess {
@@ -80,7 +84,7 @@ impl Database {
             context,
             &Options {
                 read_only: true,
-                wait: Some(context.global.wait),
+                wait: Some(context.global.wait.max(OPENING)),
                 ..Options::default()
             },
         )
@@ -92,7 +96,7 @@ impl Database {
         let options = Options {
             existing: !access.create,
             page_size: access.page_size,
-            wait: Some(context.global.wait),
+            wait: Some(context.global.wait.max(OPENING)),
             durability: match access.lazy {
                 true => Durability::Lazy,
                 false => Durability::Full,
@@ -172,7 +176,10 @@ impl Database {
     fn wait_to_write(&self) -> kv_engine::Result<WriteTxn> {
         const STEP: Duration = Duration::from_millis(100);
         if !interrupt::is_watched() {
-            return self.db.begin_write(WriteOptions::default());
+            return self.db.begin_write(WriteOptions {
+                wait: Some(Wait::For(self.wait)),
+                ..WriteOptions::default()
+            });
         }
         let end = Instant::now().checked_add(self.wait);
         loop {

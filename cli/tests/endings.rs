@@ -405,8 +405,9 @@ fn a_full_disk_is_reported_and_changes_nothing() {
 }
 
 fn interrupt(child: &Child) {
+    // Tests that run in the background of a script have SIGINT ignored, and so have the commands that they start.
     let mut kill = Command::new("kill");
-    let status = kill.args(["-INT", &child.id().to_string()]).status().expect("kill");
+    let status = kill.args(["-TERM", &child.id().to_string()]).status().expect("kill");
     assert!(status.success());
 }
 
@@ -467,7 +468,7 @@ fn an_interrupted_restore_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_file_that_was_created_for_nothing_goes_again() {
+fn a_file_that_was_created_for_nothing_is_removed() {
     let folder = Folder::new("created");
     let text = |entries: u32| {
         let mut text = String::from("key,value\n");

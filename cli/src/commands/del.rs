@@ -59,7 +59,13 @@ impl Del {
         }
         let database = Database::to_write(&self.file, context, access)?;
         let mut txn = database.write()?;
-        let table = database.table(&mut *txn, name.as_deref())?;
+        let table = match database.table(&mut *txn, name.as_deref()) {
+            Ok(table) => table,
+            Err(failure) => {
+                txn.give_back();
+                return Err(failure);
+            }
+        };
         let mut exit = Exit::Done;
         if self.drop && table != TableId::MAIN {
             txn.table_drop(table).about(&self.file)?;

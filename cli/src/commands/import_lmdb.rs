@@ -20,7 +20,7 @@ use std::path::PathBuf;
 /// Creates tables from the databases of LMDB 0.9 and 1.0, all of them or nothing.
 ///
 /// The main database goes into the main table, and each named one into a table of its name, which must have no entries
-/// yet. LMDB is not needed. A file that is created goes again if nothing was committed. Nobody may write to the source
+/// yet. LMDB is not needed. A file that is created is removed if nothing was committed. Nobody may write to the source
 /// meanwhile: stop the programs that do, or import a copy made by mdb_copy. If somebody commits nevertheless, the import fails (exit status 4).
 #[derive(Debug, Args)]
 pub struct ImportLmdb {

@@ -4,13 +4,14 @@ use super::put::{table_to_write, CreateArgs};
 use crate::batches::Batches;
 use crate::context::Context;
 use crate::database::{Database, WriteAccess};
-use crate::exit::{shown, Exit, Outcome};
+use crate::exit::{shown, Exit, Failure, Outcome};
 use crate::formats::sink::{Sink, TableName};
 use crate::formats::{csv, json, mdb, Format};
 use crate::input::args::{HexArg, TableArg};
 use crate::input::lines::Lines;
 use crate::interrupt;
 use crate::output::progress::{Progress, Unit};
+use crate::output::text::Quoted;
 use clap::Args;
 use kv_engine::{Error, PutMode, TableId};
 use std::ffi::OsString;
@@ -31,7 +32,8 @@ pub struct Load {
     /// The format.
     #[arg(long, short, value_enum, value_name = "FORMAT")]
     format: Option<Format>,
-    /// The table for entries that the input has in its main table, by its name with escapes.
+    /// The table for entries that the input has in its main table, by its name with escapes. It is an error if the input
+    /// names a table before that.
     #[arg(long, short, value_name = "NAME")]
     table: Option<OsString>,
     #[command(flatten)]
@@ -90,7 +92,14 @@ impl Load {
         }
         loader.batches.commit()?;
         database.keep();
-        let Loader { loaded, left_out, .. } = loader;
+        let Loader {
+            loaded,
+            left_out,
+            progress,
+            ..
+        } = loader;
+        // The line of the progress goes before the summary comes.
+        drop(progress);
         let path = shown(&self.file);
         match left_out {
             0 => context.say(format_args!("{path}: {loaded} entries were loaded")),
@@ -145,6 +154,13 @@ impl Sink for Loader<'_> {
     fn table(&mut self, name: TableName<'_>) -> Outcome<()> {
         // What the input names is created. What the user names may be a mistake.
         let may_create = name.is_some() || self.may_create;
+        if let (Some(name), Some(_), false) = (name, &self.main, self.has_table) {
+            return Err(Failure::usage(format!(
+                "the input names the table {} itself, and --table is for entries that it has in its main table; leave out \
+                 --table, or dump with kv dump --main",
+                Quoted(name)
+            )));
+        }
         let name = name.map(<[u8]>::to_vec).or_else(|| self.main.clone());
         if self.has_table && self.name == name {
             return Ok(());
@@ -174,6 +190,6 @@ impl Sink for Loader<'_> {
     }
 
     fn remark(&mut self, what: &str) {
-        self.context.say(what);
+        self.progress.aside(|| self.context.say(what));
     }
 }

@@ -66,6 +66,22 @@ fn escape(f: &mut Formatter<'_>, c: char) -> fmt::Result {
     }
 }
 
+struct EscapedValue<'a>(&'a [u8]);
+
+/// Shows a value so that `kv put` takes what is shown for a value again: `@NAME` would be a file, and `-` standard input.
+pub fn escaped_value(bytes: &[u8]) -> impl Display + '_ {
+    EscapedValue(bytes)
+}
+
+impl Display for EscapedValue<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if matches!(self.0, [b'@', ..] | b"-") {
+            f.write_str("\\")?;
+        }
+        escaped(self.0).fmt(f)
+    }
+}
+
 /// How many bytes are turned into digits at once.
 const PART: usize = 64;
 
