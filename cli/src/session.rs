@@ -228,9 +228,9 @@ impl Work {
 
     /// Ends without a change: a transaction of a shell is given back as it was, and one of a command's own is undone. This
     /// is for what was refused before anything was written.
-    pub fn give_back(mut self) {
+    pub fn put_back(mut self) {
         if let (Some(txn), Some((session, db))) = (self.txn.take(), self.home.take()) {
-            session.give_back(Writing::Open(Box::new((txn, db))));
+            session.put_back(WriteState::Open(Box::new((txn, db))));
         }
     }
 

@@ -96,7 +96,12 @@ def completion():
     t.send("get da\t\r")
     t.expect("brown")
     t.expect(r"db \[transaction\]> ")
+    # What is refused before it writes leaves the transaction whole.
     t.line("put --no-overwrite date black")
+    t.expect(r"has a value already.*db \[transaction\]> ")
+    with open("wrong", "w") as lines:
+        lines.write("key,value\na,b\nc\n")
+    t.line("load wrong")
     t.expect(r"db \[failed transaction\]> ")
     t.line("abort")
     t.expect("db> ")

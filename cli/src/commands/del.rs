@@ -62,7 +62,7 @@ impl Del {
         let table = match database.table(&mut *txn, name.as_deref()) {
             Ok(table) => table,
             Err(failure) => {
-                txn.give_back();
+                txn.put_back();
                 return Err(failure);
             }
         };

@@ -103,7 +103,7 @@ impl Put {
         let mut txn = database.write()?;
         let allowed = self.check(&database, &mut txn, name.as_deref(), &pairs);
         if let Err(failure) = allowed {
-            txn.give_back();
+            txn.put_back();
             return Err(failure.advise("nothing was put"));
         }
         let table = table_to_write(&database, &mut txn, name.as_deref(), self.create.create)?;
