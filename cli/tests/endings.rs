@@ -333,6 +333,45 @@ fn files_and_folders_that_can_only_be_read_are_read() {
 }
 
 #[test]
+fn who_does_not_wait_opens_the_file_at_the_same_time_as_others() {
+    let folder = Folder::new("wait");
+    folder.kv(&["put", "-c", "db", "k", "v"]).is("");
+    for _ in 0..15 {
+        let start = || {
+            let mut command = folder.command(&["--wait", "0", "get", "db", "k"]);
+            let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+            command.spawn().expect("the command")
+        };
+        for child in [start(), start(), start(), start()] {
+            let output = child.wait_with_output().expect("an answer");
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        }
+    }
+    // It counts for the write transaction.
+    let db = Db::open(&folder.file("db"), &Options::default()).expect("open");
+    let _txn = db.begin_write(WriteOptions::default()).expect("begin");
+    let begun = Instant::now();
+    folder
+        .kv(&["--wait", "0", "put", "db", "a", "b"])
+        .ends_with(4)
+        .says("--wait");
+    assert!(begun.elapsed() < Duration::from_millis(900), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn the_summary_of_a_load_stays_on_the_terminal() {
+    let folder = Folder::new("summary");
+    let text: String = (0..30_000).map(|n| format!("{n:08},{}\n", "v".repeat(40))).collect();
+    std::fs::write(folder.file("text"), format!("key,value\n{text}")).expect("a file");
+    let Some(shown) = on_a_terminal(&folder, "load -c db text", "") else {
+        return;
+    };
+    // Nothing is erased behind it.
+    let (_, behind) = shown.rsplit_once("30000 entries were loaded").expect("a summary");
+    assert!(!behind.contains("loading") && !behind.contains("\x1b["), "{shown:?}");
+}
+
+#[test]
 fn a_key_that_is_too_big_is_refused_and_changes_nothing() {
     let folder = Folder::new("limit");
     folder.kv(&["put", "-c", "db", "k", "v"]).is("");
