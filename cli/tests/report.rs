@@ -108,7 +108,12 @@ fn the_page_is_well_formed_and_has_the_figures_of_the_other_commands() {
             Value::Null => continue,
             Value::Bool(is) => if *is { "yes" } else { "no" }.to_string(),
             Value::String(string) => string.clone(),
-            other => other.to_string(),
+            // People read numbers in groups of three digits.
+            other => {
+                assert_eq!(text(node).replace(',', ""), other.to_string(), "{name}");
+                compared += 1;
+                continue;
+            }
         };
         assert_eq!(text(node), expected, "{name}");
         compared += 1;
@@ -185,7 +190,7 @@ fn an_empty_database_and_one_of_a_thousand_tables_have_pages() {
     let empty = folder.kv(&["report", "empty"]).ends_with(0);
     let page = parse(empty.text());
     is_harmless(&page);
-    assert!(text(page.root()).contains("The database has no entries yet."));
+    assert!(text(page.root()).contains("The database has no entries."));
 
     let db = Db::open(&folder.file("many"), &Options::default()).expect("open");
     let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
