@@ -115,6 +115,9 @@ impl Shell {
             .max_history_size(history::LINES)
             .map_err(|e| terminal(&e))?
             .build();
+        interpreter
+            .context
+            .say("help lists the commands, and quit ends the shell");
         let kept = history::file().filter(|_| !self.no_history);
         let mut history = FileHistory::with_config(config);
         if let Some(kept) = kept.as_ref().filter(|kept| kept.exists()) {

@@ -30,7 +30,7 @@ impl Progress {
     /// Begins to show progress; `total` is not always known.
     pub fn new(context: &Context, doing: &'static str, unit: Unit, total: Option<u64>) -> Progress {
         interrupt::watch();
-        let target = match context.global.quiet {
+        let target = match context.global.quiet || is_dumb() {
             true => ProgressDrawTarget::hidden(),
             false => ProgressDrawTarget::stderr_with_hz(10),
         };
@@ -79,6 +79,11 @@ impl Progress {
         }
         Ok(())
     }
+}
+
+/// Returns whether the terminal can neither erase a line nor show colours.
+pub fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|name| name == "dumb")
 }
 
 /// Runs a job of the engine that reads pages, at most this many, and shows how far it is.

@@ -43,7 +43,7 @@ impl Display for Escaped<'_> {
 }
 
 /// Returns whether a character has a meaning of its own here, or cannot be seen.
-fn needs_escape(c: char) -> bool {
+pub fn needs_escape(c: char) -> bool {
     match c {
         '\\' => true,
         ' '..='~' => false,
@@ -80,6 +80,11 @@ impl Display for EscapedValue<'_> {
         }
         escaped(self.0).fmt(f)
     }
+}
+
+/// Returns a number of things with their name, as in "1 entry" and "2 entries".
+pub fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// How many bytes are turned into digits at once.
