@@ -134,9 +134,7 @@ impl Failure {
             Error::Access(_) => {
                 Failure::bare(path, &error).advise("check the permissions of the file and of its folder")
             }
-            Error::FileExists(_) => {
-                Failure::bare(path, &error).advise("give another name, or --overwrite where the command has it")
-            }
+            Error::FileExists(_) => Failure::bare(path, &error).advise("give another name, or --overwrite"),
             Error::Cancelled => Failure::new(Exit::Interrupted, format!("{}: interrupted", shown(path))),
             _ => Failure::about(path, &error, error.to_string()),
         }

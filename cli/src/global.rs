@@ -10,7 +10,7 @@ pub struct Global {
     #[arg(long, short, global = true)]
     pub quiet: bool,
     /// How many seconds to wait for others, such as the process that has the write transaction. Opening waits one at least.
-    #[arg(long, global = true, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    #[arg(long, global = true, value_name = "SECONDS", default_value = "10", value_parser = seconds, allow_negative_numbers = true)]
     pub wait: Duration,
 }
 

@@ -101,11 +101,34 @@ fn usage_is_told() {
         .ends_with(2)
         .says("kv: the key \"c\\x1b\" has no value;");
     let help = folder.kv(&["--help"]).ends_with(0);
-    for words in ["Exit status", "  3    damage", "  4    busy", "\\xHH", "salvage"] {
+    for words in [
+        "Exit status",
+        "  3    damage",
+        "  4    busy",
+        "\\xHH",
+        "salvage",
+        "completions",
+        "too big",
+    ] {
         assert!(help.text().contains(words), "{words} is not in the help");
     }
     // What packagers use is hidden.
-    assert!(!help.text().contains("completions"));
+    assert!(!help.text().lines().any(|line| line.trim_start().starts_with("man ")));
+    // A number below zero is a number, and no option that could be named otherwise.
+    for wrong in [
+        &["scan", "db", "--limit", "-1"][..],
+        &["scan", "db", "--skip", "-1"],
+        &["rank", "db", "--nth", "-1"],
+        &["load", "db", "--batch", "-1"],
+        &["--wait", "-1", "count", "db"],
+    ] {
+        let answer = folder.kv(wrong).ends_with(2);
+        assert!(answer.err.contains("'-1'") && !answer.err.contains("tip"), "{answer:?}");
+    }
+    folder
+        .kv(&["rank", "db"])
+        .ends_with(2)
+        .says("give a key, or --nth RANK");
     assert!(folder.kv(&["--version"]).ends_with(0).text().starts_with("kv "));
 }
 
@@ -243,7 +266,10 @@ fn progress_and_colours_are_for_terminals() {
     };
     assert!(shown.contains("checking [") && shown.contains("damaged"), "{shown:?}");
     let quiet = on_a_terminal(&folder, "-q check db", "").expect("script is there");
-    assert!(!quiet.contains("checking") && quiet.contains("damaged"), "{quiet:?}");
+    assert!(quiet.is_empty(), "{quiet:?}");
+    // A summary without progress is what a pipe gets.
+    let piped = on_a_terminal(&folder, "check db 2>/dev/null", "").expect("script is there");
+    assert!(!piped.contains("checking") && piped.contains("damaged"), "{piped:?}");
     let coloured = on_a_terminal(&folder, "-q map db", "").expect("script is there");
     assert!(coloured.contains("\x1b[32m"), "{coloured:?}");
     let plain = on_a_terminal(&folder, "-q map db", "1").expect("script is there");
@@ -369,6 +395,68 @@ fn the_summary_of_a_load_stays_on_the_terminal() {
     // Nothing is erased behind it.
     let (_, behind) = shown.rsplit_once("30000 entries were loaded").expect("a summary");
     assert!(!behind.contains("loading") && !behind.contains("\x1b["), "{shown:?}");
+}
+
+#[test]
+fn counts_are_singular_where_there_is_one() {
+    let folder = Folder::new("one");
+    folder
+        .kv_with(&["load", "-c", "db"], b"key,value\na,b\n")
+        .says("db: 1 entry was loaded");
+    folder
+        .kv_with(&["load", "--no-overwrite", "db"], b"key,value\na,b\nc,d\n")
+        .says("db: 1 entry was loaded, 1 was there already");
+    folder
+        .kv(&["rank", "db", "--prefix", "a", "--nth", "5"])
+        .ends_with(1)
+        .says("the range has 1 entry,");
+    folder.kv(&["del", "db", "--prefix", "a"]).says("1 entry was deleted");
+    let map = folder.kv(&["map", "db"]).ends_with(0);
+    assert!(map.text().contains("each cell: 1 page of 4096 bytes"), "{map:?}");
+}
+
+#[test]
+fn quiet_leaves_nothing_of_a_check_that_finds_nothing() {
+    let folder = Folder::new("quiet");
+    folder.kv(&["put", "-c", "db", "k", "v"]).is("");
+    for args in [
+        &["-q", "check", "db"][..],
+        &["-q", "check", "--all", "db"],
+        &["-q", "salvage", "db", "new"],
+    ] {
+        let answer = folder.kv(args).is("");
+        assert!(answer.err.is_empty(), "{answer:?}");
+    }
+}
+
+#[test]
+fn a_terminal_that_is_narrow_or_dumb_gets_what_it_can_show() {
+    let folder = Folder::new("narrow");
+    large(&folder);
+    let shown = |line: &str| {
+        let mut command = Command::new("script");
+        command.args(["-qec", line, "/dev/null"]).current_dir(folder.path());
+        command
+            .env("LC_ALL", "C.UTF-8")
+            .env_remove("NO_COLOR")
+            .stdin(Stdio::null());
+        let output = command.output().ok()?;
+        Some(String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    for (columns, cells) in [(40, 40), (60, 60), (100, 64)] {
+        let Some(map) = shown(&format!(
+            "stty rows 24 cols {columns}; NO_COLOR=1 TERM=xterm '{KV}' -q map db"
+        )) else {
+            eprintln!("SKIPPED: a_terminal_that_is_narrow_or_dumb_gets_what_it_can_show: no program script");
+            return;
+        };
+        let first = map.lines().next().expect("a row").trim_end();
+        assert_eq!(first.chars().count(), cells, "{map}");
+    }
+    for command in ["map db", "check db"] {
+        let dumb = shown(&format!("TERM=dumb '{KV}' {command}")).expect("script is there");
+        assert!(!dumb.contains('\x1b') && dumb.contains("dead"), "{dumb:?}");
+    }
 }
 
 #[test]

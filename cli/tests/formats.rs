@@ -190,7 +190,7 @@ fn what_is_there_is_kept_or_replaced_and_batches_stay() {
     folder
         .kv_with(&["load", "db", "--no-overwrite"], text)
         .ends_with(0)
-        .says("1 were there already");
+        .says("1 was there already");
     folder.kv(&["scan", "db"]).is("a\told\nb\tnew\n");
     folder.kv_with(&["load", "db", "-q"], text).ends_with(0);
     folder.kv(&["scan", "db"]).is("a\tnew\nb\tnew\n");

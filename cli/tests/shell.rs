@@ -121,8 +121,7 @@ fn a_command_that_fails_undoes_its_transaction() {
     let folder = fruits("shell-failed");
     // The first entry of the failing line was put already, so nothing of the transaction may stay.
     std::fs::write(folder.file("wrong"), "key,value\nelder,black\napple\n").expect("write");
-    let lines =
-        "begin\nput date brown\nload wrong\nput fig purple\nget apple\ncommit\ncount\n";
+    let lines = "begin\nput date brown\nload wrong\nput fig purple\nget apple\ncommit\ncount\n";
     let answer = script(&folder, &["--keep-going"], lines).ends_with(2);
     assert_eq!(answer.text(), "3\n", "{answer:?}");
     assert!(

@@ -45,7 +45,9 @@ impl Check {
         });
         faults.end()?;
         let report = report.map_err(|error| database.fail(error))?;
-        figures::record(&mut out, form, &summary(&report, self.all))?;
+        if report.faults > 0 || !context.global.quiet {
+            figures::record(&mut out, form, &summary(&report, self.all))?;
+        }
         out.finish()?;
         if report.lost_slots > 0 {
             context.say(

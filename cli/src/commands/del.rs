@@ -4,6 +4,7 @@ use crate::context::Context;
 use crate::database::{Database, WriteAccess};
 use crate::exit::{About, Exit, Failure, Outcome};
 use crate::input::args::{HexArg, RangeArgs, TableArg};
+use crate::output::text::counted;
 use clap::Args;
 use kv_engine::TableId;
 use std::ffi::OsString;
@@ -71,7 +72,10 @@ impl Del {
             txn.table_drop(table).about(&self.file)?;
         } else if deletes_range {
             let deleted = txn.delete_range(table, &range.range(false)).about(&self.file)?;
-            context.say(format_args!("{deleted} entries were deleted"));
+            context.say(format_args!(
+                "{} deleted",
+                counted(deleted, "entry was", "entries were")
+            ));
         }
         for key in keys {
             if !txn.delete(table, &key).about(&self.file)? {

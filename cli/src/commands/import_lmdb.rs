@@ -8,7 +8,7 @@ use crate::input::args::page_size;
 use crate::input::bytes::Syntax;
 use crate::interrupt;
 use crate::output::progress::{Progress, Unit};
-use crate::output::text::{table_name, Quoted};
+use crate::output::text::{counted, table_name, Quoted};
 use clap::{Args, ValueEnum};
 use keelkv_lmdb::composite::Composite;
 use keelkv_lmdb::{Environment, Rule};
@@ -38,7 +38,7 @@ pub struct ImportLmdb {
     #[arg(long, value_enum, value_name = "FORM", default_value_t)]
     keys: Keys,
     /// Commits after each so many entries. What was imported before an error stays.
-    #[arg(long, value_name = "ENTRIES")]
+    #[arg(long, value_name = "ENTRIES", allow_negative_numbers = true)]
     batch: Option<NonZeroU64>,
     /// The page size of a new file: 4096, 8192, 16384, 32768 or 65536 bytes.
     #[arg(long, value_name = "BYTES", default_value_t = 4096, value_parser = page_size)]
@@ -113,9 +113,11 @@ impl ImportLmdb {
         }
         let entries: u64 = tables.iter().map(|table| table.put).sum();
         context.say(format_args!(
-            "{}: {entries} entries in {} tables were imported from LMDB {}, and counted",
+            "{}: {} in {} {} imported from LMDB {}, and counted",
             shown(&self.file),
-            tables.len(),
+            counted(entries, "entry", "entries"),
+            counted(tables.len() as u64, "table", "tables"),
+            if entries == 1 { "was" } else { "were" },
             environment.version(),
         ));
         Ok(Exit::Done)
@@ -130,7 +132,9 @@ impl ImportLmdb {
         for name in &self.database {
             let name = Syntax::Text.read(name)?;
             let name = Some(&name[..]).filter(|name| !name.is_empty());
-            let database = environment.database(name).map_err(fail)?;
+            let database = environment
+                .database(name)
+                .map_err(|error| no_database(environment, error))?;
             if !chosen.contains(&database) {
                 chosen.push(database);
             }
@@ -154,7 +158,8 @@ struct Imported {
 
 impl Imported {
     fn summary(&self, duplicates: Duplicates) -> String {
-        let mut out = format!("{}: {} entries", table_name(self.name.as_deref()), self.put);
+        let entries = counted(self.put, "entry", "entries");
+        let mut out = format!("{}: {entries}", table_name(self.name.as_deref()));
         if self.is_joined {
             out.push_str(", each a key joined with a value");
         }
@@ -251,9 +256,10 @@ impl Import<'_> {
             count => Err(Failure::new(
                 Exit::Refused,
                 format!(
-                    "{}: {} has {count} entries already; import into a new file, or choose others with --database",
+                    "{}: {} has {} already; import into a new file, or choose others with --database",
                     shown(&database.path),
-                    table_name(name)
+                    table_name(name),
+                    counted(count, "entry", "entries")
                 ),
             )),
         }
@@ -288,9 +294,10 @@ impl Import<'_> {
             return Ok(());
         }
         let what = format!(
-            "{}: {} has {count} entries after {} were imported; see that nobody else writes into it, and repeat",
+            "{}: {} has {} after {} were imported; see that nobody else writes into it, and repeat",
             shown(&database.path),
             table_name(imported.name.as_deref()),
+            counted(count, "entry", "entries"),
             imported.put
         );
         Err(Failure::new(Exit::Refused, what))
@@ -309,6 +316,26 @@ impl Import<'_> {
         );
         Failure::new(Exit::Refused, what)
     }
+}
+
+/// Returns what an error in finding a database means, and names those that there are.
+fn no_database(environment: &Environment, error: keelkv_lmdb::Error) -> Failure {
+    let keelkv_lmdb::Error::NoDatabase { name, .. } = &error else {
+        return fail(error);
+    };
+    let named = environment.databases().unwrap_or_default();
+    let names: Vec<String> = named
+        .iter()
+        .filter_map(|database| database.name())
+        .map(|name| Quoted(name).to_string())
+        .collect();
+    let there_are = match names.is_empty() {
+        true => "there is only the main database".to_string(),
+        false => format!("there are the main database, {}", names.join(", ")),
+    };
+    let path = shown(environment.path());
+    let what = format!("{path}: there is no database {}; {there_are}", Quoted(name));
+    Failure::new(Exit::NotFound, what)
 }
 
 /// Returns what an error of the source means.

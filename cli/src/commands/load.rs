@@ -11,7 +11,7 @@ use crate::input::args::{HexArg, TableArg};
 use crate::input::lines::Lines;
 use crate::interrupt;
 use crate::output::progress::{Progress, Unit};
-use crate::output::text::Quoted;
+use crate::output::text::{counted, Quoted};
 use clap::Args;
 use kv_engine::{Error, PutMode, TableId};
 use std::ffi::OsString;
@@ -42,7 +42,7 @@ pub struct Load {
     #[arg(long)]
     no_overwrite: bool,
     /// Commits after each so many entries.
-    #[arg(long, value_name = "ENTRIES")]
+    #[arg(long, value_name = "ENTRIES", allow_negative_numbers = true)]
     batch: Option<std::num::NonZeroU64>,
     /// The first line of CSV is an entry: key,value.
     #[arg(long)]
@@ -101,11 +101,11 @@ impl Load {
         // The line of the progress goes before the summary comes.
         drop(progress);
         let path = shown(&self.file);
+        let loaded = counted(loaded, "entry was", "entries were");
         match left_out {
-            0 => context.say(format_args!("{path}: {loaded} entries were loaded")),
-            _ => context.say(format_args!(
-                "{path}: {loaded} entries were loaded, {left_out} were there already"
-            )),
+            0 => context.say(format_args!("{path}: {loaded} loaded")),
+            1 => context.say(format_args!("{path}: {loaded} loaded, 1 was there already")),
+            _ => context.say(format_args!("{path}: {loaded} loaded, {left_out} were there already")),
         }
         Ok(Exit::Done)
     }
