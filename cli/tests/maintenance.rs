@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Folder, KV};
-use kv_engine::{Db, Options, PutMode, TableId, WriteOptions};
+use kv_engine::{Db, Job, Options, PageUse, PutMode, TableId, WriteOptions};
 use serde_json::Value;
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -67,6 +67,38 @@ fn a_sound_file_is_checked() {
     );
     let raw = folder.kv(&["check", "db", "-o", "raw"]).ends_with(0);
     assert!(raw.text().contains("faults\t0\n"), "{}", raw.text());
+}
+
+#[test]
+fn a_kind_of_fault_is_explained_once_and_tables_have_names() {
+    let folder = Folder::new("kinds");
+    let db = Db::open(&folder.file("db"), &Options::default()).expect("open");
+    let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+    let table = txn.table_create(b"fruit", true).expect("a table");
+    for n in 0..5000u32 {
+        let put = txn.put(table, format!("{n:06}").as_bytes(), &[b'v'; 50], PutMode::Set);
+        put.expect("put");
+    }
+    txn.commit().expect("commit");
+    let mut leaves = Vec::new();
+    let uses = db.page_uses(&Job::silent(), &mut |run| {
+        if run.usage == PageUse::Leaf && run.table == Some(table) {
+            leaves.push(run.first.get());
+        }
+    });
+    uses.expect("uses");
+    drop(db);
+    leaves.iter().take(3).for_each(|page| damage(&folder, *page));
+    let found = folder.kv(&["check", "db"]).ends_with(3);
+    assert_eq!(found.text().matches("checksum does not match").count(), 3, "{found:?}");
+    for once in ["    meaning: ", "    to do:   "] {
+        assert_eq!(found.text().matches(once).count(), 1, "{found:?}");
+    }
+    let saved = folder.kv(&["salvage", "db", "new"]).ends_with(3);
+    assert!(saved.text().contains("\"fruit\""), "{saved:?}");
+    // Programs get all of it with each.
+    let lines = folder.kv(&["check", "db", "-o", "json"]).ends_with(3).json();
+    assert_eq!(lines.iter().filter(|line| line["advice"].is_string()).count(), 3);
 }
 
 #[test]

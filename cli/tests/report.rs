@@ -205,6 +205,8 @@ fn an_empty_database_and_one_of_a_thousand_tables_have_pages() {
     let many = folder.kv(&["report", "many"]).ends_with(0);
     let page = parse(many.text());
     is_harmless(&page);
+    // A bar is a share of the whole, also that of the largest table.
+    assert!(many.text().contains("width:0.10%") && !many.text().contains("width:100.00%"));
     assert_eq!(with(&page, "data-entries").count(), 1001);
     let unfolded = page
         .descendants()
@@ -238,7 +240,17 @@ fn a_reader_that_keeps_pages_and_dead_pages_are_found() {
     let whole = text(parse(answer.text()).root());
     let who = format!("Process {} (", std::process::id());
     assert!(whole.contains(&who) && whole.contains(" from being reused"), "{whole}");
+    assert!(whole.contains("as soon as it ends its transaction"), "{whole}");
+    // It has just begun, which is no reason to worry.
+    assert!(!answer.text().contains("<li class=\"warning\">"), "{whole}");
     drop(reader);
+    let readers = [db.begin_read().expect("a reader"), db.begin_read().expect("a reader")];
+    fill(4);
+    let answer = folder.kv(&["report", "db"]).ends_with(0);
+    let whole = text(parse(answer.text()).root());
+    let others = "as soon as it and the 1 other reader of this commit have all ended";
+    assert_eq!(whole.matches(others).count(), 2, "{whole}");
+    drop(readers);
     fill(3);
     let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
     txn.delete_range(TableId::MAIN, &kv_engine::Range::default())
@@ -247,6 +259,7 @@ fn a_reader_that_keeps_pages_and_dead_pages_are_found() {
     drop(db);
     let answer = folder.kv(&["report", "db"]).ends_with(0);
     let whole = text(parse(answer.text()).root());
+    assert!(!whole.contains("yet"), "{whole}");
     assert!(
         whole.contains("of the file are dead pages")
             && whole.contains("kv backup --compact db COPY")

@@ -70,6 +70,7 @@ class Terminal:
 
 def completion():
     t = Terminal()
+    t.expect("help lists the commands")
     t.expect("db> ")
     t.send("ge\t")
     t.expect("get")
