@@ -73,7 +73,7 @@ CTESTS     := $(patsubst tests/c/%.c,%,$(wildcard tests/c/*.c))
 
 .DEFAULT_GOAL := all
 .PHONY: all help examples demo test test-programs test-rust test-c test-system crash-sim seeded-bugs fault bit-rot fuzz kill isolation files models memory images \
-  power-cut full-disk fault-kernel sanitize soak deps test-targets test-install test-ruby test-python python book man test-book test-reproducible check-symbols header check-header check-abi abi test-abi check-api api lint dist test-dist bench bench-all micro count install uninstall clean deb deb-copyright test-deb FORCE
+  power-cut full-disk fault-kernel sanitize soak deps test-targets test-install test-ruby test-python python book man test-book test-reproducible check-symbols header check-header check-abi abi test-abi check-api api lint dist test-dist bench bench-all micro count install uninstall check-places clean deb deb-copyright test-deb FORCE
 FORCE:
 
 all: $(SO) $(STRIPPED) $(B)/libkv.a $(B)/kv.pc $(COMMAND) $(MANUALS) ## build/libkv.so, build/libkv.a, build/kv.pc, build/kv
@@ -124,6 +124,9 @@ $(SO): $(RUSTLIB) $(MAP)
 	  $(LDFLAGS) -Wl,--as-needed $(PRIVLIBS)
 	ln -sf libkv.so.$(VERSION) $(B)/libkv.so.$(ABI)
 	ln -sf libkv.so.$(VERSION) $(B)/libkv.so
+
+$(B)/libkv.so $(B)/libkv.so.$(ABI): $(SO)
+	@:
 
 $(STRIPPED): $(SO)
 	@mkdir -p $(dir $(DEBUGFILE))
@@ -432,8 +435,14 @@ $(B)/bench/count: bench/count.c include/kv.h $(SO)
 
 # ---- installing ---------------------------------------------------------------------------------------------
 
+# Blanks would divide a path, and `uninstall` would remove what has the name of its first part.
+PLACES := DESTDIR PREFIX LIBDIR INCLUDEDIR PCDIR CMAKEDIR BINDIR MANDIR BASHDIR ZSHDIR FISHDIR
+check-places:
+	@$(foreach place,$(PLACES),$(if $(filter-out 0 1,$(words $($(place)))),echo "$(place) is \"$($(place))\": make cannot \
+	  install into a path with blanks; give another one" >&2; exit 1;)) :
+
 # Writes nothing but what is installed: whoever installs may be root, whose files the next `make` could not replace.
-install: $(SO) $(STRIPPED) $(B)/libkv.a $(COMMAND) $(MANUALS) ## into DESTDIR, PREFIX, LIBDIR
+install: check-places $(SO) $(STRIPPED) $(B)/libkv.a $(COMMAND) $(MANUALS) ## into DESTDIR, PREFIX, LIBDIR
 	$(INSTALL) -d $(DESTDIR)$(LIBDIR) $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(PCDIR) $(DESTDIR)$(CMAKEDIR)
 ifeq ($(SPLIT_DEBUG),0)
 	$(INSTALL) -m 0755 $(SO) $(DESTDIR)$(LIBDIR)/
@@ -465,7 +474,7 @@ endif
 	@[ -n "$(DESTDIR)" ] || echo "So that programs find libkv.so.$(ABI) in $(LIBDIR): run ldconfig as root, if the loader" \
 	  "looks there; otherwise link them with -Wl,-rpath,$(LIBDIR)."
 
-uninstall:                           ## what install installed
+uninstall: check-places              ## what install installed
 	rm -f $(DESTDIR)$(LIBDIR)/libkv.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libkv.so.$(ABI) $(DESTDIR)$(LIBDIR)/libkv.so \
 	  $(DESTDIR)$(LIBDIR)/libkv.a $(DESTDIR)$(INCLUDEDIR)/kv.h $(DESTDIR)$(INCLUDEDIR)/kv.hpp $(DESTDIR)$(PCDIR)/kv.pc \
 	  $(DESTDIR)$(CMAKEDIR)/kv-config.cmake $(DESTDIR)$(CMAKEDIR)/kv-config-version.cmake \

@@ -450,7 +450,11 @@ KV_API uint32_t kv_version_number(void);
 #define KV_OPEN_NEW 0x2000
 /** Open flag: the database is never written, so the file may be read-only. Implies KV_OPEN_EXISTING. */
 #define KV_OPEN_READ_ONLY 0x4000
-/** Open flag: the database is in memory only. The path is ignored and may be NULL. */
+
+/**
+ * Open flag: the database is in memory only, and empty. The path is ignored and may be NULL. Excludes KV_OPEN_EXISTING and
+ * KV_OPEN_READ_ONLY.
+ */
 #define KV_OPEN_MEMORY 0x8000
 
 /** An open database. Any number of threads may use it at once. */
@@ -614,8 +618,8 @@ KV_API kv_status kv_db_get(kv_db *db, kv_table table, const void *key, size_t kl
  * @return KV_OK; what kv_put(), kv_txn_begin() with KV_WRITE and kv_txn_commit() return; never KV_CHILD_OPEN,
  *         KV_TXN_FAILED.
  */
-KV_API kv_status kv_db_put(kv_db *db, kv_table table, const void *key, size_t klen, const void *value, size_t vlen,
-    uint32_t flags);
+KV_API KV_MUST_CHECK kv_status kv_db_put(kv_db *db, kv_table table, const void *key, size_t klen, const void *value,
+    size_t vlen, uint32_t flags);
 
 /**
  * Deletes one entry, in a write transaction of its own, which is committed.
@@ -624,7 +628,8 @@ KV_API kv_status kv_db_put(kv_db *db, kv_table table, const void *key, size_t kl
  * @return KV_OK; KV_NOTFOUND (nothing was written); what kv_delete(), kv_txn_begin() with KV_WRITE and kv_txn_commit()
  *         return; never KV_CHILD_OPEN, KV_TXN_FAILED.
  */
-KV_API kv_status kv_db_delete(kv_db *db, kv_table table, const void *key, size_t klen, uint32_t flags);
+KV_API KV_MUST_CHECK kv_status kv_db_delete(kv_db *db, kv_table table, const void *key, size_t klen,
+    uint32_t flags);
 
 /** @} */
 
@@ -932,8 +937,8 @@ KV_API kv_status kv_get_copy(const kv_txn *txn, kv_table table, const void *key,
  *         KV_BAD_HANDLE, KV_FORKED, KV_BUSY; KV_TXN_FAILED; KV_NO_SPACE, KV_IO, KV_CORRUPT, KV_NO_MEMORY, KV_LIMIT
  *         (the file cannot grow further; these can spoil the transaction).
  */
-KV_API kv_status kv_put(kv_txn *txn, kv_table table, const void *key, size_t klen, const void *value, size_t vlen,
-    uint32_t flags);
+KV_API KV_MUST_CHECK kv_status kv_put(kv_txn *txn, kv_table table, const void *key, size_t klen, const void *value,
+    size_t vlen, uint32_t flags);
 
 /**
  * Puts an entry if its key does not exist; otherwise returns KV_EXISTS and hands out the value that is there.
@@ -942,8 +947,8 @@ KV_API kv_status kv_put(kv_txn *txn, kv_table table, const void *key, size_t kle
  *                  transaction; may be NULL.
  * @return As kv_put() with KV_NO_OVERWRITE.
  */
-KV_API kv_status kv_insert(kv_txn *txn, kv_table table, const void *key, size_t klen, const void *value,
-    size_t vlen, kv_slice *existing);
+KV_API KV_MUST_CHECK kv_status kv_insert(kv_txn *txn, kv_table table, const void *key, size_t klen,
+    const void *value, size_t vlen, kv_slice *existing);
 
 /**
  * Puts an entry and hands out the value that it replaces.
@@ -953,8 +958,8 @@ KV_API kv_status kv_insert(kv_txn *txn, kv_table table, const void *key, size_t 
  *               if there was none.
  * @return As kv_put().
  */
-KV_API kv_status kv_replace(kv_txn *txn, kv_table table, const void *key, size_t klen, const void *value,
-    size_t vlen, uint32_t flags, kv_slice *old);
+KV_API KV_MUST_CHECK kv_status kv_replace(kv_txn *txn, kv_table table, const void *key, size_t klen,
+    const void *value, size_t vlen, uint32_t flags, kv_slice *old);
 
 /**
  * Puts an entry whose value is `vlen` zero bytes, and tells where they lie, so that the caller can fill them before
@@ -966,8 +971,8 @@ KV_API kv_status kv_replace(kv_txn *txn, kv_table table, const void *key, size_t
  *               transaction.
  * @return As kv_put().
  */
-KV_API kv_status kv_reserve(kv_txn *txn, kv_table table, const void *key, size_t klen, size_t vlen, uint32_t flags,
-    void **data);
+KV_API KV_MUST_CHECK kv_status kv_reserve(kv_txn *txn, kv_table table, const void *key, size_t klen, size_t vlen,
+    uint32_t flags, void **data);
 
 /**
  * Deletes an entry.
@@ -1304,7 +1309,7 @@ KV_API kv_status kv_cursor_next_many(kv_cursor *cursor, kv_entry *entries, size_
  * @param done  Receives how many were carried out, also after a failure; may be NULL.
  * @return KV_OK; what kv_put() or kv_delete() returned for operation number `done`, counted from 0.
  */
-KV_API kv_status kv_write_batch(kv_txn *txn, const kv_op *ops, size_t n, size_t *done);
+KV_API KV_MUST_CHECK kv_status kv_write_batch(kv_txn *txn, const kv_op *ops, size_t n, size_t *done);
 
 /**
  * Fills a batch with the entries ahead of the cursor, as many as there is room for. The cursor then stands on the last
@@ -1348,7 +1353,8 @@ KV_API kv_status kv_get_packed(const kv_txn *txn, kv_table table, const kv_batch
  * @param done   Receives how many entries were put, without those skipped, also after a failure; may be NULL.
  * @return KV_OK; KV_INVALID (batch); what kv_put() returned for the entry that stopped it.
  */
-KV_API kv_status kv_put_packed(kv_txn *txn, kv_table table, const kv_batch *batch, uint32_t flags, size_t *done);
+KV_API KV_MUST_CHECK kv_status kv_put_packed(kv_txn *txn, kv_table table, const kv_batch *batch, uint32_t flags,
+    size_t *done);
 
 /**
  * Deletes many entries, in their order. It stops at the first that does not return KV_OK; those before it stay done.
@@ -1451,7 +1457,7 @@ KV_API kv_status kv_writer_open(kv_txn *txn, kv_table table, const void *key, si
  *         thread); KV_TXN_FAILED; KV_NO_SPACE, KV_IO, KV_NO_MEMORY, KV_LIMIT (the file cannot grow further; these can
  *         spoil the transaction).
  */
-KV_API kv_status kv_writer_write(kv_writer *writer, const void *data, size_t len);
+KV_API KV_MUST_CHECK kv_status kv_writer_write(kv_writer *writer, const void *data, size_t len);
 
 /**
  * Puts the entry with the value that was written.
@@ -1460,7 +1466,7 @@ KV_API kv_status kv_writer_write(kv_writer *writer, const void *data, size_t len
  * @return KV_OK; KV_EXISTS, KV_NOTFOUND, KV_ORDER (as the flags say; nothing was put); KV_NO_TABLE (dropped
  *         meanwhile); KV_CORRUPT; otherwise as kv_writer_write(); never KV_INVALID.
  */
-KV_API kv_status kv_writer_finish(kv_writer *writer);
+KV_API KV_MUST_CHECK kv_status kv_writer_finish(kv_writer *writer);
 
 /**
  * Gives up a value that was not finished. A writer that is NULL or finished, or whose transaction has ended, is
@@ -1675,7 +1681,8 @@ KV_API kv_status kv_db_check(kv_db *db, const kv_job_options *options, kv_fault_
 /**
  * Copies a snapshot into a new file, which is a database like any other, while others read and write. Every page is
  * compared with its checksum on the way. The file appears under its name when it is whole and durable; after a failure
- * there is no new file.
+ * there is no new file. The copy gets the permissions of the file that it replaces, or else those of the database as far
+ * as the umask leaves them.
  *
  * What is copied is the open file, whatever its path names by now. The copy has the same tables under the same
  * numbers, but it is a database of its own and has another UUID. To restore it, put the copy where the database was,
@@ -1686,18 +1693,18 @@ KV_API kv_status kv_db_check(kv_db *db, const kv_job_options *options, kv_fault_
  * @param options  KV_JOB_COMPACT, KV_JOB_OVERWRITE, progress; NULL = all defaults.
  * @return KV_OK; KV_EXISTS (without KV_JOB_OVERWRITE); KV_CORRUPT: a page is damaged, kv_error_detail() tells which;
  *         KV_CANCELLED; KV_NO_FILE (the directory), KV_ACCESS, KV_NO_SPACE, KV_IO, KV_NO_LOCKS, KV_NO_MEMORY;
- *         KV_NOT_A_DATABASE (the path is that of a device, a pipe, a directory or the like); KV_INVALID (a write
- *         transaction; the path is that of the database itself); KV_BUSY (a write transaction in use by another
- *         thread); KV_BAD_HANDLE, KV_FORKED.
+ *         KV_NOT_A_DATABASE (the path is that of a device, a pipe, a directory, the NAME-shm of a database or the
+ *         like); KV_INVALID (a write transaction; the path is that of the database itself); KV_BUSY (a write
+ *         transaction in use by another thread); KV_BAD_HANDLE, KV_FORKED.
  */
-KV_API kv_status kv_backup(const kv_txn *txn, const char *path, const kv_job_options *options);
+KV_API KV_MUST_CHECK kv_status kv_backup(const kv_txn *txn, const char *path, const kv_job_options *options);
 
 /**
  * Does as kv_backup() with the newest visible commit, in a read transaction of its own.
  *
  * @return As kv_backup() and kv_txn_begin() with KV_READ; never KV_BUSY.
  */
-KV_API kv_status kv_db_backup(kv_db *db, const char *path, const kv_job_options *options);
+KV_API KV_MUST_CHECK kv_status kv_db_backup(kv_db *db, const char *path, const kv_job_options *options);
 
 /**
  * Does as kv_backup(), but hands the copy to a function, from its first byte to its last: for pipes, sockets,
@@ -1712,12 +1719,13 @@ KV_API kv_status kv_db_backup(kv_db *db, const char *path, const kv_job_options 
  * @param options  KV_JOB_COMPACT, progress; NULL = all defaults.
  * @return As kv_backup(); KV_IO, KV_NO_SPACE with the errno that write returned; never KV_EXISTS, KV_NOT_A_DATABASE.
  */
-KV_API kv_status kv_backup_stream(const kv_txn *txn, kv_write_fn write, void *ctx, const kv_job_options *options);
+KV_API KV_MUST_CHECK kv_status kv_backup_stream(const kv_txn *txn, kv_write_fn write, void *ctx,
+    const kv_job_options *options);
 
 /**
  * Writes bytes to a file descriptor, all of them: a kv_write_fn whose ctx is an `int *` to the descriptor.
  *
- * @return 0, or an errno.
+ * @return 0, or an errno; so EAGAIN for a descriptor that does not block and takes no more.
  */
 KV_API int32_t kv_fd_write(void *ctx, const void *data, size_t len);
 
@@ -1732,17 +1740,18 @@ KV_API int32_t kv_fd_write(void *ctx, const void *data, size_t len);
  * is called "lost-" and its number.
  *
  * @param damaged   The damaged file.
- * @param target    The new file, which appears when it is whole and durable.
+ * @param target    The new file, which appears when it is whole and durable. Its permissions are as kv_backup() says.
  * @param options   KV_JOB_OVERWRITE, progress; NULL = all defaults.
  * @param on_fault  Called for what is lost or doubtful: page, table, and in words how many entries and which keys. May
  *                  be NULL.
  * @param ctx       Handed to on_fault.
  * @param report    Filled after KV_OK; start from KV_SALVAGE_REPORT_INIT. May be NULL.
  * @return KV_OK: look at the report; KV_NO_FILE, KV_ACCESS; KV_NOT_A_DATABASE (nothing in it looks like one, or the
- *         target is a device, a pipe, a directory or the like), KV_TOO_NEW, KV_TOO_OLD; KV_EXISTS (the target, without KV_JOB_OVERWRITE); KV_CANCELLED; KV_NO_SPACE, KV_IO,
- *         KV_NO_MEMORY; KV_NO_LOCKS; KV_INVALID.
+ *         target is a device, a pipe, a directory, the NAME-shm of a database or the like), KV_TOO_NEW, KV_TOO_OLD;
+ *         KV_EXISTS (the target, without KV_JOB_OVERWRITE); KV_CANCELLED; KV_NO_SPACE, KV_IO, KV_NO_MEMORY;
+ *         KV_NO_LOCKS; KV_INVALID.
  */
-KV_API kv_status kv_salvage(const char *damaged, const char *target, const kv_job_options *options,
+KV_API KV_MUST_CHECK kv_status kv_salvage(const char *damaged, const char *target, const kv_job_options *options,
     kv_fault_fn on_fault, void *ctx, kv_salvage_report *report);
 
 /** @} */

@@ -32,6 +32,10 @@
 #ifndef KV_HPP
 #define KV_HPP
 
+#if __cplusplus < 201703L
+#error "kv.hpp needs C++17 or later: compile with -std=c++17"
+#endif
+
 #include <kv.h>
 
 #include <cerrno>
@@ -50,6 +54,13 @@
 #include <vector>
 
 namespace kv {
+
+/** The number of a table, a type of its own, so that it is never taken for flags. kv.h takes static_cast<kv_table>. */
+enum class table_id : kv_table {
+    main = KV_MAIN,
+    /** The table whose keys are the names of the others. */
+    tables = KV_TABLES
+};
 
 /* ==== Errors ================================================================================================== */
 
@@ -80,7 +91,11 @@ public:
     /** Number of the damaged page, if there is one and it is known. */
     std::optional<std::uint64_t> page() const noexcept { return known(detail_.page); }
     /** Number of the table that the damaged page belongs to, if it is known. */
-    std::optional<kv_table> table() const noexcept { return known(detail_.table); }
+    std::optional<table_id> table() const noexcept
+    {
+        std::optional<std::uint64_t> number = known(detail_.table);
+        return number ? std::optional<table_id>(table_id{*number}) : std::nullopt;
+    }
     /** The errno of the system call that failed; 0 if none did. */
     int system_errno() const noexcept { return detail_.sys_errno; }
     /** After KV_TOO_SMALL: how many bytes are needed. Otherwise 0. */
@@ -186,20 +201,47 @@ namespace detail {
 {
     kv_error found = KV_ERROR_INIT;
     if (kv_error_detail(&found) != KV_OK || found.status != status) {
-        throw error(status, kv_strerror(status));
+        throw error(error(status, kv_strerror(status)), path);
     }
     throw error(found, kv_error_message(), path);
 }
 
-/** Throws the error of the last call, which was about an open database. */
-[[noreturn]] inline void fail(kv_status status, kv_db *db)
+/** What a call was about: the database that its error names, and the handle of the object. */
+struct subject {
+    kv_db *db;
+    const void *handle;
+};
+
+/** The path of an open database; "" if it is in memory or closed. */
+inline std::string path_of(kv_db *db)
 {
+    kv_identity identity = KV_IDENTITY_INIT;
+    return kv_db_identity(db, &identity) == KV_OK ? identity.path : "";
+}
+
+/** Throws KV_BAD_HANDLE for an object without a handle. What kv.h says of a null pointer helps nobody here. */
+[[noreturn]] inline void gone(kv_db *db)
+{
+    kv_error found = KV_ERROR_INIT;
+    bool known = kv_error_detail(&found) == KV_OK && found.status == KV_BAD_HANDLE;
+    std::string path = path_of(db);
+    std::string message = path + (path.empty() ? "" : ": ") +
+        "bad handle: the object was moved from, closed or ended; use the one that it was moved to, or a new one";
+    throw known ? error(found, message, path) : error(KV_BAD_HANDLE, message);
+}
+
+/** Throws the error of the last call, which was about an object of an open database. */
+[[noreturn]] inline void fail(kv_status status, const subject &about)
+{
+    if (status == KV_BAD_HANDLE && about.handle == nullptr) {
+        gone(about.db);
+    }
     try {
         fail(status, std::string());
     } catch (const error &found) {
         // Asked for now, as the detail had to be read before another call.
         kv_identity identity = KV_IDENTITY_INIT;
-        if (kv_db_identity(db, &identity) != KV_OK) {
+        if (kv_db_identity(about.db, &identity) != KV_OK) {
             throw;
         }
         throw error(found, identity.path);
@@ -207,20 +249,20 @@ namespace detail {
 }
 
 /** Throws unless the status is KV_OK. */
-inline void ok(kv_status status, kv_db *db)
+inline void ok(kv_status status, const subject &about)
 {
     if (status != KV_OK) {
-        fail(status, db);
+        fail(status, about);
     }
 }
 
 /** Whether the status is KV_OK and not the one that stands for "no". Throws if it is any other. */
-inline bool ok_or(kv_status no, kv_status status, kv_db *db)
+inline bool ok_or(kv_status no, kv_status status, const subject &about)
 {
     if (status == no) {
         return false;
     }
-    ok(status, db);
+    ok(status, about);
     return true;
 }
 
@@ -243,8 +285,7 @@ inline std::string shown(std::string_view bytes)
 /** Throws KV_NOTFOUND for a key, of which kv.h has no message, because it happens in loops. */
 [[noreturn]] inline void missing(kv_db *db, kv_table table, std::string_view key)
 {
-    kv_identity identity = KV_IDENTITY_INIT;
-    std::string path = kv_db_identity(db, &identity) == KV_OK ? identity.path : "";
+    std::string path = path_of(db);
     std::string where = path.empty() ? "a database in memory" : path;
     throw error(error(KV_NOTFOUND, where + ": there is no key " + shown(key) + " in table number " +
         std::to_string(table) + "; where a key may be missing, use try_get"), path);
@@ -354,8 +395,11 @@ public:
     cursor(cursor &&other) noexcept : db_(other.db_), handle_(std::exchange(other.handle_, nullptr)) {}
     cursor &operator=(cursor &&other) noexcept
     {
-        std::swap(db_, other.db_);
-        std::swap(handle_, other.handle_);
+        if (this != &other) {
+            kv_cursor_close(handle_);
+            db_ = other.db_;
+            handle_ = std::exchange(other.handle_, nullptr);
+        }
         return *this;
     }
     ~cursor() { kv_cursor_close(handle_); }
@@ -388,7 +432,7 @@ public:
         std::size_t got = 0;
         std::vector<entry> entries;
         entries.reserve(n);
-        if (detail::ok_or(KV_NOTFOUND, kv_cursor_next_many(handle_, found.data(), n, &got), db_)) {
+        if (detail::ok_or(KV_NOTFOUND, kv_cursor_next_many(handle_, found.data(), n, &got), about())) {
             for (std::size_t i = 0; i < got; i++) {
                 entries.push_back(entry{view(found[i].key), view(found[i].value)});
             }
@@ -396,12 +440,12 @@ public:
         return entries;
     }
     /** Fills a batch with the next entries; false if none is left. Throws KV_TOO_SMALL if there is no room for one. */
-    bool fill(kv_batch &batch) { return detail::ok_or(KV_NOTFOUND, kv_cursor_fill(handle_, &batch), db_); }
+    bool fill(kv_batch &batch) { return detail::ok_or(KV_NOTFOUND, kv_cursor_fill(handle_, &batch), about()); }
 
     /** Replaces the value of the current entry. Throws KV_NOTFOUND if the cursor stands on none. */
-    void put(std::string_view value) { detail::ok(kv_cursor_put(handle_, value.data(), value.size()), db_); }
+    void put(std::string_view value) { detail::ok(kv_cursor_put(handle_, value.data(), value.size()), about()); }
     /** Deletes the current entry. Throws KV_NOTFOUND if the cursor stands on none. */
-    void erase() { detail::ok(kv_cursor_delete(handle_), db_); }
+    void erase() { detail::ok(kv_cursor_delete(handle_), about()); }
 
     /** Counts the entries of the range. */
     std::uint64_t count() const { return number(kv_cursor_count); }
@@ -417,7 +461,7 @@ private:
     std::optional<entry> move(Step step, Arguments... arguments)
     {
         kv_slice key, value;
-        if (!detail::ok_or(KV_NOTFOUND, step(handle_, arguments..., &key, &value), db_)) {
+        if (!detail::ok_or(KV_NOTFOUND, step(handle_, arguments..., &key, &value), about())) {
             return std::nullopt;
         }
         return entry{view(key), view(value)};
@@ -425,9 +469,11 @@ private:
     std::uint64_t number(kv_status (*function)(kv_cursor *, std::uint64_t *)) const
     {
         std::uint64_t result = 0;
-        detail::ok(function(handle_, &result), db_);
+        detail::ok(function(handle_, &result), about());
         return result;
     }
+
+    detail::subject about() const noexcept { return {db_, handle_}; }
 
     kv_db *db_;
     kv_cursor *handle_;
@@ -496,12 +542,12 @@ private:
     {
         kv_slice key, value;
         if constexpr (std::is_same_v<Item, entry>) {
-            if (!detail::ok_or(KV_NOTFOUND, function(cursor_.handle(), &key, &value), db_)) {
+            if (!detail::ok_or(KV_NOTFOUND, function(cursor_.handle(), &key, &value), {db_, cursor_.handle()})) {
                 return false;
             }
             item_ = entry{view(key), view(value)};
         } else {
-            if (!detail::ok_or(KV_NOTFOUND, function(cursor_.handle(), &key, nullptr), db_)) {
+            if (!detail::ok_or(KV_NOTFOUND, function(cursor_.handle(), &key, nullptr), {db_, cursor_.handle()})) {
                 return false;
             }
             item_ = view(key);
@@ -524,16 +570,26 @@ public:
     writer(writer &&other) noexcept : db_(other.db_), handle_(std::exchange(other.handle_, nullptr)) {}
     writer &operator=(writer &&other) noexcept
     {
-        std::swap(db_, other.db_);
-        std::swap(handle_, other.handle_);
+        if (this != &other) {
+            kv_writer_close(handle_);
+            db_ = other.db_;
+            handle_ = std::exchange(other.handle_, nullptr);
+        }
         return *this;
     }
     ~writer() { kv_writer_close(handle_); }
 
     /** Appends bytes to the value. */
-    void write(std::string_view bytes) { detail::ok(kv_writer_write(handle_, bytes.data(), bytes.size()), db_); }
+    void write(std::string_view bytes)
+    {
+        detail::ok(kv_writer_write(handle_, bytes.data(), bytes.size()), {db_, handle_});
+    }
     /** Puts the entry with the value that was written. The writer is closed whatever happens. */
-    void finish() { detail::ok(kv_writer_finish(std::exchange(handle_, nullptr)), db_); }
+    void finish()
+    {
+        kv_writer *handle = std::exchange(handle_, nullptr);
+        detail::ok(kv_writer_finish(handle), {db_, handle});
+    }
     /** Gives the value up, as the destructor does. */
     void close() noexcept { kv_writer_close(std::exchange(handle_, nullptr)); }
     kv_writer *handle() const noexcept { return handle_; }
@@ -551,7 +607,7 @@ public:
     buffer(const buffer &other) : bytes_(other.bytes_), handle_(other.handle_)
     {
         if (handle_ != nullptr) {
-            detail::ok(kv_buf_retain(handle_), nullptr);
+            detail::ok(kv_buf_retain(handle_), {nullptr, handle_});
         }
     }
     buffer(buffer &&other) noexcept
@@ -575,6 +631,19 @@ private:
     kv_buf *handle_;
 };
 
+namespace detail {
+
+/** Whether what an iterator refers to stays where it is while the iterator goes on. */
+template <class Iterator, class = void>
+struct keeps_elements : std::false_type {};
+template <class Iterator>
+struct keeps_elements<Iterator, std::void_t<typename std::iterator_traits<Iterator>::iterator_category>>
+    : std::bool_constant<std::is_lvalue_reference_v<decltype(*std::declval<Iterator &>())> &&
+          std::is_base_of_v<std::forward_iterator_tag,
+              typename std::iterator_traits<Iterator>::iterator_category>> {};
+
+} // namespace detail
+
 /* ==== Tables ================================================================================================== */
 
 /**
@@ -583,10 +652,13 @@ private:
  */
 class table {
 public:
-    table(kv_db *db, kv_txn *txn, kv_table number) noexcept : db_(db), txn_(txn), number_(number) {}
+    table(kv_db *db, kv_txn *txn, table_id number) noexcept
+        : db_(db), txn_(txn), number_(static_cast<kv_table>(number))
+    {
+    }
 
     /** The number of the table, the same in every transaction and process. */
-    kv_table number() const noexcept { return number_; }
+    table_id number() const noexcept { return table_id{number_}; }
 
     /** The value of a key, read in place. Throws KV_NOTFOUND if there is none. */
     std::string_view get(std::string_view key) const
@@ -622,13 +694,22 @@ public:
         }
         return std::optional<buffer>(std::in_place, kv::view(value), handle);
     }
-    /** The values of many keys, which is faster than one after the other. `Keys` is any container of strings. */
+    /** The values of many keys, which is faster than one after the other. `Keys` is any range of strings. Those that a
+     *  range makes on the way, as std::views::transform does, are copied for the call. */
     template <class Keys>
-    std::vector<std::optional<std::string_view>> get_many(const Keys &keys) const
+    std::vector<std::optional<std::string_view>> get_many(Keys &&keys) const
     {
         std::vector<kv_slice> wanted, values;
-        for (const auto &key : keys) {
-            wanted.push_back(slice(key));
+        if constexpr (detail::keeps_elements<decltype(std::begin(keys))>::value) {
+            for (const auto &key : keys) {
+                wanted.push_back(slice(key));
+            }
+        } else {
+            std::vector<std::string> copies;
+            for (auto &&key : keys) {
+                copies.emplace_back(std::string_view(key));
+            }
+            return get_many(copies);
         }
         values.resize(wanted.size());
         ok(kv_get_many(txn_, number_, wanted.data(), wanted.size(), values.data(), nullptr));
@@ -650,7 +731,7 @@ public:
         return kv::scan<std::string_view>(open_cursor(keys), db_);
     }
     /** A cursor before the first entry of a range. */
-    cursor open_cursor(const range &keys = {}) const
+    [[nodiscard]] cursor open_cursor(const range &keys = {}) const
     {
         kv_cursor *handle = nullptr;
         ok(kv_cursor_open(txn_, number_, keys.get(), &handle));
@@ -688,7 +769,7 @@ public:
     {
         kv_slice there;
         if (detail::ok_or(KV_EXISTS,
-                kv_insert(txn_, number_, key.data(), key.size(), value.data(), value.size(), &there), db_)) {
+                kv_insert(txn_, number_, key.data(), key.size(), value.data(), value.size(), &there), about())) {
             return true;
         }
         if (existing != nullptr) {
@@ -749,7 +830,7 @@ public:
     }
 
     /** Begins a value that is written in parts. A good hint of its length lets it lie in one piece. */
-    writer open_writer(std::string_view key, std::uint64_t size_hint = 0, std::uint32_t flags = 0)
+    [[nodiscard]] writer open_writer(std::string_view key, std::uint32_t flags = 0, std::uint64_t size_hint = 0)
     {
         kv_writer *handle = nullptr;
         ok(kv_writer_open(txn_, number_, key.data(), key.size(), size_hint, flags, &handle));
@@ -769,7 +850,7 @@ public:
         std::size_t n = 0;
         // The second call has the room that the first one found to be missing.
         while (!detail::ok_or(KV_TOO_SMALL,
-            kv_value_extents(txn_, number_, key.data(), key.size(), extents.data(), extents.size(), &n), db_)) {
+            kv_value_extents(txn_, number_, key.data(), key.size(), extents.data(), extents.size(), &n), about())) {
             extents.resize(n);
         }
         extents.resize(n);
@@ -804,8 +885,9 @@ public:
     }
 
 protected:
-    void ok(kv_status status) const { detail::ok(status, db_); }
-    bool found(kv_status status) const { return detail::ok_or(KV_NOTFOUND, status, db_); }
+    detail::subject about() const noexcept { return {db_, txn_}; }
+    void ok(kv_status status) const { detail::ok(status, about()); }
+    bool found(kv_status status) const { return detail::ok_or(KV_NOTFOUND, status, about()); }
 
     kv_db *db_;
     kv_txn *txn_;
@@ -839,12 +921,16 @@ struct transaction_options : kv_txn_options {
 class transaction : public table {
 public:
     /** Takes a handle over. */
-    transaction(kv_db *db, kv_txn *handle) noexcept : table(db, handle, KV_MAIN) {}
+    transaction(kv_db *db, kv_txn *handle) noexcept : table(db, handle, table_id::main) {}
     transaction(transaction &&other) noexcept : table(other) { other.txn_ = nullptr; }
+    /** Aborts the transaction that was here, so that its write lock and its snapshot are given back at once. */
     transaction &operator=(transaction &&other) noexcept
     {
-        std::swap(db_, other.db_);
-        std::swap(txn_, other.txn_);
+        if (this != &other) {
+            kv_txn_abort(txn_);
+            db_ = other.db_;
+            txn_ = std::exchange(other.txn_, nullptr);
+        }
         return *this;
     }
     ~transaction() { kv_txn_abort(txn_); }
@@ -877,16 +963,16 @@ public:
     {
         kv_table number = 0;
         ok(kv_table_open(txn_, name.data(), name.size(), &number));
-        return table(db_, txn_, number);
+        return table(db_, txn_, table_id{number});
     }
     /** The table of this name; nothing if there is none. */
     std::optional<table> try_open_table(std::string_view name) const
     {
         kv_table number = 0;
-        if (!detail::ok_or(KV_NO_TABLE, kv_table_open(txn_, name.data(), name.size(), &number), db_)) {
+        if (!detail::ok_or(KV_NO_TABLE, kv_table_open(txn_, name.data(), name.size(), &number), about())) {
             return std::nullopt;
         }
-        return table(db_, txn_, number);
+        return table(db_, txn_, table_id{number});
     }
     /** Creates a table, or finds the one that has this name already. With KV_TABLE_NEW, that throws KV_EXISTS. */
     table create_table(std::string_view name, std::uint32_t flags = 0)
@@ -895,15 +981,15 @@ public:
         kv_table number = 0;
         options.flags = flags;
         ok(kv_table_create(txn_, name.data(), name.size(), &options, &number));
-        return table(db_, txn_, number);
+        return table(db_, txn_, table_id{number});
     }
-    /** The table with this number, which is not looked for: KV_MAIN, KV_TABLES, or that of a table kept from before. */
-    table table_at(kv_table number) const noexcept { return table(db_, txn_, number); }
+    /** The table with this number, which is not looked for: kv::table_id::main or tables, or one kept from before. */
+    table table_at(table_id number) const noexcept { return table(db_, txn_, number); }
     /** The names of the named tables. */
     std::vector<std::string> table_names() const
     {
         std::vector<std::string> names;
-        for (std::string_view name : table_at(KV_TABLES).keys()) {
+        for (std::string_view name : table_at(table_id::tables).keys()) {
             names.emplace_back(name);
         }
         return names;
@@ -922,12 +1008,12 @@ public:
     /** Verifies all that the snapshot reaches. Damage is no exception here: look at `faults` of what is returned. */
     [[nodiscard]] kv_check_report check(const job &how = {}, const fault_function &on_fault = nullptr) const
     {
-        return run_check(kv_check, static_cast<const kv_txn *>(txn_), db_, how, on_fault);
+        return run_check(kv_check, static_cast<const kv_txn *>(txn_), about(), how, on_fault);
     }
     /** Copies the snapshot into a new file. */
     void backup(const std::string &path, const job &how = {}) const
     {
-        run_backup(kv_backup, static_cast<const kv_txn *>(txn_), db_, path, how);
+        run_backup(kv_backup, static_cast<const kv_txn *>(txn_), about(), path, how);
     }
     /** Hands a copy of the snapshot to `write(std::string_view)`, from its first byte to its last. */
     template <class Write>
@@ -965,39 +1051,68 @@ public:
 private:
     friend class database;
 
-    template <class Function, class Subject>
+    template <class Function, class Object>
     static kv_check_report run_check(
-        Function function, Subject *subject, kv_db *db, const job &how, const fault_function &on_fault)
+        Function function, Object *object, const detail::subject &of, const job &how,
+        const fault_function &on_fault)
     {
         detail::running_job running(how, on_fault);
         kv_check_report report = KV_CHECK_REPORT_INIT;
-        kv_status status = function(subject, running.options(), running.on_fault(), running.on_fault_ctx(), &report);
+        kv_status status = function(object, running.options(), running.on_fault(), running.on_fault_ctx(), &report);
         running.finish();
         // Without a fault in the report, the damage kept the check itself from going on.
         if (status != KV_CORRUPT || report.faults == 0) {
-            detail::ok(status, db);
+            detail::ok(status, of);
         }
         return report;
     }
-    template <class Function, class Subject>
-    static void run_backup(Function function, Subject *subject, kv_db *db, const std::string &path, const job &how)
+    template <class Function, class Object>
+    static void run_backup(
+        Function function, Object *object, const detail::subject &of, const std::string &path, const job &how)
     {
         detail::running_job running(how);
-        kv_status status = function(subject, detail::path(path), running.options());
+        kv_status status = function(object, detail::path(path), running.options());
         running.finish();
-        detail::ok(status, db);
+        detail::ok(status, of);
     }
     std::uint64_t end(kv_status (*function)(kv_txn *, std::uint64_t *))
     {
         std::uint64_t number = 0;
-        kv_status status = function(txn_, &number);
+        kv_txn *txn = txn_;
+        kv_status status = function(txn, &number);
         if (status != KV_BUSY) {
             txn_ = nullptr;
         }
-        ok(status);
+        detail::ok(status, {db_, txn});
         return number;
     }
 };
+
+namespace detail {
+
+/** Whether an object points into a transaction, or contains what does. */
+template <class Type>
+struct is_view : std::false_type {};
+template <>
+struct is_view<std::string_view> : std::true_type {};
+template <>
+struct is_view<kv_slice> : std::true_type {};
+template <>
+struct is_view<entry> : std::true_type {};
+template <>
+struct is_view<table> : std::true_type {};
+template <>
+struct is_view<cursor> : std::true_type {};
+template <class Item>
+struct is_view<scan<Item>> : std::true_type {};
+template <class Type>
+struct is_view<std::optional<Type>> : is_view<Type> {};
+template <class Type>
+struct is_view<std::vector<Type>> : is_view<Type> {};
+template <class First, class Second>
+struct is_view<std::pair<First, Second>> : std::disjunction<is_view<First>, is_view<Second>> {};
+
+} // namespace detail
 
 /* ==== Databases =============================================================================================== */
 
@@ -1032,22 +1147,25 @@ public:
         return database(std::string(), how);
     }
     database(database &&other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+    /** Closes the database that was here, as the destructor does. */
     database &operator=(database &&other) noexcept
     {
-        std::swap(handle_, other.handle_);
+        if (this != &other) {
+            (void)kv_close(handle_);
+            handle_ = std::exchange(other.handle_, nullptr);
+        }
         return *this;
     }
-    /** Closes the database. Who commits lazily calls close() before, which tells whether all became durable. */
-    ~database()
-    {
-        // Nobody can be told here.
-        (void)kv_close(handle_);
-    }
+    /**
+     * Closes the database. A destructor cannot report a failure: programs that commit lazily call close() before, which
+     * tells whether everything became durable.
+     */
+    ~database() { (void)kv_close(handle_); }
 
     /** Closes the database; lazy commits become durable. It is closed whatever is thrown, but for KV_BUSY. */
     void close()
     {
-        std::string path = path_if_known();
+        std::string path = detail::path_of(handle_);
         kv_status status = kv_close(handle_);
         if (status != KV_BUSY) {
             handle_ = nullptr;
@@ -1060,51 +1178,57 @@ public:
     void interrupt() noexcept { kv_interrupt(handle_); }
 
     /** Begins a read transaction, which sees the newest commit for as long as it lasts. */
-    transaction read() { return begin(KV_READ, nullptr); }
+    [[nodiscard]] transaction read() const { return begin(KV_READ, nullptr); }
     /** Begins a write transaction, when no other one is open. */
-    transaction write() { return begin(KV_WRITE, nullptr); }
-    transaction write(const kv_txn_options &how) { return begin(KV_WRITE, &how); }
+    [[nodiscard]] transaction write() { return begin(KV_WRITE, nullptr); }
+    [[nodiscard]] transaction write(const kv_txn_options &how) { return begin(KV_WRITE, &how); }
     /** Begins a write transaction; nothing if another one is open. */
-    std::optional<transaction> try_write()
+    [[nodiscard]] std::optional<transaction> try_write()
     {
         transaction_options how;
         kv_txn *txn = nullptr;
         how.flags = KV_TXN_NOWAIT;
-        if (!detail::ok_or(KV_BUSY, kv_txn_begin(handle_, KV_WRITE, &how, &txn), handle_)) {
+        if (!detail::ok_or(KV_BUSY, kv_txn_begin(handle_, KV_WRITE, &how, &txn), about())) {
             return std::nullopt;
         }
         return transaction(handle_, txn);
     }
-    /** Calls `work(transaction &)` in a write transaction: it is committed, or aborted if an exception leaves. */
+    /**
+     * Calls `work(transaction &)` in a write transaction: it is committed, or aborted if an exception leaves. Returns
+     * the number of the commit; 0 if `work` has committed or aborted by itself.
+     */
     template <class Work>
     std::uint64_t update(Work &&work)
     {
         transaction txn = write();
         std::forward<Work>(work)(txn);
-        return txn.commit();
+        return txn.handle() != nullptr ? txn.commit() : 0;
     }
-    /** Calls `work(transaction &)` in a read transaction and returns what it returns, which must not be a view. */
+    /** Calls `work(transaction &)` in a read transaction and returns what it returns. A view does not compile. */
     template <class Work>
-    auto view(Work &&work)
+    auto view(Work &&work) const
     {
+        static_assert(!detail::is_view<std::decay_t<std::invoke_result_t<Work, transaction &>>>::value,
+            "what view() returns would point into a transaction that has ended: make a std::string of it");
         transaction txn = read();
         return std::forward<Work>(work)(txn);
     }
 
     /** A copy of the value of a key of a table; nothing if there is none. */
-    std::optional<std::string> try_get(std::string_view key, kv_table table = KV_MAIN)
+    std::optional<std::string> try_get(std::string_view key, table_id table = table_id::main) const
     {
+        kv_table number = static_cast<kv_table>(table);
         std::string value(256, '\0');
         std::size_t len = 0;
         for (;;) {
             kv_status status =
-                kv_db_get(handle_, table, key.data(), key.size(), value.data(), value.size(), &len);
+                kv_db_get(handle_, number, key.data(), key.size(), value.data(), value.size(), &len);
             if (status == KV_NOTFOUND) {
                 return std::nullopt;
             }
             // The value may have grown again meanwhile.
             if (status != KV_TOO_SMALL) {
-                detail::ok(status, handle_);
+                detail::ok(status, about());
                 value.resize(len);
                 return value;
             }
@@ -1112,75 +1236,77 @@ public:
         }
     }
     /** A copy of the value of a key of a table. Throws KV_NOTFOUND if there is none. */
-    std::string get(std::string_view key, kv_table table = KV_MAIN)
+    std::string get(std::string_view key, table_id table = table_id::main) const
     {
         std::optional<std::string> value = try_get(key, table);
         if (!value) {
-            detail::missing(handle_, table, key);
+            detail::missing(handle_, static_cast<kv_table>(table), key);
         }
         return *std::move(value);
     }
     /** Puts one entry in a transaction of its own. */
-    void put(std::string_view key, std::string_view value, kv_table table = KV_MAIN, std::uint32_t flags = 0)
+    void put(std::string_view key, std::string_view value, std::uint32_t flags = 0, table_id table = table_id::main)
     {
+        kv_table number = static_cast<kv_table>(table);
         detail::ok(
-            kv_db_put(handle_, table, key.data(), key.size(), value.data(), value.size(), flags), handle_);
+            kv_db_put(handle_, number, key.data(), key.size(), value.data(), value.size(), flags), about());
     }
     /** Deletes one entry in a transaction of its own; false if there is none. */
-    bool erase(std::string_view key, kv_table table = KV_MAIN, std::uint32_t flags = 0)
+    bool erase(std::string_view key, std::uint32_t flags = 0, table_id table = table_id::main)
     {
-        return detail::ok_or(KV_NOTFOUND, kv_db_delete(handle_, table, key.data(), key.size(), flags), handle_);
+        kv_table number = static_cast<kv_table>(table);
+        return detail::ok_or(KV_NOTFOUND, kv_db_delete(handle_, number, key.data(), key.size(), flags), about());
     }
 
     /** Makes every commit durable that was made before the call. */
-    void sync() { detail::ok(kv_sync(handle_), handle_); }
+    void sync() { detail::ok(kv_sync(handle_), about()); }
     /** The newest commits, whichever process made them. */
     commits newest_commit() const
     {
         commits newest{0, 0};
-        detail::ok(kv_newest_commit(handle_, &newest.visible, &newest.durable), handle_);
+        detail::ok(kv_newest_commit(handle_, &newest.visible, &newest.durable), about());
         return newest;
     }
     /** Waits until a commit is durable. */
-    void wait_durable(std::uint64_t commit) { detail::ok(kv_wait_durable(handle_, commit, -1), handle_); }
+    void wait_durable(std::uint64_t commit) const { detail::ok(kv_wait_durable(handle_, commit, -1), about()); }
     /** Whether a commit is durable. */
-    bool is_durable(std::uint64_t commit)
+    bool is_durable(std::uint64_t commit) const
     {
-        return detail::ok_or(KV_BUSY, kv_wait_durable(handle_, commit, 0), handle_);
+        return detail::ok_or(KV_BUSY, kv_wait_durable(handle_, commit, 0), about());
     }
     /** Waits for a commit after the one with this number, and returns the newest; nothing if there was none in `ms`
      *  milliseconds (less than 0 = for ever). */
-    std::optional<std::uint64_t> wait_commit(std::uint64_t commit, std::int64_t ms = -1)
+    std::optional<std::uint64_t> wait_commit(std::uint64_t commit, std::int64_t ms = -1) const
     {
         std::uint64_t newest = 0;
-        if (!detail::ok_or(KV_BUSY, kv_wait_commit(handle_, commit, ms, &newest), handle_)) {
+        if (!detail::ok_or(KV_BUSY, kv_wait_commit(handle_, commit, ms, &newest), about())) {
             return std::nullopt;
         }
         return newest;
     }
 
     /** Verifies the newest commit. Damage is no exception here: look at `faults` of what is returned. */
-    [[nodiscard]] kv_check_report check(const job &how = {}, const fault_function &on_fault = nullptr)
+    [[nodiscard]] kv_check_report check(const job &how = {}, const fault_function &on_fault = nullptr) const
     {
-        return transaction::run_check(kv_db_check, handle_, handle_, how, on_fault);
+        return transaction::run_check(kv_db_check, handle_, about(), how, on_fault);
     }
     /** Copies the newest commit into a new file. */
-    void backup(const std::string &path, const job &how = {})
+    void backup(const std::string &path, const job &how = {}) const
     {
-        transaction::run_backup(kv_db_backup, handle_, handle_, path, how);
+        transaction::run_backup(kv_db_backup, handle_, about(), path, how);
     }
     /** Figures of the database and its readers. */
     kv_db_stat stat_db() const
     {
         kv_db_stat stat = KV_DB_STAT_INIT;
-        detail::ok(kv_stat_db(handle_, &stat), handle_);
+        detail::ok(kv_stat_db(handle_, &stat), about());
         return stat;
     }
     /** Path, UUID and format of the database; its path is valid until the database is closed. */
     kv_identity identity() const
     {
         kv_identity result = KV_IDENTITY_INIT;
-        detail::ok(kv_db_identity(handle_, &result), handle_);
+        detail::ok(kv_db_identity(handle_, &result), about());
         return result;
     }
     /** The readers of all processes, the one with the oldest commit first. They come and go meanwhile. */
@@ -1188,7 +1314,7 @@ public:
     {
         std::vector<kv_reader_info> result;
         kv_reader_info reader = KV_READER_INFO_INIT;
-        for (std::uint32_t i = 0; detail::ok_or(KV_NOTFOUND, kv_reader_at(handle_, i, &reader), handle_); i++) {
+        for (std::uint32_t i = 0; detail::ok_or(KV_NOTFOUND, kv_reader_at(handle_, i, &reader), about()); i++) {
             result.push_back(reader);
         }
         return result;
@@ -1197,17 +1323,13 @@ public:
     kv_db *handle() const noexcept { return handle_; }
 
 private:
-    transaction begin(std::uint32_t kind, const kv_txn_options *how)
+    transaction begin(std::uint32_t kind, const kv_txn_options *how) const
     {
         kv_txn *txn = nullptr;
-        detail::ok(kv_txn_begin(handle_, kind, how, &txn), handle_);
+        detail::ok(kv_txn_begin(handle_, kind, how, &txn), about());
         return transaction(handle_, txn);
     }
-    std::string path_if_known() const
-    {
-        kv_identity identity = KV_IDENTITY_INIT;
-        return kv_db_identity(handle_, &identity) == KV_OK ? identity.path : std::string();
-    }
+    detail::subject about() const noexcept { return {handle_, handle_}; }
 
     kv_db *handle_ = nullptr;
 };

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """The pages of the book: `book.py pages FOLDER` writes them, and `book.py check FOLDER` says what is wrong with them.
 
-Pages are docs/book/*.md, in which a line `--8<-- NAME` stands for the file docs/book/snippets/NAME. Limits, the
-command kv and the file format are those of docs/, and the reference is made from include/kv.h, one page for each
-chapter. mkdocs.yml is written beside the pages, with the pages of the reference in its list.
+Pages are docs/book/*.md. The block below a line `<!-- snippet NAME -->` shows the file docs/book/snippets/NAME, so that
+the pages can be read where they lie; `book.py fill` writes the files into the blocks, and the check compares them.
+Limits, the command kv and the file format are those of docs/, and the reference is made from include/kv.h, one page for
+each chapter. mkdocs.yml is written beside the pages, with the pages of the reference in its list.
 """
 
 import os
@@ -16,7 +17,10 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BOOK = os.path.join(ROOT, "docs", "book")
 SNIPPETS = os.path.join(BOOK, "snippets")
 HEADER = os.path.join(ROOT, "include", "kv.h")
-MARKER = re.compile(r"^--8<-- (\S+)$", re.M)
+MARKER = re.compile(r"^<!-- snippet (\S+) -->$", re.M)
+# A marker and the block that it is about: the marker, its name, the fence, what is shown.
+SHOWN = re.compile(r"^(<!-- snippet (\S+) -->\n)(```\w*\n)(.*?)^```$", re.M | re.S)
+FENCED = re.compile(r"(^```.*?^```$)", re.M | re.S)
 # Documents that are pages of the book as well.
 INCLUDED = {"limits.md": "docs/limits.md", "command.md": "docs/command.md", "format.md": "docs/format.md"}
 
@@ -111,16 +115,26 @@ class Reference:
 # ---- the other pages ------------------------------------------------------------------------------------------------
 
 
-def expand(text, name):
-    """A page with the snippets in their places."""
+def filled(text, name):
+    """A page whose blocks show the snippets as they are."""
 
-    def snippet(match):
-        path = os.path.join(SNIPPETS, match[1])
+    def block(match):
+        path = os.path.join(SNIPPETS, match[2])
         if not os.path.exists(path):
-            sys.exit(f"docs/book/{name}: there is no snippet {match[1]} in docs/book/snippets")
-        return re.sub(r"^# needs: .*\n", "", read(path)).rstrip("\n")
+            sys.exit(f"docs/book/{name}: there is no snippet {match[2]} in docs/book/snippets")
+        return match[1] + match[3] + re.sub(r"^# needs: .*\n", "", read(path)).rstrip("\n") + "\n```"
 
-    return MARKER.sub(snippet, text)
+    return SHOWN.sub(block, text)
+
+
+def fill():
+    """Writes the snippets into the pages that show them."""
+    for name in own_pages():
+        path = os.path.join(BOOK, name)
+        text = read(path)
+        if filled(text, name) != text:
+            write(path, filled(text, name))
+            print(f"docs/book/{name} is renewed")
 
 
 def relink(text, document, pages):
@@ -138,30 +152,34 @@ def relink(text, document, pages):
             sys.exit(f"{document} links to {target}, which is not there")
         return match[1] if match[1].strip("`") == path else f"{match[1]} (`{path}`)"
 
-    return re.sub(r"\[([^\]]*)\]\(([^)\s]+)\)", link, text)
+    parts = FENCED.split(text)
+    for n in range(0, len(parts), 2):  # the others are programs
+        parts[n] = re.sub(r"\[([^\]]*)\]\(([^)\s]+)\)", link, parts[n])
+    return "".join(parts)
 
 
 def pages(folder):
     """Writes all pages into a folder, and mkdocs.yml beside it."""
     docs = os.path.join(folder, "docs")
     for name in own_pages():
-        text = relink(expand(read(os.path.join(BOOK, name)), name), f"docs/book/{name}", own_targets())
-        write(os.path.join(docs, name), text)
+        text = relink(read(os.path.join(BOOK, name)), f"docs/book/{name}", own_targets())
+        write(os.path.join(docs, name), MARKER.sub("", text))
     for name, document in INCLUDED.items():
         write(os.path.join(docs, name), relink(read(os.path.join(ROOT, document)), document, own_targets()))
     listed = []
     for name, title, text in Reference().pages():
         write(os.path.join(docs, name), text)
         listed.append(f'      - "{title}": {name}')
+    write(os.path.join(docs, "book.css"), read(os.path.join(BOOK, "book.css")))
     settings = read(os.path.join(BOOK, "mkdocs.yml"))
     write(os.path.join(folder, "mkdocs.yml"), settings.replace("      # the reference", "\n".join(listed)))
 
 
 def own_targets():
-    """What pages link to, as they lie in the book, with the files that they are."""
+    """The pages, as they lie in the book, with the files of the repository whose links lead to them."""
     own = {name: f"docs/book/{name}" for name in own_pages()}
     reference = {name: f"docs/book/{name}" for name, _, _ in Reference().pages()}
-    return {**own, **reference, **INCLUDED}
+    return {**own, **reference, "reference/index.md": "include/kv.h", **INCLUDED}
 
 
 # ---- checks -----------------------------------------------------------------------------------------------------
@@ -205,7 +223,15 @@ def wrong_names():
 
 
 def wrong_snippets():
-    """Snippets that no page shows, and snippets without what they print."""
+    """Snippets that no page shows as they are, and snippets without what they print."""
+    for name in own_pages():
+        text = read(os.path.join(BOOK, name))
+        blocks = {match[2]: match[0] for match in SHOWN.finditer(text)}
+        for snippet in MARKER.findall(text):
+            if snippet not in blocks:
+                yield f"{name} has no block below its marker of {snippet}"
+            elif filled(blocks[snippet], name) != blocks[snippet]:
+                yield f"{name} does not show the snippet {snippet} as it is; run python3 scripts/book.py fill"
     shown = set(MARKER.findall("\n".join(read(os.path.join(BOOK, name)) for name in own_pages())))
     there = {name for name in os.listdir(SNIPPETS) if not name.endswith(".out")}
     for name in sorted(there - shown):
@@ -227,7 +253,8 @@ def wrong_pages(folder):
     for where, _, names in os.walk(docs):
         for name in names:
             path = os.path.join(where, name)
-            texts[os.path.relpath(path, docs)] = re.sub(r"^```.*?^```$", "", read(path), flags=re.M | re.S)
+            if name.endswith(".md"):
+                texts[os.path.relpath(path, docs)] = FENCED.sub("", read(path))
     for name, text in texts.items():
         for target, anchor in re.findall(r"\]\(([^)#\s]*)#?([^)\s]*)\)", text):
             if "://" in target:
@@ -261,8 +288,11 @@ def anchors(text):
 
 def main():
     """Does what the command line says."""
+    if sys.argv[1:] == ["fill"]:
+        fill()
+        return
     if len(sys.argv) != 3 or sys.argv[1] not in ("pages", "check"):
-        sys.exit("usage: book.py pages|check FOLDER")
+        sys.exit("usage: book.py pages|check FOLDER, or book.py fill")
     if sys.argv[1] == "pages":
         pages(sys.argv[2])
         return

@@ -94,6 +94,26 @@ for snippet in "$snippets"/*; do
     esac
 done
 
+# too_long SNIPPET NAME: the program refuses a name that is longer than its buffers, and writes nothing beyond them.
+too_long() {
+    long=$(printf '%0400d' 0)
+    sed "s/\"$2\"/\"$long\"/" "$snippets/$1" >"$work/long.c" && ! cmp -s "$snippets/$1" "$work/long.c" || return 1
+    rm -rf "$work/folder" && mkdir "$work/folder" || return 1
+    # shellcheck disable=SC2086
+    "$CC" -std=c99 -D_GNU_SOURCE -fsanitize=address -I"$root/include" -o "$work/program" "$work/long.c" $link ||
+        return 1
+    ! (cd "$work/folder" && timeout 60 "$work/program") >"$work/printed" 2>&1 && grep " at most " "$work/printed"
+}
+
+echo 'int main(void) { return 0; }' >"$work/nothing.c"
+if "$CC" -fsanitize=address -o "$work/program" "$work/nothing.c" 2>/dev/null && "$work/program"; then
+    for recipe in index.c:Rome several.c:green expiry.c:cid tuples.c:cellar; do
+        run "${recipe%:*} refuses a name that is too long" too_long "${recipe%:*}" "${recipe#*:}"
+    done
+else
+    skip "names that are too long: $CC has no address sanitizer"
+fi
+
 if lacks "$PYTHON"; then
     skip "pages and man pages: no $PYTHON (make deps)"
 else
@@ -106,7 +126,11 @@ else
     mistake index.md 's/kv_open/kv_opem/' "index.md names kv_opem, which kv.h does not have"
     mistake index.md 's/cookbook.md/cookbok.md/' "docs/book/index.md links to cookbok.md, which is not there"
     mistake tuning.md 's/#which-durability/#that-durability/' "power.md#that-durability-for-what, which is not there"
-    mistake cookbook.md '/^--8<-- queue.out$/d; /^--8<-- cache.c$/d' "no page shows the snippet cache.c"
+    mistake cookbook.md '/^<!-- snippet queue.out -->$/d; /^<!-- snippet cache.c -->$/d' \
+        "no page shows the snippet cache.c"
+    mistake cookbook.md 's/kv_take_first(txn, jobs/kv_take(txn, jobs/' \
+        "cookbook.md does not show the snippet queue.c as it is"
+    mistake cookbook.md '/^<!-- snippet cache.c -->$/G' "cookbook.md has no block below its marker of cache.c"
     run "man pages are written" "$PYTHON" "$root/scripts/man.py" "$work/man"
     if lacks man || lacks groff; then
         skip "man pages are shown without a warning: no man or no groff (make deps)"
@@ -123,6 +147,9 @@ else
 fi
 if [ -x "$B/book-tools/bin/mkdocs" ]; then
     run "mkdocs build --strict" "$B/book-tools/bin/mkdocs" build --strict -f "$work/pages/mkdocs.yml" -d "$work/site"
+    # shellcheck disable=SC2016
+    run "the site loads nothing from other servers" sh -c '[ -e "$0/index.html" ] &&
+        ! grep -rE "<(script|img|link)[^>]*(src|href)=\"?(https?:)?//" --include="*.html" "$0"' "$work/site"
 else
     skip "mkdocs build --strict: make book installs MkDocs"
 fi

@@ -4,7 +4,7 @@
 # Each program runs in a directory of its own and leaves nothing behind. RUN is what runs programs of another machine;
 # VALGRIND and PYTHON are `no` where that machine has none. Ends with one line.
 set -u
-: "${B:?}" "${PYTHON:=python3}" "${VALGRIND:=valgrind}" "${RUN:=}"
+: "${B:?}" "${CXX:=c++}" "${PYTHON:=python3}" "${VALGRIND:=valgrind}" "${RUN:=}"
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/scripts/common.sh"
 work=$(mktemp -d "$B/test-c.XXXXXX") || exit 1
@@ -37,6 +37,22 @@ if command -v clang++ >/dev/null 2>&1; then
     done
 else
     skip "kv.hpp with another compiler: no clang (make deps)"
+fi
+# refused MACRO MESSAGE OPTION...: tests/c/hpp.cpp does not compile if the macro is defined, and the compiler says why.
+refused() {
+    macro=$1 message=$2
+    shift 2
+    ! "$CXX" "$@" -fsyntax-only -Werror=unused-result "-D$macro" "-I$root/include" "$root/tests/c/hpp.cpp" \
+        >"$work/said" 2>&1 && grep -F "$message" "$work/said"
+}
+if command -v "$CXX" >/dev/null 2>&1; then
+    copy="make a std::string of it"
+    run "kv.hpp refuses a view of an ended transaction" refused REFUSED_VIEW "$copy" -std=c++17
+    run "kv.hpp refuses an optional view of it" refused REFUSED_OPTIONAL_VIEW "$copy" -std=c++17
+    run "kv.hpp refuses a table as flags" refused REFUSED_TABLE_AS_FLAGS table_id -std=c++17
+    run "kv.hpp refuses flags as a table" refused REFUSED_FLAGS_AS_TABLE table_id -std=c++17
+    run "kv.hpp refuses a transaction that nobody keeps" refused REFUSED_UNUSED nodiscard -std=c++17
+    run "kv.hpp refuses C++14" refused REFUSED_NOTHING "kv.hpp needs C++17" -std=c++14
 fi
 run "kv.hpp calls every function of kv.h" alone sh -c '
     sed "s|//.*||; /^ *\/\?\*/d" "$1/kv.hpp" >code

@@ -155,21 +155,25 @@ if command -v cmake >/dev/null 2>&1; then
     run "needs libkv.so.0" sh -c 'readelf -d cmake-shared/build/fruit | grep -q "NEEDED.*libkv\.so\.0"'
     run "the project cmake-static" project cmake-static "apple is red" cmake_build
     run "does not need it" sh -c 'readelf -d cmake-static/build/fruit >elf && ! grep "NEEDED.*kv" elf'
-    # wanted VERSION: whether CMake finds a version that a program asks for.
+    # wanted VERSION [COMMAND]: whether CMake finds a version that a program asks for, after a command.
     wanted() {
         rm -rf wanted && mkdir wanted && (
-            cd wanted && printf '%s\n' 'cmake_minimum_required(VERSION 3.13)' 'project(wanted C)' \
+            cd wanted && printf '%s\n' 'cmake_minimum_required(VERSION 3.13)' 'project(wanted C)' "${2:-}" \
                 "find_package(kv $1 REQUIRED)" >CMakeLists.txt && cmake_build
         )
     }
     refused() {
-        ! wanted "$1" >refused 2>&1 && grep -q "compatible" refused
+        ! wanted "$@" >refused 2>&1 && grep -q "compatible" refused
     }
     for want in "" "$version" "${version%.*}" "$version EXACT"; do
         run "CMake finds kv $want" wanted "$want"
     done
     for want in 0.0.1 "${version%.*}.999" 1.0; do
         run "CMake refuses kv $want" refused "$want"
+    done
+    # A program of 32 bits, which this machine need not be able to compile.
+    for want in "" "$version"; do
+        run "CMake refuses kv $want of another word size" refused "$want" "set(CMAKE_SIZEOF_VOID_P 4)"
     done
 else
     skip "the projects cmake-shared and cmake-static: no cmake (make deps)"
@@ -249,6 +253,14 @@ run "a function that is missing in kv.map is noticed" sh -c '! "$@" >"$0" 2>&1 &
 
 # ---- uninstalling ------------------------------------------------------------------------------------------------
 
+# What has the name of the first part of the path must survive.
+touch "$work/pre"
+for target in install uninstall; do
+    run "$target refuses a path with a blank" sh -c '
+        ! "$@" >"$0" 2>&1 && grep -q "PREFIX is \".*/pre fix\"" "$0"' "$work/refused" \
+        env -u MAKEFLAGS "$MAKE" "B=$B" CARGO=no-cargo "$target" "PREFIX=$work/pre fix"
+done
+run "and removes nothing" test -e "$work/pre"
 run "uninstall" plain_make uninstall "PREFIX=$prefix"
 run "leaves no file" sh -c 'left=$(find "$1" ! -type d; ls -d "$1/lib/.debug" 2>/dev/null); [ -z "$left" ] || { echo "$left"; exit 1; }' sh "$prefix"
 

@@ -147,6 +147,7 @@ pub unsafe extern "C" fn kv_cursor_next_many(
 /// @return KV_OK; what kv_put() or kv_delete() returned for operation number `done`, counted from 0.
 /// @ingroup kv_batches
 #[no_mangle]
+#[must_use]
 pub unsafe extern "C" fn kv_write_batch(txn: *mut kv_txn, ops: *const kv_op, n: usize, done: *mut usize) -> kv_status {
     guard(c"kv_write_batch", about(txn), || {
         // SAFETY: pointers of the caller, as described above.

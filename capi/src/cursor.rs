@@ -388,7 +388,7 @@ pub unsafe extern "C" fn kv_cursor_percentile(
 ) -> kv_status {
     guard(c"kv_cursor_percentile", about(cursor), || {
         if !(0.0..=100.0).contains(&percent) {
-            return Err(Failure::invalid("percentile: not between 0 and 100"));
+            return Err(Failure::invalid("percentile: it is not between 0 and 100; give the part of the entries that come before, in per cent"));
         }
         // SAFETY: outputs of the caller, NULL or writable.
         unsafe { move_cursor(cursor, Target::Percentile(percent), key, value) }

@@ -71,6 +71,11 @@ fn engine_options(given: &kv_options) -> Outcome<Options> {
             "open: KV_OPEN_NEW excludes KV_OPEN_EXISTING and KV_OPEN_READ_ONLY",
         ));
     }
+    if has(KV_OPEN_MEMORY) && (has(KV_OPEN_EXISTING) || has(KV_OPEN_READ_ONLY)) {
+        return Err(Failure::invalid(
+            "open: KV_OPEN_MEMORY excludes KV_OPEN_EXISTING and KV_OPEN_READ_ONLY: such a database is always new",
+        ));
+    }
     if given.reserved != 0 {
         return Err(Failure::invalid(
             "open: the reserved field is not zero (start from KV_OPTIONS_INIT)",
@@ -78,7 +83,7 @@ fn engine_options(given: &kv_options) -> Outcome<Options> {
     }
     Ok(Options {
         page_size: given.page_size,
-        existing: has(KV_OPEN_EXISTING) || (has(KV_OPEN_READ_ONLY) && !has(KV_OPEN_MEMORY)),
+        existing: has(KV_OPEN_EXISTING) || has(KV_OPEN_READ_ONLY),
         new: has(KV_OPEN_NEW),
         read_only: has(KV_OPEN_READ_ONLY),
         memory: has(KV_OPEN_MEMORY),
@@ -310,6 +315,7 @@ pub unsafe extern "C" fn kv_db_get(
 ///         KV_TXN_FAILED.
 /// @ingroup kv_database
 #[no_mangle]
+#[must_use]
 pub unsafe extern "C" fn kv_db_put(
     db: *mut kv_db,
     table: kv_table,
@@ -338,6 +344,7 @@ pub unsafe extern "C" fn kv_db_put(
 ///         return; never KV_CHILD_OPEN, KV_TXN_FAILED.
 /// @ingroup kv_database
 #[no_mangle]
+#[must_use]
 pub unsafe extern "C" fn kv_db_delete(
     db: *mut kv_db,
     table: kv_table,

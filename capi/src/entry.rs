@@ -103,6 +103,7 @@ pub unsafe extern "C" fn kv_get_copy(
 ///         (the file cannot grow further; these can spoil the transaction).
 /// @ingroup kv_entries
 #[no_mangle]
+#[must_use]
 pub unsafe extern "C" fn kv_put(
     txn: *mut kv_txn,
     table: kv_table,
@@ -129,6 +130,7 @@ pub unsafe extern "C" fn kv_put(
 /// @return As kv_put() with KV_NO_OVERWRITE.
 /// @ingroup kv_entries
 #[no_mangle]
+#[must_use]
 pub unsafe extern "C" fn kv_insert(
     txn: *mut kv_txn,
     table: kv_table,
@@ -169,6 +171,7 @@ pub unsafe extern "C" fn kv_insert(
 /// @return As kv_put().
 /// @ingroup kv_entries
 #[no_mangle]
+#[must_use]
 pub unsafe extern "C" fn kv_replace(
     txn: *mut kv_txn,
     table: kv_table,
@@ -205,6 +208,7 @@ pub unsafe extern "C" fn kv_replace(
 /// @return As kv_put().
 /// @ingroup kv_entries
 #[no_mangle]
+#[must_use]
 pub unsafe extern "C" fn kv_reserve(
     txn: *mut kv_txn,
     table: kv_table,

@@ -276,7 +276,8 @@ fn backup_options(given: &kv_job_options) -> BackupOptions {
 
 /// Copies a snapshot into a new file, which is a database like any other, while others read and write. Every page is
 /// compared with its checksum on the way. The file appears under its name when it is whole and durable; after a failure
-/// there is no new file.
+/// there is no new file. The copy gets the permissions of the file that it replaces, or else those of the database as far
+/// as the umask leaves them.
 ///
 /// What is copied is the open file, whatever its path names by now. The copy has the same tables under the same
 /// numbers, but it is a database of its own and has another UUID. To restore it, put the copy where the database was,
@@ -287,11 +288,12 @@ fn backup_options(given: &kv_job_options) -> BackupOptions {
 /// @param options  KV_JOB_COMPACT, KV_JOB_OVERWRITE, progress; NULL = all defaults.
 /// @return KV_OK; KV_EXISTS (without KV_JOB_OVERWRITE); KV_CORRUPT: a page is damaged, kv_error_detail() tells which;
 ///         KV_CANCELLED; KV_NO_FILE (the directory), KV_ACCESS, KV_NO_SPACE, KV_IO, KV_NO_LOCKS, KV_NO_MEMORY;
-///         KV_NOT_A_DATABASE (the path is that of a device, a pipe, a directory or the like); KV_INVALID (a write
-///         transaction; the path is that of the database itself); KV_BUSY (a write transaction in use by another
-///         thread); KV_BAD_HANDLE, KV_FORKED.
+///         KV_NOT_A_DATABASE (the path is that of a device, a pipe, a directory, the NAME-shm of a database or the
+///         like); KV_INVALID (a write transaction; the path is that of the database itself); KV_BUSY (a write
+///         transaction in use by another thread); KV_BAD_HANDLE, KV_FORKED.
 /// @ingroup kv_maintenance
 #[no_mangle]
+#[must_use]
 pub unsafe extern "C" fn kv_backup(
     txn: *const kv_txn,
     path: *const c_char,
@@ -313,6 +315,7 @@ pub unsafe extern "C" fn kv_backup(
 /// @return As kv_backup() and kv_txn_begin() with KV_READ; never KV_BUSY.
 /// @ingroup kv_maintenance
 #[no_mangle]
+#[must_use]
 pub unsafe extern "C" fn kv_db_backup(
     db: *mut kv_db,
     path: *const c_char,
@@ -349,6 +352,7 @@ pub type kv_write_fn = Option<unsafe extern "C-unwind" fn(ctx: *mut c_void, data
 /// @return As kv_backup(); KV_IO, KV_NO_SPACE with the errno that write returned; never KV_EXISTS, KV_NOT_A_DATABASE.
 /// @ingroup kv_maintenance
 #[no_mangle]
+#[must_use]
 pub unsafe extern "C" fn kv_backup_stream(
     txn: *const kv_txn,
     write: kv_write_fn,
@@ -383,7 +387,7 @@ pub unsafe extern "C" fn kv_backup_stream(
 
 /// Writes bytes to a file descriptor, all of them: a kv_write_fn whose ctx is an `int *` to the descriptor.
 ///
-/// @return 0, or an errno.
+/// @return 0, or an errno; so EAGAIN for a descriptor that does not block and takes no more.
 /// @ingroup kv_maintenance
 #[no_mangle]
 pub unsafe extern "C" fn kv_fd_write(ctx: *mut c_void, data: *const c_void, len: usize) -> i32 {
@@ -458,17 +462,19 @@ unsafe impl Growing for kv_salvage_report {}
 /// is called "lost-" and its number.
 ///
 /// @param damaged   The damaged file.
-/// @param target    The new file, which appears when it is whole and durable.
+/// @param target    The new file, which appears when it is whole and durable. Its permissions are as kv_backup() says.
 /// @param options   KV_JOB_OVERWRITE, progress; NULL = all defaults.
 /// @param on_fault  Called for what is lost or doubtful: page, table, and in words how many entries and which keys. May
 ///                  be NULL.
 /// @param ctx       Handed to on_fault.
 /// @param report    Filled after KV_OK; start from KV_SALVAGE_REPORT_INIT. May be NULL.
 /// @return KV_OK: look at the report; KV_NO_FILE, KV_ACCESS; KV_NOT_A_DATABASE (nothing in it looks like one, or the
-///         target is a device, a pipe, a directory or the like), KV_TOO_NEW, KV_TOO_OLD; KV_EXISTS (the target, without KV_JOB_OVERWRITE); KV_CANCELLED; KV_NO_SPACE, KV_IO,
-///         KV_NO_MEMORY; KV_NO_LOCKS; KV_INVALID.
+///         target is a device, a pipe, a directory, the NAME-shm of a database or the like), KV_TOO_NEW, KV_TOO_OLD;
+///         KV_EXISTS (the target, without KV_JOB_OVERWRITE); KV_CANCELLED; KV_NO_SPACE, KV_IO, KV_NO_MEMORY;
+///         KV_NO_LOCKS; KV_INVALID.
 /// @ingroup kv_maintenance
 #[no_mangle]
+#[must_use]
 pub unsafe extern "C" fn kv_salvage(
     damaged: *const c_char,
     target: *const c_char,

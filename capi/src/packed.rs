@@ -400,6 +400,7 @@ unsafe fn start(done: *mut usize) -> Option<Out<usize>> {
 /// @return KV_OK; KV_INVALID (batch); what kv_put() returned for the entry that stopped it.
 /// @ingroup kv_batches
 #[no_mangle]
+#[must_use]
 pub unsafe extern "C" fn kv_put_packed(
     txn: *mut kv_txn,
     table: kv_table,

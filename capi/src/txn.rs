@@ -217,7 +217,7 @@ unsafe fn commit(
                     if unfinished != 0 {
                         return Err(Failure::here(
                             KV_CHILD_OPEN,
-                            "a writer was neither finished nor closed; the transaction was aborted",
+                            "a writer was neither finished nor closed, so the transaction was aborted; end each writer first",
                         ));
                     }
                     Ok(finish(write.into_txn())?)

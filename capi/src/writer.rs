@@ -60,6 +60,7 @@ fn ended() -> Failure {
 ///         spoil the transaction).
 /// @ingroup kv_values
 #[no_mangle]
+#[must_use]
 pub unsafe extern "C" fn kv_writer_write(writer: *mut kv_writer, data: *const c_void, len: usize) -> kv_status {
     guard(c"kv_writer_write", about(writer), || {
         // SAFETY: bytes of the caller.
@@ -78,6 +79,7 @@ pub unsafe extern "C" fn kv_writer_write(writer: *mut kv_writer, data: *const c_
 ///         meanwhile); KV_CORRUPT; otherwise as kv_writer_write(); never KV_INVALID.
 /// @ingroup kv_values
 #[no_mangle]
+#[must_use]
 pub unsafe extern "C" fn kv_writer_finish(writer: *mut kv_writer) -> kv_status {
     guard_end(c"kv_writer_finish", about_database_of(writer), || {
         let finished = WriterUse::of(writer).and_then(|mut usage| {

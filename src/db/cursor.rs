@@ -264,7 +264,7 @@ impl Cursor {
     /// `Invalid`: `percent` is not between 0 and 100.
     pub fn percentile<R: Reader + ?Sized>(&mut self, txn: &mut R, percent: f64) -> Result<bool> {
         if !(0.0..=100.0).contains(&percent) {
-            return Err(Error::Invalid("percentile: not between 0 and 100"));
+            return Err(Error::Invalid("percentile: it is not between 0 and 100; give the part of the entries that come before, in per cent"));
         }
         match self.count(txn)? {
             0 => Ok(false),

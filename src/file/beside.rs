@@ -35,13 +35,17 @@ fn hash(name: &OsStr) -> u64 {
 /// Removes the memory that was left over for the data file `of`. Nobody may be using that file. Returns false if there is
 /// none, or if it cannot be removed; what is not memory of that file is left alone.
 pub(super) fn remove_left_over(name: &Path, of: Identity) -> bool {
+    is_memory_of(name, of) && remove_file(name).is_ok()
+}
+
+/// Returns whether a file with this name is there, and is memory of the data file `of`.
+fn is_memory_of(name: &Path, of: Identity) -> bool {
     let mut options = File::options();
     options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
     let mut head = [0; 8 * HEADER];
     let read = options.open(name).and_then(|file| file.read_exact_at(&mut head, 0));
     let is_word = |at: usize, value: u64| head[8 * at..].starts_with(&value.to_ne_bytes());
-    let is_left_over = is_memory(&head) && is_word(DEVICE, of.device) && is_word(INODE, of.inode);
-    read.is_ok() && is_left_over && remove_file(name).is_ok()
+    read.is_ok() && is_memory(&head) && is_word(DEVICE, of.device) && is_word(INODE, of.inode)
 }
 
 /// Why somebody must stay outside for now.
@@ -88,9 +92,13 @@ impl Site<'_> {
             Refusal::Observers => {
                 format!("{who} reads it and has no permission to write; it must close it first")
             }
+            // Of a process that has come or gone meanwhile, there may be memory by now.
+            Refusal::Alone if is_memory_of(self.name, self.of) => {
+                format!("{who} is just opening, recovering or closing it")
+            }
             Refusal::Alone => format!(
-                "{who} has it open alone, because it could not make the shared memory beside it, or is still \
-                 recovering it ({})",
+                "{who} is just opening, recovering or closing it, or has it open alone, because it could not make the \
+                 shared memory beside it ({})",
                 in_the_way(self.name)
             ),
             Refusal::OtherVersion => {

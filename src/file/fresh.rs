@@ -5,11 +5,11 @@ use super::calls::may_extend_to;
 use super::names::{above_standard, at_path, name_it};
 use super::{special, Identity};
 use crate::error::{Detail, Error, Result};
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Temporary names that contain the target's are shorter than this, so that `-shm` fits behind them everywhere.
@@ -21,7 +21,19 @@ pub struct Fresh {
     temporary: PathBuf,
     target: PathBuf,
     overwrite: bool,
+    mode: Mode,
     named: bool,
+}
+
+/// What the permissions of a new file are, in the numbers of `chmod`.
+#[derive(Debug, Clone, Copy)]
+enum Mode {
+    /// What the umask leaves of 0666.
+    New,
+    /// No more than these, and what the umask leaves: who may not read a database may not read its copy.
+    AtMost(u32),
+    /// Those of the file that is replaced.
+    Exactly(u32),
 }
 
 /// Returns device and inode of the file that `path` names, or `None` if there is none.
@@ -81,19 +93,41 @@ impl Fresh {
             temporary: directory(target).join(temporary),
             target: target.to_path_buf(),
             overwrite,
+            mode: Mode::New,
             named: false,
         })
     }
 
-    /// Chooses a temporary name for a target that the caller did not make. As [`Fresh::new`], but what has the name of the
-    /// target and is no file is not replaced.
+    /// Chooses a temporary name for a copy under a name that somebody gave. As [`Fresh::new`], but what has the
+    /// name of the target and is no file is not replaced, nor is the shared memory of a database. The copy gets the
+    /// permissions of the file that it replaces, or else no more than those of what is copied.
     ///
     /// # Errors
     /// Those of [`Fresh::new`]; `NotADatabase`: the target is a device, a pipe, a directory or the like.
-    pub fn given(target: &Path, overwrite: bool) -> Result<Fresh> {
-        let fresh = Fresh::new(target, overwrite)?;
+    pub fn given(target: &Path, overwrite: bool, copied: Option<Permissions>) -> Result<Fresh> {
+        let mut fresh = Fresh::new(target, overwrite)?.copying(copied);
         special::refuse_to_replace(target)?;
+        if let Ok(replaced) = std::fs::metadata(target) {
+            fresh.mode = Mode::Exactly(replaced.mode() & 0o777);
+        }
         Ok(fresh)
+    }
+
+    /// Says that the new file is the copy of one with these permissions, if it is of a file, and gets no more.
+    pub fn copying(mut self, copied: Option<Permissions>) -> Fresh {
+        self.mode = copied.map_or(Mode::New, |copied| Mode::AtMost(copied.mode()));
+        self
+    }
+
+    /// Gives the file with the temporary name its permissions. This comes before it has any content. Where the file system
+    /// has no permissions, everybody has those of all files there.
+    pub fn set_permissions(&self) {
+        let set = |mode| std::fs::set_permissions(&self.temporary, Permissions::from_mode(mode));
+        let _ = match (self.mode, std::fs::metadata(&self.temporary)) {
+            (Mode::AtMost(most), Ok(facts)) => set(facts.mode() & most & 0o666),
+            (Mode::Exactly(mode), _) => set(mode),
+            _ => Ok(()),
+        };
     }
 
     /// Returns the temporary name, for callers who create the file themselves.
@@ -110,6 +144,7 @@ impl Fresh {
         let made = options.write(true).create_new(true).open(&self.temporary);
         // Nobody has heard of the temporary name.
         let file = above_standard(made.map_err(|e| at_path("create", &self.target, e))?)?;
+        self.set_permissions();
         Ok(FreshFile { file, at: 0 })
     }
 

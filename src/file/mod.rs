@@ -59,6 +59,7 @@ use crate::util::bytes::to_usize;
 pub use map::Mapped;
 use peers::{Alone, Peers};
 use std::ops::Range;
+use std::fs::Permissions;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -177,6 +178,11 @@ pub trait Storage: Send + Sync {
 
     /// Returns device and inode, or `None` if the storage is not a file.
     fn identity(&self) -> Option<Identity>;
+
+    /// Returns the permissions of the file, or `None` if the storage is not a file or does not tell.
+    fn permissions(&self) -> Option<Permissions> {
+        None
+    }
 
     /// Returns whether writing is impossible.
     fn read_only(&self) -> bool;

@@ -141,7 +141,7 @@ pub(super) fn real_path(file: &File, identity: Identity, path: &Path) -> PathBuf
     opened.unwrap_or_else(|| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()))
 }
 
-fn by_descriptor(file: &File) -> String {
+pub(super) fn by_descriptor(file: &File) -> String {
     format!("/proc/self/fd/{}", file.as_raw_fd())
 }
 

@@ -13,12 +13,12 @@ use super::fork::{self, Watch};
 use super::fresh::identity_of;
 use super::map::{Mapped, Reservation};
 use super::members::{Member, Opener};
-use super::names::{above_standard, at_path};
+use super::names::{above_standard, at_path, by_descriptor};
 use super::peers::Peers;
 use super::{lock, special, Identity, Storage};
 use crate::error::{Error, Result};
 use crate::util::bytes::to_usize;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io;
 use std::os::fd::AsFd;
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -188,14 +188,32 @@ impl Candidate {
             .map(|()| true)
     }
 
+    /// Opens the file once more, for reading. Nothing is ever locked through that.
+    fn opened_again(&self) -> Option<File> {
+        let open = |path: &Path| {
+            let mut options = OpenOptions::new();
+            options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+            let file = options.open(path).ok()?;
+            let facts = file.metadata().ok()?;
+            let is_it = (facts.dev(), facts.ino()) == (self.identity.device, self.identity.inode);
+            is_it.then_some(file)
+        };
+        // Without /proc, its path leads there, if it was not renamed a moment ago.
+        open(Path::new(&by_descriptor(&self.file))).or_else(|| open(&self.path))
+    }
+
     /// Maps the file.
     ///
     /// # Errors
     /// `NoMemory`, `Io`.
     pub fn map(self) -> Result<PosixFile> {
         let len = self.len()?;
+        // Children lose the descriptor, but a mapping holds what it was made through, and so the locks taken through
+        // that, for as long as any child has it. Where the file cannot be opened again, children keep the locks.
+        let unlocked = self.opened_again();
+        let mapped = unlocked.as_ref().unwrap_or(&self.file);
         Ok(PosixFile {
-            map: Reservation::of_file(self.file.as_fd(), len)?,
+            map: Reservation::of_file(mapped.as_fd(), len)?,
             _watch: self.watch,
             file: Arc::new(self.file),
             path: self.path,
@@ -353,6 +371,10 @@ impl Storage for PosixFile {
 
     fn identity(&self) -> Option<Identity> {
         Some(self.identity)
+    }
+
+    fn permissions(&self) -> Option<Permissions> {
+        self.file.metadata().ok().map(|facts| facts.permissions())
     }
 
     fn read_only(&self) -> bool {

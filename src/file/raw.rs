@@ -5,7 +5,7 @@ use super::names::{above_standard, at_path};
 use super::{lock, special, Identity};
 use crate::error::{Error, Result};
 use crate::util::bytes::to_usize;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
@@ -19,6 +19,7 @@ pub struct Raw {
     file: File,
     len: u64,
     identity: Identity,
+    permissions: Permissions,
 }
 
 impl Raw {
@@ -46,6 +47,7 @@ impl Raw {
                 device: facts.dev(),
                 inode: facts.ino(),
             },
+            permissions: facts.permissions(),
             file,
         })
     }
@@ -59,6 +61,11 @@ impl Raw {
     #[cfg(feature = "internals")]
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// Returns the permissions of the file.
+    pub fn permissions(&self) -> Permissions {
+        self.permissions.clone()
     }
 
     /// Returns which file it is.

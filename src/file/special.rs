@@ -2,9 +2,10 @@
 //! on any disk, in which the system tells something or takes orders.
 
 use super::calls;
+use super::peers::{is_memory, MEMORY};
 use crate::error::{Detail, Error, Result};
 use std::fs::{File, Metadata};
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::path::Path;
 
 /// File systems whose files are no data, by their numbers in `statfs(2)`. A file there says that it is a regular one, and
@@ -54,8 +55,15 @@ pub(super) fn refuse_by_name(path: &Path) -> Result<()> {
 pub(super) fn refuse_to_replace(path: &Path) -> Result<()> {
     match std::fs::metadata(path) {
         Ok(facts) if !facts.is_file() => Err(special(&facts, path)),
+        Ok(_) if begins_as_memory(path) => Err(Error::NotADatabase(Detail::of_file(MEMORY, path, None))),
         _ => Ok(()),
     }
+}
+
+/// Returns whether the file is the shared memory of a database: processes that have that open would be divided.
+fn begins_as_memory(path: &Path) -> bool {
+    let mut begin = [0; 8];
+    File::open(path).and_then(|file| file.read_exact_at(&mut begin, 0)).is_ok() && is_memory(&begin)
 }
 
 /// Returns the facts of a file that was opened, if it is one that can hold data.

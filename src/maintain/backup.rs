@@ -75,9 +75,9 @@ impl ReadTxn {
 
     fn copy_to(&self, target: &Path, options: BackupOptions, job: &Job<'_>) -> Result<()> {
         self.snapshot().pager().check_fork()?;
-        let fresh = Fresh::given(target, options.overwrite)?;
+        let fresh = Fresh::given(target, options.overwrite, self.snapshot().pager().permissions())?;
         if options.compact {
-            let rebuilt = self.rebuild(fresh.path(), job);
+            let rebuilt = self.rebuild(&fresh, job);
             rebuilt.map_err(|e| e.of_file_instead(fresh.path(), target))?;
         } else {
             let mut file = fresh.create()?;
@@ -105,8 +105,9 @@ impl ReadTxn {
             // The temporary file gets no name that anybody hears of, so messages are about its directory.
             let folder = std::env::temp_dir();
             let fresh = Fresh::new(&folder.join("kv-backup"), true)
-                .map_err(|e| e.of_file_instead(&folder.join("kv-backup"), &folder))?;
-            let rebuilt = self.rebuild(fresh.path(), job);
+                .map_err(|e| e.of_file_instead(&folder.join("kv-backup"), &folder))?
+                .copying(self.snapshot().pager().permissions());
+            let rebuilt = self.rebuild(&fresh, job);
             let rebuilt = rebuilt.and_then(|()| Db::open(fresh.path(), &existing()));
             let db = rebuilt.map_err(|e| self.with_table_name(e.of_file_instead(fresh.path(), &folder)))?;
             return db.begin_read()?.stream(job, write);
@@ -234,7 +235,7 @@ impl ReadTxn {
     }
 
     /// Puts every entry of every table into a new database at `path`, which is durable when this returns.
-    fn rebuild(&self, path: &Path, job: &Job<'_>) -> Result<()> {
+    fn rebuild(&self, fresh: &Fresh, job: &Job<'_>) -> Result<()> {
         let desc = *self.snapshot().desc();
         job.expect(desc.pages);
         let view = self.job_pages(job);
@@ -244,7 +245,8 @@ impl ReadTxn {
             durability: Durability::Full,
             ..Options::default()
         };
-        let db = Db::open(path, &options)?;
+        let db = Db::open(fresh.path(), &options)?;
+        fresh.set_permissions();
         let mut txn = db.begin_write(WriteOptions::default())?;
         let mut tables: Vec<(TableId, Root)> = vec![(TableId::MAIN, desc.roots.main)];
         let read = catalogue::each_table(&view, &desc.roots.catalogue, |number, record, _| {

@@ -253,7 +253,56 @@ static void opens_for_itself(void)
     close(to_child[0]), close(to_child[1]), close(to_parent[0]), close(to_parent[1]);
 }
 
-/* A child that does nothing keeps what it inherited, locks included: the parent and others must go on. */
+/* A parent is killed while it reads and writes, and its child lives on: what the parent had locked is free at once, for
+ * others and for the child itself. */
+static void outlives_its_parent(void)
+{
+    int told[2], leaves[2];
+    char byte = 'x';
+    kv_db *db = fresh(PATH);
+    kv_db_stat stat = KV_DB_STAT_INIT;
+    kv_txn *reader;
+    pid_t parent;
+    OK(kv_close(db));
+    CHECK(pipe(told) == 0 && pipe(leaves) == 0);
+    parent = start();
+    if (parent == 0) {
+        kv_txn *writer;
+        close(leaves[1]);
+        db = again();
+        reader = begin(db, KV_READ);
+        writer = begin(db, KV_WRITE);
+        count(writer, "lost");
+        if (start() == 0) {
+            /* It has lost its descriptors by now, and does nothing until the test says so. */
+            CHECK(write(told[1], &byte, 1) == 1 && read(leaves[0], &byte, 1) == 0);
+            db = again();
+            writer = begin(db, KV_WRITE);
+            count(writer, "orphans");
+            commit(writer);
+            OK(kv_close(db));
+            CHECK(write(told[1], &byte, 1) == 1);
+            _exit(0);
+        }
+        for (;;) pause();
+    }
+    CHECK(read(told[0], &byte, 1) == 1);
+    CHECK(kill(parent, SIGKILL) == 0);
+    ended(parent, SIGKILL);
+    db = again();
+    OK(kv_stat_db(db, &stat));
+    CHECK(stat.readers == 0);
+    CHECK(other("theirs") == KV_OK);
+    close(leaves[1]);
+    CHECK(read(told[0], &byte, 1) == 1);
+    reader = begin(db, KV_READ);
+    CHECK(number(reader, "theirs") == 1 && number(reader, "orphans") == 1 && number(reader, "lost") == 0);
+    kv_txn_abort(reader);
+    OK(kv_close(db));
+    close(leaves[0]), close(told[0]), close(told[1]);
+}
+
+/* A child that does nothing keeps none of the locks: the parent and others must go on. */
 static void stays(void)
 {
     kv_db *db = fresh(PATH);
@@ -577,6 +626,7 @@ int main(void)
     ends_in_every_way();
     opens_for_itself();
     stays();
+    outlives_its_parent();
     while_threads_work();
     DONE;
 }

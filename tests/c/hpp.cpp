@@ -12,6 +12,7 @@
 #include <iterator>
 #include <map>
 #include <random>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <unistd.h>
@@ -63,6 +64,112 @@ static std::string number(int i)
     return text;
 }
 
+// Keys that a range makes on the way live only until its next step, so they are copied for the call.
+static void many_keys(const kv::transaction &txn)
+{
+    std::istringstream words("b none a");
+    struct {
+        std::istream_iterator<std::string> first, last;
+        auto begin() const { return first; }
+        auto end() const { return last; }
+    } stream{std::istream_iterator<std::string>(words), std::istream_iterator<std::string>()};
+    auto values = txn.get_many(stream);
+    CHECK(values.size() == 3 && values[0]->empty() && !values[1] && *values[2] == "1");
+    CHECK(txn.get_many(txn.keys()).size() == txn.count());
+    for (const auto &value : txn.get_many(txn.keys()))
+        CHECK(value);
+#if __cplusplus >= 202002L && (!defined(__clang__) || __clang_major__ >= 16)
+    kv::database db = kv::database::in_memory();
+    auto key = [](int i) { return "a rather long key, which is not kept in the object itself: " + std::to_string(i); };
+    db.update([&](kv::transaction &writing) {
+        for (int i = 0; i < 5; i++)
+            writing.put(key(i), std::to_string(i));
+    });
+    kv::transaction reading = db.read();
+    int i = 0;
+    for (const auto &value : reading.get_many(std::views::iota(0, 5) | std::views::transform(key)))
+        CHECK(value && *value == std::to_string(i++));
+    CHECK(i == 5);
+    auto even = [](int n) { return n % 2 == 0; };
+    CHECK(reading.get_many(std::views::iota(0, 5) | std::views::filter(even) | std::views::transform(key)).size() == 3);
+#endif
+}
+
+// Flags come before what is rarely given, and a table is never taken for flags.
+static void order_of_arguments()
+{
+    kv::database db = kv::database::in_memory();
+    kv::table_id users{};
+    db.update([&](kv::transaction &txn) { users = txn.create_table("users").number(); });
+    db.put("ada", "1", 0, users);
+    thrown(KV_EXISTS, [&] { db.put("ada", "2", KV_NO_OVERWRITE, users); });
+    db.put("ada", "main", KV_NO_OVERWRITE);
+    thrown(KV_EXISTS, [&] { db.put("ada", "2", KV_NO_OVERWRITE); });
+    const kv::database &reading = db;
+    CHECK(reading.get("ada", users) == "1" && *reading.try_get("ada") == "main" && !reading.try_get("none", users));
+    CHECK(reading.view([](kv::transaction &txn) { return std::string(txn.get("ada")); }) == "main");
+    CHECK(reading.read().count() == 1 && reading.check().faults == 0 && reading.is_durable(1));
+    CHECK(db.erase("ada", 0, users) && !db.erase("ada", 0, users) && db.erase("ada", KV_BLIND, users));
+    CHECK(reading.get("ada") == "main" && !reading.try_get("ada", users));
+    static_assert(!std::is_convertible_v<kv::table_id, std::uint32_t> && !std::is_convertible_v<int, kv::table_id>);
+}
+
+// Objects without a handle say so, and name the database where they know it.
+static void gone()
+{
+    kv::database db("gone.kv");
+    auto says_so = [](const kv::error &error, const std::string &path) {
+        std::string expected = "bad handle: the object was moved from, closed or ended; use the one that it was moved "
+            "to, or a new one";
+        if (!path.empty())
+            expected = path + ": " + expected;
+        return error.what() == expected && error.path() == path && std::strcmp(error.function(), "") != 0;
+    };
+    std::string path = db.identity().path;
+    std::uint64_t before = db.newest_commit().visible;
+    CHECK(db.update([&](kv::transaction &txn) {
+        txn.put("a", "1");
+        CHECK(txn.commit() > before);
+        CHECK(says_so(thrown(KV_BAD_HANDLE, [&] { txn.get("a"); }), path));
+        CHECK(says_so(thrown(KV_BAD_HANDLE, [&] { txn.commit(); }), path));
+        CHECK(says_so(thrown(KV_BAD_HANDLE, [&] { (void)txn.check(); }), path));
+    }) == 0);
+    CHECK(db.update([](kv::transaction &txn) { txn.abort(); }) == 0 && db.get("a") == "1");
+
+    kv::transaction txn = db.read();
+    kv::table table = txn.table_at(kv::table_id::main);
+    kv::cursor cursor = txn.open_cursor();
+    cursor.close();
+    CHECK(says_so(thrown(KV_BAD_HANDLE, [&] { cursor.first(); }), path));
+    kv::transaction other = std::move(txn);
+    CHECK(says_so(thrown(KV_BAD_HANDLE, [&] { txn.refresh(); }), path));
+    other.abort();
+    // This one has a handle, of which kv.h knows more.
+    CHECK(!says_so(thrown(KV_BAD_HANDLE, [&] { table.get("a"); }), path));
+    kv::database moved = std::move(db);
+    CHECK(says_so(thrown(KV_BAD_HANDLE, [&] { db.get("a"); }), ""));
+    CHECK(says_so(thrown(KV_BAD_HANDLE, [&] { db.backup("never.kv"); }), ""));
+    moved.close();
+    CHECK(says_so(thrown(KV_BAD_HANDLE, [&] { moved.sync(); }), ""));
+}
+
+// What must not compile: scripts/test-c.sh compiles this file with each of these in turn.
+#ifdef REFUSED_VIEW
+auto refused(const kv::database &db) { return db.view([](kv::transaction &txn) { return txn.get("a"); }); }
+#endif
+#ifdef REFUSED_OPTIONAL_VIEW
+auto refused(const kv::database &db) { return db.view([](auto &txn) { return txn.try_get("a"); }); }
+#endif
+#ifdef REFUSED_TABLE_AS_FLAGS
+void refused(kv::database &db) { db.put("a", "1", kv::table_id::main); }
+#endif
+#ifdef REFUSED_FLAGS_AS_TABLE
+auto refused(kv::database &db) { return db.get("a", KV_NO_OVERWRITE); }
+#endif
+#ifdef REFUSED_UNUSED
+void refused(kv::database &db) { db.write(); }
+#endif
+
 static void entries()
 {
     kv::database db("entries.kv");
@@ -95,6 +202,7 @@ static void entries()
     auto values = txn.get_many(wanted);
     CHECK(values.size() == 3 && values[0]->empty() && !values[1] && *values[2] == "1");
     CHECK(txn.get_many(std::vector<std::string>()).empty());
+    many_keys(txn);
 
     kv::error error = thrown(KV_NOTFOUND, [&] { txn.get("none"); });
     CHECK(std::string(error.status_name()) == "KV_NOTFOUND" && error.path() == db.identity().path);
@@ -136,7 +244,7 @@ static void transactions()
         kv::transaction lost = db.write();
         lost.put("a", "1");
         CHECK(!db.try_write());
-        kv::error error = thrown(KV_DEADLOCK, [&] { db.write(); });
+        kv::error error = thrown(KV_DEADLOCK, [&] { (void)db.write(); });
         CHECK(std::string(error.function()) == "kv_txn_begin");
     }
     CHECK(!db.try_get("a"));
@@ -183,7 +291,7 @@ static void transactions()
     CHECK(db.stat_db().readers == 1);
     db.close();
     thrown(KV_BAD_HANDLE, [&] { reader.get("a"); });
-    thrown(KV_BAD_HANDLE, [&] { db.read(); });
+    thrown(KV_BAD_HANDLE, [&] { (void)db.read(); });
     thrown(KV_BAD_HANDLE, [&] { db.sync(); });
     db = kv::database("transactions.kv");
     CHECK(db.get("a") == "2");
@@ -300,6 +408,67 @@ static void cursors()
     thrown(KV_BAD_HANDLE, [&] { entries.begin(); });
 }
 
+// What is assigned to is released at once, and what was moved from owns nothing. An assignment to itself does nothing.
+static void assignments()
+{
+    kv::database db("assigned.kv");
+    kv::transaction txn = db.write();
+    txn.put("a", "1");
+    kv::transaction reader = db.read();
+    txn = std::move(reader);
+    thrown(KV_BAD_HANDLE, [&] { reader.get("a"); });
+    CHECK(!txn.try_get("a") && db.stat_db().writer == 0 && db.try_write());
+    kv::transaction &same_txn = txn;
+    txn = std::move(same_txn);
+    CHECK(txn.count() == 0);
+    txn.abort();
+
+    txn = db.write();
+    txn.put("a", "1");
+    kv::cursor cursor = txn.open_cursor(kv::prefix("none"));
+    kv::cursor other = txn.open_cursor();
+    kv_cursor *former = cursor.handle();
+    cursor = std::move(other);
+    thrown(KV_BAD_HANDLE, [&] { other.next(); });
+    CHECK(kv_cursor_first(former, nullptr, nullptr) == KV_BAD_HANDLE && cursor.next()->key == "a");
+    kv::cursor &same_cursor = cursor;
+    cursor = std::move(same_cursor);
+    CHECK(cursor.first()->key == "a");
+    auto entries = txn.scan(kv::prefix("none"));
+    auto others = txn.scan();
+    entries = std::move(others);
+    thrown(KV_BAD_HANDLE, [&] { others.begin(); });
+    CHECK((*entries.begin()).key == "a");
+
+    kv::writer writer = txn.open_writer("given up");
+    kv::writer another = txn.open_writer("kept");
+    writer.write("x");
+    another.write("y");
+    kv_writer *given_up = writer.handle();
+    writer = std::move(another);
+    thrown(KV_BAD_HANDLE, [&] { another.write("z"); });
+    CHECK(kv_writer_write(given_up, "x", 1) == KV_BAD_HANDLE);
+    kv::writer &same_writer = writer;
+    writer = std::move(same_writer);
+    writer.write("z");
+    writer.finish();
+    CHECK(txn.get("kept") == "yz" && !txn.contains("given up"));
+    txn.commit();
+
+    kv::database memory = kv::database::in_memory();
+    kv_db *closed = memory.handle();
+    memory = std::move(db);
+    thrown(KV_BAD_HANDLE, [&] { db.sync(); });
+    CHECK(kv_sync(closed) == KV_BAD_HANDLE && memory.get("a") == "1");
+    kv::database &same_db = memory;
+    memory = std::move(same_db);
+    memory.sync();
+
+    // The path is told even where the details of an error are another one's.
+    kv::error error = thrown(KV_ACCESS, [] { kv::detail::fail(KV_ACCESS, std::string("some.kv")); });
+    CHECK(error.path() == "some.kv");
+}
+
 static void packed()
 {
     kv::database db = kv::database::in_memory();
@@ -333,7 +502,7 @@ static void values()
     kv::database db("values.kv");
     std::string part(100000, 'p');
     db.update([&](kv::transaction &txn) {
-        kv::writer writer = txn.open_writer("long", 300000);
+        kv::writer writer = txn.open_writer("long", 0, 300000);
         for (int i = 0; i < 3; i++)
             writer.write(part);
         writer.finish();
@@ -344,7 +513,9 @@ static void values()
         moved.close();
         txn.open_writer("none").write("destroyed");
         CHECK(!txn.contains("none"));
-        thrown(KV_EXISTS, [&] { txn.open_writer("long", 0, KV_NO_OVERWRITE); });
+        thrown(KV_EXISTS, [&] { (void)txn.open_writer("long", KV_NO_OVERWRITE); });
+        // A length in the place of the flags is refused, and no hint is taken for flags.
+        thrown(KV_INVALID, [&] { (void)txn.open_writer("long", 300000); });
     });
     std::optional<kv::buffer> buffer, copy;
     {
@@ -466,7 +637,7 @@ static void files()
             seen += key == value;
     });
     CHECK(seen > 0 && seen < 20000 && error.page() && *error.page() >= 30 && *error.page() < 34);
-    CHECK(error.table() && *error.table() == KV_MAIN && error.path().find("streamed.kv") != std::string::npos);
+    CHECK(error.table() == kv::table_id::main && error.path().find("streamed.kv") != std::string::npos);
     CHECK(stops([&] {
         for (auto entry : txn.scan(kv::from(number(19000)).reverse()))
             if (entry.key < number(19500))
@@ -493,9 +664,12 @@ static void files()
 int main()
 {
     entries();
+    order_of_arguments();
+    gone();
     transactions();
     ranges();
     cursors();
+    assignments();
     packed();
     values();
     tables();

@@ -279,6 +279,8 @@ static void files(void)
     SAYS(kv_open(NULL, NULL, &db), KV_INVALID, NULL, "path", "NULL");
     options.flags = KV_OPEN_NEW | KV_OPEN_EXISTING;
     SAYS(kv_open("a", &options, &db), KV_INVALID, at("a"), "KV_OPEN_NEW", "KV_OPEN_EXISTING");
+    options.flags = KV_OPEN_MEMORY | KV_OPEN_READ_ONLY;
+    SAYS(kv_open("a", &options, &db), KV_INVALID, at("a"), "KV_OPEN_MEMORY excludes", "KV_OPEN_READ_ONLY");
 
     refuse.opens = EACCES;
     SAYS(kv_open("a", NULL, &db), KV_ACCESS, at("a"), "Permission denied", "; look at the permissions",
@@ -457,7 +459,7 @@ static void answers(void)
     SAYS(kv_get(read, KV_NONE, S("k"), NULL), KV_NO_TABLE, at("a"), "KV_NONE");
     SAYS(kv_stat_db(db, &nothing), KV_INVALID, at("a"), "kv_db_stat: struct_size", "KV_DB_STAT_INIT");
     odd.struct_size = 9;
-    SAYS(kv_open("a", &odd, &none), KV_INVALID, at("a"), "kv_options: struct_size", "KV_OPTIONS_INIT");
+    SAYS(kv_open("a", &odd, &none), KV_INVALID, at("a"), "kv_options: struct_size is 9", "KV_OPTIONS_INIT");
 
     /* Arguments are called by their names. */
     SAYS(kv_put(txn, KV_MAIN, NULL, 3, S("v"), 0), KV_INVALID, at("a"), "key", "NULL");

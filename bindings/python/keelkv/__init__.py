@@ -46,11 +46,11 @@ from ._errors import (
     NotADatabaseError,
     NoTableError,
     NotFoundError,
+    OperatingSystemError,
     OrderError,
     PanicError,
     PoisonedError,
     ReadOnlyError,
-    SystemFailure,
     TooBigError,
     TooNewError,
     TooOldError,
@@ -62,9 +62,10 @@ from ._errors import (
     WrongTypeError,
 )
 from .codec import Codec
-from .database import Database, DatabaseStat, Identity, Reader, SalvageReport, open, salvage
+from .database import Database, open, salvage
+from .figures import CheckReport, DatabaseStat, Fault, Identity, Reader, SalvageReport, TableStat, TransactionStat
 from .iteration import Items, Keys, Values
-from .transaction import CheckReport, Fault, Table, TableStat, Transaction, TransactionStat
+from .transaction import Table, Transaction
 
 if TYPE_CHECKING:
     from . import aio, dbm, lmdb, shelve
@@ -77,11 +78,11 @@ __all__ = [
     "ConflictError", "ContentsError", "CorruptError", "Database", "DatabaseStat", "DeadlockError", "Error",
     "ExistsError", "ExpectedError", "Fault", "ForkedError", "Identity", "InDoubtError", "InputOutputError",
     "InvalidError", "Items", "Keys", "LimitError", "MismatchError", "NoFileError", "NoLocksError", "NoMemoryError",
-    "NoSpaceError", "NoTableError", "NotADatabaseError", "NotFoundError", "OrderError", "PanicError", "PoisonedError",
-    "ReadOnlyError", "Reader", "SalvageReport", "SystemFailure", "Table", "TableStat", "TooBigError", "TooNewError",
-    "TooOldError", "TooSmallError", "Transaction", "TransactionFailedError", "TransactionStat", "UnsupportedError",
-    "UsageError", "Values", "WrongBaseError", "WrongTypeError", "aio", "backend", "codec", "dbm", "library_version",
-    "lmdb", "open", "salvage", "shelve",
+    "NoSpaceError", "NoTableError", "NotADatabaseError", "NotFoundError", "OperatingSystemError", "OrderError",
+    "PanicError", "PoisonedError", "ReadOnlyError", "Reader", "SalvageReport", "Table", "TableStat", "TooBigError",
+    "TooNewError", "TooOldError", "TooSmallError", "Transaction", "TransactionFailedError", "TransactionStat",
+    "UnsupportedError", "UsageError", "Values", "WrongBaseError", "WrongTypeError", "aio", "backend", "codec", "dbm",
+    "library_version", "lmdb", "open", "salvage", "shelve",
 ]
 
 

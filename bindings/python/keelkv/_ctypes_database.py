@@ -1,7 +1,7 @@
 """Databases and transactions of the ctypes back end.
 
-Who ends a transaction or closes a database takes the handle out of its object first, below the lock of the database, so
-that no other thread begins to read bytes that are about to go.
+Whoever ends a transaction or closes a database takes the handle out of its object first, below the lock of the
+database, so that no other thread begins to read bytes that are about to go.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import ctypes as C
 import threading
 from operator import index
-from typing import Any, Generic, Optional, Tuple, TypeVar, cast
+from typing import Any, Callable, Generic, Optional, Tuple, TypeVar, cast
 
-from . import _jobs
+from . import _jobs, figures
 from ._constants import MAIN, TXN_NOWAIT, WRITE
 from ._ctypes_bytes import as_bytes, copied
 from ._errors import BadHandleError, NotFoundError
@@ -172,8 +172,7 @@ class DatabaseCore(Generic[K, V]):
     def _stat(self) -> Tuple[int, ...]:
         stat = sized(DatabaseStat)
         self._answer(kv.kv_stat_db(self._live(), C.byref(stat)))
-        names = [name for name, _ in DatabaseStat._fields_ if name not in ("struct_size", "reserved")]
-        return counts(stat, names)
+        return counts(stat, figures.DatabaseStat._fields)
 
     def _identity(self) -> Tuple[int, bytes, bytes]:
         identity = sized(Identity)
@@ -187,7 +186,7 @@ class DatabaseCore(Generic[K, V]):
         if status == NOTFOUND:
             return None
         self._answer(status)
-        return counts(info, ("pid", "commit", "age_ms", "kept_pages"))
+        return counts(info, figures.Reader._fields)
 
     def _check(self, flags: int, progress: Callback, on_fault: Callback) -> Tuple[Any, ...]:
         return _jobs.check(kv.kv_db_check, self._live(), self._path, flags, progress, on_fault)
@@ -300,10 +299,10 @@ class TxnCore:
         self.answer(kv.kv_txn_id(self.live(), C.byref(commit)))
         return commit.value
 
-    def stat(self) -> Tuple[Any, ...]:
+    def stat(self) -> Tuple[int, ...]:
         stat = sized(TxnStat)
         self.answer(kv.kv_stat_txn(self.live(), C.byref(stat)))
-        return (self.writes, *counts(stat, ("commit", "edits", "edit_bytes", "private_pages")))
+        return counts(stat, [name for name, _ in TxnStat._fields_ if name != "struct_size"])
 
     def table_open(self, name: bytes) -> int:
         table = C.c_uint64()
@@ -343,14 +342,16 @@ class TxnCore:
     def table_set_note(self, table: int, note: bytes) -> None:
         self.answer(kv.kv_table_set_note(self.live(), table, note, len(note)))
 
-    def table_stat(self, table: int, level: int) -> Tuple[int, ...]:
+    def stat_table(self, table: int, level: int) -> Tuple[int, ...]:
         stat = sized(TableStat)
         self.answer(kv.kv_stat_table(self.live(), table, level, C.byref(stat)))
-        return counts(stat, ("height", "entries", "branch_pages", "leaf_pages", "overflow_pages", "items",
-                             "used_bytes"))
+        return counts(stat, figures.TableStat._fields)
 
     def check(self, flags: int, progress: Callback, on_fault: Callback) -> Tuple[Any, ...]:
         return _jobs.check(kv.kv_check, self.live(), self._db._path, flags, progress, on_fault)
 
     def backup(self, target: bytes, flags: int, progress: Callback, name: str) -> None:
         _jobs.backup(kv.kv_backup, self.live(), target, flags, progress, name)
+
+    def backup_stream(self, write: Callable[[bytes], object], flags: int, progress: Callback) -> None:
+        _jobs.backup_stream(self.live(), write, flags, progress, self._db._path)

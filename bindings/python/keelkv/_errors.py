@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Dict, Optional, Tuple, Type
 
+from ._names import in_python
+
 _NONE = 2**64 - 1
 
 
@@ -46,7 +48,7 @@ class UsageError(Error, ValueError):
     """A mistake of the caller."""
 
 
-class SystemFailure(Error, OSError):
+class OperatingSystemError(Error, OSError):
     """Something that the operating system refused, with its `errno` (or None) and the `filename`."""
 
     def __init__(self, message: object = "", errno: Optional[int] = None, filename: Optional[str] = None) -> None:
@@ -208,63 +210,63 @@ class UnsupportedError(UsageError):
     name = "KV_UNSUPPORTED"
 
 
-class InputOutputError(SystemFailure):
+class InputOutputError(OperatingSystemError):
     """The operating system returned an error, which `errno` has."""
 
     status = -40
     name = "KV_IO"
 
 
-class NoSpaceError(SystemFailure):
+class NoSpaceError(OperatingSystemError):
     """The disk or a quota is full, or a file size limit is reached; the database is as before."""
 
     status = -41
     name = "KV_NO_SPACE"
 
 
-class NoMemoryError(SystemFailure):
+class NoMemoryError(OperatingSystemError):
     """Memory could not be allocated."""
 
     status = -42
     name = "KV_NO_MEMORY"
 
 
-class AccessError(SystemFailure, PermissionError):
+class AccessError(OperatingSystemError, PermissionError):
     """Permission is denied."""
 
     status = -43
     name = "KV_ACCESS"
 
 
-class NoFileError(SystemFailure, FileNotFoundError):
+class NoFileError(OperatingSystemError, FileNotFoundError):
     """The file does not exist."""
 
     status = -44
     name = "KV_NO_FILE"
 
 
-class NoLocksError(SystemFailure):
+class NoLocksError(OperatingSystemError):
     """The file system does not provide the locks that are needed."""
 
     status = -45
     name = "KV_NO_LOCKS"
 
 
-class LimitError(SystemFailure):
+class LimitError(OperatingSystemError):
     """A limit of the build or the process is reached: handles, readers, or addresses."""
 
     status = -46
     name = "KV_LIMIT"
 
 
-class PoisonedError(SystemFailure):
+class PoisonedError(OperatingSystemError):
     """An earlier sync failed; close the database everywhere and open it again."""
 
     status = -47
     name = "KV_POISONED"
 
 
-class InDoubtError(SystemFailure):
+class InDoubtError(OperatingSystemError):
     """The commit may or may not survive; open the database again to learn which."""
 
     status = -48
@@ -323,14 +325,19 @@ def _leaves(kind: Type[Error]) -> Dict[int, Type[Error]]:
 #: The class of each status.
 BY_STATUS: Dict[int, Type[Error]] = _leaves(Error)
 
+# Programs know these as keelkv.Error and so on, and tracebacks show this name.
+for _class in (Error, ExpectedError, UsageError, OperatingSystemError, ContentsError, *BY_STATUS.values()):
+    _class.__module__ = "keelkv"
+
 
 def from_status(
     status: int, message: str, errno: int, page: int, table: int, needed: int, path: Optional[str]
 ) -> Error:
     """The exception of a status that a call returned, with what is known of it."""
     kind = BY_STATUS.get(status, Error)
+    message = in_python(message)
     error: Error
-    if issubclass(kind, SystemFailure):
+    if issubclass(kind, OperatingSystemError):
         error = kind(message, errno or None, path)
     else:
         error = kind(message)

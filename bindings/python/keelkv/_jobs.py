@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import ctypes as C
+import errno
 from typing import Any, Callable, List, Optional, Tuple
 
+from . import figures
 from ._errors import from_status
-from ._library import FAULT, PROGRESS, CheckReport, ErrorDetail, JobOptions, SalvageReport, counts, kv, sized
+from ._library import (
+    FAULT,
+    PROGRESS,
+    WRITE,
+    CheckReport,
+    ErrorDetail,
+    JobOptions,
+    SalvageReport,
+    counts,
+    kv,
+    sized,
+)
 
 OK, NOTFOUND, BUSY, TOO_SMALL, FORKED, CORRUPT = 0, -1, -5, -7, -28, -60
 NONE = 2**64 - 1
@@ -49,6 +62,15 @@ class Job:
             self._raised.append(error)
             return 1
 
+    def writes(self, write: Callable[[bytes], object]) -> Any:
+        """The callback that hands bytes to a function, which lives as long as this."""
+        def call(_: Any, data: int, length: int) -> int:
+            # The exception says more than this number.
+            return errno.EIO if self._call(lambda: write(C.string_at(data, length)) and None) else 0
+
+        self._write = WRITE(call)
+        return self._write
+
     def run(self, function: Any, *arguments: Any) -> int:
         status: int = function(*arguments)
         if self._raised:
@@ -63,8 +85,7 @@ def check(function: Any, handle: Any, path: Optional[str], flags: int, progress:
     # A fault that was found is what a check is for; one that it did not count is a failure.
     if status != OK and not (status == CORRUPT and report.faults > 0):
         raise failure(status, path)
-    return counts(report, ("faults", "commit", "tables", "entries", "pages", "tree_pages", "overflow_pages",
-                           "dead_pages", "lost_slots"))
+    return counts(report, figures.CheckReport._fields)
 
 
 def backup(function: Any, handle: Any, target: bytes, flags: int, progress: Callback, name: str) -> None:
@@ -72,6 +93,14 @@ def backup(function: Any, handle: Any, target: bytes, flags: int, progress: Call
     status = job.run(function, handle, target, C.byref(job.options))
     if status != OK:
         raise failure(status, name)
+
+
+def backup_stream(handle: Any, write: Callable[[bytes], object], flags: int, progress: Callback, path: Optional[str]
+                  ) -> None:
+    job = Job(flags, progress)
+    status = job.run(kv.kv_backup_stream, handle, job.writes(write), None, C.byref(job.options))
+    if status != OK:
+        raise failure(status, path)
 
 
 def salvage(
@@ -83,5 +112,4 @@ def salvage(
     )
     if status != OK:
         raise failure(status, name)
-    return counts(report, ("commit", "tables", "entries", "uncertain", "lost_entries", "damaged_pages",
-                           "lost_subtrees", "ambiguous_pages"))
+    return counts(report, figures.SalvageReport._fields)

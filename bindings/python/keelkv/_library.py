@@ -97,7 +97,8 @@ class Fault(C.Structure):
 class CheckReport(C.Structure):
     _fields_ = _struct(
         "struct_size:u4 lost_slots:u4 commit:u8 tables:u8 entries:u8 pages:u8 tree_pages:u8 overflow_pages:u8 "
-        "dead_pages:u8 faults:u8"
+        "dead_pages:u8 faults:u8 "
+        "unaccounted_pages:u8"
     )
 
 
@@ -149,6 +150,7 @@ def counts(report: C.Structure, names: Sequence[str]) -> Tuple[Any, ...]:
 
 PROGRESS = C.CFUNCTYPE(C.c_int32, C.c_void_p, C.c_uint64, C.c_uint64)
 FAULT = C.CFUNCTYPE(C.c_int32, C.c_void_p, C.POINTER(Fault))
+WRITE = C.CFUNCTYPE(C.c_int32, C.c_void_p, C.c_void_p, C.c_size_t)
 
 _BYTES = [C.c_char_p, C.c_size_t]
 _TABLE = [Handle, C.c_uint64]
@@ -217,6 +219,7 @@ _LONG: Dict[str, List[Any]] = {
     "kv_db_check": [Handle, C.POINTER(JobOptions), FAULT, C.c_void_p, C.POINTER(CheckReport)],
     "kv_backup": [Handle, C.c_char_p, C.POINTER(JobOptions)],
     "kv_db_backup": [Handle, C.c_char_p, C.POINTER(JobOptions)],
+    "kv_backup_stream": [Handle, WRITE, C.c_void_p, C.POINTER(JobOptions)],
     "kv_salvage": [C.c_char_p, C.c_char_p, C.POINTER(JobOptions), FAULT, C.c_void_p, C.POINTER(SalvageReport)],
 }
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import Dict, Type
+from types import TracebackType
+from typing import Dict, Optional, Type
 
 from . import _errors
 
@@ -113,3 +114,28 @@ def translated(error: _errors.Error) -> Error:
     """The exception of this front for one of keelkv."""
     kind = _CLASSES.get(type(error), Error)
     return kind(str(error), getattr(error, "errno", 0) or 0)
+
+
+class _Translating:
+    """A block whose exceptions of keelkv leave it as those of this front. It has no state, so one serves all.
+
+    Entering and leaving it takes half as long as a get, so what programs call for each entry catches by itself.
+    """
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        if isinstance(error, _errors.Error):
+            raise translated(error) from error
+
+
+TRANSLATING = _Translating()
+
+# Programs know these as keelkv.lmdb.Error and so on, and tracebacks show this name.
+for _class in (Error, *Error.__subclasses__()):
+    _class.__module__ = "keelkv.lmdb"

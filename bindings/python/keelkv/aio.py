@@ -17,11 +17,13 @@ import functools
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Callable, Generic, List, Optional, Tuple, Type, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Generic, List, Optional, Tuple, Type, TypeVar, Union
 
 from . import database as _database
 from ._errors import BusyError, CancelledError
-from .transaction import CheckReport, Transaction
+from .figures import CheckReport
+from .stream import Path, Stream
+from .transaction import Transaction
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -127,7 +129,7 @@ class AsyncTransaction(Generic[K, V]):
 class AsyncDatabase(Generic[K, V]):
     """A database for asyncio, made by `open`."""
 
-    def __init__(self, path: Optional[_database.Path], options: Any) -> None:
+    def __init__(self, path: Optional[Path], options: Any) -> None:
         self._path = path
         self._options = options
         self._database: Optional[_database.Database[K, V]] = None
@@ -177,9 +179,9 @@ class AsyncDatabase(Generic[K, V]):
         """Verifies everything; the arguments are those of `Database.check`, whose callbacks run on another thread."""
         return await _on(None, lambda: self.database.check(**options))
 
-    async def backup(self, path: _database.Path, **options: Any) -> None:
-        """Copies the database; the arguments are those of `Database.backup`."""
-        await _on(None, lambda: self.database.backup(path, **options))
+    async def backup(self, target: Union[Path, Stream], **options: Any) -> None:
+        """Copies the database; the arguments are those of `Database.backup`. A stream is written on another thread."""
+        await _on(None, lambda: self.database.backup(target, **options))
 
     async def wait_commit(self, after: int, timeout: Optional[float] = None) -> int:
         """Waits for a commit that is newer than number `after`, and returns the newest; `BusyError` after `timeout`."""
@@ -195,6 +197,6 @@ class AsyncDatabase(Generic[K, V]):
                     raise
 
 
-def open(path: Optional[_database.Path], **options: Any) -> AsyncDatabase[Any, Any]:
+def open(path: Optional[Path], **options: Any) -> AsyncDatabase[Any, Any]:
     """Opens a database for asyncio: ``async with keelkv.aio.open(path) as db``; the arguments are those of `open`."""
     return AsyncDatabase(path, options)

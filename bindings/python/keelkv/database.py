@@ -16,7 +16,6 @@ from typing import (
     Iterator,
     List,
     MutableMapping,
-    NamedTuple,
     Optional,
     Tuple,
     Type,
@@ -33,7 +32,6 @@ from ._constants import (
     DURABILITY,
     EVERYTHING,
     JOB_CHECK_SPACE,
-    JOB_COMPACT,
     JOB_OVERWRITE,
     OPEN_EXISTING,
     OPEN_MEMORY,
@@ -49,8 +47,10 @@ from ._constants import (
 )
 from ._errors import BusyError
 from .codec import Codec, raw
+from .figures import CheckReport, DatabaseStat, Fault, Identity, Reader, SalvageReport
 from .iteration import Items, Keys, Values, encode_range
-from .transaction import CheckReport, Fault, Progress, Transaction, file_name, on_fault
+from .stream import Path, Stream, backup_flags, file_name, is_stream
+from .transaction import Progress, Transaction, on_fault
 
 if TYPE_CHECKING:
     from typing_extensions import Literal, Self, TypedDict, Unpack
@@ -71,64 +71,8 @@ if TYPE_CHECKING:
 K = TypeVar("K")
 V = TypeVar("V")
 
-Path = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
-
-
 #: Seconds after which the main thread looks whether a signal has come.
 _SIGNALS = 0.1
-
-
-class DatabaseStat(NamedTuple):
-    """Figures of a database."""
-
-    page_size: int
-    pages: int
-    free_pages: int
-    pending_pages: int
-    visible: int
-    durable: int
-    oldest: int
-    readers: int
-    discarded: int
-    opened_commit: int
-    opening_ns: int
-    closed_properly: int
-    lost_slots: int
-    #: The id of the process that has the write transaction open; 0 = none.
-    writer: int
-    #: Whether `free_pages` and `pending_pages` are of the newest visible commit; 0 = they are not.
-    dead_pages_known: int
-    writer_ms: int
-
-
-class Identity(NamedTuple):
-    """Which database an object stands for."""
-
-    format_version: int
-    uuid: bytes
-    path: str
-
-
-class Reader(NamedTuple):
-    """A reader of a database, in any process."""
-
-    pid: int
-    commit: int
-    age_ms: int
-    kept_pages: int
-
-
-class SalvageReport(NamedTuple):
-    """What a salvage counted."""
-
-    commit: int
-    tables: int
-    entries: int
-    uncertain: int
-    lost_entries: int
-    damaged_pages: int
-    lost_subtrees: int
-    ambiguous_pages: int
 
 
 def milliseconds(seconds: Optional[float]) -> int:
@@ -341,16 +285,23 @@ class Database(DatabaseCore[K, V], MutableMapping[K, V]):
             return CheckReport(*self._check(flags, _ending.progress(progress), on_fault(fault)))
 
     def backup(
-        self, path: Path, *, compact: bool = False, overwrite: bool = False, progress: Optional[Progress] = None
+        self, target: Union[Path, Stream], *, compact: bool = False, overwrite: bool = False,
+        progress: Optional[Progress] = None,
     ) -> None:
-        """Copies the newest commit into a new file, while others read and write.
+        """Copies the newest commit into a new file or a stream, while others read and write.
 
-        The file appears when it is whole and durable. `compact` writes the entries in order, without free pages. A file
-        that exists raises `ExistsError`, unless `overwrite` is set. `progress` is as for `check`.
+        A file, given by its path, appears when it is whole and durable. One that exists raises `ExistsError`, unless
+        `overwrite` is set. A stream is an object whose `write` takes bytes, such as a pipe, a socket's file or a
+        `gzip.GzipFile`; the bytes come in their order and are a database file. The program flushes and closes it, and
+        sees to it that the bytes become durable. `compact` writes the entries in order, without free pages.
+        `progress` is as for `check`.
         """
-        flags = (JOB_COMPACT if compact else 0) | (JOB_OVERWRITE if overwrite else 0)
+        if is_stream(target):
+            with self.read() as snapshot:
+                return snapshot.backup(target, compact=compact, overwrite=overwrite, progress=progress)
+        flags = backup_flags(target, compact, overwrite)
         with _ending.job():
-            self._backup(file_name(path), flags, _ending.progress(progress), os.fsdecode(path))
+            self._backup(file_name(target), flags, _ending.progress(progress), os.fsdecode(target))
 
 
 _opened: Dict[int, "weakref.ref[Database[Any, Any]]"] = {}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Iterator, List, MutableMapping, Optional,
 
 from . import database as _database
 from ._errors import Error
+from .stream import Path
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -108,7 +109,7 @@ class Dbm(MutableMapping[Text, bytes]):
         self.close()
 
 
-def _make(file: _database.Path, mode: int) -> None:
+def _make(file: Path, mode: int) -> None:
     """Makes an empty file with the permissions that are asked for, which opening turns into a database."""
     try:
         os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
@@ -116,7 +117,7 @@ def _make(file: _database.Path, mode: int) -> None:
         pass
 
 
-def open(file: _database.Path, flag: str = "r", mode: int = 0o666) -> Dbm:
+def open(file: Path, flag: str = "r", mode: int = 0o666) -> Dbm:
     """Opens a file as `dbm.open` does.
 
     `flag` is ``r`` (read an existing file), ``w`` (read and write an existing file), ``c`` (create it if it does not

@@ -11,7 +11,6 @@ from typing import (
     Iterator,
     KeysView,
     Optional,
-    Tuple,
     TypeVar,
     ValuesView,
 )
@@ -165,6 +164,3 @@ class Items(_View, ItemsView[K, V], Generic[K, V]):
             return bool(self._mapping[item[0]] == item[1])
         except KeyError:
             return False
-
-
-Entry = Tuple[K, V]

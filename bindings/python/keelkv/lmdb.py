@@ -7,6 +7,7 @@ transactions are refused with `IncompatibleError`; a memoryview (``buffers=True`
 
 from __future__ import annotations
 
+import io
 import os
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Optional, Tuple, Type, Union
@@ -26,6 +27,7 @@ from ._constants import (
     UNLIMITED,
 )
 from ._lmdb_errors import (
+    TRANSLATING,
     BadTxnError,
     BadValsizeError,
     CorruptedError,
@@ -46,7 +48,8 @@ from ._lmdb_errors import (
     VersionMismatchError,
     translated,
 )
-from .database import Database, Path
+from .database import Database
+from .stream import Path
 from .transaction import Table
 
 if TYPE_CHECKING:
@@ -101,16 +104,15 @@ class Environment:
         }
         file = os.path.join(self._path, FILE_NAME) if subdir else self._path
         create = create and not readonly
-        try:
-            if subdir and create:
+        if subdir and create:
+            try:
                 os.makedirs(self._path, mode, exist_ok=True)
+            except OSError as error:
+                raise Error(str(error), error.errno or 0) from error
+        with TRANSLATING:
             self._database: Database[bytes, bytes] = database.open(
                 file, create=create, read_only=readonly, durability="full" if sync else "lazy"
             )
-        except _errors.Error as error:
-            raise translated(error) from error
-        except OSError as error:
-            raise Error(str(error), error.errno or 0) from error
 
     def __enter__(self) -> Self:
         return self
@@ -122,10 +124,8 @@ class Environment:
 
     def close(self) -> None:
         """Closes the environment and ends its transactions."""
-        try:
+        with TRANSLATING:
             self._database.close()
-        except _errors.Error as error:
-            raise translated(error) from error
 
     def path(self) -> str:
         """The path that was given."""
@@ -148,19 +148,23 @@ class Environment:
 
     def sync(self, force: bool = False) -> None:
         """Makes everything durable that was committed."""
-        try:
+        with TRANSLATING:
             self._database.sync()
-        except _errors.Error as error:
-            raise translated(error) from error
 
     def copy(self, path: Path, compact: bool = False, txn: Optional["Transaction"] = None) -> None:
         """Copies the environment: into a directory that exists if it has `subdir`, otherwise to a file."""
         name = os.fsdecode(path)
         target = os.path.join(name, FILE_NAME) if self._flags["subdir"] else name
-        try:
+        with TRANSLATING:
             (self._database if txn is None else txn._txn).backup(target, compact=compact)
-        except _errors.Error as error:
-            raise translated(error) from error
+
+    def copyfd(self, fd: int, compact: bool = False, txn: Optional["Transaction"] = None) -> None:
+        """Writes a copy of the environment's file to a file descriptor, which stays open."""
+        try:
+            with TRANSLATING, io.open(fd, "wb", buffering=0, closefd=False) as stream:
+                (self._database if txn is None else txn._txn).backup(stream, compact=compact)
+        except OSError as error:
+            raise Error(str(error), error.errno or 0) from error
 
     def stat(self) -> Dict[str, int]:
         """Figures of the main database."""
@@ -169,10 +173,8 @@ class Environment:
 
     def info(self) -> Dict[str, int]:
         """Figures of the environment."""
-        try:
+        with TRANSLATING:
             stat = self._database.stat()
-        except _errors.Error as error:
-            raise translated(error) from error
         return {
             "map_addr": 0, "map_size": stat.pages * stat.page_size, "last_pgno": stat.pages - 1,
             "last_txnid": stat.visible, "max_readers": self.max_readers(), "num_readers": stat.readers,
@@ -180,7 +182,8 @@ class Environment:
 
     def readers(self) -> str:
         """A table of the readers."""
-        readers = self._database.readers()
+        with TRANSLATING:
+            readers = self._database.readers()
         if not readers:
             return "(no active readers)\n"
         return "    pid     commit     age ms\n" + "".join(
@@ -201,7 +204,7 @@ class Environment:
             raise IncompatibleError("libkv has neither several values of a key nor other orders than that of bytes")
         if key is None:
             return _MAIN
-        try:
+        with TRANSLATING:
             if txn is not None:
                 make = create and txn._txn.writes
                 return _Database(txn._txn.table(key, create=make).number)
@@ -213,15 +216,11 @@ class Environment:
                         raise
             with self._database.write() as transaction:
                 return _Database(transaction.table(key, create=True).number)
-        except _errors.Error as error:
-            raise translated(error) from error
 
     def dbs(self, txn: Optional["Transaction"] = None) -> List[bytes]:
         """The names of the named databases."""
-        try:
+        with TRANSLATING:
             return (self._database if txn is None else txn._txn).tables()
-        except _errors.Error as error:
-            raise translated(error) from error
 
     def begin(
         self, db: Optional[_Database] = None, parent: Optional["Transaction"] = None, write: bool = False,
@@ -245,10 +244,8 @@ class Transaction:
             raise IncompatibleError("libkv has no nested transactions; use the parent itself")
         self.env = env
         self._buffers = buffers
-        try:
+        with TRANSLATING:
             self._txn = env._database.write() if write else env._database.read()
-        except _errors.Error as error:
-            raise translated(error) from error
         self._tables: Dict[int, Table[Any, Any]] = {}
         self._table = self._of(db)
 
@@ -267,24 +264,18 @@ class Transaction:
     def __exit__(
         self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
     ) -> None:
-        try:
+        with TRANSLATING:
             self._txn.__exit__(kind, error, trace)
-        except _errors.Error as failure:
-            raise translated(failure) from failure
 
     def id(self) -> int:
         """The number of the commit that is read or, of a write transaction, that will be made."""
-        try:
+        with TRANSLATING:
             return self._txn.commit_id + self._txn.writes
-        except _errors.Error as error:
-            raise translated(error) from error
 
     def commit(self) -> None:
         """Commits and ends the transaction."""
-        try:
+        with TRANSLATING:
             self._txn.commit()
-        except _errors.Error as error:
-            raise translated(error) from error
 
     def abort(self) -> None:
         """Ends the transaction and undoes what it wrote."""
@@ -292,10 +283,8 @@ class Transaction:
 
     def stat(self, db: Optional[_Database] = None) -> Dict[str, int]:
         """Figures of a database."""
-        try:
-            stat, page_size = self._of(db).table_stat(), self.env._database.stat().page_size
-        except _errors.Error as error:
-            raise translated(error) from error
+        with TRANSLATING:
+            stat, page_size = self._of(db).stat_table(), self.env._database.stat().page_size
         return {
             "psize": page_size, "depth": stat.height, "branch_pages": stat.branch_pages, "leaf_pages": stat.leaf_pages,
             "overflow_pages": stat.overflow_pages, "entries": stat.entries,
@@ -303,13 +292,11 @@ class Transaction:
 
     def drop(self, db: _Database, delete: bool = True) -> None:
         """Deletes every entry of a database, and with `delete` a named one itself."""
-        try:
+        with TRANSLATING:
             if delete and db.number != MAIN:
                 self._of(db).drop()
             else:
                 self._of(db).clear()
-        except _errors.Error as error:
-            raise translated(error) from error
 
     def get(self, key: Buffer, default: Any = None, db: Optional[_Database] = None) -> Any:
         """The value of a key, or the default."""
@@ -337,26 +324,20 @@ class Transaction:
 
     def replace(self, key: Buffer, value: Buffer, db: Optional[_Database] = None) -> Optional[bytes]:
         """Puts an entry and returns the value that it replaces, or None."""
-        try:
+        with TRANSLATING:
             return self._of(db).replace(key, value)
-        except _errors.Error as error:
-            raise translated(error) from error
 
     def pop(self, key: Buffer, db: Optional[_Database] = None) -> Optional[bytes]:
         """Deletes an entry and returns its value, or None."""
-        try:
+        with TRANSLATING:
             popped: Optional[bytes] = self._of(db).pop(key, None)
             return popped
-        except _errors.Error as error:
-            raise translated(error) from error
 
     def delete(self, key: Buffer, value: Buffer = b"", db: Optional[_Database] = None) -> bool:
         """Deletes an entry and tells whether there was one. The value is ignored, as LMDB does without `dupsort`."""
         table = self._table if db is None else self._of(db)
-        try:
+        with TRANSLATING:
             return table.delete(key)
-        except _errors.Error as error:
-            raise translated(error) from error
 
     def cursor(self, db: Optional[_Database] = None) -> "Cursor":
         """A cursor, which stands nowhere."""
@@ -370,10 +351,8 @@ class Cursor:
         self.txn = txn
         self.db = db if db is not None else _Database(txn._of(None).number)
         self._table = txn._of(db)
-        try:
+        with TRANSLATING:
             self._cursor = self._table._cursor(*EVERYTHING)
-        except _errors.Error as error:
-            raise translated(error) from error
         self._item: Optional[Tuple[Any, Any]] = None
         self._behind = False  # whether the cursor below is not where `_item` is, because an iterator went on
         self._edge = 0  # 1: a step beyond the last entry was tried; -1: one before the first
@@ -466,14 +445,15 @@ class Cursor:
         """Moves to a key and returns its value, or the default."""
         return self.value() if self.set_key(key) else default
 
-    def getmulti(self, keys: Iterable[Buffer], dupdata: bool = False) -> List[Tuple[Any, Any]]:
-        """The entries of those keys that exist."""
+    def getmulti(self, keys: Iterable[Buffer], dupdata: bool = False, *, values: bool = True) -> List[Any]:
+        """The entries of those keys that exist; without `values`, these keys alone."""
+        if dupdata and not values:
+            raise TypeError("dupdata asks for every value of a key, and values=False for none; leave one out")
         wanted = list(keys)
-        try:
-            values = self._table.get_many(wanted)
-        except _errors.Error as error:
-            raise translated(error) from error
-        return [(self._shown(key), self._shown(value)) for key, value in zip(wanted, values) if value is not None]
+        with TRANSLATING:
+            found = zip(wanted, self._table.get_many(wanted))
+        there = [(self._shown(key), self._shown(value)) for key, value in found if value is not None]
+        return there if values else [key for key, _ in there]
 
     def count(self) -> int:
         """Is refused, as LMDB does without `dupsort`."""
@@ -516,11 +496,9 @@ class Cursor:
         """Deletes the current entry and moves to the next one; False if the cursor stands nowhere."""
         if self._item is None:
             return False
-        try:
+        with TRANSLATING:
             self._follow()
             deleted = self._cursor.delete()
-        except _errors.Error as error:
-            raise translated(error) from error
         self.next()
         return deleted
 
@@ -546,7 +524,7 @@ class Cursor:
             item = self._item
             yield self._part(keys, values)
             if self._item is item:
-                try:
+                with TRANSLATING:
                     for item in self._ahead(reverse):
                         self._item, self._behind = item, True
                         yield item if plain else self._part(keys, values)
@@ -555,8 +533,6 @@ class Cursor:
                     else:
                         self._item, self._behind, self._edge = None, False, -1 if reverse else 1
                         return
-                except _errors.Error as error:
-                    raise translated(error) from error
             if self._item is None or not step():
                 return
 
@@ -568,5 +544,10 @@ class Cursor:
         """Iterates from the current entry, or from the last, down to the first."""
         return self._iterate(True, keys, values)
 
-    iternext_nodup = iternext
-    iterprev_nodup = iterprev
+    def iternext_nodup(self, keys: bool = True, values: bool = False) -> Iterator[Any]:
+        """Iterates as `iternext` does, by default over keys alone."""
+        return self._iterate(False, keys, values)
+
+    def iterprev_nodup(self, keys: bool = True, values: bool = False) -> Iterator[Any]:
+        """Iterates as `iterprev` does, by default over keys alone."""
+        return self._iterate(True, keys, values)

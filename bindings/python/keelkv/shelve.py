@@ -11,7 +11,7 @@ import shelve as _shelve
 from typing import TYPE_CHECKING, Any, Optional
 
 from . import dbm as _dbm
-from .database import Path
+from .stream import Path
 
 if TYPE_CHECKING:
     _Shelf = _shelve.Shelf[Any]

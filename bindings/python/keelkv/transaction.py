@@ -11,7 +11,6 @@ from typing import (
     List,
     Mapping,
     MutableMapping,
-    NamedTuple,
     Optional,
     Tuple,
     TypeVar,
@@ -24,18 +23,20 @@ from ._backend import CursorCore, EntriesCore, TransactionCore, WriterCore
 from ._constants import (
     EVERYTHING,
     JOB_CHECK_SPACE,
-    JOB_COMPACT,
-    JOB_OVERWRITE,
     NO_OVERWRITE,
     RANGE_REVERSE,
     SCAN_KEYS,
     TABLE_NEW,
     TABLES,
     UNLIMITED,
+    WRITE,
 )
 from ._errors import ExistsError
+from ._names import in_python
 from .codec import CodecLike, raw
+from .figures import CheckReport, Fault, TableStat, TransactionStat
 from .iteration import Items, Keys, Values, encode_range
+from .stream import Path, Stream, backup_flags, file_name, is_stream, write_all
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -44,77 +45,14 @@ V = TypeVar("V")
 Progress = Callable[[int, int], object]
 
 
-class Fault(NamedTuple):
-    """A fault that a check or a salvage found."""
-
-    status: int
-    #: The number of the page, or None.
-    page: Optional[int]
-    #: The number of the table, or None.
-    table: Optional[int]
-    #: What is wrong, in words.
-    message: str
-
-
-class CheckReport(NamedTuple):
-    """What a check counted."""
-
-    #: Faults that were found; 0 = the database is sound.
-    faults: int
-    commit: int
-    tables: int
-    entries: int
-    pages: int
-    tree_pages: int
-    overflow_pages: int
-    dead_pages: int
-    #: A bit for each meta slot that cannot be read. They are no fault, because another slot leads to the commit.
-    lost_slots: int
-
-    @property
-    def ok(self) -> bool:
-        """Whether no fault was found."""
-        return self.faults == 0
-
-
-class TableStat(NamedTuple):
-    """Figures of a table, or of one level of its tree."""
-
-    height: int
-    entries: int
-    branch_pages: int
-    leaf_pages: int
-    overflow_pages: int
-    items: int
-    used_bytes: int
-
-
-class TransactionStat(NamedTuple):
-    """Figures of a transaction."""
-
-    writes: bool
-    commit: int
-    edits: int
-    edit_bytes: int
-    private_pages: int
-
-
 def on_fault(function: Optional[Callable[[Fault], object]]) -> Optional[Callable[[int, int, int, str], object]]:
     """What the back ends call for a fault."""
     if function is None:
         return None
     none = UNLIMITED
     return lambda status, page, table, message: function(
-        Fault(status, None if page == none else page, None if table == none else table, message)
+        Fault(status, None if page == none else page, None if table == none else table, in_python(message))
     )
-
-
-def file_name(path: Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]) -> bytes:
-    """A path in the encoding of the file system."""
-    name = os.fsencode(path)
-    if b"\0" in name:
-        raise ValueError(f"a path has no zero bytes, and this one has: {path!r}")
-    return name
 
 
 class Table(EntriesCore[K, V], MutableMapping[K, V]):
@@ -320,9 +258,9 @@ class Table(EntriesCore[K, V], MutableMapping[K, V]):
         """Drops the table with all its entries."""
         self._txn.table_drop(self._number)
 
-    def table_stat(self, level: int = 0) -> TableStat:
+    def stat_table(self, level: int = 0) -> TableStat:
         """Figures of the table's tree, or of one level of it: 1 = its leaves. Every page of it is read."""
-        return TableStat(*self._txn.table_stat(self._number, level))
+        return TableStat(*self._txn.stat_table(self._number, level))
 
 
 def _table_name(name: Union[str, bytes]) -> bytes:
@@ -377,7 +315,8 @@ class Transaction(TransactionCore[K, V], Table[K, V]):
 
     def stat(self) -> TransactionStat:
         """Figures of the transaction."""
-        return TransactionStat(*self._txn.stat())
+        kind, *figures = self._txn.stat()
+        return TransactionStat(kind == WRITE, *figures)
 
     # ---- tables
 
@@ -417,10 +356,13 @@ class Transaction(TransactionCore[K, V], Table[K, V]):
             return CheckReport(*self._txn.check(flags, _ending.progress(progress), on_fault(fault)))
 
     def backup(
-        self, path: Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"], *, compact: bool = False,
-        overwrite: bool = False, progress: Optional[Progress] = None,
+        self, target: Union[Path, Stream], *, compact: bool = False, overwrite: bool = False,
+        progress: Optional[Progress] = None,
     ) -> None:
-        """Copies this snapshot into a new file; see `Database.backup`."""
-        flags = (JOB_COMPACT if compact else 0) | (JOB_OVERWRITE if overwrite else 0)
+        """Copies this snapshot into a new file or a stream; see `Database.backup`."""
+        flags = backup_flags(target, compact, overwrite)
         with _ending.job():
-            self._txn.backup(file_name(path), flags, _ending.progress(progress), os.fsdecode(path))
+            if is_stream(target):
+                self._txn.backup_stream(write_all(target), flags, _ending.progress(progress))
+            else:
+                self._txn.backup(file_name(target), flags, _ending.progress(progress), os.fsdecode(target))

@@ -362,11 +362,7 @@ static PyObject *database_stat(Database *self, PyObject *Py_UNUSED(ignored))
     status = kv_stat_db(handle, &s);
     if (status != KV_OK)
         return keelkv_raise(status, self->path);
-    return Py_BuildValue("IKKKKKKIIKKIIIIK", s.page_size, (unsigned long long)s.pages,
-        (unsigned long long)s.free_pages, (unsigned long long)s.pending_pages, (unsigned long long)s.visible,
-        (unsigned long long)s.durable, (unsigned long long)s.oldest, s.readers, s.discarded,
-        (unsigned long long)s.opened_commit, (unsigned long long)s.opening_ns, s.closed_properly, s.lost_slots,
-        s.writer, s.dead_pages_known, (unsigned long long)s.writer_ms);
+    return keelkv_figures(&s, keelkv_db_stat_figures);
 }
 
 static PyObject *database_identity(Database *self, PyObject *Py_UNUSED(ignored))
@@ -398,8 +394,7 @@ static PyObject *database_reader_at(Database *self, PyObject *index)
         Py_RETURN_NONE;
     if (status != KV_OK)
         return keelkv_raise(status, self->path);
-    return Py_BuildValue("IKKK", r.pid, (unsigned long long)r.commit, (unsigned long long)r.age_ms,
-        (unsigned long long)r.kept_pages);
+    return keelkv_figures(&r, keelkv_reader_figures);
 }
 
 static PyObject *database_check(Database *self, PyObject *const *args, Py_ssize_t nargs)
@@ -415,7 +410,7 @@ static PyObject *database_backup(Database *self, PyObject *const *args, Py_ssize
     kv_db *handle = open_handle(self);
     if (handle == NULL || keelkv_arity("_backup", nargs, 4, 4) < 0)
         return NULL;
-    return keelkv_backup(handle, NULL, self->path, args);
+    return keelkv_backup(handle, NULL, args);
 }
 
 static PyMethodDef database_methods[] = {

@@ -6,8 +6,8 @@
  *  1. Bytes of the library are copied before anything else can run: between a call that returns bytes and the copy
  *     there is no call that may run Python code and no release of the GIL. Objects that the garbage collector tracks
  *     are made before the call or after the copy, because making one may collect, and collecting runs code.
- *  2. Who ends a transaction or closes a database takes the handle out of its object before the GIL is released, so
- *     that no other thread can ask for bytes that are about to go.
+ *  2. Whoever ends a transaction or closes a database takes the handle out of its object before the GIL is released,
+ *     so that no other thread can ask for bytes that are about to go.
  *  3. Inputs are converted first, since a codec is Python code that may end the transaction. Only then the transaction
  *     is looked at.
  */
@@ -85,6 +85,21 @@ PyObject *keelkv_raise_key(PyObject *key);
 /* Raises BadHandleError with a text of our own. Returns NULL. */
 PyObject *keelkv_raise_closed(const char *what);
 
+/* ---- figures.c ---- */
+
+/* A field of a struct of figures, in a table that one without a name ends. */
+typedef struct Figure {
+    const char *name;
+    size_t offset;
+    size_t size;
+} Figure;
+extern const Figure keelkv_db_stat_figures[], keelkv_reader_figures[], keelkv_table_stat_figures[],
+    keelkv_txn_stat_figures[], keelkv_check_figures[], keelkv_salvage_figures[];
+/* The values of a struct as a tuple. */
+PyObject *keelkv_figures(const void *object, const Figure *figures);
+/* The names of the figures of each struct: a dict of tuples. */
+PyObject *keelkv_figure_names(PyObject *module, PyObject *ignored);
+
 /* ---- input.c ---- */
 
 /* Takes the codec of a tuple of four callables or None; `object` may be None. Returns -1 with an exception. */
@@ -157,7 +172,8 @@ PyObject *keelkv_put_many(Entries *entries, PyObject *const *args);
 /* ---- maintenance.c: methods of databases and transactions ---- */
 
 PyObject *keelkv_check(kv_db *db, kv_txn *txn, PyObject *path, PyObject *const *args);
-PyObject *keelkv_backup(kv_db *db, kv_txn *txn, PyObject *path, PyObject *const *args);
+PyObject *keelkv_backup(kv_db *db, kv_txn *txn, PyObject *const *args);
+PyObject *keelkv_backup_stream(kv_txn *txn, PyObject *path, PyObject *const *args);
 PyObject *keelkv_salvage(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
 
 extern PyType_Spec keelkv_database_spec, keelkv_txn_spec, keelkv_entries_spec, keelkv_transaction_spec,

@@ -1,17 +1,20 @@
 /* maintenance.c: checks, backups and salvage, which run without the GIL and take it back for their callbacks. */
 #include "keelkv.h"
 
+#include <errno.h>
+
 /* What the callbacks of a job need. An exception that one raises stays set on the thread and is raised at the end. */
 typedef struct Job {
     PyThreadState *thread; /* of the caller, while the GIL is released */
     PyObject *progress;    /* called with (done, total); NULL = nobody */
     PyObject *on_fault;    /* called with (status, page, table, message); NULL = nobody */
+    PyObject *write;       /* called with the bytes of a backup; NULL = nobody */
 } Job;
 
-/* Takes the reference of a callback's result. A true result of `progress` cancels; so does an exception. */
-static int32_t verdict(PyObject *result, int may_cancel)
+/* Takes the reference of a callback's result. One that is true ends the job, and so does an exception. */
+static int32_t verdict(PyObject *result)
 {
-    int stop = result == NULL ? 1 : may_cancel ? PyObject_IsTrue(result) : 0;
+    int stop = result == NULL ? 1 : PyObject_IsTrue(result);
 
     Py_XDECREF(result);
     if (stop == 0 && PyErr_CheckSignals() < 0)
@@ -29,7 +32,7 @@ static int32_t on_progress(void *ctx, uint64_t done, uint64_t total)
     result = job->progress == NULL ? Py_NewRef(Py_None)
                                    : PyObject_CallFunction(job->progress, "KK", (unsigned long long)done,
                                          (unsigned long long)total);
-    stop = verdict(result, 1);
+    stop = verdict(result);
     job->thread = PyEval_SaveThread();
     return stop;
 }
@@ -49,9 +52,26 @@ static int32_t on_fault(void *ctx, const kv_fault *fault)
             (unsigned long long)fault->table, message);
         Py_DECREF(message);
     }
-    stop = verdict(result, 1);
+    stop = verdict(result);
     job->thread = PyEval_SaveThread();
     return stop;
+}
+
+static int32_t on_write(void *ctx, const void *data, size_t len)
+{
+    Job *job = ctx;
+    PyObject *bytes, *result = NULL;
+    int32_t errnum;
+
+    PyEval_RestoreThread(job->thread);
+    if ((bytes = PyBytes_FromStringAndSize(data, (Py_ssize_t)len)) != NULL) {
+        result = PyObject_CallFunctionObjArgs(job->write, bytes, NULL);
+        Py_DECREF(bytes);
+    }
+    Py_XDECREF(result);
+    errnum = result == NULL || PyErr_CheckSignals() < 0 ? EIO : 0; /* the exception says more */
+    job->thread = PyEval_SaveThread();
+    return errnum;
 }
 
 static PyObject *callable(PyObject *object)
@@ -59,10 +79,10 @@ static PyObject *callable(PyObject *object)
     return object == Py_None ? NULL : object;
 }
 
-/* (flags, progress, on_fault) -> (sound, counts ...) */
+/* (flags, progress, on_fault) -> the figures of the report, of which the first is the number of faults */
 PyObject *keelkv_check(kv_db *db, kv_txn *txn, PyObject *path, PyObject *const *args)
 {
-    Job job = {NULL, callable(args[1]), callable(args[2])};
+    Job job = {NULL, callable(args[1]), callable(args[2]), NULL};
     kv_job_options options = KV_JOB_OPTIONS_INIT;
     kv_check_report r = KV_CHECK_REPORT_INIT;
     kv_status status;
@@ -79,21 +99,17 @@ PyObject *keelkv_check(kv_db *db, kv_txn *txn, PyObject *path, PyObject *const *
     /* A fault that was found is what a check is for; one that it did not count is a failure. */
     if (status != KV_OK && !(status == KV_CORRUPT && r.faults > 0))
         return keelkv_raise(status, path);
-    return Py_BuildValue("KKKKKKKKI", (unsigned long long)r.faults, (unsigned long long)r.commit,
-        (unsigned long long)r.tables, (unsigned long long)r.entries, (unsigned long long)r.pages,
-        (unsigned long long)r.tree_pages, (unsigned long long)r.overflow_pages, (unsigned long long)r.dead_pages,
-        r.lost_slots);
+    return keelkv_figures(&r, keelkv_check_figures);
 }
 
 /* (target, flags, progress, name of the target) */
-PyObject *keelkv_backup(kv_db *db, kv_txn *txn, PyObject *path, PyObject *const *args)
+PyObject *keelkv_backup(kv_db *db, kv_txn *txn, PyObject *const *args)
 {
-    Job job = {NULL, callable(args[2]), NULL};
+    Job job = {NULL, callable(args[2]), NULL, NULL};
     kv_job_options options = KV_JOB_OPTIONS_INIT;
     const char *target = PyBytes_AsString(args[0]);
     kv_status status;
 
-    (void)path;
     if (target == NULL || keelkv_u32(args[1], &options.flags) < 0)
         return NULL;
     options.progress = on_progress;
@@ -108,10 +124,31 @@ PyObject *keelkv_backup(kv_db *db, kv_txn *txn, PyObject *path, PyObject *const 
     Py_RETURN_NONE;
 }
 
+/* (write, flags, progress) */
+PyObject *keelkv_backup_stream(kv_txn *txn, PyObject *path, PyObject *const *args)
+{
+    Job job = {NULL, callable(args[2]), NULL, args[0]};
+    kv_job_options options = KV_JOB_OPTIONS_INIT;
+    kv_status status;
+
+    if (keelkv_u32(args[1], &options.flags) < 0)
+        return NULL;
+    options.progress = on_progress;
+    options.ctx = &job;
+    job.thread = PyEval_SaveThread();
+    status = kv_backup_stream(txn, on_write, &job, &options);
+    PyEval_RestoreThread(job.thread);
+    if (PyErr_Occurred())
+        return NULL;
+    if (status != KV_OK)
+        return keelkv_raise(status, path);
+    Py_RETURN_NONE;
+}
+
 /* (damaged, target, flags, progress, on_fault, name of the target) -> counts */
 PyObject *keelkv_salvage(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t nargs)
 {
-    Job job = {NULL, NULL, NULL};
+    Job job = {NULL, NULL, NULL, NULL};
     kv_job_options options = KV_JOB_OPTIONS_INIT;
     kv_salvage_report r = KV_SALVAGE_REPORT_INIT;
     const char *damaged, *target;
@@ -131,8 +168,5 @@ PyObject *keelkv_salvage(PyObject *Py_UNUSED(module), PyObject *const *args, Py_
         return NULL;
     if (status != KV_OK)
         return keelkv_raise(status, args[5]);
-    return Py_BuildValue("KKKKKKKK", (unsigned long long)r.commit, (unsigned long long)r.tables,
-        (unsigned long long)r.entries, (unsigned long long)r.uncertain, (unsigned long long)r.lost_entries,
-        (unsigned long long)r.damaged_pages, (unsigned long long)r.lost_subtrees,
-        (unsigned long long)r.ambiguous_pages);
+    return keelkv_figures(&r, keelkv_salvage_figures);
 }

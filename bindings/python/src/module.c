@@ -17,6 +17,7 @@ static PyObject *version(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignore
 
 static PyMethodDef functions[] = {
     {"version", version, METH_NOARGS, "The version of libkv."},
+    {"figure_names", keelkv_figure_names, METH_NOARGS, "The fields of each struct of figures, in their order."},
     {"salvage", (PyCFunction)(void (*)(void))keelkv_salvage, METH_FASTCALL, NULL},
     {NULL, NULL, 0, NULL},
 };

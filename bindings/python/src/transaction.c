@@ -198,8 +198,7 @@ static PyObject *txn_stat(Txn *self, PyObject *Py_UNUSED(ignored))
     status = kv_stat_txn(handle, &s);
     if (status != KV_OK)
         return keelkv_raise(status, self->db->path);
-    return Py_BuildValue("OKKKK", s.kind == KV_WRITE ? Py_True : Py_False, (unsigned long long)s.commit,
-        (unsigned long long)s.edits, (unsigned long long)s.edit_bytes, (unsigned long long)s.private_pages);
+    return keelkv_figures(&s, keelkv_txn_stat_figures);
 }
 
 /* ---- tables ---- */
@@ -317,7 +316,7 @@ static PyObject *txn_table_set_note(Txn *self, PyObject *args)
     return none_or_error(self, kv_table_set_note(handle, table, note, (size_t)len));
 }
 
-static PyObject *txn_table_stat(Txn *self, PyObject *args)
+static PyObject *txn_stat_table(Txn *self, PyObject *args)
 {
     kv_table_stat s = KV_TABLE_STAT_INIT;
     unsigned long long table;
@@ -330,9 +329,7 @@ static PyObject *txn_table_stat(Txn *self, PyObject *args)
     status = kv_stat_table(handle, table, level, &s);
     if (status != KV_OK)
         return keelkv_raise(status, self->db->path);
-    return Py_BuildValue("IKKKKKK", s.height, (unsigned long long)s.entries, (unsigned long long)s.branch_pages,
-        (unsigned long long)s.leaf_pages, (unsigned long long)s.overflow_pages, (unsigned long long)s.items,
-        (unsigned long long)s.used_bytes);
+    return keelkv_figures(&s, keelkv_table_stat_figures);
 }
 
 /* ---- maintenance ---- */
@@ -350,7 +347,15 @@ static PyObject *txn_backup(Txn *self, PyObject *const *args, Py_ssize_t nargs)
     kv_txn *handle = keelkv_txn_handle(self);
     if (handle == NULL || keelkv_arity("_backup", nargs, 4, 4) < 0)
         return NULL;
-    return keelkv_backup(NULL, handle, self->db->path, args);
+    return keelkv_backup(NULL, handle, args);
+}
+
+static PyObject *txn_backup_stream(Txn *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    kv_txn *handle = keelkv_txn_handle(self);
+    if (handle == NULL || keelkv_arity("_backup_stream", nargs, 3, 3) < 0)
+        return NULL;
+    return keelkv_backup_stream(handle, self->db->path, args);
 }
 
 static PyObject *txn_ended(Txn *self, void *Py_UNUSED(closure))
@@ -378,9 +383,10 @@ static PyMethodDef txn_methods[] = {
     {"table_name", (PyCFunction)txn_table_name, METH_O, NULL},
     {"table_note", (PyCFunction)txn_table_note, METH_O, NULL},
     {"table_set_note", (PyCFunction)txn_table_set_note, METH_VARARGS, NULL},
-    {"table_stat", (PyCFunction)txn_table_stat, METH_VARARGS, NULL},
+    {"stat_table", (PyCFunction)txn_stat_table, METH_VARARGS, NULL},
     {"check", (PyCFunction)(void (*)(void))txn_check, METH_FASTCALL, NULL},
     {"backup", (PyCFunction)(void (*)(void))txn_backup, METH_FASTCALL, NULL},
+    {"backup_stream", (PyCFunction)(void (*)(void))txn_backup_stream, METH_FASTCALL, NULL},
     {NULL, NULL, 0, NULL},
 };
 

@@ -1,6 +1,7 @@
 """The helpers for asyncio."""
 
 import asyncio
+import io
 import threading
 import unittest
 
@@ -35,6 +36,9 @@ class Aio(Case):
                 await db.sync()
                 self.assertTrue((await db.check()).ok)
                 await db.backup(self.directory / "b.kv")
+                stream = io.BytesIO()
+                await db.backup(stream)
+                self.assertEqual(len(stream.getvalue()) % 4096, 0)
                 with self.assertRaises(keelkv.BusyError):
                     await db.wait_commit(db.database.visible, timeout=0.1)
                 waiter = asyncio.ensure_future(db.wait_commit(db.database.visible))

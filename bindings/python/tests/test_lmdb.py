@@ -1,7 +1,10 @@
 """The front for py-lmdb: the same programs run with py-lmdb, where it is installed, and with this."""
 
+import ast
 import inspect
 import os
+import pathlib
+import textwrap
 import unittest
 
 import keelkv.lmdb
@@ -78,6 +81,7 @@ def cursors(module, path):
             seen += [c.set_key(b"020"), c.delete(), c.item(), c.next(), c.item()]
             seen += [c.set_key(b"098"), c.delete(), c.key()]
             seen += [c.delete(), c.getmulti([b"000", b"none", b"002"])]
+            seen += [c.first(), list(c.iternext_nodup())[:3], c.last(), list(c.iterprev_nodup())[:3]]
             seen += [c.putmulti([(b"p1", b"1"), (b"p2", b"2"), (b"000", b"no")], overwrite=False)]
             seen += [c.last(), c.key(), c.first(), c.next(), c.key()]
         c = txn.cursor()
@@ -137,8 +141,10 @@ def databases(module, path):
             env.open_db(b"none", create=False)
         except module.NotFoundError:
             seen.append("none")
-        seen += [env.open_db(None) is not None, env.open_db(b"users").flags(None)["dupsort"]
-                 if len(inspect.signature(keelkv.lmdb._Database.flags).parameters) > 2 else False]
+        seen += [env.open_db(None) is not None]
+        # py-lmdb 0.9x wants a transaction here, which later versions ignore.
+        with env.begin() as txn:
+            seen += [env.open_db(b"users", txn=txn).flags(txn)]
     return seen
 
 
@@ -153,6 +159,8 @@ def files(module, directory):
         copy = os.path.join(directory, "copy")
         os.mkdir(copy)
         env.copy(copy, compact=True)
+        with open(os.path.join(directory, "descriptor"), "wb") as file:
+            seen += [env.copyfd(file.fileno()), file.closed]
     with module.open(copy, readonly=True) as env, env.begin() as txn:
         seen += [txn.get(b"a"), env.flags()["readonly"]]
         try:
@@ -161,6 +169,8 @@ def files(module, directory):
             seen.append("readonly")
     with module.open(os.path.join(directory, "file"), subdir=False, sync=False) as env:
         seen += [os.path.isfile(os.path.join(directory, "file")), env.flags()["subdir"]]
+    with module.open(os.path.join(directory, "descriptor"), subdir=False, readonly=True) as env, env.begin() as txn:
+        seen += [txn.get(b"a")]
     try:
         module.open(os.path.join(directory, "none"), create=False)
     except module.Error:
@@ -205,15 +215,58 @@ class Lmdb(Case):
                 self.assertIsInstance(caught.exception.__cause__, keelkv.DeadlockError)
                 with self.assertRaises(TypeError):
                     txn.put("a", b"")
+                self.assertEqual(type(txn.cursor().getmulti([b"a"], values=False)), list)
+                with self.assertRaises(TypeError):
+                    txn.cursor().getmulti([b"a"], dupdata=True, values=False)
+        with self.assertRaisesRegex(keelkv.lmdb.Error, "closed") as caught:
+            env.readers()
+        self.assertEqual(type(caught.exception).__module__, "keelkv.lmdb")
 
     def test_arguments_have_the_same_names(self):
         if lmdb is None:
             self.skipTest("py-lmdb is not installed")
-        pairs = [("Environment", "begin"), ("Environment", "open_db"), ("Transaction", "get"), ("Transaction", "put"),
-                 ("Transaction", "delete"), ("Transaction", "cursor"), ("Cursor", "put"), ("Cursor", "iternext")]
-        for kind, name in pairs:
-            self.assertTrue(hasattr(getattr(lmdb, kind), name))
-            self.assertTrue(hasattr(getattr(keelkv.lmdb, kind), name))
+        # The classes of its C extension do not tell their arguments, but it brings the same classes for cffi.
+        source = pathlib.Path(lmdb.__file__).with_name("cffi.py")
+        compared = 0
+        for kind in ast.parse(source.read_text()).body:
+            if not isinstance(kind, ast.ClassDef) or kind.name not in ("Environment", "Transaction", "Cursor"):
+                continue
+            for theirs in (function for function in kind.body if isinstance(function, ast.FunctionDef)):
+                if theirs.name in ABSENT or theirs.name.startswith("_") and theirs.name != "__init__":
+                    continue
+                with self.subTest(f"{kind.name}.{theirs.name}"):
+                    mine = arguments(tree_of(getattr(getattr(keelkv.lmdb, kind.name), theirs.name)))
+                    wanted = {name: default for name, default in arguments(theirs).items() if name not in ABSENT}
+                    # An older py-lmdb may have fewer.
+                    same = {name: default for name, default in mine.items() if name in wanted}
+                    self.assertEqual(list(same), list(wanted))
+                    if kind.name != "Environment" or theirs.name != "__init__":  # where most are ignored
+                        self.assertEqual(same, wanted)
+                    compared += 1
+        self.assertGreater(compared, 45)
+
+
+#: Methods and arguments that only several values of a key, or the other format of LMDB 1.0, would need.
+ABSENT = {
+    "first_dup", "last_dup", "next_dup", "prev_dup", "set_key_dup", "set_range_dup", "iternext_dup", "iterprev_dup",
+    "dupfixed_bytes", "keyfixed", "lib_version",
+}
+
+
+def tree_of(function):
+    """The definition of a function in its source."""
+    return ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
+
+
+def arguments(function):
+    """The names of the arguments of a definition, and the defaults of those that have one."""
+    names = [argument.arg for argument in function.args.args if argument.arg != "self"]
+    defaults = [None] * (len(names) - len(function.args.defaults)) + function.args.defaults
+    names += [argument.arg for argument in function.args.kwonlyargs]
+    empty = ast.dump(ast.Constant(b""))
+    shown = [empty if getattr(d, "id", "") == "EMPTY_BYTES" else d and ast.dump(d).replace(", kind=None", "")
+             for d in defaults + function.args.kw_defaults]
+    return dict(zip(names, shown))
 
 
 if __name__ == "__main__":

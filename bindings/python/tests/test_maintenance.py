@@ -1,6 +1,11 @@
 """Figures, checks, backups."""
 
+import errno
+import gzip
+import io
 import os
+import threading
+import unittest
 
 import keelkv
 from common import Case
@@ -22,7 +27,7 @@ class Maintenance(Case):
             self.assertEqual(reader.pid, os.getpid())
             self.assertEqual(reader.commit, s.commit_id)
             self.assertFalse(s.stat().writes)
-            self.assertEqual(s.table_stat().entries, 1)
+            self.assertEqual(s.stat_table().entries, 1)
         with db.write():
             self.assertEqual(db.stat().writer, os.getpid())
         self.assertRegex(keelkv.library_version(), r"^\d+\.\d+\.\d+$")
@@ -82,43 +87,114 @@ class Maintenance(Case):
         with self.open(self.directory / "c.kv") as other:
             self.assertEqual(other, db)
 
-    def test_codecs(self):
-        import json
-        import pickle
+    def test_check_below_a_damaged_branch(self):
+        with self.open() as db:
+            db.update((b"%05d" % i, b"v" * 60) for i in range(4000))
+            sound = db.check(space=True)
+        self.assertEqual(sound.unaccounted_pages, 0)
+        data = bytearray(self.path.read_bytes())
+        # The first byte of a branch is 3, and the second its level.
+        branch = next(at for at in range(4 * 4096, len(data), 4096) if data[at:at + 2] == b"\3\2")
+        data[branch + 100] ^= 1
+        self.path.write_bytes(data)
+        with self.open() as db:
+            report = db.check(space=True)
+        self.assertEqual((report.ok, report.faults), (False, 1))
+        self.assertEqual(report.unaccounted_pages, sound.tree_pages - report.tree_pages)
+        self.assertGreater(report.unaccounted_pages, 50)
 
-        with self.open(key=str, value=json) as db:
-            db["ä"] = {"list": [1, None, "ö"]}
-            self.assertEqual(db["ä"], {"list": [1, None, "ö"]})
-            db["null"] = None
-            with db.write() as t:
-                self.assertIsNone(t.setdefault("null", 5))
-                self.assertIsNone(t["null"])
-                self.assertEqual(t.setdefault("new", 5), 5)
-                users = t.table("users", create=True)
-                users["ann"] = [1]
-                raw = t.table("raw", create=True, key=bytes, value=bytes)
-                raw[b"\xff"] = b"\xfe"
-            with db.read() as s:
-                self.assertEqual(list(s.items(prefix="n")), [("new", 5), ("null", None)])
-                self.assertEqual(s.get_many(["ä", "none", "null"]), [{"list": [1, None, "ö"]}, None, None])
-                self.assertEqual(s.table("users").first(), ("ann", [1]))
-                self.assertEqual(s.tables(), [b"raw", b"users"])
-                self.assertIn("ä", s.keys(start="a"))
-                self.assertEqual(s.first(prefix="ä")[0], "ä")
-            for wrong in (lambda: db[b"a"], lambda: db[1], lambda: db.items(prefix=1)):
-                with self.assertRaises(TypeError):
-                    wrong()
-        with self.memory(key=int, value=pickle) as db:
-            numbers = [-2**63, -5, -1, 0, 1, 7, 2**40, 2**63 - 1]
-            db.update((n, (n, "x")) for n in reversed(numbers))
-            self.assertEqual(list(db), numbers)
-            self.assertEqual(db[-5], (-5, "x"))
-            self.assertEqual(list(db.keys(start=-1, stop=7)), [-1, 0, 1])
-            for wrong in (2**63, -2**63 - 1):
-                with self.assertRaises(ValueError):
-                    db[wrong] = 1
+    def test_backup_into_a_stream(self):
+        db = self.open()
+        db.update((b"%d" % i, b"v" * 100) for i in range(1000))
+        calls = []
+        streams = {"file.kv": lambda path: open(path, "wb"), "raw.kv": lambda path: open(path, "wb", buffering=0),
+                   "packed.kv": lambda path: gzip.open(path, "wb", compresslevel=1)}
+        for name, make in streams.items():
+            for compact in (False, True):
+                with db.read() as s, make(self.directory / name) as stream:
+                    s.backup(stream, compact=compact, progress=lambda done, total: calls.append((done, total)))
+                    self.assertFalse(stream.closed)
+                self.assertEqual(calls[-1][0], calls[-1][1])
+                if name == "packed.kv":
+                    data = gzip.decompress((self.directory / name).read_bytes())
+                    (self.directory / name).write_bytes(data)
+                with self.open(self.directory / name) as copy:
+                    self.assertEqual(copy, db)
+                    self.assertTrue(copy.check(space=True).ok)
+        memory = io.BytesIO()
+        self.assertIsNone(db.backup(memory))
+        (self.directory / "memory.kv").write_bytes(memory.getvalue())
+        with self.open(self.directory / "memory.kv") as copy:
+            self.assertEqual(copy, db)
+        self.assertEqual(db.stat().readers, 0)
+
+    def test_backup_into_a_pipe(self):
+        db = self.open()
+        db.update((b"%d" % i, b"v" * 100) for i in range(10_000))
+        reading, writing = os.pipe()
+        received = []
+
+        def receive():
+            with open(reading, "rb") as pipe:
+                received.append(pipe.read())
+
+        thread = threading.Thread(target=receive)
+        thread.start()
+        with open(writing, "wb", buffering=0) as pipe:
+            db.backup(pipe)
+        thread.join()
+        (self.directory / "piped.kv").write_bytes(received[0])
+        with self.open(self.directory / "piped.kv") as copy:
+            self.assertEqual(copy, db)
+
+    def test_streams_that_take_a_part_at_a_time(self):
+        db = self.open()
+        db.update((b"%d" % i, b"v" * 100) for i in range(1000))
+
+        class Some(io.RawIOBase):
+            parts = []
+
+            def write(self, data):
+                self.parts.append(bytes(data[:1000]))
+                return len(self.parts[-1])
+
+        db.backup(Some())
+        (self.directory / "parts.kv").write_bytes(b"".join(Some.parts))
+        with self.open(self.directory / "parts.kv") as copy:
+            self.assertEqual(copy, db)
+        reading, writing = os.pipe()
+        os.set_blocking(writing, False)
+        with open(reading, "rb"), open(writing, "wb", buffering=0) as full:
+            with self.assertRaises(BlockingIOError):
+                db.backup(full)
+
+    def test_streams_that_fail(self):
+        db = self.open()
+        db[b"a"] = b"1"
+
+        class Broken:
+            def __init__(self, error):
+                self.error = error
+
+            def write(self, data):
+                raise self.error
+
+        for error in (OSError(errno.EPIPE, "the pipe is gone"), ZeroDivisionError("in write"), KeyboardInterrupt()):
+            with self.assertRaises(type(error)) as caught:
+                db.backup(Broken(error))
+            self.assertIs(caught.exception, error)
+        with self.assertRaises(TypeError):
+            db.backup(io.StringIO())
+        with self.assertRaisesRegex(ValueError, "overwrite"):
+            db.backup(io.BytesIO(), overwrite=True)
+        with self.assertRaises(keelkv.CancelledError):
+            db.backup(io.BytesIO(), progress=lambda done, total: True)
+        for wrong in (5, None, object()):
             with self.assertRaises(TypeError):
-                db["1"]
-        for wrong in (float, 5, os):
-            with self.assertRaises(TypeError):
-                keelkv.open(None, key=wrong)
+                db.backup(wrong)
+        self.assertEqual(db.stat().readers, 0)
+        self.assertEqual(db[b"a"], b"1")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -242,8 +242,8 @@ class Transactions(Case):
         self.assertEqual(len(db), 0)
         with db.read() as s:
             self.assertEqual(dict(s.table("users")), {b"ann": b"1"})
-            self.assertEqual(s.table("users").table_stat().entries, 1)
-            self.assertEqual(s.table("users").table_stat(1).leaf_pages, 1)
+            self.assertEqual(s.table("users").stat_table().entries, 1)
+            self.assertEqual(s.table("users").stat_table(1).leaf_pages, 1)
         with db.write() as t:
             t.table("users").rename("people")
             t.table("things").drop()

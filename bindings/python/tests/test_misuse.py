@@ -30,7 +30,7 @@ class Misuse(Case):
                 lambda m=m: m.count(prefix=b"a"), lambda m=m: m.rank(b"a"), lambda m=m: m.size(b"a"),
                 lambda m=m: m.read(b"a", 0, 1), lambda m=m: m.pop_first(), lambda m=m: m.setdefault(b"a", b""),
                 lambda m=m: m.replace(b"a", b""), lambda m=m: m.delete_range(prefix=b"a"), lambda m=m: m.clear(),
-                lambda m=m: m.update({b"a": b""}), lambda m=m: m.name, lambda m=m: m.table_stat(),
+                lambda m=m: m.update({b"a": b""}), lambda m=m: m.name, lambda m=m: m.stat_table(),
             )),
             *(use for m in (s, t) for use in (
                 lambda m=m: m.commit(), lambda m=m: m.commit_async(), lambda m=m: m.refresh(), lambda m=m: m.stat(),

@@ -1,6 +1,9 @@
 """What type checkers must accept and refuse: ``mypy --strict`` reads this file, and nothing runs it."""
 
+import gzip
 import json
+import pathlib
+import sys
 from typing import Any, List, Optional, Tuple
 
 import keelkv
@@ -30,6 +33,16 @@ with plain.write(timeout=1) as t:
     t["a"] = b"1"  # type: ignore[index]
     t[b"a"] = 5  # type: ignore[assignment]
     s.put("a", b"")  # type: ignore[arg-type]
+    figures: keelkv.TableStat = t.stat_table(1)
+    figures.height.bit_length()
+plain.backup(pathlib.Path("b.kv"), overwrite=True)
+plain.backup(b"b.kv")
+plain.backup(sys.stdout.buffer, compact=True)
+with gzip.open("b.kv.gz", "wb") as packed, plain.read() as r:
+    r.backup(packed)
+lost: int = plain.check(space=True).unaccounted_pages
+plain.backup(5)  # type: ignore[arg-type]
+plain.backup(sys.stdout)  # type: ignore[arg-type]
 coded[5]  # type: ignore[index]
 own[b"a"] = "text"  # type: ignore[assignment]
 keelkv.open("a.kv", durability="none")  # type: ignore[call-overload]

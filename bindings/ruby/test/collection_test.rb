@@ -77,7 +77,7 @@ class CollectionTest < DatabaseTest
       keys = (0...100).map { |index| number(index) }
       assert_equal keys[10..], kv.keys(from: keys[10])
       assert_equal keys[11..], kv.keys(after: keys[10])
-      assert_equal keys[..10], kv.keys(to: keys[10])
+      assert_equal keys[..10], kv.keys(through: keys[10])
       assert_equal keys[...10], kv.keys(before: keys[10])
       assert_equal keys[20...30], kv.keys(prefix: "00002")
       assert_equal keys[25...30].reverse, kv.keys(prefix: "00002", from: keys[25], reverse: true)
@@ -204,6 +204,38 @@ class CollectionTest < DatabaseTest
         assert_raises(TypeError) { kv.read_value(wrong, 0, 1) }
       end
       assert_equal({ "a" => "1" }, kv.to_h)
+    end
+  end
+
+  def test_what_becomes_a_string_is_taken_everywhere
+    name = Struct.new(:to_str)
+    each_kind do |kv|
+      key = name.new("key")
+      value = name.new("value")
+      kv[key] = value
+      assert_equal "value", kv[key]
+      assert_equal "value", kv.fetch(key)
+      assert_equal "alu", kv.read_value(key, 1, 3)
+      assert_equal 5, kv.stat_value(key)[:len]
+      assert kv.key?(key)
+      assert_equal kv, kv.update({ name.new("other") => value, "third" => value })
+      assert_equal %w[value value], kv.get_many([name.new("other"), name.new("third")])
+      assert_equal "value", kv.insert(key, value)
+      assert_equal "value", kv.replace(key, name.new("new"))
+      kv.put(key, value, only: :existing)
+      assert_equal %w[key], kv.keys(prefix: name.new("k"), from: key, through: key)
+      assert_equal 1, kv.rank(name.new("l"))
+      assert_equal %w[key value], kv.cursor { |cursor| cursor.seek(key, :eq) }
+      kv.write_value(key) { |writer| writer.write(value, value) && (writer << value) }
+      assert_equal "valuevaluevalue", kv.delete(key)
+      assert_equal 1, kv.delete_many([name.new("third"), key])
+      assert_equal 1, kv.delete_range(prefix: name.new("o"))
+    end
+    KV.memory do |db|
+      table = db.create_table(name.new("t"))
+      table.note = name.new("note")
+      assert_equal %w[note n], [table.note, table.rename(name.new("n")).name]
+      assert db.table?(name.new("n"))
     end
   end
 

@@ -144,7 +144,7 @@ class OpenTest < DatabaseTest
       db.update((0...20_000).to_h { |index| [number(index), index.to_s] })
       told = []
       report = db.check(space: true, progress: ->(done, total) { told << [done, total] })
-      assert_equal [0, 20_000], report.values_at(:faults, :entries)
+      assert_equal [0, 20_000, 0], report.values_at(:faults, :entries, :unaccounted_pages)
       assert_equal told.last[0], told.last[1]
       db.backup("copy.kv") { |done, total| told << [done, total] }
       assert_raises(KV::Exists) { db.backup("copy.kv") }
@@ -155,6 +155,22 @@ class OpenTest < DatabaseTest
       assert_equal 1, db.identity[:format_version]
       assert_operator db.stat[:pages], :>, 40
     end
+  end
+
+  def test_pages_below_a_damaged_branch
+    sound = KV.open("a.kv") do |db|
+      db.update((0...4000).to_h { |index| [number(index), "v" * 60] })
+      db.check(space: true)
+    end
+    bytes = File.binread("a.kv")
+    # The first byte of a branch is 3, and the second its level.
+    branch = (4 * 4096).step(bytes.bytesize - 1, 4096).find { |at| bytes.byteslice(at, 2) == "\x03\x02".b }
+    bytes.setbyte(branch + 100, bytes.getbyte(branch + 100) ^ 1)
+    File.binwrite("a.kv", bytes)
+    report = KV.open("a.kv") { |db| db.check(space: true) }
+    assert_equal 1, report[:faults]
+    assert_equal sound[:tree_pages] - report[:tree_pages], report[:unaccounted_pages]
+    assert_operator report[:unaccounted_pages], :>, 50
   end
 
   def test_what_leaves_a_callback

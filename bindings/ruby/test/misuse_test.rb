@@ -200,34 +200,4 @@ class MisuseTest < DatabaseTest
     database.snapshot.cursor.next
     nil
   end
-
-  def test_every_status_has_a_class
-    header = File.expand_path("../../../include/kv.h", __dir__)
-    statuses = File.read(header).scan(/^#define KV_[A-Z_]+ \((-\d+)\)$/).flatten.map(&:to_i)
-    assert_equal statuses.sort, KV::Error::CLASSES.keys.sort
-    KV::Error::CLASSES.each do |status, kind|
-      error = KV::Error.last(status)
-      assert_instance_of kind, error
-      assert_kind_of KV::Error, error
-      assert_kind_of StandardError, error
-      name = KV::Native.kv_status_name(status).delete_prefix("KV_").downcase.delete("_")
-      assert_equal name, kind.name.delete_prefix("KV::").downcase
-    end
-  end
-
-  def test_structs_and_constants_are_those_of_the_header
-    header = File.read(File.expand_path("../../../include/kv.h", __dir__))
-    KV::Native.constants.grep(/\A[A-Z_]+\z/).each do |name|
-      value = KV::Native.const_get(name)
-      next unless value.is_a?(Integer) && header =~ /^#define KV_#{name} \(?(-?\d\w*)\)?$/
-
-      assert_equal Integer(Regexp.last_match(1)), value, name
-    end
-    names = header.scan(/^KV_API.*?[ *](kv_\w+)\(/).flatten
-    missing = names - KV::Native.singleton_methods.map(&:to_s)
-    # What Ruby does in another way: its strings are copies, and batches are packed.
-    assert_equal %w[kv_buf_release kv_buf_retain kv_cursor_next_many kv_db_backup kv_db_check kv_db_delete kv_db_put
-                    kv_delete_packed kv_error_message kv_fd_write kv_get_buf kv_get_copy kv_get_many kv_reserve kv_scan
-                    kv_value_extents kv_version_number kv_write_batch], missing.sort
-  end
 end

@@ -293,10 +293,14 @@ fn is_plausible(size: usize, least: usize) -> bool {
 
 /// Refuses a struct whose size cannot be right, and says by which constant it is set. The types are called as in C.
 #[cold]
-fn no_size<T>() -> Failure {
+fn no_size<T>(size: usize) -> Failure {
     let path = std::any::type_name::<T>();
     let name = path.rsplit("::").next().unwrap_or(path);
-    let message = format!("{name}: struct_size is not set (use {}_INIT)", name.to_uppercase());
+    let what = match size {
+        0 => "is not set".to_string(),
+        size => format!("is {size}, which is the size of no version of it"),
+    };
+    let message = format!("{name}: struct_size {what} (use {}_INIT)", name.to_uppercase());
     Failure::Here(KV_INVALID, message.into())
 }
 
@@ -314,7 +318,7 @@ pub(crate) unsafe fn options<T: Growing>(pointer: *const T) -> Outcome<T> {
     // SAFETY: not NULL, and every Growing struct starts with its size.
     let size = unsafe { pointer.cast::<u32>().read() } as usize;
     if !is_plausible(size, 4) {
-        return Err(no_size::<T>());
+        return Err(no_size::<T>(size));
     }
     let known = size.min(size_of::<T>());
     // SAFETY: the caller's struct has `size` bytes, ours size_of::<T>(); `known` is the lesser.
@@ -343,7 +347,7 @@ pub(crate) unsafe fn report<T: Growing>(pointer: *mut T, value: T) -> Outcome {
     // SAFETY: not NULL, and every Growing struct starts with its size.
     let size = unsafe { pointer.cast::<u32>().read() } as usize;
     if !is_plausible(size, 8) {
-        return Err(no_size::<T>());
+        return Err(no_size::<T>(size));
     }
     let known = size.min(size_of::<T>());
     // SAFETY: both structs span `known` bytes and the caller's spans `size`; the size field itself is left alone.

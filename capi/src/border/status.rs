@@ -121,7 +121,7 @@ const NAMES: &[(kv_status, &CStr, &CStr)] = &[
     (
         KV_CHILD_OPEN,
         c"KV_CHILD_OPEN",
-        c"a writer was still open; the transaction was aborted",
+        c"a writer was still open, so the transaction was aborted",
     ),
     (
         KV_TXN_FAILED,

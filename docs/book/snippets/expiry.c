@@ -15,9 +15,14 @@ static void must(kv_status status)
 static kv_table sessions, by_end;
 
 /* The index is ordered by the time of the end: 8 bytes big-endian, then the name. */
-static size_t end_key(unsigned char *out, uint64_t end, const void *name, size_t len)
+static size_t end_key(unsigned char *out, size_t size, uint64_t end, const void *name, size_t len)
 {
     uint64_t big_endian = htobe64(end);
+
+    if (len > size - 8) {
+        fprintf(stderr, "the name of a session has at most %d bytes\n", (int)size - 8);
+        exit(1);
+    }
     memcpy(out, &big_endian, 8);
     memcpy(out + 8, name, len);
     return 8 + len;
@@ -32,9 +37,9 @@ static void put_session(kv_txn *txn, const char *name, uint64_t end)
     must(kv_replace(txn, sessions, KV_STR(name), &end, sizeof end, 0, &old));
     if (old.data) { /* it is prolonged: the index forgets its former end */
         memcpy(&former, old.data, sizeof former);
-        must(kv_delete(txn, by_end, key, end_key(key, former, KV_STR(name)), 0));
+        must(kv_delete(txn, by_end, key, end_key(key, sizeof key, former, KV_STR(name)), 0));
     }
-    must(kv_put(txn, by_end, key, end_key(key, end, KV_STR(name)), NULL, 0, 0));
+    must(kv_put(txn, by_end, key, end_key(key, sizeof key, end, KV_STR(name)), NULL, 0, 0));
 }
 
 /* Deletes what has ended. The work grows with what has ended, and not with what lives on. */
@@ -47,7 +52,7 @@ static void expire(kv_txn *txn, uint64_t now)
 
     ended.flags = KV_RANGE_BEFORE;
     ended.to.data = bound;
-    ended.to.len = end_key(bound, now, "", 0);
+    ended.to.len = end_key(bound, sizeof bound, now, "", 0);
     while ((status = kv_take_first(txn, by_end, &ended, &key, NULL)) == KV_OK) {
         printf("%.*s has ended\n", (int)(key.len - 8), (const char *)key.data + 8);
         must(kv_delete(txn, sessions, (const char *)key.data + 8, key.len - 8, 0));

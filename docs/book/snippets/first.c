@@ -36,7 +36,8 @@ int main(void)
     printf("%d fruits begin with p\n", (int)count);
     must(kv_cursor_open(txn, KV_MAIN, &fruits, &cursor));
     KV_EACH (status, cursor, &key, &value)
-        printf("%.*s: %.*s\n", (int)key.len, (const char *)key.data, (int)value.len, (const char *)value.data);
+        printf("%.*s: %.*s\n", (int)key.len, (const char *)key.data,
+            (int)value.len, (const char *)value.data);
     must(status);
 
     kv_txn_abort(txn); /* ends the snapshot, and the cursor with it */

@@ -36,8 +36,9 @@ static void put_text(kv_txn *txn, uint32_t number, const char *text)
 
     must(kv_put(txn, texts, &big_endian, 4, KV_STR(text), 0));
     for (at = text;; at++) {
-        if (isalpha((unsigned char)*at) && len < sizeof word) {
-            word[len++] = (char)tolower((unsigned char)*at);
+        if (isalpha((unsigned char)*at)) {
+            if (len < sizeof word) /* of longer words, the beginning is enough */
+                word[len++] = (char)tolower((unsigned char)*at);
         } else if (len > 0) {
             must(kv_put(txn, words, key, index_key(key, sizeof key, word, len, number), NULL, 0, 0));
             len = 0;
@@ -56,6 +57,7 @@ static void search(const kv_txn *txn, const char *one, const char *other)
     kv_slice key, text;
     kv_status status;
     char asked[80];
+    size_t len;
     uint32_t big_endian;
 
     must(kv_count(txn, words, &of_one, &ones));
@@ -65,7 +67,8 @@ static void search(const kv_txn *txn, const char *one, const char *other)
     KV_EACH (status, cursor, &key, NULL) {
         const char *rest = ones <= others ? other : one;
         memcpy(&big_endian, (const char *)key.data + key.len - 4, 4);
-        status = kv_get(txn, words, asked, index_key(asked, sizeof asked, KV_STR(rest), be32toh(big_endian)), NULL);
+        len = index_key(asked, sizeof asked, KV_STR(rest), be32toh(big_endian));
+        status = kv_get(txn, words, asked, len, NULL);
         if (status == KV_NOTFOUND)
             continue;
         must(status);

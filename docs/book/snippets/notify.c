@@ -29,7 +29,7 @@ int main(void)
         return kv_close(db) == KV_OK ? 0 : 1;
     }
     for (;;) {
-        must(kv_newest_commit(db, &seen, NULL)); /* first the number, then the look: nothing is missed in between */
+        must(kv_newest_commit(db, &seen, NULL)); /* the number first: then nothing is missed in between */
         status = kv_db_get(db, KV_MAIN, KV_STR("news"), news, sizeof news, &len);
         if (status != KV_NOTFOUND)
             break;

@@ -12,24 +12,20 @@ static void must(kv_status status)
     exit(1);
 }
 
-/* Puts a job behind all others. The key is one more than the last one, big-endian, so that keys are in order. */
+/*
+ * Puts a job behind all others. Numbers are big-endian, so that keys are in order. The next number has an entry
+ * of its own, so that none comes twice, even after the queue has run empty.
+ */
 static void push(kv_txn *txn, kv_table jobs, const char *job)
 {
-    kv_cursor *cursor;
-    kv_slice last;
-    kv_status status;
-    uint64_t number = 0;
+    uint64_t number = 0, next;
+    kv_status status = kv_get_copy(txn, KV_MAIN, KV_STR("next job"), &number, sizeof number, NULL);
 
-    must(kv_cursor_open(txn, jobs, NULL, &cursor));
-    status = kv_cursor_last(cursor, &last, NULL);
-    if (status == KV_OK) {
-        memcpy(&number, last.data, sizeof number);
-        number = htobe64(be64toh(number) + 1);
-    } else if (status != KV_NOTFOUND) {
+    if (status != KV_NOTFOUND)
         must(status);
-    }
-    kv_cursor_close(cursor);
     must(kv_put(txn, jobs, &number, sizeof number, KV_STR(job), KV_APPEND));
+    next = htobe64(be64toh(number) + 1);
+    must(kv_put(txn, KV_MAIN, KV_STR("next job"), &next, sizeof next, 0));
 }
 
 /* Takes the oldest job, in a transaction of its own. Returns 0 if there is none. */

@@ -3,10 +3,10 @@ import keelkv
 
 def push(db, job):
     with db.write() as txn:
-        jobs = txn.table("jobs", create=True)
-        last = next(iter(jobs.keys(reverse=True, limit=1)), None)
-        number = 0 if last is None else int.from_bytes(last, "big") + 1
-        jobs[number.to_bytes(8, "big")] = job
+        # The next number has an entry of its own, so that none comes twice, even after the queue has run empty.
+        number = int.from_bytes(txn.get(b"next job", b""), "big")
+        txn.table("jobs", create=True)[number.to_bytes(8, "big")] = job
+        txn[b"next job"] = (number + 1).to_bytes(8, "big")
 
 
 def work(db):

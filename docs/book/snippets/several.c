@@ -15,10 +15,17 @@ static void must(kv_status status)
  * A pair of key and value is one key here: the key, in which each byte 00 is followed by ff, then 00 00, then the
  * value. Such composites sort as pairs do, whatever bytes keys and values have.
  */
-static size_t composite(unsigned char *out, const char *key, size_t klen, const char *value, size_t vlen)
+static size_t composite(
+    unsigned char *out, size_t size, const char *key, size_t klen, const char *value, size_t vlen)
 {
-    size_t used = 0, i;
+    size_t used = 0, zeros = 0, i;
 
+    for (i = 0; i < klen; i++)
+        zeros += key[i] == 0;
+    if (klen + zeros + 2 > size || vlen > size - (klen + zeros + 2)) {
+        fprintf(stderr, "a pair takes at most %d bytes\n", (int)size);
+        exit(1);
+    }
     for (i = 0; i < klen; i++) {
         out[used++] = (unsigned char)key[i];
         if (key[i] == 0)
@@ -33,14 +40,14 @@ static size_t composite(unsigned char *out, const char *key, size_t klen, const 
 static void add(kv_txn *txn, const char *key, const char *value)
 {
     unsigned char pair[200];
-    size_t len = composite(pair, KV_STR(key), KV_STR(value));
+    size_t len = composite(pair, sizeof pair, KV_STR(key), KV_STR(value));
     must(kv_put(txn, KV_MAIN, pair, len, NULL, 0, 0)); /* adding a pair twice changes nothing */
 }
 
 int main(void)
 {
     unsigned char bytes[200];
-    size_t len = composite(bytes, KV_STR("ann"), "", 0);
+    size_t len = composite(bytes, sizeof bytes, KV_STR("ann"), "", 0);
     kv_range ann = KV_PREFIX(bytes, len);
     kv_db *db;
     kv_txn *txn;

@@ -14,7 +14,7 @@ static void must(kv_status status)
     exit(1);
 }
 
-/* Adds one to a counter, a hundred times. Threads share the handle of the database and begin their own transactions. */
+/* Adds one to a counter, a hundred times. Threads share the handle of the database, and each begins transactions. */
 static void *count(void *db)
 {
     int i, n;

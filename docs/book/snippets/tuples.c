@@ -24,6 +24,10 @@ static struct key reading(const char *sensor, int64_t time)
     uint64_t ordered = htobe64((uint64_t)time ^ ((uint64_t)1 << 63)); /* so that negative numbers come first */
 
     key.len = strlen(sensor) + 1; /* the zero byte ends the name: "a" comes before "ab" */
+    if (key.len > sizeof key.bytes - 8) {
+        fprintf(stderr, "the name of a sensor has at most %d bytes\n", (int)sizeof key.bytes - 9);
+        exit(1);
+    }
     memcpy(key.bytes, sensor, key.len);
     memcpy(key.bytes + key.len, &ordered, 8);
     key.len += 8;

@@ -81,7 +81,7 @@ pub fn salvage(
             "the target of a salvage is the damaged file itself; give another name",
         ));
     }
-    let fresh = Fresh::given(target, overwrite)?;
+    let fresh = Fresh::given(target, overwrite, Some(raw.permissions()))?;
     let damaged = DamagedFile::new(raw).map_err(|e| e.of_file(source))?;
     // What goes wrong from here on concerns the new file, which has a temporary name as yet. Damage is no error here.
     let saved = save(&damaged, &fresh, job, on_fault);
@@ -103,6 +103,7 @@ fn save(
         ..Options::default()
     };
     let db = Db::open(fresh.path(), &options)?;
+    fresh.set_permissions();
     let txn = db.begin_write(WriteOptions::default())?;
     let mut saver = Saver::new(damaged, txn, job, on_fault);
     job.expect(damaged.pages());

@@ -16,6 +16,7 @@ use crate::pager::core::Pager;
 use crate::pager::descriptor::Descriptor;
 use crate::pager::identity::{new_timeline, new_uuid, now};
 use crate::util::crc32c;
+use std::fs::Permissions;
 
 /// The bytes in a slot that are kept for the record of the second slot's own commit.
 const OWN: usize = 16;
@@ -123,5 +124,10 @@ impl Pager {
     /// Returns device and inode of the file, or `None` if the database is in memory.
     pub fn identity(&self) -> Option<Identity> {
         self.storage.identity()
+    }
+
+    /// Returns the permissions of the file, or `None` if the database is in memory.
+    pub fn permissions(&self) -> Option<Permissions> {
+        self.storage.permissions()
     }
 }

@@ -6,8 +6,8 @@ module KV
     FIELDS = {
       from: [:from, Native::RANGE_FROM],
       after: [:from, Native::RANGE_AFTER],
-      to: [:to, Native::RANGE_THROUGH],
       before: [:to, Native::RANGE_BEFORE],
+      through: [:to, Native::RANGE_THROUGH],
       prefix: [:prefix, Native::RANGE_PREFIX]
     }.freeze
     private_constant :FIELDS

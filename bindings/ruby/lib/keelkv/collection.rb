@@ -14,8 +14,8 @@ module KV
   #
   # [from:]    keys greater than or equal to this one
   # [after:]   keys greater than this one
-  # [to:]      keys less than or equal to this one, as in <tt>from..to</tt>
   # [before:]  keys less than this one
+  # [through:] keys less than or equal to this one
   # [prefix:]  keys that begin with this
   # [reverse:] true: from the greatest key down
   #
@@ -23,6 +23,7 @@ module KV
   # KV::BadHandle if what it belongs to is closed or has ended.
   module Collection
     include Enumerable
+    include Calls
     include Reading
     include Writing
 
@@ -34,38 +35,9 @@ module KV
       "#<#{self.class} #{path.inspect} #{state}>"
     end
 
-    private
-
-    def ok(status)
-      Error.check(status, path)
-    end
-
-    # false if the status is KV_NOTFOUND, true if it is KV_OK.
-    def found(status)
-      return false if status == Native::NOTFOUND
-
-      ok(status)
-      true
-    end
-
-    # A number that a function writes to the memory that the block gets.
-    def number_from
-      memory = FFI::MemoryPointer.new(:uint64)
-      ok(yield(memory))
-      memory.read_uint64
-    end
-
-    # Bytes for the caller, in the encoding that he asked for.
-    def out(bytes)
-      encoding = source.encoding
-      encoding && bytes ? bytes.force_encoding(encoding) : bytes
-    end
-
-    # An entry that a function writes to the two slices that the block gets; nil if there is none.
-    def entry_from
-      key = Native::Slice.new
-      value = Native::Slice.new
-      [out(key.read), out(value.read)] if found(yield(key, value))
+    # The encoding that strings get; nil is ASCII-8BIT.
+    def encoding
+      source.encoding
     end
   end
 end

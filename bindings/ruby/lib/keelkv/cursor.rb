@@ -6,6 +6,8 @@ module KV
   # A method that moves returns the entry that it came to, as a pair of key and value, or nil if there is none. A cursor
   # ends with its transaction, and is used by one thread at a time.
   class Cursor
+    include Calls
+
     # Opens a cursor; with a block, yields it, closes it afterwards and returns what the block returned.
     def self.open(txn, number, range)
       cursor = new(txn, number, range)
@@ -21,66 +23,64 @@ module KV
     def initialize(txn, number, range)
       # It keeps the transaction and so the database from the collector.
       @txn = txn
-      memory = FFI::MemoryPointer.new(:pointer)
-      ok(Native.kv_cursor_open(txn, number, range, memory))
-      @handle = Handle.new(self, memory.read_pointer, :kv_cursor_close)
+      @handle = handle_from(:kv_cursor_close) { |memory| Native.kv_cursor_open(txn, number, range, memory) }
     end
 
     # Moves to the first entry.
     def first
-      move { |key, value| Native.kv_cursor_first(@handle, key, value) }
+      entry_from { |key, value| Native.kv_cursor_first(@handle, key, value) }
     end
 
     # Moves to the last entry.
     def last
-      move { |key, value| Native.kv_cursor_last(@handle, key, value) }
+      entry_from { |key, value| Native.kv_cursor_last(@handle, key, value) }
     end
 
     # Moves to the next entry; a new cursor moves to the first.
     def next
-      move { |key, value| Native.kv_cursor_next(@handle, key, value) }
+      entry_from { |key, value| Native.kv_cursor_next(@handle, key, value) }
     end
 
     # Moves to the previous entry.
     def prev
-      move { |key, value| Native.kv_cursor_prev(@handle, key, value) }
+      entry_from { |key, value| Native.kv_cursor_prev(@handle, key, value) }
     end
 
     # The entry on which the cursor stands; nil if it stands on none.
     def entry
-      move { |key, value| Native.kv_cursor_get(@handle, key, value) }
+      entry_from { |key, value| Native.kv_cursor_get(@handle, key, value) }
     end
 
     # Moves to an entry by its key. +how+ is :eq, :ge, :gt, :le or :lt, in the order of keys.
     def seek(key, how = :ge)
       bytes = Bounds.bytes(key)
       number = Native::SEEKS.fetch(how) { raise ArgumentError, "#{how.inspect} is none of :eq, :ge, :gt, :le, :lt" }
-      move { |found, value| Native.kv_cursor_seek(@handle, bytes, bytes.bytesize, number, found, value) }
+      entry_from { |found, value| Native.kv_cursor_seek(@handle, bytes, bytes.bytesize, number, found, value) }
     end
 
     # Moves to the entry number +index+, counted from 0.
     def nth(index)
-      move { |key, value| Native.kv_cursor_nth(@handle, index, key, value) }
+      entry_from { |key, value| Native.kv_cursor_nth(@handle, index, key, value) }
     end
 
     # Moves to the entry at a percentile, from 0 to 100.
     def percentile(percent)
-      move { |key, value| Native.kv_cursor_percentile(@handle, percent, key, value) }
+      entry_from { |key, value| Native.kv_cursor_percentile(@handle, percent, key, value) }
     end
 
     # Moves to a random entry.
     def random
-      move { |key, value| Native.kv_cursor_random(@handle, key, value) }
+      entry_from { |key, value| Native.kv_cursor_random(@handle, key, value) }
     end
 
     # Counts the entries within the bounds.
     def count
-      number { |memory| Native.kv_cursor_count(@handle, memory) }
+      number_from { |memory| Native.kv_cursor_count(@handle, memory) }
     end
 
     # Counts the entries before the current one.
     def rank
-      number { |memory| Native.kv_cursor_rank(@handle, memory) }
+      number_from { |memory| Native.kv_cursor_rank(@handle, memory) }
     end
 
     # Replaces the value of the current entry. Raises KV::NotFound if the cursor stands on none.
@@ -105,33 +105,19 @@ module KV
       batch = (@batches ||= {})[flags] ||= Batch.for_results(flags: flags)
       batch.struct[:limit] = limit
       status = batch.with_room { Native.kv_cursor_fill(@handle, batch) }
-      return [[], 0, true] if status == Native::NOTFOUND
+      return [[], 0, true] unless found(status)
 
-      ok(status)
       [batch.strings(flags.zero? ? 2 : 1), batch.struct[:count], batch.struct[:at_end] == 1]
     end
 
     private
 
-    def ok(status)
-      Error.check(status, @txn.path)
+    def path
+      @txn.path
     end
 
-    def number
-      memory = FFI::MemoryPointer.new(:uint64)
-      ok(yield(memory))
-      memory.read_uint64
-    end
-
-    def move
-      key = Native::Slice.new
-      value = Native::Slice.new
-      status = yield key, value
-      return nil if status == Native::NOTFOUND
-
-      ok(status)
-      encoding = @txn.encoding
-      [key.read, value.read].each { |bytes| bytes.force_encoding(encoding) if encoding }
+    def encoding
+      @txn.encoding
     end
   end
 end

@@ -31,7 +31,7 @@ module KV
     # [wait:]         seconds that a write transaction waits for others to end; nil = for ever
     # [write_memory:] bytes of edits that a write transaction collects before it applies them
     # [stale_reader:] called with a Hash about each reader that holds back space for long
-    # [stale_after:]  seconds after which a reader is told to +stale_reader+
+    # [stale_after:]  seconds after which a reader is reported to +stale_reader+
     def initialize(path, encoding: nil, wait: nil, **options)
       @number = Native::MAIN
       @encoding = encoding && Encoding.find(encoding)
@@ -228,7 +228,7 @@ module KV
       native
     end
 
-    # Nothing may leap out of it over the library, so what it raises is only told.
+    # Nothing may leap out of it over the library, so what it raises is only reported.
     def stale_function(stale_reader)
       FFI::Function.new(:void, %i[pointer pointer]) do |_ctx, reader|
         Job.alone { stale_reader.call(Native::ReaderInfo.new(reader).to_hash) }

@@ -31,7 +31,8 @@ module KV
       detail = Native::ErrorDetail.new_sized
       known = Native.kv_error_detail(detail).zero? && detail[:status] == status
       message = known ? detail[:message] : Native.kv_strerror(status)
-      error = CLASSES.fetch(status, UnknownStatus).new(message.dup.force_encoding(Encoding::UTF_8))
+      message = Names.in_ruby(message.dup.force_encoding(Encoding::UTF_8))
+      error = CLASSES.fetch(status, UnknownStatus).new(message)
       error.send(:describe, status, path, known ? detail.to_hash : {})
       error
     end

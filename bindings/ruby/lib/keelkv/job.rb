@@ -38,11 +38,11 @@ module KV
     def self.fault(pointer)
       fault = Native::Fault.new(pointer).to_hash
       fault[:status] = Native.kv_status_name(fault[:status])
-      fault[:message] = fault[:message].dup.force_encoding(Encoding::UTF_8)
+      fault[:message] = Names.in_ruby(fault[:message].dup.force_encoding(Encoding::UTF_8))
       fault
     end
 
-    # Calls a block from which nothing may leap, and whose exception has nobody to go to: it is only told.
+    # Calls a block from which nothing may leap, and whose exception has nobody to go to: it is only reported.
     def self.alone
       yield
     rescue Exception => e # rubocop:disable Lint/RescueException

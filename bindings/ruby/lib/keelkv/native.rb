@@ -70,7 +70,7 @@ module KV
     callback :write_fn, %i[pointer pointer size_t], :int32
 
     # Short calls, which keep other Ruby threads waiting: they take microseconds unless pages come from the disk.
-    {
+    SHORT = {
       kv_error_detail: %i[pointer],
       kv_newest_commit: %i[pointer pointer pointer],
       kv_db_get: %i[pointer uint64 pointer size_t pointer size_t pointer],
@@ -111,11 +111,12 @@ module KV
       kv_db_identity: %i[pointer pointer],
       kv_reader_at: %i[pointer uint32 pointer],
       kv_stat_txn: %i[pointer pointer]
-    }.each { |name, arguments| attach_function name, arguments, :int32 }
+    }.freeze
+    SHORT.each { |name, arguments| attach_function name, arguments, :int32 }
 
     # Calls that wait or read and write much; other Ruby threads run meanwhile. They get only memory that no Ruby
     # program can change while they run.
-    {
+    LONG = {
       kv_open: %i[string pointer pointer],
       kv_close: %i[pointer],
       kv_sync: %i[pointer],
@@ -138,7 +139,8 @@ module KV
       kv_backup_stream: %i[pointer write_fn pointer pointer],
       kv_salvage: %i[string string pointer fault_fn pointer pointer],
       kv_stat_table: %i[pointer uint64 uint32 pointer]
-    }.each { |name, arguments| attach_function name, arguments, :int32, blocking: true }
+    }.freeze
+    LONG.each { |name, arguments| attach_function name, arguments, :int32, blocking: true }
 
     attach_function :kv_interrupt, %i[pointer], :void
     attach_function :kv_txn_abort, %i[pointer], :void, blocking: true

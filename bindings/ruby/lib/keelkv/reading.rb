@@ -167,7 +167,8 @@ module KV
 
     # A part of a value: at most +length+ bytes from +offset+ on. Only that part is read. nil if the key does not exist.
     def read_value(key, offset, length)
-      bytes = Bounds.copy(Bounds.bytes(key))
+      key = Bounds.bytes(key)
+      bytes = Bounds.copy(key)
       memory = FFI::MemoryPointer.new(:uint8, [length, 1].max, false)
       got = FFI::MemoryPointer.new(:size_t)
       there = source.reading do |txn|

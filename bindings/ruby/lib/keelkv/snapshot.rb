@@ -34,7 +34,7 @@ module KV
       report = Native::CheckReport.new_sized
       Job.run(space: space, progress: progress, on_fault: on_fault) do |options, fault|
         status = Native.kv_check(self, options, fault, nil, report)
-        # Faults that are counted are told. Without any, the damage kept the check itself from going on.
+        # Faults that are counted are in the report. Without any, the damage kept the check itself from going on.
         ok(status) unless status == Native::CORRUPT && report[:faults].positive?
       end
       report.to_hash

@@ -81,7 +81,8 @@ module KV
 
     class CheckReport < SizedStruct
       layout :struct_size, :uint32, :lost_slots, :uint32, :commit, :uint64, :tables, :uint64, :entries, :uint64,
-             :pages, :uint64, :tree_pages, :uint64, :overflow_pages, :uint64, :dead_pages, :uint64, :faults, :uint64
+             :pages, :uint64, :tree_pages, :uint64, :overflow_pages, :uint64, :dead_pages, :uint64, :faults, :uint64,
+             :unaccounted_pages, :uint64
     end
 
     class SalvageReport < SizedStruct

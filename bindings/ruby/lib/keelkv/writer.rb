@@ -3,11 +3,13 @@
 module KV
   # A value that is written in parts, for IO.copy_stream for example. Writing#write_value yields one.
   class Writer
+    include Calls
+
     def initialize(txn, number, key, size_hint, flags)
       @txn = txn
-      memory = FFI::MemoryPointer.new(:pointer)
-      ok(Native.kv_writer_open(txn, number, key, key.bytesize, size_hint, flags, memory))
-      @handle = Handle.new(self, memory.read_pointer, :kv_writer_close)
+      @handle = handle_from(:kv_writer_close) do |memory|
+        Native.kv_writer_open(txn, number, key, key.bytesize, size_hint, flags, memory)
+      end
     end
 
     # Appends strings to the value and returns how many bytes they are.
@@ -38,8 +40,8 @@ module KV
 
     private
 
-    def ok(status)
-      Error.check(status, @txn.path)
+    def path
+      @txn.path
     end
   end
 end

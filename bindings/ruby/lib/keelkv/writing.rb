@@ -63,8 +63,9 @@ module KV
         strings = []
         bytes = 0
         entries.each do |key, value|
-          strings << Bounds.bytes(key) << Bounds.bytes(value)
-          bytes += key.bytesize + value.bytesize
+          entry = [Bounds.bytes(key), Bounds.bytes(value)]
+          strings.concat(entry)
+          bytes += entry.sum(&:bytesize)
           next if bytes < PACKED
 
           put_packed(txn, strings, flags)
