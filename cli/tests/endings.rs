@@ -8,7 +8,7 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Commands that only read, with what they need behind the name of the file.
@@ -529,69 +529,6 @@ fn a_full_disk_is_reported_and_changes_nothing() {
     assert_eq!(names(), ["db"]);
     folder.kv(&["scan", "small/db"]).is("k\tv\n");
     folder.kv(&["check", "--all", "small/db"]).ends_with(0);
-}
-
-fn interrupt(child: &Child) {
-    // Tests that run in the background of a script have SIGINT ignored, and so have the commands that they start.
-    let mut kill = Command::new("kill");
-    let status = kill.args(["-TERM", &child.id().to_string()]).status().expect("kill");
-    assert!(status.success());
-}
-
-#[test]
-fn an_interrupted_backup_ends_before_its_end() {
-    let folder = Folder::new("interrupted-backup");
-    large(&folder);
-    // The command waits until somebody reads what it writes, so it can be interrupted in the middle.
-    let mut child = folder.command(&["backup", "db", "-"]);
-    let mut child = child
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the command");
-    let mut copy = vec![0; 4096];
-    let mut pipe = child.stdout.take().expect("a pipe");
-    pipe.read_exact(&mut copy).expect("the first page");
-    interrupt(&child);
-    std::thread::sleep(Duration::from_millis(150));
-    pipe.read_to_end(&mut copy).expect("the rest");
-    let output = child.wait_with_output().expect("an answer");
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.code() == Some(130) && error.contains("interrupted"),
-        "{error}"
-    );
-    assert!((copy.len() as u64) < std::fs::metadata(folder.file("db")).expect("the database").len());
-    assert_eq!(folder.names(), ["db"]);
-}
-
-#[test]
-fn an_interrupted_restore_leaves_nothing_behind() {
-    let folder = Folder::new("interrupt");
-    // The command that receives a backup waits for its input, so it can be interrupted at a known point.
-    let mut child = folder.command(&["restore", "-", "new"]);
-    let mut child = child
-        .stdin(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the command");
-    let begun = Instant::now();
-    while folder.names().is_empty() {
-        assert!(begun.elapsed() < Duration::from_secs(30), "the command does not begin");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    // It has its handlers before it makes a file.
-    interrupt(&child);
-    std::thread::sleep(Duration::from_millis(100));
-    drop(child.stdin.take());
-    let output = child.wait_with_output().expect("an answer");
-    assert_eq!(
-        output.status.code(),
-        Some(130),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    assert!(folder.names().is_empty(), "{:?}", folder.names());
 }
 
 #[test]

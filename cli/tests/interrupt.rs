@@ -61,6 +61,18 @@ fn wait_for_a_file(folder: &Folder) {
     }
 }
 
+/// A database with so many entries that they do not fit into a pipe.
+fn large(folder: &Folder) {
+    let db = Db::open(&folder.file("db"), &Options::default()).expect("open");
+    let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+    for n in 0..20_000u32 {
+        let key = format!("{n:08}");
+        let put = txn.put(TableId::MAIN, key.as_bytes(), &[b'v'; 100], PutMode::Append);
+        put.expect("put");
+    }
+    txn.commit().expect("commit");
+}
+
 /// The first lines of a text in each format, as many as make a load begin.
 fn texts() -> [String; 3] {
     let lines = |head: &str, line: &dyn Fn(u32) -> String| {
@@ -110,15 +122,7 @@ fn a_pipe_that_stalls_does_not_keep_a_restore_or_a_put() {
 #[test]
 fn a_reader_that_stalls_does_not_keep_a_dump_or_a_backup() {
     let folder = Folder::new("stall-dump");
-    let db = Db::open(&folder.file("db"), &Options::default()).expect("open");
-    let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
-    for n in 0..20_000u32 {
-        let key = format!("{n:08}");
-        let put = txn.put(TableId::MAIN, key.as_bytes(), &[b'v'; 100], PutMode::Append);
-        put.expect("put");
-    }
-    txn.commit().expect("commit");
-    drop(db);
+    large(&folder);
     for args in [
         &["dump", "db"][..],
         &["dump", "-f", "json", "db"],
@@ -162,4 +166,60 @@ fn what_nohup_ignores_stays_ignored() {
     drop(to);
     assert_eq!(child.wait().expect("wait").code(), Some(0));
     folder.kv(&["get", "db", "a"]).is("b\n");
+}
+
+#[test]
+fn an_interrupted_backup_ends_before_its_end() {
+    let folder = Folder::new("interrupted-backup");
+    large(&folder);
+    // The command waits until somebody reads what it writes, so it can be interrupted in the middle.
+    let mut child = folder.command(&["backup", "db", "-"]);
+    let mut child = child
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command");
+    let mut copy = vec![0; 4096];
+    let mut pipe = child.stdout.take().expect("a pipe");
+    pipe.read_exact(&mut copy).expect("the first page");
+    signal(&child, "TERM");
+    std::thread::sleep(Duration::from_millis(150));
+    pipe.read_to_end(&mut copy).expect("the rest");
+    let output = child.wait_with_output().expect("an answer");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.code() == Some(130) && error.contains("interrupted"),
+        "{error}"
+    );
+    assert!((copy.len() as u64) < std::fs::metadata(folder.file("db")).expect("the database").len());
+    assert_eq!(folder.names(), ["db"]);
+}
+
+#[test]
+fn an_interrupted_restore_leaves_nothing_behind() {
+    let folder = Folder::new("interrupt");
+    // The command that receives a backup waits for its input, so it can be interrupted at a known point.
+    let mut child = folder.command(&["restore", "-", "new"]);
+    let mut child = child
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command");
+    let begun = Instant::now();
+    while folder.names().is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "the command does not begin");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // It has its handlers before it makes a file.
+    signal(&child, "TERM");
+    std::thread::sleep(Duration::from_millis(100));
+    drop(child.stdin.take());
+    let output = child.wait_with_output().expect("an answer");
+    assert_eq!(
+        output.status.code(),
+        Some(130),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(folder.names().is_empty(), "{:?}", folder.names());
 }
