@@ -94,6 +94,7 @@ fn a_kind_of_fault_is_explained_once_and_tables_have_names() {
     for once in ["    meaning: ", "    to do:   "] {
         assert_eq!(found.text().matches(once).count(), 1, "{found:?}");
     }
+    folder.kv(&["map", "db"]).ends_with(3).says("in table \"fruit\"");
     let saved = folder.kv(&["salvage", "db", "new"]).ends_with(3);
     assert!(saved.text().contains("\"fruit\""), "{saved:?}");
     // Programs get all of it with each.
