@@ -75,7 +75,11 @@ fn private_pages_are_bounded() -> Result<()> {
     let db = Db::open(&dir.file("a.kv"), &options)?;
     let mut rng = Rng::new(1);
     // Both transactions need room in the addresses that were reserved at the beginning, of which 32 bits have less.
-    let entries = if cfg!(target_pointer_width = "32") { 500_000 } else { 1_200_000 };
+    let entries = if cfg!(target_pointer_width = "32") {
+        500_000
+    } else {
+        1_200_000
+    };
     let mut txn = db.begin_write(WriteOptions::default())?;
     for i in 0..entries {
         txn.put(TableId::MAIN, &(i << 32).to_be_bytes(), &[7; 100], PutMode::Append)?;

@@ -13,7 +13,8 @@ Exit status:
   3    damage: the file is not what was written
   4    busy: others have what was waited for
   5    system: no such file, no access, no space, an error of the disk, a limit
-  6    refused: it exists already, it is no database, a newer version made it
+  6    refused: it exists already, it is no database, a newer version made it, it
+       is too big
   130  interrupted
 
 Keys and values:

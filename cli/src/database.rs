@@ -7,8 +7,9 @@ use crate::output::figures::Figure;
 use crate::output::text::{table_name, Quoted};
 use crate::session::{Reading, Session, Work};
 use kv_engine::{
-    Cursor, Db, Durability, Error, Options, Range, ReadTxn, Reader, TableId, Wait, WriteOptions, WriteTxn,
+    CommitId, Cursor, Db, Durability, Error, Options, Range, ReadTxn, Reader, TableId, Wait, WriteOptions, WriteTxn,
 };
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -22,7 +23,47 @@ pub struct Database {
     /// What the shell keeps, if the command is one of a shell.
     pub session: Option<Rc<Session>>,
     wait: Duration,
+    /// What becomes of a file that was created. It comes behind the handle, which is closed by then.
+    made: Option<Made>,
 }
+
+/// A file that was created for a command, and goes with it unless the command commits something or is successful.
+struct Made {
+    path: PathBuf,
+    /// The commit with which the file began.
+    first: CommitId,
+    stays: Cell<bool>,
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        // Where NAME-shm is left, others have the file open. The last one that closes it removes that.
+        if self.stays.get() || beside(&self.path).exists() {
+            return;
+        }
+        let options = Options {
+            read_only: true,
+            ..Options::default()
+        };
+        // What was committed stays, whoever did it.
+        let is_as_it_began = Db::open(&self.path, &options).is_ok_and(|db| db.stat().visible == self.first);
+        if is_as_it_began {
+            // A file that cannot be removed is empty, and does no harm.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Returns the name of the file that is there while a database is open.
+fn beside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-shm");
+    name.into()
+}
+
+/// How long opening waits at least. Processes that open a file at the same time wait for each other for a moment, and who
+/// does not want to wait for a writer does not mean that.
+const OPENING: Duration = Duration::from_secs(1);
 
 /// What a command that writes may do besides.
 #[derive(Debug, Clone, Copy, Default)]
@@ -43,7 +84,7 @@ impl Database {
             context,
             &Options {
                 read_only: true,
-                wait: Some(context.global.wait),
+                wait: Some(context.global.wait.max(OPENING)),
                 ..Options::default()
             },
         )
@@ -55,19 +96,35 @@ impl Database {
         let options = Options {
             existing: !access.create,
             page_size: access.page_size,
-            wait: Some(context.global.wait),
+            wait: Some(context.global.wait.max(OPENING)),
             durability: match access.lazy {
                 true => Durability::Lazy,
                 false => Durability::Full,
             },
             ..Options::default()
         };
-        Database::open(path, context, &options).map_err(|error| match error {
+        let is_new = !path.exists();
+        let mut database = Database::open(path, context, &options).map_err(|error| match error {
             Error::NoFile(_) if !access.create => {
                 Failure::bare(path, &error).advise("add --create to make a new database")
             }
             error => Failure::of(path, error),
-        })
+        })?;
+        if is_new {
+            database.made = Some(Made {
+                path: path.canonicalize().unwrap_or_else(|_| path.to_path_buf()),
+                first: database.db.stat().visible,
+                stays: Cell::new(false),
+            });
+        }
+        Ok(database)
+    }
+
+    /// The command is done, so a file that was created for it stays, even if it has no entries.
+    pub fn keep(&self) {
+        if let Some(made) = &self.made {
+            made.stays.set(true);
+        }
     }
 
     fn open(path: &Path, context: &Context, options: &Options) -> kv_engine::Result<Database> {
@@ -76,6 +133,7 @@ impl Database {
             path: path.to_path_buf(),
             session: context.session.clone(),
             wait: context.global.wait,
+            made: None,
         })
     }
 
@@ -114,11 +172,14 @@ impl Database {
         })
     }
 
-    /// Waits for the right to write. In a shell, Ctrl-C ends the waiting.
+    /// Waits for the right to write. Where Ctrl-C does not end the process, it ends the waiting.
     fn wait_to_write(&self) -> kv_engine::Result<WriteTxn> {
         const STEP: Duration = Duration::from_millis(100);
-        if self.session.is_none() {
-            return self.db.begin_write(WriteOptions::default());
+        if !interrupt::is_watched() {
+            return self.db.begin_write(WriteOptions {
+                wait: Some(Wait::For(self.wait)),
+                ..WriteOptions::default()
+            });
         }
         let end = Instant::now().checked_add(self.wait);
         loop {

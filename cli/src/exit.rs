@@ -45,6 +45,18 @@ pub struct Failure {
     message: String,
 }
 
+/// What reading and writing fail with when the user has interrupted the work.
+#[derive(Debug)]
+pub struct Interruption;
+
+impl std::error::Error for Interruption {}
+
+impl Display for Interruption {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("interrupted")
+    }
+}
+
 /// What a command returns: how it ended, or why it ended early.
 pub type Outcome<T = Exit> = Result<T, Failure>;
 
@@ -60,6 +72,11 @@ impl Failure {
     /// Returns a failure because of what was typed or read.
     pub fn usage(message: impl Into<String>) -> Failure {
         Failure::new(Exit::Usage, message)
+    }
+
+    /// Returns the end of work that the user has interrupted.
+    pub fn interrupted() -> Failure {
+        Failure::new(Exit::Interrupted, "interrupted")
     }
 
     /// Returns the end of a program whose reader has gone. That is no error: `kv scan | head` has what it wants.
@@ -87,6 +104,9 @@ impl Failure {
 
     /// Returns why the system did not do something.
     fn of_system(what: impl Display, doing: &str, error: &io::Error) -> Failure {
+        if is_interruption(error) {
+            return Failure::interrupted();
+        }
         let reason = error.to_string();
         // The number is for programs, and the exit status is what they get.
         let reason = reason.split(" (os error").next().unwrap_or_default();
@@ -114,9 +134,7 @@ impl Failure {
             Error::Access(_) => {
                 Failure::bare(path, &error).advise("check the permissions of the file and of its folder")
             }
-            Error::FileExists(_) => {
-                Failure::bare(path, &error).advise("give another name, or --overwrite where the command has it")
-            }
+            Error::FileExists(_) => Failure::bare(path, &error).advise("give another name, or --overwrite"),
             Error::NoTable(missing) if missing.table.is_some() => {
                 // Commands find tables by name, so this number comes from the list of names.
                 let table = missing.table.unwrap_or(TableId::MAIN);
@@ -192,6 +210,11 @@ impl Failure {
         }
         self.exit.into()
     }
+}
+
+/// Returns whether reading or writing ended because the user wants that.
+pub fn is_interruption(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<Interruption>())
 }
 
 /// Returns the code for an error of the engine.

@@ -1,7 +1,16 @@
 //! Ctrl-C during long work: the work ends at its next step and cleans up. A second one ends the process at once.
+//!
+//! A signal that is noted does not wake a process that waits for a pipe: the system goes on with the call behind the
+//! handler. So whoever reads from a pipe, or writes into one, does it through [`Wakeful`], which waits with poll(): that
+//! call ends with every signal.
 
-use crate::exit::{Exit, Failure, Outcome};
+use crate::exit::{Failure, Interruption, Outcome};
+use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, OnceLock};
 
@@ -11,27 +20,32 @@ static WAS_INTERRUPTED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 pub fn watch() {
     WAS_INTERRUPTED.get_or_init(|| {
         let flag = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
-            // What nohup, or a shell for work in the background, has the process ignore stays ignored.
-            if is_ignored(signal) {
-                continue;
-            }
+        let ignored = ignored();
+        for signal in [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !ignored(*signal)) {
             // If the system refuses a handler, the signal does what it always did. The second signal comes first in the
-            // order of handlers, so that it finds the flag of the first.
-            let _ = signal_hook::flag::register_conditional_shutdown(signal, Exit::Interrupted as i32, flag.clone());
+            // order of handlers, so that it finds the flag of the first. A terminal that closes may send SIGHUP twice,
+            // once itself and once through its shell, and nobody has lost patience then.
+            if signal != SIGHUP {
+                let code = crate::exit::Exit::Interrupted as i32;
+                let _ = signal_hook::flag::register_conditional_shutdown(signal, code, flag.clone());
+            }
             let _ = signal_hook::flag::register(signal, flag.clone());
         }
         flag
     });
 }
 
-/// Returns whether the process was begun with orders to ignore a signal.
-fn is_ignored(signal: i32) -> bool {
+/// Returns which signals whoever started this process has made it ignore, as nohup does with SIGHUP. They stay ignored.
+fn ignored() -> impl Fn(i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let ignored = ignored.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
-    // The lowest bit is that of signal 1.
-    ignored.is_some_and(|signals| signals >> (signal - 1) & 1 == 1)
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
+    move |signal| mask.unwrap_or(0) >> (signal - 1) & 1 == 1
+}
+
+/// Returns whether signals are noted here, and do not end the process themselves.
+pub fn is_watched() -> bool {
+    WAS_INTERRUPTED.get().is_some()
 }
 
 /// From now on, Ctrl-C is noted and ends the work, and never the process. A shell wants this.
@@ -59,7 +73,79 @@ pub fn was_interrupted() -> bool {
 /// Ends work between two steps if the user wants that.
 pub fn check() -> Outcome<()> {
     match was_interrupted() {
-        true => Err(Failure::new(Exit::Interrupted, "interrupted")),
+        true => Err(Failure::interrupted()),
         false => Ok(()),
+    }
+}
+
+/// How many bytes a pipe takes at once if poll() says that it takes any.
+const PIPE_BUF: usize = 4096;
+
+/// How long poll() waits before the flag is looked at again, in case that the signal came right before the call.
+const STEP: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 200_000_000,
+};
+
+/// A file or a pipe for which the process waits only until it is interrupted. What is read or written then fails with
+/// [`Interruption`].
+pub struct Wakeful {
+    file: File,
+    /// Whether a call can take long. Files on disks are always ready.
+    may_wait: bool,
+}
+
+impl Wakeful {
+    /// Returns the file, whatever it is.
+    pub fn new(file: File) -> Wakeful {
+        let may_wait = file.metadata().map_or(true, |facts| !facts.is_file());
+        Wakeful { file, may_wait }
+    }
+
+    /// Returns standard input. Nothing of it may have been read in another way.
+    pub fn stdin() -> Outcome<Wakeful> {
+        let copy = io::stdin().as_fd().try_clone_to_owned();
+        let copy = copy.map_err(|e| Failure::input(Path::new("-"), "open", &e))?;
+        Ok(Wakeful::new(File::from(copy)))
+    }
+
+    /// Waits until the file is ready. Returns whether a call must not be for more than a pipe takes at once.
+    fn wait(&self, ready: PollFlags) -> io::Result<bool> {
+        if !is_watched() {
+            return Ok(false);
+        }
+        loop {
+            if was_interrupted() {
+                return Err(io::Error::other(Interruption));
+            }
+            if !self.may_wait {
+                return Ok(false);
+            }
+            match poll(&mut [PollFd::new(&self.file, ready)], Some(&STEP)) {
+                Ok(0) | Err(rustix::io::Errno::INTR) => {}
+                Ok(_) => return Ok(true),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+impl Read for Wakeful {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.wait(PollFlags::IN)?;
+        self.file.read(buffer)
+    }
+}
+
+impl Write for Wakeful {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.wait(PollFlags::OUT)? {
+            true => self.file.write(&bytes[..bytes.len().min(PIPE_BUF)]),
+            false => self.file.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
     }
 }

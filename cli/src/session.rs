@@ -226,6 +226,14 @@ impl Work {
         })
     }
 
+    /// Ends without a change: a transaction of a shell is given back as it was, and one of a command's own is undone. This
+    /// is for what was refused before anything was written.
+    pub fn put_back(mut self) {
+        if let (Some(txn), Some((session, db))) = (self.txn.take(), self.home.take()) {
+            session.put_back(WriteState::Open(Box::new((txn, db))));
+        }
+    }
+
     /// Commits, or gives the transaction back to the shell, which commits it when the user says so. Returns the commit,
     /// or that on which the transaction builds.
     pub fn commit(mut self) -> kv_engine::Result<CommitId> {

@@ -8,7 +8,7 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Commands that only read, with what they need behind the name of the file.
@@ -101,11 +101,34 @@ fn usage_is_told() {
         .ends_with(2)
         .says("kv: the key \"c\\x1b\" has no value;");
     let help = folder.kv(&["--help"]).ends_with(0);
-    for words in ["Exit status", "  3    damage", "  4    busy", "\\xHH", "salvage"] {
+    for words in [
+        "Exit status",
+        "  3    damage",
+        "  4    busy",
+        "\\xHH",
+        "salvage",
+        "completions",
+        "too big",
+    ] {
         assert!(help.text().contains(words), "{words} is not in the help");
     }
     // What packagers use is hidden.
-    assert!(!help.text().contains("completions"));
+    assert!(!help.text().lines().any(|line| line.trim_start().starts_with("man ")));
+    // A number below zero is a number, and no option that could be named otherwise.
+    for wrong in [
+        &["scan", "db", "--limit", "-1"][..],
+        &["scan", "db", "--skip", "-1"],
+        &["rank", "db", "--nth", "-1"],
+        &["load", "db", "--batch", "-1"],
+        &["--wait", "-1", "count", "db"],
+    ] {
+        let answer = folder.kv(wrong).ends_with(2);
+        assert!(answer.err.contains("'-1'") && !answer.err.contains("tip"), "{answer:?}");
+    }
+    folder
+        .kv(&["rank", "db"])
+        .ends_with(2)
+        .says("give a key, or --nth RANK");
     assert!(folder.kv(&["--version"]).ends_with(0).text().starts_with("kv "));
 }
 
@@ -243,7 +266,10 @@ fn progress_and_colours_are_for_terminals() {
     };
     assert!(shown.contains("checking [") && shown.contains("damaged"), "{shown:?}");
     let quiet = on_a_terminal(&folder, "-q check db", "").expect("script is there");
-    assert!(!quiet.contains("checking") && quiet.contains("damaged"), "{quiet:?}");
+    assert!(quiet.is_empty(), "{quiet:?}");
+    // A summary without progress is what a pipe gets.
+    let piped = on_a_terminal(&folder, "check db 2>/dev/null", "").expect("script is there");
+    assert!(!piped.contains("checking") && piped.contains("damaged"), "{piped:?}");
     let coloured = on_a_terminal(&folder, "-q map db", "").expect("script is there");
     assert!(coloured.contains("\x1b[32m"), "{coloured:?}");
     let plain = on_a_terminal(&folder, "-q map db", "1").expect("script is there");
@@ -333,6 +359,107 @@ fn files_and_folders_that_can_only_be_read_are_read() {
 }
 
 #[test]
+fn who_does_not_wait_opens_the_file_at_the_same_time_as_others() {
+    let folder = Folder::new("wait");
+    folder.kv(&["put", "-c", "db", "k", "v"]).is("");
+    for _ in 0..15 {
+        let start = || {
+            let mut command = folder.command(&["--wait", "0", "get", "db", "k"]);
+            let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+            command.spawn().expect("the command")
+        };
+        for child in [start(), start(), start(), start()] {
+            let output = child.wait_with_output().expect("an answer");
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        }
+    }
+    // It counts for the write transaction.
+    let db = Db::open(&folder.file("db"), &Options::default()).expect("open");
+    let _txn = db.begin_write(WriteOptions::default()).expect("begin");
+    let begun = Instant::now();
+    folder
+        .kv(&["--wait", "0", "put", "db", "a", "b"])
+        .ends_with(4)
+        .says("--wait");
+    assert!(begun.elapsed() < Duration::from_millis(900), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn the_summary_of_a_load_stays_on_the_terminal() {
+    let folder = Folder::new("summary");
+    let text: String = (0..30_000).map(|n| format!("{n:08},{}\n", "v".repeat(40))).collect();
+    std::fs::write(folder.file("text"), format!("key,value\n{text}")).expect("a file");
+    let Some(shown) = on_a_terminal(&folder, "load -c db text", "") else {
+        return;
+    };
+    // Nothing is erased behind it.
+    let (_, behind) = shown.rsplit_once("30000 entries were loaded").expect("a summary");
+    assert!(!behind.contains("loading") && !behind.contains("\x1b["), "{shown:?}");
+}
+
+#[test]
+fn counts_are_singular_where_there_is_one() {
+    let folder = Folder::new("one");
+    folder
+        .kv_with(&["load", "-c", "db"], b"key,value\na,b\n")
+        .says("db: 1 entry was loaded");
+    folder
+        .kv_with(&["load", "--no-overwrite", "db"], b"key,value\na,b\nc,d\n")
+        .says("db: 1 entry was loaded, 1 was there already");
+    folder
+        .kv(&["rank", "db", "--prefix", "a", "--nth", "5"])
+        .ends_with(1)
+        .says("the range has 1 entry,");
+    folder.kv(&["del", "db", "--prefix", "a"]).says("1 entry was deleted");
+    let map = folder.kv(&["map", "db"]).ends_with(0);
+    assert!(map.text().contains("each cell: 1 page of 4096 bytes"), "{map:?}");
+}
+
+#[test]
+fn quiet_leaves_nothing_of_a_check_that_finds_nothing() {
+    let folder = Folder::new("quiet");
+    folder.kv(&["put", "-c", "db", "k", "v"]).is("");
+    for args in [
+        &["-q", "check", "db"][..],
+        &["-q", "check", "--all", "db"],
+        &["-q", "salvage", "db", "new"],
+    ] {
+        let answer = folder.kv(args).is("");
+        assert!(answer.err.is_empty(), "{answer:?}");
+    }
+}
+
+#[test]
+fn a_terminal_that_is_narrow_or_dumb_gets_what_it_can_show() {
+    let folder = Folder::new("narrow");
+    large(&folder);
+    let shown = |line: &str| {
+        let mut command = Command::new("script");
+        command.args(["-qec", line, "/dev/null"]).current_dir(folder.path());
+        command
+            .env("LC_ALL", "C.UTF-8")
+            .env_remove("NO_COLOR")
+            .stdin(Stdio::null());
+        let output = command.output().ok()?;
+        Some(String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    for (columns, cells) in [(40, 40), (60, 60), (100, 64)] {
+        let Some(map) = shown(&format!(
+            "stty rows 24 cols {columns}; NO_COLOR=1 TERM=xterm '{KV}' -q map db"
+        )) else {
+            eprintln!("SKIPPED: a_terminal_that_is_narrow_or_dumb_gets_what_it_can_show: no program script");
+            return;
+        };
+        let first = map.lines().next().expect("a row").trim_end();
+        assert_eq!(first.chars().count(), cells, "{map}");
+    }
+    for command in ["map db", "check db"] {
+        let dumb = shown(&format!("TERM=dumb '{KV}' {command}")).expect("script is there");
+        assert!(!dumb.contains('\x1b') && dumb.contains("dead"), "{dumb:?}");
+    }
+}
+
+#[test]
 fn a_key_that_is_too_big_is_refused_and_changes_nothing() {
     let folder = Folder::new("limit");
     folder.kv(&["put", "-c", "db", "k", "v"]).is("");
@@ -404,64 +531,46 @@ fn a_full_disk_is_reported_and_changes_nothing() {
     folder.kv(&["check", "--all", "small/db"]).ends_with(0);
 }
 
-fn interrupt(child: &Child) {
-    let mut kill = Command::new("kill");
-    let status = kill.args(["-INT", &child.id().to_string()]).status().expect("kill");
-    assert!(status.success());
-}
-
 #[test]
-fn an_interrupted_backup_ends_before_its_end() {
-    let folder = Folder::new("interrupted-backup");
-    large(&folder);
-    // The command waits until somebody reads what it writes, so it can be interrupted in the middle.
-    let mut child = folder.command(&["backup", "db", "-"]);
-    let mut child = child
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the command");
-    let mut copy = vec![0; 4096];
-    let mut pipe = child.stdout.take().expect("a pipe");
-    pipe.read_exact(&mut copy).expect("the first page");
-    interrupt(&child);
-    std::thread::sleep(Duration::from_millis(150));
-    pipe.read_to_end(&mut copy).expect("the rest");
-    let output = child.wait_with_output().expect("an answer");
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.code() == Some(130) && error.contains("interrupted"),
-        "{error}"
-    );
-    assert!((copy.len() as u64) < std::fs::metadata(folder.file("db")).expect("the database").len());
-    assert_eq!(folder.names(), ["db"]);
-}
-
-#[test]
-fn an_interrupted_restore_leaves_nothing_behind() {
-    let folder = Folder::new("interrupt");
-    // The command that receives a backup waits for its input, so it can be interrupted at a known point.
-    let mut child = folder.command(&["restore", "-", "new"]);
-    let mut child = child
-        .stdin(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the command");
-    let begun = Instant::now();
-    while folder.names().is_empty() {
-        assert!(begun.elapsed() < Duration::from_secs(30), "the command does not begin");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    // It has its handlers before it makes a file.
-    interrupt(&child);
-    std::thread::sleep(Duration::from_millis(100));
-    drop(child.stdin.take());
-    let output = child.wait_with_output().expect("an answer");
+fn a_file_that_was_created_for_nothing_is_removed() {
+    let folder = Folder::new("created");
+    let text = |entries: u32| {
+        let mut text = String::from("key,value\n");
+        (0..entries).for_each(|n| text.push_str(&format!("{n:08},{}\n", "v".repeat(100))));
+        text
+    };
+    // What is wrong in the input is found behind many entries.
+    let wrong = text(10_000) + "one,two,three\n";
+    folder.kv_with(&["load", "-c", "new"], wrong.as_bytes()).ends_with(2);
+    folder.kv(&["put", "-c", "new", "key", &"@.".repeat(2)]).ends_with(5);
+    let long = "k".repeat(100);
+    folder
+        .kv(&["put", "-c", "--only-existing", "new", &long, "v"])
+        .ends_with(1);
+    assert!(folder.names().is_empty(), "{:?}", folder.names());
+    // Where there is no room, the file that takes it must not stay.
+    std::fs::write(folder.file("text"), text(100_000)).expect("a file");
+    let script = format!("trap '' XFSZ; ulimit -f 4000; exec '{KV}' load -q -c new text");
+    let mut shell = Command::new("sh");
+    let output = shell
+        .args(["-c", &script])
+        .current_dir(folder.path())
+        .output()
+        .expect("sh");
     assert_eq!(
         output.status.code(),
-        Some(130),
+        Some(5),
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    assert!(folder.names().is_empty(), "{:?}", folder.names());
+    assert_eq!(folder.names(), ["text"]);
+    // Batches that were committed stay, and so does what was there, and what is empty because the input is.
+    folder
+        .kv_with(&["load", "-q", "-c", "--batch", "1000", "new"], wrong.as_bytes())
+        .ends_with(2);
+    folder.kv(&["count", "new"]).is("10000\n");
+    folder.kv_with(&["load", "-c", "new"], wrong.as_bytes()).ends_with(2);
+    folder.kv(&["count", "new"]).is("10000\n");
+    folder.kv_with(&["load", "-q", "-c", "empty"], b"").is("");
+    folder.kv(&["count", "empty"]).is("0\n");
 }

@@ -63,7 +63,7 @@ fn odd_bytes_and_empty_ones_come_back_in_every_form() {
     ];
     folder.kv(&args).is("");
     let scan = folder.kv(&["scan", "db"]);
-    scan.is("\t\n\\x00\\n\t\\t\\r\\\\\né\t\\xff\\x1b[31m\né\\x00\t@x\n");
+    scan.is("\t\n\\x00\\n\t\\t\\r\\\\\né\t\\xff\\x1b[31m\né\\x00\t\\@x\n");
     folder
         .kv(&["scan", "db", "--hex"])
         .is("\t\n000a\t090d5c\nc3a9\tff1b5b33316d\nc3a900\t4078\n");
@@ -102,6 +102,32 @@ fn odd_bytes_and_empty_ones_come_back_in_every_form() {
             .says(&format!("kv: \"{wrong}\": "));
     }
     folder.kv(&["get", "db", "--hex", "0"]).ends_with(2).says("hexadecimal");
+}
+
+#[test]
+fn a_value_that_is_shown_can_be_typed() {
+    let folder = Folder::new("typed");
+    for value in ["@", "@name", "@@", "-", "a@b", "a-", "--", r"\@", "\n", ""] {
+        let key = format!("{value:?}");
+        folder.kv_with(&["put", "-c", "db", &key, "-"], value.as_bytes()).is("");
+        let shown = folder.kv(&["get", "db", &key]).ends_with(0);
+        let shown = shown.text().strip_suffix('\n').expect("a line end").to_string();
+        folder.kv(&["put", "db", "--", "copy", &shown]).is("");
+        folder.kv(&["get", "db", "copy", "-o", "raw"]).is(value);
+        let scanned = folder.kv(&["scan", "db", "--prefix", "copy"]).ends_with(0);
+        assert_eq!(scanned.text(), format!("copy\t{shown}\n"));
+    }
+    folder.kv(&["put", "db", r"\@key", r"\@name"]).is("");
+    folder.kv(&["scan", "db", "--prefix", "@"]).is("@key\t\\@name\n");
+    // Programs get what is there.
+    folder
+        .kv(&["scan", "db", "-o", "raw", "--prefix", "@"])
+        .is("@key\t@name\n");
+    assert_eq!(
+        folder.kv(&["get", "db", "@key", "-o", "json"]).json()[0]["value"],
+        "@name"
+    );
+    assert!(folder.kv(&["put", "--help"]).text().contains("printf %s"));
 }
 
 #[test]
@@ -152,7 +178,8 @@ fn values_come_from_pipes_and_files_and_may_be_long() {
         .ends_with(2)
         .says("standard input");
     folder.kv(&["put", "db", "k", r"\-"]).is("");
-    folder.kv(&["get", "db", "k"]).is("-\n");
+    folder.kv(&["get", "db", "k"]).is("\\-\n");
+    folder.kv(&["get", "db", "k", "-o", "raw"]).is("-");
     folder.kv(&["check", "db", "--all"]).ends_with(0);
 }
 

@@ -48,6 +48,61 @@ fn shown(folder: &Folder, db: &str) -> String {
 }
 
 #[test]
+fn a_dump_that_cannot_be_whole_is_not_begun() {
+    let folder = Folder::new("dump-names");
+    folder.kv(&["put", "-c", "db", "k", "v"]).is("");
+    folder.kv(&["put", "-c", "db", "-t", r"a\nb", "k", "v"]).is("");
+    let refused = folder.kv(&["dump", "db"]).ends_with(6);
+    assert!(refused.out.is_empty(), "{refused:?}");
+    refused.says("nothing was written");
+    folder.kv(&["dump", "db", "--main"]).ends_with(0);
+    folder.kv(&["dump", "db", "-f", "json"]).ends_with(0);
+    // Keys that LMDB does not take are written, and told once.
+    let long = "k".repeat(512);
+    folder
+        .kv(&["put", "db", "", "v", &long, "v", &"k".repeat(511), "v"])
+        .is("");
+    let told = folder.kv(&["dump", "db", "--main"]).ends_with(0);
+    assert_eq!(told.err.matches("mdb_load").count(), 1, "{told:?}");
+    let told = folder.kv(&["dump", "db", "--main", "--prefix", "kk"]).ends_with(0);
+    told.says("is longer than 511 bytes");
+    for quiet in [&["dump", "db", "--main", "-q"][..], &["dump", "db", "-f", "json"]] {
+        let answer = folder.kv(quiet).ends_with(0);
+        assert!(answer.err.is_empty(), "{answer:?}");
+    }
+}
+
+#[test]
+fn a_table_for_the_main_one_is_not_silently_ignored() {
+    let folder = Folder::new("load-table");
+    folder.kv(&["put", "-c", "db", "-t", "a", "k", "v"]).is("");
+    for format in ["mdb", "json"] {
+        let one = folder.kv(&["dump", "db", "-f", format, "-t", "a"]).ends_with(0).out;
+        folder
+            .kv_with(&["load", "-c", "new", "-t", "b"], &one)
+            .ends_with(2)
+            .says("the input names the table \"a\" itself");
+        assert_eq!(folder.names(), ["db"]);
+    }
+    // What is in the main table goes there, and tables of other names come along.
+    folder.kv(&["put", "db", "x", "y"]).is("");
+    let all = folder.kv(&["dump", "db"]).ends_with(0).out;
+    folder.kv_with(&["load", "-q", "-c", "new", "-t", "b"], &all).is("");
+    folder
+        .kv(&["tables", "new", "--quick", "-o", "raw"])
+        .is("\t0\na\t1\nb\t1\n");
+    for (command, words) in [
+        ("dump", "all tables are written"),
+        ("stat", "those of the file"),
+        ("load", "main table"),
+    ] {
+        let help = folder.kv(&[command, "--help"]).ends_with(0);
+        let words_of_help: Vec<&str> = help.text().split_whitespace().collect();
+        assert!(words_of_help.join(" ").contains(words), "{command}");
+    }
+}
+
+#[test]
 fn every_format_brings_back_what_was_dumped() {
     for seed in 0..12 {
         let folder = Folder::new("round");
@@ -135,7 +190,7 @@ fn what_is_there_is_kept_or_replaced_and_batches_stay() {
     folder
         .kv_with(&["load", "db", "--no-overwrite"], text)
         .ends_with(0)
-        .says("1 were there already");
+        .says("1 was there already");
     folder.kv(&["scan", "db"]).is("a\told\nb\tnew\n");
     folder.kv_with(&["load", "db", "-q"], text).ends_with(0);
     folder.kv(&["scan", "db"]).is("a\tnew\nb\tnew\n");

@@ -3,11 +3,11 @@
 
 mod common;
 
-use common::Folder;
-use kv_engine::{Db, Options, PutMode, TableId, WriteOptions};
+use common::{Folder, KV};
+use kv_engine::{Db, Job, Options, PageUse, PutMode, TableId, WriteOptions};
 use serde_json::Value;
 use std::io::Write;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// A database with two tables and a long value, and the page of one of its leaves.
@@ -67,6 +67,39 @@ fn a_sound_file_is_checked() {
     );
     let raw = folder.kv(&["check", "db", "-o", "raw"]).ends_with(0);
     assert!(raw.text().contains("faults\t0\n"), "{}", raw.text());
+}
+
+#[test]
+fn a_kind_of_fault_is_explained_once_and_tables_have_names() {
+    let folder = Folder::new("kinds");
+    let db = Db::open(&folder.file("db"), &Options::default()).expect("open");
+    let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+    let table = txn.table_create(b"fruit", true).expect("a table");
+    for n in 0..5000u32 {
+        let put = txn.put(table, format!("{n:06}").as_bytes(), &[b'v'; 50], PutMode::Set);
+        put.expect("put");
+    }
+    txn.commit().expect("commit");
+    let mut leaves = Vec::new();
+    let uses = db.page_uses(&Job::silent(), &mut |run| {
+        if run.usage == PageUse::Leaf && run.table == Some(table) {
+            leaves.push(run.first.get());
+        }
+    });
+    uses.expect("uses");
+    drop(db);
+    leaves.iter().take(3).for_each(|page| damage(&folder, *page));
+    let found = folder.kv(&["check", "db"]).ends_with(3);
+    assert_eq!(found.text().matches("checksum does not match").count(), 3, "{found:?}");
+    for once in ["    meaning: ", "    to do:   "] {
+        assert_eq!(found.text().matches(once).count(), 1, "{found:?}");
+    }
+    folder.kv(&["map", "db"]).ends_with(3).says("in table \"fruit\"");
+    let saved = folder.kv(&["salvage", "db", "new"]).ends_with(3);
+    assert!(saved.text().contains("\"fruit\""), "{saved:?}");
+    // Programs get all of it with each.
+    let lines = folder.kv(&["check", "db", "-o", "json"]).ends_with(3).json();
+    assert_eq!(lines.iter().filter(|line| line["advice"].is_string()).count(), 3);
 }
 
 #[test]
@@ -438,13 +471,41 @@ fn man_pages_and_completions_are_made() {
     for page in ["kv.1", "kv-get.1", "kv-dump.1", "kv-salvage.1"] {
         assert!(names.iter().any(|name| name == page), "{page} is not in {names:?}");
     }
-    assert!(!names
-        .iter()
-        .any(|name| name.contains("completions") || name.contains("man")));
-    let page = std::fs::read_to_string(folder.file("kv.1")).expect("a page");
-    assert!(page.contains("Exit status") && page.contains(".TH"), "{page}");
-    let page = std::fs::read_to_string(folder.file("kv-scan.1")).expect("a page");
-    assert!(page.contains("reverse") && page.contains("Exit status"), "{page}");
+    assert!(!names.iter().any(|name| name.contains("man")));
+    for name in &names {
+        let page = std::fs::read_to_string(folder.file(name)).expect("a page");
+        for heading in ["EXIT STATUS", "KEYS AND VALUES", "FILES", "SEE ALSO"] {
+            assert!(
+                page.contains(&format!(".SH \"{heading}\"")) || page.contains(&format!(".SH {heading}")),
+                "{name}"
+            );
+        }
+        assert!(page.contains(".TH") && !page.contains('`'), "{name}: {page}");
+    }
+    // Dashes are written with a backslash there.
+    let page = |name: &str| {
+        let page = std::fs::read_to_string(folder.file(name)).expect("a page");
+        page.replace("\\-", "-")
+            .replace("\\fB", "")
+            .replace("\\fI", "")
+            .replace("\\fR", "")
+    };
+    assert!(page("kv-scan.1").contains("reverse"));
+    assert!(page("kv-import-lmdb.1").contains("kv import-lmdb ["));
+    assert!(page("kv-put.1").contains("[--wait SECONDS]") && page("kv-put.1").contains("KEY VALUE ..."));
+    assert!(page("kv.1").contains("kv-import-lmdb(1)"));
+    let pages: Vec<_> = names.iter().map(|name| folder.file(name)).collect();
+    match Command::new("mandoc")
+        .args(["-T", "lint", "-W", "warning"])
+        .args(&pages)
+        .output()
+    {
+        Ok(said) => {
+            let said = String::from_utf8_lossy(&said.stdout).into_owned();
+            assert!(said.is_empty(), "{said}");
+        }
+        Err(error) => println!("SKIPPED: man_pages_and_completions_are_made: no mandoc ({error})"),
+    }
     for (shell, words) in [
         ("bash", "complete -F"),
         ("zsh", "#compdef kv"),
@@ -457,4 +518,43 @@ fn man_pages_and_completions_are_made() {
         );
     }
     folder.kv(&["man", "none"]).ends_with(5);
+}
+
+#[test]
+fn bash_completes_commands_options_files_and_tables() {
+    let folder = Folder::new("bash");
+    for table in ["one", "one more", "two"] {
+        folder.kv(&["put", "-c", "db", "-t", table, "k", "v"]).is("");
+    }
+    // The last word is the one that is completed. Where nothing is found, bash completes files.
+    let script = r#"
+        source <("$KV" completions bash) || exit
+        COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+        _kv_words "$KV" "${@: -1}" "${@: -2:1}"
+        printf '%s\n' "${COMPREPLY[@]}"
+    "#;
+    for (words, expected) in [
+        (&["ge"][..], "get\n"),
+        (&["get", ""], "\n"),
+        (&["load", "db", ""], "\n"),
+        (&["get", "--ta"], "--table\n"),
+        (&["get", "db", "-o", "j"], "json\n"),
+        (&["get", "db", "-t", ""], "one\none\\ more\ntwo\n"),
+        (&["get", "db", "--table", "t"], "two\n"),
+        (&["get", "missing", "-t", ""], "\n"),
+        (&["completions", "b"], "bash\n"),
+    ] {
+        let mut bash = Command::new("bash");
+        bash.args(["-c", script, "bash", KV]).args(words);
+        let output = bash.env("KV", KV).current_dir(folder.path()).output();
+        let Ok(output) = output else {
+            println!("SKIPPED: bash_completes_commands_options_files_and_tables: no bash");
+            return;
+        };
+        assert_eq!(
+            String::from_utf8_lossy(&output.stdout),
+            expected,
+            "{words:?}: {output:?}"
+        );
+    }
 }

@@ -108,7 +108,12 @@ fn the_page_is_well_formed_and_has_the_figures_of_the_other_commands() {
             Value::Null => continue,
             Value::Bool(is) => if *is { "yes" } else { "no" }.to_string(),
             Value::String(string) => string.clone(),
-            other => other.to_string(),
+            // People read numbers in groups of three digits.
+            other => {
+                assert_eq!(text(node).replace(',', ""), other.to_string(), "{name}");
+                compared += 1;
+                continue;
+            }
         };
         assert_eq!(text(node), expected, "{name}");
         compared += 1;
@@ -185,7 +190,7 @@ fn an_empty_database_and_one_of_a_thousand_tables_have_pages() {
     let empty = folder.kv(&["report", "empty"]).ends_with(0);
     let page = parse(empty.text());
     is_harmless(&page);
-    assert!(text(page.root()).contains("The database has no entries yet."));
+    assert!(text(page.root()).contains("The database has no entries."));
 
     let db = Db::open(&folder.file("many"), &Options::default()).expect("open");
     let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
@@ -200,6 +205,8 @@ fn an_empty_database_and_one_of_a_thousand_tables_have_pages() {
     let many = folder.kv(&["report", "many"]).ends_with(0);
     let page = parse(many.text());
     is_harmless(&page);
+    // A bar is a share of the whole, also that of the largest table.
+    assert!(many.text().contains("width:0.10%") && !many.text().contains("width:100.00%"));
     assert_eq!(with(&page, "data-entries").count(), 1001);
     let unfolded = page
         .descendants()
@@ -233,7 +240,17 @@ fn a_reader_that_keeps_pages_and_dead_pages_are_found() {
     let whole = text(parse(answer.text()).root());
     let who = format!("Process {} (", std::process::id());
     assert!(whole.contains(&who) && whole.contains(" from being reused"), "{whole}");
+    assert!(whole.contains("as soon as it ends its transaction"), "{whole}");
+    // It has just begun, which is no reason to worry.
+    assert!(!answer.text().contains("<li class=\"warning\">"), "{whole}");
     drop(reader);
+    let readers = [db.begin_read().expect("a reader"), db.begin_read().expect("a reader")];
+    fill(4);
+    let answer = folder.kv(&["report", "db"]).ends_with(0);
+    let whole = text(parse(answer.text()).root());
+    let others = "as soon as it and the 1 other reader of this commit have all ended";
+    assert_eq!(whole.matches(others).count(), 2, "{whole}");
+    drop(readers);
     fill(3);
     let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
     txn.delete_range(TableId::MAIN, &kv_engine::Range::default())
@@ -242,6 +259,7 @@ fn a_reader_that_keeps_pages_and_dead_pages_are_found() {
     drop(db);
     let answer = folder.kv(&["report", "db"]).ends_with(0);
     let whole = text(parse(answer.text()).root());
+    assert!(!whole.contains("yet"), "{whole}");
     assert!(
         whole.contains("of the file are dead pages")
             && whole.contains("kv backup --compact db COPY")

@@ -119,10 +119,10 @@ fn a_transaction_takes_several_lines() {
 #[test]
 fn a_command_that_fails_undoes_its_transaction() {
     let folder = fruits("shell-failed");
-    // The first pair of the failing line was put already, so nothing of the transaction may stay.
-    let lines =
-        "begin\nput date brown\nput --no-overwrite elder black apple green\nput fig purple\nget apple\ncommit\ncount\n";
-    let answer = script(&folder, &["--keep-going"], lines).ends_with(6);
+    // The first entry of the failing line was put already, so nothing of the transaction may stay.
+    std::fs::write(folder.file("wrong"), "key,value\nelder,black\napple\n").expect("write");
+    let lines = "begin\nput date brown\nload wrong\nput fig purple\nget apple\ncommit\ncount\n";
+    let answer = script(&folder, &["--keep-going"], lines).ends_with(2);
     assert_eq!(answer.text(), "3\n", "{answer:?}");
     assert!(
         answer.err.contains("say abort") && answer.err.contains("nothing was committed"),
@@ -131,13 +131,49 @@ fn a_command_that_fails_undoes_its_transaction() {
     let answer = script(
         &folder,
         &["--keep-going"],
-        "begin\nput --no-overwrite apple green\nabort\nput date brown\ncount\n",
+        "begin\nload wrong\nabort\nput date brown\ncount\n",
     );
-    assert_eq!((answer.code, answer.text()), (6, "4\n"), "{answer:?}");
+    assert_eq!((answer.code, answer.text()), (2, "4\n"), "{answer:?}");
     // What only reads, or does not begin, leaves the transaction whole.
     let lines = "begin\nput fig purple\nget nothing\nget --hex zz\ndel nothing\ncommit\nget fig\n";
     let answer = script(&folder, &["--keep-going"], lines);
     assert_eq!((answer.code, answer.text()), (1, "purple\n"), "{answer:?}");
+}
+
+#[test]
+fn what_is_refused_before_it_writes_leaves_the_transaction_whole() {
+    let folder = fruits("shell-whole");
+    for (refused, code) in [
+        ("put --no-overwrite elder black apple green", 6),
+        ("put --no-overwrite elder black elder blue", 6),
+        ("put --only-existing apple green elder black", 1),
+        ("put --create --table new --only-existing apple green", 1),
+        ("put --table new apple green", 1),
+        ("del --table new apple", 1),
+    ] {
+        let lines = format!("begin\nput fig purple\n{refused}\ncount\ntables -o raw --quick\ncommit\nget fig\n");
+        let answer = script(&folder, &["--keep-going"], &lines);
+        assert_eq!(
+            (answer.code, answer.text()),
+            (code, "4\n\t4\npurple\n"),
+            "{refused}: {answer:?}"
+        );
+        folder.kv(&["del", "db", "fig"]).is("");
+    }
+    folder
+        .kv(&["put", "db", "--no-overwrite", "fig", "purple", "grape", "green"])
+        .is("");
+    folder
+        .kv(&["put", "db", "--only-existing", "fig", "blue", "fig", "purple"])
+        .is("");
+    folder.kv(&["get", "db", "fig", "grape"]).is("purple\ngreen\n");
+    // What fails later says what became of the transaction.
+    let answer = script(&folder, &["--keep-going"], "begin\nload text\nabort\n");
+    assert!(!answer.err.contains("undone"), "{answer:?}");
+    std::fs::write(folder.file("text"), "key,value\na,b\nc\n").expect("write");
+    script(&folder, &["--keep-going"], "begin\nload text\nabort\n")
+        .ends_with(2)
+        .says("the transaction is undone: say abort");
 }
 
 #[test]

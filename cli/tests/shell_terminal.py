@@ -70,6 +70,7 @@ class Terminal:
 
 def completion():
     t = Terminal()
+    t.expect("help lists the commands")
     t.expect("db> ")
     t.send("ge\t")
     t.expect("get")
@@ -96,7 +97,13 @@ def completion():
     t.send("get da\t\r")
     t.expect("brown")
     t.expect(r"db \[transaction\]> ")
+    # What is refused before it writes leaves the transaction whole.
     t.line("put --no-overwrite date black")
+    t.expect("has a value already")
+    t.expect(r"db \[transaction\]> ")
+    with open("wrong", "w") as lines:
+        lines.write("key,value\na,b\nc\n")
+    t.line("load wrong")
     t.expect(r"db \[failed transaction\]> ")
     t.line("abort")
     t.expect("db> ")

@@ -96,8 +96,11 @@ impl Db {
             usage: PageUse::Meta,
             table: None,
         });
-        trees(view, &space, on_run)?;
-        bookkeeping(view, &space, on_run)?;
+        let read = trees(view, &space, on_run).and_then(|()| bookkeeping(view, &space, on_run));
+        read.map_err(|error| match self.begin_read() {
+            Ok(txn) => txn.with_table_name(error),
+            Err(_) => error,
+        })?;
         job.finish()?;
         Ok(PageUses {
             id: desc.id,

@@ -2,8 +2,9 @@
 
 use crate::context::Context;
 use crate::database::Database;
-use crate::exit::{shown, Exit, Failure, Outcome};
+use crate::exit::{is_interruption, shown, Exit, Failure, Outcome};
 use crate::output::progress;
+use crate::output::stream::Out;
 use clap::Args;
 use kv_engine::{BackupOptions, Error};
 use std::io::{self, IsTerminal, Write};
@@ -43,14 +44,17 @@ impl Backup {
                 "standard output is a terminal; send the backup into a file or a pipe",
             ));
         }
+        let mut out = Out::open()?;
         let mut bytes = 0;
         let copied = progress::of_job(context, "copying", database.db.stat().pages, |job| {
             if !to_stream {
                 return txn.backup(&self.target, options, job);
             }
             // A pipe that is closed early is an error here: the backup is not whole.
-            let failed = |error| Error::io("write to standard output", error);
-            let mut out = io::stdout().lock();
+            let failed = |error| match is_interruption(&error) {
+                true => Error::Cancelled,
+                false => Error::io("write to standard output", error),
+            };
             txn.backup_to(options, job, &mut |part| {
                 bytes += part.len() as u64;
                 out.write_all(part).map_err(failed)

@@ -46,8 +46,12 @@ impl Check {
         });
         let written = faults.end();
         let report = report.map_err(|error| database.fail(error))?;
+        let tells = report.faults > 0 || !context.global.quiet;
         let written = written
-            .and_then(|()| figures::record(&mut out, form, &summary(&report, self.all)))
+            .and_then(|()| match tells {
+                true => figures::record(&mut out, form, &summary(&report, self.all)),
+                false => Ok(()),
+            })
             .and_then(|()| out.finish());
         if report.lost_slots > 0 {
             context.say(

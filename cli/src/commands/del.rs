@@ -4,6 +4,7 @@ use crate::context::Context;
 use crate::database::{Database, WriteAccess};
 use crate::exit::{About, Exit, Failure, Outcome};
 use crate::input::args::{HexArg, RangeArgs, TableArg};
+use crate::output::text::counted;
 use clap::Args;
 use kv_engine::TableId;
 use std::ffi::OsString;
@@ -59,13 +60,22 @@ impl Del {
         }
         let database = Database::to_write(&self.file, context, access)?;
         let mut txn = database.write()?;
-        let table = database.table(&mut *txn, name.as_deref())?;
+        let table = match database.table(&mut *txn, name.as_deref()) {
+            Ok(table) => table,
+            Err(failure) => {
+                txn.put_back();
+                return Err(failure);
+            }
+        };
         let mut exit = Exit::Done;
         if self.drop && table != TableId::MAIN {
             txn.table_drop(table).about(&self.file)?;
         } else if deletes_range {
             let deleted = txn.delete_range(table, &range.range(false)).about(&self.file)?;
-            context.say(format_args!("{deleted} entries were deleted"));
+            context.say(format_args!(
+                "{} deleted",
+                counted(deleted, "entry was", "entries were")
+            ));
         }
         for key in keys {
             if !txn.delete(table, &key).about(&self.file)? {

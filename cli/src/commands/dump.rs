@@ -2,7 +2,7 @@
 
 use crate::context::Context;
 use crate::database::{Database, Table};
-use crate::exit::{About, Exit, Outcome};
+use crate::exit::{shown, About, Exit, Outcome};
 use crate::formats::sink::TableWriter;
 use crate::formats::{csv, json, mdb, Format};
 use crate::input::args::{HexArg, RangeArgs, TableArg};
@@ -17,6 +17,9 @@ use std::path::PathBuf;
 /// All of it is one snapshot, while others write. The format of LMDB's mdb_dump is the default, so that mdb_load can read
 /// it; --format json and --format csv are read by other programs.
 #[derive(Debug, Args)]
+#[command(mut_arg("table", |table| {
+    table.help("Only this table, by its name with escapes; without this and --main, all tables are written")
+}))]
 pub struct Dump {
     /// The database.
     file: PathBuf,
@@ -92,17 +95,18 @@ impl Dump {
 fn mdb_writer<'o>(out: &'o mut Out, style: mdb::Style, database: &Database) -> mdb::Writer<'o> {
     let stat = database.db.stat();
     let bytes = (stat.pages * u64::from(stat.page_size)).saturating_mul(4);
-    mdb::Writer {
-        out,
-        style,
-        map_size: bytes.clamp(MAP_SIZES.0, MAP_SIZES.1),
-    }
+    mdb::Writer::new(out, style, bytes.clamp(MAP_SIZES.0, MAP_SIZES.1))
 }
 
 impl Tables<'_> {
     fn write(&mut self, to: &mut dyn TableWriter) -> Outcome<()> {
         let (path, reader) = (&self.database.path, &mut *self.reader);
         let mut total = 0;
+        for table in &self.tables {
+            let name = table.name.as_deref();
+            to.check(name)
+                .map_err(|failure| failure.advise("nothing was written"))?;
+        }
         for table in &self.tables {
             total += reader.count(table.id, &self.range).about(path)?;
         }
@@ -112,7 +116,11 @@ impl Tables<'_> {
             let mut cursor = Cursor::new(reader, table.id, &self.range).about(path)?;
             while cursor.next(reader).about(path)? {
                 let value = cursor.value(reader).about(path)?;
-                to.entry(cursor.key(), value)?;
+                let written = to.entry(cursor.key(), value);
+                if let Some(remark) = to.remark() {
+                    progress.aside(|| self.context.say(format_args!("{}: {remark}", shown(path))));
+                }
+                written?;
                 progress.more(1)?;
             }
             to.end()?;

@@ -6,8 +6,9 @@ use crate::database::{Database, WriteAccess};
 use crate::exit::{shown, About, Exit, Failure, Outcome};
 use crate::input::args::page_size;
 use crate::input::bytes::Syntax;
+use crate::interrupt;
 use crate::output::progress::{Progress, Unit};
-use crate::output::text::{table_name, Quoted};
+use crate::output::text::{counted, table_name, Quoted};
 use clap::{Args, ValueEnum};
 use keelkv_lmdb::composite::Composite;
 use keelkv_lmdb::{Environment, Flags, ReadPages, Rule};
@@ -19,8 +20,8 @@ use std::path::PathBuf;
 /// Creates tables from the databases of LMDB 0.9 and 1.0, all of them or nothing.
 ///
 /// The main database goes into the main table, and each named one into a table of its name, which must have no entries
-/// yet. LMDB is not needed. Nobody may write to the source meanwhile: stop the programs that do, or import a copy made by
-/// mdb_copy. If somebody commits nevertheless, the import fails (exit status 4).
+/// yet. LMDB is not needed. A file that is created is removed if nothing was committed. Nobody may write to the source
+/// meanwhile: stop the programs that do, or import a copy made by mdb_copy. If somebody commits nevertheless, the import fails (exit status 4).
 #[derive(Debug, Args)]
 pub struct ImportLmdb {
     /// The file of LMDB, or the folder with data.mdb.
@@ -40,7 +41,7 @@ pub struct ImportLmdb {
     #[arg(long)]
     older: bool,
     /// Commits after each so many entries. What was imported before an error stays.
-    #[arg(long, value_name = "ENTRIES")]
+    #[arg(long, value_name = "ENTRIES", allow_negative_numbers = true)]
     batch: Option<NonZeroU64>,
     /// The page size of a new file: 4096, 8192, 16384, 32768 or 65536 bytes.
     #[arg(long, value_name = "BYTES", default_value_t = 4096, value_parser = page_size)]
@@ -98,6 +99,8 @@ impl ImportLmdb {
             page_size: self.page_size,
             lazy: false,
         };
+        // A file that is created must not stay if the user ends the work.
+        interrupt::watch();
         let database = Database::to_write(&self.file, context, access)?;
         let mut import = Import {
             options: &self,
@@ -109,15 +112,18 @@ impl ImportLmdb {
         let tables = import
             .all(&databases)
             .map_err(|failure| import.batches.ended_by(failure, "imported"))?;
+        database.keep();
         drop(import);
         for table in &tables {
             context.say(table.summary(self.duplicates));
         }
         let entries: u64 = tables.iter().map(|table| table.put).sum();
         context.say(format_args!(
-            "{}: {entries} entries in {} tables were imported from LMDB {}, and counted",
+            "{}: {} in {} {} imported from LMDB {}, and counted",
             shown(&self.file),
-            tables.len(),
+            counted(entries, "entry", "entries"),
+            counted(tables.len() as u64, "table", "tables"),
+            if entries == 1 { "was" } else { "were" },
             environment.version(),
         ));
         Ok(Exit::Done)
@@ -132,7 +138,9 @@ impl ImportLmdb {
         for name in &self.database {
             let name = Syntax::Text.read(name)?;
             let name = Some(&name[..]).filter(|name| !name.is_empty());
-            let database = environment.database(name).map_err(fail)?;
+            let database = environment
+                .database(name)
+                .map_err(|error| no_database(environment, error))?;
             if !chosen.contains(&database) {
                 chosen.push(database);
             }
@@ -156,7 +164,8 @@ struct Imported {
 
 impl Imported {
     fn summary(&self, duplicates: Duplicates) -> String {
-        let mut out = format!("{}: {} entries", table_name(self.name.as_deref()), self.put);
+        let entries = counted(self.put, "entry", "entries");
+        let mut out = format!("{}: {entries}", table_name(self.name.as_deref()));
         if self.is_joined {
             out.push_str(", each a key joined with a value");
         }
@@ -269,9 +278,10 @@ impl Import<'_> {
             count => Err(Failure::new(
                 Exit::Refused,
                 format!(
-                    "{}: {} has {count} entries already; import into a new file, or choose others with --database",
+                    "{}: {} has {} already; import into a new file, or choose others with --database",
                     shown(&database.path),
-                    table_name(name)
+                    table_name(name),
+                    counted(count, "entry", "entries")
                 ),
             )),
         }
@@ -306,9 +316,10 @@ impl Import<'_> {
             return Ok(());
         }
         let what = format!(
-            "{}: {} has {count} entries after {} were imported; see that nobody else writes into it, and repeat",
+            "{}: {} has {} after {} were imported; see that nobody else writes into it, and repeat",
             shown(&database.path),
             table_name(imported.name.as_deref()),
+            counted(count, "entry", "entries"),
             imported.put
         );
         Err(Failure::new(Exit::Refused, what))
@@ -342,6 +353,26 @@ fn fail_in(flags: Flags, error: keelkv_lmdb::Error) -> Failure {
         ),
         false => fail(error),
     }
+}
+
+/// Returns what an error in finding a database means, and names those that there are.
+fn no_database(environment: &Environment, error: keelkv_lmdb::Error) -> Failure {
+    let keelkv_lmdb::Error::NoDatabase { name, .. } = &error else {
+        return fail(error);
+    };
+    let named = environment.databases().unwrap_or_default();
+    let names: Vec<String> = named
+        .iter()
+        .filter_map(|database| database.name())
+        .map(|name| Quoted(name).to_string())
+        .collect();
+    let there_are = match names.is_empty() {
+        true => "there is only the main database".to_string(),
+        false => format!("there are the main database, {}", names.join(", ")),
+    };
+    let path = shown(environment.path());
+    let what = format!("{path}: there is no database {}; {there_are}", Quoted(name));
+    Failure::new(Exit::NotFound, what)
 }
 
 /// Returns what an error of the source means.

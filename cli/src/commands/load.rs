@@ -4,12 +4,14 @@ use super::put::{table_to_write, CreateArgs};
 use crate::batches::Batches;
 use crate::context::Context;
 use crate::database::{Database, WriteAccess};
-use crate::exit::{shown, Exit, Outcome};
+use crate::exit::{shown, Exit, Failure, Outcome};
 use crate::formats::sink::{Sink, TableName};
 use crate::formats::{csv, json, mdb, Format};
 use crate::input::args::{HexArg, TableArg};
 use crate::input::lines::Lines;
+use crate::interrupt;
 use crate::output::progress::{Progress, Unit};
+use crate::output::text::{counted, Quoted};
 use clap::Args;
 use kv_engine::{Error, PutMode, TableId};
 use std::ffi::OsString;
@@ -18,8 +20,8 @@ use std::path::PathBuf;
 /// Reads what kv dump, mdb_dump and others have written, all of it or nothing.
 ///
 /// The format is found out by the first bytes. Tables that the input names are created. All entries are one transaction,
-/// which may be larger than memory; with --batch there are several, and what was loaded before an error stays. A file
-/// that was created stays, too.
+/// which may be larger than memory; with --batch there are several, and what was loaded before an error stays. A file that
+/// was created is removed if nothing was committed.
 #[derive(Debug, Args)]
 pub struct Load {
     /// The database.
@@ -30,7 +32,8 @@ pub struct Load {
     /// The format.
     #[arg(long, short, value_enum, value_name = "FORMAT")]
     format: Option<Format>,
-    /// The table for entries that the input has in its main table, by its name with escapes.
+    /// The table for entries that the input has in its main table, by its name with escapes. It is an error if the input
+    /// names a table before that.
     #[arg(long, short, value_name = "NAME")]
     table: Option<OsString>,
     #[command(flatten)]
@@ -39,7 +42,7 @@ pub struct Load {
     #[arg(long)]
     no_overwrite: bool,
     /// Commits after each so many entries.
-    #[arg(long, value_name = "ENTRIES")]
+    #[arg(long, value_name = "ENTRIES", allow_negative_numbers = true)]
     batch: Option<std::num::NonZeroU64>,
     /// The first line of CSV is an entry: key,value.
     #[arg(long)]
@@ -65,6 +68,8 @@ impl Load {
             page_size: self.create.page_size,
             lazy: false,
         };
+        // A file that is created must not stay if the user ends the work.
+        interrupt::watch();
         let database = Database::to_write(&self.file, context, access)?;
         let mut loader = Loader {
             batches: Batches::new(&database, self.batch),
@@ -88,13 +93,21 @@ impl Load {
         if let Err(failure) = read.and_then(|()| loader.batches.commit()) {
             return Err(loader.batches.ended_by(failure, "loaded"));
         }
-        let Loader { loaded, left_out, .. } = loader;
+        database.keep();
+        let Loader {
+            loaded,
+            left_out,
+            progress,
+            ..
+        } = loader;
+        // The line of the progress goes before the summary comes.
+        drop(progress);
         let path = shown(&self.file);
+        let loaded = counted(loaded, "entry was", "entries were");
         match left_out {
-            0 => context.say(format_args!("{path}: {loaded} entries were loaded")),
-            _ => context.say(format_args!(
-                "{path}: {loaded} entries were loaded, {left_out} were there already"
-            )),
+            0 => context.say(format_args!("{path}: {loaded} loaded")),
+            1 => context.say(format_args!("{path}: {loaded} loaded, 1 was there already")),
+            _ => context.say(format_args!("{path}: {loaded} loaded, {left_out} were there already")),
         }
         Ok(Exit::Done)
     }
@@ -143,6 +156,13 @@ impl Sink for Loader<'_> {
     fn table(&mut self, name: TableName<'_>) -> Outcome<()> {
         // What the input names is created. What the user names may be a mistake.
         let may_create = name.is_some() || self.may_create;
+        if let (Some(name), Some(_), false) = (name, &self.main, self.has_table) {
+            return Err(Failure::usage(format!(
+                "the input names the table {} itself, and --table is for entries that it has in its main table; leave out \
+                 --table, or dump with kv dump --main",
+                Quoted(name)
+            )));
+        }
         let name = name.map(<[u8]>::to_vec).or_else(|| self.main.clone());
         if self.has_table && self.name == name {
             return Ok(());
@@ -172,6 +192,6 @@ impl Sink for Loader<'_> {
     }
 
     fn remark(&mut self, what: &str) {
-        self.context.say(what);
+        self.progress.aside(|| self.context.say(what));
     }
 }

@@ -6,7 +6,9 @@ use crate::exit::{Exit, Outcome};
 use crate::inspect::picture::{kind_of, Picture, Style, KINDS};
 use crate::inspect::uses::Uses;
 use crate::output::figures::{self, Figure, Record};
+use crate::output::progress;
 use crate::output::stream::Out;
+use crate::output::text::counted;
 use crate::output::{Form, FormArg};
 use clap::Args;
 use kv_engine::PageUse;
@@ -25,9 +27,9 @@ pub struct Map {
     /// Draws with letters instead of blocks.
     #[arg(long)]
     ascii: bool,
-    /// How many cells a row has.
-    #[arg(long, value_name = "CELLS", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
-    width: u16,
+    /// How many cells a row has: 64, or fewer on a terminal that is narrower.
+    #[arg(long, value_name = "CELLS", value_parser = clap::value_parser!(u16).range(1..))]
+    width: Option<u16>,
     #[command(flatten)]
     form: FormArg,
 }
@@ -46,23 +48,27 @@ impl Map {
         }
         let style = Style {
             unicode: !self.ascii && locale_is_unicode(),
-            colour: out.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+            colour: out.is_terminal()
+                && !progress::is_dumb()
+                && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
         };
-        let mut picture = Picture::new(uses.pages, usize::from(self.width));
+        let mut picture = Picture::new(uses.pages, usize::from(self.width.unwrap_or_else(|| width(&out))));
         uses.runs.iter().for_each(|run| picture.add(*run));
         for row in picture.rows(style) {
             out.line(row)?;
         }
         out.line(format_args!(
-            "\neach cell: {} of {} pages of {page_size} bytes, in commit {}\n",
-            picture.pages_per_cell, uses.pages, uses.commit
+            "\neach cell: {} of {page_size} bytes, of {} in commit {}\n",
+            counted(picture.pages_per_cell, "page", "pages"),
+            uses.pages,
+            uses.commit
         ))?;
         legend(&mut out, &uses, style, page_size)?;
         let counts = &uses.counts;
         out.line(format_args!(
-            "\ndead pages lie in {} runs, the largest of {} pages; leaves in order: {}",
-            counts.dead_runs,
-            counts.largest_dead_run,
+            "\ndead pages lie in {}, the largest of {}; leaves in order: {}",
+            counted(counts.dead_runs, "run", "runs"),
+            counted(counts.largest_dead_run, "page", "pages"),
             match counts.in_order() {
                 Figure::Real(percent, _) => format!("{percent:.1} %"),
                 _ => "there are too few".to_string(),
@@ -107,6 +113,15 @@ fn legend(out: &mut Out, uses: &Uses, style: Style, page_size: u64) -> Outcome<(
         ))?;
     }
     Ok(())
+}
+
+/// Returns how many cells fit on the terminal, and at most as many as a picture has elsewhere.
+fn width(out: &Out) -> u16 {
+    const USUAL: u16 = 64;
+    match terminal_size::terminal_size_of(std::io::stdout()) {
+        Some((columns, _)) if out.is_terminal() => columns.0.clamp(1, USUAL),
+        _ => USUAL,
+    }
 }
 
 /// Returns whether the terminal is told to show Unicode.

@@ -96,7 +96,6 @@ commands! {
     ImportLmdb(import_lmdb::ImportLmdb),
     Bench(bench::Bench),
     Shell(shell::Shell),
-    #[command(hide = true)]
     Completions(completions::Completions),
     #[command(hide = true)]
     Man(man::Man),

@@ -5,16 +5,19 @@ use crate::database::{Database, WriteAccess};
 use crate::exit::{shown, About, Exit, Failure, Outcome};
 use crate::input::args::{page_size, HexArg, TableArg};
 use crate::input::values::{Target, Value};
+use crate::interrupt;
 use crate::output::text::{Quoted, Typed};
 use clap::Args;
 use kv_engine::{Error, PutMode, Reader, TableId, WriteTxn};
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Puts entries, all of them or none.
 ///
 /// A value is typed, or comes from standard input (-), or from a file (@NAME). A typed value that begins with - or @ is
-/// written \- or \@. All pairs are one transaction, which is durable when the command ends.
+/// written \- or \@. All pairs are one transaction, which is durable when the command ends. A script that has a value in
+/// a variable writes: printf %s "$VALUE" | kv put FILE KEY -
 #[derive(Debug, Args)]
 pub struct Put {
     /// The database.
@@ -59,9 +62,13 @@ pub fn table_to_write(database: &Database, txn: &mut WriteTxn, name: Option<&[u8
         return txn.table_create(name, false).about(&database.path);
     }
     txn.table(name).map_err(|error| match error {
-        Error::NoTable(_) => database.no_table(name).advise("--create makes it"),
+        Error::NoTable(_) => no_table_to_write(database, name),
         other => database.fail(other),
     })
+}
+
+fn no_table_to_write(database: &Database, name: &[u8]) -> Failure {
+    database.no_table(name).advise("--create makes it")
 }
 
 impl Put {
@@ -82,19 +89,24 @@ impl Put {
         if pairs.iter().filter(|(_, value)| matches!(value, Value::Input)).count() > 1 {
             return Err(Failure::usage("only one value can come from standard input (-)"));
         }
+        if pairs.iter().any(|(_, value)| !matches!(value, Value::Typed(_))) {
+            // A pipe may let the command wait, and a file that it created must not stay if the user ends that.
+            interrupt::watch();
+        }
         let access = WriteAccess {
             create: self.create.create,
             page_size: self.create.page_size,
             lazy: self.lazy,
         };
+        let mode = self.mode();
         let database = Database::to_write(&self.file, context, access)?;
         let mut txn = database.write()?;
+        let allowed = self.check(&database, &mut txn, name.as_deref(), &pairs);
+        if let Err(failure) = allowed {
+            txn.put_back();
+            return Err(failure.advise("nothing was put"));
+        }
         let table = table_to_write(&database, &mut txn, name.as_deref(), self.create.create)?;
-        let mode = match (self.no_overwrite, self.only_existing) {
-            (true, _) => PutMode::NoOverwrite,
-            (_, true) => PutMode::NoInsert,
-            _ => PutMode::Set,
-        };
         for (key, value) in pairs {
             let at = Target {
                 database: &database,
@@ -104,17 +116,59 @@ impl Put {
             };
             value
                 .put(&mut txn, &at, syntax)
-                .map_err(|failure| match failure.exit() {
-                    Exit::NotFound => database.no_key(name.as_deref(), &key),
-                    Exit::Refused if mode == PutMode::NoOverwrite => Failure::new(
-                        Exit::Refused,
-                        format!("{}: the key {} has a value already", shown(&self.file), Quoted(&key)),
-                    ),
-                    _ => failure,
-                })
                 .map_err(|failure| failure.advise("nothing was put"))?;
         }
         txn.commit().about(&self.file)?;
+        database.keep();
         Ok(Exit::Done)
+    }
+
+    fn mode(&self) -> PutMode {
+        match (self.no_overwrite, self.only_existing) {
+            (true, _) => PutMode::NoOverwrite,
+            (_, true) => PutMode::NoInsert,
+            _ => PutMode::Set,
+        }
+    }
+
+    /// Sees before anything is written whether all pairs may be put, so that a refusal leaves the transaction of a shell
+    /// as it was.
+    fn check(
+        &self,
+        database: &Database,
+        txn: &mut WriteTxn,
+        name: Option<&[u8]>,
+        pairs: &[(Vec<u8>, Value)],
+    ) -> Outcome<()> {
+        let table = match name {
+            None => Some(TableId::MAIN),
+            Some(name) => match txn.table(name) {
+                Ok(table) => Some(table),
+                Err(Error::NoTable(_)) if self.create.create => None,
+                Err(Error::NoTable(_)) => return Err(no_table_to_write(database, name)),
+                Err(error) => return Err(database.fail(error)),
+            },
+        };
+        let mode = self.mode();
+        if mode == PutMode::Set {
+            return Ok(());
+        }
+        let mut earlier = BTreeSet::new();
+        for (key, _) in pairs {
+            let is_there = match table {
+                Some(table) => txn.value_info(table, key).about(&database.path)?.is_some(),
+                None => false,
+            };
+            match mode {
+                PutMode::NoOverwrite if is_there || !earlier.insert(key) => {
+                    let key = Quoted(key);
+                    let what = format!("{}: the key {key} has a value already", shown(&database.path));
+                    return Err(Failure::new(Exit::Refused, what));
+                }
+                PutMode::NoInsert if !is_there => return Err(database.no_key(name, key)),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 }

@@ -7,6 +7,7 @@ use crate::exit::{shown, About, Exit, Failure, Outcome};
 use crate::input::args::{HexArg, RangeArgs, TableArg};
 use crate::output::entries::EntryForm;
 use crate::output::stream::Out;
+use crate::output::text::counted;
 use crate::output::FormArg;
 use clap::Args;
 use kv_engine::Cursor;
@@ -21,10 +22,10 @@ pub struct Rank {
     /// The database.
     file: PathBuf,
     /// The key.
-    #[arg(required_unless_present = "nth", conflicts_with_all = ["nth", "prefix", "from", "to"])]
+    #[arg(conflicts_with_all = ["nth", "prefix", "from", "to"])]
     key: Option<OsString>,
     /// Shows the entry that has this many before it in the range.
-    #[arg(long, value_name = "RANK")]
+    #[arg(long, value_name = "RANK", allow_negative_numbers = true)]
     nth: Option<u64>,
     #[command(flatten)]
     range: RangeArgs,
@@ -42,6 +43,9 @@ pub struct Rank {
 impl Rank {
     /// Tells the rank, or shows the entry.
     pub fn run(self, context: &Context) -> Outcome {
+        if self.key.is_none() && self.nth.is_none() {
+            return Err(Failure::usage("nothing is asked for; give a key, or --nth RANK"));
+        }
         let syntax = self.hex.syntax();
         let name = self.table.name()?;
         let range = self.range.read(syntax)?;
@@ -54,12 +58,15 @@ impl Rank {
             let rank = reader.rank(table, &key).about(&self.file)?;
             return number(self.form.form, "rank", rank);
         }
-        let nth = self.nth.unwrap_or(0);
+        let nth = self.nth.unwrap_or_default();
         let mut cursor = Cursor::new(&mut *reader, table, &range.range(self.reverse)).about(&self.file)?;
         if !cursor.nth(&mut *reader, nth).about(&self.file)? {
             let count = cursor.count(&mut *reader).about(&self.file)?;
             let path = shown(&self.file);
-            let what = format!("{path}: no entry has the rank {nth}; the range has {count} entries, from rank 0 on");
+            let what = format!(
+                "{path}: no entry has the rank {nth}; the range has {}, from rank 0 on",
+                counted(count, "entry", "entries")
+            );
             return Err(Failure::new(Exit::NotFound, what));
         }
         let form = EntryForm {

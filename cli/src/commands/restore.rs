@@ -3,7 +3,7 @@
 use crate::context::Context;
 use crate::database::Database;
 use crate::exit::{shown, Exit, Failure, Outcome};
-use crate::interrupt;
+use crate::interrupt::{self, Wakeful};
 use crate::output::progress::{self, Progress, Unit};
 use crate::temporary::Temporary;
 use clap::Args;
@@ -70,7 +70,7 @@ impl Restore {
 /// Writes what comes from standard input into a file. Messages are about `target`, for which that is done.
 fn receive(mut file: File, target: &Path, context: &Context) -> Outcome<()> {
     let mut progress = Progress::new(context, "receiving", Unit::Bytes, None);
-    let mut from = io::stdin().lock();
+    let mut from = Wakeful::stdin()?;
     let mut part = vec![0; 1 << 20];
     loop {
         interrupt::check()?;

@@ -1,6 +1,7 @@
 //! `kv salvage`: saving what a damaged file has.
 
 use crate::context::Context;
+use crate::database::{Database, Table};
 use crate::exit::{shown, About, Exit, Outcome};
 use crate::inspect::faults::Faults;
 use crate::output::figures::{self, Figure};
@@ -29,15 +30,27 @@ pub struct Salvage {
 }
 
 impl Salvage {
+    /// Returns the tables of the damaged file, which are known if it can be opened in spite of its damage.
+    fn tables(&self, context: &Context) -> Outcome<Vec<Table>> {
+        let database = Database::to_read(&self.damaged, context)?;
+        let txn = database.read()?;
+        database.tables(&mut &txn)
+    }
+
     /// Saves.
     pub fn run(self, context: &Context) -> Outcome {
         let mut out = Out::open()?;
         let form = self.form.form;
+        let tables = self.tables(context).unwrap_or_default();
         let mut faults = Faults::new(&mut out, form);
         // How many pages there are is known once the file was looked at.
         let report = progress::of_job(context, "saving", 0, |job| {
             let mut on_fault = |fault: &Fault| {
-                let table = fault.table.map(|table| table_called(table, b"").to_string());
+                let table = fault.table.map(|id| {
+                    let named = tables.iter().find(|table| table.id == id);
+                    let name = named.and_then(|table| table.name.as_deref());
+                    table_called(id, name.unwrap_or_default()).to_string()
+                });
                 // What can be saved is saved, even if nobody reads what is found.
                 faults.show(fault, table)
             };
@@ -58,8 +71,12 @@ impl Salvage {
             ("lost_subtrees", report.lost_subtrees.into()),
             ("ambiguous_pages", report.ambiguous_pages.into()),
         ];
+        let tells = !is_whole || !context.global.quiet;
         let written = written
-            .and_then(|()| figures::record(&mut out, form, &record))
+            .and_then(|()| match tells {
+                true => figures::record(&mut out, form, &record),
+                false => Ok(()),
+            })
             .and_then(|()| out.finish());
         if is_whole {
             return stream::ended(written, Exit::Done);

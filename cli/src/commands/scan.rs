@@ -21,10 +21,10 @@ pub struct Scan {
     #[command(flatten)]
     range: RangeArgs,
     /// Shows no more than this many entries.
-    #[arg(long, short, value_name = "COUNT")]
+    #[arg(long, short, value_name = "COUNT", allow_negative_numbers = true)]
     limit: Option<u64>,
     /// Leaves out this many entries at the beginning.
-    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    #[arg(long, value_name = "COUNT", default_value_t = 0, allow_negative_numbers = true)]
     skip: u64,
     /// Begins with the greatest key.
     #[arg(long, short)]

@@ -5,7 +5,7 @@ use crate::database::Database;
 use crate::exit::{shown, Exit, Failure, Outcome};
 use crate::input::bytes::from_text;
 use crate::input::lines::read_line;
-use crate::interrupt;
+use crate::interrupt::{self, Wakeful};
 use crate::output::stream;
 use crate::output::text::{escaped, Typed};
 use crate::session::State;
@@ -17,7 +17,7 @@ use rustyline::error::ReadlineError;
 use rustyline::history::{FileHistory, History};
 use rustyline::{CompletionType, Config, DefaultEditor, Editor};
 use std::ffi::OsStr;
-use std::io::{self, IsTerminal};
+use std::io::{self, BufReader, IsTerminal};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -57,7 +57,7 @@ impl Shell {
 
     /// Runs the lines of a script.
     fn script(&self, interpreter: &mut Interpreter) -> Outcome {
-        let mut input = io::stdin().lock();
+        let mut input = BufReader::new(Wakeful::stdin()?);
         let (mut line, mut number, mut worst) = (Vec::new(), 0u64, Exit::Done);
         loop {
             interrupt::check()?;
@@ -115,6 +115,9 @@ impl Shell {
             .max_history_size(history::LINES)
             .map_err(|e| terminal(&e))?
             .build();
+        interpreter
+            .context
+            .say("help lists the commands, and quit ends the shell");
         let kept = history::file().filter(|_| !self.no_history);
         let mut history = FileHistory::with_config(config);
         if let Some(kept) = kept.as_ref().filter(|kept| kept.exists()) {

@@ -17,6 +17,9 @@ use std::path::PathBuf;
 /// Nothing is read but what leads to the newest commit; with --table or --main, the tree of the table. Free pages are
 /// not known while other processes have the file open; kv map counts them.
 #[derive(Debug, Args)]
+#[command(mut_arg("table", |table| {
+    table.help("Figures of this table, by its name with escapes; without this and --main, those of the file are shown")
+}))]
 pub struct Stat {
     /// The database.
     file: PathBuf,

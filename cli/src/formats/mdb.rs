@@ -40,6 +40,25 @@ pub struct Writer<'o> {
     pub style: Style,
     /// How many bytes of address space `mdb_load` is told to take.
     pub map_size: u64,
+    /// What is worth a remark, and was not told yet.
+    remark: Option<String>,
+    has_remarked: bool,
+}
+
+/// The most bytes that LMDB takes for a key, as it is usually built.
+const MOST: usize = 511;
+
+impl<'o> Writer<'o> {
+    /// Begins to write.
+    pub fn new(out: &'o mut Out, style: Style, map_size: u64) -> Writer<'o> {
+        Writer {
+            out,
+            style,
+            map_size,
+            remark: None,
+            has_remarked: false,
+        }
+    }
 }
 
 impl Writer<'_> {
@@ -54,6 +73,23 @@ impl Writer<'_> {
 }
 
 impl TableWriter for Writer<'_> {
+    fn check(&self, name: TableName<'_>) -> Outcome<()> {
+        match name {
+            Some(name) if name.contains(&b'\n') || name.contains(&0) => Err(Failure::new(
+                Exit::Refused,
+                format!(
+                    "the name of the table {} cannot be written in this format; dump it with --format json",
+                    Quoted(name)
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn remark(&mut self) -> Option<String> {
+        self.remark.take()
+    }
+
     fn begin(&mut self, name: TableName<'_>) -> Outcome<()> {
         let format = match self.style {
             Style::ByteValue => "bytevalue",
@@ -61,15 +97,6 @@ impl TableWriter for Writer<'_> {
         };
         self.out.text(format_args!("VERSION=3\nformat={format}\n"))?;
         if let Some(name) = name {
-            if name.contains(&b'\n') || name.contains(&0) {
-                return Err(Failure::new(
-                    Exit::Refused,
-                    format!(
-                        "the name of the table {} cannot be written in this format; dump it with --format json",
-                        Quoted(name)
-                    ),
-                ));
-            }
             self.out.bytes(b"database=")?;
             self.out.bytes(name)?;
             self.out.bytes(b"\n")?;
@@ -80,6 +107,17 @@ impl TableWriter for Writer<'_> {
     }
 
     fn entry(&mut self, key: &[u8], value: &[u8]) -> Outcome<()> {
+        if !(1..=MOST).contains(&key.len()) && !self.has_remarked {
+            self.has_remarked = true;
+            self.remark = Some(format!(
+                "mdb_load does not take all keys: the key {} is {}; kv load takes them",
+                Quoted(key),
+                match key.is_empty() {
+                    true => "empty".to_string(),
+                    false => format!("longer than {MOST} bytes"),
+                }
+            ));
+        }
         self.bytes(key)?;
         self.bytes(value)
     }

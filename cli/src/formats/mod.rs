@@ -22,9 +22,9 @@ const VERSION: &[u8] = b"VERSION=";
 /// A format of whole tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// LMDB's `mdb_dump`, bytes as hexadecimal digits (format=bytevalue).
+    /// LMDB's mdb_dump, bytes as hexadecimal digits (format=bytevalue).
     Mdb,
-    /// LMDB's `mdb_dump -p`, bytes as text where they can be seen (format=print).
+    /// LMDB's mdb_dump -p, bytes as text where they can be seen (format=print).
     MdbPrint,
     /// One JSON object a line: {"table": ..., "key": ..., "value": ...}.
     Json,

@@ -21,6 +21,15 @@ pub trait Sink {
 
 /// Writes tables in a format.
 pub trait TableWriter {
+    /// Refuses a table that cannot be written. It is asked for all of them before anything is written: half of a dump
+    /// looks whole to a program that reads it from a pipe.
+    fn check(&self, _name: TableName<'_>) -> Outcome<()> {
+        Ok(())
+    }
+    /// Returns what is worth a remark since the last call.
+    fn remark(&mut self) -> Option<String> {
+        None
+    }
     /// A table begins.
     fn begin(&mut self, name: TableName<'_>) -> Outcome<()>;
     /// An entry of the table.

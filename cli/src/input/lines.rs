@@ -1,6 +1,7 @@
 //! Lines of a file or of a pipe, with their numbers for messages and their bytes for progress.
 
 use crate::exit::{input_name, Exit, Failure, Outcome};
+use crate::interrupt::Wakeful;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -25,15 +26,15 @@ pub struct Lines {
 impl Lines {
     /// Opens a file, or standard input if the name is `-`.
     pub fn open(path: &Path) -> Outcome<Lines> {
-        let (from, total): (Box<dyn BufRead>, _) = match path == Path::new("-") {
-            true => (Box::new(io::stdin().lock()), None),
+        let (from, total) = match path == Path::new("-") {
+            true => (Wakeful::stdin()?, None),
             false => {
                 let file = File::open(path).map_err(|e| Failure::file(path, "open", &e))?;
                 let facts = file.metadata().map_err(|e| Failure::file(path, "look at", &e))?;
-                let total = facts.is_file().then_some(facts.len());
-                (Box::new(BufReader::with_capacity(1 << 16, file)), total)
+                (Wakeful::new(file), facts.is_file().then_some(facts.len()))
             }
         };
+        let from = Box::new(BufReader::with_capacity(1 << 16, from));
         Ok(Lines {
             from,
             name: path.to_path_buf(),

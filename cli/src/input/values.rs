@@ -4,6 +4,7 @@
 use crate::database::Database;
 use crate::exit::{input_name, Failure, Outcome};
 use crate::input::bytes::{from_hex, Syntax};
+use crate::interrupt::Wakeful;
 use kv_engine::{PutMode, TableId, WriteTxn};
 use std::ffi::OsStr;
 use std::fs::File;
@@ -43,11 +44,11 @@ impl Value {
     pub fn put(self, txn: &mut WriteTxn, at: &Target<'_>, syntax: Syntax) -> Outcome<()> {
         match self {
             Value::Typed(bytes) => at.answer(txn.put(at.table, at.key, &bytes, at.mode)),
-            Value::Input => from_stream(txn, at, syntax, &mut io::stdin().lock(), (Path::new("-"), 0)),
-            Value::File(path, mut file) => {
+            Value::Input => from_stream(txn, at, syntax, &mut Wakeful::stdin()?, (Path::new("-"), 0)),
+            Value::File(path, file) => {
                 // A hint is enough: a file may change while it is read, and pipes have no length.
                 let len = file.metadata().map_or(0, |facts| facts.len());
-                from_stream(txn, at, syntax, &mut file, (&path, len))
+                from_stream(txn, at, syntax, &mut Wakeful::new(file), (&path, len))
             }
         }
     }

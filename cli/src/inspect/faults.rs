@@ -48,6 +48,8 @@ fn meaning(fault: &Fault) -> Meaning {
 pub struct Faults<'o> {
     out: &'o mut Out,
     form: Form,
+    /// The meanings that people have read already.
+    told: Vec<Meaning>,
     /// Why a fault could not be shown.
     failure: Option<Failure>,
 }
@@ -58,6 +60,7 @@ impl<'o> Faults<'o> {
         Faults {
             out,
             form,
+            told: Vec::new(),
             failure: None,
         }
     }
@@ -86,8 +89,14 @@ impl<'o> Faults<'o> {
         let page = fault.page.map(|page| format!("page {page}: ")).unwrap_or_default();
         let table = table.map(|table| format!(" ({table})")).unwrap_or_default();
         self.out.line(format_args!("{page}{}{table}", fault.what))?;
+        // A disk that fails has many faults of one kind.
+        if self.told.contains(&meaning) {
+            return Ok(());
+        }
         self.out.line(format_args!("    meaning: {}", meaning.means))?;
-        self.out.line(format_args!("    to do:   {}", meaning.advice))
+        self.out.line(format_args!("    to do:   {}", meaning.advice))?;
+        self.told.push(meaning);
+        Ok(())
     }
 }
 

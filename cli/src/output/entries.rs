@@ -1,7 +1,7 @@
 //! Entries in each form: `key<TAB>value` with escapes, a JSON object a line, or the bytes as they are.
 
 use super::stream::Out;
-use super::text::{escaped, hex};
+use super::text::{escaped, escaped_value, hex};
 use super::{json, Form};
 use crate::exit::Outcome;
 use crate::input::bytes::Syntax;
@@ -16,6 +16,14 @@ pub struct EntryForm {
 }
 
 impl EntryForm {
+    /// Writes a value alone.
+    fn just_value(self, out: &mut Out, bytes: &[u8]) -> Outcome<()> {
+        match (self.form, self.syntax) {
+            (Form::Table, Syntax::Text) => out.text(escaped_value(bytes)),
+            _ => self.bytes(out, bytes),
+        }
+    }
+
     /// Writes bytes alone.
     fn bytes(self, out: &mut Out, bytes: &[u8]) -> Outcome<()> {
         match (self.form, self.syntax) {
@@ -38,7 +46,7 @@ impl EntryForm {
         self.bytes(out, key)?;
         if let Some(value) = value {
             out.bytes(b"\t")?;
-            self.bytes(out, value)?;
+            self.just_value(out, value)?;
         }
         out.bytes(b"\n")
     }
@@ -49,7 +57,7 @@ impl EntryForm {
             (Form::Json, _) => self.entry(out, key, Some(value)),
             (Form::Raw, Syntax::Text) => out.bytes(value),
             _ => {
-                self.bytes(out, value)?;
+                self.just_value(out, value)?;
                 out.bytes(b"\n")
             }
         }

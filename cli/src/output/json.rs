@@ -60,9 +60,31 @@ impl Object {
     }
 }
 
+/// Writes a string. What a terminal would obey, or not show, is an escape, which is the same string to programs.
 fn string(out: &mut Vec<u8>, value: &str) {
-    // Writing to memory does not fail, and strings have no keys that could be wrong.
-    let _ = serde_json::to_writer(out, value);
+    if value.bytes().all(|byte| byte < 0x7f) {
+        // Writing to memory does not fail, and strings have no keys that could be wrong.
+        let _ = serde_json::to_writer(out, value);
+        return;
+    }
+    out.push(b'"');
+    for c in value.chars() {
+        let mut units = [0; 2];
+        let mut bytes = [0; 4];
+        match c {
+            '\x7f'.. if text::needs_escape(c) => {
+                for unit in c.encode_utf16(&mut units) {
+                    let _ = write!(out, "\\u{unit:04x}");
+                }
+            }
+            _ => {
+                let mut quoted = Vec::new();
+                let _ = serde_json::to_writer(&mut quoted, c.encode_utf8(&mut bytes));
+                out.extend_from_slice(&quoted[1..quoted.len() - 1]);
+            }
+        }
+    }
+    out.push(b'"');
 }
 
 /// Returns the bytes that a JSON value stands for, or what is wrong with it.
@@ -82,6 +104,17 @@ const EXPECTED: &str = "it must be a string, or {\"hex\": \"...\"} with hexadeci
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_terminal_would_obey_is_an_escape() {
+        let line = Object::new()
+            .bytes("b", "é\u{9b}31m\u{202e}\u{7f}雪\u{e0001}".as_bytes(), Syntax::Text)
+            .line();
+        let text = String::from_utf8(line).expect("UTF-8");
+        assert_eq!(text, "{\"b\":\"é\\u009b31m\\u202e\\u007f雪\\udb40\\udc01\"}\n");
+        let read: Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(read["b"], "é\u{9b}31m\u{202e}\u{7f}雪\u{e0001}");
+    }
 
     #[test]
     fn bytes_are_strings_or_hexadecimal_digits_both_ways() {

@@ -2,7 +2,7 @@
 
 use crate::context::Context;
 use crate::interrupt;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use kv_engine::Job;
 use std::time::Duration;
 
@@ -30,14 +30,14 @@ impl Progress {
     /// Begins to show progress; `total` is not always known.
     pub fn new(context: &Context, doing: &'static str, unit: Unit, total: Option<u64>) -> Progress {
         interrupt::watch();
-        let target = match context.global.quiet {
+        let target = match context.global.quiet || is_dumb() {
             true => ProgressDrawTarget::hidden(),
             false => ProgressDrawTarget::stderr_with_hz(10),
         };
         let bar = ProgressBar::with_draw_target(total, target);
         let (count, rate) = match unit {
-            Unit::Pages => ("{human_pos}/{human_len} pages", "{per_sec}"),
-            Unit::Entries => ("{human_pos}/{human_len} entries", "{per_sec}"),
+            Unit::Pages => ("{human_pos}/{human_len} pages", "{rate}/s"),
+            Unit::Entries => ("{human_pos}/{human_len} entries", "{rate}/s"),
             Unit::Bytes => ("{bytes}/{total_bytes}", "{bytes_per_sec}"),
         };
         let line = match total {
@@ -46,11 +46,20 @@ impl Progress {
         };
         // The templates above are right.
         if let Ok(style) = ProgressStyle::with_template(&line) {
+            let style = style.with_key("rate", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+                // Writing to a line that is kept in memory does not fail.
+                let _ = write!(out, "{}", HumanCount(state.per_sec() as u64));
+            });
             bar.set_style(style.progress_chars("=> "));
         }
         bar.set_message(doing);
         bar.enable_steady_tick(Duration::from_millis(500));
         Progress { bar, done: 0 }
+    }
+
+    /// Does something that writes to the terminal, while the progress is not shown there.
+    pub fn aside<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.bar.suspend(work)
     }
 
     /// Tells how much is done, and of how much. Returns whether to go on, as jobs of the engine want it.
@@ -70,6 +79,11 @@ impl Progress {
         }
         Ok(())
     }
+}
+
+/// Returns whether the terminal can neither erase a line nor show colours.
+pub fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|name| name == "dumb")
 }
 
 /// Runs a job of the engine that reads pages, at most this many, and shows how far it is.

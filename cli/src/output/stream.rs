@@ -2,8 +2,8 @@
 //! is reported, but for a pipe whose reader has gone.
 
 use super::pager::Paged;
-use crate::exit::{Exit, Failure, Outcome};
-use crate::interrupt;
+use crate::exit::{Exit, Failure, Interruption, Outcome};
+use crate::interrupt::{self, Wakeful};
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::os::fd::AsFd;
@@ -20,7 +20,7 @@ pub fn page() {
 /// Where output goes.
 enum Target {
     /// Standard output as it is.
-    Plain(File),
+    Plain(Wakeful),
     /// A terminal with a pager.
     Paged(Paged),
 }
@@ -29,7 +29,7 @@ impl Write for Target {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         // In a shell, Ctrl-C does not end the process. Output that is written without a look at it ends here.
         if interrupt::was_interrupted() {
-            return Err(io::Error::other("interrupted"));
+            return Err(io::Error::other(Interruption));
         }
         match self {
             Target::Plain(file) => file.write(bytes),
@@ -53,7 +53,7 @@ pub struct Out {
 }
 
 /// Returns how a command ends whose work does not end with its output: by what the work found (`exit`), even if the
-/// reader of a pipe has gone (`kv check db | head`). Other failures to write are told.
+/// reader of a pipe has gone (`kv check db | head`). Other failures to write are reported.
 pub fn ended(written: Outcome<()>, exit: Exit) -> Outcome {
     match written {
         Err(failure) if failure.exit() != Exit::Done => Err(failure),
@@ -61,25 +61,17 @@ pub fn ended(written: Outcome<()>, exit: Exit) -> Outcome {
     }
 }
 
-/// Returns why something could not be written.
-fn failed(error: &io::Error) -> Failure {
-    match error.kind() {
-        io::ErrorKind::Other if interrupt::was_interrupted() => Failure::new(Exit::Interrupted, "interrupted"),
-        _ => Failure::output(error),
-    }
-}
-
 impl Out {
     /// Opens standard output.
     pub fn open() -> Outcome<Out> {
         let stdout = io::stdout();
-        let copy = stdout.as_fd().try_clone_to_owned().map_err(|e| failed(&e))?;
+        let copy = stdout.as_fd().try_clone_to_owned().map_err(|e| Failure::output(&e))?;
         let is_terminal = stdout.is_terminal();
         let rows = terminal_size::terminal_size_of(&stdout).map(|(_, rows)| usize::from(rows.0));
         let target = match rows.filter(|rows| is_terminal && *rows > 1 && PAGES.load(Relaxed)) {
             // A row is left for the prompt.
             Some(rows) => Target::Paged(Paged::new(File::from(copy), rows - 1)),
-            None => Target::Plain(File::from(copy)),
+            None => Target::Plain(Wakeful::new(File::from(copy))),
         };
         Ok(Out {
             to: BufWriter::with_capacity(1 << 16, target),
@@ -94,22 +86,22 @@ impl Out {
 
     /// Writes bytes.
     pub fn bytes(&mut self, bytes: &[u8]) -> Outcome<()> {
-        self.to.write_all(bytes).map_err(|e| failed(&e))
+        self.to.write_all(bytes).map_err(|e| Failure::output(&e))
     }
 
     /// Writes what is formatted.
     pub fn text(&mut self, text: impl std::fmt::Display) -> Outcome<()> {
-        write!(self.to, "{text}").map_err(|e| failed(&e))
+        write!(self.to, "{text}").map_err(|e| Failure::output(&e))
     }
 
     /// Writes what is formatted, and ends the line.
     pub fn line(&mut self, text: impl std::fmt::Display) -> Outcome<()> {
-        writeln!(self.to, "{text}").map_err(|e| failed(&e))
+        writeln!(self.to, "{text}").map_err(|e| Failure::output(&e))
     }
 
     /// Writes out what was collected. A command that has written ends with this, because only then errors are known.
     pub fn finish(&mut self) -> Outcome<()> {
-        self.to.flush().map_err(|e| failed(&e))
+        self.to.flush().map_err(|e| Failure::output(&e))
     }
 }
 

@@ -43,7 +43,7 @@ impl Display for Escaped<'_> {
 }
 
 /// Returns whether a character has a meaning of its own here, or cannot be seen.
-fn needs_escape(c: char) -> bool {
+pub fn needs_escape(c: char) -> bool {
     match c {
         '\\' => true,
         ' '..='~' => false,
@@ -64,6 +64,27 @@ fn escape(f: &mut Formatter<'_>, c: char) -> fmt::Result {
             bytes.iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))
         }
     }
+}
+
+struct EscapedValue<'a>(&'a [u8]);
+
+/// Shows a value so that `kv put` takes what is shown for a value again: `@NAME` would be a file, and `-` standard input.
+pub fn escaped_value(bytes: &[u8]) -> impl Display + '_ {
+    EscapedValue(bytes)
+}
+
+impl Display for EscapedValue<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if matches!(self.0, [b'@', ..] | b"-") {
+            f.write_str("\\")?;
+        }
+        escaped(self.0).fmt(f)
+    }
+}
+
+/// Returns a number of things with their name, as in "1 entry" and "2 entries".
+pub fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// How many bytes are turned into digits at once.

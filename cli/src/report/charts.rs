@@ -2,7 +2,7 @@
 //! at.
 
 use super::lengths::{Bucket, Lengths};
-use super::markup::{bytes, counted, number, percent};
+use super::markup::{self, bytes, counted, number, percent, safe};
 use crate::inspect::picture::{Picture, KINDS};
 use kv_engine::PageRun;
 use std::fmt::Write;
@@ -59,14 +59,16 @@ pub fn shares(counts: &[u64; KINDS.len()], page_size: u64) -> String {
         if *count > 0 {
             let _ = write!(
                 bar,
-                "<span class=\"{class}\" style=\"flex-grow:{share:.3}\" title=\"{name}: {told}, {share:.1} %\"></span>"
+                "<span class=\"{class}\" style=\"flex-grow:{share:.3}\" title=\"{name}: {told}, {}\"></span>",
+                safe(markup::share(*count, whole, 1))
             );
         }
         let _ = writeln!(
             legend,
             "<li><span class=\"key {class}\"></span><b>{name}</b> <span class=\"count\" data-pages=\"{class}\">{}</span> \
-             <span class=\"dim\">{share:.1} % · {}</span></li>",
+             <span class=\"dim\">{} · {}</span></li>",
             number(*count),
+            safe(markup::share(*count, whole, 1)),
             bytes(count * page_size)
         );
     }

@@ -1,7 +1,7 @@
 //! What somebody should know about a database, in plain words, and what to do about it.
 
 use super::facts::Facts;
-use super::markup::{bytes, counted, duration, number, percent};
+use super::markup::{bytes, counted, duration, number, percent, share};
 use crate::exit::shown;
 use crate::inspect::picture::kind_of;
 use crate::inspect::readers::process_name;
@@ -31,6 +31,9 @@ pub struct Finding {
 
 /// The least pages that are worth a word: a small file has nothing to win.
 const WORTH: u64 = 64;
+
+/// After how many milliseconds a reader is one that takes long.
+const LONG: u64 = 60_000;
 
 /// Returns what was found, never nothing.
 pub fn findings(facts: &Facts) -> Vec<Finding> {
@@ -64,7 +67,8 @@ pub fn findings(facts: &Facts) -> Vec<Finding> {
             format!(
                 "Commit {} is the newest, but only commit {} is durable. A power cut now would lose what came after it; a \
                  sync or a full commit keeps it.",
-                facts.visible, facts.durable
+                number(facts.visible),
+                number(facts.durable)
             ),
         );
     }
@@ -78,7 +82,7 @@ pub fn findings(facts: &Facts) -> Vec<Finding> {
     }
     if !found.iter().any(|finding| finding.weight != Weight::Good) {
         let text = match facts.entries() {
-            0 => "The database has no entries yet.",
+            0 => "The database has no entries.",
             _ => "Nothing needs attention: no reader holds pages back, and a compact copy would not be much smaller.",
         };
         found.push(Finding {
@@ -92,19 +96,35 @@ pub fn findings(facts: &Facts) -> Vec<Finding> {
 /// Adds what is found about readers.
 fn readers(facts: &Facts, add: &mut impl FnMut(Weight, String)) {
     for reader in &facts.users.readers {
+        let others = facts.users.readers.iter().filter(|other| other.id == reader.id).count() as u64 - 1;
         let who = format!("Process {}{}", reader.pid, called(reader.pid));
-        let since = format!("has read commit {} for {}", reader.id, duration(reader.age_ms));
+        let since = format!(
+            "has read commit {} for {}",
+            number(reader.id.get()),
+            duration(reader.age_ms)
+        );
         if facts.users.knows_pages && reader.kept_pages >= WORTH {
+            // A reader that has just begun will end in a moment.
+            let weight = match reader.age_ms >= LONG {
+                true => Weight::Warning,
+                false => Weight::Notice,
+            };
             add(
-                Weight::Warning,
+                weight,
                 format!(
-                    "{who} {since}, and keeps {} ({}) from being reused. They are free as soon as it ends its \
-                     transaction, or begins a new one.",
+                    "{who} {since}, and keeps {} ({}) from being reused. They are free as soon as {}.",
                     counted(reader.kept_pages, "page", "pages"),
-                    bytes(reader.kept_pages * facts.page_size)
+                    bytes(reader.kept_pages * facts.page_size),
+                    match others {
+                        0 => "it ends its transaction, or begins a new one".to_string(),
+                        _ => format!(
+                            "it and the {} of this commit have all ended their transactions",
+                            counted(others, "other reader", "other readers")
+                        ),
+                    }
                 ),
             );
-        } else if reader.age_ms >= 60_000 {
+        } else if reader.age_ms >= LONG {
             add(
                 Weight::Notice,
                 format!("{who} {since}. What is replaced meanwhile cannot be reused before it ends."),
@@ -122,9 +142,9 @@ fn space(facts: &Facts, add: &mut impl FnMut(Weight, String)) {
         add(
             Weight::Notice,
             format!(
-                "{:.0} % of the file are dead pages ({}), which new entries will fill. If there will be none, kv backup \
+                "{} of the file are dead pages ({}), which new entries will fill. If there will be none, kv backup \
                  --compact {path} COPY makes a copy of about {}.",
-                percent(dead, pages),
+                share(dead, pages, 0),
                 bytes(dead * facts.page_size),
                 bytes((pages - dead) * facts.page_size)
             ),
@@ -155,16 +175,14 @@ fn space(facts: &Facts, add: &mut impl FnMut(Weight, String)) {
     }
     let most = facts.contents.tables.iter().max_by_key(|table| table.pages());
     if let Some(table) = most.filter(|table| facts.contents.tables.len() > 2 && table.pages() >= WORTH) {
-        let share = percent(
-            table.pages(),
-            facts.contents.tables.iter().map(|table| table.pages()).sum(),
-        );
-        if share >= 80.0 {
+        let whole = facts.contents.tables.iter().map(|table| table.pages()).sum();
+        if percent(table.pages(), whole) >= 80.0 {
             let others = number(facts.contents.tables.len() as u64 - 1);
             add(
                 Weight::Good,
                 format!(
-                    "Of all pages of tables, {share:.0} % are in {}; {others} other tables share the rest.",
+                    "Of all pages of tables, {} are in {}; {others} other tables share the rest.",
+                    share(table.pages(), whole, 0),
                     table_name(table.name.as_deref())
                 ),
             );

@@ -81,6 +81,18 @@ pub fn percent(part: u64, whole: u64) -> f64 {
     part as f64 * 100.0 / whole.max(1) as f64
 }
 
+/// Returns which part of a whole something is with so many digits, as plain text. What is not all is never "100 %", and
+/// what is not nothing is never "0 %".
+pub fn share(part: u64, whole: u64, digits: usize) -> String {
+    let percent = percent(part, whole);
+    let least = 0.1_f64.powi(digits as i32);
+    match format!("{percent:.digits$}").parse::<f64>().unwrap_or(percent) {
+        _ if part > 0 && percent < least / 2.0 => format!("<{least:.digits$} %"),
+        rounded if part < whole && rounded >= 100.0 => format!(">{:.digits$} %", 100.0 - least),
+        rounded => format!("{rounded:.digits$} %"),
+    }
+}
+
 /// Returns a time in its greatest unit.
 pub fn duration(milliseconds: u64) -> String {
     let seconds = milliseconds / 1000;
@@ -121,6 +133,17 @@ mod tests {
             "&lt;script&gt;alert(&#39;&quot;&amp;&#39;)&lt;/script&gt;\\x00\\xff"
         );
         assert_eq!(table_cell(None), "<i>(main)</i>");
+    }
+
+    #[test]
+    fn what_is_not_all_is_not_called_all() {
+        assert_eq!(share(1, 1, 0), "100 %");
+        assert_eq!(share(9_999, 10_000, 0), ">99 %");
+        assert_eq!(share(9_999, 10_000, 1), ">99.9 %");
+        assert_eq!(share(999, 1000, 1), "99.9 %");
+        assert_eq!(share(1, 10_000, 1), "<0.1 %");
+        assert_eq!(share(0, 10_000, 1), "0.0 %");
+        assert_eq!(share(1, 3, 1), "33.3 %");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::charts::{bar, histogram, page_map, shares};
 use super::facts::{Facts, Table};
 use super::findings::{called, findings, Weight};
-use super::markup::{bytes, counted, date, duration, number, percent, safe, table_cell};
+use super::markup::{bytes, counted, date, duration, number, percent, safe, share, table_cell};
 use super::style::STYLE;
 use crate::exit::shown;
 use crate::inspect::picture::kind_of;
@@ -85,7 +85,7 @@ fn head(out: &mut String, facts: &Facts, name: &str) {
         ("Pages", number(pages), format!("of {}", bytes(facts.page_size))),
         (
             "Dead pages",
-            format!("{:.0} %", percent(dead, pages)),
+            safe(share(dead, pages, 0)).to_string(),
             bytes(dead * facts.page_size),
         ),
         (
@@ -135,11 +135,12 @@ fn uses(facts: &Facts) -> String {
     };
     format!(
         "{}{map}<p class=\"dim\">Each square is {} of {}, in the order of the file, and shows what most of them are used \
-         for in commit {commit}. Dead pages are free, or become free when nobody sees them any more; they lie in {}, the \
+         for in commit {}. Dead pages are free, or become free when nobody sees them any more; they lie in {}, the \
          largest of {}. {in_order}</p>\n",
         shares(&counts.pages, facts.page_size),
         counted(per_cell, "page", "pages"),
         bytes(facts.page_size),
+        number(*commit),
         counted(counts.dead_runs, "run", "runs"),
         counted(counts.largest_dead_run, "page", "pages"),
     )
@@ -150,7 +151,6 @@ fn tables(facts: &Facts) -> String {
     // The largest first; those of the same size by their names.
     sorted.sort_by_key(|table| std::cmp::Reverse(table.pages()));
     let whole: u64 = sorted.iter().map(|table| table.pages()).sum();
-    let most = sorted.first().map_or(0, |table| table.pages());
     let rows = |tables: &[&Table]| {
         let mut out = String::from(
             "<div class=\"scroll\"><table>\n<thead><tr><th>Table</th><th class=\"n\">Entries</th><th class=\"n wide\">Levels</th>\
@@ -161,15 +161,15 @@ fn tables(facts: &Facts) -> String {
             let _ = writeln!(
                 out,
                 "<tr data-entries=\"{}\"><td class=\"name\">{}</td><td class=\"n\">{}</td><td class=\"n wide\">{}</td>\
-                 <td class=\"n wide\">{}</td><td class=\"n\">{}</td><td class=\"share\">{}<span>{:.1} %</span></td></tr>",
+                 <td class=\"n wide\">{}</td><td class=\"n\">{}</td><td class=\"share\">{}<span>{}</span></td></tr>",
                 table.stat.entries,
                 table_cell(table.name.as_deref()),
                 number(table.stat.entries),
                 table.stat.height,
                 number(pages),
                 bytes(pages * facts.page_size),
-                bar(percent(pages, most), "leaf"),
-                percent(pages, whole)
+                bar(percent(pages, whole), "leaf"),
+                safe(share(pages, whole, 1))
             );
         }
         out.push_str("</tbody>\n</table></div>\n");
@@ -193,7 +193,7 @@ fn tables(facts: &Facts) -> String {
 
 fn levels(facts: &Facts) -> String {
     if facts.contents.levels.is_empty() {
-        return "<p class=\"dim\">No table has a page yet.</p>\n".to_string();
+        return "<p class=\"dim\">No table has a page.</p>\n".to_string();
     }
     let mut out = String::from(
         "<div class=\"scroll\"><table>\n<thead><tr><th>Level</th><th class=\"n\">Pages</th>\
@@ -278,7 +278,10 @@ fn readers(facts: &Facts) -> String {
 fn figures(facts: &Facts) -> String {
     let mut out = String::from("<dl>\n");
     for (name, figure) in &facts.stat {
-        let shown = figure.for_people();
+        let shown = match figure {
+            Figure::Number(figure) => number(*figure),
+            other => other.for_people(),
+        };
         let _ = writeln!(
             out,
             "<div><dt>{}</dt><dd data-figure=\"{name}\">{}</dd></div>",

@@ -86,7 +86,7 @@ dl { margin: 0; display: grid; grid-template-columns: repeat(auto-fill, minmax(3
 dl div { display: flex; gap: 12px; padding: 5px 0; border-bottom: 1px solid var(--line); min-width: 0; }
 dt { color: var(--dim); flex: 0 0 46%; }
 dd { margin: 0; min-width: 0; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
-@media (max-width: 480px) {
+@media (max-width: 640px) {
   main { padding: 18px 10px 32px; } section { padding: 14px; }
   .findings li { flex-direction: column; gap: 0; } .findings b { flex: none; }
   .tiles { grid-template-columns: 1fr 1fr; gap: 8px; }

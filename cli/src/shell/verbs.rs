@@ -242,9 +242,14 @@ impl Interpreter {
                 Err(error) => return told(&error),
             };
         }
-        match self.context.run(&matches) {
+        let was_open = self.session.state() == State::Open;
+        let outcome = match self.context.run(&matches) {
             Ok(outcome) => outcome,
             Err(error) => told(&error),
+        };
+        match was_open && self.session.state() == State::Failed {
+            true => outcome.map_err(|failure| failure.advise("the transaction is undone: say abort")),
+            false => outcome,
         }
     }
 

@@ -1,0 +1,225 @@
+//! Interrupts: a command that waits for a pipe or for others ends with the first signal, and leaves nothing behind.
+
+mod common;
+
+use common::Folder;
+use kv_engine::{Db, Options, PutMode, TableId, WriteOptions};
+use std::io::{Read, Write};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a command may take to begin or to end on a loaded machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn start(command: &mut Command) -> Child {
+    let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    pipes.stderr(Stdio::piped()).spawn().expect("the command")
+}
+
+fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill")
+        .args([&format!("-{name}"), &child.id().to_string()])
+        .status();
+    assert!(sent.expect("kill").success());
+}
+
+/// Sends one signal, and fails unless the command ends by it. Its pipes stay open meanwhile.
+#[track_caller]
+fn ends_by(child: &mut Child, name: &str) {
+    // The command has begun, and by now it waits.
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(child.try_wait().expect("wait").is_none(), "it did not wait");
+    signal(child, name);
+    let begun = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().expect("wait") {
+            break status;
+        }
+        if begun.elapsed() > PATIENCE {
+            child.kill().expect("kill");
+            panic!("the command goes on after SIG{name}");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    let mut said = String::new();
+    child
+        .stderr
+        .take()
+        .expect("a pipe")
+        .read_to_string(&mut said)
+        .expect("UTF-8");
+    assert_eq!(status.code(), Some(130), "{said}");
+    assert!(said.contains("interrupted"), "{said}");
+}
+
+#[track_caller]
+fn wait_for_a_file(folder: &Folder) {
+    let begun = Instant::now();
+    while folder.names().is_empty() {
+        assert!(begun.elapsed() < PATIENCE, "the command does not begin");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A database with so many entries that they do not fit into a pipe.
+fn large(folder: &Folder) {
+    let db = Db::open(&folder.file("db"), &Options::default()).expect("open");
+    let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+    for n in 0..20_000u32 {
+        let key = format!("{n:08}");
+        let put = txn.put(TableId::MAIN, key.as_bytes(), &[b'v'; 100], PutMode::Append);
+        put.expect("put");
+    }
+    txn.commit().expect("commit");
+}
+
+/// The first lines of a text in each format, as many as make a load begin.
+fn texts() -> [String; 3] {
+    let lines = |head: &str, line: &dyn Fn(u32) -> String| {
+        let mut text = head.to_string();
+        (0..6000).for_each(|n| text.push_str(&line(n)));
+        text
+    };
+    [
+        lines("key,value\n", &|n| format!("k{n},v\n")),
+        lines("", &|n| format!("{{\"key\":\"k{n}\",\"value\":\"v\"}}\n")),
+        lines("VERSION=3\nformat=print\ntype=btree\nHEADER=END\n", &|n| {
+            format!(" k{n}\n v\n")
+        }),
+    ]
+}
+
+#[test]
+fn a_pipe_that_stalls_does_not_keep_a_load() {
+    for (text, name) in texts().iter().zip(["INT", "TERM", "HUP"]) {
+        let folder = Folder::new("stall-load");
+        // The tests may run where some of the signals are ignored.
+        let mut command = Command::new("env");
+        command.args(["--default-signal=INT,TERM,HUP", common::KV, "load", "-c", "db"]);
+        let mut child = start(command.current_dir(folder.path()));
+        let mut to = child.stdin.take().expect("a pipe");
+        to.write_all(text.as_bytes()).expect("the text");
+        wait_for_a_file(&folder);
+        ends_by(&mut child, name);
+        drop(to);
+        assert!(folder.names().is_empty(), "{:?}", folder.names());
+    }
+}
+
+#[test]
+fn a_pipe_that_stalls_does_not_keep_a_restore_or_a_put() {
+    for args in [&["restore", "-", "new"][..], &["put", "-c", "new", "key", "-"]] {
+        let folder = Folder::new("stall-restore");
+        let mut child = start(&mut folder.command(args));
+        let to = child.stdin.take().expect("a pipe");
+        wait_for_a_file(&folder);
+        ends_by(&mut child, "TERM");
+        drop(to);
+        assert!(folder.names().is_empty(), "{args:?}: {:?}", folder.names());
+    }
+}
+
+#[test]
+fn a_reader_that_stalls_does_not_keep_a_dump_or_a_backup() {
+    let folder = Folder::new("stall-dump");
+    large(&folder);
+    for args in [
+        &["dump", "db"][..],
+        &["dump", "-f", "json", "db"],
+        &["dump", "-f", "csv", "db"],
+        &["backup", "db", "-"],
+    ] {
+        let mut child = start(&mut folder.command(args));
+        let mut from = child.stdout.take().expect("a pipe");
+        from.read_exact(&mut [0; 100]).expect("some bytes");
+        ends_by(&mut child, "TERM");
+        drop(from);
+        assert_eq!(folder.names(), ["db"], "{args:?}");
+    }
+}
+
+#[test]
+fn a_load_that_waits_for_others_ends_as_well() {
+    let folder = Folder::new("stall-lock");
+    let db = Db::open(&folder.file("db"), &Options::default()).expect("open");
+    let _txn = db.begin_write(WriteOptions::default()).expect("begin");
+    let mut child = start(&mut folder.command(&["load", "--wait", "100", "db"]));
+    let mut to = child.stdin.take().expect("a pipe");
+    to.write_all(b"key,value\na,b\n").expect("the text");
+    drop(to);
+    // Nothing tells from outside that it waits.
+    std::thread::sleep(Duration::from_millis(1000));
+    ends_by(&mut child, "TERM");
+}
+
+#[test]
+fn what_nohup_ignores_stays_ignored() {
+    let folder = Folder::new("stall-nohup");
+    let mut shell = Command::new("sh");
+    let script = format!("trap '' HUP; exec '{}' load -q -c db", common::KV);
+    let mut child = start(shell.args(["-c", &script]).current_dir(folder.path()));
+    let mut to = child.stdin.take().expect("a pipe");
+    to.write_all(b"key,value\na,b\n").expect("the text");
+    wait_for_a_file(&folder);
+    std::thread::sleep(Duration::from_millis(300));
+    signal(&child, "HUP");
+    drop(to);
+    assert_eq!(child.wait().expect("wait").code(), Some(0));
+    folder.kv(&["get", "db", "a"]).is("b\n");
+}
+
+#[test]
+fn an_interrupted_backup_ends_before_its_end() {
+    let folder = Folder::new("interrupted-backup");
+    large(&folder);
+    // The command waits until somebody reads what it writes, so it can be interrupted in the middle.
+    let mut child = folder.command(&["backup", "db", "-"]);
+    let mut child = child
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command");
+    let mut copy = vec![0; 4096];
+    let mut pipe = child.stdout.take().expect("a pipe");
+    pipe.read_exact(&mut copy).expect("the first page");
+    signal(&child, "TERM");
+    std::thread::sleep(Duration::from_millis(150));
+    pipe.read_to_end(&mut copy).expect("the rest");
+    let output = child.wait_with_output().expect("an answer");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.code() == Some(130) && error.contains("interrupted"),
+        "{error}"
+    );
+    assert!((copy.len() as u64) < std::fs::metadata(folder.file("db")).expect("the database").len());
+    assert_eq!(folder.names(), ["db"]);
+}
+
+#[test]
+fn an_interrupted_restore_leaves_nothing_behind() {
+    let folder = Folder::new("interrupt");
+    // The command that receives a backup waits for its input, so it can be interrupted at a known point.
+    let mut child = folder.command(&["restore", "-", "new"]);
+    let mut child = child
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command");
+    let begun = Instant::now();
+    while folder.names().is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "the command does not begin");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // It has its handlers before it makes a file.
+    signal(&child, "TERM");
+    std::thread::sleep(Duration::from_millis(100));
+    drop(child.stdin.take());
+    let output = child.wait_with_output().expect("an answer");
+    assert_eq!(
+        output.status.code(),
+        Some(130),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(folder.names().is_empty(), "{:?}", folder.names());
+}
