@@ -16,7 +16,9 @@ def as_bytes(encode: Optional[Callable[[Any], Any]], thing: Any, what: str) -> b
         thing = encode(thing)
     if isinstance(thing, bytes):
         return thing
-    kind = "str" if isinstance(thing, str) else repr(type(thing))
+    if isinstance(thing, slice):
+        raise TypeError("a slice is no key; items(start=..., stop=...) has the entries of a range")
+    kind = type(thing).__name__
     if not isinstance(thing, str):
         try:
             return bytes(memoryview(thing))
@@ -24,7 +26,7 @@ def as_bytes(encode: Optional[Callable[[Any], Any]], thing: Any, what: str) -> b
             pass
     raise TypeError(
         f"a {what} is bytes, and this one is {kind}; encode it, or open the database with a codec: "
-        f"keelkv.open(path, {what}={'str' if kind == 'str' else '...'})"
+        f"keelkv.open(path, {what}={'str' if isinstance(thing, str) else '...'})"
     )
 
 
