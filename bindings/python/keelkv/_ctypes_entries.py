@@ -12,7 +12,21 @@ import weakref
 from itertools import accumulate
 from operator import index
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Iterable, Iterator, List, Optional, Tuple, Type, TypeVar, Union, cast
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Generic,
+    Iterable,
+    Iterator,
+    List,
+    Optional,
+    Tuple,
+    Type,
+    TypeVar,
+    Union,
+    cast,
+)
 
 from ._constants import BLIND, MAIN, NO_OVERWRITE, RANGE_REVERSE, SCAN_ITEMS, SCAN_KEYS, SEEK_GE, SEEK_LE
 from ._constants import RawRange
@@ -259,7 +273,8 @@ class EntriesCore(Generic[K, V]):
     def _scan(self, what: int, *arguments: Any) -> Iterator[Any]:
         *bounds, limit = arguments
         cursor: CursorCore[K, V] = self._cursor(*bounds)
-        return Scan(cursor._entries(what, limit))
+        shown = {SCAN_ITEMS: lambda pair: self._pair(*pair), SCAN_KEYS: self._decoded_key}.get(what, self._decoded)
+        return Scan(cursor._entries(what, limit), shown)
 
     def _writer(self, key: K, size_hint: int, flags: int) -> WriterCore:
         return WriterCore(self._txn, self._number, self._key(key), key, size_hint, flags)
@@ -269,17 +284,19 @@ class EntriesCore(Generic[K, V]):
 
 
 class Scan(Iterator[Any]):
-    """An iterator that threads can share, which a generator is not."""
+    """An iterator that threads can share, which a generator is not, and that decoders may use or end."""
 
-    __slots__ = ("_lock", "_steps")
+    __slots__ = ("_lock", "_shown", "_steps")
 
-    def __init__(self, steps: Iterator[Any]) -> None:
+    def __init__(self, steps: Iterator[Any], shown: Callable[[Any], Any]) -> None:
         self._lock = threading.RLock()
         self._steps = steps
+        self._shown = shown
 
     def __next__(self) -> Any:
         with self._lock:
-            return next(self._steps)
+            raw = next(self._steps)
+        return self._shown(raw)
 
 
 class TransactionCore(EntriesCore[K, V]):
@@ -412,9 +429,9 @@ class CursorCore(Generic[K, V]):
         self._txn.changes += 1
         return self._written(kv.kv_cursor_delete(self._live()))
 
-    def _entries(self, what: int, left: int) -> Iterator[Union[K, V, Tuple[K, V]]]:
-        """Iterates over what is ahead, many entries at a time; see scan.c for writes meanwhile."""
-        txn, table, strings = self._txn, self._table, 1 if what == SCAN_KEYS else 2
+    def _entries(self, what: int, left: int) -> Iterator[Union[bytes, Tuple[bytes, bytes]]]:
+        """Iterates over the bytes of what is ahead, many entries at a time; see scan.c for writes meanwhile."""
+        txn, strings = self._txn, 1 if what == SCAN_KEYS else 2
         page, changes, at_end, last = Page(strings, 4096, 32), txn.changes, False, None
         while left > 0:
             handle = self._live()
@@ -443,9 +460,9 @@ class CursorCore(Generic[K, V]):
                 last = found[i]
                 left -= 1
                 if what == SCAN_KEYS:
-                    yield table._decoded_key(last)
+                    yield last
                 elif what == SCAN_ITEMS:
-                    yield table._pair(last, found[i + 1])
+                    yield last, found[i + 1]
                 else:
-                    yield table._decoded(found[i + 1])
+                    yield found[i + 1]
         self.close()

@@ -178,8 +178,8 @@ class Database(DatabaseCore[K, V], MutableMapping[K, V]):
     # ---- the mapping, in transactions of its own
 
     def _scan(self, what: int, *arguments: Any) -> Iterator[Any]:
-        with self.read() as snapshot:
-            yield from snapshot._scan(what, *arguments)
+        # The iterator keeps the snapshot, which ends with it. No generator, as threads cannot share one.
+        return self.read()._scan(what, *arguments)
 
     def _count(self, *arguments: Any) -> int:
         with self.read() as snapshot:
