@@ -33,7 +33,7 @@ from ._constants import RawRange
 from ._ctypes_bytes import BUFFER, Page, as_bytes, as_range, copied
 from ._ctypes_database import DatabaseCore, TxnCore
 from ._ctypes_writer import WriterCore
-from ._errors import BadHandleError, NotFoundError
+from ._errors import BadHandleError, NotFoundError, refuse_copy
 from ._jobs import NOTFOUND, OK, TOO_SMALL, failure
 from ._library import Batch, Handle, Slice, ValueStat, kv, sized
 from .codec import RawCodec
@@ -171,17 +171,21 @@ class EntriesCore(Generic[K, V]):
     def view(self, key: K) -> memoryview:
         """A value as a memoryview that stays valid after the transaction."""
         data, value, buffer = self._key(key), Slice(), Handle()
-        status = kv.kv_get_buf(
-            self._txn.live(), self._number, data, len(data), C.byref(value), C.byref(buffer)
-        )
-        if status == NOTFOUND:
-            raise NotFoundError(key)
-        self._txn.answer(status)
-        if value.len == 0:
-            kv.kv_buf_release(buffer)
-            return memoryview(b"")
-        array = (C.c_char * value.len).from_address(value.data)
-        weakref.finalize(array, kv.kv_buf_release, buffer).atexit = False
+        try:
+            status = kv.kv_get_buf(
+                self._txn.live(), self._number, data, len(data), C.byref(value), C.byref(buffer)
+            )
+            if status == NOTFOUND:
+                raise NotFoundError(key)
+            self._txn.answer(status)
+            if value.len == 0:
+                kv.kv_buf_release(buffer)
+                return memoryview(b"")
+            array = (C.c_char * value.len).from_address(value.data)
+            weakref.finalize(array, kv.kv_buf_release, buffer).atexit = False
+        except BaseException:
+            kv.kv_buf_release(buffer)  # harmless if nothing is there, or for a second time
+            raise
         return memoryview(array).toreadonly().cast("B")
 
     def put(self, key: K, value: V, flags: int = 0) -> None:
@@ -235,8 +239,8 @@ class EntriesCore(Generic[K, V]):
     def _first(self, bounds: RawRange) -> Optional[List[bytes]]:
         page, cursor = Page(2, BUFFER, 1), Handle()
         found, _kept = as_range(bounds)
-        self._txn.answer(kv.kv_cursor_open(self._txn.live(), self._number, C.byref(found), C.byref(cursor)))
         try:
+            self._txn.answer(kv.kv_cursor_open(self._txn.live(), self._number, C.byref(found), C.byref(cursor)))
             status = page.fill(cursor, 1)
             if status == NOTFOUND:
                 return None
@@ -287,6 +291,7 @@ class Scan(Iterator[Any]):
     """An iterator that threads can share, which a generator is not, and that decoders may use or end."""
 
     __slots__ = ("_lock", "_shown", "_steps")
+    __reduce_ex__ = refuse_copy
 
     def __init__(self, steps: Iterator[Any], shown: Callable[[Any], Any]) -> None:
         self._lock = threading.RLock()
@@ -318,14 +323,20 @@ class TransactionCore(EntriesCore[K, V]):
     ) -> None:
         """Commits, or aborts after an exception."""
         txn = self._txn
-        if kind is not None or not txn.writes:
-            txn.abort()
-        elif not txn.ended:
-            txn.commit()
+        try:
+            if kind is not None or not txn.writes:
+                txn.abort()
+            elif not txn.ended:
+                txn.commit()
+        except BaseException:
+            txn.abort()  # a signal handler may have raised it before the end; afterwards this does nothing
+            raise
 
 
 class CursorCore(Generic[K, V]):
     """A position in a table that is moved step by step."""
+
+    __reduce_ex__ = refuse_copy
 
     def __init__(self, entries: EntriesCore[K, V], bounds: RawRange) -> None:
         self._handle: Optional[int] = None
@@ -334,22 +345,22 @@ class CursorCore(Generic[K, V]):
         self._reverse = bool(bounds[0] & RANGE_REVERSE)
         self._page = Page(2, 256, 1)
         found, _kept = as_range(bounds)
-        handle = Handle()
+        self._begun = Handle()  # see _ctypes_database.py
         self._txn.answer(
-            kv.kv_cursor_open(self._txn.live(), entries._number, C.byref(found), C.byref(handle))
+            kv.kv_cursor_open(self._txn.live(), entries._number, C.byref(found), C.byref(self._begun))
         )
-        self._handle = handle.value
+        self._handle = self._begun.value
 
     def __del__(self) -> None:
-        if getattr(self, "_handle", None) is not None:
+        if getattr(self, "_begun", None):
             try:
                 self.close()
             except TypeError:
                 pass  # the interpreter has ended, and with it this module
 
     def close(self) -> None:
-        handle, self._handle = self._handle, None
-        kv.kv_cursor_close(handle)  # ignored if the transaction has ended
+        self._handle = None
+        kv.kv_cursor_close(self._begun)  # ignored if the transaction has ended
 
     def _live(self) -> int:
         if self._handle is None:

@@ -45,7 +45,7 @@ from ._constants import (
     VERIFY,
     WRITE,
 )
-from ._errors import BusyError
+from ._errors import BusyError, refuse_copy
 from .codec import Codec, raw
 from .figures import CheckReport, DatabaseStat, Fault, Identity, Reader, SalvageReport
 from .iteration import Items, Keys, Values, encode_range
@@ -98,6 +98,8 @@ class Database(DatabaseCore[K, V], MutableMapping[K, V]):
 
     _encode_key: Optional[Callable[[Any], bytes]]
     _wait_ms: int
+
+    __reduce_ex__ = refuse_copy
 
     def __repr__(self) -> str:
         name = getattr(self, "_name", None)

@@ -31,7 +31,7 @@ from ._constants import (
     UNLIMITED,
     WRITE,
 )
-from ._errors import ExistsError
+from ._errors import ExistsError, refuse_copy
 from ._names import in_python
 from .codec import CodecLike, raw
 from .figures import CheckReport, Fault, TableStat, TransactionStat
@@ -62,6 +62,8 @@ class Table(EntriesCore[K, V], MutableMapping[K, V]):
     """
 
     __slots__ = ("__weakref__",)
+
+    __reduce_ex__ = refuse_copy
 
     @property
     def _encode_key(self) -> Optional[Callable[[Any], bytes]]:
