@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import math
 import os
 import threading
 import time
@@ -75,11 +76,25 @@ V = TypeVar("V")
 _SIGNALS = 0.1
 
 
-def milliseconds(seconds: Optional[float]) -> int:
+def seconds(timeout: Optional[float]) -> Optional[float]:
+    """A time to wait; None for ever, which infinity means as well."""
+    if timeout is None:
+        return None
+    try:
+        number = math.nan if isinstance(timeout, (str, bytes, bytearray)) else float(timeout)
+    except OverflowError:
+        number = math.inf if timeout > 0 else -1.0
+    except (TypeError, ValueError):
+        number = math.nan
+    if not number >= 0:
+        raise ValueError(f"timeout is seconds, 0 or more, or None, and this is {timeout!r:.80}")
+    return None if number == math.inf else number
+
+
+def milliseconds(timeout: Optional[float]) -> int:
     """A time to wait as the library takes it: -1 = for ever. At least 1, as 0 means something else."""
-    if seconds is None:
-        return -1
-    return min(max(1, round(seconds * 1000)), 2**53)
+    number = seconds(timeout)
+    return -1 if number is None else max(1, round(min(number * 1000, 2.0**53)))
 
 
 def _choice(name: str, value: str, choices: Dict[str, int]) -> int:
@@ -134,7 +149,7 @@ class Database(DatabaseCore[K, V], MutableMapping[K, V]):
         raised. `durability` is that of the commit, "full" or "lazy".
         """
         wait_ms = self._wait_ms if timeout is None else milliseconds(timeout)
-        if timeout is not None and timeout <= 0:
+        if timeout is not None and timeout == 0:
             nowait = True
         how = 0 if durability is None else _choice("durability", durability, DURABILITY)
         return Transaction(self, WRITE, TXN_NOWAIT if nowait else 0, how, wait_ms, write_memory)
@@ -163,6 +178,7 @@ class Database(DatabaseCore[K, V], MutableMapping[K, V]):
 
     def wait_commit(self, after: int, timeout: Optional[float] = None) -> int:
         """Waits for a commit that is newer than number `after`, and returns the newest; `BusyError` after `timeout`."""
+        timeout = seconds(timeout)
         end = None if timeout is None else time.monotonic() + timeout
         while True:
             left = None if end is None else end - time.monotonic()
