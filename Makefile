@@ -330,7 +330,7 @@ soak: all                            ## all of these SOAK (10) times as large, w
 	      test-reproducible || exit 1; \
 	  $(MAKE) --no-print-directory test-targets ALL=1 || exit 1; done
 
-python: all                          ## the wheels of the Python package, bindings/python, in build/python
+python: $(SO) $(STRIPPED) $(B)/libkv.a $(B)/kv.pc ## the wheels of the Python package, bindings/python, in build/python
 	@B=$(abspath $(B)) PYTHON="$(PYTHON)" CC="$(CC)" sh scripts/python.sh wheel
 
 test-python: python                  ## install a wheel into a fresh environment and test it with both back ends

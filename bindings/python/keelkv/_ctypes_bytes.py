@@ -30,6 +30,18 @@ def as_bytes(encode: Optional[Callable[[Any], Any]], thing: Any, what: str) -> b
     )
 
 
+def pair_of(item: Any) -> Tuple[Any, Any]:
+    """An item as a key and a value. Text and bytes are refused: the two characters of "ab" are no pair."""
+    if isinstance(item, (str, bytes, bytearray, dict)) or not (
+        hasattr(type(item), "__getitem__") or hasattr(type(item), "__next__")
+    ):
+        raise TypeError(f"an item is a pair of a key and a value, and this is {type(item).__name__}: {item!r:.80}")
+    parts = tuple(item)
+    if len(parts) != 2:
+        raise ValueError(f"an item is a pair of a key and a value, and this has {len(parts)} parts")
+    return parts
+
+
 #: Buffers that nobody is using. Taking and giving back are single steps, so that threads can share them.
 _buffers: List[Any] = []
 BUFFER = 4096

@@ -30,7 +30,7 @@ from typing import (
 
 from ._constants import BLIND, MAIN, NO_OVERWRITE, RANGE_REVERSE, SCAN_ITEMS, SCAN_KEYS, SEEK_GE, SEEK_LE
 from ._constants import RawRange
-from ._ctypes_bytes import BUFFER, Page, as_bytes, as_range, copied
+from ._ctypes_bytes import BUFFER, Page, as_bytes, as_range, copied, pair_of
 from ._ctypes_database import DatabaseCore, TxnCore
 from ._ctypes_writer import WriterCore
 from ._errors import BadHandleError, NotFoundError, refuse_copy
@@ -267,10 +267,7 @@ class EntriesCore(Generic[K, V]):
     def _put_many(self, items: Iterable[Tuple[K, V]], flags: int) -> int:
         done = 0
         for item in items:
-            pair: Tuple[Any, ...] = tuple(item)
-            if len(pair) != 2:
-                raise ValueError("an item is not a pair of a key and a value")
-            self.put(*pair, flags)
+            self.put(*pair_of(item), flags)
             done += 1
         return done
 

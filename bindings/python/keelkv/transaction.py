@@ -195,9 +195,12 @@ class Table(EntriesCore[K, V], MutableMapping[K, V]):
         # A codec may turn None into a value, and a value into None.
         return cast(V, default) if self._codec is None else self[key]
 
-    def put_many(self, items: Iterable[Tuple[K, V]], flags: int = 0) -> int:
-        """Puts many entries, in their order, and returns their number. It stops at the first that fails."""
-        return self._put_many(items, flags)
+    def put_many(self, items: Union[Mapping[K, V], Iterable[Tuple[K, V]]], flags: int = 0) -> int:
+        """Puts the entries of a mapping or of an iterable of pairs, in their order, and returns their number.
+
+        It stops at the first that fails.
+        """
+        return self._put_many(items.items() if isinstance(items, Mapping) else items, flags)
 
     def update(self, other: Any = (), /, **more: Any) -> None:
         """Puts the entries of a mapping or of an iterable of pairs."""

@@ -95,6 +95,30 @@ class DatabaseMapping(Case):
                 with self.assertRaisesRegex(TypeError, "a value is bytes"):
                     t[b"a"] = thing
 
+    def test_items_are_pairs(self):
+        with self.memory(key=str, value=str) as db, db.write() as t:
+            self.assertEqual(t.put_many({"no": "Oslo", "se": "Stockholm"}), 2)
+            self.assertEqual(dict(t), {"no": "Oslo", "se": "Stockholm"})
+            with self.memory(key=str, value=str) as other:
+                other["dk"] = "København"
+                self.assertEqual(t.put_many(other), 1)
+                with other.read() as s:
+                    self.assertEqual(t.put_many(s), 1)
+            self.assertEqual(t.put_many([["fi", "Helsinki"], iter(("is", "Reykjavík"))]), 2)
+            self.assertEqual(len(t), 5)
+            t.clear()
+            form = "^an item is a pair of a key and a value, and this "
+            for put in (t.put_many, t.update):
+                for wrong, what in (
+                    ("ab", "is str: 'ab'$"), (b"ab", "is bytes: "), (5, "is int: 5$"), ({"a", "b"}, "is set: "),
+                    ({"a": "b", "c": "d"}, "is dict: "),
+                ):
+                    with self.assertRaisesRegex(TypeError, form + what):
+                        put([wrong])
+                with self.assertRaisesRegex(ValueError, form + "has 3 parts$"):
+                    put([("a", "b", "c")])
+            self.assertEqual(len(t), 0)
+
 
 class Transactions(Case):
     def test_a_block_commits_or_aborts(self):
