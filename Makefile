@@ -352,7 +352,7 @@ man: $(B)/man/made                   ## man pages of every function of kv.h and 
 $(B)/man/made: scripts/man.py include/kv.h docs/format.md
 	@mkdir -p $(B) && rm -rf $(B)/man && $(PYTHON) scripts/man.py $(B)/man && touch $@
 
-test-book: python                    ## every snippet of the book, its list of statuses, its links; man pages
+test-book: all python               ## every snippet of the book, its list of statuses, its links; man pages
 	@B=$(abspath $(B)) CC="$(CC)" CXX="$(CXX)" PYTHON="$(PYTHON)" sh scripts/test-book.sh
 
 test-reproducible:                   ## two builds in two directories are the same, byte for byte (minutes)

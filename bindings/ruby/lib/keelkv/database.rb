@@ -43,24 +43,25 @@ module KV
       @path = identity[:path]
     end
 
-    # Yields a Transaction, commits it when the block ends, and returns what the block returned. If an exception, break
-    # or throw leaves the block, nothing is written; KV::Rollback goes no further than here. Without a block, the
-    # Transaction is returned, which is to be committed or aborted.
+    # Yields a Transaction, commits it when the block ends, and returns what the block returned. It is also committed if
+    # return, break or throw leave the block. If an exception leaves it, or the thread is killed, nothing is written;
+    # KV::Rollback goes no further than here. Without a block, the Transaction is returned, which is to be committed or
+    # aborted.
     #
     # +wait+ is how many seconds to wait for another write transaction, after which KV::Busy is raised: 0 = not at all,
     # nil = as the database was opened. +durability+ is :full or :lazy.
     def transaction(wait: @wait, durability: nil)
       txn = nil
-      done = false
+      kept = false
       begin_native(Native::WRITE, txn_options(durability), wait) { |pointer| txn = Transaction.new(self, pointer) }
-      result = block_given? ? yield(txn) : txn
-      txn.commit if block_given? && !txn.closed?
-      done = true
-      result
+      kept = !block_given?
+      return txn if kept
+
+      Leaving.watch(-> { txn.commit unless txn.closed? }, -> { txn.abort }) { yield txn }
     rescue Rollback
       nil
     ensure
-      txn&.abort unless done
+      txn&.abort unless kept
     end
 
     # Yields a Snapshot of the newest commit, closes it when the block ends, and returns what the block returned.
@@ -186,8 +187,17 @@ module KV
       snapshot(&block)
     end
 
-    def writing(&block) # :nodoc:
-      transaction(&block)
+    # Unlike #transaction, it commits only what is whole: a throw of what yields entries leaves nothing behind. +leaves+
+    # says that the block may be left.
+    def writing(leaves: false, &block) # :nodoc:
+      return transaction(&block) if leaves
+
+      txn = transaction
+      result = yield txn
+      txn.commit
+      result
+    ensure
+      txn&.abort
     end
 
     def value_of(number, key) # :nodoc:

@@ -96,7 +96,7 @@ module KV
     end
 
     # The library refuses it, in a snapshot.
-    def writing # :nodoc:
+    def writing(**) # :nodoc:
       yield self
     end
 

@@ -123,19 +123,14 @@ module KV
     end
 
     # Yields a KV::Writer for a value that is written in parts, because it is larger than memory or its length is not
-    # known. The entry is put when the block ends; if it raises, the value is given up. A good +size_hint+ lets the
-    # value lie in one piece.
-    def write_value(key, size_hint: 0, only: nil)
+    # known. The entry is put when the block ends, or when return, break or throw leave it; if it raises, the value is
+    # given up. A good +size_hint+ lets the value lie in one piece.
+    def write_value(key, size_hint: 0, only: nil, &block)
       bytes = Bounds.bytes(key)
       flags = flags_of(only)
-      source.writing do |txn|
+      source.writing(leaves: true) do |txn|
         writer = Writer.new(txn, number, bytes, size_hint, flags)
-        begin
-          yield writer
-          writer.finish
-        ensure
-          writer.close
-        end
+        Leaving.watch(-> { writer.finish }, -> { writer.close }) { block.call(writer) }
       end
       self
     end
