@@ -85,7 +85,7 @@ class OpenTest < DatabaseTest
       db.transaction { |txn| txn.write_value("long") { |writer| writer << "whole" and break } }
       assert_equal "whole", db["long"]
       # The entries of one call are written together or not at all.
-      [["b", "1"], "a"].zip(%i[update delete_many]) do |thing, call|
+      [%w[b 1], "a"].zip(%i[update delete_many]) do |thing, call|
         catch(:out) do
           db.send(call, Enumerator.new { |things| [things.yield(*thing), throw(:out)] })
         end
