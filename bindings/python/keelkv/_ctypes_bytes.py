@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes as C
+from operator import index
 from typing import Any, Callable, List, Optional, Tuple
 
 from ._constants import BATCH_KEYS, RawRange
@@ -28,6 +29,14 @@ def as_bytes(encode: Optional[Callable[[Any], Any]], thing: Any, what: str) -> b
         f"a {what} is bytes, and this one is {kind}; encode it, or open the database with a codec: "
         f"keelkv.open(path, {what}={'str' if isinstance(thing, str) else '...'})"
     )
+
+
+def unsigned(number: Any, bits: int = 64) -> int:
+    """A number as an argument, which ctypes would cut off."""
+    value = index(number)
+    if not 0 <= value < 1 << bits:
+        raise OverflowError(f"a number is too {'large' if value > 0 else 'small'}: {value}")
+    return value
 
 
 def pair_of(item: Any) -> Tuple[Any, Any]:

@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import ctypes as C
 import threading
-from operator import index
-from typing import Any, Callable, Generic, Optional, Tuple, TypeVar, cast
+from typing import Any, Callable, Generic, Optional, Tuple, TypeVar, Union, cast, overload
 
 from . import _jobs, figures
 from ._constants import MAIN, TXN_NOWAIT, WRITE
-from ._ctypes_bytes import as_bytes, copied
+from ._ctypes_bytes import as_bytes, copied, unsigned
 from ._errors import BadHandleError, NotFoundError, refuse_copy
 from ._jobs import BAD_HANDLE, BUSY, FORKED, NOTFOUND, OK, TOO_SMALL, Callback, failure
 from ._library import (
@@ -39,6 +38,7 @@ from .codec import RawCodec
 
 K = TypeVar("K")
 V = TypeVar("V")
+D = TypeVar("D")
 
 #: Milliseconds after which the main thread looks whether a signal has come.
 _SIGNALS_MS = 100
@@ -120,11 +120,11 @@ class DatabaseCore(Generic[K, V]):
         return visible.value, durable.value
 
     def _wait_durable(self, commit: int, ms: int) -> None:
-        self._answer(kv.kv_wait_durable(self._live(), index(commit), ms))
+        self._answer(kv.kv_wait_durable(self._live(), unsigned(commit), ms))
 
     def _wait_commit(self, after: int, ms: int) -> int:
         newest = C.c_uint64()
-        self._answer(kv.kv_wait_commit(self._live(), index(after), ms, C.byref(newest)))
+        self._answer(kv.kv_wait_commit(self._live(), unsigned(after), ms, C.byref(newest)))
         return newest.value
 
     def _lookup(self, key: K) -> Optional[bytes]:
@@ -145,6 +145,12 @@ class DatabaseCore(Generic[K, V]):
         if value is None:
             raise NotFoundError(key)
         return self._decoded(value)
+
+    @overload
+    def get(self, key: K, default: None = None) -> Optional[V]: ...
+
+    @overload
+    def get(self, key: K, default: Union[V, D]) -> Union[V, D]: ...
 
     def get(self, key: K, default: Any = None) -> Any:
         """The value of a key, or the default."""
@@ -173,7 +179,7 @@ class DatabaseCore(Generic[K, V]):
 
     def _put(self, key: K, value: V, flags: int) -> None:
         k, v = as_bytes(self._parts[0], key, "key"), as_bytes(self._parts[2], value, "value")
-        self._write(key, kv.kv_put, k, len(k), v, len(v), flags)
+        self._write(key, kv.kv_put, k, len(k), v, len(v), unsigned(flags, 32))
 
     def __setitem__(self, key: K, value: V) -> None:
         self._put(key, value, 0)

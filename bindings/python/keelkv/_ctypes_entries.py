@@ -10,7 +10,6 @@ import ctypes as C
 import threading
 import weakref
 from itertools import accumulate
-from operator import index
 from types import TracebackType
 from typing import (
     TYPE_CHECKING,
@@ -26,11 +25,12 @@ from typing import (
     TypeVar,
     Union,
     cast,
+    overload,
 )
 
 from ._constants import BLIND, MAIN, NO_OVERWRITE, RANGE_REVERSE, SCAN_ITEMS, SCAN_KEYS, SEEK_GE, SEEK_LE
 from ._constants import RawRange
-from ._ctypes_bytes import BUFFER, Page, as_bytes, as_range, copied, pair_of
+from ._ctypes_bytes import BUFFER, Page, as_bytes, as_range, copied, pair_of, unsigned
 from ._ctypes_database import DatabaseCore, TxnCore
 from ._ctypes_writer import WriterCore
 from ._errors import BadHandleError, NotFoundError, refuse_copy
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 K = TypeVar("K")
 V = TypeVar("V")
+D = TypeVar("D")
 
 _NO_DEFAULT: Any = object()
 
@@ -118,6 +119,12 @@ class EntriesCore(Generic[K, V]):
             raise NotFoundError(key)
         return self._decoded(value)
 
+    @overload
+    def get(self, key: K, default: None = None) -> Optional[V]: ...
+
+    @overload
+    def get(self, key: K, default: Union[V, D]) -> Union[V, D]: ...
+
     def get(self, key: K, default: Any = None) -> Any:
         """The value of a key, or the default."""
         value = self._lookup(self._key(key))
@@ -154,6 +161,7 @@ class EntriesCore(Generic[K, V]):
         return cast(int, stat.len)
 
     def _value_read(self, key: K, offset: int, size: int) -> Optional[bytes]:
+        offset, size = unsigned(offset), unsigned(size)
         data, buffer, got = self._key(key), C.create_string_buffer(max(1, size)), C.c_size_t()
         status = kv.kv_value_read(
             self._txn.live(), self._number, data, len(data), offset, buffer, size, C.byref(got)
@@ -191,7 +199,7 @@ class EntriesCore(Generic[K, V]):
     def put(self, key: K, value: V, flags: int = 0) -> None:
         """Puts an entry; flags are NO_OVERWRITE, NO_INSERT or APPEND."""
         k, v = self._key(key), as_bytes(self._parts[2], value, "value")
-        status = kv.kv_put(self._writable(), self._number, k, len(k), v, len(v), index(flags))
+        status = kv.kv_put(self._writable(), self._number, k, len(k), v, len(v), unsigned(flags, 32))
         if status == NOTFOUND:
             raise NotFoundError(key)
         self._txn.answer(status)
@@ -202,7 +210,7 @@ class EntriesCore(Generic[K, V]):
     def delete(self, key: K, flags: int = 0) -> bool:
         """Deletes an entry and tells whether there was one."""
         data = self._key(key)
-        status = kv.kv_delete(self._writable(), self._number, data, len(data), index(flags))
+        status = kv.kv_delete(self._writable(), self._number, data, len(data), unsigned(flags, 32))
         if status == NOTFOUND:
             return False
         self._txn.answer(status)
@@ -223,6 +231,12 @@ class EntriesCore(Generic[K, V]):
         if former is None or not insert:
             self.put(key, value, NO_OVERWRITE if insert else 0)
         return None if former is None else self._decoded(former)
+
+    @overload
+    def pop(self, key: K) -> V: ...
+
+    @overload
+    def pop(self, key: K, default: Union[V, D]) -> Union[V, D]: ...
 
     def pop(self, key: K, default: Any = _NO_DEFAULT) -> Any:
         """Deletes an entry and returns its value."""
@@ -278,7 +292,7 @@ class EntriesCore(Generic[K, V]):
         return Scan(cursor._entries(what, limit), shown)
 
     def _writer(self, key: K, size_hint: int, flags: int) -> WriterCore:
-        return WriterCore(self._txn, self._number, self._key(key), key, size_hint, flags)
+        return WriterCore(self._txn, self._number, self._key(key), key, unsigned(size_hint), unsigned(flags, 32))
 
     def _cursor(self, *bounds: Any) -> "CursorCore[K, V]":
         return CursorCore(self, cast(RawRange, bounds))
@@ -356,6 +370,7 @@ class CursorCore(Generic[K, V]):
                 pass  # the interpreter has ended, and with it this module
 
     def close(self) -> None:
+        """Closes the cursor, which its transaction does as well."""
         self._handle = None
         kv.kv_cursor_close(self._begun)  # ignored if the transaction has ended
 
@@ -385,31 +400,42 @@ class CursorCore(Generic[K, V]):
         return self._forward()
 
     def first(self) -> Optional[Tuple[K, V]]:
+        """Moves to the first entry and returns it; None if there is none."""
         return self._moved(kv.kv_cursor_first(self._live(), None, None))
 
     def last(self) -> Optional[Tuple[K, V]]:
+        """Moves to the last entry and returns it; None if there is none."""
         return self._moved(kv.kv_cursor_last(self._live(), None, None))
 
     def next(self) -> Optional[Tuple[K, V]]:
+        """Moves to the next entry and returns it, at first to the first; None at the end."""
         return self._forward()
 
     def prev(self) -> Optional[Tuple[K, V]]:
+        """Moves to the previous entry and returns it; None at the beginning."""
         return self._moved(kv.kv_cursor_prev(self._live(), None, None))
 
     def get(self) -> Optional[Tuple[K, V]]:
+        """The entry on which the cursor stands; None if it stands on none."""
         return self._moved(kv.kv_cursor_get(self._live(), None, None))
 
     def random(self) -> Optional[Tuple[K, V]]:
+        """Moves to a random entry and returns it; None if there is none."""
         return self._moved(kv.kv_cursor_random(self._live(), None, None))
 
-    def seek(self, key: K, how: int) -> Optional[Tuple[K, V]]:
+    def seek(self, key: K, how: int = SEEK_GE, /) -> Optional[Tuple[K, V]]:
+        """Moves to a key, or to its neighbour with SEEK_GE, SEEK_GT, SEEK_LE or SEEK_LT, and returns the
+        entry or None.
+        """
         data = self._table._key(key)
-        return self._moved(kv.kv_cursor_seek(self._live(), data, len(data), how, None, None))
+        return self._moved(kv.kv_cursor_seek(self._live(), data, len(data), unsigned(how, 32), None, None))
 
     def nth(self, number: int) -> Optional[Tuple[K, V]]:
-        return self._moved(kv.kv_cursor_nth(self._live(), number, None, None))
+        """Moves to entry number `number` of the range, counted from 0, and returns it; None if there are fewer."""
+        return self._moved(kv.kv_cursor_nth(self._live(), unsigned(number), None, None))
 
     def percentile(self, percent: float) -> Optional[Tuple[K, V]]:
+        """Moves to the entry at a percentile from 0 to 100 and returns it; None if there is none."""
         return self._moved(kv.kv_cursor_percentile(self._live(), 0.0 + percent, None, None))
 
     def _number(self, function: Any) -> int:
@@ -418,9 +444,11 @@ class CursorCore(Generic[K, V]):
         return number.value
 
     def count(self) -> int:
+        """How many entries the range has."""
         return self._number(kv.kv_cursor_count)
 
     def rank(self) -> int:
+        """How many entries of the range are before the current one."""
         return self._number(kv.kv_cursor_rank)
 
     def _written(self, status: int) -> bool:
@@ -429,11 +457,13 @@ class CursorCore(Generic[K, V]):
         return status == OK
 
     def put(self, value: V) -> bool:
+        """Replaces the value of the current entry, and tells whether the cursor stood on one."""
         data = as_bytes(self._table._parts[2], value, "value")
         self._txn.changes += 1
         return self._written(kv.kv_cursor_put(self._live(), data, len(data)))
 
     def delete(self) -> bool:
+        """Deletes the current entry, and tells whether the cursor stood on one."""
         self._txn.changes += 1
         return self._written(kv.kv_cursor_delete(self._live()))
 

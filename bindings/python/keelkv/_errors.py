@@ -336,6 +336,8 @@ def from_status(
     """The exception of a status that a call returned, with what is known of it."""
     kind = BY_STATUS.get(status, Error)
     message = in_python(message)
+    if kind is ChildOpenError:
+        message += "; use `with t.writer(key) as w:`"
     error: Error
     if issubclass(kind, OperatingSystemError):
         error = kind(message, errno or None, path)

@@ -19,7 +19,7 @@ import functools
 import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -40,12 +40,13 @@ from typing import (
 
 from . import database as _database
 from ._errors import BusyError, CancelledError, DeadlockError
+from .codec import Codec
 from .figures import CheckReport
 from .stream import Path, Stream
 from .transaction import Transaction
 
 if TYPE_CHECKING:
-    from typing_extensions import Literal, Self
+    from typing_extensions import Literal, Self, Unpack
 
 __all__ = ["AsyncDatabase", "AsyncTransaction", "open"]
 
@@ -221,10 +222,10 @@ class AsyncTransaction(Generic[K, V]):
         return result
 
     @overload
-    async def get(self, key: K) -> Optional[V]: ...
+    async def get(self, key: K, default: None = None) -> Optional[V]: ...
 
     @overload
-    async def get(self, key: K, default: D) -> Union[V, D]: ...
+    async def get(self, key: K, default: Union[V, D]) -> Union[V, D]: ...
 
     async def get(self, key: K, default: Any = None) -> Any:
         """The value of a key, or the default."""
@@ -329,10 +330,10 @@ class AsyncDatabase(Generic[K, V]):
         return AsyncTransaction(self, timeout, nowait, durability, write_memory)
 
     @overload
-    async def get(self, key: K) -> Optional[V]: ...
+    async def get(self, key: K, default: None = None) -> Optional[V]: ...
 
     @overload
-    async def get(self, key: K, default: D) -> Union[V, D]: ...
+    async def get(self, key: K, default: Union[V, D]) -> Union[V, D]: ...
 
     async def get(self, key: K, default: Any = None) -> Any:
         """The value of a key, or the default."""
@@ -397,6 +398,41 @@ class AsyncDatabase(Generic[K, V]):
             self._waiters.clear()
         finally:
             self._watching = None
+
+
+@overload
+def open(path: Optional[Path], **options: Unpack[_database.Options]) -> AsyncDatabase[bytes, bytes]: ...
+
+
+@overload
+def open(
+    path: Optional[Path], *, key: Union[Codec[K], Type[K]], **options: Unpack[_database.Options]
+) -> AsyncDatabase[K, bytes]: ...
+
+
+@overload
+def open(
+    path: Optional[Path], *, value: Union[Codec[V], Type[V]], **options: Unpack[_database.Options]
+) -> AsyncDatabase[bytes, V]: ...
+
+
+@overload
+def open(
+    path: Optional[Path], *, value: ModuleType, **options: Unpack[_database.Options]
+) -> AsyncDatabase[bytes, Any]: ...
+
+
+@overload
+def open(
+    path: Optional[Path], *, key: Union[Codec[K], Type[K]], value: Union[Codec[V], Type[V]],
+    **options: Unpack[_database.Options],
+) -> AsyncDatabase[K, V]: ...
+
+
+@overload
+def open(
+    path: Optional[Path], *, key: Union[Codec[K], Type[K]], value: ModuleType, **options: Unpack[_database.Options]
+) -> AsyncDatabase[K, Any]: ...
 
 
 def open(path: Optional[Path], **options: Any) -> AsyncDatabase[Any, Any]:

@@ -51,7 +51,7 @@ from .codec import Codec, raw
 from .figures import CheckReport, DatabaseStat, Fault, Identity, Reader, SalvageReport
 from .iteration import Items, Keys, Values, encode_range
 from .stream import Path, Stream, backup_flags, file_name, is_stream
-from .transaction import Progress, Transaction, on_fault
+from .transaction import Progress, Transaction, on_fault, whole
 
 if TYPE_CHECKING:
     from typing_extensions import Literal, Self, TypedDict, Unpack
@@ -71,6 +71,7 @@ if TYPE_CHECKING:
 
 K = TypeVar("K")
 V = TypeVar("V")
+D = TypeVar("D")
 
 #: Seconds after which the main thread looks whether a signal has come.
 _SIGNALS = 0.1
@@ -116,6 +117,21 @@ class Database(DatabaseCore[K, V], MutableMapping[K, V]):
 
     __reduce_ex__ = refuse_copy
 
+    def __init__(self, *arguments: object, **options: object) -> None:
+        if arguments or options:
+            raise TypeError("a Database is made by keelkv.open(path)")
+        super().__init__()
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            if not name.startswith("_") and hasattr(Transaction, name):
+                raise AttributeError(
+                    f"a Database has no {name}, which is of a transaction: `with db.read() as s: s.{name}`, or "
+                    f"`with db.write() as t: t.{name}`"
+                )
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
     def __repr__(self) -> str:
         name = getattr(self, "_name", None)
         return f"<keelkv.Database {name!r}{', closed' if self.closed else ''}>"
@@ -152,7 +168,8 @@ class Database(DatabaseCore[K, V], MutableMapping[K, V]):
         if timeout is not None and timeout == 0:
             nowait = True
         how = 0 if durability is None else _choice("durability", durability, DURABILITY)
-        return Transaction(self, WRITE, TXN_NOWAIT if nowait else 0, how, wait_ms, write_memory)
+        flags = TXN_NOWAIT if nowait else 0
+        return Transaction(self, WRITE, flags, how, wait_ms, whole("write_memory", write_memory))
 
     def interrupt(self) -> None:
         """Ends every wait of other threads through this object; those calls raise `CancelledError`."""
@@ -174,11 +191,11 @@ class Database(DatabaseCore[K, V], MutableMapping[K, V]):
 
     def wait_durable(self, commit: int) -> None:
         """Waits until a commit is durable, after `Transaction.commit_async` or a lazy commit."""
-        self._wait_durable(commit, -1)
+        self._wait_durable(whole("a commit", commit, UNLIMITED), -1)
 
     def wait_commit(self, after: int, timeout: Optional[float] = None) -> int:
         """Waits for a commit that is newer than number `after`, and returns the newest; `BusyError` after `timeout`."""
-        timeout = seconds(timeout)
+        timeout, after = seconds(timeout), whole("a commit", after, UNLIMITED)
         end = None if timeout is None else time.monotonic() + timeout
         while True:
             left = None if end is None else end - time.monotonic()
@@ -237,10 +254,16 @@ class Database(DatabaseCore[K, V], MutableMapping[K, V]):
         """Puts an entry in a transaction of its own; `flags` as for `Table.put`."""
         self._put(key, value, flags)
 
-    def pop(self, key: K, *default: Any) -> Any:
+    @overload
+    def pop(self, key: K) -> V: ...
+
+    @overload
+    def pop(self, key: K, default: Union[V, D]) -> Union[V, D]: ...
+
+    def pop(self, key: K, *default: Any, **named: Any) -> Any:
         """Deletes an entry and returns its value, or the default."""
         with self.write() as t:
-            return t.pop(key, *default)
+            return t.pop(key, *default, **named)
 
     def popitem(self) -> Tuple[K, V]:
         """Deletes the entry with the least key and returns it."""
@@ -400,8 +423,9 @@ def open(
     name = None if path is None else os.fsdecode(path)
     cast(Any, database)._name = name
     database._open(
-        b"" if path is None else file_name(path), flags, page_size, _choice("durability", durability, DURABILITY),
-        _choice("verify", verify, VERIFY), database._wait_ms, write_memory, name, codec,
+        b"" if path is None else file_name(path), flags, whole("page_size", page_size, 2**32 - 1),
+        _choice("durability", durability, DURABILITY), _choice("verify", verify, VERIFY), database._wait_ms,
+        whole("write_memory", write_memory), name, codec,
     )
     number = id(database)
     _opened[number] = weakref.ref(database, lambda _: _forget(number))

@@ -236,7 +236,7 @@ class Lmdb(Case):
         theirs.write_bytes(b"")
         for create in (True, False):
             with self.assertRaisesRegex(
-                keelkv.lmdb.Error, "has an environment of LMDB, data.mdb; import it with `kv import-lmdb .*data.kv`, or "
+                keelkv.lmdb.Error, "has an environment of LMDB, data.mdb; import it with `kv import-lmdb .*/data.kv`, "
             ):
                 keelkv.lmdb.open(str(self.directory), create=create)
         self.assertEqual(list(self.directory.iterdir()), [theirs])
