@@ -79,7 +79,7 @@ class Aio(Case):
                             self.fail("two write transactions are open")
 
                     with self.assertRaises(asyncio.TimeoutError):
-                        await asyncio.wait_for(wait(), 0.2)
+                        await asyncio.wait_for(asyncio.ensure_future(wait()), 0.2)
 
                     async def wait_a_little(**options):
                         async with db.write(**options):
@@ -172,7 +172,7 @@ class Aio(Case):
                 async with db.write() as t:
                     for _ in range(3):
                         with self.assertRaises(asyncio.TimeoutError):
-                            await asyncio.wait_for(db.put(b"late", b"x"), 0.05)
+                            await asyncio.wait_for(asyncio.ensure_future(db.put(b"late", b"x")), 0.05)
                     await t.put(b"a", b"1")
                 await db.put(b"b", b"2")
                 self.assertEqual(list(db.database), [b"a", b"b"])

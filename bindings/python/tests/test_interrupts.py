@@ -84,6 +84,13 @@ class Interrupts(Case):
 
     def test_while_waiting_for_a_turn(self):
         db = self.open(durability="lazy")
+        armed = []
+
+        def interrupt(*_):
+            if armed:
+                raise KeyboardInterrupt
+
+        self.addCleanup(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, interrupt))
         for delay in (0.02, 0.1, 0.19, 0.2, 0.21):
             began, end = threading.Event(), threading.Event()
 
@@ -102,19 +109,14 @@ class Interrupts(Case):
             began.wait()
             threads[1].start()
             try:
-                try:
-                    while True:
-                        db.write().abort()
-                finally:
-                    end.set()
+                armed.append(True)
+                while True:
+                    db.write().abort()
             except KeyboardInterrupt:
-                pass
-            while threads[0].is_alive() or threads[1].is_alive():
-                try:
-                    for thread in threads:
-                        thread.join()
-                except KeyboardInterrupt:
-                    pass
+                armed.clear()
+            end.set()
+            for thread in threads:
+                thread.join()
             gc.collect()
             db.write(nowait=True).abort()
 
