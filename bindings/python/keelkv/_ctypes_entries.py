@@ -337,7 +337,7 @@ class TransactionCore(EntriesCore[K, V]):
         try:
             if kind is not None or not txn.writes:
                 txn.abort()
-            elif not txn.ended:
+            elif txn._handle is not None:  # otherwise the program has ended it within the block
                 txn.commit()
         except BaseException:
             txn.abort()  # a signal handler may have raised it before the end; afterwards this does nothing

@@ -121,6 +121,24 @@ class DatabaseMapping(Case):
 
 
 class Transactions(Case):
+    def test_a_block_whose_database_is_closed_tells_that_nothing_was_written(self):
+        db = self.open()
+        with self.assertRaisesRegex(keelkv.BadHandleError, "^the database of this transaction is closed; "):
+            with db.write() as t:
+                t[b"a"] = b"1"
+                db.close()
+        with self.open() as db:
+            self.assertEqual(len(db), 0)
+            with db.write() as t:
+                t[b"a"] = b"1"
+                t.commit()
+            with self.assertRaises(ZeroDivisionError), db.write() as t:
+                db.close()
+                raise ZeroDivisionError
+        db = self.open()
+        with db.read():
+            db.close()
+
     def test_a_block_commits_or_aborts(self):
         db = self.open()
         with db.write() as t:
