@@ -333,7 +333,7 @@ soak: all                            ## all of these SOAK (10) times as large, w
 	      test-reproducible || exit 1; \
 	  $(MAKE) --no-print-directory test-targets ALL=1 || exit 1; done
 
-python: all                          ## the wheels of the Python package, bindings/python, in build/python
+python: $(SO) $(STRIPPED) $(B)/libkv.a $(B)/kv.pc ## the wheels of the Python package, bindings/python, in build/python
 	@B=$(abspath $(B)) PYTHON="$(PYTHON)" CC="$(CC)" sh scripts/python.sh wheel
 
 test-python: python                  ## install a wheel into a fresh environment and test it with both back ends
@@ -355,7 +355,7 @@ man: $(B)/man/made                   ## man pages of every function of kv.h and 
 $(B)/man/made: scripts/man.py include/kv.h docs/format.md
 	@mkdir -p $(B) && rm -rf $(B)/man && $(PYTHON) scripts/man.py $(B)/man && touch $@
 
-test-book: python                    ## every snippet of the book, its list of statuses, its links; man pages
+test-book: all python               ## every snippet of the book, its list of statuses, its links; man pages
 	@B=$(abspath $(B)) CC="$(CC)" CXX="$(CXX)" PYTHON="$(PYTHON)" sh scripts/test-book.sh
 
 test-reproducible:                   ## two builds in two directories are the same, byte for byte (minutes)

@@ -14,10 +14,12 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, List
 
 from . import codec
 from ._backend import BACKEND as backend
+from ._backend import CursorCore as Cursor
+from ._backend import WriterCore as Writer
 from ._backend import version as library_version
 from ._constants import APPEND, BLIND, NO_INSERT, NO_OVERWRITE, SEEK_EQ, SEEK_GE, SEEK_GT, SEEK_LE, SEEK_LT
 from ._errors import (
@@ -75,14 +77,14 @@ __version__ = "0.1.0"
 __all__ = [
     "APPEND", "BLIND", "NO_INSERT", "NO_OVERWRITE", "SEEK_EQ", "SEEK_GE", "SEEK_GT", "SEEK_LE", "SEEK_LT",
     "AccessError", "BadHandleError", "BusyError", "CancelledError", "CheckReport", "ChildOpenError", "Codec",
-    "ConflictError", "ContentsError", "CorruptError", "Database", "DatabaseStat", "DeadlockError", "Error",
+    "ConflictError", "ContentsError", "CorruptError", "Cursor", "Database", "DatabaseStat", "DeadlockError", "Error",
     "ExistsError", "ExpectedError", "Fault", "ForkedError", "Identity", "InDoubtError", "InputOutputError",
     "InvalidError", "Items", "Keys", "LimitError", "MismatchError", "NoFileError", "NoLocksError", "NoMemoryError",
     "NoSpaceError", "NoTableError", "NotADatabaseError", "NotFoundError", "OperatingSystemError", "OrderError",
     "PanicError", "PoisonedError", "ReadOnlyError", "Reader", "SalvageReport", "Table", "TableStat", "TooBigError",
     "TooNewError", "TooOldError", "TooSmallError", "Transaction", "TransactionFailedError", "TransactionStat",
-    "UnsupportedError", "UsageError", "Values", "WrongBaseError", "WrongTypeError", "aio", "backend", "codec", "dbm",
-    "library_version", "lmdb", "open", "salvage", "shelve",
+    "UnsupportedError", "UsageError", "Values", "Writer", "WrongBaseError", "WrongTypeError", "aio", "backend", "codec",
+    "dbm", "library_version", "lmdb", "open", "salvage", "shelve",
 ]
 
 
@@ -91,3 +93,7 @@ def __getattr__(name: str) -> Any:
     if name in ("aio", "dbm", "lmdb", "shelve"):
         return importlib.import_module("." + name, __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> List[str]:
+    return sorted([*__all__, *(name for name in globals() if name.startswith("__"))])

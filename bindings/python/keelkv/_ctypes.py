@@ -13,6 +13,10 @@ from ._library import kv
 __all__ = ["CursorCore", "DatabaseCore", "EntriesCore", "TransactionCore", "TxnCore", "WriterCore", "salvage",
            "version"]
 
+# Programs know these as keelkv.Cursor and keelkv.Writer.
+for _class, _name in ((CursorCore, "Cursor"), (WriterCore, "Writer")):
+    _class.__module__, _class.__qualname__, _class.__name__ = "keelkv", _name, _name
+
 
 def version() -> str:
     """The version of libkv."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes as C
+from operator import index
 from typing import Any, Callable, List, Optional, Tuple
 
 from ._constants import BATCH_KEYS, RawRange
@@ -16,7 +17,9 @@ def as_bytes(encode: Optional[Callable[[Any], Any]], thing: Any, what: str) -> b
         thing = encode(thing)
     if isinstance(thing, bytes):
         return thing
-    kind = "str" if isinstance(thing, str) else repr(type(thing))
+    if isinstance(thing, slice):
+        raise TypeError("a slice is no key; items(start=..., stop=...) has the entries of a range")
+    kind = type(thing).__name__
     if not isinstance(thing, str):
         try:
             return bytes(memoryview(thing))
@@ -24,8 +27,28 @@ def as_bytes(encode: Optional[Callable[[Any], Any]], thing: Any, what: str) -> b
             pass
     raise TypeError(
         f"a {what} is bytes, and this one is {kind}; encode it, or open the database with a codec: "
-        f"keelkv.open(path, {what}={'str' if kind == 'str' else '...'})"
+        f"keelkv.open(path, {what}={'str' if isinstance(thing, str) else '...'})"
     )
+
+
+def unsigned(number: Any, bits: int = 64) -> int:
+    """A number as an argument, which ctypes would cut off."""
+    value = index(number)
+    if not 0 <= value < 1 << bits:
+        raise OverflowError(f"a number is too {'large' if value > 0 else 'small'}: {value}")
+    return value
+
+
+def pair_of(item: Any) -> Tuple[Any, Any]:
+    """An item as a key and a value. Text and bytes are refused: the two characters of "ab" are no pair."""
+    if isinstance(item, (str, bytes, bytearray, dict)) or not (
+        hasattr(type(item), "__getitem__") or hasattr(type(item), "__next__")
+    ):
+        raise TypeError(f"an item is a pair of a key and a value, and this is {type(item).__name__}: {item!r:.80}")
+    parts = tuple(item)
+    if len(parts) != 2:
+        raise ValueError(f"an item is a pair of a key and a value, and this has {len(parts)} parts")
+    return parts
 
 
 #: Buffers that nobody is using. Taking and giving back are single steps, so that threads can share them.

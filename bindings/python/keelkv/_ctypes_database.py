@@ -2,20 +2,23 @@
 
 Whoever ends a transaction or closes a database takes the handle out of its object first, below the lock of the
 database, so that no other thread begins to read bytes that are about to go.
+
+A signal handler may raise an exception between any two steps. So the library writes a handle where the object has it
+(`_begun`), and it stays there until its end is certain: what an exception left open is ended with the object. A handle
+is a number that is never given twice, so that a second end does no harm.
 """
 
 from __future__ import annotations
 
 import ctypes as C
 import threading
-from operator import index
-from typing import Any, Callable, Generic, Optional, Tuple, TypeVar, cast
+from typing import Any, Callable, Generic, Optional, Tuple, TypeVar, Union, cast, overload
 
 from . import _jobs, figures
 from ._constants import MAIN, TXN_NOWAIT, WRITE
-from ._ctypes_bytes import as_bytes, copied
-from ._errors import BadHandleError, NotFoundError
-from ._jobs import BUSY, FORKED, NOTFOUND, OK, TOO_SMALL, Callback, failure
+from ._ctypes_bytes import as_bytes, copied, unsigned
+from ._errors import BadHandleError, NotFoundError, refuse_copy
+from ._jobs import BAD_HANDLE, BUSY, FORKED, NOTFOUND, OK, TOO_SMALL, Callback, failure
 from ._library import (
     DatabaseStat,
     Handle,
@@ -35,6 +38,7 @@ from .codec import RawCodec
 
 K = TypeVar("K")
 V = TypeVar("V")
+D = TypeVar("D")
 
 #: Milliseconds after which the main thread looks whether a signal has come.
 _SIGNALS_MS = 100
@@ -43,16 +47,20 @@ _SIGNALS_MS = 100
 class DatabaseCore(Generic[K, V]):
     """An open database, with reads and writes of single entries in transactions of their own."""
 
+    __reduce_ex__ = refuse_copy
+
     def __init__(self) -> None:
         self._handle: Optional[int] = None
+        self._begun = Handle()
         self._path: Optional[str] = None
         self._parts: Tuple[Any, ...] = (None,) * 4
         self._begin_ms = -1
         self._lock = threading.RLock()
 
     def __del__(self) -> None:
-        if getattr(self, "_handle", None) is not None:
+        if getattr(self, "_begun", None):
             try:
+                self._handle = self._begun.value
                 DatabaseCore._close(self)
             except TypeError:
                 pass  # the interpreter has ended, and with it this module
@@ -74,20 +82,25 @@ class DatabaseCore(Generic[K, V]):
         self._begin_ms = wait_ms if wait_ms > 0 else -1
         options = sized(Options, flags=flags, page_size=page_size, durability=durability, verify=verify,
                         wait_ms=wait_ms, write_memory=write_memory)
-        handle = Handle()
-        self._answer(kv.kv_open(path, C.byref(options), C.byref(handle)))
-        self._handle = handle.value
+        self._answer(kv.kv_open(path, C.byref(options), C.byref(self._begun)))
+        self._handle = self._begun.value
 
     def _close(self) -> None:
         with self._lock:
             handle, self._handle = self._handle, None
         if handle is None:
             return
-        status = kv.kv_close(handle)
+        try:
+            status = kv.kv_close(handle)
+        except BaseException:
+            self._handle = handle  # a signal handler raised it, before the call or after it
+            raise
         if status == BUSY:
             self._handle = handle
-        # What a parent opened is not open here, so there was nothing to close.
-        if status != FORKED:
+        else:
+            self._begun.value = None
+        # What a parent opened is not open here, and what was closed before an exception is closed.
+        if status not in (FORKED, BAD_HANDLE):
             self._answer(status)
 
     @property
@@ -107,11 +120,11 @@ class DatabaseCore(Generic[K, V]):
         return visible.value, durable.value
 
     def _wait_durable(self, commit: int, ms: int) -> None:
-        self._answer(kv.kv_wait_durable(self._live(), index(commit), ms))
+        self._answer(kv.kv_wait_durable(self._live(), unsigned(commit), ms))
 
     def _wait_commit(self, after: int, ms: int) -> int:
         newest = C.c_uint64()
-        self._answer(kv.kv_wait_commit(self._live(), index(after), ms, C.byref(newest)))
+        self._answer(kv.kv_wait_commit(self._live(), unsigned(after), ms, C.byref(newest)))
         return newest.value
 
     def _lookup(self, key: K) -> Optional[bytes]:
@@ -132,6 +145,12 @@ class DatabaseCore(Generic[K, V]):
         if value is None:
             raise NotFoundError(key)
         return self._decoded(value)
+
+    @overload
+    def get(self, key: K, default: None = None) -> Optional[V]: ...
+
+    @overload
+    def get(self, key: K, default: Union[V, D]) -> Union[V, D]: ...
 
     def get(self, key: K, default: Any = None) -> Any:
         """The value of a key, or the default."""
@@ -160,7 +179,7 @@ class DatabaseCore(Generic[K, V]):
 
     def _put(self, key: K, value: V, flags: int) -> None:
         k, v = as_bytes(self._parts[0], key, "key"), as_bytes(self._parts[2], value, "value")
-        self._write(key, kv.kv_put, k, len(k), v, len(v), flags)
+        self._write(key, kv.kv_put, k, len(k), v, len(v), unsigned(flags, 32))
 
     def __setitem__(self, key: K, value: V) -> None:
         self._put(key, value, 0)
@@ -201,11 +220,14 @@ class DatabaseCore(Generic[K, V]):
 class TxnCore:
     """A transaction: its beginning and end, and the tables that it sees."""
 
+    __reduce_ex__ = refuse_copy
+
     def __init__(
         self, db: DatabaseCore[Any, Any], kind: int, flags: int = 0, durability: int = 0, wait_ms: int = -1,
         write_memory: int = 0,
     ) -> None:
         self._handle: Optional[int] = None
+        self._begun = Handle()
         if not isinstance(db, DatabaseCore):
             raise TypeError(f"a transaction needs a database, and this is {type(db).__name__}")
         self._db = db
@@ -215,24 +237,27 @@ class TxnCore:
         self._begin(kind, options, wait_ms)
 
     def _begin(self, kind: int, options: Any, wait_ms: int) -> None:
-        handle = Handle()
         # Python runs signal handlers on the main thread, between two calls.
         main = threading.current_thread() is threading.main_thread()
         listens = self.writes and main and not options.flags & TXN_NOWAIT
-        while True:
-            options.wait_ms = wait_ms
-            if listens and (wait_ms < 0 or wait_ms > _SIGNALS_MS):
-                options.wait_ms = _SIGNALS_MS
-            status = kv.kv_txn_begin(self._db._live(), kind, C.byref(options), C.byref(handle))
-            if wait_ms >= 0:
-                wait_ms -= options.wait_ms
-            if status != BUSY or not listens or wait_ms == 0:
-                break
-        self._db._answer(status)
-        self._handle = handle.value
+        try:
+            while True:
+                options.wait_ms = wait_ms
+                if listens and (wait_ms < 0 or wait_ms > _SIGNALS_MS):
+                    options.wait_ms = _SIGNALS_MS
+                status = kv.kv_txn_begin(self._db._live(), kind, C.byref(options), C.byref(self._begun))
+                if wait_ms >= 0:
+                    wait_ms -= options.wait_ms
+                if status != BUSY or not listens or wait_ms == 0:
+                    break
+            self._db._answer(status)
+            self._handle = self._begun.value
+        except BaseException:
+            self.abort()  # at once, as the traceback keeps this object
+            raise
 
     def __del__(self) -> None:
-        if getattr(self, "_handle", None) is not None:
+        if getattr(self, "_begun", None):
             try:
                 self.abort()
             except TypeError:
@@ -266,10 +291,19 @@ class TxnCore:
         return handle
 
     def _finish(self, function: Any) -> int:
-        handle, commit = self._take(), C.c_uint64()
-        status = function(handle, C.byref(commit))
+        commit = C.c_uint64()
+        try:
+            handle = self._take()
+            status = function(handle, C.byref(commit))
+        except BadHandleError:
+            raise
+        except BaseException:
+            self.abort()  # a signal handler raised it; afterwards this does nothing
+            raise
         if status == BUSY:
             self._handle = handle  # nothing was done
+        else:
+            self._begun.value = None
         self.answer(status)
         return commit.value
 
@@ -281,14 +315,17 @@ class TxnCore:
 
     def abort(self) -> None:
         with self._db._lock:
-            handle, self._handle = self._handle, None
+            self._handle = None
             self.changes += 1
+        handle = self._begun.value
         if handle is None:
             return
         kv.kv_txn_abort(handle)
         # In a callback of a call that uses the transaction, kv_txn_abort() does nothing.
         if self._db._handle is not None and kv.kv_txn_id(handle, C.byref(C.c_uint64())) == OK:
             self._handle = handle
+        else:
+            self._begun.value = None
 
     def refresh(self) -> None:
         self.answer(kv.kv_txn_refresh(self.live()))

@@ -10,16 +10,30 @@ import ctypes as C
 import threading
 import weakref
 from itertools import accumulate
-from operator import index
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Iterable, Iterator, List, Optional, Tuple, Type, TypeVar, Union, cast
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Generic,
+    Iterable,
+    Iterator,
+    List,
+    Optional,
+    Tuple,
+    Type,
+    TypeVar,
+    Union,
+    cast,
+    overload,
+)
 
 from ._constants import BLIND, MAIN, NO_OVERWRITE, RANGE_REVERSE, SCAN_ITEMS, SCAN_KEYS, SEEK_GE, SEEK_LE
 from ._constants import RawRange
-from ._ctypes_bytes import BUFFER, Page, as_bytes, as_range, copied
+from ._ctypes_bytes import BUFFER, Page, as_bytes, as_range, copied, pair_of, unsigned
 from ._ctypes_database import DatabaseCore, TxnCore
 from ._ctypes_writer import WriterCore
-from ._errors import BadHandleError, NotFoundError
+from ._errors import BadHandleError, NotFoundError, refuse_copy
 from ._jobs import NOTFOUND, OK, TOO_SMALL, failure
 from ._library import Batch, Handle, Slice, ValueStat, kv, sized
 from .codec import RawCodec
@@ -29,6 +43,7 @@ if TYPE_CHECKING:
 
 K = TypeVar("K")
 V = TypeVar("V")
+D = TypeVar("D")
 
 _NO_DEFAULT: Any = object()
 
@@ -104,6 +119,12 @@ class EntriesCore(Generic[K, V]):
             raise NotFoundError(key)
         return self._decoded(value)
 
+    @overload
+    def get(self, key: K, default: None = None) -> Optional[V]: ...
+
+    @overload
+    def get(self, key: K, default: Union[V, D]) -> Union[V, D]: ...
+
     def get(self, key: K, default: Any = None) -> Any:
         """The value of a key, or the default."""
         value = self._lookup(self._key(key))
@@ -140,6 +161,7 @@ class EntriesCore(Generic[K, V]):
         return cast(int, stat.len)
 
     def _value_read(self, key: K, offset: int, size: int) -> Optional[bytes]:
+        offset, size = unsigned(offset), unsigned(size)
         data, buffer, got = self._key(key), C.create_string_buffer(max(1, size)), C.c_size_t()
         status = kv.kv_value_read(
             self._txn.live(), self._number, data, len(data), offset, buffer, size, C.byref(got)
@@ -157,23 +179,27 @@ class EntriesCore(Generic[K, V]):
     def view(self, key: K) -> memoryview:
         """A value as a memoryview that stays valid after the transaction."""
         data, value, buffer = self._key(key), Slice(), Handle()
-        status = kv.kv_get_buf(
-            self._txn.live(), self._number, data, len(data), C.byref(value), C.byref(buffer)
-        )
-        if status == NOTFOUND:
-            raise NotFoundError(key)
-        self._txn.answer(status)
-        if value.len == 0:
-            kv.kv_buf_release(buffer)
-            return memoryview(b"")
-        array = (C.c_char * value.len).from_address(value.data)
-        weakref.finalize(array, kv.kv_buf_release, buffer).atexit = False
+        try:
+            status = kv.kv_get_buf(
+                self._txn.live(), self._number, data, len(data), C.byref(value), C.byref(buffer)
+            )
+            if status == NOTFOUND:
+                raise NotFoundError(key)
+            self._txn.answer(status)
+            if value.len == 0:
+                kv.kv_buf_release(buffer)
+                return memoryview(b"")
+            array = (C.c_char * value.len).from_address(value.data)
+            weakref.finalize(array, kv.kv_buf_release, buffer).atexit = False
+        except BaseException:
+            kv.kv_buf_release(buffer)  # harmless if nothing is there, or for a second time
+            raise
         return memoryview(array).toreadonly().cast("B")
 
     def put(self, key: K, value: V, flags: int = 0) -> None:
         """Puts an entry; flags are NO_OVERWRITE, NO_INSERT or APPEND."""
         k, v = self._key(key), as_bytes(self._parts[2], value, "value")
-        status = kv.kv_put(self._writable(), self._number, k, len(k), v, len(v), index(flags))
+        status = kv.kv_put(self._writable(), self._number, k, len(k), v, len(v), unsigned(flags, 32))
         if status == NOTFOUND:
             raise NotFoundError(key)
         self._txn.answer(status)
@@ -184,7 +210,7 @@ class EntriesCore(Generic[K, V]):
     def delete(self, key: K, flags: int = 0) -> bool:
         """Deletes an entry and tells whether there was one."""
         data = self._key(key)
-        status = kv.kv_delete(self._writable(), self._number, data, len(data), index(flags))
+        status = kv.kv_delete(self._writable(), self._number, data, len(data), unsigned(flags, 32))
         if status == NOTFOUND:
             return False
         self._txn.answer(status)
@@ -206,6 +232,12 @@ class EntriesCore(Generic[K, V]):
             self.put(key, value, NO_OVERWRITE if insert else 0)
         return None if former is None else self._decoded(former)
 
+    @overload
+    def pop(self, key: K) -> V: ...
+
+    @overload
+    def pop(self, key: K, default: Union[V, D]) -> Union[V, D]: ...
+
     def pop(self, key: K, default: Any = _NO_DEFAULT) -> Any:
         """Deletes an entry and returns its value."""
         self._refuse_reader()
@@ -221,8 +253,8 @@ class EntriesCore(Generic[K, V]):
     def _first(self, bounds: RawRange) -> Optional[List[bytes]]:
         page, cursor = Page(2, BUFFER, 1), Handle()
         found, _kept = as_range(bounds)
-        self._txn.answer(kv.kv_cursor_open(self._txn.live(), self._number, C.byref(found), C.byref(cursor)))
         try:
+            self._txn.answer(kv.kv_cursor_open(self._txn.live(), self._number, C.byref(found), C.byref(cursor)))
             status = page.fill(cursor, 1)
             if status == NOTFOUND:
                 return None
@@ -249,37 +281,38 @@ class EntriesCore(Generic[K, V]):
     def _put_many(self, items: Iterable[Tuple[K, V]], flags: int) -> int:
         done = 0
         for item in items:
-            pair: Tuple[Any, ...] = tuple(item)
-            if len(pair) != 2:
-                raise ValueError("an item is not a pair of a key and a value")
-            self.put(*pair, flags)
+            self.put(*pair_of(item), flags)
             done += 1
         return done
 
     def _scan(self, what: int, *arguments: Any) -> Iterator[Any]:
         *bounds, limit = arguments
         cursor: CursorCore[K, V] = self._cursor(*bounds)
-        return Scan(cursor._entries(what, limit))
+        shown = {SCAN_ITEMS: lambda pair: self._pair(*pair), SCAN_KEYS: self._decoded_key}.get(what, self._decoded)
+        return Scan(cursor._entries(what, limit), shown)
 
     def _writer(self, key: K, size_hint: int, flags: int) -> WriterCore:
-        return WriterCore(self._txn, self._number, self._key(key), key, size_hint, flags)
+        return WriterCore(self._txn, self._number, self._key(key), key, unsigned(size_hint), unsigned(flags, 32))
 
     def _cursor(self, *bounds: Any) -> "CursorCore[K, V]":
         return CursorCore(self, cast(RawRange, bounds))
 
 
 class Scan(Iterator[Any]):
-    """An iterator that threads can share, which a generator is not."""
+    """An iterator that threads can share, which a generator is not, and that decoders may use or end."""
 
-    __slots__ = ("_lock", "_steps")
+    __slots__ = ("_lock", "_shown", "_steps")
+    __reduce_ex__ = refuse_copy
 
-    def __init__(self, steps: Iterator[Any]) -> None:
+    def __init__(self, steps: Iterator[Any], shown: Callable[[Any], Any]) -> None:
         self._lock = threading.RLock()
         self._steps = steps
+        self._shown = shown
 
     def __next__(self) -> Any:
         with self._lock:
-            return next(self._steps)
+            raw = next(self._steps)
+        return self._shown(raw)
 
 
 class TransactionCore(EntriesCore[K, V]):
@@ -301,14 +334,20 @@ class TransactionCore(EntriesCore[K, V]):
     ) -> None:
         """Commits, or aborts after an exception."""
         txn = self._txn
-        if kind is not None or not txn.writes:
-            txn.abort()
-        elif not txn.ended:
-            txn.commit()
+        try:
+            if kind is not None or not txn.writes:
+                txn.abort()
+            elif txn._handle is not None:  # otherwise the program has ended it within the block
+                txn.commit()
+        except BaseException:
+            txn.abort()  # a signal handler may have raised it before the end; afterwards this does nothing
+            raise
 
 
 class CursorCore(Generic[K, V]):
     """A position in a table that is moved step by step."""
+
+    __reduce_ex__ = refuse_copy
 
     def __init__(self, entries: EntriesCore[K, V], bounds: RawRange) -> None:
         self._handle: Optional[int] = None
@@ -317,22 +356,23 @@ class CursorCore(Generic[K, V]):
         self._reverse = bool(bounds[0] & RANGE_REVERSE)
         self._page = Page(2, 256, 1)
         found, _kept = as_range(bounds)
-        handle = Handle()
+        self._begun = Handle()  # see _ctypes_database.py
         self._txn.answer(
-            kv.kv_cursor_open(self._txn.live(), entries._number, C.byref(found), C.byref(handle))
+            kv.kv_cursor_open(self._txn.live(), entries._number, C.byref(found), C.byref(self._begun))
         )
-        self._handle = handle.value
+        self._handle = self._begun.value
 
     def __del__(self) -> None:
-        if getattr(self, "_handle", None) is not None:
+        if getattr(self, "_begun", None):
             try:
                 self.close()
             except TypeError:
                 pass  # the interpreter has ended, and with it this module
 
     def close(self) -> None:
-        handle, self._handle = self._handle, None
-        kv.kv_cursor_close(handle)  # ignored if the transaction has ended
+        """Closes the cursor, which its transaction does as well."""
+        self._handle = None
+        kv.kv_cursor_close(self._begun)  # ignored if the transaction has ended
 
     def _live(self) -> int:
         if self._handle is None:
@@ -360,31 +400,42 @@ class CursorCore(Generic[K, V]):
         return self._forward()
 
     def first(self) -> Optional[Tuple[K, V]]:
+        """Moves to the first entry and returns it; None if there is none."""
         return self._moved(kv.kv_cursor_first(self._live(), None, None))
 
     def last(self) -> Optional[Tuple[K, V]]:
+        """Moves to the last entry and returns it; None if there is none."""
         return self._moved(kv.kv_cursor_last(self._live(), None, None))
 
     def next(self) -> Optional[Tuple[K, V]]:
+        """Moves to the next entry and returns it, at first to the first; None at the end."""
         return self._forward()
 
     def prev(self) -> Optional[Tuple[K, V]]:
+        """Moves to the previous entry and returns it; None at the beginning."""
         return self._moved(kv.kv_cursor_prev(self._live(), None, None))
 
     def get(self) -> Optional[Tuple[K, V]]:
+        """The entry on which the cursor stands; None if it stands on none."""
         return self._moved(kv.kv_cursor_get(self._live(), None, None))
 
     def random(self) -> Optional[Tuple[K, V]]:
+        """Moves to a random entry and returns it; None if there is none."""
         return self._moved(kv.kv_cursor_random(self._live(), None, None))
 
-    def seek(self, key: K, how: int) -> Optional[Tuple[K, V]]:
+    def seek(self, key: K, how: int = SEEK_GE, /) -> Optional[Tuple[K, V]]:
+        """Moves to a key, or to its neighbour with SEEK_GE, SEEK_GT, SEEK_LE or SEEK_LT, and returns the
+        entry or None.
+        """
         data = self._table._key(key)
-        return self._moved(kv.kv_cursor_seek(self._live(), data, len(data), how, None, None))
+        return self._moved(kv.kv_cursor_seek(self._live(), data, len(data), unsigned(how, 32), None, None))
 
     def nth(self, number: int) -> Optional[Tuple[K, V]]:
-        return self._moved(kv.kv_cursor_nth(self._live(), number, None, None))
+        """Moves to entry number `number` of the range, counted from 0, and returns it; None if there are fewer."""
+        return self._moved(kv.kv_cursor_nth(self._live(), unsigned(number), None, None))
 
     def percentile(self, percent: float) -> Optional[Tuple[K, V]]:
+        """Moves to the entry at a percentile from 0 to 100 and returns it; None if there is none."""
         return self._moved(kv.kv_cursor_percentile(self._live(), 0.0 + percent, None, None))
 
     def _number(self, function: Any) -> int:
@@ -393,9 +444,11 @@ class CursorCore(Generic[K, V]):
         return number.value
 
     def count(self) -> int:
+        """How many entries the range has."""
         return self._number(kv.kv_cursor_count)
 
     def rank(self) -> int:
+        """How many entries of the range are before the current one."""
         return self._number(kv.kv_cursor_rank)
 
     def _written(self, status: int) -> bool:
@@ -404,17 +457,19 @@ class CursorCore(Generic[K, V]):
         return status == OK
 
     def put(self, value: V) -> bool:
+        """Replaces the value of the current entry, and tells whether the cursor stood on one."""
         data = as_bytes(self._table._parts[2], value, "value")
         self._txn.changes += 1
         return self._written(kv.kv_cursor_put(self._live(), data, len(data)))
 
     def delete(self) -> bool:
+        """Deletes the current entry, and tells whether the cursor stood on one."""
         self._txn.changes += 1
         return self._written(kv.kv_cursor_delete(self._live()))
 
-    def _entries(self, what: int, left: int) -> Iterator[Union[K, V, Tuple[K, V]]]:
-        """Iterates over what is ahead, many entries at a time; see scan.c for writes meanwhile."""
-        txn, table, strings = self._txn, self._table, 1 if what == SCAN_KEYS else 2
+    def _entries(self, what: int, left: int) -> Iterator[Union[bytes, Tuple[bytes, bytes]]]:
+        """Iterates over the bytes of what is ahead, many entries at a time; see scan.c for writes meanwhile."""
+        txn, strings = self._txn, 1 if what == SCAN_KEYS else 2
         page, changes, at_end, last = Page(strings, 4096, 32), txn.changes, False, None
         while left > 0:
             handle = self._live()
@@ -443,9 +498,9 @@ class CursorCore(Generic[K, V]):
                 last = found[i]
                 left -= 1
                 if what == SCAN_KEYS:
-                    yield table._decoded_key(last)
+                    yield last
                 elif what == SCAN_ITEMS:
-                    yield table._pair(last, found[i + 1])
+                    yield last, found[i + 1]
                 else:
-                    yield table._decoded(found[i + 1])
+                    yield found[i + 1]
         self.close()

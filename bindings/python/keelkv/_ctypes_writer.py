@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Optional, Type
 
 from ._ctypes_bytes import as_bytes
 from ._ctypes_database import TxnCore
-from ._errors import BadHandleError, NotFoundError
+from ._errors import BadHandleError, NotFoundError, refuse_copy
 from ._jobs import NOTFOUND
 from ._library import Handle, kv
 
@@ -19,19 +19,21 @@ if TYPE_CHECKING:
 class WriterCore:
     """A value that is written in parts."""
 
+    __reduce_ex__ = refuse_copy
+
     def __init__(self, txn: TxnCore, number: int, key: bytes, thing: Any, size_hint: int, flags: int) -> None:
         self._handle: Optional[int] = None
+        self._begun = Handle()  # see _ctypes_database.py
         self._txn = txn
-        handle = Handle()
         txn.changes += 1
-        status = kv.kv_writer_open(txn.live(), number, key, len(key), size_hint, flags, C.byref(handle))
+        status = kv.kv_writer_open(txn.live(), number, key, len(key), size_hint, flags, C.byref(self._begun))
         if status == NOTFOUND:
             raise NotFoundError(thing)
         txn.answer(status)
-        self._handle = handle.value
+        self._handle = self._begun.value
 
     def __del__(self) -> None:
-        if getattr(self, "_handle", None) is not None:
+        if getattr(self, "_begun", None):
             try:
                 self.close()
             except TypeError:
@@ -51,14 +53,15 @@ class WriterCore:
 
     def finish(self) -> None:
         """Puts the entry with the value that was written."""
-        handle, self._handle = self._live(), None
+        handle = self._live()
+        self._handle = None
         self._txn.changes += 1
         self._txn.answer(kv.kv_writer_finish(handle))
 
     def close(self) -> None:
         """Gives up a value that was not finished."""
-        handle, self._handle = self._handle, None
-        kv.kv_writer_close(handle)  # ignored if it was finished, or if the transaction has ended
+        self._handle = None
+        kv.kv_writer_close(self._begun)  # ignored if it was finished, or if the transaction has ended
 
     @property
     def closed(self) -> bool:

@@ -6,7 +6,7 @@ operating system refuses is an `OSError` with `errno` and `filename`, and a mist
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Dict, Optional, Tuple, Type
+from typing import Any, ClassVar, Dict, NoReturn, Optional, Tuple, Type
 
 from ._names import in_python
 
@@ -336,6 +336,8 @@ def from_status(
     """The exception of a status that a call returned, with what is known of it."""
     kind = BY_STATUS.get(status, Error)
     message = in_python(message)
+    if kind is ChildOpenError:
+        message += "; use `with t.writer(key) as w:`"
     error: Error
     if issubclass(kind, OperatingSystemError):
         error = kind(message, errno or None, path)
@@ -345,3 +347,10 @@ def from_status(
     error.table = None if table == _NONE else table
     error.needed = needed
     return error
+
+
+def refuse_copy(self: object, protocol: object) -> NoReturn:
+    """What `copy` and `pickle` call. A copy would share the handle, and end it when it is collected."""
+    raise TypeError(
+        f"a {type(self).__name__} cannot be copied or pickled; open the file again, in another process too"
+    )

@@ -21,7 +21,7 @@ from ._library import (
     sized,
 )
 
-OK, NOTFOUND, BUSY, TOO_SMALL, FORKED, CORRUPT = 0, -1, -5, -7, -28, -60
+OK, NOTFOUND, BUSY, TOO_SMALL, BAD_HANDLE, FORKED, CORRUPT = 0, -1, -5, -7, -21, -28, -60
 NONE = 2**64 - 1
 
 Callback = Optional[Callable[..., object]]

@@ -49,6 +49,10 @@ NAMES: Dict[str, str] = {
 #: What is quoted is the program's, such as the name of a table. A part of a path is no name either.
 _NAME = re.compile(r'"(?:[^"\\]|\\.)*"|(?<![\w/.-])(kv_[a-z_]+|KV_[A-Z_]+)(?:\(\))?(?![\w/-])')
 
+#: The library names the flags that have the bits, and those of `open` and the like only mislead in a call of `put`.
+_OWN = r"KV_(?:NO_OVERWRITE|NO_INSERT|APPEND|BLIND)"
+_WRONG_FLAGS = re.compile(rf"flags: (?!{_OWN}(?: \| {_OWN})* cannot).*? (cannot be given to this call)")
+
 
 def _renamed(found: Match[str]) -> str:
     return NAMES.get(found[1] or "", found[0])
@@ -59,4 +63,4 @@ def in_python(message: str) -> str:
     path, colon, text = message.partition(": ")
     if not colon or "/" not in path:
         path, colon, text = "", "", message
-    return path + colon + _NAME.sub(_renamed, text)
+    return path + colon + _NAME.sub(_renamed, _WRONG_FLAGS.sub(r"flags: it has bits that \1", text))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import math
 import os
 import threading
 import time
@@ -45,12 +46,12 @@ from ._constants import (
     VERIFY,
     WRITE,
 )
-from ._errors import BusyError
+from ._errors import BusyError, refuse_copy
 from .codec import Codec, raw
 from .figures import CheckReport, DatabaseStat, Fault, Identity, Reader, SalvageReport
 from .iteration import Items, Keys, Values, encode_range
 from .stream import Path, Stream, backup_flags, file_name, is_stream
-from .transaction import Progress, Transaction, on_fault
+from .transaction import Progress, Transaction, on_fault, whole
 
 if TYPE_CHECKING:
     from typing_extensions import Literal, Self, TypedDict, Unpack
@@ -70,16 +71,31 @@ if TYPE_CHECKING:
 
 K = TypeVar("K")
 V = TypeVar("V")
+D = TypeVar("D")
 
 #: Seconds after which the main thread looks whether a signal has come.
 _SIGNALS = 0.1
 
 
-def milliseconds(seconds: Optional[float]) -> int:
+def seconds(timeout: Optional[float]) -> Optional[float]:
+    """A time to wait; None for ever, which infinity means as well."""
+    if timeout is None:
+        return None
+    try:
+        number = math.nan if isinstance(timeout, (str, bytes, bytearray)) else float(timeout)
+    except OverflowError:
+        number = math.inf if timeout > 0 else -1.0
+    except (TypeError, ValueError):
+        number = math.nan
+    if not number >= 0:
+        raise ValueError(f"timeout is seconds, 0 or more, or None, and this is {timeout!r:.80}")
+    return None if number == math.inf else number
+
+
+def milliseconds(timeout: Optional[float]) -> int:
     """A time to wait as the library takes it: -1 = for ever. At least 1, as 0 means something else."""
-    if seconds is None:
-        return -1
-    return min(max(1, round(seconds * 1000)), 2**53)
+    number = seconds(timeout)
+    return -1 if number is None else max(1, round(min(number * 1000, 2.0**53)))
 
 
 def _choice(name: str, value: str, choices: Dict[str, int]) -> int:
@@ -98,6 +114,23 @@ class Database(DatabaseCore[K, V], MutableMapping[K, V]):
 
     _encode_key: Optional[Callable[[Any], bytes]]
     _wait_ms: int
+
+    __reduce_ex__ = refuse_copy
+
+    def __init__(self, *arguments: object, **options: object) -> None:
+        if arguments or options:
+            raise TypeError("a Database is made by keelkv.open(path)")
+        super().__init__()
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            if not name.startswith("_") and hasattr(Transaction, name):
+                raise AttributeError(
+                    f"a Database has no {name}, which is of a transaction: `with db.read() as s: s.{name}`, or "
+                    f"`with db.write() as t: t.{name}`"
+                )
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __repr__(self) -> str:
         name = getattr(self, "_name", None)
@@ -132,10 +165,11 @@ class Database(DatabaseCore[K, V], MutableMapping[K, V]):
         raised. `durability` is that of the commit, "full" or "lazy".
         """
         wait_ms = self._wait_ms if timeout is None else milliseconds(timeout)
-        if timeout is not None and timeout <= 0:
+        if timeout is not None and timeout == 0:
             nowait = True
         how = 0 if durability is None else _choice("durability", durability, DURABILITY)
-        return Transaction(self, WRITE, TXN_NOWAIT if nowait else 0, how, wait_ms, write_memory)
+        flags = TXN_NOWAIT if nowait else 0
+        return Transaction(self, WRITE, flags, how, wait_ms, whole("write_memory", write_memory))
 
     def interrupt(self) -> None:
         """Ends every wait of other threads through this object; those calls raise `CancelledError`."""
@@ -157,10 +191,11 @@ class Database(DatabaseCore[K, V], MutableMapping[K, V]):
 
     def wait_durable(self, commit: int) -> None:
         """Waits until a commit is durable, after `Transaction.commit_async` or a lazy commit."""
-        self._wait_durable(commit, -1)
+        self._wait_durable(whole("a commit", commit, UNLIMITED), -1)
 
     def wait_commit(self, after: int, timeout: Optional[float] = None) -> int:
         """Waits for a commit that is newer than number `after`, and returns the newest; `BusyError` after `timeout`."""
+        timeout, after = seconds(timeout), whole("a commit", after, UNLIMITED)
         end = None if timeout is None else time.monotonic() + timeout
         while True:
             left = None if end is None else end - time.monotonic()
@@ -178,8 +213,8 @@ class Database(DatabaseCore[K, V], MutableMapping[K, V]):
     # ---- the mapping, in transactions of its own
 
     def _scan(self, what: int, *arguments: Any) -> Iterator[Any]:
-        with self.read() as snapshot:
-            yield from snapshot._scan(what, *arguments)
+        # The iterator keeps the snapshot, which ends with it. No generator, as threads cannot share one.
+        return self.read()._scan(what, *arguments)
 
     def _count(self, *arguments: Any) -> int:
         with self.read() as snapshot:
@@ -219,10 +254,16 @@ class Database(DatabaseCore[K, V], MutableMapping[K, V]):
         """Puts an entry in a transaction of its own; `flags` as for `Table.put`."""
         self._put(key, value, flags)
 
-    def pop(self, key: K, *default: Any) -> Any:
+    @overload
+    def pop(self, key: K) -> V: ...
+
+    @overload
+    def pop(self, key: K, default: Union[V, D]) -> Union[V, D]: ...
+
+    def pop(self, key: K, *default: Any, **named: Any) -> Any:
         """Deletes an entry and returns its value, or the default."""
         with self.write() as t:
-            return t.pop(key, *default)
+            return t.pop(key, *default, **named)
 
     def popitem(self) -> Tuple[K, V]:
         """Deletes the entry with the least key and returns it."""
@@ -382,8 +423,9 @@ def open(
     name = None if path is None else os.fsdecode(path)
     cast(Any, database)._name = name
     database._open(
-        b"" if path is None else file_name(path), flags, page_size, _choice("durability", durability, DURABILITY),
-        _choice("verify", verify, VERIFY), database._wait_ms, write_memory, name, codec,
+        b"" if path is None else file_name(path), flags, whole("page_size", page_size, 2**32 - 1),
+        _choice("durability", durability, DURABILITY), _choice("verify", verify, VERIFY), database._wait_ms,
+        whole("write_memory", write_memory), name, codec,
     )
     number = id(database)
     _opened[number] = weakref.ref(database, lambda _: _forget(number))

@@ -11,6 +11,7 @@ from typing import (
     Iterator,
     KeysView,
     Optional,
+    Tuple,
     TypeVar,
     ValuesView,
 )
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
 K = TypeVar("K")
 V = TypeVar("V")
+T = TypeVar("T")
 
 
 def encode_range(
@@ -67,7 +69,7 @@ def encode_range(
     return flags, start, stop, prefix
 
 
-class _View:
+class _View(Generic[T]):
     """What views over keys, values and items have in common."""
 
     __slots__ = ()
@@ -77,12 +79,12 @@ class _View:
     _range: RawRange
     _limit: Optional[int]
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[T]:
         return self._mapping._scan(  # type: ignore[no-any-return]
             self._what, *self._range, UNLIMITED if self._limit is None else self._limit
         )
 
-    def __reversed__(self) -> Iterator[Any]:
+    def __reversed__(self) -> Iterator[T]:
         if self._limit is not None:
             return iter(list(self)[::-1])
         flags, *bounds = self._range
@@ -115,7 +117,7 @@ def _set(view: Any, mapping: Any, bounds: RawRange, limit: Optional[int]) -> Non
     view._mapping, view._range, view._limit = mapping, bounds, limit
 
 
-class Keys(_View, KeysView[K], Generic[K]):
+class Keys(_View[K], KeysView[K], Generic[K]):
     """The keys of a range, in order. A set of keys like `dict.keys()`."""
 
     __slots__ = ("_limit", "_range")
@@ -131,7 +133,7 @@ class Keys(_View, KeysView[K], Generic[K]):
         return self._has_key(key)
 
 
-class Values(_View, ValuesView[V], Generic[V]):
+class Values(_View[V], ValuesView[V], Generic[V]):
     """The values of a range, in the order of their keys."""
 
     __slots__ = ("_limit", "_range")
@@ -145,7 +147,7 @@ class Values(_View, ValuesView[V], Generic[V]):
         return any(value == other for other in self)
 
 
-class Items(_View, ItemsView[K, V], Generic[K, V]):
+class Items(_View[Tuple[K, V]], ItemsView[K, V], Generic[K, V]):
     """The entries of a range as pairs, in the order of their keys. A set of pairs like `dict.items()`."""
 
     __slots__ = ("_limit", "_range")

@@ -2,7 +2,9 @@
 
 Files are those of libkv, not of LMDB. What differs: there is no size to choose, so `map_size` is ignored; there is no
 limit of named databases, and their names are no keys of the main one; several values of a key (`dupsort`) and nested
-transactions are refused with `IncompatibleError`; a memoryview (``buffers=True``) stays valid after its transaction.
+transactions are refused with `IncompatibleError`; a memoryview (``buffers=True``) stays valid after its transaction. A
+cursor whose search failed, or whose entry was deleted by another call, may step from and delete at another place than
+that of LMDB, which depends on its pages; search again before you go on.
 """
 
 from __future__ import annotations
@@ -104,6 +106,12 @@ class Environment:
         }
         file = os.path.join(self._path, FILE_NAME) if subdir else self._path
         create = create and not readonly
+        theirs = os.path.join(self._path, "data.mdb")
+        if subdir and os.path.exists(theirs) and not os.path.exists(file):
+            raise Error(
+                f"{self._path} has an environment of LMDB, data.mdb; import it with `kv import-lmdb {theirs} {file}`, "
+                "or give another directory"
+            )
         if subdir and create:
             try:
                 os.makedirs(self._path, mode, exist_ok=True)
@@ -244,6 +252,7 @@ class Transaction:
             raise IncompatibleError("libkv has no nested transactions; use the parent itself")
         self.env = env
         self._buffers = buffers
+        self._changes = 0  # counts writes, so that cursors notice them
         with TRANSLATING:
             self._txn = env._database.write() if write else env._database.read()
         self._tables: Dict[int, Table[Any, Any]] = {}
@@ -292,6 +301,7 @@ class Transaction:
 
     def drop(self, db: _Database, delete: bool = True) -> None:
         """Deletes every entry of a database, and with `delete` a named one itself."""
+        self._changes += 1
         with TRANSLATING:
             if delete and db.number != MAIN:
                 self._of(db).drop()
@@ -314,6 +324,7 @@ class Transaction:
     ) -> bool:
         """Puts an entry, and tells whether it did: not if the key exists and `overwrite` is not set."""
         table = self._table if db is None else self._of(db)
+        self._changes += 1
         try:
             table.put(key, value, APPEND if append else 0 if overwrite else NO_OVERWRITE)
         except (_errors.ExistsError, _errors.OrderError):
@@ -324,11 +335,13 @@ class Transaction:
 
     def replace(self, key: Buffer, value: Buffer, db: Optional[_Database] = None) -> Optional[bytes]:
         """Puts an entry and returns the value that it replaces, or None."""
+        self._changes += 1
         with TRANSLATING:
             return self._of(db).replace(key, value)
 
     def pop(self, key: Buffer, db: Optional[_Database] = None) -> Optional[bytes]:
         """Deletes an entry and returns its value, or None."""
+        self._changes += 1
         with TRANSLATING:
             popped: Optional[bytes] = self._of(db).pop(key, None)
             return popped
@@ -336,6 +349,7 @@ class Transaction:
     def delete(self, key: Buffer, value: Buffer = b"", db: Optional[_Database] = None) -> bool:
         """Deletes an entry and tells whether there was one. The value is ignored, as LMDB does without `dupsort`."""
         table = self._table if db is None else self._of(db)
+        self._changes += 1
         with TRANSLATING:
             return table.delete(key)
 
@@ -354,7 +368,9 @@ class Cursor:
         with TRANSLATING:
             self._cursor = self._table._cursor(*EVERYTHING)
         self._item: Optional[Tuple[Any, Any]] = None
+        self._seen = txn._changes  # when `_item` was read
         self._behind = False  # whether the cursor below is not where `_item` is, because an iterator went on
+        self._put_last = False  # whether the last move was that of a put
         self._edge = 0  # 1: a step beyond the last entry was tried; -1: one before the first
 
     def __enter__(self) -> Self:
@@ -376,13 +392,25 @@ class Cursor:
     def _shown(self, data: Any) -> Any:
         return memoryview(data) if self.txn._buffers else data
 
+    def _current(self) -> Tuple[Any, Any]:
+        """The current entry as the transaction sees it now, or the next one if it was deleted."""
+        if self._seen != self.txn._changes:
+            try:
+                gone = self._item is not None
+                self._follow()
+                self._item = self._cursor.get() or (self._cursor.next() if gone else None)
+                self._seen = self.txn._changes
+            except _errors.Error as error:
+                raise translated(error) from error
+        return (b"", b"") if self._item is None else self._item
+
     def key(self) -> Any:
         """The current key."""
-        return self._shown(b"" if self._item is None else self._item[0])
+        return self._shown(self._current()[0])
 
     def value(self) -> Any:
         """The current value."""
-        return self._shown(b"" if self._item is None else self._item[1])
+        return self._shown(self._current()[1])
 
     def item(self) -> Tuple[Any, Any]:
         """The current key and value."""
@@ -391,8 +419,9 @@ class Cursor:
     def _move(self, how: Any, *arguments: Any) -> bool:
         try:
             self._follow()
-            self._edge = 0
+            self._edge, self._put_last = 0, False
             self._item = how(*arguments)
+            self._seen = self.txn._changes
         except _errors.Error as error:
             raise translated(error) from error
         return self._item is not None
@@ -403,6 +432,13 @@ class Cursor:
             self._behind = False
             if self._item is not None:
                 self._cursor.seek(self._item[0], SEEK_EQ)
+
+    def _put(self, key: Buffer) -> None:
+        """Moves the cursor below to a key that was put. As with LMDB, one that stood nowhere still does, until it is
+        asked for its entry."""
+        self._behind, self._edge, self._put_last = False, 0, True
+        with TRANSLATING:
+            self._cursor.seek(key, SEEK_EQ)
 
     def first(self) -> bool:
         """Moves to the first entry; False if there is none."""
@@ -424,7 +460,7 @@ class Cursor:
         """Moves to the previous entry, or to the last; False at the beginning."""
         if self._edge > 0:  # as LMDB, whose cursor stayed on the last entry
             self.last()
-        elif self._item is None and self._edge == 0:
+        elif self._item is None and self._edge == 0 and not self._put_last:
             return self.last()
         moved = self._move(self._cursor.prev)
         self._edge = 0 if moved else -1
@@ -452,6 +488,8 @@ class Cursor:
         wanted = list(keys)
         with TRANSLATING:
             found = zip(wanted, self._table.get_many(wanted))
+        if wanted:
+            self.set_key(wanted[-1])
         there = [(self._shown(key), self._shown(value)) for key, value in found if value is not None]
         return there if values else [key for key, _ in there]
 
@@ -464,7 +502,7 @@ class Cursor:
     ) -> bool:
         """Puts an entry as `Transaction.put` does, and moves to it."""
         done = self.txn.put(key, value, dupdata, overwrite, append, self.db)
-        self.set_key(key)
+        self._put(key)
         return done
 
     def putmulti(
@@ -476,12 +514,14 @@ class Cursor:
         for key, value in items:
             consumed += 1
             added += self.txn.put(key, value, dupdata, overwrite, append, self.db)
+        if consumed:
+            self._put(key)
         return consumed, added
 
     def replace(self, key: Buffer, value: Buffer) -> Optional[bytes]:
         """Puts an entry and returns the value that it replaces, or None."""
         former = self.txn.replace(key, value, self.db)
-        self.set_key(key)
+        self._put(key)
         return former
 
     def pop(self, key: Buffer) -> Optional[bytes]:
@@ -499,6 +539,7 @@ class Cursor:
         with TRANSLATING:
             self._follow()
             deleted = self._cursor.delete()
+            self.txn._changes += 1
         self.next()
         return deleted
 
@@ -526,7 +567,7 @@ class Cursor:
             if self._item is item:
                 with TRANSLATING:
                     for item in self._ahead(reverse):
-                        self._item, self._behind = item, True
+                        self._item, self._behind, self._seen = item, True, self.txn._changes
                         yield item if plain else self._part(keys, values)
                         if self._item is not item:
                             break

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from operator import index
+from types import ModuleType
 from typing import (
     Any,
     Callable,
@@ -13,9 +15,11 @@ from typing import (
     MutableMapping,
     Optional,
     Tuple,
+    Type,
     TypeVar,
     Union,
     cast,
+    overload,
 )
 
 from . import _ending
@@ -31,15 +35,17 @@ from ._constants import (
     UNLIMITED,
     WRITE,
 )
-from ._errors import ExistsError
+from ._errors import ExistsError, refuse_copy
 from ._names import in_python
-from .codec import CodecLike, raw
+from .codec import Codec, CodecLike, raw
 from .figures import CheckReport, Fault, TableStat, TransactionStat
 from .iteration import Items, Keys, Values, encode_range
 from .stream import Path, Stream, backup_flags, file_name, is_stream, write_all
 
 K = TypeVar("K")
 V = TypeVar("V")
+J = TypeVar("J")
+W = TypeVar("W")
 
 #: Called with (pages done, pages in all). Something true ends the job with `CancelledError`.
 Progress = Callable[[int, int], object]
@@ -55,6 +61,13 @@ def on_fault(function: Optional[Callable[[Fault], object]]) -> Optional[Callable
     )
 
 
+def whole(name: str, number: int, most: int = 2**63 - 1) -> int:
+    """A number as an option, of which the back ends would cut off what does not fit."""
+    if not 0 <= index(number) <= most:
+        raise ValueError(f"{name} is a whole number from 0 to {most}, and this is {number}")
+    return index(number)
+
+
 class Table(EntriesCore[K, V], MutableMapping[K, V]):
     """One table as one transaction sees it: an ordered mapping.
 
@@ -62,6 +75,8 @@ class Table(EntriesCore[K, V], MutableMapping[K, V]):
     """
 
     __slots__ = ("__weakref__",)
+
+    __reduce_ex__ = refuse_copy
 
     @property
     def _encode_key(self) -> Optional[Callable[[Any], bytes]]:
@@ -193,9 +208,12 @@ class Table(EntriesCore[K, V], MutableMapping[K, V]):
         # A codec may turn None into a value, and a value into None.
         return cast(V, default) if self._codec is None else self[key]
 
-    def put_many(self, items: Iterable[Tuple[K, V]], flags: int = 0) -> int:
-        """Puts many entries, in their order, and returns their number. It stops at the first that fails."""
-        return self._put_many(items, flags)
+    def put_many(self, items: Union[Mapping[K, V], Iterable[Tuple[K, V]]], flags: int = 0) -> int:
+        """Puts the entries of a mapping or of an iterable of pairs, in their order, and returns their number.
+
+        It stops at the first that fails.
+        """
+        return self._put_many(items.items() if isinstance(items, Mapping) else items, flags)
 
     def update(self, other: Any = (), /, **more: Any) -> None:
         """Puts the entries of a mapping or of an iterable of pairs."""
@@ -260,7 +278,7 @@ class Table(EntriesCore[K, V], MutableMapping[K, V]):
 
     def stat_table(self, level: int = 0) -> TableStat:
         """Figures of the table's tree, or of one level of it: 1 = its leaves. Every page of it is read."""
-        return TableStat(*self._txn.stat_table(self._number, level))
+        return TableStat(*self._txn.stat_table(self._number, whole("level", level, 2**32 - 1)))
 
 
 def _table_name(name: Union[str, bytes]) -> bytes:
@@ -320,10 +338,40 @@ class Transaction(TransactionCore[K, V], Table[K, V]):
 
     # ---- tables
 
+    @overload
+    def table(self, name: Union[str, bytes], *, create: bool = False, new: bool = False) -> Table[K, V]: ...
+
+    @overload
+    def table(
+        self, name: Union[str, bytes], *, create: bool = False, new: bool = False, key: Union[Codec[J], Type[J]],
+    ) -> Table[J, V]: ...
+
+    @overload
+    def table(
+        self, name: Union[str, bytes], *, create: bool = False, new: bool = False, value: Union[Codec[W], Type[W]],
+    ) -> Table[K, W]: ...
+
+    @overload
+    def table(
+        self, name: Union[str, bytes], *, create: bool = False, new: bool = False, value: ModuleType,
+    ) -> Table[K, Any]: ...
+
+    @overload
+    def table(
+        self, name: Union[str, bytes], *, create: bool = False, new: bool = False, key: Union[Codec[J], Type[J]],
+        value: Union[Codec[W], Type[W]],
+    ) -> Table[J, W]: ...
+
+    @overload
+    def table(
+        self, name: Union[str, bytes], *, create: bool = False, new: bool = False, key: Union[Codec[J], Type[J]],
+        value: ModuleType,
+    ) -> Table[J, Any]: ...
+
     def table(
         self, name: Union[str, bytes], *, create: bool = False, new: bool = False,
         key: Optional[CodecLike[Any]] = None, value: Optional[CodecLike[Any]] = None,
-    ) -> "Table[Any, Any]":
+    ) -> Table[Any, Any]:
         """The table of a name; `NoTableError` if there is none, unless `create` makes it.
 
         With `new` there must be none yet. The codecs are those of the database, unless `key` or `value` is given.

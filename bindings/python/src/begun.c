@@ -40,8 +40,8 @@ static PyObject *transaction_exit(Entries *self, PyObject *const *args, Py_ssize
     Py_INCREF((PyObject *)txn);
     if (args[0] != Py_None || !txn->write)
         ended = keelkv_txn_abort(txn);
-    else if (txn->handle == NULL || txn->db->handle == NULL)
-        ended = Py_NewRef(Py_None); /* ended within the block */
+    else if (txn->handle == NULL)
+        ended = Py_NewRef(Py_None); /* ended within the block by the program, which knows whether it was committed */
     else
         ended = keelkv_txn_finish(txn, 1);
     Py_DECREF((PyObject *)txn);

@@ -111,11 +111,11 @@ static PyObject *cursor_seek(Cursor *self, PyObject *const *args, Py_ssize_t nar
 {
     kv_slice k = {NULL, 0}, v = {NULL, 0};
     Input input;
-    uint32_t how = 0;
+    uint32_t how = KV_SEEK_GE;
     PyObject *answer = NULL;
     kv_cursor *cursor;
 
-    if (keelkv_arity("seek", nargs, 2, 2) < 0 || keelkv_u32(args[1], &how) < 0 ||
+    if (keelkv_arity("seek", nargs, 1, 2) < 0 || (nargs == 2 && keelkv_u32(args[1], &how) < 0) ||
         keelkv_input_key(&self->codec, args[0], &input) < 0)
         return NULL;
     if ((cursor = open_cursor(self)) != NULL) {
@@ -215,20 +215,39 @@ static PyObject *cursor_close(Cursor *self, PyObject *Py_UNUSED(ignored))
 }
 
 static PyMethodDef cursor_methods[] = {
-    {"first", (PyCFunction)cursor_first, METH_NOARGS, NULL},
-    {"last", (PyCFunction)cursor_last, METH_NOARGS, NULL},
-    {"next", (PyCFunction)cursor_next, METH_NOARGS, NULL},
-    {"prev", (PyCFunction)cursor_prev, METH_NOARGS, NULL},
-    {"get", (PyCFunction)cursor_get, METH_NOARGS, NULL},
-    {"random", (PyCFunction)cursor_random, METH_NOARGS, NULL},
-    {"seek", (PyCFunction)(void (*)(void))cursor_seek, METH_FASTCALL, NULL},
-    {"nth", (PyCFunction)cursor_nth, METH_O, NULL},
-    {"percentile", (PyCFunction)cursor_percentile, METH_O, NULL},
-    {"count", (PyCFunction)cursor_count, METH_NOARGS, NULL},
-    {"rank", (PyCFunction)cursor_rank, METH_NOARGS, NULL},
-    {"put", (PyCFunction)cursor_put, METH_O, NULL},
-    {"delete", (PyCFunction)cursor_delete, METH_NOARGS, NULL},
-    {"close", (PyCFunction)cursor_close, METH_NOARGS, NULL},
+    {"first", (PyCFunction)cursor_first, METH_NOARGS,
+        "first($self, /)\n--\n\nMoves to the first entry and returns it; None if there is none."},
+    {"last", (PyCFunction)cursor_last, METH_NOARGS,
+        "last($self, /)\n--\n\nMoves to the last entry and returns it; None if there is none."},
+    {"next", (PyCFunction)cursor_next, METH_NOARGS,
+        "next($self, /)\n--\n\nMoves to the next entry and returns it, at first to the first; None at the end."},
+    {"prev", (PyCFunction)cursor_prev, METH_NOARGS,
+        "prev($self, /)\n--\n\nMoves to the previous entry and returns it; None at the beginning."},
+    {"get", (PyCFunction)cursor_get, METH_NOARGS,
+        "get($self, /)\n--\n\nThe entry on which the cursor stands; None if it stands on none."},
+    {"random", (PyCFunction)cursor_random, METH_NOARGS,
+        "random($self, /)\n--\n\nMoves to a random entry and returns it; None if there is none."},
+    {"seek", (PyCFunction)(void (*)(void))cursor_seek, METH_FASTCALL,
+        "seek($self, key, how=33, /)\n--\n\nMoves to a key, or to its neighbour with SEEK_GE, SEEK_GT, "
+        "SEEK_LE or SEEK_LT, and returns the entry or None."},
+    {"nth", (PyCFunction)cursor_nth, METH_O,
+        "nth($self, number, /)\n--\n\nMoves to entry number `number` of the range, counted from "
+        "0, and returns it; None if there are fewer."},
+    {"percentile", (PyCFunction)cursor_percentile, METH_O,
+        "percentile($self, percent, /)\n--\n\nMoves to the entry at a percentile from 0 to 100 and "
+        "returns it; None if there is none."},
+    {"count", (PyCFunction)cursor_count, METH_NOARGS,
+        "count($self, /)\n--\n\nHow many entries the range has."},
+    {"rank", (PyCFunction)cursor_rank, METH_NOARGS,
+        "rank($self, /)\n--\n\nHow many entries of the range are before the current one."},
+    {"put", (PyCFunction)cursor_put, METH_O,
+        "put($self, value, /)\n--\n\nReplaces the value of the current entry, and tells whether "
+        "the cursor stood on one."},
+    {"delete", (PyCFunction)cursor_delete, METH_NOARGS,
+        "delete($self, /)\n--\n\nDeletes the current entry, and tells whether the cursor stood on one."},
+    {"close", (PyCFunction)cursor_close, METH_NOARGS,
+        "close($self, /)\n--\n\nCloses the cursor, which its transaction does as well."},
+    {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, NULL},
     {NULL, NULL, 0, NULL},
 };
 
@@ -241,7 +260,7 @@ static PyType_Slot cursor_slots[] = {
 };
 
 PyType_Spec keelkv_cursor_spec = {
-    .name = "keelkv._keelkv.CursorCore",
+    .name = "keelkv.Cursor",
     .basicsize = sizeof(Cursor),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .slots = cursor_slots,

@@ -70,7 +70,6 @@ int keelkv_codec_traverse(const Codec *codec, visitproc visit, void *arg)
 static int plain(PyObject *object, Input *input, const char *what)
 {
     input->owner = NULL;
-    input->is_view = 0;
     if (PyBytes_Check(object)) {
         input->data = PyBytes_AsString(object);
         input->len = (size_t)PyBytes_Size(object);
@@ -82,17 +81,23 @@ static int plain(PyObject *object, Input *input, const char *what)
             "keelkv.open(path, %s=str)", what, what);
         return -1;
     }
-    if (PyObject_GetBuffer(object, &input->view, PyBUF_SIMPLE) < 0) {
-        if (PyErr_ExceptionMatches(PyExc_TypeError)) {
-            PyErr_Clear();
-            PyErr_Format(PyExc_TypeError, "a %s is bytes, and this one is %R; encode it, or open the database with "
-                "a codec: keelkv.open(path, %s=...)", what, (PyObject *)Py_TYPE(object), what);
-        }
+    if (PySlice_Check(object)) {
+        PyErr_SetString(PyExc_TypeError, "a slice is no key; items(start=..., stop=...) has the entries of a range");
         return -1;
     }
-    input->is_view = 1;
-    input->data = input->view.buf;
-    input->len = (size_t)input->view.len;
+    if (!PyObject_CheckBuffer(object)) {
+        PyObject *kind = PyType_GetName(Py_TYPE(object));
+        if (kind != NULL)
+            PyErr_Format(PyExc_TypeError, "a %s is bytes, and this one is %U; encode it, or open the database with a "
+                "codec: keelkv.open(path, %s=...)", what, kind, what);
+        Py_XDECREF(kind);
+        return -1;
+    }
+    /* Others may change what a buffer shows while the library sums it up and writes it. */
+    if ((input->owner = PyBytes_FromObject(object)) == NULL)
+        return -1;
+    input->data = PyBytes_AsString(input->owner);
+    input->len = (size_t)PyBytes_Size(input->owner);
     return 0;
 }
 
@@ -102,14 +107,19 @@ static int encoded(PyObject *encode, PyObject *object, Input *input, const char 
 
     if (encode == NULL)
         return plain(object, input, what);
+    Py_INCREF(encode); /* its code may end the object that has the codec */
     bytes = PyObject_CallFunctionObjArgs(encode, object, NULL);
+    Py_DECREF(encode);
     if (bytes == NULL)
         return -1;
     if (plain(bytes, input, what) < 0) {
         Py_DECREF(bytes);
         return -1;
     }
-    input->owner = bytes;
+    if (input->owner == NULL)
+        input->owner = bytes;
+    else
+        Py_DECREF(bytes); /* it was copied */
     return 0;
 }
 
@@ -128,7 +138,6 @@ int keelkv_input_bytes(PyObject *object, Input *input)
     if (object != Py_None)
         return plain(object, input, "key");
     input->owner = NULL;
-    input->is_view = 0;
     input->data = NULL;
     input->len = 0;
     return 0;
@@ -136,8 +145,6 @@ int keelkv_input_bytes(PyObject *object, Input *input)
 
 void keelkv_input_release(Input *input)
 {
-    if (input->is_view)
-        PyBuffer_Release(&input->view);
     Py_CLEAR(input->owner);
 }
 
@@ -154,7 +161,10 @@ static PyObject *decoded(PyObject *decode, PyObject *bytes)
 
     if (decode == NULL || bytes == NULL)
         return bytes;
+    /* Its code may end the object that has the codec. */
+    Py_INCREF(decode);
     object = PyObject_CallFunctionObjArgs(decode, bytes, NULL);
+    Py_DECREF(decode);
     Py_DECREF(bytes);
     return object;
 }
@@ -171,21 +181,23 @@ PyObject *keelkv_decode_value(const Codec *codec, PyObject *bytes)
 
 PyObject *keelkv_pair(const Codec *codec, PyObject *key, PyObject *value)
 {
-    PyObject *pair = NULL;
+    /* Code of the decoder of keys may end the object that has the codec. */
+    PyObject *value_decode = Py_XNewRef(codec->value_decode), *pair = NULL;
 
     if (key == NULL || value == NULL)
         goto done;
     key = decoded(codec->key_decode, key);
-    value = key != NULL ? decoded(codec->value_decode, value) : value;
+    value = key != NULL ? decoded(value_decode, value) : value;
     if (key == NULL || value == NULL || (pair = PyTuple_New(2)) == NULL)
         goto done;
     PyTuple_SetItem(pair, 0, key);
     PyTuple_SetItem(pair, 1, value);
-    return pair;
+    key = value = NULL;
 done:
+    Py_XDECREF(value_decode);
     Py_XDECREF(key);
     Py_XDECREF(value);
-    return NULL;
+    return pair;
 }
 
 /* ---- ranges and numbers ---- */
@@ -242,7 +254,11 @@ int keelkv_arity(const char *name, Py_ssize_t given, Py_ssize_t least, Py_ssize_
 {
     if (given >= least && given <= most)
         return 0;
-    PyErr_Format(PyExc_TypeError, "%s() takes %zd to %zd arguments, and %zd were given", name, least, most, given);
+    if (least == most)
+        PyErr_Format(PyExc_TypeError, "%s() takes %zd arguments, and %zd were given", name, most, given);
+    else
+        PyErr_Format(
+            PyExc_TypeError, "%s() takes %zd to %zd arguments, and %zd were given", name, least, most, given);
     return -1;
 }
 

@@ -56,13 +56,11 @@ typedef struct Entries {
     Codec codec;
 } Entries;
 
-/* Bytes that came as an argument, and what keeps them in memory. */
+/* Bytes that came as an argument, and what keeps them in memory: they are those of an object that nobody can change. */
 typedef struct Input {
     const void *data;
     size_t len;
-    PyObject *owner; /* a reference that is released, or NULL */
-    int is_view;     /* `view` must be released */
-    Py_buffer view;
+    PyObject *owner; /* a reference that is released, or NULL where the caller has one */
 } Input;
 
 extern PyTypeObject *keelkv_database_type;

@@ -66,28 +66,48 @@ done:
     return values;
 }
 
+/* An item as a tuple of a key and a value. Text and bytes are refused: the two characters of "ab" are no pair. */
+static PyObject *pair_of(PyObject *item)
+{
+    PyObject *pair, *kind;
+
+    if (PyTuple_Check(item))
+        pair = Py_NewRef(item);
+    else if (!PyUnicode_Check(item) && !PyBytes_Check(item) && !PyByteArray_Check(item) &&
+             (PySequence_Check(item) || PyIter_Check(item)))
+        pair = PySequence_Tuple(item);
+    else {
+        if ((kind = PyType_GetName(Py_TYPE(item))) != NULL)
+            PyErr_Format(
+                PyExc_TypeError, "an item is a pair of a key and a value, and this is %U: %.80R", kind, item);
+        Py_XDECREF(kind);
+        return NULL;
+    }
+    if (pair != NULL && PyTuple_Size(pair) != 2) {
+        PyErr_Format(
+            PyExc_ValueError, "an item is a pair of a key and a value, and this has %zd parts", PyTuple_Size(pair));
+        Py_CLEAR(pair);
+    }
+    return pair;
+}
+
 /* Puts the pairs of an iterable and answers their number: (pairs, flags). */
 PyObject *keelkv_put_many(Entries *self, PyObject *const *args)
 {
-    PyObject *iterator, *pair;
+    PyObject *iterator, *item;
     uint32_t flags = 0;
     unsigned long long done = 0;
     int failed = 0;
 
     if (keelkv_u32(args[1], &flags) < 0 || (iterator = PyObject_GetIter(args[0])) == NULL)
         return NULL;
-    while (!failed && (pair = PyIter_Next(iterator)) != NULL) {
-        PyObject *both = PyTuple_Check(pair) ? Py_NewRef(pair) : PySequence_Tuple(pair);
-        if (both == NULL || PyTuple_Size(both) != 2) {
-            if (both != NULL)
-                PyErr_SetString(PyExc_ValueError, "an item is not a pair of a key and a value");
-            failed = 1;
-        } else {
-            failed = keelkv_store(self, PyTuple_GetItem(both, 0), PyTuple_GetItem(both, 1), flags) < 0;
-        }
+    while (!failed && (item = PyIter_Next(iterator)) != NULL) {
+        PyObject *pair = pair_of(item);
+        failed = pair == NULL ||
+                 keelkv_store(self, PyTuple_GetItem(pair, 0), PyTuple_GetItem(pair, 1), flags) < 0;
         done += !failed;
-        Py_XDECREF(both);
-        Py_DECREF(pair);
+        Py_XDECREF(pair);
+        Py_DECREF(item);
     }
     Py_DECREF(iterator);
     return PyErr_Occurred() ? NULL : PyLong_FromUnsignedLongLong(done);

@@ -174,7 +174,7 @@ static PyType_Slot writer_slots[] = {
 };
 
 PyType_Spec keelkv_writer_spec = {
-    .name = "keelkv._keelkv.WriterCore",
+    .name = "keelkv.Writer",
     .basicsize = sizeof(Writer),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .slots = writer_slots,

@@ -3,7 +3,9 @@
 import asyncio
 import io
 import threading
+import time
 import unittest
+from concurrent.futures import ThreadPoolExecutor
 
 import keelkv.aio
 from common import Case
@@ -77,10 +79,15 @@ class Aio(Case):
                             self.fail("two write transactions are open")
 
                     with self.assertRaises(asyncio.TimeoutError):
-                        await asyncio.wait_for(wait(), 0.2)
-                    with self.assertRaises(keelkv.BusyError):
-                        async with db.write(timeout=0.1):
-                            pass
+                        await asyncio.wait_for(asyncio.ensure_future(wait()), 0.2)
+
+                    async def wait_a_little(**options):
+                        async with db.write(**options):
+                            self.fail("two write transactions are open")
+
+                    for options in ({"timeout": 0.1}, {"timeout": 0}, {"nowait": True}):
+                        with self.assertRaisesRegex(keelkv.BusyError, "a.kv: busy: another task is writing; "):
+                            await asyncio.ensure_future(wait_a_little(**options))
                 async with db.write(timeout=5) as t:
                     self.assertEqual(await t.get(b"a"), b"1")
 
@@ -105,6 +112,95 @@ class Aio(Case):
                 held.abort()
                 await task
                 self.assertEqual(ticks, 10)
+
+        self.run_loop(main())
+
+    def test_others_go_on_with_their_executor(self):
+        async def main():
+            asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))
+            async with keelkv.aio.open(self.path, durability="lazy") as db:
+                async def write():
+                    async with db.write() as t:
+                        await asyncio.sleep(0.05)
+                        await asyncio.get_running_loop().run_in_executor(None, time.sleep, 0.01)
+                        await t.put(b"a", b"b")
+
+                tasks = [asyncio.ensure_future(write())]
+                await asyncio.sleep(0.02)
+                tasks += [asyncio.ensure_future(db.put(b"%d" % i, b"x")) for i in range(20)]
+                tasks += [asyncio.ensure_future(db.wait_commit(db.database.visible + 10)) for i in range(200)]
+                await asyncio.wait_for(asyncio.gather(*tasks), 30)
+                self.assertEqual(len(db.database), 21)
+                self.assertLess(threading.active_count(), 10)
+
+        self.run_loop(main())
+
+    def test_closing_ends_what_waits(self):
+        async def main():
+            other = self.open(durability="lazy")
+            began, end = threading.Event(), threading.Event()
+
+            def hold():
+                with other.write():
+                    began.set()
+                    end.wait(30)
+
+            thread = threading.Thread(target=hold)
+            thread.start()
+            began.wait()
+            try:
+                async with keelkv.aio.open(self.path, durability="lazy") as db:
+                    tasks = [asyncio.ensure_future(db.put(b"%d" % i, b"x")) for i in range(3)]
+                    tasks += [asyncio.ensure_future(db.wait_commit(db.database.visible)) for i in range(3)]
+                    await asyncio.sleep(0.1)
+                    before = time.monotonic()
+                self.assertLess(time.monotonic() - before, 10)
+                for answer in await asyncio.gather(*tasks, return_exceptions=True):
+                    self.assertIsInstance(answer, keelkv.CancelledError)
+                with self.assertRaises(keelkv.CancelledError):
+                    await db.put(b"late", b"x")
+            finally:
+                end.set()
+                thread.join()
+            self.assertEqual(len(other), 0)
+
+        self.run_loop(main())
+
+    def test_what_is_cancelled_is_not_written(self):
+        async def main():
+            async with keelkv.aio.open(self.path, durability="lazy") as db:
+                async with db.write() as t:
+                    for _ in range(3):
+                        with self.assertRaises(asyncio.TimeoutError):
+                            await asyncio.wait_for(asyncio.ensure_future(db.put(b"late", b"x")), 0.05)
+                    await t.put(b"a", b"1")
+                await db.put(b"b", b"2")
+                self.assertEqual(list(db.database), [b"a", b"b"])
+                # Wherever a cancellation strikes, the next task gets its turn.
+                for i in range(60):
+                    task = asyncio.ensure_future(db.put(b"c", b"%d" % i))
+                    await asyncio.sleep(0.0001 * (i % 20))
+                    task.cancel()
+                    await asyncio.wait_for(db.put(b"d", b"%d" % i), 10)
+                self.assertEqual(await db.get(b"d"), b"59")
+
+        self.run_loop(main())
+
+    def test_a_task_does_not_wait_for_itself(self):
+        async def main():
+            async with keelkv.aio.open(self.path, durability="lazy") as db:
+                async with db.write(write_memory=1 << 20) as t:
+                    await t.put(b"a", b"1")
+                    for wait in (db.put(b"b", b"2"), db.write().__aenter__(), db.write(timeout=5).__aenter__(),
+                                 db.check(space=True)):
+                        with self.assertRaisesRegex(
+                            keelkv.DeadlockError, "^this task has a write transaction open; write through it$"
+                        ):
+                            await wait
+                    await t.run(lambda transaction: transaction.commit())
+                    await db.put(b"c", b"3")
+                await db.put(b"d", b"4")
+                self.assertEqual(list(db.database), [b"a", b"c", b"d"])
 
         self.run_loop(main())
 

@@ -48,6 +48,29 @@ class Codecs(Case):
             with self.assertRaises(TypeError):
                 keelkv.open(None, key=wrong)
 
+    def test_a_decoder_that_ends_what_it_decodes_for(self):
+        ends = []
+
+        def decode(data):
+            while ends:
+                ends.pop()()
+            return data.decode()
+
+        with self.memory(key=keelkv.Codec(str.encode, decode), value=str) as db:
+            db.update((f"k{i}", f"v{i}") for i in range(5))
+            with db.read() as s:
+                steps = iter(s.items())
+                ends.append(lambda: list(steps))
+                self.assertEqual(next(steps), ("k0", "v0"))
+                with self.assertRaises(StopIteration):
+                    next(steps)
+                cursor = s.cursor()
+                ends.append(cursor.close)
+                self.assertEqual(cursor.first(), ("k0", "v0"))
+                steps = iter(s.items())
+                ends.append(s.abort)
+                self.assertEqual(next(steps), ("k0", "v0"))
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -1,6 +1,8 @@
 """Children of os.fork(): what they inherit says clearly that it is not theirs, and they can open the file anew."""
 
+import copy
 import os
+import pickle
 import unittest
 
 import keelkv
@@ -105,12 +107,21 @@ class Fork(Case):
         """, self.path)
         self.assertEqual(out, "b'80'\n")
 
-    def test_objects_are_not_pickled(self):
-        import pickle
-
+    def test_objects_are_neither_copied_nor_pickled(self):
         db = self.open()
-        with self.assertRaises(TypeError):
-            pickle.dumps(db)
-        with db.read() as s, self.assertRaises(TypeError):
-            pickle.dumps(s)
+        db[b"a"] = b"1"
+        with db.write() as t:
+            table = t.table("t", create=True)
+            for thing in (db, t, table):
+                for way in (copy.copy, copy.deepcopy, pickle.dumps):
+                    with self.assertRaisesRegex(TypeError, f"a {type(thing).__name__} cannot be copied or pickled; "):
+                        way(thing)
+            for thing in (t.cursor(), t.writer(b"b"), iter(t), t._txn):
+                for way in (copy.copy, copy.deepcopy, pickle.dumps):
+                    with self.assertRaises(TypeError):
+                        way(thing)
+            del thing
+            self.assertEqual(t[b"a"], b"1")
+            t.abort()
+        self.assertEqual(db[b"a"], b"1")
         self.assertIs(keelkv.open, keelkv.database.open)

@@ -178,6 +178,34 @@ def files(module, directory):
     return seen
 
 
+def writes_beside_cursors(module, path):
+    """What a cursor shows and does after writes of its own transaction."""
+    seen = []
+    with module.open(path, map_size=1 << 24) as env:
+        with env.begin(write=True) as txn:
+            for key in (b"aa", b"bb", b"cc", b"dd"):
+                txn.put(key, b"old")
+            cursor = txn.cursor()
+            seen += [cursor.set_range(b"a"), cursor.item(), txn.put(b"aa", b"new"), cursor.value(), cursor.item()]
+            seen += [txn.put(b"ab", b"1"), cursor.item(), cursor.next(), cursor.item(), txn.delete(b"ab")]
+            seen += [cursor.item(), cursor.next(), cursor.item(), txn.replace(b"cc", b"2"), cursor.value()]
+            seen += [cursor.last(), txn.delete(b"dd"), cursor.item(), cursor.prev(), cursor.item()]
+            seen += [txn.pop(b"aa"), cursor.set_key(b"bb"), cursor.item()]
+            nowhere = txn.cursor()
+            seen += [nowhere.put(b"ee", b"3"), nowhere.delete(), txn.get(b"ee"), nowhere.item(), nowhere.delete()]
+            seen += [txn.get(b"ee"), nowhere.item()]
+            nowhere = txn.cursor()
+            seen += [nowhere.replace(b"ff", b"4"), nowhere.delete(), txn.get(b"ff"), nowhere.prev(), nowhere.item()]
+            nowhere = txn.cursor()
+            seen += [nowhere.putmulti([(b"gg", b"5"), (b"hh", b"6")]), nowhere.delete(), nowhere.key()]
+            many = txn.cursor()
+            seen += [many.getmulti([b"bb", b"cc"]), many.item(), many.next(), many.item(), many.delete()]
+            seen += [many.getmulti([b"bb", b"cc"]), many.delete(), many.item(), list(txn.cursor())]
+            other = txn.cursor()
+            seen += [other.first(), [(key, txn.put(key, b"x"), other.value()) for key, _ in other.iternext()]]
+    return seen
+
+
 class Lmdb(Case):
     def same(self, program):
         mine = program(keelkv.lmdb, str(self.directory / "keel"))
@@ -199,6 +227,21 @@ class Lmdb(Case):
 
     def test_files(self):
         self.same(files)
+
+    def test_writes_beside_cursors(self):
+        self.same(writes_beside_cursors)
+
+    def test_a_directory_of_lmdb(self):
+        theirs = self.directory / "data.mdb"
+        theirs.write_bytes(b"")
+        for create in (True, False):
+            with self.assertRaisesRegex(
+                keelkv.lmdb.Error, "has an environment of LMDB, data.mdb; import it with `kv import-lmdb .*/data.kv`, "
+            ):
+                keelkv.lmdb.open(str(self.directory), create=create)
+        self.assertEqual(list(self.directory.iterdir()), [theirs])
+        keelkv.open(self.directory / keelkv.lmdb.FILE_NAME).close()
+        keelkv.lmdb.open(str(self.directory)).close()
 
     def test_what_is_refused(self):
         with keelkv.lmdb.open(str(self.directory / "a")) as env:

@@ -95,8 +95,50 @@ class DatabaseMapping(Case):
                 with self.assertRaisesRegex(TypeError, "a value is bytes"):
                     t[b"a"] = thing
 
+    def test_items_are_pairs(self):
+        with self.memory(key=str, value=str) as db, db.write() as t:
+            self.assertEqual(t.put_many({"no": "Oslo", "se": "Stockholm"}), 2)
+            self.assertEqual(dict(t), {"no": "Oslo", "se": "Stockholm"})
+            with self.memory(key=str, value=str) as other:
+                other["dk"] = "København"
+                self.assertEqual(t.put_many(other), 1)
+                with other.read() as s:
+                    self.assertEqual(t.put_many(s), 1)
+            self.assertEqual(t.put_many([["fi", "Helsinki"], iter(("is", "Reykjavík"))]), 2)
+            self.assertEqual(len(t), 5)
+            t.clear()
+            form = "^an item is a pair of a key and a value, and this "
+            for put in (t.put_many, t.update):
+                for wrong, what in (
+                    ("ab", "is str: 'ab'$"), (b"ab", "is bytes: "), (5, "is int: 5$"), ({"a", "b"}, "is set: "),
+                    ({"a": "b", "c": "d"}, "is dict: "),
+                ):
+                    with self.assertRaisesRegex(TypeError, form + what):
+                        put([wrong])
+                with self.assertRaisesRegex(ValueError, form + "has 3 parts$"):
+                    put([("a", "b", "c")])
+            self.assertEqual(len(t), 0)
+
 
 class Transactions(Case):
+    def test_a_block_whose_database_is_closed_tells_that_nothing_was_written(self):
+        db = self.open()
+        with self.assertRaisesRegex(keelkv.BadHandleError, "^the database of this transaction is closed; "):
+            with db.write() as t:
+                t[b"a"] = b"1"
+                db.close()
+        with self.open() as db:
+            self.assertEqual(len(db), 0)
+            with db.write() as t:
+                t[b"a"] = b"1"
+                t.commit()
+            with self.assertRaises(ZeroDivisionError), db.write() as t:
+                db.close()
+                raise ZeroDivisionError
+        db = self.open()
+        with db.read():
+            db.close()
+
     def test_a_block_commits_or_aborts(self):
         db = self.open()
         with db.write() as t:

@@ -185,7 +185,7 @@ class Misuse(Case):
                 lambda: t.put(b"a", b"b", b"c", b"d"), lambda: t.put(b"a", b"b", "flags"), lambda: t.pop(),
                 lambda: t.pop(b"a", 1, 2), lambda: t.get_many(5), lambda: t.get_many([5]), lambda: t.nth("x"),
                 lambda: t.put_many(5), lambda: t.put_many([5]), lambda: t.items(prefix=5).__iter__(),
-                lambda: t.percentile("x"), lambda: t.cursor().seek(b"a"), lambda: t.delete(),
+                lambda: t.percentile("x"), lambda: t.cursor().seek(), lambda: t.delete(),
                 lambda: t.table(5), lambda: db.backup(5), lambda: db.wait_durable("x"),
             ):
                 with self.assertRaises((TypeError, keelkv.InvalidError)):

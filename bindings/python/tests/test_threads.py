@@ -52,6 +52,28 @@ class Threads(Case):
         join()
         self.assertEqual(dict(db), {b"a": b"1", b"b": b"2"})
 
+    def test_a_value_is_what_it_was_at_the_call(self):
+        db = self.open(durability="lazy")
+        for kind in (bytearray, lambda data: memoryview(bytearray(data))):
+            for change in ("key", "value"):
+                key, value = kind(b"k" * 20), kind(b"v" * 200_000)
+                t = db.write()
+
+                def put():
+                    db[key] = value
+
+                join = start(put)
+                time.sleep(0.1)  # the call waits for its turn, without the GIL
+                if change == "key":
+                    key[:] = b"x" * 20
+                else:
+                    value[:] = b"x" * 200_000
+                t.abort()
+                join()
+                self.assertEqual(dict(db), {b"k" * 20: b"v" * 200_000})
+                self.assertTrue(db.check().ok)
+                del db[b"k" * 20]
+
     def test_a_timeout(self):
         db = self.open(timeout=0.2)
         t = db.write()
@@ -105,6 +127,19 @@ class Threads(Case):
             t.abort()
             other.close()
             db.close()
+
+    def test_threads_share_an_iterator(self):
+        decoding = keelkv.Codec(str.encode, lambda data: time.sleep(0) or data.decode())
+        with self.memory(key=decoding, value=str) as db:
+            db.update((f"{i:04}", str(i)) for i in range(2000))
+            with db.read() as s:
+                for steps in (iter(db.items()), iter(s.items()), iter(db), reversed(s)):
+                    found = []
+                    start(*(lambda: found.extend(steps) for _ in range(4)))()
+                    self.assertEqual(len(set(found)), 2000)
+                    self.assertEqual(len(found), 2000)
+            del steps
+            self.assertEqual(db.stat().readers, 0)
 
     def test_many_threads_read_and_write(self):
         db = self.open(durability="lazy")

@@ -7,7 +7,13 @@ import sys
 from typing import Any, List, Optional, Tuple
 
 import keelkv
+import keelkv.aio
 import keelkv.lmdb
+
+if sys.version_info >= (3, 11):
+    from typing import assert_type
+else:
+    from typing_extensions import assert_type
 
 plain: keelkv.Database[bytes, bytes] = keelkv.open("a.kv")
 coded: keelkv.Database[str, Any] = keelkv.open("a.kv", key=str, value=json, durability="lazy", timeout=1.5)
@@ -35,6 +41,42 @@ with plain.write(timeout=1) as t:
     s.put("a", b"")  # type: ignore[arg-type]
     figures: keelkv.TableStat = t.stat_table(1)
     figures.height.bit_length()
+    assert_type(t.pop(b"a"), bytes)
+    assert_type(t.pop(b"a", None), Optional[bytes])
+    assert_type(t.put_many({b"a": b"1"}), int)
+    assert_type(t.table("x", create=True), "keelkv.Table[bytes, bytes]")
+    assert_type(t.table("x", key=str), "keelkv.Table[str, bytes]")
+    assert_type(t.table("x", key=int, value=json), "keelkv.Table[int, Any]")
+    for name, text in t.table("x", key=str, value=str).items(prefix="a"):
+        assert_type((name, text), Tuple[str, str])
+with plain.read() as s2:
+    for k, v in s2.items():
+        assert_type((k, v), Tuple[bytes, bytes])
+    assert_type(list(reversed(s2.keys())), List[bytes])
+    assert_type(list(s2.values()), List[bytes])
+    cursor: keelkv.Cursor[bytes, bytes] = s2.cursor()
+    assert_type(cursor.seek(b"k"), Optional[Tuple[bytes, bytes]])
+    assert_type(cursor.seek(b"k", keelkv.SEEK_LE), Optional[Tuple[bytes, bytes]])
+writer: keelkv.Writer = plain.write().writer(b"long")
+assert_type(plain.get(b"a"), Optional[bytes])
+assert_type(plain.get(b"a", b""), bytes)
+assert_type(plain.pop(b"a"), bytes)
+assert_type(dict(coded.items()), "dict[str, Any]")
+
+
+async def asynchronous() -> None:
+    async with keelkv.aio.open("a.kv") as db:
+        assert_type(db, "keelkv.aio.AsyncDatabase[bytes, bytes]")
+        assert_type(await db.get(b"a"), Optional[bytes])
+        async with db.write(nowait=True, write_memory=1 << 20) as t:
+            assert_type(await t.get(b"a", b""), bytes)
+            assert_type(await t.put_many([(b"a", b"1")]), int)
+    async with keelkv.aio.open("a.kv", key=str, value=json) as db2:
+        assert_type(db2, "keelkv.aio.AsyncDatabase[str, Any]")
+
+
+plain.nothing  # type: ignore[attr-defined]
+plain.table("x")  # type: ignore[attr-defined]
 plain.backup(pathlib.Path("b.kv"), overwrite=True)
 plain.backup(b"b.kv")
 plain.backup(sys.stdout.buffer, compact=True)

@@ -36,6 +36,28 @@ class CollectionTest < DatabaseTest
     end
   end
 
+  def test_update_asks_a_block_about_keys_that_exist
+    each_kind do |kv|
+      kv.update("a" => "1", "b" => "2")
+      asked = []
+      result = kv.update([%w[a 3], %w[c 4], %w[c 5]]) { |*all| asked << all and all.last + all[1] }
+      assert_equal kv, result
+      assert_equal [%w[a 1 3], %w[c 4 5]], asked
+      assert_equal({ "a" => "31", "b" => "2", "c" => "54" }, kv.to_h)
+      assert_equal kv, (kv.merge!("a" => "x") { |_, old, _| old })
+      assert_equal "31", kv["a"]
+      assert_raises(TypeError) { kv.update("a" => "x") { nil } }
+      assert_raises(KV::Exists) { kv.update({ "a" => "x" }, only: :new) { |_, old, _| old } }
+    end
+  end
+
+  def test_enumerators_show_what_they_were_given
+    KV.memory do |db|
+      assert_match(/:each\(prefix: "?a"?\)>\z/, db.each(prefix: "a").inspect)
+      assert_match(/:each_key>\z/, db.each_key.inspect)
+    end
+  end
+
   def test_fetch
     each_kind do |kv|
       kv["a"] = "1"

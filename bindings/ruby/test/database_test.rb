@@ -42,8 +42,6 @@ class OpenTest < DatabaseTest
       assert_equal 7, (db.transaction { |txn| txn["a"] = "1" and 7 })
       assert_nil(db.transaction { |txn| txn["a"] = "2" and raise KV::Rollback })
       assert_raises(RuntimeError) { db.transaction { |txn| txn["a"] = "3" and raise "out" } }
-      db.transaction { |txn| txn["a"] = "4" and break }
-      catch(:out) { db.transaction { |txn| txn["a"] = "5" and throw :out } }
       db.transaction { |txn| txn["a"] = "6" and txn.abort }
       assert_equal "1", db["a"]
       db.transaction do |txn|
@@ -65,6 +63,49 @@ class OpenTest < DatabaseTest
       refute db.durable?(visible)
       db.sync
       assert db.durable?(visible)
+    end
+  end
+
+  def leave_by_return(db)
+    db.transaction { |txn| txn["a"] = "return" and return "returned" }
+  end
+
+  def test_a_transaction_that_is_left_without_an_exception_commits
+    KV.open("a.kv") do |db|
+      assert_equal "returned", leave_by_return(db)
+      assert_equal "return", db["a"]
+      assert_equal 4, (db.transaction { |txn| txn["a"] = "break" and break 4 })
+      assert_equal "break", db["a"]
+      assert_equal 5, catch(:out) { db.transaction { |txn| txn["a"] = "throw" and throw :out, 5 } }
+      assert_equal "throw", db["a"]
+      assert_equal 6, (db.transaction { |txn| txn["a"] = "next" and next 6 })
+      assert_equal "next", db["a"]
+      [1].each { db.write_value("long") { |writer| writer << "part" and break } }
+      assert_equal "part", db["long"]
+      db.transaction { |txn| txn.write_value("long") { |writer| writer << "whole" and break } }
+      assert_equal "whole", db["long"]
+      # The entries of one call are written together or not at all.
+      [%w[b 1], "a"].zip(%i[update delete_many]) do |thing, call|
+        catch(:out) do
+          db.send(call, Enumerator.new { |things| [things.yield(*thing), throw(:out)] })
+        end
+      end
+      assert_equal %w[a long], db.keys
+      db.transaction(wait: 0) { |txn| txn.abort and break }
+    end
+  end
+
+  def test_a_transaction_is_undone_with_its_thread_and_its_time
+    KV.open("a.kv") do |db|
+      thread = Thread.new { db.transaction { |txn| txn["a"] = "killed" and sleep } }
+      Thread.pass until thread.stop?
+      thread.kill.join
+      assert_raises(Timeout::Error) { Timeout.timeout(0.1) { db.transaction { |txn| txn["a"] = "late" and sleep } } }
+      assert_raises(SystemExit) { db.transaction { |txn| txn["a"] = "exit" and exit } }
+      assert_raises(Interrupt) { db.transaction { |txn| txn["a"] = "interrupt" and raise Interrupt } }
+      assert_empty db
+      Timeout.timeout(5) { db.transaction { |txn| txn["a"] = "in time" } }
+      assert_equal "in time", db["a"]
     end
   end
 

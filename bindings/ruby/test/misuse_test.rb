@@ -45,6 +45,73 @@ class MisuseTest < DatabaseTest
     assert_match(/closed/, [db, table, txn].map(&:inspect).join)
   end
 
+  def test_what_is_closed_says_what_it_is
+    path = File.join(Dir.pwd, "a.kv")
+    db = KV.open("a.kv")
+    db.update((0...100).to_h { |index| [number(index), "v"] })
+    table = db.create_table("t")
+    txn = db.transaction
+    writer_of = nil
+    txn.write_value("w") { |writer| writer_of = writer }
+    cursor = txn.cursor
+    cursor.close
+    said = { cursor.method(:next) => "the cursor is closed; open another one",
+             -> { writer_of << "a" } => "the writer is finished or closed; begin another one with write_value" }
+    said.each { |call, text| assert_equal "#{path}: #{text}", assert_raises(KV::BadHandle) { call.call }.message }
+    txn.commit
+    ended = "#{path}: this transaction has ended; begin another one with db.transaction"
+    [-> { txn["a"] }, -> { txn.commit }, cursor.method(:next), -> { writer_of << "a" }, -> { txn.table("t") }]
+      .each { |call| assert_equal ended, assert_raises(KV::BadHandle) { call.call }.message }
+    snapshot = db.snapshot
+    of_snapshot = snapshot.table("t")
+    snapshot.close
+    ended = "#{path}: this snapshot is closed; begin another one with db.snapshot"
+    [snapshot, of_snapshot].each { |kv| assert_equal ended, assert_raises(KV::BadHandle) { kv["a"] }.message }
+    begun = db.each.tap(&:next)
+    fresh = db.each
+    db.close
+    closed = "#{path}: the database is closed; open it again with KV.open"
+    calls = [-> { db["a"] }, -> { table["a"] = "b" }, -> { snapshot["a"] }, -> { loop { begun.next } },
+             -> { fresh.next }, -> { db.backup("b.kv") }]
+    calls.each { |call| assert_equal closed, assert_raises(KV::BadHandle) { call.call }.message }
+    error = assert_raises(KV::BadHandle) { KV.memory.tap(&:close)["a"] }
+    assert_equal "a database in memory: the database is closed; open it again with KV.open", error.message
+    assert_equal ["KV_BAD_HANDLE", nil], [error.status_name, error.path]
+  end
+
+  def test_what_is_open_is_not_copied
+    db = KV.open("a.kv")
+    db["a"] = "1"
+    db.snapshot do |snapshot|
+      txn = db.transaction
+      txn.write_value("b") do |writer|
+        things = [db, snapshot, txn, txn.cursor, writer]
+        things.product(%i[dup clone]).each do |thing, way|
+          assert_match(/\Aa #{thing.class} cannot be copied; /, assert_raises(TypeError) { thing.send(way) }.message)
+        end
+        things.each { |thing| assert_raises(TypeError) { Marshal.dump(thing) } }
+        writer << "2"
+      end
+      5.times { GC.start }
+      assert_equal %w[1 1 2], [db["a"], snapshot["a"], txn["b"]]
+      txn.commit
+    end
+    db.close
+  end
+
+  def test_times_to_wait
+    wrong = [-1, -0.1, "1", Float::NAN, Complex(1, 1), [], true]
+    KV.open("a.kv", wait: Float::INFINITY) do |db|
+      wrong.each do |wait|
+        calls = [-> { db.transaction(wait: wait) }, -> { db.wait_commit(0, wait: wait) },
+                 -> { KV.open("a.kv", wait: wait) }]
+        texts = calls.map { |call| assert_raises(ArgumentError) { call.call }.message }
+        assert_equal ["wait is seconds, 0 or more, or nil, and this is #{wait.inspect}"], texts.uniq
+      end
+      [0, 0.5, 1r, nil, Float::INFINITY].each { |wait| db.transaction(wait: wait) { |txn| txn["a"] = "1" } }
+    end
+  end
+
   def test_threads_share_a_database
     KV.open("a.kv") do |db|
       threads = Array.new(8) do |thread|
@@ -58,6 +125,42 @@ class MisuseTest < DatabaseTest
       end
       threads.each(&:join)
       assert_equal [401, "400"], [db.size, db["sum"]]
+    end
+  end
+
+  # What another thread may do between two steps of a call is done here by a string whose length changes when it is
+  # asked for.
+  class Changing < String
+    def bytesize
+      self << ("x" * 5000)
+      super
+    end
+  end
+
+  def test_a_string_that_changes_during_a_call
+    KV.open("a.kv") do |db|
+      db["aaa"] = "0123456789"
+      calls = [
+        ->(key) { db.read_value(key, 0, 5) }, ->(key) { db[key] }, ->(key) { db.key?(key) },
+        ->(key) { db.get_many([key]) }, ->(key) { db.rank(key) }, ->(key) { db.keys(from: key) },
+        ->(key) { db.stat_value(key) }, ->(key) { db.cursor { |cursor| cursor.seek(key) } },
+        ->(key) { db.put(key, key) }, ->(key) { db.replace(key, key) }, ->(key) { db.update([[key, key]]) },
+        ->(key) { db.write_value(key) { |writer| writer << key } }, ->(key) { db.create_table(key).name }
+      ]
+      calls.each { |call| assert_equal call.call("aaa".dup), call.call(Changing.new("aaa")) }
+      assert_equal({ "aaa" => "aaa" }, db.to_h)
+      assert_equal ["aaa"], db.tables
+    end
+  end
+
+  def test_parts_of_values
+    KV.open("a.kv") do |db|
+      db["a"] = "0123456789"
+      assert_equal ["345", "9", "", ""], ([[3, 3], [9, 5], [10, 1], [0, 0]].map { |part| db.read_value("a", *part) })
+      assert_nil db.read_value("b", 0, 1)
+      { [-1, 5] => "offset is 0 or more, and this is -1", [0, -5] => "length is 0 or more, and this is -5" }
+        .each { |part, text| assert_equal text, assert_raises(ArgumentError) { db.read_value("a", *part) }.message }
+      assert_raises(TypeError, NoMethodError) { db.read_value("a", "0", 1) }
     end
   end
 

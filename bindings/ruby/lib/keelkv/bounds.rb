@@ -28,10 +28,13 @@ module KV
       @range.to_ptr
     end
 
-    # The bytes of a key or a value, which must be a string.
+    # The bytes of a key or a value, which must be a string. Calls get a string of their own, as another thread may
+    # change the caller's between two steps, one of which asks for its length.
     def self.bytes(object)
-      String.try_convert(object) ||
-        raise(TypeError, "keys and values are strings, and #{object.inspect[0, 50]} is not; convert it")
+      string = String.try_convert(object)
+      raise TypeError, "keys and values are strings, and #{object.inspect[0, 50]} is not; convert it" unless string
+
+      string.instance_of?(String) && string.frozen? ? string : String.new(string).freeze
     end
 
     # Bytes in memory that Ruby does not move or change.

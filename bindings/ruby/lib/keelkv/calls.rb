@@ -6,9 +6,11 @@ module KV
   module Calls # :nodoc:
     private
 
-    # Raises the error of a status other than KV_OK.
-    def ok(status)
-      Error.check(status, path)
+    # Raises the error of a status other than KV_OK. What is closed or has ended says what it is and what to do.
+    def ok(status, file = path)
+      return if status.zero?
+
+      raise (status == Native::BAD_HANDLE && ended && Error.ended(file, ended)) || Error.last(status, file)
     end
 
     # false if the status is KV_NOTFOUND, true if it is KV_OK.

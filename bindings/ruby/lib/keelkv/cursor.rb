@@ -112,6 +112,14 @@ module KV
 
     private
 
+    def initialize_copy(_other)
+      Handle.refuse_copy(self, "open another one")
+    end
+
+    def ended
+      @txn.ended || ("the cursor is closed; open another one" if @handle && !@handle.open?)
+    end
+
     def path
       @txn.path
     end

@@ -34,8 +34,9 @@ module KV
     # [stale_after:]  seconds after which a reader is reported to +stale_reader+
     def initialize(path, encoding: nil, wait: nil, **options)
       @number = Native::MAIN
+      @closing = false
       @encoding = encoding && Encoding.find(encoding)
-      @wait = wait
+      @wait = seconds(wait)
       name = path && Native.path(path)
       memory = FFI::MemoryPointer.new(:pointer)
       Error.check(Native.kv_open(name, native_options(**options), memory), name)
@@ -43,24 +44,27 @@ module KV
       @path = identity[:path]
     end
 
-    # Yields a Transaction, commits it when the block ends, and returns what the block returned. If an exception, break
-    # or throw leaves the block, nothing is written; KV::Rollback goes no further than here. Without a block, the
-    # Transaction is returned, which is to be committed or aborted.
+    # Yields a Transaction, commits it when the block ends, and returns what the block returned. It is also committed if
+    # return, break or throw leave the block. If an exception leaves it, or the thread is killed, nothing is written;
+    # KV::Rollback goes no further than here. Without a block, the Transaction is returned, which is to be committed or
+    # aborted.
     #
     # +wait+ is how many seconds to wait for another write transaction, after which KV::Busy is raised: 0 = not at all,
     # nil = as the database was opened. +durability+ is :full or :lazy.
     def transaction(wait: @wait, durability: nil)
       txn = nil
-      done = false
-      begin_native(Native::WRITE, txn_options(durability), wait) { |pointer| txn = Transaction.new(self, pointer) }
-      result = block_given? ? yield(txn) : txn
-      txn.commit if block_given? && !txn.closed?
-      done = true
-      result
+      kept = false
+      begin_native(Native::WRITE, txn_options(durability), seconds(wait)) do |pointer|
+        txn = Transaction.new(self, pointer)
+      end
+      kept = !block_given?
+      return txn if kept
+
+      Leaving.watch(-> { txn.commit unless txn.closed? }, -> { txn.abort }) { yield txn }
     rescue Rollback
       nil
     ensure
-      txn&.abort unless done
+      txn&.abort unless kept
     end
 
     # Yields a Snapshot of the newest commit, closes it when the block ends, and returns what the block returned.
@@ -107,7 +111,7 @@ module KV
     # was none within +wait+ seconds (nil = for ever).
     def wait_commit(commit, wait: nil)
       memory = FFI::MemoryPointer.new(:uint64)
-      status = in_slices(wait) { |milliseconds| Native.kv_wait_commit(self, commit, milliseconds, memory) }
+      status = in_slices(seconds(wait)) { |milliseconds| Native.kv_wait_commit(self, commit, milliseconds, memory) }
       return nil if status == Native::BUSY
 
       ok(status)
@@ -162,8 +166,10 @@ module KV
       return if closed?
 
       unless @handle.foreign?
+        @closing = true # for what other threads are told meanwhile
         status = Native.kv_close(self)
-        ok(status) if status == Native::BUSY
+        @closing = status != Native::BUSY
+        ok(status) unless @closing
       end
       @handle.ended
       ok(status) if status
@@ -172,6 +178,10 @@ module KV
 
     def closed?
       !@handle.open?
+    end
+
+    def ended # :nodoc:
+      "the database is closed; open it again with KV.open" if closed? || @closing
     end
 
     def source # :nodoc:
@@ -186,8 +196,17 @@ module KV
       snapshot(&block)
     end
 
-    def writing(&block) # :nodoc:
-      transaction(&block)
+    # Unlike #transaction, it commits only what is whole: a throw of what yields entries leaves nothing behind. +leaves+
+    # says that the block may be left.
+    def writing(leaves: false, &block) # :nodoc:
+      return transaction(&block) if leaves
+
+      txn = transaction
+      result = yield txn
+      txn.commit
+      result
+    ensure
+      txn&.abort
     end
 
     def value_of(number, key) # :nodoc:
@@ -207,6 +226,10 @@ module KV
     end
 
     private
+
+    def initialize_copy(_other)
+      Handle.refuse_copy(self, "use this one, or open the file again with KV.open")
+    end
 
     def native_options(existing: false, new: false, read_only: false, memory: false, **options)
       native = Native::Options.new_sized
@@ -269,6 +292,16 @@ module KV
         status = yield [left, SLICE].min.ceil
         return status if status != Native::BUSY || (deadline && now >= deadline)
       end
+    end
+
+    # A time to wait; nil for ever, which infinity means as well.
+    def seconds(wait)
+      return if wait.nil?
+      unless wait.is_a?(Numeric) && wait.real? && wait >= 0
+        raise ArgumentError, "wait is seconds, 0 or more, or nil, and this is #{wait.inspect[0, 80]}"
+      end
+
+      wait unless wait.to_f.infinite?
     end
 
     # Milliseconds of a clock that does not jump.

@@ -37,6 +37,13 @@ module KV
       error
     end
 
+    # The error of a call that came after the end of its object, which +text+ tells.
+    def self.ended(path, text)
+      error = BadHandle.new("#{path || 'a database in memory'}: #{text}")
+      error.send(:describe, Native::BAD_HANDLE, path, {})
+      error
+    end
+
     # The error of a key that does not exist in a collection.
     def self.missing(collection, key)
       where = collection.path || "a database in memory"

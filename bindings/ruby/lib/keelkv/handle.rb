@@ -33,6 +33,13 @@ module KV
       @state.pid != Process.pid
     end
 
+    # What +dup+ and +clone+ of an owner call. A copy would release the handle when it is collected; it has its
+    # finalizer already.
+    def self.refuse_copy(copy, advice)
+      ObjectSpace.undefine_finalizer(copy)
+      raise TypeError, "a #{copy.class} cannot be copied; #{advice}"
+    end
+
     # From now on there is nothing to release.
     def ended
       @state.open = false

@@ -31,6 +31,7 @@ module KV
     EXISTS = -2
     BUSY = -5
     TOO_SMALL = -7
+    BAD_HANDLE = -21
     CORRUPT = -60
 
     READ = 16

@@ -68,7 +68,7 @@ module KV
     # Entries are read ahead, up to 1024. So what a block writes in the same transaction is seen by a later iteration
     # for sure, and by this one perhaps.
     def each(limit: nil, **bounds, &block)
-      return enum_for(:each, limit: limit, **bounds) { limited(limit, bounds) } unless block
+      return counted(:each, limit, bounds) unless block
 
       walk(0, limit, bounds) { |strings| strings.each_slice(2, &block) }
       self
@@ -77,7 +77,7 @@ module KV
 
     # Yields each key; values are not read.
     def each_key(limit: nil, **bounds, &block)
-      return enum_for(:each_key, limit: limit, **bounds) { limited(limit, bounds) } unless block
+      return counted(:each_key, limit, bounds) unless block
 
       walk(Native::BATCH_KEYS, limit, bounds) { |strings| strings.each(&block) }
       self
@@ -85,7 +85,7 @@ module KV
 
     # Yields each value.
     def each_value(limit: nil, **bounds, &block)
-      return enum_for(:each_value, limit: limit, **bounds) { limited(limit, bounds) } unless block
+      return counted(:each_value, limit, bounds) unless block
 
       walk(Native::BATCH_VALUES, limit, bounds) { |strings| strings.each(&block) }
       self
@@ -167,6 +167,9 @@ module KV
 
     # A part of a value: at most +length+ bytes from +offset+ on. Only that part is read. nil if the key does not exist.
     def read_value(key, offset, length)
+      { offset: offset, length: length }.each do |name, number|
+        raise ArgumentError, "#{name} is 0 or more, and this is #{number}" if number.negative?
+      end
       key = Bounds.bytes(key)
       bytes = Bounds.copy(key)
       memory = FFI::MemoryPointer.new(:uint8, [length, 1].max, false)
@@ -194,9 +197,10 @@ module KV
 
     private
 
-    # How many entries an iteration will yield.
-    def limited(limit, bounds)
-      [count(**bounds), *limit].min
+    # An Enumerator that knows how many entries it will yield.
+    def counted(method, limit, bounds)
+      arguments = { limit: limit, **bounds }.compact
+      enum_for(method, **arguments) { [count(**bounds), *limit].min } # rubocop:disable Lint/ToEnumArguments
     end
 
     # Yields the strings of the entries, a batch at a time.

@@ -41,11 +41,12 @@ module KV
     end
 
     # Copies the snapshot into a new file, while others write. The block is called with the progress: pages that are
-    # done and their number. +compact+ makes the copy dense; +overwrite+ replaces a file that exists.
+    # done and their number; a break in it gives the copy up and raises KV::Cancelled. +compact+ makes the copy dense;
+    # +overwrite+ replaces a file that exists.
     def backup(path, compact: false, overwrite: false, &progress)
       Job.run(compact: compact, overwrite: overwrite, progress: progress) do |options|
         status = Native.kv_backup(self, Native.path(path), options)
-        Error.check(status, Native.path(path))
+        ok(status, Native.path(path))
       end
       nil
     end
@@ -75,6 +76,11 @@ module KV
       !@handle.open?
     end
 
+    # What a call says after the end, of the database or of this; nil before.
+    def ended # :nodoc:
+      database.ended || (after_end if closed?)
+    end
+
     def path
       database.path
     end
@@ -96,13 +102,23 @@ module KV
     end
 
     # The library refuses it, in a snapshot.
-    def writing # :nodoc:
+    def writing(**) # :nodoc:
       yield self
     end
 
     def value_of(number, key) # :nodoc:
       value = Native::Slice.new
       value.read if found(Native.kv_get(self, number, key, key.bytesize, value))
+    end
+
+    private
+
+    def after_end
+      "this snapshot is closed; begin another one with db.snapshot"
+    end
+
+    def initialize_copy(_other)
+      Handle.refuse_copy(self, "use this one, or begin another")
     end
   end
 end

@@ -52,6 +52,10 @@ module KV
       source.closed?
     end
 
+    def ended # :nodoc:
+      source.ended
+    end
+
     private
 
     def text

@@ -17,5 +17,11 @@ module KV
 
     # Ends it and undoes what it wrote. Nothing happens if it has ended.
     alias abort close
+
+    private
+
+    def after_end
+      "this transaction has ended; begin another one with db.transaction"
+    end
   end
 end

@@ -40,6 +40,16 @@ module KV
 
     private
 
+    def initialize_copy(_other)
+      Handle.refuse_copy(self, "begin another one with write_value")
+    end
+
+    def ended
+      return @txn.ended if @txn.ended || @handle.nil? || @handle.open?
+
+      "the writer is finished or closed; begin another one with write_value"
+    end
+
     def path
       @txn.path
     end

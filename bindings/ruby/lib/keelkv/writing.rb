@@ -19,10 +19,10 @@ module KV
     # [:append]   the key is greater than every key of the table, or KV::Order is raised
     def put(key, value, only: nil)
       key = Bounds.bytes(key)
-      value = Bounds.bytes(value)
+      bytes = Bounds.bytes(value)
       flags = flags_of(only)
       source.writing do |txn|
-        ok(Native.kv_put(txn, number, key, key.bytesize, value, value.bytesize, flags))
+        ok(Native.kv_put(txn, number, key, key.bytesize, bytes, bytes.bytesize, flags))
       end
       value
     end
@@ -53,27 +53,15 @@ module KV
 
     # Puts all entries of a Hash, or of anything that yields pairs, in one transaction; returns self. +only+ is that of
     # #put. It is the fastest way to write much.
-    def update(entries = nil, only: nil, **pairs)
+    #
+    # With a block, a key that exists gets what the block returns for the key, the value that is there and the new one.
+    def update(entries = nil, only: nil, **pairs, &block)
       # Ruby makes keywords of a Hash without braces.
       raise ArgumentError, "update takes a Hash or pairs, and not both" if entries && !pairs.empty?
 
       flags = flags_of(only)
       entries ||= pairs
-      source.writing do |txn|
-        strings = []
-        bytes = 0
-        entries.each do |key, value|
-          entry = [Bounds.bytes(key), Bounds.bytes(value)]
-          strings.concat(entry)
-          bytes += entry.sum(&:bytesize)
-          next if bytes < PACKED
-
-          put_packed(txn, strings, flags)
-          strings = []
-          bytes = 0
-        end
-        put_packed(txn, strings, flags)
-      end
+      source.writing { |txn| block ? merge(txn, entries, flags, &block) : pack(txn, entries, flags) }
       self
     end
     alias merge! update
@@ -123,19 +111,14 @@ module KV
     end
 
     # Yields a KV::Writer for a value that is written in parts, because it is larger than memory or its length is not
-    # known. The entry is put when the block ends; if it raises, the value is given up. A good +size_hint+ lets the
-    # value lie in one piece.
-    def write_value(key, size_hint: 0, only: nil)
+    # known. The entry is put when the block ends, or when return, break or throw leave it; if it raises, the value is
+    # given up. A good +size_hint+ lets the value lie in one piece.
+    def write_value(key, size_hint: 0, only: nil, &block)
       bytes = Bounds.bytes(key)
       flags = flags_of(only)
-      source.writing do |txn|
+      source.writing(leaves: true) do |txn|
         writer = Writer.new(txn, number, bytes, size_hint, flags)
-        begin
-          yield writer
-          writer.finish
-        ensure
-          writer.close
-        end
+        Leaving.watch(-> { writer.finish }, -> { writer.close }) { block.call(writer) }
       end
       self
     end
@@ -144,6 +127,32 @@ module KV
 
     def flags_of(only)
       Native::PUTS.fetch(only) { raise ArgumentError, "only: #{only.inspect} is none of :new, :existing, :append" }
+    end
+
+    # Many entries go to the library at once.
+    def pack(txn, entries, flags)
+      strings = []
+      bytes = 0
+      entries.each do |key, value|
+        entry = [Bounds.bytes(key), Bounds.bytes(value)]
+        strings.concat(entry)
+        bytes += entry.sum(&:bytesize)
+        next if bytes < PACKED
+
+        put_packed(txn, strings, flags)
+        strings = []
+        bytes = 0
+      end
+      put_packed(txn, strings, flags)
+    end
+
+    def merge(txn, entries, flags)
+      entries.each do |key, value|
+        bytes = Bounds.bytes(key)
+        existing = out(txn.value_of(number, bytes))
+        value = Bounds.bytes(existing ? yield(key, existing, value) : value)
+        ok(Native.kv_put(txn, number, bytes, bytes.bytesize, value, value.bytesize, flags))
+      end
     end
 
     def put_packed(txn, strings, flags)
