@@ -75,7 +75,7 @@ fn private_pages_are_bounded() -> Result<()> {
     let db = Db::open(&dir.file("a.kv"), &options)?;
     let mut rng = Rng::new(1);
     // Both transactions need room in the addresses that were reserved at the beginning, of which 32 bits have less.
-    let entries = if cfg!(target_pointer_width = "32") {
+    let entries: u64 = if cfg!(target_pointer_width = "32") {
         500_000
     } else {
         1_200_000

@@ -85,7 +85,7 @@ fn free(path: &Path) -> u64 {
     unsafe {
         let mut facts: libc::statvfs = std::mem::zeroed();
         assert_eq!(libc::statvfs(name.expect("name").as_ptr(), &mut facts), 0);
-        facts.f_bavail * facts.f_frsize
+        facts.f_bavail as u64 * facts.f_frsize as u64
     }
 }
 

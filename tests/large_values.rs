@@ -137,13 +137,18 @@ fn life_of(blocks: u64) {
 
 #[test]
 fn a_value_of_300_mib() {
-    life_of(300);
+    // A process of 32 bits reserves addresses for a file of 256 MiB.
+    life_of(if cfg!(target_pointer_width = "32") { 60 } else { 300 });
 }
 
 #[test]
 fn a_value_of_5_gib() {
     let wanted = std::env::var("KV_LARGE").is_ok_and(|value| value == "1");
     let free = free_bytes(&std::env::var_os("KV_TMP").map_or_else(std::env::temp_dir, Into::into));
+    if cfg!(target_pointer_width = "32") {
+        eprintln!("left out: a process of 32 bits has no addresses for it");
+        return;
+    }
     if !wanted && free < 12 << 30 {
         eprintln!(
             "left out: {} GiB are free, 12 are needed; KV_LARGE=1 runs it anyway",
@@ -251,6 +256,11 @@ fn a_wrong_hint_is_no_limit() {
         memory: true,
         ..Options::default()
     };
+    // The last of so many has addresses for 16 GiB, fewer than some of the hints want.
+    let others = if cfg!(target_pointer_width = "32") { 0 } else { 70 };
+    let _others: Vec<Db> = (0..others)
+        .map(|_| Db::open(Path::new(""), &options).expect("open"))
+        .collect();
     let db = Db::open(Path::new(""), &options).expect("open");
     for hint in [0, 1, BLOCK as u64, 20 << 20, 1 << 37, u64::MAX] {
         let mut txn = db.begin_write(WriteOptions::default()).expect("begin");

@@ -513,8 +513,8 @@ fn a_child_loses_its_descriptors_without_dev_null() {
             unsafe {
                 let mut facts: libc::stat = std::mem::zeroed();
                 (libc::fstat(fd, &mut facts) == 0).then_some((
-                    facts.st_dev,
-                    facts.st_ino,
+                    facts.st_dev as u64,
+                    facts.st_ino as u64,
                     libc::fcntl(fd, libc::F_GETFD),
                 ))
             }

@@ -39,7 +39,7 @@ fn descriptors_of(inode: u64, but: i32) -> i32 {
         // SAFETY: a place for the answer, and a question about a descriptor.
         unsafe {
             let mut facts: libc::stat = std::mem::zeroed();
-            libc::fstat(*fd, &mut facts) == 0 && facts.st_ino == inode
+            libc::fstat(*fd, &mut facts) == 0 && facts.st_ino as u64 == inode
         }
     };
     (3..100).filter(|fd| *fd != but && is_it(fd)).count() as i32

@@ -14,6 +14,7 @@ use crate::file::Mapped;
 use crate::ids::{PageNo, PageRef, Run};
 use crate::page::hint::branch::BranchHints;
 use crate::page::{PageSource, Prefetch, Ptr, META_BYTES, PAGE_MIN};
+use crate::util::bytes::to_usize;
 use crate::util::crc32c;
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::Arc;
@@ -131,7 +132,7 @@ impl<'a> View<'a> {
     /// Returns the index of a page's tag. It is beyond all tags if the page is not in the view.
     #[inline(always)]
     fn index(&self, page: PageNo) -> usize {
-        page.get().wrapping_sub(self.first.get()) as usize
+        to_usize(page.get().wrapping_sub(self.first.get()))
     }
 
     /// Returns the page behind the last one in the view.

@@ -25,6 +25,7 @@ use crate::tree::write::edits::Op;
 use crate::tree::write::emit::Emitter;
 use crate::tree::write::range::KeyRange;
 use crate::tree::write::values::release_value;
+use crate::util::bytes::to_usize;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -278,7 +279,7 @@ impl TreeBuilder {
     fn is_large(&self, tree: &DraftTree) -> bool {
         let bytes = tree.edits.log().bytes();
         let edits = tree.edits.log().len().max(1);
-        let leaves = (tree.root.ptr.entries as usize).saturating_mul(bytes / edits);
+        let leaves = to_usize(tree.root.ptr.entries).saturating_mul(bytes / edits);
         let touched = leaves.min(edits * self.page_size());
         let most = PRIVATE_MAX.min(self.budget.saturating_mul(PRIVATE_TIMES));
         self.arena.len() * self.page_size() + bytes + touched > most

@@ -71,12 +71,18 @@ impl UnfinishedValue {
     /// Writes the collected piece to the file.
     pub fn write_piece<P: PageSink>(&mut self, pages: &mut P) -> Result<()> {
         if self.chain.room() < self.piece.len() as u64 {
-            let more = next_extent(self.chain.len(), self.expected);
-            match self.chain.reserve(more, pages) {
-                // Perhaps there is room for what is there, though not for what may come.
-                Err(Error::Limit(_) | Error::Outgrown { .. }) if more > PIECE => self.chain.reserve(PIECE, pages)?,
-                reserved => reserved?,
+            // Perhaps there is room for what is there, though not for what may come. Whoever expects too much is treated
+            // as if nobody knew.
+            let wishes = [self.expected, 0].map(|expected| next_extent(self.chain.len(), expected));
+            let lacks_room = |reserved: &Result<()>| matches!(reserved, Err(Error::Limit(_) | Error::Outgrown { .. }));
+            let mut reserved = self.chain.reserve(wishes[0], pages);
+            for less in [wishes[1], PIECE] {
+                if lacks_room(&reserved) && less < wishes[0] {
+                    self.expected = 0;
+                    reserved = self.chain.reserve(less, pages);
+                }
             }
+            reserved?;
         }
         self.chain.piece(&self.piece, pages)?;
         self.piece.clear();

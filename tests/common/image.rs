@@ -228,8 +228,8 @@ impl Repair<'_> {
 
     /// Records of recent commits: what recovery verifies before it believes a slot.
     fn records(&mut self, from: usize, len: usize) {
-        let mut at = from;
-        while at < from + len && self.record(&mut at, from + len).is_some() {}
+        let (mut at, end) = (from, from.saturating_add(len));
+        while at < end && self.record(&mut at, end).is_some() {}
     }
 
     fn record(&mut self, at: &mut usize, end: usize) -> Option<()> {

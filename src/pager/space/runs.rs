@@ -2,6 +2,7 @@
 
 use super::page_map::PageMap;
 use crate::ids::{PageNo, Run};
+use crate::util::bytes::to_usize;
 use std::collections::BTreeSet;
 
 /// Runs of fewer pages are found by size in maps of their own, because nearly all runs are so short.
@@ -119,7 +120,7 @@ impl RunSet {
 
     fn put_in(&mut self, run: Run) {
         self.by_page.insert(run.first, run.pages);
-        match self.short.get_mut(run.pages as usize) {
+        match self.short.get_mut(to_usize(run.pages)) {
             Some(runs) => {
                 runs.insert(run.first, ());
                 self.incomplete |= runs.is_incomplete();
@@ -132,7 +133,7 @@ impl RunSet {
 
     fn take_out(&mut self, run: Run) {
         self.by_page.remove(run.first);
-        match self.short.get_mut(run.pages as usize) {
+        match self.short.get_mut(to_usize(run.pages)) {
             Some(runs) => runs.remove(run.first),
             None => drop(self.long.remove(&(run.pages, run.first))),
         }
