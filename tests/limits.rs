@@ -63,6 +63,9 @@ fn many(path: &Path, count: usize, options: &Options) -> Result<Vec<Db>, String>
     Ok(open)
 }
 
+/// Whether the process has addresses for few databases, of 256 MiB each.
+const IS_NARROW: bool = cfg!(target_pointer_width = "32");
+
 fn answer<T>(what: Result<T, String>) {
     say(&what.err().unwrap_or_else(|| "done".to_string()));
 }
@@ -89,7 +92,7 @@ fn hundreds_of_databases_fit_into_one_process() {
         limit(libc::RLIMIT_NOFILE, 4096);
         match role.as_str() {
             "files" => {
-                let open = many(&path, 400, &Options::default());
+                let open = many(&path, if IS_NARROW { 8 } else { 400 }, &Options::default());
                 // Each of them has room to grow, and so has the next.
                 if let Some(db) = open.as_ref().ok().and_then(|open| open.last()) {
                     answer(grow(db, 100));
@@ -97,7 +100,7 @@ fn hundreds_of_databases_fit_into_one_process() {
                     answer(open);
                 }
             }
-            "memory" => answer(many(&path, 400, &memory())),
+            "memory" => answer(many(&path, if IS_NARROW { 8 } else { 400 }, &memory())),
             "descriptors" => {
                 let count = || fs::read_dir("/proc/self/fd").expect("list").count();
                 let before = count();
@@ -106,7 +109,8 @@ fn hundreds_of_databases_fit_into_one_process() {
             }
             "4 GiB" => {
                 limit(libc::RLIMIT_AS, 4096 * MIB);
-                answer(many(&path, 20, &Options::default()).and_then(|open| grow(&open[19], 40)));
+                let count = if IS_NARROW { 8 } else { 20 };
+                answer(many(&path, count, &Options::default()).and_then(|open| grow(&open[count - 1], 40)));
             }
             _ => {
                 limit(libc::RLIMIT_AS, 400 * MIB);
@@ -138,7 +142,8 @@ fn the_data_of_a_process_may_be_limited() {
     const TEST: &str = "the_data_of_a_process_may_be_limited";
     if let Some((_, path)) = role() {
         limit(libc::RLIMIT_DATA, 256 * MIB);
-        answer(many(&path, 10, &Options::default()).and_then(|open| grow(&open[9], 300)));
+        let (count, mib) = if IS_NARROW { (3, 150) } else { (10, 300) };
+        answer(many(&path, count, &Options::default()).and_then(|open| grow(&open[count - 1], mib)));
         std::process::exit(0);
     }
     let dir = TempDir::new("data");
@@ -207,7 +212,7 @@ fn memory_that_is_locked_when_it_is_touched_is_that_of_databases_in_memory() {
                 size = kib.trim().trim_end_matches(" kB").parse().expect("number");
             } else if let Some(flags) = line.strip_prefix("VmFlags:") {
                 let (of_file, locked) = (head.ends_with("a.kv"), flags.split(' ').any(|flag| flag == "lo"));
-                if size > 2 << 20 {
+                if size > (if IS_NARROW { 200 << 10 } else { 2 << 20 }) {
                     found[usize::from(of_file)][usize::from(locked)] += 1;
                 }
             } else if line.starts_with(|c: char| c.is_ascii_hexdigit()) && line.contains('-') {

@@ -159,7 +159,7 @@ fn a_copy_is_the_snapshot_and_a_sound_database_that_can_be_written() {
                 read.backup(&dir.file(name), how, &Job::silent()).expect("backup");
             }
             stop.store(true, SeqCst);
-            assert!(writer.join().expect("writer") > 0);
+            assert!(writer.join().expect("writer") > 0 || !has_room(&db));
         });
         let mut streams: Vec<Vec<u8>> = Vec::new();
         for how in [IMAGE, COMPACT] {
