@@ -337,7 +337,7 @@ def from_status(
     kind = BY_STATUS.get(status, Error)
     message = in_python(message)
     if kind is ChildOpenError:
-        message += "; use `with t.writer(key) as w:`"
+        message = message.replace("; end each writer first", "; use `with t.writer(key) as w:`")
     error: Error
     if issubclass(kind, OperatingSystemError):
         error = kind(message, errno or None, path)
