@@ -114,6 +114,8 @@ class HeaderTest < DatabaseTest
   end
 
   def test_each_name_of_c_in_a_message_has_one_of_ruby
+    skip "the sources of the library are not here" unless Dir.exist?("#{ROOT}/capi")
+
     names = Dir["#{ROOT}/{src,capi/src}/**/*.rs"].flat_map { |file| names_in(File.read(file)) }
     flags = File.read("#{ROOT}/capi/src/border/flags.rs")
     names = (names + flags[/const NAMED.*?\];/m].scan(/KV_\w+/)).uniq
