@@ -250,10 +250,14 @@ impl<'a> Suffix<'a> {
         self.write_to(scratch);
         let len = scratch.len();
         scratch.extend_from_slice(&self.remainder[self.inline_remainder().len()..]);
+        let from = drop.min(len);
         Suffix {
-            len: len.saturating_sub(drop),
+            lead: &[],
+            head: head(&scratch[from..len]),
+            len: len - from,
+            // Of a long key, the description of its rest begins behind the inline bytes, however few are left of them.
+            remainder: &scratch[(from + HEAD_BYTES).min(len)..],
             long: self.long,
-            ..Suffix::of(&scratch[drop.min(len)..])
         }
     }
 
