@@ -365,4 +365,40 @@ mod tests {
             }
         }
     }
+
+    /// A long suffix with few inline bytes is what only a damaged page holds, and its rest must stay readable all the same.
+    #[test]
+    fn a_lead_goes_before_what_is_dropped() {
+        let inline = b"abcdefghijkl";
+        let rest = Rest {
+            key_len: 1000,
+            page: PageNo::new(7),
+            birth: CommitId::new(9),
+            checksums: [3, 0],
+        };
+        for lead in 0..=inline.len() {
+            for long in [false, true] {
+                let behind = &inline[lead..];
+                let mut remainder = behind.get(HEAD_BYTES..).unwrap_or(&[]).to_vec();
+                if long {
+                    remainder.extend_from_slice(&rest.encode());
+                }
+                let whole = Suffix {
+                    lead: &inline[..lead],
+                    head: head(behind),
+                    len: behind.len(),
+                    remainder: &remainder,
+                    long,
+                };
+                for drop in 0..=inline.len() {
+                    let mut scratch = Vec::new();
+                    let left = whole.behind_prefix(drop, &mut scratch);
+                    let mut bytes = Vec::new();
+                    left.write_to(&mut bytes);
+                    assert_eq!(bytes, &inline[drop..], "lead {lead} drop {drop} long {long}");
+                    assert_eq!(left.rest().unwrap(), long.then_some(rest), "lead {lead} drop {drop}");
+                }
+            }
+        }
+    }
 }
