@@ -1,6 +1,7 @@
 /*
- * Work to count instructions of: count WORK COUNT. Prints nothing; scripts/count-instructions.sh runs it under callgrind
- * and counts inside the library's functions only. The data are those of count.h. count_lmdb.c does the same with LMDB.
+ * Work to count instructions of: count WORK COUNT. Prints nothing; scripts/count-instructions.sh runs it under
+ * callgrind and counts inside the library's functions only. The data are those of count.h. count_lmdb.c does the same
+ * with LMDB.
  */
 #include "count.h"
 
@@ -30,7 +31,7 @@ static void load(kv_db *db, uint64_t count, int ascending)
 }
 
 /* Not static, so that it has a name to count below: the load makes the same calls. */
-void one_commit(kv_db *db, size_t length);
+APART void one_commit(kv_db *db, size_t length);
 
 void one_commit(kv_db *db, size_t length)
 {
@@ -47,7 +48,7 @@ void one_commit(kv_db *db, size_t length)
  */
 typedef void edit(kv_txn *txn, kv_cursor *cursor, uint64_t i);
 edit edit_pop, edit_retain, edit_update, edit_seek_put, edit_get_put, edit_put_count, edit_queue;
-void edit_commit(kv_txn *txn);
+APART void edit_commit(kv_txn *txn);
 
 void edit_pop(kv_txn *txn, kv_cursor *cursor, uint64_t i)
 {

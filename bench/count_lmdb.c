@@ -1,6 +1,6 @@
 /*
- * The work of count.c through LMDB: count_lmdb WORK COUNT. `COUNT=lmdb make count` counts inside liblmdb.so. What LMDB has
- * no call for is done as its users must: a cursor takes the first entry, and the number of all entries is a statistic.
+ * The work of count.c through LMDB: count_lmdb WORK COUNT. `make count COUNT=lmdb` counts inside liblmdb.so. What LMDB
+ * has no call for is done as its users must: a cursor takes the first entry, and a statistic has the number of entries.
  */
 #include "count.h"
 
@@ -49,7 +49,7 @@ static void load(uint64_t count, int ascending)
     OK(mdb_txn_commit(txn));
 }
 
-void one_commit(size_t length);
+APART void one_commit(size_t length);
 
 void one_commit(size_t length)
 {
@@ -63,7 +63,7 @@ void one_commit(size_t length)
 /* As in count.c. */
 typedef void edit(MDB_txn *txn, MDB_cursor *cursor, uint64_t i);
 edit edit_pop, edit_retain, edit_update, edit_seek_put, edit_get_put, edit_put_count, edit_queue;
-void edit_commit(MDB_txn *txn);
+APART void edit_commit(MDB_txn *txn);
 
 void edit_pop(MDB_txn *txn, MDB_cursor *cursor, uint64_t i)
 {
