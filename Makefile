@@ -426,10 +426,10 @@ micro:                               ## micro-benchmarks (CONTRIBUTING.md); MICR
 	CARGO_TARGET_DIR=$(abspath $(CARGO_TARGET_DIR))/micro \
 	  $(CARGO) bench $(CARGOFLAGS) --manifest-path micro/Cargo.toml -- $(MICRO)
 
-count: $(B)/bench/count              ## instructions of common calls beside bench/instructions.txt; COUNT=record
-	B=$(abspath $(B)) VALGRIND="$(VALGRIND)" COUNT=$(or $(COUNT),check) sh scripts/count-instructions.sh
+count: $(B)/bench/count              ## instructions of common calls beside bench/instructions.txt; COUNT=record, lmdb
+	B=$(abspath $(B)) CC="$(CC)" VALGRIND="$(VALGRIND)" COUNT=$(or $(COUNT),check) sh scripts/count-instructions.sh
 
-$(B)/bench/count: bench/count.c include/kv.h $(SO)
+$(B)/bench/count: bench/count.c bench/count.h include/kv.h $(SO)
 	@mkdir -p $(B)/bench
 	$(CC) $(CSTD) $(CFLAGS) -Iinclude -o $@ $< -L$(B) -lkv -Wl,-rpath,$(abspath $(B))
 
