@@ -53,3 +53,59 @@ fn a_copy_does_not_replace_the_memory_that_processes_share() {
     drop(db);
     assert!(!shared.exists());
 }
+
+/// A compact copy that goes into a stream is made in a temporary file first, in a directory that everybody can read. It is
+/// nobody's but its owner's, whatever permissions the database has: one that others may not reach, or one that is only
+/// in memory, must not be read there, and one that even its owner may not write must be copied all the same.
+#[test]
+fn a_temporary_file_is_its_owners_alone() {
+    let dir = TempDir::new("streamed");
+    let path = dir.file("a.kv");
+    drop(Db::open(&path, &Options::default()).expect("create"));
+    let memory = Options {
+        memory: true,
+        ..Options::default()
+    };
+    let mark = format!(".kv-backup.part-{}-", std::process::id());
+    let compact = BackupOptions {
+        compact: true,
+        ..BackupOptions::default()
+    };
+    for mode in [Some(0o644), Some(0o400), None] {
+        let source = mode.map_or("in memory".to_string(), |mode| format!("{mode:o}"));
+        let db = match mode {
+            Some(mode) => {
+                fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("chmod");
+                Db::open(
+                    &path,
+                    &Options {
+                        read_only: true,
+                        ..Options::default()
+                    },
+                )
+            }
+            None => Db::open(Path::new(""), &memory),
+        };
+        let mut found = Vec::new();
+        let read = db.expect("open").begin_read().expect("read");
+        let streamed = read.backup_to(compact, &Job::silent(), &mut |_| {
+            for entry in fs::read_dir(std::env::temp_dir()).expect("list").flatten() {
+                if entry.file_name().to_string_lossy().starts_with(&mark) {
+                    found.push(entry.metadata().expect("facts").mode() & 0o777);
+                }
+            }
+            Ok(())
+        });
+        streamed.expect("backup");
+        assert!(!found.is_empty(), "no temporary file was seen");
+        let others: Vec<String> = found
+            .iter()
+            .map(|mode| format!("{mode:o}"))
+            .filter(|mode| mode != "600")
+            .collect();
+        assert!(
+            others.is_empty(),
+            "the database: {source}, its temporary copy: {others:?}"
+        );
+    }
+}

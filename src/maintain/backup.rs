@@ -104,12 +104,13 @@ impl ReadTxn {
         if options.compact {
             // The temporary file gets no name that anybody hears of, so messages are about its directory.
             let folder = std::env::temp_dir();
-            let fresh = Fresh::new(&folder.join("kv-backup"), true)
-                .map_err(|e| e.of_file_instead(&folder.join("kv-backup"), &folder))?
-                .copying(self.snapshot().pager().permissions());
+            let name = folder.join("kv-backup");
+            let in_folder = |e: Error| e.of_file_instead(&name, &folder);
+            // Others may reach that directory who may not reach the database.
+            let fresh = Fresh::new(&name, true).map_err(in_folder)?.private();
             let rebuilt = self.rebuild(&fresh, job);
             let rebuilt = rebuilt.and_then(|()| Db::open(fresh.path(), &existing()));
-            let db = rebuilt.map_err(|e| self.with_table_name(e.of_file_instead(fresh.path(), &folder)))?;
+            let db = rebuilt.map_err(|e| self.with_table_name(in_folder(e.of_file_instead(fresh.path(), &folder))))?;
             return db.begin_read()?.stream(job, write);
         }
         let copied = self.stream(job, write);
@@ -234,17 +235,17 @@ impl ReadTxn {
         Ok(())
     }
 
-    /// Puts every entry of every table into a new database at `path`, which is durable when this returns.
+    /// Puts every entry of every table into a new database, which is durable when this returns.
     fn rebuild(&self, fresh: &Fresh, job: &Job<'_>) -> Result<()> {
         let desc = *self.snapshot().desc();
         job.expect(desc.pages);
         let view = self.job_pages(job);
         let options = Options {
             page_size: view.page_size() as u32,
-            new: true,
             durability: Durability::Full,
             ..Options::default()
         };
+        fresh.create_to_be_opened()?;
         let db = Db::open(fresh.path(), &options)?;
         fresh.set_permissions();
         let mut txn = db.begin_write(WriteOptions::default())?;
