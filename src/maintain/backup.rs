@@ -9,6 +9,7 @@
 //! the sum of each page is kept; the bytes that are copied are compared with these sums once more. Nothing is opened by
 //! path: the pages come from the file that this transaction reads, whatever its path names by now.
 
+use super::fault::Fault;
 use super::job::{Job, JobPages};
 use super::trees::CommitTrees;
 use crate::catalogue;
@@ -163,11 +164,7 @@ impl ReadTxn {
         let current = Cell::new(TableId::MAIN);
         let (mut damage, mut failed) = (None, None);
         let mut on_fault = |page: PageNo, kind, what: &str| {
-            damage.get_or_insert_with(|| {
-                Error::corrupt(page, what.to_string())
-                    .of_kind(kind)
-                    .in_table(current.get())
-            });
+            damage.get_or_insert_with(|| Fault::at(page, current.get(), kind, what).into_error());
             false
         };
         let mut on_run = |extent: Extent, _what: Reached| {
@@ -278,7 +275,7 @@ impl ReadTxn {
     fn verify(&self, table: TableId, root: &Root, job: &Job<'_>) -> Result<()> {
         let mut damage = None;
         let mut on_fault = |page: PageNo, kind, what: &str| {
-            damage.get_or_insert_with(|| Error::corrupt(page, what.to_string()).of_kind(kind).in_table(table));
+            damage.get_or_insert_with(|| Fault::at(page, table, kind, what).into_error());
             false
         };
         let mut on_run = |extent: Extent, _: Reached| {
