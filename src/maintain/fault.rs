@@ -17,7 +17,7 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// Returns something that contradicts something else.
+    /// Returns the fault that bytes contradict the format or other parts of the file.
     pub(super) fn contradiction(
         page: impl Into<Option<PageNo>>,
         table: impl Into<Option<TableId>>,
