@@ -452,8 +452,8 @@ KV_API uint32_t kv_version_number(void);
 #define KV_OPEN_READ_ONLY 0x4000
 
 /**
- * Open flag: the database is in memory only, and empty when it is opened. The path is ignored and may be NULL. Excludes
- * KV_OPEN_EXISTING and KV_OPEN_READ_ONLY.
+ * Open flag: the database is in memory only, and empty when it is opened. The path is ignored and may be NULL.
+ * Excludes KV_OPEN_EXISTING and KV_OPEN_READ_ONLY.
  */
 #define KV_OPEN_MEMORY 0x8000
 
@@ -1711,8 +1711,8 @@ KV_API KV_MUST_CHECK kv_status kv_db_backup(kv_db *db, const char *path, const k
  * compressors.
  *
  * The bytes in a file are the database, and whoever writes them there must also make them durable. What the snapshot
- * does not use comes as zeros. With KV_JOB_COMPACT the copy is made in a temporary file first, which nobody but its owner
- * may read, in the directory that TMPDIR names (/tmp without it).
+ * does not use comes as zeros. With KV_JOB_COMPACT the copy is made in a temporary file first, which nobody but its
+ * owner may read, in the directory that TMPDIR names (/tmp without it).
  *
  * @param txn      A read transaction.
  * @param write    Takes the bytes; kv_fd_write() writes them to a file descriptor.

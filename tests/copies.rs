@@ -54,9 +54,9 @@ fn a_copy_does_not_replace_the_memory_that_processes_share() {
     assert!(!shared.exists());
 }
 
-/// A compact copy that goes into a stream is made in a temporary file first, in a directory that everybody can read. It is
-/// nobody's but its owner's, whatever permissions the database has: one that others may not reach, or one that is only
-/// in memory, must not be read there, and one that even its owner may not write must be copied all the same.
+/// A compact copy that goes into a stream is made in a temporary file first, in a directory that everybody can read. It
+/// is nobody's but its owner's, whatever permissions the database has: one that others may not reach, or one that is
+/// only in memory, must not be read there, and one that even its owner may not write must be copied all the same.
 #[test]
 fn a_temporary_file_is_its_owners_alone() {
     let dir = TempDir::new("streamed");

@@ -343,8 +343,8 @@ pub type kv_write_fn = Option<unsafe extern "C-unwind" fn(ctx: *mut c_void, data
 /// compressors.
 ///
 /// The bytes in a file are the database, and whoever writes them there must also make them durable. What the snapshot
-/// does not use comes as zeros. With KV_JOB_COMPACT the copy is made in a temporary file first, which nobody but its owner
-/// may read, in the directory that TMPDIR names (/tmp without it).
+/// does not use comes as zeros. With KV_JOB_COMPACT the copy is made in a temporary file first, which nobody but its
+/// owner may read, in the directory that TMPDIR names (/tmp without it).
 ///
 /// @param txn      A read transaction.
 /// @param write    Takes the bytes; kv_fd_write() writes them to a file descriptor.

@@ -1,6 +1,6 @@
 /*
- * What messages say of calls that are refused: the key and the table by its name, the argument, why a handle is refused,
- * who writes; and what to do next. messages.c has those about files, disks and damage.
+ * What messages say of calls that are refused: the key and the table by its name, the argument, why a handle is
+ * refused, who writes; and what to do next. messages.c has those about files, disks and damage.
  */
 #include "says.h"
 

@@ -1,6 +1,6 @@
 /*
- * Every function in every situation, the third part: other threads, callbacks, limits, files that are no databases. As in
- * statuses.c, each call answers a status and neither crashes nor hangs; which ones they are is recorded.
+ * Every function in every situation, the third part: other threads, callbacks, limits, files that are no databases. As
+ * in statuses.c, each call answers a status and neither crashes nor hangs; which ones they are is recorded.
  */
 #include "world.h"
 
