@@ -284,8 +284,9 @@ kill:                                ## kill -9 of processes that share a file; 
 isolation:                           ## 8 processes with 2 threads each on one file for a minute, and threads alone
 	@$(TRIAL) isolation "--test isolation --test processes -- --nocapture"
 
-files: all                           ## links, renamed and foreign files, descriptors, permissions, users, limits, mounts
-	@$(TRIAL) files "--test files --test surroundings --test limits --test mounts --test while_opening -- --nocapture"
+files: all                           ## links, renamed, foreign and copied files, descriptors, permissions, limits
+	@$(TRIAL) files "--test files --test copies --test opening --test surroundings --test limits --test mounts \
+	  --test while_opening -- --nocapture"
 
 models:                              ## orders of accesses to the shared words, tried by a scheduler
 	@CARGO_TARGET_DIR=$(abspath $(CARGO_TARGET_DIR))/models \

@@ -279,12 +279,7 @@ impl Check<'_, '_> {
         let job = self.job;
         let mut on_fault = |page: PageNo, kind: FaultKind, what: &str| match told.is_empty() {
             false if told.contains(&(page, current.get(), what.to_string())) => !self.stopped,
-            _ => self.found(&Fault {
-                page: Some(page),
-                table: Some(current.get()),
-                kind,
-                what: what.to_string(),
-            }),
+            _ => self.found(&Fault::at(page, current.get(), kind, what)),
         };
         let mut on_run = |extent: Extent, what: Reached| {
             reached.insert_run(extent.run);
