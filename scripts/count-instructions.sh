@@ -34,8 +34,9 @@ trap 'rm -rf "$work"' EXIT
 case $COUNT in
 lmdb)
     program=count_lmdb object='liblmdb[.]so'
-    "$CC" -std=c99 -Wall -Wextra -Wpedantic -Wstrict-prototypes -O2 -o "$B/bench/$program" "$root/bench/$program.c" \
-        -llmdb >"$work/log" 2>&1 || skip "LMDB's: $(head -1 "$work/log") (make deps FOR=bench)"
+    # shellcheck disable=SC2086
+    $CC -std=c99 -Wall -Wextra -Wpedantic -Wstrict-prototypes -O2 -o "$B/bench/$program" "$root/bench/$program.c" \
+        -llmdb >"$work/log" 2>&1 || skip "LMDB's: $(grep -m1 'error\|cannot find' "$work/log") (make deps FOR=bench)"
     ;;
 *) program=count object='libkv[.]so' ;;
 esac
