@@ -5,10 +5,11 @@
 use super::branch::Branch;
 use super::header::{self, BRANCH, HEAD2, HEADER};
 use super::layout::branch::{
-    ARRAYS, ARRAYS_WITH_HEAD2, BIRTHS, CHECKSUMS, CHILD, CHILD_WITH_HEAD2, ENTRIES, HEADS, OFFSETS, PAGES, RUN_PREFIXES, SECOND_HEADS,
+    ARRAYS, ARRAYS_WITH_HEAD2, BIRTHS, CHECKSUMS, CHILD, CHILD_WITH_HEAD2, ENTRIES, HEADS, OFFSETS, PAGES,
+    RUN_PREFIXES, SECOND_HEADS,
 };
-use super::layout::{close_gap, open_gap};
 use super::layout::record::{self, separator::LENGTH};
+use super::layout::{close_gap, open_gap};
 use super::search::{head, head_at};
 use super::suffix::{NewPrefix, Suffix};
 use super::Ptr;
@@ -487,7 +488,11 @@ mod tests {
                 assert_eq!(branch.len(), have.len());
                 assert!(second_heads_are_right(&branch), "seed {seed}: {have:?}");
                 for (i, key) in have.iter().enumerate() {
-                    assert_eq!(branch.find(key, &Nothing).unwrap(), i, "seed {seed}: {key:?} of {have:?}");
+                    assert_eq!(
+                        branch.find(key, &Nothing).unwrap(),
+                        i,
+                        "seed {seed}: {key:?} of {have:?}"
+                    );
                 }
             }
             assert!(in_place > built, "seed {seed}: {in_place} in place, {built} built");

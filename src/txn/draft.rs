@@ -194,6 +194,26 @@ impl Draft {
         self.open_other(table)
     }
 
+    /// Returns the table if it is the one used last, may be changed, and has no edits that wait to be flushed, so that its
+    /// tree says all about it.
+    #[inline(always)]
+    pub fn at_hand(&self, table: TableId) -> Option<TableIndex> {
+        let recent = self.table(self.recent);
+        let at_hand = recent.tree.table == table
+            && table != TableId::NAMES
+            && !recent.dropped
+            && recent.is_changeable
+            && recent.tree.edits.is_empty()
+            && !self.is_failed();
+        at_hand.then_some(self.recent)
+    }
+
+    /// Returns the number that rises whenever a tree may have changed.
+    #[inline(always)]
+    pub fn version(&self) -> u64 {
+        self.builder.version()
+    }
+
     fn open_other(&mut self, table: TableId) -> Result<TableIndex> {
         let at = match self.by_number.get(&table) {
             _ if table == TableId::MAIN => MAIN,

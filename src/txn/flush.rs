@@ -19,8 +19,8 @@ use crate::ids::TableId;
 use crate::page::leaf::Stored;
 use crate::page::PageSink;
 use crate::pager::{Descriptor, Durability, PageWriter, Pager, View};
-use crate::tree::write::apply::Apply;
 use crate::tree::read::path::Position;
+use crate::tree::write::apply::Apply;
 use crate::tree::write::arena::Arena;
 use crate::tree::write::at_position::Edited;
 use crate::tree::write::edits::Op;
@@ -347,7 +347,9 @@ impl TreeBuilder {
         self.unpin();
         pages.keep_released(false);
         let mut root = tree.root;
-        let edited = self.apply(tree, false, pages).edit_at(&mut root, at, true, edit.key, edit.op);
+        let edited = self
+            .apply(tree, false, pages)
+            .edit_at(&mut root, at, true, edit.key, edit.op);
         let edited = edited.map_err(|e| e.in_table(tree.table))?;
         tree.root = root;
         self.changed = true;

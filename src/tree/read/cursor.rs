@@ -75,6 +75,12 @@ impl TreeCursor {
         }
     }
 
+    /// Moves before the first entry of `limits`, and keeps only its memory.
+    pub fn restart(&mut self, limits: Limits) {
+        self.limits = limits;
+        self.park(CursorState::BeforeFirst);
+    }
+
     /// Returns where the cursor stands.
     #[cfg(test)]
     pub fn state(&self) -> CursorState {
@@ -352,7 +358,11 @@ impl TreeCursor {
     /// Stands on the entry that the position has come to, if it lies within the limits, and otherwise at `otherwise`.
     /// Returns whether it stands on an entry.
     #[inline(never)]
-    pub(super) fn arrive<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &TreeView<'_, S>, otherwise: CursorState) -> Result<bool> {
+    pub(super) fn arrive<'s, S: PageSource<'s> + ?Sized>(
+        &mut self,
+        t: &TreeView<'_, S>,
+        otherwise: CursorState,
+    ) -> Result<bool> {
         if self.position.is_valid() {
             let leaf = self.position.leaf(t.source)?;
             let (index, len) = self.position.in_leaf();

@@ -13,12 +13,15 @@ use super::apply::{has_lost_much, is_nearly_empty, Apply, ChildChange, OpenBranc
 use super::edits::Op;
 use super::fences::Fences;
 use super::node::{branch_in, leaf_in};
+use super::ownership::not_ours;
 use super::sorted::EditSlice;
+use super::values::is_long_key;
 use crate::error::{Error, Result};
-use crate::ids::PageRef;
+use crate::ids::{PageRef, PrivatePage};
 use crate::page::branch::Branch;
 use crate::page::branch_build::{change_child, child_of};
-use crate::page::{PageSink, PageSource, Ptr, Root};
+use crate::page::leaf::Stored;
+use crate::page::{leaf_edit, PageSink, PageSource, Ptr, Root};
 use crate::tree::read::path::{Position, Step};
 
 /// The most edits for each of which `apply` goes down the tree alone: the machinery for many costs more than that.
@@ -66,6 +69,11 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         op: Op<'_>,
     ) -> Result<Edited> {
         self.begin(root)?;
+        if let (Some(page), true) = (at.leaf.page.as_private(), is_entry) {
+            if let Some(edited) = self.edit_private(root, at, page, key, op)? {
+                return Ok(edited);
+            }
+        }
         let old = match at.leaf.page.is_private() {
             true => at.leaf,
             false => self.whole_ptr(root, at, at.path.len())?,
@@ -106,6 +114,45 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         }
     }
 
+    /// Makes an edit of an entry that is in a private leaf and stays there, if it needs nothing but bytes of the page: most
+    /// do. Returns `None` if it does not, and has changed nothing then.
+    #[inline]
+    fn edit_private(
+        &mut self,
+        root: &mut Root,
+        at: &mut Position,
+        page: PrivatePage,
+        key: &[u8],
+        op: Op<'_>,
+    ) -> Result<Option<Edited>> {
+        if !self.arena.is_editable(page) {
+            return Ok(None);
+        }
+        let bytes = self.arena.get_mut(page).ok_or_else(not_ours)?;
+        match op {
+            Op::Put(value @ Stored::Inline(_)) => {
+                let done = leaf_edit::overwrite(bytes, at.index, &value);
+                Ok(done.then_some(Edited::Here { same_pages: true }))
+            }
+            Op::Put(Stored::Chain(_)) => Ok(None),
+            Op::Delete => {
+                let leaf = leaf_in(bytes, &at.leaf)?;
+                let (entries, used) = (leaf.len(), leaf.used());
+                let stays = entries > 1 && at.index < entries && !is_long_key(key, bytes.len());
+                if !stays || leaf.value(at.index)?.is_chain() {
+                    return Ok(None);
+                }
+                leaf_edit::remove(bytes, at.index);
+                if self.arena.lost(page) == 0 {
+                    self.arena.note_lost(page, used);
+                }
+                self.climb(root, at, at.leaf.page, -1)?;
+                at.len = entries - 1;
+                Ok(Some(Edited::Here { same_pages: false }))
+            }
+        }
+    }
+
     /// Applies edits one by one, each where a search finds its key, if they are few. Returns the root, and those that are
     /// left to be applied together.
     pub(super) fn apply_few<'e>(&mut self, root: Root, edits: EditSlice<'e>) -> Result<(Root, EditSlice<'e>)> {
@@ -122,7 +169,12 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             };
             // There is nothing to delete, so no page need be copied.
             let idle = !is_entry && matches!(op, Op::Delete);
-            if !idle && matches!(self.edit_at(&mut root, &mut at, is_entry, key, op)?, Edited::Refused { .. }) {
+            if !idle
+                && matches!(
+                    self.edit_at(&mut root, &mut at, is_entry, key, op)?,
+                    Edited::Refused { .. }
+                )
+            {
                 break;
             }
             (_, edits) = edits.split_at(1);
