@@ -73,6 +73,32 @@ fn a_dump_that_cannot_be_whole_is_not_begun() {
 }
 
 #[test]
+fn a_member_that_an_object_has_twice_is_told() {
+    let folder = Folder::new("load-twice");
+    folder.kv(&["put", "-c", "db", "k", "v"]).is("");
+    for (line, member) in [
+        (r#"{"key":"a","key":"b","value":"c"}"#, "key"),
+        (r#"{"key":"a","k\u0065y":"a","value":"c"}"#, "key"),
+        (r#"{"key":"a","value":"b","value":null}"#, "value"),
+        (r#"{"table":"t","table":"u","key":"a","value":"b"}"#, "table"),
+        (r#"{"key":{"hex":"00","hex":"01"},"value":"b"}"#, "hex"),
+        (r#"{"key":"a","value":"b","x":[{"y\u001b":1,"y\u001b":2}]}"#, r"y\x1b"),
+    ] {
+        let text = format!("{{\"key\":\"first\",\"value\":\"v\"}}\n{line}\n");
+        folder
+            .kv_with(&["load", "db"], text.as_bytes())
+            .ends_with(2)
+            .says(&format!(
+                "standard input: line 2: the member \"{member}\" is there twice; nothing was loaded"
+            ));
+    }
+    folder.kv(&["scan", "db"]).is("k\tv\n");
+    // Two objects may have the same members, of course.
+    let text = "{\"key\":{\"hex\":\"00\"},\"value\":{\"hex\":\"00\"}}\n".repeat(2);
+    folder.kv_with(&["load", "-q", "db"], text.as_bytes()).is("");
+}
+
+#[test]
 fn a_table_for_the_main_one_is_not_silently_ignored() {
     let folder = Folder::new("load-table");
     folder.kv(&["put", "-c", "db", "-t", "a", "k", "v"]).is("");
