@@ -6,6 +6,7 @@ mod common;
 use common::{Folder, KV};
 use kv_engine::{Db, Job, Options, PageUse, PutMode, TableId, WriteOptions};
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -168,6 +169,63 @@ fn a_backup_that_is_cut_off_on_its_way_is_told_as_standard_input() {
         assert!(!answer.err.contains("kv-restore"), "{answer:?}");
         assert_eq!(folder.names(), ["db"]);
     }
+}
+
+#[test]
+fn a_file_that_a_killed_command_left_is_in_nobodys_way() {
+    let folder = Folder::new("stale");
+    folder.kv(&["put", "-c", "db", "k", "v"]).is("");
+    let backup = folder.kv(&["-q", "backup", "db", "-"]).ends_with(0).out;
+    std::fs::write(folder.file("backup"), backup).expect("a file");
+    // Another process had the same number, or somebody has guessed it.
+    for (left, line) in [
+        ("kv-restore", "restore - new <backup"),
+        ("kv-report", "report db -o page.html"),
+        ("kv-bench", "bench --seconds 0.01 --folder ."),
+    ] {
+        for make in ["ln -s /dev/full", "mkdir", "touch"] {
+            let script = format!("{make} .{left}-$$; exec '{KV}' -q {line}");
+            let mut shell = Command::new("sh");
+            let output = shell.args(["-c", &script]).current_dir(folder.path()).output();
+            let output = output.expect("an answer");
+            let err = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(0), "{make} {line}: {err}");
+            let _ = std::fs::remove_file(folder.file("new"));
+        }
+    }
+    // What was there stays, and nothing else does.
+    let names = folder.names();
+    let (left, others): (Vec<_>, Vec<_>) = names.iter().partition(|name| name.starts_with('.'));
+    assert_eq!(left.len(), 9, "{left:?}");
+    assert_eq!(others, ["backup", "db", "page.html"]);
+}
+
+#[test]
+fn what_is_restored_over_a_private_file_is_never_readable_for_others() {
+    let folder = Folder::new("private");
+    folder.kv(&["put", "-c", "db", "k", "v"]).is("");
+    std::fs::set_permissions(folder.file("db"), std::fs::Permissions::from_mode(0o640)).expect("permissions");
+    let mut child = folder.command(&["-q", "restore", "--overwrite", "-", "db"]);
+    let mut child = child.stdin(Stdio::piped()).spawn().expect("the command");
+    let begun = Instant::now();
+    let received = loop {
+        let names = folder.names();
+        if let Some(name) = names.into_iter().find(|name| name.starts_with(".kv-restore")) {
+            break folder.file(&name);
+        }
+        assert!(begun.elapsed() < Duration::from_secs(30), "the command does not begin");
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    let mode = std::fs::metadata(received).expect("a file").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let backup = std::fs::read(folder.file("db")).expect("a backup");
+    child.stdin.take().expect("a pipe").write_all(&backup).expect("a pipe");
+    assert_eq!(child.wait().expect("wait").code(), Some(0));
+    let mode = std::fs::metadata(folder.file("db"))
+        .expect("a file")
+        .permissions()
+        .mode();
+    assert_eq!((mode & 0o777, folder.names()), (0o640, vec!["db".to_string()]));
 }
 
 /// Runs `restore` until it has its handlers, sends it a signal, and ends its input. Returns its exit status.
