@@ -2,7 +2,7 @@
 //!
 //! A message has one form, `kv: PATH: what happened; what to do next`.
 
-use kv_engine::{Error, ShownPath, TableId};
+use kv_engine::{Error, Foreign, ShownPath, TableId};
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -129,6 +129,9 @@ impl Failure {
             Error::Corrupt(_) => {
                 Failure::bare(path, &error).advise("restore a backup (kv restore), or save what is left (kv salvage)")
             }
+            Error::NotADatabase(_) if error.foreign() == Some(Foreign::Headless) => Failure::bare(path, &error).advise(
+                "check the name of the file; if it was a database, its head is destroyed: save what is left (kv salvage)",
+            ),
             Error::NotADatabase(_) => Failure::bare(path, &error).advise("check the name of the file"),
             Error::NoFile(_) => Failure::bare(path, &error).advise("check the name"),
             Error::Access(_) => {

@@ -75,6 +75,35 @@ fn what_is_no_database_is_refused_and_left_alone() {
 }
 
 #[test]
+fn a_database_whose_head_is_gone_is_one_to_salvage() {
+    let folder = Folder::new("headless");
+    folder.kv(&["put", "-c", "db", "k", "v"]).is("");
+    let mut bytes = std::fs::read(folder.file("db")).expect("a file");
+    let mut lost = vec![b'x'; bytes.len()];
+    bytes[..4 * 4096].fill(0);
+    std::fs::write(folder.file("zeros"), &bytes).expect("a file");
+    lost[..4 * 4096].fill(0);
+    std::fs::write(folder.file("nothing"), lost).expect("a file");
+    let advice =
+        "; check the name of the file; if it was a database, its head is destroyed: save what is left (kv salvage)";
+    let restoring: &[&str] = &["restore", "FILE", "new"];
+    for command in READING.iter().chain([&restoring]) {
+        folder.kv(&args(command, "zeros")).ends_with(6).says(advice);
+    }
+    folder.kv(&["put", "zeros", "k", "v"]).ends_with(6).says(advice);
+    folder.kv(&["-q", "salvage", "zeros", "new"]).ends_with(3);
+    folder.kv(&["get", "new", "k"]).is("v\n");
+    // Who does that already, or has another file, is not told to.
+    for command in [&["salvage", "nothing", "other"][..], &["get", "new-shm", "k"]] {
+        let answer = folder.kv(command);
+        assert!(
+            !matches!(answer.code, 0 | 3) && !answer.err.contains("kv salvage"),
+            "{answer:?}"
+        );
+    }
+}
+
+#[test]
 fn usage_is_told() {
     let folder = Folder::new("usage");
     for wrong in [
