@@ -198,6 +198,16 @@ fn damage_of_the_list_of_free_pages_leaves_the_entries_readable() {
         "{found:?}"
     );
     assert!(!found.text().contains("cannot be read"), "{found:?}");
+    // The page is read as a page of the tree, and for what it lists; it is one fault.
+    assert_eq!(found.text().matches(&format!("page {page}: ")).count(), 1, "{found:?}");
+    let lines = folder.kv(&["check", "--all", "-o", "json", "db"]).ends_with(3).json();
+    assert!(
+        lines.len() == 2 && lines[0]["page"] == page && lines[1]["faults"] == 1,
+        "{lines:?}"
+    );
+    // Which pages are dead is not known, so nobody can say what became of them.
+    let unaccounted = lines[1]["unaccounted_pages"].as_u64();
+    assert!(unaccounted > Some(0) && lines[1]["dead_pages"] == 0, "{lines:?}");
     assert_eq!(
         folder.kv(&["scan", "db", "-k"]).ends_with(0).text().lines().count(),
         5000
