@@ -62,6 +62,51 @@ fn a_closed_pipe_ends_neither_a_check_nor_a_salvage() {
 }
 
 #[test]
+fn output_that_cannot_be_written_is_told_whatever_it_is() {
+    let folder = Folder::new("unwritten");
+    folder.kv(&["put", "-c", "db", "k", "v"]).is("");
+    for args in [
+        &["--help"][..],
+        &["--version"],
+        &["get", "--help"],
+        &["completions", "bash"],
+        &["get", "db", "k"],
+        &["scan", "db"],
+        &["dump", "db"],
+        &["report", "db"],
+        &["backup", "db", "-"],
+    ] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+        let mut command = folder.command(args);
+        let output = command.stdout(full.expect("/dev/full")).output().expect("an answer");
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(5), "{args:?}: {err}");
+        let want = "kv: standard output: cannot write: No space left on device; make room, and repeat\n";
+        assert_eq!(err, want, "{args:?}");
+    }
+    // A backup that nobody reads to its end is none, and help that nobody wants is no error.
+    for (args, code, want) in [
+        (
+            &["backup", "db", "-"][..],
+            5,
+            "kv: standard output: cannot write: Broken pipe; see that its reader reads it to its end\n",
+        ),
+        (&["--help"], 0, ""),
+    ] {
+        let mut command = folder.command(args);
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the command");
+        drop(child.stdout.take());
+        let output = child.wait_with_output().expect("an answer");
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), &*err), (Some(code), want), "{args:?}");
+    }
+}
+
+#[test]
 fn the_format_is_found_in_a_pipe_that_brings_its_bytes_in_parts() {
     let folder = Folder::new("parts");
     let mut command = folder.command(&["load", "-c", "db"]);
