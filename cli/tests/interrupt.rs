@@ -120,11 +120,12 @@ fn a_pipe_that_stalls_does_not_keep_a_restore_or_a_put() {
 }
 
 #[test]
-fn a_reader_that_stalls_does_not_keep_a_dump_or_a_backup() {
+fn a_reader_that_stalls_does_not_keep_a_scan_or_a_dump_or_a_backup() {
     let folder = Folder::new("stall-dump");
     large(&folder);
     for args in [
-        &["dump", "db"][..],
+        &["scan", "db"][..],
+        &["dump", "db"],
         &["dump", "-f", "json", "db"],
         &["dump", "-f", "csv", "db"],
         &["backup", "db", "-"],
