@@ -149,6 +149,7 @@ fn usage_is_told() {
         &["scan", "db", "--skip", "-1"],
         &["rank", "db", "--nth", "-1"],
         &["load", "db", "--batch", "-1"],
+        &["bench", "--seconds", "-1"],
         &["--wait", "-1", "count", "db"],
     ] {
         let answer = folder.kv(wrong).ends_with(2);
@@ -158,6 +159,10 @@ fn usage_is_told() {
         .kv(&["rank", "db"])
         .ends_with(2)
         .says("give a key, or --nth RANK");
+    folder
+        .kv(&["load", "db", "--batch", "0"])
+        .ends_with(2)
+        .says("it is not a number from 1 on");
     assert!(folder.kv(&["--version"]).ends_with(0).text().starts_with("kv "));
 }
 

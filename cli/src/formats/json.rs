@@ -5,6 +5,7 @@ use super::sink::{Sink, TableName, TableWriter};
 use crate::exit::Outcome;
 use crate::input::bytes::Syntax;
 use crate::input::lines::Lines;
+use crate::input::names;
 use crate::output::json::{bytes_of, Object};
 use crate::output::stream::Out;
 use crate::output::text::Quoted;
@@ -138,10 +139,20 @@ impl<'de> Deserialize<'de> for Read {
     }
 }
 
+/// Says what is wrong with JSON that is a line by itself, so that the number of the line is another one.
+fn in_one_line(error: &serde_json::Error) -> String {
+    let (line, column) = (error.line(), error.column());
+    let said = error.to_string();
+    match said.strip_suffix(&format!(" at line {line} column {column}")) {
+        Some(what) => format!("{what} in column {column}"),
+        None => said,
+    }
+}
+
 /// Returns the object that a line is, or what is wrong with it.
 fn object_of(line: &[u8]) -> Result<Map<String, Value>, String> {
     let read: serde_json::Result<Read> = serde_json::from_slice(line);
-    match read.map_err(|e| format!("this is no JSON object: {e}"))? {
+    match read.map_err(|e| format!("this is no JSON object: {}", in_one_line(&e)))? {
         Read { twice: Some(name), .. } => Err(format!("the member {} is there twice", Quoted(name.as_bytes()))),
         Read {
             value: Value::Object(object),
@@ -174,6 +185,9 @@ pub fn read(lines: &mut Lines, sink: &mut dyn Sink) -> Outcome<()> {
             )));
         }
         if current.as_ref() != Some(&table) {
+            if let Some(Err(what)) = table.as_deref().map(names::check) {
+                return Err(lines.wrong(format_args!("\"table\": {what}")));
+            }
             sink.table(table.as_deref())?;
         }
         match (key, value) {
