@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::{Answer, Folder, KV};
-use kv_engine::{Db, Options, PutMode, TableId, WriteOptions};
+use common::{large, Answer, Folder, KV};
+use kv_engine::{Db, Options, WriteOptions};
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
@@ -207,18 +207,6 @@ fn messages_about_input_and_files_have_one_form() {
     let stream = folder.kv(&["backup", "db", "-"]).ends_with(0);
     let bytes = stream.out.len();
     stream.says(&format!("was copied, {bytes} bytes"));
-}
-
-/// A database with so many entries that they do not fit into a pipe.
-fn large(folder: &Folder) {
-    let db = Db::open(&folder.file("db"), &Options::default()).expect("open");
-    let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
-    for n in 0..50_000u32 {
-        let key = format!("{n:08}");
-        txn.put(TableId::MAIN, key.as_bytes(), &[b'v'; 100], PutMode::Append)
-            .expect("put");
-    }
-    txn.commit().expect("commit");
 }
 
 #[test]

@@ -3,41 +3,18 @@
 
 mod common;
 
-use common::{Folder, KV};
-use kv_engine::{Db, Job, Options, PageUse, PutMode, TableId, WriteOptions};
+use common::{damage, numbered, pages, Folder, KV};
+use kv_engine::{PageUse, TableId};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Makes a database, and overwrites a leaf of its only table.
-fn damaged(folder: &Folder) {
-    let path = folder.file("db");
-    let db = Db::open(&path, &Options::default()).expect("open");
-    let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
-    for n in 0..5000u32 {
-        let key = format!("{n:06}");
-        txn.put(TableId::MAIN, key.as_bytes(), &[b'v'; 50], PutMode::Append)
-            .expect("put");
-    }
-    txn.commit().expect("commit");
-    let mut leaf = 0;
-    let uses = db.page_uses(&Job::silent(), &mut |run| {
-        if run.usage == PageUse::Leaf && run.table == Some(TableId::MAIN) {
-            leaf = run.first.get() as usize;
-        }
-    });
-    uses.expect("uses");
-    drop(db);
-    let mut bytes = std::fs::read(&path).expect("read");
-    bytes[leaf * 4096..][..4096].fill(0xA5);
-    std::fs::write(&path, bytes).expect("write");
-}
-
 #[test]
 fn a_closed_pipe_ends_neither_a_check_nor_a_salvage() {
     let folder = Folder::new("closed");
-    damaged(&folder);
+    let leaves = pages(&numbered(&folder, 5000, 50), PageUse::Leaf, Some(TableId::MAIN));
+    damage(&folder, leaves[leaves.len() - 1]);
     for args in [
         &["check", "db"][..],
         &["check", "--all", "db"],

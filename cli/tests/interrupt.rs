@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::Folder;
-use kv_engine::{Db, Options, PutMode, TableId, WriteOptions};
+use common::{large, Folder};
+use kv_engine::{Db, Options, WriteOptions};
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -59,18 +59,6 @@ fn wait_for_a_file(folder: &Folder) {
         assert!(begun.elapsed() < PATIENCE, "the command does not begin");
         std::thread::sleep(Duration::from_millis(5));
     }
-}
-
-/// A database with so many entries that they do not fit into a pipe.
-fn large(folder: &Folder) {
-    let db = Db::open(&folder.file("db"), &Options::default()).expect("open");
-    let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
-    for n in 0..20_000u32 {
-        let key = format!("{n:08}");
-        let put = txn.put(TableId::MAIN, key.as_bytes(), &[b'v'; 100], PutMode::Append);
-        put.expect("put");
-    }
-    txn.commit().expect("commit");
 }
 
 /// The first lines of a text in each format, as many as make a load begin.
