@@ -91,6 +91,7 @@ fn damage_is_found_told_and_survived() {
     let lines = folder.kv(&["check", "db", "-o", "json", "--all"]).ends_with(3).json();
     assert_eq!(lines[0]["page"], page);
     assert!(lines[0]["fault"].is_string() && lines[0]["advice"].is_string());
+    assert_eq!(lines[0]["kind"], "unreadable");
     assert_eq!(lines.last().map(|line| &line["damaged"]), Some(&Value::Bool(true)));
     // What is before the damage is shown; then the message has the page, the table and what to do.
     let scan = folder.kv(&["scan", "db", "-k"]).ends_with(3);
