@@ -1537,6 +1537,11 @@ KV_API void kv_buf_release(kv_buf *buffer);
  */
 #define KV_JOB_OVERWRITE 0x10000000
 
+/** kv_fault.kind: bytes are not those that were written, or cannot be read. */
+#define KV_FAULT_UNREADABLE 80
+/** kv_fault.kind: bytes can be read, and what they say contradicts the format or other parts of the file. */
+#define KV_FAULT_CONTRADICTION 81
+
 /**
  * Called with the progress of a long job, at most every 100 ms and once at the end: how many pages are done, of at
  * most how many. Returns 0 to go on; anything else ends the job with KV_CANCELLED.
@@ -1560,9 +1565,9 @@ typedef struct kv_job_options {
 
 /** A fault that kv_check() or kv_salvage() found, valid during the callback. */
 typedef struct kv_fault {
-    /** sizeof(kv_fault). */
+    /** sizeof(kv_fault), as the library has it. */
     uint32_t struct_size;
-    /** What kind of fault it is: KV_CORRUPT. */
+    /** KV_CORRUPT; `kind` says more. */
     kv_status status;
     /** Number of the page, or KV_NONE. */
     uint64_t page;
@@ -1570,10 +1575,14 @@ typedef struct kv_fault {
     uint64_t table;
     /** What is wrong, in words. */
     const char *message;
+    /** KV_FAULT_...: what kind of fault it is. Later versions may have more kinds. */
+    uint32_t kind;
+    /** 0. */
+    uint32_t reserved;
 } kv_fault;
 
 #define KV_FAULT_INIT \
-    {sizeof(kv_fault), 0, 0, 0, NULL}
+    {sizeof(kv_fault), 0, 0, 0, NULL, 0, 0}
 
 /**
  * Called for each fault that kv_check() or kv_salvage() finds. Returns 0 to go on; anything else ends the job with

@@ -112,39 +112,85 @@ def compile_extension(kind, directory):
     return target
 
 
-def tags(kind):
+#: What every system with glibc has, so that a wheel may need it: PEP 600 and the lists of auditwheel.
+EVERYWHERE = re.compile(r"lib(c|m|dl|rt|pthread|util|gcc_s)\.so\.[0-9]+|ld(64|-linux.*)?\.so\.[0-9]+")
+#: The least version of glibc that all installers have a tag for, on all machines.
+OLDEST_GLIBC = (2, 17)
+#: The newest symbols of libgcc_s that systems with this glibc have.
+NEWEST_GCC = (4, 8, 0)
+
+
+def manylinux(binary, platform):
+    """The platform tag that says which glibc a shared library needs, from the versions of the symbols that it takes
+    from other libraries. It is `platform` itself where that cannot be told, or where other libraries are needed."""
+    if not platform.startswith("linux_"):
+        return platform
+    command = shlex.split(os.environ.get("OBJDUMP") or "objdump") + ["-p", str(binary)]
+    try:
+        text = subprocess.run(command, check=True, capture_output=True, text=True,
+                              env={**os.environ, "LC_ALL": "C"}).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return platform
+    if not all(EVERYWHERE.fullmatch(name) for name in re.findall(r"^ +NEEDED +(\S+)", text, re.M)):
+        return platform
+    glibc = [OLDEST_GLIBC]
+    _, _, references = text.partition("\nVersion References:\n")
+    versions = re.findall(r"^ +0x[0-9a-f]+ 0x[0-9a-f]+ [0-9]+ (\S+)$", references, re.M)
+    for version in versions:
+        of, _, number = version.partition("_")
+        if not re.fullmatch(r"[0-9]+(\.[0-9]+)*", number):
+            # GLIBC_PRIVATE, GLIBC_ABI_DT_RELR and whatever comes: which systems have it is not known here.
+            return platform
+        number = tuple(map(int, number.split(".")))
+        if of == "GLIBC":
+            glibc.append(number)
+        elif of != "GCC" or number > NEWEST_GCC:
+            return platform
+    if len(glibc) == 1:
+        # Nothing of glibc is needed by version, as with another C library.
+        return platform
+    major, minor = max(glibc)[:2]
+    return f"manylinux_{major}_{minor}_{platform[len('linux_'):]}"
+
+
+def tags(kind, binary=None):
+    """The tags of a wheel with this shared library."""
     if kind == "pure":
         return "py3-none-any"
-    platform = re.sub(r"[-.]", "_", sysconfig.get_platform())
+    platform = manylinux(binary, re.sub(r"[-.]", "_", sysconfig.get_platform()))
     return f"py3-none-{platform}" if kind == "bundle" else f"cp{ABI3[0]}{ABI3[1]}-abi3-{platform}"
 
 
 def contents(kind, scratch):
-    """The files of a wheel: name -> bytes."""
+    """The tags of a wheel and its files: name -> bytes."""
+    binary = None
     files = {f"keelkv/{path.name}": path.read_bytes() for path in sorted((HERE / "keelkv").glob("*.py"))}
     files["keelkv/py.typed"] = b""
     if kind in ("static", "shared"):
-        files["keelkv/_keelkv.abi3.so"] = compile_extension(kind, scratch).read_bytes()
+        binary = compile_extension(kind, scratch)
+        files["keelkv/_keelkv.abi3.so"] = binary.read_bytes()
     elif kind == "bundle":
-        files["keelkv/libkv.so.0"] = shared_library().read_bytes()
+        binary = shared_library()
+        files["keelkv/libkv.so.0"] = binary.read_bytes()
+    tag = tags(kind, binary)
     info = f"keelkv-{VERSION}.dist-info"
     files[f"{info}/METADATA"] = METADATA.encode() + (HERE / "README.md").read_bytes()
     files[f"{info}/WHEEL"] = (
-        f"Wheel-Version: 1.0\nGenerator: keelkv\nRoot-Is-Purelib: {str(kind == 'pure').lower()}\nTag: {tags(kind)}\n"
+        f"Wheel-Version: 1.0\nGenerator: keelkv\nRoot-Is-Purelib: {str(kind == 'pure').lower()}\nTag: {tag}\n"
     ).encode()
     for name in ("LICENSE-MIT", "LICENSE-APACHE"):
         for folder in (HERE, ROOT):
             if (folder / name).exists():
                 files[f"{info}/{name}"] = (folder / name).read_bytes()
                 break
-    return files
+    return tag, files
 
 
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     kind = chosen_kind()
-    name = f"keelkv-{VERSION}-{tags(kind)}.whl"
     with tempfile.TemporaryDirectory() as scratch:
-        files = contents(kind, scratch)
+        tag, files = contents(kind, scratch)
+    name = f"keelkv-{VERSION}-{tag}.whl"
     record = f"keelkv-{VERSION}.dist-info/RECORD"
     lines = []
     for path, data in files.items():

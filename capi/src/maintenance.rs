@@ -12,7 +12,7 @@ use crate::handle::in_use::{DbUse, ReadUse};
 use crate::handle::objects::orphan_all;
 use crate::handle::token::Token;
 use crate::txn::not_waiting_for_itself;
-use kv_engine::{plural, table_called, BackupOptions, Db, Fault, Job, PageNo, ReadTxn};
+use kv_engine::{plural, table_called, BackupOptions, Db, Fault, FaultKind, Job, PageNo, ReadTxn};
 use std::ffi::{c_char, c_int, c_void, CString};
 use std::io;
 use std::path::Path;
@@ -41,15 +41,21 @@ pub struct kv_job_options {
 // SAFETY: repr(C), struct_size first; zero is a value of integers and pointers alike.
 unsafe impl Growing for kv_job_options {}
 
+/// kv_fault.kind: bytes are not those that were written, or cannot be read. @ingroup kv_maintenance
+pub const KV_FAULT_UNREADABLE: u32 = 80;
+/// kv_fault.kind: bytes can be read, and what they say contradicts the format or other parts of the file.
+/// @ingroup kv_maintenance
+pub const KV_FAULT_CONTRADICTION: u32 = 81;
+
 /// A fault that kv_check() or kv_salvage() found, valid during the callback.
 ///
 /// @ingroup kv_maintenance
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct kv_fault {
-    /// sizeof(kv_fault).
+    /// sizeof(kv_fault), as the library has it.
     pub struct_size: u32,
-    /// What kind of fault it is: KV_CORRUPT.
+    /// KV_CORRUPT; `kind` says more.
     pub status: kv_status,
     /// Number of the page, or KV_NONE.
     pub page: u64,
@@ -57,6 +63,10 @@ pub struct kv_fault {
     pub table: u64,
     /// What is wrong, in words.
     pub message: *const c_char,
+    /// KV_FAULT_...: what kind of fault it is. Later versions may have more kinds.
+    pub kind: u32,
+    /// 0.
+    pub reserved: u32,
 }
 
 /// Called for each fault that kv_check() or kv_salvage() finds. Returns 0 to go on; anything else ends the job with
@@ -546,7 +556,38 @@ unsafe fn tell_fault(
         page: fault.page.map_or(KV_NONE, PageNo::get),
         table: table_in_question(fault.table),
         message: text.as_ptr(),
+        kind: match fault.kind {
+            FaultKind::Unreadable => KV_FAULT_UNREADABLE,
+            FaultKind::Contradiction => KV_FAULT_CONTRADICTION,
+        },
+        reserved: 0,
     };
     // SAFETY: passed on.
     process::call_back(in_use.bits(), || unsafe { tell(ctx, &fault) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    unsafe extern "C-unwind" fn kind(_ctx: *mut c_void, fault: *const kv_fault) -> i32 {
+        // SAFETY: a fault, as the type of the function says.
+        unsafe { (*fault).kind as i32 }
+    }
+
+    #[test]
+    fn each_kind_of_fault_has_its_number() {
+        for (of, number) in [(FaultKind::Unreadable, 80), (FaultKind::Contradiction, 81)] {
+            let (page, table, what) = (None, None, String::new());
+            let fault = Fault {
+                page,
+                table,
+                kind: of,
+                what,
+            };
+            // SAFETY: the function keeps to its type.
+            let told = unsafe { tell_fault(kind, std::ptr::null_mut(), Token::from_bits(0), &fault) };
+            assert_eq!(told, number);
+        }
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! A message has one form, `kv: PATH: what happened; what to do next`.
 
-use kv_engine::{Error, ShownPath, TableId};
+use kv_engine::{Error, Foreign, ShownPath, TableId};
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -88,8 +88,13 @@ impl Failure {
     pub fn output(error: &io::Error) -> Failure {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Failure::closed_pipe(),
-            _ => Failure::of_system("standard output", "write", error),
+            _ => Failure::whole_output(error),
         }
+    }
+
+    /// Returns why something could not be written to standard output that is of use as a whole only.
+    pub fn whole_output(error: &io::Error) -> Failure {
+        Failure::of_system("standard output", "write", error)
     }
 
     /// Returns why something could not be done with a file that is no database.
@@ -117,6 +122,7 @@ impl Failure {
             io::ErrorKind::PermissionDenied => "check the permissions of the file and of its folder",
             io::ErrorKind::ReadOnlyFilesystem => "choose a place that can be written",
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room, and repeat",
+            io::ErrorKind::BrokenPipe => "see that its reader reads it to its end",
             io::ErrorKind::FileTooLarge => "raise the limit on the length of files (ulimit -f)",
             _ => "look into the log of the system, and repeat",
         };
@@ -129,6 +135,9 @@ impl Failure {
             Error::Corrupt(_) => {
                 Failure::bare(path, &error).advise("restore a backup (kv restore), or save what is left (kv salvage)")
             }
+            Error::NotADatabase(_) if error.foreign() == Some(Foreign::Headless) => Failure::bare(path, &error).advise(
+                "check the name of the file; if it was a database, its head is destroyed: save what is left (kv salvage)",
+            ),
             Error::NotADatabase(_) => Failure::bare(path, &error).advise("check the name of the file"),
             Error::NoFile(_) => Failure::bare(path, &error).advise("check the name"),
             Error::Access(_) => {
@@ -162,16 +171,16 @@ impl Failure {
     }
 
     /// Shows what clap says of a command line: what is wrong with it, or the help that it asks for.
-    pub fn command_line(error: &clap::Error) -> Exit {
+    pub fn command_line(error: &clap::Error) -> Outcome {
         let text = error.render().to_string();
-        // Nobody is left to be told if the stream is closed.
-        let _ = match text.strip_prefix("error: ") {
+        let written = match text.strip_prefix("error: ") {
             Some(wrong) => write!(io::stderr(), "kv: {wrong}"),
-            None => error.print(),
+            None => error.print().and_then(|()| io::stdout().flush()),
         };
         match error.use_stderr() {
-            true => Exit::Usage,
-            false => Exit::Done,
+            // Nobody is left to be told if standard error cannot be written.
+            true => Ok(Exit::Usage),
+            false => written.map(|()| Exit::Done).map_err(|e| Failure::output(&e)),
         }
     }
 

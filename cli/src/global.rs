@@ -15,7 +15,7 @@ pub struct Global {
 }
 
 /// Reads a number of seconds, which may have a fraction.
-fn seconds(text: &str) -> Result<Duration, String> {
+pub fn seconds(text: &str) -> Result<Duration, String> {
     let number: f64 = text.parse().map_err(|_| "it is not a number of seconds".to_string())?;
     Duration::try_from_secs_f64(number).map_err(|_| "it is not a time that can be waited for".to_string())
 }

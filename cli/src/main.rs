@@ -48,9 +48,14 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let app::Kv { command, global } = match app::Kv::try_parse() {
         Ok(line) => line,
-        Err(error) => return Failure::command_line(&error).into(),
+        Err(error) => return end(Failure::command_line(&error)),
     };
-    match command.run(&Context::new(global, app::Kv::command, run)) {
+    end(command.run(&Context::new(global, app::Kv::command, run)))
+}
+
+/// Ends the program as a command has ended.
+fn end(outcome: Outcome) -> ExitCode {
+    match outcome {
         Ok(exit) => exit.into(),
         Err(failure) => failure.tell(),
     }

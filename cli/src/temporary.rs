@@ -1,8 +1,10 @@
-//! Files and folders that exist while a command works, under names of one form: `.kv-PURPOSE-PROCESS`. What is not
-//! given another name goes away with the value.
+//! Files and folders that exist while a command works, under names of one form: `.kv-PURPOSE-PROCESS-RANDOM`. What is
+//! not given another name goes away with the value.
 
 use crate::exit::{Failure, Outcome};
 use std::fs::{File, OpenOptions};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// A temporary file or folder, which is removed in the end.
@@ -12,10 +14,11 @@ pub struct Temporary {
 }
 
 impl Temporary {
-    /// Creates a file beside `target`, open for writing. Messages are about `target`: the user knows of no other file.
-    pub fn file(target: &Path, purpose: &str) -> Outcome<(Temporary, File)> {
+    /// Creates a file beside `target`, open for writing, with the permissions that are left of `mode` by the umask.
+    /// Messages are about `target`: the user knows of no other file.
+    pub fn file(target: &Path, purpose: &str, mode: u32) -> Outcome<(Temporary, File)> {
         let path = name(folder_of(target), purpose);
-        let made = OpenOptions::new().write(true).create_new(true).open(&path);
+        let made = OpenOptions::new().write(true).create_new(true).mode(mode).open(&path);
         let file = made.map_err(|e| Failure::file(target, "create", &e))?;
         Ok((Temporary { path }, file))
     }
@@ -48,8 +51,11 @@ impl Drop for Temporary {
     }
 }
 
+/// Returns a name that nobody else has. The process number tells people whose it is, and is not enough: it comes again,
+/// and processes of different containers may have the same.
 fn name(within: &Path, purpose: &str) -> PathBuf {
-    within.join(format!(".kv-{purpose}-{}", std::process::id()))
+    let random = RandomState::new().build_hasher().finish();
+    within.join(format!(".kv-{purpose}-{}-{random:016x}", std::process::id()))
 }
 
 /// Returns the folder in which a file lies or would lie.

@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::{Answer, Folder, KV};
-use kv_engine::{Db, Options, PutMode, TableId, WriteOptions};
+use common::{large, Answer, Folder, KV};
+use kv_engine::{Db, Options, WriteOptions};
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
@@ -75,6 +75,35 @@ fn what_is_no_database_is_refused_and_left_alone() {
 }
 
 #[test]
+fn a_database_whose_head_is_gone_is_one_to_salvage() {
+    let folder = Folder::new("headless");
+    folder.kv(&["put", "-c", "db", "k", "v"]).is("");
+    let mut bytes = std::fs::read(folder.file("db")).expect("a file");
+    let mut lost = vec![b'x'; bytes.len()];
+    bytes[..4 * 4096].fill(0);
+    std::fs::write(folder.file("zeros"), &bytes).expect("a file");
+    lost[..4 * 4096].fill(0);
+    std::fs::write(folder.file("nothing"), lost).expect("a file");
+    let advice =
+        "; check the name of the file; if it was a database, its head is destroyed: save what is left (kv salvage)";
+    let restoring: &[&str] = &["restore", "FILE", "new"];
+    for command in READING.iter().chain([&restoring]) {
+        folder.kv(&args(command, "zeros")).ends_with(6).says(advice);
+    }
+    folder.kv(&["put", "zeros", "k", "v"]).ends_with(6).says(advice);
+    folder.kv(&["-q", "salvage", "zeros", "new"]).ends_with(3);
+    folder.kv(&["get", "new", "k"]).is("v\n");
+    // Who does that already, or has another file, is not told to.
+    for command in [&["salvage", "nothing", "other"][..], &["get", "new-shm", "k"]] {
+        let answer = folder.kv(command);
+        assert!(
+            !matches!(answer.code, 0 | 3) && !answer.err.contains("kv salvage"),
+            "{answer:?}"
+        );
+    }
+}
+
+#[test]
 fn usage_is_told() {
     let folder = Folder::new("usage");
     for wrong in [
@@ -120,6 +149,7 @@ fn usage_is_told() {
         &["scan", "db", "--skip", "-1"],
         &["rank", "db", "--nth", "-1"],
         &["load", "db", "--batch", "-1"],
+        &["bench", "--seconds", "-1"],
         &["--wait", "-1", "count", "db"],
     ] {
         let answer = folder.kv(wrong).ends_with(2);
@@ -129,6 +159,10 @@ fn usage_is_told() {
         .kv(&["rank", "db"])
         .ends_with(2)
         .says("give a key, or --nth RANK");
+    folder
+        .kv(&["load", "db", "--batch", "0"])
+        .ends_with(2)
+        .says("it is not a number from 1 on");
     assert!(folder.kv(&["--version"]).ends_with(0).text().starts_with("kv "));
 }
 
@@ -173,18 +207,6 @@ fn messages_about_input_and_files_have_one_form() {
     let stream = folder.kv(&["backup", "db", "-"]).ends_with(0);
     let bytes = stream.out.len();
     stream.says(&format!("was copied, {bytes} bytes"));
-}
-
-/// A database with so many entries that they do not fit into a pipe.
-fn large(folder: &Folder) {
-    let db = Db::open(&folder.file("db"), &Options::default()).expect("open");
-    let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
-    for n in 0..50_000u32 {
-        let key = format!("{n:08}");
-        txn.put(TableId::MAIN, key.as_bytes(), &[b'v'; 100], PutMode::Append)
-            .expect("put");
-    }
-    txn.commit().expect("commit");
 }
 
 #[test]

@@ -73,6 +73,87 @@ fn a_dump_that_cannot_be_whole_is_not_begun() {
 }
 
 #[test]
+fn a_member_that_an_object_has_twice_is_told() {
+    let folder = Folder::new("load-twice");
+    folder.kv(&["put", "-c", "db", "k", "v"]).is("");
+    for (line, member) in [
+        (r#"{"key":"a","key":"b","value":"c"}"#, "key"),
+        (r#"{"key":"a","k\u0065y":"a","value":"c"}"#, "key"),
+        (r#"{"key":"a","value":"b","value":null}"#, "value"),
+        (r#"{"table":"t","table":"u","key":"a","value":"b"}"#, "table"),
+        (r#"{"key":{"hex":"00","hex":"01"},"value":"b"}"#, "hex"),
+        (r#"{"key":"a","value":"b","x":[{"y\u001b":1,"y\u001b":2}]}"#, r"y\x1b"),
+    ] {
+        let text = format!("{{\"key\":\"first\",\"value\":\"v\"}}\n{line}\n");
+        folder
+            .kv_with(&["load", "db"], text.as_bytes())
+            .ends_with(2)
+            .says(&format!(
+                "standard input: line 2: the member \"{member}\" is there twice; nothing was loaded"
+            ));
+    }
+    folder.kv(&["scan", "db"]).is("k\tv\n");
+    // Two objects may have the same members, of course.
+    let text = "{\"key\":{\"hex\":\"00\"},\"value\":{\"hex\":\"00\"}}\n".repeat(2);
+    folder.kv_with(&["load", "-q", "db"], text.as_bytes()).is("");
+}
+
+#[test]
+fn what_is_wrong_in_a_line_is_told_with_its_place() {
+    let folder = Folder::new("load-place");
+    folder.kv(&["put", "-c", "db", "k", "v"]).is("");
+    let first = "{\"key\":\"a\",\"value\":\"b\"}\n";
+    for (line, what) in [
+        (
+            r#"{"key":"a","value":}"#,
+            "this is no JSON object: expected value in column 20",
+        ),
+        (
+            r#"{"key":"\ud800","value":""}"#,
+            "this is no JSON object: unexpected end of hex escape in column",
+        ),
+        ("[1]", "this is no JSON object, which begins with {"),
+        (
+            r#"{"table":"","key":"a","value":"b"}"#,
+            "\"table\": the name of a table is not empty; the main table has none",
+        ),
+        (
+            r#"{"table":"\u0000a","key":"a","value":"b"}"#,
+            "\"table\": the name of a table does not begin with a byte 0",
+        ),
+    ] {
+        let answer = folder.kv_with(&["load", "db"], format!("{first}{line}\n").as_bytes());
+        let answer = answer.ends_with(2).says(&format!("kv: standard input: line 2: {what}"));
+        assert!(!answer.err.contains("line 1"), "{answer:?}");
+    }
+    for (text, what) in [
+        (
+            "table,key,value\n\0a,b,c\n",
+            "line 2: the name of a table does not begin with a byte 0",
+        ),
+        (
+            "VERSION=3\nformat=print\ndatabase=\nHEADER=END\nDATA=END\n",
+            "line 3: the name of a table is not empty; the main table has none",
+        ),
+    ] {
+        folder.kv_with(&["load", "db"], text.as_bytes()).ends_with(2).says(what);
+    }
+    // What is typed is no line.
+    for command in [
+        &["put", "-c", "db", "-t", "", "k", "v"][..],
+        &["load", "-c", "db", "-t", ""],
+    ] {
+        let answer = folder.kv_with(command, b"key,value\na,b\n").ends_with(2);
+        answer.says("kv: --table: the name of a table is not empty; the main table has none");
+    }
+    folder
+        .kv(&["get", "db", "-t", "", "k"])
+        .ends_with(1)
+        .says("there is no table \"\"");
+    folder.kv(&["scan", "db"]).is("k\tv\n");
+}
+
+#[test]
 fn a_table_for_the_main_one_is_not_silently_ignored() {
     let folder = Folder::new("load-table");
     folder.kv(&["put", "-c", "db", "-t", "a", "k", "v"]).is("");

@@ -3,40 +3,18 @@
 
 mod common;
 
-use common::{Folder, KV};
-use kv_engine::{Db, Job, Options, PageUse, PutMode, TableId, WriteOptions};
+use common::{damage, numbered, pages, Folder, KV};
+use kv_engine::{PageUse, TableId};
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-
-/// Makes a database, and overwrites a leaf of its only table.
-fn damaged(folder: &Folder) {
-    let path = folder.file("db");
-    let db = Db::open(&path, &Options::default()).expect("open");
-    let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
-    for n in 0..5000u32 {
-        let key = format!("{n:06}");
-        txn.put(TableId::MAIN, key.as_bytes(), &[b'v'; 50], PutMode::Append)
-            .expect("put");
-    }
-    txn.commit().expect("commit");
-    let mut leaf = 0;
-    let uses = db.page_uses(&Job::silent(), &mut |run| {
-        if run.usage == PageUse::Leaf && run.table == Some(TableId::MAIN) {
-            leaf = run.first.get() as usize;
-        }
-    });
-    uses.expect("uses");
-    drop(db);
-    let mut bytes = std::fs::read(&path).expect("read");
-    bytes[leaf * 4096..][..4096].fill(0xA5);
-    std::fs::write(&path, bytes).expect("write");
-}
 
 #[test]
 fn a_closed_pipe_ends_neither_a_check_nor_a_salvage() {
     let folder = Folder::new("closed");
-    damaged(&folder);
+    let leaves = pages(&numbered(&folder, 5000, 50), PageUse::Leaf, Some(TableId::MAIN));
+    damage(&folder, leaves[leaves.len() - 1]);
     for args in [
         &["check", "db"][..],
         &["check", "--all", "db"],
@@ -58,6 +36,51 @@ fn a_closed_pipe_ends_neither_a_check_nor_a_salvage() {
     assert_eq!(output.status.code(), Some(5));
     assert!(String::from_utf8_lossy(&output.stderr).contains("standard output"));
     folder.kv(&["check", "--all", "other"]).ends_with(0);
+}
+
+#[test]
+fn output_that_cannot_be_written_is_told_whatever_it_is() {
+    let folder = Folder::new("unwritten");
+    folder.kv(&["put", "-c", "db", "k", "v"]).is("");
+    for args in [
+        &["--help"][..],
+        &["--version"],
+        &["get", "--help"],
+        &["completions", "bash"],
+        &["get", "db", "k"],
+        &["scan", "db"],
+        &["dump", "db"],
+        &["report", "db"],
+        &["backup", "db", "-"],
+    ] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+        let mut command = folder.command(args);
+        let output = command.stdout(full.expect("/dev/full")).output().expect("an answer");
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(5), "{args:?}: {err}");
+        let want = "kv: standard output: cannot write: No space left on device; make room, and repeat\n";
+        assert_eq!(err, want, "{args:?}");
+    }
+    // A backup that nobody reads to its end is none, and help that nobody wants is no error.
+    for (args, code, want) in [
+        (
+            &["backup", "db", "-"][..],
+            5,
+            "kv: standard output: cannot write: Broken pipe; see that its reader reads it to its end\n",
+        ),
+        (&["--help"], 0, ""),
+    ] {
+        let mut command = folder.command(args);
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the command");
+        drop(child.stdout.take());
+        let output = child.wait_with_output().expect("an answer");
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), &*err), (Some(code), want), "{args:?}");
+    }
 }
 
 #[test]
@@ -168,6 +191,63 @@ fn a_backup_that_is_cut_off_on_its_way_is_told_as_standard_input() {
         assert!(!answer.err.contains("kv-restore"), "{answer:?}");
         assert_eq!(folder.names(), ["db"]);
     }
+}
+
+#[test]
+fn a_file_that_a_killed_command_left_is_in_nobodys_way() {
+    let folder = Folder::new("stale");
+    folder.kv(&["put", "-c", "db", "k", "v"]).is("");
+    let backup = folder.kv(&["-q", "backup", "db", "-"]).ends_with(0).out;
+    std::fs::write(folder.file("backup"), backup).expect("a file");
+    // Another process had the same number, or somebody has guessed it.
+    for (left, line) in [
+        ("kv-restore", "restore - new <backup"),
+        ("kv-report", "report db -o page.html"),
+        ("kv-bench", "bench --seconds 0.01 --folder ."),
+    ] {
+        for make in ["ln -s /dev/full", "mkdir", "touch"] {
+            let script = format!("{make} .{left}-$$; exec '{KV}' -q {line}");
+            let mut shell = Command::new("sh");
+            let output = shell.args(["-c", &script]).current_dir(folder.path()).output();
+            let output = output.expect("an answer");
+            let err = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(0), "{make} {line}: {err}");
+            let _ = std::fs::remove_file(folder.file("new"));
+        }
+    }
+    // What was there stays, and nothing else does.
+    let names = folder.names();
+    let (left, others): (Vec<_>, Vec<_>) = names.iter().partition(|name| name.starts_with('.'));
+    assert_eq!(left.len(), 9, "{left:?}");
+    assert_eq!(others, ["backup", "db", "page.html"]);
+}
+
+#[test]
+fn what_is_restored_over_a_private_file_is_never_readable_for_others() {
+    let folder = Folder::new("private");
+    folder.kv(&["put", "-c", "db", "k", "v"]).is("");
+    std::fs::set_permissions(folder.file("db"), std::fs::Permissions::from_mode(0o640)).expect("permissions");
+    let mut child = folder.command(&["-q", "restore", "--overwrite", "-", "db"]);
+    let mut child = child.stdin(Stdio::piped()).spawn().expect("the command");
+    let begun = Instant::now();
+    let received = loop {
+        let names = folder.names();
+        if let Some(name) = names.into_iter().find(|name| name.starts_with(".kv-restore")) {
+            break folder.file(&name);
+        }
+        assert!(begun.elapsed() < Duration::from_secs(30), "the command does not begin");
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    let mode = std::fs::metadata(received).expect("a file").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let backup = std::fs::read(folder.file("db")).expect("a backup");
+    child.stdin.take().expect("a pipe").write_all(&backup).expect("a pipe");
+    assert_eq!(child.wait().expect("wait").code(), Some(0));
+    let mode = std::fs::metadata(folder.file("db"))
+        .expect("a file")
+        .permissions()
+        .mode();
+    assert_eq!((mode & 0o777, folder.names()), (0o640, vec!["db".to_string()]));
 }
 
 /// Runs `restore` until it has its handlers, sends it a signal, and ends its input. Returns its exit status.

@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::Folder;
-use kv_engine::{Db, Options, PutMode, TableId, WriteOptions};
+use common::{large, Folder};
+use kv_engine::{Db, Options, WriteOptions};
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -61,18 +61,6 @@ fn wait_for_a_file(folder: &Folder) {
     }
 }
 
-/// A database with so many entries that they do not fit into a pipe.
-fn large(folder: &Folder) {
-    let db = Db::open(&folder.file("db"), &Options::default()).expect("open");
-    let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
-    for n in 0..20_000u32 {
-        let key = format!("{n:08}");
-        let put = txn.put(TableId::MAIN, key.as_bytes(), &[b'v'; 100], PutMode::Append);
-        put.expect("put");
-    }
-    txn.commit().expect("commit");
-}
-
 /// The first lines of a text in each format, as many as make a load begin.
 fn texts() -> [String; 3] {
     let lines = |head: &str, line: &dyn Fn(u32) -> String| {
@@ -120,11 +108,12 @@ fn a_pipe_that_stalls_does_not_keep_a_restore_or_a_put() {
 }
 
 #[test]
-fn a_reader_that_stalls_does_not_keep_a_dump_or_a_backup() {
+fn a_reader_that_stalls_does_not_keep_a_scan_or_a_dump_or_a_backup() {
     let folder = Folder::new("stall-dump");
     large(&folder);
     for args in [
-        &["dump", "db"][..],
+        &["scan", "db"][..],
+        &["dump", "db"],
         &["dump", "-f", "json", "db"],
         &["dump", "-f", "csv", "db"],
         &["backup", "db", "-"],

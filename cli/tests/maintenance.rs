@@ -3,8 +3,8 @@
 
 mod common;
 
-use common::{Folder, KV};
-use kv_engine::{Db, Job, Options, PageUse, PutMode, TableId, WriteOptions};
+use common::{damage, fill, pages, Folder, KV};
+use kv_engine::{Db, Options, PageUse, PutMode, TableId, WriteOptions};
 use serde_json::Value;
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -16,32 +16,10 @@ fn database(folder: &Folder) -> u64 {
     let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
     let named = txn.table_create(b"named", true).expect("a table");
     txn.put(named, b"long", &[7; 1 << 20], PutMode::Set).expect("put");
-    for n in 0..5000u32 {
-        txn.put(
-            TableId::MAIN,
-            format!("{n:06}").as_bytes(),
-            &[b'v'; 50],
-            PutMode::Append,
-        )
-        .expect("put");
-    }
+    fill(&mut txn, TableId::MAIN, 5000, 50);
     txn.commit().expect("commit");
-    let mut leaves = Vec::new();
-    let uses = db.page_uses(&kv_engine::Job::silent(), &mut |run| {
-        if run.usage == kv_engine::PageUse::Leaf && run.table == Some(TableId::MAIN) {
-            leaves.push(run.first.get());
-        }
-    });
-    uses.expect("uses");
+    let leaves = pages(&db, PageUse::Leaf, Some(TableId::MAIN));
     leaves[leaves.len() / 2]
-}
-
-/// Overwrites a page.
-fn damage(folder: &Folder, page: u64) {
-    let path = folder.file("db");
-    let mut bytes = std::fs::read(&path).expect("read");
-    bytes[page as usize * 4096..][..4096].fill(0xA5);
-    std::fs::write(&path, bytes).expect("write");
 }
 
 fn one(answer: &common::Answer) -> Value {
@@ -75,18 +53,9 @@ fn a_kind_of_fault_is_explained_once_and_tables_have_names() {
     let db = Db::open(&folder.file("db"), &Options::default()).expect("open");
     let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
     let table = txn.table_create(b"fruit", true).expect("a table");
-    for n in 0..5000u32 {
-        let put = txn.put(table, format!("{n:06}").as_bytes(), &[b'v'; 50], PutMode::Set);
-        put.expect("put");
-    }
+    fill(&mut txn, table, 5000, 50);
     txn.commit().expect("commit");
-    let mut leaves = Vec::new();
-    let uses = db.page_uses(&Job::silent(), &mut |run| {
-        if run.usage == PageUse::Leaf && run.table == Some(table) {
-            leaves.push(run.first.get());
-        }
-    });
-    uses.expect("uses");
+    let leaves = pages(&db, PageUse::Leaf, Some(table));
     drop(db);
     leaves.iter().take(3).for_each(|page| damage(&folder, *page));
     let found = folder.kv(&["check", "db"]).ends_with(3);
@@ -122,6 +91,7 @@ fn damage_is_found_told_and_survived() {
     let lines = folder.kv(&["check", "db", "-o", "json", "--all"]).ends_with(3).json();
     assert_eq!(lines[0]["page"], page);
     assert!(lines[0]["fault"].is_string() && lines[0]["advice"].is_string());
+    assert_eq!(lines[0]["kind"], "unreadable");
     assert_eq!(lines.last().map(|line| &line["damaged"]), Some(&Value::Bool(true)));
     // What is before the damage is shown; then the message has the page, the table and what to do.
     let scan = folder.kv(&["scan", "db", "-k"]).ends_with(3);
@@ -175,7 +145,6 @@ fn damage_of_the_list_of_free_pages_leaves_the_entries_readable() {
     // Each key is replaced in a commit of its own, until more died than the slots list and the space tree has a page.
     let path = folder.file("db");
     let db = Db::open(&path, &Options::default()).expect("open");
-    let mut own = None;
     for n in (0..5000u32).step_by(7) {
         let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
         let key = format!("{n:06}");
@@ -183,14 +152,9 @@ fn damage_of_the_list_of_free_pages_leaves_the_entries_readable() {
             .expect("put");
         txn.commit().expect("commit");
     }
-    let uses = db.page_uses(&kv_engine::Job::silent(), &mut |run| {
-        if run.usage == kv_engine::PageUse::Own {
-            own = Some(run.first.get());
-        }
-    });
-    uses.expect("uses");
+    let own = pages(&db, PageUse::Own, None);
     drop(db);
-    let page = own.expect("a page of the space tree");
+    let page = *own.last().expect("a page of the space tree");
     damage(&folder, page);
     let found = folder.kv(&["check", "--all", "db"]).ends_with(3);
     assert!(
@@ -198,6 +162,16 @@ fn damage_of_the_list_of_free_pages_leaves_the_entries_readable() {
         "{found:?}"
     );
     assert!(!found.text().contains("cannot be read"), "{found:?}");
+    // The page is read as a page of the tree, and for what it lists; it is one fault.
+    assert_eq!(found.text().matches(&format!("page {page}: ")).count(), 1, "{found:?}");
+    let lines = folder.kv(&["check", "--all", "-o", "json", "db"]).ends_with(3).json();
+    assert!(
+        lines.len() == 2 && lines[0]["page"] == page && lines[1]["faults"] == 1,
+        "{lines:?}"
+    );
+    // Which pages are dead is not known, so nobody can say what became of them.
+    let unaccounted = lines[1]["unaccounted_pages"].as_u64();
+    assert!(unaccounted > Some(0) && lines[1]["dead_pages"] == 0, "{lines:?}");
     assert_eq!(
         folder.kv(&["scan", "db", "-k"]).ends_with(0).text().lines().count(),
         5000

@@ -13,7 +13,7 @@ use crate::pager::{Accounting, Descriptor, Pager, Snapshot, View, Wait};
 use crate::tree::read::check::{Checker, PageSet, Reached};
 use crate::txn::DeadExtents;
 use crate::util::shown::plural;
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
 use std::sync::Arc;
 use std::time::Instant;
@@ -196,6 +196,7 @@ fn run(
         },
         job,
         on_fault,
+        told: BTreeSet::new(),
         stopped: false,
     };
     let mut reached = PageSet::new();
@@ -218,7 +219,14 @@ struct Check<'f, 'j> {
     report: CheckReport,
     job: &'f Job<'j>,
     on_fault: &'f mut dyn FnMut(&Fault) -> bool,
+    /// Where faults were found in trees that are read twice: a page that cannot be read is one fault.
+    told: BTreeSet<(PageNo, TableId)>,
     stopped: bool,
+}
+
+/// Returns whether a tree is checked as a tree and read for what it lists.
+fn is_read_twice(table: &TableId) -> bool {
+    [TableId::CATALOGUE, TableId::NAMES, TableId::SPACE].contains(table)
 }
 
 impl Check<'_, '_> {
@@ -233,6 +241,9 @@ impl Check<'_, '_> {
             return false;
         }
         self.report.faults += 1;
+        if let (Some(page), Some(table)) = (fault.page, fault.table.filter(is_read_twice)) {
+            self.told.insert((page, table));
+        }
         self.stopped |= !(self.on_fault)(fault);
         !self.stopped
     }
@@ -242,7 +253,16 @@ impl Check<'_, '_> {
         if error.is_no_memory() {
             return self.job.lack_memory();
         }
-        self.found(&Fault::of(error, table));
+        self.found_again(&Fault::of(error, table));
+    }
+
+    /// Reports a fault that was met in reading a tree for what it lists, unless the check of the tree has found one at
+    /// the same page.
+    fn found_again(&mut self, fault: &Fault) {
+        let at = fault.page.zip(fault.table);
+        if at.is_none_or(|at| !self.told.contains(&at)) {
+            self.found(fault);
+        }
     }
 
     /// Checks every tree of the commit.
@@ -257,12 +277,9 @@ impl Check<'_, '_> {
             Ok(CommitTrees { all, faults }) => (all, faults),
             Err(error) => return self.failed(TableId::CATALOGUE, &error),
         };
-        // The catalogue was read once to learn the trees, and is read again as a tree below.
-        let told: HashSet<(PageNo, TableId, String)> = faults
-            .iter()
-            .filter_map(|fault| Some((fault.page?, fault.table?, fault.what.clone())))
-            .collect();
-        for fault in &faults {
+        // The catalogue was read once to learn the trees, and is read again as a tree below, which tells more of a page.
+        let (of_pages, others): (Vec<Fault>, Vec<Fault>) = faults.into_iter().partition(|fault| fault.page.is_some());
+        for fault in &others {
             self.found(fault);
         }
         let of_users = |(table, _): &&(TableId, Root)| *table == TableId::MAIN || catalogue::is_named(*table);
@@ -277,10 +294,8 @@ impl Check<'_, '_> {
         let (mut tree_pages, mut overflow_pages) = (0, 0);
         let current = std::cell::Cell::new(TableId::MAIN);
         let job = self.job;
-        let mut on_fault = |page: PageNo, kind: FaultKind, what: &str| match told.is_empty() {
-            false if told.contains(&(page, current.get(), what.to_string())) => !self.stopped,
-            _ => self.found(&Fault::at(page, current.get(), kind, what)),
-        };
+        let mut on_fault =
+            |page: PageNo, kind: FaultKind, what: &str| self.found(&Fault::at(page, current.get(), kind, what));
         let mut on_run = |extent: Extent, what: Reached| {
             reached.insert_run(extent.run);
             let pages = extent.run.pages;
@@ -304,6 +319,11 @@ impl Check<'_, '_> {
         }
         self.report.tree_pages = tree_pages;
         self.report.overflow_pages = overflow_pages;
+        for fault in &of_pages {
+            if !self.stopped {
+                self.found_again(fault);
+            }
+        }
     }
 
     /// Checks that every page of the file has exactly one use.
@@ -311,9 +331,13 @@ impl Check<'_, '_> {
         let first = PageNo::new(meta_pages(view.page_size()));
         let end = PageNo::new(self.report.pages);
         let desc = &space.desc;
+        let used = first.get() + self.report.tree_pages + self.report.overflow_pages;
         let dead = match DeadExtents::of(&view, &desc.roots.space, desc.id, &space.changes) {
             Ok(dead) => dead,
-            Err(error) => return self.failed(TableId::SPACE, &error),
+            Err(error) => {
+                self.report.unaccounted_pages = self.report.pages.saturating_sub(used);
+                return self.failed(TableId::SPACE, &error);
+            }
         };
         if let Some((page, what)) = dead.fault {
             self.fault(Some(page), TableId::SPACE, what);
@@ -321,7 +345,7 @@ impl Check<'_, '_> {
         let is_hidden = self.report.faults > 0;
         let spilled = space.spilled.iter().map(|run| (*run, "space bookkeeping"));
         let dead = dead.extents.values().map(|d| (d.extent.run, "dead"));
-        let mut counted = first.get() + self.report.tree_pages + self.report.overflow_pages;
+        let mut counted = used;
         for (run, what) in dead.chain(spilled) {
             if run.first < first || run.checked_end().is_none_or(|behind| behind > end) {
                 if !self.fault(Some(run.first), TableId::SPACE, "pages outside the file are listed") {

@@ -9,6 +9,7 @@
 static int32_t count(void *ctx, const kv_fault *fault)
 {
     CHECK(fault->struct_size == sizeof *fault && fault->status == KV_CORRUPT && strlen(fault->message) > 5);
+    CHECK(fault->kind == KV_FAULT_UNREADABLE && fault->reserved == 0);
     ++*(int *)ctx;
     return 0;
 }

@@ -23,7 +23,7 @@ static void structs(void)
         CHECK(offsetof(kv_op, key) == 16);
         /* May grow at their end. */
         SIZE(kv_error, 56);
-        SIZE(kv_fault, 32);
+        SIZE(kv_fault, 40);
         SIZE(kv_options, 64);
         SIZE(kv_job_options, 24);
     }
@@ -83,6 +83,7 @@ static void numbers(void)
     CHECK(KV_BATCH_KEYS == 0x40000 && KV_BATCH_VALUES == 0x80000);
     CHECK(KV_KIND_PRESENT == 1 && KV_KIND_ABSENT == 0);
     CHECK(KV_JOB_CHECK_SPACE == 0x4000000 && KV_JOB_COMPACT == 0x8000000 && KV_JOB_OVERWRITE == 0x10000000);
+    CHECK(KV_FAULT_UNREADABLE == 80 && KV_FAULT_CONTRADICTION == 81);
     CHECK(KV_NONE == UINT64_MAX);
 }
 

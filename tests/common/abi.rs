@@ -92,6 +92,8 @@ pub struct kv_fault {
     pub page: u64,
     pub table: u64,
     pub message: *const c_char,
+    pub kind: u32,
+    pub reserved: u32,
 }
 
 pub type kv_fault_fn = Option<unsafe extern "C" fn(*mut c_void, *const kv_fault) -> i32>;

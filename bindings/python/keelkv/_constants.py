@@ -45,6 +45,7 @@ SEEK_LT = 36
 
 DURABILITY = {"full": 64, "lazy": 65}
 VERIFY = {"once": 72, "always": 73, "never": 74}
+FAULT = {"unreadable": 80, "contradiction": 81}
 
 #: What a scan hands out.
 SCAN_ITEMS, SCAN_KEYS, SCAN_VALUES = 0, 1, 2

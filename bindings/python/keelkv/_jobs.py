@@ -46,7 +46,8 @@ class Job:
         self._raised: List[BaseException] = []
         self.on_fault = FAULT(
             lambda _, fault: 0 if on_fault is None else self._call(
-                on_fault, fault[0].status, fault[0].page, fault[0].table, fault[0].message.decode("utf-8", "replace")
+                on_fault, fault[0].status, fault[0].page, fault[0].table, fault[0].message.decode("utf-8", "replace"),
+                fault[0].kind,
             )
         )
         # Always called back, as Python looks for signals then.

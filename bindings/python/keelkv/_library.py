@@ -91,7 +91,7 @@ class JobOptions(C.Structure):
 
 
 class Fault(C.Structure):
-    _fields_ = _struct("struct_size:u4 status:i4 page:u8 table:u8 message:s")
+    _fields_ = _struct("struct_size:u4 status:i4 page:u8 table:u8 message:s kind:u4 reserved:u4")
 
 
 class CheckReport(C.Structure):

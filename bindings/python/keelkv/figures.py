@@ -85,6 +85,9 @@ class Fault(NamedTuple):
     table: Optional[int]
     #: What is wrong, in words.
     message: str
+    #: "unreadable": bytes are not those that were written, or cannot be read. "contradiction": they can be read, and
+    #: contradict the format or other parts of the file. None: a kind that this version does not know.
+    kind: Optional[str]
 
 
 class CheckReport(NamedTuple):

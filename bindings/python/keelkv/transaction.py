@@ -26,6 +26,7 @@ from . import _ending
 from ._backend import CursorCore, EntriesCore, TransactionCore, WriterCore
 from ._constants import (
     EVERYTHING,
+    FAULT,
     JOB_CHECK_SPACE,
     NO_OVERWRITE,
     RANGE_REVERSE,
@@ -51,13 +52,15 @@ W = TypeVar("W")
 Progress = Callable[[int, int], object]
 
 
-def on_fault(function: Optional[Callable[[Fault], object]]) -> Optional[Callable[[int, int, int, str], object]]:
+def on_fault(function: Optional[Callable[[Fault], object]]) -> Optional[Callable[[int, int, int, str, int], object]]:
     """What the back ends call for a fault."""
     if function is None:
         return None
     none = UNLIMITED
-    return lambda status, page, table, message: function(
-        Fault(status, None if page == none else page, None if table == none else table, in_python(message))
+    kinds = {number: kind for kind, number in FAULT.items()}
+    return lambda status, page, table, message, kind: function(
+        Fault(status, None if page == none else page, None if table == none else table, in_python(message),
+              kinds.get(kind))
     )
 
 

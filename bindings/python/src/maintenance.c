@@ -7,7 +7,7 @@
 typedef struct Job {
     PyThreadState *thread; /* of the caller, while the GIL is released */
     PyObject *progress;    /* called with (done, total); NULL = nobody */
-    PyObject *on_fault;    /* called with (status, page, table, message); NULL = nobody */
+    PyObject *on_fault;    /* called with (status, page, table, message, kind); NULL = nobody */
     PyObject *write;       /* called with the bytes of a backup; NULL = nobody */
 } Job;
 
@@ -48,8 +48,8 @@ static int32_t on_fault(void *ctx, const kv_fault *fault)
     PyEval_RestoreThread(job->thread);
     message = PyUnicode_DecodeUTF8(fault->message, (Py_ssize_t)strlen(fault->message), "replace");
     if (message != NULL) {
-        result = PyObject_CallFunction(job->on_fault, "iKKO", (int)fault->status, (unsigned long long)fault->page,
-            (unsigned long long)fault->table, message);
+        result = PyObject_CallFunction(job->on_fault, "iKKOI", (int)fault->status, (unsigned long long)fault->page,
+            (unsigned long long)fault->table, message, (unsigned int)fault->kind);
         Py_DECREF(message);
     }
     stop = verdict(result);

@@ -147,6 +147,7 @@ class Provoked(Case):
         self.assertEqual(report.faults, len(faults))
         self.assertEqual(faults[0].status, keelkv.CorruptError.status)
         self.assertIsInstance(faults[0].message, str)
+        self.assertEqual({fault.kind for fault in faults}, {"unreadable"})
         with self.assertRaises(keelkv.CorruptError):
             db.backup(self.directory / "copy.kv")
         db.close()

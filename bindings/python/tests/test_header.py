@@ -43,13 +43,14 @@ class Header(unittest.TestCase):
         own = {"SCAN_ITEMS", "SCAN_KEYS", "SCAN_VALUES", "UNLIMITED"}
         mine.update({f"DURABILITY_{name.upper()}": value for name, value in _constants.DURABILITY.items()})
         mine.update({f"VERIFY_{name.upper()}": value for name, value in _constants.VERIFY.items()})
+        mine.update({f"FAULT_{name.upper()}": value for name, value in _constants.FAULT.items()})
         mine.update({name: getattr(_jobs, name) for name in (
             "OK", "NOTFOUND", "BUSY", "TOO_SMALL", "BAD_HANDLE", "FORKED", "CORRUPT", "NONE")})
         self.assertGreater(len(mine), 40)
         for name in mine.keys() - own:
             self.assertEqual(mine[name], theirs.get(name), name)
         # Every choice of an option can be chosen.
-        choices = {name for name in theirs if name.startswith(("DURABILITY_", "VERIFY_")) and theirs[name] != 0}
+        choices = {name for name in theirs if name.startswith(("DURABILITY_", "VERIFY_", "FAULT_")) and theirs[name] != 0}
         self.assertEqual(choices - mine.keys(), set())
         self.assertEqual(_constants.UNLIMITED, theirs["NONE"])
 

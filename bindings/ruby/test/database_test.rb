@@ -246,7 +246,7 @@ class OpenTest < DatabaseTest
       faults = []
       report = db.check { |fault| faults << fault }
       assert_equal [4, 4], [report[:faults], faults.size]
-      assert_equal ["KV_CORRUPT", 0], faults.first.values_at(:status, :table)
+      assert_equal ["KV_CORRUPT", 0, :unreadable], faults.first.values_at(:status, :table, :kind)
       assert_raises(KV::Corrupt) { db.backup("no.kv") }
       assert_equal number(0), db.first[0]
     end

@@ -13,6 +13,7 @@ class HeaderTest < DatabaseTest
   CHOICES = {
     DURABILITIES: { full: "DURABILITY_FULL", lazy: "DURABILITY_LAZY" },
     VERIFICATIONS: { once: "VERIFY_ONCE", always: "VERIFY_ALWAYS", never: "VERIFY_NEVER" },
+    FAULTS: { unreadable: "FAULT_UNREADABLE", contradiction: "FAULT_CONTRADICTION" },
     PUTS: { new: "NO_OVERWRITE", existing: "NO_INSERT", append: "APPEND" },
     SEEKS: { eq: "SEEK_EQ", ge: "SEEK_GE", gt: "SEEK_GT", le: "SEEK_LE", lt: "SEEK_LT" }
   }.freeze

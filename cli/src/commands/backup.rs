@@ -46,21 +46,25 @@ impl Backup {
         }
         let mut out = Out::open()?;
         let mut bytes = 0;
+        let mut unwritten = None;
         let copied = progress::of_job(context, "copying", database.db.stat().pages, |job| {
             if !to_stream {
                 return txn.backup(&self.target, options, job);
             }
-            // A pipe that is closed early is an error here: the backup is not whole.
-            let failed = |error| match is_interruption(&error) {
-                true => Error::Cancelled,
-                false => Error::io("write to standard output", error),
+            let mut failed = |error| {
+                unwritten = Some(error);
+                Error::Cancelled
             };
             txn.backup_to(options, job, &mut |part| {
                 bytes += part.len() as u64;
-                out.write_all(part).map_err(failed)
+                out.write_all(part).map_err(&mut failed)
             })?;
             out.flush().map_err(failed)
         });
+        // A pipe that is closed early is an error here: the backup is not whole.
+        if let Some(error) = unwritten.filter(|error| !is_interruption(error)) {
+            return Err(Failure::whole_output(&error));
+        }
         copied.map_err(|error| database.fail(error))?;
         if !to_stream {
             // The backup is made, whatever became of the file since.

@@ -3,6 +3,7 @@
 use crate::context::Context;
 use crate::database::Database;
 use crate::exit::{About, Exit, Failure, Outcome};
+use crate::global::seconds;
 use crate::interrupt;
 use crate::output::figures::{self, Figure, Record};
 use crate::output::stream::Out;
@@ -27,8 +28,8 @@ pub struct Bench {
     #[arg(long, value_name = "DIRECTORY")]
     folder: Option<PathBuf>,
     /// For how many seconds each row is measured.
-    #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
-    seconds: f64,
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds, allow_negative_numbers = true)]
+    seconds: Duration,
     /// How many entries to work with, at most.
     #[arg(long, value_name = "COUNT", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
     entries: u64,
@@ -51,8 +52,7 @@ impl Bench {
     /// Measures.
     pub fn run(self, context: &Context) -> Outcome {
         interrupt::watch();
-        let time = Duration::try_from_secs_f64(self.seconds)
-            .map_err(|_| Failure::usage("--seconds must be a time that can be waited for"))?;
+        let time = self.seconds;
         let entries = match &self.file {
             Some(file) => self.sample(&Database::to_read(file, context)?)?,
             None => self.made_up(),

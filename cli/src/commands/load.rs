@@ -9,12 +9,14 @@ use crate::formats::sink::{Sink, TableName};
 use crate::formats::{csv, json, mdb, Format};
 use crate::input::args::{HexArg, TableArg};
 use crate::input::lines::Lines;
+use crate::input::names;
 use crate::interrupt;
 use crate::output::progress::{Progress, Unit};
 use crate::output::text::{counted, Quoted};
 use clap::Args;
 use kv_engine::{Error, PutMode, TableId};
 use std::ffi::OsString;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 /// Reads what kv dump, mdb_dump and others have written, all of it or nothing.
@@ -42,8 +44,8 @@ pub struct Load {
     #[arg(long)]
     no_overwrite: bool,
     /// Commits after each so many entries.
-    #[arg(long, value_name = "ENTRIES", allow_negative_numbers = true)]
-    batch: Option<std::num::NonZeroU64>,
+    #[arg(long, value_name = "ENTRIES", value_parser = at_least_one, allow_negative_numbers = true)]
+    batch: Option<NonZeroU64>,
     /// The first line of CSV is an entry: key,value.
     #[arg(long)]
     no_heading: bool,
@@ -52,12 +54,20 @@ pub struct Load {
     hex: bool,
 }
 
+/// Reads a number of entries.
+fn at_least_one(text: &str) -> Result<NonZeroU64, String> {
+    text.parse().map_err(|_| "it is not a number from 1 on".to_string())
+}
+
 impl Load {
     /// Reads.
     pub fn run(self, context: &Context) -> Outcome {
         // These two are options of their own here, since they mean something else than in other commands.
         let main = TableArg { table: self.table }.name()?;
         let syntax = HexArg { hex: self.hex }.syntax();
+        if self.create.create {
+            names::check_typed(main.as_deref())?;
+        }
         let mut lines = Lines::open(&self.input)?;
         let format = match self.format {
             Some(format) => format,

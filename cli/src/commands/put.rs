@@ -4,6 +4,7 @@ use crate::context::Context;
 use crate::database::{Database, WriteAccess};
 use crate::exit::{shown, About, Exit, Failure, Outcome};
 use crate::input::args::{page_size, HexArg, TableArg};
+use crate::input::names;
 use crate::input::values::{Target, Value};
 use crate::interrupt;
 use crate::output::text::{Quoted, Typed};
@@ -76,6 +77,9 @@ impl Put {
     pub fn run(self, context: &Context) -> Outcome {
         let syntax = self.hex.syntax();
         let name = self.table.name()?;
+        if self.create.create {
+            names::check_typed(name.as_deref())?;
+        }
         let mut pairs = Vec::new();
         for pair in self.pairs.chunks(2) {
             let [key, value] = pair else {

@@ -82,7 +82,7 @@ fn write(path: &Path, bytes: &[u8]) -> Outcome<()> {
     if is_special {
         return std::fs::write(path, bytes).map_err(|e| Failure::file(path, "write", &e));
     }
-    let (part, mut file) = Temporary::file(path, "report")?;
+    let (part, mut file) = Temporary::file(path, "report", 0o666)?;
     file.write_all(bytes).map_err(|e| Failure::file(path, "write", &e))?;
     part.keep_as(path)
 }

@@ -41,7 +41,10 @@ impl Restore {
         }
         interrupt::watch();
         // What came through a pipe lies beside the target until it is verified.
-        let (received, file) = Temporary::file(&self.target, "restore")?;
+        // Where it replaces a file that others may not read, they may not read it meanwhile either. A new file gets no
+        // more permissions than this one.
+        let mode = if self.target.exists() { 0o600 } else { 0o666 };
+        let (received, file) = Temporary::file(&self.target, "restore", mode)?;
         receive(file, &self.target, context)?;
         self.copy(received.path(), context)
             .map_err(|failure| failure.about_input(received.path()))

@@ -2,14 +2,14 @@
 
 use crate::context::Context;
 use crate::database::{Database, Table};
-use crate::exit::{shown, About, Exit, Outcome};
+use crate::exit::{shown, Exit, Failure, Outcome};
 use crate::inspect::faults::Faults;
 use crate::output::figures::{self, Figure};
 use crate::output::progress;
 use crate::output::stream::{self, Out};
 use crate::output::FormArg;
 use clap::Args;
-use kv_engine::{table_called, Fault};
+use kv_engine::{table_called, Error, Fault};
 use std::path::PathBuf;
 
 /// Saves what can be read of a damaged file into a new one.
@@ -57,7 +57,11 @@ impl Salvage {
             kv_engine::salvage(&self.damaged, &self.new, self.overwrite, job, &mut on_fault)
         });
         let written = faults.end();
-        let report = report.about(&self.damaged)?;
+        let report = report.map_err(|error| match &error {
+            // It need not be told to salvage the file.
+            Error::NotADatabase(_) => Failure::bare(&self.damaged, &error).advise("check the name of the file"),
+            _ => Failure::of(&self.damaged, error),
+        })?;
         let lost = report.lost_entries + report.uncertain + report.lost_subtrees + report.ambiguous_pages;
         let is_whole = lost == 0 && report.damaged_pages == 0;
         let record = vec![

@@ -4,6 +4,7 @@ use crate::context::Context;
 use crate::database::Database;
 use crate::exit::{About, Exit, Outcome};
 use crate::input::args::{HexArg, RangeArgs, TableArg};
+use crate::interrupt;
 use crate::output::entries::EntryForm;
 use crate::output::stream::Out;
 use crate::output::FormArg;
@@ -54,6 +55,7 @@ impl Scan {
             form: self.form.form,
             syntax,
         };
+        interrupt::watch();
         let mut out = Out::open()?;
         let mut cursor = Cursor::new(&mut *reader, table, &range.range(self.reverse)).about(&self.file)?;
         let mut is_there = cursor.nth(&mut *reader, self.skip).about(&self.file)?;

@@ -7,6 +7,7 @@ use super::sink::{Sink, TableName, TableWriter};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::input::bytes::{from_hex, Syntax};
 use crate::input::lines::{no_memory, wrong_line, Lines};
+use crate::input::names;
 use crate::output::stream::Out;
 use crate::output::text::{hex, Quoted};
 use ::csv::{ByteRecord, ReaderBuilder, WriterBuilder};
@@ -199,7 +200,10 @@ pub fn read(lines: Lines, sink: &mut dyn Sink, syntax: Syntax, has_heading: bool
         };
         let table = at.table.map(field).transpose()?.unwrap_or_default();
         if current.as_ref() != Some(&table) {
-            sink.table(Some(table.as_slice()).filter(|name| !name.is_empty()))?;
+            let name = Some(table.as_slice()).filter(|name| !name.is_empty());
+            name.map_or(Ok(()), names::check)
+                .map_err(|what| wrong(what.to_string()))?;
+            sink.table(name)?;
             current = Some(table);
         }
         sink.entry(&field(at.key)?, &field(at.value)?)?;

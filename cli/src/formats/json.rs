@@ -5,10 +5,13 @@ use super::sink::{Sink, TableName, TableWriter};
 use crate::exit::Outcome;
 use crate::input::bytes::Syntax;
 use crate::input::lines::Lines;
+use crate::input::names;
 use crate::output::json::{bytes_of, Object};
 use crate::output::stream::Out;
 use crate::output::text::Quoted;
-use serde_json::{Map, Value};
+use serde_core::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+use std::fmt;
 
 /// Writes tables.
 pub struct Writer<'o> {
@@ -57,6 +60,108 @@ impl TableWriter for Writer<'_> {
     }
 }
 
+/// A JSON value, and the first member that an object within it has twice. Parsers differ in which one they take.
+struct Read {
+    value: Value,
+    twice: Option<String>,
+}
+
+impl From<Value> for Read {
+    fn from(value: Value) -> Read {
+        Read { value, twice: None }
+    }
+}
+
+impl<'de> Deserialize<'de> for Read {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Read, D::Error> {
+        struct Any;
+
+        impl<'de> Visitor<'de> for Any {
+            type Value = Read;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value")
+            }
+
+            fn visit_unit<E>(self) -> Result<Read, E> {
+                Ok(Value::Null.into())
+            }
+
+            fn visit_bool<E>(self, value: bool) -> Result<Read, E> {
+                Ok(Value::Bool(value).into())
+            }
+
+            fn visit_u64<E>(self, value: u64) -> Result<Read, E> {
+                Ok(Value::Number(value.into()).into())
+            }
+
+            fn visit_i64<E>(self, value: i64) -> Result<Read, E> {
+                Ok(Value::Number(value.into()).into())
+            }
+
+            fn visit_f64<E>(self, value: f64) -> Result<Read, E> {
+                Ok(Number::from_f64(value).map_or(Value::Null, Value::Number).into())
+            }
+
+            fn visit_str<E>(self, value: &str) -> Result<Read, E> {
+                Ok(Value::String(value.to_string()).into())
+            }
+
+            fn visit_string<E>(self, value: String) -> Result<Read, E> {
+                Ok(Value::String(value).into())
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut from: A) -> Result<Read, A::Error> {
+                let (mut array, mut twice) = (Vec::new(), None);
+                while let Some(item) = from.next_element::<Read>()? {
+                    array.push(item.value);
+                    twice = twice.or(item.twice);
+                }
+                let value = Value::Array(array);
+                Ok(Read { value, twice })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut from: A) -> Result<Read, A::Error> {
+                let (mut object, mut twice) = (Map::new(), None);
+                while let Some((name, member)) = from.next_entry::<String, Read>()? {
+                    twice = twice.or(member.twice);
+                    if object.contains_key(&name) {
+                        twice = twice.or_else(|| Some(name.clone()));
+                    }
+                    object.insert(name, member.value);
+                }
+                let value = Value::Object(object);
+                Ok(Read { value, twice })
+            }
+        }
+
+        from.deserialize_any(Any)
+    }
+}
+
+/// Says what is wrong with JSON that is a line by itself, so that the number of the line is another one.
+fn in_one_line(error: &serde_json::Error) -> String {
+    let (line, column) = (error.line(), error.column());
+    let said = error.to_string();
+    match said.strip_suffix(&format!(" at line {line} column {column}")) {
+        Some(what) => format!("{what} in column {column}"),
+        None => said,
+    }
+}
+
+/// Returns the object that a line is, or what is wrong with it.
+fn object_of(line: &[u8]) -> Result<Map<String, Value>, String> {
+    let read: serde_json::Result<Read> = serde_json::from_slice(line);
+    match read.map_err(|e| format!("this is no JSON object: {}", in_one_line(&e)))? {
+        Read { twice: Some(name), .. } => Err(format!("the member {} is there twice", Quoted(name.as_bytes()))),
+        Read {
+            value: Value::Object(object),
+            ..
+        } => Ok(object),
+        _ => Err("this is no JSON object, which begins with {".to_string()),
+    }
+}
+
 /// Reads all lines.
 pub fn read(lines: &mut Lines, sink: &mut dyn Sink) -> Outcome<()> {
     let mut current: Option<Option<Vec<u8>>> = None;
@@ -64,8 +169,7 @@ pub fn read(lines: &mut Lines, sink: &mut dyn Sink) -> Outcome<()> {
         if line.trim_ascii().is_empty() {
             continue;
         }
-        let read: serde_json::Result<Map<String, Value>> = serde_json::from_slice(line);
-        let object = read.map_err(|e| lines.wrong(format_args!("this is no JSON object: {e}")))?;
+        let object = object_of(line).map_err(|what| lines.wrong(what))?;
         let member = |name: &str| match object.get(name) {
             None | Some(Value::Null) => Ok(None),
             Some(value) => bytes_of(value)
@@ -81,6 +185,9 @@ pub fn read(lines: &mut Lines, sink: &mut dyn Sink) -> Outcome<()> {
             )));
         }
         if current.as_ref() != Some(&table) {
+            if let Some(Err(what)) = table.as_deref().map(names::check) {
+                return Err(lines.wrong(format_args!("\"table\": {what}")));
+            }
             sink.table(table.as_deref())?;
         }
         match (key, value) {

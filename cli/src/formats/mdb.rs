@@ -20,6 +20,7 @@ use super::sink::{Sink, TableName, TableWriter};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::input::bytes::from_hex;
 use crate::input::lines::Lines;
+use crate::input::names;
 use crate::output::stream::Out;
 use crate::output::text::{hex, Quoted};
 
@@ -242,7 +243,10 @@ impl Head {
             (b"format", b"bytevalue") => self.style = Style::ByteValue,
             (b"format", b"print") => self.style = Style::Print,
             (b"format", other) => return Err(format!("format {}; there are bytevalue and print", Quoted(other))),
-            (b"database" | b"subdatabase", _) => self.name = Some(value.to_vec()),
+            (b"database" | b"subdatabase", _) => {
+                names::check(value)?;
+                self.name = Some(value.to_vec());
+            }
             (b"duplicates" | b"dupsort" | b"dupfixed" | b"integerdup" | b"reversedup", value) => {
                 self.has_several_values |= value == b"1";
             }

@@ -100,6 +100,14 @@ impl<'o> Faults<'o> {
     }
 }
 
+/// Returns what programs call a kind of fault.
+fn kind_of(kind: FaultKind) -> &'static str {
+    match kind {
+        FaultKind::Unreadable => "unreadable",
+        FaultKind::Contradiction => "contradiction",
+    }
+}
+
 /// Returns a fault as a record.
 fn record(fault: &Fault, table: Option<String>) -> Record {
     let meaning = meaning(fault);
@@ -110,6 +118,7 @@ fn record(fault: &Fault, table: Option<String>) -> Record {
             fault.page.map_or(Figure::None("none"), |page| page.get().into()),
         ),
         ("table", table.map_or(Figure::None("not known"), Figure::Text)),
+        ("kind", Figure::Text(kind_of(fault.kind).to_string())),
         ("means", Figure::Text(meaning.means.to_string())),
         ("advice", Figure::Text(meaning.advice.to_string())),
     ]

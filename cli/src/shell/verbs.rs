@@ -282,7 +282,7 @@ impl Interpreter {
 
 /// Shows what clap says of a line: what is wrong with it, or the help that it asks for.
 fn told(error: &clap::Error) -> Outcome<Exit> {
-    match Failure::command_line(error) {
+    match Failure::command_line(error)? {
         Exit::Done => Ok(Exit::Done),
         exit => Err(Failure::new(exit, "")),
     }

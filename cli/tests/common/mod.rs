@@ -1,8 +1,9 @@
-//! What the tests of the command share: folders of their own, and the command with its answers.
+//! What the tests of the command share: folders of their own, databases, and the command with its answers.
 //!
 //! Every integration test is a program of its own and uses a part of this only, hence the `allow`.
 #![allow(dead_code)]
 
+use kv_engine::{Db, Job, Options, PageUse, PutMode, TableId, WriteOptions, WriteTxn};
 use std::ffi::OsStr;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -145,6 +146,50 @@ impl Answer {
             .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}")))
             .collect()
     }
+}
+
+/// Puts so many entries into a table: decimal numbers of six digits, in order, with a value of so many bytes.
+pub fn fill(txn: &mut WriteTxn, table: TableId, entries: u32, value: usize) {
+    for n in 0..entries {
+        let key = format!("{n:06}");
+        let put = txn.put(table, key.as_bytes(), &vec![b'v'; value], PutMode::Append);
+        put.expect("put");
+    }
+}
+
+/// Makes the database `db` with such entries in its main table.
+pub fn numbered(folder: &Folder, entries: u32, value: usize) -> Db {
+    let db = Db::open(&folder.file("db"), &Options::default()).expect("open");
+    let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+    fill(&mut txn, TableId::MAIN, entries, value);
+    txn.commit().expect("commit");
+    db
+}
+
+/// Makes the database `db` with so many entries that they do not fit into a pipe.
+pub fn large(folder: &Folder) {
+    drop(numbered(folder, 50_000, 100));
+}
+
+/// The pages that are used in this way, by a table or by none, in the order of the tree.
+pub fn pages(db: &Db, usage: PageUse, table: Option<TableId>) -> Vec<u64> {
+    let mut pages = Vec::new();
+    let uses = db.page_uses(&Job::silent(), &mut |run| {
+        if run.usage == usage && run.table == table {
+            let first = run.first.get();
+            pages.extend(first..first + run.pages);
+        }
+    });
+    uses.expect("uses");
+    pages
+}
+
+/// Overwrites a page of the database `db`, which nobody has open.
+pub fn damage(folder: &Folder, page: u64) {
+    let path = folder.file("db");
+    let mut bytes = std::fs::read(&path).expect("read");
+    bytes[page as usize * 4096..][..4096].fill(0xA5);
+    std::fs::write(&path, bytes).expect("write");
 }
 
 /// Random numbers (splitmix64), from a seed that a failing test shows.

@@ -34,10 +34,11 @@ module KV
       raise(@raised || e)
     end
 
-    # A fault as a Hash.
+    # A fault as a Hash. A kind that this version does not know is nil.
     def self.fault(pointer)
       fault = Native::Fault.new(pointer).to_hash
       fault[:status] = Native.kv_status_name(fault[:status])
+      fault[:kind] = Native::FAULTS.key(fault[:kind])
       fault[:message] = Names.in_ruby(fault[:message].dup.force_encoding(Encoding::UTF_8))
       fault
     end

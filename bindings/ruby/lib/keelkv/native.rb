@@ -41,6 +41,7 @@ module KV
     TABLES = 1
 
     DURABILITIES = { nil => 0, full: 64, lazy: 65 }.freeze
+    FAULTS = { unreadable: 80, contradiction: 81 }.freeze
     VERIFICATIONS = { nil => 0, once: 72, always: 73, never: 74 }.freeze
     OPEN_EXISTING = 0x1000
     OPEN_NEW = 0x2000

@@ -28,7 +28,8 @@ module KV
     end
 
     # Verifies all that the snapshot reaches, and returns a Hash of what was counted; +faults+ is 0 if all is well. The
-    # block is called with each fault, a Hash. +progress+ is called with the pages that are done and their number.
+    # block is called with each fault, a Hash with +:status+, +:page+, +:table+, +:message+ and +:kind+, which is
+    # +:unreadable+ or +:contradiction+. +progress+ is called with the pages that are done and their number.
     # <tt>space: true</tt> also proves that every page of the file is exactly one of used, free and so on.
     def check(space: false, progress: nil, &on_fault)
       report = Native::CheckReport.new_sized

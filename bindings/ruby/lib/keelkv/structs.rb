@@ -76,7 +76,8 @@ module KV
     end
 
     class Fault < SizedStruct
-      layout :struct_size, :uint32, :status, :int32, :page, :uint64, :table, :uint64, :message, :string
+      layout :struct_size, :uint32, :status, :int32, :page, :uint64, :table, :uint64, :message, :string,
+             :kind, :uint32, :reserved, :uint32
     end
 
     class CheckReport < SizedStruct
