@@ -427,6 +427,7 @@ impl Draft {
     pub fn push<P: DraftPages>(&mut self, at: TableIndex, edit: Edit<'_>, pages: &mut P) -> Result<()> {
         let table = &mut self.tables[at.0];
         table.last_is_greatest = edit.is_greatest;
+        table.forget_greatest();
         if let Err(error) = self.builder.record(&mut table.tree, edit) {
             return Err(self.fail(error));
         }
@@ -463,6 +464,9 @@ impl Draft {
             self.pinned_values.clear();
         }
         let removed = matches!(op, Op::Delete);
+        if removed && self.tables[at.0].greatest() == Some(edit.key) {
+            self.tables[at.0].forget_greatest();
+        }
         match edited {
             Edited::Here { .. } => cursor.edited(self.builder.version(), removed),
             _ if removed => cursor.deleted(),
@@ -479,6 +483,11 @@ impl Draft {
     /// Applies the edits of a table to its tree.
     pub fn flush<P: DraftPages>(&mut self, at: TableIndex, pages: &mut P) -> Result<()> {
         self.check_budget();
+        let table = &mut self.tables[at.0];
+        if !table.tree.edits.is_empty() {
+            let noted = table.note_last();
+            noted.map_err(|e| self.fail(e))?;
+        }
         let flushed = self.builder.flush(&mut self.tables[at.0].tree, pages);
         flushed.map_err(|e| self.fail(e))
     }
@@ -487,6 +496,7 @@ impl Draft {
     pub fn remove_range<P: DraftPages>(&mut self, at: TableIndex, keys: KeyRange<'_>, pages: &mut P) -> Result<u64> {
         let table = &mut self.tables[at.0];
         table.last_is_greatest = false;
+        table.forget_greatest();
         if !self.builder.held {
             self.pinned_values.clear();
         }
