@@ -5,7 +5,7 @@ use super::write::{Reserved, WriteTxn};
 use crate::error::{Error, Result};
 use crate::ids::TableId;
 use crate::page::KEY_MAX;
-use crate::tree::read::cursor::{TreeCursor, TreeView};
+use crate::tree::read::cursor::TreeCursor;
 use crate::tree::read::limits::Limits;
 use crate::tree::write::edits::Op;
 use crate::tree::write::range::KeyRange;
@@ -173,32 +173,12 @@ impl WriteTxn {
         self.draft.flush(at, &mut self.pages)?;
         let limits = range.limits().map_err(|e| self.draft.fail(e))?;
         let WriteTxn {
-            draft,
-            pages,
-            taker,
-            taken,
-            ..
+            draft, pages, taken, ..
         } = self;
-        taker.restart(limits);
-        let tree = draft.tree_now(table)?;
-        let view = TreeView {
-            source: &tree.source,
-            root: &tree.root,
-            version: tree.version,
-        };
-        let found = match range.reverse {
-            false => taker.first(&view),
-            true => taker.last(&view),
-        };
-        let copied = found.and_then(|found| match found {
-            true => taken.copy(taker.key(), draft.resolve(taker.value(&view)?)?).map(Some),
-            false => Ok(None),
-        });
-        let copied = copied.map_err(|e| draft.fail(e.in_table(table)))?;
-        if copied.is_none() {
+        let copy = |key: &[u8], value: &[u8]| taken.copy(key, value);
+        if !draft.take_end(at, &limits, range.reverse, pages, copy)? {
             return Ok(None);
         }
-        draft.edit_at(at, taker, Op::Delete, pages)?;
         draft.pin();
         Ok(Some(taken.entry()))
     }

@@ -45,8 +45,7 @@ pub struct WriteTxn {
     durability: Durability,
     /// The entry that `reserve` has returned, and whose value the caller may still be filling.
     pub(super) reserved: Option<Reserved>,
-    /// What [`WriteTxn::take_first`] goes to the entry with, and the entry that it took last.
-    pub(super) taker: TreeCursor,
+    /// The entry that [`WriteTxn::take_first`] took last.
     pub(super) taken: TakenEntry,
     pub(super) unfinished: UnfinishedValues,
 }
@@ -76,7 +75,6 @@ impl WriteTxn {
             pages,
             durability,
             reserved: None,
-            taker: TreeCursor::default(),
             taken: TakenEntry::default(),
             unfinished: UnfinishedValues::default(),
         }

@@ -153,6 +153,9 @@ impl Draft {
             op: Op::Put(Stored::Inline(entry.value)),
             is_greatest: entry.is_greatest,
         };
+        if !entry.is_greatest && self.edit_if_better(at, edit.key, edit.op, pages)? {
+            return Ok(());
+        }
         self.push(at, edit, pages)
     }
 
@@ -214,6 +217,9 @@ impl Draft {
             op: Op::Delete,
             is_greatest: false,
         };
+        if self.edit_if_better(at, key, Op::Delete, pages)? {
+            return Ok(());
+        }
         self.push(at, edit, pages)
     }
 
