@@ -470,8 +470,23 @@ impl Draft {
     }
 
     /// Makes an edit at once if it is better made so than collected, and returns whether it did.
-    #[inline]
+    #[inline(always)]
     pub(super) fn edit_if_better<P: DraftPages>(
+        &mut self,
+        at: TableIndex,
+        key: &[u8],
+        op: Op<'_>,
+        pages: &mut P,
+    ) -> Result<bool> {
+        // Transactions that only write pin nothing.
+        match self.builder.is_pinned() {
+            true => self.edit_behind_look(at, key, op, pages),
+            false => Ok(false),
+        }
+    }
+
+    #[inline(never)]
+    fn edit_behind_look<P: DraftPages>(
         &mut self,
         at: TableIndex,
         key: &[u8],

@@ -50,9 +50,9 @@ const FEW: usize = 128;
 /// A lazy commit of up to this many pages gets one run for leaves and branches together: many such commits are synced
 /// at once, and recovery looks at every run.
 const TOGETHER: u64 = 32;
-/// The number of private pages up to which edits of transactions that look before they write are made at once. Beyond it,
-/// scattered edits are better sorted: each then changes its leaf together with others.
-const AT_ONCE: usize = 1024;
+/// Up to this part of the private pages that memory is meant for, the edits of transactions that look before they write
+/// are made at once. Beyond it, scattered edits are better sorted: each then changes its leaf together with others.
+const AT_ONCE: usize = 2;
 /// The number of pages that a range delete may drop unread beyond those of the database. It bounds the work on damaged
 /// trees that share pages.
 const DROPPED_SLACK: u64 = 1 << 32;
@@ -365,9 +365,8 @@ impl TreeBuilder {
 
     /// Returns whether edits are better made at once than collected: the transaction looks before it writes, so the leaf is
     /// at hand, and has changed few pages, so that they are likely to be changed again before they are placed.
-    #[inline(always)]
     pub(super) fn edits_at_once(&self) -> bool {
-        self.pinned && !self.held && self.arena.len() < AT_ONCE
+        self.pinned && !self.held && self.arena.len() < self.most_pages() / AT_ONCE
     }
 
     /// Returns whether edits at positions have left more private pages than memory is meant for.
