@@ -90,7 +90,7 @@ pub(in crate::pager) fn recover(storage: &dyn Storage) -> Result<Recovered> {
         return Err(too_short(storage, len)?);
     }
     let slots = read_slots(|at, bytes| storage.read_at(at, bytes))?;
-    let (lost_slots, torn) = (slots.lost(), !slots.unreadable.is_empty());
+    let lost_slots = slots.lost();
     let (mut whole, mut erase) = (slots.whole, slots.unreadable);
     check_together(&whole)?;
     // What one slot says that this version does not know holds for the file.
@@ -112,7 +112,8 @@ pub(in crate::pager) fn recover(storage: &dyn Storage) -> Result<Recovered> {
         // Step 3: what the slot lists is all that a crash can have torn (I-2).
         let Some(damage) = missing(storage, len, &meta)? else {
             return Ok(Recovered {
-                closed: meta.closed && discarded == 0 && !torn,
+                // A lost slot may have held a later commit.
+                closed: meta.closed && discarded == 0 && lost_slots == 0,
                 lost_slots,
                 meta,
                 slot,
@@ -140,34 +141,55 @@ struct Slots {
     whole: Vec<(usize, Meta)>,
     /// The slots that hold something else, such as torn ones.
     unreadable: Vec<usize>,
-    /// The slots that hold nothing.
+    /// The slots that were never written, or were erased. The latter still have what was behind their first sector.
     empty: Vec<usize>,
+    /// Those of them that are all zeros: never written, as far as they tell.
+    zeros: Vec<usize>,
 }
 
 impl Slots {
-    fn add(&mut self, slot: usize, found: Slot) {
+    fn add(&mut self, slot: usize, bytes: &[u8; SLOT_BYTES], found: Slot) {
         match found {
             Slot::Valid(meta) => {
                 let at = self.whole.partition_point(|(_, newer)| newer.id > meta.id);
                 self.whole.insert(at, (slot, *meta));
             }
             Slot::Torn | Slot::Foreign => self.unreadable.push(slot),
-            Slot::Empty => self.empty.push(slot),
+            Slot::Empty => {
+                self.empty.push(slot);
+                if bytes.iter().all(|byte| *byte == 0) {
+                    self.zeros.push(slot);
+                }
+            }
         }
     }
 
-    /// Returns a bit for each slot that cannot be read, or that is missing: closing leaves the slot of the base of its
-    /// commit beside its own, so if the newest commit says that it closed the database, its base must be there.
+    /// Returns a bit for each slot that cannot be read, or that is missing.
     fn lost(&self) -> u32 {
-        let unreadable = self.unreadable.iter().fold(0, |bits, slot| bits | 1 << slot);
-        let is_alone = |(_, newest): &&(usize, Meta)| {
-            let is_base = |(_, meta): &(usize, Meta)| meta.id == newest.base;
-            newest.closed && newest.base > CommitId::NONE && !self.whole.iter().any(is_base)
-        };
-        match (self.empty.first(), self.whole.first().filter(is_alone)) {
-            (Some(slot), Some(_)) if unreadable == 0 => 1 << slot,
-            _ => unreadable,
+        let bit = |bits: u32, slot: &usize| bits | 1 << slot;
+        let unreadable = self.unreadable.iter().fold(0, bit);
+        // Writers take the first slot that is free (`Shared::free_slot`), so the first two are written before any behind
+        // them. The third is left out: a power cut can keep the fourth without it, and it may not be written for long.
+        let is_used = |slot: usize| !self.zeros.contains(&slot);
+        let is_passed_over = |slot: &&usize| **slot < 2 && (**slot == 0 || (**slot + 1..SLOTS).any(is_used));
+        let lost = self.zeros.iter().filter(is_passed_over).fold(unreadable, bit);
+        match self.place_of_base().filter(|_| lost == 0) {
+            Some(slot) => 1 << slot,
+            None => lost,
         }
+    }
+
+    /// Returns a slot that holds nothing, if the base of the newest commit is in none. It was in one when that commit
+    /// was written, so a later commit was written over it, and that is not there either. An erased slot explains that,
+    /// unless the database was closed, after which nothing is erased.
+    fn place_of_base(&self) -> Option<usize> {
+        let (_, newest) = self.whole.first()?;
+        let is_there = self.whole.iter().any(|(_, meta)| meta.id == newest.base);
+        if newest.base == CommitId::NONE || is_there {
+            return None;
+        }
+        let places = if newest.closed { &self.empty } else { &self.zeros };
+        places.first().copied()
     }
 }
 
@@ -176,7 +198,7 @@ pub(in crate::pager) fn lost_slots(read: impl Fn(u64, &mut [u8]) -> Result<()>) 
     let (mut slots, mut bytes) = (Slots::default(), [0; SLOT_BYTES]);
     for slot in 0..SLOTS {
         let found = read((slot * SLOT_BYTES) as u64, &mut bytes).and_then(|()| Meta::decode(&bytes));
-        slots.add(slot, found.unwrap_or(Slot::Foreign));
+        slots.add(slot, &bytes, found.unwrap_or(Slot::Foreign));
     }
     slots.lost()
 }
@@ -187,7 +209,7 @@ fn read_slots(read: impl Fn(u64, &mut [u8]) -> Result<()>) -> Result<Slots> {
     for slot in 0..SLOTS {
         read((slot * SLOT_BYTES) as u64, &mut bytes)?;
         is_ours |= bytes.starts_with(&MAGIC);
-        slots.add(slot, Meta::decode(&bytes)?);
+        slots.add(slot, &bytes, Meta::decode(&bytes)?);
     }
     if !slots.whole.is_empty() {
         return Ok(slots);
