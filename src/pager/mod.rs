@@ -53,7 +53,7 @@ mod written;
 
 pub use self::core::{FileStat, Pager};
 pub use crate::file::peers::Writer;
-pub use commit::{dead_changes, Image, SpaceChange};
+pub use commit::{dead_changes, lost_slots, Image, SpaceChange};
 pub use descriptor::Descriptor;
 pub use open::{open_file, open_memory, CreateMode, Recovery};
 pub use options::{Durability, PagerOptions, Verify, Wait};

@@ -180,8 +180,8 @@ impl Slots {
     }
 
     /// Returns a slot that holds nothing, if the base of the newest commit is in none. It was in one when that commit
-    /// was written, so a later commit was written over it, and that is not there either. An erased slot explains that,
-    /// unless the database was closed, after which nothing is erased.
+    /// was written, so a later commit was written over it, and that is not there either. After a crash, an erased slot
+    /// explains that.
     fn place_of_base(&self) -> Option<usize> {
         let (_, newest) = self.whole.first()?;
         let is_there = self.whole.iter().any(|(_, meta)| meta.id == newest.base);
@@ -194,7 +194,7 @@ impl Slots {
 }
 
 /// Returns a bit for each slot that cannot be read, or that is missing. `read` fills a buffer from an offset on.
-pub(in crate::pager) fn lost_slots(read: impl Fn(u64, &mut [u8]) -> Result<()>) -> u32 {
+pub fn lost_slots(read: impl Fn(u64, &mut [u8]) -> Result<()>) -> u32 {
     let (mut slots, mut bytes) = (Slots::default(), [0; SLOT_BYTES]);
     for slot in 0..SLOTS {
         let found = read((slot * SLOT_BYTES) as u64, &mut bytes).and_then(|()| Meta::decode(&bytes));
