@@ -6,6 +6,7 @@
 
 use super::commit::{empty_image, lost_slots, recover, SyncTurns};
 use super::core::Pager;
+use super::dead_pages::NotedDeadPages;
 use super::descriptor::Descriptor;
 use super::options::PagerOptions;
 use super::shared::{self, CommitSlot, Constants, Opening, Shared};
@@ -319,9 +320,7 @@ impl Pager {
         tags.forget_in_children();
         let pager = Pager {
             shared,
-            pending_pages: AtomicU64::new(0),
-            free_pages: AtomicU64::new(0),
-            dead_pages_of: AtomicU64::new(CommitId::NONE.get()),
+            dead_pages: NotedDeadPages::default(),
             write_state: Mutex::new(Some(Box::default())),
             write_state_returned: Condvar::new(),
             sync_turns: SyncTurns::default(),
