@@ -65,6 +65,7 @@ fn a_foreign_file_is_told_from_a_damaged_one() {
     assert!(matches!(error, Error::NotADatabase(_)), "{error}");
     says(&error, &["5 bytes are too short"]);
     says(&open_bytes(&path, b"h"), &["1 byte is too short"]);
+    says(&open_bytes(&path, b"hello\nhello\n"), &["begins as a text does"]);
     // The beginning of the first slot.
     says(
         &open_bytes(&path, &good(&dir.file("c.kv"), 1)[..1]),
@@ -283,8 +284,12 @@ fn slots_that_need_not_be_written_are_not_lost() {
     let dir = TempDir::new("opening-unwritten");
     let (source, path, copy) = (dir.file("a.kv"), dir.file("b.kv"), dir.file("c.kv"));
     let (new, closed) = (good(&source, 0), good(&source, 1));
-    let txn = Db::open(&source, &Options::default()).expect("open").begin_read().expect("begin");
-    txn.backup(&copy, BackupOptions::default(), &kv::Job::silent()).expect("backup");
+    let txn = Db::open(&source, &Options::default())
+        .expect("open")
+        .begin_read()
+        .expect("begin");
+    txn.backup(&copy, BackupOptions::default(), &kv::Job::silent())
+        .expect("backup");
     drop(txn);
     let mut files = vec![new, closed, fs::read(&copy).expect("read")];
     // Killed with lazy commits, which take three slots.

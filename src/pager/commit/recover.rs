@@ -218,7 +218,7 @@ fn read_slots(read: impl Fn(u64, &mut [u8]) -> Result<()>) -> Result<Slots> {
         return Err(Error::corrupt(META_PAGE, "no meta slot can be read"));
     }
     let begin = read_begin(read, META_BYTES)?;
-    let other = other_format(&begin).unwrap_or_else(|| {
+    let other = other_format(&begin).or_else(|| text(&begin)).unwrap_or_else(|| {
         let what = match slots.empty.len() {
             SLOTS => format!("its first {META_BYTES} bytes are zeros"),
             _ => format!("it begins with the bytes {:02x?}", &begin[..8]),
@@ -230,6 +230,8 @@ fn read_slots(read: impl Fn(u64, &mut [u8]) -> Result<()>) -> Result<Slots> {
 
 /// The number of bytes by which other formats are recognised.
 const BEGIN: usize = 32;
+/// The least number of bytes by which text is.
+const TEXT: usize = 8;
 
 /// Where other formats have their magic bytes. Some of them are numbers in the order of the machine that wrote the file,
 /// which is little-endian nearly everywhere.
@@ -254,6 +256,21 @@ fn other_format(begin: &[u8; BEGIN]) -> Option<Box<Detail>> {
     found.map(|(_, _, what)| format!("it is {what}").into())
 }
 
+/// Says that a file is text, if its first bytes look like that and are more than a few. The last of them may be a part of
+/// a character.
+fn text(begin: &[u8]) -> Option<Box<Detail>> {
+    if begin.len() < TEXT {
+        return None;
+    }
+    let valid = match std::str::from_utf8(begin) {
+        Ok(text) => text,
+        Err(error) if error.error_len().is_none() => std::str::from_utf8(&begin[..error.valid_up_to()]).ok()?,
+        Err(_) => return None,
+    };
+    let is_text = |c: char| !c.is_control() || matches!(c, '\t' | '\n' | '\r');
+    valid.chars().all(is_text).then(|| "it begins as a text does".into())
+}
+
 /// Reads the first bytes of a file. Those that it does not have are zero.
 fn read_begin(read: impl Fn(u64, &mut [u8]) -> Result<()>, len: u64) -> Result<[u8; BEGIN]> {
     let mut begin = [0; BEGIN];
@@ -270,10 +287,13 @@ fn too_short(storage: &dyn Storage, len: u64) -> Result<Error> {
         let what = format!("the file was cut: it has {len} {bytes}, and its head alone takes {META_BYTES}");
         return Ok(Error::corrupt(None, what));
     }
-    let other = other_format(&begin).unwrap_or_else(|| {
-        let bytes = plural(len, "byte is", "bytes are");
-        format!("{len} {bytes} too short for one").into()
-    });
+    let begin_len = BEGIN.min(len as usize);
+    let other = other_format(&begin)
+        .or_else(|| text(&begin[..begin_len]))
+        .unwrap_or_else(|| {
+            let bytes = plural(len, "byte is", "bytes are");
+            format!("{len} {bytes} too short for one").into()
+        });
     Ok(Error::NotADatabase(other))
 }
 
@@ -307,6 +327,35 @@ mod tests {
                 let error = recover(&file).expect_err("no database");
                 assert_eq!(error.to_string(), format!("not a kv database: it is {what}"));
             }
+        }
+    }
+
+    #[test]
+    fn text_is_told() {
+        let texts: [&[u8]; 4] = [
+            b"#!/bin/sh\necho\r\n",
+            b"8 bytes.",
+            b"{\"key\": 1}",
+            "ä, ö and ü\t, and so on to cut ü".as_bytes(),
+        ];
+        for text in texts {
+            for len in [0, 1 << 16] {
+                let mut bytes = text.to_vec();
+                while bytes.len() < len {
+                    bytes.extend_from_slice(text);
+                }
+                let file = Memory::new().expect("memory");
+                file.write_at(0, &bytes).expect("write");
+                let error = recover(&file).expect_err("no database");
+                assert_eq!(
+                    error.to_string(),
+                    "not a kv database: it begins as a text does",
+                    "{text:?}"
+                );
+            }
+        }
+        for bytes in [&b"12345\x0078"[..], b"12345\x1B[m", b"Latin 1 \xE4\xE4", b"a few"] {
+            assert!(text(bytes).is_none(), "{bytes:?}");
         }
     }
 }
