@@ -255,6 +255,8 @@ check-symbols: $(SO)                 ## compare libkv.so, kv.map and kv.h
 	@sed -n 's/^KV_API.*[ *]\(kv_[a-z0-9_]*\)(.*/\1/p' $(HEADER) | LC_ALL=C sort > $(B)/header.sym
 	@diff $(B)/map.sym $(B)/header.sym || { echo "$(MAP) and $(HEADER) differ"; exit 1; }
 	@diff $(B)/versions.sym $(B)/so.sym || { echo "$(MAP) and libkv.so differ"; exit 1; }
+	@! grep -E '^KV_API kv_status (kv_(db_)?(put|insert|replace|reserve|delete|take|write)|kv_cursor_(put|delete)|kv_table_(create|rename|clear|drop|set))' \
+	  $(HEADER) || { echo "calls that write have #[must_use] in capi/, which is KV_MUST_CHECK"; exit 1; }
 	@echo "ok: $$(wc -l < $(B)/map.sym) symbols"
 
 # ---- tests of one kind ----------------------------------------------------------------------------------------

@@ -131,6 +131,9 @@
  * everything is durable. Lazy commits and kv_txn_commit_async() need one only if much is not durable yet, and
  * kv_txn_begin() with KV_WRITE only if the disk is full. Here, wait_ms is that of kv_options.
  *
+ * What 0 means as a time differs: in kv_options, for ever; in kv_txn_options, as in kv_options of the database; in
+ * arguments (kv_wait_commit, kv_wait_durable), only look.
+ *
  * Limits: a key has at most 2 MiB, a value 2^38 bytes (256 GiB) if the disk has room, a table name 512 bytes, a note
  * 1024 bytes, an array 2^31 - 1 elements, the buffer of an input batch 2^32 - 1 bytes.
  *
@@ -502,7 +505,8 @@ typedef struct kv_options {
     /** Zero. */
     uint32_t reserved;
     /**
-     * Milliseconds that kv_txn_begin() waits for another write transaction to end; 0 or less = for ever.
+     * Milliseconds that kv_txn_begin() waits for another write transaction to end; 0 or less = for ever. Not to wait at
+     * all is KV_TXN_NOWAIT.
      *
      * It also bounds how long kv_open(), commits and syncs wait for a process that holds a lock and does nothing with
      * it, because it is stopped for example: see the table of waits at the head. For commits and syncs, the handle
@@ -666,7 +670,7 @@ typedef struct kv_txn_options {
     uint32_t reserved;
     /**
      * Milliseconds to wait for another write transaction to end; 0 = as the database was opened, less than 0 = for
-     * ever.
+     * ever. Not to wait at all is KV_TXN_NOWAIT.
      */
     int64_t wait_ms;
     /** Bytes of edits that are collected before they are applied; 0 = as the database was opened. */
@@ -765,18 +769,20 @@ KV_API kv_status kv_txn_id(const kv_txn *txn, uint64_t *id);
  *
  * If no sync is under way, the calling thread syncs everything that was committed until then, in all processes.
  *
- * @param id  Number of the commit.
- * @param ms  0 only looks. Anything else waits until the sync is done, which cannot be broken off.
- * @return KV_OK: the commit is durable; KV_BUSY (ms is 0 and it is not durable yet); KV_INVALID (no commit has this
+ * @param id    Number of the commit.
+ * @param wait  0 only looks. Anything else waits until the commit is durable. This is no number of milliseconds: a
+ *              sync cannot be broken off, so the wait has no other end.
+ * @return KV_OK: the commit is durable; KV_BUSY (`wait` is 0 and it is not durable yet); KV_INVALID (no commit has this
  *         number yet); KV_IN_DOUBT, KV_POISONED; KV_NO_LOCKS; KV_BAD_HANDLE, KV_FORKED.
  */
-KV_API KV_MUST_CHECK kv_status kv_wait_durable(kv_db *db, uint64_t id, int64_t ms);
+KV_API KV_MUST_CHECK kv_status kv_wait_durable(kv_db *db, uint64_t id, int64_t wait);
 
 /**
  * Waits until a commit that is newer than a given one is visible, whichever process makes it.
  *
  * @param after   Number of a commit, from kv_txn_id(), kv_newest_commit() or this function for example.
- * @param ms      Milliseconds to wait: 0 only looks, less than 0 = for ever.
+ * @param ms      Milliseconds to wait: 0 only looks (and is not "for ever", as it is in kv_options.wait_ms), less
+ *                than 0 = for ever.
  * @param newest  Receives the number of the newest visible commit; may be NULL.
  * @return KV_OK; KV_BUSY (the time to wait is over); KV_CANCELLED (kv_interrupt, kv_close); KV_POISONED;
  *         KV_BAD_HANDLE, KV_FORKED.
@@ -831,8 +837,8 @@ KV_API kv_status kv_table_open(const kv_txn *txn, const void *name, size_t len, 
  * @return KV_OK; KV_EXISTS (with KV_TABLE_NEW); KV_INVALID; KV_TOO_BIG (name); KV_READ_ONLY; KV_BAD_HANDLE, KV_FORKED,
  *         KV_BUSY; KV_TXN_FAILED; KV_CORRUPT, KV_IO, KV_NO_MEMORY (these can spoil the transaction).
  */
-KV_API kv_status kv_table_create(kv_txn *txn, const void *name, size_t len, const kv_table_options *options,
-    kv_table *table);
+KV_API KV_MUST_CHECK kv_status kv_table_create(kv_txn *txn, const void *name, size_t len,
+    const kv_table_options *options, kv_table *table);
 
 /**
  * Gives a table another name; its number stays. If another table has this name already, it is dropped, so that a table
@@ -843,7 +849,7 @@ KV_API kv_status kv_table_create(kv_txn *txn, const void *name, size_t len, cons
  * @return KV_OK; KV_NO_TABLE; KV_INVALID (KV_MAIN has no name to change); otherwise as kv_table_create(); never
  *         KV_EXISTS.
  */
-KV_API kv_status kv_table_rename(kv_txn *txn, kv_table table, const void *name, size_t len);
+KV_API KV_MUST_CHECK kv_status kv_table_rename(kv_txn *txn, kv_table table, const void *name, size_t len);
 
 /**
  * Deletes every entry of a table. The time grows with the number of pages of its tree, and not with the sizes of its
@@ -852,7 +858,7 @@ KV_API kv_status kv_table_rename(kv_txn *txn, kv_table table, const void *name, 
  * @return KV_OK; KV_NO_TABLE; KV_READ_ONLY; KV_UNSUPPORTED (a newer version made the table); KV_BAD_HANDLE, KV_FORKED,
  *         KV_BUSY; KV_TXN_FAILED; KV_CORRUPT, KV_IO.
  */
-KV_API kv_status kv_table_clear(kv_txn *txn, kv_table table);
+KV_API KV_MUST_CHECK kv_status kv_table_clear(kv_txn *txn, kv_table table);
 
 /**
  * Drops a table with all its entries, which are deleted as by kv_table_clear(). The number of the table is not given
@@ -860,7 +866,7 @@ KV_API kv_status kv_table_clear(kv_txn *txn, kv_table table);
  *
  * @return As kv_table_clear(); KV_INVALID (KV_MAIN), KV_READ_ONLY (KV_TABLES).
  */
-KV_API kv_status kv_table_drop(kv_txn *txn, kv_table table);
+KV_API KV_MUST_CHECK kv_status kv_table_drop(kv_txn *txn, kv_table table);
 
 /**
  * Tells the name of a table. To list all tables, read KV_TABLES, whose keys are the names.
@@ -889,7 +895,7 @@ KV_API kv_status kv_table_note(const kv_txn *txn, kv_table table, kv_slice *note
  * @param len   Bytes of the note.
  * @return KV_OK; KV_TOO_BIG; KV_INVALID (KV_MAIN has no note); otherwise as kv_table_clear().
  */
-KV_API kv_status kv_table_set_note(kv_txn *txn, kv_table table, const void *note, size_t len);
+KV_API KV_MUST_CHECK kv_status kv_table_set_note(kv_txn *txn, kv_table table, const void *note, size_t len);
 
 /** @} */
 
@@ -980,7 +986,7 @@ KV_API KV_MUST_CHECK kv_status kv_reserve(kv_txn *txn, kv_table table, const voi
  * @param flags  0, or KV_BLIND.
  * @return KV_OK; KV_NOTFOUND (without KV_BLIND); otherwise as kv_put(); never KV_EXISTS, KV_ORDER.
  */
-KV_API kv_status kv_delete(kv_txn *txn, kv_table table, const void *key, size_t klen, uint32_t flags);
+KV_API KV_MUST_CHECK kv_status kv_delete(kv_txn *txn, kv_table table, const void *key, size_t klen, uint32_t flags);
 
 /**
  * Deletes an entry and hands out its value.
@@ -988,7 +994,7 @@ KV_API kv_status kv_delete(kv_txn *txn, kv_table table, const void *key, size_t 
  * @param value  Receives the value, valid until the next write or the end of the transaction.
  * @return KV_OK; KV_NOTFOUND; otherwise as kv_put(); never KV_EXISTS, KV_ORDER.
  */
-KV_API kv_status kv_take(kv_txn *txn, kv_table table, const void *key, size_t klen, kv_slice *value);
+KV_API KV_MUST_CHECK kv_status kv_take(kv_txn *txn, kv_table table, const void *key, size_t klen, kv_slice *value);
 
 /**
  * Deletes the first entry of a range (with KV_RANGE_REVERSE, the one with the greatest key) and hands it out: the step
@@ -999,7 +1005,8 @@ KV_API kv_status kv_take(kv_txn *txn, kv_table table, const void *key, size_t kl
  * @param value  Receives the value, valid as long as the key; may be NULL.
  * @return KV_OK; KV_NOTFOUND (the range is empty); otherwise as kv_put(); never KV_EXISTS, KV_ORDER.
  */
-KV_API kv_status kv_take_first(kv_txn *txn, kv_table table, const kv_range *range, kv_slice *key, kv_slice *value);
+KV_API KV_MUST_CHECK kv_status kv_take_first(kv_txn *txn, kv_table table, const kv_range *range, kv_slice *key,
+    kv_slice *value);
 
 /**
  * Deletes every entry of a range. The time grows with the number of pages in the range, and not with the number or the
@@ -1010,7 +1017,8 @@ KV_API kv_status kv_take_first(kv_txn *txn, kv_table table, const kv_range *rang
  * @return KV_OK (also if the range was empty); KV_INVALID (a range without a bound); otherwise as kv_put(); never
  *         KV_NOTFOUND, KV_EXISTS, KV_ORDER.
  */
-KV_API kv_status kv_delete_range(kv_txn *txn, kv_table table, const kv_range *range, uint64_t *deleted);
+KV_API KV_MUST_CHECK kv_status kv_delete_range(kv_txn *txn, kv_table table, const kv_range *range,
+    uint64_t *deleted);
 
 /** @} */
 
@@ -1127,7 +1135,7 @@ KV_API kv_status kv_cursor_seek(kv_cursor *cursor, const void *seek_key, size_t 
  *
  * @return KV_OK; KV_NOTFOUND (the cursor stands on no entry); otherwise as kv_put(); never KV_EXISTS, KV_ORDER.
  */
-KV_API kv_status kv_cursor_put(kv_cursor *cursor, const void *value, size_t vlen);
+KV_API KV_MUST_CHECK kv_status kv_cursor_put(kv_cursor *cursor, const void *value, size_t vlen);
 
 /**
  * Deletes the current entry. The cursor then stands between its neighbours.
@@ -1135,7 +1143,7 @@ KV_API kv_status kv_cursor_put(kv_cursor *cursor, const void *value, size_t vlen
  * @return KV_OK; KV_NOTFOUND (the cursor stands on no entry); otherwise as kv_put(); never KV_EXISTS, KV_ORDER,
  *         KV_INVALID, KV_TOO_BIG.
  */
-KV_API kv_status kv_cursor_delete(kv_cursor *cursor);
+KV_API KV_MUST_CHECK kv_status kv_cursor_delete(kv_cursor *cursor);
 
 /**
  * Moves to the n-th entry of the range, in time that grows only with the height of the tree.
@@ -1364,7 +1372,8 @@ KV_API KV_MUST_CHECK kv_status kv_put_packed(kv_txn *txn, kv_table table, const 
  * @param done   Receives how many entries were deleted, without those skipped, also after a failure; may be NULL.
  * @return KV_OK; KV_INVALID (batch); what kv_delete() returned for the entry that stopped it.
  */
-KV_API kv_status kv_delete_packed(kv_txn *txn, kv_table table, const kv_batch *batch, uint32_t flags, size_t *done);
+KV_API KV_MUST_CHECK kv_status kv_delete_packed(kv_txn *txn, kv_table table, const kv_batch *batch, uint32_t flags,
+    size_t *done);
 
 /** @} */
 
@@ -1447,8 +1456,8 @@ KV_API kv_status kv_value_extents(const kv_txn *txn, kv_table table, const void 
  * @param writer     Receives the handle, which kv_writer_finish() or kv_writer_close() releases.
  * @return As kv_put(); KV_LIMIT.
  */
-KV_API kv_status kv_writer_open(kv_txn *txn, kv_table table, const void *key, size_t klen, uint64_t size_hint,
-    uint32_t flags, kv_writer **writer);
+KV_API KV_MUST_CHECK kv_status kv_writer_open(kv_txn *txn, kv_table table, const void *key, size_t klen,
+    uint64_t size_hint, uint32_t flags, kv_writer **writer);
 
 /**
  * Appends bytes to the value.
@@ -1596,7 +1605,8 @@ typedef struct kv_check_report {
     uint32_t struct_size;
     /**
      * The meta slots that are missing or cannot be read, as in kv_db_stat.lost_slots. They are no fault, because
-     * another slot leads to the commit.
+     * another slot leads to the commit that was checked. But if kv_db_stat.closed_properly is 0 as well, a newer commit
+     * may be lost with them.
      */
     uint32_t lost_slots;
     /** Number of the commit that was checked. */
@@ -1635,8 +1645,11 @@ typedef int32_t (*kv_write_fn)(void *ctx, const void *data, size_t len);
 typedef struct kv_salvage_report {
     /** sizeof(kv_salvage_report), set by KV_SALVAGE_REPORT_INIT. */
     uint32_t struct_size;
-    /** Zero. */
-    uint32_t reserved;
+    /**
+     * The meta slots that are missing or cannot be read, as in kv_db_stat.lost_slots; 0 = none. If there is one, a
+     * commit that is newer than `commit` may be lost with it, and what was saved may be complete and not the newest.
+     */
+    uint32_t lost_slots;
     /** Number of the commit that was saved; 0 = not known, because no slot of the file can be read. */
     uint64_t commit;
     /** Number of tables that were saved, KV_MAIN included. */
@@ -1802,15 +1815,18 @@ typedef struct kv_db_stat {
     uint64_t opening_ns;
     /**
      * 1 if the database had been closed properly when this handle opened it, or if others had it open. 0 if the last
-     * process was killed or the power failed, or if it is not known, because a meta slot could not be read. It stays 0
+     * process was killed or the power failed, or if it is not known, because a meta slot is lost (below). It stays 0
      * for later handles until a commit is made and the database is closed.
      */
     uint32_t closed_properly;
     /**
      * The meta slots that were missing or could not be read when this handle opened the file, with a bit for each of
      * the four (1 = the first); 0 = none. Each slot is a place at the head of the file that leads to a commit. One
-     * that a crash tore is among them. Any other was damaged: nothing is lost, but one copy less leads to the newest
-     * commit. The next commits write it anew.
+     * that a crash tore is among them; its commit was not finished. Any other was damaged. If it was that of the newest
+     * commit, and the database was not closed after that (which makes a second one), this commit is lost, and the one
+     * before it was opened: so whoever finds a lost slot looks for what is missing. A slot of zeros is told where
+     * another slot shows that it was written; otherwise it looks as if it never was. The next commits write a lost
+     * slot anew.
      */
     uint32_t lost_slots;
     /**

@@ -287,8 +287,9 @@ inline std::string shown(std::string_view bytes)
 {
     std::string path = path_of(db);
     std::string where = path.empty() ? "a database in memory" : path;
-    throw error(error(KV_NOTFOUND, where + ": there is no key " + shown(key) + " in table number " +
-        std::to_string(table) + "; where a key may be missing, use try_get"), path);
+    std::string in = table == KV_MAIN ? "the main table" : "table number " + std::to_string(table);
+    throw error(error(KV_NOTFOUND, where + ": there is no key " + shown(key) + " in " + in +
+        "; where a key may be missing, use try_get"), path);
 }
 
 /** A path as a C string, which a byte 0 would cut. */

@@ -13,6 +13,11 @@ say() {
     printf '\n== %s\n' "$*"
 }
 
+# Bytes, in the unit that kvfiles uses.
+mb() {
+    awk -v bytes="$1" 'BEGIN { printf "%.1f MB", bytes / 1000000 }'
+}
+
 # Of these directories, those that exist.
 set --
 for directory in /usr/include /usr/share/doc; do
@@ -27,8 +32,8 @@ say "the same, byte by byte"
 "$kvfiles" verify files.kv "$@" || [ "$(id -u)" != 0 ]
 say "figures and check"
 "$kvfiles" stat files.kv
-printf 'files: %s on disk, %s in the database file\n' "$(du -sch --apparent-size "$@" | tail -1 | cut -f1)" \
-    "$(du -h --apparent-size files.kv | cut -f1)"
+printf 'files and directories: %s on disk; the database file: %s\n' "$(mb "$(du -scb "$@" | tail -1 | cut -f1)")" \
+    "$(mb "$(du -b files.kv | cut -f1)")"
 echo "the largest:"
 "$kvfiles" ls files.kv | sort -rn | head -3
 
@@ -48,7 +53,7 @@ while kill -0 "$import" 2>/dev/null && [ "$tries" -lt 3000 ]; do
 done
 if kill -KILL "$import" 2>/dev/null; then
     wait "$import" 2>/dev/null || true
-    echo "killed (SIGKILL) at $(du -h killed.kv | cut -f1) of about $(du -h files.kv | cut -f1)"
+    echo "killed (SIGKILL) at $(mb "$(du -B1 killed.kv | cut -f1)") of about $(mb "$(du -B1 files.kv | cut -f1)")"
 else
     echo "it had ended before"
 fi

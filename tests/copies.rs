@@ -54,6 +54,44 @@ fn a_copy_does_not_replace_the_memory_that_processes_share() {
     assert!(!shared.exists());
 }
 
+/// Where the temporary file of a compact stream cannot be made, the message says which directory that is.
+#[test]
+fn a_wrong_directory_for_temporary_files_is_named() {
+    const CHILD: &str = "KV_TEST_WRONG_TMPDIR";
+    if std::env::var_os(CHILD).is_none() {
+        let me = std::env::current_exe().expect("name");
+        let ended = std::process::Command::new(me)
+            .args([
+                "--exact",
+                "a_wrong_directory_for_temporary_files_is_named",
+                "--nocapture",
+            ])
+            .env("TMPDIR", "/none/such")
+            .env(CHILD, "1")
+            .status();
+        assert!(ended.expect("start").success());
+        return;
+    }
+    let memory = Options {
+        memory: true,
+        ..Options::default()
+    };
+    let db = Db::open(Path::new(""), &memory).expect("open");
+    let options = BackupOptions {
+        compact: true,
+        ..BackupOptions::default()
+    };
+    let read = db.begin_read().expect("read");
+    let error = read
+        .backup_to(options, &Job::silent(), &mut |_| Ok(()))
+        .expect_err("refused");
+    assert!(matches!(error, Error::NoFile(_)), "{error}");
+    assert_eq!(
+        error.to_string(),
+        "/none/such: no such file: the directory for temporary files (TMPDIR): its directory /none/such is not there"
+    );
+}
+
 /// A compact copy that goes into a stream is made in a temporary file first, in a directory that everybody can read. It
 /// is nobody's but its owner's, whatever permissions the database has: one that others may not reach, or one that is
 /// only in memory, must not be read there, and one that even its owner may not write must be copied all the same.

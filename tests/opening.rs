@@ -7,7 +7,7 @@ mod common;
 use common::image::repair_slots;
 use common::tmp::TempDir;
 use kv::Error;
-use kv::{CommitId, Db, Options, PageNo, PutMode, TableId, WriteOptions};
+use kv::{BackupOptions, CommitId, Db, Options, PageNo, PutMode, TableId, WriteOptions};
 use std::fs;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{symlink, DirBuilderExt};
@@ -65,6 +65,7 @@ fn a_foreign_file_is_told_from_a_damaged_one() {
     assert!(matches!(error, Error::NotADatabase(_)), "{error}");
     says(&error, &["5 bytes are too short"]);
     says(&open_bytes(&path, b"h"), &["1 byte is too short"]);
+    says(&open_bytes(&path, b"hello\nhello\n"), &["begins as a text does"]);
     // The beginning of the first slot.
     says(
         &open_bytes(&path, &good(&dir.file("c.kv"), 1)[..1]),
@@ -236,14 +237,9 @@ fn lost_slots_and_closing_are_told() {
             bytes[at..at + damage.len()].copy_from_slice(damage);
             let (found, checked) = slots_of(&path, &bytes);
             assert_eq!(found.lost_slots, checked, "slot {slot}");
-            let zeros = damage.iter().all(|byte| *byte == 0);
-            // Zeros are what a slot holds that was never written. That of the base of the last commit is missed.
-            match (zeros, n) {
-                (false, _) => assert_eq!(found.lost_slots, 1 << slot, "{n} of the newest"),
-                (true, 1) => assert!(found.lost_slots.is_power_of_two(), "{n} of the newest"),
-                (true, _) => assert_eq!(found.lost_slots, 0, "{n} of the newest"),
-            }
-            assert_eq!(found.closed_properly, zeros && n > 0, "slot {slot}");
+            // Zeros are what a slot holds that was never written. The first two are written before all others.
+            assert_eq!(found.lost_slots, 1 << slot, "{n} of the newest");
+            assert!(!found.closed_properly, "slot {slot}");
             assert_eq!(found.id.get(), id(&closed, slots[usize::from(n == 0)]), "slot {slot}");
         }
     }
@@ -267,11 +263,57 @@ fn lost_slots_and_closing_are_told() {
         (false, 1 << slot, 1 << slot)
     );
     assert!(found.id < last);
+    // Zeros are told as well, because the base of the commit before was overwritten.
+    let mut zeroed = killed.clone();
+    zeroed[slot * 4096..][..4096].fill(0);
+    let (found, checked) = slots_of(&path, &zeroed);
+    assert_eq!(
+        (found.closed_properly, found.lost_slots, checked),
+        (false, 1 << slot, 1 << slot)
+    );
+    assert!(found.id < last);
     // The next commits write the slot anew.
     fs::write(&path, &bytes).expect("write");
     good_again(&path);
     let (found, checked) = slots_of(&path, &fs::read(&path).expect("read"));
     assert_eq!((found.closed_properly, found.lost_slots, checked), (true, 0, 0));
+}
+
+#[test]
+fn slots_that_need_not_be_written_are_not_lost() {
+    let dir = TempDir::new("opening-unwritten");
+    let (source, path, copy) = (dir.file("a.kv"), dir.file("b.kv"), dir.file("c.kv"));
+    let (new, closed) = (good(&source, 0), good(&source, 1));
+    let txn = Db::open(&source, &Options::default())
+        .expect("open")
+        .begin_read()
+        .expect("begin");
+    txn.backup(&copy, BackupOptions::default(), &kv::Job::silent())
+        .expect("backup");
+    drop(txn);
+    let mut files = vec![new, closed, fs::read(&copy).expect("read")];
+    // Killed with lazy commits, which take three slots.
+    let db = Db::open(&source, &Options::default()).expect("open");
+    for i in 0..10u8 {
+        let options = WriteOptions {
+            durability: Some(kv::Durability::Lazy),
+            ..WriteOptions::default()
+        };
+        let mut txn = db.begin_write(options).expect("begin");
+        txn.put(TableId::MAIN, &[i], b"", PutMode::Set).expect("put");
+        txn.commit().expect("commit");
+        files.push(fs::read(&source).expect("read"));
+    }
+    for (n, bytes) in files.iter().enumerate() {
+        let (found, checked) = slots_of(&path, bytes);
+        assert_eq!((found.lost_slots, checked), (0, 0), "file {n}");
+    }
+    // The first of three slots was lost.
+    let mut bytes = files.pop().expect("a file");
+    assert!(bytes[2 * 4096] != 0, "the third slot is in use");
+    bytes[..4096].fill(0);
+    let (found, checked) = slots_of(&path, &bytes);
+    assert_eq!((found.closed_properly, found.lost_slots, checked), (false, 1, 1));
 }
 
 /// Makes a commit in a file, and closes it.

@@ -287,6 +287,41 @@ fn tables_survive_a_damaged_catalogue_and_a_file_without_slots_its_leaves() {
 }
 
 #[test]
+fn a_lost_slot_is_told() {
+    let dir = TempDir::new("salvage-slot");
+    let path = dir.file("a.kv");
+    let db = Db::open(&path, &Options::default()).expect("create");
+    let put = |key: u8| {
+        let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
+        txn.put(TableId::MAIN, &[key], b"", PutMode::Set).expect("put");
+        txn.commit().expect("commit")
+    };
+    let newest = (0..10).map(put).last().expect("a commit");
+    // As after a kill: nothing has closed it.
+    let image = std::fs::read(&path).expect("read");
+    let sound = save(&dir, &image).expect("salvage");
+    assert_eq!((sound.report.id, sound.report.lost_slots), (newest, 0));
+    assert!(sound.faults.is_empty(), "{:?}", sound.faults);
+    let id = |slot: usize| u64::from_le_bytes(image[slot * 4096 + 48..][..8].try_into().expect("8"));
+    let slot = (0..4).find(|slot| id(*slot) == newest.get()).expect("its slot");
+    for byte in [0, 0x55] {
+        let mut image = image.clone();
+        image[slot * 4096..][..4096].fill(byte);
+        let saved = save(&dir, &image).expect("salvage");
+        assert_eq!((saved.report.entries, saved.report.lost_slots), (9, 1 << slot));
+        let [fault] = &saved.faults[..] else {
+            panic!("{:?}", saved.faults)
+        };
+        assert_eq!((fault.page, fault.table), (Some(PageNo::new(0)), None));
+        let what = format!(
+            "a meta slot cannot be read: a commit after {} may be lost with it",
+            saved.report.id
+        );
+        assert_eq!(fault.what, what);
+    }
+}
+
+#[test]
 fn a_cut_file_gives_what_is_left_and_what_is_no_database_is_refused() {
     let dir = TempDir::new("salvage-cut");
     let base = base(4096, 5);

@@ -341,6 +341,7 @@ pub unsafe extern "C" fn kv_cursor_seek(
 /// @return KV_OK; KV_NOTFOUND (the cursor stands on no entry); otherwise as kv_put(); never KV_EXISTS, KV_ORDER.
 /// @ingroup kv_cursors
 #[no_mangle]
+#[must_use]
 pub unsafe extern "C" fn kv_cursor_put(cursor: *mut kv_cursor, value: *const c_void, vlen: usize) -> kv_status {
     guard(c"kv_cursor_put", about(cursor), || {
         // SAFETY: bytes of the caller.
@@ -366,6 +367,7 @@ pub unsafe extern "C" fn kv_cursor_put(cursor: *mut kv_cursor, value: *const c_v
 ///         KV_INVALID, KV_TOO_BIG.
 /// @ingroup kv_cursors
 #[no_mangle]
+#[must_use]
 pub unsafe extern "C" fn kv_cursor_delete(cursor: *mut kv_cursor) -> kv_status {
     guard(c"kv_cursor_delete", about(cursor), || {
         let mut usage = CursorUse::of(cursor)?;

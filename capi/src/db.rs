@@ -41,7 +41,8 @@ pub struct kv_options {
     pub verify: u32,
     /// Zero.
     pub reserved: u32,
-    /// Milliseconds that kv_txn_begin() waits for another write transaction to end; 0 or less = for ever.
+    /// Milliseconds that kv_txn_begin() waits for another write transaction to end; 0 or less = for ever. Not to wait at
+    /// all is KV_TXN_NOWAIT.
     ///
     /// It also bounds how long kv_open(), commits and syncs wait for a process that holds a lock and does nothing with
     /// it, because it is stopped for example: see the table of waits at the head. For commits and syncs, the handle

@@ -237,6 +237,7 @@ pub unsafe extern "C" fn kv_reserve(
 /// @return KV_OK; KV_NOTFOUND (without KV_BLIND); otherwise as kv_put(); never KV_EXISTS, KV_ORDER.
 /// @ingroup kv_entries
 #[no_mangle]
+#[must_use]
 pub unsafe extern "C" fn kv_delete(
     txn: *mut kv_txn,
     table: kv_table,
@@ -264,6 +265,7 @@ pub unsafe extern "C" fn kv_delete(
 /// @return KV_OK; KV_NOTFOUND; otherwise as kv_put(); never KV_EXISTS, KV_ORDER.
 /// @ingroup kv_entries
 #[no_mangle]
+#[must_use]
 pub unsafe extern "C" fn kv_take(
     txn: *mut kv_txn,
     table: kv_table,
@@ -291,6 +293,7 @@ pub unsafe extern "C" fn kv_take(
 /// @return KV_OK; KV_NOTFOUND (the range is empty); otherwise as kv_put(); never KV_EXISTS, KV_ORDER.
 /// @ingroup kv_entries
 #[no_mangle]
+#[must_use]
 pub unsafe extern "C" fn kv_take_first(
     txn: *mut kv_txn,
     table: kv_table,
@@ -326,6 +329,7 @@ pub unsafe extern "C" fn kv_take_first(
 ///         KV_NOTFOUND, KV_EXISTS, KV_ORDER.
 /// @ingroup kv_entries
 #[no_mangle]
+#[must_use]
 pub unsafe extern "C" fn kv_delete_range(
     txn: *mut kv_txn,
     table: kv_table,

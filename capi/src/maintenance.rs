@@ -84,7 +84,8 @@ pub struct kv_check_report {
     /// sizeof(kv_check_report), set by KV_CHECK_REPORT_INIT.
     pub struct_size: u32,
     /// The meta slots that are missing or cannot be read, as in kv_db_stat.lost_slots. They are no fault, because
-    /// another slot leads to the commit.
+    /// another slot leads to the commit that was checked. But if kv_db_stat.closed_properly is 0 as well, a newer commit
+    /// may be lost with them.
     pub lost_slots: u32,
     /// Number of the commit that was checked.
     pub commit: u64,
@@ -440,8 +441,9 @@ pub unsafe extern "C" fn kv_fd_write(ctx: *mut c_void, data: *const c_void, len:
 pub struct kv_salvage_report {
     /// sizeof(kv_salvage_report), set by KV_SALVAGE_REPORT_INIT.
     pub struct_size: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// The meta slots that are missing or cannot be read, as in kv_db_stat.lost_slots; 0 = none. If there is one, a
+    /// commit that is newer than `commit` may be lost with it, and what was saved may be complete and not the newest.
+    pub lost_slots: u32,
     /// Number of the commit that was saved; 0 = not known, because no slot of the file can be read.
     pub commit: u64,
     /// Number of tables that were saved, KV_MAIN included.
@@ -517,7 +519,7 @@ pub unsafe extern "C" fn kv_salvage(
         }
         let filled = kv_salvage_report {
             struct_size: 0,
-            reserved: 0,
+            lost_slots: counted.lost_slots,
             commit: counted.id.get(),
             tables: counted.tables,
             entries: counted.entries,

@@ -433,6 +433,7 @@ pub unsafe extern "C" fn kv_put_packed(
 /// @return KV_OK; KV_INVALID (batch); what kv_delete() returned for the entry that stopped it.
 /// @ingroup kv_batches
 #[no_mangle]
+#[must_use]
 pub unsafe extern "C" fn kv_delete_packed(
     txn: *mut kv_txn,
     table: kv_table,

@@ -44,13 +44,16 @@ pub struct kv_db_stat {
     /// Nanoseconds that opening this handle took, recovery included.
     pub opening_ns: u64,
     /// 1 if the database had been closed properly when this handle opened it, or if others had it open. 0 if the last
-    /// process was killed or the power failed, or if it is not known, because a meta slot could not be read. It stays 0
+    /// process was killed or the power failed, or if it is not known, because a meta slot is lost (below). It stays 0
     /// for later handles until a commit is made and the database is closed.
     pub closed_properly: u32,
     /// The meta slots that were missing or could not be read when this handle opened the file, with a bit for each of
     /// the four (1 = the first); 0 = none. Each slot is a place at the head of the file that leads to a commit. One
-    /// that a crash tore is among them. Any other was damaged: nothing is lost, but one copy less leads to the newest
-    /// commit. The next commits write it anew.
+    /// that a crash tore is among them; its commit was not finished. Any other was damaged. If it was that of the newest
+    /// commit, and the database was not closed after that (which makes a second one), this commit is lost, and the one
+    /// before it was opened: so whoever finds a lost slot looks for what is missing. A slot of zeros is told where
+    /// another slot shows that it was written; otherwise it looks as if it never was. The next commits write a lost
+    /// slot anew.
     pub lost_slots: u32,
     /// Id of the process that has the write transaction open at this moment, as that process sees it; 0 if none has.
     pub writer: u32,

@@ -68,6 +68,7 @@ pub unsafe extern "C" fn kv_table_open(
 ///         KV_BUSY; KV_TXN_FAILED; KV_CORRUPT, KV_IO, KV_NO_MEMORY (these can spoil the transaction).
 /// @ingroup kv_tables
 #[no_mangle]
+#[must_use]
 pub unsafe extern "C" fn kv_table_create(
     txn: *mut kv_txn,
     name: *const c_void,
@@ -102,6 +103,7 @@ pub unsafe extern "C" fn kv_table_create(
 ///         KV_EXISTS.
 /// @ingroup kv_tables
 #[no_mangle]
+#[must_use]
 pub unsafe extern "C" fn kv_table_rename(
     txn: *mut kv_txn,
     table: kv_table,
@@ -122,6 +124,7 @@ pub unsafe extern "C" fn kv_table_rename(
 ///         KV_BUSY; KV_TXN_FAILED; KV_CORRUPT, KV_IO.
 /// @ingroup kv_tables
 #[no_mangle]
+#[must_use]
 pub unsafe extern "C" fn kv_table_clear(txn: *mut kv_txn, table: kv_table) -> kv_status {
     guard(c"kv_table_clear", about(txn), || {
         in_use::write(txn, |txn| txn.table_clear(TableId::new(table)))
@@ -134,6 +137,7 @@ pub unsafe extern "C" fn kv_table_clear(txn: *mut kv_txn, table: kv_table) -> kv
 /// @return As kv_table_clear(); KV_INVALID (KV_MAIN), KV_READ_ONLY (KV_TABLES).
 /// @ingroup kv_tables
 #[no_mangle]
+#[must_use]
 pub unsafe extern "C" fn kv_table_drop(txn: *mut kv_txn, table: kv_table) -> kv_status {
     guard(c"kv_table_drop", about(txn), || {
         in_use::write(txn, |txn| txn.table_drop(TableId::new(table)))
@@ -213,6 +217,7 @@ fn keep_note(notes: &mut Notes, table: u64, bytes: Vec<u8>) -> kv_slice {
 /// @return KV_OK; KV_TOO_BIG; KV_INVALID (KV_MAIN has no note); otherwise as kv_table_clear().
 /// @ingroup kv_tables
 #[no_mangle]
+#[must_use]
 pub unsafe extern "C" fn kv_table_set_note(
     txn: *mut kv_txn,
     table: kv_table,

@@ -32,7 +32,7 @@ pub struct kv_txn_options {
     /// Zero.
     pub reserved: u32,
     /// Milliseconds to wait for another write transaction to end; 0 = as the database was opened, less than 0 = for
-    /// ever.
+    /// ever. Not to wait at all is KV_TXN_NOWAIT.
     pub wait_ms: i64,
     /// Bytes of edits that are collected before they are applied; 0 = as the database was opened.
     pub write_memory: u64,

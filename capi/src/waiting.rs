@@ -22,23 +22,28 @@ fn wait_of(ms: i64) -> Wait {
 ///
 /// If no sync is under way, the calling thread syncs everything that was committed until then, in all processes.
 ///
-/// @param id  Number of the commit.
-/// @param ms  0 only looks. Anything else waits until the sync is done, which cannot be broken off.
-/// @return KV_OK: the commit is durable; KV_BUSY (ms is 0 and it is not durable yet); KV_INVALID (no commit has this
+/// @param id    Number of the commit.
+/// @param wait  0 only looks. Anything else waits until the commit is durable. This is no number of milliseconds: a
+///              sync cannot be broken off, so the wait has no other end.
+/// @return KV_OK: the commit is durable; KV_BUSY (`wait` is 0 and it is not durable yet); KV_INVALID (no commit has this
 ///         number yet); KV_IN_DOUBT, KV_POISONED; KV_NO_LOCKS; KV_BAD_HANDLE, KV_FORKED.
 /// @ingroup kv_waiting
 #[no_mangle]
 #[must_use]
-pub unsafe extern "C" fn kv_wait_durable(db: *mut kv_db, id: u64, ms: i64) -> kv_status {
+pub unsafe extern "C" fn kv_wait_durable(db: *mut kv_db, id: u64, wait: i64) -> kv_status {
     guard(c"kv_wait_durable", about(db), || {
-        Ok(DbUse::of(db)?.get()?.db.wait_durable(CommitId::new(id), wait_of(ms))?)
+        Ok(DbUse::of(db)?
+            .get()?
+            .db
+            .wait_durable(CommitId::new(id), wait_of(wait))?)
     })
 }
 
 /// Waits until a commit that is newer than a given one is visible, whichever process makes it.
 ///
 /// @param after   Number of a commit, from kv_txn_id(), kv_newest_commit() or this function for example.
-/// @param ms      Milliseconds to wait: 0 only looks, less than 0 = for ever.
+/// @param ms      Milliseconds to wait: 0 only looks (and is not "for ever", as it is in kv_options.wait_ms), less
+///                than 0 = for ever.
 /// @param newest  Receives the number of the newest visible commit; may be NULL.
 /// @return KV_OK; KV_BUSY (the time to wait is over); KV_CANCELLED (kv_interrupt, kv_close); KV_POISONED;
 ///         KV_BAD_HANDLE, KV_FORKED.

@@ -23,6 +23,7 @@ use std::ffi::c_void;
 /// @return As kv_put(); KV_LIMIT.
 /// @ingroup kv_values
 #[no_mangle]
+#[must_use]
 pub unsafe extern "C" fn kv_writer_open(
     txn: *mut kv_txn,
     table: kv_table,

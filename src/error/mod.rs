@@ -348,11 +348,8 @@ impl Error {
         if let Some(detail) = self.detail_mut() {
             if let Some(target) = detail.file.take().filter(|file| *file != path) {
                 let target = ShownPath(target.as_os_str().as_bytes()).to_string();
-                let what = format!("the link leads to {target}");
-                detail.what = match detail.what.is_empty() {
-                    true => what.into(),
-                    false => format!("{what}: {}", detail.what).into(),
-                };
+                detail.file = Some(path);
+                return self.explained(&format!("the link leads to {target}"));
             }
             detail.file = Some(path);
         }
@@ -400,6 +397,18 @@ impl Error {
             (Error::Corrupt(_), false) => self,
             _ => self.of_file(path),
         }
+    }
+
+    /// Says what the file in question is, before what is known already, if it is not plain from its name.
+    #[cold]
+    pub(crate) fn explained(mut self, what: &str) -> Error {
+        if let Some(detail) = self.detail_mut() {
+            detail.what = match detail.what.is_empty() {
+                true => what.to_string().into(),
+                false => format!("{what}: {}", detail.what).into(),
+            };
+        }
+        self
     }
 
     /// Ends long work while memory is short, see [`set_memory_short`](crate::set_memory_short). Whatever goes on for long

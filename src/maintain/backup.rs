@@ -106,7 +106,13 @@ impl ReadTxn {
             // The temporary file gets no name that anybody hears of, so messages are about its directory.
             let folder = std::env::temp_dir();
             let name = folder.join("kv-backup");
-            let in_folder = |e: Error| e.of_file_instead(&name, &folder);
+            let in_folder = |e: Error| {
+                let e = e.of_file_instead(&name, &folder);
+                match e.file() == Some(&folder) {
+                    true => e.explained("the directory for temporary files (TMPDIR)"),
+                    false => e,
+                }
+            };
             // Others may reach that directory who may not reach the database.
             let fresh = Fresh::new(&name, true).map_err(in_folder)?.private();
             let rebuilt = self.rebuild(&fresh, job);

@@ -45,7 +45,8 @@ pub struct CheckReport {
     /// are damaged. Only a check with accounting counts them, and they are no faults of their own.
     pub unaccounted_pages: u64,
     /// A bit for each of the four meta slots (1 for the first) that cannot be read, or that is missing: see
-    /// [`Recovery::lost_slots`](crate::Recovery). That is no fault of the commit, because another slot leads to it.
+    /// [`Recovery::lost_slots`](crate::Recovery). That is no fault of the commit, because another slot leads to it. But
+    /// a newer commit may be lost with the slot, if the database was not closed properly.
     pub lost_slots: u32,
 }
 

@@ -4,6 +4,7 @@
 //! viewing, registering readers, writing, committing, syncing.
 
 use super::commit::{SyncTurns, WaitInVain};
+use super::dead_pages::NotedDeadPages;
 use super::descriptor::Descriptor;
 use super::options::Verify;
 use super::shared::Shared;
@@ -81,10 +82,7 @@ pub struct Pager {
     pub(super) leaf_hints: LeafHints,
     /// Where leaves were found to lie side by side.
     pub(super) branch_hints: Atomics<AtomicU64>,
-    pub(super) free_pages: AtomicU64,
-    pub(super) pending_pages: AtomicU64,
-    /// The commit of which these two numbers tell.
-    pub(super) dead_pages_of: AtomicU64,
+    pub(super) dead_pages: NotedDeadPages,
     /// The peers. This field comes before the storage, because who leaves says so while the file is open.
     pub(super) peers: Arc<dyn Peers>,
     pub(super) storage: Arc<dyn Storage>,
@@ -182,14 +180,14 @@ impl Pager {
     /// Returns figures of the file.
     pub fn stat(&self) -> FileStat {
         let held = self.shared.held();
-        let visible = self.newest();
+        let (dead, visible) = self.dead_pages.read(|| self.newest());
         FileStat {
             page_size: self.page_size as u32,
             pages: visible.pages,
-            free_pages: self.free_pages.load(SeqCst),
-            pending_pages: self.pending_pages.load(SeqCst),
+            free_pages: dead.free,
+            pending_pages: dead.pending,
             // A commit of this process is the newest before it is visible.
-            dead_pages_known: self.dead_pages_of.load(SeqCst) >= visible.id.get(),
+            dead_pages_known: dead.commit >= visible.id,
             visible: visible.id,
             durable: self.shared.durable().get().id,
             readers: held.len() as u32,

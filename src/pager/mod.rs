@@ -3,6 +3,7 @@
 //! | file          | subject                                                                          |
 //! |---------------|----------------------------------------------------------------------------------|
 //! | `core`        | what a pager consists of, and figures about it                                   |
+//! | `dead_pages`  | how many pages are dead, as the last writer of this process left it              |
 //! | `options`     | how a database is opened, how long a lock is waited for, how durable a commit is |
 //! | `open`        | opening and recovering; once per process                                         |
 //! | `identity`    | the UUID of a file, and the times of its commits                                 |
@@ -37,6 +38,7 @@
 
 mod commit;
 mod core;
+mod dead_pages;
 mod descriptor;
 mod identity;
 mod open;
@@ -53,7 +55,7 @@ mod written;
 
 pub use self::core::{FileStat, Pager};
 pub use crate::file::peers::Writer;
-pub use commit::{dead_changes, Image, SpaceChange};
+pub use commit::{dead_changes, lost_slots, Image, SpaceChange};
 pub use descriptor::Descriptor;
 pub use open::{open_file, open_memory, CreateMode, Recovery};
 pub use options::{Durability, PagerOptions, Verify, Wait};

@@ -6,6 +6,7 @@
 
 use super::commit::{empty_image, lost_slots, recover, SyncTurns};
 use super::core::Pager;
+use super::dead_pages::NotedDeadPages;
 use super::descriptor::Descriptor;
 use super::options::PagerOptions;
 use super::shared::{self, CommitSlot, Constants, Opening, Shared};
@@ -42,11 +43,12 @@ pub struct Recovery {
     /// The number of newer, incomplete commits that were discarded.
     pub discarded: u32,
     /// A bit for each of the four meta slots (1 for the first) that cannot be read, or that is missing. After a crash it
-    /// may be the torn slot of a commit that was not finished; otherwise it was damaged, and the file has one copy less
-    /// of what leads to its newest commit. The next commit writes it anew.
+    /// may be the torn slot of a commit that was not finished. Otherwise it was damaged, and if it was that of the newest
+    /// commit, that is lost: the commit before it was opened. Zeros count as a lost slot where another slot shows that
+    /// this one was written; otherwise they look as if it never was. The next commit writes the slot anew.
     pub lost_slots: u32,
-    /// Whether nothing is known of a crash: the database was closed properly, and no commit was begun since; or others
-    /// had it open already.
+    /// Whether nothing is known of a crash: the database was closed properly, no commit was begun since, and no slot is
+    /// lost; or others had it open already.
     pub closed_properly: bool,
 }
 
@@ -318,9 +320,7 @@ impl Pager {
         tags.forget_in_children();
         let pager = Pager {
             shared,
-            pending_pages: AtomicU64::new(0),
-            free_pages: AtomicU64::new(0),
-            dead_pages_of: AtomicU64::new(CommitId::NONE.get()),
+            dead_pages: NotedDeadPages::default(),
             write_state: Mutex::new(Some(Box::default())),
             write_state_returned: Condvar::new(),
             sync_turns: SyncTurns::default(),

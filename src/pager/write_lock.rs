@@ -11,6 +11,7 @@
 
 use super::commit::SlotRecords;
 use super::core::Pager;
+use super::dead_pages::DeadPages;
 use super::descriptor::Descriptor;
 use super::options::Wait;
 use super::space::{Horizon, Space};
@@ -175,10 +176,12 @@ impl Pager {
             *state = WriteState::default();
         }
         let free = state.space.pool.total();
-        self.free_pages.store(free, SeqCst);
-        self.pending_pages
-            .store(state.space.known_pages().saturating_sub(free), SeqCst);
-        self.dead_pages_of.store(state.tip.id.get(), SeqCst);
+        let pending = state.space.known_pages().saturating_sub(free);
+        self.dead_pages.note(DeadPages {
+            commit: state.tip.id,
+            free,
+            pending,
+        });
         self.peers.unlock_write();
         *self.write_state.lock() = Some(state);
         self.write_state_returned.notify_one();
@@ -223,8 +226,11 @@ impl Pager {
         complete(&state)?;
         // Nobody else has the database open.
         state.foreign = CommitId::NONE;
-        self.pending_pages.store(state.space.known_pages(), SeqCst);
-        self.dead_pages_of.store(state.tip.id.get(), SeqCst);
+        self.dead_pages.note(DeadPages {
+            commit: state.tip.id,
+            free: 0,
+            pending: state.space.known_pages(),
+        });
         *self.write_state.lock() = Some(state);
         Ok(())
     }

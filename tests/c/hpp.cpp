@@ -206,10 +206,10 @@ static void entries()
 
     kv::error error = thrown(KV_NOTFOUND, [&] { txn.get("none"); });
     CHECK(std::string(error.status_name()) == "KV_NOTFOUND" && error.path() == db.identity().path);
-    CHECK(error.what() == error.path() + ": there is no key \"none\" in table number 0; where a key may be missing, "
+    CHECK(error.what() == error.path() + ": there is no key \"none\" in the main table; where a key may be missing, "
         "use try_get");
     error = thrown(KV_NOTFOUND, [&] { txn.get(std::string(100, 'k') + "\n"); });
-    CHECK(std::strstr(error.what(), "kkk\"... in table") != nullptr);
+    CHECK(std::strstr(error.what(), "kkk\"... in the main table") != nullptr);
     error = thrown(KV_NOTFOUND, [&] { txn.get("a\n\"\xff"); });
     CHECK(std::strstr(error.what(), "no key \"a\\x0a\\x22\\xff\" in") != nullptr);
     CHECK(!error.page() && !error.table() && error.system_errno() == 0 && error.needed() == 0);

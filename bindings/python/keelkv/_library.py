@@ -104,7 +104,7 @@ class CheckReport(C.Structure):
 
 class SalvageReport(C.Structure):
     _fields_ = _struct(
-        "struct_size:u4 reserved:u4 commit:u8 tables:u8 entries:u8 uncertain:u8 lost_entries:u8 damaged_pages:u8 "
+        "struct_size:u4 lost_slots:u4 commit:u8 tables:u8 entries:u8 uncertain:u8 lost_entries:u8 damaged_pages:u8 "
         "lost_subtrees:u8 ambiguous_pages:u8"
     )
 

@@ -94,13 +94,13 @@ class _Turns:
             await asyncio.wait({came}, timeout=timeout)
         except BaseException:  # this task was cancelled
             if not came.done():
-                came.cancel()
+                self._waiting.remove(came)
             elif came.exception() is None:
                 self.give()
             raise
         if came.done():
             return came.result()
-        came.cancel()
+        self._waiting.remove(came)
         return False
 
     def give(self) -> None:

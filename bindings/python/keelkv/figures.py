@@ -102,7 +102,8 @@ class CheckReport(NamedTuple):
     tree_pages: int
     overflow_pages: int
     dead_pages: int
-    #: A bit for each meta slot that cannot be read. They are no fault, because another slot leads to the commit.
+    #: A bit for each meta slot that is missing or cannot be read. They are no fault, because another slot leads to the
+    #: commit. But if the database was not closed properly, a newer commit may be lost with them.
     lost_slots: int
     #: Pages to which only damaged pages would lead, if the space was checked; otherwise 0.
     unaccounted_pages: int
@@ -124,3 +125,6 @@ class SalvageReport(NamedTuple):
     damaged_pages: int
     lost_subtrees: int
     ambiguous_pages: int
+    #: A bit for each meta slot that is missing or cannot be read. If there is one, a commit that is newer than the one
+    #: that was saved may be lost with it.
+    lost_slots: int

@@ -75,6 +75,7 @@ const Figure keelkv_salvage_figures[] = {
     FIGURE(kv_salvage_report, damaged_pages),
     FIGURE(kv_salvage_report, lost_subtrees),
     FIGURE(kv_salvage_report, ambiguous_pages),
+    FIGURE(kv_salvage_report, lost_slots),
     NO_MORE,
 };
 

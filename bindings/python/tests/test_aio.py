@@ -186,6 +186,31 @@ class Aio(Case):
 
         self.run_loop(main())
 
+    def test_who_waits_no_longer_leaves_the_queue(self):
+        async def main():
+            async with keelkv.aio.open(self.path, durability="lazy") as db:
+                async def write(timeout):
+                    async with db.write(timeout=timeout) as t:
+                        await t.put(b"a", b"1")
+
+                async with db.write() as t:
+                    late = [asyncio.ensure_future(write(0.01)) for _ in range(5)]
+                    cancelled = [asyncio.ensure_future(write(30)) for _ in range(5)]
+                    waits = asyncio.ensure_future(write(30))
+                    await asyncio.sleep(0.05)
+                    for task in cancelled:
+                        task.cancel()
+                    for answer in await asyncio.gather(*late, return_exceptions=True):
+                        self.assertIsInstance(answer, keelkv.BusyError)
+                    for answer in await asyncio.gather(*cancelled, return_exceptions=True):
+                        self.assertIsInstance(answer, asyncio.CancelledError)
+                    self.assertEqual(len(db._turns._waiting), 1)
+                    await t.put(b"b", b"2")
+                await asyncio.wait_for(waits, 10)
+                self.assertEqual(len(db.database), 2)
+
+        self.run_loop(main())
+
     def test_a_task_does_not_wait_for_itself(self):
         async def main():
             async with keelkv.aio.open(self.path, durability="lazy") as db:

@@ -58,6 +58,34 @@ class Dbm(Case):
             return
         self.assertEqual(self.program_for(gnu, str(self.directory / "gnu")), wanted)
 
+    def test_messages_name_flags(self):
+        with self.assertRaisesRegex(keelkv.NoFileError, "open it with the flag 'c'$") as caught:
+            keelkv.dbm.open(self.path, "r")
+        self.assertEqual(str(caught.exception), caught.exception.strerror)
+        self.assertEqual(caught.exception.args, (str(caught.exception),))
+        with self.assertRaisesRegex(keelkv.NoFileError, "open it with the flag 'c'$"):
+            keelkv.dbm.open(self.path, "w")
+        self.path.touch()
+        with self.assertRaisesRegex(keelkv.NotADatabaseError, "or open it with the flag 'c'$"):
+            keelkv.dbm.open(self.path, "w")
+        keelkv.dbm.open(self.path, "n").close()
+        with keelkv.dbm.open(self.path) as db:
+            for write in (lambda: db.update(a="b"), db.clear, lambda: db.setdefault("a", "b"),
+                          lambda: db.__delitem__("a")):
+                with self.assertRaisesRegex(keelkv.ReadOnlyError, r"\(the flag 'r'\)"):
+                    write()
+
+    def test_whichdb(self):
+        which = keelkv.dbm.whichdb
+        self.assertIsNone(which(self.path))
+        self.path.write_bytes(b"text, and no database")
+        self.assertEqual(which(self.path), "")
+        dbm.dumb.open(str(self.directory / "dumb"), "c").close()
+        self.assertEqual(which(str(self.directory / "dumb")), "dbm.dumb")
+        keelkv.dbm.open(self.directory / "b.kv", "n").close()
+        for name in (self.directory / "b.kv", os.fsencode(self.directory / "b.kv")):
+            self.assertEqual(which(name), "keelkv.dbm")
+
     def test_beyond_dumb(self):
         db = keelkv.dbm.open(self.path, "c", 0o640)
         self.assertEqual(stat.S_IMODE(os.stat(self.path).st_mode), 0o640 & ~self.umask())

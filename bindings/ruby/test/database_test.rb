@@ -14,6 +14,8 @@ class OpenTest < DatabaseTest
     assert_nil db.close
     error = assert_raises(KV::NoFile) { KV.open("none.kv", existing: true) }
     assert_equal ["none.kv", Errno::ENOENT::Errno, "kv_open"], [error.path, error.errno, error.function]
+    assert_raises(KV::NoFile) { KV.open("none.kv", create: false) }
+    KV.open("a.kv", create: false, &:stat)
     assert_raises(KV::Exists) { KV.open("a.kv", new: true) }
     assert_raises(ArgumentError) { KV.open("a\0b") }
     assert_raises(ArgumentError) { KV.open("a.kv", durability: :some) }
@@ -254,6 +256,7 @@ class OpenTest < DatabaseTest
     report = KV.salvage("a.kv", "saved.kv") { |fault| lost << fault[:message] }
     refute_empty lost
     assert_equal 20_000, report[:entries] + report[:lost_entries]
+    assert_equal 0, report[:lost_slots]
     assert_raises(KV::Exists) { KV.salvage("a.kv", "saved.kv") }
     KV.open("saved.kv") { |db| assert_equal report[:entries], db.size }
   end

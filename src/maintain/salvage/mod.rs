@@ -123,8 +123,23 @@ fn save(
 impl<'d> Saver<'d, '_, '_> {
     fn run(&mut self) -> Result<()> {
         let newest = self.damaged.slots.first().cloned();
+        self.report.lost_slots = self.damaged.lost_slots;
         match &newest {
-            Some(meta) => self.trees(meta)?,
+            Some(meta) => {
+                if self.damaged.lost_slots != 0 {
+                    let what = format!(
+                        "a meta slot cannot be read: a commit after {} may be lost with it",
+                        meta.id
+                    );
+                    self.fault(&Fault {
+                        page: Some(PageNo::new(0)),
+                        table: None,
+                        kind: FaultKind::Unreadable,
+                        what,
+                    })?;
+                }
+                self.trees(meta)?;
+            }
             None => {
                 self.fault(&Fault {
                     page: Some(PageNo::new(0)),

@@ -9,6 +9,7 @@ use crate::page::header;
 use crate::page::leaf::{Leaf, Stored};
 use crate::page::meta::{field, Meta, Slot, MAGIC, SLOTS, SLOT_BYTES};
 use crate::page::{PageSource, Prefetch, Ptr, PAGE_MAX, PAGE_MIN};
+use crate::pager::lost_slots;
 use crate::txn::PinnedBytes;
 use crate::util::bytes::get_u32;
 use crate::util::crc32c;
@@ -23,6 +24,8 @@ pub(super) struct DamagedFile {
     pub page_size: usize,
     /// The slots that are whole, the newest first.
     pub slots: Vec<Meta>,
+    /// A bit for each slot that cannot be read, or that is missing.
+    pub lost_slots: u32,
     /// Whether something could not be read for lack of memory: then nothing was lost, and the salvage fails.
     lacks_memory: Cell<bool>,
 }
@@ -58,11 +61,16 @@ impl DamagedFile {
             None => likely_page_size(&raw, &sizes)
                 .ok_or_else(|| Error::NotADatabase("nothing in it looks like a slot or a page of one".into()))?,
         };
+        let lost_slots = lost_slots(|at, into| {
+            into.copy_from_slice(&raw.read(at, into.len() as u64)?);
+            Ok(())
+        });
         slots.retain(|meta| meta.page_size as usize == page_size);
         Ok(DamagedFile {
             raw,
             page_size,
             slots,
+            lost_slots,
             lacks_memory: Cell::new(false),
         })
     }

@@ -46,5 +46,6 @@ pub use image::Image;
 pub(in crate::pager) use record::{CommitRecord, WrittenRun, FREED_PAGES_MAX};
 pub(in crate::pager) use records::SlotRecords;
 pub use records::{dead_changes, SpaceChange};
-pub(in crate::pager) use recover::{empty_image, lost_slots, recover};
+pub use recover::lost_slots;
+pub(in crate::pager) use recover::{empty_image, recover};
 pub(in crate::pager) use sync_turn::{SyncTurns, WaitInVain};

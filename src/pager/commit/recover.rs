@@ -90,7 +90,7 @@ pub(in crate::pager) fn recover(storage: &dyn Storage) -> Result<Recovered> {
         return Err(too_short(storage, len)?);
     }
     let slots = read_slots(|at, bytes| storage.read_at(at, bytes))?;
-    let (lost_slots, torn) = (slots.lost(), !slots.unreadable.is_empty());
+    let lost_slots = slots.lost();
     let (mut whole, mut erase) = (slots.whole, slots.unreadable);
     check_together(&whole)?;
     // What one slot says that this version does not know holds for the file.
@@ -112,7 +112,8 @@ pub(in crate::pager) fn recover(storage: &dyn Storage) -> Result<Recovered> {
         // Step 3: what the slot lists is all that a crash can have torn (I-2).
         let Some(damage) = missing(storage, len, &meta)? else {
             return Ok(Recovered {
-                closed: meta.closed && discarded == 0 && !torn,
+                // A lost slot may have held a later commit.
+                closed: meta.closed && discarded == 0 && lost_slots == 0,
                 lost_slots,
                 meta,
                 slot,
@@ -140,43 +141,64 @@ struct Slots {
     whole: Vec<(usize, Meta)>,
     /// The slots that hold something else, such as torn ones.
     unreadable: Vec<usize>,
-    /// The slots that hold nothing.
+    /// The slots that were never written, or were erased. The latter still have what was behind their first sector.
     empty: Vec<usize>,
+    /// Those of them that are all zeros: never written, as far as they tell.
+    zeros: Vec<usize>,
 }
 
 impl Slots {
-    fn add(&mut self, slot: usize, found: Slot) {
+    fn add(&mut self, slot: usize, bytes: &[u8; SLOT_BYTES], found: Slot) {
         match found {
             Slot::Valid(meta) => {
                 let at = self.whole.partition_point(|(_, newer)| newer.id > meta.id);
                 self.whole.insert(at, (slot, *meta));
             }
             Slot::Torn | Slot::Foreign => self.unreadable.push(slot),
-            Slot::Empty => self.empty.push(slot),
+            Slot::Empty => {
+                self.empty.push(slot);
+                if bytes.iter().all(|byte| *byte == 0) {
+                    self.zeros.push(slot);
+                }
+            }
         }
     }
 
-    /// Returns a bit for each slot that cannot be read, or that is missing: closing leaves the slot of the base of its
-    /// commit beside its own, so if the newest commit says that it closed the database, its base must be there.
+    /// Returns a bit for each slot that cannot be read, or that is missing.
     fn lost(&self) -> u32 {
-        let unreadable = self.unreadable.iter().fold(0, |bits, slot| bits | 1 << slot);
-        let is_alone = |(_, newest): &&(usize, Meta)| {
-            let is_base = |(_, meta): &(usize, Meta)| meta.id == newest.base;
-            newest.closed && newest.base > CommitId::NONE && !self.whole.iter().any(is_base)
-        };
-        match (self.empty.first(), self.whole.first().filter(is_alone)) {
-            (Some(slot), Some(_)) if unreadable == 0 => 1 << slot,
-            _ => unreadable,
+        let bit = |bits: u32, slot: &usize| bits | 1 << slot;
+        let unreadable = self.unreadable.iter().fold(0, bit);
+        // Writers take the first slot that is free (`Shared::free_slot`), so the first two are written before any behind
+        // them. The third is left out: a power cut can keep the fourth without it, and it may not be written for long.
+        let is_used = |slot: usize| !self.zeros.contains(&slot);
+        let is_passed_over = |slot: &&usize| **slot < 2 && (**slot == 0 || (**slot + 1..SLOTS).any(is_used));
+        let lost = self.zeros.iter().filter(is_passed_over).fold(unreadable, bit);
+        match self.place_of_base().filter(|_| lost == 0) {
+            Some(slot) => 1 << slot,
+            None => lost,
         }
+    }
+
+    /// Returns a slot that holds nothing, if the base of the newest commit is in none. It was in one when that commit
+    /// was written, so a later commit was written over it, and that is not there either. After a crash, an erased slot
+    /// explains that.
+    fn place_of_base(&self) -> Option<usize> {
+        let (_, newest) = self.whole.first()?;
+        let is_there = self.whole.iter().any(|(_, meta)| meta.id == newest.base);
+        if newest.base == CommitId::NONE || is_there {
+            return None;
+        }
+        let places = if newest.closed { &self.empty } else { &self.zeros };
+        places.first().copied()
     }
 }
 
 /// Returns a bit for each slot that cannot be read, or that is missing. `read` fills a buffer from an offset on.
-pub(in crate::pager) fn lost_slots(read: impl Fn(u64, &mut [u8]) -> Result<()>) -> u32 {
+pub fn lost_slots(read: impl Fn(u64, &mut [u8]) -> Result<()>) -> u32 {
     let (mut slots, mut bytes) = (Slots::default(), [0; SLOT_BYTES]);
     for slot in 0..SLOTS {
         let found = read((slot * SLOT_BYTES) as u64, &mut bytes).and_then(|()| Meta::decode(&bytes));
-        slots.add(slot, found.unwrap_or(Slot::Foreign));
+        slots.add(slot, &bytes, found.unwrap_or(Slot::Foreign));
     }
     slots.lost()
 }
@@ -187,7 +209,7 @@ fn read_slots(read: impl Fn(u64, &mut [u8]) -> Result<()>) -> Result<Slots> {
     for slot in 0..SLOTS {
         read((slot * SLOT_BYTES) as u64, &mut bytes)?;
         is_ours |= bytes.starts_with(&MAGIC);
-        slots.add(slot, Meta::decode(&bytes)?);
+        slots.add(slot, &bytes, Meta::decode(&bytes)?);
     }
     if !slots.whole.is_empty() {
         return Ok(slots);
@@ -196,7 +218,7 @@ fn read_slots(read: impl Fn(u64, &mut [u8]) -> Result<()>) -> Result<Slots> {
         return Err(Error::corrupt(META_PAGE, "no meta slot can be read"));
     }
     let begin = read_begin(read, META_BYTES)?;
-    let other = other_format(&begin).unwrap_or_else(|| {
+    let other = other_format(&begin).or_else(|| text(&begin)).unwrap_or_else(|| {
         let what = match slots.empty.len() {
             SLOTS => format!("its first {META_BYTES} bytes are zeros"),
             _ => format!("it begins with the bytes {:02x?}", &begin[..8]),
@@ -208,6 +230,8 @@ fn read_slots(read: impl Fn(u64, &mut [u8]) -> Result<()>) -> Result<Slots> {
 
 /// The number of bytes by which other formats are recognised.
 const BEGIN: usize = 32;
+/// The least number of bytes by which text is.
+const TEXT: usize = 8;
 
 /// Where other formats have their magic bytes. Some of them are numbers in the order of the machine that wrote the file,
 /// which is little-endian nearly everywhere.
@@ -232,6 +256,21 @@ fn other_format(begin: &[u8; BEGIN]) -> Option<Box<Detail>> {
     found.map(|(_, _, what)| format!("it is {what}").into())
 }
 
+/// Says that a file is text, if its first bytes look like that and are more than a few. The last of them may be a part of
+/// a character.
+fn text(begin: &[u8]) -> Option<Box<Detail>> {
+    if begin.len() < TEXT {
+        return None;
+    }
+    let valid = match std::str::from_utf8(begin) {
+        Ok(text) => text,
+        Err(error) if error.error_len().is_none() => std::str::from_utf8(&begin[..error.valid_up_to()]).ok()?,
+        Err(_) => return None,
+    };
+    let is_text = |c: char| !c.is_control() || matches!(c, '\t' | '\n' | '\r');
+    valid.chars().all(is_text).then(|| "it begins as a text does".into())
+}
+
 /// Reads the first bytes of a file. Those that it does not have are zero.
 fn read_begin(read: impl Fn(u64, &mut [u8]) -> Result<()>, len: u64) -> Result<[u8; BEGIN]> {
     let mut begin = [0; BEGIN];
@@ -248,10 +287,13 @@ fn too_short(storage: &dyn Storage, len: u64) -> Result<Error> {
         let what = format!("the file was cut: it has {len} {bytes}, and its head alone takes {META_BYTES}");
         return Ok(Error::corrupt(None, what));
     }
-    let other = other_format(&begin).unwrap_or_else(|| {
-        let bytes = plural(len, "byte is", "bytes are");
-        format!("{len} {bytes} too short for one").into()
-    });
+    let begin_len = BEGIN.min(len as usize);
+    let other = other_format(&begin)
+        .or_else(|| text(&begin[..begin_len]))
+        .unwrap_or_else(|| {
+            let bytes = plural(len, "byte is", "bytes are");
+            format!("{len} {bytes} too short for one").into()
+        });
     Ok(Error::NotADatabase(other))
 }
 
@@ -285,6 +327,35 @@ mod tests {
                 let error = recover(&file).expect_err("no database");
                 assert_eq!(error.to_string(), format!("not a kv database: it is {what}"));
             }
+        }
+    }
+
+    #[test]
+    fn text_is_told() {
+        let texts: [&[u8]; 4] = [
+            b"#!/bin/sh\necho\r\n",
+            b"8 bytes.",
+            b"{\"key\": 1}",
+            "ä, ö and ü\t, and so on to cut ü".as_bytes(),
+        ];
+        for text in texts {
+            for len in [0, 1 << 16] {
+                let mut bytes = text.to_vec();
+                while bytes.len() < len {
+                    bytes.extend_from_slice(text);
+                }
+                let file = Memory::new().expect("memory");
+                file.write_at(0, &bytes).expect("write");
+                let error = recover(&file).expect_err("no database");
+                assert_eq!(
+                    error.to_string(),
+                    "not a kv database: it begins as a text does",
+                    "{text:?}"
+                );
+            }
+        }
+        for bytes in [&b"12345\x0078"[..], b"12345\x1B[m", b"Latin 1 \xE4\xE4", b"a few"] {
+            assert!(text(bytes).is_none(), "{bytes:?}");
         }
     }
 }

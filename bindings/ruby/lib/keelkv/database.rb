@@ -21,6 +21,7 @@ module KV
     # Opens a database. KV.open does as well and takes a block.
     #
     # [existing:]     true: the file must exist, or KV::NoFile is raised
+    # [create:]       false: the same as existing: true, and as create=False in Python
     # [new:]          true: the file must not exist, or KV::Exists is raised
     # [read_only:]    true: the database is never written
     # [memory:]       true: the database is in memory only
@@ -231,8 +232,9 @@ module KV
       Handle.refuse_copy(self, "use this one, or open the file again with KV.open")
     end
 
-    def native_options(existing: false, new: false, read_only: false, memory: false, **options)
+    def native_options(existing: false, create: true, new: false, read_only: false, memory: false, **options)
       native = Native::Options.new_sized
+      existing ||= !create
       flags = { Native::OPEN_EXISTING => existing, Native::OPEN_NEW => new, Native::OPEN_READ_ONLY => read_only,
                 Native::OPEN_MEMORY => memory }
       native[:flags] = flags.sum { |flag, given| given ? flag : 0 }

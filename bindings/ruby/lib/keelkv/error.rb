@@ -47,7 +47,8 @@ module KV
     # The error of a key that does not exist in a collection.
     def self.missing(collection, key)
       where = collection.path || "a database in memory"
-      message = "#{where}: there is no key #{key.inspect[0, 80]} in table number #{collection.number}; " \
+      table = collection.number == Native::MAIN ? "the main table" : "table number #{collection.number}"
+      message = "#{where}: there is no key #{key.inspect[0, 80]} in #{table}; " \
                 "ask key? before, or give fetch a default"
       error = NotFound.new(message, receiver: collection, key: key)
       error.send(:describe, Native::NOTFOUND, collection.path, {})

@@ -87,7 +87,7 @@ module KV
     end
 
     class SalvageReport < SizedStruct
-      layout :struct_size, :uint32, :reserved, :uint32, :commit, :uint64, :tables, :uint64, :entries, :uint64,
+      layout :struct_size, :uint32, :lost_slots, :uint32, :commit, :uint64, :tables, :uint64, :entries, :uint64,
              :uncertain, :uint64, :lost_entries, :uint64, :damaged_pages, :uint64, :lost_subtrees, :uint64,
              :ambiguous_pages, :uint64
     end
