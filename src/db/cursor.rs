@@ -232,13 +232,13 @@ impl Cursor {
     /// # Errors
     /// `NotFound`: the cursor stands on no entry; those of [`WriteTxn::put`].
     pub fn put(&mut self, txn: &mut WriteTxn, value: &[u8]) -> Result<()> {
-        let at = self.to_write(txn)?;
+        let at = self.ready_to_edit(txn)?;
         txn.put_at(at, &mut self.position, value)
     }
 
     /// Returns the table, ready for an edit where the cursor stands.
     #[inline]
-    fn to_write(&mut self, txn: &mut WriteTxn) -> Result<TableIndex> {
+    fn ready_to_edit(&mut self, txn: &mut WriteTxn) -> Result<TableIndex> {
         if let Some(at) = txn.at_hand_of(self.table, &self.position) {
             return Ok(at);
         }
@@ -253,7 +253,7 @@ impl Cursor {
     /// # Errors
     /// `NotFound`: the cursor stands on no entry; those of [`WriteTxn::put`].
     pub fn delete(&mut self, txn: &mut WriteTxn) -> Result<()> {
-        let at = self.to_write(txn)?;
+        let at = self.ready_to_edit(txn)?;
         txn.delete_at(at, &mut self.position)
     }
 

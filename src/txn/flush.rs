@@ -22,7 +22,7 @@ use crate::pager::{Descriptor, Durability, PageWriter, Pager, View};
 use crate::tree::read::path::Position;
 use crate::tree::write::apply::Apply;
 use crate::tree::write::arena::Arena;
-use crate::tree::write::at_position::Edited;
+use crate::tree::write::at_position::{Edited, KeyEdit};
 use crate::tree::write::edits::Op;
 use crate::tree::write::emit::Emitter;
 use crate::tree::write::range::KeyRange;
@@ -270,7 +270,7 @@ impl TreeBuilder {
         // Nobody can use any more what was returned to the caller. Pinned logs are freed with the draft.
         self.pinned = false;
         self.arena.thaw();
-        self.settle(tree, pages)?;
+        self.join_lost(tree, pages)?;
         let edits = tree.edits.log().len();
         let scattered = edits as u64 * 4 < tree.root.ptr.entries;
         let placing = edits > if scattered { FEW } else { SMALL };
@@ -351,10 +351,14 @@ impl TreeBuilder {
         self.unpin();
         pages.keep_released(false);
         let mut root = tree.root;
+        let key_edit = KeyEdit {
+            key: edit.key,
+            op: edit.op,
+        };
         let mut apply = self.apply(tree, false, pages);
         let edited = match is_found {
-            true => apply.edit_at(&mut root, at, true, edit.key, edit.op),
-            false => apply.edit_found(&mut root, at, edit.key, edit.op),
+            true => apply.edit_at(&mut root, at, true, key_edit),
+            false => apply.edit_found(&mut root, at, key_edit),
         };
         let edited = edited.map_err(|e| e.in_table(tree.table))?;
         tree.root = root;
@@ -382,7 +386,7 @@ impl TreeBuilder {
         if !pages.prepare_to_place()? {
             return Ok(());
         }
-        self.settle(tree, pages)?;
+        self.join_lost(tree, pages)?;
         self.version += 1;
         let placed = self.apply(tree, true, pages).place_all(tree.root);
         tree.root = placed.map_err(|e| e.in_table(tree.table))?;
@@ -397,13 +401,13 @@ impl TreeBuilder {
     }
 
     /// Joins leaves that have lost much by edits at positions.
-    fn settle<P: DraftPages>(&mut self, tree: &mut DraftTree, pages: &mut P) -> Result<()> {
+    fn join_lost<P: DraftPages>(&mut self, tree: &mut DraftTree, pages: &mut P) -> Result<()> {
         if !self.arena.has_lost() {
             return Ok(());
         }
         self.version += 1;
-        let settled = self.apply(tree, false, pages).settle(tree.root);
-        tree.root = settled.map_err(|e| e.in_table(tree.table))?;
+        let joined = self.apply(tree, false, pages).join_lost(tree.root);
+        tree.root = joined.map_err(|e| e.in_table(tree.table))?;
         Ok(())
     }
 

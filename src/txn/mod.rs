@@ -8,6 +8,7 @@
 //! | `table`      | the trees and tables of a draft                                           |
 //! | `write_set`  | the edits of one table                                                    |
 //! | `put`        | puts and deletes: their modes, and where values are kept                  |
+//! | `at_once`    | edits that are made where somebody has just looked                        |
 //! | `unfinished` | values that are being written in parts                                    |
 //! | `flush`      | how write sets are applied to trees, in private pages                     |
 //! | `commit`     | the order of a commit                                                     |
@@ -15,6 +16,7 @@
 //! | `pinned`     | bytes that were returned to the caller and must stay                      |
 //! | `spare`      | memory that one transaction leaves to the next                            |
 
+mod at_once;
 mod commit;
 mod draft;
 #[cfg(test)]

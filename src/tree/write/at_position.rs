@@ -6,7 +6,7 @@
 //!
 //! - A leaf that has lost its last entry goes, and its branch takes that in as it takes in any reply ([`Apply::climb_out`]).
 //! - A leaf that has lost much is not joined with its neighbours at once, because the position would be lost and the next
-//!   edit is likely to come to the same leaf. The arena notes it, and [`Apply::settle`] looks at all such leaves together,
+//!   edit is likely to come to the same leaf. The arena notes it, and [`Apply::join_lost`] looks at all such leaves together,
 //!   before the pages are placed. It joins those that `apply` would join.
 
 use super::apply::{has_lost_much, is_nearly_empty, Apply, ChildChange, OpenBranch, Reply};
@@ -29,6 +29,15 @@ use crate::util::hash::fingerprint;
 
 /// The most edits for each of which `apply` goes down the tree alone: the machinery for many costs more than that.
 const FEW: usize = 4;
+
+/// An edit of one key.
+#[derive(Clone, Copy)]
+pub struct KeyEdit<'e> {
+    /// The key.
+    pub key: &'e [u8],
+    /// What the edit does to it.
+    pub op: Op<'e>,
+}
 
 /// What became of an edit at a position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,19 +121,12 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     ///
     /// # Errors
     /// `Corrupt`, `Io`, `NoMemory`: the tree is half-done, as after [`Apply::apply`].
-    pub fn edit_at(
-        &mut self,
-        root: &mut Root,
-        at: &mut Position,
-        is_entry: bool,
-        key: &[u8],
-        op: Op<'_>,
-    ) -> Result<Edited> {
+    pub fn edit_at(&mut self, root: &mut Root, at: &mut Position, is_entry: bool, edit: KeyEdit<'_>) -> Result<Edited> {
         self.begin(root)?;
         if let Some(page) = at.leaf.page.as_private() {
             let edited = match is_entry {
-                true => self.edit_private(root, at, page, key, op)?,
-                false => self.insert_private(root, at, page, key, op)?,
+                true => self.edit_private(root, at, page, edit)?,
+                false => self.insert_private(root, at, page, edit)?,
             };
             if let Some(edited) = edited {
                 return Ok(edited);
@@ -142,17 +144,17 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             return Err(Error::corrupt(old.page, "position outside its leaf"));
         }
         let position = if is_entry { Ok(at.index) } else { Err(at.index) };
-        let done = self.edit_entry(&mut node, position, key, op)?;
+        let done = self.edit_entry(&mut node, position, edit.key, edit.op)?;
         let leaf = node.leaf()?;
         let (left, used_now) = (leaf.len(), leaf.used());
         if left == 0 {
             self.discard(node);
-            *root = self.climb_out(*root, at, old)?;
+            *root = self.climb_out(*root, at)?;
             at.reset();
             return Ok(Edited::LeafGone);
         }
         let new = self.close(node);
-        // What it used before the first loss is what `settle` compares.
+        // What it used before the first loss is what `join_lost` compares.
         let lost = if used_now < used { lost.max(used) } else { lost };
         if let Some(page) = new.page.as_private().filter(|_| lost > 0) {
             self.arena.note_lost(page, lost);
@@ -178,14 +180,13 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         root: &mut Root,
         at: &mut Position,
         page: PrivatePage,
-        key: &[u8],
-        op: Op<'_>,
+        edit: KeyEdit<'_>,
     ) -> Result<Option<Edited>> {
         if !self.arena.is_editable(page) {
             return Ok(None);
         }
         let bytes = self.arena.get_mut(page).ok_or_else(not_ours)?;
-        match op {
+        match edit.op {
             Op::Put(value @ Stored::Inline(_)) => {
                 let done = leaf_edit::overwrite(bytes, at.index, &value);
                 Ok(done.then_some(Edited::Here { same_pages: true }))
@@ -194,7 +195,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             Op::Delete => {
                 let leaf = Leaf::of(bytes, at.leaf.page)?;
                 let (entries, used) = (leaf.len(), leaf.used());
-                let stays = entries > 1 && at.index < entries && !is_long_key(key, bytes.len());
+                let stays = entries > 1 && at.index < entries && !is_long_key(edit.key, bytes.len());
                 if !stays || leaf.value(at.index)?.is_chain() {
                     return Ok(None);
                 }
@@ -216,10 +217,9 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         root: &mut Root,
         at: &mut Position,
         page: PrivatePage,
-        key: &[u8],
-        op: Op<'_>,
+        edit: KeyEdit<'_>,
     ) -> Result<Option<Edited>> {
-        let Op::Put(value @ Stored::Inline(_)) = op else {
+        let Op::Put(value @ Stored::Inline(_)) = edit.op else {
             return Ok(None);
         };
         if !self.arena.is_editable(page) {
@@ -227,12 +227,12 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         }
         let bytes = self.arena.get_mut(page).ok_or_else(not_ours)?;
         // A page whose bounds have grown may get a key that lacks its prefix.
-        let plain = header::flags(bytes) & CHECK_PREFIX == 0 && !is_long_key(key, bytes.len());
-        let suffix = key.get(header::prefix_len(bytes)..).filter(|_| plain);
+        let plain = header::flags(bytes) & CHECK_PREFIX == 0 && !is_long_key(edit.key, bytes.len());
+        let suffix = edit.key.get(header::prefix_len(bytes)..).filter(|_| plain);
         let Some(suffix) = suffix.filter(|_| at.index <= at.len) else {
             return Ok(None);
         };
-        if !leaf_edit::insert(bytes, at.index, &Suffix::of(suffix), fingerprint(key), &value) {
+        if !leaf_edit::insert(bytes, at.index, &Suffix::of(suffix), fingerprint(edit.key), &value) {
             return Ok(None);
         }
         self.climb(root, at, at.leaf.page, 1)?;
@@ -250,7 +250,8 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         }
         let mut at = Position::new();
         while !edits.is_empty() {
-            let edited = self.edit_found(&mut root, &mut at, edits.key(0), edits.op(0))?;
+            let (key, op) = (edits.key(0), edits.op(0));
+            let edited = self.edit_found(&mut root, &mut at, KeyEdit { key, op })?;
             if matches!(edited, Edited::Refused { .. }) {
                 break;
             }
@@ -260,16 +261,16 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     }
 
     /// Makes an edit where a search finds its key. The position is only memory for the search.
-    pub fn edit_found(&mut self, root: &mut Root, at: &mut Position, key: &[u8], op: Op<'_>) -> Result<Edited> {
+    pub fn edit_found(&mut self, root: &mut Root, at: &mut Position, edit: KeyEdit<'_>) -> Result<Edited> {
         let nowhere = Edited::Refused { same_pages: true };
         if root.height == 0 || self.emitter.has_queued() {
             return Ok(nowhere);
         }
-        match (self.find(root, key, at)?, op) {
+        match (self.find(root, edit.key, at)?, edit.op) {
             (None, _) => Ok(nowhere),
             // There is nothing to delete, so no page need be copied.
             (Some(false), Op::Delete) => Ok(Edited::Here { same_pages: true }),
-            (Some(is_entry), _) => self.edit_at(root, at, is_entry, key, op),
+            (Some(is_entry), _) => self.edit_at(root, at, is_entry, edit),
         }
     }
 
@@ -336,9 +337,9 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         Ok(())
     }
 
-    /// Takes the leaf of a position, whose pointer was `leaf` and which has lost its last entry, out of the tree.
-    fn climb_out(&mut self, root: Root, at: &Position, leaf: Ptr) -> Result<Root> {
-        let (mut reply, mut old) = (Reply::none(), leaf);
+    /// Takes the leaf of a position, which has lost its last entry, out of the tree.
+    fn climb_out(&mut self, root: Root, at: &Position) -> Result<Root> {
+        let (mut reply, mut old) = (Reply::none(), self.whole_ptr(&root, at, at.path.len())?);
         for above in (0..at.path.len()).rev() {
             let level = (at.path.len() - above) as u8 + 1;
             let ptr = self.whole_ptr(&root, at, above)?;
@@ -364,17 +365,17 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     }
 
     /// Joins the leaves of a tree with their neighbours that have lost much by edits at positions.
-    pub fn settle(&mut self, root: Root) -> Result<Root> {
+    pub fn join_lost(&mut self, root: Root) -> Result<Root> {
         if !self.arena.has_lost() || root.height < 2 || !root.ptr.page.is_private() {
             return Ok(root);
         }
         self.begin(&root)?;
-        let reply = self.settle_below(root.ptr, root.height, &Fences::whole())?;
+        let reply = self.join_lost_below(root.ptr, root.height, &Fences::whole())?;
         self.finish_root(reply, root.height)
     }
 
     /// Does so in the private subtree at `ptr`, whose root is a branch of this level.
-    fn settle_below(&mut self, ptr: Ptr, level: u8, fences: &Fences) -> Result<Reply> {
+    fn join_lost_below(&mut self, ptr: Ptr, level: u8, fences: &Fences) -> Result<Reply> {
         let mut branch = OpenBranch::new(self.open(ptr, level)?, level);
         for i in 0..branch.node.branch()?.len() {
             let Some(page) = child_of(&branch.node.bytes, i).as_private() else {
@@ -383,7 +384,7 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             let child = branch.node.branch()?.ptr(i);
             if level > 2 {
                 let inner = fences.of_child(&branch.node, i, &self.source)?;
-                let reply = self.settle_below(child, level - 1, &inner)?;
+                let reply = self.join_lost_below(child, level - 1, &inner)?;
                 self.take_in(&mut branch, i, child, reply)?;
                 continue;
             }

@@ -246,3 +246,58 @@ fn a_leaf_whose_interval_grew_is_a_new_leaf() {
         }
     }
 }
+
+/// Edits at once, alone and among flushes and commits: scattered, ascending, and such that leaves are emptied from an end.
+#[test]
+fn edits_at_once_equal_a_map() {
+    for seed in 1..40u64 {
+        for kind in 0..=ALL_LENGTHS {
+            let mut rnd = Rnd(seed * 7919 + u64::from(kind));
+            let size = [4096, 8192][rnd.below(2) as usize];
+            let mut tree = TestTree::new(size);
+            for round in 0..6 {
+                tree.at = format!("kind {kind} seed {seed} round {round}");
+                let some_key = |rnd: &mut Rnd| match kind {
+                    ALL_LENGTHS => key_of_any_length(size, rnd),
+                    kind => key(kind, rnd),
+                };
+                let batch = [0, 30, 600][rnd.below(3) as usize];
+                for _ in 0..batch {
+                    let value = vec![b'v'; rnd.below(120) as usize];
+                    tree.put_anywhere(&some_key(&mut rnd), &value);
+                }
+                let edits = [1, 40, 300][rnd.below(3) as usize];
+                let (way, keeps) = (rnd.below(4), rnd.below(3) == 0);
+                for i in 0..edits {
+                    let first = tree.model.keys().next().cloned();
+                    let last = tree.model.keys().next_back().cloned();
+                    match (way, first, last) {
+                        // From both ends, as a queue.
+                        (0, Some(first), Some(last)) => tree.edit_now(if i % 2 == 0 { &first } else { &last }, None),
+                        // Everything from one end on.
+                        (1, Some(first), _) => tree.edit_now(&first, None),
+                        _ => {
+                            let mut key = some_key(&mut rnd);
+                            if rnd.below(2) == 0 {
+                                let there = tree.model.range(key.clone()..).next();
+                                key = there.map_or(key, |(key, _)| key.clone());
+                            }
+                            let length = [10, 10, 60, 700, 9000][rnd.below(if keeps { 1 } else { 5 }) as usize];
+                            let value = vec![b'w'; length];
+                            let put = rnd.below(3) > 0;
+                            tree.edit_now(&key, put.then_some(&value[..]));
+                        }
+                    }
+                    if rnd.below(20) == 0 {
+                        tree.verify();
+                    }
+                }
+                tree.verify();
+                if rnd.below(2) == 0 {
+                    tree.commit();
+                }
+            }
+            tree.commit();
+        }
+    }
+}

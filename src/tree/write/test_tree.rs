@@ -5,6 +5,7 @@
 
 use super::apply::Apply;
 use super::arena::Arena;
+use super::at_position::{Edited, KeyEdit};
 use super::edits::{EditLog, Op};
 use super::emit::Emitter;
 use super::range::KeyRange;
@@ -19,6 +20,7 @@ use crate::page::leaf::{Leaf, Stored};
 use crate::page::leaf_build::is_value_inline;
 use crate::page::suffix::KEEP;
 use crate::page::{Extent, Lifetime, PageSink, PageSource, Prefetch, Ptr, Root};
+use crate::tree::read::path::Position;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Mutex;
@@ -327,6 +329,39 @@ impl TestTree {
         self.log = EditLog::default();
     }
 
+    /// Makes an edit at once, a put or without a value a deletion, as a transaction does behind a look.
+    pub fn edit_now(&mut self, key: &[u8], value: Option<&[u8]>) {
+        self.flush();
+        self.arena.thaw();
+        let size = self.disk.size;
+        let kept = match is_long_key(key, size) {
+            true => KEEP + REST,
+            false => key.len(),
+        };
+        let long = value.filter(|value| !is_value_inline(kept, value.len(), size));
+        let chain = long.map(|value| write_chain(value, size, &mut self.sink).unwrap());
+        let op = match (&chain, value) {
+            (Some(chain), _) => Op::Put(Stored::Chain(chain)),
+            (None, Some(value)) => Op::Put(Stored::Inline(value)),
+            (None, None) => Op::Delete,
+        };
+        match value {
+            Some(value) => drop(self.model.insert(key.to_vec(), value.to_vec())),
+            None => drop(self.model.remove(key)),
+        }
+        let mut refused = false;
+        self.change(|apply, root, _| {
+            let mut root = root;
+            let edited = apply.edit_found(&mut root, &mut Position::new(), KeyEdit { key, op })?;
+            refused = matches!(edited, Edited::Refused { .. });
+            Ok(root)
+        });
+        if refused {
+            self.log.push(key, op).expect("memory");
+            self.flush();
+        }
+    }
+
     pub fn remove_range(&mut self, from: Option<&[u8]>, to: Option<&[u8]>) {
         self.change(|apply, root, _| apply.remove_range(root, KeyRange { from, to }));
         self.model
@@ -338,6 +373,9 @@ impl TestTree {
     pub fn commit(&mut self) -> (CommitId, Vec<FoundLeaf>) {
         self.flush();
         self.arena.thaw();
+        let keeps_pages = std::mem::replace(&mut self.places_pages, false);
+        self.change(|apply, root, _| apply.join_lost(root));
+        self.places_pages = keeps_pages;
         let places_pages = std::mem::replace(&mut self.places_pages, true);
         self.change(|apply, root, _| apply.place_root(root));
         self.places_pages = places_pages;
