@@ -284,8 +284,9 @@ kill:                                ## kill -9 of processes that share a file; 
 isolation:                           ## 8 processes with 2 threads each on one file for a minute, and threads alone
 	@$(TRIAL) isolation "--test isolation --test processes -- --nocapture"
 
-files: all                           ## links, renamed and foreign files, descriptors, permissions, users, limits, mounts
-	@$(TRIAL) files "--test files --test surroundings --test limits --test mounts --test while_opening -- --nocapture"
+files: all                           ## links, renamed, foreign and copied files, descriptors, permissions, limits
+	@$(TRIAL) files "--test files --test copies --test opening --test surroundings --test limits --test mounts \
+	  --test while_opening -- --nocapture"
 
 models:                              ## orders of accesses to the shared words, tried by a scheduler
 	@CARGO_TARGET_DIR=$(abspath $(CARGO_TARGET_DIR))/models \
@@ -426,10 +427,10 @@ micro:                               ## micro-benchmarks (CONTRIBUTING.md); MICR
 	CARGO_TARGET_DIR=$(abspath $(CARGO_TARGET_DIR))/micro \
 	  $(CARGO) bench $(CARGOFLAGS) --manifest-path micro/Cargo.toml -- $(MICRO)
 
-count: $(B)/bench/count              ## instructions of common calls beside bench/instructions.txt; COUNT=record
-	B=$(abspath $(B)) VALGRIND="$(VALGRIND)" COUNT=$(or $(COUNT),check) sh scripts/count-instructions.sh
+count: $(B)/bench/count              ## instructions of common calls beside bench/instructions.txt; COUNT=record, lmdb
+	B=$(abspath $(B)) CC="$(CC)" VALGRIND="$(VALGRIND)" COUNT=$(or $(COUNT),check) sh scripts/count-instructions.sh
 
-$(B)/bench/count: bench/count.c include/kv.h $(SO)
+$(B)/bench/count: bench/count.c bench/count.h include/kv.h $(SO)
 	@mkdir -p $(B)/bench
 	$(CC) $(CSTD) $(CFLAGS) -Iinclude -o $@ $< -L$(B) -lkv -Wl,-rpath,$(abspath $(B))
 

@@ -1,14 +1,11 @@
 /*
- * Work to count instructions of: count WORK COUNT. Prints nothing; scripts/count-instructions.sh runs it under callgrind
- * and counts inside the library's functions only. Data: 24 random bytes -> 150 bytes, or with a work that ends in "_i8"
- * integers of 8 bytes -> 8 bytes; 100 000 entries.
+ * Work to count instructions of: count WORK COUNT. Prints nothing; scripts/count-instructions.sh runs it under
+ * callgrind and counts inside the library's functions only. The data are those of count.h. count_lmdb.c does the same
+ * with LMDB.
  */
-#include <kv.h>
+#include "count.h"
 
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include <kv.h>
 
 #define OK(call)                                                          \
     do {                                                                  \
@@ -17,37 +14,6 @@
             exit(1);                                                      \
         }                                                                 \
     } while (0)
-
-enum { ENTRIES = 100000 };
-
-static int small;
-static unsigned char bytes[24];
-static unsigned char value[150];
-
-static uint64_t mix(uint64_t x)
-{
-    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
-    x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
-    return x ^ (x >> 31);
-}
-
-/* Puts key number i into `bytes`; its length. */
-static size_t key(uint64_t i)
-{
-    int byte;
-
-    if (small) {
-        for (byte = 0; byte < 8; byte++) bytes[byte] = (unsigned char)(i >> (56 - 8 * byte));
-        return 8;
-    }
-    for (byte = 0; byte < 24; byte++) bytes[byte] = (unsigned char)(mix(i * 3 + 1 + (uint64_t)(byte / 8)) >> (byte % 8 * 8));
-    return 24;
-}
-
-static uint64_t shuffled(uint64_t i)
-{
-    return i * 2654435761u % ENTRIES;
-}
 
 static void load(kv_db *db, uint64_t count, int ascending)
 {
@@ -58,17 +24,14 @@ static void load(kv_db *db, uint64_t count, int ascending)
     for (i = 0; i < count; i++) {
         size_t length = key(ascending ? i : shuffled(i));
 
-        if (ascending) {
-            int byte;
-            for (byte = 0; byte < 8; byte++) bytes[byte] = (unsigned char)(i >> (56 - 8 * byte));
-        }
-        OK(kv_put(txn, KV_MAIN, bytes, length, value, small ? 8 : 150, ascending ? KV_APPEND : 0));
+        if (ascending) lead(bytes, i);
+        OK(kv_put(txn, KV_MAIN, bytes, length, value, value_length(), ascending ? KV_APPEND : 0));
     }
     OK(kv_txn_commit(txn, NULL));
 }
 
 /* Not static, so that it has a name to count below: the load makes the same calls. */
-void one_commit(kv_db *db, size_t length);
+APART void one_commit(kv_db *db, size_t length);
 
 void one_commit(kv_db *db, size_t length)
 {
@@ -77,6 +40,112 @@ void one_commit(kv_db *db, size_t length)
     OK(kv_txn_begin(db, KV_WRITE, NULL, &txn));
     OK(kv_put(txn, KV_MAIN, bytes, length, value, 150, 0));
     OK(kv_txn_commit(txn, NULL));
+}
+
+/*
+ * Operations of one write transaction, called by pointer and not static for the same reason. Operation i of a work; the
+ * cursor is for it alone, and stands before the first entry when i is 0.
+ */
+typedef void edit(kv_txn *txn, kv_cursor *cursor, uint64_t i);
+edit edit_pop, edit_retain, edit_update, edit_seek_put, edit_get_put, edit_put_count, edit_queue;
+APART void edit_commit(kv_txn *txn);
+
+void edit_pop(kv_txn *txn, kv_cursor *cursor, uint64_t i)
+{
+    kv_range back = KV_RANGE_INIT;
+    kv_slice found, other;
+
+    (void)cursor;
+    back.flags = KV_RANGE_REVERSE;
+    OK(kv_take_first(txn, KV_MAIN, i % 2 ? &back : NULL, &found, &other));
+}
+
+void edit_retain(kv_txn *txn, kv_cursor *cursor, uint64_t i)
+{
+    kv_slice found, other;
+
+    (void)txn, (void)i;
+    OK(kv_cursor_next(cursor, &found, &other));
+    OK(kv_cursor_next(cursor, &found, &other));
+    OK(kv_cursor_delete(cursor));
+}
+
+void edit_update(kv_txn *txn, kv_cursor *cursor, uint64_t i)
+{
+    kv_slice found, other;
+
+    (void)txn;
+    OK(kv_cursor_next(cursor, &found, &other));
+    OK(kv_cursor_put(cursor, other_value(i), value_length()));
+}
+
+void edit_seek_put(kv_txn *txn, kv_cursor *cursor, uint64_t i)
+{
+    kv_slice found, other;
+
+    (void)txn;
+    OK(kv_cursor_seek(cursor, bytes, key(shuffled(i)), KV_SEEK_EQ, &found, &other));
+    OK(kv_cursor_put(cursor, other_value(i), value_length()));
+}
+
+void edit_get_put(kv_txn *txn, kv_cursor *cursor, uint64_t i)
+{
+    size_t length = key(shuffled(i));
+    kv_slice found;
+
+    (void)cursor;
+    OK(kv_get(txn, KV_MAIN, bytes, length, &found));
+    OK(kv_put(txn, KV_MAIN, bytes, length, other_value(i), value_length(), 0));
+}
+
+void edit_put_count(kv_txn *txn, kv_cursor *cursor, uint64_t i)
+{
+    uint64_t entries;
+
+    (void)cursor;
+    OK(kv_put(txn, KV_MAIN, bytes, key(shuffled(i)), other_value(i), value_length(), 0));
+    OK(kv_count(txn, KV_MAIN, NULL, &entries));
+}
+
+void edit_queue(kv_txn *txn, kv_cursor *cursor, uint64_t i)
+{
+    kv_slice found, other;
+
+    (void)cursor;
+    OK(kv_put(txn, KV_MAIN, bytes, key_behind(i), other_value(i), value_length(), KV_APPEND));
+    OK(kv_take_first(txn, KV_MAIN, NULL, &found, &other));
+}
+
+/* Edits that were collected and not applied are no cheaper for it. */
+void edit_commit(kv_txn *txn)
+{
+    OK(kv_txn_commit(txn, NULL));
+}
+
+static const struct {
+    const char *name;
+    edit *call;
+} EDITS[] = {
+    {"pop", edit_pop},
+    {"retain", edit_retain},
+    {"update", edit_update},
+    {"seek_put", edit_seek_put},
+    {"get_put", edit_get_put},
+    {"put_count", edit_put_count},
+    {"queue", edit_queue},
+};
+
+static void edits(kv_db *db, edit *call, uint64_t count)
+{
+    kv_txn *txn;
+    kv_cursor *cursor;
+    uint64_t i;
+
+    OK(kv_txn_begin(db, KV_WRITE, NULL, &txn));
+    OK(kv_cursor_open(txn, KV_MAIN, NULL, &cursor));
+    for (i = 0; i < count; i++) call(txn, cursor, i);
+    kv_cursor_close(cursor);
+    edit_commit(txn);
 }
 
 static int run(int argc, char **argv)
@@ -90,7 +159,7 @@ static int run(int argc, char **argv)
 
     small = strstr(work, "_i8") != NULL;
     OK(kv_open("count.kv", NULL, &db));
-    if (strncmp(work, "put", 3) == 0 || strncmp(work, "append", 6) == 0) {
+    if (strcmp(work, "put") == 0 || strncmp(work, "append", 6) == 0) {
         load(db, count, *work == 'a');
         return kv_close(db) != KV_OK;
     }
@@ -100,7 +169,7 @@ static int run(int argc, char **argv)
     /* Backwards over everything: pages are verified when first touched, and that is not what is counted. */
     OK(kv_cursor_last(cursor, &found, NULL));
     while (kv_cursor_prev(cursor, &found, NULL) == KV_OK) {}
-    if (strncmp(work, "get", 3) == 0) {
+    if (strcmp(work, "get") == 0 || strcmp(work, "get_i8") == 0) {
         for (i = 0; i < count; i++) OK(kv_get(txn, KV_MAIN, bytes, key(shuffled(i)), &found));
     } else if (strncmp(work, "next", 4) == 0) {
         for (i = 0; i < count; i++) OK(kv_cursor_next(cursor, &found, &other));
@@ -122,6 +191,9 @@ static int run(int argc, char **argv)
         OK(kv_txn_begin(db, KV_WRITE, NULL, &txn));
         for (i = 0; i < count; i++) OK(kv_delete(txn, KV_MAIN, bytes, key(shuffled(i)), 0));
         OK(kv_txn_commit(txn, NULL));
+    }
+    for (i = 0; i < sizeof EDITS / sizeof *EDITS; i++) {
+        if (strcmp(work, EDITS[i].name) == 0) edits(db, EDITS[i].call, count);
     }
     return kv_close(db) != KV_OK;
 }

@@ -452,8 +452,8 @@ KV_API uint32_t kv_version_number(void);
 #define KV_OPEN_READ_ONLY 0x4000
 
 /**
- * Open flag: the database is in memory only, and empty. The path is ignored and may be NULL. Excludes KV_OPEN_EXISTING and
- * KV_OPEN_READ_ONLY.
+ * Open flag: the database is in memory only, and empty when it is opened. The path is ignored and may be NULL.
+ * Excludes KV_OPEN_EXISTING and KV_OPEN_READ_ONLY.
  */
 #define KV_OPEN_MEMORY 0x8000
 
@@ -1720,7 +1720,8 @@ KV_API KV_MUST_CHECK kv_status kv_db_backup(kv_db *db, const char *path, const k
  * compressors.
  *
  * The bytes in a file are the database, and whoever writes them there must also make them durable. What the snapshot
- * does not use comes as zeros. With KV_JOB_COMPACT the copy is made in a temporary file first.
+ * does not use comes as zeros. With KV_JOB_COMPACT the copy is made in a temporary file first, which nobody but its
+ * owner may read, in the directory that TMPDIR names (/tmp without it).
  *
  * @param txn      A read transaction.
  * @param write    Takes the bytes; kv_fd_write() writes them to a file descriptor.
@@ -1734,7 +1735,7 @@ KV_API KV_MUST_CHECK kv_status kv_backup_stream(const kv_txn *txn, kv_write_fn w
 /**
  * Writes bytes to a file descriptor, all of them: a kv_write_fn whose ctx is an `int *` to the descriptor.
  *
- * @return 0, or an errno; so EAGAIN for a descriptor that does not block and takes no more.
+ * @return 0, or an errno, which is EAGAIN if the descriptor does not block and takes no more.
  */
 KV_API int32_t kv_fd_write(void *ctx, const void *data, size_t len);
 

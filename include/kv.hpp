@@ -1204,7 +1204,8 @@ public:
         std::forward<Work>(work)(txn);
         return txn.handle() != nullptr ? txn.commit() : 0;
     }
-    /** Calls `work(transaction &)` in a read transaction and returns what it returns. A view does not compile. */
+    /** Calls `work(transaction &)` in a read transaction and returns what it returns. What points into the transaction
+     *  does not compile: a view, a table, a cursor, and an optional, a vector or a pair of such. */
     template <class Work>
     auto view(Work &&work) const
     {

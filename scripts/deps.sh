@@ -64,6 +64,7 @@ bench)
     need librocksdb7.8 librocksdb.so "RocksDB"
     need libsqlite3-0 libsqlite3.so "SQLite"
     need libdb5.3-dev /usr/include/db.h "Berkeley DB"
+    need liblmdb-dev /usr/include/lmdb.h "count: LMDB's instructions"
     need libclang1-14 libclang "libmdbx: its bindings are generated"
     need libclang-common-14-dev /usr/lib/llvm-14/lib/clang "libmdbx: the headers of that generator"
     ;;

@@ -1,6 +1,6 @@
 //! The files of a database as others treat them: links, renamed, replaced and deleted while open, owned by somebody
-//! else, of another kind; and the descriptors it keeps. In every case another process must either share the database or
-//! be refused: both count their commits, and a count that is short means that two wrote at once.
+//! else; and the descriptors it keeps. In every case another process must either share the database or be refused: both
+//! count their commits, and a count that is short means that two wrote at once.
 #![allow(unsafe_code)]
 
 mod common;
@@ -9,10 +9,9 @@ use common::child::{how, role, Child, Wire};
 use common::env_number;
 use common::tmp::TempDir;
 use kv::Error;
-use kv::{BackupOptions, Db, Job, Options, PutMode, Reader, TableId, Wait, WriteOptions, WriteTxn};
+use kv::{Db, Options, PutMode, Reader, TableId, Wait, WriteOptions, WriteTxn};
 use std::fs;
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::{symlink, DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{symlink, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -584,136 +583,4 @@ fn strangers_may_read_what_they_may_read() {
     let mut child = Child::start_under(&program, TEST, "stranger", &settings);
     let note = child.note(LONG).expect("told");
     assert_eq!((note.a, note.b), (1, 0), "refused for both");
-}
-
-#[test]
-fn what_is_no_database_is_refused_and_left_alone() {
-    let dir = TempDir::new("foreign");
-    let name = |text: &str| dir.file(text);
-    fs::DirBuilder::new()
-        .mode(0o755)
-        .create(name("directory"))
-        .expect("create");
-    fs::write(name("one"), b"x").expect("write");
-    fs::write(name("text"), "not a database\n".repeat(5000)).expect("write");
-    fs::write(name("zeros"), vec![0; 100_000]).expect("write");
-    let this = std::env::current_exe().expect("name");
-    fs::copy(this, name("program")).expect("copy");
-    symlink(name("loop"), name("loop")).expect("link");
-    symlink(name("nowhere/at/all"), name("dangling")).expect("link");
-    let _socket = std::os::unix::net::UnixListener::bind(name("socket")).expect("socket");
-    let fifo = std::ffi::CString::new(name("fifo").into_os_string().into_encoded_bytes()).expect("name");
-    // SAFETY: a path that ends in a zero.
-    assert_eq!(unsafe { libc::mkfifo(fifo.as_ptr(), 0o600) }, 0);
-    let long = "n".repeat(300);
-    let paths = [
-        "directory",
-        "one",
-        "text",
-        "zeros",
-        "program",
-        "loop",
-        "dangling",
-        "socket",
-        "fifo",
-        "",
-        "text/below",
-        &long,
-        "no/such",
-        "directory/",
-    ]
-    .map(name);
-    let system = [
-        "/dev/null",
-        "/dev/zero",
-        "/proc/self/mem",
-        "/proc/self/status",
-        "/dev/tty",
-        "/",
-    ]
-    .map(PathBuf::from);
-    let content = |path: &Path| path.is_file().then(|| fs::read(path).unwrap_or_default());
-    let mut refused = 0;
-    for path in paths.iter().chain(&system) {
-        let ours = path.starts_with(dir.path());
-        let before = ours.then(|| content(path));
-        for (existing, new, read_only) in [
-            (true, false, false),
-            (true, false, true),
-            (false, true, false),
-            (false, false, false),
-        ] {
-            let may_create = !path.exists() && !existing;
-            let options = Options {
-                existing,
-                new,
-                read_only,
-                ..Options::default()
-            };
-            let start = Instant::now();
-            let answer = Db::open(path, &options).map(|_| ());
-            let took = start.elapsed();
-            assert!(took < Duration::from_secs(5), "{}: {took:?}", path.display());
-            match answer {
-                Err(e) => assert!(!e.to_string().is_empty() && !matches!(e, Error::Panic(_)), "{e:?}"),
-                Ok(()) => panic!("{}: opened (may be created: {may_create})", path.display()),
-            }
-            refused += 1;
-        }
-        assert_eq!(before, ours.then(|| content(path)), "{} was changed", path.display());
-    }
-    let left = fs::read_dir(dir.path()).expect("list").count();
-    assert_eq!(left, 9, "files are left over");
-    // The descriptor of a refused file is closed.
-    let probe = fs::File::open("/dev/null").expect("open");
-    assert!(probe.as_raw_fd() < 64, "descriptors are left open");
-    println!(
-        "COUNT foreign files: {} names, {refused} refusals",
-        paths.len() + system.len()
-    );
-}
-
-/// Whoever may not read a database may not read a copy of it either, unless the copy replaces a file that they may read.
-#[test]
-fn copies_have_no_more_permissions_than_their_source() {
-    let dir = TempDir::new("copied");
-    let path = dir.file("private.kv");
-    drop(Db::open(&path, &Options::default()).expect("create"));
-    let mode = |path: &Path| fs::metadata(path).expect("facts").mode() & 0o777;
-    let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("chmod");
-    set(&path, 0o600);
-    let db = Db::open(&path, &Options::default()).expect("open");
-    for compact in [false, true] {
-        let copy = dir.file(&format!("copy-{compact}"));
-        let make = |overwrite| {
-            let options = BackupOptions { compact, overwrite };
-            db.begin_read().expect("read").backup(&copy, options, &Job::silent())
-        };
-        make(false).expect("backup");
-        assert_eq!(mode(&copy), 0o600, "compact {compact}");
-        set(&copy, 0o644);
-        make(true).expect("backup");
-        assert_eq!(mode(&copy), 0o644, "compact {compact}");
-    }
-    let saved = dir.file("saved");
-    kv::salvage(&path, &saved, false, &Job::silent(), &mut |_| true).expect("salvage");
-    assert_eq!(mode(&saved), 0o600);
-}
-
-/// The shared memory of a database is not replaced by a copy: those who have it open and those who come would be apart.
-#[test]
-fn a_copy_does_not_replace_the_memory_that_processes_share() {
-    let dir = TempDir::new("over_shm");
-    let path = dir.file("a.kv");
-    let db = Db::open(&path, &Options::default()).expect("create");
-    let shared = dir.file("a.kv-shm");
-    assert!(shared.exists());
-    let options = BackupOptions {
-        overwrite: true,
-        ..BackupOptions::default()
-    };
-    let copied = db.begin_read().expect("read").backup(&shared, options, &Job::silent());
-    assert!(matches!(copied, Err(Error::NotADatabase(_))), "{copied:?}");
-    drop(db);
-    assert!(!shared.exists());
 }

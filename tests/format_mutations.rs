@@ -427,7 +427,7 @@ fn without_a_list_of_names_that_can_be_changed_tables_are_neither_made_nor_dropp
 }
 
 #[test]
-fn the_default_table_may_have_a_record_and_later_versions_tables() -> Result<()> {
+fn the_main_table_may_have_a_record_and_later_versions_tables() -> Result<()> {
     // The record of a named table becomes that of the main table: key 0, no root, no name.
     for (kind, changeable) in [(0, true), (1, false)] {
         for number in [0, 3] {

@@ -1,5 +1,6 @@
 //! What opening says of a file that it cannot open: foreign, cut, older, newer, damaged, each with its own status and
-//! words that tell what to do.
+//! words that tell what to do. What is no database at all is left alone.
+#![allow(unsafe_code)]
 
 mod common;
 
@@ -7,7 +8,11 @@ use common::image::repair_slots;
 use common::tmp::TempDir;
 use kv::Error;
 use kv::{CommitId, Db, Options, PageNo, PutMode, TableId, WriteOptions};
+use std::fs;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{symlink, DirBuilderExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// A database of some hundred pages, closed properly; its bytes.
 fn good(path: &Path, commits: u64) -> Vec<u8> {
@@ -21,11 +26,11 @@ fn good(path: &Path, commits: u64) -> Vec<u8> {
         txn.commit().expect("commit");
     }
     drop(db);
-    std::fs::read(path).expect("read")
+    fs::read(path).expect("read")
 }
 
 fn open_bytes(path: &PathBuf, bytes: &[u8]) -> Error {
-    std::fs::write(path, bytes).expect("write");
+    fs::write(path, bytes).expect("write");
     let options = Options {
         existing: true,
         ..Options::default()
@@ -144,7 +149,7 @@ fn one_damaged_slot_of_a_closed_file_loses_nothing() {
     slots.sort_by_key(|slot| std::cmp::Reverse(id(*slot)));
     let mut damaged = bytes.clone();
     damaged[slots[0] * 4096 + 200] ^= 1;
-    std::fs::write(&path, &damaged).expect("write");
+    fs::write(&path, &damaged).expect("write");
     let db = Db::open(&path, &Options::default()).expect("one of two slots is enough");
     let read = db.begin_read().expect("read");
     let last = (2 * 10_000 + 1999u64).to_be_bytes();
@@ -169,7 +174,7 @@ fn a_handle_tells_what_opening_found() {
     torn[free * 4096 + 48] += 1;
     torn[free * 4096 + 82] += 1;
     repair_slots(&mut torn);
-    std::fs::write(&path, &torn).expect("write");
+    fs::write(&path, &torn).expect("write");
     let db = Db::open(&path, &Options::default()).expect("open");
     let found = db.recovery();
     assert_eq!(
@@ -184,19 +189,19 @@ fn a_file_of_before_says_what_to_do() {
     // Written before the last bytes of the format were decided: its slots are whole, and their fields lie elsewhere.
     let dir = TempDir::new("opening-before");
     let old = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/before-0.1.0.kv");
-    let bytes = std::fs::read(old).expect("the fixture");
+    let bytes = fs::read(old).expect("the fixture");
     let path = dir.file("a.kv");
     let error = open_bytes(&path, &bytes);
     assert!(matches!(error, Error::TooOld(_)), "{error}");
     says(&error, &["before 0.1.0", "dump it with the library that made it"]);
-    assert!(std::fs::read(&path).expect("read") == bytes, "it was written to");
+    assert!(fs::read(&path).expect("read") == bytes, "it was written to");
     let saved = kv::salvage(&path, &dir.file("b.kv"), true, &kv::Job::silent(), &mut |_| true);
     assert!(matches!(saved, Err(Error::TooOld(_))), "{saved:?}");
 }
 
 /// What opening and checking say of the slots of these bytes.
 fn slots_of(path: &PathBuf, bytes: &[u8]) -> (kv::Recovery, u32) {
-    std::fs::write(path, bytes).expect("write");
+    fs::write(path, bytes).expect("write");
     let options = Options {
         read_only: true,
         ..Options::default()
@@ -248,7 +253,7 @@ fn lost_slots_and_closing_are_told() {
     let mut txn = db.begin_write(WriteOptions::default()).expect("begin");
     txn.put(TableId::MAIN, b"more", b"", PutMode::Set).expect("put");
     let last = txn.commit().expect("commit");
-    let killed = std::fs::read(&source).expect("read");
+    let killed = fs::read(&source).expect("read");
     let (found, checked) = slots_of(&path, &killed);
     assert_eq!((found.closed_properly, found.lost_slots, checked), (false, 0, 0));
     assert_eq!(found.id, last);
@@ -263,9 +268,9 @@ fn lost_slots_and_closing_are_told() {
     );
     assert!(found.id < last);
     // The next commits write the slot anew.
-    std::fs::write(&path, &bytes).expect("write");
+    fs::write(&path, &bytes).expect("write");
     good_again(&path);
-    let (found, checked) = slots_of(&path, &std::fs::read(&path).expect("read"));
+    let (found, checked) = slots_of(&path, &fs::read(&path).expect("read"));
     assert_eq!((found.closed_properly, found.lost_slots, checked), (true, 0, 0));
 }
 
@@ -286,4 +291,91 @@ fn a_new_file_is_closed_properly() {
     for found in [first, second] {
         assert_eq!((found.closed_properly, found.lost_slots, found.discarded), (true, 0, 0));
     }
+}
+
+#[test]
+fn what_is_no_database_is_refused_and_left_alone() {
+    let dir = TempDir::new("foreign");
+    let name = |text: &str| dir.file(text);
+    fs::DirBuilder::new()
+        .mode(0o755)
+        .create(name("directory"))
+        .expect("create");
+    fs::write(name("one"), b"x").expect("write");
+    fs::write(name("text"), "not a database\n".repeat(5000)).expect("write");
+    fs::write(name("zeros"), vec![0; 100_000]).expect("write");
+    let this = std::env::current_exe().expect("name");
+    fs::copy(this, name("program")).expect("copy");
+    symlink(name("loop"), name("loop")).expect("link");
+    symlink(name("nowhere/at/all"), name("dangling")).expect("link");
+    let _socket = std::os::unix::net::UnixListener::bind(name("socket")).expect("socket");
+    let fifo = std::ffi::CString::new(name("fifo").into_os_string().into_encoded_bytes()).expect("name");
+    // SAFETY: a path that ends in a zero.
+    assert_eq!(unsafe { libc::mkfifo(fifo.as_ptr(), 0o600) }, 0);
+    let long = "n".repeat(300);
+    let paths = [
+        "directory",
+        "one",
+        "text",
+        "zeros",
+        "program",
+        "loop",
+        "dangling",
+        "socket",
+        "fifo",
+        "",
+        "text/below",
+        &long,
+        "no/such",
+        "directory/",
+    ]
+    .map(name);
+    let system = [
+        "/dev/null",
+        "/dev/zero",
+        "/proc/self/mem",
+        "/proc/self/status",
+        "/dev/tty",
+        "/",
+    ]
+    .map(PathBuf::from);
+    let content = |path: &Path| path.is_file().then(|| fs::read(path).unwrap_or_default());
+    let mut refused = 0;
+    for path in paths.iter().chain(&system) {
+        let ours = path.starts_with(dir.path());
+        let before = ours.then(|| content(path));
+        for (existing, new, read_only) in [
+            (true, false, false),
+            (true, false, true),
+            (false, true, false),
+            (false, false, false),
+        ] {
+            let may_create = !path.exists() && !existing;
+            let options = Options {
+                existing,
+                new,
+                read_only,
+                ..Options::default()
+            };
+            let start = Instant::now();
+            let answer = Db::open(path, &options).map(|_| ());
+            let took = start.elapsed();
+            assert!(took < Duration::from_secs(5), "{}: {took:?}", path.display());
+            match answer {
+                Err(e) => assert!(!e.to_string().is_empty() && !matches!(e, Error::Panic(_)), "{e:?}"),
+                Ok(()) => panic!("{}: opened (may be created: {may_create})", path.display()),
+            }
+            refused += 1;
+        }
+        assert_eq!(before, ours.then(|| content(path)), "{} was changed", path.display());
+    }
+    let left = fs::read_dir(dir.path()).expect("list").count();
+    assert_eq!(left, 9, "files are left over");
+    // The descriptor of a refused file is closed.
+    let probe = fs::File::open("/dev/null").expect("open");
+    assert!(probe.as_raw_fd() < 64, "descriptors are left open");
+    println!(
+        "COUNT foreign files: {} names, {refused} refusals",
+        paths.len() + system.len()
+    );
 }

@@ -14,22 +14,18 @@ const FOLDERS: [&str; 6] = ["src", "tests", "capi/src", "cli", "bench/src", "mic
 // ---- sizes --------------------------------------------------------------------------------------------------
 
 /// Most lines of a file.
-const LINES: usize = 800;
-/// Files may be longer than this only if they are listed.
-const LINES_UNLISTED: usize = 600;
-const LONG_FILES: &[&str] = &["tests/common/capi.rs", "tests/files.rs"];
+const LINES: usize = 600;
 
 #[test]
 fn no_file_is_longer_than_one_sitting() {
     let long = FOLDERS.iter().flat_map(|folder| below(folder)).filter_map(|source| {
         let lines = source.text.lines().count();
-        let listed = LONG_FILES.contains(&source.name.as_str());
-        (lines > if listed { LINES } else { LINES_UNLISTED }).then(|| format!("{}: {lines} lines", source.name))
+        (lines > LINES).then(|| format!("{}: {lines} lines", source.name))
     });
     let long: Vec<String> = long.collect();
     assert!(
         long.is_empty(),
-        "files of more than {LINES_UNLISTED} lines, or listed ones of more than {LINES}:\n{}",
+        "files of more than {LINES} lines:\n{}",
         long.join("\n")
     );
 }

@@ -353,7 +353,8 @@ pub type kv_write_fn = Option<unsafe extern "C-unwind" fn(ctx: *mut c_void, data
 /// compressors.
 ///
 /// The bytes in a file are the database, and whoever writes them there must also make them durable. What the snapshot
-/// does not use comes as zeros. With KV_JOB_COMPACT the copy is made in a temporary file first.
+/// does not use comes as zeros. With KV_JOB_COMPACT the copy is made in a temporary file first, which nobody but its
+/// owner may read, in the directory that TMPDIR names (/tmp without it).
 ///
 /// @param txn      A read transaction.
 /// @param write    Takes the bytes; kv_fd_write() writes them to a file descriptor.
@@ -397,7 +398,7 @@ pub unsafe extern "C" fn kv_backup_stream(
 
 /// Writes bytes to a file descriptor, all of them: a kv_write_fn whose ctx is an `int *` to the descriptor.
 ///
-/// @return 0, or an errno; so EAGAIN for a descriptor that does not block and takes no more.
+/// @return 0, or an errno, which is EAGAIN if the descriptor does not block and takes no more.
 /// @ingroup kv_maintenance
 #[no_mangle]
 pub unsafe extern "C" fn kv_fd_write(ctx: *mut c_void, data: *const c_void, len: usize) -> i32 {

@@ -9,7 +9,7 @@ use crate::ids::TableId;
 use crate::page::key::KeyBuf;
 use crate::page::leaf::Stored;
 use crate::tree::read::cursor::{CursorState, TreeCursor, TreeView};
-use crate::txn::{Pages, PutMode, TreeRef};
+use crate::txn::{Pages, TreeRef};
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 /// A position in a table, within a range of keys.
@@ -222,7 +222,7 @@ impl Cursor {
         if !self.get(txn)? {
             return Err(Error::NotFound);
         }
-        txn.put(self.table, self.position.key(), value, PutMode::Set)
+        txn.put_at(self.table, &mut self.position, value)
     }
 
     /// Deletes the entry. The cursor then stands between its neighbours.
@@ -233,9 +233,7 @@ impl Cursor {
         if !self.get(txn)? {
             return Err(Error::NotFound);
         }
-        txn.delete_blind(self.table, self.position.key())?;
-        self.position.deleted();
-        Ok(())
+        txn.delete_at(self.table, &mut self.position)
     }
 
     /// Returns how many entries the range has. This takes as many steps as the tree has levels.

@@ -6,7 +6,9 @@ use super::Cursor;
 use crate::error::{Error, Result};
 use crate::ids::TableId;
 use crate::page::KEY_MAX;
+use crate::tree::read::cursor::TreeCursor;
 use crate::tree::read::limits::Limits;
+use crate::tree::write::edits::Op;
 use crate::tree::write::range::KeyRange;
 use crate::txn::{Entry, PutMode, TableIndex};
 use crate::util::seeded::{self, Bug};
@@ -140,6 +142,18 @@ impl WriteTxn {
         self.draft.delete(at, key, &mut self.pages)
     }
 
+    /// Replaces the value of the entry on which a cursor of this transaction stands.
+    pub(super) fn put_at(&mut self, table: TableId, cursor: &mut TreeCursor, value: &[u8]) -> Result<()> {
+        let at = self.open_to_write(table)?;
+        self.draft.put_at(at, cursor, value, &mut self.pages)
+    }
+
+    /// Deletes the entry on which a cursor of this transaction stands.
+    pub(super) fn delete_at(&mut self, table: TableId, cursor: &mut TreeCursor) -> Result<()> {
+        let at = self.open_to_write(table)?;
+        self.draft.edit_at(at, cursor, Op::Delete, &mut self.pages)
+    }
+
     /// Deletes an entry and returns its value, or `None` if there was none.
     ///
     /// # Errors
@@ -165,7 +179,7 @@ impl WriteTxn {
         }
         let value = copy(cursor.value(self)?).map_err(|e| self.draft.fail(e))?;
         let key = copy(cursor.key()).map_err(|e| self.draft.fail(e))?;
-        self.delete_blind(table, &key)?;
+        cursor.delete(self)?;
         self.draft.pin();
         Ok(Some((self.draft.pin_copy(key), self.draft.pin_copy(value))))
     }

@@ -9,7 +9,7 @@ use std::fs::{File, OpenOptions, Permissions};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Temporary names that contain the target's are shorter than this, so that `-shm` fits behind them everywhere.
@@ -32,8 +32,19 @@ enum Mode {
     New,
     /// No more than these, and what the umask leaves: who may not read a database may not read its copy.
     AtMost(u32),
-    /// Those of the file that is replaced.
+    /// These: those of the file that is replaced, or the owner's alone.
     Exactly(u32),
+}
+
+impl Mode {
+    /// Returns the permissions with which the file is created, of which the umask may take some away. From its first
+    /// moment on, nobody can open it who may not open it later, since whoever has it open sees what is written then.
+    fn at_creation(self) -> u32 {
+        match self {
+            Mode::New => 0o666,
+            Mode::AtMost(mode) | Mode::Exactly(mode) => mode & 0o666,
+        }
+    }
 }
 
 /// Returns device and inode of the file that `path` names, or `None` if there is none.
@@ -105,22 +116,23 @@ impl Fresh {
     /// # Errors
     /// Those of [`Fresh::new`]; `NotADatabase`: the target is a device, a pipe, a directory or the like.
     pub fn given(target: &Path, overwrite: bool, copied: Option<Permissions>) -> Result<Fresh> {
-        let mut fresh = Fresh::new(target, overwrite)?.copying(copied);
+        let mut fresh = Fresh::new(target, overwrite)?;
         special::refuse_to_replace(target)?;
-        if let Ok(replaced) = std::fs::metadata(target) {
-            fresh.mode = Mode::Exactly(replaced.mode() & 0o777);
-        }
+        fresh.mode = match std::fs::metadata(target) {
+            Ok(replaced) => Mode::Exactly(replaced.mode() & 0o777),
+            Err(_) => copied.map_or(Mode::New, |copied| Mode::AtMost(copied.mode())),
+        };
         Ok(fresh)
     }
 
-    /// Says that the new file is the copy of one with these permissions, if it is of a file, and gets no more.
-    pub fn copying(mut self, copied: Option<Permissions>) -> Fresh {
-        self.mode = copied.map_or(Mode::New, |copied| Mode::AtMost(copied.mode()));
+    /// Says that the new file is its owner's alone.
+    pub fn private(mut self) -> Fresh {
+        self.mode = Mode::Exactly(0o600);
         self
     }
 
-    /// Gives the file with the temporary name its permissions. This comes before it has any content. Where the file system
-    /// has no permissions, everybody has those of all files there.
+    /// Gives the file with the temporary name its permissions. Where the file system has no permissions, everybody has
+    /// those of all files there.
     pub fn set_permissions(&self) {
         let set = |mode| std::fs::set_permissions(&self.temporary, Permissions::from_mode(mode));
         let _ = match (self.mode, std::fs::metadata(&self.temporary)) {
@@ -140,12 +152,25 @@ impl Fresh {
     /// # Errors
     /// `NoFile`: the directory does not exist. `Access`, `NoSpace`, `Io`.
     pub fn create(&self) -> Result<FreshFile> {
-        let mut options = OpenOptions::new();
-        let made = options.write(true).create_new(true).open(&self.temporary);
-        // Nobody has heard of the temporary name.
-        let file = above_standard(made.map_err(|e| at_path("create", &self.target, e))?)?;
+        let file = self.create_with(self.mode.at_creation())?;
         self.set_permissions();
         Ok(FreshFile { file, at: 0 })
+    }
+
+    /// Creates an empty file under the temporary name that its owner can open by that name. Once it is open, the caller
+    /// calls [`Fresh::set_permissions`].
+    ///
+    /// # Errors
+    /// Those of [`Fresh::create`].
+    pub fn create_to_be_opened(&self) -> Result<()> {
+        self.create_with(self.mode.at_creation() | 0o600).map(drop)
+    }
+
+    fn create_with(&self, mode: u32) -> Result<File> {
+        let mut options = OpenOptions::new();
+        let made = options.write(true).create_new(true).mode(mode).open(&self.temporary);
+        // Nobody has heard of the temporary name.
+        above_standard(made.map_err(|e| at_path("create", &self.target, e))?)
     }
 
     /// Gives the file its name, and makes the name durable. The content of the file must be durable already.

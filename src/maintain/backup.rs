@@ -9,6 +9,7 @@
 //! the sum of each page is kept; the bytes that are copied are compared with these sums once more. Nothing is opened by
 //! path: the pages come from the file that this transaction reads, whatever its path names by now.
 
+use super::fault::Fault;
 use super::job::{Job, JobPages};
 use super::trees::CommitTrees;
 use crate::catalogue;
@@ -104,12 +105,13 @@ impl ReadTxn {
         if options.compact {
             // The temporary file gets no name that anybody hears of, so messages are about its directory.
             let folder = std::env::temp_dir();
-            let fresh = Fresh::new(&folder.join("kv-backup"), true)
-                .map_err(|e| e.of_file_instead(&folder.join("kv-backup"), &folder))?
-                .copying(self.snapshot().pager().permissions());
+            let name = folder.join("kv-backup");
+            let in_folder = |e: Error| e.of_file_instead(&name, &folder);
+            // Others may reach that directory who may not reach the database.
+            let fresh = Fresh::new(&name, true).map_err(in_folder)?.private();
             let rebuilt = self.rebuild(&fresh, job);
             let rebuilt = rebuilt.and_then(|()| Db::open(fresh.path(), &existing()));
-            let db = rebuilt.map_err(|e| self.with_table_name(e.of_file_instead(fresh.path(), &folder)))?;
+            let db = rebuilt.map_err(|e| self.with_table_name(in_folder(e.of_file_instead(fresh.path(), &folder))))?;
             return db.begin_read()?.stream(job, write);
         }
         let copied = self.stream(job, write);
@@ -162,11 +164,7 @@ impl ReadTxn {
         let current = Cell::new(TableId::MAIN);
         let (mut damage, mut failed) = (None, None);
         let mut on_fault = |page: PageNo, kind, what: &str| {
-            damage.get_or_insert_with(|| {
-                Error::corrupt(page, what.to_string())
-                    .of_kind(kind)
-                    .in_table(current.get())
-            });
+            damage.get_or_insert_with(|| Fault::at(page, current.get(), kind, what).into_error());
             false
         };
         let mut on_run = |extent: Extent, _what: Reached| {
@@ -234,17 +232,17 @@ impl ReadTxn {
         Ok(())
     }
 
-    /// Puts every entry of every table into a new database at `path`, which is durable when this returns.
+    /// Puts every entry of every table into a new database, which is durable when this returns.
     fn rebuild(&self, fresh: &Fresh, job: &Job<'_>) -> Result<()> {
         let desc = *self.snapshot().desc();
         job.expect(desc.pages);
         let view = self.job_pages(job);
         let options = Options {
             page_size: view.page_size() as u32,
-            new: true,
             durability: Durability::Full,
             ..Options::default()
         };
+        fresh.create_to_be_opened()?;
         let db = Db::open(fresh.path(), &options)?;
         fresh.set_permissions();
         let mut txn = db.begin_write(WriteOptions::default())?;
@@ -277,7 +275,7 @@ impl ReadTxn {
     fn verify(&self, table: TableId, root: &Root, job: &Job<'_>) -> Result<()> {
         let mut damage = None;
         let mut on_fault = |page: PageNo, kind, what: &str| {
-            damage.get_or_insert_with(|| Error::corrupt(page, what.to_string()).of_kind(kind).in_table(table));
+            damage.get_or_insert_with(|| Fault::at(page, table, kind, what).into_error());
             false
         };
         let mut on_run = |extent: Extent, _: Reached| {

@@ -294,14 +294,8 @@ impl Check<'_, '_> {
         let (mut tree_pages, mut overflow_pages) = (0, 0);
         let current = std::cell::Cell::new(TableId::MAIN);
         let job = self.job;
-        let mut on_fault = |page: PageNo, kind: FaultKind, what: &str| {
-            self.found(&Fault {
-                page: Some(page),
-                table: Some(current.get()),
-                kind,
-                what: what.to_string(),
-            })
-        };
+        let mut on_fault =
+            |page: PageNo, kind: FaultKind, what: &str| self.found(&Fault::at(page, current.get(), kind, what));
         let mut on_run = |extent: Extent, what: Reached| {
             reached.insert_run(extent.run);
             let pages = extent.run.pages;

@@ -17,7 +17,7 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// Returns something that contradicts something else.
+    /// Returns the fault that bytes contradict the format or other parts of the file.
     pub(super) fn contradiction(
         page: impl Into<Option<PageNo>>,
         table: impl Into<Option<TableId>>,
@@ -31,7 +31,17 @@ impl Fault {
         }
     }
 
-    /// Returns the fault that an error is which was met in a table.
+    /// Returns a fault of a page that was reached in a table.
+    pub(super) fn at(page: PageNo, table: TableId, kind: FaultKind, what: &str) -> Fault {
+        Fault {
+            page: Some(page),
+            table: Some(table),
+            kind,
+            what: what.to_string(),
+        }
+    }
+
+    /// Returns what an error that was met in a table is as a fault.
     pub(super) fn of(error: &Error, table: TableId) -> Fault {
         let (page, what) = error.as_fault();
         Fault {
@@ -42,7 +52,7 @@ impl Fault {
         }
     }
 
-    /// Returns the error that the fault is to a job that needs a whole file.
+    /// Returns what the fault is to a job that needs a whole file: an error.
     pub(super) fn into_error(self) -> Error {
         let error = Error::corrupt(self.page, self.what).of_kind(self.kind);
         match self.table {

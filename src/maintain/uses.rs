@@ -1,6 +1,7 @@
 //! What each page of the file is used for, for those who want to see how full and how fragmented a file is.
 
 use super::check::{newest_accounting, JobView};
+use super::fault::Fault;
 use super::job::{Job, JobPages};
 use super::trees::CommitTrees;
 use crate::db::Db;
@@ -120,11 +121,7 @@ fn trees(view: JobView<'_, '_, '_>, space: &Accounting, on_run: &mut dyn FnMut(P
     let current = Cell::new(TableId::MAIN);
     let (mut damage, mut failed) = (None, None);
     let mut on_fault = |page: PageNo, kind, what: &str| {
-        damage.get_or_insert_with(|| {
-            Error::corrupt(page, what.to_string())
-                .of_kind(kind)
-                .in_table(current.get())
-        });
+        damage.get_or_insert_with(|| Fault::at(page, current.get(), kind, what).into_error());
         false
     };
     let mut on_extent = |extent: Extent, what: Reached| {

@@ -7,13 +7,13 @@ use super::header::{self, BRANCH, HEAD2, HEADER};
 use super::layout::branch::{
     ARRAYS, BIRTHS, CHECKSUMS, CHILD, CHILD_WITH_HEAD2, ENTRIES, HEADS, OFFSETS, PAGES, RUN_PREFIXES, SECOND_HEADS,
 };
-use super::layout::open_gap;
+use super::layout::{close_gap, open_gap};
 use super::layout::record::{self, separator::LENGTH};
 use super::search::{head, head_at};
 use super::suffix::{NewPrefix, Suffix};
 use super::Ptr;
 use crate::error::Result;
-use crate::ids::{PageRef, TableId};
+use crate::ids::{PageRef, TableId, U48_MAX};
 use crate::util::bytes::put_u16;
 
 /// The length from which on a run of equal heads makes a page HEAD2. Shorter runs cost less than the arrays.
@@ -161,6 +161,38 @@ pub fn replace_ptr(page: &mut [u8], i: usize, ptr: &Ptr) {
     set_ptr(page, n, i, ptr);
 }
 
+/// Returns where child `i` of a branch is that was viewed as one before.
+#[inline(always)]
+pub fn child_of(page: &[u8], i: usize) -> PageRef {
+    PageRef::from_bits(PAGES.get(page, header::count(page), i))
+}
+
+/// Adds `more` to the number of entries below child `i` of a private branch and, if it is at another page now, replaces
+/// its pointer by one to that private page. Returns false and changes nothing if the number would be none.
+#[inline]
+pub fn change_child(page: &mut [u8], i: usize, moved_to: Option<PageRef>, more: i64) -> bool {
+    let n = header::count(page);
+    if i >= n {
+        return false;
+    }
+    let entries = ENTRIES.get(page, n, i).checked_add_signed(more);
+    let Some(entries) = entries.filter(|entries| *entries <= U48_MAX) else {
+        return false;
+    };
+    match moved_to {
+        None => ENTRIES.set(page, n, i, entries),
+        Some(page_ref) => {
+            let ptr = Ptr {
+                page: page_ref,
+                entries,
+                ..Ptr::default()
+            };
+            set_ptr(page, n, i, &ptr);
+        }
+    }
+    true
+}
+
 /// Inserts a child at `i` (at least 1) of a private branch if there is room and no second level to keep. Returns false
 /// if not; the page is unchanged then.
 pub fn insert(page: &mut [u8], i: usize, separator: &Suffix<'_>, ptr: &Ptr) -> bool {
@@ -191,6 +223,32 @@ pub fn insert(page: &mut [u8], i: usize, separator: &Suffix<'_>, ptr: &Ptr) -> b
     OFFSETS.set(page, n + 1, i, offset as u16);
     header::set_count(page, n + 1);
     set_ptr(page, n + 1, i, ptr);
+    true
+}
+
+/// Removes child `i` of a private branch that has others and no second level to keep. Returns false, and leaves the page as
+/// it is, where that is not so, or where a long separator would have to give back what it has outside the page.
+pub fn remove(page: &mut [u8], i: usize) -> bool {
+    let Ok(branch) = Branch::new(page, PageRef::UNKNOWN) else {
+        return false;
+    };
+    let n = branch.len();
+    if n < 2 || i >= n || header::flags(page) & HEAD2 != 0 {
+        return false;
+    }
+    // The first child has no separator, so the one that becomes the first loses its own.
+    let gone = i.max(1);
+    let Some(separator) = branch.separator(gone).ok().filter(|separator| !separator.long) else {
+        return false;
+    };
+    let garbage = header::garbage(page) + record_size(&separator, 0);
+    close_gap(page, &ARRAYS, n, i);
+    if i == 0 {
+        HEADS.set(page, n - 1, 0, 0);
+        OFFSETS.set(page, n - 1, 0, 0);
+    }
+    header::set_count(page, n - 1);
+    header::set_garbage(page, garbage);
     true
 }
 
@@ -319,12 +377,30 @@ mod tests {
             assert!(insert(&mut page, at, &child(i).separator, &child(i).ptr));
             have.insert(at, i);
         }
-        let branch = Branch::new(&page, HERE).unwrap();
+        check(&page, &have, &keys, &child);
+        // Down to one child, from the front, from the back and from between.
+        for step in 0..have.len() - 1 {
+            let at = [0, have.len() - 1, have.len() / 2][step % 3];
+            assert!(remove(&mut page, at));
+            have.remove(at);
+            check(&page, &have, &keys, &child);
+        }
+        assert!(!remove(&mut page, 0), "a branch keeps its last child");
+    }
+
+    /// Checks that the children of the page are those of `have`, and that its records and its garbage fill its heap.
+    fn check<'k>(page: &[u8], have: &[usize], keys: &[Vec<u8>], child: &impl Fn(usize) -> Child<'k>) {
+        let branch = Branch::new(page, HERE).unwrap();
+        assert_eq!(branch.len(), have.len());
+        let mut bytes = header::garbage(page);
         for (at, i) in have.iter().enumerate() {
             assert_eq!(branch.ptr(at), child(*i).ptr);
             let mut out = Vec::new();
             branch.write_separator(at, &Nothing, &mut out).unwrap();
             assert_eq!(&out, if at == 0 { &[][..] } else { &keys[*i] });
+            let separator = branch.separator(at).unwrap();
+            bytes += branch.record_span(at, &separator).map_or(0, |(_, size)| size);
         }
+        assert_eq!(bytes, header::heap(page));
     }
 }

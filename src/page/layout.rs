@@ -8,7 +8,7 @@
 //! An array is known by the bytes that one element takes in it and in all arrays before it. Array `A` of a page with
 //! `n` elements begins `A.before * n` bytes behind the header.
 
-use crate::util::bytes::{get_u16, get_u32, put_u16, put_u32, put_u48};
+use crate::util::bytes::{get_u16, get_u32, get_u48, put_u16, put_u32, put_u48};
 
 /// Bytes of the header that every tree page begins with.
 pub const HEADER: usize = 24;
@@ -127,6 +127,12 @@ impl<const BEFORE: usize> Array<BEFORE, U32> {
 }
 
 impl<const BEFORE: usize> Array<BEFORE, U48> {
+    /// Returns element `i` of `n`.
+    #[inline(always)]
+    pub fn get(self, page: &[u8], n: usize, i: usize) -> u64 {
+        get_u48(page, self.at(n, i))
+    }
+
     /// Sets element `i` of `n`.
     #[inline(always)]
     pub fn set(self, page: &mut [u8], n: usize, i: usize, value: u64) {

@@ -20,7 +20,9 @@ use crate::page::hint::leaf::LeafHints;
 use crate::page::leaf::Stored;
 use crate::page::PAGE_MAX;
 use crate::pager::{Descriptor, Pager};
+use crate::tree::read::cursor::TreeCursor;
 use crate::tree::read::lookup;
+use crate::tree::write::at_position::Edited;
 use crate::tree::write::edits::{Op, RecordPos};
 use crate::tree::write::range::KeyRange;
 use crate::util::seeded::{self, Bug};
@@ -413,6 +415,44 @@ impl Draft {
             self.pinned_values.clear();
         }
         let kept = self.builder.keep_budget(&mut table.tree, pages);
+        kept.map_err(|e| self.fail(e))
+    }
+
+    /// Makes an edit of the entry on which a cursor stands. The edits of its table must have been flushed, and the cursor
+    /// have looked since then. Afterwards it stands where it stood or, if the entry was deleted, in the gap.
+    pub fn edit_at<P: DraftPages>(
+        &mut self,
+        at: TableIndex,
+        cursor: &mut TreeCursor,
+        op: Op<'_>,
+        pages: &mut P,
+    ) -> Result<()> {
+        let table = &mut self.tables[at.0];
+        debug_assert!(table.tree.edits.is_empty(), "the edits of the table were flushed");
+        let (position, key) = cursor.entry_position();
+        let edit = Edit {
+            key,
+            op,
+            is_greatest: false,
+        };
+        let edited = self.builder.edit_at(&mut table.tree, position, edit, pages);
+        let edited = edited.map_err(|e| self.fail(e))?;
+        if matches!(edited, Edited::Refused { .. }) {
+            self.push(at, edit, pages)?;
+        } else if !self.builder.held {
+            self.pinned_values.clear();
+        }
+        let removed = matches!(op, Op::Delete);
+        match edited {
+            Edited::Here { .. } => cursor.edited(self.builder.version(), removed),
+            _ if removed => cursor.deleted(),
+            _ => {}
+        }
+        if matches!(edited, Edited::Refused { .. }) {
+            return Ok(());
+        }
+        let table = &mut self.tables[at.0];
+        let kept = self.builder.keep_few_pages(&mut table.tree, pages);
         kept.map_err(|e| self.fail(e))
     }
 

@@ -20,7 +20,9 @@ use crate::page::leaf::Stored;
 use crate::page::PageSink;
 use crate::pager::{Descriptor, Durability, PageWriter, Pager, View};
 use crate::tree::write::apply::Apply;
+use crate::tree::read::path::Position;
 use crate::tree::write::arena::Arena;
+use crate::tree::write::at_position::Edited;
 use crate::tree::write::edits::Op;
 use crate::tree::write::emit::Emitter;
 use crate::tree::write::range::KeyRange;
@@ -120,6 +122,8 @@ pub(super) struct TreeBuilder {
     version: u64,
     /// Whether something was written, so that the commit is not empty.
     changed: bool,
+    /// The number of private pages that edits at positions left when they last placed some.
+    left: usize,
 }
 
 impl TreeBuilder {
@@ -139,6 +143,7 @@ impl TreeBuilder {
             pinned_logs: Vec::new(),
             version: 1,
             changed: false,
+            left: 0,
         };
         (builder, edits)
     }
@@ -261,6 +266,7 @@ impl TreeBuilder {
         // Nobody can use any more what was returned to the caller. Pinned logs are freed with the draft.
         self.pinned = false;
         self.arena.thaw();
+        self.settle(tree, pages)?;
         let edits = tree.edits.log().len();
         let scattered = edits as u64 * 4 < tree.root.ptr.entries;
         let placing = edits > if scattered { FEW } else { SMALL };
@@ -321,6 +327,58 @@ impl TreeBuilder {
         tree.root = applied.map_err(|e| e.in_table(tree.table))?;
         drop(sorted);
         self.forget_log(tree);
+        Ok(())
+    }
+
+    /// Makes an edit at a position, which was found in the tree as it is now. There are no other edits of its key that wait
+    /// to be flushed.
+    pub(super) fn edit_at<P: DraftPages>(
+        &mut self,
+        tree: &mut DraftTree,
+        at: &mut Position,
+        edit: Edit<'_>,
+        pages: &mut P,
+    ) -> Result<Edited> {
+        if self.held && self.pinned {
+            // Later edits of a batch may come from the bytes that this one would change.
+            return Ok(Edited::Refused { same_pages: true });
+        }
+        self.pager.check_fork()?;
+        self.unpin();
+        pages.keep_released(false);
+        let mut root = tree.root;
+        let edited = self.apply(tree, false, pages).edit_at(&mut root, at, true, edit.key, edit.op);
+        let edited = edited.map_err(|e| e.in_table(tree.table))?;
+        tree.root = root;
+        self.changed = true;
+        self.version += u64::from(!edited.same_pages());
+        Ok(edited)
+    }
+
+    /// Places the private pages of the tree if edits at positions have left more than memory is meant for.
+    pub(super) fn keep_few_pages<P: DraftPages>(&mut self, tree: &mut DraftTree, pages: &mut P) -> Result<()> {
+        // Each time a good many, because a page that was placed is copied again if it is edited again.
+        let most = PRIVATE_MAX.min(self.budget.saturating_mul(PRIVATE_TIMES)) / self.page_size();
+        self.left = self.left.min(self.arena.len());
+        if self.arena.len() <= self.left.max(most / 2) + most / 2 || !pages.prepare_to_place()? {
+            return Ok(());
+        }
+        self.settle(tree, pages)?;
+        self.version += 1;
+        let placed = self.apply(tree, true, pages).place_all(tree.root);
+        tree.root = placed.map_err(|e| e.in_table(tree.table))?;
+        self.left = self.arena.len();
+        Ok(())
+    }
+
+    /// Joins leaves that have lost much by edits at positions.
+    fn settle<P: DraftPages>(&mut self, tree: &mut DraftTree, pages: &mut P) -> Result<()> {
+        if !self.arena.has_lost() {
+            return Ok(());
+        }
+        self.version += 1;
+        let settled = self.apply(tree, false, pages).settle(tree.root);
+        tree.root = settled.map_err(|e| e.in_table(tree.table))?;
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use crate::page::leaf::Stored;
 use crate::page::leaf_build::is_value_inline;
 use crate::page::suffix::KEEP;
 use crate::page::KEY_MAX;
+use crate::tree::read::cursor::TreeCursor;
 use crate::tree::read::scan;
 use crate::tree::write::edits::Op;
 use crate::tree::write::values::{is_long_key, write_chain, VALUE_MAX};
@@ -159,22 +160,42 @@ impl Draft {
     /// Puts an entry whose value is stored outside the tree. The value is written at once.
     #[inline(never)]
     fn put_long<P: DraftPages>(&mut self, at: TableIndex, entry: Entry<'_>, pages: &mut P) -> Result<()> {
-        if entry.value.len() as u64 > VALUE_MAX {
-            return Err(Error::TooBig {
-                what: "value",
-                size: entry.value.len() as u64,
-                limit: VALUE_MAX,
-            });
-        }
-        self.mark_changed();
-        let written = write_chain(entry.value, self.page_size(), pages);
-        let chain = written.map_err(|e| self.fail(e))?;
+        let chain = self.write_long(entry.value, pages)?;
         let edit = Edit {
             key: entry.key,
             op: Op::Put(Stored::Chain(&chain)),
             is_greatest: entry.is_greatest,
         };
         self.push(at, edit, pages)
+    }
+
+    /// Writes a value that is stored outside the tree, and returns the description of its chain.
+    fn write_long<P: DraftPages>(&mut self, value: &[u8], pages: &mut P) -> Result<Vec<u8>> {
+        if value.len() as u64 > VALUE_MAX {
+            return Err(Error::TooBig {
+                what: "value",
+                size: value.len() as u64,
+                limit: VALUE_MAX,
+            });
+        }
+        self.mark_changed();
+        let written = write_chain(value, self.page_size(), pages);
+        written.map_err(|e| self.fail(e))
+    }
+
+    /// Replaces the value of the entry on which a cursor stands, see [`Draft::edit_at`].
+    pub fn put_at<P: DraftPages>(
+        &mut self,
+        at: TableIndex,
+        cursor: &mut TreeCursor,
+        value: &[u8],
+        pages: &mut P,
+    ) -> Result<()> {
+        if self.is_inline(cursor.key(), value.len()) {
+            return self.edit_at(at, cursor, Op::Put(Stored::Inline(value)), pages);
+        }
+        let chain = self.write_long(value, pages)?;
+        self.edit_at(at, cursor, Op::Put(Stored::Chain(&chain)), pages)
     }
 
     /// Deletes an entry, if it is there.

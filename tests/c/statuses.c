@@ -1,5 +1,5 @@
 /*
- * Every function in every situation, the first half: handles and arguments that are right and wrong, what is not there,
+ * Every function in every situation, the first part: handles and arguments that are right and wrong, what is not there,
  * transactions that cannot do it. Each call answers a status and neither crashes nor hangs; which ones they are is
  * recorded, and scripts/status-table.py compares them with kv.h.
  */

@@ -246,6 +246,15 @@ static inline void lazy_commit(struct world *w)
     OK(kv_newest_commit(w->db, &w->a.id, NULL));
 }
 
+/* Makes an edit of a write transaction: a large one, or as small a one as there is. */
+static inline void edit(kv_txn *txn, int number, int large)
+{
+    char key[16];
+    snprintf(key, sizeof key, "new %05d", number);
+    if (large) OK(kv_put(txn, KV_MAIN, key, strlen(key), big, 200, 0));
+    else OK(kv_delete(txn, KV_MAIN, S("q"), KV_BLIND));
+}
+
 /* Runs a situation. One that hangs is ended. */
 #define RUN(making, before, after)                                                        \
     do {                                                                                  \

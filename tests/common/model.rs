@@ -17,7 +17,7 @@ pub type Map = BTreeMap<Shared, Shared>;
 pub struct State {
     /// Named tables.
     pub names: BTreeMap<Vec<u8>, TableId>,
-    /// Entries per table, the default one included.
+    /// Entries per table, the main one included.
     pub data: BTreeMap<TableId, Rc<Map>>,
     /// Notes of named tables.
     pub notes: BTreeMap<TableId, Vec<u8>>,

@@ -29,7 +29,7 @@ pub type Mutation = (&'static str, fn(&mut Image), By);
 
 /// How many long values the base has, all of one length.
 pub const LONG_VALUES: usize = 3;
-/// The tables of the base that have entries, the default one first, and one that has none. All but the first have notes.
+/// The tables of the base that have entries, the main one first, and one that has none. All but the first have notes.
 pub const MAIN_TABLES: [&[u8]; 4] = [b"", b"first", b"second", b"third"];
 
 pub fn note(name: &[u8]) -> Vec<u8> {

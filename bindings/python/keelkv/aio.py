@@ -370,7 +370,7 @@ class AsyncDatabase(Generic[K, V]):
             self._watching = asyncio.ensure_future(self._watch())
         try:
             await asyncio.wait({came}, timeout=timeout)
-            # The library says best that there was none in time.
+            # If there was none in time, the library raises the error that says so.
             return came.result() if came.done() else self.database.wait_commit(after, 0)
         finally:
             if not came.done():

@@ -55,6 +55,8 @@ def write_all(stream: Stream) -> Callable[[bytes], None]:
             taken = stream.write(data)
             if taken == 0 or (raw and taken is None):
                 raise BlockingIOError(errno.EAGAIN, "the stream takes no bytes now; give one that waits until it does")
+            if isinstance(taken, int) and taken < 0:
+                raise OSError(f"the stream's write returned {taken}, which is no number of bytes")
             # Objects that are no files of the module io return what they like, and have taken everything.
             data = data[taken:] if isinstance(taken, int) else b""
 

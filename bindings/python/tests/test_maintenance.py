@@ -185,6 +185,16 @@ class Maintenance(Case):
             self.assertIs(caught.exception, error)
         with self.assertRaises(TypeError):
             db.backup(io.StringIO())
+
+        class Negative:
+            calls = 0
+
+            def write(self, data):
+                self.calls += 1
+                return -1 if self.calls < 10 else None
+
+        with self.assertRaisesRegex(OSError, "-1"):
+            db.backup(Negative())
         with self.assertRaisesRegex(ValueError, "overwrite"):
             db.backup(io.BytesIO(), overwrite=True)
         with self.assertRaises(keelkv.CancelledError):

@@ -63,8 +63,8 @@ pub const KV_OPEN_NEW: u32 = 0x2000;
 /// Open flag: the database is never written, so the file may be read-only. Implies KV_OPEN_EXISTING.
 /// @ingroup kv_database
 pub const KV_OPEN_READ_ONLY: u32 = 0x4000;
-/// Open flag: the database is in memory only, and empty. The path is ignored and may be NULL. Excludes KV_OPEN_EXISTING and
-/// KV_OPEN_READ_ONLY. @ingroup kv_database
+/// Open flag: the database is in memory only, and empty when it is opened. The path is ignored and may be NULL.
+/// Excludes KV_OPEN_EXISTING and KV_OPEN_READ_ONLY. @ingroup kv_database
 pub const KV_OPEN_MEMORY: u32 = 0x8000;
 
 /// kv_txn_options.flags: if another write transaction is open, kv_txn_begin() returns KV_BUSY at once.

@@ -99,9 +99,9 @@ fn save(
 ) -> Result<SalvageReport> {
     let options = Options {
         page_size: damaged.page_size as u32,
-        new: true,
         ..Options::default()
     };
+    fresh.create_to_be_opened()?;
     let db = Db::open(fresh.path(), &options)?;
     fresh.set_permissions();
     let txn = db.begin_write(WriteOptions::default())?;

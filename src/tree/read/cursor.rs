@@ -45,22 +45,25 @@ pub enum CursorState {
 #[derive(Debug, Clone, Default)]
 pub struct TreeCursor {
     limits: Limits,
-    position: Position,
+    pub(super) position: Position,
     pub(super) state: CursorState,
     pub(super) key: KeyBuf,
     pub(super) spare: KeyBuf,
-    version: u64,
+    pub(super) version: u64,
     /// Whether the position belongs to `version`. If not, only the key counts.
-    fresh: bool,
+    pub(super) fresh: bool,
     /// Whether the cursor is fresh, on an entry, and has seen the leaf through the source of its version, so that
     /// [`TreeCursor::step_to_short`] may go on without checking the page again.
-    leaf_is_seen: bool,
+    pub(super) leaf_is_seen: bool,
     /// The entries `low..high` of the leaf lie within the limits.
-    low: usize,
-    high: usize,
+    pub(super) low: usize,
+    pub(super) high: usize,
     /// The shape of the leaf, valid while the cursor is fresh and on an entry. `key` then begins with the leaf's
     /// prefix.
-    shape: LeafShape,
+    pub(super) shape: LeafShape,
+    /// Whether the position is right although the cursor is in a gap: entry `index` of the leaf, if it has so many, is the
+    /// one behind the gap.
+    pub(super) knows_gap: bool,
 }
 
 impl TreeCursor {
@@ -103,19 +106,13 @@ impl TreeCursor {
 
     /// Gives up the position, so that only the key counts.
     #[inline(always)]
-    fn forget(&mut self) {
-        (self.fresh, self.leaf_is_seen) = (false, false);
+    pub(super) fn forget(&mut self) {
+        (self.fresh, self.leaf_is_seen, self.knows_gap) = (false, false, false);
     }
 
     /// Moves before the first entry or behind the last, as `state` says.
     pub fn park(&mut self, state: CursorState) {
         self.state = state;
-        self.forget();
-    }
-
-    /// Takes note that the entry the cursor stood on was deleted.
-    pub fn deleted(&mut self) {
-        self.state = CursorState::InGap;
         self.forget();
     }
 
@@ -189,6 +186,7 @@ impl TreeCursor {
             return Ok(true);
         }
         self.key.set(key)?;
+        self.forget();
         self.state = CursorState::InGap;
         (self.version, self.fresh) = (t.version, true);
         Ok(false)
@@ -272,6 +270,7 @@ impl TreeCursor {
                 self.position.next_leaf(t.source)?;
                 self.arrive(t, CursorState::AfterLast)
             }
+            CursorState::InGap if self.knows_gap && self.is_fresh(t.version) => self.forward_from_gap(t),
             _ => self.search_own_key(|w, key| w.at_or_after(t, key, false)),
         }
     }
@@ -303,6 +302,7 @@ impl TreeCursor {
                 self.position.prev_leaf(t.source)?;
                 self.arrive(t, CursorState::BeforeFirst)
             }
+            CursorState::InGap if self.knows_gap && self.is_fresh(t.version) => self.backward_from_gap(t),
             _ => self.search_own_key(|w, key| w.at_or_before(t, key, false)),
         }
     }
@@ -352,7 +352,7 @@ impl TreeCursor {
     /// Stands on the entry that the position has come to, if it lies within the limits, and otherwise at `otherwise`.
     /// Returns whether it stands on an entry.
     #[inline(never)]
-    fn arrive<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &TreeView<'_, S>, otherwise: CursorState) -> Result<bool> {
+    pub(super) fn arrive<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &TreeView<'_, S>, otherwise: CursorState) -> Result<bool> {
         if self.position.is_valid() {
             let leaf = self.position.leaf(t.source)?;
             let (index, len) = self.position.in_leaf();
@@ -429,7 +429,7 @@ impl TreeCursor {
 
     /// Copies the key of the entry that the position is on. The shape of the leaf is known.
     #[inline]
-    fn load<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &TreeView<'_, S>, leaf: &Leaf<'s>) -> Result<()> {
+    pub(super) fn load<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &TreeView<'_, S>, leaf: &Leaf<'s>) -> Result<()> {
         let (index, _) = self.position.in_leaf();
         if self.shape.entry(leaf.bytes(), index, &mut self.key).is_some() {
             return Ok(());

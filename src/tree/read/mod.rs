@@ -8,6 +8,7 @@
 //! | `path`       | a position in a tree: the path to an entry, and the steps to its neighbours               |
 //! | `limits`     | a range of keys, into which a prefix has been folded                                      |
 //! | `cursor`     | a position that keeps within limits and finds its key again after changes                 |
+//! | `gap`        | edits where a cursor stands, and the gap that a removed entry leaves                      |
 //! | `undo`       | where a cursor stood, and the way back if what it came to cannot be read                  |
 //! | `count`      | ranks, the n-th entry and counts of ranges, from the entry counts in pointers             |
 //! | `scan`       | small readings with a position: the entries from a key on, the last key                   |
@@ -20,6 +21,7 @@ pub mod cursor;
 #[cfg(test)]
 mod cursor_test;
 mod descent;
+mod gap;
 pub mod get_many;
 pub mod limits;
 pub mod lookup;

@@ -15,7 +15,7 @@ use std::marker::PhantomData;
 
 /// One branch of a path, and the child that was taken in it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Step {
+pub(in crate::tree) struct Step {
     pub ptr: Ptr,
     pub index: usize,
     pub len: usize,
@@ -25,11 +25,11 @@ pub(super) struct Step {
 #[derive(Debug, Clone, Default)]
 pub struct Position {
     /// The branches from the root down.
-    pub(super) path: Vec<Step>,
-    pub(super) leaf: Ptr,
+    pub(in crate::tree) path: Vec<Step>,
+    pub(in crate::tree) leaf: Ptr,
     /// The entry of the leaf. If it is not less than `len`, the position is nowhere.
-    pub(super) index: usize,
-    pub(super) len: usize,
+    pub(in crate::tree) index: usize,
+    pub(in crate::tree) len: usize,
     /// The number of leaves that were entered from their neighbours since the last search. From 2 on this is a scan.
     run: u32,
 }

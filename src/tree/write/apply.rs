@@ -185,7 +185,11 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             return Ok(root);
         }
         self.begin(&root)?;
-        let (edits, fences) = (edits.all(), Fences::whole());
+        let (root, edits) = self.apply_few(root, edits.all())?;
+        if edits.is_empty() {
+            return Ok(root);
+        }
+        let fences = Fences::whole();
         let reply = match root.height {
             0 => self.fill_empty(edits, &fences)?,
             height => self.subtree(root.ptr, height, edits, &fences)?,
@@ -341,6 +345,13 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             self.emit(&mut ptr)?;
         }
         Ok(Root { ptr, ..root })
+    }
+
+    /// Places every private page of the tree, and writes what is queued.
+    pub fn place_all(&mut self, root: Root) -> Result<Root> {
+        let root = self.place_root(root)?;
+        self.emitter.flush(self.arena, self.sink)?;
+        Ok(root)
     }
 
     /// Places a page if it is private. Its children must have been placed.

@@ -108,20 +108,26 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         let OpenBranch {
             mut node,
             level,
-            changes,
+            mut changes,
         } = branch;
         if let [ChildChange {
             at,
             reply: Reply::Many(new_pages),
         }] = changes.as_slice()
         {
-            if !self.has_room_beside(&node, level, *at, new_pages)? && self.split_in_place(&mut node, *at, new_pages) {
+            let at = *at;
+            if new_pages.is_empty() && branch_build::remove(self.make_private(&mut node), at) {
+                // The change that is left is that of the neighbour, whose interval has grown.
+                changes = vec![self.grow_neighbour(&mut node, level, at, fences)?];
+            } else if !self.has_room_beside(&node, level, at, new_pages)?
+                && self.split_in_place(&mut node, at, new_pages)
+            {
                 let ptr = self.close(node);
                 return Ok(Reply::One { ptr, underfull: false });
             }
         }
         let only_underfull = changes.iter().all(|change| matches!(change.reply, Reply::One { .. }));
-        if level == 2 && only_underfull && !self.is_any_joinable(&node, &changes)? {
+        if only_underfull && !self.is_any_joinable(&node, level, &changes)? {
             // The page can stay as it is, because it has all new pointers already.
             return self.stay(node);
         }
@@ -150,15 +156,41 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         Ok(Reply::of(new_pages))
     }
 
-    /// Returns whether any leaf that has much room may be joined with leaves beside it.
-    fn is_any_joinable(&self, node: &Node<'a>, changes: &[ChildChange]) -> Result<bool> {
+    /// Returns whether any child that has much room may be joined with others beside it.
+    fn is_any_joinable(&self, node: &Node<'a>, level: u8, changes: &[ChildChange]) -> Result<bool> {
         let branch = node.branch()?;
         for change in changes {
-            if self.is_joinable(&branch, change.at, node.size())? {
+            let (at, size) = (change.at, node.size());
+            let underfull = matches!(change.reply, Reply::One { underfull: true, .. });
+            let joinable = underfull
+                && match level {
+                    2 => self.is_joinable(&branch, at, size)?,
+                    _ => self.is_branch_joinable(&branch, at, size)?,
+                };
+            if joinable {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// Gives the interval of child `at` of a branch, which was taken out, to the child before it (the one behind, if it was
+    /// the first). Returns what has become of that child.
+    fn grow_neighbour(&mut self, node: &mut Node<'a>, level: u8, at: usize, fences: &Fences) -> Result<ChildChange> {
+        let (at, edge) = match at.checked_sub(1) {
+            Some(before) => (before, Edge::High),
+            None => (0, Edge::Low),
+        };
+        let old = node.branch()?.ptr(at);
+        let inner = fences.of_child(node, at, &self.source)?;
+        let ptr = self.widen(old, level - 1, &inner, edge)?;
+        if ptr != old {
+            replace_ptr(self.make_private(node), at, &ptr);
+        }
+        // It is a new page anyway.
+        let underfull = is_half_empty(self.used(&ptr)?, node.size());
+        let reply = Reply::One { ptr, underfull };
+        Ok(ChildChange { at, reply })
     }
 
     /// Leaves a branch as it is, with its new pointers.

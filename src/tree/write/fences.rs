@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::page::branch::Branch;
 use crate::page::header::PREFIX_MAX;
 use crate::page::layout::HEAD_BYTES;
-use crate::page::{PageSource, Ptr};
+use crate::page::PageSource;
 use crate::util::bytes::common_prefix;
 use crate::util::short::Short;
 use std::collections::TryReserveError;
@@ -42,13 +42,17 @@ impl Fences {
 
     /// Returns the fences of child `i` of the branch that has these fences.
     pub fn of_child<'s, S: PageSource<'s>>(&self, node: &Node<'_>, i: usize, source: &S) -> Result<Fences> {
-        let branch = node.branch()?;
+        self.of_child_in(&node.branch()?, i, source)
+    }
+
+    /// Does what [`Fences::of_child`] does, with a branch that is not open.
+    pub fn of_child_in<'s, S: PageSource<'s>>(&self, branch: &Branch<'_>, i: usize, source: &S) -> Result<Fences> {
         let low = match i {
             0 => copy(&self.low)?,
-            _ => separator(&branch, i, &node.ptr, source)?,
+            _ => separator(branch, i, source)?,
         };
         let high = match i + 1 < branch.len() {
-            true => Some(separator(&branch, i + 1, &node.ptr, source)?),
+            true => Some(separator(branch, i + 1, source)?),
             false => self.high.as_deref().map(copy).transpose()?,
         };
         Ok(Fences { low, high })
@@ -101,13 +105,13 @@ fn no_memory(_: TryReserveError) -> Error {
 }
 
 /// Returns separator `i` with the prefix of its branch.
-fn separator<'s, S: PageSource<'s>>(branch: &Branch<'_>, i: usize, ptr: &Ptr, source: &S) -> Result<Short> {
+fn separator<'s, S: PageSource<'s>>(branch: &Branch<'_>, i: usize, source: &S) -> Result<Short> {
     let s = branch.separator(i)?;
     let mut out = copy(branch.prefix())?;
     out.push(&s.head.to_be_bytes()[..s.len.min(HEAD_BYTES)])
         .map_err(no_memory)?;
     out.push(s.inline_remainder()).map_err(no_memory)?;
-    if let Some(rest) = s.rest().map_err(|d| d.at(ptr.page))? {
+    if let Some(rest) = s.rest().map_err(|d| d.at(branch.at()))? {
         out.push(rest.read(source)?).map_err(no_memory)?;
     }
     Ok(out)

@@ -164,6 +164,23 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         row.has_way(i, MOST)
     }
 
+    /// Returns whether branch `i` below a branch may be joined with a neighbour, as far as the bytes that they use tell.
+    pub(super) fn is_branch_joinable(&self, branch: &Branch<'_>, i: usize, page_size: usize) -> Result<bool> {
+        for left in [Some(i), i.checked_sub(1)].into_iter().flatten() {
+            if left + 1 < branch.len() && self.may_share(&branch.ptr(left), &branch.ptr(left + 1), page_size)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Returns the most bytes that one page may use which takes the place of two branches, or `None` if they use more.
+    fn may_share(&self, left: &Ptr, right: &Ptr, page_size: usize) -> Result<Option<usize>> {
+        let used = [self.used(left)?, self.used(right)?];
+        let limit = limit(used[0].min(used[1]), page_size);
+        Ok((used[0] + used[1] - HEADER <= limit).then_some(limit))
+    }
+
     /// Returns whether one of the `halves` of leaf `i`, which was split, may be joined with leaves beside it.
     pub(super) fn is_half_joinable(
         &self,
@@ -285,12 +302,10 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
                 continue;
             }
             let [a, b] = [left, left + 1].map(|at| draft.children[at].ptr);
-            let used = [self.used(&a)?, self.used(&b)?];
             // Most neighbours are too full, which can be seen without a look at their bounds.
-            let limit = limit(used[0].min(used[1]), draft.page_size());
-            if used[0] + used[1] - HEADER > limit {
+            let Some(limit) = self.may_share(&a, &b, draft.page_size())? else {
                 continue;
-            }
+            };
             let both = Neighbours {
                 left: a,
                 right: b,

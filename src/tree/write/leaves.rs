@@ -140,14 +140,30 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
 
     /// Does one edit in place if possible. If not, returns false, and the page has the same entries as before.
     fn edit_in_place(&mut self, node: &mut Node<'a>, key: &[u8], op: Op<'_>) -> Result<bool> {
+        // In a page whose fences grew, the key may lack the prefix: a rebuild puts that right.
+        if header::flags(&node.bytes) & CHECK_PREFIX != 0 {
+            return Ok(false);
+        }
+        let position = node.leaf()?.position(key, &self.source)?;
+        self.edit_entry(node, position, key, op)
+    }
+
+    /// Does one edit in place if possible, where the place of `key` in the leaf is known: the entry that has it (`Ok`) or
+    /// the one before which it belongs (`Err`). If not, returns false, and the page has the same entries as before.
+    pub(super) fn edit_entry(
+        &mut self,
+        node: &mut Node<'a>,
+        position: std::result::Result<usize, usize>,
+        key: &[u8],
+        op: Op<'_>,
+    ) -> Result<bool> {
         let (at, size) = (node.ptr.page, node.size());
-        // A long key needs pages of its own. In a page whose fences grew, the key may lack the prefix: a rebuild puts
-        // that right.
-        if is_long_key(key, size) || header::flags(&node.bytes) & CHECK_PREFIX != 0 {
+        // A long key needs pages of its own. A new key may lack the prefix of a page whose fences grew.
+        let lacks_prefix = position.is_err() && header::flags(&node.bytes) & CHECK_PREFIX != 0;
+        if is_long_key(key, size) || lacks_prefix && matches!(op, Op::Put(_)) {
             return Ok(false);
         }
         let leaf = node.leaf()?;
-        let position = leaf.position(key, &self.source)?;
         let suffix = Suffix::of(key.get(header::prefix_len(&node.bytes)..).unwrap_or(&[]));
         match (op, position) {
             // There is nothing to delete, so the page need not even be copied.

@@ -10,6 +10,7 @@
 //! | `ownership`  | who owns it: opening, making private, closing, giving back                                |
 //! | `groups`     | edits on their way down a branch, one group per child                                     |
 //! | `fences`     | the bounds of a page's keys, and the prefix they give                                     |
+//! | `at_position`| one edit where a position stands, without a descent                                       |
 //! | `leaves`     | a leaf: a few edits in place, and the choice between the ways for more                    |
 //! | `merge`      | many edits merged with the entries of leaves                                              |
 //! | `leaf_cut`   | a sorted sequence of entries, cut into leaves                                             |
@@ -24,6 +25,7 @@
 mod append;
 pub mod apply;
 pub mod arena;
+pub mod at_position;
 mod branch_cut;
 mod branches;
 pub mod edits;

@@ -1,0 +1,82 @@
+//! Edits where a tree cursor stands, and the gap that a removed entry leaves.
+//!
+//! A cursor that deletes what it comes to would have to find its place again with each step. So it keeps its position: in
+//! the leaf that has lost the entry, the one behind it has now the same number.
+
+use super::cursor::{CursorState, TreeCursor, TreeView};
+use super::path::Position;
+use crate::error::Result;
+use crate::page::key::LeafShape;
+use crate::page::PageSource;
+
+impl TreeCursor {
+    /// Takes note that the entry the cursor stood on was deleted.
+    pub fn deleted(&mut self) {
+        self.state = CursorState::InGap;
+        self.forget();
+    }
+
+    /// Returns the position of the entry that the cursor stands on, for an edit there, and its key. The cursor must be
+    /// fresh.
+    #[inline]
+    pub fn entry_position(&mut self) -> (&mut Position, &[u8]) {
+        debug_assert!(self.fresh && self.state == CursorState::OnEntry, "the cursor stands on an entry");
+        (&mut self.position, self.key.as_slice())
+    }
+
+    /// Takes note that the tree has this version since an edit where the cursor stands. The position still leads to the
+    /// entry or, if that was `removed`, to the one behind the gap.
+    #[inline]
+    pub fn edited(&mut self, version: u64, removed: bool) {
+        (self.version, self.leaf_is_seen) = (version, false);
+        if removed {
+            self.high = self.high.saturating_sub(1);
+            (self.state, self.knows_gap) = (CursorState::InGap, true);
+        }
+    }
+
+    /// Moves to the entry behind a gap whose place is known. Returns false, and stands at the end, if there is none.
+    pub(super) fn forward_from_gap<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &TreeView<'_, S>) -> Result<bool> {
+        let (behind, len) = self.position.in_leaf();
+        if behind < self.high {
+            return self.leave_gap(t, behind).map(|()| true);
+        }
+        if self.high < len {
+            self.park(CursorState::AfterLast);
+            return Ok(false);
+        }
+        self.forget();
+        self.position.next_leaf(t.source)?;
+        self.arrive(t, CursorState::AfterLast)
+    }
+
+    /// Moves to the entry before a gap whose place is known. Returns false, and stands at the start, if there is none.
+    pub(super) fn backward_from_gap<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &TreeView<'_, S>) -> Result<bool> {
+        let (behind, _) = self.position.in_leaf();
+        if behind > self.low {
+            return self.leave_gap(t, behind - 1).map(|()| true);
+        }
+        if self.low > 0 {
+            self.park(CursorState::BeforeFirst);
+            return Ok(false);
+        }
+        self.forget();
+        self.position.prev_leaf(t.source)?;
+        self.arrive(t, CursorState::BeforeFirst)
+    }
+
+    /// Moves from a gap to entry `index` of its leaf, which has another number of entries than before. After an error the
+    /// cursor finds the gap again by its key.
+    fn leave_gap<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &TreeView<'_, S>, index: usize) -> Result<()> {
+        self.position.set_index(index);
+        let found = self.position.leaf(t.source).and_then(|leaf| {
+            self.shape = LeafShape::of(&leaf, &mut self.key)?;
+            self.load(t, &leaf)
+        });
+        match found {
+            Ok(()) => (self.state, self.knows_gap) = (CursorState::OnEntry, false),
+            Err(_) => self.forget(),
+        }
+        found
+    }
+}

@@ -1,0 +1,269 @@
+//! One edit where a position stands: what `apply` does for it, without a descent.
+//!
+//! Whoever looks before it writes (a cursor, a queue, a counter) has found the entry already: the leaf, and the child that
+//! was taken in each branch above it. The edit changes the leaf in place, and above it the pointers alone. What a leaf
+//! cannot take in place is left to `apply`, and so is what it cannot do at once:
+//!
+//! - A leaf that has lost its last entry goes, and its branch takes that in as it takes in any reply ([`Apply::climb_out`]).
+//! - A leaf that has lost much is not joined with its neighbours at once, because the position would be lost and the next
+//!   edit is likely to come to the same leaf. The arena notes it, and [`Apply::settle`] looks at all such leaves together,
+//!   before the pages are placed. It joins those that `apply` would join.
+
+use super::apply::{has_lost_much, is_nearly_empty, Apply, ChildChange, OpenBranch, Reply};
+use super::edits::Op;
+use super::fences::Fences;
+use super::node::{branch_in, leaf_in};
+use super::sorted::EditSlice;
+use crate::error::{Error, Result};
+use crate::ids::PageRef;
+use crate::page::branch::Branch;
+use crate::page::branch_build::{change_child, child_of};
+use crate::page::{PageSink, PageSource, Ptr, Root};
+use crate::tree::read::path::{Position, Step};
+
+/// The most edits for each of which `apply` goes down the tree alone: the machinery for many costs more than that.
+const FEW: usize = 4;
+
+/// What became of an edit at a position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Edited {
+    /// It was made, and the position leads to the entry, or to the gap that it has left.
+    Here {
+        /// Whether other positions are as right as before: no page has moved, and no entry has come or gone.
+        same_pages: bool,
+    },
+    /// It was made, but its leaf is gone, so the position leads nowhere.
+    LeafGone,
+    /// It was not made: `apply` has to make it.
+    Refused {
+        /// Whether positions are as right as before.
+        same_pages: bool,
+    },
+}
+
+impl Edited {
+    /// Returns whether positions that were found before are as right as before.
+    pub fn same_pages(self) -> bool {
+        match self {
+            Edited::Here { same_pages } | Edited::Refused { same_pages } => same_pages,
+            Edited::LeafGone => false,
+        }
+    }
+}
+
+impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
+    /// Makes an edit at a position, which was found in the tree at `root` as it is now. The key has an entry there if
+    /// `is_entry`; otherwise it belongs before that entry, in the same leaf.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Io`, `NoMemory`: the tree is half-done, as after [`Apply::apply`].
+    pub fn edit_at(
+        &mut self,
+        root: &mut Root,
+        at: &mut Position,
+        is_entry: bool,
+        key: &[u8],
+        op: Op<'_>,
+    ) -> Result<Edited> {
+        self.begin(root)?;
+        let old = match at.leaf.page.is_private() {
+            true => at.leaf,
+            false => self.whole_ptr(root, at, at.path.len())?,
+        };
+        let lost = old.page.as_private().map_or(0, |page| self.arena.lost(page));
+        let mut node = self.open(old, 1)?;
+        let leaf = node.leaf()?;
+        let (entries, used) = (leaf.len(), leaf.used());
+        if at.index > entries || is_entry && at.index == entries {
+            return Err(Error::corrupt(old.page, "position outside its leaf"));
+        }
+        let position = if is_entry { Ok(at.index) } else { Err(at.index) };
+        let done = self.edit_entry(&mut node, position, key, op)?;
+        let leaf = node.leaf()?;
+        let (left, used_now) = (leaf.len(), leaf.used());
+        if left == 0 {
+            self.discard(node);
+            *root = self.climb_out(*root, at, old)?;
+            at.reset();
+            return Ok(Edited::LeafGone);
+        }
+        let new = self.close(node);
+        // What it used before the first loss is what `settle` compares.
+        let lost = if used_now < used { lost.max(used) } else { lost };
+        if let Some(page) = new.page.as_private().filter(|_| lost > 0) {
+            self.arena.note_lost(page, lost);
+        }
+        let more = left as i64 - entries as i64;
+        let same_pages = new.page == old.page && more == 0;
+        if !same_pages {
+            self.climb(root, at, new.page, more)?;
+        }
+        at.len = left;
+        root.has_long = self.has_long;
+        match done {
+            true => Ok(Edited::Here { same_pages }),
+            false => Ok(Edited::Refused { same_pages }),
+        }
+    }
+
+    /// Applies edits one by one, each where a search finds its key, if they are few. Returns the root, and those that are
+    /// left to be applied together.
+    pub(super) fn apply_few<'e>(&mut self, root: Root, edits: EditSlice<'e>) -> Result<(Root, EditSlice<'e>)> {
+        let (mut root, mut edits) = (root, edits);
+        // Pages whose bytes may be pinned do not change in place, and pages that are placed early are placed together.
+        if edits.len() > FEW || self.places_pages || self.arena.is_frozen() {
+            return Ok((root, edits));
+        }
+        let mut at = Position::new();
+        while !edits.is_empty() && root.height > 0 {
+            let (key, op) = (edits.key(0), edits.op(0));
+            let Some(is_entry) = self.find(&root, key, &mut at)? else {
+                break;
+            };
+            // There is nothing to delete, so no page need be copied.
+            let idle = !is_entry && matches!(op, Op::Delete);
+            if !idle && matches!(self.edit_at(&mut root, &mut at, is_entry, key, op)?, Edited::Refused { .. }) {
+                break;
+            }
+            (_, edits) = edits.split_at(1);
+        }
+        Ok((root, edits))
+    }
+
+    /// Finds where `key` has its entry or belongs, and returns whether it has one. Returns `None` if the key lacks the
+    /// prefix of its leaf, whose bounds have grown.
+    fn find(&mut self, root: &Root, key: &[u8], at: &mut Position) -> Result<Option<bool>> {
+        at.reset();
+        let mut ptr = root.ptr;
+        for level in (2..=root.height).rev() {
+            self.make_readable(&ptr)?;
+            let branch = Branch::of(self.bytes(&ptr)?, ptr.page, level)?;
+            let (index, len) = (branch.find(key, &self.source)?, branch.len());
+            at.path.push(Step { ptr, index, len });
+            ptr = branch.ptr(index);
+        }
+        self.make_readable(&ptr)?;
+        let leaf = leaf_in(self.bytes(&ptr)?, &ptr)?;
+        if !key.starts_with(leaf.prefix()) {
+            return Ok(None);
+        }
+        let found = leaf.position(key, &self.source)?;
+        (at.leaf, at.len) = (ptr, leaf.len());
+        at.index = found.unwrap_or_else(|index| index);
+        Ok(Some(found.is_ok()))
+    }
+
+    /// Returns the pointer to page `level` of the path, counted from the root, with its birth: that of the root, of a
+    /// branch, or behind all of those that of the leaf. Positions have pointers without births.
+    fn whole_ptr(&self, root: &Root, at: &Position, level: usize) -> Result<Ptr> {
+        let Some(above) = level.checked_sub(1).map(|above| &at.path[above]) else {
+            return Ok(root.ptr);
+        };
+        let branch = branch_in(self.bytes(&above.ptr)?, &above.ptr)?;
+        if above.index >= branch.len() {
+            return Err(Error::corrupt(above.ptr.page, "branch changed under a position"));
+        }
+        Ok(branch.ptr(above.index))
+    }
+
+    /// Tells the branches above the leaf, from below to the root, where it is now and that it has `more` entries.
+    fn climb(&mut self, root: &mut Root, at: &mut Position, leaf: PageRef, more: i64) -> Result<()> {
+        let mut moved_to = (leaf != at.leaf.page).then_some(leaf);
+        at.leaf.page = leaf;
+        for above in (0..at.path.len()).rev() {
+            let step = at.path[above];
+            let page = match step.ptr.page.as_private() {
+                Some(page) => page,
+                None => {
+                    let level = (at.path.len() - above) as u8 + 1;
+                    let mut node = self.open(self.whole_ptr(root, at, above)?, level)?;
+                    self.make_private(&mut node);
+                    let copy = self.close(node).page.as_private();
+                    copy.ok_or(Error::Invalid("a page that was copied is not private"))?
+                }
+            };
+            let bytes = self.arena.get_mut(page);
+            if !bytes.is_some_and(|bytes| change_child(bytes, step.index, moved_to, more)) {
+                return Err(Error::corrupt(step.ptr.page, "entry counts do not add up"));
+            }
+            let here = PageRef::private(page);
+            moved_to = (here != step.ptr.page).then_some(here);
+            at.path[above].ptr.page = here;
+        }
+        let entries = root.ptr.entries.checked_add_signed(more);
+        let entries = entries.ok_or_else(|| Error::corrupt(root.ptr.page, "entry counts do not add up"))?;
+        root.ptr = match moved_to {
+            Some(page) => Ptr {
+                page,
+                entries,
+                ..Ptr::default()
+            },
+            None => Ptr { entries, ..root.ptr },
+        };
+        Ok(())
+    }
+
+    /// Takes the leaf of a position, whose pointer was `leaf` and which has lost its last entry, out of the tree.
+    fn climb_out(&mut self, root: Root, at: &Position, leaf: Ptr) -> Result<Root> {
+        let (mut reply, mut old) = (Reply::none(), leaf);
+        for above in (0..at.path.len()).rev() {
+            let level = (at.path.len() - above) as u8 + 1;
+            let ptr = self.whole_ptr(&root, at, above)?;
+            let fences = self.fences_of(&root, at, above)?;
+            let mut branch = OpenBranch::new(self.open(ptr, level)?, level);
+            self.take_in(&mut branch, at.path[above].index, old, reply)?;
+            reply = self.finish_branch(branch, &fences)?;
+            old = ptr;
+        }
+        self.finish_root(reply, root.height)
+    }
+
+    /// Returns the fences of branch `above` of a path.
+    fn fences_of(&mut self, root: &Root, at: &Position, above: usize) -> Result<Fences> {
+        let mut fences = Fences::whole();
+        for i in 0..above {
+            let ptr = self.whole_ptr(root, at, i)?;
+            self.make_readable(&ptr)?;
+            let branch = branch_in(self.bytes(&ptr)?, &ptr)?;
+            fences = fences.of_child_in(&branch, at.path[i].index, &self.source)?;
+        }
+        Ok(fences)
+    }
+
+    /// Joins the leaves of a tree with their neighbours that have lost much by edits at positions.
+    pub fn settle(&mut self, root: Root) -> Result<Root> {
+        if !self.arena.has_lost() || root.height < 2 || !root.ptr.page.is_private() {
+            return Ok(root);
+        }
+        self.begin(&root)?;
+        let reply = self.settle_below(root.ptr, root.height, &Fences::whole())?;
+        self.finish_root(reply, root.height)
+    }
+
+    /// Does so in the private subtree at `ptr`, whose root is a branch of this level.
+    fn settle_below(&mut self, ptr: Ptr, level: u8, fences: &Fences) -> Result<Reply> {
+        let mut branch = OpenBranch::new(self.open(ptr, level)?, level);
+        for i in 0..branch.node.branch()?.len() {
+            let Some(page) = child_of(&branch.node.bytes, i).as_private() else {
+                continue;
+            };
+            let child = branch.node.branch()?.ptr(i);
+            if level > 2 {
+                let inner = fences.of_child(&branch.node, i, &self.source)?;
+                let reply = self.settle_below(child, level - 1, &inner)?;
+                self.take_in(&mut branch, i, child, reply)?;
+                continue;
+            }
+            let before = self.arena.take_lost(page);
+            let (used, size) = (self.used(&child)?, branch.node.size());
+            if before > 0 && (has_lost_much(before, used, size) || is_nearly_empty(used, size)) {
+                let reply = Reply::One {
+                    ptr: child,
+                    underfull: true,
+                };
+                branch.changes.push(ChildChange { at: i, reply });
+            }
+        }
+        self.finish_branch(branch, fences)
+    }
+}
