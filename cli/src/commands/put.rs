@@ -122,6 +122,7 @@ impl Put {
                 .put(&mut txn, &at, syntax)
                 .map_err(|failure| failure.advise("nothing was put"))?;
         }
+        interrupt::check().map_err(|failure| failure.advise("nothing was put"))?;
         txn.commit().about(&self.file)?;
         database.keep();
         Ok(Exit::Done)

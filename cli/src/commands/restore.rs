@@ -78,8 +78,7 @@ fn receive(mut file: File, target: &Path, context: &Context) -> Outcome<()> {
     loop {
         interrupt::check()?;
         match from.read(&mut part) {
-            // A pipe also ends because what fills it was interrupted.
-            Ok(0) => return interrupt::check(),
+            Ok(0) => return Ok(()),
             Ok(n) => {
                 file.write_all(&part[..n])
                     .map_err(|e| Failure::file(target, "write", &e))?;
