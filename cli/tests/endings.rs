@@ -188,10 +188,8 @@ fn messages_about_input_and_files_have_one_form() {
     }
     for command in [&["load", "db", "none"][..], &["put", "db", "k", "@none"]] {
         let answer = folder.kv(command).ends_with(5);
-        assert_eq!(
-            answer.err,
-            "kv: none: cannot open: No such file or directory; check the name\n"
-        );
+        let want = "kv: none: cannot open: No such file or directory; check the name";
+        assert!(answer.err.starts_with(want), "{answer:?}");
     }
     // A name is shown in one line, whatever it is.
     let odd = folder.kv(&["import-lmdb", "a\nb", "new"]).ends_with(5);

@@ -144,12 +144,12 @@ fn what_is_wrong_in_a_line_is_told_with_its_place() {
         &["load", "-c", "db", "-t", ""],
     ] {
         let answer = folder.kv_with(command, b"key,value\na,b\n").ends_with(2);
-        answer.says("kv: --table: the name of a table is not empty; the main table has none");
+        answer.says("kv: --table: the name of a table is not empty");
     }
     folder
         .kv(&["get", "db", "-t", "", "k"])
-        .ends_with(1)
-        .says("there is no table \"\"");
+        .ends_with(2)
+        .says("leave --table out for the main table");
     folder.kv(&["scan", "db"]).is("k\tv\n");
 }
 
