@@ -591,6 +591,6 @@ fn a_file_that_was_created_for_nothing_is_removed() {
     folder.kv(&["count", "new"]).is("10000\n");
     folder.kv_with(&["load", "-c", "new"], wrong.as_bytes()).ends_with(2);
     folder.kv(&["count", "new"]).is("10000\n");
-    folder.kv_with(&["load", "-q", "-c", "empty"], b"").is("");
+    folder.kv_with(&["load", "-q", "-c", "-f", "json", "empty"], b"").is("");
     folder.kv(&["count", "empty"]).is("0\n");
 }
