@@ -1,7 +1,7 @@
 //! Opening databases, beginning transactions and finding tables, with messages for people at a terminal.
 
 use crate::context::Context;
-use crate::exit::{shown, About, Exit, Failure, Outcome};
+use crate::exit::{database_beside, shown, About, Exit, Failure, Outcome};
 use crate::interrupt;
 use crate::output::figures::Figure;
 use crate::output::text::{table_name, Quoted};
@@ -105,7 +105,7 @@ impl Database {
         };
         let is_new = !path.exists();
         let mut database = Database::open(path, context, &options).map_err(|error| match error {
-            Error::NoFile(_) if !access.create => {
+            Error::NoFile(_) if !access.create && database_beside(path).is_none() => {
                 Failure::bare(path, &error).advise("add --create to make a new database")
             }
             error => Failure::of(path, error),
