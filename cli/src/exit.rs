@@ -2,7 +2,9 @@
 //!
 //! A message has one form, `kv: PATH: what happened; what to do next`.
 
+use crate::closed::is_stdout_closed;
 use kv_engine::{Error, Foreign, ShownPath, TableId};
+use rustix::io::Errno;
 use std::ffi::OsStr;
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -117,6 +119,7 @@ impl Failure {
         // The number is for programs, and the exit status is what they get.
         let reason = reason.split(" (os error").next().unwrap_or_default();
         let advice = match error.kind() {
+            _ if Errno::from_io_error(error) == Some(Errno::BADF) => "see that it is not closed (>&-)",
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => "check the name",
             io::ErrorKind::IsADirectory => "name a file",
             io::ErrorKind::AlreadyExists => "remove it, or give another name",
@@ -187,6 +190,7 @@ impl Failure {
         let text = error.render().to_string();
         let written = match text.strip_prefix("error: ") {
             Some(wrong) => write!(io::stderr(), "kv: {wrong}"),
+            None if is_stdout_closed() && !error.use_stderr() => Err(Errno::BADF.into()),
             None => error.print().and_then(|()| io::stdout().flush()),
         };
         match error.use_stderr() {

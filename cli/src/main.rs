@@ -4,6 +4,7 @@
 //! |-------------|--------------------------------------------------------------------|
 //! | `app`       | the command line as a whole, and its help                          |
 //! | `batches`   | writing in one transaction or in several                           |
+//! | `closed`    | whether there is a standard output                                 |
 //! | `commands`  | what each command does, one file each                              |
 //! | `context`   | what a command runs in: its options, and the shell if there is one |
 //! | `database`  | opening databases, transactions and tables, as commands need them  |
@@ -24,6 +25,7 @@
 mod app;
 mod batches;
 mod commands;
+mod closed;
 mod context;
 mod database;
 mod exit;
