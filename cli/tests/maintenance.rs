@@ -417,6 +417,15 @@ fn a_bench_measures_and_leaves_nothing_behind() {
     assert_eq!(std::fs::read_dir(folder.file("other")).expect("a folder").count(), 0);
     assert_eq!(std::fs::read(folder.file("db")).expect("read"), before);
     folder.kv(&["bench", "--folder", "none"]).ends_with(5).says("none");
+    for (seconds, words) in [
+        ("0", "kv: 1 entry, each row done once\n"),
+        ("0.01", "kv: 1 entry, 0.01 s for each row\n"),
+    ] {
+        folder
+            .kv(&["bench", "--entries", "1", "--seconds", seconds])
+            .ends_with(0)
+            .says(words);
+    }
 }
 
 #[test]
