@@ -215,8 +215,9 @@ fn levels(facts: &Facts) -> String {
         );
     }
     out.push_str(
-        "</tbody>\n</table></div>\n<p class=\"dim\">The figures are sums over all tables. The root of a small table is \
-         its only leaf, and is as full as its entries make it.</p>\n",
+        "</tbody>\n</table></div>\n<p class=\"dim\">The figures are sums over all tables. The list of tables, whose \
+         pages are above as well, is left out. The root of a small table is its only leaf, and is as full as its \
+         entries make it.</p>\n",
     );
     out
 }
