@@ -84,7 +84,6 @@ impl Database {
             context,
             &Options {
                 read_only: true,
-                wait: Some(context.global.wait.max(OPENING)),
                 ..Options::default()
             },
         )
@@ -96,7 +95,6 @@ impl Database {
         let options = Options {
             existing: !access.create,
             page_size: access.page_size,
-            wait: Some(context.global.wait.max(OPENING)),
             durability: match access.lazy {
                 true => Durability::Lazy,
                 false => Durability::Full,
@@ -127,9 +125,23 @@ impl Database {
         }
     }
 
+    /// Opens a database whose jobs wait for others as the user wants it. Opening waits longer, so it may take several
+    /// attempts.
     fn open(path: &Path, context: &Context, options: &Options) -> kv_engine::Result<Database> {
+        const STEP: Duration = Duration::from_millis(10);
+        let options = Options {
+            wait: Some(context.global.wait),
+            ..options.clone()
+        };
+        let begun = Instant::now();
+        let db = loop {
+            match Db::open(path, &options) {
+                Err(Error::Busy(_)) if begun.elapsed() < OPENING => std::thread::sleep(STEP),
+                opened => break opened?,
+            }
+        };
         Ok(Database {
-            db: Db::open(path, options)?,
+            db,
             path: path.to_path_buf(),
             session: context.session.clone(),
             wait: context.global.wait,
@@ -154,22 +166,26 @@ impl Database {
 
     /// Begins a write transaction. If others have it for too long, the message says who.
     pub fn begin_write(&self) -> Outcome<WriteTxn> {
-        self.wait_to_write().map_err(|error| {
-            let writer = self.db.writer().filter(|_| matches!(error, Error::Busy(_)));
-            match writer {
-                Some(writer) => Failure::new(
-                    Exit::Busy,
-                    format!(
-                        "{}: busy: process {} has had the write transaction for {:.1} s; repeat, or wait longer with \
-                         --wait SECONDS",
-                        shown(&self.path),
-                        writer.pid,
-                        writer.age_ms as f64 / 1000.0
-                    ),
+        self.wait_to_write().map_err(|error| self.fail_waiting(error))
+    }
+
+    /// Returns what an error of a call means that waits until nobody writes. If somebody has written for too long, the
+    /// message says who.
+    pub fn fail_waiting(&self, error: Error) -> Failure {
+        let writer = self.db.writer().filter(|_| matches!(error, Error::Busy(_)));
+        match writer {
+            Some(writer) => Failure::new(
+                Exit::Busy,
+                format!(
+                    "{}: busy: process {} has had the write transaction for {:.1} s; repeat, or wait longer with --wait \
+                     SECONDS",
+                    shown(&self.path),
+                    writer.pid,
+                    writer.age_ms as f64 / 1000.0
                 ),
-                None => self.fail(error),
-            }
-        })
+            ),
+            None => self.fail(error),
+        }
     }
 
     /// Waits for the right to write. Where Ctrl-C does not end the process, it ends the waiting.

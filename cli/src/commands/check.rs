@@ -45,7 +45,7 @@ impl Check {
             }
         });
         let written = faults.end();
-        let report = report.map_err(|error| database.fail(error))?;
+        let report = report.map_err(|error| database.fail_waiting(error))?;
         let tells = report.faults > 0 || !context.global.quiet;
         let written = written
             .and_then(|()| match tells {
