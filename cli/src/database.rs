@@ -1,6 +1,7 @@
 //! Opening databases, beginning transactions and finding tables, with messages for people at a terminal.
 
 use crate::context::Context;
+use crate::damage::Damage;
 use crate::exit::{database_beside, shown, About, Exit, Failure, Outcome};
 use crate::interrupt;
 use crate::output::figures::Figure;
@@ -249,16 +250,37 @@ impl Database {
     /// Returns the tables: the main one, then the others in the order of their names.
     pub fn tables<R: Reader + ?Sized>(&self, txn: &mut R) -> Outcome<Vec<Table>> {
         let mut names = Vec::new();
-        let mut cursor = Cursor::new(txn, TableId::NAMES, &Range::default()).about(&self.path)?;
-        while cursor.next(txn).about(&self.path)? {
-            names.push(cursor.key().to_vec());
-        }
+        self.names(txn, &mut names)?;
         let mut tables = vec![Table::main()];
         for name in names {
             let id = txn.table(&name).about(&self.path)?;
             tables.push(Table { name: Some(name), id });
         }
         Ok(tables)
+    }
+
+    /// Returns the tables that can be found: those whose names come before damage in the list of names, and whose records
+    /// can be read.
+    pub fn tables_past<R: Reader + ?Sized>(&self, txn: &mut R, damage: &mut Damage) -> Outcome<Vec<Table>> {
+        let mut names = Vec::new();
+        let read = self.names(txn, &mut names);
+        damage.pass(read)?;
+        let mut tables = vec![Table::main()];
+        for name in names {
+            if let Some(id) = damage.pass(txn.table(&name).about(&self.path))? {
+                tables.push(Table { name: Some(name), id });
+            }
+        }
+        Ok(tables)
+    }
+
+    /// Reads the list of names.
+    fn names<R: Reader + ?Sized>(&self, txn: &mut R, names: &mut Vec<Vec<u8>>) -> Outcome<()> {
+        let mut cursor = Cursor::new(txn, TableId::NAMES, &Range::default()).about(&self.path)?;
+        while cursor.next(txn).about(&self.path)? {
+            names.push(cursor.key().to_vec());
+        }
+        Ok(())
     }
 }
 

@@ -222,6 +222,11 @@ impl Failure {
         self
     }
 
+    /// Returns what is to be said.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Returns the code.
     pub fn exit(&self) -> Exit {
         self.exit

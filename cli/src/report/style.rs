@@ -54,6 +54,7 @@ span.overflow { background: var(--overflow); } path.overflow { fill: var(--overf
 span.own { background: var(--own); } path.own { fill: var(--own); }
 span.head { background: var(--head); } path.head { fill: var(--head); }
 span.dead { background: var(--dead); } path.dead { fill: var(--dead); }
+span.unknown { background: var(--warning); } path.unknown { fill: var(--warning); }
 .tile span.overflow { background: none; }
 svg { display: block; width: 100%; height: auto; }
 .scroll { overflow-x: auto; }
