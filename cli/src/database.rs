@@ -56,7 +56,7 @@ impl Drop for Made {
 }
 
 /// Returns the name of the file that is there while a database is open.
-fn beside(path: &Path) -> PathBuf {
+pub fn beside(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push("-shm");
     name.into()
