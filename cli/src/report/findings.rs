@@ -92,9 +92,14 @@ pub fn findings(facts: &Facts) -> Vec<Finding> {
     if !facts.closed_properly {
         add(
             Weight::Notice,
-            "The file was not closed: it is in use, or a process that had it open was killed. Nothing that was \
-             committed is lost by that."
-                .to_string(),
+            match facts.lost_slots {
+                0 => {
+                    "The file was not closed: it is in use, or a process that had it open was killed. Nothing that was \
+                     committed durably is lost by that."
+                }
+                _ => "The file was not closed: it is in use, or a process that had it open was killed.",
+            }
+            .to_string(),
         );
     }
     if !found.iter().any(|finding| finding.weight != Weight::Good) {
