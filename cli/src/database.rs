@@ -178,8 +178,8 @@ impl Database {
             Some(writer) => Failure::new(
                 Exit::Busy,
                 format!(
-                    "{}: busy: process {} has had the write transaction for {:.1} s; repeat, or wait longer with --wait \
-                     SECONDS",
+                    "{}: busy: process {} has had the write transaction for {:.1} s; repeat, or wait longer with \
+                     --wait SECONDS",
                     shown(&self.path),
                     writer.pid,
                     writer.age_ms as f64 / 1000.0
@@ -259,8 +259,8 @@ impl Database {
         Ok(tables)
     }
 
-    /// Returns the tables that can be found: those whose names come before damage in the list of names, and whose records
-    /// can be read.
+    /// Returns the tables that can be found: those whose names come before damage in the list of names, and whose
+    /// records can be read.
     pub fn tables_past<R: Reader + ?Sized>(&self, txn: &mut R, damage: &mut Damage) -> Outcome<Vec<Table>> {
         let mut names = Vec::new();
         let read = self.names(txn, &mut names);

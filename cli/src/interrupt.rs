@@ -6,8 +6,8 @@
 //!
 //! Ctrl-C goes to a whole pipeline, so what fills a pipe ends at the same moment, and the end of the input says nothing
 //! of whether it is whole. Whoever commits what came through a pipe looks for a signal behind that end. That look misses
-//! none that came before it: handlers run on the first thread alone, which is the one that works, and before the call
-//! returns to it that the signal found it in or that comes next. The others are started by [`beside`].
+//! no signal that came before it: handlers run on the first thread, which is the one that works, before the call that
+//! found the end returns. Other threads leave the signals alone, because [`beside`] starts them.
 
 use crate::exit::{Failure, Interruption, Outcome};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};

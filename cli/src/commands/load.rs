@@ -21,10 +21,11 @@ use std::path::PathBuf;
 
 /// Reads what kv dump, mdb_dump and others have written, all of it or nothing.
 ///
-/// It reads the text of mdb_dump, JSON lines and CSV with a heading: what kv dump writes in each of its formats, and kv
-/// scan -o json without --keys-only, but not the other forms of kv scan. The format is found out by the first bytes. Tables that the input names are created. All entries are one transaction,
-/// which may be larger than memory; with --batch there are several, and what was loaded before an error stays. A file that
-/// was created is removed if nothing was committed.
+/// It reads the text of mdb_dump, JSON lines and CSV with a heading: what kv dump writes in each of its formats, and
+/// kv scan -o json without --keys-only, but not the other forms of kv scan. The format is found out by the first
+/// bytes. Tables that the input names are created. All entries are one transaction, which may be larger than memory;
+/// with --batch there are several, and what was loaded before an error stays. A file that was created is removed if
+/// nothing was committed.
 #[derive(Debug, Args)]
 pub struct Load {
     /// The database.

@@ -66,8 +66,8 @@ impl Restore {
             Some(others) => Err(Failure::new(
                 Exit::Busy,
                 format!(
-                    "{}: {others} it open, and would go on with the old file; end what has it open, or give --force, which \
-                     replaces it all the same",
+                    "{}: {others} it open, and would go on with the old file; end what has it open, or give --force, \
+                     which replaces it all the same",
                     shown(&self.target)
                 ),
             )),

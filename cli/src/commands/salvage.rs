@@ -31,8 +31,8 @@ pub struct Salvage {
 }
 
 impl Salvage {
-    /// Returns what is known of the damaged file if it can be opened in spite of its damage: its tables, and what opening
-    /// found.
+    /// Returns what is known of the damaged file if it can be opened in spite of its damage: its tables, and what
+    /// opening found.
     fn look(&self, context: &Context) -> Outcome<(Vec<Table>, Recovery)> {
         let database = Database::to_read(&self.damaged, context)?;
         let recovery = database.db.recovery();

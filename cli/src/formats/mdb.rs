@@ -183,8 +183,8 @@ pub fn read(lines: &mut Lines, sink: &mut dyn Sink) -> Outcome<()> {
             if head.name.is_none() && !has_warned && lmdb_record::is_one(&value) {
                 has_warned = true;
                 sink.remark(&format!(
-                    "line {}: this looks like LMDB's own record of its database {}, and not like data: mdb_dump without \
-                     -a leaves out what named databases have; kv import-lmdb reads all of them",
+                    "line {}: this looks like LMDB's own record of its database {}, and not like data: mdb_dump \
+                     without -a leaves out what named databases have; kv import-lmdb reads all of them",
                     lines.number,
                     Quoted(&key)
                 ));

@@ -101,7 +101,8 @@ impl Picture {
     }
 }
 
-/// Returns the kind of which there are most pages, or that nothing is known of any; among equals the first of the legend.
+/// Returns the kind of which there are most pages, or that nothing is known of any; among equals the first of the
+/// legend.
 fn most(cell: &[u64; KINDS.len()]) -> usize {
     if cell.iter().all(|pages| *pages == 0) {
         return UNKNOWN;

@@ -6,8 +6,8 @@ pub fn said(lost_slots: u32, closed_properly: bool) -> Option<&'static str> {
     match (lost_slots, closed_properly) {
         (0, _) => None,
         (_, true) => Some(
-            "one of the places that describe commits cannot be read; another one describes the commit with which the file \
-             was closed properly; the next commit writes the place anew",
+            "one of the places that describe commits cannot be read; another one describes the commit with which the \
+             file was closed properly; the next commit writes the place anew",
         ),
         (_, false) => Some(
             "one of the places that describe commits cannot be read, and the file was not closed properly: the newest \

@@ -48,7 +48,8 @@ pub fn findings(facts: &Facts) -> Vec<Finding> {
         add(
             Weight::Warning,
             format!(
-                "The file is damaged, so this page lacks what cannot be read; kv check tells all of the damage. {shown}.",
+                "The file is damaged, so this page lacks what cannot be read; kv check tells all of the damage. \
+                 {shown}.",
             ),
         );
     }
