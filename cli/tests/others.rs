@@ -13,14 +13,14 @@ fn a_database_that_others_have_open_is_not_replaced_unasked() {
     folder.kv(&["backup", "db", "copy"]).ends_with(0);
     let stream = std::fs::read(folder.file("copy")).expect("read");
     let db = Db::open(&folder.file("db"), &Options::default()).expect("open");
-    let who = format!("db: process {} (", std::process::id());
+    let who = format!("process {} (", std::process::id());
     for (args, input) in [(["restore", "copy", "db"], &b""[..]), (["restore", "-", "db"], &stream)] {
         let answer = folder
             .kv_with(&[&args[..], &["--overwrite"]].concat(), input)
             .ends_with(4);
         answer
             .says(&who)
-            .says(" has it open, and would go on with the old file")
+            .says(" it open, and would go on with the old file")
             .says("--force");
     }
     folder
