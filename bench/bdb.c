@@ -193,3 +193,11 @@ int bench_bdb_delete_here(struct session *session)
 {
     return session->cursor->del(session->cursor, 0);
 }
+
+/* Gives the entry that the cursor stands on another value. */
+int bench_bdb_put_here(struct session *session, const void *value, size_t vlen)
+{
+    DBT nothing = given(NULL, 0), v = given(value, vlen);
+
+    return session->cursor->put(session->cursor, &nothing, &v, DB_CURRENT);
+}

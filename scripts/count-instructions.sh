@@ -3,8 +3,8 @@
 #
 # Unlike times, counts are the same on a loaded machine. Counted is what runs inside libkv.so only: what the C library
 # does for it (memcpy, malloc) depends on the processor. A call that got dearer by more than TOLERANCE per cent is a
-# failure; one that got cheaper is shown, so that the new count is recorded: `make count COUNT=record`. One that was never
-# recorded is shown alone. `make count COUNT=lmdb` counts the same work inside liblmdb.so, and compares nothing.
+# failure; one that got cheaper is shown, so that the new count is recorded: `make count COUNT=record`. One that was
+# never recorded is shown alone. `make count COUNT=lmdb` counts the same work inside liblmdb.so, and compares nothing.
 #
 # Counts hold for one compiler and one instruction set. Where either is another than the baseline's, or valgrind is
 # missing, nothing is compared: a line says so, and the result is success.
@@ -34,8 +34,9 @@ trap 'rm -rf "$work"' EXIT
 case $COUNT in
 lmdb)
     program=count_lmdb object='liblmdb[.]so'
-    "$CC" -std=c99 -Wall -Wextra -Wpedantic -Wstrict-prototypes -O2 -o "$B/bench/$program" "$root/bench/$program.c" \
-        -llmdb >"$work/log" 2>&1 || skip "LMDB's: $(head -1 "$work/log") (make deps FOR=bench)"
+    # shellcheck disable=SC2086
+    $CC -std=c99 -Wall -Wextra -Wpedantic -Wstrict-prototypes -O2 -o "$B/bench/$program" "$root/bench/$program.c" \
+        -llmdb >"$work/log" 2>&1 || skip "LMDB's: $(grep -m1 'error\|cannot find' "$work/log") (make deps FOR=bench)"
     ;;
 *) program=count object='libkv[.]so' ;;
 esac

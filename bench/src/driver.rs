@@ -2,6 +2,7 @@
 //! engine. An engine with a C interface is called through it, one call for what is one call in it; what an engine has no
 //! call for is done by its driver in the way its users must do it.
 
+use crate::rows::Work;
 use std::path::Path;
 
 /// What drivers are told when they open a database.
@@ -27,6 +28,8 @@ pub trait Store: Sized + Sync {
     const NAME: &'static str;
     /// For the report: how it is opened, how a commit is made durable, and what a lazy commit is.
     const SETTINGS: &'static str;
+    /// Work that it cannot do as its users would: those rows are left out.
+    const LACKS: &'static [Work] = &[];
     type Session<'a>: Session
     where
         Self: 'a;
@@ -136,4 +139,13 @@ pub trait Write {
     fn delete(&mut self, key: &[u8]);
     /// Deletes from `from` up to and without `to`.
     fn delete_range(&mut self, from: &[u8], to: &[u8]);
+    /// Deletes the first entry, or the last, and hands it out; nothing if there is none.
+    fn take(&mut self, _last: bool, _see: impl FnOnce(&[u8], &[u8])) {
+        unreachable!("the row is left out");
+    }
+    /// Walks ascending over all entries, or from a key up to and without another, and deletes those that are not to be
+    /// kept.
+    fn retain(&mut self, range: Option<(&[u8], &[u8])>, keep: &mut impl FnMut(&[u8], &[u8]) -> bool);
+    /// Walks over `n` entries from `from` on and gives each another value.
+    fn replace<'v>(&mut self, from: &[u8], n: usize, other: &mut impl FnMut(&[u8], &[u8]) -> &'v [u8]);
 }

@@ -6,6 +6,7 @@ mod abi;
 mod clock;
 mod data;
 mod driver;
+mod edits;
 mod engine;
 mod keys;
 mod machine;

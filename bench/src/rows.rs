@@ -51,6 +51,16 @@ pub enum Work {
     DeleteRandom,
     /// A tenth of what is there, in 20 ranges, one transaction.
     DeleteRange,
+    /// The first and the last entry in turns, a tenth of all.
+    Pop,
+    /// An entry behind the last one, and the first one taken, as many as a tenth of all.
+    Queue,
+    /// A walk over everything that deletes every other entry.
+    Retain,
+    /// The same within the middle half of the keys.
+    Extract,
+    /// A walk over a tenth of the entries that gives each another value.
+    CursorUpdate,
     /// One of the workloads of YCSB, in threads.
     Ycsb {
         kind: char,
@@ -247,6 +257,7 @@ pub const ROWS: &[Row] = &[
     commit("commit_durable_32", 1, true, 32, "the same by 32 threads"),
     row("update_random", Work::Update, Cpu, Random, Change, "other values of the same length for a tenth of the entries, random, one transaction; an entry"),
     row("rmw_random", Work::ReadModifyWrite, Cpu, Random, Change, "the same, each value read before it is replaced; an entry"),
+    row("rmw_cursor", Work::CursorUpdate, Cpu, Random, Change, "the same where a walk stands, over a tenth of the entries that lie side by side; an entry"),
     row("churn", Work::Churn, Cpu, Random, Change, "a fifth of the entries in number: half updates, a quarter deletions, a quarter insertions, 1000 a lazy transaction; an operation"),
     size("file_size_churned", Work::FileSize, Random, "bytes of the files after that"),
     aged(get("get_aged", Lookup::Hit, "`get` on the file that the churn left")),
@@ -272,6 +283,10 @@ pub const ROWS: &[Row] = &[
     row("delete_range", Work::DeleteRange, Cpu, Random, Change, "a tenth of the key space in 20 ranges, one transaction; a range"),
     row("put_sorted", Work::PutSorted, Cpu, Each, Load, "every entry ascending, told so, in the fastest durable way the engine has; an entry"),
     size("file_size_sorted", Work::FileSize, Each, "bytes of the files after that"),
+    row("pop", Work::Pop, Cpu, Random, Change, "the first and the last entry taken in turns, a tenth of all, one transaction, its durable commit included; an entry"),
+    row("queue", Work::Queue, Cpu, Random, Change, "an entry put behind the last and the first one taken, as many as a tenth of all, the same; both"),
+    row("extract", Work::Extract, Cpu, Random, Change, "a walk over the middle half of the keys that deletes every other entry, the same; an entry walked"),
+    row("retain", Work::Retain, Cpu, Random, Change, "the same over all that is left; an entry walked"),
     large("put_64k", Work::PutLarge(64 << 10), Wall, "values of 64 KiB, each in a durable transaction; a value"),
     large("put_1m", Work::PutLarge(1 << 20), Wall, "the same of 1 MiB"),
     large("put_64m", Work::PutLarge(64 << 20), Wall, "the same of 64 MiB"),

@@ -3,6 +3,7 @@
 use crate::clock::{timed, worked};
 use crate::data::{Data, Rng, Shape, LONGEST};
 use crate::driver::{Read, Session, Settings, Store, Way, Write};
+use crate::edits;
 use crate::keys::Keys;
 use crate::machine::{self, Limit, Seen, Watch};
 use crate::outcome::{Outcome, Sum};
@@ -41,7 +42,7 @@ fn measured(operations: usize, work: impl FnOnce() -> u64) -> Outcome {
 }
 
 /// Measures what writes: the CPU time is that of everything the engine does because of it, also afterwards.
-fn written<S: Store>(store: &S, operations: usize, work: impl FnOnce() -> u64) -> Outcome {
+pub fn written<S: Store>(store: &S, operations: usize, work: impl FnOnce() -> u64) -> Outcome {
     let mut done = measured(operations, work);
     let before = worked();
     store.finish_background_work();
@@ -50,7 +51,7 @@ fn written<S: Store>(store: &S, operations: usize, work: impl FnOnce() -> u64) -
 }
 
 /// Sum over all entries, not timed. Also brings a database into memory, and its checksums have been compared.
-fn check<S: Store>(store: &S) -> u64 {
+pub fn check<S: Store>(store: &S) -> u64 {
     let mut sum = Sum::default();
     store
         .session()
@@ -415,6 +416,9 @@ impl<S: Store> Runner<S> {
             }
             Work::DeleteRandom => delete_random(self.store(), data),
             Work::DeleteRange => delete_ranges(self.store(), data),
+            Work::Pop | Work::Queue | Work::Retain | Work::Extract | Work::CursorUpdate => {
+                edits::edit(self.store(), row.work, data, version)
+            }
             Work::Ycsb { kind, threads } => threads::ycsb(self.store(), data, kind, threads, version),
             Work::PutLarge(len) => self.put_large(data, len, version),
             Work::GetLarge(len) => {

@@ -6,6 +6,7 @@ use crate::data::Data;
 use crate::driver::Store;
 use crate::machine::Limit;
 use crate::outcome::Outcome;
+use crate::rows::Work;
 use crate::work::{Contender, Runner};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -20,6 +21,7 @@ type Serve = fn(&Path, &Data, Option<Limit>, BufReader<File>, File);
 pub struct Engine {
     pub name: &'static str,
     pub settings: &'static str,
+    lacks: &'static [Work],
     serve: Serve,
 }
 
@@ -28,6 +30,7 @@ pub fn engine<S: Store>() -> Engine {
     Engine {
         name: S::NAME,
         settings: S::SETTINGS,
+        lacks: S::LACKS,
         serve: serve::<S>,
     }
 }
@@ -36,6 +39,8 @@ pub fn engine<S: Store>() -> Engine {
 pub struct Worker {
     pub name: &'static str,
     pub version: String,
+    /// Work whose rows it is left out of.
+    pub lacks: &'static [Work],
     process: libc::pid_t,
     to: File,
     from: BufReader<File>,
@@ -117,6 +122,7 @@ impl Engine {
         let mut worker = Worker {
             name: self.name,
             version: String::new(),
+            lacks: self.lacks,
             process,
             to,
             from: BufReader::new(from),

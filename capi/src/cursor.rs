@@ -158,7 +158,7 @@ unsafe fn step(
         if let Some((handle, txn)) = usage.reading() {
             if let Some(found) = handle.cursor.step_in_leaf(txn, back) {
                 // SAFETY: NULL or writable, as the caller of the exported function promises.
-                answer(handle, found, unsafe { (maybe(key), maybe(value)) });
+                answer(handle, kv_slice::of(found), unsafe { (maybe(key), maybe(value)) });
                 return KV_OK;
             }
         }
@@ -177,16 +177,30 @@ unsafe fn step_guarded(
 ) -> kv_status {
     let target = if back { Target::Prev } else { Target::Next };
     // SAFETY: as in `step`.
-    guard(function, about(cursor), move || unsafe {
-        move_cursor(cursor, target, key, value)
+    guard(function, about(cursor), move || {
+        // SAFETY: NULL or writable, as the caller of the exported function promises.
+        let outputs = unsafe { (maybe(key), maybe(value)) };
+        let mut usage = CursorUse::of(cursor)?;
+        let (handle, mut txn) = usage.parts()?;
+        if let CursorTxn::Write(write) = &mut txn {
+            let found = write.get()?.work(|txn| {
+                let found = handle.cursor.step_in_leaf_of_write(txn, back);
+                Ok(found.map(kv_slice::of))
+            })?;
+            if let Some(found) = found {
+                answer(handle, found, outputs);
+                return Ok(());
+            }
+        }
+        move_in(handle, txn, target, outputs)
     })
 }
 
 /// Answers the entry that the cursor stands on.
 #[inline(always)]
-fn answer(handle: &mut CursorHandle, found: &[u8], (key, value): Outputs) {
+fn answer(handle: &mut CursorHandle, found: kv_slice, (key, value): Outputs) {
     if let Some(value) = value {
-        value.set(kv_slice::of(found));
+        value.set(found);
     }
     if let Some(key) = key {
         key.set(kv_slice::of(handle.cursor.key()));
@@ -333,11 +347,16 @@ pub unsafe extern "C" fn kv_cursor_put(cursor: *mut kv_cursor, value: *const c_v
         let value = unsafe { arg::value(value, vlen)? };
         let mut usage = CursorUse::of(cursor)?;
         let (handle, mut write) = usage.for_write()?;
-        let (mut room, mut other) = (Vec::new(), Vec::new());
+        let mut room = Vec::new();
         let value = apart(handle, value, &mut room)?;
         let write = write.get()?;
-        let value = write.apart(value, &mut other)?;
-        write.work(|txn| handle.cursor.put(txn, value))
+        let mut rooms = write.take_rooms();
+        let put = match write.apart(value, &mut rooms[0]) {
+            Ok(value) => write.work(|txn| handle.cursor.put(txn, value)),
+            Err(failure) => Err(failure),
+        };
+        write.keep_rooms(rooms);
+        put
     })
 }
 

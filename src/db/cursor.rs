@@ -9,7 +9,7 @@ use crate::ids::TableId;
 use crate::page::key::KeyBuf;
 use crate::page::leaf::Stored;
 use crate::tree::read::cursor::{CursorState, TreeCursor, TreeView};
-use crate::txn::{Pages, TreeRef};
+use crate::txn::{Pages, TableIndex, TreeRef};
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 /// A position in a table, within a range of keys.
@@ -168,6 +168,19 @@ impl Cursor {
         self.position.step_to_any(&txn.source(), txn.version(), backward)
     }
 
+    /// Does what [`Cursor::step_in_leaf`] does in a write transaction. It also steps out of the gap that a deletion has left.
+    #[doc(hidden)]
+    #[inline]
+    pub fn step_in_leaf_of_write<'a>(&mut self, txn: &'a mut WriteTxn, back: bool) -> Option<&'a [u8]> {
+        txn.at_hand(self.table)?;
+        let backward = self.reverse != back;
+        let (pages, version) = txn.pages_to_return();
+        match self.position.step_to_any(&pages, version, backward) {
+            Some(value) => Some(value),
+            None => self.position.step_from_gap(&pages, version, backward),
+        }
+    }
+
     /// Returns the value of the entry.
     ///
     /// # Errors
@@ -219,10 +232,20 @@ impl Cursor {
     /// # Errors
     /// `NotFound`: the cursor stands on no entry; those of [`WriteTxn::put`].
     pub fn put(&mut self, txn: &mut WriteTxn, value: &[u8]) -> Result<()> {
+        let at = self.to_write(txn)?;
+        txn.put_at(at, &mut self.position, value)
+    }
+
+    /// Returns the table, ready for an edit where the cursor stands.
+    #[inline]
+    fn to_write(&mut self, txn: &mut WriteTxn) -> Result<TableIndex> {
+        if let Some(at) = txn.at_hand_of(self.table, &self.position) {
+            return Ok(at);
+        }
         if !self.get(txn)? {
             return Err(Error::NotFound);
         }
-        txn.put_at(self.table, &mut self.position, value)
+        txn.open_to_write(self.table)
     }
 
     /// Deletes the entry. The cursor then stands between its neighbours.
@@ -230,10 +253,8 @@ impl Cursor {
     /// # Errors
     /// `NotFound`: the cursor stands on no entry; those of [`WriteTxn::put`].
     pub fn delete(&mut self, txn: &mut WriteTxn) -> Result<()> {
-        if !self.get(txn)? {
-            return Err(Error::NotFound);
-        }
-        txn.delete_at(self.table, &mut self.position)
+        let at = self.to_write(txn)?;
+        txn.delete_at(at, &mut self.position)
     }
 
     /// Returns how many entries the range has. This takes as many steps as the tree has levels.

@@ -2,7 +2,6 @@
 
 use super::types::Range;
 use super::write::{Reserved, WriteTxn};
-use super::Cursor;
 use crate::error::{Error, Result};
 use crate::ids::TableId;
 use crate::page::KEY_MAX;
@@ -143,14 +142,12 @@ impl WriteTxn {
     }
 
     /// Replaces the value of the entry on which a cursor of this transaction stands.
-    pub(super) fn put_at(&mut self, table: TableId, cursor: &mut TreeCursor, value: &[u8]) -> Result<()> {
-        let at = self.open_to_write(table)?;
+    pub(super) fn put_at(&mut self, at: TableIndex, cursor: &mut TreeCursor, value: &[u8]) -> Result<()> {
         self.draft.put_at(at, cursor, value, &mut self.pages)
     }
 
     /// Deletes the entry on which a cursor of this transaction stands.
-    pub(super) fn delete_at(&mut self, table: TableId, cursor: &mut TreeCursor) -> Result<()> {
-        let at = self.open_to_write(table)?;
+    pub(super) fn delete_at(&mut self, at: TableIndex, cursor: &mut TreeCursor) -> Result<()> {
         self.draft.edit_at(at, cursor, Op::Delete, &mut self.pages)
     }
 
@@ -172,16 +169,18 @@ impl WriteTxn {
     /// # Errors
     /// Those of [`WriteTxn::put`].
     pub fn take_first(&mut self, table: TableId, range: &Range<'_>) -> Result<Option<(&[u8], &[u8])>> {
-        self.open_to_write(table)?;
-        let mut cursor = Cursor::new(self, table, range)?;
-        if !cursor.first(self)? {
+        let at = self.open_to_write(table)?;
+        self.draft.flush(at, &mut self.pages)?;
+        let limits = range.limits().map_err(|e| self.draft.fail(e))?;
+        let WriteTxn {
+            draft, pages, taken, ..
+        } = self;
+        let copy = |key: &[u8], value: &[u8]| taken.copy(key, value);
+        if !draft.take_end(at, &limits, range.reverse, pages, copy)? {
             return Ok(None);
         }
-        let value = copy(cursor.value(self)?).map_err(|e| self.draft.fail(e))?;
-        let key = copy(cursor.key()).map_err(|e| self.draft.fail(e))?;
-        cursor.delete(self)?;
-        self.draft.pin();
-        Ok(Some((self.draft.pin_copy(key), self.draft.pin_copy(value))))
+        draft.pin();
+        Ok(Some(taken.entry()))
     }
 
     /// Deletes every entry of `range` and returns how many there were. Pages that lie wholly within the range are
@@ -204,6 +203,45 @@ impl WriteTxn {
             to: to.as_deref(),
         };
         self.draft.remove_range(at, keys, &mut self.pages)
+    }
+}
+
+/// The entry that was taken last, for the caller to look at until the next write.
+#[derive(Default)]
+pub(super) struct TakenEntry {
+    /// Its key and, behind it, its value.
+    bytes: Vec<u8>,
+    key_len: usize,
+}
+
+impl TakenEntry {
+    /// The most bytes of memory that are kept for the next entry.
+    const KEPT: usize = 64 << 10;
+
+    /// Takes a copy of an entry.
+    ///
+    /// # Errors
+    /// `NoMemory`.
+    fn copy(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
+        if self.bytes.capacity() > TakenEntry::KEPT {
+            self.bytes = Vec::new();
+        }
+        self.bytes.clear();
+        Error::or_room(&mut self.bytes, key.len() + value.len(), "a copy of an entry")?;
+        self.bytes.extend_from_slice(key);
+        self.bytes.extend_from_slice(value);
+        self.key_len = key.len();
+        Ok(())
+    }
+
+    /// Returns key and value.
+    fn entry(&self) -> (&[u8], &[u8]) {
+        self.bytes.split_at(self.key_len)
+    }
+
+    /// Returns whether `bytes` lie in the copy, which the next entry replaces.
+    pub(super) fn holds(&self, bytes: &[u8]) -> bool {
+        self.bytes.as_ptr_range().contains(&bytes.as_ptr())
     }
 }
 

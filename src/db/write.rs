@@ -1,12 +1,14 @@
 //! The write transaction consists of a draft and of the write lock with which it will be committed. This module has its
 //! beginning, its end and its reading; `entries`, `tables` and `value_writer` have its other calls by subject.
 
+use super::entries::TakenEntry;
 use super::reader::{Reader, Trees};
 use crate::catalogue;
 use crate::error::{Error, Result};
 use crate::ids::{CommitId, TableId};
 use crate::page::leaf::Stored;
 use crate::pager::{Durability, PageWriter};
+use crate::tree::read::cursor::TreeCursor;
 use crate::txn::{CommitMode, Draft, Entry, Pages, TableIndex, TreeRef, UnfinishedValues, WriteStat};
 
 /// The write transaction, which begins with [`Db::begin_write`](super::Db::begin_write). There is one at a time in all
@@ -43,6 +45,8 @@ pub struct WriteTxn {
     durability: Durability,
     /// The entry that `reserve` has returned, and whose value the caller may still be filling.
     pub(super) reserved: Option<Reserved>,
+    /// The entry that [`WriteTxn::take_first`] took last.
+    pub(super) taken: TakenEntry,
     pub(super) unfinished: UnfinishedValues,
 }
 
@@ -71,6 +75,7 @@ impl WriteTxn {
             pages,
             durability,
             reserved: None,
+            taken: TakenEntry::default(),
             unfinished: UnfinishedValues::default(),
         }
     }
@@ -125,7 +130,7 @@ impl WriteTxn {
     pub fn may_free(&self, bytes: &[u8]) -> bool {
         let reserved = self.reserved.as_ref();
         let reserved = reserved.is_some_and(|r| r.value.as_ptr_range().contains(&bytes.as_ptr()));
-        reserved || self.draft.may_free(bytes)
+        reserved || self.taken.holds(bytes) || self.draft.may_free(bytes)
     }
 
     /// Begins several writes of which all may use bytes that the transaction has returned before: these stay valid until
@@ -159,6 +164,28 @@ impl WriteTxn {
         let at = self.draft.open(table)?;
         self.draft.check_changeable(at)?;
         Ok(at)
+    }
+
+    /// Returns the table if its tree says all about it, and nothing needs to be done before it is read or changed.
+    #[inline(always)]
+    pub(super) fn at_hand(&self, table: TableId) -> Option<TableIndex> {
+        match self.reserved {
+            None => self.draft.at_hand(table),
+            Some(_) => None,
+        }
+    }
+
+    /// Returns the table if it is at hand and the cursor stands on an entry of its tree as it is now.
+    #[inline(always)]
+    pub(super) fn at_hand_of(&self, table: TableId, cursor: &TreeCursor) -> Option<TableIndex> {
+        self.at_hand(table).filter(|_| cursor.stands(self.draft.version()))
+    }
+
+    /// Returns the pages that the transaction sees, for an answer that is pinned, and the version of its trees.
+    #[inline(always)]
+    pub(super) fn pages_to_return(&mut self) -> (Pages<'_>, u64) {
+        self.draft.pin();
+        (self.draft.pages(), self.draft.version())
     }
 
     /// Returns what the transaction keeps in memory.

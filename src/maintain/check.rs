@@ -259,8 +259,8 @@ impl Check<'_, '_> {
     /// Reports a fault that was met in reading a tree for what it lists, unless the check of the tree has found one at
     /// the same page.
     fn found_again(&mut self, fault: &Fault) {
-        let place = fault.page.zip(fault.table);
-        if place.is_none_or(|place| !self.told.contains(&place)) {
+        let at = fault.page.zip(fault.table);
+        if at.is_none_or(|at| !self.told.contains(&at)) {
             self.found(fault);
         }
     }

@@ -5,16 +5,18 @@
 use super::branch::Branch;
 use super::header::{self, BRANCH, HEAD2, HEADER};
 use super::layout::branch::{
-    ARRAYS, BIRTHS, CHECKSUMS, CHILD, CHILD_WITH_HEAD2, ENTRIES, HEADS, OFFSETS, PAGES, RUN_PREFIXES, SECOND_HEADS,
+    ARRAYS, ARRAYS_WITH_HEAD2, BIRTHS, CHECKSUMS, CHILD, CHILD_WITH_HEAD2, ENTRIES, HEADS, OFFSETS, PAGES,
+    RUN_PREFIXES, SECOND_HEADS,
 };
-use super::layout::{close_gap, open_gap};
 use super::layout::record::{self, separator::LENGTH};
+use super::layout::{close_gap, open_gap};
 use super::search::{head, head_at};
 use super::suffix::{NewPrefix, Suffix};
 use super::Ptr;
 use crate::error::Result;
 use crate::ids::{PageRef, TableId, U48_MAX};
-use crate::util::bytes::put_u16;
+use crate::util::bytes::{common_prefix, put_u16};
+use std::ops::Range;
 
 /// The length from which on a run of equal heads makes a page HEAD2. Shorter runs cost less than the arrays.
 const RUN_MIN: usize = 4;
@@ -116,21 +118,36 @@ fn write_second_heads(page: &mut [u8], n: usize) {
 /// Calls `f` with each separator that has a second head: its number, its second head and its run prefix.
 fn each_second_head(branch: &Branch<'_>, mut f: impl FnMut(usize, u32, u8)) {
     let (page, n) = (branch.bytes(), branch.len());
-    let remainder = |i: usize| branch.separator(i).map(|s| s.inline_remainder()).unwrap_or(&[]);
     let mut from = 0;
     while from < n {
         let h = head_at(page, from);
         let to = (from + 1..n).find(|i| head_at(page, *i) != h).unwrap_or(n);
         // The run's first separator has no second head, because a search compares it by itself (see `Tied`).
         if to - from > 2 {
-            let shared = crate::util::bytes::common_prefix(remainder(from + 1), remainder(to - 1)).min(255);
+            let shared = shared_in(branch, &(from..to));
             for i in from + 1..to {
-                let t = remainder(i);
-                f(i, head(&t[shared.min(t.len())..]), shared as u8);
+                f(i, second_head(branch, i, shared), shared as u8);
             }
         }
         from = to;
     }
+}
+
+/// Returns the bytes behind the head of separator `i`.
+fn remainder<'a>(branch: &Branch<'a>, i: usize) -> &'a [u8] {
+    branch.separator(i).map(|s| s.inline_remainder()).unwrap_or(&[])
+}
+
+/// Returns how many bytes behind their heads the separators of a run share, but for the first one.
+fn shared_in(branch: &Branch<'_>, run: &Range<usize>) -> usize {
+    let ends = (remainder(branch, run.start + 1), remainder(branch, run.end - 1));
+    common_prefix(ends.0, ends.1).min(255)
+}
+
+/// Returns the second head of separator `i` of a run whose separators share so many bytes behind their heads.
+fn second_head(branch: &Branch<'_>, i: usize, shared: usize) -> u32 {
+    let remainder = remainder(branch, i);
+    head(&remainder[shared.min(remainder.len())..])
 }
 
 /// Returns whether the second-level arrays of a branch are those that its separators give.
@@ -193,20 +210,21 @@ pub fn change_child(page: &mut [u8], i: usize, moved_to: Option<PageRef>, more: 
     true
 }
 
-/// Inserts a child at `i` (at least 1) of a private branch if there is room and no second level to keep. Returns false
-/// if not; the page is unchanged then.
+/// Inserts a child at `i` (at least 1) of a private branch if there is room and the page need not become one with a second
+/// level for it. Returns false if not; the page is unchanged then. The separator must not be long.
 pub fn insert(page: &mut [u8], i: usize, separator: &Suffix<'_>, ptr: &Ptr) -> bool {
     let n = header::count(page);
     let room = page.len() - header::prefix_len(page);
     let size = record_size(separator, 0);
-    if header::flags(page) & HEAD2 != 0 || HEADER + CHILD * (n + 1) + header::heap(page) + size > room {
+    let second_level = header::flags(page) & HEAD2 != 0;
+    let child = if second_level { CHILD_WITH_HEAD2 } else { CHILD };
+    if HEADER + child * (n + 1) + header::heap(page) + size > room {
         return false;
     }
-    if [i - 1, i]
-        .iter()
-        .any(|x| *x > 0 && *x < n && head_at(page, *x) == separator.head)
-    {
-        // A run begins to grow. A rebuild decides about the second level.
+    let tied = |at: &usize| head_at(page, *at) == separator.head;
+    let before = (0..i).rev().take_while(tied).count();
+    let run = i - before..i + 1 + (i..n).take_while(tied).count();
+    if !second_level && run.len() >= RUN_MIN {
         return false;
     }
     let offset = if size == 0 {
@@ -218,12 +236,40 @@ pub fn insert(page: &mut [u8], i: usize, separator: &Suffix<'_>, ptr: &Ptr) -> b
         header::set_heap(page, heap);
         at
     };
-    open_gap(page, &ARRAYS, n, i);
+    match second_level {
+        true => open_gap(page, &ARRAYS_WITH_HEAD2, n, i),
+        false => open_gap(page, &ARRAYS, n, i),
+    }
     HEADS.set(page, n + 1, i, separator.head);
     OFFSETS.set(page, n + 1, i, offset as u16);
     header::set_count(page, n + 1);
     set_ptr(page, n + 1, i, ptr);
+    if second_level {
+        update_second_heads(page, run, i);
+    }
     true
+}
+
+/// Sets the second-level elements of a run of equal heads after its element `new` was inserted.
+fn update_second_heads(page: &mut [u8], run: Range<usize>, new: usize) {
+    let n = header::count(page);
+    SECOND_HEADS.set(page, n, new, 0);
+    RUN_PREFIXES.set(page, n, new, 0);
+    if run.len() <= 2 {
+        return;
+    }
+    let shared = match Branch::new(page, PageRef::UNKNOWN) {
+        Ok(branch) => shared_in(&branch, &run),
+        Err(_) => return,
+    };
+    // Mostly the run still shares what it shared. One of three had no second heads before.
+    let other = if new + 1 < run.end { new + 1 } else { new - 1 };
+    let same = run.len() > 3 && usize::from(RUN_PREFIXES.get(page, n, other)) == shared && new > run.start;
+    for at in if same { new..new + 1 } else { run.start + 1..run.end } {
+        let second = Branch::new(page, PageRef::UNKNOWN).map_or(0, |branch| second_head(&branch, at, shared));
+        SECOND_HEADS.set(page, n, at, second);
+        RUN_PREFIXES.set(page, n, at, shared as u8);
+    }
 }
 
 /// Removes child `i` of a private branch that has others and no second level to keep. Returns false, and leaves the page as
@@ -386,6 +432,71 @@ mod tests {
             check(&page, &have, &keys, &child);
         }
         assert!(!remove(&mut page, 0), "a branch keeps its last child");
+    }
+
+    /// Keys of which many share their heads, in every order: the second level is what a build would write.
+    #[test]
+    fn inserting_keeps_the_second_level_right() {
+        for seed in 1..200u64 {
+            let mut x = seed * 0x9E37_79B9;
+            let mut rnd = move |n: u64| {
+                x ^= x << 13;
+                x ^= x >> 7;
+                x ^= x << 17;
+                (x % n) as usize
+            };
+            let mut keys: Vec<Vec<u8>> = (0..40)
+                .map(|_| {
+                    let head = [&b"\0\0\0\0"[..], b"aaaa", b"aaab", b"b"][rnd(4)];
+                    let middle = [&b""[..], b"mid", b"middle", b"mine"][rnd(4)];
+                    let end: Vec<u8> = (0..rnd(4)).map(|_| rnd(3) as u8).collect();
+                    [head, middle, &end].concat()
+                })
+                .collect();
+            keys.sort();
+            keys.dedup();
+            keys.retain(|key| !key.is_empty());
+            fn child(key: &[u8]) -> Child<'_> {
+                Child {
+                    separator: Suffix::of(key),
+                    ptr: Ptr::default(),
+                }
+            }
+            let ascending = seed % 2 == 0;
+            let mut have: Vec<Vec<u8>> = vec![Vec::new()];
+            let build = |have: &[Vec<u8>]| {
+                let children: Vec<_> = have.iter().map(|key| child(key)).collect();
+                let mut page = vec![0; 4096];
+                build_branch(&mut page, 2, TableId::MAIN, NewPrefix::of(b"", 0), &children);
+                page
+            };
+            let mut page = build(&have);
+            let (mut in_place, mut built) = (0, 0);
+            while !keys.is_empty() {
+                let key = keys.remove(if ascending { 0 } else { rnd(keys.len() as u64) });
+                let at = have.partition_point(|other| *other < key);
+                let inserted = insert(&mut page, at, &Suffix::of(&key), &Ptr::default());
+                have.insert(at, key);
+                match inserted {
+                    true => in_place += 1,
+                    false => {
+                        built += 1;
+                        page = build(&have);
+                    }
+                }
+                let branch = Branch::new(&page, HERE).unwrap();
+                assert_eq!(branch.len(), have.len());
+                assert!(second_heads_are_right(&branch), "seed {seed}: {have:?}");
+                for (i, key) in have.iter().enumerate() {
+                    assert_eq!(
+                        branch.find(key, &Nothing).unwrap(),
+                        i,
+                        "seed {seed}: {key:?} of {have:?}"
+                    );
+                }
+            }
+            assert!(in_place > built, "seed {seed}: {in_place} in place, {built} built");
+        }
     }
 
     /// Checks that the children of the page are those of `have`, and that its records and its garbage fill its heap.

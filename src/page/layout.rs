@@ -231,6 +231,17 @@ pub mod branch {
     pub const RUN_PREFIXES: Array<{ SECOND_HEADS.end() }, U8> = Array;
     /// Bytes a child takes in the arrays of a page with `HEAD2`.
     pub const CHILD_WITH_HEAD2: usize = RUN_PREFIXES.end();
+    /// All arrays of a page with `HEAD2`.
+    pub const ARRAYS_WITH_HEAD2: [Strides; 8] = [
+        HEADS.strides(),
+        PAGES.strides(),
+        BIRTHS.strides(),
+        ENTRIES.strides(),
+        OFFSETS.strides(),
+        CHECKSUMS.strides(),
+        SECOND_HEADS.strides(),
+        RUN_PREFIXES.strides(),
+    ];
 }
 
 /// The suffixes of a dense leaf, if an element takes so many bits. Where the width is not known before the page is

@@ -96,7 +96,7 @@ pub fn remove(page: &mut [u8], pos: usize) {
 /// Overwrites value `pos` with one of the same kind and length and returns true. Returns false and changes nothing if
 /// they differ.
 pub fn overwrite(page: &mut [u8], pos: usize, value: &Stored<'_>) -> bool {
-    let Some(at) = Leaf::new(page, PageRef::UNKNOWN).ok().and_then(|leaf| {
+    let Some(at) = Leaf::of(page, PageRef::UNKNOWN).ok().and_then(|leaf| {
         let old = leaf.value(pos).ok()?;
         let same = old.is_chain() == value.is_chain() && old.bytes().len() == value.bytes().len();
         same.then(|| value_at(&leaf, pos))?

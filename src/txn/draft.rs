@@ -21,7 +21,10 @@ use crate::page::leaf::Stored;
 use crate::page::PAGE_MAX;
 use crate::pager::{Descriptor, Pager};
 use crate::tree::read::cursor::TreeCursor;
+use crate::tree::read::limits::Limits;
 use crate::tree::read::lookup;
+use crate::tree::read::path::Position;
+use crate::tree::read::scan::TreeEnd;
 use crate::tree::write::at_position::Edited;
 use crate::tree::write::edits::{Op, RecordPos};
 use crate::tree::write::range::KeyRange;
@@ -55,6 +58,8 @@ pub struct Draft {
     leaf_hints: LeafHints,
     /// Values that were returned to the caller and do not lie in one piece anywhere else.
     pinned_values: PinnedBytes,
+    /// The memory with which an end of a tree is found.
+    end: TreeEnd,
     /// The reason why the draft can only be dropped, if there is one.
     failure: OnceLock<String>,
 }
@@ -81,6 +86,7 @@ impl Draft {
             builder,
             leaf_hints: LeafHints::default(),
             pinned_values: PinnedBytes::default(),
+            end: TreeEnd::default(),
             failure: OnceLock::new(),
         }
     }
@@ -192,6 +198,26 @@ impl Draft {
             return Ok(self.recent);
         }
         self.open_other(table)
+    }
+
+    /// Returns the table if it is the one used last, may be changed, and has no edits that wait to be flushed, so that its
+    /// tree says all about it.
+    #[inline(always)]
+    pub fn at_hand(&self, table: TableId) -> Option<TableIndex> {
+        let recent = self.table(self.recent);
+        let at_hand = recent.tree.table == table
+            && table != TableId::NAMES
+            && !recent.dropped
+            && recent.is_changeable
+            && recent.tree.edits.is_empty()
+            && !self.is_failed();
+        at_hand.then_some(self.recent)
+    }
+
+    /// Returns the number that rises whenever a tree may have changed.
+    #[inline(always)]
+    pub fn version(&self) -> u64 {
+        self.builder.version()
     }
 
     fn open_other(&mut self, table: TableId) -> Result<TableIndex> {
@@ -407,6 +433,7 @@ impl Draft {
     pub fn push<P: DraftPages>(&mut self, at: TableIndex, edit: Edit<'_>, pages: &mut P) -> Result<()> {
         let table = &mut self.tables[at.0];
         table.last_is_greatest = edit.is_greatest;
+        table.forget_greatest();
         if let Err(error) = self.builder.record(&mut table.tree, edit) {
             return Err(self.fail(error));
         }
@@ -427,38 +454,117 @@ impl Draft {
         op: Op<'_>,
         pages: &mut P,
     ) -> Result<()> {
-        let table = &mut self.tables[at.0];
-        debug_assert!(table.tree.edits.is_empty(), "the edits of the table were flushed");
-        let (position, key) = cursor.entry_position();
-        let edit = Edit {
-            key,
-            op,
-            is_greatest: false,
-        };
-        let edited = self.builder.edit_at(&mut table.tree, position, edit, pages);
-        let edited = edited.map_err(|e| self.fail(e))?;
-        if matches!(edited, Edited::Refused { .. }) {
-            self.push(at, edit, pages)?;
-        } else if !self.builder.held {
-            self.pinned_values.clear();
-        }
+        debug_assert!(
+            self.table(at).tree.edits.is_empty(),
+            "the edits of the table were flushed"
+        );
         let removed = matches!(op, Op::Delete);
+        let (position, key) = cursor.entry_position();
+        let edited = self.edit_now(at, (position, true), key, op, pages)?;
         match edited {
             Edited::Here { .. } => cursor.edited(self.builder.version(), removed),
             _ if removed => cursor.deleted(),
             _ => {}
         }
+        self.keep_few_pages(at, pages)
+    }
+
+    /// Makes an edit at once if it is better made so than collected, and returns whether it did.
+    #[inline]
+    pub(super) fn edit_if_better<P: DraftPages>(
+        &mut self,
+        at: TableIndex,
+        key: &[u8],
+        op: Op<'_>,
+        pages: &mut P,
+    ) -> Result<bool> {
+        if !self.builder.edits_at_once() || !self.table(at).tree.edits.is_empty() {
+            return Ok(false);
+        }
+        let mut end = std::mem::take(&mut self.end);
+        self.edit_now(at, (&mut end.position, false), key, op, pages)?;
+        self.end = end;
+        Ok(true)
+    }
+
+    /// Makes an edit at once. If the position is known to lead to the entry of the key in the tree as it is now, there is no
+    /// search. No edits of the key may wait. An edit that cannot be made at once waits like any other.
+    fn edit_now<P: DraftPages>(
+        &mut self,
+        at: TableIndex,
+        (position, is_found): (&mut Position, bool),
+        key: &[u8],
+        op: Op<'_>,
+        pages: &mut P,
+    ) -> Result<Edited> {
+        let edit = Edit {
+            key,
+            op,
+            is_greatest: false,
+        };
+        let table = &mut self.tables[at.0];
+        let edited = self.builder.edit_at(&mut table.tree, (position, is_found), edit, pages);
+        let edited = edited.map_err(|e| self.fail(e))?;
         if matches!(edited, Edited::Refused { .. }) {
-            return Ok(());
+            self.push(at, edit, pages)?;
+            return Ok(edited);
+        }
+        if !self.builder.held {
+            self.pinned_values.clear();
         }
         let table = &mut self.tables[at.0];
-        let kept = self.builder.keep_few_pages(&mut table.tree, pages);
-        kept.map_err(|e| self.fail(e))
+        // The greatest key may be deleted, and a new one that was searched for may be greater.
+        if !is_found || matches!(op, Op::Delete) && table.greatest() == Some(key) {
+            table.forget_greatest();
+        }
+        Ok(edited)
+    }
+
+    /// Deletes the first entry within limits, or the last one if `reverse`, after `take` was given its key and value. The
+    /// edits of the table must have been flushed. Returns whether there is one.
+    pub fn take_end<P: DraftPages>(
+        &mut self,
+        at: TableIndex,
+        limits: &Limits,
+        reverse: bool,
+        pages: &mut P,
+        take: impl FnOnce(&[u8], &[u8]) -> Result<()>,
+    ) -> Result<bool> {
+        let tree = &self.tables[at.0].tree;
+        debug_assert!(tree.edits.is_empty(), "the edits of the table were flushed");
+        let mut end = std::mem::take(&mut self.end);
+        let found = end.go(&self.pages(), &tree.root, limits, reverse);
+        let taken = found.and_then(|found| match found {
+            Some(value) => take(&end.key, self.resolve(value)?).map(|()| true),
+            None => Ok(false),
+        });
+        let taken = taken.map_err(|e| self.fail(e.in_table(tree.table)))?;
+        if taken {
+            self.edit_now(at, (&mut end.position, true), &end.key, Op::Delete, pages)?;
+            self.keep_few_pages(at, pages)?;
+        }
+        self.end = end;
+        Ok(taken)
+    }
+
+    /// Places private pages if edits at positions have left too many.
+    #[inline]
+    fn keep_few_pages<P: DraftPages>(&mut self, at: TableIndex, pages: &mut P) -> Result<()> {
+        if !self.builder.has_many_pages() {
+            return Ok(());
+        }
+        let placed = self.builder.place_many(&mut self.tables[at.0].tree, pages);
+        placed.map_err(|e| self.fail(e))
     }
 
     /// Applies the edits of a table to its tree.
     pub fn flush<P: DraftPages>(&mut self, at: TableIndex, pages: &mut P) -> Result<()> {
         self.check_budget();
+        let table = &mut self.tables[at.0];
+        if !table.tree.edits.is_empty() {
+            let noted = table.note_last();
+            noted.map_err(|e| self.fail(e))?;
+        }
         let flushed = self.builder.flush(&mut self.tables[at.0].tree, pages);
         flushed.map_err(|e| self.fail(e))
     }
@@ -467,6 +573,7 @@ impl Draft {
     pub fn remove_range<P: DraftPages>(&mut self, at: TableIndex, keys: KeyRange<'_>, pages: &mut P) -> Result<u64> {
         let table = &mut self.tables[at.0];
         table.last_is_greatest = false;
+        table.forget_greatest();
         if !self.builder.held {
             self.pinned_values.clear();
         }

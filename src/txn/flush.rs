@@ -19,8 +19,8 @@ use crate::ids::TableId;
 use crate::page::leaf::Stored;
 use crate::page::PageSink;
 use crate::pager::{Descriptor, Durability, PageWriter, Pager, View};
-use crate::tree::write::apply::Apply;
 use crate::tree::read::path::Position;
+use crate::tree::write::apply::Apply;
 use crate::tree::write::arena::Arena;
 use crate::tree::write::at_position::Edited;
 use crate::tree::write::edits::Op;
@@ -50,6 +50,9 @@ const FEW: usize = 128;
 /// A lazy commit of up to this many pages gets one run for leaves and branches together: many such commits are synced
 /// at once, and recovery looks at every run.
 const TOGETHER: u64 = 32;
+/// The number of private pages up to which edits of transactions that look before they write are made at once. Beyond it,
+/// scattered edits are better sorted: each then changes its leaf together with others.
+const AT_ONCE: usize = 1024;
 /// The number of pages that a range delete may drop unread beyond those of the database. It bounds the work on damaged
 /// trees that share pages.
 const DROPPED_SLACK: u64 = 1 << 32;
@@ -122,8 +125,8 @@ pub(super) struct TreeBuilder {
     version: u64,
     /// Whether something was written, so that the commit is not empty.
     changed: bool,
-    /// The number of private pages that edits at positions left when they last placed some.
-    left: usize,
+    /// The number of private pages from which on edits at positions place some.
+    many: usize,
 }
 
 impl TreeBuilder {
@@ -131,7 +134,7 @@ impl TreeBuilder {
     /// edits of the main table.
     pub(super) fn new(pager: Arc<Pager>, base: Descriptor, budget: usize) -> (TreeBuilder, WriteSet) {
         let Spare { arena, emitter, edits } = Spare::take(pager.page_size());
-        let builder = TreeBuilder {
+        let mut builder = TreeBuilder {
             pager,
             base,
             arena,
@@ -143,8 +146,9 @@ impl TreeBuilder {
             pinned_logs: Vec::new(),
             version: 1,
             changed: false,
-            left: 0,
+            many: 0,
         };
+        builder.many = builder.most_pages();
         (builder, edits)
     }
 
@@ -330,12 +334,12 @@ impl TreeBuilder {
         Ok(())
     }
 
-    /// Makes an edit at a position, which was found in the tree as it is now. There are no other edits of its key that wait
-    /// to be flushed.
+    /// Makes an edit at once: where the position leads, if that was found in the tree as it is now, or where a search finds
+    /// its key. There are no other edits of its key that wait to be flushed.
     pub(super) fn edit_at<P: DraftPages>(
         &mut self,
         tree: &mut DraftTree,
-        at: &mut Position,
+        (at, is_found): (&mut Position, bool),
         edit: Edit<'_>,
         pages: &mut P,
     ) -> Result<Edited> {
@@ -347,7 +351,11 @@ impl TreeBuilder {
         self.unpin();
         pages.keep_released(false);
         let mut root = tree.root;
-        let edited = self.apply(tree, false, pages).edit_at(&mut root, at, true, edit.key, edit.op);
+        let mut apply = self.apply(tree, false, pages);
+        let edited = match is_found {
+            true => apply.edit_at(&mut root, at, true, edit.key, edit.op),
+            false => apply.edit_found(&mut root, at, edit.key, edit.op),
+        };
         let edited = edited.map_err(|e| e.in_table(tree.table))?;
         tree.root = root;
         self.changed = true;
@@ -355,20 +363,38 @@ impl TreeBuilder {
         Ok(edited)
     }
 
-    /// Places the private pages of the tree if edits at positions have left more than memory is meant for.
-    pub(super) fn keep_few_pages<P: DraftPages>(&mut self, tree: &mut DraftTree, pages: &mut P) -> Result<()> {
-        // Each time a good many, because a page that was placed is copied again if it is edited again.
-        let most = PRIVATE_MAX.min(self.budget.saturating_mul(PRIVATE_TIMES)) / self.page_size();
-        self.left = self.left.min(self.arena.len());
-        if self.arena.len() <= self.left.max(most / 2) + most / 2 || !pages.prepare_to_place()? {
+    /// Returns whether edits are better made at once than collected: the transaction looks before it writes, so the leaf is
+    /// at hand, and has changed few pages, so that they are likely to be changed again before they are placed.
+    #[inline(always)]
+    pub(super) fn edits_at_once(&self) -> bool {
+        self.pinned && !self.held && self.arena.len() < AT_ONCE
+    }
+
+    /// Returns whether edits at positions have left more private pages than memory is meant for.
+    #[inline(always)]
+    pub(super) fn has_many_pages(&self) -> bool {
+        self.arena.len() > self.many
+    }
+
+    /// Places the private pages of the tree. That is done each time for a good many, because a page that was placed is
+    /// copied again if it is edited again.
+    #[cold]
+    pub(super) fn place_many<P: DraftPages>(&mut self, tree: &mut DraftTree, pages: &mut P) -> Result<()> {
+        if !pages.prepare_to_place()? {
             return Ok(());
         }
         self.settle(tree, pages)?;
         self.version += 1;
         let placed = self.apply(tree, true, pages).place_all(tree.root);
         tree.root = placed.map_err(|e| e.in_table(tree.table))?;
-        self.left = self.arena.len();
+        // Pages of other trees are still there.
+        self.many = self.arena.len() + self.most_pages();
         Ok(())
+    }
+
+    /// Returns how many private pages memory is meant for.
+    fn most_pages(&self) -> usize {
+        PRIVATE_MAX.min(self.budget.saturating_mul(PRIVATE_TIMES)) / self.page_size()
     }
 
     /// Joins leaves that have lost much by edits at positions.

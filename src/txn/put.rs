@@ -91,9 +91,17 @@ impl Draft {
     fn check_last<P: DraftPages>(&mut self, at: TableIndex, key: &[u8], pages: &mut P) -> Result<()> {
         self.flush(at, pages)?;
         let tree = &self.table(at).tree;
-        let last = scan::last_key(&self.pages(), &tree.root);
-        match last.map_err(|e| self.fail(e.in_table(tree.table)))? {
-            Some(last) if key <= last.as_slice() => Err(self.out_of_order(at, key, &last)),
+        if tree.root.height == 0 {
+            return Ok(());
+        }
+        if self.table(at).greatest().is_none() {
+            let last = scan::last_key(&self.pages(), &tree.root);
+            let last = last.map_err(|e| self.fail(e.in_table(tree.table)))?;
+            let noted = self.table_mut(at).note_greatest(&last.unwrap_or_default());
+            noted.map_err(|e| self.fail(e))?;
+        }
+        match self.table(at).greatest() {
+            Some(last) if key <= last => Err(self.out_of_order(at, key, last)),
             _ => Ok(()),
         }
     }
@@ -145,6 +153,9 @@ impl Draft {
             op: Op::Put(Stored::Inline(entry.value)),
             is_greatest: entry.is_greatest,
         };
+        if !entry.is_greatest && self.edit_if_better(at, edit.key, edit.op, pages)? {
+            return Ok(());
+        }
         self.push(at, edit, pages)
     }
 
@@ -206,6 +217,9 @@ impl Draft {
             op: Op::Delete,
             is_greatest: false,
         };
+        if self.edit_if_better(at, key, Op::Delete, pages)? {
+            return Ok(());
+        }
         self.push(at, edit, pages)
     }
 

@@ -3,6 +3,7 @@
 
 use super::write_set::WriteSet;
 use crate::catalogue::{TableKind, TableRecord};
+use crate::error::{Error, Result};
 use crate::ids::TableId;
 use crate::page::Root;
 
@@ -53,6 +54,9 @@ pub struct DraftTable {
     /// Whether the edit that came last, if it is not flushed yet, has the greatest key of the table. An append is then
     /// compared with that key.
     pub(super) last_is_greatest: bool,
+    /// The greatest key of the tree, if `knows_greatest`. It is for appends to a table without edits that wait.
+    greatest: Vec<u8>,
+    knows_greatest: bool,
 }
 
 impl DraftTable {
@@ -71,7 +75,50 @@ impl DraftTable {
             record_changed: false,
             dropped: false,
             last_is_greatest: false,
+            greatest: Vec::new(),
+            knows_greatest: false,
         }
+    }
+
+    /// Returns the greatest key of the tree, if it is known and no edits wait to be flushed.
+    pub(super) fn greatest(&self) -> Option<&[u8]> {
+        self.knows_greatest.then_some(self.greatest.as_slice())
+    }
+
+    /// Takes note of the greatest key of the tree, which has no edits that wait.
+    ///
+    /// # Errors
+    /// `NoMemory`.
+    pub(super) fn note_greatest(&mut self, key: &[u8]) -> Result<()> {
+        self.knows_greatest = false;
+        self.greatest.clear();
+        Error::or_room(&mut self.greatest, key.len(), "the greatest key of a table")?;
+        self.greatest.extend_from_slice(key);
+        self.knows_greatest = true;
+        Ok(())
+    }
+
+    /// Takes note that the last edit that waits has the greatest key, if it is known to, and is about to be applied.
+    ///
+    /// # Errors
+    /// `NoMemory`.
+    pub(super) fn note_last(&mut self) -> Result<()> {
+        if !self.last_is_greatest {
+            return Ok(());
+        }
+        self.greatest.clear();
+        if let Some(last) = self.tree.edits.log().last_key() {
+            Error::or_room(&mut self.greatest, last.len(), "the greatest key of a table")?;
+            self.greatest.extend_from_slice(last);
+            self.knows_greatest = true;
+        }
+        Ok(())
+    }
+
+    /// Takes note that another key may be the greatest now.
+    #[inline(always)]
+    pub(super) fn forget_greatest(&mut self) {
+        self.knows_greatest = false;
     }
 
     /// Creates a table that is new in this transaction, with everything that `record` says but its root. The transaction

@@ -25,6 +25,7 @@ functions! {
     fn bench_bdb_delete(Object, Bytes, usize) -> c_int;
     fn bench_bdb_move(Object, c_int, c_int, Bytes, usize, *mut Bytes, *mut usize, *mut Bytes, *mut usize) -> c_int;
     fn bench_bdb_delete_here(Object) -> c_int;
+    fn bench_bdb_put_here(Object, Bytes, usize) -> c_int;
 }
 
 const FIRST: c_int = 0;
@@ -286,6 +287,47 @@ impl Write for BdbWrite {
         walk(self.0, FROM, from, way, |key, _| {
             // SAFETY: a session whose cursor stands on this entry.
             key < to && found(unsafe { (lib().bench_bdb_delete_here)(self.0) })
+        });
+    }
+
+    fn take(&mut self, last: bool, see: impl FnOnce(&[u8], &[u8])) {
+        let (session, mut see) = (self.0, Some(see));
+        walk(
+            session,
+            if last { LAST } else { FIRST },
+            &[],
+            Way::FORWARD,
+            |key, value| {
+                if let Some(see) = see.take() {
+                    see(key, value);
+                }
+                // SAFETY: a session whose cursor stands on this entry.
+                found(unsafe { (lib().bench_bdb_delete_here)(session) });
+                false
+            },
+        );
+    }
+
+    fn retain(&mut self, range: Option<(&[u8], &[u8])>, keep: &mut impl FnMut(&[u8], &[u8]) -> bool) {
+        let (how, from, to) = range.map_or((FIRST, &[][..], None), |(from, to)| (FROM, from, Some(to)));
+        walk(self.0, how, from, Way::FORWARD, |key, value| {
+            let within = to.is_none_or(|to| key < to);
+            if within && !keep(key, value) {
+                // SAFETY: a session whose cursor stands on this entry.
+                found(unsafe { (lib().bench_bdb_delete_here)(self.0) });
+            }
+            within
+        });
+    }
+
+    fn replace<'v>(&mut self, from: &[u8], n: usize, other: &mut impl FnMut(&[u8], &[u8]) -> &'v [u8]) {
+        let mut left = n;
+        walk(self.0, FROM, from, Way::FORWARD, |key, value| {
+            let value = other(key, value);
+            // SAFETY: a session whose cursor stands on this entry, a value.
+            found(unsafe { (lib().bench_bdb_put_here)(self.0, value.as_ptr().cast(), value.len()) });
+            left -= 1;
+            left > 0
         });
     }
 }

@@ -2,9 +2,13 @@
 
 use crate::driver::{Read, Session, Settings, Store, Way, Write};
 use canopydb::{Database, DbOptions, EnvOptions, Tree};
+use std::ops::Bound;
 use std::path::Path;
 
 const TREE: &[u8] = b"main";
+
+/// Entries of a portion of a walk that changes them: nothing can be changed while an iterator stands in the table.
+const PORTION: usize = 1000;
 
 /// An open database.
 pub struct Canopy(Database);
@@ -123,6 +127,42 @@ impl Read for CanopyRead<'_> {
     }
 }
 
+impl CanopyWrite<'_> {
+    /// Walks over `n` entries from `from` up to and without `to`, and gives them the value that `change` answers; none: it
+    /// deletes them.
+    fn portions<'v>(
+        &mut self,
+        from: Vec<u8>,
+        to: Option<&[u8]>,
+        n: usize,
+        mut change: impl FnMut(&[u8], &[u8]) -> Option<Option<&'v [u8]>>,
+    ) {
+        let (mut start, mut left) = (Bound::Included(from), n);
+        let end = to.map_or(Bound::Unbounded, |to| Bound::Excluded(to.to_vec()));
+        while left > 0 {
+            let (mut changes, mut last) = (Vec::with_capacity(PORTION), None);
+            let walk = self.0.range((start, end.clone())).expect("canopydb: range");
+            for entry in walk.take(left.min(PORTION)) {
+                let (key, value) = entry.expect("canopydb: next");
+                left -= 1;
+                if let Some(change) = change(&key, &value) {
+                    // Not the bytes themselves: their page is to be changed.
+                    changes.push((key.to_vec(), change));
+                }
+                last = Some(key.to_vec());
+            }
+            for (key, value) in changes {
+                match value {
+                    Some(value) => self.0.insert(&key, value).expect("canopydb: insert"),
+                    None => drop(self.0.delete(&key).expect("canopydb: delete")),
+                }
+            }
+            let Some(last) = last else { break };
+            start = Bound::Excluded(last);
+        }
+    }
+}
+
 impl Write for CanopyWrite<'_> {
     fn get<T>(&mut self, key: &[u8], see: impl FnOnce(Option<&[u8]>) -> T) -> T {
         see(self.0.get(key).expect("canopydb: get").as_deref())
@@ -138,5 +178,25 @@ impl Write for CanopyWrite<'_> {
 
     fn delete_range(&mut self, from: &[u8], to: &[u8]) {
         self.0.delete_range(from..to).expect("canopydb: delete_range");
+    }
+
+    fn take(&mut self, last: bool, see: impl FnOnce(&[u8], &[u8])) {
+        let entry = if last { self.0.last() } else { self.0.first() };
+        if let Some((key, value)) = entry.expect("canopydb: first") {
+            see(&key, &value);
+            // Bytes keep their page, which cannot be changed then.
+            let owned = key.to_vec();
+            drop((key, value));
+            self.0.delete(&owned).expect("canopydb: delete");
+        }
+    }
+
+    fn retain(&mut self, range: Option<(&[u8], &[u8])>, keep: &mut impl FnMut(&[u8], &[u8]) -> bool) {
+        let (from, to) = range.map_or((Vec::new(), None), |(from, to)| (from.to_vec(), Some(to)));
+        self.portions(from, to, usize::MAX, |key, value| (!keep(key, value)).then_some(None));
+    }
+
+    fn replace<'v>(&mut self, from: &[u8], n: usize, other: &mut impl FnMut(&[u8], &[u8]) -> &'v [u8]) {
+        self.portions(from.to_vec(), None, n, |key, value| Some(Some(other(key, value))));
     }
 }

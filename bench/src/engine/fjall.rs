@@ -1,6 +1,7 @@
 //! fjall, through its Rust interface.
 
 use crate::driver::{Read, Session, Settings, Store, Way, Write};
+use crate::rows::Work;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Readable, Snapshot};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -34,6 +35,8 @@ impl Store for Fjall {
     const NAME: &'static str = "fjall";
     const SETTINGS: &'static str = "defaults, a cache with room for all data; a transaction is a batch, and one that \
         reads takes turns with others; durable: PersistMode::SyncData; lazy: no persist; sorted loads by ingestion";
+    /// A batch does not see what it puts and deletes itself.
+    const LACKS: &'static [Work] = &[Work::Pop, Work::Queue];
     type Session<'a> = FjallSession<'a>;
 
     fn version() -> String {
@@ -175,6 +178,26 @@ impl Write for FjallWrite<'_> {
     fn delete_range(&mut self, from: &[u8], to: &[u8]) {
         for entry in self.store.items.range(from..to) {
             self.batch.remove(&self.store.items, entry.key().expect("fjall: key"));
+        }
+    }
+
+    fn retain(&mut self, range: Option<(&[u8], &[u8])>, keep: &mut impl FnMut(&[u8], &[u8]) -> bool) {
+        let items = &self.store.items;
+        let entries = range.map_or_else(|| items.iter(), |(from, to)| items.range(from..to));
+        for entry in entries {
+            let (key, value) = entry.into_inner().expect("fjall: entry");
+            if !keep(&key, &value) {
+                self.batch.remove(items, key);
+            }
+        }
+    }
+
+    fn replace<'v>(&mut self, from: &[u8], n: usize, other: &mut impl FnMut(&[u8], &[u8]) -> &'v [u8]) {
+        let items = &self.store.items;
+        for entry in items.range(from..).take(n) {
+            let (key, value) = entry.into_inner().expect("fjall: entry");
+            let value = other(&key, &value);
+            self.batch.insert(items, key, value);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::abi::{
     kv_db_stat, kv_entry, kv_range, kv_slice, library, Handle, Library, KV_APPEND, KV_DURABILITY_FULL,
-    KV_DURABILITY_LAZY, KV_RANGE_BEFORE, KV_RANGE_FROM, KV_READ, KV_SEEK_GE, KV_WRITE,
+    KV_DURABILITY_LAZY, KV_RANGE_BEFORE, KV_RANGE_FROM, KV_RANGE_REVERSE, KV_READ, KV_SEEK_GE, KV_WRITE,
 };
 use crate::driver::{Read, Session, Settings, Store, Taken, Tells, Way, Write};
 use std::ffi::{CStr, CString};
@@ -428,5 +428,69 @@ impl Write for KvWrite {
         ok(self.lib, unsafe {
             (self.lib.kv_delete_range)(self.txn, MAIN, &range(from, to), null_mut())
         });
+    }
+
+    #[inline]
+    fn take(&mut self, last: bool, see: impl FnOnce(&[u8], &[u8])) {
+        let everything = kv_range {
+            flags: KV_RANGE_REVERSE,
+            reserved: 0,
+            from: kv_slice::NONE,
+            to: kv_slice::NONE,
+            prefix: kv_slice::NONE,
+        };
+        let range = if last { &raw const everything } else { null() };
+        let (mut key, mut value) = (kv_slice::NONE, kv_slice::NONE);
+        // SAFETY: a transaction, a range or NULL, slices to be filled.
+        if found(self.lib, unsafe {
+            (self.lib.kv_take_first)(self.txn, MAIN, range, &mut key, &mut value)
+        }) {
+            // SAFETY: just filled; valid until the next write.
+            unsafe { see(bytes(&key), bytes(&value)) };
+        }
+    }
+
+    fn retain(&mut self, within: Option<(&[u8], &[u8])>, keep: &mut impl FnMut(&[u8], &[u8]) -> bool) {
+        let (lib, mut cursor) = (self.lib, null_mut());
+        let within = within.map(|(from, to)| range(from, to));
+        let within = within.as_ref().map_or(null(), |range| &raw const *range);
+        let (mut key, mut value) = (kv_slice::NONE, kv_slice::NONE);
+        // SAFETY: a transaction, a range or NULL, outputs to be filled, valid until the next call; a cursor on the entry
+        // that is deleted, closed at the end.
+        unsafe {
+            ok(lib, (lib.kv_cursor_open)(self.txn, MAIN, within, &mut cursor));
+            while found(lib, (lib.kv_cursor_next)(cursor, &mut key, &mut value)) {
+                if !keep(bytes(&key), bytes(&value)) {
+                    ok(lib, (lib.kv_cursor_delete)(cursor));
+                }
+            }
+            (lib.kv_cursor_close)(cursor);
+        }
+    }
+
+    fn replace<'v>(&mut self, from: &[u8], n: usize, other: &mut impl FnMut(&[u8], &[u8]) -> &'v [u8]) {
+        let (lib, mut cursor) = (self.lib, null_mut());
+        let (mut key, mut value) = (kv_slice::NONE, kv_slice::NONE);
+        // SAFETY: a transaction, outputs to be filled, valid until the next call; a cursor on the entry that is changed,
+        // closed at the end.
+        unsafe {
+            ok(lib, (lib.kv_cursor_open)(self.txn, MAIN, null(), &mut cursor));
+            let start = from.as_ptr().cast();
+            let mut status = (lib.kv_cursor_seek)(cursor, start, from.len(), KV_SEEK_GE, &mut key, &mut value);
+            for i in 1..=n {
+                if !found(lib, status) {
+                    break;
+                }
+                let value_now = other(bytes(&key), bytes(&value));
+                ok(
+                    lib,
+                    (lib.kv_cursor_put)(cursor, value_now.as_ptr().cast(), value_now.len()),
+                );
+                if i < n {
+                    status = (lib.kv_cursor_next)(cursor, &mut key, &mut value);
+                }
+            }
+            (lib.kv_cursor_close)(cursor);
+        }
     }
 }

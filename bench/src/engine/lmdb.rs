@@ -2,11 +2,12 @@
 
 use crate::driver::{Read, Session, Settings, Store, Taken, Tells, Way, Write};
 use lmdb_master_sys::{
-    mdb_cursor_close, mdb_cursor_del, mdb_cursor_get, mdb_cursor_open, mdb_dbi_open, mdb_del, mdb_env_close,
-    mdb_env_create, mdb_env_info, mdb_env_open, mdb_env_set_flags, mdb_env_set_mapsize, mdb_get, mdb_put, mdb_stat,
-    mdb_strerror, mdb_txn_abort, mdb_txn_begin, mdb_txn_commit, mdb_txn_renew, mdb_txn_reset, mdb_version, MDB_cursor,
-    MDB_dbi, MDB_env, MDB_envinfo, MDB_stat, MDB_txn, MDB_val, MDB_APPEND, MDB_FIRST, MDB_LAST, MDB_NEXT,
-    MDB_NORDAHEAD, MDB_NOSUBDIR, MDB_NOSYNC, MDB_NOTFOUND, MDB_PREV, MDB_RDONLY, MDB_SET_RANGE, MDB_SUCCESS,
+    mdb_cursor_close, mdb_cursor_del, mdb_cursor_get, mdb_cursor_open, mdb_cursor_put, mdb_dbi_open, mdb_del,
+    mdb_env_close, mdb_env_create, mdb_env_info, mdb_env_open, mdb_env_set_flags, mdb_env_set_mapsize, mdb_get,
+    mdb_put, mdb_stat, mdb_strerror, mdb_txn_abort, mdb_txn_begin, mdb_txn_commit, mdb_txn_renew, mdb_txn_reset,
+    mdb_version, MDB_cursor, MDB_dbi, MDB_env, MDB_envinfo, MDB_stat, MDB_txn, MDB_val, MDB_APPEND, MDB_CURRENT,
+    MDB_FIRST, MDB_LAST, MDB_NEXT, MDB_NORDAHEAD, MDB_NOSUBDIR, MDB_NOSYNC, MDB_NOTFOUND, MDB_PREV, MDB_RDONLY,
+    MDB_SET_RANGE, MDB_SUCCESS,
 };
 use std::ffi::{CStr, CString};
 use std::marker::PhantomData;
@@ -39,9 +40,10 @@ pub struct LmdbRead<'a> {
     env: PhantomData<&'a Lmdb>,
 }
 
-/// A write transaction.
+/// A write transaction, with a cursor once one was needed.
 pub struct LmdbWrite<'a> {
     txn: *mut MDB_txn,
+    cursor: *mut MDB_cursor,
     dbi: MDB_dbi,
     env: PhantomData<&'a Lmdb>,
 }
@@ -185,6 +187,7 @@ impl Session for LmdbSession<'_> {
         }
         let mut write = LmdbWrite {
             txn,
+            cursor: null_mut(),
             dbi: self.0.dbi,
             env: PhantomData,
         };
@@ -254,6 +257,7 @@ impl Drop for LmdbRead<'_> {
 impl Drop for LmdbWrite<'_> {
     fn drop(&mut self) {
         if !self.txn.is_null() {
+            self.close_cursor();
             // SAFETY: a transaction that was not committed.
             unsafe { mdb_txn_abort(self.txn) };
         }
@@ -343,7 +347,24 @@ impl LmdbWrite<'_> {
         ok(unsafe { mdb_put(self.txn, self.dbi, &mut key, &mut value, flags) });
     }
 
+    fn cursor(&mut self) -> *mut MDB_cursor {
+        if self.cursor.is_null() {
+            // SAFETY: a transaction, an output to be filled.
+            ok(unsafe { mdb_cursor_open(self.txn, self.dbi, &mut self.cursor) });
+        }
+        self.cursor
+    }
+
+    fn close_cursor(&mut self) {
+        let cursor = std::mem::replace(&mut self.cursor, null_mut());
+        if !cursor.is_null() {
+            // SAFETY: a cursor of this transaction, which is open.
+            unsafe { mdb_cursor_close(cursor) };
+        }
+    }
+
     fn commit(&mut self) {
+        self.close_cursor();
         let txn = std::mem::replace(&mut self.txn, null_mut());
         // SAFETY: a transaction, ended whatever is answered.
         ok(unsafe { mdb_txn_commit(txn) });
@@ -385,6 +406,53 @@ impl Write for LmdbWrite<'_> {
                 op = MDB_NEXT;
             }
             mdb_cursor_close(cursor);
+        }
+    }
+
+    #[inline]
+    fn take(&mut self, last: bool, see: impl FnOnce(&[u8], &[u8])) {
+        let (cursor, op) = (self.cursor(), if last { MDB_LAST } else { MDB_FIRST });
+        let (mut key, mut value) = (NONE, NONE);
+        // SAFETY: a cursor, outputs to be filled, valid until the deletion.
+        unsafe {
+            if found(mdb_cursor_get(cursor, &mut key, &mut value, op)) {
+                see(bytes(&key), bytes(&value));
+                ok(mdb_cursor_del(cursor, 0));
+            }
+        }
+    }
+
+    fn retain(&mut self, range: Option<(&[u8], &[u8])>, keep: &mut impl FnMut(&[u8], &[u8]) -> bool) {
+        let cursor = self.cursor();
+        let (mut key, mut value) = (range.map_or(NONE, |(from, _)| val(from)), NONE);
+        let mut op = if range.is_some() { MDB_SET_RANGE } else { MDB_FIRST };
+        // SAFETY: a cursor, outputs to be filled, valid until the deletion, after which MDB_NEXT answers the entry that
+        // took its place.
+        unsafe {
+            while found(mdb_cursor_get(cursor, &mut key, &mut value, op)) {
+                if range.is_some_and(|(_, to)| bytes(&key) >= to) {
+                    break;
+                }
+                if !keep(bytes(&key), bytes(&value)) {
+                    ok(mdb_cursor_del(cursor, 0));
+                }
+                op = MDB_NEXT;
+            }
+        }
+    }
+
+    fn replace<'v>(&mut self, from: &[u8], n: usize, other: &mut impl FnMut(&[u8], &[u8]) -> &'v [u8]) {
+        let (cursor, mut key, mut value, mut op) = (self.cursor(), val(from), NONE, MDB_SET_RANGE);
+        // SAFETY: a cursor, outputs to be filled, valid until the put.
+        unsafe {
+            for _ in 0..n {
+                if !found(mdb_cursor_get(cursor, &mut key, &mut value, op)) {
+                    break;
+                }
+                value = val(other(bytes(&key), bytes(&value)));
+                ok(mdb_cursor_put(cursor, &mut key, &mut value, MDB_CURRENT));
+                op = MDB_NEXT;
+            }
         }
     }
 }

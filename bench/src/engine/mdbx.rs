@@ -30,9 +30,10 @@ pub struct MdbxRead<'a> {
     env: PhantomData<&'a Mdbx>,
 }
 
-/// A write transaction.
+/// A write transaction, with a cursor once one was needed.
 pub struct MdbxWrite<'a> {
     txn: *mut MDBX_txn,
+    cursor: *mut MDBX_cursor,
     dbi: MDBX_dbi,
     env: PhantomData<&'a Mdbx>,
 }
@@ -176,6 +177,7 @@ impl Session for MdbxSession<'_> {
         let txn = begin(self.0.env, flags);
         let mut write = MdbxWrite {
             txn,
+            cursor: null_mut(),
             dbi: self.0.dbi,
             env: PhantomData,
         };
@@ -220,6 +222,7 @@ impl Drop for MdbxRead<'_> {
 impl Drop for MdbxWrite<'_> {
     fn drop(&mut self) {
         if !self.txn.is_null() {
+            self.close_cursor();
             // SAFETY: a transaction that was not committed.
             unsafe { mdbx_txn_abort_ex(self.txn, null_mut()) };
         }
@@ -331,7 +334,24 @@ impl MdbxWrite<'_> {
         ok(unsafe { mdbx_put(self.txn, self.dbi, &key, &mut value, flags) });
     }
 
+    fn cursor(&mut self) -> *mut MDBX_cursor {
+        if self.cursor.is_null() {
+            // SAFETY: a transaction, an output to be filled.
+            ok(unsafe { mdbx_cursor_open(self.txn, self.dbi, &mut self.cursor) });
+        }
+        self.cursor
+    }
+
+    fn close_cursor(&mut self) {
+        let cursor = std::mem::replace(&mut self.cursor, null_mut());
+        if !cursor.is_null() {
+            // SAFETY: a cursor of this transaction, which is open.
+            unsafe { mdbx_cursor_close(cursor) };
+        }
+    }
+
     fn commit(&mut self) {
+        self.close_cursor();
         let txn = std::mem::replace(&mut self.txn, null_mut());
         // SAFETY: a transaction, ended whatever is answered.
         ok(unsafe { mdbx_txn_commit_ex(txn, null_mut()) });
@@ -376,6 +396,53 @@ impl Write for MdbxWrite<'_> {
             let within = place(last, to);
             ok(mdbx_cursor_delete_range(*first, *last, !within, &mut removed));
             cursors.into_iter().for_each(|cursor| mdbx_cursor_close(cursor));
+        }
+    }
+
+    #[inline]
+    fn take(&mut self, last: bool, see: impl FnOnce(&[u8], &[u8])) {
+        let (cursor, op) = (self.cursor(), if last { MDBX_LAST } else { MDBX_FIRST });
+        let (mut key, mut value) = (NONE, NONE);
+        // SAFETY: a cursor, outputs to be filled, valid until the deletion.
+        unsafe {
+            if found(mdbx_cursor_get(cursor, &mut key, &mut value, op)) {
+                see(bytes(&key), bytes(&value));
+                ok(mdbx_cursor_del(cursor, 0));
+            }
+        }
+    }
+
+    fn retain(&mut self, range: Option<(&[u8], &[u8])>, keep: &mut impl FnMut(&[u8], &[u8]) -> bool) {
+        let cursor = self.cursor();
+        let (mut key, mut value) = (range.map_or(NONE, |(from, _)| val(from)), NONE);
+        let mut op = if range.is_some() { MDBX_SET_RANGE } else { MDBX_FIRST };
+        // SAFETY: a cursor, outputs to be filled, valid until the deletion, after which MDBX_NEXT answers the entry that
+        // took its place.
+        unsafe {
+            while found(mdbx_cursor_get(cursor, &mut key, &mut value, op)) {
+                if range.is_some_and(|(_, to)| bytes(&key) >= to) {
+                    break;
+                }
+                if !keep(bytes(&key), bytes(&value)) {
+                    ok(mdbx_cursor_del(cursor, 0));
+                }
+                op = MDBX_NEXT;
+            }
+        }
+    }
+
+    fn replace<'v>(&mut self, from: &[u8], n: usize, other: &mut impl FnMut(&[u8], &[u8]) -> &'v [u8]) {
+        let (cursor, mut key, mut value, mut op) = (self.cursor(), val(from), NONE, MDBX_SET_RANGE);
+        // SAFETY: a cursor, outputs to be filled, valid until the put.
+        unsafe {
+            for _ in 0..n {
+                if !found(mdbx_cursor_get(cursor, &mut key, &mut value, op)) {
+                    break;
+                }
+                value = val(other(bytes(&key), bytes(&value)));
+                ok(mdbx_cursor_put(cursor, &key, &mut value, MDBX_CURRENT));
+                op = MDBX_NEXT;
+            }
         }
     }
 }

@@ -21,6 +21,9 @@ pub struct RedbRead(ReadOnlyTable<&'static [u8], &'static [u8]>);
 /// The table of a write transaction.
 pub struct RedbWrite<'a>(Table<'a, &'static [u8], &'static [u8]>);
 
+/// Entries of a portion of a walk that changes them: nothing can be changed while an iterator stands in the table.
+const PORTION: usize = 1000;
+
 fn range<'a>(from: &'a [u8], to: &'a [u8]) -> (Bound<&'a [u8]>, Bound<&'a [u8]>) {
     (Bound::Included(from), Bound::Excluded(to))
 }
@@ -154,5 +157,48 @@ impl Write for RedbWrite<'_> {
         self.0
             .retain_in::<&[u8], _>(range(from, to), |_, _| false)
             .expect("redb: retain");
+    }
+
+    fn take(&mut self, last: bool, see: impl FnOnce(&[u8], &[u8])) {
+        let entry = if last { self.0.pop_last() } else { self.0.pop_first() };
+        if let Some((key, value)) = entry.expect("redb: pop") {
+            see(key.value(), value.value());
+        }
+    }
+
+    fn retain(&mut self, within: Option<(&[u8], &[u8])>, keep: &mut impl FnMut(&[u8], &[u8]) -> bool) {
+        let Some((from, to)) = within else {
+            return self.0.retain(keep).expect("redb: retain");
+        };
+        let deleted = self
+            .0
+            .extract_from_if::<&[u8], _>(range(from, to), |key, value| !keep(key, value))
+            .expect("redb: extract");
+        for entry in deleted {
+            entry.expect("redb: extract");
+        }
+    }
+
+    fn replace<'v>(&mut self, from: &[u8], n: usize, other: &mut impl FnMut(&[u8], &[u8]) -> &'v [u8]) {
+        let (mut start, mut left) = (Bound::Included(from.to_vec()), n);
+        while left > 0 {
+            let bounds = (start.as_ref().map(Vec::as_slice), Bound::Unbounded);
+            let mut changes = Vec::with_capacity(PORTION);
+            for entry in self
+                .0
+                .range::<&[u8]>(bounds)
+                .expect("redb: range")
+                .take(left.min(PORTION))
+            {
+                let (key, value) = entry.expect("redb: next");
+                changes.push((key.value().to_vec(), other(key.value(), value.value())));
+            }
+            let Some((last, _)) = changes.last() else { break };
+            start = Bound::Excluded(last.clone());
+            left -= changes.len();
+            for (key, value) in changes {
+                self.0.insert(key.as_slice(), value).expect("redb: insert");
+            }
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::driver::{Read, Session, Settings, Store, Way, Write};
 use crate::engine::dynamic::functions;
+use crate::rows::Work;
 use std::ffi::{c_char, c_int, c_uchar, c_void, CStr, CString};
 use std::path::{Path, PathBuf};
 use std::ptr::{null, null_mut};
@@ -138,6 +139,21 @@ impl Rocks {
         number
     }
 
+    fn snapshot(&self) -> RocksRead<'_> {
+        let lib = lib();
+        // SAFETY: a database, options that are destroyed with the snapshot.
+        unsafe {
+            let snapshot = (lib.rocksdb_create_snapshot)(self.db);
+            let options = (lib.rocksdb_readoptions_create)();
+            (lib.rocksdb_readoptions_set_snapshot)(options, snapshot);
+            RocksRead {
+                store: self,
+                snapshot,
+                options,
+            }
+        }
+    }
+
     fn get<T>(&self, options: Object, key: &[u8], see: impl FnOnce(Option<&[u8]>) -> T) -> T {
         let lib = lib();
         // SAFETY: a database, options, a key; what is answered is valid until it is destroyed.
@@ -162,6 +178,8 @@ impl Store for Rocks {
         1 MiB, 16 KiB blocks, Bloom filters of 10 bits, index and filters in the block cache, format 5), a block cache \
         with room for all data; a transaction is a batch, and one that reads takes turns with others; durable: sync; \
         lazy: no sync; sorted loads by table files that are ingested";
+    /// A batch does not see what it puts and deletes itself.
+    const LACKS: &'static [Work] = &[Work::Pop, Work::Queue];
     type Session<'a> = RocksSession<'a>;
 
     fn available() -> Result<(), String> {
@@ -250,19 +268,7 @@ impl Session for RocksSession<'_> {
         Self: 'a;
 
     fn read<T>(&mut self, work: impl FnOnce(&mut RocksRead<'_>) -> T) -> T {
-        let lib = lib();
-        // SAFETY: a database, options that are destroyed with the snapshot.
-        let mut read = unsafe {
-            let snapshot = (lib.rocksdb_create_snapshot)(self.0.db);
-            let options = (lib.rocksdb_readoptions_create)();
-            (lib.rocksdb_readoptions_set_snapshot)(options, snapshot);
-            RocksRead {
-                store: self.0,
-                snapshot,
-                options,
-            }
-        };
-        work(&mut read)
+        work(&mut self.0.snapshot())
     }
 
     fn write<T>(&mut self, durable: bool, work: impl FnOnce(&mut RocksWrite<'_>) -> T) -> T {
@@ -462,5 +468,30 @@ impl Write for RocksWrite<'_> {
     fn delete_range(&mut self, from: &[u8], to: &[u8]) {
         // SAFETY: a batch, two keys.
         unsafe { (lib().rocksdb_writebatch_delete_range)(self.batch, text(from), from.len(), text(to), to.len()) };
+    }
+
+    fn retain(&mut self, range: Option<(&[u8], &[u8])>, keep: &mut impl FnMut(&[u8], &[u8]) -> bool) {
+        let (from, to) = range.map_or((&[][..], None), |(from, to)| (from, Some(to)));
+        let read = self.store.snapshot();
+        // SAFETY: the iterator that was just made, a key.
+        let place = |iterator| unsafe { (lib().rocksdb_iter_seek)(iterator, text(from), from.len()) };
+        read.walk(place, Way::FORWARD, |key, value| {
+            let within = to.is_none_or(|to| key < to);
+            if within && !keep(key, value) {
+                self.delete(key);
+            }
+            within
+        });
+    }
+
+    fn replace<'v>(&mut self, from: &[u8], n: usize, other: &mut impl FnMut(&[u8], &[u8]) -> &'v [u8]) {
+        let (read, mut left) = (self.store.snapshot(), n);
+        // SAFETY: the iterator that was just made, a key.
+        let place = |iterator| unsafe { (lib().rocksdb_iter_seek)(iterator, text(from), from.len()) };
+        read.walk(place, Way::FORWARD, |key, value| {
+            self.put(key, other(key, value));
+            left -= 1;
+            left > 0
+        });
     }
 }

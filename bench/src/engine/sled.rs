@@ -261,4 +261,31 @@ impl Write for SledWrite<'_> {
             self.change(&key, None);
         }
     }
+
+    fn take(&mut self, last: bool, see: impl FnOnce(&[u8], &[u8])) {
+        self.apply();
+        let db = &self.store.db;
+        let entry = if last { db.pop_max() } else { db.pop_min() };
+        if let Some((key, value)) = entry.expect("sled: pop") {
+            see(&key, &value);
+        }
+    }
+
+    fn retain(&mut self, range: Option<(&[u8], &[u8])>, keep: &mut impl FnMut(&[u8], &[u8]) -> bool) {
+        let db = &self.store.db;
+        let entries = range.map_or_else(|| db.iter(), |(from, to)| db.range(from..to));
+        for entry in entries {
+            let (key, value) = entry.expect("sled: next");
+            if !keep(&key, &value) {
+                self.change(&key, None);
+            }
+        }
+    }
+
+    fn replace<'v>(&mut self, from: &[u8], n: usize, other: &mut impl FnMut(&[u8], &[u8]) -> &'v [u8]) {
+        for entry in self.store.db.range(from..).take(n) {
+            let (key, value) = entry.expect("sled: next");
+            self.change(&key, Some(other(&key, &value)));
+        }
+    }
 }

@@ -32,6 +32,9 @@ const DONE: c_int = 101;
 const OPEN: c_int = 2 | 4 | 0x8000;
 const PERSISTENT: u32 = 1;
 
+/// Entries of a portion of a walk that changes them: a query that stands on a row may come by it again once it is changed.
+const PORTION: usize = 1000;
+
 /// An open database: each thread opens a connection of its own.
 pub struct Sqlite {
     path: PathBuf,
@@ -57,9 +60,13 @@ enum What {
     Seek,
     Length,
     Count,
+    Range,
+    Update,
+    TakeFirst,
+    TakeLast,
 }
 
-const TEXTS: [&CStr; 14] = [
+const TEXTS: [&CStr; 18] = [
     c"BEGIN",
     c"BEGIN IMMEDIATE",
     c"COMMIT",
@@ -74,6 +81,10 @@ const TEXTS: [&CStr; 14] = [
     c"SELECT k, v FROM kv WHERE k >= ?1 ORDER BY k",
     c"SELECT count(*) FROM kv",
     c"SELECT count(*) FROM kv WHERE k >= ?1 AND k < ?2",
+    c"SELECT k, v FROM kv WHERE k >= ?1 AND k < ?2 ORDER BY k",
+    c"UPDATE kv SET v = ?2 WHERE k = ?1",
+    c"DELETE FROM kv WHERE k = (SELECT k FROM kv ORDER BY k LIMIT 1) RETURNING k, v",
+    c"DELETE FROM kv WHERE k = (SELECT k FROM kv ORDER BY k DESC LIMIT 1) RETURNING k, v",
 ];
 
 /// A connection with its prepared statements.
@@ -332,5 +343,54 @@ impl Write for SqliteWrite<'_> {
 
     fn delete_range(&mut self, from: &[u8], to: &[u8]) {
         self.0.run(What::DeleteRange, &[from, to], |_| true);
+    }
+
+    fn take(&mut self, last: bool, see: impl FnOnce(&[u8], &[u8])) {
+        let mut see = Some(see);
+        self.0
+            .run(if last { What::TakeLast } else { What::TakeFirst }, &[], |row| {
+                if let Some(see) = see.take() {
+                    see(column(row, 0), column(row, 1));
+                }
+                true
+            });
+    }
+
+    fn retain(&mut self, range: Option<(&[u8], &[u8])>, keep: &mut impl FnMut(&[u8], &[u8]) -> bool) {
+        let mut key = Vec::new();
+        let step = |row| {
+            if !keep(column(row, 0), column(row, 1)) {
+                // The column is gone when its row is.
+                key.clear();
+                key.extend_from_slice(column(row, 0));
+                self.0.run(What::Delete, &[&key], |_| true);
+            }
+            true
+        };
+        match range {
+            None => self.0.run(What::Scan, &[], step),
+            Some((from, to)) => self.0.run(What::Range, &[from, to], step),
+        }
+    }
+
+    fn replace<'v>(&mut self, from: &[u8], n: usize, other: &mut impl FnMut(&[u8], &[u8]) -> &'v [u8]) {
+        let (mut from, mut left) = (from.to_vec(), n);
+        while left > 0 {
+            let mut changes = Vec::with_capacity(PORTION);
+            let wanted = left.min(PORTION);
+            self.0.run(What::Seek, &[&from], |row| {
+                let (key, value) = (column(row, 0), column(row, 1));
+                changes.push((key.to_vec(), other(key, value)));
+                changes.len() < wanted
+            });
+            let Some((last, _)) = changes.last() else { break };
+            // The least key behind it.
+            from.clone_from(last);
+            from.push(0);
+            left -= changes.len();
+            for (key, value) in changes {
+                self.0.run(What::Update, &[&key, value], |_| true);
+            }
+        }
     }
 }

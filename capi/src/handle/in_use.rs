@@ -3,7 +3,7 @@
 use crate::border::status::{Failure, Outcome, KV_READ_ONLY};
 use crate::border::types::{kv_cursor, kv_db, kv_txn, kv_writer};
 use crate::handle::objects::{
-    CursorHandle, DbHandle, Exclusive, ReadHandle, Shared, Slot, WriteHandle, WriterHandle, HANDLES,
+    CursorHandle, DbHandle, Exclusive, ReadHandle, Shared, Slot, WriteHandle, WriterHandle, HANDLES, ROOMS,
 };
 use crate::handle::token::{Kind, Token};
 use kv_engine::Error;
@@ -168,14 +168,19 @@ pub(crate) fn write_bytes<T, const N: usize>(
 ) -> Outcome<T> {
     let mut usage = WriteUse::of(handle)?;
     let write = usage.get()?;
+    const { assert!(N <= ROOMS) }
     let (mut rooms, mut used) = (None, given);
     if write.has_returned() {
-        let rooms = rooms.insert([const { Vec::new() }; N]);
+        let rooms = rooms.insert(write.take_rooms());
         for (room, bytes) in rooms.iter_mut().zip(&mut used) {
             *bytes = write.apart(bytes, room)?;
         }
     }
-    write.work(|txn| verb(txn, used))
+    let answer = write.work(|txn| verb(txn, used));
+    if let Some(rooms) = rooms {
+        write.keep_rooms(rooms);
+    }
+    answer
 }
 
 /// A cursor in use by this call, with its transaction.

@@ -170,7 +170,14 @@ pub(crate) struct WriteHandle {
     pub(crate) notes: Notes,
     /// As [`DbHandle::file`].
     pub(crate) file: u64,
+    /// Memory for copies of bytes that calls are given, see [`WriteHandle::apart`].
+    rooms: [Vec<u8>; ROOMS],
 }
+
+/// How many bytes a call is given at most: a key and a value.
+pub(crate) const ROOMS: usize = 2;
+/// The most bytes of memory for copies that are kept from one call to the next.
+const ROOM_KEPT: usize = 64 << 10;
 
 impl WriteHandle {
     pub(crate) fn new(txn: WriteTxn, file: u64) -> WriteHandle {
@@ -179,6 +186,21 @@ impl WriteHandle {
             working: false,
             notes: Vec::new(),
             file,
+            rooms: Default::default(),
+        }
+    }
+
+    /// Returns the memory for copies of bytes that the call is given, for [`WriteHandle::keep_rooms`] after it.
+    #[inline]
+    pub(crate) fn take_rooms(&mut self) -> [Vec<u8>; ROOMS] {
+        std::mem::take(&mut self.rooms)
+    }
+
+    /// Keeps the memory for copies for the next call, unless it is much.
+    #[inline]
+    pub(crate) fn keep_rooms(&mut self, rooms: [Vec<u8>; ROOMS]) {
+        if rooms.iter().all(|room| room.capacity() <= ROOM_KEPT) {
+            self.rooms = rooms;
         }
     }
 

@@ -119,25 +119,14 @@ impl TreeCursor {
     /// Moves to the first entry within the limits. Returns false, and stands at the end, if there is none.
     pub fn first<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &TreeView<'_, S>) -> Result<bool> {
         self.forget();
-        match &self.limits.lower {
-            Bound::Unbounded => self.position.go_to_first(t.source, t.root)?,
-            Bound::Included(key) => self.position.seek(t.source, t.root, key)?,
-            Bound::Excluded(key) => {
-                let equal = self.position.seek(t.source, t.root, key)?;
-                equal && self.position.next(t.source)?
-            }
-        };
+        self.position.go_to_lower(t.source, t.root, &self.limits.lower)?;
         self.arrive(t, CursorState::AfterLast)
     }
 
     /// Moves to the last entry within the limits. Returns false, and stands at the start, if there is none.
     pub fn last<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &TreeView<'_, S>) -> Result<bool> {
         self.forget();
-        match &self.limits.upper {
-            Bound::Unbounded => self.position.go_to_last(t.source, t.root)?,
-            Bound::Included(key) => self.position.seek_before(t.source, t.root, key, true)?,
-            Bound::Excluded(key) => self.position.seek_before(t.source, t.root, key, false)?,
-        };
+        self.position.go_to_upper(t.source, t.root, &self.limits.upper)?;
         self.arrive(t, CursorState::BeforeFirst)
     }
 
@@ -352,7 +341,11 @@ impl TreeCursor {
     /// Stands on the entry that the position has come to, if it lies within the limits, and otherwise at `otherwise`.
     /// Returns whether it stands on an entry.
     #[inline(never)]
-    pub(super) fn arrive<'s, S: PageSource<'s> + ?Sized>(&mut self, t: &TreeView<'_, S>, otherwise: CursorState) -> Result<bool> {
+    pub(super) fn arrive<'s, S: PageSource<'s> + ?Sized>(
+        &mut self,
+        t: &TreeView<'_, S>,
+        otherwise: CursorState,
+    ) -> Result<bool> {
         if self.position.is_valid() {
             let leaf = self.position.leaf(t.source)?;
             let (index, len) = self.position.in_leaf();

@@ -7,6 +7,7 @@ use super::cursor::{CursorState, TreeCursor, TreeView};
 use super::path::Position;
 use crate::error::Result;
 use crate::page::key::LeafShape;
+use crate::page::leaf::Leaf;
 use crate::page::PageSource;
 
 impl TreeCursor {
@@ -16,11 +17,46 @@ impl TreeCursor {
         self.forget();
     }
 
+    /// Returns whether the cursor stands on an entry of this version of the tree.
+    #[inline(always)]
+    pub fn stands(&self, version: u64) -> bool {
+        self.state == CursorState::OnEntry && self.is_fresh(version)
+    }
+
+    /// Steps out of a gap whose place is known to an entry of the same leaf and returns its value, if key and value are
+    /// short. If it returns `None`, the cursor is still in the gap.
+    #[inline]
+    pub fn step_from_gap<'s, S: PageSource<'s> + ?Sized>(
+        &mut self,
+        source: &S,
+        version: u64,
+        back: bool,
+    ) -> Option<&'s [u8]> {
+        let known = self.state == CursorState::InGap && self.knows_gap && self.is_fresh(version);
+        let (behind, _) = self.position.in_leaf();
+        let within = if back { behind > self.low } else { behind < self.high };
+        if !(known && within) {
+            return None;
+        }
+        let index = if back { behind - 1 } else { behind };
+        let page = source.peek(self.position.leaf_ptr())?;
+        let leaf = Leaf::of(page, self.position.leaf_ptr().page).ok()?;
+        let shape = LeafShape::of(&leaf, &mut self.key).ok()?;
+        let value = shape.entry(page, index, &mut self.key)?;
+        self.position.set_index(index);
+        self.shape = shape;
+        (self.state, self.knows_gap) = (CursorState::OnEntry, false);
+        Some(value)
+    }
+
     /// Returns the position of the entry that the cursor stands on, for an edit there, and its key. The cursor must be
     /// fresh.
     #[inline]
     pub fn entry_position(&mut self) -> (&mut Position, &[u8]) {
-        debug_assert!(self.fresh && self.state == CursorState::OnEntry, "the cursor stands on an entry");
+        debug_assert!(
+            self.fresh && self.state == CursorState::OnEntry,
+            "the cursor stands on an entry"
+        );
         (&mut self.position, self.key.as_slice())
     }
 

@@ -12,6 +12,7 @@ use crate::page::leaf::{Leaf, Stored};
 use crate::page::leaf_build::has_gap;
 use crate::page::{PageSource, Ptr, Root};
 use std::marker::PhantomData;
+use std::ops::Bound;
 
 /// One branch of a path, and the child that was taken in it.
 #[derive(Debug, Clone, Copy)]
@@ -146,6 +147,40 @@ impl Position {
         result
     }
 
+    /// Moves to the first entry that this lower bound allows. Returns false, and is nowhere, if there is none.
+    ///
+    /// # Errors
+    /// `Corrupt`: a page that was read is damaged, as in every function of this file.
+    pub fn go_to_lower<'s, S: PageSource<'s> + ?Sized>(
+        &mut self,
+        source: &S,
+        root: &Root,
+        bound: &Bound<Vec<u8>>,
+    ) -> Result<bool> {
+        match bound {
+            Bound::Unbounded => self.go_to_first(source, root),
+            Bound::Included(key) => self.seek(source, root, key).map(|_| self.is_valid()),
+            Bound::Excluded(key) => {
+                let equal = self.seek(source, root, key)?;
+                Ok(if equal { self.next(source)? } else { self.is_valid() })
+            }
+        }
+    }
+
+    /// Moves to the last entry that this upper bound allows. Returns false, and is nowhere, if there is none.
+    pub fn go_to_upper<'s, S: PageSource<'s> + ?Sized>(
+        &mut self,
+        source: &S,
+        root: &Root,
+        bound: &Bound<Vec<u8>>,
+    ) -> Result<bool> {
+        match bound {
+            Bound::Unbounded => self.go_to_last(source, root),
+            Bound::Included(key) => self.seek_before(source, root, key, true),
+            Bound::Excluded(key) => self.seek_before(source, root, key, false),
+        }
+    }
+
     /// Moves to the first entry. Returns false if the tree is empty.
     ///
     /// # Errors
@@ -215,9 +250,10 @@ impl Position {
         })
     }
 
-    /// Descends to the leaf of `key`. Returns where in the leaf the key is (`Ok`) or would be (`Err`).
+    /// Descends to the leaf of `key`. Returns where in the leaf the key is (`Ok`) or would be (`Err`). The caller says to
+    /// which entry the position moves.
     #[inline]
-    fn descend<'s, S: PageSource<'s> + ?Sized>(
+    pub(in crate::tree) fn descend<'s, S: PageSource<'s> + ?Sized>(
         &mut self,
         source: &S,
         root: &Root,

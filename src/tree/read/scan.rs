@@ -1,5 +1,6 @@
 //! Small readings of a whole tree that are built on [`Position`]: the entries from a key on, and the last key.
 
+use super::limits::Limits;
 use super::path::Position;
 use crate::error::Result;
 use crate::page::leaf::Stored;
@@ -44,6 +45,48 @@ fn go_on<'s, S: PageSource<'s>>(
         position.next(source)?;
     }
     Ok(())
+}
+
+/// An entry at one end of a range, and the memory with which it is found.
+#[derive(Default)]
+pub struct TreeEnd {
+    /// Where the entry is.
+    pub position: Position,
+    /// Its key.
+    pub key: Vec<u8>,
+}
+
+impl TreeEnd {
+    /// Goes to the first entry within limits, or the last one if `reverse`, and returns its value. Returns `None` if the
+    /// limits hold none.
+    ///
+    /// # Errors
+    /// `Corrupt`, `NoMemory`.
+    pub fn go<'s, S: PageSource<'s>>(
+        &mut self,
+        source: &S,
+        root: &Root,
+        limits: &Limits,
+        reverse: bool,
+    ) -> Result<Option<Stored<'s>>> {
+        let found = match reverse {
+            false => self.position.go_to_lower(source, root, &limits.lower)?,
+            true => self.position.go_to_upper(source, root, &limits.upper)?,
+        };
+        if !found {
+            return Ok(None);
+        }
+        self.key.clear();
+        self.position.key(source, &mut self.key)?;
+        let outside = match reverse {
+            false => limits.is_behind(&self.key),
+            true => limits.is_before(&self.key),
+        };
+        match outside {
+            true => Ok(None),
+            false => self.position.value(source).map(Some),
+        }
+    }
 }
 
 /// Returns the greatest key, or `None` if the tree is empty.

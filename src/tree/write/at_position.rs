@@ -10,16 +10,22 @@
 //!   before the pages are placed. It joins those that `apply` would join.
 
 use super::apply::{has_lost_much, is_nearly_empty, Apply, ChildChange, OpenBranch, Reply};
+use super::arena::Arena;
 use super::edits::Op;
 use super::fences::Fences;
 use super::node::{branch_in, leaf_in};
+use super::ownership::not_ours;
 use super::sorted::EditSlice;
+use super::values::is_long_key;
 use crate::error::{Error, Result};
-use crate::ids::PageRef;
-use crate::page::branch::Branch;
+use crate::ids::{PageNo, PageRef, PrivatePage};
 use crate::page::branch_build::{change_child, child_of};
-use crate::page::{PageSink, PageSource, Ptr, Root};
-use crate::tree::read::path::{Position, Step};
+use crate::page::header::{self, CHECK_PREFIX};
+use crate::page::leaf::{Leaf, Stored};
+use crate::page::suffix::Suffix;
+use crate::page::{leaf_edit, PageSink, PageSource, Prefetch, Ptr, Root};
+use crate::tree::read::path::Position;
+use crate::util::hash::fingerprint;
 
 /// The most edits for each of which `apply` goes down the tree alone: the machinery for many costs more than that.
 const FEW: usize = 4;
@@ -51,6 +57,55 @@ impl Edited {
     }
 }
 
+/// The pages of a tree that is being changed, those of the snapshot and the private ones.
+struct Seen<'x, S> {
+    source: S,
+    arena: &'x Arena,
+}
+
+impl<S: Prefetch> Prefetch for Seen<'_, S> {
+    fn page_size(&self) -> usize {
+        self.source.page_size()
+    }
+
+    #[inline(always)]
+    fn prefetch(&self, page: PageRef, bytes: usize) {
+        // The number of a private page lies outside every file, for which nothing is prefetched.
+        self.source.prefetch(page, bytes);
+    }
+
+    #[inline(always)]
+    fn prefetch_at(&self, page: PageRef, from: usize, lines: usize) {
+        self.source.prefetch_at(page, from, lines);
+    }
+}
+
+impl<'x, 'a: 'x, S: PageSource<'a>> PageSource<'x> for Seen<'x, S> {
+    #[inline(always)]
+    fn page(&self, ptr: &Ptr) -> Result<&'x [u8]> {
+        match ptr.page.as_private() {
+            Some(page) => self.arena.get(page).ok_or_else(not_ours),
+            None => self.source.page(ptr),
+        }
+    }
+
+    #[inline(always)]
+    fn peek(&self, ptr: &Ptr) -> Option<&'x [u8]> {
+        match ptr.page.as_private() {
+            Some(page) => self.arena.get(page),
+            None => self.source.peek(ptr),
+        }
+    }
+
+    fn piece(&self, page: PageNo, len: usize, checksum: u32) -> Result<&'x [u8]> {
+        self.source.piece(page, len, checksum)
+    }
+
+    fn raw(&self, page: PageNo, len: u64) -> Result<&'x [u8]> {
+        self.source.raw(page, len)
+    }
+}
+
 impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     /// Makes an edit at a position, which was found in the tree at `root` as it is now. The key has an entry there if
     /// `is_entry`; otherwise it belongs before that entry, in the same leaf.
@@ -66,6 +121,15 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         op: Op<'_>,
     ) -> Result<Edited> {
         self.begin(root)?;
+        if let Some(page) = at.leaf.page.as_private() {
+            let edited = match is_entry {
+                true => self.edit_private(root, at, page, key, op)?,
+                false => self.insert_private(root, at, page, key, op)?,
+            };
+            if let Some(edited) = edited {
+                return Ok(edited);
+            }
+        }
         let old = match at.leaf.page.is_private() {
             true => at.leaf,
             false => self.whole_ptr(root, at, at.path.len())?,
@@ -106,6 +170,76 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         }
     }
 
+    /// Makes an edit of an entry that is in a private leaf and stays there, if it needs nothing but bytes of the page: most
+    /// do. Returns `None` if it does not, and has changed nothing then.
+    #[inline]
+    fn edit_private(
+        &mut self,
+        root: &mut Root,
+        at: &mut Position,
+        page: PrivatePage,
+        key: &[u8],
+        op: Op<'_>,
+    ) -> Result<Option<Edited>> {
+        if !self.arena.is_editable(page) {
+            return Ok(None);
+        }
+        let bytes = self.arena.get_mut(page).ok_or_else(not_ours)?;
+        match op {
+            Op::Put(value @ Stored::Inline(_)) => {
+                let done = leaf_edit::overwrite(bytes, at.index, &value);
+                Ok(done.then_some(Edited::Here { same_pages: true }))
+            }
+            Op::Put(Stored::Chain(_)) => Ok(None),
+            Op::Delete => {
+                let leaf = Leaf::of(bytes, at.leaf.page)?;
+                let (entries, used) = (leaf.len(), leaf.used());
+                let stays = entries > 1 && at.index < entries && !is_long_key(key, bytes.len());
+                if !stays || leaf.value(at.index)?.is_chain() {
+                    return Ok(None);
+                }
+                leaf_edit::remove(bytes, at.index);
+                if self.arena.lost(page) == 0 {
+                    self.arena.note_lost(page, used);
+                }
+                self.climb(root, at, at.leaf.page, -1)?;
+                at.len = entries - 1;
+                Ok(Some(Edited::Here { same_pages: false }))
+            }
+        }
+    }
+
+    /// Does the same with the put of a key that has no entry yet, if there is room for it.
+    #[inline]
+    fn insert_private(
+        &mut self,
+        root: &mut Root,
+        at: &mut Position,
+        page: PrivatePage,
+        key: &[u8],
+        op: Op<'_>,
+    ) -> Result<Option<Edited>> {
+        let Op::Put(value @ Stored::Inline(_)) = op else {
+            return Ok(None);
+        };
+        if !self.arena.is_editable(page) {
+            return Ok(None);
+        }
+        let bytes = self.arena.get_mut(page).ok_or_else(not_ours)?;
+        // A page whose bounds have grown may get a key that lacks its prefix.
+        let plain = header::flags(bytes) & CHECK_PREFIX == 0 && !is_long_key(key, bytes.len());
+        let suffix = key.get(header::prefix_len(bytes)..).filter(|_| plain);
+        let Some(suffix) = suffix.filter(|_| at.index <= at.len) else {
+            return Ok(None);
+        };
+        if !leaf_edit::insert(bytes, at.index, &Suffix::of(suffix), fingerprint(key), &value) {
+            return Ok(None);
+        }
+        self.climb(root, at, at.leaf.page, 1)?;
+        at.len += 1;
+        Ok(Some(Edited::Here { same_pages: false }))
+    }
+
     /// Applies edits one by one, each where a search finds its key, if they are few. Returns the root, and those that are
     /// left to be applied together.
     pub(super) fn apply_few<'e>(&mut self, root: Root, edits: EditSlice<'e>) -> Result<(Root, EditSlice<'e>)> {
@@ -115,14 +249,9 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
             return Ok((root, edits));
         }
         let mut at = Position::new();
-        while !edits.is_empty() && root.height > 0 {
-            let (key, op) = (edits.key(0), edits.op(0));
-            let Some(is_entry) = self.find(&root, key, &mut at)? else {
-                break;
-            };
-            // There is nothing to delete, so no page need be copied.
-            let idle = !is_entry && matches!(op, Op::Delete);
-            if !idle && matches!(self.edit_at(&mut root, &mut at, is_entry, key, op)?, Edited::Refused { .. }) {
+        while !edits.is_empty() {
+            let edited = self.edit_found(&mut root, &mut at, edits.key(0), edits.op(0))?;
+            if matches!(edited, Edited::Refused { .. }) {
                 break;
             }
             (_, edits) = edits.split_at(1);
@@ -130,27 +259,31 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
         Ok((root, edits))
     }
 
+    /// Makes an edit where a search finds its key. The position is only memory for the search.
+    pub fn edit_found(&mut self, root: &mut Root, at: &mut Position, key: &[u8], op: Op<'_>) -> Result<Edited> {
+        let nowhere = Edited::Refused { same_pages: true };
+        if root.height == 0 || self.emitter.has_queued() {
+            return Ok(nowhere);
+        }
+        match (self.find(root, key, at)?, op) {
+            (None, _) => Ok(nowhere),
+            // There is nothing to delete, so no page need be copied.
+            (Some(false), Op::Delete) => Ok(Edited::Here { same_pages: true }),
+            (Some(is_entry), _) => self.edit_at(root, at, is_entry, key, op),
+        }
+    }
+
     /// Finds where `key` has its entry or belongs, and returns whether it has one. Returns `None` if the key lacks the
-    /// prefix of its leaf, whose bounds have grown.
+    /// prefix of its leaf, whose bounds have grown. No page of the tree may wait to be written.
     fn find(&mut self, root: &Root, key: &[u8], at: &mut Position) -> Result<Option<bool>> {
-        at.reset();
-        let mut ptr = root.ptr;
-        for level in (2..=root.height).rev() {
-            self.make_readable(&ptr)?;
-            let branch = Branch::of(self.bytes(&ptr)?, ptr.page, level)?;
-            let (index, len) = (branch.find(key, &self.source)?, branch.len());
-            at.path.push(Step { ptr, index, len });
-            ptr = branch.ptr(index);
-        }
-        self.make_readable(&ptr)?;
-        let leaf = leaf_in(self.bytes(&ptr)?, &ptr)?;
-        if !key.starts_with(leaf.prefix()) {
-            return Ok(None);
-        }
-        let found = leaf.position(key, &self.source)?;
-        (at.leaf, at.len) = (ptr, leaf.len());
+        let pages = Seen {
+            source: self.source,
+            arena: self.arena,
+        };
+        let found = at.descend(&pages, root, key)?;
         at.index = found.unwrap_or_else(|index| index);
-        Ok(Some(found.is_ok()))
+        let leaf = leaf_in(pages.page(&at.leaf)?, &at.leaf)?;
+        Ok(key.starts_with(leaf.prefix()).then_some(found.is_ok()))
     }
 
     /// Returns the pointer to page `level` of the path, counted from the root, with its birth: that of the root, of a

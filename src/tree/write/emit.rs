@@ -105,6 +105,11 @@ impl Emitter {
         self.lasting.queues(page.number()) || self.fleeting.queues(page.number())
     }
 
+    /// Returns whether any page waits to be written.
+    pub fn has_queued(&self) -> bool {
+        !(self.lasting.queue.is_empty() && self.fleeting.queue.is_empty())
+    }
+
     /// Places a private page that has `entries` entries below it. Its children must have been placed before.
     pub fn emit<P: PageSink>(
         &mut self,

@@ -167,7 +167,11 @@ impl<'a, S: PageSource<'a> + Copy, P: PageSink> Apply<'a, '_, S, P> {
     /// Returns whether branch `i` below a branch may be joined with a neighbour, as far as the bytes that they use tell.
     pub(super) fn is_branch_joinable(&self, branch: &Branch<'_>, i: usize, page_size: usize) -> Result<bool> {
         for left in [Some(i), i.checked_sub(1)].into_iter().flatten() {
-            if left + 1 < branch.len() && self.may_share(&branch.ptr(left), &branch.ptr(left + 1), page_size)?.is_some() {
+            if left + 1 < branch.len()
+                && self
+                    .may_share(&branch.ptr(left), &branch.ptr(left + 1), page_size)?
+                    .is_some()
+            {
                 return Ok(true);
             }
         }

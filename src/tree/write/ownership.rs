@@ -125,6 +125,6 @@ fn node_is_ours(bytes: &NodeBytes<'_>) -> bool {
 
 /// Returns the error of a file in which a pointer to a private page was found.
 #[cold]
-fn not_ours() -> Error {
+pub(super) fn not_ours() -> Error {
     Error::corrupt(None, "private page number in a file")
 }
